@@ -1,0 +1,373 @@
+//! Accounts: who signs, with which credentials, for which pages.
+//!
+//! Pure: an [`Account`] holds settings and answers questions about them; it fetches nothing.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::credential::{AppKey, CredentialKey, Kind, Secret};
+
+/// The three platforms whose tokens WeChat keeps apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Platform {
+    /// 公众号 / 服务号: an official account. Signs pages.
+    Official,
+    /// 小程序: a mini program. Has a token, no ticket.
+    Mini,
+    /// 企业微信: an app of a WeCom corp. Signs pages with the corp's ticket and with its own.
+    Work {
+        /// The app's AgentId.
+        agent_id: u64,
+    },
+}
+
+impl Platform {
+    /// The name in the configuration, in keys and in logs.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Official => "official",
+            Self::Mini => "mini",
+            Self::Work { .. } => "work",
+        }
+    }
+
+    /// The kinds of credential this platform has, parents first.
+    #[must_use]
+    pub fn kinds(self) -> &'static [Kind] {
+        match self {
+            Self::Official => &[Kind::AccessToken, Kind::JsapiTicket, Kind::CardTicket],
+            Self::Mini => &[Kind::AccessToken],
+            Self::Work { .. } => &[Kind::AccessToken, Kind::JsapiTicket, Kind::AgentTicket],
+        }
+    }
+
+    /// The kinds that are worth keeping alive before anybody asked: what an ordinary page needs.
+    #[must_use]
+    pub fn kept_kinds(self) -> &'static [Kind] {
+        match self {
+            Self::Official => &[Kind::AccessToken, Kind::JsapiTicket],
+            Self::Mini => &[Kind::AccessToken],
+            Self::Work { .. } => &[Kind::AccessToken, Kind::JsapiTicket, Kind::AgentTicket],
+        }
+    }
+}
+
+/// How an official account or mini program fetches its access token.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TokenMode {
+    /// `POST /cgi-bin/stable_token`: asking again gives the same token, so that another server asking harms nobody.
+    #[default]
+    Stable,
+    /// `GET /cgi-bin/token`: each call retires the token before it. Only for accounts that cannot use stable mode.
+    Classic,
+}
+
+/// One app at one platform, with everything needed to fetch for it and to sign for it.
+#[derive(Clone, Debug)]
+pub struct Account {
+    platform: Platform,
+    app_id: Arc<str>,
+    secret: Secret,
+    token_mode: TokenMode,
+    safe_domains: Vec<SafeDomain>,
+    js_api_list: Vec<String>,
+    open_tag_list: Vec<String>,
+}
+
+impl Account {
+    /// An official account (公众号, 服务号) by its AppID and AppSecret.
+    pub fn official(app_id: impl Into<Arc<str>>, secret: impl Into<Secret>) -> Self {
+        Self::new(Platform::Official, app_id, secret)
+    }
+
+    /// A mini program (小程序) by its AppID and AppSecret.
+    pub fn mini(app_id: impl Into<Arc<str>>, secret: impl Into<Secret>) -> Self {
+        Self::new(Platform::Mini, app_id, secret)
+    }
+
+    /// An app of a WeCom corp (企业微信) by CorpID, AgentId and the app's own secret.
+    pub fn work(corp_id: impl Into<Arc<str>>, agent_id: u64, secret: impl Into<Secret>) -> Self {
+        Self::new(Platform::Work { agent_id }, corp_id, secret)
+    }
+
+    fn new(platform: Platform, app_id: impl Into<Arc<str>>, secret: impl Into<Secret>) -> Self {
+        Self {
+            platform,
+            app_id: app_id.into(),
+            secret: secret.into(),
+            token_mode: TokenMode::default(),
+            safe_domains: Vec::new(),
+            js_api_list: Vec::new(),
+            open_tag_list: Vec::new(),
+        }
+    }
+
+    /// Adds a JS safe domain (JS接口安全域名), written as in WeChat's console: `example.com` or `example.com/path`.
+    ///
+    /// # Errors
+    /// [`DomainError`] says what is wrong with it: a scheme, a port, a wildcard, no host name at all.
+    pub fn js_safe_domain(mut self, domain: &str) -> Result<Self, DomainError> {
+        self.safe_domains.push(SafeDomain::parse(domain)?);
+        Ok(self)
+    }
+
+    /// The `jsApiList` of an answer whose request names none.
+    #[must_use]
+    pub fn js_api_list<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
+        self.js_api_list = names.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// The `openTagList` of an answer whose request names none.
+    #[must_use]
+    pub fn open_tag_list<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
+        self.open_tag_list = names.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Which token endpoint to use; without effect for WeCom, which has one.
+    #[must_use]
+    pub fn token_mode(mut self, mode: TokenMode) -> Self {
+        self.token_mode = mode;
+        self
+    }
+
+    /// The platform.
+    #[must_use]
+    pub fn platform(&self) -> Platform {
+        self.platform
+    }
+
+    /// The AppID, or WeCom's CorpID: what `wx.config` takes as `appId`.
+    #[must_use]
+    pub fn app_id(&self) -> &str {
+        &self.app_id
+    }
+
+    /// The AppSecret, or the WeCom app's secret.
+    #[must_use]
+    pub fn secret(&self) -> &Secret {
+        &self.secret
+    }
+
+    /// The token endpoint in use.
+    #[must_use]
+    pub fn mode(&self) -> TokenMode {
+        self.token_mode
+    }
+
+    /// The bound domains.
+    #[must_use]
+    pub fn safe_domains(&self) -> &[SafeDomain] {
+        &self.safe_domains
+    }
+
+    /// The default `jsApiList`.
+    #[must_use]
+    pub fn js_apis(&self) -> &[String] {
+        &self.js_api_list
+    }
+
+    /// The default `openTagList`.
+    #[must_use]
+    pub fn open_tags(&self) -> &[String] {
+        &self.open_tag_list
+    }
+
+    /// Whether this account has credentials of this kind at all.
+    #[must_use]
+    pub fn has(&self, kind: Kind) -> bool {
+        self.platform.kinds().contains(&kind)
+    }
+
+    /// The key under which a credential of this account is cached and stored.
+    #[must_use]
+    pub fn key(&self, kind: Kind) -> CredentialKey {
+        CredentialKey { app: self.app_key(), kind }
+    }
+
+    /// Platform, app id and agent id.
+    #[must_use]
+    pub fn app_key(&self) -> AppKey {
+        let agent_id = match self.platform {
+            Platform::Work { agent_id } => Some(agent_id),
+            Platform::Official | Platform::Mini => None,
+        };
+        AppKey { platform: self.platform.as_str(), id: self.app_id.clone(), agent_id }
+    }
+
+    /// Whether a page on `host` (lower case, punycode, as in [`crate::sign::PageUrl::host`]) at `path` may be signed for.
+    ///
+    /// An official account's domain covers its subdomains, as WeChat's console says; a WeCom trusted domain is that host alone.
+    #[must_use]
+    pub fn allows_page(&self, host: &str, path: &str) -> bool {
+        let covers_subdomains = !matches!(self.platform, Platform::Work { .. });
+        self.safe_domains.iter().any(|domain| domain.covers(host, path, covers_subdomains))
+    }
+}
+
+/// A bound domain: a host, and the path under which WeChat looks where one was bound.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SafeDomain {
+    host: String,
+    /// Starts with `/` and does not end with one; empty for the whole host.
+    path: String,
+}
+
+impl SafeDomain {
+    /// Reads a domain as WeChat's console takes it.
+    ///
+    /// # Errors
+    /// [`DomainError`] when it holds more or less than a host and a path.
+    pub fn parse(domain: &str) -> Result<Self, DomainError> {
+        let error = |problem| Err(DomainError { domain: domain.to_owned(), problem });
+        if domain.contains("://") {
+            return error("leave out the scheme: write example.com, not https://example.com");
+        }
+        if domain.contains('*') {
+            return error("leave out the wildcard: example.com already covers its subdomains");
+        }
+        let (host, path) = domain.split_at(domain.find('/').unwrap_or(domain.len()));
+        if host.is_empty() {
+            return error("there is no host name in it");
+        }
+        if !host.starts_with('[') && host.contains(':') {
+            return error("leave out the port: WeChat binds hosts, and its clients accept ports 80 and 443 only");
+        }
+        if host.ends_with('.') {
+            return error("leave out the dot at the end");
+        }
+        match url::Host::parse(host) {
+            Ok(parsed) => Ok(Self { host: parsed.to_string(), path: path.trim_end_matches('/').to_owned() }),
+            Err(_) => error("this is not a host name"),
+        }
+    }
+
+    /// The host, lower case, in punycode.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    fn covers(&self, host: &str, path: &str, subdomains: bool) -> bool {
+        self.covers_host(host, subdomains) && self.covers_path(path)
+    }
+
+    /// `host` itself or, where the domain has a dot in it, a name that ends with `.host`: `evilexample.com` is another site, and
+    /// nobody's `com` covers the world.
+    fn covers_host(&self, host: &str, subdomains: bool) -> bool {
+        host == self.host
+            || (subdomains
+                && self.host.contains('.')
+                && host.strip_suffix(&self.host).is_some_and(|front| front.len() > 1 && front.ends_with('.')))
+    }
+
+    fn covers_path(&self, path: &str) -> bool {
+        path.strip_prefix(&self.path).is_some_and(|rest| self.path.is_empty() || rest.is_empty() || rest.starts_with('/'))
+    }
+}
+
+impl fmt::Display for SafeDomain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.host, self.path)
+    }
+}
+
+/// A domain that WeChat's console would not take either.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("\"{domain}\" cannot be a JS safe domain: {problem}")]
+pub struct DomainError {
+    domain: String,
+    problem: &'static str,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn official(domains: &[&str]) -> Account {
+        domains.iter().fold(Account::official("wx12ab", "s"), |account, domain| account.js_safe_domain(domain).unwrap())
+    }
+
+    #[test]
+    fn a_domain_covers_itself_and_its_subdomains() {
+        let account = official(&["example.com"]);
+        for host in ["example.com", "www.example.com", "a.b.example.com"] {
+            assert!(account.allows_page(host, "/"), "{host}");
+        }
+    }
+
+    #[test]
+    fn a_domain_covers_no_look_alike() {
+        let account = official(&["example.com"]);
+        for host in
+            ["example.com.evil.com", "evilexample.com", "xample.com", "com", ".example.com", "example.com.", "", "127.0.0.1"]
+        {
+            assert!(!account.allows_page(host, "/"), "{host}");
+        }
+    }
+
+    #[test]
+    fn a_name_without_a_dot_covers_itself_only() {
+        let account = official(&["localhost", "com"]);
+        assert!(account.allows_page("localhost", "/"));
+        assert!(!account.allows_page("example.com", "/"));
+    }
+
+    #[test]
+    fn a_wecom_domain_is_that_host_alone() {
+        let account = Account::work("ww12ab", 1, "s").js_safe_domain("example.com").unwrap();
+        assert!(account.allows_page("example.com", "/"));
+        assert!(!account.allows_page("www.example.com", "/"));
+    }
+
+    #[test]
+    fn a_bound_path_covers_what_is_below_it() {
+        let account = official(&["example.com/app/"]);
+        assert!(account.allows_page("example.com", "/app"));
+        assert!(account.allows_page("www.example.com", "/app/page"));
+        assert!(!account.allows_page("example.com", "/application"));
+        assert!(!account.allows_page("example.com", "/"));
+    }
+
+    #[test]
+    fn domains_are_compared_in_lower_case_punycode() {
+        assert_eq!(SafeDomain::parse("EXAMPLE.com").unwrap().host(), "example.com");
+        assert_eq!(SafeDomain::parse("例え.jp").unwrap().host(), "xn--r8jz45g.jp");
+        assert_eq!(SafeDomain::parse("[::1]").unwrap().host(), "[::1]");
+        assert_eq!(SafeDomain::parse("127.0.0.1").unwrap().to_string(), "127.0.0.1");
+    }
+
+    #[test]
+    fn a_domain_that_the_console_would_refuse_is_refused_with_the_way_to_write_it() {
+        for (domain, word) in [
+            ("https://example.com", "scheme"),
+            ("example.com:8080", "port"),
+            ("*.example.com", "wildcard"),
+            ("example.com.", "dot"),
+            ("exa mple.com", "host name"),
+            ("", "host name"),
+            ("/path", "host name"),
+        ] {
+            let error = SafeDomain::parse(domain).unwrap_err().to_string();
+            assert!(error.contains(word) && error.contains(domain), "{error}");
+        }
+    }
+
+    #[test]
+    fn each_platform_has_its_own_kinds() {
+        assert!(official(&[]).has(Kind::CardTicket) && !official(&[]).has(Kind::AgentTicket));
+        let mini = Account::mini("wx12ab", "s");
+        assert!(mini.has(Kind::AccessToken) && !mini.has(Kind::JsapiTicket));
+        let work = Account::work("ww12ab", 7, "s");
+        assert!(work.has(Kind::AgentTicket) && !work.has(Kind::CardTicket));
+        assert_eq!(work.key(Kind::AgentTicket).to_string(), "work:ww12ab:7:agent_ticket");
+    }
+
+    #[test]
+    fn an_account_prints_no_secret() {
+        let account = Account::official("wx12ab", "0c79e1fa963cd80cc0be99b20a18faeb");
+        assert!(!format!("{account:?}").contains("0c79"));
+    }
+}

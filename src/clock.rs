@@ -1,0 +1,211 @@
+//! Time: the one place that reads it.
+//!
+//! Everything else is given a [`UnixTime`] as an argument or asks a [`Clock`], so that a test can stand still, jump or advance
+//! (`clippy.toml` forbids `SystemTime::now` and `Instant::now` everywhere else).
+//!
+//! A credential's life is counted on [`Clock::now`], which never runs backwards within a process: when the machine's clock is set
+//! back an hour, a ticket must not live an hour longer. What is *printed* as a timestamp, and signed, is [`Clock::wall`].
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+/// Seconds since 1970-01-01T00:00:00Z, without leap seconds: what WeChat calls a timestamp.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
+pub struct UnixTime(pub u64);
+
+impl UnixTime {
+    /// This time and `life` later, whole seconds; stops at the end of time instead of wrapping.
+    #[must_use]
+    pub fn plus(self, life: Duration) -> Self {
+        Self(self.0.saturating_add(life.as_secs()))
+    }
+
+    /// How long after `earlier` this is; zero when it is not after it.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_secs(self.0.saturating_sub(earlier.0))
+    }
+
+    /// The next midnight in Shanghai (UTC+8, no summer time), when WeChat's daily quotas are taken to start anew.
+    #[must_use]
+    pub fn next_shanghai_midnight(self) -> Self {
+        const DAY: u64 = 86_400;
+        const EAST: u64 = 8 * 3_600;
+        Self(((self.0 + EAST) / DAY + 1) * DAY - EAST)
+    }
+}
+
+impl fmt::Display for UnixTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The source of time. Cloning gives another handle on the same clock.
+#[derive(Clone, Debug)]
+pub enum Clock {
+    /// The machine's clock.
+    System(Anchor),
+    /// The machine's clock, moved ahead by so many seconds: what `serve --sandbox` runs on.
+    Shifted(Anchor, Arc<AtomicU64>),
+    /// Stands still until it is told to advance: for tests. Milliseconds.
+    Manual(Arc<AtomicU64>),
+}
+
+/// Where the monotonic clock stood when the wall clock said what: what keeps [`Clock::now`] from running backwards.
+#[derive(Clone, Copy, Debug)]
+pub struct Anchor {
+    wall: Duration,
+    monotonic: Instant,
+}
+
+impl Anchor {
+    #[allow(clippy::disallowed_methods)] // the one reader of time
+    fn new() -> Self {
+        Self { wall: since_epoch(), monotonic: Instant::now() }
+    }
+
+    /// The later of what the wall clock says and what it must be by now if nobody had set it.
+    fn now(&self) -> Duration {
+        since_epoch().max(self.wall + self.monotonic.elapsed())
+    }
+}
+
+#[allow(clippy::disallowed_methods)] // the one reader of time
+fn since_epoch() -> Duration {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
+}
+
+impl Clock {
+    /// The machine's clock.
+    #[must_use]
+    pub fn system() -> Self {
+        Self::System(Anchor::new())
+    }
+
+    /// The machine's clock, which [`Clock::advance`] can move ahead.
+    #[must_use]
+    pub fn shifted() -> Self {
+        Self::Shifted(Anchor::new(), Arc::default())
+    }
+
+    /// A clock that stands still at `start`.
+    #[must_use]
+    pub fn manual(start: UnixTime) -> Self {
+        Self::Manual(Arc::new(AtomicU64::new(start.0.saturating_mul(1_000))))
+    }
+
+    /// The time by which lives are counted. Never runs backwards.
+    #[must_use]
+    pub fn now(&self) -> UnixTime {
+        UnixTime(self.now_millis() / 1_000)
+    }
+
+    /// [`Clock::now`] in milliseconds: fine enough to order two refreshes of one second.
+    #[must_use]
+    pub fn now_millis(&self) -> u64 {
+        match self {
+            Self::System(anchor) => millis(anchor.now()),
+            Self::Shifted(anchor, ahead) => millis(anchor.now()).saturating_add(ahead.load(Ordering::Relaxed)),
+            Self::Manual(millis) => millis.load(Ordering::Relaxed),
+        }
+    }
+
+    /// The time to sign and to print: the wall clock as it is set now.
+    #[must_use]
+    pub fn wall(&self) -> UnixTime {
+        match self {
+            Self::System(_) => UnixTime(since_epoch().as_secs()),
+            Self::Shifted(_, ahead) => UnixTime(since_epoch().as_secs().saturating_add(ahead.load(Ordering::Relaxed) / 1_000)),
+            Self::Manual(_) => self.now(),
+        }
+    }
+
+    /// Moves a manual or shifted clock ahead. Answers false, and does nothing, on the machine's own clock.
+    pub fn advance(&self, by: Duration) -> bool {
+        match self {
+            Self::System(_) => false,
+            Self::Shifted(_, ahead) => {
+                ahead.fetch_add(millis(by), Ordering::Relaxed);
+                true
+            }
+            Self::Manual(now) => {
+                now.fetch_add(millis(by), Ordering::Relaxed);
+                true
+            }
+        }
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_system_clock_reads_the_same_time_both_ways() {
+        let clock = Clock::system();
+        assert!(clock.now().0.abs_diff(clock.wall().0) <= 1);
+        assert!(clock.now() > UnixTime(1_700_000_000), "the machine's clock is set");
+    }
+
+    #[test]
+    fn the_system_clock_cannot_be_advanced() {
+        assert!(!Clock::system().advance(Duration::from_secs(60)));
+    }
+
+    #[test]
+    fn lives_are_not_prolonged_when_the_wall_clock_is_set_back() {
+        // An anchor taken an hour "ahead" of the wall clock is what a step back looks like from inside.
+        let mut anchor = Anchor::new();
+        anchor.wall += Duration::from_secs(3_600);
+        let clock = Clock::System(anchor);
+        assert!(clock.now().0 >= clock.wall().0 + 3_599, "life time goes on from where it was");
+    }
+
+    #[test]
+    fn a_wall_clock_set_ahead_ends_lives_early_rather_than_late() {
+        let mut anchor = Anchor::new();
+        anchor.wall -= Duration::from_secs(3_600);
+        let clock = Clock::System(anchor);
+        assert!(clock.now().0.abs_diff(clock.wall().0) <= 1);
+    }
+
+    #[test]
+    fn a_manual_clock_stands_still_until_told() {
+        let clock = Clock::manual(UnixTime(1_000));
+        let other_handle = clock.clone();
+        assert_eq!(clock.now(), UnixTime(1_000));
+        assert!(other_handle.advance(Duration::from_millis(2_500)));
+        assert_eq!((clock.now(), clock.now_millis(), clock.wall()), (UnixTime(1_002), 1_002_500, UnixTime(1_002)));
+    }
+
+    #[test]
+    fn a_shifted_clock_runs_on_from_where_it_was_moved() {
+        let clock = Clock::shifted();
+        let before = clock.now();
+        assert!(clock.advance(Duration::from_secs(7_200)));
+        assert!(clock.now().since(before) >= Duration::from_secs(7_200));
+        assert!(clock.wall().since(before) >= Duration::from_secs(7_199));
+    }
+
+    #[test]
+    fn time_arithmetic_saturates() {
+        assert_eq!(UnixTime(u64::MAX).plus(Duration::from_secs(1)), UnixTime(u64::MAX));
+        assert_eq!(UnixTime(5).since(UnixTime(9)), Duration::ZERO);
+        assert_eq!(UnixTime(9).since(UnixTime(5)), Duration::from_secs(4));
+    }
+
+    #[test]
+    fn the_quota_day_turns_at_midnight_in_shanghai() {
+        // 2024-01-01T15:59:59Z is 23:59:59 in Shanghai, one second before its midnight.
+        assert_eq!(UnixTime(1_704_124_799).next_shanghai_midnight(), UnixTime(1_704_124_800));
+        assert_eq!(UnixTime(1_704_124_800).next_shanghai_midnight(), UnixTime(1_704_124_800 + 86_400));
+    }
+}

@@ -1,0 +1,322 @@
+//! Credentials and the time rule: what is fresh, what is due, what is dead.
+//!
+//! Pure. Who fetches and keeps them is `broker`'s matter.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use zeroize::Zeroizing;
+
+use crate::clock::UnixTime;
+
+/// A value that must not be seen: an AppSecret, an access token, a ticket.
+///
+/// `Debug` and `Display` print `[secret]`; the memory is wiped when the last handle goes. There is no `Serialize`: whoever means
+/// to hand it out writes [`Secret::expose`].
+#[derive(Clone)]
+pub struct Secret(Arc<Zeroizing<String>>);
+
+impl Secret {
+    /// Wraps a value.
+    pub fn new(value: impl Into<String>) -> Self {
+        Self(Arc::new(Zeroizing::new(value.into())))
+    }
+
+    /// The value itself. Each call is a place to look at when reviewing where secrets go.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether there is nothing in it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// Compares every byte whatever the first difference, so that the time taken tells only the length.
+impl PartialEq for Secret {
+    fn eq(&self, other: &Self) -> bool {
+        let (a, b) = (self.expose().as_bytes(), other.expose().as_bytes());
+        a.len() == b.len() && a.iter().zip(b).fold(0, |differing, (x, y)| differing | (x ^ y)) == 0
+    }
+}
+
+impl Eq for Secret {}
+
+impl<S: Into<String>> From<S> for Secret {
+    fn from(value: S) -> Self {
+        Self::new(value)
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[secret]")
+    }
+}
+
+impl fmt::Display for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[secret]")
+    }
+}
+
+/// What a credential is for. A ticket's parent is the access token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Kind {
+    /// `access_token`: buys everything else.
+    AccessToken,
+    /// `jsapi_ticket`: signs `wx.config`.
+    JsapiTicket,
+    /// `api_ticket` of type `wx_card`: signs `wx.addCard` and `wx.chooseCard`.
+    CardTicket,
+    /// The app's ticket of type `agent_config`: signs WeCom's `wx.agentConfig`.
+    AgentTicket,
+}
+
+impl Kind {
+    /// All kinds, parents first.
+    pub const ALL: [Self; 4] = [Self::AccessToken, Self::JsapiTicket, Self::CardTicket, Self::AgentTicket];
+
+    /// The name in URLs, logs, metrics and keys.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::AccessToken => "access_token",
+            Self::JsapiTicket => "jsapi_ticket",
+            Self::CardTicket => "card_ticket",
+            Self::AgentTicket => "agent_ticket",
+        }
+    }
+
+    /// What it is bought with; `None` for the access token, which is bought with the secret.
+    #[must_use]
+    pub fn parent(self) -> Option<Self> {
+        (self != Self::AccessToken).then_some(Self::AccessToken)
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Kind {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name).ok_or_else(|| {
+            format!("\"{name}\" is no kind of credential: use access_token, jsapi_ticket, card_ticket or agent_ticket")
+        })
+    }
+}
+
+/// Which app at which platform: the part of a key that names the owner. Never a secret, never a nickname, which may change.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AppKey {
+    /// `official`, `mini` or `work`.
+    pub platform: &'static str,
+    /// The AppID, or WeCom's CorpID.
+    pub id: Arc<str>,
+    /// WeCom's AgentId: each app of a corp has tokens of its own.
+    pub agent_id: Option<u64>,
+}
+
+impl fmt::Display for AppKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.platform, self.id)?;
+        self.agent_id.map_or(Ok(()), |agent| write!(f, ":{agent}"))
+    }
+}
+
+/// The name of one credential: `official:wx0123456789abcdef:jsapi_ticket`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CredentialKey {
+    /// Whose it is.
+    pub app: AppKey,
+    /// What it is for.
+    pub kind: Kind,
+}
+
+impl fmt::Display for CredentialKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.app, self.kind)
+    }
+}
+
+/// A token or a ticket, with its life.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credential {
+    /// The token or ticket itself.
+    pub value: Secret,
+    /// When it was first seen: its life is counted from here.
+    pub issued_at: UnixTime,
+    /// When WeChat stops accepting it.
+    pub expires_at: UnixTime,
+    /// Milliseconds of the refresh that brought it: a lower one never replaces a higher one.
+    pub generation: u64,
+}
+
+/// What may be done with a credential at a given time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Freshness {
+    /// Serve it.
+    Fresh,
+    /// Serve it, and renew it in the background.
+    Due,
+    /// Do not serve it: a page signed with it is refused with `config:invalid signature`, worse than a plain error.
+    Expired,
+}
+
+/// How long before the end a credential is renewed.
+///
+/// `stable_token` rotates only in the last five minutes: asked earlier, it answers with the same token. So the lead must fit inside
+/// those five minutes, with room for a minute of failures.
+pub const LEAD: Duration = Duration::from_secs(240);
+
+/// Spread of the lead, so that accounts started together are not renewed in the same second.
+pub const LEAD_SPREAD: Duration = Duration::from_secs(60);
+
+/// How long before its end a credential stops being served: the page still has to carry the signature to the phone, and the phone
+/// to WeChat.
+pub const MARGIN: Duration = Duration::from_secs(5);
+
+impl Credential {
+    /// Whole life in seconds as WeChat promised it.
+    #[must_use]
+    pub fn life(&self) -> Duration {
+        self.expires_at.since(self.issued_at)
+    }
+
+    /// What is really left: the number to hand out as `expires_in`.
+    #[must_use]
+    pub fn remaining(&self, now: UnixTime) -> Duration {
+        self.expires_at.since(now)
+    }
+
+    /// The rule. `lead` comes from [`Credential::lead`].
+    #[must_use]
+    pub fn freshness(&self, now: UnixTime, lead: Duration) -> Freshness {
+        let remaining = self.remaining(now);
+        if remaining <= MARGIN.min(self.life() / 20) {
+            Freshness::Expired
+        } else if remaining <= lead {
+            Freshness::Due
+        } else {
+            Freshness::Fresh
+        }
+    }
+
+    /// How long before its end this one is renewed: [`LEAD`], less a part of [`LEAD_SPREAD`] picked by `spread` (any number that
+    /// stays the same for the same credential), and never more than a quarter of its life: `stable_token` answers with the
+    /// *remaining* life, which may be short, and a fixed lead would then renew without end.
+    #[must_use]
+    pub fn lead(&self, spread: u64) -> Duration {
+        let spread = Duration::from_secs(spread % (LEAD_SPREAD.as_secs() + 1));
+        (LEAD - spread).min(self.life() / 4)
+    }
+
+    /// When it becomes [`Freshness::Due`].
+    #[must_use]
+    pub fn due_at(&self, spread: u64) -> UnixTime {
+        UnixTime(self.expires_at.0.saturating_sub(self.lead(spread).as_secs()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn credential(issued: u64, life: u64) -> Credential {
+        Credential {
+            value: Secret::new("value"),
+            issued_at: UnixTime(issued),
+            expires_at: UnixTime(issued + life),
+            generation: issued * 1_000,
+        }
+    }
+
+    #[test]
+    fn a_two_hour_credential_is_fresh_then_due_in_the_last_four_minutes_then_expired() {
+        let c = credential(1_000, 7_200);
+        let lead = c.lead(0);
+        assert_eq!(lead, LEAD);
+        assert_eq!(c.freshness(UnixTime(1_000), lead), Freshness::Fresh);
+        assert_eq!(c.freshness(UnixTime(1_000 + 7_200 - 241), lead), Freshness::Fresh);
+        assert_eq!(c.freshness(UnixTime(1_000 + 7_200 - 240), lead), Freshness::Due);
+        assert_eq!(c.freshness(UnixTime(1_000 + 7_200 - 6), lead), Freshness::Due);
+        assert_eq!(c.freshness(UnixTime(1_000 + 7_200 - 5), lead), Freshness::Expired);
+        assert_eq!(c.freshness(UnixTime(99_999), lead), Freshness::Expired);
+    }
+
+    #[test]
+    fn the_lead_always_fits_inside_the_five_minutes_in_which_a_stable_token_rotates() {
+        for spread in 0..1_000 {
+            let lead = credential(0, 7_200).lead(spread);
+            assert!(lead < Duration::from_secs(300) && lead >= Duration::from_secs(180), "{lead:?}");
+        }
+    }
+
+    #[test]
+    fn accounts_started_together_are_due_at_different_seconds() {
+        let due: std::collections::HashSet<_> = (0..61).map(|spread| credential(0, 7_200).due_at(spread)).collect();
+        assert_eq!(due.len(), 61);
+    }
+
+    #[test]
+    fn a_short_remaining_life_does_not_make_a_credential_due_at_once() {
+        // silenceper: `expires_in - 1500` went below zero in stable mode.
+        for life in [4, 20, 60, 300, 310, 1_200] {
+            let c = credential(0, life);
+            assert_eq!(c.freshness(UnixTime(0), c.lead(0)), Freshness::Fresh, "a life of {life} s");
+        }
+    }
+
+    #[test]
+    fn what_is_left_is_never_more_than_the_life_and_never_below_zero() {
+        let c = credential(1_000, 7_200);
+        assert_eq!(c.remaining(UnixTime(1_000 + 7_100)), Duration::from_secs(100));
+        assert_eq!(c.remaining(UnixTime(1_000 + 9_000)), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_secret_prints_as_nothing_of_itself() {
+        let secret = Secret::new("0c79e1fa963cd80cc0be99b20a18faeb");
+        assert_eq!(format!("{secret} {secret:?} {:#?}", Some(&secret)), "[secret] [secret] Some(\n    [secret],\n)");
+        let c = Credential { value: secret, ..credential(0, 1) };
+        assert!(!format!("{c:?}").contains("0c79"));
+    }
+
+    #[test]
+    fn secrets_compare_by_value() {
+        assert_eq!(Secret::new("abc"), Secret::from("abc"));
+        assert_ne!(Secret::new("abc"), Secret::new("abd"));
+        assert_ne!(Secret::new("abc"), Secret::new("abcd"));
+        assert!(Secret::new("").is_empty());
+    }
+
+    #[test]
+    fn keys_hold_platform_app_agent_and_kind_and_nothing_else() {
+        let official = AppKey { platform: "official", id: "wx12ab".into(), agent_id: None };
+        let work = AppKey { platform: "work", id: "ww12ab".into(), agent_id: Some(1_000_002) };
+        let key = |app: &AppKey, kind| CredentialKey { app: app.clone(), kind }.to_string();
+        assert_eq!(key(&official, Kind::JsapiTicket), "official:wx12ab:jsapi_ticket");
+        assert_eq!(key(&work, Kind::AgentTicket), "work:ww12ab:1000002:agent_ticket");
+        assert_ne!(key(&work, Kind::AccessToken), key(&AppKey { agent_id: Some(1), ..work.clone() }, Kind::AccessToken));
+    }
+
+    #[test]
+    fn kinds_are_read_by_the_names_they_are_written_with() {
+        for kind in Kind::ALL {
+            assert_eq!(kind.as_str().parse::<Kind>(), Ok(kind));
+        }
+        assert!("ticket".parse::<Kind>().unwrap_err().contains("jsapi_ticket"));
+        assert_eq!(Kind::AccessToken.parent(), None);
+        assert_eq!(Kind::CardTicket.parent(), Some(Kind::AccessToken));
+    }
+}

@@ -1,0 +1,387 @@
+//! What can go wrong, and what to do about it.
+//!
+//! An upstream failure is classed once, here, by what to do next ([`Class`]), and explained once, in English and Chinese
+//! ([`codes`]). Nothing outside this room knows an errcode.
+
+pub mod codes;
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use codes::{Advice, explain};
+
+use crate::clock::UnixTime;
+use crate::credential::Kind;
+
+/// A sentence in both languages of our readers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hint {
+    /// English.
+    pub en: Cow<'static, str>,
+    /// 中文。
+    pub zh: Cow<'static, str>,
+}
+
+impl Hint {
+    /// A fixed sentence.
+    #[must_use]
+    pub const fn fixed(en: &'static str, zh: &'static str) -> Self {
+        Self { en: Cow::Borrowed(en), zh: Cow::Borrowed(zh) }
+    }
+}
+
+/// What to do about an upstream failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Class {
+    /// Try again, later and later, with jitter.
+    Transient,
+    /// The token is dead before its time: renew it once and repeat the call once.
+    StaleToken,
+    /// A quota is used up: every call until it resets only makes it worse.
+    Quota,
+    /// A person must act (secret, allow-list, punished account): try rarely, say it loudly, with the fix.
+    Setup,
+}
+
+impl Class {
+    /// The name in logs and metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Transient => "transient",
+            Self::StaleToken => "stale_token",
+            Self::Quota => "quota",
+            Self::Setup => "setup",
+        }
+    }
+}
+
+/// Which of WeChat's two systems answered: the same errcode may mean another thing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum System {
+    /// `api.weixin.qq.com`: official accounts and mini programs.
+    Weixin,
+    /// `qyapi.weixin.qq.com`: WeCom.
+    Qyapi,
+}
+
+/// What the call was paid with: 40001 on a call with the secret means a wrong secret, with a token a dead token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Paid {
+    /// A token call.
+    WithSecret,
+    /// A ticket call, or any other with `access_token=`.
+    WithToken,
+}
+
+/// When a call that failed may be made again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// 1 s, 2 s, 4 s … 60 s, with jitter.
+    Backoff,
+    /// A minute, doubling up to five: somebody has to act, and asking more often is not answered better.
+    Slow,
+    /// When the current minute is over.
+    NextMinute,
+    /// When the day turns in Shanghai.
+    NextDay,
+    /// A time that WeChat itself names.
+    For(Duration),
+}
+
+/// One call to WeChat that brought nothing usable.
+///
+/// Prints no secret: URLs are taken out of transport errors, and the values sent are struck out of WeChat's own text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpstreamError {
+    /// The path called, e.g. `/cgi-bin/token`.
+    pub endpoint: &'static str,
+    /// Which system it was.
+    pub system: System,
+    /// What it was paid with.
+    pub paid: Paid,
+    /// What happened.
+    pub failure: Failure,
+}
+
+/// How an upstream call failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The request never reached WeChat: no name, no route, connection refused, TLS refused.
+    Unreachable(String),
+    /// It was sent, but no whole answer came back: it may have been carried out.
+    ReplyLost(String),
+    /// A whole answer came that is none of WeChat's shapes, or one that cannot be used: not JSON, empty value, absurd life.
+    Unusable(String),
+    /// WeChat said no.
+    Refused {
+        /// Its code.
+        errcode: i64,
+        /// Its words. They name this server's IP: never for the public.
+        errmsg: String,
+    },
+}
+
+impl UpstreamError {
+    /// What to do.
+    #[must_use]
+    pub fn class(&self) -> Class {
+        self.advice().map_or(Class::Transient, |advice| advice.class)
+    }
+
+    /// When to try again.
+    #[must_use]
+    pub fn wait(&self) -> Wait {
+        self.advice().map_or(Wait::Backoff, |advice| advice.wait)
+    }
+
+    /// WeChat's code, where it spoke.
+    #[must_use]
+    pub fn errcode(&self) -> Option<i64> {
+        match self.failure {
+            Failure::Refused { errcode, .. } => Some(errcode),
+            Failure::Unreachable(_) | Failure::ReplyLost(_) | Failure::Unusable(_) => None,
+        }
+    }
+
+    /// Whether WeChat may have carried the call out although no answer can be used.
+    #[must_use]
+    pub fn may_have_been_carried_out(&self) -> bool {
+        matches!(self.failure, Failure::ReplyLost(_) | Failure::Unusable(_))
+    }
+
+    /// The IP address that WeChat saw this server call from, where its refusal names one: the one to put in the allow-list.
+    #[must_use]
+    pub fn seen_ip(&self) -> Option<&str> {
+        let Failure::Refused { errmsg, .. } = &self.failure else { return None };
+        // "invalid ip 106.41.36.218 ipv6 ::ffff:106.41.36.218, not in whitelist"; "…, from ip: 106.41.36.218, more info at …"
+        let after = ["invalid ip ", "from ip: "].into_iter().find_map(|lead| errmsg.split_once(lead)).map(|(_, rest)| rest)?;
+        let ip = after.split([' ', ',']).next().unwrap_or_default();
+        ip.parse::<std::net::IpAddr>().is_ok().then_some(ip)
+    }
+
+    /// The cause, in both languages.
+    #[must_use]
+    pub fn cause(&self) -> Hint {
+        match &self.failure {
+            Failure::Refused { .. } => self.advice().map_or(UNREACHABLE_CAUSE, |advice| advice.cause.clone()),
+            Failure::Unreachable(_) => UNREACHABLE_CAUSE,
+            Failure::ReplyLost(_) => REPLY_LOST_CAUSE,
+            Failure::Unusable(_) => UNUSABLE_CAUSE,
+        }
+    }
+
+    /// What to do next, in both languages; names the IP to allow where WeChat named it.
+    #[must_use]
+    pub fn fix(&self) -> Hint {
+        let fix = match &self.failure {
+            Failure::Refused { .. } => self.advice().map_or(UNREACHABLE_FIX, |advice| advice.fix.clone()),
+            Failure::Unreachable(_) => UNREACHABLE_FIX,
+            Failure::ReplyLost(_) | Failure::Unusable(_) => UNUSABLE_FIX,
+        };
+        match self.seen_ip().filter(|_| matches!(self.errcode(), Some(40164 | 61004 | 45035 | 60020 | 89503..=89507))) {
+            None => fix,
+            Some(ip) => Hint {
+                en: format!("{} The IP to allow: {ip}", fix.en).into(),
+                zh: format!("{}需要加入的 IP：{ip}", fix.zh).into(),
+            },
+        }
+    }
+
+    fn advice(&self) -> Option<&'static Advice> {
+        self.errcode().map(|errcode| explain(self.system, self.paid, errcode))
+    }
+}
+
+const UNREACHABLE_CAUSE: Hint = Hint::fixed("WeChat's server could not be reached", "无法连接微信服务器");
+const UNREACHABLE_FIX: Hint = Hint::fixed(
+    "Check DNS, routes, the egress proxy and the machine's clock; curl https://api.weixin.qq.com/ from this machine.",
+    "请检查本机的 DNS、路由、出口代理和系统时间；可在本机执行 curl https://api.weixin.qq.com/ 验证。",
+);
+const REPLY_LOST_CAUSE: Hint =
+    Hint::fixed("The request was sent, but no whole answer came back in time", "请求已发出，但没有在限时内收到完整的回复");
+const UNUSABLE_CAUSE: Hint =
+    Hint::fixed("What came back is not an answer that WeChat gives", "收到的内容不是微信接口的正常回复");
+const UNUSABLE_FIX: Hint = Hint::fixed(
+    "It is tried again by itself. If it goes on, look for a proxy or gateway between this server and WeChat.",
+    "会自动重试。若持续出现，请检查本机与微信之间的代理或网关。",
+);
+
+impl fmt::Display for UpstreamError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.failure {
+            Failure::Unreachable(why) => write!(f, "{} could not be reached: {why}", self.endpoint),
+            Failure::ReplyLost(why) => write!(f, "the answer of {} was lost: {why}", self.endpoint),
+            Failure::Unusable(why) => write!(f, "the answer of {} cannot be used: {why}", self.endpoint),
+            Failure::Refused { errcode, errmsg } => write!(f, "{} refused: {errcode} {errmsg}", self.endpoint),
+        }
+    }
+}
+
+impl std::error::Error for UpstreamError {}
+
+/// The longest page URL that is signed, in bytes before its `#`. Browsers and proxies give up earlier.
+pub const MAX_PAGE_URL: usize = 16 * 1024;
+
+/// Why a page URL cannot be signed. Each says what the page did wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PageError {
+    /// Nothing there.
+    #[error("the url is empty")]
+    Empty,
+    /// Longer than [`MAX_PAGE_URL`].
+    #[error("the url is longer than {} bytes", MAX_PAGE_URL)]
+    TooLong,
+    /// Starts with `http%3A`: encoded twice.
+    #[error("the url was percent-encoded twice")]
+    DoubleEncoded,
+    /// No `http://` or `https://` in front.
+    #[error("the url does not start with http:// or https://")]
+    NotHttp,
+    /// A space, a tab, a newline or another control character in it.
+    #[error("the url holds a space or a control character")]
+    Blank,
+    /// Bytes above 127: a browser's `location.href` has none.
+    #[error("the url holds characters that a browser percent-encodes")]
+    NotAscii,
+    /// `user@host`.
+    #[error("the url holds a user name or a backslash before its host")]
+    UserInfo,
+    /// No host that could be parsed.
+    #[error("the url has no valid host")]
+    NoHost,
+}
+
+impl PageError {
+    /// What the page has to do.
+    #[must_use]
+    pub fn hint(self) -> Hint {
+        match self {
+            Self::DoubleEncoded => Hint::fixed(
+                "Encode it once: encodeURIComponent(location.href), and let no router, axios params or template encode it again.",
+                "只编码一次：encodeURIComponent(location.href)，不要再被路由、axios 的 params 或模板编码一遍。",
+            ),
+            Self::Blank | Self::NotAscii => Hint::fixed(
+                "Send location.href as the browser gives it, through encodeURIComponent, never a decoded one: WeChat checks the encoded form.",
+                "请把浏览器给出的 location.href 原样经 encodeURIComponent 后传入，不要先解码：微信校验的是编码后的地址。",
+            ),
+            Self::TooLong => Hint::fixed(
+                "Keep data out of the page's query, for example in sessionStorage or behind the #.",
+                "不要把大量数据放进页面地址的参数，可放进 sessionStorage 或 # 之后。",
+            ),
+            Self::Empty | Self::NotHttp | Self::UserInfo | Self::NoHost => Hint::fixed(
+                "Send the whole address of the page: url=' + encodeURIComponent(location.href.split('#')[0]).",
+                "请传入页面的完整地址：url=' + encodeURIComponent(location.href.split('#')[0])。",
+            ),
+        }
+    }
+}
+
+/// What the broker answers instead of a credential or a signature.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// No account has this name.
+    #[error("there is no account \"{account}\"")]
+    UnknownAccount {
+        /// The name asked for; empty when none was given and there is no default.
+        account: String,
+    },
+    /// The account's platform has no such credential: a mini program has no jsapi_ticket.
+    #[error("account \"{account}\" ({platform}) has no {kind}")]
+    UnsupportedCredential {
+        /// The account's name.
+        account: String,
+        /// Its platform.
+        platform: &'static str,
+        /// What was asked for.
+        kind: Kind,
+    },
+    /// The page's URL cannot be signed at all.
+    #[error("{0}")]
+    Page(#[from] PageError),
+    /// The page is on a host that the account has not bound.
+    #[error("account \"{account}\" does not sign pages on \"{host}\"")]
+    PageNotAllowed {
+        /// The account's name.
+        account: String,
+        /// The page's host.
+        host: String,
+    },
+    /// WeChat gave none, now or when it was last asked, and no living value is left.
+    #[error("account \"{account}\" has no living {kind}: {error}")]
+    Upstream {
+        /// The account's name.
+        account: String,
+        /// What was wanted.
+        kind: Kind,
+        /// Why there is none.
+        error: Arc<UpstreamError>,
+        /// When it will be tried again.
+        retry_at: UnixTime,
+        /// From now until then.
+        retry_after: Duration,
+    },
+    /// This credential was renewed on demand a moment ago; another renewal has to wait, so that no caller can burn the quota.
+    #[error("the {kind} of account \"{account}\" was renewed a moment ago; ask again in {} s", retry_after.as_secs())]
+    Rationed {
+        /// The account's name.
+        account: String,
+        /// What was to be renewed.
+        kind: Kind,
+        /// How long to wait.
+        retry_after: Duration,
+    },
+    /// The broker is shutting down or its refresh task died.
+    #[error("the refresh of account \"{account}\"'s {kind} was interrupted")]
+    Interrupted {
+        /// The account's name.
+        account: String,
+        /// What was wanted.
+        kind: Kind,
+    },
+}
+
+impl Error {
+    /// A stable name for programs.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::UnknownAccount { .. } => "unknown_account",
+            Self::UnsupportedCredential { .. } => "unsupported_credential",
+            Self::Page(PageError::Empty) => "missing_url",
+            Self::Page(PageError::DoubleEncoded) => "url_double_encoded",
+            Self::Page(_) => "bad_url",
+            Self::PageNotAllowed { .. } => "page_not_allowed",
+            Self::Upstream { error, .. } => match error.class() {
+                Class::Setup => "account_misconfigured",
+                Class::Quota => "upstream_quota",
+                Class::Transient | Class::StaleToken => "upstream_unavailable",
+            },
+            Self::Rationed { .. } => "rate_limited",
+            Self::Interrupted { .. } => "upstream_unavailable",
+        }
+    }
+
+    /// How long the caller should wait before asking again, where waiting helps.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Upstream { retry_after, .. } | Self::Rationed { retry_after, .. } => Some(*retry_after),
+            Self::Interrupted { .. } => Some(Duration::from_secs(1)),
+            _ => None,
+        }
+    }
+
+    /// The upstream failure behind it, where there is one.
+    #[must_use]
+    pub fn upstream(&self) -> Option<&UpstreamError> {
+        match self {
+            Self::Upstream { error, .. } => Some(error),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! wip
+pub mod account;
+pub mod clock;
+pub mod credential;
+pub mod error;

@@ -1,0 +1,2 @@
+//! The `wx-jssdk` command.
+fn main() {}
