@@ -3,3 +3,5 @@ pub mod account;
 pub mod clock;
 pub mod credential;
 pub mod error;
+pub mod sign;
+pub mod upstream;
