@@ -173,15 +173,21 @@ impl UpstreamError {
         }
     }
 
-    /// What to do next, in both languages; names the IP to allow where WeChat named it.
+    /// What to do next, in both languages. Names no IP: fit for the public.
     #[must_use]
     pub fn fix(&self) -> Hint {
-        let fix = match &self.failure {
+        match &self.failure {
             Failure::Refused { .. } => self.advice().map_or(UNREACHABLE_FIX, |advice| advice.fix.clone()),
             Failure::Unreachable(_) => UNREACHABLE_FIX,
             Failure::ReplyLost(_) | Failure::Unusable(_) => UNUSABLE_FIX,
-        };
-        match self.seen_ip().filter(|_| matches!(self.errcode(), Some(40164 | 61004 | 45035 | 60020 | 89503..=89507))) {
+        }
+    }
+
+    /// [`UpstreamError::fix`] with the IP to allow, where WeChat's refusal names it: for the operator.
+    #[must_use]
+    pub fn fix_for_operator(&self) -> Hint {
+        let fix = self.fix();
+        match self.seen_ip().filter(|_| matches!(self.errcode(), Some(40164 | 61004 | 45035 | 60020 | 89501..=89507))) {
             None => fix,
             Some(ip) => Hint {
                 en: format!("{} The IP to allow: {ip}", fix.en).into(),

@@ -113,21 +113,20 @@ impl Upstream {
     /// [`UpstreamError`], classed.
     pub async fn token(&self, account: &Account, force: bool) -> Result<Issued, UpstreamError> {
         let (id, secret) = (account.app_id(), account.secret().expose());
-        match (account.platform(), account.mode()) {
-            (Platform::Work { .. }, _) => {
-                self.get(&GETTOKEN, &[("corpid", id), ("corpsecret", secret)], account.secret()).await
-            }
-            (_, TokenMode::Classic) => {
+        let endpoint = endpoint_of(account, Kind::AccessToken);
+        match (endpoint.system, account.mode()) {
+            (System::Qyapi, _) => self.get(endpoint, &[("corpid", id), ("corpsecret", secret)], account.secret()).await,
+            (System::Weixin, TokenMode::Classic) => {
                 let query = [("grant_type", "client_credential"), ("appid", id), ("secret", secret)];
-                self.get(&TOKEN, &query, account.secret()).await
+                self.get(endpoint, &query, account.secret()).await
             }
-            (_, TokenMode::Stable) => {
+            (System::Weixin, TokenMode::Stable) => {
                 let body = serde_json::json!({
                     "grant_type": "client_credential", "appid": id, "secret": secret, "force_refresh": force,
                 });
-                let request = self.client.post(self.url(&STABLE_TOKEN, &[]));
+                let request = self.client.post(self.url(endpoint, &[]));
                 let request = request.header("content-type", "application/json").body(body.to_string());
-                judge(&STABLE_TOKEN, account.secret(), request.send().await).await
+                judge(endpoint, account.secret(), request.send().await).await
             }
         }
     }
@@ -137,15 +136,16 @@ impl Upstream {
     /// # Errors
     /// [`UpstreamError`], classed: [`crate::error::Class::StaleToken`] when it is the token that was refused.
     pub async fn ticket(&self, account: &Account, kind: Kind, token: &Secret) -> Result<Issued, UpstreamError> {
-        let paid = ("access_token", token.expose());
-        match (account.platform(), kind) {
-            (Platform::Work { .. }, Kind::AgentTicket) => {
-                self.get(&WORK_TICKET, &[paid, ("type", "agent_config")], token).await
-            }
-            (Platform::Work { .. }, _) => self.get(&WORK_JSAPI_TICKET, &[paid], token).await,
-            (_, Kind::CardTicket) => self.get(&TICKET, &[paid, ("type", "wx_card")], token).await,
-            (_, _) => self.get(&TICKET, &[paid, ("type", "jsapi")], token).await,
-        }
+        let endpoint = endpoint_of(account, kind);
+        let kind = match (endpoint.path, kind) {
+            (_, Kind::AgentTicket) => Some("agent_config"),
+            (_, Kind::CardTicket) => Some("wx_card"),
+            (path, _) if path == TICKET.path => Some("jsapi"),
+            (_, _) => None,
+        };
+        let mut query = vec![("access_token", token.expose())];
+        query.extend(kind.map(|kind| ("type", kind)));
+        self.get(endpoint, &query, token).await
     }
 
     async fn get(&self, endpoint: &Endpoint, query: &[(&str, &str)], paid: &Secret) -> Result<Issued, UpstreamError> {
@@ -159,6 +159,24 @@ impl Upstream {
         };
         let query = serde_urlencoded::to_string(query).expect("pairs of strings always encode");
         if query.is_empty() { format!("{base}{}", endpoint.path) } else { format!("{base}{}?{query}", endpoint.path) }
+    }
+}
+
+/// Which call brings this credential: the system and the path that errors, logs and the call ledger name.
+#[must_use]
+pub fn endpoint(account: &Account, kind: Kind) -> (System, &'static str) {
+    let endpoint = endpoint_of(account, kind);
+    (endpoint.system, endpoint.path)
+}
+
+fn endpoint_of(account: &Account, kind: Kind) -> &'static Endpoint {
+    match (account.platform(), kind, account.mode()) {
+        (Platform::Work { .. }, Kind::AccessToken, _) => &GETTOKEN,
+        (Platform::Work { .. }, Kind::AgentTicket, _) => &WORK_TICKET,
+        (Platform::Work { .. }, _, _) => &WORK_JSAPI_TICKET,
+        (_, Kind::AccessToken, TokenMode::Classic) => &TOKEN,
+        (_, Kind::AccessToken, TokenMode::Stable) => &STABLE_TOKEN,
+        (_, _, _) => &TICKET,
     }
 }
 
