@@ -273,6 +273,12 @@ fn the_ip_is_read_from_wecoms_refusal() {
 }
 
 #[test]
+fn the_ip_is_read_from_a_third_party_platforms_refusal() {
+    let msg = "access clientip is not registered requestIP: 203.0.113.9 rid: 638fefcc-674a03e0-161bfbc2";
+    assert_eq!(refused(Weixin, WithToken, 61004, msg).seen_ip(), Some("203.0.113.9"));
+}
+
+#[test]
 fn no_ip_is_made_up() {
     for msg in
         ["", "invalid ip ", "invalid ip not-an-ip ipv6", "from ip: 999.1.1.1, more", "invalid appid rid: 1-2-3", "from ip:"]
@@ -286,6 +292,7 @@ fn no_ip_is_made_up() {
 fn the_fix_names_the_ip_to_allow() {
     let cases = [
         (Weixin, 40164, "invalid ip 203.0.113.9 ipv6 ::ffff:203.0.113.9, not in whitelist rid: 1-2-3"),
+        (Weixin, 61004, "access clientip is not registered requestIP: 203.0.113.9 rid: 1-2-3"),
         (Qyapi, 60020, "not allow to access from your ip, hint: [1], from ip: 203.0.113.9, more info at https://example.com"),
     ];
     for (system, errcode, msg) in cases {
