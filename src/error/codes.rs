@@ -1,7 +1,7 @@
 //! The errcode table: what each code of WeChat means, what the program does about it, and what a person can do.
 //!
-//! One row, one paragraph, in `codes/weixin.rs` or `codes/qyapi.rs`: to teach a code, add a row there. It holds the codes that a token server's
-//! users meet, not WeChat's whole list; any other code gets a row that says where to look.
+//! One row, one paragraph, in `codes/weixin.rs` or `codes/qyapi.rs`: to teach a code, add a row there. It holds the codes that
+//! users of a token server meet, not WeChat's whole list; any other code gets a row that says where to look.
 
 mod qyapi;
 mod weixin;

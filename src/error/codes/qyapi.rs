@@ -87,7 +87,7 @@ pub(super) static ROWS: &[Row] = &[
         ["WeCom wants this call over https", "Write [upstream] qyapi with https://."],
         ["该接口必须用 https 调用", "请把配置中的 [upstream] qyapi 改为 https:// 开头。"]),
     row(45009, HOUR,
-        ["Too many calls: WeCom blocks them for as long as the window it counts in, up to an hour or the day",
+        ["Too many calls: WeCom blocks them for as long as the window it counts in, a minute, an hour or the day",
          "Find the other server that calls without keeping the answer, and let it ask this one. WeCom's self-service tool \
           lifts the block earlier."],
         ["调用超过频率限制，企业微信会按所超的时间窗口（分钟、小时或当天）拦截调用",
