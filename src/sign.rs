@@ -136,16 +136,22 @@ impl Signer {
     /// Signs `page`. The answer's lists are empty and `debug` is off: set them as the page wants them, they are not signed.
     #[must_use]
     pub fn sign(&self, page: &PageUrl, nonce: &str, timestamp: UnixTime) -> JsConfig {
+        self.sign_text(page.as_str(), nonce, timestamp)
+    }
+
+    /// [`Signer::sign`] for a text that need not be an address: to compare with what another backend signed.
+    #[must_use]
+    pub fn sign_text(&self, url: &str, nonce: &str, timestamp: UnixTime) -> JsConfig {
         JsConfig {
             debug: false,
             beta: false,
             app_id: self.app_id.clone(),
             timestamp,
             nonce_str: nonce.to_owned(),
-            signature: self.signature(page.as_str(), nonce, timestamp),
+            signature: self.signature(url, nonce, timestamp),
             js_api_list: Vec::new(),
             open_tag_list: Vec::new(),
-            url: page.as_str().to_owned(),
+            url: url.to_owned(),
         }
     }
 

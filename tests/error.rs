@@ -296,7 +296,7 @@ fn the_fix_names_the_ip_to_allow() {
         (Qyapi, 60020, "not allow to access from your ip, hint: [1], from ip: 203.0.113.9, more info at https://example.com"),
     ];
     for (system, errcode, msg) in cases {
-        let fix = refused(system, WithSecret, errcode, msg).fix();
+        let fix = refused(system, WithSecret, errcode, msg).fix_for_operator();
         assert!(fix.en.ends_with(". The IP to allow: 203.0.113.9"), "{}", fix.en);
         assert!(fix.zh.ends_with("。需要加入的 IP：203.0.113.9"), "{}", fix.zh);
         assert!(fix.en.contains("Add it") && fix.zh.contains("请加入"), "{errcode}");
@@ -308,13 +308,13 @@ fn an_ip_that_needs_no_allowing_stays_out_of_the_fix() {
     let msg = "invalid credential, hint: [1686402237354962763423746], from ip: 203.0.113.9, more info at https://example.com";
     let error = refused(Qyapi, WithSecret, 40001, msg);
     assert_eq!(error.seen_ip(), Some("203.0.113.9"));
-    assert_eq!(error.fix(), explain(Qyapi, WithSecret, 40001).fix);
+    assert_eq!(error.fix_for_operator(), explain(Qyapi, WithSecret, 40001).fix);
 }
 
 #[test]
 fn an_allow_list_fix_reads_well_when_wechat_names_no_ip() {
     let error = refused(Weixin, WithSecret, 40164, "not in whitelist");
-    assert_eq!(error.fix(), explain(Weixin, WithSecret, 40164).fix);
+    assert_eq!(error.fix_for_operator(), explain(Weixin, WithSecret, 40164).fix);
 }
 
 // Failures in which WeChat did not speak.
