@@ -1,0 +1,3 @@
+//! The service.
+
+pub mod pages;
