@@ -1,0 +1,371 @@
+// The demo page in a real browser, with the real jweixin, against the real service.
+
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import {
+  ANDROID_WECHAT, DESKTOP, IOS_WECHAT, PHONE, expectQuiet, expectVerdict, installBridge, openPage, outFile, startBrowser, startService,
+} from "./harness.mjs";
+
+let service;
+let browser;
+
+before(async () => {
+  service = await startService();
+  browser = await startBrowser();
+});
+
+after(async () => {
+  if (browser) await browser.close();
+  if (service) await service.stop();
+});
+
+/** Runs one test in a page of its own. */
+async function withPage(options, work) {
+  const page = await openPage(browser, options);
+  try {
+    await work(page);
+  } finally {
+    await page.context().close();
+  }
+}
+
+const text = (page, id) => page.locator(`#${id}`).innerText();
+
+describe("in the sandbox, in an ordinary browser", () => {
+  test("the page as it is reaches config:ok with the real jweixin", () =>
+    withPage({}, async (page) => {
+      await page.goto(`${service.url}/`);
+      await expectVerdict(page, "ok", "config:ok");
+      assert.match(await text(page, "sdk"), /jweixin 1\.6\.0 · res\.wx\.qq\.com/);
+      assert.match(await text(page, "client"), /8\.0\.50 · Android（?.*模拟/);
+      assert.match(await text(page, "sandbox"), /模拟微信客户端/);
+      assert.equal(await text(page, "signed-url"), `${service.url}/`);
+      assert.deepEqual(page.reports, [], "a sandbox sends no usage report to WeChat");
+      expectQuiet(page);
+    }));
+
+  for (const client of ["android", "ios"]) {
+    test(`every button gives a result on ${client}`, () =>
+      withPage({}, async (page) => {
+        await page.goto(`${service.url}/?client=${client}`);
+        await expectVerdict(page, "ok", "config:ok");
+        const press = async (api, sheetButton) => {
+          const button = page.locator(`[data-api="${api}"]`);
+          await button.click();
+          const sheet = page.locator("dialog.phone-sheet");
+          if (sheetButton) await sheet.getByRole("button", { name: sheetButton }).click();
+          const result = page.locator(".card", { has: button }).locator(".result");
+          await result.and(page.locator(':not([data-result="pending"])')).waitFor();
+          return { outcome: await result.getAttribute("data-result"), res: JSON.parse(await result.locator("pre").innerText()) };
+        };
+        const expectOk = async (api, sheetButton) => {
+          const { outcome, res } = await press(api, sheetButton);
+          assert.deepEqual([outcome, res.errMsg], ["ok", `${api}:ok`]);
+          return res;
+        };
+
+        await expectOk("updateAppMessageShareData");
+        await expectOk("updateTimelineShareData");
+        assert.equal((await expectOk("getNetworkType")).networkType, "wifi");
+
+        assert.equal((await press("chooseImage", "取消")).outcome, "cancel");
+        const { localIds } = await expectOk("chooseImage", "选择这些");
+        assert.ok(Array.isArray(localIds) && localIds.length === 3, "an array on both systems");
+        await page.waitForFunction(() => [...document.querySelectorAll("#shots img")].filter((one) => one.naturalWidth === 240).length === 3);
+        assert.match(await page.locator("#shots img").first().getAttribute("src"), /^data:image\/jpeg;base64,\/9j/);
+        await expectOk("previewImage", "关闭");
+
+        assert.equal(await page.locator('[data-api="openLocation"]').isDisabled(), true, "there is no place to show yet");
+        assert.equal(Number((await expectOk("getLocation")).latitude), 23.099994, "gcj02");
+        await expectOk("openLocation", "关闭");
+
+        assert.equal((await press("scanQRCode", "取消")).outcome, "cancel");
+        assert.match((await expectOk("scanQRCode", "扫到了")).resultStr, /^https:\/\/demo\.example\.com\/scanned/);
+
+        const { checkResult } = await expectOk("checkJsApi");
+        assert.equal(Object.values(checkResult).filter((able) => able === true).length, 9);
+        assert.ok(checkResult.getLocation, "under the page's name, not the bridge's");
+        expectQuiet(page);
+      }));
+  }
+
+  test("the buttons are locked until config:ok, and say why", () =>
+    withPage({}, async (page) => {
+      let release;
+      const held = new Promise((resolve) => (release = resolve));
+      await page.route("**/sandbox/pre-verify", async (route) => {
+        await held;
+        await route.continue();
+      });
+      await page.goto(`${service.url}/`);
+      const buttons = page.locator("[data-api]");
+      assert.equal(await page.locator("[data-api]:disabled").count(), await buttons.count());
+      assert.match(await text(page, "why"), /微信认可签名之后/);
+      assert.equal(await buttons.first().getAttribute("aria-describedby"), "why");
+      release();
+      await expectVerdict(page, "ok");
+      assert.equal(await page.locator("[data-api]:enabled").count(), (await buttons.count()) - 2, "two need another's answer first");
+    }));
+
+  test("with both script hosts out of reach a stand-in reaches config:ok and the page says so", () =>
+    withPage({ cdn: [] }, async (page) => {
+      await page.goto(`${service.url}/?lang=en`);
+      await expectVerdict(page, "ok", "config:ok");
+      assert.match(await text(page, "sdk"), /stand-in, not jweixin/);
+      assert.match(await text(page, "sandbox-note"), /real jweixin cannot be reached/);
+      await page.locator('[data-api="getLocation"]').click();
+      await page.locator('[data-card="location"] [data-result="ok"]').waitFor();
+      await page.locator('[data-api="checkJsApi"]').click();
+      await page.locator('[data-card="support"] [data-result="ok"]', { hasText: "9 of 9" }).waitFor();
+      expectQuiet(page);
+    }));
+
+  test("the stand-in too shows an error once and does not call it ready", () =>
+    withPage({ cdn: [] }, async (page) => {
+      await page.goto(`${service.url}/?break=signature&client=ios`);
+      await expectVerdict(page, "error", "签名无效");
+      assert.equal(await text(page, "says"), "config:invalid signature");
+      assert.equal(await page.locator("[data-api]:enabled").count(), 0);
+    }));
+
+  test("the first script host down: the second one is used", () =>
+    withPage({ cdn: ["res2.wx.qq.com"] }, async (page) => {
+      await page.goto(`${service.url}/`);
+      await expectVerdict(page, "ok", "config:ok");
+      assert.match(await text(page, "sdk"), /res2\.wx\.qq\.com/);
+      expectQuiet(page);
+    }));
+
+  test("a first script host that hangs costs five seconds and no more", () =>
+    withPage({}, async (page) => {
+      await page.route("https://res.wx.qq.com/**", () => {}); // never answered
+      const began = Date.now();
+      await page.goto(`${service.url}/`, { waitUntil: "commit" });
+      await expectVerdict(page, "ok", "config:ok");
+      assert.match(await text(page, "sdk"), /res2\.wx\.qq\.com/);
+      assert.ok(Date.now() - began < 9000);
+    }));
+
+  for (const lang of ["zh", "en"]) {
+    test(`a broken signature shows cause and fix in ${lang}, and no button wakes up`, () =>
+      withPage({}, async (page) => {
+        await page.goto(`${service.url}/?lang=${lang}&break=signature`);
+        await expectVerdict(page, "error", lang === "en" ? "Invalid signature" : "签名无效");
+        assert.equal(await text(page, "says"), "config:invalid signature");
+        assert.ok((await text(page, "cause")).length > 10);
+        assert.match(await text(page, "fixes"), lang === "en" ? /encodeURIComponent/ : /encodeURIComponent，途中/);
+        assert.equal(await page.locator("[data-api]:enabled").count(), 0, "ready runs after an error as well, and must not count");
+        expectQuiet(page);
+        await page.getByRole("link", { name: lang === "en" ? "Mend the signature" : "恢复签名" }).click();
+        await expectVerdict(page, "ok", "config:ok");
+      }));
+  }
+
+  test("changing the language or the client keeps the rest of the address", () =>
+    withPage({}, async (page) => {
+      await page.goto(`${service.url}/?q=%E4%BD%A0%2F%2B+x&client=ios#part`);
+      await expectVerdict(page, "ok");
+      await page.getByRole("link", { name: "EN" }).click();
+      await page.waitForURL(`${service.url}/?q=%E4%BD%A0%2F%2B+x&client=ios&lang=en#part`);
+      await expectVerdict(page, "ok", "config:ok");
+      assert.match(await text(page, "client"), /iOS/);
+      await page.getByRole("link", { name: "Android" }).click();
+      await page.waitForURL(`${service.url}/?q=%E4%BD%A0%2F%2B+x&lang=en&client=android#part`);
+      await expectVerdict(page, "ok", "config:ok");
+    }));
+
+  test("the simulated client is as strict as a real one", () =>
+    withPage({}, async (page) => {
+      await page.goto(`${service.url}/`);
+      await expectVerdict(page, "ok");
+      const invoke = (name, params) => page.evaluate(([n, p]) => new Promise((done) => window.WeixinJSBridge.invoke(n, p, done)), [name, params]);
+      assert.equal((await invoke("startRecord", {})).err_msg, "startRecord:permission denied", "was not in jsApiList");
+      assert.equal((await invoke("getLocalImgData", { localId: "weixin://resourceid/nobody" })).err_msg, "getLocalImgData:fail_invalid localId");
+      await invoke("preVerifyJSAPI", { verifyAppId: "wxnobody", verifySignature: "0".repeat(40), verifyTimestamp: "1", verifyNonceStr: "n" });
+      assert.match((await invoke("getNetworkType", {})).err_msg, /offline verifying/, "a failed config takes the permissions back");
+    }));
+});
+
+describe("in a WeChat client of the test's own", () => {
+  for (const [name, userAgent, checksLanding] of [["Android", ANDROID_WECHAT, false], ["iOS", IOS_WECHAT, true]]) {
+    test(`the signature is the one that ${name} computes`, () =>
+      withPage({ userAgent }, async (page) => {
+        await installBridge(page, service, { checksLanding });
+        await page.goto(`${service.url}/`);
+        await expectVerdict(page, "ok", "config:ok");
+        assert.equal(page.verified.sent, page.verified.expected);
+        assert.match(page.verified.sent, /^[0-9a-f]{40}$/);
+        assert.match(await text(page, "client"), new RegExp(`微信 8\\.0\\.50.* · ${name}$`), "not called simulated");
+        expectQuiet(page);
+      }));
+
+    test(`the same on ${name} with Chinese, %2F, + and a #hash in the address`, () =>
+      withPage({ userAgent }, async (page) => {
+        await installBridge(page, service, { checksLanding });
+        const path = "/?q=你好&p=a%2Fb%2fc&plus=1+1&from=singlemessage&&empty=";
+        await page.goto(`${service.url}${path}#/路由?x=1`);
+        await expectVerdict(page, "ok", "config:ok");
+        assert.equal(page.verified.url, `${service.url}/?q=%E4%BD%A0%E5%A5%BD&p=a%2Fb%2fc&plus=1+1&from=singlemessage&&empty=`);
+        assert.equal(await text(page, "signed-url"), page.verified.url);
+        assert.equal(await page.locator("#same-url").getAttribute("data-same"), "true");
+        expectQuiet(page);
+      }));
+  }
+
+  test("a signature changed on the way is refused, and the page names cause and fix", () =>
+    withPage({ userAgent: ANDROID_WECHAT }, async (page) => {
+      await installBridge(page, service);
+      await page.route("**/jssdk/config?**", async (route) => {
+        const answer = await (await route.fetch()).json();
+        await route.fulfill({ json: { ...answer, nonceStr: `${answer.nonceStr}x` } });
+      });
+      await page.goto(`${service.url}/?lang=en`);
+      await expectVerdict(page, "error", "Invalid signature");
+      assert.notEqual(page.verified.sent, page.verified.expected);
+      assert.match(await text(page, "fixes"), /nonceStr and timestamp must reach wx\.config exactly as signed/);
+      assert.equal(await page.locator("[data-step=verify]").getAttribute("data-done"), "fail");
+    }));
+
+  for (const [errMsg, title] of [
+    ["config:fail,Error: 系统错误，错误码：63002,invalid signature [2019-12-04 15:50:27][]", "Invalid signature"],
+    ["config:fail,Error: invalid url domain", "The domain is not bound"],
+    ["config:require subscribe", "Follow the test account first"],
+    ["config:fail,Error: AppID 不合法", "WeChat does not know this App ID"],
+    ["config:fail", "The config is incomplete"],
+    ["config:something new", "WeChat refused"],
+  ]) {
+    test(`"${errMsg}" is understood as: ${title}`, () =>
+      withPage({ userAgent: ANDROID_WECHAT }, async (page) => {
+        await page.addInitScript((says) => {
+          window.WeixinJSBridge = { invoke: (name, params, callback) => callback({ errMsg: says }), on() {} };
+        }, errMsg);
+        await page.goto(`${service.url}/?lang=en`);
+        await expectVerdict(page, "error", title);
+        assert.equal(await text(page, "says"), errMsg);
+      }));
+  }
+
+  test("a client that never answers is given up after ten seconds", () =>
+    withPage({ userAgent: ANDROID_WECHAT }, async (page) => {
+      await page.addInitScript(() => (window.WeixinJSBridge = { invoke() {}, on() {} }));
+      await page.clock.install();
+      await page.goto(`${service.url}/?lang=en`);
+      await page.locator('[data-step="verify"][data-done="now"]').waitFor();
+      await page.clock.fastForward(10_500);
+      await expectVerdict(page, "error", "The client does not answer");
+    }));
+
+  test("to jweixin version 10 is older than 6.0.2 and errors go unheard: the page asks once more", () =>
+    withPage({ userAgent: ANDROID_WECHAT.replace("8.0.50.2701", "10.0.1") }, async (page) => {
+      await page.addInitScript(() => {
+        const answer = (name) => ({ err_msg: name === "preVerifyJSAPI" ? `${name}:fail_invalid signature` : `${name}:fail_the permission value is offline verifying` });
+        window.WeixinJSBridge = { invoke: (name, params, callback) => callback(answer(name)), on() {} };
+      });
+      await page.goto(`${service.url}/?lang=en`);
+      await expectVerdict(page, "error", "No permission");
+    }));
+});
+
+describe("when it cannot work", () => {
+  test("outside WeChat the page says so at once and shows its QR code", () =>
+    withPage({}, async (page) => {
+      await page.route("**/static/wechat-client.js", (route) => route.fulfill({ contentType: "text/javascript", body: "" }));
+      let asked = 0;
+      await page.route("**/jssdk/config?**", (route) => {
+        asked += 1;
+        return route.continue();
+      });
+      await page.goto(`${service.url}/?x=%2F`);
+      await expectVerdict(page, "outside", "当前不在微信中");
+      await page.waitForFunction(() => document.getElementById("qr").naturalWidth > 100);
+      assert.match(await page.locator("#qr").getAttribute("src"), /qr\.svg\?url=http%3A%2F%2F127\.0\.0\.1%3A\d+%2F%3Fx%3D%252F$/);
+      assert.match(await text(page, "outside"), /扫一扫/);
+      assert.match(await text(page, "outside-note"), /本机/);
+      assert.equal(asked, 0, "no signature is wasted");
+      expectQuiet(page);
+    }));
+
+  test("an endpoint that is down is named", () =>
+    withPage({}, async (page) => {
+      await page.route("**/jssdk/config?**", (route) => route.abort("connectionrefused"));
+      await page.goto(`${service.url}/?lang=en`);
+      await expectVerdict(page, "error", "The endpoint does not answer");
+      assert.match(await text(page, "says"), /\/jssdk\/config/);
+    }));
+
+  test("the endpoint's own error is shown with its hint", () =>
+    withPage({}, async (page) => {
+      const problem = {
+        type: "about:blank", title: "Bad Gateway", status: 502, code: "account_misconfigured", errcode: 40164,
+        detail: "WeChat refuses this server's IP.", hint: { en: "Add the IP to the allow-list.", zh: "把该 IP 加入白名单。" },
+      };
+      await page.route("**/jssdk/config?**", (route) =>
+        route.fulfill({ status: 502, contentType: "application/problem+json", headers: { "Retry-After": "60" }, body: JSON.stringify(problem) }));
+      await page.goto(`${service.url}/?lang=en`);
+      await expectVerdict(page, "error", "No signature was given");
+      assert.equal(await text(page, "says"), "HTTP 502 · account_misconfigured · errcode 40164");
+      assert.equal(await text(page, "cause"), "WeChat refuses this server's IP.");
+      assert.match(await text(page, "fixes"), /Add the IP to the allow-list\.[^]*Try again in 60 s/);
+      await page.goto(`${service.url}/?lang=zh`);
+      await expectVerdict(page, "error", "服务器没有给出签名");
+      assert.match(await text(page, "fixes"), /把该 IP 加入白名单/);
+    }));
+
+  test("an answer that is a proxy's HTML, or lacks a field, is told apart", () =>
+    withPage({}, async (page) => {
+      await page.route("**/jssdk/config?**", (route) => route.fulfill({ status: 504, contentType: "text/html", body: "<h1>504 Gateway Time-out</h1>" }));
+      await page.goto(`${service.url}/?lang=en`);
+      await expectVerdict(page, "error", "The endpoint's answer is not JSON");
+      assert.match(await text(page, "says"), /HTTP 504: <h1>504 Gateway/, "shown as text, not as HTML");
+      await page.unroute("**/jssdk/config?**");
+      await page.route("**/jssdk/config?**", (route) => route.fulfill({ json: { appId: "wx1", noncestr: "n" } }));
+      await page.reload();
+      await expectVerdict(page, "error", "The endpoint's answer is incomplete");
+      assert.equal(await text(page, "says"), "timestamp, nonceStr, signature");
+    }));
+
+  test("inside a real WeChat the sandbox does not pretend", () =>
+    withPage({ userAgent: ANDROID_WECHAT }, async (page) => {
+      await page.addInitScript(() => {
+        window.WeixinJSBridge = { invoke: (name, params, callback) => callback({ err_msg: `${name}:fail_invalid signature` }), on() {} };
+      });
+      await page.goto(`${service.url}/?lang=en`);
+      await expectVerdict(page, "error", "Invalid signature");
+      assert.match(await text(page, "sandbox-note"), /real WeChat, but the sandbox's account is made up/);
+      assert.match(await text(page, "fixes"), /account is made up/);
+    }));
+});
+
+describe("how it looks", () => {
+  for (const [size, viewport] of [["phone", PHONE], ["desktop", DESKTOP]]) {
+    for (const colorScheme of ["light", "dark"]) {
+      for (const lang of ["zh", "en"]) {
+        test(`${size}, ${colorScheme}, ${lang}: nothing is wider than the screen`, () =>
+          withPage({ viewport, colorScheme, deviceScaleFactor: size === "phone" ? 2 : 1 }, async (page) => {
+            const shoot = async (name) => {
+              const wide = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+              assert.ok(wide <= 0, `${name} is ${wide} px too wide`);
+              await page.screenshot({ path: outFile(`${name}-${size}-${colorScheme}-${lang}.png`), fullPage: size === "phone" });
+            };
+            await page.goto(`${service.url}/?lang=${lang}&q=%E4%BD%A0%E5%A5%BD`);
+            await expectVerdict(page, "ok");
+            await shoot("ok");
+            for (const api of ["updateAppMessageShareData", "getLocation", "getNetworkType", "checkJsApi", "chooseImage"]) await page.locator(`[data-api="${api}"]`).click();
+            await shoot("sheet");
+            await page.locator("dialog .primary").click();
+            await page.locator('[data-card="image"] [data-result="ok"]').waitFor();
+            await page.waitForFunction(() => [...document.querySelectorAll("#shots img")].every((one) => one.naturalWidth));
+            await shoot("used");
+            await page.goto(`${service.url}/?lang=${lang}&break=signature`);
+            await expectVerdict(page, "error");
+            await shoot("error");
+            await page.route("**/static/wechat-client.js", (route) => route.fulfill({ contentType: "text/javascript", body: "" }));
+            await page.goto(`${service.url}/?lang=${lang}`);
+            await expectVerdict(page, "outside");
+            await page.waitForFunction(() => document.getElementById("qr").naturalWidth > 100);
+            await shoot("outside");
+          }));
+      }
+    }
+  }
+});

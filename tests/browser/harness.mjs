@@ -1,0 +1,181 @@
+// Starts the service and a browser, and ends both.
+//
+// The service is the real binary in sandbox mode on free ports (WX_JSSDK_BIN, default target/debug/wx-jssdk), or one that
+// runs already (WX_JSSDK_URL and WX_JSSDK_SANDBOX_URL). WeChat's own script comes from the npm package by interception:
+// nothing here touches the network.
+
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { createHash } from "node:crypto";
+import { mkdirSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { chromium } from "playwright-core";
+
+const here = dirname(fileURLToPath(import.meta.url));
+const root = join(here, "..", "..");
+
+/** The file that WeChat serves as jweixin-1.6.0.js: of this package's two, the one that has not been repacked. */
+const JWEIXIN = readFileSync(createRequire(import.meta.url).resolve("weixin-js-sdk/index.original.js"), "utf8");
+
+export const PHONE = { width: 390, height: 844 };
+export const DESKTOP = { width: 1280, height: 900 };
+export const ANDROID_WECHAT =
+  "Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/122.0 Mobile Safari/537.36 MicroMessenger/8.0.50.2701 NetType/WIFI Language/zh_CN";
+export const IOS_WECHAT =
+  "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Mobile/15E148 MicroMessenger/8.0.50(0x18003231) NetType/WIFI Language/zh_CN";
+
+/** Where screenshots go; not kept in the repository. */
+export function outFile(name) {
+  mkdirSync(join(here, "out"), { recursive: true });
+  return join(here, "out", name);
+}
+
+/** The service in sandbox mode: its public and its sandbox address, and the way to end it. */
+export async function startService() {
+  const { WX_JSSDK_URL: url, WX_JSSDK_SANDBOX_URL: sandbox } = process.env;
+  if (url) return { url, sandbox, stop: async () => {} };
+  const binary = process.env.WX_JSSDK_BIN || join(root, "target", "debug", "wx-jssdk");
+  const listen = ["--listen", "--admin-listen", "--sandbox-listen"].flatMap((flag) => [flag, "127.0.0.1:0"]);
+  const child = spawn(binary, ["serve", "--sandbox", ...listen], { stdio: ["ignore", "pipe", "pipe"] });
+  const gone = new Promise((resolve) => child.once("close", resolve));
+  const stop = async () => {
+    child.kill("SIGTERM");
+    const mercy = setTimeout(() => child.kill("SIGKILL"), 10_000);
+    await gone;
+    clearTimeout(mercy);
+  };
+  try {
+    return { ...(await announcedAddresses(child)), stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+/** Reads the lines `public    http://…` and `sandbox   http://…` that the service prints when it listens. */
+function announcedAddresses(child) {
+  return new Promise((resolve, reject) => {
+    let said = "";
+    const give = setTimeout(() => reject(new Error(`the service did not name its addresses:\n${said}`)), 20_000);
+    const hear = (chunk) => {
+      said += chunk;
+      const find = (name) => (said.match(new RegExp(`^\\W*${name}\\s+(http://[\\w.:\\[\\]]+)`, "m")) || [])[1];
+      const url = find("public");
+      const sandbox = find("sandbox");
+      if (!url || !sandbox) return;
+      clearTimeout(give);
+      resolve({ url, sandbox });
+    };
+    child.stdout.on("data", hear);
+    child.stderr.on("data", hear);
+    child.once("error", reject);
+    child.once("close", (code) => reject(new Error(`the service ended with ${code}:\n${said}`)));
+  });
+}
+
+export function startBrowser() {
+  return chromium.launch({
+    executablePath: process.env.CHROMIUM || "/usr/bin/chromium",
+    args: [
+      "--no-sandbox",
+      "--disable-gpu",
+      "--disable-quic",
+      "--no-first-run",
+      "--disable-background-networking",
+      "--disable-component-update",
+      "--disable-sync",
+    ],
+  });
+}
+
+/**
+ * A page of its own, with WeChat's hosts played. `cdn` says which hosts serve jweixin; the others refuse.
+ * Everything that would leave loopback is refused and noted in `page.strayed`; what the console complains of in
+ * `page.complaints` (a refused host's own complaint is left out where the test asked for the refusal).
+ */
+export async function openPage(browser, { cdn = ["res.wx.qq.com", "res2.wx.qq.com"], viewport = PHONE, ...options } = {}) {
+  const context = await browser.newContext({ viewport, locale: "zh-CN", ...options });
+  const page = await context.newPage();
+  page.complaints = [];
+  page.strayed = [];
+  page.reports = [];
+  page.on("console", (message) => {
+    const expected = /net::ERR_(FAILED|BLOCKED)/.test(message.text()) && /(res2?\.wx\.qq\.com|:\d+\/)/.test(message.location().url);
+    if (["error", "warning"].includes(message.type()) && !(expected && page.refusals)) page.complaints.push(message.text());
+  });
+  page.on("pageerror", (error) => page.complaints.push(String(error)));
+  page.refusals = cdn.length < 2;
+  await context.route(
+    (url) => !["127.0.0.1", "localhost"].includes(url.hostname) && url.protocol.startsWith("http"),
+    (route) => {
+      const { hostname, pathname } = new URL(route.request().url());
+      if (cdn.includes(hostname) && pathname === "/open/js/jweixin-1.6.0.js") {
+        return route.fulfill({ contentType: "application/javascript", body: JWEIXIN });
+      }
+      if (hostname === "open.weixin.qq.com" && pathname === "/sdk/report") {
+        page.reports.push(route.request().url());
+        return route.fulfill({ contentType: "image/gif", body: Buffer.from("R0lGODlhAQABAAAAACwAAAAAAQABAAACAkQBADs=", "base64") });
+      }
+      if (!/^res2?\.wx\.qq\.com$/.test(hostname)) page.strayed.push(route.request().url());
+      return route.abort();
+    },
+  );
+  return page;
+}
+
+/** Waits until the page has come to a verdict, and gives it. */
+export async function verdict(page) {
+  const state = page.locator("#state");
+  await state.and(page.locator(':not([data-state="loading"])')).waitFor({ timeout: 25_000 });
+  return { state: await state.getAttribute("data-state"), title: await page.locator("#state-title").innerText() };
+}
+
+export async function expectVerdict(page, state, title) {
+  const came = await verdict(page);
+  assert.deepEqual(came, { state, title: title || came.title }, await page.locator("#state").innerText());
+}
+
+/** Nothing in the console, nothing refused by the policy, nothing asked of the outside world. */
+export function expectQuiet(page) {
+  assert.deepEqual(page.complaints, []);
+  assert.deepEqual(page.strayed, []);
+}
+
+/** The living jsapi ticket of an app, as the sandbox tells it to tests. */
+export async function jsapiTicket(service, appId) {
+  const state = await (await fetch(`${service.sandbox}/sandbox/state`)).json();
+  return state.apps.find((app) => app.app_id === appId).tickets.jsapi.value;
+}
+
+/**
+ * A WeChat client of the test's own: a bridge that computes the signature itself, from the sandbox's ticket and the
+ * address the page really has, and shares no line with the page's simulated client.
+ */
+export async function installBridge(page, service, { checksLanding = false } = {}) {
+  await page.exposeFunction("testVerify", async (asked) => {
+    const ticket = await jsapiTicket(service, asked.verifyAppId);
+    const href = checksLanding ? asked.landing : asked.href;
+    const url = href.split("#")[0];
+    const signed = `jsapi_ticket=${ticket}&noncestr=${asked.verifyNonceStr}&timestamp=${asked.verifyTimestamp}&url=${url}`;
+    const expected = createHash("sha1").update(signed).digest("hex");
+    page.verified = { url, sent: asked.verifySignature, expected, types: asked.verifySignType };
+    return expected === asked.verifySignature ? "preVerifyJSAPI:ok" : "preVerifyJSAPI:fail_invalid signature";
+  });
+  await page.addInitScript(() => {
+    const landing = location.href;
+    window.bridgeCalls = [];
+    window.WeixinJSBridge = {
+      async invoke(name, params, callback) {
+        window.bridgeCalls.push(name);
+        if (name === "preVerifyJSAPI") {
+          return callback({ err_msg: await window.testVerify({ ...params, href: location.href, landing }) });
+        }
+        callback(name === "getNetworkType" ? { err_msg: "network_type:wifi" } : { err_msg: `${name}:ok` });
+      },
+      on() {},
+    };
+    document.addEventListener("DOMContentLoaded", () => document.dispatchEvent(new Event("WeixinJSBridgeReady")));
+  });
+}
