@@ -67,11 +67,8 @@ impl Application {
             account = account.js_safe_domain(domain).map_err(|error| StartError::SafeDomain(error.to_string()))?;
         }
         sandbox.add_app(app);
-        let upstream = UpstreamOptions {
-            weixin: sandbox.url().to_owned(),
-            qyapi: sandbox.url().to_owned(),
-            ..settings.upstream.clone()
-        };
+        let upstream =
+            UpstreamOptions { weixin: sandbox.url().to_owned(), qyapi: sandbox.url().to_owned(), ..settings.upstream.clone() };
         let settings = Settings { accounts: vec![("demo".into(), account)], ..settings.clone() };
         Self::assemble(&settings, upstream, Store::memory(), clock, Some(sandbox)).await
     }
@@ -172,7 +169,8 @@ fn listen(settings: &Settings, broker: &Broker, sandbox: Option<&Sandbox>) -> Re
 fn demo_pages(broker: &Broker, sandbox: bool) -> Pages {
     let broker = broker.clone();
     let qr_allowed = Arc::new(move |href: &str| {
-        PageUrl::parse(href).is_ok_and(|page| broker.accounts().any(|(_, account)| account.allows_page(page.host(), page.path())))
+        PageUrl::parse(href)
+            .is_ok_and(|page| broker.accounts().any(|(_, account)| account.allows_page(page.host(), page.path())))
     });
     Pages { account: None, endpoint: "/jssdk/config".into(), sandbox, qr_allowed }
 }
@@ -215,9 +213,15 @@ impl StartError {
 
 fn advice(error: &io::Error) -> &'static str {
     match error.kind() {
-        io::ErrorKind::AddrInUse => ". Another program has this port: stop it or choose another (port 0 picks a free one)\n    端口已被占用：请停止占用它的程序，或换一个端口（0 表示自动选择）",
-        io::ErrorKind::PermissionDenied => ". Ports below 1024 need a right that this user lacks: choose a higher one, behind nginx or Caddy\n    没有权限监听该端口：请使用 1024 以上的端口，前面放 nginx 或 Caddy",
-        io::ErrorKind::AddrNotAvailable => ". This machine has no such address: 0.0.0.0 means all of its own\n    本机没有这个地址：0.0.0.0 表示本机的所有地址",
+        io::ErrorKind::AddrInUse => {
+            ". Another program has this port: stop it or choose another (port 0 picks a free one)\n    端口已被占用：请停止占用它的程序，或换一个端口（0 表示自动选择）"
+        }
+        io::ErrorKind::PermissionDenied => {
+            ". Ports below 1024 need a right that this user lacks: choose a higher one, behind nginx or Caddy\n    没有权限监听该端口：请使用 1024 以上的端口，前面放 nginx 或 Caddy"
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            ". This machine has no such address: 0.0.0.0 means all of its own\n    本机没有这个地址：0.0.0.0 表示本机的所有地址"
+        }
         _ => "",
     }
 }

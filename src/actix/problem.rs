@@ -7,7 +7,7 @@ use std::time::Duration;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use actix_web::{HttpResponse, ResponseError};
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use crate::error::{Error, Hint};
 
@@ -91,23 +91,40 @@ impl Problem {
         if let Some(wait) = self.retry_after {
             response.insert_header((RETRY_AFTER, wait.as_secs().max(1)));
         }
-        response.body(self.body().to_string())
+        response.body(self.body())
     }
 
-    fn body(&self) -> Value {
-        let mut body = json!({
-            "type": format!("urn:wx-jssdk:error:{}", self.code),
-            "title": self.title,
-            "status": self.status.as_u16(),
-            "detail": self.detail,
-            "code": self.code,
-            "hint": { "en": self.hint.en, "zh": self.hint.zh },
-        });
-        if let Some(errcode) = self.errcode {
-            body["errcode"] = errcode.into();
-        }
-        body
+    fn body(&self) -> String {
+        let body = Body {
+            r#type: format!("urn:wx-jssdk:error:{}", self.code),
+            title: self.title,
+            status: self.status.as_u16(),
+            detail: &self.detail,
+            code: self.code,
+            hint: Both { en: &self.hint.en, zh: &self.hint.zh },
+            errcode: self.errcode,
+        };
+        serde_json::to_string(&body).expect("texts and numbers always serialise")
     }
+}
+
+/// The document, in the order in which a person reads it.
+#[derive(Serialize)]
+struct Body<'a> {
+    r#type: String,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    code: &'a str,
+    hint: Both<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    errcode: Option<i64>,
+}
+
+#[derive(Serialize)]
+struct Both<'a> {
+    en: &'a str,
+    zh: &'a str,
 }
 
 impl std::fmt::Display for Problem {

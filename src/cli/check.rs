@@ -58,8 +58,5 @@ async fn probe(upstream: &Upstream, account: &Account) -> Result<(), UpstreamErr
 
 fn explained(name: &str, error: &UpstreamError) -> String {
     let (cause, fix) = (error.cause(), error.fix_for_operator());
-    format!(
-        "{name}: {error}\n    cause: {}\n    fix:   {}\n    原因：{}\n    解决：{}",
-        cause.en, fix.en, cause.zh, fix.zh
-    )
+    format!("{name}: {error}\n    cause: {}\n    fix:   {}\n    原因：{}\n    解决：{}", cause.en, fix.en, cause.zh, fix.zh)
 }

@@ -21,9 +21,11 @@ pub(super) struct SandboxCommand {
 impl SandboxCommand {
     pub(super) async fn run(self) -> Result<Ended, Unusable> {
         let stop = stop_signal()?;
-        let sandbox = Sandbox::bind(Clock::shifted(), self.listen)
-            .await
-            .map_err(|error| StartError::Listen { setting: "--listen", address: self.listen, error })?;
+        let sandbox = Sandbox::bind(Clock::shifted(), self.listen).await.map_err(|error| StartError::Listen {
+            setting: "--listen",
+            address: self.listen,
+            error,
+        })?;
         let app = demo_app();
         say(&format!("sandbox   {}", sandbox.url()));
         say("");

@@ -38,9 +38,9 @@ impl Sign {
     pub(super) fn run(self) -> Result<Ended, Unusable> {
         let url = self.checked_url()?;
         let ticket = self.read_ticket()?;
-        let nonce = self.noncestr.unwrap_or_else(nonce);
+        let nonce = self.noncestr.clone().unwrap_or_else(nonce);
         let timestamp = self.timestamp.map_or_else(|| Clock::system().wall(), UnixTime);
-        let signer = Signer::new(self.app_id, ticket);
+        let signer = Signer::new(self.app_id.clone(), ticket);
         if self.json {
             let config = signer.sign_text(url, &nonce, timestamp);
             say(&serde_json::to_string(&config)?);
