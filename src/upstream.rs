@@ -37,7 +37,7 @@ impl Default for UpstreamOptions {
     }
 }
 
-/// The client. Cloning shares its connections.
+/// The client. Cloning gives another handle on the same one.
 #[derive(Clone, Debug)]
 pub struct Upstream {
     client: Client,
@@ -89,6 +89,9 @@ impl Upstream {
             .connect_timeout(options.connect_timeout)
             .timeout(options.timeout)
             .redirect(redirect::Policy::none())
+            // A request sent on a kept connection that WeChat has just closed looks like a lost reply, and would cost a classic
+            // token its life. Calls are rare; a connection each is cheap.
+            .pool_max_idle_per_host(0)
             .user_agent(concat!("wx-jssdk/", env!("CARGO_PKG_VERSION")));
         let bases = [base(&options.weixin)?, base(&options.qyapi)?];
         if bases.iter().all(is_loopback) {

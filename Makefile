@@ -1,0 +1,46 @@
+# wx-jssdk: the commands of a developer and of CI. Each works on a fresh Debian machine with Rust.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+BROWSER := tests/browser
+# Feature sets that an embedder may choose; each has to compile and to be clean alone.
+FEATURES := "" actix file redis sandbox actix,file,redis,sandbox server
+
+.PHONY: help run check test bench deps deny browser
+
+help:
+	@echo 'make run     the service with a simulated WeChat: http://127.0.0.1:8080/'
+	@echo 'make check   formatting, lints over the feature sets, documentation, licences'
+	@echo 'make test    every test, with Redis and a browser; installs what is missing'
+	@echo 'make bench   how long signing and reading take'
+
+run:
+	cargo run --release -- serve --sandbox
+
+check: deny
+	cargo fmt --all --check
+	for features in $(FEATURES); do \
+	  echo "== clippy, features: $${features:-none}"; \
+	  cargo clippy --quiet --locked --no-default-features --features "$$features" -- -D warnings; \
+	done
+	cargo clippy --locked --all-targets --all-features -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --all-features --document-private-items --quiet
+
+# Advisories need the internet (a database on GitHub): `cargo deny check advisories`, where there is some.
+deny:
+	@command -v cargo-deny >/dev/null || { echo 'installing cargo-deny'; cargo install --quiet --locked cargo-deny; }
+	cargo deny --log-level error --locked check licenses bans sources
+
+test: deps
+	cargo test --locked --all-features
+	cargo test --locked --all-features --test store -- --ignored
+	cd $(BROWSER) && WX_JSSDK_BIN="$(CURDIR)/target/debug/wx-jssdk" npm test
+
+bench:
+	cargo bench --locked --all-features
+
+# What the tests with Redis and a browser need: installed where that may be done, named otherwise.
+deps:
+	@tests/deps.sh
+	@cd $(BROWSER) && npm ci --silent --no-audit --no-fund

@@ -1,0 +1,158 @@
+//! Failures: answered from memory, retried by class, told apart from each other.
+
+use std::time::Duration;
+
+use wx_jssdk::sandbox::FaultKind;
+use wx_jssdk::{Error, Kind, UnixTime};
+
+use crate::world::{CLASSIC, STABLE, START, TICKET, World};
+
+/// The failure, its code, and the earliest and latest second at which it is tried again.
+async fn fails_with(kind: FaultKind) -> (Error, &'static str, u64) {
+    let world = World::stable().await;
+    world.fault(STABLE, kind);
+    let error = world.token().await.unwrap_err();
+    let wait = error.retry_after().unwrap().as_secs();
+    for _ in 0..50 {
+        assert_eq!(world.token().await.unwrap_err().code(), error.code());
+    }
+    assert_eq!(world.calls(STABLE), 1, "fifty callers in the cooldown cause no call");
+    world.advance(wait - 1);
+    assert!(world.token().await.is_err(), "not a second too early");
+    assert_eq!(world.calls(STABLE), 1);
+    world.advance(1);
+    assert!(world.token().await.is_ok(), "and then at the first request");
+    (error.clone(), error.code(), wait)
+}
+
+#[tokio::test]
+async fn what_passes_by_itself_is_tried_again_in_a_second() {
+    for kind in [
+        FaultKind::Errcode(-1),
+        FaultKind::Status(500),
+        FaultKind::Status(502),
+        FaultKind::NotJson,
+        FaultKind::HugeBody,
+        FaultKind::CutBody,
+        FaultKind::LostReply,
+        FaultKind::Hang,
+        FaultKind::Slow(Duration::from_secs(30)),
+        FaultKind::Body(String::new()),
+        FaultKind::Body("[]".into()),
+        FaultKind::Body(r#"{"access_token":"t"}"#.into()),
+        FaultKind::Body(r#"{"access_token":"","expires_in":7200}"#.into()),
+        FaultKind::Body(r#"{"access_token":"t","expires_in":0}"#.into()),
+        FaultKind::Body(r#"{"access_token":"t","expires_in":-1}"#.into()),
+        FaultKind::Body(r#"{"access_token":"t","expires_in":"7200"}"#.into()),
+        FaultKind::Body(r#"{"access_token":"t","expires_in":99999999999}"#.into()),
+        FaultKind::Body(r#"{"access_token":null,"expires_in":7200}"#.into()),
+        FaultKind::Body(r#"{"errcode":"40001","errmsg":"as a string"}"#.into()),
+    ] {
+        let (_, code, wait) = fails_with(kind.clone()).await;
+        assert_eq!((code, wait), ("upstream_unavailable", 1), "{kind:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_person_must_mend_is_tried_again_in_a_minute() {
+    for errcode in [40001, 40002, 40013, 40125, 40164, 40243, 41002, 41004, 48001, 50004, 50007, 61024, 89503, 12345] {
+        let (error, code, wait) = fails_with(FaultKind::Errcode(errcode)).await;
+        assert_eq!(code, "account_misconfigured", "{errcode}");
+        assert!((60..=75).contains(&wait), "{errcode}: {wait} s");
+        assert_eq!(error.upstream().unwrap().errcode(), Some(errcode));
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_secret_is_never_hammered() {
+    // WxJava #3043: a wrong secret retried without end; WeCom bans the IP for it.
+    let world = World::stable().await;
+    world.always(STABLE, FaultKind::Errcode(40125));
+    for _ in 0..3_600 {
+        world.broker.tend().await;
+        assert!(world.ticket().await.is_err());
+        world.advance(1);
+    }
+    assert!((10..=16).contains(&world.calls(STABLE)), "{} tries in an hour", world.calls(STABLE));
+}
+
+#[tokio::test]
+async fn a_spent_day_is_waited_out_until_midnight_in_shanghai() {
+    let world = World::stable().await;
+    world.always(STABLE, FaultKind::Errcode(45009));
+    let error = world.token().await.unwrap_err();
+    assert_eq!(error.code(), "upstream_quota");
+    let midnight = START.next_shanghai_midnight();
+    let Error::Upstream { retry_at, .. } = error else { panic!("{error}") };
+    assert!(retry_at >= midnight && retry_at <= midnight.plus(Duration::from_secs(60)), "{retry_at}");
+    while world.now() < midnight {
+        world.broker.tend().await;
+        assert!(world.token().await.is_err());
+        world.advance(600);
+    }
+    assert_eq!(world.calls(STABLE), 1, "every further call would only have made it worse");
+    world.sandbox.clear_faults();
+    world.advance(60);
+    assert!(world.token().await.is_ok());
+}
+
+#[tokio::test]
+async fn a_spent_minute_is_waited_out() {
+    let world = World::stable().await;
+    world.fault(STABLE, FaultKind::Errcode(45011));
+    let error = world.token().await.unwrap_err();
+    assert!(error.retry_after().unwrap() <= Duration::from_secs(65));
+    world.advance(65);
+    assert!(world.token().await.is_ok());
+}
+
+#[tokio::test]
+async fn an_admins_refusal_is_respected_for_as_long_as_wechat_says() {
+    for (errcode, wait) in [(89507, 3_600), (89506, 86_400)] {
+        let (_, code, waited) = fails_with(FaultKind::Errcode(errcode)).await;
+        assert_eq!((code, waited), ("account_misconfigured", wait));
+    }
+}
+
+#[tokio::test]
+async fn one_endpoints_quota_does_not_stop_the_other() {
+    let world = World::stable().await;
+    world.token().await.unwrap();
+    world.always(TICKET, FaultKind::Errcode(45009));
+    assert_eq!(world.ticket().await.unwrap_err().code(), "upstream_quota");
+    assert!(world.token().await.is_ok());
+}
+
+#[tokio::test]
+async fn a_failure_is_remembered_with_its_time_and_forgotten_after_a_success() {
+    let world = World::classic().await;
+    world.fault(CLASSIC, FaultKind::Errcode(40164));
+    assert!(world.token().await.is_err());
+    let remembered = world.status_of(Kind::AccessToken).last_error.unwrap();
+    assert_eq!((remembered.at, remembered.failures, remembered.class), (START, 1, "setup"));
+    assert_eq!(remembered.error.errcode(), Some(40164));
+    assert!(remembered.retry_at >= UnixTime(START.0 + 60));
+    world.advance(75);
+    assert!(world.token().await.is_ok());
+    assert!(world.status_of(Kind::AccessToken).last_error.is_none());
+}
+
+#[tokio::test]
+async fn nothing_that_failed_validation_is_ever_served_or_stored() {
+    // wj-Mcat, easywechat #1580: an error body or an empty ticket is cached.
+    for body in [
+        r#"{"errcode":0,"errmsg":"ok","ticket":"","expires_in":7200}"#,
+        r#"{"errcode":0,"errmsg":"ok","ticket":"two words","expires_in":7200}"#,
+        r#"{"errcode":0,"errmsg":"ok","expires_in":7200}"#,
+        r#"{"errcode":0,"errmsg":"ok","ticket":"t","expires_in":0}"#,
+        r#"{"errcode":40001,"errmsg":"no","ticket":"t","expires_in":7200}"#,
+        "<html>502</html>",
+    ] {
+        let world = World::stable().await;
+        world.always(TICKET, FaultKind::Body(body.into()));
+        assert!(world.ticket().await.is_err(), "{body}");
+        let key = crate::world::account(wx_jssdk::TokenMode::Stable).key(Kind::JsapiTicket);
+        assert!(world.store.load(&key).await.unwrap().is_none(), "{body}");
+        assert!(!world.status_of(Kind::JsapiTicket).living);
+    }
+}

@@ -1,0 +1,194 @@
+//! Compare-and-refresh: "WeChat refused this one".
+
+use wx_jssdk::sandbox::{FaultKind, Kind as Revoke, Mode};
+use wx_jssdk::{Kind, Secret};
+
+use crate::world::{APP, CLASSIC, STABLE, TICKET, World};
+
+#[tokio::test]
+async fn a_dead_token_is_replaced() {
+    // JasonBoy #46: 40001, then broken for two hours.
+    let world = World::stable().await;
+    let dead = world.token().await.unwrap();
+    world.sandbox.revoke(APP, Revoke::Token);
+    let new = world.broker.reject("main", Kind::AccessToken, &dead.value).await.unwrap();
+    assert_ne!(new.value, dead.value);
+    assert!(world.sandbox.accepts_token(APP, new.value.expose()));
+    assert_eq!(world.token().await.unwrap().value, new.value);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fifty_callers_who_saw_the_same_refusal_cause_one_refresh() {
+    for (world, endpoint) in [(World::stable().await, STABLE), (World::classic().await, CLASSIC)] {
+        let dead = world.token().await.unwrap();
+        world.sandbox.revoke(APP, Revoke::Token);
+        let gate = world.sandbox.hold(endpoint);
+        let callers: Vec<_> = (0..50)
+            .map(|_| {
+                let (broker, dead) = (world.broker.clone(), dead.value.clone());
+                tokio::spawn(async move { broker.reject("main", Kind::AccessToken, &dead).await })
+            })
+            .collect();
+        world.sandbox.wait_for_calls(endpoint, 2).await;
+        gate.release();
+        let mut values = std::collections::HashSet::new();
+        for caller in callers {
+            values.insert(caller.await.unwrap().unwrap().value.expose().to_owned());
+        }
+        assert_eq!(values.len(), 1, "all got the same new token");
+        assert_eq!(world.calls(endpoint), 2, "{endpoint}: the first fetch and one refresh");
+        assert_eq!(world.status_of(Kind::AccessToken).foreign_refreshes, 1, "fifty reports of one foreign refresh");
+    }
+}
+
+#[tokio::test]
+async fn a_late_caller_with_an_old_value_causes_none() {
+    let world = World::stable().await;
+    let dead = world.token().await.unwrap();
+    world.sandbox.revoke(APP, Revoke::Token);
+    let new = world.broker.reject("main", Kind::AccessToken, &dead.value).await.unwrap();
+    let calls = world.calls(STABLE);
+    for bad in [dead.value.clone(), Secret::new("never ours"), Secret::new("")] {
+        assert_eq!(world.broker.reject("main", Kind::AccessToken, &bad).await.unwrap().value, new.value);
+    }
+    assert_eq!(world.calls(STABLE), calls);
+}
+
+#[tokio::test]
+async fn a_living_stable_token_is_forced_out_only_after_wechat_gave_it_once_more() {
+    let world = World::stable().await;
+    let token = world.token().await.unwrap();
+    let new = world.broker.reject("main", Kind::AccessToken, &token.value).await.unwrap();
+    assert_ne!(new.value, token.value);
+    assert_eq!(world.calls(STABLE), 3, "the first, the same again, the forced one");
+}
+
+#[tokio::test]
+async fn a_foreign_force_costs_no_force_of_ours() {
+    let world = World::stable().await;
+    let dead = world.token().await.unwrap();
+    let theirs = world.sandbox.foreign_refresh(APP, Mode::Stable);
+    let new = world.broker.reject("main", Kind::AccessToken, &dead.value).await.unwrap();
+    assert_eq!(new.value.expose(), theirs);
+    assert_eq!(world.calls(STABLE), 2);
+    assert_eq!(world.status_of(Kind::AccessToken).foreign_refreshes, 1);
+}
+
+#[tokio::test]
+async fn rejections_are_rationed_to_one_in_thirty_seconds() {
+    for (world, endpoint) in [(World::stable().await, STABLE), (World::classic().await, CLASSIC)] {
+        let mut current = world.token().await.unwrap();
+        current = world.broker.reject("main", Kind::AccessToken, &current.value).await.unwrap();
+        let calls = world.calls(endpoint);
+        for _ in 0..29 {
+            let error = world.broker.reject("main", Kind::AccessToken, &current.value).await.unwrap_err();
+            assert_eq!(error.code(), "rate_limited");
+            assert!(error.retry_after().unwrap().as_secs() <= 30);
+            world.advance(1);
+        }
+        assert_eq!(world.calls(endpoint), calls);
+        assert_eq!(world.token().await.unwrap().value, current.value, "it is served on: WeChat has not confirmed anything");
+        world.advance(1);
+        assert_ne!(world.broker.reject("main", Kind::AccessToken, &current.value).await.unwrap().value, current.value);
+    }
+}
+
+#[tokio::test]
+async fn nobody_can_burn_the_days_forced_refreshes() {
+    // unservice: after one forced refresh every later one is forced; 20 a day are gone in ten minutes.
+    let world = World::stable().await;
+    let mut forced = 0;
+    let mut current = world.token().await.unwrap();
+    for _ in 0..60 {
+        world.advance(30);
+        if let Ok(new) = world.broker.reject("main", Kind::AccessToken, &current.value).await {
+            forced += u32::from(new.value != current.value);
+            current = new;
+        }
+    }
+    assert_eq!(forced, 20);
+    assert!(world.sandbox.accepts_token(APP, current.value.expose()), "and the token in use is still a living one");
+}
+
+#[tokio::test]
+async fn the_refused_value_is_served_until_a_new_one_is_there() {
+    // WxJava #324, easywechat: a forced refresh expires the old token first; others find none.
+    let world = World::stable().await;
+    let old = world.token().await.unwrap();
+    let gate = world.sandbox.hold(STABLE);
+    let (broker, bad) = (world.broker.clone(), old.value.clone());
+    let rejecting = tokio::spawn(async move { broker.reject("main", Kind::AccessToken, &bad).await });
+    world.sandbox.wait_for_calls(STABLE, 2).await;
+    assert_eq!(world.token().await.unwrap().value, old.value);
+    gate.release();
+    assert_ne!(rejecting.await.unwrap().unwrap().value, old.value);
+}
+
+#[tokio::test]
+async fn a_rejection_that_fails_takes_nothing_away() {
+    let world = World::stable().await;
+    let old = world.token().await.unwrap();
+    world.always(STABLE, FaultKind::Status(503));
+    let error = world.broker.reject("main", Kind::AccessToken, &old.value).await.unwrap_err();
+    assert_eq!(error.code(), "upstream_unavailable");
+    assert_eq!(world.token().await.unwrap().value, old.value);
+}
+
+#[tokio::test]
+async fn a_rejected_ticket_that_wechat_gives_again_is_the_ticket() {
+    // A ticket cannot be forced: within its life WeChat gives the same one.
+    let world = World::stable().await;
+    let ticket = world.ticket().await.unwrap();
+    let again = world.broker.reject("main", Kind::JsapiTicket, &ticket.value).await;
+    assert!(again.is_err() || again.unwrap().value == ticket.value);
+    assert_eq!(world.ticket().await.unwrap(), ticket);
+    assert!(world.calls(TICKET) <= 3);
+}
+
+#[tokio::test]
+async fn a_revoked_ticket_is_replaced() {
+    let world = World::stable().await;
+    let ticket = world.ticket().await.unwrap();
+    world.sandbox.revoke(APP, Revoke::JsapiTicket);
+    let new = world.broker.reject("main", Kind::JsapiTicket, &ticket.value).await.unwrap();
+    assert_ne!(new.value, ticket.value);
+    assert!(world.sandbox.accepts_ticket(APP, "jsapi", new.value.expose()));
+    assert_eq!(world.status_of(Kind::JsapiTicket).foreign_refreshes, 0);
+}
+
+#[tokio::test]
+async fn a_rejection_that_meets_a_refresh_under_way_waits_for_it() {
+    let world = World::stable().await;
+    let old = world.token().await.unwrap();
+    world.advance(7_100);
+    let gate = world.sandbox.hold(STABLE);
+    let broker = world.broker.clone();
+    let keeper = tokio::spawn(async move { broker.tend().await });
+    world.sandbox.wait_for_calls(STABLE, 2).await;
+    let (broker, bad) = (world.broker.clone(), old.value.clone());
+    let rejecting = tokio::spawn(async move { broker.reject("main", Kind::AccessToken, &bad).await });
+    tokio::task::yield_now().await;
+    gate.release();
+    let new = rejecting.await.unwrap().unwrap();
+    keeper.await.unwrap();
+    assert_ne!(new.value, old.value);
+    assert_eq!(world.calls(STABLE), 2, "the refresh under way brought what was wanted");
+}
+
+#[tokio::test]
+async fn a_rejection_of_an_unknown_account_or_kind_is_an_error_and_no_call() {
+    let world = World::stable().await;
+    let bad = Secret::new("x");
+    assert_eq!(world.broker.reject("nobody", Kind::AccessToken, &bad).await.unwrap_err().code(), "unknown_account");
+    assert_eq!(world.broker.reject("main", Kind::AgentTicket, &bad).await.unwrap_err().code(), "unsupported_credential");
+    assert_eq!(world.sandbox.calls_total(), 0);
+}
+
+#[tokio::test]
+async fn a_token_refused_near_its_end_is_no_foreign_refresh() {
+    let world = World::stable().await;
+    let old = world.token().await.unwrap();
+    world.advance(7_200 - 200);
+    world.broker.reject("main", Kind::AccessToken, &old.value).await.unwrap();
+    assert_eq!(world.status_of(Kind::AccessToken).foreign_refreshes, 0);
+}

@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Looks for what `make test` needs beside Rust. As root on Debian it installs what is missing; else it says what to install.
+set -euo pipefail
+
+missing=()
+need() { # command package
+  command -v "$1" >/dev/null || missing+=("$2")
+}
+need redis-server redis-server
+need chromium chromium
+need node nodejs
+need npm npm
+fc-list 2>/dev/null | grep -qi 'noto.*cjk' || missing+=(fonts-noto-cjk fontconfig)
+
+[ ${#missing[@]} -eq 0 ] && exit 0
+if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+  echo "installing: ${missing[*]}"
+  apt-get update -qq
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+  exit 0
+fi
+echo "make test needs: ${missing[*]}"
+echo "On Debian or Ubuntu: sudo apt-get install --no-install-recommends ${missing[*]}"
+echo "'cargo test' alone needs only Rust."
+exit 1
