@@ -15,7 +15,7 @@ use super::shared::Shared;
 use super::{steer, wechat};
 
 /// A listener that serves until it is stopped or dropped.
-pub(super) struct Server {
+pub(super) struct Listener {
     pub(super) addr: SocketAddr,
     handle: ServerHandle,
     /// Closed when the thread has ended: for those who can await.
@@ -27,7 +27,7 @@ pub(super) struct Server {
 /// What the thread reports once it listens.
 type Started = io::Result<(SocketAddr, ServerHandle)>;
 
-impl Server {
+impl Listener {
     pub(super) async fn start(shared: Arc<Shared>, addr: SocketAddr) -> io::Result<Self> {
         let (report, started) = oneshot::channel();
         let (alive, ended) = watch::channel(());
@@ -53,7 +53,7 @@ impl Server {
     }
 }
 
-impl Drop for Server {
+impl Drop for Listener {
     fn drop(&mut self) {
         self.order_to_stop();
         let ended = self.ended_blocking.get_mut().unwrap_or_else(PoisonError::into_inner);
