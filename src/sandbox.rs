@@ -17,12 +17,14 @@ mod app;
 mod endpoint;
 mod fault;
 mod lineage;
+mod listener;
 mod quota;
+mod reason;
 mod reply;
-mod server;
 mod shared;
 mod state;
 mod steer;
+mod value;
 mod verify;
 mod wechat;
 mod world;
@@ -39,14 +41,15 @@ use rand::RngExt as _;
 use crate::clock::Clock;
 
 use self::endpoint::Endpoint;
-use self::server::Server;
+use self::listener::Listener;
 use self::shared::Shared;
 
 pub use self::app::{App, ExpiresIn, Platform, Quotas, Switches};
 pub use self::fault::{Fault, FaultKind};
+pub use self::reason::Reason;
 pub use self::shared::Gate;
 pub use self::state::{AppState, State, TicketState, TokenState, Tokens};
-pub use self::verify::{Client, PreVerify, Reason, Verdict};
+pub use self::verify::{Client, PreVerify, Verdict};
 pub use self::world::{Kind, Mode};
 
 /// A running sandbox. Cloning gives another handle on the same one; it stops when the last handle is dropped.
@@ -56,7 +59,7 @@ pub use self::world::{Kind, Mode};
 #[derive(Clone)]
 pub struct Sandbox {
     shared: Arc<Shared>,
-    server: Arc<Server>,
+    listener: Arc<Listener>,
     url: Arc<str>,
 }
 
@@ -75,9 +78,9 @@ impl Sandbox {
     /// When the address cannot be bound.
     pub async fn bind(clock: Clock, addr: SocketAddr) -> io::Result<Self> {
         let shared = Arc::new(Shared::new(clock));
-        let server = Server::start(shared.clone(), addr).await?;
-        let url = format!("http://{}", server.addr).into();
-        Ok(Self { shared, server: Arc::new(server), url })
+        let listener = Listener::start(shared.clone(), addr).await?;
+        let url = format!("http://{}", listener.addr).into();
+        Ok(Self { shared, listener: Arc::new(listener), url })
     }
 
     /// `http://127.0.0.1:PORT`: what to put in the place of `https://api.weixin.qq.com`.
@@ -89,12 +92,12 @@ impl Sandbox {
     /// Where it listens.
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
-        self.server.addr
+        self.listener.addr
     }
 
     /// Hangs up on everybody and stops listening. The handle can still be asked what happened.
     pub async fn stop(&self) {
-        self.server.stop().await;
+        self.listener.stop().await;
     }
 
     /// Adds an app, or gives one that is there new settings; its tokens, tickets and counts stay.

@@ -1,11 +1,15 @@
-//! WeChat's refusals, word for word.
+//! WeChat's answers, word for word.
 //!
 //! Programs match on these strings, so they are copied from captured answers, misspellings included.
+
+use std::net::IpAddr;
 
 use rand::RngExt as _;
 use serde::Serialize;
 
 use crate::clock::UnixTime;
+
+use super::lineage::Issued;
 
 /// A business error: HTTP 200 with an `errcode`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +29,15 @@ impl Refusal {
         Self { code, text: text.into() }
     }
 
+    /// 40164, which names the caller's address twice.
+    pub(super) fn not_in_whitelist(peer: IpAddr) -> Self {
+        let mapped = match peer {
+            IpAddr::V4(v4) => v4.to_ipv6_mapped(),
+            IpAddr::V6(v6) => v6,
+        };
+        Self::worded(40164, format!("invalid ip {peer} ipv6 {mapped}, not in whitelist"))
+    }
+
     /// The answer's body.
     pub(super) fn body(&self, now: UnixTime) -> String {
         #[derive(Serialize)]
@@ -34,6 +47,62 @@ impl Refusal {
         }
         json(&Body { errcode: self.code, errmsg: format!("{} rid: {}", self.text, rid(now)) })
     }
+}
+
+/// `{"access_token","expires_in"}`: on success there is no errcode.
+#[derive(Serialize)]
+pub(super) struct TokenReply<'a> {
+    pub(super) access_token: &'a str,
+    pub(super) expires_in: u64,
+}
+
+impl<'a> TokenReply<'a> {
+    pub(super) fn of(issued: &'a Issued, now: UnixTime) -> Self {
+        Self { access_token: &issued.value, expires_in: issued.remaining(now).as_secs() }
+    }
+}
+
+/// Here there is an errcode on success as well.
+#[derive(Serialize)]
+pub(super) struct TicketReply<'a> {
+    pub(super) errcode: i64,
+    pub(super) errmsg: &'static str,
+    pub(super) ticket: &'a str,
+    pub(super) expires_in: u64,
+}
+
+#[derive(Serialize)]
+pub(super) struct IpList {
+    ip_list: &'static [&'static str],
+}
+
+impl Default for IpList {
+    /// A part of what WeChat answers; the sandbox does not listen there.
+    fn default() -> Self {
+        Self { ip_list: &["101.226.103.0/25", "101.226.62.0/26", "140.207.54.0/25"] }
+    }
+}
+
+#[derive(Serialize)]
+pub(super) struct QuotaReply {
+    pub(super) errcode: i64,
+    pub(super) errmsg: &'static str,
+    pub(super) quota: Quota,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) rate_limit: Option<RateLimit>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Quota {
+    pub(super) daily_limit: u64,
+    pub(super) used: u64,
+    pub(super) remain: u64,
+}
+
+#[derive(Serialize)]
+pub(super) struct RateLimit {
+    pub(super) call_count: u64,
+    pub(super) refresh_second: u64,
 }
 
 /// JSON text with the fields in the order they are declared in, as WeChat's come in a fixed order.
@@ -104,5 +173,10 @@ mod tests {
     #[test]
     fn two_refusals_of_one_second_have_different_rids() {
         assert_ne!(Refusal::new(-1).body(UnixTime(1)), Refusal::new(-1).body(UnixTime(1)));
+    }
+
+    #[test]
+    fn an_ipv6_caller_is_named_as_it_is() {
+        assert_eq!(Refusal::not_in_whitelist("::1".parse().unwrap()).text, "invalid ip ::1 ipv6 ::1, not in whitelist");
     }
 }

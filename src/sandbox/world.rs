@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use rand::RngExt as _;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -16,7 +15,8 @@ use super::app::{App, ExpiresIn};
 use super::endpoint::Endpoint;
 use super::lineage::{Fate, Issued, Lineage};
 use super::quota::Ledger;
-use super::reply::{Refusal, json};
+use super::reply::{IpList, Quota, QuotaReply, RateLimit, Refusal, TicketReply, TokenReply, json};
+use super::value::{new_ticket, new_token};
 
 /// Every app, with what was issued to it and what it has spent.
 #[derive(Default)]
@@ -83,7 +83,7 @@ impl World {
             Endpoint::Token => self.token(call, now),
             Endpoint::StableToken => self.stable_token(call, now),
             Endpoint::GetTicket => self.caller(call, now)?.ticket(call.param("type"), now),
-            Endpoint::ApiDomainIp => self.caller(call, now).map(|_| json(&IpList { ip_list: API_DOMAIN_IPS })),
+            Endpoint::ApiDomainIp => self.caller(call, now).map(|_| json(&IpList::default())),
             Endpoint::MenuGet => self.caller(call, now)?.menu(),
             Endpoint::ClearQuota => self.caller(call, now)?.clear_quota(&call.json()?),
             Endpoint::QuotaGet => self.caller(call, now)?.quota(&call.json()?),
@@ -219,7 +219,7 @@ impl Running {
         let peer = app.caller_ip.unwrap_or(call.peer).to_canonical();
         match () {
             () if app.frozen_secret => Err(Refusal::new(40243)),
-            () if !app.admits(peer) => Err(Refusal::worded(40164, not_in_whitelist(peer))),
+            () if !app.admits(peer) => Err(Refusal::not_in_whitelist(peer)),
             () if app.awaiting_admin => Err(Refusal::new(89503)),
             () if app.punished => Err(Refusal::new(50004)),
             () if app.frozen => Err(Refusal::new(50007)),
@@ -311,83 +311,8 @@ impl Call<'_> {
     }
 }
 
-/// `{"access_token","expires_in"}`: on success there is no errcode.
-#[derive(Serialize)]
-struct TokenReply<'a> {
-    access_token: &'a str,
-    expires_in: u64,
-}
-
-impl<'a> TokenReply<'a> {
-    fn of(issued: &'a Issued, now: UnixTime) -> Self {
-        Self { access_token: &issued.value, expires_in: issued.remaining(now).as_secs() }
-    }
-}
-
-/// Here there is an errcode on success as well.
-#[derive(Serialize)]
-struct TicketReply<'a> {
-    errcode: i64,
-    errmsg: &'static str,
-    ticket: &'a str,
-    expires_in: u64,
-}
-
-#[derive(Serialize)]
-struct IpList {
-    ip_list: &'static [&'static str],
-}
-
-#[derive(Serialize)]
-struct QuotaReply {
-    errcode: i64,
-    errmsg: &'static str,
-    quota: Quota,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    rate_limit: Option<RateLimit>,
-}
-
-#[derive(Serialize)]
-struct Quota {
-    daily_limit: u64,
-    used: u64,
-    remain: u64,
-}
-
-#[derive(Serialize)]
-struct RateLimit {
-    call_count: u64,
-    refresh_second: u64,
-}
-
 fn wants_client_credential(grant_type: Option<&str>) -> Result<(), Refusal> {
     if grant_type == Some("client_credential") { Ok(()) } else { Err(Refusal::new(40002)) }
-}
-
-fn not_in_whitelist(peer: IpAddr) -> String {
-    match peer {
-        IpAddr::V4(v4) => format!("invalid ip {v4} ipv6 ::ffff:{v4}, not in whitelist"),
-        IpAddr::V6(v6) => format!("invalid ip {v6} ipv6 {v6}, not in whitelist"),
-    }
-}
-
-/// `NN_` and base64url, 136 to 157 characters together, as seen in the field.
-fn new_token() -> String {
-    let mut rng = rand::rng();
-    let (prefix, length) = (rng.random_range(10..100_u32), rng.random_range(133..=154));
-    format!("{prefix}_{}", base64url(length))
-}
-
-/// 86 characters: 64 bytes.
-fn new_ticket() -> String {
-    base64url(86)
-}
-
-/// So many random characters, each worth six bits.
-fn base64url(length: usize) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let mut rng = rand::rng();
-    (0..length).map(|_| char::from(ALPHABET[rng.random_range(0..ALPHABET.len())])).collect()
 }
 
 /// The types of ticket an official account has.
@@ -395,28 +320,3 @@ const TICKET_TYPES: [&str; 2] = ["jsapi", "wx_card"];
 
 /// "Consecutive force calls need 30 s between them, otherwise no refresh happens."
 const FORCE_SPACING: Duration = Duration::from_secs(30);
-
-/// A part of what WeChat answers; the sandbox does not listen there.
-const API_DOMAIN_IPS: &[&str] = &["101.226.103.0/25", "101.226.62.0/26", "140.207.54.0/25"];
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn tokens_and_tickets_have_the_shapes_seen_in_the_field() {
-        for _ in 0..200 {
-            let token = new_token();
-            let (prefix, rest) = token.split_once('_').unwrap();
-            assert!(prefix.len() == 2 && prefix.bytes().all(|b| b.is_ascii_digit()), "{token}");
-            assert!((136..=157).contains(&token.len()), "{} characters", token.len());
-            assert!(rest.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b)));
-            assert_eq!(new_ticket().len(), 86);
-        }
-    }
-
-    #[test]
-    fn an_ipv6_caller_is_named_as_it_is() {
-        assert_eq!(not_in_whitelist("::1".parse().unwrap()), "invalid ip ::1 ipv6 ::1, not in whitelist");
-    }
-}

@@ -1,5 +1,6 @@
 //! The sandbox over real HTTP: it must answer as WeChat does, to the letter, and break on demand.
 #![cfg(feature = "sandbox")]
+#![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions; the helpers around them are no less tests
 
 mod faults;
 mod handle;

@@ -15,7 +15,7 @@ use super::shared::Shared;
 use super::{steer, wechat};
 
 /// A listener that serves until it is stopped or dropped.
-pub(super) struct Server {
+pub(super) struct Listener {
     pub(super) addr: SocketAddr,
     handle: ServerHandle,
     /// Closed when the thread has ended: for those who can await.
@@ -27,7 +27,7 @@ pub(super) struct Server {
 /// What the thread reports once it listens.
 type Started = io::Result<(SocketAddr, ServerHandle)>;
 
-impl Server {
+impl Listener {
     pub(super) async fn start(shared: Arc<Shared>, addr: SocketAddr) -> io::Result<Self> {
         let (report, started) = oneshot::channel();
         let (alive, ended) = watch::channel(());
@@ -53,7 +53,7 @@ impl Server {
     }
 }
 
-impl Drop for Server {
+impl Drop for Listener {
     fn drop(&mut self) {
         self.order_to_stop();
         let ended = self.ended_blocking.get_mut().unwrap_or_else(PoisonError::into_inner);
@@ -70,7 +70,8 @@ async fn serve(shared: Arc<Shared>, addr: SocketAddr, report: oneshot::Sender<St
     .workers(1)
     .disable_signals()
     .shutdown_timeout(0)
-    .keep_alive(KEEP_ALIVE)
+    .keep_alive(PATIENCE)
+    .client_request_timeout(PATIENCE)
     .h1_allow_half_closed(false)
     .bind(addr);
     let (http, addr) = match http.and_then(|http| first_addr(&http.addrs()).map(|addr| (http, addr))) {
@@ -87,8 +88,9 @@ fn first_addr(addrs: &[SocketAddr]) -> io::Result<SocketAddr> {
     addrs.first().copied().ok_or_else(|| io::Error::other("no address was bound"))
 }
 
-/// Long, as nginx has it: a pooled connection must not be closed under a test's hands.
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// How long a connection may be idle, and a request take to come in. Long: neither a pooled connection nor a busy test machine may
+/// turn into a refusal that WeChat would not have given.
+const PATIENCE: Duration = Duration::from_secs(75);
 
 /// How long a stop may take at most before the caller goes on.
 const STOP_LIMIT: Duration = Duration::from_secs(5);

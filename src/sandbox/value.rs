@@ -1,0 +1,39 @@
+//! New tokens and tickets, of the shapes seen in the field, from a cryptographic generator.
+
+use rand::RngExt as _;
+
+/// `NN_` and base64url, 136 to 157 characters together, as seen in the field.
+pub(super) fn new_token() -> String {
+    let mut rng = rand::rng();
+    let (prefix, length) = (rng.random_range(10..100_u32), rng.random_range(133..=154));
+    format!("{prefix}_{}", base64url(length))
+}
+
+/// 86 characters: 64 bytes.
+pub(super) fn new_ticket() -> String {
+    base64url(86)
+}
+
+/// So many random characters, each worth six bits.
+fn base64url(length: usize) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let mut rng = rand::rng();
+    (0..length).map(|_| char::from(ALPHABET[rng.random_range(0..ALPHABET.len())])).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_and_tickets_have_the_shapes_seen_in_the_field() {
+        for _ in 0..200 {
+            let token = new_token();
+            let (prefix, rest) = token.split_once('_').unwrap();
+            assert!(prefix.len() == 2 && prefix.bytes().all(|b| b.is_ascii_digit()), "{token}");
+            assert!((136..=157).contains(&token.len()), "{} characters", token.len());
+            assert!(rest.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b)));
+            assert_eq!(new_ticket().len(), 86);
+        }
+    }
+}
