@@ -7,9 +7,13 @@
 //! Values in a file or in Redis are secrets, kept as they are: who can read the store can use the tokens. The file is 0600; give
 //! Redis a password and TLS. Names of entries hold platform, app id, agent id and kind, never a secret or a nickname.
 
+#[cfg(feature = "file")]
+mod file;
 mod memory;
 #[cfg(any(feature = "file", feature = "redis"))]
 mod record;
+#[cfg(feature = "redis")]
+mod redis;
 mod rules;
 
 use std::fmt;
@@ -29,6 +33,10 @@ pub struct Store(Inner);
 #[derive(Clone)]
 enum Inner {
     Memory(Arc<Memory>),
+    #[cfg(feature = "file")]
+    File(Arc<file::FileStore>),
+    #[cfg(feature = "redis")]
+    Redis(Arc<redis::RedisStore>),
 }
 
 /// What became of a credential that was to be saved.
@@ -73,6 +81,39 @@ impl Store {
         Self(Inner::Memory(Arc::default()))
     }
 
+    /// A store in a file, for one process, durable. Opens it, or makes it with mode 0600; beside it goes `NAME.lock`.
+    ///
+    /// A file that is torn or not a store is moved to `NAME.corrupt-1` (`-2` …) with a warning, and begun anew.
+    ///
+    /// # Errors
+    /// [`StoreError::InUse`] when another process has it, [`StoreError::Disk`] when it cannot be read or written.
+    #[cfg(feature = "file")]
+    pub fn file(path: impl AsRef<std::path::Path>) -> Result<Self, StoreError> {
+        Ok(Self(Inner::File(Arc::new(file::FileStore::open(path.as_ref())?))))
+    }
+
+    /// A store in Redis (6.0 or later), for many processes. Connects when it is first used, and again when the connection dies.
+    ///
+    /// `redis://[user:password@]host[:6379][/db]`, `rediss://` with TLS (roots of the system, or `SSL_CERT_FILE`),
+    /// `redis+cluster://host,host`, `redis+sentinel://host[:26379],host/master[/db][?sentinel_password=]`. Every operation ends
+    /// within 250 ms, with an error if need be. Names of entries start with `wx-jssdk:`.
+    ///
+    /// # Errors
+    /// [`StoreError::Address`] when this is no such URL.
+    #[cfg(feature = "redis")]
+    pub fn redis(url: &str) -> Result<Self, StoreError> {
+        Self::redis_with_prefix(url, "wx-jssdk:")
+    }
+
+    /// [`Store::redis`] with another start of the names: two installations may share one Redis.
+    ///
+    /// # Errors
+    /// As [`Store::redis`].
+    #[cfg(feature = "redis")]
+    pub fn redis_with_prefix(url: &str, prefix: &str) -> Result<Self, StoreError> {
+        Ok(Self(Inner::Redis(Arc::new(redis::RedisStore::new(url, prefix)?))))
+    }
+
     /// The credential under this key, expired or not.
     ///
     /// # Errors
@@ -81,6 +122,10 @@ impl Store {
         let name = credential_name(key);
         match &self.0 {
             Inner::Memory(memory) => Ok(memory.records().load(&name).cloned()),
+            #[cfg(feature = "file")]
+            Inner::File(file) => Ok(file.load(&name)),
+            #[cfg(feature = "redis")]
+            Inner::Redis(redis) => redis.load(&name).await,
         }
     }
 
@@ -93,6 +138,10 @@ impl Store {
         let name = credential_name(key);
         match &self.0 {
             Inner::Memory(memory) => Ok(memory.records().save(name, credential)),
+            #[cfg(feature = "file")]
+            Inner::File(file) => file.save(name, credential).await,
+            #[cfg(feature = "redis")]
+            Inner::Redis(redis) => redis.save(&name, credential).await,
         }
     }
 
@@ -106,6 +155,10 @@ impl Store {
         let _ = (key, ttl);
         match &self.0 {
             Inner::Memory(_) => Ok(Some(Lease { held: None })),
+            #[cfg(feature = "file")]
+            Inner::File(_) => Ok(Some(Lease { held: None })),
+            #[cfg(feature = "redis")]
+            Inner::Redis(redis) => Ok(redis.lease(key, ttl).await?.map(|held| Lease { held: Some(held) })),
         }
     }
 
@@ -116,6 +169,12 @@ impl Store {
     pub async fn release(&self, lease: Lease) -> Result<(), StoreError> {
         match (&self.0, lease.held) {
             (Inner::Memory(_), _) => Ok(()),
+            #[cfg(feature = "file")]
+            (Inner::File(_), _) => Ok(()),
+            #[cfg(feature = "redis")]
+            (Inner::Redis(_), None) => Ok(()),
+            #[cfg(feature = "redis")]
+            (Inner::Redis(redis), Some((name, owner))) => redis.release(&name, &owner).await,
         }
     }
 
@@ -126,6 +185,10 @@ impl Store {
     pub async fn count_call(&self, app: &AppKey, endpoint: &str, now: UnixTime) -> Result<u64, StoreError> {
         match &self.0 {
             Inner::Memory(memory) => Ok(memory.records().count_call(app, endpoint, now).0),
+            #[cfg(feature = "file")]
+            Inner::File(file) => file.count_call(app, endpoint, now).await,
+            #[cfg(feature = "redis")]
+            Inner::Redis(redis) => redis.count_call(app, endpoint, now).await,
         }
     }
 
@@ -136,6 +199,10 @@ impl Store {
     pub async fn calls(&self, app: &AppKey, endpoint: &str, now: UnixTime) -> Result<u64, StoreError> {
         match &self.0 {
             Inner::Memory(memory) => Ok(memory.records().calls(app, endpoint, now)),
+            #[cfg(feature = "file")]
+            Inner::File(file) => Ok(file.calls(app, endpoint, now)),
+            #[cfg(feature = "redis")]
+            Inner::Redis(redis) => redis.calls(app, endpoint, now).await,
         }
     }
 
@@ -151,6 +218,10 @@ impl Store {
                 memory.records().put(block_name(app, endpoint), Entry::Block(until));
                 Ok(())
             }
+            #[cfg(feature = "file")]
+            Inner::File(file) => file.set_block(app, endpoint, until).await,
+            #[cfg(feature = "redis")]
+            Inner::Redis(redis) => redis.set_block(app, endpoint, until, now).await,
         }
     }
 
@@ -161,6 +232,10 @@ impl Store {
     pub async fn blocked_until(&self, app: &AppKey, endpoint: &str, now: UnixTime) -> Result<Option<UnixTime>, StoreError> {
         match &self.0 {
             Inner::Memory(memory) => Ok(memory.records().blocked_until(app, endpoint, now)),
+            #[cfg(feature = "file")]
+            Inner::File(file) => Ok(file.blocked_until(app, endpoint, now)),
+            #[cfg(feature = "redis")]
+            Inner::Redis(redis) => redis.blocked_until(app, endpoint, now).await,
         }
     }
 
@@ -179,6 +254,10 @@ impl Store {
         let name = force_name(key);
         match &self.0 {
             Inner::Memory(memory) => Ok(memory.records().claim_force(name, now, min_gap, daily)),
+            #[cfg(feature = "file")]
+            Inner::File(file) => file.claim_force(name, now, min_gap, daily).await,
+            #[cfg(feature = "redis")]
+            Inner::Redis(redis) => redis.claim_force(key, now, min_gap, daily).await,
         }
     }
 
@@ -189,6 +268,10 @@ impl Store {
     pub async fn ping(&self) -> Result<(), StoreError> {
         match &self.0 {
             Inner::Memory(_) => Ok(()),
+            #[cfg(feature = "file")]
+            Inner::File(file) => file.ping().await,
+            #[cfg(feature = "redis")]
+            Inner::Redis(redis) => redis.ping().await,
         }
     }
 
@@ -197,6 +280,10 @@ impl Store {
     pub fn describe(&self) -> String {
         match &self.0 {
             Inner::Memory(_) => "memory".to_owned(),
+            #[cfg(feature = "file")]
+            Inner::File(file) => format!("file {}", file.path().display()),
+            #[cfg(feature = "redis")]
+            Inner::Redis(redis) => redis.place().to_owned(),
         }
     }
 }

@@ -76,13 +76,15 @@ impl Records {
         }
     }
 
-    /// Counts one call. Answers today's count and the names that were dropped because their day is over.
+    /// Counts one call. Answers today's count and every name that was touched: this one, and those whose day is over.
     pub(super) fn count_call(&mut self, app: &AppKey, endpoint: &str, now: UnixTime) -> (u64, Vec<String>) {
         let day = shanghai_day(now);
-        let dropped = self.prune(now);
+        let mut touched = self.prune(now);
         let count = self.calls(app, endpoint, now).saturating_add(1);
-        self.put(calls_name(app, endpoint, day), Entry::Calls { day, count });
-        (count, dropped)
+        let name = calls_name(app, endpoint, day);
+        self.put(name.clone(), Entry::Calls { day, count });
+        touched.push(name);
+        (count, touched)
     }
 
     /// Today's count.

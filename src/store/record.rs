@@ -6,6 +6,8 @@ use std::fmt::Write as _;
 
 use sha1::{Digest as _, Sha1};
 
+#[cfg(feature = "file")]
+use super::memory::Entry;
 use super::rules::Force;
 use crate::clock::UnixTime;
 use crate::credential::{Credential, Secret};
@@ -25,6 +27,33 @@ impl Force {
             count: words.next()?.parse().ok()?,
         };
         words.next().is_none().then_some(force)
+    }
+}
+
+#[cfg(feature = "file")]
+impl Entry {
+    /// As written under this name in the file.
+    pub(super) fn write(&self, name: &str) -> String {
+        match self {
+            Self::Credential(credential) => write_credential(name, credential),
+            Self::Calls { day, count } => seal(name, &format!("{day} {count}")),
+            Self::Block(until) => seal(name, &until.to_string()),
+            Self::Force(force) => seal(name, &force.write()),
+        }
+    }
+
+    /// What [`Entry::write`] wrote under this name; `None` for anything else.
+    pub(super) fn read(name: &str, text: &str) -> Option<Self> {
+        match name.split(':').next()? {
+            "credential" => read_credential(name, text).map(Self::Credential),
+            "calls" => {
+                let (day, count) = unseal(name, text)?.split_once(' ')?;
+                Some(Self::Calls { day: day.parse().ok()?, count: count.parse().ok()? })
+            }
+            "block" => Some(Self::Block(UnixTime(unseal(name, text)?.parse().ok()?))),
+            "force" => Force::read(unseal(name, text)?).map(Self::Force),
+            _ => None,
+        }
     }
 }
 
@@ -48,12 +77,12 @@ pub(super) fn read_credential(name: &str, text: &str) -> Option<Credential> {
 }
 
 /// Puts the version and the checksum in front.
-pub(super) fn seal(name: &str, payload: &str) -> String {
+fn seal(name: &str, payload: &str) -> String {
     format!("{VERSION} {} {payload}", checksum(name, payload))
 }
 
 /// The payload, if version and checksum are right.
-pub(super) fn unseal<'a>(name: &str, text: &'a str) -> Option<&'a str> {
+fn unseal<'a>(name: &str, text: &'a str) -> Option<&'a str> {
     let (sum, payload) = text.strip_prefix(VERSION)?.strip_prefix(' ')?.split_once(' ')?;
     (checksum(name, payload) == sum).then_some(payload)
 }

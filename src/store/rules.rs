@@ -16,22 +16,28 @@ pub(super) fn replaces(new: &Credential, stored: &Credential) -> bool {
 
 /// The name of a credential's entry.
 pub(super) fn credential_name(key: &CredentialKey) -> String {
-    format!("credential {key}")
+    format!("credential:{key}")
+}
+
+/// The name of the lease on a credential.
+#[cfg(feature = "redis")]
+pub(super) fn lease_name(key: &CredentialKey) -> String {
+    format!("lease:{key}")
 }
 
 /// The name of the ration of forced refreshes of a credential.
 pub(super) fn force_name(key: &CredentialKey) -> String {
-    format!("force {key}")
+    format!("force:{key}")
 }
 
 /// The name of the count of one app's calls to one endpoint on one day.
 pub(super) fn calls_name(app: &AppKey, endpoint: &str, day: u64) -> String {
-    format!("calls {app} {endpoint} {day}")
+    format!("calls:{app}:{endpoint}:{day}")
 }
 
 /// The name of the block on one app's calls to one endpoint.
 pub(super) fn block_name(app: &AppKey, endpoint: &str) -> String {
-    format!("block {app} {endpoint}")
+    format!("block:{app}:{endpoint}")
 }
 
 /// The number of the day in Shanghai, in which WeChat counts.
