@@ -104,11 +104,15 @@ pub(crate) fn free_port() -> u16 {
     listener.local_addr().expect("it is bound").port()
 }
 
+/// Starts it and waits until it says that it is ready; none when it did not like the port.
 fn run(port: u16, arguments: &[String]) -> Option<Child> {
     let port = port.to_string();
     let mut server = Command::new("redis-server")
+        // A file of settings comes before the settings.
+        .args(arguments.iter().take_while(|argument| !argument.starts_with("--")))
         .args(["--bind", "127.0.0.1", "--port", &port, "--save", "", "--appendonly", "no"])
-        .args(arguments)
+        .args(arguments.iter().skip_while(|argument| !argument.starts_with("--")))
+        .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
         .expect("redis-server is installed");
