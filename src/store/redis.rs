@@ -50,14 +50,15 @@ impl RedisStore {
         // Its whole life, not what is left of it: by the clock of the process, which may not be that of Redis.
         let keep = millis(credential.life() + SLACK);
         self.bounded(async {
-            let mut rubbish = String::new();
+            let mut rubbish = Vec::new();
             loop {
-                let cmd = script(SAVE, &self.key(name), &[&record, &keep.to_string(), &rubbish]);
-                let Some(stored) = self.run::<Option<String>>(&cmd).await? else { return Ok(Saved::Stored) };
-                if stored == record {
+                let cmd = script(SAVE, &self.key(name), &[record.as_bytes(), keep.to_string().as_bytes(), &rubbish]);
+                let Some(stored) = self.run::<Option<Vec<u8>>>(&cmd).await? else { return Ok(Saved::Stored) };
+                if stored == record.as_bytes() {
                     return Ok(Saved::Stored);
                 }
-                match self.readable(name, read_credential(name, &stored)) {
+                let text = std::str::from_utf8(&stored).ok();
+                match self.readable(name, text.and_then(|text| read_credential(name, text))) {
                     Some(newer) => return Ok(Saved::Newer(newer)),
                     None => rubbish = stored,
                 }
@@ -76,12 +77,12 @@ impl RedisStore {
     }
 
     pub(super) async fn release(&self, name: &str, owner: &str) -> Result<(), StoreError> {
-        self.bounded(self.run(&script(RELEASE, &self.key(name), &[owner]))).await
+        self.bounded(self.run(&script(RELEASE, &self.key(name), &[owner.as_bytes()]))).await
     }
 
     pub(super) async fn count_call(&self, app: &AppKey, endpoint: &str, now: UnixTime) -> Result<u64, StoreError> {
         let key = self.key(&calls_name(app, endpoint, shanghai_day(now)));
-        self.bounded(self.run(&script(COUNT, &key, &[&millis(TWO_DAYS).to_string()]))).await
+        self.bounded(self.run(&script(COUNT, &key, &[millis(TWO_DAYS).to_string().as_bytes()]))).await
     }
 
     pub(super) async fn calls(&self, app: &AppKey, endpoint: &str, now: UnixTime) -> Result<u64, StoreError> {
@@ -132,7 +133,7 @@ impl RedisStore {
                     return Ok(Force::claim(stored, now, min_gap, daily).0);
                 };
                 let (seen, keep) = (text.unwrap_or_default(), millis(TWO_DAYS).to_string());
-                let cmd = script(SWAP, &self.key(&name), &[&seen, &remember.write(), &keep]);
+                let cmd = script(SWAP, &self.key(&name), &[seen.as_bytes(), remember.write().as_bytes(), keep.as_bytes()]);
                 if self.run::<bool>(&cmd).await? {
                     return Ok(claim);
                 }
@@ -203,9 +204,12 @@ impl RedisStore {
     }
 }
 
-fn script(text: &str, key: &str, arguments: &[&str]) -> Cmd {
+fn script(text: &str, key: &str, arguments: &[&[u8]]) -> Cmd {
     let mut cmd = redis::cmd("EVAL");
-    cmd.arg(text).arg(1).arg(key).arg(arguments);
+    cmd.arg(text).arg(1).arg(key);
+    for argument in arguments {
+        cmd.arg(*argument);
+    }
     cmd
 }
 

@@ -48,7 +48,10 @@ impl Disk {
             }
             Err(failure) => {
                 // Closing writes too, and may fail the same way.
-                let _closed = guarded(|| Ok(drop(database)));
+                let _closed = guarded(|| {
+                    drop(database);
+                    Ok(())
+                });
                 Err(problem(&self.path, failure))
             }
         }

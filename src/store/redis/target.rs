@@ -17,7 +17,7 @@ pub(super) enum Target {
     Single(Client),
     /// Remembers which sentinel answered.
     Sentinel(Arc<Mutex<SentinelClient>>),
-    Cluster(ClusterClient),
+    Cluster(Box<ClusterClient>),
 }
 
 impl Target {
@@ -72,7 +72,7 @@ fn cluster(nodes: &Nodes<'_>) -> Result<(Target, String), StoreError> {
         .retries(3)
         .build()
         .map_err(|_| refuse(HOW))?;
-    Ok((Target::Cluster(client), format!("redis cluster at {}", nodes.hosts.join(","))))
+    Ok((Target::Cluster(Box::new(client)), format!("redis cluster at {}", nodes.hosts.join(","))))
 }
 
 fn sentinel(nodes: &Nodes<'_>) -> Result<(Target, String), StoreError> {

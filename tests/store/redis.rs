@@ -1,0 +1,475 @@
+//! The Redis store against real servers: shared, bounded in time, and of use again as soon as Redis is.
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::process::Command;
+use std::time::Duration;
+
+use wx_jssdk::clock::{Clock, UnixTime};
+use wx_jssdk::credential::{Credential, CredentialKey, Kind};
+use wx_jssdk::store::{Saved, Store, StoreError};
+
+use crate::acceptance::{Fixture, accept};
+use crate::support::{GAP, NOW, Redis, TICKET, TOKEN, app, credential, ending, free_port, key, other_app};
+
+/// Two stores on one server, as two processes have them.
+fn fixture() -> Fixture<Redis> {
+    let redis = Redis::start();
+    Fixture { a: Store::redis(&redis.url()).unwrap(), b: Store::redis(&redis.url()).unwrap(), _alive: redis }
+}
+
+accept!(fixture(), #[ignore = "needs redis-server: make test"]);
+
+/// What [`wx_jssdk::store`] promises, and as much again for a busy machine.
+const BOUND: u64 = 500;
+
+/// Every operation, each with how long it took in milliseconds and its error.
+async fn try_all(store: &Store) -> Vec<(&'static str, u64, Option<StoreError>)> {
+    let clock = Clock::system();
+    let mut tried = Vec::new();
+    macro_rules! time {
+        ($name:literal, $operation:expr) => {{
+            let start = clock.now_millis();
+            let error = $operation.await.err();
+            tried.push(($name, clock.now_millis() - start, error));
+        }};
+    }
+    time!("load", store.load(&key()));
+    time!("save", store.save(&key(), &credential(1)));
+    time!("lease", store.lease(&key(), Duration::from_millis(1)));
+    time!("count_call", store.count_call(&app(), TOKEN, NOW));
+    time!("calls", store.calls(&app(), TOKEN, NOW));
+    time!("set_block", store.set_block(&app(), TOKEN, NOW, NOW));
+    time!("blocked_until", store.blocked_until(&app(), TOKEN, NOW));
+    time!("claim_force", store.claim_force(&key(), NOW, GAP, None));
+    time!("ping", store.ping());
+    tried
+}
+
+/// Asks until the answer is a good one; a store that is never of use again fails the test.
+async fn until_usable(store: &Store) {
+    let clock = Clock::system();
+    let start = clock.now_millis();
+    while let Err(error) = store.ping().await {
+        assert!(clock.now_millis() - start < 20_000, "{error}");
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server: make test"]
+async fn of_many_who_ask_for_a_lease_one_gets_it() {
+    let Fixture { a, b, _alive } = fixture();
+    let asking: Vec<_> = (0..50)
+        .map(|n| if n % 2 == 0 { a.clone() } else { b.clone() })
+        .map(|store| tokio::spawn(async move { store.lease(&key(), Duration::from_secs(60)).await.unwrap() }))
+        .collect();
+    let mut granted = Vec::new();
+    for one in asking {
+        granted.extend(one.await.unwrap());
+    }
+    assert_eq!(granted.len(), 1);
+    let other = CredentialKey { kind: Kind::JsapiTicket, ..key() };
+    assert!(b.lease(&other, Duration::from_secs(60)).await.unwrap().is_some(), "each credential has its own");
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server: make test"]
+async fn a_lease_ends_by_itself_and_is_released_only_by_its_owner() {
+    let Fixture { a, b, _alive } = fixture();
+    let clock = Clock::system();
+    let start = clock.now_millis();
+    let of_a = a.lease(&key(), Duration::from_millis(200)).await.unwrap().expect("it is free");
+    let of_b = loop {
+        if let Some(lease) = b.lease(&key(), Duration::from_secs(60)).await.unwrap() {
+            break lease;
+        }
+        assert!(clock.now_millis() - start < 10_000, "it never ended");
+    };
+    assert!(clock.now_millis() - start >= 199, "it was held for its time: a lease of seconds is no lease of milliseconds");
+    a.release(of_a).await.unwrap();
+    assert!(a.lease(&key(), Duration::from_secs(60)).await.unwrap().is_none(), "b still has it");
+    b.release(of_b).await.unwrap();
+    assert!(a.lease(&key(), Duration::from_secs(60)).await.unwrap().is_some());
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server: make test"]
+async fn no_lease_stays_for_ever() {
+    let Fixture { a, _alive: redis, .. } = fixture();
+    let _lease = a.lease(&key(), Duration::from_secs(15)).await.unwrap().unwrap();
+    let left: i64 = redis.cli(&["PTTL", "wx-jssdk:lease:official:wx0123456789abcdef:access_token"]).parse().unwrap();
+    assert!((14_000..=15_000).contains(&left), "{left}");
+}
+
+#[tokio::test]
+async fn with_nothing_there_every_operation_errs_at_once() {
+    let store = Store::redis(&format!("redis://127.0.0.1:{}", free_port())).expect("no server is needed to make a store");
+    for (name, took, error) in try_all(&store).await {
+        assert!(matches!(error, Some(StoreError::Unavailable { .. })) && took < BOUND, "{name}: {error:?} in {took} ms");
+    }
+}
+
+#[tokio::test]
+async fn with_a_server_that_never_answers_every_operation_ends_in_time() {
+    let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let store = Store::redis(&format!("redis://{}", silent.local_addr().unwrap())).unwrap();
+    for (name, took, error) in try_all(&store).await {
+        assert!(error.is_some() && took < BOUND, "{name}: {error:?} in {took} ms");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server: make test"]
+async fn a_paused_redis_is_given_up_in_time_and_used_again_when_it_goes_on() {
+    let Fixture { a, _alive: redis, .. } = fixture();
+    a.save(&key(), &credential(7)).await.unwrap();
+    redis.signal("STOP");
+    for (name, took, error) in try_all(&a).await {
+        assert!(matches!(error, Some(StoreError::Slow { .. })), "{name}: {error:?}");
+        assert!((200..BOUND).contains(&took), "{name} took {took} ms");
+    }
+    redis.signal("CONT");
+    until_usable(&a).await;
+    assert_eq!(a.load(&key()).await, Ok(Some(credential(7))));
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server: make test"]
+async fn a_redis_restarted_empty_is_used_again_without_an_error() {
+    let Fixture { a, b, _alive: mut redis } = fixture();
+    a.save(&key(), &credential(7)).await.unwrap();
+    b.count_call(&app(), TOKEN, NOW).await.unwrap();
+    redis.restart();
+    assert_eq!(a.load(&key()).await, Ok(None));
+    assert_eq!(b.save(&key(), &credential(3)).await, Ok(Saved::Stored), "whatever it held before");
+    assert_eq!(a.load(&key()).await, Ok(Some(credential(3))));
+    assert_eq!(b.count_call(&app(), TOKEN, NOW).await, Ok(1));
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server: make test"]
+async fn a_redis_that_comes_up_after_the_store_is_found() {
+    let mut redis = Redis::start();
+    let store = Store::redis(&redis.url()).unwrap();
+    redis.kill();
+    assert!(matches!(store.load(&key()).await, Err(StoreError::Unavailable { .. })));
+    redis.restart();
+    until_usable(&store).await;
+    assert_eq!(store.save(&key(), &credential(1)).await, Ok(Saved::Stored));
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server: make test"]
+async fn what_cannot_be_read_counts_as_absent_and_is_replaced() {
+    let Fixture { a, _alive: redis, .. } = fixture();
+    let name = "wx-jssdk:credential:official:wx0123456789abcdef:access_token";
+    a.save(&key(), &credential(5)).await.unwrap();
+    let good = redis.cli(&["GET", name]);
+    // Another value under the same checksum, with a generation nobody could beat.
+    let forged = good.replacen("00000000000000000005", "99999999999999999999", 1);
+    assert_ne!(good, forged);
+    for rubbish in ["", "rubbish", "{\"access_token\":\"x\"}", "2 0123 4 5 6 7", "1", &forged, &good[..good.len() - 1]] {
+        redis.cli(&["SET", name, rubbish]);
+        assert_eq!(a.load(&key()).await, Ok(None), "{rubbish}");
+        assert_eq!(a.save(&key(), &credential(1)).await, Ok(Saved::Stored), "{rubbish}");
+        assert_eq!(a.load(&key()).await, Ok(Some(credential(1))));
+    }
+    for other_type in [["SET", name, "\u{0}\u{7f}"], ["LPUSH", name, "x"]] {
+        redis.cli(&["DEL", name]);
+        redis.cli(&other_type);
+        assert_eq!(a.load(&key()).await, Ok(None));
+        assert_eq!(a.save(&key(), &credential(1)).await, Ok(Saved::Stored));
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server: make test"]
+async fn a_ledger_of_rubbish_is_begun_anew() {
+    let Fixture { a, _alive: redis, .. } = fixture();
+    a.count_call(&app(), TOKEN, NOW).await.unwrap();
+    a.set_block(&app(), TICKET, NOW.next_shanghai_midnight(), NOW).await.unwrap();
+    a.claim_force(&key(), NOW, GAP, Some(20)).await.unwrap();
+    for name in redis.cli(&["KEYS", "*"]).lines() {
+        redis.cli(&["SET", name, "rubbish"]);
+    }
+    assert_eq!(a.calls(&app(), TOKEN, NOW).await, Ok(0));
+    assert_eq!(a.count_call(&app(), TOKEN, NOW).await, Ok(1));
+    assert_eq!(a.blocked_until(&app(), TICKET, NOW).await, Ok(None));
+    assert_eq!(a.claim_force(&key(), NOW, GAP, Some(20)).await, Ok(wx_jssdk::store::Claim::Granted));
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server: make test"]
+async fn everything_in_redis_ends_by_itself_and_is_named_without_secrets() {
+    let Fixture { a, _alive: redis, .. } = fixture();
+    let ticket = CredentialKey { app: other_app(), kind: Kind::AgentTicket };
+    a.save(&key(), &credential(1)).await.unwrap();
+    a.save(&ticket, &credential(1)).await.unwrap();
+    a.count_call(&app(), TOKEN, NOW).await.unwrap();
+    a.set_block(&app(), TOKEN, NOW.next_shanghai_midnight(), NOW).await.unwrap();
+    a.claim_force(&key(), NOW, GAP, Some(20)).await.unwrap();
+    let names = redis.cli(&["KEYS", "*"]);
+    let mut names: Vec<_> = names.lines().collect();
+    names.sort_unstable();
+    assert_eq!(
+        names,
+        [
+            "wx-jssdk:block:official:wx0123456789abcdef:/cgi-bin/token",
+            "wx-jssdk:calls:official:wx0123456789abcdef:/cgi-bin/token:19723",
+            "wx-jssdk:credential:official:wx0123456789abcdef:access_token",
+            "wx-jssdk:credential:work:ww0123456789abcdef:1000002:agent_ticket",
+            "wx-jssdk:force:official:wx0123456789abcdef:access_token",
+        ]
+    );
+    for name in names {
+        let left: i64 = redis.cli(&["TTL", name]).parse().unwrap();
+        let expected = if name.contains("credential") { 7_200..=7_800 } else { 57_600..=2 * 86_400 };
+        assert!(expected.contains(&left), "{name} ends in {left} s");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server: make test"]
+async fn a_shortened_life_stays_in_redis_as_long_as_the_whole_one() {
+    // Else the longer life of the same generation could come back when the shorter record is gone.
+    let Fixture { a, _alive: redis, .. } = fixture();
+    a.save(&key(), &credential(1)).await.unwrap();
+    assert_eq!(a.save(&key(), &ending(credential(1), 0)).await, Ok(Saved::Stored));
+    let left: i64 = redis.cli(&["TTL", "wx-jssdk:credential:official:wx0123456789abcdef:access_token"]).parse().unwrap();
+    assert!(left > 7_200, "{left}");
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server: make test"]
+async fn a_life_without_end_can_be_stored() {
+    let Fixture { a, _alive, .. } = fixture();
+    let endless = Credential { expires_at: UnixTime(u64::MAX), ..credential(1) };
+    assert_eq!(a.save(&key(), &endless).await, Ok(Saved::Stored));
+    assert_eq!(a.load(&key()).await, Ok(Some(endless)));
+    assert_eq!(a.set_block(&app(), TOKEN, UnixTime(u64::MAX), NOW).await, Ok(()));
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server: make test"]
+async fn two_prefixes_or_databases_share_nothing() {
+    let redis = Redis::start();
+    let stores = [
+        Store::redis(&redis.url()).unwrap(),
+        Store::redis_with_prefix(&redis.url(), "staging:").unwrap(),
+        Store::redis(&format!("{}/1", redis.url())).unwrap(),
+    ];
+    for (generation, store) in (1..).zip(&stores) {
+        assert_eq!(store.save(&key(), &credential(generation)).await, Ok(Saved::Stored));
+    }
+    for (generation, store) in (1..).zip(&stores) {
+        assert_eq!(store.load(&key()).await, Ok(Some(credential(generation))));
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server: make test"]
+async fn a_refused_password_is_explained_and_no_password_is_ever_shown() {
+    let redis = Redis::with(&["--requirepass", "right-word"]);
+    let at = |user: &str| Store::redis(&format!("redis://{user}127.0.0.1:{}", redis.port)).unwrap();
+    assert_eq!(at(":right-word@").ping().await, Ok(()));
+    for store in [at(""), at(":wrong-word@"), at("somebody:wrong-word@")] {
+        let error = store.load(&key()).await.unwrap_err();
+        let said = format!("{error} {error:?} {store:?} {}", store.describe());
+        assert!(said.contains(&redis.port.to_string()), "{said}");
+        assert!(error.to_string().contains("store.url"), "{error}");
+        assert!(!said.contains("-word") && !said.contains("somebody"), "{said}");
+    }
+}
+
+#[test]
+fn an_address_that_cannot_be_used_is_explained_and_not_repeated() {
+    for bad in [
+        "hunter2",
+        "http://user:hunter2@localhost",
+        "redis://:hunter2@",
+        "redis://:hunter2@localhost:99999",
+        "redis://:hunter2@localhost/x",
+        "redis+cluster://:hunter2@",
+        "redis+cluster://:hunter2@a,,b",
+        "redis+cluster://:hunter2@a/3",
+        "redis+sentinel://:hunter2@a,b",
+        "redis+sentinel://:hunter2@a,b/",
+        "redis+sentinel://:hunter2@a:b:c/master",
+        "redis+other://:hunter2@a",
+    ] {
+        let error = Store::redis(bad).expect_err(bad);
+        assert!(matches!(error, StoreError::Address { .. }), "{error:?}");
+        assert!(error.to_string().contains("://") || error.to_string().contains("host"), "{error}");
+        assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
+    }
+}
+
+#[test]
+fn every_kind_of_address_is_described_without_its_password() {
+    for (url, described) in [
+        ("redis://:hunter2@localhost", "redis at localhost:6379"),
+        ("rediss://me:hunter2@redis.example.com:7000/2", "redis at redis.example.com:7000"),
+        ("redis+cluster://me:hunter2@a,b:7001,[::1]", "redis cluster at a:6379,b:7001,[::1]:6379"),
+        ("rediss+cluster://a", "redis cluster at a:6379"),
+        (
+            "rediss+sentinel://me:hunter2@a,b:7001/main/3?sentinel_password=hunter2",
+            "redis master main by sentinels a:26379,b:7001",
+        ),
+    ] {
+        let store = Store::redis(url).unwrap();
+        assert_eq!(store.describe(), described);
+        assert_eq!(format!("{store:?}"), format!("Store({described})"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server: make test"]
+async fn a_cluster_keeps_every_rule() {
+    let directory = tempfile::tempdir().unwrap();
+    let nodes = directory.path().join("nodes.conf");
+    let bus = free_port().to_string();
+    let redis =
+        Redis::with(&["--cluster-enabled", "yes", "--cluster-port", &bus, "--cluster-config-file", nodes.to_str().unwrap()]);
+    redis.cli(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]);
+    let url = format!("redis+cluster://127.0.0.1:{}", redis.port);
+    let (a, b) = (Store::redis(&url).unwrap(), Store::redis(&url).unwrap());
+    until_writable(&a).await;
+    crate::acceptance::a_lower_generation_never_replaces_a_higher_one(&a, &b).await;
+    redis.cli(&["FLUSHALL"]);
+    crate::acceptance::each_app_and_kind_has_its_own(&a, &b).await;
+    crate::acceptance::forced_refreshes_are_rationed_among_all(&a, &b).await;
+    crate::acceptance::concurrent_calls_are_all_counted(&a, &b).await;
+    crate::acceptance::a_lease_is_granted_and_released(&a, &b).await;
+    crate::acceptance::a_usable_store_says_so(&a, &b).await;
+    let plain = Store::redis(&redis.url()).unwrap();
+    assert_eq!(plain.ping().await, Ok(()));
+    redis.signal("STOP");
+    for (name, took, error) in try_all(&a).await {
+        assert!(error.is_some() && took < BOUND, "{name}: {error:?} in {took} ms");
+    }
+    redis.signal("CONT");
+    until_writable(&a).await;
+}
+
+/// Asks until a write is taken: a cluster or a failover takes a moment to agree on who may.
+async fn until_writable(store: &Store) {
+    let clock = Clock::system();
+    let start = clock.now_millis();
+    while let Err(error) = store.count_call(&app(), "/until/writable", NOW).await {
+        assert!(clock.now_millis() - start < 20_000, "{error}");
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server: make test"]
+async fn after_a_failover_the_sentinels_lead_to_the_new_master() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut master = Redis::with(&["--requirepass", "word"]);
+    let of_master = master.port.to_string();
+    let replica = Redis::with(&[
+        "--requirepass",
+        "word",
+        "--masterauth",
+        "word",
+        "--replicaof",
+        "127.0.0.1",
+        &of_master,
+        "--repl-diskless-sync-delay",
+        "0",
+    ]);
+    let settings = directory.path().join("sentinel.conf");
+    let watch = format!(
+        "sentinel monitor main 127.0.0.1 {of_master} 1\nsentinel auth-pass main word\n\
+         sentinel down-after-milliseconds main 300\nsentinel failover-timeout main 5000\n"
+    );
+    std::fs::write(&settings, watch).unwrap();
+    let sentinel = Redis::with(&[settings.to_str().unwrap(), "--sentinel"]);
+    // A sentinel that is gone comes first in the list.
+    let url = format!("redis+sentinel://:word@127.0.0.1:{},127.0.0.1:{}/main", free_port(), sentinel.port);
+    let store = Store::redis(&url).unwrap();
+    until_writable(&store).await;
+    assert_eq!(store.save(&key(), &credential(1)).await, Ok(Saved::Stored));
+    // The sentinel must know of the replica, and the replica of the credential.
+    let clock = Clock::system();
+    let start = clock.now_millis();
+    let name = "wx-jssdk:credential:official:wx0123456789abcdef:access_token";
+    while !(sentinel.cli(&["SENTINEL", "REPLICAS", "main"]).contains(&replica.port.to_string())
+        && replica.cli(&["-a", "word", "EXISTS", name]) == "1")
+    {
+        assert!(clock.now_millis() - start < 30_000, "the replica was never seen");
+    }
+    master.kill();
+    until_writable(&store).await;
+    assert_eq!(store.load(&key()).await, Ok(Some(credential(1))), "what was replicated is still there");
+    assert_eq!(store.save(&key(), &credential(2)).await, Ok(Saved::Stored));
+    assert!(replica.cli(&["-a", "word", "GET", name]).ends_with("value of 2"));
+}
+
+/// In a child process, because which roots are trusted is a matter of its environment.
+#[test]
+#[ignore = "needs redis-server and openssl: make test"]
+fn rediss_speaks_tls_and_trusts_only_known_roots() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    if let Ok(url) = std::env::var("WX_JSSDK_TEST_STORE_URL") {
+        return runtime.block_on(async {
+            let store = Store::redis(&url).unwrap();
+            until_usable(&store).await;
+            assert_eq!(store.save(&key(), &credential(1)).await, Ok(Saved::Stored));
+            assert_eq!(store.load(&key()).await, Ok(Some(credential(1))));
+        });
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let file = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    let (certificate, private) = (file("certificate.pem"), file("key.pem"));
+    let made = Command::new("openssl")
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-days",
+            "2",
+            "-subj",
+            "/CN=localhost",
+        ])
+        .args(["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE"])
+        .args(["-keyout", &private, "-out", &certificate])
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let port = free_port().to_string();
+    let _redis = Redis::with(&[
+        "--tls-port",
+        &port,
+        "--tls-cert-file",
+        &certificate,
+        "--tls-key-file",
+        &private,
+        "--tls-auth-clients",
+        "no",
+    ]);
+    let url = format!("rediss://localhost:{port}");
+    let child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "redis::rediss_speaks_tls_and_trusts_only_known_roots", "--ignored", "--nocapture"])
+        .env("WX_JSSDK_TEST_STORE_URL", &url)
+        .env("SSL_CERT_FILE", &certificate)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&child.stdout);
+    assert!(child.status.success() && said.contains("1 passed"), "{said}{}", String::from_utf8_lossy(&child.stderr));
+    // Here the certificate is nobody's.
+    let error = runtime.block_on(async {
+        let store = Store::redis(&url).unwrap();
+        loop {
+            match store.ping().await {
+                Err(StoreError::Slow { .. }) => {}
+                other => break other.unwrap_err(),
+            }
+        }
+    });
+    assert!(error.to_string().contains("certificate"), "{error}");
+}
