@@ -245,7 +245,7 @@ function showError(words) {
 }
 
 function showOutside() {
-  setState("outside", t("Not inside WeChat", "当前不在微信中"), t("jweixin answers only inside WeChat, so nothing is asked here.", "jweixin 只在微信内工作，这里不会有任何回应。"));
+  setState("outside", t("Not inside WeChat", "当前不在微信中"), t("jweixin never answers anywhere else.", "jweixin 只在微信内才会回应。"));
   $("why").textContent = t("Locked: open this page inside WeChat.", "暂不可用：请在微信中打开本页。");
   const qr = $("qr");
   const note = $("outside-note");

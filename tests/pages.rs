@@ -1,6 +1,7 @@
 //! The demo page, its files and its QR code, over HTTP.
 
 #![cfg(feature = "server")]
+#![allow(clippy::unwrap_used)]
 
 use std::sync::Arc;
 
