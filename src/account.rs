@@ -202,8 +202,17 @@ impl Account {
     /// An official account's domain covers its subdomains, as WeChat's console says; a WeCom trusted domain is that host alone.
     #[must_use]
     pub fn allows_page(&self, host: &str, path: &str) -> bool {
-        let covers_subdomains = !matches!(self.platform, Platform::Work { .. });
-        self.safe_domains.iter().any(|domain| domain.covers(host, path, covers_subdomains))
+        self.safe_domains.iter().any(|domain| domain.covers_host(host, self.covers_subdomains()) && domain.covers_path(path))
+    }
+
+    /// Whether some page on `host` may be signed for: what decides about its origin, which has no path.
+    #[must_use]
+    pub fn allows_host(&self, host: &str) -> bool {
+        self.safe_domains.iter().any(|domain| domain.covers_host(host, self.covers_subdomains()))
+    }
+
+    fn covers_subdomains(&self) -> bool {
+        !matches!(self.platform, Platform::Work { .. })
     }
 }
 
@@ -248,10 +257,6 @@ impl SafeDomain {
     #[must_use]
     pub fn host(&self) -> &str {
         &self.host
-    }
-
-    fn covers(&self, host: &str, path: &str, subdomains: bool) -> bool {
-        self.covers_host(host, subdomains) && self.covers_path(path)
     }
 
     /// `host` itself or, where the domain has a dot in it, a name that ends with `.host`: `evilexample.com` is another site, and

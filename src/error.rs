@@ -156,8 +156,12 @@ impl UpstreamError {
     #[must_use]
     pub fn seen_ip(&self) -> Option<&str> {
         let Failure::Refused { errmsg, .. } = &self.failure else { return None };
-        // "invalid ip 106.41.36.218 ipv6 ::ffff:106.41.36.218, not in whitelist"; "…, from ip: 106.41.36.218, more info at …"
-        let after = ["invalid ip ", "from ip: "].into_iter().find_map(|lead| errmsg.split_once(lead)).map(|(_, rest)| rest)?;
+        // "invalid ip 106.41.36.218 ipv6 ::ffff:106.41.36.218, not in whitelist"; "…, from ip: 106.41.36.218, more info at …";
+        // "access clientip is not registered requestIP: 106.41.36.218 rid: …" (61004).
+        let after = ["invalid ip ", "from ip: ", "requestIP: "]
+            .into_iter()
+            .find_map(|lead| errmsg.split_once(lead))
+            .map(|(_, rest)| rest)?;
         let ip = after.split([' ', ',']).next().unwrap_or_default();
         ip.parse::<std::net::IpAddr>().is_ok().then_some(ip)
     }
@@ -173,15 +177,21 @@ impl UpstreamError {
         }
     }
 
-    /// What to do next, in both languages; names the IP to allow where WeChat named it.
+    /// What to do next, in both languages. Names no IP: fit for the public.
     #[must_use]
     pub fn fix(&self) -> Hint {
-        let fix = match &self.failure {
+        match &self.failure {
             Failure::Refused { .. } => self.advice().map_or(UNREACHABLE_FIX, |advice| advice.fix.clone()),
             Failure::Unreachable(_) => UNREACHABLE_FIX,
             Failure::ReplyLost(_) | Failure::Unusable(_) => UNUSABLE_FIX,
-        };
-        match self.seen_ip().filter(|_| matches!(self.errcode(), Some(40164 | 61004 | 45035 | 60020 | 89503..=89507))) {
+        }
+    }
+
+    /// [`UpstreamError::fix`] with the IP to allow, where WeChat's refusal names it: for the operator.
+    #[must_use]
+    pub fn fix_for_operator(&self) -> Hint {
+        let fix = self.fix();
+        match self.seen_ip().filter(|_| matches!(self.errcode(), Some(40164 | 61004 | 45035 | 60020 | 89501..=89507))) {
             None => fix,
             Some(ip) => Hint {
                 en: format!("{} The IP to allow: {ip}", fix.en).into(),
@@ -273,8 +283,8 @@ impl PageError {
                 "不要把大量数据放进页面地址的参数，可放进 sessionStorage 或 # 之后。",
             ),
             Self::Empty | Self::NotHttp | Self::UserInfo | Self::NoHost => Hint::fixed(
-                "Send the whole address of the page: url=' + encodeURIComponent(location.href.split('#')[0]).",
-                "请传入页面的完整地址：url=' + encodeURIComponent(location.href.split('#')[0])。",
+                "Send the whole address of the page: 'url=' + encodeURIComponent(location.href.split('#')[0]).",
+                "请传入页面的完整地址：'url=' + encodeURIComponent(location.href.split('#')[0])。",
             ),
         }
     }

@@ -1,2 +1,9 @@
-//! The `wx-jssdk` command.
-fn main() {}
+//! The `wx-jssdk` command: parses its arguments and runs what they say.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    wx_jssdk::cli::Cli::parse().run()
+}

@@ -1,0 +1,216 @@
+//! Errors as RFC 9457 `application/problem+json`: a stable code, and what to do, in English and Chinese.
+//!
+//! This is the public side: WeChat's own words (they name the server's IP), a ticket or the signed text never appear here.
+
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use actix_web::{HttpResponse, ResponseError};
+use serde::Serialize;
+
+use crate::error::{Error, Hint};
+
+/// An error on its way to a page.
+#[derive(Clone, Debug)]
+pub struct Problem {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// Stable, snake_case: for programs.
+    pub code: &'static str,
+    /// What it is, for people.
+    pub title: &'static str,
+    /// What it is in this case.
+    pub detail: String,
+    /// What to do.
+    pub hint: Hint,
+    /// WeChat's code, where it spoke.
+    pub errcode: Option<i64>,
+    /// When asking again makes sense.
+    pub retry_after: Option<Duration>,
+}
+
+impl Problem {
+    /// The request itself is wrong.
+    pub(super) fn bad_request(code: &'static str, detail: String, hint: Hint) -> Self {
+        Self {
+            status: StatusCode::BAD_REQUEST,
+            code,
+            title: "The request cannot be understood",
+            detail,
+            hint,
+            errcode: None,
+            retry_after: None,
+        }
+    }
+
+    /// `url=https://h/p?a=1&b=2`: everything from `&b` on is lost.
+    pub(super) fn url_not_encoded() -> Self {
+        Self::bad_request(
+            "url_not_encoded",
+            "the page's address was put into the query as it is, so that its own parameters became parameters of this request"
+                .into(),
+            Hint::fixed(
+                "Encode it: '/jssdk/config?url=' + encodeURIComponent(location.href).",
+                "请先编码：'/jssdk/config?url=' + encodeURIComponent(location.href)。",
+            ),
+        )
+    }
+
+    /// Another method than GET.
+    pub(super) fn method_not_allowed() -> Self {
+        Self {
+            status: StatusCode::METHOD_NOT_ALLOWED,
+            code: "method_not_allowed",
+            title: "This endpoint only answers GET",
+            detail: "the request used another method".into(),
+            hint: Hint::fixed("Call it with GET and the parameters in the query.", "请使用 GET，并把参数放在查询串中。"),
+            errcode: None,
+            retry_after: None,
+        }
+    }
+
+    /// No such path.
+    pub(super) fn not_found() -> Self {
+        Self {
+            status: StatusCode::NOT_FOUND,
+            code: "not_found",
+            title: "There is nothing at this address",
+            detail: "no endpoint has this path".into(),
+            hint: Hint::fixed("The signing endpoint is GET /jssdk/config?url=.", "签名接口是 GET /jssdk/config?url=。"),
+            errcode: None,
+            retry_after: None,
+        }
+    }
+
+    /// As a response that no cache keeps.
+    #[must_use]
+    pub fn into_response(self) -> HttpResponse {
+        let mut response = HttpResponse::build(self.status);
+        response.insert_header((CONTENT_TYPE, "application/problem+json")).insert_header((CACHE_CONTROL, "no-store"));
+        if let Some(wait) = self.retry_after {
+            response.insert_header((RETRY_AFTER, wait.as_secs().max(1)));
+        }
+        response.body(self.body())
+    }
+
+    fn body(&self) -> String {
+        let body = Body {
+            r#type: format!("urn:wx-jssdk:error:{}", self.code),
+            title: self.title,
+            status: self.status.as_u16(),
+            detail: &self.detail,
+            code: self.code,
+            hint: Both { en: &self.hint.en, zh: &self.hint.zh },
+            errcode: self.errcode,
+        };
+        serde_json::to_string(&body).expect("texts and numbers always serialise")
+    }
+}
+
+/// The document, in the order in which a person reads it.
+#[derive(Serialize)]
+struct Body<'a> {
+    r#type: String,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    code: &'a str,
+    hint: Both<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    errcode: Option<i64>,
+}
+
+#[derive(Serialize)]
+struct Both<'a> {
+    en: &'a str,
+    zh: &'a str,
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.code, self.detail)
+    }
+}
+
+impl ResponseError for Problem {
+    fn status_code(&self) -> StatusCode {
+        self.status
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        self.clone().into_response()
+    }
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        let (status, title) = status_and_title(error.code());
+        Self {
+            status,
+            code: error.code(),
+            title,
+            detail: detail(&error),
+            hint: hint(&error),
+            errcode: error.upstream().and_then(|upstream| upstream.errcode()),
+            retry_after: error
+                .retry_after()
+                .filter(|_| status == StatusCode::SERVICE_UNAVAILABLE || status == StatusCode::TOO_MANY_REQUESTS),
+        }
+    }
+}
+
+fn status_and_title(code: &str) -> (StatusCode, &'static str) {
+    match code {
+        "unknown_account" => (StatusCode::NOT_FOUND, "There is no such account"),
+        "unsupported_credential" => (StatusCode::NOT_FOUND, "This account does not sign pages"),
+        "missing_url" => (StatusCode::BAD_REQUEST, "The page's address is missing"),
+        "bad_url" => (StatusCode::BAD_REQUEST, "The page's address cannot be signed"),
+        "url_double_encoded" => (StatusCode::BAD_REQUEST, "The page's address was encoded twice"),
+        "page_not_allowed" => (StatusCode::FORBIDDEN, "The page is outside the account's JS safe domains"),
+        "rate_limited" => (StatusCode::TOO_MANY_REQUESTS, "Too many requests"),
+        "account_misconfigured" => (StatusCode::BAD_GATEWAY, "WeChat refuses this account until its operator acts"),
+        "upstream_quota" => (StatusCode::SERVICE_UNAVAILABLE, "The account's quota at WeChat is used up"),
+        _ => (StatusCode::SERVICE_UNAVAILABLE, "WeChat gives no credential at the moment"),
+    }
+}
+
+/// The error's own words, but not where WeChat's are in them.
+fn detail(error: &Error) -> String {
+    match error {
+        Error::Upstream { account, kind, error, .. } => {
+            format!("account \"{account}\" has no living {kind}: {}", error.cause().en)
+        }
+        other => other.to_string(),
+    }
+}
+
+fn hint(error: &Error) -> Hint {
+    match error {
+        Error::UnknownAccount { account } if account.is_empty() => Hint::fixed(
+            "Several accounts are configured and none is the default: add account=NAME to the request.",
+            "配置了多个帐号且没有默认帐号：请在请求中加上 account=帐号名。",
+        ),
+        Error::UnknownAccount { .. } => Hint::fixed(
+            "Use a name from the [accounts.NAME] sections of the configuration.",
+            "请使用配置文件 [accounts.名称] 中的帐号名。",
+        ),
+        Error::UnsupportedCredential { .. } => Hint::fixed(
+            "Only official accounts and WeCom apps sign pages; a mini program has no jsapi_ticket.",
+            "只有公众号（服务号）和企业微信应用可以签名页面，小程序没有 jsapi_ticket。",
+        ),
+        Error::Page(page) => page.hint(),
+        Error::PageNotAllowed { .. } => Hint::fixed(
+            "Bind the page's domain in WeChat's console (JS接口安全域名) and add it to js_safe_domains of this account.",
+            "请在微信后台绑定该页面的域名（JS接口安全域名），并加入此帐号的 js_safe_domains 配置。",
+        ),
+        Error::Upstream { error, .. } => {
+            let (cause, fix) = (error.cause(), error.fix());
+            Hint {
+                en: format!("{}. {}", cause.en.trim_end_matches('.'), fix.en).into(),
+                zh: format!("{}。{}", cause.zh.trim_end_matches('。'), fix.zh).into(),
+            }
+        }
+        _ => Hint::fixed("Ask again after the time in Retry-After.", "请在 Retry-After 指定的时间后重试。"),
+    }
+}

@@ -1,0 +1,291 @@
+//! The broker: every account's living credentials, renewed ahead of time, one refresh of each at a time.
+//!
+//! A read is a look into a moka cache and a comparison of two numbers: no lock, no store, no upstream. Everything else (who may
+//! refresh, from where, what a failure means) is in the rooms below: [`slot`] holds what is known of one credential, [`refresh`]
+//! is the way to a new one, [`keeper`] the loop that goes there before a reader has to.
+
+mod keeper;
+mod refresh;
+mod slot;
+mod status;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use moka::Expiry;
+use moka::sync::Cache;
+use tokio::runtime::Handle;
+
+pub use keeper::TICK;
+pub use status::{AccountStatus, CredentialStatus, LastError};
+
+use crate::account::Account;
+use crate::clock::Clock;
+use crate::credential::{Credential, CredentialKey, Freshness, Kind, Secret};
+use crate::error::Error;
+use crate::sign::{JsConfig, PageUrl, Signer, nonce};
+use crate::store::Store;
+use crate::upstream::{ClientError, Upstream, UpstreamOptions};
+use slot::{Slot, Why};
+
+/// A handle on the broker: cloning it gives another handle on the same one. One per process is right.
+#[derive(Clone)]
+pub struct Broker {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    members: HashMap<String, Arc<Member>>,
+    default_account: Option<String>,
+    living: Cache<CredentialKey, Arc<Credential>>,
+    store: Store,
+    upstream: Upstream,
+    clock: Clock,
+    /// Where refreshes run, so that one outlives the caller, and the worker thread, that asked for it.
+    runtime: Handle,
+    keeper: keeper::Pace,
+}
+
+/// An account under its name, with a slot for each kind of credential it has.
+struct Member {
+    name: String,
+    account: Account,
+    slots: Vec<Arc<Slot>>,
+}
+
+impl Member {
+    fn new(name: String, account: Account) -> Self {
+        let kept = account.platform().kept_kinds();
+        let slots = account.platform().kinds().iter().map(|kind| Arc::new(Slot::new(account.key(*kind), kept.contains(kind))));
+        Self { name, slots: slots.collect(), account }
+    }
+
+    fn slot(&self, kind: Kind) -> Result<&Arc<Slot>, Error> {
+        self.slots.iter().find(|slot| slot.key.kind == kind).ok_or_else(|| Error::UnsupportedCredential {
+            account: self.name.clone(),
+            platform: self.account.platform().as_str(),
+            kind,
+        })
+    }
+}
+
+impl Broker {
+    /// Starts to put a broker together.
+    #[must_use]
+    pub fn builder() -> BrokerBuilder {
+        BrokerBuilder::default()
+    }
+
+    /// A living credential: from memory where there is one, else after one refresh that all callers share.
+    ///
+    /// `account` is a name given to the builder; an empty one means the default account.
+    ///
+    /// # Errors
+    /// [`Error::UnknownAccount`], [`Error::UnsupportedCredential`], or [`Error::Upstream`] when WeChat gives none now: then at once,
+    /// from memory, until the time in it.
+    pub async fn credential(&self, account: &str, kind: Kind) -> Result<Arc<Credential>, Error> {
+        let member = self.member(account)?;
+        let slot = member.slot(kind)?;
+        match self.living(slot) {
+            Some(credential) => Ok(credential),
+            None => self.refresh(member, slot, Why::Missing).await,
+        }
+    }
+
+    /// Compare-and-refresh: "WeChat refused this one". Renews only if `bad_value` is still the current value, and answers with the
+    /// credential to use instead. Fifty callers who saw the same refusal cause one refresh, a late caller none.
+    ///
+    /// # Errors
+    /// As [`Broker::credential`]; [`Error::Rationed`] when this credential was renewed on demand less than 30 s ago.
+    pub async fn reject(&self, account: &str, kind: Kind, bad_value: &Secret) -> Result<Arc<Credential>, Error> {
+        let member = self.member(account)?;
+        self.renew_if_current(member, member.slot(kind)?, bad_value).await
+    }
+
+    /// Everything `wx.config` takes, for one page, signed now: a fresh nonce, the wall clock's second, the account's default lists.
+    ///
+    /// # Errors
+    /// [`Error::PageNotAllowed`] for a page outside the account's JS safe domains; else as [`Broker::credential`].
+    pub async fn js_config(&self, account: &str, page: &PageUrl) -> Result<JsConfig, Error> {
+        let member = self.member(account)?;
+        let slot = member.slot(Kind::JsapiTicket)?;
+        if !member.account.allows_page(page.host(), page.path()) {
+            return Err(Error::PageNotAllowed { account: member.name.clone(), host: page.host().to_owned() });
+        }
+        let ticket = match self.living(slot) {
+            Some(ticket) => ticket,
+            None => self.refresh(member, slot, Why::Missing).await?,
+        };
+        let signer = Signer::new(member.account.app_id(), ticket.value.clone());
+        Ok(JsConfig {
+            beta: member.account.platform().as_str() == "work",
+            js_api_list: member.account.js_apis().to_vec(),
+            open_tag_list: member.account.open_tags().to_vec(),
+            ..signer.sign(page, &nonce(), self.inner.clock.wall())
+        })
+    }
+
+    /// The account of this name; an empty name means the default account.
+    ///
+    /// # Errors
+    /// [`Error::UnknownAccount`].
+    pub fn account(&self, name: &str) -> Result<&Account, Error> {
+        self.member(name).map(|member| &member.account)
+    }
+
+    /// All accounts under their names, in no order.
+    pub fn accounts(&self) -> impl Iterator<Item = (&str, &Account)> {
+        self.inner.members.values().map(|member| (member.name.as_str(), &member.account))
+    }
+
+    /// The clock that lives are counted on.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.inner.clock
+    }
+
+    fn member(&self, name: &str) -> Result<&Arc<Member>, Error> {
+        let name = if name.is_empty() { self.inner.default_account.as_deref().unwrap_or_default() } else { name };
+        self.inner.members.get(name).ok_or_else(|| Error::UnknownAccount { account: name.to_owned() })
+    }
+
+    /// The hot path: what is in the cache and not expired.
+    fn living(&self, slot: &Slot) -> Option<Arc<Credential>> {
+        let credential = self.inner.living.get(&slot.key)?;
+        (self.freshness(slot, &credential) != Freshness::Expired).then_some(credential)
+    }
+
+    fn freshness(&self, slot: &Slot, credential: &Credential) -> Freshness {
+        credential.freshness(self.inner.clock.now(), credential.lead(slot.spread))
+    }
+}
+
+impl std::fmt::Debug for Broker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Broker").field("accounts", &self.inner.members.keys()).finish_non_exhaustive()
+    }
+}
+
+/// Puts a [`Broker`] together. Everything but the accounts has a default.
+#[derive(Default)]
+pub struct BrokerBuilder {
+    accounts: Vec<(String, Account)>,
+    default_account: Option<String>,
+    store: Option<Store>,
+    upstream: UpstreamOptions,
+    clock: Option<Clock>,
+}
+
+impl BrokerBuilder {
+    /// Adds an account under a name of your choice: what `?account=` and the logs say.
+    #[must_use]
+    pub fn account(mut self, name: impl Into<String>, account: Account) -> Self {
+        self.accounts.push((name.into(), account));
+        self
+    }
+
+    /// The account meant by a request that names none. Without this it is the only account, or none.
+    #[must_use]
+    pub fn default_account(mut self, name: impl Into<String>) -> Self {
+        self.default_account = Some(name.into());
+        self
+    }
+
+    /// Where credentials outlive the process; memory when not given.
+    #[must_use]
+    pub fn store(mut self, store: Store) -> Self {
+        self.store = Some(store);
+        self
+    }
+
+    /// Where WeChat is; its real hosts when not given.
+    #[must_use]
+    pub fn upstream(mut self, options: UpstreamOptions) -> Self {
+        self.upstream = options;
+        self
+    }
+
+    /// The clock; the machine's when not given.
+    #[must_use]
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = Some(clock);
+        self
+    }
+
+    /// The broker, which has called nobody yet. Call inside a tokio runtime: refreshes run there.
+    ///
+    /// # Errors
+    /// [`BuildError`] says which account is wrong, or why there is no HTTP client.
+    pub fn build(self) -> Result<Broker, BuildError> {
+        let runtime = Handle::try_current().map_err(|_| BuildError::NoRuntime)?;
+        let clock = self.clock.unwrap_or_else(Clock::system);
+        let mut members = HashMap::new();
+        let mut apps = HashMap::new();
+        for (name, account) in self.accounts {
+            if let Some(first) = apps.insert(account.app_key(), name.clone()) {
+                return Err(BuildError::SameApp { app: account.app_key().to_string(), names: [first, name] });
+            }
+            let member = Arc::new(Member::new(name.clone(), account));
+            if members.insert(name.clone(), member).is_some() {
+                return Err(BuildError::SameName(name));
+            }
+        }
+        let default_account = match self.default_account {
+            Some(name) if !members.contains_key(&name) => return Err(BuildError::NoSuchDefault(name)),
+            Some(name) => Some(name),
+            None if members.len() == 1 => members.keys().next().cloned(),
+            None => None,
+        };
+        let living = Cache::builder().expire_after(UntilItsEnd(clock.clone())).build();
+        let store = self.store.unwrap_or_else(Store::memory);
+        let upstream = Upstream::new(&self.upstream)?;
+        let keeper = keeper::Pace::default();
+        Ok(Broker { inner: Arc::new(Inner { members, default_account, living, store, upstream, clock, runtime, keeper }) })
+    }
+}
+
+/// Why no broker could be built.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// Two accounts are the same app: each would retire the other's tokens.
+    #[error("the accounts \"{}\" and \"{}\" are the same app {app}: keep one of them", names[0], names[1])]
+    SameApp {
+        /// Platform and id.
+        app: String,
+        /// Both names.
+        names: [String; 2],
+    },
+    /// Two accounts have one name.
+    #[error("there are two accounts with the name \"{0}\": give each its own")]
+    SameName(String),
+    /// The default account is none of the accounts.
+    #[error("the default account \"{0}\" is none of the accounts")]
+    NoSuchDefault(String),
+    /// Built outside a tokio runtime.
+    #[error("build the broker inside a tokio (or actix) runtime: its refreshes run there")]
+    NoRuntime,
+    /// No HTTP client.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+}
+
+/// An entry leaves the cache when the credential ends. A manual clock is asked too, on each read ([`Broker::living`]).
+struct UntilItsEnd(Clock);
+
+impl Expiry<CredentialKey, Arc<Credential>> for UntilItsEnd {
+    fn expire_after_create(&self, _: &CredentialKey, credential: &Arc<Credential>, _: Instant) -> Option<Duration> {
+        Some(credential.remaining(self.0.now()))
+    }
+
+    fn expire_after_update(
+        &self,
+        _: &CredentialKey,
+        credential: &Arc<Credential>,
+        _: Instant,
+        _: Option<Duration>,
+    ) -> Option<Duration> {
+        Some(credential.remaining(self.0.now()))
+    }
+}

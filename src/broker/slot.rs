@@ -1,0 +1,204 @@
+//! What is known of one credential beside its living value: the refresh under way, the last failure, the last value ever seen.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::clock::UnixTime;
+use crate::credential::{Credential, CredentialKey, Kind, Secret};
+use crate::error::{Error, UpstreamError, Wait};
+
+/// Why a credential is to be renewed.
+#[derive(Clone, Debug)]
+pub(super) enum Why {
+    /// A reader found none living.
+    Missing,
+    /// The keeper found it near its end.
+    Due,
+    /// WeChat refused this value, so somebody said.
+    Rejected(Secret),
+}
+
+/// How a refresh ended, for everybody who waits for it; `None` while it is under way.
+pub(super) type Outcome = Option<Result<Arc<Credential>, Error>>;
+
+/// One credential of one account.
+pub(super) struct Slot {
+    pub(super) key: CredentialKey,
+    /// Spreads the renewals of accounts that were started together: always the same number for the same key.
+    pub(super) spread: u64,
+    wanted: AtomicBool,
+    state: Mutex<State>,
+}
+
+/// Behind the slot's lock, which is held for a few instructions and never across an await.
+#[derive(Default)]
+pub(super) struct State {
+    /// The refresh under way.
+    pub(super) flight: Option<watch::Receiver<Outcome>>,
+    /// The last failure, until a success.
+    pub(super) failure: Option<Remembered>,
+    /// The last credential ever seen, living or not: what tells a new value from the same one again.
+    pub(super) last: Option<Arc<Credential>>,
+    /// When somebody's `reject` last caused a renewal.
+    pub(super) renewed_on_demand: Option<UnixTime>,
+    /// WeChat last gave the same value again: the keeper waits until then before it asks once more.
+    pub(super) nothing_new_until: Option<UnixTime>,
+    /// Refreshes that brought a value.
+    pub(super) refreshes: u64,
+    /// Tokens refused long before their end: somebody else fetches tokens too.
+    pub(super) foreign_refreshes: u64,
+}
+
+/// A failure, remembered so that nobody runs into it again before `until`.
+#[derive(Clone, Debug)]
+pub(super) struct Remembered {
+    pub(super) error: Arc<UpstreamError>,
+    /// Which credential failed: a ticket's failure may be its token's.
+    pub(super) kind: Kind,
+    pub(super) at: UnixTime,
+    pub(super) until: UnixTime,
+    /// How many in a row.
+    pub(super) failures: u32,
+}
+
+impl Slot {
+    pub(super) fn new(key: CredentialKey, kept: bool) -> Self {
+        let mut hasher = DefaultHasher::new();
+        key.hash(&mut hasher);
+        Self { key, spread: hasher.finish(), wanted: AtomicBool::new(kept), state: Mutex::default() }
+    }
+
+    /// Whether the keeper keeps it alive.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.wanted.load(Ordering::Relaxed)
+    }
+
+    /// From now on the keeper keeps it alive.
+    pub(super) fn want(&self) {
+        self.wanted.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        // A panic while it was held leaves plain data behind, which is still right.
+        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl Why {
+    /// For the log.
+    pub(super) fn as_str(&self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Due => "due",
+            Self::Rejected(_) => "rejected",
+        }
+    }
+}
+
+impl State {
+    /// Takes note of a credential and answers the newest known: a lower generation never replaces a higher one, and of the same
+    /// generation the shorter life counts.
+    pub(super) fn see(&mut self, seen: &Arc<Credential>) -> Arc<Credential> {
+        let newest = match self.last.take() {
+            Some(last) if (last.generation, seen.expires_at) > (seen.generation, last.expires_at) => last,
+            _ => seen.clone(),
+        };
+        self.last = Some(newest.clone());
+        newest
+    }
+
+    /// The failure that still forbids another try.
+    pub(super) fn cooldown(&self, now: UnixTime) -> Option<&Remembered> {
+        self.failure.as_ref().filter(|failure| now < failure.until)
+    }
+
+    /// Whether a refresh is under way or has to wait: nothing for the keeper to do.
+    pub(super) fn is_busy(&self, now: UnixTime) -> bool {
+        self.flight.is_some() || self.cooldown(now).is_some() || self.nothing_new_until.is_some_and(|until| now < until)
+    }
+
+    /// How long until another renewal on demand is allowed.
+    pub(super) fn ration(&self, now: UnixTime) -> Option<Duration> {
+        let left = MIN_DEMAND_GAP.saturating_sub(now.since(self.renewed_on_demand?));
+        (!left.is_zero()).then_some(left)
+    }
+
+    /// Remembers a failure of this slot and says until when.
+    pub(super) fn fail(&mut self, error: Arc<UpstreamError>, kind: Kind, now: UnixTime) -> UnixTime {
+        let failures = self.failure.as_ref().map_or(0, |failure| failure.failures).saturating_add(1);
+        let until = retry_at(error.wait(), failures, now);
+        self.failure = Some(Remembered { error, kind, at: now, until, failures });
+        until
+    }
+}
+
+impl Remembered {
+    /// As what a caller gets instead of a credential.
+    pub(super) fn as_error(&self, account: &str, now: UnixTime) -> Error {
+        Error::Upstream {
+            account: account.to_owned(),
+            kind: self.kind,
+            error: self.error.clone(),
+            retry_at: self.until,
+            retry_after: self.until.since(now).max(Duration::from_secs(1)),
+        }
+    }
+}
+
+/// When to try again after the `failures`-th failure in a row, with jitter so that many servers do not come back together.
+fn retry_at(wait: Wait, failures: u32, now: UnixTime) -> UnixTime {
+    let doubled = |first: u64, last: u64| first.saturating_mul(1 << (failures - 1).min(16)).min(last);
+    let jittered = |seconds: u64| seconds + rand::random_range(0..=seconds / 2);
+    match wait {
+        Wait::Backoff => UnixTime(now.0 + jittered(doubled(1, 60))),
+        Wait::Slow => UnixTime(now.0 + doubled(60, 300) + rand::random_range(0..=15)),
+        Wait::NextMinute => UnixTime((now.0 / 60 + 1) * 60 + rand::random_range(0..=5)),
+        Wait::NextDay => now.next_shanghai_midnight().plus(Duration::from_secs(rand::random_range(0..=60))),
+        Wait::For(time) => now.plus(time),
+    }
+}
+
+/// At most one renewal on demand per credential in this time, so that no caller can burn the quota. Two forced calls to
+/// `stable_token` within 30 s are answered with the same token anyway.
+pub(super) const MIN_DEMAND_GAP: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn transient_failures_are_retried_later_and_later_up_to_a_minute_and_a_half() {
+        for (failures, least, most) in [(1, 1, 1), (2, 2, 3), (3, 4, 6), (6, 32, 48), (7, 60, 90), (1_000, 60, 90)] {
+            for _ in 0..50 {
+                let wait = retry_at(Wait::Backoff, failures, UnixTime(1_000)).0 - 1_000;
+                assert!((least..=most).contains(&wait), "failure {failures}: {wait} s");
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_person_must_mend_is_tried_once_in_one_to_five_minutes() {
+        for (failures, least) in [(1, 60), (2, 120), (3, 240), (4, 300), (400, 300)] {
+            let wait = retry_at(Wait::Slow, failures, UnixTime(0)).0;
+            assert!((least..=least + 15).contains(&wait), "failure {failures}: {wait} s");
+        }
+    }
+
+    #[test]
+    fn quotas_are_waited_out() {
+        assert!((120..=125).contains(&retry_at(Wait::NextMinute, 1, UnixTime(60)).0));
+        let midnight = UnixTime(1_704_124_800);
+        assert!(retry_at(Wait::NextDay, 3, UnixTime(midnight.0 - 5_000)).since(midnight) <= Duration::from_secs(60));
+        assert_eq!(retry_at(Wait::For(Duration::from_secs(3_600)), 9, UnixTime(1)), UnixTime(3_601));
+    }
+
+    #[test]
+    fn servers_that_failed_together_do_not_come_back_together() {
+        let times: std::collections::HashSet<_> = (0..200).map(|_| retry_at(Wait::Backoff, 10, UnixTime(0))).collect();
+        assert!(times.len() > 10);
+    }
+}

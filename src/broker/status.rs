@@ -1,0 +1,110 @@
+//! What the broker knows, for people and monitors: no secret in it.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::slot::{Remembered, Slot};
+use super::{Broker, Member};
+use crate::clock::UnixTime;
+use crate::credential::{Freshness, Kind};
+use crate::error::UpstreamError;
+
+/// One account.
+#[derive(Clone, Debug, Serialize)]
+pub struct AccountStatus {
+    /// Its name.
+    pub account: String,
+    /// `official`, `mini` or `work`.
+    pub platform: &'static str,
+    /// AppID or CorpID: public, it is in every page.
+    pub app_id: String,
+    /// Its credentials, as far as anybody wants them.
+    pub credentials: Vec<CredentialStatus>,
+}
+
+/// One credential.
+#[derive(Clone, Debug, Serialize)]
+pub struct CredentialStatus {
+    /// Which.
+    #[serde(serialize_with = "as_str")]
+    pub kind: Kind,
+    /// Whether it can be used now.
+    pub living: bool,
+    /// When it was first seen.
+    pub issued_at: Option<UnixTime>,
+    /// When it ends, or ended.
+    pub expires_at: Option<UnixTime>,
+    /// How often a value came, from WeChat or from the store.
+    pub refreshes: u64,
+    /// How often it was refused long before its end: somebody else fetches tokens of this app.
+    pub foreign_refreshes: u64,
+    /// The last failure, if no success came after it.
+    pub last_error: Option<LastError>,
+}
+
+/// A failure that is not yet healed.
+#[derive(Clone, Debug, Serialize)]
+pub struct LastError {
+    /// When.
+    pub at: UnixTime,
+    /// When it is tried again.
+    pub retry_at: UnixTime,
+    /// How many in a row.
+    pub failures: u32,
+    /// `transient`, `stale_token`, `quota` or `setup`.
+    pub class: &'static str,
+    /// The error itself.
+    #[serde(skip)]
+    pub error: Arc<UpstreamError>,
+}
+
+impl Broker {
+    /// All accounts, sorted by name.
+    #[must_use]
+    pub fn status(&self) -> Vec<AccountStatus> {
+        let mut all: Vec<_> = self.inner.members.values().map(|member| self.account_status(member)).collect();
+        all.sort_by(|a, b| a.account.cmp(&b.account));
+        all
+    }
+
+    fn account_status(&self, member: &Member) -> AccountStatus {
+        let wanted = member.slots.iter().filter(|slot| slot.is_wanted());
+        AccountStatus {
+            account: member.name.clone(),
+            platform: member.account.platform().as_str(),
+            app_id: member.account.app_id().to_owned(),
+            credentials: wanted.map(|slot| self.credential_status(slot)).collect(),
+        }
+    }
+
+    fn credential_status(&self, slot: &Slot) -> CredentialStatus {
+        let state = slot.lock();
+        let last = state.last.as_deref();
+        CredentialStatus {
+            kind: slot.key.kind,
+            living: last.is_some_and(|last| self.freshness(slot, last) != Freshness::Expired),
+            issued_at: last.map(|last| last.issued_at),
+            expires_at: last.map(|last| last.expires_at),
+            refreshes: state.refreshes,
+            foreign_refreshes: state.foreign_refreshes,
+            last_error: state.failure.as_ref().map(LastError::from),
+        }
+    }
+}
+
+impl From<&Remembered> for LastError {
+    fn from(failure: &Remembered) -> Self {
+        Self {
+            at: failure.at,
+            retry_at: failure.until,
+            failures: failure.failures,
+            class: failure.error.class().as_str(),
+            error: failure.error.clone(),
+        }
+    }
+}
+
+fn as_str<S: serde::Serializer>(kind: &Kind, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(kind.as_str())
+}

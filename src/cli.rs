@@ -1,0 +1,96 @@
+//! The command line. Results go to stdout, messages to stderr.
+//!
+//! Exit codes: 0 done; 1 it ran and the answer is no; 2 wrong usage or configuration.
+
+mod check;
+mod healthcheck;
+mod sandbox;
+mod serve;
+mod sign;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::server::config::Problems;
+
+/// The WeChat JS-SDK signing backend · 微信 JS-SDK 签名服务
+#[derive(Debug, Parser)]
+#[command(version, after_help = "Start here, without any WeChat account · 无需公众号即可体验:\n  wx-jssdk serve --sandbox")]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the service · 启动服务
+    Serve(serve::Serve),
+    /// Run the simulated WeChat alone, for tests of any SDK · 单独运行模拟的微信接口
+    Sandbox(sandbox::SandboxCommand),
+    /// Check the configuration, then ask WeChat once for each account · 检查配置，并逐个帐号向微信验证
+    Check(check::Check),
+    /// Sign one page with a ticket that you have, offline · 用已有的 ticket 离线签名
+    Sign(sign::Sign),
+    /// Ask a running service whether it is alive, for container orchestrators · 健康检查
+    Healthcheck(healthcheck::Healthcheck),
+}
+
+/// How a command ended.
+#[derive(Debug, PartialEq, Eq)]
+enum Ended {
+    /// 0.
+    Well,
+    /// 1: it ran, and the answer is no.
+    No,
+}
+
+/// A command could not run: exit code 2, with what is printed to stderr.
+#[derive(Debug)]
+struct Unusable(String);
+
+impl<E: std::error::Error> From<E> for Unusable {
+    fn from(error: E) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl Cli {
+    /// Runs the command that was given, to its end.
+    #[must_use]
+    pub fn run(self) -> ExitCode {
+        let ended = match self.command {
+            Command::Serve(command) => in_runtime(command.run()),
+            Command::Sandbox(command) => in_runtime(command.run()),
+            Command::Check(command) => in_runtime(command.run()),
+            Command::Healthcheck(command) => in_runtime(command.run()),
+            Command::Sign(command) => command.run(),
+        };
+        match ended {
+            Ok(Ended::Well) => ExitCode::SUCCESS,
+            Ok(Ended::No) => ExitCode::from(1),
+            Err(Unusable(message)) => {
+                eprintln!("wx-jssdk: {}", message.trim_end());
+                ExitCode::from(2)
+            }
+        }
+    }
+}
+
+fn in_runtime(command: impl Future<Output = Result<Ended, Unusable>>) -> Result<Ended, Unusable> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime.block_on(command)
+}
+
+/// A line of result. A reader that has gone away (`| head -1`) is no error.
+fn say(line: &str) {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+/// All problems of a configuration, each on its line.
+fn listed(problems: &Problems) -> Unusable {
+    let count = problems.0.len();
+    let plural = if count == 1 { "" } else { "s" };
+    Unusable(format!("the configuration has {count} problem{plural} · 配置有 {count} 处问题\n\n{problems}"))
+}

@@ -1,0 +1,84 @@
+//! `sign`: the pure function, for scripts and for comparing with another backend.
+
+use std::io::Read as _;
+
+use clap::Args;
+
+use super::{Ended, Unusable, say};
+use crate::clock::{Clock, UnixTime};
+use crate::error::PageError;
+use crate::sign::{PageUrl, Signer, before_fragment, nonce};
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  wx-jssdk sign --ticket \"$TICKET\" --url 'https://example.com/page?a=1#x' --noncestr Wm3WZYTPz0wzccnW --timestamp 1414587457
+  echo \"$TICKET\" | wx-jssdk sign --ticket - --url https://example.com/ --json")]
+pub(super) struct Sign {
+    /// The jsapi_ticket; - reads it from stdin, which keeps it out of the shell's history · jsapi_ticket，- 表示从标准输入读取
+    #[arg(long)]
+    ticket: String,
+    /// The page's address as location.href gives it · 页面地址
+    #[arg(long)]
+    url: String,
+    /// A nonce; a fresh one if not given · 随机串
+    #[arg(long)]
+    noncestr: Option<String>,
+    /// Seconds since 1970; now if not given · 时间戳（秒）
+    #[arg(long)]
+    timestamp: Option<u64>,
+    /// The appId of the answer with --json · 配合 --json 输出的 appId
+    #[arg(long, default_value = "")]
+    app_id: String,
+    /// Print the whole wx.config object · 输出完整的 wx.config 对象
+    #[arg(long)]
+    json: bool,
+}
+
+impl Sign {
+    pub(super) fn run(self) -> Result<Ended, Unusable> {
+        let url = self.checked_url()?;
+        let ticket = self.read_ticket()?;
+        let nonce = self.noncestr.clone().unwrap_or_else(nonce);
+        let timestamp = self.timestamp.map_or_else(|| Clock::system().wall(), UnixTime);
+        let signer = Signer::new(self.app_id.clone(), ticket);
+        if self.json {
+            let config = signer.sign_text(url, &nonce, timestamp);
+            say(&serde_json::to_string(&config)?);
+        } else {
+            say(&signer.signature(url, &nonce, timestamp).to_string());
+            say(&format!("noncestr={nonce}&timestamp={timestamp}&url={url}"));
+        }
+        Ok(Ended::Well)
+    }
+
+    /// What no browser has as its address is refused. Raw non-ASCII is signed all the same: another backend may have signed it,
+    /// and comparing is what this command is for.
+    fn checked_url(&self) -> Result<&str, Unusable> {
+        let url = before_fragment(&self.url);
+        match PageUrl::parse(&self.url) {
+            Ok(_) => Ok(url),
+            Err(PageError::NotAscii) => {
+                let hint = PageError::NotAscii.hint();
+                eprintln!("wx-jssdk: warning: {}\n    {}\n    {}", PageError::NotAscii, hint.en, hint.zh);
+                Ok(url)
+            }
+            Err(error) => {
+                let hint = error.hint();
+                Err(Unusable(format!("--url: {error}\n    {}\n    {}", hint.en, hint.zh)))
+            }
+        }
+    }
+
+    fn read_ticket(&self) -> Result<String, Unusable> {
+        let mut ticket = self.ticket.clone();
+        if ticket == "-" {
+            ticket.clear();
+            std::io::stdin().read_to_string(&mut ticket)?;
+            ticket.truncate(ticket.trim_end_matches(['\r', '\n']).len());
+        }
+        if ticket.is_empty() {
+            return Err(Unusable("--ticket: is empty: give a jsapi_ticket, or - and one on stdin\n    请提供 jsapi_ticket，或用 - 从标准输入读取".into()));
+        }
+        Ok(ticket)
+    }
+}

@@ -1,0 +1,192 @@
+//! The life of one credential: the value in force, the one before it, and those that are over.
+//!
+//! Pure. Tokens and tickets live by the same rule; what asks for a new value, and how often it may, is `world`'s matter.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::clock::UnixTime;
+
+/// Every value ever issued in one line of succession, newest first.
+#[derive(Default)]
+pub(super) struct Lineage {
+    issued: VecDeque<Issued>,
+}
+
+/// One value that was issued.
+pub(super) struct Issued {
+    pub(super) value: String,
+    pub(super) expires_at: UnixTime,
+    /// Set when a newer value took its place or it was revoked: it is accepted until then, and not beyond its own end.
+    displaced_at_end: Option<UnixTime>,
+}
+
+/// What became of a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    Alive,
+    /// It reached its own end.
+    Expired,
+    /// A newer one took its place more than [`OVERLAP`] ago, or it was revoked.
+    Displaced,
+}
+
+impl Lineage {
+    /// The value in force.
+    pub(super) fn current(&self, now: UnixTime) -> Option<&Issued> {
+        self.issued.front().filter(|newest| newest.displaced_at_end.is_none() && newest.alive(now))
+    }
+
+    /// The value before it, while it is still accepted.
+    pub(super) fn previous(&self, now: UnixTime) -> Option<&Issued> {
+        self.issued.iter().find(|issued| issued.displaced_at_end.is_some() && issued.alive(now))
+    }
+
+    /// Every value accepted now.
+    pub(super) fn accepted(&self, now: UnixTime) -> impl Iterator<Item = &str> {
+        self.issued.iter().filter(move |issued| issued.alive(now)).map(|issued| issued.value.as_str())
+    }
+
+    /// Values that were once accepted and no longer are.
+    pub(super) fn dead(&self, now: UnixTime) -> impl Iterator<Item = &str> {
+        self.issued.iter().filter(move |issued| !issued.alive(now)).map(|issued| issued.value.as_str())
+    }
+
+    /// What became of `value`; `None` when it never was one of these.
+    pub(super) fn fate(&self, value: &str, now: UnixTime) -> Option<Fate> {
+        let issued = self.issued.iter().find(|issued| issued.value == value)?;
+        Some(match () {
+            () if issued.alive(now) => Fate::Alive,
+            () if now >= issued.expires_at => Fate::Expired,
+            () => Fate::Displaced,
+        })
+    }
+
+    /// Puts `value` in force for `ttl`; the one before it is accepted for [`OVERLAP`] more. With `keep_two`, older ones end at once.
+    pub(super) fn rotate(&mut self, value: String, now: UnixTime, ttl: Duration, keep_two: bool) -> &Issued {
+        for (age, issued) in self.issued.iter_mut().enumerate() {
+            let end = if age > 0 && keep_two { now } else { now.plus(OVERLAP) };
+            issued.displace(end);
+        }
+        self.issued.truncate(REMEMBERED - 1);
+        self.issued.push_front(Issued { value, expires_at: now.plus(ttl), displaced_at_end: None });
+        &self.issued[0]
+    }
+
+    /// The value in force, after a rotation if it has [`ROTATES_BEFORE_END`] or less to live.
+    pub(super) fn renewed(&mut self, now: UnixTime, ttl: Duration, new_value: impl FnOnce() -> String) -> &Issued {
+        let lasts = self.current(now).is_some_and(|issued| issued.remaining(now) > ROTATES_BEFORE_END);
+        if lasts { &self.issued[0] } else { self.rotate(new_value(), now, ttl, true) }
+    }
+
+    /// Ends every value at once.
+    pub(super) fn revoke(&mut self, now: UnixTime) {
+        self.issued.iter_mut().for_each(|issued| issued.displace(now));
+    }
+}
+
+impl Issued {
+    fn alive(&self, now: UnixTime) -> bool {
+        now < self.expires_at && self.displaced_at_end.is_none_or(|end| now < end)
+    }
+
+    /// An end once set is never put off.
+    fn displace(&mut self, end: UnixTime) {
+        self.displaced_at_end = Some(self.displaced_at_end.map_or(end, |earlier| earlier.min(end)));
+    }
+
+    /// How long it still lives.
+    pub(super) fn remaining(&self, now: UnixTime) -> Duration {
+        self.expires_at.since(now)
+    }
+}
+
+/// "After a refresh the old and the new token are both accepted for five minutes."
+const OVERLAP: Duration = Duration::from_secs(300);
+
+/// `stable_token` answers with a new token once the old one has five minutes or less to live; tickets are taken to do the same.
+const ROTATES_BEFORE_END: Duration = Duration::from_secs(300);
+
+/// How many past values are told apart from values that never were. Older ones answer as unknown, with the same code.
+const REMEMBERED: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TTL: Duration = Duration::from_secs(7_200);
+
+    fn at(second: u64) -> UnixTime {
+        UnixTime(1_000_000 + second)
+    }
+
+    fn rotated(rotations: &[(&str, u64)], keep_two: bool) -> Lineage {
+        let mut lineage = Lineage::default();
+        for (value, second) in rotations {
+            lineage.rotate((*value).to_owned(), at(*second), TTL, keep_two);
+        }
+        lineage
+    }
+
+    #[test]
+    fn a_displaced_value_is_accepted_for_five_minutes_to_the_second() {
+        let lineage = rotated(&[("a", 0), ("b", 1_000)], true);
+        assert_eq!(lineage.fate("a", at(1_299)), Some(Fate::Alive));
+        assert_eq!(lineage.fate("a", at(1_300)), Some(Fate::Displaced));
+        assert_eq!(lineage.fate("b", at(1_300)), Some(Fate::Alive));
+    }
+
+    #[test]
+    fn the_overlap_never_outlives_the_values_own_end() {
+        let lineage = rotated(&[("a", 0), ("b", 7_100)], true);
+        assert_eq!(lineage.fate("a", at(7_199)), Some(Fate::Alive));
+        assert_eq!(lineage.fate("a", at(7_200)), Some(Fate::Expired));
+    }
+
+    #[test]
+    fn a_value_both_displaced_and_past_its_end_counts_as_expired() {
+        let lineage = rotated(&[("a", 0), ("b", 1_000)], true);
+        assert_eq!(lineage.fate("a", at(7_200)), Some(Fate::Expired));
+    }
+
+    #[test]
+    fn with_keep_two_the_third_value_ends_the_first_at_once() {
+        assert_eq!(rotated(&[("a", 0), ("b", 10), ("c", 20)], true).fate("a", at(20)), Some(Fate::Displaced));
+        let lenient = rotated(&[("a", 0), ("b", 10), ("c", 20)], false);
+        assert_eq!(lenient.fate("a", at(309)), Some(Fate::Alive));
+        assert_eq!(lenient.fate("a", at(310)), Some(Fate::Displaced), "the first rotation still counts");
+    }
+
+    #[test]
+    fn a_value_is_renewed_in_its_last_five_minutes_and_not_before() {
+        let mut lineage = rotated(&[("a", 0)], true);
+        assert_eq!(lineage.renewed(at(6_899), TTL, || "b".into()).value, "a");
+        assert_eq!(lineage.renewed(at(6_900), TTL, || "b".into()).value, "b");
+        assert_eq!(lineage.previous(at(6_900)).map(|issued| issued.value.as_str()), Some("a"));
+        assert_eq!(lineage.current(at(6_900)).map(|issued| issued.remaining(at(6_900))), Some(TTL));
+    }
+
+    #[test]
+    fn revoking_ends_the_current_and_the_previous_value() {
+        let mut lineage = rotated(&[("a", 0), ("b", 10)], true);
+        lineage.revoke(at(11));
+        assert_eq!((lineage.fate("a", at(11)), lineage.fate("b", at(11))), (Some(Fate::Displaced), Some(Fate::Displaced)));
+        assert!(lineage.current(at(11)).is_none() && lineage.previous(at(11)).is_none());
+        assert_eq!(lineage.accepted(at(11)).count(), 0);
+        assert_eq!(lineage.dead(at(11)).collect::<Vec<_>>(), ["b", "a"]);
+    }
+
+    #[test]
+    fn a_value_that_never_was_has_no_fate() {
+        assert_eq!(rotated(&[("a", 0)], true).fate("z", at(0)), None);
+    }
+
+    #[test]
+    fn memory_of_past_values_is_bounded() {
+        let mut lineage = Lineage::default();
+        for n in 0..2_000 {
+            lineage.rotate(n.to_string(), at(n), TTL, true);
+        }
+        assert_eq!(lineage.issued.len(), REMEMBERED);
+    }
+}

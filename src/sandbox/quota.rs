@@ -1,0 +1,132 @@
+//! How often an app may call what: per day, per minute, and how often a month its counts may be cleared.
+//!
+//! A call is charged once its secret or its token has proved whose it is, also when it is refused afterwards (a caller hammering on
+//! 40164 uses up its day). A call refused for its quota is charged nothing.
+
+use std::time::Duration;
+
+use crate::clock::UnixTime;
+
+use super::app::{Quotas, Switches};
+use super::endpoint::Endpoint;
+use super::reply::Refusal;
+
+/// What one app has spent.
+#[derive(Default)]
+pub(super) struct Ledger {
+    day: Window,
+    used: [u64; Endpoint::ALL.len()],
+    forced: u64,
+    minute: Window,
+    stable_in_minute: u64,
+    month: Window,
+    cleared: u64,
+}
+
+/// Which day, minute or month the counts are of.
+#[derive(Default, PartialEq, Eq)]
+struct Window(u64);
+
+impl Ledger {
+    /// Starts new counts where a new day, minute or month has begun.
+    pub(super) fn roll(&mut self, now: UnixTime, switches: &Switches) {
+        let east = now.plus(SHANGHAI);
+        let day = east.0.saturating_sub(switches.quota_day_starts_hour * 3_600) / DAY;
+        if self.day.moved(day) {
+            self.clear_day();
+        }
+        if self.minute.moved(now.0 / 60) {
+            self.stable_in_minute = 0;
+        }
+        if self.month.moved(month(east.0 / DAY)) {
+            self.cleared = 0;
+        }
+    }
+
+    /// Charges one call.
+    pub(super) fn spend(&mut self, endpoint: Endpoint, quotas: &Quotas) -> Result<(), Refusal> {
+        if self.used(endpoint) >= quotas.daily(endpoint) {
+            return Err(Refusal::new(45009));
+        }
+        if endpoint == Endpoint::StableToken {
+            if self.stable_in_minute >= quotas.stable_per_minute {
+                return Err(Refusal::new(45011));
+            }
+            self.stable_in_minute += 1;
+        }
+        self.used[endpoint as usize] += 1;
+        Ok(())
+    }
+
+    /// Charges one forced refresh; false when the day's are used up.
+    pub(super) fn spend_force(&mut self, quotas: &Quotas) -> bool {
+        let allowed = self.forced < quotas.force_daily;
+        self.forced += u64::from(allowed);
+        allowed
+    }
+
+    /// Clears the day's counts, if the month still allows it.
+    pub(super) fn clear(&mut self, quotas: &Quotas) -> Result<(), Refusal> {
+        if self.cleared >= quotas.clear_monthly {
+            return Err(Refusal::new(48006));
+        }
+        self.cleared += 1;
+        self.clear_day();
+        Ok(())
+    }
+
+    /// Calls charged today.
+    pub(super) fn used(&self, endpoint: Endpoint) -> u64 {
+        self.used[endpoint as usize]
+    }
+
+    fn clear_day(&mut self) {
+        self.used = Default::default();
+        self.forced = 0;
+    }
+}
+
+impl Window {
+    fn moved(&mut self, to: u64) -> bool {
+        std::mem::replace(&mut self.0, to) != to
+    }
+}
+
+/// The number of the calendar month a day (counted from 1970-01-01) lies in: years and months, without a calendar crate.
+/// After Howard Hinnant's `civil_from_days`, where a year begins in March.
+fn month(day: u64) -> u64 {
+    let day = day + 719_468;
+    let (era, of_era) = (day / 146_097, day % 146_097);
+    let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    (era * 400 + year) * 12 + (5 * of_year + 2) / 153
+}
+
+/// Seconds of a day.
+const DAY: u64 = 86_400;
+
+/// WeChat's days are Shanghai's: UTC+8, no summer time.
+const SHANGHAI: Duration = Duration::from_secs(8 * 3_600);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn months_change_on_the_first_and_on_no_other_day() {
+        // Days since 1970-01-01 of: 2024-02-28, 02-29, 03-01, 2024-12-31, 2025-01-01.
+        assert_eq!(month(19_781), month(19_782));
+        assert_eq!(month(19_782) + 1, month(19_783));
+        assert_eq!(month(20_088) + 1, month(20_089));
+        assert_eq!(month(20_089), month(19_781) + 11);
+    }
+
+    #[test]
+    fn a_day_is_charged_up_to_its_limit_and_not_beyond() {
+        let (mut ledger, quotas) = (Ledger::default(), Quotas { token_daily: 2, ..Quotas::default() });
+        assert_eq!(ledger.spend(Endpoint::Token, &quotas), Ok(()));
+        assert_eq!(ledger.spend(Endpoint::Token, &quotas), Ok(()));
+        assert_eq!(ledger.spend(Endpoint::Token, &quotas).map_err(|refusal| refusal.code), Err(45009));
+        assert_eq!((ledger.used(Endpoint::Token), ledger.used(Endpoint::GetTicket)), (2, 0));
+    }
+}

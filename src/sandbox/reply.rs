@@ -1,0 +1,108 @@
+//! WeChat's refusals, word for word.
+//!
+//! Programs match on these strings, so they are copied from captured answers, misspellings included.
+
+use rand::RngExt as _;
+use serde::Serialize;
+
+use crate::clock::UnixTime;
+
+/// A business error: HTTP 200 with an `errcode`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    pub(super) code: i64,
+    text: String,
+}
+
+impl Refusal {
+    /// With the wording WeChat has for this code.
+    pub(super) fn new(code: i64) -> Self {
+        Self { code, text: wording(code).to_owned() }
+    }
+
+    /// With a wording of its own.
+    pub(super) fn worded(code: i64, text: impl Into<String>) -> Self {
+        Self { code, text: text.into() }
+    }
+
+    /// The answer's body.
+    pub(super) fn body(&self, now: UnixTime) -> String {
+        #[derive(Serialize)]
+        struct Body {
+            errcode: i64,
+            errmsg: String,
+        }
+        json(&Body { errcode: self.code, errmsg: format!("{} rid: {}", self.text, rid(now)) })
+    }
+}
+
+/// JSON text with the fields in the order they are declared in, as WeChat's come in a fixed order.
+pub(super) fn json(body: &impl Serialize) -> String {
+    serde_json::to_string(body).expect("a struct with text keys is always JSON")
+}
+
+/// A request id: three groups of eight hex digits, the first of which is the time.
+fn rid(now: UnixTime) -> String {
+    let (a, b): (u32, u32) = rand::rng().random();
+    format!("{:08x}-{a:08x}-{b:08x}", now.0)
+}
+
+/// The errmsg before its ` rid: …`.
+fn wording(code: i64) -> &'static str {
+    match code {
+        -1 => "system error",
+        0 => "ok",
+        40001 => {
+            "invalid credential, access_token is invalid or not latest, could get access_token by getStableAccessToken, more details at https://mmbizurl.cn/s/JtxxFh33r"
+        }
+        40002 => "invalid grant_type",
+        40013 => "invalid appid",
+        40014 => "invalid access_token",
+        40097 => "invalid args",
+        40125 => "invalid appsecret",
+        40164 => "invalid ip 127.0.0.1 ipv6 ::ffff:127.0.0.1, not in whitelist",
+        40243 => "AppSecret frozen",
+        41001 => "access_token missing",
+        41002 => "appid missing",
+        41004 => "appsecret missing",
+        42001 => "access_token expired",
+        43002 => "require POST method",
+        43003 => "require https",
+        44002 => "empty post data",
+        45009 => "reach max api daily quota limit",
+        45011 => "api minute-quota reach limit, must slower, retry next minute",
+        46003 => "menu no exist",
+        47001 => "data format error",
+        48001 => "api unauthorized",
+        48004 => "api forbidden for irregularities",
+        48006 => "forbid to clear quota because of reaching the limit",
+        50004 => "user not allow to use accesstoken, maybe for punishment",
+        50007 => "account frozen",
+        61024 => "must use api(api_component_token) to get token for component acct",
+        76003 => "invalid cgi_path prefix",
+        76021 => "cgi_path not found",
+        76022 => "could not use this cgi_path, no permission",
+        89501..=89505 => "admin must confirm this call",
+        89506 => "admin refused this ip, retry after 24 hours",
+        89507 => "admin refused this ip, retry after 1 hour",
+        _ => "error",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_errcode_then_errmsg_with_a_rid_that_tells_the_time() {
+        let body = Refusal::new(40013).body(UnixTime(0x6aac_005a));
+        let rid = body.strip_prefix(r#"{"errcode":40013,"errmsg":"invalid appid rid: 6aac005a-"#).unwrap();
+        let groups: Vec<_> = rid.strip_suffix(r#""}"#).unwrap().split('-').collect();
+        assert!(groups.len() == 2 && groups.iter().all(|g| g.len() == 8 && g.bytes().all(|b| b.is_ascii_hexdigit())), "{body}");
+    }
+
+    #[test]
+    fn two_refusals_of_one_second_have_different_rids() {
+        assert_ne!(Refusal::new(-1).body(UnixTime(1)), Refusal::new(-1).body(UnixTime(1)));
+    }
+}

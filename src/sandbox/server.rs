@@ -1,0 +1,94 @@
+//! The sandbox's listener, on a thread of its own, so that it serves whatever runtime the caller has, and whether or not it is busy.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread;
+use std::time::Duration;
+
+use actix_web::dev::ServerHandle;
+use actix_web::web::{self, Data};
+use actix_web::{App, HttpServer};
+use tokio::sync::{oneshot, watch};
+
+use super::shared::Shared;
+use super::{steer, wechat};
+
+/// A listener that serves until it is stopped or dropped.
+pub(super) struct Server {
+    pub(super) addr: SocketAddr,
+    handle: ServerHandle,
+    /// Closed when the thread has ended: for those who can await.
+    ended: watch::Receiver<()>,
+    /// The same for `drop`, which cannot.
+    ended_blocking: Mutex<mpsc::Receiver<()>>,
+}
+
+/// What the thread reports once it listens.
+type Started = io::Result<(SocketAddr, ServerHandle)>;
+
+impl Server {
+    pub(super) async fn start(shared: Arc<Shared>, addr: SocketAddr) -> io::Result<Self> {
+        let (report, started) = oneshot::channel();
+        let (alive, ended) = watch::channel(());
+        let (alive_blocking, ended_blocking) = mpsc::channel();
+        thread::Builder::new().name("wechat-sandbox".into()).spawn(move || {
+            let _until_the_end = (alive, alive_blocking);
+            actix_web::rt::System::new().block_on(serve(shared, addr, report));
+        })?;
+        let (addr, handle) = started.await.map_err(io::Error::other)??;
+        Ok(Self { addr, handle, ended, ended_blocking: Mutex::new(ended_blocking) })
+    }
+
+    /// Hangs up on everybody and waits for the thread's end, which is a matter of milliseconds.
+    pub(super) async fn stop(&self) {
+        self.order_to_stop();
+        let mut ended = self.ended.clone();
+        let _ = tokio::time::timeout(STOP_LIMIT, async { while ended.changed().await.is_ok() {} }).await;
+    }
+
+    fn order_to_stop(&self) {
+        // The order is sent by the call; the future would only tell when it was carried out.
+        drop(self.handle.stop(false));
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.order_to_stop();
+        let ended = self.ended_blocking.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let _ = ended.recv_timeout(STOP_LIMIT);
+    }
+}
+
+/// Serves until the handle says stop.
+async fn serve(shared: Arc<Shared>, addr: SocketAddr, report: oneshot::Sender<Started>) {
+    let shared = Data::from(shared);
+    let http = HttpServer::new(move || {
+        App::new().app_data(shared.clone()).service(steer::scope()).default_service(web::to(wechat::answer))
+    })
+    .workers(1)
+    .disable_signals()
+    .shutdown_timeout(0)
+    .keep_alive(KEEP_ALIVE)
+    .h1_allow_half_closed(false)
+    .bind(addr);
+    let (http, addr) = match http.and_then(|http| first_addr(&http.addrs()).map(|addr| (http, addr))) {
+        Ok(bound) => bound,
+        Err(error) => return drop(report.send(Err(error))),
+    };
+    let server = http.run();
+    if report.send(Ok((addr, server.handle()))).is_ok() {
+        let _ = server.await;
+    }
+}
+
+fn first_addr(addrs: &[SocketAddr]) -> io::Result<SocketAddr> {
+    addrs.first().copied().ok_or_else(|| io::Error::other("no address was bound"))
+}
+
+/// Long, as nginx has it: a pooled connection must not be closed under a test's hands.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+
+/// How long a stop may take at most before the caller goes on.
+const STOP_LIMIT: Duration = Duration::from_secs(5);

@@ -1,0 +1,143 @@
+//! What the handles and the server's thread share: the world, the counts, the faults, the gates.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+
+use crate::clock::Clock;
+
+use super::endpoint::Endpoint;
+use super::fault::{FaultKind, Faults};
+use super::world::World;
+
+/// Shared by every handle and by the server.
+pub(super) struct Shared {
+    pub(super) clock: Clock,
+    inside: Mutex<Inside>,
+    /// Touched whenever a call is counted.
+    counted: watch::Sender<()>,
+}
+
+/// What the lock guards. It is never held across an await.
+pub(super) struct Inside {
+    pub(super) world: World,
+    pub(super) faults: Faults,
+    /// The `Content-Type` of WeChat's answers.
+    pub(super) content_type: String,
+    calls: [u64; Endpoint::ALL.len()],
+    gates: Vec<Barrier>,
+    next_gate: u64,
+}
+
+/// A closed gate, as the calls see it: open when the other end is gone.
+struct Barrier {
+    id: u64,
+    endpoint: Endpoint,
+    opened: watch::Receiver<()>,
+}
+
+/// Holds the calls to one endpoint back until it is released or dropped: counted, but not yet carried out.
+///
+/// This is how a test arranges that "a call is under way" without sleeping.
+#[must_use = "a gate that is dropped holds nothing back"]
+pub struct Gate {
+    shared: Arc<Shared>,
+    id: u64,
+    /// Dropped with the gate, which wakes the calls that wait.
+    _closed: watch::Sender<()>,
+}
+
+impl Gate {
+    /// Lets the calls through.
+    pub fn release(self) {}
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        self.shared.inside().gates.retain(|barrier| barrier.id != self.id);
+    }
+}
+
+impl Shared {
+    pub(super) fn new(clock: Clock) -> Self {
+        let inside = Inside {
+            world: World::default(),
+            faults: Faults::default(),
+            content_type: CONTENT_TYPE.to_owned(),
+            calls: Default::default(),
+            gates: Vec::new(),
+            next_gate: 0,
+        };
+        Self { clock, inside: Mutex::new(inside), counted: watch::channel(()).0 }
+    }
+
+    pub(super) fn inside(&self) -> MutexGuard<'_, Inside> {
+        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn hold(self: &Arc<Self>, endpoint: Endpoint) -> Gate {
+        let (closed, opened) = watch::channel(());
+        let mut inside = self.inside();
+        inside.next_gate += 1;
+        let id = inside.next_gate;
+        inside.gates.push(Barrier { id, endpoint, opened });
+        Gate { shared: self.clone(), id, _closed: closed }
+    }
+
+    /// Counts a call that has come in and tells those who wait for it.
+    pub(super) fn count(&self, endpoint: Endpoint) {
+        self.inside().calls[endpoint as usize] += 1;
+        self.counted.send_replace(());
+    }
+
+    pub(super) async fn wait_for_calls(&self, endpoint: Endpoint, at_least: u64) {
+        let mut counted = self.counted.subscribe();
+        while self.inside().calls(endpoint) < at_least {
+            counted.changed().await.expect("the sender lives as long as self");
+        }
+    }
+
+    /// Waits until no gate holds this endpoint.
+    pub(super) async fn pass_gates(&self, endpoint: Endpoint) {
+        loop {
+            let gate = self.inside().gates.iter().find(|barrier| barrier.endpoint == endpoint).map(|b| b.opened.clone());
+            match gate {
+                Some(mut opened) => while opened.changed().await.is_ok() {},
+                None => return,
+            }
+        }
+    }
+
+    pub(super) fn take_fault(&self, endpoint: Endpoint) -> Option<FaultKind> {
+        self.inside().faults.take(endpoint.path())
+    }
+}
+
+impl Inside {
+    pub(super) fn calls(&self, endpoint: Endpoint) -> u64 {
+        self.calls[endpoint as usize]
+    }
+
+    pub(super) fn all_calls(&self) -> BTreeMap<String, u64> {
+        Endpoint::ALL.into_iter().map(|endpoint| (endpoint.path().to_owned(), self.calls(endpoint))).collect()
+    }
+
+    pub(super) fn calls_total(&self) -> u64 {
+        self.calls.iter().sum()
+    }
+
+    pub(super) fn reset_calls(&mut self) {
+        self.calls = Default::default();
+    }
+
+    /// As after the start, but with the same apps. Gates belong to whoever holds them.
+    pub(super) fn reset(&mut self) {
+        self.world.reset();
+        self.faults.clear();
+        self.reset_calls();
+    }
+}
+
+/// Seen in the field; clients must not insist on it.
+const CONTENT_TYPE: &str = "application/json; encoding=utf-8";

@@ -1,0 +1,102 @@
+//! The sandbox laid open: the answer of `GET /sandbox/state`.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::UnixTime;
+
+use super::lineage::Lineage;
+use super::shared::Inside;
+use super::world::Running;
+
+/// Everything that a test or a newcomer may want to see, secrets included: they open nothing but this sandbox.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct State {
+    /// The sandbox's time.
+    pub now: UnixTime,
+    /// The apps, in the order they were added.
+    pub apps: Vec<AppState>,
+    /// Calls by endpoint.
+    pub calls: BTreeMap<String, u64>,
+}
+
+/// One app.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppState {
+    /// The AppID.
+    pub app_id: String,
+    /// The AppSecret.
+    pub secret: String,
+    /// `official` or `mini`.
+    pub platform: String,
+    /// The tokens of both modes.
+    pub tokens: Tokens,
+    /// The living tickets by type.
+    pub tickets: BTreeMap<String, TicketState>,
+    /// The JS safe domains.
+    pub safe_domains: Vec<String>,
+}
+
+/// The tokens of one app.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tokens {
+    /// Those of `/cgi-bin/stable_token`.
+    pub stable: TokenState,
+    /// Those of `/cgi-bin/token`.
+    pub classic: TokenState,
+}
+
+/// The living tokens of one mode.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenState {
+    /// The newest, if it lives.
+    pub current: Option<String>,
+    /// The one before it, while it is still accepted.
+    pub previous: Option<String>,
+    /// The end of the current one.
+    pub expires_at: Option<UnixTime>,
+}
+
+/// A living ticket.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TicketState {
+    /// The ticket.
+    pub value: String,
+    /// Its end.
+    pub expires_at: UnixTime,
+}
+
+impl State {
+    pub(super) fn of(inside: &Inside, now: UnixTime) -> Self {
+        let apps = inside.world.apps.iter().map(|running| AppState::of(running, now)).collect();
+        Self { now, apps, calls: inside.all_calls() }
+    }
+}
+
+impl AppState {
+    fn of(running: &Running, now: UnixTime) -> Self {
+        let ticket = |lineage: &Lineage| {
+            lineage.current(now).map(|issued| TicketState { value: issued.value.clone(), expires_at: issued.expires_at })
+        };
+        Self {
+            app_id: running.app.app_id.clone(),
+            secret: running.app.secret.clone(),
+            platform: running.app.platform.as_str().to_owned(),
+            tokens: Tokens { stable: TokenState::of(&running.stable, now), classic: TokenState::of(&running.classic, now) },
+            tickets: running.tickets.iter().filter_map(|(kind, l)| Some(((*kind).to_owned(), ticket(l)?))).collect(),
+            safe_domains: running.app.safe_domains.clone(),
+        }
+    }
+}
+
+impl TokenState {
+    fn of(lineage: &Lineage, now: UnixTime) -> Self {
+        let current = lineage.current(now);
+        Self {
+            current: current.map(|issued| issued.value.clone()),
+            previous: lineage.previous(now).map(|issued| issued.value.clone()),
+            expires_at: current.map(|issued| issued.expires_at),
+        }
+    }
+}

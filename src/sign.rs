@@ -1,0 +1,402 @@
+//! Signing: what the phone recomputes, to the byte.
+//!
+//! `signature = hex(sha1("jsapi_ticket=T&noncestr=N&timestamp=S&url=U"))` with U the page's `location.href` cut at its first `#`
+//! and otherwise untouched. Pure functions: no ticket is fetched here, and no URL is ever decoded, encoded or normalised.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Serialize, Serializer};
+use sha1::{Digest, Sha1};
+
+use crate::clock::UnixTime;
+use crate::credential::Secret;
+pub use crate::error::{MAX_PAGE_URL, PageError};
+
+/// The address of a page: the bytes before the first `#`, as they came, and beside them the host that they name.
+///
+/// ```
+/// use wx_jssdk::sign::PageUrl;
+/// let page = PageUrl::parse("https://www.example.com/p?name=%E5%BC%A0&b=2#/route")?;
+/// assert_eq!(page.as_str(), "https://www.example.com/p?name=%E5%BC%A0&b=2");
+/// assert_eq!(page.host(), "www.example.com");
+/// # Ok::<(), wx_jssdk::sign::PageError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PageUrl {
+    text: String,
+    host: String,
+    path: String,
+}
+
+impl PageUrl {
+    /// Reads a `location.href`. The parsed form serves only to learn the host: what is signed is the text itself.
+    ///
+    /// # Errors
+    /// [`PageError`] for what no browser has as its address: then the page sent something else than its `location.href`, and a
+    /// signature over it would be refused by the phone.
+    pub fn parse(href: &str) -> Result<Self, PageError> {
+        let text = before_fragment(href);
+        if text.is_empty() {
+            return Err(PageError::Empty);
+        }
+        if text.len() > MAX_PAGE_URL {
+            return Err(PageError::TooLong);
+        }
+        if has_prefix(text, "http%3a") || has_prefix(text, "https%3a") {
+            return Err(PageError::DoubleEncoded);
+        }
+        if text.bytes().any(|b| b <= b' ' || b == 0x7f) {
+            return Err(PageError::Blank);
+        }
+        if !text.is_ascii() {
+            return Err(PageError::NotAscii);
+        }
+        let rest = ["https://", "http://"].iter().find(|scheme| has_prefix(text, scheme)).map(|scheme| &text[scheme.len()..]);
+        let rest = rest.ok_or(PageError::NotHttp)?;
+        let authority = &rest[..rest.find(['/', '?']).unwrap_or(rest.len())];
+        if authority.is_empty() {
+            return Err(PageError::NoHost);
+        }
+        if authority.contains(['@', '\\']) {
+            return Err(PageError::UserInfo);
+        }
+        let parsed = url::Url::parse(text).map_err(|_| PageError::NoHost)?;
+        let host = parsed.host_str().ok_or(PageError::NoHost)?.to_owned();
+        Ok(Self { text: text.to_owned(), host, path: parsed.path().to_owned() })
+    }
+
+    /// The signed text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The host: lower case, in punycode, an IPv6 address in brackets, without port.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The path, at least `/`.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+}
+
+impl FromStr for PageUrl {
+    type Err = PageError;
+
+    fn from_str(href: &str) -> Result<Self, PageError> {
+        Self::parse(href)
+    }
+}
+
+impl fmt::Display for PageUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// The part of an address that WeChat signs: everything before the first `#`. An escaped `%23` stays.
+#[must_use]
+pub fn before_fragment(href: &str) -> &str {
+    href.split_once('#').map_or(href, |(before, _)| before)
+}
+
+fn has_prefix(text: &str, prefix: &str) -> bool {
+    text.get(..prefix.len()).is_some_and(|head| head.eq_ignore_ascii_case(prefix))
+}
+
+/// An app id and a living ticket: all that signing needs.
+///
+/// ```
+/// use wx_jssdk::{clock::UnixTime, sign::{PageUrl, Signer}};
+/// let ticket = "sM4AOVdWfPE4DxkXGEs8VMCPGGVi4C3VM0P37wVUCFvkVAy_90u5h9nbSlYy3-Sl-HhTdfl2fzFy1AOcHKP7qg";
+/// let page = PageUrl::parse("http://mp.weixin.qq.com?params=value")?;
+/// let config = Signer::new("wx12ab", ticket).sign(&page, "Wm3WZYTPz0wzccnW", UnixTime(1414587457));
+/// assert_eq!(config.signature.to_string(), "0f9de62fce790f9a083d5c99e95740ceb90c27ed");
+/// # Ok::<(), wx_jssdk::sign::PageError>(())
+/// ```
+#[derive(Clone)]
+pub struct Signer {
+    app_id: String,
+    /// SHA-1 after `jsapi_ticket=T&noncestr=`: the same for every page until the ticket changes.
+    state: Sha1,
+}
+
+impl Signer {
+    /// A signer for `wx.config` (with the jsapi_ticket) or `wx.agentConfig` (with the agent ticket).
+    pub fn new(app_id: impl Into<String>, ticket: impl Into<Secret>) -> Self {
+        let state = Sha1::new().chain_update("jsapi_ticket=").chain_update(ticket.into().expose()).chain_update("&noncestr=");
+        Self { app_id: app_id.into(), state }
+    }
+
+    /// Signs `page`. The answer's lists are empty and `debug` is off: set them as the page wants them, they are not signed.
+    #[must_use]
+    pub fn sign(&self, page: &PageUrl, nonce: &str, timestamp: UnixTime) -> JsConfig {
+        self.sign_text(page.as_str(), nonce, timestamp)
+    }
+
+    /// [`Signer::sign`] for a text that need not be an address: to compare with what another backend signed.
+    #[must_use]
+    pub fn sign_text(&self, url: &str, nonce: &str, timestamp: UnixTime) -> JsConfig {
+        JsConfig {
+            debug: false,
+            beta: false,
+            app_id: self.app_id.clone(),
+            timestamp,
+            nonce_str: nonce.to_owned(),
+            signature: self.signature(url, nonce, timestamp),
+            js_api_list: Vec::new(),
+            open_tag_list: Vec::new(),
+            url: url.to_owned(),
+        }
+    }
+
+    /// The bare signature over `url`, which is taken as it is: cut its fragment first.
+    #[must_use]
+    pub fn signature(&self, url: &str, nonce: &str, timestamp: UnixTime) -> Signature {
+        let mut state = self.state.clone();
+        state.update(nonce);
+        state.update("&timestamp=");
+        state.update(timestamp.to_string());
+        state.update("&url=");
+        state.update(url);
+        Signature(state.finalize().into())
+    }
+}
+
+impl fmt::Debug for Signer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Signer").field("app_id", &self.app_id).finish_non_exhaustive()
+    }
+}
+
+/// A SHA-1, printed as 40 lower-case hex digits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Signature([u8; 20]);
+
+impl fmt::Display for Signature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut text = [0; 40];
+        for (pair, byte) in text.chunks_exact_mut(2).zip(self.0) {
+            pair[0] = DIGITS[usize::from(byte >> 4)];
+            pair[1] = DIGITS[usize::from(byte & 15)];
+        }
+        f.write_str(std::str::from_utf8(&text).expect("hex digits are ASCII"))
+    }
+}
+
+impl fmt::Debug for Signature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Serialize for Signature {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// What `wx.config` takes, and what `ww.register`'s `getConfigSignature` may return.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct JsConfig {
+    /// Alerts every call's answer on the phone. Never in production.
+    pub debug: bool,
+    /// `true` for WeCom, whose SDK needs it for `wx.invoke`; left out otherwise.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub beta: bool,
+    /// The AppID, or WeCom's CorpID.
+    pub app_id: String,
+    /// When it was signed, in seconds: a JSON number.
+    pub timestamp: UnixTime,
+    /// The nonce, spelled `noncestr` in the signed text and `nonceStr` here.
+    pub nonce_str: String,
+    /// 40 lower-case hex digits.
+    pub signature: Signature,
+    /// The interfaces the page wants to call.
+    pub js_api_list: Vec<String>,
+    /// The open tags the page wants to use.
+    pub open_tag_list: Vec<String>,
+    /// The text that was signed, for people: the SDK ignores it.
+    pub url: String,
+}
+
+/// What WeCom's `wx.agentConfig` takes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct AgentConfig {
+    /// The CorpID: must be the one the user is logged in to.
+    pub corpid: String,
+    /// The AgentId whose ticket signed.
+    pub agentid: String,
+    /// When it was signed, in seconds.
+    pub timestamp: UnixTime,
+    /// The nonce.
+    #[serde(rename = "nonceStr")]
+    pub nonce_str: String,
+    /// Signed with the *agent* ticket, not the corp's.
+    pub signature: Signature,
+    /// The interfaces the page wants to call.
+    #[serde(rename = "jsApiList")]
+    pub js_api_list: Vec<String>,
+}
+
+impl AgentConfig {
+    /// The same fields as `config`, under the names that `agentConfig` takes.
+    #[must_use]
+    pub fn new(config: JsConfig, agent_id: u64) -> Self {
+        Self {
+            corpid: config.app_id,
+            agentid: agent_id.to_string(),
+            timestamp: config.timestamp,
+            nonce_str: config.nonce_str,
+            signature: config.signature,
+            js_api_list: config.js_api_list,
+        }
+    }
+}
+
+/// The `cardExt` of one coupon in `wx.addCard`'s `cardList`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CardExt {
+    /// The card's id; signed, but a field of `cardList`, not of `cardExt`.
+    pub card_id: String,
+    /// The card's code, where the merchant gives one.
+    pub code: String,
+    /// The one user who may take it.
+    pub openid: String,
+    /// When it was signed.
+    pub timestamp: UnixTime,
+    /// At most 32 characters.
+    pub nonce_str: String,
+    /// Not signed: begin of a fixed-term card.
+    pub fixed_begintimestamp: Option<u64>,
+    /// Not signed: the merchant's own mark.
+    pub outer_str: Option<String>,
+}
+
+impl CardExt {
+    /// Signs with the wx_card ticket and gives the JSON *text* that `cardExt` must be.
+    #[must_use]
+    pub fn sign(&self, ticket: &Secret) -> String {
+        #[derive(Serialize)]
+        struct Text<'a> {
+            #[serde(skip_serializing_if = "str::is_empty")]
+            code: &'a str,
+            #[serde(skip_serializing_if = "str::is_empty")]
+            openid: &'a str,
+            timestamp: &'a str,
+            nonce_str: &'a str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            fixed_begintimestamp: Option<u64>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            outer_str: Option<&'a str>,
+            signature: Signature,
+        }
+        let timestamp = self.timestamp.to_string();
+        let values = [ticket.expose(), &timestamp, &self.card_id, &self.code, &self.openid, &self.nonce_str];
+        let text = Text {
+            code: &self.code,
+            openid: &self.openid,
+            timestamp: &timestamp,
+            nonce_str: &self.nonce_str,
+            fixed_begintimestamp: self.fixed_begintimestamp,
+            outer_str: self.outer_str.as_deref(),
+            signature: card_signature(values),
+        };
+        serde_json::to_string(&text).expect("strings and numbers always serialise")
+    }
+}
+
+/// What `wx.chooseCard` takes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ChooseCard {
+    /// A shop's id, or empty.
+    pub shop_id: String,
+    /// `GROUPON`, `CASH` …, or empty.
+    pub card_type: String,
+    /// A card's id, or empty.
+    pub card_id: String,
+    /// When it was signed.
+    pub timestamp: UnixTime,
+    /// The nonce.
+    pub nonce_str: String,
+    /// Always `SHA1`.
+    pub sign_type: &'static str,
+    /// The signature.
+    pub card_sign: Signature,
+}
+
+impl ChooseCard {
+    /// Signs a choice among the user's cards with the wx_card ticket of `app_id`.
+    #[must_use]
+    pub fn sign(ticket: &Secret, app_id: &str, filter: [&str; 3], nonce: &str, timestamp: UnixTime) -> Self {
+        let [shop_id, card_id, card_type] = filter;
+        let time = timestamp.to_string();
+        let card_sign = card_signature([ticket.expose(), app_id, shop_id, &time, nonce, card_id, card_type]);
+        Self {
+            shop_id: shop_id.to_owned(),
+            card_type: card_type.to_owned(),
+            card_id: card_id.to_owned(),
+            timestamp,
+            nonce_str: nonce.to_owned(),
+            sign_type: "SHA1",
+            card_sign,
+        }
+    }
+}
+
+/// The card algorithm: the values that are not empty, sorted by bytes, without separator, hashed.
+#[must_use]
+pub fn card_signature<'a>(values: impl IntoIterator<Item = &'a str>) -> Signature {
+    let mut values: Vec<_> = values.into_iter().filter(|value| !value.is_empty()).collect();
+    values.sort_unstable();
+    let mut state = Sha1::new();
+    values.iter().for_each(|value| state.update(value));
+    Signature(state.finalize().into())
+}
+
+/// A fresh nonce: 32 hex digits, 128 bits from the operating system's seeded CSPRNG. WeChat allows up to 32 characters.
+#[must_use]
+pub fn nonce() -> String {
+    format!("{:032x}", rand::random::<u128>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signer_prints_no_ticket() {
+        assert_eq!(format!("{:?}", Signer::new("wx12ab", "the-ticket")), r#"Signer { app_id: "wx12ab", .. }"#);
+    }
+
+    #[test]
+    fn nonces_are_32_characters_and_differ() {
+        let nonces: std::collections::HashSet<_> = (0..1_000).map(|_| nonce()).collect();
+        assert_eq!(nonces.len(), 1_000);
+        assert!(nonces.iter().all(|n| n.len() == 32 && n.bytes().all(|b| b.is_ascii_hexdigit())));
+    }
+
+    #[test]
+    fn the_answer_is_what_wx_config_takes() {
+        let page = PageUrl::parse("https://example.com/#x").unwrap();
+        let config = Signer::new("wx12ab", "t").sign(&page, "n", UnixTime(1_414_587_457));
+        let json = serde_json::to_string(&config).unwrap();
+        let signature = config.signature;
+        assert_eq!(
+            json,
+            format!(
+                r#"{{"debug":false,"appId":"wx12ab","timestamp":1414587457,"nonceStr":"n","signature":"{signature}","jsApiList":[],"openTagList":[],"url":"https://example.com/"}}"#
+            )
+        );
+        let beta = serde_json::to_string(&JsConfig { beta: true, ..config }).unwrap();
+        assert!(beta.contains(r#""beta":true"#));
+    }
+}

@@ -1,0 +1,210 @@
+//! The file store: one process, durable. A redb database of which everything is in memory too, so that only writes touch the disk.
+//!
+//! What is acknowledged is on disk. A credential is not shown to readers before it is, so that none is handed out that a crash
+//! could lose. What cannot be read back whole is moved aside, reported and begun anew; a file in use by another process is left
+//! alone. Values in it are secrets, protected by the file's mode (0600) and nothing else.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use self::disk::Disk;
+use super::memory::{Entry, Records};
+use super::rules::{block_name, replaces};
+use super::{Claim, Saved, StoreError};
+use crate::clock::UnixTime;
+use crate::credential::{AppKey, Credential};
+
+mod disk;
+
+/// The store itself.
+pub(super) struct FileStore {
+    path: PathBuf,
+    state: Mutex<State>,
+    disk: Mutex<Disk>,
+    /// Held while one commit is under way: what is changed meanwhile goes together in the next.
+    turn: tokio::sync::Mutex<()>,
+}
+
+/// What is in memory, and how far it is on disk.
+#[derive(Default)]
+struct State {
+    records: Records,
+    /// Credentials that are not on disk yet, and therefore not shown.
+    pending: HashMap<String, Credential>,
+    /// Names to write, each with the change that made it so.
+    dirty: HashMap<String, u64>,
+    /// Number of the last change.
+    changed: u64,
+    /// Number of the last change that is on disk.
+    durable: u64,
+}
+
+impl FileStore {
+    /// Opens the file, or makes it.
+    pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
+        let (disk, entries) = Disk::open(path)?;
+        let mut state = State::default();
+        for (name, entry) in entries {
+            state.records.put(name, entry);
+        }
+        Ok(Self {
+            path: path.to_owned(),
+            state: Mutex::new(state),
+            disk: Mutex::new(disk),
+            turn: tokio::sync::Mutex::default(),
+        })
+    }
+
+    /// Where it is.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn load(&self, name: &str) -> Option<Credential> {
+        self.state().records.load(name).cloned()
+    }
+
+    pub(super) async fn save(self: &Arc<Self>, name: String, credential: &Credential) -> Result<Saved, StoreError> {
+        let (saved, change) = self.state().save(name, credential);
+        self.durable(change).await.map(|()| saved)
+    }
+
+    pub(super) async fn count_call(self: &Arc<Self>, app: &AppKey, endpoint: &str, now: UnixTime) -> Result<u64, StoreError> {
+        let (count, change) = {
+            let mut state = self.state();
+            let (count, touched) = state.records.count_call(app, endpoint, now);
+            (count, state.touch(touched))
+        };
+        self.durable(change).await.map(|()| count)
+    }
+
+    pub(super) fn calls(&self, app: &AppKey, endpoint: &str, now: UnixTime) -> u64 {
+        self.state().records.calls(app, endpoint, now)
+    }
+
+    pub(super) async fn set_block(self: &Arc<Self>, app: &AppKey, endpoint: &str, until: UnixTime) -> Result<(), StoreError> {
+        let change = {
+            let mut state = self.state();
+            let name = block_name(app, endpoint);
+            state.records.put(name.clone(), Entry::Block(until));
+            state.touch([name])
+        };
+        self.durable(change).await
+    }
+
+    pub(super) fn blocked_until(&self, app: &AppKey, endpoint: &str, now: UnixTime) -> Option<UnixTime> {
+        self.state().records.blocked_until(app, endpoint, now)
+    }
+
+    pub(super) async fn claim_force(
+        self: &Arc<Self>,
+        name: String,
+        now: UnixTime,
+        min_gap: Duration,
+        daily: Option<u32>,
+    ) -> Result<Claim, StoreError> {
+        let (claim, change) = {
+            let mut state = self.state();
+            let claim = state.records.claim_force(name.clone(), now, min_gap, daily);
+            (claim, if claim == Claim::Granted { state.touch([name]) } else { 0 })
+        };
+        self.durable(change).await.map(|()| claim)
+    }
+
+    /// Whether everything is on disk; tries once more if it is not.
+    pub(super) async fn ping(self: &Arc<Self>) -> Result<(), StoreError> {
+        let change = self.state().changed;
+        self.durable(change).await
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns when this change is on disk.
+    async fn durable(self: &Arc<Self>, change: u64) -> Result<(), StoreError> {
+        if self.state().durable >= change {
+            return Ok(());
+        }
+        let _turn = self.turn.lock().await;
+        if self.state().durable >= change {
+            return Ok(());
+        }
+        let store = Arc::clone(self);
+        let commit = tokio::task::spawn_blocking(move || store.commit()).await;
+        commit.unwrap_or_else(|_| {
+            let problem = "the writing task was stopped: the process is ending".to_owned();
+            Err(StoreError::Disk { path: self.path.display().to_string(), problem })
+        })
+    }
+
+    /// Writes all that is not on disk yet, in one transaction. What fails stays to be written with the next.
+    fn commit(&self) -> Result<(), StoreError> {
+        let mut disk = self.disk.lock().unwrap_or_else(PoisonError::into_inner);
+        if disk.is_closed() {
+            // After a failed write the database must be opened anew, and what it then holds is not taken on trust.
+            disk.reopen()?;
+            self.state().touch_all();
+        }
+        let (change, batch) = self.state().batch();
+        disk.write(&batch)?;
+        self.state().written(change, batch);
+        Ok(())
+    }
+}
+
+/// Names with what to write there; `None` removes.
+type Batch = Vec<(String, Option<Entry>)>;
+
+impl State {
+    /// Decides against the newest there is, on disk or on its way. The number is the change to wait for.
+    fn save(&mut self, name: String, credential: &Credential) -> (Saved, u64) {
+        let pending = self.pending.get(&name);
+        // What is on its way may be made durable by somebody else's commit, but not before it: wait for it all the same.
+        let wait = pending.map_or(0, |_| self.changed);
+        match pending.or_else(|| self.records.load(&name)) {
+            Some(newest) if newest == credential => (Saved::Stored, wait),
+            Some(newest) if !replaces(credential, newest) => (Saved::Newer(newest.clone()), wait),
+            _ => {
+                self.pending.insert(name.clone(), credential.clone());
+                (Saved::Stored, self.touch([name]))
+            }
+        }
+    }
+
+    /// Marks names as to be written and answers the number of this change.
+    fn touch(&mut self, names: impl IntoIterator<Item = String>) -> u64 {
+        self.changed += 1;
+        self.dirty.extend(names.into_iter().map(|name| (name, self.changed)));
+        self.changed
+    }
+
+    fn touch_all(&mut self) {
+        let names: Vec<_> = self.records.names().cloned().collect();
+        self.touch(names);
+    }
+
+    fn batch(&self) -> (u64, Batch) {
+        let entry = |name: &String| match self.pending.get(name) {
+            Some(credential) => Some(Entry::Credential(credential.clone())),
+            None => self.records.get(name).cloned(),
+        };
+        (self.changed, self.dirty.keys().map(|name| (name.clone(), entry(name))).collect())
+    }
+
+    /// What was written is durable, and credentials among it may now be seen.
+    fn written(&mut self, change: u64, batch: Batch) {
+        self.dirty.retain(|_, changed| *changed > change);
+        self.durable = self.durable.max(change);
+        for (name, entry) in batch {
+            if let Some(Entry::Credential(credential)) = entry {
+                if self.pending.get(&name) == Some(&credential) {
+                    self.pending.remove(&name);
+                }
+                self.records.put(name, Entry::Credential(credential));
+            }
+        }
+    }
+}

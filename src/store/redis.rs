@@ -1,0 +1,281 @@
+//! The Redis store: shared by many processes, on one server, behind sentinels or in a cluster.
+//!
+//! Every operation ends within [`BOUND`], and connecting goes on in the background. What is compared and set is done by one script
+//! on one key, so that it holds in a cluster too. Values in Redis are secrets: give it a password and TLS.
+
+mod link;
+mod target;
+
+use std::time::Duration;
+
+use redis::{Cmd, FromRedisValue, RedisError};
+
+use self::link::Link;
+use self::target::Target;
+use super::record::{read_credential, write_credential};
+use super::rules::{Force, block_name, calls_name, force_name, lease_name, shanghai_day};
+use super::{Claim, Saved, StoreError};
+use crate::clock::UnixTime;
+use crate::credential::{AppKey, Credential, CredentialKey};
+
+/// The store itself.
+pub(super) struct RedisStore {
+    link: Link,
+    place: String,
+    prefix: String,
+}
+
+impl RedisStore {
+    /// Reads the address; does not connect.
+    pub(super) fn new(url: &str, prefix: &str) -> Result<Self, StoreError> {
+        let (target, place) = Target::parse(url)?;
+        Ok(Self { link: Link::new(target), place, prefix: prefix.to_owned() })
+    }
+
+    /// Which Redis, without user and password.
+    pub(super) fn place(&self) -> &str {
+        &self.place
+    }
+
+    pub(super) async fn load(&self, name: &str) -> Result<Option<Credential>, StoreError> {
+        self.bounded(async {
+            let text = self.get(name).await?;
+            Ok(text.and_then(|text| self.readable(name, read_credential(name, &text))))
+        })
+        .await
+    }
+
+    pub(super) async fn save(&self, name: &str, credential: &Credential) -> Result<Saved, StoreError> {
+        let record = write_credential(name, credential);
+        // Its whole life, not what is left of it: by the clock of the process, which may not be that of Redis.
+        let keep = millis(credential.life() + SLACK);
+        self.bounded(async {
+            let mut rubbish = String::new();
+            loop {
+                let cmd = script(SAVE, &self.key(name), &[&record, &keep.to_string(), &rubbish]);
+                let Some(stored) = self.run::<Option<String>>(&cmd).await? else { return Ok(Saved::Stored) };
+                if stored == record {
+                    return Ok(Saved::Stored);
+                }
+                match self.readable(name, read_credential(name, &stored)) {
+                    Some(newer) => return Ok(Saved::Newer(newer)),
+                    None => rubbish = stored,
+                }
+            }
+        })
+        .await
+    }
+
+    /// The name and owner of the lease, when it was free.
+    pub(super) async fn lease(&self, key: &CredentialKey, ttl: Duration) -> Result<Option<(String, String)>, StoreError> {
+        let (name, owner) = (lease_name(key), format!("{:032x}", rand::random::<u128>()));
+        let mut cmd = redis::cmd("SET");
+        cmd.arg(self.key(&name)).arg(&owner).arg("NX").arg("PX").arg(millis(ttl).max(1));
+        let granted = self.bounded(self.run::<Option<String>>(&cmd)).await?;
+        Ok(granted.map(|_| (name, owner)))
+    }
+
+    pub(super) async fn release(&self, name: &str, owner: &str) -> Result<(), StoreError> {
+        self.bounded(self.run(&script(RELEASE, &self.key(name), &[owner]))).await
+    }
+
+    pub(super) async fn count_call(&self, app: &AppKey, endpoint: &str, now: UnixTime) -> Result<u64, StoreError> {
+        let key = self.key(&calls_name(app, endpoint, shanghai_day(now)));
+        self.bounded(self.run(&script(COUNT, &key, &[&millis(TWO_DAYS).to_string()]))).await
+    }
+
+    pub(super) async fn calls(&self, app: &AppKey, endpoint: &str, now: UnixTime) -> Result<u64, StoreError> {
+        let name = calls_name(app, endpoint, shanghai_day(now));
+        let text = self.bounded(self.get(&name)).await?;
+        Ok(text.and_then(|text| self.readable(&name, text.parse().ok())).unwrap_or(0))
+    }
+
+    pub(super) async fn set_block(
+        &self,
+        app: &AppKey,
+        endpoint: &str,
+        until: UnixTime,
+        now: UnixTime,
+    ) -> Result<(), StoreError> {
+        let mut cmd = redis::cmd("SET");
+        let keep = millis(until.since(now) + SLACK);
+        cmd.arg(self.key(&block_name(app, endpoint))).arg(until.0).arg("PX").arg(keep);
+        self.bounded(self.run(&cmd)).await
+    }
+
+    pub(super) async fn blocked_until(
+        &self,
+        app: &AppKey,
+        endpoint: &str,
+        now: UnixTime,
+    ) -> Result<Option<UnixTime>, StoreError> {
+        let name = block_name(app, endpoint);
+        let text = self.bounded(self.get(&name)).await?;
+        let until = text.and_then(|text| self.readable(&name, text.parse().ok())).map(UnixTime);
+        Ok(until.filter(|until| *until > now))
+    }
+
+    /// The rule is the one of all stores; it is decided here, and kept only if nobody else claimed meanwhile.
+    pub(super) async fn claim_force(
+        &self,
+        key: &CredentialKey,
+        now: UnixTime,
+        min_gap: Duration,
+        daily: Option<u32>,
+    ) -> Result<Claim, StoreError> {
+        let name = force_name(key);
+        self.bounded(async {
+            loop {
+                let text = self.get(&name).await?;
+                let stored = text.as_deref().and_then(|text| self.readable(&name, Force::read(text)));
+                let (claim, Some(remember)) = Force::claim(stored, now, min_gap, daily) else {
+                    return Ok(Force::claim(stored, now, min_gap, daily).0);
+                };
+                let (seen, keep) = (text.unwrap_or_default(), millis(TWO_DAYS).to_string());
+                let cmd = script(SWAP, &self.key(&name), &[&seen, &remember.write(), &keep]);
+                if self.run::<bool>(&cmd).await? {
+                    return Ok(claim);
+                }
+            }
+        })
+        .await
+    }
+
+    pub(super) async fn ping(&self) -> Result<(), StoreError> {
+        self.bounded(self.run(&redis::cmd("PING"))).await
+    }
+
+    fn key(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
+    }
+
+    /// The text under a name. What is no text counts as absent.
+    async fn get(&self, name: &str) -> Result<Option<String>, StoreError> {
+        let cmd = script(GET, &self.key(name), &[]);
+        match self.run::<Option<Vec<u8>>>(&cmd).await?.map(String::from_utf8) {
+            Some(Err(_)) => Ok(self.readable(name, None)),
+            Some(Ok(text)) => Ok(Some(text)),
+            None => Ok(None),
+        }
+    }
+
+    /// Reports what cannot be read, by name and without the value; it counts as absent.
+    fn readable<T>(&self, name: &str, read: Option<T>) -> Option<T> {
+        if read.is_none() {
+            tracing::error!(store = %self.place, name, "an entry cannot be read: it counts as absent");
+        }
+        read
+    }
+
+    /// Runs a command, once more when the connection turned out to be dead: Redis was restarted, or failed over.
+    async fn run<T: FromRedisValue>(&self, cmd: &Cmd) -> Result<T, StoreError> {
+        let mut retried = false;
+        loop {
+            let (id, mut connection) = self.link.connection().await.map_err(|problem| self.unavailable(problem))?;
+            let error = match connection.query(cmd).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            let dead = connection.is_dead_after(&error);
+            if dead {
+                self.link.forget(id);
+            }
+            if retried || !dead {
+                return Err(self.unavailable(explain(&error)));
+            }
+            retried = true;
+        }
+    }
+
+    /// The work, unless it takes longer than a caller waits for a store.
+    async fn bounded<T>(&self, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+        match tokio::time::timeout(BOUND, work).await {
+            Ok(done) => done,
+            Err(_) => {
+                self.link.forget_silent();
+                Err(StoreError::Slow { place: self.place.clone(), within: BOUND })
+            }
+        }
+    }
+
+    fn unavailable(&self, problem: String) -> StoreError {
+        StoreError::Unavailable { place: self.place.clone(), problem }
+    }
+}
+
+fn script(text: &str, key: &str, arguments: &[&str]) -> Cmd {
+    let mut cmd = redis::cmd("EVAL");
+    cmd.arg(text).arg(1).arg(key).arg(arguments);
+    cmd
+}
+
+/// What went wrong, without what Redis said about it: it may quote what it was sent.
+fn explain(error: &RedisError) -> String {
+    if error.is_io_error() {
+        return error.to_string();
+    }
+    let said = error.code().unwrap_or(error.category());
+    match said {
+        "NOAUTH" | "WRONGPASS" | "NOPERM" => {
+            format!("{said}: it wants a user and password that may do this: put them into store.url")
+        }
+        "READONLY" => format!("{said}: it is a replica: name the master, or the sentinels"),
+        "OOM" => format!("{said}: its memory is full: raise maxmemory"),
+        "MISCONF" => format!("{said}: it cannot write its disk"),
+        "MOVED" | "ASK" | "CLUSTERDOWN" => format!("{said}: it is a cluster: write redis+cluster://HOST,HOST in store.url"),
+        _ => said.to_owned(),
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).min(LONGEST)
+}
+
+/// How long a caller waits for the store before going on as if it were empty.
+const BOUND: Duration = Duration::from_millis(250);
+
+/// How much longer than its life a credential stays in Redis: a late writer of an older generation must still find it.
+const SLACK: Duration = Duration::from_secs(600);
+
+/// A day's count is of use on that day and, to people, on the next.
+const TWO_DAYS: Duration = Duration::from_secs(2 * 86_400);
+
+/// Redis refuses expiries that overflow when its clock is added. A hundred years, in milliseconds.
+const LONGEST: u64 = 100 * 365 * 86_400_000;
+
+/// What is there, or nothing if it is no string.
+const GET: &str = "local v = redis.pcall('GET', KEYS[1]) if type(v) == 'table' then return '' end return v";
+
+/// Keeps the newer: answers nothing when it stored, else what is there. A life that was cut short keeps its expiry, so that the
+/// longer one of the same generation cannot come back after it. ARGV: record, expiry, a record known to be unreadable.
+const SAVE: &str = r"
+local stored = redis.pcall('GET', KEYS[1])
+if type(stored) == 'string' and stored ~= ARGV[3] then
+  local g, e = string.match(stored, '^1 %x+ (%d+) (%d+) ')
+  local new_g, new_e = string.match(ARGV[1], '^1 %x+ (%d+) (%d+) ')
+  if g and #g == #new_g and #e == #new_e then
+    if g > new_g or (g == new_g and e <= new_e) then return stored end
+    if g == new_g then redis.call('SET', KEYS[1], ARGV[1], 'KEEPTTL') return false end
+  end
+end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return false";
+
+/// Deletes a lease of this owner and no other.
+const RELEASE: &str =
+    "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end return redis.status_reply('OK')";
+
+/// Counts one more, for a day and a day.
+const COUNT: &str = r"
+local n = redis.pcall('INCR', KEYS[1])
+if type(n) == 'table' then redis.call('SET', KEYS[1], '1') n = 1 end
+if n == 1 then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
+return n";
+
+/// Replaces what was seen (empty: nothing), if it is still there.
+const SWAP: &str = r"
+local stored = redis.pcall('GET', KEYS[1])
+if type(stored) ~= 'string' then stored = '' end
+if stored ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+return 1";

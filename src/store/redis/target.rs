@@ -1,0 +1,155 @@
+//! Which Redis: the address as it is written in the configuration, and how to connect to it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::cluster::ClusterClient;
+use redis::sentinel::{SentinelClient, SentinelNodeConnectionInfo, SentinelServerType};
+use redis::{AsyncConnectionConfig, Client, ConnectionInfo, IntoConnectionInfo as _, TlsMode};
+use tokio::sync::Mutex;
+
+use super::link::Connection;
+use super::{BOUND, StoreError, explain};
+
+/// One server, the master that sentinels name, or a cluster.
+#[derive(Clone)]
+pub(super) enum Target {
+    Single(Client),
+    /// Remembers which sentinel answered.
+    Sentinel(Arc<Mutex<SentinelClient>>),
+    Cluster(ClusterClient),
+}
+
+impl Target {
+    /// Reads an address. The second is the same without user, password and parameters.
+    ///
+    /// `redis://[user:password@]host[:6379][/db]`, `rediss://` with TLS, `redis+cluster://host,host`,
+    /// `redis+sentinel://host[:26379],host/master[/db]` (both also `rediss+`), `redis+unix:///path`.
+    pub(super) fn parse(url: &str) -> Result<(Self, String), StoreError> {
+        let (scheme, rest) = url.split_once("://").ok_or_else(|| refuse(HOW))?;
+        // rustls takes whatever the application chose before; else ring, like the calls to WeChat.
+        let _chosen_before = rustls::crypto::ring::default_provider().install_default();
+        match scheme.split_once('+') {
+            Some((base @ ("redis" | "rediss"), "cluster")) => cluster(&Nodes::parse(base, rest, 6379)?),
+            Some((base @ ("redis" | "rediss"), "sentinel")) => sentinel(&Nodes::parse(base, rest, 26379)?),
+            _ => single(url),
+        }
+    }
+
+    pub(super) async fn connect(self) -> Result<Connection, String> {
+        let connected = match self {
+            Self::Single(client) => {
+                client.get_multiplexed_async_connection_with_config(&config()).await.map(Connection::Single)
+            }
+            Self::Sentinel(sentinels) => {
+                sentinels.lock().await.get_async_connection_with_config(&config()).await.map(Connection::Single)
+            }
+            Self::Cluster(client) => client.get_async_connection().await.map(Connection::Cluster),
+        };
+        connected.map_err(|error| explain(&error))
+    }
+}
+
+/// The caller's own bound is the shorter one; these end what nobody waits for any more.
+fn config() -> AsyncConnectionConfig {
+    AsyncConnectionConfig::new().set_connection_timeout(Some(ONE_CONNECT)).set_response_timeout(Some(BOUND * 4))
+}
+
+fn single(url: &str) -> Result<(Target, String), StoreError> {
+    let client = Client::open(url).map_err(|_| refuse(HOW))?;
+    let place = client.get_connection_info().addr().to_string();
+    Ok((Target::Single(client), format!("redis at {place}")))
+}
+
+fn cluster(nodes: &Nodes<'_>) -> Result<(Target, String), StoreError> {
+    if !nodes.path.is_empty() {
+        return Err(refuse("a cluster has no databases to choose from: leave out what follows the hosts"));
+    }
+    let client = ClusterClient::builder(nodes.infos("")?)
+        .connection_timeout(ONE_CONNECT)
+        .response_timeout(BOUND)
+        .overall_response_timeout(Some(BOUND))
+        .retries(3)
+        .build()
+        .map_err(|_| refuse(HOW))?;
+    Ok((Target::Cluster(client), format!("redis cluster at {}", nodes.hosts.join(","))))
+}
+
+fn sentinel(nodes: &Nodes<'_>) -> Result<(Target, String), StoreError> {
+    let (master, database) = nodes.path.split_once('/').unwrap_or((nodes.path, ""));
+    if master.is_empty() {
+        return Err(refuse("name the master that the sentinels watch: redis+sentinel://HOST:26379,HOST:26379/MASTER"));
+    }
+    // User and password are the master's; sentinels that want one of their own get it as ?sentinel_password=.
+    let behind = nodes.infos(database)?.first().map(|info| info.redis_settings().clone());
+    let mut master_info = SentinelNodeConnectionInfo::default();
+    if let Some(settings) = behind {
+        master_info = master_info.set_redis_connection_info(settings);
+    }
+    if nodes.base == "rediss" {
+        master_info = master_info.set_tls_mode(TlsMode::Secure);
+    }
+    let client = SentinelClient::build(nodes.sentinels()?, master, Some(master_info), SentinelServerType::Master)
+        .map_err(|_| refuse(HOW))?;
+    Ok((
+        Target::Sentinel(Arc::new(Mutex::new(client))),
+        format!("redis master {master} by sentinels {}", nodes.hosts.join(",")),
+    ))
+}
+
+/// `[user:password@]host[:port],host[:port][/path][?query]`.
+struct Nodes<'a> {
+    base: &'a str,
+    user: &'a str,
+    hosts: Vec<String>,
+    path: &'a str,
+    query: &'a str,
+}
+
+impl<'a> Nodes<'a> {
+    fn parse(base: &'a str, rest: &'a str, port: u16) -> Result<Self, StoreError> {
+        let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let (user, rest) = rest.rsplit_once('@').unwrap_or(("", rest));
+        let (hosts, path) = rest.split_once('/').unwrap_or((rest, ""));
+        let with_port = |host: &str| {
+            let bare = host.rsplit(']').next().unwrap_or(host);
+            if bare.contains(':') { host.to_owned() } else { format!("{host}:{port}") }
+        };
+        if hosts.split(',').any(|host| host.trim().is_empty()) {
+            return Err(refuse("a host name is missing between the commas"));
+        }
+        let hosts = hosts.split(',').map(|host| with_port(host.trim())).collect();
+        Ok(Self { base, user, hosts, path: path.trim_end_matches('/'), query })
+    }
+
+    /// Each node with the user and password of Redis.
+    fn infos(&self, database: &str) -> Result<Vec<ConnectionInfo>, StoreError> {
+        self.with_user(self.user, database)
+    }
+
+    /// Each node with the user and password of the sentinels.
+    fn sentinels(&self) -> Result<Vec<ConnectionInfo>, StoreError> {
+        let parameter = |wanted: &str| self.query.split('&').find_map(|pair| pair.strip_prefix(wanted)).unwrap_or_default();
+        match (parameter("sentinel_user="), parameter("sentinel_password=")) {
+            ("", "") => self.with_user("", ""),
+            (user, password) => self.with_user(&format!("{user}:{password}"), ""),
+        }
+    }
+
+    fn with_user(&self, user: &str, database: &str) -> Result<Vec<ConnectionInfo>, StoreError> {
+        let at = if user.is_empty() { "" } else { "@" };
+        let info = |host: &String| format!("{}://{user}{at}{host}/{database}", self.base).into_connection_info();
+        self.hosts.iter().map(|host| info(host).map_err(|_| refuse(HOW))).collect()
+    }
+}
+
+/// Says what to write, and never what was written: there may be a password in it.
+fn refuse(problem: &str) -> StoreError {
+    StoreError::Address { problem: problem.to_owned() }
+}
+
+const HOW: &str = "write redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss:// with TLS, redis+cluster://HOST,HOST or \
+                   redis+sentinel://HOST,HOST/MASTER; other signs than letters and digits in a password as %XX";
+
+/// For one server; a sentinel that is gone must leave time for the next.
+const ONE_CONNECT: Duration = Duration::from_secs(1);

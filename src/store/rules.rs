@@ -1,0 +1,135 @@
+//! The rules that every store keeps, whatever it is made of: what replaces what, what an entry is called.
+//!
+//! Pure: no lock, no disk, no network.
+
+use std::time::Duration;
+
+use super::Claim;
+use crate::clock::UnixTime;
+use crate::credential::{AppKey, Credential, CredentialKey};
+
+/// Whether `new` takes the place of `stored`: a higher generation does, and of the same generation the one that ends earlier (a
+/// life that was cut short after a lost reply). Nothing ever makes a credential live longer.
+pub(super) fn replaces(new: &Credential, stored: &Credential) -> bool {
+    (new.generation, stored.expires_at) > (stored.generation, new.expires_at)
+}
+
+/// The name of a credential's entry.
+pub(super) fn credential_name(key: &CredentialKey) -> String {
+    format!("credential:{key}")
+}
+
+/// The name of the lease on a credential.
+#[cfg(feature = "redis")]
+pub(super) fn lease_name(key: &CredentialKey) -> String {
+    format!("lease:{key}")
+}
+
+/// The name of the ration of forced refreshes of a credential.
+pub(super) fn force_name(key: &CredentialKey) -> String {
+    format!("force:{key}")
+}
+
+/// The name of the count of one app's calls to one endpoint on one day.
+pub(super) fn calls_name(app: &AppKey, endpoint: &str, day: u64) -> String {
+    format!("calls:{app}:{endpoint}:{day}")
+}
+
+/// The name of the block on one app's calls to one endpoint.
+pub(super) fn block_name(app: &AppKey, endpoint: &str) -> String {
+    format!("block:{app}:{endpoint}")
+}
+
+/// The number of the day in Shanghai, in which WeChat counts.
+pub(super) fn shanghai_day(now: UnixTime) -> u64 {
+    now.next_shanghai_midnight().0 / 86_400
+}
+
+/// What was forced of one credential: when last, and how often on which day.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Force {
+    pub(super) last: UnixTime,
+    pub(super) day: u64,
+    pub(super) count: u32,
+}
+
+impl Force {
+    /// Decides on one more forced refresh. When it is granted, the second value is what to remember.
+    pub(super) fn claim(stored: Option<Self>, now: UnixTime, min_gap: Duration, daily: Option<u32>) -> (Claim, Option<Self>) {
+        let today = shanghai_day(now);
+        // A day or a time a little ahead of ours was written by a process whose clock is; far ahead, by a clock that was wrong.
+        let spent = stored.filter(|force| (today..=today + 1).contains(&force.day)).map_or(0, |force| force.count);
+        if daily.is_some_and(|daily| spent >= daily) {
+            return (Claim::SpentToday { retry_at: now.next_shanghai_midnight() }, None);
+        }
+        match stored {
+            Some(force) if now.0.abs_diff(force.last.0) < min_gap.as_secs() => {
+                (Claim::TooSoon { retry_at: force.last.plus(min_gap) }, None)
+            }
+            _ => {
+                let day = stored.map_or(today, |force| if force.day == today + 1 { force.day } else { today });
+                (Claim::Granted, Some(Self { last: now, day, count: spent.saturating_add(1) }))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::credential::Secret;
+
+    const GAP: Duration = Duration::from_secs(30);
+
+    fn credential(generation: u64, expires_at: u64) -> Credential {
+        Credential { value: Secret::new("va lue"), issued_at: UnixTime(1_000), expires_at: UnixTime(expires_at), generation }
+    }
+
+    #[test]
+    fn only_a_higher_generation_or_an_earlier_end_replaces() {
+        let stored = credential(5, 8_200);
+        assert!(replaces(&credential(6, 2_000), &stored), "a higher one, even if it ends earlier");
+        assert!(replaces(&credential(5, 8_199), &stored), "cut short");
+        assert!(!replaces(&credential(5, 8_200), &stored), "the same");
+        assert!(!replaces(&credential(5, 8_201), &stored), "prolonged");
+        assert!(!replaces(&credential(4, 9_999), &stored), "a lower one");
+        assert!(!replaces(&credential(4, 1), &stored), "a lower one that ends earlier");
+    }
+
+    #[test]
+    fn forces_are_spaced_and_rationed() {
+        let now = UnixTime(1_704_000_000);
+        let (claim, first) = Force::claim(None, now, GAP, Some(2));
+        assert_eq!(claim, Claim::Granted);
+        let soon = now.plus(Duration::from_secs(29));
+        assert_eq!(Force::claim(first, soon, GAP, Some(2)), (Claim::TooSoon { retry_at: now.plus(GAP) }, None));
+        let (claim, second) = Force::claim(first, now.plus(GAP), GAP, Some(2));
+        assert_eq!(claim, Claim::Granted);
+        let spent = Force::claim(second, now.plus(GAP * 2), GAP, Some(2)).0;
+        assert_eq!(spent, Claim::SpentToday { retry_at: now.next_shanghai_midnight() });
+        assert_eq!(Force::claim(second, now.plus(GAP * 2), GAP, None).0, Claim::Granted, "classic mode has no daily ration");
+        assert_eq!(Force::claim(second, now.next_shanghai_midnight(), GAP, Some(2)).0, Claim::Granted, "a new day");
+    }
+
+    #[test]
+    fn a_clock_that_was_an_hour_ahead_blocks_nobody_for_an_hour() {
+        let now = UnixTime(1_704_000_000);
+        let ahead = Force::claim(None, now.plus(Duration::from_secs(3_600)), GAP, Some(20)).1;
+        assert_eq!(Force::claim(ahead, now, GAP, Some(20)).0, Claim::Granted);
+    }
+
+    #[test]
+    fn two_clocks_on_either_side_of_midnight_share_one_ration() {
+        let midnight = UnixTime(1_704_000_000).next_shanghai_midnight();
+        let after = Force::claim(None, midnight.plus(GAP), GAP, Some(2)).1;
+        let before = Force::claim(after, UnixTime(midnight.0 - 1), GAP, Some(2)).1;
+        let spent = Force::claim(before, midnight.plus(GAP * 3), GAP, Some(2)).0;
+        assert!(matches!(spent, Claim::SpentToday { .. }), "{spent:?}");
+    }
+
+    #[test]
+    fn the_day_turns_at_midnight_in_shanghai() {
+        // 2024-01-01T15:59:59Z is 23:59:59 in Shanghai.
+        assert_eq!(shanghai_day(UnixTime(1_704_124_800)), shanghai_day(UnixTime(1_704_124_799)) + 1);
+    }
+}

@@ -1,0 +1,324 @@
+//! The calls to WeChat: the only user of the HTTP client, the only room that knows WeChat's paths and shapes.
+//!
+//! An answer becomes [`Issued`] or an [`UpstreamError`], judged by its `errcode` and never by its HTTP status or Content-Type.
+//! Nothing is retried, remembered or cached here: that is `broker`'s matter.
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use reqwest::{Client, Response, redirect};
+use serde_json::Value;
+
+use crate::account::{Account, Platform, TokenMode};
+use crate::credential::{Kind, Secret};
+use crate::error::{Failure, Paid, System, UpstreamError};
+
+/// Where WeChat is and how long to wait for it.
+#[derive(Clone, Debug)]
+pub struct UpstreamOptions {
+    /// Base of `api.weixin.qq.com`, without a slash at the end.
+    pub weixin: String,
+    /// Base of `qyapi.weixin.qq.com`.
+    pub qyapi: String,
+    /// For the TCP and TLS handshakes.
+    pub connect_timeout: Duration,
+    /// For the whole call, the handshakes included.
+    pub timeout: Duration,
+}
+
+impl Default for UpstreamOptions {
+    fn default() -> Self {
+        Self {
+            weixin: "https://api.weixin.qq.com".into(),
+            qyapi: "https://qyapi.weixin.qq.com".into(),
+            connect_timeout: Duration::from_secs(2),
+            timeout: Duration::from_secs(5),
+        }
+    }
+}
+
+/// The client. Cloning shares its connections.
+#[derive(Clone, Debug)]
+pub struct Upstream {
+    client: Client,
+    weixin: String,
+    qyapi: String,
+    timeout: Duration,
+}
+
+/// A credential as WeChat issued it: validated, not yet cached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Issued {
+    /// The token or ticket.
+    pub value: Secret,
+    /// Its life, counted from when the call was *sent*.
+    pub expires_in: Duration,
+}
+
+/// The HTTP client could not be made: no TLS roots, or a bad base URL.
+#[derive(Debug, thiserror::Error)]
+#[error("the client for WeChat cannot be made: {0}")]
+pub struct ClientError(String);
+
+/// One of WeChat's endpoints: where it is, how it is paid, in which field the answer carries the value.
+struct Endpoint {
+    system: System,
+    path: &'static str,
+    paid: Paid,
+    field: &'static str,
+}
+
+const TOKEN: Endpoint =
+    Endpoint { system: System::Weixin, path: "/cgi-bin/token", paid: Paid::WithSecret, field: "access_token" };
+const STABLE_TOKEN: Endpoint = Endpoint { path: "/cgi-bin/stable_token", ..TOKEN };
+const GETTOKEN: Endpoint = Endpoint { system: System::Qyapi, path: "/cgi-bin/gettoken", ..TOKEN };
+const TICKET: Endpoint =
+    Endpoint { system: System::Weixin, path: "/cgi-bin/ticket/getticket", paid: Paid::WithToken, field: "ticket" };
+const WORK_JSAPI_TICKET: Endpoint = Endpoint { system: System::Qyapi, path: "/cgi-bin/get_jsapi_ticket", ..TICKET };
+const WORK_TICKET: Endpoint = Endpoint { system: System::Qyapi, path: "/cgi-bin/ticket/get", ..TICKET };
+
+impl Upstream {
+    /// Makes the client: rustls, no redirects (WeChat sends none; a captive portal does).
+    ///
+    /// # Errors
+    /// [`ClientError`] when a base is no http(s) URL or TLS cannot be set up.
+    pub fn new(options: &UpstreamOptions) -> Result<Self, ClientError> {
+        // Already installed by somebody else in this process: then theirs is used.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut builder = Client::builder()
+            .connect_timeout(options.connect_timeout)
+            .timeout(options.timeout)
+            .redirect(redirect::Policy::none())
+            .user_agent(concat!("wx-jssdk/", env!("CARGO_PKG_VERSION")));
+        let bases = [base(&options.weixin)?, base(&options.qyapi)?];
+        if bases.iter().all(is_loopback) {
+            // A simulator on this machine is not reached through the company's egress proxy.
+            builder = builder.no_proxy();
+        }
+        let client = builder.build().map_err(|error| ClientError(describe(&error.without_url())))?;
+        let [weixin, qyapi] = bases.map(|url| url.as_str().trim_end_matches('/').to_owned());
+        Ok(Self { client, weixin, qyapi, timeout: options.timeout })
+    }
+
+    /// The longest a call takes: what a lease must outlast.
+    #[must_use]
+    pub fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// Fetches an access token with the account's secret. `force` retires the living token; only stable mode needs to be told so,
+    /// a classic or WeCom call does as it does.
+    ///
+    /// # Errors
+    /// [`UpstreamError`], classed.
+    pub async fn token(&self, account: &Account, force: bool) -> Result<Issued, UpstreamError> {
+        let (id, secret) = (account.app_id(), account.secret().expose());
+        let endpoint = endpoint_of(account, Kind::AccessToken);
+        match (endpoint.system, account.mode()) {
+            (System::Qyapi, _) => self.get(endpoint, &[("corpid", id), ("corpsecret", secret)], account.secret()).await,
+            (System::Weixin, TokenMode::Classic) => {
+                let query = [("grant_type", "client_credential"), ("appid", id), ("secret", secret)];
+                self.get(endpoint, &query, account.secret()).await
+            }
+            (System::Weixin, TokenMode::Stable) => {
+                let body = serde_json::json!({
+                    "grant_type": "client_credential", "appid": id, "secret": secret, "force_refresh": force,
+                });
+                let request = self.client.post(self.url(endpoint, &[]));
+                let request = request.header("content-type", "application/json").body(body.to_string());
+                judge(endpoint, account.secret(), request.send().await).await
+            }
+        }
+    }
+
+    /// Buys a ticket with an access token. `kind` must be one that the account has.
+    ///
+    /// # Errors
+    /// [`UpstreamError`], classed: [`crate::error::Class::StaleToken`] when it is the token that was refused.
+    pub async fn ticket(&self, account: &Account, kind: Kind, token: &Secret) -> Result<Issued, UpstreamError> {
+        let endpoint = endpoint_of(account, kind);
+        let kind = match (endpoint.path, kind) {
+            (_, Kind::AgentTicket) => Some("agent_config"),
+            (_, Kind::CardTicket) => Some("wx_card"),
+            (path, _) if path == TICKET.path => Some("jsapi"),
+            (_, _) => None,
+        };
+        let mut query = vec![("access_token", token.expose())];
+        query.extend(kind.map(|kind| ("type", kind)));
+        self.get(endpoint, &query, token).await
+    }
+
+    async fn get(&self, endpoint: &Endpoint, query: &[(&str, &str)], paid: &Secret) -> Result<Issued, UpstreamError> {
+        judge(endpoint, paid, self.client.get(self.url(endpoint, query)).send().await).await
+    }
+
+    fn url(&self, endpoint: &Endpoint, query: &[(&str, &str)]) -> String {
+        let base = match endpoint.system {
+            System::Weixin => &self.weixin,
+            System::Qyapi => &self.qyapi,
+        };
+        let query = serde_urlencoded::to_string(query).expect("pairs of strings always encode");
+        if query.is_empty() { format!("{base}{}", endpoint.path) } else { format!("{base}{}?{query}", endpoint.path) }
+    }
+}
+
+/// Which call brings this credential: the system and the path that errors, logs and the call ledger name.
+#[must_use]
+pub fn endpoint(account: &Account, kind: Kind) -> (System, &'static str) {
+    let endpoint = endpoint_of(account, kind);
+    (endpoint.system, endpoint.path)
+}
+
+fn endpoint_of(account: &Account, kind: Kind) -> &'static Endpoint {
+    match (account.platform(), kind, account.mode()) {
+        (Platform::Work { .. }, Kind::AccessToken, _) => &GETTOKEN,
+        (Platform::Work { .. }, Kind::AgentTicket, _) => &WORK_TICKET,
+        (Platform::Work { .. }, _, _) => &WORK_JSAPI_TICKET,
+        (_, Kind::AccessToken, TokenMode::Classic) => &TOKEN,
+        (_, Kind::AccessToken, TokenMode::Stable) => &STABLE_TOKEN,
+        (_, _, _) => &TICKET,
+    }
+}
+
+fn base(text: &str) -> Result<url::Url, ClientError> {
+    let problem = |why: &str| ClientError(format!("\"{text}\" is no base URL: {why}"));
+    let url = url::Url::parse(text).map_err(|error| problem(&error.to_string()))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(problem("it must start with https:// (or http:// for a simulator)"));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(problem("leave out the query and the fragment"));
+    }
+    Ok(url)
+}
+
+fn is_loopback(url: &url::Url) -> bool {
+    match url.host() {
+        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
+        Some(url::Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
+}
+
+/// Turns what came back into a value or one classed error. `paid` is struck out of everything that is kept as text.
+async fn judge(endpoint: &Endpoint, paid: &Secret, sent: reqwest::Result<Response>) -> Result<Issued, UpstreamError> {
+    let failed = |failure| UpstreamError { endpoint: endpoint.path, system: endpoint.system, paid: endpoint.paid, failure };
+    let response = sent.map_err(|error| failed(transport(error)))?;
+    let status = response.status().as_u16();
+    let body = read(response).await.map_err(failed)?;
+    let Ok(answer @ Value::Object(_)) = serde_json::from_slice::<Value>(&body) else {
+        return Err(failed(Failure::Unusable(format!("HTTP {status}, {} bytes that are no JSON object", body.len()))));
+    };
+    match &answer["errcode"] {
+        Value::Null => {}
+        code => match code.as_i64() {
+            Some(0) => {}
+            Some(errcode) => {
+                let errmsg = printable(answer["errmsg"].as_str().unwrap_or_default(), paid);
+                return Err(failed(Failure::Refused { errcode, errmsg }));
+            }
+            None => return Err(failed(Failure::Unusable(format!("HTTP {status}, an errcode that is no number")))),
+        },
+    }
+    issued(&answer, endpoint.field).map_err(|why| failed(Failure::Unusable(format!("HTTP {status}, {why}"))))
+}
+
+/// Validates a success before anybody stores it.
+fn issued(answer: &Value, field: &str) -> Result<Issued, String> {
+    let value = match answer[field].as_str() {
+        None => return Err(format!("no {field} in it")),
+        Some("") => return Err(format!("an empty {field}")),
+        Some(value) if value.len() > MAX_VALUE => return Err(format!("a {field} of {} bytes", value.len())),
+        Some(value) if !value.bytes().all(|b| b.is_ascii_graphic()) => return Err(format!("a {field} with blanks in it")),
+        Some(value) => value,
+    };
+    match answer["expires_in"].as_u64() {
+        Some(life) if (1..=MAX_LIFE.as_secs()).contains(&life) => {
+            Ok(Issued { value: Secret::new(value), expires_in: Duration::from_secs(life) })
+        }
+        _ => Err(format!("an expires_in of {}", printable(&answer["expires_in"].to_string(), &Secret::new("")))),
+    }
+}
+
+async fn read(mut response: Response) -> Result<Vec<u8>, Failure> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(transport)? {
+        if body.len() + chunk.len() > MAX_BODY {
+            return Err(Failure::Unusable(format!("more than {MAX_BODY} bytes")));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+/// A failed transport: whether the request can have reached WeChat decides what a lost token call does to the old token.
+fn transport(error: reqwest::Error) -> Failure {
+    let error = error.without_url(); // its query holds the secret
+    let why = describe(&error);
+    if error.is_connect() || error.is_builder() { Failure::Unreachable(why) } else { Failure::ReplyLost(why) }
+}
+
+/// An error with its innermost cause: `error sending request: Connection refused (os error 111)`.
+fn describe(error: &reqwest::Error) -> String {
+    let mut innermost: &dyn std::error::Error = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    match error.source() {
+        None => error.to_string(),
+        Some(_) => format!("{error}: {innermost}"),
+    }
+}
+
+/// Somebody else's text, fit for a log line: one line, bounded, without the secret or token that paid for the call.
+fn printable(text: &str, paid: &Secret) -> String {
+    let text = if paid.is_empty() { text.to_owned() } else { text.replace(paid.expose(), "[secret]") };
+    text.chars().filter(|c| !c.is_control()).take(MAX_ERRMSG).collect()
+}
+
+/// WeChat's bodies are under 1 KiB; this leaves room and still bounds what a broken gateway can make us hold.
+const MAX_BODY: usize = 64 * 1024;
+
+/// "Store at least 512 characters for the token"; observed ones have up to 214.
+const MAX_VALUE: usize = 4 * 1024;
+
+/// WeChat promises "within 7200" seconds; more than a day is a mistake somewhere.
+const MAX_LIFE: Duration = Duration::from_secs(86_400);
+
+/// Longest errmsg kept; WeChat's longest known one has about 250 characters.
+const MAX_ERRMSG: usize = 500;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_from_outside_becomes_one_bounded_line_without_the_secret() {
+        let secret = Secret::new("0c79e1fa963cd80cc0be99b20a18faeb");
+        let text = format!("bad secret {}\r\nINFO forged line {}", secret.expose(), "x".repeat(1_000));
+        let line = printable(&text, &secret);
+        assert!(line.starts_with("bad secret [secret]INFO forged line xxx"), "{line}");
+        assert_eq!(line.chars().count(), MAX_ERRMSG);
+    }
+
+    #[test]
+    fn only_a_simulator_on_this_machine_bypasses_the_proxy() {
+        for (text, loopback) in [
+            ("http://127.0.0.1:8082", true),
+            ("http://[::1]:8082", true),
+            ("http://localhost", true),
+            ("https://api.weixin.qq.com", false),
+            ("http://10.0.0.1", false),
+        ] {
+            assert_eq!(is_loopback(&base(text).unwrap()), loopback, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_base_that_is_no_url_is_refused_with_the_reason() {
+        for (text, why) in [("api.weixin.qq.com", "relative URL"), ("ftp://x", "https://"), ("https://x/?a=1", "query")] {
+            assert!(base(text).unwrap_err().to_string().contains(why), "{text}");
+        }
+    }
+}
