@@ -175,28 +175,44 @@ function configure(answer) {
     const wx = window.wx;
     // On a failure jweixin runs the error callback and then every ready callback as well.
     let failed = false;
-    const timer = setTimeout(() => reject(new Explained(explainProblem({ silent: client.label }))), CLIENT_PATIENCE);
+    let gaveUp = false;
+    const timer = setTimeout(() => {
+      gaveUp = true;
+      reject(new Explained(explainProblem({ silent: client.label })));
+    }, CLIENT_PATIENCE);
+    // An answer that comes after all is better than none: it replaces what was said in between.
+    const accept = () => (gaveUp ? showOk() : resolve());
+    const refuse = (words) => (gaveUp ? showError(words) : reject(new Explained(words)));
     wx.error((res) => {
       failed = true;
       clearTimeout(timer);
       const urls = { signed: answer.url || landing, landing, current: pageUrl(), checksLanding: client.checksLanding };
-      reject(new Explained(explainAnswer(res, { sandbox, urls })));
+      refuse(explainAnswer(res, { sandbox, urls }));
     });
-    wx.ready(() => {
+    wx.ready(async () => {
       if (failed) return;
-      confirmIfDeaf(answer).then(resolve, reject).finally(() => clearTimeout(timer));
+      const refusal = await unheardRefusal();
+      clearTimeout(timer);
+      if (refusal) refuse(explainAnswer({ errMsg: refusal }, { sandbox }));
+      else accept();
     });
     // jweixin changes the list it is given, so it gets its own copy.
     wx.config(Object.assign({}, answer, { jsApiList: NEEDED.slice() }));
   });
 }
 
-/** jweixin compares versions as text: to it "10.0" is older than "6.0.2", and then it never calls wx.error. */
-function confirmIfDeaf(answer) {
-  if (!(client.version && client.version < "6.0.2")) return Promise.resolve();
-  return new Promise((resolve, reject) => {
-    const fail = (res) => reject(new Explained(explainAnswer(res, { sandbox, urls: { signed: answer.url || landing } })));
-    window.wx.getNetworkType({ success: resolve, fail });
+/**
+ * jweixin compares versions as text: to it "10.0" is older than "6.0.2", and then it never calls wx.error.
+ * In such a client one harmless call tells whether the config was accepted.
+ */
+async function unheardRefusal() {
+  if (!(client.version && client.version < "6.0.2")) return "";
+  await null; // wx.invoke comes into being only when wx.config returns
+  return new Promise((resolve) => {
+    window.wx.invoke("getNetworkType", {}, (raw) => {
+      const says = String(raw.err_msg || raw.errMsg);
+      resolve(/network_type:|:ok$/.test(says) ? "" : says);
+    });
   });
 }
 
@@ -210,6 +226,7 @@ function setState(state, title, text) {
 
 function showOk() {
   $("advice").hidden = true;
+  document.querySelector('[data-step="verify"]').dataset.done = "ok";
   setState("ok", "config:ok", t("WeChat accepts this server's signature.", "微信认可这台服务器的签名。"));
   $("why").textContent = t("WeChat has accepted the signature: try them.", "签名已获认可，可以逐个试用。");
   wakeCards();
@@ -220,13 +237,15 @@ function showError(words) {
   $("says").textContent = words.says;
   $("says").parentElement.hidden = !words.says;
   $("cause").textContent = words.cause;
+  $("checked").textContent = words.checked || "";
+  $("checked").hidden = !words.checked;
   $("fixes").replaceChildren(...words.fixes.map((fix) => Object.assign(document.createElement("li"), { textContent: fix })));
   $("advice").hidden = false;
   $("why").textContent = t("Locked: WeChat has not accepted a signature yet.", "暂不可用：微信还没有认可签名。");
 }
 
 function showOutside() {
-  setState("outside", t("Not inside WeChat", "当前不在微信中"), t("jweixin answers only inside WeChat, so nothing is asked here.", "jweixin 只在微信内工作，这里不会有任何回应。"));
+  setState("outside", t("Not inside WeChat", "当前不在微信中"), t("jweixin never answers anywhere else.", "jweixin 只在微信内才会回应。"));
   $("why").textContent = t("Locked: open this page inside WeChat.", "暂不可用：请在微信中打开本页。");
   const qr = $("qr");
   const note = $("outside-note");
@@ -242,7 +261,7 @@ function showOutside() {
   }
   qr.src = `qr.svg?url=${encodeURIComponent(location.href)}`;
   $("outside").hidden = false;
-  $("steps").hidden = true;
+  for (const idle of [$("steps"), $("facts")]) idle.hidden = true;
 }
 
 function showFacts() {
@@ -259,7 +278,7 @@ function compareUrls() {
   $("same-url").hidden = false;
   $("same-url").dataset.same = same;
   $("same-url").textContent = same
-    ? t("identical up to the #", "# 之前完全一致")
+    ? t("✓ identical up to the #", "✓ # 之前完全一致")
     : t("differs from the signed one: WeChat would refuse it", "与签名的地址不同：微信会拒绝");
 }
 
@@ -278,11 +297,11 @@ function showSandbox() {
   if (!note) return;
   const played = window.sandboxClient && window.sandboxClient.client;
   if (!played) {
-    note.textContent = t(
+    $("sandbox-nav").hidden = true;
+    note.textContent = client.wechat ? t(
       "This is a real WeChat, but the sandbox's account is made up: WeChat will refuse it. Start the server with your own account.",
       "当前是真实的微信，而沙箱帐号是虚构的，微信会拒绝其签名。请用自己的帐号启动服务。",
-    );
-    $("sandbox-nav").hidden = true;
+    ) : t("The script that plays the client did not load.", "模拟客户端的脚本没有加载。");
     return;
   }
   $("client").textContent = `${client.label} (${t("simulated", "模拟")})`;

@@ -17,9 +17,17 @@ export function explainAnswer(res, { sandbox = false, urls = {} } = {}) {
   const fixes = found.fixes(urls);
   const checked = (res && (res.checkedUrl || res.realAuthUrl)) || "";
   const reason = res && res.reason && (chinese ? res.reason.zh : res.reason.en);
-  if (checked) fixes.unshift(t(`WeChat checked this address: ${checked}`, `微信校验的地址是：${checked}`));
-  if (sandbox && !reason && !checked) fixes.unshift(t("The sandbox's account is made up; only the simulated client knows it.", "沙箱帐号是虚构的，只有模拟客户端认识它。"));
-  return { title: found.title(), summary: t("WeChat refused the signature.", "微信拒绝了签名。"), says, cause: reason || found.cause(), fixes };
+  if (sandbox && !reason && !checked) {
+    fixes.unshift(t("The sandbox's account is made up; only the simulated client knows it.", "沙箱帐号是虚构的，只有模拟客户端认识它。"));
+  }
+  return {
+    title: found.title(),
+    summary: t("WeChat refused the signature.", "微信拒绝了签名。"),
+    says,
+    cause: reason || found.cause(),
+    checked: checked && t(`The address that was checked: ${checked}`, `实际校验的地址：${checked}`),
+    fixes,
+  };
 }
 
 /** The short advice beside the result of a single interface; empty where there is none to give. */

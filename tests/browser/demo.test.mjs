@@ -255,6 +255,21 @@ describe("in a WeChat client of the test's own", () => {
       await expectVerdict(page, "error", "The client does not answer");
     }));
 
+  test("an answer that comes after it was given up still counts", () =>
+    withPage({ userAgent: ANDROID_WECHAT }, async (page) => {
+      await page.addInitScript(() => {
+        window.WeixinJSBridge = { invoke: (name, params, callback) => setTimeout(() => callback({ err_msg: `${name}:ok` }), 30_000), on() {} };
+      });
+      await page.clock.install();
+      await page.goto(`${service.url}/?lang=en`);
+      await page.locator('[data-step="verify"][data-done="now"]').waitFor();
+      await page.clock.fastForward(10_500);
+      await expectVerdict(page, "error", "The client does not answer");
+      await page.clock.fastForward(30_000);
+      await page.locator('#state[data-state="ok"]').waitFor();
+      assert.equal(await page.locator("#advice").isVisible(), false);
+    }));
+
   test("to jweixin version 10 is older than 6.0.2 and errors go unheard: the page asks once more", () =>
     withPage({ userAgent: ANDROID_WECHAT.replace("8.0.50.2701", "10.0.1") }, async (page) => {
       await page.addInitScript(() => {
