@@ -128,7 +128,7 @@ impl Flight {
     }
 
     async fn fetch(&self) -> Result<Arc<Credential>, Error> {
-        if let Some(found) = self.from_store().await {
+        if let Some(found) = self.look_in_store().await {
             return Ok(found);
         }
         // The parent first: a lease is short, and should be held over our own call only.
@@ -171,7 +171,7 @@ impl Flight {
     }
 
     /// What another process, or this one before its restart, has stored, if that is what is wanted.
-    async fn from_store(&self) -> Option<Arc<Credential>> {
+    async fn look_in_store(&self) -> Option<Arc<Credential>> {
         let stored = match self.broker.inner.store.load(&self.slot.key).await {
             Ok(stored) => Arc::new(stored?),
             Err(error) => {
@@ -197,7 +197,7 @@ impl Flight {
             match store.lease(&self.slot.key, self.lease_time()).await {
                 // Look again: it may have come between the first look and the lease.
                 Ok(Some(lease)) => {
-                    return match self.from_store().await {
+                    return match self.look_in_store().await {
                         None => Turn::Ours(Some(lease)),
                         Some(found) => {
                             let _ = store.release(lease).await; // else it ends by itself
@@ -209,7 +209,7 @@ impl Flight {
                 Ok(None) => {
                     polls_left -= 1;
                     tokio::time::sleep(LEASE_POLL).await;
-                    if let Some(found) = self.from_store().await {
+                    if let Some(found) = self.look_in_store().await {
                         return Turn::Found(found);
                     }
                 }
