@@ -4,6 +4,7 @@
 //! refresh, from where, what a failure means) is in the rooms below: [`slot`] holds what is known of one credential, [`refresh`]
 //! is the way to a new one, [`keeper`] the loop that goes there before a reader has to.
 
+mod call;
 mod keeper;
 mod refresh;
 mod slot;

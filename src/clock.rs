@@ -8,7 +8,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 /// Seconds since 1970-01-01T00:00:00Z, without leap seconds: what WeChat calls a timestamp.
@@ -51,8 +51,16 @@ pub enum Clock {
     System(Anchor),
     /// The machine's clock, moved ahead by so many seconds: what `serve --sandbox` runs on.
     Shifted(Anchor, Arc<AtomicU64>),
-    /// Stands still until it is told to advance: for tests. Milliseconds.
-    Manual(Arc<AtomicU64>),
+    /// Stands still until it is told to advance: for tests.
+    Manual(Arc<Hands>),
+}
+
+/// A manual clock: where it started, how far it has advanced, and how far somebody has set its wall clock wrong. Milliseconds.
+#[derive(Debug)]
+pub struct Hands {
+    start: u64,
+    advanced: AtomicU64,
+    set_wrong: AtomicI64,
 }
 
 /// Where the monotonic clock stood when the wall clock said what: what keeps [`Clock::now`] from running backwards.
@@ -95,7 +103,8 @@ impl Clock {
     /// A clock that stands still at `start`.
     #[must_use]
     pub fn manual(start: UnixTime) -> Self {
-        Self::Manual(Arc::new(AtomicU64::new(start.0.saturating_mul(1_000))))
+        let start = start.0.saturating_mul(1_000);
+        Self::Manual(Arc::new(Hands { start, advanced: AtomicU64::new(0), set_wrong: AtomicI64::new(0) }))
     }
 
     /// The time by which lives are counted. Never runs backwards.
@@ -110,7 +119,17 @@ impl Clock {
         match self {
             Self::System(anchor) => millis(anchor.now()),
             Self::Shifted(anchor, ahead) => millis(anchor.now()).saturating_add(ahead.load(Ordering::Relaxed)),
-            Self::Manual(millis) => millis.load(Ordering::Relaxed),
+            Self::Manual(hands) => hands.wall().max(hands.start + millis(self.uptime())),
+        }
+    }
+
+    /// How long this clock has been running, whatever anybody did to the wall clock meanwhile.
+    #[must_use]
+    pub fn uptime(&self) -> Duration {
+        match self {
+            Self::System(anchor) => anchor.monotonic.elapsed(),
+            Self::Shifted(anchor, ahead) => anchor.monotonic.elapsed() + Duration::from_millis(ahead.load(Ordering::Relaxed)),
+            Self::Manual(hands) => Duration::from_millis(hands.advanced.load(Ordering::Relaxed)),
         }
     }
 
@@ -120,7 +139,7 @@ impl Clock {
         match self {
             Self::System(_) => UnixTime(since_epoch().as_secs()),
             Self::Shifted(_, ahead) => UnixTime(since_epoch().as_secs().saturating_add(ahead.load(Ordering::Relaxed) / 1_000)),
-            Self::Manual(_) => self.now(),
+            Self::Manual(hands) => UnixTime(hands.wall() / 1_000),
         }
     }
 
@@ -132,11 +151,26 @@ impl Clock {
                 ahead.fetch_add(millis(by), Ordering::Relaxed);
                 true
             }
-            Self::Manual(now) => {
-                now.fetch_add(millis(by), Ordering::Relaxed);
+            Self::Manual(hands) => {
+                hands.advanced.fetch_add(millis(by), Ordering::Relaxed);
                 true
             }
         }
+    }
+
+    /// Sets a manual clock's wall clock ahead (or, below zero, back) by so many seconds, as an administrator or a bad time server
+    /// does: no time passes. Answers false, and does nothing, on any other clock.
+    pub fn set_wrong(&self, seconds: i64) -> bool {
+        let Self::Manual(hands) = self else { return false };
+        hands.set_wrong.fetch_add(seconds.saturating_mul(1_000), Ordering::Relaxed);
+        true
+    }
+}
+
+impl Hands {
+    fn wall(&self) -> u64 {
+        let right = self.start + self.advanced.load(Ordering::Relaxed);
+        right.saturating_add_signed(self.set_wrong.load(Ordering::Relaxed))
     }
 }
 
@@ -184,6 +218,16 @@ mod tests {
         assert_eq!(clock.now(), UnixTime(1_000));
         assert!(other_handle.advance(Duration::from_millis(2_500)));
         assert_eq!((clock.now(), clock.now_millis(), clock.wall()), (UnixTime(1_002), 1_002_500, UnixTime(1_002)));
+    }
+
+    #[test]
+    fn a_manual_clock_that_is_set_back_still_never_runs_backwards() {
+        let clock = Clock::manual(UnixTime(10_000));
+        assert!(clock.set_wrong(-3_600));
+        assert_eq!((clock.now(), clock.wall(), clock.uptime()), (UnixTime(10_000), UnixTime(6_400), Duration::ZERO));
+        assert!(clock.advance(Duration::from_secs(5)) && clock.set_wrong(7_200));
+        assert_eq!((clock.now(), clock.wall(), clock.uptime()), (UnixTime(13_605), UnixTime(13_605), Duration::from_secs(5)));
+        assert!(!Clock::system().set_wrong(1));
     }
 
     #[test]

@@ -124,6 +124,14 @@ pub enum Failure {
     },
 }
 
+impl Failure {
+    /// WeChat's answer to a spent quota, remembered instead of heard once more.
+    #[must_use]
+    pub fn spent_until(until: UnixTime) -> Self {
+        Self::Refused { errcode: codes::SPENT, errmsg: format!("the quota was spent earlier: no call is made before {until}") }
+    }
+}
+
 impl UpstreamError {
     /// What to do.
     #[must_use]
@@ -150,6 +158,16 @@ impl UpstreamError {
     #[must_use]
     pub fn may_have_been_carried_out(&self) -> bool {
         matches!(self.failure, Failure::ReplyLost(_) | Failure::Unusable(_))
+    }
+
+    /// Until when its quota is spent, for calls of any process; `None` for every other failure, and for a minute's quota.
+    #[must_use]
+    pub fn spent_until(&self, now: UnixTime) -> Option<UnixTime> {
+        match (self.class(), self.wait()) {
+            (Class::Quota, Wait::NextDay) => Some(now.next_shanghai_midnight()),
+            (Class::Quota, Wait::For(time)) => Some(now.plus(time)),
+            _ => None,
+        }
     }
 
     /// The IP address that WeChat saw this server call from, where its refusal names one: the one to put in the allow-list.
@@ -295,7 +313,7 @@ impl PageError {
 #[non_exhaustive]
 pub enum Error {
     /// No account has this name.
-    #[error("there is no account \"{account}\"")]
+    #[error("{}", no_account(account))]
     UnknownAccount {
         /// The name asked for; empty when none was given and there is no default.
         account: String,
@@ -353,6 +371,14 @@ pub enum Error {
         /// What was wanted.
         kind: Kind,
     },
+}
+
+fn no_account(name: &str) -> String {
+    if name.is_empty() {
+        "the request names no account, and none is the default".into()
+    } else {
+        format!("there is no account \"{name}\"")
+    }
 }
 
 impl Error {

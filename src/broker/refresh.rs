@@ -8,13 +8,12 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tracing::{debug, error, info, warn};
 
-use super::slot::{MIN_DEMAND_GAP, Outcome, Slot, Why};
+use super::slot::{Outcome, Slot, Why};
 use super::{Broker, Member};
-use crate::account::{Platform, TokenMode};
+use crate::account::TokenMode;
 use crate::credential::{Credential, Freshness, Kind, LEAD, Secret};
 use crate::error::{Class, Error, Failure, UpstreamError};
-use crate::store::{Claim, Lease, Saved, StoreError};
-use crate::upstream::Issued;
+use crate::store::{Lease, Saved, StoreError};
 
 impl Broker {
     /// Joins the refresh under way or starts one, and waits for it. A caller who goes away meanwhile aborts nothing.
@@ -102,11 +101,11 @@ pub(super) async fn land(mut flight: watch::Receiver<Outcome>, member: &Member, 
 }
 
 /// One refresh of one credential.
-struct Flight {
-    broker: Broker,
-    member: Arc<Member>,
-    slot: Arc<Slot>,
-    why: Why,
+pub(super) struct Flight {
+    pub(super) broker: Broker,
+    pub(super) member: Arc<Member>,
+    pub(super) slot: Arc<Slot>,
+    pub(super) why: Why,
     land: watch::Sender<Outcome>,
 }
 
@@ -179,14 +178,24 @@ impl Flight {
                 return None;
             }
         };
-        self.slot.lock().see(&stored);
+        if stored.issued_at.since(self.broker.inner.clock.now()) > FROM_THE_FUTURE {
+            let (account, kind) = (&self.member.name, self.slot.key.kind);
+            warn!(account, %kind, "a stored credential is from the future and not used: a clock is, or was, set wrong");
+            return None;
+        }
+        self.slot.lock().see(&stored, &self.broker.inner.clock);
         let freshness = self.broker.freshness(&self.slot, &stored);
         let wanted = match &self.why {
             Why::Missing => freshness != Freshness::Expired,
             Why::Due => freshness == Freshness::Fresh,
             Why::Rejected(bad) => freshness != Freshness::Expired && stored.value != *bad,
         };
-        wanted.then(|| self.admit(stored))
+        if !wanted {
+            return None;
+        }
+        let expires_in = stored.remaining(self.broker.inner.clock.now()).as_secs();
+        info!(account = self.member.name, kind = %self.slot.key.kind, expires_in, "taken from the store");
+        Some(self.admit(stored))
     }
 
     /// The right to call: at once where the store has nobody to share with, after another's refresh where it has.
@@ -231,12 +240,7 @@ impl Flight {
     }
 
     fn unavailable(&self, error: &StoreError) -> UpstreamError {
-        UpstreamError {
-            endpoint: "the shared store",
-            system: crate::error::System::Weixin,
-            paid: crate::error::Paid::WithSecret,
-            failure: Failure::Unreachable(error.to_string()),
-        }
+        UpstreamError { endpoint: "the shared store", failure: Failure::Unreachable(error.to_string()), ..self.blank() }
     }
 
     /// A little longer than the calls it covers can take.
@@ -245,120 +249,8 @@ impl Flight {
         self.broker.inner.upstream.timeout() * calls + Duration::from_secs(1)
     }
 
-    /// The call itself, and what becomes of its result.
-    async fn call(&self, token: Option<Arc<Credential>>) -> Result<Arc<Credential>, Error> {
-        let sent_at = self.broker.inner.clock.now_millis();
-        let issued = match &token {
-            None => self.fetch_token().await,
-            Some(token) => self.fetch_ticket(token).await,
-        };
-        match issued.and_then(|issued| self.credential(issued, sent_at)) {
-            Ok(credential) => {
-                let kept = self.keep(credential).await;
-                self.pause_if_nothing_new(&kept);
-                Ok(kept)
-            }
-            Err(error) => {
-                if error.may_have_been_carried_out() && self.is_classic_token() {
-                    self.distrust_old_token().await;
-                }
-                Err(self.remember(error, self.slot.key.kind))
-            }
-        }
-    }
-
-    /// WeChat gave the value that was due once more (a ticket that has not rotated yet): the keeper asks again, but not at once.
-    fn pause_if_nothing_new(&self, kept: &Credential) {
-        if self.broker.freshness(&self.slot, kept) == Freshness::Due {
-            self.slot.lock().nothing_new_until = Some(self.broker.inner.clock.now().plus(PAUSE_WITHOUT_NEWS));
-        }
-    }
-
-    async fn fetch_token(&self) -> Result<Issued, UpstreamError> {
-        let (upstream, account) = (&self.broker.inner.upstream, &self.member.account);
-        let issued = upstream.token(account, false).await?;
-        match &self.why {
-            // stable_token gave the refused value again, so WeChat itself takes it for good: only force replaces it.
-            Why::Rejected(bad) if issued.value == *bad && self.is_stable_token() && self.may_force().await => {
-                info!(account = self.member.name, "forcing a new stable token: the current one was refused");
-                upstream.token(account, true).await
-            }
-            _ => Ok(issued),
-        }
-    }
-
-    /// Buys the ticket; when the token is refused, renews the token once and tries once more, never a third time.
-    async fn fetch_ticket(&self, token: &Credential) -> Result<Issued, UpstreamError> {
-        let (upstream, account, kind) = (&self.broker.inner.upstream, &self.member.account, self.slot.key.kind);
-        let refused = match upstream.ticket(account, kind, &token.value).await {
-            Err(error) if error.class() == Class::StaleToken => error,
-            other => return other,
-        };
-        let slot = self.member.slot(Kind::AccessToken).expect("every platform has an access token");
-        match Box::pin(self.broker.renew_if_current(&self.member, slot, &token.value)).await {
-            Ok(renewed) if renewed.value != token.value => upstream.ticket(account, kind, &renewed.value).await,
-            Ok(_) => Err(refused),
-            // Why the token could not be renewed says more than that it was refused.
-            Err(error) => Err(error.upstream().cloned().unwrap_or(refused)),
-        }
-    }
-
-    /// Whether another forced refresh fits into the day's 20 and the 30 s between two.
-    async fn may_force(&self) -> bool {
-        let now = self.broker.inner.clock.now();
-        match self.broker.inner.store.claim_force(&self.slot.key, now, MIN_DEMAND_GAP, Some(FORCED_PER_DAY)).await {
-            Ok(Claim::Granted) => true,
-            Ok(Claim::TooSoon { .. }) => false,
-            Ok(Claim::SpentToday { .. }) => {
-                warn!(
-                    account = self.member.name,
-                    "today's forced refreshes are used up: a refused token is kept until it ends"
-                );
-                false
-            }
-            Err(error) => {
-                warn!(account = self.member.name, %error, "the ration of forced refreshes cannot be read: not forcing");
-                false
-            }
-        }
-    }
-
-    /// A life is counted from when the call was sent, and from the first time that this value was seen: the same value coming back
-    /// with a new `expires_in` does not live longer.
-    fn credential(&self, issued: Issued, sent_at: u64) -> Result<Credential, UpstreamError> {
-        let issued_at = crate::clock::UnixTime(sent_at / 1_000);
-        let expires_at = issued_at.plus(issued.expires_in);
-        let last = self.slot.lock().last.clone();
-        let credential = match last {
-            Some(last) if last.value == issued.value => {
-                Credential { expires_at: last.expires_at.min(expires_at), ..(*last).clone() }
-            }
-            last => {
-                let generation = sent_at.max(last.map_or(0, |last| last.generation + 1));
-                Credential { value: issued.value, issued_at, expires_at, generation }
-            }
-        };
-        match self.broker.freshness(&self.slot, &credential) {
-            Freshness::Expired => Err(UpstreamError {
-                failure: Failure::Unusable("a value whose life was already over, counted from when it was first seen".into()),
-                ..self.blank()
-            }),
-            Freshness::Fresh | Freshness::Due => Ok(credential),
-        }
-    }
-
-    /// This call's error without what happened.
-    fn blank(&self) -> UpstreamError {
-        let (system, endpoint) = crate::upstream::endpoint(&self.member.account, self.slot.key.kind);
-        let paid = match self.slot.key.kind.parent() {
-            None => crate::error::Paid::WithSecret,
-            Some(_) => crate::error::Paid::WithToken,
-        };
-        UpstreamError { endpoint, system, paid, failure: Failure::Unusable(String::new()) }
-    }
-
     /// Stores, then admits: a value is handed out only when a crash cannot lose it any more. Newer wins.
-    async fn keep(&self, credential: Credential) -> Arc<Credential> {
+    pub(super) async fn keep(&self, credential: Credential) -> Arc<Credential> {
         let key = &self.slot.key;
         let kept = match self.broker.inner.store.save(key, &credential).await {
             Ok(Saved::Stored) => credential,
@@ -379,32 +271,13 @@ impl Flight {
         let mut state = self.slot.lock();
         state.failure = None;
         state.refreshes += 1;
-        let kept = state.see(&credential);
+        let kept = state.see(&credential, &self.broker.inner.clock);
         self.broker.inner.living.insert(self.slot.key.clone(), kept.clone());
         kept
     }
 
-    /// A classic call whose answer was lost may have retired the living token: from then on it has WeChat's five minutes of
-    /// overlap, and is trusted for four. A failure never *lengthens* a life.
-    async fn distrust_old_token(&self) {
-        let now = self.broker.inner.clock.now();
-        let Some(living) = self.broker.living(&self.slot) else { return };
-        let trimmed = Credential { expires_at: living.expires_at.min(now.plus(TRUST_AFTER_LOST_REPLY)), ..(*living).clone() };
-        if trimmed == *living {
-            return;
-        }
-        warn!(account = self.member.name, "the answer to a token call was lost: the old token is trusted for four minutes");
-        if let Err(error) = self.broker.inner.store.save(&self.slot.key, &trimmed).await {
-            warn!(account = self.member.name, %error, "the shortened life could not be stored");
-        }
-        let trimmed = Arc::new(trimmed);
-        let mut state = self.slot.lock();
-        state.last = Some(trimmed.clone());
-        self.broker.inner.living.insert(self.slot.key.clone(), trimmed);
-    }
-
     /// Remembers a failure, logs it once, as loudly as its class asks, and makes it the callers' answer.
-    fn remember(&self, failure: UpstreamError, kind: Kind) -> Error {
+    pub(super) fn remember(&self, failure: UpstreamError, kind: Kind) -> Error {
         let now = self.broker.inner.clock.now();
         let (cause, fix, class) = (failure.cause(), failure.fix_for_operator(), failure.class());
         let living_for = self.broker.living(&self.slot).map_or(0, |living| living.remaining(now).as_secs());
@@ -419,21 +292,6 @@ impl Flight {
         }
         state.failure.as_ref().expect("just remembered").as_error(account, now)
     }
-
-    fn is_stable_token(&self) -> bool {
-        self.is_weixin_token(TokenMode::Stable)
-    }
-
-    fn is_classic_token(&self) -> bool {
-        self.is_weixin_token(TokenMode::Classic)
-    }
-
-    fn is_weixin_token(&self, mode: TokenMode) -> bool {
-        let account = &self.member.account;
-        self.slot.key.kind == Kind::AccessToken
-            && account.mode() == mode
-            && !matches!(account.platform(), Platform::Work { .. })
-    }
 }
 
 /// Whose turn it is to call.
@@ -446,14 +304,9 @@ enum Turn {
 /// How often another process's refresh is looked for.
 const LEASE_POLL: Duration = Duration::from_millis(100);
 
+/// A credential issued this much later than now was stored by a process whose clock was wrong, or read by one: how long it really
+/// lives cannot be told.
+const FROM_THE_FUTURE: Duration = Duration::from_secs(60);
+
 /// With no store to agree through, a classic token is renewed only this close to its end.
 const CLASSIC_ALONE: Duration = Duration::from_secs(60);
-
-/// WeChat keeps a replaced classic token for five minutes; one less for clocks and the way.
-const TRUST_AFTER_LOST_REPLY: Duration = Duration::from_secs(240);
-
-/// Six to eight tries fit into the lead.
-const PAUSE_WITHOUT_NEWS: Duration = Duration::from_secs(30);
-
-/// WeChat's own limit on `force_refresh`.
-const FORCED_PER_DAY: u32 = 20;

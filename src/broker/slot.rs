@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::clock::UnixTime;
+use crate::clock::{Clock, UnixTime};
 use crate::credential::{Credential, CredentialKey, Kind, Secret};
 use crate::error::{Error, UpstreamError, Wait};
 
@@ -43,12 +43,19 @@ pub(super) struct State {
     pub(super) failure: Option<Remembered>,
     /// The last credential ever seen, living or not: what tells a new value from the same one again.
     pub(super) last: Option<Arc<Credential>>,
+    /// When, in uptime, its value was first seen by this process, and how long it then had to live: what a wall clock that is set
+    /// ahead or back does not change.
+    pub(super) seen: Option<(Duration, Duration)>,
+    /// The credential before the last: WeChat takes an access token for some minutes after it was replaced.
+    pub(super) previous: Option<(Arc<Credential>, UnixTime)>,
     /// When somebody's `reject` last caused a renewal.
     pub(super) renewed_on_demand: Option<UnixTime>,
     /// WeChat last gave the same value again: the keeper waits until then before it asks once more.
     pub(super) nothing_new_until: Option<UnixTime>,
     /// Refreshes that brought a value.
     pub(super) refreshes: u64,
+    /// Token calls whose answer was lost, so that the old token's life was cut.
+    pub(super) lost_replies: u64,
     /// Tokens refused long before their end: somebody else fetches tokens too.
     pub(super) foreign_refreshes: u64,
 }
@@ -102,13 +109,25 @@ impl Why {
 impl State {
     /// Takes note of a credential and answers the newest known: a lower generation never replaces a higher one, and of the same
     /// generation the shorter life counts.
-    pub(super) fn see(&mut self, seen: &Arc<Credential>) -> Arc<Credential> {
+    pub(super) fn see(&mut self, seen: &Arc<Credential>, clock: &Clock) -> Arc<Credential> {
+        let now = clock.now();
         let newest = match self.last.take() {
             Some(last) if (last.generation, seen.expires_at) > (seen.generation, last.expires_at) => last,
-            _ => seen.clone(),
+            Some(last) if last.value == seen.value => seen.clone(),
+            last => {
+                self.seen = Some((clock.uptime(), seen.remaining(now)));
+                self.previous = last.map(|last| (last, now));
+                seen.clone()
+            }
         };
         self.last = Some(newest.clone());
         newest
+    }
+
+    /// When the last value ends, by the time that this process has been running since it first saw it.
+    pub(super) fn end_by_uptime(&self, clock: &Clock) -> Option<UnixTime> {
+        let (at, left) = self.seen?;
+        Some(clock.now().plus(left.saturating_sub(clock.uptime().saturating_sub(at))))
     }
 
     /// The failure that still forbids another try.

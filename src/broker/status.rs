@@ -39,6 +39,8 @@ pub struct CredentialStatus {
     pub refreshes: u64,
     /// How often it was refused long before its end: somebody else fetches tokens of this app.
     pub foreign_refreshes: u64,
+    /// How often the answer to a token call was lost, so that the old token's life was cut short.
+    pub lost_replies: u64,
     /// The last failure, if no success came after it.
     pub last_error: Option<LastError>,
 }
@@ -88,6 +90,7 @@ impl Broker {
             expires_at: last.map(|last| last.expires_at),
             refreshes: state.refreshes,
             foreign_refreshes: state.foreign_refreshes,
+            lost_replies: state.lost_replies,
             last_error: state.failure.as_ref().map(LastError::from),
         }
     }

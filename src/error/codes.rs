@@ -10,6 +10,9 @@ use std::time::Duration;
 
 use super::{Class, Hint, Paid, System, Wait};
 
+/// "The quota is spent", on both systems.
+pub(super) const SPENT: i64 = 45009;
+
 /// What an errcode means and what to do about it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Advice {

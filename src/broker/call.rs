@@ -1,0 +1,227 @@
+//! The calls of a refresh: counted, paid with a living parent, and judged by what is already known of the value that comes back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::{info, warn};
+
+use super::refresh::Flight;
+use super::slot::{MIN_DEMAND_GAP, Why};
+use crate::account::{Platform, TokenMode};
+use crate::clock::UnixTime;
+use crate::credential::{Credential, Freshness, Kind, Secret};
+use crate::error::{Class, Error, Failure, Paid, UpstreamError};
+use crate::store::Claim;
+use crate::upstream::{Issued, endpoint};
+
+impl Flight {
+    /// The call itself, and what becomes of its result.
+    pub(super) async fn call(&self, token: Option<Arc<Credential>>) -> Result<Arc<Credential>, Error> {
+        let sent_at = self.broker.inner.clock.now_millis();
+        let issued = match &token {
+            None => self.fetch_token().await,
+            Some(token) => self.fetch_ticket(token).await,
+        };
+        match issued.and_then(|issued| self.credential(issued, sent_at)) {
+            Ok(credential) => {
+                let kept = self.keep(credential).await;
+                self.pause_if_nothing_new(&kept);
+                Ok(kept)
+            }
+            Err(error) => {
+                if error.may_have_been_carried_out() && self.is_classic_token() {
+                    self.distrust_old_token().await;
+                }
+                Err(self.remember(error, self.slot.key.kind))
+            }
+        }
+    }
+
+    /// WeChat gave the value that was due once more (a ticket that has not rotated yet): the keeper asks again, but not at once.
+    fn pause_if_nothing_new(&self, kept: &Credential) {
+        if self.broker.freshness(&self.slot, kept) == Freshness::Due {
+            self.slot.lock().nothing_new_until = Some(self.broker.inner.clock.now().plus(PAUSE_WITHOUT_NEWS));
+        }
+    }
+
+    async fn fetch_token(&self) -> Result<Issued, UpstreamError> {
+        let issued = self.ask_for_token().await?;
+        match &self.why {
+            // stable_token gave the refused value again, so WeChat itself takes it for good: only force replaces it.
+            Why::Rejected(bad) if issued.value == *bad && self.is_stable_token() && self.may_force().await => {
+                self.force_token(issued).await
+            }
+            _ => Ok(issued),
+        }
+    }
+
+    /// Forces a new stable token in the place of `current`, which was refused. That forced refreshes are spent says nothing about
+    /// ordinary calls: then `current` stays.
+    async fn force_token(&self, current: Issued) -> Result<Issued, UpstreamError> {
+        info!(account = self.member.name, "forcing a new stable token: the current one was refused");
+        match self.counted(self.broker.inner.upstream.token(&self.member.account, true)).await {
+            Err(error) if error.class() == Class::Quota => {
+                warn!(account = self.member.name, %error, "WeChat forces no more today: the refused token is kept until it ends");
+                Ok(current)
+            }
+            forced => forced,
+        }
+    }
+
+    /// Buys the ticket; when the token is refused, renews the token once and tries once more, never a third time.
+    async fn fetch_ticket(&self, token: &Credential) -> Result<Issued, UpstreamError> {
+        let refused = match self.ask_for_ticket(&token.value).await {
+            Err(error) if error.class() == Class::StaleToken => error,
+            other => return other,
+        };
+        let slot = self.member.slot(Kind::AccessToken).expect("every platform has an access token");
+        match Box::pin(self.broker.renew_if_current(&self.member, slot, &token.value)).await {
+            Ok(renewed) if renewed.value != token.value => self.ask_for_ticket(&renewed.value).await,
+            Ok(_) => Err(refused),
+            // Why the token could not be renewed says more than that it was refused.
+            Err(error) => Err(error.upstream().cloned().unwrap_or(refused)),
+        }
+    }
+
+    async fn ask_for_token(&self) -> Result<Issued, UpstreamError> {
+        let call = self.unless_spent(self.broker.inner.upstream.token(&self.member.account, false));
+        call.await
+    }
+
+    async fn ask_for_ticket(&self, token: &Secret) -> Result<Issued, UpstreamError> {
+        let kind = self.slot.key.kind;
+        self.unless_spent(self.broker.inner.upstream.ticket(&self.member.account, kind, token)).await
+    }
+
+    /// Makes no call while the quota is known to be spent, by whichever process found out, and finds out.
+    async fn unless_spent(&self, call: impl Future<Output = Result<Issued, UpstreamError>>) -> Result<Issued, UpstreamError> {
+        let (store, clock) = (&self.broker.inner.store, &self.broker.inner.clock);
+        let (app, (_, endpoint)) = (&self.slot.key.app, endpoint(&self.member.account, self.slot.key.kind));
+        if let Ok(Some(until)) = store.blocked_until(app, endpoint, clock.now()).await {
+            return Err(UpstreamError { failure: Failure::spent_until(until), ..self.blank() });
+        }
+        let outcome = self.counted(call).await;
+        if let Err(error) = &outcome
+            && let Some(until) = error.spent_until(clock.now())
+            && let Err(error) = store.set_block(app, endpoint, until, clock.now()).await
+        {
+            warn!(account = self.member.name, endpoint, %error, "a spent quota could not be entered in the ledger");
+        }
+        outcome
+    }
+
+    /// Enters the call in the ledger. One that cannot be written costs a count, not a refresh.
+    async fn counted(&self, call: impl Future<Output = Result<Issued, UpstreamError>>) -> Result<Issued, UpstreamError> {
+        let (_, endpoint) = endpoint(&self.member.account, self.slot.key.kind);
+        let now = self.broker.inner.clock.now();
+        if let Err(error) = self.broker.inner.store.count_call(&self.slot.key.app, endpoint, now).await {
+            warn!(account = self.member.name, endpoint, %error, "a call could not be entered in the ledger");
+        }
+        call.await
+    }
+
+    /// Whether another forced refresh fits into the day's 20 and the 30 s between two.
+    async fn may_force(&self) -> bool {
+        let now = self.broker.inner.clock.now();
+        match self.broker.inner.store.claim_force(&self.slot.key, now, MIN_DEMAND_GAP, Some(FORCED_PER_DAY)).await {
+            Ok(Claim::Granted) => true,
+            Ok(Claim::TooSoon { .. }) => false,
+            Ok(Claim::SpentToday { .. }) => {
+                let account = &self.member.name;
+                warn!(account, "today's forced refreshes are used up: a refused token is kept until it ends");
+                false
+            }
+            Err(error) => {
+                warn!(account = self.member.name, %error, "the ration of forced refreshes cannot be read: not forcing");
+                false
+            }
+        }
+    }
+
+    /// A life is counted from when the call was sent, and from the first time that this value was seen: the same value coming back
+    /// with a new `expires_in` does not live longer. Where the wall clock was set ahead meanwhile, its end has moved with it.
+    fn credential(&self, issued: Issued, sent_at: u64) -> Result<Credential, UpstreamError> {
+        let clock = &self.broker.inner.clock;
+        let issued_at = UnixTime(sent_at / 1_000);
+        let promised = issued_at.plus(issued.expires_in);
+        let (last, by_uptime) = {
+            let state = self.slot.lock();
+            (state.last.clone(), state.end_by_uptime(clock))
+        };
+        let credential = match last {
+            Some(last) if last.value == issued.value => {
+                let end = by_uptime.filter(|end| end.since(last.expires_at) > CLOCK_TOLERANCE).unwrap_or(last.expires_at);
+                let generation = last.generation + u64::from(end > last.expires_at);
+                Credential { expires_at: end.min(promised), generation, ..(*last).clone() }
+            }
+            last => {
+                let generation = sent_at.max(last.map_or(0, |last| last.generation + 1));
+                Credential { value: issued.value, issued_at, expires_at: promised, generation }
+            }
+        };
+        match self.broker.freshness(&self.slot, &credential) {
+            Freshness::Expired => Err(UpstreamError {
+                failure: Failure::Unusable("a value whose life was already over, counted from when it was first seen".into()),
+                ..self.blank()
+            }),
+            Freshness::Fresh | Freshness::Due => Ok(credential),
+        }
+    }
+
+    /// This call's error without what happened.
+    pub(super) fn blank(&self) -> UpstreamError {
+        let (system, endpoint) = endpoint(&self.member.account, self.slot.key.kind);
+        let paid = match self.slot.key.kind.parent() {
+            None => Paid::WithSecret,
+            Some(_) => Paid::WithToken,
+        };
+        UpstreamError { endpoint, system, paid, failure: Failure::Unusable(String::new()) }
+    }
+
+    /// A classic call whose answer was lost may have retired the living token: from then on it has WeChat's five minutes of
+    /// overlap, and is trusted for four. A failure never *lengthens* a life.
+    async fn distrust_old_token(&self) {
+        let now = self.broker.inner.clock.now();
+        let Some(living) = self.broker.living(&self.slot) else { return };
+        let trimmed = Credential { expires_at: living.expires_at.min(now.plus(TRUST_AFTER_LOST_REPLY)), ..(*living).clone() };
+        if trimmed == *living {
+            return;
+        }
+        warn!(account = self.member.name, "the answer to a token call was lost: the old token is trusted for four minutes");
+        if let Err(error) = self.broker.inner.store.save(&self.slot.key, &trimmed).await {
+            warn!(account = self.member.name, %error, "the shortened life could not be stored");
+        }
+        let trimmed = Arc::new(trimmed);
+        let mut state = self.slot.lock();
+        state.lost_replies += 1;
+        state.last = Some(trimmed.clone());
+        self.broker.inner.living.insert(self.slot.key.clone(), trimmed);
+    }
+
+    fn is_stable_token(&self) -> bool {
+        self.is_weixin_token(TokenMode::Stable)
+    }
+
+    pub(super) fn is_classic_token(&self) -> bool {
+        self.is_weixin_token(TokenMode::Classic)
+    }
+
+    fn is_weixin_token(&self, mode: TokenMode) -> bool {
+        let account = &self.member.account;
+        self.slot.key.kind == Kind::AccessToken
+            && account.mode() == mode
+            && !matches!(account.platform(), Platform::Work { .. })
+    }
+}
+
+/// WeChat keeps a replaced classic token for five minutes; one less for clocks and the way.
+const TRUST_AFTER_LOST_REPLY: Duration = Duration::from_secs(240);
+
+/// Six to eight tries fit into the lead.
+const PAUSE_WITHOUT_NEWS: Duration = Duration::from_secs(30);
+
+/// WeChat's own limit on `force_refresh`.
+const FORCED_PER_DAY: u32 = 20;
+
+/// What the two clocks of one machine may differ by without anybody having set one of them.
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(30);
