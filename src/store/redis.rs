@@ -8,7 +8,7 @@ mod target;
 
 use std::time::Duration;
 
-use redis::{Cmd, FromRedisValue, RedisError};
+use redis::{Cmd, ErrorKind, FromRedisValue, RedisError};
 
 use self::link::Link;
 use self::target::Target;
@@ -174,7 +174,10 @@ impl RedisStore {
         loop {
             let (id, mut connection) = self.link.connection().await.map_err(|problem| self.unavailable(problem))?;
             let error = match connection.query(cmd).await {
-                Ok(answer) => return Ok(answer),
+                Ok(answer) => {
+                    self.link.answered();
+                    return Ok(answer);
+                }
                 Err(error) => error,
             };
             let dead = connection.is_dead_after(&error);
@@ -193,7 +196,7 @@ impl RedisStore {
         match tokio::time::timeout(BOUND, work).await {
             Ok(done) => done,
             Err(_) => {
-                self.link.forget_silent();
+                self.link.silent();
                 Err(StoreError::Slow { place: self.place.clone(), within: BOUND })
             }
         }
@@ -219,16 +222,16 @@ fn explain(error: &RedisError) -> String {
         return error.to_string();
     }
     let said = error.code().unwrap_or(error.category());
-    match said {
-        "NOAUTH" | "WRONGPASS" | "NOPERM" => {
-            format!("{said}: it wants a user and password that may do this: put them into store.url")
-        }
-        "READONLY" => format!("{said}: it is a replica: name the master, or the sentinels"),
-        "OOM" => format!("{said}: its memory is full: raise maxmemory"),
-        "MISCONF" => format!("{said}: it cannot write its disk"),
-        "MOVED" | "ASK" | "CLUSTERDOWN" => format!("{said}: it is a cluster: write redis+cluster://HOST,HOST in store.url"),
-        _ => said.to_owned(),
-    }
+    let advice = match said {
+        _ if error.kind() == ErrorKind::AuthenticationFailed => "put the user and password it wants into store.url",
+        "NOAUTH" | "WRONGPASS" | "NOPERM" => "put a user and password that may do this into store.url",
+        "READONLY" => "it is a replica: name the master, or the sentinels",
+        "OOM" => "its memory is full: raise maxmemory",
+        "MISCONF" => "it cannot write its disk",
+        "MOVED" | "ASK" => "it is a cluster: write redis+cluster://HOST,HOST in store.url",
+        _ => return said.to_owned(),
+    };
+    format!("{said}: {advice}")
 }
 
 fn millis(duration: Duration) -> u64 {

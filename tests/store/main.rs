@@ -1,10 +1,15 @@
 //! The stores: one acceptance suite for all three, and what is particular to each.
 
+// clippy.toml allows it in tests, but knows only functions marked as tests, not what they call.
+#![allow(clippy::unwrap_used)]
+
 mod acceptance;
 #[cfg(feature = "file")]
 mod file;
 #[cfg(feature = "redis")]
 mod redis;
+#[cfg(feature = "redis")]
+mod redis_server;
 mod support;
 
 mod memory {

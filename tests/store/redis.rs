@@ -9,7 +9,8 @@ use wx_jssdk::credential::{Credential, CredentialKey, Kind};
 use wx_jssdk::store::{Saved, Store, StoreError};
 
 use crate::acceptance::{Fixture, accept};
-use crate::support::{GAP, NOW, Redis, TICKET, TOKEN, app, credential, ending, free_port, key, other_app};
+use crate::redis_server::{Redis, free_port};
+use crate::support::{GAP, NOW, TICKET, TOKEN, app, credential, ending, key, other_app};
 
 /// Two stores on one server, as two processes have them.
 fn fixture() -> Fixture<Redis> {
@@ -103,7 +104,7 @@ async fn no_lease_stays_for_ever() {
 
 #[tokio::test]
 async fn with_nothing_there_every_operation_errs_at_once() {
-    let store = Store::redis(&format!("redis://127.0.0.1:{}", free_port())).expect("no server is needed to make a store");
+    let store = Store::redis("redis://127.0.0.1:1").expect("no server is needed to make a store");
     for (name, took, error) in try_all(&store).await {
         assert!(matches!(error, Some(StoreError::Unavailable { .. })) && took < BOUND, "{name}: {error:?} in {took} ms");
     }
@@ -124,9 +125,10 @@ async fn a_paused_redis_is_given_up_in_time_and_used_again_when_it_goes_on() {
     let Fixture { a, _alive: redis, .. } = fixture();
     a.save(&key(), &credential(7)).await.unwrap();
     redis.signal("STOP");
-    for (name, took, error) in try_all(&a).await {
-        assert!(matches!(error, Some(StoreError::Slow { .. })), "{name}: {error:?}");
-        assert!((200..BOUND).contains(&took), "{name} took {took} ms");
+    let tried = try_all(&a).await;
+    assert!(matches!(tried[0].2, Some(StoreError::Slow { .. })), "{:?}", tried[0]);
+    for (name, took, error) in tried {
+        assert!(error.is_some() && took < BOUND, "{name}: {error:?} in {took} ms");
     }
     redis.signal("CONT");
     until_usable(&a).await;
@@ -174,9 +176,11 @@ async fn what_cannot_be_read_counts_as_absent_and_is_replaced() {
         assert_eq!(a.save(&key(), &credential(1)).await, Ok(Saved::Stored), "{rubbish}");
         assert_eq!(a.load(&key()).await, Ok(Some(credential(1))));
     }
-    for other_type in [["SET", name, "\u{0}\u{7f}"], ["LPUSH", name, "x"]] {
+    // No text at all, and no string at all.
+    let bytes = "return redis.call('SET', KEYS[1], '1 ' .. string.rep('0', 40) .. ' ' .. string.rep('9', 20) .. ' ' .. string.rep('9', 20) .. ' \\255\\0')";
+    for other in [vec!["EVAL", bytes, "1", name], vec!["LPUSH", name, "x"]] {
         redis.cli(&["DEL", name]);
-        redis.cli(&other_type);
+        redis.cli(&other);
         assert_eq!(a.load(&key()).await, Ok(None));
         assert_eq!(a.save(&key(), &credential(1)).await, Ok(Saved::Stored));
     }
@@ -365,7 +369,7 @@ async fn until_writable(store: &Store) {
 #[ignore = "needs redis-server: make test"]
 async fn after_a_failover_the_sentinels_lead_to_the_new_master() {
     let directory = tempfile::tempdir().unwrap();
-    let mut master = Redis::with(&["--requirepass", "word"]);
+    let master = Redis::with(&["--requirepass", "word"]);
     let of_master = master.port.to_string();
     let replica = Redis::with(&[
         "--requirepass",
@@ -386,7 +390,7 @@ async fn after_a_failover_the_sentinels_lead_to_the_new_master() {
     std::fs::write(&settings, watch).unwrap();
     let sentinel = Redis::with(&[settings.to_str().unwrap(), "--sentinel"]);
     // A sentinel that is gone comes first in the list.
-    let url = format!("redis+sentinel://:word@127.0.0.1:{},127.0.0.1:{}/main", free_port(), sentinel.port);
+    let url = format!("redis+sentinel://:word@127.0.0.1:1,127.0.0.1:{}/main", sentinel.port);
     let store = Store::redis(&url).unwrap();
     until_writable(&store).await;
     assert_eq!(store.save(&key(), &credential(1)).await, Ok(Saved::Stored));
@@ -399,7 +403,8 @@ async fn after_a_failover_the_sentinels_lead_to_the_new_master() {
     {
         assert!(clock.now_millis() - start < 30_000, "the replica was never seen");
     }
-    master.kill();
+    // Not killed: its port would go to another test's server, of which the sentinel would make a replica.
+    master.signal("STOP");
     until_writable(&store).await;
     assert_eq!(store.load(&key()).await, Ok(Some(credential(1))), "what was replicated is still there");
     assert_eq!(store.save(&key(), &credential(2)).await, Ok(Saved::Stored));

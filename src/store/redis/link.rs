@@ -1,5 +1,6 @@
 //! The connection: made when it is first needed, by one task for all who wait, and made anew when it died.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -27,7 +28,7 @@ impl Connection {
         Ok(redis::from_redis_value(answer?.extract_error()?)?)
     }
 
-    /// Whether to connect anew. A cluster's connection mends itself, unless it has lost every node.
+    /// Whether to connect anew at once. A cluster's connection mends itself, unless it has lost every node.
     pub(super) fn is_dead_after(&self, error: &RedisError) -> bool {
         match self {
             Self::Single(_) => {
@@ -45,6 +46,8 @@ impl Connection {
 pub(super) struct Link {
     target: Target,
     current: Arc<Mutex<Current>>,
+    /// How often in a row nothing was answered in time.
+    silent: AtomicU32,
 }
 
 /// An error is a text: an attempt has many waiters.
@@ -59,7 +62,7 @@ struct Current {
 
 impl Link {
     pub(super) fn new(target: Target) -> Self {
-        Self { target, current: Arc::default() }
+        Self { target, current: Arc::default(), silent: AtomicU32::new(0) }
     }
 
     /// The connection, with the number to [`Link::forget`] it by. Whoever stops waiting stops nothing.
@@ -79,12 +82,23 @@ impl Link {
         forget(&self.current, id);
     }
 
-    /// After a time without an answer: one server that does not answer may be gone without a word. An attempt goes on, and a
-    /// cluster's connection looks for another node by itself.
-    pub(super) fn forget_silent(&self) {
+    /// Something was answered.
+    pub(super) fn answered(&self) {
+        self.silent.store(0, Ordering::Relaxed);
+    }
+
+    /// Nothing was answered in time. One server may be gone without a word: connect anew. In a cluster it may be one node, which
+    /// is no reason to leave the others; but when nothing is heard of any, its connection is of no use. An attempt goes on.
+    pub(super) fn silent(&self) {
+        let often = self.silent.fetch_add(1, Ordering::Relaxed) >= PATIENCE;
         let mut current = lock(&self.current);
         let established = current.attempt.as_ref().and_then(|attempt| attempt.peek());
-        if matches!(established, Some(Ok(Connection::Single(_)) | Err(_))) {
+        let hopeless = match established {
+            Some(Ok(Connection::Single(_)) | Err(_)) => true,
+            Some(Ok(Connection::Cluster(_))) => often,
+            None => false,
+        };
+        if hopeless {
             current.attempt = None;
         }
     }
@@ -122,3 +136,6 @@ fn lock(current: &Mutex<Current>) -> MutexGuard<'_, Current> {
 
 /// How long one attempt may take: a far Redis with TLS, or three sentinels of which two are gone.
 const CONNECT: Duration = Duration::from_secs(5);
+
+/// How many silences in a row a cluster's connection is forgiven.
+const PATIENCE: u32 = 4;

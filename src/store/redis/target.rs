@@ -14,7 +14,7 @@ use super::{BOUND, StoreError, explain};
 /// One server, the master that sentinels name, or a cluster.
 #[derive(Clone)]
 pub(super) enum Target {
-    Single(Client),
+    Single(Box<Client>),
     /// Remembers which sentinel answered.
     Sentinel(Arc<Mutex<SentinelClient>>),
     Cluster(Box<ClusterClient>),
@@ -58,7 +58,7 @@ fn config() -> AsyncConnectionConfig {
 fn single(url: &str) -> Result<(Target, String), StoreError> {
     let client = Client::open(url).map_err(|_| refuse(HOW))?;
     let place = client.get_connection_info().addr().to_string();
-    Ok((Target::Single(client), format!("redis at {place}")))
+    Ok((Target::Single(Box::new(client)), format!("redis at {place}")))
 }
 
 fn cluster(nodes: &Nodes<'_>) -> Result<(Target, String), StoreError> {
@@ -67,8 +67,7 @@ fn cluster(nodes: &Nodes<'_>) -> Result<(Target, String), StoreError> {
     }
     let client = ClusterClient::builder(nodes.infos("")?)
         .connection_timeout(ONE_CONNECT)
-        .response_timeout(BOUND)
-        .overall_response_timeout(Some(BOUND))
+        .response_timeout(BOUND * 4)
         .retries(3)
         .build()
         .map_err(|_| refuse(HOW))?;
