@@ -171,6 +171,12 @@ function showImages(localIds) {
 /** iOS gives `data:image/jgp;base64,…` (sic), Android the bare base64: the head is made anew from the first bytes. */
 function dataUrl(localData) {
   const base64 = localData.replace(/^data:[^,]*,/, "").replace(/\s/g, "");
-  const kind = base64.startsWith("iVBOR") ? "png" : base64.startsWith("R0lG") ? "gif" : base64.startsWith("UklG") ? "webp" : "jpeg";
+  const kind = base64.startsWith("iVBOR")
+    ? "png"
+    : base64.startsWith("R0lG")
+      ? "gif"
+      : base64.startsWith("UklG")
+        ? "webp"
+        : "jpeg";
   return `data:image/${kind};base64,${base64}`;
 }

@@ -116,7 +116,9 @@ async function fetchJson(address) {
   }
   if (!response.ok) {
     $("answer").textContent = JSON.stringify(body, null, 2);
-    throw new Explained(explainProblem({ status: response.status, problem: body, retryAfter: response.headers.get("Retry-After") }));
+    throw new Explained(
+      explainProblem({ status: response.status, problem: body, retryAfter: response.headers.get("Retry-After") }),
+    );
   }
   const missing = ["appId", "timestamp", "nonceStr", "signature"].filter((field) => !body[field]);
   if (missing.length) throw new Explained(explainProblem({ status: response.status, missing }));
@@ -245,7 +247,11 @@ function showError(words) {
 }
 
 function showOutside() {
-  setState("outside", t("Not inside WeChat", "当前不在微信中"), t("jweixin never answers anywhere else.", "jweixin 只在微信内才会回应。"));
+  setState(
+    "outside",
+    t("Not inside WeChat", "当前不在微信中"),
+    t("jweixin never answers anywhere else.", "jweixin 只在微信内才会回应。"),
+  );
   $("why").textContent = t("Locked: open this page inside WeChat.", "暂不可用：请在微信中打开本页。");
   const qr = $("qr");
   const note = $("outside-note");
@@ -285,7 +291,10 @@ function compareUrls() {
 /** Links that change one setting keep the rest of the query as it is. */
 function keepQuery(link) {
   const [name, value] = link.dataset.set.split("=");
-  const kept = location.search.slice(1).split("&").filter((pair) => pair && pair.split("=")[0] !== name);
+  const kept = location.search
+    .slice(1)
+    .split("&")
+    .filter((pair) => pair && pair.split("=")[0] !== name);
   const on = new URLSearchParams(location.search).get(name) === value;
   const toggles = name === "break";
   link.href = `?${kept.concat(on && toggles ? [] : [`${name}=${value}`]).join("&")}${location.hash}`;
@@ -298,10 +307,12 @@ function showSandbox() {
   const played = window.sandboxClient && window.sandboxClient.client;
   if (!played) {
     $("sandbox-nav").hidden = true;
-    note.textContent = client.wechat ? t(
-      "This is a real WeChat, but the sandbox's account is made up: WeChat will refuse it. Start the server with your own account.",
-      "当前是真实的微信，而沙箱帐号是虚构的，微信会拒绝其签名。请用自己的帐号启动服务。",
-    ) : t("The script that plays the client did not load.", "模拟客户端的脚本没有加载。");
+    note.textContent = client.wechat
+      ? t(
+          "This is a real WeChat, but the sandbox's account is made up: WeChat will refuse it. Start the server with your own account.",
+          "当前是真实的微信，而沙箱帐号是虚构的，微信会拒绝其签名。请用自己的帐号启动服务。",
+        )
+      : t("The script that plays the client did not load.", "模拟客户端的脚本没有加载。");
     return;
   }
   $("client").textContent = `${client.label} (${t("simulated", "模拟")})`;

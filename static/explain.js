@@ -18,14 +18,19 @@ export function explainAnswer(res, { sandbox = false, urls = {} } = {}) {
   const checked = (res && (res.checkedUrl || res.realAuthUrl)) || "";
   const reason = res && res.reason && (chinese ? res.reason.zh : res.reason.en);
   if (sandbox && !reason && !checked) {
-    fixes.unshift(t("The sandbox's account is made up; only the simulated client knows it.", "沙箱帐号是虚构的，只有模拟客户端认识它。"));
+    fixes.unshift(
+      t("The sandbox's account is made up; only the simulated client knows it.", "沙箱帐号是虚构的，只有模拟客户端认识它。"),
+    );
   }
   return {
     title: found.title(),
     summary: t("WeChat refused the signature.", "微信拒绝了签名。"),
     says,
     cause: reason || found.cause(),
-    checked: checked && t(`The address that was checked: ${checked}`, `实际校验的地址：${checked}`),
+    checked:
+      checked &&
+      !(reason || "").includes(checked) &&
+      t(`The address that was checked: ${checked}`, `实际校验的地址：${checked}`),
     fixes,
   };
 }
@@ -45,7 +50,10 @@ export function explainProblem(what) {
       says: what.unreachable,
       cause: what.slow
         ? t("No answer came within 15 seconds.", "15 秒内没有收到回复。")
-        : t("The connection failed: the server is down, or a proxy, CORS rule or network stands between.", "连接失败：服务未启动，或被代理、跨域规则、网络拦截。"),
+        : t(
+            "The connection failed: the server is down, or a proxy, CORS rule or network stands between.",
+            "连接失败：服务未启动，或被代理、跨域规则、网络拦截。",
+          ),
       fixes: [
         t("Is the server running? Look at /healthz.", "确认服务已启动，可查看 /healthz。"),
         t("Behind nginx or Caddy: is the path passed on?", "若前面有 nginx 或 Caddy，请确认该路径已转发。"),
@@ -56,7 +64,10 @@ export function explainProblem(what) {
     return {
       title: t("The endpoint's answer is not JSON", "签名接口返回的不是 JSON"),
       says: `HTTP ${what.status}: ${what.notJson.trim().slice(0, 120)}`,
-      cause: t("Somebody else answered: a proxy's error page, or another site at this path.", "回复来自别处：代理的错误页，或该路径属于其他站点。"),
+      cause: t(
+        "Somebody else answered: a proxy's error page, or another site at this path.",
+        "回复来自别处：代理的错误页，或该路径属于其他站点。",
+      ),
       fixes: [t("Ask for the endpoint by itself and see who answers.", "请单独访问签名接口，看看是谁在回复。")],
     };
   }
@@ -75,7 +86,10 @@ export function explainProblem(what) {
       cause: t("Neither of WeChat's two script hosts answered.", "微信的两个脚本域名都没有响应。"),
       fixes: [
         t("Check the phone's network, and whether it lets these hosts through.", "检查手机网络，以及是否拦截了上述域名。"),
-        t("If a Content-Security-Policy is added on the way: it must allow both in script-src.", "若中途附加了 CSP，其 script-src 必须允许这两个域名。"),
+        t(
+          "If a Content-Security-Policy is added on the way: it must allow both in script-src.",
+          "若中途附加了 CSP，其 script-src 必须允许这两个域名。",
+        ),
       ],
     };
   }
@@ -83,9 +97,15 @@ export function explainProblem(what) {
     return {
       title: t("The client does not answer", "客户端没有回应"),
       says: what.silent,
-      cause: t("wx.config was called 10 seconds ago and neither ready nor error came: no WeixinJSBridge, or a very slow network.", "调用 wx.config 已 10 秒，ready 与 error 均未触发：没有 WeixinJSBridge，或网络极慢。"),
+      cause: t(
+        "wx.config was called 10 seconds ago and neither ready nor error came: no WeixinJSBridge, or a very slow network.",
+        "调用 wx.config 已 10 秒，ready 与 error 均未触发：没有 WeixinJSBridge，或网络极慢。",
+      ),
       fixes: [
-        t("Is this really WeChat's own browser, and not an app with WeChat's user agent?", "确认这是微信内置浏览器，而不是伪装 UA 的应用。"),
+        t(
+          "Is this really WeChat's own browser, and not an app with WeChat's user agent?",
+          "确认这是微信内置浏览器，而不是伪装 UA 的应用。",
+        ),
         t("Close the page, open it again; update WeChat.", "关闭后重新打开本页，或升级微信。"),
       ],
     };
@@ -124,51 +144,101 @@ const KNOWN = [
     fixes: ({ signed, landing, current, checksLanding }) => {
       const fixes = [];
       if (signed && current && signed !== current && !checksLanding) {
-        fixes.push(t("The signed address differs from the current one (below). Sign location.href, cut at the #.", "签名的地址与当前地址不同（见下方）。请对 location.href 去掉 # 的部分签名。"));
+        fixes.push(
+          t(
+            "The signed address differs from the current one (below). Sign location.href, cut at the #.",
+            "签名的地址与当前地址不同（见下方）。请对 location.href 去掉 # 的部分签名。",
+          ),
+        );
       }
       if (signed && landing && signed !== landing && checksLanding) {
-        fixes.push(t("iOS checks the address the page was first loaded with. Sign that one.", "iOS 校验的是页面最初载入时的地址，请对该地址签名。"));
+        fixes.push(
+          t(
+            "iOS checks the address the page was first loaded with. Sign that one.",
+            "iOS 校验的是页面最初载入时的地址，请对该地址签名。",
+          ),
+        );
       }
       return fixes.concat([
-        t("Send it with encodeURIComponent, and let nothing on the way decode or change it.", "传给后端时用 encodeURIComponent，途中不要再解码或改写。"),
-        t("Do the ticket and the App ID belong to the same account? Does another service fetch tokens and let this ticket die?", "确认 ticket 与 App ID 属于同一帐号；并确认没有其他服务在刷新 token 使 ticket 失效。"),
-        t("nonceStr and timestamp must reach wx.config exactly as signed.", "传给 wx.config 的 nonceStr 与 timestamp 必须与签名时相同。"),
+        t(
+          "Send it with encodeURIComponent, and let nothing on the way decode or change it.",
+          "传给后端时用 encodeURIComponent，途中不要再解码或改写。",
+        ),
+        t(
+          "Do the ticket and the App ID belong to the same account? Does another service fetch tokens and let this ticket die?",
+          "确认 ticket 与 App ID 属于同一帐号；并确认没有其他服务在刷新 token 使 ticket 失效。",
+        ),
+        t(
+          "nonceStr and timestamp must reach wx.config exactly as signed.",
+          "传给 wx.config 的 nonceStr 与 timestamp 必须与签名时相同。",
+        ),
       ]);
     },
   },
   {
     when: /invalid url domain|40048/i,
     title: () => t("The domain is not bound", "域名未绑定"),
-    cause: () => t("This page's host is none of the account's JS safe domains.", "本页域名不在该公众号的 JS 接口安全域名之内。"),
+    cause: () =>
+      t("This page's host is none of the account's JS safe domains.", "本页域名不在该公众号的 JS 接口安全域名之内。"),
     fixes: () => [
-      t("In the console: Settings → Function settings → JS safe domains. Enter the bare host: no http://, no port.", "公众平台 → 设置与开发 → 功能设置 → JS 接口安全域名，只填域名，不带 http:// 与端口。"),
+      t(
+        "In the console: Settings → Function settings → JS safe domains. Enter the bare host: no http://, no port.",
+        "公众平台 → 设置与开发 → 功能设置 → JS 接口安全域名，只填域名，不带 http:// 与端口。",
+      ),
       t("Only ports 80 and 443 work, and no IP addresses.", "只支持 80 与 443 端口，不支持 IP 地址。"),
-      t("Just bound? It takes a few minutes, after an ICP filing up to a day.", "刚绑定需等待几分钟生效；新备案的域名最长需一天。"),
+      t(
+        "Just bound? It takes a few minutes, after an ICP filing up to a day.",
+        "刚绑定需等待几分钟生效；新备案的域名最长需一天。",
+      ),
     ],
   },
   {
     when: /require subscribe/i,
     title: () => t("Follow the test account first", "请先关注测试号"),
     cause: () => t("A test account answers only those who follow it.", "测试号只对已关注的用户开放。"),
-    fixes: () => [t("Scan the test account's QR code in WeChat, follow it, open this page again.", "用微信扫描测试号二维码并关注，再重新打开本页。")],
+    fixes: () => [
+      t(
+        "Scan the test account's QR code in WeChat, follow it, open this page again.",
+        "用微信扫描测试号二维码并关注，再重新打开本页。",
+      ),
+    ],
   },
   {
     when: /invalid appid|appid 不合法|40013/i,
     title: () => t("WeChat does not know this App ID", "App ID 无效"),
     cause: () => t("The App ID is mistyped, or belongs to another kind of account.", "App ID 填写有误，或帐号类型不符。"),
-    fixes: () => [t("Compare it, letter by letter, with the console's. A mini program's will not do.", "与公众平台后台逐字核对；小程序的 App ID 不可用。")],
+    fixes: () => [
+      t(
+        "Compare it, letter by letter, with the console's. A mini program's will not do.",
+        "与公众平台后台逐字核对；小程序的 App ID 不可用。",
+      ),
+    ],
   },
   {
     when: /permission denied|no permission|offline verifying/i,
     title: () => t("No permission", "没有权限"),
-    cause: () => t("The account may not use these interfaces, or the config was not accepted yet.", "帐号没有这些接口的权限，或 config 尚未通过。"),
-    fixes: () => [t("Interface permissions depend on the account's type and verification: see the console.", "接口权限取决于帐号类型与认证状态，请在公众平台后台查看。")],
+    cause: () =>
+      t(
+        "The account may not use these interfaces, or the config was not accepted yet.",
+        "帐号没有这些接口的权限，或 config 尚未通过。",
+      ),
+    fixes: () => [
+      t(
+        "Interface permissions depend on the account's type and verification: see the console.",
+        "接口权限取决于帐号类型与认证状态，请在公众平台后台查看。",
+      ),
+    ],
   },
   {
     when: /config:fail$/i,
     title: () => t("The config is incomplete", "config 参数不全"),
     cause: () => t("A required field did not reach the client.", "有必填字段没有传到客户端。"),
-    fixes: () => [t("All of appId, timestamp, nonceStr, signature and jsApiList are needed, spelled so.", "appId、timestamp、nonceStr、signature、jsApiList 均须提供，且大小写一致。")],
+    fixes: () => [
+      t(
+        "All of appId, timestamp, nonceStr, signature and jsApiList are needed, spelled so.",
+        "appId、timestamp、nonceStr、signature、jsApiList 均须提供，且大小写一致。",
+      ),
+    ],
   },
 ];
 
@@ -181,12 +251,20 @@ const UNKNOWN = {
 const CALLS = [
   {
     when: /offline verifying/i,
-    advice: () => t("Config has not passed, or the interface is not in jsApiList.", "config 尚未通过，或该接口不在 jsApiList 中。"),
+    advice: () =>
+      t("Config has not passed, or the interface is not in jsApiList.", "config 尚未通过，或该接口不在 jsApiList 中。"),
   },
   {
     when: /permission denied|no permission|access denied/i,
-    advice: () => t("The account lacks this interface, it is not in jsApiList, or the user said no.", "帐号没有该接口权限、接口不在 jsApiList 中，或用户拒绝了授权。"),
+    advice: () =>
+      t(
+        "The account lacks this interface, it is not in jsApiList, or the user said no.",
+        "帐号没有该接口权限、接口不在 jsApiList 中，或用户拒绝了授权。",
+      ),
   },
-  { when: /function[ _]not[ _]exist|not support/i, advice: () => t("This client is too old for it, or has no such thing.", "客户端版本过低或不支持该接口。") },
+  {
+    when: /function[ _]not[ _]exist|not support/i,
+    advice: () => t("This client is too old for it, or has no such thing.", "客户端版本过低或不支持该接口。"),
+  },
   { when: /:cancel/i, advice: () => t("Cancelled by the user.", "用户已取消。") },
 ];

@@ -15,17 +15,34 @@
     return chinese ? zh : en;
   };
 
-  redefine("userAgent", ios ? userAgentOf("iPhone; CPU iPhone OS 17_5 like Mac OS X", "Mobile/15E148") : userAgentOf("Linux; Android 14; Pixel 8", "Chrome/122.0 Mobile Safari/537.36"));
+  redefine(
+    "userAgent",
+    ios
+      ? userAgentOf("iPhone; CPU iPhone OS 17_5 like Mac OS X", "Mobile/15E148")
+      : userAgentOf("Linux; Android 14; Pixel 8", "Chrome/122.0 Mobile Safari/537.36"),
+  );
   // From a PC jweixin sends no usage report: what happens in a sandbox is none of Tencent's business.
   redefine("platform", "Win32");
   window.sandboxClient = { client: ios ? "ios" : "android", realUserAgent: realUserAgent };
 
   function userAgentOf(system, engine) {
-    return "Mozilla/5.0 (" + system + ") AppleWebKit/605.1.15 (KHTML, like Gecko) " + engine + " MicroMessenger/8.0.50 NetType/WIFI Language/" + (chinese ? "zh_CN" : "en");
+    return (
+      "Mozilla/5.0 (" +
+      system +
+      ") AppleWebKit/605.1.15 (KHTML, like Gecko) " +
+      engine +
+      " MicroMessenger/8.0.50 NetType/WIFI Language/" +
+      (chinese ? "zh_CN" : "en")
+    );
   }
 
   function redefine(name, value) {
-    Object.defineProperty(navigator, name, { configurable: true, get: function () { return value; } });
+    Object.defineProperty(navigator, name, {
+      configurable: true,
+      get: function () {
+        return value;
+      },
+    });
   }
 
   // --- the bridge ---
@@ -36,7 +53,9 @@
     invoke: function (name, params, callback) {
       var reply = function (answer) {
         // Never in the same turn: a real client answers from another process.
-        setTimeout(function () { if (callback) callback(answer); }, 60);
+        setTimeout(function () {
+          if (callback) callback(answer);
+        }, 60);
       };
       if (name === "preVerifyJSAPI") return preVerify(params || {}, reply);
       if (name === "checkJsApi") return reply(checkJsApi(params || {}));
@@ -66,7 +85,9 @@
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify(question),
     })
-      .then(function (response) { return response.json(); })
+      .then(function (response) {
+        return response.json();
+      })
       .then(function (answer) {
         if (typeof answer.err_msg !== "string") throw new Error("no err_msg");
         granted = answer.err_msg === "preVerifyJSAPI:ok" ? question.jsApiList : null;
@@ -91,7 +112,9 @@
   }
 
   var ok = function (name) {
-    return function (params, reply) { reply({ err_msg: name + ":ok" }); };
+    return function (params, reply) {
+      reply({ err_msg: name + ":ok" });
+    };
   };
 
   var PLAYED = {
@@ -100,7 +123,9 @@
     chooseImage: chooseImage,
     getLocalImgData: getLocalImgData,
     imagePreview: function (params, reply) {
-      var pictures = (params.urls || []).map(function (url) { return picture(url); });
+      var pictures = (params.urls || []).map(function (url) {
+        return picture(url);
+      });
       sheet(t("The phone would show the pictures full screen", "手机会全屏显示图片"), pictures, null, function () {});
       reply({ err_msg: "imagePreview:ok" });
     },
@@ -120,7 +145,9 @@
       reply({ err_msg: "openLocation:ok" });
     },
     scanQRCode: scanQRCode,
-    getNetworkType: function (params, reply) { reply({ err_msg: "network_type:wifi" }); },
+    getNetworkType: function (params, reply) {
+      reply({ err_msg: "network_type:wifi" });
+    },
   };
 
   // WeChat's own example place, in the map's system and in the satellites'.
@@ -134,7 +161,9 @@
   function chooseImage(params, reply) {
     var made = [];
     for (var at = 0; at < Math.min(params.count || 9, 3); at++) made.push(newPicture());
-    var body = made.map(function (id) { return picture(id); });
+    var body = made.map(function (id) {
+      return picture(id);
+    });
     sheet(t("The phone would open the album", "手机会打开相册"), body, t("Choose these", "选择这些"), function (chosen) {
       if (!chosen) return reply({ err_msg: "chooseImage:cancel" });
       // Android gives the list as text, which jweixin parses.
@@ -157,7 +186,10 @@
     paint.beginPath();
     paint.arc(60 + ((number * 53) % 130), 72, 26, 0, 7);
     paint.fill();
-    [[150, 0.55], [185, 0.4]].forEach(function (hill, at) {
+    [
+      [150, 0.55],
+      [185, 0.4],
+    ].forEach(function (hill, at) {
       paint.fillStyle = "hsl(" + (hue + 15) + ",38%," + hill[1] * 100 + "%)";
       paint.beginPath();
       paint.moveTo(0, 240);
@@ -190,13 +222,19 @@
     var field = document.createElement("input");
     field.value = "https://demo.example.com/scanned?from=wx-jssdk";
     field.setAttribute("aria-label", t("What the code says", "码中的内容"));
-    sheet(t("The phone would open the camera. What does it see?", "手机会打开相机。它扫到的是："), [field], t("Scanned", "扫到了"), function (scanned) {
-      if (!scanned) return reply({ err_msg: "scanQRCode:cancel" });
-      var answer = { err_msg: "scanQRCode:ok" };
-      // iOS wraps the text, jweixin unwraps it. With needResult 0 the client keeps it to itself.
-      if (params.needResult) answer.resultStr = ios ? JSON.stringify({ scan_code: { scan_result: field.value } }) : field.value;
-      reply(answer);
-    });
+    sheet(
+      t("The phone would open the camera. What does it see?", "手机会打开相机。它扫到的是："),
+      [field],
+      t("Scanned", "扫到了"),
+      function (scanned) {
+        if (!scanned) return reply({ err_msg: "scanQRCode:cancel" });
+        var answer = { err_msg: "scanQRCode:ok" };
+        // iOS wraps the text, jweixin unwraps it. With needResult 0 the client keeps it to itself.
+        if (params.needResult)
+          answer.resultStr = ios ? JSON.stringify({ scan_code: { scan_result: field.value } }) : field.value;
+        reply(answer);
+      },
+    );
   }
 
   function map(params) {
@@ -205,7 +243,11 @@
     var pin = document.createElement("span");
     pin.className = "phone-pin";
     var words = document.createElement("p");
-    words.append(Object.assign(document.createElement("strong"), { textContent: params.name || "–" }), document.createElement("br"), params.latitude + ", " + params.longitude);
+    words.append(
+      Object.assign(document.createElement("strong"), { textContent: params.name || "–" }),
+      document.createElement("br"),
+      params.latitude + ", " + params.longitude,
+    );
     box.append(pin, words);
     return box;
   }
@@ -221,14 +263,25 @@
     var close = button(action ? t("Cancel", "取消") : t("Close", "关闭"), "quiet", "");
     if (action) row.append(button(action, "primary", "done"));
     row.append(close);
-    dialog.append(Object.assign(document.createElement("p"), { className: "phone-tag", textContent: t("simulated phone", "模拟手机") }), heading, main, row);
+    dialog.append(
+      Object.assign(document.createElement("p"), { className: "phone-tag", textContent: t("simulated phone", "模拟手机") }),
+      heading,
+      main,
+      row,
+    );
     dialog.addEventListener("close", function () {
       dialog.remove();
       done(dialog.returnValue === "done");
     });
     function button(label, kind, value) {
-      var one = Object.assign(document.createElement("button"), { type: "button", className: "button " + kind, textContent: label });
-      one.addEventListener("click", function () { dialog.close(value); });
+      var one = Object.assign(document.createElement("button"), {
+        type: "button",
+        className: "button " + kind,
+        textContent: label,
+      });
+      one.addEventListener("click", function () {
+        dialog.close(value);
+      });
       return one;
     }
     document.body.append(dialog);

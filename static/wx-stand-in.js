@@ -39,12 +39,17 @@
       word = word.slice(word.indexOf(":") + 1);
       if (word === "confirm") word = "ok";
       if (word === "failed") word = "fail";
-      word = word.replace(/^failed_|^fail_/, "").replace(/_/g, " ").toLowerCase();
+      word = word
+        .replace(/^failed_|^fail_/, "")
+        .replace(/_/g, " ")
+        .toLowerCase();
       if (word === "access denied" || word === "no permission to execute") word = "permission denied";
       if (name === "config" && word === "function not exist") word = "ok";
       says = name + ":" + (word || "fail");
     }
-    ["err_msg", "err_code", "err_desc", "err_detail"].forEach(function (field) { delete res[field]; });
+    ["err_msg", "err_code", "err_desc", "err_detail"].forEach(function (field) {
+      delete res[field];
+    });
     res.errMsg = says;
     return res;
   }
@@ -73,9 +78,15 @@
       var settled = function (res) {
         answered = res;
         if (res.errMsg !== "config:ok" && onError) onError(res);
-        onReady.splice(0).forEach(function (ready) { ready(); });
+        onReady.splice(0).forEach(function (ready) {
+          ready();
+        });
       };
-      invoke("config", { verifyJsApiList: config.jsApiList.map(bridgeName), verifyOpenTagList: config.openTagList }, { complete: settled });
+      invoke(
+        "config",
+        { verifyJsApiList: config.jsApiList.map(bridgeName), verifyOpenTagList: config.openTagList },
+        { complete: settled },
+      );
     },
     ready: function (callback) {
       if (answered) callback();
@@ -86,11 +97,15 @@
     },
     checkJsApi: api(
       "checkJsApi",
-      function (options) { return { jsApiList: options.jsApiList.map(bridgeName) }; },
+      function (options) {
+        return { jsApiList: options.jsApiList.map(bridgeName) };
+      },
       function (res) {
         var raw = parsed(res.checkResult) || {};
         res.checkResult = {};
-        Object.keys(raw).forEach(function (name) { res.checkResult[WEB_NAMES[name] || name] = raw[name]; });
+        Object.keys(raw).forEach(function (name) {
+          res.checkResult[WEB_NAMES[name] || name] = raw[name];
+        });
       },
     ),
     updateAppMessageShareData: api("updateAppMessageShareData", function (o) {
@@ -101,19 +116,40 @@
     }),
     chooseImage: api(
       "chooseImage",
-      function (o) { return { scene: "1|2", count: o.count || 9, sizeType: o.sizeType, sourceType: o.sourceType }; },
-      function (res) { if (android && res.localIds) res.localIds = parsed(res.localIds); },
+      function (o) {
+        return { scene: "1|2", count: o.count || 9, sizeType: o.sizeType, sourceType: o.sourceType };
+      },
+      function (res) {
+        if (android && res.localIds) res.localIds = parsed(res.localIds);
+      },
     ),
-    getLocalImgData: api("getLocalImgData", function (o) { return { localId: o.localId }; }),
-    previewImage: api("previewImage", function (o) { return { current: o.current, urls: o.urls }; }),
-    getLocation: api("getLocation", function (o) { return { type: o.type || "wgs84" }; }),
+    getLocalImgData: api("getLocalImgData", function (o) {
+      return { localId: o.localId };
+    }),
+    previewImage: api("previewImage", function (o) {
+      return { current: o.current, urls: o.urls };
+    }),
+    getLocation: api("getLocation", function (o) {
+      return { type: o.type || "wgs84" };
+    }),
     openLocation: api("openLocation", function (o) {
-      return { latitude: o.latitude || 0, longitude: o.longitude || 0, name: o.name || "", address: o.address || "", scale: o.scale || 28, infoUrl: o.infoUrl || "" };
+      return {
+        latitude: o.latitude || 0,
+        longitude: o.longitude || 0,
+        name: o.name || "",
+        address: o.address || "",
+        scale: o.scale || 28,
+        infoUrl: o.infoUrl || "",
+      };
     }),
     scanQRCode: api(
       "scanQRCode",
-      function (o) { return { needResult: o.needResult || 0, scanType: o.scanType || ["qrCode", "barCode"] }; },
-      function (res) { if (!android && res.resultStr) res.resultStr = JSON.parse(res.resultStr).scan_code.scan_result; },
+      function (o) {
+        return { needResult: o.needResult || 0, scanType: o.scanType || ["qrCode", "barCode"] };
+      },
+      function (res) {
+        if (!android && res.resultStr) res.resultStr = JSON.parse(res.resultStr).scan_code.scan_result;
+      },
     ),
     getNetworkType: function (options) {
       var handlers = options || {};

@@ -3,7 +3,14 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import {
-  ANDROID_WECHAT, DESKTOP, IOS_WECHAT, PHONE, expectQuiet, expectVerdict, installBridge, openPage, outFile, startBrowser, startService,
+  ANDROID_WECHAT,
+  IOS_WECHAT,
+  expectQuiet,
+  expectVerdict,
+  inPage,
+  installBridge,
+  startBrowser,
+  startService,
 } from "./harness.mjs";
 
 let service;
@@ -20,14 +27,7 @@ after(async () => {
 });
 
 /** Runs one test in a page of its own. */
-async function withPage(options, work) {
-  const page = await openPage(browser, options);
-  try {
-    await work(page);
-  } finally {
-    await page.context().close();
-  }
-}
+const withPage = (options, work) => inPage(browser, options, work);
 
 const text = (page, id) => page.locator(`#${id}`).innerText();
 
@@ -56,7 +56,10 @@ describe("in the sandbox, in an ordinary browser", () => {
           if (sheetButton) await sheet.getByRole("button", { name: sheetButton }).click();
           const result = page.locator(".card", { has: button }).locator(".result");
           await result.and(page.locator(':not([data-result="pending"])')).waitFor();
-          return { outcome: await result.getAttribute("data-result"), res: JSON.parse(await result.locator("pre").innerText()) };
+          return {
+            outcome: await result.getAttribute("data-result"),
+            res: JSON.parse(await result.locator("pre").innerText()),
+          };
         };
         const expectOk = async (api, sheetButton) => {
           const { outcome, res } = await press(api, sheetButton);
@@ -71,7 +74,9 @@ describe("in the sandbox, in an ordinary browser", () => {
         assert.equal((await press("chooseImage", "取消")).outcome, "cancel");
         const { localIds } = await expectOk("chooseImage", "选择这些");
         assert.ok(Array.isArray(localIds) && localIds.length === 3, "an array on both systems");
-        await page.waitForFunction(() => [...document.querySelectorAll("#shots img")].filter((one) => one.naturalWidth === 240).length === 3);
+        await page.waitForFunction(
+          () => [...document.querySelectorAll("#shots img")].filter((one) => one.naturalWidth === 240).length === 3,
+        );
         assert.match(await page.locator("#shots img").first().getAttribute("src"), /^data:image\/jpeg;base64,\/9j/);
         await expectOk("previewImage", "关闭");
 
@@ -104,7 +109,11 @@ describe("in the sandbox, in an ordinary browser", () => {
       assert.equal(await buttons.first().getAttribute("aria-describedby"), "why");
       release();
       await expectVerdict(page, "ok");
-      assert.equal(await page.locator("[data-api]:enabled").count(), (await buttons.count()) - 2, "two need another's answer first");
+      assert.equal(
+        await page.locator("[data-api]:enabled").count(),
+        (await buttons.count()) - 2,
+        "two need another's answer first",
+      );
     }));
 
   test("with both script hosts out of reach a stand-in reaches config:ok and the page says so", () =>
@@ -154,7 +163,11 @@ describe("in the sandbox, in an ordinary browser", () => {
         assert.equal(await text(page, "says"), "config:invalid signature");
         assert.ok((await text(page, "cause")).length > 10);
         assert.match(await text(page, "fixes"), lang === "en" ? /encodeURIComponent/ : /encodeURIComponent，途中/);
-        assert.equal(await page.locator("[data-api]:enabled").count(), 0, "ready runs after an error as well, and must not count");
+        assert.equal(
+          await page.locator("[data-api]:enabled").count(),
+          0,
+          "ready runs after an error as well, and must not count",
+        );
         expectQuiet(page);
         await page.getByRole("link", { name: lang === "en" ? "Mend the signature" : "恢复签名" }).click();
         await expectVerdict(page, "ok", "config:ok");
@@ -178,16 +191,32 @@ describe("in the sandbox, in an ordinary browser", () => {
     withPage({}, async (page) => {
       await page.goto(`${service.url}/`);
       await expectVerdict(page, "ok");
-      const invoke = (name, params) => page.evaluate(([n, p]) => new Promise((done) => window.WeixinJSBridge.invoke(n, p, done)), [name, params]);
+      const invoke = (name, params) =>
+        page.evaluate(([n, p]) => new Promise((done) => window.WeixinJSBridge.invoke(n, p, done)), [name, params]);
       assert.equal((await invoke("startRecord", {})).err_msg, "startRecord:permission denied", "was not in jsApiList");
-      assert.equal((await invoke("getLocalImgData", { localId: "weixin://resourceid/nobody" })).err_msg, "getLocalImgData:fail_invalid localId");
-      await invoke("preVerifyJSAPI", { verifyAppId: "wxnobody", verifySignature: "0".repeat(40), verifyTimestamp: "1", verifyNonceStr: "n" });
-      assert.match((await invoke("getNetworkType", {})).err_msg, /offline verifying/, "a failed config takes the permissions back");
+      assert.equal(
+        (await invoke("getLocalImgData", { localId: "weixin://resourceid/nobody" })).err_msg,
+        "getLocalImgData:fail_invalid localId",
+      );
+      await invoke("preVerifyJSAPI", {
+        verifyAppId: "wxnobody",
+        verifySignature: "0".repeat(40),
+        verifyTimestamp: "1",
+        verifyNonceStr: "n",
+      });
+      assert.match(
+        (await invoke("getNetworkType", {})).err_msg,
+        /offline verifying/,
+        "a failed config takes the permissions back",
+      );
     }));
 });
 
 describe("in a WeChat client of the test's own", () => {
-  for (const [name, userAgent, checksLanding] of [["Android", ANDROID_WECHAT, false], ["iOS", IOS_WECHAT, true]]) {
+  for (const [name, userAgent, checksLanding] of [
+    ["Android", ANDROID_WECHAT, false],
+    ["iOS", IOS_WECHAT, true],
+  ]) {
     test(`the signature is the one that ${name} computes`, () =>
       withPage({ userAgent }, async (page) => {
         await installBridge(page, service, { checksLanding });
@@ -258,7 +287,10 @@ describe("in a WeChat client of the test's own", () => {
   test("an answer that comes after it was given up still counts", () =>
     withPage({ userAgent: ANDROID_WECHAT }, async (page) => {
       await page.addInitScript(() => {
-        window.WeixinJSBridge = { invoke: (name, params, callback) => setTimeout(() => callback({ err_msg: `${name}:ok` }), 30_000), on() {} };
+        window.WeixinJSBridge = {
+          invoke: (name, params, callback) => setTimeout(() => callback({ err_msg: `${name}:ok` }), 30_000),
+          on() {},
+        };
       });
       await page.clock.install();
       await page.goto(`${service.url}/?lang=en`);
@@ -270,10 +302,32 @@ describe("in a WeChat client of the test's own", () => {
       assert.equal(await page.locator("#advice").isVisible(), false);
     }));
 
+  test("a refusal that comes after it was given up stays a refusal", () =>
+    withPage({ userAgent: ANDROID_WECHAT }, async (page) => {
+      await page.addInitScript(() => {
+        const refusal = { err_msg: "preVerifyJSAPI:fail_invalid signature" };
+        window.WeixinJSBridge = { invoke: (name, params, callback) => setTimeout(() => callback(refusal), 30_000), on() {} };
+      });
+      await page.clock.install();
+      await page.goto(`${service.url}/?lang=en`);
+      await page.locator('[data-step="verify"][data-done="now"]').waitFor();
+      await page.clock.fastForward(10_500);
+      await expectVerdict(page, "error", "The client does not answer");
+      await page.clock.fastForward(30_000);
+      await page.locator("#state-title", { hasText: "Invalid signature" }).waitFor();
+      await page.clock.fastForward(1000);
+      await expectVerdict(page, "error", "Invalid signature");
+    }));
+
   test("to jweixin version 10 is older than 6.0.2 and errors go unheard: the page asks once more", () =>
     withPage({ userAgent: ANDROID_WECHAT.replace("8.0.50.2701", "10.0.1") }, async (page) => {
       await page.addInitScript(() => {
-        const answer = (name) => ({ err_msg: name === "preVerifyJSAPI" ? `${name}:fail_invalid signature` : `${name}:fail_the permission value is offline verifying` });
+        const answer = (name) => ({
+          err_msg:
+            name === "preVerifyJSAPI"
+              ? `${name}:fail_invalid signature`
+              : `${name}:fail_the permission value is offline verifying`,
+        });
         window.WeixinJSBridge = { invoke: (name, params, callback) => callback(answer(name)), on() {} };
       });
       await page.goto(`${service.url}/?lang=en`);
@@ -293,7 +347,10 @@ describe("when it cannot work", () => {
       await page.goto(`${service.url}/?x=%2F`);
       await expectVerdict(page, "outside", "当前不在微信中");
       await page.waitForFunction(() => document.getElementById("qr").naturalWidth > 100);
-      assert.match(await page.locator("#qr").getAttribute("src"), /qr\.svg\?url=http%3A%2F%2F127\.0\.0\.1%3A\d+%2F%3Fx%3D%252F$/);
+      assert.match(
+        await page.locator("#qr").getAttribute("src"),
+        /qr\.svg\?url=http%3A%2F%2F127\.0\.0\.1%3A\d+%2F%3Fx%3D%252F$/,
+      );
       assert.match(await text(page, "outside"), /扫一扫/);
       assert.match(await text(page, "outside-note"), /本机/);
       assert.equal(asked, 0, "no signature is wasted");
@@ -311,11 +368,22 @@ describe("when it cannot work", () => {
   test("the endpoint's own error is shown with its hint", () =>
     withPage({}, async (page) => {
       const problem = {
-        type: "about:blank", title: "Bad Gateway", status: 502, code: "account_misconfigured", errcode: 40164,
-        detail: "WeChat refuses this server's IP.", hint: { en: "Add the IP to the allow-list.", zh: "把该 IP 加入白名单。" },
+        type: "about:blank",
+        title: "Bad Gateway",
+        status: 502,
+        code: "account_misconfigured",
+        errcode: 40164,
+        detail: "WeChat refuses this server's IP.",
+        hint: { en: "Add the IP to the allow-list.", zh: "把该 IP 加入白名单。" },
       };
       await page.route("**/jssdk/config?**", (route) =>
-        route.fulfill({ status: 502, contentType: "application/problem+json", headers: { "Retry-After": "60" }, body: JSON.stringify(problem) }));
+        route.fulfill({
+          status: 502,
+          contentType: "application/problem+json",
+          headers: { "Retry-After": "60" },
+          body: JSON.stringify(problem),
+        }),
+      );
       await page.goto(`${service.url}/?lang=en`);
       await expectVerdict(page, "error", "No signature was given");
       assert.equal(await text(page, "says"), "HTTP 502 · account_misconfigured · errcode 40164");
@@ -328,7 +396,9 @@ describe("when it cannot work", () => {
 
   test("an answer that is a proxy's HTML, or lacks a field, is told apart", () =>
     withPage({}, async (page) => {
-      await page.route("**/jssdk/config?**", (route) => route.fulfill({ status: 504, contentType: "text/html", body: "<h1>504 Gateway Time-out</h1>" }));
+      await page.route("**/jssdk/config?**", (route) =>
+        route.fulfill({ status: 504, contentType: "text/html", body: "<h1>504 Gateway Time-out</h1>" }),
+      );
       await page.goto(`${service.url}/?lang=en`);
       await expectVerdict(page, "error", "The endpoint's answer is not JSON");
       assert.match(await text(page, "says"), /HTTP 504: <h1>504 Gateway/, "shown as text, not as HTML");
@@ -342,45 +412,14 @@ describe("when it cannot work", () => {
   test("inside a real WeChat the sandbox does not pretend", () =>
     withPage({ userAgent: ANDROID_WECHAT }, async (page) => {
       await page.addInitScript(() => {
-        window.WeixinJSBridge = { invoke: (name, params, callback) => callback({ err_msg: `${name}:fail_invalid signature` }), on() {} };
+        window.WeixinJSBridge = {
+          invoke: (name, params, callback) => callback({ err_msg: `${name}:fail_invalid signature` }),
+          on() {},
+        };
       });
       await page.goto(`${service.url}/?lang=en`);
       await expectVerdict(page, "error", "Invalid signature");
       assert.match(await text(page, "sandbox-note"), /real WeChat, but the sandbox's account is made up/);
       assert.match(await text(page, "fixes"), /account is made up/);
     }));
-});
-
-describe("how it looks", () => {
-  for (const [size, viewport] of [["phone", PHONE], ["desktop", DESKTOP]]) {
-    for (const colorScheme of ["light", "dark"]) {
-      for (const lang of ["zh", "en"]) {
-        test(`${size}, ${colorScheme}, ${lang}: nothing is wider than the screen`, () =>
-          withPage({ viewport, colorScheme, deviceScaleFactor: size === "phone" ? 2 : 1 }, async (page) => {
-            const shoot = async (name) => {
-              const wide = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
-              assert.ok(wide <= 0, `${name} is ${wide} px too wide`);
-              await page.screenshot({ path: outFile(`${name}-${size}-${colorScheme}-${lang}.png`), fullPage: size === "phone" });
-            };
-            await page.goto(`${service.url}/?lang=${lang}&q=%E4%BD%A0%E5%A5%BD`);
-            await expectVerdict(page, "ok");
-            await shoot("ok");
-            for (const api of ["updateAppMessageShareData", "getLocation", "getNetworkType", "checkJsApi", "chooseImage"]) await page.locator(`[data-api="${api}"]`).click();
-            await shoot("sheet");
-            await page.locator("dialog .primary").click();
-            await page.locator('[data-card="image"] [data-result="ok"]').waitFor();
-            await page.waitForFunction(() => [...document.querySelectorAll("#shots img")].every((one) => one.naturalWidth));
-            await shoot("used");
-            await page.goto(`${service.url}/?lang=${lang}&break=signature`);
-            await expectVerdict(page, "error");
-            await shoot("error");
-            await page.route("**/static/wechat-client.js", (route) => route.fulfill({ contentType: "text/javascript", body: "" }));
-            await page.goto(`${service.url}/?lang=${lang}`);
-            await expectVerdict(page, "outside");
-            await page.waitForFunction(() => document.getElementById("qr").naturalWidth > 100);
-            await shoot("outside");
-          }));
-      }
-    }
-  }
 });

@@ -33,12 +33,12 @@ export function outFile(name) {
 }
 
 /** The service in sandbox mode: its public and its sandbox address, and the way to end it. */
-export async function startService() {
+export async function startService({ listen = "127.0.0.1:0" } = {}) {
   const { WX_JSSDK_URL: url, WX_JSSDK_SANDBOX_URL: sandbox } = process.env;
   if (url) return { url, sandbox, stop: async () => {} };
   const binary = process.env.WX_JSSDK_BIN || join(root, "target", "debug", "wx-jssdk");
-  const listen = ["--listen", "--admin-listen", "--sandbox-listen"].flatMap((flag) => [flag, "127.0.0.1:0"]);
-  const child = spawn(binary, ["serve", "--sandbox", ...listen], { stdio: ["ignore", "pipe", "pipe"] });
+  const args = ["serve", "--sandbox", "--listen", listen, "--sandbox-listen", "127.0.0.1:0"];
+  const child = spawn(binary, args, { stdio: ["ignore", "pipe", "pipe"] });
   const gone = new Promise((resolve) => child.once("close", resolve));
   const stop = async () => {
     child.kill("SIGTERM");
@@ -56,23 +56,22 @@ export async function startService() {
 
 /** Reads the lines `public    http://…` and `sandbox   http://…` that the service prints when it listens. */
 function announcedAddresses(child) {
-  return new Promise((resolve, reject) => {
-    let said = "";
-    const give = setTimeout(() => reject(new Error(`the service did not name its addresses:\n${said}`)), 20_000);
+  let said = "";
+  let patience;
+  const addresses = new Promise((resolve, reject) => {
     const hear = (chunk) => {
       said += chunk;
       const find = (name) => (said.match(new RegExp(`^\\W*${name}\\s+(http://[\\w.:\\[\\]]+)`, "m")) || [])[1];
-      const url = find("public");
-      const sandbox = find("sandbox");
-      if (!url || !sandbox) return;
-      clearTimeout(give);
-      resolve({ url, sandbox });
+      const [url, sandbox] = [find("public"), find("sandbox")];
+      if (url && sandbox) resolve({ url, sandbox });
     };
     child.stdout.on("data", hear);
     child.stderr.on("data", hear);
     child.once("error", reject);
     child.once("close", (code) => reject(new Error(`the service ended with ${code}:\n${said}`)));
+    patience = setTimeout(() => reject(new Error(`the service did not name its addresses:\n${said}`)), 20_000);
   });
+  return addresses.finally(() => clearTimeout(patience));
 }
 
 export function startBrowser() {
@@ -102,7 +101,8 @@ export async function openPage(browser, { cdn = ["res.wx.qq.com", "res2.wx.qq.co
   page.strayed = [];
   page.reports = [];
   page.on("console", (message) => {
-    const expected = /net::ERR_(FAILED|BLOCKED)/.test(message.text()) && /(res2?\.wx\.qq\.com|:\d+\/)/.test(message.location().url);
+    const expected =
+      /net::ERR_(FAILED|BLOCKED)/.test(message.text()) && /(res2?\.wx\.qq\.com|:\d+\/)/.test(message.location().url);
     if (["error", "warning"].includes(message.type()) && !(expected && page.refusals)) page.complaints.push(message.text());
   });
   page.on("pageerror", (error) => page.complaints.push(String(error)));
@@ -116,13 +116,26 @@ export async function openPage(browser, { cdn = ["res.wx.qq.com", "res2.wx.qq.co
       }
       if (hostname === "open.weixin.qq.com" && pathname === "/sdk/report") {
         page.reports.push(route.request().url());
-        return route.fulfill({ contentType: "image/gif", body: Buffer.from("R0lGODlhAQABAAAAACwAAAAAAQABAAACAkQBADs=", "base64") });
+        return route.fulfill({
+          contentType: "image/gif",
+          body: Buffer.from("R0lGODlhAQABAAAAACwAAAAAAQABAAACAkQBADs=", "base64"),
+        });
       }
       if (!/^res2?\.wx\.qq\.com$/.test(hostname)) page.strayed.push(route.request().url());
       return route.abort();
     },
   );
   return page;
+}
+
+/** Does the work in a page of its own. */
+export async function inPage(browser, options, work) {
+  const page = await openPage(browser, options);
+  try {
+    await work(page);
+  } finally {
+    await page.context().close();
+  }
 }
 
 /** Waits until the page has come to a verdict, and gives it. */
