@@ -29,7 +29,7 @@ check: deny
 
 # Advisories need the internet (a database on GitHub): `cargo deny check advisories`, where there is some.
 deny:
-	@command -v cargo-deny >/dev/null || { echo 'installing cargo-deny'; cargo install --quiet --locked cargo-deny; }
+	@cargo deny --version >/dev/null 2>&1 || { echo 'installing cargo-deny'; cargo install --quiet --locked cargo-deny; }
 	cargo deny --log-level error --locked check licenses bans sources
 
 test: deps

@@ -1,5 +1,7 @@
 //! Who may import whom: the rooms of `src/` in their order, and the three rooms that alone may do a thing.
 
+#![allow(clippy::unwrap_used)] // helpers of tests are not in a #[test]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,7 @@
 //! Signing to the byte: the vectors of the field, and properties over arbitrary addresses.
 
+#![allow(clippy::unwrap_used)] // helpers of tests are not in a #[test]
+
 use proptest::prelude::*;
 use serde_json::Value;
 use wx_jssdk::clock::UnixTime;
