@@ -25,7 +25,7 @@ check: deny
 	  cargo clippy --quiet --locked --no-default-features --features "$$features" -- -D warnings; \
 	done
 	cargo clippy --locked --all-targets --all-features -- -D warnings
-	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --all-features --document-private-items --quiet
+	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --all-features --quiet
 
 # Advisories need the internet (a database on GitHub): `cargo deny check advisories`, where there is some.
 deny:

@@ -1,19 +1,21 @@
 //! The broker: every account's living credentials, renewed ahead of time, one refresh of each at a time.
 //!
 //! A read is a look into a moka cache and a comparison of two numbers: no lock, no store, no upstream. Everything else (who may
-//! refresh, from where, what a failure means) is in the rooms below: [`slot`] holds what is known of one credential, [`refresh`]
-//! is the way to a new one, [`keeper`] the loop that goes there before a reader has to.
+//! refresh, from where, what a failure means) is in the rooms below: `slot` holds what is known of one credential, `refresh`
+//! is the way to a new one, `keeper` the loop that goes there before a reader has to.
 
 mod call;
 mod keeper;
+mod members;
 mod refresh;
+mod signing;
 mod slot;
 mod status;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use moka::Expiry;
 use moka::sync::Cache;
 use tokio::runtime::Handle;
@@ -22,12 +24,12 @@ pub use keeper::TICK;
 pub use status::{AccountStatus, CredentialStatus, LastError};
 
 use crate::account::Account;
-use crate::clock::Clock;
+use crate::clock::{Clock, UnixTime};
 use crate::credential::{Credential, CredentialKey, Freshness, Kind, Secret};
 use crate::error::Error;
-use crate::sign::{JsConfig, PageUrl, Signer, nonce};
 use crate::store::Store;
 use crate::upstream::{ClientError, Upstream, UpstreamOptions};
+use members::{Member, Members};
 use slot::{Slot, Why};
 
 /// A handle on the broker: cloning it gives another handle on the same one. One per process is right.
@@ -37,8 +39,8 @@ pub struct Broker {
 }
 
 struct Inner {
-    members: HashMap<String, Arc<Member>>,
-    default_account: Option<String>,
+    /// Replaced whole by [`Broker::reload`].
+    members: ArcSwap<Members>,
     living: Cache<CredentialKey, Arc<Credential>>,
     store: Store,
     upstream: Upstream,
@@ -46,29 +48,6 @@ struct Inner {
     /// Where refreshes run, so that one outlives the caller, and the worker thread, that asked for it.
     runtime: Handle,
     keeper: keeper::Pace,
-}
-
-/// An account under its name, with a slot for each kind of credential it has.
-struct Member {
-    name: String,
-    account: Account,
-    slots: Vec<Arc<Slot>>,
-}
-
-impl Member {
-    fn new(name: String, account: Account) -> Self {
-        let kept = account.platform().kept_kinds();
-        let slots = account.platform().kinds().iter().map(|kind| Arc::new(Slot::new(account.key(*kind), kept.contains(kind))));
-        Self { name, slots: slots.collect(), account }
-    }
-
-    fn slot(&self, kind: Kind) -> Result<&Arc<Slot>, Error> {
-        self.slots.iter().find(|slot| slot.key.kind == kind).ok_or_else(|| Error::UnsupportedCredential {
-            account: self.name.clone(),
-            platform: self.account.platform().as_str(),
-            kind,
-        })
-    }
 }
 
 impl Broker {
@@ -90,7 +69,7 @@ impl Broker {
         let slot = member.slot(kind)?;
         match self.living(slot) {
             Some(credential) => Ok(credential),
-            None => self.refresh(member, slot, Why::Missing).await,
+            None => self.refresh(&member, slot, Why::Missing).await,
         }
     }
 
@@ -101,43 +80,64 @@ impl Broker {
     /// As [`Broker::credential`]; [`Error::Rationed`] when this credential was renewed on demand less than 30 s ago.
     pub async fn reject(&self, account: &str, kind: Kind, bad_value: &Secret) -> Result<Arc<Credential>, Error> {
         let member = self.member(account)?;
-        self.renew_if_current(member, member.slot(kind)?, bad_value).await
+        self.renew_if_current(&member, member.slot(kind)?, bad_value).await
     }
 
-    /// Everything `wx.config` takes, for one page, signed now: a fresh nonce, the wall clock's second, the account's default lists.
+    /// Takes other accounts from now on, without dropping a request or a living credential: an app that stays keeps what is known
+    /// of it, under whatever name. One whose secret changed is asked for again at once, should it have been refused before.
     ///
     /// # Errors
-    /// [`Error::PageNotAllowed`] for a page outside the account's JS safe domains; else as [`Broker::credential`].
-    pub async fn js_config(&self, account: &str, page: &PageUrl) -> Result<JsConfig, Error> {
-        let member = self.member(account)?;
-        let slot = member.slot(Kind::JsapiTicket)?;
-        if !member.account.allows_page(page.host(), page.path()) {
-            return Err(Error::PageNotAllowed { account: member.name.clone(), host: page.host().to_owned() });
-        }
-        let ticket = match self.living(slot) {
-            Some(ticket) => ticket,
-            None => self.refresh(member, slot, Why::Missing).await?,
-        };
-        let signer = Signer::new(member.account.app_id(), ticket.value.clone());
-        Ok(JsConfig {
-            beta: member.account.platform().as_str() == "work",
-            js_api_list: member.account.js_apis().to_vec(),
-            open_tag_list: member.account.open_tags().to_vec(),
-            ..signer.sign(page, &nonce(), self.inner.clock.wall())
-        })
+    /// [`BuildError`]; then nothing has changed.
+    pub fn reload(&self, accounts: Vec<(String, Account)>, default_account: Option<String>) -> Result<(), BuildError> {
+        let members = Members::new(accounts, default_account, Some(&self.inner.members.load()))?;
+        self.inner.members.store(Arc::new(members));
+        Ok(())
     }
 
     /// The account of this name; an empty name means the default account.
     ///
     /// # Errors
     /// [`Error::UnknownAccount`].
-    pub fn account(&self, name: &str) -> Result<&Account, Error> {
-        self.member(name).map(|member| &member.account)
+    pub fn account(&self, name: &str) -> Result<Arc<Account>, Error> {
+        self.member(name).map(|member| member.account.clone())
     }
 
     /// All accounts under their names, in no order.
-    pub fn accounts(&self) -> impl Iterator<Item = (&str, &Account)> {
-        self.inner.members.values().map(|member| (member.name.as_str(), &member.account))
+    #[must_use]
+    pub fn accounts(&self) -> Vec<(String, Arc<Account>)> {
+        self.inner.members.load().all().map(|member| (member.name.clone(), member.account.clone())).collect()
+    }
+
+    /// The name and the account of an AppID or CorpID (and, for WeCom, AgentId or the only app of that corp); `None` when it is
+    /// nobody's.
+    #[must_use]
+    pub fn account_of_app(&self, app_id: &str, agent_id: Option<u64>) -> Option<(String, Arc<Account>)> {
+        let members = self.inner.members.load();
+        members.of_app(app_id, agent_id).map(|member| (member.name.clone(), member.account.clone()))
+    }
+
+    /// Whose access token this is: a living one that this process knows, or one that was replaced so lately that WeChat still takes
+    /// it. `None` for every other value.
+    #[must_use]
+    pub fn account_of_token(&self, token: &str) -> Option<(String, Arc<Account>)> {
+        let (members, token) = (self.inner.members.load(), Secret::new(token));
+        members
+            .all()
+            .find(|member| self.is_token_of(member, &token))
+            .map(|member| (member.name.clone(), member.account.clone()))
+    }
+
+    fn is_token_of(&self, member: &Member, token: &Secret) -> bool {
+        let Ok(slot) = member.slot(Kind::AccessToken) else { return false };
+        if self.living(slot).is_some_and(|living| living.value == *token) {
+            return true;
+        }
+        let now = self.inner.clock.now();
+        let overlaps = |replaced: UnixTime| now.since(replaced) < OVERLAP;
+        slot.lock()
+            .previous
+            .as_ref()
+            .is_some_and(|(previous, replaced)| previous.value == *token && previous.expires_at > now && overlaps(*replaced))
     }
 
     /// The clock that lives are counted on.
@@ -146,9 +146,8 @@ impl Broker {
         &self.inner.clock
     }
 
-    fn member(&self, name: &str) -> Result<&Arc<Member>, Error> {
-        let name = if name.is_empty() { self.inner.default_account.as_deref().unwrap_or_default() } else { name };
-        self.inner.members.get(name).ok_or_else(|| Error::UnknownAccount { account: name.to_owned() })
+    fn member(&self, name: &str) -> Result<Arc<Member>, Error> {
+        self.inner.members.load().named(name)
     }
 
     /// The hot path: what is in the cache and not expired.
@@ -164,7 +163,7 @@ impl Broker {
 
 impl std::fmt::Debug for Broker {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Broker").field("accounts", &self.inner.members.keys()).finish_non_exhaustive()
+        f.debug_struct("Broker").field("accounts", &self.inner.members.load().all().count()).finish_non_exhaustive()
     }
 }
 
@@ -221,28 +220,12 @@ impl BrokerBuilder {
     pub fn build(self) -> Result<Broker, BuildError> {
         let runtime = Handle::try_current().map_err(|_| BuildError::NoRuntime)?;
         let clock = self.clock.unwrap_or_else(Clock::system);
-        let mut members = HashMap::new();
-        let mut apps = HashMap::new();
-        for (name, account) in self.accounts {
-            if let Some(first) = apps.insert(account.app_key(), name.clone()) {
-                return Err(BuildError::SameApp { app: account.app_key().to_string(), names: [first, name] });
-            }
-            let member = Arc::new(Member::new(name.clone(), account));
-            if members.insert(name.clone(), member).is_some() {
-                return Err(BuildError::SameName(name));
-            }
-        }
-        let default_account = match self.default_account {
-            Some(name) if !members.contains_key(&name) => return Err(BuildError::NoSuchDefault(name)),
-            Some(name) => Some(name),
-            None if members.len() == 1 => members.keys().next().cloned(),
-            None => None,
-        };
+        let members = ArcSwap::from_pointee(Members::new(self.accounts, self.default_account, None)?);
         let living = Cache::builder().expire_after(UntilItsEnd(clock.clone())).build();
         let store = self.store.unwrap_or_else(Store::memory);
         let upstream = Upstream::new(&self.upstream)?;
         let keeper = keeper::Pace::default();
-        Ok(Broker { inner: Arc::new(Inner { members, default_account, living, store, upstream, clock, runtime, keeper }) })
+        Ok(Broker { inner: Arc::new(Inner { members, living, store, upstream, clock, runtime, keeper }) })
     }
 }
 
@@ -290,3 +273,6 @@ impl Expiry<CredentialKey, Arc<Credential>> for UntilItsEnd {
         Some(credential.remaining(self.0.now()))
     }
 }
+
+/// WeChat takes an access token for five minutes after it was replaced; one less for clocks and the way.
+const OVERLAP: Duration = Duration::from_secs(240);

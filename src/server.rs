@@ -170,7 +170,7 @@ fn demo_pages(broker: &Broker, sandbox: bool) -> Pages {
     let broker = broker.clone();
     let qr_allowed = Arc::new(move |href: &str| {
         PageUrl::parse(href)
-            .is_ok_and(|page| broker.accounts().any(|(_, account)| account.allows_page(page.host(), page.path())))
+            .is_ok_and(|page| broker.accounts().iter().any(|(_, account)| account.allows_page(page.host(), page.path())))
     });
     Pages { account: None, endpoint: "/jssdk/config".into(), sandbox, qr_allowed }
 }

@@ -44,7 +44,7 @@ fn is_ours(broker: &Broker, account: &str, origin: &HeaderValue) -> bool {
     let Some(host) = origin.to_str().ok().and_then(host_of) else { return false };
     match broker.account(account) {
         Ok(account) => account.allows_host(&host),
-        Err(_) => broker.accounts().any(|(_, account)| account.allows_host(&host)),
+        Err(_) => broker.accounts().iter().any(|(_, account)| account.allows_host(&host)),
     }
 }
 

@@ -35,8 +35,8 @@ impl Broker {
         }
     }
 
-    /// One step of the keeper: starts the refreshes that are due, waits for them, and says how each went. At most
-    /// [`AT_ONCE`] at a time, so that ten thousand cold accounts do not call WeChat in the same second.
+    /// One step of the keeper: starts the refreshes that are due, waits for them, and says how each went. At most 16
+    /// at a time, so that ten thousand cold accounts do not call WeChat in the same second.
     pub async fn tend(&self) -> Vec<Result<Arc<Credential>, Error>> {
         let mut outcomes = Vec::new();
         for (member, slot, flight) in self.start_due() {
@@ -60,7 +60,7 @@ impl Broker {
     /// Starts what is due, as far as the pace allows; parents first, since a ticket waits for its token anyway.
     fn start_due(&self) -> Vec<(Arc<Member>, Arc<Slot>, watch::Receiver<Outcome>)> {
         let mut started = Vec::new();
-        for member in self.inner.members.values() {
+        for member in self.inner.members.load().all() {
             for slot in member.slots.iter().filter(|slot| slot.is_wanted()) {
                 if self.inner.keeper.under_way.load(Ordering::Relaxed) >= AT_ONCE {
                     return started;

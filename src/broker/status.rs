@@ -65,7 +65,7 @@ impl Broker {
     /// All accounts, sorted by name.
     #[must_use]
     pub fn status(&self) -> Vec<AccountStatus> {
-        let mut all: Vec<_> = self.inner.members.values().map(|member| self.account_status(member)).collect();
+        let mut all: Vec<_> = self.inner.members.load().all().map(|member| self.account_status(member)).collect();
         all.sort_by(|a, b| a.account.cmp(&b.account));
         all
     }

@@ -1,0 +1,106 @@
+//! The accounts under their names, each with a slot for every credential it has.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::BuildError;
+use super::slot::Slot;
+use crate::account::Account;
+use crate::credential::{AppKey, Kind};
+use crate::error::Error;
+
+/// One account.
+pub(super) struct Member {
+    pub(super) name: String,
+    pub(super) account: Arc<Account>,
+    pub(super) slots: Vec<Arc<Slot>>,
+}
+
+/// All accounts of a configuration.
+pub(super) struct Members {
+    by_name: HashMap<String, Arc<Member>>,
+    by_app: HashMap<AppKey, Arc<Member>>,
+    default_account: Option<String>,
+}
+
+impl Member {
+    /// An account with the slots of `before`, if that was the same app.
+    fn new(name: String, account: Account, before: Option<&Arc<Self>>) -> Self {
+        let slots = match before {
+            Some(before) => {
+                if before.account.secret() != account.secret() || before.account.mode() != account.mode() {
+                    before.slots.iter().for_each(|slot| slot.lock().failure = None);
+                }
+                before.slots.clone()
+            }
+            None => {
+                let kept = account.platform().kept_kinds();
+                let slot = |kind: &Kind| Arc::new(Slot::new(account.key(*kind), kept.contains(kind)));
+                account.platform().kinds().iter().map(slot).collect()
+            }
+        };
+        Self { name, account: Arc::new(account), slots }
+    }
+
+    pub(super) fn slot(&self, kind: Kind) -> Result<&Arc<Slot>, Error> {
+        self.slots.iter().find(|slot| slot.key.kind == kind).ok_or_else(|| Error::UnsupportedCredential {
+            account: self.name.clone(),
+            platform: self.account.platform().as_str(),
+            kind,
+        })
+    }
+}
+
+impl Members {
+    pub(super) fn new(
+        accounts: Vec<(String, Account)>,
+        default_account: Option<String>,
+        before: Option<&Self>,
+    ) -> Result<Self, BuildError> {
+        let mut by_name: HashMap<String, Arc<Member>> = HashMap::with_capacity(accounts.len());
+        let mut by_app: HashMap<AppKey, Arc<Member>> = HashMap::with_capacity(accounts.len());
+        for (name, account) in accounts {
+            let app = account.app_key();
+            if let Some(first) = by_app.get(&app) {
+                return Err(BuildError::SameApp { app: app.to_string(), names: [first.name.clone(), name] });
+            }
+            let member = Arc::new(Member::new(name.clone(), account, before.and_then(|before| before.by_app.get(&app))));
+            if by_name.insert(name.clone(), member.clone()).is_some() {
+                return Err(BuildError::SameName(name));
+            }
+            by_app.insert(app, member);
+        }
+        let default_account = match default_account {
+            Some(name) if !by_name.contains_key(&name) => return Err(BuildError::NoSuchDefault(name)),
+            Some(name) => Some(name),
+            None if by_name.len() == 1 => by_name.keys().next().cloned(),
+            None => None,
+        };
+        Ok(Self { by_name, by_app, default_account })
+    }
+
+    /// The account of this name; an empty one means the default account.
+    pub(super) fn named(&self, name: &str) -> Result<Arc<Member>, Error> {
+        let name = if name.is_empty() { self.default_account.as_deref().unwrap_or_default() } else { name };
+        self.by_name.get(name).cloned().ok_or_else(|| Error::UnknownAccount { account: name.to_owned() })
+    }
+
+    pub(super) fn all(&self) -> impl Iterator<Item = &Arc<Member>> {
+        self.by_name.values()
+    }
+
+    /// Without an agent id, a corp's only app.
+    pub(super) fn of_app(&self, app_id: &str, agent_id: Option<u64>) -> Option<&Arc<Member>> {
+        let weixin = |platform| self.by_app.get(&AppKey { platform, id: app_id.into(), agent_id: None });
+        if agent_id.is_none()
+            && let Some(found) = weixin("official").or_else(|| weixin("mini"))
+        {
+            return Some(found);
+        }
+        let mut apps = self.by_app.iter().filter(|(app, _)| app.platform == "work" && *app.id == *app_id);
+        match agent_id {
+            Some(_) => apps.find(|(app, _)| app.agent_id == agent_id).map(|(_, member)| member),
+            None => apps.next().filter(|_| apps.next().is_none()).map(|(_, member)| member),
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Signatures with living tickets: what the endpoints answer.
+
+use std::sync::Arc;
+
+use super::slot::Why;
+use super::{Broker, Member};
+use crate::account::Platform;
+use crate::credential::{Credential, Kind};
+use crate::error::Error;
+use crate::sign::{AgentConfig, CardExt, ChooseCard, JsConfig, PageUrl, Signer, nonce};
+
+impl Broker {
+    /// Everything `wx.config` takes, for one page, signed now: a fresh nonce, the wall clock's second, the account's default lists.
+    ///
+    /// # Errors
+    /// [`Error::PageNotAllowed`] for a page outside the account's JS safe domains; else as [`Broker::credential`].
+    pub async fn js_config(&self, account: &str, page: &PageUrl) -> Result<JsConfig, Error> {
+        let member = self.member(account)?;
+        let ticket = self.ticket_for(&member, Kind::JsapiTicket, page).await?;
+        let beta = matches!(member.account.platform(), Platform::Work { .. });
+        Ok(JsConfig { beta, ..self.signed(&member, &ticket, page) })
+    }
+
+    /// Everything `wx.agentConfig` takes. Signed with the app's own ticket, not with the corp's: mixing them up is the classic
+    /// failure.
+    ///
+    /// # Errors
+    /// [`Error::UnsupportedCredential`] for an account that is no WeCom app; else as [`Broker::js_config`].
+    pub async fn agent_config(&self, account: &str, page: &PageUrl) -> Result<AgentConfig, Error> {
+        let member = self.member(account)?;
+        let ticket = self.ticket_for(&member, Kind::AgentTicket, page).await?;
+        match member.account.platform() {
+            Platform::Work { agent_id } => Ok(AgentConfig::new(self.signed(&member, &ticket, page), agent_id)),
+            platform => Err(Error::UnsupportedCredential {
+                account: member.name.clone(),
+                platform: platform.as_str(),
+                kind: Kind::AgentTicket,
+            }),
+        }
+    }
+
+    /// The `cardExt` text of one coupon for `wx.addCard`; `card`'s time and nonce are set here, fresh.
+    ///
+    /// # Errors
+    /// [`Error::UnsupportedCredential`] for an account without card ticket; else as [`Broker::credential`].
+    pub async fn card_ext(&self, account: &str, card: CardExt) -> Result<String, Error> {
+        let ticket = self.credential(account, Kind::CardTicket).await?;
+        let card = CardExt { timestamp: self.inner.clock.wall(), nonce_str: nonce(), ..card };
+        Ok(card.sign(&ticket.value))
+    }
+
+    /// Everything `wx.chooseCard` takes. `filter`: shop id, card id and card type, each may be empty.
+    ///
+    /// # Errors
+    /// As [`Broker::card_ext`].
+    pub async fn choose_card(&self, account: &str, filter: [&str; 3]) -> Result<ChooseCard, Error> {
+        let app_id = self.account(account)?;
+        let ticket = self.credential(account, Kind::CardTicket).await?;
+        Ok(ChooseCard::sign(&ticket.value, app_id.app_id(), filter, &nonce(), self.inner.clock.wall()))
+    }
+
+    async fn ticket_for(&self, member: &Arc<Member>, kind: Kind, page: &PageUrl) -> Result<Arc<Credential>, Error> {
+        let slot = member.slot(kind)?;
+        if !member.account.allows_page(page.host(), page.path()) {
+            return Err(Error::PageNotAllowed { account: member.name.clone(), host: page.host().to_owned() });
+        }
+        match self.living(slot) {
+            Some(ticket) => Ok(ticket),
+            None => self.refresh(member, slot, Why::Missing).await,
+        }
+    }
+
+    fn signed(&self, member: &Member, ticket: &Credential, page: &PageUrl) -> JsConfig {
+        let signer = Signer::new(member.account.app_id(), ticket.value.clone());
+        JsConfig {
+            js_api_list: member.account.js_apis().to_vec(),
+            open_tag_list: member.account.open_tags().to_vec(),
+            ..signer.sign(page, &nonce(), self.inner.clock.wall())
+        }
+    }
+}
