@@ -8,11 +8,12 @@ mod sandbox;
 mod serve;
 mod sign;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::server::config::Problems;
+use crate::server::config::{Problems, Settings};
 
 /// The WeChat JS-SDK signing backend · 微信 JS-SDK 签名服务
 #[derive(Debug, Parser)]
@@ -86,6 +87,21 @@ fn in_runtime(command: impl Future<Output = Result<Ended, Unusable>>) -> Result<
 fn say(line: &str) {
     use std::io::Write as _;
     let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+/// The configuration of a command that is of no use without an account.
+fn with_accounts(file: Option<&Path>) -> Result<Settings, Unusable> {
+    let settings = Settings::load(file).map_err(|problems| listed(&problems))?;
+    if !settings.accounts.is_empty() {
+        return Ok(settings);
+    }
+    let mut problems = Problems::default();
+    problems.add(
+        "accounts",
+        "there are none: write [accounts.main] with app_id, secret_file and js_safe_domains into wx-jssdk.toml, or try wx-jssdk serve --sandbox".into(),
+        "没有配置帐号：请在 wx-jssdk.toml 中写 [accounts.main]（app_id、secret_file、js_safe_domains），或先用 wx-jssdk serve --sandbox 体验".into(),
+    );
+    Err(listed(&problems))
 }
 
 /// All problems of a configuration, each on its line.

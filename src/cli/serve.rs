@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Ended, Unusable, listed, say};
-use crate::server::config::{Problems, Settings};
+use super::{Ended, Unusable, listed, say, with_accounts};
+use crate::server::config::Settings;
 use crate::server::{Application, SandboxOptions, telemetry};
 
 #[derive(Debug, Args)]
@@ -46,23 +46,18 @@ impl Serve {
     }
 
     fn settings(&self) -> Result<Settings, Unusable> {
-        let settings = if self.sandbox && self.config.is_none() {
-            Settings::read("", std::path::Path::new(""), std::env::vars().collect())
+        let mut settings = if self.sandbox && self.config.is_none() {
+            Settings::defaults().map_err(|problems| listed(&problems))?
+        } else if self.sandbox {
+            Settings::load(self.config.as_deref()).map_err(|problems| listed(&problems))?
         } else {
-            Settings::load(self.config.as_deref())
+            with_accounts(self.config.as_deref())?
         };
-        let mut settings = settings.map_err(|problems| listed(&problems))?;
+        if self.sandbox {
+            settings.server.default_account = None; // the demo account is the only one
+        }
         if let Some(listen) = self.listen {
             settings.server.listen = listen;
-        }
-        if settings.accounts.is_empty() && !self.sandbox {
-            let mut problems = Problems::default();
-            problems.add(
-                "accounts",
-                "there are none: write [accounts.main] with app_id, secret_file and js_safe_domains into wx-jssdk.toml, or try wx-jssdk serve --sandbox".into(),
-                "没有配置帐号：请在 wx-jssdk.toml 中写 [accounts.main]（app_id、secret_file、js_safe_domains），或先用 wx-jssdk serve --sandbox 体验".into(),
-            );
-            return Err(listed(&problems));
         }
         Ok(settings)
     }

@@ -3,6 +3,7 @@
 //! Reads and validates; opens nothing but secret files. The result holds ready [`Account`]s, not text.
 
 mod accounts;
+mod layers;
 mod section;
 
 use std::collections::HashMap;
@@ -11,13 +12,13 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use config::{Config, Environment, File, FileFormat, Source, Value};
+use config::Value;
 
 use crate::account::Account;
 use crate::credential::Secret;
 use crate::error::Hint;
 use crate::upstream::UpstreamOptions;
-use section::Section;
+use section::{Section, quoted};
 
 /// The defaults, and their documentation.
 pub const DEFAULTS: &str = include_str!("../../wx-jssdk.default.toml");
@@ -105,7 +106,15 @@ impl Settings {
             Some(path) => std::fs::read_to_string(path).map_err(|error| unreadable(path, &error))?,
         };
         let base = file.as_deref().and_then(Path::parent).unwrap_or(Path::new("")).to_owned();
-        Self::read(&text, &base, std::env::vars().collect())
+        Self::read(&text, &base, layers::environment())
+    }
+
+    /// The defaults below the environment, whatever files there are.
+    ///
+    /// # Errors
+    /// [`Problems`] names every one.
+    pub fn defaults() -> Result<Self, Problems> {
+        Self::read("", Path::new(""), layers::environment())
     }
 
     /// Reads a configuration text. `base` is what relative secret files are relative to, `environment` what `WX_JSSDK__…` is
@@ -114,16 +123,9 @@ impl Settings {
     /// # Errors
     /// [`Problems`] names every one.
     pub fn read(text: &str, base: &Path, environment: HashMap<String, String>) -> Result<Self, Problems> {
-        let environment: HashMap<_, _> = environment.into_iter().filter(|(name, _)| name.starts_with("WX_JSSDK__")).collect();
-        let merged = Config::builder()
-            .add_source(File::from_str(DEFAULTS, FileFormat::Toml))
-            .add_source(File::from_str(text, FileFormat::Toml))
-            .add_source(Environment::with_prefix("WX_JSSDK").prefix_separator("__").separator("__").source(Some(environment)))
-            .build()
-            .and_then(|config| config.collect())
-            .map_err(|error| unparsable(&error))?;
         let mut problems = Problems::default();
-        let settings = Self::from_table(merged.into_iter().collect(), base, &mut problems);
+        let table = layers::merged(text, environment, &mut problems)?;
+        let settings = Self::from_table(table.into_iter().collect(), base, &mut problems);
         match settings {
             Some(settings) if problems.0.is_empty() => Ok(settings),
             _ => Err(problems),
@@ -137,12 +139,15 @@ impl Settings {
         let log = LogSettings::read(&mut root.section("log", problems), problems);
         let store = StoreSettings::read(&mut root.section("store", problems), problems);
         let upstream = read_upstream(&mut root.section("upstream", problems), problems);
-        let defaults = root.section("account_defaults", problems);
+        let defaults = accounts::defaults(root.section("account_defaults", problems), problems);
         let default_apis = defaults.clone().list("js_api_list", problems).unwrap_or_default();
-        let accounts = accounts::read(root.section("accounts", problems), &defaults, base, problems);
+        let section = root.section("accounts", problems);
+        // The names and not the ready accounts: one that has a problem of its own is there all the same.
+        let names: Vec<_> = section.keys().map(str::to_owned).collect();
+        let accounts = accounts::read(section, &defaults, base, problems);
         root.finish(problems);
         if let Some(name) = server.as_ref().and_then(|server| server.default_account.as_ref())
-            && !accounts.iter().any(|(known, _)| known == name)
+            && !names.contains(name)
         {
             problems.add(
                 "server.default_account",
@@ -156,7 +161,7 @@ impl Settings {
 
 impl ServerSettings {
     fn read(section: &mut Section, problems: &mut Problems) -> Option<Self> {
-        let listen = section.parse("listen", "an address and a port such as 127.0.0.1:8080", problems);
+        let listen = section.parse("listen", "an address and a port", "127.0.0.1:8080", problems);
         let workers = section.number("workers", 0..=1_024, problems);
         let shutdown = section.number("shutdown_seconds", 0..=3_600, problems);
         let default_account = section.text("default_account", problems).map(|name| Some(name).filter(|name| !name.is_empty()));
@@ -175,11 +180,13 @@ impl ServerSettings {
 impl LogSettings {
     fn read(section: &mut Section, problems: &mut Problems) -> Option<Self> {
         let level: Option<String> = section.text("level", problems);
-        if let Some(text) = &level
-            && let Err(error) = tracing_subscriber::EnvFilter::try_new(text)
-        {
-            let path = section.path_of("level");
-            problems.add(&path, format!("\"{text}\" is no log level: {error}"), format!("“{text}”不是有效的日志级别"));
+        if let Some(text) = level.as_ref().filter(|text| !is_filter(text)) {
+            let (en, zh) = quoted(text);
+            problems.add(
+                &section.path_of("level"),
+                format!("{en} is no log level: write one of error, warn, info, debug, trace, or filters such as \"info,wx_jssdk=debug\""),
+                format!("{zh}不是有效的日志级别：可写 error、warn、info、debug、trace，或 \"info,wx_jssdk=debug\" 这样的过滤规则"),
+            );
         }
         let json = section.choice("format", &["text", "json"], problems).map(|format| format == "json");
         section.finish(problems);
@@ -232,9 +239,12 @@ fn read_upstream(section: &mut Section, problems: &mut Problems) -> Option<Upstr
 }
 
 impl Problems {
-    /// Notes one more.
+    /// Notes one more. What every account inherits is noted once.
     pub fn add(&mut self, path: &str, en: String, zh: String) {
-        self.0.push(Problem { path: path.to_owned(), what: Hint { en: en.into(), zh: zh.into() } });
+        let problem = Problem { path: path.to_owned(), what: Hint { en: en.into(), zh: zh.into() } };
+        if !self.0.contains(&problem) {
+            self.0.push(problem);
+        }
     }
 }
 
@@ -256,11 +266,10 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Problems {
     problems
 }
 
-/// The parser quotes the line at fault, which may hold a secret: only its position and its complaint are kept.
-fn unparsable(error: &config::ConfigError) -> Problems {
-    let mut problems = Problems::default();
-    let text = error.to_string();
-    let lines: Vec<_> = text.lines().filter(|line| !line.contains('|') && !line.trim().is_empty()).map(str::trim).collect();
-    problems.add("the configuration", format!("is no valid TOML: {}", lines.join(": ")), "不是有效的 TOML".into());
-    problems
+/// Whether every part is a level or says `target=level`. A bare word is a filter for `tracing`, but here it is a slip: `inof`
+/// would silence everything.
+fn is_filter(text: &str) -> bool {
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+    let good = |part: &str| part.contains(['=', '[']) || LEVELS.iter().any(|level| level.eq_ignore_ascii_case(part));
+    text.split(',').all(|part| good(part.trim())) && tracing_subscriber::EnvFilter::try_new(text).is_ok()
 }

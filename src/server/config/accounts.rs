@@ -4,9 +4,23 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use super::Problems;
-use super::section::Section;
-use crate::account::{Account, TokenMode};
+use super::section::{Section, quoted};
+use crate::account::{Account, SafeDomain, TokenMode};
 use crate::credential::Secret;
+
+/// Judges `[account_defaults]` by itself, so that its mistakes are named there and even without any account.
+pub(super) fn defaults(section: Section, problems: &mut Problems) -> Section {
+    let mut judged = section.clone();
+    judged.choice("platform", PLATFORMS, problems);
+    judged.choice("token_mode", TOKEN_MODES, problems);
+    for list in LISTS {
+        judged.list(list, problems);
+    }
+    judged.finish(problems);
+    let mut defaults = section;
+    defaults.retain(&[&["platform", "token_mode"], &LISTS[..]].concat());
+    defaults
+}
 
 /// Reads all accounts; those with a problem are left out.
 pub(super) fn read(section: Section, defaults: &Section, base: &Path, problems: &mut Problems) -> Vec<(String, Account)> {
@@ -20,6 +34,9 @@ pub(super) fn read(section: Section, defaults: &Section, base: &Path, problems: 
                 "use a-z, 0-9, _ and - in an account's name".into(),
                 "帐号名只能用小写字母、数字、_ 和 -".into(),
             );
+        }
+        if section.is_broken() {
+            continue;
         }
         section.default_to(defaults);
         let id_path = section.path().to_owned();
@@ -39,17 +56,14 @@ pub(super) fn read(section: Section, defaults: &Section, base: &Path, problems: 
 }
 
 fn account(section: &mut Section, base: &Path, problems: &mut Problems) -> Option<Account> {
-    let platform = section.choice("platform", &["official", "mini", "work"], problems);
-    let (id_key, agent_id) = match platform.as_deref() {
-        Some("work") => ("corp_id", section.number("agent_id", 1..=u64::from(u32::MAX), problems)),
-        _ => ("app_id", Some(0)),
-    };
-    let id = section.text(id_key, problems).filter(|id| check_id(id, &section.path_of(id_key), problems));
+    let platform = section.choice("platform", PLATFORMS, problems);
+    let (id, agent_id) = ids(section, platform.as_deref(), problems);
     let secret = secret(section, base, problems);
-    let mode = section.choice("token_mode", &["stable", "classic"], problems);
-    let domains = section.list("js_safe_domains", problems)?;
-    let (apis, tags) = (section.list("js_api_list", problems)?, section.list("open_tag_list", problems)?);
-    let platform = platform?;
+    let mode = section.choice("token_mode", TOKEN_MODES, problems);
+    let [domains, apis, tags] = LISTS.map(|key| section.list(key, problems));
+    let (platform, domains, apis, tags) = (platform?, domains?, apis?, tags?);
+    // Even if the rest is wrong: every problem is named at once.
+    let domains = safe_domains(&platform, &domains, section, problems);
     let (id, secret, agent_id, mode) = (id?, secret?, agent_id?, mode?);
     let account = match platform.as_str() {
         "official" => Account::official(id, secret),
@@ -58,67 +72,110 @@ fn account(section: &mut Section, base: &Path, problems: &mut Problems) -> Optio
     };
     let mode = if mode == "classic" { TokenMode::Classic } else { TokenMode::Stable };
     let account = account.token_mode(mode).js_api_list(apis).open_tag_list(tags);
-    with_domains(account, &domains, section, problems)
+    domains?.iter().try_fold(account, |account, domain| account.js_safe_domain(domain).ok())
 }
 
-fn with_domains(mut account: Account, domains: &[String], section: &Section, problems: &mut Problems) -> Option<Account> {
-    let path = section.path_of("js_safe_domains");
-    if domains.is_empty() && account.platform().as_str() != "mini" {
+/// The app's id and WeCom's agent id.
+fn ids(section: &mut Section, platform: Option<&str>, problems: &mut Problems) -> (Option<String>, Option<u64>) {
+    let (id_key, foreign, agent_id) = match platform {
+        Some("work") => ("corp_id", &["app_id"][..], section.number("agent_id", 1..=u64::from(u32::MAX), problems)),
+        Some(_) => ("app_id", &["corp_id", "agent_id"][..], Some(0)),
+        None => {
+            section.ignore(&["app_id", "corp_id", "agent_id"]);
+            return (None, None);
+        }
+    };
+    let strangers: Vec<_> = foreign.iter().filter(|key| section.has(key)).collect();
+    for key in &strangers {
+        let (own, zh) =
+            if id_key == "corp_id" { ("official or mini", "公众号或小程序") } else { ("work", "企业微信") };
         problems.add(
-            &path,
+            &section.path_of(key),
+            format!("is for platform = {own}, but this account's platform is {}", platform.unwrap_or_default()),
+            format!("仅用于{zh}，而本帐号的 platform 是 {}", platform.unwrap_or_default()),
+        );
+    }
+    let mixed_up = !strangers.is_empty() && !section.has(id_key);
+    section.ignore(foreign);
+    if mixed_up {
+        return (None, agent_id); // the platform is what is wrong, not that the other id is missing
+    }
+    let id = section.text(id_key, problems).filter(|id| check_id(id, &section.path_of(id_key), problems));
+    (id, agent_id)
+}
+
+/// The domains, if all of them are some.
+fn safe_domains(platform: &str, domains: &[String], section: &Section, problems: &mut Problems) -> Option<Vec<String>> {
+    if domains.is_empty() && platform != "mini" {
+        problems.add(
+            &format!("{}.js_safe_domains", section.path()),
             "is empty: name the domains bound in WeChat's console, or anybody could have any page signed".into(),
             "不能为空：请填写微信后台绑定的 JS接口安全域名，否则任何人都能为任意页面签名".into(),
         );
         return None;
     }
     let mut good = true;
-    for domain in domains {
-        match account.clone().js_safe_domain(domain) {
-            Ok(more) => account = more,
-            Err(error) => {
-                problems.add(&path, error.to_string(), format!("“{domain}”不能作为安全域名：只写域名，例如 example.com"));
-                good = false;
-            }
-        }
+    for (domain, error) in domains.iter().filter_map(|domain| Some((domain, SafeDomain::parse(domain).err()?))) {
+        problems.add(
+            &section.path_of("js_safe_domains"),
+            error.to_string(),
+            format!("“{domain}”不能作为安全域名：只写域名，例如 example.com"),
+        );
+        good = false;
     }
-    good.then_some(account)
+    good.then(|| domains.to_vec())
 }
 
 /// `secret`, or the content of `secret_file` without the newline that editors put at its end.
 fn secret(section: &mut Section, base: &Path, problems: &mut Problems) -> Option<Secret> {
+    let (has_text, has_file) = (section.has("secret"), section.has("secret_file"));
     let given = section.text_if_any("secret", problems);
     let file = section.text_if_any("secret_file", problems);
-    let text = match (given, file) {
-        (Some(_), Some(_)) => {
-            let path = section.path_of("secret_file");
-            problems.add(&path, "is given beside secret: keep one of them".into(), "与 secret 只能写一个".into());
-            return None;
-        }
-        (None, None) => {
-            problems.add(
-                &section.path_of("secret"),
-                "is missing: write secret_file = \"/path/to/file\" or secret = \"…\" (the AppSecret)".into(),
-                "缺少密钥：请写 secret_file = \"文件路径\" 或 secret = \"…\"（AppSecret）".into(),
-            );
-            return None;
-        }
-        (Some(text), None) => text,
-        (None, Some(file)) => match std::fs::read_to_string(base.join(&file)) {
-            Ok(text) => text,
-            Err(error) => {
-                let path = section.path_of("secret_file");
-                problems.add(&path, format!("\"{file}\" cannot be read: {error}"), format!("无法读取“{file}”：{error}"));
-                return None;
-            }
-        },
-    };
-    let text = text.trim();
-    if text.is_empty() || !text.bytes().all(|b| b.is_ascii_graphic()) {
-        let path = section.path_of("secret");
-        problems.add(&path, "is empty or holds blanks".into(), "密钥为空或含有空白字符".into());
+    if !has_text && !has_file {
+        problems.add(
+            &section.path_of("secret"),
+            "is missing: write secret_file = \"/path/to/file\" or secret = \"…\" (the AppSecret)".into(),
+            "缺少密钥：请写 secret_file = \"文件路径\" 或 secret = \"…\"（AppSecret）".into(),
+        );
         return None;
     }
-    Some(Secret::new(text))
+    if has_text && has_file {
+        let path = section.path_of("secret_file");
+        problems.add(&path, "is given beside secret: keep one of them".into(), "与 secret 只能写一个".into());
+        return None;
+    }
+    let (key, text) = match (given, file) {
+        (Some(text), _) => ("secret", text),
+        (None, file) => ("secret_file", from_file(base, &file?, &section.path_of("secret_file"), problems)?),
+    };
+    let text = text.trim_start_matches(BYTE_ORDER_MARK).trim();
+    let (en, zh) = match text {
+        "" => ("is empty: copy the AppSecret from WeChat's console", "密钥为空：请从微信后台复制 AppSecret"),
+        _ if !text.bytes().all(|b| b.is_ascii_graphic()) => {
+            ("holds blanks or characters that no AppSecret has", "含有空白或 AppSecret 中不会出现的字符")
+        }
+        _ => return Some(Secret::new(text)),
+    };
+    problems.add(&section.path_of(key), en.into(), zh.into());
+    None
+}
+
+fn from_file(base: &Path, file: &str, path: &str, problems: &mut Problems) -> Option<String> {
+    let error = match std::fs::read_to_string(base.join(file)) {
+        Ok(text) => return Some(text),
+        Err(error) => error,
+    };
+    // Somebody may have written the secret itself here: then it must not be printed.
+    if file.len() >= MIN_SECRET && file.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-') {
+        problems.add(
+            path,
+            format!("names no file ({error}); if this is the secret itself, call it secret, not secret_file"),
+            format!("文件不存在（{error}）；如果写的就是密钥本身，请改用 secret"),
+        );
+    } else {
+        problems.add(path, format!("\"{file}\" cannot be read: {error}"), format!("无法读取“{file}”：{error}"));
+    }
+    None
 }
 
 fn is_name(name: &str) -> bool {
@@ -129,11 +186,22 @@ fn is_name(name: &str) -> bool {
 fn check_id(id: &str, path: &str, problems: &mut Problems) -> bool {
     let good = (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
     if !good {
+        let (en, zh) = quoted(id);
         problems.add(
             path,
-            format!("\"{id}\" is no AppID or CorpID: copy it from WeChat's console, it looks like wx0123456789abcdef"),
-            format!("“{id}”不是 AppID 或 CorpID：请从微信后台复制，形如 wx0123456789abcdef"),
+            format!("{en} is no AppID or CorpID: copy it from WeChat's console, it looks like wx0123456789abcdef"),
+            format!("{zh}不是 AppID 或 CorpID：请从微信后台复制，形如 wx0123456789abcdef"),
         );
     }
     good
 }
+
+const PLATFORMS: &[&str] = &["official", "mini", "work"];
+const TOKEN_MODES: &[&str] = &["stable", "classic"];
+const LISTS: [&str; 3] = ["js_safe_domains", "js_api_list", "open_tag_list"];
+
+/// What some editors put in front of a text.
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
+/// An AppSecret has 32 characters, WeCom's 43.
+const MIN_SECRET: usize = 32;

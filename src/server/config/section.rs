@@ -1,6 +1,6 @@
 //! One table of the configuration, read key by key, so that every wrong key is named and not only the first.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
@@ -10,59 +10,93 @@ use config::{Value, ValueKind};
 use super::Problems;
 
 /// A table under its path. Keys are taken out as they are read; [`Section::finish`] names what nobody knows.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(super) struct Section {
     path: String,
     table: HashMap<String, Value>,
     /// What was asked for: to guess what an unknown key should have been.
     known: Vec<&'static str>,
+    /// The keys that came from the defaults, which are to blame for them, and the path of those.
+    inherited: HashSet<String>,
+    inherited_from: String,
+    /// Something else than a table is here. That was said; that each of its keys is missing need not be.
+    broken: bool,
 }
 
 impl Section {
     pub(super) fn root(table: HashMap<String, Value>) -> Self {
-        Self { path: String::new(), table, known: Vec::new() }
+        Self { table, ..Self::default() }
     }
 
     /// A table in this one; an empty one where there is none.
     pub(super) fn section(&mut self, key: &'static str, problems: &mut Problems) -> Self {
         let path = self.path_of(key);
-        let table = self.take(key).map(|value| value.into_table());
-        let table = match table {
-            None => HashMap::new(),
-            Some(Ok(table)) => table.into_iter().collect(),
-            Some(Err(_)) => {
-                problems.add(&path, format!("must be a table: [{path}]"), format!("应当是一节：[{path}]"));
-                HashMap::new()
+        let value = self.take(key);
+        Self::of(path, value, problems)
+    }
+
+    fn of(path: String, value: Option<Value>, problems: &mut Problems) -> Self {
+        let (table, broken) = match value.map(|value| value.kind) {
+            None => (HashMap::new(), false),
+            Some(ValueKind::Table(table)) => (table.into_iter().collect(), false),
+            Some(_) => {
+                problems.add(&path, format!("must be a section: [{path}]"), format!("应当是一节：[{path}]"));
+                (HashMap::new(), true)
             }
         };
-        Self { path, table, known: Vec::new() }
+        Self { path, table, broken, ..Self::default() }
+    }
+
+    /// The keys that are in it.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
+        self.table.keys().map(String::as_str)
+    }
+
+    /// Whether it has this key, of its own or inherited.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.table.contains_key(key)
+    }
+
+    /// Whether there is no such section at all, only something else in its place.
+    pub(super) fn is_broken(&self) -> bool {
+        self.broken
+    }
+
+    /// Leaves only these keys.
+    pub(super) fn retain(&mut self, keys: &[&str]) {
+        self.table.retain(|key, _| keys.contains(&key.as_str()));
+    }
+
+    /// Takes keys out that cannot be judged, without a word about them.
+    pub(super) fn ignore(&mut self, keys: &[&str]) {
+        self.table.retain(|key, _| !keys.contains(&key.as_str()));
     }
 
     /// All tables in this one, by name, sorted.
     pub(super) fn sections(self, problems: &mut Problems) -> Vec<(String, Self)> {
-        let mut sections = Vec::new();
-        for (name, value) in self.table {
+        let of = |(name, value): (String, Value)| {
             let path = join(&self.path, &name);
-            match value.into_table() {
-                Ok(table) => {
-                    sections.push((name, Self { path, table: table.into_iter().collect(), known: Vec::new() }));
-                }
-                Err(_) => problems.add(&path, format!("must be a table: [{path}]"), format!("应当是一节：[{path}]")),
-            }
-        }
+            (name, Self::of(path, Some(value), problems))
+        };
+        let mut sections: Vec<_> = self.table.into_iter().map(of).collect();
         sections.sort_by(|a, b| a.0.cmp(&b.0));
         sections
     }
 
     /// Takes every key of `defaults` that this section lacks.
     pub(super) fn default_to(&mut self, defaults: &Self) {
+        self.inherited_from.clone_from(&defaults.path);
         for (key, value) in &defaults.table {
-            self.table.entry(key.clone()).or_insert_with(|| value.clone());
+            if !self.table.contains_key(key) {
+                self.table.insert(key.clone(), value.clone());
+                self.inherited.insert(key.clone());
+            }
         }
     }
 
+    /// Where this key was written.
     pub(super) fn path_of(&self, key: &str) -> String {
-        join(&self.path, key)
+        join(if self.inherited.contains(key) { &self.inherited_from } else { &self.path }, key)
     }
 
     pub(super) fn path(&self) -> &str {
@@ -80,8 +114,6 @@ impl Section {
         let value = self.take(key)?;
         match value.kind {
             ValueKind::String(text) => Some(text),
-            // An app id or a secret of digits only, in the environment, is still a text.
-            ValueKind::I64(number) => Some(number.to_string()),
             _ => {
                 problems.add(&path, "must be a text in quotes".into(), "应当是带引号的文本".into());
                 None
@@ -91,12 +123,16 @@ impl Section {
 
     /// A text that has to be there.
     pub(super) fn text(&mut self, key: &'static str, problems: &mut Problems) -> Option<String> {
-        let before = problems.0.len();
-        let text = self.text_if_any(key, problems);
-        if text.is_none() && problems.0.len() == before {
+        if !self.has(key) {
+            self.missing(key, problems);
+        }
+        self.text_if_any(key, problems)
+    }
+
+    fn missing(&self, key: &str, problems: &mut Problems) {
+        if !self.broken {
             problems.add(&self.path_of(key), "is missing".into(), "缺少此项".into());
         }
-        text
     }
 
     /// A text that is something else in disguise.
@@ -104,14 +140,16 @@ impl Section {
         &mut self,
         key: &'static str,
         what: &str,
+        example: &str,
         problems: &mut Problems,
     ) -> Option<T> {
         let text = self.text(key, problems)?;
         match text.parse() {
             Ok(value) => Some(value),
             Err(error) => {
-                let en = format!("\"{text}\" is not {what}: {error}");
-                problems.add(&self.path_of(key), en, format!("“{text}”的写法不对"));
+                let (en, zh) = quoted(&text);
+                let en = format!("{en} is not {what} such as {example}: {error}");
+                problems.add(&self.path_of(key), en, format!("{zh}的写法不对，应为 {example}"));
                 None
             }
         }
@@ -125,8 +163,9 @@ impl Section {
                 Some(text.trim_end_matches('/').to_owned())
             }
             _ => {
-                let en = format!("\"{text}\" is no base URL such as https://api.weixin.qq.com");
-                problems.add(&self.path_of(key), en, format!("“{text}”不是 https://api.weixin.qq.com 这样的地址"));
+                let (en, zh) = quoted(&text);
+                let en = format!("{en} is no base URL such as https://api.weixin.qq.com");
+                problems.add(&self.path_of(key), en, format!("{zh}不是 https://api.weixin.qq.com 这样的地址"));
                 None
             }
         }
@@ -139,11 +178,8 @@ impl Section {
             return Some(text);
         }
         let choices = choices.join(", ");
-        problems.add(
-            &self.path_of(key),
-            format!("\"{text}\" is none of {choices}"),
-            format!("“{text}”应为以下之一：{choices}"),
-        );
+        let (en, zh) = quoted(&text);
+        problems.add(&self.path_of(key), format!("{en} is none of {choices}"), format!("{zh}应为以下之一：{choices}"));
         None
     }
 
@@ -151,7 +187,7 @@ impl Section {
     pub(super) fn number(&mut self, key: &'static str, range: RangeInclusive<u64>, problems: &mut Problems) -> Option<u64> {
         let path = self.path_of(key);
         let Some(value) = self.take(key) else {
-            problems.add(&path, "is missing".into(), "缺少此项".into());
+            self.missing(key, problems);
             return None;
         };
         let number = match value.kind {
@@ -175,7 +211,7 @@ impl Section {
     pub(super) fn flag(&mut self, key: &'static str, problems: &mut Problems) -> Option<bool> {
         let path = self.path_of(key);
         let Some(value) = self.take(key) else {
-            problems.add(&path, "is missing".into(), "缺少此项".into());
+            self.missing(key, problems);
             return None;
         };
         let flag = match value.kind {
@@ -193,7 +229,7 @@ impl Section {
     pub(super) fn list(&mut self, key: &'static str, problems: &mut Problems) -> Option<Vec<String>> {
         let path = self.path_of(key);
         let texts = match self.take(key)?.kind {
-            ValueKind::Array(values) => values.into_iter().map(|value| value.into_string().ok()).collect::<Option<Vec<_>>>(),
+            ValueKind::Array(values) => values.into_iter().map(text_of).collect::<Option<Vec<_>>>(),
             ValueKind::String(text) => {
                 Some(text.split(',').map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned).collect())
             }
@@ -207,18 +243,39 @@ impl Section {
 
     /// Names the keys that nobody asked for.
     pub(super) fn finish(&mut self, problems: &mut Problems) {
-        let mut unknown: Vec<_> = self.table.keys().cloned().collect();
-        unknown.sort();
-        for key in unknown {
-            let (en, zh) = match nearest(&key, &self.known) {
-                Some(known) => (format!("is no setting; did you mean {known}?"), format!("没有这个设置，是否想写 {known}？")),
+        let mut unknown: Vec<_> = self.table.iter().collect();
+        unknown.sort_by_key(|(key, _)| *key);
+        for (key, value) in unknown {
+            let path = self.path_of(key);
+            let (from_en, from_zh) = match value.origin() {
+                Some(_) => (" (from the environment)", "（来自环境变量）"),
+                None => ("", ""),
+            };
+            let (en, zh) = match nearest(key, &self.known) {
+                Some(known) => (format!("did you mean {known}?"), format!("是否想写 {known}？")),
                 None => {
                     let known = self.known.join(", ");
-                    (format!("is no setting; there are: {known}"), format!("没有这个设置；可用的有：{known}"))
+                    (format!("there are: {known}"), format!("可用的有：{known}"))
                 }
             };
-            problems.add(&self.path_of(&key), en, zh);
+            problems.add(&path, format!("is no setting{from_en}; {en}"), format!("没有这个设置{from_zh}；{zh}"));
         }
+    }
+}
+
+/// A value in a message, in both languages; not one that may be a secret in the wrong place, or that has a password in it.
+pub(super) fn quoted(text: &str) -> (String, String) {
+    if text.chars().count() > LONGEST_QUOTED || text.contains('@') {
+        return ("this value".into(), "该值".into());
+    }
+    (format!("\"{text}\""), format!("“{text}”"))
+}
+
+/// A text and nothing that could be printed as one: the domain 1 would be the address 0.0.0.1.
+fn text_of(value: Value) -> Option<String> {
+    match value.kind {
+        ValueKind::String(text) => Some(text),
+        _ => None,
     }
 }
 
@@ -231,3 +288,6 @@ fn nearest(key: &str, known: &[&'static str]) -> Option<&'static str> {
     let (distance, nearest) = known.iter().map(|known| (strsim::damerau_levenshtein(key, known), *known)).min()?;
     (distance <= 3.min(key.len() / 2)).then_some(nearest)
 }
+
+/// Shorter than any AppSecret, which has 32 characters.
+const LONGEST_QUOTED: usize = 31;

@@ -1,0 +1,83 @@
+//! The layers of the configuration, put on each other: the defaults, the file, the environment.
+//!
+//! Knows no setting: what a key means and whether there is one is `section`'s and its readers' matter.
+
+use std::collections::HashMap;
+
+use config::{ConfigError, Environment, File, FileFormat, Map, Source, Value, ValueKind};
+
+use super::{DEFAULTS, Problems};
+
+/// The defaults, the text over them, the environment over both.
+///
+/// Merged here and not by `Config`, which reads the keys of a file as paths: `"a[4000000000]" = 1` would make it fill the memory.
+pub(super) fn merged(
+    text: &str,
+    environment: HashMap<String, String>,
+    problems: &mut Problems,
+) -> Result<Map<String, Value>, Problems> {
+    let mut table = parsed(DEFAULTS)?;
+    overlay(&mut table, parsed(text)?);
+    // Only the exact prefix: Kubernetes sets WX_JSSDK_PORT and the like for a service of this name.
+    let environment = environment.into_iter().filter(|(name, _)| name.starts_with(PREFIX)).collect();
+    let environment = Environment::with_prefix("WX_JSSDK").prefix_separator("__").separator("__").source(Some(environment));
+    let mut variables: Vec<_> = environment.collect().map_err(|error| unparsable(&error))?.into_iter().collect();
+    variables.sort_by(|a, b| a.0.cmp(&b.0));
+    for (path, value) in variables {
+        if !set(&mut table, &path, value) {
+            let variable = format!("{PREFIX}{}", path.to_uppercase().replace('.', "__"));
+            problems.add(&path, format!("{variable} names no setting"), format!("{variable} 不对应任何设置"));
+        }
+    }
+    Ok(table)
+}
+
+/// The variables that are meant for this program. One of another program's may be no UTF-8, which is none of our business.
+pub(super) fn environment() -> HashMap<String, String> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
+        .filter(|(name, _)| name.starts_with(PREFIX))
+        .map(|(name, value)| (name, value.to_string_lossy().into_owned()))
+        .collect()
+}
+
+fn parsed(text: &str) -> Result<Map<String, Value>, Problems> {
+    File::from_str(text, FileFormat::Toml).collect().map_err(|error| unparsable(&error))
+}
+
+fn overlay(below: &mut Map<String, Value>, above: Map<String, Value>) {
+    for (key, value) in above {
+        match (below.get_mut(&key).map(|value| &mut value.kind), value.kind) {
+            (Some(ValueKind::Table(below)), ValueKind::Table(above)) => overlay(below, above),
+            (_, kind) => drop(below.insert(key, kind.into())),
+        }
+    }
+}
+
+/// Puts one setting at its dotted path. False where a section is no setting, or a setting no section.
+fn set(table: &mut Map<String, Value>, path: &str, value: Value) -> bool {
+    let Some((section, rest)) = path.split_once('.') else {
+        let is_section = table.get(path).is_some_and(|value| matches!(value.kind, ValueKind::Table(_)));
+        if !is_section {
+            table.insert(path.to_owned(), value);
+        }
+        return !is_section;
+    };
+    match &mut table.entry(section.to_owned()).or_insert_with(|| Value::from(Map::<String, Value>::new())).kind {
+        ValueKind::Table(table) => set(table, rest, value),
+        _ => false,
+    }
+}
+
+/// The parser quotes the line at fault, which may hold a secret: only its position and its complaint are kept.
+fn unparsable(error: &ConfigError) -> Problems {
+    let mut problems = Problems::default();
+    let text = error.to_string();
+    let lines: Vec<_> = text.lines().filter(|line| !line.contains('|') && !line.trim().is_empty()).map(str::trim).collect();
+    let why = lines.join(": ");
+    problems.add("the configuration", format!("is no valid TOML: {why}"), format!("不是有效的 TOML：{why}"));
+    problems
+}
+
+/// What the names of our environment variables begin with.
+const PREFIX: &str = "WX_JSSDK__";

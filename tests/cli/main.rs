@@ -1,0 +1,8 @@
+//! The real binary: what it prints, where, and with which exit code.
+#![cfg(feature = "server")]
+#![allow(clippy::unwrap_used)] // helpers are tests, too
+
+mod check;
+mod offline;
+mod serve;
+mod support;

@@ -1,0 +1,238 @@
+//! `serve` and `sandbox`: from the start to the end of the process.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+use wx_jssdk::clock::Clock;
+use wx_jssdk::sandbox::{App, Sandbox};
+
+use super::support::*;
+
+const PAGE: &str = "/jssdk/config?url=https%3A%2F%2Fdemo.example.com%2Fpage%3Fa%3D1%26b%3D2%23x";
+
+/// `serve --sandbox` on free ports: the service's base URL and the sandbox's.
+async fn serve_sandbox(home: &Path, level: &str) -> (Running, String, String) {
+    let arguments = ["serve", "--sandbox", "--listen", "127.0.0.1:0", "--sandbox-listen", "127.0.0.1:0"];
+    let mut command = command(home, &arguments);
+    command.env("WX_JSSDK__LOG__LEVEL", level).env("RUST_LOG", "trace");
+    let mut running = Running::start(command);
+    let (public, sandbox) = (running.line("public").await, running.line("sandbox").await);
+    (running, public, sandbox)
+}
+
+async fn jsapi_ticket(sandbox: &str) -> Option<String> {
+    let state = get_json(&format!("{sandbox}/sandbox/state")).await;
+    state["apps"][0]["tickets"]["jsapi"]["value"].as_str().map(str::to_owned)
+}
+
+fn signature_with(ticket: &str, config: &Value) -> String {
+    sha1_hex(&format!(
+        "jsapi_ticket={ticket}&noncestr={}&timestamp={}&url={}",
+        config["nonceStr"].as_str().unwrap(),
+        config["timestamp"].as_u64().unwrap(),
+        config["url"].as_str().unwrap()
+    ))
+}
+
+#[tokio::test]
+async fn serve_sandbox_answers_with_the_signature_over_the_sandboxs_ticket() {
+    let home = tempfile::tempdir().unwrap();
+    let (running, public, sandbox) = serve_sandbox(home.path(), "info").await;
+    let config = get_json(&format!("{public}{PAGE}")).await;
+    assert_eq!(config["url"], "https://demo.example.com/page?a=1&b=2");
+    let ticket = jsapi_ticket(&sandbox).await.expect("a ticket");
+    assert_eq!(config["signature"].as_str().unwrap(), signature_with(&ticket, &config));
+    let (status, page) = get(&format!("{public}/")).await;
+    assert!(status == 200 && page.contains("jweixin"), "{status} {page}");
+    assert_eq!(get(&format!("{public}/healthz")).await, (200, r#"{"status":"ok"}"#.to_owned()));
+    let address = public.strip_prefix("http://").unwrap();
+    assert_eq!(run(&["healthcheck", "--address", address]).await.code, 0);
+    let ended = running.stop().await;
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    assert!(ended.stdout.contains(&format!("curl '{public}{PAGE}'")), "{}", ended.stdout);
+    assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0, "the sandbox touches no file");
+}
+
+#[tokio::test]
+async fn the_service_follows_the_sandboxs_clock() {
+    let home = tempfile::tempdir().unwrap();
+    let (running, public, sandbox) = serve_sandbox(home.path(), "info").await;
+    let before = get_json(&format!("{public}{PAGE}")).await;
+    let old = jsapi_ticket(&sandbox).await.expect("a ticket");
+    assert_eq!(before["signature"].as_str().unwrap(), signature_with(&old, &before));
+    post(&format!("{sandbox}/sandbox/advance"), r#"{"seconds":10800}"#).await;
+    let after = get_json(&format!("{public}{PAGE}")).await;
+    assert_ne!(after["signature"].as_str().unwrap(), signature_with(&old, &after), "an expired ticket is never served");
+    let new = jsapi_ticket(&sandbox).await.expect("a ticket");
+    assert_eq!(after["signature"].as_str().unwrap(), signature_with(&new, &after));
+    assert!(after["timestamp"].as_u64().unwrap() >= before["timestamp"].as_u64().unwrap() + 10_800);
+    assert_eq!(running.stop().await.code, 0);
+}
+
+#[tokio::test]
+async fn serve_sandbox_ignores_the_file_here_and_takes_one_that_is_named() {
+    let home = tempfile::tempdir().unwrap();
+    std::fs::write(home.path().join("wx-jssdk.toml"), "this is no TOML").unwrap();
+    let (running, ..) = serve_sandbox(home.path(), "info").await;
+    assert_eq!(running.stop().await.code, 0);
+    let text = format!(
+        "server.listen = \"127.0.0.1:0\"\nserver.default_account = \"main\"\naccount_defaults.js_api_list = [\"scanQRCode\"]\n
+        [accounts.main]\napp_id = \"wx1\"\nsecret = \"{SECRET}\"\njs_safe_domains = [\"example.com\"]\n"
+    );
+    std::fs::write(home.path().join("named.toml"), text).unwrap();
+    let arguments = ["serve", "--sandbox", "--sandbox-listen=127.0.0.1:0", "--config=named.toml", "--safe-domain=phone.test"];
+    let mut running = Running::start(command(home.path(), &arguments));
+    let public = running.line("public").await;
+    let config = get_json(&format!("{public}/jssdk/config?url=http%3A%2F%2Fphone.test%2F")).await;
+    assert_eq!((&config["appId"], &config["jsApiList"][0]), (&Value::from(APP), &Value::from("scanQRCode")));
+    assert_eq!(running.stop().await.code, 0);
+}
+
+#[tokio::test]
+async fn a_taken_port_is_named_with_its_setting_and_what_to_do() {
+    let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    for (arguments, setting) in [
+        (["serve", "--sandbox", "--sandbox-listen=127.0.0.1:0", "--listen", &address], "server.listen"),
+        (["serve", "--sandbox", "--listen=127.0.0.1:0", "--sandbox-listen", &address], "--sandbox-listen"),
+    ] {
+        let ended = run(&arguments).await;
+        assert_eq!((ended.code, ended.stdout.as_str()), (2, ""), "{}", ended.stderr);
+        for word in [setting, &address, "Another program has this port", "端口已被占用"] {
+            assert!(ended.stderr.contains(word), "{word}: {}", ended.stderr);
+        }
+    }
+    let ended = run(&["sandbox", "--listen", &address]).await;
+    assert_eq!((ended.code, ended.stdout.as_str()), (2, ""));
+    assert!(ended.stderr.contains("--listen") && ended.stderr.contains("端口已被占用"), "{}", ended.stderr);
+}
+
+#[tokio::test]
+async fn a_safe_domain_that_is_none_is_exit_code_2() {
+    let listen = ["serve", "--sandbox", "--listen=127.0.0.1:0", "--sandbox-listen=127.0.0.1:0", "--safe-domain=http://x.com"];
+    let ended = run(&listen).await;
+    assert_eq!((ended.code, ended.stdout.as_str()), (2, ""));
+    assert!(ended.stderr.contains("--safe-domain") && ended.stderr.contains("leave out the scheme"), "{}", ended.stderr);
+}
+
+#[tokio::test]
+async fn the_sandbox_alone_serves_the_app_that_it_prints() {
+    let home = tempfile::tempdir().unwrap();
+    let mut running = Running::start(command(home.path(), &["sandbox", "--listen", "127.0.0.1:0"]));
+    let (url, id, secret) = (running.line("sandbox").await, running.line("app_id").await, running.line("secret").await);
+    let token = format!("{url}/cgi-bin/token?grant_type=client_credential&appid={id}&secret={secret}");
+    let answer = get_json(&token).await;
+    assert_eq!((answer["expires_in"].as_u64(), answer["access_token"].is_string()), (Some(7_200), true), "{answer}");
+    assert_eq!(get_json(&format!("{url}/sandbox/state")).await["calls"]["/cgi-bin/token"], 1);
+    assert_eq!(running.stop().await.code, 0);
+}
+
+/// `serve` on a simulated WeChat of this process, with a stable, a classic and a broken account.
+async fn serve_on(sandbox: &Sandbox, home: &Path, level: &str) -> (Running, String) {
+    for (id, secret) in ACCOUNTS {
+        sandbox.add_app(App::official(id, secret).safe_domain("example.com"));
+    }
+    let [(a, a_secret), (b, b_secret)] = ACCOUNTS;
+    let text = format!(
+        "[server]\nlisten = \"127.0.0.1:0\"\nshutdown_seconds = 30\ndefault_account = \"main\"\n[store]\nkind = \"memory\"\n
+        [upstream]\nweixin = \"{0}\"\nqyapi = \"{0}\"\ntimeout_ms = 30000\n[account_defaults]\njs_safe_domains = [\"example.com\"]\n
+        [accounts.main]\napp_id = \"{a}\"\nsecret = \"{a_secret}\"\n
+        [accounts.classic]\napp_id = \"{b}\"\nsecret = \"{b_secret}\"\ntoken_mode = \"classic\"\n
+        [accounts.broken]\napp_id = \"wx00000000000000ff\"\nsecret = \"{WRONG_SECRET}\"\ntoken_mode = \"classic\"\n",
+        sandbox.url()
+    );
+    std::fs::write(home.join("wx-jssdk.toml"), text).unwrap();
+    let mut command = command(home, &["serve"]);
+    command.env("WX_JSSDK__LOG__LEVEL", level).env("RUST_LOG", "trace");
+    let mut running = Running::start(command);
+    let public = running.line("public").await;
+    (running, public)
+}
+
+/// Of an app that WeChat does not know.
+const WRONG_SECRET: &str = "deadbeefdeadbeefdeadbeefdeadbeef";
+
+const ACCOUNTS: [(&str, &str); 2] = [(APP, SECRET), ("wxfedcba9876543210", "9f8e7d6c5b4a39281706f5e4d3c2b1a0")];
+
+#[tokio::test]
+async fn sigterm_refuses_new_connections_finishes_the_request_under_way_and_exits_with_0() {
+    let (sandbox, home) = (Sandbox::start(Clock::shifted()).await.unwrap(), tempfile::tempdir().unwrap());
+    let gate = sandbox.hold("/cgi-bin/ticket/getticket");
+    let (running, public) = serve_on(&sandbox, home.path(), "info").await;
+    let address = public.strip_prefix("http://").unwrap();
+    // A browser's idle connection must not hold the end up.
+    let mut idle = TcpStream::connect(address).await.unwrap();
+    idle.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    assert!(idle.read(&mut [0; 1_024]).await.unwrap() > 0);
+    // Two requests in one packet: once the first is answered, the second has been read, too. It waits for the ticket.
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let page = "GET /jssdk/config?url=https%3A%2F%2Fexample.com%2F HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    stream.write_all(format!("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n{page}").as_bytes()).await.unwrap();
+    let mut first = [0; 1_024];
+    let length = stream.read(&mut first).await.unwrap();
+    assert!(first[..length].ends_with(br#"{"status":"ok"}"#));
+    timeout(BOUND, sandbox.wait_for_calls("/cgi-bin/ticket/getticket", 1)).await.expect("somebody asks for a ticket");
+    running.terminate().await;
+    timeout(BOUND, refused(address)).await.expect("new connections are refused");
+    assert_eq!(stream.try_read(&mut [0; 1]).unwrap_err().kind(), std::io::ErrorKind::WouldBlock, "no answer and no end yet");
+    gate.release();
+    let mut answer = String::new();
+    timeout(BOUND, stream.read_to_string(&mut answer)).await.expect("an answer").unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    let config: Value = serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap();
+    let ticket = sandbox.ticket(APP, "jsapi").unwrap();
+    assert_eq!(config["signature"].as_str().unwrap(), signature_with(&ticket, &config));
+    let ended = timeout(Duration::from_secs(10), running.ended()).await.expect("it ends soon after its last answer");
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+}
+
+async fn refused(address: &str) {
+    while TcpStream::connect(address).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn no_secret_token_or_ticket_is_in_anything_that_is_printed_even_at_trace() {
+    let (sandbox, home) = (Sandbox::start(Clock::shifted()).await.unwrap(), tempfile::tempdir().unwrap());
+    let (running, public) = serve_on(&sandbox, home.path(), "trace").await;
+    let mut bodies = String::new();
+    for account in ["main", "classic", "broken", "nobody"] {
+        bodies += &get(&format!("{public}/jssdk/config?url=https%3A%2F%2Fexample.com%2F&account={account}")).await.1;
+    }
+    bodies += &get(&format!("{public}/jssdk/config?url=https%3A%2F%2Fevil.com%2F")).await.1;
+    assert!(bodies.contains("account_misconfigured"), "WeChat refuses the broken account: {bodies}");
+    let mut values: Vec<String> = ACCOUNTS.iter().map(|(_, secret)| (*secret).to_owned()).collect();
+    values.push(WRONG_SECRET.to_owned());
+    for app in sandbox.state().apps {
+        values.extend([app.tokens.stable.current, app.tokens.classic.current].into_iter().flatten());
+        values.extend(app.tickets.into_values().map(|ticket| ticket.value));
+    }
+    assert!(values.len() >= 7, "three secrets, two tokens, two tickets");
+    let ended = running.stop().await;
+    assert!(ended.stderr.contains("TRACE") && ended.stderr.len() > 1_000, "it does log at trace: {}", ended.stderr);
+    for value in values {
+        assert!(!ended.stderr.contains(&value) && !ended.stdout.contains(&value), "{value} in {}", ended.stderr);
+        assert!(!bodies.contains(&value));
+    }
+}
+
+#[tokio::test]
+async fn the_simulated_service_prints_no_secret_at_trace_either() {
+    let home = tempfile::tempdir().unwrap();
+    let (running, public, sandbox) = serve_sandbox(home.path(), "trace").await;
+    get_json(&format!("{public}{PAGE}")).await;
+    let state = get_json(&format!("{sandbox}/sandbox/state")).await;
+    let app = &state["apps"][0];
+    let values =
+        [&app["secret"], &app["tokens"]["stable"]["current"], &app["tickets"]["jsapi"]["value"]].map(|v| v.as_str().unwrap());
+    let ended = running.stop().await;
+    assert_eq!(ended.code, 0);
+    for value in values {
+        assert!(!ended.stderr.contains(value) && !ended.stdout.contains(value), "{value} in {}", ended.stderr);
+    }
+}

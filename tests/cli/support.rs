@@ -1,0 +1,153 @@
+//! Runs the binary in a directory and an environment of its own, and asks it over HTTP.
+
+use std::path::Path;
+use std::process::{Output, Stdio};
+use std::sync::Once;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStderr, ChildStdout, Command};
+use tokio::time::timeout;
+
+pub(crate) const APP: &str = "wx0123456789abcdef";
+pub(crate) const SECRET: &str = "0c79e1fa963cd80cc0be99b20a18faeb";
+
+/// No step takes a second; what has not come by then does not come.
+pub(crate) const BOUND: Duration = Duration::from_secs(30);
+
+/// The binary with nothing of this process's environment.
+pub(crate) fn command(home: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wx-jssdk"));
+    command.args(arguments).current_dir(home).env_clear().kill_on_drop(true);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// How a command ended.
+pub(crate) struct Ended {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl From<Output> for Ended {
+    fn from(output: Output) -> Self {
+        let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+        let ended = Self {
+            code: output.status.code().expect("an exit code and no signal"),
+            stdout: text(output.stdout),
+            stderr: text(output.stderr),
+        };
+        assert!(!ended.stderr.contains("panicked"), "{}", ended.stderr);
+        ended
+    }
+}
+
+pub(crate) async fn run_command(mut command: Command) -> Ended {
+    timeout(BOUND, command.output()).await.expect("it ends").unwrap().into()
+}
+
+pub(crate) async fn run_in(home: &Path, arguments: &[&str]) -> Ended {
+    run_command(command(home, arguments)).await
+}
+
+/// In an empty directory.
+pub(crate) async fn run(arguments: &[&str]) -> Ended {
+    run_in(tempfile::tempdir().unwrap().path(), arguments).await
+}
+
+pub(crate) async fn run_with_stdin(arguments: &[&str], input: &str) -> Ended {
+    let home = tempfile::tempdir().unwrap();
+    let mut child = command(home.path(), arguments).stdin(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).await.unwrap();
+    timeout(BOUND, child.wait_with_output()).await.expect("it ends").unwrap().into()
+}
+
+/// A command that runs until it is told to stop.
+pub(crate) struct Running {
+    child: Child,
+    stdout: Lines<BufReader<ChildStdout>>,
+    stderr: ChildStderr,
+    printed: String,
+}
+
+impl Running {
+    pub(crate) fn start(mut command: Command) -> Self {
+        let mut child = command.spawn().unwrap();
+        let (stdout, stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+        Self { child, stdout: BufReader::new(stdout).lines(), stderr, printed: String::new() }
+    }
+
+    /// The next line that begins with `name`, without it.
+    pub(crate) async fn line(&mut self, name: &str) -> String {
+        loop {
+            let line = timeout(BOUND, self.stdout.next_line()).await.expect("a line in time").unwrap();
+            let Some(line) = line else {
+                let mut stderr = String::new();
+                let _ = self.stderr.read_to_string(&mut stderr).await;
+                panic!("it ended without a line {name}: {stderr}");
+            };
+            self.printed += &format!("{line}\n");
+            if let Some(rest) = line.strip_prefix(name) {
+                return rest.trim().to_owned();
+            }
+        }
+    }
+
+    /// Sends SIGTERM.
+    pub(crate) async fn terminate(&self) {
+        let pid = self.child.id().expect("it runs").to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().await.unwrap().success());
+    }
+
+    /// Waits for its end; what it printed, from the start.
+    pub(crate) async fn ended(mut self) -> Ended {
+        let (mut stdout, mut stderr) = (String::new(), String::new());
+        let status = timeout(BOUND, async {
+            self.stdout.get_mut().read_to_string(&mut stdout).await.unwrap();
+            self.stderr.read_to_string(&mut stderr).await.unwrap();
+            self.child.wait().await.unwrap()
+        });
+        let code = status.await.expect("it ends").code().expect("an exit code and no signal");
+        assert!(!stderr.contains("panicked"), "{stderr}");
+        Ended { code, stdout: self.printed + &stdout, stderr }
+    }
+
+    pub(crate) async fn stop(self) -> Ended {
+        self.terminate().await;
+        self.ended().await
+    }
+}
+
+pub(crate) fn client() -> reqwest::Client {
+    static PROVIDER: Once = Once::new();
+    PROVIDER.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
+    reqwest::Client::builder().no_proxy().timeout(BOUND).build().unwrap()
+}
+
+pub(crate) async fn get(url: &str) -> (u16, String) {
+    let answer = client().get(url).send().await.unwrap();
+    (answer.status().as_u16(), answer.text().await.unwrap())
+}
+
+pub(crate) async fn get_json(url: &str) -> Value {
+    let (status, body) = get(url).await;
+    assert_eq!(status, 200, "{url}: {body}");
+    serde_json::from_str(&body).unwrap()
+}
+
+pub(crate) async fn post(url: &str, body: &str) {
+    let answer = client().post(url).body(body.to_owned()).send().await.unwrap();
+    assert_eq!(answer.status(), 200, "{url}");
+}
+
+pub(crate) fn is_bilingual(text: &str) -> bool {
+    let chinese = text.chars().any(|c| ('\u{4e00}'..='\u{9fff}').contains(&c));
+    chinese && text.split(|c: char| !c.is_ascii_alphabetic()).filter(|word| word.len() > 2).count() >= 2
+}
+
+pub(crate) fn sha1_hex(text: &str) -> String {
+    use sha1::{Digest as _, Sha1};
+    Sha1::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+}
