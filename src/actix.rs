@@ -17,12 +17,14 @@
 //! ```
 
 mod cors;
+mod keys;
 mod problem;
 mod query;
 
 use actix_web::http::header::{ALLOW, CACHE_CONTROL, ORIGIN};
 use actix_web::{HttpRequest, HttpResponse, Scope, web};
 
+pub use keys::{ApiKey, ApiKeys, KeyHash, new_key};
 pub use problem::Problem;
 
 use crate::broker::Broker;

@@ -1,0 +1,159 @@
+//! API keys of the private plane: kept as SHA-256, compared in constant time, each limited to accounts and kinds.
+
+use sha2::{Digest as _, Sha256};
+
+use crate::credential::Kind;
+
+/// The SHA-256 of a key: what a configuration holds in its place.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct KeyHash([u8; 32]);
+
+/// One key and what it opens.
+#[derive(Clone, Debug)]
+pub struct ApiKey {
+    /// For logs and metrics: `crm`.
+    pub name: String,
+    /// Of the key itself.
+    pub hash: KeyHash,
+    /// The names of the accounts it opens; `None`: all of them.
+    pub accounts: Option<Vec<String>>,
+    /// The kinds of credential it opens; `None`: all of them.
+    pub kinds: Option<Vec<Kind>>,
+}
+
+/// All keys of a configuration.
+#[derive(Clone, Debug, Default)]
+pub struct ApiKeys(Vec<ApiKey>);
+
+impl KeyHash {
+    /// Of a key.
+    #[must_use]
+    pub fn of(key: &str) -> Self {
+        Self(Sha256::digest(key).into())
+    }
+
+    /// From 64 hex digits; `None` for anything else.
+    #[must_use]
+    pub fn from_hex(text: &str) -> Option<Self> {
+        if text.len() != 64 || !text.is_ascii() {
+            return None;
+        }
+        let mut hash = [0; 32];
+        for (byte, at) in hash.iter_mut().zip((0..64).step_by(2)) {
+            *byte = u8::from_str_radix(&text[at..at + 2], 16).ok()?;
+        }
+        Some(Self(hash))
+    }
+
+    /// Looks at every byte whatever the first difference.
+    fn is(&self, other: &Self) -> bool {
+        self.0.iter().zip(other.0).fold(0, |differing, (a, b)| differing | (a ^ b)) == 0
+    }
+}
+
+impl std::fmt::Display for KeyHash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl std::fmt::Debug for KeyHash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+impl ApiKey {
+    /// Whether it opens this credential.
+    #[must_use]
+    pub fn opens(&self, account: &str, kind: Kind) -> bool {
+        self.opens_account(account) && self.kinds.as_ref().is_none_or(|kinds| kinds.contains(&kind))
+    }
+
+    /// Whether it opens anything of this account.
+    #[must_use]
+    pub fn opens_account(&self, account: &str) -> bool {
+        self.accounts.as_ref().is_none_or(|accounts| accounts.iter().any(|name| name == account))
+    }
+}
+
+impl ApiKeys {
+    /// These and no others.
+    #[must_use]
+    pub fn new(keys: Vec<ApiKey>) -> Self {
+        Self(keys)
+    }
+
+    /// The key that was presented, if it is one of ours. Every key is compared, so that the time taken tells nothing.
+    #[must_use]
+    pub fn find(&self, presented: &str) -> Option<&ApiKey> {
+        let hash = KeyHash::of(presented);
+        self.0.iter().fold(None, |found, key| if key.hash.is(&hash) { Some(key) } else { found })
+    }
+
+    /// Whether there is none: then the private plane is closed to everybody.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// A new key: `wxk_` and 43 characters of 256 random bits. It is shown once; only its hash is kept.
+#[must_use]
+pub fn new_key() -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let characters = (0..43).map(|_| char::from(ALPHABET[rand::random_range(0..ALPHABET.len())]));
+    std::iter::once("wxk_".to_owned()).chain(characters.map(String::from)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(name: &str, accounts: Option<&[&str]>, kinds: Option<&[Kind]>) -> ApiKey {
+        ApiKey {
+            name: name.into(),
+            hash: KeyHash::of(&format!("key of {name}")),
+            accounts: accounts.map(|names| names.iter().map(ToString::to_string).collect()),
+            kinds: kinds.map(<[Kind]>::to_vec),
+        }
+    }
+
+    #[test]
+    fn a_key_is_found_by_its_hash_and_by_nothing_else() {
+        let keys = ApiKeys::new(vec![key("crm", None, None), key("shop", None, None)]);
+        assert_eq!(keys.find("key of shop").map(|key| key.name.as_str()), Some("shop"));
+        for wrong in ["", "key of", "KEY OF SHOP", &KeyHash::of("key of shop").to_string()] {
+            assert!(keys.find(wrong).is_none(), "{wrong}");
+        }
+        assert!(ApiKeys::default().find("").is_none());
+    }
+
+    #[test]
+    fn a_key_opens_its_accounts_and_kinds_only() {
+        let crm = key("crm", Some(&["main"]), Some(&[Kind::AccessToken]));
+        assert!(crm.opens("main", Kind::AccessToken));
+        assert!(!crm.opens("main", Kind::JsapiTicket) && !crm.opens("other", Kind::AccessToken));
+        assert!(crm.opens_account("main") && !crm.opens_account("mai"));
+        assert!(key("all", None, None).opens("anything", Kind::AgentTicket));
+        assert!(!key("none", Some(&[]), None).opens("main", Kind::AccessToken));
+    }
+
+    #[test]
+    fn hashes_are_read_as_they_are_written() {
+        let hash = KeyHash::of("abc");
+        assert_eq!(hash.to_string(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        assert_eq!(KeyHash::from_hex(&hash.to_string()), Some(hash));
+        assert_eq!(KeyHash::from_hex(&hash.to_string().to_uppercase()), Some(hash));
+        for bad in ["", "ba78", &"g".repeat(64), &"é".repeat(32), &"a".repeat(65)] {
+            assert!(KeyHash::from_hex(bad).is_none(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn new_keys_differ_and_need_no_escaping() {
+        let (a, b) = (new_key(), new_key());
+        assert_ne!(a, b);
+        assert!(a.len() == 47 && a.bytes().all(|c| c.is_ascii_alphanumeric() || b"-_".contains(&c)), "{a}");
+    }
+}
