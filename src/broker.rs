@@ -7,6 +7,7 @@
 mod call;
 mod keeper;
 mod members;
+mod ration;
 mod refresh;
 mod signing;
 mod slot;
@@ -123,7 +124,7 @@ impl Broker {
     }
 
     /// Whose access token this is: a living one that this process knows, or one that was replaced so lately that WeChat still takes
-    /// it. `None` for every other value.
+    /// it, unless it was replaced because somebody reported it dead. `None` for every other value.
     #[must_use]
     pub fn account_of_token(&self, token: &str) -> Option<(String, Arc<Account>)> {
         let (members, token) = (self.inner.members.load(), Secret::new(token));
@@ -140,10 +141,11 @@ impl Broker {
         }
         let now = self.inner.clock.now();
         let overlaps = |replaced: UnixTime| now.since(replaced) < OVERLAP;
-        slot.lock()
-            .previous
-            .as_ref()
-            .is_some_and(|(previous, replaced)| previous.value == *token && previous.expires_at > now && overlaps(*replaced))
+        let state = slot.lock();
+        let Some((previous, replaced)) = state.previous.as_ref().filter(|(previous, _)| previous.value == *token) else {
+            return false;
+        };
+        previous.expires_at > now && overlaps(*replaced) && state.refused.as_ref() != Some(token)
     }
 
     /// The clock that lives are counted on.

@@ -198,7 +198,7 @@ impl Flight {
         self.broker.inner.living.insert(self.slot.key.clone(), trimmed);
     }
 
-    fn is_stable_token(&self) -> bool {
+    pub(super) fn is_stable_token(&self) -> bool {
         self.is_weixin_token(TokenMode::Stable)
     }
 

@@ -44,11 +44,12 @@ impl Broker {
         if let Some(failure) = state.cooldown(now) {
             return Boarding::Cooling(failure.as_error(&member.name, now));
         }
-        if let Why::Rejected(_) = &why {
+        if let Why::Rejected(bad) = &why {
             if let Some(retry_after) = state.ration(now) {
                 return Boarding::Cooling(Error::Rationed { account: member.name.clone(), kind: slot.key.kind, retry_after });
             }
             state.renewed_on_demand = Some(now);
+            state.refused = Some(bad.clone());
             if let Some(refused) = living.filter(|living| slot.key.kind == Kind::AccessToken && living.remaining(now) > LEAD) {
                 state.foreign_refreshes += 1;
                 warn_of_foreign_refresh(member, refused.remaining(now));
@@ -130,6 +131,7 @@ impl Flight {
         if let Some(found) = self.look_in_store().await {
             return Ok(found);
         }
+        self.ration().await?;
         // The parent first: a lease is short, and should be held over our own call only.
         let token = match self.slot.key.kind.parent() {
             Some(parent) => Some(self.parent(parent).await?),

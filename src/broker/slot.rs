@@ -50,6 +50,8 @@ pub(super) struct State {
     pub(super) previous: Option<(Arc<Credential>, UnixTime)>,
     /// When somebody's `reject` last caused a renewal.
     pub(super) renewed_on_demand: Option<UnixTime>,
+    /// The value that was then said to be refused: once replaced, it is not taken for a living one any more.
+    pub(super) refused: Option<Secret>,
     /// WeChat last gave the same value again: the keeper waits until then before it asks once more.
     pub(super) nothing_new_until: Option<UnixTime>,
     /// Refreshes that brought a value.
