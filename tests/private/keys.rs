@@ -119,7 +119,7 @@ async fn other_keys_take_effect_at_the_next_request() {
 
 #[tokio::test]
 async fn each_use_is_logged_by_the_name_of_the_key_and_no_key_or_value_ever_is() {
-    let log = Log::default();
+    let log = Log::new();
     let lines = log.clone();
     let subscriber =
         tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_ansi(false).with_writer(move || lines.clone());
@@ -152,18 +152,25 @@ async fn each_use_is_logged_by_the_name_of_the_key_and_no_key_or_value_ever_is()
     }
 }
 
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+/// What is logged in this process until it is read: the lines of tests that run beside it, too.
+#[derive(Clone)]
+struct Log(Arc<Mutex<Option<Vec<u8>>>>);
 
 impl Log {
+    fn new() -> Self {
+        Self(Arc::new(Mutex::new(Some(Vec::new()))))
+    }
+
     fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        String::from_utf8(self.0.lock().unwrap().take().unwrap()).unwrap()
     }
 }
 
 impl std::io::Write for Log {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
+        if let Some(log) = self.0.lock().unwrap().as_mut() {
+            log.extend_from_slice(bytes);
+        }
         Ok(bytes.len())
     }
 

@@ -1,5 +1,5 @@
 //! The private plane over real HTTP: both scopes on a free port, the sandbox behind them, and a clock that stands still.
-#![cfg(all(feature = "actix", feature = "sandbox"))]
+#![cfg(feature = "server")]
 #![allow(clippy::unwrap_used)] // a helper that fails is a test that fails
 
 mod credentials;

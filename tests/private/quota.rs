@@ -4,13 +4,13 @@ use serde_json::json;
 
 use crate::world::*;
 
-/// Every ten seconds for a day, as a cron job gone wrong.
+/// As often as one reject is granted after the other: what comes between is refused without a call.
 const DAY: u64 = 86_400;
-const EVERY: u64 = 10;
+const EVERY: u64 = 30;
 
-/// WeChat's limits on an ordinary account, and how much of them a caller with a key may use up.
-const CLASSIC_QUOTA: u64 = 2_000;
-const TICKET_SHARE: u64 = 1_000;
+/// Twenty, then four an hour, in each of the two Shanghai days that this day touches, and the natural refreshes: less than the 200
+/// classic token calls a day that WeChat grants even a test account.
+const BOUND: u64 = 2 * 20 + 4 * 24 + 14;
 
 async fn hammer(world: &World, path: &str) {
     let mut current = world.get_with(KEY, path).await.ok().text("value");
@@ -56,17 +56,17 @@ async fn a_day_of_force_refresh_answers_every_call_and_forces_no_more_than_the_r
 }
 
 #[tokio::test]
-async fn a_day_of_rejects_leaves_most_of_a_classic_accounts_quota() {
+async fn a_day_of_rejects_leaves_a_classic_accounts_quota() {
     let world = World::new().await;
     hammer(&world, "/credentials/classic/access_token").await;
     let calls = world.sandbox.calls(CLASSIC);
-    assert!(calls <= CLASSIC_QUOTA / 4, "{calls} calls of {CLASSIC_QUOTA} a day");
+    assert!((20..=BOUND).contains(&calls), "{calls} calls");
 }
 
 #[tokio::test]
-async fn a_day_of_rejected_tickets_leaves_most_of_the_ticket_quota() {
+async fn a_day_of_rejected_tickets_leaves_the_ticket_quota() {
     let world = World::new().await;
     hammer(&world, "/credentials/main/jsapi_ticket").await;
     let calls = world.sandbox.calls(TICKET);
-    assert!(calls <= TICKET_SHARE, "{calls} calls of 10,000 a day");
+    assert!((20..=BOUND).contains(&calls), "{calls} calls");
 }
