@@ -48,8 +48,16 @@ impl Application {
     /// # Errors
     /// [`StartError`] says what is in the way and what to do.
     pub async fn build(settings: &Settings) -> Result<Self, StartError> {
+        Self::build_on(settings, Clock::system()).await
+    }
+
+    /// The same on a clock of the caller's: for tests.
+    ///
+    /// # Errors
+    /// [`StartError`], as above.
+    pub async fn build_on(settings: &Settings, clock: Clock) -> Result<Self, StartError> {
         let store = open(&settings.store)?;
-        Self::assemble(settings, settings.upstream.clone(), store, Clock::system(), None).await
+        Self::assemble(settings, settings.upstream.clone(), store, clock, None).await
     }
 
     /// The same with a simulated WeChat and a demo account, on a clock that the simulator can advance. Touches no file.
