@@ -13,7 +13,7 @@ use actix_web::dev::{Server, ServerHandle};
 use actix_web::{App, HttpResponse, HttpServer, web};
 
 use crate::account::Account;
-use crate::actix::public_scope;
+use crate::actix::{public_scope, unknown_path};
 use crate::broker::{Broker, BuildError};
 use crate::clock::Clock;
 use crate::sandbox::{Sandbox, demo_app};
@@ -160,6 +160,7 @@ fn listen(settings: &Settings, broker: &Broker, sandbox: Option<&Sandbox>) -> Re
             if let Some(sandbox) = &sandbox {
                 services.service(sandbox.pre_verify_scope());
             }
+            services.default_service(web::to(unknown_path));
         })
     })
     .shutdown_timeout(settings.server.shutdown.as_secs())
