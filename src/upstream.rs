@@ -88,6 +88,7 @@ impl Upstream {
         let mut builder = Client::builder()
             .connect_timeout(options.connect_timeout)
             .timeout(options.timeout)
+            .pool_idle_timeout(POOL_IDLE)
             .redirect(redirect::Policy::none())
             .user_agent(concat!("wx-jssdk/", env!("CARGO_PKG_VERSION")));
         let bases = [base(&options.weixin)?, base(&options.qyapi)?];
@@ -290,6 +291,10 @@ fn printable(text: &str, paid: &Secret) -> String {
     }
     line.chars().take(MAX_ERRMSG).collect()
 }
+
+/// The ticket follows its token within this; and no gateway closes an idle connection so soon, under a call's hands: that would
+/// look like a lost reply, and cost a classic token the rest of its life.
+const POOL_IDLE: Duration = Duration::from_secs(15);
 
 /// WeChat's bodies are under 1 KiB; this leaves room and still bounds what a broken gateway can make us hold.
 const MAX_BODY: usize = 64 * 1024;
