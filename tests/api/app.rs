@@ -72,7 +72,9 @@ pub(crate) async fn spawn(config: &str, prepare: impl FnOnce(&Sandbox)) -> TestA
     let mut settings = Settings::read(config, Path::new(""), HashMap::new()).unwrap_or_else(|problems| panic!("{problems}"));
     settings.server.listen = SocketAddr::from(([127, 0, 0, 1], 0));
     settings.server.workers = 1;
-    settings.server.shutdown = Duration::ZERO;
+    if !config.contains("shutdown_seconds") {
+        settings.server.shutdown = Duration::ZERO;
+    }
     settings.store = wx_jssdk::server::config::StoreSettings::Memory;
     settings.upstream.weixin = sandbox.url().to_owned();
     settings.upstream.qyapi = sandbox.url().to_owned();

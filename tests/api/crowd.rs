@@ -87,6 +87,9 @@ async fn a_thousand_cold_requests_and_the_keeper_cause_one_of_each_as_well() {
         read(stream).await.ok();
     }
     assert_eq!((app.sandbox.calls(TOKEN_CALL), app.sandbox.calls(TICKET_CALL)), (1, 1));
+    for credential in &app.broker.status()[0].credentials {
+        assert_eq!(credential.refreshes, 1, "{credential:?}");
+    }
 }
 
 #[tokio::test]
@@ -144,4 +147,25 @@ async fn bad_request(address: SocketAddr) {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(&request("GET", "/jssdk/config", &[])).await.unwrap();
     read(stream).await.assert_problem(400, "missing_url");
+}
+
+#[tokio::test]
+async fn a_request_under_way_is_answered_before_the_service_ends() {
+    let config = format!("[server]\nshutdown_seconds = 60\n{MAIN}");
+    let app = spawn(&config, |sandbox| sandbox.add_app(main_app())).await;
+    let (address, sandbox) = (app.address, app.sandbox.clone());
+    read(send(address).await).await.ok();
+    // Dead for the request, and the renewal is held back.
+    let held = sandbox.hold(TOKEN_CALL);
+    sandbox.advance(seconds(8_000));
+    let under_way = send(address).await;
+    bad_request(address).await; // the one worker has taken the request before this one
+    let ending = tokio::spawn(app.stop());
+    while TcpStream::connect(address).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    assert!(!ending.is_finished());
+    held.release();
+    read(under_way).await.ok();
+    ending.await.unwrap();
 }
