@@ -52,15 +52,23 @@ pub fn public_scope(path: &str, broker: Broker) -> Scope {
 
 /// `GET /jssdk/config?url=&account=&jsApiList=&openTagList=&debug=`.
 async fn config(request: HttpRequest, broker: web::Data<Broker>) -> HttpResponse {
-    let (account, answer) = match ConfigQuery::parse(request.query_string()) {
-        Ok(query) => (query.account.clone(), signed(&broker, query).await),
-        Err(problem) => (String::new(), Err(problem)),
+    let answer = match ConfigQuery::parse(request.query_string()) {
+        Ok(query) => signed(&broker, query).await,
+        Err(problem) => Err(problem),
     };
-    let mut response = match answer {
+    let response = match answer {
         Ok(config) => HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(config),
         Err(problem) => problem.into_response(),
     };
-    cors::allow(&broker, &account, request.headers().get(ORIGIN), response.headers_mut());
+    readable(&request, &broker, response)
+}
+
+/// Lets the pages of the account that the request names read the answer, errors included.
+fn readable(request: &HttpRequest, broker: &Broker, mut response: HttpResponse) -> HttpResponse {
+    let origin = request.headers().get(ORIGIN);
+    // Most requests are same-origin and carry none: then the query need not be read again.
+    let account = origin.map(|_| query::account_of(request.query_string())).unwrap_or_default();
+    cors::allow(broker, &account, origin, response.headers_mut());
     response
 }
 
@@ -76,12 +84,13 @@ async fn signed(broker: &Broker, query: ConfigQuery) -> Result<JsConfig, Problem
     Ok(config)
 }
 
-async fn only_get() -> HttpResponse {
+async fn only_get(request: HttpRequest, broker: web::Data<Broker>) -> HttpResponse {
     let mut response = Problem::method_not_allowed().into_response();
     response.headers_mut().insert(ALLOW, actix_web::http::header::HeaderValue::from_static("GET, HEAD, OPTIONS"));
-    response
+    readable(&request, &broker, response)
 }
 
-async fn unknown_path() -> HttpResponse {
+/// The answer of every path that leads nowhere.
+pub(crate) async fn unknown_path() -> HttpResponse {
     Problem::not_found().into_response()
 }

@@ -13,7 +13,7 @@ use actix_web::dev::{Server, ServerHandle};
 use actix_web::{App, HttpResponse, HttpServer, web};
 
 use crate::account::Account;
-use crate::actix::public_scope;
+use crate::actix::{public_scope, unknown_path};
 use crate::broker::{Broker, BuildError};
 use crate::clock::Clock;
 use crate::sandbox::{Sandbox, demo_app};
@@ -48,8 +48,16 @@ impl Application {
     /// # Errors
     /// [`StartError`] says what is in the way and what to do.
     pub async fn build(settings: &Settings) -> Result<Self, StartError> {
+        Self::build_on(settings, Clock::system()).await
+    }
+
+    /// The same on a clock of the caller's: for tests.
+    ///
+    /// # Errors
+    /// [`StartError`], as above.
+    pub async fn build_on(settings: &Settings, clock: Clock) -> Result<Self, StartError> {
         let store = open(&settings.store)?;
-        Self::assemble(settings, settings.upstream.clone(), store, Clock::system(), None).await
+        Self::assemble(settings, settings.upstream.clone(), store, clock, None).await
     }
 
     /// The same with a simulated WeChat and a demo account, on a clock that the simulator can advance. Touches no file.
@@ -152,6 +160,7 @@ fn listen(settings: &Settings, broker: &Broker, sandbox: Option<&Sandbox>) -> Re
             if let Some(sandbox) = &sandbox {
                 services.service(sandbox.pre_verify_scope());
             }
+            services.default_service(web::to(unknown_path));
         })
     })
     .shutdown_timeout(settings.server.shutdown.as_secs())

@@ -184,6 +184,10 @@ fn endpoint_of(account: &Account, kind: Kind) -> &'static Endpoint {
 }
 
 fn base(text: &str) -> Result<url::Url, ClientError> {
+    if text.contains('@') {
+        // Not quoted: what stands before it is a password.
+        return Err(ClientError("a base URL with a user name in it: leave out everything up to the @".into()));
+    }
     let problem = |why: &str| ClientError(format!("\"{text}\" is no base URL: {why}"));
     let url = url::Url::parse(text).map_err(|error| problem(&error.to_string()))?;
     if !matches!(url.scheme(), "http" | "https") {
@@ -240,7 +244,9 @@ fn issued(answer: &Value, field: &str) -> Result<Issued, String> {
         Some(life) if (1..=MAX_LIFE.as_secs()).contains(&life) => {
             Ok(Issued { value: Secret::new(value), expires_in: Duration::from_secs(life) })
         }
-        _ => Err(format!("an expires_in of {}", printable(&answer["expires_in"].to_string(), &Secret::new("")))),
+        // A number only: anything else may hold the value itself.
+        _ if answer["expires_in"].is_number() => Err(format!("an expires_in of {}", answer["expires_in"])),
+        _ => Err("an expires_in that is no number".into()),
     }
 }
 
@@ -275,9 +281,17 @@ fn describe(error: &reqwest::Error) -> String {
 }
 
 /// Somebody else's text, fit for a log line: one line, bounded, without the secret or token that paid for the call.
+///
+/// Control characters go first, else one in the middle of the secret would hide it.
 fn printable(text: &str, paid: &Secret) -> String {
-    let text = if paid.is_empty() { text.to_owned() } else { text.replace(paid.expose(), "[secret]") };
-    text.chars().filter(|c| !c.is_control()).take(MAX_ERRMSG).collect()
+    let mut line: String = text.chars().filter(|c| !c.is_control()).collect();
+    let encoded: String = url::form_urlencoded::byte_serialize(paid.expose().as_bytes()).collect();
+    for secret in [paid.expose(), &encoded] {
+        if !secret.is_empty() {
+            line = line.replace(secret, "[secret]");
+        }
+    }
+    line.chars().take(MAX_ERRMSG).collect()
 }
 
 /// WeChat's bodies are under 1 KiB; this leaves room and still bounds what a broken gateway can make us hold.

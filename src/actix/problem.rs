@@ -181,9 +181,13 @@ fn detail(error: &Error) -> String {
         Error::Upstream { account, kind, error, .. } => {
             format!("account \"{account}\" has no living {kind}: {}", error.cause().en)
         }
-        other => other.to_string(),
+        // It may quote what the request said, an account's name or a host, and a request says as much as it likes.
+        other => other.to_string().chars().take(MAX_DETAIL).collect(),
     }
 }
+
+/// Room for the longest host name there is (253 characters) and a sentence around it.
+const MAX_DETAIL: usize = 400;
 
 fn hint(error: &Error) -> Hint {
     match error {
