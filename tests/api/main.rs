@@ -4,9 +4,11 @@
 
 mod app;
 mod bad_input;
+mod cards;
 mod cors;
 mod crowd;
 mod failures;
 mod http;
 mod outage;
 mod signing;
+mod work;
