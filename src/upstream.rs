@@ -6,7 +6,7 @@
 use std::error::Error as _;
 use std::time::Duration;
 
-use reqwest::{Client, Response, redirect};
+use reqwest::{Certificate, Client, Response, redirect};
 use serde_json::Value;
 
 use crate::account::{Account, Platform, TokenMode};
@@ -94,10 +94,13 @@ impl Upstream {
             .pool_max_idle_per_host(0)
             .user_agent(concat!("wx-jssdk/", env!("CARGO_PKG_VERSION")));
         let bases = [base(&options.weixin)?, base(&options.qyapi)?];
-        if bases.iter().all(is_loopback) {
-            // A simulator on this machine is not reached through the company's egress proxy.
-            builder = builder.no_proxy();
-        }
+        builder = if bases.iter().all(|base| is_loopback(base) && base.scheme() == "http") {
+            // A simulator on this machine needs no roots, and is not reached through the company's egress proxy.
+            builder.no_proxy().tls_certs_only([])
+        } else {
+            // The machine's own roots, for a company's proxy; Mozilla's beside them, for an image that has none.
+            builder.tls_certs_merge(mozilla_roots())
+        };
         let client = builder.build().map_err(|error| ClientError(describe(&error.without_url())))?;
         let [weixin, qyapi] = bases.map(|url| url.as_str().trim_end_matches('/').to_owned());
         Ok(Self { client, weixin, qyapi, timeout: options.timeout })
@@ -197,6 +200,10 @@ fn base(text: &str) -> Result<url::Url, ClientError> {
         return Err(problem("leave out the query and the fragment"));
     }
     Ok(url)
+}
+
+fn mozilla_roots() -> impl Iterator<Item = Certificate> {
+    webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().filter_map(|root| Certificate::from_der(root).ok())
 }
 
 fn is_loopback(url: &url::Url) -> bool {
