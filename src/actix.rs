@@ -17,12 +17,16 @@
 //! ```
 
 mod cors;
+mod dropin;
 mod keys;
+mod private;
 mod problem;
 mod public;
 mod query;
 
+pub use dropin::dropin_scope;
 pub use keys::{ApiKey, ApiKeys, KeyHash, new_key};
+pub use private::private_scope;
 pub use problem::Problem;
 pub use public::public_scope;
 pub(crate) use public::unknown_path;
