@@ -90,8 +90,8 @@ fn say(line: &str) {
 }
 
 /// The configuration of a command that is of no use without an account.
-fn with_accounts(file: Option<&Path>) -> Result<Settings, Unusable> {
-    let settings = Settings::load(file).map_err(|problems| listed(&problems))?;
+fn with_accounts(file: Option<&Path>) -> Result<Settings, Problems> {
+    let settings = Settings::load(file)?;
     if !settings.accounts.is_empty() {
         return Ok(settings);
     }
@@ -101,7 +101,7 @@ fn with_accounts(file: Option<&Path>) -> Result<Settings, Unusable> {
         "there are none: write [accounts.main] with app_id, secret_file and js_safe_domains into wx-jssdk.toml, or try wx-jssdk serve --sandbox".into(),
         "没有配置帐号：请在 wx-jssdk.toml 中写 [accounts.main]（app_id、secret_file、js_safe_domains），或先用 wx-jssdk serve --sandbox 体验".into(),
     );
-    Err(listed(&problems))
+    Err(problems)
 }
 
 /// All problems of a configuration, each on its line.
