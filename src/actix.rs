@@ -17,14 +17,18 @@
 //! ```
 
 mod cors;
+mod dropin;
 mod keys;
+mod private;
 mod problem;
 mod query;
 
 use actix_web::http::header::{ALLOW, CACHE_CONTROL, ORIGIN};
 use actix_web::{HttpRequest, HttpResponse, Scope, web};
 
+pub use dropin::dropin_scope;
 pub use keys::{ApiKey, ApiKeys, KeyHash, new_key};
+pub use private::private_scope;
 pub use problem::Problem;
 
 use crate::broker::Broker;

@@ -116,6 +116,12 @@ impl Broker {
         members.of_app(app_id, agent_id).map(|member| (member.name.clone(), member.account.clone()))
     }
 
+    /// The accounts that are apps of this WeCom corp: their names and AgentIds, in no order.
+    #[must_use]
+    pub fn apps_of_corp(&self, corp_id: &str) -> Vec<(String, u64)> {
+        self.inner.members.load().of_corp(corp_id).map(|(agent_id, member)| (member.name.clone(), agent_id)).collect()
+    }
+
     /// Whose access token this is: a living one that this process knows, or one that was replaced so lately that WeChat still takes
     /// it. `None` for every other value.
     #[must_use]

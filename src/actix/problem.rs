@@ -1,7 +1,9 @@
 //! Errors as RFC 9457 `application/problem+json`: a stable code, and what to do, in English and Chinese.
 //!
-//! This is the public side: WeChat's own words (they name the server's IP), a ticket or the signed text never appear here.
+//! On the public side WeChat's own words (they name the server's IP), a ticket or the signed text never appear here. The private
+//! plane passes WeChat's words on ([`Problem::for_private`]): its callers are this company's own servers.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
@@ -9,7 +11,7 @@ use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 
-use crate::error::{Error, Hint};
+use crate::error::{Error, Failure, Hint, UpstreamError};
 
 /// An error on its way to a page.
 #[derive(Clone, Debug)]
@@ -28,20 +30,40 @@ pub struct Problem {
     pub errcode: Option<i64>,
     /// When asking again makes sense.
     pub retry_after: Option<Duration>,
+    /// What went wrong at WeChat, in full: on the private plane only.
+    pub upstream: Option<Arc<UpstreamError>>,
 }
 
 impl Problem {
+    /// A problem that WeChat has nothing to do with.
+    pub(super) fn new(status: StatusCode, code: &'static str, title: &'static str, detail: String, hint: Hint) -> Self {
+        Self { status, code, title, detail, hint, errcode: None, retry_after: None, upstream: None }
+    }
+
     /// The request itself is wrong.
     pub(super) fn bad_request(code: &'static str, detail: String, hint: Hint) -> Self {
-        Self {
-            status: StatusCode::BAD_REQUEST,
-            code,
-            title: "The request cannot be understood",
-            detail,
-            hint,
-            errcode: None,
-            retry_after: None,
+        Self::new(StatusCode::BAD_REQUEST, code, "The request cannot be understood", detail, hint)
+    }
+
+    /// The same error for one of the company's own servers: with WeChat's code and words, and the IP to allow in the fix.
+    pub(super) fn for_private(error: Error) -> Self {
+        let detail = error.to_string();
+        let upstream = match &error {
+            Error::Upstream { error, .. } => Some(error.clone()),
+            _ => None,
+        };
+        match &error {
+            Error::UnsupportedCredential { .. } => {
+                Self::new(StatusCode::NOT_FOUND, error.code(), NO_SUCH_CREDENTIAL, detail, KINDS_HINT)
+            }
+            _ => Self { detail, upstream, ..Self::from(error) },
         }
+    }
+
+    /// No kind of credential has this name.
+    pub(super) fn unknown_kind() -> Self {
+        let detail = "the address names no kind of credential".into();
+        Self::new(StatusCode::NOT_FOUND, "unsupported_credential", NO_SUCH_CREDENTIAL, detail, KINDS_HINT)
     }
 
     /// `url=https://h/p?a=1&b=2`: everything from `&b` on is lost.
@@ -59,28 +81,24 @@ impl Problem {
 
     /// Another method than GET.
     pub(super) fn method_not_allowed() -> Self {
-        Self {
-            status: StatusCode::METHOD_NOT_ALLOWED,
-            code: "method_not_allowed",
-            title: "This endpoint only answers GET",
-            detail: "the request used another method".into(),
-            hint: Hint::fixed("Call it with GET and the parameters in the query.", "请使用 GET，并把参数放在查询串中。"),
-            errcode: None,
-            retry_after: None,
-        }
+        Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "method_not_allowed",
+            "This endpoint only answers GET",
+            "the request used another method".into(),
+            Hint::fixed("Call it with GET and the parameters in the query.", "请使用 GET，并把参数放在查询串中。"),
+        )
     }
 
     /// No such path.
     pub(super) fn not_found() -> Self {
-        Self {
-            status: StatusCode::NOT_FOUND,
-            code: "not_found",
-            title: "There is nothing at this address",
-            detail: "no endpoint has this path".into(),
-            hint: Hint::fixed("The signing endpoint is GET /jssdk/config?url=.", "签名接口是 GET /jssdk/config?url=。"),
-            errcode: None,
-            retry_after: None,
-        }
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "not_found",
+            "There is nothing at this address",
+            "no endpoint has this path".into(),
+            Hint::fixed("The signing endpoint is GET /jssdk/config?url=.", "签名接口是 GET /jssdk/config?url=。"),
+        )
     }
 
     /// As a response that no cache keeps.
@@ -103,6 +121,7 @@ impl Problem {
             code: self.code,
             hint: Both { en: &self.hint.en, zh: &self.hint.zh },
             errcode: self.errcode,
+            upstream: self.upstream.as_deref().map(Upstream::of),
         };
         serde_json::to_string(&body).expect("texts and numbers always serialise")
     }
@@ -116,16 +135,52 @@ struct Body<'a> {
     status: u16,
     detail: &'a str,
     code: &'a str,
-    hint: Both<'a>,
+    hint: Both<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     errcode: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    upstream: Option<Upstream<'a>>,
 }
 
+/// A sentence that is borrowed, or one that had the IP added.
 #[derive(Serialize)]
-struct Both<'a> {
-    en: &'a str,
-    zh: &'a str,
+struct Both<T> {
+    en: T,
+    zh: T,
 }
+
+/// WeChat's part of an error, for those who may see it.
+#[derive(Serialize)]
+struct Upstream<'a> {
+    endpoint: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    errcode: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    errmsg: Option<&'a str>,
+    cause: Both<String>,
+    fix: Both<String>,
+}
+
+impl<'a> Upstream<'a> {
+    fn of(error: &'a UpstreamError) -> Self {
+        let errmsg = match &error.failure {
+            Failure::Refused { errmsg, .. } => Some(errmsg.as_str()),
+            Failure::Unreachable(_) | Failure::ReplyLost(_) | Failure::Unusable(_) => None,
+        };
+        let owned = |hint: Hint| Both { en: hint.en.into_owned(), zh: hint.zh.into_owned() };
+        let (cause, fix) = (owned(error.cause()), owned(error.fix_for_operator()));
+        Self { endpoint: error.endpoint, errcode: error.errcode(), errmsg, cause, fix }
+    }
+}
+
+const NO_SUCH_CREDENTIAL: &str = "This account has no such credential";
+
+const KINDS_HINT: Hint = Hint::fixed(
+    "Official accounts have access_token, jsapi_ticket and card_ticket; mini programs access_token; WeCom apps access_token, \
+     jsapi_ticket and agent_ticket.",
+    "公众号（服务号）有 access_token、jsapi_ticket 和 card_ticket；小程序只有 access_token；企业微信应用有 access_token、\
+     jsapi_ticket 和 agent_ticket。",
+);
 
 impl std::fmt::Display for Problem {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -156,6 +211,7 @@ impl From<Error> for Problem {
             retry_after: error
                 .retry_after()
                 .filter(|_| status == StatusCode::SERVICE_UNAVAILABLE || status == StatusCode::TOO_MANY_REQUESTS),
+            upstream: None,
         }
     }
 }

@@ -97,10 +97,16 @@ impl Members {
         {
             return Some(found);
         }
-        let mut apps = self.by_app.iter().filter(|(app, _)| app.platform == "work" && *app.id == *app_id);
+        let mut apps = self.of_corp(app_id);
         match agent_id {
-            Some(_) => apps.find(|(app, _)| app.agent_id == agent_id).map(|(_, member)| member),
+            Some(agent_id) => apps.find(|(agent, _)| *agent == agent_id).map(|(_, member)| member),
             None => apps.next().filter(|_| apps.next().is_none()).map(|(_, member)| member),
         }
+    }
+
+    /// The apps of a WeCom corp with their AgentIds.
+    pub(super) fn of_corp(&self, corp_id: &str) -> impl Iterator<Item = (u64, &Arc<Member>)> {
+        let apps = self.by_app.iter().filter(move |(app, _)| app.platform == "work" && *app.id == *corp_id);
+        apps.filter_map(|(app, member)| Some((app.agent_id?, member)))
     }
 }

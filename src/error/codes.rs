@@ -4,6 +4,7 @@
 //! users of a token server meet, not WeChat's whole list; any other code gets a row that says where to look.
 
 mod qyapi;
+pub mod said;
 mod weixin;
 
 use std::time::Duration;

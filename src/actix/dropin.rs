@@ -1,0 +1,55 @@
+//! WeChat's own paths for the company's other servers: an existing SDK changes only its host, and has an API key in the place of
+//! the secret.
+//!
+//! Answers have WeChat's shapes and errcodes, always with status 200. A token is handed out as often as it is asked for and lives
+//! as long as is left of it; `force_refresh` is a rationed `reject`. Only tokens and tickets are served: an SDK's other calls go to
+//! WeChat itself.
+
+mod reply;
+mod weixin;
+mod work;
+
+use actix_web::{HttpRequest, HttpResponse, Scope, web};
+use arc_swap::ArcSwap;
+
+use super::keys::ApiKeys;
+use crate::broker::Broker;
+
+/// The token and ticket endpoints of `api.weixin.qq.com` and `qyapi.weixin.qq.com`, below `/cgi-bin`.
+///
+/// For a listener that the internet does not reach. Storing other keys in `keys` takes effect at the next request.
+#[must_use]
+pub fn dropin_scope(broker: Broker, keys: web::Data<ArcSwap<ApiKeys>>) -> Scope {
+    web::scope("/cgi-bin")
+        .app_data(web::Data::new(broker))
+        .app_data(keys)
+        .app_data(web::PayloadConfig::new(MAX_BODY))
+        .route("/token", web::to(weixin::token))
+        .route("/stable_token", web::to(weixin::stable_token))
+        .route("/ticket/getticket", web::to(weixin::ticket))
+        .route("/gettoken", web::to(work::token))
+        .route("/get_jsapi_ticket", web::to(work::corp_ticket))
+        .route("/ticket/get", web::to(work::agent_ticket))
+        // As WeCom does: nothing in it.
+        .default_service(web::to(HttpResponse::NotFound))
+}
+
+type Keys = web::Data<ArcSwap<ApiKeys>>;
+
+/// The query of a call; of a name that comes twice the first counts.
+struct Query(Vec<(String, String)>);
+
+impl Query {
+    fn of(request: &HttpRequest) -> Self {
+        Self(serde_urlencoded::from_str(request.query_string()).unwrap_or_default())
+    }
+
+    /// The parameter, unless it is missing or empty.
+    fn get(&self, name: &str) -> Option<&str> {
+        let found = self.0.iter().find(|(key, _)| key == name)?;
+        Some(found.1.as_str()).filter(|value| !value.is_empty())
+    }
+}
+
+/// SDKs send a few hundred bytes.
+const MAX_BODY: usize = 8 * 1024;

@@ -1,0 +1,138 @@
+//! Answers in WeChat's shapes: field names, their order, the tails of an errmsg.
+
+use std::net::IpAddr;
+
+use actix_web::HttpResponse;
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName};
+use serde::Serialize;
+
+use crate::clock::UnixTime;
+use crate::credential::Credential;
+use crate::error::codes::said::{self, Said};
+use crate::error::{Class, Error, Failure};
+
+/// A call that is answered with an errcode.
+pub(super) enum Refusal {
+    /// In this program's own name.
+    Ours(Said),
+    /// What WeChat said to this program.
+    WeChats { errcode: i64, errmsg: String },
+}
+
+impl From<Said> for Refusal {
+    fn from(said: Said) -> Self {
+        Self::Ours(said)
+    }
+}
+
+impl From<Error> for Refusal {
+    /// What WeChat said goes on to the caller; where WeChat was not heard, it is busy. That a token of this program's was refused
+    /// while it bought a ticket says nothing about the caller's token.
+    fn from(error: Error) -> Self {
+        let Some(upstream) = error.upstream() else {
+            return match error {
+                Error::UnsupportedCredential { .. } => said::NOT_FOR_THIS_ACCOUNT.into(),
+                _ => said::BUSY.into(),
+            };
+        };
+        match &upstream.failure {
+            Failure::Refused { errcode, errmsg } if upstream.class() != Class::StaleToken => {
+                Self::WeChats { errcode: *errcode, errmsg: errmsg.clone() }
+            }
+            _ => said::BUSY.into(),
+        }
+    }
+}
+
+/// `api.weixin.qq.com`: `{"access_token","expires_in"}`, without an errcode.
+pub(super) fn token(credential: &Credential, now: UnixTime) -> HttpResponse {
+    #[derive(Serialize)]
+    struct Reply<'a> {
+        access_token: &'a str,
+        expires_in: u64,
+    }
+    ok(WEIXIN_JSON, &Reply { access_token: credential.value.expose(), expires_in: credential.remaining(now).as_secs() })
+}
+
+/// WeCom: `{"errcode":0,"errmsg":"ok","access_token","expires_in"}`.
+pub(super) fn work_token(credential: &Credential, now: UnixTime) -> HttpResponse {
+    #[derive(Serialize)]
+    struct Reply<'a> {
+        errcode: i64,
+        errmsg: &'a str,
+        access_token: &'a str,
+        expires_in: u64,
+    }
+    let expires_in = credential.remaining(now).as_secs();
+    ok(WORK_JSON, &Reply { errcode: 0, errmsg: "ok", access_token: credential.value.expose(), expires_in })
+}
+
+/// `{"errcode":0,"errmsg":"ok","ticket","expires_in"}`.
+pub(super) fn ticket(credential: &Credential, now: UnixTime) -> HttpResponse {
+    ticket_as(WEIXIN_JSON, credential, now)
+}
+
+/// The same of WeCom.
+pub(super) fn work_ticket(credential: &Credential, now: UnixTime) -> HttpResponse {
+    ticket_as(WORK_JSON, credential, now)
+}
+
+fn ticket_as(content_type: &'static str, credential: &Credential, now: UnixTime) -> HttpResponse {
+    #[derive(Serialize)]
+    struct Reply<'a> {
+        errcode: i64,
+        errmsg: &'a str,
+        ticket: &'a str,
+        expires_in: u64,
+    }
+    let expires_in = credential.remaining(now).as_secs();
+    ok(content_type, &Reply { errcode: 0, errmsg: "ok", ticket: credential.value.expose(), expires_in })
+}
+
+impl Refusal {
+    /// `{"errcode","errmsg"}` as `api.weixin.qq.com` has it: with a rid, whose first group is the time.
+    pub(super) fn weixin(self, wall: UnixTime) -> HttpResponse {
+        let (errcode, errmsg) = match self {
+            Self::WeChats { errcode, errmsg } => (errcode, errmsg),
+            Self::Ours(Said { errcode, errmsg }) => {
+                let random: [u32; 2] = rand::random();
+                (errcode, format!("{errmsg} rid: {:08x}-{:08x}-{:08x}", wall.0, random[0], random[1]))
+            }
+        };
+        ok(WEIXIN_JSON, &ErrorReply { errcode, errmsg: &errmsg })
+    }
+
+    /// The same as WeCom has it: with a hint, the caller's address and a link, and both in headers too.
+    pub(super) fn work(self, wall: UnixTime, caller: IpAddr) -> HttpResponse {
+        let (errcode, errmsg) = match self {
+            Self::WeChats { errcode, errmsg } => (errcode, errmsg),
+            Self::Ours(Said { errcode, errmsg }) => {
+                let digits = rand::random_range(0..1_000_000_000_000_000_u64);
+                let tail = format!("hint: [{}{digits:015}], from ip: {caller}, more info at {MORE_INFO}{errcode}", wall.0);
+                (errcode, format!("{errmsg}, {tail}"))
+            }
+        };
+        let mut response = ok(WORK_JSON, &ErrorReply { errcode, errmsg: &errmsg });
+        let headers = response.headers_mut();
+        headers.insert(HeaderName::from_static("error-code"), errcode.into());
+        if let Ok(errmsg) = errmsg.parse() {
+            headers.insert(HeaderName::from_static("error-msg"), errmsg);
+        }
+        response
+    }
+}
+
+#[derive(Serialize)]
+struct ErrorReply<'a> {
+    errcode: i64,
+    errmsg: &'a str,
+}
+
+fn ok(content_type: &'static str, body: &impl Serialize) -> HttpResponse {
+    let body = serde_json::to_string(body).expect("texts and numbers always serialise");
+    HttpResponse::Ok().insert_header((CONTENT_TYPE, content_type)).insert_header((CACHE_CONTROL, "no-store")).body(body)
+}
+
+const WEIXIN_JSON: &str = "application/json; encoding=utf-8";
+const WORK_JSON: &str = "application/json; charset=UTF-8";
+const MORE_INFO: &str = "https://open.work.weixin.qq.com/devtool/query?e=";

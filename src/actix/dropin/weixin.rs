@@ -1,0 +1,122 @@
+//! `api.weixin.qq.com`: official accounts and mini programs. Checks come in WeChat's order: the app id before the grant type, the
+//! secret last.
+
+use std::sync::Arc;
+
+use actix_web::http::Method;
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde_json::Value;
+use tracing::debug;
+
+use super::reply::{self, Refusal};
+use super::{Keys, Query};
+use crate::account::Platform;
+use crate::broker::Broker;
+use crate::clock::UnixTime;
+use crate::credential::{Credential, Kind};
+use crate::error::Error;
+use crate::error::codes::said;
+
+/// `GET /cgi-bin/token?grant_type=client_credential&appid=&secret=`.
+pub(super) async fn token(request: HttpRequest, broker: web::Data<Broker>, keys: Keys) -> HttpResponse {
+    let query = Query::of(&request);
+    let asked = Asked { app_id: query.get("appid"), grant_type: query.get("grant_type"), key: query.get("secret") };
+    let answer = async {
+        let account = asked.account(&broker, &keys)?;
+        Ok(broker.credential(&account, Kind::AccessToken).await?)
+    };
+    respond(&broker, answer.await, reply::token)
+}
+
+/// `POST /cgi-bin/stable_token` with the same in a JSON body, and `force_refresh`.
+pub(super) async fn stable_token(
+    request: HttpRequest,
+    broker: web::Data<Broker>,
+    keys: Keys,
+    body: Result<web::Bytes, actix_web::Error>,
+) -> HttpResponse {
+    let answer = async {
+        if request.method() != Method::POST {
+            return Err(said::NOT_POST.into());
+        }
+        let body = object(&body.unwrap_or_default())?;
+        let text = |name: &str| body.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
+        let force = match body.get("force_refresh") {
+            None | Some(Value::Null) => false,
+            Some(value) => value.as_bool().ok_or(said::BAD_BODY)?,
+        };
+        let asked = Asked { app_id: text("appid"), grant_type: text("grant_type"), key: text("secret") };
+        let account = asked.account(&broker, &keys)?;
+        let current = broker.credential(&account, Kind::AccessToken).await?;
+        if force { forced(&broker, &account, current).await } else { Ok(current) }
+    };
+    respond(&broker, answer.await, reply::token)
+}
+
+/// `GET /cgi-bin/ticket/getticket?access_token=&type=`.
+pub(super) async fn ticket(request: HttpRequest, broker: web::Data<Broker>) -> HttpResponse {
+    let query = Query::of(&request);
+    let answer = async {
+        let token = query.get("access_token").ok_or(said::NO_TOKEN)?;
+        let owner = broker.account_of_token(token).filter(|(_, account)| !matches!(account.platform(), Platform::Work { .. }));
+        let (account, _) = owner.ok_or(said::DEAD_TOKEN)?;
+        let kind = match query.get("type") {
+            Some("jsapi") => Kind::JsapiTicket,
+            Some("wx_card") => Kind::CardTicket,
+            _ => return Err(said::BAD_ARGS.into()),
+        };
+        debug!(account, %kind, "drop-in ticket call");
+        Ok(broker.credential(&account, kind).await?)
+    };
+    respond(&broker, answer.await, reply::ticket)
+}
+
+/// What a token call says about itself.
+struct Asked<'a> {
+    app_id: Option<&'a str>,
+    grant_type: Option<&'a str>,
+    key: Option<&'a str>,
+}
+
+impl Asked<'_> {
+    /// The name of the account, if the key opens its token.
+    fn account(&self, broker: &Broker, keys: &Keys) -> Result<String, Refusal> {
+        let app_id = self.app_id.ok_or(said::NO_APPID)?;
+        let found = broker.account_of_app(app_id, None);
+        let weixins = found.filter(|(_, account)| !matches!(account.platform(), Platform::Work { .. }));
+        let (account, _) = weixins.ok_or(said::BAD_APPID)?;
+        if self.grant_type != Some("client_credential") {
+            return Err(said::BAD_GRANT_TYPE.into());
+        }
+        let (key, keys) = (self.key.ok_or(said::NO_SECRET)?, keys.load());
+        let opens = keys.find(key).filter(|key| key.opens(&account, Kind::AccessToken)).ok_or(said::BAD_SECRET)?;
+        debug!(key = opens.name, account, "drop-in token call");
+        Ok(account)
+    }
+}
+
+/// A new token in the place of `current`; where none may be forced now, `current`, as WeChat answers within 30 s of the last.
+async fn forced(broker: &Broker, account: &str, current: Arc<Credential>) -> Result<Arc<Credential>, Refusal> {
+    match broker.reject(account, Kind::AccessToken, &current.value).await {
+        Err(Error::Rationed { .. }) => Ok(current),
+        renewed => Ok(renewed?),
+    }
+}
+
+fn object(body: &[u8]) -> Result<Value, Refusal> {
+    if body.is_empty() {
+        return Err(said::NO_BODY.into());
+    }
+    serde_json::from_slice(body).ok().filter(Value::is_object).ok_or_else(|| said::BAD_BODY.into())
+}
+
+fn respond(
+    broker: &Broker,
+    answer: Result<Arc<Credential>, Refusal>,
+    reply: fn(&Credential, UnixTime) -> HttpResponse,
+) -> HttpResponse {
+    match answer {
+        Ok(credential) => reply(&credential, broker.clock().now()),
+        Err(refusal) => refusal.weixin(broker.clock().wall()),
+    }
+}

@@ -1,0 +1,88 @@
+//! `qyapi.weixin.qq.com`: WeCom. The secret is asked for before the corp, as WeCom does.
+//!
+//! At WeCom a secret belongs to one app of the corp. An API key may open several: then `agentid=` says which, a parameter that
+//! WeCom does not have.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use tracing::debug;
+
+use super::reply::{self, Refusal};
+use super::{Keys, Query};
+use crate::account::Platform;
+use crate::broker::Broker;
+use crate::clock::UnixTime;
+use crate::credential::{Credential, Kind};
+use crate::error::codes::said;
+
+/// `GET /cgi-bin/gettoken?corpid=&corpsecret=[&agentid=]`.
+pub(super) async fn token(request: HttpRequest, broker: web::Data<Broker>, keys: Keys) -> HttpResponse {
+    let query = Query::of(&request);
+    let answer = async {
+        let account = account(&query, &broker, &keys)?;
+        Ok(broker.credential(&account, Kind::AccessToken).await?)
+    };
+    respond(&request, &broker, answer.await, reply::work_token)
+}
+
+/// `GET /cgi-bin/get_jsapi_ticket?access_token=`: the corp's ticket, for `wx.config`.
+pub(super) async fn corp_ticket(request: HttpRequest, broker: web::Data<Broker>) -> HttpResponse {
+    let query = Query::of(&request);
+    respond(&request, &broker, ticket(&query, &broker, Some(Kind::JsapiTicket)).await, reply::work_ticket)
+}
+
+/// `GET /cgi-bin/ticket/get?access_token=&type=agent_config`: the app's ticket, for `wx.agentConfig`.
+pub(super) async fn agent_ticket(request: HttpRequest, broker: web::Data<Broker>) -> HttpResponse {
+    let query = Query::of(&request);
+    let kind = query.get("type").filter(|kind| *kind == "agent_config").map(|_| Kind::AgentTicket);
+    respond(&request, &broker, ticket(&query, &broker, kind).await, reply::work_ticket)
+}
+
+/// The name of the account that corp, key and agent mean together.
+fn account(query: &Query, broker: &Broker, keys: &Keys) -> Result<String, Refusal> {
+    let key = query.get("corpsecret").ok_or(said::WORK_NO_SECRET)?;
+    let apps = query.get("corpid").map(|corp_id| broker.apps_of_corp(corp_id)).unwrap_or_default();
+    if apps.is_empty() {
+        return Err(said::WORK_BAD_CORPID.into());
+    }
+    let keys = keys.load();
+    let key = keys.find(key).ok_or(said::WORK_BAD_SECRET)?;
+    let asked = query.get("agentid");
+    let meant = apps.into_iter().filter(|(_, agent_id)| asked.is_none_or(|asked| asked.parse() == Ok(*agent_id)));
+    let meant: Vec<_> = meant.map(|(name, _)| name).collect();
+    if meant.is_empty() {
+        return Err(said::WORK_BAD_AGENTID.into());
+    }
+    let mut opened = meant.into_iter().filter(|name| key.opens(name, Kind::AccessToken));
+    let account = opened.next().ok_or(said::WORK_BAD_SECRET)?;
+    if opened.next().is_some() {
+        return Err(said::WORK_WHICH_AGENT.into());
+    }
+    debug!(key = key.name, account, "drop-in token call");
+    Ok(account)
+}
+
+/// `kind` is `None` where the call asks for a type that there is not; that the token is good comes first.
+async fn ticket(query: &Query, broker: &Broker, kind: Option<Kind>) -> Result<Arc<Credential>, Refusal> {
+    let token = query.get("access_token").ok_or(said::NO_TOKEN)?;
+    let owner = broker.account_of_token(token).filter(|(_, account)| matches!(account.platform(), Platform::Work { .. }));
+    let (account, _) = owner.ok_or(said::WORK_DEAD_TOKEN)?;
+    let kind = kind.ok_or(said::WORK_BAD_ARGS)?;
+    debug!(account, %kind, "drop-in ticket call");
+    Ok(broker.credential(&account, kind).await?)
+}
+
+fn respond(
+    request: &HttpRequest,
+    broker: &Broker,
+    answer: Result<Arc<Credential>, Refusal>,
+    reply: fn(&Credential, UnixTime) -> HttpResponse,
+) -> HttpResponse {
+    let caller = || request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip().to_canonical());
+    match answer {
+        Ok(credential) => reply(&credential, broker.clock().now()),
+        Err(refusal) => refusal.work(broker.clock().wall(), caller()),
+    }
+}
