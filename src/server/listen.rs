@@ -12,7 +12,7 @@ use super::config::Settings;
 use super::pages::Pages;
 use super::ready::{Readiness, readyz};
 use super::start::StartError;
-use crate::actix::{ApiKeys, public_scope};
+use crate::actix::{ApiKeys, dropin_scope, private_scope, public_scope};
 use crate::broker::Broker;
 use crate::sandbox::Sandbox;
 use crate::sign::PageUrl;
@@ -45,15 +45,16 @@ pub(super) fn public(settings: &Settings, broker: &Broker, sandbox: Option<&Sand
 /// What the company's other servers may call; `None` where there is to be no such listener.
 pub(super) fn private(
     settings: &Settings,
-    _broker: &Broker,
-    _keys: &Arc<ArcSwap<ApiKeys>>,
+    broker: &Broker,
+    keys: &Arc<ArcSwap<ApiKeys>>,
     readiness: &Readiness,
 ) -> Result<Option<Listener>, StartError> {
     let Some(listen) = settings.server.admin_listen else { return Ok(None) };
-    let readiness = web::Data::new(readiness.clone());
+    let (readiness, broker, keys) = (web::Data::new(readiness.clone()), broker.clone(), web::Data::from(keys.clone()));
     let services = move |services: &mut web::ServiceConfig| {
         services.app_data(readiness.clone()).configure(alive);
         services.service(web::resource("/readyz").route(web::get().to(readyz)).route(web::head().to(readyz)));
+        services.service(private_scope(broker.clone(), keys.clone())).service(dropin_scope(broker.clone(), keys.clone()));
     };
     bind(services, listen, settings, PRIVATE_WORKERS)
         .map(Some)
