@@ -23,6 +23,8 @@ use crate::error::Hint;
 use crate::upstream::UpstreamOptions;
 use section::{Section, quoted};
 
+pub use keys::is_key_name;
+
 /// The defaults, and their documentation.
 pub const DEFAULTS: &str = include_str!("../../wx-jssdk.default.toml");
 

@@ -52,11 +52,16 @@ fn key(section: &mut Section, accounts: &HashSet<String>, problems: &mut Problem
     Some(ApiKey { name: name?, hash: hash?, accounts: accounts?, kinds: kinds? })
 }
 
-/// Short, and nothing that could be a key in the wrong place: this is printed.
-fn check_name(name: &str, section: &Section, problems: &mut Problems) -> bool {
-    let good = (1..=LONGEST_NAME).contains(&name.len())
+/// Whether a key may have this name: it is short, and nothing that could be a key in the wrong place, since it is printed.
+#[must_use]
+pub fn is_key_name(name: &str) -> bool {
+    (1..=LONGEST_NAME).contains(&name.len())
         && !name.starts_with("wxk_")
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b));
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b))
+}
+
+fn check_name(name: &str, section: &Section, problems: &mut Problems) -> bool {
+    let good = is_key_name(name);
     if !good {
         problems.add(
             &section.path_of("name"),
