@@ -2,8 +2,11 @@
 //!
 //! Exit codes: 0 done; 1 it ran and the answer is no; 2 wrong usage or configuration.
 
+mod ask;
 mod check;
 mod healthcheck;
+mod http;
+mod keys;
 mod sandbox;
 mod serve;
 mod sign;
@@ -33,6 +36,14 @@ enum Command {
     Check(check::Check),
     /// Sign one page with a ticket that you have, offline · 用已有的 ticket 离线签名
     Sign(sign::Sign),
+    /// Ask a running server for an account's access token · 向运行中的服务获取 access_token
+    Token(ask::Token),
+    /// Ask a running server for an account's ticket · 向运行中的服务获取 ticket
+    Ticket(ask::Ticket),
+    /// Tell a running server that WeChat refused a token or ticket, and get the newer one · 报告失效的凭证，获取新的凭证
+    Reject(ask::Reject),
+    /// Make an API key for another server · 为其他服务器生成 API key
+    Keys(keys::Keys),
     /// Ask a running service whether it is alive, for container orchestrators · 健康检查
     Healthcheck(healthcheck::Healthcheck),
 }
@@ -65,7 +76,11 @@ impl Cli {
             Command::Sandbox(command) => in_runtime(command.run()),
             Command::Check(command) => in_runtime(command.run()),
             Command::Healthcheck(command) => in_runtime(command.run()),
+            Command::Token(command) => in_runtime(command.run()),
+            Command::Ticket(command) => in_runtime(command.run()),
+            Command::Reject(command) => in_runtime(command.run()),
             Command::Sign(command) => command.run(),
+            Command::Keys(command) => command.run(),
         };
         match ended {
             Ok(Ended::Well) => ExitCode::SUCCESS,
@@ -90,8 +105,8 @@ fn say(line: &str) {
 }
 
 /// The configuration of a command that is of no use without an account.
-fn with_accounts(file: Option<&Path>) -> Result<Settings, Unusable> {
-    let settings = Settings::load(file).map_err(|problems| listed(&problems))?;
+fn with_accounts(file: Option<&Path>) -> Result<Settings, Problems> {
+    let settings = Settings::load(file)?;
     if !settings.accounts.is_empty() {
         return Ok(settings);
     }
@@ -101,7 +116,7 @@ fn with_accounts(file: Option<&Path>) -> Result<Settings, Unusable> {
         "there are none: write [accounts.main] with app_id, secret_file and js_safe_domains into wx-jssdk.toml, or try wx-jssdk serve --sandbox".into(),
         "没有配置帐号：请在 wx-jssdk.toml 中写 [accounts.main]（app_id、secret_file、js_safe_domains），或先用 wx-jssdk serve --sandbox 体验".into(),
     );
-    Err(listed(&problems))
+    Err(problems)
 }
 
 /// All problems of a configuration, each on its line.

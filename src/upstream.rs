@@ -6,7 +6,7 @@
 use std::error::Error as _;
 use std::time::Duration;
 
-use reqwest::{Client, Response, redirect};
+use reqwest::{Certificate, Client, Response, redirect};
 use serde_json::Value;
 
 use crate::account::{Account, Platform, TokenMode};
@@ -94,10 +94,13 @@ impl Upstream {
             .pool_max_idle_per_host(0)
             .user_agent(concat!("wx-jssdk/", env!("CARGO_PKG_VERSION")));
         let bases = [base(&options.weixin)?, base(&options.qyapi)?];
-        if bases.iter().all(is_loopback) {
-            // A simulator on this machine is not reached through the company's egress proxy.
-            builder = builder.no_proxy();
-        }
+        builder = if bases.iter().all(|base| is_loopback(base) && base.scheme() == "http") {
+            // A simulator on this machine needs no roots, and is not reached through the company's egress proxy.
+            builder.no_proxy().tls_certs_only([])
+        } else {
+            // The machine's own roots, for a company's proxy; Mozilla's beside them, for an image that has none.
+            builder.tls_certs_merge(mozilla_roots())
+        };
         let client = builder.build().map_err(|error| ClientError(describe(&error.without_url())))?;
         let [weixin, qyapi] = bases.map(|url| url.as_str().trim_end_matches('/').to_owned());
         Ok(Self { client, weixin, qyapi, timeout: options.timeout })
@@ -184,6 +187,10 @@ fn endpoint_of(account: &Account, kind: Kind) -> &'static Endpoint {
 }
 
 fn base(text: &str) -> Result<url::Url, ClientError> {
+    if text.contains('@') {
+        // Not quoted: what stands before it is a password.
+        return Err(ClientError("a base URL with a user name in it: leave out everything up to the @".into()));
+    }
     let problem = |why: &str| ClientError(format!("\"{text}\" is no base URL: {why}"));
     let url = url::Url::parse(text).map_err(|error| problem(&error.to_string()))?;
     if !matches!(url.scheme(), "http" | "https") {
@@ -193,6 +200,10 @@ fn base(text: &str) -> Result<url::Url, ClientError> {
         return Err(problem("leave out the query and the fragment"));
     }
     Ok(url)
+}
+
+fn mozilla_roots() -> impl Iterator<Item = Certificate> {
+    webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().filter_map(|root| Certificate::from_der(root).ok())
 }
 
 fn is_loopback(url: &url::Url) -> bool {
@@ -240,7 +251,9 @@ fn issued(answer: &Value, field: &str) -> Result<Issued, String> {
         Some(life) if (1..=MAX_LIFE.as_secs()).contains(&life) => {
             Ok(Issued { value: Secret::new(value), expires_in: Duration::from_secs(life) })
         }
-        _ => Err(format!("an expires_in of {}", printable(&answer["expires_in"].to_string(), &Secret::new("")))),
+        // A number only: anything else may hold the value itself.
+        _ if answer["expires_in"].is_number() => Err(format!("an expires_in of {}", answer["expires_in"])),
+        _ => Err("an expires_in that is no number".into()),
     }
 }
 
@@ -275,9 +288,17 @@ fn describe(error: &reqwest::Error) -> String {
 }
 
 /// Somebody else's text, fit for a log line: one line, bounded, without the secret or token that paid for the call.
+///
+/// Control characters go first, else one in the middle of the secret would hide it.
 fn printable(text: &str, paid: &Secret) -> String {
-    let text = if paid.is_empty() { text.to_owned() } else { text.replace(paid.expose(), "[secret]") };
-    text.chars().filter(|c| !c.is_control()).take(MAX_ERRMSG).collect()
+    let mut line: String = text.chars().filter(|c| !c.is_control()).collect();
+    let encoded: String = url::form_urlencoded::byte_serialize(paid.expose().as_bytes()).collect();
+    for secret in [paid.expose(), &encoded] {
+        if !secret.is_empty() {
+            line = line.replace(secret, "[secret]");
+        }
+    }
+    line.chars().take(MAX_ERRMSG).collect()
 }
 
 /// WeChat's bodies are under 1 KiB; this leaves room and still bounds what a broken gateway can make us hold.

@@ -10,6 +10,8 @@ need redis-server redis-server
 need chromium chromium
 need node nodejs
 need npm npm
+need openssl openssl
+need prlimit util-linux
 fc-list 2>/dev/null | grep -qi 'noto.*cjk' || missing+=(fonts-noto-cjk fontconfig)
 
 [ ${#missing[@]} -eq 0 ] && exit 0

@@ -11,6 +11,7 @@ use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 
+use crate::credential::Kind;
 use crate::error::{Error, Failure, Hint, UpstreamError};
 
 /// An error on its way to a page.
@@ -76,6 +77,15 @@ impl Problem {
                 "Encode it: '/jssdk/config?url=' + encodeURIComponent(location.href).",
                 "请先编码：'/jssdk/config?url=' + encodeURIComponent(location.href)。",
             ),
+        )
+    }
+
+    /// `card-ext` without a card.
+    pub(super) fn missing_card_id() -> Self {
+        Self::bad_request(
+            "missing_card_id",
+            "the parameter cardId is missing".into(),
+            Hint::fixed("Name the coupon: card-ext?cardId=….", "请指定卡券：card-ext?cardId=…。"),
         )
     }
 
@@ -237,9 +247,13 @@ fn detail(error: &Error) -> String {
         Error::Upstream { account, kind, error, .. } => {
             format!("account \"{account}\" has no living {kind}: {}", error.cause().en)
         }
-        other => other.to_string(),
+        // It may quote what the request said, an account's name or a host, and a request says as much as it likes.
+        other => other.to_string().chars().take(MAX_DETAIL).collect(),
     }
 }
+
+/// Room for the longest host name there is (253 characters) and a sentence around it.
+const MAX_DETAIL: usize = 400;
 
 fn hint(error: &Error) -> Hint {
     match error {
@@ -250,6 +264,14 @@ fn hint(error: &Error) -> Hint {
         Error::UnknownAccount { .. } => Hint::fixed(
             "Use a name from the [accounts.NAME] sections of the configuration.",
             "请使用配置文件 [accounts.名称] 中的帐号名。",
+        ),
+        Error::UnsupportedCredential { kind: Kind::AgentTicket, .. } => Hint::fixed(
+            "agentConfig is WeCom's: name a WeCom account with account=, and use config for the others.",
+            "agentConfig 只用于企业微信：请用 account= 指定企业微信帐号，其他帐号请用 config。",
+        ),
+        Error::UnsupportedCredential { kind: Kind::CardTicket, .. } => Hint::fixed(
+            "Only official accounts have coupons: name one with account=.",
+            "只有公众号（服务号）有卡券：请用 account= 指定。",
         ),
         Error::UnsupportedCredential { .. } => Hint::fixed(
             "Only official accounts and WeCom apps sign pages; a mini program has no jsapi_ticket.",

@@ -32,10 +32,7 @@ impl ConfigQuery {
     /// Reads the raw query. Percent-encoding is undone exactly once.
     pub(super) fn parse(raw: &str) -> Result<Self, Problem> {
         let pairs = decode(raw);
-        let found = KNOWN.map(|name| pairs.iter().filter(|(key, _)| key == name).count());
-        if let Some(name) = KNOWN.iter().zip(found).find_map(|(name, count)| (count > 1).then_some(*name)) {
-            return Err(twice(name));
-        }
+        none_twice(&pairs, &KNOWN)?;
         let value = |name: &str| pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_ref());
         let url = value("url").unwrap_or_default();
         if is_bare(raw) && pairs.iter().any(|(key, _)| !KNOWN.contains(&key.as_ref())) {
@@ -53,6 +50,75 @@ impl ConfigQuery {
             open_tag_list: value("openTagList").map(|text| names("openTagList", text)).transpose()?,
             debug: value("debug").map_or(Ok(false), flag)?,
         })
+    }
+}
+
+/// `?cardId=&code=&openid=&outer_str=&fixed_begintimestamp=&shopId=&cardType=&account=`: the names that WeChat gives them.
+#[derive(Debug, Default)]
+pub(super) struct CardQuery {
+    pub(super) account: String,
+    pub(super) card_id: String,
+    pub(super) code: String,
+    pub(super) openid: String,
+    pub(super) shop_id: String,
+    pub(super) card_type: String,
+    pub(super) outer_str: Option<String>,
+    pub(super) fixed_begintimestamp: Option<u64>,
+}
+
+/// Everything that may stand in a card's query.
+const CARD: [&str; 8] = ["account", "cardId", "code", "openid", "shopId", "cardType", "outer_str", "fixed_begintimestamp"];
+
+/// WeChat's ids and codes have up to 32 characters, `outer_str` up to 128.
+const MAX_CARD_FIELD: usize = 128;
+
+impl CardQuery {
+    pub(super) fn parse(raw: &str) -> Result<Self, Problem> {
+        let pairs = decode(raw);
+        none_twice(&pairs, &CARD)?;
+        if let Some((name, _)) = pairs.iter().find(|(name, text)| CARD.contains(&name.as_ref()) && !is_card_field(text)) {
+            return Err(bad_card(name));
+        }
+        let value = |name: &str| pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_ref());
+        let text = |name: &str| value(name).unwrap_or_default().to_owned();
+        let fixed_begintimestamp = match value("fixed_begintimestamp") {
+            None | Some("") => None,
+            Some(text) => Some(text.parse().map_err(|_| bad_card("fixed_begintimestamp"))?),
+        };
+        Ok(Self {
+            account: text("account"),
+            card_id: text("cardId"),
+            code: text("code"),
+            openid: text("openid"),
+            shop_id: text("shopId"),
+            card_type: text("cardType"),
+            outer_str: value("outer_str").filter(|text| !text.is_empty()).map(str::to_owned),
+            fixed_begintimestamp,
+        })
+    }
+}
+
+fn is_card_field(text: &str) -> bool {
+    text.chars().count() <= MAX_CARD_FIELD && !text.chars().any(char::is_control)
+}
+
+fn bad_card(name: &str) -> Problem {
+    Problem::bad_request(
+        "bad_card",
+        format!("{name} is too long or of the wrong kind"),
+        Hint::fixed(
+            "Ids and codes are short texts as WeChat gives them; fixed_begintimestamp is a number of seconds.",
+            "卡券 ID、code 等应为微信给出的短文本，fixed_begintimestamp 为秒级时间戳。",
+        ),
+    )
+}
+
+/// Refuses a known parameter that is there twice: which of the two was meant?
+fn none_twice(pairs: &[(Cow<'_, str>, Cow<'_, str>)], known: &[&'static str]) -> Result<(), Problem> {
+    let count = |name: &str| pairs.iter().filter(|(key, _)| key == name).count();
+    match known.iter().find(|name| count(name) > 1) {
+        Some(name) => Err(twice(name)),
+        None => Ok(()),
     }
 }
 

@@ -37,10 +37,12 @@ impl Flight {
         }
     }
 
-    /// WeChat gave the value that was due once more (a ticket that has not rotated yet): the keeper asks again, but not at once.
+    /// WeChat gave the value that was due once more (a ticket that has not rotated yet; WeCom's token, which rotates at its very
+    /// end): it is asked again, but not at once. Until then this value is the best there is, and WeChat has just confirmed it.
     fn pause_if_nothing_new(&self, kept: &Credential) {
-        if self.broker.freshness(&self.slot, kept) == Freshness::Due {
-            self.slot.lock().nothing_new_until = Some(self.broker.inner.clock.now().plus(PAUSE_WITHOUT_NEWS));
+        if self.broker.freshness(&self.slot, kept) != Freshness::Fresh {
+            let pause = self.broker.inner.clock.now().plus(PAUSE_WITHOUT_NEWS);
+            self.slot.lock().nothing_new_until = Some(pause.min(kept.expires_at));
         }
     }
 
@@ -159,13 +161,11 @@ impl Flight {
                 Credential { value: issued.value, issued_at, expires_at: promised, generation }
             }
         };
-        match self.broker.freshness(&self.slot, &credential) {
-            Freshness::Expired => Err(UpstreamError {
-                failure: Failure::Unusable("a value whose life was already over, counted from when it was first seen".into()),
-                ..self.blank()
-            }),
-            Freshness::Fresh | Freshness::Due => Ok(credential),
+        if credential.remaining(clock.now()).is_zero() {
+            let why = "a value whose life was already over, counted from when it was first seen";
+            return Err(UpstreamError { failure: Failure::Unusable(why.into()), ..self.blank() });
         }
+        Ok(credential)
     }
 
     /// This call's error without what happened.

@@ -38,6 +38,9 @@ impl Broker {
         }) {
             return Boarding::Living(living.clone());
         }
+        if let (Why::Missing, Some(confirmed)) = (&why, state.confirmed(now)) {
+            return Boarding::Living(confirmed);
+        }
         if let Some(flight) = &state.flight {
             return Boarding::Flight(flight.clone());
         }

@@ -137,6 +137,12 @@ impl State {
         self.failure.as_ref().filter(|failure| now < failure.until)
     }
 
+    /// The last value, while it is known from WeChat itself that there is no newer one: good to its very end, margin or not.
+    pub(super) fn confirmed(&self, now: UnixTime) -> Option<Arc<Credential>> {
+        let until = self.nothing_new_until?;
+        self.last.clone().filter(|last| now < until && !last.remaining(now).is_zero())
+    }
+
     /// Whether a refresh is under way or has to wait: nothing for the keeper to do.
     pub(super) fn is_busy(&self, now: UnixTime) -> bool {
         self.flight.is_some() || self.cooldown(now).is_some() || self.nothing_new_until.is_some_and(|until| now < until)

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Ended, Unusable, say, with_accounts};
+use super::{Ended, Unusable, listed, say, with_accounts};
 use crate::account::{Account, TokenMode};
 use crate::credential::Kind;
 use crate::error::UpstreamError;
@@ -23,7 +23,7 @@ pub(super) struct Check {
 
 impl Check {
     pub(super) async fn run(self) -> Result<Ended, Unusable> {
-        let settings = with_accounts(self.config.as_deref())?;
+        let settings = with_accounts(self.config.as_deref()).map_err(|problems| listed(&problems))?;
         let count = settings.accounts.len();
         say(&format!("configuration: ok, {count} account{} · 配置正确，共 {count} 个帐号", if count == 1 { "" } else { "s" }));
         if self.offline {

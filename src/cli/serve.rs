@@ -1,13 +1,16 @@
 //! `serve`: the service, with WeChat's real hosts or with the sandbox.
 
-use std::net::SocketAddr;
+use std::net::{AddrParseError, SocketAddr};
 use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::Arc;
 
 use clap::Args;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{Ended, Unusable, listed, say, with_accounts};
-use crate::server::config::Settings;
-use crate::server::{Application, SandboxOptions, telemetry};
+use crate::server::config::{Problems, Settings};
+use crate::server::{Application, Reloader, SandboxOptions, StartError, telemetry};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  wx-jssdk serve --sandbox\n  wx-jssdk serve --config /etc/wx-jssdk.toml")]
@@ -21,6 +24,9 @@ pub(super) struct Serve {
     /// Where pages call, instead of server.listen · 页面访问的地址
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
+    /// Where other servers call, instead of server.admin_listen; empty for nowhere · 供其他服务器访问的地址，留空则不启用
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    admin_listen: Option<AdminListen>,
     /// Where the simulator listens · 模拟微信的监听地址
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8082", requires = "sandbox")]
     sandbox_listen: SocketAddr,
@@ -31,35 +37,85 @@ pub(super) struct Serve {
 
 impl Serve {
     pub(super) async fn run(self) -> Result<Ended, Unusable> {
-        let settings = self.settings()?;
+        let settings = self.settings().map_err(|problems| listed(&problems))?;
         telemetry::start(&settings.log);
         let stop = stop_signal()?;
-        let application = if self.sandbox {
-            let options = SandboxOptions { listen: self.sandbox_listen, safe_domains: self.safe_domain };
-            Application::build_with_sandbox(&settings, &options).await?
-        } else {
-            Application::build(&settings).await?
-        };
+        // In the sandbox there is nothing to read again, and a SIGHUP ends the program as that of a closed terminal does.
+        let hangup = if self.sandbox { None } else { Some(signal(SignalKind::hangup())?) };
+        let application = self.build(&settings).await.map_err(|error| self.with_flags(error))?;
+        drop(settings); // the broker has the accounts
         announce(&application);
+        let reloading = hangup.map(|hangup| tokio::spawn(reload_at_hangup(hangup, self, application.reloader())));
         application.run_until_stopped(stop).await?;
+        if let Some(reloading) = reloading {
+            reloading.abort();
+        }
         Ok(Ended::Well)
     }
 
-    fn settings(&self) -> Result<Settings, Unusable> {
+    async fn build(&self, settings: &Settings) -> Result<Application, StartError> {
+        if !self.sandbox {
+            return Application::build(settings).await;
+        }
+        let options = SandboxOptions { listen: self.sandbox_listen, safe_domains: self.safe_domain.clone() };
+        Application::build_with_sandbox(settings, &options).await
+    }
+
+    /// A flag is named where one was given: whoever wrote it looks for no setting.
+    fn with_flags(&self, mut error: StartError) -> StartError {
+        if self.listen.is_some() {
+            error = error.given_as("server.listen", "--listen");
+        }
+        if self.admin_listen.is_some() {
+            error = error.given_as("server.admin_listen", "--admin-listen");
+        }
+        error
+    }
+
+    fn settings(&self) -> Result<Settings, Problems> {
         let mut settings = if self.sandbox && self.config.is_none() {
-            Settings::defaults().map_err(|problems| listed(&problems))?
+            Settings::defaults()?
         } else if self.sandbox {
-            Settings::load(self.config.as_deref()).map_err(|problems| listed(&problems))?
+            Settings::load(self.config.as_deref())?
         } else {
             with_accounts(self.config.as_deref())?
         };
-        if self.sandbox {
-            settings.server.default_account = None; // the demo account is the only one
-        }
         if let Some(listen) = self.listen {
             settings.server.listen = listen;
         }
+        if let Some(AdminListen(listen)) = self.admin_listen {
+            settings.server.admin_listen = listen;
+        }
         Ok(settings)
+    }
+}
+
+/// An address, or an empty text for none.
+#[derive(Clone, Copy, Debug)]
+struct AdminListen(Option<SocketAddr>);
+
+impl FromStr for AdminListen {
+    type Err = AddrParseError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.is_empty() { Ok(Self(None)) } else { text.parse().map(|address| Self(Some(address))) }
+    }
+}
+
+/// At each SIGHUP the configuration is read again, off the threads that serve: there may be ten thousand files of it.
+async fn reload_at_hangup(mut hangup: Signal, serve: Serve, reloader: Reloader) {
+    let serve = Arc::new(serve);
+    while hangup.recv().await.is_some() {
+        let serve = serve.clone();
+        match tokio::task::spawn_blocking(move || serve.settings()).await {
+            Ok(Ok(settings)) => {
+                if let Err(error) = reloader.reload(settings) {
+                    tracing::error!(%error, "the new configuration is refused; the one before goes on · 新配置有误，继续使用原配置");
+                }
+            }
+            Ok(Err(problems)) => reloader.refuse(&problems),
+            Err(error) => tracing::error!(%error, "the configuration could not be read again"),
+        }
     }
 }
 
@@ -67,19 +123,27 @@ impl Serve {
 fn announce(application: &Application) {
     let public = application.address();
     say(&format!("public    http://{public}"));
-    let Some(sandbox) = application.sandbox() else { return };
+    if let Some(private) = application.admin_address() {
+        say(&format!("private   http://{private}"));
+    }
+    let (Some(sandbox), Some(key)) = (application.sandbox(), application.sandbox_api_key()) else { return };
     say(&format!("sandbox   {}", sandbox.url()));
+    say(&format!("api key   {}", key.expose()));
     say("");
     say(&format!("Open the demo page · 打开演示页:   http://{public}/"));
     say("Ask for a signature · 获取签名:");
     say(&format!("  curl 'http://{public}/jssdk/config?url=https%3A%2F%2Fdemo.example.com%2Fpage%3Fa%3D1%26b%3D2%23x'"));
+    if let Some(private) = application.admin_address() {
+        say("Get the token, as your other servers would · 供其他服务器获取 token:");
+        let key = key.expose();
+        say(&format!("  curl -H 'Authorization: Bearer {key}' http://{private}/credentials/demo/access_token"));
+    }
     say("See its tokens and tickets · 查看模拟的 token 与 ticket:");
     say(&format!("  curl {}/sandbox/state", sandbox.url()));
 }
 
 /// Resolves at SIGTERM or Ctrl-C. Installed before anything is bound, so that an early signal is not lost.
 pub(super) fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
-    use tokio::signal::unix::{SignalKind, signal};
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     Ok(async move {
         tokio::select! {

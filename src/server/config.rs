@@ -3,10 +3,11 @@
 //! Reads and validates; opens nothing but secret files. The result holds ready [`Account`]s, not text.
 
 mod accounts;
+mod keys;
 mod layers;
 mod section;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -14,11 +15,15 @@ use std::time::Duration;
 
 use config::Value;
 
+use super::start::collide;
 use crate::account::Account;
+use crate::actix::ApiKeys;
 use crate::credential::Secret;
 use crate::error::Hint;
 use crate::upstream::UpstreamOptions;
 use section::{Section, quoted};
+
+pub use keys::is_key_name;
 
 /// The defaults, and their documentation.
 pub const DEFAULTS: &str = include_str!("../../wx-jssdk.default.toml");
@@ -48,6 +53,10 @@ pub struct Settings {
 pub struct ServerSettings {
     /// Where pages call.
     pub listen: SocketAddr,
+    /// Where the company's other servers call; `None`: nowhere.
+    pub admin_listen: Option<SocketAddr>,
+    /// Who may call there.
+    pub api_keys: ApiKeys,
     /// Threads; 0: one per core.
     pub workers: usize,
     /// How long requests may take to finish after SIGTERM.
@@ -59,7 +68,7 @@ pub struct ServerSettings {
 }
 
 /// `[log]`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogSettings {
     /// A level, or filters.
     pub level: String,
@@ -68,7 +77,7 @@ pub struct LogSettings {
 }
 
 /// `[store]`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreSettings {
     /// `kind = "memory"`.
     Memory,
@@ -135,17 +144,24 @@ impl Settings {
     /// `None` only together with a problem.
     fn from_table(table: HashMap<String, Value>, base: &Path, problems: &mut Problems) -> Option<Self> {
         let mut root = Section::root(table);
-        let server = ServerSettings::read(&mut root.section("server", problems), problems);
+        let mut server = root.section("server", problems);
+        let api_keys = server.tables("api_keys", problems);
+        let server = ServerSettings::read(&mut server, problems);
         let log = LogSettings::read(&mut root.section("log", problems), problems);
         let store = StoreSettings::read(&mut root.section("store", problems), problems);
         let upstream = read_upstream(&mut root.section("upstream", problems), problems);
         let defaults = accounts::defaults(root.section("account_defaults", problems), problems);
         let default_apis = defaults.clone().list("js_api_list", problems).unwrap_or_default();
-        let section = root.section("accounts", problems);
+        let mut entries = accounts::in_file(root.section("accounts", problems), base, problems);
+        if let Some(directory) = root.text("accounts_dir", problems).filter(|directory| !directory.is_empty()) {
+            entries.extend(accounts::in_directory(&base.join(directory), problems));
+        }
         // The names and not the ready accounts: one that has a problem of its own is there all the same.
-        let names: Vec<_> = section.keys().map(str::to_owned).collect();
-        let accounts = accounts::read(section, &defaults, base, problems);
+        let names: HashSet<_> = entries.iter().map(|entry| entry.name.clone()).collect();
+        let accounts = accounts::read(entries, &defaults, problems);
         root.finish(problems);
+        let api_keys = keys::read(api_keys, &names, problems);
+        let server = server.map(|server| ServerSettings { api_keys, ..server });
         if let Some(name) = server.as_ref().and_then(|server| server.default_account.as_ref())
             && !names.contains(name)
         {
@@ -162,6 +178,13 @@ impl Settings {
 impl ServerSettings {
     fn read(section: &mut Section, problems: &mut Problems) -> Option<Self> {
         let listen = section.parse("listen", "an address and a port", "127.0.0.1:8080", problems);
+        let admin_listen = match section.has_empty("admin_listen") {
+            true => Some(None),
+            false => section.parse("admin_listen", "an address and a port", "127.0.0.1:8081", problems).map(Some),
+        };
+        if let (Some(listen), Some(Some(admin))) = (listen, admin_listen) {
+            check_apart(listen, admin, section, problems);
+        }
         let workers = section.number("workers", 0..=1_024, problems);
         let shutdown = section.number("shutdown_seconds", 0..=3_600, problems);
         let default_account = section.text("default_account", problems).map(|name| Some(name).filter(|name| !name.is_empty()));
@@ -169,11 +192,25 @@ impl ServerSettings {
         section.finish(problems);
         Some(Self {
             listen: listen?,
+            admin_listen: admin_listen?,
+            api_keys: ApiKeys::default(),
             workers: usize::try_from(workers?).ok()?,
             shutdown: Duration::from_secs(shutdown?),
             default_account: default_account?,
             demo: demo?,
         })
+    }
+}
+
+fn check_apart(listen: SocketAddr, admin: SocketAddr, section: &Section, problems: &mut Problems) {
+    if collide(listen, admin) {
+        problems.add(
+            &section.path_of("admin_listen"),
+            format!(
+                "{admin} is the address of server.listen ({listen}), which pages call: give it another port, or \"\" for none"
+            ),
+            format!("{admin} 与 server.listen（{listen}）冲突：请换一个端口，或留空表示不启用"),
+        );
     }
 }
 
@@ -239,10 +276,11 @@ fn read_upstream(section: &mut Section, problems: &mut Problems) -> Option<Upstr
 }
 
 impl Problems {
-    /// Notes one more. What every account inherits is noted once.
+    /// Notes one more. What every account inherits is noted once; only there a problem comes twice, and only there it is looked
+    /// for, since ten thousand accounts may each have one of their own.
     pub fn add(&mut self, path: &str, en: String, zh: String) {
         let problem = Problem { path: path.to_owned(), what: Hint { en: en.into(), zh: zh.into() } };
-        if !self.0.contains(&problem) {
+        if !(path.starts_with("account_defaults.") && self.0.contains(&problem)) {
             self.0.push(problem);
         }
     }

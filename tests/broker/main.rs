@@ -9,4 +9,5 @@ mod cooldown;
 mod keeper;
 mod lost_reply;
 mod reject;
+mod work;
 mod world;

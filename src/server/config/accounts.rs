@@ -1,12 +1,14 @@
-//! `[accounts.NAME]`: settings into ready accounts.
+//! `[accounts.NAME]` and the files of `accounts_dir`: settings into ready accounts.
 
-use std::collections::HashMap;
-use std::path::Path;
+use std::collections::{HashMap, hash_map};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use super::Problems;
 use super::section::{Section, quoted};
+use super::{Problems, layers};
 use crate::account::{Account, SafeDomain, TokenMode};
-use crate::credential::Secret;
+use crate::credential::{AppKey, Secret};
 
 /// Judges `[account_defaults]` by itself, so that its mistakes are named there and even without any account.
 pub(super) fn defaults(section: Section, problems: &mut Problems) -> Section {
@@ -22,37 +24,109 @@ pub(super) fn defaults(section: Section, problems: &mut Problems) -> Section {
     defaults
 }
 
-/// Reads all accounts; those with a problem are left out.
-pub(super) fn read(section: Section, defaults: &Section, base: &Path, problems: &mut Problems) -> Vec<(String, Account)> {
-    let mut accounts = Vec::new();
-    let mut apps: HashMap<String, String> = HashMap::new();
-    for (name, mut section) in section.sections(problems) {
-        if !is_name(&name) {
-            let path = section.path().to_owned();
+/// One account as it was written, in the configuration or in a file of its own.
+pub(super) struct Entry {
+    pub(super) name: String,
+    section: Section,
+    /// What its secret file is relative to.
+    base: Arc<Path>,
+}
+
+/// The accounts of `[accounts.NAME]`.
+pub(super) fn in_file(section: Section, base: &Path, problems: &mut Problems) -> Vec<Entry> {
+    let base: Arc<Path> = base.into();
+    section.sections(problems).into_iter().map(|(name, section)| Entry { name, section, base: base.clone() }).collect()
+}
+
+/// The accounts of a directory: each `NAME.toml` holds what `[accounts.NAME]` would. Other files are none of our business, nor are
+/// hidden ones, which editors leave behind.
+pub(super) fn in_directory(directory: &Path, problems: &mut Problems) -> Vec<Entry> {
+    let files = match files_of(directory) {
+        Ok(files) => files,
+        Err(error) => {
+            let directory = directory.display();
             problems.add(
-                &path,
-                "use a-z, 0-9, _ and - in an account's name".into(),
-                "帐号名只能用小写字母、数字、_ 和 -".into(),
+                "accounts_dir",
+                format!("\"{directory}\" cannot be read: {error}"),
+                format!("无法读取目录“{directory}”：{error}"),
             );
+            return Vec::new();
         }
+    };
+    let base: Arc<Path> = directory.into();
+    let entry = |(name, file): (String, PathBuf)| {
+        let path = file.display().to_string();
+        let table = layers::one_file(&file).map_err(|found| problems.0.extend(found.0));
+        // An account that cannot be read is an account all the same: whoever refers to it is not wrong.
+        Entry { name, section: Section::file(path, table.ok()), base: base.clone() }
+    };
+    files.into_iter().map(entry).collect()
+}
+
+fn files_of(directory: &Path) -> io::Result<Vec<(String, PathBuf)>> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(directory)? {
+        let name = entry?.file_name();
+        let path = directory.join(&name);
+        let name = name.to_string_lossy();
+        match name.strip_suffix(".toml") {
+            Some(stem) if !stem.starts_with('.') => files.push((stem.to_owned(), path)),
+            _ => {}
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// Reads all accounts, sorted by name; those with a problem are left out.
+pub(super) fn read(mut entries: Vec<Entry>, defaults: &Section, problems: &mut Problems) -> Vec<(String, Account)> {
+    entries.sort_by(|a, b| a.name.cmp(&b.name));
+    let mut accounts = Vec::with_capacity(entries.len());
+    let mut apps: HashMap<AppKey, String> = HashMap::with_capacity(entries.len());
+    let mut before: Option<(String, String)> = None;
+    for Entry { name, mut section, base } in entries {
+        check_name(&name, &section, before.as_ref(), problems);
+        let place = section.place();
+        before = Some((name.clone(), place.clone()));
         if section.is_broken() {
             continue;
         }
         section.default_to(defaults);
-        let id_path = section.path().to_owned();
-        let account = account(&mut section, base, problems);
+        let account = account(&mut section, &base, problems);
         section.finish(problems);
         let Some(account) = account else { continue };
-        if let Some(first) = apps.insert(account.app_key().to_string(), name.clone()) {
-            problems.add(
-                &format!("{id_path}.{}", if account.platform().as_str() == "work" { "agent_id" } else { "app_id" }),
-                format!("is the same app as [accounts.{first}]: each would retire the other's tokens; keep one of them"),
-                format!("与 [accounts.{first}] 是同一个应用，会互相使对方的凭证失效；请只保留一个"),
-            );
+        match apps.entry(account.app_key()) {
+            hash_map::Entry::Vacant(free) => drop(free.insert(place)),
+            hash_map::Entry::Occupied(first) => {
+                let (first, key) = (first.get(), if account.platform().as_str() == "work" { "agent_id" } else { "app_id" });
+                problems.add(
+                    &section.own_path_of(key),
+                    format!("is the same app as {first}: each would retire the other's tokens; keep one of them"),
+                    format!("与 {first} 是同一个应用，会互相使对方的凭证失效；请只保留一个"),
+                );
+            }
         }
         accounts.push((name, account));
     }
     accounts
+}
+
+/// A name must be one, and another than that of the entry before it in the order of names.
+fn check_name(name: &str, section: &Section, before: Option<&(String, String)>, problems: &mut Problems) {
+    if !is_name(name) {
+        problems.add(
+            section.path(),
+            "use a-z, 0-9, _ and - in an account's name".into(),
+            "帐号名只能用小写字母、数字、_ 和 -".into(),
+        );
+    }
+    if let Some((_, first)) = before.filter(|(other, _)| other == name) {
+        problems.add(
+            section.path(),
+            format!("there is an account of this name already, in {first}: keep one of them"),
+            format!("已有同名帐号：{first}；请只保留一个"),
+        );
+    }
 }
 
 fn account(section: &mut Section, base: &Path, problems: &mut Problems) -> Option<Account> {
@@ -108,7 +182,7 @@ fn ids(section: &mut Section, platform: Option<&str>, problems: &mut Problems) -
 fn safe_domains(platform: &str, domains: &[String], section: &Section, problems: &mut Problems) -> Option<Vec<String>> {
     if domains.is_empty() && platform != "mini" {
         problems.add(
-            &format!("{}.js_safe_domains", section.path()),
+            &section.own_path_of("js_safe_domains"),
             "is empty: name the domains bound in WeChat's console, or anybody could have any page signed".into(),
             "不能为空：请填写微信后台绑定的 JS接口安全域名，否则任何人都能为任意页面签名".into(),
         );

@@ -3,10 +3,11 @@
 //! Knows no setting: what a key means and whether there is one is `section`'s and its readers' matter.
 
 use std::collections::HashMap;
+use std::path::Path;
 
 use config::{ConfigError, Environment, File, FileFormat, Map, Source, Value, ValueKind};
 
-use super::{DEFAULTS, Problems};
+use super::{DEFAULTS, Problems, unreadable};
 
 /// The defaults, the text over them, the environment over both.
 ///
@@ -16,12 +17,12 @@ pub(super) fn merged(
     environment: HashMap<String, String>,
     problems: &mut Problems,
 ) -> Result<Map<String, Value>, Problems> {
-    let mut table = parsed(DEFAULTS)?;
-    overlay(&mut table, parsed(text)?);
+    let mut table = parsed(DEFAULTS, WHOLE)?;
+    overlay(&mut table, parsed(text, WHOLE)?);
     // Only the exact prefix: Kubernetes sets WX_JSSDK_PORT and the like for a service of this name.
     let environment = environment.into_iter().filter(|(name, _)| name.starts_with(PREFIX)).collect();
     let environment = Environment::with_prefix("WX_JSSDK").prefix_separator("__").separator("__").source(Some(environment));
-    let mut variables: Vec<_> = environment.collect().map_err(|error| unparsable(&error))?.into_iter().collect();
+    let mut variables: Vec<_> = environment.collect().map_err(|error| unparsable(&error, WHOLE))?.into_iter().collect();
     variables.sort_by(|a, b| a.0.cmp(&b.0));
     for (path, value) in variables {
         if !set(&mut table, &path, value) {
@@ -41,8 +42,14 @@ pub(super) fn environment() -> HashMap<String, String> {
         .collect()
 }
 
-fn parsed(text: &str) -> Result<Map<String, Value>, Problems> {
-    File::from_str(text, FileFormat::Toml).collect().map_err(|error| unparsable(&error))
+/// What one file holds, with nothing below or above it.
+pub(super) fn one_file(path: &Path) -> Result<HashMap<String, Value>, Problems> {
+    let text = std::fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
+    Ok(parsed(&text, &path.display().to_string())?.into_iter().collect())
+}
+
+fn parsed(text: &str, name: &str) -> Result<Map<String, Value>, Problems> {
+    File::from_str(text, FileFormat::Toml).collect().map_err(|error| unparsable(&error, name))
 }
 
 fn overlay(below: &mut Map<String, Value>, above: Map<String, Value>) {
@@ -70,14 +77,17 @@ fn set(table: &mut Map<String, Value>, path: &str, value: Value) -> bool {
 }
 
 /// The parser quotes the line at fault, which may hold a secret: only its position and its complaint are kept.
-fn unparsable(error: &ConfigError) -> Problems {
+fn unparsable(error: &ConfigError, name: &str) -> Problems {
     let mut problems = Problems::default();
     let text = error.to_string();
     let lines: Vec<_> = text.lines().filter(|line| !line.contains('|') && !line.trim().is_empty()).map(str::trim).collect();
     let why = lines.join(": ");
-    problems.add("the configuration", format!("is no valid TOML: {why}"), format!("不是有效的 TOML：{why}"));
+    problems.add(name, format!("is no valid TOML: {why}"), format!("不是有效的 TOML：{why}"));
     problems
 }
+
+/// How a mistake in the text of the configuration is named.
+const WHOLE: &str = "the configuration";
 
 /// What the names of our environment variables begin with.
 const PREFIX: &str = "WX_JSSDK__";

@@ -19,6 +19,8 @@ pub(super) struct Section {
     /// The keys that came from the defaults, which are to blame for them, and the path of those.
     inherited: HashSet<String>,
     inherited_from: String,
+    /// It is a file of its own, and `path` the file's.
+    is_file: bool,
     /// Something else than a table is here. That was said; that each of its keys is missing need not be.
     broken: bool,
 }
@@ -26,6 +28,11 @@ pub(super) struct Section {
 impl Section {
     pub(super) fn root(table: HashMap<String, Value>) -> Self {
         Self { table, ..Self::default() }
+    }
+
+    /// The table that a file of its own holds; `None` where that could not be read.
+    pub(super) fn file(path: String, table: Option<HashMap<String, Value>>) -> Self {
+        Self { path, broken: table.is_none(), table: table.unwrap_or_default(), is_file: true, ..Self::default() }
     }
 
     /// A table in this one; an empty one where there is none.
@@ -47,14 +54,31 @@ impl Section {
         Self { path, table, broken, ..Self::default() }
     }
 
-    /// The keys that are in it.
-    pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
-        self.table.keys().map(String::as_str)
+    /// The tables of a list: `[[path.key]]` or `key = [{ … }]`. Those that are none are named and left out.
+    pub(super) fn tables(&mut self, key: &'static str, problems: &mut Problems) -> Vec<Self> {
+        let path = self.path_of(key);
+        match self.take(key).map(|value| value.kind) {
+            None => Vec::new(),
+            Some(ValueKind::Array(values)) => {
+                let of = |(at, value)| Self::of(format!("{path}[{at}]"), Some(value), problems);
+                values.into_iter().enumerate().map(of).filter(|section| !section.broken).collect()
+            }
+            Some(_) => {
+                problems.add(&path, format!("must be a list of sections: [[{path}]]"), format!("应为列表：[[{path}]]"));
+                Vec::new()
+            }
+        }
     }
 
     /// Whether it has this key, of its own or inherited.
     pub(super) fn has(&self, key: &str) -> bool {
         self.table.contains_key(key)
+    }
+
+    /// Whether this key is there and says nothing: `key = ""`.
+    pub(super) fn has_empty(&mut self, key: &'static str) -> bool {
+        let empty = |value: &Value| matches!(&value.kind, ValueKind::String(text) if text.is_empty());
+        self.table.get(key).is_some_and(empty) && self.take(key).is_some()
     }
 
     /// Whether there is no such section at all, only something else in its place.
@@ -96,11 +120,21 @@ impl Section {
 
     /// Where this key was written.
     pub(super) fn path_of(&self, key: &str) -> String {
-        join(if self.inherited.contains(key) { &self.inherited_from } else { &self.path }, key)
+        if self.inherited.contains(key) { join(&self.inherited_from, key) } else { self.own_path_of(key) }
+    }
+
+    /// Where this key is to be written: in this section, whatever it inherits.
+    pub(super) fn own_path_of(&self, key: &str) -> String {
+        if self.is_file { format!("{}: {key}", self.path) } else { join(&self.path, key) }
     }
 
     pub(super) fn path(&self) -> &str {
         &self.path
+    }
+
+    /// How people find it: `[accounts.main]`, or the file.
+    pub(super) fn place(&self) -> String {
+        if self.is_file { self.path.clone() } else { format!("[{}]", self.path) }
     }
 
     fn take(&mut self, key: &'static str) -> Option<Value> {

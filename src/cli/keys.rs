@@ -1,0 +1,49 @@
+//! `keys new`: a key for another server, and what the configuration keeps of it.
+
+use clap::{Args, Subcommand};
+
+use super::{Ended, Unusable, say};
+use crate::actix::{KeyHash, new_key};
+use crate::server::config::is_key_name;
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example · 示例:\n  wx-jssdk keys new --name crm")]
+pub(super) struct Keys {
+    #[command(subcommand)]
+    command: KeysCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum KeysCommand {
+    /// Make an API key and print it, once, with its line for the configuration · 生成 API key 及其配置行，仅显示一次
+    #[command(
+        after_help = "Example · 示例:\n  wx-jssdk keys new --name crm\n  wx-jssdk keys new | head -1 > /run/secrets/wx-key"
+    )]
+    New {
+        /// What the logs call its owner · 使用者的名称，会出现在日志中
+        #[arg(long, default_value = "other-server")]
+        name: String,
+    },
+}
+
+impl Keys {
+    pub(super) fn run(self) -> Result<Ended, Unusable> {
+        let KeysCommand::New { name } = self.command;
+        if !is_key_name(&name) {
+            return Err(Unusable(
+                "--name: use up to 30 letters, digits, _ - and .\n    名称最多 30 个字符，只能用字母、数字、_ - 和 .".into(),
+            ));
+        }
+        let key = new_key();
+        say(&key);
+        say("");
+        say(
+            "# The key above is shown this once: give it to the other server. Into wx-jssdk.toml goes its hash; then kill -HUP.",
+        );
+        say("# 上面的密钥仅显示一次，请交给调用方；把下面几行写入 wx-jssdk.toml，再向进程发送 SIGHUP。");
+        say("[[server.api_keys]]");
+        say(&format!("name = \"{name}\""));
+        say(&format!("sha256 = \"{}\"", KeyHash::of(&key)));
+        Ok(Ended::Well)
+    }
+}

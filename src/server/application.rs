@@ -1,0 +1,206 @@
+//! The application: everything put together and bound, then served until it is told to stop.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use super::config::{Settings, StoreSettings};
+use super::listen::{Listener, private, public};
+use super::ready::Readiness;
+use super::reload::Reloader;
+use super::start::{StartError, check_addresses};
+use crate::account::Account;
+use crate::actix::{ApiKey, ApiKeys, KeyHash, new_key};
+use crate::broker::Broker;
+use crate::clock::Clock;
+use crate::credential::Secret;
+use crate::sandbox::{App, Sandbox, demo_app};
+use crate::store::{Store, StoreError};
+use crate::upstream::UpstreamOptions;
+
+/// The whole service, bound to its ports and not yet serving.
+pub struct Application {
+    broker: Broker,
+    public: Listener,
+    private: Option<Listener>,
+    reloader: Reloader,
+    /// Kept alive as long as the service.
+    simulated: Option<Simulated>,
+}
+
+/// What `serve --sandbox` adds.
+#[derive(Clone, Debug)]
+pub struct SandboxOptions {
+    /// Where the simulator listens.
+    pub listen: SocketAddr,
+    /// Beside `demo.example.com`, `localhost` and `127.0.0.1`: a phone on the same network opens another host.
+    pub safe_domains: Vec<String>,
+}
+
+/// The simulator, and a key made for this run of it.
+struct Simulated {
+    sandbox: Sandbox,
+    api_key: Secret,
+}
+
+impl Application {
+    /// Opens the store, puts the broker together and binds the ports.
+    ///
+    /// # Errors
+    /// [`StartError`] says what is in the way and what to do.
+    pub async fn build(settings: &Settings) -> Result<Self, StartError> {
+        Self::build_on(settings, Clock::system()).await
+    }
+
+    /// The same on a clock of the caller's: for tests.
+    ///
+    /// # Errors
+    /// [`StartError`], as above.
+    pub async fn build_on(settings: &Settings, clock: Clock) -> Result<Self, StartError> {
+        check_addresses(settings, None)?;
+        let store = open(&settings.store)?;
+        Self::assemble(settings, settings.upstream.clone(), store, clock, None)
+    }
+
+    /// The same with a simulated WeChat, demo accounts and an API key of its own, on a clock that the simulator can advance. Touches
+    /// no file.
+    ///
+    /// # Errors
+    /// [`StartError`], as above.
+    pub async fn build_with_sandbox(settings: &Settings, options: &SandboxOptions) -> Result<Self, StartError> {
+        check_addresses(settings, Some(options.listen))?;
+        let clock = Clock::shifted();
+        let sandbox = Sandbox::bind(clock.clone(), options.listen)
+            .await
+            .map_err(|error| StartError::listen("--sandbox-listen", options.listen, error))?;
+        let mut settings = settings.clone();
+        settings.accounts.clear();
+        for (name, app) in demo_accounts() {
+            let app = options.safe_domains.iter().fold(app, |app, domain| app.safe_domain(domain));
+            settings.accounts.push((name.to_owned(), demo_account(&app, &settings.default_apis)?));
+            sandbox.add_app(app);
+        }
+        settings.server.default_account = Some("demo".to_owned());
+        let (api_keys, api_key) = demo_key();
+        settings.server.api_keys = api_keys;
+        let upstream =
+            UpstreamOptions { weixin: sandbox.url().to_owned(), qyapi: sandbox.url().to_owned(), ..settings.upstream.clone() };
+        Self::assemble(&settings, upstream, Store::memory(), clock, Some(Simulated { sandbox, api_key }))
+    }
+
+    fn assemble(
+        settings: &Settings,
+        upstream: UpstreamOptions,
+        store: Store,
+        clock: Clock,
+        simulated: Option<Simulated>,
+    ) -> Result<Self, StartError> {
+        let mut builder = Broker::builder().store(store).upstream(upstream).clock(clock);
+        for (name, account) in &settings.accounts {
+            builder = builder.account(name, account.clone());
+        }
+        if let Some(name) = &settings.server.default_account {
+            builder = builder.default_account(name);
+        }
+        let broker = builder.build()?;
+        let keys = Arc::new(ArcSwap::from_pointee(settings.server.api_keys.clone()));
+        let readiness = Readiness::new(broker.clone());
+        let public = public(settings, &broker, simulated.as_ref().map(|simulated| &simulated.sandbox))?;
+        let private = private(settings, &broker, &keys, &readiness)?;
+        let reloader = Reloader::new(settings, broker.clone(), keys, readiness);
+        Ok(Self { broker, public, private, reloader, simulated })
+    }
+
+    /// Where pages call: the real port where the configured one was 0.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.public.address
+    }
+
+    /// Where other servers call, if they may.
+    #[must_use]
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.private.as_ref().map(|private| private.address)
+    }
+
+    /// The broker behind it.
+    #[must_use]
+    pub fn broker(&self) -> &Broker {
+        &self.broker
+    }
+
+    /// The simulator, where there is one.
+    #[must_use]
+    pub fn sandbox(&self) -> Option<&Sandbox> {
+        self.simulated.as_ref().map(|simulated| &simulated.sandbox)
+    }
+
+    /// The key that opens every demo account, where there is a simulator: made anew at each start, and worth nothing elsewhere.
+    #[must_use]
+    pub fn sandbox_api_key(&self) -> Option<&Secret> {
+        self.simulated.as_ref().map(|simulated| &simulated.api_key)
+    }
+
+    /// What gives the running service another configuration.
+    #[must_use]
+    pub fn reloader(&self) -> Reloader {
+        self.reloader.clone()
+    }
+
+    /// Serves until `stop` resolves; then accepts nobody any more, lets the requests under way finish, and returns.
+    ///
+    /// # Errors
+    /// When a listener breaks.
+    pub async fn run_until_stopped(self, stop: impl Future<Output = ()>) -> io::Result<()> {
+        let keeper = tokio::spawn(self.broker.clone().keep_fresh());
+        let listeners: Vec<_> = std::iter::once(self.public).chain(self.private).collect();
+        let handles: Vec<_> = listeners.iter().map(|listener| listener.server.handle()).collect();
+        let serving: Vec<_> = listeners.into_iter().map(|listener| tokio::spawn(listener.server)).collect();
+        stop.await;
+        tracing::info!("stopping: no new connections, requests under way may finish");
+        // Every order is given before any is waited for: both listeners close at once.
+        let stopping: Vec<_> = handles.iter().map(|handle| tokio::spawn(handle.stop(true))).collect();
+        for stopped in stopping {
+            let _ = stopped.await;
+        }
+        keeper.abort();
+        let mut served = Ok(());
+        for server in serving {
+            served = served.and(server.await.unwrap_or_else(|error| Err(io::Error::other(error))));
+        }
+        if let Some(simulated) = &self.simulated {
+            simulated.sandbox.stop().await;
+        }
+        served
+    }
+}
+
+fn open(settings: &StoreSettings) -> Result<Store, StoreError> {
+    match settings {
+        StoreSettings::Memory => Ok(Store::memory()),
+        StoreSettings::File(path) => Store::file(path),
+        StoreSettings::Redis(url) => Store::redis(url.expose()),
+    }
+}
+
+/// The sandbox's apps under the names of their accounts. `demo` is the default account.
+fn demo_accounts() -> Vec<(&'static str, App)> {
+    vec![("demo", demo_app())]
+}
+
+fn demo_account(app: &App, apis: &[String]) -> Result<Account, StartError> {
+    let account = Account::official(app.app_id(), app.secret()).js_api_list(apis);
+    app.safe_domains().iter().try_fold(account, |account, domain| {
+        account.js_safe_domain(domain).map_err(|error| StartError::SafeDomain(error.to_string()))
+    })
+}
+
+/// A key that opens everything, and what is kept of it.
+fn demo_key() -> (ApiKeys, Secret) {
+    let key = new_key();
+    let kept = ApiKey { name: "sandbox".to_owned(), hash: KeyHash::of(&key), accounts: None, kinds: None };
+    (ApiKeys::new(vec![kept]), Secret::new(key))
+}

@@ -1,0 +1,128 @@
+//! `[[server.api_keys]]`: who may call the private plane. Of a key only its hash is here, and that is never printed either.
+
+use std::collections::{HashMap, HashSet};
+
+use super::Problems;
+use super::section::Section;
+use crate::actix::{ApiKey, ApiKeys, KeyHash};
+use crate::credential::Kind;
+
+/// Reads all keys; those with a problem are left out. `accounts`: the names that there are.
+pub(super) fn read(sections: Vec<Section>, accounts: &HashSet<String>, problems: &mut Problems) -> ApiKeys {
+    let mut keys: Vec<ApiKey> = Vec::with_capacity(sections.len());
+    let mut names: HashMap<String, String> = HashMap::new();
+    let mut hashes: HashMap<String, String> = HashMap::new();
+    for mut section in sections {
+        let key = key(&mut section, accounts, problems);
+        section.finish(problems);
+        let Some(key) = key else { continue };
+        let path = section.path().to_owned();
+        if let Some(first) = names.insert(key.name.clone(), path.clone()) {
+            problems.add(
+                &section.path_of("name"),
+                format!("\"{}\" is the name of {first}, too: give each key its own, the logs tell them apart by it", key.name),
+                format!("“{}”与 {first} 重名：请给每个 key 不同的名称，日志靠它区分", key.name),
+            );
+        }
+        if let Some(first) = hashes.insert(key.hash.to_string(), path) {
+            problems.add(
+                &section.path_of("sha256"),
+                format!("is the same key as {first}: make another with wx-jssdk keys new"),
+                format!("与 {first} 是同一个 key：请用 wx-jssdk keys new 另外生成"),
+            );
+        }
+        keys.push(key);
+    }
+    ApiKeys::new(keys)
+}
+
+fn key(section: &mut Section, accounts: &HashSet<String>, problems: &mut Problems) -> Option<ApiKey> {
+    let name = section.text("name", problems).filter(|name| check_name(name, section, problems));
+    let hash = hash(section, problems);
+    let accounts = limit(section, "accounts", problems, |name| match accounts.contains(name) {
+        true => Ok(name.to_owned()),
+        false => Err((format!("there is no account \"{}\"", shown(name)), format!("没有帐号“{}”", shown(name)))),
+    });
+    let kinds = limit(section, "kinds", problems, |name| {
+        name.parse::<Kind>().map_err(|_| {
+            let kinds = Kind::ALL.map(Kind::as_str).join(", ");
+            (format!("\"{}\" is none of {kinds}", shown(name)), format!("“{}”应为以下之一：{kinds}", shown(name)))
+        })
+    });
+    Some(ApiKey { name: name?, hash: hash?, accounts: accounts?, kinds: kinds? })
+}
+
+/// Whether a key may have this name: it is short, and nothing that could be a key in the wrong place, since it is printed.
+#[must_use]
+pub fn is_key_name(name: &str) -> bool {
+    (1..=LONGEST_NAME).contains(&name.len())
+        && !name.starts_with("wxk_")
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b))
+}
+
+fn check_name(name: &str, section: &Section, problems: &mut Problems) -> bool {
+    let good = is_key_name(name);
+    if !good {
+        problems.add(
+            &section.path_of("name"),
+            format!("use up to {LONGEST_NAME} letters, digits, _ - and . in the name of a key, and not the key itself"),
+            format!("名称最多 {LONGEST_NAME} 个字符，只能用字母、数字、_ - 和 .，且不能是密钥本身"),
+        );
+    }
+    good
+}
+
+fn hash(section: &mut Section, problems: &mut Problems) -> Option<KeyHash> {
+    let text = section.text("sha256", problems)?;
+    let hash = KeyHash::from_hex(&text);
+    if hash.is_none() {
+        problems.add(
+            &section.path_of("sha256"),
+            "must be 64 hex digits, the SHA-256 of the key: wx-jssdk keys new prints a key and the line for it".into(),
+            "应为 64 位十六进制数（密钥的 SHA-256）：wx-jssdk keys new 会生成密钥及对应的配置行".into(),
+        );
+    }
+    hash
+}
+
+/// What a key is limited to: `Some(None)` is no limit, `None` only together with a problem.
+fn limit<T>(
+    section: &mut Section,
+    key: &'static str,
+    problems: &mut Problems,
+    read: impl Fn(&str) -> Result<T, (String, String)>,
+) -> Option<Option<Vec<T>>> {
+    if !section.has(key) {
+        section.list(key, problems); // asked for, so that a misspelt one is told its name
+        return Some(None);
+    }
+    let texts = section.list(key, problems)?;
+    let path = section.path_of(key);
+    if texts.is_empty() {
+        problems.add(
+            &path,
+            "is empty, so that the key opens nothing: leave it out to open all".into(),
+            "为空则此 key 什么也打不开：若不限制请删除此项".into(),
+        );
+        return None;
+    }
+    let mut good = true;
+    let read = |text: &String| match read(text) {
+        Ok(value) => Some(value),
+        Err((en, zh)) => {
+            problems.add(&path, en, zh);
+            good = false;
+            None
+        }
+    };
+    let values = texts.iter().filter_map(read).collect();
+    good.then_some(Some(values))
+}
+
+/// A name that is not there may be anything: only its beginning is printed.
+fn shown(name: &str) -> String {
+    name.chars().take(LONGEST_NAME / 2).collect()
+}
+
+/// Shorter than any key or secret.
+const LONGEST_NAME: usize = 30;

@@ -1,0 +1,126 @@
+//! Another configuration for the running service: accounts and keys change at once, what is bound or opened stays.
+//!
+//! Reads no file: who asks for a reload brings the settings, already validated as a whole.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use super::config::{Problems, Settings};
+use super::ready::Readiness;
+use crate::actix::ApiKeys;
+use crate::broker::{Broker, BuildError};
+
+/// A handle on the running service. Cloning gives another handle on the same one.
+#[derive(Clone)]
+pub struct Reloader {
+    broker: Broker,
+    keys: Arc<ArcSwap<ApiKeys>>,
+    readiness: Readiness,
+    /// What the service was started with, without its accounts.
+    started_with: Arc<Settings>,
+}
+
+/// What a reload changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reloaded {
+    /// How many accounts there are now.
+    pub accounts: usize,
+    /// The names that were not there before, sorted.
+    pub added: Vec<String>,
+    /// The names that are no longer there, sorted.
+    pub removed: Vec<String>,
+    /// Settings that differ from what the service was started with, and that only a restart can change.
+    pub needs_restart: Vec<&'static str>,
+}
+
+impl Reloader {
+    pub(super) fn new(settings: &Settings, broker: Broker, keys: Arc<ArcSwap<ApiKeys>>, readiness: Readiness) -> Self {
+        Self { broker, keys, readiness, started_with: Arc::new(without_accounts(settings)) }
+    }
+
+    /// Takes the accounts and the API keys of `settings` from the next request on. No request is dropped and no living credential
+    /// is lost: an app that stays keeps what is known of it.
+    ///
+    /// # Errors
+    /// [`BuildError`]; then nothing has changed.
+    pub fn reload(&self, settings: Settings) -> Result<Reloaded, BuildError> {
+        let needs_restart = fixed_differences(&self.started_with, &settings);
+        let before = self.names();
+        self.broker.reload(settings.accounts, settings.server.default_account)?;
+        self.keys.store(Arc::new(settings.server.api_keys));
+        let after = self.names();
+        let reloaded = Reloaded {
+            accounts: after.len(),
+            added: sorted(after.difference(&before)),
+            removed: sorted(before.difference(&after)),
+            needs_restart,
+        };
+        if !reloaded.added.is_empty() {
+            self.readiness.accounts_are_new();
+        }
+        reloaded.log();
+        Ok(reloaded)
+    }
+
+    /// Says why a configuration is not taken, problem by problem.
+    pub fn refuse(&self, problems: &Problems) {
+        for problem in &problems.0 {
+            tracing::error!("{}: {} · {}", problem.path, problem.what.en, problem.what.zh);
+        }
+        let problems = problems.0.len();
+        tracing::error!(problems, "the new configuration is refused; the one before goes on · 新配置有误，继续使用原配置");
+    }
+
+    fn names(&self) -> HashSet<String> {
+        self.broker.accounts().into_iter().map(|(name, _)| name).collect()
+    }
+}
+
+impl Reloaded {
+    fn log(&self) {
+        let (accounts, added, removed) = (self.accounts, self.added.len(), self.removed.len());
+        tracing::info!(accounts, added, removed, "the new configuration is in use · 新配置已生效");
+        for setting in &self.needs_restart {
+            tracing::warn!(setting, "differs from what is in use: it needs a restart · 此项修改需要重启才能生效");
+        }
+    }
+}
+
+/// What is kept to compare with. The broker has the accounts; ten thousand of them need not be here a second time.
+fn without_accounts(settings: &Settings) -> Settings {
+    Settings {
+        server: settings.server.clone(),
+        log: settings.log.clone(),
+        store: settings.store.clone(),
+        upstream: settings.upstream.clone(),
+        default_apis: Vec::new(),
+        accounts: Vec::new(),
+    }
+}
+
+/// The settings that differ and cannot be changed while the service runs.
+fn fixed_differences(a: &Settings, b: &Settings) -> Vec<&'static str> {
+    let upstream = |settings: &Settings| {
+        let upstream = &settings.upstream;
+        (upstream.weixin.clone(), upstream.qyapi.clone(), upstream.connect_timeout, upstream.timeout)
+    };
+    let compared = [
+        ("server.listen", a.server.listen == b.server.listen),
+        ("server.admin_listen", a.server.admin_listen == b.server.admin_listen),
+        ("server.workers", a.server.workers == b.server.workers),
+        ("server.shutdown_seconds", a.server.shutdown == b.server.shutdown),
+        ("server.demo", a.server.demo == b.server.demo),
+        ("log", a.log == b.log),
+        ("store", a.store == b.store),
+        ("upstream", upstream(a) == upstream(b)),
+    ];
+    compared.into_iter().filter(|(_, same)| !same).map(|(setting, _)| setting).collect()
+}
+
+fn sorted<'a>(names: impl Iterator<Item = &'a String>) -> Vec<String> {
+    let mut names: Vec<_> = names.cloned().collect();
+    names.sort();
+    names
+}

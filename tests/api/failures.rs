@@ -1,0 +1,181 @@
+//! WeChat says no, or nothing: what the page is told, and what it is not.
+
+use std::net::IpAddr;
+
+use serde_json::{Value, json};
+use wx_jssdk::sandbox::{Fault, FaultKind, Mode};
+
+use crate::app::*;
+
+const PAGE: &str = "https://example.com/";
+
+/// A service whose WeChat answers every token call with this.
+async fn spawn_refused(kind: FaultKind) -> TestApp {
+    spawn_against(|sandbox| sandbox.fault(Fault::always(TOKEN_CALL, kind))).await
+}
+
+fn retry_after(answer: &Answer) -> u64 {
+    answer.header("retry-after").and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("no Retry-After: {answer:?}"))
+}
+
+#[tokio::test]
+async fn a_misconfigured_account_says_its_errcode_and_the_fix() {
+    for errcode in [40013, 40125, 40243, 50004, 50007, 89503, 41004, 48001] {
+        let app = spawn_refused(FaultKind::Errcode(errcode)).await;
+        let answer = app.config(PAGE).await;
+        let problem = answer.assert_problem(502, "account_misconfigured");
+        assert_eq!(problem["errcode"], json!(errcode));
+        assert_eq!(answer.header("retry-after"), None, "waiting does not mend it");
+    }
+}
+
+#[tokio::test]
+async fn an_address_outside_the_allow_list_is_told_to_the_operator_and_not_to_the_page() {
+    let seen: IpAddr = "203.0.113.77".parse().unwrap();
+    let app = spawn_against(|sandbox| sandbox.add_app(main_app().caller_ip(seen).allow_ips(["10.9.8.7"]))).await;
+    let answer = app.config(PAGE).await;
+    let problem = answer.assert_problem(502, "account_misconfigured");
+    assert_eq!(problem["errcode"], json!(40164));
+    for inside in ["203.0.113", "10.9.8.7", "whitelist", "rid"] {
+        assert!(!answer.text.contains(inside), "{inside}: {}", answer.text);
+    }
+}
+
+#[tokio::test]
+async fn a_spent_daily_quota_says_when_the_day_turns() {
+    let app = spawn_refused(FaultKind::Errcode(45009)).await;
+    let answer = app.config(PAGE).await;
+    let problem = answer.assert_problem(503, "upstream_quota");
+    assert_eq!(problem["errcode"], json!(45009));
+    let to_midnight = START.next_shanghai_midnight().0 - START.0;
+    assert!((to_midnight..=to_midnight + 60).contains(&retry_after(&answer)), "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_spent_minute_quota_says_when_the_minute_turns() {
+    let app = spawn_refused(FaultKind::Errcode(45011)).await;
+    let answer = app.config(PAGE).await;
+    answer.assert_problem(503, "upstream_unavailable");
+    assert!((40..=45).contains(&retry_after(&answer)), "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_wechat_that_is_busy_is_asked_again_soon() {
+    let app = spawn_refused(FaultKind::Errcode(-1)).await;
+    let answer = app.config(PAGE).await;
+    let problem = answer.assert_problem(503, "upstream_unavailable");
+    assert_eq!(problem["errcode"], json!(-1));
+    assert_eq!(retry_after(&answer), 1);
+}
+
+#[tokio::test]
+async fn a_wechat_that_says_nothing_usable_has_no_errcode() {
+    for kind in [
+        FaultKind::Status(502),
+        FaultKind::NotJson,
+        FaultKind::HugeBody,
+        FaultKind::CutBody,
+        FaultKind::LostReply,
+        FaultKind::Body(r#"{"access_token":"","expires_in":7200}"#.into()),
+        FaultKind::Body(r#"{"access_token":"leaked-token","expires_in":0}"#.into()),
+        FaultKind::Body(r#"{"access_token":"leaked-token","expires_in":"leaked-token"}"#.into()),
+    ] {
+        let app = spawn_refused(kind.clone()).await;
+        let answer = app.config(PAGE).await;
+        let problem = answer.assert_problem(503, "upstream_unavailable");
+        assert_eq!(problem.get("errcode"), None, "{kind:?}");
+        assert_eq!(retry_after(&answer), 1, "{kind:?}");
+        assert!(!answer.text.contains("leaked-token") && !answer.text.contains("127.0.0.1"), "{}", answer.text);
+    }
+}
+
+#[tokio::test]
+async fn a_wechat_that_cannot_be_reached_says_so() {
+    let app = spawn_refused(FaultKind::Errcode(-1)).await;
+    app.config(PAGE).await.assert_problem(503, "upstream_unavailable");
+    app.sandbox.stop().await;
+    app.sandbox.advance(seconds(120));
+    // This one may still meet a connection that was open and find it closed under its hands.
+    app.config(PAGE).await.assert_problem(503, "upstream_unavailable");
+    app.sandbox.advance(seconds(120));
+    let answer = app.config(PAGE).await;
+    let problem = answer.assert_problem(503, "upstream_unavailable");
+    assert_eq!(problem.get("errcode"), None);
+    assert!(text(&problem["hint"], "en").contains("could not be reached"), "{problem}");
+    assert!(!answer.text.contains(&app.sandbox.addr().port().to_string()), "{}", answer.text);
+}
+
+#[tokio::test]
+async fn a_ticket_that_is_refused_is_told_as_the_ticket() {
+    let app = spawn_against(|sandbox| sandbox.fault(Fault::always(TICKET_CALL, FaultKind::Errcode(48001)))).await;
+    let problem = app.config(PAGE).await.assert_problem(502, "account_misconfigured");
+    assert_eq!(problem["errcode"], json!(48001));
+    assert!(text(&problem, "detail").contains("jsapi_ticket"), "{problem}");
+}
+
+#[tokio::test]
+async fn wechat_is_left_alone_until_the_cooldown_is_over() {
+    let app = spawn_refused(FaultKind::Errcode(40125)).await;
+    let first = app.config(PAGE).await.assert_problem(502, "account_misconfigured");
+    for _ in 0..30 {
+        assert_eq!(app.config(PAGE).await.assert_problem(502, "account_misconfigured"), first);
+    }
+    assert_eq!((app.sandbox.calls(TOKEN_CALL), app.sandbox.calls(TICKET_CALL)), (1, 0));
+    app.sandbox.advance(seconds(80));
+    app.config(PAGE).await.assert_problem(502, "account_misconfigured");
+    assert_eq!(app.sandbox.calls(TOKEN_CALL), 2);
+}
+
+#[tokio::test]
+async fn what_is_left_of_the_cooldown_counts_down() {
+    let app = spawn_refused(FaultKind::Errcode(45009)).await;
+    let first = retry_after(&app.config(PAGE).await);
+    app.sandbox.advance(seconds(1_000));
+    assert_eq!(retry_after(&app.config(PAGE).await), first - 1_000);
+    assert_eq!(app.sandbox.calls(TOKEN_CALL), 1);
+}
+
+#[tokio::test]
+async fn once_wechat_is_well_again_pages_are_signed() {
+    let app = spawn_refused(FaultKind::Errcode(40125)).await;
+    app.config(PAGE).await.assert_problem(502, "account_misconfigured");
+    app.sandbox.clear_faults();
+    app.config(PAGE).await.assert_problem(502, "account_misconfigured");
+    app.sandbox.advance(seconds(80));
+    let config = app.config(PAGE).await.ok();
+    assert!(app.verdict(&config, PAGE).is_ok());
+}
+
+#[tokio::test]
+async fn a_dead_token_is_renewed_on_the_way_to_the_ticket() {
+    let app = spawn_against(|sandbox| sandbox.fault(Fault::once(TICKET_CALL, FaultKind::Errcode(40001)))).await;
+    let config = app.config(PAGE).await.ok();
+    assert!(app.verdict(&config, PAGE).is_ok());
+    assert_eq!(app.sandbox.calls(TICKET_CALL), 2);
+}
+
+#[tokio::test]
+async fn no_public_answer_tells_what_is_inside() {
+    let app = spawn_app().await;
+    let mut answers = vec![app.config(PAGE).await, app.config("https://evil.com/").await, app.query("account=x").await];
+    let ticket = app.sandbox.ticket(APP, "jsapi").expect("a living ticket");
+    let token = app.sandbox.token(APP, Mode::Stable).expect("a living token");
+    for kind in [
+        FaultKind::ErrcodeWith(40001, format!("invalid ip 203.0.113.77, {SECRET} {token}")),
+        FaultKind::ErrcodeWith(40164, format!("invalid ip 203.0.113.77 ipv6 ::ffff:203.0.113.77, not in whitelist {ticket}")),
+        FaultKind::Errcode(45009),
+        FaultKind::NotJson,
+    ] {
+        app.sandbox.fault(Fault::always(TOKEN_CALL, kind));
+        app.sandbox.advance(seconds(100_000));
+        answers.push(app.config(PAGE).await);
+        app.sandbox.clear_faults();
+    }
+    for answer in &answers {
+        let whole = format!("{answer:?}");
+        for inside in [SECRET, &ticket, &token, "203.0.113", "rid", "errmsg", "jsapi_ticket=", "noncestr="] {
+            assert!(!whole.contains(inside), "{inside}: {whole}");
+        }
+    }
+    assert_eq!(answers[0].ok()["debug"], Value::Bool(false));
+}

@@ -1,0 +1,14 @@
+//! The public endpoint over real HTTP: the whole service on a free port, the sandbox behind it, and a clock that stands still.
+#![cfg(feature = "server")]
+#![allow(clippy::unwrap_used)] // a helper that fails is a test that fails
+
+mod app;
+mod bad_input;
+mod cards;
+mod cors;
+mod crowd;
+mod failures;
+mod http;
+mod outage;
+mod signing;
+mod work;

@@ -1,0 +1,94 @@
+//! WeCom: tokens per app, tickets per corp and per app, and a token that rotates only at its very end.
+
+use std::time::Duration;
+
+use wx_jssdk::sandbox::{App, Fault, FaultKind, Sandbox};
+use wx_jssdk::{Account, Broker, Clock, Kind};
+
+use crate::world::{START, page, upstream};
+
+const CORP: &str = "ww0123456789abcdef";
+const GETTOKEN: &str = "/cgi-bin/gettoken";
+
+async fn work() -> (Sandbox, Clock, Broker) {
+    let clock = Clock::manual(START);
+    let sandbox = Sandbox::start(clock.clone()).await.unwrap();
+    let mut builder = Broker::builder().clock(clock.clone()).upstream(upstream(&sandbox));
+    for (name, agent) in [("crm", 1_000_002), ("oa", 1_000_003)] {
+        sandbox.add_app(App::work(CORP, agent, name).safe_domain("www.example.com"));
+        builder = builder.account(name, Account::work(CORP, agent, name).js_safe_domain("www.example.com").unwrap());
+    }
+    (sandbox, clock, builder.build().unwrap())
+}
+
+#[tokio::test]
+async fn each_app_has_its_own_token_and_agent_ticket() {
+    let (sandbox, _, broker) = work().await;
+    for (name, agent) in [("crm", 1_000_002), ("oa", 1_000_003)] {
+        let app = format!("{CORP}:{agent}");
+        let token = broker.credential(name, Kind::AccessToken).await.unwrap();
+        assert!(sandbox.accepts_token(&app, token.value.expose()));
+        let ticket = broker.credential(name, Kind::AgentTicket).await.unwrap();
+        assert!(sandbox.accepts_ticket(&app, "agent_config", ticket.value.expose()));
+        let ticket = broker.credential(name, Kind::JsapiTicket).await.unwrap();
+        assert!(sandbox.accepts_ticket(CORP, "jsapi", ticket.value.expose()));
+    }
+    assert_eq!(sandbox.calls(GETTOKEN), 2);
+}
+
+#[tokio::test]
+async fn a_day_of_wecom_costs_a_sane_number_of_calls_and_serves_nothing_dead() {
+    let (sandbox, clock, broker) = work().await;
+    let mut refused = 0;
+    for _ in 0..24 * 720 {
+        broker.tend().await;
+        match broker.credential("crm", Kind::AccessToken).await {
+            Ok(token) => assert!(sandbox.accepts_token(&format!("{CORP}:1000002"), token.value.expose()), "{}", clock.now()),
+            Err(_) => refused += 1,
+        }
+        match broker.js_config("crm", &page()).await {
+            Ok(_) => {
+                let ticket = broker.credential("crm", Kind::JsapiTicket).await.unwrap();
+                assert!(sandbox.accepts_ticket(CORP, "jsapi", ticket.value.expose()), "{}", clock.now());
+            }
+            Err(_) => refused += 1,
+        }
+        clock.advance(Duration::from_secs(5));
+    }
+    assert_eq!(refused, 0, "the value that WeCom gives once more is served to its end");
+    let calls = sandbox.calls(GETTOKEN);
+    assert!(calls <= 2 * 12 * 9, "{calls} calls in a day for two apps");
+}
+
+#[tokio::test]
+async fn a_wrong_wecom_secret_is_not_hammered_into_a_ban() {
+    let (sandbox, clock, broker) = work().await;
+    sandbox.fault(Fault::always(GETTOKEN, FaultKind::Errcode(40001)));
+    for _ in 0..3_600 {
+        broker.tend().await;
+        assert!(broker.js_config("crm", &page()).await.is_err());
+        clock.advance(Duration::from_secs(1));
+    }
+    assert!(sandbox.calls(GETTOKEN) <= 32, "{}", sandbox.calls(GETTOKEN));
+}
+
+#[tokio::test]
+async fn a_dead_wecom_token_is_renewed_for_the_ticket() {
+    let (sandbox, _, broker) = work().await;
+    broker.credential("crm", Kind::AccessToken).await.unwrap();
+    sandbox.revoke(&format!("{CORP}:1000002"), wx_jssdk::sandbox::Kind::Token);
+    assert!(broker.agent_config("crm", &page()).await.is_ok());
+    assert_eq!(sandbox.calls(GETTOKEN), 2);
+}
+
+#[tokio::test]
+async fn a_spent_hour_is_waited_out_and_no_longer() {
+    let (sandbox, clock, broker) = work().await;
+    sandbox.fault(Fault::once("/cgi-bin/get_jsapi_ticket", FaultKind::Errcode(45009)));
+    let error = broker.js_config("crm", &page()).await.unwrap_err();
+    assert_eq!((error.code(), error.retry_after().unwrap().as_secs()), ("upstream_quota", 3_600));
+    clock.advance(Duration::from_secs(3_599));
+    assert!(broker.js_config("crm", &page()).await.is_err());
+    clock.advance(Duration::from_secs(1));
+    assert!(broker.js_config("crm", &page()).await.is_ok());
+}
