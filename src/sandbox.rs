@@ -1,5 +1,6 @@
 //! WeChat on loopback: the same paths, the same words, its own clock, and faults on demand.
 //!
+//! One listener plays `api.weixin.qq.com` for official accounts and mini programs and `qyapi.weixin.qq.com` for WeCom.
 //! It plays both halves: the API that servers call, and the client's judgement of a page's signature ([`Sandbox::verify`]).
 //! It shares no line with what it is used to test: nothing of `upstream`, `sign` or `broker` is in it.
 //!
@@ -13,30 +14,39 @@
 //! # Ok(()) }
 //! ```
 
+mod agent;
 mod app;
+mod call;
+mod demo;
+mod domain;
 mod endpoint;
 mod fault;
+mod guard;
+mod hourly;
 mod lineage;
 mod listener;
+mod outside;
 mod quota;
 mod reason;
 mod reply;
+mod settings;
 mod shared;
+mod signed;
 mod state;
 mod steer;
 mod value;
 mod verify;
 mod wechat;
+mod work;
+mod work_reply;
 mod world;
 
-use std::fmt::Write as _;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::web::{self, Data};
-use rand::RngExt as _;
 
 use crate::clock::Clock;
 
@@ -44,17 +54,23 @@ use self::endpoint::Endpoint;
 use self::listener::Listener;
 use self::shared::Shared;
 
-pub use self::app::{App, ExpiresIn, Platform, Quotas, Switches};
+pub use self::agent::AgentVerify;
+pub use self::app::{App, Platform};
+pub use self::demo::{DEMO_AGENT_ID, DEMO_APP_ID, DEMO_CORP_ID, DEMO_MINI_ID, demo_app, demo_apps};
 pub use self::fault::{Fault, FaultKind};
+pub use self::outside::{Kind, Mode};
 pub use self::reason::Reason;
+pub use self::settings::{ExpiresIn, Quotas, Switches};
 pub use self::shared::Gate;
 pub use self::state::{AppState, State, TicketState, TokenState, Tokens};
 pub use self::verify::{Client, PreVerify, Verdict};
-pub use self::world::{Kind, Mode};
 
 /// A running sandbox. Cloning gives another handle on the same one; it stops when the last handle is dropped.
 ///
-/// Methods that take an app id or an endpoint panic when the sandbox knows no such one: in a test that is a slip of the pen, and
+/// An app is named by its app id; a WeCom app by `corp id:agent id`, as [`App::name`] gives it, or by the corp's id alone where the
+/// corp has one app. The corp's own `jsapi` ticket needs no agent.
+///
+/// Methods that take an app or an endpoint panic when the sandbox knows no such one: in a test that is a slip of the pen, and
 /// a count of 0 for a misspelt path would let the test pass.
 #[derive(Clone)]
 pub struct Sandbox {
@@ -149,14 +165,14 @@ impl Sandbox {
     }
 
     /// Ends what an app holds at once, as WeChat may.
-    pub fn revoke(&self, app_id: &str, kind: Kind) {
-        self.shared.revoke(app_id, kind).unwrap_or_else(|problem| panic!("{problem}"));
+    pub fn revoke(&self, app: &str, kind: Kind) {
+        self.shared.revoke(app, kind).unwrap_or_else(|problem| panic!("{problem}"));
     }
 
-    /// Somebody else with the same secret fetches a token (in stable mode: forces one). Answers with that token. It is neither
-    /// counted nor charged.
-    pub fn foreign_refresh(&self, app_id: &str, mode: Mode) -> String {
-        self.shared.foreign_refresh(app_id, mode).unwrap_or_else(|problem| panic!("{problem}"))
+    /// Somebody else with the same secret fetches a token (in stable mode: forces one; from WeCom: gets the living one, unless the
+    /// switch says otherwise). Answers with that token. It is neither counted nor charged.
+    pub fn foreign_refresh(&self, app: &str, mode: Mode) -> String {
+        self.shared.foreign_refresh(app, mode).unwrap_or_else(|problem| panic!("{problem}"))
     }
 
     /// Moves the clock ahead; false if it is the machine's own.
@@ -178,37 +194,31 @@ impl Sandbox {
 
     /// The living token of an app in this mode.
     #[must_use]
-    pub fn token(&self, app_id: &str, mode: Mode) -> Option<String> {
+    pub fn token(&self, app: &str, mode: Mode) -> Option<String> {
         let (inside, now) = (self.shared.inside(), self.shared.clock.now());
-        let running = inside.world.app(app_id)?;
-        let lineage = match mode {
-            Mode::Stable => &running.stable,
-            Mode::Classic => &running.classic,
-        };
-        lineage.current(now).map(|issued| issued.value.clone())
+        inside.world.app(app)?.lineage(mode).current(now).map(|issued| issued.value.clone())
     }
 
-    /// The living ticket of an app of this type: `jsapi` or `wx_card`.
+    /// The living ticket of an app of this type: `jsapi`, `wx_card` or `agent_config`.
     #[must_use]
-    pub fn ticket(&self, app_id: &str, kind: &str) -> Option<String> {
+    pub fn ticket(&self, app: &str, kind: &str) -> Option<String> {
         let (inside, now) = (self.shared.inside(), self.shared.clock.now());
-        inside.world.app(app_id)?.tickets.get(kind)?.current(now).map(|issued| issued.value.clone())
+        inside.world.tickets(app, kind)?.current(now).map(|issued| issued.value.clone())
     }
 
     /// Whether WeChat would take this token for this app now.
     #[must_use]
-    pub fn accepts_token(&self, app_id: &str, token: &str) -> bool {
+    pub fn accepts_token(&self, app: &str, token: &str) -> bool {
         let (inside, now) = (self.shared.inside(), self.shared.clock.now());
-        let lineages = inside.world.app(app_id).into_iter().flat_map(|running| [&running.classic, &running.stable]);
+        let lineages = inside.world.app(app).into_iter().flat_map(|running| running.lineages());
         lineages.into_iter().any(|lineage| lineage.accepted(now).any(|living| living == token))
     }
 
     /// Whether WeChat would take this ticket for this app and type now.
     #[must_use]
-    pub fn accepts_ticket(&self, app_id: &str, kind: &str, ticket: &str) -> bool {
+    pub fn accepts_ticket(&self, app: &str, kind: &str, ticket: &str) -> bool {
         let (inside, now) = (self.shared.inside(), self.shared.clock.now());
-        let lineage = inside.world.app(app_id).and_then(|running| running.tickets.get(kind));
-        lineage.is_some_and(|lineage| lineage.accepted(now).any(|living| living == ticket))
+        inside.world.tickets(app, kind).is_some_and(|lineage| lineage.accepted(now).any(|living| living == ticket))
     }
 
     /// Judges a page's `wx.config` as the client does.
@@ -217,52 +227,35 @@ impl Sandbox {
         self.shared.inside().world.verify(page, self.shared.clock.now())
     }
 
+    /// Judges a page's `wx.agentConfig` as WeCom's client does.
+    #[must_use]
+    pub fn verify_agent(&self, page: &AgentVerify) -> Verdict {
+        self.shared.inside().world.verify_agent(page, self.shared.clock.now())
+    }
+
     /// `POST /sandbox/pre-verify` for another listener, so that a page can ask its own origin.
     pub fn pre_verify_scope(&self) -> actix_web::Scope {
         web::scope("/sandbox/pre-verify").app_data(Data::from(self.shared.clone())).route("", web::post().to(steer::pre_verify))
     }
 
-    /// The `Content-Type` of WeChat's answers from now on.
+    /// The `Content-Type` of WeChat's answers from now on, WeCom's too.
     pub fn set_content_type(&self, content_type: impl Into<String>) {
-        self.shared.inside().content_type = content_type.into();
+        self.shared.inside().content_type = Some(content_type.into());
     }
 }
 
 impl Shared {
-    fn revoke(&self, app_id: &str, kind: Kind) -> Result<(), String> {
+    fn revoke(&self, app: &str, kind: Kind) -> Result<(), String> {
         let now = self.clock.now();
-        self.inside().world.app_mut(app_id).ok_or_else(|| no_app(app_id)).map(|running| running.revoke(kind, now))
+        self.inside().world.revoke(app, kind, now)
     }
 
-    fn foreign_refresh(&self, app_id: &str, mode: Mode) -> Result<String, String> {
-        let (mut inside, now) = (self.inside(), self.clock.now());
-        let running = inside.world.app_mut(app_id).ok_or_else(|| no_app(app_id))?;
-        let issued = match mode {
-            Mode::Stable => running.force(now),
-            Mode::Classic => running.refetch(now),
-        };
-        Ok(issued.value.clone())
+    fn foreign_refresh(&self, app: &str, mode: Mode) -> Result<String, String> {
+        let now = self.clock.now();
+        self.inside().world.foreign_refresh(app, mode, now)
     }
 }
-
-/// The app of `serve --sandbox`: a made-up id, a secret of its own at each start.
-#[must_use]
-pub fn demo_app() -> App {
-    let secret = rand::rng().random::<[u8; 16]>().iter().fold(String::new(), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    });
-    let app = App::official(DEMO_APP_ID, secret);
-    ["demo.example.com", "localhost", "127.0.0.1"].into_iter().fold(app, App::safe_domain)
-}
-
-/// Of the right shape and obviously nobody's.
-pub const DEMO_APP_ID: &str = "wx0123456789abcdef";
 
 fn known(endpoint: &str) -> Endpoint {
     Endpoint::at(endpoint).unwrap_or_else(|| panic!("{}", Endpoint::unknown(endpoint)))
-}
-
-fn no_app(app_id: &str) -> String {
-    format!("the sandbox knows no app \"{app_id}\"")
 }

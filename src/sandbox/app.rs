@@ -1,4 +1,4 @@
-//! The apps that the sandbox knows: what an account's console at WeChat would show, and the switches of the sandbox.
+//! The apps that the sandbox knows: what an account's console at WeChat would show.
 //!
 //! Settings only; what an app's tokens and counts are is `world`'s matter.
 
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::endpoint::Endpoint;
+use super::settings::{Quotas, Switches};
 
 /// Which kind of account an app is. Tokens of different kinds buy different things.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,15 +18,18 @@ pub enum Platform {
     Official,
     /// 小程序.
     Mini,
+    /// 企业微信: an app of a corp.
+    Work,
 }
 
 impl Platform {
-    /// `official` or `mini`.
+    /// `official`, `mini` or `work`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Official => "official",
             Self::Mini => "mini",
+            Self::Work => "work",
         }
     }
 }
@@ -39,11 +42,15 @@ impl Platform {
 pub struct App {
     #[serde(default)]
     pub(super) platform: Platform,
+    #[serde(alias = "corp_id")]
     pub(super) app_id: String,
+    /// Only WeCom's apps have one.
+    #[serde(default)]
+    pub(super) agent_id: Option<u64>,
     pub(super) secret: String,
     #[serde(default)]
     pub(super) safe_domains: Vec<String>,
-    /// `None`: any address may fetch tokens.
+    /// `None`: any address may call.
     #[serde(default)]
     pub(super) allow_ips: Option<Vec<String>>,
     /// The address the caller seems to have, in place of its real one.
@@ -71,94 +78,6 @@ pub struct App {
     pub(super) switches: Switches,
 }
 
-/// How often an app may call what.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Quotas {
-    /// `/cgi-bin/token` a day.
-    pub token_daily: u64,
-    /// `/cgi-bin/stable_token` a day, forced or not.
-    pub stable_daily: u64,
-    /// `/cgi-bin/stable_token` a minute.
-    pub stable_per_minute: u64,
-    /// Refreshes by `force_refresh` a day.
-    pub force_daily: u64,
-    /// `/cgi-bin/ticket/getticket` a day, all types together.
-    pub ticket_daily: u64,
-    /// Each of the other endpoints a day.
-    pub data_daily: u64,
-    /// `/cgi-bin/clear_quota` a calendar month.
-    pub clear_monthly: u64,
-}
-
-impl Quotas {
-    pub(super) fn daily(&self, endpoint: Endpoint) -> u64 {
-        match endpoint {
-            Endpoint::Token => self.token_daily,
-            Endpoint::StableToken => self.stable_daily,
-            Endpoint::GetTicket => self.ticket_daily,
-            Endpoint::ApiDomainIp | Endpoint::MenuGet => self.data_daily,
-            Endpoint::ClearQuota | Endpoint::QuotaGet => u64::MAX,
-        }
-    }
-}
-
-impl Default for Quotas {
-    /// A normal, verified account's. The ticket's is not published: staff say to ask `openapi/quota/get`.
-    fn default() -> Self {
-        Self {
-            token_daily: 2_000,
-            stable_daily: 500_000,
-            stable_per_minute: 10_000,
-            force_daily: 20,
-            ticket_daily: 10_000,
-            data_daily: 10_000,
-            clear_monthly: 10,
-        }
-    }
-}
-
-/// What WeChat does is not known for certain in these points; each can be played the other way.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Switches {
-    /// What `expires_in` says when a ticket is asked for again.
-    pub ticket_expires_in: ExpiresIn,
-    /// Whether a third `/cgi-bin/token` within five minutes ends the first token at once.
-    pub third_token_ends_first: bool,
-    /// The errcode of a `force_refresh` within 30 s of the last; `None`: the unchanged token.
-    pub force_too_soon: Option<i64>,
-    /// The errcode of a `force_refresh` beyond the day's quota; `None`: the unchanged token.
-    pub force_over_quota: Option<i64>,
-    /// The errcode of a wrong secret.
-    pub wrong_secret: i64,
-    /// The hour in Shanghai at which daily quotas start anew.
-    pub quota_day_starts_hour: u64,
-}
-
-impl Default for Switches {
-    fn default() -> Self {
-        Self {
-            ticket_expires_in: ExpiresIn::Remaining,
-            third_token_ends_first: true,
-            force_too_soon: None,
-            force_over_quota: Some(45009),
-            wrong_secret: 40125,
-            quota_day_starts_hour: 0,
-        }
-    }
-}
-
-/// What `expires_in` tells about a value that was issued earlier.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ExpiresIn {
-    /// What is left of its life.
-    Remaining,
-    /// Its whole life, as if it were new.
-    Full,
-}
-
 impl App {
     /// An official account.
     pub fn official(app_id: impl Into<String>, secret: impl Into<String>) -> Self {
@@ -170,10 +89,16 @@ impl App {
         Self::new(Platform::Mini, app_id.into(), secret.into())
     }
 
+    /// An app of a WeCom corp. The corp is there as soon as one of its apps is.
+    pub fn work(corp_id: impl Into<String>, agent_id: u64, secret: impl Into<String>) -> Self {
+        Self { agent_id: Some(agent_id), ..Self::new(Platform::Work, corp_id.into(), secret.into()) }
+    }
+
     fn new(platform: Platform, app_id: String, secret: String) -> Self {
         Self {
             platform,
             app_id,
+            agent_id: None,
             secret,
             safe_domains: Vec::new(),
             allow_ips: None,
@@ -190,10 +115,31 @@ impl App {
         }
     }
 
-    /// The AppID.
+    /// What the handle's methods and the steering call this app: its AppID, or `corp id:agent id`.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self.agent_id {
+            Some(agent_id) => format!("{}:{agent_id}", self.app_id),
+            None => self.app_id.clone(),
+        }
+    }
+
+    /// The platform.
+    #[must_use]
+    pub fn platform(&self) -> Platform {
+        self.platform
+    }
+
+    /// The AppID, or the CorpID of a WeCom app.
     #[must_use]
     pub fn app_id(&self) -> &str {
         &self.app_id
+    }
+
+    /// The AgentId of a WeCom app.
+    #[must_use]
+    pub fn agent_id(&self) -> Option<u64> {
+        self.agent_id
     }
 
     /// The AppSecret.
@@ -208,21 +154,22 @@ impl App {
         &self.safe_domains
     }
 
-    /// Binds a JS safe domain: `example.com` or `example.com/path`.
+    /// Binds a JS safe domain, `example.com` or `example.com/path`; of a WeCom app, a trusted domain, which has no subdomains.
     #[must_use]
     pub fn safe_domain(mut self, domain: impl Into<String>) -> Self {
         self.safe_domains.push(domain.into());
         self
     }
 
-    /// Lets only these addresses fetch tokens; others get 40164.
+    /// Lets only these addresses fetch tokens; others get 40164. Of a WeCom app, the addresses whose data calls are answered;
+    /// others get 60020.
     #[must_use]
     pub fn allow_ips<I: ToString>(mut self, addresses: impl IntoIterator<Item = I>) -> Self {
         self.allow_ips = Some(addresses.into_iter().map(|address| address.to_string()).collect());
         self
     }
 
-    /// Lets any address fetch tokens: the default.
+    /// Lets any address call: the default.
     #[must_use]
     pub fn any_ip(mut self) -> Self {
         self.allow_ips = None;
@@ -250,7 +197,8 @@ impl App {
         self
     }
 
-    /// The account is frozen: 50007.
+    /// The account is frozen: 50007. A WeCom app is stopped: 40001 to its secret, 50003 to its token. The other three states are
+    /// unknown there.
     #[must_use]
     pub fn frozen(mut self, yes: bool) -> Self {
         self.frozen = yes;
@@ -303,6 +251,32 @@ impl App {
     pub fn switches(mut self, switches: Switches) -> Self {
         self.switches = switches;
         self
+    }
+}
+
+impl App {
+    /// What is wrong with an app that came as JSON.
+    pub(super) fn problem(&self) -> Option<&'static str> {
+        match (self.platform, self.agent_id) {
+            _ if self.app_id.is_empty() || self.secret.is_empty() => Some("\"app_id\" and \"secret\" must not be empty"),
+            (Platform::Work, None) => Some("an app of platform work needs \"agent_id\""),
+            (Platform::Official | Platform::Mini, Some(_)) => Some("\"agent_id\" is for apps of platform work"),
+            _ => None,
+        }
+    }
+
+    pub(super) fn is_work(&self) -> bool {
+        self.platform == Platform::Work
+    }
+
+    /// The address that a call seems to come from.
+    pub(super) fn seen(&self, peer: IpAddr) -> IpAddr {
+        self.caller_ip.unwrap_or(peer).to_canonical()
+    }
+
+    pub(super) fn admits(&self, peer: IpAddr) -> bool {
+        let peer = peer.to_string();
+        self.allow_ips.as_ref().is_none_or(|allowed| allowed.contains(&peer))
     }
 }
 

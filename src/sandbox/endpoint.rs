@@ -12,11 +12,33 @@ pub(super) enum Endpoint {
     MenuGet,
     ClearQuota,
     QuotaGet,
+    GetToken,
+    GetJsapiTicket,
+    TicketGet,
+}
+
+/// Whose an endpoint is. Both listen here at one address; their paths differ, but for those that both have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum System {
+    /// `api.weixin.qq.com`: official accounts and mini programs.
+    Weixin,
+    /// `qyapi.weixin.qq.com`: WeCom.
+    Qyapi,
 }
 
 impl Endpoint {
-    pub(super) const ALL: [Self; 7] =
-        [Self::Token, Self::StableToken, Self::GetTicket, Self::ApiDomainIp, Self::MenuGet, Self::ClearQuota, Self::QuotaGet];
+    pub(super) const ALL: [Self; 10] = [
+        Self::Token,
+        Self::StableToken,
+        Self::GetTicket,
+        Self::ApiDomainIp,
+        Self::MenuGet,
+        Self::ClearQuota,
+        Self::QuotaGet,
+        Self::GetToken,
+        Self::GetJsapiTicket,
+        Self::TicketGet,
+    ];
 
     /// Its path, which is also its name in counts and faults.
     pub(super) fn path(self) -> &'static str {
@@ -28,12 +50,24 @@ impl Endpoint {
             Self::MenuGet => "/cgi-bin/menu/get",
             Self::ClearQuota => "/cgi-bin/clear_quota",
             Self::QuotaGet => "/cgi-bin/openapi/quota/get",
+            Self::GetToken => "/cgi-bin/gettoken",
+            Self::GetJsapiTicket => "/cgi-bin/get_jsapi_ticket",
+            Self::TicketGet => "/cgi-bin/ticket/get",
         }
     }
 
     /// The endpoint at this exact path.
     pub(super) fn at(path: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|endpoint| endpoint.path() == path)
+    }
+
+    /// Whose it is; `None`: both have it, and the token decides.
+    pub(super) fn system(self) -> Option<System> {
+        match self {
+            Self::ApiDomainIp => None,
+            Self::GetToken | Self::GetJsapiTicket | Self::TicketGet => Some(System::Qyapi),
+            _ => Some(System::Weixin),
+        }
     }
 
     /// Whether it answers 43002 to anything but POST. The others take what they need from the query, whatever the method.
@@ -44,8 +78,9 @@ impl Endpoint {
     /// Whether an app of this platform may call it: mini programs have no tickets and no menu.
     pub(super) fn serves(self, platform: Platform) -> bool {
         match platform {
-            Platform::Official => true,
-            Platform::Mini => !matches!(self, Self::GetTicket | Self::MenuGet),
+            Platform::Official => self.system() != Some(System::Qyapi),
+            Platform::Mini => self.system() != Some(System::Qyapi) && !matches!(self, Self::GetTicket | Self::MenuGet),
+            Platform::Work => self.system() != Some(System::Weixin),
         }
     }
 
@@ -67,6 +102,13 @@ mod tests {
         }
         assert_eq!(Endpoint::at("/cgi-bin/token/"), None);
         assert_eq!(Endpoint::at("/CGI-BIN/token"), None);
+        assert_eq!(Endpoint::at("/cgi-bin/ticket/get"), Some(Endpoint::TicketGet));
         assert!(Endpoint::unknown("/x").contains("/cgi-bin/token, /cgi-bin/stable_token"));
+    }
+    #[test]
+    fn each_platform_may_call_its_own_systems_endpoints_and_the_one_that_both_have() {
+        let of = |platform| Endpoint::ALL.into_iter().filter(move |endpoint| endpoint.serves(platform)).count();
+        assert_eq!((of(Platform::Official), of(Platform::Mini), of(Platform::Work)), (7, 5, 4));
+        assert!(Endpoint::ALL.iter().enumerate().all(|(at, endpoint)| *endpoint as usize == at), "they index the counts");
     }
 }

@@ -41,7 +41,7 @@ impl Fault {
 pub enum FaultKind {
     /// This errcode with WeChat's wording, instead of the call.
     Errcode(i64),
-    /// This errcode with this errmsg (a rid is added), instead of the call.
+    /// This errcode with this errmsg (a rid, or WeCom's tail, is added), instead of the call.
     ErrcodeWith(i64, String),
     /// This HTTP status with a page of HTML, instead of the call.
     Status(u16),

@@ -79,6 +79,12 @@ impl Lineage {
         if lasts { &self.issued[0] } else { self.rotate(new_value(), now, ttl, true) }
     }
 
+    /// The value in force, after a rotation only if there is none.
+    pub(super) fn kept(&mut self, now: UnixTime, ttl: Duration, new_value: impl FnOnce() -> String) -> &Issued {
+        let lives = self.current(now).is_some();
+        if lives { &self.issued[0] } else { self.rotate(new_value(), now, ttl, true) }
+    }
+
     /// Ends every value at once.
     pub(super) fn revoke(&mut self, now: UnixTime) {
         self.issued.iter_mut().for_each(|issued| issued.displace(now));
@@ -164,6 +170,15 @@ mod tests {
         assert_eq!(lineage.renewed(at(6_900), TTL, || "b".into()).value, "b");
         assert_eq!(lineage.previous(at(6_900)).map(|issued| issued.value.as_str()), Some("a"));
         assert_eq!(lineage.current(at(6_900)).map(|issued| issued.remaining(at(6_900))), Some(TTL));
+    }
+
+    #[test]
+    fn a_kept_value_lasts_to_its_last_second() {
+        let mut lineage = rotated(&[("a", 0)], true);
+        assert_eq!(lineage.kept(at(7_199), TTL, || "b".into()).value, "a");
+        assert_eq!(lineage.kept(at(7_200), TTL, || "b".into()).value, "b");
+        lineage.revoke(at(7_201));
+        assert_eq!(lineage.kept(at(7_201), TTL, || "c".into()).value, "c");
     }
 
     #[test]

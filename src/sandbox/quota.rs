@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use crate::clock::UnixTime;
 
-use super::app::{Quotas, Switches};
 use super::endpoint::Endpoint;
 use super::reply::Refusal;
+use super::settings::{Quotas, Switches};
 
 /// What one app has spent.
 #[derive(Default)]

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::clock::UnixTime;
 
+use super::endpoint::System;
 use super::lineage::Issued;
 
 /// A business error: HTTP 200 with an `errcode`.
@@ -36,6 +37,19 @@ impl Refusal {
             IpAddr::V6(v6) => v6,
         };
         Self::worded(40164, format!("invalid ip {peer} ipv6 {mapped}, not in whitelist"))
+    }
+
+    /// With the wording that this system has for the code.
+    pub(super) fn by(system: System, code: i64) -> Self {
+        match system {
+            System::Weixin => Self::new(code),
+            System::Qyapi => Self::work(code),
+        }
+    }
+
+    /// The errmsg before its tail.
+    pub(super) fn text(&self) -> &str {
+        &self.text
     }
 
     /// The answer's body.

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use crate::clock::Clock;
 
-use super::endpoint::Endpoint;
+use super::endpoint::{Endpoint, System};
 use super::fault::{FaultKind, Faults};
 use super::world::World;
 
@@ -23,8 +23,8 @@ pub(super) struct Shared {
 pub(super) struct Inside {
     pub(super) world: World,
     pub(super) faults: Faults,
-    /// The `Content-Type` of WeChat's answers.
-    pub(super) content_type: String,
+    /// The `Content-Type` of WeChat's answers, where it is not the system's own.
+    pub(super) content_type: Option<String>,
     calls: [u64; Endpoint::ALL.len()],
     gates: Vec<Barrier>,
     next_gate: u64,
@@ -64,7 +64,7 @@ impl Shared {
         let inside = Inside {
             world: World::default(),
             faults: Faults::default(),
-            content_type: CONTENT_TYPE.to_owned(),
+            content_type: None,
             calls: Default::default(),
             gates: Vec::new(),
             next_gate: 0,
@@ -115,6 +115,14 @@ impl Shared {
 }
 
 impl Inside {
+    pub(super) fn content_type(&self, system: System) -> String {
+        let of_system = match system {
+            System::Weixin => WEIXIN_CONTENT_TYPE,
+            System::Qyapi => QYAPI_CONTENT_TYPE,
+        };
+        self.content_type.clone().unwrap_or_else(|| of_system.to_owned())
+    }
+
     pub(super) fn calls(&self, endpoint: Endpoint) -> u64 {
         self.calls[endpoint as usize]
     }
@@ -140,4 +148,7 @@ impl Inside {
 }
 
 /// Seen in the field; clients must not insist on it.
-const CONTENT_TYPE: &str = "application/json; encoding=utf-8";
+const WEIXIN_CONTENT_TYPE: &str = "application/json; encoding=utf-8";
+
+/// As captured.
+const QYAPI_CONTENT_TYPE: &str = "application/json; charset=UTF-8";

@@ -8,7 +8,8 @@ use crate::clock::UnixTime;
 
 use super::lineage::Lineage;
 use super::shared::Inside;
-use super::world::Running;
+use super::work::AGENT_CONFIG;
+use super::world::{Running, World};
 
 /// Everything that a test or a newcomer may want to see, secrets included: they open nothing but this sandbox.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,15 +25,18 @@ pub struct State {
 /// One app.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AppState {
-    /// The AppID.
+    /// The AppID, or the CorpID.
     pub app_id: String,
+    /// The AgentId of a WeCom app.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent_id: Option<u64>,
     /// The AppSecret.
     pub secret: String,
-    /// `official` or `mini`.
+    /// `official`, `mini` or `work`.
     pub platform: String,
-    /// The tokens of both modes.
+    /// The tokens of every mode.
     pub tokens: Tokens,
-    /// The living tickets by type.
+    /// The living tickets by type: `jsapi`, `wx_card`, `agent_config`. A WeCom app's `jsapi` is its corp's.
     pub tickets: BTreeMap<String, TicketState>,
     /// The JS safe domains.
     pub safe_domains: Vec<String>,
@@ -45,6 +49,9 @@ pub struct Tokens {
     pub stable: TokenState,
     /// Those of `/cgi-bin/token`.
     pub classic: TokenState,
+    /// Those of `/cgi-bin/gettoken`: a WeCom app's only ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub work: Option<TokenState>,
 }
 
 /// The living tokens of one mode.
@@ -69,23 +76,30 @@ pub struct TicketState {
 
 impl State {
     pub(super) fn of(inside: &Inside, now: UnixTime) -> Self {
-        let apps = inside.world.apps.iter().map(|running| AppState::of(running, now)).collect();
+        let apps = inside.world.apps.iter().map(|running| AppState::of(&inside.world, running, now)).collect();
         Self { now, apps, calls: inside.all_calls() }
     }
 }
 
 impl AppState {
-    fn of(running: &Running, now: UnixTime) -> Self {
-        let ticket = |lineage: &Lineage| {
-            lineage.current(now).map(|issued| TicketState { value: issued.value.clone(), expires_at: issued.expires_at })
+    fn of(world: &World, running: &Running, now: UnixTime) -> Self {
+        let app = &running.app;
+        let ticket = |kind: &str| {
+            let issued = world.tickets_of(running, kind)?.current(now)?;
+            Some((kind.to_owned(), TicketState { value: issued.value.clone(), expires_at: issued.expires_at }))
         };
         Self {
-            app_id: running.app.app_id.clone(),
-            secret: running.app.secret.clone(),
-            platform: running.app.platform.as_str().to_owned(),
-            tokens: Tokens { stable: TokenState::of(&running.stable, now), classic: TokenState::of(&running.classic, now) },
-            tickets: running.tickets.iter().filter_map(|(kind, l)| Some(((*kind).to_owned(), ticket(l)?))).collect(),
-            safe_domains: running.app.safe_domains.clone(),
+            app_id: app.app_id.clone(),
+            agent_id: app.agent_id,
+            secret: app.secret.clone(),
+            platform: app.platform.as_str().to_owned(),
+            tokens: Tokens {
+                stable: TokenState::of(&running.stable, now),
+                classic: TokenState::of(&running.classic, now),
+                work: app.is_work().then(|| TokenState::of(&running.work, now)),
+            },
+            tickets: ["jsapi", "wx_card", AGENT_CONFIG].into_iter().filter_map(ticket).collect(),
+            safe_domains: app.safe_domains.clone(),
         }
     }
 }

@@ -6,19 +6,22 @@ use std::time::Duration;
 
 use actix_web::dev::HttpServiceFactory;
 use actix_web::http::header::{ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN};
+use actix_web::middleware::from_fn;
 use actix_web::web::{self, Bytes, Data};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
+use super::agent::AgentVerify;
 use super::app::App;
 use super::endpoint::Endpoint;
 use super::fault::{Fault, FaultKind};
+use super::guard::own_pages_only;
+use super::outside::{Kind, Mode};
 use super::shared::Shared;
 use super::state::State;
-use super::verify::PreVerify;
-use super::world::{Kind, Mode};
+use super::verify::{PreVerify, Verdict};
 
 /// Every route under `/sandbox`.
 pub(super) fn scope() -> impl HttpServiceFactory {
@@ -34,14 +37,39 @@ pub(super) fn scope() -> impl HttpServiceFactory {
         .route("/pre-verify", web::post().to(pre_verify_for_anybody))
         .route("/pre-verify", web::method(actix_web::http::Method::OPTIONS).to(preflight))
         .default_service(web::to(unknown))
+        .wrap(from_fn(own_pages_only))
 }
 
 /// The client's judgement, for a listener of one's own.
 pub(super) async fn pre_verify(shared: Data<Shared>, body: Bytes) -> HttpResponse {
-    steered(read::<PreVerify>(&body, PRE_VERIFY).map(|page| {
-        let verdict = shared.inside().world.verify(&page, shared.clock.now());
-        json!(verdict)
-    }))
+    steered(judge(&shared, &body).map(|verdict| json!(verdict)))
+}
+
+/// `wx.config`, unless the page says that it is `wx.agentConfig`.
+fn judge(shared: &Shared, body: &[u8]) -> Result<Verdict, String> {
+    #[derive(Default, Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    enum Which {
+        #[default]
+        Config,
+        AgentConfig,
+    }
+    #[derive(Deserialize)]
+    struct Asked {
+        #[serde(default)]
+        kind: Which,
+    }
+    let now = shared.clock.now();
+    Ok(match read::<Asked>(body, PRE_VERIFY)?.kind {
+        Which::Config => {
+            let page = read::<PreVerify>(body, PRE_VERIFY)?;
+            shared.inside().world.verify(&page, now)
+        }
+        Which::AgentConfig => {
+            let page = read::<AgentVerify>(body, AGENT_VERIFY)?;
+            shared.inside().world.verify_agent(&page, now)
+        }
+    })
 }
 
 /// Pages of any origin may ask the sandbox itself: it stands in for the phone's own client, which has no origin either.
@@ -122,8 +150,8 @@ async fn foreign_refresh(shared: Data<Shared>, body: Bytes) -> HttpResponse {
 
 async fn add_account(shared: Data<Shared>, body: Bytes) -> HttpResponse {
     steered(read::<App>(&body, ACCOUNT).and_then(|app| {
-        if app.app_id.is_empty() || app.secret.is_empty() {
-            return Err("\"app_id\" and \"secret\" must not be empty".to_owned());
+        if let Some(problem) = app.problem() {
+            return Err(problem.to_owned());
         }
         shared.inside().world.add(app);
         Ok(json!({ "ok": true }))
@@ -208,9 +236,10 @@ const MAX_ADVANCE: u64 = 366 * 86_400;
 
 const FAULTS: &str = "errcode, status, hang, cut_body, not_json, huge_body, slow, lost_reply, body";
 const FAULT: &str = r#"{"endpoint": "/cgi-bin/token", "fault": "errcode", "errcode": -1, "times": 1}, where "fault" is errcode (with "errcode", perhaps "errmsg"), status (with "status"), hang, cut_body, not_json, huge_body, slow (with "seconds"), lost_reply or body (with "body")"#;
-const REVOKE: &str = r#"{"app_id": "wx…", "kind": "token"}, where "kind" is token, stable_token, classic_token, ticket, jsapi_ticket or card_ticket"#;
-const FOREIGN_REFRESH: &str = r#"{"app_id": "wx…", "mode": "stable"}, where "mode" is stable or classic"#;
-const ACCOUNT: &str =
-    r#"{"platform": "official", "app_id": "wx…", "secret": "…", "safe_domains": ["example.com"], "allow_ips": null}"#;
-const PRE_VERIFY: &str = r#"{"appId": "wx…", "timestamp": "…", "nonceStr": "…", "signature": "…", "url": "https://…", "landingUrl": "https://…", "client": "android", "jsApiList": []}, where "client" is android, ios, devtools or desktop"#;
+const REVOKE: &str = r#"{"app_id": "wx…", "kind": "token"}, where "kind" is token, stable_token, classic_token, ticket, jsapi_ticket, card_ticket or agent_ticket, and a WeCom app's "app_id" is "ww…:1000002""#;
+const FOREIGN_REFRESH: &str =
+    r#"{"app_id": "wx…", "mode": "stable"}, where "mode" is stable or classic, or work for "app_id" "ww…:1000002""#;
+const ACCOUNT: &str = r#"{"platform": "official", "app_id": "wx…", "secret": "…", "safe_domains": ["example.com"], "allow_ips": null}, where "platform" is official, mini or work (with "agent_id")"#;
+const AGENT_VERIFY: &str = r#"{"kind": "agentConfig", "corpid": "ww…", "agentid": "1000002", "timestamp": "…", "nonceStr": "…", "signature": "…", "url": "https://…", "jsApiList": []}"#;
+const PRE_VERIFY: &str = r#"{"appId": "wx…", "timestamp": "…", "nonceStr": "…", "signature": "…", "url": "https://…", "landingUrl": "https://…", "client": "android", "jsApiList": []}, where "client" is android, ios, devtools or desktop; "kind" is config or agentConfig"#;
 const ROUTES: &str = "GET /sandbox/state, POST and DELETE /sandbox/faults, POST /sandbox/advance, /sandbox/revoke, /sandbox/foreign-refresh, /sandbox/accounts, /sandbox/reset, /sandbox/pre-verify";

@@ -9,6 +9,16 @@ pub(super) fn new_token() -> String {
     format!("{prefix}_{}", base64url(length))
 }
 
+/// WeCom's have no prefix; a real one measured 214 characters.
+pub(super) fn new_work_token() -> String {
+    base64url(214)
+}
+
+/// The secret of a WeCom app has 43 characters: 32 bytes.
+pub(super) fn new_work_secret() -> String {
+    base64url(43)
+}
+
 /// 86 characters: 64 bytes.
 pub(super) fn new_ticket() -> String {
     base64url(86)
@@ -33,7 +43,7 @@ mod tests {
             assert!(prefix.len() == 2 && prefix.bytes().all(|b| b.is_ascii_digit()), "{token}");
             assert!((136..=157).contains(&token.len()), "{} characters", token.len());
             assert!(rest.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b)));
-            assert_eq!(new_ticket().len(), 86);
+            assert_eq!((new_ticket().len(), new_work_token().len(), new_work_secret().len()), (86, 214, 43));
         }
     }
 }

@@ -1,17 +1,16 @@
 //! The client's half: what the WeChat app does when a page calls `wx.config`.
 //!
 //! The client takes the page's address from its web view, asks WeChat, and answers `preVerifyJSAPI:…`. Here the page says which
-//! address that is. The hash is computed in this file on its own, so that a mistake in the signer cannot hide in its judge.
+//! address that is. A WeCom page names its corp: it is checked against the corp's ticket and the trusted domains of its apps.
 
-use std::fmt::Write as _;
-
-use serde::{Deserialize, Deserializer, Serialize};
-use sha1::{Digest as _, Sha1};
-use url::{Host, Url};
+use serde::{Deserialize, Serialize};
 
 use crate::clock::UnixTime;
 
+use super::agent;
+use super::domain::{Reach, covers};
 use super::reason::Reason;
+use super::signed::{Signed, cut, missing, text_or_number};
 use super::world::{Running, World};
 
 /// What a page handed to `wx.config`, and where it did so.
@@ -57,7 +56,7 @@ pub enum Client {
 /// What the client answers to the page.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verdict {
-    /// `preVerifyJSAPI:ok`, or the reason in WeChat's words.
+    /// `preVerifyJSAPI:ok`, `agentConfig:ok`, or the reason in WeChat's words.
     pub err_msg: String,
     /// The address the signature was checked against.
     #[serde(rename = "checkedUrl")]
@@ -68,19 +67,19 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// Whether the page's `wx.ready` runs.
+    /// Whether the page's `wx.ready`, or the `success` of its `wx.agentConfig`, runs.
     #[must_use]
     pub fn is_ok(&self) -> bool {
-        self.err_msg == "preVerifyJSAPI:ok"
+        self.err_msg == OK || self.err_msg == agent::OK
     }
 }
 
 impl World {
     /// Judges as WeChat does: the fields, the app, its domains, then the signature.
     pub(super) fn verify(&self, page: &PreVerify, now: UnixTime) -> Verdict {
-        let checked_url = page.checked_url();
+        let checked_url = cut(page.full_url(self.apps_of(&page.app_id).next().is_some()));
         let (err_msg, reason) = match self.judge(page, checked_url, now) {
-            Ok(()) => ("preVerifyJSAPI:ok", None),
+            Ok(()) => (OK, None),
             Err((err_msg, reason)) => (err_msg, Some(reason)),
         };
         Verdict { err_msg: err_msg.to_owned(), checked_url: checked_url.to_owned(), reason }
@@ -88,13 +87,20 @@ impl World {
 
     fn judge(&self, page: &PreVerify, url: &str, now: UnixTime) -> Result<(), (&'static str, Reason)> {
         if let Some(field) = page.missing_field() {
-            return Err((FAIL, Reason::missing(field)));
+            return Err((FAIL, Reason::missing("wx.config", field)));
         }
-        let running = self.app(&page.app_id).ok_or_else(|| (INVALID_APPID, Reason::unknown_app(&page.app_id)))?;
-        if !running.app.safe_domains.iter().any(|domain| covers(domain, url)) {
-            return Err((INVALID_DOMAIN, Reason::unbound(url, &running.app.safe_domains)));
+        let one_id = || self.apps.iter().filter(|running| running.app.app_id == page.app_id);
+        let running = one_id().next().ok_or_else(|| (INVALID_APPID, Reason::unknown_app(&page.app_id)))?;
+        let domains: Vec<String> = one_id().flat_map(|running| running.app.safe_domains.iter().cloned()).collect();
+        let work = running.app.is_work();
+        let reach = if work { Reach::Exact } else { Reach::Subdomains };
+        if !domains.iter().any(|domain| covers(domain, reach, url)) {
+            return Err(match work {
+                true => (NO_RELIABLE_DOMAIN, Reason::untrusted(url, &domains)),
+                false => (INVALID_DOMAIN, Reason::unbound(url, &domains)),
+            });
         }
-        if running.jsapi_tickets(now).any(|ticket| page.fits(ticket, url)) {
+        if self.jsapi_tickets(running, now).any(|ticket| page.signed().fits(ticket, url)) {
             return Ok(());
         }
         Err((INVALID_SIGNATURE, self.why_unsigned(running, page, url, now)))
@@ -102,166 +108,62 @@ impl World {
 
     /// Tries what people get wrong most often and names the one that fits.
     fn why_unsigned(&self, running: &Running, page: &PreVerify, url: &str, now: UnixTime) -> Reason {
-        let fits_living = |other: &str| running.jsapi_tickets(now).any(|ticket| page.fits(ticket, other));
+        let signed = page.signed();
+        let fits = |ticket: &str| signed.fits(ticket, url);
+        let fits_living = |other: &str| self.jsapi_tickets(running, now).any(|ticket| signed.fits(ticket, other));
         let mut others = self.apps.iter().filter(|other| other.app.app_id != running.app.app_id);
-        let jsapi = running.tickets.get("jsapi");
+        let mut agents = self.apps_of(&running.app.app_id).flat_map(|agent| agent.agent_tickets(now));
+        let jsapi = self.tickets_of(running, "jsapi");
         match () {
+            () if agents.any(fits) => Reason::agent_ticket(),
             () if jsapi.is_none() => Reason::no_ticket(),
-            () if fits_living(page.full_url()) => Reason::fragment(),
+            () if fits_living(page.full_url(running.app.is_work())) => Reason::fragment(),
             () if [Some(page.url.as_str()), page.landing_url.as_deref()].iter().flatten().any(|u| fits_living(cut(u))) => {
                 Reason::other_url(page.client, url)
             }
-            () if jsapi.is_some_and(|lineage| lineage.dead(now).any(|ticket| page.fits(ticket, url))) => Reason::dead_ticket(),
-            () if others.any(|other| other.jsapi_tickets(now).any(|ticket| page.fits(ticket, url))) => Reason::other_app(),
-            () => Reason::mismatch(url),
+            () if jsapi.is_some_and(|lineage| lineage.dead(now).any(fits)) => Reason::dead_ticket(),
+            () if others.any(|other| self.jsapi_tickets(other, now).any(fits)) => Reason::other_app(),
+            () => Reason::mismatch(url, "jsapi ticket"),
         }
     }
-}
 
-impl Running {
-    fn jsapi_tickets(&self, now: UnixTime) -> impl Iterator<Item = &str> {
-        self.tickets.get("jsapi").into_iter().flat_map(move |lineage| lineage.accepted(now))
+    fn jsapi_tickets<'a>(&'a self, running: &'a Running, now: UnixTime) -> impl Iterator<Item = &'a str> {
+        self.tickets_of(running, "jsapi").into_iter().flat_map(move |lineage| lineage.accepted(now))
     }
 }
 
 impl PreVerify {
-    /// The address that counts for this client, before it is cut at `#`.
-    fn full_url(&self) -> &str {
+    /// The address that counts for this client, before it is cut at `#`. WeCom's client takes the current one on every system.
+    fn full_url(&self, work: bool) -> &str {
         match (self.client, &self.landing_url) {
-            (Client::Ios, Some(landing)) => landing,
+            (Client::Ios, Some(landing)) if !work => landing,
             _ => &self.url,
         }
     }
 
-    fn checked_url(&self) -> &str {
-        cut(self.full_url())
-    }
-
-    /// jweixin turns a missing timestamp into the text "undefined".
     fn missing_field(&self) -> Option<&'static str> {
-        let fields = [
-            ("appId", self.app_id.as_str()),
-            ("timestamp", self.timestamp.as_str()),
-            ("nonceStr", self.nonce_str.as_str()),
-            ("signature", self.signature.as_str()),
+        missing(&[
+            ("appId", &self.app_id),
+            ("timestamp", &self.timestamp),
+            ("nonceStr", &self.nonce_str),
+            ("signature", &self.signature),
             ("jsApiList", if self.js_api_list.is_some() { "given" } else { "" }),
-        ];
-        fields.into_iter().find(|(_, value)| value.is_empty() || *value == "undefined").map(|(name, _)| name)
+        ])
     }
 
-    fn fits(&self, ticket: &str, url: &str) -> bool {
-        let text = format!("jsapi_ticket={ticket}&noncestr={}&timestamp={}&url={url}", self.nonce_str, self.timestamp);
-        Sha1::digest(text).iter().fold(String::with_capacity(40), |mut hex, byte| {
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        }) == self.signature
+    fn signed(&self) -> Signed<'_> {
+        Signed { nonce_str: &self.nonce_str, timestamp: &self.timestamp, signature: &self.signature }
     }
 }
 
-/// The address without its fragment.
-fn cut(url: &str) -> &str {
-    url.split('#').next().unwrap_or_default()
-}
-
-/// Whether a bound domain, `example.com` or `example.com/path`, covers this address: the host itself or one under it. WeChat takes
-/// only the ports 80 and 443; the sandbox takes any, as it cannot have those two.
-fn covers(domain: &str, url: &str) -> bool {
-    let Ok(url) = Url::parse(url) else { return false };
-    let (host, path) = domain.split_at(domain.find('/').unwrap_or(domain.len()));
-    let (Ok(bound), Some(actual)) = (Host::parse(host), url.host()) else { return false };
-    matches!(url.scheme(), "http" | "https") && covers_host(&bound, &actual) && covers_path(path, url.path())
-}
-
-fn covers_host(bound: &Host, actual: &Host<&str>) -> bool {
-    match (bound, actual) {
-        (Host::Domain(bound), Host::Domain(actual)) => {
-            actual == bound
-                || (bound.contains('.') && actual.strip_suffix(bound.as_str()).is_some_and(|sub| sub.ends_with('.')))
-        }
-        (bound, actual) => bound.to_string() == actual.to_string(),
-    }
-}
-
-fn covers_path(bound: &str, actual: &str) -> bool {
-    let bound = bound.trim_end_matches('/');
-    actual.strip_prefix(bound).is_some_and(|rest| bound.is_empty() || rest.is_empty() || rest.starts_with('/'))
-}
-
-fn text_or_number<'de, D: Deserializer<'de>>(value: D) -> Result<String, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged, expecting = "a string or a whole number")]
-    enum Either {
-        Text(String),
-        Number(i64),
-    }
-    Ok(match Either::deserialize(value)? {
-        Either::Text(text) => text,
-        Either::Number(number) => number.to_string(),
-    })
-}
-
+const OK: &str = "preVerifyJSAPI:ok";
 /// A required field is missing. The page sees `config:fail`.
 const FAIL: &str = "preVerifyJSAPI:fail";
 /// The wording of phones is not known; the developer tools say "AppID 不合法".
 const INVALID_APPID: &str = "preVerifyJSAPI:fail_invalid appid";
 /// The page sees `config:invalid url domain`.
 const INVALID_DOMAIN: &str = "preVerifyJSAPI:fail_invalid url domain";
+/// The same from WeCom. The page sees `config:not match any reliable domain.`
+const NO_RELIABLE_DOMAIN: &str = "preVerifyJSAPI:fail_not match any reliable domain.";
 /// The page sees `config:invalid signature`.
 const INVALID_SIGNATURE: &str = "preVerifyJSAPI:fail_invalid signature";
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_official_example_fits_its_signature_and_no_other() {
-        let ticket = "sM4AOVdWfPE4DxkXGEs8VMCPGGVi4C3VM0P37wVUCFvkVAy_90u5h9nbSlYy3-Sl-HhTdfl2fzFy1AOcHKP7qg";
-        let page = PreVerify {
-            nonce_str: "Wm3WZYTPz0wzccnW".into(),
-            timestamp: "1414587457".into(),
-            signature: "0f9de62fce790f9a083d5c99e95740ceb90c27ed".into(),
-            ..PreVerify::default()
-        };
-        assert!(page.fits(ticket, "http://mp.weixin.qq.com?params=value"));
-        assert!(!page.fits(ticket, "http://mp.weixin.qq.com/?params=value"));
-        assert!(!page.fits("", "http://mp.weixin.qq.com?params=value"));
-    }
-
-    #[test]
-    fn a_domain_covers_itself_and_what_is_under_it() {
-        for url in ["https://example.com", "http://example.com:8080/p", "https://a.b.example.com/p?q", "https://EXAMPLE.com/"] {
-            assert!(covers("example.com", url), "{url}");
-        }
-        for url in [
-            "https://evilexample.com/",
-            "https://example.com.evil.com/",
-            "https://com/",
-            "ftp://example.com/",
-            "example.com",
-            "",
-        ] {
-            assert!(!covers("example.com", url), "{url}");
-        }
-    }
-
-    #[test]
-    fn a_name_without_a_dot_and_an_address_cover_only_themselves() {
-        assert!(covers("localhost", "http://localhost:8080/") && !covers("localhost", "http://a.localhost/"));
-        assert!(covers("127.0.0.1", "http://127.0.0.1:8080/") && !covers("127.0.0.1", "http://127.0.0.2/"));
-        assert!(covers("[::1]", "http://[::1]:8080/"));
-    }
-
-    #[test]
-    fn a_domain_with_a_path_covers_only_that_path() {
-        assert!(
-            covers("example.com/shop", "https://example.com/shop/1") && covers("example.com/shop/", "https://example.com/shop")
-        );
-        assert!(!covers("example.com/shop", "https://example.com/shopping"));
-        assert!(!covers("example.com/shop", "https://example.com/"));
-    }
-
-    #[test]
-    fn a_domain_in_chinese_covers_its_punycode() {
-        assert!(covers("例子.cn", "https://xn--fsqu00a.cn/"));
-    }
-}

@@ -1,16 +1,20 @@
 //! WeChat's endpoints over HTTP: count the call, wait at the gate, meet the fault, carry it out.
+//!
+//! One listener has the paths of both systems, `api.weixin.qq.com` and `qyapi.weixin.qq.com`. Where both have a path,
+//! `get_api_domain_ip`, the token tells whose call it is (`World::system`).
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use actix_web::http::header::{HeaderName, HeaderValue, SERVER};
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::{Bytes, Data};
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::endpoint::Endpoint;
+use super::call::Call;
+use super::endpoint::{Endpoint, System};
 use super::fault::{self, FaultKind};
 use super::reply::Refusal;
 use super::shared::Shared;
-use super::world::Call;
 
 /// Every path that is not `/sandbox/…`. One that is not played answers 404 with nothing in it.
 pub(super) async fn answer(shared: Data<Shared>, request: HttpRequest, body: Bytes) -> HttpResponse {
@@ -19,41 +23,103 @@ pub(super) async fn answer(shared: Data<Shared>, request: HttpRequest, body: Byt
     };
     shared.count(endpoint);
     shared.pass_gates(endpoint).await;
-    let carry_out = || carry_out(&shared, endpoint, &request, &body);
-    let content_type = shared.inside().content_type.clone();
-    let ok = |body: String| HttpResponse::Ok().content_type(content_type.clone()).body(body);
-    let refusal = |refusal: Refusal| ok(refusal.body(shared.clock.wall()));
+    let call = call_of(endpoint, &request, &body);
+    let under_way = UnderWay::new(&shared, &call);
+    let content_type = || under_way.content_type.clone();
     match shared.take_fault(endpoint) {
-        None => ok(carry_out()),
-        Some(FaultKind::Errcode(code)) => refusal(Refusal::new(code)),
-        Some(FaultKind::ErrcodeWith(code, text)) => refusal(Refusal::worded(code, text)),
+        None => under_way.carry_out().into_response(content_type()),
+        Some(FaultKind::Errcode(code)) => under_way.refused(&Refusal::by(under_way.system, code)).into_response(content_type()),
+        Some(FaultKind::ErrcodeWith(code, text)) => {
+            under_way.refused(&Refusal::worded(code, text)).into_response(content_type())
+        }
         Some(FaultKind::Status(status)) => fault::page(StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY)),
         Some(FaultKind::Hang) => std::future::pending().await,
-        Some(FaultKind::CutBody) => fault::cut(content_type, &carry_out()),
+        Some(FaultKind::CutBody) => fault::cut(content_type(), &under_way.carry_out().body),
         Some(FaultKind::NotJson) => fault::page(StatusCode::OK),
-        Some(FaultKind::HugeBody) => fault::huge(content_type),
-        Some(FaultKind::Body(body)) => ok(body),
+        Some(FaultKind::HugeBody) => fault::huge(content_type()),
+        Some(FaultKind::Body(body)) => HttpResponse::Ok().content_type(content_type()).body(body),
         Some(FaultKind::LostReply) => {
-            carry_out();
+            under_way.carry_out();
             fault::hang_up()
         }
         Some(FaultKind::Slow(by)) => {
-            let body = carry_out();
+            let answer = under_way.carry_out();
             tokio::time::sleep(by).await;
-            ok(body)
+            answer.into_response(content_type())
         }
     }
 }
 
-/// Does what the call asks for and gives the answer's body. Every answer is a 200, whatever the errcode.
-fn carry_out(shared: &Shared, endpoint: Endpoint, request: &HttpRequest, body: &[u8]) -> String {
-    let call = Call {
+fn call_of<'a>(endpoint: Endpoint, request: &HttpRequest, body: &'a [u8]) -> Call<'a> {
+    Call {
         endpoint,
         is_post: request.method() == Method::POST,
         query: serde_urlencoded::from_str(request.query_string()).unwrap_or_default(),
         body,
         peer: request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |peer| peer.ip()),
-    };
-    let answer = shared.inside().world.call(&call, shared.clock.now());
-    answer.unwrap_or_else(|refusal| refusal.body(shared.clock.wall()))
+    }
 }
+
+/// A call that has passed the gates, and whose it is.
+struct UnderWay<'a> {
+    shared: &'a Shared,
+    call: &'a Call<'a>,
+    system: System,
+    content_type: String,
+}
+
+/// An answer. Each is a 200, whatever its errcode.
+struct Answer {
+    body: String,
+    /// WeCom repeats the errcode and the errmsg in headers of its own.
+    repeated: Option<(i64, String)>,
+}
+
+impl<'a> UnderWay<'a> {
+    fn new(shared: &'a Shared, call: &'a Call<'a>) -> Self {
+        let inside = shared.inside();
+        let system = inside.world.system(call, shared.clock.now());
+        Self { shared, call, system, content_type: inside.content_type(system) }
+    }
+
+    /// Does what the call asks for.
+    fn carry_out(&self) -> Answer {
+        let done = self.shared.inside().world.call(self.system, self.call, self.shared.clock.now());
+        match done {
+            Ok(body) => Answer { body, repeated: self.repeated(0, "ok".to_owned()) },
+            Err(refusal) => self.refused(&refusal),
+        }
+    }
+
+    fn refused(&self, refusal: &Refusal) -> Answer {
+        let clock = &self.shared.clock;
+        if self.system == System::Weixin {
+            return Answer { body: refusal.body(clock.wall()), repeated: None };
+        }
+        let from = self.shared.inside().world.seen_by_work(self.call, clock.now());
+        let errmsg = refusal.work_errmsg(clock.wall(), from);
+        Answer { body: refusal.work_body(self.call.endpoint, &errmsg), repeated: self.repeated(refusal.code, errmsg) }
+    }
+
+    fn repeated(&self, errcode: i64, errmsg: String) -> Option<(i64, String)> {
+        (self.system == System::Qyapi).then_some((errcode, errmsg))
+    }
+}
+
+impl Answer {
+    fn into_response(self, content_type: String) -> HttpResponse {
+        let mut response = HttpResponse::Ok();
+        response.content_type(content_type);
+        if let Some((errcode, errmsg)) = self.repeated {
+            response.insert_header((SERVER, "nginx")).insert_header((ERROR_CODE, errcode.to_string()));
+            // A text that no header can hold, which only a fault can bring, is in the body alone.
+            if let Ok(errmsg) = HeaderValue::from_bytes(errmsg.as_bytes()) {
+                response.insert_header((ERROR_MSG, errmsg));
+            }
+        }
+        response.body(self.body)
+    }
+}
+
+const ERROR_CODE: HeaderName = HeaderName::from_static("error-code");
+const ERROR_MSG: HeaderName = HeaderName::from_static("error-msg");

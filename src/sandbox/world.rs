@@ -3,25 +3,29 @@
 //! The order of the checks is WeChat's where it is known: the app id comes before the grant type, the secret before the address.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::clock::UnixTime;
 
-use super::app::{App, ExpiresIn};
-use super::endpoint::Endpoint;
+use super::app::App;
+use super::call::Call;
+use super::endpoint::{Endpoint, System};
 use super::lineage::{Fate, Issued, Lineage};
 use super::quota::Ledger;
 use super::reply::{IpList, Quota, QuotaReply, RateLimit, Refusal, TicketReply, TokenReply, json};
+use super::settings::ExpiresIn;
 use super::value::{new_ticket, new_token};
+use super::work::{Bans, Corp, TicketHours};
 
 /// Every app, with what was issued to it and what it has spent.
 #[derive(Default)]
 pub(super) struct World {
     pub(super) apps: Vec<Running>,
+    /// By corp id: what the apps of a corp share.
+    pub(super) corps: BTreeMap<String, Corp>,
+    pub(super) bans: Bans,
 }
 
 /// An app and what became of it.
@@ -29,53 +33,25 @@ pub(super) struct Running {
     pub(super) app: App,
     pub(super) classic: Lineage,
     pub(super) stable: Lineage,
-    /// By type: `jsapi`, `wx_card`.
+    /// WeCom's tokens. A WeCom app has no others, other apps have none of these.
+    pub(super) work: Lineage,
+    /// By type: `jsapi`, `wx_card`, or WeCom's `agent_config`. A WeCom app's `jsapi` is its corp's.
     pub(super) tickets: BTreeMap<&'static str, Lineage>,
+    pub(super) hours: TicketHours,
     forced_at: Option<UnixTime>,
     ledger: Ledger,
 }
 
-/// One of the two ways to a token; each has tokens of its own, which know nothing of the other's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Mode {
-    /// `/cgi-bin/stable_token`.
-    Stable,
-    /// `/cgi-bin/token`.
-    Classic,
-}
-
-/// What can be revoked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Kind {
-    /// The tokens of both modes.
-    #[serde(alias = "access_token")]
-    Token,
-    /// The tokens of stable mode.
-    StableToken,
-    /// The tokens of classic mode.
-    ClassicToken,
-    /// The tickets of every type.
-    Ticket,
-    /// The ticket of type `jsapi`.
-    JsapiTicket,
-    /// The ticket of type `wx_card`.
-    CardTicket,
-}
-
-/// A call as WeChat sees it.
-pub(super) struct Call<'a> {
-    pub(super) endpoint: Endpoint,
-    pub(super) is_post: bool,
-    pub(super) query: Vec<(String, String)>,
-    pub(super) body: &'a [u8],
-    pub(super) peer: IpAddr,
-}
-
 impl World {
     /// Carries a call out and gives the answer's body.
-    pub(super) fn call(&mut self, call: &Call<'_>, now: UnixTime) -> Result<String, Refusal> {
+    pub(super) fn call(&mut self, system: System, call: &Call<'_>, now: UnixTime) -> Result<String, Refusal> {
+        match system {
+            System::Weixin => self.weixin_call(call, now),
+            System::Qyapi => self.work_call(call, now),
+        }
+    }
+
+    fn weixin_call(&mut self, call: &Call<'_>, now: UnixTime) -> Result<String, Refusal> {
         if call.endpoint.wants_post() && !call.is_post {
             return Err(Refusal::new(43002));
         }
@@ -83,25 +59,54 @@ impl World {
             Endpoint::Token => self.token(call, now),
             Endpoint::StableToken => self.stable_token(call, now),
             Endpoint::GetTicket => self.caller(call, now)?.ticket(call.param("type"), now),
-            Endpoint::ApiDomainIp => self.caller(call, now).map(|_| json(&IpList::default())),
             Endpoint::MenuGet => self.caller(call, now)?.menu(),
             Endpoint::ClearQuota => self.caller(call, now)?.clear_quota(&call.json()?),
             Endpoint::QuotaGet => self.caller(call, now)?.quota(&call.json()?),
+            // The address list: what only WeCom has does not come here.
+            _ => self.caller(call, now).map(|_| json(&IpList::default())),
         }
     }
 
-    /// The app with this id. Ids are case-sensitive.
-    pub(super) fn app(&self, app_id: &str) -> Option<&Running> {
-        self.apps.iter().find(|running| running.app.app_id == app_id)
+    /// Where the app of this name is: an app id, or `corp id:agent id`, or the id of a corp that has one app. Ids are
+    /// case-sensitive.
+    pub(super) fn position(&self, name: &str) -> Option<usize> {
+        let exact = self.apps.iter().position(|running| running.app.name() == name);
+        exact.or_else(|| match self.apps_of(name).count() {
+            1 => self.apps.iter().position(|running| running.app.app_id == name),
+            _ => None,
+        })
     }
 
-    pub(super) fn app_mut(&mut self, app_id: &str) -> Option<&mut Running> {
-        self.apps.iter_mut().find(|running| running.app.app_id == app_id)
+    /// The app of this name.
+    pub(super) fn app(&self, name: &str) -> Option<&Running> {
+        self.position(name).map(|at| &self.apps[at])
+    }
+
+    /// What to say when there is no app of this name.
+    pub(super) fn no_app(&self, name: &str) -> String {
+        match self.apps_of(name).next() {
+            Some(one) => format!("\"{name}\" has several apps: name one, like \"{}\"", one.app.name()),
+            None => format!("the sandbox knows no app \"{name}\""),
+        }
+    }
+
+    /// The tickets of this type that an app has; the `jsapi` ones of a WeCom app are its corp's.
+    pub(super) fn tickets_of<'a>(&'a self, running: &'a Running, kind: &str) -> Option<&'a Lineage> {
+        match running.app.is_work() && kind == "jsapi" {
+            true => self.corps.get(&running.app.app_id).map(|corp| &corp.jsapi),
+            false => running.tickets.get(kind),
+        }
+    }
+
+    /// The same by the app's name. The corp's own ticket has no need of an agent.
+    pub(super) fn tickets(&self, name: &str, kind: &str) -> Option<&Lineage> {
+        let running = self.app(name).or_else(|| self.apps_of(name).next().filter(|_| kind == "jsapi"))?;
+        self.tickets_of(running, kind)
     }
 
     /// Adds an app, or gives one that is there new settings; what it was issued and has spent stays.
     pub(super) fn add(&mut self, app: App) {
-        match self.app_mut(&app.app_id) {
+        match self.apps.iter_mut().find(|running| running.app.name() == app.name()) {
             Some(running) => running.app = app,
             None => self.apps.push(Running::new(app)),
         }
@@ -112,6 +117,8 @@ impl World {
         for running in &mut self.apps {
             *running = Running::new(running.app.clone());
         }
+        self.corps.clear();
+        self.bans.clear();
     }
 
     fn token(&mut self, call: &Call<'_>, now: UnixTime) -> Result<String, Refusal> {
@@ -143,12 +150,13 @@ impl World {
     /// The app that a token call names.
     fn named(&mut self, app_id: Option<&str>) -> Result<&mut Running, Refusal> {
         let app_id = app_id.filter(|id| !id.is_empty()).ok_or_else(|| Refusal::new(41002))?;
-        self.app_mut(app_id).ok_or_else(|| Refusal::new(40013))
+        let mut apps = self.apps.iter_mut().filter(|running| !running.app.is_work());
+        apps.find(|running| running.app.app_id == app_id).ok_or_else(|| Refusal::new(40013))
     }
 
     /// The app whose token a data call carries, charged for the call.
     fn caller(&mut self, call: &Call<'_>, now: UnixTime) -> Result<&mut Running, Refusal> {
-        let token = call.param("access_token").filter(|token| !token.is_empty()).ok_or_else(|| Refusal::new(41001))?;
+        let token = call.filled("access_token").ok_or_else(|| Refusal::new(41001))?;
         let known = self.apps.iter_mut().find_map(|running| running.token_fate(token, now).map(|fate| (running, fate)));
         let running = match known {
             Some((running, Fate::Alive)) => running,
@@ -169,14 +177,21 @@ impl Running {
             app,
             classic: Lineage::default(),
             stable: Lineage::default(),
+            work: Lineage::default(),
             tickets: BTreeMap::new(),
+            hours: TicketHours::default(),
             forced_at: None,
             ledger: Ledger::default(),
         }
     }
 
-    /// What became of a token, whichever mode it came from.
-    pub(super) fn token_fate(&self, token: &str, now: UnixTime) -> Option<Fate> {
+    /// What became of a token, whichever way it was fetched.
+    pub(super) fn any_fate(&self, token: &str, now: UnixTime) -> Option<Fate> {
+        self.lineages().into_iter().find_map(|lineage| lineage.fate(token, now))
+    }
+
+    /// What became of a weixin token, whichever mode it came from.
+    fn token_fate(&self, token: &str, now: UnixTime) -> Option<Fate> {
         self.classic.fate(token, now).or_else(|| self.stable.fate(token, now))
     }
 
@@ -193,18 +208,6 @@ impl Running {
         self.stable.rotate(new_token(), now, ttl, true)
     }
 
-    pub(super) fn revoke(&mut self, kind: Kind, now: UnixTime) {
-        let lineages: Vec<&mut Lineage> = match kind {
-            Kind::Token => vec![&mut self.classic, &mut self.stable],
-            Kind::StableToken => vec![&mut self.stable],
-            Kind::ClassicToken => vec![&mut self.classic],
-            Kind::Ticket => self.tickets.values_mut().collect(),
-            Kind::JsapiTicket => self.tickets.get_mut("jsapi").into_iter().collect(),
-            Kind::CardTicket => self.tickets.get_mut("wx_card").into_iter().collect(),
-        };
-        lineages.into_iter().for_each(|lineage| lineage.revoke(now));
-    }
-
     /// Whether the caller may have a token: the secret first, which also decides whose quota is charged, then the account's state.
     fn admit(&mut self, secret: Option<&str>, call: &Call<'_>, now: UnixTime) -> Result<(), Refusal> {
         let secret = secret.filter(|secret| !secret.is_empty()).ok_or_else(|| Refusal::new(41004))?;
@@ -216,7 +219,7 @@ impl Running {
         }
         self.spend(call.endpoint, now)?;
         let app = &self.app;
-        let peer = app.caller_ip.unwrap_or(call.peer).to_canonical();
+        let peer = app.seen(call.peer);
         match () {
             () if app.frozen_secret => Err(Refusal::new(40243)),
             () if !app.admits(peer) => Err(Refusal::not_in_whitelist(peer)),
@@ -247,13 +250,24 @@ impl Running {
     /// The ticket of a type: the same for every token that asks, until it nears its end.
     fn ticket(&mut self, kind: Option<&str>, now: UnixTime) -> Result<String, Refusal> {
         let kind = TICKET_TYPES.into_iter().find(|known| Some(*known) == kind).ok_or_else(|| Refusal::new(40097))?;
-        let ttl = Duration::from_secs(self.app.ticket_ttl);
-        let issued = self.tickets.entry(kind).or_default().renewed(now, ttl, new_ticket);
+        Ok(self.own_ticket(kind, now))
+    }
+
+    pub(super) fn own_ticket(&mut self, kind: &'static str, now: UnixTime) -> String {
+        let ttl = self.ticket_ttl();
+        let mut lineage = self.tickets.remove(kind).unwrap_or_default();
+        let reply = self.ticket_reply(lineage.renewed(now, ttl, new_ticket), now);
+        self.tickets.insert(kind, lineage);
+        reply
+    }
+
+    /// What is told about a ticket, whoever's it is.
+    pub(super) fn ticket_reply(&self, issued: &Issued, now: UnixTime) -> String {
         let expires_in = match self.app.switches.ticket_expires_in {
             ExpiresIn::Remaining => issued.remaining(now),
-            ExpiresIn::Full => ttl,
+            ExpiresIn::Full => self.ticket_ttl(),
         };
-        Ok(json(&TicketReply { errcode: 0, errmsg: "ok", ticket: &issued.value, expires_in: expires_in.as_secs() }))
+        json(&TicketReply { errcode: 0, errmsg: "ok", ticket: &issued.value, expires_in: expires_in.as_secs() })
     }
 
     fn menu(&self) -> Result<String, Refusal> {
@@ -274,7 +288,7 @@ impl Running {
     fn quota(&self, body: &Value) -> Result<String, Refusal> {
         let path = body.get("cgi_path").and_then(Value::as_str).filter(|path| path.starts_with('/'));
         let path = path.ok_or_else(|| Refusal::new(76003))?;
-        let endpoint = Endpoint::at(path).ok_or_else(|| Refusal::new(76021))?;
+        let endpoint = Endpoint::at(path).filter(|it| it.system() != Some(System::Qyapi)).ok_or_else(|| Refusal::new(76021))?;
         if !endpoint.serves(self.app.platform) {
             return Err(Refusal::new(76022));
         }
@@ -285,29 +299,12 @@ impl Running {
         Ok(json(&QuotaReply { errcode: 0, errmsg: "ok", quota, rate_limit }))
     }
 
-    fn token_ttl(&self) -> Duration {
+    pub(super) fn token_ttl(&self) -> Duration {
         Duration::from_secs(self.app.token_ttl)
     }
-}
 
-impl App {
-    fn admits(&self, peer: IpAddr) -> bool {
-        let peer = peer.to_string();
-        self.allow_ips.as_ref().is_none_or(|allowed| allowed.contains(&peer))
-    }
-}
-
-impl Call<'_> {
-    /// The first parameter of this name in the query.
-    fn param(&self, name: &str) -> Option<&str> {
-        self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
-    }
-
-    fn json(&self) -> Result<Value, Refusal> {
-        if self.body.is_empty() {
-            return Err(Refusal::new(44002));
-        }
-        serde_json::from_slice(self.body).ok().filter(Value::is_object).ok_or_else(|| Refusal::new(47001))
+    pub(super) fn ticket_ttl(&self) -> Duration {
+        Duration::from_secs(self.app.ticket_ttl)
     }
 }
 

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions; the helpers around them are no less tests
 
 mod faults;
+mod guard;
 mod handle;
 mod quotas;
 mod refusals;
@@ -11,3 +12,8 @@ mod support;
 mod tickets;
 mod tokens;
 mod verify;
+mod work;
+mod work_limits;
+mod work_steering;
+mod work_tickets;
+mod work_verify;

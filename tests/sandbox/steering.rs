@@ -41,6 +41,7 @@ async fn the_state_shows_everything_in_its_documented_shape() {
             "calls": {
                 "/cgi-bin/token": 2, "/cgi-bin/stable_token": 0, "/cgi-bin/ticket/getticket": 1,
                 "/cgi-bin/get_api_domain_ip": 0, "/cgi-bin/menu/get": 0, "/cgi-bin/clear_quota": 0, "/cgi-bin/openapi/quota/get": 0,
+                "/cgi-bin/gettoken": 0, "/cgi-bin/get_jsapi_ticket": 0, "/cgi-bin/ticket/get": 0,
             },
         })
     );
@@ -163,7 +164,7 @@ async fn tokens_and_tickets_are_revoked_over_http() {
         assert_eq!(dead, (token_dies, ticket_dies), "{kind}");
     }
     let error = bad(&sandbox, "/sandbox/revoke", &json!({ "app_id": APP, "kind": "secret" }).to_string()).await;
-    assert!(error.contains("token, stable_token, classic_token, ticket, jsapi_ticket or card_ticket"), "{error}");
+    assert!(error.contains("token, stable_token, classic_token, ticket, jsapi_ticket, card_ticket or agent_ticket"), "{error}");
     let error = bad(&sandbox, "/sandbox/revoke", r#"{"app_id":"wxnobody","kind":"token"}"#).await;
     assert_eq!(error, "the sandbox knows no app \"wxnobody\"");
 }
@@ -207,8 +208,13 @@ async fn an_account_that_cannot_be_understood_is_told_what_would_be() {
     for (told, body) in [
         ("missing field `secret`", r#"{"app_id":"wx1"}"#),
         ("unknown field `appid`", r#"{"appid":"wx1","secret":"s"}"#),
-        ("unknown variant `web`, expected `official` or `mini`", r#"{"platform":"web","app_id":"wx1","secret":"s"}"#),
+        (
+            "unknown variant `web`, expected one of `official`, `mini`, `work`",
+            r#"{"platform":"web","app_id":"wx1","secret":"s"}"#,
+        ),
         ("must not be empty", r#"{"app_id":"","secret":"s"}"#),
+        ("of platform work needs \"agent_id\"", r#"{"platform":"work","app_id":"ww1","secret":"s"}"#),
+        ("\"agent_id\" is for apps of platform work", r#"{"app_id":"wx1","agent_id":1,"secret":"s"}"#),
         (r#"expected JSON like {"platform": "official", "app_id": "wx…""#, "wx1"),
     ] {
         let error = bad(&sandbox, "/sandbox/accounts", body).await;

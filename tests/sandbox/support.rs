@@ -1,4 +1,4 @@
-//! A sandbox with one app, and the calls that a server makes.
+//! A sandbox with one app, and the calls that a server makes, to WeChat and to WeCom.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -116,4 +116,66 @@ pub(crate) async fn raw(sandbox: &Sandbox, path_and_query: &str) -> Vec<u8> {
         bytes
     };
     tokio::task::spawn_blocking(read).await.unwrap()
+}
+
+pub(crate) const CORP: &str = "ww0123456789abcdef";
+pub(crate) const AGENT: u64 = 1_000_002;
+pub(crate) const AGENT_NAME: &str = "ww0123456789abcdef:1000002";
+pub(crate) const WORK_SECRET: &str = "Y2YbFpt95RcGTs9CvriQ2uj23Wl8B3IxtbRM9nKfjVU";
+
+/// A second app of the same corp.
+pub(crate) const AGENT_2: u64 = 1_000_003;
+pub(crate) const AGENT_2_NAME: &str = "ww0123456789abcdef:1000003";
+pub(crate) const WORK_SECRET_2: &str = "another-secret-of-forty-three-characters-xx";
+
+pub(crate) fn work_app() -> App {
+    App::work(CORP, AGENT, WORK_SECRET).safe_domain("example.com")
+}
+
+pub(crate) fn second_app() -> App {
+    App::work(CORP, AGENT_2, WORK_SECRET_2).safe_domain("second.example.com")
+}
+
+/// A corp with one app.
+pub(crate) async fn corp() -> Sandbox {
+    sandbox_with(work_app()).await
+}
+
+/// A corp with two apps.
+pub(crate) async fn corp_of_two() -> Sandbox {
+    let sandbox = corp().await;
+    sandbox.add_app(second_app());
+    sandbox
+}
+
+pub(crate) fn gettoken_path(secret: &str) -> String {
+    format!("/cgi-bin/gettoken?corpid={CORP}&corpsecret={secret}")
+}
+
+pub(crate) async fn gettoken(sandbox: &Sandbox) -> Value {
+    get(sandbox, &gettoken_path(WORK_SECRET)).await
+}
+
+pub(crate) async fn corp_ticket(sandbox: &Sandbox, token: &str) -> Value {
+    get(sandbox, &format!("/cgi-bin/get_jsapi_ticket?access_token={token}")).await
+}
+
+pub(crate) async fn agent_ticket(sandbox: &Sandbox, token: &str) -> Value {
+    get(sandbox, &format!("/cgi-bin/ticket/get?access_token={token}&type=agent_config")).await
+}
+
+/// WeCom's errmsg without its tail, which is checked: the time and fifteen digits, the address, where to read more.
+pub(crate) fn work_errmsg(sandbox: &Sandbox, answer: &Value, from: &str) -> String {
+    let (words, tail) = text(answer, "errmsg").split_once(", hint: [").unwrap_or_else(|| panic!("no hint in {answer}"));
+    let (hint, tail) = tail.split_once(']').unwrap();
+    let digits = hint.strip_prefix(&sandbox.clock().now().0.to_string()).unwrap_or_else(|| panic!("not the time: {hint}"));
+    assert!(digits.len() == 15 && digits.bytes().all(|b| b.is_ascii_digit()), "{hint}");
+    let code = &answer["errcode"];
+    assert_eq!(tail, format!(", from ip: {from}, more info at https://open.work.weixin.qq.com/devtool/query?e={code}"));
+    words.to_owned()
+}
+
+/// The errcode and the words of WeCom's refusal of a call from this machine.
+pub(crate) fn work_refusal(sandbox: &Sandbox, answer: &Value) -> (i64, String) {
+    (answer["errcode"].as_i64().unwrap(), work_errmsg(sandbox, answer, "127.0.0.1"))
 }

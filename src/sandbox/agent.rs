@@ -1,0 +1,120 @@
+//! The client's half of `wx.agentConfig`: WeCom's second config, signed with the app's own ticket.
+//!
+//! Its words are those that pages have reported.
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::UnixTime;
+
+use super::domain::{Reach, covers};
+use super::reason::Reason;
+use super::signed::{Signed, cut, missing, text_or_number};
+use super::verify::Verdict;
+use super::work::AGENT_CONFIG;
+use super::work_reply::more_info;
+use super::world::{Running, World};
+
+/// What a page handed to `wx.agentConfig`, and where it did so. In JSON with `"kind": "agentConfig"` beside it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AgentVerify {
+    /// `corpid` of the config.
+    pub corpid: String,
+    /// `agentid` of the config; in JSON a string or a number, as WeCom takes both.
+    #[serde(deserialize_with = "text_or_number")]
+    pub agentid: String,
+    /// `timestamp` of the config; a string or a number.
+    #[serde(deserialize_with = "text_or_number")]
+    pub timestamp: String,
+    /// `nonceStr` of the config.
+    #[serde(rename = "nonceStr")]
+    pub nonce_str: String,
+    /// `signature` of the config.
+    pub signature: String,
+    /// `location.href` when `wx.agentConfig` was called: WeCom checks that, on every system.
+    pub url: String,
+    /// `jsApiList` of the config; its absence is a mistake, its being empty is none.
+    #[serde(rename = "jsApiList", skip_serializing_if = "Option::is_none")]
+    pub js_api_list: Option<Vec<String>>,
+}
+
+/// The words for the page, and why, for people.
+type Refused = (String, Reason);
+
+impl World {
+    /// Judges as WeCom does: the fields, the corp, the app, its domains, then the signature.
+    pub(super) fn verify_agent(&self, page: &AgentVerify, now: UnixTime) -> Verdict {
+        let checked_url = cut(&page.url).to_owned();
+        match self.judge_agent(page, &checked_url, now) {
+            Ok(()) => Verdict { err_msg: OK.to_owned(), checked_url, reason: None },
+            Err((words, reason)) => Verdict { err_msg: format!("agentConfig:{words}"), checked_url, reason: Some(reason) },
+        }
+    }
+
+    fn judge_agent(&self, page: &AgentVerify, url: &str, now: UnixTime) -> Result<(), Refused> {
+        if let Some(field) = page.missing_field() {
+            return Err(("fail".to_owned(), Reason::missing("wx.agentConfig", field)));
+        }
+        if self.apps_of(&page.corpid).next().is_none() {
+            return Err((told("invalid corpId", 40013), Reason::unknown_app(&page.corpid)));
+        }
+        let named = |running: &&Running| running.app.agent_id.is_some_and(|id| id.to_string() == page.agentid);
+        let running = self.apps_of(&page.corpid).find(named);
+        let running = running.ok_or_else(|| (told("invalid agentid", 40056), Reason::unknown_agent(&page.agentid)))?;
+        let domains = &running.app.safe_domains;
+        if !domains.iter().any(|domain| covers(domain, Reach::Exact, url)) {
+            return Err((told("not match any reliable domain.", 80001), Reason::untrusted(url, domains)));
+        }
+        if running.agent_tickets(now).any(|ticket| page.signed().fits(ticket, url)) {
+            return Ok(());
+        }
+        Err((told("invalid signature", 40093), self.why_agent_unsigned(running, page, url, now)))
+    }
+
+    /// Tries what people get wrong most often and names the one that fits.
+    fn why_agent_unsigned(&self, running: &Running, page: &AgentVerify, url: &str, now: UnixTime) -> Reason {
+        let signed = page.signed();
+        let fits = |ticket: &str| signed.fits(ticket, url);
+        let own = running.tickets.get(AGENT_CONFIG);
+        let corps = self.tickets_of(running, "jsapi");
+        let others = self.apps.iter().filter(|other| other.app.name() != running.app.name());
+        match () {
+            () if corps.is_some_and(|lineage| lineage.accepted(now).any(fits)) => Reason::corp_ticket(),
+            () if others.flat_map(|other| other.agent_tickets(now)).any(fits) => Reason::other_agent(),
+            () if own.is_none() => Reason::no_agent_ticket(),
+            () if running.agent_tickets(now).any(|ticket| signed.fits(ticket, &page.url)) => Reason::fragment(),
+            () if own.is_some_and(|lineage| lineage.dead(now).any(fits)) => Reason::dead_agent_ticket(),
+            () => Reason::mismatch(url, "agent_config ticket"),
+        }
+    }
+}
+
+impl Running {
+    pub(super) fn agent_tickets(&self, now: UnixTime) -> impl Iterator<Item = &str> {
+        self.tickets.get(AGENT_CONFIG).into_iter().flat_map(move |lineage| lineage.accepted(now))
+    }
+}
+
+impl AgentVerify {
+    fn missing_field(&self) -> Option<&'static str> {
+        missing(&[
+            ("corpid", &self.corpid),
+            ("agentid", &self.agentid),
+            ("timestamp", &self.timestamp),
+            ("nonceStr", &self.nonce_str),
+            ("signature", &self.signature),
+            ("jsApiList", if self.js_api_list.is_some() { "given" } else { "" }),
+        ])
+    }
+
+    fn signed(&self) -> Signed<'_> {
+        Signed { nonce_str: &self.nonce_str, timestamp: &self.timestamp, signature: &self.signature }
+    }
+}
+
+fn told(words: &str, code: i64) -> String {
+    format!("{words} more info at {}", more_info(code))
+}
+
+/// The page's `success` is called.
+pub(super) const OK: &str = "agentConfig:ok";

@@ -1,0 +1,36 @@
+//! A call as WeChat sees it: an endpoint, a query, a body, an address.
+
+use std::net::IpAddr;
+
+use serde_json::Value;
+
+use super::endpoint::Endpoint;
+use super::reply::Refusal;
+
+/// One call.
+pub(super) struct Call<'a> {
+    pub(super) endpoint: Endpoint,
+    pub(super) is_post: bool,
+    pub(super) query: Vec<(String, String)>,
+    pub(super) body: &'a [u8],
+    pub(super) peer: IpAddr,
+}
+
+impl Call<'_> {
+    /// The first parameter of this name in the query.
+    pub(super) fn param(&self, name: &str) -> Option<&str> {
+        self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The same, where an empty one is as good as none.
+    pub(super) fn filled(&self, name: &str) -> Option<&str> {
+        self.param(name).filter(|value| !value.is_empty())
+    }
+
+    pub(super) fn json(&self) -> Result<Value, Refusal> {
+        if self.body.is_empty() {
+            return Err(Refusal::new(44002));
+        }
+        serde_json::from_slice(self.body).ok().filter(Value::is_object).ok_or_else(|| Refusal::new(47001))
+    }
+}

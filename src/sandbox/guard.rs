@@ -1,0 +1,91 @@
+//! Who may steer: no page of another site.
+//!
+//! A page that somebody happens to have open could otherwise send orders to a sandbox on the same machine: a browser sends a plain
+//! POST without asking. Programs send no `Origin`, and a page cannot leave it out.
+
+use std::net::{IpAddr, SocketAddr};
+
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{HeaderValue, ORIGIN};
+use actix_web::middleware::Next;
+use actix_web::{Error, HttpResponse};
+use serde_json::json;
+use url::{Host, Url};
+
+/// The one order that pages of any origin may give: it asks, and changes nothing.
+pub(super) const OPEN_TO_PAGES: &str = "/sandbox/pre-verify";
+
+/// Lets a request through unless it says that it comes from a page that is not the sandbox's own.
+pub(super) async fn own_pages_only(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    let (listens_at, host) = (request.app_config().local_addr(), request.connection_info().host().to_owned());
+    let foreign = request.headers().get_all(ORIGIN).any(|origin| !is_own(origin, listens_at, &host));
+    if foreign && request.path() != OPEN_TO_PAGES {
+        let error = "a page of another origin may not steer the sandbox";
+        let refusal = HttpResponse::Forbidden().json(json!({ "error": error }));
+        return Ok(request.into_response(refusal).map_into_right_body());
+    }
+    Ok(next.call(request).await?.map_into_left_body())
+}
+
+/// Whether a page of this origin was served by the sandbox itself. That a name in `Host` is the same proves nothing: whoever owns
+/// the name may point it here. A page cannot choose `localhost`, nor an address.
+fn is_own(origin: &HeaderValue, listens_at: SocketAddr, host: &str) -> bool {
+    let Some(origin) = origin.to_str().ok().and_then(|origin| Url::parse(origin).ok()) else { return false };
+    let address = match origin.host() {
+        Some(Host::Ipv4(ip)) => IpAddr::V4(ip),
+        Some(Host::Ipv6(ip)) => IpAddr::V6(ip),
+        Some(Host::Domain("localhost")) => listens_at.ip(),
+        _ => return false,
+    };
+    // A sandbox that listens at every address of the machine is asked at the one that `Host` tells.
+    let asked_at = || host.parse::<SocketAddr>().is_ok_and(|asked| asked.ip() == address);
+    let here = address == listens_at.ip() || (listens_at.ip().is_unspecified() && (address.is_loopback() || asked_at()));
+    here && origin.scheme() == "http" && origin.port_or_known_default() == Some(listens_at.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn own(origin: &'static str, listens_at: &str, host: &str) -> bool {
+        is_own(&HeaderValue::from_static(origin), listens_at.parse().unwrap(), host)
+    }
+
+    #[test]
+    fn the_sandboxes_own_pages_are_those_of_its_address_and_port() {
+        for origin in ["http://127.0.0.1:8082", "http://localhost:8082"] {
+            assert!(own(origin, "127.0.0.1:8082", "127.0.0.1:8082"), "{origin}");
+        }
+        assert!(own("http://[::1]:8082", "[::1]:8082", "[::1]:8082"));
+        for origin in [
+            "http://127.0.0.1:8080",
+            "http://127.0.0.1",
+            "https://127.0.0.1:8082",
+            "http://127.0.0.2:8082",
+            "http://evil.example:8082",
+            "http://localhost.evil.example:8082",
+            "null",
+            "",
+        ] {
+            assert!(!own(origin, "127.0.0.1:8082", "127.0.0.1:8082"), "{origin}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_was_pointed_here_is_not_its_own_though_host_says_the_same() {
+        assert!(!own("http://evil.example:8082", "127.0.0.1:8082", "evil.example:8082"));
+        assert!(!own("http://evil.example:8082", "0.0.0.0:8082", "evil.example:8082"));
+    }
+
+    #[test]
+    fn at_every_address_of_the_machine_it_is_the_one_that_was_asked() {
+        assert!(own("http://192.0.2.7:8082", "0.0.0.0:8082", "192.0.2.7:8082"));
+        assert!(own("http://127.0.0.1:8082", "0.0.0.0:8082", "127.0.0.1:8082"));
+        assert!(own("http://localhost:8082", "0.0.0.0:8082", "localhost:8082"));
+        assert!(!own("http://192.0.2.8:8082", "0.0.0.0:8082", "192.0.2.7:8082"));
+    }
+}

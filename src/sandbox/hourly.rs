@@ -1,0 +1,111 @@
+//! WeCom's way to count: so many an hour, and who goes beyond it is blocked for an hour.
+//!
+//! Whether its hours are the clock's or begin with the first call is not known; here they begin with the first call.
+
+use std::time::Duration;
+
+use crate::clock::UnixTime;
+
+/// The count of one hour, and the block.
+#[derive(Default)]
+pub(super) struct Hourly {
+    began: UnixTime,
+    count: u64,
+    blocked_until: Option<UnixTime>,
+}
+
+impl Hourly {
+    /// Whether one more may be counted. Asking beyond the limit begins the block; asking while it lasts does not prolong it.
+    pub(super) fn admits(&mut self, limit: u64, now: UnixTime) -> bool {
+        if self.is_blocked(now) {
+            return false;
+        }
+        if self.count >= limit {
+            self.block(now);
+        }
+        self.count < limit
+    }
+
+    /// Counts one.
+    pub(super) fn count(&mut self, now: UnixTime) {
+        self.roll(now);
+        if self.count == 0 {
+            self.began = now;
+        }
+        self.count += 1;
+    }
+
+    /// Counts one, of which `limit` are enough for a block.
+    pub(super) fn count_towards_block(&mut self, limit: u64, now: UnixTime) {
+        self.count(now);
+        if self.count >= limit {
+            self.block(now);
+        }
+    }
+
+    /// Whether a block is on.
+    pub(super) fn is_blocked(&mut self, now: UnixTime) -> bool {
+        self.roll(now);
+        self.blocked_until.is_some()
+    }
+
+    fn block(&mut self, now: UnixTime) {
+        self.blocked_until = Some(now.plus(HOUR));
+    }
+
+    /// Forgets an hour, or a block with all that led to it, that is over.
+    fn roll(&mut self, now: UnixTime) {
+        let end = self.blocked_until.unwrap_or_else(|| self.began.plus(HOUR));
+        if now >= end {
+            *self = Self::default();
+        }
+    }
+}
+
+/// "A block by the hour lasts 60 minutes."
+const HOUR: Duration = Duration::from_secs(3_600);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: u64) -> UnixTime {
+        UnixTime(1_700_000_000 + second)
+    }
+
+    /// One call: whether it was let through.
+    fn call(hourly: &mut Hourly, second: u64) -> bool {
+        let admitted = hourly.admits(2, at(second));
+        if admitted {
+            hourly.count(at(second));
+        }
+        admitted
+    }
+
+    #[test]
+    fn the_limit_is_let_through_and_one_more_blocks_for_an_hour_from_then() {
+        let mut hourly = Hourly::default();
+        assert!(call(&mut hourly, 0) && call(&mut hourly, 100));
+        assert!(!call(&mut hourly, 3_000));
+        assert!(!call(&mut hourly, 3_600), "the first hour is over, the block is not");
+        assert!(!call(&mut hourly, 6_599) && call(&mut hourly, 6_600), "asking again prolonged nothing");
+        assert!(call(&mut hourly, 6_601) && !call(&mut hourly, 6_602), "and a new hour has the same limit");
+    }
+
+    #[test]
+    fn an_hour_begins_with_its_first_call() {
+        let mut hourly = Hourly::default();
+        assert!(call(&mut hourly, 0) && call(&mut hourly, 3_599));
+        assert!(call(&mut hourly, 3_600) && call(&mut hourly, 3_601));
+        assert!(!call(&mut hourly, 3_602));
+    }
+
+    #[test]
+    fn what_counts_towards_a_block_begins_it_at_the_limit_itself() {
+        let mut hourly = Hourly::default();
+        hourly.count_towards_block(2, at(0));
+        assert!(!hourly.is_blocked(at(0)));
+        hourly.count_towards_block(2, at(1));
+        assert!(hourly.is_blocked(at(1)) && hourly.is_blocked(at(3_600)) && !hourly.is_blocked(at(3_601)));
+    }
+}

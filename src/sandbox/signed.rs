@@ -1,0 +1,75 @@
+//! A signature and what it was made over, as a page hands them to the client.
+//!
+//! The hash is computed here on its own, so that a mistake in the signer cannot hide in its judge.
+
+use std::fmt::Write as _;
+
+use serde::{Deserialize, Deserializer};
+use sha1::{Digest as _, Sha1};
+
+/// What the page says; ticket and address are what the client knows.
+pub(super) struct Signed<'a> {
+    pub(super) nonce_str: &'a str,
+    pub(super) timestamp: &'a str,
+    pub(super) signature: &'a str,
+}
+
+impl Signed<'_> {
+    /// Whether it was made with this ticket for this address.
+    pub(super) fn fits(&self, ticket: &str, url: &str) -> bool {
+        let text = format!("jsapi_ticket={ticket}&noncestr={}&timestamp={}&url={url}", self.nonce_str, self.timestamp);
+        Sha1::digest(text).iter().fold(String::with_capacity(40), |mut hex, byte| {
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        }) == self.signature
+    }
+}
+
+/// The first of these fields that is missing. jweixin turns a missing one into the text "undefined".
+pub(super) fn missing(fields: &[(&'static str, &str)]) -> Option<&'static str> {
+    fields.iter().find(|(_, value)| value.is_empty() || *value == "undefined").map(|(name, _)| *name)
+}
+
+/// The address without its fragment.
+pub(super) fn cut(url: &str) -> &str {
+    url.split('#').next().unwrap_or_default()
+}
+
+/// A field that pages give as text or as a number.
+pub(super) fn text_or_number<'de, D: Deserializer<'de>>(value: D) -> Result<String, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "a string or a whole number")]
+    enum Either {
+        Text(String),
+        Number(i64),
+    }
+    Ok(match Either::deserialize(value)? {
+        Either::Text(text) => text,
+        Either::Number(number) => number.to_string(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_official_example_fits_its_signature_and_no_other() {
+        let ticket = "sM4AOVdWfPE4DxkXGEs8VMCPGGVi4C3VM0P37wVUCFvkVAy_90u5h9nbSlYy3-Sl-HhTdfl2fzFy1AOcHKP7qg";
+        let signed = Signed {
+            nonce_str: "Wm3WZYTPz0wzccnW",
+            timestamp: "1414587457",
+            signature: "0f9de62fce790f9a083d5c99e95740ceb90c27ed",
+        };
+        assert!(signed.fits(ticket, "http://mp.weixin.qq.com?params=value"));
+        assert!(!signed.fits(ticket, "http://mp.weixin.qq.com/?params=value"));
+        assert!(!signed.fits("", "http://mp.weixin.qq.com?params=value"));
+    }
+
+    #[test]
+    fn a_missing_field_is_an_empty_one_or_the_text_that_javascript_makes_of_it() {
+        assert_eq!(missing(&[("a", "1"), ("b", ""), ("c", "undefined")]), Some("b"));
+        assert_eq!(missing(&[("a", "1"), ("c", "undefined")]), Some("c"));
+        assert_eq!(missing(&[("a", "1")]), None);
+    }
+}

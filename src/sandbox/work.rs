@@ -1,0 +1,173 @@
+//! What WeCom does with a call: `gettoken`, the two tickets, and who may have them.
+//!
+//! An app's token is bought with the app's own secret and buys the corp's ticket, which all apps of the corp share, and the app's
+//! own. An address that is not trusted is refused by the data calls; `gettoken` itself usually answers it.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use crate::clock::UnixTime;
+
+use super::call::Call;
+use super::endpoint::{Endpoint, System};
+use super::hourly::Hourly;
+use super::lineage::{Fate, Issued, Lineage};
+use super::reply::{Refusal, json};
+use super::value::{new_ticket, new_work_token};
+use super::work_reply::{WorkIpList, WorkTokenReply};
+use super::world::{Running, World};
+
+/// What the apps of a corp share.
+#[derive(Default)]
+pub(super) struct Corp {
+    /// The ticket of `wx.config`.
+    pub(super) jsapi: Lineage,
+    hours: TicketHours,
+}
+
+/// The tickets fetched within the hour. The two kinds are counted apart.
+#[derive(Default)]
+pub(super) struct TicketHours {
+    jsapi: Hourly,
+    agent: Hourly,
+}
+
+impl TicketHours {
+    fn of(&mut self, endpoint: Endpoint) -> &mut Hourly {
+        if endpoint == Endpoint::TicketGet { &mut self.agent } else { &mut self.jsapi }
+    }
+}
+
+/// The wrong secrets that came from each address within the hour.
+pub(super) type Bans = BTreeMap<IpAddr, Hourly>;
+
+impl World {
+    /// Whose call this is: its path says so or, where both systems have the path, its token. A token that nobody was ever given is
+    /// taken for a weixin one, unless every app here is WeCom's.
+    pub(super) fn system(&self, call: &Call<'_>, now: UnixTime) -> System {
+        let by_token = || {
+            let token = call.filled("access_token")?;
+            let owner = self.apps.iter().find(|running| running.any_fate(token, now).is_some())?;
+            Some(owner.app.is_work())
+        };
+        let work = || by_token().unwrap_or_else(|| !self.apps.is_empty() && self.apps.iter().all(|it| it.app.is_work()));
+        call.endpoint.system().unwrap_or_else(|| if work() { System::Qyapi } else { System::Weixin })
+    }
+
+    /// The address that WeCom names in its refusals.
+    pub(super) fn seen_by_work(&self, call: &Call<'_>, now: UnixTime) -> IpAddr {
+        let token = call.param("access_token").unwrap_or_default();
+        let owner = match call.endpoint {
+            Endpoint::GetToken => self.apps_of(call.param("corpid").unwrap_or_default()).next(),
+            _ => self.apps.iter().find(|running| running.work.fate(token, now).is_some()),
+        };
+        owner.map_or_else(|| call.peer.to_canonical(), |running| running.app.seen(call.peer))
+    }
+
+    /// Carries a call to WeCom out and gives the answer's body.
+    pub(super) fn work_call(&mut self, call: &Call<'_>, now: UnixTime) -> Result<String, Refusal> {
+        match call.endpoint {
+            Endpoint::GetToken => self.gettoken(call, now),
+            Endpoint::GetJsapiTicket => self.corp_ticket(call, now),
+            Endpoint::TicketGet => self.agent_ticket(call, now),
+            _ => self.work_caller(call, now).map(|_| json(&WorkIpList::default())),
+        }
+    }
+
+    /// The apps of a corp.
+    pub(super) fn apps_of(&self, corp_id: &str) -> impl Iterator<Item = &Running> {
+        self.apps.iter().filter(move |running| running.app.is_work() && running.app.app_id == corp_id)
+    }
+
+    /// The secret's presence is checked first, then the corp, then whether the address is banned, then the secret.
+    fn gettoken(&mut self, call: &Call<'_>, now: UnixTime) -> Result<String, Refusal> {
+        let secret = call.filled("corpsecret").ok_or_else(|| Refusal::work(41004))?;
+        let corp_id = call.param("corpid").unwrap_or_default();
+        let limit = match self.apps_of(corp_id).next() {
+            Some(first) => first.app.switches.wrong_secrets_until_ban,
+            None => return Err(Refusal::work(40013)),
+        };
+        let peer = self.seen_by_work(call, now);
+        if self.bans.get_mut(&peer).is_some_and(|ban| ban.is_blocked(now)) {
+            return Err(Refusal::work(45009));
+        }
+        let Some(running) = self.work_app_by_secret(corp_id, secret) else {
+            self.bans.entry(peer).or_default().count_towards_block(limit, now);
+            return Err(Refusal::work(40001));
+        };
+        if running.app.switches.gettoken_checks_ip && !running.app.admits(peer) {
+            return Err(Refusal::work(60020));
+        }
+        Ok(json(&WorkTokenReply::of(running.gettoken(now), now)))
+    }
+
+    /// A stopped app has no secret that works.
+    fn work_app_by_secret(&mut self, corp_id: &str, secret: &str) -> Option<&mut Running> {
+        self.apps.iter_mut().find(|running| {
+            let app = &running.app;
+            app.is_work() && app.app_id == corp_id && app.secret == secret && !app.frozen
+        })
+    }
+
+    /// The position of the app whose token a data call carries.
+    fn work_caller(&self, call: &Call<'_>, now: UnixTime) -> Result<usize, Refusal> {
+        let token = call.filled("access_token").ok_or_else(|| Refusal::work(41001))?;
+        let mut fates = self.apps.iter().enumerate().filter_map(|(at, it)| Some((at, it.work.fate(token, now)?)));
+        let at = match fates.next() {
+            Some((at, Fate::Alive)) => at,
+            Some((_, Fate::Expired)) => return Err(Refusal::work(42001)),
+            Some((_, Fate::Displaced)) | None => return Err(Refusal::work(40014)),
+        };
+        let app = &self.apps[at].app;
+        match () {
+            () if app.frozen => Err(Refusal::work(50003)),
+            () if !app.admits(app.seen(call.peer)) => Err(Refusal::work(60020)),
+            () => Ok(at),
+        }
+    }
+
+    /// The corp's ticket: the same whichever of its apps asks.
+    fn corp_ticket(&mut self, call: &Call<'_>, now: UnixTime) -> Result<String, Refusal> {
+        let at = self.work_caller(call, now)?;
+        let (running, corp) = self.spend_ticket(at, call.endpoint, now)?;
+        Ok(running.ticket_reply(corp.jsapi.renewed(now, running.ticket_ttl(), new_ticket), now))
+    }
+
+    /// The ticket of the app whose token it is.
+    fn agent_ticket(&mut self, call: &Call<'_>, now: UnixTime) -> Result<String, Refusal> {
+        let at = self.work_caller(call, now)?;
+        if call.param("type") != Some(AGENT_CONFIG) {
+            return Err(Refusal::work(40058));
+        }
+        let (running, _) = self.spend_ticket(at, call.endpoint, now)?;
+        Ok(running.own_ticket(AGENT_CONFIG, now))
+    }
+
+    /// Charges a ticket to the app and to its corp, or to neither.
+    fn spend_ticket(&mut self, at: usize, endpoint: Endpoint, now: UnixTime) -> Result<(&mut Running, &mut Corp), Refusal> {
+        let running = &mut self.apps[at];
+        let corp = self.corps.entry(running.app.app_id.clone()).or_default();
+        let quotas = &running.app.quotas;
+        let (own, shared) = (running.hours.of(endpoint), corp.hours.of(endpoint));
+        if !own.admits(quotas.work_ticket_hourly_app, now) || !shared.admits(quotas.work_ticket_hourly_corp, now) {
+            return Err(Refusal::work(45009));
+        }
+        own.count(now);
+        shared.count(now);
+        Ok((running, corp))
+    }
+}
+
+impl Running {
+    /// The living token, or a new one; by a switch a new one every time.
+    pub(super) fn gettoken(&mut self, now: UnixTime) -> &Issued {
+        let ttl = self.token_ttl();
+        match self.app.switches.gettoken_always_new {
+            true => self.work.rotate(new_work_token(), now, ttl, self.app.switches.third_token_ends_first),
+            false => self.work.kept(now, ttl, new_work_token),
+        }
+    }
+}
+
+/// The type of an app's own ticket.
+pub(super) const AGENT_CONFIG: &str = "agent_config";
