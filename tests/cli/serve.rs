@@ -26,8 +26,13 @@ async fn serve_sandbox(home: &Path, level: &str) -> (Running, String, String) {
 }
 
 async fn jsapi_ticket(sandbox: &str) -> Option<String> {
+    demo_app(sandbox).await["tickets"]["jsapi"]["value"].as_str().map(str::to_owned)
+}
+
+/// What the sandbox has of the official demo account.
+async fn demo_app(sandbox: &str) -> Value {
     let state = get_json(&format!("{sandbox}/sandbox/state")).await;
-    state["apps"][0]["tickets"]["jsapi"]["value"].as_str().map(str::to_owned)
+    state["apps"].as_array().unwrap().iter().find(|app| app["app_id"] == APP).expect("the demo account").clone()
 }
 
 fn signature_with(ticket: &str, config: &Value) -> String {
@@ -235,8 +240,7 @@ async fn the_simulated_service_prints_no_secret_at_trace_either() {
     let home = tempfile::tempdir().unwrap();
     let (running, public, sandbox) = serve_sandbox(home.path(), "trace").await;
     get_json(&format!("{public}{PAGE}")).await;
-    let state = get_json(&format!("{sandbox}/sandbox/state")).await;
-    let app = &state["apps"][0];
+    let app = demo_app(&sandbox).await;
     let values =
         [&app["secret"], &app["tokens"]["stable"]["current"], &app["tickets"]["jsapi"]["value"]].map(|v| v.as_str().unwrap());
     let ended = running.stop().await;
