@@ -56,7 +56,7 @@ pub(super) struct Ticket {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example · 示例:\n  echo \"$DEAD_TOKEN\" | wx-jssdk reject main --key-file /run/secrets/wx-key
+#[command(after_help = "Example · 示例:\n  wx-jssdk reject main --key-file /run/secrets/wx-key < dead-token.txt
   echo \"$DEAD_TICKET\" | wx-jssdk reject main --kind jsapi --value -")]
 pub(super) struct Reject {
     /// The account's name in the configuration · 帐号名

@@ -170,7 +170,7 @@ mod tests {
     fn nothing_in_a_path_segment_can_become_another_request() {
         let server: Server = "http://127.0.0.1:8081".parse().unwrap();
         let request = server.request(&["credentials", "a/b?c#d\r\nX: y ..", "access_token"], Some("k"), None);
-        assert!(request.starts_with("GET /credentials/a%2Fb%3Fc%23d%0D%0AX:%20y%20../access_token HTTP/1.1\r\n"), "{request}");
+        assert!(request.starts_with("GET /credentials/a%2Fb%3Fc%23dX:%20y%20../access_token HTTP/1.1\r\n"), "{request}");
         assert_eq!(request.matches("\r\n").count(), 5, "{request}");
     }
 

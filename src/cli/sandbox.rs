@@ -7,7 +7,7 @@ use clap::Args;
 use super::serve::stop_signal;
 use super::{Ended, Unusable, say};
 use crate::clock::Clock;
-use crate::sandbox::{Sandbox, demo_app};
+use crate::sandbox::{App, Sandbox, demo_apps};
 use crate::server::StartError;
 
 #[derive(Debug, Args)]
@@ -26,14 +26,27 @@ impl SandboxCommand {
             address: self.listen,
             error,
         })?;
-        let app = demo_app();
         say(&format!("sandbox   {}", sandbox.url()));
-        say("");
-        say(&format!("app_id    {}", app.app_id()));
-        say(&format!("secret    {}", app.secret()));
-        sandbox.add_app(app);
+        for app in demo_apps() {
+            say("");
+            announce(&app);
+            sandbox.add_app(app);
+        }
         stop.await;
         sandbox.stop().await;
         Ok(Ended::Well)
     }
+}
+
+/// What an SDK's configuration asks for.
+fn announce(app: &App) {
+    say(&format!("platform  {}", app.platform().as_str()));
+    match app.agent_id() {
+        None => say(&format!("app_id    {}", app.app_id())),
+        Some(agent_id) => {
+            say(&format!("corp_id   {}", app.app_id()));
+            say(&format!("agent_id  {agent_id}"));
+        }
+    }
+    say(&format!("secret    {}", app.secret()));
 }

@@ -17,7 +17,7 @@ use crate::actix::{ApiKey, ApiKeys, KeyHash, new_key};
 use crate::broker::Broker;
 use crate::clock::Clock;
 use crate::credential::Secret;
-use crate::sandbox::{App, Sandbox, demo_app};
+use crate::sandbox::{App, Platform, Sandbox, demo_apps};
 use crate::store::{Store, StoreError};
 use crate::upstream::UpstreamOptions;
 
@@ -83,7 +83,7 @@ impl Application {
             settings.accounts.push((name.to_owned(), demo_account(&app, &settings.default_apis)?));
             sandbox.add_app(app);
         }
-        settings.server.default_account = Some("demo".to_owned());
+        settings.server.default_account = Some(DEFAULT_DEMO.to_owned());
         let (api_keys, api_key) = demo_key();
         settings.server.api_keys = api_keys;
         let upstream =
@@ -186,14 +186,18 @@ fn open(settings: &StoreSettings) -> Result<Store, StoreError> {
     }
 }
 
-/// The sandbox's apps under the names of their accounts. `demo` is the default account.
-fn demo_accounts() -> Vec<(&'static str, App)> {
-    vec![("demo", demo_app())]
+/// The sandbox's apps under the names of their accounts.
+fn demo_accounts() -> impl Iterator<Item = (&'static str, App)> {
+    [DEFAULT_DEMO, "demo-mini", "demo-work"].into_iter().zip(demo_apps())
 }
 
 fn demo_account(app: &App, apis: &[String]) -> Result<Account, StartError> {
-    let account = Account::official(app.app_id(), app.secret()).js_api_list(apis);
-    app.safe_domains().iter().try_fold(account, |account, domain| {
+    let account = match app.platform() {
+        Platform::Official => Account::official(app.app_id(), app.secret()),
+        Platform::Mini => Account::mini(app.app_id(), app.secret()),
+        Platform::Work => Account::work(app.app_id(), app.agent_id().unwrap_or_default(), app.secret()),
+    };
+    app.safe_domains().iter().try_fold(account.js_api_list(apis), |account, domain| {
         account.js_safe_domain(domain).map_err(|error| StartError::SafeDomain(error.to_string()))
     })
 }
@@ -204,3 +208,6 @@ fn demo_key() -> (ApiKeys, Secret) {
     let kept = ApiKey { name: "sandbox".to_owned(), hash: KeyHash::of(&key), accounts: None, kinds: None };
     (ApiKeys::new(vec![kept]), Secret::new(key))
 }
+
+/// The demo account of a request that names none.
+const DEFAULT_DEMO: &str = "demo";

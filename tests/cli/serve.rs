@@ -16,7 +16,8 @@ const PAGE: &str = "/jssdk/config?url=https%3A%2F%2Fdemo.example.com%2Fpage%3Fa%
 
 /// `serve --sandbox` on free ports: the service's base URL and the sandbox's.
 async fn serve_sandbox(home: &Path, level: &str) -> (Running, String, String) {
-    let arguments = ["serve", "--sandbox", "--listen", "127.0.0.1:0", "--sandbox-listen", "127.0.0.1:0"];
+    let arguments =
+        ["serve", "--sandbox", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--sandbox-listen", "127.0.0.1:0"];
     let mut command = command(home, &arguments);
     command.env("WX_JSSDK__LOG__LEVEL", level).env("RUST_LOG", "trace");
     let mut running = Running::start(command);
@@ -25,8 +26,13 @@ async fn serve_sandbox(home: &Path, level: &str) -> (Running, String, String) {
 }
 
 async fn jsapi_ticket(sandbox: &str) -> Option<String> {
+    demo_app(sandbox).await["tickets"]["jsapi"]["value"].as_str().map(str::to_owned)
+}
+
+/// What the sandbox has of the official demo account.
+async fn demo_app(sandbox: &str) -> Value {
     let state = get_json(&format!("{sandbox}/sandbox/state")).await;
-    state["apps"][0]["tickets"]["jsapi"]["value"].as_str().map(str::to_owned)
+    state["apps"].as_array().unwrap().iter().find(|app| app["app_id"] == APP).expect("the demo account").clone()
 }
 
 fn signature_with(ticket: &str, config: &Value) -> String {
@@ -80,7 +86,7 @@ async fn serve_sandbox_ignores_the_file_here_and_takes_one_that_is_named() {
     let (running, ..) = serve_sandbox(home.path(), "info").await;
     assert_eq!(running.stop().await.code, 0);
     let text = format!(
-        "server.listen = \"127.0.0.1:0\"\nserver.default_account = \"main\"\naccount_defaults.js_api_list = [\"scanQRCode\"]\n
+        "server.listen = \"127.0.0.1:0\"\nserver.admin_listen = \"\"\nserver.default_account = \"main\"\naccount_defaults.js_api_list = [\"scanQRCode\"]\n
         [accounts.main]\napp_id = \"wx1\"\nsecret = \"{SECRET}\"\njs_safe_domains = [\"example.com\"]\n"
     );
     std::fs::write(home.path().join("named.toml"), text).unwrap();
@@ -96,13 +102,14 @@ async fn serve_sandbox_ignores_the_file_here_and_takes_one_that_is_named() {
 async fn a_taken_port_is_named_with_its_setting_and_what_to_do() {
     let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    for (arguments, setting) in [
-        (["serve", "--sandbox", "--sandbox-listen=127.0.0.1:0", "--listen", &address], "server.listen"),
-        (["serve", "--sandbox", "--listen=127.0.0.1:0", "--sandbox-listen", &address], "--sandbox-listen"),
-    ] {
+    let free = ["--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0", "--sandbox-listen=127.0.0.1:0"];
+    for setting in ["--listen", "--admin-listen", "--sandbox-listen"] {
+        let given = format!("{setting}={address}");
+        let others = free.into_iter().filter(|flag| !flag.starts_with(setting));
+        let arguments: Vec<_> = ["serve", "--sandbox", &given].into_iter().chain(others).collect();
         let ended = run(&arguments).await;
         assert_eq!((ended.code, ended.stdout.as_str()), (2, ""), "{}", ended.stderr);
-        for word in [setting, &address, "Another program has this port", "端口已被占用"] {
+        for word in [&format!("{setting}: "), &address, "Another program has this port", "端口已被占用"] {
             assert!(ended.stderr.contains(word), "{word}: {}", ended.stderr);
         }
     }
@@ -113,7 +120,14 @@ async fn a_taken_port_is_named_with_its_setting_and_what_to_do() {
 
 #[tokio::test]
 async fn a_safe_domain_that_is_none_is_exit_code_2() {
-    let listen = ["serve", "--sandbox", "--listen=127.0.0.1:0", "--sandbox-listen=127.0.0.1:0", "--safe-domain=http://x.com"];
+    let listen = [
+        "serve",
+        "--sandbox",
+        "--listen=127.0.0.1:0",
+        "--admin-listen=",
+        "--sandbox-listen=127.0.0.1:0",
+        "--safe-domain=http://x.com",
+    ];
     let ended = run(&listen).await;
     assert_eq!((ended.code, ended.stdout.as_str()), (2, ""));
     assert!(ended.stderr.contains("--safe-domain") && ended.stderr.contains("leave out the scheme"), "{}", ended.stderr);
@@ -138,7 +152,7 @@ async fn serve_on(sandbox: &Sandbox, home: &Path, level: &str) -> (Running, Stri
     }
     let [(a, a_secret), (b, b_secret)] = ACCOUNTS;
     let text = format!(
-        "[server]\nlisten = \"127.0.0.1:0\"\nshutdown_seconds = 30\ndefault_account = \"main\"\n[store]\nkind = \"memory\"\n
+        "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\nshutdown_seconds = 30\ndefault_account = \"main\"\n[store]\nkind = \"memory\"\n
         [upstream]\nweixin = \"{0}\"\nqyapi = \"{0}\"\ntimeout_ms = 30000\n[account_defaults]\njs_safe_domains = [\"example.com\"]\n
         [accounts.main]\napp_id = \"{a}\"\nsecret = \"{a_secret}\"\n
         [accounts.classic]\napp_id = \"{b}\"\nsecret = \"{b_secret}\"\ntoken_mode = \"classic\"\n
@@ -226,8 +240,7 @@ async fn the_simulated_service_prints_no_secret_at_trace_either() {
     let home = tempfile::tempdir().unwrap();
     let (running, public, sandbox) = serve_sandbox(home.path(), "trace").await;
     get_json(&format!("{public}{PAGE}")).await;
-    let state = get_json(&format!("{sandbox}/sandbox/state")).await;
-    let app = &state["apps"][0];
+    let app = demo_app(&sandbox).await;
     let values =
         [&app["secret"], &app["tokens"]["stable"]["current"], &app["tickets"]["jsapi"]["value"]].map(|v| v.as_str().unwrap());
     let ended = running.stop().await;

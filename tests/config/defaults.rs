@@ -12,6 +12,8 @@ use super::support::*;
 fn the_defaults_are_valid_and_are_what_the_documentation_says() {
     let settings = good("");
     assert_eq!(settings.server.listen.to_string(), "127.0.0.1:8080");
+    assert_eq!(settings.server.admin_listen.map(|address| address.to_string()).as_deref(), Some("127.0.0.1:8081"));
+    assert!(settings.server.api_keys.is_empty());
     assert_eq!((settings.server.workers, settings.server.shutdown), (0, Duration::from_secs(10)));
     assert_eq!((settings.server.default_account.as_deref(), settings.server.demo), (None, false));
     assert_eq!((settings.log.level.as_str(), settings.log.json), ("info", false));
@@ -47,11 +49,12 @@ fn default_settings() -> Vec<(String, String)> {
 #[test]
 fn every_setting_of_the_default_file_is_read_by_somebody() {
     let settings = default_settings();
-    assert!(settings.len() >= 18, "{settings:?}");
+    assert!(settings.len() >= 21, "{settings:?}");
     for (section, key) in settings {
         // A wrong type is a problem at exactly this path only where somebody looks.
-        let found = paths(read(&format!("[{section}]\n{key} = {{ not = 1 }}")));
-        assert!(found.contains(&format!("{section}.{key}")), "{section}.{key}: {found:?}");
+        let path = if section.is_empty() { key.clone() } else { format!("{section}.{key}") };
+        let found = paths(read(&format!("{path} = {{ not = 1 }}")));
+        assert!(found.contains(&path), "{path}: {found:?}");
     }
 }
 
@@ -92,7 +95,7 @@ fn an_unknown_key_is_named_with_its_path_and_the_key_it_was_meant_to_be() {
         ("[account_defaults]\ntoken_mod = \"stable\"".to_owned(), "account_defaults.token_mod", "did you mean token_mode?"),
         (format!("{MAIN}token_mde = \"stable\""), "accounts.main.token_mde", "did you mean token_mode?"),
         ("[sever]\nlisten = \"127.0.0.1:1\"".to_owned(), "sever", "did you mean server?"),
-        ("listen = \"127.0.0.1:1\"".to_owned(), "listen", "there are: server, log, store"),
+        ("listen = \"127.0.0.1:1\"".to_owned(), "listen", "there are: server, log, store, upstream"),
         (format!("{MAIN}zzzzzzzz = 1"), "accounts.main.zzzzzzzz", "there are: platform, app_id, secret"),
     ] {
         let what = only(path, read(&text));
