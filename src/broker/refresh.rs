@@ -179,7 +179,7 @@ impl Flight {
                 return None;
             }
         };
-        if stored.issued_at.since(self.broker.inner.clock.now()) > FROM_THE_FUTURE {
+        if self.broker.is_from_the_future(&stored) {
             let (account, kind) = (&self.member.name, self.slot.key.kind);
             warn!(account, %kind, "a stored credential is from the future and not used: a clock is, or was, set wrong");
             return None;
@@ -264,21 +264,44 @@ impl Flight {
         self.broker.inner.upstream.timeout() * calls + Duration::from_secs(1)
     }
 
-    /// Stores, then admits: a value is handed out only when a crash cannot lose it any more. Newer wins.
-    pub(super) async fn keep(&self, credential: Credential) -> Arc<Credential> {
+    /// Stores, then admits: a value is handed out only when a crash cannot lose it any more. Newer wins, unless its date is that of
+    /// a clock that was wrong.
+    pub(super) async fn keep(&self, mut credential: Credential) -> Arc<Credential> {
         let key = &self.slot.key;
-        let kept = match self.broker.inner.store.save(key, &credential).await {
-            Ok(Saved::Stored) => credential,
-            Ok(Saved::Newer(newer)) if self.broker.freshness(&self.slot, &newer) != Freshness::Expired => newer,
-            Ok(Saved::Newer(_)) => credential,
-            Err(error) => {
-                warn!(account = self.member.name, kind = %key.kind, %error, "a credential could not be stored; memory has it");
-                credential
+        for _ in 0..2 {
+            match self.broker.inner.store.save(key, &credential).await {
+                Ok(Saved::Stored) => break,
+                Ok(Saved::Newer(newer)) if self.broker.is_usable(&self.slot, &newer) => {
+                    credential = newer;
+                    break;
+                }
+                Ok(Saved::Newer(newer)) => credential.generation = newer.generation + 1,
+                Err(error) => {
+                    warn!(account = self.member.name, kind = %key.kind, %error, "a credential could not be stored; memory has it");
+                    break;
+                }
             }
-        };
+        }
+        self.report(&credential);
+        self.admit(Arc::new(credential))
+    }
+
+    /// Admits a value whose dates fit this machine's clock only.
+    pub(super) fn keep_here(&self, credential: Credential) -> Arc<Credential> {
+        self.report(&credential);
+        let clock = &self.broker.inner.clock;
+        let left = credential.remaining(clock.now());
+        {
+            let mut state = self.slot.lock();
+            state.seen = Some((clock.uptime(), left));
+            state.adjusted = true;
+        }
+        self.admit(Arc::new(credential))
+    }
+
+    fn report(&self, kept: &Credential) {
         let expires_in = kept.remaining(self.broker.inner.clock.now()).as_secs();
-        info!(account = self.member.name, kind = %key.kind, why = self.why.as_str(), expires_in, "refreshed");
-        self.admit(Arc::new(kept))
+        info!(account = self.member.name, kind = %self.slot.key.kind, why = self.why.as_str(), expires_in, "refreshed");
     }
 
     /// Into the cache, unless what is there is newer.
@@ -287,7 +310,7 @@ impl Flight {
         state.failure = None;
         state.refreshes += 1;
         let kept = state.see(&credential, &self.broker.inner.clock);
-        self.broker.inner.living.insert(self.slot.key.clone(), kept.clone());
+        self.broker.show(&self.slot, &state, kept.clone());
         kept
     }
 
@@ -319,10 +342,6 @@ enum Turn {
 
 /// How often another process's refresh is looked for.
 const LEASE_POLL: Duration = Duration::from_millis(100);
-
-/// A credential issued this much later than now was stored by a process whose clock was wrong, or read by one: how long it really
-/// lives cannot be told.
-const FROM_THE_FUTURE: Duration = Duration::from_secs(60);
 
 /// With no store to agree through, a credential is renewed only this close to its end: later than the lead, so that an outage of
 /// a minute or two costs no call, and early enough for a few failures.
