@@ -12,6 +12,7 @@ mod refresh;
 mod signing;
 mod slot;
 mod status;
+mod sync;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -42,7 +43,7 @@ pub struct Broker {
 struct Inner {
     /// Replaced whole by [`Broker::reload`].
     members: ArcSwap<Members>,
-    living: Cache<CredentialKey, Arc<Credential>>,
+    living: Cache<CredentialKey, Living>,
     store: Store,
     upstream: Upstream,
     clock: Clock,
@@ -160,8 +161,24 @@ impl Broker {
 
     /// The hot path: what is in the cache and not expired.
     fn living(&self, slot: &Slot) -> Option<Arc<Credential>> {
-        let credential = self.inner.living.get(&slot.key)?;
-        (self.freshness(slot, &credential) != Freshness::Expired).then_some(credential)
+        let living = self.inner.living.get(&slot.key)?;
+        (self.freshness_of(slot, &living) != Freshness::Expired).then_some(living.credential)
+    }
+
+    /// By the clock that says the less is left: a wall clock that was ahead when the value came, and is set right, adds no life.
+    fn freshness_of(&self, slot: &Slot, Living { credential, ends }: &Living) -> Freshness {
+        let clock = &self.inner.clock;
+        let (now, left) = (clock.now(), ends.saturating_sub(clock.uptime()));
+        let behind = credential.remaining(now).saturating_sub(left);
+        credential.freshness(now.plus(behind), credential.lead(slot.spread))
+    }
+
+    /// From now on readers get this one.
+    fn show(&self, slot: &Slot, state: &slot::State, credential: Arc<Credential>) {
+        let clock = &self.inner.clock;
+        let by_wall = clock.uptime() + credential.remaining(clock.now());
+        let ends = state.ends_in_uptime().map_or(by_wall, |ends| ends.min(by_wall));
+        self.inner.living.insert(slot.key.clone(), Living { credential, ends });
     }
 
     fn freshness(&self, slot: &Slot, credential: &Credential) -> Freshness {
@@ -263,22 +280,24 @@ pub enum BuildError {
     Client(#[from] ClientError),
 }
 
+/// What readers get.
+#[derive(Clone)]
+struct Living {
+    credential: Arc<Credential>,
+    /// Its end in uptime, which nobody can set.
+    ends: Duration,
+}
+
 /// An entry leaves the cache when the credential ends. A manual clock is asked too, on each read ([`Broker::living`]).
 struct UntilItsEnd(Clock);
 
-impl Expiry<CredentialKey, Arc<Credential>> for UntilItsEnd {
-    fn expire_after_create(&self, _: &CredentialKey, credential: &Arc<Credential>, _: Instant) -> Option<Duration> {
-        Some(credential.remaining(self.0.now()))
+impl Expiry<CredentialKey, Living> for UntilItsEnd {
+    fn expire_after_create(&self, _: &CredentialKey, living: &Living, _: Instant) -> Option<Duration> {
+        Some(living.ends.saturating_sub(self.0.uptime()))
     }
 
-    fn expire_after_update(
-        &self,
-        _: &CredentialKey,
-        credential: &Arc<Credential>,
-        _: Instant,
-        _: Option<Duration>,
-    ) -> Option<Duration> {
-        Some(credential.remaining(self.0.now()))
+    fn expire_after_update(&self, _: &CredentialKey, living: &Living, _: Instant, _: Option<Duration>) -> Option<Duration> {
+        Some(living.ends.saturating_sub(self.0.uptime()))
     }
 }
 

@@ -129,6 +129,38 @@ impl Store {
         }
     }
 
+    /// The credentials under these keys, in their order.
+    ///
+    /// # Errors
+    /// As [`Store::load`].
+    pub async fn load_many(&self, keys: &[&CredentialKey]) -> Result<Vec<Option<Credential>>, StoreError> {
+        let names = keys.iter().map(|key| credential_name(key));
+        match &self.0 {
+            Inner::Memory(memory) => {
+                let records = memory.records();
+                Ok(names.map(|name| records.load(&name).cloned()).collect())
+            }
+            #[cfg(feature = "file")]
+            Inner::File(file) => Ok(names.map(|name| file.load(&name)).collect()),
+            #[cfg(feature = "redis")]
+            Inner::Redis(_) if names.len() == 0 => Ok(Vec::new()),
+            #[cfg(feature = "redis")]
+            Inner::Redis(redis) => redis.load_many(&names.collect::<Vec<_>>()).await,
+        }
+    }
+
+    /// Whether other processes may change what is in it.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        match &self.0 {
+            Inner::Memory(_) => false,
+            #[cfg(feature = "file")]
+            Inner::File(_) => false,
+            #[cfg(feature = "redis")]
+            Inner::Redis(_) => true,
+        }
+    }
+
     /// Keeps a credential, unless the store has a newer one: a higher generation, or the same one with an earlier end.
     /// When this returns, a file has it on disk.
     ///

@@ -9,7 +9,7 @@ use super::refresh::Flight;
 use super::slot::{MIN_DEMAND_GAP, Why};
 use crate::account::{Platform, TokenMode};
 use crate::clock::UnixTime;
-use crate::credential::{Credential, Freshness, Kind, Secret};
+use crate::credential::{Credential, Freshness, Kind, MARGIN, Secret};
 use crate::error::{Class, Error, Failure, Paid, UpstreamError};
 use crate::store::Claim;
 use crate::upstream::{Issued, endpoint};
@@ -23,8 +23,12 @@ impl Flight {
             Some(token) => self.fetch_ticket(token).await,
         };
         match issued.and_then(|issued| self.credential(issued, sent_at)) {
-            Ok(credential) => {
-                let kept = self.keep(credential).await;
+            Ok((credential, dated)) => {
+                let value = credential.value.clone();
+                let kept = if dated == Dated::Adjusted { self.keep_here(credential) } else { self.keep(credential).await };
+                if dated == Dated::New && kept.value == value {
+                    self.slot.lock().dated_here = true;
+                }
                 self.pause_if_nothing_new(&kept);
                 Ok(kept)
             }
@@ -141,31 +145,47 @@ impl Flight {
     }
 
     /// A life is counted from when the call was sent, and from the first time that this value was seen: the same value coming back
-    /// with a new `expires_in` does not live longer. Where the wall clock was set ahead meanwhile, its end has moved with it.
-    fn credential(&self, issued: Issued, sent_at: u64) -> Result<Credential, UpstreamError> {
-        let clock = &self.broker.inner.clock;
+    /// with a new `expires_in` does not live longer. Where the wall clock was set meanwhile, its end moves with it.
+    fn credential(&self, issued: Issued, sent_at: u64) -> Result<(Credential, Dated), UpstreamError> {
         let issued_at = UnixTime(sent_at / 1_000);
         let promised = issued_at.plus(issued.expires_in);
-        let (last, by_uptime) = {
-            let state = self.slot.lock();
-            (state.last.clone(), state.end_by_uptime(clock))
-        };
-        let credential = match last {
+        let last = self.slot.lock().last.clone();
+        let (credential, dated) = match last {
             Some(last) if last.value == issued.value => {
-                let end = by_uptime.filter(|end| end.since(last.expires_at) > CLOCK_TOLERANCE).unwrap_or(last.expires_at);
-                let generation = last.generation + u64::from(end > last.expires_at);
-                Credential { expires_at: end.min(promised), generation, ..(*last).clone() }
+                let end = self.end_of_known(&last, &issued, promised);
+                let shift = end.since(last.expires_at);
+                let dated = if shift.is_zero() { Dated::Known } else { Dated::Adjusted };
+                let (issued_at, generation) = (last.issued_at.plus(shift), last.generation + u64::from(!shift.is_zero()));
+                (Credential { issued_at, expires_at: end.min(promised), generation, ..(*last).clone() }, dated)
             }
             last => {
                 let generation = sent_at.max(last.map_or(0, |last| last.generation + 1));
-                Credential { value: issued.value, issued_at, expires_at: promised, generation }
+                (Credential { value: issued.value, issued_at, expires_at: promised, generation }, Dated::New)
             }
         };
-        if credential.remaining(clock.now()).is_zero() {
+        if credential.remaining(self.broker.inner.clock.now()).is_zero() {
             let why = "a value whose life was already over, counted from when it was first seen";
             return Err(UpstreamError { failure: Failure::Unusable(why.into()), ..self.blank() });
         }
-        Ok(credential)
+        Ok((credential, dated))
+    }
+
+    /// When a value ends that was known before. One that came from the store, is over by its date there, and is given out as living
+    /// by WeChat was dated by a clock that was wrong, or is read by one: it lives for what is left of it, where WeChat says that,
+    /// or else for a minute.
+    fn end_of_known(&self, last: &Credential, issued: &Issued, promised: UnixTime) -> UnixTime {
+        let now = self.broker.inner.clock.now();
+        let (by_uptime, dated_here) = {
+            let state = self.slot.lock();
+            (state.end_by_uptime(&self.broker.inner.clock).unwrap_or(last.expires_at), state.dated_here)
+        };
+        let end = if by_uptime.since(last.expires_at) > CLOCK_TOLERANCE { by_uptime } else { last.expires_at };
+        let left = promised.since(now);
+        if dated_here || end.since(now) > MARGIN || left <= CLOCK_TOLERANCE {
+            return end;
+        }
+        let is_what_is_left = self.is_stable_token() || issued.expires_in < WHOLE_LIFE;
+        now.plus(if is_what_is_left { left } else { left.min(TRUST_WITHOUT_DATE) })
     }
 
     /// This call's error without what happened.
@@ -195,7 +215,7 @@ impl Flight {
         let mut state = self.slot.lock();
         state.lost_replies += 1;
         state.last = Some(trimmed.clone());
-        self.broker.inner.living.insert(self.slot.key.clone(), trimmed);
+        self.broker.show(&self.slot, &state, trimmed);
     }
 
     pub(super) fn is_stable_token(&self) -> bool {
@@ -214,6 +234,17 @@ impl Flight {
     }
 }
 
+/// Where the dates of a value come from that a call brought.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Dated {
+    /// From this call: it was never seen before.
+    New,
+    /// From when it was first seen.
+    Known,
+    /// From this call or this process's uptime, since the dates it had fit no longer.
+    Adjusted,
+}
+
 /// WeChat keeps a replaced classic token for five minutes; one less for clocks and the way.
 const TRUST_AFTER_LOST_REPLY: Duration = Duration::from_secs(240);
 
@@ -223,5 +254,11 @@ const PAUSE_WITHOUT_NEWS: Duration = Duration::from_secs(30);
 /// WeChat's own limit on `force_refresh`.
 const FORCED_PER_DAY: u32 = 20;
 
+/// What WeChat promises of a new value; one that it gives again may be dated as if it were new.
+const WHOLE_LIFE: Duration = Duration::from_secs(7_190);
+
+/// WeChat gives out nothing that is about to end; a minute costs one call a minute, until there is a new value.
+const TRUST_WITHOUT_DATE: Duration = Duration::from_secs(60);
+
 /// What the two clocks of one machine may differ by without anybody having set one of them.
-const CLOCK_TOLERANCE: Duration = Duration::from_secs(30);
+pub(super) const CLOCK_TOLERANCE: Duration = Duration::from_secs(30);

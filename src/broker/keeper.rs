@@ -2,31 +2,64 @@
 //!
 //! The step is [`Broker::tend`]; [`Broker::keep_fresh`] is the loop around it. A failure costs a wait, never the loop.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 
 use super::refresh::{Boarding, land};
 use super::slot::{Outcome, Slot, Why};
+use super::sync::Sync;
 use super::{Broker, Member};
 use crate::credential::{Credential, Freshness};
 use crate::error::Error;
 
-/// How many of its own refreshes the keeper has under way, and the bell that rings when one ends.
-#[derive(Default)]
+/// How many of its own refreshes the keeper has under way, the bell that rings when one ends, and what it knows of the clock.
 pub(super) struct Pace {
-    under_way: Arc<AtomicUsize>,
-    ended: Arc<Notify>,
+    free: Arc<Semaphore>,
+    ended: Notify,
+    pub(super) clock_jumps: AtomicU64,
+    /// What the wall clock was ahead of the uptime at the last step, in seconds.
+    pub(super) wall_ahead: Mutex<Option<u64>>,
+    pub(super) sync: Sync,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        let free = Arc::new(Semaphore::new(AT_ONCE));
+        Self {
+            free,
+            ended: Notify::default(),
+            clock_jumps: AtomicU64::default(),
+            wall_ahead: Mutex::default(),
+            sync: Sync::default(),
+        }
+    }
 }
 
 impl Broker {
     /// Keeps every account's credentials fresh until it is dropped. Spawn it once per process.
     pub async fn keep_fresh(self) {
+        self.look_around().await;
+        // A store that is slow holds up nobody's refresh.
+        let looking = async {
+            loop {
+                tokio::time::sleep(TICK).await;
+                self.look_around().await;
+            }
+        };
+        tokio::join!(self.keep_renewing(), looking);
+    }
+
+    async fn keep_renewing(&self) {
         loop {
-            for (member, slot, flight) in self.start_due() {
-                self.inner.runtime.spawn(self.clone().see_home(member, slot, flight));
+            // One look at all of them for many refreshes: ten thousand cold accounts are not looked at ten thousand times.
+            for (member, slot) in self.due() {
+                let free = self.inner.keeper.free.clone().acquire_owned().await.expect("it is never closed");
+                if let Some(flight) = self.start_if_due(&member, &slot) {
+                    self.inner.runtime.spawn(self.clone().see_home(member, slot, flight, free));
+                }
             }
             tokio::select! {
                 () = tokio::time::sleep(TICK) => {}
@@ -35,14 +68,28 @@ impl Broker {
         }
     }
 
-    /// One step of the keeper: starts the refreshes that are due, waits for them, and says how each went. At most 16
-    /// at a time, so that ten thousand cold accounts do not call WeChat in the same second.
+    /// One step of the keeper: looks at the clock and, when it is time, into the store; starts the refreshes that are due, waits
+    /// for them, and says how each went. At most 16 at a time, so that ten thousand cold accounts do not call WeChat in the same
+    /// second.
     pub async fn tend(&self) -> Vec<Result<Arc<Credential>, Error>> {
+        self.look_around().await;
+        let mut started = Vec::new();
+        for (member, slot) in self.due() {
+            let Ok(free) = self.inner.keeper.free.clone().try_acquire_owned() else { break };
+            if let Some(flight) = self.start_if_due(&member, &slot) {
+                started.push(self.clone().see_home(member, slot, flight, free));
+            }
+        }
         let mut outcomes = Vec::new();
-        for (member, slot, flight) in self.start_due() {
-            outcomes.push(self.clone().see_home(member, slot, flight).await);
+        for refresh in started {
+            outcomes.push(refresh.await);
         }
         outcomes
+    }
+
+    async fn look_around(&self) {
+        self.notice_clock().await;
+        self.catch_up().await;
     }
 
     async fn see_home(
@@ -50,36 +97,32 @@ impl Broker {
         member: Arc<Member>,
         slot: Arc<Slot>,
         flight: watch::Receiver<Outcome>,
+        free: OwnedSemaphorePermit,
     ) -> Result<Arc<Credential>, Error> {
         let outcome = land(flight, &member, slot.key.kind).await;
-        self.inner.keeper.under_way.fetch_sub(1, Ordering::Relaxed);
+        drop(free);
         self.inner.keeper.ended.notify_one();
         outcome
     }
 
-    /// Starts what is due, as far as the pace allows; parents first, since a ticket waits for its token anyway.
-    fn start_due(&self) -> Vec<(Arc<Member>, Arc<Slot>, watch::Receiver<Outcome>)> {
-        let mut started = Vec::new();
-        for member in self.inner.members.load().all() {
-            for slot in member.slots.iter().filter(|slot| slot.is_wanted()) {
-                if self.inner.keeper.under_way.load(Ordering::Relaxed) >= AT_ONCE {
-                    return started;
-                }
-                if let Some(flight) = self.start_if_due(member, slot) {
-                    self.inner.keeper.under_way.fetch_add(1, Ordering::Relaxed);
-                    started.push((member.clone(), slot.clone(), flight));
-                }
-            }
-        }
-        started
+    /// What is due; parents first, since a ticket waits for its token anyway.
+    fn due(&self) -> Vec<(Arc<Member>, Arc<Slot>)> {
+        let members = self.inner.members.load();
+        let slots = members.all().flat_map(|member| member.slots.iter().map(move |slot| (member, slot)));
+        let due = slots.filter(|(_, slot)| slot.is_wanted() && self.is_due(slot));
+        due.map(|(member, slot)| (member.clone(), slot.clone())).collect()
+    }
+
+    fn is_due(&self, slot: &Slot) -> bool {
+        let due = match self.inner.living.get(&slot.key) {
+            Some(living) => self.freshness_of(slot, &living) != Freshness::Fresh,
+            None => true,
+        };
+        due && !slot.lock().is_busy(self.inner.clock.now())
     }
 
     fn start_if_due(&self, member: &Arc<Member>, slot: &Arc<Slot>) -> Option<watch::Receiver<Outcome>> {
-        let due = match self.inner.living.get(&slot.key) {
-            Some(credential) => self.freshness(slot, &credential) != Freshness::Fresh,
-            None => true,
-        };
-        if !due || slot.lock().is_busy(self.inner.clock.now()) {
+        if !self.is_due(slot) {
             return None;
         }
         match self.board(member, slot, Why::Due) {

@@ -11,6 +11,7 @@ use tracing::{debug, error, info, warn};
 use super::slot::{Outcome, Slot, Why};
 use super::{Broker, Member};
 use crate::account::TokenMode;
+use crate::clock::UnixTime;
 use crate::credential::{Credential, Freshness, Kind, LEAD, Secret};
 use crate::error::{Class, Error, Failure, UpstreamError};
 use crate::store::{Lease, Saved, StoreError};
@@ -143,7 +144,7 @@ impl Flight {
         let lease = match self.lease().await {
             Turn::Ours(lease) => lease,
             Turn::Found(credential) => return Ok(credential),
-            Turn::Wait(error) => return Err(self.remember(error, self.slot.key.kind)),
+            Turn::Wait(error, latest) => return Err(self.wait_for_store(error, latest)),
         };
         let outcome = self.call(token).await;
         if let Some(lease) = lease
@@ -183,7 +184,7 @@ impl Flight {
                 return None;
             }
         };
-        if stored.issued_at.since(self.broker.inner.clock.now()) > FROM_THE_FUTURE {
+        if self.broker.is_from_the_future(&stored) {
             let (account, kind) = (&self.member.name, self.slot.key.kind);
             warn!(account, %kind, "a stored credential is from the future and not used: a clock is, or was, set wrong");
             return None;
@@ -206,7 +207,8 @@ impl Flight {
     /// The right to call: at once where the store has nobody to share with, after another's refresh where it has.
     async fn lease(&self) -> Turn {
         let store = &self.broker.inner.store;
-        let mut polls_left = self.lease_time().as_millis() / LEASE_POLL.as_millis();
+        // Long enough for two: one whose owner died, and the refresh of whoever then got it.
+        let mut polls_left = 2 * self.lease_time().as_millis() / LEASE_POLL.as_millis();
         loop {
             match store.lease(&self.slot.key, self.lease_time()).await {
                 // Look again: it may have come between the first look and the lease.
@@ -232,16 +234,29 @@ impl Flight {
         }
     }
 
-    /// A store that errs counts as empty. A stable token may then be fetched by many at once without harm; a classic one retires
-    /// its predecessor, so it is left alone while it lives.
+    /// A store that errs counts as empty. But while a value lives, nobody has to refresh alone: most outages are short, and each
+    /// process that goes alone is a call too many; a classic call retires what the others got. So it waits until near the end.
     fn without_store(&self, error: &StoreError) -> Turn {
+        let alone = if self.is_classic_token() { CLASSIC_ALONE } else { ALONE };
         let now = self.broker.inner.clock.now();
-        let living = self.broker.living(&self.slot).filter(|living| living.remaining(now) > CLASSIC_ALONE);
-        warn!(account = self.member.name, kind = %self.slot.key.kind, %error, "refreshing without the store");
-        match living {
-            Some(_) if self.is_classic_token() && !matches!(self.why, Why::Rejected(_)) => Turn::Wait(self.unavailable(error)),
-            _ => Turn::Ours(None),
+        match self.broker.living(&self.slot).filter(|living| living.remaining(now) > alone) {
+            Some(living) if !matches!(self.why, Why::Rejected(_)) => {
+                Turn::Wait(self.unavailable(error), UnixTime(living.expires_at.0.saturating_sub(alone.as_secs())))
+            }
+            _ => {
+                warn!(account = self.member.name, kind = %self.slot.key.kind, %error, "refreshing without the store");
+                Turn::Ours(None)
+            }
         }
+    }
+
+    /// Tries again later, but not so late that the living value ends meanwhile.
+    fn wait_for_store(&self, error: UpstreamError, latest: UnixTime) -> Error {
+        let waiting = self.remember(error, self.slot.key.kind);
+        if let Some(failure) = &mut self.slot.lock().failure {
+            failure.until = failure.until.min(latest.plus(Duration::from_secs(rand::random_range(0..=10))));
+        }
+        waiting
     }
 
     fn unavailable(&self, error: &StoreError) -> UpstreamError {
@@ -254,21 +269,44 @@ impl Flight {
         self.broker.inner.upstream.timeout() * calls + Duration::from_secs(1)
     }
 
-    /// Stores, then admits: a value is handed out only when a crash cannot lose it any more. Newer wins.
-    pub(super) async fn keep(&self, credential: Credential) -> Arc<Credential> {
+    /// Stores, then admits: a value is handed out only when a crash cannot lose it any more. Newer wins, unless its date is that of
+    /// a clock that was wrong.
+    pub(super) async fn keep(&self, mut credential: Credential) -> Arc<Credential> {
         let key = &self.slot.key;
-        let kept = match self.broker.inner.store.save(key, &credential).await {
-            Ok(Saved::Stored) => credential,
-            Ok(Saved::Newer(newer)) if self.broker.freshness(&self.slot, &newer) != Freshness::Expired => newer,
-            Ok(Saved::Newer(_)) => credential,
-            Err(error) => {
-                warn!(account = self.member.name, kind = %key.kind, %error, "a credential could not be stored; memory has it");
-                credential
+        for _ in 0..2 {
+            match self.broker.inner.store.save(key, &credential).await {
+                Ok(Saved::Stored) => break,
+                Ok(Saved::Newer(newer)) if self.broker.is_usable(&self.slot, &newer) => {
+                    credential = newer;
+                    break;
+                }
+                Ok(Saved::Newer(newer)) => credential.generation = newer.generation + 1,
+                Err(error) => {
+                    warn!(account = self.member.name, kind = %key.kind, %error, "a credential could not be stored; memory has it");
+                    break;
+                }
             }
-        };
+        }
+        self.report(&credential);
+        self.admit(Arc::new(credential))
+    }
+
+    /// Admits a value whose dates fit this machine's clock only.
+    pub(super) fn keep_here(&self, credential: Credential) -> Arc<Credential> {
+        self.report(&credential);
+        let clock = &self.broker.inner.clock;
+        let left = credential.remaining(clock.now());
+        {
+            let mut state = self.slot.lock();
+            state.seen = Some((clock.uptime(), left));
+            state.adjusted = true;
+        }
+        self.admit(Arc::new(credential))
+    }
+
+    fn report(&self, kept: &Credential) {
         let expires_in = kept.remaining(self.broker.inner.clock.now()).as_secs();
-        info!(account = self.member.name, kind = %key.kind, why = self.why.as_str(), expires_in, "refreshed");
-        self.admit(Arc::new(kept))
+        info!(account = self.member.name, kind = %self.slot.key.kind, why = self.why.as_str(), expires_in, "refreshed");
     }
 
     /// Into the cache, unless what is there is newer.
@@ -277,7 +315,7 @@ impl Flight {
         state.failure = None;
         state.refreshes += 1;
         let kept = state.see(&credential, &self.broker.inner.clock);
-        self.broker.inner.living.insert(self.slot.key.clone(), kept.clone());
+        self.broker.show(&self.slot, &state, kept.clone());
         kept
     }
 
@@ -303,15 +341,16 @@ impl Flight {
 enum Turn {
     Ours(Option<Lease>),
     Found(Arc<Credential>),
-    Wait(UpstreamError),
+    /// For the store, until then at most.
+    Wait(UpstreamError, UnixTime),
 }
 
 /// How often another process's refresh is looked for.
 const LEASE_POLL: Duration = Duration::from_millis(100);
 
-/// A credential issued this much later than now was stored by a process whose clock was wrong, or read by one: how long it really
-/// lives cannot be told.
-const FROM_THE_FUTURE: Duration = Duration::from_secs(60);
+/// With no store to agree through, a credential is renewed only this close to its end: later than the lead, so that an outage of
+/// a minute or two costs no call, and early enough for a few failures.
+const ALONE: Duration = Duration::from_secs(120);
 
-/// With no store to agree through, a classic token is renewed only this close to its end.
+/// A classic one even later: it retires those of the others.
 const CLASSIC_ALONE: Duration = Duration::from_secs(60);

@@ -46,6 +46,10 @@ pub(super) struct State {
     /// When, in uptime, its value was first seen by this process, and how long it then had to live: what a wall clock that is set
     /// ahead or back does not change.
     pub(super) seen: Option<(Duration, Duration)>,
+    /// Its dates come from a call of this process, and not from the store, whose writer may have had a clock that was wrong.
+    pub(super) dated_here: bool,
+    /// The last one's end was moved later because this machine's clock had been set: true here, and nowhere else, so it is not shared.
+    pub(super) adjusted: bool,
     /// The credential before the last: WeChat takes an access token for some minutes after it was replaced.
     pub(super) previous: Option<(Arc<Credential>, UnixTime)>,
     /// When somebody's `reject` last caused a renewal.
@@ -119,6 +123,7 @@ impl State {
             last => {
                 self.seen = Some((clock.uptime(), seen.remaining(now)));
                 self.previous = last.map(|last| (last, now));
+                (self.adjusted, self.dated_here) = (false, false);
                 seen.clone()
             }
         };
@@ -126,10 +131,14 @@ impl State {
         newest
     }
 
+    /// When the last value ends, in uptime.
+    pub(super) fn ends_in_uptime(&self) -> Option<Duration> {
+        self.seen.map(|(at, left)| at + left)
+    }
+
     /// When the last value ends, by the time that this process has been running since it first saw it.
     pub(super) fn end_by_uptime(&self, clock: &Clock) -> Option<UnixTime> {
-        let (at, left) = self.seen?;
-        Some(clock.now().plus(left.saturating_sub(clock.uptime().saturating_sub(at))))
+        self.ends_in_uptime().map(|ends| clock.now().plus(ends.saturating_sub(clock.uptime())))
     }
 
     /// The failure that still forbids another try.

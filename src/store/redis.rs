@@ -45,6 +45,18 @@ impl RedisStore {
         .await
     }
 
+    /// In one question. What is no text counts as absent here too.
+    pub(super) async fn load_many(&self, names: &[String]) -> Result<Vec<Option<Credential>>, StoreError> {
+        let mut cmd = redis::cmd("MGET");
+        cmd.arg(names.iter().map(|name| self.key(name)).collect::<Vec<_>>());
+        let records: Vec<Option<Vec<u8>>> = self.bounded(self.run(&cmd)).await?;
+        let read = |(name, record): (&String, Option<Vec<u8>>)| {
+            let record = record?;
+            self.readable(name, std::str::from_utf8(&record).ok().and_then(|text| read_credential(name, text)))
+        };
+        Ok(names.iter().zip(records).map(read).collect())
+    }
+
     pub(super) async fn save(&self, name: &str, credential: &Credential) -> Result<Saved, StoreError> {
         let record = write_credential(name, credential);
         // Its whole life, not what is left of it: by the clock of the process, which may not be that of Redis.

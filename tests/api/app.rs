@@ -71,6 +71,7 @@ pub(crate) async fn spawn(config: &str, prepare: impl FnOnce(&Sandbox)) -> TestA
     prepare(&sandbox);
     let mut settings = Settings::read(config, Path::new(""), HashMap::new()).unwrap_or_else(|problems| panic!("{problems}"));
     settings.server.listen = SocketAddr::from(([127, 0, 0, 1], 0));
+    settings.server.admin_listen = None;
     settings.server.workers = 1;
     if !config.contains("shutdown_seconds") {
         settings.server.shutdown = Duration::ZERO;

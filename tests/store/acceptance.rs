@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use wx_jssdk::clock::UnixTime;
-use wx_jssdk::credential::{CredentialKey, Kind};
+use wx_jssdk::credential::{AppKey, CredentialKey, Kind};
 use wx_jssdk::store::{Claim, Saved, Store};
 
 use crate::support::{GAP, NOW, TICKET, TOKEN, app, credential, ending, key, other_app};
@@ -20,7 +20,7 @@ pub(crate) struct Fixture<G> {
 macro_rules! accept {
     ($fixture:expr $(, #[$attribute:meta])?) => {
         $crate::acceptance::accept!(@ $fixture, ($(#[$attribute])?),
-            an_empty_store_has_nothing, what_is_saved_is_loaded, a_lower_generation_never_replaces_a_higher_one,
+            an_empty_store_has_nothing, what_is_saved_is_loaded, many_are_loaded_at_once_in_their_order, a_lower_generation_never_replaces_a_higher_one,
             an_equal_generation_can_only_shorten, saving_the_same_again_is_no_conflict, of_many_savers_the_highest_wins,
             each_app_and_kind_has_its_own, an_expired_credential_is_still_there, a_lease_is_granted_and_released,
             calls_are_counted_per_app_endpoint_and_day, the_ledger_turns_at_midnight_in_shanghai,
@@ -53,6 +53,20 @@ pub(crate) async fn what_is_saved_is_loaded(a: &Store, b: &Store) {
     assert_eq!(a.save(&key(), &saved).await, Ok(Saved::Stored));
     assert_eq!(a.load(&key()).await, Ok(Some(saved.clone())));
     assert_eq!(b.load(&key()).await, Ok(Some(saved)));
+}
+
+pub(crate) async fn many_are_loaded_at_once_in_their_order(a: &Store, b: &Store) {
+    let keys: Vec<_> = (0..300)
+        .map(|n| CredentialKey { app: AppKey { id: format!("wx{n}").into(), ..app() }, kind: Kind::AccessToken })
+        .collect();
+    for (n, key) in keys.iter().enumerate().filter(|(n, _)| n % 3 > 0) {
+        a.save(key, &credential(n as u64)).await.unwrap();
+    }
+    let loaded = b.load_many(&keys.iter().collect::<Vec<_>>()).await.unwrap();
+    for (n, loaded) in loaded.into_iter().enumerate() {
+        assert_eq!(loaded, (n % 3 > 0).then(|| credential(n as u64)), "{n}");
+    }
+    assert_eq!(b.load_many(&[]).await, Ok(Vec::new()));
 }
 
 pub(crate) async fn a_lower_generation_never_replaces_a_higher_one(a: &Store, b: &Store) {

@@ -1,0 +1,179 @@
+//! What the keeper looks at beside the due dates: the clock, and what other processes have put into the store.
+//!
+//! A reader never looks into the store, so that what a peer renewed (after a `reject`, a lost reply, a foreign refresh) has to come
+//! to it before the value it serves is dead: WeChat keeps a replaced token for five minutes. It goes the other way too: a Redis
+//! that was restarted empty, or that failed over to a replica which had not got everything, is given what this process has.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tracing::{info, warn};
+
+use super::Broker;
+use super::call::CLOCK_TOLERANCE;
+use super::slot::Slot;
+use crate::clock::UnixTime;
+use crate::credential::{Credential, CredentialKey, Freshness};
+
+/// When to look into the store again, in uptime; `None`: at once, for the first time.
+#[derive(Default)]
+pub(super) struct Sync {
+    next: Mutex<Option<Duration>>,
+    failed: Mutex<bool>,
+}
+
+impl Broker {
+    /// How often this machine's clock was found to have been set (or the machine to have slept) by more than 30 s.
+    #[must_use]
+    pub fn clock_jumps(&self) -> u64 {
+        self.inner.keeper.clock_jumps.load(Ordering::Relaxed)
+    }
+
+    /// Whether a credential was stored by a process whose clock was wrong, or is read by one: how long it lives cannot be told.
+    pub(super) fn is_from_the_future(&self, credential: &Credential) -> bool {
+        credential.issued_at.since(self.inner.clock.now()) > FROM_THE_FUTURE
+    }
+
+    /// Whether a credential from the store can be served.
+    pub(super) fn is_usable(&self, slot: &Slot, credential: &Credential) -> bool {
+        self.freshness(slot, credential) != Freshness::Expired && !self.is_from_the_future(credential)
+    }
+
+    /// Counts a jump of the wall clock since the last step. After one, ends that lie later than the uptime allows are set right,
+    /// here and in the store, where a restart or a peer would trust them.
+    pub(super) async fn notice_clock(&self) {
+        let clock = &self.inner.clock;
+        let ahead = clock.wall().0.saturating_sub(clock.uptime().as_secs());
+        let before = self.inner.keeper.wall_ahead.lock().unwrap_or_else(PoisonError::into_inner).replace(ahead);
+        let Some(before) = before.filter(|before| before.abs_diff(ahead) > CLOCK_TOLERANCE.as_secs()) else { return };
+        self.inner.keeper.clock_jumps.fetch_add(1, Ordering::Relaxed);
+        let (by, direction) = (before.abs_diff(ahead), if ahead > before { "ahead" } else { "back" });
+        warn!(seconds = by, direction, "this machine's clock was set (or the machine slept): mend its time service");
+        let mended = self.slots().into_iter().filter_map(|slot| self.shorten(&slot).map(|mended| (slot.key.clone(), mended)));
+        self.save_all(mended.collect()).await;
+    }
+
+    /// Sets an end right that lies later than the uptime allows.
+    fn shorten(&self, slot: &Slot) -> Option<Arc<Credential>> {
+        let mut state = slot.lock();
+        let (last, end) = (state.last.clone()?, state.end_by_uptime(&self.inner.clock)?);
+        if last.expires_at.since(end) <= CLOCK_TOLERANCE {
+            return None;
+        }
+        let issued_at = UnixTime(end.0.saturating_sub(last.life().as_secs()));
+        let mended = Arc::new(Credential { issued_at, expires_at: end, ..(*last).clone() });
+        state.last = Some(mended.clone());
+        state.adjusted = false;
+        self.show(slot, &state, mended.clone());
+        Some(mended)
+    }
+
+    /// Takes what the store has and this process has not, and the other way round: all of it at the start, so that a warm start is
+    /// one look; then, where processes share a store, every few seconds.
+    pub(super) async fn catch_up(&self) {
+        let uptime = self.inner.clock.uptime();
+        if !self.is_time_to_catch_up(uptime) {
+            return;
+        }
+        let slots: Vec<_> = self.slots().into_iter().filter(|slot| slot.is_wanted()).collect();
+        let pages = u32::try_from(slots.len() / PAGE).unwrap_or(u32::MAX);
+        self.set_next(uptime + EVERY + PER_PAGE.saturating_mul(pages));
+        for page in slots.chunks(PAGE) {
+            let keys: Vec<_> = page.iter().map(|slot| &slot.key).collect();
+            let stored = match self.inner.store.load_many(&keys).await {
+                Ok(stored) => stored,
+                Err(error) => return self.reachable(Some(&error)),
+            };
+            self.reachable(None);
+            let missing = page.iter().zip(stored).filter_map(|(slot, stored)| self.compare(slot, stored));
+            self.save_all(missing.collect()).await;
+        }
+    }
+
+    fn is_time_to_catch_up(&self, uptime: Duration) -> bool {
+        let next = *self.inner.keeper.sync.next.lock().unwrap_or_else(PoisonError::into_inner);
+        next.is_none_or(|next| self.inner.store.is_shared() && uptime >= next)
+    }
+
+    fn set_next(&self, next: Duration) {
+        *self.inner.keeper.sync.next.lock().unwrap_or_else(PoisonError::into_inner) = Some(next);
+    }
+
+    /// Says once that the store went away, and once that it is back.
+    fn reachable(&self, error: Option<&crate::store::StoreError>) {
+        let mut failed = self.inner.keeper.sync.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        match error {
+            Some(error) if !*failed => warn!(%error, "the store cannot be reached: credentials are served from memory"),
+            None if *failed => info!("the store can be reached again"),
+            _ => {}
+        }
+        *failed = error.is_some();
+    }
+
+    /// Takes the newer of the two; when it is ours, says what the store should get.
+    fn compare(&self, slot: &Slot, stored: Option<Credential>) -> Option<(CredentialKey, Arc<Credential>)> {
+        let mut state = slot.lock();
+        let last = state.last.clone();
+        match (stored, last) {
+            (Some(stored), Some(last)) if stored == *last => None,
+            // This machine's clock was set: its own dates of the same value are right here, and the store's elsewhere.
+            (Some(stored), Some(last)) if state.adjusted && stored.value == last.value => None,
+            (Some(stored), last) if last.as_ref().is_none_or(|last| is_newer(&stored, last)) => {
+                if self.is_usable(slot, &stored) {
+                    if last.is_none_or(|last| last.generation < stored.generation) {
+                        state.failure = None;
+                        state.refreshes += 1;
+                    }
+                    let kept = state.see(&Arc::new(stored), &self.inner.clock);
+                    self.show(slot, &state, kept);
+                }
+                None
+            }
+            (_, Some(last)) => (!state.adjusted && self.is_usable(slot, &last)).then(|| (slot.key.clone(), last)),
+            (_, None) => None,
+        }
+    }
+
+    /// Many at once, so that a file takes them in one commit. One that cannot be stored comes again with the next look.
+    async fn save_all(&self, credentials: Vec<(CredentialKey, Arc<Credential>)>) {
+        let mut saving = JoinSet::new();
+        for (key, credential) in credentials {
+            if saving.len() >= SAVES_AT_ONCE {
+                saving.join_next().await;
+            }
+            let store = self.inner.store.clone();
+            saving.spawn_on(async move { store.save(&key, &credential).await.map(drop) }, &self.inner.runtime);
+        }
+        let failed = saving.join_all().await.into_iter().find_map(Result::err);
+        if let Some(error) = failed {
+            warn!(%error, "not every credential could be stored; memory has them");
+        }
+    }
+
+    fn slots(&self) -> Vec<Arc<Slot>> {
+        self.inner.members.load().all().flat_map(|member| member.slots.iter().cloned()).collect()
+    }
+}
+
+/// As every store decides it: a higher generation, or the same one cut short.
+fn is_newer(stored: &Credential, last: &Credential) -> bool {
+    (stored.generation, last.expires_at) > (last.generation, stored.expires_at)
+}
+
+/// A credential issued this much later than now was stored by a process whose clock was wrong, or read by one.
+const FROM_THE_FUTURE: Duration = Duration::from_secs(60);
+
+/// How often to look for what others renewed: a replaced token lives for 300 s.
+const EVERY: Duration = Duration::from_secs(5);
+
+/// How many credentials one question to the store is about.
+const PAGE: usize = 500;
+
+/// How much longer to wait for each page: ten thousand accounts are looked through in 45 s.
+const PER_PAGE: Duration = Duration::from_secs(1);
+
+/// Enough for one commit of a file, and for Redis to answer in time.
+const SAVES_AT_ONCE: usize = 256;
