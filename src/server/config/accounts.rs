@@ -69,9 +69,8 @@ fn files_of(directory: &Path) -> io::Result<Vec<(String, PathBuf)>> {
         let name = entry?.file_name();
         let path = directory.join(&name);
         let name = name.to_string_lossy();
-        match name.strip_suffix(".toml") {
-            Some(stem) if !stem.starts_with('.') => files.push((stem.to_owned(), path)),
-            _ => {}
+        if let Some(stem) = name.strip_suffix(".toml").filter(|_| !name.starts_with('.')) {
+            files.push((stem.to_owned(), path));
         }
     }
     files.sort();
