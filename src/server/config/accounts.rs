@@ -24,7 +24,7 @@ pub(super) fn defaults(section: Section, problems: &mut Problems) -> Section {
 
 /// Reads all accounts; those with a problem are left out.
 pub(super) fn read(section: Section, defaults: &Section, base: &Path, problems: &mut Problems) -> Vec<(String, Account)> {
-    let mut accounts = Vec::new();
+    let mut accounts: Vec<(String, Account)> = Vec::new();
     let mut apps: HashMap<String, String> = HashMap::new();
     for (name, mut section) in section.sections(problems) {
         if !is_name(&name) {
@@ -42,13 +42,16 @@ pub(super) fn read(section: Section, defaults: &Section, base: &Path, problems: 
         let id_path = section.path().to_owned();
         let account = account(&mut section, base, problems);
         section.finish(problems);
-        let Some(account) = account else { continue };
+        let Some(mut account) = account else { continue };
         if let Some(first) = apps.insert(account.app_key().to_string(), name.clone()) {
             problems.add(
                 &format!("{id_path}.{}", if account.platform().as_str() == "work" { "agent_id" } else { "app_id" }),
                 format!("is the same app as [accounts.{first}]: each would retire the other's tokens; keep one of them"),
                 format!("与 [accounts.{first}] 是同一个应用，会互相使对方的凭证失效；请只保留一个"),
             );
+        }
+        if let Some((_, before)) = accounts.last() {
+            account.share_lists(before);
         }
         accounts.push((name, account));
     }
