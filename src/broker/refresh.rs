@@ -274,7 +274,8 @@ impl Flight {
     pub(super) async fn keep(&self, mut credential: Credential) -> Arc<Credential> {
         let key = &self.slot.key;
         for _ in 0..2 {
-            match self.broker.inner.store.save(key, &credential).await {
+            let shared = self.broker.dated_for_others(&credential);
+            match self.broker.inner.store.save(key, &shared).await {
                 Ok(Saved::Stored) => break,
                 Ok(Saved::Newer(newer)) if self.broker.is_usable(&self.slot, &newer) => {
                     credential = newer;
@@ -288,7 +289,9 @@ impl Flight {
             }
         }
         self.report(&credential);
-        self.admit(Arc::new(credential))
+        let kept = self.admit(Arc::new(credential));
+        self.slot.lock().adjusted |= self.broker.dated_for_others(&kept) != *kept;
+        kept
     }
 
     /// Admits a value whose dates fit this machine's clock only.

@@ -42,18 +42,45 @@ impl Broker {
         self.freshness(slot, credential) != Freshness::Expired && !self.is_from_the_future(credential)
     }
 
-    /// Counts a jump of the wall clock since the last step. After one, ends that lie later than the uptime allows are set right,
-    /// here and in the store, where a restart or a peer would trust them.
+    /// A credential with the dates that others may trust. Once the wall clock was set back, it is not known whether it is wrong now
+    /// or was before: the earlier of the two is safe.
+    pub(super) fn dated_for_others(&self, credential: &Credential) -> Credential {
+        let behind = self.inner.keeper.wall_behind.load(Ordering::Relaxed);
+        let earlier = |time: UnixTime| UnixTime(time.0.saturating_sub(behind));
+        Credential {
+            issued_at: earlier(credential.issued_at),
+            expires_at: earlier(credential.expires_at),
+            ..credential.clone()
+        }
+    }
+
+    /// Counts a jump of the wall clock since the last step. After one, dates are set right that are no longer: here, and in the
+    /// store, where a restart or a peer would trust them.
     pub(super) async fn notice_clock(&self) {
         let clock = &self.inner.clock;
         let ahead = clock.wall().0.saturating_sub(clock.uptime().as_secs());
         let before = self.inner.keeper.wall_ahead.lock().unwrap_or_else(PoisonError::into_inner).replace(ahead);
         let Some(before) = before.filter(|before| before.abs_diff(ahead) > CLOCK_TOLERANCE.as_secs()) else { return };
         self.inner.keeper.clock_jumps.fetch_add(1, Ordering::Relaxed);
-        let (by, direction) = (before.abs_diff(ahead), if ahead > before { "ahead" } else { "back" });
-        warn!(seconds = by, direction, "this machine's clock was set (or the machine slept): mend its time service");
-        let mended = self.slots().into_iter().filter_map(|slot| self.shorten(&slot).map(|mended| (slot.key.clone(), mended)));
+        let (seconds, direction) = (before.abs_diff(ahead), if ahead > before { "ahead" } else { "back" });
+        warn!(seconds, direction, "this machine's clock was set (or the machine slept): mend its time service");
+        let behind = Some(clock.now().since(clock.wall())).filter(|behind| *behind > CLOCK_TOLERANCE).unwrap_or_default();
+        self.inner.keeper.wall_behind.store(behind.as_secs(), Ordering::Relaxed);
+        let mended =
+            self.slots().into_iter().filter_map(|slot| self.mend_dates(&slot).map(|mended| (slot.key.clone(), mended)));
         self.save_all(mended.collect()).await;
+    }
+
+    /// After a jump of the clock: what the store has to be told.
+    fn mend_dates(&self, slot: &Slot) -> Option<Arc<Credential>> {
+        let shortened = self.shorten(slot);
+        if self.inner.keeper.wall_behind.load(Ordering::Relaxed) == 0 {
+            return shortened;
+        }
+        let mut state = slot.lock();
+        let last = state.last.clone().filter(|last| self.is_usable(slot, last))?;
+        state.adjusted = true;
+        Some(last)
     }
 
     /// Sets an end right that lies later than the uptime allows.
@@ -144,7 +171,7 @@ impl Broker {
             if saving.len() >= SAVES_AT_ONCE {
                 saving.join_next().await;
             }
-            let store = self.inner.store.clone();
+            let (store, credential) = (self.inner.store.clone(), self.dated_for_others(&credential));
             saving.spawn_on(async move { store.save(&key, &credential).await.map(drop) }, &self.inner.runtime);
         }
         let failed = saving.join_all().await.into_iter().find_map(Result::err);
