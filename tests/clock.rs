@@ -6,6 +6,7 @@
 
 #![cfg(feature = "sandbox")]
 #![allow(clippy::unwrap_used)] // helpers of tests are not in a #[test]
+#![allow(clippy::print_stdout)] // what was measured, and the case that failed
 
 use std::time::Duration;
 

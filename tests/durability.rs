@@ -2,6 +2,7 @@
 
 #![cfg(all(feature = "file", feature = "sandbox", feature = "server"))]
 #![allow(clippy::unwrap_used)] // helpers of tests are not in a #[test]
+#![allow(clippy::print_stdout)] // what was measured, and the case that failed
 
 use std::io::{BufRead as _, BufReader, Lines, Write as _};
 use std::path::{Path, PathBuf};
