@@ -248,11 +248,9 @@ async fn the_service_starts_on_a_torn_or_foreign_file_reports_it_signs_and_finds
         let (config, log) = serve(&sandbox, home.path()).await;
         assert_signed(&sandbox, &config);
         assert!(log.contains("moved aside") && log.contains("corrupt-1"), "{what}: {log}");
-        assert_eq!(
-            std::fs::read(corrupt(&home.path().join("store.redb"))).unwrap(),
-            content,
-            "{what}: kept for who wants to look"
-        );
+        // Kept for who wants to look. The database may have tried to mend one that once was its own.
+        let aside = std::fs::read(corrupt(&home.path().join("store.redb"))).unwrap();
+        assert!(aside == content || what == "torn" && !aside.is_empty(), "{what}");
         let (config, log) = serve(&sandbox, home.path()).await;
         assert_signed(&sandbox, &config);
         assert!(!log.contains("WARN"), "{what}: {log}");

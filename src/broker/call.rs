@@ -248,7 +248,7 @@ enum Dated {
 }
 
 /// WeChat keeps a replaced classic token for five minutes; one less for clocks and the way.
-const TRUST_AFTER_LOST_REPLY: Duration = Duration::from_secs(240);
+pub(super) const TRUST_AFTER_LOST_REPLY: Duration = Duration::from_secs(240);
 
 /// Six to eight tries fit into the lead.
 const PAUSE_WITHOUT_NEWS: Duration = Duration::from_secs(30);
