@@ -197,7 +197,7 @@ fn corrupt(path: &Path) -> PathBuf {
 /// The real service on this file; its first signed answer, what it logged, and how it left the file.
 async fn serve(sandbox: &Sandbox, home: &Path) -> (String, String) {
     let text = format!(
-        "[server]\nlisten = \"127.0.0.1:0\"\n[store]\nkind = \"file\"\npath = \"store.redb\"\n[upstream]\nweixin = \"{url}\"\nqyapi = \"{url}\"\n
+        "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"\"\n[store]\nkind = \"file\"\npath = \"store.redb\"\n[upstream]\nweixin = \"{url}\"\nqyapi = \"{url}\"\n
         [accounts.main]\napp_id = \"{APP}\"\nsecret = \"{SECRET}\"\ntoken_mode = \"classic\"\njs_safe_domains = [\"example.com\"]\n",
         url = sandbox.url()
     );

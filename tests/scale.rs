@@ -57,7 +57,7 @@ async fn fill(store: &Store, accounts: usize, now: UnixTime) {
 
 fn configuration(url: &str) -> String {
     let mut text = format!(
-        "[server]\nlisten = \"127.0.0.1:0\"\nworkers = 2\n[log]\nlevel = \"warn\"\n[store]\nkind = \"file\"\npath = \"store.redb\"\n
+        "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"\"\nworkers = 2\n[log]\nlevel = \"warn\"\n[store]\nkind = \"file\"\npath = \"store.redb\"\n
         [upstream]\nweixin = \"{url}\"\nqyapi = \"{url}\"\n"
     );
     for n in 0..ACCOUNTS {

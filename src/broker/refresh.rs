@@ -135,7 +135,6 @@ impl Flight {
         if let Some(found) = self.look_in_store().await {
             return Ok(found);
         }
-        self.ration().await?;
         // The parent first: a lease is short, and should be held over our own call only.
         let token = match self.slot.key.kind.parent() {
             Some(parent) => Some(self.parent(parent).await?),
@@ -146,7 +145,11 @@ impl Flight {
             Turn::Found(credential) => return Ok(credential),
             Turn::Wait(error, latest) => return Err(self.wait_for_store(error, latest)),
         };
-        let outcome = self.call(token).await;
+        // Only whoever would call asks for a ration: the others find what that brought.
+        let outcome = match self.ration().await {
+            Ok(()) => self.call(token).await,
+            Err(rationed) => Err(rationed),
+        };
         if let Some(lease) = lease
             && let Err(error) = self.broker.inner.store.release(lease).await
         {
