@@ -12,7 +12,7 @@ FEATURES := "" actix file redis sandbox actix,file,redis,sandbox server
 help:
 	@echo 'make run     the service with a simulated WeChat: http://127.0.0.1:8080/'
 	@echo 'make check   formatting, lints over the feature sets, documentation, licences'
-	@echo 'make test    every test, with Redis and a browser; installs what is missing'
+	@echo 'make test    every test, with Redis, a browser and public SDKs; installs what is missing'
 	@echo 'make bench   how long signing and reading take'
 
 run:
@@ -34,7 +34,8 @@ deny:
 
 test: deps
 	cargo test --locked --all-features
-	cargo test --locked --all-features --test store -- --ignored
+	cargo test --locked --all-features --test store --test cluster -- --ignored
+	WX_JSSDK_BIN="$(CURDIR)/target/debug/wx-jssdk" tests/sdk/run.sh
 	cd $(BROWSER) && WX_JSSDK_BIN="$(CURDIR)/target/debug/wx-jssdk" npm test
 
 bench:

@@ -71,8 +71,9 @@ pub struct Account {
     secret: Secret,
     token_mode: TokenMode,
     safe_domains: Vec<SafeDomain>,
-    js_api_list: Vec<String>,
-    open_tag_list: Vec<String>,
+    /// Shared by its clones, and by the accounts of one configuration that say the same.
+    js_api_list: Arc<[String]>,
+    open_tag_list: Arc<[String]>,
 }
 
 impl Account {
@@ -98,8 +99,8 @@ impl Account {
             secret: secret.into(),
             token_mode: TokenMode::default(),
             safe_domains: Vec::new(),
-            js_api_list: Vec::new(),
-            open_tag_list: Vec::new(),
+            js_api_list: Arc::default(),
+            open_tag_list: Arc::default(),
         }
     }
 
@@ -124,6 +125,17 @@ impl Account {
     pub fn open_tag_list<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
         self.open_tag_list = names.into_iter().map(Into::into).collect();
         self
+    }
+
+    /// Holds lists once that are the same as another's: ten thousand accounts seldom have lists of their own.
+    #[cfg(feature = "server")]
+    pub(crate) fn share_lists(&mut self, other: &Self) {
+        if self.js_api_list == other.js_api_list {
+            self.js_api_list = other.js_api_list.clone();
+        }
+        if self.open_tag_list == other.open_tag_list {
+            self.open_tag_list = other.open_tag_list.clone();
+        }
     }
 
     /// Which token endpoint to use; without effect for WeCom, which has one.

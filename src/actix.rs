@@ -29,4 +29,5 @@ pub use keys::{ApiKey, ApiKeys, KeyHash, new_key};
 pub use private::private_scope;
 pub use problem::Problem;
 pub use public::public_scope;
+#[cfg(feature = "server")]
 pub(crate) use public::unknown_path;

@@ -40,7 +40,7 @@ enum Command {
     Token(ask::Token),
     /// Ask a running server for an account's ticket · 向运行中的服务获取 ticket
     Ticket(ask::Ticket),
-    /// Tell a running server that WeChat refused a token or ticket, and get the newer one · 报告失效的凭证，获取新的凭证
+    /// Report a dead token or ticket to a running server, get the newer one · 报告失效的凭证，获取新值
     Reject(ask::Reject),
     /// Make an API key for another server · 为其他服务器生成 API key
     Keys(keys::Keys),

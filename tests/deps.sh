@@ -12,6 +12,8 @@ need node nodejs
 need npm npm
 need openssl openssl
 need prlimit util-linux
+need python3 python3
+python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
 fc-list 2>/dev/null | grep -qi 'noto.*cjk' || missing+=(fonts-noto-cjk fontconfig)
 
 [ ${#missing[@]} -eq 0 ] && exit 0

@@ -160,7 +160,7 @@ fn there_are_at_least_as_many_lines_of_tests_as_of_code() {
         fs::read_dir(dir)
             .unwrap()
             .map(|entry| entry.unwrap().path())
-            .filter(|path| path.file_name().is_some_and(|name| name != "node_modules" && name != "out"))
+            .filter(|path| path.file_name().is_some_and(|name| name != "node_modules" && name != ".venv" && name != "out"))
             .map(|path| match path.is_dir() {
                 true => lines(&path, extensions),
                 false if path.extension().is_some_and(|e| extensions.iter().any(|x| e == *x)) => {

@@ -170,9 +170,9 @@ impl Flight {
         Ok((credential, dated))
     }
 
-    /// When a value ends that was known before. One that came from the store, is over by its date there, and is given out as living
-    /// by WeChat was dated by a clock that was wrong, or is read by one: it lives for what is left of it, where WeChat says that,
-    /// or else for a minute.
+    /// When a value ends that was known before. Its dates may come from the store, and be those of a clock that was wrong, or be read
+    /// by one: then it lives for what is left of it, where WeChat says that, or else, when it is over by its dates and WeChat gives
+    /// it out as living all the same, for a minute.
     fn end_of_known(&self, last: &Credential, issued: &Issued, promised: UnixTime) -> UnixTime {
         let now = self.broker.inner.clock.now();
         let (by_uptime, dated_here) = {
@@ -181,11 +181,13 @@ impl Flight {
         };
         let end = if by_uptime.since(last.expires_at) > CLOCK_TOLERANCE { by_uptime } else { last.expires_at };
         let left = promised.since(now);
-        if dated_here || end.since(now) > MARGIN || left <= CLOCK_TOLERANCE {
-            return end;
-        }
         let is_what_is_left = self.is_stable_token() || issued.expires_in < WHOLE_LIFE;
-        now.plus(if is_what_is_left { left } else { left.min(TRUST_WITHOUT_DATE) })
+        match () {
+            () if dated_here || promised.since(end) <= CLOCK_TOLERANCE => end,
+            () if is_what_is_left => promised,
+            () if end.since(now) > MARGIN => end,
+            () => now.plus(left.min(TRUST_WITHOUT_DATE)),
+        }
     }
 
     /// This call's error without what happened.
@@ -208,7 +210,7 @@ impl Flight {
             return;
         }
         warn!(account = self.member.name, "the answer to a token call was lost: the old token is trusted for four minutes");
-        if let Err(error) = self.broker.inner.store.save(&self.slot.key, &trimmed).await {
+        if let Err(error) = self.broker.inner.store.save(&self.slot.key, &self.broker.dated_for_others(&trimmed)).await {
             warn!(account = self.member.name, %error, "the shortened life could not be stored");
         }
         let trimmed = Arc::new(trimmed);
@@ -246,7 +248,7 @@ enum Dated {
 }
 
 /// WeChat keeps a replaced classic token for five minutes; one less for clocks and the way.
-const TRUST_AFTER_LOST_REPLY: Duration = Duration::from_secs(240);
+pub(super) const TRUST_AFTER_LOST_REPLY: Duration = Duration::from_secs(240);
 
 /// Six to eight tries fit into the lead.
 const PAUSE_WITHOUT_NEWS: Duration = Duration::from_secs(30);

@@ -22,17 +22,19 @@ pub(super) struct Pace {
     pub(super) clock_jumps: AtomicU64,
     /// What the wall clock was ahead of the uptime at the last step, in seconds.
     pub(super) wall_ahead: Mutex<Option<u64>>,
+    /// What lives are counted ahead of the wall clock, in seconds, since that was set back.
+    pub(super) wall_behind: AtomicU64,
     pub(super) sync: Sync,
 }
 
 impl Default for Pace {
     fn default() -> Self {
-        let free = Arc::new(Semaphore::new(AT_ONCE));
         Self {
-            free,
+            free: Arc::new(Semaphore::new(AT_ONCE)),
             ended: Notify::default(),
             clock_jumps: AtomicU64::default(),
             wall_ahead: Mutex::default(),
+            wall_behind: AtomicU64::default(),
             sync: Sync::default(),
         }
     }

@@ -135,7 +135,6 @@ impl Flight {
         if let Some(found) = self.look_in_store().await {
             return Ok(found);
         }
-        self.ration().await?;
         // The parent first: a lease is short, and should be held over our own call only.
         let token = match self.slot.key.kind.parent() {
             Some(parent) => Some(self.parent(parent).await?),
@@ -146,7 +145,11 @@ impl Flight {
             Turn::Found(credential) => return Ok(credential),
             Turn::Wait(error, latest) => return Err(self.wait_for_store(error, latest)),
         };
-        let outcome = self.call(token).await;
+        // Only whoever would call asks for a ration: the others find what that brought.
+        let outcome = match self.ration().await {
+            Ok(()) => self.call(token).await,
+            Err(rationed) => Err(rationed),
+        };
         if let Some(lease) = lease
             && let Err(error) = self.broker.inner.store.release(lease).await
         {
@@ -274,7 +277,8 @@ impl Flight {
     pub(super) async fn keep(&self, mut credential: Credential) -> Arc<Credential> {
         let key = &self.slot.key;
         for _ in 0..2 {
-            match self.broker.inner.store.save(key, &credential).await {
+            let shared = self.broker.dated_for_others(&credential);
+            match self.broker.inner.store.save(key, &shared).await {
                 Ok(Saved::Stored) => break,
                 Ok(Saved::Newer(newer)) if self.broker.is_usable(&self.slot, &newer) => {
                     credential = newer;
@@ -288,7 +292,9 @@ impl Flight {
             }
         }
         self.report(&credential);
-        self.admit(Arc::new(credential))
+        let kept = self.admit(Arc::new(credential));
+        self.slot.lock().adjusted |= self.broker.dated_for_others(&kept) != *kept;
+        kept
     }
 
     /// Admits a value whose dates fit this machine's clock only.

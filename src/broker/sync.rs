@@ -4,6 +4,7 @@
 //! to it before the value it serves is dead: WeChat keeps a replaced token for five minutes. It goes the other way too: a Redis
 //! that was restarted empty, or that failed over to a replica which had not got everything, is given what this process has.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
@@ -13,10 +14,11 @@ use tokio::task::JoinSet;
 use tracing::{info, warn};
 
 use super::Broker;
-use super::call::CLOCK_TOLERANCE;
+use super::call::{CLOCK_TOLERANCE, TRUST_AFTER_LOST_REPLY};
 use super::slot::Slot;
+use crate::account::{Platform, TokenMode};
 use crate::clock::UnixTime;
-use crate::credential::{Credential, CredentialKey, Freshness};
+use crate::credential::{Credential, CredentialKey, Freshness, Kind};
 
 /// When to look into the store again, in uptime; `None`: at once, for the first time.
 #[derive(Default)]
@@ -42,18 +44,45 @@ impl Broker {
         self.freshness(slot, credential) != Freshness::Expired && !self.is_from_the_future(credential)
     }
 
-    /// Counts a jump of the wall clock since the last step. After one, ends that lie later than the uptime allows are set right,
-    /// here and in the store, where a restart or a peer would trust them.
+    /// A credential with the dates that others may trust. Once the wall clock was set back, it is not known whether it is wrong now
+    /// or was before: the earlier of the two is safe.
+    pub(super) fn dated_for_others(&self, credential: &Credential) -> Credential {
+        let behind = self.inner.keeper.wall_behind.load(Ordering::Relaxed);
+        let earlier = |time: UnixTime| UnixTime(time.0.saturating_sub(behind));
+        Credential {
+            issued_at: earlier(credential.issued_at),
+            expires_at: earlier(credential.expires_at),
+            ..credential.clone()
+        }
+    }
+
+    /// Counts a jump of the wall clock since the last step. After one, dates are set right that are no longer: here, and in the
+    /// store, where a restart or a peer would trust them.
     pub(super) async fn notice_clock(&self) {
         let clock = &self.inner.clock;
         let ahead = clock.wall().0.saturating_sub(clock.uptime().as_secs());
         let before = self.inner.keeper.wall_ahead.lock().unwrap_or_else(PoisonError::into_inner).replace(ahead);
         let Some(before) = before.filter(|before| before.abs_diff(ahead) > CLOCK_TOLERANCE.as_secs()) else { return };
         self.inner.keeper.clock_jumps.fetch_add(1, Ordering::Relaxed);
-        let (by, direction) = (before.abs_diff(ahead), if ahead > before { "ahead" } else { "back" });
-        warn!(seconds = by, direction, "this machine's clock was set (or the machine slept): mend its time service");
-        let mended = self.slots().into_iter().filter_map(|slot| self.shorten(&slot).map(|mended| (slot.key.clone(), mended)));
+        let (seconds, direction) = (before.abs_diff(ahead), if ahead > before { "ahead" } else { "back" });
+        warn!(seconds, direction, "this machine's clock was set (or the machine slept): mend its time service");
+        let behind = Some(clock.now().since(clock.wall())).filter(|behind| *behind > CLOCK_TOLERANCE).unwrap_or_default();
+        self.inner.keeper.wall_behind.store(behind.as_secs(), Ordering::Relaxed);
+        let mended =
+            self.slots().into_iter().filter_map(|slot| self.mend_dates(&slot).map(|mended| (slot.key.clone(), mended)));
         self.save_all(mended.collect()).await;
+    }
+
+    /// After a jump of the clock: what the store has to be told.
+    fn mend_dates(&self, slot: &Slot) -> Option<Arc<Credential>> {
+        let shortened = self.shorten(slot);
+        if self.inner.keeper.wall_behind.load(Ordering::Relaxed) == 0 {
+            return shortened;
+        }
+        let mut state = slot.lock();
+        let last = state.last.clone().filter(|last| self.is_usable(slot, last))?;
+        state.adjusted = true;
+        Some(last)
     }
 
     /// Sets an end right that lies later than the uptime allows.
@@ -79,6 +108,7 @@ impl Broker {
             return;
         }
         let slots: Vec<_> = self.slots().into_iter().filter(|slot| slot.is_wanted()).collect();
+        let classic = self.classic_tokens();
         let pages = u32::try_from(slots.len() / PAGE).unwrap_or(u32::MAX);
         self.set_next(uptime + EVERY + PER_PAGE.saturating_mul(pages));
         for page in slots.chunks(PAGE) {
@@ -88,7 +118,10 @@ impl Broker {
                 Err(error) => return self.reachable(Some(&error)),
             };
             self.reachable(None);
-            let missing = page.iter().zip(stored).filter_map(|(slot, stored)| self.compare(slot, stored));
+            let missing = page.iter().zip(stored).filter_map(|(slot, stored)| {
+                let is_classic = classic.contains(&slot.key);
+                self.compare(slot, stored, is_classic)
+            });
             self.save_all(missing.collect()).await;
         }
     }
@@ -114,11 +147,19 @@ impl Broker {
     }
 
     /// Takes the newer of the two; when it is ours, says what the store should get.
-    fn compare(&self, slot: &Slot, stored: Option<Credential>) -> Option<(CredentialKey, Arc<Credential>)> {
+    fn compare(&self, slot: &Slot, stored: Option<Credential>, is_classic: bool) -> Option<(CredentialKey, Arc<Credential>)> {
         let mut state = slot.lock();
         let last = state.last.clone();
         match (stored, last) {
             (Some(stored), Some(last)) if stored == *last => None,
+            (Some(stored), Some(last)) if is_classic && are_rivals(&stored, &last) => {
+                let newer = if stored.generation > last.generation { stored } else { (*last).clone() };
+                let end = newer.expires_at.min(newer.issued_at.plus(TRUST_AFTER_LOST_REPLY));
+                let trimmed = Arc::new(Credential { expires_at: end, ..newer });
+                let kept = state.see(&trimmed, &self.inner.clock);
+                self.show(slot, &state, kept);
+                Some((slot.key.clone(), trimmed))
+            }
             // This machine's clock was set: its own dates of the same value are right here, and the store's elsewhere.
             (Some(stored), Some(last)) if state.adjusted && stored.value == last.value => None,
             (Some(stored), last) if last.as_ref().is_none_or(|last| is_newer(&stored, last)) => {
@@ -144,7 +185,7 @@ impl Broker {
             if saving.len() >= SAVES_AT_ONCE {
                 saving.join_next().await;
             }
-            let store = self.inner.store.clone();
+            let (store, credential) = (self.inner.store.clone(), self.dated_for_others(&credential));
             saving.spawn_on(async move { store.save(&key, &credential).await.map(drop) }, &self.inner.runtime);
         }
         let failed = saving.join_all().await.into_iter().find_map(Result::err);
@@ -153,9 +194,24 @@ impl Broker {
         }
     }
 
+    /// Those whose every call retires the value before.
+    fn classic_tokens(&self) -> HashSet<CredentialKey> {
+        let members = self.inner.members.load();
+        let classic = members.all().filter(|member| {
+            member.account.mode() == TokenMode::Classic && !matches!(member.account.platform(), Platform::Work { .. })
+        });
+        classic.map(|member| member.account.key(Kind::AccessToken)).collect()
+    }
+
     fn slots(&self) -> Vec<Arc<Slot>> {
         self.inner.members.load().all().flat_map(|member| member.slots.iter().cloned()).collect()
     }
+}
+
+/// Whether these are two classic tokens that were fetched at about the same time, by two processes that could not agree, since the
+/// store was gone: which call WeChat carried out first, and so which of them it has retired, nobody knows.
+fn are_rivals(one: &Credential, other: &Credential) -> bool {
+    one.value != other.value && one.generation.abs_diff(other.generation) <= SAME_TIME
 }
 
 /// As every store decides it: a higher generation, or the same one cut short.
@@ -165,6 +221,9 @@ fn is_newer(stored: &Credential, last: &Credential) -> bool {
 
 /// A credential issued this much later than now was stored by a process whose clock was wrong, or read by one.
 const FROM_THE_FUTURE: Duration = Duration::from_secs(60);
+
+/// Generations that differ by no more, in milliseconds, may be of calls that were under way together.
+const SAME_TIME: u64 = 10_000;
 
 /// How often to look for what others renewed: a replaced token lives for 300 s.
 const EVERY: Duration = Duration::from_secs(5);

@@ -189,7 +189,7 @@ impl Asking {
 /// What the server says is in the way and what to do, in both languages.
 fn refusal(status: u16, problem: &Value) -> String {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    if !problem["code"].is_string() {
+    if matches!(problem["code"].as_str(), None | Some("not_found")) {
         return format!(
             "answered {status}, and not as the private listener does\n    Does --server name server.admin_listen, not server.listen?\n    返回了 {status}：请确认 --server 是私有地址 server.admin_listen，而不是 server.listen"
         );

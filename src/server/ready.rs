@@ -10,7 +10,7 @@ use std::time::Duration;
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
 
-use crate::broker::{AccountStatus, Broker, CredentialStatus};
+use crate::broker::{AccountStatus, Broker};
 use crate::credential::Kind;
 use crate::error::Hint;
 
@@ -78,14 +78,18 @@ impl Readiness {
 impl AccountReport {
     /// `None` for an account that signs nothing.
     fn of(status: AccountStatus, starting: bool) -> Option<Self> {
-        let ticket = status.credentials.iter().find(|credential| credential.kind == Kind::JsapiTicket)?;
-        let (ready, reason) = match ticket {
-            CredentialStatus { living: true, .. } => (true, None),
-            CredentialStatus { last_error: Some(error), .. } => (false, Some(error.class)),
-            _ if starting => (true, Some("starting")),
-            _ => (false, Some("missing")),
+        let of = |kind| status.credentials.iter().find(|credential| credential.kind == kind);
+        let ticket = of(Kind::JsapiTicket)?;
+        // Without a token there is no ticket: what is in the token's way is in the ticket's, as soon as it is known.
+        let error = ticket.last_error.as_ref().or_else(|| of(Kind::AccessToken)?.last_error.as_ref());
+        let error = error.filter(|_| !ticket.living);
+        let (ready, reason) = match error {
+            Some(error) => (false, Some(error.class)),
+            None if ticket.living => (true, None),
+            None if starting => (true, Some("starting")),
+            None => (false, Some("missing")),
         };
-        let error = ticket.last_error.as_ref().filter(|_| !ready).map(|last| &last.error);
+        let error = error.map(|last| &last.error);
         let cause = error.map(|error| Cause::from(error.cause()));
         Some(Self { account: status.account, ready, reason, errcode: error.and_then(|error| error.errcode()), cause })
     }

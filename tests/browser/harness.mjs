@@ -37,7 +37,7 @@ export async function startService({ listen = "127.0.0.1:0" } = {}) {
   const { WX_JSSDK_URL: url, WX_JSSDK_SANDBOX_URL: sandbox } = process.env;
   if (url) return { url, sandbox, stop: async () => {} };
   const binary = process.env.WX_JSSDK_BIN || join(root, "target", "debug", "wx-jssdk");
-  const args = ["serve", "--sandbox", "--listen", listen, "--sandbox-listen", "127.0.0.1:0"];
+  const args = ["serve", "--sandbox", "--listen", listen, "--admin-listen", "127.0.0.1:0", "--sandbox-listen", "127.0.0.1:0"];
   const child = spawn(binary, args, { stdio: ["ignore", "pipe", "pipe"] });
   const gone = new Promise((resolve) => child.once("close", resolve));
   const stop = async () => {

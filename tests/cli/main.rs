@@ -2,7 +2,9 @@
 #![cfg(feature = "server")]
 #![allow(clippy::unwrap_used)] // helpers are tests, too
 
+mod ask;
 mod check;
 mod offline;
+mod private;
 mod serve;
 mod support;

@@ -15,13 +15,14 @@ use super::support::*;
 const PAGE: &str = "/jssdk/config?url=https%3A%2F%2Fdemo.example.com%2Fpage%3Fa%3D1%26b%3D2%23x";
 
 /// `serve --sandbox` on free ports: the service's base URL and the sandbox's.
-async fn serve_sandbox(home: &Path, level: &str) -> (Running, String, String) {
+pub(crate) async fn serve_sandbox(home: &Path, level: &str) -> (Running, String, String) {
     let arguments =
         ["serve", "--sandbox", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--sandbox-listen", "127.0.0.1:0"];
     let mut command = command(home, &arguments);
     command.env("WX_JSSDK__LOG__LEVEL", level).env("RUST_LOG", "trace");
     let mut running = Running::start(command);
     let (public, sandbox) = (running.line("public").await, running.line("sandbox").await);
+    running.line("api key").await;
     (running, public, sandbox)
 }
 
@@ -30,7 +31,7 @@ async fn jsapi_ticket(sandbox: &str) -> Option<String> {
 }
 
 /// What the sandbox has of the official demo account.
-async fn demo_app(sandbox: &str) -> Value {
+pub(crate) async fn demo_app(sandbox: &str) -> Value {
     let state = get_json(&format!("{sandbox}/sandbox/state")).await;
     state["apps"].as_array().unwrap().iter().find(|app| app["app_id"] == APP).expect("the demo account").clone()
 }

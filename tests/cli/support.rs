@@ -59,7 +59,11 @@ pub(crate) async fn run(arguments: &[&str]) -> Ended {
 
 pub(crate) async fn run_with_stdin(arguments: &[&str], input: &str) -> Ended {
     let home = tempfile::tempdir().unwrap();
-    let mut child = command(home.path(), arguments).stdin(Stdio::piped()).spawn().unwrap();
+    run_with_input(command(home.path(), arguments), input).await
+}
+
+pub(crate) async fn run_with_input(mut command: Command, input: &str) -> Ended {
+    let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(input.as_bytes()).await.unwrap();
     timeout(BOUND, child.wait_with_output()).await.expect("it ends").unwrap().into()
 }
@@ -68,15 +72,22 @@ pub(crate) async fn run_with_stdin(arguments: &[&str], input: &str) -> Ended {
 pub(crate) struct Running {
     child: Child,
     stdout: Lines<BufReader<ChildStdout>>,
-    stderr: ChildStderr,
+    stderr: Lines<BufReader<ChildStderr>>,
     printed: String,
+    logged: String,
 }
 
 impl Running {
     pub(crate) fn start(mut command: Command) -> Self {
         let mut child = command.spawn().unwrap();
         let (stdout, stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
-        Self { child, stdout: BufReader::new(stdout).lines(), stderr, printed: String::new() }
+        Self {
+            child,
+            stdout: BufReader::new(stdout).lines(),
+            stderr: BufReader::new(stderr).lines(),
+            printed: String::new(),
+            logged: String::new(),
+        }
     }
 
     /// The next line that begins with `name`, without it.
@@ -85,7 +96,7 @@ impl Running {
             let line = timeout(BOUND, self.stdout.next_line()).await.expect("a line in time").unwrap();
             let Some(line) = line else {
                 let mut stderr = String::new();
-                let _ = self.stderr.read_to_string(&mut stderr).await;
+                let _ = self.stderr.get_mut().read_to_string(&mut stderr).await;
                 panic!("it ended without a line {name}: {stderr}");
             };
             self.printed += &format!("{line}\n");
@@ -95,10 +106,32 @@ impl Running {
         }
     }
 
+    /// What stands behind `name` in a line that was read before.
+    pub(crate) fn printed(&self, name: &str) -> String {
+        let line = self.printed.lines().find_map(|line| line.strip_prefix(name));
+        line.unwrap_or_else(|| panic!("no {name} in {}", self.printed)).trim().to_owned()
+    }
+
     /// Sends SIGTERM.
     pub(crate) async fn terminate(&self) {
+        self.signal("-TERM").await;
+    }
+
+    pub(crate) async fn signal(&self, signal: &str) {
         let pid = self.child.id().expect("it runs").to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().await.unwrap().success());
+        assert!(Command::new("kill").args([signal, &pid]).status().await.unwrap().success());
+    }
+
+    /// The next line on stderr that holds `words`.
+    pub(crate) async fn log_line(&mut self, words: &str) -> String {
+        loop {
+            let line = timeout(BOUND, self.stderr.next_line()).await.expect("a line in time").unwrap();
+            let line = line.unwrap_or_else(|| panic!("it ended without a line {words}: {}", self.logged));
+            self.logged += &format!("{line}\n");
+            if line.contains(words) {
+                return line;
+            }
+        }
     }
 
     /// Waits for its end; what it printed, from the start.
@@ -106,12 +139,12 @@ impl Running {
         let (mut stdout, mut stderr) = (String::new(), String::new());
         let status = timeout(BOUND, async {
             self.stdout.get_mut().read_to_string(&mut stdout).await.unwrap();
-            self.stderr.read_to_string(&mut stderr).await.unwrap();
+            self.stderr.get_mut().read_to_string(&mut stderr).await.unwrap();
             self.child.wait().await.unwrap()
         });
         let code = status.await.expect("it ends").code().expect("an exit code and no signal");
         assert!(!stderr.contains("panicked"), "{stderr}");
-        Ended { code, stdout: self.printed + &stdout, stderr }
+        Ended { code, stdout: self.printed + &stdout, stderr: self.logged + &stderr }
     }
 
     pub(crate) async fn stop(self) -> Ended {

@@ -138,3 +138,20 @@ async fn a_process_that_starts_later_calls_nobody() {
     assert!(crate::world::at_once(cluster.read(&late, Kind::JsapiTicket)).is_some());
     assert_eq!(cluster.sandbox.calls_total(), 2);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server: make test"]
+async fn the_lease_outlasts_the_calls_it_covers_and_not_by_minutes() {
+    let cluster = Cluster::cold(Stable, 1).await;
+    let gate = cluster.sandbox.hold(STABLE);
+    let broker = cluster.brokers[0].clone();
+    let reader = tokio::spawn(async move { broker.credential("main", Kind::AccessToken).await });
+    cluster.sandbox.wait_for_calls(STABLE, 1).await;
+    let lease = format!("wx-jssdk:lease:official:{APP}:access_token");
+    let left: u64 = cluster.redis.cli(&["PTTL", &lease]).parse().unwrap();
+    // Two calls of at most half a second each are made under it.
+    assert!((1_000..=5_000).contains(&left), "{left} ms");
+    gate.release();
+    reader.await.unwrap().unwrap();
+    assert_eq!(cluster.redis.cli(&["EXISTS", &lease]), "0", "given back");
+}

@@ -145,9 +145,12 @@ async fn two_processes_in_classic_mode_agree_again_when_redis_comes_back_after_b
     cluster.live(300, 5).await;
     assert_eq!(cluster.token_calls(), 3, "each has one of its own: the first of the two dies in five minutes");
     cluster.redis.restart();
+    cluster.advance(5);
+    cluster.tend().await;
     cluster.live(600, 5).await;
-    assert!(cluster.assert_all_answer_at_once().is_some(), "the newer one won");
-    assert_eq!(cluster.token_calls(), 3);
+    assert!(cluster.assert_all_answer_at_once().is_some(), "they agree");
+    // Fetched at about the same time: nobody knows which of the two was retired, and one more call settles it.
+    assert!((3..=4).contains(&cluster.token_calls()), "{}", cluster.token_calls());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

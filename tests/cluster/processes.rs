@@ -26,7 +26,7 @@ impl Process {
     fn start(redis: &Redis, sandbox: &Sandbox) -> Self {
         let home = tempfile::tempdir().unwrap();
         let text = format!(
-            "[server]\nlisten = \"127.0.0.1:0\"\nworkers = 1\n[log]\nlevel = \"warn\"\n[store]\nkind = \"redis\"\nurl = \"{}\"\n
+            "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"\"\nworkers = 1\n[log]\nlevel = \"warn\"\n[store]\nkind = \"redis\"\nurl = \"{}\"\n
             [upstream]\nweixin = \"{url}\"\nqyapi = \"{url}\"\ntimeout_ms = 2000\n
             [accounts.main]\napp_id = \"{APP}\"\nsecret = \"{SECRET}\"\njs_safe_domains = [\"example.com\"]\n",
             redis.url(),

@@ -5,7 +5,9 @@
 mod accounts;
 mod broken;
 mod defaults;
+mod directory;
 mod environment;
+mod keys;
 mod secrets;
 mod support;
 mod values;

@@ -1,6 +1,7 @@
 //! `qyapi.weixin.qq.com`'s own paths: a corp with two apps.
 
-use wx_jssdk::Kind;
+use wx_jssdk::sandbox::{App, Kind as Revoke, Sandbox};
+use wx_jssdk::{Clock, Kind};
 
 use crate::world::*;
 
@@ -115,6 +116,24 @@ async fn ticket_calls_are_judged_token_first() {
     }
     let errmsg = world.get(&format!("{TICKET}?access_token={token}&type=jsapi")).await.refused(40001);
     assert!(errmsg.contains("getStableAccessToken"), "a WeCom token is none of weixin's: {errmsg}");
+}
+
+#[tokio::test]
+async fn what_is_handed_out_is_what_wecom_gave() {
+    let wecom = Sandbox::start(Clock::manual(START)).await.unwrap();
+    wecom.add_app(App::work(CORP, 1_000_002, SECRET));
+    let world = World::with_wecom_at(wecom.url()).await;
+    let token = world.get(&token_call(CORP, SALES_KEY)).await.ok().text("access_token");
+    let app = format!("{CORP}:1000002");
+    assert!(wecom.accepts_token(&app, &token));
+    let corp = world.get(&format!("/cgi-bin/get_jsapi_ticket?access_token={token}")).await.ok().text("ticket");
+    let agent = world.get(&format!("/cgi-bin/ticket/get?access_token={token}&type=agent_config")).await.ok().text("ticket");
+    assert!(wecom.accepts_ticket(&app, "jsapi", &corp) && wecom.accepts_ticket(&app, "agent_config", &agent));
+    wecom.revoke(&app, Revoke::Token);
+    let new = world.reject("/credentials/sales/access_token", &token).await.ok().text("value");
+    assert!(new != token && wecom.accepts_token(&app, &new));
+    assert_eq!(world.get(&token_call(CORP, SALES_KEY)).await.ok().text("access_token"), new);
+    assert_eq!((wecom.calls("/cgi-bin/gettoken"), wecom.calls_total()), (2, 4));
 }
 
 #[tokio::test]

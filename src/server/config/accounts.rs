@@ -69,9 +69,8 @@ fn files_of(directory: &Path) -> io::Result<Vec<(String, PathBuf)>> {
         let name = entry?.file_name();
         let path = directory.join(&name);
         let name = name.to_string_lossy();
-        match name.strip_suffix(".toml") {
-            Some(stem) if !stem.starts_with('.') => files.push((stem.to_owned(), path)),
-            _ => {}
+        if let Some(stem) = name.strip_suffix(".toml").filter(|_| !name.starts_with('.')) {
+            files.push((stem.to_owned(), path));
         }
     }
     files.sort();
@@ -81,7 +80,7 @@ fn files_of(directory: &Path) -> io::Result<Vec<(String, PathBuf)>> {
 /// Reads all accounts, sorted by name; those with a problem are left out.
 pub(super) fn read(mut entries: Vec<Entry>, defaults: &Section, problems: &mut Problems) -> Vec<(String, Account)> {
     entries.sort_by(|a, b| a.name.cmp(&b.name));
-    let mut accounts = Vec::with_capacity(entries.len());
+    let mut accounts: Vec<(String, Account)> = Vec::with_capacity(entries.len());
     let mut apps: HashMap<AppKey, String> = HashMap::with_capacity(entries.len());
     let mut before: Option<(String, String)> = None;
     for Entry { name, mut section, base } in entries {
@@ -94,7 +93,7 @@ pub(super) fn read(mut entries: Vec<Entry>, defaults: &Section, problems: &mut P
         section.default_to(defaults);
         let account = account(&mut section, &base, problems);
         section.finish(problems);
-        let Some(account) = account else { continue };
+        let Some(mut account) = account else { continue };
         match apps.entry(account.app_key()) {
             hash_map::Entry::Vacant(free) => drop(free.insert(place)),
             hash_map::Entry::Occupied(first) => {
@@ -105,6 +104,9 @@ pub(super) fn read(mut entries: Vec<Entry>, defaults: &Section, problems: &mut P
                     format!("与 {first} 是同一个应用，会互相使对方的凭证失效；请只保留一个"),
                 );
             }
+        }
+        if let Some((_, before)) = accounts.last() {
+            account.share_lists(before);
         }
         accounts.push((name, account));
     }

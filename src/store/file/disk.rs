@@ -195,15 +195,23 @@ fn sync_directory(_: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The lock on `NAME.lock`: the system drops it when the process ends, however it ends.
+/// The lock on `NAME.lock`: the system drops it when the process ends, however it ends. It is waited for a moment: a predecessor may
+/// be on its way out, and a program that another thread is just starting holds this process's files until it runs.
 fn lock(path: &Path) -> Result<File, StoreError> {
     let file = open_private(&with_suffix(path, ".lock")).map_err(|error| problem(path, Failure::Io(error)))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StoreError::InUse { path: path.display().to_string() }),
-        Err(TryLockError::Error(error)) => Err(problem(path, Failure::Io(error))),
+    for _ in 0..LOCK_TRIES {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::Error(error)) => return Err(problem(path, Failure::Io(error))),
+        }
     }
+    Err(StoreError::InUse { path: path.display().to_string() })
 }
+
+/// Together half a second: longer than any start of a program, shorter than a person's patience.
+const LOCK_TRIES: u32 = 20;
+const LOCK_PAUSE: std::time::Duration = std::time::Duration::from_millis(25);
 
 /// Renames to the first free `NAME.corrupt-1`, `-2` …; only the holder of the lock does this.
 fn move_aside(path: &Path) -> io::Result<PathBuf> {

@@ -1,0 +1,237 @@
+//! Ten thousand accounts: a warm start calls nobody, memory stays small, renewals are spread, and reading costs what it costs with one.
+//!
+//! Counts and memory are asserted. Times are printed: they say more about the machine than about the program.
+
+#![cfg(all(feature = "file", feature = "sandbox", feature = "server"))]
+#![allow(clippy::unwrap_used)] // helpers of tests are not in a #[test]
+#![allow(clippy::print_stdout)] // what was measured, and the case that failed
+
+use std::fmt::Write as _;
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use wx_jssdk::account::Account;
+use wx_jssdk::broker::Broker;
+use wx_jssdk::credential::Secret;
+use wx_jssdk::sandbox::{App, Sandbox};
+use wx_jssdk::store::Store;
+use wx_jssdk::{Clock, Credential, Kind, UnixTime, UpstreamOptions};
+
+const ACCOUNTS: usize = 10_000;
+const MIB: u64 = 1 << 20;
+
+/// What is resident of a release build's binary and of the C library.
+const BINARY: u64 = 9 * MIB;
+
+fn app_id(n: usize) -> String {
+    format!("wx{n:016x}")
+}
+
+/// A token or a ticket of the usual length, an eighth of its life old, as if it came at its own time in the last quarter of an hour.
+fn credential(n: usize, kind: Kind, now: UnixTime) -> Credential {
+    let issued_at = UnixTime(now.0 - (n as u64 * 7) % 900);
+    let value = match kind {
+        Kind::AccessToken => format!("{n:0>157}"),
+        _ => format!("{n:0>86}"),
+    };
+    Credential {
+        value: Secret::new(value),
+        issued_at,
+        expires_at: issued_at.plus(Duration::from_secs(7_200)),
+        generation: issued_at.0 * 1_000,
+    }
+}
+
+async fn fill(store: &Store, accounts: usize, now: UnixTime) {
+    let mut saving = tokio::task::JoinSet::new();
+    for n in 0..accounts {
+        for kind in [Kind::AccessToken, Kind::JsapiTicket] {
+            let (store, key) = (store.clone(), Account::official(app_id(n), "").key(kind));
+            saving.spawn(async move { store.save(&key, &credential(n, kind, now)).await.map(drop) });
+        }
+    }
+    assert!(saving.join_all().await.iter().all(Result::is_ok));
+}
+
+fn configuration(url: &str) -> String {
+    let mut text = format!(
+        "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"\"\nworkers = 2\n[log]\nlevel = \"warn\"\n[store]\nkind = \"file\"\npath = \"store.redb\"\n
+        [upstream]\nweixin = \"{url}\"\nqyapi = \"{url}\"\n"
+    );
+    for n in 0..ACCOUNTS {
+        let (id, secret) = (app_id(n), format!("{n:032x}"));
+        write!(text, "[accounts.a{n}]\napp_id = \"{id}\"\nsecret = \"{secret}\"\njs_safe_domains = [\"example.com\"]\n")
+            .unwrap();
+    }
+    text
+}
+
+/// A line of /proc/PID/status, in bytes.
+fn memory(child: &Child, name: &str) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+    line.trim_matches([':', '\t', ' ']).split(' ').next().unwrap().parse::<u64>().unwrap() * 1_024
+}
+
+async fn sign(address: &str, n: usize) -> serde_json::Value {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let url = format!("{address}/jssdk/config?account=a{n}&url=https%3A%2F%2Fwww.example.com%2F");
+    let answer = client.get(url).send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+    serde_json::from_str(&answer.text().await.unwrap()).unwrap()
+}
+
+fn start(home: &Path) -> (Child, String) {
+    let mut command = Command::new(std::env::var_os("WX_JSSDK_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_wx-jssdk").into()));
+    command.args(["serve", "--config", "wx-jssdk.toml"]).current_dir(home).env_clear();
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let address = lines.filter_map(|line| line.strip_prefix("public    ").map(str::to_owned)).next();
+    (child, address.expect("it serves"))
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_thousand_accounts_start_warm_in_little_memory_and_call_nobody() {
+    let sandbox = Sandbox::start(Clock::system()).await.unwrap();
+    let home = tempfile::tempdir().unwrap();
+    std::fs::write(home.path().join("wx-jssdk.toml"), configuration(sandbox.url())).unwrap();
+    let clock = Clock::system();
+    fill(&Store::file(home.path().join("store.redb")).unwrap(), ACCOUNTS, clock.now()).await;
+    let begun = clock.uptime();
+    let (mut child, address) = start(home.path());
+    let listening = clock.uptime() - begun;
+    let config = sign(&address, ACCOUNTS / 2).await;
+    let signed = clock.uptime() - begun;
+    assert_eq!(config["appId"], app_id(ACCOUNTS / 2));
+    for n in 0..200 {
+        sign(&address, n * (ACCOUNTS / 200)).await;
+    }
+    let (resident, peak, own) = (memory(&child, "VmRSS"), memory(&child, "VmHWM"), memory(&child, "RssAnon"));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    println!(
+        "{ACCOUNTS} accounts: listening after {listening:?}, first signature after {signed:?}, resident {:.1} MiB ({:.1} its own), at most {:.1} MiB",
+        resident as f64 / MIB as f64,
+        own as f64 / MIB as f64,
+        peak as f64 / MIB as f64
+    );
+    assert_eq!(sandbox.calls_total(), 0, "all of it was in the store");
+    // The pages of the binary itself are resident too, and there are twice as many of them in a debug build.
+    assert!(own + BINARY <= 60 * MIB, "{own} bytes beside the binary");
+}
+
+fn broker(accounts: usize, store: Store, clock: Clock, url: &str) -> Broker {
+    let upstream = UpstreamOptions { weixin: url.into(), qyapi: url.into(), ..UpstreamOptions::default() };
+    let mut builder = Broker::builder().store(store).clock(clock).upstream(upstream);
+    for n in 0..accounts {
+        builder =
+            builder.account(format!("a{n}"), Account::official(app_id(n), "secret").js_safe_domain("example.com").unwrap());
+    }
+    builder.build().unwrap()
+}
+
+/// All came in the same second, as after a cold start: the worst there is.
+async fn fill_in_one_second(store: &Store, accounts: usize, now: UnixTime) {
+    for n in 0..accounts {
+        for kind in [Kind::AccessToken, Kind::JsapiTicket] {
+            let one = Credential {
+                issued_at: now,
+                expires_at: now.plus(Duration::from_secs(7_200)),
+                generation: 1,
+                ..credential(n, kind, now)
+            };
+            store.save(&Account::official(app_id(n), "").key(kind), &one).await.unwrap();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn renewals_of_two_thousand_accounts_that_started_in_one_second_are_spread_over_a_minute() {
+    const MANY: usize = 2_000;
+    let clock = Clock::manual(UnixTime(1_767_225_600));
+    let (sandbox, store) = (Sandbox::start(clock.clone()).await.unwrap(), Store::memory());
+    (0..MANY).for_each(|n| sandbox.add_app(App::mini(app_id(n), "secret")));
+    let (mut builder, now) = (Broker::builder().store(store.clone()).clock(clock.clone()), clock.now());
+    for n in 0..MANY {
+        // They all came in one second, as after a cold start: the worst there is.
+        let account = Account::mini(app_id(n), "secret");
+        let token = Credential { issued_at: now, ..credential(0, Kind::AccessToken, now) };
+        store.save(&account.key(Kind::AccessToken), &token).await.unwrap();
+        builder = builder.account(format!("a{n}"), account);
+    }
+    let url = sandbox.url().to_owned();
+    let upstream = UpstreamOptions { weixin: url.clone(), qyapi: url, ..UpstreamOptions::default() };
+    let broker = builder.upstream(upstream).build().unwrap();
+    assert!(broker.tend().await.is_empty(), "a warm start renews nothing");
+    assert!(clock.advance(Duration::from_secs(7_200 - 245)));
+    let mut seconds = Vec::new();
+    for _ in 0..70 {
+        let mut renewed = 0;
+        loop {
+            let outcomes = broker.tend().await;
+            renewed += outcomes.iter().filter(|outcome| outcome.is_ok()).count();
+            assert!(outcomes.iter().all(Result::is_ok));
+            if outcomes.is_empty() {
+                break;
+            }
+        }
+        seconds.push(renewed);
+        assert!(clock.advance(Duration::from_secs(1)));
+    }
+    let (sum, most) = (seconds.iter().sum::<usize>(), seconds.iter().max().unwrap());
+    println!("{sum} renewals in {} seconds, at most {most} in one", seconds.iter().filter(|&&renewed| renewed > 0).count());
+    assert_eq!((sum, sandbox.calls_total()), (MANY, MANY as u64));
+    assert!(*most <= 3 * MANY / 61, "{seconds:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_read_of_ten_thousand_warm_accounts_is_answered_from_memory() {
+    use std::future::Future as _;
+    use std::task::{Context, Poll, Waker};
+    let (clock, store) = (Clock::manual(UnixTime(1_767_225_600)), Store::memory());
+    fill_in_one_second(&store, ACCOUNTS, clock.now()).await;
+    let broker = broker(ACCOUNTS, store, clock.clone(), "http://127.0.0.1:1");
+    broker.tend().await;
+    for n in 0..ACCOUNTS {
+        let name = format!("a{n}");
+        let read = std::pin::pin!(broker.credential(&name, Kind::JsapiTicket));
+        // The steps of a read are the same for one account and for the last of ten thousand: it is done when it is polled once.
+        let Poll::Ready(answer) = read.poll(&mut Context::from_waker(Waker::noop())) else { panic!("{name} waits") };
+        assert_eq!(answer.unwrap().value.expose(), format!("{n:0>86}"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a measurement: cargo test --release --test scale -- --ignored --nocapture"]
+async fn what_a_read_costs_with_one_account_and_with_ten_thousand() {
+    let measure = Clock::system();
+    for accounts in [1, ACCOUNTS] {
+        let (clock, store) = (Clock::system(), Store::memory());
+        fill_in_one_second(&store, accounts, clock.now()).await;
+        let broker = broker(accounts, store, clock, "http://127.0.0.1:1");
+        broker.tend().await;
+        let names: Vec<_> = (0..accounts).map(|n| format!("a{n}")).collect();
+        let page = wx_jssdk::PageUrl::parse("https://www.example.com/page").unwrap();
+        let reads = 300_000;
+        let begun = measure.uptime();
+        for n in 0..reads {
+            broker.credential(&names[n * 7_919 % accounts], Kind::JsapiTicket).await.unwrap();
+        }
+        let read = (measure.uptime() - begun) / reads as u32;
+        let begun = measure.uptime();
+        for n in 0..reads {
+            broker.js_config(&names[n * 7_919 % accounts], &page).await.unwrap();
+        }
+        let signed = (measure.uptime() - begun) / reads as u32;
+        let begun = measure.uptime();
+        broker.tend().await;
+        println!(
+            "{accounts} accounts: a read {read:?}, a signature {signed:?}, a step of the idle keeper {:?}",
+            measure.uptime() - begun
+        );
+    }
+}

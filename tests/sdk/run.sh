@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# Public SDKs against the service in sandbox mode: starts it on free ports, runs their tests, ends it.
+# WX_JSSDK_BIN names the binary; target/debug/wx-jssdk when not given.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+binary=${WX_JSSDK_BIN:-../../target/debug/wx-jssdk}
+[ -x "$binary" ] || { echo "no $binary: build it (cargo build) or set WX_JSSDK_BIN"; exit 1; }
+
+# The SDKs. The Python ones in an environment of their own, made anew when the requirements change.
+if ! cmp -s requirements.txt .venv/installed; then
+  rm -rf .venv
+  python3 -m venv .venv
+  .venv/bin/pip install --quiet --disable-pip-version-check --requirement requirements.txt
+  cp requirements.txt .venv/installed
+fi
+npm ci --silent --no-audit --no-fund
+
+work=$(mktemp -d)
+"$binary" serve --sandbox --listen 127.0.0.1:0 --admin-listen 127.0.0.1:0 --sandbox-listen 127.0.0.1:0 \
+  >"$work/out" 2>"$work/err" &
+service=$!
+finish() {
+  kill "$service" 2>/dev/null || true
+  wait "$service" 2>/dev/null || true
+  rm -rf "$work"
+}
+trap finish EXIT
+
+# What it says once it listens: `private   http://…`, `sandbox   http://…`, `api key   wxk_…`.
+said() { sed -n "s/^$1  *\([^ ]*\)$/\1/p" "$work/out"; }
+for _ in $(seq 200); do
+  [ -n "$(said 'api key')" ] && break
+  kill -0 "$service" 2>/dev/null || { echo "the service ended:"; cat "$work/out" "$work/err"; exit 1; }
+  sleep 0.1
+done
+WX_CENTER=$(said private) WX_SANDBOX=$(said sandbox) WX_API_KEY=$(said 'api key')
+[ -n "$WX_API_KEY" ] || { echo "the service named no key:"; cat "$work/out" "$work/err"; exit 1; }
+export WX_CENTER WX_SANDBOX WX_API_KEY
+# Everything is on loopback, whatever proxy this machine has.
+unset http_proxy https_proxy HTTP_PROXY HTTPS_PROXY all_proxy ALL_PROXY
+
+.venv/bin/python -m unittest --verbose wechatpy_test
+npm test --silent
