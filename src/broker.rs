@@ -79,7 +79,8 @@ impl Broker {
     /// credential to use instead. Fifty callers who saw the same refusal cause one refresh, a late caller none.
     ///
     /// # Errors
-    /// As [`Broker::credential`]; [`Error::Rationed`] when this credential was renewed on demand less than 30 s ago.
+    /// As [`Broker::credential`]; [`Error::Rationed`] when this credential was renewed on demand less than 30 s ago, or, except for a
+    /// stable token, so often today that only one renewal in 15 minutes is left.
     pub async fn reject(&self, account: &str, kind: Kind, bad_value: &Secret) -> Result<Arc<Credential>, Error> {
         let member = self.member(account)?;
         self.renew_if_current(&member, member.slot(kind)?, bad_value).await

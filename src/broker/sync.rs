@@ -16,7 +16,7 @@ use tracing::{info, warn};
 use super::Broker;
 use super::call::{CLOCK_TOLERANCE, TRUST_AFTER_LOST_REPLY};
 use super::slot::Slot;
-use crate::account::{Platform, TokenMode};
+use crate::account::{Account, Platform, TokenMode};
 use crate::clock::UnixTime;
 use crate::credential::{Credential, CredentialKey, Freshness, Kind};
 
@@ -25,6 +25,8 @@ use crate::credential::{Credential, CredentialKey, Freshness, Kind};
 pub(super) struct Sync {
     next: Mutex<Option<Duration>>,
     failed: Mutex<bool>,
+    /// When, in uptime, somebody's unknown token last was a reason to look.
+    looked_for_token: tokio::sync::Mutex<Option<Duration>>,
 }
 
 impl Broker {
@@ -32,6 +34,25 @@ impl Broker {
     #[must_use]
     pub fn clock_jumps(&self) -> u64 {
         self.inner.keeper.clock_jumps.load(Ordering::Relaxed)
+    }
+
+    /// [`Broker::account_of_token`]; a token that this process does not know may be one that a peer has renewed a moment ago: then it
+    /// looks into the shared store first, once a second at most, whatever strangers ask.
+    pub async fn find_account_of_token(&self, token: &str) -> Option<(String, Arc<Account>)> {
+        if let Some(found) = self.account_of_token(token) {
+            return Some(found);
+        }
+        if !self.inner.store.is_shared() {
+            return None;
+        }
+        let mut looked = self.inner.keeper.sync.looked_for_token.lock().await;
+        let uptime = self.inner.clock.uptime();
+        if looked.is_none_or(|at| uptime.saturating_sub(at) >= LOOK_GAP) {
+            *looked = Some(uptime);
+            self.set_next(uptime);
+            self.catch_up().await;
+        }
+        self.account_of_token(token)
     }
 
     /// Whether a credential was stored by a process whose clock was wrong, or is read by one: how long it lives cannot be told.
@@ -236,3 +257,6 @@ const PER_PAGE: Duration = Duration::from_secs(1);
 
 /// Enough for one commit of a file, and for Redis to answer in time.
 const SAVES_AT_ONCE: usize = 256;
+
+/// Between two looks for a token that nobody here knows.
+const LOOK_GAP: Duration = Duration::from_secs(1);

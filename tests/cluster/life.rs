@@ -155,3 +155,24 @@ async fn the_lease_outlasts_the_calls_it_covers_and_not_by_minutes() {
     reader.await.unwrap().unwrap();
     assert_eq!(cluster.redis.cli(&["EXISTS", &lease]), "0", "given back");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server: make test"]
+async fn a_token_that_one_process_has_just_renewed_is_known_to_every_other_at_once() {
+    // Behind a load balancer the token comes from one node, and buys its ticket at another.
+    let cluster = Cluster::warm(Stable, 4).await;
+    let dead = cluster.read(&cluster.brokers[0], Kind::AccessToken).await.unwrap().value.clone();
+    cluster.sandbox.revoke(APP, Revoked::Token);
+    let new = cluster.brokers[0].reject("main", Kind::AccessToken, &dead).await.unwrap();
+    let askers: Vec<_> = (0..40)
+        .map(|n| {
+            let (broker, token) = (cluster.brokers[1 + n % 3].clone(), new.value.clone());
+            tokio::spawn(async move { broker.find_account_of_token(token.expose()).await.map(|(name, _)| name) })
+        })
+        .collect();
+    for asker in askers {
+        assert_eq!(asker.await.unwrap().as_deref(), Some("main"));
+    }
+    assert!(cluster.brokers[1].find_account_of_token("nobody's").await.is_none());
+    assert_eq!(cluster.calls(STABLE), 2, "nobody called WeChat for it");
+}

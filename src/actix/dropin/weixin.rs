@@ -58,7 +58,8 @@ pub(super) async fn ticket(request: HttpRequest, broker: web::Data<Broker>) -> H
     let query = Query::of(&request);
     let answer = async {
         let token = query.get("access_token").ok_or(said::NO_TOKEN)?;
-        let owner = broker.account_of_token(token).filter(|(_, account)| !matches!(account.platform(), Platform::Work { .. }));
+        let owner = broker.find_account_of_token(token).await;
+        let owner = owner.filter(|(_, account)| !matches!(account.platform(), Platform::Work { .. }));
         let (account, _) = owner.ok_or(said::DEAD_TOKEN)?;
         let kind = match query.get("type") {
             Some("jsapi") => Kind::JsapiTicket,

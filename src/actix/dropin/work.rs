@@ -67,7 +67,8 @@ fn account(query: &Query, broker: &Broker, keys: &Keys) -> Result<String, Refusa
 /// `kind` is `None` where the call asks for a type that there is not; that the token is good comes first.
 async fn ticket(query: &Query, broker: &Broker, kind: Option<Kind>) -> Result<Arc<Credential>, Refusal> {
     let token = query.get("access_token").ok_or(said::NO_TOKEN)?;
-    let owner = broker.account_of_token(token).filter(|(_, account)| matches!(account.platform(), Platform::Work { .. }));
+    let owner = broker.find_account_of_token(token).await;
+    let owner = owner.filter(|(_, account)| matches!(account.platform(), Platform::Work { .. }));
     let (account, _) = owner.ok_or(said::WORK_DEAD_TOKEN)?;
     let kind = kind.ok_or(said::WORK_BAD_ARGS)?;
     debug!(account, %kind, "drop-in ticket call");
