@@ -40,6 +40,7 @@ test: deps
 
 bench:
 	cargo bench --locked --all-features
+	cargo test --locked --release --all-features --test scale -- --ignored --nocapture
 
 # What the tests with Redis and a browser need: installed where that may be done, named otherwise.
 deps:

@@ -206,7 +206,7 @@ async fn every_read_of_ten_thousand_warm_accounts_is_answered_from_memory() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "a measurement: cargo test --release --test scale -- --ignored --nocapture"]
+#[ignore = "a measurement: make bench"]
 async fn what_a_read_costs_with_one_account_and_with_ten_thousand() {
     let measure = Clock::system();
     for accounts in [1, ACCOUNTS] {

@@ -127,7 +127,8 @@ impl Broker {
         if !self.is_due(slot) {
             return None;
         }
-        match self.board(member, slot, Why::Due) {
+        let why = if self.living(slot).is_some() { Why::Due } else { Why::Missing };
+        match self.board(member, slot, why) {
             Boarding::Flight(flight) => Some(flight),
             Boarding::Living(_) | Boarding::Cooling(_) => None,
         }
