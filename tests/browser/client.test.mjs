@@ -94,6 +94,8 @@ async function installClient(page, { checks = "current", replies = {}, late = fa
         },
         on: (event) => window.listened.push(event),
       };
+      const { invoke } = bridge;
+      window.bridgeIsItself = () => bridge.invoke === invoke;
       if (frozen) Object.freeze(bridge);
       window.bridgeComes = () => {
         window.WeixinJSBridge = bridge;
@@ -335,6 +337,7 @@ describe("a refusal", () => {
       expectError(await outcome(page, "reconfigure"), "invalid_signature");
       await page.unroute("**/jssdk/config?**");
       assert.equal((await outcome(page, "reconfigure")).code, "ok", "and a third one mends it");
+      assert.equal(await page.evaluate(() => window.bridgeIsItself()), true, "nothing stays in the client's bridge");
     }));
 
   for (const refused of [false, true]) {
