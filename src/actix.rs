@@ -16,6 +16,7 @@
 //! # }
 //! ```
 
+mod client;
 mod cors;
 mod dropin;
 mod keys;

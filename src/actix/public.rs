@@ -5,9 +5,9 @@ use actix_web::http::header::{ALLOW, CACHE_CONTROL, HeaderValue, ORIGIN};
 use actix_web::{HttpRequest, HttpResponse, Resource, Scope, web};
 use serde::Serialize;
 
-use super::cors;
 use super::problem::Problem;
 use super::query::{self, CardQuery, ConfigQuery};
+use super::{client, cors};
 use crate::broker::Broker;
 use crate::sign::{AgentConfig, CardExt, ChooseCard, JsConfig};
 
@@ -20,8 +20,9 @@ use crate::sign::{AgentConfig, CardExt, ChooseCard, JsConfig};
 /// | `work-config?url=&account=` | `{"config", "agentConfig"}`: both in one reply |
 /// | `card-ext?cardId=&code=&openid=&outer_str=&fixed_begintimestamp=&account=` | one entry of `wx.addCard`'s `cardList` |
 /// | `choose-card?shopId=&cardId=&cardType=&account=` | for `wx.chooseCard` |
+/// | `wx-jssdk.js`, `wx-jssdk.d.ts` | the client script, which finds this scope by its own address, and its types |
 ///
-/// Answers carry `Cache-Control: no-store`, errors are `application/problem+json`, and pages on the accounts' safe domains may
+/// Signed answers carry `Cache-Control: no-store`, errors are `application/problem+json`, and pages on the accounts' safe domains may
 /// call across origins. The page's URL is taken from the `url` parameter and never from Host, scheme or Referer, so that a
 /// proxy in front changes nothing.
 #[must_use]
@@ -33,6 +34,8 @@ pub fn public_scope(path: &str, broker: Broker) -> Scope {
         .service(signing("/work-config").route(web::get().to(work_config)).route(web::head().to(work_config)))
         .service(signing("/card-ext").route(web::get().to(card_ext)).route(web::head().to(card_ext)))
         .service(signing("/choose-card").route(web::get().to(choose_card)).route(web::head().to(choose_card)))
+        .service(client::script())
+        .service(client::types())
         .default_service(web::to(unknown_path))
 }
 
@@ -157,7 +160,7 @@ fn readable(request: &HttpRequest, broker: &Broker, mut response: HttpResponse) 
     response
 }
 
-async fn only_get(request: HttpRequest, broker: web::Data<Broker>) -> HttpResponse {
+pub(super) async fn only_get(request: HttpRequest, broker: web::Data<Broker>) -> HttpResponse {
     let mut response = Problem::method_not_allowed().into_response();
     response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD, OPTIONS"));
     readable(&request, &broker, response)

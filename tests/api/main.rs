@@ -5,6 +5,7 @@
 mod app;
 mod bad_input;
 mod cards;
+mod client;
 mod cors;
 mod crowd;
 mod failures;

@@ -1,0 +1,69 @@
+//! The client script and its type definitions, compiled in: what a page needs beside a signature.
+//!
+//! They are public and the same for everybody. The script finds the endpoint by its own address, so it knows no path.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use actix_web::http::header::{
+    ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, ETag, EntityTag, HeaderValue, IfNoneMatch, X_CONTENT_TYPE_OPTIONS,
+};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, Resource, Route, guard, web};
+
+/// `wx-jssdk.js`.
+pub(super) fn script() -> Resource {
+    file("/wx-jssdk.js", reads().to(send_script))
+}
+
+/// `wx-jssdk.d.ts`.
+pub(super) fn types() -> Resource {
+    file("/wx-jssdk.d.ts", reads().to(send_types))
+}
+
+fn file(path: &str, route: Route) -> Resource {
+    web::resource(path).route(route).default_service(web::to(super::public::only_get))
+}
+
+fn reads() -> Route {
+    web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
+}
+
+async fn send_script(request: HttpRequest) -> HttpResponse {
+    send(&request, "text/javascript; charset=utf-8", SCRIPT)
+}
+
+async fn send_types(request: HttpRequest) -> HttpResponse {
+    // No media type is registered for TypeScript, and the one of `.ts` in many tables is a video's.
+    send(&request, "text/plain; charset=utf-8", TYPES)
+}
+
+fn send(request: &HttpRequest, content_type: &'static str, text: &'static str) -> HttpResponse {
+    let tag = tag_of(text);
+    let known = knows(request, &tag);
+    let mut response = if known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
+    response
+        .insert_header(ETag(tag))
+        // Asked for again each time and mostly answered with 304: no page runs with yesterday's script.
+        .insert_header((CACHE_CONTROL, "no-cache"))
+        .insert_header((X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        // A module is fetched by CORS rules, from a page on any of our hosts; there is nothing in it to protect.
+        .insert_header((ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")));
+    if known { response.finish() } else { response.content_type(content_type).body(text) }
+}
+
+/// Changes exactly when the content does; the same in every process of one build.
+fn tag_of(text: &str) -> EntityTag {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    EntityTag::new_strong(format!("{:016x}", hasher.finish()))
+}
+
+fn knows(request: &HttpRequest, tag: &EntityTag) -> bool {
+    match request.get_header::<IfNoneMatch>() {
+        Some(IfNoneMatch::Any) => true,
+        Some(IfNoneMatch::Items(known)) => known.iter().any(|one| one.weak_eq(tag)),
+        None => false,
+    }
+}
+
+const SCRIPT: &str = include_str!("../../static/wx-jssdk.js");
+const TYPES: &str = include_str!("../../static/wx-jssdk.d.ts");

@@ -1,0 +1,393 @@
+// WeChat's JS-SDK as promises: window.wxJssdk, by <script> or import. Documented in wx-jssdk.d.ts. MIT OR Apache-2.0
+(function () {
+  "use strict";
+  const landed = typeof location === "object" ? location.href : "";
+  if (!landed || window.wxJssdk) return;
+
+  const HOSTS = ["https://res.wx.qq.com", "https://res2.wx.qq.com"];
+  const SDK = "/open/js/jweixin-1.6.0.js";
+  const BRIDGE_READY = "WeixinJSBridgeReady";
+  const SDK_PATIENCE = 5000; // ms
+  const ENDPOINT_PATIENCE = 15000;
+  const CLIENT_PATIENCE = 10000;
+  const ATTEMPTS = 3;
+  const LONGEST_WAIT = 10; // s
+  // These leave the user nothing to decide, so they may be given up.
+  const QUICK = /^(check|getNet|getLocal|update|hide|show)/;
+
+  // code: [cause en, cause zh, fix en, fix zh]
+  const TEXTS = {
+    not_in_wechat: [
+      "This is not WeChat (for agentReady: not WeCom); nothing would answer.",
+      "当前不在微信中（agentReady 须在企业微信中），不会有响应。",
+      "Open the page there.",
+      "请在其中打开。",
+    ],
+    sdk_not_loaded: [
+      "jweixin came neither from res.wx.qq.com nor from res2.wx.qq.com.",
+      "无法从 res.wx.qq.com 和 res2.wx.qq.com 加载 jweixin。",
+      "Check the network, and script-src of the Content-Security-Policy.",
+      "请检查网络和 CSP 的 script-src。",
+    ],
+    endpoint_unreachable: [
+      "The signing endpoint gave no usable answer.",
+      "签名接口没有返回可用的结果。",
+      "Open error.address in a browser; is the option endpoint right? Across origins the page must be on a safe domain.",
+      "请在浏览器中打开 error.address，并核对 endpoint 选项；跨域时页面须在安全域名下。",
+    ],
+    page_not_allowed: ["The page is outside the account's JS safe domains.", "本页不在 JS 接口安全域名内。", "", ""],
+    invalid_signature: [
+      "WeChat computed another signature, mostly for another address than the signed one.",
+      "微信算出的签名不同，多半是签名的地址与微信看到的不一致。",
+      "Compare error.signedUrl with the page's address; load this script before any router.",
+      "请比较 error.signedUrl 与页面地址；并先于路由加载本脚本。",
+    ],
+    invalid_url_domain: [
+      "The page's domain is not bound to this account.",
+      "页面域名没有绑定到该帐号。",
+      "Bind it (JS接口安全域名), without port, no IP; check the App ID.",
+      "请绑定「JS接口安全域名」（不带端口，不能是 IP），并核对 AppID。",
+    ],
+    config_failed: [
+      "WeChat refused the config, see errMsg.",
+      "微信拒绝了 config，见 errMsg。",
+      "Check the App ID; users of a test account must follow it.",
+      "请核对 AppID；测试号的用户须先关注。",
+    ],
+    permission_denied: [
+      "This page may not call this interface.",
+      "本页无权调用该接口。",
+      "Name it in ready({apis}); check that the account has it.",
+      "请在 ready({apis}) 中列出，并确认帐号有此接口权限。",
+    ],
+    api_too_old: [
+      "This client does not know the interface.",
+      "当前客户端不支持该接口。",
+      "Update WeChat; check the spelling.",
+      "请升级微信，并检查拼写。",
+    ],
+    cancelled: ["The user cancelled.", "用户已取消。", "Let the user try again.", "允许用户重试即可。"],
+    timeout: ["The client did not answer.", "客户端没有响应。", "Reload the page, or update the client.", "请重新加载页面或升级客户端。"],
+    api_failed: ["The client could not do it, see errMsg.", "客户端未能完成，见 errMsg。", "Check the arguments.", "请检查参数。"],
+  };
+
+  class WxJssdkError extends Error {
+    constructor(code, more) {
+      const [en, zh, fixEn, fixZh] = TEXTS[code] || [code, code, "", ""];
+      const own = Object.assign({ code, cause: { en, zh }, fix: { en: fixEn, zh: fixZh } }, more);
+      super(code + ": " + own.cause.en + (own.errMsg ? " (" + own.errMsg + ")" : ""));
+      Object.assign(this, own);
+      this.name = "WxJssdkError";
+    }
+  }
+
+  const page = () => location.href.split("#")[0];
+  const client = (pattern) => pattern.test(navigator.userAgent);
+  const inWeCom = () => client(/wxwork\//i);
+  const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
+
+  // The page as it was loaded, even if this script came late.
+  function landing() {
+    const [entry] = performance.getEntriesByType ? performance.getEntriesByType("navigation") : [];
+    const known = entry && entry.name.indexOf(location.origin + "/") === 0 ? entry.name : landed;
+    return known.split("#")[0];
+  }
+
+  // iOS checks the landing page, all others the current one. The devtools call themselves iPhone.
+  let byLanding = client(/iphone|ipad|ipod/i) && !client(/wechatdevtools|wxdebugger|wxwork\//i);
+
+  // Our own directory; a module has no currentScript, but a stack.
+  const home = (() => {
+    const tag = document.currentScript;
+    const [self] = (tag ? tag.src : String(new Error().stack)).match(/https?:\/\/[^\s()@?#]*\/wx-jssdk\.js/) || ["/jssdk/"];
+    return self.slice(0, self.lastIndexOf("/"));
+  })();
+
+  let options = {};
+  let configured = null;
+  let broken = false;
+  let queued = null; // not begun
+  let tail = Promise.resolve();
+  let answered = false;
+  let signedUrl = "";
+
+  function ready(asked) {
+    if (!asked && configured && !broken) return configured.then((wx) => wx);
+    options = Object.assign({}, options, asked);
+    if (options.autoReconfigure) watchHistory();
+    return configureNext();
+  }
+
+  function configureNext() {
+    if (!queued) {
+      const mine = tail.then(() => {
+        queued = null;
+        return configure();
+      });
+      broken = false;
+      queued = configured = mine;
+      tail = mine.then(
+        () => {},
+        () => (broken = broken || configured === mine),
+      );
+    }
+    // One of the caller's own: if nobody handles it, the browser says so.
+    return configured.then((wx) => wx);
+  }
+
+  async function configure() {
+    if (!client(/micromessenger/i)) throw new WxJssdkError("not_in_wechat");
+    const first = byLanding ? landing() : page();
+    signedUrl = first;
+    const [wx, answer] = await Promise.all([loadSdk(), ask("/config", first)]);
+    try {
+      await verify(wx, answer, first);
+    } catch (error) {
+      const other = [page(), landing()].find((url) => url !== first);
+      if (error.code !== "invalid_signature" || !other) throw error;
+      // Which address a client checks is known by reports only: the other one, once.
+      await verify(wx, await ask("/config", other), other);
+      signedUrl = other;
+      byLanding = other !== page();
+    }
+    return wx;
+  }
+
+  // --- the endpoint ---
+
+  async function ask(path, url) {
+    const base = options.endpoint ? String(options.endpoint).replace(/(\/config)?\/*$/, "") : home;
+    let address = base + path + "?url=" + encodeURIComponent(url);
+    if (options.account) address += "&account=" + encodeURIComponent(options.account);
+    for (let attempt = 1; ; attempt++) {
+      const { status, body, errMsg, retryAfter } = await getJson(address);
+      if (status === 200 && body && body.signature && body.nonceStr && body.timestamp) return body;
+      const passing = status ? status === 503 || status === 429 || (status > 500 && !body) : errMsg !== "timeout";
+      if (passing && attempt < ATTEMPTS && !(retryAfter > LONGEST_WAIT)) {
+        await sleep((retryAfter || attempt / 2) * 1000);
+        continue;
+      }
+      const said = { address, signedUrl: url, status, errMsg, retryAfter };
+      if (status === 200 || !body || !body.code) throw new WxJssdkError("endpoint_unreachable", said);
+      said.problem = body;
+      if (body.hint) said.fix = body.hint;
+      if (!TEXTS[body.code]) said.cause = { en: body.detail || body.title, zh: "签名接口：" + body.code };
+      throw new WxJssdkError(body.code, said);
+    }
+  }
+
+  async function getJson(address) {
+    const answer = { status: 0 };
+    const asking = fetch(address, { cache: "no-store" }).then(async (response) => {
+      answer.retryAfter = Number(response.headers.get("Retry-After")) || 0;
+      answer.errMsg = "HTTP " + (answer.status = response.status);
+      answer.body = await response.json();
+    });
+    const failed = (error) => (answer.errMsg = answer.errMsg || error.message);
+    await Promise.race([asking.catch(failed), sleep(ENDPOINT_PATIENCE).then(() => failed({ message: "timeout" }))]);
+    return answer;
+  }
+
+  // --- jweixin ---
+
+  const loaded = () => [window.jWeixin, window.wx].find((sdk) => sdk && sdk.config);
+
+  async function loadSdk() {
+    for (let at = 0; at < HOSTS.length && !loaded(); at++) await loadScript(HOSTS[at] + SDK);
+    const wx = loaded();
+    if (!wx) throw new WxJssdkError("sdk_not_loaded");
+    if (!window.wx) window.wx = wx;
+    return wx;
+  }
+
+  function loadScript(address) {
+    return new Promise((done) => {
+      const script = document.createElement("script");
+      const define = window.define;
+      // To an AMD loader jweixin gives itself nameless, and sets no window.wx.
+      const ours = function () {
+        if (document.currentScript !== script) return define.apply(this, arguments);
+        window.jWeixin = window.jWeixin || arguments[arguments.length - 1]();
+      };
+      const end = () => {
+        clearTimeout(timer);
+        if (window.define === ours) window.define = define;
+        done();
+      };
+      if (typeof define === "function") window.define = Object.assign(ours, define);
+      const timer = setTimeout(end, SDK_PATIENCE);
+      script.onload = script.onerror = end;
+      script.src = address;
+      document.head.appendChild(script);
+    });
+  }
+
+  // --- wx.config ---
+
+  // After an error jweixin calls ready as well, on a second config at once, and to it version 10 is older than 6.0.2.
+  // So the client's own answer is heard on its way.
+  function verify(wx, answer, url) {
+    return new Promise((resolve, reject) => {
+      const again = answered;
+      let settled = false;
+      let bridge = null;
+      let original;
+      let listening;
+      const settle = (code, says) => {
+        if (settled) return;
+        settled = true;
+        clearTimeout(timer);
+        document.removeEventListener(BRIDGE_READY, listen);
+        if (bridge && bridge.invoke === listening) bridge.invoke = original;
+        if (code) reject(new WxJssdkError(code, { errMsg: says, signedUrl: url, currentUrl: page() }));
+        else resolve();
+      };
+      const judge = (res) => {
+        const says = saysOf(res);
+        answered = true;
+        settle(isOk(says) || /function.not.exist/.test(says) ? "" : codeOf(says, "config_failed"), says);
+      };
+      const listen = () => {
+        if (bridge === window.WeixinJSBridge || !window.WeixinJSBridge) return;
+        bridge = window.WeixinJSBridge;
+        original = bridge.invoke;
+        listening = function (name, params, callback) {
+          if (name !== "preVerifyJSAPI") return original.apply(this, arguments);
+          return original.call(this, name, params, (res) => {
+            const raw = Object.assign({}, res); // jweixin rewrites it
+            if (callback) callback(res);
+            judge(raw);
+          });
+        };
+        try {
+          bridge.invoke = listening;
+        } catch (error) {
+          // frozen: wx.ready and wx.error have to do
+        }
+      };
+      const timer = setTimeout(() => settle("timeout", "preVerifyJSAPI"), CLIENT_PATIENCE);
+      listen();
+      document.addEventListener(BRIDGE_READY, listen); // before jweixin does
+      wx.error(judge);
+      wx.ready(() => {
+        if (bridge && bridge.invoke === listening) return;
+        setTimeout(() => judge({ errMsg: "config:ok" }), again ? 2000 : 0);
+      });
+      wx.config(configFor(answer));
+    });
+  }
+
+  function configFor(answer) {
+    const config = Object.assign({}, answer);
+    // Copies: jweixin changes them.
+    const apis = (options.apis || answer.jsApiList || []).slice();
+    // WeCom knows only the older names.
+    if (inWeCom() && apis.some((name) => /^update.*ShareData$/.test(name))) {
+      apis.push("onMenuShareAppMessage", "onMenuShareTimeline");
+    }
+    config.jsApiList = apis;
+    if (options.openTags) config.openTagList = options.openTags.slice();
+    if (options.debug !== undefined) config.debug = !!options.debug;
+    return config;
+  }
+
+  const saysOf = (res) => String((res && (res.errMsg || res.err_msg)) || res);
+  const isOk = (says) => /:(ok|confirm)$|^network_type:/.test(says);
+
+  function codeOf(says, otherwise) {
+    if (/:(fail[ _,]*)?(user )?cancel/i.test(says)) return "cancelled";
+    if (/invalid signature/i.test(says)) return "invalid_signature";
+    if (/invalid url domain/i.test(says)) return "invalid_url_domain";
+    if (/permission denied|no permission|access.denied|offline verifying/i.test(says)) return "permission_denied";
+    if (/function.?not.?exist|not.support/i.test(says)) return "api_too_old";
+    return otherwise;
+  }
+
+  // --- calls ---
+
+  async function call(name, args, { timeout = QUICK.test(name) ? CLIENT_PATIENCE : 0 } = {}) {
+    return invoke(await ready(), name, args, timeout);
+  }
+
+  function invoke(wx, name, args, timeout) {
+    return new Promise((resolve, reject) => {
+      let timer;
+      const fail = (code, errMsg) => {
+        clearTimeout(timer);
+        reject(new WxJssdkError(code, { api: name, errMsg }));
+      };
+      const hear = (res) => {
+        const says = saysOf(res);
+        if (!isOk(says)) return fail(codeOf(says, "api_failed"), says);
+        clearTimeout(timer);
+        resolve(res);
+      };
+      if (timeout) timer = setTimeout(() => fail("timeout", name), timeout);
+      try {
+        if (wx[name]) {
+          wx[name](Object.assign({}, args, { success: hear, fail: hear, cancel: hear }));
+        } else if (inWeCom() && wx.invoke) {
+          wx.invoke(name, Object.assign({}, args), hear); // WeCom's own
+        } else fail("api_too_old");
+      } catch (error) {
+        fail("api_failed", String(error));
+      }
+    });
+  }
+
+  async function share({ title, desc, link = page(), imgUrl } = {}) {
+    const wx = await ready();
+    const card = { title, link, imgUrl };
+    const forFriends = Object.assign({ desc }, card);
+    if (inWeCom()) {
+      wx.onMenuShareAppMessage(forFriends);
+      wx.onMenuShareTimeline(card);
+      return;
+    }
+    await Promise.all([
+      invoke(wx, "updateAppMessageShareData", forFriends, CLIENT_PATIENCE),
+      invoke(wx, "updateTimelineShareData", card, CLIENT_PATIENCE),
+    ]);
+  }
+
+  async function agentReady(asked) {
+    if (!inWeCom()) throw new WxJssdkError("not_in_wechat");
+    const wx = await ready(configured ? undefined : Object.assign({}, asked, { apis: undefined }));
+    const url = page();
+    const answer = await ask("/agent-config", url);
+    const config = { jsApiList: ((asked && asked.apis) || answer.jsApiList || []).slice() };
+    for (const key of ["corpid", "agentid", "timestamp", "nonceStr", "signature"]) config[key] = String(answer[key]);
+    try {
+      await invoke(wx, "agentConfig", config, CLIENT_PATIENCE);
+    } catch (error) {
+      error.signedUrl = url;
+      throw error;
+    }
+    return wx;
+  }
+
+  // --- single-page applications ---
+
+  let watching = false;
+
+  function watchHistory() {
+    if (watching) return;
+    watching = true;
+    for (const name of ["pushState", "replaceState"]) {
+      const original = history[name];
+      history[name] = function () {
+        const result = original.apply(this, arguments);
+        moved();
+        return result;
+      };
+    }
+    window.addEventListener("popstate", moved);
+  }
+
+  function moved() {
+    if (byLanding || page() === signedUrl) return;
+    configureNext().catch((error) => console.warn(error));
+  }
+
+  window.wxJssdk = { ready, reconfigure: () => configureNext(), share, call, agentReady, WxJssdkError };
+})();

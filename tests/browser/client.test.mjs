@@ -1,0 +1,813 @@
+// The client script wx-jssdk.js in a real browser, with the real jweixin, against the real service: signatures are checked
+// by a WeChat client of the test's own, over the address the page really has.
+
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { gzipSync } from "node:zlib";
+import { ANDROID_WECHAT, IOS_WECHAT, expectQuiet, inPage, startBrowser, startService } from "./harness.mjs";
+
+const root = join(import.meta.dirname, "..", "..");
+const SCRIPT = join(root, "static", "wx-jssdk.js");
+const DEVTOOLS = IOS_WECHAT.replace(/MicroMessenger\S+/, "MicroMessenger/8.0.5 wechatdevtools/1.06.2409140");
+const WECOM = ANDROID_WECHAT.replace("MicroMessenger/8.0.50.2701", "wxwork/4.1.30 MicroMessenger/7.0.1");
+const WECOM_IOS = IOS_WECHAT.replace("MicroMessenger/8.0.50(0x18003231)", "wxwork/4.1.30 MicroMessenger/7.0.1");
+
+let service;
+let browser;
+
+before(async () => {
+  service = await startService();
+  browser = await startBrowser();
+});
+
+after(async () => {
+  if (browser) await browser.close();
+  if (service) await service.stop();
+});
+
+const CLASSIC = '<script src="/jssdk/wx-jssdk.js"></script>';
+
+/** A page under /t/ whose head is `head`, in this client. What was asked of the endpoint is in `page.asked`. */
+function withPage({ userAgent = ANDROID_WECHAT, head = CLASSIC, client = {}, ...options }, work) {
+  return inPage(browser, { ...(userAgent && { userAgent }), ...options }, async (page) => {
+    page.asked = [];
+    page.on("request", (request) => {
+      const url = new URL(request.url());
+      if (/\/(agent-)?config$/.test(url.pathname)) page.asked.push(url.searchParams.get("url"));
+    });
+    await page.route(
+      (url) => url.pathname.startsWith("/t/"),
+      (route) =>
+        route.fulfill({
+          contentType: "text/html; charset=utf-8",
+          body: `<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,"><title>t</title>${head}`,
+        }),
+    );
+    if (client) await installClient(page, client);
+    page.open = (path = "/t/page") => page.goto(service.url + path);
+    await work(page);
+  });
+}
+
+/**
+ * A client that computes the signature itself. `checks`: the address it looks at; `replies`: what it says to a bridge call,
+ * in place of ok; `late`: it comes on the page's call of `bridgeComes()`; `frozen`: nobody may lay hands on it;
+ * `held`: it answers a config on the page's call of `clientAnswers()`.
+ */
+async function installClient(page, { checks = "current", replies = {}, late = false, frozen = false, held = false }) {
+  page.verified = [];
+  await page.exposeFunction("testVerify", async (asked) => {
+    const state = await (await fetch(`${service.sandbox}/sandbox/state`)).json();
+    const app = state.apps.find((one) => one.app_id === asked.appId);
+    const url = asked[checks].split("#")[0];
+    const signed = `jsapi_ticket=${app.tickets[asked.ticket].value}&noncestr=${asked.nonce}&timestamp=${asked.timestamp}&url=${url}`;
+    const good = createHash("sha1").update(signed).digest("hex") === asked.signature;
+    page.verified.push({ url, good });
+    return good ? "ok" : "fail_invalid signature";
+  });
+  await page.addInitScript(
+    ({ replies, late, frozen, held }) => {
+      const landing = location.href;
+      window.bridgeCalls = [];
+      window.listened = [];
+      const gate = held ? () => new Promise((open) => (window.clientAnswers = open)) : async () => {};
+      const verify = (asked) => window.testVerify({ ...asked, current: location.href, landing });
+      const bridge = {
+        async invoke(name, params, callback) {
+          window.bridgeCalls.push([name, JSON.parse(JSON.stringify(params || {}))]);
+          if (name in replies) return replies[name] === null ? undefined : callback({ err_msg: `${name}:${replies[name]}` });
+          if (name === "getNetworkType") return callback({ err_msg: "network_type:wifi" });
+          if (name === "preVerifyJSAPI") {
+            await gate();
+            const { verifyAppId: appId, verifyNonceStr: nonce, verifyTimestamp: timestamp, verifySignature: signature } = params;
+            const says = await verify({ appId, nonce, timestamp, signature, ticket: "jsapi" });
+            return callback({ err_msg: `${name}:${says}` });
+          }
+          if (name === "agentConfig") {
+            const { corpid: appId, nonceStr: nonce, timestamp, signature } = params;
+            return callback({ err_msg: `${name}:${await verify({ appId, nonce, timestamp, signature, ticket: "agent_config" })}` });
+          }
+          callback({ err_msg: `${name}:ok` });
+        },
+        on: (event) => window.listened.push(event),
+      };
+      const { invoke } = bridge;
+      window.bridgeIsItself = () => bridge.invoke === invoke;
+      if (frozen) Object.freeze(bridge);
+      window.bridgeComes = () => {
+        window.WeixinJSBridge = bridge;
+        document.dispatchEvent(new Event("WeixinJSBridgeReady"));
+      };
+      if (!late) window.WeixinJSBridge = bridge;
+    },
+    { replies, late, frozen, held },
+  );
+}
+
+/** What comes of one call of the script: "ok" and the value, or the error's fields. */
+const outcome = (page, name, ...args) =>
+  page.evaluate(
+    async ([called, given]) => {
+      try {
+        const value = await window.wxJssdk[called](...given);
+        return { code: "ok", isWx: value === window.wx, value: typeof value === "object" && value.errMsg ? value : undefined };
+      } catch (error) {
+        return { ...error, typed: error instanceof window.wxJssdk.WxJssdkError, message: error.message };
+      }
+    },
+    [name, args],
+  );
+
+/** The outcome is this typed error, with cause and fix in both languages. */
+function expectError(came, code) {
+  assert.equal(came.code, code, JSON.stringify(came));
+  assert.equal(came.typed, true);
+  for (const words of [came.cause, came.fix]) {
+    assert.ok(words.en.length > 3, JSON.stringify(came));
+    assert.match(words.zh, /[一-鿿]/, JSON.stringify(came));
+  }
+}
+
+async function expectReady(page, options = { apis: ["chooseImage"] }) {
+  const came = await outcome(page, "ready", options);
+  assert.equal(came.code, "ok", JSON.stringify(came));
+  assert.equal(came.isWx, true);
+}
+
+const callsOf = (page, name) => page.evaluate((asked) => window.bridgeCalls.filter(([one]) => one === asked), name);
+
+describe("the first load", () => {
+  const clients = [
+    ["Android", ANDROID_WECHAT, "current"],
+    ["iOS", IOS_WECHAT, "landing"],
+    ["the devtools", DEVTOOLS, "current"],
+    ["WeCom", WECOM, "current"],
+    ["WeCom on iOS", WECOM_IOS, "current"],
+  ];
+  for (const [name, userAgent, checks] of clients) {
+    test(`${name} accepts the signature of an address with Chinese, %2F, + and a #hash`, () =>
+      withPage({ userAgent, client: { checks } }, async (page) => {
+        await page.open("/t/你好?q=你好&p=a%2Fb%2fc&plus=1+1&from=singlemessage&&empty=#/路由?x=1");
+        await expectReady(page);
+        const url = `${service.url}/t/%E4%BD%A0%E5%A5%BD?q=%E4%BD%A0%E5%A5%BD&p=a%2Fb%2fc&plus=1+1&from=singlemessage&&empty=`;
+        assert.deepEqual(page.verified, [{ url, good: true }]);
+        expectQuiet(page);
+      }));
+
+    test(`${name} accepts it after a route was pushed and replaced before ready`, () =>
+      withPage({ userAgent, client: { checks } }, async (page) => {
+        await page.open("/t/landing?a=1");
+        await page.evaluate(() => {
+          history.pushState(null, "", "/t/route");
+          history.replaceState(null, "", "/t/other?b=2");
+        });
+        await expectReady(page);
+        assert.equal(page.asked.length, 1, "the right address at once");
+        const path = checks === "landing" ? "/t/landing?a=1" : "/t/other?b=2";
+        assert.deepEqual(page.verified, [{ url: service.url + path, good: true }]);
+      }));
+  }
+
+  test("a script that comes after a replaceState still knows the landing page", () =>
+    withPage({ userAgent: IOS_WECHAT, client: { checks: "landing" }, head: "" }, async (page) => {
+      await page.open("/t/landing?a=1#x");
+      await page.evaluate(() => history.replaceState(null, "", "/t/route"));
+      await page.addScriptTag({ url: "/jssdk/wx-jssdk.js" });
+      await expectReady(page);
+      assert.deepEqual(page.asked, [`${service.url}/t/landing?a=1`]);
+    }));
+
+  test("where the browser keeps no record, the script's first line does", () =>
+    withPage({ userAgent: IOS_WECHAT, client: { checks: "landing" } }, async (page) => {
+      await page.addInitScript(() => (performance.getEntriesByType = undefined));
+      await page.open("/t/landing");
+      await page.evaluate(() => history.pushState(null, "", "/t/route"));
+      await expectReady(page);
+      assert.deepEqual(page.asked, [`${service.url}/t/landing`]);
+    }));
+
+  test("a module import does the same", () =>
+    withPage({ head: '<script type="module">import "/jssdk/wx-jssdk.js"; window.imported = true;</script>' }, async (page) => {
+      await page.open();
+      await page.waitForFunction(() => window.imported);
+      await expectReady(page);
+      expectQuiet(page);
+    }));
+
+  test("the sandbox's own client accepts it too", () =>
+    withPage({ userAgent: null, client: null, head: `<script src="/static/wechat-client.js"></script>${CLASSIC}` }, async (page) => {
+      await page.open("/t/page?client=ios");
+      await expectReady(page);
+      expectQuiet(page);
+    }));
+
+  test("the five-line example works as it is", () =>
+    withPage({ head: readFileSync(join(root, "examples", "plain", "index.html"), "utf8") }, async (page) => {
+      await page.open("/t/");
+      await page.locator("#state", { hasText: "config:ok" }).waitFor();
+      assert.equal((await callsOf(page, "updateTimelineShareData")).length, 1);
+      expectQuiet(page);
+    }));
+});
+
+describe("where the endpoint is", () => {
+  for (const [kind, tag] of [
+    ["a classic script", '<script src="/deep/er/wx-jssdk.js?v=2"></script>'],
+    ["a module", '<script type="module" src="/deep/er/wx-jssdk.js?v=2"></script>'],
+  ]) {
+    test(`${kind} finds it beside itself, at any path`, () =>
+      withPage({ head: tag }, async (page) => {
+        let asked = 0;
+        await page.route("**/deep/er/**", async (route) => {
+          if (route.request().url().includes("/config")) asked += 1;
+          await route.fulfill({ response: await route.fetch({ url: route.request().url().replace("/deep/er/", "/jssdk/") }) });
+        });
+        await page.open();
+        await page.waitForFunction(() => window.wxJssdk);
+        await expectReady(page);
+        assert.equal(asked, 1);
+      }));
+
+    test(`${kind} from another host of ours works across origins`, () =>
+      withPage({ head: tag.replace("/deep/er/", "http://api.example/jssdk/") }, async (page) => {
+        await page.route("http://api.example/**", async (route) => {
+          const url = route.request().url().replace("http://api.example", service.url);
+          const headers = { ...(await route.request().allHeaders()), origin: service.url };
+          await route.fulfill({ response: await route.fetch({ url, headers }) });
+        });
+        await page.open();
+        await page.waitForFunction(() => window.wxJssdk);
+        await expectReady(page);
+        assert.equal(page.verified[0].good, true);
+        expectQuiet(page);
+      }));
+  }
+
+  for (const endpoint of ["/jssdk", "/jssdk/", "/jssdk/config"]) {
+    test(`the option endpoint may be ${endpoint}`, () =>
+      withPage({ head: `<script>${readFileSync(SCRIPT, "utf8")}</script>` }, async (page) => {
+        await page.open();
+        await expectReady(page, { endpoint });
+      }));
+  }
+
+  test("two copies of the script are one", () =>
+    withPage({ head: CLASSIC + CLASSIC.replace(".js", ".js?2") }, async (page) => {
+      await page.open();
+      await expectReady(page);
+      expectQuiet(page);
+    }));
+});
+
+describe("a refusal", () => {
+  /** The endpoint's nonce is changed on its way: nothing can satisfy the client. */
+  const breakNonce = (page) =>
+    page.route("**/jssdk/config?**", async (route) => {
+      const answer = await (await route.fetch()).json();
+      await route.fulfill({ json: { ...answer, nonceStr: `${answer.nonceStr}x` } });
+    });
+
+  for (const [name, userAgent] of [
+    ["today's WeChat", ANDROID_WECHAT],
+    ["version 10, which jweixin takes for older than 6.0.2", ANDROID_WECHAT.replace("8.0.50.2701", "10.0.1")],
+  ]) {
+    test(`of the signature rejects once and is never ready, in ${name}`, () =>
+      withPage({ userAgent }, async (page) => {
+        await breakNonce(page);
+        await page.open();
+        const came = await outcome(page, "ready", {});
+        expectError(came, "invalid_signature");
+        assert.match(came.errMsg, /invalid signature/);
+        assert.equal(came.signedUrl, `${service.url}/t/page`);
+        assert.equal(page.asked.length, 1, "there is no other address to try");
+        expectError(await outcome(page, "call", "getNetworkType"), "invalid_signature");
+      }));
+  }
+
+  for (const [name, userAgent, checks, right] of [
+    ["an iPhone that checks the current address", IOS_WECHAT, "current", "/t/route"],
+    ["an Android that checks the landing page", ANDROID_WECHAT, "landing", "/t/landing"],
+  ]) {
+    test(`by ${name} is mended by the other address, which is remembered`, () =>
+      withPage({ userAgent, client: { checks } }, async (page) => {
+        await page.open("/t/landing");
+        await page.evaluate(() => history.pushState(null, "", "/t/route"));
+        await expectReady(page);
+        assert.deepEqual(page.verified.map((one) => one.good), [false, true]);
+        assert.equal(page.asked[1], service.url + right);
+        assert.equal((await outcome(page, "reconfigure")).code, "ok");
+        assert.deepEqual(page.verified.map((one) => one.good), [false, true, true]);
+      }));
+  }
+
+  test("of both addresses is final: one retry and no more", () =>
+    withPage({}, async (page) => {
+      await breakNonce(page);
+      await page.open("/t/landing");
+      await page.evaluate(() => history.pushState(null, "", "/t/route"));
+      expectError(await outcome(page, "ready", {}), "invalid_signature");
+      assert.equal(page.asked.length, 2);
+    }));
+
+  for (const [says, code] of [
+    ["fail,Error: 系统错误，错误码：63002,invalid signature [2019-12-04 15:50:27][]", "invalid_signature"],
+    ["fail,Error: invalid url domain", "invalid_url_domain"],
+    ["require subscribe", "config_failed"],
+    ["fail_the permission value is offline verifying", "permission_denied"],
+    ["fail,Error: AppID 不合法", "config_failed"],
+    ["something new", "config_failed"],
+  ]) {
+    test(`"${says}" is ${code}`, () =>
+      withPage({ client: { replies: { preVerifyJSAPI: says } } }, async (page) => {
+        await page.open();
+        const came = await outcome(page, "ready", {});
+        expectError(came, code);
+        assert.ok(came.errMsg.length > 10, came.errMsg);
+      }));
+  }
+
+  test("of a second config is not hidden by the ready of the first", () =>
+    withPage({}, async (page) => {
+      await page.open();
+      await expectReady(page);
+      await breakNonce(page);
+      expectError(await outcome(page, "reconfigure"), "invalid_signature");
+      await page.unroute("**/jssdk/config?**");
+      assert.equal((await outcome(page, "reconfigure")).code, "ok", "and a third one mends it");
+      assert.equal(await page.evaluate(() => window.bridgeIsItself()), true, "nothing stays in the client's bridge");
+    }));
+
+  for (const refused of [false, true]) {
+    test(`by a bridge that nobody may touch is ${refused ? "heard" : "not made up"} all the same`, () =>
+      withPage({ client: { frozen: true } }, async (page) => {
+        if (refused) await breakNonce(page);
+        await page.open();
+        assert.equal((await outcome(page, "ready", {})).code, refused ? "invalid_signature" : "ok");
+        assert.equal((await outcome(page, "reconfigure")).code, refused ? "invalid_signature" : "ok");
+      }));
+  }
+});
+
+describe("a single-page application", () => {
+  test("a second config is ready when the client says so, not at once", () =>
+    withPage({ client: { held: true } }, async (page) => {
+      await page.open();
+      const answer = async () => {
+        await page.waitForFunction(() => window.clientAnswers);
+        await page.evaluate(() => {
+          window.clientAnswers();
+          window.clientAnswers = null;
+        });
+      };
+      const first = expectReady(page);
+      await answer();
+      await first;
+      await page.evaluate(() => {
+        history.pushState(null, "", "/t/route");
+        window.again = "waits";
+        window.wxJssdk.reconfigure().then(() => (window.again = "ready"));
+      });
+      await page.waitForFunction(() => window.clientAnswers);
+      await page.evaluate(() => new Promise((soon) => setTimeout(soon, 50)));
+      assert.equal(await page.evaluate(() => window.again), "waits");
+      await answer();
+      await page.waitForFunction(() => window.again === "ready");
+      assert.equal(page.verified[1].url, `${service.url}/t/route`);
+    }));
+
+  test("autoReconfigure signs each route once, and share waits for it", () =>
+    withPage({}, async (page) => {
+      await page.open("/t/one");
+      await expectReady(page, { autoReconfigure: true });
+      await page.evaluate(async () => {
+        history.pushState(null, "", "/t/passing");
+        history.replaceState(null, "", "/t/two#top");
+        await window.wxJssdk.share({ title: "two" });
+        history.pushState(null, "", "/t/two#bottom");
+        await window.wxJssdk.share({ title: "two" });
+        history.back();
+        await new Promise((soon) => window.addEventListener("popstate", soon, { once: true }));
+        history.back();
+        await new Promise((soon) => window.addEventListener("popstate", soon, { once: true }));
+        await window.wxJssdk.share({ title: "one" });
+      });
+      assert.deepEqual(page.verified, ["one", "two", "one"].map((path) => ({ url: `${service.url}/t/${path}`, good: true })));
+      const links = (await callsOf(page, "updateTimelineShareData")).map(([, card]) => card.link);
+      assert.deepEqual(links, ["two", "two", "one"].map((path) => `${service.url}/t/${path}`));
+      expectQuiet(page);
+    }));
+
+  test("autoReconfigure leaves an iPhone alone: its landing page stays the same", () =>
+    withPage({ userAgent: IOS_WECHAT, client: { checks: "landing" } }, async (page) => {
+      await page.open();
+      await expectReady(page, { autoReconfigure: true });
+      await page.evaluate(() => history.pushState(null, "", "/t/route"));
+      assert.equal((await outcome(page, "call", "getNetworkType")).code, "ok");
+      assert.equal(page.asked.length, 1);
+    }));
+
+  test("a route pushed while the signature is fetched is signed after all", () =>
+    withPage({}, async (page) => {
+      let release;
+      const held = new Promise((resolve) => (release = resolve));
+      await page.route("**/jssdk/config?**", async (route) => {
+        await held;
+        await route.continue();
+      });
+      await page.open("/t/one");
+      const ready = expectReady(page);
+      await page.waitForRequest("**/jssdk/config?**").catch(() => {});
+      await page.evaluate(() => history.pushState(null, "", "/t/two"));
+      release();
+      await ready;
+      assert.deepEqual(page.verified.at(-1), { url: `${service.url}/t/two`, good: true });
+    }));
+});
+
+describe("outside WeChat", () => {
+  test("every promise rejects at once, and nothing is asked", () =>
+    withPage({ userAgent: null, client: null }, async (page) => {
+      await page.open();
+      for (const [name, ...args] of [["ready", {}], ["reconfigure"], ["call", "getLocation"], ["share", { title: "t" }], ["agentReady"]]) {
+        expectError(await outcome(page, name, ...args), "not_in_wechat");
+      }
+      assert.deepEqual(page.asked, []);
+      expectQuiet(page);
+    }));
+
+  test("a failure nobody handles is reported by the browser", () =>
+    withPage({ userAgent: null, client: null }, async (page) => {
+      await page.open();
+      await page.evaluate(() => void window.wxJssdk.ready({}));
+      await page.waitForEvent("pageerror", { timeout: 3000 }).catch(() => {});
+      assert.match(page.complaints.join(), /not_in_wechat/);
+    }));
+
+  test("on a server the file does nothing", async () => {
+    await import(SCRIPT);
+    assert.equal(globalThis.wxJssdk, undefined);
+  });
+});
+
+describe("a slow or silent client", () => {
+  for (const refused of [false, true]) {
+    test(`a bridge that comes late is waited for${refused ? ", and its refusal is heard" : ""}`, () =>
+      withPage({ client: { late: true, replies: refused ? { preVerifyJSAPI: "fail_invalid url domain" } : {} } }, async (page) => {
+        await page.open();
+        const came = outcome(page, "ready", {});
+        await page.waitForFunction(() => window.wx && window.wx.invoke); // wx.config was called, and nobody is there
+        await page.evaluate(() => window.bridgeComes());
+        assert.equal((await came).code, refused ? "invalid_url_domain" : "ok");
+      }));
+  }
+
+  test("a config that is never answered is given up after ten seconds", () =>
+    withPage({ client: { replies: { preVerifyJSAPI: null } } }, async (page) => {
+      await page.clock.install();
+      await page.open();
+      const came = outcome(page, "ready", {});
+      await page.waitForFunction(() => window.bridgeCalls.length);
+      await page.clock.fastForward(10_500);
+      expectError(await came, "timeout");
+    }));
+
+  test("a call that is never answered too, but not one where the user chooses", () =>
+    withPage({ client: { replies: { checkJsApi: null, chooseImage: null } } }, async (page) => {
+      await page.clock.install();
+      await page.open();
+      await expectReady(page);
+      await page.evaluate(() => {
+        window.chosen = "waits";
+        window.wxJssdk.call("chooseImage").catch(() => (window.chosen = "gave up"));
+      });
+      const came = outcome(page, "call", "checkJsApi", { jsApiList: ["chooseImage"] });
+      await page.waitForFunction(() => window.bridgeCalls.some(([name]) => name === "checkJsApi"));
+      await page.clock.fastForward(10_500);
+      expectError(await came, "timeout");
+      assert.equal(await page.evaluate(() => window.chosen), "waits");
+      const impatient = outcome(page, "call", "chooseImage", {}, { timeout: 100 });
+      await page.waitForFunction(() => window.bridgeCalls.filter(([name]) => name === "chooseImage").length === 2);
+      await page.clock.fastForward(200);
+      expectError(await impatient, "timeout");
+    }));
+});
+
+describe("calls", () => {
+  test("the caller's lists stay as they were, though jweixin changes what it is given", () =>
+    withPage({}, async (page) => {
+      await page.open();
+      const lists = await page.evaluate(async () => {
+        const options = { apis: ["getLocation", "chooseWXPay"], openTags: ["wx-open-launch-weapp"] };
+        await window.wxJssdk.ready(options);
+        return options;
+      });
+      assert.deepEqual(lists, { apis: ["getLocation", "chooseWXPay"], openTags: ["wx-open-launch-weapp"] });
+      const [[, sent]] = await callsOf(page, "preVerifyJSAPI");
+      assert.deepEqual(sent.verifyJsApiList, ["geoLocation", "getBrandWCPayRequest"]);
+      assert.deepEqual(sent.verifyOpenTagList, ["wx-open-launch-weapp"]);
+    }));
+
+  test("without apis the account's own list is asked for", () =>
+    withPage({}, async (page) => {
+      await page.open();
+      await expectReady(page, {});
+      const [[, sent]] = await callsOf(page, "preVerifyJSAPI");
+      assert.ok(sent.verifyJsApiList.includes("chooseImage"), sent.verifyJsApiList);
+    }));
+
+  test("a call without ready() configures by itself, and a second one does not", () =>
+    withPage({}, async (page) => {
+      await page.open();
+      const came = await outcome(page, "call", "getNetworkType");
+      assert.equal(came.value.networkType, "wifi");
+      assert.equal((await outcome(page, "call", "getNetworkType")).code, "ok");
+      assert.equal(page.asked.length, 1);
+    }));
+
+  test("share sets both cards", () =>
+    withPage({}, async (page) => {
+      await page.open("/t/page?a=1#x");
+      const card = { title: "T", desc: "D", link: `${service.url}/l`, imgUrl: `${service.url}/i.png` };
+      assert.equal((await outcome(page, "share", card)).code, "ok");
+      const [[, friends]] = await callsOf(page, "updateAppMessageShareData");
+      const [[, timeline]] = await callsOf(page, "updateTimelineShareData");
+      const { title, link, imgUrl } = card;
+      assert.deepEqual([friends.title, friends.desc, friends.link, friends.imgUrl], ["T", "D", link, imgUrl]);
+      assert.deepEqual([timeline.title, timeline.link, timeline.imgUrl], [title, link, imgUrl]);
+    }));
+
+  for (const [says, code] of [
+    ["cancel", "cancelled"],
+    ["fail cancel", "cancelled"],
+    ["permission denied", "permission_denied"],
+    ["fail_no permission to execute", "permission_denied"],
+    ["fail_the permission value is offline verifying", "permission_denied"],
+    ["function not exist", "api_too_old"],
+    ["fail_function_not_exist", "api_too_old"],
+    ["fail_no camera", "api_failed"],
+  ]) {
+    test(`"${says}" of a call is ${code}`, () =>
+      withPage({ client: { replies: { chooseImage: says, updateAppMessageShareData: says } } }, async (page) => {
+        await page.open();
+        await expectReady(page);
+        const came = await outcome(page, "call", "chooseImage", {});
+        expectError(came, code);
+        assert.equal(came.api, "chooseImage");
+        expectError(await outcome(page, "share", { title: "t" }), code);
+      }));
+  }
+
+  test("an interface that jweixin does not have is too new, and does not hang", () =>
+    withPage({}, async (page) => {
+      await page.open();
+      await expectReady(page);
+      expectError(await outcome(page, "call", "makeCoffee"), "api_too_old");
+    }));
+});
+
+describe("loading jweixin", () => {
+  for (const kind of ["a property that may be redefined", "a global variable, as of RequireJS"]) {
+    const declare = kind.startsWith("a property") ? "window.define =" : "var define =";
+    test(`beside an AMD loader whose define is ${kind}`, () => {
+      const loader = `<script>window.defined = []; ${declare} function () { defined.push([].slice.call(arguments)); }; define.amd = { jQuery: true };</script>`;
+      return withPage({ head: loader + CLASSIC }, async (page) => {
+        await page.open();
+        const mine = page.evaluate(() => window.define);
+        await expectReady(page);
+        assert.deepEqual(await page.evaluate(() => window.defined), [], "the loader hears nothing of a nameless module");
+        await page.evaluate(() => window.define("mine", [], 1));
+        assert.deepEqual(await page.evaluate(() => [window.defined, window.define.amd.jQuery]), [[["mine", [], 1]], true]);
+        await mine;
+        expectQuiet(page);
+      });
+    });
+  }
+
+  test("a module that is defined while jweixin loads reaches the loader", () =>
+    withPage(
+      { head: `<script>window.defined = []; var define = function (name) { defined.push(name); }; define.amd = {};</script>${CLASSIC}` },
+      async (page) => {
+        let release;
+        const held = new Promise((resolve) => (release = resolve));
+        const wanted = new Promise((asked) =>
+          page.route("https://res.wx.qq.com/**", async (route) => {
+            asked();
+            await held;
+            await route.fallback();
+          }),
+        );
+        await page.open();
+        const ready = expectReady(page);
+        await wanted;
+        await page.addScriptTag({ content: 'define("between")' });
+        release();
+        await ready;
+        assert.deepEqual(await page.evaluate(() => window.defined), ["between"]);
+      },
+    ));
+
+  test("the first host down: the second one is used", () =>
+    withPage({ cdn: ["res2.wx.qq.com"] }, async (page) => {
+      await page.open();
+      await expectReady(page);
+      expectQuiet(page);
+    }));
+
+  test("a first host that hangs costs five seconds and no more", () =>
+    withPage({}, async (page) => {
+      await page.clock.install();
+      const wanted = new Promise((asked) => page.route("https://res.wx.qq.com/**", () => asked()));
+      await page.goto(`${service.url}/t/page`);
+      const ready = expectReady(page);
+      await wanted;
+      await page.clock.fastForward(5100);
+      await ready;
+    }));
+
+  test("both down is said, and tried again when asked again", () =>
+    withPage({ cdn: [] }, async (page) => {
+      await page.open();
+      expectError(await outcome(page, "ready", {}), "sdk_not_loaded");
+      await page.route("https://res2.wx.qq.com/**", (route) =>
+        route.fulfill({
+          contentType: "application/javascript",
+          body: readFileSync(join(import.meta.dirname, "node_modules/weixin-js-sdk/index.original.js"), "utf8"),
+        }),
+      );
+      await expectReady(page);
+    }));
+
+  test("a page that has loaded it already keeps its own", () =>
+    withPage({ cdn: ["res2.wx.qq.com"], head: `<script src="https://res2.wx.qq.com/open/js/jweixin-1.6.0.js"></script>${CLASSIC}` }, async (page) => {
+      let loads = 0;
+      page.on("request", (request) => (loads += request.url().includes("jweixin") ? 1 : 0));
+      await page.open();
+      await expectReady(page);
+      assert.equal(loads, 1);
+    }));
+});
+
+describe("the endpoint", () => {
+  const problem = (status, code, more = {}) => ({
+    status,
+    contentType: "application/problem+json",
+    headers: more,
+    body: JSON.stringify({ status, code, title: "T", detail: `D of ${code}`, hint: { en: `H of ${code}`, zh: `提示 ${code}` } }),
+  });
+
+  test("down, then up: a 503 is asked again after its Retry-After, without the page noticing", () =>
+    withPage({}, async (page) => {
+      let answers = 0;
+      const times = [];
+      await page.route("**/jssdk/config?**", (route) => {
+        times.push(Date.now());
+        answers += 1;
+        if (answers === 1) return route.abort("connectionrefused");
+        return answers === 2 ? route.fulfill(problem(503, "upstream_unavailable", { "Retry-After": "1" })) : route.continue();
+      });
+      await page.open();
+      await expectReady(page);
+      assert.equal(answers, 3);
+      assert.ok(times[2] - times[1] >= 950, "as long as it was told to wait");
+    }));
+
+  test("down for good: three attempts, and the endpoint's own code and hint", () =>
+    withPage({}, async (page) => {
+      let answers = 0;
+      await page.route("**/jssdk/config?**", (route) => {
+        answers += 1;
+        return route.fulfill(problem(503, "upstream_unavailable"));
+      });
+      await page.open();
+      const came = await outcome(page, "ready", {});
+      expectError(came, "upstream_unavailable");
+      assert.equal(answers, 3);
+      assert.deepEqual([came.status, came.fix], [503, { en: "H of upstream_unavailable", zh: "提示 upstream_unavailable" }]);
+      assert.equal(came.cause.en, "D of upstream_unavailable");
+      await page.unroute("**/jssdk/config?**");
+      await expectReady(page);
+    }));
+
+  for (const [name, answer, code] of [
+    ["a quota that opens at midnight", problem(503, "upstream_quota", { "Retry-After": "3600" }), "upstream_quota"],
+    ["an account that needs a person", problem(502, "account_misconfigured"), "account_misconfigured"],
+    ["an unknown account", problem(404, "unknown_account"), "unknown_account"],
+    ["an answer without a signature", { status: 200, json: { appId: "wx1" } }, "endpoint_unreachable"],
+    ["a page of a single-page application", { status: 200, contentType: "text/html", body: "<h1>app</h1>" }, "endpoint_unreachable"],
+    ["a path that leads nowhere", { status: 404, contentType: "text/html", body: "nginx" }, "endpoint_unreachable"],
+  ]) {
+    test(`${name} is not asked twice: ${code}`, () =>
+      withPage({}, async (page) => {
+        let answers = 0;
+        await page.route("**/jssdk/config?**", (route) => {
+          answers += 1;
+          return route.fulfill(answer);
+        });
+        await page.open();
+        const came = await outcome(page, "ready", {});
+        expectError(came, code);
+        assert.equal(answers, 1);
+        assert.equal(came.status, answer.status);
+        assert.match(came.address, /\/jssdk\/config\?url=http%3A/);
+      }));
+  }
+
+  test("out of reach is endpoint_unreachable", () =>
+    withPage({}, async (page) => {
+      await page.route("**/jssdk/config?**", (route) => route.abort("connectionrefused"));
+      await page.open();
+      const came = await outcome(page, "ready", {});
+      expectError(came, "endpoint_unreachable");
+      assert.equal(came.status, 0);
+    }));
+
+  test("one that hangs is given up after fifteen seconds", () =>
+    withPage({}, async (page) => {
+      await page.clock.install();
+      const wanted = new Promise((asked) => page.route("**/jssdk/config?**", () => asked()));
+      await page.open();
+      const came = outcome(page, "ready", {});
+      await wanted;
+      await page.clock.fastForward(15_500);
+      const error = await came;
+      expectError(error, "endpoint_unreachable");
+      assert.equal(error.errMsg, "timeout");
+    }));
+
+  test("the real one refuses a page on a foreign domain: page_not_allowed, with its hint", () =>
+    withPage({}, async (page) => {
+      await page.route("http://foreign.example/jssdk/**", async (route) =>
+        route.fulfill({ response: await route.fetch({ url: route.request().url().replace("http://foreign.example", service.url) }) }),
+      );
+      await page.goto("http://foreign.example/t/page");
+      const came = await outcome(page, "ready", {});
+      expectError(came, "page_not_allowed");
+      assert.equal(came.status, 403);
+      assert.match(came.fix.en, /js_safe_domains/);
+    }));
+
+  test("the real one knows no such account: unknown_account, with its hint", () =>
+    withPage({}, async (page) => {
+      await page.open();
+      const came = await outcome(page, "ready", { account: "nobody & co" });
+      expectError(came, "unknown_account");
+      assert.match(came.cause.en, /nobody & co/);
+    }));
+});
+
+describe("WeCom", () => {
+  const account = "demo-work";
+
+  test("agentReady signs with the app's own ticket, after config", () =>
+    withPage({ userAgent: WECOM }, async (page) => {
+      await page.open("/t/page?a=%2F#x");
+      const came = await outcome(page, "agentReady", { apis: ["selectExternalContact"], account });
+      assert.equal(came.code, "ok", JSON.stringify(came));
+      assert.deepEqual(page.verified.map((one) => one.good), [true, true]);
+      const [[, sent]] = await callsOf(page, "agentConfig");
+      assert.deepEqual(sent.jsApiList, ["selectExternalContact"]);
+      assert.deepEqual([sent.agentid, typeof sent.timestamp], ["1000002", "string"]);
+      assert.equal((await outcome(page, "call", "selectExternalContact", { filterType: 0 })).code, "ok");
+      expectQuiet(page);
+    }));
+
+  test("a refused agentConfig is named, and the config before it stays", () =>
+    withPage({ userAgent: WECOM, client: { replies: { agentConfig: "fail_invalid signature" } } }, async (page) => {
+      await page.open();
+      await expectReady(page, { account });
+      const came = await outcome(page, "agentReady");
+      expectError(came, "invalid_signature");
+      assert.equal(came.signedUrl, `${service.url}/t/page`);
+      assert.equal((await outcome(page, "call", "getNetworkType")).code, "ok");
+    }));
+
+  test("an account that has no agent is told so by the endpoint", () =>
+    withPage({ userAgent: WECOM }, async (page) => {
+      await page.open();
+      expectError(await outcome(page, "agentReady", { account: "demo" }), "unsupported_credential");
+    }));
+
+  test("in WeChat agentReady rejects", () =>
+    withPage({}, async (page) => {
+      await page.open();
+      expectError(await outcome(page, "agentReady", { account }), "not_in_wechat");
+    }));
+
+  test("share uses the names that WeCom knows", () =>
+    withPage({ userAgent: WECOM_IOS }, async (page) => {
+      await page.open();
+      await expectReady(page, { account, apis: ["updateAppMessageShareData"] });
+      const [[, sent]] = await callsOf(page, "preVerifyJSAPI");
+      assert.deepEqual(sent.verifyJsApiList, ["updateAppMessageShareData", "menu:share:appmessage", "menu:share:timeline"]);
+      assert.equal((await outcome(page, "share", { title: "t" })).code, "ok");
+      assert.deepEqual(await page.evaluate(() => window.listened), ["menu:share:appmessage", "menu:share:timeline"]);
+    }));
+});
+
+test("the script is at most 6 KB on the wire", () => {
+  const size = gzipSync(readFileSync(SCRIPT)).length;
+  assert.ok(size <= 6 * 1024, `${size} bytes gzipped`);
+});
