@@ -17,6 +17,8 @@
 //! ```
 
 mod cors;
+#[cfg(feature = "diagnose")]
+mod diagnose;
 mod dropin;
 mod keys;
 mod private;
@@ -24,6 +26,8 @@ mod problem;
 mod public;
 mod query;
 
+#[cfg(feature = "diagnose")]
+pub use diagnose::diagnose_resource;
 pub use dropin::dropin_scope;
 pub use keys::{ApiKey, ApiKeys, KeyHash, new_key};
 pub use private::private_scope;
