@@ -15,31 +15,31 @@ use crate::diagnose::{Answer, Case, Finding, Role, Target, diagnose};
   wx-jssdk diagnose --error 'config:invalid url domain'")]
 pub(super) struct Diagnose {
     /// The page's location.href · 页面地址
-    #[arg(long, default_value = "")]
+    #[arg(long, default_value = "", hide_default_value = true)]
     url: String,
     /// The nonceStr that the page got · 页面收到的随机串
-    #[arg(long, default_value = "")]
+    #[arg(long, default_value = "", hide_default_value = true)]
     nonce: String,
     /// The timestamp that the page got · 页面收到的时间戳
-    #[arg(long, default_value = "")]
+    #[arg(long, default_value = "", hide_default_value = true)]
     timestamp: String,
     /// The signature that the page got · 页面收到的签名
-    #[arg(long, default_value = "")]
+    #[arg(long, default_value = "", hide_default_value = true)]
     signature: String,
     /// The jsapi_ticket; - reads it from stdin · jsapi_ticket，- 表示从标准输入读取
-    #[arg(long, default_value = "")]
+    #[arg(long, default_value = "", hide_default_value = true)]
     ticket: String,
     /// The ticket before it · 上一个 ticket
-    #[arg(long, default_value = "")]
+    #[arg(long, default_value = "", hide_default_value = true)]
     previous_ticket: String,
     /// The account's wx_card ticket · 卡券 ticket
-    #[arg(long, default_value = "")]
+    #[arg(long, default_value = "", hide_default_value = true)]
     card_ticket: String,
     /// The WeCom app's agent_config ticket · 企业微信应用 ticket
-    #[arg(long, default_value = "")]
+    #[arg(long, default_value = "", hide_default_value = true)]
     agent_ticket: String,
-    /// The access token, in case it was taken for a ticket · access_token
-    #[arg(long, default_value = "")]
+    /// The access token, in case it was taken for a ticket · 调用凭证 access_token
+    #[arg(long, default_value = "", hide_default_value = true)]
     access_token: String,
     /// Another account's ticket; may be given several times · 其他帐号的 ticket，可多次
     #[arg(long)]
