@@ -10,8 +10,8 @@ use crate::diagnose::{Answer, Case, Finding, Role, Target, diagnose};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  echo \"$TICKET\" | wx-jssdk diagnose --ticket - --url 'https://example.com/p?a=1' --nonce n0nce --timestamp 1414587457 --signature 0f9de62f…
-  curl -s 'https://example.com/api/sign?url=…' | wx-jssdk diagnose --json - --url 'https://example.com/p?a=1' --ticket \"$TICKET\"
+  wx-jssdk diagnose --url https://h.cn/p --json answer.json --ticket - < ticket.txt
+  wx-jssdk diagnose --url U --nonce N --timestamp S --signature X --ticket T
   wx-jssdk diagnose --error 'config:invalid url domain'")]
 pub(super) struct Diagnose {
     /// The page's location.href · 页面地址
