@@ -18,6 +18,8 @@
 
 mod client;
 mod cors;
+#[cfg(feature = "diagnose")]
+mod diagnose;
 mod dropin;
 mod keys;
 mod private;
@@ -25,6 +27,8 @@ mod problem;
 mod public;
 mod query;
 
+#[cfg(feature = "diagnose")]
+pub use diagnose::diagnose_resource;
 pub use dropin::dropin_scope;
 pub use keys::{ApiKey, ApiKeys, KeyHash, new_key};
 pub use private::private_scope;

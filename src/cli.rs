@@ -4,6 +4,7 @@
 
 mod ask;
 mod check;
+mod diagnose;
 mod healthcheck;
 mod http;
 mod keys;
@@ -36,6 +37,8 @@ enum Command {
     Check(check::Check),
     /// Sign one page with a ticket that you have, offline · 用已有的 ticket 离线签名
     Sign(sign::Sign),
+    /// Find out why a signature is refused · 诊断签名为何无效
+    Diagnose(diagnose::Diagnose),
     /// Ask a running server for an account's access token · 向运行中的服务获取 access_token
     Token(ask::Token),
     /// Ask a running server for an account's ticket · 向运行中的服务获取 ticket
@@ -80,6 +83,7 @@ impl Cli {
             Command::Ticket(command) => in_runtime(command.run()),
             Command::Reject(command) => in_runtime(command.run()),
             Command::Sign(command) => command.run(),
+            Command::Diagnose(command) => command.run(),
             Command::Keys(command) => command.run(),
         };
         match ended {

@@ -52,7 +52,7 @@
 //!
 //! `server` (default) is everything the binary needs; a library user takes `default-features = false` and, as needed, `actix`
 //! (the scopes), `file` (credentials survive a restart), `redis` (several processes share them), `sandbox` (a simulated WeChat
-//! for tests). The core compiles with no web framework.
+//! for tests), `diagnose` (why a signature is refused). The core compiles with no web framework.
 
 pub mod account;
 #[cfg(feature = "actix")]
@@ -62,6 +62,8 @@ pub mod broker;
 pub mod cli;
 pub mod clock;
 pub mod credential;
+#[cfg(feature = "diagnose")]
+pub mod diagnose;
 pub mod error;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;

@@ -12,14 +12,31 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("error", &["clock", "credential"]),
     ("account", &["clock", "credential"]),
     ("sign", &["clock", "credential", "error", "account"]),
+    ("diagnose", &["clock", "credential", "error", "account", "sign"]),
     ("upstream", &["clock", "credential", "error", "account"]),
     ("store", &["clock", "credential", "error", "account"]),
     ("broker", &["clock", "credential", "error", "account", "sign", "upstream", "store"]),
-    ("actix", &["clock", "credential", "error", "account", "sign", "broker"]),
+    ("actix", &["clock", "credential", "error", "account", "sign", "diagnose", "broker"]),
     // The simulator shares no line with what it tests.
     ("sandbox", &["clock"]),
     ("server", &["clock", "credential", "error", "account", "sign", "upstream", "store", "broker", "actix", "sandbox"]),
-    ("cli", &["clock", "credential", "error", "account", "sign", "upstream", "store", "broker", "actix", "sandbox", "server"]),
+    (
+        "cli",
+        &[
+            "clock",
+            "credential",
+            "error",
+            "account",
+            "sign",
+            "diagnose",
+            "upstream",
+            "store",
+            "broker",
+            "actix",
+            "sandbox",
+            "server",
+        ],
+    ),
 ];
 
 /// Every source file with the room it belongs to.

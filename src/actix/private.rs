@@ -92,7 +92,7 @@ fn admitted<'a>(request: &HttpRequest, path: &'a Path, keys: &Keys) -> Result<(&
 }
 
 /// The key in the request, if there is one.
-fn presented(request: &HttpRequest) -> Option<&str> {
+pub(super) fn presented(request: &HttpRequest) -> Option<&str> {
     let header = |name: &str| request.headers().get(name)?.to_str().ok();
     let bearer = header(AUTHORIZATION.as_str()).and_then(|value| {
         let (scheme, key) = value.split_once(' ')?;
@@ -130,7 +130,7 @@ fn respond(answer: Result<Answer, Problem>) -> HttpResponse {
 }
 
 /// The same for a missing and for a wrong key.
-fn unauthorized() -> Problem {
+pub(super) fn unauthorized() -> Problem {
     Problem::new(
         StatusCode::UNAUTHORIZED,
         "unauthorized",
@@ -144,7 +144,7 @@ fn unauthorized() -> Problem {
 }
 
 /// The same whether or not there is such an account.
-fn forbidden() -> Problem {
+pub(super) fn forbidden() -> Problem {
     Problem::new(
         StatusCode::FORBIDDEN,
         "forbidden",

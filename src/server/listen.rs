@@ -12,7 +12,7 @@ use super::config::Settings;
 use super::pages::Pages;
 use super::ready::{Readiness, readyz};
 use super::start::StartError;
-use crate::actix::{ApiKeys, dropin_scope, private_scope, public_scope, unknown_path};
+use crate::actix::{ApiKeys, diagnose_resource, dropin_scope, private_scope, public_scope, unknown_path};
 use crate::broker::Broker;
 use crate::sandbox::Sandbox;
 use crate::sign::PageUrl;
@@ -55,6 +55,7 @@ pub(super) fn private(
     let services = move |services: &mut web::ServiceConfig| {
         services.app_data(readiness.clone()).configure(alive);
         services.service(web::resource("/readyz").route(web::get().to(readyz)).route(web::head().to(readyz)));
+        services.service(diagnose_resource("/jssdk/diagnose", broker.clone(), keys.clone()));
         services.service(private_scope(broker.clone(), keys.clone())).service(dropin_scope(broker.clone(), keys.clone()));
     };
     bind(services, listen, settings, PRIVATE_WORKERS)

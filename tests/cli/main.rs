@@ -4,6 +4,7 @@
 
 mod ask;
 mod check;
+mod diagnose;
 mod offline;
 mod private;
 mod serve;

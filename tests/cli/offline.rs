@@ -22,7 +22,7 @@ async fn the_help_of_every_command_shows_an_example_and_both_languages() {
     let top = run(&["--help"]).await;
     assert_eq!(top.code, 0);
     assert!(is_bilingual(&top.stdout) && top.stdout.contains("wx-jssdk serve --sandbox"), "{}", top.stdout);
-    for name in ["serve", "sandbox", "check", "sign", "token", "ticket", "reject", "keys", "healthcheck"] {
+    for name in ["serve", "sandbox", "check", "sign", "diagnose", "token", "ticket", "reject", "keys", "healthcheck"] {
         let line = top.stdout.lines().find(|line| line.trim().starts_with(name)).unwrap_or_else(|| panic!("no {name}"));
         assert!(is_bilingual(line), "{line}");
         let help = run(&[name, "--help"]).await;

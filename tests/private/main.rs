@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // a helper that fails is a test that fails
 
 mod credentials;
+mod diagnose;
 mod keys;
 mod quota;
 mod reject;

@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use wx_jssdk::account::{Account, TokenMode};
-use wx_jssdk::actix::{ApiKey, ApiKeys, KeyHash, dropin_scope, private_scope};
+use wx_jssdk::actix::{ApiKey, ApiKeys, KeyHash, diagnose_resource, dropin_scope, private_scope};
 use wx_jssdk::sandbox::{App, Fault, FaultKind, Sandbox};
 use wx_jssdk::store::Store;
 use wx_jssdk::{Broker, Clock, Credential, Kind, Secret, UnixTime, UpstreamOptions};
@@ -112,6 +112,7 @@ impl World {
                 let served = broker.clone();
                 let server = HttpServer::new(move || {
                     Web::new()
+                        .service(diagnose_resource("/jssdk/diagnose", served.clone(), served_keys.clone()))
                         .service(private_scope(served.clone(), served_keys.clone()))
                         .service(dropin_scope(served.clone(), served_keys.clone()))
                 });

@@ -1,0 +1,133 @@
+//! `diagnose`: why a signature is refused, offline.
+
+use std::io::Read as _;
+use std::path::Path;
+
+use clap::Args;
+
+use super::{Ended, Unusable, say};
+use crate::diagnose::{Answer, Case, Finding, Role, Target, diagnose};
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  wx-jssdk diagnose --url https://h.cn/p --json answer.json --ticket - < ticket.txt
+  wx-jssdk diagnose --url U --nonce N --timestamp S --signature X --ticket T
+  wx-jssdk diagnose --error 'config:invalid url domain'")]
+pub(super) struct Diagnose {
+    /// The page's location.href · 页面地址
+    #[arg(long, default_value = "", hide_default_value = true)]
+    url: String,
+    /// The nonceStr that the page got · 页面收到的随机串
+    #[arg(long, default_value = "", hide_default_value = true)]
+    nonce: String,
+    /// The timestamp that the page got · 页面收到的时间戳
+    #[arg(long, default_value = "", hide_default_value = true)]
+    timestamp: String,
+    /// The signature that the page got · 页面收到的签名
+    #[arg(long, default_value = "", hide_default_value = true)]
+    signature: String,
+    /// The jsapi_ticket; - reads it from stdin · jsapi_ticket，- 表示从标准输入读取
+    #[arg(long, default_value = "", hide_default_value = true)]
+    ticket: String,
+    /// The ticket before it · 上一个 ticket
+    #[arg(long, default_value = "", hide_default_value = true)]
+    previous_ticket: String,
+    /// The account's wx_card ticket · 卡券 ticket
+    #[arg(long, default_value = "", hide_default_value = true)]
+    card_ticket: String,
+    /// The WeCom app's agent_config ticket · 企业微信应用 ticket
+    #[arg(long, default_value = "", hide_default_value = true)]
+    agent_ticket: String,
+    /// The access token, in case it was taken for a ticket · 调用凭证 access_token
+    #[arg(long, default_value = "", hide_default_value = true)]
+    access_token: String,
+    /// Another account's ticket; may be given several times · 其他帐号的 ticket，可多次
+    #[arg(long)]
+    other_ticket: Vec<String>,
+    /// The signature is for wx.agentConfig · 签名用于 wx.agentConfig
+    #[arg(long)]
+    agent: bool,
+    /// The address of the first page load, if the page changed routes · 首次加载的落地页地址
+    #[arg(long)]
+    landing: Option<String>,
+    /// A host or address of the API or its proxy; may be given several times · 接口或代理的主机名，可多次
+    #[arg(long)]
+    host: Vec<String>,
+    /// What the client said · 客户端的报错文字
+    #[arg(long)]
+    error: Option<String>,
+    /// What the backend answered, as JSON; - reads stdin · 后端返回的 JSON，- 表示从标准输入读取
+    #[arg(long, value_name = "FILE")]
+    json: Option<String>,
+}
+
+impl Diagnose {
+    pub(super) fn run(self) -> Result<Ended, Unusable> {
+        let case = self.case()?;
+        if !case.is_whole() && case.error.is_none() {
+            return Err(Unusable(
+                "give --url, --nonce, --timestamp and --signature (or --json FILE with --url), or --error TEXT\n    请提供 --url、--nonce、--timestamp、--signature（或 --json 文件加 --url），或 --error 报错文字".into(),
+            ));
+        }
+        let findings = diagnose(&case);
+        let evidence = findings.iter().find_map(|finding| finding.evidence.as_deref());
+        findings.iter().for_each(show);
+        if let Some(string) = evidence {
+            say(&format!("\nsigned · 被签名的字符串: {string}"));
+        }
+        Ok(if findings[0].explains() { Ended::Well } else { Ended::No })
+    }
+
+    fn case(self) -> Result<Case, Unusable> {
+        if self.ticket == "-" && self.json.as_deref() == Some("-") {
+            return Err(Unusable(
+                "--ticket - and --json - cannot both read stdin\n    --ticket - 与 --json - 不能同时使用标准输入".into(),
+            ));
+        }
+        let ticket = if self.ticket == "-" { from_stdin()?.trim_end_matches(['\r', '\n']).to_owned() } else { self.ticket };
+        let mut case = Case {
+            landing: self.landing,
+            hosts: self.host,
+            error: self.error,
+            target: if self.agent { Target::AgentConfig } else { Target::Config },
+            ..Case::new(self.url, self.nonce, self.timestamp, self.signature)
+        };
+        case = case
+            .ticket(Role::Current, ticket)
+            .ticket(Role::Previous, self.previous_ticket)
+            .ticket(Role::Card, self.card_ticket)
+            .ticket(Role::Agent, self.agent_ticket)
+            .ticket(Role::AccessToken, self.access_token);
+        for (at, ticket) in self.other_ticket.into_iter().enumerate() {
+            case = case.ticket(Role::Other((at + 1).to_string()), ticket);
+        }
+        match self.json {
+            Some(source) => Ok(case.answer(answer_in(&source)?)),
+            None => Ok(case),
+        }
+    }
+}
+
+/// What a backend answered. A text that is no JSON is not quoted.
+fn answer_in(source: &str) -> Result<Answer, Unusable> {
+    let text = if source == "-" {
+        from_stdin()?
+    } else {
+        std::fs::read_to_string(Path::new(source)).map_err(|error| Unusable(format!("--json {source}: {error}")))?
+    };
+    let json = serde_json::from_str(&text).ok();
+    json.as_ref()
+        .and_then(Answer::from_json)
+        .ok_or_else(|| Unusable("--json: there is no object with a signature in it\n    JSON 中没有带 signature 的对象".into()))
+}
+
+fn from_stdin() -> Result<String, Unusable> {
+    let mut text = String::new();
+    std::io::stdin().read_to_string(&mut text)?;
+    Ok(text)
+}
+
+fn show(finding: &Finding) {
+    let Finding { code, confidence, cause, fix, .. } = finding;
+    say(&format!("{code} ({})\n  {}\n  {}\n  → {}\n  → {}", confidence.as_str(), cause.en, cause.zh, fix.en, fix.zh));
+}

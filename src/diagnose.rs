@@ -1,0 +1,295 @@
+//! Why a signature is refused: tries the known mistakes, alone and in pairs, and names the one that fits.
+//!
+//! With the ticket it proves: the string that was hashed is found, or it is not. Without it, it explains the client's own words.
+//! Pure: asks nobody, and never shows a ticket.
+//!
+//! ```
+//! use wx_jssdk::diagnose::{Case, Role, diagnose};
+//!
+//! // The backend signed the address with its fragment.
+//! let case = Case::new("https://example.com/p#top", "n", "1414587457", "78b614fb65e7b9a7a2779cc189fb40cf92440f9b")
+//!     .ticket(Role::Current, "the-ticket");
+//! let findings = diagnose(&case);
+//! # assert_eq!(findings[0].code, "fragment_kept");
+//! println!("{}: {}", findings[0].code, findings[0].fix.en);
+//! ```
+
+mod answer;
+#[rustfmt::skip] // one row, one paragraph
+mod causes;
+mod escape;
+mod hash;
+mod said;
+mod search;
+mod text;
+mod url;
+#[rustfmt::skip] // as above
+mod verdicts;
+
+pub use answer::Answer;
+
+use crate::credential::Secret;
+use crate::error::Hint;
+use crate::sign::before_fragment;
+use causes::Cause;
+use hash::Sent;
+use search::{Found, Search};
+
+/// What is known of a refused signature.
+#[derive(Clone, Debug, Default)]
+pub struct Case {
+    /// The address on which the page is: its `location.href`.
+    pub url: String,
+    /// As the page got it.
+    pub nonce: String,
+    /// As the page got it, digit for digit.
+    pub timestamp: String,
+    /// As the page got it.
+    pub signature: String,
+    /// What may have signed.
+    pub tickets: Vec<Ticket>,
+    /// What the signature is for.
+    pub target: Target,
+    /// The address of the first page load, where the page changed routes since.
+    pub landing: Option<String>,
+    /// Hosts of the API and its proxies, or the API's address.
+    pub hosts: Vec<String>,
+    /// The AppID or CorpID.
+    pub app_id: Option<String>,
+    /// The address that the backend's answer names.
+    pub answered_url: Option<String>,
+    /// Whether the backend's answer has other names than `wx.config` reads.
+    pub misnamed: bool,
+    /// What the client said.
+    pub error: Option<String>,
+}
+
+/// A ticket and what it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ticket {
+    /// What it is.
+    pub role: Role,
+    /// The ticket itself.
+    pub value: Secret,
+}
+
+/// What a ticket is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The account's living jsapi_ticket.
+    Current,
+    /// The jsapi_ticket before it.
+    Previous,
+    /// The account's wx_card ticket.
+    Card,
+    /// The WeCom app's agent_config ticket.
+    Agent,
+    /// No ticket at all, but taken for one.
+    AccessToken,
+    /// The jsapi_ticket of the account of this name.
+    Other(String),
+}
+
+/// What a signature is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Target {
+    /// `wx.config`.
+    #[default]
+    Config,
+    /// WeCom's `wx.agentConfig`.
+    AgentConfig,
+}
+
+/// How sure a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Confidence {
+    /// The hash was reproduced.
+    Proven,
+    /// Everything points to it.
+    Likely,
+    /// Worth a look.
+    Possible,
+}
+
+/// One cause and its fix.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Stable, snake_case: for programs.
+    pub code: &'static str,
+    /// How sure it is.
+    pub confidence: Confidence,
+    /// What is wrong.
+    pub cause: Hint,
+    /// What to do.
+    pub fix: Hint,
+    /// The string that was hashed, with the ticket struck out.
+    pub evidence: Option<String>,
+}
+
+impl Case {
+    /// The four values that every case has.
+    pub fn new(
+        url: impl Into<String>,
+        nonce: impl Into<String>,
+        timestamp: impl Into<String>,
+        signature: impl Into<String>,
+    ) -> Self {
+        let (url, nonce, timestamp, signature) = (url.into(), nonce.into(), timestamp.into(), signature.into());
+        Self { url, nonce, timestamp, signature, ..Self::default() }
+    }
+
+    /// Adds a ticket; an empty one is none.
+    #[must_use]
+    pub fn ticket(mut self, role: Role, value: impl Into<Secret>) -> Self {
+        let value = value.into();
+        if !value.is_empty() {
+            self.tickets.push(Ticket { role, value });
+        }
+        self
+    }
+
+    /// Takes over what a backend answered, where nothing is set yet.
+    #[must_use]
+    pub fn answer(mut self, answer: Answer) -> Self {
+        for (mine, its) in
+            [(&mut self.nonce, answer.nonce), (&mut self.timestamp, answer.timestamp), (&mut self.signature, answer.signature)]
+        {
+            if mine.is_empty() {
+                *mine = its.unwrap_or_default();
+            }
+        }
+        if self.url.is_empty() {
+            self.url = answer.url.clone().unwrap_or_default();
+        }
+        self.app_id = self.app_id.or(answer.app_id);
+        self.answered_url = self.answered_url.or(answer.url);
+        self.misnamed |= answer.misnamed;
+        self
+    }
+
+    /// Whether there is enough to compute with: all four values.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        [&self.url, &self.nonce, &self.timestamp, &self.signature].into_iter().all(|value| !value.is_empty())
+    }
+}
+
+impl Target {
+    /// The ticket that it takes.
+    fn role(self) -> Role {
+        match self {
+            Self::Config => Role::Current,
+            Self::AgentConfig => Role::Agent,
+        }
+    }
+}
+
+impl Role {
+    /// What stands in the ticket's place where a string is shown.
+    fn shown(&self) -> String {
+        match self {
+            Self::Current => "[jsapi_ticket]".into(),
+            Self::Previous => "[previous jsapi_ticket]".into(),
+            Self::Card => "[wx_card ticket]".into(),
+            Self::Agent => "[agent_config ticket]".into(),
+            Self::AccessToken => "[access_token]".into(),
+            Self::Other(account) => format!("[jsapi_ticket of {account}]"),
+        }
+    }
+}
+
+impl Confidence {
+    /// The name in answers.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Proven => "proven",
+            Self::Likely => "likely",
+            Self::Possible => "possible",
+        }
+    }
+}
+
+impl Finding {
+    fn new(confidence: Confidence, cause: &Cause) -> Self {
+        Self { code: cause.code, confidence, cause: cause.cause.clone(), fix: cause.fix.clone(), evidence: None }
+    }
+
+    /// Whether it says more than that nothing was found.
+    #[must_use]
+    pub fn explains(&self) -> bool {
+        ![verdicts::NOTHING_FITS.code, verdicts::TICKET_NEEDED.code].contains(&self.code)
+    }
+}
+
+/// What explains the case, best first; never empty. Two mistakes made together are two findings with the same evidence.
+#[must_use]
+pub fn diagnose(case: &Case) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let said = case.error.as_deref().map(said::explained).unwrap_or_default();
+    if case.signature.is_empty() {
+        findings.extend(said);
+    } else if let Some(sent) = Sent::of(&case.signature) {
+        match Search::new(case, &sent).filter(|_| case.is_whole()) {
+            Some(search) => judged(case, search.run(), said, &mut findings),
+            None => looked_at(case, &sent, said, &mut findings),
+        }
+    } else {
+        findings.push(Finding::new(Confidence::Proven, &verdicts::MALFORMED));
+        findings.extend(said);
+    }
+    if findings.is_empty() {
+        findings.push(Finding::new(Confidence::Possible, &verdicts::TICKET_NEEDED));
+    }
+    findings
+}
+
+/// The search has an answer, or none.
+fn judged(case: &Case, found: Option<Found>, mut said: Vec<Finding>, findings: &mut Vec<Finding>) {
+    match found {
+        Some(Found { mistakes, string }) if mistakes.is_empty() => {
+            // "invalid signature" explains nothing when it is valid.
+            said.retain(|finding| finding.code != verdicts::INVALID_SIGNATURE.code);
+            findings.extend(beside_the_signature(case));
+            findings.extend(said);
+            findings.push(Finding { evidence: Some(string), ..Finding::new(Confidence::Proven, &verdicts::RIGHT) });
+        }
+        Some(Found { mistakes, string }) => {
+            let proven = mistakes.into_iter().map(|cause| Finding::new(Confidence::Proven, cause));
+            findings.extend(proven.map(|finding| Finding { evidence: Some(string.clone()), ..finding }));
+            said.retain(|finding| finding.code != verdicts::INVALID_SIGNATURE.code);
+            findings.extend(said);
+        }
+        None => {
+            findings.extend(said);
+            findings.push(Finding::new(Confidence::Possible, &verdicts::NOTHING_FITS));
+        }
+    }
+}
+
+/// The signature is right: what may be wrong all the same.
+fn beside_the_signature(case: &Case) -> Vec<Finding> {
+    let landing = case.landing.as_deref().is_some_and(|landing| before_fragment(landing) != before_fragment(&case.url));
+    let milliseconds = in_milliseconds(case);
+    let causes =
+        [(case.misnamed, &verdicts::MISNAMED), (landing, &verdicts::CURRENT_URL), (milliseconds, &causes::MILLISECONDS)];
+    causes.into_iter().filter(|(is_so, _)| *is_so).map(|(_, cause)| Finding::new(Confidence::Likely, cause)).collect()
+}
+
+/// No ticket to compute with: the client's words, and what can be seen.
+fn looked_at(case: &Case, sent: &Sent, said: Vec<Finding>, findings: &mut Vec<Finding>) {
+    findings.extend(sent.cause.map(|cause| Finding::new(Confidence::Likely, cause)));
+    let (specific, general): (Vec<_>, Vec<_>) =
+        said.into_iter().partition(|finding| finding.code != verdicts::INVALID_SIGNATURE.code);
+    findings.extend(specific);
+    findings.extend(beside_the_signature(case));
+    let another = case.answered_url.as_deref().is_some_and(|url| before_fragment(&case.url) != url);
+    if another {
+        findings.push(Finding::new(Confidence::Likely, &causes::OTHER_URL));
+    }
+    findings.extend(general);
+}
+
+fn in_milliseconds(case: &Case) -> bool {
+    case.timestamp.len() == 13 && case.timestamp.bytes().all(|byte| byte.is_ascii_digit())
+}

@@ -1,0 +1,79 @@
+//! What a backend in any language answered: the `wx.config` object under whatever names, at whatever depth.
+
+use serde_json::{Map, Value};
+
+/// The parts of a backend's answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// `appId`, or WeCom's `corpid`.
+    pub app_id: Option<String>,
+    /// `nonceStr`.
+    pub nonce: Option<String>,
+    /// `timestamp`, digit for digit.
+    pub timestamp: Option<String>,
+    /// `signature`.
+    pub signature: Option<String>,
+    /// The address that was signed, where the answer names it.
+    pub url: Option<String>,
+    /// Whether a name differs from the one that `wx.config` reads.
+    pub misnamed: bool,
+}
+
+impl Answer {
+    /// Finds the object with a signature; `None` if there is no such object.
+    #[must_use]
+    pub fn from_json(json: &Value) -> Option<Self> {
+        Self::at_depth(json, 0)
+    }
+
+    fn at_depth(json: &Value, depth: usize) -> Option<Self> {
+        if depth > MAX_DEPTH {
+            return None;
+        }
+        match json {
+            Value::Object(fields) => {
+                Self::of_object(fields).or_else(|| fields.values().find_map(|value| Self::at_depth(value, depth + 1)))
+            }
+            Value::Array(items) => items.iter().find_map(|item| Self::at_depth(item, depth + 1)),
+            // JSON inside a string: serialised twice.
+            Value::String(text) if text.trim_start().starts_with('{') => {
+                Self::at_depth(&serde_json::from_str(text).ok()?, depth + 1)
+            }
+            _ => None,
+        }
+    }
+
+    fn of_object(fields: &Map<String, Value>) -> Option<Self> {
+        let (signature, signature_named) = field(fields, &SIGNATURE)?;
+        let of = |names: &[&str]| field(fields, names).map_or((None, false), |(text, named)| (Some(text), named));
+        let ((nonce, nonce_named), (timestamp, timestamp_named)) = (of(&NONCE), of(&TIMESTAMP));
+        let (app_id, app_id_named) = of(&APP_ID);
+        let work = fields.contains_key("corpid");
+        let misnamed = !(signature_named && nonce_named && timestamp_named && (app_id_named || work || app_id.is_none()));
+        Some(Self { app_id, nonce, timestamp, signature: Some(signature), url: of(&URL).0, misnamed })
+    }
+}
+
+/// The first field of one of these names, compared without case, `_` and `-`; and whether it is spelled as the first of them.
+fn field(fields: &Map<String, Value>, names: &[&str]) -> Option<(String, bool)> {
+    let plain = |name: &str| name.replace(['_', '-'], "").to_lowercase();
+    names.iter().find_map(|name| {
+        let exact = fields.get_key_value(*name).or_else(|| fields.iter().find(|(key, _)| plain(key) == plain(name)));
+        let (key, value) = exact?;
+        let text = match value {
+            Value::String(text) => text.clone(),
+            Value::Number(number) => number.to_string(),
+            _ => return None,
+        };
+        Some((text, key == names[0]))
+    })
+}
+
+const SIGNATURE: [&str; 3] = ["signature", "sign", "jsSignature"];
+const NONCE: [&str; 3] = ["nonceStr", "nonce", "noncestring"];
+const TIMESTAMP: [&str; 3] = ["timestamp", "time", "ts"];
+const APP_ID: [&str; 4] = ["appId", "corpid", "app", "wxAppId"];
+const URL: [&str; 3] = ["url", "link", "signUrl"];
+
+/// No answer is nested deeper; a text made to be deep costs nothing.
+const MAX_DEPTH: usize = 8;

@@ -1,0 +1,218 @@
+//! The mistakes that a computation can prove, each with its cause and its fix. To teach one: a line here, and a change in `url.rs`
+//! or `text.rs` that makes it.
+
+use crate::error::Hint;
+
+/// A known mistake.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Cause {
+    /// Stable, snake_case.
+    pub(super) code: &'static str,
+    pub(super) cause: Hint,
+    pub(super) fix: Hint,
+}
+
+pub(super) const fn row(code: &'static str, cause: [&'static str; 2], fix: [&'static str; 2]) -> Cause {
+    Cause { code, cause: Hint::fixed(cause[0], cause[1]), fix: Hint::fixed(fix[0], fix[1]) }
+}
+
+/// For whatever changed the address between the page and the hash.
+const AS_IT_CAME: [&str; 2] = [
+    "Sign the address byte for byte as the page sent it: location.href.split('#')[0], through encodeURIComponent once, decoded once by the web framework, then left alone.",
+    "请逐字节对页面传来的地址签名：location.href.split('#')[0] 经 encodeURIComponent 编码一次，由 Web 框架解码一次，之后不再做任何处理。",
+];
+
+/// For a backend that put the address together itself.
+const FROM_THE_PAGE: [&str; 2] = [
+    "Let the page send its own address ('url=' + encodeURIComponent(location.href.split('#')[0])) and sign that; never put it together from Host, scheme, path or Referer on the server.",
+    "让页面传入自己的地址（'url=' + encodeURIComponent(location.href.split('#')[0])）并对它签名；不要在服务端用 Host、协议、路径或 Referer 拼接。",
+];
+
+/// For a string that was put together wrongly.
+const THE_STRING: [&str; 2] = [
+    "Hash exactly jsapi_ticket=T&noncestr=N&timestamp=S&url=U: these names in lower case, in this order, raw values, nothing before, between or after.",
+    "只对 jsapi_ticket=T&noncestr=N&timestamp=S&url=U 计算：键名小写、顺序固定、值不编码，前后和中间不要有任何多余字符。",
+];
+
+/// For the hash.
+const THE_HASH: [&str; 2] = [
+    "The signature is the SHA-1 of the string, written as 40 lower-case hex digits.",
+    "签名是该字符串的 SHA-1，写成 40 位小写十六进制。",
+];
+
+/// For a value that is sent other than it was signed.
+const ONE_VALUE: [&str; 2] = [
+    "Make the nonce and the timestamp once, in seconds and as text, sign them, and send the page these same values.",
+    "随机串和时间戳（秒）只生成一次，用同一个值签名并返回给页面。",
+];
+
+/// For a ticket that was changed on its way.
+const THE_TICKET: [&str; 2] = [
+    "Take the ticket from getticket's JSON answer as it is, keep it in a column of at least 512 characters, and sign nothing when there is none.",
+    "ticket 直接取自 getticket 返回的 JSON，不做改动；数据库字段至少 512 字符；没有 ticket 时不要签名。",
+];
+
+pub(super) static FRAGMENT_KEPT: Cause = row("fragment_kept",
+    ["the address was signed with its # and what follows; the phone cuts it there", "签名用的地址带有 # 及其后的内容，而微信校验时会去掉"],
+    ["Send location.href.split('#')[0], or cut at the first # before signing.", "请传入 location.href.split('#')[0]，或在签名前从第一个 # 处截断。"]);
+pub(super) static PERCENT_DECODED: Cause = row("percent_decoded",
+    ["the address was percent-decoded once too often before it was signed", "地址在签名前被多解码了一次（%XX 变成了原字符）"], AS_IT_CAME);
+pub(super) static ENCODED: Cause = row("encoded_once_more",
+    ["the address was signed in its percent-encoded form (http%3A%2F%2F…)", "签名用的是编码后的地址（http%3A%2F%2F…）"],
+    ["Decode the parameter once before signing; frameworks do that by themselves. Do not encode the values of the signed string.", "签名前应解码一次（一般由框架完成），待签名字符串中的值不要编码。"]);
+pub(super) static DOUBLE_ENCODED: Cause = row("double_encoded",
+    ["the address was percent-encoded twice", "地址被编码了两次"],
+    ["Encode it once: encodeURIComponent(location.href), and let no router, axios params or template encode it again.", "只编码一次：encodeURIComponent(location.href)，不要再被路由、axios 的 params 或模板编码一遍。"]);
+pub(super) static ESCAPES_ENCODED: Cause = row("escapes_encoded_again",
+    ["each % of the address became %25: it was passed through encodeURI a second time", "地址中的 % 变成了 %25：又经过了一次 encodeURI"], AS_IT_CAME);
+pub(super) static PLUS_TO_SPACE: Cause = row("plus_to_space",
+    ["a + or %20 of the address was changed into a space, a + or the other before signing", "地址中的 +、%20 与空格在签名前被互相替换"],
+    ["Send the address through encodeURIComponent (which makes %2B of +), and decode it once only.", "请用 encodeURIComponent 传入地址（+ 会变成 %2B），并只解码一次。"]);
+pub(super) static ESCAPE_CASE: Cause = row("escape_case_changed",
+    ["the hex digits of the escapes changed their case (%E5 and %e5 are different bytes)", "转义的十六进制大小写被改变（%E5 与 %e5 不同）"], AS_IT_CAME);
+pub(super) static HTML_ESCAPED: Cause = row("html_escaped",
+    ["the address was HTML-escaped: & became &amp;", "地址被做了 HTML 转义：& 变成了 &amp;"],
+    ["Switch the template's or the filter's escaping off for this value; hand it to the script as JSON.", "请对该值关闭模板或过滤器的 HTML 转义，以 JSON 形式传给脚本。"]);
+pub(super) static JSON_ESCAPED: Cause = row("json_escaped",
+    [r"the address was signed with JSON's escapes or quotes (\/ or \u0026)", r"签名用的地址带有 JSON 的转义或引号（\/、\u0026）"],
+    ["Parse the JSON and sign the string inside it, not its source text.", "请先解析 JSON，对其中的字符串签名，而不是对 JSON 原文签名。"]);
+pub(super) static CUT_AT_AMPERSAND: Cause = row("cut_at_ampersand",
+    ["the address was cut at an &: its own parameters became parameters of the request", "地址在 & 处被截断：页面自己的参数变成了接口的参数"],
+    ["Encode it: '/jssdk/config?url=' + encodeURIComponent(location.href.split('#')[0]).", "请先编码：'/jssdk/config?url=' + encodeURIComponent(location.href.split('#')[0])。"]);
+pub(super) static QUERY_DROPPED: Cause = row("query_dropped",
+    ["the address was signed without its query", "签名时丢掉了地址中 ? 之后的参数"], FROM_THE_PAGE);
+pub(super) static QUERY_REORDERED: Cause = row("query_reordered",
+    ["the parameters of the address were put in another order", "地址中的参数顺序被改变"], AS_IT_CAME);
+pub(super) static QUERY_REENCODED: Cause = row("query_reencoded",
+    ["the query was parsed and written anew, and is no longer the same bytes", "地址的参数被解析后重新拼接，字节已不相同"], AS_IT_CAME);
+pub(super) static PARAMETER_DROPPED: Cause = row("parameter_dropped",
+    ["a parameter of the address is missing in what was signed", "签名用的地址少了一个参数"],
+    ["Read location.href at the moment of signing; let no router, cache or proxy strip a parameter.", "请在签名时读取 location.href，不要让路由、缓存或代理去掉参数。"]);
+pub(super) static SHARE_PARAMETERS: Cause = row("share_parameters_added",
+    ["WeChat added parameters when the page was shared (from=singlemessage, isappinstalled …), and an address without them was signed", "分享后微信给地址加了参数（from=singlemessage、isappinstalled 等），而签名用的地址没有"],
+    ["Read location.href in the page each time; never hard-code the address or take it from a template or cache.", "每次都在页面中读取 location.href，不要写死地址，也不要用模板或缓存中的地址。"]);
+pub(super) static OAUTH_PARAMETERS: Cause = row("oauth_parameters",
+    ["the page came back from OAuth with code and state in its address, and an address without them (or the authorize address) was signed", "页面经网页授权跳转后地址带有 code 和 state，而签名用的是不带它们的地址（或授权地址）"],
+    ["Sign the address on which the page really is after the redirect, with code and state; or redirect once more to the clean address first.", "请对授权跳转后的实际地址（含 code、state）签名；或先再跳转一次到干净的地址。"]);
+pub(super) static TRAILING_SLASH: Cause = row("trailing_slash",
+    ["a slash at the end of the path was added or removed", "路径末尾多了或少了一个 /"], AS_IT_CAME);
+pub(super) static INDEX_FILE: Cause = row("index_file",
+    ["the path was signed with, or without, the name of its index file", "签名用的路径多了或少了首页文件名（index.html 等）"], FROM_THE_PAGE);
+pub(super) static SCHEME: Cause = row("scheme_swapped",
+    ["http was signed for a page on https, or the other way round: behind a proxy that ends TLS the server sees http", "页面与签名的协议不同（http / https）：在终止 TLS 的代理之后，服务端看到的是 http"], FROM_THE_PAGE);
+pub(super) static PORT: Cause = row("port_changed",
+    ["the address was signed with a port that the page does not have, or without the one that it has", "签名用的地址多了或少了端口号"], FROM_THE_PAGE);
+pub(super) static HOST: Cause = row("another_host",
+    ["the host of the API, of a proxy or of a container was signed in place of the page's", "签名用的是接口、代理或容器的主机名，而不是页面的"], FROM_THE_PAGE);
+pub(super) static WWW: Cause = row("www_changed",
+    ["the address was signed with www. where the page has none, or without it", "签名用的地址多了或少了 www."], FROM_THE_PAGE);
+pub(super) static API_URL: Cause = row("api_url_signed",
+    ["the address of the signing request was signed, not the page's", "签名用的是签名接口自己的地址，而不是页面地址"], FROM_THE_PAGE);
+pub(super) static ORIGIN_ONLY: Cause = row("origin_only",
+    ["only scheme and host were signed: a cross-origin Referer holds no more", "只对协议和主机签名：跨域请求的 Referer 只有这些"], FROM_THE_PAGE);
+pub(super) static SCHEME_MISSING: Cause = row("scheme_missing",
+    ["the address was signed without its scheme, or only its path was", "签名用的地址没有协议部分，或只有路径"],
+    ["Sign the whole address: location.href.split('#')[0].", "请对完整地址签名：location.href.split('#')[0]。"]);
+pub(super) static PATH_PREFIX: Cause = row("path_prefix_stripped",
+    ["the first part of the path is missing: a proxy strips it before the server sees it", "路径缺少第一段：代理转发时去掉了前缀"], FROM_THE_PAGE);
+pub(super) static PATH_DROPPED: Cause = row("path_dropped",
+    ["the path is missing in the signed address; its query is there", "签名用的地址没有路径，只有参数"], FROM_THE_PAGE);
+pub(super) static LANDING: Cause = row("landing_url_signed",
+    ["the address of the first page load was signed, but the phone checks the current one (Android, DevTools)", "签名用的是落地页地址，而客户端校验的是当前地址（安卓、开发者工具）"],
+    ["After a route change call wx.config again with the current address; only iOS checks the address of the first load.", "路由变化后请用当前地址重新 wx.config；只有 iOS 校验首次加载的地址。"]);
+pub(super) static LOWER_CASED: Cause = row("url_lower_cased",
+    ["the address was changed to lower case", "地址被转成了小写"], AS_IT_CAME);
+pub(super) static NEWLINE: Cause = row("newline_or_blank",
+    ["a line break or a blank stands around the address: at the end of the string it is hashed with it", "地址前后有换行或空格，被一起计算"],
+    ["Trim the address, and hash the string without a line break (echo -n, not echo).", "请去掉地址前后的空白；计算时不要带换行（用 echo -n 而不是 echo）。"]);
+pub(super) static DOUBLE_QUESTION: Cause = row("double_question_mark",
+    ["the signed address has another number of ? than the page's", "签名用的地址多了或少了一个 ?"], AS_IT_CAME);
+pub(super) static EMPTY_TAIL: Cause = row("empty_query_changed",
+    ["an empty part of the query (a ? or & at the end, a name without a value) was added or removed", "地址末尾的 ?、& 或没有值的参数被添加或去掉"], AS_IT_CAME);
+pub(super) static URL_MISSING: Cause = row("url_was_missing",
+    ["no address arrived at the signing function: it signed an empty text, undefined or null", "签名函数没有收到地址：对空串、undefined 或 null 签了名"],
+    ["Check the name of the parameter that carries the address (query or body), and refuse to sign without it.", "请检查传地址的参数名和位置（query 或 body），没有地址时应拒绝签名。"]);
+pub(super) static OTHER_URL: Cause = row("another_url_signed",
+    ["the backend signed the address that its answer names, and the page is on another", "后端签名的是其返回内容中的地址，而页面在另一个地址"], FROM_THE_PAGE);
+
+pub(super) static PREVIOUS_TICKET: Cause = row("previous_ticket",
+    ["the previous jsapi_ticket was used", "签名用的是上一个 jsapi_ticket"],
+    ["Something keeps the ticket longer than its expires_in, or two servers keep one each: take it from one place, and let each cache end with its life.", "有缓存超过了 expires_in，或多台服务器各自缓存：请从同一处获取，并按剩余有效期缓存。"]);
+pub(super) static OTHER_ACCOUNT: Cause = row("ticket_of_another_account",
+    ["the ticket of another account was used", "签名用的是其他帐号的 ticket"],
+    ["The ticket must belong to the appId that wx.config names: look where the account is chosen, and at the cache key.", "ticket 必须属于 wx.config 中的 appId：请检查帐号的选择以及缓存键是否区分帐号。"]);
+pub(super) static CARD_TICKET: Cause = row("card_ticket_for_jsapi",
+    ["the wx_card ticket was used", "签名用的是卡券 ticket（wx_card）"],
+    ["Call getticket with type=jsapi for wx.config, and keep the two tickets under different keys.", "wx.config 要用 getticket 的 type=jsapi，两种 ticket 要用不同的缓存键。"]);
+pub(super) static AGENT_TICKET: Cause = row("agent_ticket_for_jsapi",
+    ["the app's agent_config ticket was used for wx.config", "wx.config 使用了应用的 agent_config ticket"],
+    ["wx.config takes the corp's ticket (get_jsapi_ticket); the app's (ticket/get?type=agent_config) is for wx.agentConfig.", "wx.config 用企业 ticket（get_jsapi_ticket），应用 ticket（ticket/get?type=agent_config）只用于 wx.agentConfig。"]);
+pub(super) static CORP_TICKET: Cause = row("jsapi_ticket_for_agent",
+    ["the corp's jsapi_ticket was used for wx.agentConfig", "wx.agentConfig 使用了企业的 jsapi_ticket"],
+    ["wx.agentConfig takes the app's ticket: ticket/get?type=agent_config with the app's own access token.", "wx.agentConfig 要用应用的 ticket：以该应用的 access_token 调用 ticket/get?type=agent_config。"]);
+pub(super) static ACCESS_TOKEN: Cause = row("access_token_for_ticket",
+    ["the access token stands in the ticket's place", "把 access_token 当作 ticket 使用"],
+    ["Buy a ticket with it first: getticket?type=jsapi&access_token=….", "请先用它换取 ticket：getticket?type=jsapi&access_token=…。"]);
+pub(super) static TICKET_BLANK: Cause = row("ticket_with_newline",
+    ["a line break, a blank, quotes or a byte order mark stands around the ticket", "ticket 前后有换行、空格、引号或 BOM"], THE_TICKET);
+pub(super) static TICKET_MISSING: Cause = row("ticket_was_missing",
+    ["there was no ticket when it was signed: an empty text, undefined or null stands in its place", "签名时没有 ticket：其位置是空串、undefined 或 null"], THE_TICKET);
+pub(super) static TICKET_CUT: Cause = row("ticket_cut",
+    ["the ticket was cut short", "ticket 被截断"], THE_TICKET);
+pub(super) static TICKET_CASE: Cause = row("ticket_case_changed",
+    ["the ticket changed its case", "ticket 的大小写被改变"], THE_TICKET);
+
+pub(super) static MILLISECONDS: Cause = row("timestamp_in_milliseconds",
+    ["one side has the timestamp in milliseconds, the other in seconds", "时间戳一处是毫秒，另一处是秒"], ONE_VALUE);
+pub(super) static OTHER_TIME: Cause = row("another_timestamp",
+    ["another timestamp was signed than the one that was sent: the clock was read twice", "签名用的时间戳与返回的不同：取了两次时间"], ONE_VALUE);
+pub(super) static TIME_ZONE: Cause = row("timestamp_in_local_time",
+    ["the signed timestamp is off by whole hours: local time was taken for UTC", "签名用的时间戳相差整小时：把本地时间当作了 UTC"], ONE_VALUE);
+pub(super) static TIME_AS_TEXT: Cause = row("timestamp_written_otherwise",
+    ["the timestamp was written in another way when it was signed (quotes, decimals, blanks) or was missing", "签名时时间戳的写法不同（引号、小数、空白）或为空"], ONE_VALUE);
+pub(super) static NONCE_CASE: Cause = row("nonce_case_changed",
+    ["the nonce changed its case between signing and sending", "随机串在签名与返回之间大小写被改变"], ONE_VALUE);
+pub(super) static NONCE_BLANK: Cause = row("nonce_trimmed",
+    ["blanks, quotes or a line break around the nonce differ between signing and sending", "随机串前后的空白、引号或换行在签名与返回时不一致"], ONE_VALUE);
+pub(super) static NONCE_MISSING: Cause = row("nonce_was_missing",
+    ["the nonce was missing when it was signed", "签名时没有随机串"], ONE_VALUE);
+
+pub(super) static NONCE_NAME: Cause = row("nonce_name",
+    ["the nonce is not named noncestr in the signed string; nonceStr is its name in wx.config only", "待签名字符串中的随机串没有写成 noncestr；nonceStr 只是 wx.config 中的写法"], THE_STRING);
+pub(super) static TICKET_NAME: Cause = row("ticket_name",
+    ["the ticket is not named jsapi_ticket in the signed string", "待签名字符串中的 ticket 没有写成 jsapi_ticket"], THE_STRING);
+pub(super) static TIMESTAMP_NAME: Cause = row("timestamp_name",
+    ["the timestamp is not named timestamp in the signed string", "待签名字符串中的时间戳没有写成 timestamp"], THE_STRING);
+pub(super) static UNSORTED: Cause = row("parameters_unsorted",
+    ["the parameters of the signed string are in another order", "待签名字符串的参数顺序不对"], THE_STRING);
+pub(super) static VALUES_ONLY: Cause = row("values_only",
+    ["only the values were hashed, without their names: that is the rule for cards", "只对值做了计算，没有键名：那是卡券签名的规则"], THE_STRING);
+pub(super) static SEPARATOR: Cause = row("separator",
+    ["the parameters of the signed string are not joined by one &", "待签名字符串的参数没有用单个 & 连接"], THE_STRING);
+pub(super) static TIMES_ENTITY: Cause = row("times_entity",
+    ["&timestamp became ×tamp: the string went through HTML, where &times is a sign", "&timestamp 变成了 ×tamp：字符串经过了 HTML，&times 被当作实体"], THE_STRING);
+pub(super) static STRAY: Cause = row("stray_separator",
+    ["a ? or & stands before or after the signed string", "待签名字符串的前面或后面多了 ? 或 &"], THE_STRING);
+pub(super) static BOM: Cause = row("byte_order_mark",
+    ["a byte order mark stands before the signed string", "待签名字符串前有 BOM"], THE_STRING);
+pub(super) static STRING_ENCODED: Cause = row("string_encoded",
+    ["the whole signed string was percent-encoded before hashing", "整个待签名字符串在计算前被编码"], THE_STRING);
+pub(super) static STRING_CASE: Cause = row("string_case_changed",
+    ["the whole signed string was changed to lower or upper case", "整个待签名字符串被转成了小写或大写"], THE_STRING);
+pub(super) static PARAMETER_MISSING: Cause = row("parameter_missing",
+    ["one of the four parameters is missing in the signed string", "待签名字符串缺少四个参数之一"], THE_STRING);
+pub(super) static APP_ID_ADDED: Cause = row("app_id_added",
+    ["the app id was put into the signed string", "待签名字符串中多了 appid"], THE_STRING);
+pub(super) static UTF16: Cause = row("utf16_hashed",
+    ["the string was hashed as UTF-16, not as UTF-8", "字符串按 UTF-16 而不是 UTF-8 计算"], THE_STRING);
+
+pub(super) static UPPER_HEX: Cause = row("upper_case_hex",
+    ["the signature is written in upper-case hex", "签名是大写的十六进制"], THE_HASH);
+pub(super) static MD5: Cause = row("md5_for_sha1",
+    ["MD5 was used in SHA-1's place", "用了 MD5 而不是 SHA-1"], THE_HASH);
+pub(super) static SHA256: Cause = row("sha256_for_sha1",
+    ["SHA-256 was used in SHA-1's place", "用了 SHA-256 而不是 SHA-1"], THE_HASH);
+pub(super) static BASE64: Cause = row("base64_for_hex",
+    ["the SHA-1 is written in Base64, not in hex", "SHA-1 写成了 Base64 而不是十六进制"], THE_HASH);
+pub(super) static SIGNATURE_BLANK: Cause = row("signature_with_blanks",
+    ["blanks or quotes stand around the signature", "签名前后有空白或引号"], THE_HASH);

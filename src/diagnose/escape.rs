@@ -1,0 +1,109 @@
+//! What libraries do to an address: escaping it and undoing that, as JavaScript, PHP and Java do.
+
+/// `encodeURIComponent`.
+pub(super) fn component(text: &str) -> String {
+    keeping(text, b"-_.!~*'()")
+}
+
+/// PHP's `urlencode`, Java's `URLEncoder`: a space becomes `+`.
+pub(super) fn form(text: &str) -> String {
+    keeping(text, b"-_. ").replace(' ', "+")
+}
+
+/// `encodeURI`: leaves what has a meaning in an address, and escapes each `%` again.
+pub(super) fn whole(text: &str) -> String {
+    keeping(text, b"-_.!~*'();,/?:@&=+$#")
+}
+
+fn keeping(text: &str, kept: &[u8]) -> String {
+    let mut out = String::with_capacity(text.len() * 2);
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || kept.contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push('%');
+            push_hex(&mut out, byte);
+        }
+    }
+    out
+}
+
+fn push_hex(out: &mut String, byte: u8) {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    out.push(char::from(DIGITS[usize::from(byte >> 4)]));
+    out.push(char::from(DIGITS[usize::from(byte & 15)]));
+}
+
+/// `decodeURIComponent`, except that what is no UTF-8 becomes the replacement sign, as in most servers.
+pub(super) fn decoded(text: &str) -> String {
+    undone(text, b"")
+}
+
+/// `decodeURI`: escapes of what has a meaning in an address stay.
+pub(super) fn decoded_whole(text: &str) -> String {
+    undone(text, b";,/?:@&=+$#")
+}
+
+fn undone(text: &str, staying: &[u8]) -> String {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, after)) = rest.split_first() {
+        match escape(rest).filter(|byte| !staying.contains(byte)) {
+            Some(byte) => {
+                out.push(byte);
+                rest = &rest[3..];
+            }
+            None => {
+                out.push(first);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+/// The byte that an escape at the start of `text` stands for.
+fn escape(text: &[u8]) -> Option<u8> {
+    let [b'%', high, low, ..] = text else { return None };
+    let digit = |c: &u8| char::from(*c).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    Some(digit(high)? << 4 | digit(low)?)
+}
+
+/// The same escapes with their hex digits through `case`.
+pub(super) fn recased(text: &str, case: fn(&str) -> String) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('%') {
+        let end = if escape(&rest.as_bytes()[at..]).is_some() { at + 3 } else { at + 1 };
+        out.push_str(&rest[..at]);
+        out.push_str(&case(&rest[at..end]));
+        rest = &rest[end..];
+    }
+    out.push_str(rest);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn javascript_escapes_are_reproduced() {
+        assert_eq!(component("https://h/张?a=b c"), "https%3A%2F%2Fh%2F%E5%BC%A0%3Fa%3Db%20c");
+        assert_eq!(whole("https://h/p?a=%20"), "https://h/p?a=%2520");
+        assert_eq!(form("a b*~"), "a+b%2A%7E");
+    }
+
+    #[test]
+    fn undoing_leaves_what_is_no_escape() {
+        assert_eq!(decoded("%E5%BC%A0+%2F%zz%4"), "张+/%zz%4");
+        assert_eq!(decoded_whole("%E5%BC%A0%2F"), "张%2F");
+        assert_eq!(decoded("%FF"), "\u{fffd}");
+    }
+
+    #[test]
+    fn only_the_escapes_change_their_case() {
+        assert_eq!(recased("/AbC%2f%zZ张%e5", |text| text.to_ascii_uppercase()), "/AbC%2F%zZ张%E5");
+        assert_eq!(recased("100%", |text| text.to_ascii_lowercase()), "100%");
+    }
+}

@@ -1,0 +1,176 @@
+//! The search: no mistake, then each known one alone, then every two together.
+
+use std::cell::Cell;
+use std::collections::HashSet;
+
+use super::causes::Cause;
+use super::hash::Sent;
+use super::text::{Values, far_timestamps, nonces, strings, tickets, timestamps};
+use super::{Case, Role, url};
+use crate::sign::before_fragment;
+
+/// What the search found.
+pub(super) struct Found {
+    /// None: the string was the right one.
+    pub(super) mistakes: Vec<&'static Cause>,
+    /// The hashed string, its ticket struck out.
+    pub(super) string: String,
+}
+
+/// One value changed by mistake.
+type Change = (&'static Cause, Part);
+
+#[derive(Clone)]
+enum Part {
+    Url(String),
+    Ticket(String, String),
+    Nonce(String),
+    Timestamp(String),
+}
+
+impl Part {
+    fn put(&self, values: &mut Values) {
+        match self {
+            Self::Url(text) => values.url.clone_from(text),
+            Self::Ticket(text, shown) => {
+                values.ticket.clone_from(text);
+                values.shown.clone_from(shown);
+            }
+            Self::Nonce(text) => values.nonce.clone_from(text),
+            Self::Timestamp(text) => values.timestamp.clone_from(text),
+        }
+    }
+
+    fn address(&self) -> Option<&str> {
+        match self {
+            Self::Url(text) => Some(text),
+            Self::Ticket(..) | Self::Nonce(_) | Self::Timestamp(_) => None,
+        }
+    }
+
+    /// The value that it changes: two changes of one value are no pair, save for the address, where they add up.
+    fn place(&self) -> std::mem::Discriminant<Self> {
+        std::mem::discriminant(self)
+    }
+}
+
+pub(super) struct Search<'a> {
+    case: &'a Case,
+    sent: &'a Sent,
+    /// What should have been signed.
+    right: Values,
+    /// Without the right ticket the search stands on a wrong one.
+    presumed: Option<&'static Cause>,
+    /// Bytes that may still be hashed.
+    budget: Cell<usize>,
+}
+
+impl<'a> Search<'a> {
+    /// `None` without any ticket.
+    pub(super) fn new(case: &'a Case, sent: &'a Sent) -> Option<Self> {
+        let target = &case.target.role();
+        let named = |role: &Role| role == target;
+        let ticket = case.tickets.iter().find(|ticket| named(&ticket.role)).or(case.tickets.first())?;
+        let presumed = tickets(case, "").iter().find(|(_, value, _)| value == ticket.value.expose()).map(|(cause, ..)| *cause);
+        let right = Values {
+            ticket: ticket.value.expose().to_owned(),
+            shown: ticket.role.shown(),
+            nonce: case.nonce.clone(),
+            timestamp: case.timestamp.clone(),
+            url: before_fragment(&case.url).to_owned(),
+        };
+        let presumed = presumed.filter(|_| !named(&ticket.role));
+        Some(Self { case, sent, right, presumed, budget: Cell::new(BUDGET) })
+    }
+
+    /// The mistakes that explain the signature, as few as possible.
+    pub(super) fn run(self) -> Option<Found> {
+        if self.fits(&self.right.string()) {
+            return Some(self.found(&[], self.right.struck_out().string()));
+        }
+        let changes = self.changes();
+        self.singly(&changes).or_else(|| self.addresses_in_pairs(&changes)).or_else(|| self.in_pairs(&changes))
+    }
+
+    /// Every change of one value.
+    fn changes(&self) -> Vec<Change> {
+        let urls = url::mistaken(&self.right.url, self.case).into_iter().map(|(cause, text)| (cause, Part::Url(text)));
+        let others = tickets(self.case, &self.right.ticket).into_iter();
+        let nonces = nonces(&self.right.nonce).into_iter().map(|(cause, text)| (cause, Part::Nonce(text)));
+        let times = timestamps(&self.right.timestamp).into_iter().map(|(cause, text)| (cause, Part::Timestamp(text)));
+        let tickets = others.map(|(cause, text, shown)| (cause, Part::Ticket(text, shown)));
+        urls.chain(tickets).chain(times).chain(nonces).collect()
+    }
+
+    fn singly(&self, changes: &[Change]) -> Option<Found> {
+        let alone = changes.iter().find_map(|change| self.with(&[change]));
+        alone.or_else(|| self.as_another_string(&self.right, &[])).or_else(|| {
+            let far = far_timestamps(&self.right.timestamp).into_iter().map(|(cause, text)| (cause, Part::Timestamp(text)));
+            far.into_iter().find_map(|change| self.with(&[&change]))
+        })
+    }
+
+    /// What one mistake leaves of the address, through another.
+    fn addresses_in_pairs(&self, changes: &[Change]) -> Option<Found> {
+        let mut seen = HashSet::new();
+        changes.iter().filter_map(|(first, part)| Some((first, part.address()?))).find_map(|(first, address)| {
+            url::mistaken(address, self.case).into_iter().find_map(|(second, text)| {
+                let is_new = second.code != first.code && seen.insert(text.clone());
+                let values = Values { url: text, ..self.right.clone() };
+                (is_new && self.fits(&values.string())).then(|| self.found(&[first, second], values.struck_out().string()))
+            })
+        })
+    }
+
+    fn in_pairs(&self, changes: &[Change]) -> Option<Found> {
+        changes.iter().enumerate().find_map(|(at, first)| {
+            let others = changes[at + 1..].iter().filter(|second| second.1.place() != first.1.place());
+            let two_values = others.into_iter().find_map(|second| self.with(&[first, second]));
+            two_values.or_else(|| {
+                let mut values = self.right.clone();
+                first.1.put(&mut values);
+                self.as_another_string(&values, &[first.0])
+            })
+        })
+    }
+
+    fn with(&self, changes: &[&Change]) -> Option<Found> {
+        let mut values = self.right.clone();
+        changes.iter().for_each(|(_, part)| part.put(&mut values));
+        let causes: Vec<_> = changes.iter().map(|(cause, _)| *cause).collect();
+        self.fits(&values.string()).then(|| self.found(&causes, values.struck_out().string()))
+    }
+
+    fn as_another_string(&self, values: &Values, causes: &[&'static Cause]) -> Option<Found> {
+        let (at, cause) = strings(values, self.case)
+            .into_iter()
+            .enumerate()
+            .find_map(|(at, (cause, string))| self.fits(&string).then_some((at, cause)))?;
+        let (_, shown) = strings(&values.struck_out(), self.case).swap_remove(at);
+        Some(self.found(&[causes, &[cause]].concat(), shown))
+    }
+
+    fn fits(&self, string: &str) -> bool {
+        let left = self.budget.get();
+        self.budget.set(left.saturating_sub(string.len()));
+        left > 0 && self.sent.fits(string)
+    }
+
+    fn found(&self, causes: &[&'static Cause], string: String) -> Found {
+        let mistakes = causes.iter().copied().chain(self.presumed).chain(self.sent.cause).collect();
+        // A ticket may stand in the address, too.
+        let string = self
+            .case
+            .tickets
+            .iter()
+            .filter(|ticket| ticket.value.expose().len() >= MIN_STRUCK)
+            .fold(string.replace('\0', ""), |string, ticket| string.replace(ticket.value.expose(), &ticket.role.shown()));
+        Found { mistakes, string }
+    }
+}
+
+/// Keeps a search over a very long address to about a second.
+const BUDGET: usize = 48 * 1024 * 1024;
+
+/// Shorter values are no tickets, and striking them out would garble the string.
+const MIN_STRUCK: usize = 6;

@@ -1,0 +1,208 @@
+//! What happens to the other three values, and to the string that is put together from the four.
+
+use super::causes::{self as c, Cause};
+use super::url::NOTHING;
+use super::{Case, Role, Target, escape};
+
+/// The four values of a signed string. The ticket stands beside what is shown in its place.
+#[derive(Clone)]
+pub(super) struct Values {
+    pub(super) ticket: String,
+    pub(super) shown: String,
+    pub(super) nonce: String,
+    pub(super) timestamp: String,
+    pub(super) url: String,
+}
+
+impl Values {
+    /// Each value with its name, in the order that WeChat hashes.
+    fn named(&self) -> [(&'static str, &str); 4] {
+        [("jsapi_ticket", &self.ticket), ("noncestr", &self.nonce), ("timestamp", &self.timestamp), ("url", &self.url)]
+    }
+
+    /// The string that WeChat hashes.
+    pub(super) fn string(&self) -> String {
+        joined(&self.named(), "&")
+    }
+
+    /// The same values with the ticket struck out.
+    pub(super) fn struck_out(&self) -> Self {
+        Self { ticket: self.shown.clone(), ..self.clone() }
+    }
+}
+
+/// The tickets that are wrong, with what is shown in their place.
+pub(super) fn tickets(case: &Case, right: &str) -> Vec<(&'static Cause, String, String)> {
+    let mut found = Vec::new();
+    for ticket in &case.tickets {
+        let cause = match (&ticket.role, case.target) {
+            (Role::Current, Target::Config) | (Role::Agent, Target::AgentConfig) => continue,
+            (Role::Current, Target::AgentConfig) => &c::CORP_TICKET,
+            (Role::Previous, _) => &c::PREVIOUS_TICKET,
+            (Role::Card, _) => &c::CARD_TICKET,
+            (Role::Agent, Target::Config) => &c::AGENT_TICKET,
+            (Role::AccessToken, _) => &c::ACCESS_TOKEN,
+            (Role::Other(_), _) => &c::OTHER_ACCOUNT,
+        };
+        found.push((cause, ticket.value.expose().to_owned(), ticket.role.shown()));
+    }
+    for nothing in NOTHING {
+        found.push((&c::TICKET_MISSING, (*nothing).to_owned(), (*nothing).to_owned()));
+    }
+    let shown = "[ticket]";
+    for (before, after) in EDGES {
+        found.push((&c::TICKET_BLANK, format!("{before}{right}{after}"), format!("{before}{shown}{after}")));
+    }
+    found.push((&c::TICKET_CASE, right.to_ascii_lowercase(), shown.into()));
+    found.push((&c::TICKET_CASE, right.to_ascii_uppercase(), shown.into()));
+    for length in COLUMNS.into_iter().filter(|length| *length < right.len()) {
+        if let Some(cut) = right.get(..length) {
+            found.push((&c::TICKET_CUT, cut.to_owned(), format!("[the ticket's first {length} characters]")));
+        }
+    }
+    found.retain(|(_, value, _)| value != right);
+    found
+}
+
+/// The nonces that differ from the one that was sent.
+pub(super) fn nonces(nonce: &str) -> Vec<(&'static Cause, String)> {
+    let mut found = vec![
+        (&c::NONCE_CASE, nonce.to_ascii_lowercase()),
+        (&c::NONCE_CASE, nonce.to_ascii_uppercase()),
+        (&c::NONCE_BLANK, nonce.trim().to_owned()),
+        (&c::NONCE_BLANK, nonce.replace('-', "")),
+    ];
+    found.extend(EDGES.iter().map(|(before, after)| (&c::NONCE_BLANK, format!("{before}{nonce}{after}"))));
+    found.extend(NOTHING.iter().map(|nothing| (&c::NONCE_MISSING, (*nothing).to_owned())));
+    found.retain(|(_, text)| text != nonce);
+    found
+}
+
+/// The timestamps that differ from the one that was sent and are worth trying with every other mistake.
+pub(super) fn timestamps(sent: &str) -> Vec<(&'static Cause, String)> {
+    let mut found = vec![(&c::TIME_AS_TEXT, sent.trim().to_owned())];
+    if let Ok(time) = sent.trim().parse::<i64>() {
+        found.push((&c::MILLISECONDS, (time / 1_000).to_string()));
+        found.push((&c::MILLISECONDS, (time.saturating_mul(1_000)).to_string()));
+        for seconds in [1, -1, 2, -2, 3, -3] {
+            found.push((&c::OTHER_TIME, time.saturating_add(seconds).to_string()));
+        }
+    }
+    found.push((&c::TIME_AS_TEXT, format!("{sent}.0")));
+    found.extend(EDGES.iter().map(|(before, after)| (&c::TIME_AS_TEXT, format!("{before}{sent}{after}"))));
+    found.extend(NOTHING.iter().chain(&["0"]).map(|nothing| (&c::TIME_AS_TEXT, (*nothing).to_owned())));
+    found.retain(|(_, text)| text != sent);
+    found
+}
+
+/// Timestamps farther off: tried alone only, since there are thousands.
+pub(super) fn far_timestamps(sent: &str) -> Vec<(&'static Cause, String)> {
+    let Ok(time) = sent.trim().parse::<i64>() else { return Vec::new() };
+    let near = (4..=FAR).flat_map(|seconds| [-seconds, seconds]).map(|by| (&c::OTHER_TIME, by));
+    let zones = (1..=28).flat_map(|half_hours| [-half_hours, half_hours]).map(|by| (&c::TIME_ZONE, by * 1_800));
+    let mut found: Vec<_> = near.chain(zones).map(|(cause, by)| (cause, time.saturating_add(by).to_string())).collect();
+    found.extend((1..1_000).map(|part| (&c::MILLISECONDS, time.saturating_mul(1_000).saturating_add(part).to_string())));
+    found.extend(
+        (1..=FAR).flat_map(|by| [time / 1_000 - by, time / 1_000 + by]).map(|time| (&c::MILLISECONDS, time.to_string())),
+    );
+    found
+}
+
+/// The wrongly put-together strings. Always as many and in the same order whatever the values, so that the same place of the list
+/// made with the ticket struck out shows what was hashed.
+pub(super) fn strings(values: &Values, case: &Case) -> Vec<(&'static Cause, String)> {
+    let named = values.named();
+    let right = joined(&named, "&");
+    let mut found = Vec::new();
+    let mut renamed = |cause: &'static Cause, at: usize, names: &[&'static str]| {
+        for name in names {
+            let mut named = named;
+            named[at].0 = name;
+            found.push((cause, joined(&named, "&")));
+        }
+    };
+    renamed(&c::NONCE_NAME, 1, &["nonceStr", "nonce_str", "nonce", "NonceStr", "noncestring"]);
+    renamed(
+        &c::TICKET_NAME,
+        0,
+        &["ticket", "jsapiTicket", "jsApiTicket", "jsapi-ticket", "js_ticket", "api_ticket", "access_token"],
+    );
+    renamed(&c::TIMESTAMP_NAME, 2, &["timeStamp", "time_stamp", "Timestamp", "time"]);
+    for order in orders(4) {
+        let ordered: Vec<_> = order.iter().map(|at| named[*at]).collect();
+        found.push((&c::UNSORTED, joined(&ordered, "&")));
+        let bare: Vec<&str> = ordered.iter().map(|(_, value)| *value).collect();
+        found.push((&c::VALUES_ONLY, bare.concat()));
+        found.push((&c::VALUES_ONLY, bare.join("&")));
+    }
+    for separator in ["", ",", ";", "|", "\n", "\r\n", " & ", "& ", " &", "&amp;", "&&"] {
+        found.push((&c::SEPARATOR, joined(&named, separator)));
+    }
+    found.push((&c::SEPARATOR, right.replacen('=', " = ", 4)));
+    found.push((&c::TIMES_ENTITY, right.replacen("&timestamp", "×tamp", 1)));
+    found.extend(
+        ["&", "?"]
+            .into_iter()
+            .flat_map(|stray| [(&c::STRAY, format!("{right}{stray}")), (&c::STRAY, format!("{stray}{right}"))]),
+    );
+    found.push((&c::BOM, format!("\u{feff}{right}")));
+    found.extend([escape::component, escape::form, escape::whole].map(|encode| (&c::STRING_ENCODED, encode(&right))));
+    found.push((&c::STRING_CASE, right.to_ascii_lowercase()));
+    found.push((&c::STRING_CASE, right.to_ascii_uppercase()));
+    for missing in 0..4 {
+        let kept: Vec<_> = named.iter().enumerate().filter(|(at, _)| *at != missing).map(|(_, pair)| *pair).collect();
+        found.push((&c::PARAMETER_MISSING, joined(&kept, "&")));
+    }
+    if let Some(app_id) = &case.app_id {
+        for name in ["appid", "appId", "app_id"] {
+            found.push((&c::APP_ID_ADDED, format!("{name}={app_id}&{right}")));
+            found.push((&c::APP_ID_ADDED, format!("{right}&{name}={app_id}")));
+        }
+    }
+    found.push((&c::UTF16, right.chars().flat_map(|letter| [letter, '\0']).collect()));
+    found
+}
+
+/// Every order of `count` things but the given one, which comes first and is no mistake.
+pub(super) fn orders(count: usize) -> Vec<Vec<usize>> {
+    let mut orders = vec![Vec::new()];
+    for _ in 0..count {
+        orders = orders
+            .into_iter()
+            .flat_map(|order: Vec<usize>| {
+                (0..count)
+                    .filter(|next| !order.contains(next))
+                    .map(|next| [order.as_slice(), &[next]].concat())
+                    .collect::<Vec<_>>()
+            })
+            .collect();
+    }
+    orders
+}
+
+fn joined(named: &[(&str, &str)], separator: &str) -> String {
+    named.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(separator)
+}
+
+/// What sticks to a value that was read from a file, a shell or JSON.
+const EDGES: [(&str, &str); 7] = [("", "\n"), ("", "\r\n"), ("", " "), (" ", ""), ("\"", "\""), ("'", "'"), ("\u{feff}", "")];
+
+/// Lengths of database columns.
+const COLUMNS: [usize; 12] = [20, 32, 40, 50, 60, 64, 80, 85, 100, 120, 128, 255];
+
+/// Seconds between two readings of a clock: a slow request, or a signature that was cached for ten minutes.
+const FAR: i64 = 600;
+
+#[cfg(test)]
+mod tests {
+    use super::orders;
+
+    #[test]
+    fn orders_are_all_different_and_begin_with_the_given_one() {
+        let found = orders(4);
+        assert_eq!(found.len(), 24);
+        assert_eq!(found[0], [0, 1, 2, 3]);
+        assert_eq!(found.iter().collect::<std::collections::HashSet<_>>().len(), 24);
+        assert_eq!(orders(0), [Vec::<usize>::new()]);
+    }
+}
