@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 BROWSER := tests/browser
 # Feature sets that an embedder may choose; each has to compile and to be clean alone.
-FEATURES := "" actix file redis sandbox actix,file,redis,sandbox server
+FEATURES := "" actix diagnose file redis sandbox actix,file,redis,sandbox server
 
 .PHONY: help run check test bench deps deny browser
 
@@ -36,6 +36,7 @@ test: deps
 	cargo test --locked --all-features
 	cargo test --locked --all-features --test store --test cluster -- --ignored
 	WX_JSSDK_BIN="$(CURDIR)/target/debug/wx-jssdk" tests/sdk/run.sh
+	cd $(BROWSER) && npm run --silent types
 	cd $(BROWSER) && WX_JSSDK_BIN="$(CURDIR)/target/debug/wx-jssdk" npm test
 
 bench:
