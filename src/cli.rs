@@ -33,7 +33,7 @@ enum Command {
     Serve(serve::Serve),
     /// Run the simulated WeChat alone, for tests of any SDK · 单独运行模拟的微信接口
     Sandbox(sandbox::SandboxCommand),
-    /// Check the configuration, then ask WeChat once for each account · 检查配置，并逐个帐号向微信验证
+    /// Check the configuration, then ask WeChat once for each account · 检查配置，并逐个账号向微信验证
     Check(check::Check),
     /// Sign one page with a ticket that you have, offline · 用已有的 ticket 离线签名
     Sign(sign::Sign),
@@ -118,7 +118,7 @@ fn with_accounts(file: Option<&Path>) -> Result<Settings, Problems> {
     problems.add(
         "accounts",
         "there are none: write [accounts.main] with app_id, secret_file and js_safe_domains into wx-jssdk.toml, or try wx-jssdk serve --sandbox".into(),
-        "没有配置帐号：请在 wx-jssdk.toml 中写 [accounts.main]（app_id、secret_file、js_safe_domains），或先用 wx-jssdk serve --sandbox 体验".into(),
+        "没有配置账号：请在 wx-jssdk.toml 中写 [accounts.main]（app_id、secret_file、js_safe_domains），或先用 wx-jssdk serve --sandbox 体验".into(),
     );
     Err(problems)
 }

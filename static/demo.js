@@ -310,7 +310,7 @@ function showSandbox() {
     note.textContent = client.wechat
       ? t(
           "This is a real WeChat, but the sandbox's account is made up: WeChat will refuse it. Start the server with your own account.",
-          "当前是真实的微信，而沙箱帐号是虚构的，微信会拒绝其签名。请用自己的帐号启动服务。",
+          "当前是真实的微信，而沙箱账号是虚构的，微信会拒绝其签名。请用自己的账号启动服务。",
         )
       : t("The script that plays the client did not load.", "模拟客户端的脚本没有加载。");
     return;

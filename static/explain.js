@@ -19,7 +19,7 @@ export function explainAnswer(res, { sandbox = false, urls = {} } = {}) {
   const reason = res && res.reason && (chinese ? res.reason.zh : res.reason.en);
   if (sandbox && !reason && !checked) {
     fixes.unshift(
-      t("The sandbox's account is made up; only the simulated client knows it.", "沙箱帐号是虚构的，只有模拟客户端认识它。"),
+      t("The sandbox's account is made up; only the simulated client knows it.", "沙箱账号是虚构的，只有模拟客户端认识它。"),
     );
   }
   return {
@@ -165,8 +165,8 @@ const KNOWN = [
           "传给后端时用 encodeURIComponent，途中不要再解码或改写。",
         ),
         t(
-          "Do the ticket and the App ID belong to the same account? Does another service fetch tokens and let this ticket die?",
-          "确认 ticket 与 App ID 属于同一帐号；并确认没有其他服务在刷新 token 使 ticket 失效。",
+          "Do the ticket and the App ID belong to the same account, and is the ticket still alive (two hours, not a cached older one)?",
+          "确认 ticket 与 App ID 属于同一账号，且 ticket 仍在两小时有效期内，不是缓存的旧值。",
         ),
         t(
           "nonceStr and timestamp must reach wx.config exactly as signed.",
@@ -206,7 +206,7 @@ const KNOWN = [
   {
     when: /invalid appid|appid 不合法|40013/i,
     title: () => t("WeChat does not know this App ID", "App ID 无效"),
-    cause: () => t("The App ID is mistyped, or belongs to another kind of account.", "App ID 填写有误，或帐号类型不符。"),
+    cause: () => t("The App ID is mistyped, or belongs to another kind of account.", "App ID 填写有误，或账号类型不符。"),
     fixes: () => [
       t(
         "Compare it, letter by letter, with the console's. A mini program's will not do.",
@@ -220,12 +220,12 @@ const KNOWN = [
     cause: () =>
       t(
         "The account may not use these interfaces, or the config was not accepted yet.",
-        "帐号没有这些接口的权限，或 config 尚未通过。",
+        "账号没有这些接口的权限，或 config 尚未通过。",
       ),
     fixes: () => [
       t(
         "Interface permissions depend on the account's type and verification: see the console.",
-        "接口权限取决于帐号类型与认证状态，请在公众平台后台查看。",
+        "接口权限取决于账号类型与认证状态，请在公众平台后台查看。",
       ),
     ],
   },
@@ -259,7 +259,7 @@ const CALLS = [
     advice: () =>
       t(
         "The account lacks this interface, it is not in jsApiList, or the user said no.",
-        "帐号没有该接口权限、接口不在 jsApiList 中，或用户拒绝了授权。",
+        "账号没有该接口权限、接口不在 jsApiList 中，或用户拒绝了授权。",
       ),
   },
   {

@@ -44,7 +44,7 @@
     ],
     invalid_url_domain: [
       "The page's domain is not bound to this account.",
-      "页面域名没有绑定到该帐号。",
+      "页面域名没有绑定到该账号。",
       "Bind it (JS接口安全域名), without port, no IP; check the App ID.",
       "请绑定「JS接口安全域名」（不带端口，不能是 IP），并核对 AppID。",
     ],
@@ -58,7 +58,7 @@
       "This page may not call this interface.",
       "本页无权调用该接口。",
       "Name it in ready({apis}); check that the account has it.",
-      "请在 ready({apis}) 中列出，并确认帐号有此接口权限。",
+      "请在 ready({apis}) 中列出，并确认账号有此接口权限。",
     ],
     api_too_old: [
       "This client does not know the interface.",

@@ -152,7 +152,7 @@ pub(super) fn forbidden() -> Problem {
         "the key is valid, but not for this account and kind".into(),
         Hint::fixed(
             "Add the account to the key's accounts, and the kind to its kinds, in server.api_keys.",
-            "请在 server.api_keys 中为该密钥的 accounts 加上此帐号、kinds 加上此类凭证。",
+            "请在 server.api_keys 中为该密钥的 accounts 加上此账号、kinds 加上此类凭证。",
         ),
     )
 }

@@ -259,15 +259,15 @@ fn hint(error: &Error) -> Hint {
     match error {
         Error::UnknownAccount { account } if account.is_empty() => Hint::fixed(
             "Several accounts are configured and none is the default: add account=NAME to the request.",
-            "配置了多个帐号且没有默认帐号：请在请求中加上 account=帐号名。",
+            "配置了多个账号且没有默认账号：请在请求中加上 account=账号名。",
         ),
         Error::UnknownAccount { .. } => Hint::fixed(
             "Use a name from the [accounts.NAME] sections of the configuration.",
-            "请使用配置文件 [accounts.名称] 中的帐号名。",
+            "请使用配置文件 [accounts.名称] 中的账号名。",
         ),
         Error::UnsupportedCredential { kind: Kind::AgentTicket, .. } => Hint::fixed(
             "agentConfig is WeCom's: name a WeCom account with account=, and use config for the others.",
-            "agentConfig 只用于企业微信：请用 account= 指定企业微信帐号，其他帐号请用 config。",
+            "agentConfig 只用于企业微信：请用 account= 指定企业微信账号，其他账号请用 config。",
         ),
         Error::UnsupportedCredential { kind: Kind::CardTicket, .. } => Hint::fixed(
             "Only official accounts have coupons: name one with account=.",
@@ -280,7 +280,7 @@ fn hint(error: &Error) -> Hint {
         Error::Page(page) => page.hint(),
         Error::PageNotAllowed { .. } => Hint::fixed(
             "Bind the page's domain in WeChat's console (JS接口安全域名) and add it to js_safe_domains of this account.",
-            "请在微信后台绑定该页面的域名（JS接口安全域名），并加入此帐号的 js_safe_domains 配置。",
+            "请在微信后台绑定该页面的域名（JS接口安全域名），并加入此账号的 js_safe_domains 配置。",
         ),
         Error::Upstream { error, .. } => {
             let (cause, fix) = (error.cause(), error.fix());

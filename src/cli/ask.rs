@@ -35,7 +35,7 @@ struct Asking {
 #[command(after_help = "Example · 示例:\n  WX_JSSDK_API_KEY=wxk_… wx-jssdk token main
   wx-jssdk token main --server http://10.0.0.5:8081 --key-file /run/secrets/wx-key --json")]
 pub(super) struct Token {
-    /// The account's name in the configuration · 帐号名
+    /// The account's name in the configuration · 账号名
     account: String,
     #[command(flatten)]
     asking: Asking,
@@ -46,7 +46,7 @@ pub(super) struct Token {
     after_help = "Example · 示例:\n  wx-jssdk ticket main --key-file /run/secrets/wx-key\n  wx-jssdk ticket main --kind card"
 )]
 pub(super) struct Ticket {
-    /// The account's name in the configuration · 帐号名
+    /// The account's name in the configuration · 账号名
     account: String,
     /// Which ticket · 哪一种 ticket
     #[arg(long, value_enum, default_value = "jsapi")]
@@ -59,7 +59,7 @@ pub(super) struct Ticket {
 #[command(after_help = "Example · 示例:\n  wx-jssdk reject main --key-file /run/secrets/wx-key < dead-token.txt
   echo \"$DEAD_TICKET\" | wx-jssdk reject main --kind jsapi --value -")]
 pub(super) struct Reject {
-    /// The account's name in the configuration · 帐号名
+    /// The account's name in the configuration · 账号名
     account: String,
     /// What was refused · 被拒绝的凭证类型
     #[arg(long, value_enum, default_value = "token")]

@@ -25,7 +25,7 @@ impl Check {
     pub(super) async fn run(self) -> Result<Ended, Unusable> {
         let settings = with_accounts(self.config.as_deref()).map_err(|problems| listed(&problems))?;
         let count = settings.accounts.len();
-        say(&format!("configuration: ok, {count} account{} · 配置正确，共 {count} 个帐号", if count == 1 { "" } else { "s" }));
+        say(&format!("configuration: ok, {count} account{} · 配置正确，共 {count} 个账号", if count == 1 { "" } else { "s" }));
         if self.offline {
             return Ok(Ended::Well);
         }

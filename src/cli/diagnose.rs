@@ -41,7 +41,7 @@ pub(super) struct Diagnose {
     /// The access token, in case it was taken for a ticket · 调用凭证 access_token
     #[arg(long, default_value = "", hide_default_value = true)]
     access_token: String,
-    /// Another account's ticket; may be given several times · 其他帐号的 ticket，可多次
+    /// Another account's ticket; may be given several times · 其他账号的 ticket，可多次
     #[arg(long)]
     other_ticket: Vec<String>,
     /// The signature is for wx.agentConfig · 签名用于 wx.agentConfig

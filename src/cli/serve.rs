@@ -30,7 +30,7 @@ pub(super) struct Serve {
     /// Where the simulator listens · 模拟微信的监听地址
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8082", requires = "sandbox")]
     sandbox_listen: SocketAddr,
-    /// One more safe domain of the demo account, e.g. this machine's address in the Wi-Fi · 演示帐号增加的安全域名
+    /// One more safe domain of the demo account, e.g. this machine's address in the Wi-Fi · 演示账号增加的安全域名
     #[arg(long, value_name = "DOMAIN", requires = "sandbox")]
     safe_domain: Vec<String>,
 }

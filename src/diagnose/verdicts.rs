@@ -4,10 +4,10 @@ use super::causes::{Cause, row};
 
 pub(super) static RIGHT: Cause = row("signature_is_right",
     ["the signature is right; look at the domain binding, the appId, the client and the clock", "签名正确；请检查域名绑定、appId、客户端和服务器时间"],
-    ["Check that wx.config got exactly these values, that the appId is the ticket's, that the page's host is bound as JS接口安全域名, that the ticket still lives and the server's clock is right; then read the client's own words (debug: true).", "请确认 wx.config 收到的就是这些值、appId 与 ticket 属于同一帐号、页面域名已绑定为 JS接口安全域名、ticket 未过期、服务器时间正确；再看客户端的原始报错（debug: true）。"]);
+    ["Check that wx.config got exactly these values, that the appId is the ticket's, that the page's host is bound as JS接口安全域名, that the ticket still lives and the server's clock is right; then read the client's own words (debug: true).", "请确认 wx.config 收到的就是这些值、appId 与 ticket 属于同一账号、页面域名已绑定为 JS接口安全域名、ticket 未过期、服务器时间正确；再看客户端的原始报错（debug: true）。"]);
 pub(super) static NOTHING_FITS: Cause = row("no_known_mistake_fits",
     ["no known mistake explains this signature", "没有已知的错误能解释这个签名"],
-    ["Check that nonce, timestamp and signature are of one answer, and that the ticket is the one that signed: give the previous ticket and other accounts' tickets, too. Then compare with `wx-jssdk sign`.", "请确认随机串、时间戳和签名来自同一次返回，且提供的 ticket 就是签名时的那个（也可提供上一个 ticket 和其他帐号的 ticket），再用 `wx-jssdk sign` 对比。"]);
+    ["Check that nonce, timestamp and signature are of one answer, and that the ticket is the one that signed: give the previous ticket and other accounts' tickets, too. Then compare with `wx-jssdk sign`.", "请确认随机串、时间戳和签名来自同一次返回，且提供的 ticket 就是签名时的那个（也可提供上一个 ticket 和其他账号的 ticket），再用 `wx-jssdk sign` 对比。"]);
 pub(super) static TICKET_NEEDED: Cause = row("ticket_needed",
     ["without the ticket nothing can be computed, and nothing else points to a cause", "没有 ticket 无法计算，也没有其他线索"],
     ["Give the jsapi_ticket, or the text of the client's error.", "请提供 jsapi_ticket，或客户端的报错文字。"]);
@@ -33,7 +33,7 @@ pub(super) static OFFLINE_VERIFYING: Cause = row("offline_verifying",
     ["the interface was called before wx.config had passed, or it is not in jsApiList; DevTools and desktop clients say it, too", "在 wx.config 通过之前调用了接口，或接口不在 jsApiList 中；开发者工具和电脑端也会出现"],
     ["Call it inside wx.ready, add it to jsApiList, and try it on a phone.", "请在 wx.ready 中调用，把接口加入 jsApiList，并在手机上测试。"]);
 pub(super) static PERMISSION_DENIED: Cause = row("permission_denied",
-    ["the account has no right to this interface (often it is not verified), or the interface is not in jsApiList", "帐号没有该接口的权限（常因未认证），或接口不在 jsApiList 中"],
+    ["the account has no right to this interface (often it is not verified), or the interface is not in jsApiList", "账号没有该接口的权限（常因未认证），或接口不在 jsApiList 中"],
     ["Look at 接口权限 in the console, have the account verified, and add the interface to jsApiList.", "请在后台「接口权限」中查看，完成认证，并把接口加入 jsApiList。"]);
 pub(super) static FUNCTION_MISSING: Cause = row("function_not_exist",
     ["this client does not know the interface: it is too old, or no phone", "当前客户端没有该接口：版本太旧，或不是手机端"],

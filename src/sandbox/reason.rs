@@ -47,7 +47,7 @@ impl Reason {
     }
 
     pub(super) fn no_ticket() -> Self {
-        Self::new("this app has never been given a jsapi ticket", "该帐号还没有取过 jsapi_ticket")
+        Self::new("this app has never been given a jsapi ticket", "该账号还没有取过 jsapi_ticket")
     }
 
     pub(super) fn fragment() -> Self {

@@ -70,7 +70,7 @@ async fn offline_calls_nobody() {
     write(home.path(), sandbox.url(), &account("main", APP, "a-wrong-secret"));
     let ended = run_in(home.path(), &["check", "--offline"]).await;
     assert_eq!((ended.code, sandbox.calls_total()), (0, 0));
-    assert_eq!(ended.stdout, "configuration: ok, 1 account · 配置正确，共 1 个帐号\n");
+    assert_eq!(ended.stdout, "configuration: ok, 1 account · 配置正确，共 1 个账号\n");
 }
 
 #[tokio::test]

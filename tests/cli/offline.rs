@@ -139,7 +139,7 @@ async fn serve_and_check_without_accounts_say_the_way_out() {
     for arguments in [&["serve"][..], &["check"], &["check", "--offline"]] {
         let ended = run(arguments).await;
         assert_eq!((ended.code, ended.stdout.as_str()), (2, ""));
-        for word in ["[accounts.main]", "app_id", "secret_file", "js_safe_domains", "serve --sandbox", "没有配置帐号"] {
+        for word in ["[accounts.main]", "app_id", "secret_file", "js_safe_domains", "serve --sandbox", "没有配置账号"] {
             assert!(ended.stderr.contains(word), "{word}: {}", ended.stderr);
         }
     }
@@ -203,7 +203,7 @@ async fn a_foreign_variable_that_is_no_text_harms_nobody() {
     command.env("WX_JSSDK__ACCOUNTS__MAIN__JS_SAFE_DOMAINS", "example.com");
     let ended = run_command(command).await;
     assert_eq!((ended.code, ended.stderr.as_str()), (0, ""));
-    assert_eq!(ended.stdout, "configuration: ok, 1 account · 配置正确，共 1 个帐号\n");
+    assert_eq!(ended.stdout, "configuration: ok, 1 account · 配置正确，共 1 个账号\n");
 }
 
 // -- healthcheck --

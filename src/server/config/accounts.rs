@@ -119,14 +119,14 @@ fn check_name(name: &str, section: &Section, before: Option<&(String, String)>, 
         problems.add(
             section.path(),
             "use a-z, 0-9, _ and - in an account's name".into(),
-            "帐号名只能用小写字母、数字、_ 和 -".into(),
+            "账号名只能用小写字母、数字、_ 和 -".into(),
         );
     }
     if let Some((_, first)) = before.filter(|(other, _)| other == name) {
         problems.add(
             section.path(),
             format!("there is an account of this name already, in {first}: keep one of them"),
-            format!("已有同名帐号：{first}；请只保留一个"),
+            format!("已有同名账号：{first}；请只保留一个"),
         );
     }
 }
@@ -168,7 +168,7 @@ fn ids(section: &mut Section, platform: Option<&str>, problems: &mut Problems) -
         problems.add(
             &section.path_of(key),
             format!("is for platform = {own}, but this account's platform is {}", platform.unwrap_or_default()),
-            format!("仅用于{zh}，而本帐号的 platform 是 {}", platform.unwrap_or_default()),
+            format!("仅用于{zh}，而本账号的 platform 是 {}", platform.unwrap_or_default()),
         );
     }
     let mixed_up = !strangers.is_empty() && !section.has(id_key);

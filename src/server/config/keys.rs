@@ -41,7 +41,7 @@ fn key(section: &mut Section, accounts: &HashSet<String>, problems: &mut Problem
     let hash = hash(section, problems);
     let accounts = limit(section, "accounts", problems, |name| match accounts.contains(name) {
         true => Ok(name.to_owned()),
-        false => Err((format!("there is no account \"{}\"", shown(name)), format!("没有帐号“{}”", shown(name)))),
+        false => Err((format!("there is no account \"{}\"", shown(name)), format!("没有账号“{}”", shown(name)))),
     });
     let kinds = limit(section, "kinds", problems, |name| {
         name.parse::<Kind>().map_err(|_| {
