@@ -1,0 +1,215 @@
+//! A service with one official account, on a clock that stands still, and the WeChat behind it.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Once;
+use std::time::{Duration, Instant};
+
+use reqwest::Client;
+use serde_json::{Value, json};
+use tokio::sync::oneshot;
+use wx_jssdk::actix::KeyHash;
+use wx_jssdk::broker::{Broker, CredentialStatus};
+use wx_jssdk::sandbox::{App, Fault, FaultKind, PreVerify, Sandbox};
+use wx_jssdk::server::Application;
+use wx_jssdk::server::config::Settings;
+use wx_jssdk::{Clock, Kind, UnixTime};
+
+pub(crate) const APP: &str = "wx0123456789abcdef";
+pub(crate) const SECRET: &str = "0c79e1fa963cd80cc0be99b20a18faeb";
+pub(crate) const STABLE: &str = "/cgi-bin/stable_token";
+pub(crate) const TICKET: &str = "/cgi-bin/ticket/getticket";
+pub(crate) const PAGE: &str = "https://www.example.com/goods?id=1";
+const KEY: &str = "wxk_the-peers-key";
+
+/// 2026-01-01T08:00:00 in Shanghai.
+const START: UnixTime = UnixTime(1_767_225_600);
+
+/// Both values are fetched at [`START`] and live so long.
+const LIFE: u64 = 7_200;
+
+/// Seconds before its end from which nothing is signed with a ticket any more.
+const MARGIN: u64 = 5;
+
+pub(crate) struct Service {
+    pub(crate) sandbox: Sandbox,
+    pub(crate) broker: Broker,
+    client: Client,
+    public: String,
+    private: String,
+    _stop: oneshot::Sender<()>,
+}
+
+/// A status and a JSON body.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) retry_after: Option<u64>,
+    pub(crate) body: Value,
+}
+
+impl Service {
+    /// Both credentials have just been fetched.
+    pub(crate) async fn warm() -> Self {
+        let sandbox = Sandbox::start(Clock::manual(START)).await.unwrap();
+        sandbox.add_app(App::official(APP, SECRET).safe_domain("example.com"));
+        let config = format!(
+            "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\nworkers = 1\nshutdown_seconds = 0\n
+            [[server.api_keys]]\nname = \"peer\"\nsha256 = \"{}\"\n[store]\nkind = \"memory\"\n
+            [upstream]\nweixin = \"{url}\"\nqyapi = \"{url}\"\ntimeout_ms = 500\n
+            [accounts.main]\napp_id = \"{APP}\"\nsecret = \"{SECRET}\"\njs_safe_domains = [\"example.com\"]\n",
+            KeyHash::of(KEY),
+            url = sandbox.url()
+        );
+        let settings = Settings::read(&config, Path::new(""), HashMap::new()).unwrap_or_else(|problems| panic!("{problems}"));
+        let application = Application::build_on(&settings, sandbox.clock().clone()).await.unwrap();
+        let [public, private] = [application.address(), application.admin_address().unwrap()].map(|at| format!("http://{at}"));
+        let broker = application.broker().clone();
+        let (stop, stopped) = oneshot::channel::<()>();
+        tokio::spawn(application.run_until_stopped(async { drop(stopped.await) }));
+        let service = Self { sandbox, broker, client: client(), public, private, _stop: stop };
+        service.signs().await;
+        service
+    }
+
+    /// This goes wrong on every call to WeChat from now on.
+    pub(crate) fn lay(&self, kind: &FaultKind) {
+        for endpoint in [STABLE, TICKET] {
+            self.sandbox.fault(Fault::always(endpoint, kind.clone()));
+        }
+    }
+
+    /// Moves the clock to so many seconds before the end of what was fetched at the start.
+    pub(crate) fn leave(&self, seconds: u64) {
+        let now = self.sandbox.clock().now();
+        let then = START.plus(Duration::from_secs(LIFE - seconds));
+        assert!(self.sandbox.advance(then.since(now)));
+    }
+
+    /// Moves the clock to where a value may just not be used any more.
+    pub(crate) fn end_of_life(&self) {
+        self.leave(MARGIN);
+    }
+
+    /// Moves the clock to the last second in which it is used.
+    pub(crate) fn last_second(&self) {
+        self.leave(MARGIN + 1);
+    }
+
+    /// Moves it to the middle of the time in which the keeper renews, and waits until a renewal has met the fault.
+    pub(crate) async fn renewal_failed(&self) -> CredentialStatus {
+        self.leave(120);
+        self.eventually("a failed renewal", || async { self.failed(Kind::AccessToken) }).await
+    }
+
+    /// The credential whose last call failed.
+    fn failed(&self, kind: Kind) -> Option<CredentialStatus> {
+        self.credential(kind).filter(|credential| credential.last_error.is_some())
+    }
+
+    pub(crate) fn credential(&self, kind: Kind) -> Option<CredentialStatus> {
+        self.broker.status().remove(0).credentials.into_iter().find(|credential| credential.kind == kind)
+    }
+
+    pub(crate) async fn heal(&self) {
+        self.sandbox.clear_faults();
+        // Longer than any cooldown, and into another day in Shanghai.
+        assert!(self.sandbox.advance(Duration::from_secs(86_400)));
+    }
+
+    /// `GET /jssdk/config` for [`PAGE`].
+    pub(crate) async fn page(&self) -> Answer {
+        self.ask(&format!("{}/jssdk/config?url={}", self.public, PAGE.replace(':', "%3A").replace('/', "%2F"))).await
+    }
+
+    /// A page is signed, and the client takes the signature.
+    #[track_caller]
+    pub(crate) fn signs(&self) -> impl Future<Output = ()> {
+        let at = std::panic::Location::caller();
+        async move {
+            let answer = self.page().await;
+            assert_eq!(answer.status, 200, "{at}: {}", answer.body);
+            let verdict = self.verdict(&answer.body);
+            assert!(verdict.is_empty(), "{at}: {verdict}: {}", answer.body);
+        }
+    }
+
+    /// What the client has against this answer; empty: nothing.
+    pub(crate) fn verdict(&self, config: &Value) -> String {
+        let text = |name: &str| config[name].as_str().unwrap().to_owned();
+        let verdict = self.sandbox.verify(&PreVerify {
+            app_id: text("appId"),
+            timestamp: config["timestamp"].to_string(),
+            nonce_str: text("nonceStr"),
+            signature: text("signature"),
+            url: PAGE.into(),
+            js_api_list: Some(Vec::new()),
+            ..PreVerify::default()
+        });
+        if verdict.is_ok() { String::new() } else { format!("{verdict:?}") }
+    }
+
+    /// `GET /credentials/main/{kind}` as a peer server does.
+    pub(crate) async fn peer(&self, kind: &str) -> Answer {
+        self.ask(&format!("{}/credentials/main/{kind}", self.private)).await
+    }
+
+    /// The token that a peer gets is one that WeChat takes, and lives as long as it says.
+    pub(crate) async fn peer_is_served(&self) {
+        let answer = self.peer("access_token").await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        assert!(self.sandbox.accepts_token(APP, answer.body["value"].as_str().unwrap()), "{}", answer.body);
+        let left = self.sandbox.clock().now().plus(Duration::from_secs(answer.body["expires_in"].as_u64().unwrap()));
+        assert_eq!(json!(left), answer.body["expires_at"], "{}", answer.body);
+    }
+
+    /// The token call of WeChat's own shape, with the peer's key as its secret.
+    pub(crate) async fn dropin(&self) -> Value {
+        self.ask(&format!("{}/cgi-bin/token?grant_type=client_credential&appid={APP}&secret={KEY}", self.private)).await.body
+    }
+
+    /// `GET` a path of the private listener.
+    pub(crate) async fn private(&self, path: &str) -> Answer {
+        self.ask(&format!("{}{path}", self.private)).await
+    }
+
+    async fn ask(&self, url: &str) -> Answer {
+        let answer = self.client.get(url).bearer_auth(KEY).send().await.unwrap();
+        let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
+        let retry_after = headers.get("retry-after").map(|seconds| seconds.to_str().unwrap().parse().unwrap());
+        let text = answer.text().await.unwrap();
+        let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
+        Answer { status, retry_after, body }
+    }
+
+    /// Asks again and again until there is an answer; gives up after a minute.
+    pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(&self, what: &str, ask: impl Fn() -> F) -> T {
+        let begun = Instant::now();
+        loop {
+            if let Some(answer) = ask().await {
+                return answer;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(60), "there was never {what}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+impl Answer {
+    /// A problem of this status and code that hides what only the operator may know.
+    #[track_caller]
+    pub(crate) fn is_problem(&self, status: u16, code: &str) {
+        assert_eq!((self.status, self.body["code"].as_str()), (status, Some(code)), "{}", self.body);
+        for language in ["en", "zh"] {
+            assert!(self.body["hint"][language].as_str().is_some_and(|hint| hint.len() > 5), "{}", self.body);
+        }
+        // What passes by itself says when to come again.
+        assert!(status != 503 || self.retry_after.is_some_and(|seconds| seconds > 0), "{}", self.body);
+        assert!(!self.body.to_string().contains(SECRET), "{}", self.body);
+    }
+}
+
+fn client() -> Client {
+    static PROVIDER: Once = Once::new();
+    PROVIDER.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
+    Client::builder().no_proxy().timeout(Duration::from_secs(60)).build().unwrap()
+}
