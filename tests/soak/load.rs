@@ -1,0 +1,145 @@
+//! The pages: clients that ask without end, and have each answer judged.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use reqwest::Client;
+use serde_json::Value;
+use sha1::{Digest as _, Sha1};
+use tokio::sync::RwLock;
+use tokio::task::JoinHandle;
+use wx_jssdk::sandbox::{PreVerify, Sandbox};
+
+use crate::ledger::{Ledger, Wrong};
+use crate::nodes::Node;
+use crate::world::{TENANTS, Tenant, World};
+
+/// Pages whose addresses are easily signed wrong, and a plain one.
+const PAGES: [&str; 5] = [
+    "https://www.example.com/goods?id=1",
+    "https://www.example.com/%E5%95%86%E5%93%81?name=%E5%BC%A0+%2F%20b&",
+    "https://www.example.com/a//b/?",
+    "http://www.example.com/?from=singlemessage&isappinstalled=0",
+    "https://WWW.example.com/A%2fb?q=%25&q=+",
+];
+
+/// Clients of each node; as many again ten times when there is a crowd.
+const CLIENTS: usize = 6;
+
+/// Between two questions of one client: some thousands a second in all, which leaves the machine room for the troubles.
+const PACE: Duration = Duration::from_millis(4);
+
+pub(crate) fn start(world: &World) -> Vec<JoinHandle<()>> {
+    let mut clients = Vec::new();
+    for tenant in &TENANTS {
+        for &number in tenant.nodes {
+            for place in 0..CLIENTS * 11 / tenant.nodes.len() {
+                let visitor = Visitor {
+                    tenant,
+                    number,
+                    // Those who are there only in a crowd.
+                    only_in: (place >= CLIENTS / tenant.nodes.len()).then(|| world.crowd.clone()),
+                    node: world.nodes[number].clone(),
+                    sandbox: world.sandbox.clone(),
+                    ledger: world.ledger.clone(),
+                    client: client(),
+                };
+                clients.push(tokio::spawn(visitor.stay(place, world.ended())));
+            }
+        }
+    }
+    clients
+}
+
+struct Visitor {
+    tenant: &'static Tenant,
+    number: usize,
+    only_in: Option<Arc<AtomicBool>>,
+    node: Arc<RwLock<Node>>,
+    sandbox: Sandbox,
+    ledger: Arc<Ledger>,
+    client: Client,
+}
+
+impl Visitor {
+    async fn stay(self, place: usize, ended: Arc<AtomicBool>) {
+        let mut turn = place;
+        while !ended.load(Ordering::Relaxed) {
+            tokio::time::sleep(PACE).await;
+            if self.only_in.as_ref().is_none_or(|crowd| crowd.load(Ordering::Relaxed)) {
+                turn += 1;
+                self.visit(PAGES[turn % PAGES.len()]).await;
+            }
+        }
+    }
+
+    /// One page, asked for and judged.
+    async fn visit(&self, page: &str) {
+        // Whoever replaces a node politely waits for us here; whoever kills it does not.
+        let node = self.node.read().await;
+        let begun = Instant::now();
+        let query = serde_urlencoded::to_string([("account", self.tenant.name), ("url", page)]).unwrap();
+        let lived = self.known_to_live();
+        let answer = self.client.get(format!("{}/jssdk/config?{query}", node.public)).send().await;
+        let (status, body) = match answer {
+            Ok(answer) => (answer.status().as_u16(), answer.text().await.unwrap_or_default()),
+            Err(error) => return self.ledger.lost(self.number, &error.without_url().to_string()),
+        };
+        self.ledger.answered(status, begun.elapsed());
+        match status {
+            200 => self.judge(page, &serde_json::from_str(&body).unwrap_or_default(), begun),
+            429 | 500.. if lived => self.ledger.wrong(Wrong::Withheld, self.tenant.name, self.number, &body),
+            502 | 503 => {}
+            _ => self.ledger.wrong(Wrong::Status, self.tenant.name, self.number, &format!("{status} {body}")),
+        }
+    }
+
+    /// Whether the ticket in force at WeChat is one that this node has signed with, with time left.
+    fn known_to_live(&self) -> bool {
+        let now = self.sandbox.clock().now();
+        let Some(app) = self.sandbox.state().apps.into_iter().find(|app| app.app_id == self.tenant.app_id) else { return false };
+        let Some(ticket) = app.tickets.get("jsapi") else { return false };
+        ticket.expires_at > now.plus(SPARE) && self.ledger.has_signed_with(self.number, self.tenant.name, &ticket.value)
+    }
+
+    fn judge(&self, page: &str, config: &Value, begun: Instant) {
+        let text = |name: &str| config[name].as_str().unwrap_or_default().to_owned();
+        let (timestamp, signature) = (config["timestamp"].to_string(), text("signature"));
+        let verdict = self.sandbox.verify(&PreVerify {
+            app_id: text("appId"),
+            timestamp: timestamp.clone(),
+            nonce_str: text("nonceStr"),
+            signature: signature.clone(),
+            url: page.to_owned(),
+            js_api_list: Some(Vec::new()),
+            ..PreVerify::default()
+        });
+        // The service counts five seconds for the way to WeChat: who takes longer may find the ticket over.
+        if begun.elapsed() > WAY {
+            return self.ledger.came_late();
+        }
+        if !verdict.is_ok() {
+            return self.ledger.wrong(Wrong::Signature, self.tenant.name, self.number, &format!("{} after {:?}: {}", verdict.err_msg, begun.elapsed(), verdict.reason.map(|reason| reason.en).unwrap_or_default()));
+        }
+        if let Some(ticket) = self.sandbox.ticket(self.tenant.handle, "jsapi") {
+            let text = format!("jsapi_ticket={ticket}&noncestr={}&timestamp={timestamp}&url={page}", text("nonceStr"));
+            let own: String = Sha1::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
+            if own == signature {
+                self.ledger.signed_with(self.number, self.tenant.name, &ticket);
+            }
+        }
+    }
+}
+
+pub(crate) fn client() -> Client {
+    static PROVIDER: std::sync::Once = std::sync::Once::new();
+    PROVIDER.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
+    Client::builder().no_proxy().timeout(Duration::from_secs(20)).pool_max_idle_per_host(1).build().unwrap()
+}
+
+/// From question to judgement: less than the service's margin, by the second to which clocks are cut.
+const WAY: Duration = Duration::from_secs(4);
+
+/// The margin in which nothing is signed any more, the seconds that clocks are cut to, and the way there.
+const SPARE: Duration = Duration::from_secs(9);

@@ -1,0 +1,54 @@
+//! `make soak`: three processes under load while everything goes wrong in turn. Each answer is judged by the WeChat behind them.
+//!
+//! Two nodes share a Redis, a third has a file; the values live 90 seconds, so that ten minutes hold many renewals. What must hold
+//! is in [`ledger`]: no wrong signature, nothing dead, no failure while a living value is there, an answer in time, memory flat.
+//!
+//! Not played here is what lasts until midnight: a spent daily quota. That is in `tests/faults` and `tests/broker`, on a manual clock.
+
+#![cfg(all(feature = "redis", feature = "sandbox", feature = "server"))]
+#![allow(clippy::unwrap_used)] // helpers of tests are not in a #[test]
+#![allow(clippy::print_stdout)] // its report
+
+mod ledger;
+mod load;
+mod nodes;
+#[allow(dead_code)]
+#[path = "../store/redis_server.rs"]
+mod redis_server;
+mod trouble;
+mod world;
+
+use std::time::{Duration, Instant};
+
+use trouble::Trouble;
+use world::World;
+
+/// Seconds; `SOAK_SECONDS` changes it.
+const USUALLY: u64 = 600;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server: make test (short), make soak (ten minutes)"]
+async fn with_everything_going_wrong_in_turn_no_page_gets_a_wrong_signature_and_no_living_value_is_withheld() {
+    let seconds = std::env::var("SOAK_SECONDS").map_or(USUALLY, |text| text.parse().expect("SOAK_SECONDS is a number"));
+    let world = World::start(Duration::from_secs(seconds)).await;
+    let load = load::start(&world);
+    let watch = nodes::watch_memory(&world);
+    let end = Instant::now() + Duration::from_secs(seconds);
+    let mut turn = 0;
+    while Instant::now() < end {
+        let trouble = Trouble::ALL[turn % Trouble::ALL.len()];
+        turn += 1;
+        trouble.play(&world).await;
+        world.ledger.played(trouble.name());
+        // Well again for a moment: what heals is seen to heal.
+        tokio::time::sleep(trouble::CALM).await;
+    }
+    world.stop();
+    for client in load {
+        client.await.unwrap();
+    }
+    let memory = watch.await.unwrap();
+    world.ledger.report(&memory, world.sandbox.calls_total());
+    world.ledger.assert_clean();
+    memory.assert_flat();
+}

@@ -1,0 +1,149 @@
+//! The nodes: real processes of the real binary, and the memory that they take.
+
+use std::fmt;
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use wx_jssdk::actix::KeyHash;
+
+use crate::world::{KEY, SECRET, TENANTS, World};
+
+/// What a node is told of its surroundings.
+pub(crate) struct Shared {
+    /// The lines of `[store]`.
+    pub(crate) store: String,
+    pub(crate) wechat: String,
+}
+
+pub(crate) struct Node {
+    pub(crate) public: String,
+    pub(crate) private: String,
+    child: Child,
+    home: TempDir,
+    config: String,
+}
+
+impl Node {
+    pub(crate) fn start(number: usize, shared: Shared) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let mut config = format!(
+            "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\nworkers = 1\nshutdown_seconds = 5\n
+            [[server.api_keys]]\nname = \"peer\"\nsha256 = \"{}\"\n[log]\nlevel = \"error\"\n[store]\n{}\n
+            [upstream]\nweixin = \"{url}\"\nqyapi = \"{url}\"\ntimeout_ms = 2000\nconnect_timeout_ms = 1000\n",
+            KeyHash::of(KEY),
+            shared.store,
+            url = shared.wechat
+        );
+        for tenant in TENANTS.iter().filter(|tenant| tenant.nodes.contains(&number)) {
+            config += &match tenant.handle.split_once(':') {
+                Some((corp, agent)) => {
+                    format!("[accounts.{}]\nplatform = \"work\"\ncorp_id = \"{corp}\"\nagent_id = {agent}\n", tenant.name)
+                }
+                None => format!("[accounts.{}]\napp_id = \"{}\"\n", tenant.name, tenant.app_id),
+            };
+            config += &format!("secret = \"{SECRET}\"\njs_safe_domains = [\"www.example.com\"]\n");
+            if tenant.name == "classic" {
+                config += "token_mode = \"classic\"\n";
+            }
+        }
+        let (child, public, private) = spawn(&home, &config);
+        Self { public, private, child, home, config }
+    }
+
+    /// Ends it, by `-9` or as a service manager does, and starts another in its place, on the same files.
+    pub(crate) fn restart(&mut self, signal: &str) {
+        self.signal(signal);
+        self.child.wait().unwrap();
+        (self.child, self.public, self.private) = spawn(&self.home, &self.config);
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        let sent = Command::new("kill").arg(name).arg(self.child.id().to_string()).status();
+        assert!(sent.is_ok_and(|status| status.success()), "kill {name}");
+    }
+
+    /// Writes another configuration, of which the node hears at the next SIGHUP; `None` puts the right one back.
+    pub(crate) fn configure(&self, config: Option<&str>) {
+        std::fs::write(self.home.path().join("wx-jssdk.toml"), config.unwrap_or(&self.config)).unwrap();
+    }
+
+    /// Resident memory in KiB.
+    fn memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("Linux says it");
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let _ended = self.child.kill();
+        let _reaped = self.child.wait();
+    }
+}
+
+fn spawn(home: &TempDir, config: &str) -> (Child, String, String) {
+    std::fs::write(home.path().join("wx-jssdk.toml"), config).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wx-jssdk"));
+    command.args(["serve", "--config", "wx-jssdk.toml"]).current_dir(home.path()).env_clear();
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let mut find = |name: &str| {
+        let line = lines.find_map(|line| line.strip_prefix(name).map(|rest| rest.trim().to_owned()));
+        line.unwrap_or_else(|| panic!("it did not say \"{name}\""))
+    };
+    let (public, private) = (find("public "), find("private "));
+    std::thread::spawn(move || lines.for_each(drop));
+    (child, public, private)
+}
+
+/// The memory of the two nodes that are never restarted: one with Redis, one with a file.
+pub(crate) struct Memory {
+    /// When, in parts of the whole run; node 1's and node 2's KiB.
+    samples: Vec<(f64, [u64; 2])>,
+}
+
+const LASTING: [usize; 2] = [1, 2];
+
+pub(crate) fn watch_memory(world: &World) -> JoinHandle<Memory> {
+    let (nodes, ended, length) = (LASTING.map(|number| world.nodes[number].clone()), world.ended(), world.length);
+    tokio::spawn(async move {
+        let (begun, mut samples) = (Instant::now(), Vec::new());
+        while !ended.load(Ordering::Relaxed) {
+            let part = begun.elapsed().as_secs_f64() / length.as_secs_f64();
+            samples.push((part, [nodes[0].read().await.memory(), nodes[1].read().await.memory()]));
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        Memory { samples }
+    })
+}
+
+impl Memory {
+    /// The most that was taken from the fifth `from` to the fifth `to` of the run.
+    fn peak(&self, node: usize, from: f64, to: f64) -> u64 {
+        let within = self.samples.iter().filter(|(part, _)| (from..to).contains(part));
+        within.map(|(_, memory)| memory[node]).max().unwrap_or_default()
+    }
+
+    /// Every trouble has been played once after two fifths of a long run: what is taken later than that would be taken for ever.
+    pub(crate) fn assert_flat(&self) {
+        for (node, number) in LASTING.iter().enumerate() {
+            let (early, late) = (self.peak(node, 0.0, 0.6), self.peak(node, 0.8, f64::MAX));
+            assert!(late <= early + early / 10 + 2_048, "node {number}: {early} KiB at first, {late} KiB at last");
+        }
+    }
+}
+
+impl fmt::Display for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (node, number) in LASTING.iter().enumerate() {
+            let peaks = [0.0, 0.2, 0.4, 0.6, 0.8].map(|from| self.peak(node, from, from + 0.2));
+            writeln!(f, "node {number}: peak resident KiB in each fifth of the run {peaks:?}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,83 @@
+//! WeChat, Redis, three nodes, and what is known of them.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::RwLock;
+use wx_jssdk::Clock;
+use wx_jssdk::sandbox::{App, Sandbox};
+
+use crate::ledger::Ledger;
+use crate::nodes::{Node, Shared};
+use crate::redis_server::Redis;
+
+pub(crate) const SECRET: &str = "0c79e1fa963cd80cc0be99b20a18faeb";
+pub(crate) const KEY: &str = "wxk_the-peers-key";
+
+/// Name, app id at WeChat, and which nodes have it.
+pub(crate) struct Tenant {
+    pub(crate) name: &'static str,
+    pub(crate) app_id: &'static str,
+    /// What the sandbox's handle calls it.
+    pub(crate) handle: &'static str,
+    pub(crate) nodes: &'static [usize],
+}
+
+pub(crate) const TENANTS: [Tenant; 4] = [
+    Tenant { name: "stable", app_id: "wx1111111111111111", handle: "wx1111111111111111", nodes: &[0, 1] },
+    Tenant { name: "classic", app_id: "wx2222222222222222", handle: "wx2222222222222222", nodes: &[0, 1] },
+    Tenant { name: "sales", app_id: "ww3333333333333333", handle: "ww3333333333333333:1000002", nodes: &[0, 1] },
+    Tenant { name: "solo", app_id: "wx4444444444444444", handle: "wx4444444444444444", nodes: &[2] },
+];
+
+/// Many renewals in ten minutes, and yet a lead (a quarter of it) that is longer than most troubles.
+const LIFE: Duration = Duration::from_secs(90);
+
+pub(crate) struct World {
+    pub(crate) sandbox: Sandbox,
+    pub(crate) redis: Arc<Mutex<Redis>>,
+    /// Clients read-lock a node while they ask it: it is replaced only between two questions, or under their eyes on purpose.
+    pub(crate) nodes: Vec<Arc<RwLock<Node>>>,
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) length: Duration,
+    ended: Arc<AtomicBool>,
+    /// More clients than usual.
+    pub(crate) crowd: Arc<AtomicBool>,
+}
+
+impl World {
+    pub(crate) async fn start(length: Duration) -> Self {
+        let sandbox = Sandbox::start(Clock::system()).await.unwrap();
+        for tenant in &TENANTS {
+            let app = match tenant.handle.split_once(':') {
+                Some((corp, agent)) => App::work(corp, agent.parse().unwrap(), SECRET).safe_domain("www.example.com"),
+                None => App::official(tenant.app_id, SECRET).safe_domain("example.com"),
+            };
+            sandbox.add_app(app.ttl(LIFE));
+        }
+        let redis = Redis::start();
+        let shared = |store: String| Shared { store, wechat: sandbox.url().to_owned() };
+        let common = format!("kind = \"redis\"\nurl = \"{}\"", redis.url());
+        let stores = [common.clone(), common, "kind = \"file\"\npath = \"soak.redb\"".to_owned()];
+        let nodes = stores.into_iter().enumerate().map(|(number, store)| Node::start(number, shared(store)));
+        let nodes = nodes.map(|node| Arc::new(RwLock::new(node))).collect();
+        Self {
+            sandbox,
+            redis: Arc::new(Mutex::new(redis)),
+            nodes,
+            ledger: Arc::default(),
+            length,
+            ended: Arc::default(),
+            crowd: Arc::default(),
+        }
+    }
+
+    pub(crate) fn stop(&self) {
+        self.ended.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn ended(&self) -> Arc<AtomicBool> {
+        self.ended.clone()
+    }
+}
