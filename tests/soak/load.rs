@@ -31,7 +31,7 @@ const CLIENTS: usize = 6;
 const PACE: Duration = Duration::from_millis(4);
 
 pub(crate) fn start(world: &World) -> Vec<JoinHandle<()>> {
-    let mut clients = Vec::new();
+    let (mut clients, client) = (Vec::new(), client());
     for tenant in &TENANTS {
         for &number in tenant.nodes {
             for place in 0..CLIENTS * 11 / tenant.nodes.len() {
@@ -43,7 +43,7 @@ pub(crate) fn start(world: &World) -> Vec<JoinHandle<()>> {
                     node: world.nodes[number].clone(),
                     sandbox: world.sandbox.clone(),
                     ledger: world.ledger.clone(),
-                    client: client(),
+                    client: client.clone(),
                 };
                 clients.push(tokio::spawn(visitor.stay(place, world.ended())));
             }
@@ -135,7 +135,7 @@ impl Visitor {
 pub(crate) fn client() -> Client {
     static PROVIDER: std::sync::Once = std::sync::Once::new();
     PROVIDER.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
-    Client::builder().no_proxy().timeout(Duration::from_secs(20)).pool_max_idle_per_host(1).build().unwrap()
+    Client::builder().no_proxy().timeout(Duration::from_secs(20)).build().unwrap()
 }
 
 /// From question to judgement: less than the service's margin, by the second to which clocks are cut.

@@ -33,13 +33,16 @@ async fn with_everything_going_wrong_in_turn_no_page_gets_a_wrong_signature_and_
     let world = World::start(Duration::from_secs(seconds)).await;
     let load = load::start(&world);
     let watch = nodes::watch_memory(&world);
-    let end = Instant::now() + Duration::from_secs(seconds);
+    let start = Instant::now();
+    let end = start + Duration::from_secs(seconds);
     let mut turn = 0;
     while Instant::now() < end {
         let trouble = Trouble::ALL[turn % Trouble::ALL.len()];
         turn += 1;
+        let begun = Instant::now();
         trouble.play(&world).await;
         world.ledger.played(trouble.name());
+        println!("{:>8.1?} into it: {} for {:.1?}", start.elapsed(), trouble.name(), begun.elapsed());
         // Well again for a moment: what heals is seen to heal.
         tokio::time::sleep(trouble::CALM).await;
     }
