@@ -5,14 +5,19 @@
 //! is the way to a new one, `keeper` the loop that goes there before a reader has to.
 
 mod call;
+mod flood;
 mod keeper;
+mod ledger;
 mod members;
+mod outcome;
 mod ration;
 mod refresh;
 mod signing;
 mod slot;
 mod status;
 mod sync;
+mod tally;
+mod watched;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -24,6 +29,7 @@ use tokio::runtime::Handle;
 
 pub use keeper::TICK;
 pub use status::{AccountStatus, CredentialStatus, LastError};
+pub use tally::{AccountTally, CredentialTally, Distribution, Failing, OUTCOMES, Tally, errcode_label};
 
 use crate::account::Account;
 use crate::clock::{Clock, UnixTime};
@@ -44,9 +50,11 @@ struct Inner {
     /// Replaced whole by [`Broker::reload`].
     members: ArcSwap<Members>,
     living: Cache<CredentialKey, Living>,
-    store: Store,
+    store: watched::Watched,
     upstream: Upstream,
     clock: Clock,
+    counts: tally::Counts,
+    flood: flood::Flood,
     /// Where refreshes run, so that one outlives the caller, and the worker thread, that asked for it.
     runtime: Handle,
     keeper: keeper::Pace,
@@ -248,10 +256,11 @@ impl BrokerBuilder {
         let clock = self.clock.unwrap_or_else(Clock::system);
         let members = ArcSwap::from_pointee(Members::new(self.accounts, self.default_account, None)?);
         let living = Cache::builder().expire_after(UntilItsEnd(clock.clone())).build();
-        let store = self.store.unwrap_or_else(Store::memory);
+        let store = watched::Watched::new(self.store.unwrap_or_else(Store::memory));
         let upstream = Upstream::new(&self.upstream)?;
         let keeper = keeper::Pace::default();
-        Ok(Broker { inner: Arc::new(Inner { members, living, store, upstream, clock, runtime, keeper }) })
+        let (counts, flood) = (tally::Counts::default(), flood::Flood::default());
+        Ok(Broker { inner: Arc::new(Inner { members, living, store, upstream, clock, counts, flood, runtime, keeper }) })
     }
 }
 

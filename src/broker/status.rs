@@ -48,6 +48,8 @@ pub struct CredentialStatus {
 /// A failure that is not yet healed.
 #[derive(Clone, Debug, Serialize)]
 pub struct LastError {
+    /// When it began: the first failure of those in a row.
+    pub since: UnixTime,
     /// When.
     pub at: UnixTime,
     /// When it is tried again.
@@ -99,6 +101,7 @@ impl Broker {
 impl From<&Remembered> for LastError {
     fn from(failure: &Remembered) -> Self {
         Self {
+            since: failure.since,
             at: failure.at,
             retry_at: failure.until,
             failures: failure.failures,
