@@ -5,6 +5,7 @@
 //! is the way to a new one, `keeper` the loop that goes there before a reader has to.
 
 mod call;
+mod figures;
 mod flood;
 mod keeper;
 mod ledger;
@@ -16,7 +17,6 @@ mod signing;
 mod slot;
 mod status;
 mod sync;
-mod tally;
 mod watched;
 
 use std::sync::Arc;
@@ -27,9 +27,9 @@ use moka::Expiry;
 use moka::sync::Cache;
 use tokio::runtime::Handle;
 
+pub use figures::{AccountFigures, CredentialFigures, Distribution, Failing, Figures, OUTCOMES, errcode_label};
 pub use keeper::TICK;
 pub use status::{AccountStatus, CredentialStatus, LastError};
-pub use tally::{AccountTally, CredentialTally, Distribution, Failing, OUTCOMES, Tally, errcode_label};
 
 use crate::account::Account;
 use crate::clock::{Clock, UnixTime};
@@ -53,7 +53,7 @@ struct Inner {
     store: watched::Watched,
     upstream: Upstream,
     clock: Clock,
-    counts: tally::Counts,
+    counts: figures::Counts,
     flood: flood::Flood,
     /// Where refreshes run, so that one outlives the caller, and the worker thread, that asked for it.
     runtime: Handle,
@@ -259,7 +259,7 @@ impl BrokerBuilder {
         let store = watched::Watched::new(self.store.unwrap_or_else(Store::memory));
         let upstream = Upstream::new(&self.upstream)?;
         let keeper = keeper::Pace::default();
-        let (counts, flood) = (tally::Counts::default(), flood::Flood::default());
+        let (counts, flood) = (figures::Counts::default(), flood::Flood::default());
         Ok(Broker { inner: Arc::new(Inner { members, living, store, upstream, clock, counts, flood, runtime, keeper }) })
     }
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tracing::{debug, error, info, warn};
 
+use super::figures::Outcome;
 use super::refresh::Flight;
-use super::tally::Outcome;
 use crate::credential::{Credential, Kind};
 use crate::error::{Class, Error, UpstreamError};
 

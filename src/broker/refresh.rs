@@ -8,8 +8,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tracing::{debug, warn};
 
+use super::figures::{self, outcome_of};
 use super::slot::{Outcome, Slot, Why};
-use super::tally::{self, outcome_of};
 use super::{Broker, Member};
 use crate::account::TokenMode;
 use crate::clock::UnixTime;
@@ -51,7 +51,7 @@ impl Broker {
         }
         if let Why::Rejected(bad) = &why {
             if let Some(retry_after) = state.ration(now) {
-                slot.counts.count(tally::Outcome::Rationed);
+                slot.counts.count(figures::Outcome::Rationed);
                 return Boarding::Cooling(Error::Rationed { account: member.name.clone(), kind: slot.key.kind, retry_after });
             }
             state.renewed_on_demand = Some(now);
@@ -177,7 +177,7 @@ impl Flight {
 
     /// Without its parent this credential cannot come either: callers are answered from memory until the parent is tried again.
     fn share_cooldown(&self, error: &Error) {
-        self.slot.counts.count(tally::Outcome::NoToken);
+        self.slot.counts.count(figures::Outcome::NoToken);
         if let Error::Upstream { error, kind, retry_at, .. } = error {
             let mut state = self.slot.lock();
             state.fail(error.clone(), *kind, self.broker.inner.clock.now());
@@ -211,7 +211,7 @@ impl Flight {
         if !wanted {
             return None;
         }
-        self.slot.counts.succeeded(tally::Outcome::FromStore, stored.issued_at);
+        self.slot.counts.succeeded(figures::Outcome::FromStore, stored.issued_at);
         self.say("from_store", &stored, "taken from the store");
         Some(self.admit(stored))
     }

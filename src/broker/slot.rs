@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::tally::SlotCounts;
+use super::figures::SlotCounts;
 use crate::clock::{Clock, UnixTime};
 use crate::credential::{Credential, CredentialKey, Kind, Secret};
 use crate::error::{Error, UpstreamError, Wait};

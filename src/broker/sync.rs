@@ -15,8 +15,8 @@ use tracing::{info, warn};
 
 use super::Broker;
 use super::call::{CLOCK_TOLERANCE, TRUST_AFTER_LOST_REPLY};
+use super::figures::Outcome;
 use super::slot::Slot;
-use super::tally::Outcome;
 use crate::account::{Account, Platform, TokenMode};
 use crate::clock::UnixTime;
 use crate::credential::{Credential, CredentialKey, Freshness, Kind};

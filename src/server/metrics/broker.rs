@@ -7,7 +7,7 @@ use prometheus_client::encoding::DescriptorEncoder;
 
 use super::process::float;
 use super::{Labels, Page};
-use crate::broker::{AccountTally, Broker, CredentialTally, Tally};
+use crate::broker::{AccountFigures, Broker, CredentialFigures, Figures};
 use crate::credential::Kind;
 use crate::server::ready::Readiness;
 
@@ -33,12 +33,12 @@ impl Collector for BrokerMetrics {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let page = &mut Page(encoder);
         self.readiness(page)?;
-        let tally = self.broker.tally();
-        lives(page, &tally)?;
-        failures(page, &tally)?;
-        counts(page, &tally)?;
-        refreshes(page, &tally)?;
-        machinery(page, &tally)
+        let figures = self.broker.figures();
+        lives(page, &figures)?;
+        failures(page, &figures)?;
+        counts(page, &figures)?;
+        refreshes(page, &figures)?;
+        machinery(page, &figures)
     }
 }
 
@@ -57,34 +57,34 @@ impl BrokerMetrics {
 }
 
 /// One sample for each credential.
-fn each(tally: &Tally) -> impl Iterator<Item = (&AccountTally, &CredentialTally)> {
-    tally.accounts.iter().flat_map(|account| account.credentials.iter().map(move |credential| (account, credential)))
+fn each(figures: &Figures) -> impl Iterator<Item = (&AccountFigures, &CredentialFigures)> {
+    figures.accounts.iter().flat_map(|account| account.credentials.iter().map(move |credential| (account, credential)))
 }
 
-fn labels<'t>((account, credential): (&'t AccountTally, &CredentialTally)) -> Labels<'t, 2> {
+fn labels<'t>((account, credential): (&'t AccountFigures, &CredentialFigures)) -> Labels<'t, 2> {
     [("account", &account.account), ("kind", credential.kind.as_str())]
 }
 
-fn lives(page: &mut Page<'_>, tally: &Tally) -> fmt::Result {
+fn lives(page: &mut Page<'_>, figures: &Figures) -> fmt::Result {
     page.gauges(
         "wx_jssdk_credential_remaining_seconds",
         "How long the credential will still be served; 0: there is none",
-        each(tally).map(|of| (labels(of), float(of.1.served_for.as_secs()))),
+        each(figures).map(|of| (labels(of), float(of.1.served_for.as_secs()))),
     )?;
     page.gauges(
         "wx_jssdk_credential_last_success_timestamp_seconds",
         "When a value last came from WeChat, or was issued that another process fetched",
-        each(tally).filter_map(|of| Some((labels(of), float(of.1.last_success?.0)))),
+        each(figures).filter_map(|of| Some((labels(of), float(of.1.last_success?.0)))),
     )?;
     page.gauges(
         "wx_jssdk_credential_overdue_seconds",
         "For how long the renewal has been due and has not succeeded",
-        each(tally).map(|of| (labels(of), float(of.1.overdue.as_secs()))),
+        each(figures).map(|of| (labels(of), float(of.1.overdue.as_secs()))),
     )
 }
 
-fn failures(page: &mut Page<'_>, tally: &Tally) -> fmt::Result {
-    let failing = || each(tally).filter_map(|of| Some((of, of.1.failing.as_ref()?)));
+fn failures(page: &mut Page<'_>, figures: &Figures) -> fmt::Result {
+    let failing = || each(figures).filter_map(|of| Some((of, of.1.failing.as_ref()?)));
     page.gauges(
         "wx_jssdk_credential_failing_seconds",
         "For how long each refresh has failed, by the class and errcode of the last failure; absent when all is well",
@@ -105,9 +105,9 @@ fn failures(page: &mut Page<'_>, tally: &Tally) -> fmt::Result {
     )
 }
 
-fn counts(page: &mut Page<'_>, tally: &Tally) -> fmt::Result {
-    let tokens = || each(tally).filter(|(_, credential)| credential.kind == Kind::AccessToken);
-    let tickets = || each(tally).filter(|(_, credential)| credential.kind != Kind::AccessToken);
+fn counts(page: &mut Page<'_>, figures: &Figures) -> fmt::Result {
+    let tokens = || each(figures).filter(|(_, credential)| credential.kind == Kind::AccessToken);
+    let tickets = || each(figures).filter(|(_, credential)| credential.kind != Kind::AccessToken);
     page.counters(
         "wx_jssdk_foreign_refreshes",
         "Access tokens refused long before their end: somebody else fetches tokens of this app",
@@ -126,24 +126,24 @@ fn counts(page: &mut Page<'_>, tally: &Tally) -> fmt::Result {
     page.counters(
         "wx_jssdk_rationed_rejects",
         "Reports of a dead value that caused no renewal, since another had just done so",
-        each(tally).map(|of| (labels(of), outcome(of.1, RATIONED))),
+        each(figures).map(|of| (labels(of), outcome(of.1, RATIONED))),
     )?;
     page.gauges(
         "wx_jssdk_upstream_calls_today",
         "Calls to WeChat today (in Shanghai), of all processes that share the store; looked up once a minute",
-        tally.accounts.iter().flat_map(|account| {
+        figures.accounts.iter().flat_map(|account| {
             let calls = account.calls_today.iter();
             calls.map(|(endpoint, count)| ([("account", account.account.as_str()), ("endpoint", *endpoint)], float(*count)))
         }),
     )
 }
 
-fn outcome(credential: &CredentialTally, name: &str) -> u64 {
+fn outcome(credential: &CredentialFigures, name: &str) -> u64 {
     credential.outcomes.iter().find(|(known, _)| *known == name).map_or(0, |(_, count)| *count)
 }
 
-fn refreshes(page: &mut Page<'_>, tally: &Tally) -> fmt::Result {
-    let ended = each(tally).flat_map(|(account, credential)| {
+fn refreshes(page: &mut Page<'_>, figures: &Figures) -> fmt::Result {
+    let ended = each(figures).flat_map(|(account, credential)| {
         let kind = credential.kind.as_str();
         // What is well from the start is there from the start; each failure, only where it was met.
         let met = credential.outcomes.iter().filter(|(name, count)| (*count > 0 || *name == "refreshed") && *name != RATIONED);
@@ -153,23 +153,23 @@ fn refreshes(page: &mut Page<'_>, tally: &Tally) -> fmt::Result {
     page.counters(
         "wx_jssdk_upstream_failures",
         "Refreshes for which WeChat gave nothing usable, by class and errcode",
-        tally.failed_calls.iter().map(|((kind, class, errcode), count)| {
+        figures.failed_calls.iter().map(|((kind, class, errcode), count)| {
             ([("kind", kind.as_str()), ("class", *class), ("errcode", errcode.as_str())], *count)
         }),
     )?;
-    let durations = tally.durations.iter().map(|(kind, well, spread)| {
+    let durations = figures.durations.iter().map(|(kind, well, spread)| {
         ([("kind", kind.as_str()), ("result", if *well { "refreshed" } else { "failed" })], spread)
     });
     page.histograms("wx_jssdk_refresh_duration_seconds", "How long refreshes took that called WeChat", durations)
 }
 
-fn machinery(page: &mut Page<'_>, tally: &Tally) -> fmt::Result {
+fn machinery(page: &mut Page<'_>, figures: &Figures) -> fmt::Result {
     page.histograms(
         "wx_jssdk_lease_wait_seconds",
         "How long a refresh waited for that of another process",
-        [([], &tally.lease_waits)],
+        [([], &figures.lease_waits)],
     )?;
-    let store = || tally.store.iter();
+    let store = || figures.store.iter();
     page.counters(
         "wx_jssdk_store_operations",
         "What the store was asked for",
@@ -180,12 +180,12 @@ fn machinery(page: &mut Page<'_>, tally: &Tally) -> fmt::Result {
         "What the store did not answer, or not in time",
         store().map(|(operation, _, failed)| ([("operation", *operation)], *failed)),
     )?;
-    let idle = tally.keeper_idle.map(|idle| idle.as_secs_f64());
+    let idle = figures.keeper_idle.map(|idle| idle.as_secs_f64());
     page.gauge("wx_jssdk_keeper_step_age_seconds", "How long ago the keeper last looked for what is due", idle)?;
     page.counters(
         "wx_jssdk_clock_jumps",
         "How often this machine's clock was found to have been set, or the machine to have slept",
-        [([], tally.clock_jumps)],
+        [([], figures.clock_jumps)],
     )
 }
 

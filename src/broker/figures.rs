@@ -1,4 +1,4 @@
-//! What the broker counts for monitors: plain numbers, kept as things happen, read as one picture with [`Broker::tally`].
+//! What the broker counts for monitors: plain numbers, kept as things happen, read as one picture with [`Broker::figures`].
 //!
 //! Knows no monitoring system and formats nothing: `server::metrics` does. No secret is in it, and a reader of credentials never
 //! comes by here.
@@ -18,9 +18,9 @@ use crate::upstream::endpoint;
 
 /// All that the broker has counted, at one moment.
 #[derive(Clone, Debug)]
-pub struct Tally {
+pub struct Figures {
     /// The accounts, sorted by name.
-    pub accounts: Vec<AccountTally>,
+    pub accounts: Vec<AccountFigures>,
     /// How long refreshes took that called WeChat, by kind, and whether they brought a value.
     pub durations: Vec<(Kind, bool, Distribution)>,
     /// Calls that brought nothing, by kind, class and [`errcode_label`].
@@ -37,18 +37,18 @@ pub struct Tally {
 
 /// One account.
 #[derive(Clone, Debug)]
-pub struct AccountTally {
+pub struct AccountFigures {
     /// Its name.
     pub account: String,
     /// Its credentials, as far as anybody wants them.
-    pub credentials: Vec<CredentialTally>,
+    pub credentials: Vec<CredentialFigures>,
     /// Calls today (in Shanghai) by endpoint, of all processes that share the store, as last seen.
     pub calls_today: Vec<(&'static str, u64)>,
 }
 
 /// One credential.
 #[derive(Clone, Debug)]
-pub struct CredentialTally {
+pub struct CredentialFigures {
     /// Which.
     pub kind: Kind,
     /// How long it will still be served; zero when there is none.
@@ -242,12 +242,12 @@ impl Spread {
 impl Broker {
     /// Everything that is counted. Asks neither the store nor WeChat; costs some microseconds for each account.
     #[must_use]
-    pub fn tally(&self) -> Tally {
+    pub fn figures(&self) -> Figures {
         let (inner, counts) = (&self.inner, &self.inner.counts);
-        let mut accounts: Vec<_> = inner.members.load().all().map(|member| self.tally_of(member)).collect();
+        let mut accounts: Vec<_> = inner.members.load().all().map(|member| self.figures_of(member)).collect();
         accounts.sort_by(|a, b| a.account.cmp(&b.account));
         let failed = counts.failed_calls.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Tally {
+        Figures {
             accounts,
             durations: counts.durations(),
             failed_calls: failed.into_iter().collect(),
@@ -258,7 +258,7 @@ impl Broker {
         }
     }
 
-    fn tally_of(&self, member: &Member) -> AccountTally {
+    fn figures_of(&self, member: &Member) -> AccountFigures {
         let wanted = || member.slots.iter().filter(|slot| slot.is_wanted());
         let mut calls: Vec<(&'static str, u64)> = Vec::new();
         for slot in wanted() {
@@ -270,18 +270,18 @@ impl Broker {
                 None => calls.push((endpoint, count)),
             }
         }
-        AccountTally {
+        AccountFigures {
             account: member.name.clone(),
-            credentials: wanted().map(|slot| self.tally_of_slot(slot)).collect(),
+            credentials: wanted().map(|slot| self.figures_of_slot(slot)).collect(),
             calls_today: calls,
         }
     }
 
-    fn tally_of_slot(&self, slot: &Slot) -> CredentialTally {
+    fn figures_of_slot(&self, slot: &Slot) -> CredentialFigures {
         let now = self.inner.clock.now();
         let served_for = self.served_for(slot);
         let state = slot.lock();
-        CredentialTally {
+        CredentialFigures {
             kind: slot.key.kind,
             served_for,
             last_success: Some(slot.counts.last_success.load(Relaxed)).filter(|at| *at > 0).map(UnixTime),
