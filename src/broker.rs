@@ -13,6 +13,7 @@ mod signing;
 mod slot;
 mod status;
 mod sync;
+mod tally;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -24,6 +25,10 @@ use tokio::runtime::Handle;
 
 pub use keeper::TICK;
 pub use status::{AccountStatus, CredentialStatus, LastError};
+pub use tally::{
+    AccountRequests, AccountTally, LATENCIES, Latency, OTHER_ROUTE, Plane, Requests, RouteRequests, RouteTally, STATUSES,
+    Tally, UNKNOWN_ACCOUNT,
+};
 
 use crate::account::Account;
 use crate::clock::{Clock, UnixTime};
@@ -50,6 +55,7 @@ struct Inner {
     /// Where refreshes run, so that one outlives the caller, and the worker thread, that asked for it.
     runtime: Handle,
     keeper: keeper::Pace,
+    tally: Tally,
 }
 
 impl Broker {
@@ -250,8 +256,8 @@ impl BrokerBuilder {
         let living = Cache::builder().expire_after(UntilItsEnd(clock.clone())).build();
         let store = self.store.unwrap_or_else(Store::memory);
         let upstream = Upstream::new(&self.upstream)?;
-        let keeper = keeper::Pace::default();
-        Ok(Broker { inner: Arc::new(Inner { members, living, store, upstream, clock, runtime, keeper }) })
+        let (keeper, tally) = (keeper::Pace::default(), Tally::default());
+        Ok(Broker { inner: Arc::new(Inner { members, living, store, upstream, clock, runtime, keeper, tally }) })
     }
 }
 
