@@ -17,6 +17,7 @@ mod signing;
 mod slot;
 mod status;
 mod sync;
+mod tally;
 mod watched;
 
 use std::sync::Arc;
@@ -30,6 +31,10 @@ use tokio::runtime::Handle;
 pub use figures::{AccountFigures, CredentialFigures, Distribution, Failing, Figures, OUTCOMES, errcode_label};
 pub use keeper::TICK;
 pub use status::{AccountStatus, CredentialStatus, LastError};
+pub use tally::{
+    AccountRequests, AccountTally, LATENCIES, Latency, OTHER_ROUTE, Plane, Requests, RouteRequests, RouteTally, STATUSES,
+    Tally, UNKNOWN_ACCOUNT,
+};
 
 use crate::account::Account;
 use crate::clock::{Clock, UnixTime};
@@ -58,6 +63,7 @@ struct Inner {
     /// Where refreshes run, so that one outlives the caller, and the worker thread, that asked for it.
     runtime: Handle,
     keeper: keeper::Pace,
+    tally: Tally,
 }
 
 impl Broker {
@@ -258,9 +264,10 @@ impl BrokerBuilder {
         let living = Cache::builder().expire_after(UntilItsEnd(clock.clone())).build();
         let store = watched::Watched::new(self.store.unwrap_or_else(Store::memory));
         let upstream = Upstream::new(&self.upstream)?;
-        let keeper = keeper::Pace::default();
+        let (keeper, tally) = (keeper::Pace::default(), Tally::default());
         let (counts, flood) = (figures::Counts::default(), flood::Flood::default());
-        Ok(Broker { inner: Arc::new(Inner { members, living, store, upstream, clock, counts, flood, runtime, keeper }) })
+        let inner = Inner { members, living, store, upstream, clock, counts, flood, runtime, keeper, tally };
+        Ok(Broker { inner: Arc::new(inner) })
     }
 }
 

@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 
 use super::config::{Settings, StoreSettings};
 use super::listen::{Listener, private, public};
-use super::metrics::{BrokerMetrics, Metrics, ProcessMetrics};
+use super::metrics::{BrokerMetrics, Metrics, ProcessMetrics, RequestMetrics};
 use super::ready::Readiness;
 use super::reload::Reloader;
 use super::start::{StartError, check_addresses};
@@ -113,6 +113,7 @@ impl Application {
         let reloader = Reloader::new(settings, broker.clone(), keys.clone(), readiness.clone());
         let metrics = Metrics::of(vec![
             Box::new(BrokerMetrics::new(broker.clone(), readiness.clone())),
+            Box::new(RequestMetrics(broker.clone())),
             Box::new(ProcessMetrics::new(broker.clock().now(), reloader.clone())),
         ]);
         let private = private(settings, &broker, &keys, &readiness, metrics)?;

@@ -5,6 +5,7 @@
 
 mod broker;
 mod process;
+mod requests;
 mod text;
 
 use std::fmt;
@@ -20,6 +21,7 @@ use prometheus_client::registry::Registry;
 
 pub(super) use broker::BrokerMetrics;
 pub(super) use process::ProcessMetrics;
+pub(super) use requests::RequestMetrics;
 
 use crate::broker::Distribution;
 
