@@ -5,14 +5,20 @@
 //! is the way to a new one, `keeper` the loop that goes there before a reader has to.
 
 mod call;
+mod figures;
+mod flood;
 mod keeper;
+mod ledger;
 mod members;
+mod outcome;
 mod ration;
 mod refresh;
 mod signing;
 mod slot;
 mod status;
 mod sync;
+mod tally;
+mod watched;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,8 +28,13 @@ use moka::Expiry;
 use moka::sync::Cache;
 use tokio::runtime::Handle;
 
+pub use figures::{AccountFigures, CredentialFigures, Distribution, Failing, Figures, OUTCOMES, errcode_label};
 pub use keeper::TICK;
 pub use status::{AccountStatus, CredentialStatus, LastError};
+pub use tally::{
+    AccountRequests, AccountTally, LATENCIES, Latency, OTHER_ROUTE, Plane, Requests, RouteRequests, RouteTally, STATUSES,
+    Tally, UNKNOWN_ACCOUNT,
+};
 
 use crate::account::Account;
 use crate::clock::{Clock, UnixTime};
@@ -44,12 +55,15 @@ struct Inner {
     /// Replaced whole by [`Broker::reload`].
     members: ArcSwap<Members>,
     living: Cache<CredentialKey, Living>,
-    store: Store,
+    store: watched::Watched,
     upstream: Upstream,
     clock: Clock,
+    counts: figures::Counts,
+    flood: flood::Flood,
     /// Where refreshes run, so that one outlives the caller, and the worker thread, that asked for it.
     runtime: Handle,
     keeper: keeper::Pace,
+    tally: Tally,
 }
 
 impl Broker {
@@ -248,10 +262,12 @@ impl BrokerBuilder {
         let clock = self.clock.unwrap_or_else(Clock::system);
         let members = ArcSwap::from_pointee(Members::new(self.accounts, self.default_account, None)?);
         let living = Cache::builder().expire_after(UntilItsEnd(clock.clone())).build();
-        let store = self.store.unwrap_or_else(Store::memory);
+        let store = watched::Watched::new(self.store.unwrap_or_else(Store::memory));
         let upstream = Upstream::new(&self.upstream)?;
-        let keeper = keeper::Pace::default();
-        Ok(Broker { inner: Arc::new(Inner { members, living, store, upstream, clock, runtime, keeper }) })
+        let (keeper, tally) = (keeper::Pace::default(), Tally::default());
+        let (counts, flood) = (figures::Counts::default(), flood::Flood::default());
+        let inner = Inner { members, living, store, upstream, clock, counts, flood, runtime, keeper, tally };
+        Ok(Broker { inner: Arc::new(inner) })
     }
 }
 

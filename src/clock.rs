@@ -29,6 +29,21 @@ impl UnixTime {
         Duration::from_secs(self.0.saturating_sub(earlier.0))
     }
 
+    /// For people: `2026-11-21T14:36:11Z`.
+    #[must_use]
+    pub fn utc(self) -> String {
+        // Howard Hinnant's days-to-civil: years begin in March, so that a leap day is a year's last.
+        let (days, second) = (self.0 / 86_400 + 719_468, self.0 % 86_400);
+        let (era, day) = (days / 146_097, days % 146_097);
+        let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+        let day = day - (365 * year + year / 4 - year / 100);
+        let march = (5 * day + 2) / 153;
+        let (day, month) = (day - (153 * march + 2) / 5 + 1, (march + 2) % 12 + 1);
+        let year = year + era * 400 + u64::from(month <= 2);
+        let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
+        format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+    }
+
     /// The next midnight in Shanghai (UTC+8, no summer time), when WeChat's daily quotas are taken to start anew.
     #[must_use]
     pub fn next_shanghai_midnight(self) -> Self {
@@ -244,6 +259,20 @@ mod tests {
         assert_eq!(UnixTime(u64::MAX).plus(Duration::from_secs(1)), UnixTime(u64::MAX));
         assert_eq!(UnixTime(5).since(UnixTime(9)), Duration::ZERO);
         assert_eq!(UnixTime(9).since(UnixTime(5)), Duration::from_secs(4));
+    }
+
+    #[test]
+    fn a_time_is_written_as_people_read_it() {
+        for (seconds, text) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (1_704_067_199, "2023-12-31T23:59:59Z"),
+            (1_709_251_199, "2024-02-29T23:59:59Z"),
+            (1_767_225_600, "2026-01-01T00:00:00Z"),
+            (4_107_542_400, "2100-03-01T00:00:00Z"),
+        ] {
+            assert_eq!(UnixTime(seconds).utc(), text);
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@
 mod application;
 pub mod config;
 mod listen;
+mod metrics;
 pub mod pages;
 mod ready;
 mod reload;

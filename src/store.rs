@@ -238,6 +238,26 @@ impl Store {
         }
     }
 
+    /// [`Store::calls`] of many apps and endpoints, in their order.
+    ///
+    /// # Errors
+    /// As [`Store::calls`].
+    pub async fn calls_many(&self, of: &[(&AppKey, &str)], now: UnixTime) -> Result<Vec<u64>, StoreError> {
+        let of = of.iter();
+        match &self.0 {
+            Inner::Memory(memory) => {
+                let records = memory.records();
+                Ok(of.map(|(app, endpoint)| records.calls(app, endpoint, now)).collect())
+            }
+            #[cfg(feature = "file")]
+            Inner::File(file) => Ok(of.map(|(app, endpoint)| file.calls(app, endpoint, now)).collect()),
+            #[cfg(feature = "redis")]
+            Inner::Redis(_) if of.len() == 0 => Ok(Vec::new()),
+            #[cfg(feature = "redis")]
+            Inner::Redis(redis) => redis.calls_many(of.as_slice(), now).await,
+        }
+    }
+
     /// Remembers that an endpoint takes no calls of this app until then (errcode 45009), in the place of what was remembered: an
     /// `until` that is not after `now` lifts the block.
     ///

@@ -183,7 +183,10 @@ async fn a_request_that_waits_for_wechat_is_answered_across_a_reload_even_if_its
 async fn what_only_a_restart_can_change_is_named_and_the_rest_is_taken() {
     let service = Service::start(&[A], &[]).await;
     let mut changed = text(&service.sandbox, &[B], &[]);
-    changed = changed.replace("listen = \"127.0.0.1:0\"\nadmin", "listen = \"127.0.0.1:9\"\nworkers = 1\ndemo = true\nadmin");
+    changed = changed.replace(
+        "listen = \"127.0.0.1:0\"\nadmin",
+        "listen = \"127.0.0.1:9\"\nworkers = 1\ndemo = true\nreadiness = \"all\"\nadmin",
+    );
     changed = changed.replace("admin_listen = \"127.0.0.1:0\"", "admin_listen = \"\"\nshutdown_seconds = 1");
     changed = changed.replace("kind = \"memory\"", "kind = \"file\"");
     changed = changed.replace("[upstream]", "[log]\nlevel = \"debug\"\n[upstream]\ntimeout_ms = 7000");
@@ -196,6 +199,7 @@ async fn what_only_a_restart_can_change_is_named_and_the_rest_is_taken() {
             "server.workers",
             "server.shutdown_seconds",
             "server.demo",
+            "server.readiness",
             "log",
             "store",
             "upstream"

@@ -77,7 +77,10 @@ impl Flight {
     /// Buys the ticket; when the token is refused, renews the token once and tries once more, never a third time.
     async fn fetch_ticket(&self, token: &Credential) -> Result<Issued, UpstreamError> {
         let refused = match self.ask_for_ticket(&token.value).await {
-            Err(error) if error.class() == Class::StaleToken => error,
+            Err(error) if error.class() == Class::StaleToken => {
+                self.slot.counts.token_was_refused();
+                error
+            }
             other => return other,
         };
         let slot = self.member.slot(Kind::AccessToken).expect("every platform has an access token");
@@ -111,7 +114,7 @@ impl Flight {
             && let Some(until) = error.spent_until(clock.now())
             && let Err(error) = store.set_block(app, endpoint, until, clock.now()).await
         {
-            warn!(account = self.member.name, endpoint, %error, "a spent quota could not be entered in the ledger");
+            self.broker.complain(&self.member.name, &error, "a spent quota could not be entered in the ledger");
         }
         outcome
     }
@@ -120,8 +123,9 @@ impl Flight {
     async fn counted(&self, call: impl Future<Output = Result<Issued, UpstreamError>>) -> Result<Issued, UpstreamError> {
         let (_, endpoint) = endpoint(&self.member.account, self.slot.key.kind);
         let now = self.broker.inner.clock.now();
-        if let Err(error) = self.broker.inner.store.count_call(&self.slot.key.app, endpoint, now).await {
-            warn!(account = self.member.name, endpoint, %error, "a call could not be entered in the ledger");
+        match self.broker.inner.store.count_call(&self.slot.key.app, endpoint, now).await {
+            Ok(today) => self.slot.counts.called(today, now),
+            Err(error) => self.broker.complain(&self.member.name, &error, "a call could not be entered in the ledger"),
         }
         call.await
     }
@@ -133,12 +137,12 @@ impl Flight {
             Ok(Claim::Granted) => true,
             Ok(Claim::TooSoon { .. }) => false,
             Ok(Claim::SpentToday { .. }) => {
-                let account = &self.member.name;
-                warn!(account, "today's forced refreshes are used up: a refused token is kept until it ends");
+                let what = "today's forced refreshes are used up: a refused token is kept until it ends";
+                self.broker.warn_of(&self.member.name, what);
                 false
             }
             Err(error) => {
-                warn!(account = self.member.name, %error, "the ration of forced refreshes cannot be read: not forcing");
+                self.broker.complain(&self.member.name, &error, "the ration of forced refreshes cannot be read: not forcing");
                 false
             }
         }
@@ -209,9 +213,10 @@ impl Flight {
         if trimmed == *living {
             return;
         }
-        warn!(account = self.member.name, "the answer to a token call was lost: the old token is trusted for four minutes");
+        let what = "the answer to a token call was lost: the old token is trusted for four minutes";
+        self.broker.warn_of(&self.member.name, what);
         if let Err(error) = self.broker.inner.store.save(&self.slot.key, &self.broker.dated_for_others(&trimmed)).await {
-            warn!(account = self.member.name, %error, "the shortened life could not be stored");
+            self.broker.complain(&self.member.name, &error, "the shortened life could not be stored");
         }
         let trimmed = Arc::new(trimmed);
         let mut state = self.slot.lock();

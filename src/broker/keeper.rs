@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 
+use super::ledger::Ledger;
 use super::refresh::{Boarding, land};
 use super::slot::{Outcome, Slot, Why};
 use super::sync::Sync;
@@ -25,6 +26,7 @@ pub(super) struct Pace {
     /// What lives are counted ahead of the wall clock, in seconds, since that was set back.
     pub(super) wall_behind: AtomicU64,
     pub(super) sync: Sync,
+    pub(super) ledger: Ledger,
 }
 
 impl Default for Pace {
@@ -36,6 +38,7 @@ impl Default for Pace {
             wall_ahead: Mutex::default(),
             wall_behind: AtomicU64::default(),
             sync: Sync::default(),
+            ledger: Ledger::default(),
         }
     }
 }
@@ -59,6 +62,7 @@ impl Broker {
             // One look at all of them for many refreshes: ten thousand cold accounts are not looked at ten thousand times.
             for (member, slot) in self.due() {
                 let free = self.inner.keeper.free.clone().acquire_owned().await.expect("it is never closed");
+                self.inner.counts.keeper_looked(self.inner.clock.uptime());
                 if let Some(flight) = self.start_if_due(&member, &slot) {
                     self.inner.runtime.spawn(self.clone().see_home(member, slot, flight, free));
                 }
@@ -90,8 +94,10 @@ impl Broker {
     }
 
     async fn look_around(&self) {
+        self.sum_up();
         self.notice_clock().await;
         self.catch_up().await;
+        self.look_into_ledger().await;
     }
 
     async fn see_home(
@@ -109,6 +115,7 @@ impl Broker {
 
     /// What is due; parents first, since a ticket waits for its token anyway.
     fn due(&self) -> Vec<(Arc<Member>, Arc<Slot>)> {
+        self.inner.counts.keeper_looked(self.inner.clock.uptime());
         let members = self.inner.members.load();
         let slots = members.all().flat_map(|member| member.slots.iter().map(move |slot| (member, slot)));
         let due = slots.filter(|(_, slot)| slot.is_wanted() && self.is_due(slot));

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::BuildError;
 use super::slot::Slot;
+use super::tally::AccountTally;
 use crate::account::Account;
 use crate::credential::{AppKey, Kind};
 use crate::error::Error;
@@ -14,6 +15,8 @@ pub(super) struct Member {
     pub(super) name: String,
     pub(super) account: Arc<Account>,
     pub(super) slots: Vec<Arc<Slot>>,
+    /// What pages got for it.
+    pub(super) tally: Arc<AccountTally>,
 }
 
 /// All accounts of a configuration.
@@ -24,7 +27,7 @@ pub(super) struct Members {
 }
 
 impl Member {
-    /// An account with the slots of `before`, if that was the same app.
+    /// An account with the slots and the counts of `before`, if that was the same app.
     fn new(name: String, account: Account, before: Option<&Arc<Self>>) -> Self {
         let slots = match before {
             Some(before) => {
@@ -39,7 +42,8 @@ impl Member {
                 account.platform().kinds().iter().map(slot).collect()
             }
         };
-        Self { name, account: Arc::new(account), slots }
+        let tally = before.map(|before| before.tally.clone()).unwrap_or_default();
+        Self { name, account: Arc::new(account), slots, tally }
     }
 
     pub(super) fn slot(&self, kind: Kind) -> Result<&Arc<Slot>, Error> {

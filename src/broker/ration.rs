@@ -6,8 +6,6 @@
 
 use std::time::Duration;
 
-use tracing::warn;
-
 use super::refresh::Flight;
 use super::slot::{MIN_DEMAND_GAP, Why};
 use crate::error::Error;
@@ -33,7 +31,7 @@ impl Flight {
                 retry_after: retry_at.since(now).max(Duration::from_secs(1)),
             }),
             Err(error) => {
-                warn!(account = self.member.name, kind = %self.slot.key.kind, %error, "the ration of renewals cannot be read");
+                self.broker.complain(&self.member.name, &error, "the ration of renewals cannot be read");
                 Ok(())
             }
         }

@@ -6,14 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tracing::{debug, error, info, warn};
+use tracing::{debug, warn};
 
+use super::figures::{self, outcome_of};
 use super::slot::{Outcome, Slot, Why};
 use super::{Broker, Member};
 use crate::account::TokenMode;
 use crate::clock::UnixTime;
 use crate::credential::{Credential, Freshness, Kind, LEAD, Secret};
-use crate::error::{Class, Error, Failure, UpstreamError};
+use crate::error::{Error, Failure, UpstreamError};
 use crate::store::{Lease, Saved, StoreError};
 
 impl Broker {
@@ -50,6 +51,7 @@ impl Broker {
         }
         if let Why::Rejected(bad) = &why {
             if let Some(retry_after) = state.ration(now) {
+                slot.counts.count(figures::Outcome::Rationed);
                 return Boarding::Cooling(Error::Rationed { account: member.name.clone(), kind: slot.key.kind, retry_after });
             }
             state.renewed_on_demand = Some(now);
@@ -61,7 +63,8 @@ impl Broker {
         }
         let (land, flight) = watch::channel(None);
         state.flight = Some(flight.clone());
-        let flying = Flight { broker: self.clone(), member: member.clone(), slot: slot.clone(), why, land };
+        let begun = self.inner.clock.uptime();
+        let flying = Flight { broker: self.clone(), member: member.clone(), slot: slot.clone(), why, begun, land };
         self.inner.runtime.spawn(flying.run());
         Boarding::Flight(flight)
     }
@@ -111,6 +114,8 @@ pub(super) struct Flight {
     pub(super) member: Arc<Member>,
     pub(super) slot: Arc<Slot>,
     pub(super) why: Why,
+    /// In uptime.
+    pub(super) begun: Duration,
     land: watch::Sender<Outcome>,
 }
 
@@ -148,7 +153,10 @@ impl Flight {
         // Only whoever would call asks for a ration: the others find what that brought.
         let outcome = match self.ration().await {
             Ok(()) => self.call(token).await,
-            Err(rationed) => Err(rationed),
+            Err(rationed) => {
+                outcome_of(&rationed).into_iter().for_each(|outcome| self.slot.counts.count(outcome));
+                Err(rationed)
+            }
         };
         if let Some(lease) = lease
             && let Err(error) = self.broker.inner.store.release(lease).await
@@ -169,6 +177,7 @@ impl Flight {
 
     /// Without its parent this credential cannot come either: callers are answered from memory until the parent is tried again.
     fn share_cooldown(&self, error: &Error) {
+        self.slot.counts.count(figures::Outcome::NoToken);
         if let Error::Upstream { error, kind, retry_at, .. } = error {
             let mut state = self.slot.lock();
             state.fail(error.clone(), *kind, self.broker.inner.clock.now());
@@ -183,13 +192,13 @@ impl Flight {
         let stored = match self.broker.inner.store.load(&self.slot.key).await {
             Ok(stored) => Arc::new(stored?),
             Err(error) => {
-                warn!(account = self.member.name, kind = %self.slot.key.kind, %error, "the store could not be read");
+                self.broker.complain(&self.member.name, &error, "the store could not be read");
                 return None;
             }
         };
         if self.broker.is_from_the_future(&stored) {
-            let (account, kind) = (&self.member.name, self.slot.key.kind);
-            warn!(account, %kind, "a stored credential is from the future and not used: a clock is, or was, set wrong");
+            let what = "a stored credential is from the future and not used: a clock is, or was, set wrong";
+            self.broker.warn_of(&self.member.name, what);
             return None;
         }
         self.slot.lock().see(&stored, &self.broker.inner.clock);
@@ -202,13 +211,23 @@ impl Flight {
         if !wanted {
             return None;
         }
-        let expires_in = stored.remaining(self.broker.inner.clock.now()).as_secs();
-        info!(account = self.member.name, kind = %self.slot.key.kind, expires_in, "taken from the store");
+        self.slot.counts.succeeded(figures::Outcome::FromStore, stored.issued_at);
+        self.say("from_store", &stored, "taken from the store");
         Some(self.admit(stored))
     }
 
     /// The right to call: at once where the store has nobody to share with, after another's refresh where it has.
     async fn lease(&self) -> Turn {
+        let mut waiting_since = None;
+        let turn = self.wait_for_turn(&mut waiting_since).await;
+        if let Some(since) = waiting_since {
+            let waited = self.broker.inner.clock.uptime().saturating_sub(since);
+            self.broker.inner.counts.lease_waits.observe(waited);
+        }
+        turn
+    }
+
+    async fn wait_for_turn(&self, waiting_since: &mut Option<Duration>) -> Turn {
         let store = &self.broker.inner.store;
         // Long enough for two: one whose owner died, and the refresh of whoever then got it.
         let mut polls_left = 2 * self.lease_time().as_millis() / LEASE_POLL.as_millis();
@@ -227,6 +246,7 @@ impl Flight {
                 Ok(None) if polls_left == 0 => return Turn::Ours(None),
                 Ok(None) => {
                     polls_left -= 1;
+                    waiting_since.get_or_insert_with(|| self.broker.inner.clock.uptime());
                     tokio::time::sleep(LEASE_POLL).await;
                     if let Some(found) = self.look_in_store().await {
                         return Turn::Found(found);
@@ -247,7 +267,7 @@ impl Flight {
                 Turn::Wait(self.unavailable(error), UnixTime(living.expires_at.0.saturating_sub(alone.as_secs())))
             }
             _ => {
-                warn!(account = self.member.name, kind = %self.slot.key.kind, %error, "refreshing without the store");
+                self.broker.complain(&self.member.name, error, "refreshing without the store");
                 Turn::Ours(None)
             }
         }
@@ -255,7 +275,7 @@ impl Flight {
 
     /// Tries again later, but not so late that the living value ends meanwhile.
     fn wait_for_store(&self, error: UpstreamError, latest: UnixTime) -> Error {
-        let waiting = self.remember(error, self.slot.key.kind);
+        let waiting = self.keep_in_mind(error, self.slot.key.kind);
         if let Some(failure) = &mut self.slot.lock().failure {
             failure.until = failure.until.min(latest.plus(Duration::from_secs(rand::random_range(0..=10))));
         }
@@ -286,7 +306,7 @@ impl Flight {
                 }
                 Ok(Saved::Newer(newer)) => credential.generation = newer.generation + 1,
                 Err(error) => {
-                    warn!(account = self.member.name, kind = %key.kind, %error, "a credential could not be stored; memory has it");
+                    self.broker.complain(&self.member.name, &error, "a credential could not be stored; memory has it");
                     break;
                 }
             }
@@ -310,36 +330,16 @@ impl Flight {
         self.admit(Arc::new(credential))
     }
 
-    fn report(&self, kept: &Credential) {
-        let expires_in = kept.remaining(self.broker.inner.clock.now()).as_secs();
-        info!(account = self.member.name, kind = %self.slot.key.kind, why = self.why.as_str(), expires_in, "refreshed");
-    }
-
     /// Into the cache, unless what is there is newer.
     fn admit(&self, credential: Arc<Credential>) -> Arc<Credential> {
         let mut state = self.slot.lock();
-        state.failure = None;
+        if state.failure.take().is_some() {
+            self.broker.inner.flood.healed(&self.member.name);
+        }
         state.refreshes += 1;
         let kept = state.see(&credential, &self.broker.inner.clock);
         self.broker.show(&self.slot, &state, kept.clone());
         kept
-    }
-
-    /// Remembers a failure, logs it once, as loudly as its class asks, and makes it the callers' answer.
-    pub(super) fn remember(&self, failure: UpstreamError, kind: Kind) -> Error {
-        let now = self.broker.inner.clock.now();
-        let (cause, fix, class) = (failure.cause(), failure.fix_for_operator(), failure.class());
-        let living_for = self.broker.living(&self.slot).map_or(0, |living| living.remaining(now).as_secs());
-        let mut state = self.slot.lock();
-        let until = state.fail(Arc::new(failure.clone()), kind, now);
-        let retry_in = until.since(now).as_secs();
-        let (account, class) = (self.member.name.as_str(), class.as_str());
-        if class == Class::Setup.as_str() {
-            error!(account, %kind, class, retry_in, living_for, cause = %cause.en, fix = %fix.en, "refresh failed: {failure}");
-        } else {
-            warn!(account, %kind, class, retry_in, living_for, cause = %cause.en, fix = %fix.en, "refresh failed: {failure}");
-        }
-        state.failure.as_ref().expect("just remembered").as_error(account, now)
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::figures::SlotCounts;
 use crate::clock::{Clock, UnixTime};
 use crate::credential::{Credential, CredentialKey, Kind, Secret};
 use crate::error::{Error, UpstreamError, Wait};
@@ -31,6 +32,7 @@ pub(super) struct Slot {
     /// Spreads the renewals of accounts that were started together: always the same number for the same key.
     pub(super) spread: u64,
     wanted: AtomicBool,
+    pub(super) counts: SlotCounts,
     state: Mutex<State>,
 }
 
@@ -72,6 +74,8 @@ pub(super) struct Remembered {
     pub(super) error: Arc<UpstreamError>,
     /// Which credential failed: a ticket's failure may be its token's.
     pub(super) kind: Kind,
+    /// The first of those in a row.
+    pub(super) since: UnixTime,
     pub(super) at: UnixTime,
     pub(super) until: UnixTime,
     /// How many in a row.
@@ -82,7 +86,8 @@ impl Slot {
     pub(super) fn new(key: CredentialKey, kept: bool) -> Self {
         let mut hasher = DefaultHasher::new();
         key.hash(&mut hasher);
-        Self { key, spread: hasher.finish(), wanted: AtomicBool::new(kept), state: Mutex::default() }
+        let counts = SlotCounts::default();
+        Self { key, spread: hasher.finish(), wanted: AtomicBool::new(kept), counts, state: Mutex::default() }
     }
 
     /// Whether the keeper keeps it alive.
@@ -165,9 +170,10 @@ impl State {
 
     /// Remembers a failure of this slot and says until when.
     pub(super) fn fail(&mut self, error: Arc<UpstreamError>, kind: Kind, now: UnixTime) -> UnixTime {
-        let failures = self.failure.as_ref().map_or(0, |failure| failure.failures).saturating_add(1);
+        let (failures, since) = self.failure.as_ref().map_or((0, now), |failure| (failure.failures, failure.since));
+        let failures = failures.saturating_add(1);
         let until = retry_at(error.wait(), failures, now);
-        self.failure = Some(Remembered { error, kind, at: now, until, failures });
+        self.failure = Some(Remembered { error, kind, since, at: now, until, failures });
         until
     }
 }

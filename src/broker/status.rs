@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::slot::{Remembered, Slot};
 use super::{Broker, Member};
 use crate::clock::UnixTime;
-use crate::credential::{Freshness, Kind};
+use crate::credential::{Freshness, Kind, MARGIN};
 use crate::error::UpstreamError;
 
 /// One account.
@@ -35,6 +35,8 @@ pub struct CredentialStatus {
     pub issued_at: Option<UnixTime>,
     /// When it ends, or ended.
     pub expires_at: Option<UnixTime>,
+    /// Until when it is, or was, served: a little before its end.
+    pub served_until: Option<UnixTime>,
     /// How often a value came, from WeChat or from the store.
     pub refreshes: u64,
     /// How often it was refused long before its end: somebody else fetches tokens of this app.
@@ -48,6 +50,8 @@ pub struct CredentialStatus {
 /// A failure that is not yet healed.
 #[derive(Clone, Debug, Serialize)]
 pub struct LastError {
+    /// When it began: the first failure of those in a row.
+    pub since: UnixTime,
     /// When.
     pub at: UnixTime,
     /// When it is tried again.
@@ -88,6 +92,7 @@ impl Broker {
             living: last.is_some_and(|last| self.freshness(slot, last) != Freshness::Expired),
             issued_at: last.map(|last| last.issued_at),
             expires_at: last.map(|last| last.expires_at),
+            served_until: last.map(|last| UnixTime(last.expires_at.0.saturating_sub(MARGIN.min(last.life() / 20).as_secs()))),
             refreshes: state.refreshes,
             foreign_refreshes: state.foreign_refreshes,
             lost_replies: state.lost_replies,
@@ -99,6 +104,7 @@ impl Broker {
 impl From<&Remembered> for LastError {
     fn from(failure: &Remembered) -> Self {
         Self {
+            since: failure.since,
             at: failure.at,
             retry_at: failure.until,
             failures: failure.failures,

@@ -15,6 +15,7 @@ use tracing::{info, warn};
 
 use super::Broker;
 use super::call::{CLOCK_TOLERANCE, TRUST_AFTER_LOST_REPLY};
+use super::figures::Outcome;
 use super::slot::Slot;
 use crate::account::{Account, Platform, TokenMode};
 use crate::clock::UnixTime;
@@ -188,6 +189,7 @@ impl Broker {
                     if last.is_none_or(|last| last.generation < stored.generation) {
                         state.failure = None;
                         state.refreshes += 1;
+                        slot.counts.succeeded(Outcome::FromStore, stored.issued_at);
                     }
                     let kept = state.see(&Arc::new(stored), &self.inner.clock);
                     self.show(slot, &state, kept);

@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 
 use super::config::{Settings, StoreSettings};
 use super::listen::{Listener, private, public};
+use super::metrics::{BrokerMetrics, Metrics, ProcessMetrics, RequestMetrics};
 use super::ready::Readiness;
 use super::reload::Reloader;
 use super::start::{StartError, check_addresses};
@@ -107,10 +108,15 @@ impl Application {
         }
         let broker = builder.build()?;
         let keys = Arc::new(ArcSwap::from_pointee(settings.server.api_keys.clone()));
-        let readiness = Readiness::new(broker.clone());
+        let readiness = Readiness::new(broker.clone(), settings.server.readiness);
         let public = public(settings, &broker, simulated.as_ref().map(|simulated| &simulated.sandbox))?;
-        let private = private(settings, &broker, &keys, &readiness)?;
-        let reloader = Reloader::new(settings, broker.clone(), keys, readiness);
+        let reloader = Reloader::new(settings, broker.clone(), keys.clone(), readiness.clone());
+        let metrics = Metrics::of(vec![
+            Box::new(BrokerMetrics::new(broker.clone(), readiness.clone())),
+            Box::new(RequestMetrics(broker.clone())),
+            Box::new(ProcessMetrics::new(broker.clock().now(), reloader.clone())),
+        ]);
+        let private = private(settings, &broker, &keys, &readiness, metrics)?;
         Ok(Self { broker, public, private, reloader, simulated })
     }
 

@@ -65,6 +65,28 @@ pub struct ServerSettings {
     pub default_account: Option<String>,
     /// Whether the demo page is served.
     pub demo: bool,
+    /// When `/readyz` says yes.
+    pub readiness: ReadyRule,
+}
+
+/// `server.readiness`: how many accounts have to be able to sign before this process gets requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadyRule {
+    /// At least one.
+    Any,
+    /// Each.
+    All,
+}
+
+impl ReadyRule {
+    /// As it is written in the configuration.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Any => "any",
+            Self::All => "all",
+        }
+    }
 }
 
 /// `[log]`.
@@ -189,6 +211,7 @@ impl ServerSettings {
         let shutdown = section.number("shutdown_seconds", 0..=3_600, problems);
         let default_account = section.text("default_account", problems).map(|name| Some(name).filter(|name| !name.is_empty()));
         let demo = section.flag("demo", problems);
+        let readiness = section.choice("readiness", &["any", "all"], problems);
         section.finish(problems);
         Some(Self {
             listen: listen?,
@@ -198,6 +221,7 @@ impl ServerSettings {
             shutdown: Duration::from_secs(shutdown?),
             default_account: default_account?,
             demo: demo?,
+            readiness: if readiness? == "all" { ReadyRule::All } else { ReadyRule::Any },
         })
     }
 }

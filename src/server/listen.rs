@@ -9,6 +9,7 @@ use actix_web::{App, HttpResponse, HttpServer, web};
 use arc_swap::ArcSwap;
 
 use super::config::Settings;
+use super::metrics::{self, Metrics};
 use super::pages::Pages;
 use super::ready::{Readiness, readyz};
 use super::start::StartError;
@@ -49,12 +50,15 @@ pub(super) fn private(
     broker: &Broker,
     keys: &Arc<ArcSwap<ApiKeys>>,
     readiness: &Readiness,
+    metrics: Metrics,
 ) -> Result<Option<Listener>, StartError> {
     let Some(listen) = settings.server.admin_listen else { return Ok(None) };
     let (readiness, broker, keys) = (web::Data::new(readiness.clone()), broker.clone(), web::Data::from(keys.clone()));
+    let measured = web::Data::new(metrics);
     let services = move |services: &mut web::ServiceConfig| {
-        services.app_data(readiness.clone()).configure(alive);
+        services.app_data(readiness.clone()).app_data(measured.clone()).configure(alive);
         services.service(web::resource("/readyz").route(web::get().to(readyz)).route(web::head().to(readyz)));
+        services.service(web::resource("/metrics").route(web::get().to(metrics::metrics)));
         services.service(diagnose_resource("/jssdk/diagnose", broker.clone(), keys.clone()));
         services.service(private_scope(broker.clone(), keys.clone())).service(dropin_scope(broker.clone(), keys.clone()));
     };

@@ -4,6 +4,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 
@@ -11,6 +12,7 @@ use super::config::{Problems, Settings};
 use super::ready::Readiness;
 use crate::actix::ApiKeys;
 use crate::broker::{Broker, BuildError};
+use crate::clock::UnixTime;
 
 /// A handle on the running service. Cloning gives another handle on the same one.
 #[derive(Clone)]
@@ -20,6 +22,23 @@ pub struct Reloader {
     readiness: Readiness,
     /// What the service was started with, without its accounts.
     started_with: Arc<Settings>,
+    counts: Arc<Counts>,
+}
+
+#[derive(Default)]
+struct Counts {
+    taken: AtomicU64,
+    refused: AtomicU64,
+    /// In seconds; 0: never.
+    last_taken: AtomicU64,
+}
+
+/// How often it was reloaded since the start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Reloads {
+    pub(super) taken: u64,
+    pub(super) refused: u64,
+    pub(super) last_taken: Option<UnixTime>,
 }
 
 /// What a reload changed.
@@ -37,7 +56,7 @@ pub struct Reloaded {
 
 impl Reloader {
     pub(super) fn new(settings: &Settings, broker: Broker, keys: Arc<ArcSwap<ApiKeys>>, readiness: Readiness) -> Self {
-        Self { broker, keys, readiness, started_with: Arc::new(without_accounts(settings)) }
+        Self { broker, keys, readiness, started_with: Arc::new(without_accounts(settings)), counts: Arc::default() }
     }
 
     /// Takes the accounts and the API keys of `settings` from the next request on. No request is dropped and no living credential
@@ -48,7 +67,12 @@ impl Reloader {
     pub fn reload(&self, settings: Settings) -> Result<Reloaded, BuildError> {
         let needs_restart = fixed_differences(&self.started_with, &settings);
         let before = self.names();
-        self.broker.reload(settings.accounts, settings.server.default_account)?;
+        if let Err(error) = self.broker.reload(settings.accounts, settings.server.default_account) {
+            self.counts.refused.fetch_add(1, Ordering::Relaxed);
+            return Err(error);
+        }
+        self.counts.taken.fetch_add(1, Ordering::Relaxed);
+        self.counts.last_taken.store(self.broker.clock().now().0, Ordering::Relaxed);
         self.keys.store(Arc::new(settings.server.api_keys));
         let after = self.names();
         let reloaded = Reloaded {
@@ -66,11 +90,18 @@ impl Reloader {
 
     /// Says why a configuration is not taken, problem by problem.
     pub fn refuse(&self, problems: &Problems) {
+        self.counts.refused.fetch_add(1, Ordering::Relaxed);
         for problem in &problems.0 {
             tracing::error!("{}: {} · {}", problem.path, problem.what.en, problem.what.zh);
         }
         let problems = problems.0.len();
         tracing::error!(problems, "the new configuration is refused; the one before goes on · 新配置有误，继续使用原配置");
+    }
+
+    pub(super) fn reloads(&self) -> Reloads {
+        let Counts { taken, refused, last_taken } = &*self.counts;
+        let [taken, refused, last] = [taken, refused, last_taken].map(|count| count.load(Ordering::Relaxed));
+        Reloads { taken, refused, last_taken: Some(UnixTime(last)).filter(|last| last.0 > 0) }
     }
 
     fn names(&self) -> HashSet<String> {
@@ -112,6 +143,7 @@ fn fixed_differences(a: &Settings, b: &Settings) -> Vec<&'static str> {
         ("server.workers", a.server.workers == b.server.workers),
         ("server.shutdown_seconds", a.server.shutdown == b.server.shutdown),
         ("server.demo", a.server.demo == b.server.demo),
+        ("server.readiness", a.server.readiness == b.server.readiness),
         ("log", a.log == b.log),
         ("store", a.store == b.store),
         ("upstream", upstream(a) == upstream(b)),

@@ -103,6 +103,20 @@ impl RedisStore {
         Ok(text.and_then(|text| self.readable(&name, text.parse().ok())).unwrap_or(0))
     }
 
+    /// In one question. What is no number counts as none here too.
+    pub(super) async fn calls_many(&self, of: &[(&AppKey, &str)], now: UnixTime) -> Result<Vec<u64>, StoreError> {
+        let day = shanghai_day(now);
+        let names: Vec<_> = of.iter().map(|(app, endpoint)| calls_name(app, endpoint, day)).collect();
+        let mut cmd = redis::cmd("MGET");
+        cmd.arg(names.iter().map(|name| self.key(name)).collect::<Vec<_>>());
+        let counts: Vec<Option<Vec<u8>>> = self.bounded(self.run(&cmd)).await?;
+        let read = |(name, count): (&String, Option<Vec<u8>>)| {
+            let count = std::str::from_utf8(&count?).ok().and_then(|text| text.parse().ok());
+            self.readable(name, count)
+        };
+        Ok(names.iter().zip(counts).map(|named| read(named).unwrap_or(0)).collect())
+    }
+
     pub(super) async fn set_block(
         &self,
         app: &AppKey,

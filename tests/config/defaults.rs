@@ -16,6 +16,7 @@ fn the_defaults_are_valid_and_are_what_the_documentation_says() {
     assert!(settings.server.api_keys.is_empty());
     assert_eq!((settings.server.workers, settings.server.shutdown), (0, Duration::from_secs(10)));
     assert_eq!((settings.server.default_account.as_deref(), settings.server.demo), (None, false));
+    assert_eq!(settings.server.readiness.as_str(), "any");
     assert_eq!((settings.log.level.as_str(), settings.log.json), ("info", false));
     assert!(matches!(&settings.store, StoreSettings::File(path) if path == Path::new("wx-jssdk.redb")));
     assert_eq!(settings.upstream.weixin, "https://api.weixin.qq.com");

@@ -15,6 +15,7 @@ fn a_wrong_type_is_named_wherever_it_is() {
         ("[server]\nshutdown_seconds = true", "server.shutdown_seconds"),
         ("[server]\ndefault_account = 1", "server.default_account"),
         ("[server]\ndemo = 1", "server.demo"),
+        ("[server]\nreadiness = \"most\"", "server.readiness"),
         ("[server]\ndemo = \"yes\"", "server.demo"),
         ("[log]\nlevel = 3", "log.level"),
         ("[log]\nformat = []", "log.format"),

@@ -1,0 +1,263 @@
+//! Keeps one fault that hits many accounts from filling the log: the first accounts are told in full, the others are counted, and
+//! each minute one line says how many there were. Another cause is another fault, and starts anew.
+//!
+//! Decides what is said and writes the summaries; the full lines are written where the failure is.
+
+use std::collections::{HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tracing::{error, warn};
+
+use super::Broker;
+use crate::error::{Class, Failure, UpstreamError};
+use crate::store::StoreError;
+
+/// The faults that were met lately, each with the accounts that it hit.
+#[derive(Default)]
+pub(super) struct Flood(Mutex<HashMap<Topic, Crowd>>);
+
+/// What makes two lines the same news: all but the account.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Topic {
+    /// The line's message.
+    pub(super) what: &'static str,
+    /// Where it happened: WeChat's endpoint, or nothing.
+    endpoint: &'static str,
+    class: &'static str,
+    /// WeChat's code, or the way in which there was no answer.
+    code: String,
+}
+
+/// Those whom one fault has hit.
+#[derive(Default)]
+struct Crowd {
+    /// Those that are told in full, and when they last were, in uptime.
+    named: HashMap<String, Duration>,
+    /// The others since the last summary: only counted, so only their hashes.
+    others: HashSet<u64>,
+    examples: Vec<String>,
+    /// When the next summary is due, in uptime.
+    sum_up_at: Duration,
+    /// Cause and fix, of the last one that was counted.
+    advice: Advice,
+}
+
+/// What a summary says beside the count.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Advice {
+    pub(super) cause: String,
+    pub(super) fix: String,
+}
+
+/// One line about many.
+#[derive(Debug, PartialEq, Eq)]
+struct Summary {
+    topic: Topic,
+    accounts: usize,
+    examples: Vec<String>,
+    advice: Advice,
+}
+
+impl Topic {
+    /// A refresh that WeChat did not answer well.
+    pub(super) fn of(error: &UpstreamError) -> Self {
+        let code = match &error.failure {
+            Failure::Unreachable(_) => "unreachable".to_owned(),
+            Failure::ReplyLost(_) => "reply lost".to_owned(),
+            Failure::Unusable(_) => "unusable".to_owned(),
+            Failure::Refused { errcode, .. } => errcode.to_string(),
+        };
+        Self { what: "refresh failed", endpoint: error.endpoint, class: error.class().as_str(), code }
+    }
+
+    /// A line that is the same for every account.
+    fn of_line(what: &'static str) -> Self {
+        Self { what, endpoint: "", class: "", code: String::new() }
+    }
+}
+
+impl Flood {
+    /// Whether this account's line is to be written; else it is counted.
+    fn admits(&self, topic: Topic, account: &str, advice: impl FnOnce() -> Advice, uptime: Duration) -> bool {
+        let mut topics = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if topics.len() >= MOST_TOPICS && !topics.contains_key(&topic) {
+            return true;
+        }
+        let crowd = topics.entry(topic).or_default();
+        if let Some(last) = crowd.named.get_mut(account) {
+            *last = uptime;
+            return true;
+        }
+        if crowd.named.len() < IN_FULL {
+            crowd.named.insert(account.to_owned(), uptime);
+            return true;
+        }
+        if crowd.others.is_empty() {
+            crowd.sum_up_at = uptime + PERIOD;
+            crowd.advice = advice();
+        }
+        if crowd.others.insert(hash(account)) && crowd.examples.len() < EXAMPLES {
+            crowd.examples.push(account.to_owned());
+        }
+        false
+    }
+
+    /// An account is well: another may be told in full in its place.
+    pub(super) fn healed(&self, account: &str) {
+        let mut topics = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for crowd in topics.values_mut() {
+            crowd.named.remove(account);
+        }
+    }
+
+    /// The summaries that are due. Faults that were not met for long are forgotten: met again, they are news.
+    fn due(&self, uptime: Duration) -> Vec<Summary> {
+        let mut topics = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut due = Vec::new();
+        topics.retain(|topic, crowd| {
+            crowd.named.retain(|_, last| uptime.saturating_sub(*last) < FORGOTTEN);
+            if !crowd.others.is_empty() && uptime >= crowd.sum_up_at {
+                due.push(Summary {
+                    topic: topic.clone(),
+                    accounts: std::mem::take(&mut crowd.others).len(),
+                    examples: std::mem::take(&mut crowd.examples),
+                    advice: crowd.advice.clone(),
+                });
+            }
+            !crowd.named.is_empty() || !crowd.others.is_empty()
+        });
+        due
+    }
+}
+
+impl Summary {
+    fn write(&self) {
+        let Self { topic: Topic { what, endpoint, class, code }, accounts, examples, advice: Advice { cause, fix } } = self;
+        let examples = examples.join(", ");
+        if *class == Class::Setup.as_str() {
+            error!(accounts, class, endpoint, code, examples, cause, fix, "and {accounts} more accounts: {what}");
+        } else {
+            warn!(accounts, class, endpoint, code, examples, cause, fix, "and {accounts} more accounts: {what}");
+        }
+    }
+}
+
+impl Broker {
+    /// Whether the failure of this account's refresh is to be told in full.
+    pub(super) fn tells_failure(&self, account: &str, error: &UpstreamError) -> bool {
+        self.sum_up();
+        let advice = || Advice { cause: error.cause().en.into_owned(), fix: error.fix_for_operator().en.into_owned() };
+        self.inner.flood.admits(Topic::of(error), account, advice, self.inner.clock.uptime())
+    }
+
+    /// Says what the store could not do for an account, in full or together with others.
+    pub(super) fn complain(&self, account: &str, error: &StoreError, what: &'static str) {
+        self.sum_up();
+        let advice = || Advice { cause: error.to_string(), fix: String::new() };
+        if self.inner.flood.admits(Topic::of_line(what), account, advice, self.inner.clock.uptime()) {
+            warn!(account, %error, "{what}");
+        }
+    }
+
+    /// Says something that may befall every account in the same second.
+    pub(super) fn warn_of(&self, account: &str, what: &'static str) {
+        self.sum_up();
+        if self.inner.flood.admits(Topic::of_line(what), account, Advice::default, self.inner.clock.uptime()) {
+            warn!(account, "{what}");
+        }
+    }
+
+    /// Writes the summaries that are due: the keeper does at each look, and whoever has something to say before.
+    pub(super) fn sum_up(&self) {
+        self.inner.flood.due(self.inner.clock.uptime()).iter().for_each(Summary::write);
+    }
+}
+
+fn hash(account: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    account.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Accounts that are told in full of each fault: enough to see what they have in common.
+const IN_FULL: usize = 10;
+
+/// Names in a summary: with these one can begin to look.
+const EXAMPLES: usize = 3;
+
+/// How often the others are summed up.
+const PERIOD: Duration = Duration::from_secs(60);
+
+/// Longer than the slowest retry (five minutes), so that what goes on is not told as news each time.
+const FORGOTTEN: Duration = Duration::from_secs(600);
+
+/// There are some hundred codes; more would be somebody's nonsense.
+const MOST_TOPICS: usize = 500;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BUSY: &str = "refresh failed";
+
+    fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    fn admitted(flood: &Flood, what: &'static str, accounts: std::ops::Range<usize>, seconds: u64) -> usize {
+        let admits = |n: &usize| flood.admits(Topic::of_line(what), &format!("a{n}"), Advice::default, at(seconds));
+        accounts.filter(admits).count()
+    }
+
+    #[test]
+    fn the_first_ten_accounts_are_told_in_full_and_the_others_once_a_minute() {
+        let flood = Flood::default();
+        assert_eq!(admitted(&flood, BUSY, 0..10_000, 0), 10);
+        assert_eq!(admitted(&flood, BUSY, 0..10_000, 30), 10, "the same ten again");
+        assert_eq!(flood.due(at(59)), []);
+        let due = flood.due(at(60));
+        assert_eq!((due.len(), due[0].accounts, due[0].examples.join(" ")), (1, 9_990, "a10 a11 a12".to_owned()));
+        assert_eq!(flood.due(at(61)), [], "once");
+        assert_eq!(admitted(&flood, BUSY, 5_000..5_005, 70), 0);
+        assert_eq!(flood.due(at(130))[0].accounts, 5, "only those that were met since");
+    }
+
+    #[test]
+    fn another_cause_is_told_in_full_in_the_middle_of_a_flood() {
+        let flood = Flood::default();
+        admitted(&flood, BUSY, 0..10_000, 0);
+        assert_eq!(admitted(&flood, "another", 42..43, 1), 1);
+        assert_eq!(admitted(&flood, "another", 100..200, 1), 9);
+    }
+
+    #[test]
+    fn an_account_that_is_well_again_makes_room_for_another() {
+        let flood = Flood::default();
+        admitted(&flood, BUSY, 0..10, 0);
+        assert_eq!(admitted(&flood, BUSY, 10..11, 1), 0);
+        flood.healed("a3");
+        assert_eq!(admitted(&flood, BUSY, 11..13, 1), 1);
+    }
+
+    #[test]
+    fn what_was_not_met_for_ten_minutes_is_news_again_and_takes_no_memory() {
+        let flood = Flood::default();
+        admitted(&flood, BUSY, 0..20, 0);
+        assert_eq!(flood.due(at(60)).len(), 1);
+        assert_eq!(flood.due(at(600)), []);
+        assert!(flood.0.lock().unwrap().is_empty());
+        assert_eq!(admitted(&flood, BUSY, 15..16, 601), 1);
+    }
+
+    #[test]
+    fn causes_without_end_are_told_and_not_kept() {
+        let flood = Flood::default();
+        for n in 0..2 * MOST_TOPICS {
+            let topic = Topic { code: n.to_string(), ..Topic::of_line(BUSY) };
+            assert!(flood.admits(topic, "a", Advice::default, at(0)));
+        }
+        assert_eq!(flood.0.lock().unwrap().len(), MOST_TOPICS);
+    }
+}

@@ -1,0 +1,72 @@
+//! What becomes known of a refresh when it ends: one line in the log, the counts, and for a failure the memory of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::{debug, error, info, warn};
+
+use super::figures::Outcome;
+use super::refresh::Flight;
+use crate::credential::{Credential, Kind};
+use crate::error::{Class, Error, UpstreamError};
+
+impl Flight {
+    /// A value came from WeChat.
+    pub(super) fn report(&self, kept: &Credential) {
+        let inner = &self.broker.inner;
+        self.slot.counts.succeeded(Outcome::Refreshed, inner.clock.now());
+        inner.counts.refreshed(self.slot.key.kind, true, self.took());
+        self.say("refreshed", kept, "refreshed");
+    }
+
+    /// One line for a refresh that brought a value. A generation is a time, and no secret.
+    pub(super) fn say(&self, outcome: &'static str, kept: &Credential, message: &'static str) {
+        let now = self.broker.inner.clock.now();
+        let (account, kind, why) = (&self.member.name, self.slot.key.kind, self.why.as_str());
+        let (took_ms, generation) = (self.took().as_millis(), kept.generation);
+        let (expires_in, next_in) = (kept.remaining(now).as_secs(), kept.due_at(self.slot.spread).since(now).as_secs());
+        info!(account, %kind, why, outcome, took_ms, expires_in, next_in, generation, "{message}");
+    }
+
+    /// WeChat gave no value.
+    pub(super) fn remember(&self, failure: UpstreamError, kind: Kind) -> Error {
+        let counts = &self.broker.inner.counts;
+        counts.refreshed(self.slot.key.kind, false, self.took());
+        counts.call_failed(self.slot.key.kind, &failure);
+        self.keep_in_mind(failure, kind)
+    }
+
+    /// Remembers a failure, logs it once, as loudly as its class asks, and makes it the callers' answer.
+    pub(super) fn keep_in_mind(&self, failure: UpstreamError, kind: Kind) -> Error {
+        let now = self.broker.inner.clock.now();
+        self.slot.counts.count(Outcome::Failed(failure.class()));
+        let error = {
+            let mut state = self.slot.lock();
+            state.fail(Arc::new(failure.clone()), kind, now);
+            state.failure.as_ref().expect("just remembered").as_error(&self.member.name, now)
+        };
+        self.say_failure(&failure, kind, error.retry_after().unwrap_or_default());
+        error
+    }
+
+    /// What everybody suffers from is summed up; see `flood`.
+    fn say_failure(&self, failure: &UpstreamError, kind: Kind, retry_in: Duration) {
+        let (account, why, outcome) = (self.member.name.as_str(), self.why.as_str(), failure.class().as_str());
+        let (took_ms, retry_in) = (self.took().as_millis(), retry_in.as_secs());
+        // How long pages go on: until then nobody notices.
+        let living_for = self.broker.served_for(&self.slot).as_secs();
+        let (cause, fix) = (failure.cause().en, failure.fix_for_operator().en);
+        if !self.broker.tells_failure(account, failure) {
+            debug!(account, %kind, why, outcome, took_ms, retry_in, living_for, %cause, %fix, "refresh failed: {failure}");
+        } else if failure.class() == Class::Setup {
+            error!(account, %kind, why, outcome, took_ms, retry_in, living_for, %cause, %fix, "refresh failed: {failure}");
+        } else {
+            warn!(account, %kind, why, outcome, took_ms, retry_in, living_for, %cause, %fix, "refresh failed: {failure}");
+        }
+    }
+
+    /// Since the flight began, the wait for a lease included.
+    fn took(&self) -> Duration {
+        self.broker.inner.clock.uptime().saturating_sub(self.begun)
+    }
+}

@@ -1,0 +1,316 @@
+//! What was answered: requests by route and status with their latency, and by account.
+//!
+//! Plain atomics, resolved once and counted without a lock: a route's counter is held by whoever answers it (one for each worker, so
+//! that no two write to one cache line), an account's by the account. How they are printed is a collector's matter.
+//! No label can be chosen by a stranger: routes are patterns, statuses come from a fixed list, and names that are no account are one.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::Broker;
+
+/// Which of the two listeners.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Plane {
+    /// What pages call.
+    Public,
+    /// What the company's own servers call.
+    Private,
+}
+
+impl Plane {
+    /// `public` or `private`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Public => "public",
+            Self::Private => "private",
+        }
+    }
+}
+
+/// All counters of requests of one process.
+#[derive(Default)]
+pub struct Tally {
+    routes: Mutex<BTreeMap<(Plane, String), Shards>>,
+    /// Requests that named an account which is none.
+    unknown: Arc<AccountTally>,
+}
+
+/// The counters of one route: those in use, and the sum of those that no worker holds any more.
+#[derive(Default)]
+struct Shards {
+    used: Vec<Arc<RouteTally>>,
+    before: RouteTally,
+}
+
+impl Tally {
+    /// A counter for this route: each caller gets one of its own, and keeps it. `route` is a pattern like `/credentials/{account}/{kind}`,
+    /// never the path of a request; more patterns than any program of this kind has are counted as [`OTHER_ROUTE`].
+    #[must_use]
+    pub fn route(&self, plane: Plane, route: &str) -> Arc<RouteTally> {
+        let mut routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_known = routes.contains_key(&(plane, route.to_owned()));
+        let route = if is_known || routes.len() < MAX_ROUTES { route } else { OTHER_ROUTE };
+        let shards = routes.entry((plane, route.to_owned())).or_default();
+        shards.fold();
+        let tally = Arc::new(RouteTally::default());
+        shards.used.push(tally.clone());
+        tally
+    }
+}
+
+impl Shards {
+    /// Adds up what nobody counts on any more.
+    fn fold(&mut self) {
+        let (used, ended): (Vec<_>, Vec<_>) = self.used.drain(..).partition(|shard| Arc::strong_count(shard) > 1);
+        ended.iter().for_each(|shard| shard.add_to(&self.before));
+        self.used = used;
+    }
+
+    fn sum(&self) -> RouteTally {
+        let sum = RouteTally::default();
+        self.used.iter().map(Arc::as_ref).chain([&self.before]).for_each(|shard| shard.add_to(&sum));
+        sum
+    }
+}
+
+/// One worker's counters of one route.
+#[derive(Debug)]
+pub struct RouteTally {
+    by_status: [AtomicU64; STATUSES.len()],
+    /// Each counts what took at most as long as its bound and longer than the one before; the last, what took longer still.
+    by_latency: [AtomicU64; LATENCIES.len() + 1],
+    micros: AtomicU64,
+}
+
+impl Default for RouteTally {
+    fn default() -> Self {
+        Self { by_status: zeros(), by_latency: zeros(), micros: AtomicU64::default() }
+    }
+}
+
+impl RouteTally {
+    /// Counts one answer.
+    pub fn record(&self, status: u16, took: Duration) {
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        add(&self.by_status[index_of(status)], 1);
+        let bucket = LATENCIES.iter().position(|bound| micros <= *bound).unwrap_or(LATENCIES.len());
+        add(&self.by_latency[bucket], 1);
+        add(&self.micros, micros);
+    }
+
+    fn add_to(&self, sum: &Self) {
+        let pairs = self.by_status.iter().zip(&sum.by_status).chain(self.by_latency.iter().zip(&sum.by_latency));
+        pairs.chain([(&self.micros, &sum.micros)]).for_each(|(from, to)| add(to, from.load(Ordering::Relaxed)));
+    }
+
+    fn latency(&self) -> Latency {
+        let mut count = 0;
+        let mut cumulative = |bucket: &AtomicU64| {
+            count += bucket.load(Ordering::Relaxed);
+            count
+        };
+        let buckets = LATENCIES.iter().zip(&self.by_latency).map(|(bound, n)| (seconds(*bound), cumulative(n))).collect();
+        let count = cumulative(&self.by_latency[LATENCIES.len()]);
+        Latency { buckets, sum: seconds(self.micros.load(Ordering::Relaxed)), count }
+    }
+}
+
+/// What pages got for one account.
+#[derive(Debug)]
+pub struct AccountTally([AtomicU64; STATUSES.len()]);
+
+impl Default for AccountTally {
+    fn default() -> Self {
+        Self(zeros())
+    }
+}
+
+impl AccountTally {
+    /// Counts one answer.
+    pub fn record(&self, status: u16) {
+        add(&self.0[index_of(status)], 1);
+    }
+}
+
+/// All counters as they stand: what a collector reads. Only what is not zero is in it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Requests {
+    /// By route, in order.
+    pub routes: Vec<RouteRequests>,
+    /// By account, sorted by name: public requests that named it, or meant it as the default one.
+    pub accounts: Vec<AccountRequests>,
+}
+
+/// The answers of one route.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RouteRequests {
+    /// The listener.
+    pub plane: Plane,
+    /// Its pattern, or [`OTHER_ROUTE`].
+    pub route: String,
+    /// Status and number.
+    pub by_status: Vec<(u16, u64)>,
+    /// How long they took.
+    pub latency: Latency,
+}
+
+/// The answers for one account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccountRequests {
+    /// Its name, or [`UNKNOWN_ACCOUNT`].
+    pub account: String,
+    /// Status and number.
+    pub by_status: Vec<(u16, u64)>,
+}
+
+/// A histogram as Prometheus has it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Latency {
+    /// Upper bound in seconds, and how many took at most so long; `+Inf` is [`Latency::count`].
+    pub buckets: Vec<(f64, u64)>,
+    /// All of them together, in seconds.
+    pub sum: f64,
+    /// How many.
+    pub count: u64,
+}
+
+impl Broker {
+    /// The counters of requests, to count on: whoever answers asks for its route's once.
+    #[must_use]
+    pub fn tally(&self) -> &Tally {
+        &self.inner.tally
+    }
+
+    /// The counter of the account of this name (empty: the default one), to count on: all names that are none share one.
+    #[must_use]
+    pub fn account_tally(&self, account: &str) -> Arc<AccountTally> {
+        self.member(account).map_or_else(|_| self.inner.tally.unknown.clone(), |member| member.tally.clone())
+    }
+
+    /// The counters of requests, to read.
+    #[must_use]
+    pub fn requests(&self) -> Requests {
+        let routes = self.inner.tally.routes.lock().unwrap_or_else(PoisonError::into_inner);
+        let routes = routes.iter().map(|((plane, route), shards)| {
+            let sum = shards.sum();
+            RouteRequests { plane: *plane, route: route.clone(), by_status: counted(&sum.by_status), latency: sum.latency() }
+        });
+        let members = self.inner.members.load();
+        let accounts = members.all().map(|member| (member.name.as_str(), &*member.tally));
+        let accounts = accounts.chain([(UNKNOWN_ACCOUNT, &*self.inner.tally.unknown)]);
+        let accounts = accounts.map(|(name, tally)| AccountRequests { account: name.to_owned(), by_status: counted(&tally.0) });
+        let mut accounts: Vec<_> = accounts.filter(|account| !account.by_status.is_empty()).collect();
+        accounts.sort_by(|a, b| a.account.cmp(&b.account));
+        Requests { routes: routes.filter(|route| route.latency.count > 0).collect(), accounts }
+    }
+}
+
+fn zeros<const N: usize>() -> [AtomicU64; N] {
+    std::array::from_fn(|_| AtomicU64::new(0))
+}
+
+fn add(counter: &AtomicU64, n: u64) {
+    counter.fetch_add(n, Ordering::Relaxed);
+}
+
+fn counted(counters: &[AtomicU64; STATUSES.len()]) -> Vec<(u16, u64)> {
+    let counts = STATUSES.iter().zip(counters).map(|(status, counter)| (*status, counter.load(Ordering::Relaxed)));
+    counts.filter(|(_, n)| *n > 0).collect()
+}
+
+#[allow(clippy::cast_precision_loss)] // 285 years of microseconds fit
+fn seconds(micros: u64) -> f64 {
+    micros as f64 / 1e6
+}
+
+/// Where a status is counted: at itself, or at the first of its class.
+const fn index_of(status: u16) -> usize {
+    let mut i = 0;
+    let mut first_of_class = STATUSES.len() - 1;
+    while i < STATUSES.len() {
+        if STATUSES[i] == status {
+            return i;
+        }
+        if STATUSES[i] / 100 == status / 100 && first_of_class == STATUSES.len() - 1 {
+            first_of_class = i;
+        }
+        i += 1;
+    }
+    first_of_class
+}
+
+/// The statuses that are told apart. Another one is counted as the first of its class.
+pub const STATUSES: [u16; 22] =
+    [200, 204, 206, 301, 302, 304, 400, 401, 403, 404, 405, 406, 408, 413, 414, 415, 416, 429, 431, 500, 502, 503];
+
+/// The histogram's bounds in microseconds: a signature takes a few, a refresh some tens of thousands, a call that is given up five
+/// million.
+pub const LATENCIES: [u64; 14] =
+    [25, 50, 100, 250, 500, 1_000, 5_000, 25_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000, 5_000_000];
+
+/// The route of requests that matched none.
+pub const OTHER_ROUTE: &str = "other";
+
+/// The account of requests that named none of ours: no account can have this name.
+pub const UNKNOWN_ACCOUNT: &str = "?";
+
+/// Far more patterns than there are on both listeners.
+const MAX_ROUTES: usize = 128;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_is_counted_at_itself_or_with_its_class() {
+        for status in STATUSES {
+            assert_eq!(STATUSES[index_of(status)], status);
+        }
+        for (status, counted) in [(201, 200), (399, 301), (418, 400), (507, 500), (100, 503), (0, 503), (999, 503)] {
+            assert_eq!(STATUSES[index_of(status)], counted, "{status}");
+        }
+    }
+
+    #[test]
+    fn a_histogram_is_cumulative_and_its_bounds_belong_to_it() {
+        let route = RouteTally::default();
+        for micros in [0, 25, 26, 1_000, 9_000_000] {
+            route.record(200, Duration::from_micros(micros));
+        }
+        let latency = route.latency();
+        let at = |bound: f64| latency.buckets.iter().find(|(upper, _)| *upper == bound).unwrap().1;
+        assert_eq!((at(0.000_025), at(0.000_05), at(0.001), at(5.0), latency.count), (2, 3, 4, 4, 5));
+        assert!((latency.sum - 9.001_051).abs() < 1e-9);
+    }
+
+    #[test]
+    fn what_a_worker_counted_that_has_ended_is_not_lost() {
+        let tally = Tally::default();
+        let sum = |tally: &Tally| {
+            let routes = tally.routes.lock().unwrap();
+            routes.values().map(|shards| shards.sum().latency().count).sum::<u64>()
+        };
+        for _ in 0..5 {
+            tally.route(Plane::Public, "/a").record(200, Duration::ZERO);
+        }
+        let living = tally.route(Plane::Public, "/a");
+        living.record(404, Duration::ZERO);
+        assert_eq!(sum(&tally), 6);
+        assert_eq!(tally.routes.lock().unwrap().values().next().unwrap().used.len(), 1, "no shard of an ended worker stays");
+    }
+
+    #[test]
+    fn routes_beyond_reason_are_one() {
+        let tally = Tally::default();
+        for n in 0..1_000 {
+            tally.route(Plane::Public, &format!("/{n}")).record(200, Duration::ZERO);
+        }
+        let routes = tally.routes.lock().unwrap();
+        assert_eq!(routes.len(), MAX_ROUTES + 1);
+        assert_eq!(routes[&(Plane::Public, OTHER_ROUTE.to_owned())].sum().latency().count, 1_000 - MAX_ROUTES as u64);
+    }
+}

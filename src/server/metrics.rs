@@ -1,0 +1,131 @@
+//! `GET /metrics` on the private listener: everything that is counted, as Prometheus reads it.
+//!
+//! What is counted where is others' matter: each part of the service brings a collector, which is asked at each scrape. No key is
+//! needed, as for `/readyz`; the labels are the accounts' configured names, kinds, classes and codes, and never a secret.
+
+mod broker;
+mod process;
+mod requests;
+mod text;
+
+use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use actix_web::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE};
+use actix_web::{HttpRequest, HttpResponse, web};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::Registry;
+
+pub(super) use broker::BrokerMetrics;
+pub(super) use process::ProcessMetrics;
+pub(super) use requests::RequestMetrics;
+
+use crate::broker::Distribution;
+
+/// The collectors, and how long their text was last.
+pub(super) struct Metrics {
+    registry: Registry,
+    last_length: AtomicUsize,
+}
+
+impl Metrics {
+    /// Everything that these collectors know, in this order.
+    pub(super) fn of(collectors: Vec<Box<dyn Collector>>) -> Self {
+        let mut registry = Registry::default();
+        collectors.into_iter().for_each(|collector| registry.register_collector(collector));
+        Self { registry, last_length: AtomicUsize::new(0) }
+    }
+
+    /// In the OpenMetrics text format.
+    fn text(&self) -> Result<String, fmt::Error> {
+        let mut text = String::with_capacity(self.last_length.load(Ordering::Relaxed) + SLACK);
+        encode(&mut text, &self.registry)?;
+        self.last_length.store(text.len(), Ordering::Relaxed);
+        Ok(text)
+    }
+}
+
+/// `GET /metrics`: OpenMetrics for who asks for it, as Prometheus does, else Prometheus' older text format.
+pub(super) async fn metrics(request: HttpRequest, metrics: web::Data<Metrics>) -> HttpResponse {
+    let accept = request.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    let open = accept.contains("application/openmetrics-text");
+    // Ten thousand accounts are megabytes: not on a thread that answers requests.
+    let encoded = web::block(move || {
+        let text = metrics.text()?;
+        Ok::<_, fmt::Error>(if open { text } else { text::plain(&text) })
+    });
+    let Ok(Ok(text)) = encoded.await else { return HttpResponse::InternalServerError().finish() };
+    let content_type = if open { OPEN_METRICS } else { text::PLAIN };
+    HttpResponse::Ok().insert_header((CONTENT_TYPE, content_type)).insert_header((CACHE_CONTROL, "no-store")).body(text)
+}
+
+/// What a collector writes: one family of samples after another, each with its description, also when it has no sample now.
+struct Page<'a>(DescriptorEncoder<'a>);
+
+/// Label names and values.
+type Labels<'a, const N: usize> = [(&'static str, &'a str); N];
+
+impl Page<'_> {
+    fn gauges<'a, const N: usize>(
+        &mut self,
+        name: &str,
+        help: &str,
+        samples: impl IntoIterator<Item = (Labels<'a, N>, f64)>,
+    ) -> fmt::Result {
+        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        samples.into_iter().try_for_each(|(labels, value)| sample(&mut family, &labels, |one| one.encode_gauge(&value)))
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, value: Option<f64>) -> fmt::Result {
+        self.gauges(name, help, value.map(|value| ([], value)))
+    }
+
+    /// The name without its `_total`, which the format adds.
+    fn counters<'a, const N: usize>(
+        &mut self,
+        name: &str,
+        help: &str,
+        samples: impl IntoIterator<Item = (Labels<'a, N>, u64)>,
+    ) -> fmt::Result {
+        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        samples.into_iter().try_for_each(|(labels, count)| {
+            sample(&mut family, &labels, |one| one.encode_counter::<NoLabelSet, _, f64>(&count, None))
+        })
+    }
+
+    fn histograms<'a, const N: usize>(
+        &mut self,
+        name: &str,
+        help: &str,
+        samples: impl IntoIterator<Item = (Labels<'a, N>, &'a Distribution)>,
+    ) -> fmt::Result {
+        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Histogram)?;
+        samples.into_iter().try_for_each(|(labels, Distribution { buckets, sum })| {
+            let count = buckets.iter().map(|(_, count)| count).sum();
+            sample(&mut family, &labels, |one| one.encode_histogram::<NoLabelSet>(*sum, count, buckets, None))
+        })
+    }
+
+    /// The name without its `_info`, which the format adds.
+    fn info<const N: usize>(&mut self, name: &str, help: &str, labels: Labels<'_, N>) -> fmt::Result {
+        self.0.encode_descriptor(name, help, None, MetricType::Info)?.encode_info(&labels)
+    }
+}
+
+/// Writes one sample; without labels, without braces.
+fn sample<const N: usize>(
+    family: &mut MetricEncoder<'_>,
+    labels: &Labels<'_, N>,
+    write: impl FnOnce(&mut MetricEncoder<'_>) -> fmt::Result,
+) -> fmt::Result {
+    if N == 0 { write(family) } else { write(&mut family.encode_family(labels)?) }
+}
+
+/// What <https://prometheus.io/docs/specs/om/open_metrics_spec/> asks for.
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// The next scrape is a little longer than the last.
+const SLACK: usize = 16 * 1_024;

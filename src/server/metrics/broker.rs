@@ -1,0 +1,193 @@
+//! The credentials, their refreshes, and the store behind them.
+
+use std::fmt;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::DescriptorEncoder;
+
+use super::process::float;
+use super::{Labels, Page};
+use crate::broker::{AccountFigures, Broker, CredentialFigures, Figures};
+use crate::credential::Kind;
+use crate::server::ready::Readiness;
+
+/// The broker, and what it means for readiness.
+pub(in crate::server) struct BrokerMetrics {
+    broker: Broker,
+    readiness: Readiness,
+}
+
+impl BrokerMetrics {
+    pub(in crate::server) fn new(broker: Broker, readiness: Readiness) -> Self {
+        Self { broker, readiness }
+    }
+}
+
+impl fmt::Debug for BrokerMetrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("BrokerMetrics")
+    }
+}
+
+impl Collector for BrokerMetrics {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let page = &mut Page(encoder);
+        self.readiness(page)?;
+        let figures = self.broker.figures();
+        lives(page, &figures)?;
+        failures(page, &figures)?;
+        counts(page, &figures)?;
+        refreshes(page, &figures)?;
+        machinery(page, &figures)
+    }
+}
+
+impl BrokerMetrics {
+    fn readiness(&self, page: &mut Page<'_>) -> fmt::Result {
+        let (ready, census) = self.readiness.census();
+        page.gauge("wx_jssdk_ready", "Whether /readyz answers 200", Some(f64::from(u8::from(ready))))?;
+        let states =
+            [("ready", census.ready), ("failing", census.failing), ("starting", census.starting), ("down", census.down)];
+        page.gauges(
+            "wx_jssdk_accounts",
+            "Accounts that sign pages, by state: failing ones still sign but cannot renew, down ones cannot sign",
+            states.map(|(state, count)| ([("state", state)], float(count))),
+        )
+    }
+}
+
+/// One sample for each credential.
+fn each(figures: &Figures) -> impl Iterator<Item = (&AccountFigures, &CredentialFigures)> {
+    figures.accounts.iter().flat_map(|account| account.credentials.iter().map(move |credential| (account, credential)))
+}
+
+fn labels<'t>((account, credential): (&'t AccountFigures, &CredentialFigures)) -> Labels<'t, 2> {
+    [("account", &account.account), ("kind", credential.kind.as_str())]
+}
+
+fn lives(page: &mut Page<'_>, figures: &Figures) -> fmt::Result {
+    page.gauges(
+        "wx_jssdk_credential_remaining_seconds",
+        "How long the credential will still be served; 0: there is none",
+        each(figures).map(|of| (labels(of), float(of.1.served_for.as_secs()))),
+    )?;
+    page.gauges(
+        "wx_jssdk_credential_last_success_timestamp_seconds",
+        "When a value last came from WeChat, or was issued that another process fetched",
+        each(figures).filter_map(|of| Some((labels(of), float(of.1.last_success?.0)))),
+    )?;
+    page.gauges(
+        "wx_jssdk_credential_overdue_seconds",
+        "For how long the renewal has been due and has not succeeded",
+        each(figures).map(|of| (labels(of), float(of.1.overdue.as_secs()))),
+    )
+}
+
+fn failures(page: &mut Page<'_>, figures: &Figures) -> fmt::Result {
+    let failing = || each(figures).filter_map(|of| Some((of, of.1.failing.as_ref()?)));
+    page.gauges(
+        "wx_jssdk_credential_failing_seconds",
+        "For how long each refresh has failed, by the class and errcode of the last failure; absent when all is well",
+        failing().map(|((account, credential), failing)| {
+            let labels = [
+                ("account", account.account.as_str()),
+                ("kind", credential.kind.as_str()),
+                ("class", failing.class),
+                ("errcode", &failing.errcode),
+            ];
+            (labels, float(failing.since.as_secs()))
+        }),
+    )?;
+    page.gauges(
+        "wx_jssdk_credential_cooldown_seconds",
+        "Until a failed refresh is tried again; absent when all is well",
+        failing().map(|(of, failing)| (labels(of), float(failing.retry_in.as_secs()))),
+    )
+}
+
+fn counts(page: &mut Page<'_>, figures: &Figures) -> fmt::Result {
+    let tokens = || each(figures).filter(|(_, credential)| credential.kind == Kind::AccessToken);
+    let tickets = || each(figures).filter(|(_, credential)| credential.kind != Kind::AccessToken);
+    page.counters(
+        "wx_jssdk_foreign_refreshes",
+        "Access tokens refused long before their end: somebody else fetches tokens of this app",
+        tokens().map(|of| ([labels(of)[0]], of.1.foreign_refreshes)),
+    )?;
+    page.counters(
+        "wx_jssdk_lost_replies",
+        "Token calls whose answer was lost, so that the old token was trusted for four minutes only",
+        tokens().map(|of| ([labels(of)[0]], of.1.lost_replies)),
+    )?;
+    page.counters(
+        "wx_jssdk_stale_refusals",
+        "Ticket calls that WeChat refused because of their access token",
+        tickets().map(|of| (labels(of), of.1.stale_refusals)),
+    )?;
+    page.counters(
+        "wx_jssdk_rationed_rejects",
+        "Reports of a dead value that caused no renewal, since another had just done so",
+        each(figures).map(|of| (labels(of), outcome(of.1, RATIONED))),
+    )?;
+    page.gauges(
+        "wx_jssdk_upstream_calls_today",
+        "Calls to WeChat today (in Shanghai), of all processes that share the store; looked up once a minute",
+        figures.accounts.iter().flat_map(|account| {
+            let calls = account.calls_today.iter();
+            calls.map(|(endpoint, count)| ([("account", account.account.as_str()), ("endpoint", *endpoint)], float(*count)))
+        }),
+    )
+}
+
+fn outcome(credential: &CredentialFigures, name: &str) -> u64 {
+    credential.outcomes.iter().find(|(known, _)| *known == name).map_or(0, |(_, count)| *count)
+}
+
+fn refreshes(page: &mut Page<'_>, figures: &Figures) -> fmt::Result {
+    let ended = each(figures).flat_map(|(account, credential)| {
+        let kind = credential.kind.as_str();
+        // What is well from the start is there from the start; each failure, only where it was met.
+        let met = credential.outcomes.iter().filter(|(name, count)| (*count > 0 || *name == "refreshed") && *name != RATIONED);
+        met.map(move |(name, count)| ([("account", account.account.as_str()), ("kind", kind), ("outcome", *name)], *count))
+    });
+    page.counters("wx_jssdk_refreshes", "Refreshes by how they ended", ended)?;
+    page.counters(
+        "wx_jssdk_upstream_failures",
+        "Refreshes for which WeChat gave nothing usable, by class and errcode",
+        figures.failed_calls.iter().map(|((kind, class, errcode), count)| {
+            ([("kind", kind.as_str()), ("class", *class), ("errcode", errcode.as_str())], *count)
+        }),
+    )?;
+    let durations = figures.durations.iter().map(|(kind, well, spread)| {
+        ([("kind", kind.as_str()), ("result", if *well { "refreshed" } else { "failed" })], spread)
+    });
+    page.histograms("wx_jssdk_refresh_duration_seconds", "How long refreshes took that called WeChat", durations)
+}
+
+fn machinery(page: &mut Page<'_>, figures: &Figures) -> fmt::Result {
+    page.histograms(
+        "wx_jssdk_lease_wait_seconds",
+        "How long a refresh waited for that of another process",
+        [([], &figures.lease_waits)],
+    )?;
+    let store = || figures.store.iter();
+    page.counters(
+        "wx_jssdk_store_operations",
+        "What the store was asked for",
+        store().map(|(operation, asked, _)| ([("operation", *operation)], *asked)),
+    )?;
+    page.counters(
+        "wx_jssdk_store_errors",
+        "What the store did not answer, or not in time",
+        store().map(|(operation, _, failed)| ([("operation", *operation)], *failed)),
+    )?;
+    let idle = figures.keeper_idle.map(|idle| idle.as_secs_f64());
+    page.gauge("wx_jssdk_keeper_step_age_seconds", "How long ago the keeper last looked for what is due", idle)?;
+    page.counters(
+        "wx_jssdk_clock_jumps",
+        "How often this machine's clock was found to have been set, or the machine to have slept",
+        [([], figures.clock_jumps)],
+    )
+}
+
+/// An outcome that is no refresh, and has a metric of its own.
+const RATIONED: &str = "rationed";

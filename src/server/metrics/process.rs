@@ -1,0 +1,111 @@
+//! What is known of the process: its build, its age, its configuration, its memory and its open files.
+
+use std::fmt;
+use std::fs;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::DescriptorEncoder;
+
+use super::Page;
+use crate::clock::UnixTime;
+use crate::server::reload::Reloader;
+
+/// The process and what it was configured with.
+pub(in crate::server) struct ProcessMetrics {
+    started: UnixTime,
+    reloader: Reloader,
+}
+
+impl ProcessMetrics {
+    pub(in crate::server) fn new(started: UnixTime, reloader: Reloader) -> Self {
+        Self { started, reloader }
+    }
+}
+
+impl fmt::Debug for ProcessMetrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ProcessMetrics")
+    }
+}
+
+impl Collector for ProcessMetrics {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let page = &mut Page(encoder);
+        page.info("wx_jssdk_build", "Which build this is", [("version", env!("CARGO_PKG_VERSION")), ("commit", COMMIT)])?;
+        let reloads = self.reloader.reloads();
+        page.gauge(
+            "wx_jssdk_config_generation",
+            "How many configurations this process has taken, the one it was started with included",
+            Some(float(1 + reloads.taken)),
+        )?;
+        page.counters(
+            "wx_jssdk_reloads",
+            "Reloads of the configuration by result; a refused one leaves the configuration before in use",
+            [([("result", "taken")], reloads.taken), ([("result", "refused")], reloads.refused)],
+        )?;
+        page.gauge(
+            "wx_jssdk_config_last_taken_timestamp_seconds",
+            "When the configuration in use was taken",
+            Some(float(reloads.last_taken.unwrap_or(self.started).0)),
+        )?;
+        page.gauge("process_start_time_seconds", "When the process was started", Some(float(self.started.0)))?;
+        let memory = status_line("VmRSS:").map(|kilobytes| float(kilobytes) * 1_024.0);
+        page.gauge("process_resident_memory_bytes", "Memory that is resident", memory)?;
+        page.gauge("process_open_fds", "Files and connections that are open", open_files().map(float))?;
+        page.gauge("process_max_fds", "How many files and connections may be open", most_open_files().map(float))
+    }
+}
+
+#[allow(clippy::cast_precision_loss)] // counts and times are far below 2^53
+pub(super) fn float(number: u64) -> f64 {
+    number as f64
+}
+
+/// The first number of a line of /proc/self/status; `None` where there is no such file.
+fn status_line(name: &str) -> Option<u64> {
+    first_number(&fs::read_to_string("/proc/self/status").ok()?, name)
+}
+
+fn open_files() -> Option<u64> {
+    // The directory that is being read is one of them.
+    let entries = fs::read_dir("/proc/self/fd").ok()?.count();
+    u64::try_from(entries).ok()?.checked_sub(1)
+}
+
+fn most_open_files() -> Option<u64> {
+    first_number(&fs::read_to_string("/proc/self/limits").ok()?, "Max open files")
+}
+
+fn first_number(text: &str, name: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+/// The commit, where whoever built this said it: `WX_JSSDK_COMMIT=$(git rev-parse --short HEAD) cargo build --release`.
+const COMMIT: &str = match option_env!("WX_JSSDK_COMMIT") {
+    Some(commit) => commit,
+    None => "unknown",
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_found_in_the_kernels_tables() {
+        let limits = "Limit                     Soft Limit           Hard Limit           Units     \n\
+                      Max open files            1024                 1048576              files     \n";
+        assert_eq!(first_number(limits, "Max open files"), Some(1_024));
+        assert_eq!(first_number("VmRSS:\t    9876 kB\n", "VmRSS:"), Some(9_876));
+        assert_eq!(first_number("VmRSS:\t    9876 kB\n", "VmHWM:"), None);
+        assert_eq!(first_number("Max open files            unlimited ", "Max open files"), None);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn this_process_has_memory_and_open_files() {
+        assert!(status_line("VmRSS:").is_some_and(|kilobytes| kilobytes > 1_000));
+        let (open, _file) = (open_files().unwrap(), fs::File::open("/proc/self/status").unwrap());
+        assert!(open >= 3 && most_open_files().is_none_or(|most| open <= most));
+    }
+}
