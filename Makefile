@@ -7,12 +7,13 @@ BROWSER := tests/browser
 # Feature sets that an embedder may choose; each has to compile and to be clean alone.
 FEATURES := "" actix diagnose file redis sandbox actix,file,redis,sandbox server
 
-.PHONY: help run check test bench deps deny browser
+.PHONY: help run check test bench soak deps deny browser
 
 help:
 	@echo 'make run     the service with a simulated WeChat: http://127.0.0.1:8080/'
 	@echo 'make check   formatting, lints over the feature sets, documentation, licences'
 	@echo 'make test    every test, with Redis, a browser and public SDKs; installs what is missing'
+	@echo 'make soak    ten minutes of load while everything goes wrong in turn'
 	@echo 'make bench   how long signing and reading take'
 
 run:
@@ -34,10 +35,15 @@ deny:
 
 test: deps
 	cargo test --locked --all-features
-	cargo test --locked --all-features --test store --test cluster -- --ignored
+	cargo test --locked --all-features --test store --test cluster --test faults -- --ignored
+	SOAK_SECONDS=60 cargo test --locked --all-features --test soak -- --ignored
 	WX_JSSDK_BIN="$(CURDIR)/target/debug/wx-jssdk" tests/sdk/run.sh
 	cd $(BROWSER) && npm run --silent types
 	cd $(BROWSER) && WX_JSSDK_BIN="$(CURDIR)/target/debug/wx-jssdk" npm test
+
+# SOAK_SECONDS=3600 make soak: an hour of it.
+soak: deps
+	cargo test --locked --release --all-features --test soak -- --ignored --nocapture
 
 bench:
 	cargo bench --locked --all-features

@@ -115,6 +115,17 @@ impl Running {
         line.unwrap_or_else(|| panic!("no {name} in {}", self.printed)).trim().to_owned()
     }
 
+    #[allow(dead_code)] // for those who do more to it than signal
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id().expect("it runs")
+    }
+
+    /// Waits until a signal has ended it.
+    #[allow(dead_code)]
+    pub(crate) async fn gone(mut self) {
+        assert_eq!(timeout(BOUND, self.child.wait()).await.expect("it ends").unwrap().code(), None, "a signal ends it");
+    }
+
     /// Sends SIGTERM.
     pub(crate) async fn terminate(&self) {
         self.signal("-TERM").await;

@@ -19,7 +19,10 @@ fn quoted(text: &str) -> impl Iterator<Item = &str> {
 
 /// `file.rs test_name` in backticks, below tests/.
 fn named_tests(cell: &str) -> Vec<(&str, &str)> {
-    quoted(cell).filter_map(|words| words.split_once(' ')).filter(|(file, _)| file.contains(".rs") || file.ends_with(".mjs")).collect()
+    quoted(cell)
+        .filter_map(|words| words.split_once(' '))
+        .filter(|(file, _)| file.contains(".rs") || file.ends_with(".mjs"))
+        .collect()
 }
 
 #[test]
@@ -50,7 +53,8 @@ fn every_cell_of_the_faults_of_this_house_names_a_test_that_exists() {
 
 #[test]
 fn every_fault_of_wechat_has_a_row_and_every_row_its_three_tests() {
-    let listed: Vec<String> = rows().into_iter().filter(|row| row.len() == 5).map(|row| row[1].trim_matches('`').to_owned()).collect();
+    let listed: Vec<String> =
+        rows().into_iter().filter(|row| row.len() == 5).map(|row| row[1].trim_matches('`').to_owned()).collect();
     let text = include_str!("upstream.rs");
     let table = text.split_once("\nfaults! {").unwrap().1.split_once("\n}").unwrap().0;
     let lines = table.lines().map(str::trim).filter(|line| !line.starts_with("//"));

@@ -172,13 +172,15 @@ impl Service {
         self.ask(&format!("{}{path}", self.private)).await
     }
 
+    /// `POST /credentials/main/{kind}/reject`, as a peer does whom WeChat refused this value.
+    pub(crate) async fn report_dead(&self, kind: &str, value: &Value) -> Answer {
+        let url = format!("{}/credentials/main/{kind}/reject", self.private);
+        let request = self.client.post(url).bearer_auth(KEY).body(json!({ "value": value }).to_string());
+        Answer::of(request.send().await.unwrap()).await
+    }
+
     async fn ask(&self, url: &str) -> Answer {
-        let answer = self.client.get(url).bearer_auth(KEY).send().await.unwrap();
-        let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
-        let retry_after = headers.get("retry-after").map(|seconds| seconds.to_str().unwrap().parse().unwrap());
-        let text = answer.text().await.unwrap();
-        let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
-        Answer { status, retry_after, body }
+        Answer::of(self.client.get(url).bearer_auth(KEY).send().await.unwrap()).await
     }
 
     /// Asks again and again until there is an answer; gives up after a minute.
@@ -195,6 +197,14 @@ impl Service {
 }
 
 impl Answer {
+    async fn of(answer: reqwest::Response) -> Self {
+        let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
+        let retry_after = headers.get("retry-after").map(|seconds| seconds.to_str().unwrap().parse().unwrap());
+        let text = answer.text().await.unwrap();
+        let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
+        Self { status, retry_after, body }
+    }
+
     /// A problem of this status and code that hides what only the operator may know.
     #[track_caller]
     pub(crate) fn is_problem(&self, status: u16, code: &str) {

@@ -75,6 +75,10 @@ async fn an_operator(fault: FaultKind, after: After) {
     assert!(words.contains(after.word), "{words}");
     assert!(!format!("{error:?} {words}").contains(SECRET));
     assert_eq!(service.private("/readyz").await.status, 200, "as long as pages are signed");
+    let labels = format!(r#"account="main",kind="access_token",class="{}""#, after.class);
+    let failing = format!("wx_jssdk_credential_failing_seconds{{{labels}");
+    let metrics = service.private("/metrics").await.body.as_str().unwrap().to_owned();
+    assert!(metrics.contains(&failing) && !metrics.contains(SECRET), "{metrics}");
 
     service.end_of_life();
     let ready = service.private("/readyz").await;

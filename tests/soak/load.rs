@@ -98,7 +98,9 @@ impl Visitor {
     /// Whether the ticket in force at WeChat is one that this node has signed with, with time left.
     fn known_to_live(&self) -> bool {
         let now = self.sandbox.clock().now();
-        let Some(app) = self.sandbox.state().apps.into_iter().find(|app| app.app_id == self.tenant.app_id) else { return false };
+        let Some(app) = self.sandbox.state().apps.into_iter().find(|app| app.app_id == self.tenant.app_id) else {
+            return false;
+        };
         let Some(ticket) = app.tickets.get("jsapi") else { return false };
         ticket.expires_at > now.plus(SPARE) && self.ledger.has_signed_with(self.number, self.tenant.name, &ticket.value)
     }
@@ -120,7 +122,17 @@ impl Visitor {
             return self.ledger.came_late();
         }
         if !verdict.is_ok() {
-            return self.ledger.wrong(Wrong::Signature, self.tenant.name, self.number, &format!("{} after {:?}: {}", verdict.err_msg, begun.elapsed(), verdict.reason.map(|reason| reason.en).unwrap_or_default()));
+            return self.ledger.wrong(
+                Wrong::Signature,
+                self.tenant.name,
+                self.number,
+                &format!(
+                    "{} after {:?}: {}",
+                    verdict.err_msg,
+                    begun.elapsed(),
+                    verdict.reason.map(|reason| reason.en).unwrap_or_default()
+                ),
+            );
         }
         if let Some(ticket) = self.sandbox.ticket(self.tenant.handle, "jsapi") {
             let text = format!("jsapi_ticket={ticket}&noncestr={}&timestamp={timestamp}&url={page}", text("nonceStr"));

@@ -7,6 +7,7 @@
 
 #![cfg(all(feature = "redis", feature = "sandbox", feature = "server"))]
 #![allow(clippy::unwrap_used)] // helpers of tests are not in a #[test]
+#![allow(clippy::disallowed_methods)] // real processes, real time
 #![allow(clippy::print_stdout)] // its report
 
 mod ledger;
