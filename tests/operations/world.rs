@@ -1,0 +1,256 @@
+//! The whole service in this process, on a clock that stands still, with what it logs and what it shows.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::Write;
+use std::path::Path;
+use std::sync::{Arc, Mutex, Once};
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tracing::subscriber::DefaultGuard;
+use wx_jssdk::Broker;
+use wx_jssdk::clock::{Clock, UnixTime};
+use wx_jssdk::sandbox::{App, Fault, FaultKind, Sandbox};
+use wx_jssdk::server::config::Settings;
+use wx_jssdk::server::{Application, Reloader};
+
+pub(crate) const SECRET: &str = "0c79e1fa963cd80cc0be99b20a18faeb";
+pub(crate) const TOKEN: &str = "/cgi-bin/stable_token";
+pub(crate) const CLASSIC: &str = "/cgi-bin/token";
+pub(crate) const TICKET: &str = "/cgi-bin/ticket/getticket";
+
+/// 2026-01-01T00:00:00Z: 08:00 in Shanghai.
+pub(crate) const START: UnixTime = UnixTime(1_767_225_600);
+
+/// No step takes a second; what has not come by then does not come.
+pub(crate) const BOUND: Duration = Duration::from_secs(60);
+
+/// The AppID of an account of this name.
+pub(crate) fn app_id(name: &str) -> String {
+    format!("wx{name:0>16}")
+}
+
+pub(crate) fn app(name: &str) -> App {
+    App::official(app_id(name), SECRET).safe_domain("example.com")
+}
+
+pub(crate) struct Service {
+    pub(crate) sandbox: Sandbox,
+    pub(crate) clock: Clock,
+    pub(crate) broker: Broker,
+    pub(crate) public: String,
+    pub(crate) private: String,
+    pub(crate) reloader: Reloader,
+    pub(crate) log: Log,
+    head: String,
+    stop: oneshot::Sender<()>,
+    running: JoinHandle<std::io::Result<()>>,
+    _listening: DefaultGuard,
+}
+
+/// A configuration's accounts, all known to WeChat.
+pub(crate) fn accounts<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    let account = |name| format!("[accounts.{name}]\napp_id = \"{}\"\nsecret = \"{SECRET}\"\n", app_id(name));
+    names.into_iter().map(account).collect()
+}
+
+impl Service {
+    /// With these accounts, each known to WeChat.
+    pub(crate) async fn with(names: &[&str]) -> Self {
+        Self::start("", &accounts(names.iter().copied()), |sandbox| names.iter().for_each(|name| sandbox.add_app(app(name))))
+            .await
+    }
+
+    /// With these settings of `[server]` and these accounts.
+    pub(crate) async fn start(server: &str, accounts: &str, prepare: impl FnOnce(&Sandbox)) -> Self {
+        let clock = Clock::manual(START);
+        let sandbox = Sandbox::start(clock.clone()).await.unwrap();
+        prepare(&sandbox);
+        let head = format!(
+            "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\nworkers = 1\nshutdown_seconds = 0\n{server}\n[store]\n
+             kind = \"memory\"\n[upstream]\nweixin = \"{0}\"\nqyapi = \"{0}\"\ntimeout_ms = 60000\n[account_defaults]\njs_safe_domains = [\"example.com\"]\n",
+            sandbox.url()
+        );
+        let log = Log::default();
+        let _listening = log.listen();
+        let application = Application::build_on(&read(&format!("{head}{accounts}")), clock.clone()).await.unwrap();
+        let [public, private] =
+            [application.address(), application.admin_address().unwrap()].map(|address| format!("http://{address}"));
+        let (broker, reloader) = (application.broker().clone(), application.reloader());
+        let (stop, stopped) = oneshot::channel::<()>();
+        let running = tokio::spawn(application.run_until_stopped(async { drop(stopped.await) }));
+        Self { sandbox, clock, broker, public, private, reloader, log, head, stop, running, _listening }
+    }
+
+    /// The same with other accounts.
+    pub(crate) fn settings(&self, accounts: &str) -> Settings {
+        read(&format!("{}{accounts}", self.head))
+    }
+
+    pub(crate) fn advance(&self, seconds: u64) {
+        assert!(self.clock.advance(Duration::from_secs(seconds)));
+    }
+
+    pub(crate) fn always(&self, endpoint: &'static str, kind: FaultKind) {
+        self.sandbox.fault(Fault::always(endpoint, kind));
+    }
+
+    pub(crate) fn once(&self, endpoint: &'static str, kind: FaultKind) {
+        self.sandbox.fault(Fault::once(endpoint, kind));
+    }
+
+    pub(crate) async fn sign(&self, account: &str) -> u16 {
+        get(&format!("{}/jssdk/config?url=https%3A%2F%2Fexample.com%2F&account={account}", self.public)).await.0
+    }
+
+    pub(crate) async fn ready(&self) -> (u16, Value) {
+        let (status, body) = get(&format!("{}/readyz", self.private)).await;
+        (status, serde_json::from_str(&body).unwrap())
+    }
+
+    pub(crate) async fn scrape(&self) -> Scrape {
+        let (status, text) = get(&format!("{}/metrics", self.private)).await;
+        assert_eq!(status, 200, "{text}");
+        Scrape::of(text)
+    }
+
+    /// Scrapes until this is so: the keeper is at work meanwhile.
+    pub(crate) async fn until(&self, what: &str, holds: impl Fn(&Scrape) -> bool) -> Scrape {
+        let looking = async {
+            loop {
+                let scrape = self.scrape().await;
+                if holds(&scrape) {
+                    return scrape;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        timeout(BOUND, looking).await.unwrap_or_else(|_| panic!("it never came to: {what}\n{}", self.log.text()))
+    }
+
+    /// Until this account has its ticket.
+    pub(crate) async fn warm(&self, account: &str) -> Scrape {
+        let living = |scrape: &Scrape| {
+            scrape.value("wx_jssdk_credential_remaining_seconds", &[("account", account), ("kind", "jsapi_ticket")]) > Some(0.0)
+        };
+        self.until("a living ticket", living).await
+    }
+
+    pub(crate) async fn end(self) -> Log {
+        self.stop.send(()).unwrap();
+        timeout(BOUND, self.running).await.expect("it ends").unwrap().unwrap();
+        self.log
+    }
+}
+
+fn read(text: &str) -> Settings {
+    Settings::read(text, Path::new(""), HashMap::new()).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+pub(crate) fn client() -> reqwest::Client {
+    static PROVIDER: Once = Once::new();
+    PROVIDER.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
+    reqwest::Client::builder().no_proxy().timeout(BOUND).build().unwrap()
+}
+
+pub(crate) async fn get(url: &str) -> (u16, String) {
+    let answer = client().get(url).send().await.unwrap();
+    (answer.status().as_u16(), answer.text().await.unwrap())
+}
+
+/// The samples of one scrape in the older text format.
+#[derive(Debug)]
+pub(crate) struct Scrape {
+    pub(crate) text: String,
+    samples: Vec<(String, BTreeMap<String, String>, f64)>,
+}
+
+impl Scrape {
+    pub(crate) fn of(text: String) -> Self {
+        let samples = text.lines().filter(|line| !line.starts_with('#')).map(sample).collect();
+        Self { text, samples }
+    }
+
+    /// The samples of this name that have these labels, perhaps among others.
+    pub(crate) fn all<'s>(
+        &'s self,
+        name: &'s str,
+        labels: &'s [(&'s str, &'s str)],
+    ) -> impl Iterator<Item = (&'s BTreeMap<String, String>, f64)> {
+        let fits = |known: &BTreeMap<String, String>| {
+            labels.iter().all(|(label, value)| known.get(*label).is_some_and(|v| v == value))
+        };
+        self.samples.iter().filter(move |(known, at, _)| known == name && fits(at)).map(|(_, at, value)| (at, *value))
+    }
+
+    /// The only one.
+    pub(crate) fn value(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
+        let mut found = self.all(name, labels);
+        let first = found.next()?.1;
+        assert_eq!(found.next(), None, "{name} {labels:?} is one sample");
+        Some(first)
+    }
+
+    /// All that are described, whether there is a sample or not: name and type.
+    pub(crate) fn described(&self) -> BTreeMap<&str, &str> {
+        self.text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' ')).collect()
+    }
+}
+
+/// `name{label="value",…} 1.5`; no label of ours holds a quote or a comma.
+fn sample(line: &str) -> (String, BTreeMap<String, String>, f64) {
+    let (series, value) = line.rsplit_once(' ').unwrap_or_else(|| panic!("no sample: {line}"));
+    let (name, labels) = series.split_once('{').unwrap_or((series, "}"));
+    let labels = labels.trim_end_matches('}').split(',').filter(|label| !label.is_empty()).map(|label| {
+        let (label, value) = label.split_once('=').unwrap();
+        (label.to_owned(), value.trim_matches('"').to_owned())
+    });
+    (name.to_owned(), labels.collect(), value.parse().unwrap_or_else(|_| panic!("no number: {line}")))
+}
+
+/// What this thread's part of the service logs, at `info`, as JSON lines.
+#[derive(Clone, Default)]
+pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    /// Until the guard is dropped.
+    pub(crate) fn listen(&self) -> DefaultGuard {
+        let writer = self.clone();
+        let lines = tracing_subscriber::fmt().with_max_level(tracing::Level::INFO).json().flatten_event(true);
+        tracing::subscriber::set_default(lines.with_writer(move || writer.clone()).finish())
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+
+    pub(crate) fn lines(&self) -> Vec<Value> {
+        self.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// The lines with these words in their message.
+    pub(crate) fn about(&self, words: &str) -> Vec<Value> {
+        self.lines()
+            .into_iter()
+            .filter(|line| line["message"].as_str().is_some_and(|message| message.contains(words)))
+            .collect()
+    }
+
+    /// Forgets what was logged before.
+    pub(crate) fn clear(&self) {
+        self.0.lock().unwrap().clear();
+    }
+}
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
