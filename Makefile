@@ -35,7 +35,7 @@ deny:
 
 test: deps
 	cargo test --locked --all-features
-	cargo test --locked --all-features --test store --test cluster --test faults -- --ignored
+	cargo test --locked --all-features --test store --test cluster --test faults --test operations -- --ignored
 	SOAK_SECONDS=60 cargo test --locked --all-features --test soak -- --ignored
 	WX_JSSDK_BIN="$(CURDIR)/target/debug/wx-jssdk" tests/sdk/run.sh
 	cd $(BROWSER) && npm run --silent types

@@ -16,6 +16,23 @@ need python3 python3
 python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
 fc-list 2>/dev/null | grep -qi 'noto.*cjk' || missing+=(fonts-noto-cjk fontconfig)
 
+# Prometheus' tool for its rules, out of its package: installing that would start a server.
+tools="$(cd "$(dirname "$0")/.." && pwd)/target/tools"
+get_promtool() {
+  command -v promtool >/dev/null && return
+  [ -x "$tools/promtool" ] && return
+  command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null || return 1
+  local unpacked status=0
+  unpacked="$(mktemp -d)"
+  chmod 755 "$unpacked"
+  (cd "$unpacked" && apt-get download -qq prometheus && dpkg-deb -x prometheus_*.deb . && install -D usr/bin/promtool "$tools/promtool") >/dev/null 2>&1 || status=1
+  rm -rf "$unpacked"
+  return $status
+}
+if ! get_promtool; then
+  [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && get_promtool || missing+=(prometheus)
+fi
+
 [ ${#missing[@]} -eq 0 ] && exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
   echo "installing: ${missing[*]}"

@@ -167,6 +167,11 @@ fn the_core_knows_no_web_framework() {
 }
 
 #[test]
+fn only_the_server_knows_a_metrics_library() {
+    assert_eq!(elsewhere(&["server"], &["prometheus_client"]), Vec::<String>::new());
+}
+
+#[test]
 fn nobody_prints_to_stdout_but_the_command_line() {
     assert_eq!(elsewhere(&["cli", "main"], &["println!", "io::stdout"]), Vec::<String>::new());
 }

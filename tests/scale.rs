@@ -57,7 +57,7 @@ async fn fill(store: &Store, accounts: usize, now: UnixTime) {
 
 fn configuration(url: &str) -> String {
     let mut text = format!(
-        "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"\"\nworkers = 2\n[log]\nlevel = \"warn\"\n[store]\nkind = \"file\"\npath = \"store.redb\"\n
+        "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\nworkers = 2\n[log]\nlevel = \"warn\"\n[store]\nkind = \"file\"\npath = \"store.redb\"\n
         [upstream]\nweixin = \"{url}\"\nqyapi = \"{url}\"\n"
     );
     for n in 0..ACCOUNTS {
@@ -84,14 +84,37 @@ async fn sign(address: &str, n: usize) -> serde_json::Value {
     serde_json::from_str(&answer.text().await.unwrap()).unwrap()
 }
 
-fn start(home: &Path) -> (Child, String) {
+/// The process, and where it serves pages and everybody else.
+fn start(home: &Path) -> (Child, String, String) {
     let mut command = Command::new(std::env::var_os("WX_JSSDK_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_wx-jssdk").into()));
     command.args(["serve", "--config", "wx-jssdk.toml"]).current_dir(home).env_clear();
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
     let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
-    let address = lines.filter_map(|line| line.strip_prefix("public    ").map(str::to_owned)).next();
-    (child, address.expect("it serves"))
+    let mut addresses = lines.filter_map(|line| line.split_once(" http").map(|(_, rest)| format!("http{rest}")));
+    let [public, private] = [(); 2].map(|()| addresses.next().expect("it serves"));
+    (child, public, private)
 }
+
+/// What `GET /metrics` costs: so many lines for each account, and no more.
+async fn scrape(private: &str, clock: &Clock) -> String {
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let (mut took, mut text) = (Vec::new(), String::new());
+    for _ in 0..5 {
+        let begun = clock.uptime();
+        let answer =
+            client.get(format!("{private}/metrics")).header("Accept", "application/openmetrics-text").send().await.unwrap();
+        text = answer.text().await.unwrap();
+        took.push(clock.uptime() - begun);
+    }
+    took.sort();
+    let lines = text.lines().count();
+    assert!(text.ends_with("# EOF\n") && lines >= 10 * ACCOUNTS, "{lines} lines");
+    assert!(lines <= LINES_PER_ACCOUNT * ACCOUNTS + 300, "{lines} lines");
+    format!("a scrape: {lines} lines, {:.1} MiB, {:?}", text.len() as f64 / MIB as f64, took[2])
+}
+
+/// Of an official account with a token and a jsapi_ticket, in a good day's scrape.
+const LINES_PER_ACCOUNT: usize = 18;
 
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -102,7 +125,7 @@ async fn ten_thousand_accounts_start_warm_in_little_memory_and_call_nobody() {
     let clock = Clock::system();
     fill(&Store::file(home.path().join("store.redb")).unwrap(), ACCOUNTS, clock.now()).await;
     let begun = clock.uptime();
-    let (mut child, address) = start(home.path());
+    let (mut child, address, private) = start(home.path());
     let listening = clock.uptime() - begun;
     let config = sign(&address, ACCOUNTS / 2).await;
     let signed = clock.uptime() - begun;
@@ -111,8 +134,11 @@ async fn ten_thousand_accounts_start_warm_in_little_memory_and_call_nobody() {
         sign(&address, n * (ACCOUNTS / 200)).await;
     }
     let (resident, peak, own) = (memory(&child, "VmRSS"), memory(&child, "VmHWM"), memory(&child, "RssAnon"));
+    let scraped = scrape(&private, &clock).await;
+    let after_scrape = memory(&child, "VmHWM");
     child.kill().unwrap();
     child.wait().unwrap();
+    println!("{scraped}, at most {:.1} MiB resident", after_scrape as f64 / MIB as f64);
     println!(
         "{ACCOUNTS} accounts: listening after {listening:?}, first signature after {signed:?}, resident {:.1} MiB ({:.1} its own), at most {:.1} MiB",
         resident as f64 / MIB as f64,

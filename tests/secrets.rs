@@ -23,6 +23,7 @@ const CLASSIC_SECRET: &str = "5f+9d/1c=4b&8a72e63d0f51b49ce8a7";
 const ACCOUNTS: &str = r#"
 [server]
 demo = true
+admin_listen = "127.0.0.1:0"
 [upstream]
 timeout_ms = 1500
 [accounts.calm]
@@ -61,7 +62,9 @@ async fn no_secret_is_ever_said() {
     let Life { app, said, secrets } = life;
     app.stop().await;
     let log = log.text();
-    assert!(log.contains("refreshed") && log.contains("refresh failed"), "the service's own lines are in it");
+    for line in ["outcome=\"refreshed\"", "outcome=\"setup\"", "outcome=\"transient\"", "generation=", "next_in="] {
+        assert!(log.contains(line), "the service's own lines are in it, {line} too");
+    }
     assert!(log.contains("TRACE") && log.contains("stopping"), "all levels, to the end");
     assert!(secrets.len() > 20, "{} values were issued", secrets.len());
     for secret in &secrets {
@@ -87,6 +90,11 @@ impl Life {
     /// Every endpoint, rightly and wrongly.
     async fn ask_all(&mut self) {
         let page = encode("https://example.com/p?a=1");
+        for target in ["/metrics", "/readyz"] {
+            let answer = self.app.get_privately(target).await;
+            assert_eq!((answer.status == 404, answer.text.contains("calm")), (false, true), "{answer:?}");
+            self.note(&answer);
+        }
         for target in [
             format!("/jssdk/config?account=calm&url={page}"),
             format!("/jssdk/config?account=lively&url={page}&debug=1"),
@@ -169,6 +177,11 @@ impl Life {
                 self.note_outcome(outcome);
                 self.said +=
                     &format!("{:?}\n{}\n", self.app.broker.status(), serde_json::to_string(&self.app.broker.status()).unwrap());
+                for target in ["/metrics", "/readyz"] {
+                    let answer = self.app.get_privately(target).await;
+                    assert!(answer.text.contains("failing"), "{answer:?}");
+                    self.note(&answer);
+                }
                 self.app.sandbox.clear_faults();
                 self.app.sandbox.advance(seconds(100_000));
                 assert_eq!(self.sign(account).await, 200, "after {kind:?}");

@@ -37,6 +37,8 @@ js_api_list = ["chooseImage", "scanQRCode"]
 /// A running service and the WeChat behind it. It stops when it is dropped.
 pub(crate) struct TestApp {
     pub(crate) address: SocketAddr,
+    /// The private listener, where the configuration names one.
+    pub(crate) private: Option<SocketAddr>,
     pub(crate) sandbox: Sandbox,
     pub(crate) broker: Broker,
     stop: oneshot::Sender<()>,
@@ -71,7 +73,7 @@ pub(crate) async fn spawn(config: &str, prepare: impl FnOnce(&Sandbox)) -> TestA
     prepare(&sandbox);
     let mut settings = Settings::read(config, Path::new(""), HashMap::new()).unwrap_or_else(|problems| panic!("{problems}"));
     settings.server.listen = SocketAddr::from(([127, 0, 0, 1], 0));
-    settings.server.admin_listen = None;
+    settings.server.admin_listen = config.contains("admin_listen").then(|| SocketAddr::from(([127, 0, 0, 1], 0)));
     settings.server.workers = 1;
     if !config.contains("shutdown_seconds") {
         settings.server.shutdown = Duration::ZERO;
@@ -90,14 +92,14 @@ pub(crate) async fn spawn(config: &str, prepare: impl FnOnce(&Sandbox)) -> TestA
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let application = Application::build_on(&settings, clock).await.unwrap_or_else(|error| panic!("{error}"));
-            let _ = report.send((application.address(), application.broker().clone()));
+            let _ = report.send((application.address(), application.admin_address(), application.broker().clone()));
             // Dropping the sender is the order to stop.
             application.run_until_stopped(async { drop(stopped.await) }).await.unwrap();
         });
         let _ = at_end.send(());
     });
-    let (address, broker) = started.await.expect("the service starts");
-    TestApp { address, sandbox, broker, stop, ended }
+    let (address, private, broker) = started.await.expect("the service starts");
+    TestApp { address, private, sandbox, broker, stop, ended }
 }
 
 /// `main` at WeChat.
@@ -118,6 +120,13 @@ impl TestApp {
 
     pub(crate) async fn get(&self, target: &str) -> Answer {
         self.request("GET", target, &[]).await
+    }
+
+    /// From the private listener.
+    pub(crate) async fn get_privately(&self, target: &str) -> Answer {
+        let mut stream = TcpStream::connect(self.private.expect("a private listener")).await.unwrap();
+        stream.write_all(&request("GET", target, &[])).await.unwrap();
+        read(stream).await
     }
 
     pub(crate) async fn request(&self, method: &str, target: &str, headers: &[(&str, &str)]) -> Answer {

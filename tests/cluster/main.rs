@@ -5,6 +5,7 @@
 #![cfg(all(feature = "redis", feature = "sandbox", feature = "server"))]
 #![allow(clippy::unwrap_used)] // helpers of tests are not in a #[test]
 
+mod figures;
 mod life;
 mod outages;
 mod processes;
