@@ -5,13 +5,17 @@
 //! is the way to a new one, `keeper` the loop that goes there before a reader has to.
 
 mod call;
+mod history;
 mod keeper;
 mod members;
+mod presence;
 mod ration;
 mod refresh;
+mod renew;
 mod signing;
 mod slot;
 mod status;
+mod survey;
 mod sync;
 
 use std::sync::Arc;
@@ -22,8 +26,12 @@ use moka::Expiry;
 use moka::sync::Cache;
 use tokio::runtime::Handle;
 
+pub use history::{Refresh, RefreshOutcome};
 pub use keeper::TICK;
+pub use presence::Surroundings;
+pub use renew::Renewed;
 pub use status::{AccountStatus, CredentialStatus, LastError};
+pub use survey::{AccountSurvey, Counts, CredentialSurvey, Find, Health, Survey};
 
 use crate::account::Account;
 use crate::clock::{Clock, UnixTime};
@@ -50,6 +58,7 @@ struct Inner {
     /// Where refreshes run, so that one outlives the caller, and the worker thread, that asked for it.
     runtime: Handle,
     keeper: keeper::Pace,
+    presence: presence::Presence,
 }
 
 impl Broker {
@@ -201,6 +210,7 @@ pub struct BrokerBuilder {
     store: Option<Store>,
     upstream: UpstreamOptions,
     clock: Option<Clock>,
+    node: Option<String>,
 }
 
 impl BrokerBuilder {
@@ -239,6 +249,13 @@ impl BrokerBuilder {
         self
     }
 
+    /// The name of this process among those that share the store, for their status pages; the machine's when not given.
+    #[must_use]
+    pub fn node(mut self, name: impl Into<String>) -> Self {
+        self.node = Some(name.into());
+        self
+    }
+
     /// The broker, which has called nobody yet. Call inside a tokio runtime: refreshes run there.
     ///
     /// # Errors
@@ -251,7 +268,8 @@ impl BrokerBuilder {
         let store = self.store.unwrap_or_else(Store::memory);
         let upstream = Upstream::new(&self.upstream)?;
         let keeper = keeper::Pace::default();
-        Ok(Broker { inner: Arc::new(Inner { members, living, store, upstream, clock, runtime, keeper }) })
+        let presence = presence::Presence::new(self.node);
+        Ok(Broker { inner: Arc::new(Inner { members, living, store, upstream, clock, runtime, keeper, presence }) })
     }
 }
 

@@ -5,11 +5,13 @@
 
 mod application;
 pub mod config;
+mod configuration;
 mod listen;
 pub mod pages;
 mod ready;
 mod reload;
 mod start;
+mod status;
 pub mod telemetry;
 
 pub use application::{Application, SandboxOptions};

@@ -92,6 +92,7 @@ impl Broker {
     async fn look_around(&self) {
         self.notice_clock().await;
         self.catch_up().await;
+        self.meet_peers().await;
     }
 
     async fn see_home(

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::history::History;
 use crate::clock::{Clock, UnixTime};
 use crate::credential::{Credential, CredentialKey, Kind, Secret};
 use crate::error::{Error, UpstreamError, Wait};
@@ -20,6 +21,8 @@ pub(super) enum Why {
     Due,
     /// WeChat refused this value, so somebody said.
     Rejected(Secret),
+    /// A person wants it renewed now.
+    Asked,
 }
 
 /// How a refresh ended, for everybody who waits for it; `None` while it is under way.
@@ -64,6 +67,8 @@ pub(super) struct State {
     pub(super) lost_replies: u64,
     /// Tokens refused long before their end: somebody else fetches tokens too.
     pub(super) foreign_refreshes: u64,
+    /// What became of the last refreshes.
+    pub(super) history: History,
 }
 
 /// A failure, remembered so that nobody runs into it again before `until`.
@@ -73,6 +78,8 @@ pub(super) struct Remembered {
     /// Which credential failed: a ticket's failure may be its token's.
     pub(super) kind: Kind,
     pub(super) at: UnixTime,
+    /// When the first of them in a row was.
+    pub(super) since: UnixTime,
     pub(super) until: UnixTime,
     /// How many in a row.
     pub(super) failures: u32,
@@ -108,6 +115,7 @@ impl Why {
             Self::Missing => "missing",
             Self::Due => "due",
             Self::Rejected(_) => "rejected",
+            Self::Asked => "asked",
         }
     }
 }
@@ -166,8 +174,9 @@ impl State {
     /// Remembers a failure of this slot and says until when.
     pub(super) fn fail(&mut self, error: Arc<UpstreamError>, kind: Kind, now: UnixTime) -> UnixTime {
         let failures = self.failure.as_ref().map_or(0, |failure| failure.failures).saturating_add(1);
+        let since = self.failure.as_ref().map_or(now, |failure| failure.since);
         let until = retry_at(error.wait(), failures, now);
-        self.failure = Some(Remembered { error, kind, at: now, until, failures });
+        self.failure = Some(Remembered { error, kind, at: now, since, until, failures });
         until
     }
 }

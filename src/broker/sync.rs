@@ -15,6 +15,7 @@ use tracing::{info, warn};
 
 use super::Broker;
 use super::call::{CLOCK_TOLERANCE, TRUST_AFTER_LOST_REPLY};
+use super::history::{Refresh, RefreshOutcome};
 use super::slot::Slot;
 use crate::account::{Account, Platform, TokenMode};
 use crate::clock::UnixTime;
@@ -188,6 +189,12 @@ impl Broker {
                     if last.is_none_or(|last| last.generation < stored.generation) {
                         state.failure = None;
                         state.refreshes += 1;
+                        state.history.add(&Refresh::success(
+                            self.inner.clock.now(),
+                            RefreshOutcome::Taken,
+                            Duration::ZERO,
+                            stored.expires_at,
+                        ));
                     }
                     let kept = state.see(&Arc::new(stored), &self.inner.clock);
                     self.show(slot, &state, kept);

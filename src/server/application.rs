@@ -8,6 +8,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use super::config::{Settings, StoreSettings};
+use super::configuration::Configuration;
 use super::listen::{Listener, private, public};
 use super::ready::Readiness;
 use super::reload::Reloader;
@@ -109,8 +110,9 @@ impl Application {
         let keys = Arc::new(ArcSwap::from_pointee(settings.server.api_keys.clone()));
         let readiness = Readiness::new(broker.clone());
         let public = public(settings, &broker, simulated.as_ref().map(|simulated| &simulated.sandbox))?;
-        let private = private(settings, &broker, &keys, &readiness)?;
-        let reloader = Reloader::new(settings, broker.clone(), keys, readiness);
+        let configuration = Configuration::new(broker.clock().now());
+        let private = private(settings, &broker, &keys, &readiness, &configuration)?;
+        let reloader = Reloader::new(settings, broker.clone(), keys, readiness, configuration);
         Ok(Self { broker, public, private, reloader, simulated })
     }
 

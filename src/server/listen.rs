@@ -9,9 +9,11 @@ use actix_web::{App, HttpResponse, HttpServer, web};
 use arc_swap::ArcSwap;
 
 use super::config::Settings;
+use super::configuration::Configuration;
 use super::pages::Pages;
 use super::ready::{Readiness, readyz};
 use super::start::StartError;
+use super::status::StatusPlane;
 use crate::actix::{ApiKeys, diagnose_resource, dropin_scope, private_scope, public_scope, unknown_path};
 use crate::broker::Broker;
 use crate::sandbox::Sandbox;
@@ -49,11 +51,13 @@ pub(super) fn private(
     broker: &Broker,
     keys: &Arc<ArcSwap<ApiKeys>>,
     readiness: &Readiness,
+    configuration: &Configuration,
 ) -> Result<Option<Listener>, StartError> {
     let Some(listen) = settings.server.admin_listen else { return Ok(None) };
+    let status = StatusPlane::new(broker, keys, configuration, &settings.server.admin_hosts);
     let (readiness, broker, keys) = (web::Data::new(readiness.clone()), broker.clone(), web::Data::from(keys.clone()));
     let services = move |services: &mut web::ServiceConfig| {
-        services.app_data(readiness.clone()).configure(alive);
+        services.app_data(readiness.clone()).configure(alive).configure(status.clone().configure());
         services.service(web::resource("/readyz").route(web::get().to(readyz)).route(web::head().to(readyz)));
         services.service(diagnose_resource("/jssdk/diagnose", broker.clone(), keys.clone()));
         services.service(private_scope(broker.clone(), keys.clone())).service(dropin_scope(broker.clone(), keys.clone()));
