@@ -28,19 +28,19 @@ const serverNow = () => browserNow() + ahead;
 function span(seconds) {
   const s = Math.max(0, Math.floor(seconds));
   const [d, h, m] = [Math.floor(s / 86400), Math.floor(s / 3600) % 24, Math.floor(s / 60) % 60];
-  if (d) return t(`${d} d ${h} h`, `${d} 天 ${h} 小时`);
-  if (h) return t(`${h} h ${m} min`, `${h} 小时 ${m} 分`);
+  if (d) return t(`${d} d`, `${d} 天`) + (h ? t(` ${h} h`, ` ${h} 小时`) : "");
+  if (h) return t(`${h} h`, `${h} 小时`) + (m ? t(` ${m} min`, ` ${m} 分`) : "");
   if (m >= 10) return t(`${m} min`, `${m} 分钟`);
   if (m) return t(`${m} min ${s % 60} s`, `${m} 分 ${s % 60} 秒`);
   return t(`${s} s`, `${s} 秒`);
 }
 
-/** A time of the server's clock, on this browser's: with the date when it is another day. */
+/** A time of the server's clock, on this browser's: with the date when it is further away than the next night. */
 function clockTime(at) {
   const when = new Date((at - ahead) * 1000);
   const locale = english ? "en-GB" : "zh-CN";
   const time = when.toLocaleTimeString(locale, { hour: "2-digit", minute: "2-digit", hour12: false });
-  if (when.toDateString() === new Date().toDateString()) return time;
+  if (Math.abs(at - serverNow()) < 20 * 3600) return time;
   return `${when.toLocaleDateString(locale, { month: "short", day: "numeric" })} ${time}`;
 }
 

@@ -7,6 +7,10 @@ use crate::server::pages::Lang;
 pub(super) fn span(seconds: u64, lang: Lang) -> String {
     let (d, h, m, s) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60);
     match (lang, d, h, m) {
+        (Lang::En, 0, 1.., 0) => format!("{h} h"),
+        (Lang::En, 1.., 0, _) => format!("{d} d"),
+        (Lang::Zh, 0, 1.., 0) => format!("{h} 小时"),
+        (Lang::Zh, 1.., 0, _) => format!("{d} 天"),
         (Lang::En, 0, 0, 0) => format!("{s} s"),
         (Lang::En, 0, 0, 1..10) => format!("{m} min {s} s"),
         (Lang::En, 0, 0, _) => format!("{m} min"),
@@ -48,6 +52,8 @@ mod tests {
             (252, "4 min 12 s", "4 分 12 秒"),
             (600, "10 min", "10 分钟"),
             (7_080, "1 h 58 min", "1 小时 58 分"),
+            (3_659, "1 h", "1 小时"),
+            (86_400, "1 d", "1 天"),
             (90_000, "1 d 1 h", "1 天 1 小时"),
         ] {
             assert_eq!((span(seconds, Lang::En).as_str(), span(seconds, Lang::Zh).as_str()), (en, zh));
