@@ -36,10 +36,10 @@ function span(seconds) {
 }
 
 /** A time of the server's clock, on this browser's: with the date when it is further away than the next night. */
-function clockTime(at) {
+function clockTime(at, { second } = {}) {
   const when = new Date((at - ahead) * 1000);
   const locale = english ? "en-GB" : "zh-CN";
-  const time = when.toLocaleTimeString(locale, { hour: "2-digit", minute: "2-digit", hour12: false });
+  const time = when.toLocaleTimeString(locale, { hour: "2-digit", minute: "2-digit", second, hour12: false });
   if (Math.abs(at - serverNow()) < 20 * 3600) return time;
   return `${when.toLocaleDateString(locale, { month: "short", day: "numeric" })} ${time}`;
 }
@@ -246,7 +246,7 @@ function tellProblem(answer, problem) {
   }
   if (answer.status === 403) return say("failing", t("The key does not open this credential.", "该密钥无权访问此凭证。"), hint);
   if (answer.status === 429) {
-    const again = clockTime(serverNow() + wait);
+    const again = clockTime(serverNow() + wait, { second: "2-digit" });
     return say("failing", t(`Refreshed a moment ago: it may be tried again in ${span(wait)}, at ${again}.`, `刚刚刷新过：${span(wait)}后（${again}）可再试。`));
   }
   const { cause, fix } = problem.upstream ?? {};

@@ -7,6 +7,7 @@
 
 mod life;
 mod outages;
+mod peers;
 mod processes;
 #[path = "../store/redis_server.rs"]
 #[allow(dead_code)]
