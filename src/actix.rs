@@ -31,6 +31,8 @@ mod query;
 pub use diagnose::diagnose_resource;
 pub use dropin::dropin_scope;
 pub use keys::{ApiKey, ApiKeys, KeyHash, new_key};
+#[cfg(feature = "server")]
+pub(crate) use private::admit;
 pub use private::private_scope;
 pub use problem::Problem;
 pub use public::public_scope;

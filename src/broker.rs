@@ -7,15 +7,19 @@
 mod call;
 mod figures;
 mod flood;
+mod history;
 mod keeper;
 mod ledger;
 mod members;
 mod outcome;
+mod presence;
 mod ration;
 mod refresh;
+mod renew;
 mod signing;
 mod slot;
 mod status;
+mod survey;
 mod sync;
 mod tally;
 mod watched;
@@ -29,8 +33,12 @@ use moka::sync::Cache;
 use tokio::runtime::Handle;
 
 pub use figures::{AccountFigures, CredentialFigures, Distribution, Failing, Figures, OUTCOMES, errcode_label};
+pub use history::{Refresh, RefreshOutcome};
 pub use keeper::TICK;
+pub use presence::Surroundings;
+pub use renew::Renewed;
 pub use status::{AccountStatus, CredentialStatus, LastError};
+pub use survey::{AccountSurvey, Counts, CredentialSurvey, Find, Health, Survey};
 pub use tally::{
     AccountRequests, AccountTally, LATENCIES, Latency, OTHER_ROUTE, Plane, Requests, RouteRequests, RouteTally, STATUSES,
     Tally, UNKNOWN_ACCOUNT,
@@ -64,6 +72,7 @@ struct Inner {
     runtime: Handle,
     keeper: keeper::Pace,
     tally: Tally,
+    presence: presence::Presence,
 }
 
 impl Broker {
@@ -215,6 +224,7 @@ pub struct BrokerBuilder {
     store: Option<Store>,
     upstream: UpstreamOptions,
     clock: Option<Clock>,
+    node: Option<String>,
 }
 
 impl BrokerBuilder {
@@ -253,6 +263,13 @@ impl BrokerBuilder {
         self
     }
 
+    /// The name of this process among those that share the store, for their status pages; the machine's when not given.
+    #[must_use]
+    pub fn node(mut self, name: impl Into<String>) -> Self {
+        self.node = Some(name.into());
+        self
+    }
+
     /// The broker, which has called nobody yet. Call inside a tokio runtime: refreshes run there.
     ///
     /// # Errors
@@ -266,7 +283,8 @@ impl BrokerBuilder {
         let upstream = Upstream::new(&self.upstream)?;
         let (keeper, tally) = (keeper::Pace::default(), Tally::default());
         let (counts, flood) = (figures::Counts::default(), flood::Flood::default());
-        let inner = Inner { members, living, store, upstream, clock, counts, flood, runtime, keeper, tally };
+        let presence = presence::Presence::new(self.node);
+        let inner = Inner { members, living, store, upstream, clock, counts, flood, runtime, keeper, tally, presence };
         Ok(Broker { inner: Arc::new(inner) })
     }
 }

@@ -5,12 +5,14 @@
 
 mod application;
 pub mod config;
+mod configuration;
 mod listen;
 mod metrics;
 pub mod pages;
 mod ready;
 mod reload;
 mod start;
+mod status;
 pub mod telemetry;
 
 pub use application::{Application, SandboxOptions};

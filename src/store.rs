@@ -10,6 +10,7 @@
 #[cfg(feature = "file")]
 mod file;
 mod memory;
+mod presence;
 #[cfg(any(feature = "file", feature = "redis"))]
 mod record;
 #[cfg(feature = "redis")]
@@ -21,6 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use memory::{Entry, Memory};
+pub use presence::{Node, Peer};
 use rules::{block_name, credential_name, force_name};
 
 use crate::clock::UnixTime;

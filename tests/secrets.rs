@@ -10,8 +10,9 @@ use std::collections::BTreeSet;
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 
-use app::{Answer, TICKET_CALL, TestApp, encode, seconds, spawn};
+use app::{Answer, TICKET_CALL, TestApp, encode, request, seconds, spawn};
 use tracing_subscriber::fmt::format::FmtSpan;
+use wx_jssdk::actix::KeyHash;
 use wx_jssdk::credential::{Kind, Secret};
 use wx_jssdk::error::Error;
 use wx_jssdk::sandbox::{self, App, Fault, FaultKind};
@@ -20,10 +21,16 @@ const STABLE_SECRET: &str = "0c79e1fa963cd80cc0be99b20a18faeb";
 /// Needs encoding in the query of a classic call.
 const CLASSIC_SECRET: &str = "5f+9d/1c=4b&8a72e63d0f51b49ce8a7";
 
+/// An operator's, for "refresh now".
+const KEY: &str = "wxk_7n2Qx_an-operators-own-key";
+
 const ACCOUNTS: &str = r#"
 [server]
 demo = true
 admin_listen = "127.0.0.1:0"
+[[server.api_keys]]
+name = "operator"
+sha256 = "HASH"
 [upstream]
 timeout_ms = 1500
 [accounts.calm]
@@ -78,12 +85,13 @@ async fn no_secret_is_ever_said() {
 
 impl Life {
     async fn begin() -> Self {
-        let app = spawn(ACCOUNTS, |sandbox| {
+        let config = ACCOUNTS.replace("HASH", &KeyHash::of(KEY).to_string());
+        let app = spawn(&config, |sandbox| {
             sandbox.add_app(App::official("wxaaaaaaaaaaaaaaaa", STABLE_SECRET).safe_domain("example.com"));
             sandbox.add_app(App::official("wxbbbbbbbbbbbbbbbb", CLASSIC_SECRET).safe_domain("example.com"));
         })
         .await;
-        let secrets = BTreeSet::from([STABLE_SECRET.to_owned(), CLASSIC_SECRET.to_owned()]);
+        let secrets = BTreeSet::from([STABLE_SECRET, CLASSIC_SECRET, KEY].map(str::to_owned));
         Self { app, said: String::new(), secrets }
     }
 
@@ -107,7 +115,35 @@ impl Life {
             let answer = self.app.get(&target).await;
             self.note(&answer);
         }
+        self.ask_status().await;
         self.collect();
+    }
+
+    /// The status page in both languages and as data, and "refresh now" with a key, rightly and wrongly.
+    async fn ask_status(&mut self) {
+        let host = ("Host", "127.0.0.1");
+        for target in
+            ["/status", "/status?part=live&lang=en", "/status?lang=zh", "/status.json", "/status.json?q=calm", "/readyz"]
+        {
+            let answer = self.app.send_private(&request("GET", target, &[host])).await;
+            assert!(matches!(answer.status, 200 | 503), "{answer:?}");
+            self.note(&answer);
+        }
+        for (kind, key) in [("access_token", KEY), ("jsapi_ticket", KEY), ("access_token", "wxk_wrong"), ("nothing", KEY)] {
+            let body = format!(r#"{{"account":"calm","kind":"{kind}"}}"#);
+            let length = body.len().to_string();
+            let headers = [
+                host,
+                ("X-Api-Key", key),
+                ("X-Requested-With", "wx-jssdk"),
+                ("Content-Type", "application/json"),
+                ("Content-Length", &length),
+            ];
+            let bytes = [request("POST", "/status/refresh", &headers), body.into_bytes()].concat();
+            let answer = self.app.send_private(&bytes).await;
+            assert_eq!(answer.status == 404, kind == "nothing", "{answer:?}");
+            self.note(&answer);
+        }
     }
 
     async fn sign(&mut self, account: &str) -> u16 {
@@ -175,6 +211,7 @@ impl Life {
                 let outcome = self.app.broker.credential(account, Kind::JsapiTicket).await;
                 assert!(outcome.is_err());
                 self.note_outcome(outcome);
+                self.ask_status().await;
                 self.said +=
                     &format!("{:?}\n{}\n", self.app.broker.status(), serde_json::to_string(&self.app.broker.status()).unwrap());
                 for target in ["/metrics", "/readyz"] {

@@ -80,15 +80,21 @@ impl Answer {
 
 /// The account and kind that the path names, if the request's key opens them.
 fn admitted<'a>(request: &HttpRequest, path: &'a Path, keys: &Keys) -> Result<(&'a str, Kind), Problem> {
+    let (account, kind) = (path.0.as_str(), path.1.as_str());
+    admit(request, account, kind, keys).map(|kind| (account, kind))
+}
+
+/// The kind of this name, if the request's key opens it for this account.
+pub(crate) fn admit(request: &HttpRequest, account: &str, kind: &str, keys: &ArcSwap<ApiKeys>) -> Result<Kind, Problem> {
     let keys = keys.load();
     let key = presented(request).and_then(|key| keys.find(key)).ok_or_else(unauthorized)?;
-    let (account, kind) = (path.0.as_str(), path.1.parse::<Kind>().map_err(|_| Problem::unknown_kind())?);
+    let kind = kind.parse::<Kind>().map_err(|_| Problem::unknown_kind())?;
     if !key.opens(account, kind) {
         debug!(key = key.name, %kind, "refused: the key does not open this credential");
         return Err(forbidden());
     }
     debug!(key = key.name, account, %kind, path = request.match_pattern(), "private call");
-    Ok((account, kind))
+    Ok(kind)
 }
 
 /// The key in the request, if there is one.

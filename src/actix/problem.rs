@@ -47,7 +47,7 @@ impl Problem {
     }
 
     /// The same error for one of the company's own servers: with WeChat's code and words, and the IP to allow in the fix.
-    pub(super) fn for_private(error: Error) -> Self {
+    pub(crate) fn for_private(error: Error) -> Self {
         let detail = error.to_string();
         let upstream = match &error {
             Error::Upstream { error, .. } => Some(error.clone()),

@@ -98,6 +98,7 @@ impl Broker {
         self.notice_clock().await;
         self.catch_up().await;
         self.look_into_ledger().await;
+        self.meet_peers().await;
     }
 
     async fn see_home(

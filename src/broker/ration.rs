@@ -15,7 +15,7 @@ impl Flight {
     /// Whether this refresh may be made now, if it is one on demand. Shared with all processes by the store; one that errs
     /// forbids nothing, since a dead credential is worse and this process still keeps its gap.
     pub(super) async fn ration(&self) -> Result<(), Error> {
-        if !matches!(self.why, Why::Rejected(_)) || self.is_stable_token() {
+        if !matches!(self.why, Why::Rejected(_) | Why::Asked) || self.is_stable_token() {
             return Ok(());
         }
         let (store, now) = (&self.broker.inner.store, self.broker.inner.clock.now());

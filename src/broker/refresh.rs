@@ -37,6 +37,7 @@ impl Broker {
             Why::Missing => true,
             Why::Due => self.freshness(slot, living) == Freshness::Fresh,
             Why::Rejected(bad) => living.value != *bad,
+            Why::Asked => false,
         }) {
             return Boarding::Living(living.clone());
         }
@@ -46,8 +47,15 @@ impl Broker {
         if let Some(flight) = &state.flight {
             return Boarding::Flight(flight.clone());
         }
-        if let Some(failure) = state.cooldown(now) {
+        if let Some(failure) = state.cooldown(now).filter(|failure| !(matches!(why, Why::Asked) && failure.may_be_cut_short()))
+        {
             return Boarding::Cooling(failure.as_error(&member.name, now));
+        }
+        if let Why::Asked = &why {
+            if let Some(retry_after) = state.ration(now) {
+                return Boarding::Cooling(Error::Rationed { account: member.name.clone(), kind: slot.key.kind, retry_after });
+            }
+            state.renewed_on_demand = Some(now);
         }
         if let Why::Rejected(bad) = &why {
             if let Some(retry_after) = state.ration(now) {
@@ -131,7 +139,9 @@ impl Drop for Landing<'_> {
 impl Flight {
     async fn run(self) {
         let landing = Landing(&self.slot);
+        let departure = self.depart();
         let outcome = self.fetch().await;
+        self.arrive(&departure, &outcome);
         drop(landing);
         self.land.send_replace(Some(outcome));
     }
@@ -170,7 +180,7 @@ impl Flight {
         let slot = self.member.slot(kind)?;
         let parent = match self.broker.living(slot) {
             Some(living) => Ok(living),
-            None => Box::pin(self.broker.refresh(&self.member, slot, Why::Missing)).await,
+            None => Box::pin(self.broker.refresh(&self.member, slot, self.why_the_parent())).await,
         };
         parent.inspect_err(|error| self.share_cooldown(error))
     }
@@ -201,12 +211,14 @@ impl Flight {
             self.broker.warn_of(&self.member.name, what);
             return None;
         }
+        let is_news = self.slot.lock().last.as_ref().is_none_or(|last| last.generation < stored.generation);
         self.slot.lock().see(&stored, &self.broker.inner.clock);
         let freshness = self.broker.freshness(&self.slot, &stored);
         let wanted = match &self.why {
             Why::Missing => freshness != Freshness::Expired,
             Why::Due => freshness == Freshness::Fresh,
             Why::Rejected(bad) => freshness != Freshness::Expired && stored.value != *bad,
+            Why::Asked => freshness == Freshness::Fresh && is_news,
         };
         if !wanted {
             return None;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::figures::SlotCounts;
+use super::history::History;
 use crate::clock::{Clock, UnixTime};
 use crate::credential::{Credential, CredentialKey, Kind, Secret};
 use crate::error::{Error, UpstreamError, Wait};
@@ -21,6 +22,8 @@ pub(super) enum Why {
     Due,
     /// WeChat refused this value, so somebody said.
     Rejected(Secret),
+    /// A person wants it renewed now.
+    Asked,
 }
 
 /// How a refresh ended, for everybody who waits for it; `None` while it is under way.
@@ -66,6 +69,8 @@ pub(super) struct State {
     pub(super) lost_replies: u64,
     /// Tokens refused long before their end: somebody else fetches tokens too.
     pub(super) foreign_refreshes: u64,
+    /// What became of the last refreshes.
+    pub(super) history: History,
 }
 
 /// A failure, remembered so that nobody runs into it again before `until`.
@@ -74,9 +79,9 @@ pub(super) struct Remembered {
     pub(super) error: Arc<UpstreamError>,
     /// Which credential failed: a ticket's failure may be its token's.
     pub(super) kind: Kind,
-    /// The first of those in a row.
-    pub(super) since: UnixTime,
     pub(super) at: UnixTime,
+    /// When the first of them in a row was.
+    pub(super) since: UnixTime,
     pub(super) until: UnixTime,
     /// How many in a row.
     pub(super) failures: u32,
@@ -113,6 +118,7 @@ impl Why {
             Self::Missing => "missing",
             Self::Due => "due",
             Self::Rejected(_) => "rejected",
+            Self::Asked => "asked",
         }
     }
 }

@@ -50,16 +50,19 @@ pub struct CredentialStatus {
 /// A failure that is not yet healed.
 #[derive(Clone, Debug, Serialize)]
 pub struct LastError {
-    /// When it began: the first failure of those in a row.
-    pub since: UnixTime,
     /// When.
     pub at: UnixTime,
+    /// When the first of them in a row was.
+    pub since: UnixTime,
     /// When it is tried again.
     pub retry_at: UnixTime,
     /// How many in a row.
     pub failures: u32,
     /// `transient`, `stale_token`, `quota` or `setup`.
     pub class: &'static str,
+    /// Which credential failed: a ticket's failure may be its token's.
+    #[serde(serialize_with = "as_str")]
+    pub kind: Kind,
     /// The error itself.
     #[serde(skip)]
     pub error: Arc<UpstreamError>,
@@ -84,7 +87,7 @@ impl Broker {
         }
     }
 
-    fn credential_status(&self, slot: &Slot) -> CredentialStatus {
+    pub(super) fn credential_status(&self, slot: &Slot) -> CredentialStatus {
         let state = slot.lock();
         let last = state.last.as_deref();
         CredentialStatus {
@@ -109,6 +112,7 @@ impl From<&Remembered> for LastError {
             retry_at: failure.until,
             failures: failure.failures,
             class: failure.error.class().as_str(),
+            kind: failure.kind,
             error: failure.error.clone(),
         }
     }

@@ -16,6 +16,7 @@ use tracing::{info, warn};
 use super::Broker;
 use super::call::{CLOCK_TOLERANCE, TRUST_AFTER_LOST_REPLY};
 use super::figures::Outcome;
+use super::history::{Refresh, RefreshOutcome};
 use super::slot::Slot;
 use crate::account::{Account, Platform, TokenMode};
 use crate::clock::UnixTime;
@@ -190,6 +191,12 @@ impl Broker {
                         state.failure = None;
                         state.refreshes += 1;
                         slot.counts.succeeded(Outcome::FromStore, stored.issued_at);
+                        state.history.add(&Refresh::success(
+                            self.inner.clock.now(),
+                            RefreshOutcome::Taken,
+                            Duration::ZERO,
+                            stored.expires_at,
+                        ));
                     }
                     let kept = state.see(&Arc::new(stored), &self.inner.clock);
                     self.show(slot, &state, kept);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::clock::UnixTime;
 use crate::credential::{AppKey, Credential, CredentialKey};
-use crate::store::{Claim, Lease, Saved, Store, StoreError};
+use crate::store::{Claim, Lease, Node, Peer, Saved, Store, StoreError};
 
 /// A store and what became of the questions to it. Every method is that of [`Store`] with the same name.
 #[derive(Clone)]
@@ -28,10 +28,11 @@ enum Operation {
     Count,
     Block,
     Claim,
+    Announce,
 }
 
 impl Operation {
-    const ALL: [(Self, &'static str); 7] = [
+    const ALL: [(Self, &'static str); 8] = [
         (Self::Load, "load"),
         (Self::Save, "save"),
         (Self::Lease, "lease"),
@@ -39,6 +40,7 @@ impl Operation {
         (Self::Count, "count"),
         (Self::Block, "block"),
         (Self::Claim, "claim"),
+        (Self::Announce, "announce"),
     ];
 }
 
@@ -118,6 +120,23 @@ impl Watched {
         daily: Option<u32>,
     ) -> Result<Claim, StoreError> {
         self.noted(Operation::Claim, self.store.claim_force(key, now, min_gap, daily).await)
+    }
+
+    pub(super) fn kind(&self) -> &'static str {
+        self.store.kind()
+    }
+
+    pub(super) fn describe(&self) -> String {
+        self.store.describe()
+    }
+
+    pub(super) async fn announce(&self, node: &Node, now: UnixTime) -> Result<Vec<Peer>, StoreError> {
+        self.noted(Operation::Announce, self.store.announce(node, now).await)
+    }
+
+    /// Counted with the announcements: where nobody shares the store, it is asked for in their place.
+    pub(super) async fn ping(&self) -> Result<(), StoreError> {
+        self.noted(Operation::Announce, self.store.ping().await)
     }
 
     fn noted<T>(&self, operation: Operation, answer: Result<T, StoreError>) -> Result<T, StoreError> {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use super::config::{Settings, StoreSettings};
+use super::configuration::Configuration;
 use super::listen::{Listener, private, public};
 use super::metrics::{BrokerMetrics, Metrics, ProcessMetrics, RequestMetrics};
 use super::ready::Readiness;
@@ -110,13 +111,14 @@ impl Application {
         let keys = Arc::new(ArcSwap::from_pointee(settings.server.api_keys.clone()));
         let readiness = Readiness::new(broker.clone(), settings.server.readiness);
         let public = public(settings, &broker, simulated.as_ref().map(|simulated| &simulated.sandbox))?;
-        let reloader = Reloader::new(settings, broker.clone(), keys.clone(), readiness.clone());
+        let configuration = Configuration::new(broker.clock().now());
+        let reloader = Reloader::new(settings, broker.clone(), keys.clone(), readiness.clone(), configuration.clone());
         let metrics = Metrics::of(vec![
             Box::new(BrokerMetrics::new(broker.clone(), readiness.clone())),
             Box::new(RequestMetrics(broker.clone())),
             Box::new(ProcessMetrics::new(broker.clock().now(), reloader.clone())),
         ]);
-        let private = private(settings, &broker, &keys, &readiness, metrics)?;
+        let private = private(settings, &broker, &keys, &readiness, metrics, &configuration)?;
         Ok(Self { broker, public, private, reloader, simulated })
     }
 

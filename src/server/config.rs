@@ -55,6 +55,8 @@ pub struct ServerSettings {
     pub listen: SocketAddr,
     /// Where the company's other servers call; `None`: nowhere.
     pub admin_listen: Option<SocketAddr>,
+    /// By which names it is reached beside its IP addresses and those without a dot: a browser is shown the status page by no other.
+    pub admin_hosts: Vec<String>,
     /// Who may call there.
     pub api_keys: ApiKeys,
     /// Threads; 0: one per core.
@@ -212,10 +214,12 @@ impl ServerSettings {
         let default_account = section.text("default_account", problems).map(|name| Some(name).filter(|name| !name.is_empty()));
         let demo = section.flag("demo", problems);
         let readiness = section.choice("readiness", &["any", "all"], problems);
+        let admin_hosts = section.list("admin_hosts", problems);
         section.finish(problems);
         Some(Self {
             listen: listen?,
             admin_listen: admin_listen?,
+            admin_hosts: admin_hosts?,
             api_keys: ApiKeys::default(),
             workers: usize::try_from(workers?).ok()?,
             shutdown: Duration::from_secs(shutdown?),

@@ -9,10 +9,12 @@ use actix_web::{App, HttpResponse, HttpServer, web};
 use arc_swap::ArcSwap;
 
 use super::config::Settings;
+use super::configuration::Configuration;
 use super::metrics::{self, Metrics};
 use super::pages::Pages;
 use super::ready::{Readiness, readyz};
 use super::start::StartError;
+use super::status::StatusPlane;
 use crate::actix::{ApiKeys, diagnose_resource, dropin_scope, private_scope, public_scope, unknown_path};
 use crate::broker::Broker;
 use crate::sandbox::Sandbox;
@@ -51,12 +53,14 @@ pub(super) fn private(
     keys: &Arc<ArcSwap<ApiKeys>>,
     readiness: &Readiness,
     metrics: Metrics,
+    configuration: &Configuration,
 ) -> Result<Option<Listener>, StartError> {
     let Some(listen) = settings.server.admin_listen else { return Ok(None) };
+    let status = StatusPlane::new(broker, keys, configuration, &settings.server.admin_hosts);
     let (readiness, broker, keys) = (web::Data::new(readiness.clone()), broker.clone(), web::Data::from(keys.clone()));
     let measured = web::Data::new(metrics);
     let services = move |services: &mut web::ServiceConfig| {
-        services.app_data(readiness.clone()).app_data(measured.clone()).configure(alive);
+        services.app_data(readiness.clone()).app_data(measured.clone()).configure(alive).configure(status.clone().configure());
         services.service(web::resource("/readyz").route(web::get().to(readyz)).route(web::head().to(readyz)));
         services.service(web::resource("/metrics").route(web::get().to(metrics::metrics)));
         services.service(diagnose_resource("/jssdk/diagnose", broker.clone(), keys.clone()));

@@ -52,14 +52,14 @@ fn reads() -> impl guard::Guard {
 
 /// The language of a page: the two of our readers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Lang {
+pub(super) enum Lang {
     Zh,
     En,
 }
 
 impl Lang {
     /// The reader's own choice, else the browser's, else Chinese: that is where WeChat is.
-    fn choose(asked: Option<&str>, accept_language: Option<&str>) -> Self {
+    pub(super) fn choose(asked: Option<&str>, accept_language: Option<&str>) -> Self {
         asked.and_then(Self::from_tag).or_else(|| accept_language.and_then(Self::from_accept)).unwrap_or(Self::Zh)
     }
 
@@ -137,11 +137,20 @@ async fn demo(request: HttpRequest, pages: web::Data<Pages>) -> HttpResponse {
 }
 
 async fn static_file(request: HttpRequest, name: web::Path<String>, pages: web::Data<Pages>) -> HttpResponse {
-    let Some(file) = StaticFile::named(&name).filter(|file| pages.sandbox || !file.sandbox_only) else {
+    answer_with(&request, StaticFile::named(&name).filter(|file| pages.sandbox || !file.sandbox_only))
+}
+
+/// One of the compiled-in files of this name that the status page needs, on the private listener.
+pub(super) async fn status_file(request: HttpRequest, name: web::Path<String>) -> HttpResponse {
+    answer_with(&request, STATUS_FILES.iter().find(|file| file.name == *name))
+}
+
+fn answer_with(request: &HttpRequest, file: Option<&'static StaticFile>) -> HttpResponse {
+    let Some(file) = file else {
         return HttpResponse::NotFound().content_type("text/plain; charset=utf-8").body("not found\n");
     };
     let tag = file.tag();
-    let known = known_already(&request, &tag);
+    let known = known_already(request, &tag);
     let mut response = HttpResponse::build(if known { StatusCode::NOT_MODIFIED } else { StatusCode::OK });
     response
         .insert_header(ETag(tag))
@@ -202,6 +211,14 @@ const STATIC_FILES: [StaticFile; 8] = [
     static_file!("share.png", "image/png", sandbox_only: false),
     static_file!("wechat-client.js", SCRIPT, sandbox_only: true),
     static_file!("wx-stand-in.js", SCRIPT, sandbox_only: true),
+];
+
+/// What there is on the private listener.
+static STATUS_FILES: [StaticFile; 4] = [
+    static_file!("style.css", "text/css; charset=utf-8", sandbox_only: false),
+    static_file!("status.css", "text/css; charset=utf-8", sandbox_only: false),
+    static_file!("status.js", SCRIPT, sandbox_only: false),
+    static_file!("icon.svg", "image/svg+xml", sandbox_only: false),
 ];
 
 #[derive(Deserialize)]

@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 
-use super::config::{Problems, Settings};
+use super::config::{Problem, Problems, Settings};
+use super::configuration::Configuration;
 use super::ready::Readiness;
 use crate::actix::ApiKeys;
 use crate::broker::{Broker, BuildError};
@@ -20,6 +21,7 @@ pub struct Reloader {
     broker: Broker,
     keys: Arc<ArcSwap<ApiKeys>>,
     readiness: Readiness,
+    configuration: Configuration,
     /// What the service was started with, without its accounts.
     started_with: Arc<Settings>,
     counts: Arc<Counts>,
@@ -55,8 +57,15 @@ pub struct Reloaded {
 }
 
 impl Reloader {
-    pub(super) fn new(settings: &Settings, broker: Broker, keys: Arc<ArcSwap<ApiKeys>>, readiness: Readiness) -> Self {
-        Self { broker, keys, readiness, started_with: Arc::new(without_accounts(settings)), counts: Arc::default() }
+    pub(super) fn new(
+        settings: &Settings,
+        broker: Broker,
+        keys: Arc<ArcSwap<ApiKeys>>,
+        readiness: Readiness,
+        configuration: Configuration,
+    ) -> Self {
+        let started_with = Arc::new(without_accounts(settings));
+        Self { broker, keys, readiness, configuration, started_with, counts: Arc::default() }
     }
 
     /// Takes the accounts and the API keys of `settings` from the next request on. No request is dropped and no living credential
@@ -67,12 +76,11 @@ impl Reloader {
     pub fn reload(&self, settings: Settings) -> Result<Reloaded, BuildError> {
         let needs_restart = fixed_differences(&self.started_with, &settings);
         let before = self.names();
-        if let Err(error) = self.broker.reload(settings.accounts, settings.server.default_account) {
+        self.broker.reload(settings.accounts, settings.server.default_account).inspect_err(|error| {
             self.counts.refused.fetch_add(1, Ordering::Relaxed);
-            return Err(error);
-        }
-        self.counts.taken.fetch_add(1, Ordering::Relaxed);
-        self.counts.last_taken.store(self.broker.clock().now().0, Ordering::Relaxed);
+            let now = self.broker.clock().now();
+            self.configuration.refused(now, &[("accounts".to_owned(), error.to_string(), error.to_string())]);
+        })?;
         self.keys.store(Arc::new(settings.server.api_keys));
         let after = self.names();
         let reloaded = Reloaded {
@@ -84,6 +92,9 @@ impl Reloader {
         if !reloaded.added.is_empty() {
             self.readiness.accounts_are_new();
         }
+        self.counts.taken.fetch_add(1, Ordering::Relaxed);
+        self.counts.last_taken.store(self.broker.clock().now().0, Ordering::Relaxed);
+        self.configuration.taken(self.broker.clock().now(), &reloaded.needs_restart);
         reloaded.log();
         Ok(reloaded)
     }
@@ -94,6 +105,8 @@ impl Reloader {
         for problem in &problems.0 {
             tracing::error!("{}: {} · {}", problem.path, problem.what.en, problem.what.zh);
         }
+        let named = |problem: &Problem| (problem.path.clone(), problem.what.en.to_string(), problem.what.zh.to_string());
+        self.configuration.refused(self.broker.clock().now(), &problems.0.iter().map(named).collect::<Vec<_>>());
         let problems = problems.0.len();
         tracing::error!(problems, "the new configuration is refused; the one before goes on · 新配置有误，继续使用原配置");
     }
@@ -140,6 +153,7 @@ fn fixed_differences(a: &Settings, b: &Settings) -> Vec<&'static str> {
     let compared = [
         ("server.listen", a.server.listen == b.server.listen),
         ("server.admin_listen", a.server.admin_listen == b.server.admin_listen),
+        ("server.admin_hosts", a.server.admin_hosts == b.server.admin_hosts),
         ("server.workers", a.server.workers == b.server.workers),
         ("server.shutdown_seconds", a.server.shutdown == b.server.shutdown),
         ("server.demo", a.server.demo == b.server.demo),

@@ -4,6 +4,7 @@
 //! on one key, so that it holds in a cluster too. Values in Redis are secrets: give it a password and TLS.
 
 mod link;
+mod peers;
 mod target;
 
 use std::time::Duration;

@@ -14,8 +14,8 @@ use tokio::sync::oneshot;
 use wx_jssdk::broker::Broker;
 use wx_jssdk::clock::{Clock, UnixTime};
 use wx_jssdk::sandbox::{App, PreVerify, Sandbox, Verdict};
-use wx_jssdk::server::Application;
 use wx_jssdk::server::config::Settings;
+use wx_jssdk::server::{Application, Reloader};
 
 pub(crate) const APP: &str = "wx0123456789abcdef";
 pub(crate) const SECRET: &str = "0c79e1fa963cd80cc0be99b20a18faeb";
@@ -37,10 +37,11 @@ js_api_list = ["chooseImage", "scanQRCode"]
 /// A running service and the WeChat behind it. It stops when it is dropped.
 pub(crate) struct TestApp {
     pub(crate) address: SocketAddr,
-    /// The private listener, where the configuration names one.
-    pub(crate) private: Option<SocketAddr>,
+    /// Where the company's other servers call.
+    pub(crate) private: SocketAddr,
     pub(crate) sandbox: Sandbox,
     pub(crate) broker: Broker,
+    pub(crate) reloader: Reloader,
     stop: oneshot::Sender<()>,
     ended: oneshot::Receiver<()>,
 }
@@ -73,7 +74,7 @@ pub(crate) async fn spawn(config: &str, prepare: impl FnOnce(&Sandbox)) -> TestA
     prepare(&sandbox);
     let mut settings = Settings::read(config, Path::new(""), HashMap::new()).unwrap_or_else(|problems| panic!("{problems}"));
     settings.server.listen = SocketAddr::from(([127, 0, 0, 1], 0));
-    settings.server.admin_listen = config.contains("admin_listen").then(|| SocketAddr::from(([127, 0, 0, 1], 0)));
+    settings.server.admin_listen = Some(settings.server.listen);
     settings.server.workers = 1;
     if !config.contains("shutdown_seconds") {
         settings.server.shutdown = Duration::ZERO;
@@ -92,14 +93,15 @@ pub(crate) async fn spawn(config: &str, prepare: impl FnOnce(&Sandbox)) -> TestA
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let application = Application::build_on(&settings, clock).await.unwrap_or_else(|error| panic!("{error}"));
-            let _ = report.send((application.address(), application.admin_address(), application.broker().clone()));
+            let private = application.admin_address().expect("there is one");
+            let _ = report.send((application.address(), private, application.broker().clone(), application.reloader()));
             // Dropping the sender is the order to stop.
             application.run_until_stopped(async { drop(stopped.await) }).await.unwrap();
         });
         let _ = at_end.send(());
     });
-    let (address, private, broker) = started.await.expect("the service starts");
-    TestApp { address, private, sandbox, broker, stop, ended }
+    let (address, private, broker, reloader) = started.await.expect("the service starts");
+    TestApp { address, private, sandbox, broker, reloader, stop, ended }
 }
 
 /// `main` at WeChat.
@@ -124,7 +126,7 @@ impl TestApp {
 
     /// From the private listener.
     pub(crate) async fn get_privately(&self, target: &str) -> Answer {
-        let mut stream = TcpStream::connect(self.private.expect("a private listener")).await.unwrap();
+        let mut stream = TcpStream::connect(self.private).await.unwrap();
         stream.write_all(&request("GET", target, &[])).await.unwrap();
         read(stream).await
     }
@@ -141,10 +143,12 @@ impl TestApp {
 
     /// Sends these bytes and reads until the service hangs up.
     pub(crate) async fn send(&self, bytes: &[u8]) -> Answer {
-        let mut stream = TcpStream::connect(self.address).await.unwrap();
-        // A request that is too large is answered before it is read to its end.
-        let _ = stream.write_all(bytes).await;
-        read(stream).await
+        send_to(self.address, bytes).await
+    }
+
+    /// The same on the private listener.
+    pub(crate) async fn send_private(&self, bytes: &[u8]) -> Answer {
+        send_to(self.private, bytes).await
     }
 
     /// The client's judgement of this answer on this page.
@@ -212,6 +216,13 @@ pub(crate) fn request(method: &str, target: &str, headers: &[(&str, &str)]) -> V
         text += &format!("{name}: {value}\r\n");
     }
     (text + "Connection: close\r\n\r\n").into_bytes()
+}
+
+async fn send_to(address: SocketAddr, bytes: &[u8]) -> Answer {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    // A request that is too large is answered before it is read to its end.
+    let _ = stream.write_all(bytes).await;
+    read(stream).await
 }
 
 pub(crate) async fn read(mut stream: TcpStream) -> Answer {

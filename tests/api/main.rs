@@ -2,6 +2,7 @@
 #![cfg(feature = "server")]
 #![allow(clippy::unwrap_used)] // a helper that fails is a test that fails
 
+#[allow(dead_code)] // the status page's tests use the rest
 mod app;
 mod bad_input;
 mod cards;

@@ -8,6 +8,7 @@
 mod figures;
 mod life;
 mod outages;
+mod peers;
 mod processes;
 #[path = "../store/redis_server.rs"]
 #[allow(dead_code)]

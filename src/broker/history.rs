@@ -1,0 +1,235 @@
+//! What became of the last refreshes of one credential: a small ring, for people who look at a chart.
+//!
+//! Kept for every credential of ten thousand accounts, so an entry takes 20 bytes, and failures of one kind in a row take one:
+//! a night of refusals does not push out the day before it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::refresh::Flight;
+use crate::clock::UnixTime;
+use crate::credential::Credential;
+use crate::error::{Class, Error, UpstreamError};
+
+/// How a refresh ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RefreshOutcome {
+    /// WeChat gave a new value.
+    Fetched,
+    /// WeChat gave the same value again.
+    Repeated,
+    /// The store had a newer value: of a peer, or of this process before its restart.
+    Taken,
+    /// It failed, for this class of reason.
+    Failed(Class),
+}
+
+/// One refresh, or several failures of the same kind in a row.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Refresh {
+    /// When it ended; of several, the first.
+    pub at: UnixTime,
+    /// When the last of them ended.
+    pub last_at: UnixTime,
+    /// How many they are.
+    pub times: u64,
+    /// How it ended.
+    pub outcome: RefreshOutcome,
+    /// WeChat's code, where it refused.
+    pub errcode: Option<i64>,
+    /// How long it took; of several, the last.
+    pub took: Duration,
+    /// When the value that came of it was to end.
+    pub expires_at: Option<UnixTime>,
+}
+
+/// The last [`KEPT`] of a slot, oldest first.
+#[derive(Default)]
+pub(super) struct History(VecDeque<Entry>);
+
+/// A [`Refresh`] in little room.
+struct Entry {
+    at: u32,
+    last_at: u32,
+    errcode: i32,
+    times: u16,
+    millis: u16,
+    /// From `at` on, in seconds; 0: there is no value.
+    life: u16,
+    outcome: RefreshOutcome,
+}
+
+impl RefreshOutcome {
+    /// The name in `status.json`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Fetched => "fetched",
+            Self::Repeated => "repeated",
+            Self::Taken => "taken",
+            Self::Failed(class) => class.as_str(),
+        }
+    }
+
+    /// Whether it brought no value.
+    #[must_use]
+    pub fn is_failure(self) -> bool {
+        matches!(self, Self::Failed(_))
+    }
+}
+
+impl History {
+    pub(super) fn add(&mut self, refresh: &Refresh) {
+        let new = Entry::from(refresh);
+        if let Some(last) = self.0.back_mut().filter(|last| new.outcome.is_failure() && last.is_like(&new)) {
+            *last = Entry { at: last.at, times: last.times.saturating_add(1), ..new };
+            return;
+        }
+        if self.0.len() == KEPT {
+            self.0.pop_front();
+        }
+        self.0.push_back(new);
+    }
+
+    pub(super) fn all(&self) -> Vec<Refresh> {
+        self.0.iter().map(Refresh::from).collect()
+    }
+}
+
+impl Entry {
+    fn is_like(&self, other: &Self) -> bool {
+        (self.outcome, self.errcode) == (other.outcome, other.errcode)
+    }
+}
+
+impl From<&Refresh> for Entry {
+    fn from(refresh: &Refresh) -> Self {
+        let life = refresh.expires_at.map_or(0, |end| end.since(refresh.at).as_secs());
+        Self {
+            at: u32::try_from(refresh.at.0).unwrap_or(u32::MAX),
+            last_at: u32::try_from(refresh.last_at.0).unwrap_or(u32::MAX),
+            errcode: refresh.errcode.and_then(|code| i32::try_from(code).ok()).unwrap_or_default(),
+            times: u16::try_from(refresh.times).unwrap_or(u16::MAX),
+            millis: u16::try_from(refresh.took.as_millis()).unwrap_or(u16::MAX),
+            life: u16::try_from(life).unwrap_or(u16::MAX),
+            outcome: refresh.outcome,
+        }
+    }
+}
+
+impl From<&Entry> for Refresh {
+    fn from(entry: &Entry) -> Self {
+        let at = UnixTime(entry.at.into());
+        let life = Duration::from_secs(entry.life.into());
+        Self {
+            at,
+            last_at: UnixTime(entry.last_at.into()),
+            times: entry.times.into(),
+            outcome: entry.outcome,
+            errcode: Some(i64::from(entry.errcode)).filter(|code| *code != 0),
+            took: Duration::from_millis(entry.millis.into()),
+            expires_at: (!life.is_zero()).then(|| at.plus(life)),
+        }
+    }
+}
+
+/// What a flight started from: taken when it begins, entered into the history when it ends.
+pub(super) struct Departure {
+    uptime: Duration,
+    had: Option<Arc<Credential>>,
+}
+
+impl Flight {
+    pub(super) fn depart(&self) -> Departure {
+        Departure { uptime: self.broker.inner.clock.uptime(), had: self.slot.lock().last.clone() }
+    }
+
+    /// Enters the outcome. That nobody was asked, because of a ration, is none.
+    pub(super) fn arrive(&self, departure: &Departure, outcome: &Result<Arc<Credential>, Error>) {
+        let clock = &self.broker.inner.clock;
+        let (now, took) = (clock.now(), clock.uptime().saturating_sub(departure.uptime));
+        let mut state = self.slot.lock();
+        let refresh = match outcome {
+            Ok(credential) => {
+                let same = departure.had.as_ref().is_some_and(|had| had.value == credential.value);
+                let outcome = match () {
+                    () if same => RefreshOutcome::Repeated,
+                    () if state.dated_here => RefreshOutcome::Fetched,
+                    () => RefreshOutcome::Taken,
+                };
+                Refresh::success(now, outcome, took, credential.expires_at)
+            }
+            Err(Error::Upstream { error, .. }) => Refresh::failure(now, took, error),
+            Err(_) => return,
+        };
+        state.history.add(&refresh);
+    }
+}
+
+impl Refresh {
+    pub(super) fn success(at: UnixTime, outcome: RefreshOutcome, took: Duration, expires_at: UnixTime) -> Self {
+        Self { at, last_at: at, times: 1, outcome, errcode: None, took, expires_at: Some(expires_at) }
+    }
+
+    fn failure(at: UnixTime, took: Duration, error: &UpstreamError) -> Self {
+        let outcome = RefreshOutcome::Failed(error.class());
+        Self { at, last_at: at, times: 1, outcome, errcode: error.errcode(), took, expires_at: None }
+    }
+}
+
+/// A day and a third of two-hour lives. Full for two credentials of ten thousand accounts it is 6.4 MB.
+const KEPT: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failed(at: u64, class: Class, errcode: Option<i64>) -> Refresh {
+        let (at, outcome) = (UnixTime(at), RefreshOutcome::Failed(class));
+        Refresh { at, last_at: at, times: 1, outcome, errcode, took: Duration::from_millis(40), expires_at: None }
+    }
+
+    fn fetched(at: u64) -> Refresh {
+        Refresh::success(UnixTime(at), RefreshOutcome::Fetched, Duration::from_millis(52), UnixTime(at + 7_200))
+    }
+
+    #[test]
+    fn an_entry_is_small_and_is_read_as_it_was_written() {
+        assert!(size_of::<Entry>() <= 20, "{}", size_of::<Entry>());
+        for refresh in
+            [fetched(1_767_225_600), failed(1_767_225_600, Class::Setup, Some(-1)), failed(0, Class::Transient, None)]
+        {
+            assert_eq!(Refresh::from(&Entry::from(&refresh)), refresh);
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_cut_and_not_wrapped() {
+        let long = Refresh { took: Duration::from_secs(600), times: 1 << 20, ..fetched(u64::MAX) };
+        let read = Refresh::from(&Entry::from(&long));
+        assert_eq!((read.took.as_millis(), read.times, read.at), (65_535, 65_535, UnixTime(u32::MAX.into())));
+    }
+
+    #[test]
+    fn the_oldest_make_room() {
+        let mut history = History::default();
+        (0..40).for_each(|at| history.add(&fetched(at)));
+        let all = history.all();
+        assert_eq!((all.len(), all[0].at, all[KEPT - 1].at), (KEPT, UnixTime(24), UnixTime(39)));
+    }
+
+    #[test]
+    fn failures_of_one_kind_in_a_row_are_one_entry_and_push_nothing_out() {
+        let mut history = History::default();
+        history.add(&fetched(10));
+        (0..500).for_each(|n| history.add(&failed(100 + n, Class::Setup, Some(7))));
+        history.add(&failed(700, Class::Transient, None));
+        history.add(&failed(701, Class::Setup, Some(7)));
+        let all: Vec<_> = history.all().iter().map(|one| (one.at.0, one.last_at.0, one.times)).collect();
+        assert_eq!(all, [(10, 10, 1), (100, 599, 500), (700, 700, 1), (701, 701, 1)]);
+        history.add(&fetched(800));
+        history.add(&fetched(801));
+        assert_eq!(history.all().len(), 6, "successes are not counted together");
+    }
+}

@@ -1,0 +1,86 @@
+//! What became of the configuration since the start: when it was taken, and what was wrong with the one that was refused.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::clock::UnixTime;
+
+/// A handle on the record. Cloning gives another handle on the same one.
+#[derive(Clone)]
+pub(super) struct Configuration(Arc<Mutex<Record>>);
+
+/// What there is to say.
+#[derive(Clone, Debug)]
+pub(super) struct Record {
+    /// When the one in use was taken.
+    pub(super) loaded_at: UnixTime,
+    /// How often a new one was taken since the start.
+    pub(super) reloads: u64,
+    /// Settings that differ from those in use, and need a restart.
+    pub(super) needs_restart: Vec<&'static str>,
+    /// A newer one that is not in use.
+    pub(super) refused: Option<Refused>,
+}
+
+/// A configuration with mistakes in it.
+#[derive(Clone, Debug)]
+pub(super) struct Refused {
+    pub(super) at: UnixTime,
+    /// Path, English, Chinese: the first [`SHOWN`] of them.
+    pub(super) problems: Vec<(String, String, String)>,
+    /// How many there are in all.
+    pub(super) count: usize,
+}
+
+impl Configuration {
+    pub(super) fn new(now: UnixTime) -> Self {
+        Self(Arc::new(Mutex::new(Record { loaded_at: now, reloads: 0, needs_restart: Vec::new(), refused: None })))
+    }
+
+    /// A new one is in use.
+    pub(super) fn taken(&self, now: UnixTime, needs_restart: &[&'static str]) {
+        let mut record = self.lock();
+        *record = Record { loaded_at: now, reloads: record.reloads + 1, needs_restart: needs_restart.to_vec(), refused: None };
+    }
+
+    /// A new one has mistakes; the one before goes on.
+    pub(super) fn refused(&self, now: UnixTime, problems: &[(String, String, String)]) {
+        let shown = problems.iter().take(SHOWN).cloned().collect();
+        self.lock().refused = Some(Refused { at: now, problems: shown, count: problems.len() });
+    }
+
+    pub(super) fn record(&self) -> Record {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Record> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Ten thousand wrong files would fill a page that has something else to say.
+const SHOWN: usize = 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_configuration_that_is_taken_ends_the_refusal_before_it() {
+        let configuration = Configuration::new(UnixTime(10));
+        let problem = |n: usize| (format!("accounts.a{n}"), "wrong".to_owned(), "有误".to_owned());
+        configuration.refused(UnixTime(20), &(0..500).map(problem).collect::<Vec<_>>());
+        let record = configuration.record();
+        let refused = record.refused.as_ref().unwrap();
+        assert_eq!(
+            (record.loaded_at, refused.at, refused.count, refused.problems.len()),
+            (UnixTime(10), UnixTime(20), 500, SHOWN)
+        );
+        configuration.taken(UnixTime(30), &["store"]);
+        let record = configuration.record();
+        assert_eq!(
+            (record.loaded_at, record.reloads, record.needs_restart.as_slice()),
+            (UnixTime(30), 1, ["store"].as_slice())
+        );
+        assert!(record.refused.is_none());
+    }
+}

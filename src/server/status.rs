@@ -1,0 +1,125 @@
+//! The status page of the private listener: how every credential is, for whoever is woken at three in the morning.
+//!
+//! Nobody has to show a key to read it, so there is no secret in it, and it is kept from other web sites: no CORS, no frame, no
+//! load across origins, and no host name that a stranger could point at this machine. "Refresh now" needs a key.
+
+mod chart;
+mod guard;
+mod page;
+mod query;
+mod refresh;
+mod report;
+mod words;
+
+use std::sync::Arc;
+
+use actix_web::http::header::{self, HeaderName};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
+use arc_swap::ArcSwap;
+
+use super::configuration::Configuration;
+use super::pages::{Lang, status_file};
+use crate::actix::{ApiKeys, Problem};
+use crate::broker::Broker;
+use page::Live;
+use query::{Part, Query};
+use report::Report;
+
+/// Everything that it shows comes from here.
+#[derive(Clone)]
+pub(super) struct StatusPlane {
+    broker: Broker,
+    keys: Arc<ArcSwap<ApiKeys>>,
+    configuration: Configuration,
+    /// Host names by which a browser may come, beside those that cannot be a stranger's.
+    hosts: Arc<[String]>,
+}
+
+impl StatusPlane {
+    pub(super) fn new(broker: &Broker, keys: &Arc<ArcSwap<ApiKeys>>, configuration: &Configuration, hosts: &[String]) -> Self {
+        let (broker, keys, configuration) = (broker.clone(), keys.clone(), configuration.clone());
+        Self { broker, keys, configuration, hosts: hosts.into() }
+    }
+
+    /// Adds `/status`, `/status.json`, `/status/refresh` and the page's files to an application.
+    pub(super) fn configure(self) -> impl FnOnce(&mut web::ServiceConfig) {
+        move |services| {
+            services
+                .app_data(web::Data::new(self))
+                .service(web::resource("/status").route(web::get().to(html)).route(web::head().to(html)))
+                .service(web::resource("/status.json").route(web::get().to(json)).route(web::head().to(json)))
+                .service(
+                    web::resource("/status/refresh")
+                        .app_data(web::PayloadConfig::new(refresh::MAX_BODY))
+                        .route(web::post().to(refresh::refresh)),
+                )
+                .service(web::resource("/static/{name}").route(web::get().to(status_file)).route(web::head().to(status_file)));
+        }
+    }
+
+    async fn report(&self, query: &Query) -> Report {
+        let survey = self.broker.survey(&query.find()).await;
+        Report::new(&self.broker, &self.configuration.record(), survey, query)
+    }
+}
+
+/// `GET /status`.
+async fn html(request: HttpRequest, plane: web::Data<StatusPlane>) -> HttpResponse {
+    let query = match admitted(&request, &plane) {
+        Ok(query) => query,
+        Err(problem) => return guarded(problem.into_response()),
+    };
+    let accepts = request.headers().get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
+    let lang = Lang::choose(query.lang.as_deref(), accepts);
+    let report = plane.report(&query.of_a_page()).await;
+    let live = Live::new(lang, &report, &query);
+    let html = if query.part == Part::Live { live.only() } else { live.whole() };
+    match html {
+        Ok(html) => guarded(answer().content_type("text/html; charset=utf-8").body(html)),
+        Err(error) => {
+            tracing::error!(%error, "the status page could not be rendered");
+            HttpResponse::InternalServerError().finish()
+        }
+    }
+}
+
+/// `GET /status.json`.
+async fn json(request: HttpRequest, plane: web::Data<StatusPlane>) -> HttpResponse {
+    match admitted(&request, &plane) {
+        Ok(query) => guarded(answer().json(plane.report(&query).await)),
+        Err(problem) => guarded(problem.into_response()),
+    }
+}
+
+fn admitted(request: &HttpRequest, plane: &StatusPlane) -> Result<Query, Problem> {
+    guard::check_host(request, &plane.hosts)?;
+    guard::check_site(request)?;
+    Query::parse(request.query_string())
+}
+
+fn answer() -> HttpResponseBuilder {
+    let mut answer = HttpResponse::Ok();
+    answer.insert_header((header::CACHE_CONTROL, "no-store")).insert_header((header::VARY, "Accept-Language"));
+    answer
+}
+
+/// What keeps other sites away from an answer.
+fn guarded(mut response: HttpResponse) -> HttpResponse {
+    for (name, value) in GUARDS {
+        response.headers_mut().insert(HeaderName::from_static(name), header::HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// The page loads its own style and script and talks to where it came from; nothing else.
+const GUARDS: [(&str, &str); 5] = [
+    (
+        "content-security-policy",
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; \
+         form-action 'self'; frame-ancestors 'none'",
+    ),
+    ("cross-origin-resource-policy", "same-origin"),
+    ("cross-origin-opener-policy", "same-origin"),
+    ("x-content-type-options", "nosniff"),
+    ("referrer-policy", "no-referrer"),
+];

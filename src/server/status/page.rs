@@ -1,0 +1,222 @@
+//! The page: the report in words of one language. What changes with time is a part of its own, which the script fetches anew.
+
+use askama::Template;
+
+use super::chart::{Chart, HEIGHT, LINE, WIDTH};
+use super::query::{Query, State};
+use super::report::{AccountReport, Both, CredentialReport, RefreshReport, Report};
+use super::words;
+use crate::clock::UnixTime;
+use crate::server::pages::Lang;
+
+/// What changes: the verdict, the facts, the accounts.
+#[derive(Template)]
+#[template(path = "status-live.html")]
+pub(super) struct Live<'a> {
+    lang: Lang,
+    report: &'a Report,
+    query: &'a Query,
+}
+
+/// The page around it.
+#[derive(Template)]
+#[template(path = "status.html")]
+struct Whole<'a> {
+    live: &'a Live<'a>,
+}
+
+impl<'a> Live<'a> {
+    pub(super) fn new(lang: Lang, report: &'a Report, query: &'a Query) -> Self {
+        Self { lang, report, query }
+    }
+
+    pub(super) fn only(&self) -> askama::Result<String> {
+        self.render()
+    }
+
+    pub(super) fn whole(&self) -> askama::Result<String> {
+        Whole { live: self }.render()
+    }
+
+    /// The sentence in the page's language.
+    fn t<'s>(&self, en: &'s str, zh: &'s str) -> &'s str {
+        match self.lang {
+            Lang::En => en,
+            Lang::Zh => zh,
+        }
+    }
+
+    fn both<'s>(&self, both: &'s Both) -> &'s str {
+        self.t(&both.en, &both.zh)
+    }
+
+    fn span(&self, seconds: &u64) -> String {
+        words::span(*seconds, self.lang)
+    }
+
+    fn left(&self, at: &UnixTime) -> String {
+        words::span(at.since(self.report.now).as_secs(), self.lang)
+    }
+
+    fn past(&self, at: &UnixTime) -> String {
+        words::span(self.report.now.since(*at).as_secs(), self.lang)
+    }
+
+    fn is_past(&self, at: &UnixTime) -> bool {
+        *at <= self.report.now
+    }
+
+    fn time(&self, at: &UnixTime) -> String {
+        words::time_of_day(*at)
+    }
+
+    fn number(&self, number: &u64) -> String {
+        words::thousands(*number)
+    }
+
+    fn accounts(&self) -> &[AccountReport] {
+        self.report.accounts.as_deref().unwrap_or_default()
+    }
+
+    /// The worst state of all accounts.
+    fn worst(&self) -> &'static str {
+        let counts = &self.report.summary;
+        match () {
+            () if counts.accounts == 0 => "none",
+            () if counts.down > 0 => "down",
+            () if counts.failing > 0 => "failing",
+            () if counts.starting > 0 => "starting",
+            () => "ok",
+        }
+    }
+
+    fn state(&self, state: &str) -> &'static str {
+        match state {
+            "ok" => self.t("well", "正常"),
+            "starting" => self.t("fetching", "正在获取"),
+            "failing" => self.t("failing", "刷新失败"),
+            "down" => self.t("down", "不可用"),
+            _ => self.t("all", "全部"),
+        }
+    }
+
+    fn platform(&self, platform: &str) -> &'static str {
+        match platform {
+            "official" => self.t("official account", "公众号"),
+            "mini" => self.t("mini program", "小程序"),
+            _ => self.t("WeCom", "企业微信"),
+        }
+    }
+
+    fn class(&self, class: &str) -> &'static str {
+        match class {
+            "setup" => self.t("a person has to act", "需要人工处理"),
+            "quota" => self.t("a quota is used up", "调用额度已用尽"),
+            "stale_token" => self.t("a token was refused", "token 已失效"),
+            _ => self.t("passing trouble", "暂时性故障"),
+        }
+    }
+
+    fn outcome(&self, refresh: &RefreshReport) -> &'static str {
+        match refresh.outcome {
+            "fetched" => self.t("new value", "获得新值"),
+            "repeated" => self.t("same value again", "值未变化"),
+            "taken" => self.t("taken from the store", "取自共享存储"),
+            class => self.class(class),
+        }
+    }
+
+    fn store(&self) -> &'static str {
+        match self.report.store.kind {
+            "memory" => self.t("memory: lost at a restart", "内存（重启后丢失）"),
+            "file" => self.t("file", "文件"),
+            _ => self.t("Redis, shared", "Redis（共享）"),
+        }
+    }
+
+    fn chart(&self, credential: &CredentialReport) -> Option<Chart> {
+        Chart::of(&credential.history, self.report.now)
+    }
+
+    fn chart_label(&self, chart: &Chart) -> String {
+        let reach = self.span(&chart.reach);
+        match self.lang {
+            Lang::En => format!("The last {reach}: {} refreshed, {} failed", chart.came, chart.failed),
+            Lang::Zh => format!("最近 {reach}：成功 {} 次，失败 {} 次", chart.came, chart.failed),
+        }
+    }
+
+    /// How many hundredths of its life are left.
+    fn hundredths_left(&self, credential: &CredentialReport) -> u64 {
+        let life =
+            credential.age.zip(credential.remaining).map(|(age, left)| (left * 100).checked_div(age + left).unwrap_or(0));
+        life.unwrap_or(0)
+    }
+
+    /// Whether its details are shown before anybody asks: where something is wrong, and where there are few.
+    fn is_open(&self, account: &AccountReport) -> bool {
+        matches!(account.state, "failing" | "down") || self.accounts().len() <= FEW
+    }
+
+    /// The soonest end of what this account needs to be refreshed for, or the next refresh.
+    fn next_refresh(&self, account: &AccountReport) -> Option<UnixTime> {
+        account.credentials.iter().filter_map(|credential| credential.next_refresh).min()
+    }
+
+    /// English has two forms.
+    fn tries(&self, count: &u32) -> &'static str {
+        self.t(if *count == 1 { " try" } else { " tries" }, " 次")
+    }
+
+    /// What can be chosen: value, label, whether it is chosen.
+    fn states(&self) -> [(&'static str, &'static str, bool); 5] {
+        State::ALL.map(|state| {
+            let label =
+                if state == State::Failing { self.t("failing or down", "有故障") } else { self.state(state.as_str()) };
+            (state.as_str(), label, state == self.query.state)
+        })
+    }
+
+    fn is_filtered(&self) -> bool {
+        !self.query.q.is_empty() || self.query.state != State::All || self.query.account.is_some()
+    }
+
+    /// Where on the page's own address another offset or language is.
+    fn link(&self, lang: &str, offset: &usize) -> String {
+        let offset = (*offset > 0).then(|| offset.to_string());
+        let pairs = [
+            ("lang", Some(lang.to_owned()).filter(|lang| !lang.is_empty()).or_else(|| self.query.lang.clone())),
+            ("q", Some(self.query.q.clone()).filter(|q| !q.is_empty())),
+            ("state", Some(self.query.state.as_str().to_owned()).filter(|state| !state.is_empty())),
+            ("account", self.query.account.clone()),
+            ("limit", self.query.limit.map(|limit| limit.to_string())),
+            ("offset", offset),
+        ];
+        let pairs: Vec<_> = pairs.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+        format!("status?{}", serde_urlencoded::to_string(pairs).unwrap_or_default())
+    }
+
+    /// The first of the page before, where there is one.
+    fn before(&self) -> Option<usize> {
+        (self.report.offset > 0).then(|| self.report.offset.saturating_sub(self.report.limit))
+    }
+
+    /// The first of the page after, where there is one.
+    fn after(&self) -> Option<usize> {
+        let next = self.report.offset.saturating_add(self.report.limit);
+        (next < self.report.matching).then_some(next)
+    }
+}
+
+impl Whole<'_> {
+    fn t<'s>(&self, en: &'s str, zh: &'s str) -> &'s str {
+        self.live.t(en, zh)
+    }
+
+    fn tag(&self) -> &'static str {
+        self.t("en", "zh-CN")
+    }
+}
+
+/// So many accounts are shown in full.
+const FEW: usize = 4;

@@ -1,0 +1,169 @@
+//! What is asked for: which accounts, how many, and which part of the page.
+
+use actix_web::http::StatusCode;
+
+use super::guard::problem;
+use crate::actix::Problem;
+use crate::broker::{Find, Health};
+use crate::error::Hint;
+
+/// The query of `/status` and `/status.json`.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Query {
+    /// The account of exactly this name.
+    pub(super) account: Option<String>,
+    /// A part of a name or an AppID.
+    pub(super) q: String,
+    pub(super) state: State,
+    pub(super) offset: usize,
+    pub(super) limit: Option<usize>,
+    pub(super) lang: Option<String>,
+    pub(super) part: Part,
+}
+
+/// `state=`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum State {
+    #[default]
+    All,
+    /// Failing or down: whatever somebody should look at.
+    Failing,
+    Down,
+    Starting,
+    Ok,
+}
+
+/// `part=`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Part {
+    #[default]
+    All,
+    /// Of the page: what changes.
+    Live,
+    /// Of the JSON: all but the accounts; its revision is theirs all the same.
+    Summary,
+}
+
+impl Query {
+    /// A name that nobody knows, or a value that makes no sense, is refused: whoever scripts this should not read the wrong page.
+    pub(super) fn parse(text: &str) -> Result<Self, Problem> {
+        let pairs: Vec<(String, String)> = serde_urlencoded::from_str(text).map_err(|_| bad("the query cannot be read"))?;
+        let mut query = Self::default();
+        for (name, value) in pairs {
+            match name.as_str() {
+                "account" => query.account = Some(value),
+                "q" if value.len() <= LONGEST => query.q = value.trim().to_owned(),
+                "state" => query.state = State::named(&value).ok_or_else(|| bad("there is no such state"))?,
+                "offset" => query.offset = value.parse().map_err(|_| bad("offset is no number"))?,
+                "limit" => {
+                    let limit = value.parse().ok().filter(|limit| (1..=MOST).contains(limit));
+                    query.limit = Some(limit.ok_or_else(|| bad("limit is not 1 to 200"))?);
+                }
+                "lang" => query.lang = Some(value),
+                "part" => query.part = Part::named(&value).ok_or_else(|| bad("there is no such part"))?,
+                _ => return Err(bad("the query holds a parameter that this page does not know, or one that is too long")),
+            }
+        }
+        Ok(query)
+    }
+
+    /// With the number of accounts that fit a page, where none is named.
+    pub(super) fn of_a_page(&self) -> Self {
+        Self { limit: Some(self.limit.unwrap_or(PAGE)), ..self.clone() }
+    }
+
+    pub(super) fn limit(&self) -> usize {
+        self.limit.unwrap_or(USUAL)
+    }
+
+    pub(super) fn find(&self) -> Find {
+        let health = match self.state {
+            State::All => Vec::new(),
+            State::Failing => vec![Health::Failing, Health::Down],
+            State::Down => vec![Health::Down],
+            State::Starting => vec![Health::Starting],
+            State::Ok => vec![Health::Ok],
+        };
+        Find { account: self.account.clone(), text: self.q.clone(), health, offset: self.offset, limit: self.limit() }
+    }
+}
+
+impl State {
+    pub(super) const ALL: [Self; 5] = [Self::All, Self::Failing, Self::Down, Self::Starting, Self::Ok];
+
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::All => "",
+            Self::Failing => "failing",
+            Self::Down => "down",
+            Self::Starting => "starting",
+            Self::Ok => "ok",
+        }
+    }
+
+    fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == name)
+    }
+}
+
+impl Part {
+    fn named(name: &str) -> Option<Self> {
+        [("", Self::All), ("live", Self::Live), ("summary", Self::Summary)]
+            .into_iter()
+            .find_map(|(known, part)| (known == name).then_some(part))
+    }
+}
+
+fn bad(detail: &str) -> Problem {
+    problem(
+        StatusCode::BAD_REQUEST,
+        "bad_query",
+        "The request cannot be understood",
+        detail,
+        Hint::fixed(
+            "There are account=NAME, q=TEXT, state=failing|down|starting|ok, offset=N, limit=1…200, part=summary and lang=en|zh.",
+            "可用的参数：account=账号名、q=关键字、state=failing|down|starting|ok、offset=N、limit=1…200、part=summary、lang=en|zh。",
+        ),
+    )
+}
+
+/// Accounts in one JSON answer: about 300 KB when each has a full history.
+const MOST: usize = 200;
+
+/// Accounts in a JSON answer whose query says nothing.
+const USUAL: usize = 50;
+
+/// Accounts on one page.
+const PAGE: usize = 20;
+
+/// Of a search, in bytes.
+const LONGEST: usize = 128;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_is_read_strictly() {
+        let query = Query::parse("q=+shop+&state=failing&offset=40&limit=200&part=summary&lang=en").unwrap();
+        assert_eq!(
+            (query.q.as_str(), query.state, query.offset, query.limit(), query.part),
+            ("shop", State::Failing, 40, 200, Part::Summary)
+        );
+        for wrong in [
+            "limit=0",
+            "limit=201",
+            "limit=x",
+            "offset=-1",
+            "state=broken",
+            "part=x",
+            "nobody=knows",
+            &format!("q={}", "a".repeat(129)),
+        ] {
+            assert_eq!(Query::parse(wrong).unwrap_err().code, "bad_query", "{wrong}");
+        }
+        let default = Query::parse("").unwrap();
+        assert_eq!((default.limit(), default.of_a_page().limit()), (USUAL, PAGE));
+        assert_eq!(Query::parse("state=&q=").unwrap().state, State::All);
+    }
+}

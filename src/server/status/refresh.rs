@@ -1,0 +1,89 @@
+//! `POST /status/refresh`: "refresh now", for a person who has mended something and holds an API key.
+//!
+//! The key comes in a header and goes nowhere. The credential itself is never in the answer.
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::{Deserialize, Serialize};
+
+use super::guard::{check_host, check_own_script, problem};
+use super::{StatusPlane, guarded};
+use crate::actix::{Problem, admit};
+use crate::clock::UnixTime;
+use crate::credential::Kind;
+use crate::error::Hint;
+
+/// Which credential.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wish {
+    account: String,
+    kind: String,
+}
+
+/// What came of it.
+#[derive(Serialize)]
+struct Done {
+    account: String,
+    kind: &'static str,
+    /// `renewed` or `unchanged`: WeChat gave the same value again.
+    outcome: &'static str,
+    expires_at: UnixTime,
+    /// In seconds.
+    remaining: u64,
+}
+
+/// Read before the handler runs; what went wrong with it matters only to a caller who may call.
+type Body = Result<web::Bytes, actix_web::Error>;
+
+pub(super) async fn refresh(request: HttpRequest, body: Body, plane: web::Data<StatusPlane>) -> HttpResponse {
+    guarded(match renew(&request, body, &plane).await {
+        Ok(done) => HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(done),
+        Err(problem) => {
+            let unauthorized = problem.status == StatusCode::UNAUTHORIZED;
+            let mut response = problem.into_response();
+            if unauthorized {
+                response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            response
+        }
+    })
+}
+
+async fn renew(request: &HttpRequest, body: Body, plane: &StatusPlane) -> Result<Done, Problem> {
+    check_host(request, &plane.hosts)?;
+    check_own_script(request)?;
+    let wish = wish(request, body)?;
+    let kind: Kind = admit(request, &wish.account, &wish.kind, &plane.keys)?;
+    let renewed = plane.broker.renew(&wish.account, kind).await.map_err(Problem::for_private)?;
+    tracing::info!(account = wish.account, %kind, is_new = renewed.is_new, "refreshed on an operator's demand");
+    Ok(Done {
+        account: wish.account,
+        kind: kind.as_str(),
+        outcome: if renewed.is_new { "renewed" } else { "unchanged" },
+        expires_at: renewed.credential.expires_at,
+        remaining: renewed.credential.remaining(plane.broker.clock().now()).as_secs(),
+    })
+}
+
+fn wish(request: &HttpRequest, body: Body) -> Result<Wish, Problem> {
+    let kind_of_body = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let is_json = kind_of_body.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"));
+    let read = body.ok().filter(|_| is_json).and_then(|body| serde_json::from_slice(&body).ok());
+    read.ok_or_else(|| {
+        problem(
+            StatusCode::BAD_REQUEST,
+            "bad_body",
+            "The request cannot be understood",
+            r#"the body is not {"account": "…", "kind": "…"} as application/json"#,
+            Hint::fixed(
+                r#"Send {"account": "main", "kind": "jsapi_ticket"} with Content-Type: application/json."#,
+                r#"请发送 {"account": "main", "kind": "jsapi_ticket"}，并设置 Content-Type: application/json。"#,
+            ),
+        )
+    })
+}
+
+/// An account's name and a kind.
+pub(super) const MAX_BODY: usize = 2 * 1024;

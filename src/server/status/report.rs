@@ -1,0 +1,338 @@
+//! What the page and `status.json` say, as data: one document, made once for both. No secret in it.
+//!
+//! Times are Unix seconds of the clock that lives are counted on; `now` is that clock's.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use serde::Serialize;
+
+use super::query::{Part, Query};
+use crate::broker::{AccountSurvey, Broker, Counts, CredentialSurvey, Health, LastError, Refresh, Surroundings, Survey};
+use crate::clock::UnixTime;
+use crate::error::{Failure, Hint};
+use crate::server::configuration::Record;
+
+/// The document.
+#[derive(Serialize)]
+pub(super) struct Report {
+    pub(super) now: UnixTime,
+    /// Another whenever something else than the time has changed, among the accounts that were asked for or around them.
+    pub(super) revision: String,
+    pub(super) version: &'static str,
+    /// How long this process has been running, in seconds.
+    pub(super) uptime: u64,
+    /// What this process calls itself.
+    pub(super) node: String,
+    pub(super) store: StoreReport,
+    /// The other processes that share the store; empty: alone.
+    pub(super) peers: Vec<PeerReport>,
+    /// How often this machine's clock was found to have been set.
+    pub(super) clock_jumps: u64,
+    pub(super) configuration: ConfigurationReport,
+    pub(super) summary: Counts,
+    /// How many accounts were found; `accounts` holds those from `offset` on, `limit` at most.
+    pub(super) matching: usize,
+    pub(super) offset: usize,
+    pub(super) limit: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) accounts: Option<Vec<AccountReport>>,
+}
+
+#[derive(Hash, Serialize)]
+pub(super) struct StoreReport {
+    /// `memory`, `file` or `redis`.
+    pub(super) kind: &'static str,
+    pub(super) place: String,
+    pub(super) shared: bool,
+    pub(super) reachable: bool,
+    pub(super) error: Option<String>,
+    /// Since when it is out of reach.
+    pub(super) since: Option<UnixTime>,
+}
+
+#[derive(Serialize)]
+pub(super) struct PeerReport {
+    pub(super) name: String,
+    pub(super) version: String,
+    pub(super) seen_at: UnixTime,
+    /// It has missed an announcement or two.
+    pub(super) late: bool,
+}
+
+#[derive(Hash, Serialize)]
+pub(super) struct ConfigurationReport {
+    /// When the one in use was taken.
+    pub(super) loaded_at: UnixTime,
+    pub(super) reloads: u64,
+    pub(super) needs_restart: Vec<&'static str>,
+    pub(super) refused: Option<RefusedReport>,
+}
+
+#[derive(Hash, Serialize)]
+pub(super) struct RefusedReport {
+    pub(super) at: UnixTime,
+    pub(super) count: usize,
+    /// The first of them.
+    pub(super) problems: Vec<ProblemReport>,
+}
+
+#[derive(Hash, Serialize)]
+pub(super) struct ProblemReport {
+    pub(super) path: String,
+    pub(super) en: String,
+    pub(super) zh: String,
+}
+
+#[derive(Serialize)]
+pub(super) struct AccountReport {
+    pub(super) account: String,
+    pub(super) platform: &'static str,
+    /// AppID or CorpID: public, it is in every page.
+    pub(super) app_id: String,
+    /// `ok`, `starting`, `failing` or `down`.
+    pub(super) state: &'static str,
+    /// Whether it signs pages at all.
+    pub(super) signs_pages: bool,
+    /// Until when its pages are signed (or there is a token, where it signs none), should every refresh fail from now on.
+    pub(super) usable_until: Option<UnixTime>,
+    pub(super) credentials: Vec<CredentialReport>,
+}
+
+#[derive(Serialize)]
+pub(super) struct CredentialReport {
+    pub(super) kind: &'static str,
+    pub(super) state: &'static str,
+    pub(super) issued_at: Option<UnixTime>,
+    pub(super) expires_at: Option<UnixTime>,
+    /// In seconds.
+    pub(super) age: Option<u64>,
+    /// In seconds.
+    pub(super) remaining: Option<u64>,
+    pub(super) refreshing: bool,
+    pub(super) due_at: Option<UnixTime>,
+    pub(super) next_refresh: Option<UnixTime>,
+    pub(super) refreshes: u64,
+    pub(super) foreign_refreshes: u64,
+    pub(super) lost_replies: u64,
+    pub(super) endpoint: &'static str,
+    pub(super) calls_today: Option<u64>,
+    pub(super) daily_quota: Option<u64>,
+    pub(super) error: Option<ErrorReport>,
+    pub(super) history: Vec<RefreshReport>,
+}
+
+#[derive(Clone, Serialize)]
+pub(super) struct ErrorReport {
+    /// When the first of them in a row was.
+    pub(super) since: UnixTime,
+    pub(super) at: UnixTime,
+    pub(super) retry_at: UnixTime,
+    pub(super) failures: u32,
+    pub(super) class: &'static str,
+    pub(super) errcode: Option<i64>,
+    /// Which credential failed: a ticket's failure may be its token's.
+    pub(super) of: &'static str,
+    pub(super) endpoint: &'static str,
+    /// WeChat's words, or what happened on the way.
+    pub(super) said: String,
+    pub(super) cause: Both,
+    pub(super) fix: Both,
+    /// The IP to put in the allow-list, where that is the fix.
+    pub(super) ip_to_allow: Option<String>,
+}
+
+#[derive(Clone, Serialize)]
+pub(super) struct Both {
+    pub(super) en: String,
+    pub(super) zh: String,
+}
+
+#[derive(Serialize)]
+pub(super) struct RefreshReport {
+    pub(super) at: UnixTime,
+    pub(super) last_at: UnixTime,
+    pub(super) times: u64,
+    /// `fetched`, `repeated`, `taken`, or the class of a failure.
+    pub(super) outcome: &'static str,
+    pub(super) failed: bool,
+    pub(super) errcode: Option<i64>,
+    pub(super) millis: u128,
+    pub(super) expires_at: Option<UnixTime>,
+}
+
+impl Report {
+    pub(super) fn new(broker: &Broker, configuration: &Record, survey: Survey, query: &Query) -> Self {
+        let (now, around) = (broker.clock().now(), broker.surroundings());
+        let accounts: Vec<_> = survey.accounts.into_iter().map(|account| AccountReport::of(account, now)).collect();
+        let mut report = Self {
+            now,
+            revision: String::new(),
+            version: env!("CARGO_PKG_VERSION"),
+            uptime: broker.clock().uptime().as_secs(),
+            node: around.node.name.clone(),
+            store: StoreReport::of(&around),
+            peers: around.peers.iter().map(|peer| PeerReport::of(peer, now)).collect(),
+            clock_jumps: broker.clock_jumps(),
+            configuration: ConfigurationReport::of(configuration),
+            summary: survey.counts,
+            matching: survey.matching,
+            offset: query.offset,
+            limit: query.limit(),
+            accounts: None,
+        };
+        report.revision = report.revise(&accounts);
+        report.accounts = (query.part != Part::Summary).then_some(accounts);
+        report
+    }
+
+    fn revise(&self, accounts: &[AccountReport]) -> String {
+        let mut hasher = DefaultHasher::new();
+        (&self.store, &self.configuration, self.summary, self.matching, self.clock_jumps, &self.node).hash(&mut hasher);
+        self.peers.iter().for_each(|peer| (&peer.name, &peer.version, peer.late).hash(&mut hasher));
+        for account in accounts {
+            (&account.account, account.state, account.usable_until, &account.app_id).hash(&mut hasher);
+            account.credentials.iter().for_each(|credential| credential.hash_into(&mut hasher));
+        }
+        format!("{:016x}", hasher.finish())
+    }
+}
+
+impl StoreReport {
+    fn of(around: &Surroundings) -> Self {
+        let trouble = around.trouble.as_ref();
+        Self {
+            kind: around.store,
+            place: around.place.clone(),
+            shared: around.shared,
+            reachable: trouble.is_none(),
+            error: trouble.map(|(error, _)| error.to_string()),
+            since: trouble.map(|(_, since)| *since),
+        }
+    }
+}
+
+impl PeerReport {
+    fn of(peer: &crate::store::Peer, now: UnixTime) -> Self {
+        let (name, version) = (peer.node.name.clone(), peer.node.version.clone());
+        Self { name, version, seen_at: peer.seen_at, late: now.since(peer.seen_at).as_secs() > LATE }
+    }
+}
+
+impl ConfigurationReport {
+    fn of(record: &Record) -> Self {
+        let refused = record.refused.as_ref().map(|refused| RefusedReport {
+            at: refused.at,
+            count: refused.count,
+            problems: refused
+                .problems
+                .iter()
+                .map(|(path, en, zh)| ProblemReport { path: path.clone(), en: en.clone(), zh: zh.clone() })
+                .collect(),
+        });
+        let (loaded_at, reloads, needs_restart) = (record.loaded_at, record.reloads, record.needs_restart.clone());
+        Self { loaded_at, reloads, needs_restart, refused }
+    }
+}
+
+impl AccountReport {
+    fn of(survey: AccountSurvey, now: UnixTime) -> Self {
+        let platform = survey.account.platform();
+        Self {
+            account: survey.name,
+            platform: platform.as_str(),
+            app_id: survey.account.app_id().to_owned(),
+            state: survey.health.as_str(),
+            signs_pages: survey.account.has(crate::credential::Kind::JsapiTicket),
+            usable_until: survey.usable_until,
+            credentials: survey.credentials.into_iter().map(|credential| CredentialReport::of(credential, now)).collect(),
+        }
+    }
+
+    /// Each failure once: a ticket's that is its token's stands with the token.
+    pub(super) fn errors(&self) -> Vec<(&CredentialReport, &ErrorReport)> {
+        let failed = |kind| self.credentials.iter().any(|one| one.kind == kind && one.error.is_some());
+        let with_errors = self.credentials.iter().filter_map(|one| Some((one, one.error.as_ref()?)));
+        with_errors.filter(|(one, error)| error.of == one.kind || !failed(error.of)).collect()
+    }
+}
+
+impl CredentialReport {
+    fn of(survey: CredentialSurvey, now: UnixTime) -> Self {
+        let status = survey.status;
+        Self {
+            kind: status.kind.as_str(),
+            state: survey.health.as_str(),
+            issued_at: status.issued_at,
+            expires_at: status.expires_at,
+            age: status.issued_at.map(|issued| now.since(issued).as_secs()),
+            remaining: status.expires_at.map(|end| end.since(now).as_secs()),
+            refreshing: survey.refreshing,
+            due_at: survey.due_at,
+            next_refresh: survey.next_refresh.filter(|_| survey.health != Health::Starting || status.last_error.is_some()),
+            refreshes: status.refreshes,
+            foreign_refreshes: status.foreign_refreshes,
+            lost_replies: status.lost_replies,
+            endpoint: survey.endpoint,
+            calls_today: survey.calls_today,
+            daily_quota: survey.daily_quota,
+            error: status.last_error.as_ref().map(ErrorReport::of),
+            history: survey.history.iter().map(RefreshReport::of).collect(),
+        }
+    }
+
+    /// What is worth drawing anew; the rest only passes with time.
+    fn hash_into(&self, hasher: &mut DefaultHasher) {
+        (self.kind, self.state, self.issued_at, self.expires_at, self.refreshing, self.calls_today).hash(hasher);
+        (self.refreshes, self.foreign_refreshes, self.lost_replies, self.history.len()).hash(hasher);
+        self.error.as_ref().map(|error| (error.since, error.at, error.retry_at, error.failures, error.errcode)).hash(hasher);
+        self.history.last().map(|last| (last.at, last.times)).hash(hasher);
+    }
+}
+
+impl ErrorReport {
+    fn of(last: &LastError) -> Self {
+        let (error, fix) = (&last.error, last.error.fix());
+        let said = match &error.failure {
+            Failure::Refused { errmsg, .. } => errmsg.clone(),
+            Failure::Unreachable(why) | Failure::ReplyLost(why) | Failure::Unusable(why) => why.clone(),
+        };
+        Self {
+            since: last.since,
+            at: last.at,
+            retry_at: last.retry_at,
+            failures: last.failures,
+            class: last.class,
+            errcode: error.errcode(),
+            of: last.kind.as_str(),
+            endpoint: error.endpoint,
+            said,
+            cause: error.cause().into(),
+            ip_to_allow: error.seen_ip().filter(|_| error.fix_for_operator() != fix).map(str::to_owned),
+            fix: fix.into(),
+        }
+    }
+}
+
+impl RefreshReport {
+    fn of(refresh: &Refresh) -> Self {
+        Self {
+            at: refresh.at,
+            last_at: refresh.last_at,
+            times: refresh.times,
+            outcome: refresh.outcome.as_str(),
+            failed: refresh.outcome.is_failure(),
+            errcode: refresh.errcode,
+            millis: refresh.took.as_millis(),
+            expires_at: refresh.expires_at,
+        }
+    }
+}
+
+impl From<Hint> for Both {
+    fn from(hint: Hint) -> Self {
+        Self { en: hint.en.into_owned(), zh: hint.zh.into_owned() }
+    }
+}
+
+/// A process announces itself every ten seconds.
+const LATE: u64 = 25;

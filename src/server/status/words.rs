@@ -1,0 +1,75 @@
+//! Lives and times in words, as the page's script says them too (`static/status.js`).
+
+use crate::clock::UnixTime;
+use crate::server::pages::Lang;
+
+/// `1 h 58 min`, `4 min 12 s`: the two largest units that say something.
+pub(super) fn span(seconds: u64, lang: Lang) -> String {
+    let (d, h, m, s) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60);
+    match (lang, d, h, m) {
+        (Lang::En, 0, 1.., 0) => format!("{h} h"),
+        (Lang::En, 1.., 0, _) => format!("{d} d"),
+        (Lang::Zh, 0, 1.., 0) => format!("{h} 小时"),
+        (Lang::Zh, 1.., 0, _) => format!("{d} 天"),
+        (Lang::En, 0, 0, 0) => format!("{s} s"),
+        (Lang::En, 0, 0, 1..10) => format!("{m} min {s} s"),
+        (Lang::En, 0, 0, _) => format!("{m} min"),
+        (Lang::En, 0, _, _) => format!("{h} h {m} min"),
+        (Lang::En, _, _, _) => format!("{d} d {h} h"),
+        (Lang::Zh, 0, 0, 0) => format!("{s} 秒"),
+        (Lang::Zh, 0, 0, 1..10) => format!("{m} 分 {s} 秒"),
+        (Lang::Zh, 0, 0, _) => format!("{m} 分钟"),
+        (Lang::Zh, 0, _, _) => format!("{h} 小时 {m} 分"),
+        (Lang::Zh, _, _, _) => format!("{d} 天 {h} 小时"),
+    }
+}
+
+/// The time of day in Shanghai, where WeChat counts its days; the script puts the reader's own in its place.
+pub(super) fn time_of_day(at: UnixTime) -> String {
+    let of_day = (at.0 + 8 * 3_600) % 86_400;
+    format!("{:02}:{:02} UTC+8", of_day / 3_600, of_day / 60 % 60)
+}
+
+/// `500,000`.
+pub(super) fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let group = |(at, digit): (usize, char)| {
+        let comma = at > 0 && (digits.len() - at).is_multiple_of(3);
+        [comma.then_some(','), Some(digit)].into_iter().flatten()
+    };
+    digits.chars().enumerate().flat_map(group).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_are_said_in_two_units_at_most() {
+        for (seconds, en, zh) in [
+            (0, "0 s", "0 秒"),
+            (59, "59 s", "59 秒"),
+            (252, "4 min 12 s", "4 分 12 秒"),
+            (600, "10 min", "10 分钟"),
+            (7_080, "1 h 58 min", "1 小时 58 分"),
+            (3_659, "1 h", "1 小时"),
+            (86_400, "1 d", "1 天"),
+            (90_000, "1 d 1 h", "1 天 1 小时"),
+        ] {
+            assert_eq!((span(seconds, Lang::En).as_str(), span(seconds, Lang::Zh).as_str()), (en, zh));
+        }
+    }
+
+    #[test]
+    fn times_are_those_of_shanghai() {
+        assert_eq!(time_of_day(UnixTime(1_767_225_600)), "08:00 UTC+8");
+        assert_eq!(time_of_day(UnixTime(1_704_124_799)), "23:59 UTC+8");
+    }
+
+    #[test]
+    fn large_numbers_are_grouped() {
+        for (number, text) in [(0, "0"), (999, "999"), (2_000, "2,000"), (500_000, "500,000"), (1_234_567, "1,234,567")] {
+            assert_eq!(thousands(number), text);
+        }
+    }
+}

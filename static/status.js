@@ -1,0 +1,272 @@
+// The status page, kept up to date without loading it anew.
+//
+// It asks status.json every few seconds for a revision; when that is another, it fetches the changed part of the page, ready
+// drawn, from the server. In between it only lets the times pass. An API key is held in this tab's sessionStorage and is sent
+// in a header by "refresh now", to this origin and nowhere else.
+
+const PERIOD = 4000; // ms between two questions
+const PATIENCE = 10000; // ms until a question counts as lost
+const KEY = "wx-jssdk-key";
+
+const english = document.body.dataset.lang === "en";
+const t = (en, zh) => (english ? en : zh);
+const $ = (id) => document.getElementById(id);
+
+const live = $("live");
+let shown; // the revision that is drawn
+let ahead; // what the server's clock is ahead of this browser's, in seconds
+let answeredAt; // when the server last answered, by this browser's clock
+let lostSince;
+let uptimeBase;
+let turn = 0;
+let timer;
+
+const browserNow = () => Date.now() / 1000;
+const serverNow = () => browserNow() + ahead;
+
+/** As `words.rs` says it. */
+function span(seconds) {
+  const s = Math.max(0, Math.floor(seconds));
+  const [d, h, m] = [Math.floor(s / 86400), Math.floor(s / 3600) % 24, Math.floor(s / 60) % 60];
+  if (d) return t(`${d} d`, `${d} 天`) + (h ? t(` ${h} h`, ` ${h} 小时`) : "");
+  if (h) return t(`${h} h`, `${h} 小时`) + (m ? t(` ${m} min`, ` ${m} 分`) : "");
+  if (m >= 10) return t(`${m} min`, `${m} 分钟`);
+  if (m) return t(`${m} min ${s % 60} s`, `${m} 分 ${s % 60} 秒`);
+  return t(`${s} s`, `${s} 秒`);
+}
+
+/** A time of the server's clock, on this browser's: with the date when it is further away than the next night. */
+function clockTime(at, { second } = {}) {
+  const when = new Date((at - ahead) * 1000);
+  const locale = english ? "en-GB" : "zh-CN";
+  const time = when.toLocaleTimeString(locale, { hour: "2-digit", minute: "2-digit", second, hour12: false });
+  if (Math.abs(at - serverNow()) < 20 * 3600) return time;
+  return `${when.toLocaleDateString(locale, { month: "short", day: "numeric" })} ${time}`;
+}
+
+function write(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+/** Lets the times pass on what is drawn. */
+function tick() {
+  const now = serverNow();
+  for (const one of document.querySelectorAll("[data-left]")) write(one, span(one.dataset.left - now));
+  for (const one of document.querySelectorAll("[data-past]")) write(one, span(now - one.dataset.past));
+  for (const one of live.querySelectorAll("[data-uptime]")) write(one, span(Number(one.dataset.uptime) + now - uptimeBase));
+  for (const one of live.querySelectorAll("rect[data-to]")) {
+    const { from, to } = one.dataset;
+    const left = Math.max(0, Math.min(1, (to - now) / (to - from || 1)));
+    one.setAttribute("width", (left * 100).toFixed(1));
+  }
+  showPulse();
+}
+
+/** Whether what is seen is of now. */
+function showPulse() {
+  const [state, text] =
+    lostSince !== undefined
+      ? ["lost", t(`Connection lost ${span(browserNow() - lostSince)} ago: what is shown is old`, `连接已断开 ${span(browserNow() - lostSince)}，当前显示的是旧数据`)]
+      : ["live", t(`Live · updated ${span(browserNow() - answeredAt)} ago`, `实时 · ${span(browserNow() - answeredAt)}前更新`)];
+  $("pulse").dataset.pulse = state;
+  write($("pulse-text"), text);
+}
+
+/** Reads the clock and the revision off what is drawn, and puts this browser's times in. */
+function adopt() {
+  const { revision, now } = live.firstElementChild.dataset;
+  shown = revision;
+  ahead = Number(now) - browserNow();
+  uptimeBase = Number(now);
+  for (const one of document.querySelectorAll("time[data-at]")) {
+    const at = Number(one.dataset.at);
+    write(one, clockTime(at));
+    one.dateTime = new Date((at - ahead) * 1000).toISOString();
+    one.title = new Date((at - ahead) * 1000).toLocaleString(english ? "en-GB" : "zh-CN");
+  }
+  for (const one of live.querySelectorAll(".st-refresh")) one.hidden = false;
+}
+
+/** The page's own query, with another part. */
+function address(path, part) {
+  const query = new URLSearchParams(location.search);
+  query.set("part", part);
+  if (part === "live") query.set("lang", t("en", "zh"));
+  if (part === "summary") {
+    query.delete("lang");
+    if (!query.has("limit")) query.set("limit", "20"); // as many as the page shows
+  }
+  return `${path}?${query}`;
+}
+
+async function ask(path, part) {
+  const answer = await fetch(address(path, part), { cache: "no-store", signal: AbortSignal.timeout(PATIENCE) });
+  if (!answer.ok) throw new Error(`${path}: ${answer.status}`);
+  return answer;
+}
+
+/** Puts what changed in the place of what was there, and leaves open what was open, and the focus where it was. */
+function replace(html) {
+  const fresh = new DOMParser().parseFromString(html, "text/html");
+  for (const old of live.querySelectorAll("details[id]")) {
+    const next = fresh.getElementById(old.id);
+    if (next && next.dataset.state === old.dataset.state) next.open = old.open;
+  }
+  const [focused, verdict] = [document.activeElement?.id, $("verdict").textContent];
+  const summaryOf = document.activeElement?.closest?.("summary")?.parentElement.id;
+  live.replaceChildren(...fresh.body.childNodes);
+  adopt();
+  const again = (summaryOf && $(summaryOf)?.querySelector("summary")) || (focused && $(focused));
+  if (again && again !== document.activeElement) again.focus({ preventScroll: true });
+  if ($("verdict").textContent !== verdict) $("spoken").textContent = $("verdict").textContent.trim();
+}
+
+/** One question. Of two that overtake each other, the later counts. */
+async function update() {
+  clearTimeout(timer);
+  const mine = ++turn;
+  try {
+    const { revision, now } = await (await ask("status.json", "summary")).json();
+    const html = revision === shown ? null : await (await ask("status", "live")).text();
+    if (mine !== turn) return;
+    ahead = now - browserNow();
+    if (html !== null) replace(html);
+    answeredAt = browserNow();
+    lostSince = undefined;
+  } catch {
+    if (mine !== turn) return;
+    lostSince ??= answeredAt;
+  }
+  tick();
+  if (!document.hidden) timer = setTimeout(update, PERIOD);
+}
+
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) clearTimeout(timer);
+  else update();
+});
+
+// --- finding ---
+
+let typing;
+function find() {
+  const query = new URLSearchParams(location.search);
+  for (const name of ["q", "state"]) {
+    const value = $(name).value.trim();
+    value ? query.set(name, value) : query.delete(name);
+  }
+  query.delete("offset");
+  history.replaceState(null, "", `?${query}`);
+  shown = undefined;
+  update();
+}
+$("q").addEventListener("input", () => {
+  clearTimeout(typing);
+  typing = setTimeout(find, 250);
+});
+$("state").addEventListener("change", find);
+document.querySelector(".st-find").addEventListener("submit", (event) => {
+  event.preventDefault();
+  find();
+});
+
+// --- refresh now ---
+
+let wish;
+live.addEventListener("click", (event) => {
+  const button = event.target.closest(".st-refresh");
+  if (!button) return;
+  wish = { account: button.dataset.account, kind: button.dataset.kind };
+  $("ask-account").textContent = wish.account;
+  $("ask-kind").textContent = wish.kind;
+  $("ask-key").value = "";
+  $("ask-answer").hidden = true;
+  wantKey(!sessionStorage.getItem(KEY));
+  $("ask").showModal();
+});
+
+function wantKey(wanted) {
+  $("ask-key-row").hidden = !wanted;
+  $("ask-forget").hidden = wanted;
+  if (wanted) $("ask-key").focus();
+}
+
+$("ask-forget").addEventListener("click", () => {
+  sessionStorage.removeItem(KEY);
+  $("ask-answer").hidden = true;
+  wantKey(true);
+});
+$("ask-close").addEventListener("click", () => $("ask").close());
+$("ask-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const typed = $("ask-key").value.trim();
+  const key = typed || sessionStorage.getItem(KEY);
+  if (!key) return say("failing", t("Type an API key.", "请输入 API 密钥。"));
+  refresh(key);
+});
+
+async function refresh(key) {
+  $("ask-send").disabled = true;
+  say("busy", t("Asking WeChat…", "正在向微信请求…"));
+  try {
+    const answer = await fetch("status/refresh", {
+      method: "POST",
+      headers: { "Content-Type": "application/json", "X-Requested-With": "wx-jssdk", "X-Api-Key": key },
+      body: JSON.stringify(wish),
+      cache: "no-store",
+      signal: AbortSignal.timeout(60_000),
+    });
+    const body = await answer.json();
+    if (answer.status !== 401) {
+      sessionStorage.setItem(KEY, key);
+      wantKey(false);
+    }
+    answer.ok ? tellDone(body) : tellProblem(answer, body);
+  } catch {
+    say("down", t("The server did not answer. Is it running?", "服务器没有响应，请确认其是否在运行。"));
+  }
+  $("ask-send").disabled = false;
+  shown = undefined;
+  update();
+}
+
+function tellDone({ outcome, remaining }) {
+  const left = span(remaining);
+  if (outcome === "renewed") return say("ok", t(`Done: a new value, good for ${left}.`, `已刷新：获得新值，有效期 ${left}。`));
+  say("ok", t(`WeChat gave the same value again: it is well, for another ${left}.`, `微信返回了相同的值：仍然有效，还有 ${left}。`));
+}
+
+function tellProblem(answer, problem) {
+  const wait = Number(answer.headers.get("Retry-After"));
+  const hint = problem.hint?.[t("en", "zh")] ?? "";
+  if (answer.status === 401) {
+    sessionStorage.removeItem(KEY);
+    wantKey(true);
+    return say("failing", t("This server does not know the key.", "服务器不认识该密钥。"));
+  }
+  if (answer.status === 403) return say("failing", t("The key does not open this credential.", "该密钥无权访问此凭证。"), hint);
+  if (answer.status === 429) {
+    const again = clockTime(serverNow() + wait, { second: "2-digit" });
+    return say("failing", t(`Refreshed a moment ago: it may be tried again in ${span(wait)}, at ${again}.`, `刚刚刷新过：${span(wait)}后（${again}）可再试。`));
+  }
+  const { cause, fix } = problem.upstream ?? {};
+  const said = cause ? `${problem.errcode ?? ""} ${cause[t("en", "zh")]}`.trim() : problem.title;
+  const later = wait ? t(`Not before ${span(wait)} from now.`, `请在 ${span(wait)}后再试。`) : "";
+  say("down", said, fix ? fix[t("en", "zh")] : hint, later);
+}
+
+function say(state, ...lines) {
+  const box = $("ask-answer");
+  box.dataset.state = state;
+  box.replaceChildren(...lines.filter(Boolean).map((line) => Object.assign(document.createElement("p"), { textContent: line })));
+  box.hidden = false;
+}
+
+// --- start ---
+
+document.body.classList.add("st-js");
+adopt();
+answeredAt = browserNow();
+tick();
+setInterval(tick, 1000);
+timer = setTimeout(update, PERIOD);

@@ -1,0 +1,221 @@
+// The status page in a browser: it draws, it follows what happens without loading anew, it refreshes on demand, it is quiet.
+
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { DESKTOP, PHONE, expectQuiet, inPage, outFile, startBrowser } from "./harness.mjs";
+import { APIS, startStatus } from "./status-service.mjs";
+
+let service;
+let browser;
+
+before(async () => {
+  browser = await startBrowser();
+});
+after(async () => {
+  if (browser) await browser.close();
+});
+
+/** A service of its own for each test: they break it. */
+async function onPage(options, work) {
+  service = await startStatus();
+  try {
+    await inPage(browser, options, work);
+  } finally {
+    await service.stop();
+  }
+}
+
+async function open(page, query = "") {
+  await page.goto(`${service.private}/status${query}`);
+  await page.locator('#pulse[data-pulse="live"]').waitFor();
+}
+
+const state = (page, account, kind) =>
+  page.locator(`#account-${account} [data-kind="${kind}"]`).first().getAttribute("data-state");
+
+async function untilVerdict(page, wanted) {
+  await page.locator(`.st-verdict[data-state="${wanted}"]`).waitFor({ timeout: 30_000 });
+}
+
+describe("the status page", () => {
+  test("shows every account and credential, and nothing complains", () =>
+    onPage({ viewport: DESKTOP }, async (page) => {
+      await open(page);
+      await untilVerdict(page, "ok");
+      assert.match(await page.locator("h1").innerText(), /全部 3 个账号运行正常/);
+      assert.equal(await page.locator(".st-account").count(), 3);
+      assert.equal(await page.locator(".st-credential").count(), 6);
+      assert.equal(await page.locator(".st-chart").count(), 6);
+      assert.match(await page.locator("#account-demo .st-life").first().innerText(), /剩余 1 小时 59 分/);
+      assert.ok((await page.locator("#account-demo .st-fill").first().getAttribute("width")) > 99);
+      const response = await page.request.get(`${service.private}/status`);
+      assert.match(response.headers()["content-security-policy"], /script-src 'self'; style-src 'self'/);
+      expectQuiet(page);
+    }));
+
+  test("follows a fault and its end without being loaded anew, and leaves open and focused what was", () =>
+    onPage({ viewport: DESKTOP, locale: "en-US" }, async (page) => {
+      await open(page);
+      await untilVerdict(page, "ok");
+      await page.evaluate(() => (window.sameDocument = true));
+      await page.locator("#rows-demo-work-jsapi_ticket summary").click();
+      await page.locator("#refresh-demo-access_token").focus();
+      await service.fault(APIS.ticket, 40164);
+      await service.advance(7_040);
+      await untilVerdict(page, "failing");
+      assert.match(await page.locator("h1").innerText(), /1 of 3 accounts needs? attention|1 of 3 accounts need/);
+      assert.equal(await page.locator("#account-demo .st-error h3 code").innerText(), "40164");
+      assert.equal(await page.locator("#account-demo .st-ip code").innerText(), "127.0.0.1");
+      assert.match(await page.locator("#spoken").textContent(), /attention/, "who does not see it is told");
+      assert.ok(await page.locator("#rows-demo-work-jsapi_ticket").getAttribute("open").then((open) => open !== null));
+      assert.equal(await page.evaluate(() => document.activeElement.id), "refresh-demo-access_token");
+      assert.equal(await page.locator('#account-demo [data-kind="jsapi_ticket"] .st-bad').count(), 1, "drawn below the line");
+      await service.clearFaults();
+      await service.advance(100);
+      await untilVerdict(page, "ok");
+      assert.equal(await page.evaluate(() => window.sameDocument), true);
+      expectQuiet(page);
+    }));
+
+  test("says when the connection is lost, and when it is back", () =>
+    onPage({ viewport: PHONE }, async (page) => {
+      await open(page);
+      await page.route("**/status.json**", (route) => route.abort());
+      await page.locator('#pulse[data-pulse="lost"]').waitFor({ timeout: 20_000 });
+      assert.match(await page.locator("#pulse-text").innerText(), /连接已断开/);
+      await page.unroute("**/status.json**");
+      await page.locator('#pulse[data-pulse="live"]').waitFor({ timeout: 20_000 });
+      assert.deepEqual(page.complaints.filter((one) => !/net::ERR_FAILED/.test(one)), []);
+    }));
+
+  test("asks nothing while nobody looks", () =>
+    onPage({ viewport: PHONE }, async (page) => {
+      await open(page);
+      let asked = 0;
+      page.on("request", (request) => (asked += request.url().includes("status.json") ? 1 : 0));
+      const hide = (hidden) =>
+        page.evaluate((hidden) => {
+          Object.defineProperty(document, "hidden", { configurable: true, get: () => hidden });
+          document.dispatchEvent(new Event("visibilitychange"));
+        }, hidden);
+      await hide(true);
+      asked = 0;
+      await page.waitForTimeout(9_000);
+      assert.equal(asked, 0);
+      await hide(false);
+      await page.waitForRequest((request) => request.url().includes("status.json"));
+      expectQuiet(page);
+    }));
+
+  test("refreshes on demand: a wrong key, the right one, and too soon", () =>
+    onPage({ viewport: PHONE, locale: "en-US" }, async (page) => {
+      await open(page);
+      await untilVerdict(page, "ok");
+      const posted = [];
+      page.on("request", (request) => request.method() === "POST" && posted.push(request));
+      await page.locator("#refresh-demo-access_token").click();
+      assert.equal(await page.locator("#ask-key").getAttribute("type"), "password");
+      await page.locator("#ask-key").fill("wxk_wrong");
+      await page.locator("#ask-send").click();
+      await page.getByText("This server does not know the key.").waitFor();
+      assert.equal(await page.evaluate(() => JSON.stringify({ ...sessionStorage })), "{}");
+      await page.locator("#ask-key").fill(service.key);
+      await page.keyboard.press("Enter");
+      await page.getByText(/WeChat gave the same value again/).waitFor();
+      assert.equal(await page.locator("#ask-key").isVisible(), false, "the tab remembers the key");
+      await page.locator("#ask-send").click();
+      await page.getByText(/it may be tried again in \d+ s, at/).waitFor();
+      await page.screenshot({ path: outFile("status-refresh-phone-en.png") });
+      for (const request of posted) {
+        assert.ok(!request.url().includes("wxk_") && !request.postData().includes("wxk_"), "the key is in a header only");
+        assert.equal(request.headers()["x-requested-with"], "wx-jssdk");
+      }
+      assert.equal(posted.length, 3);
+      await page.locator("#ask-forget").click();
+      assert.equal(await page.evaluate(() => JSON.stringify({ ...sessionStorage })), "{}");
+      assert.ok(await page.locator("#ask-key").isVisible());
+      await page.keyboard.press("Escape");
+      assert.equal(await page.locator("#ask").isVisible(), false);
+      assert.ok(!(await page.content()).includes("wxk_"), "the key is nowhere in the page");
+      assert.deepEqual(page.complaints.filter((one) => !/status of (401|429)/.test(one)), []);
+    }));
+
+  test("whoever has mended it presses once and sees it heal", () =>
+    onPage({ viewport: DESKTOP, locale: "en-US" }, async (page) => {
+      await open(page);
+      await untilVerdict(page, "ok");
+      await service.fault(APIS.ticket, 40164);
+      await service.advance(7_040);
+      await untilVerdict(page, "failing");
+      await service.clearFaults();
+      await page.locator("#refresh-demo-jsapi_ticket").click();
+      await page.locator("#ask-key").fill(service.key);
+      await page.locator("#ask-send").click();
+      await page.locator('#ask-answer[data-state="ok"]').waitFor();
+      await page.locator("#ask-close").click();
+      await untilVerdict(page, "ok");
+      assert.equal(await state(page, "demo", "jsapi_ticket"), "ok");
+      expectQuiet(page);
+    }));
+
+  test("finds by name and by state without being loaded anew", () =>
+    onPage({ viewport: DESKTOP, locale: "en-US" }, async (page) => {
+      await open(page);
+      await untilVerdict(page, "ok");
+      await page.locator("#q").fill("work");
+      await page.waitForFunction(() => document.querySelectorAll(".st-account").length === 1);
+      assert.match(page.url(), /\?q=work$/);
+      await page.locator("#q").fill("");
+      await page.locator("#state").selectOption("failing");
+      await page.getByText("No account matches.").waitFor();
+      await page.getByText("Show all").click();
+      await page.waitForFunction(() => document.querySelectorAll(".st-account").length === 3);
+      expectQuiet(page);
+    }));
+
+  for (const lang of ["zh", "en"]) {
+    for (const [size, viewport] of [["phone", PHONE], ["desktop", DESKTOP]]) {
+      test(`${size}, ${lang}: nothing is wider than the screen, in light and dark, well and at 3 a.m.`, () =>
+        onPage({ viewport }, async (page) => {
+          const shoot = async (name) => {
+            for (const colorScheme of ["light", "dark"]) {
+              await page.emulateMedia({ colorScheme });
+              const wide = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+              assert.ok(wide <= 0, `${name} is ${wide} px too wide`);
+              await page.screenshot({ path: outFile(`status-${name}-${size}-${colorScheme}-${lang}.png`), fullPage: true });
+            }
+          };
+          await open(page, `?lang=${lang}`);
+          await untilVerdict(page, "ok");
+          const text = await page.locator("body").innerText();
+          if (lang === "en") assert.doesNotMatch(text.replace("中文", ""), /[\u4e00-\u9fff]/);
+          await shoot("well");
+          await service.fault(APIS.token, 40164);
+          await service.advance(7_300);
+          await untilVerdict(page, "down");
+          await shoot("night");
+          expectQuiet(page);
+        }));
+    }
+  }
+
+  test("the keyboard reaches every control, and each has a name", () =>
+    onPage({ viewport: DESKTOP, locale: "en-US" }, async (page) => {
+      await open(page);
+      await untilVerdict(page, "ok");
+      const reached = new Set();
+      for (let presses = 0; presses < 60; presses++) {
+        await page.keyboard.press("Tab");
+        const at = await page.evaluate(() => {
+          const one = document.activeElement;
+          const name = one.getAttribute("aria-label") || one.textContent.trim() || document.querySelector(`label[for="${one.id}"]`)?.textContent;
+          return { id: one.id, name, ring: getComputedStyle(one).outlineStyle, body: one === document.body };
+        });
+        if (at.body) break;
+        assert.ok(at.name, JSON.stringify(at));
+        assert.notEqual(at.ring, "none", at.name);
+        reached.add(at.id);
+      }
+      for (const id of ["q", "state", "refresh-demo-access_token", "refresh-demo-work-agent_ticket"]) assert.ok(reached.has(id), id);
+    }));
+});
