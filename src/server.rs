@@ -5,6 +5,7 @@
 
 mod application;
 pub mod config;
+pub mod doctor;
 mod listen;
 pub mod pages;
 mod ready;

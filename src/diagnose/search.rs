@@ -83,6 +83,12 @@ impl<'a> Search<'a> {
         Some(Self { case, sent, right, presumed, budget: Cell::new(BUDGET) })
     }
 
+    /// What should have been hashed, its ticket struck out.
+    pub(super) fn expected(&self) -> String {
+        let shown = self.case.target.role().shown();
+        self.without_tickets(&Values { ticket: shown, ..self.right.clone() }.string())
+    }
+
     /// The mistakes that explain the signature, as few as possible.
     pub(super) fn run(self) -> Option<Found> {
         if self.fits(&self.right.string()) {
@@ -158,14 +164,13 @@ impl<'a> Search<'a> {
 
     fn found(&self, causes: &[&'static Cause], string: String) -> Found {
         let mistakes = causes.iter().copied().chain(self.presumed).chain(self.sent.cause).collect();
-        // A ticket may stand in the address, too.
-        let string = self
-            .case
-            .tickets
-            .iter()
-            .filter(|ticket| ticket.value.expose().len() >= MIN_STRUCK)
-            .fold(string.replace('\0', ""), |string, ticket| string.replace(ticket.value.expose(), &ticket.role.shown()));
-        Found { mistakes, string }
+        Found { mistakes, string: self.without_tickets(&string.replace('\0', "")) }
+    }
+
+    /// A ticket may stand in the address, too.
+    fn without_tickets(&self, string: &str) -> String {
+        let tickets = self.case.tickets.iter().filter(|ticket| ticket.value.expose().len() >= MIN_STRUCK);
+        tickets.fold(string.to_owned(), |string, ticket| string.replace(ticket.value.expose(), &ticket.role.shown()))
     }
 }
 

@@ -11,6 +11,12 @@ pub(super) static NOTHING_FITS: Cause = row("no_known_mistake_fits",
 pub(super) static TICKET_NEEDED: Cause = row("ticket_needed",
     ["without the ticket nothing can be computed, and nothing else points to a cause", "没有 ticket 无法计算，也没有其他线索"],
     ["Give the jsapi_ticket, or the text of the client's error.", "请提供 jsapi_ticket，或客户端的报错文字。"]);
+pub(super) static NOTHING_GIVEN: Cause = row("nothing_given",
+    ["there is nothing to go on yet: neither a signature nor words of the client that are known", "还没有可供诊断的内容：既没有签名，也没有认得的报错"],
+    ["Give the text of the error, or what the backend answered (appId, timestamp, nonceStr, signature) together with the page's address.", "请提供报错文字，或后端返回的内容（appId、timestamp、nonceStr、signature）和页面地址。"]);
+pub(super) static VALUES_NEEDED: Cause = row("values_needed",
+    ["one of the four values is missing: the page's address, nonceStr, timestamp, signature", "四个值不全：页面地址、nonceStr、timestamp、signature"],
+    ["Give the address of the page as the phone has it (location.href), and what the backend answered, whole.", "请提供手机上的页面地址（location.href）和后端返回的完整内容。"]);
 pub(super) static MALFORMED: Cause = row("signature_malformed",
     ["what was sent is no signature: it has not the length or the characters of a hash", "返回的不是签名：长度或字符不像任何哈希"],
     ["The signature is 40 hex digits: look whether it was cut, or whether the page reads the wrong field.", "签名是 40 位十六进制：请检查是否被截断，或页面读错了字段。"]);
