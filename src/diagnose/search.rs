@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use super::causes::Cause;
 use super::hash::Sent;
 use super::text::{Values, far_timestamps, nonces, strings, tickets, timestamps};
-use super::{Case, Role, url};
+use super::{Case, Role, escape, url};
 use crate::sign::before_fragment;
 
 /// What the search found.
@@ -152,7 +152,11 @@ impl<'a> Search<'a> {
             .into_iter()
             .enumerate()
             .find_map(|(at, (cause, string))| self.fits(&string).then_some((at, cause)))?;
-        let (_, shown) = strings(&values.struck_out(), self.case).swap_remove(at);
+        let (_, string) = strings(&values.struck_out(), self.case).swap_remove(at);
+        // Where the string was escaped, so was what stands in the ticket's place.
+        let shown = [escape::component, escape::form]
+            .iter()
+            .fold(string, |string, encode| string.replace(&encode(&values.shown), &values.shown));
         Some(self.found(&[causes, &[cause]].concat(), shown))
     }
 

@@ -194,10 +194,10 @@ fn too_many() -> Problem {
 }
 
 /// All people together: a person asks once in some seconds.
-const A_SECOND: NonZeroU32 = NonZeroU32::new(2).expect("not zero");
+const A_SECOND: NonZeroU32 = NonZeroU32::new(4).expect("not zero");
 
-/// A class of students.
-const AT_ONCE: NonZeroU32 = NonZeroU32::new(30).expect("not zero");
+/// A class of students who begin together.
+const AT_ONCE: NonZeroU32 = NonZeroU32::new(60).expect("not zero");
 
 /// One search takes a core for some tenths of a second at most; the others are for the pages.
 const SEARCHES: usize = 1;
