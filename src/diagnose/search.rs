@@ -119,7 +119,8 @@ impl<'a> Search<'a> {
     /// What one mistake leaves of the address, through another.
     fn addresses_in_pairs(&self, changes: &[Change]) -> Option<Found> {
         let mut seen = HashSet::new();
-        changes.iter().filter_map(|(first, part)| Some((first, part.address()?))).find_map(|(first, address)| {
+        let addresses = changes.iter().filter_map(|(first, part)| Some((first, part.address()?)));
+        addresses.take_while(|_| self.goes_on()).find_map(|(first, address)| {
             url::mistaken(address, self.case).into_iter().find_map(|(second, text)| {
                 let is_new = second.code != first.code && seen.insert(text.clone());
                 let values = Values { url: text, ..self.right.clone() };
@@ -129,9 +130,9 @@ impl<'a> Search<'a> {
     }
 
     fn in_pairs(&self, changes: &[Change]) -> Option<Found> {
-        changes.iter().enumerate().find_map(|(at, first)| {
+        changes.iter().enumerate().take_while(|_| self.goes_on()).find_map(|(at, first)| {
             let others = changes[at + 1..].iter().filter(|second| second.1.place() != first.1.place());
-            let two_values = others.into_iter().find_map(|second| self.with(&[first, second]));
+            let two_values = others.take_while(|_| self.goes_on()).find_map(|second| self.with(&[first, second]));
             two_values.or_else(|| {
                 let mut values = self.right.clone();
                 first.1.put(&mut values);
@@ -158,6 +159,11 @@ impl<'a> Search<'a> {
             .iter()
             .fold(string, |string, encode| string.replace(&encode(&values.shown), &values.shown));
         Some(self.found(&[causes, &[cause]].concat(), shown))
+    }
+
+    /// Whether there is anything left to hash with: else nothing need be put together either.
+    fn goes_on(&self) -> bool {
+        self.budget.get() > 0
     }
 
     fn fits(&self, string: &str) -> bool {

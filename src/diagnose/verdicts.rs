@@ -30,8 +30,8 @@ pub(super) static INVALID_SIGNATURE: Cause = row("invalid_signature",
     ["the client refused the signature: address, nonce, timestamp or ticket differ from what was signed", "客户端拒绝了签名：地址、随机串、时间戳或 ticket 与签名时不一致"],
     ["Run this again with the ticket: then the mistake is found by computation. By hand: same nonce and timestamp, address = location.href before its #, ticket of the same appId, on iOS the landing address.", "请带上 ticket 再诊断一次，即可算出原因。手动检查：随机串和时间戳一致、地址为 # 之前的 location.href、ticket 与 appId 对应、iOS 用落地页地址。"]);
 pub(super) static URL_DOMAIN: Cause = row("domain_not_bound",
-    ["the page's host is not bound to this appId as JS接口安全域名", "页面的域名没有绑定为该 appId 的 JS接口安全域名"],
-    ["Bind the host without scheme and port (only ports 80 and 443 work), and wait for the console's change to spread; check that the appId is the right one.", "请绑定该域名（不带协议和端口，只支持 80/443），等待后台生效，并确认 appId 无误。"]);
+    ["the page's host is not bound to this appId as a JS safe domain (JS接口安全域名)", "页面的域名没有绑定为该 appId 的 JS接口安全域名"],
+    ["Bind the host in the console (公众号设置 → 功能设置 → JS接口安全域名) without scheme and port (only ports 80 and 443 work), and wait until the change has spread; check that the appId is the right one.", "请在后台「公众号设置 → 功能设置 → JS接口安全域名」绑定该域名（不带协议和端口，只支持 80/443），等待生效，并确认 appId 无误。"]);
 pub(super) static WORK_DOMAIN: Cause = row("trusted_domain_mismatch",
     ["the page's host is not among the WeCom app's trusted domains, which match exactly", "页面的域名不在企业微信应用的可信域名中（须完全一致）"],
     ["Add the exact host (a parent does not cover it) under 网页授权及JS-SDK in the app's settings, with its WW_verify file or ICP record.", "请在应用的「网页授权及JS-SDK」中添加完全相同的域名（父域名不覆盖子域名），并完成归属校验或备案。"]);

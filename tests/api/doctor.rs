@@ -219,6 +219,23 @@ async fn another_method_or_type_or_too_long_a_body_is_a_problem_document() {
 }
 
 #[tokio::test]
+async fn what_is_made_to_cost_much_is_refused() {
+    let app = with_demo().await;
+    let tickets: serde_json::Map<String, Value> = (0..17).map(|at| (at.to_string(), json!("ticket"))).collect();
+    for question in [
+        json!({"hosts": vec!["h.cn"; 9]}),
+        json!({"tickets": tickets}),
+        json!({"tickets": {"current": "x".repeat(4_097)}}),
+        json!({"hosts": ["x".repeat(4_097)]}),
+        json!({"nonce": "x".repeat(4_097)}),
+        json!({"url": "x".repeat(16_385)}),
+        json!({"landing": "x".repeat(16_385)}),
+    ] {
+        ask(&app, &question).await.assert_problem(400, "bad_body");
+    }
+}
+
+#[tokio::test]
 async fn who_asks_without_end_is_told_to_wait() {
     let app = with_demo().await;
     let mut asked = 0;

@@ -187,3 +187,23 @@ fn garbage_neither_panics_nor_explains() {
         assert!(!findings[0].explains(), "{url}: {findings:?}");
     }
 }
+
+#[test]
+fn an_address_made_to_be_slow_is_judged_in_bounded_time() {
+    let many: String = (0..3_000).map(|at| format!("&a{at}=%E5%BC%A0+")).collect();
+    for url in [
+        format!("https://h.cn/p?x=1{many}#/r"),
+        format!("https://h.cn/{}", "a/".repeat(20_000)),
+        format!("https://h.cn/?{}", "&".repeat(40_000)),
+        format!("https://h.cn/?{}", "%".repeat(40_000)),
+        format!("https://h.cn/?{}", "?".repeat(40_000)),
+    ] {
+        let (tell, told) = std::sync::mpsc::channel();
+        let case =
+            Case { landing: Some(format!("{url}#x")), hosts: vec!["a.cn".into(); 8], ..case(&url, &sha1("something else")) };
+        std::thread::spawn(move || tell.send(diagnose(&case)));
+        // A loaded machine and no optimisation: the bound is generous, yet what grows with the square of the length breaks it.
+        let findings = told.recv_timeout(std::time::Duration::from_secs(60)).expect("an answer in time");
+        assert_eq!(findings[0].code, "no_known_mistake_fits");
+    }
+}

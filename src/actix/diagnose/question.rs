@@ -48,7 +48,14 @@ impl Question {
             StatusCode::PAYLOAD_TOO_LARGE => too_large(),
             _ => bad_body(),
         })?;
-        serde_json::from_slice(&body).map_err(|_| bad_body())
+        let question: Self = serde_json::from_slice(&body).map_err(|_| bad_body())?;
+        let tickets = question.tickets.values();
+        let is_bounded = question.hosts.len() <= MAX_HOSTS
+            && tickets.len() <= MAX_TICKETS
+            && tickets.chain(&question.hosts).all(|text| text.len() <= MAX_TICKET)
+            && question.nonce.len() <= MAX_TICKET
+            && question.url.len().max(question.landing.as_ref().map_or(0, String::len)) <= MAX_ADDRESS;
+        if is_bounded { Ok(question) } else { Err(too_much()) }
     }
 
     /// The case, and what was recognised in the paste.
@@ -112,6 +119,12 @@ fn too_large() -> Problem {
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "The body is too large", detail, BODY_HINT)
 }
 
+/// Each host and each ticket is tried with every mistake.
+fn too_much() -> Problem {
+    let detail = format!("more than {MAX_HOSTS} hosts or {MAX_TICKETS} tickets, or one of the values is longer than any is");
+    Problem::bad_request("bad_body", detail, BODY_HINT)
+}
+
 /// Every other method.
 pub(super) async fn only_post() -> HttpResponse {
     let problem = Problem {
@@ -128,6 +141,18 @@ const BODY_HINT: Hint = Hint::fixed(
     r#"Send {"url","nonce","timestamp","signature"}, {"url","answer":{…}}, {"paste":"…"} or {"error"}, and with them account or tickets, landing, hosts."#,
     r#"请发送 {"url","nonce","timestamp","signature"}、{"url","answer":{…}}、{"paste":"…"} 或 {"error"}，可加上 account 或 tickets、landing、hosts。"#,
 );
+
+/// A backend has an address, a proxy and a container.
+const MAX_HOSTS: usize = 8;
+
+/// One of each kind, and some other accounts'.
+const MAX_TICKETS: usize = 16;
+
+/// WeChat promises 512 characters at most; a host has 253.
+const MAX_TICKET: usize = 4 * 1024;
+
+/// As long as the signing endpoint takes one.
+const MAX_ADDRESS: usize = 16 * 1024;
 
 /// A page's address of 16 KiB twice, and room for the rest.
 pub(super) const MAX_BODY: usize = 64 * 1024;
