@@ -7,11 +7,11 @@ BROWSER := tests/browser
 # Feature sets that an embedder may choose; each has to compile and to be clean alone.
 FEATURES := "" actix diagnose file redis sandbox actix,file,redis,sandbox server
 
-.PHONY: help run check test bench soak deps deny browser
+.PHONY: help run check test bench soak deps deny types browser
 
 help:
 	@echo 'make run     the service with a simulated WeChat: http://127.0.0.1:8080/'
-	@echo 'make check   formatting, lints over the feature sets, documentation, licences'
+	@echo 'make check   formatting, lints over the feature sets, documentation, licences, the client script'\''s types'
 	@echo 'make test    every test, with Redis, a browser and public SDKs; installs what is missing'
 	@echo 'make soak    ten minutes of load while everything goes wrong in turn'
 	@echo 'make bench   how long signing and reading take'
@@ -19,7 +19,7 @@ help:
 run:
 	cargo run --release -- serve --sandbox
 
-check: deny
+check: deny types
 	cargo fmt --all --check
 	for features in $(FEATURES); do \
 	  echo "== clippy, features: $${features:-none}"; \
@@ -33,12 +33,17 @@ deny:
 	@cargo deny --version >/dev/null 2>&1 || { echo 'installing cargo-deny'; cargo install --quiet --locked cargo-deny; }
 	cargo deny --log-level error --locked check licenses bans sources
 
+# The client script's type definitions against a page that uses them. Needs npm.
+types:
+	@command -v npm >/dev/null || tests/deps.sh
+	@cd $(BROWSER) && { [ -x node_modules/.bin/tsc ] || npm ci --silent --no-audit --no-fund; }
+	cd $(BROWSER) && npm run --silent types
+
 test: deps
 	cargo test --locked --all-features
 	cargo test --locked --all-features --test store --test cluster --test faults --test operations -- --ignored
 	SOAK_SECONDS=60 cargo test --locked --all-features --test soak -- --ignored
 	WX_JSSDK_BIN="$(CURDIR)/target/debug/wx-jssdk" tests/sdk/run.sh
-	cd $(BROWSER) && npm run --silent types
 	cd $(BROWSER) && WX_JSSDK_BIN="$(CURDIR)/target/debug/wx-jssdk" npm test
 
 # SOAK_SECONDS=3600 make soak: an hour of it.

@@ -2,8 +2,12 @@
 //!
 //! Pure: an [`Account`] holds settings and answers questions about them; it fetches nothing.
 
+mod verify;
+
 use std::fmt;
 use std::sync::Arc;
+
+pub use verify::{VerifyFile, VerifyFileError};
 
 use crate::credential::{AppKey, CredentialKey, Kind, Secret};
 
@@ -74,6 +78,7 @@ pub struct Account {
     /// Shared by its clones, and by the accounts of one configuration that say the same.
     js_api_list: Arc<[String]>,
     open_tag_list: Arc<[String]>,
+    verify_files: Vec<VerifyFile>,
 }
 
 impl Account {
@@ -101,6 +106,7 @@ impl Account {
             safe_domains: Vec::new(),
             js_api_list: Arc::default(),
             open_tag_list: Arc::default(),
+            verify_files: Vec::new(),
         }
     }
 
@@ -124,6 +130,21 @@ impl Account {
     #[must_use]
     pub fn open_tag_list<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
         self.open_tag_list = names.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Adds a proof of a domain, by the name and with the content that WeChat's console gives.
+    ///
+    /// # Errors
+    /// [`VerifyFileError`] says which of them is wrong.
+    pub fn verify_file(mut self, name: &str, content: &str) -> Result<Self, VerifyFileError> {
+        self.verify_files.push(VerifyFile::new(name, content)?);
+        Ok(self)
+    }
+
+    #[cfg(feature = "server")]
+    pub(crate) fn verify_files_of(mut self, files: Vec<VerifyFile>) -> Self {
+        self.verify_files = files;
         self
     }
 
@@ -185,6 +206,12 @@ impl Account {
     #[must_use]
     pub fn open_tags(&self) -> &[String] {
         &self.open_tag_list
+    }
+
+    /// The proofs of its domains.
+    #[must_use]
+    pub fn verify_files(&self) -> &[VerifyFile] {
+        &self.verify_files
     }
 
     /// Whether this account has credentials of this kind at all.
@@ -269,6 +296,12 @@ impl SafeDomain {
     #[must_use]
     pub fn host(&self) -> &str {
         &self.host
+    }
+
+    /// Where a path was bound, with its slash in front; else empty.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.path
     }
 
     /// `host` itself or, where the domain has a dot in it, a name that ends with `.host`: `evilexample.com` is another site, and

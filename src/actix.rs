@@ -26,7 +26,10 @@ mod private;
 mod problem;
 mod public;
 mod query;
+mod verify;
 
+#[cfg(feature = "server")]
+pub use diagnose::Doctor;
 #[cfg(feature = "diagnose")]
 pub use diagnose::diagnose_resource;
 pub use dropin::dropin_scope;
@@ -38,3 +41,4 @@ pub use problem::Problem;
 pub use public::public_scope;
 #[cfg(feature = "server")]
 pub(crate) use public::unknown_path;
+pub use verify::verify_resource;

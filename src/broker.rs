@@ -173,6 +173,12 @@ impl Broker {
         previous.expires_at > now && overlaps(*replaced) && state.refused.as_ref() != Some(token)
     }
 
+    /// The proof of a domain that an account has at this path (`/MP_verify_….txt`), exactly so written.
+    #[must_use]
+    pub fn verify_file(&self, path: &str) -> Option<Arc<str>> {
+        self.inner.members.load().proof(path).cloned()
+    }
+
     /// The clock that lives are counted on.
     #[must_use]
     pub fn clock(&self) -> &Clock {
@@ -307,6 +313,9 @@ pub enum BuildError {
     /// The default account is none of the accounts.
     #[error("the default account \"{0}\" is none of the accounts")]
     NoSuchDefault(String),
+    /// Two accounts have a proof of one name with two contents: one address cannot serve both.
+    #[error("two accounts have a verify file \"{0}\" with different contents: download it from WeChat's console again")]
+    TwoProofs(String),
     /// Built outside a tokio runtime.
     #[error("build the broker inside a tokio (or actix) runtime: its refreshes run there")]
     NoRuntime,

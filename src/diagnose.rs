@@ -19,6 +19,7 @@ mod answer;
 mod causes;
 mod escape;
 mod hash;
+mod paste;
 mod said;
 mod search;
 mod text;
@@ -27,6 +28,7 @@ mod url;
 mod verdicts;
 
 pub use answer::Answer;
+pub use paste::{Paste, PasteKind};
 
 use crate::credential::Secret;
 use crate::error::Hint;
@@ -124,6 +126,8 @@ pub struct Finding {
     pub fix: Hint,
     /// The string that was hashed, with the ticket struck out.
     pub evidence: Option<String>,
+    /// The string that should have been hashed, where that is another matter; its ticket struck out, too.
+    pub expected: Option<String>,
 }
 
 impl Case {
@@ -212,13 +216,21 @@ impl Confidence {
 
 impl Finding {
     fn new(confidence: Confidence, cause: &Cause) -> Self {
-        Self { code: cause.code, confidence, cause: cause.cause.clone(), fix: cause.fix.clone(), evidence: None }
+        Self {
+            code: cause.code,
+            confidence,
+            cause: cause.cause.clone(),
+            fix: cause.fix.clone(),
+            evidence: None,
+            expected: None,
+        }
     }
 
     /// Whether it says more than that nothing was found.
     #[must_use]
     pub fn explains(&self) -> bool {
-        ![verdicts::NOTHING_FITS.code, verdicts::TICKET_NEEDED.code].contains(&self.code)
+        use verdicts::{NOTHING_FITS, NOTHING_GIVEN, TICKET_NEEDED, VALUES_NEEDED};
+        ![&NOTHING_FITS, &NOTHING_GIVEN, &TICKET_NEEDED, &VALUES_NEEDED].iter().any(|cause| cause.code == self.code)
     }
 }
 
@@ -231,7 +243,10 @@ pub fn diagnose(case: &Case) -> Vec<Finding> {
         findings.extend(said);
     } else if let Some(sent) = Sent::of(&case.signature) {
         match Search::new(case, &sent).filter(|_| case.is_whole()) {
-            Some(search) => judged(case, search.run(), said, &mut findings),
+            Some(search) => {
+                let expected = search.expected();
+                judged(case, search.run(), expected, said, &mut findings);
+            }
             None => looked_at(case, &sent, said, &mut findings),
         }
     } else {
@@ -239,13 +254,18 @@ pub fn diagnose(case: &Case) -> Vec<Finding> {
         findings.extend(said);
     }
     if findings.is_empty() {
-        findings.push(Finding::new(Confidence::Possible, &verdicts::TICKET_NEEDED));
+        let lacking = match case.is_whole() {
+            true => &verdicts::TICKET_NEEDED,
+            false if case.signature.is_empty() => &verdicts::NOTHING_GIVEN,
+            false => &verdicts::VALUES_NEEDED,
+        };
+        findings.push(Finding::new(Confidence::Possible, lacking));
     }
     findings
 }
 
 /// The search has an answer, or none.
-fn judged(case: &Case, found: Option<Found>, mut said: Vec<Finding>, findings: &mut Vec<Finding>) {
+fn judged(case: &Case, found: Option<Found>, expected: String, mut said: Vec<Finding>, findings: &mut Vec<Finding>) {
     match found {
         Some(Found { mistakes, string }) if mistakes.is_empty() => {
             // "invalid signature" explains nothing when it is valid.
@@ -256,13 +276,14 @@ fn judged(case: &Case, found: Option<Found>, mut said: Vec<Finding>, findings: &
         }
         Some(Found { mistakes, string }) => {
             let proven = mistakes.into_iter().map(|cause| Finding::new(Confidence::Proven, cause));
-            findings.extend(proven.map(|finding| Finding { evidence: Some(string.clone()), ..finding }));
+            let shown = |finding| Finding { evidence: Some(string.clone()), expected: Some(expected.clone()), ..finding };
+            findings.extend(proven.map(shown));
             said.retain(|finding| finding.code != verdicts::INVALID_SIGNATURE.code);
             findings.extend(said);
         }
         None => {
             findings.extend(said);
-            findings.push(Finding::new(Confidence::Possible, &verdicts::NOTHING_FITS));
+            findings.push(Finding { expected: Some(expected), ..Finding::new(Confidence::Possible, &verdicts::NOTHING_FITS) });
         }
     }
 }

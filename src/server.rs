@@ -6,6 +6,7 @@
 mod application;
 pub mod config;
 mod configuration;
+pub mod doctor;
 mod listen;
 mod metrics;
 pub mod pages;

@@ -367,3 +367,17 @@ async fn many_sighups_at_once_leave_a_service_with_the_last_configuration() {
     }
     assert_eq!(process.running.stop().await.code, 0);
 }
+
+#[tokio::test]
+async fn a_reload_serves_the_new_proofs_of_domains_and_drops_the_old() {
+    let service = Service::start(&[A], &[]).await;
+    let proof = |name: &str| format!("{}\nverify_files = {{ \"{name}\" = \"content\" }}\n", text(&service.sandbox, &[A], &[]));
+    let status = async |name: &str| client().get(format!("{}/{name}", service.public)).send().await.unwrap().status().as_u16();
+    assert_eq!(status("MP_verify_one.txt").await, 404);
+    for (there, gone) in [("MP_verify_one.txt", "MP_verify_two.txt"), ("MP_verify_two.txt", "MP_verify_one.txt")] {
+        service.reloader.reload(settings(&proof(there))).unwrap();
+        assert_eq!((status(there).await, status(gone).await), (200, 404));
+    }
+    service.reloader.reload(settings(&text(&service.sandbox, &[A], &[]))).unwrap();
+    assert_eq!(status("MP_verify_two.txt").await, 404);
+}

@@ -1,11 +1,13 @@
-//! `POST /jssdk/diagnose`: why a signature is refused. On the private plane, since it may compute with an account's living ticket.
+//! `POST /jssdk/diagnose`: why a signature is refused. On the private plane, where a key opens an account's living ticket; the same for
+//! everybody, within limits, is `doctor`.
 
-use std::collections::BTreeMap;
+#[cfg(feature = "server")]
+mod doctor;
+mod question;
 
 use actix_web::http::header::{CACHE_CONTROL, HeaderValue, WWW_AUTHENTICATE};
 use actix_web::{HttpRequest, HttpResponse, Resource, web};
 use arc_swap::ArcSwap;
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::keys::{ApiKey, ApiKeys};
@@ -13,8 +15,10 @@ use super::private::{forbidden, presented, unauthorized};
 use super::problem::Problem;
 use crate::broker::Broker;
 use crate::credential::Kind;
-use crate::diagnose::{Answer, Case, Finding, Role, Target, diagnose};
-use crate::error::Hint;
+use crate::diagnose::{Case, Role, Target, diagnose};
+#[cfg(feature = "server")]
+pub use doctor::Doctor;
+use question::{Body, MAX_BODY, Question, bad_body, only_post, written};
 
 /// `POST {path}` with a key as `Authorization: Bearer KEY` or `X-Api-Key: KEY`. With `account` in the body the account's living
 /// ticket is computed with, if the key opens it; no ticket is ever answered.
@@ -27,30 +31,8 @@ pub fn diagnose_resource(path: &str, broker: Broker, keys: web::Data<ArcSwap<Api
         .app_data(keys)
         .app_data(web::PayloadConfig::new(MAX_BODY))
         .route(web::post().to(answer))
+        .default_service(web::to(only_post))
 }
-
-/// The body. All is optional, but without the four values or an error text there is nothing to say.
-#[derive(Deserialize)]
-#[serde(default, deny_unknown_fields)]
-#[derive(Default)]
-struct Question {
-    url: String,
-    nonce: String,
-    /// A number or a text.
-    timestamp: Value,
-    signature: String,
-    account: Option<String>,
-    agent: bool,
-    landing: Option<String>,
-    hosts: Vec<String>,
-    error: Option<String>,
-    /// What a foreign backend answered.
-    answer: Value,
-    /// By what they are: `current`, `previous`, `card`, `agent`, `access_token`; any other name is another account's.
-    tickets: BTreeMap<String, String>,
-}
-
-type Body = Result<web::Bytes, actix_web::Error>;
 
 async fn answer(
     request: HttpRequest,
@@ -61,8 +43,7 @@ async fn answer(
     let found = async {
         let keys = keys.load();
         let key = presented(&request).and_then(|key| keys.find(key)).ok_or_else(unauthorized)?;
-        let question: Question = body.ok().and_then(|body| serde_json::from_slice(&body).ok()).ok_or_else(bad_body)?;
-        let case = case(question, key, &broker).await?;
+        let case = case(Question::read(body)?, key, &broker).await?;
         // Up to a second of hashing: not on the thread that serves.
         web::block(move || diagnose(&case)).await.map_err(|_| bad_body())
     };
@@ -75,25 +56,11 @@ async fn answer(
     }
 }
 
-async fn case(question: Question, key: &ApiKey, broker: &Broker) -> Result<Case, Problem> {
-    let timestamp = match &question.timestamp {
-        Value::String(text) => text.clone(),
-        Value::Number(number) => number.to_string(),
-        _ => String::new(),
-    };
-    let target = if question.agent { Target::AgentConfig } else { Target::Config };
-    let mut case = Case {
-        target,
-        landing: question.landing,
-        hosts: question.hosts,
-        error: question.error,
-        ..Case::new(question.url, question.nonce, timestamp, question.signature)
-    };
-    for (name, value) in question.tickets {
-        case = case.ticket(role(name), value);
-    }
-    if let Some(account) = &question.account {
-        let (role, kind) = match target {
+async fn case(mut question: Question, key: &ApiKey, broker: &Broker) -> Result<Case, Problem> {
+    let account = question.account.take();
+    let (mut case, _) = question.case();
+    if let Some(account) = &account {
+        let (role, kind) = match case.target {
             Target::Config => (Role::Current, Kind::JsapiTicket),
             Target::AgentConfig => (Role::Agent, Kind::AgentTicket),
         };
@@ -104,32 +71,7 @@ async fn case(question: Question, key: &ApiKey, broker: &Broker) -> Result<Case,
         case = case.ticket(role, ticket.value.clone());
         case.app_id = broker.account(account).ok().map(|account| account.app_id().to_owned());
     }
-    if let Some(answer) = Answer::from_json(&question.answer) {
-        case = case.answer(answer);
-    }
     if case.is_whole() || case.error.is_some() { Ok(case) } else { Err(bad_body()) }
-}
-
-fn role(name: String) -> Role {
-    match name.as_str() {
-        "current" => Role::Current,
-        "previous" => Role::Previous,
-        "card" => Role::Card,
-        "agent" => Role::Agent,
-        "access_token" => Role::AccessToken,
-        _ => Role::Other(name),
-    }
-}
-
-fn written(finding: &Finding) -> Value {
-    let Finding { code, confidence, cause, fix, evidence } = finding;
-    json!({
-        "code": code,
-        "confidence": confidence.as_str(),
-        "cause": { "en": cause.en, "zh": cause.zh },
-        "fix": { "en": fix.en, "zh": fix.zh },
-        "evidence": evidence,
-    })
 }
 
 fn refused(problem: Problem) -> HttpResponse {
@@ -140,18 +82,3 @@ fn refused(problem: Problem) -> HttpResponse {
     }
     response
 }
-
-/// Nothing of the body is quoted: it may hold a ticket.
-fn bad_body() -> Problem {
-    Problem::bad_request(
-        "bad_body",
-        "the body is no case that can be diagnosed".into(),
-        Hint::fixed(
-            r#"Send {"url","nonce","timestamp","signature"} or {"url","answer":{…}} or {"error"}, and with them account or tickets, landing, hosts."#,
-            r#"请发送 {"url","nonce","timestamp","signature"}、{"url","answer":{…}} 或 {"error"}，可加上 account 或 tickets、landing、hosts。"#,
-        ),
-    )
-}
-
-/// A page's address of 16 KiB twice, and room for the rest.
-const MAX_BODY: usize = 64 * 1024;

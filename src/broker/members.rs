@@ -24,6 +24,8 @@ pub(super) struct Members {
     by_name: HashMap<String, Arc<Member>>,
     by_app: HashMap<AppKey, Arc<Member>>,
     default_account: Option<String>,
+    /// The proofs of domains, by the path at which WeChat looks for them.
+    proofs: HashMap<String, Arc<str>>,
 }
 
 impl Member {
@@ -63,11 +65,13 @@ impl Members {
     ) -> Result<Self, BuildError> {
         let mut by_name: HashMap<String, Arc<Member>> = HashMap::with_capacity(accounts.len());
         let mut by_app: HashMap<AppKey, Arc<Member>> = HashMap::with_capacity(accounts.len());
+        let mut proofs = HashMap::new();
         for (name, account) in accounts {
             let app = account.app_key();
             if let Some(first) = by_app.get(&app) {
                 return Err(BuildError::SameApp { app: app.to_string(), names: [first.name.clone(), name] });
             }
+            note_proofs(&account, &mut proofs)?;
             let member = Arc::new(Member::new(name.clone(), account, before.and_then(|before| before.by_app.get(&app))));
             if by_name.insert(name.clone(), member.clone()).is_some() {
                 return Err(BuildError::SameName(name));
@@ -80,7 +84,7 @@ impl Members {
             None if by_name.len() == 1 => by_name.keys().next().cloned(),
             None => None,
         };
-        Ok(Self { by_name, by_app, default_account })
+        Ok(Self { by_name, by_app, default_account, proofs })
     }
 
     /// The account of this name; an empty one means the default account.
@@ -91,6 +95,11 @@ impl Members {
 
     pub(super) fn all(&self) -> impl Iterator<Item = &Arc<Member>> {
         self.by_name.values()
+    }
+
+    /// What WeChat is to find at this path, exactly.
+    pub(super) fn proof(&self, path: &str) -> Option<&Arc<str>> {
+        self.proofs.get(path)
     }
 
     /// Without an agent id, a corp's only app.
@@ -113,4 +122,17 @@ impl Members {
         let apps = self.by_app.iter().filter(move |(app, _)| app.platform == "work" && *app.id == *corp_id);
         apps.filter_map(|(app, member)| Some((app.agent_id?, member)))
     }
+}
+
+/// At the root, and below the path of each domain that was bound with one.
+fn note_proofs(account: &Account, proofs: &mut HashMap<String, Arc<str>>) -> Result<(), BuildError> {
+    for file in account.verify_files() {
+        for path in std::iter::once("").chain(account.safe_domains().iter().map(|domain| domain.path())) {
+            let known = proofs.entry(format!("{path}/{}", file.name())).or_insert_with(|| file.content().clone());
+            if known != file.content() {
+                return Err(BuildError::TwoProofs(file.name().to_owned()));
+            }
+        }
+    }
+    Ok(())
 }

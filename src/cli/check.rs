@@ -1,5 +1,6 @@
 //! `check`: is the configuration right, and does WeChat take it?
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -8,7 +9,8 @@ use super::{Ended, Unusable, listed, say, with_accounts};
 use crate::account::{Account, TokenMode};
 use crate::credential::Kind;
 use crate::error::UpstreamError;
-use crate::upstream::Upstream;
+use crate::server::config::Settings;
+use crate::upstream::{ProofFailure, ProofReader, Upstream};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  wx-jssdk check\n  wx-jssdk check --config /etc/wx-jssdk.toml --offline")]
@@ -19,6 +21,9 @@ pub(super) struct Check {
     /// Do not call WeChat · 不访问微信
     #[arg(long)]
     offline: bool,
+    /// Look for a domain's verify file at this address, not where DNS says; may be given several times · 指定域名的地址
+    #[arg(long, value_name = "HOST=IP:PORT", value_parser = host_and_address)]
+    resolve: Vec<(String, SocketAddr)>,
 }
 
 impl Check {
@@ -40,8 +45,42 @@ impl Check {
                 }
             }
         }
-        Ok(ended)
+        Ok(if self.proofs(&settings).await? { ended } else { Ended::No })
     }
+
+    /// Whether every verify file is found under every domain of its account, as WeChat looks for it.
+    async fn proofs(&self, settings: &Settings) -> Result<bool, Unusable> {
+        let reader = ProofReader::new(settings.upstream.timeout, &self.resolve)?;
+        let mut all = true;
+        for (name, account) in &settings.accounts {
+            for file in account.verify_files() {
+                for domain in account.safe_domains() {
+                    let domain = domain.to_string();
+                    match reader.find(&domain, file).await {
+                        Ok(address) => say(&format!("{name}: ok, the proof is at {address} · 域名校验文件可访问")),
+                        Err(failure) => {
+                            say(&without_proof(name, &format!("{domain}/{}", file.name()), &failure));
+                            all = false;
+                        }
+                    }
+                }
+            }
+        }
+        Ok(all)
+    }
+}
+
+fn host_and_address(text: &str) -> Result<(String, SocketAddr), String> {
+    let (host, address) = text.split_once('=').ok_or("write HOST=IP:PORT, such as example.com=10.0.0.5:443")?;
+    Ok((host.to_owned(), address.parse().map_err(|error| format!("{address}: {error}"))?))
+}
+
+fn without_proof(name: &str, address: &str, failure: &ProofFailure) -> String {
+    let (cause, fix) = (failure.cause(), failure.fix());
+    format!(
+        "{name}: the verify file is not at {address}\n    cause: {}\n    fix:   {}\n    原因：{}\n    解决：{}",
+        cause.en, fix.en, cause.zh, fix.zh
+    )
 }
 
 /// Asks for a token, and for the ticket where the account signs. Always by `stable_token` where there is one: it leaves a running

@@ -6,12 +6,13 @@ use std::path::Path;
 use clap::Args;
 
 use super::{Ended, Unusable, say};
-use crate::diagnose::{Answer, Case, Finding, Role, Target, diagnose};
+use crate::diagnose::{Answer, Case, Finding, Paste, Role, Target, diagnose};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   wx-jssdk diagnose --url https://h.cn/p --json answer.json --ticket - < ticket.txt
   wx-jssdk diagnose --url U --nonce N --timestamp S --signature X --ticket T
+  wx-jssdk diagnose --paste - --url https://h.cn/p --ticket T < whatever.txt
   wx-jssdk diagnose --error 'config:invalid url domain'")]
 pub(super) struct Diagnose {
     /// The page's location.href · 页面地址
@@ -59,6 +60,9 @@ pub(super) struct Diagnose {
     /// What the backend answered, as JSON; - reads stdin · 后端返回的 JSON，- 表示从标准输入读取
     #[arg(long, value_name = "FILE")]
     json: Option<String>,
+    /// Whatever there is (error, JSON, code, log) in one text; - reads stdin · 任意内容，- 表示从标准输入读取
+    #[arg(long, value_name = "FILE")]
+    paste: Option<String>,
 }
 
 impl Diagnose {
@@ -66,7 +70,7 @@ impl Diagnose {
         let case = self.case()?;
         if !case.is_whole() && case.error.is_none() {
             return Err(Unusable(
-                "give --url, --nonce, --timestamp and --signature (or --json FILE with --url), or --error TEXT\n    请提供 --url、--nonce、--timestamp、--signature（或 --json 文件加 --url），或 --error 报错文字".into(),
+                "give --url, --nonce, --timestamp and --signature (or --json FILE with --url), or --error TEXT, or --paste FILE with any of them\n    请提供 --url、--nonce、--timestamp、--signature（或 --json 文件加 --url），或 --error 报错文字，或用 --paste 给出含有这些内容的文件".into(),
             ));
         }
         let findings = diagnose(&case);
@@ -79,9 +83,11 @@ impl Diagnose {
     }
 
     fn case(self) -> Result<Case, Unusable> {
-        if self.ticket == "-" && self.json.as_deref() == Some("-") {
+        let readers = [Some(self.ticket.as_str()), self.json.as_deref(), self.paste.as_deref()];
+        if readers.into_iter().filter(|source| *source == Some("-")).count() > 1 {
             return Err(Unusable(
-                "--ticket - and --json - cannot both read stdin\n    --ticket - 与 --json - 不能同时使用标准输入".into(),
+                "only one of --ticket -, --json - and --paste - can read stdin\n    --ticket -、--json -、--paste - 只能有一个使用标准输入"
+                    .into(),
             ));
         }
         let ticket = if self.ticket == "-" { from_stdin()?.trim_end_matches(['\r', '\n']).to_owned() } else { self.ticket };
@@ -101,24 +107,29 @@ impl Diagnose {
         for (at, ticket) in self.other_ticket.into_iter().enumerate() {
             case = case.ticket(Role::Other((at + 1).to_string()), ticket);
         }
-        match self.json {
-            Some(source) => Ok(case.answer(answer_in(&source)?)),
-            None => Ok(case),
+        if let Some(source) = self.json {
+            case = case.answer(answer_in(&source)?);
         }
+        if let Some(source) = self.paste {
+            case = case.paste(Paste::read(&text_of("--paste", &source)?));
+        }
+        Ok(case)
     }
 }
 
 /// What a backend answered. A text that is no JSON is not quoted.
 fn answer_in(source: &str) -> Result<Answer, Unusable> {
-    let text = if source == "-" {
-        from_stdin()?
-    } else {
-        std::fs::read_to_string(Path::new(source)).map_err(|error| Unusable(format!("--json {source}: {error}")))?
-    };
-    let json = serde_json::from_str(&text).ok();
+    let json = serde_json::from_str(&text_of("--json", source)?).ok();
     json.as_ref()
         .and_then(Answer::from_json)
         .ok_or_else(|| Unusable("--json: there is no object with a signature in it\n    JSON 中没有带 signature 的对象".into()))
+}
+
+fn text_of(flag: &str, source: &str) -> Result<String, Unusable> {
+    match source {
+        "-" => from_stdin(),
+        file => std::fs::read_to_string(Path::new(file)).map_err(|error| Unusable(format!("{flag} {file}: {error}"))),
+    }
 }
 
 fn from_stdin() -> Result<String, Unusable> {

@@ -54,9 +54,13 @@ impl Answer {
     }
 }
 
+/// A name without case, `_` and `-`.
+pub(super) fn plain(name: &str) -> String {
+    name.replace(['_', '-'], "").to_lowercase()
+}
+
 /// The first field of one of these names, compared without case, `_` and `-`; and whether it is spelled as the first of them.
 fn field(fields: &Map<String, Value>, names: &[&str]) -> Option<(String, bool)> {
-    let plain = |name: &str| name.replace(['_', '-'], "").to_lowercase();
     names.iter().find_map(|name| {
         let exact = fields.get_key_value(*name).or_else(|| fields.iter().find(|(key, _)| plain(key) == plain(name)));
         let (key, value) = exact?;

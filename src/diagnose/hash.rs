@@ -22,7 +22,7 @@ impl Sent {
         let blank = (text.len() != signature.len()).then_some(&c::SIGNATURE_BLANK);
         let upper = text.bytes().any(|byte| byte.is_ascii_uppercase()).then_some(&c::UPPER_HEX);
         let (digest, cause): (fn(&str) -> String, _) = match text.len() {
-            40 if is_hex => (|text| hex(&Sha1::digest(text)), upper.or(blank)),
+            40 if is_hex => (sha1, upper.or(blank)),
             32 if is_hex => (|text| hex(&Md5::digest(text)), Some(&c::MD5)),
             64 if is_hex => (|text| hex(&Sha256::digest(text)), Some(&c::SHA256)),
             28 if text.ends_with('=') => (|text| base64(&Sha1::digest(text)), Some(&c::BASE64)),
@@ -36,6 +36,11 @@ impl Sent {
     pub(super) fn fits(&self, string: &str) -> bool {
         (self.digest)(string) == self.text
     }
+}
+
+/// The signature of a string, as it should be.
+pub(super) fn sha1(text: &str) -> String {
+    hex(&Sha1::digest(text))
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -8,12 +8,20 @@ use crate::error::{Paid, System, explain};
 
 /// What the text points to, most telling first.
 pub(super) fn explained(text: &str) -> Vec<Finding> {
-    let text = text.to_lowercase();
-    let in_words = WORDS.iter().find(|(words, _)| words.iter().all(|word| text.contains(word)));
-    match in_words {
-        Some((_, cause)) => vec![Finding::new(Confidence::Likely, cause)],
-        None => by_errcode(&text).into_iter().collect(),
+    match in_words(text) {
+        Some(cause) => vec![Finding::new(Confidence::Likely, cause)],
+        None => by_errcode(&text.to_lowercase()).into_iter().collect(),
     }
+}
+
+/// Whether a client's words are in it, and not only a number.
+pub(super) fn has_words(text: &str) -> bool {
+    in_words(text).is_some()
+}
+
+fn in_words(text: &str) -> Option<&'static Cause> {
+    let text = text.to_lowercase();
+    WORDS.iter().find(|(words, _)| words.iter().all(|word| text.contains(word))).map(|(_, cause)| *cause)
 }
 
 /// The first number that is an errcode of the system that spoke.

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use super::causes::Cause;
 use super::hash::Sent;
 use super::text::{Values, far_timestamps, nonces, strings, tickets, timestamps};
-use super::{Case, Role, url};
+use super::{Case, Role, escape, url};
 use crate::sign::before_fragment;
 
 /// What the search found.
@@ -83,6 +83,12 @@ impl<'a> Search<'a> {
         Some(Self { case, sent, right, presumed, budget: Cell::new(BUDGET) })
     }
 
+    /// What should have been hashed, its ticket struck out.
+    pub(super) fn expected(&self) -> String {
+        let shown = self.case.target.role().shown();
+        self.without_tickets(&Values { ticket: shown, ..self.right.clone() }.string())
+    }
+
     /// The mistakes that explain the signature, as few as possible.
     pub(super) fn run(self) -> Option<Found> {
         if self.fits(&self.right.string()) {
@@ -113,7 +119,8 @@ impl<'a> Search<'a> {
     /// What one mistake leaves of the address, through another.
     fn addresses_in_pairs(&self, changes: &[Change]) -> Option<Found> {
         let mut seen = HashSet::new();
-        changes.iter().filter_map(|(first, part)| Some((first, part.address()?))).find_map(|(first, address)| {
+        let addresses = changes.iter().filter_map(|(first, part)| Some((first, part.address()?)));
+        addresses.take_while(|_| self.goes_on()).find_map(|(first, address)| {
             url::mistaken(address, self.case).into_iter().find_map(|(second, text)| {
                 let is_new = second.code != first.code && seen.insert(text.clone());
                 let values = Values { url: text, ..self.right.clone() };
@@ -123,9 +130,9 @@ impl<'a> Search<'a> {
     }
 
     fn in_pairs(&self, changes: &[Change]) -> Option<Found> {
-        changes.iter().enumerate().find_map(|(at, first)| {
+        changes.iter().enumerate().take_while(|_| self.goes_on()).find_map(|(at, first)| {
             let others = changes[at + 1..].iter().filter(|second| second.1.place() != first.1.place());
-            let two_values = others.into_iter().find_map(|second| self.with(&[first, second]));
+            let two_values = others.take_while(|_| self.goes_on()).find_map(|second| self.with(&[first, second]));
             two_values.or_else(|| {
                 let mut values = self.right.clone();
                 first.1.put(&mut values);
@@ -146,8 +153,17 @@ impl<'a> Search<'a> {
             .into_iter()
             .enumerate()
             .find_map(|(at, (cause, string))| self.fits(&string).then_some((at, cause)))?;
-        let (_, shown) = strings(&values.struck_out(), self.case).swap_remove(at);
+        let (_, string) = strings(&values.struck_out(), self.case).swap_remove(at);
+        // Where the string was escaped, so was what stands in the ticket's place.
+        let shown = [escape::component, escape::form]
+            .iter()
+            .fold(string, |string, encode| string.replace(&encode(&values.shown), &values.shown));
         Some(self.found(&[causes, &[cause]].concat(), shown))
+    }
+
+    /// Whether there is anything left to hash with: else nothing need be put together either.
+    fn goes_on(&self) -> bool {
+        self.budget.get() > 0
     }
 
     fn fits(&self, string: &str) -> bool {
@@ -158,14 +174,13 @@ impl<'a> Search<'a> {
 
     fn found(&self, causes: &[&'static Cause], string: String) -> Found {
         let mistakes = causes.iter().copied().chain(self.presumed).chain(self.sent.cause).collect();
-        // A ticket may stand in the address, too.
-        let string = self
-            .case
-            .tickets
-            .iter()
-            .filter(|ticket| ticket.value.expose().len() >= MIN_STRUCK)
-            .fold(string.replace('\0', ""), |string, ticket| string.replace(ticket.value.expose(), &ticket.role.shown()));
-        Found { mistakes, string }
+        Found { mistakes, string: self.without_tickets(&string.replace('\0', "")) }
+    }
+
+    /// A ticket may stand in the address, too.
+    fn without_tickets(&self, string: &str) -> String {
+        let tickets = self.case.tickets.iter().filter(|ticket| ticket.value.expose().len() >= MIN_STRUCK);
+        tickets.fold(string.to_owned(), |string, ticket| string.replace(ticket.value.expose(), &ticket.role.shown()))
     }
 }
 

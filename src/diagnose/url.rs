@@ -1,5 +1,7 @@
 //! What happens to a page's address between the page and the hash: each known mistake, made on purpose.
 
+use std::collections::HashSet;
+
 use super::causes::{self as c, Cause};
 use super::{Case, escape};
 use crate::sign::before_fragment;
@@ -9,9 +11,9 @@ pub(super) type Variant = (&'static Cause, String);
 
 /// Every single mistake on `url`, likeliest first, each text once.
 pub(super) fn mistaken(url: &str, case: &Case) -> Vec<Variant> {
-    let mut found = Vec::new();
+    let (mut found, mut known) = (Vec::new(), HashSet::new());
     let mut add = |cause: &'static Cause, text: String| {
-        if text != url && !found.iter().any(|(_, known)| *known == text) {
+        if text != url && known.insert(text.clone()) {
             found.push((cause, text));
         }
     };

@@ -11,6 +11,12 @@ pub(super) static NOTHING_FITS: Cause = row("no_known_mistake_fits",
 pub(super) static TICKET_NEEDED: Cause = row("ticket_needed",
     ["without the ticket nothing can be computed, and nothing else points to a cause", "没有 ticket 无法计算，也没有其他线索"],
     ["Give the jsapi_ticket, or the text of the client's error.", "请提供 jsapi_ticket，或客户端的报错文字。"]);
+pub(super) static NOTHING_GIVEN: Cause = row("nothing_given",
+    ["there is nothing to go on yet: neither a signature nor words of the client that are known", "还没有可供诊断的内容：既没有签名，也没有认得的报错"],
+    ["Give the text of the error, or what the backend answered (appId, timestamp, nonceStr, signature) together with the page's address.", "请提供报错文字，或后端返回的内容（appId、timestamp、nonceStr、signature）和页面地址。"]);
+pub(super) static VALUES_NEEDED: Cause = row("values_needed",
+    ["one of the four values is missing: the page's address, nonceStr, timestamp, signature", "四个值不全：页面地址、nonceStr、timestamp、signature"],
+    ["Give the address of the page as the phone has it (location.href), and what the backend answered, whole.", "请提供手机上的页面地址（location.href）和后端返回的完整内容。"]);
 pub(super) static MALFORMED: Cause = row("signature_malformed",
     ["what was sent is no signature: it has not the length or the characters of a hash", "返回的不是签名：长度或字符不像任何哈希"],
     ["The signature is 40 hex digits: look whether it was cut, or whether the page reads the wrong field.", "签名是 40 位十六进制：请检查是否被截断，或页面读错了字段。"]);
@@ -24,8 +30,8 @@ pub(super) static INVALID_SIGNATURE: Cause = row("invalid_signature",
     ["the client refused the signature: address, nonce, timestamp or ticket differ from what was signed", "客户端拒绝了签名：地址、随机串、时间戳或 ticket 与签名时不一致"],
     ["Run this again with the ticket: then the mistake is found by computation. By hand: same nonce and timestamp, address = location.href before its #, ticket of the same appId, on iOS the landing address.", "请带上 ticket 再诊断一次，即可算出原因。手动检查：随机串和时间戳一致、地址为 # 之前的 location.href、ticket 与 appId 对应、iOS 用落地页地址。"]);
 pub(super) static URL_DOMAIN: Cause = row("domain_not_bound",
-    ["the page's host is not bound to this appId as JS接口安全域名", "页面的域名没有绑定为该 appId 的 JS接口安全域名"],
-    ["Bind the host without scheme and port (only ports 80 and 443 work), and wait for the console's change to spread; check that the appId is the right one.", "请绑定该域名（不带协议和端口，只支持 80/443），等待后台生效，并确认 appId 无误。"]);
+    ["the page's host is not bound to this appId as a JS safe domain (JS接口安全域名)", "页面的域名没有绑定为该 appId 的 JS接口安全域名"],
+    ["Bind the host in the console (公众号设置 → 功能设置 → JS接口安全域名) without scheme and port (only ports 80 and 443 work), and wait until the change has spread; check that the appId is the right one.", "请在后台「公众号设置 → 功能设置 → JS接口安全域名」绑定该域名（不带协议和端口，只支持 80/443），等待生效，并确认 appId 无误。"]);
 pub(super) static WORK_DOMAIN: Cause = row("trusted_domain_mismatch",
     ["the page's host is not among the WeCom app's trusted domains, which match exactly", "页面的域名不在企业微信应用的可信域名中（须完全一致）"],
     ["Add the exact host (a parent does not cover it) under 网页授权及JS-SDK in the app's settings, with its WW_verify file or ICP record.", "请在应用的「网页授权及JS-SDK」中添加完全相同的域名（父域名不覆盖子域名），并完成归属校验或备案。"]);

@@ -6,6 +6,7 @@ mod accounts;
 mod keys;
 mod layers;
 mod section;
+mod verify;
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;

@@ -10,12 +10,13 @@ use arc_swap::ArcSwap;
 
 use super::config::Settings;
 use super::configuration::Configuration;
+use super::doctor::DoctorPages;
 use super::metrics::{self, Metrics};
 use super::pages::Pages;
 use super::ready::{Readiness, readyz};
 use super::start::StartError;
 use super::status::StatusPlane;
-use crate::actix::{ApiKeys, diagnose_resource, dropin_scope, private_scope, public_scope, unknown_path};
+use crate::actix::{ApiKeys, diagnose_resource, dropin_scope, private_scope, public_scope, unknown_path, verify_resource};
 use crate::broker::Broker;
 use crate::sandbox::Sandbox;
 use crate::sign::PageUrl;
@@ -30,11 +31,16 @@ pub(super) struct Listener {
 /// What a page may call.
 pub(super) fn public(settings: &Settings, broker: &Broker, sandbox: Option<&Sandbox>) -> Result<Listener, StartError> {
     let pages = (settings.server.demo || sandbox.is_some()).then(|| demo_pages(broker, sandbox.is_some()));
+    let doctor = pages.as_ref().map(|_| DoctorPages::new(broker.clone(), sandbox.is_some()));
     let (broker, sandbox) = (broker.clone(), sandbox.cloned());
     let services = move |services: &mut web::ServiceConfig| {
         services.service(public_scope("/jssdk", broker.clone())).configure(alive);
+        services.service(verify_resource(broker.clone()));
         if let Some(pages) = pages.clone() {
             services.configure(pages.configure());
+        }
+        if let Some(doctor) = doctor.clone() {
+            services.configure(doctor.configure());
         }
         if let Some(sandbox) = &sandbox {
             services.service(sandbox.pre_verify_scope());

@@ -46,7 +46,7 @@ impl Pages {
     }
 }
 
-fn reads() -> impl guard::Guard {
+pub(super) fn reads() -> impl guard::Guard {
     guard::Any(guard::Get()).or(guard::Head())
 }
 
@@ -58,6 +58,13 @@ pub(super) enum Lang {
 }
 
 impl Lang {
+    /// What the request asks for. A query that cannot be read (WeChat and its users append what they like) must not cost the page.
+    pub(super) fn of(request: &HttpRequest) -> Self {
+        let asked = web::Query::<LangQuery>::from_query(request.query_string()).ok().and_then(|query| query.into_inner().lang);
+        let accepts = request.headers().get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
+        Self::choose(asked.as_deref(), accepts)
+    }
+
     /// The reader's own choice, else the browser's, else Chinese: that is where WeChat is.
     pub(super) fn choose(asked: Option<&str>, accept_language: Option<&str>) -> Self {
         asked.and_then(Self::from_tag).or_else(|| accept_language.and_then(Self::from_accept)).unwrap_or(Self::Zh)
@@ -109,15 +116,12 @@ impl DemoPage<'_> {
 }
 
 #[derive(Deserialize)]
-struct DemoQuery {
+struct LangQuery {
     lang: Option<String>,
 }
 
 async fn demo(request: HttpRequest, pages: web::Data<Pages>) -> HttpResponse {
-    // A query that cannot be read (WeChat and its users append what they like) must not cost the page.
-    let asked = web::Query::<DemoQuery>::from_query(request.query_string()).ok().and_then(|query| query.into_inner().lang);
-    let accepts = request.headers().get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
-    let page = DemoPage { lang: Lang::choose(asked.as_deref(), accepts), pages: &pages, version: env!("CARGO_PKG_VERSION") };
+    let page = DemoPage { lang: Lang::of(&request), pages: &pages, version: env!("CARGO_PKG_VERSION") };
     let html = match page.render() {
         Ok(html) => html,
         Err(error) => {
@@ -202,11 +206,15 @@ macro_rules! static_file {
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// Every file there is: a name is looked up here and never on a disk.
-const STATIC_FILES: [StaticFile; 8] = [
+const STATIC_FILES: &[StaticFile] = &[
     static_file!("style.css", "text/css; charset=utf-8", sandbox_only: false),
     static_file!("demo.js", SCRIPT, sandbox_only: false),
     static_file!("cards.js", SCRIPT, sandbox_only: false),
     static_file!("explain.js", SCRIPT, sandbox_only: false),
+    static_file!("doctor.css", "text/css; charset=utf-8", sandbox_only: false),
+    static_file!("doctor.js", SCRIPT, sandbox_only: false),
+    static_file!("doctor-show.js", SCRIPT, sandbox_only: false),
+    static_file!("doctor-code.js", SCRIPT, sandbox_only: false),
     static_file!("icon.svg", "image/svg+xml", sandbox_only: false),
     static_file!("share.png", "image/png", sandbox_only: false),
     static_file!("wechat-client.js", SCRIPT, sandbox_only: true),

@@ -53,10 +53,26 @@ async fn too_little_or_no_json_is_wrong_usage() {
         (&["diagnose", "--url", "https://h.cn/"], ""),
         (&["diagnose", "--url", "https://h.cn/", "--json", "-"], "<html>secret"),
         (&["diagnose", "--json", "-", "--ticket", "-"], "{}"),
+        (&["diagnose", "--paste", "-", "--ticket", "-"], "{}"),
+        (&["diagnose", "--paste", "-"], "secret"),
+        (&["diagnose", "--paste", "/nowhere/at.all"], ""),
         (&["diagnose", "--url", "https://h.cn/", "--json", "/nowhere/at.all"], ""),
     ] {
         let ended = run_with_stdin(arguments, input).await;
         assert_eq!((ended.code, ended.stdout.as_str()), (2, ""), "{arguments:?}");
         assert!(!ended.stderr.contains("secret"), "{}", ended.stderr);
     }
+}
+
+#[tokio::test]
+async fn whatever_there_is_may_be_given_in_one_text() {
+    let answer = format!("nonceStr: 'n', timestamp: 1414587457, signature: '{}'", signed("https://h.cn/p#top"));
+    let text = format!("config:invalid signature\nhttps://h.cn/p#top\n{answer}");
+    let ended = run_with_stdin(&["diagnose", "--paste", "-", "--ticket", TICKET], &text).await;
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    assert!(ended.stdout.starts_with("fragment_kept (proven)"), "{}", ended.stdout);
+    // The string that was hashed has the ticket in it: it is used and not printed.
+    let string = format!("jsapi_ticket={TICKET}&noncestr=n&timestamp=1414587457&url=http://h.cn/p");
+    let ended = run_with_stdin(&["diagnose", "--paste", "-", "--url", "https://h.cn/p"], &string).await;
+    assert!(ended.stdout.starts_with("scheme_swapped (proven)") && !ended.stdout.contains(TICKET), "{}", ended.stdout);
 }

@@ -11,3 +11,4 @@ mod keys;
 mod secrets;
 mod support;
 mod values;
+mod verify;

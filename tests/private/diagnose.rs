@@ -60,10 +60,32 @@ async fn tickets_and_a_foreign_answer_may_be_given_along() {
 #[tokio::test]
 async fn a_body_that_is_no_case_is_refused_and_not_quoted() {
     let world = World::new().await;
-    let long = format!(r#"{{"error":"{}"}}"#, "x".repeat(70_000));
-    for body in ["", "secret", "{}", r#"{"url":"https://h.cn/"}"#, r#"{"unknown":"secret"}"#, &long] {
+    for body in ["", "secret", "{}", r#"{"url":"https://h.cn/"}"#, r#"{"unknown":"secret"}"#] {
         let answer = ask(&world, KEY, body).await;
         answer.problem(400, "bad_body");
         assert!(!answer.text.contains("secret"), "{}", answer.text);
     }
+}
+
+#[tokio::test]
+async fn too_long_a_body_and_another_method_are_problem_documents() {
+    let world = World::new().await;
+    let long = format!(r#"{{"error":"{}"}}"#, "x".repeat(70_000));
+    ask(&world, KEY, &long).await.problem(413, "body_too_large");
+    for method in ["GET", "PUT", "DELETE"] {
+        let answer = world.send(method, PATH, &[("X-Api-Key", KEY)], "").await;
+        answer.problem(405, "method_not_allowed");
+        assert_eq!(answer.header("allow"), Some("POST"));
+    }
+}
+
+#[tokio::test]
+async fn a_paste_is_read_here_too() {
+    let world = World::new().await;
+    let paste = format!(
+        "config:invalid signature\nhttps://h.cn/\nnonceStr=n&timestamp=1414587457&signature={}",
+        signed("ticket-one", "http://h.cn/")
+    );
+    let body = json!({"paste": paste, "tickets": {"current": "ticket-one"}}).to_string();
+    assert_eq!(ask(&world, KEY, &body).await.ok().0["findings"][0]["code"], "scheme_swapped");
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::section::{Section, quoted};
-use super::{Problems, layers};
+use super::{Problems, layers, verify};
 use crate::account::{Account, SafeDomain, TokenMode};
 use crate::credential::{AppKey, Secret};
 
@@ -83,6 +83,7 @@ pub(super) fn read(mut entries: Vec<Entry>, defaults: &Section, problems: &mut P
     let mut accounts: Vec<(String, Account)> = Vec::with_capacity(entries.len());
     let mut apps: HashMap<AppKey, String> = HashMap::with_capacity(entries.len());
     let mut before: Option<(String, String)> = None;
+    let mut proofs = verify::Seen::default();
     for Entry { name, mut section, base } in entries {
         check_name(&name, &section, before.as_ref(), problems);
         let place = section.place();
@@ -94,6 +95,7 @@ pub(super) fn read(mut entries: Vec<Entry>, defaults: &Section, problems: &mut P
         let account = account(&mut section, &base, problems);
         section.finish(problems);
         let Some(mut account) = account else { continue };
+        proofs.note(account.verify_files(), &section, problems);
         match apps.entry(account.app_key()) {
             hash_map::Entry::Vacant(free) => drop(free.insert(place)),
             hash_map::Entry::Occupied(first) => {
@@ -137,6 +139,7 @@ fn account(section: &mut Section, base: &Path, problems: &mut Problems) -> Optio
     let secret = secret(section, base, problems);
     let mode = section.choice("token_mode", TOKEN_MODES, problems);
     let [domains, apis, tags] = LISTS.map(|key| section.list(key, problems));
+    let proofs = verify::read(section, problems);
     let (platform, domains, apis, tags) = (platform?, domains?, apis?, tags?);
     // Even if the rest is wrong: every problem is named at once.
     let domains = safe_domains(&platform, &domains, section, problems);
@@ -147,7 +150,7 @@ fn account(section: &mut Section, base: &Path, problems: &mut Problems) -> Optio
         _ => Account::work(id, agent_id, secret),
     };
     let mode = if mode == "classic" { TokenMode::Classic } else { TokenMode::Stable };
-    let account = account.token_mode(mode).js_api_list(apis).open_tag_list(tags);
+    let account = account.token_mode(mode).js_api_list(apis).open_tag_list(tags).verify_files_of(proofs);
     domains?.iter().try_fold(account, |account, domain| account.js_safe_domain(domain).ok())
 }
 

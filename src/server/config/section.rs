@@ -107,6 +107,23 @@ impl Section {
         sections
     }
 
+    /// All texts in this one, by name, sorted; what is no text is named and left out.
+    pub(super) fn pairs(self, problems: &mut Problems) -> Vec<(String, String)> {
+        let mut pairs = Vec::with_capacity(self.table.len());
+        for (name, value) in self.table {
+            match text_of(value) {
+                Some(text) => pairs.push((name, text)),
+                None => problems.add(
+                    &self.path,
+                    format!("\"{name}\" must be a text in quotes"),
+                    format!("“{name}”应当是带引号的文本"),
+                ),
+            }
+        }
+        pairs.sort();
+        pairs
+    }
+
     /// Takes every key of `defaults` that this section lacks.
     pub(super) fn default_to(&mut self, defaults: &Self) {
         self.inherited_from.clone_from(&defaults.path);

@@ -1,0 +1,206 @@
+//! `POST /doctor/diagnose`: the doctor page's question, which anybody may ask.
+//!
+//! An account's living ticket is hashed with here, and never told. Why that is no leak: a ticket is some 86 random characters, and every
+//! signature that the public endpoint gives out already is a hash over it, which a guess can be tried on at home, and faster. What would
+//! be one is a signature over an address of the asker's choice; so none is ever computed for the answer, only compared with.
+//! What is bounded: the body, the questions in a second, and the cores that search (one), so that the doctor cannot make readers wait.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use actix_web::{HttpRequest, HttpResponse, Resource, web};
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+
+use super::question::{Body, MAX_BODY, Question, bad_body, only_post, written};
+use crate::account::Account;
+use crate::actix::problem::Problem;
+use crate::broker::Broker;
+use crate::credential::Kind;
+use crate::diagnose::{Case, Finding, Paste, Role, Target, diagnose};
+use crate::error::Hint;
+use crate::sign::PageUrl;
+
+/// `POST {path}` with JSON, without a key. Make it once and clone it into each worker's application: the limits are its own.
+#[derive(Clone)]
+pub struct Doctor {
+    broker: Broker,
+    gate: Arc<Gate>,
+}
+
+/// How much the public may ask.
+struct Gate {
+    rate: DefaultDirectRateLimiter,
+    searches: Semaphore,
+}
+
+impl Doctor {
+    /// A doctor for the accounts of this broker.
+    #[must_use]
+    pub fn new(broker: Broker) -> Self {
+        let rate = RateLimiter::direct(Quota::per_second(A_SECOND).allow_burst(AT_ONCE));
+        Self { broker, gate: Arc::new(Gate { rate, searches: Semaphore::new(SEARCHES) }) }
+    }
+
+    /// `POST {path}`: same-origin only, since it takes `application/json` and answers no preflight.
+    #[must_use]
+    pub fn resource(&self, path: &str) -> Resource {
+        web::resource(path)
+            .app_data(web::Data::new(self.clone()))
+            .app_data(web::PayloadConfig::new(MAX_BODY))
+            .route(web::post().to(answer))
+            .default_service(web::to(only_post))
+    }
+
+    async fn examine(&self, question: Question) -> Result<Value, Problem> {
+        let named = question.account.clone().filter(|name| !name.is_empty());
+        let (mut case, paste) = question.case();
+        let account = self.account(named.as_deref(), &case)?;
+        let read = read_out(&case, &paste);
+        let source = self.ticket(&mut case, account.as_ref()).await;
+        let tickets: Vec<_> = case.tickets.iter().map(|ticket| ticket.value.clone()).collect();
+        let allowed = account.as_ref().and_then(|(_, account)| allows(account, &case.url));
+        let _place = self.gate.searches.acquire().await.map_err(|_| too_many())?;
+        let findings: Vec<Finding> = web::block(move || diagnose(&case)).await.map_err(|_| bad_body())?;
+        let answer = json!({
+            "findings": findings.iter().map(written).collect::<Vec<_>>(),
+            "read": read,
+            "ticket": source,
+            "appId": account.map(|(_, account)| account.app_id().to_owned()),
+            "pageAllowed": allowed,
+        });
+        // Whoever pasted a ticket into another field has it struck out there, too.
+        let long = tickets.iter().map(|ticket| ticket.expose()).filter(|ticket| ticket.len() >= MIN_TICKET);
+        let text = long.fold(answer.to_string(), |text, ticket| text.replace(ticket, "[ticket]"));
+        serde_json::from_str(&text).map_err(|_| bad_body())
+    }
+
+    /// The account that the question names, or that the AppID belongs to. With a foreign AppID there is none: its pages are not ours.
+    fn account(&self, named: Option<&str>, case: &Case) -> Result<Option<(String, Arc<Account>)>, Problem> {
+        match (named, &case.app_id) {
+            (Some(name), _) => Ok(Some((name.to_owned(), self.broker.account(name)?))),
+            (None, Some(app_id)) => Ok(self.broker.account_of_app(app_id, None).or_else(|| {
+                let (name, _) = self.broker.apps_of_corp(app_id).into_iter().min()?;
+                self.broker.account(&name).ok().map(|account| (name, account))
+            })),
+            (None, None) => Ok(self.broker.account("").ok().map(|account| (String::new(), account))),
+        }
+    }
+
+    /// Puts the account's living credentials to the case, where the asker gave none; says what is computed with.
+    async fn ticket(&self, case: &mut Case, account: Option<&(String, Arc<Account>)>) -> &'static str {
+        if !case.tickets.is_empty() {
+            return "given";
+        }
+        let Some((name, account)) = account.filter(|_| case.is_whole()) else { return "none" };
+        case.app_id.get_or_insert_with(|| account.app_id().to_owned());
+        let signing = match case.target {
+            Target::Config => Kind::JsapiTicket,
+            Target::AgentConfig => Kind::AgentTicket,
+        };
+        if !account.has(signing) {
+            return "none";
+        }
+        // What a page's own request would renew, too, and nothing else.
+        for kind in account.platform().kept_kinds() {
+            if let Ok(credential) = self.broker.credential(name, *kind).await {
+                *case = std::mem::take(case).ticket(role_of(*kind), credential.value.clone());
+            } else if *kind == signing {
+                case.tickets.clear();
+                return "unavailable";
+            }
+        }
+        "account"
+    }
+}
+
+fn role_of(kind: Kind) -> Role {
+    match kind {
+        Kind::AccessToken => Role::AccessToken,
+        Kind::JsapiTicket => Role::Current,
+        Kind::CardTicket => Role::Card,
+        Kind::AgentTicket => Role::Agent,
+    }
+}
+
+fn allows(account: &Account, url: &str) -> Option<bool> {
+    PageUrl::parse(url).ok().map(|page| account.allows_page(page.host(), page.path()))
+}
+
+/// What was understood: the form is filled with it. Never a ticket.
+fn read_out(case: &Case, paste: &Paste) -> Value {
+    json!({
+        "kinds": paste.kinds.iter().map(|kind| kind.as_str()).collect::<Vec<_>>(),
+        "url": case.url,
+        "nonceStr": case.nonce,
+        "timestamp": case.timestamp,
+        "signature": case.signature,
+        "appId": case.app_id,
+        "errMsg": case.error,
+        "agent": case.target == Target::AgentConfig,
+        "withTicket": paste.ticket.is_some(),
+    })
+}
+
+async fn answer(request: HttpRequest, doctor: web::Data<Doctor>, body: Body) -> HttpResponse {
+    let found = async {
+        doctor.gate.rate.check().map_err(|_| too_many())?;
+        // A form or a text can be sent across origins without a preflight: not to this endpoint.
+        if !is_json(&request) {
+            return Err(not_json());
+        }
+        doctor.examine(Question::read(body)?).await
+    };
+    match found.await {
+        Ok(answer) => HttpResponse::Ok()
+            .insert_header((CACHE_CONTROL, "no-store"))
+            .insert_header((X_CONTENT_TYPE_OPTIONS, "nosniff"))
+            .json(answer),
+        Err(problem) => problem.into_response(),
+    }
+}
+
+fn is_json(request: &HttpRequest) -> bool {
+    let given = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    given.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json")
+}
+
+fn not_json() -> Problem {
+    Problem::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "unsupported_media_type",
+        "This endpoint takes JSON",
+        "the body's Content-Type is not application/json".into(),
+        Hint::fixed("Send Content-Type: application/json.", "请发送请求头 Content-Type: application/json。"),
+    )
+}
+
+fn too_many() -> Problem {
+    let problem = Problem::new(
+        StatusCode::TOO_MANY_REQUESTS,
+        "rate_limited",
+        "Too many questions at once",
+        "the doctor is asked more often than it answers".into(),
+        Hint::fixed(
+            "Ask again in a few seconds, or run `wx-jssdk diagnose`.",
+            "请几秒后再试，或使用命令 `wx-jssdk diagnose`。",
+        ),
+    );
+    Problem { retry_after: Some(Duration::from_secs(2)), ..problem }
+}
+
+/// All people together: a person asks once in some seconds.
+const A_SECOND: NonZeroU32 = NonZeroU32::new(4).expect("not zero");
+
+/// A class of students who begin together.
+const AT_ONCE: NonZeroU32 = NonZeroU32::new(60).expect("not zero");
+
+/// One search takes a core for some tenths of a second at most; the others are for the pages.
+const SEARCHES: usize = 1;
+
+/// Shorter values are no tickets, and striking them out would garble the answer.
+const MIN_TICKET: usize = 16;

@@ -1,0 +1,158 @@
+//! What is asked about a refused signature, and how the answer is written: the same on both planes.
+
+use std::collections::BTreeMap;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{ALLOW, HeaderValue};
+use actix_web::{HttpResponse, web};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::actix::problem::Problem;
+use crate::diagnose::{Answer, Case, Finding, Paste, Role, Target};
+use crate::error::Hint;
+
+/// The body. All is optional.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Question {
+    url: String,
+    #[serde(alias = "nonceStr")]
+    nonce: String,
+    /// A number or a text.
+    timestamp: Value,
+    signature: String,
+    #[serde(alias = "appId")]
+    app_id: Option<String>,
+    pub(super) account: Option<String>,
+    agent: bool,
+    landing: Option<String>,
+    hosts: Vec<String>,
+    #[serde(alias = "errMsg")]
+    error: Option<String>,
+    /// What a foreign backend answered.
+    answer: Value,
+    /// Whatever a person pasted.
+    paste: String,
+    /// By what they are: `current`, `previous`, `card`, `agent`, `access_token`; any other name is another account's.
+    tickets: BTreeMap<String, String>,
+}
+
+/// Read before the handler runs.
+pub(super) type Body = Result<web::Bytes, actix_web::Error>;
+
+impl Question {
+    /// Nothing of a body that is none is quoted: it may hold a ticket.
+    pub(super) fn read(body: Body) -> Result<Self, Problem> {
+        let body = body.map_err(|error| match error.as_response_error().status_code() {
+            StatusCode::PAYLOAD_TOO_LARGE => too_large(),
+            _ => bad_body(),
+        })?;
+        let question: Self = serde_json::from_slice(&body).map_err(|_| bad_body())?;
+        let tickets = question.tickets.values();
+        let is_bounded = question.hosts.len() <= MAX_HOSTS
+            && tickets.len() <= MAX_TICKETS
+            && tickets.chain(&question.hosts).all(|text| text.len() <= MAX_TICKET)
+            && question.nonce.len() <= MAX_TICKET
+            && question.url.len().max(question.landing.as_ref().map_or(0, String::len)) <= MAX_ADDRESS;
+        if is_bounded { Ok(question) } else { Err(too_much()) }
+    }
+
+    /// The case, and what was recognised in the paste.
+    pub(super) fn case(self) -> (Case, Paste) {
+        let some = |text: Option<String>| text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+        let timestamp = match self.timestamp {
+            Value::String(text) => text,
+            Value::Number(number) => number.to_string(),
+            _ => String::new(),
+        };
+        let mut case = Case {
+            landing: some(self.landing),
+            hosts: self.hosts.into_iter().filter(|host| !host.is_empty()).collect(),
+            error: some(self.error),
+            app_id: some(self.app_id),
+            ..Case::new(self.url, self.nonce, timestamp, self.signature)
+        };
+        for (name, value) in self.tickets {
+            case = case.ticket(role(name), value);
+        }
+        if let Some(answer) = Answer::from_json(&self.answer) {
+            case = case.answer(answer);
+        }
+        let paste = Paste::read(&self.paste);
+        case = case.paste(paste.clone());
+        let names_agent = case.error.as_deref().is_some_and(|error| error.to_ascii_lowercase().contains("agentconfig"));
+        case.target = if self.agent || names_agent { Target::AgentConfig } else { Target::Config };
+        (case, paste)
+    }
+}
+
+fn role(name: String) -> Role {
+    match name.as_str() {
+        "current" => Role::Current,
+        "previous" => Role::Previous,
+        "card" => Role::Card,
+        "agent" => Role::Agent,
+        "access_token" => Role::AccessToken,
+        _ => Role::Other(name),
+    }
+}
+
+pub(super) fn written(finding: &Finding) -> Value {
+    let Finding { code, confidence, cause, fix, evidence, expected } = finding;
+    json!({
+        "code": code,
+        "confidence": confidence.as_str(),
+        "cause": { "en": cause.en, "zh": cause.zh },
+        "fix": { "en": fix.en, "zh": fix.zh },
+        "evidence": evidence,
+        "expected": expected,
+    })
+}
+
+pub(super) fn bad_body() -> Problem {
+    Problem::bad_request("bad_body", "the body is no case that can be diagnosed".into(), BODY_HINT)
+}
+
+fn too_large() -> Problem {
+    let detail = format!("the body is longer than {MAX_BODY} bytes");
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "The body is too large", detail, BODY_HINT)
+}
+
+/// Each host and each ticket is tried with every mistake.
+fn too_much() -> Problem {
+    let detail = format!("more than {MAX_HOSTS} hosts or {MAX_TICKETS} tickets, or one of the values is longer than any is");
+    Problem::bad_request("bad_body", detail, BODY_HINT)
+}
+
+/// Every other method.
+pub(super) async fn only_post() -> HttpResponse {
+    let problem = Problem {
+        title: "This endpoint only answers POST",
+        hint: Hint::fixed("Send the case as JSON with POST.", "请用 POST 发送 JSON。"),
+        ..Problem::method_not_allowed()
+    };
+    let mut response = problem.into_response();
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
+    response
+}
+
+const BODY_HINT: Hint = Hint::fixed(
+    r#"Send {"url","nonce","timestamp","signature"}, {"url","answer":{…}}, {"paste":"…"} or {"error"}, and with them account or tickets, landing, hosts."#,
+    r#"请发送 {"url","nonce","timestamp","signature"}、{"url","answer":{…}}、{"paste":"…"} 或 {"error"}，可加上 account 或 tickets、landing、hosts。"#,
+);
+
+/// A backend has an address, a proxy and a container.
+const MAX_HOSTS: usize = 8;
+
+/// One of each kind, and some other accounts'.
+const MAX_TICKETS: usize = 16;
+
+/// WeChat promises 512 characters at most; a host has 253.
+const MAX_TICKET: usize = 4 * 1024;
+
+/// As long as the signing endpoint takes one.
+const MAX_ADDRESS: usize = 16 * 1024;
+
+/// A page's address of 16 KiB twice, and room for the rest.
+pub(super) const MAX_BODY: usize = 64 * 1024;

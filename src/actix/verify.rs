@@ -1,0 +1,45 @@
+//! `MP_verify_….txt` and `WW_verify_….txt`: the files by which WeChat sees that a domain is ours. Only those of the accounts, by their
+//! exact names: anyone who could get an arbitrary one served would own the domain.
+
+use actix_web::http::header::{ALLOW, CACHE_CONTROL, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use actix_web::{HttpRequest, HttpResponse, Resource, guard, web};
+
+use super::problem::Problem;
+use crate::broker::Broker;
+use crate::error::Hint;
+
+/// `GET /MP_verify_….txt`: for the root of the listener that the accounts' domains reach, and below the path of a safe domain that
+/// has one. Follows [`Broker::reload`].
+#[must_use]
+pub fn verify_resource(broker: Broker) -> Resource {
+    web::resource(NAMES)
+        .app_data(web::Data::new(broker))
+        .route(web::route().guard(guard::Any(guard::Get()).or(guard::Head())).to(send))
+        .default_service(web::to(only_get))
+}
+
+async fn send(request: HttpRequest, broker: web::Data<Broker>) -> HttpResponse {
+    match broker.verify_file(request.path()) {
+        Some(content) => HttpResponse::Ok()
+            .content_type("text/plain")
+            .insert_header((CACHE_CONTROL, "no-cache"))
+            .insert_header((X_CONTENT_TYPE_OPTIONS, "nosniff"))
+            .body(content.as_bytes().to_vec()),
+        None => Problem { hint: NOT_CONFIGURED, ..Problem::not_found() }.into_response(),
+    }
+}
+
+async fn only_get() -> HttpResponse {
+    let problem = Problem { hint: Hint::fixed("Call it with GET.", "请使用 GET。"), ..Problem::method_not_allowed() };
+    let mut response = problem.into_response();
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+    response
+}
+
+/// What may be looked for at all; what is there is the broker's word.
+const NAMES: &str = "/{file:(?:.*/)?(?:MP|WW)_verify_[^/]*}";
+
+const NOT_CONFIGURED: Hint = Hint::fixed(
+    "Write the name and the content of WeChat's file into verify_files of its account, then send SIGHUP.",
+    "请把微信给的文件名和内容写入该账号的 verify_files，然后发送 SIGHUP 使其生效。",
+);

@@ -1,0 +1,287 @@
+//! Whatever a person pastes: the client's words, what a backend answered, a piece of source or log, the string that was hashed, the
+//! page's address; each alone or all in one text.
+//!
+//! It finds values and judges nothing. What it does not know, it leaves.
+
+use serde_json::{Map, Value};
+
+use super::answer::{Answer, plain};
+use super::{Case, Role, hash, said};
+use crate::credential::Secret;
+
+/// What a pasted text holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Paste {
+    /// What it was recognised as, in the order of finding; empty: nothing in it is known.
+    pub kinds: Vec<PasteKind>,
+    /// The values of `wx.config`.
+    pub answer: Answer,
+    /// The page's address.
+    pub url: Option<String>,
+    /// The client's words.
+    pub error: Option<String>,
+    /// The ticket, where the string that was hashed was pasted.
+    pub ticket: Option<Secret>,
+}
+
+/// What a text, or a part of it, is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PasteKind {
+    /// A backend's answer.
+    Json,
+    /// Names with values, in whatever language: a call of `wx.config`, a log line, a query.
+    Values,
+    /// `jsapi_ticket=…&noncestr=…&timestamp=…&url=…`.
+    SignedString,
+    /// What the client said.
+    Error,
+    /// The page's address.
+    Url,
+    /// A call of `wx.config` with variables and no values: nothing can be computed from it.
+    Source,
+}
+
+impl PasteKind {
+    /// The name in answers.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Values => "values",
+            Self::SignedString => "signed_string",
+            Self::Error => "error",
+            Self::Url => "url",
+            Self::Source => "source",
+        }
+    }
+}
+
+impl Paste {
+    /// Looks for everything that it knows.
+    #[must_use]
+    pub fn read(text: &str) -> Self {
+        let text = text.trim();
+        let mut paste = Self::default();
+        paste.json(text);
+        paste.signed_string(text);
+        let found = if paste.kinds.is_empty() { values_in(text) } else { Map::new() };
+        paste.values(&found);
+        paste.address(text);
+        paste.words(text, &found);
+        if paste.kinds.is_empty() && text.contains("wx.config") {
+            paste.kinds.push(PasteKind::Source);
+        }
+        paste
+    }
+
+    fn json(&mut self, text: &str) {
+        for json in json_in(text) {
+            let answer = Answer::from_json(&json);
+            let error = word_of(&json, &ERROR);
+            let url = word_of(&json, &CHECKED_URL);
+            if answer.is_none() && error.is_none() {
+                continue;
+            }
+            if let Some(answer) = answer.filter(|_| self.answer.signature.is_none()) {
+                self.answer = answer;
+            }
+            self.error = self.error.take().or(error);
+            self.url = self.url.take().or(url);
+            self.note(PasteKind::Json);
+        }
+        if self.error.is_some() {
+            self.note(PasteKind::Error);
+        }
+    }
+
+    /// Whoever logs what was hashed need not give the signature: it is the string's hash.
+    fn signed_string(&mut self, text: &str) {
+        for line in text.lines() {
+            let Some(start) = line.to_ascii_lowercase().find("jsapi_ticket=") else { continue };
+            let line = line[start..].trim_end_matches(['"', '\'', '`', ';', ',', ' ', '\r']);
+            let mut parts = [None, None, None, None];
+            for (at, name) in ["jsapi_ticket=", "noncestr=", "timestamp=", "url="].iter().enumerate() {
+                let value = line.to_ascii_lowercase().find(name).map(|found| &line[found + name.len()..]);
+                // The address comes last, and its own parameters are its own.
+                parts[at] = value.map(|value| if at == 3 { value } else { value.split('&').next().unwrap_or_default() });
+            }
+            let [Some(ticket), Some(nonce), Some(time), Some(url)] = parts else { continue };
+            self.ticket = Some(Secret::new(ticket)).filter(|ticket| !ticket.is_empty());
+            let answer = &mut self.answer;
+            answer.nonce.get_or_insert_with(|| nonce.to_owned());
+            answer.timestamp.get_or_insert_with(|| time.to_owned());
+            answer.url.get_or_insert_with(|| url.to_owned());
+            answer.signature.get_or_insert_with(|| hash::sha1(line));
+            self.note(PasteKind::SignedString);
+        }
+    }
+
+    fn values(&mut self, found: &Map<String, Value>) {
+        if let Some(answer) = Answer::from_json(&Value::Object(found.clone())) {
+            self.answer = answer;
+            self.note(PasteKind::Values);
+        }
+    }
+
+    /// An address that stands alone on its line: in a sentence it may be anybody's.
+    fn address(&mut self, text: &str) {
+        let is_address = |line: &&str| {
+            let lower = line.get(..8).unwrap_or_default().to_ascii_lowercase();
+            (lower.starts_with("https://") || lower.starts_with("http://"))
+                && !line.contains(char::is_whitespace)
+                && !EXPLAINING.iter().any(|host| line.contains(host))
+        };
+        if let Some(line) = text.lines().map(str::trim).find(is_address) {
+            self.url.get_or_insert_with(|| line.to_owned());
+            self.note(PasteKind::Url);
+        }
+    }
+
+    /// The client's words; a bare number counts as an errcode only where nothing else was found.
+    fn words(&mut self, text: &str, found: &Map<String, Value>) {
+        if self.error.is_some() {
+            return;
+        }
+        let named = ERROR.iter().find_map(|name| found.iter().find(|(key, _)| plain(key) == *name)).map(|(_, value)| value);
+        let text = named.and_then(Value::as_str).unwrap_or(text);
+        let known = if self.kinds.is_empty() { !said::explained(text).is_empty() } else { said::has_words(text) };
+        if known || text.contains("config:") {
+            self.error = Some(text.chars().take(MAX_ERROR).collect());
+            self.note(PasteKind::Error);
+        }
+    }
+
+    fn note(&mut self, kind: PasteKind) {
+        if !self.kinds.contains(&kind) {
+            self.kinds.push(kind);
+        }
+    }
+}
+
+impl Case {
+    /// Takes over what was pasted, where nothing is set yet.
+    #[must_use]
+    pub fn paste(mut self, paste: Paste) -> Self {
+        if self.url.is_empty() {
+            self.url = paste.url.unwrap_or_default();
+        }
+        self.error = self.error.or(paste.error);
+        let has_ticket = self.tickets.iter().any(|ticket| ticket.role == Role::Current);
+        let case = self.answer(paste.answer);
+        match paste.ticket.filter(|_| !has_ticket) {
+            Some(ticket) => case.ticket(Role::Current, ticket),
+            None => case,
+        }
+    }
+}
+
+/// Every JSON object or text in it, outermost first; those inside another are that one's.
+fn json_in(text: &str) -> Vec<Value> {
+    if let Ok(whole) = serde_json::from_str::<Value>(text) {
+        return vec![whole];
+    }
+    let mut found = Vec::new();
+    let mut at = 0;
+    for _ in 0..MAX_TRIES {
+        let Some(start) = text[at..].find('{').map(|start| at + start) else { break };
+        let mut stream = serde_json::Deserializer::from_str(&text[start..]).into_iter::<Value>();
+        match stream.next() {
+            Some(Ok(json)) => {
+                found.push(json);
+                at = start + stream.byte_offset();
+            }
+            _ => at = start + 1,
+        }
+    }
+    found
+}
+
+/// The first text under one of these names, at whatever depth; of a list its first.
+fn word_of(json: &Value, names: &[&str]) -> Option<String> {
+    match json {
+        Value::Object(fields) => {
+            let own =
+                fields.iter().filter(|(key, _)| names.contains(&plain(key).as_str())).find_map(|(_, value)| match value {
+                    Value::String(text) => Some(text.clone()),
+                    Value::Array(items) => items.first().and_then(Value::as_str).map(str::to_owned),
+                    _ => None,
+                });
+            own.filter(|text| !text.is_empty()).or_else(|| fields.values().find_map(|value| word_of(value, names)))
+        }
+        Value::Array(items) => items.iter().find_map(|item| word_of(item, names)),
+        _ => None,
+    }
+}
+
+/// Every `name: 'value'`, `name=value`, `"name" => "value"` whose name is one that a backend's answer may have.
+fn values_in(text: &str) -> Map<String, Value> {
+    let mut found = Map::new();
+    let mut rest = text;
+    while let Some(start) = rest.find(is_name_start) {
+        let end = rest[start..].find(|c| !is_name(c)).map_or(rest.len(), |length| start + length);
+        let (name, after) = (&rest[start..end], &rest[end..]);
+        rest = after;
+        let Some((value, after)) = value_after(after) else { continue };
+        if is_wanted(name, &value) && !found.contains_key(name) {
+            found.insert(name.to_owned(), Value::String(value));
+            rest = after;
+        }
+    }
+    found
+}
+
+fn is_name_start(c: char) -> bool {
+    c.is_ascii_alphabetic() || c == '_'
+}
+
+fn is_name(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_' || c == '-'
+}
+
+/// The value behind a name's separator, and what follows it.
+fn value_after(text: &str) -> Option<(String, &str)> {
+    let text = text.trim_start_matches(['"', '\'', '`', ']']).trim_start();
+    let text = ["=>", ":=", ":", "="].iter().find_map(|separator| text.strip_prefix(separator))?.trim_start();
+    match text.chars().next()? {
+        quote @ ('"' | '\'' | '`') => {
+            let inside = &text[1..];
+            let end = inside.find(quote)?;
+            Some((inside[..end].replace("\\/", "/").replace("\\u0026", "&"), &inside[end + 1..]))
+        }
+        _ => {
+            let end = text.find(|c: char| c.is_whitespace() || ",;&}])<>".contains(c)).unwrap_or(text.len());
+            Some((text[..end].to_owned(), &text[end..]))
+        }
+    }
+}
+
+/// Whether it is one of ours with a value, not a variable's name or a call.
+fn is_wanted(name: &str, value: &str) -> bool {
+    let name = plain(name);
+    let is_literal = !value.is_empty() && plain(value) != name && !value.contains(['(', '$', '{']);
+    let dotted = value.contains('.') && !value.contains("://");
+    match name.as_str() {
+        "signature" | "sign" | "jssignature" => value.len() >= MIN_SIGNATURE && is_literal && !dotted,
+        "timestamp" => value.bytes().all(|byte| byte.is_ascii_digit()) && is_literal,
+        "noncestr" | "nonce" | "noncestring" | "appid" | "corpid" | "wxappid" => is_literal && !dotted,
+        "url" | "signurl" => is_literal && value.contains("://"),
+        name => ERROR.contains(&name) && is_literal,
+    }
+}
+
+const ERROR: [&str; 2] = ["errmsg", "errormessage"];
+
+/// Newer clients say which address they checked.
+const CHECKED_URL: [&str; 1] = ["realauthurl"];
+
+/// Addresses in WeCom's words that explain them.
+const EXPLAINING: [&str; 3] = ["open.work.weixin.qq.com/devtool", "developer.work.weixin.qq.com", "developers.weixin.qq.com"];
+
+/// Enough for the longest that a client says, with its stack.
+const MAX_ERROR: usize = 600;
+
+/// Braces that are no JSON: a script has many.
+const MAX_TRIES: usize = 64;
+
+/// An MD5 in Base64: anything shorter is a word.
+const MIN_SIGNATURE: usize = 20;

@@ -1,0 +1,53 @@
+//! `verify_files` of an account: WeChat's proofs of a domain, by name.
+
+use std::collections::HashMap;
+
+use super::Problems;
+use super::section::{Section, quoted};
+use crate::account::{VerifyFile, VerifyFileError};
+
+/// The files that an account names; those that are none are told and left out.
+pub(super) fn read(section: &mut Section, problems: &mut Problems) -> Vec<VerifyFile> {
+    if !section.has(KEY) {
+        return Vec::new();
+    }
+    let path = section.path_of(KEY);
+    let pairs = section.section(KEY, problems).pairs(problems);
+    let file = |(name, content): (String, String)| match VerifyFile::new(&name, &content) {
+        Ok(file) => Some(file),
+        Err(error) => {
+            let (en, zh) = quoted(&name);
+            let what = match error {
+                VerifyFileError::Name => "文件名应为微信后台给出的 MP_verify_….txt 或 WW_verify_….txt，不带路径",
+                VerifyFileError::Content => "内容应为微信文件中的那一串字符（1 到 128 个），不带空格、换行，也不是文件路径",
+            };
+            problems.add(&path, format!("{en}: {error}"), format!("{zh}：{what}"));
+            None
+        }
+    };
+    pairs.into_iter().filter_map(file).collect()
+}
+
+/// All names that were seen, with their content and where that stands: one address cannot serve two contents.
+#[derive(Default)]
+pub(super) struct Seen(HashMap<String, (String, String)>);
+
+impl Seen {
+    /// Notes an account's files, and names those that another account has otherwise.
+    pub(super) fn note(&mut self, files: &[VerifyFile], section: &Section, problems: &mut Problems) {
+        for file in files {
+            let (content, place) =
+                self.0.entry(file.name().to_owned()).or_insert_with(|| (file.content().to_string(), section.place()));
+            if **file.content() != **content {
+                let name = file.name();
+                problems.add(
+                    &section.own_path_of(KEY),
+                    format!("{name} has another content in {place}: one address cannot serve both; download the file from WeChat's console again"),
+                    format!("{name} 在 {place} 中的内容不同：同一地址无法返回两种内容，请从微信后台重新下载"),
+                );
+            }
+        }
+    }
+}
+
+const KEY: &str = "verify_files";

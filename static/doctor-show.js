@@ -1,0 +1,90 @@
+// Two strings side by side, with the difference marked and what cannot be seen made visible.
+
+/** Writes a string into an element, its four parameters on lines of their own; `marked` says which pieces differ. */
+export function showString(element, pieces) {
+  element.replaceChildren();
+  let line = newLine(element);
+  for (const { text, differs } of pieces) {
+    for (const part of text.split(PARAMETERS)) {
+      if (!part) continue;
+      if (PARAMETER.test(part) && line.childNodes.length) line = newLine(element);
+      const shown = document.createElement(differs ? "mark" : "span");
+      shown.textContent = visible(part, differs);
+      line.append(shown);
+    }
+  }
+}
+
+function newLine(element) {
+  const line = document.createElement("div");
+  line.className = "line";
+  element.append(line);
+  return line;
+}
+
+/** The pieces of two strings: `[{text, differs}]` for each. */
+export function difference(signed, expected) {
+  const [a, b] = [tokens(signed), tokens(expected)];
+  let start = 0;
+  while (start < a.length && start < b.length && a[start] === b[start]) start += 1;
+  let end = 0;
+  while (end < a.length - start && end < b.length - start && a[a.length - 1 - end] === b[b.length - 1 - end]) end += 1;
+  const [inA, inB] = [a.slice(start, a.length - end), b.slice(start, b.length - end)];
+  const [keptA, keptB] = common(inA, inB);
+  return [
+    joined(a, start, end, keptA),
+    joined(b, start, end, keptB),
+  ];
+}
+
+function joined(all, start, end, kept) {
+  const pieces = [];
+  const add = (text, differs) => {
+    const last = pieces[pieces.length - 1];
+    if (last && last.differs === differs) last.text += text;
+    else pieces.push({ text, differs });
+  };
+  all.forEach((token, at) => {
+    const outside = at < start || at >= all.length - end;
+    add(token, !(outside || kept.has(at - start)));
+  });
+  return pieces;
+}
+
+/** The places of a longest common subsequence; none where that would only be noise, or too long to look for. */
+function common(a, b) {
+  const none = [new Set(), new Set()];
+  if (!a.length || !b.length || a.length * b.length > MAX_TABLE) return none;
+  const table = Array.from({ length: a.length + 1 }, () => new Uint16Array(b.length + 1));
+  for (let i = a.length - 1; i >= 0; i--)
+    for (let j = b.length - 1; j >= 0; j--)
+      table[i][j] = a[i] === b[j] ? table[i + 1][j + 1] + 1 : Math.max(table[i + 1][j], table[i][j + 1]);
+  if (table[0][0] * 2 < Math.min(a.length, b.length)) return none;
+  const [keptA, keptB] = none;
+  for (let i = 0, j = 0; i < a.length && j < b.length; ) {
+    if (a[i] === b[j]) {
+      keptA.add(i++);
+      keptB.add(j++);
+    } else if (table[i + 1][j] >= table[i][j + 1]) i += 1;
+    else j += 1;
+  }
+  return [keptA, keptB];
+}
+
+/** An escape, a struck-out ticket, a word, or a sign. */
+function tokens(text) {
+  return text.match(/%[0-9A-Fa-f]{2}|\[[^\]]*\]|[A-Za-z0-9_]+|[^]/gu) || [];
+}
+
+/** A blank that matters is shown as a sign. */
+function visible(text, differs) {
+  if (!differs) return text;
+  return text.replace(/\r/g, "␍").replace(/\n/g, "␊").replace(/\t/g, "␉").replace(/\u{feff}/gu, "[BOM]").replace(/[ \u{a0}]/gu, "␣");
+}
+
+// Where the eye wants a new line.
+const PARAMETERS = /(?=&(?:noncestr|nonce_?str|timestamp|time_?stamp|url)=)/i;
+const PARAMETER = /^&(?:noncestr|nonce_?str|timestamp|time_?stamp|url)=/i;
+
+// Some 700 tokens each: longer addresses are marked from the first to the last difference.
+const MAX_TABLE = 500_000;

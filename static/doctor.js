@@ -1,0 +1,342 @@
+// The doctor page: sends what was pasted to this server, and shows the one cause.
+//
+// A link may bring the details in its fragment, which no server sees:
+//   doctor#url=…&landing=…&signature=…&nonceStr=…&timestamp=…&appId=…&account=…&errMsg=…&agent=1&paste=…
+// each value through encodeURIComponent. A ticket is not taken from there, and not put there.
+
+import { SAMPLES, firstSample } from "./doctor-code.js";
+import { difference, showString } from "./doctor-show.js";
+
+const chinese = document.body.dataset.lang !== "en";
+const t = (en, zh) => (chinese ? zh : en);
+const at = (id) => document.getElementById(id);
+const FIELDS = ["url", "nonceStr", "timestamp", "signature", "errMsg", "landing", "host"];
+const RARE = ["nonceStr", "timestamp", "signature", "errMsg", "landing", "host", "previous", "accessToken"];
+/** What a link names and no field shows. */
+const carried = { appId: "", account: "" };
+let asked = 0;
+let chosenSample = 0;
+
+/** What is asked of the server. */
+function question() {
+  const value = (id) => at(id).value.trim();
+  const tickets = { current: value("ticket"), previous: value("previous"), access_token: value("accessToken") };
+  if (at("agent").checked) {
+    tickets.agent = tickets.current;
+    delete tickets.current;
+  }
+  return {
+    paste: at("paste").value,
+    url: value("url"),
+    nonceStr: at("nonceStr").value,
+    timestamp: at("timestamp").value,
+    signature: at("signature").value,
+    errMsg: value("errMsg"),
+    landing: value("landing"),
+    hosts: value("host") ? [value("host")] : [],
+    agent: at("agent").checked,
+    tickets,
+    ...(carried.appId && { appId: carried.appId }),
+    ...(carried.account && { account: carried.account }),
+  };
+}
+
+async function ask({ andGoThere = false } = {}) {
+  const mine = ++asked;
+  const body = JSON.stringify(question());
+  at("ask").disabled = true;
+  at("result").setAttribute("aria-busy", "true");
+  const answer = await send(body);
+  // Another question came meanwhile: its answer counts.
+  if (mine !== asked) return;
+  at("ask").disabled = false;
+  at("result").removeAttribute("aria-busy");
+  if (answer.trouble) showTrouble(answer.trouble);
+  else show(answer);
+  if (andGoThere) {
+    at("result").focus({ preventScroll: true });
+    at("result").scrollIntoView({ block: "nearest" });
+  }
+}
+
+async function send(body) {
+  try {
+    const response = await fetch("doctor/diagnose", { method: "POST", headers: { "Content-Type": "application/json" }, body });
+    const answer = await response.json();
+    if (response.ok) return answer;
+    return { trouble: { title: answer.title, text: (chinese ? answer.hint?.zh : answer.hint?.en) || answer.detail } };
+  } catch {
+    return {
+      trouble: {
+        title: t("The server does not answer", "服务器没有响应"),
+        text: t("Look whether it runs, and ask again.", "请确认服务正在运行，然后重试。"),
+      },
+    };
+  }
+}
+
+function showTrouble({ title, text }) {
+  reset();
+  at("result").dataset.tone = "trouble";
+  at("result-title").textContent = title;
+  at("fix-part").hidden = false;
+  at("fix").textContent = text;
+}
+
+/** The panel as before any answer. */
+function reset() {
+  for (const id of ["confidence", "code", "waiting", "fix-part", "evidence", "should", "same", "checklist", "code-part", "others", "basis"]) {
+    at(id).hidden = true;
+  }
+}
+
+function show(answer) {
+  const [first, ...others] = answer.findings;
+  reset();
+  showRead(answer);
+  const right = first.code === "signature_is_right";
+  at("result").dataset.tone = right ? "right" : UNKNOWN.includes(first.code) ? "unknown" : first.confidence;
+  at("result").dataset.code = first.code;
+  at("result-title").textContent = sentence(chinese ? first.cause.zh : first.cause.en);
+  at("code").textContent = first.code;
+  at("code").hidden = false;
+  at("confidence").textContent = right ? t("Computed", "计算结果") : UNKNOWN.includes(first.code) ? t("No cause yet", "尚无结论") : SURE[first.confidence]();
+  at("confidence").hidden = false;
+  at("fix-part").hidden = right;
+  at("fix").textContent = chinese ? first.fix.zh : first.fix.en;
+  showEvidence(first);
+  if (answer.findings.some((finding) => finding.code === "signature_is_right")) showChecks(answer, right);
+  if (first.confidence === "proven" && !right && first.code !== "signature_malformed") showSamples(first.fix.en);
+  showOthers(others.filter((finding) => finding.code !== "signature_is_right"), first);
+  showBasis(answer);
+}
+
+const SURE = {
+  proven: () => t("Proven by computation", "已由计算证明"),
+  likely: () => t("Very likely", "很可能"),
+  possible: () => t("Possibly", "可能"),
+};
+const UNKNOWN = ["no_known_mistake_fits", "ticket_needed", "values_needed", "nothing_given"];
+
+/** A cause is written as half a sentence. */
+function sentence(text) {
+  return chinese ? text : text[0].toUpperCase() + text.slice(1) + (/[.!?…)]$/.test(text) ? "" : ".");
+}
+
+function showRead({ read }) {
+  const named = read.kinds.map((kind) => KINDS[kind]()).join(t(", ", "、"));
+  at("read").hidden = !at("paste").value.trim();
+  at("read").dataset.known = String(read.kinds.length > 0);
+  at("read").textContent = named
+    ? t(`Recognised: ${named}.`, `已识别：${named}。`)
+    : t("Nothing in the text was recognised.", "没有识别出任何内容。");
+  if (read.kinds.includes("source")) {
+    at("read").textContent = t(
+      "This is source code with variables. Paste what they hold: console.log(JSON.stringify(config)).",
+      "这是只有变量的代码。请贴出它们的值：console.log(JSON.stringify(config))。",
+    );
+  }
+  // What was found in the text is shown in its fields, where one can mend it.
+  for (const id of ["url", "nonceStr", "timestamp", "signature", "errMsg"]) if (!at(id).value && read[id]) at(id).placeholder = read[id];
+  if (read.agent) at("agent").checked = true;
+}
+
+const KINDS = {
+  json: () => t("a backend's JSON", "后端 JSON"),
+  values: () => t("the values of wx.config", "wx.config 的各项值"),
+  signed_string: () => t("the string that was hashed", "参与计算的字符串"),
+  error: () => t("the client's error", "客户端报错"),
+  url: () => t("an address", "地址"),
+  source: () => t("source code", "源代码"),
+};
+
+function showEvidence({ evidence, expected, code }) {
+  if (!evidence && !expected) return;
+  at("evidence").hidden = false;
+  const both = evidence && expected && evidence !== expected;
+  const [signed, wanted] = both
+    ? difference(evidence, expected)
+    : [[{ text: evidence || "", differs: false }], [{ text: expected || "", differs: false }]];
+  at("evidence").dataset.alone = String(!both);
+  at("evidence").querySelector("h3").hidden = !evidence;
+  at("signed").hidden = !evidence;
+  if (evidence) showString(at("signed"), signed);
+  at("should").hidden = !(both || !evidence);
+  if (both || !evidence) showString(at("expected"), wanted);
+  at("same").hidden = !(evidence && expected && evidence === expected && code !== "signature_is_right");
+}
+
+/** The signature is right, and it does not work all the same: what remains. */
+function showChecks({ pageAllowed, read }, alone) {
+  let host = "";
+  try {
+    host = new URL(read.url).host;
+  } catch {
+    host = t("the page's host", "页面域名");
+  }
+  const checks = [
+    [
+      t(`${host} is bound as JS接口安全域名 (WeCom: trusted domain) of this very appId, without scheme and port.`, `${host} 已绑定为该 appId 的「JS接口安全域名」（企业微信：可信域名），不带协议和端口。`),
+      pageAllowed === false && t("This server signs no page of that host for this account.", "本服务器的该账号不为这个域名签名，请先检查它。"),
+    ],
+    [t("wx.config gets exactly these values, and appId is the account of the ticket.", "传给 wx.config 的就是这些值，appId 与 ticket 属于同一账号。")],
+    [t("The address is the one that the client checks: on iOS that of the first page load, elsewhere the current one; after sharing it has more parameters.", "地址与客户端校验的一致：iOS 校验首次加载的地址，其他平台校验当前地址；分享后地址会多出参数。")],
+    [t("The answer is not from a cache: a signature lives as long as its ticket, two hours at most.", "返回内容没有被缓存：签名随 ticket 失效，最长两小时。")],
+    [t("What the client says with debug: true. Not every failure is the signature's: permissions, jsApiList, an old client.", "用 debug: true 查看客户端的原话：不是所有失败都与签名有关，也可能是权限、jsApiList 或客户端版本。")],
+  ];
+  at("checks").replaceChildren(
+    ...checks.map(([text, warning]) => {
+      const item = document.createElement("li");
+      item.textContent = text;
+      if (warning) {
+        const note = document.createElement("strong");
+        note.textContent = warning;
+        item.append(" ", note);
+      }
+      return item;
+    }),
+  );
+  at("checklist").hidden = !alone;
+}
+
+function showSamples(fix) {
+  chosenSample = firstSample(fix, chosenSample);
+  at("code-part").hidden = false;
+  chooseSample(chosenSample);
+}
+
+function chooseSample(index, focus = false) {
+  chosenSample = index;
+  [...at("tabs").children].forEach((tab, place) => {
+    tab.setAttribute("aria-selected", String(place === index));
+    tab.tabIndex = place === index ? 0 : -1;
+    if (place === index && focus) tab.focus();
+  });
+  at("sample").setAttribute("aria-labelledby", `tab-${index}`);
+  at("sample").firstElementChild.textContent = SAMPLES[index].code;
+}
+
+function makeTabs() {
+  at("tabs").append(
+    ...SAMPLES.map(({ name }, index) => {
+      const tab = document.createElement("button");
+      Object.assign(tab, { type: "button", id: `tab-${index}`, textContent: name, className: "tab" });
+      tab.setAttribute("role", "tab");
+      tab.setAttribute("aria-controls", "sample");
+      tab.addEventListener("click", () => chooseSample(index));
+      return tab;
+    }),
+  );
+  at("tabs").addEventListener("keydown", (event) => {
+    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (step) chooseSample((chosenSample + step + SAMPLES.length) % SAMPLES.length, true);
+  });
+}
+
+/** Two mistakes made together are both causes; what else was noticed stands below. */
+function showOthers(others, first) {
+  const together = others.filter((finding) => finding.confidence === "proven" && first.confidence === "proven");
+  at("others").hidden = !others.length;
+  at("others").querySelector("h3").textContent = together.length ? t("And at the same time", "同时还有") : t("Also", "另外");
+  at("other-list").replaceChildren(
+    ...others.map((finding) => {
+      const item = document.createElement("li");
+      const cause = document.createElement("strong");
+      cause.textContent = sentence(chinese ? finding.cause.zh : finding.cause.en);
+      item.append(cause, " ", chinese ? finding.fix.zh : finding.fix.en);
+      return item;
+    }),
+  );
+}
+
+function showBasis({ ticket, appId, findings }) {
+  const computed = findings.some((finding) => finding.evidence || finding.expected);
+  const basis = {
+    given: () => t("Computed with the ticket that you gave.", "使用你提供的 ticket 计算。"),
+    account: () => t(`Computed with the living ticket of ${appId} on this server, which is not shown.`, `使用本服务器上 ${appId} 的有效 ticket 计算（不会显示）。`),
+    unavailable: () => t(`This server has no ticket of ${appId} at the moment: nothing could be computed.`, `本服务器暂时没有 ${appId} 的 ticket，无法计算。`),
+    none: () => "",
+  }[ticket]();
+  at("basis").textContent = computed || ticket === "unavailable" ? basis : "";
+  at("basis").hidden = !at("basis").textContent;
+}
+
+/** The form from a link's fragment; whether there is something to ask. */
+function fillFromFragment() {
+  const given = new URLSearchParams(location.hash.slice(1).replace(/\+/g, "%2B"));
+  const known = [...FIELDS, "paste", "appId", "account", "agent"].some((name) => given.has(name));
+  if (!known) return false;
+  at("form").reset();
+  for (const id of [...FIELDS, "paste"]) at(id).value = given.get(id) || "";
+  at("agent").checked = given.get("agent") === "1";
+  carried.appId = given.get("appId") || "";
+  carried.account = given.get("account") || "";
+  at("more").open = RARE.some((id) => at(id).value && id !== "errMsg");
+  return Boolean(at("signature").value || at("errMsg").value || at("paste").value);
+}
+
+/** The fragment that fills the form as it is now. Without the tickets. */
+function asFragment() {
+  const values = new Map([...FIELDS, "paste"].map((id) => [id, at(id).value]));
+  if (/jsapi_ticket=/i.test(values.get("paste"))) values.delete("paste");
+  if (at("agent").checked) values.set("agent", "1");
+  for (const [name, value] of Object.entries(carried)) values.set(name, value);
+  const parts = [...values].filter(([, value]) => value).map(([name, value]) => `${name}=${encodeURIComponent(value)}`);
+  return parts.length ? `#${parts.join("&")}` : "";
+}
+
+function clear() {
+  at("form").reset();
+  Object.assign(carried, { appId: "", account: "" });
+  for (const id of ["url", "nonceStr", "timestamp", "signature", "errMsg"]) at(id).placeholder = "";
+  at("read").hidden = true;
+  asked += 1;
+  at("ask").disabled = false;
+  reset();
+  at("waiting").hidden = false;
+  at("result").dataset.tone = "idle";
+  delete at("result").dataset.code;
+  at("result-title").textContent = IDLE;
+  if (location.hash) history.replaceState(null, "", location.pathname + location.search);
+  at("paste").focus();
+}
+
+// The ticket and the values of WeChat's own documentation.
+const EXAMPLE_TICKET = "sM4AOVdWfPE4DxkXGEs8VMCPGGVi4C3VM0P37wVUCFvkVAy_90u5h9nbSlYy3-Sl-HhTdfl2fzFy1AOcHKP7qg";
+const EXAMPLES = {
+  json: {
+    paste: `{"code":0,"data":{"appId":"wx8888888888888888","timestamp":"1414587457","nonceStr":"Wm3WZYTPz0wzccnW","signature":"f7a6c40a6f831a0f9bbb7afe85f3e3e26242f6ba"}}`,
+    url: "https://www.example.com/shop/list?name=%E5%BC%A0%E4%B8%89&from=singlemessage#/hot",
+    ticket: EXAMPLE_TICKET,
+  },
+  code: {
+    paste: `wx.config({\n  debug: true,\n  appId: 'wx8888888888888888',\n  timestamp: 1414587457,\n  nonceStr: 'Wm3WZYTPz0wzccnW',\n  signature: '0f9de62fce790f9a083d5c99e95740ceb90c27ed',\n  jsApiList: ['chooseImage'],\n});`,
+    url: "http://mp.weixin.qq.com?params=value",
+    ticket: EXAMPLE_TICKET,
+  },
+  error: { paste: "config:fail,Error: 系统错误，错误码：63002,invalid url domain [20191204 15:50:27][]" },
+};
+
+function fillExample(name) {
+  clear();
+  for (const [id, value] of Object.entries(EXAMPLES[name])) at(id).value = value;
+  ask({ andGoThere: true });
+}
+
+const IDLE = at("result-title").textContent;
+makeTabs();
+at("form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  ask({ andGoThere: true });
+});
+// Whoever pastes wants to know: no need to press a button.
+at("paste").addEventListener("paste", () => setTimeout(ask));
+at("clear").addEventListener("click", clear);
+for (const button of document.querySelectorAll("[data-example]")) {
+  button.addEventListener("click", () => fillExample(button.dataset.example));
+}
+for (const link of document.querySelectorAll("[data-lang-link]")) {
+  link.addEventListener("click", () => (link.href = `?lang=${link.dataset.langLink}${asFragment()}`));
+}
+window.addEventListener("hashchange", () => fillFromFragment() && ask());
+if (fillFromFragment()) ask();

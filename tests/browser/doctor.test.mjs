@@ -1,0 +1,343 @@
+// The doctor page in a browser: every kind of paste, the right cause first, and nothing that leaks or shouts.
+
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { after, before, describe, test } from "node:test";
+import { DESKTOP, PHONE, expectQuiet, inPage, jsapiTicket, outFile, startBrowser, startService } from "./harness.mjs";
+
+const TICKET = "sM4AOVdWfPE4DxkXGEs8VMCPGGVi4C3VM0P37wVUCFvkVAy_90u5h9nbSlYy3-Sl-HhTdfl2fzFy1AOcHKP7qg";
+const NONCE = "Wm3WZYTPz0wzccnW";
+const TIME = "1414587457";
+const PAGE = "https://h.cn/p?name=%E5%BC%A0&b=2";
+
+let service;
+let browser;
+
+before(async () => {
+  service = await startService();
+  browser = await startBrowser();
+});
+
+after(async () => {
+  if (browser) await browser.close();
+  if (service) await service.stop();
+});
+
+const sign = (url, ticket = TICKET) =>
+  createHash("sha1").update(`jsapi_ticket=${ticket}&noncestr=${NONCE}&timestamp=${TIME}&url=${url}`).digest("hex");
+const json = (signature, names = {}) =>
+  JSON.stringify({
+    code: 0,
+    data: { appId: "wxforeign", [names.timestamp || "timestamp"]: TIME, [names.nonceStr || "nonceStr"]: NONCE, signature },
+  });
+
+/** A doctor page of its own; at the end nothing may have been complained of or asked of others. */
+const atDoctor = (options, work, { hash = "", lang = "en" } = {}) =>
+  inPage(browser, { viewport: DESKTOP, ...options }, async (page) => {
+    await page.goto(`${service.url}/doctor?lang=${lang}${hash}`);
+    await work(page);
+    expectQuiet(page);
+  });
+
+async function fill(page, { paste = "", url = "", ticket = "" }) {
+  await page.locator("#paste").fill(paste);
+  await page.locator("#url").fill(url);
+  await page.locator("#ticket").fill(ticket);
+}
+
+/** Asks, and gives the code of the first finding. */
+async function diagnosed(page, question) {
+  if (question) await fill(page, question);
+  const answered = page.waitForResponse((response) => response.url().endsWith("/doctor/diagnose"));
+  await page.locator("#ask").click();
+  await answered;
+  return firstCode(page);
+}
+
+async function firstCode(page) {
+  await page.locator("#result[data-code]:not([aria-busy])").waitFor();
+  return page.locator("#result").getAttribute("data-code");
+}
+
+describe("what may be pasted", () => {
+  const wrong = sign(decodeURIComponent(PAGE));
+  for (const [name, paste, code] of [
+    ["an error", "config:invalid signature", "invalid_signature"],
+    ["DevTools' error", "config:fail,Error: 系统错误，错误码：63002,invalid signature [2019-12-04 15:50:27][]", "invalid_signature"],
+    ["WeCom's error", "config:fail,invalid signature", "invalid_signature"],
+    ["a refused domain", '{"errMsg":"config:invalid url domain"}', "domain_not_bound"],
+    ["a missing permission", "chooseImage:permission denied", "permission_denied"],
+    ["offline verifying", "chooseImage:the permission value is offline verifying", "offline_verifying"],
+    ["an errcode", "errcode 40164", "wechat_errcode"],
+    ["a backend's JSON", json(wrong), "percent_decoded"],
+    ["JSON with other names", json(wrong, { nonceStr: "nonce_str", timestamp: "time_stamp" }), "percent_decoded"],
+    ["JSON in JSON", JSON.stringify(json(wrong)), "percent_decoded"],
+    ["a wx.config call", `wx.config({ appId: 'wxforeign', timestamp: ${TIME}, nonceStr: '${NONCE}', signature: '${wrong}' });`, "percent_decoded"],
+    ["PHP's print_r", `Array ( [timestamp] => ${TIME} [nonceStr] => ${NONCE} [signature] => ${wrong} )`, "percent_decoded"],
+    ["Java's toString", `{nonceStr=${NONCE}, timestamp=${TIME}, signature=${wrong}}`, "percent_decoded"],
+    ["the string that was hashed", `jsapi_ticket=${TICKET}&noncestr=${NONCE}&timestamp=${TIME}&url=http://h.cn/p?name=%E5%BC%A0&b=2`, "scheme_swapped"],
+    ["error and JSON together", `config:invalid signature\n${json(wrong)}`, "percent_decoded"],
+    ["a right answer", json(sign(PAGE)), "signature_is_right"],
+    ["an answer that nothing explains", json(sign("https://elsewhere.example/")), "no_known_mistake_fits"],
+    ["an answer that is cut", json(sign(PAGE).slice(0, 39)), "signature_malformed"],
+    ["nothing that is known", "the page is blank", "nothing_given"],
+  ]) {
+    test(`${name}: ${code}`, () =>
+      atDoctor({}, async (page) => {
+        assert.equal(await diagnosed(page, { paste, url: `${PAGE}#/route`, ticket: TICKET }), code);
+        const shown = await page.locator("#result").innerText();
+        assert.ok(!shown.includes(TICKET.slice(0, 20)), "no ticket is shown");
+      }));
+  }
+
+  test("a call with variables is told to be source", () =>
+    atDoctor({}, async (page) => {
+      await diagnosed(page, { paste: "wx.config({ appId: res.appId, signature: res.signature })" });
+      assert.match(await page.locator("#read").innerText(), /source code with variables/);
+    }));
+
+  test("pasting is asking", () =>
+    atDoctor({}, async (page) => {
+      await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
+      await page.evaluate(() => navigator.clipboard.writeText("config:invalid url domain"));
+      await page.locator("#paste").focus();
+      await page.keyboard.press("Control+V");
+      assert.equal(await firstCode(page), "domain_not_bound");
+    }));
+});
+
+describe("the answer", () => {
+  test("both strings stand side by side, and exactly the difference is marked", () =>
+    atDoctor({}, async (page) => {
+      await diagnosed(page, { paste: json(sign(decodeURIComponent(PAGE))), url: PAGE, ticket: TICKET });
+      const marks = (id) => page.locator(`#${id} mark`).allInnerTexts();
+      assert.deepEqual([await marks("signed"), await marks("expected")], [["张"], ["%E5%BC%A0"]]);
+      assert.equal(await page.locator("#signed").evaluate((one) => one.textContent), `jsapi_ticket=[jsapi_ticket]&noncestr=${NONCE}&timestamp=${TIME}&url=https://h.cn/p?name=张&b=2`);
+      assert.equal(await page.locator("#confidence").innerText(), "Proven by computation");
+      assert.match(await page.locator("#fix").innerText(), /byte for byte/);
+    }));
+
+  test("a line break that was hashed along can be seen", () =>
+    atDoctor({}, async (page) => {
+      assert.equal(await diagnosed(page, { paste: json(sign(`${PAGE}\n`)), url: PAGE, ticket: TICKET }), "newline_or_blank");
+      assert.deepEqual(await page.locator("#signed mark").allInnerTexts(), ["␊"]);
+    }));
+
+  test("a wrong hash over the right string is said so", () =>
+    atDoctor({}, async (page) => {
+      const string = `jsapi_ticket=${TICKET}&noncestr=${NONCE}&timestamp=${TIME}&url=${PAGE}`;
+      const md5 = createHash("md5").update(string).digest("hex");
+      assert.equal(await diagnosed(page, { paste: json(md5), url: PAGE, ticket: TICKET }), "md5_for_sha1");
+      assert.ok(await page.locator("#same").isVisible());
+      assert.ok(!(await page.locator("#expected").isVisible()));
+    }));
+
+  test("two mistakes are both named", () =>
+    atDoctor({}, async (page) => {
+      const url = decodeURIComponent(PAGE).replace("https", "http");
+      const code = await diagnosed(page, { paste: json(sign(url)), url: PAGE, ticket: TICKET });
+      assert.ok(["percent_decoded", "scheme_swapped"].includes(code), code);
+      assert.match(await page.locator("#others").innerText(), /at the same time/i);
+      assert.equal(await page.locator("#other-list li").count(), 1);
+    }));
+
+  test("a right signature is called right, with a list of what to look at", () =>
+    atDoctor({}, async (page) => {
+      await diagnosed(page, { paste: json(sign(PAGE)), url: `${PAGE}#x`, ticket: TICKET });
+      assert.match(await page.locator("#result-title").innerText(), /^The signature is right; look at/);
+      assert.equal(await page.locator("#checks li").count(), 5);
+      assert.match(await page.locator("#checks li").first().innerText(), /^h\.cn is bound/);
+      assert.ok(!(await page.locator("#code-part").isVisible()));
+    }));
+
+  test("the right way is shown in six languages", () =>
+    atDoctor({}, async (page) => {
+      await diagnosed(page, { paste: json(sign(`${PAGE}#x`)), url: `${PAGE}#x`, ticket: TICKET });
+      const seen = new Set();
+      for (const tab of await page.locator("#tabs .tab").all()) {
+        await tab.click();
+        assert.equal(await tab.getAttribute("aria-selected"), "true");
+        seen.add(await page.locator("#sample").innerText());
+      }
+      assert.equal(seen.size, 6);
+    }));
+
+  test("markup in what was pasted stays text", () =>
+    atDoctor({}, async (page) => {
+      const url = "https://h.cn/p?q=<img src=x onerror=alert(1)>";
+      await diagnosed(page, { paste: json(sign(`${url}#x`)), url, ticket: TICKET });
+      await diagnosed(page, { paste: '{"errMsg":"config:<b>invalid signature</b>"}', url });
+      assert.equal(await page.locator("#result img, #result b, #read b").count(), 0);
+    }));
+
+  test("the living ticket of this server proves the mistake, and stands nowhere", () =>
+    atDoctor({}, async (page) => {
+      const config = await (await fetch(`${service.url}/jssdk/config?url=${encodeURIComponent("https://demo.example.com/p")}`)).json();
+      const code = await diagnosed(page, { paste: JSON.stringify(config), url: "http://demo.example.com/p" });
+      assert.equal(code, "scheme_swapped");
+      assert.match(await page.locator("#basis").innerText(), new RegExp(config.appId));
+      const ticket = await jsapiTicket(service, config.appId);
+      assert.ok(!(await page.content()).includes(ticket));
+    }));
+
+  test("the server's refusals are told in words", () =>
+    atDoctor({}, async (page) => {
+      await page.route("**/doctor/diagnose", (route) =>
+        route.fulfill({ status: 429, contentType: "application/problem+json", body: JSON.stringify({ title: "Too many questions", hint: { en: "Ask again later.", zh: "请稍后再试。" } }) }),
+      );
+      await fill(page, { paste: "x" });
+      await page.locator("#ask").click();
+      await page.locator('#result[data-tone="trouble"]').waitFor();
+      assert.match(await page.locator("#result").innerText(), /Too many questions[^]*Ask again later\./);
+      await page.unroute("**/doctor/diagnose");
+      await page.route("**/doctor/diagnose", (route) => route.abort());
+      await page.locator("#ask").click();
+      await page.getByText("The server does not answer").waitFor();
+      page.complaints.length = 0; // the browser's own lines about the two
+    }));
+
+  test("the examples work, and clearing clears", () =>
+    atDoctor({}, async (page) => {
+      for (const [name, code] of [
+        ["json", "percent_decoded"],
+        ["code", "signature_is_right"],
+        ["error", "domain_not_bound"],
+      ]) {
+        await page.locator(`[data-example="${name}"]`).click();
+        await page.locator(`#result[data-code="${code}"]:not([aria-busy])`).waitFor();
+      }
+      await page.locator("#clear").click();
+      assert.equal(await page.locator("#result").getAttribute("data-code"), null);
+      assert.equal(await page.locator("#paste").inputValue(), "");
+      assert.ok(await page.locator("#waiting").isVisible());
+    }));
+});
+
+describe("a link to it", () => {
+  const hash = `#${Object.entries({
+    url: "https://demo.example.com/p?q=a+b&c=%E4%BD%A0#/x",
+    signature: sign("https://demo.example.com/p?q=a b&c=%E4%BD%A0"),
+    nonceStr: NONCE,
+    timestamp: TIME,
+    appId: "wxforeign",
+    errMsg: "config:invalid signature",
+  })
+    .map(([name, value]) => `${name}=${encodeURIComponent(value)}`)
+    .join("&")}`;
+
+  test("fills the form from its fragment and asks at once; the server never sees the fragment", () =>
+    inPage(browser, { viewport: DESKTOP }, async (page) => {
+      const asked = [];
+      page.on("request", (request) => asked.push(request.url()));
+      await page.goto(`${service.url}/doctor?lang=en${hash}`);
+      assert.equal(await firstCode(page), "invalid_signature");
+      assert.equal(await page.locator("#url").inputValue(), "https://demo.example.com/p?q=a+b&c=%E4%BD%A0#/x");
+      assert.equal(await page.locator("#errMsg").inputValue(), "config:invalid signature");
+      assert.ok(await page.locator("#more").evaluate((more) => more.open));
+      // The ticket is all that is missing.
+      assert.equal(await diagnosed(page, { ticket: TICKET, url: await page.locator("#url").inputValue() }), "plus_to_space");
+      assert.ok(asked.every((url) => !url.includes("signature=")), asked.join("\n"));
+      expectQuiet(page);
+    }));
+
+  test("another fragment on the same page is read, too", () =>
+    atDoctor({}, async (page) => {
+      await page.evaluate(() => (location.hash = "errMsg=config%3Ainvalid%20url%20domain"));
+      assert.equal(await firstCode(page), "domain_not_bound");
+    }));
+
+  test("the other language keeps what was entered, without the ticket", () =>
+    atDoctor({}, async (page) => {
+      await diagnosed(page, { paste: "config:invalid url domain", url: PAGE, ticket: TICKET });
+      await page.locator('[data-lang-link="zh"]').click();
+      await page.locator("html[lang=zh-CN]").waitFor();
+      assert.equal(await firstCode(page), "domain_not_bound");
+      assert.equal(await page.locator("#url").inputValue(), PAGE);
+      assert.equal(await page.locator("#ticket").inputValue(), "");
+      assert.ok(!page.url().includes(TICKET.slice(0, 20)));
+      assert.match(await page.locator("#result-title").innerText(), /JS接口安全域名/);
+    }));
+});
+
+describe("everybody can use it", () => {
+  test("with the keyboard alone", () =>
+    atDoctor({}, async (page) => {
+      const focused = () => page.evaluate(() => document.activeElement.id || document.activeElement.dataset.example || "");
+      const tabTo = async (id) => {
+        for (let presses = 0; presses < 30 && (await focused()) !== id; presses++) {
+          await page.keyboard.press("Tab");
+          const ring = await page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle);
+          assert.notEqual(ring, "none", `no focus ring on ${await focused()}`);
+        }
+        assert.equal(await focused(), id);
+      };
+      await tabTo("paste");
+      await page.keyboard.insertText(json(sign(`${PAGE}#x`)));
+      await tabTo("url");
+      await page.keyboard.insertText(`${PAGE}#x`);
+      await tabTo("ticket");
+      await page.keyboard.insertText(TICKET);
+      await tabTo("ask");
+      await page.keyboard.press("Enter");
+      assert.equal(await firstCode(page), "fragment_kept");
+      await page.waitForFunction(() => document.activeElement.id === "result");
+      await tabTo("tab-0");
+      await page.keyboard.press("ArrowRight");
+      assert.equal(await focused(), "tab-1");
+      assert.match(await page.locator("#sample").innerText(), /createHash/);
+    }));
+
+  test("every control has a name, every hint its control, and the answer is announced", () =>
+    atDoctor({}, async (page) => {
+      await page.locator("#more summary").click();
+      const nameless = await page.evaluate(() =>
+        [...document.querySelectorAll("input, textarea, button, a")]
+          .filter((one) => !(one.labels?.length || one.textContent.trim() || one.getAttribute("aria-label")))
+          .map((one) => one.outerHTML),
+      );
+      assert.deepEqual(nameless, []);
+      const dangling = await page.evaluate(() =>
+        [...document.querySelectorAll("[aria-describedby], [aria-labelledby], [aria-controls], label[for]")]
+          .flatMap((one) => ["aria-describedby", "aria-labelledby", "aria-controls", "for"].map((name) => one.getAttribute(name)))
+          .filter((id) => id && !document.getElementById(id)),
+      );
+      assert.deepEqual(dangling, []);
+      await diagnosed(page, { paste: "config:invalid url domain" });
+      assert.match(await page.getByRole("status").filter({ hasText: "not bound" }).innerText(), /not bound/);
+    }));
+
+  for (const [size, viewport] of [
+    ["phone", PHONE],
+    ["desktop", DESKTOP],
+  ]) {
+    for (const colorScheme of ["light", "dark"]) {
+      for (const lang of ["zh", "en"]) {
+        test(`${size}, ${colorScheme}, ${lang}: nothing is wider than the screen`, () =>
+          atDoctor(
+            { viewport, colorScheme, deviceScaleFactor: size === "phone" ? 2 : 1 },
+            async (page) => {
+              const shoot = async (name) => {
+                const wide = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+                assert.ok(wide <= 0, `${name} is ${wide} px too wide`);
+                await page.screenshot({ path: outFile(`doctor-${name}-${size}-${colorScheme}-${lang}.png`), fullPage: true });
+              };
+              await shoot("empty");
+              await page.locator("#more summary").click();
+              await shoot("more");
+              await page.locator("#more summary").click();
+              for (const [name, question] of [
+                ["proven", { paste: json(sign(`${PAGE}&${"long".repeat(60)}=1#/x`)), url: `${PAGE}&${"long".repeat(60)}=1#/x`, ticket: TICKET }],
+                ["right", { paste: json(sign(PAGE)), url: PAGE, ticket: TICKET }],
+                ["words", { paste: "config:invalid url domain" }],
+                ["nothing", { paste: "?" }],
+              ]) {
+                await diagnosed(page, question);
+                await shoot(name);
+              }
+            },
+            { lang },
+          ));
+      }
+    }
+  }
+});

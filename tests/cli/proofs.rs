@@ -1,0 +1,121 @@
+//! `check` and the proofs of domains: a server of the test's own stands in for the domain, and answers as proxies and applications do.
+
+use std::net::SocketAddr;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+use wx_jssdk::clock::{Clock, UnixTime};
+use wx_jssdk::sandbox::{App, Sandbox};
+
+use super::support::*;
+
+const FILE: &str = "MP_verify_AbCdEfGh12345678.txt";
+const CONTENT: &str = "AbCdEfGh12345678";
+
+/// Answers every request with these bytes after the head; gives the first lines of what was asked.
+async fn domain(answer: String) -> (SocketAddr, tokio::sync::mpsc::UnboundedReceiver<String>) {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (tell, asked) = tokio::sync::mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut request = vec![0; 4_096];
+            let count = stream.read(&mut request).await.unwrap_or(0);
+            // A TLS greeting is no request: this domain has no https.
+            if request[..count].starts_with(b"GET ") {
+                let _ = tell.send(String::from_utf8_lossy(&request[..count]).into_owned());
+                let _ = stream.write_all(answer.as_bytes()).await;
+            }
+        }
+    });
+    (address, asked)
+}
+
+fn http(status: &str, headers: &str, body: &str) -> String {
+    format!("HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {}\r\n{headers}\r\n{body}", body.len())
+}
+
+/// `check` of an account with one domain and one file; `example.com` is at `address`.
+async fn check(address: SocketAddr, arguments: &[&str]) -> Ended {
+    let sandbox = Sandbox::start(Clock::manual(UnixTime(1_700_000_000))).await.unwrap();
+    sandbox.add_app(App::official(APP, SECRET));
+    let home = tempfile::tempdir().unwrap();
+    let text = format!(
+        "[upstream]\nweixin = \"{0}\"\nqyapi = \"{0}\"\ntimeout_ms = 20000\n[accounts.main]\napp_id = \"{APP}\"\nsecret = \"{SECRET}\"\n\
+         js_safe_domains = [\"example.com\"]\nverify_files = {{ \"{FILE}\" = \"{CONTENT}\" }}\n",
+        sandbox.url()
+    );
+    std::fs::write(home.path().join("wx-jssdk.toml"), text).unwrap();
+    let resolve = format!("example.com={address}");
+    run_in(home.path(), &[&["check", "--resolve", &resolve], arguments].concat()).await
+}
+
+#[tokio::test]
+async fn a_file_that_is_there_is_said_to_be_there() {
+    let (address, mut asked) = domain(http("200 OK", "", CONTENT)).await;
+    let ended = check(address, &[]).await;
+    assert_eq!((ended.code, ended.stderr.as_str()), (0, ""), "{}", ended.stdout);
+    let line = format!("main: ok, the proof is at http://example.com/{FILE} · 域名校验文件可访问");
+    assert!(ended.stdout.contains(&line), "{}", ended.stdout);
+    let request = asked.recv().await.unwrap().to_lowercase();
+    assert!(
+        request.starts_with(&format!("get /{FILE} http/1.1").to_lowercase()) && request.contains("host: example.com"),
+        "{request}"
+    );
+}
+
+#[tokio::test]
+async fn each_thing_in_the_way_has_its_own_words_and_fix() {
+    let around = |text: &str| http("200 OK", "", text);
+    for (answer, cause, fix) in [
+        (http("404 Not Found", "", "nothing"), "HTTP 404", "pass /MP_verify_*"),
+        (http("403 Forbidden", "", "no"), "HTTP 403", "no login and no firewall"),
+        (http("502 Bad Gateway", "", ""), "HTTP 502", "the log of the proxy"),
+        (
+            http("301 Moved Permanently", "Location: https://www.example.com/x\r\n", ""),
+            "redirects to https://www.example.com/x",
+            "from the redirect",
+        ),
+        (http("302 Found", "", ""), "answers with a redirect", "from the redirect"),
+        (around(&format!("{CONTENT}\n")), "line break", "as they are"),
+        (around(&format!("\u{feff}{CONTENT}")), "byte order mark", "as they are"),
+        (around("<!doctype html><div id=app></div>"), "web page", "index page"),
+        (around("XbCdEfGh12345678"), "another content", "from WeChat's console again"),
+        (around(""), "another content", "from WeChat's console again"),
+        (around(&"A".repeat(100_000)), "another content", "from WeChat's console again"),
+    ] {
+        let (address, _asked) = domain(answer.clone()).await;
+        let ended = check(address, &[]).await;
+        assert_eq!(ended.code, 1, "{answer}: {}", ended.stdout);
+        assert!(ended.stdout.contains("main: ok, WeChat accepts"), "{}", ended.stdout);
+        let (_, about) = ended.stdout.split_once(&format!("main: the verify file is not at example.com/{FILE}\n")).unwrap();
+        let lines: Vec<_> = about.lines().collect();
+        assert!(lines[0].starts_with("    cause: ") && lines[0].contains(cause), "{cause}: {about}");
+        assert!(lines[1].starts_with("    fix:   ") && lines[1].contains(fix), "{fix}: {about}");
+        assert!(lines[2].starts_with("    原因：") && lines[3].starts_with("    解决："), "{about}");
+    }
+}
+
+#[tokio::test]
+async fn a_domain_where_nobody_answers_is_said_to_be_unreachable() {
+    let nobody = TcpListener::bind(("127.0.0.1", 0)).await.unwrap().local_addr().unwrap();
+    let ended = check(nobody, &[]).await;
+    assert_eq!(ended.code, 1);
+    assert!(ended.stdout.contains("nobody answers there") && ended.stdout.contains("域名解析"), "{}", ended.stdout);
+}
+
+#[tokio::test]
+async fn offline_asks_no_domain() {
+    let (address, mut asked) = domain(http("404 Not Found", "", "")).await;
+    let ended = check(address, &["--offline"]).await;
+    assert_eq!(ended.code, 0, "{}", ended.stdout);
+    assert!(asked.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn an_address_that_is_none_is_wrong_usage() {
+    for resolve in ["example.com", "example.com=", "example.com=localhost", "example.com=127.0.0.1"] {
+        let ended = run(&["check", "--resolve", resolve]).await;
+        assert_eq!((ended.code, ended.stdout.as_str()), (2, ""), "{resolve}");
+    }
+}

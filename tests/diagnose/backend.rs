@@ -1,0 +1,160 @@
+//! A backend as people write them, and the mistakes they make in it. Nothing here is the doctor's: each mistake is made anew, the way a
+//! language or framework makes it.
+
+use md5::Md5;
+use serde_json::{Value, json};
+use sha1::{Digest, Sha1};
+use sha2::Sha256;
+use wx_jssdk::diagnose::{Answer, Case, Finding, Role, diagnose};
+
+pub(crate) const TICKET: &str = "sM4AOVdWfPE4DxkXGEs8VMCPGGVi4C3VM0P37wVUCFvkVAy_90u5h9nbSlYy3-Sl-HhTdfl2fzFy1AOcHKP7qg";
+pub(crate) const PREVIOUS: &str = "bxLdikRXVbTPdHSM05e5u5sUoXNKd8-41ZO3MhKoyN5OfkWITDGgnr2fwJ0m9E8NYzWKVZvdVtaUgWvsdshFKA";
+pub(crate) const CARD: &str = "IpK_1T69hDhZkLQTlwsAX6uY3jSiIbsrJ-k2n8fPCaRdTicketOfCards";
+pub(crate) const AGENT: &str = "HoagFKDcsGMVCIY2vOjf9gTicketOfTheAgentConfigKind0123456789";
+pub(crate) const TOKEN: &str = "73_access_token_that_is_no_ticket_at_all_0123456789abcdef";
+pub(crate) const OTHER: &str = "kgt8ON7yVITDhtdwci0qeZOtherAccountsTicket0123456789";
+pub(crate) const NONCE: &str = "Wm3WZYTPz0wzccnW";
+pub(crate) const TIME: &str = "1414587457";
+pub(crate) const PAGE: &str = "https://www.example.com/app/list?name=%E5%BC%A0%2F1&b=2+3&a=#/route";
+
+/// What a backend does with the address, the values, the string and the hash; right, until a fault is put in.
+#[derive(Clone)]
+pub(crate) struct Backend {
+    /// In turn, after the fragment was cut where `cuts`.
+    pub(crate) address: Vec<fn(&str) -> String>,
+    pub(crate) cuts: bool,
+    pub(crate) ticket: fn() -> String,
+    pub(crate) nonce: fn(&str) -> String,
+    pub(crate) time: fn(&str) -> String,
+    pub(crate) string: fn(&[&str; 4]) -> String,
+    pub(crate) hash: fn(&str) -> String,
+    /// What is known beside the ticket.
+    pub(crate) known: fn(Case) -> Case,
+}
+
+impl Backend {
+    pub(crate) fn right() -> Self {
+        Self {
+            address: Vec::new(),
+            cuts: true,
+            ticket: || TICKET.into(),
+            nonce: str::to_owned,
+            time: str::to_owned,
+            string: |[ticket, nonce, time, url]| string(ticket, nonce, time, url),
+            hash: sha1,
+            known: |case| case,
+        }
+    }
+
+    /// What it hashes for a page.
+    pub(crate) fn hashes(&self, page: &str) -> String {
+        let came = if self.cuts { page.split('#').next().unwrap() } else { page };
+        let url = self.address.iter().fold(came.to_owned(), |url, change| change(&url));
+        (self.string)(&[&(self.ticket)(), &(self.nonce)(NONCE), &(self.time)(TIME), &url])
+    }
+
+    /// What it answers to a page that asks.
+    pub(crate) fn answer(&self, page: &str) -> Value {
+        let signature = (self.hash)(&self.hashes(page));
+        json!({"code": 0, "data": {"timestamp": TIME, "nonceStr": NONCE, "signature": signature}})
+    }
+
+    /// What the doctor says to that answer.
+    pub(crate) fn examined(&self, page: &str) -> Vec<Finding> {
+        let case = Case { url: page.into(), ..Case::default() }.answer(Answer::from_json(&self.answer(page)).unwrap());
+        let findings = diagnose(&(self.known)(with_tickets(case)));
+        no_ticket_is_shown(&findings);
+        findings
+    }
+
+    /// The codes of that.
+    pub(crate) fn codes(&self, page: &str) -> Vec<&'static str> {
+        self.examined(page).iter().map(|finding| finding.code).collect()
+    }
+
+    pub(crate) fn with(&self, fault: &Fault) -> Self {
+        let mut faulty = self.clone();
+        (fault.make)(&mut faulty);
+        faulty
+    }
+}
+
+/// One mistake.
+pub(crate) struct Fault {
+    pub(crate) code: &'static str,
+    /// A page on which it shows.
+    pub(crate) page: &'static str,
+    pub(crate) make: fn(&mut Backend),
+}
+
+pub(crate) fn string(ticket: &str, nonce: &str, time: &str, url: &str) -> String {
+    format!("jsapi_ticket={ticket}&noncestr={nonce}&timestamp={time}&url={url}")
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+pub(crate) fn sha1(text: &str) -> String {
+    hex(&Sha1::digest(text))
+}
+
+pub(crate) fn md5(text: &str) -> String {
+    hex(&Md5::digest(text))
+}
+
+pub(crate) fn sha256(text: &str) -> String {
+    hex(&Sha256::digest(text))
+}
+
+/// SHA-1 as Base64, by bits.
+pub(crate) fn sha1_base64(text: &str) -> String {
+    let bits: String = Sha1::digest(text).iter().map(|byte| format!("{byte:08b}")).collect();
+    let letters = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let sixes = bits.as_bytes().chunks(6).map(|six| {
+        let six = format!("{:0<6}", std::str::from_utf8(six).unwrap());
+        char::from(letters[usize::from_str_radix(&six, 2).unwrap()])
+    });
+    sixes.collect::<String>() + "="
+}
+
+/// `encodeURIComponent`.
+pub(crate) fn encode(text: &str) -> String {
+    let kept = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.!~*'()".contains(&byte);
+    text.bytes().map(|byte| if kept(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+}
+
+/// `decodeURIComponent`, by way of the library that servers use.
+pub(crate) fn decode(text: &str) -> String {
+    let [(name, _)] = &serde_urlencoded::from_str::<Vec<(String, String)>>(
+        &text.replace('+', "%2B").replace(['&', '='], "\u{1}"),
+    )
+    .unwrap()[..] else {
+        panic!("one name in {text}")
+    };
+    // The two that would have ended the name were put aside, in their order.
+    let mut aside = text.chars().filter(|c| matches!(c, '&' | '='));
+    name.chars().map(|c| if c == '\u{1}' { aside.next().unwrap() } else { c }).collect()
+}
+
+/// All tickets are known.
+pub(crate) fn with_tickets(case: Case) -> Case {
+    case.ticket(Role::Current, TICKET)
+        .ticket(Role::Previous, PREVIOUS)
+        .ticket(Role::Card, CARD)
+        .ticket(Role::Agent, AGENT)
+        .ticket(Role::AccessToken, TOKEN)
+        .ticket(Role::Other("shop".into()), OTHER)
+}
+
+pub(crate) fn case(page: &str, signature: &str) -> Case {
+    with_tickets(Case::new(page, NONCE, TIME, signature))
+}
+
+#[track_caller]
+pub(crate) fn no_ticket_is_shown(findings: &[Finding]) {
+    let shown = format!("{findings:?}").to_lowercase();
+    for ticket in [TICKET, PREVIOUS, CARD, AGENT, TOKEN, OTHER] {
+        assert!(!shown.contains(&ticket[..20].to_lowercase()), "{shown}");
+    }
+}

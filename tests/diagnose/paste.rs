@@ -1,0 +1,184 @@
+//! Whatever a person pastes: what is recognised, and what comes of it.
+
+use proptest::prelude::*;
+use wx_jssdk::diagnose::{Case, Paste, PasteKind, Role, diagnose};
+
+use crate::backend::*;
+
+const URL: &str = "https://h.cn/p?a=1";
+
+fn signature() -> String {
+    sha1(&string(TICKET, NONCE, TIME, URL))
+}
+
+/// What is said to this text, with the page's address and the ticket.
+fn said(text: &str) -> &'static str {
+    let case = Case { url: URL.into(), ..Case::default() }.ticket(Role::Current, TICKET);
+    diagnose(&case.paste(Paste::read(text)))[0].code
+}
+
+#[test]
+fn the_values_are_found_in_whatever_language_they_are_written() {
+    let s = signature();
+    for text in [
+        format!(r#"{{"appId":"wx1","timestamp":{TIME},"nonceStr":"{NONCE}","signature":"{s}"}}"#),
+        format!(r#"{{"errcode":0,"data":{{"appId":"wx1","timestamp":"{TIME}","nonceStr":"{NONCE}","signature":"{s}"}}}}"#),
+        format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n{{\"data\":{{\"timestamp\":{TIME},\"nonceStr\":\"{NONCE}\",\"signature\":\"{s}\"}}}}"
+        ),
+        format!(
+            "wx.config({{\n  debug: true, // see alerts\n  appId: 'wx1',\n  timestamp: {TIME},\n  nonceStr: '{NONCE}',\n  signature: '{s}',\n  jsApiList: [\n    'chooseImage',\n  ]\n}});"
+        ),
+        format!(
+            "wx.config({{debug:!1,appId:\"wx1\",timestamp:\"{TIME}\",nonceStr:\"{NONCE}\",signature:\"{s}\",jsApiList:[\"scanQRCode\"]}})"
+        ),
+        format!("wx.config({{ timestamp: {TIME}, nonceStr: `{NONCE}`, signature: `{s}` }})"),
+        format!("{{'appId': 'wx1', 'timestamp': {TIME}, 'nonceStr': '{NONCE}', 'signature': '{s}'}}"),
+        format!(
+            "Array\n(\n    [appId] => wx1\n    [timestamp] => {TIME}\n    [nonceStr] => {NONCE}\n    [signature] => {s}\n)"
+        ),
+        format!("array('timestamp' => {TIME}, 'nonceStr' => '{NONCE}', 'signature' => '{s}')"),
+        format!("{{nonceStr={NONCE}, timestamp={TIME}, signature={s}, appId=wx1}}"),
+        format!("map[appId:wx1 nonceStr:{NONCE} signature:{s} timestamp:{TIME}]"),
+        format!("appId: wx1\ntimestamp: {TIME}\nnonceStr: {NONCE}\nsignature: {s}\n"),
+        format!("2026-11-21 10:00:00 INFO sign - nonceStr={NONCE} timestamp={TIME} signature={s}"),
+    ] {
+        assert_eq!(said(&text), "signature_is_right", "{text}\n{:?}", Paste::read(&text));
+    }
+}
+
+#[test]
+fn names_that_wx_config_does_not_read_are_pointed_at() {
+    let s = signature();
+    for text in [
+        format!(r#"{{"data":{{"app_id":"wx1","timestamp":{TIME},"nonce_str":"{NONCE}","signature":"{s}"}}}}"#),
+        format!(r#"{{"appId":"wx1","timestamp":{TIME},"noncestr":"{NONCE}","signature":"{s}"}}"#),
+        format!("{{timeStamp={TIME}, nonceStr={NONCE}, signature={s}}}"),
+    ] {
+        assert_eq!(said(&text), "fields_misnamed", "{text}");
+    }
+}
+
+#[test]
+fn a_call_with_variables_is_source_and_holds_nothing() {
+    for text in [
+        "wx.config({ appId: res.data.appId, timestamp: res.data.timestamp, nonceStr: res.data.nonceStr, signature: res.data.signature })",
+        "wx.config({appId, timestamp, nonceStr, signature, jsApiList: ['chooseImage']})",
+        "wx.config({ appId: appId, timestamp: timestamp, nonceStr: nonceStr, signature: signature })",
+        "wx.config({ appId: '<?php echo $appId ?>', timestamp: {{ timestamp }}, signature: getSignature() })",
+    ] {
+        let paste = Paste::read(text);
+        assert_eq!(paste.kinds, [PasteKind::Source], "{text}: {paste:?}");
+    }
+}
+
+#[test]
+fn the_string_that_was_hashed_is_enough() {
+    let wrong = string(TICKET, NONCE, TIME, "http://h.cn/p?a=1");
+    for text in [wrong.clone(), format!("string1: {wrong}"), format!("DEBUG \"{wrong}\";"), format!("{URL}\n{wrong}")] {
+        let paste = Paste::read(&text);
+        assert!(paste.kinds.contains(&PasteKind::SignedString), "{paste:?}");
+        assert_eq!(paste.ticket.as_ref().map(|ticket| ticket.expose()), Some(TICKET));
+        assert!(!format!("{paste:?}").contains(TICKET), "a ticket is not printed");
+        let case = Case { url: URL.into(), ..Case::default() }.paste(paste);
+        let findings = diagnose(&case);
+        assert_eq!(findings[0].code, "scheme_swapped", "{text}");
+        no_ticket_is_shown(&findings);
+    }
+    // Its own mistakes are found in it, too.
+    let renamed = string(TICKET, NONCE, TIME, URL).replace("noncestr", "nonceStr");
+    assert_eq!(said(&renamed), "nonce_name");
+}
+
+#[test]
+fn the_clients_words_are_told_from_a_backends_answer() {
+    for (text, kinds, error) in [
+        ("config:invalid signature", &[PasteKind::Error][..], Some("config:invalid signature")),
+        (r#"{"errMsg":"config:invalid url domain"}"#, &[PasteKind::Json, PasteKind::Error], Some("config:invalid url domain")),
+        (
+            "config:fail,Error: 系统错误，错误码：63002,invalid signature [2019-12-04 15:50:27][]",
+            &[PasteKind::Error],
+            Some("63002"),
+        ),
+        ("config:fail,invalid signature", &[PasteKind::Error], Some("invalid signature")),
+        ("errcode 40164", &[PasteKind::Error], Some("40164")),
+        ("config:something new", &[PasteKind::Error], Some("something new")),
+        ("the page is blank", &[], None),
+        ("", &[], None),
+        ("1414587457", &[], None),
+    ] {
+        let paste = Paste::read(text);
+        assert_eq!(paste.kinds, kinds, "{text}");
+        match error {
+            Some(words) => assert!(paste.error.as_deref().is_some_and(|said| said.contains(words)), "{text}: {paste:?}"),
+            None => assert_eq!(paste.error, None, "{text}"),
+        }
+    }
+}
+
+#[test]
+fn digits_of_an_answer_are_no_errcode() {
+    let paste = Paste::read(&format!(r#"{{"timestamp":40001,"nonceStr":"40164","signature":"{}"}}"#, signature()));
+    assert_eq!((paste.kinds, paste.error), (vec![PasteKind::Json], None));
+}
+
+#[test]
+fn the_address_that_the_client_checked_is_taken() {
+    let paste = Paste::read(r#"{"errMsg":"config:invalid signature","realAuthUrl":["https://h.cn/landing?a=1"]}"#);
+    assert_eq!(paste.url.as_deref(), Some("https://h.cn/landing?a=1"));
+    let case = Case::new("", NONCE, TIME, sha1(&string(TICKET, NONCE, TIME, "https://h.cn/now"))).ticket(Role::Current, TICKET);
+    let case = Case { answered_url: Some("https://h.cn/now".into()), ..case }.paste(paste);
+    assert_eq!(diagnose(&case)[0].code, "another_url_signed");
+}
+
+#[test]
+fn an_address_is_one_only_when_it_stands_alone() {
+    for (text, url) in [
+        ("https://h.cn/p#x", Some("https://h.cn/p#x")),
+        ("config:invalid signature\n  https://h.cn/p?a=1&b=2  \n", Some("https://h.cn/p?a=1&b=2")),
+        ("HTTPS://H.cn/", Some("HTTPS://H.cn/")),
+        ("see https://h.cn/p for more", None),
+        ("agentConfig:invalid signature\nhttps://open.work.weixin.qq.com/devtool/query?e=40093", None),
+        ("ftp://h.cn/", None),
+    ] {
+        assert_eq!(Paste::read(text).url.as_deref(), url, "{text}");
+    }
+}
+
+#[test]
+fn all_of_it_may_be_pasted_at_once() {
+    let s = sha1(&string(TICKET, NONCE, TIME, "https://h.cn/p?a=1#/x"));
+    let text = format!(
+        "config:invalid signature\nhttps://h.cn/p?a=1#/x\n{{\"data\":{{\"timestamp\":{TIME},\"nonceStr\":\"{NONCE}\",\"signature\":\"{s}\"}}}}"
+    );
+    let paste = Paste::read(&text);
+    assert_eq!(paste.kinds, [PasteKind::Json, PasteKind::Url, PasteKind::Error]);
+    let case = Case::default().paste(paste).ticket(Role::Current, TICKET);
+    let codes: Vec<_> = diagnose(&case).iter().map(|finding| finding.code).collect();
+    assert_eq!(codes, ["fragment_kept"]);
+}
+
+#[test]
+fn what_is_set_is_not_overwritten_by_the_paste() {
+    let case =
+        Case { error: Some("mine".into()), ..Case::new("https://mine/", "n", "1", "s") }.ticket(Role::Current, "my-ticket");
+    let other = format!("{}\nconfig:invalid signature\nhttps://other/", string(TICKET, NONCE, TIME, "https://other/"));
+    let case = case.paste(Paste::read(&other));
+    assert_eq!([&*case.url, &case.nonce, &case.timestamp, &case.signature], ["https://mine/", "n", "1", "s"]);
+    assert_eq!((case.error.as_deref(), case.tickets.len()), (Some("mine"), 1));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
+
+    #[test]
+    fn no_paste_makes_it_panic(text in prop_oneof![".{0,200}", "[{}\\[\\]\"':=,&a-z_ \\\\]{0,80}", "(jsapi_ticket=|noncestr=|&|timestamp=|url=|Ä|[a-z])*"]) {
+        let _ = Paste::read(&text);
+    }
+
+    #[test]
+    fn values_survive_any_quoting(nonce in "[A-Za-z0-9]{8,32}", quote in "['\"`]", space in " {0,2}", separator in "(:|=>|=)") {
+        let text = format!("nonceStr{space}{separator}{space}{quote}{nonce}{quote}, timestamp{separator}{TIME}, signature{separator}{quote}{}{quote}", signature());
+        prop_assert_eq!(Paste::read(&text).answer.nonce, Some(nonce));
+    }
+}

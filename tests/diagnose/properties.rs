@@ -1,0 +1,103 @@
+//! Random pages: signed right they are called right, signed wrong never.
+
+use proptest::prelude::*;
+use wx_jssdk::diagnose::{Answer, Case, Role, diagnose};
+
+use crate::backend::*;
+use crate::faults::FAULTS;
+
+/// An address as browsers have them.
+fn page() -> impl Strategy<Value = String> {
+    let part = "([A-Za-z0-9_.~-]|%[0-9A-F]{2}|%e4%bd%a0|[!*'(),;:@/+]){0,8}";
+    let query = prop::collection::vec(("[a-z_]{1,6}", prop::option::of(part)), 0..5);
+    let host =
+        prop_oneof!["[a-z]{1,8}\\.(com|cn|com\\.cn)", "www\\.[a-z]{1,8}\\.com", "[a-z]{1,6}\\.[a-z]{1,6}\\.cn:[1-9][0-9]{1,3}"];
+    ("https?", host, prop::collection::vec(part, 0..4), query, prop::option::of("[!/A-Za-z0-9?&=]{0,10}")).prop_map(
+        |(scheme, host, path, query, fragment)| {
+            let query: Vec<_> =
+                query.into_iter().map(|(name, value)| value.map_or(name.clone(), |value| format!("{name}={value}"))).collect();
+            let query = if query.is_empty() { String::new() } else { format!("?{}", query.join("&")) };
+            let fragment = fragment.map_or(String::new(), |fragment| format!("#{fragment}"));
+            format!("{scheme}://{host}/{}{query}{fragment}", path.join("/"))
+        },
+    )
+}
+
+fn case_of(page: &str, [ticket, nonce, time]: [&str; 3], signature: &str) -> Case {
+    Case::new(page, nonce, time, signature).ticket(Role::Current, ticket)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn what_is_signed_right_is_called_right(
+        page in page(), ticket in "[A-Za-z0-9_-]{20,120}", nonce in "[A-Za-z0-9-]{1,32}", time in 1_000_000_000_u64..4_000_000_000,
+    ) {
+        let time = time.to_string();
+        let before = page.split('#').next().unwrap();
+        let signature = sha1(&string(&ticket, &nonce, &time, before));
+        let findings = diagnose(&case_of(&page, [&ticket, &nonce, &time], &signature));
+        prop_assert_eq!(findings.len(), 1);
+        prop_assert_eq!(findings[0].code, "signature_is_right");
+        let shown = format!("{findings:?}");
+        prop_assert!(!shown.contains(&ticket));
+    }
+
+    #[test]
+    fn it_is_right_whatever_shape_the_answer_has(page in page(), shape in 0..5) {
+        let before = page.split('#').next().unwrap();
+        let signature = sha1(&string(TICKET, NONCE, TIME, before));
+        let bare = serde_json::json!({"appId": "wx1", "timestamp": TIME, "nonceStr": NONCE, "signature": signature});
+        let shaped = match shape {
+            0 => bare,
+            1 => serde_json::json!({"data": bare}),
+            2 => serde_json::json!([{"a": 1}, {"result": {"config": bare}}]),
+            3 => serde_json::Value::String(bare.to_string()),
+            _ => serde_json::json!({"appId": "wx1", "timestamp": 1_414_587_457, "nonceStr": NONCE, "signature": signature}),
+        };
+        let case = Case { url: page.clone(), ..Case::default() }.answer(Answer::from_json(&shaped).unwrap());
+        prop_assert_eq!(diagnose(&case.ticket(Role::Current, TICKET))[0].code, "signature_is_right");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 150, max_global_rejects: 20_000, ..ProptestConfig::default() })]
+
+    /// A mistake on a page for which it was not made up: whatever is said, it is not "right", unless nothing was changed.
+    #[test]
+    fn what_is_signed_wrong_is_never_called_right(page in page(), row in 0..FAULTS.len()) {
+        let fault = &FAULTS[row];
+        // The table's rows for one page only cannot be made on another.
+        prop_assume!(fault.page == PAGE && fault.code != "jsapi_ticket_for_agent");
+        let backend = Backend::right().with(fault);
+        let before = page.split('#').next().unwrap();
+        // A cut, a split or a decoding of bytes that are no UTF-8 may not be possible on this page.
+        let Ok(hashed) = std::panic::catch_unwind(|| backend.hashes(&page)) else { return Ok(()) };
+        let right = (backend.hash)(&hashed) == sha1(&string(TICKET, NONCE, TIME, before));
+        let signature = (backend.hash)(&hashed);
+        let findings = diagnose(&case(&page, &signature));
+        prop_assert_eq!(findings.iter().any(|finding| finding.code == "signature_is_right"), right, "{:?}", findings);
+        no_ticket_is_shown(&findings);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4))]
+
+    #[test]
+    fn a_signature_with_another_digit_is_never_called_right(page in page(), at in 0_usize..40) {
+        let before = page.split('#').next().unwrap();
+        let mut signature = sha1(&string(TICKET, NONCE, TIME, before)).into_bytes();
+        signature[at] = if signature[at] == b'0' { b'1' } else { b'0' };
+        let findings = diagnose(&case_of(&page, [TICKET, NONCE, TIME], &String::from_utf8(signature).unwrap()));
+        prop_assert_eq!(findings[0].code, "no_known_mistake_fits");
+        prop_assert!(!findings[0].explains());
+    }
+
+    #[test]
+    fn no_text_makes_it_panic(url in ".{0,60}", nonce in ".{0,20}", time in ".{0,20}", signature in "[0-9a-f]{40}|.{0,50}", ticket in ".{0,30}", error in ".{0,60}") {
+        let case = Case { error: Some(error), landing: Some(url.clone()), hosts: vec![nonce.clone()], ..Case::new(url, nonce, time, signature) };
+        prop_assert!(!diagnose(&case.ticket(Role::Current, ticket)).is_empty());
+    }
+}

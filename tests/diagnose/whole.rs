@@ -1,0 +1,209 @@
+//! The case as a whole: what is right, what only the client's words tell, what is given in whatever shape.
+
+use serde_json::json;
+use wx_jssdk::diagnose::{Answer, Case, Confidence, Role, diagnose};
+
+use crate::backend::*;
+
+fn before_hash(href: &str) -> &str {
+    href.split('#').next().unwrap()
+}
+
+#[track_caller]
+fn named_first(code: &str, page: &str, signed: &str) {
+    let findings = diagnose(&case(page, &sha1(&string(TICKET, NONCE, TIME, signed))));
+    assert_eq!((findings[0].code, findings[0].confidence), (code, Confidence::Proven), "{page}");
+}
+
+#[test]
+fn a_right_signature_is_called_right_and_the_reader_is_sent_elsewhere() {
+    let findings = diagnose(&case(PAGE, &sha1(&string(TICKET, NONCE, TIME, before_hash(PAGE)))));
+    assert_eq!((findings[0].code, findings[0].confidence), ("signature_is_right", Confidence::Proven));
+    assert!(findings[0].cause.en.starts_with("the signature is right; look at"), "{:?}", findings[0]);
+    let evidence = findings[0].evidence.as_deref().unwrap();
+    assert_eq!(evidence, string("[jsapi_ticket]", NONCE, TIME, before_hash(PAGE)));
+}
+
+#[test]
+fn wechats_own_example_is_right() {
+    let case = Case::new("http://mp.weixin.qq.com?params=value", NONCE, TIME, "0f9de62fce790f9a083d5c99e95740ceb90c27ed")
+        .ticket(Role::Current, TICKET);
+    assert_eq!(diagnose(&case)[0].code, "signature_is_right");
+}
+
+#[test]
+fn wechat_added_share_parameters_after_the_signing() {
+    let clean = "https://h.cn/p?id=7";
+    let all = format!("{clean}&from=singlemessage&isappinstalled=0&scene=1&clicktime=1600000000&enterid=1600000000");
+    named_first("share_parameters_added", &all, clean);
+    for name in [
+        "from",
+        "isappinstalled",
+        "ascene",
+        "devicetype",
+        "version",
+        "nettype",
+        "lang",
+        "exportkey",
+        "pass_ticket",
+        "wx_header",
+    ] {
+        named_first("share_parameters_added", &format!("{clean}&{name}=x"), clean);
+    }
+    named_first("share_parameters_added", "https://h.cn/p?from=timeline", "https://h.cn/p");
+}
+
+#[test]
+fn the_current_address_was_signed_where_ios_checks_the_landing_one() {
+    let text = string(TICKET, NONCE, TIME, "https://h.cn/detail/7");
+    let case = Case { landing: Some("https://h.cn/home".into()), ..case("https://h.cn/detail/7", &sha1(&text)) };
+    let codes: Vec<_> = diagnose(&case).iter().map(|finding| finding.code).collect();
+    assert_eq!(codes, ["current_url_signed", "signature_is_right"]);
+}
+
+#[test]
+fn without_the_right_ticket_a_known_wrong_one_is_still_recognised() {
+    let text = string(PREVIOUS, NONCE, TIME, before_hash(PAGE));
+    let case = Case::new(PAGE, NONCE, TIME, sha1(&text)).ticket(Role::Previous, PREVIOUS);
+    assert_eq!(diagnose(&case)[0].code, "previous_ticket");
+}
+
+#[test]
+fn milliseconds_were_sent_and_seconds_signed() {
+    let signature = sha1(&string(TICKET, NONCE, TIME, before_hash(PAGE)));
+    let case = Case { timestamp: "1414587457123".into(), ..case(PAGE, &signature) };
+    assert_eq!(diagnose(&case)[0].code, "timestamp_in_milliseconds");
+}
+
+#[test]
+fn the_hash_or_its_spelling_is_wrong() {
+    let right = string(TICKET, NONCE, TIME, before_hash(PAGE));
+    let judged = |signature: &str| diagnose(&case(PAGE, signature))[0].code;
+    assert_eq!(judged(&sha1(&right).to_uppercase()), "upper_case_hex");
+    assert_eq!(judged(&md5(&right)), "md5_for_sha1");
+    assert_eq!(judged(&sha256(&right)), "sha256_for_sha1");
+    assert_eq!(judged(&format!("{}\n", sha1(&right))), "signature_with_blanks");
+    assert_eq!(judged(&sha1(&right)[..39]), "signature_malformed");
+    let official = Case::new("http://mp.weixin.qq.com?params=value", NONCE, TIME, "D53mL855D5oIPVyZ6VdAzrkMJ+0=");
+    assert_eq!(diagnose(&official.ticket(Role::Current, TICKET))[0].code, "base64_for_hex");
+}
+
+#[test]
+fn a_signature_that_nothing_explains_is_not_explained_away() {
+    let findings = diagnose(&case("https://h.cn/p", &sha1("something else")));
+    assert_eq!(findings[0].code, "no_known_mistake_fits");
+    assert!(!findings[0].explains());
+    assert_eq!(findings[0].evidence, None);
+}
+
+#[test]
+fn a_ticket_in_the_address_is_struck_out_too() {
+    let page = format!("https://h.cn/p?ticket={TICKET}");
+    let findings = diagnose(&case(&page, &sha1(&string(TICKET, NONCE, TIME, &page))));
+    assert_eq!(findings[0].code, "signature_is_right");
+    no_ticket_is_shown(&findings);
+}
+
+#[test]
+fn without_a_ticket_the_clients_words_are_explained() {
+    for (code, words) in [
+        ("domain_not_bound", "config:invalid url domain"),
+        ("domain_not_bound", "config:fail,Error: invalid url domain"),
+        ("invalid_signature", "config:fail,Error: 系统错误，错误码：63002,invalid signature [2019-12-04 15:50:27][]"),
+        ("offline_verifying", "chooseImage:the permission value is offline verifying"),
+        ("permission_denied", "chooseImage:permission denied"),
+        ("function_not_exist", "scanQRCode:function not exist"),
+        ("require_subscribe", "config:require subscribe"),
+        ("app_id_invalid", "config:fail,Error: AppID 不合法"),
+        ("app_id_invalid", "agentConfig:invalid corpId more info at https://open.work.weixin.qq.com/devtool/query?e=40013"),
+        (
+            "trusted_domain_mismatch",
+            "agentConfig:not match any reliable domain. more info at https://open.work.weixin.qq.com/devtool/query?e=80001",
+        ),
+        (
+            "agent_config_signature",
+            "agentConfig:invalid signature more info at https://open.work.weixin.qq.com/devtool/query?e=40093",
+        ),
+        ("cancelled_by_user", "chooseImage:cancel"),
+        ("wechat_errcode", "40048"),
+        ("wechat_errcode", "errcode 63002"),
+        ("wechat_errcode", "https://open.work.weixin.qq.com/devtool/query?e=80001"),
+    ] {
+        let findings = diagnose(&Case { error: Some(words.into()), ..Case::default() });
+        assert_eq!((findings[0].code, findings[0].confidence), (code, Confidence::Likely), "{words}");
+        assert!(!findings[0].cause.en.is_empty() && !findings[0].fix.zh.is_empty(), "{words}");
+    }
+}
+
+#[test]
+fn a_right_signature_with_a_refused_domain_names_the_domain_first() {
+    let signature = sha1(&string(TICKET, NONCE, TIME, before_hash(PAGE)));
+    let refused = |error: &str| diagnose(&Case { error: Some(error.into()), ..case(PAGE, &signature) })[0].code;
+    assert_eq!(refused("config:invalid url domain"), "domain_not_bound");
+    assert_eq!(refused("config:invalid signature"), "signature_is_right");
+}
+
+#[test]
+fn without_ticket_and_words_it_says_what_it_needs() {
+    let findings = diagnose(&Case::new("https://h.cn/", NONCE, TIME, sha1("x")));
+    assert_eq!(findings[0].code, "ticket_needed");
+    assert!(!findings[0].explains());
+}
+
+#[test]
+fn the_answer_of_any_backend_is_understood() {
+    let signature = sha1(&string(TICKET, NONCE, TIME, "https://h.cn/"));
+    let answers = [
+        json!({"appId": "wx12", "timestamp": 1_414_587_457, "nonceStr": NONCE, "signature": signature}),
+        json!({"code": 0, "data": {"appId": "wx12", "timestamp": TIME, "nonceStr": NONCE, "signature": signature}}),
+        json!({"app_id": "wx12", "time_stamp": TIME, "nonce_str": NONCE, "signature": signature}),
+        json!({"result": [{"appid": "wx12", "timeStamp": TIME, "noncestr": NONCE, "Signature": signature}]}),
+        json!(json!({"appId": "wx12", "timestamp": TIME, "nonceStr": NONCE, "signature": signature}).to_string()),
+    ];
+    for (json, misnamed) in answers.iter().zip([false, false, true, true, false]) {
+        let answer = Answer::from_json(json).unwrap();
+        assert_eq!((answer.app_id.as_deref(), answer.misnamed), (Some("wx12"), misnamed), "{json}");
+        let case = Case { url: "https://h.cn/".into(), ..Case::default() }.answer(answer).ticket(Role::Current, TICKET);
+        let expected = if misnamed { "fields_misnamed" } else { "signature_is_right" };
+        assert_eq!(diagnose(&case)[0].code, expected, "{json}");
+    }
+    assert_eq!(Answer::from_json(&json!({"errcode": 40_001})), None);
+}
+
+#[test]
+fn the_address_that_the_answer_names_was_signed() {
+    let other = "https://elsewhere.cn/x/y?z=1";
+    let json =
+        json!({"timestamp": TIME, "nonceStr": NONCE, "signature": sha1(&string(TICKET, NONCE, TIME, other)), "url": other});
+    let case = Case { url: "https://h.cn/p".into(), ..Case::default() }.answer(Answer::from_json(&json).unwrap());
+    assert_eq!(diagnose(&case)[0].code, "another_url_signed", "it can be seen without the ticket");
+    assert_eq!(diagnose(&case.ticket(Role::Current, TICKET))[0].code, "another_url_signed");
+}
+
+#[test]
+fn garbage_neither_panics_nor_explains() {
+    for url in ["%", "://", "https://", "?&=#", "https://张.cn/%E5?%", "a:b:c//?#", "https://h:x/é"] {
+        let findings = diagnose(&case(url, &sha1("something else")));
+        assert!(!findings[0].explains(), "{url}: {findings:?}");
+    }
+}
+
+#[test]
+fn an_address_made_to_be_slow_is_judged_in_bounded_time() {
+    let many: String = (0..3_000).map(|at| format!("&a{at}=%E5%BC%A0+")).collect();
+    for url in [
+        format!("https://h.cn/p?x=1{many}#/r"),
+        format!("https://h.cn/{}", "a/".repeat(20_000)),
+        format!("https://h.cn/?{}", "&".repeat(40_000)),
+        format!("https://h.cn/?{}", "%".repeat(40_000)),
+        format!("https://h.cn/?{}", "?".repeat(40_000)),
+    ] {
+        let (tell, told) = std::sync::mpsc::channel();
+        let case =
+            Case { landing: Some(format!("{url}#x")), hosts: vec!["a.cn".into(); 8], ..case(&url, &sha1("something else")) };
+        std::thread::spawn(move || tell.send(diagnose(&case)));
+        // A loaded machine and no optimisation: the bound is generous, yet what grows with the square of the length breaks it.
+        let findings = told.recv_timeout(std::time::Duration::from_secs(60)).expect("an answer in time");
+        assert_eq!(findings[0].code, "no_known_mistake_fits");
+    }
+}
