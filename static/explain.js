@@ -1,11 +1,6 @@
-// What the client and the endpoint say, put into words: what it means, why, and what to do. English and Chinese.
+// What went wrong with the config, put into words: what it means, why, and what to do. Single calls: explain-calls.js.
 
-const chinese = document.body.dataset.lang !== "en";
-
-/** The sentence in the page's language. */
-export function t(en, zh) {
-  return chinese ? zh : en;
-}
+import { chinese, t } from "./language.js";
 
 /**
  * What a client's errMsg means. Clients word the same refusal differently
@@ -33,12 +28,6 @@ export function explainAnswer(res, { sandbox = false, urls = {} } = {}) {
       t(`The address that was checked: ${checked}`, `实际校验的地址：${checked}`),
     fixes,
   };
-}
-
-/** The short advice beside the result of a single interface; empty where there is none to give. */
-export function adviseCall(errMsg) {
-  const found = CALLS.find((one) => one.when.test(errMsg));
-  return found ? found.advice() : "";
 }
 
 /** What went wrong before the client was asked at all. */
@@ -247,24 +236,3 @@ const UNKNOWN = {
   cause: () => t("Its words are above; they are none that this page knows.", "微信的原话见上，本页尚未收录这种情况。"),
   fixes: () => [t("Search for these words; update WeChat; try another phone.", "可搜索该信息，或升级微信、换一部手机再试。")],
 };
-
-const CALLS = [
-  {
-    when: /offline verifying/i,
-    advice: () =>
-      t("Config has not passed, or the interface is not in jsApiList.", "config 尚未通过，或该接口不在 jsApiList 中。"),
-  },
-  {
-    when: /permission denied|no permission|access denied/i,
-    advice: () =>
-      t(
-        "The account lacks this interface, it is not in jsApiList, or the user said no.",
-        "账号没有该接口权限、接口不在 jsApiList 中，或用户拒绝了授权。",
-      ),
-  },
-  {
-    when: /function[ _]not[ _]exist|not support/i,
-    advice: () => t("This client is too old for it, or has no such thing.", "客户端版本过低或不支持该接口。"),
-  },
-  { when: /:cancel/i, advice: () => t("Cancelled by the user.", "用户已取消。") },
-];

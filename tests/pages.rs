@@ -11,15 +11,26 @@ use actix_web::http::{Method, StatusCode, header};
 use actix_web::{App, test};
 use wx_jssdk::server::pages::Pages;
 
-const STATIC_FILES: [(&str, &str); 6] = [
+/// One of each kind, and every file that a page of another kind imports.
+const STATIC_FILES: [(&str, &str); 9] = [
     ("style.css", "text/css; charset=utf-8"),
+    ("demo.css", "text/css; charset=utf-8"),
     ("demo.js", "text/javascript; charset=utf-8"),
-    ("cards.js", "text/javascript; charset=utf-8"),
+    ("interfaces.js", "text/javascript; charset=utf-8"),
+    ("interfaces-account.js", "text/javascript; charset=utf-8"),
     ("explain.js", "text/javascript; charset=utf-8"),
+    ("language.js", "text/javascript; charset=utf-8"),
     ("icon.svg", "image/svg+xml"),
     ("share.png", "image/png"),
 ];
-const SANDBOX_FILES: [&str; 2] = ["wechat-client.js", "wx-stand-in.js"];
+const SANDBOX_FILES: [&str; 6] = [
+    "wechat-client.js",
+    "wechat-client-media.js",
+    "wechat-client-menu.js",
+    "wechat-client-answers.js",
+    "wechat-client-tags.js",
+    "wx-stand-in.js",
+];
 
 fn pages() -> Pages {
     Pages {
@@ -71,6 +82,7 @@ async fn the_page_forbids_inline_code_and_allows_exactly_what_jweixin_needs() {
     for image in ["'self'", "data:", "weixin:", "wxlocalresource:", "https://open.weixin.qq.com"] {
         assert!(directive("img-src").contains(&image), "{image}");
     }
+    assert_eq!(directive("frame-src"), ["weixin:", "webcompt:", "https://*.qq.com"], "the old bridge, and open tags");
     assert!(!policy.contains("unsafe"), "{policy}");
 }
 
@@ -100,6 +112,69 @@ async fn every_file_the_page_names_is_served() {
 }
 
 #[tokio::test]
+async fn every_module_is_served_and_named_in_the_head_so_that_they_come_side_by_side() {
+    let html = text_of(get(pages(), "/").await).await;
+    let preloaded: Vec<&str> =
+        html.split("rel=\"modulepreload\" href=\"static/").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
+    let mut seen = vec!["demo.js".to_owned()];
+    let mut at = 0;
+    while at < seen.len() {
+        let response = get(pages(), &format!("/static/{}", seen[at])).await;
+        assert_eq!(response.status(), StatusCode::OK, "{}", seen[at]);
+        let code = text_of(response).await;
+        for rest in code.split("from \"./").skip(1) {
+            let name = rest.split('"').next().unwrap().to_owned();
+            if !seen.contains(&name) {
+                seen.push(name);
+            }
+        }
+        at += 1;
+    }
+    let (mut imported, mut named): (Vec<&str>, _) = (seen[1..].iter().map(String::as_str).collect(), preloaded);
+    imported.sort_unstable();
+    named.sort_unstable();
+    assert_eq!(named, imported, "what is preloaded is what is imported");
+}
+
+#[tokio::test]
+async fn the_page_has_its_landmarks_a_way_to_the_doctor_and_one_first_heading() {
+    for (lang, tag) in [("zh", "zh-CN"), ("en", "en")] {
+        let html = text_of(get(Pages { sandbox: true, ..pages() }, &format!("/?lang={lang}")).await).await;
+        assert!(html.contains(&format!("<html lang=\"{tag}\">")));
+        assert_eq!(html.matches("<h1").count(), 1);
+        assert_eq!(html.matches("<main").count(), 1);
+        assert!(html.contains("<header") && html.contains("<footer") && html.contains("<aside"));
+        assert!(
+            html.split("<nav").skip(1).all(|nav| nav.split('>').next().unwrap().contains("aria-label=")),
+            "each nav has a name"
+        );
+        let skip = html.split("class=\"skip\" href=\"#").nth(1).unwrap().split('"').next().unwrap();
+        assert!(html.contains(&format!("id=\"{skip}\"")), "the skip link leads somewhere");
+        assert_eq!(
+            html.matches(&format!("href=\"doctor?lang={lang}\"")).count(),
+            3,
+            "in the header, beside the config, beside a call"
+        );
+        assert!(html.contains("aria-live=\"polite\""));
+    }
+}
+
+#[tokio::test]
+async fn every_icon_that_is_used_is_drawn() {
+    let html = text_of(get(pages(), "/").await).await;
+    let mut used: Vec<String> =
+        html.split("<use href=\"#").skip(1).map(|rest| rest.split('"').next().unwrap().to_owned()).collect();
+    for file in ["interfaces-phone.js", "interfaces-account.js"] {
+        let data = text_of(get(pages(), &format!("/static/{file}")).await).await;
+        used.extend(data.split("icon: \"").skip(1).map(|rest| format!("i-{}", rest.split('"').next().unwrap())));
+    }
+    assert!(used.len() > 15, "{used:?}");
+    for name in used {
+        assert!(html.contains(&format!("<symbol id=\"{name}\"")), "{name}");
+    }
+}
+
+#[tokio::test]
 async fn the_language_is_the_readers_choice_then_the_browsers_then_chinese() {
     for (path, accepts, expected) in [
         ("/", None, "zh-CN"),
@@ -122,7 +197,7 @@ async fn the_language_is_the_readers_choice_then_the_browsers_then_chinese() {
         assert_eq!(header_of(&response, "vary"), "Accept-Language");
         let html = text_of(response).await;
         assert!(html.contains(&format!("<html lang=\"{expected}\">")), "{path}");
-        assert!(html.contains(if expected == "en" { "Scan a code" } else { "扫一扫" }), "{path}");
+        assert!(html.contains(if expected == "en" { "Find interfaces" } else { "查找接口" }), "{path}");
         assert!(html.contains("lang=zh") && html.contains("lang=en"), "the switch shows both");
     }
 }

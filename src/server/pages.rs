@@ -208,16 +208,38 @@ const SCRIPT: &str = "text/javascript; charset=utf-8";
 /// Every file there is: a name is looked up here and never on a disk.
 const STATIC_FILES: &[StaticFile] = &[
     static_file!("style.css", "text/css; charset=utf-8", sandbox_only: false),
+    static_file!("demo.css", "text/css; charset=utf-8", sandbox_only: false),
     static_file!("demo.js", SCRIPT, sandbox_only: false),
-    static_file!("cards.js", SCRIPT, sandbox_only: false),
+    static_file!("demo-banner.js", SCRIPT, sandbox_only: false),
+    static_file!("demo-calls.js", SCRIPT, sandbox_only: false),
+    static_file!("demo-cards.js", SCRIPT, sandbox_only: false),
+    static_file!("demo-client.js", SCRIPT, sandbox_only: false),
+    static_file!("demo-config.js", SCRIPT, sandbox_only: false),
+    static_file!("demo-endpoint.js", SCRIPT, sandbox_only: false),
+    static_file!("demo-log.js", SCRIPT, sandbox_only: false),
+    static_file!("demo-parameters.js", SCRIPT, sandbox_only: false),
+    static_file!("demo-result.js", SCRIPT, sandbox_only: false),
+    static_file!("demo-search.js", SCRIPT, sandbox_only: false),
     static_file!("explain.js", SCRIPT, sandbox_only: false),
     static_file!("doctor.css", "text/css; charset=utf-8", sandbox_only: false),
     static_file!("doctor.js", SCRIPT, sandbox_only: false),
     static_file!("doctor-show.js", SCRIPT, sandbox_only: false),
     static_file!("doctor-code.js", SCRIPT, sandbox_only: false),
+    static_file!("explain-calls.js", SCRIPT, sandbox_only: false),
+    static_file!("interface-needs.js", SCRIPT, sandbox_only: false),
+    static_file!("interface-parts.js", SCRIPT, sandbox_only: false),
+    static_file!("interfaces.js", SCRIPT, sandbox_only: false),
+    static_file!("interfaces-account.js", SCRIPT, sandbox_only: false),
+    static_file!("interfaces-phone.js", SCRIPT, sandbox_only: false),
+    static_file!("language.js", SCRIPT, sandbox_only: false),
+    static_file!("url-difference.js", SCRIPT, sandbox_only: false),
     static_file!("icon.svg", "image/svg+xml", sandbox_only: false),
     static_file!("share.png", "image/png", sandbox_only: false),
     static_file!("wechat-client.js", SCRIPT, sandbox_only: true),
+    static_file!("wechat-client-media.js", SCRIPT, sandbox_only: true),
+    static_file!("wechat-client-menu.js", SCRIPT, sandbox_only: true),
+    static_file!("wechat-client-answers.js", SCRIPT, sandbox_only: true),
+    static_file!("wechat-client-tags.js", SCRIPT, sandbox_only: true),
     static_file!("wx-stand-in.js", SCRIPT, sandbox_only: true),
 ];
 
@@ -227,6 +249,38 @@ static STATUS_FILES: [StaticFile; 4] = [
     static_file!("status.css", "text/css; charset=utf-8", sandbox_only: false),
     static_file!("status.js", SCRIPT, sandbox_only: false),
     static_file!("icon.svg", "image/svg+xml", sandbox_only: false),
+];
+
+/// What demo.js imports, named in the page's head: a phone then fetches them side by side, not one import after another.
+const DEMO_MODULES: [&str; 19] = [
+    "demo-banner.js",
+    "demo-calls.js",
+    "demo-cards.js",
+    "demo-client.js",
+    "demo-config.js",
+    "demo-endpoint.js",
+    "demo-log.js",
+    "demo-parameters.js",
+    "demo-result.js",
+    "demo-search.js",
+    "explain.js",
+    "explain-calls.js",
+    "interface-needs.js",
+    "interface-parts.js",
+    "interfaces.js",
+    "interfaces-account.js",
+    "interfaces-phone.js",
+    "language.js",
+    "url-difference.js",
+];
+
+/// What plays the client, in the order in which they build on each other.
+const SANDBOX_SCRIPTS: [&str; 5] = [
+    "wechat-client.js",
+    "wechat-client-media.js",
+    "wechat-client-menu.js",
+    "wechat-client-answers.js",
+    "wechat-client-tags.js",
 ];
 
 #[derive(Deserialize)]
@@ -306,10 +360,10 @@ const QR_SIZE: u32 = 240;
 
 /// What the page may load. `img-src`: local images come as `data:`, on phones as `weixin:` (Android) and `wxLocalResource:`
 /// (iOS) addresses, and jweixin reports by an image of open.weixin.qq.com. `frame-src`: older clients carry the bridge's
-/// calls in an invisible frame of the `weixin:` scheme.
+/// calls in an invisible frame of the `weixin:` scheme; open tags are frames of `webcompt:` or of qq.com, as their documentation says.
 const PAGE_POLICY: &str = "default-src 'none'; script-src 'self' https://res.wx.qq.com https://res2.wx.qq.com; \
      style-src 'self'; img-src 'self' data: blob: weixin: wxlocalresource: https://open.weixin.qq.com; connect-src 'self'; \
-     frame-src weixin:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+     frame-src weixin: webcompt: https://*.qq.com; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 #[cfg(test)]
 mod tests {

@@ -1,0 +1,201 @@
+// The banner: how the config went, which address was signed, who the client is. It shows; it decides nothing.
+
+import { account, client, landing, pageUrl, sandbox } from "./demo-client.js";
+import { markDifference } from "./url-difference.js";
+import { t } from "./language.js";
+
+const $ = (id) => document.getElementById(id);
+
+/** Runs one step and marks it in the list with the time it took. */
+export async function step(name, work) {
+  const row = document.querySelector(`[data-step="${name}"]`);
+  const note = row.querySelector("em");
+  const began = performance.now();
+  row.dataset.done = "now";
+  try {
+    const result = await work();
+    row.dataset.done = "ok";
+    note.textContent = `${Math.round(performance.now() - began)} ms`;
+    return result;
+  } catch (error) {
+    row.dataset.done = "fail";
+    note.textContent = "";
+    throw error;
+  }
+}
+
+function setState(state, title, text, why) {
+  $("state").dataset.state = state;
+  $("state-title").textContent = title;
+  $("state-text").textContent = text;
+  $("why").textContent = why;
+}
+
+export function showOk() {
+  $("advice").hidden = true;
+  document.querySelector('[data-step="verify"]').dataset.done = "ok";
+  setState(
+    "ok",
+    "config:ok",
+    client.wecom
+      ? t("WeCom accepts this server's signature.", "企业微信认可这台服务器的签名。")
+      : t("WeChat accepts this server's signature.", "微信认可这台服务器的签名。"),
+    t("WeChat has accepted the signature: try them.", "签名已获认可，可以逐个试用。"),
+  );
+}
+
+/** `evidence`: what the doctor wants to know of a refusal by the client, in the words of its page's fragment. */
+export function showError(words, evidence = {}) {
+  const link = $("to-doctor");
+  const pairs = Object.entries(evidence).filter(([, value]) => value);
+  const fragment = pairs.map(([name, value]) => `${name}=${encodeURIComponent(value)}`).join("&");
+  link.href = link.getAttribute("href").split("#")[0] + (fragment && `#${fragment}`);
+  setState(
+    "error",
+    words.title,
+    words.summary || "",
+    t("Locked: WeChat has not accepted a signature yet.", "暂不可用：微信还没有认可签名。"),
+  );
+  $("says").textContent = words.says;
+  $("says").parentElement.hidden = !words.says;
+  $("cause").textContent = words.cause;
+  $("checked").textContent = words.checked || "";
+  $("checked").hidden = !words.checked;
+  $("fixes").replaceChildren(...words.fixes.map((fix) => Object.assign(document.createElement("li"), { textContent: fix })));
+  $("advice").hidden = false;
+  compareUrls();
+}
+
+export function showOutside() {
+  setState(
+    "outside",
+    t("Not inside WeChat", "当前不在微信中"),
+    t("jweixin never answers anywhere else.", "jweixin 只在微信内才会回应。"),
+    t("Locked: open this page inside WeChat.", "暂不可用：请在微信中打开本页。"),
+  );
+  $("phone").open = true;
+  $("steps").hidden = true;
+  for (const fact of document.querySelectorAll("[data-after-config]")) fact.hidden = true;
+}
+
+// --- what is known ---
+
+export function showFacts() {
+  $("client").textContent = client.label;
+  $("account").textContent = account || t("the server's default", "服务器默认");
+  $("current-url").textContent = location.href;
+  $("again").addEventListener("click", () => location.reload());
+  for (const event of ["hashchange", "popstate", "focus"]) window.addEventListener(event, compareUrls);
+  // pushState and replaceState ring no other bell; elsewhere the next call of an interface looks.
+  if (window.navigation) window.navigation.addEventListener("currententrychange", compareUrls);
+  for (const link of document.querySelectorAll("[data-set]")) keepQuery(link);
+  $("phone").addEventListener("toggle", drawQr);
+  if ($("phone").open) drawQr();
+}
+
+/** Of the endpoint's answer, good or bad. */
+export function showAnswer(answer) {
+  $("answer").textContent = JSON.stringify(answer, null, 2);
+}
+
+export function showSigned(answer, url) {
+  $("app-id").textContent = answer.appId;
+  $("signed-url").textContent = url;
+  $("signed-url").dataset.url = url;
+  compareUrls();
+}
+
+/** `host`: where jweixin came from; "" while the second host is tried, `null` when the stand-in had to do. */
+export function showSdk(host) {
+  if (host) {
+    $("sdk").textContent = `jweixin 1.6.0 · ${host}`;
+  } else if (host === "") {
+    $("sdk").textContent = t("trying the second host…", "正在尝试备用域名…");
+  } else {
+    $("sdk").textContent = t("a stand-in, not jweixin", "替身脚本，并非 jweixin");
+    $("sandbox-note").textContent = t(
+      "The real jweixin cannot be reached from here, so a stand-in of this sandbox is used. The signature is really checked.",
+      "此处无法访问真正的 jweixin，现由沙箱自带的替身脚本代替；签名仍是真实校验的。",
+    );
+  }
+}
+
+export function showSupport(known, of) {
+  $("support").textContent = t(`${known} of ${of} known to this client`, `客户端支持 ${known} / ${of} 个`);
+}
+
+/** Sets the signed address against the current one. The part after the '#' is never signed. */
+export function compareUrls() {
+  const signed = $("signed-url").dataset.url;
+  const [current, fragment] = [pageUrl(), location.hash];
+  if (!signed) {
+    $("current-url").textContent = location.href;
+    return;
+  }
+  const same = signed === current;
+  const byLanding = !same && client.checksLanding && signed === landing;
+  markDifference($("signed-url"), signed, current);
+  markDifference($("current-url"), current, signed);
+  if (fragment)
+    $("current-url").append(Object.assign(document.createElement("span"), { className: "fragment", textContent: fragment }));
+  const note = $("same-url");
+  note.hidden = false;
+  note.dataset.same = same || byLanding;
+  if (same) note.textContent = t("✓ identical up to the #", "✓ # 之前完全一致");
+  else if (byLanding)
+    note.textContent = t(
+      "✓ iOS checks the address of the first load, which was signed",
+      "✓ iOS 校验的是最初载入的地址，签名的正是它",
+    );
+  else note.textContent = t("differs from the signed one: WeChat would refuse it", "与签名的地址不同：微信会拒绝");
+}
+
+function drawQr() {
+  const qr = $("qr");
+  if (!$("phone").open || qr.getAttribute("src")) return;
+  const note = $("outside-note");
+  qr.onerror = () => {
+    qr.hidden = true;
+    note.textContent = t(
+      "This address is not one of the account's JS safe domains, so no QR code is drawn and no signature would be given.",
+      "当前地址不在公众号的 JS 接口安全域名内，因此不生成二维码，也无法签名。",
+    );
+  };
+  if (/^(localhost|127\.|\[::1\])/.test(location.host)) {
+    note.textContent = t("A phone cannot reach this address: it is this computer only.", "该地址仅限本机访问，手机无法打开。");
+  }
+  qr.src = `qr.svg?url=${encodeURIComponent(location.href)}`;
+}
+
+/** Links that change one setting keep the rest of the query as it is. */
+function keepQuery(link) {
+  const [name, value] = link.dataset.set.split("=");
+  const kept = location.search
+    .slice(1)
+    .split("&")
+    .filter((pair) => pair && pair.split("=")[0] !== name);
+  const on = new URLSearchParams(location.search).get(name) === value;
+  const toggles = name === "break";
+  link.href = `?${kept.concat(on && toggles ? [] : [`${name}=${value}`]).join("&")}${location.hash}`;
+  if (on && toggles) link.textContent = t("Mend the signature", "恢复签名");
+}
+
+export function showSandbox() {
+  const note = $("sandbox-note");
+  if (!note || !sandbox) return;
+  const played = window.sandboxClient && window.sandboxClient.client;
+  if (!played) {
+    $("sandbox-nav").hidden = true;
+    note.textContent = client.wechat
+      ? t(
+          "This is a real WeChat, but the sandbox's account is made up: WeChat will refuse it. Start the server with your own account.",
+          "当前是真实的微信，而沙箱账号是虚构的，微信会拒绝其签名。请用自己的账号启动服务。",
+        )
+      : t("The script that plays the client did not load.", "模拟客户端的脚本没有加载。");
+    return;
+  }
+  $("client").textContent = `${client.label} (${t("simulated", "模拟")})`;
+  for (const link of document.querySelectorAll('[data-set^="client="]')) {
+    if (link.dataset.set === `client=${played}`) link.setAttribute("aria-current", "true");
+  }
+}

@@ -1,0 +1,175 @@
+// Calls one interface, in whichever of the ways it wants to be called, and tells what comes of it.
+//
+// An outcome is "ok", "cancel" or "fail" as jweixin has it; "armed": a listener that waits for its event; "slow" and
+// "timeout": the client has not answered; "blocked": it was not called, with the reason.
+
+import { client, pageUrl } from "./demo-client.js";
+import { askEndpoint, Explained } from "./demo-endpoint.js";
+import { WECOM_NAMES } from "./interfaces.js";
+import { t } from "./language.js";
+
+const QUICK = 8000; // ms: nothing here asks the user
+const SLOW = 15000; // ms: a user who has seen something would have been asked by now
+const USER = 90000; // ms: whoever has to choose a picture needs a while
+const READY = 6000; // ms: for an open tag to appear
+
+// Fired once after the config, long before anybody asks for a tag.
+let tagsRefused = "";
+document.addEventListener("WeixinOpenTagsError", ({ detail }) => (tagsRefused = (detail && detail.errMsg) || "fail"));
+
+/** `tell(outcome, res)` may come more than once: an answer after the timeout, a listener's every event. */
+export async function call(entry, args, tell) {
+  const answered = patiently(entry, tell);
+  try {
+    const signed = entry.signs && (await SIGNED[entry.signs](args));
+    await WAYS[entry.via || "api"](entry, signed || args, answered);
+  } catch (error) {
+    if (error instanceof Explained)
+      answered("blocked", { errMsg: error.words.says, cause: error.words.cause, fixes: error.words.fixes });
+    else answered("fail", { errMsg: String(error) });
+  }
+}
+
+/** Nothing may hang without a word: after a while the silence itself is the answer, until another comes. */
+function patiently(entry, tell) {
+  const limit = entry.user ? USER : QUICK;
+  const timers = [setTimeout(() => tell("timeout", { waited: limit / 1000 }), limit)];
+  if (entry.user) timers.push(setTimeout(() => tell("slow", { waited: SLOW / 1000 }), SLOW));
+  return (outcome, res) => {
+    timers.forEach(clearTimeout);
+    tell(outcome, res);
+  };
+}
+
+function handlers(answered) {
+  return {
+    success: (res) => answered("ok", res),
+    fail: (res) => answered("fail", res),
+    cancel: (res) => answered("cancel", res),
+  };
+}
+
+/** A raw answer, judged as jweixin would. */
+function judge(name, raw) {
+  const res = { ...raw };
+  const says = String(res.errMsg || res.err_msg || "");
+  const verdict = says.slice(says.indexOf(":") + 1);
+  if (/^(ok|confirm)$/.test(verdict) || /^network_type:/.test(says)) return ["ok", { ...res, errMsg: says }];
+  return [/cancel/i.test(verdict) ? "cancel" : "fail", { ...res, errMsg: says || `${name}:fail` }];
+}
+
+const WAYS = {
+  api(entry, args, answered) {
+    const api = window.wx[entry.name];
+    if (!api) return answered("blocked", missing(entry.name));
+    api({ ...args, ...handlers(answered) });
+  },
+  /** jweixin gives a listener's event to success; the registration itself is not answered. */
+  listen(entry, args, answered) {
+    window.wx[entry.name]({ complete: (res) => answered("ok", res) });
+    answered("armed", {});
+  },
+  menu(entry, args, answered) {
+    window.wx[entry.name]({ ...args, ...handlers(answered) });
+    answered("armed", {});
+  },
+  invoke(entry, args, answered) {
+    if (!client.wecom) return answered("blocked", notWeCom(entry.name));
+    window.wx.invoke(entry.name, { ...args }, (raw) => answered(...judge(entry.name, raw)));
+  },
+  raw(entry, { name, args }, answered) {
+    window.wx.invoke(name, { ...args }, (raw) => answered(...judge(name, raw)));
+  },
+  rawOn(entry, { event }, answered) {
+    window.wx.on(event, (raw) => answered("ok", { event, ...raw }));
+    answered("armed", {});
+  },
+  agent(entry, signed, answered) {
+    if (window.wx.agentConfig) return window.wx.agentConfig({ ...signed, ...handlers(answered) });
+    window.wx.invoke("agentConfig", { ...signed }, (raw) => answered(...judge("agentConfig", raw)));
+  },
+  env(entry, args, answered) {
+    window.wx.miniProgram.getEnv((res) => answered("ok", res));
+  },
+  mini(entry, args, answered) {
+    const name = entry.name.split(".")[1];
+    window.wx.miniProgram[name]({ ...args, ...handlers(answered) });
+  },
+  /** The client makes the tag's inside; the page puts the tag there and listens. */
+  tag(entry, args, answered) {
+    const tag = document.createElement(entry.name);
+    for (const [name, value] of Object.entries(args)) tag.setAttribute(name, value);
+    if (tagsRefused) return answered("fail", { errMsg: `${entry.name}:${tagsRefused}` });
+    // In a script, as frameworks and the policy leave that alone; its type is nothing a browser would run.
+    const face = document.createElement("script");
+    face.type = "text/wxtag-template";
+    face.textContent = `<button>${entry.name}</button>`;
+    tag.append(face);
+    const impatience = setTimeout(() => answered("timeout", { waited: READY / 1000 }), READY);
+    const settle = (outcome, res) => {
+      clearTimeout(impatience);
+      answered(outcome, res);
+    };
+    const refused = ({ detail }) => settle("fail", { errMsg: `${entry.name}:${(detail && detail.errMsg) || "fail"}` });
+    tag.addEventListener("ready", () => settle("ok", { errMsg: `${entry.name}:ready` }));
+    tag.addEventListener("error", refused);
+    for (const event of ["launch", "success", "play", "ended"]) {
+      tag.addEventListener(event, ({ detail }) => answered("ok", { errMsg: `${entry.name}:${event}`, ...detail }));
+    }
+    document.querySelector(`[data-stage="${entry.name}"]`).replaceChildren(tag);
+  },
+};
+
+/** What this server signs at the moment of the call: each is asked for in its own way. */
+const SIGNED = {
+  async "card-ext"(args) {
+    noCouponsInWeCom();
+    const answer = await askEndpoint("card-ext", args, { required: ["cardId", "cardExt"] });
+    return { cardList: [{ cardId: answer.cardId, cardExt: answer.cardExt }] };
+  },
+  async "choose-card"(args) {
+    noCouponsInWeCom();
+    return askEndpoint("choose-card", args, { required: ["timestamp", "nonceStr", "cardSign"] });
+  },
+  async "agent-config"() {
+    if (!client.wecom) throw new Explained({ says: "", ...notWeCom("agentConfig") });
+    const required = ["corpid", "agentid", "timestamp", "nonceStr", "signature"];
+    const answer = await askEndpoint("agent-config", { url: pageUrl() }, { required });
+    const texts = required.map((name) => [name, String(answer[name])]);
+    return { ...Object.fromEntries(texts), jsApiList: WECOM_NAMES.slice() };
+  },
+};
+
+function noCouponsInWeCom() {
+  if (!client.wecom) return;
+  throw new Explained({
+    says: "",
+    cause: t(
+      "Coupons belong to official accounts: WeCom has none. It was not called.",
+      "卡券属于公众号，企业微信中没有，因此没有调用。",
+    ),
+    fixes: [t("Open this page in WeChat.", "请在微信中打开本页。")],
+  });
+}
+
+function notWeCom(name) {
+  return {
+    cause: t(
+      `${name} exists in WeCom only, and this is another client. It was not called.`,
+      `${name} 仅存在于企业微信，当前是其他客户端，因此没有调用。`,
+    ),
+    fixes: [
+      t(
+        "Open this page in WeCom, with ?account= naming a WeCom account of this server.",
+        "请在企业微信中打开本页，并用 ?account= 指定本服务中的企业微信账号。",
+      ),
+    ],
+  };
+}
+
+function missing(name) {
+  return {
+    cause: t(`This jweixin has no function ${name}.`, `当前的 jweixin 没有 ${name} 这个函数。`),
+    fixes: [t("Load jweixin-1.6.0.js, or a newer one.", "请加载 jweixin-1.6.0.js 或更新的版本。")],
+  };
+}

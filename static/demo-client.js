@@ -1,0 +1,51 @@
+// Who is the client? Read from the user agent once, when the page begins.
+
+import { t } from "./language.js";
+
+/** The address that is signed: location.href byte for byte, up to the first '#'. */
+export function pageUrl() {
+  return location.href.split("#")[0];
+}
+
+// First thing, before anything could change the address: iOS checks the signature against the page as it was loaded.
+export const landing = pageUrl();
+
+export const settings = document.body.dataset;
+export const sandbox = "sandbox" in settings;
+
+/** WeCom and devtools call themselves MicroMessenger as well, so they are asked first. */
+export function readClient(userAgent) {
+  const found = (pattern) => (userAgent.match(pattern) || [])[1];
+  const wechat = /micromessenger/i.test(userAgent);
+  const devtools = /wechatdevtools|wxdebugger/i.test(userAgent);
+  const wecom = /wxwork\//i.test(userAgent);
+  const ios = /iphone|ipad|ipod/i.test(userAgent);
+  const desktop = /windowswechat|macwechat|windows nt|macintosh/i.test(userAgent);
+  const version = found(/micromessenger\/([\w.]+)/i) || "";
+  const system = /android/i.test(userAgent) ? "Android" : ios ? "iOS" : desktop ? t("desktop", "桌面版") : "";
+  const mini = window.__wxjs_environment === "miniprogram" || /miniprogram/i.test(userAgent);
+  let name = t("not WeChat", "非微信");
+  if (devtools) name = `${t("WeChat devtools", "微信开发者工具")} ${found(/wechatdevtools\/([\w.]+)/i) || ""}`.trim();
+  else if (wecom) name = `${t("WeCom", "企业微信")} ${found(/wxwork\/([\w.]+)/i)}`;
+  else if (wechat) name = `${t("WeChat", "微信")} ${version}`;
+  const where = !wechat || devtools ? "" : mini ? t("in a mini program", "小程序内") : system;
+  return {
+    wechat,
+    wecom,
+    mini,
+    ios,
+    // The devtools have an iPhone's user agent but check the current address, as WeCom does.
+    checksLanding: ios && !devtools && !wecom,
+    version,
+    label: [name, where].filter(Boolean).join(" · "),
+  };
+}
+
+export const client = readClient(navigator.userAgent);
+
+/** The account that signs: the address's own choice, else the simulated client's, else the server's. */
+export const account =
+  new URLSearchParams(location.search).get("account") ||
+  settings.account ||
+  (window.sandboxClient && window.sandboxClient.account) ||
+  "";

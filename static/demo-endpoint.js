@@ -1,0 +1,50 @@
+// Asks this server for signatures: the config's, and those that single interfaces need.
+
+import { account, settings } from "./demo-client.js";
+import { explainProblem } from "./explain.js";
+
+const PATIENCE = 15000; // ms; a cold server asks WeChat twice first
+
+/** A failure that has been put into words. */
+export class Explained extends Error {
+  constructor(words) {
+    super(words.says);
+    this.words = words;
+  }
+}
+
+/** The signed answer of `…/config`, or of another path beside it. `seen` gets every body that is JSON, also a refusal's. */
+export async function askEndpoint(path, parameters, { required, seen = () => {} }) {
+  const address = settings.endpoint.replace(/[^/]*$/, path);
+  const pairs = Object.entries({ ...parameters, account }).filter(([, value]) => value !== "");
+  const query = pairs.map(([name, value]) => `${name}=${encodeURIComponent(value)}`).join("&");
+  const { response, text } = await fetchText(query ? `${address}?${query}` : address, address);
+  let body;
+  try {
+    body = JSON.parse(text);
+  } catch (error) {
+    throw new Explained(explainProblem({ status: response.status, notJson: text }));
+  }
+  seen(body);
+  if (!response.ok) {
+    const retryAfter = response.headers.get("Retry-After");
+    throw new Explained(explainProblem({ status: response.status, problem: body, retryAfter }));
+  }
+  const missing = required.filter((field) => !body[field]);
+  if (missing.length) throw new Explained(explainProblem({ status: response.status, missing }));
+  return body;
+}
+
+async function fetchText(address, shown) {
+  const impatience = new AbortController();
+  const timer = setTimeout(() => impatience.abort(), PATIENCE);
+  try {
+    const headers = { Accept: "application/json" };
+    const response = await fetch(address, { signal: impatience.signal, cache: "no-store", headers });
+    return { response, text: await response.text() };
+  } catch (error) {
+    throw new Explained(explainProblem({ unreachable: shown, slow: error.name === "AbortError" }));
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,124 @@
+// The log of all calls: time, name, parameters, answer. It can be copied as text with one button, and cleared.
+
+import { account, client } from "./demo-client.js";
+import { OUTCOMES, shorten } from "./demo-result.js";
+import { t } from "./language.js";
+
+const MOST = 200; // entries; a page that is left open all day must not grow without end
+const $ = (id) => document.getElementById(id);
+let entries = [];
+
+export const log = {
+  /** Notes a call; what it gives back takes the answer, once or (a listener, a late answer) more often. */
+  begin(name, parameters) {
+    const entry = { name, at: new Date(), began: performance.now(), parameters, outcome: "pending", answers: [] };
+    entry.row = buildRow(entry);
+    entries.push(entry);
+    if (entries.length > MOST) entries.shift().row.remove();
+    $("log-list").prepend(entry.row);
+    showCount();
+    return { parameters, end: (outcome, res) => end(entry, outcome, res) };
+  },
+};
+
+export function startLog() {
+  $("log-copy").addEventListener("click", copy);
+  $("log-clear").addEventListener("click", () => {
+    entries = [];
+    $("log-list").replaceChildren();
+    $("log-note").textContent = t("Cleared.", "已清空。");
+    showCount();
+  });
+  showCount();
+}
+
+function end(entry, outcome, res) {
+  entry.outcome = outcome;
+  const took = Math.round(performance.now() - entry.began);
+  entry.answers.push({ outcome, took, res: JSON.parse(JSON.stringify(res, shorten)) });
+  fillRow(entry);
+}
+
+function buildRow(entry) {
+  const row = $("t-log").content.firstElementChild.cloneNode(true);
+  row.querySelector(".log-time").textContent = clock(entry.at).slice(0, 8);
+  row.querySelector(".log-time").dateTime = entry.at.toISOString();
+  row.querySelector(".log-name").textContent = entry.name;
+  entry.row = row;
+  fillRow(entry);
+  return row;
+}
+
+function fillRow({ row, outcome, answers, parameters }) {
+  row.dataset.result = outcome;
+  row.querySelector(".log-outcome").textContent = OUTCOMES[outcome]();
+  const last = answers[answers.length - 1];
+  row.querySelector(".log-took").textContent = last && outcome !== "armed" ? `${last.took} ms` : "";
+  row.querySelector("pre").textContent = lines(parameters, answers).join("\n");
+}
+
+function lines(parameters, answers) {
+  const text = (value) => JSON.stringify(value, shorten, 1).replace(/\n\s*/g, " ");
+  return [`→ ${text(parameters)}`, ...answers.map(({ outcome, took, res }) => `← ${outcome} (${took} ms) ${text(res)}`)];
+}
+
+function showCount() {
+  $("log-count").textContent = entries.length;
+  $("log-empty").hidden = entries.length > 0;
+  for (const button of [$("log-copy"), $("log-clear")]) button.disabled = !entries.length;
+}
+
+/** `14:03:59.120`, in the reader's own time. */
+function clock(at) {
+  const two = (number, digits = 2) => String(number).padStart(digits, "0");
+  return `${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}.${two(at.getMilliseconds(), 3)}`;
+}
+
+/** The log as text, oldest first, with what a colleague has to know to make sense of it. */
+export function logText() {
+  const head = [
+    `wx-jssdk · ${new Date().toISOString()}`,
+    `page:    ${location.href}`,
+    `signed:  ${$("signed-url").textContent}`,
+    `config:  ${$("state-title").textContent}`,
+    `client:  ${$("client").textContent}`,
+    `account: ${account || "-"} ${$("app-id").textContent}`,
+    `sdk:     ${$("sdk").textContent}`,
+    `agent:   ${client.wechat ? navigator.userAgent : "-"}`,
+    "",
+  ];
+  const body = entries.flatMap((entry) => [
+    `${clock(entry.at)} ${entry.name}`,
+    ...lines(entry.parameters, entry.answers).map((line) => `  ${line}`),
+  ]);
+  return [...head, ...body, ""].join("\n");
+}
+
+async function copy() {
+  const text = logText();
+  const copied = await copyText(text);
+  $("log-note").textContent = copied
+    ? t(`Copied: ${entries.length} calls.`, `已复制 ${entries.length} 条记录。`)
+    : t("This client does not let pages copy. Select the text below.", "此客户端不允许网页复制，请手动选择下方文字。");
+  const manual = $("log-text");
+  manual.hidden = copied;
+  manual.value = copied ? "" : text;
+  if (!copied) manual.select();
+}
+
+async function copyText(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch (error) {
+    // Older web views, and pages without TLS, have only this.
+    const area = Object.assign(document.createElement("textarea"), { value: text, readOnly: true, className: "unseen" });
+    const before = document.activeElement;
+    document.body.append(area);
+    area.select();
+    const copied = document.execCommand("copy");
+    area.remove();
+    if (before) before.focus();
+    return copied;
+  }
+}

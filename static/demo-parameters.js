@@ -1,0 +1,168 @@
+// The editable parameters of one interface: fields from its data, what is in them, and whether that will do.
+
+import { pageUrl, sandbox } from "./demo-client.js";
+import { API_NAMES } from "./interfaces.js";
+import { pick, t } from "./language.js";
+
+/** What earlier answers brought: local ids, server ids, a place. Later calls take it up by themselves. */
+const memory = new Map();
+const watchers = [];
+
+export function remember(found) {
+  for (const [name, value] of Object.entries(found)) memory.set(name, value);
+  for (const refill of watchers) refill(found);
+}
+
+/** Builds the fields into `box`. `changed` is called after every edit. */
+export function buildFields(entry, box, changed) {
+  const fields = (entry.fields || []).map((field) => buildField(entry, field, changed));
+  box.replaceChildren(...fields.map((field) => field.box));
+  watchers.push((found) => {
+    for (const field of fields) if (field.data.from in found && !field.edited) field.write(found[field.data.from]);
+    changed();
+  });
+  return { read: () => readAll(entry, fields), showMistakes: (on) => fields.forEach((field) => field.showMistake(on)) };
+}
+
+/** `{args, mistakes}`: the parameters as they would be called, and what is wrong with them. */
+function readAll(entry, fields) {
+  const args = {};
+  const mistakes = [];
+  for (const field of fields) {
+    const { value, mistake } = field.read();
+    if (mistake) mistakes.push({ name: field.data.name, mistake, source: field.data.source });
+    else if (value !== undefined) args[field.data.name] = value;
+  }
+  return { args: entry.shape && !mistakes.length ? entry.shape(args) : args, mistakes };
+}
+
+function buildField(entry, data, changed) {
+  const id = `p-${entry.name.replace(/\W/g, "-")}-${data.name}`;
+  const box = document.getElementById("t-field").content.firstElementChild.cloneNode(true);
+  const control = CONTROLS[data.kind](id, data);
+  const label = box.querySelector("label");
+  const error = box.querySelector(".field-error");
+  error.id = `${id}-error`;
+  const field = { data, box, edited: false, write: control.write };
+  label.textContent = data.name;
+  label.htmlFor = id;
+  if (data.required)
+    label.append(Object.assign(document.createElement("span"), { className: "required", textContent: t("required", "必填") }));
+  box.querySelector(".field-control").append(control.element);
+  const hint = box.querySelector(".field-hint");
+  hint.textContent = pick(data.hint);
+  hint.hidden = !data.hint;
+  hint.id = `${id}-hint`;
+  if (data.kind === "flags") {
+    // Several controls: a group with a name, not a label of one of them.
+    const name = Object.assign(document.createElement("span"), { className: "field-name", id: `${id}-name` });
+    name.append(...label.childNodes);
+    label.replaceWith(name);
+    control.element.setAttribute("role", "group");
+    control.element.setAttribute("aria-labelledby", name.id);
+  }
+  control.element.setAttribute("aria-describedby", [data.hint && hint.id, error.id].filter(Boolean).join(" "));
+  control.write(initial(data));
+  field.read = () => {
+    const { value, mistake } = control.read();
+    if (mistake) return { mistake };
+    const empty = value === "" || value === undefined || (Array.isArray(value) && !value.length);
+    if (empty && data.required) return { mistake: emptyWords(data) };
+    return { value: empty && data.kind !== "list" && data.kind !== "flags" ? undefined : value };
+  };
+  field.showMistake = (on) => {
+    const { mistake } = on ? field.read() : {};
+    error.textContent = mistake || "";
+    error.hidden = !mistake;
+    const target = data.kind === "flags" ? null : control.element;
+    if (target) target.toggleAttribute("aria-invalid", Boolean(mistake));
+    if (target && mistake) target.setAttribute("aria-invalid", "true");
+  };
+  box.addEventListener("input", () => {
+    field.edited = true;
+    field.showMistake(true);
+    changed();
+  });
+  return field;
+}
+
+function emptyWords({ source, name }) {
+  if (source) return t(`empty: call ${source} first, it fills this in`, `为空：请先调用 ${source}，它会自动填入`);
+  return t(`${name} is needed`, `请填写 ${name}`);
+}
+
+function initial(data) {
+  if (memory.has(data.from)) return memory.get(data.from);
+  const value = sandbox && data.sandbox !== undefined ? data.sandbox : data.value;
+  if (data.kind === "text") return resolve(Array.isArray(value) ? pick(value) : value);
+  if (value === "@apis") return API_NAMES.slice();
+  return data.kind === "list" ? value.map(resolve) : value;
+}
+
+function resolve(value) {
+  if (value === "@page") return pageUrl();
+  return value.startsWith("@") ? new URL(`static/${value.slice(1)}`, location.href).href : value;
+}
+
+const make = (tag, properties) => Object.assign(document.createElement(tag), properties);
+const plain = { autocomplete: "off", spellcheck: false };
+
+/** Each kind's element, with how it is read (`{value}` or `{mistake}`) and written. */
+const CONTROLS = {
+  text(id) {
+    const element = make("input", { id, type: "text", ...plain });
+    return { element, read: () => ({ value: element.value.trim() }), write: (value) => (element.value = value) };
+  },
+  number(id, { min, max }) {
+    const element = make("input", { id, type: "text", inputMode: "decimal", ...plain });
+    const read = () => {
+      const text = element.value.trim();
+      if (text === "") return { value: undefined };
+      const value = Number(text);
+      if (Number.isNaN(value)) return { mistake: t("not a number", "不是数字") };
+      if (value < min || value > max) return { mistake: t(`from ${min} to ${max}`, `须在 ${min} 到 ${max} 之间`) };
+      return { value };
+    };
+    return { element, read, write: (value) => (element.value = value) };
+  },
+  choice(id, { options }) {
+    const element = make("select", { id });
+    const words = (option) => (option === "" ? t("(any)", "（不限）") : String(option));
+    element.append(...options.map((option, at) => make("option", { value: at, textContent: words(option) })));
+    return {
+      element,
+      read: () => ({ value: options[element.value] }),
+      write: (value) => (element.value = options.indexOf(value)),
+    };
+  },
+  flags(id, { options }) {
+    const element = make("div", { id, className: "flags" });
+    const boxes = options.map((option, at) => {
+      const box = make("input", { type: "checkbox", id: `${id}-${at}`, value: option });
+      const label = make("label", { htmlFor: box.id });
+      label.append(box, option.replace("menuItem:", ""));
+      element.append(label);
+      return box;
+    });
+    const read = () => ({ value: boxes.filter((box) => box.checked).map((box) => box.value) });
+    return { element, read, write: (value) => boxes.forEach((box) => (box.checked = value.includes(box.value))) };
+  },
+  list(id) {
+    const element = make("textarea", { id, rows: 3, ...plain });
+    const lines = () => element.value.split("\n").map((line) => line.trim());
+    return { element, read: () => ({ value: lines().filter(Boolean) }), write: (value) => (element.value = value.join("\n")) };
+  },
+  json(id) {
+    const element = make("textarea", { id, rows: 3, ...plain });
+    const read = () => {
+      try {
+        const value = JSON.parse(element.value || "{}");
+        if (value && typeof value === "object") return { value };
+        return { mistake: t("must be an object, such as {}", "须为对象，例如 {}") };
+      } catch (error) {
+        return { mistake: t(`not JSON: ${error.message}`, `不是合法的 JSON：${error.message}`) };
+      }
+    };
+    return { element, read, write: (value) => (element.value = JSON.stringify(value, null, 2)) };
+  },
+};

@@ -1,0 +1,96 @@
+// Shows what came of a call, on its card: the outcome, a few words, cause and fix, the answer as it came.
+
+import { explainCall } from "./explain-calls.js";
+import { pick, t } from "./language.js";
+
+export const OUTCOMES = {
+  ok: () => t("ok", "成功"),
+  fail: () => t("failed", "失败"),
+  cancel: () => t("cancelled", "已取消"),
+  timeout: () => t("no answer", "无回应"),
+  slow: () => t("waiting", "等待中"),
+  pending: () => t("waiting", "等待中"),
+  armed: () => t("listening", "监听中"),
+  blocked: () => t("not called", "未调用"),
+};
+
+/** Gives the line that says it all, for the one who does not see it. */
+export function showResult(card, entry, outcome, res, support) {
+  const box = card.querySelector(".result");
+  const words = wordsFor(entry, outcome, res, support);
+  box.hidden = false;
+  box.dataset.result = outcome;
+  box.querySelector(".badge").textContent = OUTCOMES[outcome]();
+  box.querySelector(".note").textContent = words.note;
+  const fixes = box.querySelector(".call-fixes");
+  fixes.replaceChildren(...words.fixes.map((fix) => Object.assign(document.createElement("li"), { textContent: fix })));
+  fixes.hidden = !words.fixes.length;
+  box.querySelector(".ask-doctor").hidden = !(outcome === "fail" && /signature|offline verifying/i.test(res.errMsg));
+  const json = box.querySelector("pre");
+  const answer = answerText(outcome, res);
+  json.hidden = !answer;
+  json.textContent = answer;
+  if (outcome === "ok" && entry.gives) showImages(box, entry.gives(res).shown);
+  return [entry.name, OUTCOMES[outcome](), words.note, ...words.fixes].filter(Boolean).join(". ");
+}
+
+function wordsFor(entry, outcome, res, support) {
+  if (outcome === "pending") return { note: t("Waiting for the client…", "等待客户端回应…"), fixes: [] };
+  if (outcome === "armed") return { note: pick(entry.armed), fixes: [] };
+  if (outcome === "ok") return { note: okNote(entry, res), fixes: [] };
+  const { cause, fixes } = explainCall(entry, outcome, res, support);
+  return { note: cause, fixes };
+}
+
+function okNote(entry, res) {
+  if (entry.via === "tag")
+    return /:ready$/.test(res.errMsg) ? t("Rendered by the client: tap it.", "已由客户端渲染，请点击。") : res.errMsg;
+  try {
+    return entry.says ? pick(entry.says(res)) : "";
+  } catch (error) {
+    return ""; // an answer of another shape than expected: it is shown as it came
+  }
+}
+
+function answerText(outcome, res) {
+  if (["pending", "armed", "slow", "timeout"].includes(outcome)) return "";
+  if (outcome === "blocked") return res.errMsg || "";
+  return JSON.stringify(res, shorten, 2);
+}
+
+/** An image's base64 would bury the page. */
+export function shorten(key, value) {
+  return typeof value === "string" && value.length > 300 ? `${value.slice(0, 48)}… (${value.length})` : value;
+}
+
+// --- images ---
+
+function showImages(box, localIds) {
+  if (!localIds) return;
+  const shots = box.querySelector(".shots");
+  shots.replaceChildren(
+    ...localIds.map((localId, at) => {
+      const image = document.createElement("img");
+      image.alt = t(`Image ${at + 1}`, `图片 ${at + 1}`);
+      window.wx.getLocalImgData({
+        localId,
+        success: (res) => (image.src = dataUrl(res.localData)),
+        // Android shows a local id as it is; iOS (WKWebView) does not.
+        fail: () => (image.src = localId),
+      });
+      return image;
+    }),
+  );
+  shots.hidden = false;
+}
+
+/** iOS gives `data:image/jgp;base64,…` (sic), Android the bare base64: the head is made anew from the first bytes. */
+function dataUrl(localData) {
+  const base64 = localData.replace(/^data:[^,]*,/, "").replace(/\s/g, "");
+  const [, kind] = [
+    ["iVBOR", "png"],
+    ["R0lG", "gif"],
+    ["UklG", "webp"],
+  ].find(([head]) => base64.startsWith(head)) || ["", "jpeg"];
+  return `data:image/${kind};base64,${base64}`;
+}
