@@ -6,7 +6,7 @@ import { explainAnswer, explainProblem, t } from "./explain.js";
 import { NEEDED, wakeCards } from "./cards.js";
 
 // First thing, before anything could change the address: iOS checks the signature against the page as it was loaded.
-const landing = pageUrl();
+const landing = landingUrl();
 
 const SDK_HOSTS = ["https://res.wx.qq.com", "https://res2.wx.qq.com"];
 const SDK_PATH = "/open/js/jweixin-1.6.0.js";
@@ -24,6 +24,12 @@ function pageUrl() {
   return location.href.split("#")[0];
 }
 
+/** The page as it was loaded, even if its address was replaced before this script ran: that is what iOS checks. */
+function landingUrl() {
+  const [entry] = performance.getEntriesByType("navigation");
+  return entry && entry.name.startsWith(`${location.origin}/`) ? entry.name.split("#")[0] : pageUrl();
+}
+
 /** Who is the client? WeCom and devtools call themselves MicroMessenger as well, so they are asked first. */
 function readClient(userAgent) {
   const found = (pattern) => (userAgent.match(pattern) || [])[1];
@@ -36,8 +42,8 @@ function readClient(userAgent) {
   if (/wechatdevtools|wxdebugger/i.test(userAgent)) name = t("WeChat devtools", "微信开发者工具");
   else if (/wxwork\//i.test(userAgent)) name = `${t("WeCom", "企业微信")} ${found(/wxwork\/([\w.]+)/i)}`;
   else if (wechat) name = `${t("WeChat", "微信")} ${version}`;
-  // The devtools have an iPhone's user agent but check the current address.
-  const checksLanding = ios && !/wechatdevtools/i.test(userAgent);
+  // The devtools have an iPhone's user agent but check the current address, as WeCom does on every system.
+  const checksLanding = ios && !/wechatdevtools|wxwork\//i.test(userAgent);
   return { wechat, ios, checksLanding, version, label: [name, wechat && system].filter(Boolean).join(" · ") };
 }
 
