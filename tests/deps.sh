@@ -8,6 +8,7 @@ need() { # command package
 }
 need redis-server redis-server
 need chromium chromium
+need nginx nginx-light
 need node nodejs
 need npm npm
 need openssl openssl
