@@ -10,7 +10,10 @@ const WINDOWS = "Mozilla/5.0 (Windows NT 10.0; WOW64) AppleWebKit/537.36 (KHTML,
 export const DEVTOOLS = IOS_WECHAT.replace(/MicroMessenger\S+/, "MicroMessenger/8.0.5 wechatdevtools/1.06.2409140");
 export const WECOM_ANDROID = ANDROID_WECHAT.replace("MicroMessenger/8.0.50.2701", WECOM);
 export const WECOM_IOS = IOS_WECHAT.replace("MicroMessenger/8.0.50(0x18003231)", WECOM);
-export const WECOM_WINDOWS = `${WINDOWS} ${WECOM} Appid/1000 appScheme/wxwork`;
+const WECOM_WINDOWS = `${WINDOWS} ${WECOM} Appid/1000 appScheme/wxwork`;
+const WECHAT_WINDOWS = `${WINDOWS} MicroMessenger/7.0.20.1781(0x6700143B) NetType/WIFI WindowsWechat(0x63090a13)`;
+const WECHAT_MAC =
+  "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) MicroMessenger/6.8.0(0x16080000) NetType/WIFI MacWechat/3.8.7";
 
 const WECHATS_WORDS = { signature: "fail_invalid signature", domain: "fail_invalid url domain" };
 const WECOMS_WORDS = { signature: "fail,invalid signature", domain: "fail,invalid url domain" };
@@ -23,6 +26,8 @@ const DEVTOOLS_WORDS = {
 export const CLIENTS = [
   { name: "iOS WeChat", userAgent: IOS_WECHAT, platform: "iPhone", checks: "landing", refuses: WECHATS_WORDS },
   { name: "Android WeChat", userAgent: ANDROID_WECHAT, platform: "Linux armv81", checks: "current", refuses: WECHATS_WORDS },
+  { name: "WeChat on Windows", userAgent: WECHAT_WINDOWS, platform: "Win32", checks: "current", refuses: WECHATS_WORDS, desktop: true },
+  { name: "WeChat on a Mac", userAgent: WECHAT_MAC, platform: "MacIntel", checks: "current", refuses: WECHATS_WORDS, desktop: true },
   { name: "the DevTools", userAgent: DEVTOOLS, platform: "MacIntel", checks: "current", refuses: DEVTOOLS_WORDS },
   { name: "WeCom on iOS", userAgent: WECOM_IOS, platform: "iPhone", checks: "current", refuses: WECOMS_WORDS, wecom: true },
   { name: "WeCom on Android", userAgent: WECOM_ANDROID, platform: "Linux armv81", checks: "current", refuses: WECOMS_WORDS, wecom: true },

@@ -141,12 +141,29 @@ const CASES = {
   "a refused domain": {
     without: NOT_PLAYED,
     options: { refuseDomain: true },
-    async run({ page, client, open, settled }) {
+    async run({ page, open, settled }) {
       await open("/");
       const { status, words } = await settled();
       assert.equal(status, "error", words);
       assert.match(words, /invalid[ _]url[ _]domain/i);
-      assert.ok(!client.wecom || !/config:ok/.test(words));
+      assert.equal(page.asked.length, 1, "a refusal is not asked for twice");
+    },
+  },
+  "a domain that the service refuses": {
+    without: NOBODY,
+    async run({ page, open, settled }) {
+      // The service itself answers, as it would to this page on a foreign host.
+      await page.route("**/jssdk/config?**", async (route) => {
+        const asked = new URL(route.request().url());
+        asked.searchParams.set("url", "https://foreign.example/");
+        await route.fulfill({ response: await route.fetch({ url: asked.href }) });
+      });
+      await open("/");
+      const { status, words } = await settled();
+      assert.equal(status, "error", words);
+      assert.match(words, /page_not_allowed/);
+      assert.deepEqual(page.verified, [], "no signature, no config");
+      assert.equal(page.asked.length, 1);
     },
   },
 };

@@ -157,6 +157,17 @@ describe("the getters", () => {
       }));
   }
 
+  for (const client of CLIENTS.filter((one) => one.desktop)) {
+    test(`in ${client.name} getConfigSignature is given the current address`, () =>
+      inClient(client, {}, async (page) => {
+        await bare(page);
+        await page.evaluate(() => history.pushState(null, "", "/bare/route"));
+        assert.equal((await register(page, { corpId: OFFICIAL, account: "demo" })).errMsg, "preVerifyJSAPI:ok");
+        assert.deepEqual(page.asked, [["config", `${origin}/bare/route`]]);
+        assert.deepEqual(page.verified, [{ url: `${origin}/bare/route`, good: true }]);
+      }));
+  }
+
   for (const client of IN_WECOM) {
     for (const agent of [true, false]) {
       const getter = agent ? "getAgentConfigSignature" : "getConfigSignature";

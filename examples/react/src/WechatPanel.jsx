@@ -5,7 +5,7 @@ const TITLES = {
   loading: "Checking… · 检查中…",
   ok: "config:ok",
   outside: "Not in WeChat: open this page there · 请在微信中打开本页",
-  error: "WeChat did not accept this page · 微信没有认可本页",
+  error: "WeChat cannot be used here yet · 暂时无法使用微信接口",
 };
 
 export function WechatPanel({ wechat: { state, call, retry }, place }) {
@@ -27,6 +27,11 @@ function Failure({ error, retry }) {
       <p>
         <code id="wechat-code">{error.code}</code> {error.errMsg}
       </p>
+      {error.address && (
+        <p>
+          <code>{error.address}</code>
+        </p>
+      )}
       <p lang="zh">
         {error.cause.zh} {error.fix.zh}
       </p>
