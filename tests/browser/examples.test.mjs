@@ -9,8 +9,8 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { become, callsOf, clientNamed } from "./clients.mjs";
-import { expectQuiet, inPage, startBrowser, startService } from "./harness.mjs";
-import { EXAMPLES, vite } from "./spa.mjs";
+import { expectQuiet, inPage, startBrowser, startService, stopping } from "./harness.mjs";
+import { EXAMPLES, startBuilt, vite } from "./spa.mjs";
 
 const IOS = clientNamed("iOS WeChat");
 const ANDROID = clientNamed("Android WeChat");
@@ -30,13 +30,7 @@ after(async () => {
 /** Starts a program and gives the first address it prints, and the way to end it. */
 async function start(command, args, options = {}) {
   const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"], ...options });
-  const gone = new Promise((resolve) => child.once("close", resolve));
-  const stop = async () => {
-    child.kill("SIGTERM");
-    const mercy = setTimeout(() => child.kill("SIGKILL"), 10_000);
-    await gone;
-    clearTimeout(mercy);
-  };
+  const stop = stopping(child);
   let said = "";
   let patience;
   const announced = new Promise((resolve, reject) => {
@@ -176,7 +170,6 @@ for (const [name, folder] of [
 describe("WeCom in a single-page example", () => {
   for (const folder of ["vue", "react"]) {
     test(`agentReady signs the address of the moment (${folder})`, async () => {
-      const { startBuilt } = await import("./spa.mjs");
       const site = await startBuilt(folder, service);
       const client = clientNamed("WeCom on Android");
       try {
@@ -196,7 +189,6 @@ describe("WeCom in a single-page example", () => {
     });
 
     test(`without the script the page says so, and works once it is there (${folder})`, async () => {
-      const { startBuilt } = await import("./spa.mjs");
       const site = await startBuilt(folder, service);
       try {
         await inPage(browser, { userAgent: ANDROID.userAgent }, async (page) => {
@@ -248,10 +240,13 @@ describe("nginx in front", () => {
       const path = join(folder, name);
       writeFileSync(path, readFileSync(path, "utf8").replace(/(?<=:)(8080|8093|8094)\b/g, (port) => ports[port]));
     }
-    const child = spawn("nginx", ["-p", folder, "-c", "nginx.conf", "-e", "stderr", "-g", "daemon off;"], { stdio: ["ignore", "ignore", "pipe"] });
+    const child = spawn("nginx", ["-p", folder, "-c", "nginx.conf", "-e", "stderr", "-g", "daemon off;"], {
+      stdio: ["ignore", "ignore", "pipe"],
+      env: { ...process.env, PATH: `${process.env.PATH}:/usr/sbin` },
+    });
     let said = "";
     child.stderr.on("data", (chunk) => (said += chunk));
-    const gone = new Promise((resolve) => child.once("close", resolve));
+    const end = stopping(child);
     const [site, other] = [`http://127.0.0.1:${ports[8093]}`, `http://localhost:${ports[8094]}`];
     const deadline = Date.now() + 20_000;
     for (;;) {
@@ -261,8 +256,7 @@ describe("nginx in front", () => {
       await new Promise((soon) => setTimeout(soon, 50));
     }
     const stop = async () => {
-      child.kill("SIGTERM");
-      await gone;
+      await end();
       rmSync(folder, { recursive: true });
     };
     return { site, other, stop };

@@ -79,7 +79,7 @@ const CASES = {
       });
       await open("/");
       expectOk(await settled());
-      const current = at(client.sandbox ? "/&tracked=1" : "/?tracked=1");
+      const current = at("/?tracked=1");
       assert.equal(page.url(), current);
       await expectSigned(page, [client.checks === "landing" ? at("/") : current], site);
       expectQuiet(page);
@@ -240,8 +240,7 @@ async function inClient({ service, browser, running, site, client, options, wish
     page.asked = [];
     page.on("request", (request) => /\/jssdk\/config\?/.test(request.url()) && page.asked.push(request.url()));
     await become(page, service, client, options);
-    // The sandbox plays iOS where the address says so.
-    const at = (path) => running.origin + (client.sandbox ? path.replace(/^\/\??/, `/?client=${client.sandbox}&`).replace(/&(?=#|$)|&(?=&tracked)/, "") : path);
+    const at = (path) => running.origin + forSandbox(client, path);
     const status = () => page.locator(`[${site.status}]`).first().getAttribute(site.status);
     const settled = async (...passing) => {
       const not = ["loading", ...passing].map((one) => `:not([${site.status}="${one}"])`).join("");
@@ -252,4 +251,11 @@ async function inClient({ service, browser, running, site, client, options, wish
   } finally {
     await page.context().close();
   }
+}
+
+/** The sandbox plays the client that the query names. */
+function forSandbox({ sandbox }, path) {
+  if (!sandbox) return path;
+  const [, query, hash = ""] = path.match(/^\/(?:\?([^#]*))?(#.*)?$/);
+  return `/?${[`client=${sandbox}`, query].filter(Boolean).join("&")}${hash}`;
 }
