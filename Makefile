@@ -4,6 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 BROWSER := tests/browser
+NPM_EXAMPLES := examples/vue examples/react examples/wecom
 # Feature sets that an embedder may choose; each has to compile and to be clean alone.
 FEATURES := "" actix diagnose file redis sandbox actix,file,redis,sandbox server
 
@@ -57,4 +58,4 @@ bench:
 # What the tests with Redis and a browser need: installed where that may be done, named otherwise.
 deps:
 	@tests/deps.sh
-	@cd $(BROWSER) && npm ci --silent --no-audit --no-fund
+	@for folder in $(BROWSER) $(NPM_EXAMPLES); do (cd $$folder && npm ci --silent --no-audit --no-fund); done

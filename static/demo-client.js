@@ -8,7 +8,13 @@ export function pageUrl() {
 }
 
 // First thing, before anything could change the address: iOS checks the signature against the page as it was loaded.
-export const landing = pageUrl();
+export const landing = landingUrl();
+
+/** The page as it was loaded, even if its address was replaced before this script ran. */
+function landingUrl() {
+  const [entry] = performance.getEntriesByType("navigation");
+  return entry && entry.name.startsWith(`${location.origin}/`) ? entry.name.split("#")[0] : pageUrl();
+}
 
 export const settings = document.body.dataset;
 export const sandbox = "sandbox" in settings;

@@ -5,8 +5,9 @@
 // What the single interfaces answer is in wechat-client-*.js, which register themselves in `sandboxClient.plays`.
 (function () {
   "use strict";
-  // First thing: iOS checks the address as it was loaded, whatever the page does to it later.
-  var landingUrl = location.href;
+  // iOS checks the address as it was loaded, whatever the page does to it, be it before this script.
+  var loaded = performance.getEntriesByType("navigation")[0];
+  var landingUrl = loaded && loaded.name.indexOf(location.origin + "/") === 0 ? loaded.name : location.href;
   var realUserAgent = navigator.userAgent;
   if (/MicroMessenger/i.test(realUserAgent) || window.WeixinJSBridge) return;
 

@@ -64,7 +64,7 @@ export interface ReadyOptions {
   endpoint?: string;
   /** wx.config's debug: every answer is alerted. */
   debug?: boolean;
-  /** Sign anew after pushState, replaceState and popstate, where the client checks the current address. */
+  /** Sign anew after pushState, replaceState and popstate, where the client checks the current address; share() and call() wait for it. */
   autoReconfigure?: boolean;
 }
 
@@ -118,7 +118,10 @@ export interface WxJssdk {
   /** Calls one interface, after ready(). `timeout` in ms, 0 for none: the default where the user has to act. */
   call<Name extends keyof WxResults>(name: Name, args?: object, options?: { timeout?: number }): Promise<WxResults[Name]>;
   call(name: string, args?: object, options?: { timeout?: number }): Promise<WxResult>;
-  /** WeCom's agentConfig, after config; `account` and `endpoint` count where ready() was not called before. */
+  /**
+   * WeCom's agentConfig, after config, for the page's present address: to be called again after a route. `account` and `endpoint`
+   * count where ready() was not called before.
+   */
   agentReady(options?: Pick<ReadyOptions, "apis" | "account" | "endpoint" | "debug">): Promise<Wx>;
   readonly WxJssdkError: new (code: WxJssdkErrorCode, more?: Partial<WxJssdkError>) => WxJssdkError;
 }

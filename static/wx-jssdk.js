@@ -112,6 +112,7 @@
   let signedUrl = "";
 
   function ready(asked) {
+    if (watching && !asked) moved(); // a router may go round what we watch, or tell the page first
     if (!asked && configured && !broken) return configured.then((wx) => wx);
     options = Object.assign({}, options, asked);
     if (options.autoReconfigure) watchHistory();
@@ -252,7 +253,8 @@
         bridge = window.WeixinJSBridge;
         original = bridge.invoke;
         listening = function (name, params, callback) {
-          if (name !== "preVerifyJSAPI") return original.apply(this, arguments);
+          // Another SDK on the page may configure for itself.
+          if (name !== "preVerifyJSAPI" || params.verifySignature !== answer.signature) return original.apply(this, arguments);
           return original.call(this, name, params, (res) => {
             const raw = Object.assign({}, res); // jweixin rewrites it
             if (callback) callback(res);

@@ -2,12 +2,14 @@
 # Looks for what `make test` needs beside Rust. As root on Debian it installs what is missing; else it says what to install.
 set -euo pipefail
 
+PATH="$PATH:/usr/sbin" # where Debian keeps nginx
 missing=()
 need() { # command package
   command -v "$1" >/dev/null || missing+=("$2")
 }
 need redis-server redis-server
 need chromium chromium
+need nginx nginx-light
 need node nodejs
 need npm npm
 need openssl openssl

@@ -344,3 +344,21 @@ async fn a_qr_code_is_refused_for_other_pages_and_for_bad_addresses() {
         assert!(problem["hint"]["en"].is_string() && problem["hint"]["zh"].is_string(), "{path}");
     }
 }
+
+#[tokio::test]
+async fn the_sandboxes_phone_is_one_script_for_pages_that_are_not_ours() {
+    let response = get(Pages { sandbox: true, ..pages() }, "/static/phone.js").await;
+    assert_eq!(response.status(), StatusCode::OK);
+    assert_eq!(header_of(&response, "content-type"), "text/javascript; charset=utf-8");
+    let script = text_of(response).await;
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/static");
+    let mut parts = 0;
+    for file in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        if file.file_name().to_str().unwrap().starts_with("wechat-client") {
+            parts += 1;
+            assert!(script.contains(&std::fs::read_to_string(file.path()).unwrap()), "{:?}", file.file_name());
+        }
+    }
+    assert!(parts > 0 && script.starts_with("// Sandbox only: plays the part of the WeChat client"), "the bridge comes first");
+    assert_eq!(get(pages(), "/static/phone.js").await.status(), StatusCode::NOT_FOUND);
+}

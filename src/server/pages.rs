@@ -40,6 +40,7 @@ impl Pages {
             services
                 .app_data(web::Data::new(self))
                 .service(web::resource("/").route(web::route().guard(reads()).to(demo)))
+                .service(web::resource("/static/phone.js").route(web::route().guard(reads()).to(phone)))
                 .service(web::resource("/static/{name}").route(web::route().guard(reads()).to(static_file)))
                 .service(web::resource("/qr.svg").route(web::route().guard(reads()).to(qr)));
         }
@@ -162,6 +163,19 @@ fn answer_with(request: &HttpRequest, file: Option<&'static StaticFile>) -> Http
         .insert_header((header::CACHE_CONTROL, "no-cache"))
         .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"));
     if known { response.finish() } else { response.content_type(file.content_type).body(file.bytes) }
+}
+
+/// The whole simulated client as one script, for pages that are not ours: the examples load it, whatever it is made of.
+async fn phone(pages: web::Data<Pages>) -> HttpResponse {
+    if !pages.sandbox {
+        return HttpResponse::NotFound().content_type("text/plain; charset=utf-8").body("not found\n");
+    }
+    let parts = SANDBOX_SCRIPTS.iter().filter_map(|name| STATIC_FILES.iter().find(|file| file.name == *name));
+    HttpResponse::Ok()
+        .content_type(SCRIPT)
+        .insert_header((header::CACHE_CONTROL, "no-cache"))
+        .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .body(parts.map(|file| file.bytes).collect::<Vec<_>>().join(&b'\n'))
 }
 
 fn known_already(request: &HttpRequest, tag: &EntityTag) -> bool {

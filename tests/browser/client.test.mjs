@@ -2,18 +2,15 @@
 // by a WeChat client of the test's own, over the address the page really has.
 
 import assert from "node:assert/strict";
-import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { gzipSync } from "node:zlib";
+import { DEVTOOLS, WECOM_ANDROID as WECOM, WECOM_IOS, callsOf, installClient } from "./clients.mjs";
 import { ANDROID_WECHAT, IOS_WECHAT, expectQuiet, inPage, startBrowser, startService } from "./harness.mjs";
 
 const root = join(import.meta.dirname, "..", "..");
 const SCRIPT = join(root, "static", "wx-jssdk.js");
-const DEVTOOLS = IOS_WECHAT.replace(/MicroMessenger\S+/, "MicroMessenger/8.0.5 wechatdevtools/1.06.2409140");
-const WECOM = ANDROID_WECHAT.replace("MicroMessenger/8.0.50.2701", "wxwork/4.1.30 MicroMessenger/7.0.1");
-const WECOM_IOS = IOS_WECHAT.replace("MicroMessenger/8.0.50(0x18003231)", "wxwork/4.1.30 MicroMessenger/7.0.1");
 
 let service;
 let browser;
@@ -46,65 +43,10 @@ function withPage({ userAgent = ANDROID_WECHAT, head = CLASSIC, client = {}, ...
           body: `<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,"><title>t</title>${head}`,
         }),
     );
-    if (client) await installClient(page, client);
+    if (client) await installClient(page, service, client);
     page.open = (path = "/t/page") => page.goto(service.url + path);
     await work(page);
   });
-}
-
-/**
- * A client that computes the signature itself. `checks`: the address it looks at; `replies`: what it says to a bridge call,
- * in place of ok; `late`: it comes on the page's call of `bridgeComes()`; `frozen`: nobody may lay hands on it;
- * `held`: it answers a config on the page's call of `clientAnswers()`.
- */
-async function installClient(page, { checks = "current", replies = {}, late = false, frozen = false, held = false }) {
-  page.verified = [];
-  await page.exposeFunction("testVerify", async (asked) => {
-    const state = await (await fetch(`${service.sandbox}/sandbox/state`)).json();
-    const app = state.apps.find((one) => one.app_id === asked.appId);
-    const url = asked[checks].split("#")[0];
-    const signed = `jsapi_ticket=${app.tickets[asked.ticket].value}&noncestr=${asked.nonce}&timestamp=${asked.timestamp}&url=${url}`;
-    const good = createHash("sha1").update(signed).digest("hex") === asked.signature;
-    page.verified.push({ url, good });
-    return good ? "ok" : "fail_invalid signature";
-  });
-  await page.addInitScript(
-    ({ replies, late, frozen, held }) => {
-      const landing = location.href;
-      window.bridgeCalls = [];
-      window.listened = [];
-      const gate = held ? () => new Promise((open) => (window.clientAnswers = open)) : async () => {};
-      const verify = (asked) => window.testVerify({ ...asked, current: location.href, landing });
-      const bridge = {
-        async invoke(name, params, callback) {
-          window.bridgeCalls.push([name, JSON.parse(JSON.stringify(params || {}))]);
-          if (name in replies) return replies[name] === null ? undefined : callback({ err_msg: `${name}:${replies[name]}` });
-          if (name === "getNetworkType") return callback({ err_msg: "network_type:wifi" });
-          if (name === "preVerifyJSAPI") {
-            await gate();
-            const { verifyAppId: appId, verifyNonceStr: nonce, verifyTimestamp: timestamp, verifySignature: signature } = params;
-            const says = await verify({ appId, nonce, timestamp, signature, ticket: "jsapi" });
-            return callback({ err_msg: `${name}:${says}` });
-          }
-          if (name === "agentConfig") {
-            const { corpid: appId, nonceStr: nonce, timestamp, signature } = params;
-            return callback({ err_msg: `${name}:${await verify({ appId, nonce, timestamp, signature, ticket: "agent_config" })}` });
-          }
-          callback({ err_msg: `${name}:ok` });
-        },
-        on: (event) => window.listened.push(event),
-      };
-      const { invoke } = bridge;
-      window.bridgeIsItself = () => bridge.invoke === invoke;
-      if (frozen) Object.freeze(bridge);
-      window.bridgeComes = () => {
-        window.WeixinJSBridge = bridge;
-        document.dispatchEvent(new Event("WeixinJSBridgeReady"));
-      };
-      if (!late) window.WeixinJSBridge = bridge;
-    },
-    { replies, late, frozen, held },
-  );
 }
 
 /** What comes of one call of the script: "ok" and the value, or the error's fields. */
@@ -136,8 +78,6 @@ async function expectReady(page, options = { apis: ["chooseImage"] }) {
   assert.equal(came.code, "ok", JSON.stringify(came));
   assert.equal(came.isWx, true);
 }
-
-const callsOf = (page, name) => page.evaluate((asked) => window.bridgeCalls.filter(([one]) => one === asked), name);
 
 describe("the first load", () => {
   const clients = [
@@ -399,6 +339,31 @@ describe("a single-page application", () => {
       assert.deepEqual(links, ["two", "two", "one"].map((path) => `${service.url}/t/${path}`));
       expectQuiet(page);
     }));
+
+  test("a route that went round what is watched is signed at the next call", () =>
+    withPage({}, async (page) => {
+      await page.open("/t/one");
+      await expectReady(page, { autoReconfigure: true });
+      await page.evaluate(() => History.prototype.pushState.call(history, null, "", "/t/two"));
+      assert.equal((await outcome(page, "share", { title: "two" })).code, "ok");
+      assert.deepEqual(page.verified, ["one", "two"].map((path) => ({ url: `${service.url}/t/${path}`, good: true })));
+    }));
+
+  test("a router that hears of the way back before us waits for its signature all the same", () => {
+    const router = '<script>addEventListener("popstate", () => (window.shared = wxJssdk.share({ title: "back" })));</script>';
+    return withPage({ head: router + CLASSIC }, async (page) => {
+      await page.open("/t/one");
+      await expectReady(page, { autoReconfigure: true });
+      await page.evaluate(() => history.pushState(null, "", "/t/two"));
+      assert.equal((await outcome(page, "ready")).code, "ok");
+      await page.evaluate(() => history.back());
+      await page.waitForFunction(() => window.shared);
+      await page.evaluate(() => window.shared);
+      const names = await page.evaluate(() => window.bridgeCalls.map(([name]) => name));
+      assert.deepEqual(page.verified.map(({ url }) => url), ["one", "two", "one"].map((path) => `${service.url}/t/${path}`));
+      assert.ok(names.lastIndexOf("preVerifyJSAPI") < names.indexOf("updateTimelineShareData"), names.join());
+    });
+  });
 
   test("autoReconfigure leaves an iPhone alone: its landing page stays the same", () =>
     withPage({ userAgent: IOS_WECHAT, client: { checks: "landing" } }, async (page) => {

@@ -39,19 +39,24 @@ export async function startService({ listen = "127.0.0.1:0" } = {}) {
   const binary = process.env.WX_JSSDK_BIN || join(root, "target", "debug", "wx-jssdk");
   const args = ["serve", "--sandbox", "--listen", listen, "--admin-listen", "127.0.0.1:0", "--sandbox-listen", "127.0.0.1:0"];
   const child = spawn(binary, args, { stdio: ["ignore", "pipe", "pipe"] });
-  const gone = new Promise((resolve) => child.once("close", resolve));
-  const stop = async () => {
-    child.kill("SIGTERM");
-    const mercy = setTimeout(() => child.kill("SIGKILL"), 10_000);
-    await gone;
-    clearTimeout(mercy);
-  };
+  const stop = stopping(child);
   try {
     return { ...(await announcedAddresses(child)), stop };
   } catch (error) {
     await stop();
     throw error;
   }
+}
+
+/** The way to end a program: asked first. */
+export function stopping(child) {
+  const gone = new Promise((resolve) => child.once("close", resolve));
+  return async () => {
+    child.kill("SIGTERM");
+    const mercy = setTimeout(() => child.kill("SIGKILL"), 10_000);
+    await gone;
+    clearTimeout(mercy);
+  };
 }
 
 /** Reads the lines `public    http://…` and `sandbox   http://…` that the service prints when it listens. */

@@ -1,0 +1,77 @@
+#!/usr/bin/env node
+// Serves a folder as the web server of a site would: its files, index.html for every other path (history routing), and the
+// signing service's /jssdk under the same origin. Loopback only; no dependency.
+//
+//   node examples/serve.mjs examples/plain [--port 5173] [--service http://127.0.0.1:8080]
+
+import { createReadStream, statSync } from "node:fs";
+import { createServer, request } from "node:http";
+import { extname, join, normalize, resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+
+const TYPES = {
+  ".css": "text/css; charset=utf-8",
+  ".html": "text/html; charset=utf-8",
+  ".js": "text/javascript; charset=utf-8",
+  ".png": "image/png",
+  ".svg": "image/svg+xml",
+};
+
+// Only the first is needed with a real account: the other two let the sandbox play the phone.
+const PROXIED = /^\/(jssdk\/|sandbox\/pre-verify$|static\/phone\.js$)/;
+
+/** Resolves with the server once it listens; port 0 picks a free one. */
+export function serve(folder, { port = 5173, service = "http://127.0.0.1:8080" } = {}) {
+  const server = createServer((asked, answer) => {
+    const { pathname } = new URL(asked.url, "http://localhost");
+    if (PROXIED.test(pathname)) return proxy(asked, answer, service);
+    const file = find(resolve(folder), pathname);
+    if (!file) return answer.writeHead(404, { "Content-Type": "text/plain" }).end("not found\n");
+    answer.writeHead(200, { "Content-Type": TYPES[extname(file)] || "application/octet-stream", "Cache-Control": "no-cache" });
+    createReadStream(file).pipe(answer);
+  });
+  return new Promise((listening, failed) => {
+    server.once("error", failed);
+    server.listen(port, "127.0.0.1", () => listening(server));
+  });
+}
+
+/** The file of this path; a path that looks like no file is one of the application's routes. */
+function find(folder, pathname) {
+  const name = normalize(decode(pathname)); // an absolute path: `..` cannot lead above the folder
+  for (const path of [name, join(name, "index.html"), extname(name) ? "" : "/index.html"]) {
+    const file = join(folder, path);
+    if (path && statSync(file, { throwIfNoEntry: false })?.isFile()) return file;
+  }
+}
+
+function decode(pathname) {
+  try {
+    return decodeURIComponent(pathname).replaceAll("\0", "");
+  } catch {
+    return pathname; // %2 and the like: a route, at most
+  }
+}
+
+function proxy(asked, answer, service) {
+  const onwards = request(service + asked.url, { method: asked.method, headers: asked.headers }, (came) => {
+    answer.writeHead(came.statusCode, came.headers);
+    came.pipe(answer);
+  });
+  onwards.on("error", () => {
+    if (!answer.headersSent) answer.writeHead(502, { "Content-Type": "text/plain" });
+    answer.end(`no service at ${service}; start it: cargo run --release -- serve --sandbox\n`);
+  });
+  asked.pipe(onwards);
+}
+
+if (process.argv[1] && import.meta.url === pathToFileURL(resolve(process.argv[1])).href) {
+  const [folder, ...rest] = process.argv.slice(2);
+  const option = (name) => (rest.includes(name) ? rest[rest.indexOf(name) + 1] : undefined);
+  if (!folder) {
+    console.error("usage: node serve.mjs FOLDER [--port 5173] [--service http://127.0.0.1:8080]");
+    process.exit(2);
+  }
+  const server = await serve(folder, { port: Number(option("--port") ?? 5173), service: option("--service") });
+  console.log(`http://localhost:${server.address().port}/`);
+}

@@ -1,0 +1,59 @@
+// WeChat in a Vue app: copy this file. One call in a page's setup sets its share card and tells what came of it.
+// 在 Vue 中使用微信 JS-SDK：复制本文件即可。在页面的 setup 里调用一次，就会设置该页的分享卡片，并得知结果。
+//
+//   const wechat = useWechat(() => ({ title: walk.value.title, desc: walk.value.desc, imgUrl }));
+//   const { latitude } = await wechat.call("getLocation", { type: "gcj02" });
+//
+// index.html loads /jssdk/wx-jssdk.js before the router.
+
+import { readonly, shallowReactive, toValue, watchEffect } from "vue";
+import { useRoute } from "vue-router";
+
+export const inWeCom = /wxwork\//i.test(navigator.userAgent);
+
+const OPTIONS = {
+  apis: ["updateAppMessageShareData", "updateTimelineShareData", "getLocation", "openLocation", "getNetworkType"],
+  // A site for both clients has an account of each. 同时用于微信与企业微信的站点，两边各用一个账号
+  account: inWeCom ? "demo-work" : "demo",
+  // History routing: all but iOS check each route's own address. 除 iOS 外，切换路由后须按新地址重新签名
+  autoReconfigure: true,
+};
+
+/** status: "loading", "ok", "outside" (not in WeChat) or "error"; then `error` has code, cause and fix in both languages. */
+const state = shallowReactive({ status: "loading", error: null, card: null });
+let started = false;
+let latest = 0;
+
+async function share(card) {
+  const mine = ++latest;
+  let outcome;
+  try {
+    await begin();
+    await wxJssdk.share(card); // waits for the signature of this route
+    outcome = { status: "ok", error: null, card };
+  } catch (error) {
+    outcome = { status: error.code === "not_in_wechat" ? "outside" : "error", error, card };
+  }
+  if (mine === latest) Object.assign(state, outcome); // else the reader is on another route by now
+}
+
+async function begin() {
+  if (!window.wxJssdk) throw MISSING;
+  if (started) return;
+  started = true;
+  await wxJssdk.ready(OPTIONS);
+}
+
+const MISSING = {
+  code: "script_not_loaded",
+  cause: { en: "/jssdk/wx-jssdk.js did not load.", zh: "/jssdk/wx-jssdk.js 没有加载。" },
+  fix: { en: "Is the service running, and /jssdk proxied to it?", zh: "请确认签名服务已启动，且 /jssdk 已转发给它。" },
+};
+
+export function useWechat(card) {
+  const route = useRoute();
+  const again = () => share(toValue(card));
+  // After the render: the page that is being left has no say any more.
+  watchEffect(() => route.fullPath && again(), { flush: "post" });
+  return { state: readonly(state), retry: again, call: (name, args) => wxJssdk.call(name, args) };
+}

@@ -1,0 +1,6 @@
+// The React example in every client: matrix.mjs has the table.
+
+import { matrix } from "./matrix.mjs";
+import { spa } from "./spa.mjs";
+
+matrix(spa("the React example", "react"));
