@@ -38,6 +38,7 @@ js_api_list = ["chooseImage", "scanQRCode"]
 pub(crate) struct TestApp {
     pub(crate) address: SocketAddr,
     /// The private listener, where the configuration names one.
+    #[allow(dead_code)] // tests/secrets.rs asks there
     pub(crate) private: Option<SocketAddr>,
     pub(crate) sandbox: Sandbox,
     pub(crate) broker: Broker,
@@ -123,6 +124,7 @@ impl TestApp {
     }
 
     /// From the private listener.
+    #[allow(dead_code)] // as above
     pub(crate) async fn get_privately(&self, target: &str) -> Answer {
         let mut stream = TcpStream::connect(self.private.expect("a private listener")).await.unwrap();
         stream.write_all(&request("GET", target, &[])).await.unwrap();
