@@ -39,7 +39,7 @@ async fn wechat(clock: Clock) -> Sandbox {
 /// A configuration on that WeChat with these accounts (name, app id, secret) and keys.
 fn text(sandbox: &Sandbox, accounts: &[(&str, &str, &str)], keys: &[&str]) -> String {
     let mut text = format!(
-        "[server]\nreadiness = \"all\"\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\n[store]\nkind = \"memory\"\n
+        "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\nreadiness = \"all\"\n[store]\nkind = \"memory\"\n
         [upstream]\nweixin = \"{0}\"\nqyapi = \"{0}\"\n[account_defaults]\njs_safe_domains = [\"example.com\"]\n",
         sandbox.url()
     );

@@ -23,7 +23,7 @@ impl Flight {
     pub(super) fn say(&self, outcome: &'static str, kept: &Credential, message: &'static str) {
         let now = self.broker.inner.clock.now();
         let (account, kind, why) = (&self.member.name, self.slot.key.kind, self.why.as_str());
-        let (took_ms, generation) = (self.took().as_millis(), kept.generation);
+        let (took_ms, generation) = (self.took_ms(), kept.generation);
         let (expires_in, next_in) = (kept.remaining(now).as_secs(), kept.due_at(self.slot.spread).since(now).as_secs());
         info!(account, %kind, why, outcome, took_ms, expires_in, next_in, generation, "{message}");
     }
@@ -52,7 +52,7 @@ impl Flight {
     /// What everybody suffers from is summed up; see `flood`.
     fn say_failure(&self, failure: &UpstreamError, kind: Kind, retry_in: Duration) {
         let (account, why, outcome) = (self.member.name.as_str(), self.why.as_str(), failure.class().as_str());
-        let (took_ms, retry_in) = (self.took().as_millis(), retry_in.as_secs());
+        let (took_ms, retry_in) = (self.took_ms(), retry_in.as_secs());
         // How long pages go on: until then nobody notices.
         let living_for = self.broker.served_for(&self.slot).as_secs();
         let (cause, fix) = (failure.cause().en, failure.fix_for_operator().en);
@@ -63,6 +63,11 @@ impl Flight {
         } else {
             warn!(account, %kind, why, outcome, took_ms, retry_in, living_for, %cause, %fix, "refresh failed: {failure}");
         }
+    }
+
+    /// A number in JSON too, which a `u128` would not be.
+    fn took_ms(&self) -> u64 {
+        u64::try_from(self.took().as_millis()).unwrap_or(u64::MAX)
     }
 
     /// Since the flight began, the wait for a lease included.

@@ -125,6 +125,7 @@ impl TestApp {
     }
 
     /// From the private listener.
+    #[allow(dead_code)] // as above
     pub(crate) async fn get_privately(&self, target: &str) -> Answer {
         let mut stream = TcpStream::connect(self.private).await.unwrap();
         stream.write_all(&request("GET", target, &[])).await.unwrap();

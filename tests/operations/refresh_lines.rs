@@ -7,7 +7,7 @@ use wx_jssdk::sandbox::{Fault, FaultKind};
 use crate::world::*;
 
 fn number(line: &Value, field: &str) -> u64 {
-    line[field].as_u64().or_else(|| line[field].as_str()?.parse().ok()).unwrap_or_else(|| panic!("no {field}: {line}"))
+    line[field].as_u64().unwrap_or_else(|| panic!("no {field}: {line}"))
 }
 
 #[tokio::test]
