@@ -131,6 +131,9 @@ fn announce(application: &Application) {
     say(&format!("api key   {}", key.expose()));
     say("");
     say(&format!("Open the demo page · 打开演示页:   http://{public}/"));
+    if let Some(private) = application.admin_address() {
+        say(&format!("See how its accounts are · 查看运行状态:  http://{private}/status"));
+    }
     say("Ask for a signature · 获取签名:");
     say(&format!("  curl 'http://{public}/jssdk/config?url=https%3A%2F%2Fdemo.example.com%2Fpage%3Fa%3D1%26b%3D2%23x'"));
     if let Some(private) = application.admin_address() {

@@ -147,8 +147,7 @@ async fn who_has_mended_it_need_not_wait_and_the_ticket_heals_with_its_token() {
     })
     .await;
     world.until(|status| status["summary"]["down"] == 3).await;
-    // Not yet mended: the answer says what is still wrong.
-    world.advance(31);
+    // Not yet mended: the answer says what is still wrong. All this before the keeper's own next try.
     let answer = world.refresh("main", "access_token").await;
     let problem = answer.assert_problem(502, "account_misconfigured");
     assert_eq!(problem["errcode"], 40_164);

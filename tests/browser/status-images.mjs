@@ -1,0 +1,62 @@
+// Takes the pictures of the status page anew: npm run status-images (port 8081 must be free).
+
+import { mkdirSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { DESKTOP, PHONE, openPage, startBrowser } from "./harness.mjs";
+import { APIS, startStatus } from "./status-service.mjs";
+
+const images = join(import.meta.dirname, "..", "..", "docs", "images");
+const MOST = 300 * 1024;
+
+mkdirSync(images, { recursive: true });
+const service = await startStatus({ listen: "127.0.0.1:8081" });
+const browser = await startBrowser();
+
+async function shoot(state, verdict) {
+  for (const [size, viewport] of [["phone", PHONE], ["desktop", DESKTOP]]) {
+    for (const [lang, locale] of [["zh", "zh-CN"], ["en", "en-US"]]) {
+      const page = await openPage(browser, { viewport, locale, timezoneId: "Asia/Shanghai" });
+      await page.goto(`${service.private}/status?lang=${lang}`);
+      await page.locator(`.st-verdict[data-state="${verdict}"]`).waitFor();
+      await page.locator('#pulse[data-pulse="live"]').waitFor();
+      const path = join(images, `status-${size}-${lang}-${state}.png`);
+      await page.screenshot({ path });
+      if (statSync(path).size > MOST) throw new Error(`${path} is larger than ${MOST} bytes`);
+      await page.context().close();
+    }
+  }
+}
+
+/** Lets two-hour lives pass, each renewed near its end, as in half a day. */
+async function pass(lives) {
+  for (let n = 0; n < lives; n++) {
+    await service.advance(7_050);
+    // WeCom's token rotates at its very end, and is repeated until then.
+    await settled(({ platform, state, credentials }) =>
+      platform === "work" ? state === "ok" : credentials.every((one) => one.age < 60),
+    );
+  }
+}
+
+async function settled(isSo) {
+  for (let tries = 0; tries < 200; tries++) {
+    const { accounts } = await (await fetch(`${service.private}/status.json`)).json();
+    if (accounts.every(isSo)) return;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  throw new Error("it never came to that");
+}
+
+try {
+  await settled((account) => account.state === "ok");
+  await pass(6);
+  await service.advance(1_500);
+  await shoot("well", "ok");
+  await service.fault(APIS.ticket, 40164);
+  await service.advance(5_500);
+  await settled((account) => account.state !== "ok" || account.account !== "demo");
+  await shoot("40164", "failing");
+} finally {
+  await browser.close();
+  await service.stop();
+}
