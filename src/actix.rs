@@ -16,21 +16,31 @@
 //! # }
 //! ```
 
+mod cells;
 mod client;
+mod clients;
 mod cors;
 #[cfg(feature = "diagnose")]
 mod diagnose;
 mod dropin;
+mod guesses;
 mod keys;
+mod limit;
 mod private;
 mod problem;
 mod public;
 mod query;
+mod seldom;
 
+pub use clients::Clients;
 #[cfg(feature = "diagnose")]
 pub use diagnose::diagnose_resource;
 pub use dropin::dropin_scope;
+pub use guesses::Guesses;
 pub use keys::{ApiKey, ApiKeys, KeyHash, new_key};
+pub use limit::RateLimit;
+#[cfg(feature = "server")]
+pub(crate) use limit::admit;
 pub use private::private_scope;
 pub use problem::Problem;
 pub use public::public_scope;

@@ -5,12 +5,18 @@
 
 mod application;
 pub mod config;
+mod door;
+mod guarded;
 mod listen;
 pub mod pages;
 mod ready;
 mod reload;
+mod sockets;
 mod start;
+mod strangers;
+pub mod systemd;
 pub mod telemetry;
+pub mod tls;
 
 pub use application::{Application, SandboxOptions};
 pub use reload::{Reloaded, Reloader};

@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, HeaderValue, WWW_AUTHENTICATE};
 use actix_web::{HttpRequest, HttpResponse, Resource, web};
 use arc_swap::ArcSwap;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::guesses::key_of_request;
 use super::keys::{ApiKey, ApiKeys};
-use super::private::{forbidden, presented, unauthorized};
+use super::private::forbidden;
 use super::problem::Problem;
 use crate::broker::Broker;
 use crate::credential::Kind;
@@ -60,8 +62,12 @@ async fn answer(
 ) -> HttpResponse {
     let found = async {
         let keys = keys.load();
-        let key = presented(&request).and_then(|key| keys.find(key)).ok_or_else(unauthorized)?;
-        let question: Question = body.ok().and_then(|body| serde_json::from_slice(&body).ok()).ok_or_else(bad_body)?;
+        let key = key_of_request(&request, &keys)?;
+        let body = body.map_err(|error| match error.as_response_error().status_code() {
+            StatusCode::PAYLOAD_TOO_LARGE => Problem::body_too_large(MAX_BODY, BODY_HINT),
+            _ => bad_body(),
+        })?;
+        let question: Question = serde_json::from_slice(&body).map_err(|_| bad_body())?;
         let case = case(question, key, &broker).await?;
         // Up to a second of hashing: not on the thread that serves.
         web::block(move || diagnose(&case)).await.map_err(|_| bad_body())
@@ -143,15 +149,13 @@ fn refused(problem: Problem) -> HttpResponse {
 
 /// Nothing of the body is quoted: it may hold a ticket.
 fn bad_body() -> Problem {
-    Problem::bad_request(
-        "bad_body",
-        "the body is no case that can be diagnosed".into(),
-        Hint::fixed(
-            r#"Send {"url","nonce","timestamp","signature"} or {"url","answer":{…}} or {"error"}, and with them account or tickets, landing, hosts."#,
-            r#"请发送 {"url","nonce","timestamp","signature"}、{"url","answer":{…}} 或 {"error"}，可加上 account 或 tickets、landing、hosts。"#,
-        ),
-    )
+    Problem::bad_request("bad_body", "the body is no case that can be diagnosed".into(), BODY_HINT)
 }
+
+const BODY_HINT: Hint = Hint::fixed(
+    r#"Send {"url","nonce","timestamp","signature"} or {"url","answer":{…}} or {"error"}, and with them account or tickets, landing, hosts."#,
+    r#"请发送 {"url","nonce","timestamp","signature"}、{"url","answer":{…}} 或 {"error"}，可加上 account 或 tickets、landing、hosts。"#,
+);
 
 /// A page's address of 16 KiB twice, and room for the rest.
 const MAX_BODY: usize = 64 * 1024;

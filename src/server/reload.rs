@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 
 use super::config::{Problems, Settings};
 use super::ready::Readiness;
+use super::tls::Certificate;
 use crate::actix::ApiKeys;
 use crate::broker::{Broker, BuildError};
 
@@ -18,6 +19,7 @@ pub struct Reloader {
     broker: Broker,
     keys: Arc<ArcSwap<ApiKeys>>,
     readiness: Readiness,
+    certificates: Vec<Certificate>,
     /// What the service was started with, without its accounts.
     started_with: Arc<Settings>,
 }
@@ -36,8 +38,14 @@ pub struct Reloaded {
 }
 
 impl Reloader {
-    pub(super) fn new(settings: &Settings, broker: Broker, keys: Arc<ArcSwap<ApiKeys>>, readiness: Readiness) -> Self {
-        Self { broker, keys, readiness, started_with: Arc::new(without_accounts(settings)) }
+    pub(super) fn new(
+        settings: &Settings,
+        broker: Broker,
+        keys: Arc<ArcSwap<ApiKeys>>,
+        readiness: Readiness,
+        certificates: Vec<Certificate>,
+    ) -> Self {
+        Self { broker, keys, readiness, certificates, started_with: Arc::new(without_accounts(settings)) }
     }
 
     /// Takes the accounts and the API keys of `settings` from the next request on. No request is dropped and no living credential
@@ -73,6 +81,19 @@ impl Reloader {
         tracing::error!(problems, "the new configuration is refused; the one before goes on · 新配置有误，继续使用原配置");
     }
 
+    /// Reads the certificates' files again, whatever becomes of the configuration.
+    pub fn look_at_certificates(&self) {
+        for certificate in &self.certificates {
+            certificate.look();
+        }
+    }
+
+    /// The certificates in use.
+    #[must_use]
+    pub fn certificates(&self) -> &[Certificate] {
+        &self.certificates
+    }
+
     fn names(&self) -> HashSet<String> {
         self.broker.accounts().into_iter().map(|(name, _)| name).collect()
     }
@@ -95,6 +116,7 @@ fn without_accounts(settings: &Settings) -> Settings {
         log: settings.log.clone(),
         store: settings.store.clone(),
         upstream: settings.upstream.clone(),
+        limits: settings.limits.clone(),
         default_apis: Vec::new(),
         accounts: Vec::new(),
     }
@@ -112,6 +134,12 @@ fn fixed_differences(a: &Settings, b: &Settings) -> Vec<&'static str> {
         ("server.workers", a.server.workers == b.server.workers),
         ("server.shutdown_seconds", a.server.shutdown == b.server.shutdown),
         ("server.demo", a.server.demo == b.server.demo),
+        ("server.trusted_proxies", a.server.proxies == b.server.proxies),
+        ("server.admin_hosts", a.server.admin_hosts == b.server.admin_hosts),
+        ("server.reuse_port", a.server.reuse_port == b.server.reuse_port),
+        ("server.tls", a.server.tls == b.server.tls),
+        ("server.admin_tls", a.server.admin_tls == b.server.admin_tls),
+        ("limits", a.limits == b.limits),
         ("log", a.log == b.log),
         ("store", a.store == b.store),
         ("upstream", upstream(a) == upstream(b)),
