@@ -159,15 +159,16 @@ impl Terms {
 }
 
 impl Exit {
-    /// No new connections here, and each answer is the last on its connection.
+    /// No new connections here; then each answer is the last on its connection. In this order: whoever is told to connect anew must
+    /// not come back to this socket.
     pub(super) async fn begin(&self) {
-        self.load.draining.store(true, Ordering::Relaxed);
         self.handle.pause().await;
-        // The thread that accepts is told by now, and does so in microseconds.
-        tokio::time::sleep(Duration::from_millis(5)).await;
         if let Some(listener) = &self.listener {
+            // The thread that accepts is told by now, and stops in microseconds. Whoever comes in between is reset.
+            tokio::time::sleep(Duration::from_millis(1)).await;
             stop_listening(listener);
         }
+        self.load.draining.store(true, Ordering::Relaxed);
     }
 
     /// Ends it: idle connections are closed, requests under way may finish.
