@@ -34,7 +34,7 @@ deny:
 
 test: deps
 	cargo test --locked --all-features
-	cargo test --locked --all-features --test store --test cluster -- --ignored
+	cargo test --locked --all-features --test store --test cluster --test restart -- --ignored
 	WX_JSSDK_BIN="$(CURDIR)/target/debug/wx-jssdk" tests/sdk/run.sh
 	cd $(BROWSER) && npm run --silent types
 	cd $(BROWSER) && WX_JSSDK_BIN="$(CURDIR)/target/debug/wx-jssdk" npm test

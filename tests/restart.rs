@@ -11,7 +11,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram as StdDatagram;
 use std::process::Stdio;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use support::{APP, BOUND, Running, SECRET, command};
 use tempfile::TempDir;
@@ -105,31 +105,42 @@ async fn ask(stream: &mut TcpStream) -> Result<bool, String> {
 /// Clients that ask without a pause: half of them keep their connection for as long as they may.
 struct Load {
     over: Arc<AtomicBool>,
-    clients: Vec<JoinHandle<(u32, Vec<String>)>>,
+    answered: Arc<AtomicU32>,
+    clients: Vec<JoinHandle<Vec<String>>>,
 }
 
 impl Load {
     fn start(to: SocketAddr) -> Self {
-        let over = Arc::new(AtomicBool::new(false));
-        let clients = [true, true, false, false].map(|keeps| tokio::spawn(client(to, keeps, over.clone()))).into();
-        Self { over, clients }
+        let (over, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
+        let start = |keeps| tokio::spawn(client(to, keeps, over.clone(), answered.clone()));
+        let clients = [true, true, false, false].map(start).into();
+        Self { over, answered, clients }
+    }
+
+    /// Until so many more requests were answered.
+    async fn go_on(&self, more: u32) {
+        let goal = self.answered.load(Ordering::Relaxed) + more;
+        let there = async {
+            while self.answered.load(Ordering::Relaxed) < goal {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(BOUND, there).await.expect("answers");
     }
 
     /// How many requests were answered, and what went wrong with the others: of those who keep connections, and of those who do not.
     async fn end(self) -> (u32, [Vec<String>; 2]) {
         self.over.store(true, Ordering::Relaxed);
-        let (mut answered, mut failed) = (0, [Vec::new(), Vec::new()]);
+        let mut failed = [Vec::new(), Vec::new()];
         for (at, client) in self.clients.into_iter().enumerate() {
-            let (count, failures) = timeout(BOUND, client).await.expect("an end").unwrap();
-            answered += count;
-            failed[at / 2].extend(failures);
+            failed[at / 2].extend(timeout(BOUND, client).await.expect("an end").unwrap());
         }
-        (answered, failed)
+        (self.answered.load(Ordering::Relaxed), failed)
     }
 }
 
-async fn client(to: SocketAddr, keeps: bool, over: Arc<AtomicBool>) -> (u32, Vec<String>) {
-    let (mut answered, mut failures, mut connection) = (0, Vec::new(), None);
+async fn client(to: SocketAddr, keeps: bool, over: Arc<AtomicBool>, answered: Arc<AtomicU32>) -> Vec<String> {
+    let (mut failures, mut connection) = (Vec::new(), None);
     while !over.load(Ordering::Relaxed) {
         let mut stream = match connection.take() {
             Some(stream) => stream,
@@ -143,13 +154,13 @@ async fn client(to: SocketAddr, keeps: bool, over: Arc<AtomicBool>) -> (u32, Vec
         };
         match ask(&mut stream).await {
             Ok(last) => {
-                answered += 1;
+                answered.fetch_add(1, Ordering::Relaxed);
                 connection = (keeps && !last).then_some(stream);
             }
             Err(error) => failures.push(error),
         }
     }
-    (answered, failures)
+    failures
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -160,6 +171,7 @@ async fn on_a_socket_that_is_handed_over_no_request_fails_whether_the_new_proces
     assert_eq!(address, socket.local_addr().unwrap(), "not what server.listen says");
     let load = Load::start(address);
     for before in [true, false, true] {
+        load.go_on(100).await;
         let new = if before { Some(home.serve_on(&socket).await.0) } else { None };
         let ended = old.stop().await;
         assert_eq!(ended.code, 0, "{}", ended.stderr);
@@ -168,9 +180,9 @@ async fn on_a_socket_that_is_handed_over_no_request_fails_whether_the_new_proces
             None => home.serve_on(&socket).await.0,
         };
     }
+    load.go_on(100).await;
     let (answered, failed) = load.end().await;
     assert_eq!(failed, [Vec::<String>::new(), Vec::new()], "of {answered}");
-    assert!(answered > 100, "{answered}");
     assert_eq!(old.stop().await.code, 0);
 }
 
@@ -182,15 +194,16 @@ async fn with_reuse_port_two_processes_share_a_port_and_nobody_who_is_connected_
     let load = Load::start(address);
     let (new, same) = home.serve().await;
     assert_eq!(same, address);
+    load.go_on(200).await;
     let ended = old.stop().await;
     assert_eq!(ended.code, 0, "{}", ended.stderr);
+    load.go_on(200).await;
     let (answered, [kept, fresh]) = load.end().await;
     // A connection that reaches the old socket as it closes is reset, unless the system hands it on (tcp_migrate_req): seldom, and
     // before anything was answered. docs/DEPLOYMENT.md says so.
     let reset = |failure: &&String| failure.contains("reset") || failure.contains("refused");
     assert!(kept.iter().chain(&fresh).all(|failure| reset(&failure)), "{kept:?} {fresh:?}");
-    let seldom = usize::try_from(answered / 20).unwrap();
-    assert!(answered > 50 && kept.len() + fresh.len() <= seldom, "{answered}: {kept:?} {fresh:?}");
+    assert!(kept.len() + fresh.len() <= 8, "{answered}: {kept:?} {fresh:?}");
     assert!(ask(&mut TcpStream::connect(address).await.unwrap()).await.is_ok(), "by the new one");
     // Whoever does not share is told that the port is taken.
     home.configure(&format!("listen = \"{address}\""));
@@ -207,7 +220,8 @@ async fn a_connection_that_was_idle_when_the_end_began_still_has_its_next_reques
     assert_eq!(ask(&mut idle).await, Ok(false));
     running.terminate().await;
     running.log_line("stopping").await;
-    assert_eq!(ask(&mut idle).await, Ok(true), "Connection: close");
+    let told = async { while !ask(&mut idle).await.expect("an answer to each request") {} };
+    timeout(BOUND, told).await.expect("Connection: close");
     assert_eq!(idle.read(&mut [0; 1]).await.unwrap(), 0);
     assert_eq!(running.ended().await.code, 0);
 }

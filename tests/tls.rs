@@ -364,3 +364,36 @@ async fn a_start_without_its_certificate_is_exit_code_2_with_the_setting_and_the
     assert!(ended.stderr.contains("server.tls: ") && ended.stderr.contains("gone.crt"), "{}", ended.stderr);
     assert!(is_bilingual(&ended.stderr), "{}", ended.stderr);
 }
+
+// -- as a client --
+
+#[tokio::test]
+async fn whoever_answers_in_wechats_place_without_its_certificate_never_sees_the_secret() {
+    use tokio_rustls::TlsAcceptor;
+    use wx_jssdk::{Account, Broker, Kind, UpstreamOptions};
+
+    let (cert, key) = issue_now(300);
+    let chain = vec![CertificateDer::from_pem_slice(cert.as_bytes()).unwrap()];
+    let key = rustls::pki_types::PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+    let config = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .unwrap();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    let impostor = tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let Ok(mut stream) = TlsAcceptor::from(Arc::new(config)).accept(stream).await else { return Vec::new() };
+        let mut heard = Vec::new();
+        let _ = stream.read_to_end(&mut heard).await;
+        heard
+    });
+    let upstream = UpstreamOptions { weixin: url.clone(), qyapi: url, ..UpstreamOptions::default() };
+    let broker = Broker::builder().account("main", Account::official("wx0123456789abcdef", SECRET)).upstream(upstream);
+    let refused = broker.build().unwrap().credential("main", Kind::AccessToken).await.unwrap_err();
+    assert!(refused.to_string().to_lowercase().contains("certificate"), "{refused}");
+    let heard = timeout(BOUND, impostor).await.unwrap().unwrap();
+    assert!(heard.is_empty(), "{}", String::from_utf8_lossy(&heard));
+}

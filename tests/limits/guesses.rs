@@ -1,5 +1,6 @@
 //! Wrong API keys are rationed for each address.
 
+use crate::support::{Running, command};
 use crate::world::*;
 
 const LOCAL_PROXY: &str = "trusted_proxies = [\"127.0.0.1\"]";
@@ -93,4 +94,25 @@ async fn no_ration_is_no_ration() {
     for n in 0..30 {
         world.token("-", &format!("wxk_{n}")).await.problem(401, "unauthorized");
     }
+}
+
+#[tokio::test]
+async fn guessing_is_one_line_in_the_log_with_the_address_and_without_a_key() {
+    let home = tempfile::tempdir().unwrap();
+    let text = "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\n[store]\nkind = \"memory\"\n[limits]\nwrong_keys = 3\n
+        [upstream]\nweixin = \"http://127.0.0.1:9\"\nqyapi = \"http://127.0.0.1:9\"\n
+        [accounts.main]\napp_id = \"wx1\"\nsecret = \"s3cret-of-main\"\njs_safe_domains = [\"example.com\"]\n";
+    std::fs::write(home.path().join("wx-jssdk.toml"), text).unwrap();
+    let mut running = Running::start(command(home.path(), &["serve"]));
+    let private = running.line("private").await;
+    let private = private.strip_prefix("http://").unwrap().parse().unwrap();
+    for n in 0..50 {
+        let key = format!("Bearer wxk_guess-{n}");
+        let status = ask(private, "GET", TOKEN, &[("Authorization", &key)], "").await.status;
+        assert_eq!(status, if n < 3 { 401 } else { 429 });
+    }
+    let ended = running.stop().await;
+    let lines: Vec<_> = ended.stderr.lines().filter(|line| line.contains("being guessed")).collect();
+    assert!(lines.len() == 1 && lines[0].contains("client=127.0.0.1"), "{}", ended.stderr);
+    assert!(!ended.stderr.contains("wxk_guess"), "{}", ended.stderr);
 }

@@ -2,6 +2,10 @@
 #![cfg(feature = "server")]
 #![allow(clippy::unwrap_used)] // a helper that fails is a test that fails
 
+#[allow(dead_code, unreachable_pub)] // the command line's tests use the rest
+#[path = "../cli/support.rs"]
+mod support;
+
 mod guesses;
 mod headers;
 mod rate;
