@@ -42,7 +42,7 @@ types:
 
 test: deps
 	cargo test --locked --all-features
-	cargo test --locked --all-features --test store --test cluster --test faults --test operations -- --ignored
+	cargo test --locked --all-features --test store --test cluster --test faults --test operations --test restart -- --ignored
 	SOAK_SECONDS=60 cargo test --locked --all-features --test soak -- --ignored
 	WX_JSSDK_BIN="$(CURDIR)/target/debug/wx-jssdk" tests/sdk/run.sh
 	cd $(BROWSER) && WX_JSSDK_BIN="$(CURDIR)/target/debug/wx-jssdk" npm test

@@ -16,12 +16,16 @@
 //! # }
 //! ```
 
+mod cells;
 mod client;
+mod clients;
 mod cors;
 #[cfg(feature = "diagnose")]
 mod diagnose;
 mod dropin;
+mod guesses;
 mod keys;
+mod limit;
 mod private;
 mod problem;
 mod public;
@@ -30,12 +34,19 @@ mod verify;
 
 #[cfg(feature = "server")]
 pub use diagnose::Doctor;
+mod seldom;
+
+pub use clients::Clients;
 #[cfg(feature = "diagnose")]
 pub use diagnose::diagnose_resource;
 pub use dropin::dropin_scope;
+pub use guesses::Guesses;
 pub use keys::{ApiKey, ApiKeys, KeyHash, new_key};
+pub use limit::RateLimit;
 #[cfg(feature = "server")]
-pub(crate) use private::admit;
+pub(crate) use limit::admit;
+#[cfg(feature = "server")]
+pub(crate) use private::admit as admit_key;
 pub use private::private_scope;
 pub use problem::Problem;
 pub use public::public_scope;

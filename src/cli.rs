@@ -11,6 +11,7 @@ mod keys;
 mod sandbox;
 mod serve;
 mod sign;
+mod trust;
 
 use std::path::Path;
 use std::process::ExitCode;

@@ -14,6 +14,7 @@ need node nodejs
 need npm npm
 need openssl openssl
 need prlimit util-linux
+need systemd-analyze systemd
 need python3 python3
 python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
 fc-list 2>/dev/null | grep -qi 'noto.*cjk' || missing+=(fonts-noto-cjk fontconfig)

@@ -5,7 +5,8 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use actix_web::http::header::{
-    ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, ETag, EntityTag, HeaderValue, IfNoneMatch, X_CONTENT_TYPE_OPTIONS,
+    ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CROSS_ORIGIN_RESOURCE_POLICY, ETag, EntityTag, HeaderValue, IfNoneMatch,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, Resource, Route, guard, web};
 
@@ -46,7 +47,8 @@ fn send(request: &HttpRequest, content_type: &'static str, text: &'static str) -
         .insert_header((CACHE_CONTROL, "no-cache"))
         .insert_header((X_CONTENT_TYPE_OPTIONS, "nosniff"))
         // A module is fetched by CORS rules, from a page on any of our hosts; there is nothing in it to protect.
-        .insert_header((ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")));
+        .insert_header((ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")))
+        .insert_header((CROSS_ORIGIN_RESOURCE_POLICY, "cross-origin"));
     if known { response.finish() } else { response.content_type(content_type).body(text) }
 }
 

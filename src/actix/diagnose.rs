@@ -10,8 +10,9 @@ use actix_web::{HttpRequest, HttpResponse, Resource, web};
 use arc_swap::ArcSwap;
 use serde_json::{Value, json};
 
+use super::guesses::key_of_request;
 use super::keys::{ApiKey, ApiKeys};
-use super::private::{forbidden, presented, unauthorized};
+use super::private::forbidden;
 use super::problem::Problem;
 use crate::broker::Broker;
 use crate::credential::Kind;
@@ -42,7 +43,7 @@ async fn answer(
 ) -> HttpResponse {
     let found = async {
         let keys = keys.load();
-        let key = presented(&request).and_then(|key| keys.find(key)).ok_or_else(unauthorized)?;
+        let key = key_of_request(&request, &keys)?;
         let case = case(Question::read(body)?, key, &broker).await?;
         // Up to a second of hashing: not on the thread that serves.
         web::block(move || diagnose(&case)).await.map_err(|_| bad_body())

@@ -4,12 +4,13 @@
 //! passed on whole, since whoever calls here has to be told what to mend.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, HeaderValue, WWW_AUTHENTICATE};
+use actix_web::http::header::{ALLOW, CACHE_CONTROL, HeaderValue, WWW_AUTHENTICATE};
 use actix_web::{HttpRequest, HttpResponse, Scope, web};
 use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
 use tracing::debug;
 
+use super::guesses::key_of_request;
 use super::keys::ApiKeys;
 use super::problem::Problem;
 use crate::broker::Broker;
@@ -87,7 +88,7 @@ fn admitted<'a>(request: &HttpRequest, path: &'a Path, keys: &Keys) -> Result<(&
 /// The kind of this name, if the request's key opens it for this account.
 pub(crate) fn admit(request: &HttpRequest, account: &str, kind: &str, keys: &ArcSwap<ApiKeys>) -> Result<Kind, Problem> {
     let keys = keys.load();
-    let key = presented(request).and_then(|key| keys.find(key)).ok_or_else(unauthorized)?;
+    let key = key_of_request(request, &keys)?;
     let kind = kind.parse::<Kind>().map_err(|_| Problem::unknown_kind())?;
     if !key.opens(account, kind) {
         debug!(key = key.name, %kind, "refused: the key does not open this credential");
@@ -97,16 +98,6 @@ pub(crate) fn admit(request: &HttpRequest, account: &str, kind: &str, keys: &Arc
     Ok(kind)
 }
 
-/// The key in the request, if there is one.
-pub(super) fn presented(request: &HttpRequest) -> Option<&str> {
-    let header = |name: &str| request.headers().get(name)?.to_str().ok();
-    let bearer = header(AUTHORIZATION.as_str()).and_then(|value| {
-        let (scheme, key) = value.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
-    });
-    bearer.or_else(|| header("x-api-key"))
-}
-
 /// The value in a `reject`. What is wrong with a body is not quoted: it may hold a token.
 fn refused_value(body: Body) -> Result<Secret, Problem> {
     #[derive(Deserialize)]
@@ -114,7 +105,7 @@ fn refused_value(body: Body) -> Result<Secret, Problem> {
         value: String,
     }
     let body = body.map_err(|error| match error.as_response_error().status_code() {
-        StatusCode::PAYLOAD_TOO_LARGE => too_large(),
+        StatusCode::PAYLOAD_TOO_LARGE => Problem::body_too_large(MAX_BODY, BODY_HINT),
         _ => bad_body(),
     })?;
     let rejection = serde_json::from_slice::<Rejection>(&body).ok().filter(|rejection| !rejection.value.is_empty());
@@ -165,11 +156,6 @@ pub(super) fn forbidden() -> Problem {
 
 fn bad_body() -> Problem {
     Problem::bad_request("bad_body", r#"the body is not {"value": "…"}"#.into(), BODY_HINT)
-}
-
-fn too_large() -> Problem {
-    let detail = format!("the body is longer than {MAX_BODY} bytes");
-    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "The body is too large", detail, BODY_HINT)
 }
 
 async fn only_get() -> HttpResponse {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 
@@ -59,6 +59,12 @@ impl Problem {
             }
             _ => Self { detail, upstream, ..Self::from(error) },
         }
+    }
+
+    /// A body that is not read to its end.
+    pub(super) fn body_too_large(limit: usize, hint: Hint) -> Self {
+        let detail = format!("the body is longer than {limit} bytes");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "The body is too large", detail, hint)
     }
 
     /// No kind of credential has this name.
@@ -116,6 +122,7 @@ impl Problem {
     pub fn into_response(self) -> HttpResponse {
         let mut response = HttpResponse::build(self.status);
         response.insert_header((CONTENT_TYPE, "application/problem+json")).insert_header((CACHE_CONTROL, "no-store"));
+        response.insert_header((X_CONTENT_TYPE_OPTIONS, "nosniff"));
         if let Some(wait) = self.retry_after {
             response.insert_header((RETRY_AFTER, wait.as_secs().max(1)));
         }

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::problem::Problem;
 use super::query::{self, CardQuery, ConfigQuery};
-use super::{client, cors};
+use super::{client, cors, limit};
 use crate::broker::Broker;
 use crate::sign::{AgentConfig, CardExt, ChooseCard, JsConfig};
 
@@ -45,7 +45,7 @@ fn signing(path: &str) -> Resource {
 }
 
 async fn config(request: HttpRequest, broker: web::Data<Broker>) -> HttpResponse {
-    let answer = match ConfigQuery::parse(request.query_string()) {
+    let answer = match limit::admit(&request).and_then(|()| ConfigQuery::parse(request.query_string())) {
         Ok(query) => js_config(&broker, &query).await,
         Err(problem) => Err(problem),
     };
@@ -53,7 +53,7 @@ async fn config(request: HttpRequest, broker: web::Data<Broker>) -> HttpResponse
 }
 
 async fn agent_config(request: HttpRequest, broker: web::Data<Broker>) -> HttpResponse {
-    let answer = match ConfigQuery::parse(request.query_string()) {
+    let answer = match limit::admit(&request).and_then(|()| ConfigQuery::parse(request.query_string())) {
         Ok(query) => agent(&broker, &query).await,
         Err(problem) => Err(problem),
     };
@@ -69,7 +69,7 @@ struct WorkConfig {
 }
 
 async fn work_config(request: HttpRequest, broker: web::Data<Broker>) -> HttpResponse {
-    let answer = match ConfigQuery::parse(request.query_string()) {
+    let answer = match limit::admit(&request).and_then(|()| ConfigQuery::parse(request.query_string())) {
         // The app's own ticket first: an account that has none is told so, and not by half an answer.
         Ok(query) => match agent(&broker, &query).await {
             Ok(agent_config) => js_config(&broker, &query).await.map(|config| WorkConfig { config, agent_config }),
@@ -89,7 +89,7 @@ struct AddCard {
 }
 
 async fn card_ext(request: HttpRequest, broker: web::Data<Broker>) -> HttpResponse {
-    let answer = match CardQuery::parse(request.query_string()) {
+    let answer = match limit::admit(&request).and_then(|()| CardQuery::parse(request.query_string())) {
         Ok(query) => add_card(&broker, query).await,
         Err(problem) => Err(problem),
     };
@@ -113,13 +113,14 @@ async fn add_card(broker: &Broker, query: CardQuery) -> Result<AddCard, Problem>
 }
 
 async fn choose_card(request: HttpRequest, broker: web::Data<Broker>) -> HttpResponse {
-    let answer: Result<ChooseCard, Problem> = match CardQuery::parse(request.query_string()) {
-        Ok(query) => {
-            let filter = [query.shop_id.as_str(), &query.card_id, &query.card_type];
-            broker.choose_card(&query.account, filter).await.map_err(Problem::from)
-        }
-        Err(problem) => Err(problem),
-    };
+    let answer: Result<ChooseCard, Problem> =
+        match limit::admit(&request).and_then(|()| CardQuery::parse(request.query_string())) {
+            Ok(query) => {
+                let filter = [query.shop_id.as_str(), &query.card_id, &query.card_type];
+                broker.choose_card(&query.account, filter).await.map_err(Problem::from)
+            }
+            Err(problem) => Err(problem),
+        };
     respond(&request, &broker, answer)
 }
 

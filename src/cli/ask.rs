@@ -10,6 +10,7 @@ use clap::{Args, ValueEnum};
 use serde_json::Value;
 
 use super::http::{Reply, Server};
+use super::trust::Trust;
 use super::{Ended, Unusable, listed, say};
 use crate::credential::{Kind, Secret};
 use crate::server::config::Settings;
@@ -23,6 +24,9 @@ struct Asking {
     /// A file with the API key; without it the environment's WX_JSSDK_API_KEY · 存放 API key 的文件，默认读环境变量
     #[arg(long, value_name = "FILE")]
     key_file: Option<PathBuf>,
+    /// Over https: trust this certificate, or the authority that issued the server's; without it the machine's · 信任的证书或 CA（PEM）
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
     /// The configuration that names server.admin_listen · 配置文件
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -128,10 +132,11 @@ impl Asking {
     async fn ask(self, account: &str, kind: Kind, rejected: Option<&str>) -> Result<Ended, Unusable> {
         let key = self.key()?;
         let server = self.server()?;
+        let trust = Trust::of(self.ca.as_deref()).map_err(|error| Unusable(format!("--ca: {error}")))?;
         let mut path = vec!["credentials", account, kind.as_str()];
         let body = rejected.map(|value| serde_json::json!({ "value": value }).to_string());
         path.extend(body.is_some().then_some("reject"));
-        match server.ask(&path, Some(key.expose()), body.as_deref(), PATIENCE).await {
+        match server.ask(&path, Some(key.expose()), body.as_deref(), trust, PATIENCE).await {
             Ok(reply) => Ok(self.print(&server, &reply)),
             Err(error) => {
                 eprintln!("wx-jssdk: {server} cannot be asked: {error}");
@@ -147,7 +152,8 @@ impl Asking {
             return Ok(server.clone());
         }
         let settings = Settings::load(self.config.as_deref()).map_err(|problems| listed(&problems))?;
-        settings.server.admin_listen.map(Server::from).ok_or_else(|| {
+        let secure = settings.server.admin_tls.is_some();
+        settings.server.admin_listen.map(|address| Server::at(address, secure)).ok_or_else(|| {
             Unusable(
                 "--server: is not given, and server.admin_listen is empty\n    未指定 --server，且 server.admin_listen 为空"
                     .into(),

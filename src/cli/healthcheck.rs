@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::http::{Reply, Server};
+use super::trust::Trust;
 use super::{Ended, Unusable, listed, say};
 use crate::server::config::Settings;
 
@@ -19,16 +20,22 @@ pub(super) struct Healthcheck {
     /// Where it listens, instead of server.listen · 服务的监听地址
     #[arg(long, value_name = "ADDRESS:PORT")]
     address: Option<SocketAddr>,
+    /// Ask over TLS, where --address is given and the service has a certificate · 与 --address 同用，通过 TLS 访问
+    #[arg(long, requires = "address")]
+    tls: bool,
 }
 
 impl Healthcheck {
     pub(super) async fn run(self) -> Result<Ended, Unusable> {
-        let address = match self.address {
-            Some(address) => address,
-            None => Settings::load(self.config.as_deref()).map_err(|problems| listed(&problems))?.server.listen,
+        let server = match self.address {
+            Some(address) => Server::at(address, self.tls),
+            None => {
+                let settings = Settings::load(self.config.as_deref()).map_err(|problems| listed(&problems))?;
+                Server::at(settings.server.listen, settings.server.tls.is_some())
+            }
         };
-        let server = Server::from(address);
-        match server.ask(&["healthz"], None, None, PATIENCE).await {
+        // Nothing secret is sent, and an expired certificate is no reason to start the service anew.
+        match server.ask(&["healthz"], None, None, Trust::anybody(), PATIENCE).await {
             Ok(Reply { status: 200, .. }) => {
                 say("ok");
                 Ok(Ended::Well)

@@ -1,13 +1,15 @@
-//! One HTTP/1.1 exchange with a server of ours: plain, short, bounded. No client for the world.
+//! One HTTP/1.1 exchange with a server of ours: short, bounded, over TLS where the address says so. No client for the world.
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use url::Url;
+
+use super::trust::Trust;
 
 /// The base URL of a server.
 #[derive(Clone, Debug)]
@@ -24,23 +26,32 @@ impl FromStr for Server {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let url = Url::parse(text).ok().filter(|url| url.scheme() == "http" && url.has_host() && url.query().is_none());
+        let url = Url::parse(text)
+            .ok()
+            .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host() && url.query().is_none());
         url.map(Self).ok_or_else(|| {
-            "write http://host:port; there is no https to the private listener · 应为 http://主机:端口，私有端口不提供 https".to_owned()
+            "write http://host:port, or https:// where it has a certificate · 应为 http://主机:端口，配置了证书时用 https://".to_owned()
         })
     }
 }
 
-/// A service that listens on all addresses is asked on this machine's own.
 impl From<SocketAddr> for Server {
-    fn from(mut address: SocketAddr) -> Self {
+    fn from(address: SocketAddr) -> Self {
+        Self::at(address, false)
+    }
+}
+
+impl Server {
+    /// A service that listens on all addresses is asked on this machine's own.
+    pub(super) fn at(mut address: SocketAddr, secure: bool) -> Self {
         if address.ip().is_unspecified() {
             address.set_ip(match address.ip() {
                 IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
                 IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
             });
         }
-        Self(Url::parse(&format!("http://{address}")).expect("an address is a host and a port"))
+        let scheme = if secure { "https" } else { "http" };
+        Self(Url::parse(&format!("{scheme}://{address}")).expect("an address is a host and a port"))
     }
 }
 
@@ -57,10 +68,11 @@ impl Server {
         path: &[&str],
         key: Option<&str>,
         body: Option<&str>,
+        trust: Trust,
         within: Duration,
     ) -> io::Result<Reply> {
         let request = self.request(path, key, body);
-        tokio::time::timeout(within, self.exchange(request))
+        tokio::time::timeout(within, self.exchange(request, trust))
             .await
             .unwrap_or_else(|_| Err(io::Error::new(ErrorKind::TimedOut, format!("no answer within {} s", within.as_secs()))))
     }
@@ -80,14 +92,25 @@ impl Server {
         request + "\r\n" + body.unwrap_or_default()
     }
 
-    async fn exchange(&self, request: String) -> io::Result<Reply> {
+    async fn exchange(&self, request: String, trust: Trust) -> io::Result<Reply> {
         let host = self.0.host_str().unwrap_or_default().trim_matches(['[', ']']);
-        let mut stream = TcpStream::connect((host, self.0.port_or_known_default().unwrap_or(80))).await?;
-        stream.write_all(request.as_bytes()).await?;
-        let mut answer = Vec::new();
-        stream.take(LONGEST).read_to_end(&mut answer).await?;
-        parsed(&answer).ok_or_else(|| io::Error::new(ErrorKind::InvalidData, "what came back is no whole HTTP answer"))
+        let stream = TcpStream::connect((host, self.0.port_or_known_default().unwrap_or(80))).await?;
+        if self.0.scheme() == "https" {
+            return exchange(trust.connect(host, stream).await?, &request).await;
+        }
+        exchange(stream, &request).await
     }
+}
+
+async fn exchange(mut stream: impl AsyncRead + AsyncWrite + Unpin, request: &str) -> io::Result<Reply> {
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = Vec::new();
+    match stream.take(LONGEST).read_to_end(&mut answer).await {
+        // Whole or not is told by the answer's own length.
+        Err(error) if error.kind() != ErrorKind::UnexpectedEof => return Err(error),
+        _ => {}
+    }
+    parsed(&answer).ok_or_else(|| io::Error::new(ErrorKind::InvalidData, "what came back is no whole HTTP answer"))
 }
 
 /// The status and the body, if all of it is there.
@@ -176,10 +199,14 @@ mod tests {
 
     #[test]
     fn a_server_is_named_by_a_plain_base_url_or_an_address() {
-        for (text, shown) in [("http://127.0.0.1:8081/", "http://127.0.0.1:8081"), ("http://x:81/wx", "http://x:81/wx")] {
+        for (text, shown) in [
+            ("http://127.0.0.1:8081/", "http://127.0.0.1:8081"),
+            ("http://x:81/wx", "http://x:81/wx"),
+            ("https://x:81", "https://x:81"),
+        ] {
             assert_eq!(text.parse::<Server>().unwrap().to_string(), shown);
         }
-        for bad in ["", "127.0.0.1:8081", "https://x", "http://", "http://x/?a"] {
+        for bad in ["", "127.0.0.1:8081", "ftp://x", "http://", "http://x/?a"] {
             assert!(bad.parse::<Server>().is_err(), "{bad}");
         }
         let of = |address: &str| Server::from(address.parse::<SocketAddr>().unwrap()).to_string();

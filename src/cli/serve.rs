@@ -10,7 +10,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{Ended, Unusable, listed, say, with_accounts};
 use crate::server::config::{Problems, Settings};
-use crate::server::{Application, Reloader, SandboxOptions, StartError, telemetry};
+use crate::server::{Application, Reloader, SandboxOptions, StartError, systemd, telemetry};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  wx-jssdk serve --sandbox\n  wx-jssdk serve --config /etc/wx-jssdk.toml")]
@@ -107,6 +107,9 @@ async fn reload_at_hangup(mut hangup: Signal, serve: Serve, reloader: Reloader) 
     let serve = Arc::new(serve);
     while hangup.recv().await.is_some() {
         let serve = serve.clone();
+        systemd::reloading();
+        let looking = reloader.clone();
+        let _ = tokio::task::spawn_blocking(move || looking.look_at_certificates()).await;
         match tokio::task::spawn_blocking(move || serve.settings()).await {
             Ok(Ok(settings)) => {
                 if let Err(error) = reloader.reload(settings) {
@@ -116,30 +119,31 @@ async fn reload_at_hangup(mut hangup: Signal, serve: Serve, reloader: Reloader) 
             Ok(Err(problems)) => reloader.refuse(&problems),
             Err(error) => tracing::error!(%error, "the configuration could not be read again"),
         }
+        systemd::ready();
     }
 }
 
 /// The addresses, for people and for scripts that let port 0 choose.
 fn announce(application: &Application) {
-    let public = application.address();
-    say(&format!("public    http://{public}"));
-    if let Some(private) = application.admin_address() {
-        say(&format!("private   http://{private}"));
+    let public = application.url();
+    say(&format!("public    {public}"));
+    if let Some(private) = application.admin_url() {
+        say(&format!("private   {private}"));
     }
     let (Some(sandbox), Some(key)) = (application.sandbox(), application.sandbox_api_key()) else { return };
     say(&format!("sandbox   {}", sandbox.url()));
     say(&format!("api key   {}", key.expose()));
     say("");
-    say(&format!("Open the demo page · 打开演示页:   http://{public}/"));
-    if let Some(private) = application.admin_address() {
-        say(&format!("See how its accounts are · 查看运行状态:  http://{private}/status"));
+    say(&format!("Open the demo page · 打开演示页:   {public}/"));
+    if let Some(private) = application.admin_url() {
+        say(&format!("See how its accounts are · 查看运行状态:  {private}/status"));
     }
     say("Ask for a signature · 获取签名:");
-    say(&format!("  curl 'http://{public}/jssdk/config?url=https%3A%2F%2Fdemo.example.com%2Fpage%3Fa%3D1%26b%3D2%23x'"));
-    if let Some(private) = application.admin_address() {
+    say(&format!("  curl '{public}/jssdk/config?url=https%3A%2F%2Fdemo.example.com%2Fpage%3Fa%3D1%26b%3D2%23x'"));
+    if let Some(private) = application.admin_url() {
         say("Get the token, as your other servers would · 供其他服务器获取 token:");
         let key = key.expose();
-        say(&format!("  curl -H 'Authorization: Bearer {key}' http://{private}/credentials/demo/access_token"));
+        say(&format!("  curl -H 'Authorization: Bearer {key}' {private}/credentials/demo/access_token"));
     }
     say("See its tokens and tickets · 查看模拟的 token 与 ticket:");
     say(&format!("  curl {}/sandbox/state", sandbox.url()));

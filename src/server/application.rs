@@ -4,16 +4,21 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
 use super::config::{Settings, StoreSettings};
 use super::configuration::Configuration;
-use super::listen::{Listener, private, public};
+use super::door::{Exit, Listener, say_goodbye};
+use super::listen::{Guards, Watchers, private, public};
 use super::metrics::{BrokerMetrics, Metrics, ProcessMetrics, RequestMetrics};
 use super::ready::Readiness;
 use super::reload::Reloader;
+use super::sockets::HandedOver;
 use super::start::{StartError, check_addresses};
+use super::systemd;
+use super::tls::{Certificate, keep_looking};
 use crate::account::Account;
 use crate::actix::{ApiKey, ApiKeys, KeyHash, new_key};
 use crate::broker::Broker;
@@ -29,6 +34,9 @@ pub struct Application {
     public: Listener,
     private: Option<Listener>,
     reloader: Reloader,
+    guards: Guards,
+    /// How long requests may take to finish at the end.
+    shutdown: Duration,
     /// Kept alive as long as the service.
     simulated: Option<Simulated>,
 }
@@ -54,7 +62,7 @@ impl Application {
     /// # Errors
     /// [`StartError`] says what is in the way and what to do.
     pub async fn build(settings: &Settings) -> Result<Self, StartError> {
-        Self::build_on(settings, Clock::system()).await
+        Self::build_with(settings, Clock::system(), HandedOver::take())
     }
 
     /// The same on a clock of the caller's: for tests.
@@ -62,9 +70,15 @@ impl Application {
     /// # Errors
     /// [`StartError`], as above.
     pub async fn build_on(settings: &Settings, clock: Clock) -> Result<Self, StartError> {
+        Self::build_with(settings, clock, HandedOver::none())
+    }
+
+    fn build_with(settings: &Settings, clock: Clock, handed_over: HandedOver) -> Result<Self, StartError> {
         check_addresses(settings, None)?;
+        let guards = Guards::new(settings, &clock, handed_over)?;
+        guards.say_who_is_not_limited(settings);
         let store = open(&settings.store)?;
-        Self::assemble(settings, settings.upstream.clone(), store, clock, None)
+        Self::assemble(settings, settings.upstream.clone(), store, clock, guards, None)
     }
 
     /// The same with a simulated WeChat, demo accounts and an API key of its own, on a clock that the simulator can advance. Touches
@@ -90,7 +104,8 @@ impl Application {
         settings.server.api_keys = api_keys;
         let upstream =
             UpstreamOptions { weixin: sandbox.url().to_owned(), qyapi: sandbox.url().to_owned(), ..settings.upstream.clone() };
-        Self::assemble(&settings, upstream, Store::memory(), clock, Some(Simulated { sandbox, api_key }))
+        let guards = Guards::new(&settings, &clock, HandedOver::take())?;
+        Self::assemble(&settings, upstream, Store::memory(), clock, guards, Some(Simulated { sandbox, api_key }))
     }
 
     fn assemble(
@@ -98,6 +113,7 @@ impl Application {
         upstream: UpstreamOptions,
         store: Store,
         clock: Clock,
+        guards: Guards,
         simulated: Option<Simulated>,
     ) -> Result<Self, StartError> {
         let mut builder = Broker::builder().store(store).upstream(upstream).clock(clock);
@@ -110,16 +126,24 @@ impl Application {
         let broker = builder.build()?;
         let keys = Arc::new(ArcSwap::from_pointee(settings.server.api_keys.clone()));
         let readiness = Readiness::new(broker.clone(), settings.server.readiness);
-        let public = public(settings, &broker, simulated.as_ref().map(|simulated| &simulated.sandbox))?;
+        let public = public(settings, &broker, simulated.as_ref().map(|simulated| &simulated.sandbox), &guards)?;
         let configuration = Configuration::new(broker.clock().now());
-        let reloader = Reloader::new(settings, broker.clone(), keys.clone(), readiness.clone(), configuration.clone());
+        let reloader = Reloader::new(
+            settings,
+            broker.clone(),
+            keys.clone(),
+            readiness.clone(),
+            configuration.clone(),
+            guards.certificates.clone(),
+        );
         let metrics = Metrics::of(vec![
             Box::new(BrokerMetrics::new(broker.clone(), readiness.clone())),
             Box::new(RequestMetrics(broker.clone())),
             Box::new(ProcessMetrics::new(broker.clock().now(), reloader.clone())),
         ]);
-        let private = private(settings, &broker, &keys, &readiness, metrics, &configuration)?;
-        Ok(Self { broker, public, private, reloader, simulated })
+        let watchers = Watchers { readiness, metrics, configuration };
+        let private = private(settings, &broker, &keys, watchers, &guards)?;
+        Ok(Self { broker, public, private, reloader, guards, shutdown: settings.server.shutdown, simulated })
     }
 
     /// Where pages call: the real port where the configured one was 0.
@@ -132,6 +156,24 @@ impl Application {
     #[must_use]
     pub fn admin_address(&self) -> Option<SocketAddr> {
         self.private.as_ref().map(|private| private.address)
+    }
+
+    /// The base URL of the public listener, with https where it speaks TLS.
+    #[must_use]
+    pub fn url(&self) -> String {
+        self.public.url()
+    }
+
+    /// The base URL of the private listener.
+    #[must_use]
+    pub fn admin_url(&self) -> Option<String> {
+        self.private.as_ref().map(Listener::url)
+    }
+
+    /// The certificates in use: for each, its setting and when it expires.
+    #[must_use]
+    pub fn certificates(&self) -> &[Certificate] {
+        &self.guards.certificates
     }
 
     /// The broker behind it.
@@ -165,16 +207,18 @@ impl Application {
     pub async fn run_until_stopped(self, stop: impl Future<Output = ()>) -> io::Result<()> {
         let keeper = tokio::spawn(self.broker.clone().keep_fresh());
         let listeners: Vec<_> = std::iter::once(self.public).chain(self.private).collect();
-        let handles: Vec<_> = listeners.iter().map(|listener| listener.server.handle()).collect();
+        let exits: Vec<_> = listeners.iter().map(|listener| listener.exit.clone()).collect();
+        let looking = tokio::spawn(keep_looking(self.guards.certificates));
+        let calming = tokio::spawn(systemd::keep_watchdog_calm(exits.iter().map(|exit| exit.load.clone()).collect()));
         let serving: Vec<_> = listeners.into_iter().map(|listener| tokio::spawn(listener.server)).collect();
+        systemd::ready();
         stop.await;
+        systemd::stopping();
         tracing::info!("stopping: no new connections, requests under way may finish");
-        // Every order is given before any is waited for: both listeners close at once.
-        let stopping: Vec<_> = handles.iter().map(|handle| tokio::spawn(handle.stop(true))).collect();
-        for stopped in stopping {
-            let _ = stopped.await;
-        }
-        keeper.abort();
+        at_once(&exits, |exit| async move { exit.begin().await }).await;
+        say_goodbye(&exits, self.shutdown).await;
+        at_once(&exits, |exit| async move { exit.end().await }).await;
+        [keeper, looking, calming].iter().for_each(|task| task.abort());
         let mut served = Ok(());
         for server in serving {
             served = served.and(server.await.unwrap_or_else(|error| Err(io::Error::other(error))));
@@ -183,6 +227,14 @@ impl Application {
             simulated.sandbox.stop().await;
         }
         served
+    }
+}
+
+/// Begins with all listeners before it waits for any.
+async fn at_once<F: Future<Output = ()> + Send + 'static>(exits: &[Exit], step: impl Fn(Exit) -> F) {
+    let steps: Vec<_> = exits.iter().map(|exit| tokio::spawn(step(exit.clone()))).collect();
+    for step in steps {
+        let _ = step.await;
     }
 }
 

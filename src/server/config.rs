@@ -5,7 +5,9 @@
 mod accounts;
 mod keys;
 mod layers;
+mod limits;
 mod section;
+mod tls;
 mod verify;
 
 use std::collections::{HashMap, HashSet};
@@ -25,6 +27,8 @@ use crate::upstream::UpstreamOptions;
 use section::{Section, quoted};
 
 pub use keys::is_key_name;
+pub use limits::{LimitSettings, ProxySettings};
+pub use tls::TlsSettings;
 
 /// The defaults, and their documentation.
 pub const DEFAULTS: &str = include_str!("../../wx-jssdk.default.toml");
@@ -43,6 +47,8 @@ pub struct Settings {
     pub store: StoreSettings,
     /// `[upstream]`.
     pub upstream: UpstreamOptions,
+    /// `[limits]`.
+    pub limits: LimitSettings,
     /// `[account_defaults] js_api_list`: what an account has that is in no configuration, the sandbox's.
     pub default_apis: Vec<String>,
     /// `[accounts.NAME]`, sorted by name.
@@ -70,6 +76,14 @@ pub struct ServerSettings {
     pub demo: bool,
     /// When `/readyz` says yes.
     pub readiness: ReadyRule,
+    /// Which proxies are believed, and what is believed of them.
+    pub proxies: ProxySettings,
+    /// Whether another process may listen on the same ports.
+    pub reuse_port: bool,
+    /// `[server.tls]`: the certificate of the public listener.
+    pub tls: Option<TlsSettings>,
+    /// `[server.admin_tls]`: that of the private one.
+    pub admin_tls: Option<TlsSettings>,
 }
 
 /// `server.readiness`: how many accounts have to be able to sign before this process gets requests.
@@ -171,10 +185,11 @@ impl Settings {
         let mut root = Section::root(table);
         let mut server = root.section("server", problems);
         let api_keys = server.tables("api_keys", problems);
-        let server = ServerSettings::read(&mut server, problems);
+        let server = ServerSettings::read(&mut server, base, problems);
         let log = LogSettings::read(&mut root.section("log", problems), problems);
         let store = StoreSettings::read(&mut root.section("store", problems), problems);
         let upstream = read_upstream(&mut root.section("upstream", problems), problems);
+        let limits = LimitSettings::read(&mut root.section("limits", problems), problems);
         let defaults = accounts::defaults(root.section("account_defaults", problems), problems);
         let default_apis = defaults.clone().list("js_api_list", problems).unwrap_or_default();
         let mut entries = accounts::in_file(root.section("accounts", problems), base, problems);
@@ -196,12 +211,12 @@ impl Settings {
                 format!("没有 [accounts.{name}] 这一节"),
             );
         }
-        Some(Self { server: server?, log: log?, store: store?, upstream: upstream?, default_apis, accounts })
+        Some(Self { server: server?, log: log?, store: store?, upstream: upstream?, limits: limits?, default_apis, accounts })
     }
 }
 
 impl ServerSettings {
-    fn read(section: &mut Section, problems: &mut Problems) -> Option<Self> {
+    fn read(section: &mut Section, base: &Path, problems: &mut Problems) -> Option<Self> {
         let listen = section.parse("listen", "an address and a port", "127.0.0.1:8080", problems);
         let admin_listen = match section.has_empty("admin_listen") {
             true => Some(None),
@@ -215,7 +230,11 @@ impl ServerSettings {
         let default_account = section.text("default_account", problems).map(|name| Some(name).filter(|name| !name.is_empty()));
         let demo = section.flag("demo", problems);
         let readiness = section.choice("readiness", &["any", "all"], problems);
-        let admin_hosts = section.list("admin_hosts", problems);
+        let proxies = ProxySettings::read(section, problems);
+        let admin_hosts = limits::hosts(section, problems);
+        let reuse_port = section.flag("reuse_port", problems);
+        let [tls, admin_tls] =
+            ["tls", "admin_tls"].map(|key| TlsSettings::read(section.section(key, problems), base, problems));
         section.finish(problems);
         Some(Self {
             listen: listen?,
@@ -227,6 +246,10 @@ impl ServerSettings {
             default_account: default_account?,
             demo: demo?,
             readiness: if readiness? == "all" { ReadyRule::All } else { ReadyRule::Any },
+            proxies: proxies?,
+            reuse_port: reuse_port?,
+            tls: tls?,
+            admin_tls: admin_tls?,
         })
     }
 }

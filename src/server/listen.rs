@@ -1,39 +1,84 @@
 //! The two listeners: what is mounted on which.
 
-use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
-use actix_web::dev::Server;
-use actix_web::{App, HttpResponse, HttpServer, web};
+use actix_web::middleware::from_fn;
+use actix_web::{App, HttpResponse, web};
 use arc_swap::ArcSwap;
 
 use super::config::Settings;
 use super::configuration::Configuration;
 use super::doctor::DoctorPages;
+use super::door::{Listener, Terms, open};
 use super::metrics::{self, Metrics};
 use super::pages::Pages;
 use super::ready::{Readiness, readyz};
+use super::sockets::{self, HandedOver};
 use super::start::StartError;
 use super::status::StatusPlane;
-use crate::actix::{ApiKeys, diagnose_resource, dropin_scope, private_scope, public_scope, unknown_path, verify_resource};
+use super::strangers::{OwnNames, keep_out};
+use super::tls::Certificate;
+use crate::actix::{
+    ApiKeys, Clients, Guesses, RateLimit, diagnose_resource, dropin_scope, private_scope, public_scope, unknown_path,
+    verify_resource,
+};
 use crate::broker::Broker;
+use crate::clock::Clock;
 use crate::sandbox::Sandbox;
 use crate::sign::PageUrl;
 
-/// A bound listener that is not yet serving.
-pub(super) struct Listener {
-    pub(super) server: Server,
-    /// The real port where the configured one was 0.
-    pub(super) address: SocketAddr,
+/// What guards the doors: the limits that both listeners keep to, the sockets that were handed over, the certificates.
+pub(super) struct Guards {
+    pub(super) limit: web::Data<RateLimit>,
+    pub(super) guesses: web::Data<Guesses>,
+    pub(super) certificates: Vec<Certificate>,
+    handed_over: HandedOver,
+}
+
+impl Guards {
+    pub(super) fn new(settings: &Settings, clock: &Clock, handed_over: HandedOver) -> Result<Self, StartError> {
+        let (limits, proxies) = (&settings.limits, &settings.server.proxies);
+        let clients = Arc::new(Clients::new(proxies.trusted.clone(), proxies.header.clone()));
+        let limit = RateLimit::new(limits.requests_per_second, limits.burst, clients.clone(), clock.clone());
+        let guesses = Guesses::new(limits.wrong_keys, clients, clock.clone());
+        let wanted = [("server.tls", &settings.server.tls), ("server.admin_tls", &settings.server.admin_tls)];
+        let wanted = wanted.into_iter().filter_map(|(setting, files)| Some((setting, files.as_ref()?)));
+        let certificates = wanted.map(|(setting, files)| {
+            Certificate::load(setting, files, clock.clone()).map_err(|error| StartError::Certificate { setting, error })
+        });
+        let certificates = certificates.collect::<Result<_, _>>()?;
+        Ok(Self { limit: web::Data::new(limit), guesses: web::Data::new(guesses), certificates, handed_over })
+    }
+
+    /// Once, at the start: whoever has put a proxy in front has to name it.
+    pub(super) fn say_who_is_not_limited(&self, settings: &Settings) {
+        if settings.limits.requests_per_second > 0 && settings.server.proxies.trusted.is_empty() {
+            tracing::info!(
+                "server.trusted_proxies is empty: clients on public addresses are limited one by one; a peer on this machine or in a \
+                 private network is not, as it may be a proxy: name it there · 未设置 server.trusted_proxies：仅对公网地址逐个限流；\
+                 本机和内网来源可能是代理，不限流，请在该项中列出代理地址"
+            );
+        }
+    }
+
+    fn certificate(&self, setting: &str) -> Option<&Certificate> {
+        self.certificates.iter().find(|certificate| certificate.setting() == setting)
+    }
 }
 
 /// What a page may call.
-pub(super) fn public(settings: &Settings, broker: &Broker, sandbox: Option<&Sandbox>) -> Result<Listener, StartError> {
+pub(super) fn public(
+    settings: &Settings,
+    broker: &Broker,
+    sandbox: Option<&Sandbox>,
+    guards: &Guards,
+) -> Result<Listener, StartError> {
     let pages = (settings.server.demo || sandbox.is_some()).then(|| demo_pages(broker, sandbox.is_some()));
     let doctor = pages.as_ref().map(|_| DoctorPages::new(broker.clone(), sandbox.is_some()));
-    let (broker, sandbox) = (broker.clone(), sandbox.cloned());
+    let (broker, sandbox, limit) = (broker.clone(), sandbox.cloned(), guards.limit.clone());
     let services = move |services: &mut web::ServiceConfig| {
+        services.app_data(limit.clone());
         services.service(public_scope("/jssdk", broker.clone())).configure(alive);
         services.service(verify_resource(broker.clone()));
         if let Some(pages) = pages.clone() {
@@ -48,8 +93,18 @@ pub(super) fn public(settings: &Settings, broker: &Broker, sandbox: Option<&Sand
         services.default_service(web::to(unknown_path));
     };
     let listen = settings.server.listen;
-    bind(services, listen, settings, settings.server.workers)
-        .map_err(|error| StartError::listen("server.listen", listen, error))
+    let failed = |error| StartError::listen("server.listen", listen, error);
+    let bound = sockets::public(&guards.handed_over, listen, settings.server.reuse_port).map_err(failed)?;
+    let connections = sockets::affordable(settings.limits.max_connections, PRIVATE_CONNECTIONS);
+    let terms = Terms { workers: settings.server.workers, connections, ..terms(settings) };
+    open(move || App::new().configure(services.clone()), bound, guards.certificate("server.tls"), terms).map_err(failed)
+}
+
+/// What the operator's questions are answered from.
+pub(super) struct Watchers {
+    pub(super) readiness: Readiness,
+    pub(super) metrics: Metrics,
+    pub(super) configuration: Configuration,
 }
 
 /// What the company's other servers may call; `None` where there is to be no such listener.
@@ -57,39 +112,41 @@ pub(super) fn private(
     settings: &Settings,
     broker: &Broker,
     keys: &Arc<ArcSwap<ApiKeys>>,
-    readiness: &Readiness,
-    metrics: Metrics,
-    configuration: &Configuration,
+    watchers: Watchers,
+    guards: &Guards,
 ) -> Result<Option<Listener>, StartError> {
     let Some(listen) = settings.server.admin_listen else { return Ok(None) };
-    let status = StatusPlane::new(broker, keys, configuration, &settings.server.admin_hosts);
-    let (readiness, broker, keys) = (web::Data::new(readiness.clone()), broker.clone(), web::Data::from(keys.clone()));
+    let Watchers { readiness, metrics, configuration } = watchers;
+    let status = StatusPlane::new(broker, keys, &configuration, &settings.server.admin_hosts);
+    let (readiness, broker, keys) = (web::Data::new(readiness), broker.clone(), web::Data::from(keys.clone()));
     let measured = web::Data::new(metrics);
+    let (guesses, names) = (guards.guesses.clone(), web::Data::new(OwnNames::new(&settings.server.admin_hosts)));
     let services = move |services: &mut web::ServiceConfig| {
-        services.app_data(readiness.clone()).app_data(measured.clone()).configure(alive).configure(status.clone().configure());
+        services.app_data(readiness.clone()).app_data(measured.clone()).app_data(guesses.clone()).app_data(names.clone());
+        services.configure(alive).configure(status.clone().configure());
         services.service(web::resource("/readyz").route(web::get().to(readyz)).route(web::head().to(readyz)));
         services.service(web::resource("/metrics").route(web::get().to(metrics::metrics)));
         services.service(diagnose_resource("/jssdk/diagnose", broker.clone(), keys.clone()));
         services.service(private_scope(broker.clone(), keys.clone())).service(dropin_scope(broker.clone(), keys.clone()));
     };
-    bind(services, listen, settings, PRIVATE_WORKERS)
-        .map(Some)
-        .map_err(|error| StartError::listen("server.admin_listen", listen, error))
+    let failed = |error| StartError::listen("server.admin_listen", listen, error);
+    let bound = sockets::private(&guards.handed_over, listen, settings.server.reuse_port).map_err(failed)?;
+    let app = move || App::new().configure(services.clone()).wrap(from_fn(keep_out));
+    open(app, bound, guards.certificate("server.admin_tls"), terms(settings)).map(Some).map_err(failed)
 }
 
-fn bind<F>(services: F, listen: SocketAddr, settings: &Settings, workers: usize) -> io::Result<Listener>
-where
-    F: Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
-{
-    let mut server = HttpServer::new(move || App::new().configure(services.clone()))
-        .shutdown_timeout(settings.server.shutdown.as_secs())
-        .disable_signals();
-    if workers > 0 {
-        server = server.workers(workers);
+/// Those of the private listener.
+fn terms(settings: &Settings) -> Terms {
+    let limits = &settings.limits;
+    Terms {
+        workers: PRIVATE_WORKERS,
+        connections: PRIVATE_CONNECTIONS,
+        request: limits.request,
+        // A cold ticket takes a token call and a ticket call, each perhaps twice, and a wait for another process before.
+        answer: settings.upstream.timeout * 5 + limits.request + Duration::from_secs(10),
+        keep_alive: limits.keep_alive,
+        shutdown: settings.server.shutdown,
     }
-    let server = server.bind(listen)?;
-    let address = server.addrs().first().copied().unwrap_or(listen);
-    Ok(Listener { server: server.run(), address })
 }
 
 /// A QR code is drawn for pages that this server signs, and for nothing else.
@@ -113,3 +170,6 @@ async fn healthz() -> HttpResponse {
 
 /// Other servers ask now and then, and keep what they get: two threads answer tens of thousands a second.
 const PRIVATE_WORKERS: usize = 2;
+
+/// A connection for each thread of each server of a company.
+const PRIVATE_CONNECTIONS: usize = 1_000;

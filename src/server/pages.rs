@@ -15,6 +15,7 @@ use qrcode::QrCode;
 use qrcode::render::svg;
 use serde::Deserialize;
 
+use crate::actix::admit;
 use crate::error::Hint;
 
 /// Whether a QR code may be drawn for a page URL: anybody's link under our host's name would serve a phisher.
@@ -138,6 +139,9 @@ async fn demo(request: HttpRequest, pages: web::Data<Pages>) -> HttpResponse {
         .insert_header((header::CONTENT_SECURITY_POLICY, PAGE_POLICY))
         .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .insert_header((header::REFERRER_POLICY, "strict-origin-when-cross-origin"))
+        .insert_header((header::PERMISSIONS_POLICY, NO_POWERS))
+        .insert_header((header::CROSS_ORIGIN_OPENER_POLICY, "same-origin"))
+        .insert_header((header::CROSS_ORIGIN_RESOURCE_POLICY, "same-origin"))
         .body(html)
 }
 
@@ -161,7 +165,10 @@ fn answer_with(request: &HttpRequest, file: Option<&'static StaticFile>) -> Http
         .insert_header(ETag(tag))
         // Asked for again each time and mostly answered with 304: a page never runs with yesterday's script.
         .insert_header((header::CACHE_CONTROL, "no-cache"))
-        .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"));
+        .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        // An SVG opened by itself is a page, and a picture shown elsewhere is the visitor's matter.
+        .insert_header((header::CONTENT_SECURITY_POLICY, FILE_POLICY))
+        .insert_header((header::CROSS_ORIGIN_RESOURCE_POLICY, file.readers()));
     if known { response.finish() } else { response.content_type(file.content_type).body(file.bytes) }
 }
 
@@ -196,6 +203,11 @@ struct StaticFile {
 impl StaticFile {
     fn named(name: &str) -> Option<&'static Self> {
         STATIC_FILES.iter().find(|file| file.name == name)
+    }
+
+    /// A shared card shows its picture in other pages; nothing else of ours belongs there.
+    fn readers(&self) -> &'static str {
+        if self.content_type.starts_with("image/") { "cross-origin" } else { "same-origin" }
     }
 
     /// Changes exactly when the content does; the same in every process of one build.
@@ -303,6 +315,10 @@ struct QrQuery {
 }
 
 async fn qr(request: HttpRequest, pages: web::Data<Pages>) -> HttpResponse {
+    // Drawing costs a thousand times what signing does.
+    if let Err(problem) = admit(&request) {
+        return problem.into_response();
+    }
     let Ok(query) = web::Query::<QrQuery>::from_query(request.query_string()) else { return QR_BAD_URL.respond() };
     let url = query.into_inner().url;
     if url.is_empty() || url.len() > MAX_QR_URL {
@@ -316,8 +332,9 @@ async fn qr(request: HttpRequest, pages: web::Data<Pages>) -> HttpResponse {
     HttpResponse::Ok()
         .content_type("image/svg+xml")
         .insert_header((header::CACHE_CONTROL, "no-store"))
-        .insert_header((header::CONTENT_SECURITY_POLICY, "default-src 'none'"))
+        .insert_header((header::CONTENT_SECURITY_POLICY, FILE_POLICY))
         .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .insert_header((header::CROSS_ORIGIN_RESOURCE_POLICY, "same-origin"))
         .body(image)
 }
 
@@ -378,6 +395,13 @@ const QR_SIZE: u32 = 240;
 const PAGE_POLICY: &str = "default-src 'none'; script-src 'self' https://res.wx.qq.com https://res2.wx.qq.com; \
      style-src 'self'; img-src 'self' data: blob: weixin: wxlocalresource: https://open.weixin.qq.com; connect-src 'self'; \
      frame-src weixin: webcompt: https://*.qq.com; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// What the page's own script may not use, and a script of res.wx.qq.com neither: WeChat's interfaces do not go this way.
+const NO_POWERS: &str = "accelerometer=(), camera=(), display-capture=(), geolocation=(), gyroscope=(), magnetometer=(), microphone=(), \
+     payment=(), usb=()";
+
+/// For what is no page: it loads nothing and is framed nowhere.
+const FILE_POLICY: &str = "default-src 'none'; frame-ancestors 'none'; sandbox";
 
 #[cfg(test)]
 mod tests {

@@ -11,6 +11,7 @@ use arc_swap::ArcSwap;
 use super::config::{Problem, Problems, Settings};
 use super::configuration::Configuration;
 use super::ready::Readiness;
+use super::tls::Certificate;
 use crate::actix::ApiKeys;
 use crate::broker::{Broker, BuildError};
 use crate::clock::UnixTime;
@@ -22,6 +23,7 @@ pub struct Reloader {
     keys: Arc<ArcSwap<ApiKeys>>,
     readiness: Readiness,
     configuration: Configuration,
+    certificates: Vec<Certificate>,
     /// What the service was started with, without its accounts.
     started_with: Arc<Settings>,
     counts: Arc<Counts>,
@@ -63,9 +65,10 @@ impl Reloader {
         keys: Arc<ArcSwap<ApiKeys>>,
         readiness: Readiness,
         configuration: Configuration,
+        certificates: Vec<Certificate>,
     ) -> Self {
         let started_with = Arc::new(without_accounts(settings));
-        Self { broker, keys, readiness, configuration, started_with, counts: Arc::default() }
+        Self { broker, keys, readiness, configuration, certificates, started_with, counts: Arc::default() }
     }
 
     /// Takes the accounts and the API keys of `settings` from the next request on. No request is dropped and no living credential
@@ -117,6 +120,19 @@ impl Reloader {
         Reloads { taken, refused, last_taken: Some(UnixTime(last)).filter(|last| last.0 > 0) }
     }
 
+    /// Reads the certificates' files again, whatever becomes of the configuration.
+    pub fn look_at_certificates(&self) {
+        for certificate in &self.certificates {
+            certificate.look();
+        }
+    }
+
+    /// The certificates in use.
+    #[must_use]
+    pub fn certificates(&self) -> &[Certificate] {
+        &self.certificates
+    }
+
     fn names(&self) -> HashSet<String> {
         self.broker.accounts().into_iter().map(|(name, _)| name).collect()
     }
@@ -139,6 +155,7 @@ fn without_accounts(settings: &Settings) -> Settings {
         log: settings.log.clone(),
         store: settings.store.clone(),
         upstream: settings.upstream.clone(),
+        limits: settings.limits.clone(),
         default_apis: Vec::new(),
         accounts: Vec::new(),
     }
@@ -158,6 +175,12 @@ fn fixed_differences(a: &Settings, b: &Settings) -> Vec<&'static str> {
         ("server.shutdown_seconds", a.server.shutdown == b.server.shutdown),
         ("server.demo", a.server.demo == b.server.demo),
         ("server.readiness", a.server.readiness == b.server.readiness),
+        ("server.trusted_proxies", a.server.proxies == b.server.proxies),
+        ("server.admin_hosts", a.server.admin_hosts == b.server.admin_hosts),
+        ("server.reuse_port", a.server.reuse_port == b.server.reuse_port),
+        ("server.tls", a.server.tls == b.server.tls),
+        ("server.admin_tls", a.server.admin_tls == b.server.admin_tls),
+        ("limits", a.limits == b.limits),
         ("log", a.log == b.log),
         ("store", a.store == b.store),
         ("upstream", upstream(a) == upstream(b)),

@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use super::config::Settings;
+use super::tls::CertificateError;
 use crate::broker::BuildError;
 use crate::store::StoreError;
 
@@ -35,6 +36,14 @@ pub enum StartError {
     /// `--safe-domain` is none.
     #[error("--safe-domain: {0}\n    只写域名或 IP，例如 192.168.1.20，不要协议、端口或通配符")]
     SafeDomain(String),
+    /// A certificate cannot be used.
+    #[error("{setting}: {error}")]
+    Certificate {
+        /// The setting that names it.
+        setting: &'static str,
+        /// What is wrong with it.
+        error: CertificateError,
+    },
     /// The store cannot be opened.
     #[error("store: {error}{}", store_advice(error))]
     Store {
@@ -60,7 +69,7 @@ impl StartError {
         let named: &mut [&'static str] = match &mut self {
             Self::Listen { setting, .. } => std::slice::from_mut(setting),
             Self::SameAddress { settings, .. } => settings,
-            Self::SafeDomain(_) | Self::Store { .. } | Self::Broker(_) => &mut [],
+            Self::SafeDomain(_) | Self::Certificate { .. } | Self::Store { .. } | Self::Broker(_) => &mut [],
         };
         named.iter_mut().filter(|setting| **setting == from).for_each(|setting| *setting = flag);
         self

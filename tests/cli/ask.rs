@@ -168,7 +168,7 @@ async fn without_a_key_or_an_address_it_is_wrong_usage() {
     }
     let ended = asked(home.path(), &["token", "main", server, "--key-file=nowhere"], Some("k")).await;
     assert!(ended.code == 2 && ended.stderr.contains("nowhere") && is_bilingual(&ended.stderr), "{}", ended.stderr);
-    for url in ["127.0.0.1:8081", "https://127.0.0.1", ""] {
+    for url in ["127.0.0.1:8081", "ftp://127.0.0.1", ""] {
         let ended = asked(home.path(), &["token", "main", "--server", url], Some("k")).await;
         assert!(ended.code == 2 && is_bilingual(&ended.stderr), "{url}: {}", ended.stderr);
     }

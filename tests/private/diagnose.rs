@@ -60,11 +60,13 @@ async fn tickets_and_a_foreign_answer_may_be_given_along() {
 #[tokio::test]
 async fn a_body_that_is_no_case_is_refused_and_not_quoted() {
     let world = World::new().await;
+    let long = format!(r#"{{"error":"{}"}}"#, "x".repeat(70_000));
     for body in ["", "secret", "{}", r#"{"url":"https://h.cn/"}"#, r#"{"unknown":"secret"}"#] {
         let answer = ask(&world, KEY, body).await;
         answer.problem(400, "bad_body");
         assert!(!answer.text.contains("secret"), "{}", answer.text);
     }
+    ask(&world, KEY, &long).await.problem(413, "body_too_large");
 }
 
 #[tokio::test]

@@ -1,9 +1,11 @@
 //! Answers in WeChat's shapes: field names, their order, the tails of an errmsg.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use actix_web::HttpResponse;
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName};
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, RETRY_AFTER};
 use serde::Serialize;
 
 use crate::clock::UnixTime;
@@ -17,6 +19,15 @@ pub(super) enum Refusal {
     Ours(Said),
     /// What WeChat said to this program.
     WeChats { errcode: i64, errmsg: String },
+    /// The caller's address is locked out for so long: the one answer here whose status is not 200, for proxies and clients that
+    /// look no further.
+    LockedOut(Duration),
+}
+
+impl From<Duration> for Refusal {
+    fn from(wait: Duration) -> Self {
+        Self::LockedOut(wait)
+    }
 }
 
 impl From<Said> for Refusal {
@@ -94,6 +105,7 @@ impl Refusal {
     pub(super) fn weixin(self, wall: UnixTime) -> HttpResponse {
         let (errcode, errmsg) = match self {
             Self::WeChats { errcode, errmsg } => (errcode, errmsg),
+            Self::LockedOut(wait) => return locked_out(Self::from(said::SLOWER).weixin(wall), wait),
             Self::Ours(Said { errcode, errmsg }) => {
                 let random: [u32; 2] = rand::random();
                 (errcode, format!("{errmsg} rid: {:08x}-{:08x}-{:08x}", wall.0, random[0], random[1]))
@@ -105,6 +117,7 @@ impl Refusal {
     /// The same as WeCom has it: with a hint, the caller's address and a link, and both in headers too.
     pub(super) fn work(self, wall: UnixTime, caller: IpAddr) -> HttpResponse {
         let (errcode, errmsg) = match self {
+            Self::LockedOut(wait) => return locked_out(Self::from(said::WORK_SLOWER).work(wall, caller), wait),
             Self::WeChats { errcode, errmsg } => (errcode, errmsg),
             Self::Ours(Said { errcode, errmsg }) => {
                 let digits = rand::random_range(0..1_000_000_000_000_000_u64);
@@ -120,6 +133,12 @@ impl Refusal {
         }
         response
     }
+}
+
+fn locked_out(mut response: HttpResponse, wait: Duration) -> HttpResponse {
+    *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
+    response.headers_mut().insert(RETRY_AFTER, wait.as_secs().into());
+    response
 }
 
 #[derive(Serialize)]

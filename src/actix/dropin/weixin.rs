@@ -11,6 +11,7 @@ use tracing::debug;
 use super::reply::{self, Refusal};
 use super::{Keys, Query};
 use crate::account::Platform;
+use crate::actix::guesses;
 use crate::broker::Broker;
 use crate::clock::UnixTime;
 use crate::credential::{Credential, Kind};
@@ -22,7 +23,7 @@ pub(super) async fn token(request: HttpRequest, broker: web::Data<Broker>, keys:
     let query = Query::of(&request);
     let asked = Asked { app_id: query.get("appid"), grant_type: query.get("grant_type"), key: query.get("secret") };
     let answer = async {
-        let account = asked.account(&broker, &keys)?;
+        let account = asked.account(&request, &broker, &keys)?;
         Ok(broker.credential(&account, Kind::AccessToken).await?)
     };
     respond(&broker, answer.await, reply::token)
@@ -46,7 +47,7 @@ pub(super) async fn stable_token(
             Some(value) => value.as_bool().ok_or(said::BAD_BODY)?,
         };
         let asked = Asked { app_id: text("appid"), grant_type: text("grant_type"), key: text("secret") };
-        let account = asked.account(&broker, &keys)?;
+        let account = asked.account(&request, &broker, &keys)?;
         let current = broker.credential(&account, Kind::AccessToken).await?;
         if force { forced(&broker, &account, current).await } else { Ok(current) }
     };
@@ -81,7 +82,7 @@ struct Asked<'a> {
 
 impl Asked<'_> {
     /// The name of the account, if the key opens its token.
-    fn account(&self, broker: &Broker, keys: &Keys) -> Result<String, Refusal> {
+    fn account(&self, request: &HttpRequest, broker: &Broker, keys: &Keys) -> Result<String, Refusal> {
         let app_id = self.app_id.ok_or(said::NO_APPID)?;
         let found = broker.account_of_app(app_id, None);
         let weixins = found.filter(|(_, account)| !matches!(account.platform(), Platform::Work { .. }));
@@ -90,7 +91,8 @@ impl Asked<'_> {
             return Err(said::BAD_GRANT_TYPE.into());
         }
         let (key, keys) = (self.key.ok_or(said::NO_SECRET)?, keys.load());
-        let opens = keys.find(key).filter(|key| key.opens(&account, Kind::AccessToken)).ok_or(said::BAD_SECRET)?;
+        let opens =
+            guesses::find(request, &keys, key)?.filter(|key| key.opens(&account, Kind::AccessToken)).ok_or(said::BAD_SECRET)?;
         debug!(key = opens.name, account, "drop-in token call");
         Ok(account)
     }

@@ -12,6 +12,7 @@ use tracing::debug;
 use super::reply::{self, Refusal};
 use super::{Keys, Query};
 use crate::account::Platform;
+use crate::actix::guesses;
 use crate::broker::Broker;
 use crate::clock::UnixTime;
 use crate::credential::{Credential, Kind};
@@ -21,7 +22,7 @@ use crate::error::codes::said;
 pub(super) async fn token(request: HttpRequest, broker: web::Data<Broker>, keys: Keys) -> HttpResponse {
     let query = Query::of(&request);
     let answer = async {
-        let account = account(&query, &broker, &keys)?;
+        let account = account(&request, &query, &broker, &keys)?;
         Ok(broker.credential(&account, Kind::AccessToken).await?)
     };
     respond(&request, &broker, answer.await, reply::work_token)
@@ -41,14 +42,14 @@ pub(super) async fn agent_ticket(request: HttpRequest, broker: web::Data<Broker>
 }
 
 /// The name of the account that corp, key and agent mean together.
-fn account(query: &Query, broker: &Broker, keys: &Keys) -> Result<String, Refusal> {
+fn account(request: &HttpRequest, query: &Query, broker: &Broker, keys: &Keys) -> Result<String, Refusal> {
     let key = query.get("corpsecret").ok_or(said::WORK_NO_SECRET)?;
     let apps = query.get("corpid").map(|corp_id| broker.apps_of_corp(corp_id)).unwrap_or_default();
     if apps.is_empty() {
         return Err(said::WORK_BAD_CORPID.into());
     }
     let keys = keys.load();
-    let key = keys.find(key).ok_or(said::WORK_BAD_SECRET)?;
+    let key = guesses::find(request, &keys, key)?.ok_or(said::WORK_BAD_SECRET)?;
     let asked = query.get("agentid");
     let meant = apps.into_iter().filter(|(_, agent_id)| asked.is_none_or(|asked| asked.parse() == Ok(*agent_id)));
     let meant: Vec<_> = meant.map(|(name, _)| name).collect();

@@ -17,6 +17,11 @@ const fn said(errcode: i64, errmsg: &'static str) -> Said {
 /// On both systems: ask again later.
 pub const BUSY: Said = said(-1, "system error");
 
+/// `api.weixin.qq.com`: too often, for a minute.
+pub const SLOWER: Said = said(45011, "api minute-quota reach limit, must slower, retry next minute");
+/// WeCom: the same.
+pub const WORK_SLOWER: Said = said(45009, "api freq out of limit");
+
 /// `api.weixin.qq.com`: a token that is not, or no longer, good.
 pub const DEAD_TOKEN: Said = said(
     40001,

@@ -39,7 +39,8 @@ impl Section {
     pub(super) fn section(&mut self, key: &'static str, problems: &mut Problems) -> Self {
         let path = self.path_of(key);
         let value = self.take(key);
-        Self::of(path, value, problems)
+        let section = Self::of(path, value, problems);
+        Self { broken: section.broken || self.broken, ..section }
     }
 
     fn of(path: String, value: Option<Value>, problems: &mut Problems) -> Self {

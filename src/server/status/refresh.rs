@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::guard::{check_host, check_own_script, problem};
 use super::{StatusPlane, guarded};
-use crate::actix::{Problem, admit};
+use crate::actix::{Problem, admit_key};
 use crate::clock::UnixTime;
 use crate::credential::Kind;
 use crate::error::Hint;
@@ -55,7 +55,7 @@ async fn renew(request: &HttpRequest, body: Body, plane: &StatusPlane) -> Result
     check_host(request, &plane.hosts)?;
     check_own_script(request)?;
     let wish = wish(request, body)?;
-    let kind: Kind = admit(request, &wish.account, &wish.kind, &plane.keys)?;
+    let kind: Kind = admit_key(request, &wish.account, &wish.kind, &plane.keys)?;
     let renewed = plane.broker.renew(&wish.account, kind).await.map_err(Problem::for_private)?;
     tracing::info!(account = wish.account, %kind, is_new = renewed.is_new, "refreshed on an operator's demand");
     Ok(Done {

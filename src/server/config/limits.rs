@@ -1,0 +1,107 @@
+//! `[limits]`, and who is believed about whom they concern.
+
+use std::fmt::Display;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use actix_web::http::header::HeaderName;
+use ipnet::IpNet;
+
+use super::Problems;
+use super::section::{Section, quoted};
+
+/// `[limits]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LimitSettings {
+    /// Of one client; 0: no limit.
+    pub requests_per_second: u32,
+    /// At once.
+    pub burst: u32,
+    /// Different ones from one address; 0: no limit.
+    pub wrong_keys: u32,
+    /// On the public listener.
+    pub max_connections: usize,
+    /// How long a request may take to come in.
+    pub request: Duration,
+    /// How long a connection may be idle.
+    pub keep_alive: Duration,
+}
+
+/// `server.trusted_proxies` and `server.client_ip_header`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProxySettings {
+    /// Who is believed.
+    pub trusted: Vec<IpNet>,
+    /// Where they say it.
+    pub header: HeaderName,
+}
+
+impl LimitSettings {
+    pub(super) fn read(section: &mut Section, problems: &mut Problems) -> Option<Self> {
+        let mut number = |key, range| section.number(key, range, problems).and_then(|number| u32::try_from(number).ok());
+        let requests_per_second = number("requests_per_second", 0..=1_000_000);
+        let burst = number("burst", 1..=1_000_000);
+        let wrong_keys = number("wrong_keys", 0..=1_000_000);
+        let max_connections = number("max_connections", 10..=1_000_000);
+        let request = number("request_seconds", 1..=3_600);
+        let keep_alive = number("keep_alive_seconds", 1..=3_600);
+        section.finish(problems);
+        Some(Self {
+            requests_per_second: requests_per_second?,
+            burst: burst?,
+            wrong_keys: wrong_keys?,
+            max_connections: usize::try_from(max_connections?).ok()?,
+            request: Duration::from_secs(request?.into()),
+            keep_alive: Duration::from_secs(keep_alive?.into()),
+        })
+    }
+}
+
+impl ProxySettings {
+    pub(super) fn read(section: &mut Section, problems: &mut Problems) -> Option<Self> {
+        let trusted = section.list("trusted_proxies", problems);
+        let trusted = each(section, "trusted_proxies", trusted?, problems, |text| {
+            text.parse::<IpNet>().or_else(|error| text.parse::<IpAddr>().map(IpNet::from).map_err(|_| error)).map_err(|_| {
+                ("is no address or network such as 127.0.0.1 or 10.0.0.0/8", "应为 127.0.0.1 或 10.0.0.0/8 这样的地址或网段")
+            })
+        });
+        let header = section.parse("client_ip_header", "the name of a header", "X-Forwarded-For", problems);
+        Some(Self { trusted: trusted?, header: header? })
+    }
+}
+
+/// `server.admin_hosts`, in lower case.
+pub(super) fn hosts(section: &mut Section, problems: &mut Problems) -> Option<Vec<String>> {
+    let hosts = section.list("admin_hosts", problems)?;
+    each(section, "admin_hosts", hosts, problems, |text| {
+        let good = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        match !text.is_empty() && text.chars().all(good) {
+            true => Ok(text.to_ascii_lowercase()),
+            false => Err((
+                "is no host name such as wx.internal, without scheme or port",
+                "应为 wx.internal 这样的主机名，不含协议和端口",
+            )),
+        }
+    })
+}
+
+/// Reads each text of a list; names all that cannot be read.
+fn each<T, D: Display>(
+    section: &Section,
+    key: &str,
+    texts: Vec<String>,
+    problems: &mut Problems,
+    read: impl Fn(&str) -> Result<T, (D, D)>,
+) -> Option<Vec<T>> {
+    let count = texts.len();
+    let read = |text: String| match read(text.trim()) {
+        Ok(value) => Some(value),
+        Err((en, zh)) => {
+            let (text_en, text_zh) = quoted(&text);
+            problems.add(&section.path_of(key), format!("{text_en} {en}"), format!("{text_zh}{zh}"));
+            None
+        }
+    };
+    let values: Vec<_> = texts.into_iter().filter_map(read).collect();
+    (values.len() == count).then_some(values)
+}

@@ -1,0 +1,37 @@
+//! `[server.tls]` and `[server.admin_tls]`: where a certificate and its key are. They are opened when the listener is.
+
+use std::path::{Path, PathBuf};
+
+use super::Problems;
+use super::section::Section;
+
+/// Where a certificate and its key are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsSettings {
+    /// The chain, the server's own first.
+    pub cert: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+}
+
+impl TlsSettings {
+    /// `Some(None)` where both are empty, `None` only together with a problem.
+    pub(super) fn read(mut section: Section, base: &Path, problems: &mut Problems) -> Option<Option<Self>> {
+        let (cert, key) = (section.text("cert", problems), section.text("key", problems));
+        let path = section.path().to_owned();
+        section.finish(problems);
+        match (cert?, key?) {
+            (cert, key) if cert.is_empty() && key.is_empty() => Some(None),
+            (cert, key) if cert.is_empty() || key.is_empty() => {
+                let missing = if cert.is_empty() { "cert" } else { "key" };
+                problems.add(
+                    &format!("{path}.{missing}"),
+                    "is empty: a certificate and its key are needed together, as PEM files".into(),
+                    "为空：证书与私钥（PEM 文件）必须同时设置".into(),
+                );
+                None
+            }
+            (cert, key) => Some(Some(Self { cert: base.join(cert), key: base.join(key) })),
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! A listener's certificate: read from its files, served, and replaced while connections go on when the files hold a better one.
+//!
+//! HTTP/1.1 only: one request and one small answer gain nothing by HTTP/2, which brings attacks of its own. A proxy in front may
+//! speak it.
+
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use rustls::ServerConfig;
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use x509_cert::der::Decode as _;
+
+use super::config::TlsSettings;
+use crate::clock::{Clock, UnixTime};
+
+/// One listener's certificate. Cloning gives another handle on the same one.
+#[derive(Clone, Debug)]
+pub struct Certificate(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    setting: &'static str,
+    files: TlsSettings,
+    clock: Clock,
+    current: ArcSwap<Loaded>,
+    last: Mutex<Last>,
+}
+
+/// A certificate in use.
+#[derive(Debug)]
+struct Loaded {
+    certified: Arc<CertifiedKey>,
+    from: UnixTime,
+    until: UnixTime,
+}
+
+/// What was last found, so that nothing is said twice.
+#[derive(Debug)]
+struct Last {
+    /// What both files held, or why they could not be read.
+    seen: Result<(Vec<u8>, Vec<u8>), String>,
+    age: Age,
+}
+
+/// How much of its life is left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Age {
+    Good,
+    EndsSoon,
+    Expired,
+}
+
+/// Why a certificate cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum CertificateError {
+    /// A file is not there, or may not be read.
+    #[error("{path} cannot be read: {error} · 无法读取")]
+    Unreadable {
+        /// The file.
+        path: String,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// A file holds something else.
+    #[error("{path} holds no {what} in PEM form · 文件中没有 PEM 格式的证书或私钥")]
+    NotPem {
+        /// The file.
+        path: String,
+        /// What it should hold.
+        what: &'static str,
+    },
+    /// The key is of a kind that is not supported, or broken.
+    #[error("{path} holds a private key that cannot be used: {error} · 私钥无法使用，请使用 RSA、ECDSA 或 Ed25519")]
+    BadKey {
+        /// The file.
+        path: String,
+        /// What rustls says.
+        error: rustls::Error,
+    },
+    /// Each is good, but not with the other.
+    #[error("{cert} and {key} do not belong together: the key is another certificate's · 证书与私钥不匹配")]
+    Mismatch {
+        /// The certificate's file.
+        cert: String,
+        /// The key's file.
+        key: String,
+    },
+    /// Its dates cannot be read.
+    #[error("{path} holds a certificate that cannot be read: {error} · 无法解析证书")]
+    BadCertificate {
+        /// The file.
+        path: String,
+        /// What the parser says.
+        error: x509_cert::der::Error,
+    },
+}
+
+impl Certificate {
+    /// Reads the files that `setting` names.
+    ///
+    /// # Errors
+    /// [`CertificateError`] names the file and what is wrong with it.
+    pub fn load(setting: &'static str, files: &TlsSettings, clock: Clock) -> Result<Self, CertificateError> {
+        let bytes = read(files)?;
+        let loaded = Loaded::parse(files, &bytes)?;
+        let last = Mutex::new(Last { seen: Ok(bytes), age: Age::Good });
+        let inner = Inner { setting, files: files.clone(), clock, current: ArcSwap::from_pointee(loaded), last };
+        let certificate = Self(Arc::new(inner));
+        certificate.warn_of_age();
+        Ok(certificate)
+    }
+
+    /// Which setting names it: `server.tls` or `server.admin_tls`.
+    #[must_use]
+    pub fn setting(&self) -> &'static str {
+        self.0.setting
+    }
+
+    /// When the one in use expires.
+    #[must_use]
+    pub fn expires_at(&self) -> UnixTime {
+        self.0.current.load().until
+    }
+
+    /// Reads the files again if they changed, and serves what they hold now from the next handshake on. What cannot be used is
+    /// said, once, and changes nothing. Answers whether there is another certificate.
+    pub fn look(&self) -> bool {
+        let inner = &*self.0;
+        let mut last = inner.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = read(&inner.files);
+        let seen = found.as_ref().map(Clone::clone).map_err(ToString::to_string);
+        if seen == last.seen {
+            drop(last);
+            self.warn_of_age();
+            return false;
+        }
+        last.seen = seen;
+        let (setting, loaded) = (inner.setting, found.and_then(|bytes| Loaded::parse(&inner.files, &bytes)));
+        match loaded {
+            Ok(loaded) => {
+                let expires_at = loaded.until;
+                inner.current.store(Arc::new(loaded));
+                last.age = Age::Good;
+                drop(last);
+                tracing::info!(setting, %expires_at, "the new certificate is in use · 新证书已生效");
+                self.warn_of_age();
+                true
+            }
+            Err(error) => {
+                let until = inner.current.load().until;
+                tracing::error!(setting, %error, expires_at = %until, "the new certificate is refused; the one before goes on · 新证书有误，继续使用原证书");
+                false
+            }
+        }
+    }
+
+    /// What an acceptor needs. Certificates are asked for at each handshake.
+    pub(super) fn server_config(&self) -> ServerConfig {
+        let mut config = ServerConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .expect("ring has the default protocol versions")
+            .with_no_client_auth()
+            .with_cert_resolver(self.0.clone());
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config
+    }
+
+    fn warn_of_age(&self) {
+        let inner = &*self.0;
+        let current = inner.current.load();
+        let age = current.age(inner.clock.wall());
+        let before = std::mem::replace(&mut inner.last.lock().unwrap_or_else(PoisonError::into_inner).age, age);
+        if age == before {
+            return;
+        }
+        let (setting, expires_at) = (inner.setting, current.until);
+        match age {
+            Age::Good => {}
+            Age::EndsSoon => {
+                let days = current.until.since(inner.clock.wall()).as_secs() / 86_400;
+                tracing::warn!(setting, days, %expires_at, "the certificate expires soon: put a new one into the same files · 证书即将过期，请更新证书文件");
+            }
+            Age::Expired => {
+                tracing::error!(setting, %expires_at, "the certificate has expired, and clients refuse it: put a new one into the same files · 证书已过期，请更新证书文件");
+            }
+        }
+    }
+}
+
+impl ResolvesServerCert for Inner {
+    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.current.load().certified.clone())
+    }
+}
+
+impl Loaded {
+    fn parse(files: &TlsSettings, (cert, key): &(Vec<u8>, Vec<u8>)) -> Result<Self, CertificateError> {
+        let (cert_path, key_path) = (files.cert.display().to_string(), files.key.display().to_string());
+        let not_pem = |path: &String, what| CertificateError::NotPem { path: path.clone(), what };
+        let chain: Vec<_> = CertificateDer::pem_slice_iter(cert).collect::<Result<_, _>>().unwrap_or_default();
+        let own = chain.first().ok_or_else(|| not_pem(&cert_path, "certificate"))?;
+        let bad = |error| CertificateError::BadCertificate { path: cert_path.clone(), error };
+        let validity = *x509_cert::Certificate::from_der(own).map_err(bad)?.tbs_certificate().validity();
+        let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| not_pem(&key_path, "private key"))?;
+        let key =
+            ring::sign::any_supported_type(&key).map_err(|error| CertificateError::BadKey { path: key_path.clone(), error })?;
+        let certified = CertifiedKey::new(chain, key);
+        if certified.keys_match().is_err() {
+            return Err(CertificateError::Mismatch { cert: cert_path, key: key_path });
+        }
+        let time = |time: x509_cert::time::Time| UnixTime(time.to_unix_duration().as_secs());
+        Ok(Self { certified: Arc::new(certified), from: time(validity.not_before), until: time(validity.not_after) })
+    }
+
+    /// Two weeks before the end, or a fifth of the life where that is shorter: certificates of six days are renewed every few.
+    fn age(&self, now: UnixTime) -> Age {
+        let lead = Duration::from_secs(14 * 86_400).min(self.until.since(self.from) / 5);
+        if now >= self.until {
+            Age::Expired
+        } else if now.plus(lead) >= self.until {
+            Age::EndsSoon
+        } else {
+            Age::Good
+        }
+    }
+}
+
+fn read(files: &TlsSettings) -> Result<(Vec<u8>, Vec<u8>), CertificateError> {
+    let [cert, key] = [&files.cert, &files.key].map(|path| {
+        std::fs::read(path).map_err(|error| CertificateError::Unreadable { path: path.display().to_string(), error })
+    });
+    Ok((cert?, key?))
+}
+
+/// The same as the client's: an embedder may have installed another.
+fn provider() -> Arc<CryptoProvider> {
+    CryptoProvider::get_default().cloned().unwrap_or_else(|| Arc::new(ring::default_provider()))
+}
+
+/// Looks at the certificates' files for as long as the service runs. They are small, and read whole: a file's time says little
+/// where it is a link that is moved.
+pub(super) async fn keep_looking(certificates: Vec<Certificate>) {
+    let mut every_minute = tokio::time::interval(LOOK_EVERY);
+    every_minute.tick().await;
+    loop {
+        every_minute.tick().await;
+        for certificate in certificates.clone() {
+            let _ = tokio::task::spawn_blocking(move || certificate.look()).await;
+        }
+    }
+}
+
+/// Whoever cannot wait sends SIGHUP.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_is_warned_of_two_weeks_ahead_or_a_fifth_of_its_life() {
+        let day = 86_400;
+        let cert = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        let key = PrivateKeyDer::from_pem_slice(cert.signing_key.serialize_pem().as_bytes()).unwrap();
+        let certified =
+            Arc::new(CertifiedKey::new(vec![cert.cert.der().clone()], ring::sign::any_supported_type(&key).unwrap()));
+        let loaded = |days: u64| Loaded { certified: certified.clone(), from: UnixTime(0), until: UnixTime(days * day) };
+        let age = |days, at: u64| loaded(days).age(UnixTime(at));
+        assert_eq!([age(90, 75 * day), age(90, 76 * day), age(90, 90 * day)], [Age::Good, Age::EndsSoon, Age::Expired]);
+        assert_eq!([age(5, 4 * day - 1), age(5, 4 * day), age(5, 5 * day)], [Age::Good, Age::EndsSoon, Age::Expired]);
+    }
+}

@@ -1,0 +1,53 @@
+//! What each kind of answer forbids the browser.
+
+use crate::world::*;
+
+async fn get(world: &World, target: &str) -> Answer {
+    ask(world.public, "GET", target, &[("Host", "example.com")], "").await
+}
+
+#[tokio::test]
+async fn a_page_is_framed_nowhere_and_may_use_no_sensor_and_shares_no_window() {
+    let world = World::new("", "").await;
+    let page = get(&world, "/").await;
+    assert!(page.header("content-security-policy").unwrap().contains("frame-ancestors 'none'"));
+    assert_eq!(page.header("x-content-type-options"), Some("nosniff"));
+    assert_eq!(page.header("cross-origin-opener-policy"), Some("same-origin"));
+    assert_eq!(page.header("cross-origin-resource-policy"), Some("same-origin"));
+    let powers = page.header("permissions-policy").unwrap();
+    for power in ["camera", "microphone", "geolocation", "payment"] {
+        assert!(powers.contains(&format!("{power}=()")), "{powers}");
+    }
+    // res.wx.qq.com sends no Cross-Origin-Resource-Policy: with an embedder policy the SDK would not load.
+    assert_eq!(page.header("cross-origin-embedder-policy"), None);
+}
+
+#[tokio::test]
+async fn a_file_is_no_page_and_only_pictures_and_the_client_script_are_for_other_sites() {
+    let world = World::new("", "").await;
+    for (target, readers) in [
+        ("/static/demo.js", "same-origin"),
+        ("/static/style.css", "same-origin"),
+        ("/static/share.png", "cross-origin"),
+        ("/static/icon.svg", "cross-origin"),
+        ("/qr.svg?url=https%3A%2F%2Fexample.com%2F", "same-origin"),
+    ] {
+        // The picture is no text: only the head is looked at.
+        let answer = ask(world.public, "HEAD", target, &[("Host", "example.com")], "").await;
+        assert_eq!((answer.status, answer.header("cross-origin-resource-policy")), (200, Some(readers)), "{target}");
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{target}");
+        let policy = answer.header("content-security-policy").unwrap();
+        assert!(policy.starts_with("default-src 'none'") && policy.contains("sandbox"), "{target}: {policy}");
+    }
+    let script = get(&world, "/jssdk/wx-jssdk.js").await;
+    assert_eq!(script.header("cross-origin-resource-policy"), Some("cross-origin"));
+}
+
+#[tokio::test]
+async fn an_error_is_never_taken_for_something_else() {
+    let world = World::new("", "").await;
+    for target in ["/jssdk/config", "/nothing", "/jssdk/config?url=https%3A%2F%2Fevil.com%2F%3Cscript%3E"] {
+        let answer = get(&world, target).await;
+        assert!(answer.status >= 400 && answer.header("x-content-type-options") == Some("nosniff"), "{answer:?}");
+    }
+}
