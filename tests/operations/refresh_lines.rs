@@ -51,6 +51,7 @@ async fn a_refresh_that_failed_is_one_line_with_cause_and_fix_as_loud_as_its_cla
         assert_eq!((&line["kind"], &line["why"]), (&json!("access_token"), &json!("due")));
         assert_eq!(number(line, "living_for"), 7_200 - 7_030 - 5, "so long nobody notices");
         assert!(number(line, "retry_in") >= 1);
+        assert_eq!(number(line, "took_ms"), 0, "from its own start, and not from the process's");
         for field in ["cause", "fix"] {
             assert!(line[field].as_str().is_some_and(|sentence| sentence.len() > 10), "{line}");
         }
