@@ -109,6 +109,7 @@ impl Life {
             format!("/jssdk/config?url={page}"),
             "/jssdk/config?account=calm&url=null".into(),
             "/".into(),
+            "/doctor".into(),
             "/healthz".into(),
             "/nothing".into(),
         ] {
