@@ -121,7 +121,7 @@ export function showSdk(host) {
 }
 
 export function showSupport(known, of) {
-  $("support").textContent = t(`${known} of ${of} known to this client`, `客户端支持 ${known} / ${of} 个`);
+  $("support").textContent = t(`${known} of ${of} known to this client`, `支持 ${known} / ${of} 个`);
 }
 
 /** Sets the signed address against the current one. The part after the '#' is never signed. */
@@ -196,6 +196,8 @@ export function showSandbox() {
   }
   $("client").textContent = `${client.label} (${t("simulated", "模拟")})`;
   for (const link of document.querySelectorAll('[data-set^="client="]')) {
-    if (link.dataset.set === `client=${played}`) link.setAttribute("aria-current", "true");
+    if (link.dataset.set !== `client=${played}`) continue;
+    link.setAttribute("aria-current", "true");
+    link.parentElement.scrollLeft = link.offsetLeft - link.parentElement.offsetLeft - 80; // in view, on a phone
   }
 }

@@ -33,10 +33,14 @@ export async function call(entry, args, tell) {
 /** Nothing may hang without a word: after a while the silence itself is the answer, until another comes. */
 function patiently(entry, tell) {
   const limit = entry.user ? USER : QUICK;
-  const timers = [setTimeout(() => tell("timeout", { waited: limit / 1000 }), limit)];
-  if (entry.user) timers.push(setTimeout(() => tell("slow", { waited: SLOW / 1000 }), SLOW));
+  const slow = entry.user && setTimeout(() => tell("slow", { waited: SLOW / 1000 }), SLOW);
+  const last = setTimeout(() => {
+    clearTimeout(slow); // a phone that was asleep may ring both at once, in any order
+    tell("timeout", { waited: limit / 1000 });
+  }, limit);
   return (outcome, res) => {
-    timers.forEach(clearTimeout);
+    clearTimeout(slow);
+    clearTimeout(last);
     tell(outcome, res);
   };
 }

@@ -52,8 +52,6 @@ function buildRow(entry) {
 function fillRow({ row, outcome, answers, parameters }) {
   row.dataset.result = outcome;
   row.querySelector(".log-outcome").textContent = OUTCOMES[outcome]();
-  const last = answers[answers.length - 1];
-  row.querySelector(".log-took").textContent = last && outcome !== "armed" ? `${last.took} ms` : "";
   row.querySelector("pre").textContent = lines(parameters, answers).join("\n");
 }
 

@@ -8,8 +8,11 @@ import { pick, t } from "./language.js";
 const memory = new Map();
 const watchers = [];
 
-export function remember(found) {
-  for (const [name, value] of Object.entries(found)) memory.set(name, value);
+export function remember(brought) {
+  // A client whose answer lacks something has brought nothing: what is in the field stays.
+  const useful = Object.entries(brought).filter(([, value]) => value !== undefined && !Number.isNaN(value));
+  const found = Object.fromEntries(useful);
+  for (const [name, value] of useful) memory.set(name, value);
   for (const refill of watchers) refill(found);
 }
 

@@ -46,7 +46,7 @@ function okNote(entry, res) {
   if (entry.via === "tag")
     return /:ready$/.test(res.errMsg) ? t("Rendered by the client: tap it.", "已由客户端渲染，请点击。") : res.errMsg;
   try {
-    return entry.says ? pick(entry.says(res)) : "";
+    return entry.says ? pick(entry.says(res)) : t("The answer is below.", "返回见下。");
   } catch (error) {
     return ""; // an answer of another shape than expected: it is shown as it came
   }
@@ -55,7 +55,8 @@ function okNote(entry, res) {
 function answerText(outcome, res) {
   if (["pending", "armed", "slow", "timeout"].includes(outcome)) return "";
   if (outcome === "blocked") return res.errMsg || "";
-  return JSON.stringify(res, shorten, 2);
+  const { reason, ...own } = res; // the sandbox's, which stands above in the reader's language
+  return JSON.stringify(own, shorten, 2);
 }
 
 /** An image's base64 would bury the page. */

@@ -12,7 +12,8 @@ export function explainCall(entry, outcome, res, support) {
   const says = String(res.errMsg || "");
   const found = KNOWN.find((one) => one.when.test(says));
   const words = found ? { cause: found.cause(entry), fixes: found.fixes(entry) } : unknown();
-  if (res.reason) words.cause = pick([res.reason.en, res.reason.zh]);
+  // The simulated client knows the reason: then there is nothing to guess.
+  if (res.reason) return { cause: pick([res.reason.en, res.reason.zh]), fixes: found && found.certain ? words.fixes : [] };
   return withNeeds(entry, words, found);
 }
 

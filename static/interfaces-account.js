@@ -57,7 +57,6 @@ export const ACCOUNT = [
         signs: "card-ext",
         needs: COUPON,
         user: true,
-        gives: () => ({ cardCode: "" }),
         says: (res) => [
           `${(res.cardList || []).filter((one) => one.isSuccess).length} added`,
           `已添加 ${(res.cardList || []).filter((one) => one.isSuccess).length} 张`,

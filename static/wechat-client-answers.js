@@ -82,14 +82,17 @@
   // --- beacons ---
 
   phone.events.onBeaconsInRange = true;
+  var searching = null;
   plays.startMonitoringBeacons = function (params, reply) {
     reply({ err_msg: "startMonitoringBeacons:ok" });
-    setTimeout(function () {
+    clearTimeout(searching);
+    searching = setTimeout(function () {
       var beacon = { uuid: "FDA50693-A4E2-4FB1-AFCF-C6EB07647825", major: 10001, minor: 19641, accuracy: 1.2, rssi: -64 };
       phone.emit("onBeaconsInRange", { err_msg: "onBeaconsInRange:ok", beacons: [beacon] });
     }, 800);
   };
   plays.stopMonitoringBeacons = function (params, reply) {
+    clearTimeout(searching);
     reply({ err_msg: "stopMonitoringBeacons:ok" });
   };
 

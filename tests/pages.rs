@@ -225,7 +225,7 @@ async fn only_the_sandbox_plays_a_client_and_it_says_so() {
 
     let sandbox = Pages { sandbox: true, ..pages() };
     let html = text_of(get(sandbox.clone(), "/?lang=en").await).await;
-    assert!(html.contains("data-sandbox") && html.contains("A script plays the WeChat client here"));
+    assert!(html.contains("data-sandbox") && html.contains("A script plays the WeChat client;"));
     let (client, demo) = (html.find("wechat-client.js").unwrap(), html.find("demo.js").unwrap());
     assert!(client < demo, "the client is there before the page asks for it");
     for name in SANDBOX_FILES {

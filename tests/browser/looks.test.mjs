@@ -25,7 +25,7 @@ describe("how it looks", () => {
       await page.goto(`${service.url}/`);
       await expectVerdict(page, "ok");
       const reached = new Set();
-      for (let presses = 0; presses < 40; presses++) {
+      for (let presses = 0; presses < 250; presses++) {
         await page.keyboard.press("Tab");
         const at = await page.evaluate(() => {
           const focused = document.activeElement;
@@ -60,12 +60,22 @@ describe("how it looks", () => {
             await page.goto(`${service.url}/?lang=${lang}&q=%E4%BD%A0%E5%A5%BD`);
             await expectVerdict(page, "ok");
             await shoot("ok");
-            for (const api of ["updateAppMessageShareData", "getLocation", "getNetworkType", "checkJsApi", "chooseImage"])
+            await page.evaluate(() => document.querySelectorAll("details.group").forEach((one) => (one.open = true)));
+            await page.locator('[data-card="updateAppMessageShareData"] .card-toggle').click();
+            await page.locator('[data-card="chooseWXPay"] .card-toggle').click();
+            for (const api of [
+              "updateAppMessageShareData",
+              "getLocation",
+              "getNetworkType",
+              "agentConfig",
+              "uploadImage",
+              "chooseImage",
+            ])
               await page.locator(`[data-api="${api}"]`).click();
             await shoot("sheet");
             await page.locator("dialog .primary").click();
-            await page.locator('[data-card="image"] [data-result="ok"]').waitFor();
-            await page.waitForFunction(() => [...document.querySelectorAll("#shots img")].every((one) => one.naturalWidth));
+            await page.locator('[data-card="chooseImage"] [data-result="ok"]').waitFor();
+            await page.waitForFunction(() => [...document.querySelectorAll(".shots img")].every((one) => one.naturalWidth));
             await shoot("used");
             await page.goto(`${service.url}/?lang=${lang}&break=signature`);
             await expectVerdict(page, "error");
@@ -110,7 +120,7 @@ function faintTexts() {
   const faint = [];
   for (const element of document.querySelectorAll("body *")) {
     const own = [...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
-    if (!own || element.closest(".skip, noscript") || !element.getClientRects().length || element.disabled) continue;
+    if (!own || element.closest(".skip, .unseen, noscript") || !element.getClientRects().length || element.disabled) continue;
     const style = getComputedStyle(element);
     const pair = [light(style.color), light(behind(element))].sort((a, b) => b - a);
     const contrast = (pair[0] + 0.05) / (pair[1] + 0.05);

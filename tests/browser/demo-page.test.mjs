@@ -1,0 +1,449 @@
+// The demo page around its interfaces: banner, log, search, keyboard, languages, and what a screen reader is told.
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { after, before, describe, test } from "node:test";
+import {
+  ANDROID_WECHAT,
+  DESKTOP,
+  IOS_WECHAT,
+  PHONE,
+  expectQuiet,
+  expectVerdict,
+  inPage,
+  installBridge,
+  startBrowser,
+  startService,
+} from "./harness.mjs";
+
+const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+
+let service;
+let browser;
+
+before(async () => {
+  service = await startService();
+  browser = await startBrowser();
+});
+
+after(async () => {
+  if (browser) await browser.close();
+  if (service) await service.stop();
+});
+
+const withPage = (options, work) => inPage(browser, { viewport: DESKTOP, ...options }, work);
+const text = (page, id) => page.locator(`#${id}`).innerText();
+const run = (page, name) => page.locator(`[data-api="${name}"]`);
+const outcome = (page, name, wanted) => page.locator(`[data-card="${name}"] .result[data-result="${wanted}"]`).waitFor();
+const asAnEmptyScript = (route) => route.fulfill({ contentType: "text/javascript", body: "" });
+
+describe("the banner", () => {
+  for (const [client, label] of [
+    ["android", "WeChat 8.0.50 · Android (simulated)"],
+    ["ios", "WeChat 8.0.50 · iOS (simulated)"],
+    ["desktop", "WeChat 8.0.50 · desktop (simulated)"],
+    ["devtools", "WeChat devtools 1.06.2409140 (simulated)"],
+    ["mini", "WeChat 8.0.50 · in a mini program (simulated)"],
+    ["wecom", "WeCom 4.1.30 · Android (simulated)"],
+    ["nonsense", "WeChat 8.0.50 · Android (simulated)"],
+  ]) {
+    test(`names the client: ${client}`, () =>
+      withPage({}, async (page) => {
+        await page.goto(`${service.url}/?lang=en&client=${client}`);
+        await expectVerdict(page, "ok", "config:ok");
+        assert.equal(await text(page, "client"), label);
+        assert.equal(await text(page, "account"), client === "wecom" ? "demo-work" : "the server's default");
+        assert.match(await text(page, "app-id"), client === "wecom" ? /^ww/ : /^wx/);
+        assert.match(await text(page, "state-text"), client === "wecom" ? /^WeCom accepts/ : /^WeChat accepts/);
+        expectQuiet(page);
+      }));
+  }
+
+  test("outside WeChat nothing is asked, every button is locked, and the QR code is there at once", () =>
+    withPage({}, async (page) => {
+      await page.route("**/static/wechat-client.js", asAnEmptyScript);
+      await page.goto(`${service.url}/?lang=en`);
+      await expectVerdict(page, "outside", "Not inside WeChat");
+      assert.equal(await page.locator("[data-api]:enabled").count(), 0);
+      await page.waitForFunction(() => document.getElementById("qr").naturalWidth > 100);
+      assert.equal(await text(page, "client"), "not WeChat");
+      assert.ok((await page.locator("[data-card]").count()) >= 68, "one may still read what there is");
+      expectQuiet(page);
+    }));
+
+  test("inside, the QR code waits until it is asked for", () =>
+    withPage({}, async (page) => {
+      await page.goto(`${service.url}/?lang=en`);
+      await expectVerdict(page, "ok");
+      assert.equal(await page.locator("#qr").getAttribute("src"), null);
+      await page.getByText("Open on a phone").click();
+      await page.waitForFunction(() => document.getElementById("qr").naturalWidth > 100);
+    }));
+
+  test("a QR code that is refused is explained", () =>
+    withPage({}, async (page) => {
+      await page.route("**/static/wechat-client.js", asAnEmptyScript);
+      await page.route("**/qr.svg?**", (route) =>
+        route.fulfill({ status: 200, contentType: "image/svg+xml", body: "nothing" }),
+      );
+      await page.goto(`${service.url}/`);
+      await expectVerdict(page, "outside");
+      await page.locator("#outside-note", { hasText: "不在公众号的 JS 接口安全域名内" }).waitFor();
+    }));
+
+  test("a changed address is set against the signed one, and the difference is marked", () =>
+    withPage({ userAgent: ANDROID_WECHAT }, async (page) => {
+      await installBridge(page, service);
+      await page.goto(`${service.url}/?lang=en&step=one#part`);
+      await expectVerdict(page, "ok");
+      assert.equal(await page.locator("#same-url").getAttribute("data-same"), "true");
+      assert.equal(await page.locator("#current-url .fragment").innerText(), "#part");
+      await page.evaluate(() => history.pushState({}, "", "?lang=en&step=two"));
+      await page.locator('#same-url[data-same="false"]').waitFor();
+      assert.match(await text(page, "same-url"), /differs from the signed one/);
+      assert.equal(await page.locator("#signed-url mark").innerText(), "one");
+      assert.equal(await page.locator("#current-url mark").innerText(), "two");
+      await page.evaluate(() => history.back());
+      await page.locator('#same-url[data-same="true"]').waitFor();
+      assert.equal(await page.locator("mark").count(), 0);
+    }));
+
+  test("on iOS a changed address is no fault: the landing one was signed", () =>
+    withPage({ userAgent: IOS_WECHAT }, async (page) => {
+      await installBridge(page, service, { checksLanding: true });
+      await page.goto(`${service.url}/?lang=en`);
+      await expectVerdict(page, "ok");
+      await page.evaluate(() => history.pushState({}, "", "/?lang=en&more=1"));
+      await page.locator("#same-url", { hasText: "iOS checks the address of the first load" }).waitFor();
+      assert.equal(await page.locator("#same-url").getAttribute("data-same"), "true");
+    }));
+
+  test("a refused signature leads to the doctor, who gets what was signed in the fragment and nowhere else", () =>
+    withPage({}, async (page) => {
+      await page.goto(`${service.url}/?lang=en&break=signature&q=%2B`);
+      await expectVerdict(page, "error", "Invalid signature");
+      const link = page.locator("#to-doctor");
+      assert.equal(await link.innerText(), "Ask the doctor");
+      const address = new URL(await link.getAttribute("href"), page.url());
+      assert.equal(address.pathname + address.search, "/doctor?lang=en");
+      const told = new URLSearchParams(address.hash.slice(1));
+      assert.equal(told.get("url"), page.url());
+      assert.equal(told.get("landing"), page.url());
+      assert.equal(told.get("errMsg"), "config:invalid signature");
+      assert.equal(told.get("appId"), "wx0123456789abcdef");
+      assert.match(told.get("signature"), /^[0-9a-f]{40}$/);
+      assert.match(told.get("timestamp"), /^\d{10}$/);
+      assert.ok(told.get("nonceStr"));
+      assert.equal(await page.locator("header nav a[href^='doctor']").count(), 1);
+      expectQuiet(page);
+    }));
+
+  test("an endpoint that gives no signature leads to the doctor as well, with nothing in its hands", () =>
+    withPage({}, async (page) => {
+      await page.route("**/jssdk/config?**", (route) => route.abort("connectionrefused"));
+      await page.goto(`${service.url}/?lang=zh`);
+      await expectVerdict(page, "error");
+      assert.equal(await page.locator("#to-doctor").getAttribute("href"), "doctor?lang=zh");
+      assert.equal(await page.locator("[data-api]:enabled").count(), 0);
+    }));
+
+  test("?account= names the account to the endpoint", () =>
+    withPage({ userAgent: ANDROID_WECHAT }, async (page) => {
+      await installBridge(page, service);
+      const asked = [];
+      page.on("request", (request) => /\/jssdk\/config/.test(request.url()) && asked.push(new URL(request.url()).searchParams));
+      await page.goto(`${service.url}/?account=demo-mini`);
+      await expectVerdict(page, "error");
+      assert.equal(asked[0].get("account"), "demo-mini");
+      assert.match(await text(page, "says"), /unsupported_credential/);
+    }));
+});
+
+describe("the log", () => {
+  test("has every call with its time, parameters and answer, newest first", () =>
+    withPage({}, async (page) => {
+      await page.goto(`${service.url}/?lang=en`);
+      await expectVerdict(page, "ok");
+      await page.locator("#log-count:text('2')").waitFor();
+      await run(page, "getLocation").click();
+      await outcome(page, "getLocation", "ok");
+      await run(page, "uploadImage").click();
+      await outcome(page, "uploadImage", "blocked");
+      assert.deepEqual(await page.locator(".log-name").allInnerTexts(), [
+        "uploadImage",
+        "getLocation",
+        "checkJsApi",
+        "wx.config",
+      ]);
+      assert.deepEqual(await page.locator(".log-outcome").allInnerTexts(), ["not called", "ok", "ok", "ok"]);
+      const entry = page.locator(".log-entry").nth(1);
+      assert.match(await entry.locator(".log-time").innerText(), /^\d\d:\d\d:\d\d$/);
+      await entry.locator("summary").click();
+      const details = await entry.locator("pre").innerText();
+      assert.match(details, /→ \{ "type": "gcj02" \}/);
+      assert.match(details, /← ok \(\d+ ms\) \{ "latitude": "23\.099994"/);
+      expectQuiet(page);
+    }));
+
+  test("one button copies it as text, with the page, the signature's fate and the client", () =>
+    withPage({ permissions: ["clipboard-read", "clipboard-write"] }, async (page) => {
+      await page.goto(`${service.url}/?lang=en&client=ios`);
+      await expectVerdict(page, "ok");
+      await run(page, "getNetworkType").click();
+      await outcome(page, "getNetworkType", "ok");
+      await page.locator("#log-copy").click();
+      await page.locator("#log-note", { hasText: "Copied: 3 calls." }).waitFor();
+      const copied = await page.evaluate(() => navigator.clipboard.readText());
+      const lines = copied.split("\n");
+      assert.match(lines[0], /^wx-jssdk · \d{4}-\d\d-\d\dT/);
+      assert.ok(copied.includes(`signed:  ${service.url}/?lang=en&client=ios`));
+      assert.ok(copied.includes("config:  config:ok") && copied.includes("WeChat 8.0.50 · iOS (simulated)"));
+      const order = ["wx.config", "checkJsApi", "getNetworkType"].map((name) =>
+        lines.findIndex((line) => line.endsWith(` ${name}`)),
+      );
+      assert.ok(order[0] > 0 && order[0] < order[1] && order[1] < order[2], "oldest first");
+      assert.match(copied, /← ok \(\d+ ms\) \{ "errMsg": "getNetworkType:ok", "networkType": "wifi" \}/);
+    }));
+
+  test("where no page may copy, the text is there to be selected", () =>
+    withPage({}, async (page) => {
+      await page.addInitScript(() => {
+        Object.defineProperty(navigator, "clipboard", { value: undefined });
+        document.execCommand = () => false;
+      });
+      await page.goto(`${service.url}/?lang=en`);
+      await expectVerdict(page, "ok");
+      await page.locator("#log-copy").click();
+      await page.locator("#log-note", { hasText: "does not let pages copy" }).waitFor();
+      assert.match(await page.locator("#log-text").inputValue(), /wx\.config/);
+    }));
+
+  test("is emptied with one button, and a picture's data does not bury it", () =>
+    withPage({}, async (page) => {
+      await page.goto(`${service.url}/?lang=zh`);
+      await expectVerdict(page, "ok");
+      await run(page, "chooseImage").click();
+      await page.locator("dialog .primary").click();
+      await outcome(page, "chooseImage", "ok");
+      await run(page, "getLocalImgData").click();
+      await outcome(page, "getLocalImgData", "ok");
+      assert.ok((await page.locator(".log-entry pre").first().textContent()).length < 500);
+      await page.locator("#log-clear").click();
+      assert.equal(await page.locator(".log-entry").count(), 0);
+      assert.equal(await text(page, "log-count"), "0");
+      assert.equal(await page.locator("#log-empty").isVisible(), true);
+      assert.equal(await page.locator("#log-copy").isDisabled(), true);
+    }));
+
+  test("a refused config is in it, with the client's words", () =>
+    withPage({}, async (page) => {
+      await page.goto(`${service.url}/?lang=en&break=signature`);
+      await expectVerdict(page, "error");
+      assert.deepEqual(await page.locator(".log-name").allInnerTexts(), ["wx.config"]);
+      assert.match(await page.locator(".log-entry pre").first().textContent(), /← fail .*config:invalid signature/);
+    }));
+});
+
+describe("finding an interface", () => {
+  test("by its name or by a word of either language, whatever group it is in", () =>
+    withPage({ viewport: PHONE }, async (page) => {
+      await page.goto(`${service.url}/?lang=en`);
+      await expectVerdict(page, "ok");
+      const visible = () => page.locator(".card:visible").evaluateAll((all) => all.map((one) => one.dataset.card));
+      assert.equal(await page.locator("#group-pay").getAttribute("open"), null, "folded on a phone");
+      await page.locator("#search").fill("WXPAY");
+      assert.deepEqual(await visible(), ["chooseWXPay"], "its group unfolds");
+      assert.equal(await text(page, "found"), "1 found");
+      await page.locator("#search").fill("红包");
+      assert.deepEqual(await visible(), ["openEnterpriseRedPacket"]);
+      await page.locator("#search").fill("share qq");
+      assert.ok((await visible()).includes("onMenuShareQQ"));
+      await page.locator("#search").fill("no such thing");
+      assert.deepEqual(await visible(), []);
+      assert.equal(await page.locator("#nothing").isVisible(), true);
+      await page.locator("#search").press("Escape");
+      assert.equal(await page.locator("#nothing").isVisible(), false);
+      assert.equal(await text(page, "found"), "");
+      assert.ok((await page.locator(".group:visible").count()) >= 17);
+    }));
+
+  test("by what the client knows, by what needs nothing more, by what was tried", () =>
+    withPage({}, async (page) => {
+      await page.goto(`${service.url}/?lang=en&client=wecom`);
+      await expectVerdict(page, "ok");
+      await page.locator('#support:has-text("known")').waitFor();
+      const visible = () => page.locator(".card:visible").evaluateAll((all) => all.map((one) => one.dataset.card));
+      await page.locator("#show").selectOption("unknown");
+      assert.ok((await visible()).includes("updateAppMessageShareData") && !(await visible()).includes("chooseImage"));
+      await page.locator("#show").selectOption("known");
+      assert.ok((await visible()).includes("chooseImage") && !(await visible()).includes("updateAppMessageShareData"));
+      await page.locator("#show").selectOption("plain");
+      assert.ok((await visible()).includes("scanQRCode") && !(await visible()).includes("chooseWXPay"));
+      await run(page, "getNetworkType").click();
+      await outcome(page, "getNetworkType", "ok");
+      await page.locator("#show").selectOption("used");
+      assert.deepEqual(await visible(), ["getNetworkType"]);
+    }));
+});
+
+describe("without a mouse, and without eyes", () => {
+  test("by keyboard alone: skip, search, unfold, edit, call, agree, copy", () =>
+    withPage({ permissions: ["clipboard-read", "clipboard-write"] }, async (page) => {
+      await page.goto(`${service.url}/?lang=en`);
+      await expectVerdict(page, "ok");
+      const focused = () =>
+        page.evaluate(
+          () => document.activeElement.id || document.activeElement.dataset.api || document.activeElement.className,
+        );
+      await page.keyboard.press("Tab");
+      assert.equal(await focused(), "skip");
+      assert.ok((await page.locator(".skip").boundingBox()).x >= 0, "the skip link shows itself");
+      await page.keyboard.press("Enter");
+      assert.equal(await focused(), "interfaces");
+      await page.keyboard.press("/");
+      assert.equal(await focused(), "search");
+      await page.keyboard.type("chooseImage");
+      await page.keyboard.press("Tab"); // what is shown
+      await page.keyboard.press("Tab"); // the group
+      await page.keyboard.press("Tab"); // the card
+      assert.equal(await focused(), "card-toggle");
+      await page.keyboard.press("Space");
+      assert.equal(await page.evaluate(() => document.activeElement.getAttribute("aria-expanded")), "true");
+      await page.keyboard.press("Tab");
+      assert.equal(await focused(), "chooseImage");
+      await page.keyboard.press("Tab");
+      assert.equal(await focused(), "p-chooseImage-count");
+      await page.keyboard.press("Control+A");
+      await page.keyboard.type("2");
+      await page.keyboard.press("Enter");
+      await page.locator("dialog.phone-sheet").waitFor();
+      await page.keyboard.press("Enter"); // the sheet's button has the focus
+      await outcome(page, "chooseImage", "ok");
+      assert.match(await page.locator("#live").textContent(), /^chooseImage\. ok\. 2 chosen/, "and it is said aloud");
+      assert.equal(await focused(), "p-chooseImage-count", "the focus is where it was");
+      await page.locator("#log-copy").focus();
+      await page.keyboard.press("Space");
+      await page.locator("#log-note", { hasText: "Copied" }).waitFor();
+      assert.equal(await focused(), "log-copy");
+      expectQuiet(page);
+    }));
+
+  test("a link of the group list leads there, unfolds it, and leaves the address alone", () =>
+    withPage({ viewport: PHONE }, async (page) => {
+      await page.goto(`${service.url}/?lang=en`);
+      await expectVerdict(page, "ok");
+      await page.getByRole("link", { name: /^Payment/ }).focus();
+      await page.keyboard.press("Enter");
+      assert.equal(await page.locator("#group-pay").getAttribute("open"), "");
+      assert.equal(await page.evaluate(() => document.activeElement.closest("details").id), "group-pay");
+      assert.equal(page.url(), `${service.url}/?lang=en`);
+      await page.locator("#group-pay").scrollIntoViewIfNeeded();
+      await page.keyboard.press("Enter");
+      assert.equal(await page.locator("#group-pay").getAttribute("open"), null, "and folds again");
+    }));
+
+  for (const [name, query, prepare] of [
+    ["as it is", "", async () => {}],
+    [
+      "unfolded and used",
+      "",
+      async (page) => {
+        await page.evaluate(() => document.querySelectorAll(".card-toggle").forEach((one) => one.click()));
+        await page.locator("#p-chooseImage-count").fill("99");
+        for (const api of ["chooseImage", "getLocation", "agentConfig", "onVoicePlayEnd", "wx-open-audio"])
+          await run(page, api).click();
+        await outcome(page, "wx-open-audio", "ok");
+        await page.evaluate(() => document.querySelectorAll(".log-entry details").forEach((one) => (one.open = true)));
+      },
+    ],
+    [
+      "with the phone's sheet over it",
+      "",
+      async (page) => {
+        await run(page, "scanQRCode").click();
+        await page.locator("dialog.phone-sheet").waitFor();
+      },
+    ],
+    ["refused", "&break=signature", async () => {}],
+  ]) {
+    for (const [lang, colorScheme, viewport] of [
+      ["zh", "light", PHONE],
+      ["en", "dark", DESKTOP],
+    ]) {
+      test(`axe finds nothing: ${name}, ${lang}, ${colorScheme}, ${viewport.width} px`, () =>
+        withPage({ viewport, colorScheme, bypassCSP: true }, async (page) => {
+          await page.goto(`${service.url}/?lang=${lang}${query}`);
+          await expectVerdict(page, query ? "error" : "ok");
+          await page.evaluate(() => document.querySelectorAll("details.group").forEach((one) => (one.open = true)));
+          await prepare(page);
+          await page.evaluate(AXE);
+          const found = await page.evaluate(async () => {
+            const { violations } = await window.axe.run(document, {
+              runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
+            });
+            return violations.map(
+              ({ id, help, nodes }) =>
+                `${id}: ${help}: ${nodes
+                  .slice(0, 3)
+                  .map((one) => one.target + " " + one.failureSummary.slice(0, 200))
+                  .join(" | ")}`,
+            );
+          });
+          assert.deepEqual(found, []);
+        }));
+    }
+  }
+
+  for (const lang of ["zh", "en"]) {
+    test(`no word of the other language is left over in ${lang}`, () =>
+      withPage({}, async (page) => {
+        await page.goto(`${service.url}/?lang=${lang}`);
+        await expectVerdict(page, "ok");
+        await page.evaluate(() => document.querySelectorAll(".card-toggle").forEach((one) => one.click()));
+        const own =
+          ".card-title, .about, .needs-text, .tag, .group-title, .run, .replaced, .field-hint, h1, h2, #why, #state-text, .steps span, dt, summary";
+        const texts = await page
+          .locator(own)
+          .evaluateAll((all) => all.filter((one) => one.checkVisibility()).map((one) => one.innerText.trim()));
+        assert.ok(texts.length > 200);
+        const han = /[\u4e00-\u9fff]/;
+        // In English, what the Chinese console calls it may stand beside in brackets.
+        const bare = texts.map((one) => one.replace(/\([\u4e00-\u9fff]+\)/g, "")).filter(Boolean);
+        const foreign = bare.filter((one) => (lang === "en" ? han.test(one) : !han.test(one)));
+        // Names that are the same in both.
+        assert.deepEqual(
+          foreign.filter((one) => !/^(SDK|checkJsApi|\d\d:|wx\.config)/.test(one)),
+          [],
+        );
+      }));
+  }
+
+  for (const width of [320, 390, 768, 1100, 1280]) {
+    test(`nothing is wider than ${width} px, with everything unfolded and used`, () =>
+      withPage({ viewport: { width, height: 900 } }, async (page) => {
+        await page.goto(`${service.url}/?lang=en&q=${"long".repeat(40)}`);
+        await expectVerdict(page, "ok");
+        await page.evaluate(() => {
+          document.querySelectorAll("details").forEach((one) => (one.open = true));
+          document.querySelectorAll(".card-toggle").forEach((one) => one.click());
+        });
+        for (const api of ["getLocation", "updateAppMessageShareData", "checkJsApi"]) {
+          await run(page, api).click();
+          await outcome(page, api, "ok");
+        }
+        const wide = await page.evaluate(() =>
+          [...document.querySelectorAll("body *")]
+            .filter(
+              (one) =>
+                one.checkVisibility() &&
+                !one.closest(".groups-nav, #sandbox-nav, .unseen, .skip, pre") &&
+                one.getBoundingClientRect().right > innerWidth + 1,
+            )
+            .map((one) => one.outerHTML.slice(0, 80)),
+        );
+        assert.deepEqual(wide, []);
+        assert.ok((await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)) <= 0);
+      }));
+  }
+});
