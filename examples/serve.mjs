@@ -54,7 +54,9 @@ function decode(pathname) {
 }
 
 function proxy(asked, answer, service) {
-  const onwards = request(service + asked.url, { method: asked.method, headers: asked.headers }, (came) => {
+  // A connection for each call: a kept one may have been closed by the service in this moment.
+  const call = { method: asked.method, headers: { ...asked.headers, connection: "close" }, agent: false };
+  const onwards = request(service + asked.url, call, (came) => {
     answer.writeHead(came.statusCode, came.headers);
     came.pipe(answer);
   });

@@ -4,10 +4,12 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { chmodSync, cpSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { createServer as createHttpServer } from "node:http";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { serve } from "../../examples/serve.mjs";
 import { become, callsOf, clientNamed } from "./clients.mjs";
 import { expectQuiet, inPage, startBrowser, startService, stopping } from "./harness.mjs";
 import { EXAMPLES, startBuilt, vite } from "./spa.mjs";
@@ -134,6 +136,27 @@ describe("the folder server", () => {
       assert.match(words, /serve --sandbox/);
     });
   });
+});
+
+test("the folder server uses no connection twice: the service may have closed it in this moment", async () => {
+  const closing = createHttpServer((asked, answer) => {
+    if (asked.socket.used) return asked.socket.destroy();
+    asked.socket.used = true;
+    answer.end("signed");
+  });
+  await new Promise((listening) => closing.listen(0, "127.0.0.1", listening));
+  const server = await serve(join(EXAMPLES, "plain"), { port: 0, service: `http://127.0.0.1:${closing.address().port}` });
+  try {
+    for (let call = 0; call < 3; call++) {
+      const answer = await fetch(`http://127.0.0.1:${server.address().port}/jssdk/config`);
+      assert.deepEqual([answer.status, await answer.text()], [200, "signed"]);
+    }
+  } finally {
+    for (const one of [server, closing]) {
+      one.close();
+      one.closeAllConnections();
+    }
+  }
 });
 
 for (const [name, folder] of [
