@@ -6,6 +6,7 @@
 mod application;
 pub mod config;
 mod listen;
+pub mod openapi;
 pub mod pages;
 mod ready;
 mod reload;

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use actix_web::http::header::{CACHE_CONTROL, HeaderValue, WWW_AUTHENTICATE};
 use actix_web::{HttpRequest, HttpResponse, Resource, web};
 use arc_swap::ArcSwap;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::keys::{ApiKey, ApiKeys};
 use super::private::{forbidden, presented, unauthorized};
-use super::problem::Problem;
+use super::problem::{Both, Problem};
 use crate::broker::Broker;
 use crate::credential::Kind;
 use crate::diagnose::{Answer, Case, Finding, Role, Target, diagnose};
@@ -30,19 +30,27 @@ pub fn diagnose_resource(path: &str, broker: Broker, keys: web::Data<ArcSwap<Api
 }
 
 /// The body. All is optional, but without the four values or an error text there is nothing to say.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema), schema(as = Diagnose))]
 #[serde(default, deny_unknown_fields)]
-#[derive(Default)]
-struct Question {
+pub(crate) struct Question {
+    /// The page's `location.href`.
     url: String,
+    /// The nonce that the page got.
     nonce: String,
-    /// A number or a text.
+    /// The timestamp that the page got: a number or a text.
     timestamp: Value,
+    /// The signature that the page got.
     signature: String,
+    /// Whose living ticket is computed with, if the key opens it.
     account: Option<String>,
+    /// Whether it was for `wx.agentConfig`.
     agent: bool,
+    /// The address of the first page load, where the page changed routes since.
     landing: Option<String>,
+    /// Hosts of the API and its proxies.
     hosts: Vec<String>,
+    /// What the client said: `config:invalid signature`.
     error: Option<String>,
     /// What a foreign backend answered.
     answer: Value,
@@ -68,8 +76,8 @@ async fn answer(
     };
     match found.await {
         Ok(findings) => {
-            let findings: Vec<Value> = findings.iter().map(written).collect();
-            HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(json!({ "findings": findings }))
+            let findings = findings.into_iter().map(Explained::from).collect();
+            HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(Findings { findings })
         }
         Err(problem) => refused(problem),
     }
@@ -121,15 +129,36 @@ fn role(name: String) -> Role {
     }
 }
 
-fn written(finding: &Finding) -> Value {
-    let Finding { code, confidence, cause, fix, evidence } = finding;
-    json!({
-        "code": code,
-        "confidence": confidence.as_str(),
-        "cause": { "en": cause.en, "zh": cause.zh },
-        "fix": { "en": fix.en, "zh": fix.zh },
-        "evidence": evidence,
-    })
+/// The answer: best first, never empty.
+#[derive(Serialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
+pub(crate) struct Findings {
+    /// What explains the refusal.
+    #[cfg_attr(feature = "server", schema(min_items = 1))]
+    findings: Vec<Explained>,
+}
+
+/// One cause and its fix.
+#[derive(Serialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema), schema(as = Finding))]
+struct Explained {
+    /// Stable, snake_case: for programs.
+    code: &'static str,
+    /// `proven`, `likely` or `possible`.
+    confidence: &'static str,
+    /// What is wrong.
+    cause: Both<'static>,
+    /// What to do.
+    fix: Both<'static>,
+    /// The string that was hashed, with the ticket struck out.
+    evidence: Option<String>,
+}
+
+impl From<Finding> for Explained {
+    fn from(finding: Finding) -> Self {
+        let Finding { code, confidence, cause, fix, evidence } = finding;
+        Self { code, confidence: confidence.as_str(), cause: cause.into(), fix: fix.into(), evidence }
+    }
 }
 
 fn refused(problem: Problem) -> HttpResponse {

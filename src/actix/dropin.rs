@@ -5,7 +5,7 @@
 //! as long as is left of it; `force_refresh` is a rationed `reject`. Only tokens and tickets are served: an SDK's other calls go to
 //! WeChat itself.
 
-mod reply;
+pub(super) mod reply;
 mod weixin;
 mod work;
 

@@ -109,7 +109,7 @@ impl Application {
         let keys = Arc::new(ArcSwap::from_pointee(settings.server.api_keys.clone()));
         let readiness = Readiness::new(broker.clone());
         let public = public(settings, &broker, simulated.as_ref().map(|simulated| &simulated.sandbox))?;
-        let private = private(settings, &broker, &keys, &readiness)?;
+        let private = private(settings, &broker, &keys, &readiness, public.address)?;
         let reloader = Reloader::new(settings, broker.clone(), keys, readiness);
         Ok(Self { broker, public, private, reloader, simulated })
     }

@@ -9,6 +9,7 @@ use actix_web::{App, HttpResponse, HttpServer, web};
 use arc_swap::ArcSwap;
 
 use super::config::Settings;
+use super::openapi;
 use super::pages::Pages;
 use super::ready::{Readiness, readyz};
 use super::start::StartError;
@@ -26,9 +27,20 @@ pub(super) struct Listener {
 
 /// What a page may call.
 pub(super) fn public(settings: &Settings, broker: &Broker, sandbox: Option<&Sandbox>) -> Result<Listener, StartError> {
+    let services = public_services(settings, broker, sandbox);
+    let listen = settings.server.listen;
+    bind(services, listen, settings, settings.server.workers)
+        .map_err(|error| StartError::listen("server.listen", listen, error))
+}
+
+pub(super) fn public_services(
+    settings: &Settings,
+    broker: &Broker,
+    sandbox: Option<&Sandbox>,
+) -> impl Fn(&mut web::ServiceConfig) + Clone + Send + use<> {
     let pages = (settings.server.demo || sandbox.is_some()).then(|| demo_pages(broker, sandbox.is_some()));
     let (broker, sandbox) = (broker.clone(), sandbox.cloned());
-    let services = move |services: &mut web::ServiceConfig| {
+    move |services: &mut web::ServiceConfig| {
         services.service(public_scope("/jssdk", broker.clone())).configure(alive);
         if let Some(pages) = pages.clone() {
             services.configure(pages.configure());
@@ -37,10 +49,7 @@ pub(super) fn public(settings: &Settings, broker: &Broker, sandbox: Option<&Sand
             services.service(sandbox.pre_verify_scope());
         }
         services.default_service(web::to(unknown_path));
-    };
-    let listen = settings.server.listen;
-    bind(services, listen, settings, settings.server.workers)
-        .map_err(|error| StartError::listen("server.listen", listen, error))
+    }
 }
 
 /// What the company's other servers may call; `None` where there is to be no such listener.
@@ -49,18 +58,31 @@ pub(super) fn private(
     broker: &Broker,
     keys: &Arc<ArcSwap<ApiKeys>>,
     readiness: &Readiness,
+    public: SocketAddr,
 ) -> Result<Option<Listener>, StartError> {
     let Some(listen) = settings.server.admin_listen else { return Ok(None) };
+    let services = private_services(broker, keys, readiness, public);
+    bind(services, listen, settings, PRIVATE_WORKERS)
+        .map(Some)
+        .map_err(|error| StartError::listen("server.admin_listen", listen, error))
+}
+
+pub(super) fn private_services(
+    broker: &Broker,
+    keys: &Arc<ArcSwap<ApiKeys>>,
+    readiness: &Readiness,
+    public: SocketAddr,
+) -> impl Fn(&mut web::ServiceConfig) + Clone + Send + use<> {
+    let description = openapi::configure(&format!("http://{public}"));
     let (readiness, broker, keys) = (web::Data::new(readiness.clone()), broker.clone(), web::Data::from(keys.clone()));
-    let services = move |services: &mut web::ServiceConfig| {
+    move |services: &mut web::ServiceConfig| {
         services.app_data(readiness.clone()).configure(alive);
         services.service(web::resource("/readyz").route(web::get().to(readyz)).route(web::head().to(readyz)));
         services.service(diagnose_resource("/jssdk/diagnose", broker.clone(), keys.clone()));
         services.service(private_scope(broker.clone(), keys.clone())).service(dropin_scope(broker.clone(), keys.clone()));
-    };
-    bind(services, listen, settings, PRIVATE_WORKERS)
-        .map(Some)
-        .map_err(|error| StartError::listen("server.admin_listen", listen, error))
+        services.configure(description.clone());
+        services.default_service(web::to(unknown_path));
+    }
 }
 
 fn bind<F>(services: F, listen: SocketAddr, settings: &Settings, workers: usize) -> io::Result<Listener>

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, ETag, EntityTag, IfNoneMatch};
-use actix_web::{HttpMessage, HttpRequest, HttpResponse, guard, web};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, Route, guard, web};
 use askama::Template;
 use qrcode::QrCode;
 use qrcode::render::svg;
@@ -52,12 +52,28 @@ fn reads() -> impl guard::Guard {
 
 /// The language of a page: the two of our readers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Lang {
+pub(super) enum Lang {
     Zh,
     En,
 }
 
 impl Lang {
+    /// Of a request: `?lang=`, else the browser's. A query that cannot be read (WeChat and its users append what they like) must
+    /// not cost the page.
+    pub(super) fn of(request: &HttpRequest) -> Self {
+        let asked = web::Query::<PageQuery>::from_query(request.query_string()).ok().and_then(|query| query.into_inner().lang);
+        let accepts = request.headers().get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
+        Self::choose(asked.as_deref(), accepts)
+    }
+
+    /// The sentence in this language.
+    pub(super) fn choose_text<'s>(self, en: &'s str, zh: &'s str) -> &'s str {
+        match self {
+            Self::En => en,
+            Self::Zh => zh,
+        }
+    }
+
     /// The reader's own choice, else the browser's, else Chinese: that is where WeChat is.
     fn choose(asked: Option<&str>, accept_language: Option<&str>) -> Self {
         asked.and_then(Self::from_tag).or_else(|| accept_language.and_then(Self::from_accept)).unwrap_or(Self::Zh)
@@ -97,10 +113,7 @@ struct DemoPage<'a> {
 impl DemoPage<'_> {
     /// The sentence in the page's language. Both stand side by side in the template, as in [`Hint`].
     fn t<'s>(&self, en: &'s str, zh: &'s str) -> &'s str {
-        match self.lang {
-            Lang::En => en,
-            Lang::Zh => zh,
-        }
+        self.lang.choose_text(en, zh)
     }
 
     fn tag(&self) -> &'static str {
@@ -109,15 +122,12 @@ impl DemoPage<'_> {
 }
 
 #[derive(Deserialize)]
-struct DemoQuery {
+struct PageQuery {
     lang: Option<String>,
 }
 
 async fn demo(request: HttpRequest, pages: web::Data<Pages>) -> HttpResponse {
-    // A query that cannot be read (WeChat and its users append what they like) must not cost the page.
-    let asked = web::Query::<DemoQuery>::from_query(request.query_string()).ok().and_then(|query| query.into_inner().lang);
-    let accepts = request.headers().get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
-    let page = DemoPage { lang: Lang::choose(asked.as_deref(), accepts), pages: &pages, version: env!("CARGO_PKG_VERSION") };
+    let page = DemoPage { lang: Lang::of(&request), pages: &pages, version: env!("CARGO_PKG_VERSION") };
     let html = match page.render() {
         Ok(html) => html,
         Err(error) => {
@@ -137,11 +147,34 @@ async fn demo(request: HttpRequest, pages: web::Data<Pages>) -> HttpResponse {
 }
 
 async fn static_file(request: HttpRequest, name: web::Path<String>, pages: web::Data<Pages>) -> HttpResponse {
-    let Some(file) = StaticFile::named(&name).filter(|file| pages.sandbox || !file.sandbox_only) else {
+    send_file(&request, &name, pages.sandbox)
+}
+
+/// The files of pages that are not the demo page's: `/static/{name}`.
+pub(super) fn static_files(services: &mut web::ServiceConfig) {
+    services.service(web::resource("/static/{name}").route(read_route().to(file_of_any_page)));
+}
+
+/// GET and HEAD.
+pub(super) fn read_route() -> Route {
+    web::route().guard(reads())
+}
+
+/// The name of every file.
+pub(super) fn static_names() -> impl Iterator<Item = &'static str> {
+    STATIC_FILES.iter().map(|file| file.name)
+}
+
+async fn file_of_any_page(request: HttpRequest, name: web::Path<String>) -> HttpResponse {
+    send_file(&request, &name, false)
+}
+
+fn send_file(request: &HttpRequest, name: &str, sandbox: bool) -> HttpResponse {
+    let Some(file) = StaticFile::named(name).filter(|file| sandbox || !file.sandbox_only) else {
         return HttpResponse::NotFound().content_type("text/plain; charset=utf-8").body("not found\n");
     };
     let tag = file.tag();
-    let known = known_already(&request, &tag);
+    let known = known_already(request, &tag);
     let mut response = HttpResponse::build(if known { StatusCode::NOT_MODIFIED } else { StatusCode::OK });
     response
         .insert_header(ETag(tag))
@@ -193,8 +226,9 @@ macro_rules! static_file {
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// Every file there is: a name is looked up here and never on a disk.
-const STATIC_FILES: [StaticFile; 8] = [
+const STATIC_FILES: [StaticFile; 9] = [
     static_file!("style.css", "text/css; charset=utf-8", sandbox_only: false),
+    static_file!("api.css", "text/css; charset=utf-8", sandbox_only: false),
     static_file!("demo.js", SCRIPT, sandbox_only: false),
     static_file!("cards.js", SCRIPT, sandbox_only: false),
     static_file!("explain.js", SCRIPT, sandbox_only: false),

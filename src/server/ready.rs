@@ -23,26 +23,33 @@ pub(super) struct Readiness {
 }
 
 /// The answer.
-#[derive(Serialize)]
-struct Report {
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Readiness)]
+pub(super) struct Report {
+    /// Whether all of them are.
     ready: bool,
+    /// Those that sign pages; the ones that are not ready first.
     accounts: Vec<AccountReport>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 struct AccountReport {
+    /// Its name.
     account: String,
+    /// Whether it can sign now.
     ready: bool,
     /// `starting` or `missing`, where nothing was ever fetched; else the class of the last failure.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    /// WeChat's code, where it spoke.
     errcode: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    /// What is in the way.
     cause: Option<Cause>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 struct Cause {
     en: String,
     zh: String,
