@@ -1,32 +1,41 @@
 //! WeChat's own paths on the private listener: described in WeChat's words, with the codes that this program speaks itself.
 
 use serde_json::json;
-use utoipa::openapi::path::Parameter;
+use utoipa::openapi::path::{HttpMethod, Parameter};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 
-use super::build::Group::DropIn;
-use super::build::Plane::Private;
+use super::build::Group::{self, DropIn};
+use super::build::Plane::{self, Private};
 use super::build::{Route, needed, one_of, query, says, string};
 use crate::actix::shapes::{ErrorReply, TicketReply, TokenReply, WorkTokenReply};
 use crate::error::Hint;
 use crate::error::codes::said::{self, Said};
 
+/// Each by GET and by POST, as WeChat takes them.
 pub(super) fn routes() -> Vec<Route> {
-    vec![token(Route::get), token_by_post(), stable_token(), ticket(), work_token(), corp_ticket(), agent_ticket()]
+    let by = |verb: Verb, ids: [&'static str; 6]| {
+        let [token, stable, get_ticket, work, corp, agent] = ids;
+        [
+            weixin_token(verb, token),
+            stable_token(verb, stable),
+            ticket(verb, get_ticket),
+            work_token(verb, work),
+            corp_ticket(verb, corp),
+            agent_ticket(verb, agent),
+        ]
+    };
+    let by_get = by(Route::get, ["token", "stableTokenByGet", "getTicket", "workToken", "workTicket", "workAgentTicket"]);
+    let by_post = by(
+        Route::post,
+        ["tokenByPost", "stableToken", "getTicketByPost", "workTokenByPost", "workTicketByPost", "workAgentTicketByPost"],
+    );
+    by_get.into_iter().chain(by_post).collect()
 }
 
-type Verb = fn((super::build::Plane, super::build::Group), &'static str, &'static str, Hint) -> Route;
+type Verb = fn((Plane, Group), &'static str, &'static str, Hint) -> Route;
 
-fn token(verb: Verb) -> Route {
-    weixin_token(verb((Private, DropIn), "/cgi-bin/token", "token", says("WeChat's token", "微信 token 接口")))
-}
-
-fn token_by_post() -> Route {
-    let summary = says("The same, as some SDKs ask", "同上，部分 SDK 使用 POST");
-    weixin_token(Route::post((Private, DropIn), "/cgi-bin/token", "tokenByPost", summary))
-}
-
-fn weixin_token(route: Route) -> Route {
+fn weixin_token(verb: Verb, id: &'static str) -> Route {
+    let route = verb((Private, DropIn), "/cgi-bin/token", id, says("WeChat's token", "微信 token 接口"));
     refusing(route, &[said::NO_APPID, said::BAD_APPID, said::BAD_GRANT_TYPE, said::NO_SECRET, said::BAD_SECRET])
         .with([
             needed(
@@ -41,7 +50,7 @@ fn weixin_token(route: Route) -> Route {
         .gives_either::<TokenReply<'_>, ErrorReply<'_>>(ANSWER, json!({ "access_token": "92_…", "expires_in": 5_400 }))
 }
 
-fn stable_token() -> Route {
+fn stable_token(verb: Verb, id: &'static str) -> Route {
     let text = || ObjectBuilder::new().schema_type(Type::String);
     let body = ObjectBuilder::new()
         .property("grant_type", text().enum_values(Some(["client_credential"])))
@@ -52,7 +61,7 @@ fn stable_token() -> Route {
         .required("appid")
         .required("secret");
     let summary = says("WeChat's stable token", "微信 stable_token 接口");
-    let route = Route::post((Private, DropIn), "/cgi-bin/stable_token", "stableToken", summary);
+    let route = verb((Private, DropIn), "/cgi-bin/stable_token", id, summary);
     let codes = [
         said::NOT_POST,
         said::NO_BODY,
@@ -63,7 +72,12 @@ fn stable_token() -> Route {
         said::NO_SECRET,
         said::BAD_SECRET,
     ];
-    refusing(route, &codes)
+    let route = refusing(route, &codes);
+    if route.method == HttpMethod::Get {
+        let refusal = json!({ "errcode": said::NOT_POST.errcode, "errmsg": format!("{} rid: …", said::NOT_POST.errmsg) });
+        return route.gives::<ErrorReply<'_>>("200", says("It wants a POST.", "应使用 POST。"), refusal);
+    }
+    route
         .takes_object(
             body.build(),
             json!({ "grant_type": "client_credential", "appid": "wx0123456789abcdef", "secret": "wxk_…" }),
@@ -71,17 +85,17 @@ fn stable_token() -> Route {
         .gives_either::<TokenReply<'_>, ErrorReply<'_>>(ANSWER, json!({ "access_token": "92_…", "expires_in": 5_400 }))
 }
 
-fn ticket() -> Route {
+fn ticket(verb: Verb, id: &'static str) -> Route {
     let summary = says("WeChat's ticket", "微信 getticket 接口");
-    let route = Route::get((Private, DropIn), "/cgi-bin/ticket/getticket", "getTicket", summary);
+    let route = verb((Private, DropIn), "/cgi-bin/ticket/getticket", id, summary);
     refusing(route, &[said::NO_TOKEN, said::DEAD_TOKEN, said::BAD_ARGS, said::NOT_FOR_THIS_ACCOUNT])
         .with([access_token(), query("type", says("Which ticket", "ticket 类型"), one_of(["jsapi", "wx_card"]), "jsapi")])
         .gives_either::<TicketReply<'_>, ErrorReply<'_>>(ANSWER, ticket_example())
 }
 
-fn work_token() -> Route {
+fn work_token(verb: Verb, id: &'static str) -> Route {
     let summary = says("WeCom's token", "企业微信 gettoken 接口");
-    let route = Route::get((Private, DropIn), "/cgi-bin/gettoken", "workToken", summary);
+    let route = verb((Private, DropIn), "/cgi-bin/gettoken", id, summary);
     let codes =
         [said::WORK_NO_SECRET, said::WORK_BAD_CORPID, said::WORK_BAD_SECRET, said::WORK_BAD_AGENTID, said::WORK_WHICH_AGENT];
     refusing(route, &codes)
@@ -101,17 +115,17 @@ fn work_token() -> Route {
         )
 }
 
-fn corp_ticket() -> Route {
+fn corp_ticket(verb: Verb, id: &'static str) -> Route {
     let summary = says("WeCom's ticket of the corp, for wx.config", "企业微信企业级 ticket，用于 wx.config");
-    let route = Route::get((Private, DropIn), "/cgi-bin/get_jsapi_ticket", "workTicket", summary);
+    let route = verb((Private, DropIn), "/cgi-bin/get_jsapi_ticket", id, summary);
     refusing(route, &[said::NO_TOKEN, said::WORK_DEAD_TOKEN])
         .with([access_token()])
         .gives_either::<TicketReply<'_>, ErrorReply<'_>>(ANSWER, ticket_example())
 }
 
-fn agent_ticket() -> Route {
+fn agent_ticket(verb: Verb, id: &'static str) -> Route {
     let summary = says("WeCom's ticket of the app, for wx.agentConfig", "企业微信应用级 ticket，用于 wx.agentConfig");
-    let route = Route::get((Private, DropIn), "/cgi-bin/ticket/get", "workAgentTicket", summary);
+    let route = verb((Private, DropIn), "/cgi-bin/ticket/get", id, summary);
     refusing(route, &[said::NO_TOKEN, said::WORK_DEAD_TOKEN, said::WORK_BAD_ARGS])
         .with([
             access_token(),

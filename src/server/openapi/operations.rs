@@ -6,7 +6,7 @@ use utoipa::openapi::schema::{ObjectBuilder, Type};
 
 use super::build::Group::Operations;
 use super::build::Plane::{Both, Private};
-use super::build::{Route, one_of, query, says};
+use super::build::{Route, one_of, query, says, string};
 use crate::server::ready::Report;
 
 pub(super) fn routes() -> Vec<Route> {
@@ -57,5 +57,10 @@ fn page() -> Route {
 
 /// Of every page.
 pub(super) fn lang() -> Parameter {
-    query("lang", says("zh or en; left out: the browser's", "zh 或 en；省略则按浏览器语言"), one_of(["zh", "en"]), "en")
+    query(
+        "lang",
+        says("zh or en; anything else and nothing: the browser's", "zh 或 en；省略或为其他值则按浏览器语言"),
+        string(),
+        "en",
+    )
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use utoipa::openapi::path::Parameter;
-use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::schema::{ArrayBuilder, Object, ObjectBuilder, SchemaType, Type};
 
 use super::build::Group::{Pages, Sandbox, Signing};
 use super::build::Plane::Public;
@@ -63,13 +63,13 @@ fn work_config() -> Route {
 }
 
 fn card_ext() -> Route {
-    let id = needed("cardId", says("The card's id", "卡券 ID"), text_up_to(MAX_CARD_FIELD), "pXch-jnOlGtbuWwIO2NDftZeynRE");
+    let id = needed("cardId", says("The card's id", "卡券 ID"), card_field(), "pXch-jnOlGtbuWwIO2NDftZeynRE");
     Route::get((Public, Signing), "/jssdk/card-ext", "cardExt", says("Sign a coupon for wx.addCard", "为卡券签名，供 wx.addCard 使用"))
         .with([
             id,
-            query("code", says("The card's code, where the merchant gives one", "商家自定义的卡券 code"), text_up_to(MAX_CARD_FIELD), "1434008071"),
-            query("openid", says("The one user who may take it", "限定领取的用户"), text_up_to(MAX_CARD_FIELD), "oUpF8uMuAJO_M2pxb1Q9zNjWeS6o"),
-            query("outer_str", says("The merchant's own mark, not signed", "商家自定义标记，不参与签名"), text_up_to(MAX_CARD_FIELD), "poster"),
+            query("code", says("The card's code, where the merchant gives one", "商家自定义的卡券 code"), card_field(), "1434008071"),
+            query("openid", says("The one user who may take it", "限定领取的用户"), card_field(), "oUpF8uMuAJO_M2pxb1Q9zNjWeS6o"),
+            query("outer_str", says("The merchant's own mark, not signed", "商家自定义标记，不参与签名"), card_field(), "poster"),
             query(
                 "fixed_begintimestamp",
                 says("When a fixed-term card begins, in Unix seconds; not signed", "固定时长卡券的生效时间（秒），不参与签名"),
@@ -95,9 +95,9 @@ fn choose_card() -> Route {
         says("Sign a choice among the user's cards for wx.chooseCard", "为 wx.chooseCard 签名"),
     )
     .with([
-        query("shopId", says("A shop's id; empty for all", "门店 ID，留空表示全部"), text_up_to(MAX_CARD_FIELD), ""),
-        query("cardId", says("A card's id; empty for all", "卡券 ID，留空表示全部"), text_up_to(MAX_CARD_FIELD), ""),
-        query("cardType", says("GROUPON, CASH …; empty for all", "卡券类型，如 GROUPON、CASH，留空表示全部"), text_up_to(MAX_CARD_FIELD), "GROUPON"),
+        query("shopId", says("A shop's id; empty for all", "门店 ID，留空表示全部"), card_field(), ""),
+        query("cardId", says("A card's id; empty for all", "卡券 ID，留空表示全部"), card_field(), ""),
+        query("cardType", says("GROUPON, CASH …; empty for all", "卡券类型，如 GROUPON、CASH，留空表示全部"), card_field(), "GROUPON"),
         account(),
     ])
     .gives::<ChooseCard>(
@@ -169,14 +169,13 @@ fn qr() -> Route {
 
 fn pre_verify() -> Route {
     let text = || ObjectBuilder::new().schema_type(Type::String);
-    let either =
-        ObjectBuilder::new().schema_type(utoipa::openapi::schema::SchemaType::from_iter([Type::String, Type::Integer]));
+    let either = ObjectBuilder::new().schema_type(SchemaType::from_iter([Type::String, Type::Integer]));
     let page = ["appId", "nonceStr", "signature", "url", "landingUrl"]
         .into_iter()
         .fold(ObjectBuilder::new(), |page, name| page.property(name, text()))
         .property("timestamp", either)
         .property("client", one_of(["android", "ios", "devtools", "desktop"]))
-        .property("jsApiList", utoipa::openapi::schema::ArrayBuilder::new().items(string()));
+        .property("jsApiList", ArrayBuilder::new().items(string()));
     let verdict = ObjectBuilder::new()
         .property("err_msg", text())
         .property("checkedUrl", text())
@@ -197,7 +196,7 @@ fn url() -> Parameter {
             "The page's `location.href` through encodeURIComponent; signed up to its first #",
             "页面的 `location.href`，须经 encodeURIComponent 编码；签名取第一个 # 之前的部分",
         ),
-        schema.pattern(Some("^[Hh][Tt][Tt][Pp][Ss]?://")).build(),
+        schema.pattern(Some("^[Hh][Tt][Tt][Pp][Ss]?://[^\\s]+$")).build(),
         PAGE,
     )
 }
@@ -231,8 +230,13 @@ fn tags() -> Parameter {
     list("openTagList", what, name_schema(), MAX_NAMES, &["wx-open-launch-weapp"])
 }
 
-fn name_schema() -> utoipa::openapi::schema::Object {
+fn name_schema() -> Object {
     ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[A-Za-z0-9_:.-]{1,64}$")).build()
+}
+
+fn card_field() -> Object {
+    let schema = ObjectBuilder::new().schema_type(Type::String).max_length(Some(MAX_CARD_FIELD));
+    schema.pattern(Some(r"^[^\u0000-\u001f\u007f-\u009f]*$")).build()
 }
 
 fn debug() -> Parameter {
