@@ -38,7 +38,8 @@ pub fn page_url(data: &[u8]) {
             assert!(!must_be_refused(text), "no browser has this address: {text:?}");
             assert!(page.path().starts_with('/') && !page.host().is_empty());
             assert!(!page.host().contains(['@', '/', '\\', '?', '#']) && !page.host().bytes().any(|b| b.is_ascii_uppercase()));
-            let config = Signer::new("wx0123456789abcdef", service::TICKET).sign(&page, "Wm3WZYTPz0wzccnW", UnixTime(1_414_587_457));
+            let config =
+                Signer::new("wx0123456789abcdef", service::TICKET).sign(&page, "Wm3WZYTPz0wzccnW", UnixTime(1_414_587_457));
             assert_eq!(config.signature.to_string(), signature("Wm3WZYTPz0wzccnW", 1_414_587_457, text));
             assert_eq!(config.url, text);
             let again = PageUrl::parse(page.as_str()).expect("what was good once is good");
@@ -53,11 +54,14 @@ pub fn page_url(data: &[u8]) {
 }
 
 /// What no `location.href` is, read off the bytes.
-fn must_be_refused(text: &str) -> bool {
+pub fn must_be_refused(text: &str) -> bool {
     let lower = text.to_ascii_lowercase();
     let rest = lower.strip_prefix("http://").or_else(|| lower.strip_prefix("https://"));
     let blank = text.bytes().any(|b| b <= b' ' || b == 0x7f || b >= 0x80);
-    text.len() > 16 * 1024 || blank || rest.is_none_or(|rest| rest.split(['/', '?']).next().is_none_or(|host| host.is_empty() || host.contains(['@', '\\'])))
+    text.len() > 16 * 1024
+        || blank
+        || rest
+            .is_none_or(|rest| rest.split(['/', '?']).next().is_none_or(|host| host.is_empty() || host.contains(['@', '\\'])))
 }
 
 /// An account signs its own domain and what is below it, and nothing else.

@@ -141,9 +141,9 @@ pub(crate) struct TicketReply<'a> {
     expires_in: u64,
 }
 
-/// A refusal, with status 200 as WeChat has it.
+/// A refusal, with status 200 as WeChat has it. Nothing else is in it: that tells it from a ticket.
 #[derive(Serialize)]
-#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema), serde(deny_unknown_fields))]
 pub(crate) struct ErrorReply<'a> {
     /// WeChat's code, never 0.
     errcode: i64,

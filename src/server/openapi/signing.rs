@@ -63,7 +63,7 @@ fn work_config() -> Route {
 }
 
 fn card_ext() -> Route {
-    let id = needed("cardId", says("The card's id", "卡券 ID"), card_field(), "pXch-jnOlGtbuWwIO2NDftZeynRE");
+    let id = needed("cardId", says("The card's id", "卡券 ID"), card_id(), "pXch-jnOlGtbuWwIO2NDftZeynRE");
     Route::get((Public, Signing), "/jssdk/card-ext", "cardExt", says("Sign a coupon for wx.addCard", "为卡券签名，供 wx.addCard 使用"))
         .with([
             id,
@@ -76,7 +76,7 @@ fn card_ext() -> Route {
                 ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0)).build(),
                 "1767225600",
             ),
-            account(),
+            card_account(),
         ])
         .gives::<AddCard>(
             "200",
@@ -98,7 +98,7 @@ fn choose_card() -> Route {
         query("shopId", says("A shop's id; empty for all", "门店 ID，留空表示全部"), card_field(), ""),
         query("cardId", says("A card's id; empty for all", "卡券 ID，留空表示全部"), card_field(), ""),
         query("cardType", says("GROUPON, CASH …; empty for all", "卡券类型，如 GROUPON、CASH，留空表示全部"), card_field(), "GROUPON"),
-        account(),
+        card_account(),
     ])
     .gives::<ChooseCard>(
         "200",
@@ -201,6 +201,12 @@ fn url() -> Parameter {
     )
 }
 
+/// Beside a card it is held to a card's limits.
+fn card_account() -> Parameter {
+    let what = says("The account's name in the configuration; left out: the default one", "配置中的账号名；省略则用默认账号");
+    query("account", what, card_field(), "demo")
+}
+
 fn account() -> Parameter {
     account_of("demo")
 }
@@ -232,6 +238,12 @@ fn tags() -> Parameter {
 
 fn name_schema() -> Object {
     ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[A-Za-z0-9_:.-]{1,64}$")).build()
+}
+
+fn card_id() -> Object {
+    let mut schema = card_field();
+    schema.min_length = Some(1);
+    schema
 }
 
 fn card_field() -> Object {
