@@ -120,7 +120,8 @@ struct Service {
 }
 
 fn ask(request: TestRequest) -> Answer {
-    thread_local! { static SERVICE: Service = Service::start(); }
+    // For as long as the process lives: a thread's end is too late to put a runtime away.
+    thread_local! { static SERVICE: &'static Service = Box::leak(Box::new(Service::start())); }
     SERVICE.with(|service| service.runtime.block_on((service.call)(request)))
 }
 

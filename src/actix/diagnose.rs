@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::keys::{ApiKey, ApiKeys};
-use super::private::{forbidden, presented, unauthorized};
+use super::private::{forbidden, presented, unauthorized, wrong_method};
 use super::problem::{Both, Problem};
 use crate::broker::Broker;
 use crate::credential::Kind;
@@ -27,6 +27,7 @@ pub fn diagnose_resource(path: &str, broker: Broker, keys: web::Data<ArcSwap<Api
         .app_data(keys)
         .app_data(web::PayloadConfig::new(MAX_BODY))
         .route(web::post().to(answer))
+        .default_service(web::to(|| async { wrong_method("POST", "POST /jssdk/diagnose") }))
 }
 
 /// The body. All is optional, but without the four values or an error text there is nothing to say.

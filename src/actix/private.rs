@@ -183,7 +183,8 @@ async fn only_post() -> HttpResponse {
     wrong_method("POST", "POST /credentials/{account}/{kind}/reject")
 }
 
-fn wrong_method(allowed: &'static str, usage: &'static str) -> HttpResponse {
+/// The answer to another method than the one of the route.
+pub(super) fn wrong_method(allowed: &'static str, usage: &'static str) -> HttpResponse {
     let detail = "the request used another method".into();
     let problem = Problem {
         title: "This endpoint takes another method",

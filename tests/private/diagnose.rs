@@ -67,3 +67,11 @@ async fn a_body_that_is_no_case_is_refused_and_not_quoted() {
         assert!(!answer.text.contains("secret"), "{}", answer.text);
     }
 }
+
+#[tokio::test]
+async fn another_method_is_told_which_one_there_is() {
+    let world = World::new().await;
+    let answer = world.get_with(KEY, "/jssdk/diagnose").await;
+    answer.problem(405, "method_not_allowed");
+    assert_eq!(answer.header("allow"), Some("POST"));
+}
