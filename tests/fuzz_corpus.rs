@@ -3,6 +3,7 @@
 
 #![cfg(feature = "server")]
 #![allow(dead_code, unreachable_pub)] // the targets are a crate of their own
+#![allow(clippy::unwrap_used)] // helpers of tests are not in a #[test]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -40,7 +41,7 @@ fn replay(target: &str) {
     assert!(files.len() >= 3, "{target} has {} inputs", files.len());
     for file in files {
         let bytes = fs::read(&file).unwrap();
-        println!("{}", file.display()); // shown when it fails
+        eprintln!("{}", file.display()); // shown when it fails
         run(&bytes);
         // Cut anywhere and with a byte changed, it may be refused, but it must not break anything either.
         for cut in (0..bytes.len()).step_by(1 + bytes.len() / cuts(target)) {

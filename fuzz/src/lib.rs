@@ -18,8 +18,11 @@ use wx_jssdk::{Account, Kind, PageUrl, Secret, Signer, UnixTime};
 
 pub use service::{central, query};
 
+/// Takes any bytes.
+pub type Run = fn(&[u8]);
+
 /// Every target with the name of its corpus.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+pub const TARGETS: &[(&str, Run)] = &[
     ("page_url", page_url),
     ("query", query),
     ("upstream", upstream),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use utoipa::ToSchema;
+use utoipa::openapi::example::ExampleBuilder;
 use utoipa::openapi::extensions::Extensions;
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::path::{
@@ -230,9 +231,7 @@ fn refusal(status: u16, problems: &[&Documented]) -> Response {
         .property("code", ObjectBuilder::new().schema_type(Type::String).enum_values(Some(codes)))
         .property("status", ObjectBuilder::new().schema_type(Type::Integer).enum_values(Some([status])));
     let schema = AllOfBuilder::new().item(Ref::from_schema_name("Problem")).item(narrowed);
-    let examples = problems.iter().map(|problem| (problem.code, json!({ "value": problem.example() })));
-    let examples = examples.map(|(code, value)| (code, serde_json::from_value::<utoipa::openapi::example::Example>(value)));
-    let examples = examples.filter_map(|(code, example)| Some((code, example.ok()?)));
+    let examples = problems.iter().map(|problem| (problem.code, ExampleBuilder::new().value(Some(problem.example()))));
     let content = ContentBuilder::new().schema(Some(schema)).examples_from_iter(examples).build();
     let zh: Extensions = [("x-description-zh", lines(|problem| problem.text.zh.as_ref()))].into_iter().collect();
     let mut response = ResponseBuilder::new().description(lines(|problem| problem.text.en.as_ref())).extensions(Some(zh));
