@@ -26,6 +26,7 @@ mod dropin;
 mod guesses;
 mod keys;
 mod limit;
+mod object;
 mod private;
 mod problem;
 mod public;
@@ -45,6 +46,8 @@ pub use keys::{ApiKey, ApiKeys, KeyHash, new_key};
 pub use limit::RateLimit;
 #[cfg(feature = "server")]
 pub(crate) use limit::admit;
+#[cfg(feature = "server")]
+pub(crate) use object::object;
 #[cfg(feature = "server")]
 pub(crate) use private::admit as admit_key;
 pub use private::private_scope;

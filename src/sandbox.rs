@@ -235,7 +235,8 @@ impl Sandbox {
 
     /// `POST /sandbox/pre-verify` for another listener, so that a page can ask its own origin.
     pub fn pre_verify_scope(&self) -> actix_web::Scope {
-        web::scope("/sandbox/pre-verify").app_data(Data::from(self.shared.clone())).route("", web::post().to(steer::pre_verify))
+        let judge = web::resource("").route(web::post().to(steer::pre_verify));
+        web::scope("/sandbox/pre-verify").app_data(Data::from(self.shared.clone())).service(judge)
     }
 
     /// The `Content-Type` of WeChat's answers from now on, WeCom's too.

@@ -12,6 +12,7 @@ use tracing::debug;
 
 use super::guesses::key_of_request;
 use super::keys::ApiKeys;
+use super::object::object;
 use super::problem::Problem;
 use crate::broker::Broker;
 use crate::clock::UnixTime;
@@ -117,7 +118,7 @@ fn refused_value(body: Body) -> Result<Secret, Problem> {
         StatusCode::PAYLOAD_TOO_LARGE => Problem::body_too_large(MAX_BODY, BODY_HINT),
         _ => bad_body(),
     })?;
-    let rejection = serde_json::from_slice::<Rejection>(&body).ok().filter(|rejection| !rejection.value.is_empty());
+    let rejection = object::<Rejection>(&body).filter(|rejection| !rejection.value.is_empty());
     rejection.map(|rejection| Secret::new(rejection.value)).ok_or_else(bad_body)
 }
 

@@ -218,6 +218,10 @@ fn once() -> u64 {
 
 /// Reads a body as JSON, whatever its Content-Type says.
 fn read<T: DeserializeOwned>(body: &[u8], expected: &str) -> Result<T, String> {
+    if body.trim_ascii_start().starts_with(b"[") {
+        // serde would take it for the members in their order.
+        return Err(format!("a list is no object; expected JSON like {expected}"));
+    }
     serde_json::from_slice(body).map_err(|error| format!("{error}; expected JSON like {expected}"))
 }
 

@@ -13,7 +13,7 @@ use super::doctor::DoctorPages;
 use super::door::{Listener, Terms, open};
 use super::metrics::{self, Metrics};
 use super::openapi;
-use super::pages::{Pages, private_files};
+use super::pages::{Pages, private_files, read_route};
 use super::ready::{Readiness, readyz};
 use super::sockets::{self, HandedOver};
 use super::start::StartError;
@@ -153,7 +153,7 @@ pub(super) fn private_services(
         services.app_data(readiness.clone()).app_data(measured.clone()).app_data(guesses.clone()).app_data(names.clone());
         services.configure(alive).configure(status.clone().configure()).configure(description.clone()).configure(private_files);
         services.service(web::resource("/readyz").route(web::get().to(readyz)).route(web::head().to(readyz)));
-        services.service(web::resource("/metrics").route(web::get().to(metrics::metrics)));
+        services.service(web::resource("/metrics").route(read_route().to(metrics::metrics)));
         services.service(diagnose_resource("/jssdk/diagnose", broker.clone(), keys.clone()));
         services.service(private_scope(broker.clone(), keys.clone())).service(dropin_scope(broker.clone(), keys.clone()));
         services.default_service(web::to(unknown_path));

@@ -68,15 +68,15 @@ struct AccountReport {
     /// Whether it can sign now.
     ready: bool,
     #[serde(flatten)]
-    trouble: Option<Trouble>,
+    trouble: Trouble,
 }
 
-/// What is in the way of an account's next ticket.
-#[derive(Serialize, utoipa::ToSchema)]
-#[serde(rename_all = "snake_case")]
+/// What is in the way of an account's next ticket: nothing of it is there when nothing is.
+#[derive(Default, Serialize, utoipa::ToSchema)]
 struct Trouble {
     /// `starting` or `missing`, where nothing was ever fetched; else the class of the last failure.
-    reason: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
     /// Its first failure of those in a row.
     #[serde(skip_serializing_if = "Option::is_none")]
     failing_since: Option<String>,
@@ -185,7 +185,7 @@ fn error_of(status: &AccountStatus) -> Option<&LastError> {
 
 impl AccountReport {
     fn of(state: State, status: AccountStatus) -> Self {
-        let trouble = (state != State::Ready).then(|| Trouble::of(state, &status));
+        let trouble = if state == State::Ready { Trouble::default() } else { Trouble::of(state, &status) };
         Self { ready: state != State::Down, account: status.account, trouble }
     }
 }
@@ -196,11 +196,11 @@ impl Trouble {
         let error = last.map(|last| &last.error);
         let ticket = status.credentials.iter().find(|credential| credential.kind == Kind::JsapiTicket);
         Self {
-            reason: match (last, state) {
+            reason: Some(match (last, state) {
                 (Some(last), _) => last.class,
                 (None, State::Starting) => "starting",
                 (None, _) => "missing",
-            },
+            }),
             failing_since: last.map(|last| last.since.utc()),
             signs_until: ticket.and_then(|ticket| ticket.served_until).map(|until| until.utc()),
             retry_at: last.map(|last| last.retry_at.utc()),

@@ -27,6 +27,7 @@ use report::Report;
 
 /// The shapes of bodies, for the API description.
 pub(super) mod shapes {
+    pub(in crate::server) use super::query::{FARTHEST, LONGEST, MOST};
     pub(in crate::server) use super::refresh::{Done, Wish};
     pub(in crate::server) use super::report::Report;
 }

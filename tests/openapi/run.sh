@@ -23,7 +23,8 @@ venv=$(realpath $venv)
 
 work=$(mktemp -d)
 cd "$work"
-"$binary" serve --sandbox --listen 127.0.0.1:0 --admin-listen 127.0.0.1:0 --sandbox-listen 127.0.0.1:0 >out 2>err &
+# Keys are guessed below, on purpose: nobody is to be locked out for it.
+WX_JSSDK__LIMITS__WRONG_KEYS=0 "$binary" serve --sandbox --listen 127.0.0.1:0 --admin-listen 127.0.0.1:0 --sandbox-listen 127.0.0.1:0 >out 2>err &
 service=$!
 finish() {
   kill "$service" 2>/dev/null || true
@@ -51,18 +52,30 @@ open("openapi.json", "wb").write(urllib.request.urlopen(sys.argv[1], timeout=30)
 PY
 "$venv/bin/openapi-spec-validator" --schema 3.1 openapi.json
 
-# ask BASE TAG…: every operation of these tags, at its listener.
+# The ids of the operations that the document places at one of its servers.
+operations() {
+  "$venv/bin/python" - "$1" <<'PY'
+import json, sys
+for item in json.load(open("openapi.json"))["paths"].values():
+    for operation in item.values():
+        if any(server["url"] == sys.argv[1] for server in operation["servers"]):
+            print(operation["operationId"])
+PY
+}
+
+# ask BASE SERVER: every operation of this listener.
 ask() {
-  local base=$1 tags=()
-  shift
-  for tag in "$@"; do tags+=(--include-tag "$tag"); done
+  local base=$1 tags=() operation
+  for operation in $(operations "$2"); do tags+=(--include-operation-id "$operation"); done
+  [ ${#tags[@]} -gt 10 ] || { echo "the description has too few operations for $2"; return 1; }
   "$venv/bin/schemathesis" --config-file "$here/schemathesis.toml" run openapi.json --url "$base" "${tags[@]}" \
     --header "Authorization: Bearer $SANDBOX_KEY" --phases examples,coverage,fuzzing \
     --seed "${SEED:-1}" --max-time "${SECONDS_EACH:-50}" --request-timeout 30 --suppress-health-check all --warnings off --no-color
 }
 failed=0
-ask "$(said public)" signing pages sandbox || failed=1
-ask "$(said private)" credentials drop-in diagnosis operations || failed=1
+export SCHEMATHESIS_HOOKS=hooks PYTHONPATH=$here PYTHONDONTWRITEBYTECODE=1
+ask "$(said public)" '{public}' || failed=1
+ask "$(said private)" / || failed=1
 
 kill -0 "$service" 2>/dev/null || { echo "the service ended:"; cat err; exit 1; }
 if grep 'panicked' err; then echo 'the service panicked'; failed=1; fi

@@ -8,6 +8,7 @@ use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::actix::object::object;
 use crate::actix::problem::{Both, Problem};
 use crate::diagnose::{Answer, Case, Finding, Paste, Role, Target};
 use crate::error::Hint;
@@ -59,7 +60,7 @@ impl Question {
             StatusCode::PAYLOAD_TOO_LARGE => too_large(),
             _ => bad_body(),
         })?;
-        let question: Self = serde_json::from_slice(&body).map_err(|_| bad_body())?;
+        let question: Self = object(&body).ok_or_else(bad_body)?;
         let tickets = question.tickets.values();
         let is_bounded = question.hosts.len() <= MAX_HOSTS
             && tickets.len() <= MAX_TICKETS

@@ -8,7 +8,7 @@ use super::build::Group::Operations;
 use super::build::Plane::{Both, Private};
 use super::build::{Route, in_header, one_of, query, says, string, text_up_to};
 use crate::server::ready::Report;
-use crate::server::status::shapes::{Done, Report as StatusReport, Wish};
+use crate::server::status::shapes::{Done, FARTHEST, LONGEST, MOST, Report as StatusReport, Wish};
 
 pub(super) fn routes() -> Vec<Route> {
     vec![healthz(), readyz(), metrics(), status(), status_json(), refresh(), description(), page()]
@@ -114,24 +114,26 @@ fn refresh() -> Route {
             json!({ "account": "main", "kind": "jsapi_ticket", "outcome": "renewed", "expires_at": 1_767_232_800, "remaining": 7_200 }),
         )
         .keyed()
-        .refuses(&["bad_body", "cross_site", "unknown_host", "rate_limited"])
+        .refuses(&["bad_body", "cross_site", "unknown_host", "body_too_large", "rate_limited"])
         .refuses(super::central::CREDENTIAL_REFUSES)
 }
 
 /// Which accounts, and how many.
 fn found_by() -> [Parameter; 5] {
-    let number = |least: f64| ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(least));
+    let number = |least: usize, most: usize| {
+        ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(least)).maximum(Some(most)).build()
+    };
     [
         query("account", says("The account of exactly this name", "账号名，须完全一致"), string(), "demo"),
-        query("q", says("A part of a name or an AppID", "账号名或 AppID 的一部分"), text_up_to(128), "demo"),
+        query("q", says("A part of a name or an AppID", "账号名或 AppID 的一部分"), text_up_to(LONGEST), "demo"),
         query(
             "state",
             says("Only these; failing: down ones too", "仅限该状态；failing 也包括不可用的"),
             one_of(["", "failing", "down", "starting", "ok"]),
             "ok",
         ),
-        query("offset", says("How many to leave out", "跳过多少个"), number(0.0).maximum(Some(MOST_OFFSET)).build(), "0"),
-        query("limit", says("How many at most", "最多多少个"), number(1.0).maximum(Some(200.0)).build(), "20"),
+        query("offset", says("How many to leave out", "跳过多少个"), number(0, FARTHEST), "0"),
+        query("limit", says("How many at most", "最多多少个"), number(1, MOST), "20"),
     ]
 }
 
@@ -181,6 +183,3 @@ fn marked() -> Parameter {
 }
 
 const STATUS_REFUSES: &[&str] = &["bad_query", "unknown_host", "cross_site"];
-
-/// More accounts than any installation has, and a number that every machine can hold.
-const MOST_OFFSET: f64 = 1_000_000.0;

@@ -73,7 +73,7 @@ fn card_ext() -> Route {
             query(
                 "fixed_begintimestamp",
                 says("When a fixed-term card begins, in Unix seconds; not signed", "固定时长卡券的生效时间（秒），不参与签名"),
-                ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0)).build(),
+                ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0)).maximum(Some(usize::MAX)).build(),
                 "1767225600",
             ),
             card_account(),

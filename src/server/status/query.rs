@@ -52,9 +52,12 @@ impl Query {
         for (name, value) in pairs {
             match name.as_str() {
                 "account" => query.account = Some(value),
-                "q" if value.len() <= LONGEST => query.q = value.trim().to_owned(),
+                "q" if value.chars().count() <= LONGEST => query.q = value.trim().to_owned(),
                 "state" => query.state = State::named(&value).ok_or_else(|| bad("there is no such state"))?,
-                "offset" => query.offset = value.parse().map_err(|_| bad("offset is no number"))?,
+                "offset" => {
+                    let offset = value.parse().ok().filter(|offset| *offset <= FARTHEST);
+                    query.offset = offset.ok_or_else(|| bad("offset is no number, or too large"))?;
+                }
                 "limit" => {
                     let limit = value.parse().ok().filter(|limit| (1..=MOST).contains(limit));
                     query.limit = Some(limit.ok_or_else(|| bad("limit is not 1 to 200"))?);
@@ -128,7 +131,7 @@ fn bad(detail: &str) -> Problem {
 }
 
 /// Accounts in one JSON answer: about 300 KB when each has a full history.
-const MOST: usize = 200;
+pub(in crate::server) const MOST: usize = 200;
 
 /// Accounts in a JSON answer whose query says nothing.
 const USUAL: usize = 50;
@@ -136,8 +139,11 @@ const USUAL: usize = 50;
 /// Accounts on one page.
 const PAGE: usize = 20;
 
-/// Of a search, in bytes.
-const LONGEST: usize = 128;
+/// More accounts than any installation has.
+pub(in crate::server) const FARTHEST: usize = 1_000_000;
+
+/// Of a search, in characters.
+pub(in crate::server) const LONGEST: usize = 128;
 
 #[cfg(test)]
 mod tests {
@@ -155,6 +161,7 @@ mod tests {
             "limit=201",
             "limit=x",
             "offset=-1",
+            "offset=1000001",
             "state=broken",
             "part=x",
             "nobody=knows",
@@ -162,6 +169,8 @@ mod tests {
         ] {
             assert_eq!(Query::parse(wrong).unwrap_err().code, "bad_query", "{wrong}");
         }
+        let longest = "账".repeat(LONGEST);
+        assert_eq!(Query::parse(&format!("q={longest}")).unwrap().q, longest, "characters are counted, not bytes");
         let default = Query::parse("").unwrap();
         assert_eq!((default.limit(), default.of_a_page().limit()), (USUAL, PAGE));
         assert_eq!(Query::parse("state=&q=").unwrap().state, State::All);

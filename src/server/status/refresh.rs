@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::guard::{check_host, check_own_script, problem};
 use super::{StatusPlane, guarded};
-use crate::actix::{Problem, admit_key};
+use crate::actix::{Problem, admit_key, object};
 use crate::clock::UnixTime;
 use crate::credential::Kind;
 use crate::error::Hint;
@@ -75,22 +75,30 @@ async fn renew(request: &HttpRequest, body: Body, plane: &StatusPlane) -> Result
 }
 
 fn wish(request: &HttpRequest, body: Body) -> Result<Wish, Problem> {
+    if let Err(error) = &body
+        && error.as_response_error().status_code() == StatusCode::PAYLOAD_TOO_LARGE
+    {
+        let detail = format!("the body is longer than {MAX_BODY} bytes");
+        return Err(problem(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "The body is too large", &detail, BODY_HINT));
+    }
     let kind_of_body = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let is_json = kind_of_body.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"));
-    let read = body.ok().filter(|_| is_json).and_then(|body| serde_json::from_slice(&body).ok());
+    let read = body.ok().filter(|_| is_json).and_then(|body| object(&body));
     read.ok_or_else(|| {
         problem(
             StatusCode::BAD_REQUEST,
             "bad_body",
             "The request cannot be understood",
             r#"the body is not {"account": "…", "kind": "…"} as application/json"#,
-            Hint::fixed(
-                r#"Send {"account": "main", "kind": "jsapi_ticket"} with Content-Type: application/json."#,
-                r#"请发送 {"account": "main", "kind": "jsapi_ticket"}，并设置 Content-Type: application/json。"#,
-            ),
+            BODY_HINT,
         )
     })
 }
+
+const BODY_HINT: Hint = Hint::fixed(
+    r#"Send {"account": "main", "kind": "jsapi_ticket"} with Content-Type: application/json."#,
+    r#"请发送 {"account": "main", "kind": "jsapi_ticket"}，并设置 Content-Type: application/json。"#,
+);
 
 /// An account's name and a kind.
 pub(super) const MAX_BODY: usize = 2 * 1024;

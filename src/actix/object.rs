@@ -1,0 +1,28 @@
+//! Bodies that are JSON objects.
+
+use serde::de::DeserializeOwned;
+
+/// The object in a body. A derived reader takes `["…"]` too, its members in the order of their declaration: nobody means that.
+pub(crate) fn object<T: DeserializeOwned>(body: &[u8]) -> Option<T> {
+    let is_object = body.trim_ascii_start().starts_with(b"{");
+    serde_json::from_slice(body).ok().filter(|_| is_object)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(serde::Deserialize)]
+    struct Named {
+        name: String,
+    }
+
+    #[test]
+    fn a_list_of_an_objects_members_is_no_object() {
+        let name = |text: &str| object::<Named>(text.as_bytes()).map(|named| named.name);
+        assert_eq!(name(" {\"name\": \"n\"}").as_deref(), Some("n"));
+        for text in [r#"["n"]"#, "", "{", "null", r#"{"name": 1}"#] {
+            assert_eq!(name(text), None, "{text}");
+        }
+    }
+}
