@@ -5,6 +5,7 @@
 
 mod application;
 pub mod config;
+mod counts;
 mod door;
 mod guarded;
 mod listen;
@@ -19,5 +20,6 @@ pub mod telemetry;
 pub mod tls;
 
 pub use application::{Application, SandboxOptions};
+pub use counts::{Counter, Counts};
 pub use reload::{Reloaded, Reloader};
 pub use start::StartError;

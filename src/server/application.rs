@@ -9,6 +9,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 
 use super::config::{Settings, StoreSettings};
+use super::counts::Counter;
 use super::door::{Exit, Listener, say_goodbye};
 use super::listen::{Guards, private, public};
 use super::ready::Readiness;
@@ -158,6 +159,14 @@ impl Application {
     #[must_use]
     pub fn certificates(&self) -> &[Certificate] {
         &self.guards.certificates
+    }
+
+    /// A handle on what the guards of both listeners count.
+    #[must_use]
+    pub fn counter(&self) -> Counter {
+        let listeners = std::iter::once(&self.public).chain(&self.private);
+        let loads = listeners.map(|listener| listener.exit.load.clone()).collect();
+        Counter { limit: self.guards.limit.clone(), guesses: self.guards.guesses.clone(), loads }
     }
 
     /// The broker behind it.
