@@ -29,6 +29,19 @@ async fn who_asks_too_often_gets_429_with_retry_after_and_the_others_go_on() {
 }
 
 #[tokio::test]
+async fn what_is_refused_is_counted() {
+    let world = World::new("requests_per_second = 1\nburst = 1\nwrong_keys = 1", LOCAL_PROXY).await;
+    for _ in 0..4 {
+        world.get_for("198.51.100.1", PAGE).await;
+    }
+    for key in ["wxk_a", "wxk_a", "wxk_b", "wxk_c"] {
+        world.token("198.51.100.1", key).await;
+    }
+    let counts = world.counter.now();
+    assert_eq!((counts.rate_limited, counts.wrong_keys, counts.locked_out), (3, 3, 2), "{counts:?}");
+}
+
+#[tokio::test]
 async fn what_the_client_writes_into_the_header_itself_changes_nothing() {
     let world = World::new(TWO_A_SECOND, LOCAL_PROXY).await;
     for forged in ["1.1.1.1, 198.51.100.1", "2.2.2.2, 198.51.100.1", "3.3.3.3,4.4.4.4, 198.51.100.1"] {
