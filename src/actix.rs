@@ -18,9 +18,15 @@
 
 mod client;
 mod cors;
+mod desk;
 #[cfg(feature = "diagnose")]
 mod diagnose;
 mod dropin;
+#[cfg(feature = "server")]
+mod front;
+mod hot;
+#[cfg(feature = "server")]
+mod journal;
 mod keys;
 mod private;
 mod problem;
@@ -30,9 +36,13 @@ mod query;
 #[cfg(feature = "diagnose")]
 pub use diagnose::diagnose_resource;
 pub use dropin::dropin_scope;
+#[cfg(feature = "server")]
+pub(crate) use front::Front;
+#[cfg(feature = "server")]
+pub use journal::RequestLog;
 pub use keys::{ApiKey, ApiKeys, KeyHash, new_key};
 pub use private::private_scope;
 pub use problem::Problem;
 pub use public::public_scope;
 #[cfg(feature = "server")]
-pub(crate) use public::unknown_path;
+pub(crate) use public::{uncounted_scope, unknown_path};

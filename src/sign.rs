@@ -3,8 +3,13 @@
 //! `signature = hex(sha1("jsapi_ticket=T&noncestr=N&timestamp=S&url=U"))` with U the page's `location.href` cut at its first `#`
 //! and otherwise untouched. Pure functions: no ticket is fetched here, and no URL is ever decoded, encoded or normalised.
 
+mod plain;
+mod tail;
+
 use std::fmt;
+use std::ops::Range;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 use sha1::{Digest, Sha1};
@@ -12,6 +17,8 @@ use sha1::{Digest, Sha1};
 use crate::clock::UnixTime;
 use crate::credential::Secret;
 pub use crate::error::{MAX_PAGE_URL, PageError};
+#[cfg(feature = "actix")]
+pub(crate) use tail::Tail;
 
 /// The address of a page: the bytes before the first `#`, as they came, and beside them the host that they name.
 ///
@@ -25,8 +32,16 @@ pub use crate::error::{MAX_PAGE_URL, PageError};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PageUrl {
     text: String,
-    host: String,
-    path: String,
+    place: Place,
+}
+
+/// Where a page is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Place {
+    /// As the address has it, character by character: almost every one.
+    Within { host: Range<usize>, path: Range<usize> },
+    /// As the parser writes it: lower case, punycode, without dot segments.
+    Normal { host: String, path: String },
 }
 
 impl PageUrl {
@@ -37,6 +52,14 @@ impl PageUrl {
     /// signature over it would be refused by the phone.
     pub fn parse(href: &str) -> Result<Self, PageError> {
         let text = before_fragment(href);
+        if let Some((host, path)) = plain::place(text) {
+            return Ok(Self { text: text.to_owned(), place: Place::Within { host, path } });
+        }
+        Self::parse_wholly(text)
+    }
+
+    /// Every address, plain or not. `text` has no fragment.
+    fn parse_wholly(text: &str) -> Result<Self, PageError> {
         if text.is_empty() {
             return Err(PageError::Empty);
         }
@@ -63,7 +86,7 @@ impl PageUrl {
         }
         let parsed = url::Url::parse(text).map_err(|_| PageError::NoHost)?;
         let host = parsed.host_str().ok_or(PageError::NoHost)?.to_owned();
-        Ok(Self { text: text.to_owned(), host, path: parsed.path().to_owned() })
+        Ok(Self { text: text.to_owned(), place: Place::Normal { host, path: parsed.path().to_owned() } })
     }
 
     /// The signed text.
@@ -75,13 +98,21 @@ impl PageUrl {
     /// The host: lower case, in punycode, an IPv6 address in brackets, without port.
     #[must_use]
     pub fn host(&self) -> &str {
-        &self.host
+        match &self.place {
+            Place::Within { host, .. } => &self.text[host.clone()],
+            Place::Normal { host, .. } => host,
+        }
     }
 
     /// The path, at least `/`.
     #[must_use]
     pub fn path(&self) -> &str {
-        &self.path
+        match &self.place {
+            // `https://example.com?a=1` has none to point at.
+            Place::Within { path, .. } if path.is_empty() => "/",
+            Place::Within { path, .. } => &self.text[path.clone()],
+            Place::Normal { path, .. } => path,
+        }
     }
 }
 
@@ -121,14 +152,14 @@ fn has_prefix(text: &str, prefix: &str) -> bool {
 /// ```
 #[derive(Clone)]
 pub struct Signer {
-    app_id: String,
+    app_id: Arc<str>,
     /// SHA-1 after `jsapi_ticket=T&noncestr=`: the same for every page until the ticket changes.
     state: Sha1,
 }
 
 impl Signer {
     /// A signer for `wx.config` (with the jsapi_ticket) or `wx.agentConfig` (with the agent ticket).
-    pub fn new(app_id: impl Into<String>, ticket: impl Into<Secret>) -> Self {
+    pub fn new(app_id: impl Into<Arc<str>>, ticket: impl Into<Secret>) -> Self {
         let state = Sha1::new().chain_update("jsapi_ticket=").chain_update(ticket.into().expose()).chain_update("&noncestr=");
         Self { app_id: app_id.into(), state }
     }
@@ -145,7 +176,7 @@ impl Signer {
         JsConfig {
             debug: false,
             beta: false,
-            app_id: self.app_id.clone(),
+            app_id: self.app_id.as_ref().to_owned(),
             timestamp,
             nonce_str: nonce.to_owned(),
             signature: self.signature(url, nonce, timestamp),
@@ -166,6 +197,12 @@ impl Signer {
         state.update(url);
         Signature(state.finalize().into())
     }
+
+    /// The signature over `N&timestamp=S&url=U` in one piece.
+    #[cfg(feature = "actix")]
+    pub(crate) fn signature_of(&self, tail: &Tail) -> Signature {
+        Signature(self.state.clone().chain_update(tail.as_bytes()).finalize().into())
+    }
 }
 
 impl fmt::Debug for Signer {
@@ -178,15 +215,18 @@ impl fmt::Debug for Signer {
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Signature([u8; 20]);
 
+impl Signature {
+    /// As it is printed.
+    pub(crate) fn hex(&self) -> [u8; 40] {
+        let mut text = [0; 40];
+        write_hex(&self.0, &mut text);
+        text
+    }
+}
+
 impl fmt::Display for Signature {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let mut text = [0; 40];
-        for (pair, byte) in text.chunks_exact_mut(2).zip(self.0) {
-            pair[0] = DIGITS[usize::from(byte >> 4)];
-            pair[1] = DIGITS[usize::from(byte & 15)];
-        }
-        f.write_str(std::str::from_utf8(&text).expect("hex digits are ASCII"))
+        f.write_str(std::str::from_utf8(&self.hex()).expect("hex digits are ASCII"))
     }
 }
 
@@ -365,8 +405,33 @@ pub fn card_signature<'a>(values: impl IntoIterator<Item = &'a str>) -> Signatur
 /// A fresh nonce: 32 hex digits, 128 bits from the operating system's seeded CSPRNG. WeChat allows up to 32 characters.
 #[must_use]
 pub fn nonce() -> String {
-    format!("{:032x}", rand::random::<u128>())
+    String::from_utf8(nonce_bytes().to_vec()).expect("hex digits are ASCII")
 }
+
+fn nonce_bytes() -> [u8; 32] {
+    let mut text = [0; 32];
+    write_hex(&rand::random::<u128>().to_be_bytes(), &mut text);
+    text
+}
+
+/// Writes each byte as two lower-case digits; `text` is twice as long.
+fn write_hex(bytes: &[u8], text: &mut [u8]) {
+    for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {
+        pair.copy_from_slice(&HEX[usize::from(*byte)]);
+    }
+}
+
+/// The two digits of each byte.
+const HEX: [[u8; 2]; 256] = {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut pairs = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        pairs[byte] = [DIGITS[byte >> 4], DIGITS[byte & 15]];
+        byte += 1;
+    }
+    pairs
+};
 
 #[cfg(test)]
 mod tests {

@@ -5,8 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use tokio::sync::watch;
 
+use super::living::Living;
 use crate::clock::{Clock, UnixTime};
 use crate::credential::{Credential, CredentialKey, Kind, Secret};
 use crate::error::{Error, UpstreamError, Wait};
@@ -31,6 +33,8 @@ pub(super) struct Slot {
     /// Spreads the renewals of accounts that were started together: always the same number for the same key.
     pub(super) spread: u64,
     wanted: AtomicBool,
+    /// What readers get, while it lives: set with the cache's entry.
+    pub(super) shown: ArcSwapOption<Living>,
     state: Mutex<State>,
 }
 
@@ -82,7 +86,13 @@ impl Slot {
     pub(super) fn new(key: CredentialKey, kept: bool) -> Self {
         let mut hasher = DefaultHasher::new();
         key.hash(&mut hasher);
-        Self { key, spread: hasher.finish(), wanted: AtomicBool::new(kept), state: Mutex::default() }
+        Self {
+            key,
+            spread: hasher.finish(),
+            wanted: AtomicBool::new(kept),
+            shown: ArcSwapOption::empty(),
+            state: Mutex::default(),
+        }
     }
 
     /// Whether the keeper keeps it alive.

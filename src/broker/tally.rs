@@ -191,6 +191,12 @@ impl Broker {
         self.member(account).map_or_else(|_| self.inner.tally.unknown.clone(), |member| member.tally.clone())
     }
 
+    /// The name of the account that this name means (an empty one: the default one); `None` when it means none.
+    #[must_use]
+    pub fn name_of(&self, account: &str) -> Option<String> {
+        self.member(account).ok().map(|member| member.name.clone())
+    }
+
     /// The counters of requests, to read.
     #[must_use]
     pub fn requests(&self) -> Requests {

@@ -1,0 +1,202 @@
+//! Addresses that need no parser: whose host and path a full parse would give back as they stand.
+//!
+//! Whatever is not plainly so (upper case, punycode, a host that ends like a number, dot segments, a character that a parser would
+//! escape) is left to it. Knows no error: what is wrong is not plain either. `tests/sign.rs` compares both over random addresses.
+
+use std::ops::Range;
+
+use super::MAX_PAGE_URL;
+
+/// Where host and path stand in `text`, an address without fragment; an empty path means `/`.
+pub(super) fn place(text: &str) -> Option<(Range<usize>, Range<usize>)> {
+    let bytes = text.as_bytes();
+    if bytes.len() > MAX_PAGE_URL {
+        return None;
+    }
+    let start = if bytes.starts_with(b"https://") {
+        8
+    } else if bytes.starts_with(b"http://") {
+        7
+    } else {
+        return None;
+    };
+    let host = start..start + host_length(&bytes[start..])?;
+    let path_at = host.end + port_length(&bytes[host.end..])?;
+    let path = path_at..path_at + path_length(&bytes[path_at..])?;
+    bytes[path.end..].iter().all(u8::is_ascii_graphic).then_some((host, path))
+}
+
+/// Of a name in lower case whose last label starts with a letter.
+fn host_length(bytes: &[u8]) -> Option<usize> {
+    let (mut at, mut label) = (0, 0);
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b'a'..=b'z' | b'0'..=b'9' => {}
+            // `xn--` is checked by whoever knows punycode, and `-` at a label's edge by whoever knows what is allowed.
+            b'-' if at > label && !bytes[label..].starts_with(b"xn--") => {}
+            b'.' if at > label && bytes[at - 1] != b'-' => label = at + 1,
+            b':' | b'/' | b'?' => break,
+            _ => return None,
+        }
+        at += 1;
+    }
+    let is_name = bytes.get(label).is_some_and(u8::is_ascii_lowercase) && bytes[at - 1] != b'-';
+    (is_name && at <= MAX_HOST && !bytes[label..].starts_with(b"xn--")).then_some(at)
+}
+
+/// Of `:8080`, colon included; 0 where there is none.
+fn port_length(bytes: &[u8]) -> Option<usize> {
+    if bytes.first() != Some(&b':') {
+        return Some(0);
+    }
+    let digits = bytes[1..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+    // Five digits may be too many for a port.
+    let ends = matches!(bytes.get(1 + digits), None | Some(b'/' | b'?'));
+    ((1..=4).contains(&digits) && ends).then_some(1 + digits)
+}
+
+/// Up to the `?`, where nothing would be escaped or resolved.
+fn path_length(bytes: &[u8]) -> Option<usize> {
+    for (at, byte) in bytes.iter().enumerate() {
+        match byte {
+            b'?' => return Some(at),
+            // A segment that starts with a dot, written as `.` or as `%2e`, may be one that is resolved.
+            b'/' if matches!(bytes.get(at + 1), Some(b'.')) || bytes[at + 1..].starts_with(b"%2") => return None,
+            byte if is_path_byte(*byte) => {}
+            _ => return None,
+        }
+    }
+    Some(bytes.len())
+}
+
+const fn is_path_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'/' | b'-'
+                | b'_'
+                | b'.'
+                | b'~'
+                | b'%'
+                | b'!'
+                | b'$'
+                | b'&'
+                | b'\''
+                | b'('
+                | b')'
+                | b'*'
+                | b'+'
+                | b','
+                | b';'
+                | b'='
+                | b':'
+                | b'@'
+        )
+}
+
+/// The longest name that DNS has.
+const MAX_HOST: usize = 253;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::PageUrl;
+    use super::*;
+
+    #[track_caller]
+    fn agree(text: &str) -> bool {
+        let Some((host, path)) = place(text) else { return false };
+        let whole = PageUrl::parse_wholly(text).unwrap_or_else(|error| panic!("{text} is taken for plain: {error}"));
+        let path = if path.is_empty() { "/" } else { &text[path] };
+        assert_eq!((&text[host], path), (whole.host(), whole.path()), "{text}");
+        true
+    }
+
+    #[test]
+    fn what_pages_have_is_plain() {
+        for text in [
+            "https://example.com",
+            "https://www.example.com/goods/detail?id=20260101&from=singlemessage&isappinstalled=0",
+            "http://m.example.com:8080/a/b.html?x=%E5%BC%A0",
+            "https://localhost:3000?a=1",
+            "https://a-b.example-shop.com.cn/%E5%BC%A0/p;v=1,2?q={x}|\\",
+            "https://example.com/a..b/c./d?e/../f",
+            "https://1.a/",
+        ] {
+            assert!(agree(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_a_parser_would_change_or_refuse_is_not() {
+        for text in [
+            "",
+            "https://",
+            "https:///a",
+            "ftp://example.com/",
+            "HTTPS://example.com/",
+            "https://Example.com/",
+            "https://例え.jp/",
+            "https://xn--r8jz45g.jp/",
+            "https://a.xn--r8jz45g/",
+            "https://127.0.0.1/",
+            "https://127.1/",
+            "https://a.0x7f/",
+            "https://[::1]/",
+            "https://a..b/",
+            "https://.a/",
+            "https://a./",
+            "https://-a.b/",
+            "https://a-.b/",
+            "https://a-/",
+            "https://a_b.c/",
+            "https://u@h/",
+            "https://h:99999/",
+            "https://h:/",
+            "https://h:80a/",
+            "https://h/a/../b",
+            "https://h/./b",
+            "https://h/%2e%2E/b",
+            "https://h/a b",
+            "https://h/a\\b",
+            "https://h/a\"b",
+            "https://h/{x}",
+            "https://h/?a b",
+            "https://h/?张",
+        ] {
+            assert_eq!(place(text), None, "{text}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4_000))]
+
+        #[test]
+        fn both_ways_agree_on_addresses_of_all_kinds(
+            host in "([a-zX0-9._-]|xn--|0x|%41){1,12}",
+            port in "(:[0-9a]{0,6})?",
+            path in "(/(\\.|%2[eE5]|[a-zA-Z0-9%!$&'()*+,;=:@_~\"<>{}|^`\\\\ \u{e9}-]){0,5}){0,4}",
+            query in "(\\?[ -~]{0,12})?",
+        ) {
+            agree(&format!("https://{host}{port}{path}{query}"));
+        }
+
+        #[test]
+        fn both_ways_agree_on_ordinary_addresses_and_none_of_them_takes_the_long_one(
+            host in "([a-z][a-wyz0-9]{0,5}(-[a-z0-9]{1,3})?\\.){0,3}[a-z]{2,5}",
+            port in "(:[1-9][0-9]{0,3})?",
+            path in "(/[a-zA-Z0-9_~]([a-zA-Z0-9_.~-]|%[A-F][0-9A-F]){0,6}){0,4}/?",
+            query in "(\\?[!-~]{0,30})?",
+        ) {
+            let text = format!("http://{host}{port}{path}{query}");
+            prop_assert!(agree(&text), "{text}");
+        }
+
+        #[test]
+        fn both_ways_agree_on_anything(text in "\\PC{0,40}") {
+            agree(&text);
+            agree(&format!("https://{text}"));
+        }
+    }
+}
