@@ -52,7 +52,7 @@ impl PageUrl {
     /// signature over it would be refused by the phone.
     pub fn parse(href: &str) -> Result<Self, PageError> {
         let text = before_fragment(href);
-        if let Some((host, path)) = plain::place(text) {
+        if let Some((host, path)) = plain::place(text.as_bytes()) {
             return Ok(Self { text: text.to_owned(), place: Place::Within { host, path } });
         }
         Self::parse_wholly(text)

@@ -39,44 +39,69 @@ impl Hot {
 
 /// Writes the page's address, decoded and without fragment, and gives the account; `None` where anything is unusual.
 fn read<'a>(query: &'a [u8], address: &mut Vec<u8>) -> Option<&'a [u8]> {
-    let (mut url, mut account) = (None, None);
-    for pair in query.split(|byte| *byte == b'&') {
-        let at = pair.iter().position(|byte| *byte == b'=')?;
-        let (name, value) = (&pair[..at], &pair[at + 1..]);
-        let place = match name {
-            b"url" => &mut url,
-            b"account" => &mut account,
+    let (mut rest, mut has_url, mut account) = (query, false, None);
+    loop {
+        if let Some(value) = rest.strip_prefix(b"url=").filter(|_| !has_url) {
+            rest = decode(value, address)?;
+            has_url = true;
+        } else if let Some(value) = rest.strip_prefix(b"account=").filter(|_| account.is_none()) {
+            let name = value.split(|byte| *byte == b'&').next()?;
+            rest = &value[name.len()..];
+            account = Some(name);
+        } else if rest.starts_with(b"_=") {
             // `_=1700000000`, against caches.
-            b"_" => continue,
-            _ => return None,
-        };
-        if place.replace(value).is_some() {
+            rest = after(rest);
+        } else {
             return None;
         }
+        match rest {
+            [b'&', more @ ..] => rest = more,
+            _ => break,
+        }
     }
-    decode(url?, address)?;
     let account = account.unwrap_or_default();
-    account.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')).then_some(account)
+    let is_name = account.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+    (has_url && is_name).then_some(account)
+}
+
+/// From the next `&` on.
+fn after(pair: &[u8]) -> &[u8] {
+    &pair[pair.iter().position(|byte| *byte == b'&').unwrap_or(pair.len())..]
 }
 
 /// Percent-decoding up to the first `#`, where it is certain: `None` for a raw `:` (an address that was not encoded), a `+`, a `%`
-/// without its two digits, and for all that is no visible ASCII.
-fn decode(value: &[u8], address: &mut Vec<u8>) -> Option<()> {
-    let mut rest = value.iter();
-    while let Some(&byte) = rest.next() {
-        let byte = match byte {
-            b'%' => HEX[usize::from(*rest.next()?)]? << 4 | HEX[usize::from(*rest.next()?)]?,
-            b':' | b'+' => return None,
-            byte => byte,
-        };
-        match byte {
-            b'#' => return Some(()),
-            b'!'..=b'~' => address.push(byte),
+/// without its two digits, and for all that is no visible ASCII. Gives what follows the value.
+fn decode<'a>(value: &'a [u8], address: &mut Vec<u8>) -> Option<&'a [u8]> {
+    let mut rest = value;
+    loop {
+        // Most of an address stands there as it is, in runs between the escapes.
+        let run = rest.iter().position(|byte| !IS_PLAIN[usize::from(*byte)]).unwrap_or(rest.len());
+        address.extend_from_slice(&rest[..run]);
+        rest = &rest[run..];
+        match rest {
+            [] | [b'&', ..] => return Some(rest),
+            [b'%', high, low, more @ ..] => {
+                match HEX[usize::from(*high)]? << 4 | HEX[usize::from(*low)]? {
+                    b'#' => return Some(after(more)),
+                    byte @ b'!'..=b'~' => address.push(byte),
+                    _ => return None,
+                }
+                rest = more;
+            }
             _ => return None,
         }
     }
-    Some(())
 }
+
+/// What may stand in an encoded address as it is: visible ASCII that means nothing else there.
+const IS_PLAIN: [bool; 256] = {
+    let (mut plain, mut byte) = ([false; 256], b'!');
+    while byte <= b'~' {
+        plain[byte as usize] = !matches!(byte, b'%' | b'&' | b':' | b'+' | b'#');
+        byte += 1;
+    }
+    plain
+};
 
 /// What each byte is worth as a hexadecimal digit.
 const HEX: [Option<u8>; 256] = {

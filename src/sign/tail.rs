@@ -33,9 +33,9 @@ impl Tail {
 
     /// The page, if its address is a plain one.
     pub(crate) fn page(&self) -> Option<PlainPage<'_>> {
-        let text = std::str::from_utf8(self.url()).ok()?;
-        let (host, path) = plain::place(text)?;
-        Some(PlainPage { host: &text[host], path: if path.is_empty() { "/" } else { &text[path] } })
+        let (host, path) = plain::place(self.url())?;
+        let text = |part| std::str::from_utf8(&self.url()[part]).ok();
+        Some(PlainPage { host: text(host)?, path: if path.is_empty() { "/" } else { text(path)? } })
     }
 
     /// Puts a fresh nonce and the time in; `None` for a time that has not ten digits, or is after the year 2106.

@@ -11,5 +11,6 @@ mod crowd;
 mod failures;
 mod http;
 mod outage;
+mod requests;
 mod signing;
 mod work;

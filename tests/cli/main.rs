@@ -7,5 +7,6 @@ mod check;
 mod diagnose;
 mod offline;
 mod private;
+mod requests;
 mod serve;
 mod support;
