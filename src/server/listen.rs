@@ -20,7 +20,7 @@ use super::status::StatusPlane;
 use super::strangers::{OwnNames, keep_out};
 use super::tls::Certificate;
 use crate::actix::{
-    ApiKeys, Clients, Guesses, RateLimit, diagnose_resource, dropin_scope, private_scope, public_scope, unknown_path,
+    ApiKeys, Clients, Front, Guesses, RateLimit, diagnose_resource, dropin_scope, private_scope, uncounted_scope, unknown_path,
     verify_resource,
 };
 use crate::broker::Broker;
@@ -76,11 +76,11 @@ pub(super) fn public(
 ) -> Result<Listener, StartError> {
     let pages = (settings.server.demo || sandbox.is_some()).then(|| demo_pages(broker, sandbox.is_some()));
     let doctor = pages.as_ref().map(|_| DoctorPages::new(broker.clone(), sandbox.is_some()));
-    let (broker, sandbox, limit) = (broker.clone(), sandbox.cloned(), guards.limit.clone());
+    let (scoped, sandbox, limit) = (broker.clone(), sandbox.cloned(), guards.limit.clone());
     let services = move |services: &mut web::ServiceConfig| {
         services.app_data(limit.clone());
-        services.service(public_scope("/jssdk", broker.clone())).configure(alive);
-        services.service(verify_resource(broker.clone()));
+        services.service(uncounted_scope(SCOPE, scoped.clone())).configure(alive);
+        services.service(verify_resource(scoped.clone()));
         if let Some(pages) = pages.clone() {
             services.configure(pages.configure());
         }
@@ -97,7 +97,9 @@ pub(super) fn public(
     let bound = sockets::public(&guards.handed_over, listen, settings.server.reuse_port).map_err(failed)?;
     let connections = sockets::affordable(settings.limits.max_connections, PRIVATE_CONNECTIONS);
     let terms = Terms { workers: settings.server.workers, connections, ..terms(settings) };
-    open(move || App::new().configure(services.clone()), bound, guards.certificate("server.tls"), terms).map_err(failed)
+    let (broker, limit, log) = (broker.clone(), guards.limit.clone().into_inner(), settings.log.requests);
+    let front = move || Front::public(App::new().configure(services.clone()), broker.clone(), SCOPE, limit.clone(), log);
+    open(front, bound, guards.certificate("server.tls"), terms).map_err(failed)
 }
 
 /// What the operator's questions are answered from.
@@ -118,6 +120,7 @@ pub(super) fn private(
     let Some(listen) = settings.server.admin_listen else { return Ok(None) };
     let Watchers { readiness, metrics, configuration } = watchers;
     let status = StatusPlane::new(broker, keys, &configuration, &settings.server.admin_hosts);
+    let (counted, log) = (broker.clone(), settings.log.requests);
     let (readiness, broker, keys) = (web::Data::new(readiness), broker.clone(), web::Data::from(keys.clone()));
     let measured = web::Data::new(metrics);
     let (guesses, names) = (guards.guesses.clone(), web::Data::new(OwnNames::new(&settings.server.admin_hosts)));
@@ -132,7 +135,8 @@ pub(super) fn private(
     let failed = |error| StartError::listen("server.admin_listen", listen, error);
     let bound = sockets::private(&guards.handed_over, listen, settings.server.reuse_port).map_err(failed)?;
     let app = move || App::new().configure(services.clone()).wrap(from_fn(keep_out));
-    open(app, bound, guards.certificate("server.admin_tls"), terms(settings)).map(Some).map_err(failed)
+    let front = move || Front::private(app(), counted.clone(), log);
+    open(front, bound, guards.certificate("server.admin_tls"), terms(settings)).map(Some).map_err(failed)
 }
 
 /// Those of the private listener.
@@ -167,6 +171,9 @@ fn alive(services: &mut web::ServiceConfig) {
 async fn healthz() -> HttpResponse {
     HttpResponse::Ok().insert_header(("Cache-Control", "no-store")).json(serde_json::json!({ "status": "ok" }))
 }
+
+/// Where the public scope is.
+const SCOPE: &str = "/jssdk";
 
 /// Other servers ask now and then, and keep what they get: two threads answer tens of thousands a second.
 const PRIVATE_WORKERS: usize = 2;
