@@ -117,7 +117,7 @@ pub(super) fn private(
 ) -> Result<Option<Listener>, StartError> {
     let Some(listen) = settings.server.admin_listen else { return Ok(None) };
     let Watchers { readiness, metrics, configuration } = watchers;
-    let status = StatusPlane::new(broker, keys, &configuration, &settings.server.admin_hosts);
+    let status = StatusPlane::new(broker, keys, &configuration);
     let (readiness, broker, keys) = (web::Data::new(readiness), broker.clone(), web::Data::from(keys.clone()));
     let measured = web::Data::new(metrics);
     let (guesses, names) = (guards.guesses.clone(), web::Data::new(OwnNames::new(&settings.server.admin_hosts)));
