@@ -19,7 +19,7 @@ use arc_swap::ArcSwap;
 
 use super::configuration::Configuration;
 use super::pages::{Lang, status_file};
-use crate::actix::{ApiKeys, Problem};
+use crate::actix::ApiKeys;
 use crate::broker::Broker;
 use page::Live;
 use query::{Part, Query};
