@@ -12,7 +12,8 @@ use super::configuration::Configuration;
 use super::doctor::DoctorPages;
 use super::door::{Listener, Terms, open};
 use super::metrics::{self, Metrics};
-use super::pages::Pages;
+use super::openapi;
+use super::pages::{Pages, private_files};
 use super::ready::{Readiness, readyz};
 use super::sockets::{self, HandedOver};
 use super::start::StartError;
@@ -74,10 +75,25 @@ pub(super) fn public(
     sandbox: Option<&Sandbox>,
     guards: &Guards,
 ) -> Result<Listener, StartError> {
+    let services = public_services(settings, broker, sandbox, guards);
+    let listen = settings.server.listen;
+    let failed = |error| StartError::listen("server.listen", listen, error);
+    let bound = sockets::public(&guards.handed_over, listen, settings.server.reuse_port).map_err(failed)?;
+    let connections = sockets::affordable(settings.limits.max_connections, PRIVATE_CONNECTIONS);
+    let terms = Terms { workers: settings.server.workers, connections, ..terms(settings) };
+    open(move || App::new().configure(services.clone()), bound, guards.certificate("server.tls"), terms).map_err(failed)
+}
+
+pub(super) fn public_services(
+    settings: &Settings,
+    broker: &Broker,
+    sandbox: Option<&Sandbox>,
+    guards: &Guards,
+) -> impl Fn(&mut web::ServiceConfig) + Clone + Send + use<> {
     let pages = (settings.server.demo || sandbox.is_some()).then(|| demo_pages(broker, sandbox.is_some()));
     let doctor = pages.as_ref().map(|_| DoctorPages::new(broker.clone(), sandbox.is_some()));
     let (broker, sandbox, limit) = (broker.clone(), sandbox.cloned(), guards.limit.clone());
-    let services = move |services: &mut web::ServiceConfig| {
+    move |services: &mut web::ServiceConfig| {
         services.app_data(limit.clone());
         services.service(public_scope("/jssdk", broker.clone())).configure(alive);
         services.service(verify_resource(broker.clone()));
@@ -91,13 +107,7 @@ pub(super) fn public(
             services.service(sandbox.pre_verify_scope());
         }
         services.default_service(web::to(unknown_path));
-    };
-    let listen = settings.server.listen;
-    let failed = |error| StartError::listen("server.listen", listen, error);
-    let bound = sockets::public(&guards.handed_over, listen, settings.server.reuse_port).map_err(failed)?;
-    let connections = sockets::affordable(settings.limits.max_connections, PRIVATE_CONNECTIONS);
-    let terms = Terms { workers: settings.server.workers, connections, ..terms(settings) };
-    open(move || App::new().configure(services.clone()), bound, guards.certificate("server.tls"), terms).map_err(failed)
+    }
 }
 
 /// What the operator's questions are answered from.
@@ -114,25 +124,40 @@ pub(super) fn private(
     keys: &Arc<ArcSwap<ApiKeys>>,
     watchers: Watchers,
     guards: &Guards,
+    public: &str,
 ) -> Result<Option<Listener>, StartError> {
     let Some(listen) = settings.server.admin_listen else { return Ok(None) };
-    let Watchers { readiness, metrics, configuration } = watchers;
-    let status = StatusPlane::new(broker, keys, &configuration);
-    let (readiness, broker, keys) = (web::Data::new(readiness), broker.clone(), web::Data::from(keys.clone()));
-    let measured = web::Data::new(metrics);
-    let (guesses, names) = (guards.guesses.clone(), web::Data::new(OwnNames::new(&settings.server.admin_hosts)));
-    let services = move |services: &mut web::ServiceConfig| {
-        services.app_data(readiness.clone()).app_data(measured.clone()).app_data(guesses.clone()).app_data(names.clone());
-        services.configure(alive).configure(status.clone().configure());
-        services.service(web::resource("/readyz").route(web::get().to(readyz)).route(web::head().to(readyz)));
-        services.service(web::resource("/metrics").route(web::get().to(metrics::metrics)));
-        services.service(diagnose_resource("/jssdk/diagnose", broker.clone(), keys.clone()));
-        services.service(private_scope(broker.clone(), keys.clone())).service(dropin_scope(broker.clone(), keys.clone()));
-    };
+    let services = private_services(settings, broker, keys, watchers, guards, public);
     let failed = |error| StartError::listen("server.admin_listen", listen, error);
     let bound = sockets::private(&guards.handed_over, listen, settings.server.reuse_port).map_err(failed)?;
     let app = move || App::new().configure(services.clone()).wrap(from_fn(keep_out));
     open(app, bound, guards.certificate("server.admin_tls"), terms(settings)).map(Some).map_err(failed)
+}
+
+/// `public` is where pages reach the public listener.
+pub(super) fn private_services(
+    settings: &Settings,
+    broker: &Broker,
+    keys: &Arc<ArcSwap<ApiKeys>>,
+    watchers: Watchers,
+    guards: &Guards,
+    public: &str,
+) -> impl Fn(&mut web::ServiceConfig) + Clone + Send + use<> {
+    let Watchers { readiness, metrics, configuration } = watchers;
+    let status = StatusPlane::new(broker, keys, &configuration);
+    let description = openapi::configure(public);
+    let (readiness, broker, keys) = (web::Data::new(readiness), broker.clone(), web::Data::from(keys.clone()));
+    let measured = web::Data::new(metrics);
+    let (guesses, names) = (guards.guesses.clone(), web::Data::new(OwnNames::new(&settings.server.admin_hosts)));
+    move |services: &mut web::ServiceConfig| {
+        services.app_data(readiness.clone()).app_data(measured.clone()).app_data(guesses.clone()).app_data(names.clone());
+        services.configure(alive).configure(status.clone().configure()).configure(description.clone()).configure(private_files);
+        services.service(web::resource("/readyz").route(web::get().to(readyz)).route(web::head().to(readyz)));
+        services.service(web::resource("/metrics").route(web::get().to(metrics::metrics)));
+        services.service(diagnose_resource("/jssdk/diagnose", broker.clone(), keys.clone()));
+        services.service(private_scope(broker.clone(), keys.clone())).service(dropin_scope(broker.clone(), keys.clone()));
+        services.default_service(web::to(unknown_path));
+    }
 }
 
 /// Those of the private listener.

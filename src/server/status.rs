@@ -18,7 +18,7 @@ use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use arc_swap::ArcSwap;
 
 use super::configuration::Configuration;
-use super::pages::{Lang, status_file};
+use super::pages::Lang;
 use crate::actix::ApiKeys;
 use crate::broker::Broker;
 use page::Live;
@@ -39,7 +39,7 @@ impl StatusPlane {
         Self { broker, keys, configuration }
     }
 
-    /// Adds `/status`, `/status.json`, `/status/refresh` and the page's files to an application.
+    /// Adds `/status`, `/status.json` and `/status/refresh` to an application; the page's files are `pages`' matter.
     pub(super) fn configure(self) -> impl FnOnce(&mut web::ServiceConfig) {
         move |services| {
             services
@@ -50,8 +50,7 @@ impl StatusPlane {
                     web::resource("/status/refresh")
                         .app_data(web::PayloadConfig::new(refresh::MAX_BODY))
                         .route(web::post().to(refresh::refresh)),
-                )
-                .service(web::resource("/static/{name}").route(web::get().to(status_file)).route(web::head().to(status_file)));
+                );
         }
     }
 
