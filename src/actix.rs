@@ -63,3 +63,13 @@ pub use public::public_scope;
 #[cfg(feature = "server")]
 pub(crate) use public::{uncounted_scope, unknown_path};
 pub use verify::verify_resource;
+
+/// The shapes of bodies, for the API description.
+#[cfg(feature = "server")]
+pub(crate) mod shapes {
+    pub(crate) use super::diagnose::{DoctorAnswer, Findings, Question};
+    pub(crate) use super::dropin::reply::{ErrorReply, TicketReply, TokenReply, WorkTokenReply};
+    pub(crate) use super::private::{Answer, Rejection};
+    pub(crate) use super::problem::{Body, Both};
+    pub(crate) use super::public::{AddCard, WorkConfig};
+}

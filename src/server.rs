@@ -12,6 +12,7 @@ mod door;
 mod guarded;
 mod listen;
 mod metrics;
+pub mod openapi;
 pub mod pages;
 mod ready;
 mod reload;

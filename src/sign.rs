@@ -125,6 +125,7 @@ impl Serialize for Signature {
 
 /// What `wx.config` takes, and what `ww.register`'s `getConfigSignature` may return.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct JsConfig {
     /// Alerts every call's answer on the phone. Never in production.
@@ -135,10 +136,12 @@ pub struct JsConfig {
     /// The AppID, or WeCom's CorpID.
     pub app_id: String,
     /// When it was signed, in seconds: a JSON number.
+    #[cfg_attr(feature = "server", schema(value_type = u64, example = 1414587457))]
     pub timestamp: UnixTime,
     /// The nonce, spelled `noncestr` in the signed text and `nonceStr` here.
     pub nonce_str: String,
     /// 40 lower-case hex digits.
+    #[cfg_attr(feature = "server", schema(value_type = String, pattern = "^[0-9a-f]{40}$", example = "0f9de62fce790f9a083d5c99e95740ceb90c27ed"))]
     pub signature: Signature,
     /// The interfaces the page wants to call.
     pub js_api_list: Vec<String>,
@@ -150,17 +153,20 @@ pub struct JsConfig {
 
 /// What WeCom's `wx.agentConfig` takes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct AgentConfig {
     /// The CorpID: must be the one the user is logged in to.
     pub corpid: String,
     /// The AgentId whose ticket signed.
     pub agentid: String,
     /// When it was signed, in seconds.
+    #[cfg_attr(feature = "server", schema(value_type = u64, example = 1414587457))]
     pub timestamp: UnixTime,
     /// The nonce.
     #[serde(rename = "nonceStr")]
     pub nonce_str: String,
     /// Signed with the *agent* ticket, not the corp's.
+    #[cfg_attr(feature = "server", schema(value_type = String, pattern = "^[0-9a-f]{40}$", example = "0f9de62fce790f9a083d5c99e95740ceb90c27ed"))]
     pub signature: Signature,
     /// The interfaces the page wants to call.
     #[serde(rename = "jsApiList")]
@@ -236,6 +242,7 @@ impl CardExt {
 
 /// What `wx.chooseCard` takes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ChooseCard {
     /// A shop's id, or empty.
@@ -245,12 +252,14 @@ pub struct ChooseCard {
     /// A card's id, or empty.
     pub card_id: String,
     /// When it was signed.
+    #[cfg_attr(feature = "server", schema(value_type = u64, example = 1414587457))]
     pub timestamp: UnixTime,
     /// The nonce.
     pub nonce_str: String,
     /// Always `SHA1`.
     pub sign_type: &'static str,
     /// The signature.
+    #[cfg_attr(feature = "server", schema(value_type = String, pattern = "^[0-9a-f]{40}$", example = "0f9de62fce790f9a083d5c99e95740ceb90c27ed"))]
     pub card_sign: Signature,
 }
 

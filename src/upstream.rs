@@ -225,7 +225,13 @@ async fn judge(endpoint: &Endpoint, paid: &Secret, sent: reqwest::Result<Respons
     let response = sent.map_err(|error| failed(transport(error)))?;
     let status = response.status().as_u16();
     let body = read(response).await.map_err(failed)?;
-    let Ok(answer @ Value::Object(_)) = serde_json::from_slice::<Value>(&body) else {
+    judged(endpoint, paid, status, &body)
+}
+
+/// The judgement of a whole answer.
+fn judged(endpoint: &Endpoint, paid: &Secret, status: u16, body: &[u8]) -> Result<Issued, UpstreamError> {
+    let failed = |failure| UpstreamError { endpoint: endpoint.path, system: endpoint.system, paid: endpoint.paid, failure };
+    let Ok(answer @ Value::Object(_)) = serde_json::from_slice::<Value>(body) else {
         return Err(failed(Failure::Unusable(format!("HTTP {status}, {} bytes that are no JSON object", body.len()))));
     };
     match &answer["errcode"] {
@@ -240,6 +246,12 @@ async fn judge(endpoint: &Endpoint, paid: &Secret, sent: reqwest::Result<Respons
         },
     }
     issued(&answer, endpoint.field).map_err(|why| failed(Failure::Unusable(format!("HTTP {status}, {why}"))))
+}
+
+/// For the fuzz target: no part of the API.
+#[doc(hidden)]
+pub fn judge_body(account: &Account, kind: Kind, paid: &Secret, status: u16, body: &[u8]) -> Result<Issued, UpstreamError> {
+    judged(endpoint_of(account, kind), paid, status, body)
 }
 
 /// Validates a success before anybody stores it.

@@ -8,7 +8,6 @@ mod question;
 use actix_web::http::header::{CACHE_CONTROL, HeaderValue, WWW_AUTHENTICATE};
 use actix_web::{HttpRequest, HttpResponse, Resource, web};
 use arc_swap::ArcSwap;
-use serde_json::{Value, json};
 
 use super::guesses::key_of_request;
 use super::keys::{ApiKey, ApiKeys};
@@ -19,7 +18,10 @@ use crate::credential::Kind;
 use crate::diagnose::{Case, Role, Target, diagnose};
 #[cfg(feature = "server")]
 pub use doctor::Doctor;
-use question::{Body, MAX_BODY, Question, bad_body, only_post, written};
+#[cfg(feature = "server")]
+pub(crate) use doctor::DoctorAnswer;
+use question::{Body, Explained, MAX_BODY, bad_body, only_post};
+pub(crate) use question::{Findings, Question};
 
 /// `POST {path}` with a key as `Authorization: Bearer KEY` or `X-Api-Key: KEY`. With `account` in the body the account's living
 /// ticket is computed with, if the key opens it; no ticket is ever answered.
@@ -50,8 +52,8 @@ async fn answer(
     };
     match found.await {
         Ok(findings) => {
-            let findings: Vec<Value> = findings.iter().map(written).collect();
-            HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(json!({ "findings": findings }))
+            let findings = Findings { findings: findings.into_iter().map(Explained::from).collect() };
+            HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(findings)
         }
         Err(problem) => refused(problem),
     }

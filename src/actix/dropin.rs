@@ -5,11 +5,13 @@
 //! as long as is left of it; `force_refresh` is a rationed `reject`. Only tokens and tickets are served: an SDK's other calls go to
 //! WeChat itself.
 
-mod reply;
+pub(super) mod reply;
 mod weixin;
 mod work;
 
-use actix_web::{HttpRequest, HttpResponse, Scope, web};
+use actix_web::http::Method;
+use actix_web::http::header::ALLOW;
+use actix_web::{HttpRequest, HttpResponse, Resource, Route, Scope, web};
 use arc_swap::ArcSwap;
 
 use super::keys::ApiKeys;
@@ -24,14 +26,23 @@ pub fn dropin_scope(broker: Broker, keys: web::Data<ArcSwap<ApiKeys>>) -> Scope 
         .app_data(web::Data::new(broker))
         .app_data(keys)
         .app_data(web::PayloadConfig::new(MAX_BODY))
-        .route("/token", web::to(weixin::token))
-        .route("/stable_token", web::to(weixin::stable_token))
-        .route("/ticket/getticket", web::to(weixin::ticket))
-        .route("/gettoken", web::to(work::token))
-        .route("/get_jsapi_ticket", web::to(work::corp_ticket))
-        .route("/ticket/get", web::to(work::agent_ticket))
+        .service(at("/token", || web::to(weixin::token)))
+        .service(at("/stable_token", || web::to(weixin::stable_token)))
+        .service(at("/ticket/getticket", || web::to(weixin::ticket)))
+        .service(at("/gettoken", || web::to(work::token)))
+        .service(at("/get_jsapi_ticket", || web::to(work::corp_ticket)))
+        .service(at("/ticket/get", || web::to(work::agent_ticket)))
         // As WeCom does: nothing in it.
         .default_service(web::to(HttpResponse::NotFound))
+}
+
+/// Like WeChat's, each takes its query by GET and by POST.
+fn at(path: &str, handler: impl Fn() -> Route) -> Resource {
+    let methods = [Method::GET, Method::HEAD, Method::POST];
+    let resource = methods.into_iter().fold(web::resource(path), |resource, method| resource.route(handler().method(method)));
+    resource.default_service(web::to(|| async {
+        HttpResponse::MethodNotAllowed().insert_header((ALLOW, "GET, HEAD, POST")).finish()
+    }))
 }
 
 type Keys = web::Data<ArcSwap<ApiKeys>>;

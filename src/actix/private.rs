@@ -59,10 +59,14 @@ type Body = Result<web::Bytes, actix_web::Error>;
 
 /// A credential as it is handed out.
 #[derive(Serialize)]
-struct Answer {
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema), schema(as = Credential))]
+pub(crate) struct Answer {
+    /// The token or ticket.
     value: String,
     /// What is really left, in seconds.
     expires_in: u64,
+    /// When it ends, in Unix seconds.
+    #[cfg_attr(feature = "server", schema(value_type = u64))]
     expires_at: UnixTime,
     /// Grows with each new value.
     generation: u64,
@@ -98,12 +102,17 @@ pub(crate) fn admit(request: &HttpRequest, account: &str, kind: &str, keys: &Arc
     Ok(kind)
 }
 
+/// The body of a `reject`.
+#[derive(Deserialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
+pub(crate) struct Rejection {
+    /// The value that WeChat refused.
+    #[cfg_attr(feature = "server", schema(min_length = 1))]
+    value: String,
+}
+
 /// The value in a `reject`. What is wrong with a body is not quoted: it may hold a token.
 fn refused_value(body: Body) -> Result<Secret, Problem> {
-    #[derive(Deserialize)]
-    struct Rejection {
-        value: String,
-    }
     let body = body.map_err(|error| match error.as_response_error().status_code() {
         StatusCode::PAYLOAD_TOO_LARGE => Problem::body_too_large(MAX_BODY, BODY_HINT),
         _ => bad_body(),
@@ -166,7 +175,8 @@ async fn only_post() -> HttpResponse {
     wrong_method("POST", "POST /credentials/{account}/{kind}/reject")
 }
 
-fn wrong_method(allowed: &'static str, usage: &'static str) -> HttpResponse {
+/// The answer to another method than the one of the route.
+pub(super) fn wrong_method(allowed: &'static str, usage: &'static str) -> HttpResponse {
     let detail = "the request used another method".into();
     let problem = Problem {
         title: "This endpoint takes another method",

@@ -3,6 +3,7 @@
 //! On the public side WeChat's own words (they name the server's IP), a ticket or the signed text never appear here. The private
 //! plane passes WeChat's words on ([`Problem::for_private`]): its callers are this company's own servers.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -136,7 +137,7 @@ impl Problem {
             status: self.status.as_u16(),
             detail: &self.detail,
             code: self.code,
-            hint: Both { en: &self.hint.en, zh: &self.hint.zh },
+            hint: Both { en: self.hint.en.as_ref().into(), zh: self.hint.zh.as_ref().into() },
             errcode: self.errcode,
             upstream: self.upstream.as_deref().map(Upstream::of),
         };
@@ -146,36 +147,60 @@ impl Problem {
 
 /// The document, in the order in which a person reads it.
 #[derive(Serialize)]
-struct Body<'a> {
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema), schema(as = Problem))]
+pub(crate) struct Body<'a> {
+    /// `urn:wx-jssdk:error:CODE`.
     r#type: String,
+    /// What it is, for people.
     title: &'a str,
+    /// The HTTP status.
     status: u16,
+    /// What it is in this case.
     detail: &'a str,
+    /// Stable, snake_case: for programs.
     code: &'a str,
-    hint: Both<&'a str>,
+    /// What to do.
+    hint: Both<'a>,
+    /// WeChat's code, where it spoke.
     #[serde(skip_serializing_if = "Option::is_none")]
     errcode: Option<i64>,
+    /// What went wrong at WeChat, in full: on the private listener only.
     #[serde(skip_serializing_if = "Option::is_none")]
     upstream: Option<Upstream<'a>>,
 }
 
-/// A sentence that is borrowed, or one that had the IP added.
-#[derive(Serialize)]
-struct Both<T> {
-    en: T,
-    zh: T,
+/// A sentence in both languages.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema), schema(as = Hint))]
+pub(crate) struct Both<'a> {
+    /// English.
+    pub(crate) en: Cow<'a, str>,
+    /// 中文。
+    pub(crate) zh: Cow<'a, str>,
+}
+
+impl From<Hint> for Both<'static> {
+    fn from(hint: Hint) -> Self {
+        Self { en: hint.en, zh: hint.zh }
+    }
 }
 
 /// WeChat's part of an error, for those who may see it.
 #[derive(Serialize)]
-struct Upstream<'a> {
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
+pub(crate) struct Upstream<'a> {
+    /// The path that was called.
     endpoint: &'a str,
+    /// WeChat's code, where it spoke.
     #[serde(skip_serializing_if = "Option::is_none")]
     errcode: Option<i64>,
+    /// WeChat's words.
     #[serde(skip_serializing_if = "Option::is_none")]
     errmsg: Option<&'a str>,
-    cause: Both<String>,
-    fix: Both<String>,
+    /// Why.
+    cause: Both<'a>,
+    /// What to do, with the IP to allow where WeChat names it.
+    fix: Both<'a>,
 }
 
 impl<'a> Upstream<'a> {
@@ -184,8 +209,7 @@ impl<'a> Upstream<'a> {
             Failure::Refused { errmsg, .. } => Some(errmsg.as_str()),
             Failure::Unreachable(_) | Failure::ReplyLost(_) | Failure::Unusable(_) => None,
         };
-        let owned = |hint: Hint| Both { en: hint.en.into_owned(), zh: hint.zh.into_owned() };
-        let (cause, fix) = (owned(error.cause()), owned(error.fix_for_operator()));
+        let (cause, fix) = (error.cause().into(), error.fix_for_operator().into());
         Self { endpoint: error.endpoint, errcode: error.errcode(), errmsg, cause, fix }
     }
 }

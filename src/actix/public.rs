@@ -97,8 +97,9 @@ async fn agent_config(request: HttpRequest, broker: web::Data<Broker>) -> HttpRe
 
 /// Both configs of a WeCom page.
 #[derive(Serialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
-struct WorkConfig {
+pub(crate) struct WorkConfig {
     config: JsConfig,
     agent_config: AgentConfig,
 }
@@ -116,9 +117,12 @@ async fn work_config(request: HttpRequest, broker: web::Data<Broker>) -> HttpRes
 
 /// One entry of `wx.addCard`'s `cardList`.
 #[derive(Serialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
-struct AddCard {
+pub(crate) struct AddCard {
+    /// The card's id.
     card_id: String,
+    /// A JSON *text*, signed: `{"timestamp","nonce_str","signature",…}`.
     card_ext: String,
 }
 

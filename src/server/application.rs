@@ -143,7 +143,7 @@ impl Application {
             Box::new(ProcessMetrics::new(broker.clock().now(), reloader.clone())),
         ]);
         let watchers = Watchers { readiness, metrics, configuration };
-        let private = private(settings, &broker, &keys, watchers, &guards)?;
+        let private = private(settings, &broker, &keys, watchers, &guards, &public.url())?;
         Ok(Self { broker, public, private, reloader, guards, shutdown: settings.server.shutdown, simulated })
     }
 

@@ -12,7 +12,8 @@ use super::configuration::Configuration;
 use super::doctor::DoctorPages;
 use super::door::{Listener, Terms, open};
 use super::metrics::{self, Metrics};
-use super::pages::Pages;
+use super::openapi;
+use super::pages::{Pages, private_files};
 use super::ready::{Readiness, readyz};
 use super::sockets::{self, HandedOver};
 use super::start::StartError;
@@ -74,13 +75,30 @@ pub(super) fn public(
     sandbox: Option<&Sandbox>,
     guards: &Guards,
 ) -> Result<Listener, StartError> {
+    let services = public_services(settings, broker, sandbox, guards);
+    let listen = settings.server.listen;
+    let failed = |error| StartError::listen("server.listen", listen, error);
+    let bound = sockets::public(&guards.handed_over, listen, settings.server.reuse_port).map_err(failed)?;
+    let connections = sockets::affordable(settings.limits.max_connections, PRIVATE_CONNECTIONS);
+    let terms = Terms { workers: settings.server.workers, connections, ..terms(settings) };
+    let (broker, limit, log) = (broker.clone(), guards.limit.clone().into_inner(), settings.log.requests);
+    let front = move || Front::public(App::new().configure(services.clone()), broker.clone(), SCOPE, limit.clone(), log);
+    open(front, bound, guards.certificate("server.tls"), terms).map_err(failed)
+}
+
+pub(super) fn public_services(
+    settings: &Settings,
+    broker: &Broker,
+    sandbox: Option<&Sandbox>,
+    guards: &Guards,
+) -> impl Fn(&mut web::ServiceConfig) + Clone + Send + use<> {
     let pages = (settings.server.demo || sandbox.is_some()).then(|| demo_pages(broker, sandbox.is_some()));
     let doctor = pages.as_ref().map(|_| DoctorPages::new(broker.clone(), sandbox.is_some()));
-    let (scoped, sandbox, limit) = (broker.clone(), sandbox.cloned(), guards.limit.clone());
-    let services = move |services: &mut web::ServiceConfig| {
+    let (broker, sandbox, limit) = (broker.clone(), sandbox.cloned(), guards.limit.clone());
+    move |services: &mut web::ServiceConfig| {
         services.app_data(limit.clone());
-        services.service(uncounted_scope(SCOPE, scoped.clone())).configure(alive);
-        services.service(verify_resource(scoped.clone()));
+        services.service(uncounted_scope(SCOPE, broker.clone())).configure(alive);
+        services.service(verify_resource(broker.clone()));
         if let Some(pages) = pages.clone() {
             services.configure(pages.configure());
         }
@@ -91,15 +109,7 @@ pub(super) fn public(
             services.service(sandbox.pre_verify_scope());
         }
         services.default_service(web::to(unknown_path));
-    };
-    let listen = settings.server.listen;
-    let failed = |error| StartError::listen("server.listen", listen, error);
-    let bound = sockets::public(&guards.handed_over, listen, settings.server.reuse_port).map_err(failed)?;
-    let connections = sockets::affordable(settings.limits.max_connections, PRIVATE_CONNECTIONS);
-    let terms = Terms { workers: settings.server.workers, connections, ..terms(settings) };
-    let (broker, limit, log) = (broker.clone(), guards.limit.clone().into_inner(), settings.log.requests);
-    let front = move || Front::public(App::new().configure(services.clone()), broker.clone(), SCOPE, limit.clone(), log);
-    open(front, bound, guards.certificate("server.tls"), terms).map_err(failed)
+    }
 }
 
 /// What the operator's questions are answered from.
@@ -116,27 +126,42 @@ pub(super) fn private(
     keys: &Arc<ArcSwap<ApiKeys>>,
     watchers: Watchers,
     guards: &Guards,
+    public: &str,
 ) -> Result<Option<Listener>, StartError> {
     let Some(listen) = settings.server.admin_listen else { return Ok(None) };
+    let services = private_services(settings, broker, keys, watchers, guards, public);
+    let (broker, log) = (broker.clone(), settings.log.requests);
+    let failed = |error| StartError::listen("server.admin_listen", listen, error);
+    let bound = sockets::private(&guards.handed_over, listen, settings.server.reuse_port).map_err(failed)?;
+    let app = move || App::new().configure(services.clone()).wrap(from_fn(keep_out));
+    let front = move || Front::private(app(), broker.clone(), log);
+    open(front, bound, guards.certificate("server.admin_tls"), terms(settings)).map(Some).map_err(failed)
+}
+
+/// `public` is where pages reach the public listener.
+pub(super) fn private_services(
+    settings: &Settings,
+    broker: &Broker,
+    keys: &Arc<ArcSwap<ApiKeys>>,
+    watchers: Watchers,
+    guards: &Guards,
+    public: &str,
+) -> impl Fn(&mut web::ServiceConfig) + Clone + Send + use<> {
     let Watchers { readiness, metrics, configuration } = watchers;
-    let status = StatusPlane::new(broker, keys, &configuration, &settings.server.admin_hosts);
-    let (counted, log) = (broker.clone(), settings.log.requests);
+    let status = StatusPlane::new(broker, keys, &configuration);
+    let description = openapi::configure(public);
     let (readiness, broker, keys) = (web::Data::new(readiness), broker.clone(), web::Data::from(keys.clone()));
     let measured = web::Data::new(metrics);
     let (guesses, names) = (guards.guesses.clone(), web::Data::new(OwnNames::new(&settings.server.admin_hosts)));
-    let services = move |services: &mut web::ServiceConfig| {
+    move |services: &mut web::ServiceConfig| {
         services.app_data(readiness.clone()).app_data(measured.clone()).app_data(guesses.clone()).app_data(names.clone());
-        services.configure(alive).configure(status.clone().configure());
+        services.configure(alive).configure(status.clone().configure()).configure(description.clone()).configure(private_files);
         services.service(web::resource("/readyz").route(web::get().to(readyz)).route(web::head().to(readyz)));
         services.service(web::resource("/metrics").route(web::get().to(metrics::metrics)));
         services.service(diagnose_resource("/jssdk/diagnose", broker.clone(), keys.clone()));
         services.service(private_scope(broker.clone(), keys.clone())).service(dropin_scope(broker.clone(), keys.clone()));
-    };
-    let failed = |error| StartError::listen("server.admin_listen", listen, error);
-    let bound = sockets::private(&guards.handed_over, listen, settings.server.reuse_port).map_err(failed)?;
-    let app = move || App::new().configure(services.clone()).wrap(from_fn(keep_out));
-    let front = move || Front::private(app(), counted.clone(), log);
-    open(front, bound, guards.certificate("server.admin_tls"), terms(settings)).map(Some).map_err(failed)
+        services.default_service(web::to(unknown_path));
+    }
 }
 
 /// Those of the private listener.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, ETag, EntityTag, IfNoneMatch};
-use actix_web::{HttpMessage, HttpRequest, HttpResponse, guard, web};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, Route, guard, web};
 use askama::Template;
 use qrcode::QrCode;
 use qrcode::render::svg;
@@ -60,11 +60,20 @@ pub(super) enum Lang {
 }
 
 impl Lang {
-    /// What the request asks for. A query that cannot be read (WeChat and its users append what they like) must not cost the page.
+    /// Of a request: `?lang=`, else the browser's. A query that cannot be read (WeChat and its users append what they like) must
+    /// not cost the page.
     pub(super) fn of(request: &HttpRequest) -> Self {
         let asked = web::Query::<LangQuery>::from_query(request.query_string()).ok().and_then(|query| query.into_inner().lang);
         let accepts = request.headers().get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
         Self::choose(asked.as_deref(), accepts)
+    }
+
+    /// The sentence in this language.
+    pub(super) fn choose_text<'s>(self, en: &'s str, zh: &'s str) -> &'s str {
+        match self {
+            Self::En => en,
+            Self::Zh => zh,
+        }
     }
 
     /// The reader's own choice, else the browser's, else Chinese: that is where WeChat is.
@@ -106,10 +115,7 @@ struct DemoPage<'a> {
 impl DemoPage<'_> {
     /// The sentence in the page's language. Both stand side by side in the template, as in [`Hint`].
     fn t<'s>(&self, en: &'s str, zh: &'s str) -> &'s str {
-        match self.lang {
-            Lang::En => en,
-            Lang::Zh => zh,
-        }
+        self.lang.choose_text(en, zh)
     }
 
     fn tag(&self) -> &'static str {
@@ -149,9 +155,24 @@ async fn static_file(request: HttpRequest, name: web::Path<String>, pages: web::
     answer_with(&request, StaticFile::named(&name).filter(|file| pages.sandbox || !file.sandbox_only))
 }
 
-/// One of the compiled-in files of this name that the status page needs, on the private listener.
-pub(super) async fn status_file(request: HttpRequest, name: web::Path<String>) -> HttpResponse {
-    answer_with(&request, STATUS_FILES.iter().find(|file| file.name == *name))
+/// The files of the private listener's pages: `/static/{name}`.
+pub(super) fn private_files(services: &mut web::ServiceConfig) {
+    services.service(web::resource("/static/{name}").route(read_route().to(private_file)));
+}
+
+/// GET and HEAD.
+pub(super) fn read_route() -> Route {
+    web::route().guard(reads())
+}
+
+/// The name of every file, each once.
+pub(super) fn static_names() -> impl Iterator<Item = &'static str> {
+    let private_only = PRIVATE_FILES.iter().filter(|file| StaticFile::named(file.name).is_none());
+    STATIC_FILES.iter().chain(private_only).map(|file| file.name)
+}
+
+async fn private_file(request: HttpRequest, name: web::Path<String>) -> HttpResponse {
+    answer_with(&request, PRIVATE_FILES.iter().find(|file| file.name == *name))
 }
 
 fn answer_with(request: &HttpRequest, file: Option<&'static StaticFile>) -> HttpResponse {
@@ -270,8 +291,9 @@ const STATIC_FILES: &[StaticFile] = &[
 ];
 
 /// What there is on the private listener.
-static STATUS_FILES: [StaticFile; 4] = [
+static PRIVATE_FILES: [StaticFile; 5] = [
     static_file!("style.css", "text/css; charset=utf-8", sandbox_only: false),
+    static_file!("api.css", "text/css; charset=utf-8", sandbox_only: false),
     static_file!("status.css", "text/css; charset=utf-8", sandbox_only: false),
     static_file!("status.js", SCRIPT, sandbox_only: false),
     static_file!("icon.svg", "image/svg+xml", sandbox_only: false),

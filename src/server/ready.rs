@@ -11,9 +11,9 @@ use actix_web::{HttpResponse, web};
 use serde::Serialize;
 
 use super::config::ReadyRule;
+use crate::actix::shapes::Both;
 use crate::broker::{AccountStatus, Broker, LastError};
 use crate::credential::Kind;
-use crate::error::Hint;
 
 /// Asked by the endpoint; told by a reload that new accounts have a moment to fetch their first ticket.
 #[derive(Clone)]
@@ -46,28 +46,33 @@ enum State {
 }
 
 /// The answer.
-#[derive(Serialize)]
-struct Report {
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Readiness)]
+pub(super) struct Report {
+    /// Whether enough of them can sign, by the rule.
     ready: bool,
     /// `any` or `all`: how many accounts have to sign.
     rule: &'static str,
-    /// Those in trouble first.
+    /// Those that sign pages; those in trouble first, a hundred at most.
     accounts: Vec<AccountReport>,
     /// How many more there are, all in no worse state.
     #[serde(skip_serializing_if = "is_zero")]
     more: usize,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = AccountReadiness)]
 struct AccountReport {
+    /// Its name.
     account: String,
+    /// Whether it can sign now.
     ready: bool,
     #[serde(flatten)]
     trouble: Option<Trouble>,
 }
 
 /// What is in the way of an account's next ticket.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 struct Trouble {
     /// `starting` or `missing`, where nothing was ever fetched; else the class of the last failure.
@@ -78,20 +83,18 @@ struct Trouble {
     /// Until then pages are signed, or were.
     #[serde(skip_serializing_if = "Option::is_none")]
     signs_until: Option<String>,
+    /// When WeChat is asked again.
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_at: Option<String>,
+    /// WeChat's code, where it spoke.
     #[serde(skip_serializing_if = "Option::is_none")]
     errcode: Option<i64>,
+    /// Why.
     #[serde(skip_serializing_if = "Option::is_none")]
-    cause: Option<Bilingual>,
+    cause: Option<Both<'static>>,
+    /// What to do.
     #[serde(skip_serializing_if = "Option::is_none")]
-    fix: Option<Bilingual>,
-}
-
-#[derive(Serialize)]
-struct Bilingual {
-    en: String,
-    zh: String,
+    fix: Option<Both<'static>>,
 }
 
 impl Readiness {
@@ -205,12 +208,6 @@ impl Trouble {
             cause: error.map(|error| error.cause().into()),
             fix: error.map(|error| error.fix().into()),
         }
-    }
-}
-
-impl From<Hint> for Bilingual {
-    fn from(hint: Hint) -> Self {
-        Self { en: hint.en.into_owned(), zh: hint.zh.into_owned() }
     }
 }
 

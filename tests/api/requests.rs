@@ -1,7 +1,12 @@
 //! What the service says of its requests: counters, the request's id, and errors that are problem+json whoever makes them.
 
+use std::sync::Arc;
+
+use actix_web::dev::ServerHandle;
+use actix_web::http::header::HeaderName;
+use actix_web::web::Data;
 use actix_web::{App as Web, HttpServer};
-use wx_jssdk::actix::public_scope;
+use wx_jssdk::actix::{Clients, RateLimit, public_scope};
 use wx_jssdk::broker::{Broker, Plane, Requests, UNKNOWN_ACCOUNT};
 use wx_jssdk::{Account, UpstreamOptions};
 
@@ -126,8 +131,8 @@ async fn both_ways_give_the_same_fields_in_the_same_order() {
     assert_eq!(headers(&hot), headers(&ordinary));
 }
 
-#[tokio::test]
-async fn a_scope_in_a_server_of_ones_own_counts_by_itself() {
+/// A server of one's own on two threads, with this scope in it.
+async fn own_server(limit: Option<RateLimit>) -> (Broker, std::net::SocketAddr, ServerHandle) {
     let sandbox = wx_jssdk::sandbox::Sandbox::start(wx_jssdk::Clock::manual(START)).await.unwrap();
     sandbox.add_app(main_app());
     let upstream = UpstreamOptions { weixin: sandbox.url().into(), qyapi: sandbox.url().into(), ..UpstreamOptions::default() };
@@ -137,24 +142,55 @@ async fn a_scope_in_a_server_of_ones_own_counts_by_itself() {
         .clock(sandbox.clock().clone())
         .build()
         .unwrap();
-    let served = broker.clone();
-    let server = HttpServer::new(move || Web::new().service(public_scope("/wx", served.clone())))
-        .workers(2)
-        .disable_signals()
-        .bind("127.0.0.1:0")
-        .unwrap();
+    // So that the sandbox stays for as long as the broker may ask it.
+    let (served, limit) = (broker.clone(), limit.map(Data::new));
+    let server = HttpServer::new(move || {
+        let _ = &sandbox;
+        let limit = limit.clone();
+        Web::new()
+            .configure(move |services| {
+                limit.into_iter().for_each(|limit| drop(services.app_data(limit)));
+            })
+            .service(public_scope("/wx", served.clone()))
+    });
+    let server = server.workers(2).disable_signals().bind("127.0.0.1:0").unwrap();
     let address = server.addrs()[0];
     let server = server.run();
     let handle = server.handle();
     tokio::spawn(server);
+    (broker, address, handle)
+}
+
+async fn ask(address: std::net::SocketAddr, target: &str, headers: &[(&str, &str)]) -> Answer {
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    tokio::io::AsyncWriteExt::write_all(&mut stream, &request("GET", target, headers)).await.unwrap();
+    read(stream).await
+}
+
+#[tokio::test]
+async fn a_scope_in_a_server_of_ones_own_counts_by_itself() {
+    let (broker, address, handle) = own_server(None).await;
     for target in [format!("/wx/config?{PAGE}"), format!("/wx/config?{PAGE}"), "/wx/config".into(), "/wx/card-ext".into()] {
-        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
-        tokio::io::AsyncWriteExt::write_all(&mut stream, &request("GET", &target, &[])).await.unwrap();
-        read(stream).await;
+        ask(address, &target, &[]).await;
     }
     let requests = broker.requests();
     assert_eq!(route(&requests, "/wx/config"), [(200, 2), (400, 1)]);
     assert_eq!(route(&requests, "/wx/card-ext"), [(400, 1)]);
     assert_eq!(account(&requests, "main"), [(200, 2), (400, 2)]);
+    handle.stop(false).await;
+}
+
+#[tokio::test]
+async fn a_scope_in_a_server_of_ones_own_keeps_to_its_limit_on_the_quick_way_too() {
+    let clients = Clients::new(vec!["127.0.0.1/32".parse().unwrap()], HeaderName::from_static("x-forwarded-for"));
+    let limit = RateLimit::new(1, 3, Arc::new(clients), wx_jssdk::Clock::manual(START));
+    let (broker, address, handle) = own_server(Some(limit)).await;
+    let page = format!("/wx/config?{PAGE}");
+    for _ in 0..3 {
+        assert_eq!(ask(address, &page, &[("X-Forwarded-For", "198.51.100.1")]).await.status, 200);
+    }
+    ask(address, &page, &[("X-Forwarded-For", "198.51.100.1")]).await.assert_problem(429, "rate_limited");
+    assert_eq!(ask(address, &page, &[("X-Forwarded-For", "198.51.100.2")]).await.status, 200);
+    assert_eq!(route(&broker.requests(), "/wx/config"), [(200, 4), (429, 1)]);
     handle.stop(false).await;
 }

@@ -42,6 +42,28 @@ async fn what_is_refused_is_counted() {
 }
 
 #[tokio::test]
+async fn the_quick_and_the_ordinary_way_to_a_signature_take_one_turn_each_and_a_refusal_is_counted_with_its_id() {
+    let world = World::new("requests_per_second = 1\nburst = 3", LOCAL_PROXY).await;
+    // The first waits for a ticket, the last has a list of its own: both begin on the quick way and go on to the ordinary one.
+    for target in [PAGE, PAGE, &format!("{PAGE}&jsApiList=scanQRCode")] {
+        assert_eq!(world.get_for("198.51.100.1", target).await.status, 200, "{target}");
+    }
+    let headers = [("X-Forwarded-For", "198.51.100.1"), ("X-Request-Id", "trace-7")];
+    let refused = ask(world.public, "GET", PAGE, &headers, "").await;
+    refused.problem(429, "rate_limited");
+    assert_eq!(refused.header("x-request-id"), Some("trace-7"));
+    let metrics = ask(world.private, "GET", "/metrics", &[], "").await.text;
+    for (status, count) in [(200, 3), (429, 1)] {
+        let route = r#"wx_jssdk_http_requests_total{plane="public",route="/jssdk/config","#;
+        assert!(metrics.contains(&format!("{route}status=\"{status}\"}} {count}\n")), "{metrics}");
+        assert!(
+            metrics.contains(&format!("wx_jssdk_account_requests_total{{account=\"main\",status=\"{status}\"}} {count}\n")),
+            "{metrics}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn what_the_client_writes_into_the_header_itself_changes_nothing() {
     let world = World::new(TWO_A_SECOND, LOCAL_PROXY).await;
     for forged in ["1.1.1.1, 198.51.100.1", "2.2.2.2, 198.51.100.1", "3.3.3.3,4.4.4.4, 198.51.100.1"] {

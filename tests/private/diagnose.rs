@@ -91,3 +91,11 @@ async fn a_paste_is_read_here_too() {
     let body = json!({"paste": paste, "tickets": {"current": "ticket-one"}}).to_string();
     assert_eq!(ask(&world, KEY, &body).await.ok().0["findings"][0]["code"], "scheme_swapped");
 }
+
+#[tokio::test]
+async fn another_method_is_told_which_one_there_is() {
+    let world = World::new().await;
+    let answer = world.get_with(KEY, "/jssdk/diagnose").await;
+    answer.problem(405, "method_not_allowed");
+    assert_eq!(answer.header("allow"), Some("POST"));
+}

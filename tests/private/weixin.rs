@@ -261,3 +261,15 @@ async fn of_a_parameter_that_comes_twice_the_first_counts() {
     let token = world.get(&call).await.ok().text("access_token");
     assert_eq!(world.broker.credential("main", Kind::AccessToken).await.unwrap().value.expose(), token);
 }
+
+#[tokio::test]
+async fn a_method_that_wechat_does_not_take_gets_no_token() {
+    let world = World::new().await;
+    let query = format!("grant_type=client_credential&appid={APP}&secret={KEY}");
+    for method in ["PUT", "DELETE", "PATCH", "TRACE"] {
+        let answer = world.send(method, &format!("{CLASSIC}?{query}"), &[], "").await;
+        assert_eq!((answer.status, answer.header("allow")), (405, Some("GET, HEAD, POST")), "{answer:?}");
+        assert_eq!(answer.text, "", "{method}");
+    }
+    world.send("POST", &format!("{CLASSIC}?{query}"), &[], "").await.ok().text("access_token");
+}

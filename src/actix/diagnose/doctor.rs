@@ -13,10 +13,11 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use actix_web::{HttpRequest, HttpResponse, Resource, web};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 use tokio::sync::Semaphore;
 
-use super::question::{Body, MAX_BODY, Question, bad_body, only_post, written};
+use super::question::{Body, Explained, MAX_BODY, Question, bad_body, only_post};
 use crate::account::Account;
 use crate::actix::problem::Problem;
 use crate::broker::Broker;
@@ -66,16 +67,17 @@ impl Doctor {
         let allowed = account.as_ref().and_then(|(_, account)| allows(account, &case.url));
         let _place = self.gate.searches.acquire().await.map_err(|_| too_many())?;
         let findings: Vec<Finding> = web::block(move || diagnose(&case)).await.map_err(|_| bad_body())?;
-        let answer = json!({
-            "findings": findings.iter().map(written).collect::<Vec<_>>(),
-            "read": read,
-            "ticket": source,
-            "appId": account.map(|(_, account)| account.app_id().to_owned()),
-            "pageAllowed": allowed,
-        });
+        let answer = DoctorAnswer {
+            findings: findings.into_iter().map(Explained::from).collect(),
+            read,
+            ticket: source,
+            app_id: account.map(|(_, account)| account.app_id().to_owned()),
+            page_allowed: allowed,
+        };
+        let answer = serde_json::to_string(&answer).expect("texts and numbers always serialise");
         // Whoever pasted a ticket into another field has it struck out there, too.
         let long = tickets.iter().map(|ticket| ticket.expose()).filter(|ticket| ticket.len() >= MIN_TICKET);
-        let text = long.fold(answer.to_string(), |text, ticket| text.replace(ticket, "[ticket]"));
+        let text = long.fold(answer, |text, ticket| text.replace(ticket, "[ticket]"));
         serde_json::from_str(&text).map_err(|_| bad_body())
     }
 
@@ -131,19 +133,59 @@ fn allows(account: &Account, url: &str) -> Option<bool> {
     PageUrl::parse(url).ok().map(|page| account.allows_page(page.host(), page.path()))
 }
 
+/// The answer: as with a key, and what the page shows beside it.
+#[derive(Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct DoctorAnswer {
+    /// What explains the refusal, best first.
+    #[schema(min_items = 1)]
+    findings: Vec<Explained>,
+    /// What was understood of the question.
+    read: ReadOut,
+    /// Whose ticket was computed with: `account`, `given`, `none`, or `unavailable`.
+    ticket: &'static str,
+    /// The AppID of the account that the question is about.
+    app_id: Option<String>,
+    /// Whether the account signs this page.
+    page_allowed: Option<bool>,
+}
+
 /// What was understood: the form is filled with it. Never a ticket.
-fn read_out(case: &Case, paste: &Paste) -> Value {
-    json!({
-        "kinds": paste.kinds.iter().map(|kind| kind.as_str()).collect::<Vec<_>>(),
-        "url": case.url,
-        "nonceStr": case.nonce,
-        "timestamp": case.timestamp,
-        "signature": case.signature,
-        "appId": case.app_id,
-        "errMsg": case.error,
-        "agent": case.target == Target::AgentConfig,
-        "withTicket": paste.ticket.is_some(),
-    })
+#[derive(Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct ReadOut {
+    /// What the paste was: `json`, `values`, `signed_string`, `error`, `url`, `source`.
+    kinds: Vec<&'static str>,
+    /// The page's address.
+    url: String,
+    /// The nonce.
+    nonce_str: String,
+    /// The timestamp.
+    timestamp: String,
+    /// The signature.
+    signature: String,
+    /// The AppID.
+    app_id: Option<String>,
+    /// What the client said.
+    err_msg: Option<String>,
+    /// Whether it is about `wx.agentConfig`.
+    agent: bool,
+    /// Whether a ticket was pasted.
+    with_ticket: bool,
+}
+
+fn read_out(case: &Case, paste: &Paste) -> ReadOut {
+    ReadOut {
+        kinds: paste.kinds.iter().map(|kind| kind.as_str()).collect(),
+        url: case.url.clone(),
+        nonce_str: case.nonce.clone(),
+        timestamp: case.timestamp.clone(),
+        signature: case.signature.clone(),
+        app_id: case.app_id.clone(),
+        err_msg: case.error.clone(),
+        agent: case.target == Target::AgentConfig,
+        with_ticket: paste.ticket.is_some(),
+    }
 }
 
 async fn answer(request: HttpRequest, doctor: web::Data<Doctor>, body: Body) -> HttpResponse {

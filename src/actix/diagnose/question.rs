@@ -5,29 +5,40 @@ use std::collections::BTreeMap;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, HeaderValue};
 use actix_web::{HttpResponse, web};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use crate::actix::problem::Problem;
+use crate::actix::problem::{Both, Problem};
 use crate::diagnose::{Answer, Case, Finding, Paste, Role, Target};
 use crate::error::Hint;
 
-/// The body. All is optional.
+/// The body. All is optional, but with nothing in it there is nothing to say.
 #[derive(Default, Deserialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema), schema(as = Diagnose))]
 #[serde(default, deny_unknown_fields)]
-pub(super) struct Question {
+pub(crate) struct Question {
+    /// The page's `location.href`.
     url: String,
+    /// The nonce that the page got; `nonceStr` is the same.
     #[serde(alias = "nonceStr")]
     nonce: String,
-    /// A number or a text.
+    /// The timestamp that the page got: a number or a text.
     timestamp: Value,
+    /// The signature that the page got.
     signature: String,
+    /// The AppID that the page got; `appId` is the same.
     #[serde(alias = "appId")]
     app_id: Option<String>,
+    /// Whose living ticket is computed with; with a key, if it opens the account.
     pub(super) account: Option<String>,
+    /// Whether it was for `wx.agentConfig`.
     agent: bool,
+    /// The address of the first page load, where the page changed routes since.
     landing: Option<String>,
+    /// Hosts of the API and its proxies.
+    #[cfg_attr(feature = "server", schema(max_items = 8))]
     hosts: Vec<String>,
+    /// What the client said: `config:invalid signature`; `errMsg` is the same.
     #[serde(alias = "errMsg")]
     error: Option<String>,
     /// What a foreign backend answered.
@@ -98,16 +109,38 @@ fn role(name: String) -> Role {
     }
 }
 
-pub(super) fn written(finding: &Finding) -> Value {
-    let Finding { code, confidence, cause, fix, evidence, expected } = finding;
-    json!({
-        "code": code,
-        "confidence": confidence.as_str(),
-        "cause": { "en": cause.en, "zh": cause.zh },
-        "fix": { "en": fix.en, "zh": fix.zh },
-        "evidence": evidence,
-        "expected": expected,
-    })
+/// The answer to who has a key: best first, never empty.
+#[derive(Serialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
+pub(crate) struct Findings {
+    /// What explains the refusal.
+    #[cfg_attr(feature = "server", schema(min_items = 1))]
+    pub(super) findings: Vec<Explained>,
+}
+
+/// One cause and its fix.
+#[derive(Serialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema), schema(as = Finding))]
+pub(crate) struct Explained {
+    /// Stable, snake_case: for programs.
+    code: &'static str,
+    /// `proven`, `likely` or `possible`.
+    confidence: &'static str,
+    /// What is wrong.
+    cause: Both<'static>,
+    /// What to do.
+    fix: Both<'static>,
+    /// The string that was hashed, with the ticket struck out.
+    evidence: Option<String>,
+    /// The string that should have been hashed, where that is another matter; its ticket struck out, too.
+    expected: Option<String>,
+}
+
+impl From<Finding> for Explained {
+    fn from(finding: Finding) -> Self {
+        let Finding { code, confidence, cause, fix, evidence, expected } = finding;
+        Self { code, confidence: confidence.as_str(), cause: cause.into(), fix: fix.into(), evidence, expected }
+    }
 }
 
 pub(super) fn bad_body() -> Problem {

@@ -57,25 +57,13 @@ impl From<Error> for Refusal {
 
 /// `api.weixin.qq.com`: `{"access_token","expires_in"}`, without an errcode.
 pub(super) fn token(credential: &Credential, now: UnixTime) -> HttpResponse {
-    #[derive(Serialize)]
-    struct Reply<'a> {
-        access_token: &'a str,
-        expires_in: u64,
-    }
-    ok(WEIXIN_JSON, &Reply { access_token: credential.value.expose(), expires_in: credential.remaining(now).as_secs() })
+    ok(WEIXIN_JSON, &TokenReply { access_token: credential.value.expose(), expires_in: credential.remaining(now).as_secs() })
 }
 
 /// WeCom: `{"errcode":0,"errmsg":"ok","access_token","expires_in"}`.
 pub(super) fn work_token(credential: &Credential, now: UnixTime) -> HttpResponse {
-    #[derive(Serialize)]
-    struct Reply<'a> {
-        errcode: i64,
-        errmsg: &'a str,
-        access_token: &'a str,
-        expires_in: u64,
-    }
     let expires_in = credential.remaining(now).as_secs();
-    ok(WORK_JSON, &Reply { errcode: 0, errmsg: "ok", access_token: credential.value.expose(), expires_in })
+    ok(WORK_JSON, &WorkTokenReply { errcode: 0, errmsg: "ok", access_token: credential.value.expose(), expires_in })
 }
 
 /// `{"errcode":0,"errmsg":"ok","ticket","expires_in"}`.
@@ -89,15 +77,8 @@ pub(super) fn work_ticket(credential: &Credential, now: UnixTime) -> HttpRespons
 }
 
 fn ticket_as(content_type: &'static str, credential: &Credential, now: UnixTime) -> HttpResponse {
-    #[derive(Serialize)]
-    struct Reply<'a> {
-        errcode: i64,
-        errmsg: &'a str,
-        ticket: &'a str,
-        expires_in: u64,
-    }
     let expires_in = credential.remaining(now).as_secs();
-    ok(content_type, &Reply { errcode: 0, errmsg: "ok", ticket: credential.value.expose(), expires_in })
+    ok(content_type, &TicketReply { errcode: 0, errmsg: "ok", ticket: credential.value.expose(), expires_in })
 }
 
 impl Refusal {
@@ -141,9 +122,51 @@ fn locked_out(mut response: HttpResponse, wait: Duration) -> HttpResponse {
     response
 }
 
+/// A token of `api.weixin.qq.com`: no errcode.
 #[derive(Serialize)]
-struct ErrorReply<'a> {
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
+pub(crate) struct TokenReply<'a> {
+    /// The token.
+    access_token: &'a str,
+    /// What is really left, in seconds.
+    expires_in: u64,
+}
+
+/// A token of WeCom.
+#[derive(Serialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
+pub(crate) struct WorkTokenReply<'a> {
+    /// 0.
     errcode: i64,
+    /// `ok`.
+    errmsg: &'a str,
+    /// The token.
+    access_token: &'a str,
+    /// What is really left, in seconds.
+    expires_in: u64,
+}
+
+/// A ticket, of either system.
+#[derive(Serialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
+pub(crate) struct TicketReply<'a> {
+    /// 0.
+    errcode: i64,
+    /// `ok`.
+    errmsg: &'a str,
+    /// The ticket.
+    ticket: &'a str,
+    /// What is really left, in seconds.
+    expires_in: u64,
+}
+
+/// A refusal, with status 200 as WeChat has it. Nothing else is in it: that tells it from a ticket.
+#[derive(Serialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema), serde(deny_unknown_fields))]
+pub(crate) struct ErrorReply<'a> {
+    /// WeChat's code, never 0.
+    errcode: i64,
+    /// WeChat's words, with its tail.
     errmsg: &'a str,
 }
 

@@ -1,0 +1,4 @@
+//! See `targets::diagnose`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| wx_jssdk_fuzz::diagnose(data));

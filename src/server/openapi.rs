@@ -1,0 +1,137 @@
+//! The API description, OpenAPI 3.1: every route of both listeners with its parameters, its answers and every error code, and
+//! the page that shows it.
+//!
+//! Schemas come from the types that are served. What is said of a route stands in one of the modules below, in one place for
+//! each group. A test holds the routes described here against the routes that are mounted; `tests/openapi` asks the running
+//! service whether it keeps to them.
+
+mod build;
+mod central;
+mod dropin;
+mod operations;
+mod page;
+mod problems;
+mod signing;
+mod view;
+
+use std::sync::Arc;
+
+use actix_web::http::header::CACHE_CONTROL;
+use actix_web::{HttpResponse, web};
+use serde_json::Value;
+use utoipa::openapi::extensions::Extensions;
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
+use utoipa::openapi::server::{ServerBuilder, ServerVariableBuilder};
+use utoipa::openapi::tag::TagBuilder;
+use utoipa::openapi::{ComponentsBuilder, InfoBuilder, OpenApiBuilder, Paths, Server};
+use utoipa::{PartialSchema as _, ToSchema as _};
+
+use self::build::{Group, Plane, Route};
+use super::pages::read_route;
+use crate::actix::shapes::Body;
+
+/// The document. `public` is where pages reach the public listener: it stands there as the default of a variable, since only
+/// whoever runs the proxy in front knows the real one.
+#[must_use]
+pub fn document(public: &str) -> Value {
+    let mut paths = Paths::new();
+    let mut components = ComponentsBuilder::new()
+        .schema(Body::name(), Body::schema())
+        .security_scheme("bearer", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)))
+        .security_scheme("apiKey", SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new("X-Api-Key"))));
+    let mut schemas = Vec::new();
+    Body::schemas(&mut schemas);
+    for mut route in routes() {
+        schemas.append(&mut route.schemas);
+        let (path, method, plane) = (route.path, route.method.clone(), route.plane);
+        let mut operation = route.finish();
+        operation.servers = Some(servers(plane, public));
+        paths.add_path_operation(path, vec![method], operation);
+    }
+    components = components.schemas_from_iter(schemas);
+    let tags = Group::ALL.map(|group| {
+        let about = group.about();
+        let zh: Extensions = [("x-description-zh", about.zh.into_owned())].into_iter().collect();
+        TagBuilder::new().name(group.name()).description(Some(about.en)).extensions(Some(zh)).build()
+    });
+    let info = InfoBuilder::new()
+        .title("wx-jssdk")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some(ABOUT))
+        .license(Some(
+            utoipa::openapi::info::LicenseBuilder::new()
+                .name("MIT OR Apache-2.0")
+                .identifier(Some("MIT OR Apache-2.0"))
+                .build(),
+        ))
+        .build();
+    let document = OpenApiBuilder::new().info(info).paths(paths).components(Some(components.build())).tags(Some(tags)).build();
+    let mut document = serde_json::to_value(document).expect("texts and numbers always serialise");
+    document["x-problem-codes"] = problems::PROBLEMS.iter().map(problems::Documented::row).collect();
+    document["info"]["x-description-zh"] = ABOUT_ZH.into();
+    document
+}
+
+/// Every route, in the order of the groups.
+fn routes() -> Vec<Route> {
+    [signing::routes(), central::routes(), dropin::routes(), operations::routes(), signing::page_routes()]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+fn servers(plane: Plane, public: &str) -> Vec<Server> {
+    let reached = ServerVariableBuilder::new().default_value(public).description(Some("Where pages reach the public listener"));
+    let public =
+        ServerBuilder::new().url("{public}").description(Some("The public listener")).parameter("public", reached).build();
+    let private = ServerBuilder::new().url("/").description(Some("The private listener, which serves this document")).build();
+    match plane {
+        Plane::Public => vec![public],
+        Plane::Private => vec![private],
+        Plane::Both => vec![private, public],
+    }
+}
+
+/// Adds `/openapi.json` and `/docs`: for the private listener.
+pub(super) fn configure(public: &str) -> impl Fn(&mut web::ServiceConfig) + Clone + Send + use<> {
+    let description = Arc::new(Description::new(document(public)));
+    move |services| {
+        services
+            .app_data(web::Data::from(description.clone()))
+            .service(web::resource("/openapi.json").route(read_route().to(json)))
+            .service(web::resource("/docs").route(read_route().to(page::show)));
+    }
+}
+
+/// The document, made once.
+struct Description {
+    document: Value,
+    text: String,
+}
+
+impl Description {
+    fn new(document: Value) -> Self {
+        let text = document.to_string();
+        Self { document, text }
+    }
+}
+
+async fn json(description: web::Data<Description>) -> HttpResponse {
+    HttpResponse::Ok()
+        .insert_header((CACHE_CONTROL, "no-cache"))
+        .content_type("application/json")
+        .body(description.text.clone())
+}
+
+const ABOUT: &str = "The WeChat JS-SDK signing backend. The **public** listener signs pages. The **private** one, which the internet \
+     must not reach, hands credentials to the company's other servers, with an API key (`wx-jssdk keys new`) as \
+     `Authorization: Bearer KEY` or `X-Api-Key: KEY`; who operates the service asks there for readiness without one.\n\nEvery error is \
+     `application/problem+json` (RFC 9457) with a stable `code` and a `hint` in English and Chinese; only the drop-in paths speak WeChat's \
+     own `errcode` and `errmsg`, with status 200. Every GET but the drop-in ones answers HEAD too. New members may be added to an answer at any time.";
+
+const ABOUT_ZH: &str = "微信 JS-SDK 签名后端。**公开**监听为页面签名；**私有**监听不得暴露到公网，凭 API 密钥（`wx-jssdk keys new`）向公司其他服务器提供凭证，\
+     密钥放在 `Authorization: Bearer 密钥` 或 `X-Api-Key: 密钥` 请求头中；就绪检查等无需密钥。\n\n所有错误均为 `application/problem+json`（RFC 9457），\
+     带稳定的 `code` 和中英文 `hint`；仅兼容路径沿用微信的 `errcode` 与 `errmsg`，状态码为 200。除兼容路径外，GET 接口均支持 HEAD。返回内容今后可能增加字段。";
+
+#[cfg(test)]
+mod tests;

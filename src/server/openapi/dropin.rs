@@ -1,0 +1,158 @@
+//! WeChat's own paths on the private listener: described in WeChat's words, with the codes that this program speaks itself.
+
+use serde_json::json;
+use utoipa::openapi::path::{HttpMethod, Parameter};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+
+use super::build::Group::{self, DropIn};
+use super::build::Plane::{self, Private};
+use super::build::{Route, needed, one_of, query, says, string};
+use crate::actix::shapes::{ErrorReply, TicketReply, TokenReply, WorkTokenReply};
+use crate::error::Hint;
+use crate::error::codes::said::{self, Said};
+
+/// Each by GET and by POST, as WeChat takes them.
+pub(super) fn routes() -> Vec<Route> {
+    let by = |verb: Verb, ids: [&'static str; 6]| {
+        let [token, stable, get_ticket, work, corp, agent] = ids;
+        [
+            weixin_token(verb, token),
+            stable_token(verb, stable),
+            ticket(verb, get_ticket),
+            work_token(verb, work),
+            corp_ticket(verb, corp),
+            agent_ticket(verb, agent),
+        ]
+    };
+    let by_get = by(Route::get, ["token", "stableTokenByGet", "getTicket", "workToken", "workTicket", "workAgentTicket"]);
+    let by_post = by(
+        Route::post,
+        ["tokenByPost", "stableToken", "getTicketByPost", "workTokenByPost", "workTicketByPost", "workAgentTicketByPost"],
+    );
+    by_get.into_iter().chain(by_post).collect()
+}
+
+type Verb = fn((Plane, Group), &'static str, &'static str, Hint) -> Route;
+
+fn weixin_token(verb: Verb, id: &'static str) -> Route {
+    let route = verb((Private, DropIn), "/cgi-bin/token", id, says("WeChat's token", "微信 token 接口"));
+    refusing(route, &[said::NO_APPID, said::BAD_APPID, said::BAD_GRANT_TYPE, said::NO_SECRET, said::BAD_SECRET])
+        .with([
+            needed(
+                "grant_type",
+                says("Always client_credential", "固定为 client_credential"),
+                one_of(["client_credential"]),
+                "client_credential",
+            ),
+            needed("appid", says("The account's AppID", "账号的 AppID"), string(), "wx0123456789abcdef"),
+            needed("secret", says("An API key of this service", "本服务的 API 密钥"), string(), "wxk_…"),
+        ])
+        .gives_either::<TokenReply<'_>, ErrorReply<'_>>(ANSWER, json!({ "access_token": "92_…", "expires_in": 5_400 }))
+}
+
+fn stable_token(verb: Verb, id: &'static str) -> Route {
+    let text = || ObjectBuilder::new().schema_type(Type::String);
+    let body = ObjectBuilder::new()
+        .property("grant_type", text().enum_values(Some(["client_credential"])))
+        .property("appid", text())
+        .property("secret", text().description(Some("An API key of this service")))
+        .property("force_refresh", ObjectBuilder::new().schema_type(Type::Boolean).description(Some("A rationed renewal")))
+        .required("grant_type")
+        .required("appid")
+        .required("secret");
+    let summary = says("WeChat's stable token", "微信 stable_token 接口");
+    let route = verb((Private, DropIn), "/cgi-bin/stable_token", id, summary);
+    let codes = [
+        said::NOT_POST,
+        said::NO_BODY,
+        said::BAD_BODY,
+        said::NO_APPID,
+        said::BAD_APPID,
+        said::BAD_GRANT_TYPE,
+        said::NO_SECRET,
+        said::BAD_SECRET,
+    ];
+    let route = refusing(route, &codes);
+    if route.method == HttpMethod::Get {
+        let refusal = json!({ "errcode": said::NOT_POST.errcode, "errmsg": format!("{} rid: …", said::NOT_POST.errmsg) });
+        return route.gives::<ErrorReply<'_>>("200", says("It wants a POST.", "应使用 POST。"), refusal);
+    }
+    route
+        .takes_object(
+            body.build(),
+            json!({ "grant_type": "client_credential", "appid": "wx0123456789abcdef", "secret": "wxk_…" }),
+        )
+        .gives_either::<TokenReply<'_>, ErrorReply<'_>>(ANSWER, json!({ "access_token": "92_…", "expires_in": 5_400 }))
+}
+
+fn ticket(verb: Verb, id: &'static str) -> Route {
+    let summary = says("WeChat's ticket", "微信 getticket 接口");
+    let route = verb((Private, DropIn), "/cgi-bin/ticket/getticket", id, summary);
+    refusing(route, &[said::NO_TOKEN, said::DEAD_TOKEN, said::BAD_ARGS, said::NOT_FOR_THIS_ACCOUNT])
+        .with([access_token(), query("type", says("Which ticket", "ticket 类型"), one_of(["jsapi", "wx_card"]), "jsapi")])
+        .gives_either::<TicketReply<'_>, ErrorReply<'_>>(ANSWER, ticket_example())
+}
+
+fn work_token(verb: Verb, id: &'static str) -> Route {
+    let summary = says("WeCom's token", "企业微信 gettoken 接口");
+    let route = verb((Private, DropIn), "/cgi-bin/gettoken", id, summary);
+    let codes =
+        [said::WORK_NO_SECRET, said::WORK_BAD_CORPID, said::WORK_BAD_SECRET, said::WORK_BAD_AGENTID, said::WORK_WHICH_AGENT];
+    refusing(route, &codes)
+        .with([
+            needed("corpid", says("The corp's id", "企业 ID"), string(), "ww0123456789abcdef"),
+            needed("corpsecret", says("An API key of this service", "本服务的 API 密钥"), string(), "wxk_…"),
+            query(
+                "agentid",
+                says("Which app, where the key opens several of the corp", "密钥可用于该企业的多个应用时，指定应用"),
+                string(),
+                "1000002",
+            ),
+        ])
+        .gives_either::<WorkTokenReply<'_>, ErrorReply<'_>>(
+            ANSWER,
+            json!({ "errcode": 0, "errmsg": "ok", "access_token": "hAcc…", "expires_in": 5_400 }),
+        )
+}
+
+fn corp_ticket(verb: Verb, id: &'static str) -> Route {
+    let summary = says("WeCom's ticket of the corp, for wx.config", "企业微信企业级 ticket，用于 wx.config");
+    let route = verb((Private, DropIn), "/cgi-bin/get_jsapi_ticket", id, summary);
+    refusing(route, &[said::NO_TOKEN, said::WORK_DEAD_TOKEN])
+        .with([access_token()])
+        .gives_either::<TicketReply<'_>, ErrorReply<'_>>(ANSWER, ticket_example())
+}
+
+fn agent_ticket(verb: Verb, id: &'static str) -> Route {
+    let summary = says("WeCom's ticket of the app, for wx.agentConfig", "企业微信应用级 ticket，用于 wx.agentConfig");
+    let route = verb((Private, DropIn), "/cgi-bin/ticket/get", id, summary);
+    refusing(route, &[said::NO_TOKEN, said::WORK_DEAD_TOKEN, said::WORK_BAD_ARGS])
+        .with([
+            access_token(),
+            needed("type", says("Always agent_config", "固定为 agent_config"), one_of(["agent_config"]), "agent_config"),
+        ])
+        .gives_either::<TicketReply<'_>, ErrorReply<'_>>(ANSWER, ticket_example())
+}
+
+/// The codes that are spoken in WeChat's place; WeChat's own are passed on.
+fn refusing(route: Route, codes: &[Said]) -> Route {
+    let spoken = |and: &str| {
+        let codes = codes.iter().chain([&said::BUSY]).map(|said| format!("- `{}` {}", said.errcode, said.errmsg));
+        format!("{and}\n\n{}", codes.collect::<Vec<_>>().join("\n"))
+    };
+    route.about(Hint {
+        en: spoken("Always status 200. Beside what WeChat itself said to this service, a refusal has one of these codes:")
+            .into(),
+        zh: spoken("状态码始终为 200。除微信对本服务返回的错误外，拒绝时的 errcode 为：").into(),
+    })
+}
+
+fn access_token() -> Parameter {
+    needed("access_token", says("A token that this service handed out", "由本服务发出的 token"), string(), "92_…")
+}
+
+fn ticket_example() -> serde_json::Value {
+    json!({ "errcode": 0, "errmsg": "ok", "ticket": "sM4AOVdWfPE4DxkX…", "expires_in": 5_400 })
+}
+
+const ANSWER: Hint = says("The credential, or an errcode: in WeChat's shape.", "凭证或错误码，格式与微信一致。");

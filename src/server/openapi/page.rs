@@ -1,0 +1,94 @@
+//! The description as a page: read off the document, in the reader's language, without a script.
+//!
+//! A renderer of others' was weighed: Swagger UI is 1.5 MB and needs inline styles, Redoc, RapiDoc and Scalar come from a CDN. An
+//! operator's page must open on a machine without internet, under the same policy as every other page.
+
+use actix_web::http::header;
+use actix_web::{HttpRequest, HttpResponse, web};
+use askama::Template;
+use serde_json::Value;
+
+use super::Description;
+use super::build::Group;
+use super::view::{self, Operation, Table};
+use crate::server::pages::Lang;
+
+#[derive(Template)]
+#[template(path = "api.html")]
+struct ApiPage<'a> {
+    lang: Lang,
+    about: String,
+    groups: Vec<(&'static str, String, Vec<Operation>)>,
+    schemas: Vec<(&'a str, Table)>,
+    problems: Vec<(&'a str, &'a Value, &'a str)>,
+    version: &'static str,
+}
+
+impl ApiPage<'_> {
+    /// The sentence in the page's language.
+    fn t<'s>(&self, en: &'s str, zh: &'s str) -> &'s str {
+        self.lang.choose_text(en, zh)
+    }
+
+    fn tag(&self) -> &'static str {
+        self.t("en", "zh-CN")
+    }
+}
+
+/// `GET /docs`.
+pub(super) async fn show(request: HttpRequest, description: web::Data<Description>) -> HttpResponse {
+    let page = ApiPage::of(&description.document, Lang::of(&request), private_base(&request));
+    let html = match page.render() {
+        Ok(html) => html,
+        Err(error) => {
+            tracing::error!(%error, "the page of the API description could not be rendered");
+            return HttpResponse::InternalServerError().finish();
+        }
+    };
+    HttpResponse::Ok()
+        .content_type("text/html; charset=utf-8")
+        .insert_header((header::CONTENT_LANGUAGE, page.tag()))
+        .insert_header((header::VARY, "Accept-Language"))
+        .insert_header((header::CACHE_CONTROL, "no-cache"))
+        .insert_header((header::CONTENT_SECURITY_POLICY, PAGE_POLICY))
+        .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .insert_header((header::REFERRER_POLICY, "no-referrer"))
+        .body(html)
+}
+
+impl<'a> ApiPage<'a> {
+    fn of(document: &'a Value, lang: Lang, private: String) -> Self {
+        let mut groups: Vec<_> = Group::ALL.iter().map(|group| (group.name(), String::new(), Vec::new())).collect();
+        for (name, about, operations) in &mut groups {
+            let tag = document["tags"].as_array().into_iter().flatten().find(|tag| tag["name"] == *name);
+            *about = tag.map(|tag| view::text(tag, "description", lang).to_owned()).unwrap_or_default();
+            operations.extend(view::operations(document, name, lang, &private));
+        }
+        let schemas = document["components"]["schemas"].as_object().into_iter().flatten();
+        let problems = document["x-problem-codes"].as_array().into_iter().flatten();
+        Self {
+            lang,
+            about: view::marked(view::text(&document["info"], "description", lang)),
+            groups,
+            schemas: schemas.map(|(name, schema)| (name.as_str(), Table::of(schema))).collect(),
+            problems: problems
+                .map(|row| {
+                    let text = row[lang.choose_text("en", "zh")].as_str().unwrap_or_default();
+                    (row["code"].as_str().unwrap_or_default(), &row["status"], text)
+                })
+                .collect(),
+            version: env!("CARGO_PKG_VERSION"),
+        }
+    }
+}
+
+/// How the reader reached this page, for the commands to copy; a Host that is none is not put into a command.
+fn private_base(request: &HttpRequest) -> String {
+    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let plain = !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b".-:[]".contains(&b));
+    format!("{}://{}", request.connection_info().scheme(), if plain { host } else { "127.0.0.1:8081" })
+}
+
+/// Nothing but this server's own style and icon.
+const PAGE_POLICY: &str =
+    "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";

@@ -1,0 +1,215 @@
+//! The description against the code: the same routes, the same codes. What is answered is `tests/openapi`'s matter.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use actix_web::introspection::IntrospectionTree;
+use actix_web::test::{TestRequest, call_and_read_body, init_service};
+use actix_web::{App, HttpResponse, web};
+use arc_swap::ArcSwap;
+use serde_json::Value;
+
+use super::{document, problems};
+use crate::actix::ApiKeys;
+use crate::broker::Broker;
+use crate::clock::Clock;
+use crate::sandbox::Sandbox;
+use crate::server::config::{ReadyRule, Settings};
+use crate::server::configuration::Configuration;
+use crate::server::listen::{Guards, Watchers, private_services, public_services};
+use crate::server::metrics::Metrics;
+use crate::server::ready::Readiness;
+use crate::server::sockets::HandedOver;
+
+/// Paths with their methods; none: any.
+type Routes = BTreeMap<String, BTreeSet<String>>;
+
+/// What actix says is mounted. HEAD goes with GET, and OPTIONS is the preflight: both are in the description's text.
+async fn mounted(services: impl Fn(&mut web::ServiceConfig)) -> Routes {
+    async fn report(tree: web::Data<IntrospectionTree>) -> HttpResponse {
+        HttpResponse::Ok().body(tree.report_as_json())
+    }
+    const HERE: &str = "/what-is-mounted";
+    let app = init_service(App::new().route(HERE, web::get().to(report)).configure(services)).await;
+    let report = call_and_read_body(&app, TestRequest::get().uri(HERE).to_request()).await;
+    let report: Vec<Value> = serde_json::from_slice(&report).unwrap();
+    let resources = report.iter().filter(|item| item["resource_type"] == "resource" && item["full_path"] != HERE);
+    let methods = |item: &Value| {
+        let names = item["methods"].as_array().unwrap().iter().map(|name| name.as_str().unwrap().to_owned());
+        names.filter(|name| !["HEAD", "OPTIONS"].contains(&name.as_str())).collect()
+    };
+    resources.map(|item| (without_pattern(item["full_path"].as_str().unwrap()), methods(item))).collect()
+}
+
+/// `/{file:(?:MP|WW)_verify_[^/]*}` → `/{file}`: a description has no patterns in its paths.
+fn without_pattern(path: &str) -> String {
+    match path.split_once(':') {
+        Some((before, _)) => format!("{before}}}"),
+        None => path.to_owned(),
+    }
+}
+
+/// What the description says of one listener.
+fn described(public: bool) -> Routes {
+    let document = document("http://pages.example.com");
+    let mut routes = Routes::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let here = |server: &Value| (server["url"] == "{public}") == public;
+            if operation["servers"].as_array().unwrap().iter().any(here) {
+                routes.entry(path.clone()).or_default().insert(method.to_uppercase());
+            }
+        }
+    }
+    routes
+}
+
+/// Names every difference.
+fn assert_same(mounted: &Routes, described: &Routes) {
+    assert!(mounted.len() > 5, "actix reports no routes: {mounted:?}");
+    let missing: Vec<_> = mounted
+        .iter()
+        .filter(|(path, methods)| described.get(*path).is_none_or(|described| !methods.is_subset(described)))
+        .collect();
+    let invented: Vec<_> = described
+        .iter()
+        .filter(|(path, methods)| mounted.get(*path).is_none_or(|mounted| !mounted.is_empty() && !methods.is_subset(mounted)))
+        .collect();
+    assert!(
+        missing.is_empty() && invented.is_empty(),
+        "mounted but not described: {missing:?}\ndescribed but not mounted: {invented:?}"
+    );
+}
+
+fn settings() -> Settings {
+    let account = "[accounts.main]\napp_id = \"wx0123456789abcdef\"\nsecret = \"0c79e1fa963cd80cc0be99b20a18faeb\"\njs_safe_domains = [\"example.com\"]\n";
+    Settings::read(account, Path::new(""), std::collections::HashMap::new()).unwrap()
+}
+
+fn guards(settings: &Settings) -> Guards {
+    Guards::new(settings, &Clock::system(), HandedOver::none()).unwrap()
+}
+
+#[tokio::test]
+async fn the_public_routes_described_are_the_public_routes_mounted() {
+    let sandbox = Sandbox::start(Clock::system()).await.unwrap();
+    let (settings, broker) = (settings(), Broker::builder().build().unwrap());
+    assert_same(&mounted(public_services(&settings, &broker, Some(&sandbox), &guards(&settings))).await, &described(true));
+}
+
+#[tokio::test]
+async fn the_private_routes_described_are_the_private_routes_mounted() {
+    let (settings, broker) = (settings(), Broker::builder().build().unwrap());
+    let keys = Arc::new(ArcSwap::from_pointee(ApiKeys::default()));
+    let watchers = Watchers {
+        readiness: Readiness::new(broker.clone(), ReadyRule::Any),
+        metrics: Metrics::of(Vec::new()),
+        configuration: Configuration::new(broker.clock().now()),
+    };
+    let services = private_services(&settings, &broker, &keys, watchers, &guards(&settings), "http://127.0.0.1:8080");
+    assert_same(&mounted(services).await, &described(false));
+}
+
+/// The codes in the sources, wherever a problem is made: the first text in snake_case after the words that make one.
+fn codes_in_the_code() -> BTreeSet<String> {
+    fn walk(dir: &Path, texts: &mut Vec<String>) {
+        for entry in std::fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            if path.file_stem().is_some_and(|name| name == "openapi") {
+                // It speaks of the codes and answers none.
+                continue;
+            }
+            if path.is_dir() {
+                walk(&path, texts);
+            } else if path.extension().is_some_and(|extension| extension == "rs") && !path.ends_with("tests.rs") {
+                texts.push(std::fs::read_to_string(path).unwrap());
+            }
+        }
+    }
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut texts = Vec::new();
+    walk(&source.join("actix"), &mut texts);
+    walk(&source.join("server"), &mut texts);
+    let is_code = |text: &&str| text.contains('_') && text.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+    let quoted = |text: &str| text.split('"').skip(1).step_by(2).find(is_code).map(str::to_owned);
+    let mut codes = BTreeSet::new();
+    for text in &texts {
+        let text = text.split("#[cfg(test)]").next().unwrap();
+        for maker in ["Problem::new(", "Self::new(", "bad_request(", "problem(", "too_many(\"", "code: \""] {
+            // The code is within the first arguments, on its line or one of the next.
+            let made =
+                text.match_indices(maker).map(|(at, maker)| &text[at + maker.len() - usize::from(maker.ends_with('"'))..]);
+            codes.extend(made.filter_map(|rest| {
+                let near: String = rest.chars().take(120).collect();
+                let near = near.split(");").next().unwrap_or_default().to_owned();
+                quoted(&near)
+            }));
+        }
+    }
+    let error = std::fs::read_to_string(source.join("error.rs")).unwrap();
+    let names = error.split("pub fn code(&self)").nth(1).unwrap().split("\n    }\n").next().unwrap();
+    codes.extend(names.split('"').skip(1).step_by(2).map(str::to_owned));
+    codes
+}
+
+#[test]
+fn every_code_of_a_problem_is_described_and_no_other() {
+    let described: BTreeSet<_> = problems::PROBLEMS.iter().map(|problem| problem.code.to_owned()).collect();
+    assert_eq!(described.len(), problems::PROBLEMS.len(), "a code is there twice");
+    let mut found = codes_in_the_code();
+    // These stand there without a maker's word before them.
+    found.extend(["unauthorized", "forbidden"].map(str::to_owned));
+    assert_eq!(found, described);
+}
+
+#[test]
+fn every_code_is_an_answer_of_some_route() {
+    let document = document("http://pages.example.com");
+    let text = document["paths"].to_string();
+    // These two are the answers to what is not described.
+    let elsewhere = ["not_found", "method_not_allowed"];
+    for problem in problems::PROBLEMS.iter().filter(|problem| !elsewhere.contains(&problem.code)) {
+        assert!(text.contains(&format!("`{}`", problem.code)), "{} is no route's answer", problem.code);
+    }
+}
+
+#[test]
+fn everything_is_said_in_both_languages() {
+    fn in_both(place: &str, holder: &Value) {
+        for name in ["summary", "description"] {
+            let zh = holder[format!("x-{name}-zh")].as_str();
+            let chinese = zh.is_some_and(|text| text.chars().any(|c| c > '\u{4e00}'));
+            assert!(holder[name].is_null() || chinese, "{place} has no {name} in Chinese: {zh:?}");
+        }
+    }
+    let document = document("http://pages.example.com");
+    in_both("info", &document["info"]);
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let place = format!("{method} {path}");
+            assert!(operation["summary"].is_string() && operation["operationId"].is_string(), "{place}");
+            in_both(&place, operation);
+            for parameter in operation["parameters"].as_array().into_iter().flatten() {
+                assert!(!parameter["example"].is_null() && parameter["schema"].is_object(), "{place}: {parameter}");
+                in_both(&format!("{place} {}", parameter["name"]), parameter);
+            }
+            for (status, answer) in operation["responses"].as_object().unwrap() {
+                in_both(&format!("{place} {status}"), answer);
+            }
+        }
+    }
+}
+
+#[test]
+fn every_schema_that_is_named_is_there() {
+    let document = document("http://pages.example.com");
+    let text = document.to_string();
+    let schemas = document["components"]["schemas"].as_object().unwrap();
+    let named: BTreeSet<_> = text.split("#/components/schemas/").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
+    assert!(named.len() > 10, "{named:?}");
+    for name in named {
+        assert!(schemas.contains_key(name), "{name}");
+    }
+    assert!(schemas["JsConfig"]["properties"]["signature"]["pattern"].is_string(), "{}", schemas["JsConfig"]);
+}

@@ -1,0 +1,69 @@
+#!/usr/bin/env bash
+# The API description against the service in sandbox mode: the document is valid OpenAPI 3.1, and schemathesis finds no answer of
+# the running service that is not in it. WX_JSSDK_BIN names the binary; target/debug/wx-jssdk when not given.
+# SECONDS_EACH bounds the time for each of the two listeners; SEED asks other questions.
+set -euo pipefail
+cd "$(dirname "$0")"
+here=$PWD
+
+binary=${WX_JSSDK_BIN:-../../target/debug/wx-jssdk}
+[ -x "$binary" ] || { echo "no $binary: build it (cargo build) or set WX_JSSDK_BIN"; exit 1; }
+binary=$(realpath "$binary")
+
+# The tools, in an environment of their own, made anew when the requirements change.
+venv=../../target/openapi-venv
+if ! cmp -s requirements.txt $venv/installed; then
+  rm -rf $venv
+  mkdir -p ../../target
+  python3 -m venv $venv
+  $venv/bin/pip install --quiet --disable-pip-version-check --requirement requirements.txt
+  cp requirements.txt $venv/installed
+fi
+venv=$(realpath $venv)
+
+work=$(mktemp -d)
+cd "$work"
+"$binary" serve --sandbox --listen 127.0.0.1:0 --admin-listen 127.0.0.1:0 --sandbox-listen 127.0.0.1:0 >out 2>err &
+service=$!
+finish() {
+  kill "$service" 2>/dev/null || true
+  wait "$service" 2>/dev/null || true
+  rm -rf "$work"
+}
+trap finish EXIT
+
+# What it says once it listens: `private   http://…`, `api key   wxk_…`.
+said() { sed -n "s/^$1  *\([^ ]*\)$/\1/p" out; }
+for _ in $(seq 300); do
+  [ -n "$(said 'api key')" ] && break
+  kill -0 "$service" 2>/dev/null || { echo "the service ended:"; cat out err; exit 1; }
+  sleep 0.1
+done
+SANDBOX_KEY=$(said 'api key')
+[ -n "$SANDBOX_KEY" ] || { echo "the service named no key:"; cat out err; exit 1; }
+export SANDBOX_KEY
+# Everything is on loopback, whatever proxy this machine has.
+unset http_proxy https_proxy HTTP_PROXY HTTPS_PROXY all_proxy ALL_PROXY
+
+"$venv/bin/python" - "$(said private)/openapi.json" <<'PY'
+import sys, urllib.request
+open("openapi.json", "wb").write(urllib.request.urlopen(sys.argv[1], timeout=30).read())
+PY
+"$venv/bin/openapi-spec-validator" --schema 3.1 openapi.json
+
+# ask BASE TAG…: every operation of these tags, at its listener.
+ask() {
+  local base=$1 tags=()
+  shift
+  for tag in "$@"; do tags+=(--include-tag "$tag"); done
+  "$venv/bin/schemathesis" --config-file "$here/schemathesis.toml" run openapi.json --url "$base" "${tags[@]}" \
+    --header "Authorization: Bearer $SANDBOX_KEY" --phases examples,coverage,fuzzing \
+    --seed "${SEED:-1}" --max-time "${SECONDS_EACH:-50}" --request-timeout 30 --suppress-health-check all --warnings off --no-color
+}
+failed=0
+ask "$(said public)" signing pages sandbox || failed=1
+ask "$(said private)" credentials drop-in diagnosis operations || failed=1
+
+kill -0 "$service" 2>/dev/null || { echo "the service ended:"; cat err; exit 1; }
+if grep 'panicked' err; then echo 'the service panicked'; failed=1; fi
+exit $failed
