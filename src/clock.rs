@@ -13,6 +13,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 /// Seconds since 1970-01-01T00:00:00Z, without leap seconds: what WeChat calls a timestamp.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 #[serde(transparent)]
 pub struct UnixTime(pub u64);
 

@@ -60,8 +60,7 @@ impl Clients {
         if nearest.is_none() && !self.silent_proxy_was_said.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 header = %self.header,
-                "a trusted proxy sends no client's address in this header: its clients are not told apart, and not limited \
-                 · 受信任的代理没有在此请求头中提供客户端地址，无法区分和限制客户端"
+                "a trusted proxy sends no client's address in this header: its clients are not told apart, and not limited · 受信任的代理未提供客户端地址"
             );
         }
         nearest

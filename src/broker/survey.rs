@@ -55,6 +55,7 @@ pub struct Survey {
 
 /// How many accounts are how.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct Counts {
     /// All.
     pub accounts: usize,

@@ -25,6 +25,12 @@ use page::Live;
 use query::{Part, Query};
 use report::Report;
 
+/// The shapes of bodies, for the API description.
+pub(super) mod shapes {
+    pub(in crate::server) use super::refresh::{Done, Wish};
+    pub(in crate::server) use super::report::Report;
+}
+
 /// Everything that it shows comes from here.
 #[derive(Clone)]
 pub(super) struct StatusPlane {

@@ -137,6 +137,15 @@ impl Route {
         self.answer(status, what, "application/json", content)
     }
 
+    /// A JSON answer that says when to ask again.
+    pub(super) fn gives_later<T: ToSchema>(mut self, status: &'static str, what: Hint, example: Value) -> Self {
+        let schema = self.component::<T>();
+        let content = ContentBuilder::new().schema(Some(schema)).example(Some(example)).build();
+        let response = retry_after(described(what).content("application/json", content)).build();
+        self.operation = self.operation.response(status, response);
+        self
+    }
+
     /// A text answer of a media type.
     pub(super) fn gives_text(self, status: &'static str, what: Hint, media_type: &'static str) -> Self {
         let content = ContentBuilder::new().schema(Some(string())).build();
@@ -159,7 +168,7 @@ impl Route {
         for scheme in ["bearer", "apiKey"] {
             self.operation = self.operation.security(SecurityRequirement::new(scheme, Vec::<String>::new()));
         }
-        self.refuses(&["unauthorized", "forbidden"])
+        self.refuses(&["unauthorized", "forbidden", "locked_out"])
     }
 
     /// The codes of the problems that it answers with.
@@ -176,9 +185,16 @@ impl Route {
 
     /// The finished operation.
     pub(super) fn finish(mut self) -> Operation {
+        if self.plane != Plane::Public {
+            // Whatever it is: the private listener answers no page of another site.
+            self.problems.extend(["foreign_host", "cross_site"].map(problems::documented));
+        }
         let mut by_status: BTreeMap<u16, Vec<&Documented>> = BTreeMap::new();
         for problem in self.problems {
-            by_status.entry(problem.status).or_default().push(problem);
+            let those = by_status.entry(problem.status).or_default();
+            if those.iter().all(|other| other.code != problem.code) {
+                those.push(problem);
+            }
         }
         for (status, problems) in by_status {
             self.operation = self.operation.response(status.to_string(), refusal(status, &problems));
@@ -215,7 +231,7 @@ impl Group {
                 "微信与企业微信的原有路径与格式，用 API 密钥代替 secret",
             ),
             Self::Diagnosis => says("Why a signature is refused", "签名为何被拒绝"),
-            Self::Operations => says("Liveness, readiness, this description", "存活、就绪与本接口说明"),
+            Self::Operations => says("Status, readiness, metrics, this description", "运行状态、就绪、指标与本接口说明"),
             Self::Sandbox => says("Only with serve --sandbox", "仅在 serve --sandbox 时提供"),
         }
     }
@@ -236,11 +252,15 @@ fn refusal(status: u16, problems: &[&Documented]) -> Response {
     let zh: Extensions = [("x-description-zh", lines(|problem| problem.text.zh.as_ref()))].into_iter().collect();
     let mut response = ResponseBuilder::new().description(lines(|problem| problem.text.en.as_ref())).extensions(Some(zh));
     if matches!(status, 429 | 503) {
-        let seconds = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).build();
-        let header = HeaderBuilder::new().schema(Some(seconds)).description(Some("Seconds to wait before asking again"));
-        response = response.header("Retry-After", header.build());
+        response = retry_after(response);
     }
     response.content("application/problem+json", content).build()
+}
+
+fn retry_after(response: ResponseBuilder) -> ResponseBuilder {
+    let seconds = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).build();
+    let header = HeaderBuilder::new().schema(Some(seconds)).description(Some("Seconds to wait before asking again"));
+    response.header("Retry-After", header.build())
 }
 
 fn described(what: Hint) -> ResponseBuilder {
@@ -276,6 +296,11 @@ pub(super) fn needed(name: &str, what: Hint, schema: Object, example: &str) -> P
 /// A part of the path.
 pub(super) fn in_path(name: &str, what: Hint, schema: Object, example: &str) -> Parameter {
     parameter(ParameterIn::Path, name, what, schema, example).required(Required::True).build()
+}
+
+/// A header that has to be there.
+pub(super) fn in_header(name: &str, what: Hint, schema: Object, example: &str) -> Parameter {
+    parameter(ParameterIn::Header, name, what, schema, example).required(Required::True).build()
 }
 
 /// A comma-separated list of the query.

@@ -1,16 +1,16 @@
-//! The private listener: credentials and the diagnosis, each behind an API key.
+//! The private listener: credentials and the diagnosis, each behind an API key; the public one's doctor beside it.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use utoipa::openapi::path::Parameter;
 
-use super::build::Group::{Credentials, Diagnosis};
-use super::build::Plane::Private;
+use super::build::Group::{Credentials, Diagnosis, Pages};
+use super::build::Plane::{Private, Public};
 use super::build::{Route, in_path, one_of, says, string};
-use crate::actix::shapes::{Answer, Findings, Question, Rejection};
+use crate::actix::shapes::{Answer, DoctorAnswer, Findings, Question, Rejection};
 use crate::credential::Kind;
 
 pub(super) fn routes() -> Vec<Route> {
-    vec![read(), reject(), diagnose()]
+    vec![read(), reject(), diagnose(), doctor(), doctor_page()]
 }
 
 fn read() -> Route {
@@ -73,16 +73,60 @@ fn diagnose() -> Route {
     .gives::<Findings>(
         "200",
         says("What explains it, best first.", "可能的原因，最可信的在前。"),
-        json!({ "findings": [{
-            "code": "fragment_kept", "confidence": "proven",
-            "cause": { "en": "The address was signed with its fragment", "zh": "签名时地址带上了 # 之后的部分" },
-            "fix": { "en": "Cut it: location.href.split('#')[0].", "zh": "请去掉：location.href.split('#')[0]。" },
-            "evidence": "jsapi_ticket=[jsapi_ticket]&noncestr=n&timestamp=1414587457&url=https://example.com/p#top",
-        }] }),
+        json!({ "findings": [finding()] }),
     )
     .keyed()
     .refuses(&["bad_body", "body_too_large"])
     .refuses(CREDENTIAL_REFUSES)
+}
+
+fn doctor() -> Route {
+    Route::post(
+        (Public, Diagnosis),
+        "/doctor/diagnose",
+        "doctorDiagnose",
+        says("The doctor page's question, without a key", "诊断页的提问接口，无需密钥"),
+    )
+    .about(says(
+        "Where the demo page is. It computes with the account's living ticket, and never answers a ticket or a signature of its own. For \
+         pages of the same origin: it takes `application/json` only, and answers no preflight. All people together get four questions a second.",
+        "启用演示页面时提供。使用该账号当前的 ticket 计算，但绝不返回 ticket 或自己算出的签名。仅供同源页面：只接受 `application/json`，不应答预检。\
+         所有人合计每秒四次。",
+    ))
+    .takes::<Question>(json!({ "paste": "config:invalid signature" }))
+    .gives::<DoctorAnswer>(
+        "200",
+        says("What explains it, best first, and what was understood.", "可能的原因，最可信的在前，以及识别出的内容。"),
+        json!({
+            "findings": [finding()], "ticket": "account", "appId": "wx0123456789abcdef", "pageAllowed": true,
+            "read": {
+                "kinds": ["json"], "url": "https://example.com/p#top", "nonceStr": "n", "timestamp": "1414587457",
+                "signature": "0f9de62fce790f9a083d5c99e95740ceb90c27ed", "appId": "wx0123456789abcdef", "errMsg": null,
+                "agent": false, "withTicket": false,
+            },
+        }),
+    )
+    .refuses(&["bad_body", "body_too_large", "unsupported_media_type", "rate_limited", "unknown_account"])
+}
+
+fn doctor_page() -> Route {
+    Route::get((Public, Pages), "/doctor", "doctor", says("The doctor page, where the demo page is", "诊断页面（启用演示页面时提供）"))
+        .about(says(
+            "A link may bring the details in its fragment, which no server sees: `/doctor#url=…&signature=…&nonceStr=…&timestamp=…&errMsg=…`.",
+            "链接可在 # 之后带上各项内容，服务器看不到：`/doctor#url=…&signature=…&nonceStr=…&timestamp=…&errMsg=…`。",
+        ))
+        .with([super::operations::lang()])
+        .gives_text("200", says("HTML in the reader's language.", "读者语言的 HTML。"), "text/html")
+}
+
+fn finding() -> Value {
+    json!({
+        "code": "fragment_kept", "confidence": "proven",
+        "cause": { "en": "The address was signed with its fragment", "zh": "签名时地址带上了 # 之后的部分" },
+        "fix": { "en": "Cut it: location.href.split('#')[0].", "zh": "请去掉：location.href.split('#')[0]。" },
+        "evidence": "jsapi_ticket=[jsapi_ticket]&noncestr=n&timestamp=1414587457&url=https://example.com/p#top",
+        "expected": "jsapi_ticket=[jsapi_ticket]&noncestr=n&timestamp=1414587457&url=https://example.com/p",
+    })
 }
 
 fn account() -> Parameter {
@@ -94,5 +138,5 @@ fn kind() -> Parameter {
     in_path("kind", says("Which credential", "哪种凭证"), one_of(kinds), Kind::AccessToken.as_str())
 }
 
-const CREDENTIAL_REFUSES: &[&str] =
+pub(super) const CREDENTIAL_REFUSES: &[&str] =
     &["unknown_account", "unsupported_credential", "account_misconfigured", "upstream_unavailable", "upstream_quota"];

@@ -36,6 +36,7 @@ type Verb = fn((Plane, Group), &'static str, &'static str, Hint) -> Route;
 
 fn weixin_token(verb: Verb, id: &'static str) -> Route {
     let route = verb((Private, DropIn), "/cgi-bin/token", id, says("WeChat's token", "微信 token 接口"));
+    let route = locking_out(route, said::SLOWER);
     refusing(route, &[said::NO_APPID, said::BAD_APPID, said::BAD_GRANT_TYPE, said::NO_SECRET, said::BAD_SECRET])
         .with([
             needed(
@@ -77,7 +78,7 @@ fn stable_token(verb: Verb, id: &'static str) -> Route {
         let refusal = json!({ "errcode": said::NOT_POST.errcode, "errmsg": format!("{} rid: …", said::NOT_POST.errmsg) });
         return route.gives::<ErrorReply<'_>>("200", says("It wants a POST.", "应使用 POST。"), refusal);
     }
-    route
+    locking_out(route, said::SLOWER)
         .takes_object(
             body.build(),
             json!({ "grant_type": "client_credential", "appid": "wx0123456789abcdef", "secret": "wxk_…" }),
@@ -98,7 +99,7 @@ fn work_token(verb: Verb, id: &'static str) -> Route {
     let route = verb((Private, DropIn), "/cgi-bin/gettoken", id, summary);
     let codes =
         [said::WORK_NO_SECRET, said::WORK_BAD_CORPID, said::WORK_BAD_SECRET, said::WORK_BAD_AGENTID, said::WORK_WHICH_AGENT];
-    refusing(route, &codes)
+    refusing(locking_out(route, said::WORK_SLOWER), &codes)
         .with([
             needed("corpid", says("The corp's id", "企业 ID"), string(), "ww0123456789abcdef"),
             needed("corpsecret", says("An API key of this service", "本服务的 API 密钥"), string(), "wxk_…"),
@@ -141,10 +142,18 @@ fn refusing(route: Route, codes: &[Said]) -> Route {
         format!("{and}\n\n{}", codes.collect::<Vec<_>>().join("\n"))
     };
     route.about(Hint {
-        en: spoken("Always status 200. Beside what WeChat itself said to this service, a refusal has one of these codes:")
-            .into(),
-        zh: spoken("状态码始终为 200。除微信对本服务返回的错误外，拒绝时的 errcode 为：").into(),
+        en: spoken("Status 200. Beside what WeChat itself said to this service, a refusal has one of these codes:").into(),
+        zh: spoken("状态码为 200。除微信对本服务返回的错误外，拒绝时的 errcode 为：").into(),
     })
+}
+
+/// Who presents too many wrong keys: the one answer whose status is not 200.
+fn locking_out(route: Route, said: Said) -> Route {
+    let what = says(
+        "Too many different wrong API keys came from this address: with WeChat's code for too many calls.",
+        "来自该地址的错误 API 密钥过多，错误码沿用微信的调用超限。",
+    );
+    route.gives_later::<ErrorReply<'_>>("429", what, json!({ "errcode": said.errcode, "errmsg": said.errmsg }))
 }
 
 fn access_token() -> Parameter {

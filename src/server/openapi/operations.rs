@@ -1,4 +1,4 @@
-//! What operators and tools ask, without a key: no secret is in any of it.
+//! What operators and tools ask, without a key: no secret is in any of it. Only "refresh now" takes one.
 
 use serde_json::json;
 use utoipa::openapi::path::Parameter;
@@ -6,11 +6,12 @@ use utoipa::openapi::schema::{ObjectBuilder, Type};
 
 use super::build::Group::Operations;
 use super::build::Plane::{Both, Private};
-use super::build::{Route, one_of, query, says, string};
+use super::build::{Route, in_header, one_of, query, says, string, text_up_to};
 use crate::server::ready::Report;
+use crate::server::status::shapes::{Done, Report as StatusReport, Wish};
 
 pub(super) fn routes() -> Vec<Route> {
-    vec![healthz(), readyz(), description(), page()]
+    vec![healthz(), readyz(), metrics(), status(), status_json(), refresh(), description(), page()]
 }
 
 fn healthz() -> Route {
@@ -21,23 +22,132 @@ fn healthz() -> Route {
 }
 
 fn readyz() -> Route {
-    let example = |ready| json!({ "ready": ready, "accounts": [{ "account": "main", "ready": ready }] });
-    let broken = json!({ "ready": false, "accounts": [{
+    let well = json!({ "ready": true, "rule": "any", "accounts": [{ "account": "main", "ready": true }] });
+    let broken = json!({ "ready": false, "rule": "any", "accounts": [{
         "account": "main", "ready": false, "reason": "setup", "errcode": 40_164,
+        "failing_since": "2026-01-01T01:57:10Z", "retry_at": "2026-01-01T01:58:14Z",
         "cause": { "en": "This server's IP is not in the allow-list", "zh": "服务器 IP 不在白名单" },
+        "fix": { "en": "Add it to the account's IP allow-list", "zh": "请将其加入该账号的 IP 白名单" },
     }] });
     Route::get(
         (Private, Operations),
         "/readyz",
         "readyz",
-        says("Whether every account that signs pages can do so now", "各账号当前能否签名"),
+        says(
+            "Whether this process should get requests, and which accounts are in trouble",
+            "本进程能否接收请求，哪些账号有问题",
+        ),
     )
-    .gives::<Report>("200", says("All can.", "全部可以。"), example(true))
+    .about(says(
+        "`server.readiness` is the rule: `any` asks that one account at least can sign, `all` that every one can.",
+        "规则由 `server.readiness` 决定：`any` 要求至少一个账号能签名，`all` 要求全部能签名。",
+    ))
+    .gives::<Report>("200", says("Enough accounts can sign.", "能签名的账号足够。"), well)
     .gives::<Report>(
         "503",
-        says("Those that cannot come first, each with what is in the way.", "不能签名的账号列在最前，并附原因。"),
+        says(
+            "Too few can. Those that cannot come first, each with what is in the way and what to do.",
+            "能签名的账号不够。不能签名的列在最前，并附原因与办法。",
+        ),
         broken,
     )
+}
+
+fn metrics() -> Route {
+    Route::get((Private, Operations), "/metrics", "metrics", says("Everything that is counted, for Prometheus", "全部指标，供 Prometheus 抓取"))
+        .about(says(
+            "OpenMetrics for who asks for it (`Accept: application/openmetrics-text`), else Prometheus' text format. docs/OPERATIONS.md has every name.",
+            "请求头含 `Accept: application/openmetrics-text` 时返回 OpenMetrics，否则为 Prometheus 文本格式。指标名见 docs/OPERATIONS.zh-CN.md。",
+        ))
+        .gives_text("200", says("Samples.", "指标。"), "text/plain")
+}
+
+fn status() -> Route {
+    let part = query(
+        "part",
+        says("live: only what changes, for the page's own script", "live：仅返回会变化的部分，供页面脚本使用"),
+        one_of(["", "live", "summary"]),
+        "live",
+    );
+    Route::get(
+        (Private, Operations),
+        "/status",
+        "status",
+        says("The status page: how every credential is", "状态页：每个凭证的情况"),
+    )
+    .with(found_by())
+    .with([lang(), part])
+    .gives_text("200", says("HTML in the reader's language.", "读者语言的 HTML。"), "text/html")
+    .refuses(STATUS_REFUSES)
+}
+
+fn status_json() -> Route {
+    let part = query(
+        "part",
+        says("summary: without the accounts", "summary：不含账号列表"),
+        one_of(["", "live", "summary"]),
+        "summary",
+    );
+    Route::get((Private, Operations), "/status.json", "statusJson", says("The same as data", "状态页的数据"))
+        .about(says(
+            "Times are Unix seconds; `now` is the clock that they are counted on. `revision` is another when something else than the time has changed.",
+            "时间均为 Unix 秒，以 `now` 为准。除时间流逝之外有任何变化时，`revision` 都会改变。",
+        ))
+        .with(found_by())
+        .with([lang(), part])
+        .gives::<StatusReport>("200", says("Every account that was asked for.", "所查询的账号。"), example_of_status())
+        .refuses(STATUS_REFUSES)
+}
+
+fn refresh() -> Route {
+    Route::post((Private, Operations), "/status/refresh", "refreshNow", says("Refresh one credential now", "立即刷新某个凭证"))
+        .about(says(
+            "For a person who has mended something. Asks WeChat at once and forces nothing; rationed like `reject`. A program sends \
+             `X-Requested-With: wx-jssdk`. The credential itself is not answered.",
+            "供排除故障后使用。立即向微信请求一次，不会强制更换；限次与 `reject` 相同。程序调用须带请求头 `X-Requested-With: wx-jssdk`。不返回凭证本身。",
+        ))
+        .with([marked()])
+        .takes::<Wish>(json!({ "account": "demo", "kind": "jsapi_ticket" }))
+        .gives::<Done>(
+            "200",
+            says("It was asked for.", "已请求。"),
+            json!({ "account": "main", "kind": "jsapi_ticket", "outcome": "renewed", "expires_at": 1_767_232_800, "remaining": 7_200 }),
+        )
+        .keyed()
+        .refuses(&["bad_body", "cross_site", "unknown_host", "rate_limited"])
+        .refuses(super::central::CREDENTIAL_REFUSES)
+}
+
+/// Which accounts, and how many.
+fn found_by() -> [Parameter; 5] {
+    let number = |least: f64| ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(least));
+    [
+        query("account", says("The account of exactly this name", "账号名，须完全一致"), string(), "demo"),
+        query("q", says("A part of a name or an AppID", "账号名或 AppID 的一部分"), text_up_to(128), "demo"),
+        query(
+            "state",
+            says("Only these; failing: down ones too", "仅限该状态；failing 也包括不可用的"),
+            one_of(["", "failing", "down", "starting", "ok"]),
+            "ok",
+        ),
+        query("offset", says("How many to leave out", "跳过多少个"), number(0.0).maximum(Some(MOST_OFFSET)).build(), "0"),
+        query("limit", says("How many at most", "最多多少个"), number(1.0).maximum(Some(200.0)).build(), "20"),
+    ]
+}
+
+fn example_of_status() -> serde_json::Value {
+    json!({
+        "now": 1_767_225_600, "revision": "5d1f0c8a3b7e9246", "version": env!("CARGO_PKG_VERSION"), "uptime": 86_400, "node": "web-1",
+        "store": { "kind": "memory", "place": "memory", "shared": false, "reachable": true, "error": null, "since": null },
+        "peers": [], "clock_jumps": 0,
+        "configuration": { "loaded_at": 1_767_139_200, "reloads": 0, "needs_restart": [], "refused": null },
+        "summary": { "accounts": 1, "down": 0, "failing": 0, "starting": 0, "ok": 1 },
+        "matching": 1, "offset": 0, "limit": 50,
+        "accounts": [{
+            "account": "main", "platform": "official", "app_id": "wx0123456789abcdef", "state": "ok", "signs_pages": true,
+            "usable_until": 1_767_231_000, "credentials": [],
+        }],
+    })
 }
 
 fn description() -> Route {
@@ -64,3 +174,13 @@ pub(super) fn lang() -> Parameter {
         "en",
     )
 }
+
+/// A program's mark, which no other site's page can set.
+fn marked() -> Parameter {
+    in_header("X-Requested-With", says("Always wx-jssdk", "固定为 wx-jssdk"), one_of(["wx-jssdk"]), "wx-jssdk")
+}
+
+const STATUS_REFUSES: &[&str] = &["bad_query", "unknown_host", "cross_site"];
+
+/// More accounts than any installation has, and a number that every machine can hold.
+const MOST_OFFSET: f64 = 1_000_000.0;

@@ -79,6 +79,12 @@ pub(super) const PROBLEMS: &[Documented] = &[
         "卡券参数过长、含控制字符或不是数字。",
     ),
     problem("missing_card_id", 400, "The parameter cardId is missing.", "缺少 cardId 参数。"),
+    problem(
+        "bad_query",
+        400,
+        "The query holds a parameter or a value that the status page does not know.",
+        "查询串中有状态页不认识的参数或值。",
+    ),
     problem("bad_body", 400, "The body is not the JSON that this endpoint takes.", "请求体不是本接口接受的 JSON。"),
     problem(
         "unauthorized",
@@ -99,6 +105,12 @@ pub(super) const PROBLEMS: &[Documented] = &[
         "该 API 密钥无权访问此账号的这类凭证。",
     ),
     problem(
+        "cross_site",
+        403,
+        "A browser asks for a page of another site, or a program left out X-Requested-With: wx-jssdk where it is needed.",
+        "浏览器代其他网站的页面发起了请求；或程序在需要时没有带 X-Requested-With: wx-jssdk。",
+    ),
+    problem(
         "unknown_account",
         404,
         "No account has this name, or none was named and there is no default.",
@@ -114,10 +126,34 @@ pub(super) const PROBLEMS: &[Documented] = &[
     ),
     problem("body_too_large", 413, "The body is larger than this endpoint takes.", "请求体超过本接口的上限。"),
     problem(
+        "unsupported_media_type",
+        415,
+        "The body is not sent as application/json.",
+        "请求体的 Content-Type 不是 application/json。",
+    ),
+    problem(
+        "foreign_host",
+        421,
+        "A browser opened the private listener under a name that is not in server.admin_hosts.",
+        "浏览器用来打开私有监听的域名不在 server.admin_hosts 中。",
+    ),
+    problem(
+        "unknown_host",
+        421,
+        "The status page is not shown under this host name: it is not in server.admin_hosts.",
+        "状态页不能用该域名打开：它不在 server.admin_hosts 中。",
+    ),
+    problem(
         "rate_limited",
         429,
-        "Too often. A credential is renewed on demand once in 30 s at most; ask again after Retry-After.",
-        "请求过于频繁。同一凭证的主动刷新至少间隔 30 秒，请在 Retry-After 之后重试。",
+        "Too often: a client of the public listener (limits.requests_per_second), the doctor, or a renewal on demand, which is made once in 30 s at most. Ask again after Retry-After.",
+        "请求过于频繁：公开监听的客户端超过 limits.requests_per_second，或诊断、主动刷新次数过多（同一凭证至少间隔 30 秒）。请在 Retry-After 之后重试。",
+    ),
+    problem(
+        "locked_out",
+        429,
+        "Too many different wrong API keys came from this address; ask again after Retry-After.",
+        "来自该地址的错误 API 密钥过多，请在 Retry-After 之后重试。",
     ),
     problem(
         "account_misconfigured",

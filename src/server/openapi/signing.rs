@@ -19,7 +19,7 @@ pub(super) fn routes() -> Vec<Route> {
 
 /// What a browser loads beside them.
 pub(super) fn page_routes() -> Vec<Route> {
-    vec![demo(), static_file("static"), qr(), pre_verify()]
+    vec![demo(), static_file("static"), phone(), qr(), verify_file(), pre_verify()]
 }
 
 fn config() -> Route {
@@ -159,12 +159,41 @@ pub(super) fn static_file(id: &'static str) -> Route {
         .gives_text("404", says("No such file, or one of the sandbox's only.", "没有此文件，或仅沙箱提供。"), "text/plain")
 }
 
+fn phone() -> Route {
+    Route::get(
+        (Public, Sandbox),
+        "/static/phone.js",
+        "phone",
+        says("The simulated WeChat client, for pages of your own", "模拟的微信客户端，供自己的页面加载"),
+    )
+    .gives_text("200", says("A script.", "脚本。"), "text/javascript")
+    .gives_text("404", says("Without --sandbox.", "未启用 --sandbox。"), "text/plain")
+}
+
+fn verify_file() -> Route {
+    let name = ObjectBuilder::new().schema_type(Type::String).pattern(Some("^(MP|WW)_verify_[A-Za-z0-9]+\\.txt$")).build();
+    let what = says("Its name, as WeChat gave it", "微信给出的文件名");
+    Route::get(
+        (Public, Pages),
+        "/{file}",
+        "verifyFile",
+        says("A file by which WeChat sees that a domain is yours", "微信用来验证域名归属的文件"),
+    )
+    .about(says(
+        "`MP_verify_….txt` and `WW_verify_….txt`: exactly the names in the accounts' `verify_files`. Also below the path of a safe domain that has one.",
+        "`MP_verify_….txt` 与 `WW_verify_….txt`：仅限各账号 `verify_files` 中的文件名；安全域名带路径时，也可在该路径下访问。",
+    ))
+    .with([in_path("file", what, name, "MP_verify_0123456789abcdef.txt")])
+    .gives_text("200", says("Its content.", "文件内容。"), "text/plain")
+    .refuses(&["not_found"])
+}
+
 fn qr() -> Route {
     let page = needed("url", says("The page that the code opens", "二维码打开的页面"), text_up_to(1_024), PAGE);
     Route::get((Public, Pages), "/qr.svg", "qr", says("A QR code of a page that is signed here", "本服务所签名页面的二维码"))
         .with([page])
         .gives_text("200", says("The code.", "二维码图像。"), "image/svg+xml")
-        .refuses(&["bad_url", "page_not_allowed"])
+        .refuses(&["bad_url", "page_not_allowed", "rate_limited"])
 }
 
 fn pre_verify() -> Route {
@@ -284,6 +313,7 @@ const MAX_NAMES: usize = 200;
 const MAX_CARD_FIELD: usize = 128;
 
 const CONFIG_REFUSES: &[&str] = &[
+    "rate_limited",
     "missing_url",
     "bad_url",
     "url_not_encoded",
@@ -300,6 +330,7 @@ const CONFIG_REFUSES: &[&str] = &[
 ];
 
 const CARD_REFUSES: &[&str] = &[
+    "rate_limited",
     "duplicate_parameter",
     "bad_card",
     "unknown_account",

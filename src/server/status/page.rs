@@ -4,8 +4,9 @@ use askama::Template;
 
 use super::chart::{Chart, HEIGHT, LINE, WIDTH};
 use super::query::{Query, State};
-use super::report::{AccountReport, Both, CredentialReport, RefreshReport, Report};
+use super::report::{AccountReport, CredentialReport, RefreshReport, Report};
 use super::words;
+use crate::actix::shapes::Both;
 use crate::clock::UnixTime;
 use crate::server::pages::Lang;
 
@@ -46,7 +47,7 @@ impl<'a> Live<'a> {
         }
     }
 
-    fn both<'s>(&self, both: &'s Both) -> &'s str {
+    fn both<'s>(&self, both: &'s Both<'_>) -> &'s str {
         self.t(&both.en, &both.zh)
     }
 

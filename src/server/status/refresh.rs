@@ -15,22 +15,29 @@ use crate::credential::Kind;
 use crate::error::Hint;
 
 /// Which credential.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
+#[schema(as = RefreshWish)]
 #[serde(deny_unknown_fields)]
-struct Wish {
+pub(in crate::server) struct Wish {
+    /// The account's name in the configuration.
     account: String,
+    /// `access_token`, `jsapi_ticket`, `card_ticket` or `agent_ticket`.
     kind: String,
 }
 
 /// What came of it.
-#[derive(Serialize)]
-struct Done {
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Refreshed)]
+pub(in crate::server) struct Done {
+    /// Of which account.
     account: String,
+    /// Which credential.
     kind: &'static str,
     /// `renewed` or `unchanged`: WeChat gave the same value again.
     outcome: &'static str,
+    /// When it ends, in Unix seconds.
     expires_at: UnixTime,
-    /// In seconds.
+    /// The same from now, in seconds.
     remaining: u64,
 }
 

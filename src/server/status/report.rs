@@ -7,14 +7,16 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use serde::Serialize;
 
 use super::query::{Part, Query};
+use crate::actix::shapes::Both;
 use crate::broker::{AccountSurvey, Broker, Counts, CredentialSurvey, Health, LastError, Refresh, Surroundings, Survey};
 use crate::clock::UnixTime;
-use crate::error::{Failure, Hint};
+use crate::error::Failure;
 use crate::server::configuration::Record;
 
 /// The document.
-#[derive(Serialize)]
-pub(super) struct Report {
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Status)]
+pub(in crate::server) struct Report {
     pub(super) now: UnixTime,
     /// Another whenever something else than the time has changed, among the accounts that were asked for or around them.
     pub(super) revision: String,
@@ -38,7 +40,8 @@ pub(super) struct Report {
     pub(super) accounts: Option<Vec<AccountReport>>,
 }
 
-#[derive(Hash, Serialize)]
+#[derive(Hash, Serialize, utoipa::ToSchema)]
+#[schema(as = StatusStore)]
 pub(super) struct StoreReport {
     /// `memory`, `file` or `redis`.
     pub(super) kind: &'static str,
@@ -50,7 +53,8 @@ pub(super) struct StoreReport {
     pub(super) since: Option<UnixTime>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = StatusPeer)]
 pub(super) struct PeerReport {
     pub(super) name: String,
     pub(super) version: String,
@@ -59,7 +63,8 @@ pub(super) struct PeerReport {
     pub(super) late: bool,
 }
 
-#[derive(Hash, Serialize)]
+#[derive(Hash, Serialize, utoipa::ToSchema)]
+#[schema(as = StatusConfiguration)]
 pub(super) struct ConfigurationReport {
     /// When the one in use was taken.
     pub(super) loaded_at: UnixTime,
@@ -68,7 +73,8 @@ pub(super) struct ConfigurationReport {
     pub(super) refused: Option<RefusedReport>,
 }
 
-#[derive(Hash, Serialize)]
+#[derive(Hash, Serialize, utoipa::ToSchema)]
+#[schema(as = RefusedConfiguration)]
 pub(super) struct RefusedReport {
     pub(super) at: UnixTime,
     pub(super) count: usize,
@@ -76,14 +82,16 @@ pub(super) struct RefusedReport {
     pub(super) problems: Vec<ProblemReport>,
 }
 
-#[derive(Hash, Serialize)]
+#[derive(Hash, Serialize, utoipa::ToSchema)]
+#[schema(as = ConfigurationProblem)]
 pub(super) struct ProblemReport {
     pub(super) path: String,
     pub(super) en: String,
     pub(super) zh: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = StatusAccount)]
 pub(super) struct AccountReport {
     pub(super) account: String,
     pub(super) platform: &'static str,
@@ -98,7 +106,8 @@ pub(super) struct AccountReport {
     pub(super) credentials: Vec<CredentialReport>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = StatusCredential)]
 pub(super) struct CredentialReport {
     pub(super) kind: &'static str,
     pub(super) state: &'static str,
@@ -121,7 +130,8 @@ pub(super) struct CredentialReport {
     pub(super) history: Vec<RefreshReport>,
 }
 
-#[derive(Clone, Serialize)]
+#[derive(Clone, Serialize, utoipa::ToSchema)]
+#[schema(as = StatusError)]
 pub(super) struct ErrorReport {
     /// When the first of them in a row was.
     pub(super) since: UnixTime,
@@ -135,19 +145,14 @@ pub(super) struct ErrorReport {
     pub(super) endpoint: &'static str,
     /// WeChat's words, or what happened on the way.
     pub(super) said: String,
-    pub(super) cause: Both,
-    pub(super) fix: Both,
+    pub(super) cause: Both<'static>,
+    pub(super) fix: Both<'static>,
     /// The IP to put in the allow-list, where that is the fix.
     pub(super) ip_to_allow: Option<String>,
 }
 
-#[derive(Clone, Serialize)]
-pub(super) struct Both {
-    pub(super) en: String,
-    pub(super) zh: String,
-}
-
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = PastRefresh)]
 pub(super) struct RefreshReport {
     pub(super) at: UnixTime,
     pub(super) last_at: UnixTime,
@@ -156,6 +161,7 @@ pub(super) struct RefreshReport {
     pub(super) outcome: &'static str,
     pub(super) failed: bool,
     pub(super) errcode: Option<i64>,
+    #[schema(value_type = u64)]
     pub(super) millis: u128,
     pub(super) expires_at: Option<UnixTime>,
 }
@@ -325,12 +331,6 @@ impl RefreshReport {
             millis: refresh.took.as_millis(),
             expires_at: refresh.expires_at,
         }
-    }
-}
-
-impl From<Hint> for Both {
-    fn from(hint: Hint) -> Self {
-        Self { en: hint.en.into_owned(), zh: hint.zh.into_owned() }
     }
 }
 
