@@ -149,7 +149,9 @@ async fn own_server(limit: Option<RateLimit>) -> (Broker, std::net::SocketAddr, 
         let limit = limit.clone();
         Web::new()
             .configure(move |services| {
-                limit.into_iter().for_each(|limit| drop(services.app_data(limit)));
+                if let Some(limit) = limit {
+                    services.app_data(limit);
+                }
             })
             .service(public_scope("/wx", served.clone()))
     });
