@@ -20,10 +20,16 @@ mod cells;
 mod client;
 mod clients;
 mod cors;
+mod desk;
 #[cfg(feature = "diagnose")]
 mod diagnose;
 mod dropin;
+#[cfg(feature = "server")]
+mod front;
 mod guesses;
+mod hot;
+#[cfg(feature = "server")]
+mod journal;
 mod keys;
 mod limit;
 mod object;
@@ -41,7 +47,11 @@ pub use clients::Clients;
 #[cfg(feature = "diagnose")]
 pub use diagnose::diagnose_resource;
 pub use dropin::dropin_scope;
+#[cfg(feature = "server")]
+pub(crate) use front::Front;
 pub use guesses::Guesses;
+#[cfg(feature = "server")]
+pub use journal::RequestLog;
 pub use keys::{ApiKey, ApiKeys, KeyHash, new_key};
 pub use limit::RateLimit;
 #[cfg(feature = "server")]
@@ -54,7 +64,7 @@ pub use private::private_scope;
 pub use problem::Problem;
 pub use public::public_scope;
 #[cfg(feature = "server")]
-pub(crate) use public::unknown_path;
+pub(crate) use public::{uncounted_scope, unknown_path};
 pub use verify::verify_resource;
 
 /// The shapes of bodies, for the API description.

@@ -1,6 +1,6 @@
 //! The broker: every account's living credentials, renewed ahead of time, one refresh of each at a time.
 //!
-//! A read is a look into a moka cache and a comparison of two numbers: no lock, no store, no upstream. Everything else (who may
+//! A read is a look at what is `living` and two comparisons: no lock, no store, no upstream. Everything else (who may
 //! refresh, from where, what a failure means) is in the rooms below: `slot` holds what is known of one credential, `refresh`
 //! is the way to a new one, `keeper` the loop that goes there before a reader has to.
 
@@ -10,6 +10,7 @@ mod flood;
 mod history;
 mod keeper;
 mod ledger;
+mod living;
 mod members;
 mod outcome;
 mod presence;
@@ -22,13 +23,14 @@ mod status;
 mod survey;
 mod sync;
 mod tally;
+#[cfg(feature = "actix")]
+mod template;
 mod watched;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use moka::Expiry;
 use moka::sync::Cache;
 use tokio::runtime::Handle;
 
@@ -46,12 +48,13 @@ pub use tally::{
 
 use crate::account::Account;
 use crate::clock::{Clock, UnixTime};
-use crate::credential::{Credential, CredentialKey, Freshness, Kind, Secret};
+use crate::credential::{Credential, CredentialKey, Kind, Secret};
 use crate::error::Error;
 use crate::store::Store;
 use crate::upstream::{ClientError, Upstream, UpstreamOptions};
+use living::{Living, UntilItsEnd};
 use members::{Member, Members};
-use slot::{Slot, Why};
+use slot::Why;
 
 /// A handle on the broker: cloning it gives another handle on the same one. One per process is right.
 #[derive(Clone)]
@@ -62,7 +65,7 @@ pub struct Broker {
 struct Inner {
     /// Replaced whole by [`Broker::reload`].
     members: ArcSwap<Members>,
-    living: Cache<CredentialKey, Living>,
+    living: Cache<CredentialKey, Arc<Living>>,
     store: watched::Watched,
     upstream: Upstream,
     clock: Clock,
@@ -188,32 +191,6 @@ impl Broker {
     fn member(&self, name: &str) -> Result<Arc<Member>, Error> {
         self.inner.members.load().named(name)
     }
-
-    /// The hot path: what is in the cache and not expired.
-    fn living(&self, slot: &Slot) -> Option<Arc<Credential>> {
-        let living = self.inner.living.get(&slot.key)?;
-        (self.freshness_of(slot, &living) != Freshness::Expired).then_some(living.credential)
-    }
-
-    /// By the clock that says the less is left: a wall clock that was ahead when the value came, and is set right, adds no life.
-    fn freshness_of(&self, slot: &Slot, Living { credential, ends }: &Living) -> Freshness {
-        let clock = &self.inner.clock;
-        let (now, left) = (clock.now(), ends.saturating_sub(clock.uptime()));
-        let behind = credential.remaining(now).saturating_sub(left);
-        credential.freshness(now.plus(behind), credential.lead(slot.spread))
-    }
-
-    /// From now on readers get this one.
-    fn show(&self, slot: &Slot, state: &slot::State, credential: Arc<Credential>) {
-        let clock = &self.inner.clock;
-        let by_wall = clock.uptime() + credential.remaining(clock.now());
-        let ends = state.ends_in_uptime().map_or(by_wall, |ends| ends.min(by_wall));
-        self.inner.living.insert(slot.key.clone(), Living { credential, ends });
-    }
-
-    fn freshness(&self, slot: &Slot, credential: &Credential) -> Freshness {
-        credential.freshness(self.inner.clock.now(), credential.lead(slot.spread))
-    }
 }
 
 impl std::fmt::Debug for Broker {
@@ -322,27 +299,6 @@ pub enum BuildError {
     /// No HTTP client.
     #[error(transparent)]
     Client(#[from] ClientError),
-}
-
-/// What readers get.
-#[derive(Clone)]
-struct Living {
-    credential: Arc<Credential>,
-    /// Its end in uptime, which nobody can set.
-    ends: Duration,
-}
-
-/// An entry leaves the cache when the credential ends. A manual clock is asked too, on each read ([`Broker::living`]).
-struct UntilItsEnd(Clock);
-
-impl Expiry<CredentialKey, Living> for UntilItsEnd {
-    fn expire_after_create(&self, _: &CredentialKey, living: &Living, _: Instant) -> Option<Duration> {
-        Some(living.ends.saturating_sub(self.0.uptime()))
-    }
-
-    fn expire_after_update(&self, _: &CredentialKey, living: &Living, _: Instant, _: Option<Duration>) -> Option<Duration> {
-        Some(living.ends.saturating_sub(self.0.uptime()))
-    }
 }
 
 /// WeChat takes an access token for five minutes after it was replaced; one less for clocks and the way.

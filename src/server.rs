@@ -6,6 +6,7 @@
 mod application;
 pub mod config;
 mod configuration;
+mod counts;
 pub mod doctor;
 mod door;
 mod guarded;
@@ -24,5 +25,6 @@ pub mod telemetry;
 pub mod tls;
 
 pub use application::{Application, SandboxOptions};
+pub use counts::{Counter, Counts};
 pub use reload::{Reloaded, Reloader};
 pub use start::StartError;

@@ -3,8 +3,13 @@
 //! `signature = hex(sha1("jsapi_ticket=T&noncestr=N&timestamp=S&url=U"))` with U the page's `location.href` cut at its first `#`
 //! and otherwise untouched. Pure functions: no ticket is fetched here, and no URL is ever decoded, encoded or normalised.
 
+mod page;
+mod plain;
+#[cfg(feature = "actix")]
+mod tail;
+
 use std::fmt;
-use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 use sha1::{Digest, Sha1};
@@ -12,102 +17,9 @@ use sha1::{Digest, Sha1};
 use crate::clock::UnixTime;
 use crate::credential::Secret;
 pub use crate::error::{MAX_PAGE_URL, PageError};
-
-/// The address of a page: the bytes before the first `#`, as they came, and beside them the host that they name.
-///
-/// ```
-/// use wx_jssdk::sign::PageUrl;
-/// let page = PageUrl::parse("https://www.example.com/p?name=%E5%BC%A0&b=2#/route")?;
-/// assert_eq!(page.as_str(), "https://www.example.com/p?name=%E5%BC%A0&b=2");
-/// assert_eq!(page.host(), "www.example.com");
-/// # Ok::<(), wx_jssdk::sign::PageError>(())
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PageUrl {
-    text: String,
-    host: String,
-    path: String,
-}
-
-impl PageUrl {
-    /// Reads a `location.href`. The parsed form serves only to learn the host: what is signed is the text itself.
-    ///
-    /// # Errors
-    /// [`PageError`] for what no browser has as its address: then the page sent something else than its `location.href`, and a
-    /// signature over it would be refused by the phone.
-    pub fn parse(href: &str) -> Result<Self, PageError> {
-        let text = before_fragment(href);
-        if text.is_empty() {
-            return Err(PageError::Empty);
-        }
-        if text.len() > MAX_PAGE_URL {
-            return Err(PageError::TooLong);
-        }
-        if has_prefix(text, "http%3a") || has_prefix(text, "https%3a") {
-            return Err(PageError::DoubleEncoded);
-        }
-        if text.bytes().any(|b| b <= b' ' || b == 0x7f) {
-            return Err(PageError::Blank);
-        }
-        if !text.is_ascii() {
-            return Err(PageError::NotAscii);
-        }
-        let rest = ["https://", "http://"].iter().find(|scheme| has_prefix(text, scheme)).map(|scheme| &text[scheme.len()..]);
-        let rest = rest.ok_or(PageError::NotHttp)?;
-        let authority = &rest[..rest.find(['/', '?']).unwrap_or(rest.len())];
-        if authority.is_empty() {
-            return Err(PageError::NoHost);
-        }
-        if authority.contains(['@', '\\']) {
-            return Err(PageError::UserInfo);
-        }
-        let parsed = url::Url::parse(text).map_err(|_| PageError::NoHost)?;
-        let host = parsed.host_str().ok_or(PageError::NoHost)?.to_owned();
-        Ok(Self { text: text.to_owned(), host, path: parsed.path().to_owned() })
-    }
-
-    /// The signed text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.text
-    }
-
-    /// The host: lower case, in punycode, an IPv6 address in brackets, without port.
-    #[must_use]
-    pub fn host(&self) -> &str {
-        &self.host
-    }
-
-    /// The path, at least `/`.
-    #[must_use]
-    pub fn path(&self) -> &str {
-        &self.path
-    }
-}
-
-impl FromStr for PageUrl {
-    type Err = PageError;
-
-    fn from_str(href: &str) -> Result<Self, PageError> {
-        Self::parse(href)
-    }
-}
-
-impl fmt::Display for PageUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
-    }
-}
-
-/// The part of an address that WeChat signs: everything before the first `#`. An escaped `%23` stays.
-#[must_use]
-pub fn before_fragment(href: &str) -> &str {
-    href.split_once('#').map_or(href, |(before, _)| before)
-}
-
-fn has_prefix(text: &str, prefix: &str) -> bool {
-    text.get(..prefix.len()).is_some_and(|head| head.eq_ignore_ascii_case(prefix))
-}
+pub use page::{PageUrl, before_fragment};
+#[cfg(feature = "actix")]
+pub(crate) use tail::Tail;
 
 /// An app id and a living ticket: all that signing needs.
 ///
@@ -121,14 +33,14 @@ fn has_prefix(text: &str, prefix: &str) -> bool {
 /// ```
 #[derive(Clone)]
 pub struct Signer {
-    app_id: String,
+    app_id: Arc<str>,
     /// SHA-1 after `jsapi_ticket=T&noncestr=`: the same for every page until the ticket changes.
     state: Sha1,
 }
 
 impl Signer {
     /// A signer for `wx.config` (with the jsapi_ticket) or `wx.agentConfig` (with the agent ticket).
-    pub fn new(app_id: impl Into<String>, ticket: impl Into<Secret>) -> Self {
+    pub fn new(app_id: impl Into<Arc<str>>, ticket: impl Into<Secret>) -> Self {
         let state = Sha1::new().chain_update("jsapi_ticket=").chain_update(ticket.into().expose()).chain_update("&noncestr=");
         Self { app_id: app_id.into(), state }
     }
@@ -145,7 +57,7 @@ impl Signer {
         JsConfig {
             debug: false,
             beta: false,
-            app_id: self.app_id.clone(),
+            app_id: self.app_id.as_ref().to_owned(),
             timestamp,
             nonce_str: nonce.to_owned(),
             signature: self.signature(url, nonce, timestamp),
@@ -166,6 +78,12 @@ impl Signer {
         state.update(url);
         Signature(state.finalize().into())
     }
+
+    /// The signature over `N&timestamp=S&url=U` in one piece.
+    #[cfg(feature = "actix")]
+    pub(crate) fn signature_of(&self, tail: &Tail) -> Signature {
+        Signature(self.state.clone().chain_update(tail.as_bytes()).finalize().into())
+    }
 }
 
 impl fmt::Debug for Signer {
@@ -178,15 +96,18 @@ impl fmt::Debug for Signer {
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Signature([u8; 20]);
 
+impl Signature {
+    /// As it is printed.
+    pub(crate) fn hex(&self) -> [u8; 40] {
+        let mut text = [0; 40];
+        write_hex(&self.0, &mut text);
+        text
+    }
+}
+
 impl fmt::Display for Signature {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let mut text = [0; 40];
-        for (pair, byte) in text.chunks_exact_mut(2).zip(self.0) {
-            pair[0] = DIGITS[usize::from(byte >> 4)];
-            pair[1] = DIGITS[usize::from(byte & 15)];
-        }
-        f.write_str(std::str::from_utf8(&text).expect("hex digits are ASCII"))
+        f.write_str(std::str::from_utf8(&self.hex()).expect("hex digits are ASCII"))
     }
 }
 
@@ -374,8 +295,33 @@ pub fn card_signature<'a>(values: impl IntoIterator<Item = &'a str>) -> Signatur
 /// A fresh nonce: 32 hex digits, 128 bits from the operating system's seeded CSPRNG. WeChat allows up to 32 characters.
 #[must_use]
 pub fn nonce() -> String {
-    format!("{:032x}", rand::random::<u128>())
+    String::from_utf8(nonce_bytes().to_vec()).expect("hex digits are ASCII")
 }
+
+fn nonce_bytes() -> [u8; 32] {
+    let mut text = [0; 32];
+    write_hex(&rand::random::<u128>().to_be_bytes(), &mut text);
+    text
+}
+
+/// Writes each byte as two lower-case digits; `text` is twice as long.
+fn write_hex(bytes: &[u8], text: &mut [u8]) {
+    for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {
+        pair.copy_from_slice(&HEX[usize::from(*byte)]);
+    }
+}
+
+/// The two digits of each byte.
+const HEX: [[u8; 2]; 256] = {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut pairs = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        pairs[byte] = [DIGITS[byte >> 4], DIGITS[byte & 15]];
+        byte += 1;
+    }
+    pairs
+};
 
 #[cfg(test)]
 mod tests {

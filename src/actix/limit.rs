@@ -3,7 +3,7 @@
 //! A plain function and no middleware: it is asked on every signature. Where it limits nothing it costs a comparison, else a hash
 //! and one atomic exchange.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::HeaderMap;
-use actix_web::{HttpRequest, web};
+use actix_web::{HttpMessage as _, HttpRequest, web};
 use governor::Quota;
 use governor::clock::Clock as _;
 
@@ -58,6 +58,11 @@ impl RateLimit {
         }
     }
 
+    /// The same, whoever the peer is.
+    pub(super) fn decide(&self, peer: Option<SocketAddr>, headers: &HeaderMap) -> Result<(), Problem> {
+        peer.map_or(Ok(()), |peer| self.check(peer.ip(), headers))
+    }
+
     /// How many requests were refused so far.
     #[must_use]
     pub fn refused(&self) -> u64 {
@@ -75,12 +80,16 @@ impl RateLimit {
     }
 }
 
+/// Among a request's extensions: what [`RateLimit::decide`] said before the router, so that no request is counted twice.
+pub(super) struct Decided(pub(super) Result<(), Problem>);
+
 /// Whether the request may be answered: yes, where no limit is mounted.
 pub(crate) fn admit(request: &HttpRequest) -> Result<(), Problem> {
-    match (request.app_data::<web::Data<RateLimit>>(), request.peer_addr()) {
-        (Some(limit), Some(peer)) => limit.check(peer.ip(), request.headers()),
-        _ => Ok(()),
+    if let Some(Decided(decided)) = request.extensions_mut().remove() {
+        return decided;
     }
+    let limit = request.app_data::<web::Data<RateLimit>>();
+    limit.map_or(Ok(()), |limit| limit.decide(request.peer_addr(), request.headers()))
 }
 
 pub(super) fn too_many(code: &'static str, title: &'static str, detail: String, hint: Hint) -> Problem {

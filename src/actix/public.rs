@@ -1,14 +1,19 @@
 //! What a page may call: signatures, and nothing that signs by itself. Tickets never leave by here.
 
+use std::rc::Rc;
+use std::time::Duration;
+
 use actix_web::http::Method;
-use actix_web::http::header::{ALLOW, CACHE_CONTROL, HeaderValue, ORIGIN};
+use actix_web::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, ORIGIN, VARY};
 use actix_web::{HttpRequest, HttpResponse, Resource, Scope, web};
 use serde::Serialize;
 
+use super::desk::Desk;
+use super::hot::Hot;
 use super::problem::Problem;
 use super::query::{self, CardQuery, ConfigQuery};
 use super::{client, cors, limit};
-use crate::broker::Broker;
+use crate::broker::{Broker, Plane};
 use crate::sign::{AgentConfig, CardExt, ChooseCard, JsConfig};
 
 /// The endpoints below `path` (`/jssdk` in the documents), all `GET`:
@@ -27,6 +32,12 @@ use crate::sign::{AgentConfig, CardExt, ChooseCard, JsConfig};
 /// proxy in front changes nothing.
 #[must_use]
 pub fn public_scope(path: &str, broker: Broker) -> Scope {
+    let counted = Counted { desk: Desk::new(broker.clone(), Plane::Public), hot: Hot::new(broker.clone(), &config_path(path)) };
+    uncounted_scope(path, broker).app_data(Rc::new(counted))
+}
+
+/// The same where [`super::front`] counts and answers what is hot.
+pub(crate) fn uncounted_scope(path: &str, broker: Broker) -> Scope {
     web::scope(path)
         .app_data(web::Data::new(broker))
         .service(signing("/config").route(web::get().to(config)).route(web::head().to(config)))
@@ -39,25 +50,49 @@ pub fn public_scope(path: &str, broker: Broker) -> Scope {
         .default_service(web::to(unknown_path))
 }
 
+/// The pattern of the signing endpoint itself.
+pub(crate) fn config_path(scope: &str) -> String {
+    format!("{scope}/config")
+}
+
+/// The routes of the scope that sign, below its path.
+#[cfg(feature = "server")]
+pub(super) const SIGNING: [&str; 5] = ["/config", "/agent-config", "/work-config", "/card-ext", "/choose-card"];
+
+/// What a scope has that stands alone: one for each worker.
+struct Counted {
+    desk: Desk,
+    hot: Hot,
+}
+
 /// A resource that other origins may ask about, and that answers nothing but reads.
 fn signing(path: &str) -> Resource {
     web::resource(path).route(web::route().method(Method::OPTIONS).to(cors::preflight)).default_service(web::to(only_get))
 }
 
 async fn config(request: HttpRequest, broker: web::Data<Broker>) -> HttpResponse {
-    let answer = match limit::admit(&request).and_then(|()| ConfigQuery::parse(request.query_string())) {
-        Ok(query) => js_config(&broker, &query).await,
-        Err(problem) => Err(problem),
-    };
-    respond(&request, &broker, answer)
+    let admitted = limit::admit(&request);
+    let counted = counted(&request).filter(|_| admitted.is_ok());
+    if let Some((json, _)) = counted.and_then(|counted| counted.hot.answer(request.query_string())) {
+        let mut response = HttpResponse::Ok().body(json);
+        dress(&broker, request.query_string(), request.headers().get(ORIGIN), response.headers_mut());
+        return response;
+    }
+    respond(&request, &broker, async {
+        admitted?;
+        let query = ConfigQuery::parse(request.query_string())?;
+        js_config(&broker, &query).await
+    })
+    .await
 }
 
 async fn agent_config(request: HttpRequest, broker: web::Data<Broker>) -> HttpResponse {
-    let answer = match limit::admit(&request).and_then(|()| ConfigQuery::parse(request.query_string())) {
-        Ok(query) => agent(&broker, &query).await,
-        Err(problem) => Err(problem),
-    };
-    respond(&request, &broker, answer)
+    respond(&request, &broker, async {
+        limit::admit(&request)?;
+        let query = ConfigQuery::parse(request.query_string())?;
+        agent(&broker, &query).await
+    })
+    .await
 }
 
 /// Both configs of a WeCom page.
@@ -70,15 +105,14 @@ pub(crate) struct WorkConfig {
 }
 
 async fn work_config(request: HttpRequest, broker: web::Data<Broker>) -> HttpResponse {
-    let answer = match limit::admit(&request).and_then(|()| ConfigQuery::parse(request.query_string())) {
+    respond(&request, &broker, async {
+        limit::admit(&request)?;
+        let query = ConfigQuery::parse(request.query_string())?;
         // The app's own ticket first: an account that has none is told so, and not by half an answer.
-        Ok(query) => match agent(&broker, &query).await {
-            Ok(agent_config) => js_config(&broker, &query).await.map(|config| WorkConfig { config, agent_config }),
-            Err(problem) => Err(problem),
-        },
-        Err(problem) => Err(problem),
-    };
-    respond(&request, &broker, answer)
+        let agent_config = agent(&broker, &query).await?;
+        Ok(WorkConfig { config: js_config(&broker, &query).await?, agent_config })
+    })
+    .await
 }
 
 /// One entry of `wx.addCard`'s `cardList`.
@@ -93,11 +127,12 @@ pub(crate) struct AddCard {
 }
 
 async fn card_ext(request: HttpRequest, broker: web::Data<Broker>) -> HttpResponse {
-    let answer = match limit::admit(&request).and_then(|()| CardQuery::parse(request.query_string())) {
-        Ok(query) => add_card(&broker, query).await,
-        Err(problem) => Err(problem),
-    };
-    respond(&request, &broker, answer)
+    respond(&request, &broker, async {
+        limit::admit(&request)?;
+        let query = CardQuery::parse(request.query_string())?;
+        add_card(&broker, query).await
+    })
+    .await
 }
 
 async fn add_card(broker: &Broker, query: CardQuery) -> Result<AddCard, Problem> {
@@ -117,15 +152,14 @@ async fn add_card(broker: &Broker, query: CardQuery) -> Result<AddCard, Problem>
 }
 
 async fn choose_card(request: HttpRequest, broker: web::Data<Broker>) -> HttpResponse {
-    let answer: Result<ChooseCard, Problem> =
-        match limit::admit(&request).and_then(|()| CardQuery::parse(request.query_string())) {
-            Ok(query) => {
-                let filter = [query.shop_id.as_str(), &query.card_id, &query.card_type];
-                broker.choose_card(&query.account, filter).await.map_err(Problem::from)
-            }
-            Err(problem) => Err(problem),
-        };
-    respond(&request, &broker, answer)
+    respond(&request, &broker, async {
+        limit::admit(&request)?;
+        let query = CardQuery::parse(request.query_string())?;
+        let filter = [query.shop_id.as_str(), &query.card_id, &query.card_type];
+        let choice: ChooseCard = broker.choose_card(&query.account, filter).await?;
+        Ok(choice)
+    })
+    .await
 }
 
 async fn js_config(broker: &Broker, query: &ConfigQuery) -> Result<JsConfig, Problem> {
@@ -148,12 +182,43 @@ async fn agent(broker: &Broker, query: &ConfigQuery) -> Result<AgentConfig, Prob
     Ok(config)
 }
 
-fn respond(request: &HttpRequest, broker: &Broker, answer: Result<impl Serialize, Problem>) -> HttpResponse {
-    let response = match answer {
+async fn respond<T: Serialize>(
+    request: &HttpRequest,
+    broker: &Broker,
+    answer: impl Future<Output = Result<T, Problem>>,
+) -> HttpResponse {
+    let begun = broker.clock().uptime();
+    let response = match answer.await {
         Ok(answer) => HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(answer),
         Err(problem) => problem.into_response(),
     };
+    count(request, &response, begun);
     readable(request, broker, response)
+}
+
+fn counted(request: &HttpRequest) -> Option<&Counted> {
+    request.app_data::<Rc<Counted>>().map(Rc::as_ref)
+}
+
+/// Counts the answer, where nobody in front does.
+fn count(request: &HttpRequest, response: &HttpResponse, begun: Duration) {
+    if let Some(Counted { desk, .. }) = counted(request) {
+        desk.count(request.match_pattern().as_deref(), response.status().as_u16(), begun);
+        desk.count_account(&query::account_of(request.query_string()), response.status().as_u16());
+    }
+}
+
+/// The headers of a signed answer: `query` and `origin` are the request's.
+pub(super) fn dress(broker: &Broker, query: &str, origin: Option<&HeaderValue>, headers: &mut HeaderMap) {
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    match origin {
+        // Most requests are same-origin and carry none: then the query need not be read again.
+        None => {
+            headers.insert(VARY, HeaderValue::from_static("Origin"));
+        }
+        origin => cors::allow(broker, &query::account_of(query), origin, headers),
+    }
 }
 
 /// Lets the pages of the account that the request names read the answer, errors included.
@@ -166,7 +231,9 @@ fn readable(request: &HttpRequest, broker: &Broker, mut response: HttpResponse) 
 }
 
 pub(super) async fn only_get(request: HttpRequest, broker: web::Data<Broker>) -> HttpResponse {
+    let begun = broker.clock().uptime();
     let mut response = Problem::method_not_allowed().into_response();
+    count(&request, &response, begun);
     response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD, OPTIONS"));
     readable(&request, &broker, response)
 }

@@ -206,7 +206,7 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_cut_and_not_wrapped() {
-        let long = Refresh { took: Duration::from_secs(600), times: 1 << 20, ..fetched(u64::MAX) };
+        let long = Refresh { took: Duration::from_secs(600), times: 1 << 20, ..fetched(u64::from(u32::MAX) + 1) };
         let read = Refresh::from(&Entry::from(&long));
         assert_eq!((read.took.as_millis(), read.times, read.at), (65_535, 65_535, UnixTime(u32::MAX.into())));
     }

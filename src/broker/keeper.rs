@@ -13,6 +13,7 @@ use super::refresh::{Boarding, land};
 use super::slot::{Outcome, Slot, Why};
 use super::sync::Sync;
 use super::{Broker, Member};
+use crate::clock::Moment;
 use crate::credential::{Credential, Freshness};
 use crate::error::Error;
 
@@ -114,25 +115,26 @@ impl Broker {
         outcome
     }
 
-    /// What is due; parents first, since a ticket waits for its token anyway.
+    /// What is due; parents first, since a ticket waits for its token anyway. One look at the clock, and at each slot one at two
+    /// numbers; its lock is taken only where these say that it may be due.
     fn due(&self) -> Vec<(Arc<Member>, Arc<Slot>)> {
-        self.inner.counts.keeper_looked(self.inner.clock.uptime());
-        let members = self.inner.members.load();
+        let (members, at) = (self.inner.members.load(), self.inner.clock.moment());
+        self.inner.counts.keeper_looked(at.uptime);
         let slots = members.all().flat_map(|member| member.slots.iter().map(move |slot| (member, slot)));
-        let due = slots.filter(|(_, slot)| slot.is_wanted() && self.is_due(slot));
+        let due = slots.filter(|(_, slot)| slot.is_wanted() && self.is_due(slot, &at));
         due.map(|(member, slot)| (member.clone(), slot.clone())).collect()
     }
 
-    fn is_due(&self, slot: &Slot) -> bool {
-        let due = match self.inner.living.get(&slot.key) {
-            Some(living) => self.freshness_of(slot, &living) != Freshness::Fresh,
+    fn is_due(&self, slot: &Slot, at: &Moment) -> bool {
+        let due = match &*self.living_at(slot, at) {
+            Some(living) => living.freshness(at) != Freshness::Fresh,
             None => true,
         };
-        due && !slot.lock().is_busy(self.inner.clock.now())
+        due && !slot.lock().is_busy(at.now)
     }
 
     fn start_if_due(&self, member: &Arc<Member>, slot: &Arc<Slot>) -> Option<watch::Receiver<Outcome>> {
-        if !self.is_due(slot) {
+        if !self.is_due(slot, &self.inner.clock.moment()) {
             return None;
         }
         let why = if self.living(slot).is_some() { Why::Due } else { Why::Missing };

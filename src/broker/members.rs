@@ -2,10 +2,14 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+#[cfg(feature = "actix")]
+use std::sync::OnceLock;
 
 use super::BuildError;
 use super::slot::Slot;
 use super::tally::AccountTally;
+#[cfg(feature = "actix")]
+use super::template::Template;
 use crate::account::Account;
 use crate::credential::{AppKey, Kind};
 use crate::error::Error;
@@ -17,13 +21,16 @@ pub(super) struct Member {
     pub(super) slots: Vec<Arc<Slot>>,
     /// What pages got for it.
     pub(super) tally: Arc<AccountTally>,
+    /// Written when its first page is signed: most of ten thousand accounts sign none today.
+    #[cfg(feature = "actix")]
+    pub(super) template: OnceLock<Template>,
 }
 
 /// All accounts of a configuration.
 pub(super) struct Members {
     by_name: HashMap<String, Arc<Member>>,
     by_app: HashMap<AppKey, Arc<Member>>,
-    default_account: Option<String>,
+    default_account: Option<Arc<Member>>,
     /// The proofs of domains, by the path at which WeChat looks for them.
     proofs: HashMap<String, Arc<str>>,
 }
@@ -45,11 +52,24 @@ impl Member {
             }
         };
         let tally = before.map(|before| before.tally.clone()).unwrap_or_default();
-        Self { name, account: Arc::new(account), slots, tally }
+        Self {
+            name,
+            account: Arc::new(account),
+            slots,
+            tally,
+            #[cfg(feature = "actix")]
+            template: OnceLock::new(),
+        }
+    }
+
+    /// The slots stand in the order of the platform's kinds.
+    pub(super) fn slot_of(&self, kind: Kind) -> Option<&Arc<Slot>> {
+        let at = self.account.platform().kinds().iter().position(|known| *known == kind)?;
+        self.slots.get(at)
     }
 
     pub(super) fn slot(&self, kind: Kind) -> Result<&Arc<Slot>, Error> {
-        self.slots.iter().find(|slot| slot.key.kind == kind).ok_or_else(|| Error::UnsupportedCredential {
+        self.slot_of(kind).ok_or_else(|| Error::UnsupportedCredential {
             account: self.name.clone(),
             platform: self.account.platform().as_str(),
             kind,
@@ -79,9 +99,11 @@ impl Members {
             by_app.insert(app, member);
         }
         let default_account = match default_account {
-            Some(name) if !by_name.contains_key(&name) => return Err(BuildError::NoSuchDefault(name)),
-            Some(name) => Some(name),
-            None if by_name.len() == 1 => by_name.keys().next().cloned(),
+            Some(name) => match by_name.get(&name) {
+                None => return Err(BuildError::NoSuchDefault(name)),
+                found => found.cloned(),
+            },
+            None if by_name.len() == 1 => by_name.values().next().cloned(),
             None => None,
         };
         Ok(Self { by_name, by_app, default_account, proofs })
@@ -89,8 +111,12 @@ impl Members {
 
     /// The account of this name; an empty one means the default account.
     pub(super) fn named(&self, name: &str) -> Result<Arc<Member>, Error> {
-        let name = if name.is_empty() { self.default_account.as_deref().unwrap_or_default() } else { name };
-        self.by_name.get(name).cloned().ok_or_else(|| Error::UnknownAccount { account: name.to_owned() })
+        self.find(name).cloned().ok_or_else(|| Error::UnknownAccount { account: name.to_owned() })
+    }
+
+    /// The same, borrowed.
+    pub(super) fn find(&self, name: &str) -> Option<&Arc<Member>> {
+        if name.is_empty() { self.default_account.as_ref() } else { self.by_name.get(name) }
     }
 
     pub(super) fn all(&self) -> impl Iterator<Item = &Arc<Member>> {

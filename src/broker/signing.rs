@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use super::slot::Why;
 use super::{Broker, Member};
-use crate::account::Platform;
-use crate::credential::{Credential, Kind};
+use crate::account::{Account, Platform};
+use crate::clock::UnixTime;
+use crate::credential::Kind;
 use crate::error::Error;
 use crate::sign::{AgentConfig, CardExt, ChooseCard, JsConfig, PageUrl, Signer, nonce};
 
@@ -16,9 +17,7 @@ impl Broker {
     /// [`Error::PageNotAllowed`] for a page outside the account's JS safe domains; else as [`Broker::credential`].
     pub async fn js_config(&self, account: &str, page: &PageUrl) -> Result<JsConfig, Error> {
         let member = self.member(account)?;
-        let ticket = self.ticket_for(&member, Kind::JsapiTicket, page).await?;
-        let beta = matches!(member.account.platform(), Platform::Work { .. });
-        Ok(JsConfig { beta, ..self.signed(&member, &ticket, page) })
+        self.signed(&member, Kind::JsapiTicket, page).await
     }
 
     /// Everything `wx.agentConfig` takes. Signed with the app's own ticket, not with the corp's: mixing them up is the classic
@@ -28,9 +27,9 @@ impl Broker {
     /// [`Error::UnsupportedCredential`] for an account that is no WeCom app; else as [`Broker::js_config`].
     pub async fn agent_config(&self, account: &str, page: &PageUrl) -> Result<AgentConfig, Error> {
         let member = self.member(account)?;
-        let ticket = self.ticket_for(&member, Kind::AgentTicket, page).await?;
+        let config = self.signed(&member, Kind::AgentTicket, page).await?;
         match member.account.platform() {
-            Platform::Work { agent_id } => Ok(AgentConfig::new(self.signed(&member, &ticket, page), agent_id)),
+            Platform::Work { agent_id } => Ok(AgentConfig::new(config, agent_id)),
             platform => Err(Error::UnsupportedCredential {
                 account: member.name.clone(),
                 platform: platform.as_str(),
@@ -59,23 +58,27 @@ impl Broker {
         Ok(ChooseCard::sign(&ticket.value, app_id.app_id(), filter, &nonce(), self.inner.clock.wall()))
     }
 
-    async fn ticket_for(&self, member: &Arc<Member>, kind: Kind, page: &PageUrl) -> Result<Arc<Credential>, Error> {
+    async fn signed(&self, member: &Arc<Member>, kind: Kind, page: &PageUrl) -> Result<JsConfig, Error> {
         let slot = member.slot(kind)?;
         if !member.account.allows_page(page.host(), page.path()) {
             return Err(Error::PageNotAllowed { account: member.name.clone(), host: page.host().to_owned() });
         }
-        match self.living(slot) {
-            Some(ticket) => Ok(ticket),
-            None => self.refresh(member, slot, Why::Missing).await,
+        let (account, at) = (&member.account, self.inner.clock.moment());
+        let config = |signer: &Signer, time| default_config(account, signer, page.as_str(), &nonce(), time);
+        if let Some(living) = self.living_at(slot, &at).as_ref() {
+            return Ok(config(&living.signer, at.wall));
         }
+        let ticket = self.refresh(member, slot, Why::Missing).await?;
+        Ok(config(&Signer::new(account.app_id(), ticket.value.clone()), self.inner.clock.wall()))
     }
+}
 
-    fn signed(&self, member: &Member, ticket: &Credential, page: &PageUrl) -> JsConfig {
-        let signer = Signer::new(member.account.app_id(), ticket.value.clone());
-        JsConfig {
-            js_api_list: member.account.js_apis().to_vec(),
-            open_tag_list: member.account.open_tags().to_vec(),
-            ..signer.sign(page, &nonce(), self.inner.clock.wall())
-        }
+/// The answer to a request that asks for nothing of its own.
+pub(super) fn default_config(account: &Account, signer: &Signer, url: &str, nonce: &str, timestamp: UnixTime) -> JsConfig {
+    JsConfig {
+        beta: matches!(account.platform(), Platform::Work { .. }),
+        js_api_list: account.js_apis().to_vec(),
+        open_tag_list: account.open_tags().to_vec(),
+        ..signer.sign_text(url, nonce, timestamp)
     }
 }

@@ -5,10 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use tokio::sync::watch;
 
 use super::figures::SlotCounts;
 use super::history::History;
+use super::living::Living;
 use crate::clock::{Clock, UnixTime};
 use crate::credential::{Credential, CredentialKey, Kind, Secret};
 use crate::error::{Error, UpstreamError, Wait};
@@ -36,6 +38,8 @@ pub(super) struct Slot {
     pub(super) spread: u64,
     wanted: AtomicBool,
     pub(super) counts: SlotCounts,
+    /// What readers get, while it lives: set with the cache's entry.
+    pub(super) shown: ArcSwapOption<Living>,
     state: Mutex<State>,
 }
 
@@ -91,8 +95,14 @@ impl Slot {
     pub(super) fn new(key: CredentialKey, kept: bool) -> Self {
         let mut hasher = DefaultHasher::new();
         key.hash(&mut hasher);
-        let counts = SlotCounts::default();
-        Self { key, spread: hasher.finish(), wanted: AtomicBool::new(kept), counts, state: Mutex::default() }
+        Self {
+            key,
+            spread: hasher.finish(),
+            wanted: AtomicBool::new(kept),
+            counts: SlotCounts::default(),
+            shown: ArcSwapOption::empty(),
+            state: Mutex::default(),
+        }
     }
 
     /// Whether the keeper keeps it alive.

@@ -161,6 +161,6 @@ mod tests {
         }
         let counts = watched.operations().read();
         assert_eq!(counts[0], ("load", 2, 1));
-        assert_eq!(counts.iter().map(|count| (count.1, count.2)).skip(1).collect::<Vec<_>>(), [(1, 1); 6]);
+        assert_eq!(counts.iter().map(|count| (count.1, count.2)).skip(1).collect::<Vec<_>>(), [(1, 1); 7]);
     }
 }

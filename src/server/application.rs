@@ -10,6 +10,7 @@ use arc_swap::ArcSwap;
 
 use super::config::{Settings, StoreSettings};
 use super::configuration::Configuration;
+use super::counts::Counter;
 use super::door::{Exit, Listener, say_goodbye};
 use super::listen::{Guards, Watchers, private, public};
 use super::metrics::{BrokerMetrics, Metrics, ProcessMetrics, RequestMetrics};
@@ -174,6 +175,14 @@ impl Application {
     #[must_use]
     pub fn certificates(&self) -> &[Certificate] {
         &self.guards.certificates
+    }
+
+    /// A handle on what the guards of both listeners count.
+    #[must_use]
+    pub fn counter(&self) -> Counter {
+        let listeners = std::iter::once(&self.public).chain(&self.private);
+        let loads = listeners.map(|listener| listener.exit.load.clone()).collect();
+        Counter { limit: self.guards.limit.clone(), guesses: self.guards.guesses.clone(), loads }
     }
 
     /// The broker behind it.

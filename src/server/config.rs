@@ -20,7 +20,7 @@ use config::Value;
 
 use super::start::collide;
 use crate::account::Account;
-use crate::actix::ApiKeys;
+use crate::actix::{ApiKeys, RequestLog};
 use crate::credential::Secret;
 use crate::error::Hint;
 use crate::upstream::UpstreamOptions;
@@ -113,6 +113,8 @@ pub struct LogSettings {
     pub level: String,
     /// Whether lines are JSON.
     pub json: bool,
+    /// Which requests get a line.
+    pub requests: RequestLog,
 }
 
 /// `[store]`.
@@ -278,8 +280,9 @@ impl LogSettings {
             );
         }
         let json = section.choice("format", &["text", "json"], problems).map(|format| format == "json");
+        let requests = section.choice("requests", &RequestLog::NAMES, problems).and_then(|name| name.parse().ok());
         section.finish(problems);
-        Some(Self { level: level?, json: json? })
+        Some(Self { level: level?, json: json?, requests: requests? })
     }
 }
 

@@ -9,13 +9,13 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use actix_http::error::DispatchError;
-use actix_http::{ConnectionType, HttpService};
-use actix_service::{ServiceFactoryExt as _, map_config};
+use actix_http::{ConnectionType, HttpService, Request, Response};
+use actix_service::{Service, ServiceFactoryExt as _, map_config};
 use actix_tls::accept::rustls_0_23::{Acceptor, TlsStream};
+use actix_web::Error;
 use actix_web::body::MessageBody;
-use actix_web::dev::{AppConfig, Server, ServerHandle, ServiceFactory, ServiceRequest, ServiceResponse, fn_service};
+use actix_web::dev::{AppConfig, Server, ServerHandle, ServiceFactory, fn_service};
 use actix_web::rt::net::{ActixStream, TcpStream};
-use actix_web::{App, Error};
 
 use super::guarded::{Bounds, Guarded, Load, Worker};
 use super::sockets::{Bound, stop_listening};
@@ -53,10 +53,11 @@ pub(super) struct Exit {
 }
 
 /// Serves what `app` makes, once per worker, on this socket.
-pub(super) fn open<A, T, B>(app: A, bound: Bound, certificate: Option<&Certificate>, terms: Terms) -> io::Result<Listener>
+pub(super) fn open<A, F, B>(app: A, bound: Bound, certificate: Option<&Certificate>, terms: Terms) -> io::Result<Listener>
 where
-    A: Fn() -> App<T> + Clone + Send + 'static,
-    T: ServiceFactory<ServiceRequest, Config = (), Response = ServiceResponse<B>, Error = Error, InitError = ()> + 'static,
+    A: Fn() -> F + Clone + Send + 'static,
+    F: ServiceFactory<Request, Config = AppConfig, Response = Response<B>, Error = Error, InitError = ()> + 'static,
+    <F::Service as Service<Request>>::Future: 'static,
     B: MessageBody + 'static,
 {
     let address = bound.listener.local_addr()?;
@@ -112,21 +113,22 @@ where
 
 /// HTTP/1.1 over guarded streams. A plain function of each answer says that it is the last one: a middleware would cost each request
 /// an allocation.
-fn http<I, T, B, E>(
-    app: App<T>,
+fn http<I, F, B, E>(
+    app: F,
     load: Arc<Load>,
     ending: impl Fn() -> E + 'static,
     terms: Terms,
 ) -> impl ServiceFactory<(I, Option<SocketAddr>), Config = (), Response = (), Error = DispatchError, InitError = ()>
 where
     I: ActixStream + 'static,
-    T: ServiceFactory<ServiceRequest, Config = (), Response = ServiceResponse<B>, Error = Error, InitError = ()> + 'static,
+    F: ServiceFactory<Request, Config = AppConfig, Response = Response<B>, Error = Error, InitError = ()> + 'static,
+    <F::Service as Service<Request>>::Future: 'static,
     B: MessageBody + 'static,
     E: Future<Output = ()> + 'static,
 {
-    let app = map_config(app, |()| AppConfig::default()).map(move |mut answer: ServiceResponse<B>| {
+    let app = map_config(app, |()| AppConfig::default()).map(move |mut answer: Response<B>| {
         if load.draining.load(Ordering::Relaxed) {
-            answer.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+            answer.head_mut().set_connection_type(ConnectionType::Close);
         }
         answer
     });

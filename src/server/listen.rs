@@ -21,7 +21,7 @@ use super::status::StatusPlane;
 use super::strangers::{OwnNames, keep_out};
 use super::tls::Certificate;
 use crate::actix::{
-    ApiKeys, Clients, Guesses, RateLimit, diagnose_resource, dropin_scope, private_scope, public_scope, unknown_path,
+    ApiKeys, Clients, Front, Guesses, RateLimit, diagnose_resource, dropin_scope, private_scope, uncounted_scope, unknown_path,
     verify_resource,
 };
 use crate::broker::Broker;
@@ -81,7 +81,9 @@ pub(super) fn public(
     let bound = sockets::public(&guards.handed_over, listen, settings.server.reuse_port).map_err(failed)?;
     let connections = sockets::affordable(settings.limits.max_connections, PRIVATE_CONNECTIONS);
     let terms = Terms { workers: settings.server.workers, connections, ..terms(settings) };
-    open(move || App::new().configure(services.clone()), bound, guards.certificate("server.tls"), terms).map_err(failed)
+    let (broker, limit, log) = (broker.clone(), guards.limit.clone().into_inner(), settings.log.requests);
+    let front = move || Front::public(App::new().configure(services.clone()), broker.clone(), SCOPE, limit.clone(), log);
+    open(front, bound, guards.certificate("server.tls"), terms).map_err(failed)
 }
 
 pub(super) fn public_services(
@@ -95,7 +97,7 @@ pub(super) fn public_services(
     let (broker, sandbox, limit) = (broker.clone(), sandbox.cloned(), guards.limit.clone());
     move |services: &mut web::ServiceConfig| {
         services.app_data(limit.clone());
-        services.service(public_scope("/jssdk", broker.clone())).configure(alive);
+        services.service(uncounted_scope(SCOPE, broker.clone())).configure(alive);
         services.service(verify_resource(broker.clone()));
         if let Some(pages) = pages.clone() {
             services.configure(pages.configure());
@@ -128,10 +130,12 @@ pub(super) fn private(
 ) -> Result<Option<Listener>, StartError> {
     let Some(listen) = settings.server.admin_listen else { return Ok(None) };
     let services = private_services(settings, broker, keys, watchers, guards, public);
+    let (broker, log) = (broker.clone(), settings.log.requests);
     let failed = |error| StartError::listen("server.admin_listen", listen, error);
     let bound = sockets::private(&guards.handed_over, listen, settings.server.reuse_port).map_err(failed)?;
     let app = move || App::new().configure(services.clone()).wrap(from_fn(keep_out));
-    open(app, bound, guards.certificate("server.admin_tls"), terms(settings)).map(Some).map_err(failed)
+    let front = move || Front::private(app(), broker.clone(), log);
+    open(front, bound, guards.certificate("server.admin_tls"), terms(settings)).map(Some).map_err(failed)
 }
 
 /// `public` is where pages reach the public listener.
@@ -144,7 +148,7 @@ pub(super) fn private_services(
     public: &str,
 ) -> impl Fn(&mut web::ServiceConfig) + Clone + Send + use<> {
     let Watchers { readiness, metrics, configuration } = watchers;
-    let status = StatusPlane::new(broker, keys, &configuration, &settings.server.admin_hosts);
+    let status = StatusPlane::new(broker, keys, &configuration);
     let description = openapi::configure(public);
     let (readiness, broker, keys) = (web::Data::new(readiness), broker.clone(), web::Data::from(keys.clone()));
     let measured = web::Data::new(metrics);
@@ -192,6 +196,9 @@ fn alive(services: &mut web::ServiceConfig) {
 async fn healthz() -> HttpResponse {
     HttpResponse::Ok().insert_header(("Cache-Control", "no-store")).json(serde_json::json!({ "status": "ok" }))
 }
+
+/// Where the public scope is.
+const SCOPE: &str = "/jssdk";
 
 /// Other servers ask now and then, and keep what they get: two threads answer tens of thousands a second.
 const PRIVATE_WORKERS: usize = 2;

@@ -13,6 +13,7 @@ mod doctor;
 mod failures;
 mod http;
 mod outage;
+mod requests;
 mod signing;
 mod verify;
 mod work;

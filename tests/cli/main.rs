@@ -8,5 +8,6 @@ mod diagnose;
 mod offline;
 mod private;
 mod proofs;
+mod requests;
 mod serve;
 mod support;

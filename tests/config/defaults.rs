@@ -17,6 +17,14 @@ fn the_defaults_are_valid_and_are_what_the_documentation_says() {
     assert_eq!((settings.server.workers, settings.server.shutdown), (0, Duration::from_secs(10)));
     assert_eq!((settings.server.default_account.as_deref(), settings.server.demo), (None, false));
     assert_eq!(settings.server.readiness.as_str(), "any");
+    assert!(
+        settings.server.proxies.trusted.is_empty() && settings.server.admin_hosts.is_empty() && !settings.server.reuse_port
+    );
+    assert_eq!(settings.server.proxies.header.as_str(), "x-forwarded-for");
+    assert_eq!((settings.server.tls.as_ref(), settings.server.admin_tls.as_ref()), (None, None));
+    let limits = &settings.limits;
+    assert_eq!((limits.requests_per_second, limits.burst, limits.wrong_keys, limits.max_connections), (100, 500, 10, 10_000));
+    assert_eq!((limits.request, limits.keep_alive), (Duration::from_secs(20), Duration::from_secs(75)));
     assert_eq!((settings.log.level.as_str(), settings.log.json), ("info", false));
     assert!(matches!(&settings.store, StoreSettings::File(path) if path == Path::new("wx-jssdk.redb")));
     assert_eq!(settings.upstream.weixin, "https://api.weixin.qq.com");

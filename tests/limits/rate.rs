@@ -29,6 +29,41 @@ async fn who_asks_too_often_gets_429_with_retry_after_and_the_others_go_on() {
 }
 
 #[tokio::test]
+async fn what_is_refused_is_counted() {
+    let world = World::new("requests_per_second = 1\nburst = 1\nwrong_keys = 1", LOCAL_PROXY).await;
+    for _ in 0..4 {
+        world.get_for("198.51.100.1", PAGE).await;
+    }
+    for key in ["wxk_a", "wxk_a", "wxk_b", "wxk_c"] {
+        world.token("198.51.100.1", key).await;
+    }
+    let counts = world.counter.now();
+    assert_eq!((counts.rate_limited, counts.wrong_keys, counts.locked_out), (3, 3, 2), "{counts:?}");
+}
+
+#[tokio::test]
+async fn the_quick_and_the_ordinary_way_to_a_signature_take_one_turn_each_and_a_refusal_is_counted_with_its_id() {
+    let world = World::new("requests_per_second = 1\nburst = 3", LOCAL_PROXY).await;
+    // The first waits for a ticket, the last has a list of its own: both begin on the quick way and go on to the ordinary one.
+    for target in [PAGE, PAGE, &format!("{PAGE}&jsApiList=scanQRCode")] {
+        assert_eq!(world.get_for("198.51.100.1", target).await.status, 200, "{target}");
+    }
+    let headers = [("X-Forwarded-For", "198.51.100.1"), ("X-Request-Id", "trace-7")];
+    let refused = ask(world.public, "GET", PAGE, &headers, "").await;
+    refused.problem(429, "rate_limited");
+    assert_eq!(refused.header("x-request-id"), Some("trace-7"));
+    let metrics = ask(world.private, "GET", "/metrics", &[], "").await.text;
+    for (status, count) in [(200, 3), (429, 1)] {
+        let route = r#"wx_jssdk_http_requests_total{plane="public",route="/jssdk/config","#;
+        assert!(metrics.contains(&format!("{route}status=\"{status}\"}} {count}\n")), "{metrics}");
+        assert!(
+            metrics.contains(&format!("wx_jssdk_account_requests_total{{account=\"main\",status=\"{status}\"}} {count}\n")),
+            "{metrics}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn what_the_client_writes_into_the_header_itself_changes_nothing() {
     let world = World::new(TWO_A_SECOND, LOCAL_PROXY).await;
     for forged in ["1.1.1.1, 198.51.100.1", "2.2.2.2, 198.51.100.1", "3.3.3.3,4.4.4.4, 198.51.100.1"] {

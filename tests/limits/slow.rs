@@ -52,6 +52,7 @@ async fn a_later_head_that_comes_in_drop_by_drop_is_ended_too() {
     let world = World::new(SHORT, "").await;
     let answer = ended(drip(world.public, &format!("{KEPT}GET /healthz HTTP/1.1\r\nX-Drip: "), b'a')).await;
     assert_eq!(answer.matches("HTTP/1.1 200 OK").count(), 1, "{answer}");
+    assert_eq!(world.counter.now().overstayed, 1);
     // The same where the first answer was there before the second head began.
     let mut stream = TcpStream::connect(world.public).await.unwrap();
     stream.write_all(KEPT.as_bytes()).await.unwrap();
@@ -140,7 +141,13 @@ async fn when_the_places_are_taken_idle_connections_make_room() {
         stream.write_all(KEPT.as_bytes()).await.unwrap();
         idle.push(stream);
     }
-    // The last of them may still wait for a place. Whoever comes now gets one that an idle connection leaves.
+    let there = async {
+        while world.counter.now().open_connections < 19 {
+            tokio::task::yield_now().await
+        }
+    };
+    timeout(BOUND, there).await.expect("connections");
+    // Whoever comes now gets a place that an idle connection leaves.
     for _ in 0..5 {
         assert_eq!(ask(world.public, "GET", PAGE, &[], "").await.status, 200);
     }

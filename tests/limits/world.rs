@@ -14,8 +14,8 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 use wx_jssdk::actix::KeyHash;
 use wx_jssdk::sandbox::{App, Sandbox};
-use wx_jssdk::server::Application;
 use wx_jssdk::server::config::Settings;
+use wx_jssdk::server::{Application, Counter};
 use wx_jssdk::{Clock, UnixTime};
 
 pub(crate) const PAGE: &str = "/jssdk/config?url=https%3A%2F%2Fexample.com%2F";
@@ -31,6 +31,7 @@ pub(crate) struct World {
     pub(crate) private: SocketAddr,
     pub(crate) clock: Clock,
     pub(crate) sandbox: Sandbox,
+    pub(crate) counter: Counter,
     _stop: oneshot::Sender<()>,
 }
 
@@ -64,12 +65,12 @@ impl World {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 let application = Application::build_on(&settings, its_clock).await.unwrap_or_else(|error| panic!("{error}"));
-                let _ = report.send((application.address(), application.admin_address().unwrap()));
+                let _ = report.send((application.address(), application.admin_address().unwrap(), application.counter()));
                 application.run_until_stopped(async { drop(stopped.await) }).await.unwrap();
             });
         });
-        let (public, private) = timeout(BOUND, started).await.unwrap().unwrap();
-        Self { public, private, clock, sandbox, _stop: stop }
+        let (public, private, counter) = timeout(BOUND, started).await.unwrap().unwrap();
+        Self { public, private, clock, sandbox, counter, _stop: stop }
     }
 
     /// `GET` on the public listener, as a proxy that saw `client` passes it on.

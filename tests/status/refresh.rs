@@ -93,8 +93,9 @@ async fn another_sites_page_refreshes_nothing_even_with_the_key() {
         answer.assert_problem(403, "cross_site");
         assert_eq!(answer.header("access-control-allow-origin"), None);
     }
-    let rebound = [key, MARK, ("Host", "evil.example:8081"), ("Origin", "http://evil.example:8081")];
-    world.refresh_with("main", "access_token", &rebound).await.assert_problem(421, "unknown_host");
+    let rebound =
+        [key, MARK, ("User-Agent", "Mozilla/5.0"), ("Host", "evil.example:8081"), ("Origin", "http://evil.example:8081")];
+    world.refresh_with("main", "access_token", &rebound).await.assert_problem(421, "foreign_host");
     for (body, content_type) in [
         (r#"{"account":"main","kind":"access_token"}"#, "text/plain"),
         (r#"{"account":"main","kind":"access_token"}"#, "application/x-www-form-urlencoded"),

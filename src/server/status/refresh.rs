@@ -7,7 +7,7 @@ use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, WWW_AUTH
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 
-use super::guard::{check_host, check_own_script, problem};
+use super::guard::{check_own_script, problem};
 use super::{StatusPlane, guarded};
 use crate::actix::{Problem, admit_key, object};
 use crate::clock::UnixTime;
@@ -59,7 +59,6 @@ pub(super) async fn refresh(request: HttpRequest, body: Body, plane: web::Data<S
 }
 
 async fn renew(request: &HttpRequest, body: Body, plane: &StatusPlane) -> Result<Done, Problem> {
-    check_host(request, &plane.hosts)?;
     check_own_script(request)?;
     let wish = wish(request, body)?;
     let kind: Kind = admit_key(request, &wish.account, &wish.kind, &plane.keys)?;

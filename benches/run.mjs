@@ -1,0 +1,287 @@
+// `make bench`: the signing route against a bare actix-web route and against nginx, side by side; what signing and reading cost;
+// memory, start and size. Writes benches/result.json, and the tables that the READMEs quote.
+//
+// Each side has one worker on one core, wrk the other core. The sides take turns in short slices, so that whatever else the
+// machine does meets all of them alike, and each round gives one ratio; the medians count. Time on the processor per request is
+// read from the kernel beside it: it tells the same on a machine that is busy.
+
+import { execFileSync, spawn } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { once } from 'node:events'
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import os from 'node:os'
+import path from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+
+const root = path.resolve(import.meta.dirname, '..')
+const option = (name, otherwise) => Number(process.env[name] ?? otherwise)
+const ROUNDS = option('BENCH_ROUNDS', 15)
+const SECONDS = option('BENCH_SECONDS', 3)
+const STARTS = option('BENCH_STARTS', 9)
+const CONNECTIONS = 16
+const SERVER_CORE = '0'
+const LOAD_CORE = os.cpus().length > 1 ? '1' : '0'
+const PROGRAM = path.join(root, 'target/release/wx-jssdk')
+const BARE = path.join(root, 'target/bare/release/bare')
+const PAGE = '/jssdk/config?url=' + encodeURIComponent('https://www.demo.example.com/goods/detail?id=20260001&from=singlemessage&isappinstalled=0')
+
+const home = mkdtempSync(path.join(os.tmpdir(), 'wx-jssdk-bench-'))
+const started = new Set()
+
+function start(command, args, environment = {}) {
+  const child = spawn('taskset', ['-c', SERVER_CORE, command, ...args], {
+    cwd: home, env: { ...process.env, ...environment }, stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  child.stderr.resume()
+  started.add(child)
+  child.once('exit', () => started.delete(child))
+  return child
+}
+
+async function stop(child) {
+  if (child.exitCode !== null || child.signalCode !== null) return
+  const ended = once(child, 'exit')
+  child.kill('SIGTERM')
+  const late = setTimeout(() => child.kill('SIGKILL'), 20_000)
+  await ended
+  clearTimeout(late)
+}
+
+async function freePort() {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address()
+  server.close()
+  await once(server, 'close')
+  return port
+}
+
+/** Asks until there is a 200; how many milliseconds that took. */
+async function answered(url, begun = performance.now()) {
+  for (;;) {
+    try {
+      const answer = await fetch(url)
+      const text = await answer.text()
+      if (answer.status === 200) return { text, took: performance.now() - begun }
+    } catch {
+      // not listening yet
+    }
+    if (performance.now() - begun > 60_000) throw new Error(`no answer from ${url}`)
+    await sleep(1)
+  }
+}
+
+const median = (numbers) => [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length / 2)]
+
+/** The process and those it started: nginx's worker is a child. */
+function family(pid) {
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean)
+  return [pid, ...children.flatMap(family)]
+}
+
+/** Nanoseconds on a processor, of all threads. */
+function onProcessor(pid) {
+  const threads = family(pid).flatMap((one) => readdirSync(`/proc/${one}/task`).map((thread) => `/proc/${one}/task/${thread}/schedstat`))
+  return threads.reduce((sum, file) => sum + Number(readFileSync(file, 'utf8').split(' ')[0]), 0)
+}
+
+const kilobytes = (pid, field) => Number(readFileSync(`/proc/${pid}/status`, 'utf8').match(new RegExp(`${field}:\\s+(\\d+)`))[1])
+
+function load(side) {
+  const before = onProcessor(side.child.pid)
+  const script = path.join(root, 'benches/urls.lua')
+  const said = execFileSync('taskset', ['-c', LOAD_CORE, 'wrk', '-t1', `-c${CONNECTIONS}`, `-d${SECONDS}s`, '-s', script, side.url], { encoding: 'utf8' })
+  if (/Non-2xx|Socket errors/.test(said)) throw new Error(`${side.name}: ${said}`)
+  const requests = Number(said.match(/(\d+) requests in/)[1])
+  return { rate: Number(said.match(/Requests\/sec:\s+([\d.]+)/)[1]), cpu: (onProcessor(side.child.pid) - before) / requests }
+}
+
+async function sandbox() {
+  const port = await freePort()
+  const child = start(PROGRAM, ['sandbox', '--listen', `127.0.0.1:${port}`])
+  let said = ''
+  child.stdout.on('data', (chunk) => { said += chunk })
+  while (!/^secret\s+\S+$/m.test(said)) await sleep(5)
+  return { child, url: `http://127.0.0.1:${port}`, secret: said.match(/^secret\s+(\S+)$/m)[1] }
+}
+
+/** As an operator starts it: every check on, the file store, the log at its default. */
+async function service(wechat) {
+  const [port, adminPort] = [await freePort(), await freePort()]
+  writeFileSync(path.join(home, 'wx-jssdk.toml'), `
+[server]
+listen = "127.0.0.1:${port}"
+admin_listen = "127.0.0.1:${adminPort}"
+workers = 1
+[upstream]
+weixin = "${wechat.url}"
+qyapi = "${wechat.url}"
+[accounts.main]
+app_id = "wx0123456789abcdef"
+secret = "${wechat.secret}"
+js_safe_domains = ["demo.example.com"]
+`)
+  chmodSync(path.join(home, 'wx-jssdk.toml'), 0o600)
+  const url = `http://127.0.0.1:${port}`
+  const run = () => start(PROGRAM, ['serve'])
+  let child = run()
+  await answered(url + PAGE)
+  const starts = []
+  for (let n = 0; n < STARTS; n += 1) {
+    await stop(child)
+    const begun = performance.now()
+    child = run()
+    starts.push((await answered(url + PAGE, begun)).took)
+  }
+  child.stdout.resume()
+  await sleep(500)
+  return { name: 'wx-jssdk', child, url, start: median(starts), idle: kilobytes(child.pid, 'VmRSS') }
+}
+
+async function bare(body) {
+  const port = await freePort()
+  writeFileSync(path.join(home, 'body.json'), body)
+  const child = start(BARE, [`127.0.0.1:${port}`, '1', 'body.json'])
+  return { name: 'bare', child, url: `http://127.0.0.1:${port}` }
+}
+
+async function nginx(body) {
+  const port = await freePort()
+  for (const directory of ['logs', 'temp']) mkdirSync(path.join(home, directory), { recursive: true })
+  const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((name) => `${name}_temp_path temp/${name};`).join(' ')
+  writeFileSync(path.join(home, 'nginx.conf'), `
+worker_processes 1; daemon off; pid nginx.pid; error_log stderr error;
+events { worker_connections 1024; }
+http {
+  access_log off; keepalive_requests 1000000000; ${temporary}
+  server { listen 127.0.0.1:${port}; location = /jssdk/config { default_type application/json; return 200 '${body}'; } }
+}`)
+  const child = start('nginx', ['-p', home, '-c', path.join(home, 'nginx.conf'), '-e', 'stderr'], { PATH: `${process.env.PATH}:/usr/sbin` })
+  return { name: 'nginx', child, url: `http://127.0.0.1:${port}` }
+}
+
+/** A signature of the loaded service over WeChat's own ticket: what was measured was right. */
+async function verify(url, wechat) {
+  const config = JSON.parse((await answered(url + PAGE)).text)
+  const state = JSON.parse((await answered(`${wechat.url}/sandbox/state`)).text)
+  const ticket = state.apps.find((app) => app.app_id === config.appId).tickets.jsapi.value
+  const text = `jsapi_ticket=${ticket}&noncestr=${config.nonceStr}&timestamp=${config.timestamp}&url=${config.url}`
+  if (createHash('sha1').update(text).digest('hex') !== config.signature) throw new Error('a wrong signature')
+}
+
+function build() {
+  const cargo = (args, environment) => execFileSync('cargo', args, { cwd: root, env: { ...process.env, ...environment }, stdio: ['ignore', 'pipe', 'inherit'], encoding: 'utf8' })
+  cargo(['build', '--release', '--locked'])
+  cargo(['build', '--release', '--locked', '--manifest-path', 'benches/bare/Cargo.toml'], { CARGO_TARGET_DIR: path.join(root, 'target/bare') })
+  return JSON.parse(cargo(['bench', '--locked', '--bench', 'core']))
+}
+
+async function throughput() {
+  const wechat = await sandbox()
+  const ours = await service(wechat)
+  const body = (await answered(ours.url + PAGE)).text
+  const sides = [ours, await bare(body), await nginx(body)]
+  for (const side of sides) await answered(side.url + PAGE)
+  const rounds = []
+  for (let round = -1; round < ROUNDS; round += 1) {
+    const order = sides.map((_, n) => sides[(n + round + sides.length) % sides.length])
+    const figures = Object.fromEntries(order.map((side) => [side.name, load(side)]))
+    if (round >= 0) rounds.push(figures) // the first one warms up
+  }
+  await verify(ours.url, wechat)
+  const loaded = kilobytes(ours.child.pid, 'VmHWM')
+  for (const child of [...started]) await stop(child)
+  const of = (name, figure) => median(rounds.map((round) => round[name][figure]))
+  const side = (name) => ({ requests_per_second: Math.round(of(name, 'rate')), cpu_ns_per_request: Math.round(of(name, 'cpu')) })
+  const against = (name) => ({
+    throughput: Number(median(rounds.map((round) => round['wx-jssdk'].rate / round[name].rate)).toFixed(3)),
+    cpu: Number(median(rounds.map((round) => round[name].cpu / round['wx-jssdk'].cpu)).toFixed(3)),
+  })
+  return {
+    http: { body_bytes: Buffer.byteLength(body), rounds: ROUNDS, seconds: SECONDS, connections: CONNECTIONS, 'wx-jssdk': side('wx-jssdk'), bare: side('bare'), nginx: side('nginx'), ratio_to_bare: against('bare'), ratio_to_nginx: against('nginx') },
+    process: { idle_kib: ours.idle, loaded_peak_kib: loaded, warm_start_ms: Number(ours.start.toFixed(1)), binary_bytes: statSync(PROGRAM).size },
+  }
+}
+
+const ENGLISH = {
+  measured: (date, machine) => `Measured ${date} on ${machine}, by \`make bench\`.`,
+  throughput: ['one worker, 1,000 URLs, medians', 'requests/s', 'processor time a request', 'wx-jssdk against it', 'by processor time'],
+  ours: '`GET /jssdk/config`, every check on',
+  bare: (bytes) => `actix-web, a constant of ${bytes} bytes`,
+  nginx: 'nginx, `return 200` of the same',
+  costs: ['', '1 account', '10,000 accounts'],
+  read: 'the broker gives a living credential',
+  sign: 'the broker signs a page',
+  step: 'the keeper looks at all of them',
+  signature: 'one signature (the bare SHA-1 of the same bytes)',
+  own: 'the process',
+  idle: 'resident memory, idle',
+  peak: 'resident memory, peak under full load',
+  start: 'start to the first signed answer, warm store',
+  binary: 'the stripped binary',
+}
+
+const CHINESE = {
+  measured: (date, machine) => `${date} 在 ${machine} 上用 \`make bench\` 测得。`,
+  throughput: ['单个工作线程、1,000 个 URL，取中位数', '请求/秒', '每个请求的 CPU 时间', 'wx-jssdk 与之相比', '按 CPU 时间相比'],
+  ours: '`GET /jssdk/config`，全部检查开启',
+  bare: (bytes) => `actix-web 直接返回 ${bytes} 字节常量`,
+  nginx: 'nginx 用 `return 200` 返回同样内容',
+  costs: ['', '1 个账号', '10,000 个账号'],
+  read: '取一个有效凭证',
+  sign: '签名一个页面',
+  step: '后台巡检全部账号一遍',
+  signature: '单次签名（括号内为对同样字节只算 SHA-1）',
+  own: '进程',
+  idle: '空闲时常驻内存',
+  peak: '满载时常驻内存峰值',
+  start: '启动到返回第一个签名（凭证已在文件中）',
+  binary: '去除符号后的可执行文件',
+}
+
+function table({ date, machine, http, nanoseconds: ns, process: own }, words) {
+  const row = (cells) => `| ${cells.join(' | ')} |`
+  const rule = (columns) => row(['---', ...Array(columns - 1).fill('---:')])
+  const mib = (bytes) => `${(bytes / 1024 / 1024).toFixed(1)} MiB`
+  const number = (n) => n.toLocaleString('en-US')
+  const line = (name, label, ratio) => row([label, number(http[name].requests_per_second), `${(http[name].cpu_ns_per_request / 1000).toFixed(2)} µs`, ...(ratio ? [`${ratio.throughput.toFixed(2)} ×`, `${ratio.cpu.toFixed(2)} ×`] : ['', ''])])
+  return [
+    words.measured(date, machine), '',
+    row(words.throughput), rule(5),
+    line('wx-jssdk', words.ours),
+    line('bare', words.bare(http.body_bytes), http.ratio_to_bare),
+    line('nginx', words.nginx, http.ratio_to_nginx), '',
+    row(words.costs), rule(3),
+    row([words.read, `${ns.read_of_1} ns`, `${ns.read_of_10000} ns`]),
+    row([words.sign, `${ns.page_signed_of_1} ns`, `${ns.page_signed_of_10000} ns`]),
+    row([words.step, '', `${number(Math.round(ns.idle_keeper_step_of_10000 / 1000))} µs`]),
+    row([words.signature, `${ns.signature} ns (${ns.bare_sha1} ns)`, '']), '',
+    row([words.own, '']), rule(2),
+    row([words.idle, mib(own.idle_kib * 1024)]),
+    row([words.peak, mib(own.loaded_peak_kib * 1024)]),
+    row([words.start, `${own.warm_start_ms} ms`]),
+    row([words.binary, mib(own.binary_bytes)]),
+  ].join('\n')
+}
+
+/** Between the marks of a README. */
+function quote(file, text) {
+  const readme = path.join(root, file)
+  const marked = /(<!-- benchmarks[^>]*-->\n)[^]*(<!-- \/benchmarks -->)/
+  writeFileSync(readme, readFileSync(readme, 'utf8').replace(marked, (_, begin, end) => `${begin}${text}\n${end}`))
+}
+
+try {
+  const nanoseconds = build()
+  const measured = await throughput()
+  const machine = `${os.cpus().length} cores of ${os.cpus()[0].model.trim()}, ${os.type()} ${os.release().split('-')[0]}`
+  const result = { date: new Date().toISOString().slice(0, 10), machine, load_average: os.loadavg()[0], ...measured, nanoseconds }
+  writeFileSync(path.join(root, 'benches/result.json'), JSON.stringify(result, null, 2) + '\n')
+  quote('README.md', table(result, ENGLISH))
+  quote('README.zh-CN.md', table(result, CHINESE))
+  console.log(table(result, ENGLISH))
+} finally {
+  for (const child of [...started]) await stop(child)
+  rmSync(home, { recursive: true, force: true })
+}

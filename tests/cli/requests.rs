@@ -1,0 +1,76 @@
+//! `[log] requests`: which requests get a line, and what stands in it.
+
+use serde_json::Value;
+
+use super::support::*;
+
+const PAGE: &str = "/jssdk/config?url=https%3A%2F%2Fdemo.example.com%2Fsecret-page&account=demo";
+
+/// `serve --sandbox` that logs JSON lines of these requests: the process and the two addresses.
+async fn serve(home: &std::path::Path, requests: &str) -> (Running, String, String) {
+    let free = "127.0.0.1:0";
+    let arguments = ["serve", "--sandbox", "--listen", free, "--admin-listen", free, "--sandbox-listen", free];
+    let mut command = command(home, &arguments);
+    command.env("WX_JSSDK__LOG__FORMAT", "json").env("WX_JSSDK__LOG__REQUESTS", requests);
+    let mut running = Running::start(command);
+    let (public, private) = (running.line("public").await, running.line("private").await);
+    running.line("api key").await;
+    (running, public, private)
+}
+
+/// All request lines of a run that asked for a signature, an unknown account, and a credential without a key.
+async fn lines_of(requests: &str) -> Vec<Value> {
+    let home = tempfile::tempdir().unwrap();
+    let (running, public, private) = serve(home.path(), requests).await;
+    assert_eq!(get(&format!("{public}{PAGE}")).await.0, 200);
+    assert_eq!(get(&format!("{public}{PAGE}")).await.0, 200);
+    assert_eq!(get(&format!("{public}{PAGE}-of-nobody")).await.0, 404);
+    assert_eq!(get(&format!("{private}/credentials/demo/access_token")).await.0, 401);
+    assert_eq!(get(&format!("{private}/healthz")).await.0, 200);
+    let ended = running.stop().await;
+    assert!(!ended.stderr.contains("secret-page"), "no query in the log: {}", ended.stderr);
+    let lines = ended.stderr.lines().map(|line| serde_json::from_str::<Value>(line).expect("each line is JSON"));
+    lines.filter(|line| line["target"] == "wx_jssdk::request").collect()
+}
+
+fn summary(line: &Value) -> (String, u64, Option<String>) {
+    let route = format!("{} {}", line["plane"].as_str().unwrap(), line["route"].as_str().unwrap());
+    (route, line["status"].as_u64().unwrap(), line["account"].as_str().map(str::to_owned))
+}
+
+#[tokio::test]
+async fn by_default_what_failed_and_what_is_private_gets_a_line() {
+    let mut lines = lines_of("failed").await;
+    // The first signature may have waited for a refresh for more than a second.
+    lines.retain(|line| line["plane"] == "private" || line["status"] != 200);
+    let credential = "private /credentials/{account}/{kind}".to_owned();
+    let expected = [
+        ("public /jssdk/config".to_owned(), 404, None),
+        (credential, 401, Some("demo".to_owned())),
+        ("private /healthz".to_owned(), 200, None),
+    ];
+    assert_eq!(lines.iter().map(summary).collect::<Vec<_>>(), expected);
+    for line in &lines {
+        assert_eq!((line["method"].as_str(), line["client"].as_str()), (Some("GET"), Some("127.0.0.1")), "{line}");
+        assert!(line["micros"].is_u64() && line["id"].as_str().is_some_and(|id| id.len() == 16), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn all_gets_a_line_for_each_signature_and_off_none() {
+    let lines = lines_of("all").await;
+    let signed = ("public /jssdk/config".to_owned(), 200, Some("demo".to_owned()));
+    assert_eq!(lines.iter().map(summary).filter(|line| *line == signed).count(), 2, "{lines:?}");
+    assert_eq!(lines.len(), 5);
+    assert_eq!(lines_of("off").await, Vec::<Value>::new());
+}
+
+#[tokio::test]
+async fn a_wrong_value_is_named_with_the_right_ones() {
+    let home = tempfile::tempdir().unwrap();
+    let mut command = command(home.path(), &["serve", "--sandbox"]);
+    command.env("WX_JSSDK__LOG__REQUESTS", "some");
+    let ended = run_command(command).await;
+    assert_eq!(ended.code, 2, "{}", ended.stderr);
+    assert!(ended.stderr.contains("log.requests") && ended.stderr.contains("failed"), "{}", ended.stderr);
+}
