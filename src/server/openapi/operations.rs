@@ -114,7 +114,7 @@ fn refresh() -> Route {
             json!({ "account": "main", "kind": "jsapi_ticket", "outcome": "renewed", "expires_at": 1_767_232_800, "remaining": 7_200 }),
         )
         .keyed()
-        .refuses(&["bad_body", "cross_site", "unknown_host", "body_too_large", "rate_limited"])
+        .refuses(&["bad_body", "cross_site", "body_too_large", "rate_limited"])
         .refuses(super::central::CREDENTIAL_REFUSES)
 }
 
@@ -182,4 +182,4 @@ fn marked() -> Parameter {
     in_header("X-Requested-With", says("Always wx-jssdk", "固定为 wx-jssdk"), one_of(["wx-jssdk"]), "wx-jssdk")
 }
 
-const STATUS_REFUSES: &[&str] = &["bad_query", "unknown_host", "cross_site"];
+const STATUS_REFUSES: &[&str] = &["bad_query", "cross_site"];
