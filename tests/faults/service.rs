@@ -116,6 +116,19 @@ impl Service {
         assert!(self.sandbox.advance(Duration::from_secs(86_400)));
     }
 
+    /// A page is signed again, by itself: a call that was under way while WeChat healed may have cost one short wait more.
+    pub(crate) async fn signs_again(&self) {
+        let signed = || async {
+            let signed = self.page().await.status == 200;
+            if !signed {
+                assert!(self.sandbox.advance(Duration::from_secs(1)));
+            }
+            signed.then_some(())
+        };
+        self.eventually("a signed page", signed).await;
+        self.signs().await;
+    }
+
     /// `GET /jssdk/config` for [`PAGE`].
     pub(crate) async fn page(&self) -> Answer {
         self.ask(&format!("{}/jssdk/config?url={}", self.public, PAGE.replace(':', "%3A").replace('/', "%2F"))).await

@@ -35,7 +35,7 @@ async fn a_page(fault: FaultKind, after: After) {
         service.page().await.is_problem(after.status, after.code);
     }
     service.heal().await;
-    service.signs().await;
+    service.signs_again().await;
 }
 
 /// A peer has a token that WeChat takes until its end, in both shapes; then the reason; then a token again.
@@ -56,6 +56,7 @@ async fn a_peer(fault: FaultKind, after: After) {
     assert!(refusal["errcode"].as_i64().is_some_and(|errcode| errcode != 0), "{refusal}");
     assert!(refusal.get("access_token").is_none(), "{refusal}");
     service.heal().await;
+    service.signs_again().await;
     service.peer_is_served().await;
 }
 
@@ -88,7 +89,7 @@ async fn an_operator(fault: FaultKind, after: After) {
     assert!(account["cause"]["zh"].is_string(), "{account}");
 
     service.heal().await;
-    service.signs().await;
+    service.signs_again().await;
     assert_eq!(service.private("/readyz").await.status, 200);
     let healed = || async {
         let tickets = service.credential(Kind::JsapiTicket)?;
