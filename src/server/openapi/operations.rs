@@ -114,7 +114,7 @@ fn refresh() -> Route {
             json!({ "account": "main", "kind": "jsapi_ticket", "outcome": "renewed", "expires_at": 1_767_232_800, "remaining": 7_200 }),
         )
         .keyed()
-        .refuses(&["bad_body", "cross_site", "unknown_host", "rate_limited"])
+        .refuses(&["bad_body", "cross_site", "rate_limited"])
         .refuses(super::central::CREDENTIAL_REFUSES)
 }
 
@@ -180,7 +180,7 @@ fn marked() -> Parameter {
     in_header("X-Requested-With", says("Always wx-jssdk", "固定为 wx-jssdk"), one_of(["wx-jssdk"]), "wx-jssdk")
 }
 
-const STATUS_REFUSES: &[&str] = &["bad_query", "unknown_host", "cross_site"];
+const STATUS_REFUSES: &[&str] = &["bad_query", "cross_site"];
 
 /// More accounts than any installation has, and a number that every machine can hold.
 const MOST_OFFSET: f64 = 1_000_000.0;

@@ -138,12 +138,6 @@ pub(super) const PROBLEMS: &[Documented] = &[
         "浏览器用来打开私有监听的域名不在 server.admin_hosts 中。",
     ),
     problem(
-        "unknown_host",
-        421,
-        "The status page is not shown under this host name: it is not in server.admin_hosts.",
-        "状态页不能用该域名打开：它不在 server.admin_hosts 中。",
-    ),
-    problem(
         "rate_limited",
         429,
         "Too often: a client of the public listener (limits.requests_per_second), the doctor, or a renewal on demand, which is made once in 30 s at most. Ask again after Retry-After.",
