@@ -89,6 +89,10 @@ impl History {
         if self.0.len() == KEPT {
             self.0.pop_front();
         }
+        // One at first, then twice as many: most slots of ten thousand accounts have seen one refresh since the start.
+        if self.0.len() == self.0.capacity() {
+            self.0.reserve_exact(self.0.len().max(1));
+        }
         self.0.push_back(new);
     }
 

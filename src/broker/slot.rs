@@ -49,7 +49,8 @@ pub(super) struct State {
     /// The refresh under way.
     pub(super) flight: Option<watch::Receiver<Outcome>>,
     /// The last failure, until a success.
-    pub(super) failure: Option<Remembered>,
+    /// Boxed: most slots have none.
+    pub(super) failure: Option<Box<Remembered>>,
     /// The last credential ever seen, living or not: what tells a new value from the same one again.
     pub(super) last: Option<Arc<Credential>>,
     /// When, in uptime, its value was first seen by this process, and how long it then had to live: what a wall clock that is set
@@ -164,7 +165,7 @@ impl State {
 
     /// The failure that still forbids another try.
     pub(super) fn cooldown(&self, now: UnixTime) -> Option<&Remembered> {
-        self.failure.as_ref().filter(|failure| now < failure.until)
+        self.failure.as_deref().filter(|failure| now < failure.until)
     }
 
     /// The last value, while it is known from WeChat itself that there is no newer one: good to its very end, margin or not.
@@ -189,7 +190,7 @@ impl State {
         let (failures, since) = self.failure.as_ref().map_or((0, now), |failure| (failure.failures, failure.since));
         let failures = failures.saturating_add(1);
         let until = retry_at(error.wait(), failures, now);
-        self.failure = Some(Remembered { error, kind, since, at: now, until, failures });
+        self.failure = Some(Box::new(Remembered { error, kind, since, at: now, until, failures }));
         until
     }
 }

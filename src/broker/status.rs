@@ -99,7 +99,7 @@ impl Broker {
             refreshes: state.refreshes,
             foreign_refreshes: state.foreign_refreshes,
             lost_replies: state.lost_replies,
-            last_error: state.failure.as_ref().map(LastError::from),
+            last_error: state.failure.as_deref().map(LastError::from),
         }
     }
 }

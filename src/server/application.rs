@@ -214,20 +214,24 @@ impl Application {
     /// # Errors
     /// When a listener breaks.
     pub async fn run_until_stopped(self, stop: impl Future<Output = ()>) -> io::Result<()> {
-        let keeper = tokio::spawn(self.broker.clone().keep_fresh());
         let listeners: Vec<_> = std::iter::once(self.public).chain(self.private).collect();
         let exits: Vec<_> = listeners.iter().map(|listener| listener.exit.clone()).collect();
         let looking = tokio::spawn(keep_looking(self.guards.certificates));
         let calming = tokio::spawn(systemd::keep_watchdog_calm(exits.iter().map(|exit| exit.load.clone()).collect()));
         let serving: Vec<_> = listeners.into_iter().map(|listener| tokio::spawn(listener.server)).collect();
         systemd::ready();
-        stop.await;
+        // The keeper works on this thread: what it brings from a store fits where the configuration of ten thousand accounts was
+        // read before, while another thread would take memory of its own for it.
+        tokio::select! {
+            () = stop => {}
+            () = self.broker.clone().keep_fresh() => {}
+        }
         systemd::stopping();
         tracing::info!("stopping: no new connections, requests under way may finish");
         at_once(&exits, |exit| async move { exit.begin().await }).await;
         say_goodbye(&exits, self.shutdown).await;
         at_once(&exits, |exit| async move { exit.end().await }).await;
-        [keeper, looking, calming].iter().for_each(|task| task.abort());
+        [looking, calming].iter().for_each(|task| task.abort());
         let mut served = Ok(());
         for server in serving {
             served = served.and(server.await.unwrap_or_else(|error| Err(io::Error::other(error))));
