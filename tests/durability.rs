@@ -247,6 +247,12 @@ async fn the_service_starts_on_a_torn_or_foreign_file_reports_it_signs_and_finds
         let (tokens, tickets) = (sandbox.calls(CLASSIC), sandbox.calls(TICKET));
         let (config, log) = serve(&sandbox, home.path()).await;
         assert_signed(&sandbox, &config);
+        let called = (sandbox.calls(CLASSIC) - tokens, sandbox.calls(TICKET) - tickets);
+        if what == "torn" && !log.contains("moved aside") {
+            // The database may find all that was kept in the half that is left: then nobody is called, and nothing is moved.
+            assert_eq!(called, (0, 0), "{log}");
+            continue;
+        }
         assert!(log.contains("moved aside") && log.contains("corrupt-1"), "{what}: {log}");
         // Kept for who wants to look. The database may have tried to mend one that once was its own.
         let aside = std::fs::read(corrupt(&home.path().join("store.redb"))).unwrap();
