@@ -1,6 +1,6 @@
 //! `make soak`: three processes under load while everything goes wrong in turn. Each answer is judged by the WeChat behind them.
 //!
-//! Two nodes share a Redis, a third has a file; the values live 90 seconds, so that ten minutes hold many renewals. What must hold
+//! Two nodes share a Redis, a third has a file; tokens live 90 seconds and tickets 400, so that ten minutes hold many renewals. What must hold
 //! is in [`ledger`]: no wrong signature, nothing dead, no failure while a living value is there, an answer in time, memory flat.
 //!
 //! Not played here is what lasts until midnight: a spent daily quota. That is in `tests/faults` and `tests/broker`, on a manual clock.

@@ -32,7 +32,11 @@ pub(crate) const TENANTS: [Tenant; 4] = [
 ];
 
 /// Many renewals in ten minutes, and yet a lead (a quarter of it) that is longer than most troubles.
-const LIFE: Duration = Duration::from_secs(90);
+const TOKEN_LIFE: Duration = Duration::from_secs(90);
+
+/// WeChat gives the same ticket again until five minutes before its end. With a shorter life each call would make another, and
+/// the third end the first, as never happens in two hours.
+const TICKET_LIFE: Duration = Duration::from_secs(400);
 
 pub(crate) struct World {
     pub(crate) sandbox: Sandbox,
@@ -54,7 +58,7 @@ impl World {
                 Some((corp, agent)) => App::work(corp, agent.parse().unwrap(), SECRET).safe_domain("www.example.com"),
                 None => App::official(tenant.app_id, SECRET).safe_domain("example.com"),
             };
-            sandbox.add_app(app.ttl(LIFE));
+            sandbox.add_app(app.token_ttl(TOKEN_LIFE).ticket_ttl(TICKET_LIFE));
         }
         let redis = Redis::start();
         let shared = |store: String| Shared { store, wechat: sandbox.url().to_owned() };
