@@ -6,11 +6,10 @@
 //! `encodeURIComponent`; `paste=` fills the large field. All are optional. There is no `ticket`: a ticket has no place in an address.
 //! With a signature or an `errMsg` the page asks at once.
 
-use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 
-use super::pages::{Lang, reads};
+use super::pages::{Lang, Page, reads};
 use crate::actix::Doctor;
 use crate::broker::Broker;
 
@@ -50,37 +49,21 @@ struct DoctorPage {
 impl DoctorPage {
     /// The sentence in the page's language.
     fn t<'s>(&self, en: &'s str, zh: &'s str) -> &'s str {
-        match self.lang {
-            Lang::En => en,
-            Lang::Zh => zh,
-        }
+        self.lang.choose_text(en, zh)
     }
 
     fn tag(&self) -> &'static str {
-        self.t("en", "zh-CN")
+        self.lang.tag()
     }
 }
 
 async fn page(request: HttpRequest, pages: web::Data<DoctorPages>) -> HttpResponse {
     let page = DoctorPage { lang: Lang::of(&request), sandbox: pages.sandbox, version: env!("CARGO_PKG_VERSION") };
-    let html = match page.render() {
-        Ok(html) => html,
-        Err(error) => {
-            tracing::error!(%error, "the doctor page could not be rendered");
-            return HttpResponse::InternalServerError().finish();
-        }
-    };
-    HttpResponse::Ok()
-        .content_type("text/html; charset=utf-8")
-        .insert_header((header::CONTENT_LANGUAGE, page.tag()))
-        .insert_header((header::VARY, "Accept-Language"))
-        .insert_header((header::CACHE_CONTROL, "no-cache"))
-        .insert_header((header::CONTENT_SECURITY_POLICY, POLICY))
-        .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
-        // Of what was pasted nothing is in the address; of where the reader comes from, nobody need know.
-        .insert_header((header::REFERRER_POLICY, "no-referrer"))
-        .body(html)
+    DOCTOR.answer(page.render(), page.lang)
 }
+
+/// Of what was pasted nothing is in the address; of where the reader comes from, nobody need know.
+const DOCTOR: Page = Page { name: "doctor", policy: POLICY, referrer: "no-referrer" };
 
 /// It loads its own files and asks its own server.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \

@@ -18,7 +18,7 @@ use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use arc_swap::ArcSwap;
 
 use super::configuration::Configuration;
-use super::pages::Lang;
+use super::pages::{Lang, Page};
 use crate::actix::ApiKeys;
 use crate::broker::Broker;
 use page::Live;
@@ -78,13 +78,9 @@ async fn html(request: HttpRequest, plane: web::Data<StatusPlane>) -> HttpRespon
     let report = plane.report(&query.of_a_page()).await;
     let live = Live::new(lang, &report, &query);
     let html = if query.part == Part::Live { live.only() } else { live.whole() };
-    match html {
-        Ok(html) => guarded(answer().content_type("text/html; charset=utf-8").body(html)),
-        Err(error) => {
-            tracing::error!(%error, "the status page could not be rendered");
-            HttpResponse::InternalServerError().finish()
-        }
-    }
+    let mut response = guarded(STATUS.answer(html, lang));
+    response.headers_mut().insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
+    response
 }
 
 /// `GET /status.json`.
@@ -110,12 +106,14 @@ fn guarded(mut response: HttpResponse) -> HttpResponse {
 }
 
 /// The page loads its own style and script and talks to where it came from; nothing else.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; \
+     form-action 'self'; frame-ancestors 'none'";
+
+const STATUS: Page = Page { name: "status", policy: POLICY, referrer: "no-referrer" };
+
+/// On each of its answers, whatever it is.
 const GUARDS: [(&str, &str); 5] = [
-    (
-        "content-security-policy",
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; \
-         form-action 'self'; frame-ancestors 'none'",
-    ),
+    ("content-security-policy", POLICY),
     ("cross-origin-resource-policy", "same-origin"),
     ("cross-origin-opener-policy", "same-origin"),
     ("x-content-type-options", "nosniff"),

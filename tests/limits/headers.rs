@@ -7,19 +7,27 @@ async fn get(world: &World, target: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn a_page_is_framed_nowhere_and_may_use_no_sensor_and_shares_no_window() {
+async fn every_page_is_framed_nowhere_and_may_use_no_sensor_and_shares_no_window() {
     let world = World::new("", "").await;
-    let page = get(&world, "/").await;
-    assert!(page.header("content-security-policy").unwrap().contains("frame-ancestors 'none'"));
-    assert_eq!(page.header("x-content-type-options"), Some("nosniff"));
-    assert_eq!(page.header("cross-origin-opener-policy"), Some("same-origin"));
-    assert_eq!(page.header("cross-origin-resource-policy"), Some("same-origin"));
-    let powers = page.header("permissions-policy").unwrap();
-    for power in ["camera", "microphone", "geolocation", "payment"] {
-        assert!(powers.contains(&format!("{power}=()")), "{powers}");
+    for (listener, target) in
+        [(world.public, "/"), (world.public, "/doctor"), (world.private, "/status"), (world.private, "/docs")]
+    {
+        let page = ask(listener, "GET", target, &[("Host", "localhost")], "").await;
+        assert_eq!((page.status, page.header("content-type")), (200, Some("text/html; charset=utf-8")), "{target}");
+        let policy = page.header("content-security-policy").unwrap();
+        assert!(policy.starts_with("default-src 'none'") && policy.contains("frame-ancestors 'none'"), "{target}: {policy}");
+        assert!(!policy.contains("unsafe"), "{target}: {policy}");
+        assert_eq!(page.header("x-content-type-options"), Some("nosniff"), "{target}");
+        assert_eq!(page.header("cross-origin-opener-policy"), Some("same-origin"), "{target}");
+        assert_eq!(page.header("cross-origin-resource-policy"), Some("same-origin"), "{target}");
+        assert!(page.header("referrer-policy").is_some(), "{target}");
+        let powers = page.header("permissions-policy").unwrap_or_default();
+        for power in ["camera", "microphone", "geolocation", "payment"] {
+            assert!(powers.contains(&format!("{power}=()")), "{target}: {powers}");
+        }
+        // res.wx.qq.com sends no Cross-Origin-Resource-Policy: with an embedder policy the SDK would not load.
+        assert_eq!(page.header("cross-origin-embedder-policy"), None, "{target}");
     }
-    // res.wx.qq.com sends no Cross-Origin-Resource-Policy: with an embedder policy the SDK would not load.
-    assert_eq!(page.header("cross-origin-embedder-policy"), None);
 }
 
 #[tokio::test]

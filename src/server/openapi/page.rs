@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::Description;
 use super::build::Group;
 use super::view::{self, Operation, Table};
-use crate::server::pages::Lang;
+use crate::server::pages::{Lang, Page};
 
 #[derive(Template)]
 #[template(path = "api.html")]
@@ -31,30 +31,17 @@ impl ApiPage<'_> {
     }
 
     fn tag(&self) -> &'static str {
-        self.t("en", "zh-CN")
+        self.lang.tag()
     }
 }
 
 /// `GET /docs`.
 pub(super) async fn show(request: HttpRequest, description: web::Data<Description>) -> HttpResponse {
     let page = ApiPage::of(&description.document, Lang::of(&request), private_base(&request));
-    let html = match page.render() {
-        Ok(html) => html,
-        Err(error) => {
-            tracing::error!(%error, "the page of the API description could not be rendered");
-            return HttpResponse::InternalServerError().finish();
-        }
-    };
-    HttpResponse::Ok()
-        .content_type("text/html; charset=utf-8")
-        .insert_header((header::CONTENT_LANGUAGE, page.tag()))
-        .insert_header((header::VARY, "Accept-Language"))
-        .insert_header((header::CACHE_CONTROL, "no-cache"))
-        .insert_header((header::CONTENT_SECURITY_POLICY, PAGE_POLICY))
-        .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
-        .insert_header((header::REFERRER_POLICY, "no-referrer"))
-        .body(html)
+    DOCS.answer(page.render(), page.lang)
 }
+
+const DOCS: Page = Page { name: "docs", policy: PAGE_POLICY, referrer: "no-referrer" };
 
 impl<'a> ApiPage<'a> {
     fn of(document: &'a Value, lang: Lang, private: String) -> Self {

@@ -41,10 +41,7 @@ impl<'a> Live<'a> {
 
     /// The sentence in the page's language.
     fn t<'s>(&self, en: &'s str, zh: &'s str) -> &'s str {
-        match self.lang {
-            Lang::En => en,
-            Lang::Zh => zh,
-        }
+        self.lang.choose_text(en, zh)
     }
 
     fn both<'s>(&self, both: &'s Both<'_>) -> &'s str {

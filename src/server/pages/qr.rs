@@ -1,0 +1,76 @@
+//! `GET /qr.svg`: the address of a page, for the phone that is to open it.
+
+use actix_web::http::{StatusCode, header};
+use actix_web::{HttpRequest, HttpResponse, web};
+use qrcode::QrCode;
+use qrcode::render::svg;
+use serde::Deserialize;
+
+use super::{FILE_POLICY, Pages};
+use crate::actix::{Problem, admit};
+use crate::error::Hint;
+
+#[derive(Deserialize)]
+struct QrQuery {
+    url: String,
+}
+
+pub(super) async fn qr(request: HttpRequest, pages: web::Data<Pages>) -> HttpResponse {
+    // Drawing costs a thousand times what signing does.
+    if let Err(problem) = admit(&request) {
+        return problem.into_response();
+    }
+    let Ok(query) = web::Query::<QrQuery>::from_query(request.query_string()) else { return bad_url().into_response() };
+    let url = query.into_inner().url;
+    if url.is_empty() || url.len() > MAX_QR_URL {
+        return bad_url().into_response();
+    }
+    if !(pages.qr_allowed)(&url) {
+        return not_allowed().into_response();
+    }
+    let Ok(code) = QrCode::new(url.as_bytes()) else { return bad_url().into_response() };
+    let image = code.render::<svg::Color<'_>>().min_dimensions(QR_SIZE, QR_SIZE).build();
+    HttpResponse::Ok()
+        .content_type("image/svg+xml")
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .insert_header((header::CONTENT_SECURITY_POLICY, FILE_POLICY))
+        .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .insert_header((header::CROSS_ORIGIN_RESOURCE_POLICY, "same-origin"))
+        .body(image)
+}
+
+fn bad_url() -> Problem {
+    Problem {
+        status: StatusCode::BAD_REQUEST,
+        code: "bad_url",
+        title: "The page's address cannot be drawn",
+        detail: format!("url is missing, doubled, or longer than {MAX_QR_URL} bytes"),
+        hint: Hint::fixed(
+            "Ask for /qr.svg?url= followed by encodeURIComponent(location.href); drop long queries from the page's address.",
+            "请请求 /qr.svg?url= 加 encodeURIComponent(location.href)，并去掉页面地址中过长的参数。",
+        ),
+        errcode: None,
+        retry_after: None,
+        upstream: None,
+    }
+}
+
+fn not_allowed() -> Problem {
+    Problem {
+        status: StatusCode::FORBIDDEN,
+        code: "page_not_allowed",
+        title: "The page is outside the account's JS safe domains",
+        detail: "a QR code is drawn only for pages that may be signed".into(),
+        hint: Hint::fixed(
+            "Open the page under one of the account's JS safe domains.",
+            "请通过公众号已绑定的 JS 接口安全域名访问本页。",
+        ),
+        ..bad_url()
+    }
+}
+
+/// A QR code of more than this is too fine for a phone to read from a screen.
+const MAX_QR_URL: usize = 1024;
+
+/// Pixels at least; it is vector, so this is only the size of a page that shows it bare.
+const QR_SIZE: u32 = 240;
