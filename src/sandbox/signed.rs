@@ -4,6 +4,7 @@
 
 use std::fmt::Write as _;
 
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use sha1::{Digest as _, Sha1};
 
@@ -35,18 +36,23 @@ pub(super) fn cut(url: &str) -> &str {
     url.split('#').next().unwrap_or_default()
 }
 
-/// A field that pages give as text or as a number.
+/// `Number.MAX_SAFE_INTEGER`.
+const SAFE_INTEGER: i64 = (1 << 53) - 1;
+
+/// A field that pages give as text or as a number, which is JavaScript's: `1414587457.0` is `1414587457`.
 pub(super) fn text_or_number<'de, D: Deserializer<'de>>(value: D) -> Result<String, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged, expecting = "a string or a whole number")]
     enum Either {
         Text(String),
-        Number(i64),
+        Number(f64),
     }
-    Ok(match Either::deserialize(value)? {
-        Either::Text(text) => text,
-        Either::Number(number) => number.to_string(),
-    })
+    match Either::deserialize(value)? {
+        Either::Text(text) => Ok(text),
+        // Digits and no fraction, as the number is whole and small enough.
+        Either::Number(number) if number.fract() == 0.0 && number.abs() <= SAFE_INTEGER as f64 => Ok(number.to_string()),
+        Either::Number(number) => Err(D::Error::custom(format_args!("a string or a whole number, and not {number}"))),
+    }
 }
 
 #[cfg(test)]
@@ -71,5 +77,25 @@ mod tests {
         assert_eq!(missing(&[("a", "1"), ("b", ""), ("c", "undefined")]), Some("b"));
         assert_eq!(missing(&[("a", "1"), ("c", "undefined")]), Some("c"));
         assert_eq!(missing(&[("a", "1")]), None);
+    }
+
+    #[test]
+    fn a_number_is_read_as_javascript_reads_it() {
+        let read =
+            |json: &str| text_or_number(&mut serde_json::Deserializer::from_str(json)).map_err(|error| error.to_string());
+        for (json, text) in [
+            ("1414587457", "1414587457"),
+            ("8000.0", "8000"),
+            ("1e3", "1000"),
+            ("-1", "-1"),
+            ("9007199254740991", "9007199254740991"),
+            (r#""a""#, "a"),
+        ] {
+            assert_eq!(read(json).as_deref(), Ok(text), "{json}");
+        }
+        for json in ["1.5", "9007199254740992", "-1e300", "null", "[1]", "{}"] {
+            let refused = read(json).unwrap_err();
+            assert!(refused.starts_with("a string or a whole number"), "{json}: {refused}");
+        }
     }
 }

@@ -199,12 +199,16 @@ fn qr() -> Route {
 fn pre_verify() -> Route {
     let text = || ObjectBuilder::new().schema_type(Type::String);
     let either = ObjectBuilder::new().schema_type(SchemaType::from_iter([Type::String, Type::Integer]));
-    let page = ["appId", "nonceStr", "signature", "url", "landingUrl"]
+    let either = either.minimum(Some(1 - (1_isize << 53))).maximum(Some((1_isize << 53) - 1)).build();
+    // Left out or null, as a page has none.
+    let or_null = |of| SchemaType::from_iter([of, Type::Null]);
+    let page = ["appId", "nonceStr", "signature", "url"]
         .into_iter()
         .fold(ObjectBuilder::new(), |page, name| page.property(name, text()))
         .property("timestamp", either)
+        .property("landingUrl", ObjectBuilder::new().schema_type(or_null(Type::String)))
         .property("client", one_of(["android", "ios", "devtools", "desktop"]))
-        .property("jsApiList", ArrayBuilder::new().items(string()));
+        .property("jsApiList", ArrayBuilder::new().schema_type(or_null(Type::Array)).items(string()));
     let verdict = ObjectBuilder::new()
         .property("err_msg", text())
         .property("checkedUrl", text())
@@ -212,6 +216,10 @@ fn pre_verify() -> Route {
         .required("checkedUrl");
     let verdict = verdict.property("reason", ObjectBuilder::new().schema_type(Type::Object));
     Route::post((Public, Sandbox), "/sandbox/pre-verify", "preVerify", says("Judge a config as the WeChat app does", "像微信客户端一样校验 wx.config"))
+        .about(says(
+            "With `\"kind\": \"agentConfig\"`, `corpid` and `agentid` it judges a `wx.agentConfig` as WeCom does.",
+            "带上 `\"kind\": \"agentConfig\"`、`corpid` 与 `agentid` 时，像企业微信一样校验 `wx.agentConfig`。",
+        ))
         .takes_object(page.build(), json!({ "appId": "wx0123456789abcdef", "timestamp": 1_414_587_457, "nonceStr": NONCE, "signature": SIGNATURE, "url": PAGE, "jsApiList": [] }))
         .gives_object(says("What the client answers to the page.", "客户端给页面的结果。"), verdict.build(), json!({ "err_msg": "preVerifyJSAPI:ok", "checkedUrl": PAGE }))
         .gives_object_at("400", says("No such JSON.", "不是所需的 JSON。"))
