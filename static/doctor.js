@@ -335,8 +335,8 @@ at("clear").addEventListener("click", clear);
 for (const button of document.querySelectorAll("[data-example]")) {
   button.addEventListener("click", () => fillExample(button.dataset.example));
 }
-for (const link of document.querySelectorAll("[data-lang-link]")) {
-  link.addEventListener("click", () => (link.href = `?lang=${link.dataset.langLink}${asFragment()}`));
+for (const link of document.querySelectorAll("[data-set]")) {
+  link.addEventListener("click", () => (link.href = `?${link.dataset.set}${asFragment()}`));
 }
 window.addEventListener("hashchange", () => fillFromFragment() && ask());
 if (fillFromFragment()) ask();

@@ -46,17 +46,6 @@ struct DoctorPage {
     version: &'static str,
 }
 
-impl DoctorPage {
-    /// The sentence in the page's language.
-    fn t<'s>(&self, en: &'s str, zh: &'s str) -> &'s str {
-        self.lang.choose_text(en, zh)
-    }
-
-    fn tag(&self) -> &'static str {
-        self.lang.tag()
-    }
-}
-
 async fn page(request: HttpRequest, pages: web::Data<DoctorPages>) -> HttpResponse {
     let page = DoctorPage { lang: Lang::of(&request), sandbox: pages.sandbox, version: env!("CARGO_PKG_VERSION") };
     DOCTOR.answer(page.render(), page.lang)

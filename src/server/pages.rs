@@ -67,17 +67,6 @@ struct DemoPage<'a> {
     version: &'static str,
 }
 
-impl DemoPage<'_> {
-    /// The sentence in the page's language. Both stand side by side in the template, as in [`Hint`].
-    fn t<'s>(&self, en: &'s str, zh: &'s str) -> &'s str {
-        self.lang.choose_text(en, zh)
-    }
-
-    fn tag(&self) -> &'static str {
-        self.lang.tag()
-    }
-}
-
 async fn demo(request: HttpRequest, pages: web::Data<Pages>) -> HttpResponse {
     let page = DemoPage { lang: Lang::of(&request), pages: &pages, version: env!("CARGO_PKG_VERSION") };
     DEMO.answer(page.render(), page.lang)

@@ -249,7 +249,7 @@ describe("a link to it", () => {
   test("the other language keeps what was entered, without the ticket", () =>
     atDoctor({}, async (page) => {
       await diagnosed(page, { paste: "config:invalid url domain", url: PAGE, ticket: TICKET });
-      await page.locator('[data-lang-link="zh"]').click();
+      await page.locator('[data-set="lang=zh"]').click();
       await page.locator("html[lang=zh-CN]").waitFor();
       assert.equal(await firstCode(page), "domain_not_bound");
       assert.equal(await page.locator("#url").inputValue(), PAGE);

@@ -24,17 +24,6 @@ struct ApiPage<'a> {
     version: &'static str,
 }
 
-impl ApiPage<'_> {
-    /// The sentence in the page's language.
-    fn t<'s>(&self, en: &'s str, zh: &'s str) -> &'s str {
-        self.lang.choose_text(en, zh)
-    }
-
-    fn tag(&self) -> &'static str {
-        self.lang.tag()
-    }
-}
-
 /// `GET /docs`.
 pub(super) async fn show(request: HttpRequest, description: web::Data<Description>) -> HttpResponse {
     let page = ApiPage::of(&description.document, Lang::of(&request), private_base(&request));
@@ -60,7 +49,7 @@ impl<'a> ApiPage<'a> {
             schemas: schemas.map(|(name, schema)| (name.as_str(), Table::of(schema))).collect(),
             problems: problems
                 .map(|row| {
-                    let text = row[lang.choose_text("en", "zh")].as_str().unwrap_or_default();
+                    let text = row[lang.t("en", "zh")].as_str().unwrap_or_default();
                     (row["code"].as_str().unwrap_or_default(), &row["status"], text)
                 })
                 .collect(),

@@ -142,7 +142,7 @@ impl Table {
 pub(super) fn text<'v>(holder: &'v Value, name: &str, lang: Lang) -> &'v str {
     let in_chinese = || holder[format!("x-{name}-zh")].as_str();
     let english = holder[name].as_str().unwrap_or_default();
-    lang.choose_text(english, in_chinese().unwrap_or(english))
+    lang.t(english, in_chinese().unwrap_or(english))
 }
 
 /// The little Markdown that the descriptions have, as HTML: paragraphs, lists, `code` and **strong**.

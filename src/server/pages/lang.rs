@@ -22,11 +22,11 @@ impl Lang {
 
     /// For `lang=` and `Content-Language`.
     pub(in crate::server) fn tag(self) -> &'static str {
-        self.choose_text("en", "zh-CN")
+        self.t("en", "zh-CN")
     }
 
-    /// The sentence in this language.
-    pub(in crate::server) fn choose_text<'s>(self, en: &'s str, zh: &'s str) -> &'s str {
+    /// The sentence in this language. Both stand side by side where it is said, as in `Hint`.
+    pub(in crate::server) fn t<'s>(self, en: &'s str, zh: &'s str) -> &'s str {
         match self {
             Self::En => en,
             Self::Zh => zh,

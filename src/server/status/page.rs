@@ -23,6 +23,7 @@ pub(super) struct Live<'a> {
 #[derive(Template)]
 #[template(path = "status.html")]
 struct Whole<'a> {
+    lang: Lang,
     live: &'a Live<'a>,
 }
 
@@ -36,16 +37,11 @@ impl<'a> Live<'a> {
     }
 
     pub(super) fn whole(&self) -> askama::Result<String> {
-        Whole { live: self }.render()
-    }
-
-    /// The sentence in the page's language.
-    fn t<'s>(&self, en: &'s str, zh: &'s str) -> &'s str {
-        self.lang.choose_text(en, zh)
+        Whole { lang: self.lang, live: self }.render()
     }
 
     fn both<'s>(&self, both: &'s Both<'_>) -> &'s str {
-        self.t(&both.en, &both.zh)
+        self.lang.t(&both.en, &both.zh)
     }
 
     fn span(&self, seconds: &u64) -> String {
@@ -90,45 +86,45 @@ impl<'a> Live<'a> {
 
     fn state(&self, state: &str) -> &'static str {
         match state {
-            "ok" => self.t("well", "正常"),
-            "starting" => self.t("fetching", "正在获取"),
-            "failing" => self.t("failing", "刷新失败"),
-            "down" => self.t("down", "不可用"),
-            _ => self.t("all", "全部"),
+            "ok" => self.lang.t("well", "正常"),
+            "starting" => self.lang.t("fetching", "正在获取"),
+            "failing" => self.lang.t("failing", "刷新失败"),
+            "down" => self.lang.t("down", "不可用"),
+            _ => self.lang.t("all", "全部"),
         }
     }
 
     fn platform(&self, platform: &str) -> &'static str {
         match platform {
-            "official" => self.t("official account", "公众号"),
-            "mini" => self.t("mini program", "小程序"),
-            _ => self.t("WeCom", "企业微信"),
+            "official" => self.lang.t("official account", "公众号"),
+            "mini" => self.lang.t("mini program", "小程序"),
+            _ => self.lang.t("WeCom", "企业微信"),
         }
     }
 
     fn class(&self, class: &str) -> &'static str {
         match class {
-            "setup" => self.t("a person has to act", "需要人工处理"),
-            "quota" => self.t("a quota is used up", "调用额度已用尽"),
-            "stale_token" => self.t("a token was refused", "token 已失效"),
-            _ => self.t("passing trouble", "暂时性故障"),
+            "setup" => self.lang.t("a person has to act", "需要人工处理"),
+            "quota" => self.lang.t("a quota is used up", "调用额度已用尽"),
+            "stale_token" => self.lang.t("a token was refused", "token 已失效"),
+            _ => self.lang.t("passing trouble", "暂时性故障"),
         }
     }
 
     fn outcome(&self, refresh: &RefreshReport) -> &'static str {
         match refresh.outcome {
-            "fetched" => self.t("new value", "获得新值"),
-            "repeated" => self.t("same value again", "值未变化"),
-            "taken" => self.t("taken from the store", "取自共享存储"),
+            "fetched" => self.lang.t("new value", "获得新值"),
+            "repeated" => self.lang.t("same value again", "值未变化"),
+            "taken" => self.lang.t("taken from the store", "取自共享存储"),
             class => self.class(class),
         }
     }
 
     fn store(&self) -> &'static str {
         match self.report.store.kind {
-            "memory" => self.t("memory: lost at a restart", "内存（重启后丢失）"),
-            "file" => self.t("file", "文件"),
-            _ => self.t("Redis, shared", "Redis（共享）"),
+            "memory" => self.lang.t("memory: lost at a restart", "内存（重启后丢失）"),
+            "file" => self.lang.t("file", "文件"),
+            _ => self.lang.t("Redis, shared", "Redis（共享）"),
         }
     }
 
@@ -163,14 +159,14 @@ impl<'a> Live<'a> {
 
     /// English has two forms.
     fn tries(&self, count: &u32) -> &'static str {
-        self.t(if *count == 1 { " try" } else { " tries" }, " 次")
+        self.lang.t(if *count == 1 { " try" } else { " tries" }, " 次")
     }
 
     /// What can be chosen: value, label, whether it is chosen.
     fn states(&self) -> [(&'static str, &'static str, bool); 5] {
         State::ALL.map(|state| {
             let label =
-                if state == State::Failing { self.t("failing or down", "有故障") } else { self.state(state.as_str()) };
+                if state == State::Failing { self.lang.t("failing or down", "有故障") } else { self.state(state.as_str()) };
             (state.as_str(), label, state == self.query.state)
         })
     }
@@ -203,16 +199,6 @@ impl<'a> Live<'a> {
     fn after(&self) -> Option<usize> {
         let next = self.report.offset.saturating_add(self.report.limit);
         (next < self.report.matching).then_some(next)
-    }
-}
-
-impl Whole<'_> {
-    fn t<'s>(&self, en: &'s str, zh: &'s str) -> &'s str {
-        self.live.t(en, zh)
-    }
-
-    fn tag(&self) -> &'static str {
-        self.t("en", "zh-CN")
     }
 }
 
