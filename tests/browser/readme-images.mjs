@@ -1,8 +1,8 @@
 // Takes the documents' pictures of the demo page anew: npm run readme-images (port 8080 must be free).
 //
-// docs/images/demo-{phone,desktop}-{zh,en}-{light,dark}.png, and the README's two under their old names.
+// docs/images/demo-{phone,desktop}-{zh,en}-{light,dark}.png.
 
-import { copyFileSync, statSync } from "node:fs";
+import { statSync } from "node:fs";
 import { join } from "node:path";
 import { DESKTOP, PHONE, openPage, startBrowser, startService, verdict } from "./harness.mjs";
 
@@ -16,8 +16,6 @@ try {
       for (const colorScheme of ["light", "dark"]) await take(size, lang, colorScheme);
     }
   }
-  copyFileSync(join(images, "demo-phone-zh-light.png"), join(images, "demo-phone.png"));
-  copyFileSync(join(images, "demo-desktop-en-light.png"), join(images, "demo-desktop.png"));
 } finally {
   await browser.close();
   await service.stop();
