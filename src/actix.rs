@@ -43,11 +43,12 @@ mod verify;
 pub use diagnose::Doctor;
 mod seldom;
 
+#[cfg(feature = "server")]
+pub(crate) use client::{knows, tag_of};
 pub use clients::Clients;
 #[cfg(feature = "diagnose")]
 pub use diagnose::diagnose_resource;
 pub use dropin::dropin_scope;
-#[cfg(feature = "server")]
 pub(crate) use front::Front;
 pub use guesses::Guesses;
 #[cfg(feature = "server")]

@@ -185,7 +185,10 @@ async fn what_only_a_restart_can_change_is_named_and_the_rest_is_taken() {
     let mut changed = text(&service.sandbox, &[B], &[]);
     changed = changed.replace("listen = \"127.0.0.1:0\"\nadmin", "listen = \"127.0.0.1:9\"\nworkers = 1\ndemo = true\nadmin");
     changed = changed.replace("admin_listen = \"127.0.0.1:0\"", "admin_listen = \"\"\nshutdown_seconds = 1");
-    changed = changed.replace("readiness = \"all\"", "readiness = \"any\"");
+    let doors =
+        "readiness = \"any\"\nadmin_hosts = [\"ops.example.com\"]\ntrusted_proxies = [\"10.0.0.0/8\"]\nreuse_port = true";
+    changed = changed.replace("[upstream]", "[limits]\nburst = 9\n[upstream]");
+    changed = changed.replace("readiness = \"all\"", doors);
     changed = changed.replace("kind = \"memory\"", "kind = \"file\"");
     changed = changed.replace("[upstream]", "[log]\nlevel = \"debug\"\n[upstream]\ntimeout_ms = 7000");
     let reloaded = service.reloader.reload(settings(&changed)).unwrap();
@@ -194,15 +197,21 @@ async fn what_only_a_restart_can_change_is_named_and_the_rest_is_taken() {
         [
             "server.listen",
             "server.admin_listen",
+            "server.admin_hosts",
             "server.workers",
             "server.shutdown_seconds",
             "server.demo",
             "server.readiness",
+            "server.trusted_proxies",
+            "server.reuse_port",
+            "limits",
             "log",
             "store",
             "upstream"
         ]
     );
+    let header = text(&service.sandbox, &[B], &[]).replace("[server]", "[server]\nclient_ip_header = \"X-Real-IP\"");
+    assert_eq!(service.reloader.reload(settings(&header)).unwrap().needs_restart, ["server.client_ip_header"]);
     assert_eq!(sign(&service.public, "b").await.0, 200, "on the listener and the upstream from before");
     let reloaded = service.reloader.reload(service.settings(&[B], &[])).unwrap();
     assert_eq!(reloaded.needs_restart, Vec::<&str>::new(), "compared with what runs, not with what was last read");

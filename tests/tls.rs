@@ -43,6 +43,33 @@ fn issue(days: i64) -> (String, String) {
     (params.self_signed(&key).unwrap().pem(), key.serialize_pem())
 }
 
+/// One that is good between two days.
+fn issue_between((y, m, d): (i32, u8, u8), (to_y, to_m, to_d): (i32, u8, u8)) -> (String, String) {
+    let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    params.not_before = rcgen::date_time_ymd(y, m, d);
+    params.not_after = rcgen::date_time_ymd(to_y, to_m, to_d);
+    let key = KeyPair::generate().unwrap();
+    (params.self_signed(&key).unwrap().pem(), key.serialize_pem())
+}
+
+/// The same certificate as X.509 version 1, as the classic `openssl x509 -req -signkey` makes one.
+fn of_version_1(pem: &str) -> String {
+    const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut der = CertificateDer::from_pem_slice(pem.as_bytes()).unwrap().to_vec();
+    let version = der.windows(5).position(|bytes| bytes == [0xa0, 3, 2, 1, 2]).unwrap();
+    der[version + 4] = 0;
+    let text: String = der
+        .chunks(3)
+        .flat_map(|three| {
+            let bits = three.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - three.len()));
+            let letter =
+                move |n: usize| if n <= three.len() { LETTERS[(bits >> (18 - 6 * n) & 63) as usize] as char } else { '=' };
+            (0..4).map(letter)
+        })
+        .collect();
+    format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n")
+}
+
 /// Files for both listeners in a directory of their own.
 struct Home(TempDir);
 
@@ -186,12 +213,15 @@ async fn a_bad_new_certificate_is_not_taken_and_the_one_before_goes_on() {
     let service = serve(&home).await;
     let good = home.certificate("public");
     let (cert, key) = issue(90);
+    let (old, early) = (issue(1), issue_between((2026, 1, 2), (2027, 1, 1)));
     for (cert, key) in [
         (cert.as_str(), "nonsense"),
         ("nonsense", key.as_str()),
         ("", ""),
         (&issue(90).0, key.as_str()), // another key's
         ("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", key.as_str()),
+        (&old.0, &old.1),
+        (&early.0, &early.1),
     ] {
         home.write("public.crt", cert);
         home.write("public.key", key);
@@ -241,6 +271,7 @@ fn what_is_wrong_with_a_certificate_is_said_with_its_file_in_both_languages() {
     assert!(words("", &key).contains("public.crt holds no certificate in PEM form"));
     assert!(words(&cert, "").contains("public.key holds no private key in PEM form"));
     assert!(words(&issue(90).0, &key).contains("do not belong together"));
+    assert!(words(&of_version_1(&cert), &key).contains("version 3"), "its key is the right one");
     assert!(words("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", &key).contains("cannot be read"));
     std::fs::remove_file(home.path().join("public.crt")).unwrap();
     let error = Certificate::load("server.tls", &home.files("public"), Clock::system()).unwrap_err().to_string();
@@ -304,7 +335,11 @@ async fn sighup_takes_a_new_certificate_and_says_until_when_it_is_good() {
     home.put("public", &issue_now(200));
     running.signal("-HUP").await;
     let line = running.log_line("new certificate is in use").await;
-    assert!(line.contains("server.tls") && line.contains("expires_at="), "{line}");
+    assert!(line.contains("server.tls") && line.contains("expires_at=20"), "{line}");
+    home.put("public", &issue(1));
+    running.signal("-HUP").await;
+    let line = running.log_line("new certificate is refused").await;
+    assert!(line.contains("from 2025-12-31T00:00:00Z to 2026-01-01T00:00:00Z, and not now") && is_bilingual(&line), "{line}");
     home.write("public.key", "nonsense");
     running.signal("-HUP").await;
     let line = running.log_line("new certificate is refused").await;

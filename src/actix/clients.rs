@@ -48,8 +48,7 @@ impl Clients {
     /// The last address in the header that is no named proxy's. What stands before it, the client may have written itself.
     fn forwarded(&self, headers: &HeaderMap) -> Option<IpAddr> {
         let mut nearest = None;
-        let values: Vec<_> = headers.get_all(&self.header).collect();
-        for entry in values.iter().rev().flat_map(|value| value.as_bytes().rsplit(|byte| *byte == b',')) {
+        for entry in headers.get_all(&self.header).rev().flat_map(|value| value.as_bytes().rsplit(|byte| *byte == b',')) {
             // An entry that is no address ends what can be followed: the proxy before it is the last that is known.
             let Some(address) = address_of(entry) else { break };
             nearest = Some(address);

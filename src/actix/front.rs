@@ -22,7 +22,7 @@ use super::hot::Hot;
 use super::journal::{Entry, Journal, RequestLog};
 use super::limit::{Decided, RateLimit};
 use super::problem::Problem;
-use super::{public, query};
+use super::{private, public, query};
 use crate::broker::{Broker, Plane};
 
 /// The factory: makes one for each worker.
@@ -123,17 +123,17 @@ impl<S> FrontService<S> {
         }
         let query = head.uri.query()?;
         let decided = limit.decide(head.peer_addr, &head.headers);
-        let Some((json, took)) = decided.is_ok().then(|| hot.answer(query)).flatten() else {
+        let Some((json, account, took)) = decided.is_ok().then(|| hot.answer(query)).flatten() else {
             // The ordinary way says what is wrong, and does not count the request once more.
             request.extensions_mut().insert(Decided(decided));
             return None;
         };
         if self.behind.journal.notes_all() {
-            let (journal, account) = (&self.behind.journal, hot.broker.name_of(&query::account_of(query)));
-            journal.note(&journal.open(request), Some(path), 200, account.as_deref(), took);
+            let (journal, name) = (&self.behind.journal, hot.broker.name_of(account));
+            journal.note(&journal.open(request), Some(path), 200, name.as_deref(), took);
         }
         let mut response = Response::with_body(StatusCode::OK, EitherBody::left(json));
-        public::dress(&hot.broker, query, head.headers.get(ORIGIN), response.headers_mut());
+        public::dress(&hot.broker, account, head.headers.get(ORIGIN), response.headers_mut());
         Some(response)
     }
 }
@@ -198,7 +198,10 @@ impl Behind {
         let account = match (self.plane, &pattern) {
             (Plane::Public, Some(pattern)) if self.signs(pattern) => {
                 let account = query::account_of(request.query_string());
-                self.desk.count_account(&account, status.as_u16());
+                // A preflight names the account that its request will name: that one is counted.
+                if request.method() != Method::OPTIONS {
+                    self.desk.count_account(&account, status.as_u16());
+                }
                 Some(account)
             }
             (Plane::Private, _) => request.match_info().get("account").map(str::to_owned),
@@ -207,7 +210,7 @@ impl Behind {
         // A name that is no account of ours is whatever somebody wrote.
         let account = account.and_then(|account| self.broker.name_of(&account));
         self.journal.note(&entry, pattern.as_deref(), status.as_u16(), account.as_deref(), took);
-        let mut response = match bare_problem(&response) {
+        let mut response = match self.bare_problem(&response) {
             Some(problem) => {
                 let mut answer = problem.into_response();
                 if let Some(allow) = response.headers().get(ALLOW) {
@@ -223,20 +226,24 @@ impl Behind {
         response
     }
 
+    /// What a 404 or 405 without a body ought to have said: the framework's own, and that of a path that no route has.
+    fn bare_problem<B>(&self, response: &actix_web::HttpResponse<B>) -> Option<Problem> {
+        if response.headers().contains_key(CONTENT_TYPE) {
+            return None;
+        }
+        match (response.status(), self.plane) {
+            (StatusCode::NOT_FOUND, Plane::Public) => Some(Problem::not_found()),
+            (StatusCode::NOT_FOUND, Plane::Private) => Some(Problem { hint: private::ALL_PATHS_HINT, ..Problem::not_found() }),
+            (StatusCode::METHOD_NOT_ALLOWED, _) => {
+                let allow = response.headers().get(ALLOW).and_then(|allow| allow.to_str().ok());
+                Some(Problem::method_not_allowed(allow.unwrap_or("GET, HEAD")))
+            }
+            _ => None,
+        }
+    }
+
     fn signs(&self, pattern: &str) -> bool {
         let below = self.scope.and_then(|scope| pattern.strip_prefix(scope));
         below.is_some_and(|route| public::SIGNING.contains(&route))
-    }
-}
-
-/// What the framework's own 404 and 405, which have no body, ought to have said.
-fn bare_problem<B>(response: &actix_web::HttpResponse<B>) -> Option<Problem> {
-    if response.headers().contains_key(CONTENT_TYPE) {
-        return None;
-    }
-    match response.status() {
-        StatusCode::NOT_FOUND => Some(Problem::not_found()),
-        StatusCode::METHOD_NOT_ALLOWED => Some(Problem::method_not_allowed()),
-        _ => None,
     }
 }

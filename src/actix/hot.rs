@@ -24,8 +24,9 @@ impl Hot {
         Self { broker, tally, tail: RefCell::default() }
     }
 
-    /// The JSON for `wx.config`, counted, and what it took; `None` where the ordinary way has to be taken.
-    pub(super) fn answer(&self, query: &str) -> Option<(Vec<u8>, Duration)> {
+    /// The JSON for `wx.config`, counted, the account as the query names it, and what it took; `None` where the ordinary way has to
+    /// be taken.
+    pub(super) fn answer<'q>(&self, query: &'q str) -> Option<(Vec<u8>, &'q str, Duration)> {
         let mut tail = self.tail.borrow_mut();
         let account = read(query.as_bytes(), tail.start())?;
         let account = std::str::from_utf8(account).ok()?;
@@ -33,7 +34,7 @@ impl Hot {
         let json = self.broker.sign_plainly(account, &mut tail, &begun)?;
         let took = self.broker.clock().uptime().saturating_sub(begun.uptime);
         self.tally.record(200, took);
-        Some((json, took))
+        Some((json, account, took))
     }
 }
 

@@ -4,7 +4,7 @@
 //! passed on whole, since whoever calls here has to be told what to mend.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ALLOW, CACHE_CONTROL, HeaderValue, WWW_AUTHENTICATE};
+use actix_web::http::header::{CACHE_CONTROL, HeaderValue, WWW_AUTHENTICATE};
 use actix_web::{HttpRequest, HttpResponse, Scope, web};
 use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
@@ -178,16 +178,7 @@ async fn only_post() -> HttpResponse {
 
 /// The answer to another method than the one of the route.
 pub(super) fn wrong_method(allowed: &'static str, usage: &'static str) -> HttpResponse {
-    let detail = "the request used another method".into();
-    let problem = Problem {
-        title: "This endpoint takes another method",
-        detail,
-        hint: Hint::fixed(usage, usage),
-        ..Problem::method_not_allowed()
-    };
-    let mut response = problem.into_response();
-    response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
-    response
+    Problem { hint: Hint::fixed(usage, usage), ..Problem::method_not_allowed(allowed) }.into_response_allowing(allowed)
 }
 
 async fn unknown_path() -> HttpResponse {
@@ -196,6 +187,14 @@ async fn unknown_path() -> HttpResponse {
 
 const BODY_HINT: Hint =
     Hint::fixed(r#"Send the value that WeChat refused: {"value": "…"}."#, r#"请发送被微信拒绝的凭证：{"value": "…"}。"#);
+
+/// For a path of the whole listener.
+pub(super) const ALL_PATHS_HINT: Hint = Hint::fixed(
+    "This listener has /credentials/{account}/{kind}, WeChat's own token and ticket paths, /status, /metrics and more: /docs lists \
+     them. Pages are signed by the public one, and any other call is WeChat's: send it there.",
+    "本监听提供 /credentials/{account}/{kind}、微信原有的 token 与 ticket 路径、/status、/metrics 等，完整列表见 /docs。\
+     页面签名请访问公开监听，其他接口请直接调用微信。",
+);
 
 const PATHS_HINT: Hint = Hint::fixed(
     "There are GET /credentials/{account}/{kind} and POST /credentials/{account}/{kind}/reject.",

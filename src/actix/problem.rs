@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
+use actix_web::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 
@@ -96,14 +96,16 @@ impl Problem {
         )
     }
 
-    /// Another method than GET.
-    pub(super) fn method_not_allowed() -> Self {
+    /// The path is there, and answers `allow` only: what the `Allow` header is to say too.
+    pub(super) fn method_not_allowed(allow: &str) -> Self {
         Self::new(
             StatusCode::METHOD_NOT_ALLOWED,
             "method_not_allowed",
-            "This endpoint only answers GET",
-            "the request used another method".into(),
-            Hint::fixed("Call it with GET and the parameters in the query.", "请使用 GET，并把参数放在查询串中。"),
+            "This endpoint does not answer this method",
+            format!("it answers {allow} only"),
+            Hint {
+                en: format!("Call it with one of: {allow}.").into(), zh: format!("请使用以下方法之一：{allow}。").into()
+            },
         )
     }
 
@@ -116,6 +118,13 @@ impl Problem {
             "no endpoint has this path".into(),
             Hint::fixed("The signing endpoint is GET /jssdk/config?url=.", "签名接口是 GET /jssdk/config?url=。"),
         )
+    }
+
+    /// The same with an `Allow` header.
+    pub(super) fn into_response_allowing(self, allow: &'static str) -> HttpResponse {
+        let mut response = self.into_response();
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
+        response
     }
 
     /// As a response that no cache keeps.

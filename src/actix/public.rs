@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use actix_web::http::Method;
-use actix_web::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, ORIGIN, VARY};
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, ORIGIN};
 use actix_web::{HttpRequest, HttpResponse, Resource, Scope, web};
 use serde::Serialize;
 
@@ -73,9 +73,9 @@ fn signing(path: &str) -> Resource {
 async fn config(request: HttpRequest, broker: web::Data<Broker>) -> HttpResponse {
     let admitted = limit::admit(&request);
     let counted = counted(&request).filter(|_| admitted.is_ok());
-    if let Some((json, _)) = counted.and_then(|counted| counted.hot.answer(request.query_string())) {
+    if let Some((json, account, _)) = counted.and_then(|counted| counted.hot.answer(request.query_string())) {
         let mut response = HttpResponse::Ok().body(json);
-        dress(&broker, request.query_string(), request.headers().get(ORIGIN), response.headers_mut());
+        dress(&broker, account, request.headers().get(ORIGIN), response.headers_mut());
         return response;
     }
     respond(&request, &broker, async {
@@ -208,17 +208,11 @@ fn count(request: &HttpRequest, response: &HttpResponse, begun: Duration) {
     }
 }
 
-/// The headers of a signed answer: `query` and `origin` are the request's.
-pub(super) fn dress(broker: &Broker, query: &str, origin: Option<&HeaderValue>, headers: &mut HeaderMap) {
+/// The headers of a signed answer: `account` and `origin` are the request's.
+pub(super) fn dress(broker: &Broker, account: &str, origin: Option<&HeaderValue>, headers: &mut HeaderMap) {
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    match origin {
-        // Most requests are same-origin and carry none: then the query need not be read again.
-        None => {
-            headers.insert(VARY, HeaderValue::from_static("Origin"));
-        }
-        origin => cors::allow(broker, &query::account_of(query), origin, headers),
-    }
+    cors::allow(broker, account, origin, headers);
 }
 
 /// Lets the pages of the account that the request names read the answer, errors included.
@@ -232,11 +226,12 @@ fn readable(request: &HttpRequest, broker: &Broker, mut response: HttpResponse) 
 
 pub(super) async fn only_get(request: HttpRequest, broker: web::Data<Broker>) -> HttpResponse {
     let begun = broker.clock().uptime();
-    let mut response = Problem::method_not_allowed().into_response();
+    let response = Problem::method_not_allowed(READS).into_response_allowing(READS);
     count(&request, &response, begun);
-    response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD, OPTIONS"));
     readable(&request, &broker, response)
 }
+
+const READS: &str = "GET, HEAD, OPTIONS";
 
 /// The answer of every path that leads nowhere.
 pub(crate) async fn unknown_path() -> HttpResponse {

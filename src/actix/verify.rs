@@ -1,7 +1,7 @@
 //! `MP_verify_….txt` and `WW_verify_….txt`: the files by which WeChat sees that a domain is ours. Only those of the accounts, by their
 //! exact names: anyone who could get an arbitrary one served would own the domain.
 
-use actix_web::http::header::{ALLOW, CACHE_CONTROL, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use actix_web::http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
 use actix_web::{HttpRequest, HttpResponse, Resource, guard, web};
 
 use super::problem::Problem;
@@ -30,11 +30,10 @@ async fn send(request: HttpRequest, broker: web::Data<Broker>) -> HttpResponse {
 }
 
 async fn only_get() -> HttpResponse {
-    let problem = Problem { hint: Hint::fixed("Call it with GET.", "请使用 GET。"), ..Problem::method_not_allowed() };
-    let mut response = problem.into_response();
-    response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-    response
+    Problem::method_not_allowed(READS).into_response_allowing(READS)
 }
+
+const READS: &str = "GET, HEAD";
 
 /// What may be looked for at all; what is there is the broker's word.
 const NAMES: &str = "/{file:(?:.*/)?(?:MP|WW)_verify_[^/]*}";

@@ -266,8 +266,8 @@ const INDEX: [usize; 1_000] = {
 };
 
 /// The statuses that are told apart. Another one is counted as the first of its class.
-pub const STATUSES: [u16; 22] =
-    [200, 204, 206, 301, 302, 304, 400, 401, 403, 404, 405, 406, 408, 413, 414, 415, 416, 429, 431, 500, 502, 503];
+pub const STATUSES: [u16; 23] =
+    [200, 204, 206, 301, 302, 304, 400, 401, 403, 404, 405, 406, 408, 413, 414, 415, 416, 421, 429, 431, 500, 502, 503];
 
 /// The histogram's bounds in microseconds: a signature takes a few, a refresh some tens of thousands, a call that is given up five
 /// million.

@@ -13,7 +13,7 @@ use super::configuration::Configuration;
 use super::counts::Counter;
 use super::door::{Exit, Listener, say_goodbye};
 use super::listen::{Guards, Watchers, private, public};
-use super::metrics::{BrokerMetrics, Metrics, ProcessMetrics, RequestMetrics};
+use super::metrics::{BrokerMetrics, GuardMetrics, Metrics, ProcessMetrics, RequestMetrics};
 use super::ready::Readiness;
 use super::reload::Reloader;
 use super::sockets::HandedOver;
@@ -140,6 +140,7 @@ impl Application {
         let metrics = Metrics::of(vec![
             Box::new(BrokerMetrics::new(broker.clone(), readiness.clone())),
             Box::new(RequestMetrics(broker.clone())),
+            Box::new(GuardMetrics::new(guards.counter(), guards.certificates.clone())),
             Box::new(ProcessMetrics::new(broker.clock().now(), reloader.clone())),
         ]);
         let watchers = Watchers { readiness, metrics, configuration };
@@ -180,9 +181,7 @@ impl Application {
     /// A handle on what the guards of both listeners count.
     #[must_use]
     pub fn counter(&self) -> Counter {
-        let listeners = std::iter::once(&self.public).chain(&self.private);
-        let loads = listeners.map(|listener| listener.exit.load.clone()).collect();
-        Counter { limit: self.guards.limit.clone(), guesses: self.guards.guesses.clone(), loads }
+        self.guards.counter()
     }
 
     /// The broker behind it.

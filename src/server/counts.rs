@@ -13,7 +13,8 @@ use crate::actix::{Guesses, RateLimit};
 pub struct Counter {
     pub(super) limit: web::Data<RateLimit>,
     pub(super) guesses: web::Data<Guesses>,
-    pub(super) loads: Vec<Arc<Load>>,
+    pub(super) public: Arc<Load>,
+    pub(super) private: Arc<Load>,
 }
 
 /// The counts at one moment. All but the open connections only grow.
@@ -33,18 +34,34 @@ pub struct Counts {
     pub made_room: u64,
 }
 
+/// A listener's.
+pub(super) struct Connections {
+    pub(super) open: u64,
+    pub(super) overstayed: u64,
+    pub(super) made_room: u64,
+}
+
 impl Counter {
     /// The counts now.
     #[must_use]
     pub fn now(&self) -> Counts {
-        let sum = |of: fn(&Load) -> u64| self.loads.iter().map(|load| of(load)).sum();
+        let [public, private] = self.connections();
         Counts {
             rate_limited: self.limit.refused(),
             wrong_keys: self.guesses.wrong(),
             locked_out: self.guesses.refused(),
-            open_connections: sum(|load| load.open.load(Ordering::Relaxed) as u64),
-            overstayed: sum(|load| load.overstayed.load(Ordering::Relaxed)),
-            made_room: sum(|load| load.made_room.load(Ordering::Relaxed)),
+            open_connections: public.open + private.open,
+            overstayed: public.overstayed + private.overstayed,
+            made_room: public.made_room + private.made_room,
         }
+    }
+
+    /// Those of each listener: public, private.
+    pub(super) fn connections(&self) -> [Connections; 2] {
+        [&self.public, &self.private].map(|load| Connections {
+            open: load.open.load(Ordering::Relaxed) as u64,
+            overstayed: load.overstayed.load(Ordering::Relaxed),
+            made_room: load.made_room.load(Ordering::Relaxed),
+        })
     }
 }

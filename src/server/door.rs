@@ -53,7 +53,13 @@ pub(super) struct Exit {
 }
 
 /// Serves what `app` makes, once per worker, on this socket.
-pub(super) fn open<A, F, B>(app: A, bound: Bound, certificate: Option<&Certificate>, terms: Terms) -> io::Result<Listener>
+pub(super) fn open<A, F, B>(
+    app: A,
+    bound: Bound,
+    certificate: Option<&Certificate>,
+    terms: Terms,
+    load: Arc<Load>,
+) -> io::Result<Listener>
 where
     A: Fn() -> F + Clone + Send + 'static,
     F: ServiceFactory<Request, Config = AppConfig, Response = Response<B>, Error = Error, InitError = ()> + 'static,
@@ -62,7 +68,6 @@ where
 {
     let address = bound.listener.local_addr()?;
     let listener = if bound.shared { None } else { Some(Arc::new(bound.listener.try_clone()?)) };
-    let load = Arc::new(Load::default());
     let workers = NonZeroUsize::new(terms.workers).or_else(|| available_parallelism().ok()).map_or(1, NonZeroUsize::get);
     let bounds = terms.bounds(workers);
     // The places bound handshakes, too: with a bound of their own, a few hundred that hang would hold up all others.
@@ -100,7 +105,9 @@ where
             let mut acceptor = Acceptor::new(config.clone());
             acceptor.set_handshake_timeout(HANDSHAKE);
             let named = acceptor.map_err(|_| DispatchError::DisconnectTimeout).map(|io: TlsStream<Guarded<TcpStream>>| {
-                let peer = io.get_ref().0.peer();
+                let guarded = io.get_ref().0;
+                guarded.expects_request();
+                let peer = guarded.peer();
                 (io, peer)
             });
             guard().and_then(named).and_then(http(app(), load.clone(), ending.clone(), terms))

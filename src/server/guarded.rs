@@ -127,12 +127,13 @@ impl Worker {
         let overstayed = connections.values().filter(|state| state.overstays(now, &self.bounds));
         let overstayed = overstayed.filter(|state| state.end()).count();
         self.load.overstayed.fetch_add(overstayed as u64, Ordering::Relaxed);
-        if connections.len() < self.bounds.places / 10 * 9 {
+        let places = self.bounds.places;
+        if connections.len() * 10 < places * 9 {
             return;
         }
         let mut idle: Vec<_> = connections.values().filter(|state| state.is_idle(now)).collect();
         idle.sort_by_key(|state| state.idle_since.get());
-        let made_room = idle.into_iter().take(self.bounds.places / 5).filter(|state| state.end()).count();
+        let made_room = idle.into_iter().take(places.div_ceil(5)).filter(|state| state.end()).count();
         self.load.made_room.fetch_add(made_room as u64, Ordering::Relaxed);
         if made_room > 0 {
             tracing::debug!(made_room, "almost all places are taken: hung up on idle connections");
@@ -205,6 +206,11 @@ impl<T> Guarded<T> {
 }
 
 impl Guarded<TcpStream> {
+    /// After a TLS handshake: the first request may have come in with its end, and lies where no read will show it.
+    pub(super) fn expects_request(&self) {
+        self.state.read(self.now());
+    }
+
     /// The other end's address.
     pub(super) fn peer(&self) -> Option<SocketAddr> {
         self.io.peer_addr().ok()

@@ -9,8 +9,10 @@ use arc_swap::ArcSwap;
 
 use super::config::Settings;
 use super::configuration::Configuration;
+use super::counts::Counter;
 use super::doctor::DoctorPages;
 use super::door::{Listener, Terms, open};
+use super::guarded::Load;
 use super::metrics::{self, Metrics};
 use super::openapi;
 use super::pages::{Pages, private_files, read_route};
@@ -34,6 +36,9 @@ pub(super) struct Guards {
     pub(super) limit: web::Data<RateLimit>,
     pub(super) guesses: web::Data<Guesses>,
     pub(super) certificates: Vec<Certificate>,
+    /// What the connections of each listener are counted with.
+    public_load: Arc<Load>,
+    private_load: Arc<Load>,
     handed_over: HandedOver,
 }
 
@@ -49,7 +54,19 @@ impl Guards {
             Certificate::load(setting, files, clock.clone()).map_err(|error| StartError::Certificate { setting, error })
         });
         let certificates = certificates.collect::<Result<_, _>>()?;
-        Ok(Self { limit: web::Data::new(limit), guesses: web::Data::new(guesses), certificates, handed_over })
+        let (limit, guesses) = (web::Data::new(limit), web::Data::new(guesses));
+        let (public_load, private_load) = (Arc::default(), Arc::default());
+        Ok(Self { limit, guesses, certificates, public_load, private_load, handed_over })
+    }
+
+    /// A handle on what they count.
+    pub(super) fn counter(&self) -> Counter {
+        Counter {
+            limit: self.limit.clone(),
+            guesses: self.guesses.clone(),
+            public: self.public_load.clone(),
+            private: self.private_load.clone(),
+        }
     }
 
     /// Once, at the start: whoever has put a proxy in front has to name it.
@@ -83,7 +100,7 @@ pub(super) fn public(
     let terms = Terms { workers: settings.server.workers, connections, ..terms(settings) };
     let (broker, limit, log) = (broker.clone(), guards.limit.clone().into_inner(), settings.log.requests);
     let front = move || Front::public(App::new().configure(services.clone()), broker.clone(), SCOPE, limit.clone(), log);
-    open(front, bound, guards.certificate("server.tls"), terms).map_err(failed)
+    open(front, bound, guards.certificate("server.tls"), terms, guards.public_load.clone()).map_err(failed)
 }
 
 pub(super) fn public_services(
@@ -135,7 +152,8 @@ pub(super) fn private(
     let bound = sockets::private(&guards.handed_over, listen, settings.server.reuse_port).map_err(failed)?;
     let app = move || App::new().configure(services.clone()).wrap(from_fn(keep_out));
     let front = move || Front::private(app(), broker.clone(), log);
-    open(front, bound, guards.certificate("server.admin_tls"), terms(settings)).map(Some).map_err(failed)
+    let load = guards.private_load.clone();
+    open(front, bound, guards.certificate("server.admin_tls"), terms(settings), load).map(Some).map_err(failed)
 }
 
 /// `public` is where pages reach the public listener.
@@ -160,7 +178,6 @@ pub(super) fn private_services(
         services.service(web::resource("/metrics").route(read_route().to(metrics::metrics)));
         services.service(diagnose_resource("/jssdk/diagnose", broker.clone(), keys.clone()));
         services.service(private_scope(broker.clone(), keys.clone())).service(dropin_scope(broker.clone(), keys.clone()));
-        services.default_service(web::to(unknown_path));
     }
 }
 

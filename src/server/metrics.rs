@@ -4,6 +4,7 @@
 //! needed, as for `/readyz`; the labels are the accounts' configured names, kinds, classes and codes, and never a secret.
 
 mod broker;
+mod guards;
 mod process;
 mod requests;
 mod text;
@@ -20,6 +21,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
 pub(super) use broker::BrokerMetrics;
+pub(super) use guards::GuardMetrics;
 pub(super) use process::ProcessMetrics;
 pub(super) use requests::RequestMetrics;
 

@@ -91,6 +91,26 @@ pub enum CertificateError {
         /// The key's file.
         key: String,
     },
+    /// rustls cannot use it with any key: an X.509 version 1 certificate, for one.
+    #[error(
+        "{path} holds a certificate that cannot be used: {error}; issue a version 3 one, with subjectAltName · 证书无法使用，请签发带 subjectAltName 的 v3 证书"
+    )]
+    Unusable {
+        /// The file.
+        path: String,
+        /// What rustls says.
+        error: rustls::Error,
+    },
+    /// Clients would refuse it now, as they do not refuse the one in use.
+    #[error("{path} holds a certificate that is good from {from} to {until}, and not now · 证书不在有效期内")]
+    NotNow {
+        /// The file.
+        path: String,
+        /// Its first second, for people.
+        from: String,
+        /// Its end, for people.
+        until: String,
+    },
     /// Its dates cannot be read.
     #[error("{path} holds a certificate that cannot be read: {error} · 无法解析证书")]
     BadCertificate {
@@ -141,10 +161,20 @@ impl Certificate {
             return false;
         }
         last.seen = seen;
-        let (setting, loaded) = (inner.setting, found.and_then(|bytes| Loaded::parse(&inner.files, &bytes)));
+        let now = inner.clock.wall();
+        let loaded = found.and_then(|bytes| Loaded::parse(&inner.files, &bytes));
+        let loaded = loaded.and_then(|new| match inner.current.load().is_good(now) && !new.is_good(now) {
+            false => Ok(new),
+            true => Err(CertificateError::NotNow {
+                path: inner.files.cert.display().to_string(),
+                from: new.from.utc(),
+                until: new.until.utc(),
+            }),
+        });
+        let setting = inner.setting;
         match loaded {
             Ok(loaded) => {
-                let expires_at = loaded.until;
+                let expires_at = loaded.until.utc();
                 inner.current.store(Arc::new(loaded));
                 last.age = Age::Good;
                 drop(last);
@@ -153,7 +183,7 @@ impl Certificate {
                 true
             }
             Err(error) => {
-                let until = inner.current.load().until;
+                let until = inner.current.load().until.utc();
                 tracing::error!(setting, %error, expires_at = %until, "the new certificate is refused; the one before goes on · 新证书有误，继续使用原证书");
                 false
             }
@@ -179,7 +209,7 @@ impl Certificate {
         if age == before {
             return;
         }
-        let (setting, expires_at) = (inner.setting, current.until);
+        let (setting, expires_at) = (inner.setting, current.until.utc());
         match age {
             Age::Good => {}
             Age::EndsSoon => {
@@ -211,11 +241,16 @@ impl Loaded {
         let key =
             ring::sign::any_supported_type(&key).map_err(|error| CertificateError::BadKey { path: key_path.clone(), error })?;
         let certified = CertifiedKey::new(chain, key);
-        if certified.keys_match().is_err() {
-            return Err(CertificateError::Mismatch { cert: cert_path, key: key_path });
-        }
+        certified.keys_match().map_err(|error| match error {
+            rustls::Error::InconsistentKeys(_) => CertificateError::Mismatch { cert: cert_path.clone(), key: key_path },
+            error => CertificateError::Unusable { path: cert_path.clone(), error },
+        })?;
         let time = |time: x509_cert::time::Time| UnixTime(time.to_unix_duration().as_secs());
         Ok(Self { certified: Arc::new(certified), from: time(validity.not_before), until: time(validity.not_after) })
+    }
+
+    fn is_good(&self, now: UnixTime) -> bool {
+        self.from <= now && now < self.until
     }
 
     /// Two weeks before the end, or a fifth of the life where that is shorter: certificates of six days are renewed every few.

@@ -4,26 +4,15 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { after, before, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import { gzipSync } from "node:zlib";
 import { DEVTOOLS, WECOM_ANDROID as WECOM, WECOM_IOS, callsOf, installClient } from "./clients.mjs";
-import { ANDROID_WECHAT, IOS_WECHAT, expectQuiet, inPage, startBrowser, startService } from "./harness.mjs";
+import { ANDROID_WECHAT, IOS_WECHAT, browser, expectQuiet, inPage, service, useServiceAndBrowser } from "./harness.mjs";
 
 const root = join(import.meta.dirname, "..", "..");
 const SCRIPT = join(root, "static", "wx-jssdk.js");
 
-let service;
-let browser;
-
-before(async () => {
-  service = await startService();
-  browser = await startBrowser();
-});
-
-after(async () => {
-  if (browser) await browser.close();
-  if (service) await service.stop();
-});
+useServiceAndBrowser();
 
 const CLASSIC = '<script src="/jssdk/wx-jssdk.js"></script>';
 

@@ -1,22 +1,20 @@
 // Every interface of the demo page, pressed: with the real jweixin, in each client that the sandbox plays.
 
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import { cardOf, field, installRecorder, interfaces, open, press, read, resultOf } from "./demo-helpers.mjs";
-import { ANDROID_WECHAT, DESKTOP, expectQuiet, expectVerdict, inPage, startBrowser, startService } from "./harness.mjs";
+import {
+  ANDROID_WECHAT,
+  DESKTOP,
+  browser,
+  expectQuiet,
+  expectVerdict,
+  inPage,
+  service,
+  useServiceAndBrowser,
+} from "./harness.mjs";
 
-let service;
-let browser;
-
-before(async () => {
-  service = await startService();
-  browser = await startBrowser();
-});
-
-after(async () => {
-  if (browser) await browser.close();
-  if (service) await service.stop();
-});
+useServiceAndBrowser();
 
 /** A desktop's width, so that every group is open. */
 const withPage = (options, work) => inPage(browser, { viewport: DESKTOP, ...options }, work);

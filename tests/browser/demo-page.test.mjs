@@ -3,34 +3,24 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { after, before, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import {
   ANDROID_WECHAT,
   DESKTOP,
   IOS_WECHAT,
   PHONE,
+  browser,
   expectQuiet,
   expectVerdict,
   inPage,
   installBridge,
-  startBrowser,
-  startService,
+  service,
+  useServiceAndBrowser,
 } from "./harness.mjs";
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
-let service;
-let browser;
-
-before(async () => {
-  service = await startService();
-  browser = await startBrowser();
-});
-
-after(async () => {
-  if (browser) await browser.close();
-  if (service) await service.stop();
-});
+useServiceAndBrowser();
 
 const withPage = (options, work) => inPage(browser, { viewport: DESKTOP, ...options }, work);
 const text = (page, id) => page.locator(`#${id}`).innerText();

@@ -1,7 +1,7 @@
 // What the demo page sends to the bridge, and what it says when the client refuses or is silent: in clients of the test's own.
 
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import {
   cardOf,
   field,
@@ -14,20 +14,18 @@ import {
   resultOf,
   withoutSandbox,
 } from "./demo-helpers.mjs";
-import { ANDROID_WECHAT, DESKTOP, expectQuiet, expectVerdict, inPage, startBrowser, startService } from "./harness.mjs";
+import {
+  ANDROID_WECHAT,
+  DESKTOP,
+  browser,
+  expectQuiet,
+  expectVerdict,
+  inPage,
+  service,
+  useServiceAndBrowser,
+} from "./harness.mjs";
 
-let service;
-let browser;
-
-before(async () => {
-  service = await startService();
-  browser = await startBrowser();
-});
-
-after(async () => {
-  if (browser) await browser.close();
-  if (service) await service.stop();
-});
+useServiceAndBrowser();
 
 /** A desktop's width, so that every group is open. */
 const withPage = (options, work) => inPage(browser, { viewport: DESKTOP, ...options }, work);

@@ -1,30 +1,20 @@
 // The demo page in a real browser, with the real jweixin, against the real service.
 
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import {
   ANDROID_WECHAT,
   IOS_WECHAT,
+  browser,
   expectQuiet,
   expectVerdict,
   inPage,
   installBridge,
-  startBrowser,
-  startService,
+  service,
+  useServiceAndBrowser,
 } from "./harness.mjs";
 
-let service;
-let browser;
-
-before(async () => {
-  service = await startService();
-  browser = await startBrowser();
-});
-
-after(async () => {
-  if (browser) await browser.close();
-  if (service) await service.stop();
-});
+useServiceAndBrowser();
 
 /** Runs one test in a page of its own. */
 const withPage = (options, work) => inPage(browser, options, work);

@@ -2,26 +2,15 @@
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { after, before, describe, test } from "node:test";
-import { DESKTOP, PHONE, expectQuiet, inPage, jsapiTicket, outFile, startBrowser, startService } from "./harness.mjs";
+import { describe, test } from "node:test";
+import { DESKTOP, PHONE, browser, expectQuiet, inPage, jsapiTicket, outFile, service, useServiceAndBrowser } from "./harness.mjs";
 
 const TICKET = "sM4AOVdWfPE4DxkXGEs8VMCPGGVi4C3VM0P37wVUCFvkVAy_90u5h9nbSlYy3-Sl-HhTdfl2fzFy1AOcHKP7qg";
 const NONCE = "Wm3WZYTPz0wzccnW";
 const TIME = "1414587457";
 const PAGE = "https://h.cn/p?name=%E5%BC%A0&b=2";
 
-let service;
-let browser;
-
-before(async () => {
-  service = await startService();
-  browser = await startBrowser();
-});
-
-after(async () => {
-  if (browser) await browser.close();
-  if (service) await service.stop();
-});
+useServiceAndBrowser();
 
 const sign = (url, ticket = TICKET) =>
   createHash("sha1").update(`jsapi_ticket=${ticket}&noncestr=${NONCE}&timestamp=${TIME}&url=${url}`).digest("hex");

@@ -11,23 +11,13 @@ import { dirname, join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { serve } from "../../examples/serve.mjs";
 import { become, callsOf, clientNamed } from "./clients.mjs";
-import { expectQuiet, inPage, startBrowser, startService, stopping } from "./harness.mjs";
+import { browser, expectQuiet, inPage, service, stopping, useServiceAndBrowser } from "./harness.mjs";
 import { EXAMPLES, startBuilt, vite } from "./spa.mjs";
 
 const IOS = clientNamed("iOS WeChat");
 const ANDROID = clientNamed("Android WeChat");
 
-let service;
-let browser;
-
-before(async () => {
-  [service, browser] = await Promise.all([startService(), startBrowser()]);
-});
-
-after(async () => {
-  if (browser) await browser.close();
-  if (service) await service.stop();
-});
+useServiceAndBrowser();
 
 /** Starts a program and gives the first address it prints, and the way to end it. */
 async function start(command, args, options = {}) {

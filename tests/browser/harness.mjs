@@ -10,6 +10,7 @@ import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
+import { after, before } from "node:test";
 import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
 
@@ -25,6 +26,22 @@ export const ANDROID_WECHAT =
   "Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/122.0 Mobile Safari/537.36 MicroMessenger/8.0.50.2701 NetType/WIFI Language/zh_CN";
 export const IOS_WECHAT =
   "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Mobile/15E148 MicroMessenger/8.0.50(0x18003231) NetType/WIFI Language/zh_CN";
+
+/** The service and the browser of a test file that asked for them: each file is a process of its own. */
+export let service;
+export let browser;
+
+/** Starts both before a test file's tests and ends them afterwards. */
+export function useServiceAndBrowser() {
+  before(async () => {
+    service = await startService();
+    browser = await startBrowser();
+  });
+  after(async () => {
+    if (browser) await browser.close();
+    if (service) await service.stop();
+  });
+}
 
 /** Where screenshots go; not kept in the repository. */
 export function outFile(name) {

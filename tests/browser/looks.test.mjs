@@ -1,21 +1,10 @@
 // How the demo page looks in each of its states: pictures for the eye (in out/), and what a machine can tell.
 
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
-import { DESKTOP, PHONE, expectVerdict, inPage, outFile, startBrowser, startService } from "./harness.mjs";
+import { describe, test } from "node:test";
+import { DESKTOP, PHONE, browser, expectVerdict, inPage, outFile, service, useServiceAndBrowser } from "./harness.mjs";
 
-let service;
-let browser;
-
-before(async () => {
-  service = await startService();
-  browser = await startBrowser();
-});
-
-after(async () => {
-  if (browser) await browser.close();
-  if (service) await service.stop();
-});
+useServiceAndBrowser();
 
 const withPage = (options, work) => inPage(browser, options, work);
 

@@ -6,6 +6,7 @@
 #[path = "../cli/support.rs"]
 mod support;
 
+mod doors;
 mod guesses;
 mod headers;
 mod rate;

@@ -1,5 +1,6 @@
 //! Clients that send, or read, as slowly as they can: with real sockets, and with others who want to be served meanwhile.
 
+use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -154,6 +155,19 @@ async fn when_the_places_are_taken_idle_connections_make_room() {
 }
 
 #[tokio::test]
+async fn few_places_are_not_taken_by_one_connection() {
+    let world = World::new("request_seconds = 2\nmax_connections = 10", "").await;
+    let mut alone = TcpStream::connect(world.public).await.unwrap();
+    for _ in 0..2 {
+        alone.write_all(KEPT.as_bytes()).await.unwrap();
+        assert!(alone.read(&mut [0; 1_024]).await.unwrap() > 0, "still open");
+        // As long as an idle connection is let be at least: another one is ended meanwhile.
+        ended(drip(world.public, &format!("{KEPT}GET / HTTP/1.1\r\nX-Drip: "), b'a')).await;
+    }
+    assert_eq!(world.counter.now().made_room, 0);
+}
+
+#[tokio::test]
 async fn a_client_that_waits_for_wechat_is_no_slow_client() {
     let world = World::new("request_seconds = 1\nkeep_alive_seconds = 1", "").await;
     let gate = world.sandbox.hold("/cgi-bin/ticket/getticket");
@@ -164,6 +178,58 @@ async fn a_client_that_waits_for_wechat_is_no_slow_client() {
     ended(drip(world.public, &format!("{KEPT}GET / HTTP/1.1\r\nX-Drip: "), b'a')).await;
     gate.release();
     assert_eq!(timeout(BOUND, waiting).await.unwrap().unwrap(), 200);
+}
+
+#[tokio::test]
+async fn a_first_request_that_comes_with_the_end_of_its_handshake_may_wait_as_long() {
+    let home = tempfile::tempdir().unwrap();
+    let key = rcgen::KeyPair::generate().unwrap();
+    let cert = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
+    let files = [("c.pem", cert.pem()), ("k.pem", key.serialize_pem())].map(|(name, text)| {
+        std::fs::write(home.path().join(name), text).unwrap();
+        home.path().join(name).display().to_string()
+    });
+    let tls = format!("tls = {{ cert = {:?}, key = {:?} }}", files[0], files[1]);
+    let world = World::new("request_seconds = 7\nkeep_alive_seconds = 1", &tls).await;
+    let gate = world.sandbox.hold("/cgi-bin/ticket/getticket");
+    let waiting = tokio::spawn(ask_with_the_handshake(world.public, cert.der().clone()));
+    timeout(BOUND, world.sandbox.wait_for_calls("/cgi-bin/ticket/getticket", 1)).await.unwrap();
+    // Longer than an idle connection is let be, which is six seconds here.
+    ended(drip(world.private, &format!("{KEPT}GET / HTTP/1.1\r\nX-Drip: "), b'a')).await;
+    gate.release();
+    let answer = timeout(BOUND, waiting).await.unwrap().unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer:?}");
+}
+
+/// Sends the last message of the handshake and the request in one piece, as clients that are not slow do.
+async fn ask_with_the_handshake(to: SocketAddr, trusted: rustls::pki_types::CertificateDer<'static>) -> String {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(trusted).unwrap();
+    let config = rustls::ClientConfig::builder_with_provider(rustls::crypto::ring::default_provider().into())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let mut tls = rustls::ClientConnection::new(config.into(), "localhost".try_into().unwrap()).unwrap();
+    let request = format!("GET {PAGE} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    tls.writer().write_all(request.as_bytes()).unwrap();
+    let mut stream = TcpStream::connect(to).await.unwrap();
+    let (mut came, mut buffer) = (Vec::new(), [0; 4_096]);
+    loop {
+        let mut piece = Vec::new();
+        while tls.wants_write() {
+            tls.write_tls(&mut piece).unwrap();
+        }
+        stream.write_all(&piece).await.unwrap();
+        let Ok(count @ 1..) = stream.read(&mut buffer).await else { break };
+        let mut read = &buffer[..count];
+        while !read.is_empty() {
+            tls.read_tls(&mut read).unwrap();
+            tls.process_new_packets().unwrap();
+        }
+        let _ = tls.reader().read_to_end(&mut came);
+    }
+    String::from_utf8(came).unwrap()
 }
 
 #[tokio::test]

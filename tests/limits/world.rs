@@ -51,7 +51,7 @@ impl World {
         sandbox.add_app(App::official(APP, "0c79e1fa963cd80cc0be99b20a18faeb").safe_domain("example.com"));
         let text = format!(
             "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\nworkers = 1\nshutdown_seconds = 0\ndemo = true\n{server}\n
-            [limits]\n{limits}\n[store]\nkind = \"memory\"\n[upstream]\nweixin = \"{0}\"\nqyapi = \"{0}\"\n
+            [limits]\n{limits}\n[store]\nkind = \"memory\"\n[upstream]\nweixin = \"{0}\"\nqyapi = \"{0}\"\ntimeout_ms = 20000\n
             [[server.api_keys]]\nname = \"crm\"\nsha256 = \"{1}\"\n
             [accounts.main]\napp_id = \"{APP}\"\nsecret = \"0c79e1fa963cd80cc0be99b20a18faeb\"\njs_safe_domains = [\"example.com\"]\n",
             sandbox.url(),

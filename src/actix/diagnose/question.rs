@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ALLOW, HeaderValue};
 use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -162,13 +161,10 @@ fn too_much() -> Problem {
 /// Every other method.
 pub(super) async fn only_post() -> HttpResponse {
     let problem = Problem {
-        title: "This endpoint only answers POST",
         hint: Hint::fixed("Send the case as JSON with POST.", "请用 POST 发送 JSON。"),
-        ..Problem::method_not_allowed()
+        ..Problem::method_not_allowed("POST")
     };
-    let mut response = problem.into_response();
-    response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
-    response
+    problem.into_response_allowing("POST")
 }
 
 const BODY_HINT: Hint = Hint::fixed(

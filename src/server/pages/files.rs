@@ -1,12 +1,11 @@
 //! The files that pages are made of, all compiled in: a name is looked up here and never on a disk.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
-
 use actix_web::http::StatusCode;
-use actix_web::http::header::{self, ETag, EntityTag, IfNoneMatch};
-use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
+use actix_web::http::header::{self, ETag};
+use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::{FILE_POLICY, Pages, read_route};
+use crate::actix::{knows, tag_of};
 
 pub(super) async fn static_file(request: HttpRequest, name: web::Path<String>, pages: web::Data<Pages>) -> HttpResponse {
     answer_with(&request, StaticFile::named(&name).filter(|file| pages.sandbox || !file.sandbox_only))
@@ -31,8 +30,8 @@ fn answer_with(request: &HttpRequest, file: Option<&'static StaticFile>) -> Http
     let Some(file) = file else {
         return HttpResponse::NotFound().content_type("text/plain; charset=utf-8").body("not found\n");
     };
-    let tag = file.tag();
-    let known = known_already(request, &tag);
+    let tag = tag_of(file.bytes);
+    let known = knows(request, &tag);
     let mut response = HttpResponse::build(if known { StatusCode::NOT_MODIFIED } else { StatusCode::OK });
     response
         .insert_header(ETag(tag))
@@ -58,14 +57,6 @@ pub(super) async fn phone(pages: web::Data<Pages>) -> HttpResponse {
         .body(parts.map(|file| file.bytes).collect::<Vec<_>>().join(&b'\n'))
 }
 
-fn known_already(request: &HttpRequest, tag: &EntityTag) -> bool {
-    match request.get_header::<IfNoneMatch>() {
-        Some(IfNoneMatch::Any) => true,
-        Some(IfNoneMatch::Items(known)) => known.iter().any(|one| one.weak_eq(tag)),
-        None => false,
-    }
-}
-
 struct StaticFile {
     name: &'static str,
     content_type: &'static str,
@@ -81,13 +72,6 @@ impl StaticFile {
     /// A shared card shows its picture in other pages; nothing else of ours belongs there.
     fn readers(&self) -> &'static str {
         if self.content_type.starts_with("image/") { "cross-origin" } else { "same-origin" }
-    }
-
-    /// Changes exactly when the content does; the same in every process of one build.
-    fn tag(&self) -> EntityTag {
-        let mut hasher = DefaultHasher::new();
-        self.bytes.hash(&mut hasher);
-        EntityTag::new_strong(format!("{:016x}", hasher.finish()))
     }
 }
 
@@ -168,7 +152,9 @@ mod tests {
     fn every_static_file_has_a_name_and_content_of_its_own() {
         for (at, file) in STATIC_FILES.iter().enumerate() {
             assert!(!file.bytes.is_empty(), "{}", file.name);
-            assert!(STATIC_FILES[at + 1..].iter().all(|other| other.name != file.name && other.tag() != file.tag()));
+            assert!(
+                STATIC_FILES[at + 1..].iter().all(|other| other.name != file.name && tag_of(other.bytes) != tag_of(file.bytes))
+            );
         }
     }
 }

@@ -1,0 +1,57 @@
+//! What the doors have let in, refused and hung up on, and how long their certificates last.
+
+use std::fmt;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::DescriptorEncoder;
+
+use super::Page;
+use super::process::float;
+use crate::server::counts::Counter;
+use crate::server::tls::Certificate;
+
+/// The guards of both listeners.
+pub(in crate::server) struct GuardMetrics {
+    counter: Counter,
+    certificates: Vec<Certificate>,
+}
+
+impl GuardMetrics {
+    pub(in crate::server) fn new(counter: Counter, certificates: Vec<Certificate>) -> Self {
+        Self { counter, certificates }
+    }
+}
+
+impl fmt::Debug for GuardMetrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("GuardMetrics")
+    }
+}
+
+impl Collector for GuardMetrics {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let page = &mut Page(encoder);
+        let planes: Vec<_> = ["public", "private"].into_iter().zip(self.counter.connections()).collect();
+        let open = planes.iter().map(|(plane, of)| ([("plane", *plane)], float(of.open)));
+        page.gauges("wx_jssdk_connections", "Connections that are open", open)?;
+        let ended = planes.iter().flat_map(|(plane, of)| {
+            [("overstayed", of.overstayed), ("made_room", of.made_room)]
+                .map(|(why, count)| ([("plane", *plane), ("why", why)], count))
+        });
+        page.counters(
+            "wx_jssdk_connections_ended",
+            "Connections that were hung up on: they took too long, or were idle when almost all places were taken",
+            ended,
+        )?;
+        let counts = self.counter.now();
+        page.counters("wx_jssdk_wrong_keys", "Calls with a wrong API key, repeated ones included", [([], counts.wrong_keys)])?;
+        let refused = [("rate_limited", counts.rate_limited), ("locked_out", counts.locked_out)];
+        page.counters(
+            "wx_jssdk_refused_clients",
+            "Requests refused for their number (rate_limited) or after too many wrong keys (locked_out)",
+            refused.map(|(why, count)| ([("why", why)], count)),
+        )?;
+        let expiries = self.certificates.iter().map(|one| ([("setting", one.setting())], float(one.expires_at().0)));
+        page.gauges("wx_jssdk_certificate_expiry_timestamp_seconds", "When a certificate in use expires", expiries)
+    }
+}
