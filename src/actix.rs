@@ -49,6 +49,7 @@ pub use clients::Clients;
 #[cfg(feature = "diagnose")]
 pub use diagnose::diagnose_resource;
 pub use dropin::dropin_scope;
+#[cfg(feature = "server")]
 pub(crate) use front::Front;
 pub use guesses::Guesses;
 #[cfg(feature = "server")]
