@@ -22,8 +22,9 @@ use super::hot::Hot;
 use super::journal::{Entry, Journal, RequestLog};
 use super::limit::{Decided, RateLimit};
 use super::problem::Problem;
-use super::{private, public, query};
+use super::{public, query};
 use crate::broker::{Broker, Plane};
+use crate::error::Hint;
 
 /// The factory: makes one for each worker.
 pub(crate) struct Front<F> {
@@ -233,7 +234,7 @@ impl Behind {
         }
         match (response.status(), self.plane) {
             (StatusCode::NOT_FOUND, Plane::Public) => Some(Problem::not_found()),
-            (StatusCode::NOT_FOUND, Plane::Private) => Some(Problem { hint: private::ALL_PATHS_HINT, ..Problem::not_found() }),
+            (StatusCode::NOT_FOUND, Plane::Private) => Some(Problem { hint: PRIVATE_PATHS, ..Problem::not_found() }),
             (StatusCode::METHOD_NOT_ALLOWED, _) => {
                 let allow = response.headers().get(ALLOW).and_then(|allow| allow.to_str().ok());
                 Some(Problem::method_not_allowed(allow.unwrap_or("GET, HEAD")))
@@ -247,3 +248,11 @@ impl Behind {
         below.is_some_and(|route| public::SIGNING.contains(&route))
     }
 }
+
+/// For whoever is at the wrong listener, or asks this one for what is only WeChat's.
+const PRIVATE_PATHS: Hint = Hint::fixed(
+    "This listener has /credentials/{account}/{kind}, WeChat's own token and ticket paths, /status, /metrics and more: /docs lists \
+     them. Pages are signed by the public one, and any other call is WeChat's: send it there.",
+    "本监听提供 /credentials/{account}/{kind}、微信原有的 token 与 ticket 路径、/status、/metrics 等，完整列表见 /docs。\
+     页面签名请访问公开监听，其他接口请直接调用微信。",
+);

@@ -188,14 +188,6 @@ async fn unknown_path() -> HttpResponse {
 const BODY_HINT: Hint =
     Hint::fixed(r#"Send the value that WeChat refused: {"value": "…"}."#, r#"请发送被微信拒绝的凭证：{"value": "…"}。"#);
 
-/// For a path of the whole listener.
-pub(super) const ALL_PATHS_HINT: Hint = Hint::fixed(
-    "This listener has /credentials/{account}/{kind}, WeChat's own token and ticket paths, /status, /metrics and more: /docs lists \
-     them. Pages are signed by the public one, and any other call is WeChat's: send it there.",
-    "本监听提供 /credentials/{account}/{kind}、微信原有的 token 与 ticket 路径、/status、/metrics 等，完整列表见 /docs。\
-     页面签名请访问公开监听，其他接口请直接调用微信。",
-);
-
 const PATHS_HINT: Hint = Hint::fixed(
     "There are GET /credentials/{account}/{kind} and POST /credentials/{account}/{kind}/reject.",
     "可用的接口：GET /credentials/{account}/{kind} 与 POST /credentials/{account}/{kind}/reject。",
