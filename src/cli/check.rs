@@ -1,4 +1,4 @@
-//! `check`: is the configuration right, and does WeChat take it?
+//! `check`: is the configuration right, can what it names be opened, and does WeChat take it?
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -9,6 +9,7 @@ use super::{Ended, Unusable, listed, say, with_accounts};
 use crate::account::{Account, TokenMode};
 use crate::credential::Kind;
 use crate::error::UpstreamError;
+use crate::server::Trial;
 use crate::server::config::Settings;
 use crate::upstream::{ProofFailure, ProofReader, Upstream};
 
@@ -29,6 +30,7 @@ pub(super) struct Check {
 impl Check {
     pub(super) async fn run(self) -> Result<Ended, Unusable> {
         let settings = with_accounts(self.config.as_deref()).map_err(|problems| listed(&problems))?;
+        Trial::of(&settings).run().map_err(|problems| listed(&problems))?;
         let count = settings.accounts.len();
         say(&format!("configuration: ok, {count} account{} · 配置正确，共 {count} 个账号", if count == 1 { "" } else { "s" }));
         if self.offline {

@@ -10,7 +10,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{Ended, Unusable, listed, say, with_accounts};
 use crate::server::config::{Problems, Settings};
-use crate::server::{Application, Reloader, SandboxOptions, StartError, systemd, telemetry};
+use crate::server::{Application, Reloader, SandboxOptions, StartError, Trial, systemd, telemetry};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  wx-jssdk serve --sandbox\n  wx-jssdk serve --config /etc/wx-jssdk.toml")]
@@ -43,9 +43,10 @@ impl Serve {
         // In the sandbox there is nothing to read again, and a SIGHUP ends the program as that of a closed terminal does.
         let hangup = if self.sandbox { None } else { Some(signal(SignalKind::hangup())?) };
         let application = self.build(&settings).await.map_err(|error| self.with_flags(error))?;
+        let running = Trial::of(&settings);
         drop(settings); // the broker has the accounts
         announce(&application);
-        let reloading = hangup.map(|hangup| tokio::spawn(reload_at_hangup(hangup, self, application.reloader())));
+        let reloading = hangup.map(|hangup| tokio::spawn(reload_at_hangup(hangup, self, running, application.reloader())));
         application.run_until_stopped(stop).await?;
         if let Some(reloading) = reloading {
             reloading.abort();
@@ -70,6 +71,13 @@ impl Serve {
             error = error.given_as("server.admin_listen", "--admin-listen");
         }
         error
+    }
+
+    /// The configuration as it is now, if a restart could start with it.
+    fn settings_beside(&self, running: &Trial) -> Result<Settings, Problems> {
+        let settings = self.settings()?;
+        Trial::of(&settings).run_beside(running)?;
+        Ok(settings)
     }
 
     fn settings(&self) -> Result<Settings, Problems> {
@@ -103,14 +111,14 @@ impl FromStr for AdminListen {
 }
 
 /// At each SIGHUP the configuration is read again, off the threads that serve: there may be ten thousand files of it.
-async fn reload_at_hangup(mut hangup: Signal, serve: Serve, reloader: Reloader) {
-    let serve = Arc::new(serve);
+async fn reload_at_hangup(mut hangup: Signal, serve: Serve, running: Trial, reloader: Reloader) {
+    let serve = Arc::new((serve, running));
     while hangup.recv().await.is_some() {
         let serve = serve.clone();
         systemd::reloading();
         let looking = reloader.clone();
         let _ = tokio::task::spawn_blocking(move || looking.look_at_certificates()).await;
-        match tokio::task::spawn_blocking(move || serve.settings()).await {
+        match tokio::task::spawn_blocking(move || serve.0.settings_beside(&serve.1)).await {
             Ok(Ok(settings)) => {
                 if let Err(error) = reloader.reload(settings) {
                     tracing::error!(%error, "the new configuration is refused; the one before goes on · 新配置有误，继续使用原配置");

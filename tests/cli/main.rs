@@ -10,4 +10,5 @@ mod private;
 mod proofs;
 mod requests;
 mod serve;
+mod startable;
 mod support;
