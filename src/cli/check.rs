@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Ended, Unusable, listed, say, with_accounts};
+use super::{Ended, Unusable, address, listed, say, with_accounts};
 use crate::account::{Account, TokenMode};
 use crate::credential::Kind;
 use crate::error::UpstreamError;
@@ -73,8 +73,10 @@ impl Check {
 }
 
 fn host_and_address(text: &str) -> Result<(String, SocketAddr), String> {
-    let (host, address) = text.split_once('=').ok_or("write HOST=IP:PORT, such as example.com=10.0.0.5:443")?;
-    Ok((host.to_owned(), address.parse().map_err(|error| format!("{address}: {error}"))?))
+    let (host, address) = text
+        .split_once('=')
+        .ok_or("write HOST=IP:PORT, such as example.com=10.0.0.5:443\n    应为 主机=IP:端口，例如 example.com=10.0.0.5:443")?;
+    Ok((host.to_owned(), address::like(address, "10.0.0.5:443")?))
 }
 
 fn without_proof(name: &str, address: &str, failure: &ProofFailure) -> String {

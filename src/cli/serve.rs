@@ -1,6 +1,6 @@
 //! `serve`: the service, with WeChat's real hosts or with the sandbox.
 
-use std::net::{AddrParseError, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{Ended, Unusable, listed, say, with_accounts};
+use super::{Ended, Unusable, address, listed, say, with_accounts};
 use crate::server::config::{Problems, Settings};
 use crate::server::{Application, Reloader, SandboxOptions, StartError, Trial, systemd, telemetry};
 
@@ -22,13 +22,13 @@ pub(super) struct Serve {
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Where pages call, instead of server.listen · 页面访问的地址
-    #[arg(long, value_name = "ADDRESS:PORT")]
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = address::listener)]
     listen: Option<SocketAddr>,
     /// Where other servers call, instead of server.admin_listen; empty for nowhere · 供其他服务器访问的地址，留空则不启用
     #[arg(long, value_name = "ADDRESS:PORT")]
     admin_listen: Option<AdminListen>,
     /// Where the simulator listens · 模拟微信的监听地址
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8082", requires = "sandbox")]
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8082", requires = "sandbox", value_parser = address::listener)]
     sandbox_listen: SocketAddr,
     /// One more safe domain of the demo account, e.g. this machine's address in the Wi-Fi · 演示账号增加的安全域名
     #[arg(long, value_name = "DOMAIN", requires = "sandbox")]
@@ -103,10 +103,10 @@ impl Serve {
 struct AdminListen(Option<SocketAddr>);
 
 impl FromStr for AdminListen {
-    type Err = AddrParseError;
+    type Err = String;
 
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text.is_empty() { Ok(Self(None)) } else { text.parse().map(|address| Self(Some(address))) }
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.is_empty() { Ok(Self(None)) } else { address::listener(text).map(|address| Self(Some(address))) }
     }
 }
 

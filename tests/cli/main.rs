@@ -5,6 +5,7 @@
 mod ask;
 mod check;
 mod diagnose;
+mod misdirected;
 mod offline;
 mod private;
 mod proofs;
