@@ -2,12 +2,14 @@
 //!
 //! Exit codes: 0 done; 1 it ran and the answer is no; 2 wrong usage or configuration.
 
+mod address;
 mod ask;
 mod check;
 mod diagnose;
 mod healthcheck;
 mod http;
 mod keys;
+mod obstacle;
 mod sandbox;
 mod serve;
 mod sign;

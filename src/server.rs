@@ -23,8 +23,10 @@ mod strangers;
 pub mod systemd;
 pub mod telemetry;
 pub mod tls;
+mod trial;
 
 pub use application::{Application, SandboxOptions};
 pub use counts::{Counter, Counts};
 pub use reload::{Reloaded, Reloader};
 pub use start::StartError;
+pub use trial::Trial;

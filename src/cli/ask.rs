@@ -10,9 +10,11 @@ use clap::{Args, ValueEnum};
 use serde_json::Value;
 
 use super::http::{Reply, Server};
+use super::obstacle::Obstacle;
 use super::trust::Trust;
 use super::{Ended, Unusable, listed, say};
 use crate::credential::{Kind, Secret};
+use crate::error::Hint;
 use crate::server::config::Settings;
 
 /// Whom to ask, and how to print the answer.
@@ -139,9 +141,8 @@ impl Asking {
         match server.ask(&path, Some(key.expose()), body.as_deref(), trust, PATIENCE).await {
             Ok(reply) => Ok(self.print(&server, &reply)),
             Err(error) => {
-                eprintln!("wx-jssdk: {server} cannot be asked: {error}");
-                eprintln!("    Is wx-jssdk serve running there? --server names its private listener (server.admin_listen).");
-                eprintln!("    无法访问：请确认 wx-jssdk serve 正在运行，--server 应为其私有地址（server.admin_listen）。");
+                let Hint { en, zh } = advice(Obstacle::of(&error, server.is_secure()), &server, self.ca.is_some());
+                eprintln!("wx-jssdk: {server} cannot be asked: {error}\n    {en}\n    {zh}");
                 Ok(Ended::No)
             }
         }
@@ -189,6 +190,41 @@ impl Asking {
             }
         }
         Ended::Well
+    }
+}
+
+/// What to try where no answer came.
+fn advice(obstacle: Obstacle, server: &Server, has_ca: bool) -> Hint {
+    let other = server.the_other_way();
+    match obstacle {
+        Obstacle::Untrusted if has_ca => Hint::fixed(
+            "--ca holds neither this certificate nor the authority that issued it. If this is the right server: copy its file of server.admin_tls.cert.",
+            "--ca 中既没有这张证书，也没有签发它的 CA。确认服务器无误后，请复制该服务器上 server.admin_tls.cert 所指的文件。",
+        ),
+        Obstacle::Untrusted => Hint::fixed(
+            "This machine does not trust its certificate: --ca FILE names the one to trust, the self-signed certificate itself (server.admin_tls.cert) or the authority that issued it.",
+            "本机不信任该证书：请用 --ca 文件 指定要信任的证书，即自签名证书本身（server.admin_tls.cert）或签发它的 CA。",
+        ),
+        Obstacle::OutOfDate => Hint::fixed(
+            "The certificate is not good today: put a new one into the server's files of [server.admin_tls], and look at both clocks.",
+            "证书不在有效期内：请更新服务器上 [server.admin_tls] 的证书文件，并检查两边的时钟。",
+        ),
+        Obstacle::OtherName => Hint::fixed(
+            "The certificate is for another name: write that into --server, or trust this very certificate with --ca FILE.",
+            "证书不是签发给这个主机名的：请在 --server 中使用证书上的名称，或用 --ca 文件 直接信任这张证书。",
+        ),
+        Obstacle::NoTls => Hint {
+            en: format!("It does not speak TLS there: try --server {other}. If [server.admin_tls] is new, the service needs a restart.").into(),
+            zh: format!("该地址没有启用 TLS：请改用 --server {other}。若刚设置了 [server.admin_tls]，服务需要重启。").into(),
+        },
+        Obstacle::NoHttp => Hint {
+            en: format!("Does it speak TLS there ([server.admin_tls])? Try --server {other}, with --ca FILE for a self-signed certificate.").into(),
+            zh: format!("该地址可能启用了 TLS（[server.admin_tls]）：请改用 --server {other}，自签名证书另加 --ca 文件。").into(),
+        },
+        Obstacle::Absent => Hint::fixed(
+            "Is wx-jssdk serve running there? --server names its private listener (server.admin_listen).",
+            "无法访问：请确认 wx-jssdk serve 正在运行，--server 应为其私有地址（server.admin_listen）。",
+        ),
     }
 }
 

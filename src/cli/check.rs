@@ -1,14 +1,15 @@
-//! `check`: is the configuration right, and does WeChat take it?
+//! `check`: is the configuration right, can what it names be opened, and does WeChat take it?
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Ended, Unusable, listed, say, with_accounts};
+use super::{Ended, Unusable, address, listed, say, with_accounts};
 use crate::account::{Account, TokenMode};
 use crate::credential::Kind;
 use crate::error::UpstreamError;
+use crate::server::Trial;
 use crate::server::config::Settings;
 use crate::upstream::{ProofFailure, ProofReader, Upstream};
 
@@ -29,6 +30,7 @@ pub(super) struct Check {
 impl Check {
     pub(super) async fn run(self) -> Result<Ended, Unusable> {
         let settings = with_accounts(self.config.as_deref()).map_err(|problems| listed(&problems))?;
+        Trial::of(&settings).run().map_err(|problems| listed(&problems))?;
         let count = settings.accounts.len();
         say(&format!("configuration: ok, {count} account{} · 配置正确，共 {count} 个账号", if count == 1 { "" } else { "s" }));
         if self.offline {
@@ -71,8 +73,10 @@ impl Check {
 }
 
 fn host_and_address(text: &str) -> Result<(String, SocketAddr), String> {
-    let (host, address) = text.split_once('=').ok_or("write HOST=IP:PORT, such as example.com=10.0.0.5:443")?;
-    Ok((host.to_owned(), address.parse().map_err(|error| format!("{address}: {error}"))?))
+    let (host, address) = text
+        .split_once('=')
+        .ok_or("write HOST=IP:PORT, such as example.com=10.0.0.5:443\n    应为 主机=IP:端口，例如 example.com=10.0.0.5:443")?;
+    Ok((host.to_owned(), address::like(address, "10.0.0.5:443")?))
 }
 
 fn without_proof(name: &str, address: &str, failure: &ProofFailure) -> String {

@@ -7,8 +7,10 @@ use std::time::Duration;
 use clap::Args;
 
 use super::http::{Reply, Server};
+use super::obstacle::Obstacle;
 use super::trust::Trust;
-use super::{Ended, Unusable, listed, say};
+use super::{Ended, Unusable, address, listed, say};
+use crate::error::Hint;
 use crate::server::config::Settings;
 
 #[derive(Debug, Args)]
@@ -18,7 +20,7 @@ pub(super) struct Healthcheck {
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Where it listens, instead of server.listen · 服务的监听地址
-    #[arg(long, value_name = "ADDRESS:PORT")]
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = address::listener)]
     address: Option<SocketAddr>,
     /// Ask over TLS, where --address is given and the service has a certificate · 与 --address 同用，通过 TLS 访问
     #[arg(long, requires = "address")]
@@ -40,16 +42,46 @@ impl Healthcheck {
                 say("ok");
                 Ok(Ended::Well)
             }
-            Ok(Reply { status, .. }) => no(&server, &format!("answered {status}")),
-            Err(error) => no(&server, &error.to_string()),
+            Ok(Reply { status, .. }) => Ok(no(&server, &format!("answered {status}"), &STRANGER)),
+            Err(error) => {
+                let advice = advice(Obstacle::of(&error, server.is_secure()), &server, self.address.is_some());
+                Ok(no(&server, &error.to_string(), &advice))
+            }
         }
     }
 }
 
-fn no(server: &Server, why: &str) -> Result<Ended, Unusable> {
-    eprintln!("wx-jssdk: {server}/healthz: {why}");
-    Ok(Ended::No)
+fn no(server: &Server, why: &str, Hint { en, zh }: &Hint) -> Ended {
+    eprintln!("wx-jssdk: {server}/healthz: {why}\n    {en}\n    {zh}");
+    Ended::No
 }
+
+/// What to try where no answer came. Any certificate is taken, so that none can be in the way.
+fn advice(obstacle: Obstacle, server: &Server, is_named: bool) -> Hint {
+    let place = server.place();
+    match obstacle {
+        Obstacle::NoTls if is_named => {
+            Hint::fixed("It does not speak TLS there: leave --tls out.", "该地址没有启用 TLS：请去掉 --tls。")
+        }
+        Obstacle::NoTls => Hint {
+            en: format!("It does not speak TLS there: [server.tls] needs a restart. Until then: --address {place}").into(),
+            zh: format!("该地址没有启用 TLS：[server.tls] 需要重启服务才能生效。在此之前请用 --address {place}").into(),
+        },
+        Obstacle::NoHttp => Hint {
+            en: format!("Does it speak TLS there ([server.tls])? Try --address {place} --tls").into(),
+            zh: format!("该地址可能启用了 TLS（[server.tls]）：请用 --address {place} --tls").into(),
+        },
+        _ => Hint::fixed(
+            "Is wx-jssdk serve running there? --address names its public listener (server.listen).",
+            "无法访问：请确认 wx-jssdk serve 正在运行，--address 应为其公共地址（server.listen）。",
+        ),
+    }
+}
+
+const STRANGER: Hint = Hint::fixed(
+    "wx-jssdk answers 200 there: does another program have this port? --address names the listener of wx-jssdk (server.listen).",
+    "wx-jssdk 在此应返回 200：该端口是否属于其他程序？--address 应为 wx-jssdk 的监听地址（server.listen）。",
+);
 
 /// An orchestrator asks again.
 const PATIENCE: Duration = Duration::from_secs(3);

@@ -62,6 +62,23 @@ impl std::fmt::Display for Server {
 }
 
 impl Server {
+    /// Whether it is asked over TLS.
+    pub(super) fn is_secure(&self) -> bool {
+        self.0.scheme() == "https"
+    }
+
+    /// The same with TLS, or without.
+    pub(super) fn the_other_way(&self) -> Self {
+        let mut other = self.0.clone();
+        other.set_scheme(if self.is_secure() { "http" } else { "https" }).expect("both are schemes of the web");
+        Self(other)
+    }
+
+    /// Host and port.
+    pub(super) fn place(&self) -> &str {
+        &self.0[url::Position::BeforeHost..url::Position::AfterPort]
+    }
+
     /// `GET`, or `POST` where there is a body. The path's segments may hold anything, the key what fits into a header.
     pub(super) async fn ask(
         &self,
@@ -81,7 +98,7 @@ impl Server {
         let mut url = self.0.clone();
         url.path_segments_mut().expect("an http URL has a path").pop_if_empty().extend(path);
         let method = if body.is_some() { "POST" } else { "GET" };
-        let host = &url[url::Position::BeforeHost..url::Position::AfterPort];
+        let host = self.place();
         let mut request = format!("{method} {} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n", url.path());
         if let Some(key) = key {
             request += &format!("Authorization: Bearer {key}\r\n");
@@ -95,7 +112,7 @@ impl Server {
     async fn exchange(&self, request: String, trust: Trust) -> io::Result<Reply> {
         let host = self.0.host_str().unwrap_or_default().trim_matches(['[', ']']);
         let stream = TcpStream::connect((host, self.0.port_or_known_default().unwrap_or(80))).await?;
-        if self.0.scheme() == "https" {
+        if self.is_secure() {
             return exchange(trust.connect(host, stream).await?, &request).await;
         }
         exchange(stream, &request).await

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use clap::Args;
 
 use super::serve::stop_signal;
-use super::{Ended, Unusable, say};
+use super::{Ended, Unusable, address, say};
 use crate::clock::Clock;
 use crate::sandbox::{App, Sandbox, demo_apps};
 use crate::server::StartError;
@@ -14,7 +14,7 @@ use crate::server::StartError;
 #[command(after_help = "Example:\n  wx-jssdk sandbox --listen 127.0.0.1:8082\n  curl http://127.0.0.1:8082/sandbox/state")]
 pub(super) struct SandboxCommand {
     /// Where it listens; port 0 picks a free one · 监听地址
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8082")]
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8082", value_parser = address::listener)]
     listen: SocketAddr,
 }
 

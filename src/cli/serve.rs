@@ -1,6 +1,6 @@
 //! `serve`: the service, with WeChat's real hosts or with the sandbox.
 
-use std::net::{AddrParseError, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -8,9 +8,9 @@ use std::sync::Arc;
 use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{Ended, Unusable, listed, say, with_accounts};
+use super::{Ended, Unusable, address, listed, say, with_accounts};
 use crate::server::config::{Problems, Settings};
-use crate::server::{Application, Reloader, SandboxOptions, StartError, systemd, telemetry};
+use crate::server::{Application, Reloader, SandboxOptions, StartError, Trial, systemd, telemetry};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  wx-jssdk serve --sandbox\n  wx-jssdk serve --config /etc/wx-jssdk.toml")]
@@ -22,13 +22,13 @@ pub(super) struct Serve {
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Where pages call, instead of server.listen · 页面访问的地址
-    #[arg(long, value_name = "ADDRESS:PORT")]
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = address::listener)]
     listen: Option<SocketAddr>,
     /// Where other servers call, instead of server.admin_listen; empty for nowhere · 供其他服务器访问的地址，留空则不启用
     #[arg(long, value_name = "ADDRESS:PORT")]
     admin_listen: Option<AdminListen>,
     /// Where the simulator listens · 模拟微信的监听地址
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8082", requires = "sandbox")]
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8082", requires = "sandbox", value_parser = address::listener)]
     sandbox_listen: SocketAddr,
     /// One more safe domain of the demo account, e.g. this machine's address in the Wi-Fi · 演示账号增加的安全域名
     #[arg(long, value_name = "DOMAIN", requires = "sandbox")]
@@ -43,9 +43,10 @@ impl Serve {
         // In the sandbox there is nothing to read again, and a SIGHUP ends the program as that of a closed terminal does.
         let hangup = if self.sandbox { None } else { Some(signal(SignalKind::hangup())?) };
         let application = self.build(&settings).await.map_err(|error| self.with_flags(error))?;
+        let running = Trial::of(&settings);
         drop(settings); // the broker has the accounts
         announce(&application);
-        let reloading = hangup.map(|hangup| tokio::spawn(reload_at_hangup(hangup, self, application.reloader())));
+        let reloading = hangup.map(|hangup| tokio::spawn(reload_at_hangup(hangup, self, running, application.reloader())));
         application.run_until_stopped(stop).await?;
         if let Some(reloading) = reloading {
             reloading.abort();
@@ -72,6 +73,13 @@ impl Serve {
         error
     }
 
+    /// The configuration as it is now, if a restart could start with it.
+    fn settings_beside(&self, running: &Trial) -> Result<Settings, Problems> {
+        let settings = self.settings()?;
+        Trial::of(&settings).run_beside(running)?;
+        Ok(settings)
+    }
+
     fn settings(&self) -> Result<Settings, Problems> {
         let mut settings = if self.sandbox && self.config.is_none() {
             Settings::defaults()?
@@ -95,22 +103,22 @@ impl Serve {
 struct AdminListen(Option<SocketAddr>);
 
 impl FromStr for AdminListen {
-    type Err = AddrParseError;
+    type Err = String;
 
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text.is_empty() { Ok(Self(None)) } else { text.parse().map(|address| Self(Some(address))) }
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.is_empty() { Ok(Self(None)) } else { address::listener(text).map(|address| Self(Some(address))) }
     }
 }
 
 /// At each SIGHUP the configuration is read again, off the threads that serve: there may be ten thousand files of it.
-async fn reload_at_hangup(mut hangup: Signal, serve: Serve, reloader: Reloader) {
-    let serve = Arc::new(serve);
+async fn reload_at_hangup(mut hangup: Signal, serve: Serve, running: Trial, reloader: Reloader) {
+    let serve = Arc::new((serve, running));
     while hangup.recv().await.is_some() {
         let serve = serve.clone();
         systemd::reloading();
         let looking = reloader.clone();
         let _ = tokio::task::spawn_blocking(move || looking.look_at_certificates()).await;
-        match tokio::task::spawn_blocking(move || serve.settings()).await {
+        match tokio::task::spawn_blocking(move || serve.0.settings_beside(&serve.1)).await {
             Ok(Ok(settings)) => {
                 if let Err(error) = reloader.reload(settings) {
                     tracing::error!(%error, "the new configuration is refused; the one before goes on · 新配置有误，继续使用原配置");

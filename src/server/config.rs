@@ -28,6 +28,7 @@ use section::{Section, quoted};
 
 pub use keys::is_key_name;
 pub use limits::{LimitSettings, ProxySettings};
+pub(crate) use section::ill_written;
 pub use tls::TlsSettings;
 
 /// The defaults, and their documentation.

@@ -5,9 +5,11 @@
 mod ask;
 mod check;
 mod diagnose;
+mod misdirected;
 mod offline;
 mod private;
 mod proofs;
 mod requests;
 mod serve;
+mod startable;
 mod support;

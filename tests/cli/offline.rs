@@ -230,11 +230,12 @@ async fn healthcheck_is_0_when_the_service_answers_and_1_when_it_does_not() {
     let sick = answering(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n").await;
     let ended = run(&["healthcheck", "--address", &sick]).await;
     assert_eq!((ended.code, ended.stdout.as_str()), (1, ""));
-    assert!(ended.stderr.contains("503"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("503") && is_bilingual(&ended.stderr), "{}", ended.stderr);
     let nobody = { TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string() };
     let ended = run(&["healthcheck", "--address", &nobody]).await;
     assert_eq!((ended.code, ended.stdout.as_str()), (1, ""));
-    assert!(ended.stderr.contains("refused"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("refused") && ended.stderr.contains("server.listen"), "{}", ended.stderr);
+    assert!(is_bilingual(&ended.stderr), "{}", ended.stderr);
 }
 
 #[tokio::test]

@@ -48,6 +48,28 @@ fn an_account_may_live_in_the_environment_alone() {
 }
 
 #[test]
+fn a_secret_of_the_environment_wins_over_a_secret_file_of_the_file_and_the_other_way_round() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("main.secret");
+    std::fs::write(&file, "22223333444455556666777788889999").unwrap();
+    let file = file.to_str().unwrap();
+    let of_file = MAIN.replace("secret = \"0c79e1fa963cd80cc0be99b20a18faeb\"", "secret_file = \"gone\"");
+    assert!(read(&of_file).is_err() && of_file.contains("secret_file"));
+    let secret =
+        |text: &str, environment: &[(&str, &str)]| good_with(text, environment).accounts[0].1.secret().expose().to_owned();
+    let (by_value, by_file) = ("WX_JSSDK__ACCOUNTS__MAIN__SECRET", "WX_JSSDK__ACCOUNTS__MAIN__SECRET_FILE");
+    assert_eq!(secret(&of_file, &[(by_value, "11112222333344445555666677778888")]), "11112222333344445555666677778888");
+    assert_eq!(secret(MAIN, &[(by_file, file)]), "22223333444455556666777788889999");
+    let both = [(by_value, "11112222333344445555666677778888"), (by_file, file)];
+    let both = only("accounts.main.secret_file", read_with(MAIN, &both));
+    assert!(both.contains("beside secret"), "two in one place are a mistake there, too: {both}");
+    // The other account's stay as they are.
+    let two = format!("{MAIN}{}", named("shop").replace("wx0123456789abcdef", "wx00000000000000ff"));
+    let settings = good_with(&two, &[(by_file, file)]);
+    assert_eq!(settings.accounts[1].1.secret().expose(), SECRET);
+}
+
+#[test]
 fn mistakes_in_the_environment_are_named_as_such() {
     for (name, value, path) in [
         ("WX_JSSDK__SERVER__WORKERS", "many", "server.workers"),

@@ -7,6 +7,7 @@ mod broken;
 mod defaults;
 mod directory;
 mod environment;
+mod examples;
 mod keys;
 mod secrets;
 mod support;

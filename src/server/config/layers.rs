@@ -1,6 +1,7 @@
 //! The layers of the configuration, put on each other: the defaults, the file, the environment.
 //!
-//! Knows no setting: what a key means and whether there is one is `section`'s and its readers' matter.
+//! Knows no setting but the two of which an account has one: what a key means and whether there is one is `section`'s and its
+//! readers' matter.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -24,6 +25,7 @@ pub(super) fn merged(
     let environment = Environment::with_prefix("WX_JSSDK").prefix_separator("__").separator("__").source(Some(environment));
     let mut variables: Vec<_> = environment.collect().map_err(|error| unparsable(&error, WHOLE))?.into_iter().collect();
     variables.sort_by(|a, b| a.0.cmp(&b.0));
+    variables.iter().for_each(|(path, _)| drop_other_secret(&mut table, path));
     for (path, value) in variables {
         if !set(&mut table, &path, value) {
             let variable = format!("{PREFIX}{}", path.to_uppercase().replace('.', "__"));
@@ -58,6 +60,29 @@ fn overlay(below: &mut Map<String, Value>, above: Map<String, Value>) {
             (Some(ValueKind::Table(below)), ValueKind::Table(above)) => overlay(below, above),
             (_, kind) => drop(below.insert(key, kind.into())),
         }
+    }
+}
+
+/// An account has a `secret` or a `secret_file`. Where the environment gives one, it wins over the other in the file as well. Two in
+/// the environment are a mistake, as two in the file are.
+fn drop_other_secret(table: &mut Map<String, Value>, path: &str) {
+    let mut parts = path.splitn(3, '.');
+    let (Some("accounts"), Some(account), Some(key)) = (parts.next(), parts.next(), parts.next()) else { return };
+    let other = match key {
+        "secret" => "secret_file",
+        "secret_file" => "secret",
+        _ => return,
+    };
+    let accounts = table.get_mut("accounts").and_then(table_of);
+    if let Some(account) = accounts.and_then(|accounts| table_of(accounts.get_mut(account)?)) {
+        account.remove(other);
+    }
+}
+
+fn table_of(value: &mut Value) -> Option<&mut Map<String, Value>> {
+    match &mut value.kind {
+        ValueKind::Table(table) => Some(table),
+        _ => None,
     }
 }
 

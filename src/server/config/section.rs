@@ -8,6 +8,7 @@ use std::str::FromStr;
 use config::{Value, ValueKind};
 
 use super::Problems;
+use crate::error::Hint;
 
 /// A table under its path. Keys are taken out as they are read; [`Section::finish`] names what nobody knows.
 #[derive(Clone, Default)]
@@ -199,9 +200,8 @@ impl Section {
         match text.parse() {
             Ok(value) => Some(value),
             Err(error) => {
-                let (en, zh) = quoted(&text);
-                let en = format!("{en} is not {what} such as {example}: {error}");
-                problems.add(&self.path_of(key), en, format!("{zh}的写法不对，应为 {example}"));
+                let Hint { en, zh } = ill_written(&text, what, example, &error);
+                problems.add(&self.path_of(key), en.into(), zh.into());
                 None
             }
         }
@@ -321,6 +321,15 @@ pub(super) fn quoted(text: &str) -> (String, String) {
         return ("this value".into(), "该值".into());
     }
     (format!("\"{text}\""), format!("“{text}”"))
+}
+
+/// What is wrong with a text that should be something else in disguise. The command line says it of its arguments, too.
+pub(crate) fn ill_written(text: &str, what: &str, example: &str, error: &dyn Display) -> Hint {
+    let (en, zh) = quoted(text);
+    Hint {
+        en: format!("{en} is not {what} such as {example}: {error}").into(),
+        zh: format!("{zh}的写法不对，应为 {example}").into(),
+    }
 }
 
 /// A text and nothing that could be printed as one: the domain 1 would be the address 0.0.0.1.

@@ -1,0 +1,55 @@
+//! The examples' configurations are ones, and what stands before the service tells it who asks.
+
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::{Path, PathBuf};
+
+use wx_jssdk::server::config::Settings;
+
+use super::support::*;
+
+fn example(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(path)
+}
+
+/// The cluster's configuration, in a copy that has the AppSecret.
+fn cluster() -> Settings {
+    let home = tempfile::tempdir().unwrap();
+    fs::create_dir(home.path().join("accounts")).unwrap();
+    for file in ["cluster.toml", "accounts/main.toml"] {
+        fs::copy(example("cluster").join(file), home.path().join(file)).unwrap();
+    }
+    fs::write(home.path().join("accounts/main.secret"), SECRET).unwrap();
+    Settings::load(Some(&home.path().join("cluster.toml"))).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+#[test]
+fn the_cluster_believes_its_nginx_about_who_asks() {
+    let proxies = cluster().server.proxies;
+    let nginx = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    assert!(proxies.trusted.iter().any(|net| net.contains(&nginx)), "{proxies:?}");
+    assert_eq!(proxies.header.as_str(), "x-forwarded-for");
+}
+
+/// What a block hands on to those in it that set no header of their own.
+fn before_any_server(conf: &str) -> &str {
+    let http = conf.split_once("http {").expect("an http block").1;
+    http.split_once("server {").expect("a server").0
+}
+
+#[test]
+fn each_nginx_says_who_asks_and_no_location_before_the_service_drops_it() {
+    const FORWARDS: &str = "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;";
+    for file in ["cluster/nginx.conf", "nginx/nginx.conf"] {
+        let conf = fs::read_to_string(example(file)).unwrap();
+        assert!(before_any_server(&conf).contains(FORWARDS), "{file}");
+        // A header of its own makes nginx forget all that were set around it.
+        let own = conf.split("location ").skip(1).map(|rest| rest.split('}').next().unwrap());
+        for location in own.filter(|location| location.contains("proxy_set_header")) {
+            assert!(
+                location.contains("Host api.weixin.qq.com") || location.contains("Host qyapi.weixin.qq.com"),
+                "{file}: {location}"
+            );
+        }
+    }
+}
