@@ -69,6 +69,8 @@ fn in_both_languages(error: &CertificateError) -> (String, String) {
         CertificateError::Unreadable { path, .. }
         | CertificateError::NotPem { path, .. }
         | CertificateError::BadKey { path, .. }
+        | CertificateError::Unusable { path, .. }
+        | CertificateError::NotNow { path, .. }
         | CertificateError::BadCertificate { path, .. } => path.clone(),
         CertificateError::Mismatch { cert, key } => format!("{cert}、{key}"),
     };
