@@ -29,7 +29,6 @@ impl Broker {
 
     /// Decides under the slot's lock, and looks again there: the value may have come while the caller was on the way.
     pub(super) fn board(&self, member: &Arc<Member>, slot: &Arc<Slot>, why: Why) -> Boarding {
-        slot.want();
         let now = self.inner.clock.now();
         let mut state = slot.lock();
         let living = self.living(slot);
@@ -342,8 +341,10 @@ impl Flight {
         self.admit(Arc::new(credential))
     }
 
-    /// Into the cache, unless what is there is newer.
+    /// Into the cache, unless what is there is newer. What came once is kept alive from now on; what never came, because the account
+    /// may not have it, is asked for only when somebody wants it: a stranger's request makes it nobody's concern.
     fn admit(&self, credential: Arc<Credential>) -> Arc<Credential> {
+        self.slot.want();
         let mut state = self.slot.lock();
         if state.failure.take().is_some() {
             self.broker.inner.flood.healed(&self.member.name);
