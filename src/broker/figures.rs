@@ -358,7 +358,7 @@ mod tests {
     use crate::error::{Failure, Paid, System};
 
     fn refused(errcode: i64) -> UpstreamError {
-        let failure = Failure::Refused { errcode, errmsg: "…".into() };
+        let failure = Failure::Refused { errcode, errmsg: "…".into(), blocked_until: None };
         UpstreamError { endpoint: "/x", system: System::Weixin, paid: Paid::WithSecret, failure }
     }
 
