@@ -80,7 +80,7 @@ pub struct AccountSurvey {
     pub health: Health,
     /// Until when its pages are signed (or, where it signs none, there is a token), should every refresh fail from now on.
     pub usable_until: Option<UnixTime>,
-    /// Its credentials, as far as anybody wants them.
+    /// Its credentials: what an ordinary page needs, and whatever came once.
     pub credentials: Vec<CredentialSurvey>,
 }
 
