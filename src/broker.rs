@@ -26,9 +26,9 @@ mod tally;
 #[cfg(feature = "actix")]
 mod template;
 mod watched;
+mod whose;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use moka::sync::Cache;
@@ -47,7 +47,7 @@ pub use tally::{
 };
 
 use crate::account::Account;
-use crate::clock::{Clock, UnixTime};
+use crate::clock::Clock;
 use crate::credential::{Credential, CredentialKey, Kind, Secret};
 use crate::error::Error;
 use crate::store::Store;
@@ -118,8 +118,11 @@ impl Broker {
     /// # Errors
     /// [`BuildError`]; then nothing has changed.
     pub fn reload(&self, accounts: Vec<(String, Account)>, default_account: Option<String>) -> Result<(), BuildError> {
-        let members = Members::new(accounts, default_account, Some(&self.inner.members.load()))?;
-        self.inner.members.store(Arc::new(members));
+        let before = self.inner.members.load_full();
+        let members = Arc::new(Members::new(accounts, default_account, Some(&before))?);
+        self.inner.members.store(members.clone());
+        // Only now: a refresh with the old secret that fails meanwhile finds the new one, or is forgotten here.
+        members.forget_refusals(&before, self.inner.clock.now());
         Ok(())
     }
 
@@ -149,31 +152,6 @@ impl Broker {
     #[must_use]
     pub fn apps_of_corp(&self, corp_id: &str) -> Vec<(String, u64)> {
         self.inner.members.load().of_corp(corp_id).map(|(agent_id, member)| (member.name.clone(), agent_id)).collect()
-    }
-
-    /// Whose access token this is: a living one that this process knows, or one that was replaced so lately that WeChat still takes
-    /// it, unless it was replaced because somebody reported it dead. `None` for every other value.
-    #[must_use]
-    pub fn account_of_token(&self, token: &str) -> Option<(String, Arc<Account>)> {
-        let (members, token) = (self.inner.members.load(), Secret::new(token));
-        members
-            .all()
-            .find(|member| self.is_token_of(member, &token))
-            .map(|member| (member.name.clone(), member.account.clone()))
-    }
-
-    fn is_token_of(&self, member: &Member, token: &Secret) -> bool {
-        let Ok(slot) = member.slot(Kind::AccessToken) else { return false };
-        if self.living(slot).is_some_and(|living| living.value == *token) {
-            return true;
-        }
-        let now = self.inner.clock.now();
-        let overlaps = |replaced: UnixTime| now.since(replaced) < OVERLAP;
-        let state = slot.lock();
-        let Some((previous, replaced)) = state.previous.as_ref().filter(|(previous, _)| previous.value == *token) else {
-            return false;
-        };
-        previous.expires_at > now && overlaps(*replaced) && state.refused.as_ref() != Some(token)
     }
 
     /// The proof of a domain that an account has at this path (`/MP_verify_….txt`), exactly so written.
@@ -300,6 +278,3 @@ pub enum BuildError {
     #[error(transparent)]
     Client(#[from] ClientError),
 }
-
-/// WeChat takes an access token for five minutes after it was replaced; one less for clocks and the way.
-const OVERLAP: Duration = Duration::from_secs(240);

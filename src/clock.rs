@@ -3,8 +3,9 @@
 //! Everything else is given a [`UnixTime`] as an argument or asks a [`Clock`], so that a test can stand still, jump or advance
 //! (`clippy.toml` forbids `SystemTime::now` and `Instant::now` everywhere else).
 //!
-//! A credential's life is counted on [`Clock::now`], which never runs backwards within a process: when the machine's clock is set
-//! back an hour, a ticket must not live an hour longer. What is *printed* as a timestamp, and signed, is [`Clock::wall`].
+//! A credential's life is counted on [`Clock::now`], which is never behind where the process's start and its uptime put it: when the
+//! machine's clock is set back an hour, a ticket must not live an hour longer. It is no clock that only goes forward: where the wall
+//! clock was ahead and is set right, it goes back with it, but not behind that. What is *printed* as a timestamp, and signed, is [`Clock::wall`].
 
 use std::fmt;
 use std::sync::Arc;
@@ -90,7 +91,7 @@ pub struct Hands {
     set_wrong: AtomicI64,
 }
 
-/// Where the monotonic clock stood when the wall clock said what: what keeps [`Clock::now`] from running backwards.
+/// Where the monotonic clock stood when the wall clock said what: what [`Clock::now`] is never behind.
 #[derive(Clone, Copy, Debug)]
 pub struct Anchor {
     wall: Duration,
@@ -134,7 +135,7 @@ impl Clock {
         Self::Manual(Arc::new(Hands { start, advanced: AtomicU64::new(0), set_wrong: AtomicI64::new(0) }))
     }
 
-    /// The time by which lives are counted. Never runs backwards.
+    /// The time by which lives are counted. Never behind what the uptime says; it goes back where the wall clock was ahead of that.
     #[must_use]
     pub fn now(&self) -> UnixTime {
         UnixTime(self.now_millis() / 1_000)
@@ -261,13 +262,15 @@ mod tests {
     }
 
     #[test]
-    fn a_manual_clock_that_is_set_back_still_never_runs_backwards() {
+    fn a_manual_clock_that_is_set_back_is_never_behind_its_uptime_and_leaves_an_error_ahead() {
         let clock = Clock::manual(UnixTime(10_000));
         assert!(clock.set_wrong(-3_600));
         assert_eq!((clock.now(), clock.wall(), clock.uptime()), (UnixTime(10_000), UnixTime(6_400), Duration::ZERO));
         assert!(clock.advance(Duration::from_secs(5)) && clock.set_wrong(7_200));
         assert_eq!((clock.now(), clock.wall(), clock.uptime()), (UnixTime(13_605), UnixTime(13_605), Duration::from_secs(5)));
         assert!(!Clock::system().set_wrong(1));
+        assert!(clock.set_wrong(-3_600));
+        assert_eq!(clock.now(), UnixTime(10_005), "what was ahead goes back, as far as the uptime allows");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! ([`codes`]). Nothing outside this room knows an errcode.
 
 pub mod codes;
+mod unanswered;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use codes::{Advice, explain};
+use unanswered::*;
 
 use crate::clock::UnixTime;
 use crate::credential::Kind;
@@ -89,6 +91,8 @@ pub enum Wait {
     NextDay,
     /// A time that WeChat itself names.
     For(Duration),
+    /// The end of a block that WeChat put on an earlier call.
+    Until(UnixTime),
 }
 
 /// One call to WeChat that brought nothing usable.
@@ -115,12 +119,16 @@ pub enum Failure {
     ReplyLost(String),
     /// A whole answer came that is none of WeChat's shapes, or one that cannot be used: not JSON, empty value, absurd life.
     Unusable(String),
+    /// No call was made: the shared store, through which the processes agree on who calls, could not be asked.
+    StoreUnreachable(String),
     /// WeChat said no.
     Refused {
         /// Its code.
         errcode: i64,
         /// Its words. They name this server's IP: never for the public.
         errmsg: String,
+        /// The end of the block, where an earlier call was told of it, and this one was not made.
+        blocked_until: Option<UnixTime>,
     },
 }
 
@@ -128,7 +136,8 @@ impl Failure {
     /// WeChat's answer to a spent quota, remembered instead of heard once more.
     #[must_use]
     pub fn spent_until(until: UnixTime) -> Self {
-        Self::Refused { errcode: codes::SPENT, errmsg: format!("the quota was spent earlier: no call is made before {until}") }
+        let errmsg = format!("the quota was spent earlier: no call is made before {}", until.utc());
+        Self::Refused { errcode: codes::SPENT, errmsg, blocked_until: Some(until) }
     }
 }
 
@@ -142,7 +151,11 @@ impl UpstreamError {
     /// When to try again.
     #[must_use]
     pub fn wait(&self) -> Wait {
-        self.advice().map_or(Wait::Backoff, |advice| advice.wait)
+        match self.failure {
+            // It has begun when WeChat said so, not when it was read of.
+            Failure::Refused { blocked_until: Some(until), .. } => Wait::Until(until),
+            _ => self.advice().map_or(Wait::Backoff, |advice| advice.wait),
+        }
     }
 
     /// WeChat's code, where it spoke.
@@ -150,7 +163,7 @@ impl UpstreamError {
     pub fn errcode(&self) -> Option<i64> {
         match self.failure {
             Failure::Refused { errcode, .. } => Some(errcode),
-            Failure::Unreachable(_) | Failure::ReplyLost(_) | Failure::Unusable(_) => None,
+            Failure::Unreachable(_) | Failure::ReplyLost(_) | Failure::Unusable(_) | Failure::StoreUnreachable(_) => None,
         }
     }
 
@@ -192,6 +205,7 @@ impl UpstreamError {
             Failure::Unreachable(_) => UNREACHABLE_CAUSE,
             Failure::ReplyLost(_) => REPLY_LOST_CAUSE,
             Failure::Unusable(_) => UNUSABLE_CAUSE,
+            Failure::StoreUnreachable(_) => STORE_CAUSE,
         }
     }
 
@@ -202,6 +216,7 @@ impl UpstreamError {
             Failure::Refused { .. } => self.advice().map_or(UNREACHABLE_FIX, |advice| advice.fix.clone()),
             Failure::Unreachable(_) => UNREACHABLE_FIX,
             Failure::ReplyLost(_) | Failure::Unusable(_) => UNUSABLE_FIX,
+            Failure::StoreUnreachable(_) => STORE_FIX,
         }
     }
 
@@ -223,27 +238,15 @@ impl UpstreamError {
     }
 }
 
-const UNREACHABLE_CAUSE: Hint = Hint::fixed("WeChat's server could not be reached", "无法连接微信服务器");
-const UNREACHABLE_FIX: Hint = Hint::fixed(
-    "Check DNS, routes, the egress proxy and the machine's clock; curl https://api.weixin.qq.com/ from this machine.",
-    "请检查本机的 DNS、路由、出口代理和系统时间；可在本机执行 curl https://api.weixin.qq.com/ 验证。",
-);
-const REPLY_LOST_CAUSE: Hint =
-    Hint::fixed("The request was sent, but no whole answer came back in time", "请求已发出，但没有在限时内收到完整的回复");
-const UNUSABLE_CAUSE: Hint =
-    Hint::fixed("What came back is not an answer that WeChat gives", "收到的内容不是微信接口的正常回复");
-const UNUSABLE_FIX: Hint = Hint::fixed(
-    "It is tried again by itself. If it goes on, look for a proxy or gateway between this server and WeChat.",
-    "会自动重试。若持续出现，请检查本机与微信之间的代理或网关。",
-);
-
 impl fmt::Display for UpstreamError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.failure {
-            Failure::Unreachable(why) => write!(f, "{} could not be reached: {why}", self.endpoint),
+            Failure::Unreachable(why) | Failure::StoreUnreachable(why) => {
+                write!(f, "{} could not be reached: {why}", self.endpoint)
+            }
             Failure::ReplyLost(why) => write!(f, "the answer of {} was lost: {why}", self.endpoint),
             Failure::Unusable(why) => write!(f, "the answer of {} cannot be used: {why}", self.endpoint),
-            Failure::Refused { errcode, errmsg } => write!(f, "{} refused: {errcode} {errmsg}", self.endpoint),
+            Failure::Refused { errcode, errmsg, .. } => write!(f, "{} refused: {errcode} {errmsg}", self.endpoint),
         }
     }
 }
@@ -339,8 +342,8 @@ pub enum Error {
         /// The page's host.
         host: String,
     },
-    /// WeChat gave none, now or when it was last asked, and no living value is left.
-    #[error("account \"{account}\" has no living {kind}: {error}")]
+    /// WeChat gave none, now or when it was last asked.
+    #[error("{}: {error}", no_renewal(account, *kind, *served))]
     Upstream {
         /// The account's name.
         account: String,
@@ -348,6 +351,8 @@ pub enum Error {
         kind: Kind,
         /// Why there is none.
         error: Arc<UpstreamError>,
+        /// Whether a living value is served meanwhile: then only the renewal failed that was asked for.
+        served: bool,
         /// When it will be tried again.
         retry_at: UnixTime,
         /// From now until then.
@@ -378,6 +383,14 @@ fn no_account(name: &str) -> String {
         "the request names no account, and none is the default".into()
     } else {
         format!("there is no account \"{name}\"")
+    }
+}
+
+/// What an [`Error::Upstream`] comes to, without why.
+pub(crate) fn no_renewal(account: &str, kind: Kind, served: bool) -> String {
+    match served {
+        true => format!("could not renew the {kind} of account \"{account}\""),
+        false => format!("account \"{account}\" has no living {kind}"),
     }
 }
 

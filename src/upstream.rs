@@ -240,7 +240,7 @@ fn judged(endpoint: &Endpoint, paid: &Secret, status: u16, body: &[u8]) -> Resul
             Some(0) => {}
             Some(errcode) => {
                 let errmsg = printable(answer["errmsg"].as_str().unwrap_or_default(), paid);
-                return Err(failed(Failure::Refused { errcode, errmsg }));
+                return Err(failed(Failure::Refused { errcode, errmsg, blocked_until: None }));
             }
             None => return Err(failed(Failure::Unusable(format!("HTTP {status}, an errcode that is no number")))),
         },

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use wx_jssdk::account::{Account, TokenMode};
 use wx_jssdk::broker::Broker;
-use wx_jssdk::sandbox::{App, ExpiresIn, Sandbox, Switches};
+use wx_jssdk::sandbox::{App, ExpiresIn, Fault, FaultKind, Kind as Revoked, Sandbox, Switches};
 use wx_jssdk::store::Store;
 use wx_jssdk::{Clock, Kind, UnixTime, UpstreamOptions};
 
@@ -248,5 +248,71 @@ async fn jumps_of_the_clock_are_counted_and_small_corrections_are_not() {
         world.set(seconds);
         world.live(20, 10).await;
         assert_eq!(world.broker.clock_jumps(), jumps, "{seconds} s");
+    }
+}
+
+#[tokio::test]
+async fn a_failure_while_the_clock_was_ahead_costs_no_longer_wait_once_it_is_set_right() {
+    for (seconds, fault) in
+        [(HOUR, FaultKind::Errcode(40_125)), (HOUR, FaultKind::Status(502)), (20 * HOUR, FaultKind::Errcode(45_009))]
+    {
+        let mut world = World::new(TokenMode::Stable, 0).await;
+        world.sandbox.fault(Fault::always("/cgi-bin/stable_token", fault.clone()));
+        world.set(seconds);
+        world.broker.tend().await;
+        assert!(world.broker.credential("", Kind::JsapiTicket).await.is_err());
+        world.pass(20);
+        world.broker.tend().await;
+        world.set(-seconds);
+        world.sandbox.clear_faults();
+        world.pass(1);
+        world.broker.tend().await;
+        world.read().await;
+        let status = world.broker.status().remove(0);
+        assert!(status.credentials.iter().all(|one| one.last_error.is_none()), "{fault:?}: {status:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_failure_is_not_said_to_be_from_the_future_once_the_clock_is_set_right() {
+    let mut world = World::new(TokenMode::Stable, HOUR).await;
+    world.wrong = 0;
+    world.clock = clock(START, 0);
+    world.broker = broker(&world.sandbox, &world.clock, &world.store, world.mode);
+    world.broker.tend().await;
+    world.sandbox.fault(Fault::always("/cgi-bin/ticket/getticket", FaultKind::Errcode(48_001)));
+    let ticket = world.broker.credential("", Kind::JsapiTicket).await.unwrap();
+    world.set(HOUR);
+    world.broker.tend().await;
+    assert!(world.broker.reject("", Kind::JsapiTicket, &ticket.value).await.is_err());
+    world.set(-HOUR);
+    world.pass(1);
+    world.broker.tend().await;
+    let failure = world.broker.status()[0].credentials[1].last_error.clone().unwrap();
+    let now = world.clock.now();
+    assert!(
+        failure.since <= now && failure.at <= now && failure.retry_at.since(now) <= Duration::from_secs(200),
+        "{failure:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_renewal_on_demand_while_the_clock_was_ahead_rations_nobody_once_it_is_set_right() {
+    for mode in MODES {
+        let mut world = World::new(mode, 0).await;
+        world.broker.tend().await;
+        world.set(HOUR);
+        world.broker.tend().await;
+        for _ in 0..2 {
+            let dead = world.broker.credential("", Kind::AccessToken).await.unwrap();
+            world.sandbox.revoke(APP, Revoked::Token);
+            world.broker.reject("", Kind::AccessToken, &dead.value).await.unwrap_or_else(|error| panic!("{mode:?}: {error}"));
+            if world.wrong != 0 {
+                world.set(-HOUR);
+            }
+            world.pass(31);
+            world.broker.tend().await;
+        }
+        world.read().await;
     }
 }

@@ -29,7 +29,7 @@ const HOUR: Wait = Wait::For(Duration::from_secs(3600));
 const DAY: Wait = Wait::For(Duration::from_secs(86400));
 
 fn refused(system: System, paid: Paid, errcode: i64, errmsg: &str) -> UpstreamError {
-    failed(system, paid, Failure::Refused { errcode, errmsg: errmsg.to_owned() })
+    failed(system, paid, Failure::Refused { errcode, errmsg: errmsg.to_owned(), blocked_until: None })
 }
 
 fn failed(system: System, paid: Paid, failure: Failure) -> UpstreamError {
@@ -319,9 +319,36 @@ fn an_allow_list_fix_reads_well_when_wechat_names_no_ip() {
 
 // Failures in which WeChat did not speak.
 
+fn unanswered() -> [Failure; 4] {
+    let why = || "x".to_owned();
+    [Failure::Unreachable(why()), Failure::ReplyLost(why()), Failure::Unusable(why()), Failure::StoreUnreachable(why())]
+}
+
+#[test]
+fn a_store_that_does_not_answer_is_not_said_to_be_wechat() {
+    let error = failed(Weixin, WithSecret, Failure::StoreUnreachable("no connection within 5 s".into()));
+    for said in [error.cause(), error.fix_for_operator()] {
+        assert!(!said.en.contains("qq.com") && !said.en.contains("proxy") && !said.zh.contains("代理"), "{said:?}");
+        assert!(said.en.contains("Redis") && said.zh.contains("Redis"), "{said:?}");
+    }
+    assert!(error.fix().en.contains("redis-cli ping") && error.fix().zh.contains("store.url"), "{:?}", error.fix());
+    assert!(!error.may_have_been_carried_out(), "nothing was called");
+}
+
+#[test]
+fn a_block_that_is_remembered_ends_at_its_own_time() {
+    let until = UnixTime(1_767_225_600);
+    for system in [Weixin, Qyapi] {
+        let error = failed(system, WithToken, Failure::spent_until(until));
+        assert_eq!((error.class(), error.wait(), error.errcode()), (Class::Quota, Wait::Until(until), Some(45009)));
+        assert_eq!(error.spent_until(UnixTime(0)), None, "it is in the ledger already, and not entered anew");
+        assert!(error.to_string().ends_with("before 2026-01-01T00:00:00Z"), "{error}");
+    }
+}
+
 #[test]
 fn a_failed_transport_is_tried_again_later_and_later() {
-    for failure in [Failure::Unreachable("x".into()), Failure::ReplyLost("x".into()), Failure::Unusable("x".into())] {
+    for failure in unanswered() {
         for system in [Weixin, Qyapi] {
             let error = failed(system, WithSecret, failure.clone());
             assert_eq!((error.class(), error.wait(), error.errcode()), (Class::Transient, Wait::Backoff, None), "{failure:?}");
@@ -335,13 +362,13 @@ fn a_failed_transport_is_explained_in_both_languages() {
         let error = failed(Weixin, WithSecret, failure);
         (error.cause(), error.fix())
     };
-    let all = [Failure::Unreachable("x".into()), Failure::ReplyLost("x".into()), Failure::Unusable("x".into())].map(hints);
+    let all = unanswered().map(hints);
     for (cause, fix) in &all {
         let advice = Advice { class: Class::Transient, wait: Wait::Backoff, cause: cause.clone(), fix: fix.clone() };
         speaks_both_languages("transport", &advice);
     }
     let causes: HashSet<_> = all.iter().map(|(cause, _)| cause.en.clone()).collect();
-    assert_eq!(causes.len(), 3, "each kind of failure has a cause of its own");
+    assert_eq!(causes.len(), 4, "each kind of failure has a cause of its own");
 }
 
 #[test]
@@ -380,6 +407,7 @@ fn upstream(error: UpstreamError, retry_after: u64) -> Error {
         account: "main".into(),
         kind: Kind::JsapiTicket,
         error: Arc::new(error),
+        served: false,
         retry_at: UnixTime(1_800_000_000),
         retry_after: Duration::from_secs(retry_after),
     }

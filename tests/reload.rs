@@ -151,6 +151,45 @@ async fn a_corrected_secret_heals_at_once_though_the_wrong_one_was_cooling_down(
 }
 
 #[tokio::test]
+async fn when_a_secret_is_changed_at_wechat_the_operator_is_told_peers_have_a_token_to_its_end_and_a_reload_heals() {
+    const NEW: &str = "00000000000000000000000000000000";
+    let service = Service::start(&[A], &["k"]).await;
+    let before = credential(&service.private, "a", "access_token", "k").await.1;
+    assert_eq!(sign(&service.public, "a").await.0, 200);
+    service.sandbox.add_app(App::official("wxa", NEW).safe_domain("example.com"));
+    assert!(service.clock.advance(Duration::from_secs(7_200 - 120)));
+    let told = async {
+        loop {
+            let account = service.ready().await.1["accounts"][0].clone();
+            if account["errcode"] == 40_125 {
+                return account;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let told = timeout(BOUND, told).await.expect("the renewal meets the old secret");
+    assert_eq!((&told["ready"], &told["reason"]), (&json!(true), &json!("setup")), "{told}");
+    assert!(told["fix"]["en"].as_str().unwrap().contains("AppSecret") && told["fix"]["zh"].is_string(), "{told}");
+    assert_eq!(
+        credential(&service.private, "a", "access_token", "k").await,
+        (200, {
+            let mut left = before.clone();
+            left["expires_in"] = json!(120);
+            left
+        })
+    );
+    assert!(service.clock.advance(Duration::from_secs(120)));
+    let refused = credential(&service.private, "a", "access_token", "k").await;
+    assert_eq!((refused.0, &refused.1["code"]), (502, &json!("account_misconfigured")), "{refused:?}");
+    service.reloader.reload(service.settings(&[("a", "wxa", NEW)], &["k"])).unwrap();
+    let (status, after) = credential(&service.private, "a", "access_token", "k").await;
+    assert_eq!(status, 200, "no time has passed: {after}");
+    assert!(service.sandbox.accepts_token("wxa", after["value"].as_str().unwrap()));
+    assert_eq!(sign(&service.public, "a").await.0, 200);
+    service.end().await;
+}
+
+#[tokio::test]
 async fn keys_are_replaced_at_the_next_request() {
     let service = Service::start(&[A], &["old", "stays"]).await;
     let status = |key: &'static str| {

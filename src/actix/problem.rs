@@ -13,7 +13,7 @@ use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 
 use crate::credential::Kind;
-use crate::error::{Error, Failure, Hint, UpstreamError};
+use crate::error::{Error, Failure, Hint, UpstreamError, no_renewal};
 
 /// An error on its way to a page.
 #[derive(Clone, Debug)]
@@ -216,7 +216,7 @@ impl<'a> Upstream<'a> {
     fn of(error: &'a UpstreamError) -> Self {
         let errmsg = match &error.failure {
             Failure::Refused { errmsg, .. } => Some(errmsg.as_str()),
-            Failure::Unreachable(_) | Failure::ReplyLost(_) | Failure::Unusable(_) => None,
+            _ => None,
         };
         let (cause, fix) = (error.cause().into(), error.fix_for_operator().into());
         Self { endpoint: error.endpoint, errcode: error.errcode(), errmsg, cause, fix }
@@ -284,8 +284,8 @@ fn status_and_title(code: &str) -> (StatusCode, &'static str) {
 /// The error's own words, but not where WeChat's are in them.
 fn detail(error: &Error) -> String {
     match error {
-        Error::Upstream { account, kind, error, .. } => {
-            format!("account \"{account}\" has no living {kind}: {}", error.cause().en)
+        Error::Upstream { account, kind, error, served, .. } => {
+            format!("{}: {}", no_renewal(account, *kind, *served), error.cause().en)
         }
         // It may quote what the request said, an account's name or a host, and a request says as much as it likes.
         other => other.to_string().chars().take(MAX_DETAIL).collect(),

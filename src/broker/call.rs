@@ -218,11 +218,8 @@ impl Flight {
         if let Err(error) = self.broker.inner.store.save(&self.slot.key, &self.broker.dated_for_others(&trimmed)).await {
             self.broker.complain(&self.member.name, &error, "the shortened life could not be stored");
         }
-        let trimmed = Arc::new(trimmed);
-        let mut state = self.slot.lock();
-        state.lost_replies += 1;
-        state.last = Some(trimmed.clone());
-        self.broker.show(&self.slot, &state, trimmed);
+        self.slot.lock().lost_replies += 1;
+        self.broker.show_if_newest(&self.slot, &Arc::new(trimmed));
     }
 
     pub(super) fn is_stable_token(&self) -> bool {

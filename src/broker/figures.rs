@@ -40,7 +40,7 @@ pub struct Figures {
 pub struct AccountFigures {
     /// Its name.
     pub account: String,
-    /// Its credentials, as far as anybody wants them.
+    /// Its credentials: what an ordinary page needs, and whatever came once.
     pub credentials: Vec<CredentialFigures>,
     /// Calls today (in Shanghai) by endpoint, of all processes that share the store, as last seen.
     pub calls_today: Vec<(&'static str, u64)>,
@@ -358,7 +358,7 @@ mod tests {
     use crate::error::{Failure, Paid, System};
 
     fn refused(errcode: i64) -> UpstreamError {
-        let failure = Failure::Refused { errcode, errmsg: "…".into() };
+        let failure = Failure::Refused { errcode, errmsg: "…".into(), blocked_until: None };
         UpstreamError { endpoint: "/x", system: System::Weixin, paid: Paid::WithSecret, failure }
     }
 

@@ -67,6 +67,7 @@ impl Topic {
             Failure::Unreachable(_) => "unreachable".to_owned(),
             Failure::ReplyLost(_) => "reply lost".to_owned(),
             Failure::Unusable(_) => "unusable".to_owned(),
+            Failure::StoreUnreachable(_) => "store unreachable".to_owned(),
             Failure::Refused { errcode, .. } => errcode.to_string(),
         };
         Self { what: "refresh failed", endpoint: error.endpoint, class: error.class().as_str(), code }

@@ -126,21 +126,27 @@ impl Broker {
     }
 
     fn is_due(&self, slot: &Slot, at: &Moment) -> bool {
-        let due = match &*self.living_at(slot, at) {
-            Some(living) => living.freshness(at) != Freshness::Fresh,
-            None => true,
+        let is_fresh = match &*self.living_at(slot, at) {
+            Some(living) => living.freshness(at) == Freshness::Fresh,
+            None => false,
         };
-        due && !slot.lock().is_busy(at.now)
+        if is_fresh { slot.owes(at.now) } else { !slot.lock().is_busy(at.now) }
     }
 
     fn start_if_due(&self, member: &Arc<Member>, slot: &Arc<Slot>) -> Option<watch::Receiver<Outcome>> {
-        if !self.is_due(slot, &self.inner.clock.moment()) {
+        let at = self.inner.clock.moment();
+        if !self.is_due(slot, &at) {
             return None;
         }
-        let why = if self.living(slot).is_some() { Why::Due } else { Why::Missing };
-        match self.board(member, slot, why) {
+        let owed = slot.lock().owed(at.now);
+        let ordinary = || if self.living(slot).is_some() { Why::Due } else { Why::Missing };
+        match self.board(member, slot, owed.unwrap_or_else(ordinary)) {
             Boarding::Flight(flight) => Some(flight),
-            Boarding::Living(_) | Boarding::Cooling(_) => None,
+            Boarding::Living(_) => {
+                slot.lock().settle();
+                None
+            }
+            Boarding::Cooling(_) => None,
         }
     }
 }

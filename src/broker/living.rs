@@ -86,6 +86,13 @@ impl Broker {
         slot.shown.store(Some(living));
     }
 
+    /// From now on readers get this one, unless a newer one has come: from a peer, while the store was being written.
+    pub(super) fn show_if_newest(&self, slot: &Slot, credential: &Arc<Credential>) {
+        let mut state = slot.lock();
+        let newest = state.see(credential, &self.inner.clock);
+        self.show(slot, &state, newest);
+    }
+
     pub(super) fn freshness(&self, slot: &Slot, credential: &Credential) -> Freshness {
         credential.freshness(self.inner.clock.now(), credential.lead(slot.spread))
     }
@@ -117,6 +124,28 @@ mod tests {
     use super::*;
     use crate::account::Account;
     use crate::credential::{Kind, Secret};
+
+    #[tokio::test]
+    async fn a_life_that_was_cut_short_does_not_come_back_over_a_newer_value() {
+        let clock = Clock::manual(UnixTime(1_767_225_600));
+        let broker = Broker::builder().account("main", Account::official("wx1", "s")).clock(clock.clone()).build().unwrap();
+        let member = broker.member("main").unwrap();
+        let slot = member.slot(Kind::AccessToken).unwrap();
+        let living = |value: &str, generation, seconds| {
+            let (issued_at, expires_at) = (clock.now(), clock.now().plus(Duration::from_secs(seconds)));
+            Arc::new(Credential { value: Secret::new(value), issued_at, expires_at, generation })
+        };
+        let served =
+            || broker.living(slot).map(|living| (living.value.clone(), living.expires_at.since(clock.now()).as_secs()));
+        broker.show_if_newest(slot, &living("old", 1, 7_200));
+        broker.show_if_newest(slot, &living("old", 1, 240));
+        assert_eq!(served(), Some((Secret::new("old"), 240)));
+        // A peer's token comes while the next cut is on its way into the store.
+        broker.show_if_newest(slot, &living("new", 2, 7_200));
+        broker.show_if_newest(slot, &living("old", 1, 120));
+        assert_eq!(served(), Some((Secret::new("new"), 7_200)));
+        assert_eq!(slot.lock().last.as_ref().map(|last| last.generation), Some(2));
+    }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(2_000))]

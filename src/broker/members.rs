@@ -11,6 +11,7 @@ use super::tally::AccountTally;
 #[cfg(feature = "actix")]
 use super::template::Template;
 use crate::account::Account;
+use crate::clock::UnixTime;
 use crate::credential::{AppKey, Kind};
 use crate::error::Error;
 
@@ -39,12 +40,7 @@ impl Member {
     /// An account with the slots and the counts of `before`, if that was the same app.
     fn new(name: String, account: Account, before: Option<&Arc<Self>>) -> Self {
         let slots = match before {
-            Some(before) => {
-                if before.account.secret() != account.secret() || before.account.mode() != account.mode() {
-                    before.slots.iter().for_each(|slot| slot.lock().failure = None);
-                }
-                before.slots.clone()
-            }
+            Some(before) => before.slots.clone(),
             None => {
                 let kept = account.platform().kept_kinds();
                 let slot = |kind: &Kind| Arc::new(Slot::new(account.key(*kind), kept.contains(kind)));
@@ -60,6 +56,11 @@ impl Member {
             #[cfg(feature = "actix")]
             template: OnceLock::new(),
         }
+    }
+
+    /// Whether both fetch their token in the same way, with the same secret.
+    pub(super) fn calls_like(&self, other: &Self) -> bool {
+        self.account.secret() == other.account.secret() && self.account.mode() == other.account.mode()
     }
 
     /// The slots stand in the order of the platform's kinds.
@@ -121,6 +122,19 @@ impl Members {
 
     pub(super) fn all(&self) -> impl Iterator<Item = &Arc<Member>> {
         self.by_name.values()
+    }
+
+    /// The account of this app.
+    pub(super) fn of_key(&self, app: &AppKey) -> Option<&Arc<Member>> {
+        self.by_app.get(app)
+    }
+
+    /// Those whose secret or mode is another than `before` are tried again at once, should they have been refused.
+    pub(super) fn forget_refusals(&self, before: &Self, now: UnixTime) {
+        let corrected =
+            |member: &&Arc<Member>| before.of_key(&member.account.app_key()).is_some_and(|before| !before.calls_like(member));
+        let slots = self.all().filter(corrected).flat_map(|member| &member.slots);
+        slots.for_each(|slot| slot.lock().begin_anew(now));
     }
 
     /// What WeChat is to find at this path, exactly.

@@ -7,6 +7,8 @@ use tracing::{debug, error, info, warn};
 
 use super::figures::Outcome;
 use super::refresh::Flight;
+use super::slot::State;
+use crate::clock::UnixTime;
 use crate::credential::{Credential, Kind};
 use crate::error::{Class, Error, UpstreamError};
 
@@ -41,12 +43,26 @@ impl Flight {
         let now = self.broker.inner.clock.now();
         self.slot.counts.count(Outcome::Failed(failure.class()));
         let error = {
+            let served = self.broker.living(&self.slot).is_some();
             let mut state = self.slot.lock();
-            state.fail(Arc::new(failure.clone()), kind, now);
-            state.failure.as_ref().expect("just remembered").as_error(&self.member.name, now)
+            self.enter(&mut state, Arc::new(failure.clone()), kind, None);
+            state.failure.as_ref().expect("just remembered").as_error(&self.member.name, served, now)
         };
         self.say_failure(&failure, kind, error.retry_after().unwrap_or_default());
         error
+    }
+
+    /// Enters a failure, which forbids another try until `until`, or for as long as its class says. That of a flight which began
+    /// before a reload corrected the account says nothing about the account as it is now, and forbids nothing.
+    pub(super) fn enter(&self, state: &mut State, error: Arc<UpstreamError>, kind: Kind, until: Option<UnixTime>) {
+        let now = self.broker.inner.clock.now();
+        self.slot.fail(state, error, kind, &self.why, now);
+        let Some(failure) = &mut state.failure else { return };
+        failure.until = until.unwrap_or(failure.until);
+        let current = self.broker.inner.members.load();
+        if current.of_key(&self.slot.key.app).is_some_and(|current| !current.calls_like(&self.member)) {
+            failure.end_by(now);
+        }
     }
 
     /// What everybody suffers from is summed up; see `flood`.

@@ -29,7 +29,6 @@ impl Broker {
 
     /// Decides under the slot's lock, and looks again there: the value may have come while the caller was on the way.
     pub(super) fn board(&self, member: &Arc<Member>, slot: &Arc<Slot>, why: Why) -> Boarding {
-        slot.want();
         let now = self.inner.clock.now();
         let mut state = slot.lock();
         let living = self.living(slot);
@@ -49,7 +48,7 @@ impl Broker {
         }
         if let Some(failure) = state.cooldown(now).filter(|failure| !(matches!(why, Why::Asked) && failure.may_be_cut_short()))
         {
-            return Boarding::Cooling(failure.as_error(&member.name, now));
+            return Boarding::Cooling(failure.as_error(&member.name, living.is_some(), now));
         }
         if let Why::Asked = &why {
             if let Some(retry_after) = state.ration(now) {
@@ -63,8 +62,10 @@ impl Broker {
                 return Boarding::Cooling(Error::Rationed { account: member.name.clone(), kind: slot.key.kind, retry_after });
             }
             state.renewed_on_demand = Some(now);
-            state.refused = Some(bad.clone());
-            if let Some(refused) = living.filter(|living| slot.key.kind == Kind::AccessToken && living.remaining(now) > LEAD) {
+            // Told once of each value, however often its renewal has to be tried.
+            let is_news =
+                state.refused.replace(bad.clone()).is_none_or(|told| told != *bad) && slot.key.kind == Kind::AccessToken;
+            if let Some(refused) = living.filter(|living| is_news && living.remaining(now) > LEAD) {
                 state.foreign_refreshes += 1;
                 warn_of_foreign_refresh(member, refused.remaining(now));
             }
@@ -165,6 +166,8 @@ impl Flight {
             Ok(()) => self.call(token).await,
             Err(rationed) => {
                 outcome_of(&rationed).into_iter().for_each(|outcome| self.slot.counts.count(outcome));
+                let wait = rationed.retry_after().unwrap_or_default();
+                self.slot.lock().put_off(self.broker.inner.clock.now().plus(wait));
                 Err(rationed)
             }
         };
@@ -190,10 +193,7 @@ impl Flight {
         self.slot.counts.count(figures::Outcome::NoToken);
         if let Error::Upstream { error, kind, retry_at, .. } = error {
             let mut state = self.slot.lock();
-            state.fail(error.clone(), *kind, self.broker.inner.clock.now());
-            if let Some(failure) = &mut state.failure {
-                failure.until = *retry_at;
-            }
+            self.enter(&mut state, error.clone(), *kind, Some(*retry_at));
         }
     }
 
@@ -295,7 +295,7 @@ impl Flight {
     }
 
     fn unavailable(&self, error: &StoreError) -> UpstreamError {
-        UpstreamError { endpoint: "the shared store", failure: Failure::Unreachable(error.to_string()), ..self.blank() }
+        UpstreamError { endpoint: "the shared store", failure: Failure::StoreUnreachable(error.to_string()), ..self.blank() }
     }
 
     /// A little longer than the calls it covers can take.
@@ -342,8 +342,10 @@ impl Flight {
         self.admit(Arc::new(credential))
     }
 
-    /// Into the cache, unless what is there is newer.
+    /// Into the cache, unless what is there is newer. What came once is kept alive from now on; what never came, because the account
+    /// may not have it, is asked for only when somebody wants it: a stranger's request makes it nobody's concern.
     fn admit(&self, credential: Arc<Credential>) -> Arc<Credential> {
+        self.slot.want();
         let mut state = self.slot.lock();
         if state.failure.take().is_some() {
             self.broker.inner.flood.healed(&self.member.name);

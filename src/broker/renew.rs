@@ -41,7 +41,7 @@ impl Broker {
         let now = self.inner.clock.now();
         for slot in member.slots.iter().filter(|slot| slot.key.kind.parent() == Some(parent)) {
             if let Some(failure) = slot.lock().failure.as_mut().filter(|failure| failure.kind == parent) {
-                failure.until = failure.until.min(now);
+                failure.end_by(now);
             }
         }
     }

@@ -13,7 +13,7 @@ use super::history::History;
 use super::living::Living;
 use crate::clock::{Clock, UnixTime};
 use crate::credential::{Credential, CredentialKey, Kind, Secret};
-use crate::error::{Error, UpstreamError, Wait};
+use crate::error::{Class, Error, UpstreamError, Wait};
 
 /// Why a credential is to be renewed.
 #[derive(Clone, Debug)]
@@ -37,6 +37,8 @@ pub(super) struct Slot {
     /// Spreads the renewals of accounts that were started together: always the same number for the same key.
     pub(super) spread: u64,
     wanted: AtomicBool,
+    /// Whether to look for [`Remembered::owed`] at all: the keeper comes by every second, and takes no lock for nothing.
+    may_owe: AtomicBool,
     pub(super) counts: SlotCounts,
     /// What readers get, while it lives: set with the cache's entry.
     pub(super) shown: ArcSwapOption<Living>,
@@ -90,6 +92,16 @@ pub(super) struct Remembered {
     pub(super) until: UnixTime,
     /// How many in a row.
     pub(super) failures: u32,
+    /// What somebody asked for and did not get, until it succeeds: a value that looks fresh may be dead.
+    pub(super) owed: Option<Owed>,
+}
+
+/// A renewal on demand that failed: the keeper makes it, however fresh the value looks.
+#[derive(Clone, Debug)]
+pub(super) struct Owed {
+    pub(super) why: Why,
+    /// Not before; nor before the failure's own end.
+    pub(super) from: UnixTime,
 }
 
 impl Slot {
@@ -100,13 +112,14 @@ impl Slot {
             key,
             spread: hasher.finish(),
             wanted: AtomicBool::new(kept),
+            may_owe: AtomicBool::new(false),
             counts: SlotCounts::default(),
             shown: ArcSwapOption::empty(),
             state: Mutex::default(),
         }
     }
 
-    /// Whether the keeper keeps it alive.
+    /// Whether the keeper keeps it alive: what an ordinary page needs, and whatever came once.
     pub(super) fn is_wanted(&self) -> bool {
         self.wanted.load(Ordering::Relaxed)
     }
@@ -114,6 +127,31 @@ impl Slot {
     /// From now on the keeper keeps it alive.
     pub(super) fn want(&self) {
         self.wanted.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the keeper has to make up for a renewal on demand that failed.
+    pub(super) fn owes(&self, now: UnixTime) -> bool {
+        if !self.may_owe.load(Ordering::Relaxed) {
+            return false;
+        }
+        let state = self.lock();
+        let owed_from = state.owed_from();
+        self.may_owe.store(owed_from.is_some(), Ordering::Relaxed);
+        state.flight.is_none() && owed_from.is_some_and(|from| from <= now)
+    }
+
+    /// Enters a failure of a refresh that was made for this reason.
+    pub(super) fn fail(&self, state: &mut State, error: Arc<UpstreamError>, kind: Kind, why: &Why, now: UnixTime) {
+        state.fail(error, kind, why, now);
+        self.may_owe.store(state.owed_from().is_some(), Ordering::Relaxed);
+    }
+
+    /// See [`State::clock_was_set_back`]. Answers whether a spent quota of its own was among what it waited for.
+    pub(super) fn clock_was_set_back(&self, now: UnixTime) -> bool {
+        let mut state = self.lock();
+        state.clock_was_set_back(now);
+        let of_its_own = state.failure.as_ref().filter(|failure| failure.kind == self.key.kind);
+        of_its_own.is_some_and(|failure| failure.error.class() == Class::Quota)
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
@@ -185,23 +223,91 @@ impl State {
         (!left.is_zero()).then_some(left)
     }
 
-    /// Remembers a failure of this slot and says until when.
-    pub(super) fn fail(&mut self, error: Arc<UpstreamError>, kind: Kind, now: UnixTime) -> UnixTime {
-        let (failures, since) = self.failure.as_ref().map_or((0, now), |failure| (failure.failures, failure.since));
+    /// Remembers a failure of this slot.
+    fn fail(&mut self, error: Arc<UpstreamError>, kind: Kind, why: &Why, now: UnixTime) {
+        let before = self.failure.take();
+        let (failures, since) = before.as_ref().map_or((0, now), |failure| (failure.failures, failure.since));
         let failures = failures.saturating_add(1);
         let until = retry_at(error.wait(), failures, now);
-        self.failure = Some(Box::new(Remembered { error, kind, since, at: now, until, failures }));
-        until
+        let owed = Owed::after(why, until, before.and_then(|failure| failure.owed));
+        self.failure = Some(Box::new(Remembered { error, kind, since, at: now, until, failures, owed }));
+    }
+
+    /// When the keeper makes up for a renewal on demand that failed: when nothing forbids it any more, the ration included.
+    pub(super) fn owed_from(&self) -> Option<UnixTime> {
+        let failure = self.failure.as_deref()?;
+        let rationed = self.renewed_on_demand.map_or(UnixTime(0), |at| at.plus(MIN_DEMAND_GAP));
+        Some(failure.owed.as_ref()?.from.max(failure.until).max(rationed))
+    }
+
+    /// Why the keeper renews it now, where something is owed.
+    pub(super) fn owed(&self, now: UnixTime) -> Option<Why> {
+        self.owed_from().filter(|from| *from <= now)?;
+        self.failure.as_ref()?.owed.as_ref().map(|owed| owed.why.clone())
+    }
+
+    /// A ration forbade what is owed: not before this time.
+    pub(super) fn put_off(&mut self, from: UnixTime) {
+        if let Some(owed) = self.failure.as_mut().and_then(|failure| failure.owed.as_mut()) {
+            owed.from = owed.from.max(from);
+        }
+    }
+
+    /// Nothing is owed: another value is there already.
+    pub(super) fn settle(&mut self) {
+        if let Some(failure) = &mut self.failure {
+            failure.owed = None;
+        }
+    }
+
+    /// The cause of its failures was mended, as far as one can know: it is tried again at once. What is owed stays owed.
+    pub(super) fn begin_anew(&mut self, now: UnixTime) {
+        match self.failure.as_mut().filter(|failure| failure.owed.is_some()) {
+            Some(failure) => failure.end_by(now),
+            None => self.failure = None,
+        }
+    }
+
+    /// The clock was ahead and was set right: what was counted from a time that is yet to come would last as long as that error.
+    /// Trying once too early costs less.
+    fn clock_was_set_back(&mut self, now: UnixTime) {
+        if let Some(failure) = &mut self.failure {
+            failure.end_by(now);
+            (failure.at, failure.since) = (failure.at.min(now), failure.since.min(now));
+        }
+        if let Some((_, replaced)) = &mut self.previous {
+            *replaced = (*replaced).min(now);
+        }
+        (self.nothing_new_until, self.renewed_on_demand) = (None, None);
+    }
+}
+
+impl Owed {
+    /// Somebody's report of a dead value says more than a wish for a new one; neither is forgotten over a failure of another try.
+    fn after(why: &Why, from: UnixTime, before: Option<Self>) -> Option<Self> {
+        match (why, before) {
+            (Why::Rejected(_), _) | (Why::Asked, None) => Some(Self { why: why.clone(), from }),
+            (_, before) => before,
+        }
     }
 }
 
 impl Remembered {
-    /// As what a caller gets instead of a credential.
-    pub(super) fn as_error(&self, account: &str, now: UnixTime) -> Error {
+    /// Forbids nothing from then on.
+    pub(super) fn end_by(&mut self, time: UnixTime) {
+        self.until = self.until.min(time);
+        if let Some(owed) = &mut self.owed {
+            owed.from = owed.from.min(time);
+        }
+    }
+
+    /// As what a caller gets instead of a credential; `served`: whether there is a living one meanwhile.
+    pub(super) fn as_error(&self, account: &str, served: bool, now: UnixTime) -> Error {
         Error::Upstream {
             account: account.to_owned(),
             kind: self.kind,
             error: self.error.clone(),
+            served,
             retry_at: self.until,
             retry_after: self.until.since(now).max(Duration::from_secs(1)),
         }
@@ -218,6 +324,7 @@ fn retry_at(wait: Wait, failures: u32, now: UnixTime) -> UnixTime {
         Wait::NextMinute => UnixTime((now.0 / 60 + 1) * 60 + rand::random_range(0..=5)),
         Wait::NextDay => now.next_shanghai_midnight().plus(Duration::from_secs(rand::random_range(0..=60))),
         Wait::For(time) => now.plus(time),
+        Wait::Until(time) => time,
     }
 }
 

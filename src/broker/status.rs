@@ -19,7 +19,7 @@ pub struct AccountStatus {
     pub platform: &'static str,
     /// AppID or CorpID: public, it is in every page.
     pub app_id: String,
-    /// Its credentials, as far as anybody wants them.
+    /// Its credentials: what an ordinary page needs, and whatever came once.
     pub credentials: Vec<CredentialStatus>,
 }
 

@@ -80,7 +80,7 @@ pub struct AccountSurvey {
     pub health: Health,
     /// Until when its pages are signed (or, where it signs none, there is a token), should every refresh fail from now on.
     pub usable_until: Option<UnixTime>,
-    /// Its credentials, as far as anybody wants them.
+    /// Its credentials: what an ordinary page needs, and whatever came once.
     pub credentials: Vec<CredentialSurvey>,
 }
 
@@ -257,7 +257,9 @@ impl CredentialSurvey {
 fn next_refresh(state: &State, due_at: Option<UnixTime>, now: UnixTime) -> Option<UnixTime> {
     let forbidden = [state.cooldown(now).map(|failure| failure.until), state.nothing_new_until];
     let earliest = forbidden.into_iter().flatten().fold(now, UnixTime::max);
-    if state.flight.is_some() { Some(now) } else { Some(due_at.map_or(earliest, |due| due.max(earliest))) }
+    let next = due_at.map_or(earliest, |due| due.max(earliest));
+    let next = state.owed_from().map_or(next, |owed| next.min(owed.max(now)));
+    Some(if state.flight.is_some() { now } else { next })
 }
 
 /// What WeChat publishes for an ordinary, verified account; test accounts have a tenth. WeCom counts otherwise, and tells nobody.

@@ -21,6 +21,7 @@ use super::slot::Slot;
 use crate::account::{Account, Platform, TokenMode};
 use crate::clock::UnixTime;
 use crate::credential::{Credential, CredentialKey, Freshness, Kind};
+use crate::upstream::endpoint;
 
 /// When to look into the store again, in uptime; `None`: at once, for the first time.
 #[derive(Default)]
@@ -91,9 +92,26 @@ impl Broker {
         warn!(seconds, direction, "this machine's clock was set (or the machine slept): mend its time service");
         let behind = Some(clock.now().since(clock.wall())).filter(|behind| *behind > CLOCK_TOLERANCE).unwrap_or_default();
         self.inner.keeper.wall_behind.store(behind.as_secs(), Ordering::Relaxed);
+        if ahead < before {
+            self.end_waits_of_wrong_clock().await;
+        }
         let mended =
             self.slots().into_iter().filter_map(|slot| self.mend_dates(&slot).map(|mended| (slot.key.clone(), mended)));
         self.save_all(mended.collect()).await;
+    }
+
+    /// The clock was set back, so it was ahead: what waits until a time that it named would wait for as long as it was wrong. That
+    /// goes for blocks in the store too; where one is rightly there, a call finds out and enters it anew.
+    async fn end_waits_of_wrong_clock(&self) {
+        let (members, now) = (self.inner.members.load_full(), self.inner.clock.now());
+        for member in members.all() {
+            for slot in member.slots.iter().filter(|slot| slot.clock_was_set_back(now)) {
+                let (_, endpoint) = endpoint(&member.account, slot.key.kind);
+                if let Err(error) = self.inner.store.set_block(&slot.key.app, endpoint, now, now).await {
+                    self.complain(&member.name, &error, "a spent quota could not be entered in the ledger");
+                }
+            }
+        }
     }
 
     /// After a jump of the clock: what the store has to be told.

@@ -83,10 +83,10 @@ impl RedisStore {
     /// The name and owner of the lease, when it was free.
     pub(super) async fn lease(&self, key: &CredentialKey, ttl: Duration) -> Result<Option<(String, String)>, StoreError> {
         let (name, owner) = (lease_name(key), format!("{:032x}", rand::random::<u128>()));
-        let mut cmd = redis::cmd("SET");
-        cmd.arg(self.key(&name)).arg(&owner).arg("NX").arg("PX").arg(millis(ttl).max(1));
-        let granted = self.bounded(self.run::<Option<String>>(&cmd)).await?;
-        Ok(granted.map(|_| (name, owner)))
+        let ttl = millis(ttl).max(1).to_string();
+        let granted: bool =
+            self.bounded(self.run(&script(ACQUIRE, &self.key(&name), &[owner.as_bytes(), ttl.as_bytes()]))).await?;
+        Ok(granted.then_some((name, owner)))
     }
 
     pub(super) async fn release(&self, name: &str, owner: &str) -> Result<(), StoreError> {
@@ -294,6 +294,13 @@ if type(stored) == 'string' and stored ~= ARGV[3] then
 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return false";
+
+/// Grants a lease that is free, and once more to its own owner: when the answer was lost, the command is sent a second time.
+const ACQUIRE: &str = r"
+local owner = redis.pcall('GET', KEYS[1])
+if owner and owner ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 1";
 
 /// Deletes a lease of this owner and no other.
 const RELEASE: &str =

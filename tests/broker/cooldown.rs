@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use wx_jssdk::account::TokenMode;
 use wx_jssdk::sandbox::FaultKind;
-use wx_jssdk::{Error, Kind, UnixTime};
+use wx_jssdk::{Account, Broker, Error, Kind, UnixTime};
 
-use crate::world::{CLASSIC, STABLE, START, TICKET, World};
+use crate::world::{APP, CLASSIC, STABLE, START, TICKET, World, account, upstream};
 
 /// The failure, its code, and the earliest and latest second at which it is tried again.
 async fn fails_with(kind: FaultKind) -> (Error, &'static str, u64) {
@@ -155,4 +156,38 @@ async fn nothing_that_failed_validation_is_ever_served_or_stored() {
         assert!(world.store.load(&key).await.unwrap().is_none(), "{body}");
         assert!(!world.status_of(Kind::JsapiTicket).living);
     }
+}
+
+#[tokio::test]
+async fn a_refresh_that_began_with_the_old_secret_does_not_undo_a_reload_with_the_right_one() {
+    for wrong in [Account::official(APP, "deadbeefdeadbeefdeadbeefdeadbeef"), account(TokenMode::Classic)] {
+        let world = World::stable().await;
+        let endpoint = if wrong.mode() == TokenMode::Classic { CLASSIC } else { STABLE };
+        let builder = Broker::builder().account("main", wrong).clock(world.clock.clone());
+        let broker = builder.upstream(upstream(&world.sandbox)).build().unwrap();
+        world.fault(endpoint, FaultKind::Errcode(40_125));
+        let gate = world.sandbox.hold(endpoint);
+        let reader = broker.clone();
+        let reading = tokio::spawn(async move { reader.credential("main", Kind::JsapiTicket).await });
+        world.sandbox.wait_for_calls(endpoint, 1).await;
+        broker.reload(vec![("main".into(), account(TokenMode::Stable))], None).unwrap();
+        gate.release();
+        let error = reading.await.unwrap().unwrap_err();
+        assert_eq!(error.code(), "account_misconfigured", "the call that was under way had the old secret");
+        // No time has passed: the clock stands still.
+        let healed = broker.credential("main", Kind::JsapiTicket).await;
+        assert!(healed.is_ok(), "{endpoint}: {healed:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_reload_that_is_refused_leaves_every_cooldown_as_it_was() {
+    let world = World::stable().await;
+    world.always(STABLE, FaultKind::Errcode(40_125));
+    assert!(world.token().await.is_err());
+    let other = || Account::official(APP, "another-secret");
+    assert!(world.broker.reload(vec![("a".into(), other()), ("b".into(), other())], None).is_err());
+    assert!(world.status_of(Kind::AccessToken).last_error.is_some());
+    assert!(world.token().await.is_err());
+    assert_eq!(world.calls(STABLE), 1);
 }

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use wx_jssdk::account::TokenMode;
+use wx_jssdk::broker::Find;
 use wx_jssdk::sandbox::{App, FaultKind, Sandbox};
 use wx_jssdk::{Account, Broker, Clock, Kind};
 
@@ -217,4 +218,45 @@ async fn classic_mode_overlaps_so_that_a_peer_with_the_old_token_is_not_cut_off(
     let new = world.token().await.unwrap();
     assert_ne!(old.value, new.value);
     assert!(world.sandbox.accepts_token(APP, old.value.expose()), "a page or peer that still holds it goes on");
+}
+
+#[tokio::test]
+async fn what_an_account_may_not_have_is_not_kept_after_because_a_stranger_asked_once() {
+    // WeChat answers 48001 to whoever has no coupons: no trouble of the account's, and nothing for the keeper.
+    let world = World::stable().await;
+    world.broker.tend().await;
+    world.always(TICKET, FaultKind::Errcode(48_001));
+    assert_eq!(world.broker.credential("main", Kind::CardTicket).await.unwrap_err().code(), "account_misconfigured");
+    let calls = world.calls(TICKET);
+    for _ in 0..20 {
+        world.advance(60);
+        assert!(world.broker.tend().await.is_empty());
+    }
+    assert_eq!(world.calls(TICKET), calls, "the keeper does not ask again");
+    let kinds: Vec<_> = world.status().credentials.iter().map(|one| one.kind).collect();
+    assert_eq!(kinds, [Kind::AccessToken, Kind::JsapiTicket], "and nobody is told of trouble");
+    let survey = world.broker.survey(&Find { limit: 1, ..Find::default() }).await;
+    assert_eq!((survey.counts.ok, survey.accounts[0].credentials.len()), (1, 2));
+    let figures = world.broker.figures().accounts.remove(0).credentials;
+    assert_eq!(figures.iter().filter(|one| one.failing.is_some() || !one.overdue.is_zero()).count(), 0, "{figures:?}");
+    assert_eq!(figures.len(), 2);
+    // Who asks is answered: by memory at first, by WeChat when it is time again.
+    world.sandbox.clear_faults();
+    world.broker.credential("main", Kind::CardTicket).await.unwrap();
+    assert_eq!(world.status_of(Kind::CardTicket).refreshes, 1);
+    world.advance(7_200 - 100);
+    assert_eq!(world.broker.tend().await.len(), 3, "what came once is kept alive");
+}
+
+#[tokio::test]
+async fn what_every_page_needs_is_kept_after_though_it_never_came() {
+    let world = World::stable().await;
+    world.always(TICKET, FaultKind::Errcode(48_001));
+    world.broker.tend().await;
+    let first = world.calls(TICKET);
+    world.advance(76);
+    world.broker.tend().await;
+    assert_eq!((first, world.calls(TICKET)), (1, 2), "it is tried again by itself");
+    assert_eq!(world.status_of(Kind::JsapiTicket).last_error.unwrap().failures, 2);
+    assert_eq!(world.broker.survey(&Find::default()).await.counts.down, 1, "and shown");
 }

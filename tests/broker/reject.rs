@@ -1,5 +1,8 @@
 //! Compare-and-refresh: "WeChat refused this one".
 
+use std::time::Duration;
+
+use wx_jssdk::broker::Find;
 use wx_jssdk::sandbox::{FaultKind, Kind as Revoke, Mode};
 use wx_jssdk::{Kind, Secret};
 
@@ -191,4 +194,82 @@ async fn a_token_refused_near_its_end_is_no_foreign_refresh() {
     world.advance(7_200 - 200);
     world.broker.reject("main", Kind::AccessToken, &old.value).await.unwrap();
     assert_eq!(world.status_of(Kind::AccessToken).foreign_refreshes, 0);
+}
+
+#[tokio::test]
+async fn a_rejection_that_fails_is_made_up_for_by_the_keeper_however_fresh_the_value_looks() {
+    for (world, endpoint) in [(World::stable().await, STABLE), (World::classic().await, CLASSIC)] {
+        let dead = world.token().await.unwrap();
+        world.ticket().await.unwrap();
+        world.sandbox.revoke(APP, Revoke::Token);
+        world.fault(endpoint, FaultKind::Errcode(-1));
+        assert!(world.broker.reject("main", Kind::AccessToken, &dead.value).await.is_err());
+        let next = world.broker.survey(&Find { limit: 1, ..Find::default() }).await.accounts.remove(0);
+        let next = next.credentials[0].next_refresh.unwrap();
+        assert_eq!(next, world.now().plus(Duration::from_secs(30)), "the ration binds the keeper too");
+        for _ in 0..29 {
+            world.advance(1);
+            assert!(world.broker.tend().await.is_empty());
+        }
+        world.advance(1);
+        assert_eq!(world.broker.tend().await.len(), 1, "{endpoint}");
+        let new = world.token().await.unwrap();
+        assert!(new.value != dead.value && world.sandbox.accepts_token(APP, new.value.expose()), "{endpoint}");
+        let status = world.status_of(Kind::AccessToken);
+        assert!(status.last_error.is_none() && status.foreign_refreshes == 1, "{status:?}");
+        world.advance(100);
+        assert!(world.broker.tend().await.is_empty(), "and then it is done");
+    }
+}
+
+#[tokio::test]
+async fn a_rejection_that_goes_on_failing_is_tried_within_the_days_ration_and_calms_down() {
+    let world = World::classic().await;
+    let dead = world.token().await.unwrap();
+    world.ticket().await.unwrap();
+    world.always(CLASSIC, FaultKind::Errcode(-1));
+    assert!(world.broker.reject("main", Kind::AccessToken, &dead.value).await.is_err());
+    let mut flights = 0;
+    for _ in 0..6_000 {
+        world.advance(1);
+        flights += world.broker.tend().await.len();
+    }
+    let calls = world.calls(CLASSIC);
+    assert!((21..=1 + 20 + 6).contains(&calls), "{calls} calls: twenty, and then one in fifteen minutes");
+    assert!(flights <= 40, "{flights} tries: one that the ration forbids is put off, not repeated");
+    world.sandbox.clear_faults();
+    world.advance(900);
+    world.broker.tend().await;
+    assert_ne!(world.token().await.unwrap().value, dead.value);
+}
+
+#[tokio::test]
+async fn a_refresh_that_a_person_asked_for_and_that_failed_is_made_up_for_too() {
+    let world = World::classic().await;
+    let before = world.token().await.unwrap();
+    world.ticket().await.unwrap();
+    world.fault(CLASSIC, FaultKind::Errcode(-1));
+    let error = world.broker.renew("main", Kind::AccessToken).await.unwrap_err();
+    assert!(error.to_string().starts_with("could not renew the access_token of account \"main\": "), "{error}");
+    world.advance(31);
+    assert_eq!(world.broker.tend().await.len(), 1);
+    assert_ne!(world.token().await.unwrap().value, before.value);
+    assert!(world.status_of(Kind::AccessToken).last_error.is_none());
+}
+
+#[tokio::test]
+async fn an_error_says_whether_a_living_value_is_served_meanwhile() {
+    let world = World::stable().await;
+    let token = world.token().await.unwrap();
+    world.always(STABLE, FaultKind::Status(503));
+    for _ in 0..2 {
+        // From the call, and from memory.
+        let error = world.broker.reject("main", Kind::AccessToken, &token.value).await.unwrap_err();
+        assert!(error.to_string().starts_with("could not renew the access_token of account \"main\": "), "{error}");
+    }
+    world.advance(7_200);
+    for _ in 0..2 {
+        let error = world.token().await.unwrap_err();
+        assert!(error.to_string().starts_with("account \"main\" has no living access_token: "), "{error}");
+    }
 }

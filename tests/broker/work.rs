@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use wx_jssdk::sandbox::{App, Fault, FaultKind, Sandbox};
-use wx_jssdk::{Account, Broker, Clock, Kind};
+use wx_jssdk::store::Store;
+use wx_jssdk::{Account, Broker, Clock, Error, Kind};
 
 use crate::world::{START, page, upstream};
 
@@ -90,5 +91,27 @@ async fn a_spent_hour_is_waited_out_and_no_longer() {
     clock.advance(Duration::from_secs(3_599));
     assert!(broker.js_config("crm", &page()).await.is_err());
     clock.advance(Duration::from_secs(1));
+    assert!(broker.js_config("crm", &page()).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_block_that_is_read_from_the_store_ends_when_it_ends_and_not_an_hour_after_it_was_read() {
+    let clock = Clock::manual(START.plus(Duration::from_secs(3_000)));
+    let sandbox = Sandbox::start(clock.clone()).await.unwrap();
+    sandbox.add_app(App::work(CORP, 1_000_002, "crm").safe_domain("www.example.com"));
+    let account = Account::work(CORP, 1_000_002, "crm").js_safe_domain("www.example.com").unwrap();
+    let (store, end) = (Store::memory(), START.plus(Duration::from_secs(3_600)));
+    // A peer was told so at START.
+    store.set_block(&account.key(Kind::AccessToken).app, GETTOKEN, end, START).await.unwrap();
+    let builder = Broker::builder().account("crm", account).clock(clock.clone()).upstream(upstream(&sandbox));
+    let broker = builder.store(store).build().unwrap();
+    for kind in [Kind::AccessToken, Kind::JsapiTicket] {
+        let error = broker.credential("crm", kind).await.unwrap_err();
+        let Error::Upstream { retry_at, retry_after, .. } = &error else { panic!("{error}") };
+        assert_eq!((error.code(), *retry_at, retry_after.as_secs()), ("upstream_quota", end, 600), "{kind}");
+        assert!(error.to_string().ends_with("no call is made before 2026-01-01T01:00:00Z"), "{error}");
+    }
+    assert_eq!(sandbox.calls_total(), 0);
+    clock.advance(Duration::from_secs(600));
     assert!(broker.js_config("crm", &page()).await.is_ok());
 }

@@ -187,6 +187,22 @@ async fn a_thousand_readers_of_a_living_value_do_not_wait_for_a_stopped_redis() 
     cluster.redis.signal("CONT");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server: make test"]
+async fn a_renewal_that_waits_for_redis_says_so_and_blames_nobody_at_wechat() {
+    let mut cluster = Cluster::warm(Stable, 1).await;
+    cluster.live(7_200 - 240, 120).await;
+    cluster.redis.kill();
+    cluster.live(70, 5).await;
+    let error = cluster.brokers[0].status()[0].credentials[0].last_error.clone().expect("a renewal was due");
+    assert_eq!((error.class, error.error.errcode()), ("transient", None));
+    let (cause, fix) = (error.error.cause(), error.error.fix_for_operator());
+    assert!(cause.en.contains("Redis") && cause.zh.contains("Redis"), "{cause:?}");
+    assert!(fix.en.contains("redis-cli ping") && fix.zh.contains("store.url") && !fix.en.contains("qq.com"), "{fix:?}");
+    assert!(error.error.to_string().starts_with("the shared store could not be reached: "), "{}", error.error);
+    assert_eq!(cluster.calls(STABLE), 1);
+}
+
 fn key(kind: Kind) -> wx_jssdk::credential::CredentialKey {
     wx_jssdk::Account::official(crate::world::APP, "").key(kind)
 }

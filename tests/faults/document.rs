@@ -25,6 +25,34 @@ fn named_tests(cell: &str) -> Vec<(&str, &str)> {
         .collect()
 }
 
+/// Whether there is a test of this name: a function marked as one, and no helper of others; or one of the browser's.
+fn has_test(text: &str, name: &str) -> bool {
+    if [format!("test(\"{name}\""), format!("test('{name}'")].iter().any(|written| text.contains(written)) {
+        return true;
+    }
+    let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    let begins = |line: &&str| {
+        let line = line.strip_prefix("async ").unwrap_or(line);
+        line.strip_prefix("fn ").is_some_and(|rest| rest.strip_prefix(name).is_some_and(|rest| rest.starts_with('(')))
+    };
+    lines.iter().enumerate().filter(|(_, line)| begins(line)).any(|(at, _)| {
+        let marks = lines[..at].iter().rev().take_while(|line| line.starts_with("#[") || line.starts_with("//"));
+        marks.into_iter().any(|line| line.starts_with("#[test]") || line.starts_with("#[tokio::test"))
+    })
+}
+
+#[test]
+fn a_helper_is_no_test() {
+    let text = "/// Helps.\nasync fn a_peer(x: u8) {}\n\n#[tokio::test(flavor = \"multi_thread\")]\n#[ignore = \"needs …\"]\n// why\nasync fn a_page() {}\n
+        #[test]\nfn pure() {}\nfn after() {}\ntest('in a browser', async () => {});\n";
+    for name in ["a_page", "pure", "in a browser"] {
+        assert!(has_test(text, name), "{name}");
+    }
+    for name in ["a_peer", "after", "page", "a_pag", "none"] {
+        assert!(!has_test(text, name), "{name}");
+    }
+}
+
 #[test]
 fn no_cell_is_empty_and_every_row_has_all_its_cells() {
     let rows = rows();
@@ -44,8 +72,7 @@ fn every_cell_of_the_faults_of_this_house_names_a_test_that_exists() {
             assert!(!named.is_empty(), "\"{}\": no test behind \"{cell}\"", row[0]);
             for (file, name) in named {
                 let text = fs::read_to_string(tests.join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
-                let written = [format!("fn {name}("), format!("test(\"{name}\""), format!("test('{name}'")];
-                assert!(written.iter().any(|written| text.contains(written)), "{file} has no test {name}");
+                assert!(has_test(&text, name), "{file} has no test {name}");
             }
         }
     }

@@ -12,7 +12,7 @@ use wx_jssdk::sandbox::{App, Kind as Revoked, Mode, Sandbox};
 use wx_jssdk::{Clock, Kind};
 
 use crate::redis_server::Redis;
-use crate::service::{APP, SECRET, STABLE, Service, TICKET};
+use crate::service::{APP, SECRET, STABLE, Service, TICKET, app_id};
 use crate::support::{Running, client, command};
 
 const KEY: &str = "wxk_the-peers-key";
@@ -232,4 +232,26 @@ async fn a_process_killed_at_any_moment_is_back_with_what_it_had_and_calls_nobod
         process.running.gone().await;
     }
     assert_eq!((sandbox.calls(STABLE), sandbox.calls(TICKET)), (1, 1));
+}
+
+#[tokio::test]
+async fn of_fifty_accounts_the_peers_of_forty_nine_are_served_and_those_of_the_one_with_a_wrong_secret_learn_why() {
+    let names: Vec<_> = (0..49).map(|n| format!("a{n}")).collect();
+    let secret = |n| if n == 7 { "deadbeefdeadbeefdeadbeefdeadbeef" } else { SECRET };
+    let others: Vec<_> = names.iter().enumerate().map(|(n, name)| (name.as_str(), secret(n))).collect();
+    let service = Service::beside(&others).await;
+    // At the first fetch, and from memory.
+    for _ in 0..2 {
+        service.peer_is_served().await;
+        for (name, secret) in &others {
+            let answer = service.peer_of(name, "access_token").await;
+            if *secret == SECRET {
+                let token = answer.body["value"].as_str().unwrap_or_else(|| panic!("{name}: {}", answer.body));
+                assert!(service.sandbox.accepts_token(&app_id(name), token), "{name}");
+            } else {
+                answer.is_problem(502, "account_misconfigured");
+                assert_eq!(answer.body["upstream"]["errcode"], 40_125, "{}", answer.body);
+            }
+        }
+    }
 }

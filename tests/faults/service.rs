@@ -1,6 +1,7 @@
 //! A service with one official account, on a clock that stands still, and the WeChat behind it.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Once;
 use std::time::{Duration, Instant};
@@ -50,16 +51,27 @@ pub(crate) struct Answer {
 impl Service {
     /// Both credentials have just been fetched.
     pub(crate) async fn warm() -> Self {
+        Self::beside(&[]).await
+    }
+
+    /// The same, beside accounts of these names and secrets, all known to WeChat by [`SECRET`].
+    pub(crate) async fn beside(others: &[(&str, &str)]) -> Self {
         let sandbox = Sandbox::start(Clock::manual(START)).await.unwrap();
         sandbox.add_app(App::official(APP, SECRET).safe_domain("example.com"));
-        let config = format!(
-            "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\nworkers = 1\nshutdown_seconds = 0\n
+        let mut config = format!(
+            "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\nworkers = 1\nshutdown_seconds = 0\ndefault_account = \"main\"\n
             [[server.api_keys]]\nname = \"peer\"\nsha256 = \"{}\"\n[store]\nkind = \"memory\"\n
             [upstream]\nweixin = \"{url}\"\nqyapi = \"{url}\"\ntimeout_ms = 500\n
             [accounts.main]\napp_id = \"{APP}\"\nsecret = \"{SECRET}\"\njs_safe_domains = [\"example.com\"]\n",
             KeyHash::of(KEY),
             url = sandbox.url()
         );
+        for (name, secret) in others {
+            sandbox.add_app(App::official(app_id(name), SECRET).safe_domain("example.com"));
+            let id = app_id(name);
+            let domains = "js_safe_domains = [\"example.com\"]";
+            let _ = write!(config, "[accounts.{name}]\napp_id = \"{id}\"\nsecret = \"{secret}\"\n{domains}\n");
+        }
         let settings = Settings::read(&config, Path::new(""), HashMap::new()).unwrap_or_else(|problems| panic!("{problems}"));
         let application = Application::build_on(&settings, sandbox.clock().clone()).await.unwrap();
         let [public, private] = [application.address(), application.admin_address().unwrap()].map(|at| format!("http://{at}"));
@@ -163,7 +175,12 @@ impl Service {
 
     /// `GET /credentials/main/{kind}` as a peer server does.
     pub(crate) async fn peer(&self, kind: &str) -> Answer {
-        self.ask(&format!("{}/credentials/main/{kind}", self.private)).await
+        self.peer_of("main", kind).await
+    }
+
+    /// The same of another account.
+    pub(crate) async fn peer_of(&self, account: &str, kind: &str) -> Answer {
+        self.ask(&format!("{}/credentials/{account}/{kind}", self.private)).await
     }
 
     /// The token that a peer gets is one that WeChat takes, and lives as long as it says.
@@ -229,6 +246,11 @@ impl Answer {
         assert!(status != 503 || self.retry_after.is_some_and(|seconds| seconds > 0), "{}", self.body);
         assert!(!self.body.to_string().contains(SECRET), "{}", self.body);
     }
+}
+
+/// The AppID of an account of this name.
+pub(crate) fn app_id(name: &str) -> String {
+    format!("wx{name:0>16}")
 }
 
 fn client() -> Client {

@@ -92,6 +92,8 @@ async fn a_reject_that_fails_passes_on_what_wechat_said_and_takes_nothing_away()
     world.fault(STABLE, FaultKind::Errcode(40125));
     let problem = world.reject(PATH, &token).await.problem(502, "account_misconfigured");
     assert_eq!(problem.0["upstream"]["errcode"], 40125);
+    let detail = problem.text("detail");
+    assert!(detail.starts_with("could not renew the access_token of account \"main\": "), "one is served on: {detail}");
     assert!(problem.0["upstream"]["errmsg"].as_str().unwrap().starts_with("invalid appsecret rid: "));
     assert_eq!(world.token("main").await, token);
 }

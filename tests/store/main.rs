@@ -7,6 +7,8 @@ mod acceptance;
 #[cfg(feature = "file")]
 mod file;
 #[cfg(feature = "redis")]
+mod lost_grant;
+#[cfg(feature = "redis")]
 mod redis;
 #[cfg(feature = "redis")]
 mod redis_server;

@@ -102,6 +102,7 @@ pub(crate) fn assert_failed(
         Failure::Unreachable(_) => "unreachable",
         Failure::ReplyLost(_) => "lost",
         Failure::Unusable(_) => "unusable",
+        Failure::StoreUnreachable(_) => "store",
         Failure::Refused { .. } => "refused",
     };
     assert_eq!((variant, error.class(), error.may_have_been_carried_out()), (how, class, carried_out), "{error}");

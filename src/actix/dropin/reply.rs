@@ -47,7 +47,7 @@ impl From<Error> for Refusal {
             };
         };
         match &upstream.failure {
-            Failure::Refused { errcode, errmsg } if upstream.class() != Class::StaleToken => {
+            Failure::Refused { errcode, errmsg, .. } if upstream.class() != Class::StaleToken => {
                 Self::WeChats { errcode: *errcode, errmsg: errmsg.clone() }
             }
             _ => said::BUSY.into(),

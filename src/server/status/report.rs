@@ -300,7 +300,9 @@ impl ErrorReport {
         let (error, fix) = (&last.error, last.error.fix());
         let said = match &error.failure {
             Failure::Refused { errmsg, .. } => errmsg.clone(),
-            Failure::Unreachable(why) | Failure::ReplyLost(why) | Failure::Unusable(why) => why.clone(),
+            Failure::Unreachable(why) | Failure::ReplyLost(why) | Failure::Unusable(why) | Failure::StoreUnreachable(why) => {
+                why.clone()
+            }
         };
         Self {
             since: last.since,
