@@ -20,11 +20,7 @@ let chosenSample = 0;
 /** What is asked of the server. */
 function question() {
   const value = (id) => at(id).value.trim();
-  const tickets = { current: value("ticket"), previous: value("previous"), access_token: value("accessToken") };
-  if (at("agent").checked) {
-    tickets.agent = tickets.current;
-    delete tickets.current;
-  }
+  const tickets = { signing: value("ticket"), previous: value("previous"), access_token: value("accessToken") };
   return {
     paste: at("paste").value,
     url: value("url"),
@@ -116,7 +112,7 @@ const SURE = {
   likely: () => t("Very likely", "很可能"),
   possible: () => t("Possibly", "可能"),
 };
-const UNKNOWN = ["no_known_mistake_fits", "ticket_needed", "values_needed", "nothing_given"];
+const UNKNOWN = ["no_known_mistake_fits", "string_is_right", "ticket_needed", "values_needed", "nothing_given"];
 
 /** A cause is written as half a sentence. */
 function sentence(text) {
@@ -136,9 +132,9 @@ function showRead({ read }) {
       "这是只有变量的代码。请贴出它们的值：console.log(JSON.stringify(config))。",
     );
   }
+  if (read.agent && !at("agent").checked) at("read").textContent += t(" It is about wx.agentConfig.", "针对 wx.agentConfig。");
   // What was found in the text is shown in its fields, where one can mend it.
-  for (const id of ["url", "nonceStr", "timestamp", "signature", "errMsg"]) if (!at(id).value && read[id]) at(id).placeholder = read[id];
-  if (read.agent) at("agent").checked = true;
+  for (const id of ["url", "nonceStr", "timestamp", "signature", "errMsg"]) if (!at(id).value) at(id).placeholder = read[id] || "";
 }
 
 const KINDS = {

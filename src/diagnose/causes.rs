@@ -153,6 +153,9 @@ pub(super) static CORP_TICKET: Cause = row("jsapi_ticket_for_agent",
 pub(super) static ACCESS_TOKEN: Cause = row("access_token_for_ticket",
     ["the access token stands in the ticket's place", "把 access_token 当作 ticket 使用"],
     ["Buy a ticket with it first: getticket?type=jsapi&access_token=….", "请先用它换取 ticket：getticket?type=jsapi&access_token=…。"]);
+pub(super) static PASTED_TICKET: Cause = row("ticket_not_living",
+    ["the ticket in the string that was hashed is not the account's living one", "参与计算的字符串中的 ticket 不是该账号当前有效的 ticket"],
+    ["Look where the backend has it from: a cache that outlives the ticket, a second server that renews it for itself, or another account's appId. Take it from the one place that renews it.", "请检查后端的 ticket 来源：缓存超过了有效期、另一台服务器各自刷新，或用了其他账号的 appId；应统一从唯一负责刷新的地方获取。"]);
 pub(super) static TICKET_BLANK: Cause = row("ticket_with_newline",
     ["a line break, a blank, quotes or a byte order mark stands around the ticket", "ticket 前后有换行、空格、引号或 BOM"], THE_TICKET);
 pub(super) static TICKET_MISSING: Cause = row("ticket_was_missing",

@@ -22,6 +22,8 @@ pub struct Paste {
     pub error: Option<String>,
     /// The ticket, where the string that was hashed was pasted.
     pub ticket: Option<Secret>,
+    /// Whether the answer's signature is no backend's, but the hash of that string.
+    pub derived: bool,
 }
 
 /// What a text, or a part of it, is.
@@ -111,7 +113,10 @@ impl Paste {
             answer.nonce.get_or_insert_with(|| nonce.to_owned());
             answer.timestamp.get_or_insert_with(|| time.to_owned());
             answer.url.get_or_insert_with(|| url.to_owned());
-            answer.signature.get_or_insert_with(|| hash::sha1(line));
+            if answer.signature.is_none() {
+                answer.signature = Some(hash::sha1(line));
+                self.derived = true;
+            }
             self.note(PasteKind::SignedString);
         }
     }
@@ -159,17 +164,17 @@ impl Paste {
 }
 
 impl Case {
-    /// Takes over what was pasted, where nothing is set yet.
+    /// Takes over what was pasted, where nothing is set yet. Its ticket stands beside those that are known.
     #[must_use]
     pub fn paste(mut self, paste: Paste) -> Self {
         if self.url.is_empty() {
             self.url = paste.url.unwrap_or_default();
         }
         self.error = self.error.or(paste.error);
-        let has_ticket = self.tickets.iter().any(|ticket| ticket.role == Role::Current);
+        self.derived |= paste.derived && self.signature.is_empty();
         let case = self.answer(paste.answer);
-        match paste.ticket.filter(|_| !has_ticket) {
-            Some(ticket) => case.ticket(Role::Current, ticket),
+        match paste.ticket {
+            Some(ticket) => case.ticket(Role::Pasted, ticket),
             None => case,
         }
     }

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::collections::HashSet;
 
-use super::causes::Cause;
+use super::causes::{self as c, Cause};
 use super::hash::Sent;
 use super::text::{Values, far_timestamps, nonces, strings, tickets, timestamps};
 use super::{Case, Role, escape, url};
@@ -68,24 +68,25 @@ pub(super) struct Search<'a> {
 impl<'a> Search<'a> {
     /// `None` without any ticket.
     pub(super) fn new(case: &'a Case, sent: &'a Sent) -> Option<Self> {
-        let target = &case.target.role();
-        let named = |role: &Role| role == target;
-        let ticket = case.tickets.iter().find(|ticket| named(&ticket.role)).or(case.tickets.first())?;
+        let target = &case.signed_for().role();
+        let of = |role: &Role| case.tickets.iter().find(|ticket| ticket.role == *role);
+        let ticket = of(target).or_else(|| of(&Role::Pasted)).or(case.tickets.first())?;
         let presumed = tickets(case, "").iter().find(|(_, value, _)| value == ticket.value.expose()).map(|(cause, ..)| *cause);
+        let is_taken_for_right = |cause: &&Cause| ticket.role == *target || cause.code == c::PASTED_TICKET.code;
+        let presumed = presumed.filter(|cause| !is_taken_for_right(cause));
         let right = Values {
             ticket: ticket.value.expose().to_owned(),
-            shown: ticket.role.shown(),
+            shown: if presumed.is_none() { target.shown() } else { ticket.role.shown() },
             nonce: case.nonce.clone(),
             timestamp: case.timestamp.clone(),
             url: before_fragment(&case.url).to_owned(),
         };
-        let presumed = presumed.filter(|_| !named(&ticket.role));
         Some(Self { case, sent, right, presumed, budget: Cell::new(BUDGET) })
     }
 
     /// What should have been hashed, its ticket struck out.
     pub(super) fn expected(&self) -> String {
-        let shown = self.case.target.role().shown();
+        let shown = self.case.signed_for().role().shown();
         self.without_tickets(&Values { ticket: shown, ..self.right.clone() }.string())
     }
 

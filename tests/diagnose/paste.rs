@@ -165,7 +165,8 @@ fn what_is_set_is_not_overwritten_by_the_paste() {
     let other = format!("{}\nconfig:invalid signature\nhttps://other/", string(TICKET, NONCE, TIME, "https://other/"));
     let case = case.paste(Paste::read(&other));
     assert_eq!([&*case.url, &case.nonce, &case.timestamp, &case.signature], ["https://mine/", "n", "1", "s"]);
-    assert_eq!((case.error.as_deref(), case.tickets.len()), (Some("mine"), 1));
+    assert_eq!(case.error.as_deref(), Some("mine"));
+    assert_eq!((&case.tickets[0].role, case.tickets[0].value.expose()), (&Role::Current, "my-ticket"));
 }
 
 proptest! {
