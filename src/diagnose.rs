@@ -308,7 +308,9 @@ fn judged(case: &Case, found: Option<Found>, expected: String, mut said: Vec<Fin
 
 /// The signature is right: what may be wrong all the same.
 fn beside_the_signature(case: &Case) -> Vec<Finding> {
-    let landing = case.landing.as_deref().is_some_and(|landing| before_fragment(landing) != before_fragment(&case.url));
+    let page = escape::href(&case.url);
+    let landing =
+        case.landing.as_deref().is_some_and(|landing| before_fragment(&escape::href(landing)) != before_fragment(&page));
     let milliseconds = in_milliseconds(case);
     let causes =
         [(case.misnamed, &verdicts::MISNAMED), (landing, &verdicts::CURRENT_URL), (milliseconds, &causes::MILLISECONDS)];
@@ -321,7 +323,8 @@ fn looked_at(case: &Case, sent: &Sent, said: Vec<Finding>, findings: &mut Vec<Fi
     let (specific, general): (Vec<_>, Vec<_>) = said.into_iter().partition(|finding| !is_refusal_alone(finding));
     findings.extend(specific);
     findings.extend(beside_the_signature(case));
-    let another = case.answered_url.as_deref().is_some_and(|url| before_fragment(&case.url) != url);
+    let page = [case.url.clone(), escape::href(&case.url)];
+    let another = case.answered_url.as_deref().is_some_and(|url| page.iter().all(|page| before_fragment(page) != url));
     if another {
         findings.push(Finding::new(Confidence::Likely, &causes::OTHER_URL));
     }

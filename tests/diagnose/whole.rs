@@ -62,6 +62,22 @@ fn the_current_address_was_signed_where_ios_checks_the_landing_one() {
 }
 
 #[test]
+fn a_page_given_in_chinese_is_signed_in_escapes() {
+    let read = "https://demo.example.com/商品/1?q=张 三";
+    named_first("signature_is_right", read, "https://demo.example.com/%E5%95%86%E5%93%81/1?q=%E5%BC%A0%20%E4%B8%89");
+    named_first("percent_decoded", read, read);
+    let same = Case {
+        landing: Some("https://demo.example.com/%E5%95%86%E5%93%81/1?q=%E5%BC%A0%20%E4%B8%89".into()),
+        ..case(read, "")
+    };
+    let signature = sha1(&string(TICKET, NONCE, TIME, same.landing.as_deref().unwrap()));
+    let same = Case { signature, ..same };
+    assert_eq!(diagnose(&same).len(), 1, "the landing page is this page");
+    let answered = Case { tickets: Vec::new(), answered_url: same.landing.clone(), ..same };
+    assert_eq!(diagnose(&answered)[0].code, "ticket_needed", "and so is the one that the answer names");
+}
+
+#[test]
 fn without_the_right_ticket_a_known_wrong_one_is_still_recognised() {
     let text = string(PREVIOUS, NONCE, TIME, before_hash(PAGE));
     let case = Case::new(PAGE, NONCE, TIME, sha1(&text)).ticket(Role::Previous, PREVIOUS);
