@@ -58,6 +58,8 @@ pub(crate) static FAULTS: &[Fault] = &[
     on("https://h.cn/p?q=a*b&r=%7E%20", "query_reencoded", |backend| backend.address.push(|_| "https://h.cn/p?q=a%2Ab&r=%7E+".into())),
     on("https://h.cn/p?ids=1,2&t=10:30", "query_reencoded", |backend| backend.address.push(|url| url.replace(',', "%2C").replace(':', "%3A").replace("https%3A", "https:"))),
     on("https://h.cn/p?a=1&_t=7&b=2", "parameter_dropped", |backend| backend.address.push(|url| url.replace("&_t=7", ""))),
+    on("https://h.cn/list?id=7&lang=en", "cut_at_ampersand", |backend| backend.address.push(|url| url.split('&').next().unwrap().to_owned())),
+    on("https://h.cn/list?scene=3&version=2", "query_dropped", |backend| backend.address.push(|url| url.split('?').next().unwrap().to_owned())),
     on("https://h.cn/p?id=7&from=singlemessage&isappinstalled=0", "share_parameters_added", |backend| backend.address.push(|_| "https://h.cn/p?id=7".into())),
     on("https://h.cn/p?id=7&from=groupmessage&scene=1&subscene=2&clicktime=1600000000&enterid=1600000000&ascene=1&devicetype=android-29&version=28003f33&nettype=WIFI&lang=zh_CN&exportkey=x&pass_ticket=y&wx_header=3", "share_parameters_added", |backend| backend.address.push(|_| "https://h.cn/p?id=7".into())),
     on("https://h.cn/p?from=timeline", "share_parameters_added", |backend| backend.address.push(|_| "https://h.cn/p".into())),

@@ -36,21 +36,35 @@ fn wechat_added_share_parameters_after_the_signing() {
     let clean = "https://h.cn/p?id=7";
     let all = format!("{clean}&from=singlemessage&isappinstalled=0&scene=1&clicktime=1600000000&enterid=1600000000");
     named_first("share_parameters_added", &all, clean);
-    for name in [
-        "from",
-        "isappinstalled",
-        "ascene",
-        "devicetype",
-        "version",
-        "nettype",
-        "lang",
-        "exportkey",
-        "pass_ticket",
-        "wx_header",
-    ] {
+    for name in ["isappinstalled", "clicktime", "enterid", "ascene", "nettype", "exportkey", "pass_ticket", "wx_header"] {
         named_first("share_parameters_added", &format!("{clean}&{name}=x"), clean);
     }
     named_first("share_parameters_added", "https://h.cn/p?from=timeline", "https://h.cn/p");
+    // Its own stay, though they have the names of some that come along.
+    named_first("share_parameters_added", "https://h.cn/p?lang=en&from=timeline&scene=2", "https://h.cn/p?lang=en&scene=2");
+    named_first("share_parameters_added", "https://h.cn/p?id=7&lang=zh_CN&exportkey=x&version=28", clean);
+}
+
+#[test]
+fn parameters_that_any_page_may_have_tell_of_no_sharing_and_no_login() {
+    for (dropped, code) in [
+        ("lang=en", "cut_at_ampersand"),
+        ("version=2&scene=3", "cut_at_ampersand"),
+        ("sessionid=1", "cut_at_ampersand"),
+        ("countrycode=CN&devicetype=2", "cut_at_ampersand"),
+        ("from=shop", "cut_at_ampersand"),
+        ("from", "cut_at_ampersand"),
+        ("code=ABC", "cut_at_ampersand"),
+        ("state=open", "cut_at_ampersand"),
+        ("code=0a1b&state=x", "oauth_parameters"),
+    ] {
+        named_first(code, &format!("https://h.cn/list?id=7&{dropped}"), "https://h.cn/list?id=7");
+        let alone = if code == "cut_at_ampersand" { "query_dropped" } else { code };
+        named_first(alone, &format!("https://h.cn/list?{dropped}"), "https://h.cn/list");
+    }
+    named_first("parameter_dropped", "https://h.cn/list?id=7&lang=en&b=2", "https://h.cn/list?id=7&b=2");
+    // Where both are missing it is the cut that explains it all.
+    named_first("cut_at_ampersand", "https://h.cn/list?id=7&b=2&from=timeline", "https://h.cn/list?id=7");
 }
 
 #[test]
