@@ -255,16 +255,16 @@ pub fn diagnose(case: &Case) -> Vec<Finding> {
     if case.signature.is_empty() {
         findings.extend(said);
     } else if let Some(sent) = Sent::of(&case.signature) {
-        match Search::new(case, &sent).filter(|_| case.is_whole()) {
-            Some(search) => {
-                let expected = search.expected();
-                judged(case, search.run(), expected, said, &mut findings);
-            }
+        let search = Search::new(case, &sent).filter(|_| case.is_whole());
+        let expected = search.as_ref().map(Search::expected);
+        let found = search.and_then(Search::run);
+        match expected {
+            _ if found.is_none() && sent.is_short() => malformed(said, &mut findings),
+            Some(expected) => judged(case, found, expected, said, &mut findings),
             None => looked_at(case, &sent, said, &mut findings),
         }
     } else {
-        findings.push(Finding::new(Confidence::Proven, &verdicts::MALFORMED));
-        findings.extend(said);
+        malformed(said, &mut findings);
     }
     if findings.is_empty() {
         let lacking = match case.is_whole() {
@@ -275,6 +275,11 @@ pub fn diagnose(case: &Case) -> Vec<Finding> {
         findings.push(Finding::new(Confidence::Possible, lacking));
     }
     findings
+}
+
+fn malformed(said: Vec<Finding>, findings: &mut Vec<Finding>) {
+    findings.push(Finding::new(Confidence::Proven, &verdicts::MALFORMED));
+    findings.extend(said);
 }
 
 /// The search has an answer, or none.
@@ -313,7 +318,7 @@ fn beside_the_signature(case: &Case) -> Vec<Finding> {
         case.landing.as_deref().is_some_and(|landing| before_fragment(&escape::href(landing)) != before_fragment(&page));
     let milliseconds = in_milliseconds(case);
     let causes =
-        [(case.misnamed, &verdicts::MISNAMED), (landing, &verdicts::CURRENT_URL), (milliseconds, &causes::MILLISECONDS)];
+        [(case.misnamed, &verdicts::MISNAMED), (landing, &verdicts::CURRENT_URL), (milliseconds, &verdicts::MILLISECONDS_SENT)];
     causes.into_iter().filter(|(is_so, _)| *is_so).map(|(_, cause)| Finding::new(Confidence::Likely, cause)).collect()
 }
 

@@ -37,18 +37,32 @@ fn fragments(url: &str, case: &Case, add: &mut Add<'_>) {
 }
 
 /// Another page, or no page at all.
-fn elsewhere(_: &str, case: &Case, add: &mut Add<'_>) {
+fn elsewhere(url: &str, case: &Case, add: &mut Add<'_>) {
     if let Some(landing) = &case.landing {
         add(&c::LANDING, before_fragment(landing).to_owned());
     }
     for host in case.hosts.iter().filter(|host| host.contains("://")) {
         add(&c::API_URL, host.clone());
-        add(&c::API_URL, before_fragment(host).split('?').next().unwrap_or_default().to_owned());
+        let bare = before_fragment(host).split('?').next().unwrap_or_default();
+        let swapped = match bare.split_once("://") {
+            Some(("https", rest)) => format!("http://{rest}"),
+            Some((_, rest)) => format!("https://{rest}"),
+            None => continue,
+        };
+        for endpoint in [bare, &swapped] {
+            add(&c::API_URL, endpoint.to_owned());
+            for encode in [escape::component, escape::form] {
+                add(&c::API_URL, format!("{endpoint}?url={}", encode(url)));
+                add(&c::API_URL, format!("{endpoint}?url={}", encode(&case.url)));
+            }
+        }
     }
 }
 
 fn query(url: &str, _: &Case, add: &mut Add<'_>) {
-    let Some((path, query)) = url.split_once('?') else { return };
+    let Some((path, query)) = url.split_once('?') else {
+        return NULLS.iter().for_each(|null| add(&c::NULL_QUERY, format!("{url}?{null}")));
+    };
     let parts: Vec<&str> = query.split('&').collect();
     let joined = |parts: &[&str]| if parts.is_empty() { path.to_owned() } else { format!("{path}?{}", parts.join("&")) };
     let without = |names: &[&str]| {
@@ -286,6 +300,9 @@ const INDEX: [&str; 5] = ["index.html", "index.htm", "index.php", "index.jsp", "
 
 /// What languages write where there is nothing.
 pub(super) const NOTHING: &[&str] = &["", "undefined", "null", "None", "nil", "[object Object]", "NaN", "false"];
+
+/// The same, for a query that is not there.
+const NULLS: [&str; 4] = ["null", "undefined", "None", "nil"];
 
 /// Addresses with more parameters are searched in their first ones only.
 const MAX_PARTS: usize = 24;

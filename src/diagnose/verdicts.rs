@@ -22,7 +22,10 @@ pub(super) static VALUES_NEEDED: Cause = row("values_needed",
     ["Give the address of the page as the phone has it (location.href), and what the backend answered, whole.", "请提供手机上的页面地址（location.href）和后端返回的完整内容。"]);
 pub(super) static MALFORMED: Cause = row("signature_malformed",
     ["what was sent is no signature: it has not the length or the characters of a hash", "返回的不是签名：长度或字符不像任何哈希"],
-    ["The signature is 40 hex digits: look whether it was cut, or whether the page reads the wrong field.", "签名是 40 位十六进制：请检查是否被截断，或页面读错了字段。"]);
+    ["The signature is 40 hex digits: look whether it was cut, whether the page reads the wrong field, or (a few digits short) whether each byte is written with two digits.", "签名是 40 位十六进制：请检查是否被截断、页面是否读错了字段；若只少几位，检查每个字节是否都写成了两位。"]);
+pub(super) static MILLISECONDS_SENT: Cause = row("sent_in_milliseconds",
+    ["the timestamp that the page got is in milliseconds; WeChat's documents ask for seconds, and WeCom refuses anything else", "页面收到的时间戳是毫秒；微信文档要求秒，企业微信只接受秒"],
+    ["Make it in seconds (Math.floor(Date.now() / 1000)), and sign and send this same value.", "请生成秒级时间戳（Math.floor(Date.now() / 1000)），用同一个值签名并返回。"]);
 pub(super) static MISNAMED: Cause = row("fields_misnamed",
     ["the answer's fields are not named as wx.config reads them (appId, timestamp, nonceStr, signature): what it does not find it sends as \"undefined\"", "返回的字段名与 wx.config 要求的（appId、timestamp、nonceStr、signature）不同：找不到的值会以 \"undefined\" 发出"],
     ["Map the names in the page, or let the backend answer appId, timestamp, nonceStr, signature.", "请在页面中转换字段名，或让后端返回 appId、timestamp、nonceStr、signature。"]);

@@ -1,5 +1,6 @@
 //! Every mistake, made by a backend: first those with the address, then with the ticket, the values, the string and the hash.
 
+use sha1::{Digest as _, Sha1};
 use wx_jssdk::diagnose::{Case, Role, Target};
 
 use crate::backend::*;
@@ -10,6 +11,21 @@ const fn on(page: &'static str, code: &'static str, make: fn(&mut Backend)) -> F
 
 const fn fault(code: &'static str, make: fn(&mut Backend)) -> Fault {
     on(PAGE, code, make)
+}
+
+/// The signing endpoint is known.
+fn with_endpoint(case: Case) -> Case {
+    Case { hosts: vec!["https://api.example.com/sign".into()], ..case }
+}
+
+/// Java's `Integer.toHexString` for each byte.
+fn unpadded(text: &str) -> String {
+    Sha1::digest(text).iter().map(|byte| format!("{byte:x}")).collect()
+}
+
+/// Java's `BigInteger.toString(16)`.
+fn as_number(text: &str) -> String {
+    sha1(text).trim_start_matches('0').to_owned()
 }
 
 /// The parameters of an address, changed.
@@ -83,6 +99,11 @@ pub(crate) static FAULTS: &[Fault] = &[
     on("https://h.cn/p", "www_changed", |backend| backend.address.push(|url| url.replace("h.cn", "www.h.cn"))),
     fault("api_url_signed", |backend| { backend.known = |case| Case { hosts: vec!["https://api.example.com/sign?url=x".into()], ..case }; backend.address.push(|_| "https://api.example.com/sign?url=x".into()); }),
     fault("api_url_signed", |backend| { backend.known = |case| Case { hosts: vec!["https://api.example.com/sign?url=x".into()], ..case }; backend.address.push(|_| "https://api.example.com/sign".into()); }),
+    fault("api_url_signed", |backend| { backend.known = with_endpoint; backend.address.push(|url| format!("https://api.example.com/sign?url={}", encode(url))); }),
+    fault("api_url_signed", |backend| { backend.known = with_endpoint; backend.address.push(|url| format!("http://api.example.com/sign?url={}", encode(url))); }),
+    on("https://h.cn/p?q=a*b~c#/x", "api_url_signed", |backend| { backend.known = with_endpoint; backend.address.push(|url| format!("https://api.example.com/sign?url={}", encode(url).replace('*', "%2A").replace('~', "%7E"))); }),
+    on("https://h.cn/p#/x", "api_url_signed", |backend| { backend.known = with_endpoint; backend.cuts = false; backend.address.push(|url| format!("https://api.example.com/sign?url={}", encode(url))); }),
+    fault("api_url_signed", |backend| { backend.known = with_endpoint; backend.address.push(|_| "http://api.example.com/sign".into()); }),
     fault("origin_only", |backend| backend.address.push(|_| "https://www.example.com/".into())),
     fault("origin_only", |backend| backend.address.push(|_| "https://www.example.com".into())),
     fault("scheme_missing", |backend| backend.address.push(|url| url.replace("https:", ""))),
@@ -99,6 +120,9 @@ pub(crate) static FAULTS: &[Fault] = &[
     fault("double_question_mark", |backend| backend.address.push(|url| url.replace('?', "??"))),
     fault("double_question_mark", |backend| backend.address.push(|url| url.replacen('&', "?", 1))),
     on("https://h.cn/p?a=1?b=2", "double_question_mark", |backend| backend.address.push(|url| url.replace("1?b", "1&b"))),
+    on("https://h.cn/p", "null_query_added", |backend| backend.address.push(|url| format!("{url}?null"))),
+    on("https://h.cn/p#/x", "null_query_added", |backend| backend.address.push(|url| format!("{url}?undefined"))),
+    on("https://h.cn/", "null_query_added", |backend| backend.address.push(|url| format!("{url}?None"))),
     on("https://h.cn/p?a=1&", "empty_query_changed", |backend| backend.address.push(|url| url.trim_end_matches('&').to_owned())),
     on("https://h.cn/p?", "empty_query_changed", |backend| backend.address.push(|url| url.trim_end_matches('?').to_owned())),
     on("https://h.cn/p?a=&b=1", "empty_query_changed", |backend| backend.address.push(|url| url.replace("a=&", "a&"))),
@@ -176,6 +200,8 @@ pub(crate) static FAULTS: &[Fault] = &[
     fault("app_id_added", |backend| { backend.known = |case| Case { app_id: Some("wx12".into()), ..case }; backend.string = |[ticket, nonce, time, url]| string(ticket, nonce, time, url) + "&appId=wx12"; }),
     fault("utf16_hashed", |backend| { backend.string = |[ticket, nonce, time, url]| string(ticket, nonce, time, url).chars().flat_map(|letter| [letter, '\0']).collect(); }),
     fault("upper_case_hex", |backend| { backend.hash = |text| sha1(text).to_uppercase(); }),
+    fault("hex_zeros_lost", |backend| { backend.hash = unpadded; }),
+    on("https://h.cn/0", "hex_zeros_lost", |backend| { backend.hash = as_number; }),
     fault("md5_for_sha1", |backend| { backend.hash = md5; }),
     fault("md5_for_sha1", |backend| { backend.hash = |text| md5(text).to_uppercase(); }),
     fault("sha256_for_sha1", |backend| { backend.hash = sha256; }),

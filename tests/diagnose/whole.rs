@@ -106,6 +106,33 @@ fn milliseconds_were_sent_and_seconds_signed() {
 }
 
 #[test]
+fn milliseconds_on_both_sides_are_named_beside_a_right_signature() {
+    let milliseconds = "1414587457000";
+    let findings = |signature: &str, ticket: &str| {
+        diagnose(&Case::new("https://h.cn/p", NONCE, milliseconds, signature).ticket(Role::Current, ticket))
+    };
+    let signature = sha1(&string(TICKET, NONCE, milliseconds, "https://h.cn/p"));
+    let right = findings(&signature, TICKET);
+    let codes: Vec<_> = right.iter().map(|finding| finding.code).collect();
+    assert_eq!(codes, ["sent_in_milliseconds", "signature_is_right"]);
+    assert!(!right[0].cause.en.contains("one side"), "{:?}", right[0]);
+    assert_eq!(findings(&signature, "")[0].code, "sent_in_milliseconds", "it is seen without a ticket, too");
+}
+
+#[test]
+fn a_signature_that_lost_zeros_is_told_from_one_that_was_cut() {
+    let page = |at: usize| format!("https://h.cn/p{at}");
+    let whole = |at| sha1(&string(TICKET, NONCE, TIME, &page(at)));
+    let at = (0..).find(|at| whole(*at).starts_with('0') && !whole(*at).starts_with("00")).unwrap();
+    let judged = |signature: &str| diagnose(&case(&page(at), signature));
+    assert_eq!(judged(&whole(at)[1..])[0].code, "hex_zeros_lost");
+    let cut = judged(&whole(at)[..39]);
+    assert_eq!((cut[0].code, cut[0].confidence, cut.len()), ("signature_malformed", Confidence::Proven, 1));
+    let unknown = diagnose(&Case::new(page(at), NONCE, TIME, &whole(at)[1..]));
+    assert_eq!(unknown[0].code, "signature_malformed", "without a ticket no more can be said");
+}
+
+#[test]
 fn the_hash_or_its_spelling_is_wrong() {
     let right = string(TICKET, NONCE, TIME, before_hash(PAGE));
     let judged = |signature: &str| diagnose(&case(PAGE, signature))[0].code;
