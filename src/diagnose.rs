@@ -50,7 +50,7 @@ pub struct Case {
     pub signature: String,
     /// What may have signed.
     pub tickets: Vec<Ticket>,
-    /// What the signature is for.
+    /// What the signature is for, as far as somebody said so; see [`Case::signed_for`].
     pub target: Target,
     /// The address of the first page load, where the page changed routes since.
     pub landing: Option<String>,
@@ -62,6 +62,8 @@ pub struct Case {
     pub answered_url: Option<String>,
     /// Whether the backend's answer has other names than `wx.config` reads.
     pub misnamed: bool,
+    /// Whether the signature was made here, from the string that was pasted: then it proves nothing about its own ticket.
+    pub derived: bool,
     /// What the client said.
     pub error: Option<String>,
 }
@@ -90,6 +92,8 @@ pub enum Role {
     AccessToken,
     /// The jsapi_ticket of the account of this name.
     Other(String),
+    /// The ticket in the string that was pasted: it did sign, and whose it is is not known.
+    Pasted,
 }
 
 /// What a signature is for.
@@ -171,6 +175,13 @@ impl Case {
         self
     }
 
+    /// What the signature is for: where nobody said it, the client's own words do.
+    #[must_use]
+    pub fn signed_for(&self) -> Target {
+        let names_agent = self.error.as_deref().is_some_and(|error| error.to_ascii_lowercase().contains("agentconfig"));
+        if names_agent { Target::AgentConfig } else { self.target }
+    }
+
     /// Whether there is enough to compute with: all four values.
     #[must_use]
     pub fn is_whole(&self) -> bool {
@@ -180,7 +191,8 @@ impl Case {
 
 impl Target {
     /// The ticket that it takes.
-    fn role(self) -> Role {
+    #[must_use]
+    pub fn role(self) -> Role {
         match self {
             Self::Config => Role::Current,
             Self::AgentConfig => Role::Agent,
@@ -198,6 +210,7 @@ impl Role {
             Self::Agent => "[agent_config ticket]".into(),
             Self::AccessToken => "[access_token]".into(),
             Self::Other(account) => format!("[jsapi_ticket of {account}]"),
+            Self::Pasted => "[ticket of the string]".into(),
         }
     }
 }
@@ -229,8 +242,8 @@ impl Finding {
     /// Whether it says more than that nothing was found.
     #[must_use]
     pub fn explains(&self) -> bool {
-        use verdicts::{NOTHING_FITS, NOTHING_GIVEN, TICKET_NEEDED, VALUES_NEEDED};
-        ![&NOTHING_FITS, &NOTHING_GIVEN, &TICKET_NEEDED, &VALUES_NEEDED].iter().any(|cause| cause.code == self.code)
+        use verdicts::{NOTHING_FITS, NOTHING_GIVEN, STRING, TICKET_NEEDED, VALUES_NEEDED};
+        ![&NOTHING_FITS, &NOTHING_GIVEN, &STRING, &TICKET_NEEDED, &VALUES_NEEDED].iter().any(|cause| cause.code == self.code)
     }
 }
 
@@ -242,16 +255,16 @@ pub fn diagnose(case: &Case) -> Vec<Finding> {
     if case.signature.is_empty() {
         findings.extend(said);
     } else if let Some(sent) = Sent::of(&case.signature) {
-        match Search::new(case, &sent).filter(|_| case.is_whole()) {
-            Some(search) => {
-                let expected = search.expected();
-                judged(case, search.run(), expected, said, &mut findings);
-            }
+        let search = Search::new(case, &sent).filter(|_| case.is_whole());
+        let expected = search.as_ref().map(Search::expected);
+        let found = search.and_then(Search::run);
+        match expected {
+            _ if found.is_none() && sent.is_short() => malformed(said, &mut findings),
+            Some(expected) => judged(case, found, expected, said, &mut findings),
             None => looked_at(case, &sent, said, &mut findings),
         }
     } else {
-        findings.push(Finding::new(Confidence::Proven, &verdicts::MALFORMED));
-        findings.extend(said);
+        malformed(said, &mut findings);
     }
     if findings.is_empty() {
         let lacking = match case.is_whole() {
@@ -264,21 +277,31 @@ pub fn diagnose(case: &Case) -> Vec<Finding> {
     findings
 }
 
+fn malformed(said: Vec<Finding>, findings: &mut Vec<Finding>) {
+    findings.push(Finding::new(Confidence::Proven, &verdicts::MALFORMED));
+    findings.extend(said);
+}
+
 /// The search has an answer, or none.
 fn judged(case: &Case, found: Option<Found>, expected: String, mut said: Vec<Finding>, findings: &mut Vec<Finding>) {
     match found {
         Some(Found { mistakes, string }) if mistakes.is_empty() => {
-            // "invalid signature" explains nothing when it is valid.
-            said.retain(|finding| finding.code != verdicts::INVALID_SIGNATURE.code);
             findings.extend(beside_the_signature(case));
+            // The string agrees with itself, whatever its ticket is.
+            let role = case.signed_for().role();
+            let proves_itself = case.derived && !case.tickets.iter().any(|ticket| ticket.role == role);
+            let (sure, verdict) =
+                if proves_itself { (Confidence::Possible, &verdicts::STRING) } else { (Confidence::Proven, &verdicts::RIGHT) };
+            // "invalid signature" explains nothing when it is valid.
+            said.retain(|finding| !is_refusal_alone(finding));
             findings.extend(said);
-            findings.push(Finding { evidence: Some(string), ..Finding::new(Confidence::Proven, &verdicts::RIGHT) });
+            findings.push(Finding { evidence: Some(string), ..Finding::new(sure, verdict) });
         }
         Some(Found { mistakes, string }) => {
             let proven = mistakes.into_iter().map(|cause| Finding::new(Confidence::Proven, cause));
             let shown = |finding| Finding { evidence: Some(string.clone()), expected: Some(expected.clone()), ..finding };
             findings.extend(proven.map(shown));
-            said.retain(|finding| finding.code != verdicts::INVALID_SIGNATURE.code);
+            said.retain(|finding| !is_refusal_alone(finding));
             findings.extend(said);
         }
         None => {
@@ -290,25 +313,32 @@ fn judged(case: &Case, found: Option<Found>, expected: String, mut said: Vec<Fin
 
 /// The signature is right: what may be wrong all the same.
 fn beside_the_signature(case: &Case) -> Vec<Finding> {
-    let landing = case.landing.as_deref().is_some_and(|landing| before_fragment(landing) != before_fragment(&case.url));
+    let page = escape::href(&case.url);
+    let landing =
+        case.landing.as_deref().is_some_and(|landing| before_fragment(&escape::href(landing)) != before_fragment(&page));
     let milliseconds = in_milliseconds(case);
     let causes =
-        [(case.misnamed, &verdicts::MISNAMED), (landing, &verdicts::CURRENT_URL), (milliseconds, &causes::MILLISECONDS)];
+        [(case.misnamed, &verdicts::MISNAMED), (landing, &verdicts::CURRENT_URL), (milliseconds, &verdicts::MILLISECONDS_SENT)];
     causes.into_iter().filter(|(is_so, _)| *is_so).map(|(_, cause)| Finding::new(Confidence::Likely, cause)).collect()
 }
 
 /// No ticket to compute with: the client's words, and what can be seen.
 fn looked_at(case: &Case, sent: &Sent, said: Vec<Finding>, findings: &mut Vec<Finding>) {
     findings.extend(sent.cause.map(|cause| Finding::new(Confidence::Likely, cause)));
-    let (specific, general): (Vec<_>, Vec<_>) =
-        said.into_iter().partition(|finding| finding.code != verdicts::INVALID_SIGNATURE.code);
+    let (specific, general): (Vec<_>, Vec<_>) = said.into_iter().partition(|finding| !is_refusal_alone(finding));
     findings.extend(specific);
     findings.extend(beside_the_signature(case));
-    let another = case.answered_url.as_deref().is_some_and(|url| before_fragment(&case.url) != url);
+    let page = [case.url.clone(), escape::href(&case.url)];
+    let another = case.answered_url.as_deref().is_some_and(|url| page.iter().all(|page| before_fragment(page) != url));
     if another {
         findings.push(Finding::new(Confidence::Likely, &causes::OTHER_URL));
     }
     findings.extend(general);
+}
+
+/// Words that say no more than that the signature was refused.
+fn is_refusal_alone(finding: &Finding) -> bool {
+    [&verdicts::INVALID_SIGNATURE, &verdicts::AGENT_SIGNATURE].iter().any(|cause| cause.code == finding.code)
 }
 
 fn in_milliseconds(case: &Case) -> bool {

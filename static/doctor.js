@@ -20,11 +20,7 @@ let chosenSample = 0;
 /** What is asked of the server. */
 function question() {
   const value = (id) => at(id).value.trim();
-  const tickets = { current: value("ticket"), previous: value("previous"), access_token: value("accessToken") };
-  if (at("agent").checked) {
-    tickets.agent = tickets.current;
-    delete tickets.current;
-  }
+  const tickets = { signing: value("ticket"), previous: value("previous"), access_token: value("accessToken") };
   return {
     paste: at("paste").value,
     url: value("url"),
@@ -64,7 +60,13 @@ async function send(body) {
     const response = await fetch("doctor/diagnose", { method: "POST", headers: { "Content-Type": "application/json" }, body });
     const answer = await response.json();
     if (response.ok) return answer;
-    return { trouble: { title: answer.title, text: (chinese ? answer.hint?.zh : answer.hint?.en) || answer.detail } };
+    const code = answer.code || `HTTP ${response.status}`;
+    return {
+      trouble: {
+        title: t(answer.title || code, `服务器没有给出诊断（${code}）`),
+        text: t(answer.hint?.en || answer.detail || "Ask again later.", answer.hint?.zh || "请稍后再试。"),
+      },
+    };
   } catch {
     return {
       trouble: {
@@ -85,7 +87,7 @@ function showTrouble({ title, text }) {
 
 /** The panel as before any answer. */
 function reset() {
-  for (const id of ["confidence", "code", "waiting", "fix-part", "evidence", "should", "same", "checklist", "code-part", "others", "basis"]) {
+  for (const id of ["confidence", "code", "right", "waiting", "fix-part", "evidence", "should", "same", "checklist", "code-part", "others", "basis"]) {
     at(id).hidden = true;
   }
 }
@@ -105,7 +107,10 @@ function show(answer) {
   at("fix-part").hidden = right;
   at("fix").textContent = chinese ? first.fix.zh : first.fix.en;
   showEvidence(first);
-  if (answer.findings.some((finding) => finding.code === "signature_is_right")) showChecks(answer, right);
+  const isRight = answer.findings.some((finding) => finding.code === "signature_is_right");
+  // Something else stands first: all the same nobody need look for it in the signature.
+  at("right").hidden = right || !isRight;
+  if (right) showChecks(answer);
   if (first.confidence === "proven" && !right && first.code !== "signature_malformed") showSamples(first.fix.en);
   showOthers(others.filter((finding) => finding.code !== "signature_is_right"), first);
   showBasis(answer);
@@ -116,7 +121,7 @@ const SURE = {
   likely: () => t("Very likely", "很可能"),
   possible: () => t("Possibly", "可能"),
 };
-const UNKNOWN = ["no_known_mistake_fits", "ticket_needed", "values_needed", "nothing_given"];
+const UNKNOWN = ["no_known_mistake_fits", "string_is_right", "ticket_needed", "values_needed", "nothing_given"];
 
 /** A cause is written as half a sentence. */
 function sentence(text) {
@@ -136,9 +141,9 @@ function showRead({ read }) {
       "这是只有变量的代码。请贴出它们的值：console.log(JSON.stringify(config))。",
     );
   }
+  if (read.agent && !at("agent").checked) at("read").textContent += t(" It is about wx.agentConfig.", "针对 wx.agentConfig。");
   // What was found in the text is shown in its fields, where one can mend it.
-  for (const id of ["url", "nonceStr", "timestamp", "signature", "errMsg"]) if (!at(id).value && read[id]) at(id).placeholder = read[id];
-  if (read.agent) at("agent").checked = true;
+  for (const id of ["url", "nonceStr", "timestamp", "signature", "errMsg"]) if (!at(id).value) at(id).placeholder = read[id] || "";
 }
 
 const KINDS = {
@@ -167,7 +172,7 @@ function showEvidence({ evidence, expected, code }) {
 }
 
 /** The signature is right, and it does not work all the same: what remains. */
-function showChecks({ pageAllowed, read }, alone) {
+function showChecks({ pageAllowed, read }) {
   let host = "";
   try {
     host = new URL(read.url).host;
@@ -196,7 +201,7 @@ function showChecks({ pageAllowed, read }, alone) {
       return item;
     }),
   );
-  at("checklist").hidden = !alone;
+  at("checklist").hidden = false;
 }
 
 function showSamples(fix) {

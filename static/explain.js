@@ -116,7 +116,11 @@ function explainRefusal({ status, problem, retryAfter }) {
     title: t("No signature was given", "服务器没有给出签名"),
     summary: t("The server refused; WeChat was not asked.", "服务器拒绝签名，尚未交给微信校验。"),
     says: [`HTTP ${status}`, problem.code, problem.errcode && `errcode ${problem.errcode}`].filter(Boolean).join(" · "),
-    cause: problem.detail || problem.title || t("It gave no reason.", "未给出原因。"),
+    // The reason itself is in English only: in Chinese its code stands for it, and the hint says what it is about.
+    cause: t(
+      problem.detail || problem.title || "It gave no reason.",
+      problem.code ? `服务器给出的错误码是 ${problem.code}，处理办法见下。` : "未给出原因。",
+    ),
     fixes,
   };
 }

@@ -250,7 +250,7 @@ function tellProblem(answer, problem) {
     return say("failing", t(`Refreshed a moment ago: it may be tried again in ${span(wait)}, at ${again}.`, `刚刚刷新过：${span(wait)}后（${again}）可再试。`));
   }
   const { cause, fix } = problem.upstream ?? {};
-  const said = cause ? `${problem.errcode ?? ""} ${cause[t("en", "zh")]}`.trim() : problem.title;
+  const said = cause ? `${problem.errcode ?? ""} ${cause[t("en", "zh")]}`.trim() : t(problem.title, `服务器未能刷新（${problem.code || answer.status}）`);
   const later = wait ? t(`Not before ${span(wait)} from now.`, `请在 ${span(wait)}后再试。`) : "";
   say("down", said, fix ? fix[t("en", "zh")] : hint, later);
 }

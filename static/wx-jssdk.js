@@ -112,7 +112,7 @@
   let signedUrl = "";
 
   function ready(asked) {
-    if (watching && !asked) moved(); // a router may go round what we watch, or tell the page first
+    if (watching && !asked) moved(); // a router may go round what we watch
     if (!asked && configured && !broken) return configured.then((wx) => wx);
     options = Object.assign({}, options, asked);
     if (options.autoReconfigure) watchHistory();
@@ -132,7 +132,7 @@
         () => (broken = broken || configured === mine),
       );
     }
-    // One of the caller's own: if nobody handles it, the browser says so.
+    // The caller's own: if unhandled, the browser says so.
     return configured.then((wx) => wx);
   }
 
@@ -144,12 +144,14 @@
     try {
       await verify(wx, answer, first);
     } catch (error) {
-      const other = [page(), landing()].find((url) => url !== first);
+      const now = page();
+      const other = [now, landing()].find((url) => url !== first);
       if (error.code !== "invalid_signature" || !other) throw error;
-      // Which address a client checks is known by reports only: the other one, once.
+      // Which one a client checks is known by reports only.
       await verify(wx, await ask("/config", other), other);
       signedUrl = other;
-      byLanding = other !== page();
+      byLanding = other !== now;
+      if (watching) moved();
     }
     return wx;
   }
@@ -225,8 +227,8 @@
 
   // --- wx.config ---
 
-  // After an error jweixin calls ready as well, on a second config at once, and to it version 10 is older than 6.0.2.
-  // So the client's own answer is heard on its way.
+  // After an error jweixin calls ready as well, on a second config at once; an unheard error it keeps for the next
+  // listener; to it version 10 is older than 6.0.2. So the client's own answer is heard on its way.
   function verify(wx, answer, url) {
     return new Promise((resolve, reject) => {
       const again = answered;
@@ -234,12 +236,14 @@
       let bridge = null;
       let original;
       let listening;
+      let begun;
+      const listens = () => bridge && bridge.invoke === listening;
       const settle = (code, says) => {
         if (settled) return;
         settled = true;
         clearTimeout(timer);
         document.removeEventListener(BRIDGE_READY, listen);
-        if (bridge && bridge.invoke === listening) bridge.invoke = original;
+        if (listens()) bridge.invoke = original;
         if (code) reject(new WxJssdkError(code, { errMsg: says, signedUrl: url, currentUrl: page() }));
         else resolve();
       };
@@ -253,7 +257,7 @@
         bridge = window.WeixinJSBridge;
         original = bridge.invoke;
         listening = function (name, params, callback) {
-          // Another SDK on the page may configure for itself.
+          // Another's config.
           if (name !== "preVerifyJSAPI" || params.verifySignature !== answer.signature) return original.apply(this, arguments);
           return original.call(this, name, params, (res) => {
             const raw = Object.assign({}, res); // jweixin rewrites it
@@ -264,24 +268,24 @@
         try {
           bridge.invoke = listening;
         } catch (error) {
-          // frozen: wx.ready and wx.error have to do
+          // frozen
         }
       };
       const timer = setTimeout(() => settle("timeout", "preVerifyJSAPI"), CLIENT_PATIENCE);
       listen();
       document.addEventListener(BRIDGE_READY, listen); // before jweixin does
-      wx.error(judge);
+      wx.error((res) => begun && !listens() && judge(res));
       wx.ready(() => {
-        if (bridge && bridge.invoke === listening) return;
-        setTimeout(() => judge({ errMsg: "config:ok" }), again ? 2000 : 0);
+        if (!listens()) setTimeout(() => judge({ errMsg: "config:ok" }), again || !begun ? 2000 : 0);
       });
+      begun = true;
       wx.config(configFor(answer));
     });
   }
 
   function configFor(answer) {
     const config = Object.assign({}, answer);
-    // Copies: jweixin changes them.
+    // Copies: jweixin changes lists.
     const apis = (options.apis || answer.jsApiList || []).slice();
     // WeCom knows only the older names.
     if (inWeCom() && apis.some((name) => /^update.*ShareData$/.test(name))) {
@@ -314,6 +318,8 @@
   function invoke(wx, name, args, timeout) {
     return new Promise((resolve, reject) => {
       let timer;
+      const given = Object.assign({}, args);
+      for (const key in given) if (Array.isArray(given[key])) given[key] = given[key].slice();
       const fail = (code, errMsg) => {
         clearTimeout(timer);
         reject(new WxJssdkError(code, { api: name, errMsg }));
@@ -327,9 +333,9 @@
       if (timeout) timer = setTimeout(() => fail("timeout", name), timeout);
       try {
         if (wx[name]) {
-          wx[name](Object.assign({}, args, { success: hear, fail: hear, cancel: hear }));
+          wx[name](Object.assign(given, { success: hear, fail: hear, cancel: hear }));
         } else if (inWeCom() && wx.invoke) {
-          wx.invoke(name, Object.assign({}, args), hear); // WeCom's own
+          wx.invoke(name, given, hear); // WeCom's own
         } else fail("api_too_old");
       } catch (error) {
         fail("api_failed", String(error));
@@ -357,7 +363,7 @@
     const wx = await ready(configured ? undefined : Object.assign({}, asked, { apis: undefined }));
     const url = page();
     const answer = await ask("/agent-config", url);
-    const config = { jsApiList: ((asked && asked.apis) || answer.jsApiList || []).slice() };
+    const config = { jsApiList: (asked && asked.apis) || answer.jsApiList || [] };
     for (const key of ["corpid", "agentid", "timestamp", "nonceStr", "signature"]) config[key] = String(answer[key]);
     try {
       await invoke(wx, "agentConfig", config, CLIENT_PATIENCE);

@@ -15,7 +15,7 @@ use super::private::forbidden;
 use super::problem::Problem;
 use crate::broker::Broker;
 use crate::credential::Kind;
-use crate::diagnose::{Case, Role, Target, diagnose};
+use crate::diagnose::{Case, Target, diagnose};
 #[cfg(feature = "server")]
 pub use doctor::Doctor;
 #[cfg(feature = "server")]
@@ -63,18 +63,24 @@ async fn case(mut question: Question, key: &ApiKey, broker: &Broker) -> Result<C
     let account = question.account.take();
     let (mut case, _) = question.case();
     if let Some(account) = &account {
-        let (role, kind) = match case.target {
-            Target::Config => (Role::Current, Kind::JsapiTicket),
-            Target::AgentConfig => (Role::Agent, Kind::AgentTicket),
-        };
+        let kind = signing_kind(case.signed_for());
         if !key.opens(account, kind) {
             return Err(forbidden());
         }
         let ticket = broker.credential(account, kind).await.map_err(Problem::for_private)?;
+        let role = case.signed_for().role();
         case = case.ticket(role, ticket.value.clone());
         case.app_id = broker.account(account).ok().map(|account| account.app_id().to_owned());
     }
     if case.is_whole() || case.error.is_some() { Ok(case) } else { Err(bad_body()) }
+}
+
+/// The ticket that signs.
+fn signing_kind(target: Target) -> Kind {
+    match target {
+        Target::Config => Kind::JsapiTicket,
+        Target::AgentConfig => Kind::AgentTicket,
+    }
 }
 
 fn refused(problem: Problem) -> HttpResponse {

@@ -127,6 +127,8 @@ pub(super) static NEWLINE: Cause = row("newline_or_blank",
     ["Trim the address, and hash the string without a line break (echo -n, not echo).", "请去掉地址前后的空白；计算时不要带换行（用 echo -n 而不是 echo）。"]);
 pub(super) static DOUBLE_QUESTION: Cause = row("double_question_mark",
     ["the signed address has another number of ? than the page's", "签名用的地址多了或少了一个 ?"], AS_IT_CAME);
+pub(super) static NULL_QUERY: Cause = row("null_query_added",
+    ["the address was put together from its parts, and for the query that the page does not have stands null (?null)", "地址是用各部分拼接的，页面没有参数，末尾却拼上了 ?null"], FROM_THE_PAGE);
 pub(super) static EMPTY_TAIL: Cause = row("empty_query_changed",
     ["an empty part of the query (a ? or & at the end, a name without a value) was added or removed", "地址末尾的 ?、& 或没有值的参数被添加或去掉"], AS_IT_CAME);
 pub(super) static URL_MISSING: Cause = row("url_was_missing",
@@ -153,6 +155,9 @@ pub(super) static CORP_TICKET: Cause = row("jsapi_ticket_for_agent",
 pub(super) static ACCESS_TOKEN: Cause = row("access_token_for_ticket",
     ["the access token stands in the ticket's place", "把 access_token 当作 ticket 使用"],
     ["Buy a ticket with it first: getticket?type=jsapi&access_token=….", "请先用它换取 ticket：getticket?type=jsapi&access_token=…。"]);
+pub(super) static PASTED_TICKET: Cause = row("ticket_not_living",
+    ["the ticket in the string that was hashed is not the account's living one", "参与计算的字符串中的 ticket 不是该账号当前有效的 ticket"],
+    ["Look where the backend has it from: a cache that outlives the ticket, a second server that renews it for itself, or another account's appId. Take it from the one place that renews it.", "请检查后端的 ticket 来源：缓存超过了有效期、另一台服务器各自刷新，或用了其他账号的 appId；应统一从唯一负责刷新的地方获取。"]);
 pub(super) static TICKET_BLANK: Cause = row("ticket_with_newline",
     ["a line break, a blank, quotes or a byte order mark stands around the ticket", "ticket 前后有换行、空格、引号或 BOM"], THE_TICKET);
 pub(super) static TICKET_MISSING: Cause = row("ticket_was_missing",
@@ -208,6 +213,9 @@ pub(super) static UTF16: Cause = row("utf16_hashed",
 
 pub(super) static UPPER_HEX: Cause = row("upper_case_hex",
     ["the signature is written in upper-case hex", "签名是大写的十六进制"], THE_HASH);
+pub(super) static ZEROS_LOST: Cause = row("hex_zeros_lost",
+    ["zeros are missing in the signature's hex: bytes below 16 were written with one digit, or the number without its leading zeros", "签名的十六进制丢了 0：小于 16 的字节只写了一位，或整个数去掉了前导 0"],
+    ["Write each byte with two digits (String.format(\"%02x\", b), not Integer.toHexString or BigInteger.toString(16)): always 40 digits.", "每个字节都要写成两位（用 String.format(\"%02x\", b)，不要用 Integer.toHexString 或 BigInteger.toString(16)），总长固定 40 位。"]);
 pub(super) static MD5: Cause = row("md5_for_sha1",
     ["MD5 was used in SHA-1's place", "用了 MD5 而不是 SHA-1"], THE_HASH);
 pub(super) static SHA256: Cause = row("sha256_for_sha1",

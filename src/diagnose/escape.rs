@@ -15,6 +15,27 @@ pub(super) fn whole(text: &str) -> String {
     keeping(text, b"-_.!~*'();,/?:@&=+$#")
 }
 
+/// An address as `location.href` has it, given as people read it: letters beyond ASCII and blanks escaped, the host in its ASCII form.
+pub(super) fn href(address: &str) -> String {
+    let address = address.trim();
+    let start = address.find("://").map_or(0, |at| at + 3);
+    let end = address[start..].find(['/', '?', '#', ':']).map_or(address.len(), |length| start + length);
+    let (host, rest) = (&address[start..end], &address[end..]);
+    // Where it is no name, it stays as it was given.
+    let ascii = Some(host).filter(|host| !host.is_ascii()).and_then(|host| url::Host::parse(host).ok());
+    let host = ascii.map_or_else(|| host.to_owned(), |host| host.to_string());
+    let mut out = format!("{}{host}", &address[..start]);
+    for byte in rest.bytes() {
+        if byte.is_ascii() && byte != b' ' {
+            out.push(char::from(byte));
+        } else {
+            out.push('%');
+            push_hex(&mut out, byte);
+        }
+    }
+    out
+}
+
 fn keeping(text: &str, kept: &[u8]) -> String {
     let mut out = String::with_capacity(text.len() * 2);
     for byte in text.bytes() {
@@ -92,6 +113,16 @@ mod tests {
         assert_eq!(component("https://h/张?a=b c"), "https%3A%2F%2Fh%2F%E5%BC%A0%3Fa%3Db%20c");
         assert_eq!(whole("https://h/p?a=%20"), "https://h/p?a=%2520");
         assert_eq!(form("a b*~"), "a+b%2A%7E");
+    }
+
+    #[test]
+    fn an_address_that_people_read_becomes_the_browsers() {
+        assert_eq!(href(" https://h.cn/商/1?q=a b&c=%2f+#/é "), "https://h.cn/%E5%95%86/1?q=a%20b&c=%2f+#/%C3%A9");
+        assert_eq!(href("https://张三.cn:8443/p"), "https://xn--ehq892b.cn:8443/p");
+        for same in ["", "%", "://", "https://", "?&=#", "https://h:x/", "张 三"] {
+            let once = href(same);
+            assert_eq!(href(&once), once, "{same}");
+        }
     }
 
     #[test]

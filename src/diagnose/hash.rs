@@ -9,7 +9,8 @@ use super::causes::{self as c, Cause};
 /// A signature of a known look.
 pub(super) struct Sent {
     text: String,
-    digest: fn(&str) -> String,
+    /// Whether this is the hash of that string.
+    is_of: fn(&str, &str) -> bool,
     /// What is wrong with its look alone.
     pub(super) cause: Option<&'static Cause>,
 }
@@ -21,26 +22,38 @@ impl Sent {
         let is_hex = text.bytes().all(|byte| byte.is_ascii_hexdigit());
         let blank = (text.len() != signature.len()).then_some(&c::SIGNATURE_BLANK);
         let upper = text.bytes().any(|byte| byte.is_ascii_uppercase()).then_some(&c::UPPER_HEX);
-        let (digest, cause): (fn(&str) -> String, _) = match text.len() {
-            40 if is_hex => (sha1, upper.or(blank)),
-            32 if is_hex => (|text| hex(&Md5::digest(text)), Some(&c::MD5)),
-            64 if is_hex => (|text| hex(&Sha256::digest(text)), Some(&c::SHA256)),
-            28 if text.ends_with('=') => (|text| base64(&Sha1::digest(text)), Some(&c::BASE64)),
+        let (is_of, cause): (fn(&str, &str) -> bool, _) = match text.len() {
+            40 if is_hex => (|sent, text| sent == sha1(text), upper.or(blank)),
+            32 if is_hex => (|sent, text| sent == hex(&Md5::digest(text)), Some(&c::MD5)),
+            64 if is_hex => (|sent, text| sent == hex(&Sha256::digest(text)), Some(&c::SHA256)),
+            28 if text.ends_with('=') => (|sent, text| sent == base64(&Sha1::digest(text)), Some(&c::BASE64)),
+            SHORTEST..40 if is_hex => (lost_zeros, Some(&c::ZEROS_LOST)),
             _ => return None,
         };
         let text = if is_hex { text.to_ascii_lowercase() } else { text.to_owned() };
-        Some(Self { text, digest, cause })
+        Some(Self { text, is_of, cause })
+    }
+
+    /// Whether it has the look of a hash only if zeros were lost: what a cut one has, too, as long as none is found that fits.
+    pub(super) fn is_short(&self) -> bool {
+        self.cause.is_some_and(|cause| cause.code == c::ZEROS_LOST.code)
     }
 
     /// Whether it is the hash of `string`.
     pub(super) fn fits(&self, string: &str) -> bool {
-        (self.digest)(string) == self.text
+        (self.is_of)(&self.text, string)
     }
 }
 
 /// The signature of a string, as it should be.
 pub(super) fn sha1(text: &str) -> String {
     hex(&Sha1::digest(text))
+}
+
+/// Of each byte, or of the whole number.
+fn lost_zeros(sent: &str, text: &str) -> bool {
+    let digest = Sha1::digest(text);
+    sent == hex(&digest).trim_start_matches('0') || sent == digest.iter().map(|byte| format!("{byte:x}")).collect::<String>()
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -61,6 +74,9 @@ fn base64(bytes: &[u8]) -> String {
     out
 }
 
+/// Half of the bytes below 16: nobody will see it.
+const SHORTEST: usize = 30;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -77,9 +93,7 @@ mod tests {
 
     #[test]
     fn a_text_that_is_no_hash_is_not_taken_for_one() {
-        for signature in
-            ["", "undefined", "0f9de62fce790f9a083d5c99e95740ceb90c27e", "zf9de62fce790f9a083d5c99e95740ceb90c27ed"]
-        {
+        for signature in ["", "undefined", "0f9de62fce790f9a083d5c99e9574", "zf9de62fce790f9a083d5c99e95740ceb90c27ed"] {
             assert!(Sent::of(signature).is_none(), "{signature}");
         }
     }

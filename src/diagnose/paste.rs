@@ -22,6 +22,8 @@ pub struct Paste {
     pub error: Option<String>,
     /// The ticket, where the string that was hashed was pasted.
     pub ticket: Option<Secret>,
+    /// Whether the answer's signature is no backend's, but the hash of that string.
+    pub derived: bool,
 }
 
 /// What a text, or a part of it, is.
@@ -77,7 +79,7 @@ impl Paste {
     fn json(&mut self, text: &str) {
         for json in json_in(text) {
             let answer = Answer::from_json(&json);
-            let error = word_of(&json, &ERROR);
+            let error = errcode_in(&json).or_else(|| word_of(&json, &ERROR)).filter(|words| is_said_by_wechat(words));
             let url = word_of(&json, &CHECKED_URL);
             if answer.is_none() && error.is_none() {
                 continue;
@@ -111,7 +113,10 @@ impl Paste {
             answer.nonce.get_or_insert_with(|| nonce.to_owned());
             answer.timestamp.get_or_insert_with(|| time.to_owned());
             answer.url.get_or_insert_with(|| url.to_owned());
-            answer.signature.get_or_insert_with(|| hash::sha1(line));
+            if answer.signature.is_none() {
+                answer.signature = Some(hash::sha1(line));
+                self.derived = true;
+            }
             self.note(PasteKind::SignedString);
         }
     }
@@ -139,14 +144,17 @@ impl Paste {
 
     /// The client's words; a bare number counts as an errcode only where nothing else was found.
     fn words(&mut self, text: &str, found: &Map<String, Value>) {
-        if self.error.is_some() {
+        if self.error.as_deref().is_some_and(|error| !said::explained(error).is_empty()) {
             return;
         }
         let named = ERROR.iter().find_map(|name| found.iter().find(|(key, _)| plain(key) == *name)).map(|(_, value)| value);
         let text = named.and_then(Value::as_str).unwrap_or(text);
         let known = if self.kinds.is_empty() { !said::explained(text).is_empty() } else { said::has_words(text) };
-        if known || text.contains("config:") {
-            self.error = Some(text.chars().take(MAX_ERROR).collect());
+        if known || (self.error.is_none() && text.contains("config:")) {
+            // The one line that says as much as all of it, if there is one.
+            let all = said::explained(text);
+            let line = text.lines().map(str::trim).find(|line| !all.is_empty() && said::explained(line) == all).unwrap_or(text);
+            self.error = Some(line.chars().take(MAX_ERROR).collect());
             self.note(PasteKind::Error);
         }
     }
@@ -159,17 +167,17 @@ impl Paste {
 }
 
 impl Case {
-    /// Takes over what was pasted, where nothing is set yet.
+    /// Takes over what was pasted, where nothing is set yet. Its ticket stands beside those that are known.
     #[must_use]
     pub fn paste(mut self, paste: Paste) -> Self {
         if self.url.is_empty() {
             self.url = paste.url.unwrap_or_default();
         }
         self.error = self.error.or(paste.error);
-        let has_ticket = self.tickets.iter().any(|ticket| ticket.role == Role::Current);
+        self.derived |= paste.derived && self.signature.is_empty();
         let case = self.answer(paste.answer);
-        match paste.ticket.filter(|_| !has_ticket) {
-            Some(ticket) => case.ticket(Role::Current, ticket),
+        match paste.ticket {
+            Some(ticket) => case.ticket(Role::Pasted, ticket),
             None => case,
         }
     }
@@ -194,6 +202,30 @@ fn json_in(text: &str) -> Vec<Value> {
         }
     }
     found
+}
+
+/// WeChat's own refusal of a call, at whatever depth.
+fn errcode_in(json: &Value) -> Option<String> {
+    match json {
+        Value::Object(fields) => {
+            let named = |name: &str| fields.iter().find(|(key, _)| plain(key) == name).map(|(_, value)| value);
+            let errcode = named("errcode").and_then(Value::as_i64).filter(|errcode| *errcode != 0);
+            let words = || named("errmsg").and_then(Value::as_str).unwrap_or_default();
+            errcode
+                .map(|errcode| format!("errcode {errcode}: {}", words()).trim_end_matches([':', ' ']).to_owned())
+                .or_else(|| fields.values().find_map(errcode_in))
+        }
+        Value::Array(items) => items.iter().find_map(errcode_in),
+        _ => None,
+    }
+}
+
+/// Backends have an `errMsg` of their own, too: WeChat's says what is known, or begins with the interface's name.
+fn is_said_by_wechat(words: &str) -> bool {
+    let named = words
+        .split_once(':')
+        .is_some_and(|(name, said)| !said.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric()));
+    named || !said::explained(words).is_empty()
 }
 
 /// The first text under one of these names, at whatever depth; of a list its first.

@@ -20,7 +20,7 @@ pub(super) fn has_words(text: &str) -> bool {
 }
 
 fn in_words(text: &str) -> Option<&'static Cause> {
-    let text = text.to_lowercase();
+    let text = text.to_lowercase().replace('_', " ");
     WORDS.iter().find(|(words, _)| words.iter().all(|word| text.contains(word))).map(|(_, cause)| *cause)
 }
 
@@ -37,7 +37,7 @@ fn by_errcode(text: &str) -> Option<Finding> {
     Some(Finding { cause: advice.cause.clone(), fix: advice.fix.clone(), ..Finding::new(Confidence::Likely, &v::ERRCODE) })
 }
 
-/// Words that must all be there, in lower case; the first row that fits counts.
+/// Words that must all be there, in lower case, with blanks for `_`; the first row that fits counts.
 const WORDS: &[(&[&str], &Cause)] = &[
     (&["not match any reliable domain"], &v::WORK_DOMAIN),
     (&["invalid url domain"], &v::URL_DOMAIN),
@@ -47,9 +47,8 @@ const WORDS: &[(&[&str], &Cause)] = &[
     (&["require subscribe"], &v::SUBSCRIBE),
     (&["permission denied"], &v::PERMISSION_DENIED),
     (&["access denied"], &v::PERMISSION_DENIED),
-    (&["no permission to execute"], &v::PERMISSION_DENIED),
+    (&["no permission"], &v::PERMISSION_DENIED),
     (&["function not exist"], &v::FUNCTION_MISSING),
-    (&["function_not_exist"], &v::FUNCTION_MISSING),
     (&["appid 不合法"], &v::APP_ID),
     (&["appid不合法"], &v::APP_ID),
     (&["invalid appid"], &v::APP_ID),
@@ -59,6 +58,11 @@ const WORDS: &[(&[&str], &Cause)] = &[
     (&["weixinjsbridge", "not defined"], &v::NO_BRIDGE),
     (&["wx.config is not a function"], &v::NO_BRIDGE),
     (&[":cancel"], &v::CANCELLED),
+    (&[":user cancel"], &v::CANCELLED),
+    (&[":fail cancel"], &v::CANCELLED),
+    (&[":fail,cancel"], &v::CANCELLED),
+    (&[":fail, cancel"], &v::CANCELLED),
+    (&[":fail user cancel"], &v::CANCELLED),
 ];
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::collections::HashSet;
 
-use super::causes::Cause;
+use super::causes::{self as c, Cause};
 use super::hash::Sent;
 use super::text::{Values, far_timestamps, nonces, strings, tickets, timestamps};
 use super::{Case, Role, escape, url};
@@ -55,7 +55,8 @@ impl Part {
 }
 
 pub(super) struct Search<'a> {
-    case: &'a Case,
+    /// Its addresses as browsers write them.
+    case: Case,
     sent: &'a Sent,
     /// What should have been signed.
     right: Values,
@@ -67,25 +68,27 @@ pub(super) struct Search<'a> {
 
 impl<'a> Search<'a> {
     /// `None` without any ticket.
-    pub(super) fn new(case: &'a Case, sent: &'a Sent) -> Option<Self> {
-        let target = &case.target.role();
-        let named = |role: &Role| role == target;
-        let ticket = case.tickets.iter().find(|ticket| named(&ticket.role)).or(case.tickets.first())?;
-        let presumed = tickets(case, "").iter().find(|(_, value, _)| value == ticket.value.expose()).map(|(cause, ..)| *cause);
+    pub(super) fn new(case: &Case, sent: &'a Sent) -> Option<Self> {
+        let case = Case { url: escape::href(&case.url), landing: case.landing.as_deref().map(escape::href), ..case.clone() };
+        let target = &case.signed_for().role();
+        let of = |role: &Role| case.tickets.iter().find(|ticket| ticket.role == *role);
+        let ticket = of(target).or_else(|| of(&Role::Pasted)).or(case.tickets.first())?.clone();
+        let presumed = tickets(&case, "").iter().find(|(_, value, _)| value == ticket.value.expose()).map(|(cause, ..)| *cause);
+        let is_taken_for_right = |cause: &&Cause| ticket.role == *target || cause.code == c::PASTED_TICKET.code;
+        let presumed = presumed.filter(|cause| !is_taken_for_right(cause));
         let right = Values {
             ticket: ticket.value.expose().to_owned(),
-            shown: ticket.role.shown(),
+            shown: if presumed.is_none() { target.shown() } else { ticket.role.shown() },
             nonce: case.nonce.clone(),
             timestamp: case.timestamp.clone(),
             url: before_fragment(&case.url).to_owned(),
         };
-        let presumed = presumed.filter(|_| !named(&ticket.role));
         Some(Self { case, sent, right, presumed, budget: Cell::new(BUDGET) })
     }
 
     /// What should have been hashed, its ticket struck out.
     pub(super) fn expected(&self) -> String {
-        let shown = self.case.target.role().shown();
+        let shown = self.case.signed_for().role().shown();
         self.without_tickets(&Values { ticket: shown, ..self.right.clone() }.string())
     }
 
@@ -100,8 +103,8 @@ impl<'a> Search<'a> {
 
     /// Every change of one value.
     fn changes(&self) -> Vec<Change> {
-        let urls = url::mistaken(&self.right.url, self.case).into_iter().map(|(cause, text)| (cause, Part::Url(text)));
-        let others = tickets(self.case, &self.right.ticket).into_iter();
+        let urls = url::mistaken(&self.right.url, &self.case).into_iter().map(|(cause, text)| (cause, Part::Url(text)));
+        let others = tickets(&self.case, &self.right.ticket).into_iter();
         let nonces = nonces(&self.right.nonce).into_iter().map(|(cause, text)| (cause, Part::Nonce(text)));
         let times = timestamps(&self.right.timestamp).into_iter().map(|(cause, text)| (cause, Part::Timestamp(text)));
         let tickets = others.map(|(cause, text, shown)| (cause, Part::Ticket(text, shown)));
@@ -121,7 +124,7 @@ impl<'a> Search<'a> {
         let mut seen = HashSet::new();
         let addresses = changes.iter().filter_map(|(first, part)| Some((first, part.address()?)));
         addresses.take_while(|_| self.goes_on()).find_map(|(first, address)| {
-            url::mistaken(address, self.case).into_iter().find_map(|(second, text)| {
+            url::mistaken(address, &self.case).into_iter().find_map(|(second, text)| {
                 let is_new = second.code != first.code && seen.insert(text.clone());
                 let values = Values { url: text, ..self.right.clone() };
                 (is_new && self.fits(&values.string())).then(|| self.found(&[first, second], values.struck_out().string()))
@@ -149,11 +152,11 @@ impl<'a> Search<'a> {
     }
 
     fn as_another_string(&self, values: &Values, causes: &[&'static Cause]) -> Option<Found> {
-        let (at, cause) = strings(values, self.case)
+        let (at, cause) = strings(values, &self.case)
             .into_iter()
             .enumerate()
             .find_map(|(at, (cause, string))| self.fits(&string).then_some((at, cause)))?;
-        let (_, string) = strings(&values.struck_out(), self.case).swap_remove(at);
+        let (_, string) = strings(&values.struck_out(), &self.case).swap_remove(at);
         // Where the string was escaped, so was what stands in the ticket's place.
         let shown = [escape::component, escape::form]
             .iter()

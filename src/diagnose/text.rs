@@ -34,8 +34,10 @@ impl Values {
 /// The tickets that are wrong, with what is shown in their place.
 pub(super) fn tickets(case: &Case, right: &str) -> Vec<(&'static Cause, String, String)> {
     let mut found = Vec::new();
-    for ticket in &case.tickets {
-        let cause = match (&ticket.role, case.target) {
+    // Last what is known least of: the string's ticket may be one of the others.
+    let (pasted, known): (Vec<_>, Vec<_>) = case.tickets.iter().partition(|ticket| ticket.role == Role::Pasted);
+    for ticket in known.into_iter().chain(pasted) {
+        let cause = match (&ticket.role, case.signed_for()) {
             (Role::Current, Target::Config) | (Role::Agent, Target::AgentConfig) => continue,
             (Role::Current, Target::AgentConfig) => &c::CORP_TICKET,
             (Role::Previous, _) => &c::PREVIOUS_TICKET,
@@ -43,6 +45,7 @@ pub(super) fn tickets(case: &Case, right: &str) -> Vec<(&'static Cause, String, 
             (Role::Agent, Target::Config) => &c::AGENT_TICKET,
             (Role::AccessToken, _) => &c::ACCESS_TOKEN,
             (Role::Other(_), _) => &c::OTHER_ACCOUNT,
+            (Role::Pasted, _) => &c::PASTED_TICKET,
         };
         found.push((cause, ticket.value.expose().to_owned(), ticket.role.shown()));
     }

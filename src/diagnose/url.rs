@@ -37,33 +37,58 @@ fn fragments(url: &str, case: &Case, add: &mut Add<'_>) {
 }
 
 /// Another page, or no page at all.
-fn elsewhere(_: &str, case: &Case, add: &mut Add<'_>) {
+fn elsewhere(url: &str, case: &Case, add: &mut Add<'_>) {
     if let Some(landing) = &case.landing {
         add(&c::LANDING, before_fragment(landing).to_owned());
     }
     for host in case.hosts.iter().filter(|host| host.contains("://")) {
         add(&c::API_URL, host.clone());
-        add(&c::API_URL, before_fragment(host).split('?').next().unwrap_or_default().to_owned());
+        let bare = before_fragment(host).split('?').next().unwrap_or_default();
+        let swapped = match bare.split_once("://") {
+            Some(("https", rest)) => format!("http://{rest}"),
+            Some((_, rest)) => format!("https://{rest}"),
+            None => continue,
+        };
+        for endpoint in [bare, &swapped] {
+            add(&c::API_URL, endpoint.to_owned());
+            for encode in [escape::component, escape::form] {
+                add(&c::API_URL, format!("{endpoint}?url={}", encode(url)));
+                add(&c::API_URL, format!("{endpoint}?url={}", encode(&case.url)));
+            }
+        }
     }
 }
 
 fn query(url: &str, _: &Case, add: &mut Add<'_>) {
-    let Some((path, query)) = url.split_once('?') else { return };
+    let Some((path, query)) = url.split_once('?') else {
+        return NULLS.iter().for_each(|null| add(&c::NULL_QUERY, format!("{url}?{null}")));
+    };
     let parts: Vec<&str> = query.split('&').collect();
     let joined = |parts: &[&str]| if parts.is_empty() { path.to_owned() } else { format!("{path}?{}", parts.join("&")) };
     let without = |names: &[&str]| {
         let kept: Vec<&str> = parts.iter().copied().filter(|part| !names.contains(&name_of(part))).collect();
         joined(&kept)
     };
-    add(&c::SHARE_PARAMETERS, without(SHARED));
-    add(&c::OAUTH_PARAMETERS, without(&["code", "state"]));
-    for name in SHARED {
-        add(&c::SHARE_PARAMETERS, without(&[name]));
+    let mut cuts = vec![(&c::QUERY_DROPPED, 0, path.to_owned()), (&c::QUERY_DROPPED, 0, format!("{path}?"))];
+    cuts.extend((1..parts.len().min(MAX_PARTS)).map(|end| (&c::CUT_AT_AMPERSAND, end, joined(&parts[..end]))));
+    // The commonest mistake of all, unless what is missing tells of another.
+    for (cause, end, text) in &cuts {
+        if !(parts[*end..].iter().any(|part| tells_of_sharing(part)) || tells_of_oauth(&parts[*end..])) {
+            add(cause, text.clone());
+        }
     }
-    add(&c::QUERY_DROPPED, path.to_owned());
-    add(&c::QUERY_DROPPED, format!("{path}?"));
-    for end in 1..parts.len().min(MAX_PARTS) {
-        add(&c::CUT_AT_AMPERSAND, joined(&parts[..end]));
+    if parts.iter().any(|part| tells_of_sharing(part)) {
+        add(&c::SHARE_PARAMETERS, without(&[TELLING, ACCOMPANYING, &["from"]].concat()));
+        add(&c::SHARE_PARAMETERS, joined(&parts.iter().copied().filter(|part| !tells_of_sharing(part)).collect::<Vec<_>>()));
+        for shared in parts.iter().copied().filter(|part| tells_of_sharing(part)) {
+            add(&c::SHARE_PARAMETERS, joined(&parts.iter().copied().filter(|part| *part != shared).collect::<Vec<_>>()));
+        }
+    }
+    if tells_of_oauth(&parts) {
+        add(&c::OAUTH_PARAMETERS, without(&["code", "state"]));
+    }
+    for (cause, _, text) in cuts {
+        add(cause, text);
     }
     for missing in 0..parts.len().min(MAX_PARTS) {
         let kept: Vec<&str> = parts.iter().enumerate().filter(|(at, _)| *at != missing).map(|(_, part)| *part).collect();
@@ -230,28 +255,40 @@ fn name_of(part: &str) -> &str {
     part.split('=').next().unwrap_or_default()
 }
 
-/// What WeChat and WeCom add to an address when a page is shared or opened. From captures: there is no official list.
-const SHARED: &[&str] = &[
-    "from",
+/// Whether nobody but WeChat puts this into an address.
+fn tells_of_sharing(part: &str) -> bool {
+    match part.split_once('=') {
+        Some(("from", value)) => SHARED_FROM.contains(&value),
+        _ => TELLING.contains(&name_of(part)),
+    }
+}
+
+/// OAuth comes back with both; either alone is any page's own.
+fn tells_of_oauth(parts: &[&str]) -> bool {
+    ["code", "state"].iter().all(|name| parts.iter().any(|part| name_of(part) == *name))
+}
+
+/// What only WeChat and WeCom add to an address when a page is shared or opened. From captures: there is no official list.
+const TELLING: &[&str] = &[
     "isappinstalled",
-    "scene",
     "subscene",
     "clicktime",
     "enterid",
     "ascene",
-    "devicetype",
-    "version",
     "nettype",
-    "lang",
     "exportkey",
     "pass_ticket",
     "wx_header",
     "abtest_cookie",
-    "countrycode",
-    "sessionid",
     "fontgear",
     "wxwork_userid",
 ];
+
+/// What they add, too, and many pages have of their own: these tell nothing.
+const ACCOMPANYING: &[&str] = &["scene", "devicetype", "version", "lang", "countrycode", "sessionid"];
+
+/// Where a page was opened from, in WeChat's words.
+const SHARED_FROM: [&str; 6] = ["singlemessage", "groupmessage", "timeline", "favorites", "qq", "qzone"];
 
 /// Where an application server or a container listens behind its proxy.
 const PORTS: [u16; 12] = [80, 443, 8080, 8443, 8000, 8081, 8888, 3000, 5000, 5173, 7001, 9000];
@@ -263,6 +300,9 @@ const INDEX: [&str; 5] = ["index.html", "index.htm", "index.php", "index.jsp", "
 
 /// What languages write where there is nothing.
 pub(super) const NOTHING: &[&str] = &["", "undefined", "null", "None", "nil", "[object Object]", "NaN", "false"];
+
+/// The same, for a query that is not there.
+const NULLS: [&str; 4] = ["null", "undefined", "None", "nil"];
 
 /// Addresses with more parameters are searched in their first ones only.
 const MAX_PARTS: usize = 24;

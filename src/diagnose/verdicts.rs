@@ -5,6 +5,9 @@ use super::causes::{Cause, row};
 pub(super) static RIGHT: Cause = row("signature_is_right",
     ["the signature is right; look at the domain binding, the appId, the client and the clock", "签名正确；请检查域名绑定、appId、客户端和服务器时间"],
     ["Check that wx.config got exactly these values, that the appId is the ticket's, that the page's host is bound as JS接口安全域名, that the ticket still lives and the server's clock is right; then read the client's own words (debug: true).", "请确认 wx.config 收到的就是这些值、appId 与 ticket 属于同一账号、页面域名已绑定为 JS接口安全域名、ticket 未过期、服务器时间正确；再看客户端的原始报错（debug: true）。"]);
+pub(super) static STRING: Cause = row("string_is_right",
+    ["the string is put together rightly, for the page given; whether its ticket is the living one of this appId cannot be seen in it", "字符串拼接正确，与页面地址一致；但其中的 ticket 是否为该 appId 当前有效的 ticket，从字符串本身无法判断"],
+    ["Give the living jsapi_ticket, too, and the signature that the page got: then the ticket and the hash are computed with. By hand: compare the string's ticket with the one that the account has now, and the page's signature with the SHA-1 of the string.", "请再提供当前有效的 jsapi_ticket 和页面收到的签名，即可验算 ticket 与哈希。手动检查：字符串中的 ticket 是否就是该账号现在的 ticket，页面收到的签名是否为该字符串的 SHA-1。"]);
 pub(super) static NOTHING_FITS: Cause = row("no_known_mistake_fits",
     ["no known mistake explains this signature", "没有已知的错误能解释这个签名"],
     ["Check that nonce, timestamp and signature are of one answer, and that the ticket is the one that signed: give the previous ticket and other accounts' tickets, too. Then compare with `wx-jssdk sign`.", "请确认随机串、时间戳和签名来自同一次返回，且提供的 ticket 就是签名时的那个（也可提供上一个 ticket 和其他账号的 ticket），再用 `wx-jssdk sign` 对比。"]);
@@ -19,7 +22,10 @@ pub(super) static VALUES_NEEDED: Cause = row("values_needed",
     ["Give the address of the page as the phone has it (location.href), and what the backend answered, whole.", "请提供手机上的页面地址（location.href）和后端返回的完整内容。"]);
 pub(super) static MALFORMED: Cause = row("signature_malformed",
     ["what was sent is no signature: it has not the length or the characters of a hash", "返回的不是签名：长度或字符不像任何哈希"],
-    ["The signature is 40 hex digits: look whether it was cut, or whether the page reads the wrong field.", "签名是 40 位十六进制：请检查是否被截断，或页面读错了字段。"]);
+    ["The signature is 40 hex digits: look whether it was cut, whether the page reads the wrong field, or (a few digits short) whether each byte is written with two digits.", "签名是 40 位十六进制：请检查是否被截断、页面是否读错了字段；若只少几位，检查每个字节是否都写成了两位。"]);
+pub(super) static MILLISECONDS_SENT: Cause = row("sent_in_milliseconds",
+    ["the timestamp that the page got is in milliseconds; WeChat's documents ask for seconds, and WeCom refuses anything else", "页面收到的时间戳是毫秒；微信文档要求秒，企业微信只接受秒"],
+    ["Make it in seconds (Math.floor(Date.now() / 1000)), and sign and send this same value.", "请生成秒级时间戳（Math.floor(Date.now() / 1000)），用同一个值签名并返回。"]);
 pub(super) static MISNAMED: Cause = row("fields_misnamed",
     ["the answer's fields are not named as wx.config reads them (appId, timestamp, nonceStr, signature): what it does not find it sends as \"undefined\"", "返回的字段名与 wx.config 要求的（appId、timestamp、nonceStr、signature）不同：找不到的值会以 \"undefined\" 发出"],
     ["Map the names in the page, or let the backend answer appId, timestamp, nonceStr, signature.", "请在页面中转换字段名，或让后端返回 appId、timestamp、nonceStr、signature。"]);

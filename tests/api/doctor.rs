@@ -147,6 +147,50 @@ async fn a_ticket_that_was_pasted_is_used_and_not_repeated() {
 }
 
 #[tokio::test]
+async fn the_ticket_of_a_pasted_string_is_measured_by_the_living_one_and_does_not_prove_itself() {
+    let app = with_demo().await;
+    let secrets = secrets(&app).await;
+    let page = "https://www.example.com/shop";
+    let line = |ticket: &str| format!("jsapi_ticket={ticket}&noncestr=n0nce&timestamp=1700000000&url={page}");
+    for (ticket, code) in
+        [(&*secrets[1], "signature_is_right"), (&*secrets[0], "access_token_for_ticket"), (OWN_TICKET, "ticket_not_living")]
+    {
+        let answer = ask(&app, &json!({"paste": line(ticket), "url": page})).await;
+        let json = answer.ok();
+        let first = &json["findings"][0];
+        assert_eq!(
+            (&first["code"], &first["confidence"], &json["ticket"]),
+            (&json!(code), &json!("proven"), &json!("account"))
+        );
+        assert!(!answer.text.contains(ticket), "{}", answer.text);
+    }
+    // Nobody's page that we know: the string may be right, and nobody can say it of its ticket.
+    let elsewhere = line(OWN_TICKET).replace("www.example.com", "h.cn");
+    let json = ask(&app, &json!({"paste": elsewhere, "url": "https://h.cn/shop"})).await.ok();
+    assert_eq!((&json["findings"][0]["code"], &json["ticket"]), (&json!("string_is_right"), &json!("given")), "{json}");
+    let named = format!("{elsewhere}\nappId: '{APP}'");
+    let question = json!({"paste": named, "appId": APP, "url": "https://h.cn/shop"});
+    assert_eq!(ask(&app, &question).await.ok()["findings"][0]["code"], "ticket_not_living", "an AppID says whose it is");
+}
+
+#[tokio::test]
+async fn a_ticket_of_unsaid_kind_is_the_one_that_the_signature_takes() {
+    let app = with_demo().await;
+    let signature = signed(OWN_TICKET, "https://h.cn/p");
+    for (words, tickets, code, is_agent) in [
+        ("agentConfig:invalid signature", json!({"signing": OWN_TICKET}), "signature_is_right", true),
+        ("agentConfig:invalid signature", json!({"current": OWN_TICKET}), "jsapi_ticket_for_agent", true),
+        ("config:invalid signature", json!({"signing": OWN_TICKET}), "signature_is_right", false),
+    ] {
+        let paste = format!("{words}\n{}", backend_answer(&signature).to_string().replace(APP, "wxforeign"));
+        let json = ask(&app, &json!({"paste": paste, "url": "https://h.cn/p", "tickets": tickets})).await.ok();
+        let codes: Vec<_> = json["findings"].as_array().unwrap().iter().map(|finding| &finding["code"]).collect();
+        assert!(codes.contains(&&json!(code)), "{words}: {json}");
+        assert_eq!(json["read"]["agent"], is_agent, "{words}");
+    }
+}
+
+#[tokio::test]
 async fn what_was_pasted_is_read_back_for_the_form() {
     let app = with_demo().await;
     let paste = "config:invalid signature\nwx.config({appId: 'wxforeign', timestamp: 1414587457, nonceStr: 'n', signature: '0f9de62fce790f9a083d5c99e95740ceb90c27ed'})\nhttps://h.cn/p#x";

@@ -232,6 +232,28 @@ describe("a refusal", () => {
       }));
   }
 
+  test("is learnt from rightly though the page moves during the second try", () =>
+    withPage({ userAgent: IOS_WECHAT, client: { checks: "current" } }, async (page) => {
+      await page.open("/t/landing");
+      await page.evaluate(() => {
+        history.pushState(null, "", "/t/route");
+        const verify = window.testVerify;
+        let answers = 0;
+        window.testVerify = async (asked) => {
+          const says = await verify(asked);
+          if (++answers === 2) history.pushState(null, "", "/t/moved");
+          return says;
+        };
+      });
+      await expectReady(page, { autoReconfigure: true });
+      assert.equal((await outcome(page, "call", "getNetworkType")).code, "ok");
+      await page.evaluate(() => history.pushState(null, "", "/t/next"));
+      assert.equal((await outcome(page, "call", "getNetworkType")).code, "ok");
+      const paths = ["landing", "route", "moved", "next"];
+      assert.deepEqual(page.asked, paths.map((path) => `${service.url}/t/${path}`));
+      assert.deepEqual(page.verified.map((one) => one.good), [false, true, true, true]);
+    }));
+
   test("of both addresses is final: one retry and no more", () =>
     withPage({}, async (page) => {
       await breakNonce(page);
@@ -267,6 +289,49 @@ describe("a refusal", () => {
       await page.unroute("**/jssdk/config?**");
       assert.equal((await outcome(page, "reconfigure")).code, "ok", "and a third one mends it");
       assert.equal(await page.evaluate(() => window.bridgeIsItself()), true, "nothing stays in the client's bridge");
+    }));
+
+  /** The page's own config, with a signature that no client accepts; done when the client has answered, to nobody's ears. */
+  const configureWrongly = (page) =>
+    page.evaluate(async () => {
+      const answer = await (await fetch(`/jssdk/config?url=${encodeURIComponent(location.href)}`)).json();
+      window.wx.config({ ...answer, signature: "0".repeat(40) });
+      window.refused = new Promise((done) => window.wx.ready(done));
+    });
+  const withJweixin = `<script src="https://res.wx.qq.com/open/js/jweixin-1.6.0.js"></script>${CLASSIC}`;
+
+  for (const frozen of [false, true]) {
+    test(`of the page's own earlier config is none of ours${frozen ? ", though nobody may touch the bridge" : ""}`, () =>
+      withPage({ client: { frozen }, head: withJweixin }, async (page) => {
+        await page.open();
+        await configureWrongly(page);
+        await page.evaluate(() => window.refused);
+        assert.equal((await outcome(page, "ready", {})).code, "ok");
+        assert.deepEqual(page.verified.map((one) => one.good), [false, true]);
+        if (frozen) return; // there nobody tells us
+        await breakNonce(page);
+        expectError(await outcome(page, "reconfigure"), "invalid_signature");
+      }));
+  }
+
+  test("of the page's own config beside ours is none of ours", () =>
+    withPage({ client: { held: true }, head: withJweixin }, async (page) => {
+      await page.open();
+      const ready = expectReady(page);
+      await page.waitForFunction(() => window.clientAnswers);
+      await page.evaluate(() => {
+        window.answersOurs = window.clientAnswers;
+        window.clientAnswers = null;
+      });
+      await configureWrongly(page);
+      await page.waitForFunction(() => window.clientAnswers);
+      await page.evaluate(async () => {
+        window.clientAnswers();
+        await window.refused;
+        window.answersOurs();
+      });
+      await ready;
+      assert.deepEqual(page.verified.map((one) => one.good), [false, true]);
     }));
 
   for (const refused of [false, true]) {
@@ -462,6 +527,19 @@ describe("calls", () => {
       const [[, sent]] = await callsOf(page, "preVerifyJSAPI");
       assert.deepEqual(sent.verifyJsApiList, ["geoLocation", "getBrandWCPayRequest"]);
       assert.deepEqual(sent.verifyOpenTagList, ["wx-open-launch-weapp"]);
+    }));
+
+  test("nor do the lists of a call", () =>
+    withPage({}, async (page) => {
+      await page.open();
+      await expectReady(page);
+      const list = await page.evaluate(async () => {
+        const jsApiList = ["getLocation", "chooseWXPay"];
+        await window.wxJssdk.call("checkJsApi", { jsApiList });
+        return jsApiList;
+      });
+      assert.deepEqual(list, ["getLocation", "chooseWXPay"]);
+      assert.deepEqual((await callsOf(page, "checkJsApi"))[0][1].jsApiList, ["geoLocation", "getBrandWCPayRequest"]);
     }));
 
   test("without apis the account's own list is asked for", () =>

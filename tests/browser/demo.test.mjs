@@ -341,6 +341,7 @@ describe("when it cannot work", () => {
       assert.match(await text(page, "fixes"), /Add the IP to the allow-list\.[^]*Try again in 60 s/);
       await page.goto(`${service.url}/?lang=zh`);
       await expectVerdict(page, "error", "服务器没有给出签名");
+      assert.equal(await text(page, "cause"), "服务器给出的错误码是 account_misconfigured，处理办法见下。");
       assert.match(await text(page, "fixes"), /把该 IP 加入白名单/);
     }));
 

@@ -12,8 +12,9 @@ const PAGE = "https://h.cn/p?name=%E5%BC%A0&b=2";
 
 useServiceAndBrowser();
 
-const sign = (url, ticket = TICKET) =>
-  createHash("sha1").update(`jsapi_ticket=${ticket}&noncestr=${NONCE}&timestamp=${TIME}&url=${url}`).digest("hex");
+/** The string over which a backend hashes. */
+const stringOf = (url, ticket = TICKET) => `jsapi_ticket=${ticket}&noncestr=${NONCE}&timestamp=${TIME}&url=${url}`;
+const sign = (url, ticket) => createHash("sha1").update(stringOf(url, ticket)).digest("hex");
 const json = (signature, names = {}) =>
   JSON.stringify({
     code: 0,
@@ -65,6 +66,8 @@ describe("what may be pasted", () => {
     ["PHP's print_r", `Array ( [timestamp] => ${TIME} [nonceStr] => ${NONCE} [signature] => ${wrong} )`, "percent_decoded"],
     ["Java's toString", `{nonceStr=${NONCE}, timestamp=${TIME}, signature=${wrong}}`, "percent_decoded"],
     ["the string that was hashed", `jsapi_ticket=${TICKET}&noncestr=${NONCE}&timestamp=${TIME}&url=http://h.cn/p?name=%E5%BC%A0&b=2`, "scheme_swapped"],
+    ["WeChat's refusal of a call", '{"errcode":40164,"errmsg":"invalid ip 1.2.3.4, not in whitelist rid: 5f7c"}', "wechat_errcode"],
+    ["a client's words beside a backend's own", `config:invalid url domain\n{"errMsg":"ok","data":${json(sign(PAGE))}}`, "domain_not_bound"],
     ["error and JSON together", `config:invalid signature\n${json(wrong)}`, "percent_decoded"],
     ["a right answer", json(sign(PAGE)), "signature_is_right"],
     ["an answer that nothing explains", json(sign("https://elsewhere.example/")), "no_known_mistake_fits"],
@@ -139,6 +142,46 @@ describe("the answer", () => {
       assert.ok(!(await page.locator("#code-part").isVisible()));
     }));
 
+  test("a right signature with something before it is still said to be right", () =>
+    atDoctor({}, async (page) => {
+      const milliseconds = `${TIME}000`;
+      const signature = createHash("sha1").update(stringOf(PAGE).replace(TIME, milliseconds)).digest("hex");
+      const paste = JSON.stringify({ timestamp: milliseconds, nonceStr: NONCE, signature });
+      assert.equal(await diagnosed(page, { paste, url: PAGE, ticket: TICKET }), "sent_in_milliseconds");
+      assert.match(await page.getByRole("status").filter({ hasText: "milliseconds" }).innerText(), /The signature itself is right\./);
+      await diagnosed(page, { paste: json(sign(`${PAGE}#x`)), url: `${PAGE}#x`, ticket: TICKET });
+      assert.equal(await page.locator("#right").isVisible(), false);
+      await diagnosed(page, { paste: json(sign(PAGE)), url: PAGE, ticket: TICKET });
+      assert.equal(await page.locator("#right").isVisible(), false, "it is the title there");
+    }));
+
+  test("a string whose ticket nobody knows is not called a cause", () =>
+    atDoctor({}, async (page) => {
+      assert.equal(await diagnosed(page, { paste: stringOf(PAGE), url: PAGE }), "string_is_right");
+      assert.equal(await page.locator("#result").getAttribute("data-tone"), "unknown");
+      assert.equal(await page.locator("#confidence").innerText(), "No cause yet");
+    }));
+
+  test("what an error is about counts for that one question, and the field holds its ticket", () =>
+    atDoctor({}, async (page) => {
+      const paste = `agentConfig:fail,invalid signature\n${json(sign(PAGE))}`;
+      assert.equal(await diagnosed(page, { paste, url: PAGE, ticket: TICKET }), "signature_is_right");
+      assert.match(await page.locator("#read").innerText(), /about wx\.agentConfig/);
+      assert.equal(await page.locator("#agent").isChecked(), false);
+      assert.equal(await diagnosed(page, { paste: json(sign(PAGE)), url: PAGE, ticket: TICKET }), "signature_is_right");
+      assert.doesNotMatch(await page.locator("#read").innerText(), /agentConfig/);
+      assert.match(await page.locator("#signed").innerText(), /^jsapi_ticket=\[jsapi_ticket\]/);
+    }));
+
+  test("what was read of one text does not stay for the next", () =>
+    atDoctor({}, async (page) => {
+      await diagnosed(page, { paste: `config:invalid signature\n${PAGE}\n${json(sign(PAGE))}` });
+      const shown = () => page.evaluate(() => ["url", "signature", "errMsg"].map((id) => document.getElementById(id).placeholder));
+      assert.deepEqual(await shown(), [PAGE, sign(PAGE), "config:invalid signature"]);
+      await diagnosed(page, { paste: "config:invalid url domain" });
+      assert.deepEqual(await shown(), ["", "", "config:invalid url domain"]);
+    }));
+
   test("the right way is shown in six languages", () =>
     atDoctor({}, async (page) => {
       await diagnosed(page, { paste: json(sign(`${PAGE}#x`)), url: `${PAGE}#x`, ticket: TICKET });
@@ -172,12 +215,20 @@ describe("the answer", () => {
   test("the server's refusals are told in words", () =>
     atDoctor({}, async (page) => {
       await page.route("**/doctor/diagnose", (route) =>
-        route.fulfill({ status: 429, contentType: "application/problem+json", body: JSON.stringify({ title: "Too many questions", hint: { en: "Ask again later.", zh: "请稍后再试。" } }) }),
+        route.fulfill({ status: 429, contentType: "application/problem+json", body: JSON.stringify({ code: "rate_limited", title: "Too many questions", hint: { en: "Ask again later.", zh: "请稍后再试。" } }) }),
       );
       await fill(page, { paste: "x" });
       await page.locator("#ask").click();
       await page.locator('#result[data-tone="trouble"]').waitFor();
       assert.match(await page.locator("#result").innerText(), /Too many questions[^]*Ask again later\./);
+      await page.goto(`${service.url}/doctor?lang=zh`);
+      await fill(page, { paste: "x" });
+      await page.locator("#ask").click();
+      await page.locator('#result[data-tone="trouble"]').waitFor();
+      assert.match(await page.locator("#result").innerText(), /服务器没有给出诊断（rate_limited）[^]*请稍后再试。/);
+      assert.doesNotMatch(await page.locator("#result").innerText(), /Too many/);
+      await page.goto(`${service.url}/doctor?lang=en`);
+      await fill(page, { paste: "x" });
       await page.unroute("**/doctor/diagnose");
       await page.route("**/doctor/diagnose", (route) => route.abort());
       await page.locator("#ask").click();

@@ -140,6 +140,23 @@ describe("the status page", () => {
       assert.deepEqual(page.complaints.filter((one) => !/status of (401|429)/.test(one)), []);
     }));
 
+  test("tells a refusal in the page's own language", () =>
+    onPage({ viewport: PHONE, locale: "zh-CN" }, async (page) => {
+      await open(page);
+      await untilVerdict(page, "ok");
+      const problem = { title: "The store cannot be reached", code: "store_unavailable", hint: { en: "Look at it.", zh: "请检查存储。" } };
+      await page.route("**/status/refresh", (route) =>
+        route.fulfill({ status: 503, contentType: "application/problem+json", body: JSON.stringify(problem) }),
+      );
+      await page.locator("#refresh-demo-access_token").click();
+      await page.locator("#ask-key").fill(service.key);
+      await page.locator("#ask-send").click();
+      await page.locator('#ask-answer[data-state="down"]').waitFor();
+      const said = await page.locator("#ask-answer").innerText();
+      assert.match(said, /服务器未能刷新（store_unavailable）[^]*请检查存储。/);
+      assert.doesNotMatch(said, /store cannot/);
+    }));
+
   test("whoever has mended it presses once and sees it heal", () =>
     onPage({ viewport: DESKTOP, locale: "en-US" }, async (page) => {
       await open(page);

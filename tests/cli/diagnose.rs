@@ -32,6 +32,15 @@ async fn a_right_signature_is_exit_code_0_and_an_unexplained_one_1() {
 }
 
 #[tokio::test]
+async fn words_about_agent_config_take_the_agents_ticket_without_a_flag() {
+    let answer = format!(r#"{{"timestamp":1414587457,"nonceStr":"n","signature":"{}"}}"#, signed("https://h.cn/p"));
+    let text = format!("agentConfig:fail,invalid signature\n{answer}");
+    let arguments = ["diagnose", "--paste", "-", "--url", "https://h.cn/p", "--agent-ticket", TICKET];
+    let ended = run_with_stdin(&arguments, &text).await;
+    assert!(ended.code == 0 && ended.stdout.starts_with("signature_is_right (proven)"), "{}", ended.stdout);
+}
+
+#[tokio::test]
 async fn the_clients_words_alone_are_enough() {
     let ended = run(&["diagnose", "--error", "config:invalid url domain"]).await;
     assert_eq!(ended.code, 0);

@@ -13,6 +13,7 @@ pub(crate) const CARD: &str = "IpK_1T69hDhZkLQTlwsAX6uY3jSiIbsrJ-k2n8fPCaRdTicke
 pub(crate) const AGENT: &str = "HoagFKDcsGMVCIY2vOjf9gTicketOfTheAgentConfigKind0123456789";
 pub(crate) const TOKEN: &str = "73_access_token_that_is_no_ticket_at_all_0123456789abcdef";
 pub(crate) const OTHER: &str = "kgt8ON7yVITDhtdwci0qeZOtherAccountsTicket0123456789";
+pub(crate) const PASTED: &str = "TicketOfNobodyKnowsWhom_thatStandsInTheString_0123456789";
 pub(crate) const NONCE: &str = "Wm3WZYTPz0wzccnW";
 pub(crate) const TIME: &str = "1414587457";
 pub(crate) const PAGE: &str = "https://www.example.com/app/list?name=%E5%BC%A0%2F1&b=2+3&a=#/route";
@@ -154,7 +155,7 @@ pub(crate) fn case(page: &str, signature: &str) -> Case {
 #[track_caller]
 pub(crate) fn no_ticket_is_shown(findings: &[Finding]) {
     let shown = format!("{findings:?}").to_lowercase();
-    for ticket in [TICKET, PREVIOUS, CARD, AGENT, TOKEN, OTHER] {
+    for ticket in [TICKET, PREVIOUS, CARD, AGENT, TOKEN, OTHER, PASTED] {
         assert!(!shown.contains(&ticket[..20].to_lowercase()), "{shown}");
     }
 }

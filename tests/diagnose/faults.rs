@@ -1,6 +1,7 @@
 //! Every mistake, made by a backend: first those with the address, then with the ticket, the values, the string and the hash.
 
-use wx_jssdk::diagnose::{Case, Target};
+use sha1::{Digest as _, Sha1};
+use wx_jssdk::diagnose::{Case, Role, Target};
 
 use crate::backend::*;
 
@@ -10,6 +11,21 @@ const fn on(page: &'static str, code: &'static str, make: fn(&mut Backend)) -> F
 
 const fn fault(code: &'static str, make: fn(&mut Backend)) -> Fault {
     on(PAGE, code, make)
+}
+
+/// The signing endpoint is known.
+fn with_endpoint(case: Case) -> Case {
+    Case { hosts: vec!["https://api.example.com/sign".into()], ..case }
+}
+
+/// Java's `Integer.toHexString` for each byte.
+fn unpadded(text: &str) -> String {
+    Sha1::digest(text).iter().map(|byte| format!("{byte:x}")).collect()
+}
+
+/// Java's `BigInteger.toString(16)`.
+fn as_number(text: &str) -> String {
+    sha1(text).trim_start_matches('0').to_owned()
 }
 
 /// The parameters of an address, changed.
@@ -58,6 +74,8 @@ pub(crate) static FAULTS: &[Fault] = &[
     on("https://h.cn/p?q=a*b&r=%7E%20", "query_reencoded", |backend| backend.address.push(|_| "https://h.cn/p?q=a%2Ab&r=%7E+".into())),
     on("https://h.cn/p?ids=1,2&t=10:30", "query_reencoded", |backend| backend.address.push(|url| url.replace(',', "%2C").replace(':', "%3A").replace("https%3A", "https:"))),
     on("https://h.cn/p?a=1&_t=7&b=2", "parameter_dropped", |backend| backend.address.push(|url| url.replace("&_t=7", ""))),
+    on("https://h.cn/list?id=7&lang=en", "cut_at_ampersand", |backend| backend.address.push(|url| url.split('&').next().unwrap().to_owned())),
+    on("https://h.cn/list?scene=3&version=2", "query_dropped", |backend| backend.address.push(|url| url.split('?').next().unwrap().to_owned())),
     on("https://h.cn/p?id=7&from=singlemessage&isappinstalled=0", "share_parameters_added", |backend| backend.address.push(|_| "https://h.cn/p?id=7".into())),
     on("https://h.cn/p?id=7&from=groupmessage&scene=1&subscene=2&clicktime=1600000000&enterid=1600000000&ascene=1&devicetype=android-29&version=28003f33&nettype=WIFI&lang=zh_CN&exportkey=x&pass_ticket=y&wx_header=3", "share_parameters_added", |backend| backend.address.push(|_| "https://h.cn/p?id=7".into())),
     on("https://h.cn/p?from=timeline", "share_parameters_added", |backend| backend.address.push(|_| "https://h.cn/p".into())),
@@ -81,6 +99,11 @@ pub(crate) static FAULTS: &[Fault] = &[
     on("https://h.cn/p", "www_changed", |backend| backend.address.push(|url| url.replace("h.cn", "www.h.cn"))),
     fault("api_url_signed", |backend| { backend.known = |case| Case { hosts: vec!["https://api.example.com/sign?url=x".into()], ..case }; backend.address.push(|_| "https://api.example.com/sign?url=x".into()); }),
     fault("api_url_signed", |backend| { backend.known = |case| Case { hosts: vec!["https://api.example.com/sign?url=x".into()], ..case }; backend.address.push(|_| "https://api.example.com/sign".into()); }),
+    fault("api_url_signed", |backend| { backend.known = with_endpoint; backend.address.push(|url| format!("https://api.example.com/sign?url={}", encode(url))); }),
+    fault("api_url_signed", |backend| { backend.known = with_endpoint; backend.address.push(|url| format!("http://api.example.com/sign?url={}", encode(url))); }),
+    on("https://h.cn/p?q=a*b~c#/x", "api_url_signed", |backend| { backend.known = with_endpoint; backend.address.push(|url| format!("https://api.example.com/sign?url={}", encode(url).replace('*', "%2A").replace('~', "%7E"))); }),
+    on("https://h.cn/p#/x", "api_url_signed", |backend| { backend.known = with_endpoint; backend.cuts = false; backend.address.push(|url| format!("https://api.example.com/sign?url={}", encode(url))); }),
+    fault("api_url_signed", |backend| { backend.known = with_endpoint; backend.address.push(|_| "http://api.example.com/sign".into()); }),
     fault("origin_only", |backend| backend.address.push(|_| "https://www.example.com/".into())),
     fault("origin_only", |backend| backend.address.push(|_| "https://www.example.com".into())),
     fault("scheme_missing", |backend| backend.address.push(|url| url.replace("https:", ""))),
@@ -97,6 +120,9 @@ pub(crate) static FAULTS: &[Fault] = &[
     fault("double_question_mark", |backend| backend.address.push(|url| url.replace('?', "??"))),
     fault("double_question_mark", |backend| backend.address.push(|url| url.replacen('&', "?", 1))),
     on("https://h.cn/p?a=1?b=2", "double_question_mark", |backend| backend.address.push(|url| url.replace("1?b", "1&b"))),
+    on("https://h.cn/p", "null_query_added", |backend| backend.address.push(|url| format!("{url}?null"))),
+    on("https://h.cn/p#/x", "null_query_added", |backend| backend.address.push(|url| format!("{url}?undefined"))),
+    on("https://h.cn/", "null_query_added", |backend| backend.address.push(|url| format!("{url}?None"))),
     on("https://h.cn/p?a=1&", "empty_query_changed", |backend| backend.address.push(|url| url.trim_end_matches('&').to_owned())),
     on("https://h.cn/p?", "empty_query_changed", |backend| backend.address.push(|url| url.trim_end_matches('?').to_owned())),
     on("https://h.cn/p?a=&b=1", "empty_query_changed", |backend| backend.address.push(|url| url.replace("a=&", "a&"))),
@@ -112,6 +138,7 @@ pub(crate) static FAULTS: &[Fault] = &[
     fault("agent_ticket_for_jsapi", |backend| { backend.ticket = || AGENT.into(); }),
     fault("access_token_for_ticket", |backend| { backend.ticket = || TOKEN.into(); }),
     fault("ticket_of_another_account", |backend| { backend.ticket = || OTHER.into(); }),
+    fault("ticket_not_living", |backend| { backend.known = |case| case.ticket(Role::Pasted, PASTED); backend.ticket = || PASTED.into(); }),
     fault("jsapi_ticket_for_agent", |backend| { backend.known = |case| Case { target: Target::AgentConfig, ..case }; }),
     fault("ticket_with_newline", |backend| { backend.ticket = || format!("{TICKET}\n"); }),
     fault("ticket_with_newline", |backend| { backend.ticket = || format!("{TICKET} "); }),
@@ -173,6 +200,8 @@ pub(crate) static FAULTS: &[Fault] = &[
     fault("app_id_added", |backend| { backend.known = |case| Case { app_id: Some("wx12".into()), ..case }; backend.string = |[ticket, nonce, time, url]| string(ticket, nonce, time, url) + "&appId=wx12"; }),
     fault("utf16_hashed", |backend| { backend.string = |[ticket, nonce, time, url]| string(ticket, nonce, time, url).chars().flat_map(|letter| [letter, '\0']).collect(); }),
     fault("upper_case_hex", |backend| { backend.hash = |text| sha1(text).to_uppercase(); }),
+    fault("hex_zeros_lost", |backend| { backend.hash = unpadded; }),
+    on("https://h.cn/0", "hex_zeros_lost", |backend| { backend.hash = as_number; }),
     fault("md5_for_sha1", |backend| { backend.hash = md5; }),
     fault("md5_for_sha1", |backend| { backend.hash = |text| md5(text).to_uppercase(); }),
     fault("sha256_for_sha1", |backend| { backend.hash = sha256; }),

@@ -7,6 +7,7 @@ mod faults;
 
 mod pairs;
 mod paste;
+mod pasted;
 mod properties;
 mod singly;
 mod whole;

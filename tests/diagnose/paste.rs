@@ -123,6 +123,45 @@ fn digits_of_an_answer_are_no_errcode() {
 }
 
 #[test]
+fn wechats_own_refusal_of_a_call_is_explained() {
+    for (text, error) in [
+        (
+            r#"{"errcode":40164,"errmsg":"invalid ip 1.2.3.4 ipv6 ::ffff:1.2.3.4, not in whitelist rid: 5f7c"}"#,
+            "errcode 40164: invalid ip 1.2.3.4 ipv6 ::ffff:1.2.3.4, not in whitelist rid: 5f7c",
+        ),
+        (r#"{"errcode":40125,"errmsg":"invalid appsecret, rid: 6123"}"#, "errcode 40125: invalid appsecret, rid: 6123"),
+        (r#"{"errcode":45009}"#, "errcode 45009"),
+        (r#"{"code":500,"data":{"errcode":40001,"errmsg":"invalid credential"}}"#, "errcode 40001: invalid credential"),
+    ] {
+        let paste = Paste::read(text);
+        assert_eq!((paste.kinds.as_slice(), paste.error.as_deref()), (&[PasteKind::Json, PasteKind::Error][..], Some(error)));
+        assert_eq!(diagnose(&Case::default().paste(paste))[0].code, "wechat_errcode", "{text}");
+    }
+    assert_eq!(Paste::read(r#"{"errcode":0,"errmsg":"ok"}"#).error, None);
+}
+
+#[test]
+fn a_backends_own_message_does_not_hide_the_clients_words() {
+    let answer =
+        |more: &str| format!(r#"{{{more},"data":{{"timestamp":{TIME},"nonceStr":"{NONCE}","signature":"{}"}}}}"#, signature());
+    for more in
+        [r#""errCode":0,"errMsg":"ok""#, r#""errcode":0,"errmsg":"success""#, r#""errMsg":"成功""#, r#""errMsg":"config:ok""#]
+    {
+        for text in
+            [format!("config:invalid url domain\n{}", answer(more)), format!("{}\nconfig:invalid url domain", answer(more))]
+        {
+            let paste = Paste::read(&text);
+            assert_eq!(paste.error.as_deref(), Some("config:invalid url domain"), "{text}");
+            assert_eq!(said(&text), "domain_not_bound", "{text}");
+        }
+        assert_eq!(said(&answer(more)), "signature_is_right", "{more}");
+    }
+    // A refusal of the backend's own is none of the client's.
+    assert_eq!(Paste::read(&answer(r#""errcode":1001,"errmsg":"please log in""#)).error, None);
+    assert_eq!(Paste::read(r#"{"errMsg":"config:something new"}"#).error.as_deref(), Some("config:something new"));
+}
+
+#[test]
 fn the_address_that_the_client_checked_is_taken() {
     let paste = Paste::read(r#"{"errMsg":"config:invalid signature","realAuthUrl":["https://h.cn/landing?a=1"]}"#);
     assert_eq!(paste.url.as_deref(), Some("https://h.cn/landing?a=1"));
@@ -165,7 +204,8 @@ fn what_is_set_is_not_overwritten_by_the_paste() {
     let other = format!("{}\nconfig:invalid signature\nhttps://other/", string(TICKET, NONCE, TIME, "https://other/"));
     let case = case.paste(Paste::read(&other));
     assert_eq!([&*case.url, &case.nonce, &case.timestamp, &case.signature], ["https://mine/", "n", "1", "s"]);
-    assert_eq!((case.error.as_deref(), case.tickets.len()), (Some("mine"), 1));
+    assert_eq!(case.error.as_deref(), Some("mine"));
+    assert_eq!((&case.tickets[0].role, case.tickets[0].value.expose()), (&Role::Current, "my-ticket"));
 }
 
 proptest! {

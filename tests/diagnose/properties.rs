@@ -23,6 +23,20 @@ fn page() -> impl Strategy<Value = String> {
     )
 }
 
+/// An address as people read it, and as browsers have it.
+fn read_page() -> impl Strategy<Value = (String, String)> {
+    let part = "([a-z0-9%2F]|张三|商品|é|ß|😀| ){1,6}";
+    (prop::collection::vec(part, 1..3), prop::option::of(part), prop::option::of(part)).prop_map(|(path, query, fragment)| {
+        let query = query.map_or(String::new(), |value| format!("?q={value}&b=2"));
+        let fragment = fragment.map_or(String::new(), |fragment| format!("#/{fragment}/x"));
+        let read = format!("https://www.example.cn/{}/1{query}{fragment}", path.join("/"));
+        let kept = |c: char| c.is_ascii() && c != ' ';
+        let escaped = |c: char| c.to_string().bytes().map(|byte| format!("%{byte:02X}")).collect::<String>();
+        let had = read.chars().map(|c| if kept(c) { c.to_string() } else { escaped(c) }).collect();
+        (read, had)
+    })
+}
+
 fn case_of(page: &str, [ticket, nonce, time]: [&str; 3], signature: &str) -> Case {
     Case::new(page, nonce, time, signature).ticket(Role::Current, ticket)
 }
@@ -58,6 +72,27 @@ proptest! {
         };
         let case = Case { url: page.clone(), ..Case::default() }.answer(Answer::from_json(&shaped).unwrap());
         prop_assert_eq!(diagnose(&case.ticket(Role::Current, TICKET))[0].code, "signature_is_right");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    #[test]
+    fn an_address_written_as_people_read_it_is_the_one_that_browsers_have((read, had) in read_page()) {
+        let before = had.split('#').next().unwrap();
+        for page in [&read, &had] {
+            let right = diagnose(&case(page, &sha1(&string(TICKET, NONCE, TIME, before))));
+            prop_assert_eq!((right.len(), right[0].code), (1, "signature_is_right"), "{}", page);
+            let kept = diagnose(&case(page, &sha1(&string(TICKET, NONCE, TIME, &had))));
+            prop_assert_eq!(kept[0].code, if *before == *had { "signature_is_right" } else { "fragment_kept" }, "{}", page);
+        }
+        // The client has no other: what was signed as people read it was decoded on the way.
+        let landed = Case { landing: Some(read.clone()), ..case("https://www.example.cn/now", &sha1(&string(TICKET, NONCE, TIME, before))) };
+        prop_assert_eq!(diagnose(&landed)[0].code, "landing_url_signed");
+        let raw = read.split('#').next().unwrap();
+        let decoded = diagnose(&case(&read, &sha1(&string(TICKET, NONCE, TIME, raw))));
+        prop_assert_eq!(decoded.iter().any(|finding| finding.code == "signature_is_right"), *raw == *before);
     }
 }
 

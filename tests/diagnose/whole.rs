@@ -36,21 +36,35 @@ fn wechat_added_share_parameters_after_the_signing() {
     let clean = "https://h.cn/p?id=7";
     let all = format!("{clean}&from=singlemessage&isappinstalled=0&scene=1&clicktime=1600000000&enterid=1600000000");
     named_first("share_parameters_added", &all, clean);
-    for name in [
-        "from",
-        "isappinstalled",
-        "ascene",
-        "devicetype",
-        "version",
-        "nettype",
-        "lang",
-        "exportkey",
-        "pass_ticket",
-        "wx_header",
-    ] {
+    for name in ["isappinstalled", "clicktime", "enterid", "ascene", "nettype", "exportkey", "pass_ticket", "wx_header"] {
         named_first("share_parameters_added", &format!("{clean}&{name}=x"), clean);
     }
     named_first("share_parameters_added", "https://h.cn/p?from=timeline", "https://h.cn/p");
+    // Its own stay, though they have the names of some that come along.
+    named_first("share_parameters_added", "https://h.cn/p?lang=en&from=timeline&scene=2", "https://h.cn/p?lang=en&scene=2");
+    named_first("share_parameters_added", "https://h.cn/p?id=7&lang=zh_CN&exportkey=x&version=28", clean);
+}
+
+#[test]
+fn parameters_that_any_page_may_have_tell_of_no_sharing_and_no_login() {
+    for (dropped, code) in [
+        ("lang=en", "cut_at_ampersand"),
+        ("version=2&scene=3", "cut_at_ampersand"),
+        ("sessionid=1", "cut_at_ampersand"),
+        ("countrycode=CN&devicetype=2", "cut_at_ampersand"),
+        ("from=shop", "cut_at_ampersand"),
+        ("from", "cut_at_ampersand"),
+        ("code=ABC", "cut_at_ampersand"),
+        ("state=open", "cut_at_ampersand"),
+        ("code=0a1b&state=x", "oauth_parameters"),
+    ] {
+        named_first(code, &format!("https://h.cn/list?id=7&{dropped}"), "https://h.cn/list?id=7");
+        let alone = if code == "cut_at_ampersand" { "query_dropped" } else { code };
+        named_first(alone, &format!("https://h.cn/list?{dropped}"), "https://h.cn/list");
+    }
+    named_first("parameter_dropped", "https://h.cn/list?id=7&lang=en&b=2", "https://h.cn/list?id=7&b=2");
+    // Where both are missing it is the cut that explains it all.
+    named_first("cut_at_ampersand", "https://h.cn/list?id=7&b=2&from=timeline", "https://h.cn/list?id=7");
 }
 
 #[test]
@@ -59,6 +73,22 @@ fn the_current_address_was_signed_where_ios_checks_the_landing_one() {
     let case = Case { landing: Some("https://h.cn/home".into()), ..case("https://h.cn/detail/7", &sha1(&text)) };
     let codes: Vec<_> = diagnose(&case).iter().map(|finding| finding.code).collect();
     assert_eq!(codes, ["current_url_signed", "signature_is_right"]);
+}
+
+#[test]
+fn a_page_given_in_chinese_is_signed_in_escapes() {
+    let read = "https://demo.example.com/商品/1?q=张 三";
+    named_first("signature_is_right", read, "https://demo.example.com/%E5%95%86%E5%93%81/1?q=%E5%BC%A0%20%E4%B8%89");
+    named_first("percent_decoded", read, read);
+    let same = Case {
+        landing: Some("https://demo.example.com/%E5%95%86%E5%93%81/1?q=%E5%BC%A0%20%E4%B8%89".into()),
+        ..case(read, "")
+    };
+    let signature = sha1(&string(TICKET, NONCE, TIME, same.landing.as_deref().unwrap()));
+    let same = Case { signature, ..same };
+    assert_eq!(diagnose(&same).len(), 1, "the landing page is this page");
+    let answered = Case { tickets: Vec::new(), answered_url: same.landing.clone(), ..same };
+    assert_eq!(diagnose(&answered)[0].code, "ticket_needed", "and so is the one that the answer names");
 }
 
 #[test]
@@ -73,6 +103,33 @@ fn milliseconds_were_sent_and_seconds_signed() {
     let signature = sha1(&string(TICKET, NONCE, TIME, before_hash(PAGE)));
     let case = Case { timestamp: "1414587457123".into(), ..case(PAGE, &signature) };
     assert_eq!(diagnose(&case)[0].code, "timestamp_in_milliseconds");
+}
+
+#[test]
+fn milliseconds_on_both_sides_are_named_beside_a_right_signature() {
+    let milliseconds = "1414587457000";
+    let findings = |signature: &str, ticket: &str| {
+        diagnose(&Case::new("https://h.cn/p", NONCE, milliseconds, signature).ticket(Role::Current, ticket))
+    };
+    let signature = sha1(&string(TICKET, NONCE, milliseconds, "https://h.cn/p"));
+    let right = findings(&signature, TICKET);
+    let codes: Vec<_> = right.iter().map(|finding| finding.code).collect();
+    assert_eq!(codes, ["sent_in_milliseconds", "signature_is_right"]);
+    assert!(!right[0].cause.en.contains("one side"), "{:?}", right[0]);
+    assert_eq!(findings(&signature, "")[0].code, "sent_in_milliseconds", "it is seen without a ticket, too");
+}
+
+#[test]
+fn a_signature_that_lost_zeros_is_told_from_one_that_was_cut() {
+    let page = |at: usize| format!("https://h.cn/p{at}");
+    let whole = |at| sha1(&string(TICKET, NONCE, TIME, &page(at)));
+    let at = (0..).find(|at| whole(*at).starts_with('0') && !whole(*at).starts_with("00")).unwrap();
+    let judged = |signature: &str| diagnose(&case(&page(at), signature));
+    assert_eq!(judged(&whole(at)[1..])[0].code, "hex_zeros_lost");
+    let cut = judged(&whole(at)[..39]);
+    assert_eq!((cut[0].code, cut[0].confidence, cut.len()), ("signature_malformed", Confidence::Proven, 1));
+    let unknown = diagnose(&Case::new(page(at), NONCE, TIME, &whole(at)[1..]));
+    assert_eq!(unknown[0].code, "signature_malformed", "without a ticket no more can be said");
 }
 
 #[test]
@@ -125,6 +182,13 @@ fn without_a_ticket_the_clients_words_are_explained() {
             "agentConfig:invalid signature more info at https://open.work.weixin.qq.com/devtool/query?e=40093",
         ),
         ("cancelled_by_user", "chooseImage:cancel"),
+        ("cancelled_by_user", "chooseImage:fail cancel"),
+        ("cancelled_by_user", "chooseImage:fail_cancel"),
+        ("cancelled_by_user", "scanQRCode:fail user cancel"),
+        ("permission_denied", "getLocation:fail, no permission"),
+        ("permission_denied", "getLocation:fail_no permission to execute"),
+        ("permission_denied", "getLocation:access_denied"),
+        ("function_not_exist", "scanQRCode:fail_function_not_exist"),
         ("wechat_errcode", "40048"),
         ("wechat_errcode", "errcode 63002"),
         ("wechat_errcode", "https://open.work.weixin.qq.com/devtool/query?e=80001"),

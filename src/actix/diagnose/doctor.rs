@@ -18,11 +18,12 @@ use serde_json::Value;
 use tokio::sync::Semaphore;
 
 use super::question::{Body, Explained, MAX_BODY, Question, bad_body, only_post};
+use super::signing_kind;
 use crate::account::Account;
 use crate::actix::problem::Problem;
 use crate::broker::Broker;
 use crate::credential::Kind;
-use crate::diagnose::{Case, Finding, Paste, Role, Target, diagnose};
+use crate::diagnose::{Case, Finding, Paste, Role, Target, Ticket, diagnose};
 use crate::error::Hint;
 use crate::sign::PageUrl;
 
@@ -62,7 +63,8 @@ impl Doctor {
         let (mut case, paste) = question.case();
         let account = self.account(named.as_deref(), &case)?;
         let read = read_out(&case, &paste);
-        let source = self.ticket(&mut case, account.as_ref()).await;
+        let is_sure = named.is_some() || case.app_id.is_some();
+        let source = self.ticket(&mut case, account.as_ref(), is_sure).await;
         let tickets: Vec<_> = case.tickets.iter().map(|ticket| ticket.value.clone()).collect();
         let allowed = account.as_ref().and_then(|(_, account)| allows(account, &case.url));
         let _place = self.gate.searches.acquire().await.map_err(|_| too_many())?;
@@ -93,29 +95,32 @@ impl Doctor {
         }
     }
 
-    /// Puts the account's living credentials to the case, where the asker gave none; says what is computed with.
-    async fn ticket(&self, case: &mut Case, account: Option<&(String, Arc<Account>)>) -> &'static str {
-        if !case.tickets.is_empty() {
+    /// Puts the account's living credentials to the case, where the asker gave none; says what is computed with. A ticket in a pasted
+    /// string is not given: whether it is the living one is the question.
+    async fn ticket(&self, case: &mut Case, account: Option<&(String, Arc<Account>)>, is_sure: bool) -> &'static str {
+        if case.tickets.iter().any(|ticket| ticket.role != Role::Pasted) {
             return "given";
         }
-        let Some((name, account)) = account.filter(|_| case.is_whole()) else { return "none" };
+        let is_pasted = !case.tickets.is_empty();
+        let (without, failing) = if is_pasted { ("given", "given") } else { ("none", "unavailable") };
+        // Nobody said whose string it is: a foreign page's is not ours.
+        let is_ours = |account: &Account| is_sure || !is_pasted || allows(account, &case.url) == Some(true);
+        let Some((name, account)) = account.filter(|(_, account)| case.is_whole() && is_ours(account)) else { return without };
         case.app_id.get_or_insert_with(|| account.app_id().to_owned());
-        let signing = match case.target {
-            Target::Config => Kind::JsapiTicket,
-            Target::AgentConfig => Kind::AgentTicket,
-        };
+        let signing = signing_kind(case.signed_for());
         if !account.has(signing) {
-            return "none";
+            return without;
         }
         // What a page's own request would renew, too, and nothing else.
+        let mut living = Vec::new();
         for kind in account.platform().kept_kinds() {
             if let Ok(credential) = self.broker.credential(name, *kind).await {
-                *case = std::mem::take(case).ticket(role_of(*kind), credential.value.clone());
+                living.push(Ticket { role: role_of(*kind), value: credential.value.clone() });
             } else if *kind == signing {
-                case.tickets.clear();
-                return "unavailable";
+                return failing;
             }
         }
+        case.tickets.extend(living);
         "account"
     }
 }
@@ -183,7 +188,7 @@ fn read_out(case: &Case, paste: &Paste) -> ReadOut {
         signature: case.signature.clone(),
         app_id: case.app_id.clone(),
         err_msg: case.error.clone(),
-        agent: case.target == Target::AgentConfig,
+        agent: case.signed_for() == Target::AgentConfig,
         with_ticket: paste.ticket.is_some(),
     }
 }

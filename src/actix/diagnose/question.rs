@@ -45,7 +45,8 @@ pub(crate) struct Question {
     answer: Value,
     /// Whatever a person pasted.
     paste: String,
-    /// By what they are: `current`, `previous`, `card`, `agent`, `access_token`; any other name is another account's.
+    /// By what they are: `current`, `previous`, `card`, `agent`, `access_token`; `signing` is the one that this signature takes, be
+    /// it for `wx.config` or `wx.agentConfig`; any other name is another account's.
     tickets: BTreeMap<String, String>,
 }
 
@@ -82,24 +83,25 @@ impl Question {
             hosts: self.hosts.into_iter().filter(|host| !host.is_empty()).collect(),
             error: some(self.error),
             app_id: some(self.app_id),
+            target: if self.agent { Target::AgentConfig } else { Target::Config },
             ..Case::new(self.url, self.nonce, timestamp, self.signature)
         };
-        for (name, value) in self.tickets {
-            case = case.ticket(role(name), value);
-        }
         if let Some(answer) = Answer::from_json(&self.answer) {
             case = case.answer(answer);
         }
         let paste = Paste::read(&self.paste);
         case = case.paste(paste.clone());
-        let names_agent = case.error.as_deref().is_some_and(|error| error.to_ascii_lowercase().contains("agentconfig"));
-        case.target = if self.agent || names_agent { Target::AgentConfig } else { Target::Config };
+        for (name, value) in self.tickets {
+            let role = role(name, case.signed_for());
+            case = case.ticket(role, value);
+        }
         (case, paste)
     }
 }
 
-fn role(name: String) -> Role {
+fn role(name: String, target: Target) -> Role {
     match name.as_str() {
+        "signing" => target.role(),
         "current" => Role::Current,
         "previous" => Role::Previous,
         "card" => Role::Card,
