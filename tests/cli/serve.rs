@@ -4,8 +4,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::process::Command;
 use tokio::time::timeout;
 use wx_jssdk::clock::Clock;
 use wx_jssdk::sandbox::{App, Sandbox};
@@ -249,4 +250,33 @@ async fn the_simulated_service_prints_no_secret_at_trace_either() {
     for value in values {
         assert!(!ended.stderr.contains(value) && !ended.stdout.contains(value), "{value} in {}", ended.stderr);
     }
+}
+
+#[tokio::test]
+async fn a_log_that_nobody_reads_any_more_holds_up_no_refresh() {
+    let home = tempfile::tempdir().unwrap();
+    let free = "127.0.0.1:0";
+    let arguments = ["serve", "--sandbox", "--listen", free, "--admin-listen", free, "--sandbox-listen", free];
+    let mut child = command(home.path(), &arguments).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut printed = String::new();
+    while !printed.contains("api key") {
+        let line = timeout(BOUND, lines.next_line()).await.expect("a line in time").unwrap().expect("a line");
+        printed += &format!("{line}\n");
+    }
+    let said = |name: &str| printed.lines().find_map(|line| line.strip_prefix(name)).expect(name).trim();
+    let (public, private, sandbox) = (said("public"), said("private"), said("sandbox"));
+    // As when the log's collector has died.
+    drop(child.stderr.take());
+    for _ in 0..3 {
+        let config = get_json(&format!("{public}{PAGE}")).await;
+        let ticket = jsapi_ticket(sandbox).await.expect("a ticket");
+        assert_eq!(config["signature"].as_str().unwrap(), signature_with(&ticket, &config));
+        let token = client().get(format!("{private}/credentials/demo/access_token")).bearer_auth(said("api key")).send().await;
+        assert_eq!(token.unwrap().status(), 200);
+        assert_eq!(get(&format!("{private}/readyz")).await.0, 200);
+        post(&format!("{sandbox}/sandbox/advance"), r#"{"seconds":7300}"#).await;
+    }
+    assert!(Command::new("kill").arg(child.id().unwrap().to_string()).status().await.unwrap().success());
+    assert_eq!(timeout(BOUND, child.wait()).await.expect("it ends").unwrap().code(), Some(0));
 }
