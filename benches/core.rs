@@ -10,10 +10,15 @@ use std::time::Duration;
 
 use sha1::{Digest, Sha1};
 use wx_jssdk::sign::nonce;
-use wx_jssdk::{Account, Broker, Clock, Credential, Kind, PageUrl, Secret, Signer, Store, UnixTime, UpstreamOptions};
+use wx_jssdk::{
+    Account, Broker, Clock, Credential, Kind, PageUrl, Secret, Signer, Store, UnixTime,
+    UpstreamOptions,
+};
 
-const TICKET: &str = "sM4AOVdWfPE4DxkXGEs8VMCPGGVi4C3VM0P37wVUCFvkVAy_90u5h9nbSlYy3-Sl-HhTdfl2fzFy1AOcHKP7qg";
-const PAGE: &str = "https://www.example.com/goods/detail?id=20260101&from=singlemessage&isappinstalled=0";
+const TICKET: &str =
+    "sM4AOVdWfPE4DxkXGEs8VMCPGGVi4C3VM0P37wVUCFvkVAy_90u5h9nbSlYy3-Sl-HhTdfl2fzFy1AOcHKP7qg";
+const PAGE: &str =
+    "https://www.example.com/goods/detail?id=20260101&from=singlemessage&isappinstalled=0";
 const NONCE: &str = "9a129eebc4a6ff4c73e9f2fc5031717a";
 const TIME: UnixTime = UnixTime(1_767_225_600);
 const MANY: usize = 10_000;
@@ -32,23 +37,48 @@ fn main() {
     let signer = Signer::new("wx0123456789abcdef", TICKET);
     let page = PageUrl::parse(PAGE).expect("a good address");
     let text = format!("jsapi_ticket={TICKET}&noncestr={NONCE}&timestamp={TIME}&url={PAGE}");
-    let read = |broker: &Broker, name: &str| unused(at_once(broker.credential(name, Kind::JsapiTicket)).expect("living"));
-    let sign = |broker: &Broker, name: &str| unused(at_once(broker.js_config(name, &page)).expect("living"));
+    let read = |broker: &Broker, name: &str| {
+        unused(at_once(broker.credential(name, Kind::JsapiTicket)).expect("living"))
+    };
+    let sign = |broker: &Broker, name: &str| {
+        unused(at_once(broker.js_config(name, &page)).expect("living"))
+    };
     let mut sides: Vec<Side<'_>> = vec![
-        ("bare_sha1", each(|_| unused(Sha1::digest(black_box(&text))))),
-        ("signature", each(|_| unused(signer.signature(black_box(PAGE), black_box(NONCE), black_box(TIME))))),
+        (
+            "bare_sha1",
+            each(|_| unused(Sha1::digest(black_box(&text)))),
+        ),
+        (
+            "signature",
+            each(|_| unused(signer.signature(black_box(PAGE), black_box(NONCE), black_box(TIME)))),
+        ),
         ("nonce", each(|_| unused(nonce()))),
-        ("page_parsed", each(|_| unused(PageUrl::parse(black_box(PAGE))))),
+        (
+            "page_parsed",
+            each(|_| unused(PageUrl::parse(black_box(PAGE)))),
+        ),
         ("read_of_1", each(|_| read(&one, "a0"))),
-        ("read_of_10000", each(|n| read(&many, &names[n * 7_919 % MANY]))),
+        (
+            "read_of_10000",
+            each(|n| read(&many, &names[n * 7_919 % MANY])),
+        ),
         ("page_signed_of_1", each(|_| sign(&one, "a0"))),
-        ("page_signed_of_10000", each(|n| sign(&many, &names[n * 7_919 % MANY]))),
-        ("idle_keeper_step_of_10000", each(|_| assert!(runtime.block_on(many.tend()).is_empty(), "nothing is due"))),
+        (
+            "page_signed_of_10000",
+            each(|n| sign(&many, &names[n * 7_919 % MANY])),
+        ),
+        (
+            "idle_keeper_step_of_10000",
+            each(|_| assert!(runtime.block_on(many.tend()).is_empty(), "nothing is due")),
+        ),
     ];
     let medians = measure(&mut sides);
     #[allow(clippy::print_stdout)] // what it is for
     {
-        println!("{}", serde_json::to_string_pretty(&medians).expect("numbers"));
+        println!(
+            "{}",
+            serde_json::to_string_pretty(&medians).expect("numbers")
+        );
     }
 }
 
@@ -94,7 +124,11 @@ fn measure(sides: &mut [Side<'_>]) -> serde_json::Map<String, serde_json::Value>
         samples.sort_by(f64::total_cmp);
         samples[SLICES / 2]
     };
-    sides.iter().zip(&mut samples).map(|((name, _), samples)| ((*name).to_owned(), median(samples).round().into())).collect()
+    sides
+        .iter()
+        .zip(&mut samples)
+        .map(|((name, _), samples)| ((*name).to_owned(), median(samples).round().into()))
+        .collect()
 }
 
 /// A read of a living value is done when it is polled once.
@@ -109,15 +143,32 @@ fn at_once<T>(read: impl Future<Output = T>) -> T {
 async fn broker(accounts: usize) -> Broker {
     let (clock, store) = (Clock::system(), Store::memory());
     let nowhere = "http://127.0.0.1:1".to_owned();
-    let upstream = UpstreamOptions { weixin: nowhere.clone(), qyapi: nowhere, ..UpstreamOptions::default() };
-    let mut builder = Broker::builder().store(store.clone()).clock(clock.clone()).upstream(upstream);
+    let upstream = UpstreamOptions {
+        weixin: nowhere.clone(),
+        qyapi: nowhere,
+        ..UpstreamOptions::default()
+    };
+    let mut builder = Broker::builder()
+        .store(store.clone())
+        .clock(clock.clone())
+        .upstream(upstream);
     for n in 0..accounts {
-        let account = Account::official(format!("wx{n:016x}"), "secret").js_safe_domain("example.com").expect("a good domain");
+        let account = Account::official(format!("wx{n:016x}"), "secret")
+            .js_safe_domain("example.com")
+            .expect("a good domain");
         for kind in [Kind::AccessToken, Kind::JsapiTicket] {
             let (issued_at, value) = (clock.now(), Secret::new(format!("{n:0>86}")));
             let expires_at = issued_at.plus(Duration::from_secs(7_200));
-            let credential = Credential { value, issued_at, expires_at, generation: 1 };
-            store.save(&account.key(kind), &credential).await.expect("memory takes it");
+            let credential = Credential {
+                value,
+                issued_at,
+                expires_at,
+                generation: 1,
+            };
+            store
+                .save(&account.key(kind), &credential)
+                .await
+                .expect("memory takes it");
         }
         builder = builder.account(format!("a{n}"), account);
     }

@@ -14,7 +14,15 @@ use wx_jssdk::{Account, Broker, Clock, UpstreamOptions};
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let (broker, wechat) = match env::var("WX_APP_ID") {
-        Ok(app_id) => (signer(&app_id, env::var("WX_SECRET")?, &env::var("WX_DOMAIN")?, UpstreamOptions::default())?, None),
+        Ok(app_id) => (
+            signer(
+                &app_id,
+                env::var("WX_SECRET")?,
+                &env::var("WX_DOMAIN")?,
+                UpstreamOptions::default(),
+            )?,
+            None,
+        ),
         Err(_) => simulated().await?,
     };
     tokio::spawn(broker.clone().keep_fresh());
@@ -34,29 +42,53 @@ async fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// What an embedder writes: an account, and where its credentials come from.
-fn signer(app_id: &str, secret: String, domain: &str, upstream: UpstreamOptions) -> Result<Broker, Box<dyn Error>> {
+fn signer(
+    app_id: &str,
+    secret: String,
+    domain: &str,
+    upstream: UpstreamOptions,
+) -> Result<Broker, Box<dyn Error>> {
     let account = Account::official(app_id, secret)
         .js_safe_domain(domain)?
         .js_api_list(["updateAppMessageShareData", "updateTimelineShareData"]);
-    Ok(Broker::builder().account("shop", account).upstream(upstream).build()?)
+    Ok(Broker::builder()
+        .account("shop", account)
+        .upstream(upstream)
+        .build()?)
 }
 
 /// The same with a WeChat on loopback.
 async fn simulated() -> Result<(Broker, Option<Sandbox>), Box<dyn Error>> {
     let wechat = Sandbox::start(Clock::system()).await?;
     wechat.add_app(sandbox::App::official("wxshop", "secret").safe_domain("127.0.0.1"));
-    let upstream = UpstreamOptions { weixin: wechat.url().to_owned(), ..UpstreamOptions::default() };
-    Ok((signer("wxshop", "secret".to_owned(), "127.0.0.1", upstream)?, Some(wechat)))
+    let upstream = UpstreamOptions {
+        weixin: wechat.url().to_owned(),
+        ..UpstreamOptions::default()
+    };
+    Ok((
+        signer("wxshop", "secret".to_owned(), "127.0.0.1", upstream)?,
+        Some(wechat),
+    ))
 }
 
 async fn shop() -> HttpResponse {
-    HttpResponse::Ok().content_type("text/html; charset=utf-8").body(PAGE)
+    HttpResponse::Ok()
+        .content_type("text/html; charset=utf-8")
+        .body(PAGE)
 }
 
 /// In the sandbox a script plays the phone, and asks its own origin whether a signature is good.
 fn play_the_phone(services: &mut web::ServiceConfig, wechat: Option<&Sandbox>) {
-    let script = if wechat.is_some() { include_str!("../static/wechat-client.js") } else { "" };
-    let phone = move || async move { HttpResponse::Ok().content_type("text/javascript; charset=utf-8").body(script) };
+    let script = if wechat.is_some() {
+        include_str!("../static/wechat-client.js")
+    } else {
+        ""
+    };
+    let phone = move || async move {
+        HttpResponse::Ok()
+            .content_type("text/javascript; charset=utf-8")
+            .body(script)
+    };
     services.route("/phone.js", web::get().to(phone));
     if let Some(wechat) = wechat {
         services.service(wechat.pre_verify_scope());

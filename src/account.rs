@@ -223,7 +223,10 @@ impl Account {
     /// The key under which a credential of this account is cached and stored.
     #[must_use]
     pub fn key(&self, kind: Kind) -> CredentialKey {
-        CredentialKey { app: self.app_key(), kind }
+        CredentialKey {
+            app: self.app_key(),
+            kind,
+        }
     }
 
     /// Platform, app id and agent id.
@@ -233,7 +236,11 @@ impl Account {
             Platform::Work { agent_id } => Some(agent_id),
             Platform::Official | Platform::Mini => None,
         };
-        AppKey { platform: self.platform.as_str(), id: self.app_id.clone(), agent_id }
+        AppKey {
+            platform: self.platform.as_str(),
+            id: self.app_id.clone(),
+            agent_id,
+        }
     }
 
     /// Whether a page on `host` (lower case, punycode, as in [`crate::sign::PageUrl::host`]) at `path` may be signed for.
@@ -241,13 +248,17 @@ impl Account {
     /// An official account's domain covers its subdomains, as WeChat's console says; a WeCom trusted domain is that host alone.
     #[must_use]
     pub fn allows_page(&self, host: &str, path: &str) -> bool {
-        self.safe_domains.iter().any(|domain| domain.covers_host(host, self.covers_subdomains()) && domain.covers_path(path))
+        self.safe_domains.iter().any(|domain| {
+            domain.covers_host(host, self.covers_subdomains()) && domain.covers_path(path)
+        })
     }
 
     /// Whether some page on `host` may be signed for: what decides about its origin, which has no path.
     #[must_use]
     pub fn allows_host(&self, host: &str) -> bool {
-        self.safe_domains.iter().any(|domain| domain.covers_host(host, self.covers_subdomains()))
+        self.safe_domains
+            .iter()
+            .any(|domain| domain.covers_host(host, self.covers_subdomains()))
     }
 
     fn covers_subdomains(&self) -> bool {
@@ -269,7 +280,12 @@ impl SafeDomain {
     /// # Errors
     /// [`DomainError`] when it holds more or less than a host and a path.
     pub fn parse(domain: &str) -> Result<Self, DomainError> {
-        let error = |problem| Err(DomainError { domain: domain.to_owned(), problem });
+        let error = |problem| {
+            Err(DomainError {
+                domain: domain.to_owned(),
+                problem,
+            })
+        };
         if domain.contains("://") {
             return error("leave out the scheme: write example.com, not https://example.com");
         }
@@ -281,13 +297,18 @@ impl SafeDomain {
             return error("there is no host name in it");
         }
         if !host.starts_with('[') && host.contains(':') {
-            return error("leave out the port: WeChat binds hosts, and its clients accept ports 80 and 443 only");
+            return error(
+                "leave out the port: WeChat binds hosts, and its clients accept ports 80 and 443 only",
+            );
         }
         if host.ends_with('.') {
             return error("leave out the dot at the end");
         }
         match url::Host::parse(host) {
-            Ok(parsed) => Ok(Self { host: parsed.to_string(), path: path.trim_end_matches('/').to_owned() }),
+            Ok(parsed) => Ok(Self {
+                host: parsed.to_string(),
+                path: path.trim_end_matches('/').to_owned(),
+            }),
             Err(_) => error("this is not a host name"),
         }
     }
@@ -310,11 +331,14 @@ impl SafeDomain {
         host == self.host
             || (subdomains
                 && self.host.contains('.')
-                && host.strip_suffix(&self.host).is_some_and(|front| front.len() > 1 && front.ends_with('.')))
+                && host
+                    .strip_suffix(&self.host)
+                    .is_some_and(|front| front.len() > 1 && front.ends_with('.')))
     }
 
     fn covers_path(&self, path: &str) -> bool {
-        path.strip_prefix(&self.path).is_some_and(|rest| self.path.is_empty() || rest.is_empty() || rest.starts_with('/'))
+        path.strip_prefix(&self.path)
+            .is_some_and(|rest| self.path.is_empty() || rest.is_empty() || rest.starts_with('/'))
     }
 }
 
@@ -337,7 +361,11 @@ mod tests {
     use super::*;
 
     fn official(domains: &[&str]) -> Account {
-        domains.iter().fold(Account::official("wx12ab", "s"), |account, domain| account.js_safe_domain(domain).unwrap())
+        domains
+            .iter()
+            .fold(Account::official("wx12ab", "s"), |account, domain| {
+                account.js_safe_domain(domain).unwrap()
+            })
     }
 
     #[test]
@@ -351,9 +379,16 @@ mod tests {
     #[test]
     fn a_domain_covers_no_look_alike() {
         let account = official(&["example.com"]);
-        for host in
-            ["example.com.evil.com", "evilexample.com", "xample.com", "com", ".example.com", "example.com.", "", "127.0.0.1"]
-        {
+        for host in [
+            "example.com.evil.com",
+            "evilexample.com",
+            "xample.com",
+            "com",
+            ".example.com",
+            "example.com.",
+            "",
+            "127.0.0.1",
+        ] {
             assert!(!account.allows_page(host, "/"), "{host}");
         }
     }
@@ -367,7 +402,9 @@ mod tests {
 
     #[test]
     fn a_wecom_domain_is_that_host_alone() {
-        let account = Account::work("ww12ab", 1, "s").js_safe_domain("example.com").unwrap();
+        let account = Account::work("ww12ab", 1, "s")
+            .js_safe_domain("example.com")
+            .unwrap();
         assert!(account.allows_page("example.com", "/"));
         assert!(!account.allows_page("www.example.com", "/"));
     }
@@ -383,10 +420,19 @@ mod tests {
 
     #[test]
     fn domains_are_compared_in_lower_case_punycode() {
-        assert_eq!(SafeDomain::parse("EXAMPLE.com").unwrap().host(), "example.com");
-        assert_eq!(SafeDomain::parse("例え.jp").unwrap().host(), "xn--r8jz45g.jp");
+        assert_eq!(
+            SafeDomain::parse("EXAMPLE.com").unwrap().host(),
+            "example.com"
+        );
+        assert_eq!(
+            SafeDomain::parse("例え.jp").unwrap().host(),
+            "xn--r8jz45g.jp"
+        );
         assert_eq!(SafeDomain::parse("[::1]").unwrap().host(), "[::1]");
-        assert_eq!(SafeDomain::parse("127.0.0.1").unwrap().to_string(), "127.0.0.1");
+        assert_eq!(
+            SafeDomain::parse("127.0.0.1").unwrap().to_string(),
+            "127.0.0.1"
+        );
     }
 
     #[test]
@@ -412,7 +458,10 @@ mod tests {
         assert!(mini.has(Kind::AccessToken) && !mini.has(Kind::JsapiTicket));
         let work = Account::work("ww12ab", 7, "s");
         assert!(work.has(Kind::AgentTicket) && !work.has(Kind::CardTicket));
-        assert_eq!(work.key(Kind::AgentTicket).to_string(), "work:ww12ab:7:agent_ticket");
+        assert_eq!(
+            work.key(Kind::AgentTicket).to_string(),
+            "work:ww12ab:7:agent_ticket"
+        );
     }
 
     #[test]

@@ -34,7 +34,9 @@ use arc_swap::ArcSwap;
 use moka::sync::Cache;
 use tokio::runtime::Handle;
 
-pub use figures::{AccountFigures, CredentialFigures, Distribution, Failing, Figures, OUTCOMES, errcode_label};
+pub use figures::{
+    AccountFigures, CredentialFigures, Distribution, Failing, Figures, OUTCOMES, errcode_label,
+};
 pub use history::{Refresh, RefreshOutcome};
 pub use keeper::TICK;
 pub use presence::Surroundings;
@@ -42,8 +44,8 @@ pub use renew::Renewed;
 pub use status::{AccountStatus, CredentialStatus, LastError};
 pub use survey::{AccountSurvey, Counts, CredentialSurvey, Find, Health, Survey};
 pub use tally::{
-    AccountRequests, AccountTally, LATENCIES, Latency, OTHER_ROUTE, Plane, Requests, RouteRequests, RouteTally, STATUSES,
-    Tally, UNKNOWN_ACCOUNT,
+    AccountRequests, AccountTally, LATENCIES, Latency, OTHER_ROUTE, Plane, Requests, RouteRequests,
+    RouteTally, STATUSES, Tally, UNKNOWN_ACCOUNT,
 };
 
 use crate::account::Account;
@@ -107,9 +109,15 @@ impl Broker {
     /// # Errors
     /// As [`Broker::credential`]; [`Error::Rationed`] when this credential was renewed on demand less than 30 s ago, or, except for a
     /// stable token, so often today that only one renewal in 15 minutes is left.
-    pub async fn reject(&self, account: &str, kind: Kind, bad_value: &Secret) -> Result<Arc<Credential>, Error> {
+    pub async fn reject(
+        &self,
+        account: &str,
+        kind: Kind,
+        bad_value: &Secret,
+    ) -> Result<Arc<Credential>, Error> {
         let member = self.member(account)?;
-        self.renew_if_current(&member, member.slot(kind)?, bad_value).await
+        self.renew_if_current(&member, member.slot(kind)?, bad_value)
+            .await
     }
 
     /// Takes other accounts from now on, without dropping a request or a living credential: an app that stays keeps what is known
@@ -117,7 +125,11 @@ impl Broker {
     ///
     /// # Errors
     /// [`BuildError`]; then nothing has changed.
-    pub fn reload(&self, accounts: Vec<(String, Account)>, default_account: Option<String>) -> Result<(), BuildError> {
+    pub fn reload(
+        &self,
+        accounts: Vec<(String, Account)>,
+        default_account: Option<String>,
+    ) -> Result<(), BuildError> {
         let before = self.inner.members.load_full();
         let members = Arc::new(Members::new(accounts, default_account, Some(&before))?);
         self.inner.members.store(members.clone());
@@ -137,21 +149,37 @@ impl Broker {
     /// All accounts under their names, in no order.
     #[must_use]
     pub fn accounts(&self) -> Vec<(String, Arc<Account>)> {
-        self.inner.members.load().all().map(|member| (member.name.clone(), member.account.clone())).collect()
+        self.inner
+            .members
+            .load()
+            .all()
+            .map(|member| (member.name.clone(), member.account.clone()))
+            .collect()
     }
 
     /// The name and the account of an AppID or CorpID (and, for WeCom, AgentId or the only app of that corp); `None` when it is
     /// nobody's.
     #[must_use]
-    pub fn account_of_app(&self, app_id: &str, agent_id: Option<u64>) -> Option<(String, Arc<Account>)> {
+    pub fn account_of_app(
+        &self,
+        app_id: &str,
+        agent_id: Option<u64>,
+    ) -> Option<(String, Arc<Account>)> {
         let members = self.inner.members.load();
-        members.of_app(app_id, agent_id).map(|member| (member.name.clone(), member.account.clone()))
+        members
+            .of_app(app_id, agent_id)
+            .map(|member| (member.name.clone(), member.account.clone()))
     }
 
     /// The accounts that are apps of this WeCom corp: their names and AgentIds, in no order.
     #[must_use]
     pub fn apps_of_corp(&self, corp_id: &str) -> Vec<(String, u64)> {
-        self.inner.members.load().of_corp(corp_id).map(|(agent_id, member)| (member.name.clone(), agent_id)).collect()
+        self.inner
+            .members
+            .load()
+            .of_corp(corp_id)
+            .map(|(agent_id, member)| (member.name.clone(), agent_id))
+            .collect()
     }
 
     /// The proof of a domain that an account has at this path (`/MP_verify_….txt`), exactly so written.
@@ -173,7 +201,9 @@ impl Broker {
 
 impl std::fmt::Debug for Broker {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Broker").field("accounts", &self.inner.members.load().all().count()).finish_non_exhaustive()
+        f.debug_struct("Broker")
+            .field("accounts", &self.inner.members.load().all().count())
+            .finish_non_exhaustive()
     }
 }
 
@@ -238,15 +268,32 @@ impl BrokerBuilder {
     pub fn build(self) -> Result<Broker, BuildError> {
         let runtime = Handle::try_current().map_err(|_| BuildError::NoRuntime)?;
         let clock = self.clock.unwrap_or_else(Clock::system);
-        let members = ArcSwap::from_pointee(Members::new(self.accounts, self.default_account, None)?);
-        let living = Cache::builder().expire_after(UntilItsEnd(clock.clone())).build();
+        let members =
+            ArcSwap::from_pointee(Members::new(self.accounts, self.default_account, None)?);
+        let living = Cache::builder()
+            .expire_after(UntilItsEnd(clock.clone()))
+            .build();
         let store = watched::Watched::new(self.store.unwrap_or_else(Store::memory));
         let upstream = Upstream::new(&self.upstream)?;
         let (keeper, tally) = (keeper::Pace::default(), Tally::default());
         let (counts, flood) = (figures::Counts::default(), flood::Flood::default());
         let presence = presence::Presence::new(self.node);
-        let inner = Inner { members, living, store, upstream, clock, counts, flood, runtime, keeper, tally, presence };
-        Ok(Broker { inner: Arc::new(inner) })
+        let inner = Inner {
+            members,
+            living,
+            store,
+            upstream,
+            clock,
+            counts,
+            flood,
+            runtime,
+            keeper,
+            tally,
+            presence,
+        };
+        Ok(Broker {
+            inner: Arc::new(inner),
+        })
     }
 }
 
@@ -269,7 +316,9 @@ pub enum BuildError {
     #[error("the default account \"{0}\" is none of the accounts")]
     NoSuchDefault(String),
     /// Two accounts have a proof of one name with two contents: one address cannot serve both.
-    #[error("two accounts have a verify file \"{0}\" with different contents: download it from WeChat's console again")]
+    #[error(
+        "two accounts have a verify file \"{0}\" with different contents: download it from WeChat's console again"
+    )]
     TwoProofs(String),
     /// Built outside a tokio runtime.
     #[error("build the broker inside a tokio (or actix) runtime: its refreshes run there")]

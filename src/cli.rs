@@ -24,7 +24,10 @@ use crate::server::config::{Problems, Settings};
 
 /// The WeChat JS-SDK signing backend · 微信 JS-SDK 签名服务
 #[derive(Debug, Parser)]
-#[command(version, after_help = "Start here, without any WeChat account · 无需公众号即可体验:\n  wx-jssdk serve --sandbox")]
+#[command(
+    version,
+    after_help = "Start here, without any WeChat account · 无需公众号即可体验:\n  wx-jssdk serve --sandbox"
+)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -101,7 +104,10 @@ impl Cli {
 }
 
 fn in_runtime(command: impl Future<Output = Result<Ended, Unusable>>) -> Result<Ended, Unusable> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
     runtime.block_on(command)
 }
 
@@ -130,5 +136,7 @@ fn with_accounts(file: Option<&Path>) -> Result<Settings, Problems> {
 fn listed(problems: &Problems) -> Unusable {
     let count = problems.0.len();
     let plural = if count == 1 { "" } else { "s" };
-    Unusable(format!("the configuration has {count} problem{plural} · 配置有 {count} 处问题\n\n{problems}"))
+    Unusable(format!(
+        "the configuration has {count} problem{plural} · 配置有 {count} 处问题\n\n{problems}"
+    ))
 }

@@ -13,7 +13,19 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 /// Seconds since 1970-01-01T00:00:00Z, without leap seconds: what WeChat calls a timestamp.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    serde::Serialize,
+    serde::Deserialize,
+)]
 #[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 #[serde(transparent)]
 pub struct UnixTime(pub u64);
@@ -101,7 +113,10 @@ pub struct Anchor {
 impl Anchor {
     #[allow(clippy::disallowed_methods)] // the one reader of time
     fn new() -> Self {
-        Self { wall: since_epoch(), monotonic: Instant::now() }
+        Self {
+            wall: since_epoch(),
+            monotonic: Instant::now(),
+        }
     }
 
     /// The later of what the wall clock says and what it must be by now if nobody had set it.
@@ -112,7 +127,9 @@ impl Anchor {
 
 #[allow(clippy::disallowed_methods)] // the one reader of time
 fn since_epoch() -> Duration {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
+    SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default()
 }
 
 impl Clock {
@@ -132,7 +149,11 @@ impl Clock {
     #[must_use]
     pub fn manual(start: UnixTime) -> Self {
         let start = start.0.saturating_mul(1_000);
-        Self::Manual(Arc::new(Hands { start, advanced: AtomicU64::new(0), set_wrong: AtomicI64::new(0) }))
+        Self::Manual(Arc::new(Hands {
+            start,
+            advanced: AtomicU64::new(0),
+            set_wrong: AtomicI64::new(0),
+        }))
     }
 
     /// The time by which lives are counted. Never behind what the uptime says; it goes back where the wall clock was ahead of that.
@@ -146,7 +167,9 @@ impl Clock {
     pub fn now_millis(&self) -> u64 {
         match self {
             Self::System(anchor) => millis(anchor.now()),
-            Self::Shifted(anchor, ahead) => millis(anchor.now()).saturating_add(ahead.load(Ordering::Relaxed)),
+            Self::Shifted(anchor, ahead) => {
+                millis(anchor.now()).saturating_add(ahead.load(Ordering::Relaxed))
+            }
             Self::Manual(hands) => hands.wall().max(hands.start + millis(self.uptime())),
         }
     }
@@ -156,7 +179,9 @@ impl Clock {
     pub fn uptime(&self) -> Duration {
         match self {
             Self::System(anchor) => anchor.monotonic.elapsed(),
-            Self::Shifted(anchor, ahead) => anchor.monotonic.elapsed() + Duration::from_millis(ahead.load(Ordering::Relaxed)),
+            Self::Shifted(anchor, ahead) => {
+                anchor.monotonic.elapsed() + Duration::from_millis(ahead.load(Ordering::Relaxed))
+            }
             Self::Manual(hands) => Duration::from_millis(hands.advanced.load(Ordering::Relaxed)),
         }
     }
@@ -166,7 +191,11 @@ impl Clock {
     pub fn wall(&self) -> UnixTime {
         match self {
             Self::System(_) => UnixTime(since_epoch().as_secs()),
-            Self::Shifted(_, ahead) => UnixTime(since_epoch().as_secs().saturating_add(ahead.load(Ordering::Relaxed) / 1_000)),
+            Self::Shifted(_, ahead) => UnixTime(
+                since_epoch()
+                    .as_secs()
+                    .saturating_add(ahead.load(Ordering::Relaxed) / 1_000),
+            ),
             Self::Manual(hands) => UnixTime(hands.wall() / 1_000),
         }
     }
@@ -176,12 +205,24 @@ impl Clock {
     pub fn moment(&self) -> Moment {
         let (anchor, ahead) = match self {
             Self::System(anchor) => (anchor, Duration::ZERO),
-            Self::Shifted(anchor, ahead) => (anchor, Duration::from_millis(ahead.load(Ordering::Relaxed))),
-            Self::Manual(_) => return Moment { now: self.now(), uptime: self.uptime(), wall: self.wall() },
+            Self::Shifted(anchor, ahead) => {
+                (anchor, Duration::from_millis(ahead.load(Ordering::Relaxed)))
+            }
+            Self::Manual(_) => {
+                return Moment {
+                    now: self.now(),
+                    uptime: self.uptime(),
+                    wall: self.wall(),
+                };
+            }
         };
         let (wall, running) = (since_epoch(), anchor.monotonic.elapsed());
         let now = wall.max(anchor.wall + running);
-        Moment { now: UnixTime((now + ahead).as_secs()), uptime: running + ahead, wall: UnixTime((wall + ahead).as_secs()) }
+        Moment {
+            now: UnixTime((now + ahead).as_secs()),
+            uptime: running + ahead,
+            wall: UnixTime((wall + ahead).as_secs()),
+        }
     }
 
     /// Moves a manual or shifted clock ahead. Answers false, and does nothing, on the machine's own clock.
@@ -202,8 +243,12 @@ impl Clock {
     /// Sets a manual clock's wall clock ahead (or, below zero, back) by so many seconds, as an administrator or a bad time server
     /// does: no time passes. Answers false, and does nothing, on any other clock.
     pub fn set_wrong(&self, seconds: i64) -> bool {
-        let Self::Manual(hands) = self else { return false };
-        hands.set_wrong.fetch_add(seconds.saturating_mul(1_000), Ordering::Relaxed);
+        let Self::Manual(hands) = self else {
+            return false;
+        };
+        hands
+            .set_wrong
+            .fetch_add(seconds.saturating_mul(1_000), Ordering::Relaxed);
         true
     }
 }
@@ -227,7 +272,10 @@ mod tests {
     fn the_system_clock_reads_the_same_time_both_ways() {
         let clock = Clock::system();
         assert!(clock.now().0.abs_diff(clock.wall().0) <= 1);
-        assert!(clock.now() > UnixTime(1_700_000_000), "the machine's clock is set");
+        assert!(
+            clock.now() > UnixTime(1_700_000_000),
+            "the machine's clock is set"
+        );
     }
 
     #[test]
@@ -241,7 +289,10 @@ mod tests {
         let mut anchor = Anchor::new();
         anchor.wall += Duration::from_secs(3_600);
         let clock = Clock::System(anchor);
-        assert!(clock.now().0 >= clock.wall().0 + 3_599, "life time goes on from where it was");
+        assert!(
+            clock.now().0 >= clock.wall().0 + 3_599,
+            "life time goes on from where it was"
+        );
     }
 
     #[test]
@@ -258,19 +309,32 @@ mod tests {
         let other_handle = clock.clone();
         assert_eq!(clock.now(), UnixTime(1_000));
         assert!(other_handle.advance(Duration::from_millis(2_500)));
-        assert_eq!((clock.now(), clock.now_millis(), clock.wall()), (UnixTime(1_002), 1_002_500, UnixTime(1_002)));
+        assert_eq!(
+            (clock.now(), clock.now_millis(), clock.wall()),
+            (UnixTime(1_002), 1_002_500, UnixTime(1_002))
+        );
     }
 
     #[test]
     fn a_manual_clock_that_is_set_back_is_never_behind_its_uptime_and_leaves_an_error_ahead() {
         let clock = Clock::manual(UnixTime(10_000));
         assert!(clock.set_wrong(-3_600));
-        assert_eq!((clock.now(), clock.wall(), clock.uptime()), (UnixTime(10_000), UnixTime(6_400), Duration::ZERO));
+        assert_eq!(
+            (clock.now(), clock.wall(), clock.uptime()),
+            (UnixTime(10_000), UnixTime(6_400), Duration::ZERO)
+        );
         assert!(clock.advance(Duration::from_secs(5)) && clock.set_wrong(7_200));
-        assert_eq!((clock.now(), clock.wall(), clock.uptime()), (UnixTime(13_605), UnixTime(13_605), Duration::from_secs(5)));
+        assert_eq!(
+            (clock.now(), clock.wall(), clock.uptime()),
+            (UnixTime(13_605), UnixTime(13_605), Duration::from_secs(5))
+        );
         assert!(!Clock::system().set_wrong(1));
         assert!(clock.set_wrong(-3_600));
-        assert_eq!(clock.now(), UnixTime(10_005), "what was ahead goes back, as far as the uptime allows");
+        assert_eq!(
+            clock.now(),
+            UnixTime(10_005),
+            "what was ahead goes back, as far as the uptime allows"
+        );
     }
 
     #[test]
@@ -287,7 +351,10 @@ mod tests {
         let manual = Clock::manual(UnixTime(10_000));
         assert!(manual.advance(Duration::from_millis(1_500)) && manual.set_wrong(-60));
         let moment = manual.moment();
-        assert_eq!((moment.now, moment.uptime, moment.wall), (manual.now(), manual.uptime(), manual.wall()));
+        assert_eq!(
+            (moment.now, moment.uptime, moment.wall),
+            (manual.now(), manual.uptime(), manual.wall())
+        );
         let shifted = Clock::shifted();
         assert!(shifted.advance(Duration::from_secs(7_200)));
         let mut behind = Anchor::new();
@@ -295,13 +362,19 @@ mod tests {
         for clock in [Clock::system(), shifted, Clock::System(behind)] {
             let (before, moment, after) = (clock.uptime(), clock.moment(), clock.uptime());
             assert!(before <= moment.uptime && moment.uptime <= after);
-            assert!(moment.now.0.abs_diff(clock.now().0) <= 1 && moment.wall.0.abs_diff(clock.wall().0) <= 1);
+            assert!(
+                moment.now.0.abs_diff(clock.now().0) <= 1
+                    && moment.wall.0.abs_diff(clock.wall().0) <= 1
+            );
         }
     }
 
     #[test]
     fn time_arithmetic_saturates() {
-        assert_eq!(UnixTime(u64::MAX).plus(Duration::from_secs(1)), UnixTime(u64::MAX));
+        assert_eq!(
+            UnixTime(u64::MAX).plus(Duration::from_secs(1)),
+            UnixTime(u64::MAX)
+        );
         assert_eq!(UnixTime(5).since(UnixTime(9)), Duration::ZERO);
         assert_eq!(UnixTime(9).since(UnixTime(5)), Duration::from_secs(4));
     }
@@ -323,7 +396,13 @@ mod tests {
     #[test]
     fn the_quota_day_turns_at_midnight_in_shanghai() {
         // 2024-01-01T15:59:59Z is 23:59:59 in Shanghai, one second before its midnight.
-        assert_eq!(UnixTime(1_704_124_799).next_shanghai_midnight(), UnixTime(1_704_124_800));
-        assert_eq!(UnixTime(1_704_124_800).next_shanghai_midnight(), UnixTime(1_704_124_800 + 86_400));
+        assert_eq!(
+            UnixTime(1_704_124_799).next_shanghai_midnight(),
+            UnixTime(1_704_124_800)
+        );
+        assert_eq!(
+            UnixTime(1_704_124_800).next_shanghai_midnight(),
+            UnixTime(1_704_124_800 + 86_400)
+        );
     }
 }

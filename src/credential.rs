@@ -41,7 +41,11 @@ impl Secret {
 impl PartialEq for Secret {
     fn eq(&self, other: &Self) -> bool {
         let (a, b) = (self.expose().as_bytes(), other.expose().as_bytes());
-        a.len() == b.len() && a.iter().zip(b).fold(0, |differing, (x, y)| differing | (x ^ y)) == 0
+        a.len() == b.len()
+            && a.iter()
+                .zip(b)
+                .fold(0, |differing, (x, y)| differing | (x ^ y))
+                == 0
     }
 }
 
@@ -80,7 +84,12 @@ pub enum Kind {
 
 impl Kind {
     /// All kinds, parents first.
-    pub const ALL: [Self; 4] = [Self::AccessToken, Self::JsapiTicket, Self::CardTicket, Self::AgentTicket];
+    pub const ALL: [Self; 4] = [
+        Self::AccessToken,
+        Self::JsapiTicket,
+        Self::CardTicket,
+        Self::AgentTicket,
+    ];
 
     /// The name in URLs, logs, metrics and keys.
     #[must_use]
@@ -224,7 +233,11 @@ impl Credential {
     /// When it becomes [`Freshness::Due`].
     #[must_use]
     pub fn due_at(&self, spread: u64) -> UnixTime {
-        UnixTime(self.expires_at.0.saturating_sub(self.lead(spread).as_secs()))
+        UnixTime(
+            self.expires_at
+                .0
+                .saturating_sub(self.lead(spread).as_secs()),
+        )
     }
 }
 
@@ -247,10 +260,22 @@ mod tests {
         let lead = c.lead(0);
         assert_eq!(lead, LEAD);
         assert_eq!(c.freshness(UnixTime(1_000), lead), Freshness::Fresh);
-        assert_eq!(c.freshness(UnixTime(1_000 + 7_200 - 241), lead), Freshness::Fresh);
-        assert_eq!(c.freshness(UnixTime(1_000 + 7_200 - 240), lead), Freshness::Due);
-        assert_eq!(c.freshness(UnixTime(1_000 + 7_200 - 6), lead), Freshness::Due);
-        assert_eq!(c.freshness(UnixTime(1_000 + 7_200 - 5), lead), Freshness::Expired);
+        assert_eq!(
+            c.freshness(UnixTime(1_000 + 7_200 - 241), lead),
+            Freshness::Fresh
+        );
+        assert_eq!(
+            c.freshness(UnixTime(1_000 + 7_200 - 240), lead),
+            Freshness::Due
+        );
+        assert_eq!(
+            c.freshness(UnixTime(1_000 + 7_200 - 6), lead),
+            Freshness::Due
+        );
+        assert_eq!(
+            c.freshness(UnixTime(1_000 + 7_200 - 5), lead),
+            Freshness::Expired
+        );
         assert_eq!(c.freshness(UnixTime(99_999), lead), Freshness::Expired);
     }
 
@@ -258,13 +283,18 @@ mod tests {
     fn the_lead_always_fits_inside_the_five_minutes_in_which_a_stable_token_rotates() {
         for spread in 0..1_000 {
             let lead = credential(0, 7_200).lead(spread);
-            assert!(lead < Duration::from_secs(300) && lead >= Duration::from_secs(180), "{lead:?}");
+            assert!(
+                lead < Duration::from_secs(300) && lead >= Duration::from_secs(180),
+                "{lead:?}"
+            );
         }
     }
 
     #[test]
     fn accounts_started_together_are_due_at_different_seconds() {
-        let due: std::collections::HashSet<_> = (0..61).map(|spread| credential(0, 7_200).due_at(spread)).collect();
+        let due: std::collections::HashSet<_> = (0..61)
+            .map(|spread| credential(0, 7_200).due_at(spread))
+            .collect();
         assert_eq!(due.len(), 61);
     }
 
@@ -273,22 +303,35 @@ mod tests {
         // silenceper: `expires_in - 1500` went below zero in stable mode.
         for life in [4, 20, 60, 300, 310, 1_200] {
             let c = credential(0, life);
-            assert_eq!(c.freshness(UnixTime(0), c.lead(0)), Freshness::Fresh, "a life of {life} s");
+            assert_eq!(
+                c.freshness(UnixTime(0), c.lead(0)),
+                Freshness::Fresh,
+                "a life of {life} s"
+            );
         }
     }
 
     #[test]
     fn what_is_left_is_never_more_than_the_life_and_never_below_zero() {
         let c = credential(1_000, 7_200);
-        assert_eq!(c.remaining(UnixTime(1_000 + 7_100)), Duration::from_secs(100));
+        assert_eq!(
+            c.remaining(UnixTime(1_000 + 7_100)),
+            Duration::from_secs(100)
+        );
         assert_eq!(c.remaining(UnixTime(1_000 + 9_000)), Duration::ZERO);
     }
 
     #[test]
     fn a_secret_prints_as_nothing_of_itself() {
         let secret = Secret::new("0c79e1fa963cd80cc0be99b20a18faeb");
-        assert_eq!(format!("{secret} {secret:?} {:#?}", Some(&secret)), "[secret] [secret] Some(\n    [secret],\n)");
-        let c = Credential { value: secret, ..credential(0, 1) };
+        assert_eq!(
+            format!("{secret} {secret:?} {:#?}", Some(&secret)),
+            "[secret] [secret] Some(\n    [secret],\n)"
+        );
+        let c = Credential {
+            value: secret,
+            ..credential(0, 1)
+        };
         assert!(!format!("{c:?}").contains("0c79"));
     }
 
@@ -302,12 +345,41 @@ mod tests {
 
     #[test]
     fn keys_hold_platform_app_agent_and_kind_and_nothing_else() {
-        let official = AppKey { platform: "official", id: "wx12ab".into(), agent_id: None };
-        let work = AppKey { platform: "work", id: "ww12ab".into(), agent_id: Some(1_000_002) };
-        let key = |app: &AppKey, kind| CredentialKey { app: app.clone(), kind }.to_string();
-        assert_eq!(key(&official, Kind::JsapiTicket), "official:wx12ab:jsapi_ticket");
-        assert_eq!(key(&work, Kind::AgentTicket), "work:ww12ab:1000002:agent_ticket");
-        assert_ne!(key(&work, Kind::AccessToken), key(&AppKey { agent_id: Some(1), ..work.clone() }, Kind::AccessToken));
+        let official = AppKey {
+            platform: "official",
+            id: "wx12ab".into(),
+            agent_id: None,
+        };
+        let work = AppKey {
+            platform: "work",
+            id: "ww12ab".into(),
+            agent_id: Some(1_000_002),
+        };
+        let key = |app: &AppKey, kind| {
+            CredentialKey {
+                app: app.clone(),
+                kind,
+            }
+            .to_string()
+        };
+        assert_eq!(
+            key(&official, Kind::JsapiTicket),
+            "official:wx12ab:jsapi_ticket"
+        );
+        assert_eq!(
+            key(&work, Kind::AgentTicket),
+            "work:ww12ab:1000002:agent_ticket"
+        );
+        assert_ne!(
+            key(&work, Kind::AccessToken),
+            key(
+                &AppKey {
+                    agent_id: Some(1),
+                    ..work.clone()
+                },
+                Kind::AccessToken
+            )
+        );
     }
 
     #[test]
@@ -315,7 +387,12 @@ mod tests {
         for kind in Kind::ALL {
             assert_eq!(kind.as_str().parse::<Kind>(), Ok(kind));
         }
-        assert!("ticket".parse::<Kind>().unwrap_err().contains("jsapi_ticket"));
+        assert!(
+            "ticket"
+                .parse::<Kind>()
+                .unwrap_err()
+                .contains("jsapi_ticket")
+        );
         assert_eq!(Kind::AccessToken.parent(), None);
         assert_eq!(Kind::CardTicket.parent(), Some(Kind::AccessToken));
     }

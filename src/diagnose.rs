@@ -142,8 +142,15 @@ impl Case {
         timestamp: impl Into<String>,
         signature: impl Into<String>,
     ) -> Self {
-        let (url, nonce, timestamp, signature) = (url.into(), nonce.into(), timestamp.into(), signature.into());
-        Self { url, nonce, timestamp, signature, ..Self::default() }
+        let (url, nonce, timestamp, signature) =
+            (url.into(), nonce.into(), timestamp.into(), signature.into());
+        Self {
+            url,
+            nonce,
+            timestamp,
+            signature,
+            ..Self::default()
+        }
     }
 
     /// Adds a ticket; an empty one is none.
@@ -159,9 +166,11 @@ impl Case {
     /// Takes over what a backend answered, where nothing is set yet.
     #[must_use]
     pub fn answer(mut self, answer: Answer) -> Self {
-        for (mine, its) in
-            [(&mut self.nonce, answer.nonce), (&mut self.timestamp, answer.timestamp), (&mut self.signature, answer.signature)]
-        {
+        for (mine, its) in [
+            (&mut self.nonce, answer.nonce),
+            (&mut self.timestamp, answer.timestamp),
+            (&mut self.signature, answer.signature),
+        ] {
             if mine.is_empty() {
                 *mine = its.unwrap_or_default();
             }
@@ -178,14 +187,23 @@ impl Case {
     /// What the signature is for: where nobody said it, the client's own words do.
     #[must_use]
     pub fn signed_for(&self) -> Target {
-        let names_agent = self.error.as_deref().is_some_and(|error| error.to_ascii_lowercase().contains("agentconfig"));
-        if names_agent { Target::AgentConfig } else { self.target }
+        let names_agent = self
+            .error
+            .as_deref()
+            .is_some_and(|error| error.to_ascii_lowercase().contains("agentconfig"));
+        if names_agent {
+            Target::AgentConfig
+        } else {
+            self.target
+        }
     }
 
     /// Whether there is enough to compute with: all four values.
     #[must_use]
     pub fn is_whole(&self) -> bool {
-        [&self.url, &self.nonce, &self.timestamp, &self.signature].into_iter().all(|value| !value.is_empty())
+        [&self.url, &self.nonce, &self.timestamp, &self.signature]
+            .into_iter()
+            .all(|value| !value.is_empty())
     }
 }
 
@@ -243,7 +261,15 @@ impl Finding {
     #[must_use]
     pub fn explains(&self) -> bool {
         use verdicts::{NOTHING_FITS, NOTHING_GIVEN, STRING, TICKET_NEEDED, VALUES_NEEDED};
-        ![&NOTHING_FITS, &NOTHING_GIVEN, &STRING, &TICKET_NEEDED, &VALUES_NEEDED].iter().any(|cause| cause.code == self.code)
+        ![
+            &NOTHING_FITS,
+            &NOTHING_GIVEN,
+            &STRING,
+            &TICKET_NEEDED,
+            &VALUES_NEEDED,
+        ]
+        .iter()
+        .any(|cause| cause.code == self.code)
     }
 }
 
@@ -251,7 +277,11 @@ impl Finding {
 #[must_use]
 pub fn diagnose(case: &Case) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let said = case.error.as_deref().map(said::explained).unwrap_or_default();
+    let said = case
+        .error
+        .as_deref()
+        .map(said::explained)
+        .unwrap_or_default();
     if case.signature.is_empty() {
         findings.extend(said);
     } else if let Some(sent) = Sent::of(&case.signature) {
@@ -283,30 +313,52 @@ fn malformed(said: Vec<Finding>, findings: &mut Vec<Finding>) {
 }
 
 /// The search has an answer, or none.
-fn judged(case: &Case, found: Option<Found>, expected: String, mut said: Vec<Finding>, findings: &mut Vec<Finding>) {
+fn judged(
+    case: &Case,
+    found: Option<Found>,
+    expected: String,
+    mut said: Vec<Finding>,
+    findings: &mut Vec<Finding>,
+) {
     match found {
         Some(Found { mistakes, string }) if mistakes.is_empty() => {
             findings.extend(beside_the_signature(case));
             // The string agrees with itself, whatever its ticket is.
             let role = case.signed_for().role();
-            let proves_itself = case.derived && !case.tickets.iter().any(|ticket| ticket.role == role);
-            let (sure, verdict) =
-                if proves_itself { (Confidence::Possible, &verdicts::STRING) } else { (Confidence::Proven, &verdicts::RIGHT) };
+            let proves_itself =
+                case.derived && !case.tickets.iter().any(|ticket| ticket.role == role);
+            let (sure, verdict) = if proves_itself {
+                (Confidence::Possible, &verdicts::STRING)
+            } else {
+                (Confidence::Proven, &verdicts::RIGHT)
+            };
             // "invalid signature" explains nothing when it is valid.
             said.retain(|finding| !is_refusal_alone(finding));
             findings.extend(said);
-            findings.push(Finding { evidence: Some(string), ..Finding::new(sure, verdict) });
+            findings.push(Finding {
+                evidence: Some(string),
+                ..Finding::new(sure, verdict)
+            });
         }
         Some(Found { mistakes, string }) => {
-            let proven = mistakes.into_iter().map(|cause| Finding::new(Confidence::Proven, cause));
-            let shown = |finding| Finding { evidence: Some(string.clone()), expected: Some(expected.clone()), ..finding };
+            let proven = mistakes
+                .into_iter()
+                .map(|cause| Finding::new(Confidence::Proven, cause));
+            let shown = |finding| Finding {
+                evidence: Some(string.clone()),
+                expected: Some(expected.clone()),
+                ..finding
+            };
             findings.extend(proven.map(shown));
             said.retain(|finding| !is_refusal_alone(finding));
             findings.extend(said);
         }
         None => {
             findings.extend(said);
-            findings.push(Finding { expected: Some(expected), ..Finding::new(Confidence::Possible, &verdicts::NOTHING_FITS) });
+            findings.push(Finding {
+                expected: Some(expected),
+                ..Finding::new(Confidence::Possible, &verdicts::NOTHING_FITS)
+            });
         }
     }
 }
@@ -314,22 +366,39 @@ fn judged(case: &Case, found: Option<Found>, expected: String, mut said: Vec<Fin
 /// The signature is right: what may be wrong all the same.
 fn beside_the_signature(case: &Case) -> Vec<Finding> {
     let page = escape::href(&case.url);
-    let landing =
-        case.landing.as_deref().is_some_and(|landing| before_fragment(&escape::href(landing)) != before_fragment(&page));
+    let landing = case
+        .landing
+        .as_deref()
+        .is_some_and(|landing| before_fragment(&escape::href(landing)) != before_fragment(&page));
     let milliseconds = in_milliseconds(case);
-    let causes =
-        [(case.misnamed, &verdicts::MISNAMED), (landing, &verdicts::CURRENT_URL), (milliseconds, &verdicts::MILLISECONDS_SENT)];
-    causes.into_iter().filter(|(is_so, _)| *is_so).map(|(_, cause)| Finding::new(Confidence::Likely, cause)).collect()
+    let causes = [
+        (case.misnamed, &verdicts::MISNAMED),
+        (landing, &verdicts::CURRENT_URL),
+        (milliseconds, &verdicts::MILLISECONDS_SENT),
+    ];
+    causes
+        .into_iter()
+        .filter(|(is_so, _)| *is_so)
+        .map(|(_, cause)| Finding::new(Confidence::Likely, cause))
+        .collect()
 }
 
 /// No ticket to compute with: the client's words, and what can be seen.
 fn looked_at(case: &Case, sent: &Sent, said: Vec<Finding>, findings: &mut Vec<Finding>) {
-    findings.extend(sent.cause.map(|cause| Finding::new(Confidence::Likely, cause)));
-    let (specific, general): (Vec<_>, Vec<_>) = said.into_iter().partition(|finding| !is_refusal_alone(finding));
+    findings.extend(
+        sent.cause
+            .map(|cause| Finding::new(Confidence::Likely, cause)),
+    );
+    let (specific, general): (Vec<_>, Vec<_>) = said
+        .into_iter()
+        .partition(|finding| !is_refusal_alone(finding));
     findings.extend(specific);
     findings.extend(beside_the_signature(case));
     let page = [case.url.clone(), escape::href(&case.url)];
-    let another = case.answered_url.as_deref().is_some_and(|url| page.iter().all(|page| before_fragment(page) != url));
+    let another = case
+        .answered_url
+        .as_deref()
+        .is_some_and(|url| page.iter().all(|page| before_fragment(page) != url));
     if another {
         findings.push(Finding::new(Confidence::Likely, &causes::OTHER_URL));
     }
@@ -338,7 +407,9 @@ fn looked_at(case: &Case, sent: &Sent, said: Vec<Finding>, findings: &mut Vec<Fi
 
 /// Words that say no more than that the signature was refused.
 fn is_refusal_alone(finding: &Finding) -> bool {
-    [&verdicts::INVALID_SIGNATURE, &verdicts::AGENT_SIGNATURE].iter().any(|cause| cause.code == finding.code)
+    [&verdicts::INVALID_SIGNATURE, &verdicts::AGENT_SIGNATURE]
+        .iter()
+        .any(|cause| cause.code == finding.code)
 }
 
 fn in_milliseconds(case: &Case) -> bool {

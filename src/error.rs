@@ -30,7 +30,10 @@ impl Hint {
     /// A fixed sentence.
     #[must_use]
     pub const fn fixed(en: &'static str, zh: &'static str) -> Self {
-        Self { en: Cow::Borrowed(en), zh: Cow::Borrowed(zh) }
+        Self {
+            en: Cow::Borrowed(en),
+            zh: Cow::Borrowed(zh),
+        }
     }
 }
 
@@ -136,8 +139,15 @@ impl Failure {
     /// WeChat's answer to a spent quota, remembered instead of heard once more.
     #[must_use]
     pub fn spent_until(until: UnixTime) -> Self {
-        let errmsg = format!("the quota was spent earlier: no call is made before {}", until.utc());
-        Self::Refused { errcode: codes::SPENT, errmsg, blocked_until: Some(until) }
+        let errmsg = format!(
+            "the quota was spent earlier: no call is made before {}",
+            until.utc()
+        );
+        Self::Refused {
+            errcode: codes::SPENT,
+            errmsg,
+            blocked_until: Some(until),
+        }
     }
 }
 
@@ -145,7 +155,8 @@ impl UpstreamError {
     /// What to do.
     #[must_use]
     pub fn class(&self) -> Class {
-        self.advice().map_or(Class::Transient, |advice| advice.class)
+        self.advice()
+            .map_or(Class::Transient, |advice| advice.class)
     }
 
     /// When to try again.
@@ -153,7 +164,10 @@ impl UpstreamError {
     pub fn wait(&self) -> Wait {
         match self.failure {
             // It has begun when WeChat said so, not when it was read of.
-            Failure::Refused { blocked_until: Some(until), .. } => Wait::Until(until),
+            Failure::Refused {
+                blocked_until: Some(until),
+                ..
+            } => Wait::Until(until),
             _ => self.advice().map_or(Wait::Backoff, |advice| advice.wait),
         }
     }
@@ -163,7 +177,10 @@ impl UpstreamError {
     pub fn errcode(&self) -> Option<i64> {
         match self.failure {
             Failure::Refused { errcode, .. } => Some(errcode),
-            Failure::Unreachable(_) | Failure::ReplyLost(_) | Failure::Unusable(_) | Failure::StoreUnreachable(_) => None,
+            Failure::Unreachable(_)
+            | Failure::ReplyLost(_)
+            | Failure::Unusable(_)
+            | Failure::StoreUnreachable(_) => None,
         }
     }
 
@@ -186,7 +203,9 @@ impl UpstreamError {
     /// The IP address that WeChat saw this server call from, where its refusal names one: the one to put in the allow-list.
     #[must_use]
     pub fn seen_ip(&self) -> Option<&str> {
-        let Failure::Refused { errmsg, .. } = &self.failure else { return None };
+        let Failure::Refused { errmsg, .. } = &self.failure else {
+            return None;
+        };
         // "invalid ip 106.41.36.218 ipv6 ::ffff:106.41.36.218, not in whitelist"; "…, from ip: 106.41.36.218, more info at …";
         // "access clientip is not registered requestIP: 106.41.36.218 rid: …" (61004).
         let after = ["invalid ip ", "from ip: ", "requestIP: "]
@@ -201,7 +220,9 @@ impl UpstreamError {
     #[must_use]
     pub fn cause(&self) -> Hint {
         match &self.failure {
-            Failure::Refused { .. } => self.advice().map_or(UNREACHABLE_CAUSE, |advice| advice.cause.clone()),
+            Failure::Refused { .. } => self
+                .advice()
+                .map_or(UNREACHABLE_CAUSE, |advice| advice.cause.clone()),
             Failure::Unreachable(_) => UNREACHABLE_CAUSE,
             Failure::ReplyLost(_) => REPLY_LOST_CAUSE,
             Failure::Unusable(_) => UNUSABLE_CAUSE,
@@ -213,7 +234,9 @@ impl UpstreamError {
     #[must_use]
     pub fn fix(&self) -> Hint {
         match &self.failure {
-            Failure::Refused { .. } => self.advice().map_or(UNREACHABLE_FIX, |advice| advice.fix.clone()),
+            Failure::Refused { .. } => self
+                .advice()
+                .map_or(UNREACHABLE_FIX, |advice| advice.fix.clone()),
             Failure::Unreachable(_) => UNREACHABLE_FIX,
             Failure::ReplyLost(_) | Failure::Unusable(_) => UNUSABLE_FIX,
             Failure::StoreUnreachable(_) => STORE_FIX,
@@ -224,7 +247,12 @@ impl UpstreamError {
     #[must_use]
     pub fn fix_for_operator(&self) -> Hint {
         let fix = self.fix();
-        match self.seen_ip().filter(|_| matches!(self.errcode(), Some(40164 | 61004 | 45035 | 60020 | 89501..=89507))) {
+        match self.seen_ip().filter(|_| {
+            matches!(
+                self.errcode(),
+                Some(40164 | 61004 | 45035 | 60020 | 89501..=89507)
+            )
+        }) {
             None => fix,
             Some(ip) => Hint {
                 en: format!("{} The IP to allow: {ip}", fix.en).into(),
@@ -234,7 +262,8 @@ impl UpstreamError {
     }
 
     fn advice(&self) -> Option<&'static Advice> {
-        self.errcode().map(|errcode| explain(self.system, self.paid, errcode))
+        self.errcode()
+            .map(|errcode| explain(self.system, self.paid, errcode))
     }
 }
 
@@ -245,8 +274,12 @@ impl fmt::Display for UpstreamError {
                 write!(f, "{} could not be reached: {why}", self.endpoint)
             }
             Failure::ReplyLost(why) => write!(f, "the answer of {} was lost: {why}", self.endpoint),
-            Failure::Unusable(why) => write!(f, "the answer of {} cannot be used: {why}", self.endpoint),
-            Failure::Refused { errcode, errmsg, .. } => write!(f, "{} refused: {errcode} {errmsg}", self.endpoint),
+            Failure::Unusable(why) => {
+                write!(f, "the answer of {} cannot be used: {why}", self.endpoint)
+            }
+            Failure::Refused {
+                errcode, errmsg, ..
+            } => write!(f, "{} refused: {errcode} {errmsg}", self.endpoint),
         }
     }
 }
@@ -419,7 +452,9 @@ impl Error {
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Upstream { retry_after, .. } | Self::Rationed { retry_after, .. } => Some(*retry_after),
+            Self::Upstream { retry_after, .. } | Self::Rationed { retry_after, .. } => {
+                Some(*retry_after)
+            }
             Self::Interrupted { .. } => Some(Duration::from_secs(1)),
             _ => None,
         }

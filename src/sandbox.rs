@@ -96,7 +96,11 @@ impl Sandbox {
         let shared = Arc::new(Shared::new(clock));
         let listener = Listener::start(shared.clone(), addr).await?;
         let url = format!("http://{}", listener.addr).into();
-        Ok(Self { shared, listener: Arc::new(listener), url })
+        Ok(Self {
+            shared,
+            listener: Arc::new(listener),
+            url,
+        })
     }
 
     /// `http://127.0.0.1:PORT`: what to put in the place of `https://api.weixin.qq.com`.
@@ -166,13 +170,17 @@ impl Sandbox {
 
     /// Ends what an app holds at once, as WeChat may.
     pub fn revoke(&self, app: &str, kind: Kind) {
-        self.shared.revoke(app, kind).unwrap_or_else(|problem| panic!("{problem}"));
+        self.shared
+            .revoke(app, kind)
+            .unwrap_or_else(|problem| panic!("{problem}"));
     }
 
     /// Somebody else with the same secret fetches a token (in stable mode: forces one; from WeCom: gets the living one, unless the
     /// switch says otherwise). Answers with that token. It is neither counted nor charged.
     pub fn foreign_refresh(&self, app: &str, mode: Mode) -> String {
-        self.shared.foreign_refresh(app, mode).unwrap_or_else(|problem| panic!("{problem}"))
+        self.shared
+            .foreign_refresh(app, mode)
+            .unwrap_or_else(|problem| panic!("{problem}"))
     }
 
     /// Moves the clock ahead; false if it is the machine's own.
@@ -196,47 +204,73 @@ impl Sandbox {
     #[must_use]
     pub fn token(&self, app: &str, mode: Mode) -> Option<String> {
         let (inside, now) = (self.shared.inside(), self.shared.clock.now());
-        inside.world.app(app)?.lineage(mode).current(now).map(|issued| issued.value.clone())
+        inside
+            .world
+            .app(app)?
+            .lineage(mode)
+            .current(now)
+            .map(|issued| issued.value.clone())
     }
 
     /// The living ticket of an app of this type: `jsapi`, `wx_card` or `agent_config`.
     #[must_use]
     pub fn ticket(&self, app: &str, kind: &str) -> Option<String> {
         let (inside, now) = (self.shared.inside(), self.shared.clock.now());
-        inside.world.tickets(app, kind)?.current(now).map(|issued| issued.value.clone())
+        inside
+            .world
+            .tickets(app, kind)?
+            .current(now)
+            .map(|issued| issued.value.clone())
     }
 
     /// Whether WeChat would take this token for this app now.
     #[must_use]
     pub fn accepts_token(&self, app: &str, token: &str) -> bool {
         let (inside, now) = (self.shared.inside(), self.shared.clock.now());
-        let lineages = inside.world.app(app).into_iter().flat_map(|running| running.lineages());
-        lineages.into_iter().any(|lineage| lineage.accepted(now).any(|living| living == token))
+        let lineages = inside
+            .world
+            .app(app)
+            .into_iter()
+            .flat_map(|running| running.lineages());
+        lineages
+            .into_iter()
+            .any(|lineage| lineage.accepted(now).any(|living| living == token))
     }
 
     /// Whether WeChat would take this ticket for this app and type now.
     #[must_use]
     pub fn accepts_ticket(&self, app: &str, kind: &str, ticket: &str) -> bool {
         let (inside, now) = (self.shared.inside(), self.shared.clock.now());
-        inside.world.tickets(app, kind).is_some_and(|lineage| lineage.accepted(now).any(|living| living == ticket))
+        inside
+            .world
+            .tickets(app, kind)
+            .is_some_and(|lineage| lineage.accepted(now).any(|living| living == ticket))
     }
 
     /// Judges a page's `wx.config` as the client does.
     #[must_use]
     pub fn verify(&self, page: &PreVerify) -> Verdict {
-        self.shared.inside().world.verify(page, self.shared.clock.now())
+        self.shared
+            .inside()
+            .world
+            .verify(page, self.shared.clock.now())
     }
 
     /// Judges a page's `wx.agentConfig` as WeCom's client does.
     #[must_use]
     pub fn verify_agent(&self, page: &AgentVerify) -> Verdict {
-        self.shared.inside().world.verify_agent(page, self.shared.clock.now())
+        self.shared
+            .inside()
+            .world
+            .verify_agent(page, self.shared.clock.now())
     }
 
     /// `POST /sandbox/pre-verify` for another listener, so that a page can ask its own origin.
     pub fn pre_verify_scope(&self) -> actix_web::Scope {
         let judge = web::resource("").route(web::post().to(steer::pre_verify));
-        web::scope("/sandbox/pre-verify").app_data(Data::from(self.shared.clone())).service(judge)
+        web::scope("/sandbox/pre-verify")
+            .app_data(Data::from(self.shared.clone()))
+            .service(judge)
     }
 
     /// The `Content-Type` of WeChat's answers from now on, WeCom's too.

@@ -41,8 +41,14 @@ pub struct Signer {
 impl Signer {
     /// A signer for `wx.config` (with the jsapi_ticket) or `wx.agentConfig` (with the agent ticket).
     pub fn new(app_id: impl Into<Arc<str>>, ticket: impl Into<Secret>) -> Self {
-        let state = Sha1::new().chain_update("jsapi_ticket=").chain_update(ticket.into().expose()).chain_update("&noncestr=");
-        Self { app_id: app_id.into(), state }
+        let state = Sha1::new()
+            .chain_update("jsapi_ticket=")
+            .chain_update(ticket.into().expose())
+            .chain_update("&noncestr=");
+        Self {
+            app_id: app_id.into(),
+            state,
+        }
     }
 
     /// Signs `page`. The answer's lists are empty and `debug` is off: set them as the page wants them, they are not signed.
@@ -82,13 +88,21 @@ impl Signer {
     /// The signature over `N&timestamp=S&url=U` in one piece.
     #[cfg(feature = "actix")]
     pub(crate) fn signature_of(&self, tail: &Tail) -> Signature {
-        Signature(self.state.clone().chain_update(tail.as_bytes()).finalize().into())
+        Signature(
+            self.state
+                .clone()
+                .chain_update(tail.as_bytes())
+                .finalize()
+                .into(),
+        )
     }
 }
 
 impl fmt::Debug for Signer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Signer").field("app_id", &self.app_id).finish_non_exhaustive()
+        f.debug_struct("Signer")
+            .field("app_id", &self.app_id)
+            .finish_non_exhaustive()
     }
 }
 
@@ -226,7 +240,14 @@ impl CardExt {
             signature: Signature,
         }
         let timestamp = self.timestamp.to_string();
-        let values = [ticket.expose(), &timestamp, &self.card_id, &self.code, &self.openid, &self.nonce_str];
+        let values = [
+            ticket.expose(),
+            &timestamp,
+            &self.card_id,
+            &self.code,
+            &self.openid,
+            &self.nonce_str,
+        ];
         let text = Text {
             code: &self.code,
             openid: &self.openid,
@@ -266,10 +287,24 @@ pub struct ChooseCard {
 impl ChooseCard {
     /// Signs a choice among the user's cards with the wx_card ticket of `app_id`.
     #[must_use]
-    pub fn sign(ticket: &Secret, app_id: &str, filter: [&str; 3], nonce: &str, timestamp: UnixTime) -> Self {
+    pub fn sign(
+        ticket: &Secret,
+        app_id: &str,
+        filter: [&str; 3],
+        nonce: &str,
+        timestamp: UnixTime,
+    ) -> Self {
         let [shop_id, card_id, card_type] = filter;
         let time = timestamp.to_string();
-        let card_sign = card_signature([ticket.expose(), app_id, shop_id, &time, nonce, card_id, card_type]);
+        let card_sign = card_signature([
+            ticket.expose(),
+            app_id,
+            shop_id,
+            &time,
+            nonce,
+            card_id,
+            card_type,
+        ]);
         Self {
             shop_id: shop_id.to_owned(),
             card_type: card_type.to_owned(),
@@ -285,7 +320,10 @@ impl ChooseCard {
 /// The card algorithm: the values that are not empty, sorted by bytes, without separator, hashed.
 #[must_use]
 pub fn card_signature<'a>(values: impl IntoIterator<Item = &'a str>) -> Signature {
-    let mut values: Vec<_> = values.into_iter().filter(|value| !value.is_empty()).collect();
+    let mut values: Vec<_> = values
+        .into_iter()
+        .filter(|value| !value.is_empty())
+        .collect();
     values.sort_unstable();
     let mut state = Sha1::new();
     values.iter().for_each(|value| state.update(value));
@@ -329,14 +367,21 @@ mod tests {
 
     #[test]
     fn a_signer_prints_no_ticket() {
-        assert_eq!(format!("{:?}", Signer::new("wx12ab", "the-ticket")), r#"Signer { app_id: "wx12ab", .. }"#);
+        assert_eq!(
+            format!("{:?}", Signer::new("wx12ab", "the-ticket")),
+            r#"Signer { app_id: "wx12ab", .. }"#
+        );
     }
 
     #[test]
     fn nonces_are_32_characters_and_differ() {
         let nonces: std::collections::HashSet<_> = (0..1_000).map(|_| nonce()).collect();
         assert_eq!(nonces.len(), 1_000);
-        assert!(nonces.iter().all(|n| n.len() == 32 && n.bytes().all(|b| b.is_ascii_hexdigit())));
+        assert!(
+            nonces
+                .iter()
+                .all(|n| n.len() == 32 && n.bytes().all(|b| b.is_ascii_hexdigit()))
+        );
     }
 
     #[test]
@@ -351,7 +396,11 @@ mod tests {
                 r#"{{"debug":false,"appId":"wx12ab","timestamp":1414587457,"nonceStr":"n","signature":"{signature}","jsApiList":[],"openTagList":[],"url":"https://example.com/"}}"#
             )
         );
-        let beta = serde_json::to_string(&JsConfig { beta: true, ..config }).unwrap();
+        let beta = serde_json::to_string(&JsConfig {
+            beta: true,
+            ..config
+        })
+        .unwrap();
         assert!(beta.contains(r#""beta":true"#));
     }
 }

@@ -91,7 +91,9 @@ impl Store {
     /// [`StoreError::InUse`] when another process has it, [`StoreError::Disk`] when it cannot be read or written.
     #[cfg(feature = "file")]
     pub fn file(path: impl AsRef<std::path::Path>) -> Result<Self, StoreError> {
-        Ok(Self(Inner::File(Arc::new(file::FileStore::open(path.as_ref())?))))
+        Ok(Self(Inner::File(Arc::new(file::FileStore::open(
+            path.as_ref(),
+        )?))))
     }
 
     /// A store in Redis (6.0 or later), for many processes. Connects when it is first used, and again when the connection dies.
@@ -113,7 +115,9 @@ impl Store {
     /// As [`Store::redis`].
     #[cfg(feature = "redis")]
     pub fn redis_with_prefix(url: &str, prefix: &str) -> Result<Self, StoreError> {
-        Ok(Self(Inner::Redis(Arc::new(redis::RedisStore::new(url, prefix)?))))
+        Ok(Self(Inner::Redis(Arc::new(redis::RedisStore::new(
+            url, prefix,
+        )?))))
     }
 
     /// The credential under this key, expired or not.
@@ -135,7 +139,10 @@ impl Store {
     ///
     /// # Errors
     /// As [`Store::load`].
-    pub async fn load_many(&self, keys: &[&CredentialKey]) -> Result<Vec<Option<Credential>>, StoreError> {
+    pub async fn load_many(
+        &self,
+        keys: &[&CredentialKey],
+    ) -> Result<Vec<Option<Credential>>, StoreError> {
         let names = keys.iter().map(|key| credential_name(key));
         match &self.0 {
             Inner::Memory(memory) => {
@@ -168,7 +175,11 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] when it may not have been kept.
-    pub async fn save(&self, key: &CredentialKey, credential: &Credential) -> Result<Saved, StoreError> {
+    pub async fn save(
+        &self,
+        key: &CredentialKey,
+        credential: &Credential,
+    ) -> Result<Saved, StoreError> {
         let name = credential_name(key);
         match &self.0 {
             Inner::Memory(memory) => Ok(memory.records().save(name, credential)),
@@ -185,14 +196,21 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] when the store cannot be asked now.
-    pub async fn lease(&self, key: &CredentialKey, ttl: Duration) -> Result<Option<Lease>, StoreError> {
+    pub async fn lease(
+        &self,
+        key: &CredentialKey,
+        ttl: Duration,
+    ) -> Result<Option<Lease>, StoreError> {
         let _ = (key, ttl);
         match &self.0 {
             Inner::Memory(_) => Ok(Some(Lease { held: None })),
             #[cfg(feature = "file")]
             Inner::File(_) => Ok(Some(Lease { held: None })),
             #[cfg(feature = "redis")]
-            Inner::Redis(redis) => Ok(redis.lease(key, ttl).await?.map(|held| Lease { held: Some(held) })),
+            Inner::Redis(redis) => Ok(redis
+                .lease(key, ttl)
+                .await?
+                .map(|held| Lease { held: Some(held) })),
         }
     }
 
@@ -216,7 +234,12 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] when the count may not have been kept.
-    pub async fn count_call(&self, app: &AppKey, endpoint: &str, now: UnixTime) -> Result<u64, StoreError> {
+    pub async fn count_call(
+        &self,
+        app: &AppKey,
+        endpoint: &str,
+        now: UnixTime,
+    ) -> Result<u64, StoreError> {
         match &self.0 {
             Inner::Memory(memory) => Ok(memory.records().count_call(app, endpoint, now).0),
             #[cfg(feature = "file")]
@@ -230,7 +253,12 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] when the store cannot be read now.
-    pub async fn calls(&self, app: &AppKey, endpoint: &str, now: UnixTime) -> Result<u64, StoreError> {
+    pub async fn calls(
+        &self,
+        app: &AppKey,
+        endpoint: &str,
+        now: UnixTime,
+    ) -> Result<u64, StoreError> {
         match &self.0 {
             Inner::Memory(memory) => Ok(memory.records().calls(app, endpoint, now)),
             #[cfg(feature = "file")]
@@ -244,15 +272,23 @@ impl Store {
     ///
     /// # Errors
     /// As [`Store::calls`].
-    pub async fn calls_many(&self, of: &[(&AppKey, &str)], now: UnixTime) -> Result<Vec<u64>, StoreError> {
+    pub async fn calls_many(
+        &self,
+        of: &[(&AppKey, &str)],
+        now: UnixTime,
+    ) -> Result<Vec<u64>, StoreError> {
         let of = of.iter();
         match &self.0 {
             Inner::Memory(memory) => {
                 let records = memory.records();
-                Ok(of.map(|(app, endpoint)| records.calls(app, endpoint, now)).collect())
+                Ok(of
+                    .map(|(app, endpoint)| records.calls(app, endpoint, now))
+                    .collect())
             }
             #[cfg(feature = "file")]
-            Inner::File(file) => Ok(of.map(|(app, endpoint)| file.calls(app, endpoint, now)).collect()),
+            Inner::File(file) => Ok(of
+                .map(|(app, endpoint)| file.calls(app, endpoint, now))
+                .collect()),
             #[cfg(feature = "redis")]
             Inner::Redis(_) if of.len() == 0 => Ok(Vec::new()),
             #[cfg(feature = "redis")]
@@ -265,11 +301,19 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] when it may not have been kept.
-    pub async fn set_block(&self, app: &AppKey, endpoint: &str, until: UnixTime, now: UnixTime) -> Result<(), StoreError> {
+    pub async fn set_block(
+        &self,
+        app: &AppKey,
+        endpoint: &str,
+        until: UnixTime,
+        now: UnixTime,
+    ) -> Result<(), StoreError> {
         let _ = now;
         match &self.0 {
             Inner::Memory(memory) => {
-                memory.records().put(block_name(app, endpoint), Entry::Block(until));
+                memory
+                    .records()
+                    .put(block_name(app, endpoint), Entry::Block(until));
                 Ok(())
             }
             #[cfg(feature = "file")]
@@ -283,7 +327,12 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] when the store cannot be read now.
-    pub async fn blocked_until(&self, app: &AppKey, endpoint: &str, now: UnixTime) -> Result<Option<UnixTime>, StoreError> {
+    pub async fn blocked_until(
+        &self,
+        app: &AppKey,
+        endpoint: &str,
+        now: UnixTime,
+    ) -> Result<Option<UnixTime>, StoreError> {
         match &self.0 {
             Inner::Memory(memory) => Ok(memory.records().blocked_until(app, endpoint, now)),
             #[cfg(feature = "file")]

@@ -72,14 +72,37 @@ struct Endpoint {
     field: &'static str,
 }
 
-const TOKEN: Endpoint =
-    Endpoint { system: System::Weixin, path: "/cgi-bin/token", paid: Paid::WithSecret, field: "access_token" };
-const STABLE_TOKEN: Endpoint = Endpoint { path: "/cgi-bin/stable_token", ..TOKEN };
-const GETTOKEN: Endpoint = Endpoint { system: System::Qyapi, path: "/cgi-bin/gettoken", ..TOKEN };
-const TICKET: Endpoint =
-    Endpoint { system: System::Weixin, path: "/cgi-bin/ticket/getticket", paid: Paid::WithToken, field: "ticket" };
-const WORK_JSAPI_TICKET: Endpoint = Endpoint { system: System::Qyapi, path: "/cgi-bin/get_jsapi_ticket", ..TICKET };
-const WORK_TICKET: Endpoint = Endpoint { system: System::Qyapi, path: "/cgi-bin/ticket/get", ..TICKET };
+const TOKEN: Endpoint = Endpoint {
+    system: System::Weixin,
+    path: "/cgi-bin/token",
+    paid: Paid::WithSecret,
+    field: "access_token",
+};
+const STABLE_TOKEN: Endpoint = Endpoint {
+    path: "/cgi-bin/stable_token",
+    ..TOKEN
+};
+const GETTOKEN: Endpoint = Endpoint {
+    system: System::Qyapi,
+    path: "/cgi-bin/gettoken",
+    ..TOKEN
+};
+const TICKET: Endpoint = Endpoint {
+    system: System::Weixin,
+    path: "/cgi-bin/ticket/getticket",
+    paid: Paid::WithToken,
+    field: "ticket",
+};
+const WORK_JSAPI_TICKET: Endpoint = Endpoint {
+    system: System::Qyapi,
+    path: "/cgi-bin/get_jsapi_ticket",
+    ..TICKET
+};
+const WORK_TICKET: Endpoint = Endpoint {
+    system: System::Qyapi,
+    path: "/cgi-bin/ticket/get",
+    ..TICKET
+};
 
 impl Upstream {
     /// Makes the client: rustls, no redirects (WeChat sends none; a captive portal does).
@@ -98,16 +121,26 @@ impl Upstream {
             .pool_max_idle_per_host(0)
             .user_agent(concat!("wx-jssdk/", env!("CARGO_PKG_VERSION")));
         let bases = [base(&options.weixin)?, base(&options.qyapi)?];
-        builder = if bases.iter().all(|base| is_loopback(base) && base.scheme() == "http") {
+        builder = if bases
+            .iter()
+            .all(|base| is_loopback(base) && base.scheme() == "http")
+        {
             // A simulator on this machine needs no roots, and is not reached through the company's egress proxy.
             builder.no_proxy().tls_certs_only([])
         } else {
             // The machine's own roots, for a company's proxy; Mozilla's beside them, for an image that has none.
             builder.tls_certs_merge(mozilla_roots())
         };
-        let client = builder.build().map_err(|error| ClientError(describe(&error.without_url())))?;
+        let client = builder
+            .build()
+            .map_err(|error| ClientError(describe(&error.without_url())))?;
         let [weixin, qyapi] = bases.map(|url| url.as_str().trim_end_matches('/').to_owned());
-        Ok(Self { client, weixin, qyapi, timeout: options.timeout })
+        Ok(Self {
+            client,
+            weixin,
+            qyapi,
+            timeout: options.timeout,
+        })
     }
 
     /// The longest a call takes: what a lease must outlast.
@@ -125,9 +158,20 @@ impl Upstream {
         let (id, secret) = (account.app_id(), account.secret().expose());
         let endpoint = endpoint_of(account, Kind::AccessToken);
         match (endpoint.system, account.mode()) {
-            (System::Qyapi, _) => self.get(endpoint, &[("corpid", id), ("corpsecret", secret)], account.secret()).await,
+            (System::Qyapi, _) => {
+                self.get(
+                    endpoint,
+                    &[("corpid", id), ("corpsecret", secret)],
+                    account.secret(),
+                )
+                .await
+            }
             (System::Weixin, TokenMode::Classic) => {
-                let query = [("grant_type", "client_credential"), ("appid", id), ("secret", secret)];
+                let query = [
+                    ("grant_type", "client_credential"),
+                    ("appid", id),
+                    ("secret", secret),
+                ];
                 self.get(endpoint, &query, account.secret()).await
             }
             (System::Weixin, TokenMode::Stable) => {
@@ -135,7 +179,9 @@ impl Upstream {
                     "grant_type": "client_credential", "appid": id, "secret": secret, "force_refresh": force,
                 });
                 let request = self.client.post(self.url(endpoint, &[]));
-                let request = request.header("content-type", "application/json").body(body.to_string());
+                let request = request
+                    .header("content-type", "application/json")
+                    .body(body.to_string());
                 judge(endpoint, account.secret(), request.send().await).await
             }
         }
@@ -145,7 +191,12 @@ impl Upstream {
     ///
     /// # Errors
     /// [`UpstreamError`], classed: [`crate::error::Class::StaleToken`] when it is the token that was refused.
-    pub async fn ticket(&self, account: &Account, kind: Kind, token: &Secret) -> Result<Issued, UpstreamError> {
+    pub async fn ticket(
+        &self,
+        account: &Account,
+        kind: Kind,
+        token: &Secret,
+    ) -> Result<Issued, UpstreamError> {
         let endpoint = endpoint_of(account, kind);
         let kind = match (endpoint.path, kind) {
             (_, Kind::AgentTicket) => Some("agent_config"),
@@ -158,8 +209,18 @@ impl Upstream {
         self.get(endpoint, &query, token).await
     }
 
-    async fn get(&self, endpoint: &Endpoint, query: &[(&str, &str)], paid: &Secret) -> Result<Issued, UpstreamError> {
-        judge(endpoint, paid, self.client.get(self.url(endpoint, query)).send().await).await
+    async fn get(
+        &self,
+        endpoint: &Endpoint,
+        query: &[(&str, &str)],
+        paid: &Secret,
+    ) -> Result<Issued, UpstreamError> {
+        judge(
+            endpoint,
+            paid,
+            self.client.get(self.url(endpoint, query)).send().await,
+        )
+        .await
     }
 
     fn url(&self, endpoint: &Endpoint, query: &[(&str, &str)]) -> String {
@@ -168,7 +229,11 @@ impl Upstream {
             System::Qyapi => &self.qyapi,
         };
         let query = serde_urlencoded::to_string(query).expect("pairs of strings always encode");
-        if query.is_empty() { format!("{base}{}", endpoint.path) } else { format!("{base}{}?{query}", endpoint.path) }
+        if query.is_empty() {
+            format!("{base}{}", endpoint.path)
+        } else {
+            format!("{base}{}?{query}", endpoint.path)
+        }
     }
 }
 
@@ -193,12 +258,16 @@ fn endpoint_of(account: &Account, kind: Kind) -> &'static Endpoint {
 fn base(text: &str) -> Result<url::Url, ClientError> {
     if text.contains('@') {
         // Not quoted: what stands before it is a password.
-        return Err(ClientError("a base URL with a user name in it: leave out everything up to the @".into()));
+        return Err(ClientError(
+            "a base URL with a user name in it: leave out everything up to the @".into(),
+        ));
     }
     let problem = |why: &str| ClientError(format!("\"{text}\" is no base URL: {why}"));
     let url = url::Url::parse(text).map_err(|error| problem(&error.to_string()))?;
     if !matches!(url.scheme(), "http" | "https") {
-        return Err(problem("it must start with https:// (or http:// for a simulator)"));
+        return Err(problem(
+            "it must start with https:// (or http:// for a simulator)",
+        ));
     }
     if url.query().is_some() || url.fragment().is_some() {
         return Err(problem("leave out the query and the fragment"));
@@ -207,7 +276,9 @@ fn base(text: &str) -> Result<url::Url, ClientError> {
 }
 
 fn mozilla_roots() -> impl Iterator<Item = Certificate> {
-    webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().filter_map(|root| Certificate::from_der(root).ok())
+    webpki_root_certs::TLS_SERVER_ROOT_CERTS
+        .iter()
+        .filter_map(|root| Certificate::from_der(root).ok())
 }
 
 fn is_loopback(url: &url::Url) -> bool {
@@ -220,8 +291,17 @@ fn is_loopback(url: &url::Url) -> bool {
 }
 
 /// Turns what came back into a value or one classed error. `paid` is struck out of everything that is kept as text.
-async fn judge(endpoint: &Endpoint, paid: &Secret, sent: reqwest::Result<Response>) -> Result<Issued, UpstreamError> {
-    let failed = |failure| UpstreamError { endpoint: endpoint.path, system: endpoint.system, paid: endpoint.paid, failure };
+async fn judge(
+    endpoint: &Endpoint,
+    paid: &Secret,
+    sent: reqwest::Result<Response>,
+) -> Result<Issued, UpstreamError> {
+    let failed = |failure| UpstreamError {
+        endpoint: endpoint.path,
+        system: endpoint.system,
+        paid: endpoint.paid,
+        failure,
+    };
     let response = sent.map_err(|error| failed(transport(error)))?;
     let status = response.status().as_u16();
     let body = read(response).await.map_err(failed)?;
@@ -229,10 +309,23 @@ async fn judge(endpoint: &Endpoint, paid: &Secret, sent: reqwest::Result<Respons
 }
 
 /// The judgement of a whole answer.
-fn judged(endpoint: &Endpoint, paid: &Secret, status: u16, body: &[u8]) -> Result<Issued, UpstreamError> {
-    let failed = |failure| UpstreamError { endpoint: endpoint.path, system: endpoint.system, paid: endpoint.paid, failure };
+fn judged(
+    endpoint: &Endpoint,
+    paid: &Secret,
+    status: u16,
+    body: &[u8],
+) -> Result<Issued, UpstreamError> {
+    let failed = |failure| UpstreamError {
+        endpoint: endpoint.path,
+        system: endpoint.system,
+        paid: endpoint.paid,
+        failure,
+    };
     let Ok(answer @ Value::Object(_)) = serde_json::from_slice::<Value>(body) else {
-        return Err(failed(Failure::Unusable(format!("HTTP {status}, {} bytes that are no JSON object", body.len()))));
+        return Err(failed(Failure::Unusable(format!(
+            "HTTP {status}, {} bytes that are no JSON object",
+            body.len()
+        ))));
     };
     match &answer["errcode"] {
         Value::Null => {}
@@ -240,17 +333,32 @@ fn judged(endpoint: &Endpoint, paid: &Secret, status: u16, body: &[u8]) -> Resul
             Some(0) => {}
             Some(errcode) => {
                 let errmsg = printable(answer["errmsg"].as_str().unwrap_or_default(), paid);
-                return Err(failed(Failure::Refused { errcode, errmsg, blocked_until: None }));
+                return Err(failed(Failure::Refused {
+                    errcode,
+                    errmsg,
+                    blocked_until: None,
+                }));
             }
-            None => return Err(failed(Failure::Unusable(format!("HTTP {status}, an errcode that is no number")))),
+            None => {
+                return Err(failed(Failure::Unusable(format!(
+                    "HTTP {status}, an errcode that is no number"
+                ))));
+            }
         },
     }
-    issued(&answer, endpoint.field).map_err(|why| failed(Failure::Unusable(format!("HTTP {status}, {why}"))))
+    issued(&answer, endpoint.field)
+        .map_err(|why| failed(Failure::Unusable(format!("HTTP {status}, {why}"))))
 }
 
 /// For the fuzz target: no part of the API.
 #[doc(hidden)]
-pub fn judge_body(account: &Account, kind: Kind, paid: &Secret, status: u16, body: &[u8]) -> Result<Issued, UpstreamError> {
+pub fn judge_body(
+    account: &Account,
+    kind: Kind,
+    paid: &Secret,
+    status: u16,
+    body: &[u8],
+) -> Result<Issued, UpstreamError> {
     judged(endpoint_of(account, kind), paid, status, body)
 }
 
@@ -259,16 +367,23 @@ fn issued(answer: &Value, field: &str) -> Result<Issued, String> {
     let value = match answer[field].as_str() {
         None => return Err(format!("no {field} in it")),
         Some("") => return Err(format!("an empty {field}")),
-        Some(value) if value.len() > MAX_VALUE => return Err(format!("a {field} of {} bytes", value.len())),
-        Some(value) if !value.bytes().all(|b| b.is_ascii_graphic()) => return Err(format!("a {field} with blanks in it")),
+        Some(value) if value.len() > MAX_VALUE => {
+            return Err(format!("a {field} of {} bytes", value.len()));
+        }
+        Some(value) if !value.bytes().all(|b| b.is_ascii_graphic()) => {
+            return Err(format!("a {field} with blanks in it"));
+        }
         Some(value) => value,
     };
     match answer["expires_in"].as_u64() {
-        Some(life) if (1..=MAX_LIFE.as_secs()).contains(&life) => {
-            Ok(Issued { value: Secret::new(value), expires_in: Duration::from_secs(life) })
-        }
+        Some(life) if (1..=MAX_LIFE.as_secs()).contains(&life) => Ok(Issued {
+            value: Secret::new(value),
+            expires_in: Duration::from_secs(life),
+        }),
         // A number only: anything else may hold the value itself.
-        _ if answer["expires_in"].is_number() => Err(format!("an expires_in of {}", answer["expires_in"])),
+        _ if answer["expires_in"].is_number() => {
+            Err(format!("an expires_in of {}", answer["expires_in"]))
+        }
         _ => Err("an expires_in that is no number".into()),
     }
 }
@@ -288,7 +403,11 @@ async fn read(mut response: Response) -> Result<Vec<u8>, Failure> {
 fn transport(error: reqwest::Error) -> Failure {
     let error = error.without_url(); // its query holds the secret
     let why = describe(&error);
-    if error.is_connect() || error.is_builder() { Failure::Unreachable(why) } else { Failure::ReplyLost(why) }
+    if error.is_connect() || error.is_builder() {
+        Failure::Unreachable(why)
+    } else {
+        Failure::ReplyLost(why)
+    }
 }
 
 /// An error with its innermost cause: `error sending request: Connection refused (os error 111)`.
@@ -336,9 +455,16 @@ mod tests {
     #[test]
     fn text_from_outside_becomes_one_bounded_line_without_the_secret() {
         let secret = Secret::new("0c79e1fa963cd80cc0be99b20a18faeb");
-        let text = format!("bad secret {}\r\nINFO forged line {}", secret.expose(), "x".repeat(1_000));
+        let text = format!(
+            "bad secret {}\r\nINFO forged line {}",
+            secret.expose(),
+            "x".repeat(1_000)
+        );
         let line = printable(&text, &secret);
-        assert!(line.starts_with("bad secret [secret]INFO forged line xxx"), "{line}");
+        assert!(
+            line.starts_with("bad secret [secret]INFO forged line xxx"),
+            "{line}"
+        );
         assert_eq!(line.chars().count(), MAX_ERRMSG);
     }
 
@@ -357,7 +483,11 @@ mod tests {
 
     #[test]
     fn a_base_that_is_no_url_is_refused_with_the_reason() {
-        for (text, why) in [("api.weixin.qq.com", "relative URL"), ("ftp://x", "https://"), ("https://x/?a=1", "query")] {
+        for (text, why) in [
+            ("api.weixin.qq.com", "relative URL"),
+            ("ftp://x", "https://"),
+            ("https://x/?a=1", "query"),
+        ] {
             assert!(base(text).unwrap_err().to_string().contains(why), "{text}");
         }
     }

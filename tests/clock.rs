@@ -39,11 +39,23 @@ impl World {
     }
 
     async fn with(mode: TokenMode, wrong: i64, ticket_expires_in: ExpiresIn) -> Self {
-        let sandbox = Sandbox::start(Clock::manual(UnixTime(START))).await.unwrap();
-        sandbox.add_app(App::official(APP, SECRET).switches(Switches { ticket_expires_in, ..Switches::default() }));
+        let sandbox = Sandbox::start(Clock::manual(UnixTime(START)))
+            .await
+            .unwrap();
+        sandbox.add_app(App::official(APP, SECRET).switches(Switches {
+            ticket_expires_in,
+            ..Switches::default()
+        }));
         let (clock, store) = (clock(START, wrong), Store::memory());
         let broker = broker(&sandbox, &clock, &store, mode);
-        Self { sandbox, clock, wrong, store, broker, mode }
+        Self {
+            sandbox,
+            clock,
+            wrong,
+            store,
+            broker,
+            mode,
+        }
     }
 
     /// The process ends and begins anew: what it knew of the clock is gone, the store is there.
@@ -68,21 +80,43 @@ impl World {
     }
 
     fn pass(&self, seconds: u64) {
-        assert!(self.clock.advance(Duration::from_secs(seconds)) && self.sandbox.advance(Duration::from_secs(seconds)));
+        assert!(
+            self.clock.advance(Duration::from_secs(seconds))
+                && self.sandbox.advance(Duration::from_secs(seconds))
+        );
     }
 
     /// There is an answer, without a cooldown, and WeChat takes it.
     async fn read(&self) {
         let at = self.sandbox.clock().now().0 - START;
-        let token = self.broker.credential("", Kind::AccessToken).await.unwrap_or_else(|error| panic!("at {at}: {error}"));
-        assert!(self.sandbox.accepts_token(APP, token.value.expose()), "a dead token at {at}");
-        let ticket = self.broker.credential("", Kind::JsapiTicket).await.unwrap_or_else(|error| panic!("at {at}: {error}"));
-        assert!(self.sandbox.accepts_ticket(APP, "jsapi", ticket.value.expose()), "a dead ticket at {at}");
+        let token = self
+            .broker
+            .credential("", Kind::AccessToken)
+            .await
+            .unwrap_or_else(|error| panic!("at {at}: {error}"));
+        assert!(
+            self.sandbox.accepts_token(APP, token.value.expose()),
+            "a dead token at {at}"
+        );
+        let ticket = self
+            .broker
+            .credential("", Kind::JsapiTicket)
+            .await
+            .unwrap_or_else(|error| panic!("at {at}: {error}"));
+        assert!(
+            self.sandbox
+                .accepts_ticket(APP, "jsapi", ticket.value.expose()),
+            "a dead ticket at {at}"
+        );
     }
 
     fn assert_calls(&self, at_most: u64, what: &str) {
         let calls = self.sandbox.calls_total();
-        assert!(calls <= at_most, "{:?}, {what}: {calls} calls instead of {at_most}", self.mode);
+        assert!(
+            calls <= at_most,
+            "{:?}, {what}: {calls} calls instead of {at_most}",
+            self.mode
+        );
     }
 }
 
@@ -92,9 +126,19 @@ fn clock(right: u64, wrong: i64) -> Clock {
 
 fn broker(sandbox: &Sandbox, clock: &Clock, store: &Store, mode: TokenMode) -> Broker {
     let url = sandbox.url().to_owned();
-    let upstream = UpstreamOptions { weixin: url.clone(), qyapi: url, ..UpstreamOptions::default() };
+    let upstream = UpstreamOptions {
+        weixin: url.clone(),
+        qyapi: url,
+        ..UpstreamOptions::default()
+    };
     let account = Account::official(APP, SECRET).token_mode(mode);
-    Broker::builder().account("main", account).clock(clock.clone()).store(store.clone()).upstream(upstream).build().unwrap()
+    Broker::builder()
+        .account("main", account)
+        .clock(clock.clone())
+        .store(store.clone())
+        .upstream(upstream)
+        .build()
+        .unwrap()
 }
 
 #[tokio::test]
@@ -118,7 +162,9 @@ async fn a_clock_set_an_hour_ahead_or_back_costs_at_most_one_call_of_each_whenev
 #[tokio::test]
 async fn a_clock_that_was_ahead_and_is_set_right_again_prolongs_no_life() {
     for mode in MODES {
-        for (fetched_while_wrong, stays_wrong) in [(true, 60), (false, 60), (true, 3_000), (false, 5_000)] {
+        for (fetched_while_wrong, stays_wrong) in
+            [(true, 60), (false, 60), (true, 3_000), (false, 5_000)]
+        {
             let mut world = World::new(mode, 0).await;
             if !fetched_while_wrong {
                 world.read().await;
@@ -145,7 +191,8 @@ async fn a_clock_that_was_back_and_is_set_right_again_costs_at_most_one_call_of_
 }
 
 #[tokio::test]
-async fn a_process_started_with_a_wrong_clock_serves_nothing_dead_before_and_after_the_clock_is_set_right() {
+async fn a_process_started_with_a_wrong_clock_serves_nothing_dead_before_and_after_the_clock_is_set_right()
+ {
     for mode in MODES {
         for wrong in [HOUR, -HOUR] {
             for right_after in [100, 3_000, 7_000] {
@@ -183,15 +230,22 @@ async fn a_restart_while_the_clock_is_wrong_serves_nothing_dead() {
 async fn a_restart_after_the_clock_was_set_right_again_serves_nothing_dead() {
     for mode in MODES {
         for wrong in [HOUR, -HOUR] {
-            for (wrong_for, right_for) in [(60, 1), (60, 100), (1_000, 10), (5_000, 100), (60, 4_000)] {
-                println!("{mode:?}, wrong by {wrong} for {wrong_for} s, restarted {right_for} s later");
+            for (wrong_for, right_for) in
+                [(60, 1), (60, 100), (1_000, 10), (5_000, 100), (60, 4_000)]
+            {
+                println!(
+                    "{mode:?}, wrong by {wrong} for {wrong_for} s, restarted {right_for} s later"
+                );
                 let mut world = World::new(mode, wrong).await;
                 world.live(wrong_for, 20).await;
                 world.set(-wrong);
                 world.live(right_for, 1.max(right_for / 20)).await;
                 world.restart();
                 world.live(9_000, 20).await;
-                world.assert_calls(10, &format!("{wrong} s for {wrong_for} s, restart {right_for} s later"));
+                world.assert_calls(
+                    10,
+                    &format!("{wrong} s for {wrong_for} s, restart {right_for} s later"),
+                );
             }
         }
     }
@@ -207,8 +261,16 @@ async fn a_restart_at_the_moment_the_clock_is_set_right_serves_nothing_dead() {
             world.restart();
             world.live(9_000, 20).await;
             world.assert_calls(8, &format!("{wrong} s"));
-            let stored = world.store.load(&Account::official(APP, "").key(Kind::AccessToken)).await.unwrap().unwrap();
-            assert!(stored.issued_at <= world.clock.now(), "what is stored has the right date again");
+            let stored = world
+                .store
+                .load(&Account::official(APP, "").key(Kind::AccessToken))
+                .await
+                .unwrap()
+                .unwrap();
+            assert!(
+                stored.issued_at <= world.clock.now(),
+                "what is stored has the right date again"
+            );
         }
     }
 }
@@ -222,7 +284,10 @@ async fn a_ticket_that_always_claims_its_whole_life_is_not_believed_by_a_clock_t
     world.set(HOUR);
     world.restart();
     world.live(6_000, 5).await;
-    world.assert_calls(2 * 2_700 / 60 + 10, "one or two a minute until the ticket rotates");
+    world.assert_calls(
+        2 * 2_700 / 60 + 10,
+        "one or two a minute until the ticket rotates",
+    );
 }
 
 #[tokio::test]
@@ -253,14 +318,24 @@ async fn jumps_of_the_clock_are_counted_and_small_corrections_are_not() {
 
 #[tokio::test]
 async fn a_failure_while_the_clock_was_ahead_costs_no_longer_wait_once_it_is_set_right() {
-    for (seconds, fault) in
-        [(HOUR, FaultKind::Errcode(40_125)), (HOUR, FaultKind::Status(502)), (20 * HOUR, FaultKind::Errcode(45_009))]
-    {
+    for (seconds, fault) in [
+        (HOUR, FaultKind::Errcode(40_125)),
+        (HOUR, FaultKind::Status(502)),
+        (20 * HOUR, FaultKind::Errcode(45_009)),
+    ] {
         let mut world = World::new(TokenMode::Stable, 0).await;
-        world.sandbox.fault(Fault::always("/cgi-bin/stable_token", fault.clone()));
+        world
+            .sandbox
+            .fault(Fault::always("/cgi-bin/stable_token", fault.clone()));
         world.set(seconds);
         world.broker.tend().await;
-        assert!(world.broker.credential("", Kind::JsapiTicket).await.is_err());
+        assert!(
+            world
+                .broker
+                .credential("", Kind::JsapiTicket)
+                .await
+                .is_err()
+        );
         world.pass(20);
         world.broker.tend().await;
         world.set(-seconds);
@@ -269,7 +344,13 @@ async fn a_failure_while_the_clock_was_ahead_costs_no_longer_wait_once_it_is_set
         world.broker.tend().await;
         world.read().await;
         let status = world.broker.status().remove(0);
-        assert!(status.credentials.iter().all(|one| one.last_error.is_none()), "{fault:?}: {status:?}");
+        assert!(
+            status
+                .credentials
+                .iter()
+                .all(|one| one.last_error.is_none()),
+            "{fault:?}: {status:?}"
+        );
     }
 }
 
@@ -280,18 +361,36 @@ async fn a_failure_is_not_said_to_be_from_the_future_once_the_clock_is_set_right
     world.clock = clock(START, 0);
     world.broker = broker(&world.sandbox, &world.clock, &world.store, world.mode);
     world.broker.tend().await;
-    world.sandbox.fault(Fault::always("/cgi-bin/ticket/getticket", FaultKind::Errcode(48_001)));
-    let ticket = world.broker.credential("", Kind::JsapiTicket).await.unwrap();
+    world.sandbox.fault(Fault::always(
+        "/cgi-bin/ticket/getticket",
+        FaultKind::Errcode(48_001),
+    ));
+    let ticket = world
+        .broker
+        .credential("", Kind::JsapiTicket)
+        .await
+        .unwrap();
     world.set(HOUR);
     world.broker.tend().await;
-    assert!(world.broker.reject("", Kind::JsapiTicket, &ticket.value).await.is_err());
+    assert!(
+        world
+            .broker
+            .reject("", Kind::JsapiTicket, &ticket.value)
+            .await
+            .is_err()
+    );
     world.set(-HOUR);
     world.pass(1);
     world.broker.tend().await;
-    let failure = world.broker.status()[0].credentials[1].last_error.clone().unwrap();
+    let failure = world.broker.status()[0].credentials[1]
+        .last_error
+        .clone()
+        .unwrap();
     let now = world.clock.now();
     assert!(
-        failure.since <= now && failure.at <= now && failure.retry_at.since(now) <= Duration::from_secs(200),
+        failure.since <= now
+            && failure.at <= now
+            && failure.retry_at.since(now) <= Duration::from_secs(200),
         "{failure:?}"
     );
 }
@@ -304,9 +403,17 @@ async fn a_renewal_on_demand_while_the_clock_was_ahead_rations_nobody_once_it_is
         world.set(HOUR);
         world.broker.tend().await;
         for _ in 0..2 {
-            let dead = world.broker.credential("", Kind::AccessToken).await.unwrap();
+            let dead = world
+                .broker
+                .credential("", Kind::AccessToken)
+                .await
+                .unwrap();
             world.sandbox.revoke(APP, Revoked::Token);
-            world.broker.reject("", Kind::AccessToken, &dead.value).await.unwrap_or_else(|error| panic!("{mode:?}: {error}"));
+            world
+                .broker
+                .reject("", Kind::AccessToken, &dead.value)
+                .await
+                .unwrap_or_else(|error| panic!("{mode:?}: {error}"));
             if world.wrong != 0 {
                 world.set(-HOUR);
             }

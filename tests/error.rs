@@ -6,34 +6,52 @@ use std::time::Duration;
 
 use wx_jssdk::clock::UnixTime;
 use wx_jssdk::credential::Kind;
-use wx_jssdk::error::{Advice, Class, Error, Failure, Hint, PageError, Paid, System, UpstreamError, Wait, codes, explain};
+use wx_jssdk::error::{
+    Advice, Class, Error, Failure, Hint, PageError, Paid, System, UpstreamError, Wait, codes,
+    explain,
+};
 
 use Paid::{WithSecret, WithToken};
 use System::{Qyapi, Weixin};
 
 /// Every code that the upstream contract names for official accounts, mini programs, pages and third-party platforms.
 const WEIXIN_CODES: &[i64] = &[
-    -1, 40001, 40002, 40013, 40014, 40029, 40030, 40048, 40125, 40164, 40201, 40202, 40203, 40243, 41001, 41002, 41004, 42001,
-    42002, 42003, 42006, 42007, 42009, 43002, 43003, 44002, 45009, 45011, 45035, 47001, 48001, 48004, 48006, 50004, 50005,
-    50007, 61003, 61004, 61005, 61006, 61007, 61011, 61014, 61023, 61024, 63001, 63002, 63003, 63004, 76001, 76003, 76021,
-    76022, 89501, 89502, 89503, 89504, 89505, 89506, 89507,
+    -1, 40001, 40002, 40013, 40014, 40029, 40030, 40048, 40125, 40164, 40201, 40202, 40203, 40243,
+    41001, 41002, 41004, 42001, 42002, 42003, 42006, 42007, 42009, 43002, 43003, 44002, 45009,
+    45011, 45035, 47001, 48001, 48004, 48006, 50004, 50005, 50007, 61003, 61004, 61005, 61006,
+    61007, 61011, 61014, 61023, 61024, 63001, 63002, 63003, 63004, 76001, 76003, 76021, 76022,
+    89501, 89502, 89503, 89504, 89505, 89506, 89507,
 ];
 
 /// The same for WeCom.
 const QYAPI_CODES: &[i64] = &[
-    -1, 40001, 40013, 40014, 40056, 40082, 40091, 40093, 41001, 41002, 41004, 41011, 42001, 42007, 42009, 42012, 43003, 45009,
-    45033, 48002, 50001, 50003, 60020, 80001, 85004, 85005, 301002, 301007,
+    -1, 40001, 40013, 40014, 40056, 40082, 40091, 40093, 41001, 41002, 41004, 41011, 42001, 42007,
+    42009, 42012, 43003, 45009, 45033, 48002, 50001, 50003, 60020, 80001, 85004, 85005, 301002,
+    301007,
 ];
 
 const HOUR: Wait = Wait::For(Duration::from_secs(3600));
 const DAY: Wait = Wait::For(Duration::from_secs(86400));
 
 fn refused(system: System, paid: Paid, errcode: i64, errmsg: &str) -> UpstreamError {
-    failed(system, paid, Failure::Refused { errcode, errmsg: errmsg.to_owned(), blocked_until: None })
+    failed(
+        system,
+        paid,
+        Failure::Refused {
+            errcode,
+            errmsg: errmsg.to_owned(),
+            blocked_until: None,
+        },
+    )
 }
 
 fn failed(system: System, paid: Paid, failure: Failure) -> UpstreamError {
-    UpstreamError { endpoint: "/cgi-bin/token", system, paid, failure }
+    UpstreamError {
+        endpoint: "/cgi-bin/token",
+        system,
+        paid,
+        failure,
+    }
 }
 
 /// What the program does and when, for a code.
@@ -53,17 +71,39 @@ fn is_cjk(c: char) -> bool {
 
 fn speaks_both_languages(what: &str, advice: &Advice) {
     for (part, hint) in [("cause", &advice.cause), ("fix", &advice.fix)] {
-        assert!(!hint.en.is_empty() && !hint.zh.is_empty(), "{what}: the {part} is empty");
-        assert!(!hint.en.chars().any(is_cjk), "{what}: Chinese in the English {part}: {}", hint.en);
-        assert!(hint.zh.chars().any(is_cjk), "{what}: no Chinese in the Chinese {part}: {}", hint.zh);
+        assert!(
+            !hint.en.is_empty() && !hint.zh.is_empty(),
+            "{what}: the {part} is empty"
+        );
+        assert!(
+            !hint.en.chars().any(is_cjk),
+            "{what}: Chinese in the English {part}: {}",
+            hint.en
+        );
+        assert!(
+            hint.zh.chars().any(is_cjk),
+            "{what}: no Chinese in the Chinese {part}: {}",
+            hint.zh
+        );
         for text in [&hint.en, &hint.zh] {
-            assert!(!text.contains("  ") && text.trim() == text.as_ref(), "{what}: stray blanks in the {part}: {text}");
+            assert!(
+                !text.contains("  ") && text.trim() == text.as_ref(),
+                "{what}: stray blanks in the {part}: {text}"
+            );
         }
     }
     assert!(advice.fix.en.ends_with('.'), "{what}: {}", advice.fix.en);
     assert!(advice.fix.zh.ends_with('。'), "{what}: {}", advice.fix.zh);
-    assert!(!advice.cause.en.ends_with('.'), "{what}: a cause is a clause: {}", advice.cause.en);
-    assert!(!advice.cause.zh.ends_with('。'), "{what}: a cause is a clause: {}", advice.cause.zh);
+    assert!(
+        !advice.cause.en.ends_with('.'),
+        "{what}: a cause is a clause: {}",
+        advice.cause.en
+    );
+    assert!(
+        !advice.cause.zh.ends_with('。'),
+        "{what}: a cause is a clause: {}",
+        advice.cause.zh
+    );
 }
 
 // The table as a whole.
@@ -72,7 +112,9 @@ fn speaks_both_languages(what: &str, advice: &Advice) {
 fn every_code_of_the_reference_has_a_row() {
     for (system, errcodes) in [(Weixin, WEIXIN_CODES), (Qyapi, QYAPI_CODES)] {
         for &errcode in errcodes {
-            let known = [WithSecret, WithToken].into_iter().any(|paid| explain(system, paid, errcode) != unknown(system));
+            let known = [WithSecret, WithToken]
+                .into_iter()
+                .any(|paid| explain(system, paid, errcode) != unknown(system));
             assert!(known, "{system:?} {errcode}");
         }
     }
@@ -80,7 +122,9 @@ fn every_code_of_the_reference_has_a_row() {
 
 #[test]
 fn the_list_of_the_reference_above_is_complete() {
-    let rows: HashSet<_> = codes::all().map(|(system, _, errcode, _)| (system, errcode)).collect();
+    let rows: HashSet<_> = codes::all()
+        .map(|(system, _, errcode, _)| (system, errcode))
+        .collect();
     let listed: HashSet<_> = [(Weixin, WEIXIN_CODES), (Qyapi, QYAPI_CODES)]
         .into_iter()
         .flat_map(|(system, errcodes)| errcodes.iter().map(move |&errcode| (system, errcode)))
@@ -92,7 +136,10 @@ fn the_list_of_the_reference_above_is_complete() {
 fn every_row_is_found_by_what_it_is_listed_under() {
     for (system, paid, errcode, advice) in codes::all() {
         for paid in paid.map_or(vec![WithSecret, WithToken], |only| vec![only]) {
-            assert!(std::ptr::eq(explain(system, paid, errcode), advice), "{system:?} {paid:?} {errcode}");
+            assert!(
+                std::ptr::eq(explain(system, paid, errcode), advice),
+                "{system:?} {paid:?} {errcode}"
+            );
         }
     }
 }
@@ -103,7 +150,10 @@ fn no_row_is_listed_twice() {
     for (system, paid, errcode, _) in codes::all() {
         assert_ne!(errcode, 0, "0 is success");
         for paid in paid.map_or(vec![WithSecret, WithToken], |only| vec![only]) {
-            assert!(seen.insert((system, paid, errcode)), "{system:?} {paid:?} {errcode} has two rows");
+            assert!(
+                seen.insert((system, paid, errcode)),
+                "{system:?} {paid:?} {errcode} has two rows"
+            );
         }
     }
 }
@@ -118,8 +168,16 @@ fn every_row_speaks_both_languages() {
 #[test]
 fn every_fix_is_short_enough_to_be_read() {
     for (system, _, errcode, advice) in codes::all() {
-        assert!(advice.fix.en.chars().count() <= 300, "{system:?} {errcode}: {}", advice.fix.en);
-        assert!(advice.fix.zh.chars().count() <= 150, "{system:?} {errcode}: {}", advice.fix.zh);
+        assert!(
+            advice.fix.en.chars().count() <= 300,
+            "{system:?} {errcode}: {}",
+            advice.fix.en
+        );
+        assert!(
+            advice.fix.zh.chars().count() <= 150,
+            "{system:?} {errcode}: {}",
+            advice.fix.zh
+        );
     }
 }
 
@@ -127,7 +185,11 @@ fn every_fix_is_short_enough_to_be_read() {
 fn a_stale_token_is_only_blamed_on_calls_paid_with_a_token() {
     for (system, paid, errcode, advice) in codes::all() {
         if advice.class == Class::StaleToken {
-            assert_eq!(paid, Some(WithToken), "{system:?} {errcode}: a token call has no token to renew");
+            assert_eq!(
+                paid,
+                Some(WithToken),
+                "{system:?} {errcode}: a token call has no token to renew"
+            );
         }
     }
 }
@@ -135,7 +197,11 @@ fn a_stale_token_is_only_blamed_on_calls_paid_with_a_token() {
 #[test]
 fn what_a_person_must_mend_is_never_tried_in_a_hurry() {
     for (system, _, errcode, advice) in codes::all().filter(|row| row.3.class == Class::Setup) {
-        assert!(matches!(advice.wait, Wait::Slow | Wait::For(_)), "{system:?} {errcode} {:?}", advice.wait);
+        assert!(
+            matches!(advice.wait, Wait::Slow | Wait::For(_)),
+            "{system:?} {errcode} {:?}",
+            advice.wait
+        );
     }
 }
 
@@ -145,8 +211,15 @@ fn an_unknown_code_is_tried_rarely_and_says_where_to_look() {
         for errcode in [i64::MIN, -2, 1, 40_000, 1_234_567, i64::MAX] {
             for paid in [WithSecret, WithToken] {
                 let advice = explain(system, paid, errcode);
-                assert_eq!((advice.class, advice.wait), (Class::Setup, Wait::Slow), "{system:?} {errcode}");
-                assert!(advice.fix.en.contains("global return-code table") && advice.fix.zh.contains("全局返回码"));
+                assert_eq!(
+                    (advice.class, advice.wait),
+                    (Class::Setup, Wait::Slow),
+                    "{system:?} {errcode}"
+                );
+                assert!(
+                    advice.fix.en.contains("global return-code table")
+                        && advice.fix.zh.contains("全局返回码")
+                );
                 speaks_both_languages("unknown", advice);
             }
         }
@@ -157,33 +230,70 @@ fn an_unknown_code_is_tried_rarely_and_says_where_to_look() {
 
 #[test]
 fn forty_thousand_one_means_a_wrong_secret_or_a_dead_token_depending_on_what_paid() {
-    assert_eq!(policy(Weixin, WithSecret, 40001), (Class::Setup, Wait::Slow));
+    assert_eq!(
+        policy(Weixin, WithSecret, 40001),
+        (Class::Setup, Wait::Slow)
+    );
     assert_eq!(policy(Weixin, WithToken, 40001).0, Class::StaleToken);
-    assert!(explain(Weixin, WithSecret, 40001).cause.en.contains("AppSecret"));
+    assert!(
+        explain(Weixin, WithSecret, 40001)
+            .cause
+            .en
+            .contains("AppSecret")
+    );
     let foreign = explain(Weixin, WithToken, 40001);
-    assert!(foreign.cause.en.contains("another server"), "{}", foreign.cause.en);
-    assert!(foreign.fix.en.contains("token_mode = \"stable\"") && foreign.fix.zh.contains("token_mode = \"stable\""));
+    assert!(
+        foreign.cause.en.contains("another server"),
+        "{}",
+        foreign.cause.en
+    );
+    assert!(
+        foreign.fix.en.contains("token_mode = \"stable\"")
+            && foreign.fix.zh.contains("token_mode = \"stable\"")
+    );
 }
 
 #[test]
 fn a_wrong_secret_is_never_hammered() {
     for errcode in [40001, 40013, 40125, 41002, 41004] {
-        assert_eq!(policy(Weixin, WithSecret, errcode), (Class::Setup, Wait::Slow), "{errcode}");
+        assert_eq!(
+            policy(Weixin, WithSecret, errcode),
+            (Class::Setup, Wait::Slow),
+            "{errcode}"
+        );
     }
     for errcode in [40001, 40013, 40091, 41002, 41004] {
-        assert_eq!(policy(Qyapi, WithSecret, errcode), (Class::Setup, Wait::Slow), "{errcode}");
+        assert_eq!(
+            policy(Qyapi, WithSecret, errcode),
+            (Class::Setup, Wait::Slow),
+            "{errcode}"
+        );
     }
 }
 
 #[test]
 fn wecom_is_never_asked_for_a_new_token_because_of_a_bad_secret() {
-    assert_eq!(policy(Qyapi, WithToken, 40001), (Class::Setup, Wait::Slow), "refetching gets the IP banned for an hour");
+    assert_eq!(
+        policy(Qyapi, WithToken, 40001),
+        (Class::Setup, Wait::Slow),
+        "refetching gets the IP banned for an hour"
+    );
 }
 
 #[test]
 fn a_dead_token_is_renewed_once() {
-    for (system, errcode) in [(Weixin, 40001), (Weixin, 40014), (Weixin, 42001), (Qyapi, 40014), (Qyapi, 42001)] {
-        assert_eq!(policy(system, WithToken, errcode).0, Class::StaleToken, "{system:?} {errcode}");
+    for (system, errcode) in [
+        (Weixin, 40001),
+        (Weixin, 40014),
+        (Weixin, 42001),
+        (Qyapi, 40014),
+        (Qyapi, 42001),
+    ] {
+        assert_eq!(
+            policy(system, WithToken, errcode).0,
+            Class::StaleToken,
+            "{system:?} {errcode}"
+        );
     }
 }
 
@@ -196,20 +306,42 @@ fn a_forgotten_token_is_the_callers_fault_and_not_a_dead_one() {
 #[test]
 fn tokens_of_users_suites_and_platforms_do_not_renew_ours() {
     for errcode in [42002, 42003, 42006, 42007, 40029, 40030, 61023] {
-        assert_eq!(policy(Weixin, WithToken, errcode).0, Class::Setup, "{errcode}");
+        assert_eq!(
+            policy(Weixin, WithToken, errcode).0,
+            Class::Setup,
+            "{errcode}"
+        );
     }
     for errcode in [40082, 42007, 42009] {
-        assert_eq!(policy(Qyapi, WithToken, errcode).0, Class::Setup, "{errcode}");
+        assert_eq!(
+            policy(Qyapi, WithToken, errcode).0,
+            Class::Setup,
+            "{errcode}"
+        );
     }
 }
 
 #[test]
 fn the_two_systems_mean_different_things_by_the_same_code() {
     for errcode in [40001, 42007, 42009, 45009] {
-        assert_ne!(explain(Weixin, WithToken, errcode).cause, explain(Qyapi, WithToken, errcode).cause, "{errcode}");
+        assert_ne!(
+            explain(Weixin, WithToken, errcode).cause,
+            explain(Qyapi, WithToken, errcode).cause,
+            "{errcode}"
+        );
     }
-    assert!(explain(Weixin, WithToken, 42007).cause.en.contains("password"));
-    assert!(explain(Qyapi, WithToken, 42007).cause.en.contains("pre_auth_code"));
+    assert!(
+        explain(Weixin, WithToken, 42007)
+            .cause
+            .en
+            .contains("password")
+    );
+    assert!(
+        explain(Qyapi, WithToken, 42007)
+            .cause
+            .en
+            .contains("pre_auth_code")
+    );
 }
 
 #[test]
@@ -224,32 +356,60 @@ fn a_used_up_day_waits_for_the_next_day_and_wecoms_block_for_an_hour() {
         assert_eq!(policy(Weixin, paid, 45009), (Class::Quota, Wait::NextDay));
         assert_eq!(policy(Qyapi, paid, 45009), (Class::Quota, HOUR));
     }
-    assert_eq!(policy(Weixin, WithToken, 48006), (Class::Quota, Wait::NextDay));
+    assert_eq!(
+        policy(Weixin, WithToken, 48006),
+        (Class::Quota, Wait::NextDay)
+    );
 }
 
 #[test]
 fn what_passes_by_itself_is_tried_again_by_itself() {
-    assert_eq!(policy(Weixin, WithSecret, -1), (Class::Transient, Wait::Backoff));
-    assert_eq!(policy(Qyapi, WithSecret, -1), (Class::Transient, Wait::Backoff));
-    assert_eq!(policy(Qyapi, WithToken, 45033), (Class::Transient, Wait::Backoff));
-    assert_eq!(policy(Weixin, WithSecret, 45011), (Class::Transient, Wait::NextMinute));
+    assert_eq!(
+        policy(Weixin, WithSecret, -1),
+        (Class::Transient, Wait::Backoff)
+    );
+    assert_eq!(
+        policy(Qyapi, WithSecret, -1),
+        (Class::Transient, Wait::Backoff)
+    );
+    assert_eq!(
+        policy(Qyapi, WithToken, 45033),
+        (Class::Transient, Wait::Backoff)
+    );
+    assert_eq!(
+        policy(Weixin, WithSecret, 45011),
+        (Class::Transient, Wait::NextMinute)
+    );
 }
 
 #[test]
 fn an_administrators_no_is_respected_as_long_as_wechat_respects_it() {
     assert_eq!(policy(Weixin, WithSecret, 89507), (Class::Setup, HOUR));
     assert_eq!(policy(Weixin, WithSecret, 89506), (Class::Setup, DAY));
-    assert_eq!(policy(Weixin, WithSecret, 89503), (Class::Setup, Wait::Slow));
+    assert_eq!(
+        policy(Weixin, WithSecret, 89503),
+        (Class::Setup, Wait::Slow)
+    );
 }
 
 #[test]
 fn the_setup_faults_name_the_place_in_the_console() {
     for errcode in [40125, 40164, 40243] {
         let fix = &explain(Weixin, WithSecret, errcode).fix;
-        assert!(fix.zh.contains("微信开发者平台") || fix.zh.contains("微信公众平台"), "{errcode}: {}", fix.zh);
+        assert!(
+            fix.zh.contains("微信开发者平台") || fix.zh.contains("微信公众平台"),
+            "{errcode}: {}",
+            fix.zh
+        );
     }
     for errcode in [40001, 40013, 60020] {
-        assert!(explain(Qyapi, WithSecret, errcode).fix.zh.contains("企业微信管理后台"), "{errcode}");
+        assert!(
+            explain(Qyapi, WithSecret, errcode)
+                .fix
+                .zh
+                .contains("企业微信管理后台"),
+            "{errcode}"
+        );
     }
 }
 
@@ -258,48 +418,104 @@ fn the_setup_faults_name_the_place_in_the_console() {
 #[test]
 fn the_ip_is_read_from_an_official_accounts_refusal() {
     let msg = "invalid ip 106.41.36.218 ipv6 ::ffff:106.41.36.218, not in whitelist rid: 68d0e15f-18b1eca2-4de8f3b9";
-    assert_eq!(refused(Weixin, WithSecret, 40164, msg).seen_ip(), Some("106.41.36.218"));
+    assert_eq!(
+        refused(Weixin, WithSecret, 40164, msg).seen_ip(),
+        Some("106.41.36.218")
+    );
     let old = "invalid ip 106.41.36.218, not in whitelist hint: [abc]";
-    assert_eq!(refused(Weixin, WithSecret, 40164, old).seen_ip(), Some("106.41.36.218"));
+    assert_eq!(
+        refused(Weixin, WithSecret, 40164, old).seen_ip(),
+        Some("106.41.36.218")
+    );
 }
 
 #[test]
 fn the_ip_is_read_from_wecoms_refusal() {
     let msg = "not allow to access from your ip, hint: [1589168158_51_1be5], from ip: 203.0.113.9, more info at \
                https://open.work.weixin.qq.com/devtool/query?e=60020";
-    assert_eq!(refused(Qyapi, WithToken, 60020, msg).seen_ip(), Some("203.0.113.9"));
+    assert_eq!(
+        refused(Qyapi, WithToken, 60020, msg).seen_ip(),
+        Some("203.0.113.9")
+    );
     let v6 = "not allow to access from your ip, hint: [1], from ip: 2001:db8::7, more info at https://example.com";
-    assert_eq!(refused(Qyapi, WithToken, 60020, v6).seen_ip(), Some("2001:db8::7"));
+    assert_eq!(
+        refused(Qyapi, WithToken, 60020, v6).seen_ip(),
+        Some("2001:db8::7")
+    );
 }
 
 #[test]
 fn the_ip_is_read_from_a_third_party_platforms_refusal() {
-    let msg = "access clientip is not registered requestIP: 203.0.113.9 rid: 638fefcc-674a03e0-161bfbc2";
-    assert_eq!(refused(Weixin, WithToken, 61004, msg).seen_ip(), Some("203.0.113.9"));
+    let msg =
+        "access clientip is not registered requestIP: 203.0.113.9 rid: 638fefcc-674a03e0-161bfbc2";
+    assert_eq!(
+        refused(Weixin, WithToken, 61004, msg).seen_ip(),
+        Some("203.0.113.9")
+    );
 }
 
 #[test]
 fn no_ip_is_made_up() {
-    for msg in
-        ["", "invalid ip ", "invalid ip not-an-ip ipv6", "from ip: 999.1.1.1, more", "invalid appid rid: 1-2-3", "from ip:"]
-    {
-        assert_eq!(refused(Weixin, WithSecret, 40164, msg).seen_ip(), None, "{msg:?}");
+    for msg in [
+        "",
+        "invalid ip ",
+        "invalid ip not-an-ip ipv6",
+        "from ip: 999.1.1.1, more",
+        "invalid appid rid: 1-2-3",
+        "from ip:",
+    ] {
+        assert_eq!(
+            refused(Weixin, WithSecret, 40164, msg).seen_ip(),
+            None,
+            "{msg:?}"
+        );
     }
-    assert_eq!(failed(Weixin, WithSecret, Failure::Unreachable("from ip: 203.0.113.9".into())).seen_ip(), None);
+    assert_eq!(
+        failed(
+            Weixin,
+            WithSecret,
+            Failure::Unreachable("from ip: 203.0.113.9".into())
+        )
+        .seen_ip(),
+        None
+    );
 }
 
 #[test]
 fn the_fix_names_the_ip_to_allow() {
     let cases = [
-        (Weixin, 40164, "invalid ip 203.0.113.9 ipv6 ::ffff:203.0.113.9, not in whitelist rid: 1-2-3"),
-        (Weixin, 61004, "access clientip is not registered requestIP: 203.0.113.9 rid: 1-2-3"),
-        (Qyapi, 60020, "not allow to access from your ip, hint: [1], from ip: 203.0.113.9, more info at https://example.com"),
+        (
+            Weixin,
+            40164,
+            "invalid ip 203.0.113.9 ipv6 ::ffff:203.0.113.9, not in whitelist rid: 1-2-3",
+        ),
+        (
+            Weixin,
+            61004,
+            "access clientip is not registered requestIP: 203.0.113.9 rid: 1-2-3",
+        ),
+        (
+            Qyapi,
+            60020,
+            "not allow to access from your ip, hint: [1], from ip: 203.0.113.9, more info at https://example.com",
+        ),
     ];
     for (system, errcode, msg) in cases {
         let fix = refused(system, WithSecret, errcode, msg).fix_for_operator();
-        assert!(fix.en.ends_with(". The IP to allow: 203.0.113.9"), "{}", fix.en);
-        assert!(fix.zh.ends_with("。需要加入的 IP：203.0.113.9"), "{}", fix.zh);
-        assert!(fix.en.contains("Add it") && fix.zh.contains("请加入"), "{errcode}");
+        assert!(
+            fix.en.ends_with(". The IP to allow: 203.0.113.9"),
+            "{}",
+            fix.en
+        );
+        assert!(
+            fix.zh.ends_with("。需要加入的 IP：203.0.113.9"),
+            "{}",
+            fix.zh
+        );
+        assert!(
+            fix.en.contains("Add it") && fix.zh.contains("请加入"),
+            "{errcode}"
+        );
     }
 }
 
@@ -308,30 +524,55 @@ fn an_ip_that_needs_no_allowing_stays_out_of_the_fix() {
     let msg = "invalid credential, hint: [1686402237354962763423746], from ip: 203.0.113.9, more info at https://example.com";
     let error = refused(Qyapi, WithSecret, 40001, msg);
     assert_eq!(error.seen_ip(), Some("203.0.113.9"));
-    assert_eq!(error.fix_for_operator(), explain(Qyapi, WithSecret, 40001).fix);
+    assert_eq!(
+        error.fix_for_operator(),
+        explain(Qyapi, WithSecret, 40001).fix
+    );
 }
 
 #[test]
 fn an_allow_list_fix_reads_well_when_wechat_names_no_ip() {
     let error = refused(Weixin, WithSecret, 40164, "not in whitelist");
-    assert_eq!(error.fix_for_operator(), explain(Weixin, WithSecret, 40164).fix);
+    assert_eq!(
+        error.fix_for_operator(),
+        explain(Weixin, WithSecret, 40164).fix
+    );
 }
 
 // Failures in which WeChat did not speak.
 
 fn unanswered() -> [Failure; 4] {
     let why = || "x".to_owned();
-    [Failure::Unreachable(why()), Failure::ReplyLost(why()), Failure::Unusable(why()), Failure::StoreUnreachable(why())]
+    [
+        Failure::Unreachable(why()),
+        Failure::ReplyLost(why()),
+        Failure::Unusable(why()),
+        Failure::StoreUnreachable(why()),
+    ]
 }
 
 #[test]
 fn a_store_that_does_not_answer_is_not_said_to_be_wechat() {
-    let error = failed(Weixin, WithSecret, Failure::StoreUnreachable("no connection within 5 s".into()));
+    let error = failed(
+        Weixin,
+        WithSecret,
+        Failure::StoreUnreachable("no connection within 5 s".into()),
+    );
     for said in [error.cause(), error.fix_for_operator()] {
-        assert!(!said.en.contains("qq.com") && !said.en.contains("proxy") && !said.zh.contains("代理"), "{said:?}");
-        assert!(said.en.contains("Redis") && said.zh.contains("Redis"), "{said:?}");
+        assert!(
+            !said.en.contains("qq.com") && !said.en.contains("proxy") && !said.zh.contains("代理"),
+            "{said:?}"
+        );
+        assert!(
+            said.en.contains("Redis") && said.zh.contains("Redis"),
+            "{said:?}"
+        );
     }
-    assert!(error.fix().en.contains("redis-cli ping") && error.fix().zh.contains("store.url"), "{:?}", error.fix());
+    assert!(
+        error.fix().en.contains("redis-cli ping") && error.fix().zh.contains("store.url"),
+        "{:?}",
+        error.fix()
+    );
     assert!(!error.may_have_been_carried_out(), "nothing was called");
 }
 
@@ -340,9 +581,19 @@ fn a_block_that_is_remembered_ends_at_its_own_time() {
     let until = UnixTime(1_767_225_600);
     for system in [Weixin, Qyapi] {
         let error = failed(system, WithToken, Failure::spent_until(until));
-        assert_eq!((error.class(), error.wait(), error.errcode()), (Class::Quota, Wait::Until(until), Some(45009)));
-        assert_eq!(error.spent_until(UnixTime(0)), None, "it is in the ledger already, and not entered anew");
-        assert!(error.to_string().ends_with("before 2026-01-01T00:00:00Z"), "{error}");
+        assert_eq!(
+            (error.class(), error.wait(), error.errcode()),
+            (Class::Quota, Wait::Until(until), Some(45009))
+        );
+        assert_eq!(
+            error.spent_until(UnixTime(0)),
+            None,
+            "it is in the ledger already, and not entered anew"
+        );
+        assert!(
+            error.to_string().ends_with("before 2026-01-01T00:00:00Z"),
+            "{error}"
+        );
     }
 }
 
@@ -351,7 +602,11 @@ fn a_failed_transport_is_tried_again_later_and_later() {
     for failure in unanswered() {
         for system in [Weixin, Qyapi] {
             let error = failed(system, WithSecret, failure.clone());
-            assert_eq!((error.class(), error.wait(), error.errcode()), (Class::Transient, Wait::Backoff, None), "{failure:?}");
+            assert_eq!(
+                (error.class(), error.wait(), error.errcode()),
+                (Class::Transient, Wait::Backoff, None),
+                "{failure:?}"
+            );
         }
     }
 }
@@ -364,40 +619,83 @@ fn a_failed_transport_is_explained_in_both_languages() {
     };
     let all = unanswered().map(hints);
     for (cause, fix) in &all {
-        let advice = Advice { class: Class::Transient, wait: Wait::Backoff, cause: cause.clone(), fix: fix.clone() };
+        let advice = Advice {
+            class: Class::Transient,
+            wait: Wait::Backoff,
+            cause: cause.clone(),
+            fix: fix.clone(),
+        };
         speaks_both_languages("transport", &advice);
     }
     let causes: HashSet<_> = all.iter().map(|(cause, _)| cause.en.clone()).collect();
-    assert_eq!(causes.len(), 4, "each kind of failure has a cause of its own");
+    assert_eq!(
+        causes.len(),
+        4,
+        "each kind of failure has a cause of its own"
+    );
 }
 
 #[test]
 fn only_a_call_whose_answer_was_spoilt_may_have_been_carried_out() {
-    assert!(failed(Weixin, WithSecret, Failure::ReplyLost("timeout".into())).may_have_been_carried_out());
-    assert!(failed(Weixin, WithSecret, Failure::Unusable("empty value".into())).may_have_been_carried_out());
-    assert!(!failed(Weixin, WithSecret, Failure::Unreachable("refused".into())).may_have_been_carried_out());
+    assert!(
+        failed(Weixin, WithSecret, Failure::ReplyLost("timeout".into()))
+            .may_have_been_carried_out()
+    );
+    assert!(
+        failed(Weixin, WithSecret, Failure::Unusable("empty value".into()))
+            .may_have_been_carried_out()
+    );
+    assert!(
+        !failed(Weixin, WithSecret, Failure::Unreachable("refused".into()))
+            .may_have_been_carried_out()
+    );
     assert!(!refused(Weixin, WithSecret, -1, "system error").may_have_been_carried_out());
 }
 
 #[test]
 fn a_printed_failure_names_the_path_and_no_url() {
     let errors = [
-        failed(Weixin, WithSecret, Failure::Unreachable("connection refused".into())),
-        failed(Weixin, WithSecret, Failure::ReplyLost("the body ended early".into())),
+        failed(
+            Weixin,
+            WithSecret,
+            Failure::Unreachable("connection refused".into()),
+        ),
+        failed(
+            Weixin,
+            WithSecret,
+            Failure::ReplyLost("the body ended early".into()),
+        ),
         failed(Weixin, WithSecret, Failure::Unusable("not JSON".into())),
-        refused(Weixin, WithSecret, 40125, "invalid appsecret rid: 64b79aff-477f027c-06415867"),
+        refused(
+            Weixin,
+            WithSecret,
+            40125,
+            "invalid appsecret rid: 64b79aff-477f027c-06415867",
+        ),
     ];
     for error in errors {
         let text = error.to_string();
         assert!(text.contains("/cgi-bin/token"), "{text}");
-        assert!(!text.contains("://") && !text.contains('?') && !text.contains("qq.com"), "{text}");
+        assert!(
+            !text.contains("://") && !text.contains('?') && !text.contains("qq.com"),
+            "{text}"
+        );
     }
 }
 
 #[test]
 fn a_printed_refusal_carries_wechats_code_and_words() {
-    let text = refused(Weixin, WithSecret, 40013, "invalid appid rid: 6aac005a-01bfdbee-79769285").to_string();
-    assert_eq!(text, "/cgi-bin/token refused: 40013 invalid appid rid: 6aac005a-01bfdbee-79769285");
+    let text = refused(
+        Weixin,
+        WithSecret,
+        40013,
+        "invalid appid rid: 6aac005a-01bfdbee-79769285",
+    )
+    .to_string();
+    assert_eq!(
+        text,
+        "/cgi-bin/token refused: 40013 invalid appid rid: 6aac005a-01bfdbee-79769285"
+    );
 }
 
 // What the broker's callers get.
@@ -422,7 +720,14 @@ fn an_upstream_failure_is_named_by_its_class() {
     assert_eq!(code(Weixin, WithSecret, -1), "upstream_unavailable");
     assert_eq!(code(Weixin, WithToken, 40001), "upstream_unavailable");
     assert_eq!(code(Qyapi, WithToken, 40001), "account_misconfigured");
-    assert_eq!(upstream(failed(Weixin, WithSecret, Failure::ReplyLost(String::new())), 1).code(), "upstream_unavailable");
+    assert_eq!(
+        upstream(
+            failed(Weixin, WithSecret, Failure::ReplyLost(String::new())),
+            1
+        )
+        .code(),
+        "upstream_unavailable"
+    );
 }
 
 #[test]
@@ -430,15 +735,44 @@ fn every_other_error_has_its_own_name() {
     let (account, kind) = (|| "main".to_owned(), Kind::JsapiTicket);
     let retry_after = Duration::from_secs(30);
     let cases = [
-        (Error::UnknownAccount { account: account() }, "unknown_account"),
-        (Error::UnsupportedCredential { account: account(), platform: "mini", kind }, "unsupported_credential"),
+        (
+            Error::UnknownAccount { account: account() },
+            "unknown_account",
+        ),
+        (
+            Error::UnsupportedCredential {
+                account: account(),
+                platform: "mini",
+                kind,
+            },
+            "unsupported_credential",
+        ),
         (Error::Page(PageError::Empty), "missing_url"),
         (Error::Page(PageError::DoubleEncoded), "url_double_encoded"),
         (Error::Page(PageError::NotHttp), "bad_url"),
         (Error::Page(PageError::TooLong), "bad_url"),
-        (Error::PageNotAllowed { account: account(), host: "example.net".into() }, "page_not_allowed"),
-        (Error::Rationed { account: account(), kind, retry_after }, "rate_limited"),
-        (Error::Interrupted { account: account(), kind }, "upstream_unavailable"),
+        (
+            Error::PageNotAllowed {
+                account: account(),
+                host: "example.net".into(),
+            },
+            "page_not_allowed",
+        ),
+        (
+            Error::Rationed {
+                account: account(),
+                kind,
+                retry_after,
+            },
+            "rate_limited",
+        ),
+        (
+            Error::Interrupted {
+                account: account(),
+                kind,
+            },
+            "upstream_unavailable",
+        ),
     ];
     for (error, code) in cases {
         assert_eq!(error.code(), code, "{error}");
@@ -449,28 +783,67 @@ fn every_other_error_has_its_own_name() {
 #[test]
 fn a_caller_is_told_how_long_to_wait_only_where_waiting_helps() {
     let retry_after = Duration::from_secs(30);
-    let rationed = Error::Rationed { account: "main".into(), kind: Kind::AccessToken, retry_after };
+    let rationed = Error::Rationed {
+        account: "main".into(),
+        kind: Kind::AccessToken,
+        retry_after,
+    };
     assert_eq!(rationed.retry_after(), Some(retry_after));
-    assert_eq!(upstream(refused(Weixin, WithSecret, 45009, ""), 7).retry_after(), Some(Duration::from_secs(7)));
-    let interrupted = Error::Interrupted { account: "main".into(), kind: Kind::AccessToken };
+    assert_eq!(
+        upstream(refused(Weixin, WithSecret, 45009, ""), 7).retry_after(),
+        Some(Duration::from_secs(7))
+    );
+    let interrupted = Error::Interrupted {
+        account: "main".into(),
+        kind: Kind::AccessToken,
+    };
     assert_eq!(interrupted.retry_after(), Some(Duration::from_secs(1)));
     assert_eq!(Error::Page(PageError::Empty).retry_after(), None);
-    assert_eq!(Error::UnknownAccount { account: String::new() }.retry_after(), None);
+    assert_eq!(
+        Error::UnknownAccount {
+            account: String::new()
+        }
+        .retry_after(),
+        None
+    );
 }
 
 #[test]
 fn the_upstream_failure_stays_within_reach() {
     let error = upstream(refused(Weixin, WithSecret, 40243, ""), 60);
-    assert_eq!(error.upstream().and_then(UpstreamError::errcode), Some(40243));
-    assert!(error.to_string().contains("account \"main\" has no living jsapi_ticket"), "{error}");
+    assert_eq!(
+        error.upstream().and_then(UpstreamError::errcode),
+        Some(40243)
+    );
+    assert!(
+        error
+            .to_string()
+            .contains("account \"main\" has no living jsapi_ticket"),
+        "{error}"
+    );
 }
 
 #[test]
 fn every_page_error_says_what_the_page_has_to_do() {
     use PageError::{Blank, DoubleEncoded, Empty, NoHost, NotAscii, NotHttp, TooLong, UserInfo};
-    for error in [Empty, TooLong, DoubleEncoded, NotHttp, Blank, NotAscii, UserInfo, NoHost] {
+    for error in [
+        Empty,
+        TooLong,
+        DoubleEncoded,
+        NotHttp,
+        Blank,
+        NotAscii,
+        UserInfo,
+        NoHost,
+    ] {
         let Hint { en, zh } = error.hint();
-        assert!(!en.chars().any(is_cjk) && en.ends_with('.'), "{error:?}: {en}");
-        assert!(zh.chars().any(is_cjk) && zh.ends_with('。'), "{error:?}: {zh}");
+        assert!(
+            !en.chars().any(is_cjk) && en.ends_with('.'),
+            "{error:?}: {en}"
+        );
+        assert!(
+            zh.chars().any(is_cjk) && zh.ends_with('。'),
+            "{error:?}: {zh}"
+        );
     }
 }

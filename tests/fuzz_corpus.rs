@@ -36,7 +36,10 @@ fn cuts(target: &str) -> usize {
 }
 
 fn replay(target: &str) {
-    let (_, run) = targets::TARGETS.iter().find(|(name, _)| *name == target).unwrap();
+    let (_, run) = targets::TARGETS
+        .iter()
+        .find(|(name, _)| *name == target)
+        .unwrap();
     let files = corpus(target);
     assert!(files.len() >= 3, "{target} has {} inputs", files.len());
     for file in files {
@@ -87,12 +90,21 @@ fn kept_calls_of_other_servers_are_answered_in_shape() {
 fn every_target_has_its_program_its_entry_and_its_corpus() {
     let manifest = fs::read_to_string(fuzz().join("Cargo.toml")).unwrap();
     let makefile = fs::read_to_string(fuzz().join("../Makefile")).unwrap();
-    let list = makefile.lines().find_map(|line| line.strip_prefix("FUZZ_TARGETS := ")).expect("the targets of make fuzz");
+    let list = makefile
+        .lines()
+        .find_map(|line| line.strip_prefix("FUZZ_TARGETS := "))
+        .expect("the targets of make fuzz");
     let run: Vec<&str> = list.split(' ').collect();
     for (name, _) in targets::TARGETS {
-        assert!(manifest.contains(&format!("name = \"{name}\"")), "{name} is no program");
+        assert!(
+            manifest.contains(&format!("name = \"{name}\"")),
+            "{name} is no program"
+        );
         let program = fs::read_to_string(fuzz().join(format!("fuzz_targets/{name}.rs"))).unwrap();
-        assert!(program.contains(&format!("wx_jssdk_fuzz::{name}(data)")), "{name}: {program}");
+        assert!(
+            program.contains(&format!("wx_jssdk_fuzz::{name}(data)")),
+            "{name}: {program}"
+        );
         assert!(run.contains(name), "make fuzz leaves {name} out");
         assert!(!corpus(name).is_empty());
     }
@@ -101,9 +113,15 @@ fn every_target_has_its_program_its_entry_and_its_corpus() {
 
 #[test]
 fn the_page_url_target_knows_what_no_browser_has() {
-    for refused in
-        ["", "https://", "https://a b/", "https://u@example.com/", "https://example.com/张", "example.com", "http://a\\b/"]
-    {
+    for refused in [
+        "",
+        "https://",
+        "https://a b/",
+        "https://u@example.com/",
+        "https://example.com/张",
+        "example.com",
+        "http://a\\b/",
+    ] {
         assert!(targets::must_be_refused(refused), "{refused}");
     }
     assert!(!targets::must_be_refused("HTTPS://example.com:8443/p?a=@b"));

@@ -12,14 +12,53 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("error", &["clock", "credential"]),
     ("account", &["clock", "credential"]),
     ("sign", &["clock", "credential", "error", "account"]),
-    ("diagnose", &["clock", "credential", "error", "account", "sign"]),
+    (
+        "diagnose",
+        &["clock", "credential", "error", "account", "sign"],
+    ),
     ("upstream", &["clock", "credential", "error", "account"]),
     ("store", &["clock", "credential", "error", "account"]),
-    ("broker", &["clock", "credential", "error", "account", "sign", "upstream", "store"]),
-    ("actix", &["clock", "credential", "error", "account", "sign", "diagnose", "broker"]),
+    (
+        "broker",
+        &[
+            "clock",
+            "credential",
+            "error",
+            "account",
+            "sign",
+            "upstream",
+            "store",
+        ],
+    ),
+    (
+        "actix",
+        &[
+            "clock",
+            "credential",
+            "error",
+            "account",
+            "sign",
+            "diagnose",
+            "broker",
+        ],
+    ),
     // The simulator shares no line with what it tests.
     ("sandbox", &["clock"]),
-    ("server", &["clock", "credential", "error", "account", "sign", "upstream", "store", "broker", "actix", "sandbox"]),
+    (
+        "server",
+        &[
+            "clock",
+            "credential",
+            "error",
+            "account",
+            "sign",
+            "upstream",
+            "store",
+            "broker",
+            "actix",
+            "sandbox",
+        ],
+    ),
     (
         "cli",
         &[
@@ -55,15 +94,37 @@ fn sources() -> Vec<(String, PathBuf, String)> {
     let mut found = Vec::new();
     walk(&root, &mut found);
     let room = |path: &Path| {
-        let first = path.strip_prefix(&root).unwrap().components().next().unwrap();
-        first.as_os_str().to_str().unwrap().trim_end_matches(".rs").to_owned()
+        let first = path
+            .strip_prefix(&root)
+            .unwrap()
+            .components()
+            .next()
+            .unwrap();
+        first
+            .as_os_str()
+            .to_str()
+            .unwrap()
+            .trim_end_matches(".rs")
+            .to_owned()
     };
-    found.into_iter().map(|path| (room(&path), path.clone(), code_of(&fs::read_to_string(path).unwrap()))).collect()
+    found
+        .into_iter()
+        .map(|path| {
+            (
+                room(&path),
+                path.clone(),
+                code_of(&fs::read_to_string(path).unwrap()),
+            )
+        })
+        .collect()
 }
 
 /// The code without its comments: a link in a doc comment imports nothing.
 fn code_of(text: &str) -> String {
-    text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
+    text.lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// The rooms named after each `crate::` in the code, groups included: `use crate::{a::X, b}`.
@@ -95,7 +156,9 @@ fn imports(code: &str) -> Vec<String> {
 }
 
 fn word(text: &str) -> String {
-    text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
+    text.chars()
+        .take_while(|c| c.is_alphanumeric() || *c == '_')
+        .collect()
 }
 
 #[test]
@@ -105,14 +168,22 @@ fn rooms_import_only_the_rooms_below_them() {
         if ["lib", "main"].contains(&room.as_str()) {
             continue;
         }
-        let (_, allowed) =
-            MAY_IMPORT.iter().find(|(name, _)| *name == room).unwrap_or_else(|| panic!("{room} has no place in the order"));
+        let (_, allowed) = MAY_IMPORT
+            .iter()
+            .find(|(name, _)| *name == room)
+            .unwrap_or_else(|| panic!("{room} has no place in the order"));
         for import in imports(&code) {
             let is_room = MAY_IMPORT.iter().any(|(name, _)| *name == import);
             if !is_room && import.chars().next().is_some_and(char::is_uppercase) {
-                wrong.push(format!("{}: imports {import} from the crate's root: name its room", path.display()));
+                wrong.push(format!(
+                    "{}: imports {import} from the crate's root: name its room",
+                    path.display()
+                ));
             } else if import != room && !allowed.contains(&import.as_str()) {
-                wrong.push(format!("{}: {room} may not import {import}", path.display()));
+                wrong.push(format!(
+                    "{}: {room} may not import {import}",
+                    path.display()
+                ));
             }
         }
     }
@@ -125,8 +196,14 @@ fn the_reader_of_imports_sees_what_it_should() {
         imports("use crate::a::B;\nuse crate::{c::{D, e::F}, g, h::I};\nlet x = crate::j::k();"),
         ["a", "c", "g", "h", "j"]
     );
-    assert_eq!(imports("use super::x;\nuse std::fmt;"), Vec::<String>::new());
-    assert_eq!(code_of("//! crate::broker\n    /// crate::sign\nuse crate::clock;"), "use crate::clock;");
+    assert_eq!(
+        imports("use super::x;\nuse std::fmt;"),
+        Vec::<String>::new()
+    );
+    assert_eq!(
+        code_of("//! crate::broker\n    /// crate::sign\nuse crate::clock;"),
+        "use crate::clock;"
+    );
 }
 
 /// The files of other rooms in which one of the words stands.
@@ -143,37 +220,66 @@ fn elsewhere(home: &[&str], words: &[&str]) -> Vec<String> {
 
 #[test]
 fn only_the_clock_reads_time() {
-    assert_eq!(elsewhere(&["clock"], &["SystemTime::now", "Instant::now", "UNIX_EPOCH"]), Vec::<String>::new());
+    assert_eq!(
+        elsewhere(
+            &["clock"],
+            &["SystemTime::now", "Instant::now", "UNIX_EPOCH"]
+        ),
+        Vec::<String>::new()
+    );
 }
 
 #[test]
 fn only_upstream_uses_the_http_client_and_knows_wechats_paths() {
-    assert_eq!(elsewhere(&["upstream"], &["reqwest::"]), Vec::<String>::new());
+    assert_eq!(
+        elsewhere(&["upstream"], &["reqwest::"]),
+        Vec::<String>::new()
+    );
     // The drop-in scope stands in WeChat's place: one file knows where, and one describes it.
     let mut knowing = elsewhere(&["upstream", "sandbox"], &["\"/cgi-bin"]);
-    knowing.retain(|path| !path.ends_with("src/actix/dropin.rs") && !path.ends_with("src/server/openapi/dropin.rs"));
+    knowing.retain(|path| {
+        !path.ends_with("src/actix/dropin.rs") && !path.ends_with("src/server/openapi/dropin.rs")
+    });
     assert_eq!(knowing, Vec::<String>::new());
 }
 
 #[test]
 fn only_error_knows_errcodes() {
-    let codes = ["40001", "40013", "40014", "40125", "40164", "40243", "42001", "45009", "45011", "50004", "89503"];
-    assert_eq!(elsewhere(&["error", "sandbox"], &codes), Vec::<String>::new());
+    let codes = [
+        "40001", "40013", "40014", "40125", "40164", "40243", "42001", "45009", "45011", "50004",
+        "89503",
+    ];
+    assert_eq!(
+        elsewhere(&["error", "sandbox"], &codes),
+        Vec::<String>::new()
+    );
 }
 
 #[test]
 fn the_core_knows_no_web_framework() {
-    assert_eq!(elsewhere(&["actix", "sandbox", "server", "cli"], &["actix_web", "askama"]), Vec::<String>::new());
+    assert_eq!(
+        elsewhere(
+            &["actix", "sandbox", "server", "cli"],
+            &["actix_web", "askama"]
+        ),
+        Vec::<String>::new()
+    );
 }
 
 #[test]
 fn only_the_server_knows_a_metrics_library() {
-    assert_eq!(elsewhere(&["server"], &["prometheus_client"]), Vec::<String>::new());
+    assert_eq!(
+        elsewhere(&["server"], &["prometheus_client"]),
+        Vec::<String>::new()
+    );
 }
 
 #[test]
 fn nobody_prints_to_stdout_but_the_command_line() {
-    assert_eq!(elsewhere(&["cli", "main"], &["println!", "io::stdout"]), Vec::<String>::new());
+    assert_eq!(
+        elsewhere(&["cli", "main"], &["println!", "io::stdout"]),
+        Vec::<String>::new()
+    );
 }
 
 #[test]
@@ -182,10 +288,17 @@ fn there_are_at_least_as_many_lines_of_tests_as_of_code() {
         fs::read_dir(dir)
             .unwrap()
             .map(|entry| entry.unwrap().path())
-            .filter(|path| path.file_name().is_some_and(|name| name != "node_modules" && name != ".venv" && name != "out"))
+            .filter(|path| {
+                path.file_name()
+                    .is_some_and(|name| name != "node_modules" && name != ".venv" && name != "out")
+            })
             .map(|path| match path.is_dir() {
                 true => lines(&path, extensions),
-                false if path.extension().is_some_and(|e| extensions.iter().any(|x| e == *x)) => {
+                false
+                    if path
+                        .extension()
+                        .is_some_and(|e| extensions.iter().any(|x| e == *x)) =>
+                {
                     fs::read_to_string(&path).unwrap().lines().count()
                 }
                 false => 0,
@@ -196,9 +309,15 @@ fn there_are_at_least_as_many_lines_of_tests_as_of_code() {
     let inline: usize = sources()
         .iter()
         .map(|(_, path, _)| fs::read_to_string(path).unwrap())
-        .filter_map(|text| text.split_once("#[cfg(test)]\nmod tests").map(|(_, tests)| tests.lines().count()))
+        .filter_map(|text| {
+            text.split_once("#[cfg(test)]\nmod tests")
+                .map(|(_, tests)| tests.lines().count())
+        })
         .sum();
     let code = lines(&root.join("src"), &["rs"]) - inline;
     let tests = lines(&root.join("tests"), &["rs", "mjs", "js", "sh", "py"]) + inline;
-    assert!(tests >= code, "{tests} lines of tests for {code} lines of code");
+    assert!(
+        tests >= code,
+        "{tests} lines of tests for {code} lines of code"
+    );
 }

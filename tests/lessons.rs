@@ -59,17 +59,34 @@ async fn sandbox(app: App) -> Sandbox {
 
 fn broker(sandbox: &Sandbox, store: &Store) -> Broker {
     let url = sandbox.url().to_owned();
-    let upstream = UpstreamOptions { weixin: url.clone(), qyapi: url, ..UpstreamOptions::default() };
-    let builder = Broker::builder().account("main", Account::official(APP, SECRET)).upstream(upstream);
-    builder.store(store.clone()).clock(sandbox.clock().clone()).build().unwrap()
+    let upstream = UpstreamOptions {
+        weixin: url.clone(),
+        qyapi: url,
+        ..UpstreamOptions::default()
+    };
+    let builder = Broker::builder()
+        .account("main", Account::official(APP, SECRET))
+        .upstream(upstream);
+    builder
+        .store(store.clone())
+        .clock(sandbox.clock().clone())
+        .build()
+        .unwrap()
 }
 
 /// The rows of the table above: what was seen, and each test as file and name.
 fn table() -> Vec<(String, Vec<(String, String)>)> {
-    let rows = include_str!("lessons.rs").lines().filter_map(|line| line.strip_prefix("//! | ")).skip(1);
+    let rows = include_str!("lessons.rs")
+        .lines()
+        .filter_map(|line| line.strip_prefix("//! | "))
+        .skip(1);
     rows.map(|row| {
         let (seen, tests) = row.trim_end_matches(" |").split_once(" | ").unwrap();
-        let test = |test: &str| test.split_once(' ').map(|(file, name)| (file.to_owned(), name.to_owned())).unwrap();
+        let test = |test: &str| {
+            test.split_once(' ')
+                .map(|(file, name)| (file.to_owned(), name.to_owned()))
+                .unwrap()
+        };
         (seen.to_owned(), tests.split(", ").map(test).collect())
     })
     .collect()
@@ -83,11 +100,21 @@ fn every_test_that_the_table_names_exists() {
     for (seen, proofs) in table {
         assert!(!proofs.is_empty(), "{seen}");
         for (file, name) in proofs {
-            let source = std::fs::read_to_string(tests.join(&file)).unwrap_or_else(|error| panic!("{file}: {error}"));
-            let function = source.find(&format!("fn {name}(")).unwrap_or_else(|| panic!("{file} has no test {name}"));
-            let before = source[..function].lines().rev().take(5).collect::<Vec<_>>().join("\n");
+            let source = std::fs::read_to_string(tests.join(&file))
+                .unwrap_or_else(|error| panic!("{file}: {error}"));
+            let function = source
+                .find(&format!("fn {name}("))
+                .unwrap_or_else(|| panic!("{file} has no test {name}"));
+            let before = source[..function]
+                .lines()
+                .rev()
+                .take(5)
+                .collect::<Vec<_>>()
+                .join("\n");
             // The rules that all stores keep are made into tests by a macro, which lists them.
-            let is_test = before.contains("test]") || before.contains("tokio::test") || source.matches(&name).count() > 1;
+            let is_test = before.contains("test]")
+                || before.contains("tokio::test")
+                || source.matches(&name).count() > 1;
             assert!(is_test, "{file}: {name} is no test");
         }
     }
@@ -98,12 +125,20 @@ async fn a_start_reads_and_writes_nothing() {
     let (sandbox, store) = (sandbox(App::official(APP, SECRET)).await, Store::memory());
     let first = broker(&sandbox, &store);
     let ticket = first.credential("main", Kind::JsapiTicket).await.unwrap();
-    let keys = [Kind::AccessToken, Kind::JsapiTicket].map(|kind| Account::official(APP, "").key(kind));
+    let keys =
+        [Kind::AccessToken, Kind::JsapiTicket].map(|kind| Account::official(APP, "").key(kind));
     let before = store.load_many(&keys.each_ref()).await.unwrap();
     for _ in 0..20 {
         let started = broker(&sandbox, &store);
         assert!(started.tend().await.is_empty());
-        assert_eq!(started.credential("main", Kind::JsapiTicket).await.unwrap().value, ticket.value);
+        assert_eq!(
+            started
+                .credential("main", Kind::JsapiTicket)
+                .await
+                .unwrap()
+                .value,
+            ticket.value
+        );
     }
     assert_eq!(store.load_many(&keys.each_ref()).await.unwrap(), before);
     assert_eq!(sandbox.calls_total(), 2);
@@ -132,11 +167,17 @@ async fn clones_of_a_broker_are_handles_on_the_same_one() {
 #[tokio::test]
 async fn after_a_forced_refresh_the_later_ones_are_ordinary() {
     // One force a day: a second one would be refused with 45009, and the renewal with it.
-    let quotas = Quotas { force_daily: 1, ..Quotas::default() };
+    let quotas = Quotas {
+        force_daily: 1,
+        ..Quotas::default()
+    };
     let sandbox = sandbox(App::official(APP, SECRET).quotas(quotas)).await;
     let broker = broker(&sandbox, &Store::memory());
     let first = broker.credential("main", Kind::AccessToken).await.unwrap();
-    let forced = broker.reject("main", Kind::AccessToken, &first.value).await.unwrap();
+    let forced = broker
+        .reject("main", Kind::AccessToken, &first.value)
+        .await
+        .unwrap();
     assert_ne!(forced.value, first.value);
     for _ in 0..3 {
         assert!(sandbox.advance(Duration::from_secs(7_200 - 170)));
@@ -144,17 +185,27 @@ async fn after_a_forced_refresh_the_later_ones_are_ordinary() {
     }
     let last = broker.credential("main", Kind::AccessToken).await.unwrap();
     assert!(last.value != forced.value && sandbox.accepts_token(APP, last.value.expose()));
-    assert_eq!(sandbox.calls(STABLE), 3 + 3, "the first, the same again, the forced one; three renewals of one call each");
+    assert_eq!(
+        sandbox.calls(STABLE),
+        3 + 3,
+        "the first, the same again, the forced one; three renewals of one call each"
+    );
 }
 
 #[tokio::test]
 async fn what_is_answered_is_what_is_really_left() {
     let (sandbox, store) = (sandbox(App::official(APP, SECRET)).await, Store::memory());
-    broker(&sandbox, &store).credential("main", Kind::AccessToken).await.unwrap();
+    broker(&sandbox, &store)
+        .credential("main", Kind::AccessToken)
+        .await
+        .unwrap();
     assert!(sandbox.advance(Duration::from_secs(3_000)));
     // From memory, from the store after a restart, and from WeChat by a server that knows nothing.
     for store in [store, Store::memory()] {
-        let token = broker(&sandbox, &store).credential("main", Kind::AccessToken).await.unwrap();
+        let token = broker(&sandbox, &store)
+            .credential("main", Kind::AccessToken)
+            .await
+            .unwrap();
         assert_eq!(token.remaining(sandbox.clock().now()).as_secs(), 4_200);
     }
     assert_eq!(sandbox.calls(STABLE), 2);
@@ -164,7 +215,10 @@ async fn what_is_answered_is_what_is_really_left() {
 fn a_key_holds_no_secret_and_no_nickname() {
     let key = |secret: &str| Account::official(APP, secret).key(Kind::JsapiTicket);
     assert_eq!(key("one secret"), key("another"));
-    assert_eq!(key(SECRET).to_string(), format!("official:{APP}:jsapi_ticket"));
+    assert_eq!(
+        key(SECRET).to_string(),
+        format!("official:{APP}:jsapi_ticket")
+    );
 }
 
 #[test]
@@ -176,15 +230,26 @@ fn two_apps_of_one_corp_and_one_agent_of_two_corps_have_keys_of_their_own() {
         Account::official("ww1", "s"),
         Account::mini("ww1", "s"),
     ];
-    let keys: HashSet<_> = accounts.iter().flat_map(|account| Kind::ALL.map(|kind| account.key(kind).to_string())).collect();
+    let keys: HashSet<_> = accounts
+        .iter()
+        .flat_map(|account| Kind::ALL.map(|kind| account.key(kind).to_string()))
+        .collect();
     assert_eq!(keys.len(), accounts.len() * Kind::ALL.len());
 }
 
 /// What a broker says of an app that may fetch tokens from elsewhere only.
 async fn not_allowed() -> Error {
     let seen: IpAddr = "203.0.113.7".parse().unwrap();
-    let sandbox = sandbox(App::official(APP, SECRET).allow_ips(["198.51.100.1"]).caller_ip(seen)).await;
-    broker(&sandbox, &Store::memory()).credential("main", Kind::AccessToken).await.unwrap_err()
+    let sandbox = sandbox(
+        App::official(APP, SECRET)
+            .allow_ips(["198.51.100.1"])
+            .caller_ip(seen),
+    )
+    .await;
+    broker(&sandbox, &Store::memory())
+        .credential("main", Kind::AccessToken)
+        .await
+        .unwrap_err()
 }
 
 #[tokio::test]
@@ -202,5 +267,10 @@ async fn wechats_own_code_is_passed_on_with_cause_and_fix() {
 async fn the_address_that_wechat_saw_is_in_the_fix() {
     let error = not_allowed().await;
     let fix = error.upstream().unwrap().fix_for_operator();
-    assert!(fix.en.contains("203.0.113.7") && fix.zh.contains("203.0.113.7"), "{} {}", fix.en, fix.zh);
+    assert!(
+        fix.en.contains("203.0.113.7") && fix.zh.contains("203.0.113.7"),
+        "{} {}",
+        fix.en,
+        fix.zh
+    );
 }

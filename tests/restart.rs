@@ -23,7 +23,8 @@ use tokio::time::timeout;
 use wx_jssdk::Clock;
 use wx_jssdk::sandbox::{App, Sandbox};
 
-const REQUEST: &str = "GET /jssdk/config?url=https%3A%2F%2Fexample.com%2F HTTP/1.1\r\nHost: x\r\n\r\n";
+const REQUEST: &str =
+    "GET /jssdk/config?url=https%3A%2F%2Fexample.com%2F HTTP/1.1\r\nHost: x\r\n\r\n";
 
 /// A simulated WeChat and a configuration for processes that use it.
 struct Home {
@@ -35,7 +36,10 @@ impl Home {
     async fn new(server: &str) -> Self {
         let sandbox = Sandbox::start(Clock::shifted()).await.unwrap();
         sandbox.add_app(App::official(APP, SECRET).safe_domain("example.com"));
-        let home = Self { directory: tempfile::tempdir().unwrap(), sandbox };
+        let home = Self {
+            directory: tempfile::tempdir().unwrap(),
+            sandbox,
+        };
         home.configure(server);
         home
     }
@@ -58,7 +62,8 @@ impl Home {
     /// The same with this socket as its third descriptor, as a service manager hands it over.
     async fn serve_on(&self, socket: &TcpListener) -> (Running, SocketAddr) {
         let socket = Stdio::from(OwnedFd::from(socket.try_clone().unwrap()));
-        let mut command = self.shell("exec 3<&0 </dev/null; LISTEN_FDS=1 LISTEN_PID=$$ exec \"$0\" serve");
+        let mut command =
+            self.shell("exec 3<&0 </dev/null; LISTEN_FDS=1 LISTEN_PID=$$ exec \"$0\" serve");
         command.stdin(socket);
         Self::served(Running::start(command)).await
     }
@@ -66,32 +71,55 @@ impl Home {
     /// A shell that runs the program as `$0`.
     fn shell(&self, script: &str) -> Command {
         let mut command = Command::new("/bin/sh");
-        command.args(["-c", script, env!("CARGO_BIN_EXE_wx-jssdk")]).current_dir(self.directory.path()).env_clear();
-        command.kill_on_drop(true).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .args(["-c", script, env!("CARGO_BIN_EXE_wx-jssdk")])
+            .current_dir(self.directory.path())
+            .env_clear();
+        command
+            .kill_on_drop(true)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         command
     }
 
     async fn served(mut running: Running) -> (Running, SocketAddr) {
         let public = running.line("public").await;
-        (running, public.strip_prefix("http://").unwrap().parse().unwrap())
+        (
+            running,
+            public.strip_prefix("http://").unwrap().parse().unwrap(),
+        )
     }
 }
 
 /// One request and its whole answer on this connection; whether it was the last there. Errors are what a client would see.
 async fn ask(stream: &mut TcpStream) -> Result<bool, String> {
     let said = |what: &str, error: std::io::Error| format!("{what}: {error}");
-    stream.write_all(REQUEST.as_bytes()).await.map_err(|error| said("sending", error))?;
+    stream
+        .write_all(REQUEST.as_bytes())
+        .await
+        .map_err(|error| said("sending", error))?;
     let (mut came, mut buffer) = (Vec::new(), [0; 4_096]);
     loop {
-        let count = stream.read(&mut buffer).await.map_err(|error| said("reading", error))?;
+        let count = stream
+            .read(&mut buffer)
+            .await
+            .map_err(|error| said("reading", error))?;
         if count == 0 {
             return Err(format!("hung up after {} bytes", came.len()));
         }
         came.extend_from_slice(&buffer[..count]);
         let text = String::from_utf8(came.clone()).unwrap();
-        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+        let Some((head, body)) = text.split_once("\r\n\r\n") else {
+            continue;
+        };
         let head = head.to_ascii_lowercase();
-        let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap().parse::<usize>().unwrap();
+        let length = head
+            .lines()
+            .find_map(|line| line.strip_prefix("content-length: "))
+            .unwrap()
+            .parse::<usize>()
+            .unwrap();
         if body.len() < length {
             continue;
         }
@@ -111,10 +139,17 @@ struct Load {
 
 impl Load {
     fn start(to: SocketAddr) -> Self {
-        let (over, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
+        let (over, answered) = (
+            Arc::new(AtomicBool::new(false)),
+            Arc::new(AtomicU32::new(0)),
+        );
         let start = |keeps| tokio::spawn(client(to, keeps, over.clone(), answered.clone()));
         let clients = [true, true, false, false].map(start).into();
-        Self { over, answered, clients }
+        Self {
+            over,
+            answered,
+            clients,
+        }
     }
 
     /// Until so many more requests were answered.
@@ -139,7 +174,12 @@ impl Load {
     }
 }
 
-async fn client(to: SocketAddr, keeps: bool, over: Arc<AtomicBool>, answered: Arc<AtomicU32>) -> Vec<String> {
+async fn client(
+    to: SocketAddr,
+    keeps: bool,
+    over: Arc<AtomicBool>,
+    answered: Arc<AtomicU32>,
+) -> Vec<String> {
     let (mut failures, mut connection) = (Vec::new(), None);
     while !over.load(Ordering::Relaxed) {
         let mut stream = match connection.take() {
@@ -164,15 +204,24 @@ async fn client(to: SocketAddr, keeps: bool, over: Arc<AtomicBool>, answered: Ar
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn on_a_socket_that_is_handed_over_no_request_fails_whether_the_new_process_comes_before_or_after_the_old_one_goes() {
+async fn on_a_socket_that_is_handed_over_no_request_fails_whether_the_new_process_comes_before_or_after_the_old_one_goes()
+ {
     let home = Home::new("").await;
     let socket = TcpListener::bind("127.0.0.1:0").unwrap();
     let (mut old, address) = home.serve_on(&socket).await;
-    assert_eq!(address, socket.local_addr().unwrap(), "not what server.listen says");
+    assert_eq!(
+        address,
+        socket.local_addr().unwrap(),
+        "not what server.listen says"
+    );
     let load = Load::start(address);
     for before in [true, false, true] {
         load.go_on(100).await;
-        let new = if before { Some(home.serve_on(&socket).await.0) } else { None };
+        let new = if before {
+            Some(home.serve_on(&socket).await.0)
+        } else {
+            None
+        };
         let ended = old.stop().await;
         assert_eq!(ended.code, 0, "{}", ended.stderr);
         old = match new {
@@ -202,18 +251,34 @@ async fn with_reuse_port_two_processes_share_a_port_and_nobody_who_is_connected_
     // A connection that reaches the old socket as it closes is reset, unless the system hands it on (tcp_migrate_req): seldom, and
     // before anything was answered. docs/DEPLOYMENT.md says so.
     let reset = |failure: &&String| failure.contains("reset") || failure.contains("refused");
-    assert!(kept.iter().chain(&fresh).all(|failure| reset(&failure)), "{kept:?} {fresh:?}");
-    assert!(kept.len() + fresh.len() <= 8, "{answered}: {kept:?} {fresh:?}");
-    assert!(ask(&mut TcpStream::connect(address).await.unwrap()).await.is_ok(), "by the new one");
+    assert!(
+        kept.iter().chain(&fresh).all(|failure| reset(&failure)),
+        "{kept:?} {fresh:?}"
+    );
+    assert!(
+        kept.len() + fresh.len() <= 8,
+        "{answered}: {kept:?} {fresh:?}"
+    );
+    assert!(
+        ask(&mut TcpStream::connect(address).await.unwrap())
+            .await
+            .is_ok(),
+        "by the new one"
+    );
     // Whoever does not share is told that the port is taken.
     home.configure(&format!("listen = \"{address}\""));
     let refused = support::run_in(home.directory.path(), &["serve"]).await;
-    assert!(refused.code == 2 && refused.stderr.contains("Another program has this port"), "{}", refused.stderr);
+    assert!(
+        refused.code == 2 && refused.stderr.contains("Another program has this port"),
+        "{}",
+        refused.stderr
+    );
     assert_eq!(new.stop().await.code, 0);
 }
 
 #[tokio::test]
-async fn a_connection_that_was_idle_when_the_end_began_still_has_its_next_request_answered_and_is_told_to_close() {
+async fn a_connection_that_was_idle_when_the_end_began_still_has_its_next_request_answered_and_is_told_to_close()
+ {
     let home = Home::new("listen = \"127.0.0.1:0\"").await;
     let (mut running, address) = home.serve().await;
     let mut idle = TcpStream::connect(address).await.unwrap();
@@ -234,7 +299,9 @@ async fn systemd_hears_ready_reloading_and_stopping_and_that_all_threads_go_on()
     socket.set_nonblocking(true).unwrap();
     let socket = UnixDatagram::from_std(socket).unwrap();
     let mut command = command(home.directory.path(), &["serve"]);
-    command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "6000000");
+    command
+        .env("NOTIFY_SOCKET", &path)
+        .env("WATCHDOG_USEC", "6000000");
     let running = Running::start(command);
     let heard = async |words: &str| {
         let hearing = async {
@@ -247,7 +314,9 @@ async fn systemd_hears_ready_reloading_and_stopping_and_that_all_threads_go_on()
                 }
             }
         };
-        timeout(BOUND, hearing).await.unwrap_or_else(|_| panic!("nothing of {words}"))
+        timeout(BOUND, hearing)
+            .await
+            .unwrap_or_else(|_| panic!("nothing of {words}"))
     };
     heard("READY=1").await;
     heard("WATCHDOG=1").await;
@@ -262,28 +331,52 @@ async fn systemd_hears_ready_reloading_and_stopping_and_that_all_threads_go_on()
 #[tokio::test]
 async fn the_limit_of_open_files_is_raised_to_what_the_connections_need() {
     let home = Home::new("listen = \"127.0.0.1:0\"\n[limits]\nmax_connections = 500").await;
-    let (running, _) = Home::served(Running::start(home.shell("ulimit -S -n 300; echo pid $$; exec \"$0\" serve"))).await;
-    let limits = std::fs::read_to_string(format!("/proc/{}/limits", running.printed("pid"))).unwrap();
-    let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    let (running, _) = Home::served(Running::start(
+        home.shell("ulimit -S -n 300; echo pid $$; exec \"$0\" serve"),
+    ))
+    .await;
+    let limits =
+        std::fs::read_to_string(format!("/proc/{}/limits", running.printed("pid"))).unwrap();
+    let line = limits
+        .lines()
+        .find(|line| line.starts_with("Max open files"))
+        .unwrap();
     let soft: u64 = line.split_whitespace().nth(3).unwrap().parse().unwrap();
     assert!(soft >= 500 + 1_000 + 256, "{line}");
     let ended = running.stop().await;
-    assert!(ended.code == 0 && !ended.stderr.contains("limit of open files"), "{}", ended.stderr);
+    assert!(
+        ended.code == 0 && !ended.stderr.contains("limit of open files"),
+        "{}",
+        ended.stderr
+    );
 }
 
 #[tokio::test]
 async fn where_it_cannot_be_raised_there_are_fewer_connections_and_the_log_says_so() {
     let home = Home::new("listen = \"127.0.0.1:0\"").await;
-    let (mut running, address) = Home::served(Running::start(home.shell("ulimit -n 1500; exec \"$0\" serve"))).await;
+    let (mut running, address) = Home::served(Running::start(
+        home.shell("ulimit -n 1500; exec \"$0\" serve"),
+    ))
+    .await;
     let line = running.log_line("raise the limit of open files").await;
-    assert!(line.contains("wanted=10000") && line.contains("left=244") && line.contains("limit=1500"), "{line}");
-    assert!(ask(&mut TcpStream::connect(address).await.unwrap()).await.is_ok());
+    assert!(
+        line.contains("wanted=10000") && line.contains("left=244") && line.contains("limit=1500"),
+        "{line}"
+    );
+    assert!(
+        ask(&mut TcpStream::connect(address).await.unwrap())
+            .await
+            .is_ok()
+    );
     assert_eq!(running.stop().await.code, 0);
 }
 
 /// The units with the program where it is here, in a directory of their own.
 fn units() -> TempDir {
-    let (home, from) = (tempfile::tempdir().unwrap(), concat!(env!("CARGO_MANIFEST_DIR"), "/examples/systemd"));
+    let (home, from) = (
+        tempfile::tempdir().unwrap(),
+        concat!(env!("CARGO_MANIFEST_DIR"), "/examples/systemd"),
+    );
     for name in ["wx-jssdk.service", "wx-jssdk.socket"] {
         let unit = std::fs::read_to_string(format!("{from}/{name}")).unwrap();
         let unit = unit.replace("/usr/local/bin/wx-jssdk", env!("CARGO_BIN_EXE_wx-jssdk"));
@@ -294,7 +387,11 @@ fn units() -> TempDir {
 
 async fn analyze(arguments: &[&str], home: &TempDir) -> (bool, String) {
     let mut command = Command::new("systemd-analyze");
-    command.args(arguments).current_dir(home.path()).env("SYSTEMD_COLORS", "0").env("LC_ALL", "C");
+    command
+        .args(arguments)
+        .current_dir(home.path())
+        .env("SYSTEMD_COLORS", "0")
+        .env("LC_ALL", "C");
     let output = timeout(BOUND, command.output()).await.unwrap().unwrap();
     let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
     (output.status.success(), text)
@@ -303,16 +400,33 @@ async fn analyze(arguments: &[&str], home: &TempDir) -> (bool, String) {
 #[tokio::test]
 #[ignore = "needs systemd: make test"]
 async fn systemd_finds_no_fault_with_the_units() {
-    let (well, said) = analyze(&["verify", "./wx-jssdk.service", "./wx-jssdk.socket"], &units()).await;
-    let ours: Vec<_> = said.lines().filter(|line| line.contains("wx-jssdk")).collect();
+    let (well, said) = analyze(
+        &["verify", "./wx-jssdk.service", "./wx-jssdk.socket"],
+        &units(),
+    )
+    .await;
+    let ours: Vec<_> = said
+        .lines()
+        .filter(|line| line.contains("wx-jssdk"))
+        .collect();
     assert!(well && ours.is_empty(), "{said}");
 }
 
 #[tokio::test]
 #[ignore = "needs systemd: make test"]
 async fn the_unit_is_exposed_less_than_2_of_10() {
-    let (_, said) = analyze(&["security", "--offline=yes", "./wx-jssdk.service"], &units()).await;
-    let score = said.split("Overall exposure level for wx-jssdk.service: ").nth(1).and_then(|rest| rest.split(' ').next());
-    let score: f64 = score.unwrap_or_else(|| panic!("no score: {said}")).parse().unwrap();
+    let (_, said) = analyze(
+        &["security", "--offline=yes", "./wx-jssdk.service"],
+        &units(),
+    )
+    .await;
+    let score = said
+        .split("Overall exposure level for wx-jssdk.service: ")
+        .nth(1)
+        .and_then(|rest| rest.split(' ').next());
+    let score: f64 = score
+        .unwrap_or_else(|| panic!("no score: {said}"))
+        .parse()
+        .unwrap();
     assert!(score < 2.0, "{said}");
 }

@@ -16,15 +16,26 @@ fn wait_until_gone(before: usize, how: &str) {
     let (clock, patience) = (Clock::system(), Duration::from_secs(10));
     let start = clock.now();
     while threads() > before {
-        assert!(clock.now().since(start) < patience, "{} threads are left by {how}, {before} were there before", threads());
+        assert!(
+            clock.now().since(start) < patience,
+            "{} threads are left by {how}, {before} were there before",
+            threads()
+        );
         std::thread::yield_now();
     }
 }
 
 #[test]
 fn sandboxes_that_are_gone_leave_no_threads_behind() {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let start = || runtime.block_on(Sandbox::start(Clock::manual(UnixTime(1_700_000_000)))).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let start = || {
+        runtime
+            .block_on(Sandbox::start(Clock::manual(UnixTime(1_700_000_000))))
+            .unwrap()
+    };
     let before = threads();
 
     let sandboxes = [start(), start(), start()];
@@ -38,6 +49,10 @@ fn sandboxes_that_are_gone_leave_no_threads_behind() {
 
     let addr = start().addr();
     let taken = std::net::TcpListener::bind(addr).unwrap();
-    assert!(runtime.block_on(Sandbox::bind(Clock::system(), taken.local_addr().unwrap())).is_err());
+    assert!(
+        runtime
+            .block_on(Sandbox::bind(Clock::system(), taken.local_addr().unwrap()))
+            .is_err()
+    );
     wait_until_gone(before, "a start that failed");
 }

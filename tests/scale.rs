@@ -49,7 +49,8 @@ async fn fill(store: &Store, accounts: usize, now: UnixTime) {
     for n in 0..accounts {
         for kind in [Kind::AccessToken, Kind::JsapiTicket] {
             let (store, key) = (store.clone(), Account::official(app_id(n), "").key(kind));
-            saving.spawn(async move { store.save(&key, &credential(n, kind, now)).await.map(drop) });
+            saving
+                .spawn(async move { store.save(&key, &credential(n, kind, now)).await.map(drop) });
         }
     }
     assert!(saving.join_all().await.iter().all(Result::is_ok));
@@ -71,8 +72,17 @@ fn configuration(url: &str) -> String {
 /// A line of /proc/PID/status, in bytes.
 fn memory(child: &Child, name: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
-    line.trim_matches([':', '\t', ' ']).split(' ').next().unwrap().parse::<u64>().unwrap() * 1_024
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix(name))
+        .unwrap();
+    line.trim_matches([':', '\t', ' '])
+        .split(' ')
+        .next()
+        .unwrap()
+        .parse::<u64>()
+        .unwrap()
+        * 1_024
 }
 
 async fn sign(address: &str, n: usize) -> serde_json::Value {
@@ -86,11 +96,25 @@ async fn sign(address: &str, n: usize) -> serde_json::Value {
 
 /// The process, and where it serves pages and everybody else.
 fn start(home: &Path) -> (Child, String, String) {
-    let mut command = Command::new(std::env::var_os("WX_JSSDK_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_wx-jssdk").into()));
-    command.args(["serve", "--config", "wx-jssdk.toml"]).current_dir(home).env_clear();
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
-    let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
-    let mut addresses = lines.filter_map(|line| line.split_once(" http").map(|(_, rest)| format!("http{rest}")));
+    let mut command = Command::new(
+        std::env::var_os("WX_JSSDK_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_wx-jssdk").into()),
+    );
+    command
+        .args(["serve", "--config", "wx-jssdk.toml"])
+        .current_dir(home)
+        .env_clear();
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap())
+        .lines()
+        .map_while(Result::ok);
+    let mut addresses = lines.filter_map(|line| {
+        line.split_once(" http")
+            .map(|(_, rest)| format!("http{rest}"))
+    });
     let [public, private] = [(); 2].map(|()| addresses.next().expect("it serves"));
     (child, public, private)
 }
@@ -101,16 +125,27 @@ async fn scrape(private: &str, clock: &Clock) -> String {
     let (mut took, mut text) = (Vec::new(), String::new());
     for _ in 0..5 {
         let begun = clock.uptime();
-        let answer =
-            client.get(format!("{private}/metrics")).header("Accept", "application/openmetrics-text").send().await.unwrap();
+        let answer = client
+            .get(format!("{private}/metrics"))
+            .header("Accept", "application/openmetrics-text")
+            .send()
+            .await
+            .unwrap();
         text = answer.text().await.unwrap();
         took.push(clock.uptime() - begun);
     }
     took.sort();
     let lines = text.lines().count();
-    assert!(text.ends_with("# EOF\n") && lines >= 10 * ACCOUNTS, "{lines} lines");
+    assert!(
+        text.ends_with("# EOF\n") && lines >= 10 * ACCOUNTS,
+        "{lines} lines"
+    );
     assert!(lines <= LINES_PER_ACCOUNT * ACCOUNTS + 300, "{lines} lines");
-    format!("a scrape: {lines} lines, {:.1} MiB, {:?}", text.len() as f64 / MIB as f64, took[2])
+    format!(
+        "a scrape: {lines} lines, {:.1} MiB, {:?}",
+        text.len() as f64 / MIB as f64,
+        took[2]
+    )
 }
 
 /// Of an official account with a token and a jsapi_ticket, in a good day's scrape.
@@ -121,9 +156,18 @@ const LINES_PER_ACCOUNT: usize = 18;
 async fn ten_thousand_accounts_start_warm_in_little_memory_and_call_nobody() {
     let sandbox = Sandbox::start(Clock::system()).await.unwrap();
     let home = tempfile::tempdir().unwrap();
-    std::fs::write(home.path().join("wx-jssdk.toml"), configuration(sandbox.url())).unwrap();
+    std::fs::write(
+        home.path().join("wx-jssdk.toml"),
+        configuration(sandbox.url()),
+    )
+    .unwrap();
     let clock = Clock::system();
-    fill(&Store::file(home.path().join("store.redb")).unwrap(), ACCOUNTS, clock.now()).await;
+    fill(
+        &Store::file(home.path().join("store.redb")).unwrap(),
+        ACCOUNTS,
+        clock.now(),
+    )
+    .await;
     let begun = clock.uptime();
     let (mut child, address, private) = start(home.path());
     let listening = clock.uptime() - begun;
@@ -133,12 +177,19 @@ async fn ten_thousand_accounts_start_warm_in_little_memory_and_call_nobody() {
     for n in 0..200 {
         sign(&address, n * (ACCOUNTS / 200)).await;
     }
-    let (resident, peak, own) = (memory(&child, "VmRSS"), memory(&child, "VmHWM"), memory(&child, "RssAnon"));
+    let (resident, peak, own) = (
+        memory(&child, "VmRSS"),
+        memory(&child, "VmHWM"),
+        memory(&child, "RssAnon"),
+    );
     let scraped = scrape(&private, &clock).await;
     let after_scrape = memory(&child, "VmHWM");
     child.kill().unwrap();
     child.wait().unwrap();
-    println!("{scraped}, at most {:.1} MiB resident", after_scrape as f64 / MIB as f64);
+    println!(
+        "{scraped}, at most {:.1} MiB resident",
+        after_scrape as f64 / MIB as f64
+    );
     println!(
         "{ACCOUNTS} accounts: listening after {listening:?}, first signature after {signed:?}, resident {:.1} MiB ({:.1} its own), at most {:.1} MiB",
         resident as f64 / MIB as f64,
@@ -151,11 +202,22 @@ async fn ten_thousand_accounts_start_warm_in_little_memory_and_call_nobody() {
 }
 
 fn broker(accounts: usize, store: Store, clock: Clock, url: &str) -> Broker {
-    let upstream = UpstreamOptions { weixin: url.into(), qyapi: url.into(), ..UpstreamOptions::default() };
-    let mut builder = Broker::builder().store(store).clock(clock).upstream(upstream);
+    let upstream = UpstreamOptions {
+        weixin: url.into(),
+        qyapi: url.into(),
+        ..UpstreamOptions::default()
+    };
+    let mut builder = Broker::builder()
+        .store(store)
+        .clock(clock)
+        .upstream(upstream);
     for n in 0..accounts {
-        builder =
-            builder.account(format!("a{n}"), Account::official(app_id(n), "secret").js_safe_domain("example.com").unwrap());
+        builder = builder.account(
+            format!("a{n}"),
+            Account::official(app_id(n), "secret")
+                .js_safe_domain("example.com")
+                .unwrap(),
+        );
     }
     builder.build().unwrap()
 }
@@ -170,7 +232,10 @@ async fn fill_in_one_second(store: &Store, accounts: usize, now: UnixTime) {
                 generation: 1,
                 ..credential(n, kind, now)
             };
-            store.save(&Account::official(app_id(n), "").key(kind), &one).await.unwrap();
+            store
+                .save(&Account::official(app_id(n), "").key(kind), &one)
+                .await
+                .unwrap();
         }
     }
 }
@@ -179,20 +244,39 @@ async fn fill_in_one_second(store: &Store, accounts: usize, now: UnixTime) {
 async fn renewals_of_two_thousand_accounts_that_started_in_one_second_are_spread_over_a_minute() {
     const MANY: usize = 2_000;
     let clock = Clock::manual(UnixTime(1_767_225_600));
-    let (sandbox, store) = (Sandbox::start(clock.clone()).await.unwrap(), Store::memory());
+    let (sandbox, store) = (
+        Sandbox::start(clock.clone()).await.unwrap(),
+        Store::memory(),
+    );
     (0..MANY).for_each(|n| sandbox.add_app(App::mini(app_id(n), "secret")));
-    let (mut builder, now) = (Broker::builder().store(store.clone()).clock(clock.clone()), clock.now());
+    let (mut builder, now) = (
+        Broker::builder().store(store.clone()).clock(clock.clone()),
+        clock.now(),
+    );
     for n in 0..MANY {
         // They all came in one second, as after a cold start: the worst there is.
         let account = Account::mini(app_id(n), "secret");
-        let token = Credential { issued_at: now, ..credential(0, Kind::AccessToken, now) };
-        store.save(&account.key(Kind::AccessToken), &token).await.unwrap();
+        let token = Credential {
+            issued_at: now,
+            ..credential(0, Kind::AccessToken, now)
+        };
+        store
+            .save(&account.key(Kind::AccessToken), &token)
+            .await
+            .unwrap();
         builder = builder.account(format!("a{n}"), account);
     }
     let url = sandbox.url().to_owned();
-    let upstream = UpstreamOptions { weixin: url.clone(), qyapi: url, ..UpstreamOptions::default() };
+    let upstream = UpstreamOptions {
+        weixin: url.clone(),
+        qyapi: url,
+        ..UpstreamOptions::default()
+    };
     let broker = builder.upstream(upstream).build().unwrap();
-    assert!(broker.tend().await.is_empty(), "a warm start renews nothing");
+    assert!(
+        broker.tend().await.is_empty(),
+        "a warm start renews nothing"
+    );
     assert!(clock.advance(Duration::from_secs(7_200 - 245)));
     let mut seconds = Vec::new();
     for _ in 0..70 {
@@ -209,7 +293,10 @@ async fn renewals_of_two_thousand_accounts_that_started_in_one_second_are_spread
         assert!(clock.advance(Duration::from_secs(1)));
     }
     let (sum, most) = (seconds.iter().sum::<usize>(), seconds.iter().max().unwrap());
-    println!("{sum} renewals in {} seconds, at most {most} in one", seconds.iter().filter(|&&renewed| renewed > 0).count());
+    println!(
+        "{sum} renewals in {} seconds, at most {most} in one",
+        seconds.iter().filter(|&&renewed| renewed > 0).count()
+    );
     assert_eq!((sum, sandbox.calls_total()), (MANY, MANY as u64));
     assert!(*most <= 3 * MANY / 61, "{seconds:?}");
 }
@@ -226,7 +313,9 @@ async fn every_read_of_ten_thousand_warm_accounts_is_answered_from_memory() {
         let name = format!("a{n}");
         let read = std::pin::pin!(broker.credential(&name, Kind::JsapiTicket));
         // The steps of a read are the same for one account and for the last of ten thousand: it is done when it is polled once.
-        let Poll::Ready(answer) = read.poll(&mut Context::from_waker(Waker::noop())) else { panic!("{name} waits") };
+        let Poll::Ready(answer) = read.poll(&mut Context::from_waker(Waker::noop())) else {
+            panic!("{name} waits")
+        };
         assert_eq!(answer.unwrap().value.expose(), format!("{n:0>86}"));
     }
 }
@@ -245,12 +334,18 @@ async fn what_a_read_costs_with_one_account_and_with_ten_thousand() {
         let reads = 300_000;
         let begun = measure.uptime();
         for n in 0..reads {
-            broker.credential(&names[n * 7_919 % accounts], Kind::JsapiTicket).await.unwrap();
+            broker
+                .credential(&names[n * 7_919 % accounts], Kind::JsapiTicket)
+                .await
+                .unwrap();
         }
         let read = (measure.uptime() - begun) / reads as u32;
         let begun = measure.uptime();
         for n in 0..reads {
-            broker.js_config(&names[n * 7_919 % accounts], &page).await.unwrap();
+            broker
+                .js_config(&names[n * 7_919 % accounts], &page)
+                .await
+                .unwrap();
         }
         let signed = (measure.uptime() - begun) / reads as u32;
         let begun = measure.uptime();

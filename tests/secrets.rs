@@ -45,8 +45,11 @@ js_safe_domains = ["example.com"]
 "#;
 
 /// Account, call, and the secret that pays for it.
-const CALLS: [(&str, &str, &str); 3] =
-    [("calm", "/cgi-bin/stable_token", STABLE_SECRET), ("lively", "/cgi-bin/token", CLASSIC_SECRET), ("calm", TICKET_CALL, "")];
+const CALLS: [(&str, &str, &str); 3] = [
+    ("calm", "/cgi-bin/stable_token", STABLE_SECRET),
+    ("lively", "/cgi-bin/token", CLASSIC_SECRET),
+    ("calm", TICKET_CALL, ""),
+];
 
 /// Everything that was said, and everything that must not be.
 struct Life {
@@ -69,14 +72,30 @@ async fn no_secret_is_ever_said() {
     let Life { app, said, secrets } = life;
     app.stop().await;
     let log = log.text();
-    for line in ["outcome=\"refreshed\"", "outcome=\"setup\"", "outcome=\"transient\"", "generation=", "next_in="] {
-        assert!(log.contains(line), "the service's own lines are in it, {line} too");
+    for line in [
+        "outcome=\"refreshed\"",
+        "outcome=\"setup\"",
+        "outcome=\"transient\"",
+        "generation=",
+        "next_in=",
+    ] {
+        assert!(
+            log.contains(line),
+            "the service's own lines are in it, {line} too"
+        );
     }
-    assert!(log.contains("TRACE") && log.contains("stopping"), "all levels, to the end");
+    assert!(
+        log.contains("TRACE") && log.contains("stopping"),
+        "all levels, to the end"
+    );
     assert!(secrets.len() > 20, "{} values were issued", secrets.len());
     for secret in &secrets {
         for form in [secret.clone(), encode(secret), form_encoded(secret)] {
-            if let Some(line) = log.lines().chain(said.lines()).find(|line| line.contains(&form)) {
+            if let Some(line) = log
+                .lines()
+                .chain(said.lines())
+                .find(|line| line.contains(&form))
+            {
                 panic!("{form} is in: {line}");
             }
         }
@@ -87,12 +106,20 @@ impl Life {
     async fn begin() -> Self {
         let config = ACCOUNTS.replace("HASH", &KeyHash::of(KEY).to_string());
         let app = spawn(&config, |sandbox| {
-            sandbox.add_app(App::official("wxaaaaaaaaaaaaaaaa", STABLE_SECRET).safe_domain("example.com"));
-            sandbox.add_app(App::official("wxbbbbbbbbbbbbbbbb", CLASSIC_SECRET).safe_domain("example.com"));
+            sandbox.add_app(
+                App::official("wxaaaaaaaaaaaaaaaa", STABLE_SECRET).safe_domain("example.com"),
+            );
+            sandbox.add_app(
+                App::official("wxbbbbbbbbbbbbbbbb", CLASSIC_SECRET).safe_domain("example.com"),
+            );
         })
         .await;
         let secrets = BTreeSet::from([STABLE_SECRET, CLASSIC_SECRET, KEY].map(str::to_owned));
-        Self { app, said: String::new(), secrets }
+        Self {
+            app,
+            said: String::new(),
+            secrets,
+        }
     }
 
     /// Every endpoint, rightly and wrongly.
@@ -100,7 +127,11 @@ impl Life {
         let page = encode("https://example.com/p?a=1");
         for target in ["/metrics", "/readyz"] {
             let answer = self.app.get_privately(target).await;
-            assert_eq!((answer.status == 404, answer.text.contains("calm")), (false, true), "{answer:?}");
+            assert_eq!(
+                (answer.status == 404, answer.text.contains("calm")),
+                (false, true),
+                "{answer:?}"
+            );
             self.note(&answer);
         }
         for target in [
@@ -123,14 +154,27 @@ impl Life {
     /// The status page in both languages and as data, and "refresh now" with a key, rightly and wrongly.
     async fn ask_status(&mut self) {
         let host = ("Host", "127.0.0.1");
-        for target in
-            ["/status", "/status?part=live&lang=en", "/status?lang=zh", "/status.json", "/status.json?q=calm", "/readyz"]
-        {
-            let answer = self.app.send_private(&request("GET", target, &[host])).await;
+        for target in [
+            "/status",
+            "/status?part=live&lang=en",
+            "/status?lang=zh",
+            "/status.json",
+            "/status.json?q=calm",
+            "/readyz",
+        ] {
+            let answer = self
+                .app
+                .send_private(&request("GET", target, &[host]))
+                .await;
             assert!(matches!(answer.status, 200 | 503), "{answer:?}");
             self.note(&answer);
         }
-        for (kind, key) in [("access_token", KEY), ("jsapi_ticket", KEY), ("access_token", "wxk_wrong"), ("nothing", KEY)] {
+        for (kind, key) in [
+            ("access_token", KEY),
+            ("jsapi_ticket", KEY),
+            ("access_token", "wxk_wrong"),
+            ("nothing", KEY),
+        ] {
             let body = format!(r#"{{"account":"calm","kind":"{kind}"}}"#);
             let length = body.len().to_string();
             let headers = [
@@ -140,7 +184,11 @@ impl Life {
                 ("Content-Type", "application/json"),
                 ("Content-Length", &length),
             ];
-            let bytes = [request("POST", "/status/refresh", &headers), body.into_bytes()].concat();
+            let bytes = [
+                request("POST", "/status/refresh", &headers),
+                body.into_bytes(),
+            ]
+            .concat();
             let answer = self.app.send_private(&bytes).await;
             assert_eq!(answer.status == 404, kind == "nothing", "{answer:?}");
             self.note(&answer);
@@ -148,7 +196,13 @@ impl Life {
     }
 
     async fn sign(&mut self, account: &str) -> u16 {
-        let answer = self.app.query(&format!("account={account}&url={}", encode("https://example.com/"))).await;
+        let answer = self
+            .app
+            .query(&format!(
+                "account={account}&url={}",
+                encode("https://example.com/")
+            ))
+            .await;
         self.note(&answer);
         self.collect();
         answer.status
@@ -174,7 +228,11 @@ impl Life {
             for kind in [Kind::AccessToken, Kind::JsapiTicket, Kind::CardTicket] {
                 let current = self.app.broker.credential(account, kind).await.unwrap();
                 self.said += &format!("{current:?}\n");
-                for bad in [current.value.clone(), current.value.clone(), Secret::new("never-was")] {
+                for bad in [
+                    current.value.clone(),
+                    current.value.clone(),
+                    Secret::new("never-was"),
+                ] {
                     let outcome = self.app.broker.reject(account, kind, &bad).await;
                     self.note_outcome(outcome);
                 }
@@ -183,20 +241,41 @@ impl Life {
             }
         }
         self.repeat_the_token().await;
-        self.app.sandbox.revoke("wxaaaaaaaaaaaaaaaa", sandbox::Kind::Token);
-        self.app.sandbox.foreign_refresh("wxbbbbbbbbbbbbbbbb", sandbox::Mode::Classic);
+        self.app
+            .sandbox
+            .revoke("wxaaaaaaaaaaaaaaaa", sandbox::Kind::Token);
+        self.app
+            .sandbox
+            .foreign_refresh("wxbbbbbbbbbbbbbbbb", sandbox::Mode::Classic);
         self.collect();
     }
 
     /// A ticket call refused in words that repeat the token it was paid with.
     async fn repeat_the_token(&mut self) {
         for account in ["calm", "lively"] {
-            let token = self.app.broker.credential(account, Kind::AccessToken).await.unwrap();
-            let ticket = self.app.broker.credential(account, Kind::JsapiTicket).await.unwrap();
-            let echo = FaultKind::ErrcodeWith(48_001, format!("api unauthorized, access_token={}", token.value.expose()));
+            let token = self
+                .app
+                .broker
+                .credential(account, Kind::AccessToken)
+                .await
+                .unwrap();
+            let ticket = self
+                .app
+                .broker
+                .credential(account, Kind::JsapiTicket)
+                .await
+                .unwrap();
+            let echo = FaultKind::ErrcodeWith(
+                48_001,
+                format!("api unauthorized, access_token={}", token.value.expose()),
+            );
             self.app.sandbox.fault(Fault::once(TICKET_CALL, echo));
             let calls = self.app.sandbox.calls(TICKET_CALL);
-            let outcome = self.app.broker.reject(account, Kind::JsapiTicket, &ticket.value).await;
+            let outcome = self
+                .app
+                .broker
+                .reject(account, Kind::JsapiTicket, &ticket.value)
+                .await;
             assert!(outcome.is_err() && self.app.sandbox.calls(TICKET_CALL) == calls + 1);
             self.note_outcome(outcome);
         }
@@ -213,8 +292,11 @@ impl Life {
                 assert!(outcome.is_err());
                 self.note_outcome(outcome);
                 self.ask_status().await;
-                self.said +=
-                    &format!("{:?}\n{}\n", self.app.broker.status(), serde_json::to_string(&self.app.broker.status()).unwrap());
+                self.said += &format!(
+                    "{:?}\n{}\n",
+                    self.app.broker.status(),
+                    serde_json::to_string(&self.app.broker.status()).unwrap()
+                );
                 for target in ["/metrics", "/readyz"] {
                     let answer = self.app.get_privately(target).await;
                     assert!(answer.text.contains("failing"), "{answer:?}");
@@ -257,8 +339,9 @@ impl Life {
         self.said += &match outcome {
             Ok(credential) => format!("{credential:?}\n"),
             Err(error) => {
-                let upstream =
-                    error.upstream().map(|upstream| format!("{upstream} {upstream:?} {:?}", upstream.fix_for_operator()));
+                let upstream = error.upstream().map(|upstream| {
+                    format!("{upstream} {upstream:?} {:?}", upstream.fix_for_operator())
+                });
                 format!("{error} {error:?} {upstream:?}\n")
             }
         };
@@ -268,17 +351,23 @@ impl Life {
     fn collect(&mut self) {
         for app in self.app.sandbox.state().apps {
             for tokens in [app.tokens.stable, app.tokens.classic] {
-                self.secrets.extend(tokens.current.into_iter().chain(tokens.previous));
+                self.secrets
+                    .extend(tokens.current.into_iter().chain(tokens.previous));
             }
-            self.secrets.extend(app.tickets.into_values().map(|ticket| ticket.value));
+            self.secrets
+                .extend(app.tickets.into_values().map(|ticket| ticket.value));
         }
-        self.secrets.extend(["TokenWithNoLife", "Token With Blanks"].map(str::to_owned));
+        self.secrets
+            .extend(["TokenWithNoLife", "Token With Blanks"].map(str::to_owned));
     }
 }
 
 /// `application/x-www-form-urlencoded`, as queries are built.
 fn form_encoded(text: &str) -> String {
-    serde_urlencoded::to_string([("", text)]).unwrap().trim_start_matches('=').to_owned()
+    serde_urlencoded::to_string([("", text)])
+        .unwrap()
+        .trim_start_matches('=')
+        .to_owned()
 }
 
 /// What `tracing` and `log` are told by every crate of this process.
@@ -288,8 +377,13 @@ struct Log(Arc<Mutex<Vec<u8>>>);
 impl Log {
     fn listen(&self) {
         let writer = self.clone();
-        let lines = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_span_events(FmtSpan::FULL);
-        lines.with_ansi(false).with_writer(move || writer.clone()).init();
+        let lines = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::TRACE)
+            .with_span_events(FmtSpan::FULL);
+        lines
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .init();
         log::set_boxed_logger(Box::new(self.clone())).unwrap();
         log::set_max_level(log::LevelFilter::Trace);
     }

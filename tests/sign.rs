@@ -6,7 +6,10 @@ use proptest::prelude::*;
 use serde_json::Value;
 use wx_jssdk::clock::UnixTime;
 use wx_jssdk::credential::Secret;
-use wx_jssdk::sign::{AgentConfig, CardExt, ChooseCard, PageError, PageUrl, Signer, before_fragment, card_signature, nonce};
+use wx_jssdk::sign::{
+    AgentConfig, CardExt, ChooseCard, PageError, PageUrl, Signer, before_fragment, card_signature,
+    nonce,
+};
 
 fn vectors() -> Vec<Value> {
     let file: Value = serde_json::from_str(include_str!("vectors.json")).unwrap();
@@ -14,44 +17,76 @@ fn vectors() -> Vec<Value> {
 }
 
 fn of(algorithm: &str) -> Vec<Value> {
-    let found: Vec<_> = vectors().into_iter().filter(|v| v["algorithm"] == algorithm).collect();
+    let found: Vec<_> = vectors()
+        .into_iter()
+        .filter(|v| v["algorithm"] == algorithm)
+        .collect();
     assert!(!found.is_empty(), "there are vectors for {algorithm}");
     found
 }
 
 fn text<'a>(vector: &'a Value, name: &str) -> &'a str {
-    vector["inputs"][name].as_str().unwrap_or_else(|| panic!("{name} in {}", vector["id"]))
+    vector["inputs"][name]
+        .as_str()
+        .unwrap_or_else(|| panic!("{name} in {}", vector["id"]))
 }
 
 /// Signs the vector's url as a page would send it.
 fn signed(vector: &Value) -> String {
     let url = before_fragment(text(vector, "url"));
     let timestamp = UnixTime(vector["inputs"]["timestamp"].as_u64().unwrap());
-    Signer::new("wx12ab", text(vector, "jsapi_ticket")).signature(url, text(vector, "noncestr"), timestamp).to_string()
+    Signer::new("wx12ab", text(vector, "jsapi_ticket"))
+        .signature(url, text(vector, "noncestr"), timestamp)
+        .to_string()
 }
 
 #[test]
 fn every_jsapi_vector_holds() {
     for vector in of("jsapi") {
-        assert_eq!(signed(&vector), vector["expected"].as_str().unwrap(), "{}", vector["id"]);
+        assert_eq!(
+            signed(&vector),
+            vector["expected"].as_str().unwrap(),
+            "{}",
+            vector["id"]
+        );
     }
 }
 
 #[test]
 fn no_negative_vector_comes_out() {
-    let negative: Vec<_> = vectors().into_iter().filter(|v| v["kind"] == "negative").collect();
+    let negative: Vec<_> = vectors()
+        .into_iter()
+        .filter(|v| v["kind"] == "negative")
+        .collect();
     assert!(negative.len() >= 2);
     for vector in negative {
-        assert_ne!(signed(&vector), vector["wrong_signature"].as_str().unwrap(), "{}", vector["id"]);
+        assert_ne!(
+            signed(&vector),
+            vector["wrong_signature"].as_str().unwrap(),
+            "{}",
+            vector["id"]
+        );
     }
 }
 
 #[test]
 fn every_card_vector_holds() {
     for vector in of("card_ext") {
-        let names = ["api_ticket", "timestamp", "card_id", "code", "openid", "nonce_str"];
+        let names = [
+            "api_ticket",
+            "timestamp",
+            "card_id",
+            "code",
+            "openid",
+            "nonce_str",
+        ];
         let signature = card_signature(names.map(|name| text(&vector, name)));
-        assert_eq!(signature.to_string(), vector["expected"].as_str().unwrap(), "{}", vector["id"]);
+        assert_eq!(
+            signature.to_string(),
+            vector["expected"].as_str().unwrap(),
+            "{}",
+            vector["id"]
+        );
     }
 }
 
@@ -59,13 +94,20 @@ fn every_card_vector_holds() {
 fn every_vector_is_of_a_kind_that_a_test_reads() {
     for vector in vectors() {
         let algorithm = vector["algorithm"].as_str().unwrap();
-        assert!(["jsapi", "card_ext", "choose_card"].contains(&algorithm), "nobody reads {algorithm}: {}", vector["id"]);
+        assert!(
+            ["jsapi", "card_ext", "choose_card"].contains(&algorithm),
+            "nobody reads {algorithm}: {}",
+            vector["id"]
+        );
     }
 }
 
 #[test]
 fn a_card_ext_is_the_signed_fields_as_json_text() {
-    for vector in of("card_ext").iter().filter(|v| text(v, "timestamp").parse::<u64>().is_ok()) {
+    for vector in of("card_ext")
+        .iter()
+        .filter(|v| text(v, "timestamp").parse::<u64>().is_ok())
+    {
         let card = CardExt {
             card_id: text(vector, "card_id").into(),
             code: text(vector, "code").into(),
@@ -75,33 +117,70 @@ fn a_card_ext_is_the_signed_fields_as_json_text() {
             fixed_begintimestamp: None,
             outer_str: Some("shelf 3".into()),
         };
-        let json: Value = serde_json::from_str(&card.sign(&Secret::new(text(vector, "api_ticket")))).unwrap();
+        let json: Value =
+            serde_json::from_str(&card.sign(&Secret::new(text(vector, "api_ticket")))).unwrap();
         assert_eq!(json["signature"], vector["expected"], "{}", vector["id"]);
-        assert_eq!(json["timestamp"], text(vector, "timestamp"), "a string, as WeChat's own example has it");
+        assert_eq!(
+            json["timestamp"],
+            text(vector, "timestamp"),
+            "a string, as WeChat's own example has it"
+        );
         assert_eq!(json["outer_str"], "shelf 3");
-        assert_eq!(json["nonce_str"], text(vector, "nonce_str"), "the nonce is in the answer");
+        assert_eq!(
+            json["nonce_str"],
+            text(vector, "nonce_str"),
+            "the nonce is in the answer"
+        );
         assert!(json.get("card_id").is_none() && json.get("api_ticket").is_none());
     }
 }
 
 #[test]
 fn a_card_ext_leaves_out_what_is_empty() {
-    let card = CardExt { card_id: "p1".into(), timestamp: UnixTime(5), nonce_str: "n".into(), ..CardExt::default() };
+    let card = CardExt {
+        card_id: "p1".into(),
+        timestamp: UnixTime(5),
+        nonce_str: "n".into(),
+        ..CardExt::default()
+    };
     let json: Value = serde_json::from_str(&card.sign(&Secret::new("t"))).unwrap();
-    let names: Vec<_> = json.as_object().unwrap().keys().map(String::as_str).collect();
+    let names: Vec<_> = json
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect();
     assert_eq!(names, ["nonce_str", "signature", "timestamp"]);
 }
 
 #[test]
 fn a_choice_of_cards_is_signed_as_the_vectors_say() {
     for vector in of("choose_card") {
-        let filter = [text(&vector, "location_id"), text(&vector, "card_id"), text(&vector, "card_type")];
+        let filter = [
+            text(&vector, "location_id"),
+            text(&vector, "card_id"),
+            text(&vector, "card_type"),
+        ];
         let timestamp = UnixTime(text(&vector, "timestamp").parse().unwrap());
         let ticket = Secret::new(text(&vector, "api_ticket"));
-        let choice = ChooseCard::sign(&ticket, text(&vector, "appid"), filter, text(&vector, "nonce_str"), timestamp);
-        assert_eq!(choice.card_sign.to_string(), vector["expected"].as_str().unwrap(), "{}", vector["id"]);
+        let choice = ChooseCard::sign(
+            &ticket,
+            text(&vector, "appid"),
+            filter,
+            text(&vector, "nonce_str"),
+            timestamp,
+        );
+        assert_eq!(
+            choice.card_sign.to_string(),
+            vector["expected"].as_str().unwrap(),
+            "{}",
+            vector["id"]
+        );
         let json = serde_json::to_value(&choice).unwrap();
-        assert_eq!((&json["signType"], &json["timestamp"]), (&Value::from("SHA1"), &Value::from(timestamp.0)));
+        assert_eq!(
+            (&json["signType"], &json["timestamp"]),
+            (&Value::from("SHA1"), &Value::from(timestamp.0))
+        );
     }
 }
 
@@ -131,9 +210,15 @@ fn only_the_fragment_is_cut() {
         ("https://h.cn/?a=1&", "https://h.cn/?a=1&"),
         ("https://h.cn//a/../b/./", "https://h.cn//a/../b/./"),
         ("https://h.cn:443/", "https://h.cn:443/"),
-        ("https://h.cn/?a=%e4%bd%a0&b=%E4", "https://h.cn/?a=%e4%bd%a0&b=%E4"),
+        (
+            "https://h.cn/?a=%e4%bd%a0&b=%E4",
+            "https://h.cn/?a=%e4%bd%a0&b=%E4",
+        ),
         ("https://h.cn/?a=b+c%20d", "https://h.cn/?a=b+c%20d"),
-        ("https://h.cn/?q=null&to=https://other.cn/", "https://h.cn/?q=null&to=https://other.cn/"),
+        (
+            "https://h.cn/?q=null&to=https://other.cn/",
+            "https://h.cn/?q=null&to=https://other.cn/",
+        ),
         ("HTTPS://h.cn/", "HTTPS://h.cn/"),
         ("https://h.cn/?a=x\\y", "https://h.cn/?a=x\\y"),
     ] {
@@ -187,8 +272,14 @@ fn an_address_of_sixteen_kib_is_signed_and_one_byte_more_is_not() {
     let base = "https://example.com/?";
     let longest = format!("{base}{}", "a".repeat(16 * 1024 - base.len()));
     assert!(PageUrl::parse(&longest).is_ok());
-    assert!(PageUrl::parse(&format!("{longest}#{longest}")).is_ok(), "the fragment does not count");
-    assert_eq!(PageUrl::parse(&format!("{longest}a")), Err(PageError::TooLong));
+    assert!(
+        PageUrl::parse(&format!("{longest}#{longest}")).is_ok(),
+        "the fragment does not count"
+    );
+    assert_eq!(
+        PageUrl::parse(&format!("{longest}a")),
+        Err(PageError::TooLong)
+    );
 }
 
 #[test]
@@ -221,22 +312,38 @@ fn every_page_error_says_what_to_do_in_both_languages() {
         &format!("https://h/{}", "a".repeat(17_000)),
     ] {
         let hint = PageUrl::parse(href).unwrap_err().hint();
-        assert!(hint.en.len() > 20 && hint.zh.chars().any(|c| ('\u{4e00}'..'\u{9fff}').contains(&c)), "{href:?}");
+        assert!(
+            hint.en.len() > 20
+                && hint
+                    .zh
+                    .chars()
+                    .any(|c| ('\u{4e00}'..'\u{9fff}').contains(&c)),
+            "{href:?}"
+        );
     }
 }
 
-const OFFICIAL_TICKET: &str = "sM4AOVdWfPE4DxkXGEs8VMCPGGVi4C3VM0P37wVUCFvkVAy_90u5h9nbSlYy3-Sl-HhTdfl2fzFy1AOcHKP7qg";
+const OFFICIAL_TICKET: &str =
+    "sM4AOVdWfPE4DxkXGEs8VMCPGGVi4C3VM0P37wVUCFvkVAy_90u5h9nbSlYy3-Sl-HhTdfl2fzFy1AOcHKP7qg";
 
 /// The signature by the book: one string, one hash, no state kept.
 fn by_the_book(ticket: &str, nonce: &str, timestamp: u64, url: &str) -> String {
     use sha1::{Digest, Sha1};
     let string1 = format!("jsapi_ticket={ticket}&noncestr={nonce}&timestamp={timestamp}&url={url}");
-    Sha1::digest(string1).iter().map(|byte| format!("{byte:02x}")).collect()
+    Sha1::digest(string1)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 /// Addresses as a browser may have them: any printable ASCII after the host.
 fn href() -> impl Strategy<Value = String> {
-    ("https?", "[a-z0-9]{1,8}(\\.[a-z]{2,5}){1,2}", "(:[1-9][0-9]{0,3})?", "([/?][!-~]{0,80})?")
+    (
+        "https?",
+        "[a-z0-9]{1,8}(\\.[a-z]{2,5}){1,2}",
+        "(:[1-9][0-9]{0,3})?",
+        "([/?][!-~]{0,80})?",
+    )
         .prop_map(|(scheme, host, port, rest)| format!("{scheme}://{host}{port}{rest}"))
 }
 

@@ -33,17 +33,35 @@ pub const TARGETS: &[(&str, Run)] = &[
 
 /// `PageUrl::parse` and what is signed: the text itself up to its first `#`, or nothing.
 pub fn page_url(data: &[u8]) {
-    let Ok(href) = std::str::from_utf8(data) else { return };
+    let Ok(href) = std::str::from_utf8(data) else {
+        return;
+    };
     let text = href.split('#').next().expect("a text has a first part");
     match PageUrl::parse(href) {
         Ok(page) => {
-            assert_eq!(page.as_str(), text, "what is signed is the address before its fragment");
-            assert!(!must_be_refused(text), "no browser has this address: {text:?}");
+            assert_eq!(
+                page.as_str(),
+                text,
+                "what is signed is the address before its fragment"
+            );
+            assert!(
+                !must_be_refused(text),
+                "no browser has this address: {text:?}"
+            );
             assert!(page.path().starts_with('/') && !page.host().is_empty());
-            assert!(!page.host().contains(['@', '/', '\\', '?', '#']) && !page.host().bytes().any(|b| b.is_ascii_uppercase()));
-            let config =
-                Signer::new("wx0123456789abcdef", service::TICKET).sign(&page, "Wm3WZYTPz0wzccnW", UnixTime(1_414_587_457));
-            assert_eq!(config.signature.to_string(), signature("Wm3WZYTPz0wzccnW", 1_414_587_457, text));
+            assert!(
+                !page.host().contains(['@', '/', '\\', '?', '#'])
+                    && !page.host().bytes().any(|b| b.is_ascii_uppercase())
+            );
+            let config = Signer::new("wx0123456789abcdef", service::TICKET).sign(
+                &page,
+                "Wm3WZYTPz0wzccnW",
+                UnixTime(1_414_587_457),
+            );
+            assert_eq!(
+                config.signature.to_string(),
+                signature("Wm3WZYTPz0wzccnW", 1_414_587_457, text)
+            );
             assert_eq!(config.url, text);
             let again = PageUrl::parse(page.as_str()).expect("what was good once is good");
             assert_eq!(again, page);
@@ -59,28 +77,40 @@ pub fn page_url(data: &[u8]) {
 /// What no `location.href` is, read off the bytes.
 pub fn must_be_refused(text: &str) -> bool {
     let lower = text.to_ascii_lowercase();
-    let rest = lower.strip_prefix("http://").or_else(|| lower.strip_prefix("https://"));
+    let rest = lower
+        .strip_prefix("http://")
+        .or_else(|| lower.strip_prefix("https://"));
     let blank = text.bytes().any(|b| b <= b' ' || b == 0x7f || b >= 0x80);
     text.len() > 16 * 1024
         || blank
-        || rest
-            .is_none_or(|rest| rest.split(['/', '?']).next().is_none_or(|host| host.is_empty() || host.contains(['@', '\\'])))
+        || rest.is_none_or(|rest| {
+            rest.split(['/', '?'])
+                .next()
+                .is_none_or(|host| host.is_empty() || host.contains(['@', '\\']))
+        })
 }
 
 /// An account signs its own domain and what is below it, and nothing else.
 fn bound_domains_only(page: &PageUrl) {
-    let account = Account::official("wx0123456789abcdef", "secret").js_safe_domain("example.com").expect("a domain");
+    let account = Account::official("wx0123456789abcdef", "secret")
+        .js_safe_domain("example.com")
+        .expect("a domain");
     let below = page.host() == "example.com" || page.host().ends_with(".example.com");
     let allowed = account.allows_page(page.host(), page.path());
     assert!(!allowed || below, "{page} is none of the account's");
     // A name with an empty part is nobody's host: it may be refused.
-    assert!(allowed || !below || page.host().split('.').any(str::is_empty), "{page} is the account's");
+    assert!(
+        allowed || !below || page.host().split('.').any(str::is_empty),
+        "{page} is the account's"
+    );
 }
 
 /// The judgement of what WeChat answered: a value that can be used, or one error that tells no secret. The first byte chooses the
 /// call, the rest is the body.
 pub fn upstream(data: &[u8]) {
-    let Some((first, body)) = data.split_first() else { return };
+    let Some((first, body)) = data.split_first() else {
+        return;
+    };
     let secret = Secret::new("0c79e1fa963cd80cc0be99b20a18faeb");
     let official = Account::official("wx0123456789abcdef", secret.clone());
     let work = Account::work("wwbbbbbbbbbbbbbbbb", 1_000_002, secret.clone());
@@ -95,17 +125,34 @@ pub fn upstream(data: &[u8]) {
     match wx_jssdk::upstream::judge_body(&account, kind, &secret, status, body) {
         Ok(issued) => {
             let value = issued.value.expose();
-            assert!(!value.is_empty() && value.bytes().all(|b| b.is_ascii_graphic()), "{value:?}");
+            assert!(
+                !value.is_empty() && value.bytes().all(|b| b.is_ascii_graphic()),
+                "{value:?}"
+            );
             assert!((1..=86_400).contains(&issued.expires_in.as_secs()));
             let answer: Value = serde_json::from_slice(body).expect("only JSON is a value");
-            assert!(answer["errcode"].is_null() || answer["errcode"] == 0, "{answer}");
+            assert!(
+                answer["errcode"].is_null() || answer["errcode"] == 0,
+                "{answer}"
+            );
         }
         Err(error) => {
-            let said = format!("{error} {error:?} {} {}", error.cause().en, error.fix_for_operator().zh);
+            let said = format!(
+                "{error} {error:?} {} {}",
+                error.cause().en,
+                error.fix_for_operator().zh
+            );
             assert!(!said.contains(secret.expose()), "the secret is in {said}");
             let errmsg = error.to_string();
-            assert!(errmsg.lines().count() <= 1 && errmsg.len() < 4_096, "not one short line: {errmsg}");
-            assert!(!error.cause().zh.is_empty() && !error.fix().en.is_empty() && !error.class().as_str().is_empty());
+            assert!(
+                errmsg.lines().count() <= 1 && errmsg.len() < 4_096,
+                "not one short line: {errmsg}"
+            );
+            assert!(
+                !error.cause().zh.is_empty()
+                    && !error.fix().en.is_empty()
+                    && !error.class().as_str().is_empty()
+            );
             let now = UnixTime(1_767_225_600);
             assert!(error.spent_until(now).is_none_or(|until| until >= now));
         }
@@ -114,25 +161,43 @@ pub fn upstream(data: &[u8]) {
 
 /// The text of a configuration file: settings that print no secret, or problems that say where and what.
 pub fn config(data: &[u8]) {
-    let Ok(text) = std::str::from_utf8(data) else { return };
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
     // A configuration may name any file of the machine, `/dev/zero` too: that is its author's right, and not to be tried here.
-    if ["/", "\\"].iter().any(|root| text.contains(root)) && ["_file", "_dir"].iter().any(|name| text.contains(name)) {
+    if ["/", "\\"].iter().any(|root| text.contains(root))
+        && ["_file", "_dir"].iter().any(|name| text.contains(name))
+    {
         return;
     }
-    match Settings::read(text, Path::new("there-is-no-such-directory"), HashMap::new()) {
+    match Settings::read(
+        text,
+        Path::new("there-is-no-such-directory"),
+        HashMap::new(),
+    ) {
         Ok(settings) => {
             let shown = format!("{settings:?}");
             for (name, account) in &settings.accounts {
                 let secret = account.secret().expose();
                 assert!(!name.is_empty() && !secret.is_empty());
                 // A short one may stand there for another reason.
-                assert!(secret.len() < 24 || text.matches(secret).count() > 1 || !shown.contains(secret), "{shown}");
+                assert!(
+                    secret.len() < 24
+                        || text.matches(secret).count() > 1
+                        || !shown.contains(secret),
+                    "{shown}"
+                );
             }
         }
         Err(problems) => {
             assert!(!problems.0.is_empty(), "refused without a reason");
             for problem in &problems.0 {
-                assert!(!problem.path.is_empty() && !problem.what.en.is_empty() && !problem.what.zh.is_empty(), "{problem:?}");
+                assert!(
+                    !problem.path.is_empty()
+                        && !problem.what.en.is_empty()
+                        && !problem.what.zh.is_empty(),
+                    "{problem:?}"
+                );
             }
             assert!(!problems.to_string().is_empty());
         }
@@ -143,15 +208,27 @@ pub fn config(data: &[u8]) {
 pub fn diagnose(data: &[u8]) {
     let case = match serde_json::from_slice::<Value>(data) {
         Ok(json @ Value::Object(_)) => case_of(&json),
-        Ok(json) => Answer::from_json(&json).map(|answer| Case::default().answer(answer)).unwrap_or_default(),
-        Err(_) => Case { error: Some(String::from_utf8_lossy(data).into_owned()), ..Case::default() },
+        Ok(json) => Answer::from_json(&json)
+            .map(|answer| Case::default().answer(answer))
+            .unwrap_or_default(),
+        Err(_) => Case {
+            error: Some(String::from_utf8_lossy(data).into_owned()),
+            ..Case::default()
+        },
     };
     let findings = wx_jssdk::diagnose::diagnose(&case);
     assert!(!findings.is_empty(), "nothing said");
     for finding in &findings {
-        assert!(!finding.code.is_empty() && !finding.cause.zh.is_empty() && !finding.fix.en.is_empty());
-        let Some(evidence) = &finding.evidence else { continue };
-        assert!(!evidence.contains(service::TICKET), "the ticket is in {evidence}");
+        assert!(
+            !finding.code.is_empty() && !finding.cause.zh.is_empty() && !finding.fix.en.is_empty()
+        );
+        let Some(evidence) = &finding.evidence else {
+            continue;
+        };
+        assert!(
+            !evidence.contains(service::TICKET),
+            "the ticket is in {evidence}"
+        );
     }
 }
 
@@ -163,12 +240,28 @@ fn case_of(json: &Value) -> Case {
     };
     let optional = |name: &str| json[name].as_str().map(str::to_owned);
     let mut case = Case {
-        target: if json["agent"] == true { Target::AgentConfig } else { Target::Config },
+        target: if json["agent"] == true {
+            Target::AgentConfig
+        } else {
+            Target::Config
+        },
         landing: optional("landing"),
-        hosts: json["hosts"].as_array().into_iter().flatten().take(4).filter_map(Value::as_str).map(str::to_owned).collect(),
+        hosts: json["hosts"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .take(4)
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
+            .collect(),
         error: optional("error"),
         app_id: optional("app_id"),
-        ..Case::new(text("url"), text("nonce"), text("timestamp"), text("signature"))
+        ..Case::new(
+            text("url"),
+            text("nonce"),
+            text("timestamp"),
+            text("signature"),
+        )
     };
     // The search for the mistake is what costs: only where a case asks for it.
     if json["ticket"] == true {
@@ -187,6 +280,12 @@ fn case_of(json: &Value) -> Case {
 /// WeChat's algorithm, on its own.
 fn signature(nonce: &str, timestamp: u64, url: &str) -> String {
     assert_eq!(before_fragment(url), url, "a fragment is never signed");
-    let string = format!("jsapi_ticket={}&noncestr={nonce}&timestamp={timestamp}&url={url}", service::TICKET);
-    Sha1::digest(string).iter().map(|byte| format!("{byte:02x}")).collect()
+    let string = format!(
+        "jsapi_ticket={}&noncestr={nonce}&timestamp={timestamp}&url={url}",
+        service::TICKET
+    );
+    Sha1::digest(string)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }

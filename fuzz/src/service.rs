@@ -12,11 +12,16 @@ use actix_web::test::{TestRequest, call_service, init_service};
 use actix_web::{App, web};
 use arc_swap::ArcSwap;
 use serde_json::Value;
-use wx_jssdk::actix::{ApiKey, ApiKeys, KeyHash, diagnose_resource, dropin_scope, private_scope, public_scope};
-use wx_jssdk::{Account, Broker, Clock, Credential, Kind, Secret, Store, UnixTime, UpstreamOptions};
+use wx_jssdk::actix::{
+    ApiKey, ApiKeys, KeyHash, diagnose_resource, dropin_scope, private_scope, public_scope,
+};
+use wx_jssdk::{
+    Account, Broker, Clock, Credential, Kind, Secret, Store, UnixTime, UpstreamOptions,
+};
 
 /// The jsapi_ticket of the account; the vectors' own.
-pub(crate) const TICKET: &str = "sM4AOVdWfPE4DxkXGEs8VMCPGGVi4C3VM0P37wVUCFvkVAy_90u5h9nbSlYy3-Sl-HhTdfl2fzFy1AOcHKP7qg";
+pub(crate) const TICKET: &str =
+    "sM4AOVdWfPE4DxkXGEs8VMCPGGVi4C3VM0P37wVUCFvkVAy_90u5h9nbSlYy3-Sl-HhTdfl2fzFy1AOcHKP7qg";
 
 /// Opens everything; also in the dictionaries.
 const KEY: &str = "wxk_fuzz";
@@ -27,8 +32,12 @@ const NOW: UnixTime = UnixTime(1_767_225_600);
 
 /// The raw query of `GET /jssdk/config`: signed is what `url` says, decoded once, or the answer is a problem that says why not.
 pub fn query(data: &[u8]) {
-    let Ok(raw) = std::str::from_utf8(data) else { return };
-    let Ok(uri) = Uri::try_from(format!("/jssdk/config?{raw}")) else { return };
+    let Ok(raw) = std::str::from_utf8(data) else {
+        return;
+    };
+    let Ok(uri) = Uri::try_from(format!("/jssdk/config?{raw}")) else {
+        return;
+    };
     let answer = ask(TestRequest::get().uri(&uri.to_string()));
     let json = answer.json();
     if answer.status != 200 {
@@ -36,45 +45,97 @@ pub fn query(data: &[u8]) {
         return answer.assert_problem(&json);
     }
     // Read on its own: the parameter once, up to its fragment.
-    let pairs: Vec<_> = url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).collect();
+    let pairs: Vec<_> =
+        url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).collect();
     let urls: Vec<_> = pairs.iter().filter(|(name, _)| name == "url").collect();
-    assert_eq!(urls.len(), 1, "signed although url is there {} times", urls.len());
-    let page = urls[0].1.split('#').next().expect("a text has a first part");
-    assert_eq!(json["url"], page, "another address than the page's was signed");
-    let (nonce, timestamp) = (json["nonceStr"].as_str().expect("a nonce"), json["timestamp"].as_u64().expect("a number"));
+    assert_eq!(
+        urls.len(),
+        1,
+        "signed although url is there {} times",
+        urls.len()
+    );
+    let page = urls[0]
+        .1
+        .split('#')
+        .next()
+        .expect("a text has a first part");
+    assert_eq!(
+        json["url"], page,
+        "another address than the page's was signed"
+    );
+    let (nonce, timestamp) = (
+        json["nonceStr"].as_str().expect("a nonce"),
+        json["timestamp"].as_u64().expect("a number"),
+    );
     assert_eq!(json["signature"], super::signature(nonce, timestamp, page));
-    let host = url::Url::parse(page).expect("an address").host_str().expect("a host").to_owned();
-    assert!(host == "example.com" || host.ends_with(".example.com"), "signed for {host}");
+    let host = url::Url::parse(page)
+        .expect("an address")
+        .host_str()
+        .expect("a host")
+        .to_owned();
+    assert!(
+        host == "example.com" || host.ends_with(".example.com"),
+        "signed for {host}"
+    );
     assert_eq!(json["appId"], APP);
     for list in ["jsApiList", "openTagList"] {
         let names = json[list].as_array().expect("a list");
-        assert!(names.len() <= 200 && names.iter().all(|name| name.as_str().is_some_and(|name| name.len() <= 64)));
+        assert!(
+            names.len() <= 200
+                && names
+                    .iter()
+                    .all(|name| name.as_str().is_some_and(|name| name.len() <= 64))
+        );
     }
 }
 
 /// Whatever other servers send. First line: a digit for the route; the query; from the second line on: the body.
 pub fn central(data: &[u8]) {
-    let Some((first, rest)) = data.split_first() else { return };
+    let Some((first, rest)) = data.split_first() else {
+        return;
+    };
     let (path, dropin) = PATHS[usize::from(*first) % PATHS.len()];
     let mut parts = rest.splitn(2, |byte| *byte == b'\n');
-    let (raw, body) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-    let Ok(raw) = std::str::from_utf8(raw) else { return };
-    let Ok(uri) = Uri::try_from(format!("{path}?{raw}")) else { return };
-    let method = if body.is_empty() { Method::GET } else { Method::POST };
+    let (raw, body) = (
+        parts.next().unwrap_or_default(),
+        parts.next().unwrap_or_default(),
+    );
+    let Ok(raw) = std::str::from_utf8(raw) else {
+        return;
+    };
+    let Ok(uri) = Uri::try_from(format!("{path}?{raw}")) else {
+        return;
+    };
+    let method = if body.is_empty() {
+        Method::GET
+    } else {
+        Method::POST
+    };
     let request = TestRequest::default().method(method).uri(&uri.to_string());
     let request = request.insert_header((header::AUTHORIZATION, format!("Bearer {KEY}")));
-    let answer = ask(request.insert_header((header::CONTENT_TYPE, "application/json")).set_payload(body.to_vec()));
+    let answer = ask(request
+        .insert_header((header::CONTENT_TYPE, "application/json"))
+        .set_payload(body.to_vec()));
     let text = String::from_utf8(answer.body.clone()).expect("answers are UTF-8");
     assert!(!text.contains(SECRET), "the AppSecret left: {text}");
     let json = answer.json();
     if dropin {
         assert_eq!(answer.status, 200, "{text}");
-        let given = ["access_token", "ticket"].iter().any(|name| json[name].as_str().is_some_and(|value| !value.is_empty()));
-        let refused = json["errcode"].as_i64().is_some_and(|code| code != 0) && json["errmsg"].is_string();
+        let given = ["access_token", "ticket"]
+            .iter()
+            .any(|name| json[name].as_str().is_some_and(|value| !value.is_empty()));
+        let refused =
+            json["errcode"].as_i64().is_some_and(|code| code != 0) && json["errmsg"].is_string();
         assert!(given != refused, "{text}");
-        assert!(!given || json["expires_in"].as_u64().is_some_and(|life| life > 0), "{text}");
+        assert!(
+            !given || json["expires_in"].as_u64().is_some_and(|life| life > 0),
+            "{text}"
+        );
     } else if answer.status != 200 {
-        assert!([400, 403, 404, 405, 413, 429, 503].contains(&answer.status), "{text}");
+        assert!(
+            [400, 403, 404, 405, 413, 429, 503].contains(&answer.status),
+            "{text}"
+        );
         answer.assert_problem(&json);
     }
 }
@@ -105,9 +166,23 @@ impl Answer {
     }
 
     fn assert_problem(&self, json: &Value) {
-        assert_eq!((self.content_type.as_str(), &json["status"]), ("application/problem+json", &Value::from(self.status)));
-        let sentences = [&json["title"], &json["detail"], &json["code"], &json["hint"]["en"], &json["hint"]["zh"]];
-        assert!(sentences.iter().all(|text| text.as_str().is_some_and(|text| !text.is_empty())), "{json}");
+        assert_eq!(
+            (self.content_type.as_str(), &json["status"]),
+            ("application/problem+json", &Value::from(self.status))
+        );
+        let sentences = [
+            &json["title"],
+            &json["detail"],
+            &json["code"],
+            &json["hint"]["en"],
+            &json["hint"]["zh"],
+        ];
+        assert!(
+            sentences
+                .iter()
+                .all(|text| text.as_str().is_some_and(|text| !text.is_empty())),
+            "{json}"
+        );
     }
 }
 
@@ -127,13 +202,25 @@ fn ask(request: TestRequest) -> Answer {
 
 impl Service {
     fn start() -> Self {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
         let app = runtime.block_on(async {
             let broker = broker().await;
-            let key = ApiKey { name: "fuzz".into(), hash: KeyHash::of(KEY), accounts: None, kinds: None };
+            let key = ApiKey {
+                name: "fuzz".into(),
+                hash: KeyHash::of(KEY),
+                accounts: None,
+                kinds: None,
+            };
             let keys = web::Data::new(ArcSwap::from_pointee(ApiKeys::new(vec![key])));
             let app = App::new()
-                .service(diagnose_resource("/jssdk/diagnose", broker.clone(), keys.clone()))
+                .service(diagnose_resource(
+                    "/jssdk/diagnose",
+                    broker.clone(),
+                    keys.clone(),
+                ))
                 .service(private_scope(broker.clone(), keys.clone()))
                 .service(dropin_scope(broker.clone(), keys))
                 .service(public_scope("/jssdk", broker));
@@ -144,20 +231,34 @@ impl Service {
             Box::pin(async move {
                 let response = call_service(&*app, request.to_request()).await;
                 let status = response.status().as_u16();
-                let content_type = response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+                let content_type = response
+                    .headers()
+                    .get(header::CONTENT_TYPE)
+                    .and_then(|value| value.to_str().ok());
                 let content_type = content_type.unwrap_or_default().to_owned();
-                let body = to_bytes(response.into_body()).await.unwrap_or_else(|_| panic!("a body breaks off"));
-                Answer { status, content_type, body: body.to_vec() }
+                let body = to_bytes(response.into_body())
+                    .await
+                    .unwrap_or_else(|_| panic!("a body breaks off"));
+                Answer {
+                    status,
+                    content_type,
+                    body: body.to_vec(),
+                }
             })
         };
-        Self { runtime, call: Box::new(call) }
+        Self {
+            runtime,
+            call: Box::new(call),
+        }
     }
 }
 
 /// On a clock that stands still: what lives now lives for ever.
 async fn broker() -> Broker {
     let store = Store::memory();
-    let main = Account::official(APP, SECRET).js_safe_domain("example.com").expect("a domain");
+    let main = Account::official(APP, SECRET)
+        .js_safe_domain("example.com")
+        .expect("a domain");
     let sales = Account::work("wwbbbbbbbbbbbbbbbb", 1_000_002, SECRET);
     let seeds = [
         (&main, Kind::AccessToken, TOKEN),
@@ -167,12 +268,32 @@ async fn broker() -> Broker {
     ];
     for (account, kind, value) in seeds {
         let expires_at = NOW.plus(Duration::from_secs(7_200));
-        let credential = Credential { value: Secret::new(value), issued_at: NOW, expires_at, generation: NOW.0 * 1_000 };
-        store.save(&account.key(kind), &credential).await.expect("memory takes everything");
+        let credential = Credential {
+            value: Secret::new(value),
+            issued_at: NOW,
+            expires_at,
+            generation: NOW.0 * 1_000,
+        };
+        store
+            .save(&account.key(kind), &credential)
+            .await
+            .expect("memory takes everything");
     }
     // Nobody listens there.
     let nowhere = "http://127.0.0.1:9".to_owned();
-    let upstream = UpstreamOptions { weixin: nowhere.clone(), qyapi: nowhere, ..UpstreamOptions::default() };
-    let builder = Broker::builder().clock(Clock::manual(NOW)).store(store).upstream(upstream);
-    builder.account("main", main).account("sales", sales).default_account("main").build().expect("a broker")
+    let upstream = UpstreamOptions {
+        weixin: nowhere.clone(),
+        qyapi: nowhere,
+        ..UpstreamOptions::default()
+    };
+    let builder = Broker::builder()
+        .clock(Clock::manual(NOW))
+        .store(store)
+        .upstream(upstream);
+    builder
+        .account("main", main)
+        .account("sales", sales)
+        .default_account("main")
+        .build()
+        .expect("a broker")
 }

@@ -32,16 +32,24 @@ impl VerifyFile {
     pub fn new(name: &str, content: &str) -> Result<Self, VerifyFileError> {
         let middle = name.strip_suffix(".txt").and_then(|name| {
             let front = PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix));
-            front.filter(|middle| (1..=MAX_NAME).contains(&middle.len()) && middle.bytes().all(|b| b.is_ascii_alphanumeric()))
+            front.filter(|middle| {
+                (1..=MAX_NAME).contains(&middle.len())
+                    && middle.bytes().all(|b| b.is_ascii_alphanumeric())
+            })
         });
         if middle.is_none() {
             return Err(VerifyFileError::Name);
         }
-        let is_word = content.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+        let is_word = content
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
         if !is_word || !(1..=MAX_CONTENT).contains(&content.len()) {
             return Err(VerifyFileError::Content);
         }
-        Ok(Self { name: name.into(), content: content.into() })
+        Ok(Self {
+            name: name.into(),
+            content: content.into(),
+        })
     }
 
     /// `MP_verify_….txt`.
@@ -71,7 +79,10 @@ mod tests {
     #[test]
     fn only_wechats_names_are_names() {
         for name in ["MP_verify_AbCdEfGh12345678.txt", "WW_verify_0.txt"] {
-            assert_eq!(VerifyFile::new(name, "AbCdEfGh12345678").unwrap().name(), name);
+            assert_eq!(
+                VerifyFile::new(name, "AbCdEfGh12345678").unwrap().name(),
+                name
+            );
         }
         for name in [
             "",
@@ -88,15 +99,31 @@ mod tests {
             "MP_verify_张.txt",
             " MP_verify_a.txt",
         ] {
-            assert_eq!(VerifyFile::new(name, "x"), Err(VerifyFileError::Name), "{name}");
+            assert_eq!(
+                VerifyFile::new(name, "x"),
+                Err(VerifyFileError::Name),
+                "{name}"
+            );
         }
         assert!(VerifyFile::new(&format!("MP_verify_{}.txt", "a".repeat(65)), "x").is_err());
     }
 
     #[test]
     fn only_one_word_is_content() {
-        for content in ["", "a b", "a\n", "/run/secrets/proof", "<script>", "张", &"a".repeat(129)] {
-            assert_eq!(VerifyFile::new("MP_verify_a.txt", content), Err(VerifyFileError::Content), "{content:?}");
+        for content in [
+            "",
+            "a b",
+            "a\n",
+            "/run/secrets/proof",
+            "<script>",
+            "张",
+            &"a".repeat(129),
+        ] {
+            assert_eq!(
+                VerifyFile::new("MP_verify_a.txt", content),
+                Err(VerifyFileError::Content),
+                "{content:?}"
+            );
         }
     }
 }

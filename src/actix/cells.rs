@@ -29,7 +29,10 @@ pub(super) struct Cells {
 
 impl Cells {
     pub(super) fn new(count: usize) -> Self {
-        Self { cells: (0..count).map(|_| AtomicU64::new(0)).collect(), seed: RandomState::new() }
+        Self {
+            cells: (0..count).map(|_| AtomicU64::new(0)).collect(),
+            seed: RandomState::new(),
+        }
     }
 
     /// The number of this key.
@@ -56,7 +59,12 @@ impl StateStore for Cells {
         loop {
             let known = (before != 0).then(|| Nanos::from(before));
             let (outcome, after) = f(known)?;
-            match cell.compare_exchange_weak(before, after.as_u64(), Ordering::AcqRel, Ordering::Acquire) {
+            match cell.compare_exchange_weak(
+                before,
+                after.as_u64(),
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            ) {
                 Ok(_) => return Ok(outcome),
                 Err(now) => before = now,
             }
@@ -92,7 +100,10 @@ mod tests {
     #[test]
     fn an_ipv6_client_is_its_network_of_64_bits_and_an_ipv4_client_its_address() {
         let key = |address: &str| key_of(address.parse().unwrap());
-        assert_eq!(key("2001:db8:1:2::1"), key("2001:db8:1:2:ffff:ffff:ffff:ffff"));
+        assert_eq!(
+            key("2001:db8:1:2::1"),
+            key("2001:db8:1:2:ffff:ffff:ffff:ffff")
+        );
         assert_ne!(key("2001:db8:1:2::1"), key("2001:db8:1:3::1"));
         assert_ne!(key("192.0.2.1"), key("192.0.2.2"));
     }

@@ -6,8 +6,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::LazyLock;
 
 use actix_web::http::header::{
-    ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CROSS_ORIGIN_RESOURCE_POLICY, ETag, EntityTag, HeaderValue, IfNoneMatch,
-    X_CONTENT_TYPE_OPTIONS,
+    ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CROSS_ORIGIN_RESOURCE_POLICY, ETag, EntityTag,
+    HeaderValue, IfNoneMatch, X_CONTENT_TYPE_OPTIONS,
 };
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, Resource, Route, guard, web};
 
@@ -22,7 +22,9 @@ pub(super) fn types() -> Resource {
 }
 
 fn file(path: &str, route: Route) -> Resource {
-    web::resource(path).route(route).default_service(web::to(super::public::only_get))
+    web::resource(path)
+        .route(route)
+        .default_service(web::to(super::public::only_get))
 }
 
 fn reads() -> Route {
@@ -30,7 +32,12 @@ fn reads() -> Route {
 }
 
 async fn send_script(request: HttpRequest) -> HttpResponse {
-    send(&request, "text/javascript; charset=utf-8", SCRIPT, &SCRIPT_TAG)
+    send(
+        &request,
+        "text/javascript; charset=utf-8",
+        SCRIPT,
+        &SCRIPT_TAG,
+    )
 }
 
 async fn send_types(request: HttpRequest) -> HttpResponse {
@@ -38,9 +45,18 @@ async fn send_types(request: HttpRequest) -> HttpResponse {
     send(&request, "text/plain; charset=utf-8", TYPES, &TYPES_TAG)
 }
 
-fn send(request: &HttpRequest, content_type: &'static str, text: &'static str, tag: &EntityTag) -> HttpResponse {
+fn send(
+    request: &HttpRequest,
+    content_type: &'static str,
+    text: &'static str,
+    tag: &EntityTag,
+) -> HttpResponse {
     let known = knows(request, tag);
-    let mut response = if known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
+    let mut response = if known {
+        HttpResponse::NotModified()
+    } else {
+        HttpResponse::Ok()
+    };
     response
         .insert_header(ETag(tag.clone()))
         // Asked for again each time and mostly answered with 304: no page runs with yesterday's script.
@@ -49,7 +65,11 @@ fn send(request: &HttpRequest, content_type: &'static str, text: &'static str, t
         // A module is fetched by CORS rules, from a page on any of our hosts; there is nothing in it to protect.
         .insert_header((ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")))
         .insert_header((CROSS_ORIGIN_RESOURCE_POLICY, "cross-origin"));
-    if known { response.finish() } else { response.content_type(content_type).body(text) }
+    if known {
+        response.finish()
+    } else {
+        response.content_type(content_type).body(text)
+    }
 }
 
 /// Changes exactly when the content does; the same in every process of one build.

@@ -4,9 +4,9 @@
 //! every request, most of which are same-origin.
 
 use actix_web::http::header::{
-    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS, HeaderMap, HeaderValue, ORIGIN,
-    VARY,
+    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
+    ACCESS_CONTROL_REQUEST_HEADERS, HeaderMap, HeaderValue, ORIGIN, VARY,
 };
 use actix_web::{HttpRequest, HttpResponse, web};
 
@@ -14,12 +14,25 @@ use super::query;
 use crate::broker::Broker;
 
 /// Adds what lets a page on another host of ours read the answer. `account` empty: the default one.
-pub(super) fn allow(broker: &Broker, account: &str, origin: Option<&HeaderValue>, headers: &mut HeaderMap) {
+pub(super) fn allow(
+    broker: &Broker,
+    account: &str,
+    origin: Option<&HeaderValue>,
+    headers: &mut HeaderMap,
+) {
     headers.insert(VARY, HeaderValue::from_static("Origin"));
-    let Some(origin) = origin.filter(|origin| is_ours(broker, account, origin)) else { return };
+    let Some(origin) = origin.filter(|origin| is_ours(broker, account, origin)) else {
+        return;
+    };
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
-    headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
-    headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("Retry-After"));
+    headers.insert(
+        ACCESS_CONTROL_ALLOW_CREDENTIALS,
+        HeaderValue::from_static("true"),
+    );
+    headers.insert(
+        ACCESS_CONTROL_EXPOSE_HEADERS,
+        HeaderValue::from_static("Retry-After"),
+    );
 }
 
 /// `OPTIONS`: a browser asks first when the page adds headers of its own.
@@ -29,7 +42,10 @@ pub(super) async fn preflight(request: HttpRequest, broker: web::Data<Broker>) -
     let headers = response.headers_mut();
     allow(&broker, &account, request.headers().get(ORIGIN), headers);
     if headers.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN) {
-        headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET"));
+        headers.insert(
+            ACCESS_CONTROL_ALLOW_METHODS,
+            HeaderValue::from_static("GET"),
+        );
         headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
         if let Some(asked) = request.headers().get(ACCESS_CONTROL_REQUEST_HEADERS) {
             headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, asked.clone());
@@ -41,14 +57,21 @@ pub(super) async fn preflight(request: HttpRequest, broker: web::Data<Broker>) -
 /// Whether the origin's host is a safe domain of the account; of any account when there is none of that name, so that the page
 /// can read the error that says so. Any port: a port is nothing that WeChat binds.
 fn is_ours(broker: &Broker, account: &str, origin: &HeaderValue) -> bool {
-    let Some(host) = origin.to_str().ok().and_then(host_of) else { return false };
+    let Some(host) = origin.to_str().ok().and_then(host_of) else {
+        return false;
+    };
     match broker.account(account) {
         Ok(account) => account.allows_host(&host),
-        Err(_) => broker.accounts().iter().any(|(_, account)| account.allows_host(&host)),
+        Err(_) => broker
+            .accounts()
+            .iter()
+            .any(|(_, account)| account.allows_host(&host)),
     }
 }
 
 fn host_of(origin: &str) -> Option<String> {
-    let url = url::Url::parse(origin).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
+    let url = url::Url::parse(origin)
+        .ok()
+        .filter(|url| matches!(url.scheme(), "http" | "https"))?;
     url.host_str().map(str::to_owned)
 }

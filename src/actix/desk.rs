@@ -16,7 +16,11 @@ pub(super) struct Desk {
 
 impl Desk {
     pub(super) fn new(broker: Broker, plane: Plane) -> Self {
-        Self { broker, plane, routes: RefCell::default() }
+        Self {
+            broker,
+            plane,
+            routes: RefCell::default(),
+        }
     }
 
     /// Counts one answer of the route with this pattern, begun at this uptime, and says how long it took.

@@ -28,7 +28,11 @@ pub(crate) use question::{Findings, Question};
 ///
 /// For a listener that the internet does not reach. Storing other keys in `keys` takes effect at the next request.
 #[must_use]
-pub fn diagnose_resource(path: &str, broker: Broker, keys: web::Data<ArcSwap<ApiKeys>>) -> Resource {
+pub fn diagnose_resource(
+    path: &str,
+    broker: Broker,
+    keys: web::Data<ArcSwap<ApiKeys>>,
+) -> Resource {
     web::resource(path)
         .app_data(web::Data::new(broker))
         .app_data(keys)
@@ -48,12 +52,18 @@ async fn answer(
         let key = key_of_request(&request, &keys)?;
         let case = case(Question::read(body)?, key, &broker).await?;
         // Up to a second of hashing: not on the thread that serves.
-        web::block(move || diagnose(&case)).await.map_err(|_| bad_body())
+        web::block(move || diagnose(&case))
+            .await
+            .map_err(|_| bad_body())
     };
     match found.await {
         Ok(findings) => {
-            let findings = Findings { findings: findings.into_iter().map(Explained::from).collect() };
-            HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(findings)
+            let findings = Findings {
+                findings: findings.into_iter().map(Explained::from).collect(),
+            };
+            HttpResponse::Ok()
+                .insert_header((CACHE_CONTROL, "no-store"))
+                .json(findings)
         }
         Err(problem) => refused(problem),
     }
@@ -67,12 +77,22 @@ async fn case(mut question: Question, key: &ApiKey, broker: &Broker) -> Result<C
         if !key.opens(account, kind) {
             return Err(forbidden());
         }
-        let ticket = broker.credential(account, kind).await.map_err(Problem::for_private)?;
+        let ticket = broker
+            .credential(account, kind)
+            .await
+            .map_err(Problem::for_private)?;
         let role = case.signed_for().role();
         case = case.ticket(role, ticket.value.clone());
-        case.app_id = broker.account(account).ok().map(|account| account.app_id().to_owned());
+        case.app_id = broker
+            .account(account)
+            .ok()
+            .map(|account| account.app_id().to_owned());
     }
-    if case.is_whole() || case.error.is_some() { Ok(case) } else { Err(bad_body()) }
+    if case.is_whole() || case.error.is_some() {
+        Ok(case)
+    } else {
+        Err(bad_body())
+    }
 }
 
 /// The ticket that signs.
@@ -87,7 +107,9 @@ fn refused(problem: Problem) -> HttpResponse {
     let unauthorized = problem.code == "unauthorized";
     let mut response = problem.into_response();
     if unauthorized {
-        response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        response
+            .headers_mut()
+            .insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
     response
 }

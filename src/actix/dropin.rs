@@ -39,9 +39,15 @@ pub fn dropin_scope(broker: Broker, keys: web::Data<ArcSwap<ApiKeys>>) -> Scope 
 /// Like WeChat's, each takes its query by GET and by POST.
 fn at(path: &str, handler: impl Fn() -> Route) -> Resource {
     let methods = [Method::GET, Method::HEAD, Method::POST];
-    let resource = methods.into_iter().fold(web::resource(path), |resource, method| resource.route(handler().method(method)));
+    let resource = methods
+        .into_iter()
+        .fold(web::resource(path), |resource, method| {
+            resource.route(handler().method(method))
+        });
     resource.default_service(web::to(|| async {
-        HttpResponse::MethodNotAllowed().insert_header((ALLOW, "GET, HEAD, POST")).finish()
+        HttpResponse::MethodNotAllowed()
+            .insert_header((ALLOW, "GET, HEAD, POST"))
+            .finish()
     }))
 }
 

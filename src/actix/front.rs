@@ -48,21 +48,42 @@ impl<F> Front<F> {
     where
         F: ServiceFactory<Request>,
     {
-        Self { app: app.into_factory(), broker, plane: Plane::Public, log, scope: Some((scope, limit)) }
+        Self {
+            app: app.into_factory(),
+            broker,
+            plane: Plane::Public,
+            log,
+            scope: Some((scope, limit)),
+        }
     }
 
     /// Before what the company's own servers call.
-    pub(crate) fn private(app: impl IntoServiceFactory<F, Request>, broker: Broker, log: RequestLog) -> Self
+    pub(crate) fn private(
+        app: impl IntoServiceFactory<F, Request>,
+        broker: Broker,
+        log: RequestLog,
+    ) -> Self
     where
         F: ServiceFactory<Request>,
     {
-        Self { app: app.into_factory(), broker, plane: Plane::Private, log, scope: None }
+        Self {
+            app: app.into_factory(),
+            broker,
+            plane: Plane::Private,
+            log,
+            scope: None,
+        }
     }
 }
 
 impl<F, B> ServiceFactory<Request> for Front<F>
 where
-    F: ServiceFactory<Request, Response = ServiceResponse<B>, Config = AppConfig, Error = actix_web::Error>,
+    F: ServiceFactory<
+            Request,
+            Response = ServiceResponse<B>,
+            Config = AppConfig,
+            Error = actix_web::Error,
+        >,
     F::Future: 'static,
     <F::Service as Service<Request>>::Future: 'static,
     B: MessageBody + Unpin + 'static,
@@ -78,13 +99,29 @@ where
         let app = self.app.new_service(config);
         let hot = self.scope.as_ref().map(|(scope, limit)| {
             let path = public::config_path(scope);
-            HotRoute { hot: Hot::new(self.broker.clone(), &path), path, limit: limit.clone() }
+            HotRoute {
+                hot: Hot::new(self.broker.clone(), &path),
+                path,
+                limit: limit.clone(),
+            }
         });
         let scope = self.scope.as_ref().map(|(scope, _)| *scope);
         let desk = Desk::new(self.broker.clone(), self.plane);
         let journal = Journal::new(self.plane, self.log);
-        let behind = Rc::new(Behind { broker: self.broker.clone(), plane: self.plane, scope, desk, journal });
-        Box::pin(async move { Ok(FrontService { app: app.await?, hot, behind }) })
+        let behind = Rc::new(Behind {
+            broker: self.broker.clone(),
+            plane: self.plane,
+            scope,
+            desk,
+            journal,
+        });
+        Box::pin(async move {
+            Ok(FrontService {
+                app: app.await?,
+                hot,
+                behind,
+            })
+        })
     }
 }
 
@@ -124,17 +161,29 @@ impl<S> FrontService<S> {
         }
         let query = head.uri.query()?;
         let decided = limit.decide(head.peer_addr, &head.headers);
-        let Some((json, account, took)) = decided.is_ok().then(|| hot.answer(query)).flatten() else {
+        let Some((json, account, took)) = decided.is_ok().then(|| hot.answer(query)).flatten()
+        else {
             // The ordinary way says what is wrong, and does not count the request once more.
             request.extensions_mut().insert(Decided(decided));
             return None;
         };
         if self.behind.journal.notes_all() {
             let (journal, name) = (&self.behind.journal, hot.broker.name_of(account));
-            journal.note(&journal.open(request), Some(path), 200, name.as_deref(), took);
+            journal.note(
+                &journal.open(request),
+                Some(path),
+                200,
+                name.as_deref(),
+                took,
+            );
         }
         let mut response = Response::with_body(StatusCode::OK, EitherBody::left(json));
-        public::dress(&hot.broker, account, head.headers.get(ORIGIN), response.headers_mut());
+        public::dress(
+            &hot.broker,
+            account,
+            head.headers.get(ORIGIN),
+            response.headers_mut(),
+        );
         Some(response)
     }
 }
@@ -160,7 +209,12 @@ where
                 let begun = self.behind.broker.clock().uptime();
                 let entry = self.behind.journal.open(&request);
                 let app = Box::pin(self.app.call(request));
-                FrontFuture::App { app, behind: self.behind.clone(), begun, entry: Some(entry) }
+                FrontFuture::App {
+                    app,
+                    behind: self.behind.clone(),
+                    begun,
+                    entry: Some(entry),
+                }
             }
         }
     }
@@ -169,7 +223,12 @@ where
 /// An answer that is there, or the application at work.
 pub(crate) enum FrontFuture<F, B> {
     Hot(Option<Response<Body<B>>>),
-    App { app: Pin<Box<F>>, behind: Rc<Behind>, begun: Duration, entry: Option<Entry> },
+    App {
+        app: Pin<Box<F>>,
+        behind: Rc<Behind>,
+        begun: Duration,
+        entry: Option<Entry>,
+    },
 }
 
 impl<F, B> Future for FrontFuture<F, B>
@@ -182,9 +241,18 @@ where
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match self.get_mut() {
             Self::Hot(response) => Poll::Ready(Ok(response.take().expect("polled once"))),
-            Self::App { app, behind, begun, entry } => {
+            Self::App {
+                app,
+                behind,
+                begun,
+                entry,
+            } => {
                 let answer = ready!(app.as_mut().poll(context))?;
-                Poll::Ready(Ok(behind.finish(answer, *begun, entry.take().expect("ready once"))))
+                Poll::Ready(Ok(behind.finish(
+                    answer,
+                    *begun,
+                    entry.take().expect("ready once"),
+                )))
             }
         }
     }
@@ -192,7 +260,12 @@ where
 
 impl Behind {
     /// Counts and notes an answer of the application, and gives it the request's id.
-    fn finish<B: MessageBody>(&self, answer: ServiceResponse<B>, begun: Duration, entry: Entry) -> Response<Body<B>> {
+    fn finish<B: MessageBody>(
+        &self,
+        answer: ServiceResponse<B>,
+        begun: Duration,
+        entry: Entry,
+    ) -> Response<Body<B>> {
         let (request, response) = answer.into_parts();
         let (status, pattern) = (response.status(), request.match_pattern());
         let took = self.desk.count(pattern.as_deref(), status.as_u16(), begun);
@@ -210,7 +283,13 @@ impl Behind {
         };
         // A name that is no account of ours is whatever somebody wrote.
         let account = account.and_then(|account| self.broker.name_of(&account));
-        self.journal.note(&entry, pattern.as_deref(), status.as_u16(), account.as_deref(), took);
+        self.journal.note(
+            &entry,
+            pattern.as_deref(),
+            status.as_u16(),
+            account.as_deref(),
+            took,
+        );
         let mut response = match self.bare_problem(&response) {
             Some(problem) => {
                 let mut answer = problem.into_response();
@@ -218,7 +297,10 @@ impl Behind {
                     answer.headers_mut().insert(ALLOW, allow.clone());
                 }
                 Response::from(answer.map_body(|_, body| {
-                    EitherBody::left(body.try_into_bytes().map_or_else(|_| Vec::new(), |bytes| bytes.to_vec()))
+                    EitherBody::left(
+                        body.try_into_bytes()
+                            .map_or_else(|_| Vec::new(), |bytes| bytes.to_vec()),
+                    )
                 }))
             }
             None => Response::from(response).map_body(|_, body| EitherBody::right(body)),
@@ -234,9 +316,15 @@ impl Behind {
         }
         match (response.status(), self.plane) {
             (StatusCode::NOT_FOUND, Plane::Public) => Some(Problem::not_found()),
-            (StatusCode::NOT_FOUND, Plane::Private) => Some(Problem { hint: PRIVATE_PATHS, ..Problem::not_found() }),
+            (StatusCode::NOT_FOUND, Plane::Private) => Some(Problem {
+                hint: PRIVATE_PATHS,
+                ..Problem::not_found()
+            }),
             (StatusCode::METHOD_NOT_ALLOWED, _) => {
-                let allow = response.headers().get(ALLOW).and_then(|allow| allow.to_str().ok());
+                let allow = response
+                    .headers()
+                    .get(ALLOW)
+                    .and_then(|allow| allow.to_str().ok());
                 Some(Problem::method_not_allowed(allow.unwrap_or("GET, HEAD")))
             }
             _ => None,

@@ -45,12 +45,23 @@ impl Guesses {
     pub fn new(allowed: u32, clients: Arc<Clients>, clock: Clock) -> Self {
         let clock = Ticks(clock);
         let limiter = NonZeroU32::new(allowed).map(|allowed| {
-            let quota = Quota::with_period(ONE_MORE_AFTER).expect("not zero").allow_burst(allowed);
+            let quota = Quota::with_period(ONE_MORE_AFTER)
+                .expect("not zero")
+                .allow_burst(allowed);
             Limiter::new(quota, Cells::new(CELLS), clock.clone())
         });
         let (locked, seen) = (Cells::new(CELLS), Cells::new(CELLS));
         let log = Seldom::new(ONE_MORE_AFTER);
-        Self { limiter, clock, clients, locked, seen, wrong: AtomicU64::new(0), refused: AtomicU64::new(0), log }
+        Self {
+            limiter,
+            clock,
+            clients,
+            locked,
+            seen,
+            wrong: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+            log,
+        }
     }
 
     /// How many wrong keys were presented, repeated ones included.
@@ -67,10 +78,18 @@ impl Guesses {
 
     /// The presented key, if it is one of ours; while its address is locked out, how long that lasts. Then no key is compared, so
     /// that nobody learns by the answer whether this one was right.
-    fn find<'k>(&self, keys: &'k ApiKeys, presented: &str, client: IpAddr) -> Result<Option<&'k ApiKey>, Duration> {
+    fn find<'k>(
+        &self,
+        keys: &'k ApiKeys,
+        presented: &str,
+        client: IpAddr,
+    ) -> Result<Option<&'k ApiKey>, Duration> {
         let address = key_of(client);
         let until = Duration::from_millis(self.locked.of(address).load(Ordering::Acquire));
-        if let Some(wait) = until.checked_sub(self.clock.now()).filter(|wait| !wait.is_zero()) {
+        if let Some(wait) = until
+            .checked_sub(self.clock.now())
+            .filter(|wait| !wait.is_zero())
+        {
             self.refused.fetch_add(1, Ordering::Relaxed);
             return Err(whole_seconds(wait));
         }
@@ -83,14 +102,24 @@ impl Guesses {
 
     fn count_wrong(&self, address: u64, presented: &str, client: IpAddr) -> Result<(), Duration> {
         let wrong = self.wrong.fetch_add(1, Ordering::Relaxed) + 1;
-        let Some(limiter) = &self.limiter else { return Ok(()) };
+        let Some(limiter) = &self.limiter else {
+            return Ok(());
+        };
         let guess = self.seen.hash((address, presented));
         if self.seen.of(guess).swap(guess, Ordering::Relaxed) == guess {
             return Ok(());
         }
-        let Err(until) = limiter.check_key(&address) else { return Ok(()) };
-        let (now, wait) = (self.clock.now(), whole_seconds(until.wait_time_from(self.clock.now())));
-        self.locked.of(address).store(u64::try_from((now + wait).as_millis()).unwrap_or(u64::MAX), Ordering::Release);
+        let Err(until) = limiter.check_key(&address) else {
+            return Ok(());
+        };
+        let (now, wait) = (
+            self.clock.now(),
+            whole_seconds(until.wait_time_from(self.clock.now())),
+        );
+        self.locked.of(address).store(
+            u64::try_from((now + wait).as_millis()).unwrap_or(u64::MAX),
+            Ordering::Release,
+        );
         self.refused.fetch_add(1, Ordering::Relaxed);
         if self.log.now_is_the_time(now) {
             let seconds = wait.as_secs();
@@ -104,16 +133,33 @@ impl Guesses {
 }
 
 /// The key with this text. `Err`: the address is locked out for so long.
-pub(super) fn find<'k>(request: &HttpRequest, keys: &'k ApiKeys, presented: &str) -> Result<Option<&'k ApiKey>, Duration> {
-    let Some(guesses) = request.app_data::<web::Data<Guesses>>() else { return Ok(keys.find(presented)) };
-    let peer = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
-    guesses.find(keys, presented, guesses.clients.likely(peer, request.headers()))
+pub(super) fn find<'k>(
+    request: &HttpRequest,
+    keys: &'k ApiKeys,
+    presented: &str,
+) -> Result<Option<&'k ApiKey>, Duration> {
+    let Some(guesses) = request.app_data::<web::Data<Guesses>>() else {
+        return Ok(keys.find(presented));
+    };
+    let peer = request
+        .peer_addr()
+        .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
+    guesses.find(
+        keys,
+        presented,
+        guesses.clients.likely(peer, request.headers()),
+    )
 }
 
 /// The key that the request carries in its headers, if it is one of ours.
-pub(super) fn key_of_request<'k>(request: &HttpRequest, keys: &'k ApiKeys) -> Result<&'k ApiKey, Problem> {
+pub(super) fn key_of_request<'k>(
+    request: &HttpRequest,
+    keys: &'k ApiKeys,
+) -> Result<&'k ApiKey, Problem> {
     let presented = presented(request.headers()).ok_or_else(unauthorized)?;
-    find(request, keys, presented).map_err(locked_out)?.ok_or_else(unauthorized)
+    find(request, keys, presented)
+        .map_err(locked_out)?
+        .ok_or_else(unauthorized)
 }
 
 /// The key in the headers, if there is one.
@@ -128,7 +174,15 @@ fn presented(headers: &HeaderMap) -> Option<&str> {
 
 fn locked_out(wait: Duration) -> Problem {
     let detail = "too many different wrong API keys came from this address".into();
-    Problem { retry_after: Some(wait), ..too_many("locked_out", "This address is locked out for a while", detail, HINT) }
+    Problem {
+        retry_after: Some(wait),
+        ..too_many(
+            "locked_out",
+            "This address is locked out for a while",
+            detail,
+            HINT,
+        )
+    }
 }
 
 const HINT: Hint = Hint::fixed(

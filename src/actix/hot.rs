@@ -21,7 +21,11 @@ impl Hot {
     /// `route`: its pattern, for the counters.
     pub(super) fn new(broker: Broker, route: &str) -> Self {
         let tally = broker.tally().route(Plane::Public, route);
-        Self { broker, tally, tail: RefCell::default() }
+        Self {
+            broker,
+            tally,
+            tail: RefCell::default(),
+        }
     }
 
     /// The JSON for `wx.config`, counted, the account as the query names it, and what it took; `None` where the ordinary way has to
@@ -61,13 +65,18 @@ fn read<'a>(query: &'a [u8], address: &mut Vec<u8>) -> Option<&'a [u8]> {
         }
     }
     let account = account.unwrap_or_default();
-    let is_name = account.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+    let is_name = account
+        .iter()
+        .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
     (has_url && is_name).then_some(account)
 }
 
 /// From the next `&` on.
 fn after(pair: &[u8]) -> &[u8] {
-    &pair[pair.iter().position(|byte| *byte == b'&').unwrap_or(pair.len())..]
+    &pair[pair
+        .iter()
+        .position(|byte| *byte == b'&')
+        .unwrap_or(pair.len())..]
 }
 
 /// Percent-decoding up to the first `#`, where it is certain: `None` for a raw `:` (an address that was not encoded), a `+`, a `%`
@@ -76,7 +85,10 @@ fn decode<'a>(value: &'a [u8], address: &mut Vec<u8>) -> Option<&'a [u8]> {
     let mut rest = value;
     loop {
         // Most of an address stands there as it is, in runs between the escapes.
-        let run = rest.iter().position(|byte| !IS_PLAIN[usize::from(*byte)]).unwrap_or(rest.len());
+        let run = rest
+            .iter()
+            .position(|byte| !IS_PLAIN[usize::from(*byte)])
+            .unwrap_or(rest.len());
         address.extend_from_slice(&rest[..run]);
         rest = &rest[run..];
         match rest {
@@ -128,22 +140,52 @@ mod tests {
         let mut tail = Tail::default();
         let account = read(raw.as_bytes(), tail.start())?;
         tail.page()?;
-        let read = (String::from_utf8(tail.url().to_vec()).unwrap(), String::from_utf8(account.to_vec()).unwrap());
+        let read = (
+            String::from_utf8(tail.url().to_vec()).unwrap(),
+            String::from_utf8(account.to_vec()).unwrap(),
+        );
         let query = ConfigQuery::parse(raw).unwrap_or_else(|problem| panic!("{raw}: {problem}"));
-        assert_eq!(read, (query.url.as_str().to_owned(), query.account), "{raw}");
-        assert!(query.js_api_list.is_none() && query.open_tag_list.is_none() && !query.debug, "{raw}");
+        assert_eq!(
+            read,
+            (query.url.as_str().to_owned(), query.account),
+            "{raw}"
+        );
+        assert!(
+            query.js_api_list.is_none() && query.open_tag_list.is_none() && !query.debug,
+            "{raw}"
+        );
         let page = tail.page().unwrap();
-        assert_eq!((page.host, page.path), (query.url.host(), query.url.path()), "{raw}");
+        assert_eq!(
+            (page.host, page.path),
+            (query.url.host(), query.url.path()),
+            "{raw}"
+        );
         Some(read)
     }
 
     #[test]
     fn ordinary_queries_take_the_hot_path() {
         for (raw, url, account) in [
-            ("url=https%3A%2F%2Fh.cn%2Fp%3Fa%3D%25E4%25B8%25AD%26b%3D1%252B1%23x", "https://h.cn/p?a=%E4%B8%AD&b=1%2B1", ""),
-            ("account=main&url=http%3a%2f%2fm.h.cn", "http://m.h.cn", "main"),
-            ("url=https%3A%2F%2Fh.cn%2F&account=a_1-b&_=1700000000", "https://h.cn/", "a_1-b"),
-            ("url=https%3A%2F%2Fh.cn%2F%3Fq=%22%5C%22!'()*~", "https://h.cn/?q=\"\\\"!'()*~", ""),
+            (
+                "url=https%3A%2F%2Fh.cn%2Fp%3Fa%3D%25E4%25B8%25AD%26b%3D1%252B1%23x",
+                "https://h.cn/p?a=%E4%B8%AD&b=1%2B1",
+                "",
+            ),
+            (
+                "account=main&url=http%3a%2f%2fm.h.cn",
+                "http://m.h.cn",
+                "main",
+            ),
+            (
+                "url=https%3A%2F%2Fh.cn%2F&account=a_1-b&_=1700000000",
+                "https://h.cn/",
+                "a_1-b",
+            ),
+            (
+                "url=https%3A%2F%2Fh.cn%2F%3Fq=%22%5C%22!'()*~",
+                "https://h.cn/?q=\"\\\"!'()*~",
+                "",
+            ),
             ("url=https%3A%2F%2Fh.cn%2F%23%E4%FF", "https://h.cn/", ""),
         ] {
             assert_eq!(quick(raw), Some((url.to_owned(), account.to_owned())));

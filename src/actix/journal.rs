@@ -69,12 +69,28 @@ impl Journal {
 
     pub(super) fn open(&self, request: &Request) -> Entry {
         let head = request.head();
-        let id = head.headers.get(&REQUEST_ID).filter(|id| is_sane(id.as_bytes())).cloned().unwrap_or_else(made);
-        Entry { id, method: head.method.clone(), client: head.peer_addr.map(|peer| peer.ip()) }
+        let id = head
+            .headers
+            .get(&REQUEST_ID)
+            .filter(|id| is_sane(id.as_bytes()))
+            .cloned()
+            .unwrap_or_else(made);
+        Entry {
+            id,
+            method: head.method.clone(),
+            client: head.peer_addr.map(|peer| peer.ip()),
+        }
     }
 
     /// A line, if this answer gets one.
-    pub(super) fn note(&self, entry: &Entry, route: Option<&str>, status: u16, account: Option<&str>, took: Duration) {
+    pub(super) fn note(
+        &self,
+        entry: &Entry,
+        route: Option<&str>,
+        status: u16,
+        account: Option<&str>,
+        took: Duration,
+    ) {
         let failed = !(200..400).contains(&status);
         let noted = match self.log {
             RequestLog::Off => false,
@@ -84,8 +100,15 @@ impl Journal {
         if !noted {
             return;
         }
-        let (plane, method, route) = (self.plane.as_str(), entry.method.as_str(), route.unwrap_or(OTHER_ROUTE));
-        let (micros, id) = (u64::try_from(took.as_micros()).unwrap_or(u64::MAX), entry.id.to_str().unwrap_or_default());
+        let (plane, method, route) = (
+            self.plane.as_str(),
+            entry.method.as_str(),
+            route.unwrap_or(OTHER_ROUTE),
+        );
+        let (micros, id) = (
+            u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+            entry.id.to_str().unwrap_or_default(),
+        );
         let client = entry.client.map(tracing::field::display);
         if status >= 500 {
             warn!(target: TARGET, plane, method, route, status, account, micros, client, id, "request");
@@ -104,11 +127,15 @@ impl Journal {
 
 /// Whether an id may stand in a log and in a header as it came.
 fn is_sane(id: &[u8]) -> bool {
-    (1..=MAX_ID).contains(&id.len()) && id.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:/+=@".contains(byte))
+    (1..=MAX_ID).contains(&id.len())
+        && id
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.:/+=@".contains(byte))
 }
 
 fn made() -> HeaderValue {
-    HeaderValue::from_str(&format!("{:016x}", rand::random::<u64>())).expect("hex digits are visible")
+    HeaderValue::from_str(&format!("{:016x}", rand::random::<u64>()))
+        .expect("hex digits are visible")
 }
 
 /// What a proxy sends it in, and what it is answered in.
@@ -129,10 +156,25 @@ mod tests {
 
     #[test]
     fn an_id_is_taken_if_it_can_do_no_harm() {
-        for id in ["a", "4bf92f3577b34da6a3ce929d0e0e4736", "Root=1-67891233-abcdef012345678912345678", &"x".repeat(64)] {
+        for id in [
+            "a",
+            "4bf92f3577b34da6a3ce929d0e0e4736",
+            "Root=1-67891233-abcdef012345678912345678",
+            &"x".repeat(64),
+        ] {
             assert!(is_sane(id.as_bytes()), "{id}");
         }
-        for id in ["", "a b", "a\n", "a\"b", "a;b", "a,b", "\u{e9}", "<script>", &"x".repeat(65)] {
+        for id in [
+            "",
+            "a b",
+            "a\n",
+            "a\"b",
+            "a;b",
+            "a,b",
+            "\u{e9}",
+            "<script>",
+            &"x".repeat(65),
+        ] {
             assert!(!is_sane(id.as_bytes()), "{id}");
         }
     }
@@ -141,6 +183,9 @@ mod tests {
     fn made_ids_are_sane_and_differ() {
         let ids: std::collections::HashSet<_> = (0..1_000).map(|_| made()).collect();
         assert_eq!(ids.len(), 1_000);
-        assert!(ids.iter().all(|id| is_sane(id.as_bytes()) && id.len() == 16));
+        assert!(
+            ids.iter()
+                .all(|id| is_sane(id.as_bytes()) && id.len() == 16)
+        );
     }
 }

@@ -47,7 +47,11 @@ impl KeyHash {
 
     /// Looks at every byte whatever the first difference.
     fn is(&self, other: &Self) -> bool {
-        self.0.iter().zip(other.0).fold(0, |differing, (a, b)| differing | (a ^ b)) == 0
+        self.0
+            .iter()
+            .zip(other.0)
+            .fold(0, |differing, (a, b)| differing | (a ^ b))
+            == 0
     }
 }
 
@@ -68,13 +72,19 @@ impl ApiKey {
     /// Whether it opens this credential.
     #[must_use]
     pub fn opens(&self, account: &str, kind: Kind) -> bool {
-        self.opens_account(account) && self.kinds.as_ref().is_none_or(|kinds| kinds.contains(&kind))
+        self.opens_account(account)
+            && self
+                .kinds
+                .as_ref()
+                .is_none_or(|kinds| kinds.contains(&kind))
     }
 
     /// Whether it opens anything of this account.
     #[must_use]
     pub fn opens_account(&self, account: &str) -> bool {
-        self.accounts.as_ref().is_none_or(|accounts| accounts.iter().any(|name| name == account))
+        self.accounts
+            .as_ref()
+            .is_none_or(|accounts| accounts.iter().any(|name| name == account))
     }
 }
 
@@ -89,7 +99,10 @@ impl ApiKeys {
     #[must_use]
     pub fn find(&self, presented: &str) -> Option<&ApiKey> {
         let hash = KeyHash::of(presented);
-        self.0.iter().fold(None, |found, key| if key.hash.is(&hash) { Some(key) } else { found })
+        self.0.iter().fold(
+            None,
+            |found, key| if key.hash.is(&hash) { Some(key) } else { found },
+        )
     }
 
     /// Whether there is none: then the private plane is closed to everybody.
@@ -104,7 +117,9 @@ impl ApiKeys {
 pub fn new_key() -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let characters = (0..43).map(|_| char::from(ALPHABET[rand::random_range(0..ALPHABET.len())]));
-    std::iter::once("wxk_".to_owned()).chain(characters.map(String::from)).collect()
+    std::iter::once("wxk_".to_owned())
+        .chain(characters.map(String::from))
+        .collect()
 }
 
 #[cfg(test)]
@@ -123,8 +138,16 @@ mod tests {
     #[test]
     fn a_key_is_found_by_its_hash_and_by_nothing_else() {
         let keys = ApiKeys::new(vec![key("crm", None, None), key("shop", None, None)]);
-        assert_eq!(keys.find("key of shop").map(|key| key.name.as_str()), Some("shop"));
-        for wrong in ["", "key of", "KEY OF SHOP", &KeyHash::of("key of shop").to_string()] {
+        assert_eq!(
+            keys.find("key of shop").map(|key| key.name.as_str()),
+            Some("shop")
+        );
+        for wrong in [
+            "",
+            "key of",
+            "KEY OF SHOP",
+            &KeyHash::of("key of shop").to_string(),
+        ] {
             assert!(keys.find(wrong).is_none(), "{wrong}");
         }
         assert!(ApiKeys::default().find("").is_none());
@@ -143,10 +166,22 @@ mod tests {
     #[test]
     fn hashes_are_read_as_they_are_written() {
         let hash = KeyHash::of("abc");
-        assert_eq!(hash.to_string(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        assert_eq!(
+            hash.to_string(),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
         assert_eq!(KeyHash::from_hex(&hash.to_string()), Some(hash));
-        assert_eq!(KeyHash::from_hex(&hash.to_string().to_uppercase()), Some(hash));
-        for bad in ["", "ba78", &"g".repeat(64), &"é".repeat(32), &"a".repeat(65)] {
+        assert_eq!(
+            KeyHash::from_hex(&hash.to_string().to_uppercase()),
+            Some(hash)
+        );
+        for bad in [
+            "",
+            "ba78",
+            &"g".repeat(64),
+            &"é".repeat(32),
+            &"a".repeat(65),
+        ] {
             assert!(KeyHash::from_hex(bad).is_none(), "{bad}");
         }
     }
@@ -155,6 +190,11 @@ mod tests {
     fn new_keys_differ_and_need_no_escaping() {
         let (a, b) = (new_key(), new_key());
         assert_ne!(a, b);
-        assert!(a.len() == 47 && a.bytes().all(|c| c.is_ascii_alphanumeric() || b"-_".contains(&c)), "{a}");
+        assert!(
+            a.len() == 47
+                && a.bytes()
+                    .all(|c| c.is_ascii_alphanumeric() || b"-_".contains(&c)),
+            "{a}"
+        );
     }
 }

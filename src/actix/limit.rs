@@ -39,10 +39,20 @@ impl RateLimit {
         let clock = Ticks(clock);
         let limiter = NonZeroU32::new(per_second).map(|per_second| {
             let burst = NonZeroU32::new(burst).unwrap_or(per_second);
-            Limiter::new(Quota::per_second(per_second).allow_burst(burst), Cells::new(CELLS), clock.clone())
+            Limiter::new(
+                Quota::per_second(per_second).allow_burst(burst),
+                Cells::new(CELLS),
+                clock.clone(),
+            )
         });
         let log = Seldom::new(LOG_EVERY);
-        Self { limiter, clock, clients, refused: AtomicU64::new(0), log }
+        Self {
+            limiter,
+            clock,
+            clients,
+            refused: AtomicU64::new(0),
+            log,
+        }
     }
 
     /// Counts one request of the client that this peer and these headers stand for.
@@ -50,8 +60,12 @@ impl RateLimit {
     /// # Errors
     /// `rate_limited`, with the time after which the next one is let through.
     pub fn check(&self, peer: IpAddr, headers: &HeaderMap) -> Result<(), Problem> {
-        let Some(limiter) = &self.limiter else { return Ok(()) };
-        let Some(client) = self.clients.single(peer, headers) else { return Ok(()) };
+        let Some(limiter) = &self.limiter else {
+            return Ok(());
+        };
+        let Some(client) = self.clients.single(peer, headers) else {
+            return Ok(());
+        };
         match limiter.check_key(&key_of(client)) {
             Ok(()) => Ok(()),
             Err(until) => Err(self.refuse(client, until.wait_time_from(self.clock.now()))),
@@ -59,7 +73,11 @@ impl RateLimit {
     }
 
     /// The same, whoever the peer is.
-    pub(super) fn decide(&self, peer: Option<SocketAddr>, headers: &HeaderMap) -> Result<(), Problem> {
+    pub(super) fn decide(
+        &self,
+        peer: Option<SocketAddr>,
+        headers: &HeaderMap,
+    ) -> Result<(), Problem> {
         peer.map_or(Ok(()), |peer| self.check(peer.ip(), headers))
     }
 
@@ -76,7 +94,10 @@ impl RateLimit {
             tracing::warn!(%client, refused, "a client asks more often than limits.requests_per_second allows · 有客户端的请求超过频率限制");
         }
         let detail = "this client has sent more requests than it is allowed in this time".into();
-        Problem { retry_after: Some(whole_seconds(wait)), ..too_many("rate_limited", "Too many requests", detail, HINT) }
+        Problem {
+            retry_after: Some(whole_seconds(wait)),
+            ..too_many("rate_limited", "Too many requests", detail, HINT)
+        }
     }
 }
 
@@ -89,10 +110,17 @@ pub(crate) fn admit(request: &HttpRequest) -> Result<(), Problem> {
         return decided;
     }
     let limit = request.app_data::<web::Data<RateLimit>>();
-    limit.map_or(Ok(()), |limit| limit.decide(request.peer_addr(), request.headers()))
+    limit.map_or(Ok(()), |limit| {
+        limit.decide(request.peer_addr(), request.headers())
+    })
 }
 
-pub(super) fn too_many(code: &'static str, title: &'static str, detail: String, hint: Hint) -> Problem {
+pub(super) fn too_many(
+    code: &'static str,
+    title: &'static str,
+    detail: String,
+    hint: Hint,
+) -> Problem {
     Problem::new(StatusCode::TOO_MANY_REQUESTS, code, title, detail, hint)
 }
 

@@ -29,28 +29,61 @@ pub fn private_scope(broker: Broker, keys: web::Data<ArcSwap<ApiKeys>>) -> Scope
         .app_data(web::Data::new(broker))
         .app_data(keys)
         .app_data(web::PayloadConfig::new(MAX_BODY))
-        .service(web::resource("/{account}/{kind}").route(web::get().to(read)).default_service(web::to(only_get)))
-        .service(web::resource("/{account}/{kind}/reject").route(web::post().to(reject)).default_service(web::to(only_post)))
+        .service(
+            web::resource("/{account}/{kind}")
+                .route(web::get().to(read))
+                .default_service(web::to(only_get)),
+        )
+        .service(
+            web::resource("/{account}/{kind}/reject")
+                .route(web::post().to(reject))
+                .default_service(web::to(only_post)),
+        )
         .default_service(web::to(unknown_path))
 }
 
 /// `GET /credentials/{account}/{kind}`.
-async fn read(request: HttpRequest, path: Path, broker: web::Data<Broker>, keys: Keys) -> HttpResponse {
+async fn read(
+    request: HttpRequest,
+    path: Path,
+    broker: web::Data<Broker>,
+    keys: Keys,
+) -> HttpResponse {
     let answer = async {
         let (account, kind) = admitted(&request, &path, &keys)?;
-        broker.credential(account, kind).await.map_err(Problem::for_private)
+        broker
+            .credential(account, kind)
+            .await
+            .map_err(Problem::for_private)
     };
-    respond(answer.await.map(|credential| Answer::of(&credential, broker.clock().now())))
+    respond(
+        answer
+            .await
+            .map(|credential| Answer::of(&credential, broker.clock().now())),
+    )
 }
 
 /// `POST /credentials/{account}/{kind}/reject`: "WeChat refused this one".
-async fn reject(request: HttpRequest, path: Path, broker: web::Data<Broker>, keys: Keys, body: Body) -> HttpResponse {
+async fn reject(
+    request: HttpRequest,
+    path: Path,
+    broker: web::Data<Broker>,
+    keys: Keys,
+    body: Body,
+) -> HttpResponse {
     let answer = async {
         let (account, kind) = admitted(&request, &path, &keys)?;
         let bad_value = refused_value(body)?;
-        broker.reject(account, kind, &bad_value).await.map_err(Problem::for_private)
+        broker
+            .reject(account, kind, &bad_value)
+            .await
+            .map_err(Problem::for_private)
     };
-    respond(answer.await.map(|credential| Answer::of(&credential, broker.clock().now())))
+    respond(
+        answer
+            .await
+            .map(|credential| Answer::of(&credential, broker.clock().now())),
+    )
 }
 
 type Path = web::Path<(String, String)>;
@@ -85,13 +118,22 @@ impl Answer {
 }
 
 /// The account and kind that the path names, if the request's key opens them.
-fn admitted<'a>(request: &HttpRequest, path: &'a Path, keys: &Keys) -> Result<(&'a str, Kind), Problem> {
+fn admitted<'a>(
+    request: &HttpRequest,
+    path: &'a Path,
+    keys: &Keys,
+) -> Result<(&'a str, Kind), Problem> {
     let (account, kind) = (path.0.as_str(), path.1.as_str());
     admit(request, account, kind, keys).map(|kind| (account, kind))
 }
 
 /// The kind of this name, if the request's key opens it for this account.
-pub(crate) fn admit(request: &HttpRequest, account: &str, kind: &str, keys: &ArcSwap<ApiKeys>) -> Result<Kind, Problem> {
+pub(crate) fn admit(
+    request: &HttpRequest,
+    account: &str,
+    kind: &str,
+    keys: &ArcSwap<ApiKeys>,
+) -> Result<Kind, Problem> {
     let keys = keys.load();
     let key = key_of_request(request, &keys)?;
     let kind = kind.parse::<Kind>().map_err(|_| Problem::unknown_kind())?;
@@ -119,17 +161,23 @@ fn refused_value(body: Body) -> Result<Secret, Problem> {
         _ => bad_body(),
     })?;
     let rejection = object::<Rejection>(&body).filter(|rejection| !rejection.value.is_empty());
-    rejection.map(|rejection| Secret::new(rejection.value)).ok_or_else(bad_body)
+    rejection
+        .map(|rejection| Secret::new(rejection.value))
+        .ok_or_else(bad_body)
 }
 
 fn respond(answer: Result<Answer, Problem>) -> HttpResponse {
     match answer {
-        Ok(answer) => HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(answer),
+        Ok(answer) => HttpResponse::Ok()
+            .insert_header((CACHE_CONTROL, "no-store"))
+            .json(answer),
         Err(problem) => {
             let unauthorized = problem.status == StatusCode::UNAUTHORIZED;
             let mut response = problem.into_response();
             if unauthorized {
-                response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+                response
+                    .headers_mut()
+                    .insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
             response
         }
@@ -165,7 +213,11 @@ pub(super) fn forbidden() -> Problem {
 }
 
 fn bad_body() -> Problem {
-    Problem::bad_request("bad_body", r#"the body is not {"value": "…"}"#.into(), BODY_HINT)
+    Problem::bad_request(
+        "bad_body",
+        r#"the body is not {"value": "…"}"#.into(),
+        BODY_HINT,
+    )
 }
 
 async fn only_get() -> HttpResponse {
@@ -178,15 +230,25 @@ async fn only_post() -> HttpResponse {
 
 /// The answer to another method than the one of the route.
 pub(super) fn wrong_method(allowed: &'static str, usage: &'static str) -> HttpResponse {
-    Problem { hint: Hint::fixed(usage, usage), ..Problem::method_not_allowed(allowed) }.into_response_allowing(allowed)
+    Problem {
+        hint: Hint::fixed(usage, usage),
+        ..Problem::method_not_allowed(allowed)
+    }
+    .into_response_allowing(allowed)
 }
 
 async fn unknown_path() -> HttpResponse {
-    Problem { hint: PATHS_HINT, ..Problem::not_found() }.into_response()
+    Problem {
+        hint: PATHS_HINT,
+        ..Problem::not_found()
+    }
+    .into_response()
 }
 
-const BODY_HINT: Hint =
-    Hint::fixed(r#"Send the value that WeChat refused: {"value": "…"}."#, r#"请发送被微信拒绝的凭证：{"value": "…"}。"#);
+const BODY_HINT: Hint = Hint::fixed(
+    r#"Send the value that WeChat refused: {"value": "…"}."#,
+    r#"请发送被微信拒绝的凭证：{"value": "…"}。"#,
+);
 
 const PATHS_HINT: Hint = Hint::fixed(
     "There are GET /credentials/{account}/{kind} and POST /credentials/{account}/{kind}/reject.",

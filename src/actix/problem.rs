@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
+use actix_web::http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
+};
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 
@@ -38,13 +40,34 @@ pub struct Problem {
 
 impl Problem {
     /// A problem that WeChat has nothing to do with.
-    pub(super) fn new(status: StatusCode, code: &'static str, title: &'static str, detail: String, hint: Hint) -> Self {
-        Self { status, code, title, detail, hint, errcode: None, retry_after: None, upstream: None }
+    pub(super) fn new(
+        status: StatusCode,
+        code: &'static str,
+        title: &'static str,
+        detail: String,
+        hint: Hint,
+    ) -> Self {
+        Self {
+            status,
+            code,
+            title,
+            detail,
+            hint,
+            errcode: None,
+            retry_after: None,
+            upstream: None,
+        }
     }
 
     /// The request itself is wrong.
     pub(super) fn bad_request(code: &'static str, detail: String, hint: Hint) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, code, "The request cannot be understood", detail, hint)
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            code,
+            "The request cannot be understood",
+            detail,
+            hint,
+        )
     }
 
     /// The same error for one of the company's own servers: with WeChat's code and words, and the IP to allow in the fix.
@@ -55,23 +78,43 @@ impl Problem {
             _ => None,
         };
         match &error {
-            Error::UnsupportedCredential { .. } => {
-                Self::new(StatusCode::NOT_FOUND, error.code(), NO_SUCH_CREDENTIAL, detail, KINDS_HINT)
-            }
-            _ => Self { detail, upstream, ..Self::from(error) },
+            Error::UnsupportedCredential { .. } => Self::new(
+                StatusCode::NOT_FOUND,
+                error.code(),
+                NO_SUCH_CREDENTIAL,
+                detail,
+                KINDS_HINT,
+            ),
+            _ => Self {
+                detail,
+                upstream,
+                ..Self::from(error)
+            },
         }
     }
 
     /// A body that is not read to its end.
     pub(super) fn body_too_large(limit: usize, hint: Hint) -> Self {
         let detail = format!("the body is longer than {limit} bytes");
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "The body is too large", detail, hint)
+        Self::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "body_too_large",
+            "The body is too large",
+            detail,
+            hint,
+        )
     }
 
     /// No kind of credential has this name.
     pub(super) fn unknown_kind() -> Self {
         let detail = "the address names no kind of credential".into();
-        Self::new(StatusCode::NOT_FOUND, "unsupported_credential", NO_SUCH_CREDENTIAL, detail, KINDS_HINT)
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "unsupported_credential",
+            NO_SUCH_CREDENTIAL,
+            detail,
+            KINDS_HINT,
+        )
     }
 
     /// `url=https://h/p?a=1&b=2`: everything from `&b` on is lost.
@@ -92,7 +135,10 @@ impl Problem {
         Self::bad_request(
             "missing_card_id",
             "the parameter cardId is missing".into(),
-            Hint::fixed("Name the coupon: card-ext?cardId=….", "请指定卡券：card-ext?cardId=…。"),
+            Hint::fixed(
+                "Name the coupon: card-ext?cardId=….",
+                "请指定卡券：card-ext?cardId=…。",
+            ),
         )
     }
 
@@ -104,7 +150,8 @@ impl Problem {
             "This endpoint does not answer this method",
             format!("it answers {allow} only"),
             Hint {
-                en: format!("Call it with one of: {allow}.").into(), zh: format!("请使用以下方法之一：{allow}。").into()
+                en: format!("Call it with one of: {allow}.").into(),
+                zh: format!("请使用以下方法之一：{allow}。").into(),
             },
         )
     }
@@ -116,14 +163,19 @@ impl Problem {
             "not_found",
             "There is nothing at this address",
             "no endpoint has this path".into(),
-            Hint::fixed("The signing endpoint is GET /jssdk/config?url=.", "签名接口是 GET /jssdk/config?url=。"),
+            Hint::fixed(
+                "The signing endpoint is GET /jssdk/config?url=.",
+                "签名接口是 GET /jssdk/config?url=。",
+            ),
         )
     }
 
     /// The same with an `Allow` header.
     pub(super) fn into_response_allowing(self, allow: &'static str) -> HttpResponse {
         let mut response = self.into_response();
-        response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
+        response
+            .headers_mut()
+            .insert(ALLOW, HeaderValue::from_static(allow));
         response
     }
 
@@ -131,7 +183,9 @@ impl Problem {
     #[must_use]
     pub fn into_response(self) -> HttpResponse {
         let mut response = HttpResponse::build(self.status);
-        response.insert_header((CONTENT_TYPE, "application/problem+json")).insert_header((CACHE_CONTROL, "no-store"));
+        response
+            .insert_header((CONTENT_TYPE, "application/problem+json"))
+            .insert_header((CACHE_CONTROL, "no-store"));
         response.insert_header((X_CONTENT_TYPE_OPTIONS, "nosniff"));
         if let Some(wait) = self.retry_after {
             response.insert_header((RETRY_AFTER, wait.as_secs().max(1)));
@@ -146,7 +200,10 @@ impl Problem {
             status: self.status.as_u16(),
             detail: &self.detail,
             code: self.code,
-            hint: Both { en: self.hint.en.as_ref().into(), zh: self.hint.zh.as_ref().into() },
+            hint: Both {
+                en: self.hint.en.as_ref().into(),
+                zh: self.hint.zh.as_ref().into(),
+            },
             errcode: self.errcode,
             upstream: self.upstream.as_deref().map(Upstream::of),
         };
@@ -190,7 +247,10 @@ pub(crate) struct Both<'a> {
 
 impl From<Hint> for Both<'static> {
     fn from(hint: Hint) -> Self {
-        Self { en: hint.en, zh: hint.zh }
+        Self {
+            en: hint.en,
+            zh: hint.zh,
+        }
     }
 }
 
@@ -219,7 +279,13 @@ impl<'a> Upstream<'a> {
             _ => None,
         };
         let (cause, fix) = (error.cause().into(), error.fix_for_operator().into());
-        Self { endpoint: error.endpoint, errcode: error.errcode(), errmsg, cause, fix }
+        Self {
+            endpoint: error.endpoint,
+            errcode: error.errcode(),
+            errmsg,
+            cause,
+            fix,
+        }
     }
 }
 
@@ -258,9 +324,9 @@ impl From<Error> for Problem {
             detail: detail(&error),
             hint: hint(&error),
             errcode: error.upstream().and_then(|upstream| upstream.errcode()),
-            retry_after: error
-                .retry_after()
-                .filter(|_| status == StatusCode::SERVICE_UNAVAILABLE || status == StatusCode::TOO_MANY_REQUESTS),
+            retry_after: error.retry_after().filter(|_| {
+                status == StatusCode::SERVICE_UNAVAILABLE || status == StatusCode::TOO_MANY_REQUESTS
+            }),
             upstream: None,
         }
     }
@@ -271,21 +337,49 @@ fn status_and_title(code: &str) -> (StatusCode, &'static str) {
         "unknown_account" => (StatusCode::NOT_FOUND, "There is no such account"),
         "unsupported_credential" => (StatusCode::NOT_FOUND, "This account does not sign pages"),
         "missing_url" => (StatusCode::BAD_REQUEST, "The page's address is missing"),
-        "bad_url" => (StatusCode::BAD_REQUEST, "The page's address cannot be signed"),
-        "url_double_encoded" => (StatusCode::BAD_REQUEST, "The page's address was encoded twice"),
-        "page_not_allowed" => (StatusCode::FORBIDDEN, "The page is outside the account's JS safe domains"),
+        "bad_url" => (
+            StatusCode::BAD_REQUEST,
+            "The page's address cannot be signed",
+        ),
+        "url_double_encoded" => (
+            StatusCode::BAD_REQUEST,
+            "The page's address was encoded twice",
+        ),
+        "page_not_allowed" => (
+            StatusCode::FORBIDDEN,
+            "The page is outside the account's JS safe domains",
+        ),
         "rate_limited" => (StatusCode::TOO_MANY_REQUESTS, "Too many requests"),
-        "account_misconfigured" => (StatusCode::BAD_GATEWAY, "WeChat refuses this account until its operator acts"),
-        "upstream_quota" => (StatusCode::SERVICE_UNAVAILABLE, "The account's quota at WeChat is used up"),
-        _ => (StatusCode::SERVICE_UNAVAILABLE, "WeChat gives no credential at the moment"),
+        "account_misconfigured" => (
+            StatusCode::BAD_GATEWAY,
+            "WeChat refuses this account until its operator acts",
+        ),
+        "upstream_quota" => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "The account's quota at WeChat is used up",
+        ),
+        _ => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "WeChat gives no credential at the moment",
+        ),
     }
 }
 
 /// The error's own words, but not where WeChat's are in them.
 fn detail(error: &Error) -> String {
     match error {
-        Error::Upstream { account, kind, error, served, .. } => {
-            format!("{}: {}", no_renewal(account, *kind, *served), error.cause().en)
+        Error::Upstream {
+            account,
+            kind,
+            error,
+            served,
+            ..
+        } => {
+            format!(
+                "{}: {}",
+                no_renewal(account, *kind, *served),
+                error.cause().en
+            )
         }
         // It may quote what the request said, an account's name or a host, and a request says as much as it likes.
         other => other.to_string().chars().take(MAX_DETAIL).collect(),
@@ -305,11 +399,17 @@ fn hint(error: &Error) -> Hint {
             "Use a name from the [accounts.NAME] sections of the configuration.",
             "请使用配置文件 [accounts.名称] 中的账号名。",
         ),
-        Error::UnsupportedCredential { kind: Kind::AgentTicket, .. } => Hint::fixed(
+        Error::UnsupportedCredential {
+            kind: Kind::AgentTicket,
+            ..
+        } => Hint::fixed(
             "agentConfig is WeCom's: name a WeCom account with account=, and use config for the others.",
             "agentConfig 只用于企业微信：请用 account= 指定企业微信账号，其他账号请用 config。",
         ),
-        Error::UnsupportedCredential { kind: Kind::CardTicket, .. } => Hint::fixed(
+        Error::UnsupportedCredential {
+            kind: Kind::CardTicket,
+            ..
+        } => Hint::fixed(
             "Only official accounts have coupons: name one with account=.",
             "只有公众号（服务号）有卡券：请用 account= 指定。",
         ),
@@ -329,6 +429,9 @@ fn hint(error: &Error) -> Hint {
                 zh: format!("{}。{}", cause.zh.trim_end_matches('。'), fix.zh).into(),
             }
         }
-        _ => Hint::fixed("Ask again after the time in Retry-After.", "请在 Retry-After 指定的时间后重试。"),
+        _ => Hint::fixed(
+            "Ask again after the time in Retry-After.",
+            "请在 Retry-After 指定的时间后重试。",
+        ),
     }
 }

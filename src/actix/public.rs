@@ -32,7 +32,10 @@ use crate::sign::{AgentConfig, CardExt, ChooseCard, JsConfig};
 /// proxy in front changes nothing.
 #[must_use]
 pub fn public_scope(path: &str, broker: Broker) -> Scope {
-    let counted = Counted { desk: Desk::new(broker.clone(), Plane::Public), hot: Hot::new(broker.clone(), &config_path(path)) };
+    let counted = Counted {
+        desk: Desk::new(broker.clone(), Plane::Public),
+        hot: Hot::new(broker.clone(), &config_path(path)),
+    };
     uncounted_scope(path, broker).app_data(Rc::new(counted))
 }
 
@@ -40,11 +43,31 @@ pub fn public_scope(path: &str, broker: Broker) -> Scope {
 pub(crate) fn uncounted_scope(path: &str, broker: Broker) -> Scope {
     web::scope(path)
         .app_data(web::Data::new(broker))
-        .service(signing("/config").route(web::get().to(config)).route(web::head().to(config)))
-        .service(signing("/agent-config").route(web::get().to(agent_config)).route(web::head().to(agent_config)))
-        .service(signing("/work-config").route(web::get().to(work_config)).route(web::head().to(work_config)))
-        .service(signing("/card-ext").route(web::get().to(card_ext)).route(web::head().to(card_ext)))
-        .service(signing("/choose-card").route(web::get().to(choose_card)).route(web::head().to(choose_card)))
+        .service(
+            signing("/config")
+                .route(web::get().to(config))
+                .route(web::head().to(config)),
+        )
+        .service(
+            signing("/agent-config")
+                .route(web::get().to(agent_config))
+                .route(web::head().to(agent_config)),
+        )
+        .service(
+            signing("/work-config")
+                .route(web::get().to(work_config))
+                .route(web::head().to(work_config)),
+        )
+        .service(
+            signing("/card-ext")
+                .route(web::get().to(card_ext))
+                .route(web::head().to(card_ext)),
+        )
+        .service(
+            signing("/choose-card")
+                .route(web::get().to(choose_card))
+                .route(web::head().to(choose_card)),
+        )
         .service(client::script())
         .service(client::types())
         .default_service(web::to(unknown_path))
@@ -57,7 +80,13 @@ pub(crate) fn config_path(scope: &str) -> String {
 
 /// The routes of the scope that sign, below its path.
 #[cfg(feature = "server")]
-pub(super) const SIGNING: [&str; 5] = ["/config", "/agent-config", "/work-config", "/card-ext", "/choose-card"];
+pub(super) const SIGNING: [&str; 5] = [
+    "/config",
+    "/agent-config",
+    "/work-config",
+    "/card-ext",
+    "/choose-card",
+];
 
 /// What a scope has that stands alone: one for each worker.
 struct Counted {
@@ -67,15 +96,24 @@ struct Counted {
 
 /// A resource that other origins may ask about, and that answers nothing but reads.
 fn signing(path: &str) -> Resource {
-    web::resource(path).route(web::route().method(Method::OPTIONS).to(cors::preflight)).default_service(web::to(only_get))
+    web::resource(path)
+        .route(web::route().method(Method::OPTIONS).to(cors::preflight))
+        .default_service(web::to(only_get))
 }
 
 async fn config(request: HttpRequest, broker: web::Data<Broker>) -> HttpResponse {
     let admitted = limit::admit(&request);
     let counted = counted(&request).filter(|_| admitted.is_ok());
-    if let Some((json, account, _)) = counted.and_then(|counted| counted.hot.answer(request.query_string())) {
+    if let Some((json, account, _)) =
+        counted.and_then(|counted| counted.hot.answer(request.query_string()))
+    {
         let mut response = HttpResponse::Ok().body(json);
-        dress(&broker, account, request.headers().get(ORIGIN), response.headers_mut());
+        dress(
+            &broker,
+            account,
+            request.headers().get(ORIGIN),
+            response.headers_mut(),
+        );
         return response;
     }
     respond(&request, &broker, async {
@@ -110,7 +148,10 @@ async fn work_config(request: HttpRequest, broker: web::Data<Broker>) -> HttpRes
         let query = ConfigQuery::parse(request.query_string())?;
         // The app's own ticket first: an account that has none is told so, and not by half an answer.
         let agent_config = agent(&broker, &query).await?;
-        Ok(WorkConfig { config: js_config(&broker, &query).await?, agent_config })
+        Ok(WorkConfig {
+            config: js_config(&broker, &query).await?,
+            agent_config,
+        })
     })
     .await
 }
@@ -148,7 +189,10 @@ async fn add_card(broker: &Broker, query: CardQuery) -> Result<AddCard, Problem>
         ..CardExt::default()
     };
     let card_ext = broker.card_ext(&query.account, card).await?;
-    Ok(AddCard { card_id: query.card_id, card_ext })
+    Ok(AddCard {
+        card_id: query.card_id,
+        card_ext,
+    })
 }
 
 async fn choose_card(request: HttpRequest, broker: web::Data<Broker>) -> HttpResponse {
@@ -189,7 +233,9 @@ async fn respond<T: Serialize>(
 ) -> HttpResponse {
     let begun = broker.clock().uptime();
     let response = match answer.await {
-        Ok(answer) => HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(answer),
+        Ok(answer) => HttpResponse::Ok()
+            .insert_header((CACHE_CONTROL, "no-store"))
+            .json(answer),
         Err(problem) => problem.into_response(),
     };
     count(request, &response, begun);
@@ -203,13 +249,25 @@ fn counted(request: &HttpRequest) -> Option<&Counted> {
 /// Counts the answer, where nobody in front does.
 fn count(request: &HttpRequest, response: &HttpResponse, begun: Duration) {
     if let Some(Counted { desk, .. }) = counted(request) {
-        desk.count(request.match_pattern().as_deref(), response.status().as_u16(), begun);
-        desk.count_account(&query::account_of(request.query_string()), response.status().as_u16());
+        desk.count(
+            request.match_pattern().as_deref(),
+            response.status().as_u16(),
+            begun,
+        );
+        desk.count_account(
+            &query::account_of(request.query_string()),
+            response.status().as_u16(),
+        );
     }
 }
 
 /// The headers of a signed answer: `account` and `origin` are the request's.
-pub(super) fn dress(broker: &Broker, account: &str, origin: Option<&HeaderValue>, headers: &mut HeaderMap) {
+pub(super) fn dress(
+    broker: &Broker,
+    account: &str,
+    origin: Option<&HeaderValue>,
+    headers: &mut HeaderMap,
+) {
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     cors::allow(broker, account, origin, headers);
@@ -219,7 +277,9 @@ pub(super) fn dress(broker: &Broker, account: &str, origin: Option<&HeaderValue>
 fn readable(request: &HttpRequest, broker: &Broker, mut response: HttpResponse) -> HttpResponse {
     let origin = request.headers().get(ORIGIN);
     // Most requests are same-origin and carry none: then the query need not be read again.
-    let account = origin.map(|_| query::account_of(request.query_string())).unwrap_or_default();
+    let account = origin
+        .map(|_| query::account_of(request.query_string()))
+        .unwrap_or_default();
     cors::allow(broker, &account, origin, response.headers_mut());
     response
 }

@@ -33,7 +33,12 @@ impl ConfigQuery {
     pub(super) fn parse(raw: &str) -> Result<Self, Problem> {
         let pairs = decode(raw);
         none_twice(&pairs, &KNOWN)?;
-        let value = |name: &str| pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_ref());
+        let value = |name: &str| {
+            pairs
+                .iter()
+                .find(|(key, _)| key == name)
+                .map(|(_, value)| value.as_ref())
+        };
         let url = value("url").unwrap_or_default();
         if is_bare(raw) && pairs.iter().any(|(key, _)| !KNOWN.contains(&key.as_ref())) {
             return Err(Problem::url_not_encoded());
@@ -46,8 +51,12 @@ impl ConfigQuery {
         Ok(Self {
             url,
             account: value("account").unwrap_or_default().to_owned(),
-            js_api_list: value("jsApiList").map(|text| names("jsApiList", text)).transpose()?,
-            open_tag_list: value("openTagList").map(|text| names("openTagList", text)).transpose()?,
+            js_api_list: value("jsApiList")
+                .map(|text| names("jsApiList", text))
+                .transpose()?,
+            open_tag_list: value("openTagList")
+                .map(|text| names("openTagList", text))
+                .transpose()?,
             debug: value("debug").map_or(Ok(false), flag)?,
         })
     }
@@ -67,7 +76,16 @@ pub(super) struct CardQuery {
 }
 
 /// Everything that may stand in a card's query.
-const CARD: [&str; 8] = ["account", "cardId", "code", "openid", "shopId", "cardType", "outer_str", "fixed_begintimestamp"];
+const CARD: [&str; 8] = [
+    "account",
+    "cardId",
+    "code",
+    "openid",
+    "shopId",
+    "cardType",
+    "outer_str",
+    "fixed_begintimestamp",
+];
 
 /// WeChat's ids and codes have up to 32 characters, `outer_str` up to 128.
 const MAX_CARD_FIELD: usize = 128;
@@ -76,10 +94,18 @@ impl CardQuery {
     pub(super) fn parse(raw: &str) -> Result<Self, Problem> {
         let pairs = decode(raw);
         none_twice(&pairs, &CARD)?;
-        if let Some((name, _)) = pairs.iter().find(|(name, text)| CARD.contains(&name.as_ref()) && !is_card_field(text)) {
+        if let Some((name, _)) = pairs
+            .iter()
+            .find(|(name, text)| CARD.contains(&name.as_ref()) && !is_card_field(text))
+        {
             return Err(bad_card(name));
         }
-        let value = |name: &str| pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_ref());
+        let value = |name: &str| {
+            pairs
+                .iter()
+                .find(|(key, _)| key == name)
+                .map(|(_, value)| value.as_ref())
+        };
         let text = |name: &str| value(name).unwrap_or_default().to_owned();
         let fixed_begintimestamp = match value("fixed_begintimestamp") {
             None | Some("") => None,
@@ -92,7 +118,9 @@ impl CardQuery {
             openid: text("openid"),
             shop_id: text("shopId"),
             card_type: text("cardType"),
-            outer_str: value("outer_str").filter(|text| !text.is_empty()).map(str::to_owned),
+            outer_str: value("outer_str")
+                .filter(|text| !text.is_empty())
+                .map(str::to_owned),
             fixed_begintimestamp,
         })
     }
@@ -114,7 +142,10 @@ fn bad_card(name: &str) -> Problem {
 }
 
 /// Refuses a known parameter that is there twice: which of the two was meant?
-fn none_twice(pairs: &[(Cow<'_, str>, Cow<'_, str>)], known: &[&'static str]) -> Result<(), Problem> {
+fn none_twice(
+    pairs: &[(Cow<'_, str>, Cow<'_, str>)],
+    known: &[&'static str],
+) -> Result<(), Problem> {
     let count = |name: &str| pairs.iter().filter(|(key, _)| key == name).count();
     match known.iter().find(|name| count(name) > 1) {
         Some(name) => Err(twice(name)),
@@ -124,7 +155,11 @@ fn none_twice(pairs: &[(Cow<'_, str>, Cow<'_, str>)], known: &[&'static str]) ->
 
 /// The account that a query names, where nothing else of it matters.
 pub(super) fn account_of(raw: &str) -> String {
-    decode(raw).into_iter().find(|(key, _)| key == "account").map(|(_, value)| value.into_owned()).unwrap_or_default()
+    decode(raw)
+        .into_iter()
+        .find(|(key, _)| key == "account")
+        .map(|(_, value)| value.into_owned())
+        .unwrap_or_default()
 }
 
 fn decode(raw: &str) -> Vec<(Cow<'_, str>, Cow<'_, str>)> {
@@ -133,14 +168,28 @@ fn decode(raw: &str) -> Vec<(Cow<'_, str>, Cow<'_, str>)> {
 
 /// Whether the value of `url` stands there as it is: `url=http://…`.
 fn is_bare(raw: &str) -> bool {
-    raw.split('&').any(|pair| pair.strip_prefix("url=").is_some_and(|value| value.contains("://")))
+    raw.split('&').any(|pair| {
+        pair.strip_prefix("url=")
+            .is_some_and(|value| value.contains("://"))
+    })
 }
 
 fn names(parameter: &str, text: &str) -> Result<Vec<String>, Problem> {
     let mut names: Vec<String> = Vec::new();
-    for name in text.split(',').map(str::trim).filter(|name| !name.is_empty()) {
-        if name.len() > MAX_NAME || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-:.".contains(&b)) {
-            return Err(bad_list(parameter, "holds something that is no interface name"));
+    for name in text
+        .split(',')
+        .map(str::trim)
+        .filter(|name| !name.is_empty())
+    {
+        if name.len() > MAX_NAME
+            || !name
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"_-:.".contains(&b))
+        {
+            return Err(bad_list(
+                parameter,
+                "holds something that is no interface name",
+            ));
         }
         if !names.iter().any(|known| known == name) {
             names.push(name.to_owned());
@@ -159,7 +208,10 @@ fn flag(text: &str) -> Result<bool, Problem> {
         _ => Err(Problem::bad_request(
             "bad_flag",
             "debug is neither true nor false".into(),
-            Hint::fixed("Write debug=true or leave it out.", "请写 debug=true，或去掉这个参数。"),
+            Hint::fixed(
+                "Write debug=true or leave it out.",
+                "请写 debug=true，或去掉这个参数。",
+            ),
         )),
     }
 }
@@ -196,7 +248,10 @@ mod tests {
 
     #[test]
     fn the_address_is_decoded_once() {
-        let query = ConfigQuery::parse("url=https%3A%2F%2Fh.cn%2Fp%3Fa%3D%25E4%25B8%25AD%26b%3D1%252B1%23x").unwrap();
+        let query = ConfigQuery::parse(
+            "url=https%3A%2F%2Fh.cn%2Fp%3Fa%3D%25E4%25B8%25AD%26b%3D1%252B1%23x",
+        )
+        .unwrap();
         assert_eq!(query.url.as_str(), "https://h.cn/p?a=%E4%B8%AD&b=1%2B1");
     }
 
@@ -204,13 +259,23 @@ mod tests {
     fn an_address_that_was_not_encoded_is_told_from_one_that_was() {
         assert_eq!(code("url=https://h.cn/p?a=1&b=2"), "url_not_encoded");
         assert_eq!(code("url=https://h.cn/p?a=1+2"), "url_not_encoded");
-        assert_eq!(code("account=main&url=https://h.cn/&from=singlemessage"), "url_not_encoded");
-        assert!(ConfigQuery::parse("url=https://h.cn/p?a=1").is_ok(), "nothing was lost");
+        assert_eq!(
+            code("account=main&url=https://h.cn/&from=singlemessage"),
+            "url_not_encoded"
+        );
+        assert!(
+            ConfigQuery::parse("url=https://h.cn/p?a=1").is_ok(),
+            "nothing was lost"
+        );
         assert!(
             ConfigQuery::parse("url=https%3A%2F%2Fh.cn%2F&_=1700000000").is_ok(),
             "a cache buster is not part of the address"
         );
-        assert_eq!(code("url=https%3A%2F%2Fh.cn%2F%3Fto%3Dhttps://x&b=2"), "url_not_encoded", "encodeURI is not enough");
+        assert_eq!(
+            code("url=https%3A%2F%2Fh.cn%2F%3Fto%3Dhttps://x&b=2"),
+            "url_not_encoded",
+            "encodeURI is not enough"
+        );
     }
 
     #[test]
@@ -238,18 +303,43 @@ mod tests {
 
     #[test]
     fn lists_that_nobody_means_are_refused() {
-        assert_eq!(code(&format!("url=http%3A%2F%2Fh&jsApiList={}", "a,".repeat(10) + &"b".repeat(65))), "bad_list");
-        let many = (0..100_000).map(|i| i.to_string()).collect::<Vec<_>>().join(",");
-        assert_eq!(code(&format!("url=http%3A%2F%2Fh&jsApiList={many}")), "bad_list");
-        assert_eq!(code("url=http%3A%2F%2Fh&jsApiList=%3Cscript%3E"), "bad_list");
+        assert_eq!(
+            code(&format!(
+                "url=http%3A%2F%2Fh&jsApiList={}",
+                "a,".repeat(10) + &"b".repeat(65)
+            )),
+            "bad_list"
+        );
+        let many = (0..100_000)
+            .map(|i| i.to_string())
+            .collect::<Vec<_>>()
+            .join(",");
+        assert_eq!(
+            code(&format!("url=http%3A%2F%2Fh&jsApiList={many}")),
+            "bad_list"
+        );
+        assert_eq!(
+            code("url=http%3A%2F%2Fh&jsApiList=%3Cscript%3E"),
+            "bad_list"
+        );
         assert_eq!(code("url=http%3A%2F%2Fh&openTagList=%FF"), "bad_list");
     }
 
     #[test]
     fn debug_is_a_flag() {
-        for (raw, debug) in [("debug=true", true), ("debug=1", true), ("debug=false", false), ("debug=", false), ("x=1", false)]
-        {
-            assert_eq!(ConfigQuery::parse(&format!("url=http%3A%2F%2Fh&{raw}")).unwrap().debug, debug);
+        for (raw, debug) in [
+            ("debug=true", true),
+            ("debug=1", true),
+            ("debug=false", false),
+            ("debug=", false),
+            ("x=1", false),
+        ] {
+            assert_eq!(
+                ConfigQuery::parse(&format!("url=http%3A%2F%2Fh&{raw}"))
+                    .unwrap()
+                    .debug,
+                debug
+            );
         }
         assert_eq!(code("url=http%3A%2F%2Fh&debug=yes"), "bad_flag");
     }

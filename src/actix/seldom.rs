@@ -12,7 +12,10 @@ pub(super) struct Seldom {
 
 impl Seldom {
     pub(super) fn new(every: Duration) -> Self {
-        Self { every, next: AtomicU64::new(0) }
+        Self {
+            every,
+            next: AtomicU64::new(0),
+        }
     }
 
     /// True for one caller in each while; `uptime` is the clock's.
@@ -20,7 +23,11 @@ impl Seldom {
         let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let next = self.next.load(Ordering::Relaxed);
         let after = millis(uptime + self.every);
-        millis(uptime) >= next && self.next.compare_exchange(next, after, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        millis(uptime) >= next
+            && self
+                .next
+                .compare_exchange(next, after, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
     }
 }
 
@@ -32,6 +39,9 @@ mod tests {
     fn once_in_a_while_and_then_again() {
         let seldom = Seldom::new(Duration::from_secs(60));
         let at = |seconds| seldom.now_is_the_time(Duration::from_secs(seconds));
-        assert_eq!([at(0), at(0), at(59), at(60), at(61), at(500)], [true, false, false, true, false, true]);
+        assert_eq!(
+            [at(0), at(0), at(59), at(60), at(61), at(500)],
+            [true, false, false, true, false, true]
+        );
     }
 }

@@ -14,7 +14,11 @@ use crate::error::Hint;
 pub fn verify_resource(broker: Broker) -> Resource {
     web::resource(NAMES)
         .app_data(web::Data::new(broker))
-        .route(web::route().guard(guard::Any(guard::Get()).or(guard::Head())).to(send))
+        .route(
+            web::route()
+                .guard(guard::Any(guard::Get()).or(guard::Head()))
+                .to(send),
+        )
         .default_service(web::to(only_get))
 }
 
@@ -25,7 +29,11 @@ async fn send(request: HttpRequest, broker: web::Data<Broker>) -> HttpResponse {
             .insert_header((CACHE_CONTROL, "no-cache"))
             .insert_header((X_CONTENT_TYPE_OPTIONS, "nosniff"))
             .body(content.as_bytes().to_vec()),
-        None => Problem { hint: NOT_CONFIGURED, ..Problem::not_found() }.into_response(),
+        None => Problem {
+            hint: NOT_CONFIGURED,
+            ..Problem::not_found()
+        }
+        .into_response(),
     }
 }
 

@@ -16,7 +16,10 @@ use crate::upstream::{Issued, endpoint};
 
 impl Flight {
     /// The call itself, and what becomes of its result.
-    pub(super) async fn call(&self, token: Option<Arc<Credential>>) -> Result<Arc<Credential>, Error> {
+    pub(super) async fn call(
+        &self,
+        token: Option<Arc<Credential>>,
+    ) -> Result<Arc<Credential>, Error> {
         let sent_at = self.broker.inner.clock.now_millis();
         let issued = match &token {
             None => self.fetch_token().await,
@@ -25,7 +28,11 @@ impl Flight {
         match issued.and_then(|issued| self.credential(issued, sent_at)) {
             Ok((credential, dated)) => {
                 let value = credential.value.clone();
-                let kept = if dated == Dated::Adjusted { self.keep_here(credential) } else { self.keep(credential).await };
+                let kept = if dated == Dated::Adjusted {
+                    self.keep_here(credential)
+                } else {
+                    self.keep(credential).await
+                };
                 if dated == Dated::New && kept.value == value {
                     self.slot.lock().dated_here = true;
                 }
@@ -54,7 +61,9 @@ impl Flight {
         let issued = self.ask_for_token().await?;
         match &self.why {
             // stable_token gave the refused value again, so WeChat itself takes it for good: only force replaces it.
-            Why::Rejected(bad) if issued.value == *bad && self.is_stable_token() && self.may_force().await => {
+            Why::Rejected(bad)
+                if issued.value == *bad && self.is_stable_token() && self.may_force().await =>
+            {
                 self.force_token(issued).await
             }
             _ => Ok(issued),
@@ -64,8 +73,14 @@ impl Flight {
     /// Forces a new stable token in the place of `current`, which was refused. That forced refreshes are spent says nothing about
     /// ordinary calls: then `current` stays.
     async fn force_token(&self, current: Issued) -> Result<Issued, UpstreamError> {
-        info!(account = self.member.name, "forcing a new stable token: the current one was refused");
-        match self.counted(self.broker.inner.upstream.token(&self.member.account, true)).await {
+        info!(
+            account = self.member.name,
+            "forcing a new stable token: the current one was refused"
+        );
+        match self
+            .counted(self.broker.inner.upstream.token(&self.member.account, true))
+            .await
+        {
             Err(error) if error.class() == Class::Quota => {
                 warn!(account = self.member.name, %error, "WeChat forces no more today: the refused token is kept until it ends");
                 Ok(current)
@@ -83,9 +98,19 @@ impl Flight {
             }
             other => return other,
         };
-        let slot = self.member.slot(Kind::AccessToken).expect("every platform has an access token");
-        match Box::pin(self.broker.renew_if_current(&self.member, slot, &token.value)).await {
-            Ok(renewed) if renewed.value != token.value => self.ask_for_ticket(&renewed.value).await,
+        let slot = self
+            .member
+            .slot(Kind::AccessToken)
+            .expect("every platform has an access token");
+        match Box::pin(
+            self.broker
+                .renew_if_current(&self.member, slot, &token.value),
+        )
+        .await
+        {
+            Ok(renewed) if renewed.value != token.value => {
+                self.ask_for_ticket(&renewed.value).await
+            }
             Ok(_) => Err(refused),
             // Why the token could not be renewed says more than that it was refused.
             Err(error) => Err(error.upstream().cloned().unwrap_or(refused)),
@@ -93,39 +118,76 @@ impl Flight {
     }
 
     async fn ask_for_token(&self) -> Result<Issued, UpstreamError> {
-        let call = self.unless_spent(self.broker.inner.upstream.token(&self.member.account, false));
+        let call = self.unless_spent(
+            self.broker
+                .inner
+                .upstream
+                .token(&self.member.account, false),
+        );
         call.await
     }
 
     async fn ask_for_ticket(&self, token: &Secret) -> Result<Issued, UpstreamError> {
         let kind = self.slot.key.kind;
-        self.unless_spent(self.broker.inner.upstream.ticket(&self.member.account, kind, token)).await
+        self.unless_spent(
+            self.broker
+                .inner
+                .upstream
+                .ticket(&self.member.account, kind, token),
+        )
+        .await
     }
 
     /// Makes no call while the quota is known to be spent, by whichever process found out, and finds out.
-    async fn unless_spent(&self, call: impl Future<Output = Result<Issued, UpstreamError>>) -> Result<Issued, UpstreamError> {
+    async fn unless_spent(
+        &self,
+        call: impl Future<Output = Result<Issued, UpstreamError>>,
+    ) -> Result<Issued, UpstreamError> {
         let (store, clock) = (&self.broker.inner.store, &self.broker.inner.clock);
-        let (app, (_, endpoint)) = (&self.slot.key.app, endpoint(&self.member.account, self.slot.key.kind));
+        let (app, (_, endpoint)) = (
+            &self.slot.key.app,
+            endpoint(&self.member.account, self.slot.key.kind),
+        );
         if let Ok(Some(until)) = store.blocked_until(app, endpoint, clock.now()).await {
-            return Err(UpstreamError { failure: Failure::spent_until(until), ..self.blank() });
+            return Err(UpstreamError {
+                failure: Failure::spent_until(until),
+                ..self.blank()
+            });
         }
         let outcome = self.counted(call).await;
         if let Err(error) = &outcome
             && let Some(until) = error.spent_until(clock.now())
             && let Err(error) = store.set_block(app, endpoint, until, clock.now()).await
         {
-            self.broker.complain(&self.member.name, &error, "a spent quota could not be entered in the ledger");
+            self.broker.complain(
+                &self.member.name,
+                &error,
+                "a spent quota could not be entered in the ledger",
+            );
         }
         outcome
     }
 
     /// Enters the call in the ledger. One that cannot be written costs a count, not a refresh.
-    async fn counted(&self, call: impl Future<Output = Result<Issued, UpstreamError>>) -> Result<Issued, UpstreamError> {
+    async fn counted(
+        &self,
+        call: impl Future<Output = Result<Issued, UpstreamError>>,
+    ) -> Result<Issued, UpstreamError> {
         let (_, endpoint) = endpoint(&self.member.account, self.slot.key.kind);
         let now = self.broker.inner.clock.now();
-        match self.broker.inner.store.count_call(&self.slot.key.app, endpoint, now).await {
+        match self
+            .broker
+            .inner
+            .store
+            .count_call(&self.slot.key.app, endpoint, now)
+            .await
+        {
             Ok(today) => self.slot.counts.called(today, now),
-            Err(error) => self.broker.complain(&self.member.name, &error, "a call could not be entered in the ledger"),
+            Err(error) => self.broker.complain(
+                &self.member.name,
+                &error,
+                "a call could not be entered in the ledger",
+            ),
         }
         call.await
     }
@@ -133,16 +195,27 @@ impl Flight {
     /// Whether another forced refresh fits into the day's 20 and the 30 s between two.
     async fn may_force(&self) -> bool {
         let now = self.broker.inner.clock.now();
-        match self.broker.inner.store.claim_force(&self.slot.key, now, MIN_DEMAND_GAP, Some(FORCED_PER_DAY)).await {
+        match self
+            .broker
+            .inner
+            .store
+            .claim_force(&self.slot.key, now, MIN_DEMAND_GAP, Some(FORCED_PER_DAY))
+            .await
+        {
             Ok(Claim::Granted) => true,
             Ok(Claim::TooSoon { .. }) => false,
             Ok(Claim::SpentToday { .. }) => {
-                let what = "today's forced refreshes are used up: a refused token is kept until it ends";
+                let what =
+                    "today's forced refreshes are used up: a refused token is kept until it ends";
                 self.broker.warn_of(&self.member.name, what);
                 false
             }
             Err(error) => {
-                self.broker.complain(&self.member.name, &error, "the ration of forced refreshes cannot be read: not forcing");
+                self.broker.complain(
+                    &self.member.name,
+                    &error,
+                    "the ration of forced refreshes cannot be read: not forcing",
+                );
                 false
             }
         }
@@ -150,7 +223,11 @@ impl Flight {
 
     /// A life is counted from when the call was sent, and from the first time that this value was seen: the same value coming back
     /// with a new `expires_in` does not live longer. Where the wall clock was set meanwhile, its end moves with it.
-    fn credential(&self, issued: Issued, sent_at: u64) -> Result<(Credential, Dated), UpstreamError> {
+    fn credential(
+        &self,
+        issued: Issued,
+        sent_at: u64,
+    ) -> Result<(Credential, Dated), UpstreamError> {
         let issued_at = UnixTime(sent_at / 1_000);
         let promised = issued_at.plus(issued.expires_in);
         let last = self.slot.lock().last.clone();
@@ -158,18 +235,47 @@ impl Flight {
             Some(last) if last.value == issued.value => {
                 let end = self.end_of_known(&last, &issued, promised);
                 let shift = end.since(last.expires_at);
-                let dated = if shift.is_zero() { Dated::Known } else { Dated::Adjusted };
-                let (issued_at, generation) = (last.issued_at.plus(shift), last.generation + u64::from(!shift.is_zero()));
-                (Credential { issued_at, expires_at: end.min(promised), generation, ..(*last).clone() }, dated)
+                let dated = if shift.is_zero() {
+                    Dated::Known
+                } else {
+                    Dated::Adjusted
+                };
+                let (issued_at, generation) = (
+                    last.issued_at.plus(shift),
+                    last.generation + u64::from(!shift.is_zero()),
+                );
+                (
+                    Credential {
+                        issued_at,
+                        expires_at: end.min(promised),
+                        generation,
+                        ..(*last).clone()
+                    },
+                    dated,
+                )
             }
             last => {
                 let generation = sent_at.max(last.map_or(0, |last| last.generation + 1));
-                (Credential { value: issued.value, issued_at, expires_at: promised, generation }, Dated::New)
+                (
+                    Credential {
+                        value: issued.value,
+                        issued_at,
+                        expires_at: promised,
+                        generation,
+                    },
+                    Dated::New,
+                )
             }
         };
-        if credential.remaining(self.broker.inner.clock.now()).is_zero() {
+        if credential
+            .remaining(self.broker.inner.clock.now())
+            .is_zero()
+        {
             let why = "a value whose life was already over, counted from when it was first seen";
-            return Err(UpstreamError { failure: Failure::Unusable(why.into()), ..self.blank() });
+            return Err(UpstreamError {
+                failure: Failure::Unusable(why.into()),
+                ..self.blank()
+            });
         }
         Ok((credential, dated))
     }
@@ -181,9 +287,18 @@ impl Flight {
         let now = self.broker.inner.clock.now();
         let (by_uptime, dated_here) = {
             let state = self.slot.lock();
-            (state.end_by_uptime(&self.broker.inner.clock).unwrap_or(last.expires_at), state.dated_here)
+            (
+                state
+                    .end_by_uptime(&self.broker.inner.clock)
+                    .unwrap_or(last.expires_at),
+                state.dated_here,
+            )
         };
-        let end = if by_uptime.since(last.expires_at) > CLOCK_TOLERANCE { by_uptime } else { last.expires_at };
+        let end = if by_uptime.since(last.expires_at) > CLOCK_TOLERANCE {
+            by_uptime
+        } else {
+            last.expires_at
+        };
         let left = promised.since(now);
         let is_what_is_left = self.is_stable_token() || issued.expires_in < WHOLE_LIFE;
         match () {
@@ -201,22 +316,42 @@ impl Flight {
             None => Paid::WithSecret,
             Some(_) => Paid::WithToken,
         };
-        UpstreamError { endpoint, system, paid, failure: Failure::Unusable(String::new()) }
+        UpstreamError {
+            endpoint,
+            system,
+            paid,
+            failure: Failure::Unusable(String::new()),
+        }
     }
 
     /// A classic call whose answer was lost may have retired the living token: from then on it has WeChat's five minutes of
     /// overlap, and is trusted for four. A failure never *lengthens* a life.
     async fn distrust_old_token(&self) {
         let now = self.broker.inner.clock.now();
-        let Some(living) = self.broker.living(&self.slot) else { return };
-        let trimmed = Credential { expires_at: living.expires_at.min(now.plus(TRUST_AFTER_LOST_REPLY)), ..(*living).clone() };
+        let Some(living) = self.broker.living(&self.slot) else {
+            return;
+        };
+        let trimmed = Credential {
+            expires_at: living.expires_at.min(now.plus(TRUST_AFTER_LOST_REPLY)),
+            ..(*living).clone()
+        };
         if trimmed == *living {
             return;
         }
         let what = "the answer to a token call was lost: the old token is trusted for four minutes";
         self.broker.warn_of(&self.member.name, what);
-        if let Err(error) = self.broker.inner.store.save(&self.slot.key, &self.broker.dated_for_others(&trimmed)).await {
-            self.broker.complain(&self.member.name, &error, "the shortened life could not be stored");
+        if let Err(error) = self
+            .broker
+            .inner
+            .store
+            .save(&self.slot.key, &self.broker.dated_for_others(&trimmed))
+            .await
+        {
+            self.broker.complain(
+                &self.member.name,
+                &error,
+                "the shortened life could not be stored",
+            );
         }
         self.slot.lock().lost_replies += 1;
         self.broker.show_if_newest(&self.slot, &Arc::new(trimmed));

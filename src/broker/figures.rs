@@ -137,7 +137,10 @@ pub(super) struct SlotCounts {
 
 impl SlotCounts {
     pub(super) fn count(&self, outcome: Outcome) {
-        let at = Outcome::ALL.iter().position(|known| *known == outcome).expect("all outcomes are in it");
+        let at = Outcome::ALL
+            .iter()
+            .position(|known| *known == outcome)
+            .expect("all outcomes are in it");
         self.outcomes[at].fetch_add(1, Relaxed);
     }
 
@@ -152,8 +155,10 @@ impl SlotCounts {
 
     /// Takes note of how many calls were counted today.
     pub(super) fn called(&self, count: u64, now: UnixTime) {
-        self.calls.store(u32::try_from(count).unwrap_or(u32::MAX), Relaxed);
-        self.calls_until.store(now.next_shanghai_midnight().0, Relaxed);
+        self.calls
+            .store(u32::try_from(count).unwrap_or(u32::MAX), Relaxed);
+        self.calls_until
+            .store(now.next_shanghai_midnight().0, Relaxed);
     }
 
     /// `None` where nobody has looked yet.
@@ -166,7 +171,12 @@ impl SlotCounts {
     }
 
     fn outcomes(&self) -> [(&'static str, u64); OUTCOMES] {
-        std::array::from_fn(|at| (Outcome::ALL[at].as_str(), self.outcomes[at].load(Relaxed).into()))
+        std::array::from_fn(|at| {
+            (
+                Outcome::ALL[at].as_str(),
+                self.outcomes[at].load(Relaxed).into(),
+            )
+        })
     }
 }
 
@@ -183,14 +193,22 @@ pub(super) struct Counts {
 
 impl Counts {
     pub(super) fn refreshed(&self, kind: Kind, well: bool, took: Duration) {
-        let at = Kind::ALL.iter().position(|known| *known == kind).expect("all kinds are in it");
+        let at = Kind::ALL
+            .iter()
+            .position(|known| *known == kind)
+            .expect("all kinds are in it");
         self.durations[at][usize::from(well)].observe(took);
     }
 
     /// Bounded by the table of errcodes: WeChat's other codes are counted together.
     pub(super) fn call_failed(&self, kind: Kind, error: &UpstreamError) {
         let key = (kind, error.class().as_str(), errcode_label(error));
-        *self.failed_calls.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default() += 1;
+        *self
+            .failed_calls
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .entry(key)
+            .or_default() += 1;
     }
 
     pub(super) fn keeper_looked(&self, uptime: Duration) {
@@ -203,8 +221,9 @@ impl Counts {
     }
 
     fn durations(&self) -> Vec<(Kind, bool, Distribution)> {
-        let of =
-            |(kind, spreads): (&Kind, &[Spread; 2])| [false, true].map(|well| (*kind, well, spreads[usize::from(well)].read()));
+        let of = |(kind, spreads): (&Kind, &[Spread; 2])| {
+            [false, true].map(|well| (*kind, well, spreads[usize::from(well)].read()))
+        };
         Kind::ALL.iter().zip(&self.durations).flat_map(of).collect()
     }
 }
@@ -227,15 +246,25 @@ pub struct Distribution {
 
 impl Spread {
     pub(super) fn observe(&self, took: Duration) {
-        let at = BUCKETS.iter().position(|bound| took.as_secs_f64() <= *bound).unwrap_or(BUCKETS.len());
+        let at = BUCKETS
+            .iter()
+            .position(|bound| took.as_secs_f64() <= *bound)
+            .unwrap_or(BUCKETS.len());
         self.counts[at].fetch_add(1, Relaxed);
-        self.micros.fetch_add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Relaxed);
+        self.micros
+            .fetch_add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Relaxed);
     }
 
     fn read(&self) -> Distribution {
         let bounds = BUCKETS.into_iter().chain([f64::INFINITY]);
-        let buckets = bounds.zip(&self.counts).map(|(bound, count)| (bound, count.load(Relaxed))).collect();
-        Distribution { buckets, sum: Duration::from_micros(self.micros.load(Relaxed)).as_secs_f64() }
+        let buckets = bounds
+            .zip(&self.counts)
+            .map(|(bound, count)| (bound, count.load(Relaxed)))
+            .collect();
+        Distribution {
+            buckets,
+            sum: Duration::from_micros(self.micros.load(Relaxed)).as_secs_f64(),
+        }
     }
 }
 
@@ -244,9 +273,18 @@ impl Broker {
     #[must_use]
     pub fn figures(&self) -> Figures {
         let (inner, counts) = (&self.inner, &self.inner.counts);
-        let mut accounts: Vec<_> = inner.members.load().all().map(|member| self.figures_of(member)).collect();
+        let mut accounts: Vec<_> = inner
+            .members
+            .load()
+            .all()
+            .map(|member| self.figures_of(member))
+            .collect();
         accounts.sort_by(|a, b| a.account.cmp(&b.account));
-        let failed = counts.failed_calls.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let failed = counts
+            .failed_calls
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         Figures {
             accounts,
             durations: counts.durations(),
@@ -263,7 +301,9 @@ impl Broker {
         let mut calls: Vec<(&'static str, u64)> = Vec::new();
         for slot in wanted() {
             let (_, endpoint) = endpoint(&member.account, slot.key.kind);
-            let Some(count) = slot.counts.calls_today(self.inner.clock.now()) else { continue };
+            let Some(count) = slot.counts.calls_today(self.inner.clock.now()) else {
+                continue;
+            };
             // Two tickets may come from one endpoint: the greater count was seen later.
             match calls.iter_mut().find(|(known, _)| *known == endpoint) {
                 Some((_, known)) => *known = count.max(*known),
@@ -284,9 +324,14 @@ impl Broker {
         CredentialFigures {
             kind: slot.key.kind,
             served_for,
-            last_success: Some(slot.counts.last_success.load(Relaxed)).filter(|at| *at > 0).map(UnixTime),
+            last_success: Some(slot.counts.last_success.load(Relaxed))
+                .filter(|at| *at > 0)
+                .map(UnixTime),
             overdue: overdue(&state, slot.spread, now),
-            failing: state.failure.as_ref().map(|failure| Failing::of(failure, now)),
+            failing: state
+                .failure
+                .as_ref()
+                .map(|failure| Failing::of(failure, now)),
             outcomes: slot.counts.outcomes(),
             foreign_refreshes: state.foreign_refreshes,
             lost_replies: state.lost_replies,
@@ -296,9 +341,13 @@ impl Broker {
 
     /// By the clock that says the less is left, and less the margin in which it is served no more.
     pub(super) fn served_for(&self, slot: &Slot) -> Duration {
-        let Some(living) = self.inner.living.get(&slot.key) else { return Duration::ZERO };
+        let Some(living) = self.inner.living.get(&slot.key) else {
+            return Duration::ZERO;
+        };
         let (clock, credential) = (&self.inner.clock, &living.credential);
-        let left = credential.remaining(clock.now()).min(living.ends.saturating_sub(clock.uptime()));
+        let left = credential
+            .remaining(clock.now())
+            .min(living.ends.saturating_sub(clock.uptime()));
         left.saturating_sub(MARGIN.min(credential.life() / 20))
     }
 }
@@ -340,7 +389,12 @@ pub(super) fn outcome_of(error: &Error) -> Option<Outcome> {
 pub fn errcode_label(error: &UpstreamError) -> String {
     match error.errcode() {
         None => "none".to_owned(),
-        Some(code) if codes::all().any(|(system, _, known, _)| system == error.system && known == code) => code.to_string(),
+        Some(code)
+            if codes::all()
+                .any(|(system, _, known, _)| system == error.system && known == code) =>
+        {
+            code.to_string()
+        }
         Some(_) => "other".to_owned(),
     }
 }
@@ -358,8 +412,17 @@ mod tests {
     use crate::error::{Failure, Paid, System};
 
     fn refused(errcode: i64) -> UpstreamError {
-        let failure = Failure::Refused { errcode, errmsg: "…".into(), blocked_until: None };
-        UpstreamError { endpoint: "/x", system: System::Weixin, paid: Paid::WithSecret, failure }
+        let failure = Failure::Refused {
+            errcode,
+            errmsg: "…".into(),
+            blocked_until: None,
+        };
+        UpstreamError {
+            endpoint: "/x",
+            system: System::Weixin,
+            paid: Paid::WithSecret,
+            failure,
+        }
     }
 
     #[test]
@@ -369,7 +432,12 @@ mod tests {
             spread.observe(Duration::from_millis(millis));
         }
         let read = spread.read();
-        let filled: Vec<_> = read.buckets.iter().filter(|(_, count)| *count > 0).copied().collect();
+        let filled: Vec<_> = read
+            .buckets
+            .iter()
+            .filter(|(_, count)| *count > 0)
+            .copied()
+            .collect();
         assert_eq!(filled, [(0.05, 1), (0.1, 1), (60.0, 1), (f64::INFINITY, 1)]);
         assert!((read.sum - 120.102).abs() < 1e-9, "{read:?}");
     }
@@ -380,15 +448,36 @@ mod tests {
         for (at, outcome) in Outcome::ALL.into_iter().enumerate() {
             (0..=at).for_each(|_| counts.count(outcome));
         }
-        let expected = ["refreshed", "from_store", "no_token", "rationed", "transient", "stale_token", "quota", "setup"];
-        assert_eq!(counts.outcomes(), std::array::from_fn(|at| (expected[at], at as u64 + 1)));
+        let expected = [
+            "refreshed",
+            "from_store",
+            "no_token",
+            "rationed",
+            "transient",
+            "stale_token",
+            "quota",
+            "setup",
+        ];
+        assert_eq!(
+            counts.outcomes(),
+            std::array::from_fn(|at| (expected[at], at as u64 + 1))
+        );
     }
 
     #[test]
     fn codes_that_no_table_knows_share_one_label() {
-        assert_eq!(errcode_label(&refused(codes::all().next().unwrap().2)), codes::all().next().unwrap().2.to_string());
-        assert_eq!([refused(987_654), refused(987_655)].map(|error| errcode_label(&error)), ["other", "other"]);
-        let lost = UpstreamError { failure: Failure::ReplyLost("…".into()), ..refused(0) };
+        assert_eq!(
+            errcode_label(&refused(codes::all().next().unwrap().2)),
+            codes::all().next().unwrap().2.to_string()
+        );
+        assert_eq!(
+            [refused(987_654), refused(987_655)].map(|error| errcode_label(&error)),
+            ["other", "other"]
+        );
+        let lost = UpstreamError {
+            failure: Failure::ReplyLost("…".into()),
+            ..refused(0)
+        };
         assert_eq!(errcode_label(&lost), "none");
     }
 
@@ -406,6 +495,9 @@ mod tests {
         let counts = Counts::default();
         assert_eq!(counts.keeper_idle(Duration::from_secs(5)), None);
         counts.keeper_looked(Duration::ZERO);
-        assert_eq!(counts.keeper_idle(Duration::from_secs(5)), Some(Duration::from_secs(5)));
+        assert_eq!(
+            counts.keeper_idle(Duration::from_secs(5)),
+            Some(Duration::from_secs(5))
+        );
     }
 }

@@ -70,18 +70,34 @@ impl Topic {
             Failure::StoreUnreachable(_) => "store unreachable".to_owned(),
             Failure::Refused { errcode, .. } => errcode.to_string(),
         };
-        Self { what: "refresh failed", endpoint: error.endpoint, class: error.class().as_str(), code }
+        Self {
+            what: "refresh failed",
+            endpoint: error.endpoint,
+            class: error.class().as_str(),
+            code,
+        }
     }
 
     /// A line that is the same for every account.
     fn of_line(what: &'static str) -> Self {
-        Self { what, endpoint: "", class: "", code: String::new() }
+        Self {
+            what,
+            endpoint: "",
+            class: "",
+            code: String::new(),
+        }
     }
 }
 
 impl Flood {
     /// Whether this account's line is to be written; else it is counted.
-    fn admits(&self, topic: Topic, account: &str, advice: impl FnOnce() -> Advice, uptime: Duration) -> bool {
+    fn admits(
+        &self,
+        topic: Topic,
+        account: &str,
+        advice: impl FnOnce() -> Advice,
+        uptime: Duration,
+    ) -> bool {
         let mut topics = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if topics.len() >= MOST_TOPICS && !topics.contains_key(&topic) {
             return true;
@@ -118,7 +134,9 @@ impl Flood {
         let mut topics = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut due = Vec::new();
         topics.retain(|topic, crowd| {
-            crowd.named.retain(|_, last| uptime.saturating_sub(*last) < FORGOTTEN);
+            crowd
+                .named
+                .retain(|_, last| uptime.saturating_sub(*last) < FORGOTTEN);
             if !crowd.others.is_empty() && uptime >= crowd.sum_up_at {
                 due.push(Summary {
                     topic: topic.clone(),
@@ -135,12 +153,29 @@ impl Flood {
 
 impl Summary {
     fn write(&self) {
-        let Self { topic: Topic { what, endpoint, class, code }, accounts, examples, advice: Advice { cause, fix } } = self;
+        let Self {
+            topic:
+                Topic {
+                    what,
+                    endpoint,
+                    class,
+                    code,
+                },
+            accounts,
+            examples,
+            advice: Advice { cause, fix },
+        } = self;
         let examples = examples.join(", ");
         if *class == Class::Setup.as_str() {
-            error!(accounts, class, endpoint, code, examples, cause, fix, "and {accounts} more accounts: {what}");
+            error!(
+                accounts,
+                class, endpoint, code, examples, cause, fix, "and {accounts} more accounts: {what}"
+            );
         } else {
-            warn!(accounts, class, endpoint, code, examples, cause, fix, "and {accounts} more accounts: {what}");
+            warn!(
+                accounts,
+                class, endpoint, code, examples, cause, fix, "and {accounts} more accounts: {what}"
+            );
         }
     }
 }
@@ -149,15 +184,28 @@ impl Broker {
     /// Whether the failure of this account's refresh is to be told in full.
     pub(super) fn tells_failure(&self, account: &str, error: &UpstreamError) -> bool {
         self.sum_up();
-        let advice = || Advice { cause: error.cause().en.into_owned(), fix: error.fix_for_operator().en.into_owned() };
-        self.inner.flood.admits(Topic::of(error), account, advice, self.inner.clock.uptime())
+        let advice = || Advice {
+            cause: error.cause().en.into_owned(),
+            fix: error.fix_for_operator().en.into_owned(),
+        };
+        self.inner
+            .flood
+            .admits(Topic::of(error), account, advice, self.inner.clock.uptime())
     }
 
     /// Says what the store could not do for an account, in full or together with others.
     pub(super) fn complain(&self, account: &str, error: &StoreError, what: &'static str) {
         self.sum_up();
-        let advice = || Advice { cause: error.to_string(), fix: String::new() };
-        if self.inner.flood.admits(Topic::of_line(what), account, advice, self.inner.clock.uptime()) {
+        let advice = || Advice {
+            cause: error.to_string(),
+            fix: String::new(),
+        };
+        if self.inner.flood.admits(
+            Topic::of_line(what),
+            account,
+            advice,
+            self.inner.clock.uptime(),
+        ) {
             warn!(account, %error, "{what}");
         }
     }
@@ -165,14 +213,23 @@ impl Broker {
     /// Says something that may befall every account in the same second.
     pub(super) fn warn_of(&self, account: &str, what: &'static str) {
         self.sum_up();
-        if self.inner.flood.admits(Topic::of_line(what), account, Advice::default, self.inner.clock.uptime()) {
+        if self.inner.flood.admits(
+            Topic::of_line(what),
+            account,
+            Advice::default,
+            self.inner.clock.uptime(),
+        ) {
             warn!(account, "{what}");
         }
     }
 
     /// Writes the summaries that are due: the keeper does at each look, and whoever has something to say before.
     pub(super) fn sum_up(&self) {
-        self.inner.flood.due(self.inner.clock.uptime()).iter().for_each(Summary::write);
+        self.inner
+            .flood
+            .due(self.inner.clock.uptime())
+            .iter()
+            .for_each(Summary::write);
     }
 }
 
@@ -207,8 +264,20 @@ mod tests {
         Duration::from_secs(seconds)
     }
 
-    fn admitted(flood: &Flood, what: &'static str, accounts: std::ops::Range<usize>, seconds: u64) -> usize {
-        let admits = |n: &usize| flood.admits(Topic::of_line(what), &format!("a{n}"), Advice::default, at(seconds));
+    fn admitted(
+        flood: &Flood,
+        what: &'static str,
+        accounts: std::ops::Range<usize>,
+        seconds: u64,
+    ) -> usize {
+        let admits = |n: &usize| {
+            flood.admits(
+                Topic::of_line(what),
+                &format!("a{n}"),
+                Advice::default,
+                at(seconds),
+            )
+        };
         accounts.filter(admits).count()
     }
 
@@ -216,13 +285,24 @@ mod tests {
     fn the_first_ten_accounts_are_told_in_full_and_the_others_once_a_minute() {
         let flood = Flood::default();
         assert_eq!(admitted(&flood, BUSY, 0..10_000, 0), 10);
-        assert_eq!(admitted(&flood, BUSY, 0..10_000, 30), 10, "the same ten again");
+        assert_eq!(
+            admitted(&flood, BUSY, 0..10_000, 30),
+            10,
+            "the same ten again"
+        );
         assert_eq!(flood.due(at(59)), []);
         let due = flood.due(at(60));
-        assert_eq!((due.len(), due[0].accounts, due[0].examples.join(" ")), (1, 9_990, "a10 a11 a12".to_owned()));
+        assert_eq!(
+            (due.len(), due[0].accounts, due[0].examples.join(" ")),
+            (1, 9_990, "a10 a11 a12".to_owned())
+        );
         assert_eq!(flood.due(at(61)), [], "once");
         assert_eq!(admitted(&flood, BUSY, 5_000..5_005, 70), 0);
-        assert_eq!(flood.due(at(130))[0].accounts, 5, "only those that were met since");
+        assert_eq!(
+            flood.due(at(130))[0].accounts,
+            5,
+            "only those that were met since"
+        );
     }
 
     #[test]
@@ -256,7 +336,10 @@ mod tests {
     fn causes_without_end_are_told_and_not_kept() {
         let flood = Flood::default();
         for n in 0..2 * MOST_TOPICS {
-            let topic = Topic { code: n.to_string(), ..Topic::of_line(BUSY) };
+            let topic = Topic {
+                code: n.to_string(),
+                ..Topic::of_line(BUSY)
+            };
             assert!(flood.admits(topic, "a", Advice::default, at(0)));
         }
         assert_eq!(flood.0.lock().unwrap().len(), MOST_TOPICS);

@@ -82,8 +82,16 @@ impl RefreshOutcome {
 impl History {
     pub(super) fn add(&mut self, refresh: &Refresh) {
         let new = Entry::from(refresh);
-        if let Some(last) = self.0.back_mut().filter(|last| new.outcome.is_failure() && last.is_like(&new)) {
-            *last = Entry { at: last.at, times: last.times.saturating_add(1), ..new };
+        if let Some(last) = self
+            .0
+            .back_mut()
+            .filter(|last| new.outcome.is_failure() && last.is_like(&new))
+        {
+            *last = Entry {
+                at: last.at,
+                times: last.times.saturating_add(1),
+                ..new
+            };
             return;
         }
         if self.0.len() == KEPT {
@@ -109,11 +117,16 @@ impl Entry {
 
 impl From<&Refresh> for Entry {
     fn from(refresh: &Refresh) -> Self {
-        let life = refresh.expires_at.map_or(0, |end| end.since(refresh.at).as_secs());
+        let life = refresh
+            .expires_at
+            .map_or(0, |end| end.since(refresh.at).as_secs());
         Self {
             at: u32::try_from(refresh.at.0).unwrap_or(u32::MAX),
             last_at: u32::try_from(refresh.last_at.0).unwrap_or(u32::MAX),
-            errcode: refresh.errcode.and_then(|code| i32::try_from(code).ok()).unwrap_or_default(),
+            errcode: refresh
+                .errcode
+                .and_then(|code| i32::try_from(code).ok())
+                .unwrap_or_default(),
             times: u16::try_from(refresh.times).unwrap_or(u16::MAX),
             millis: u16::try_from(refresh.took.as_millis()).unwrap_or(u16::MAX),
             life: u16::try_from(life).unwrap_or(u16::MAX),
@@ -146,7 +159,10 @@ pub(super) struct Departure {
 
 impl Flight {
     pub(super) fn depart(&self) -> Departure {
-        Departure { uptime: self.broker.inner.clock.uptime(), had: self.slot.lock().last.clone() }
+        Departure {
+            uptime: self.broker.inner.clock.uptime(),
+            had: self.slot.lock().last.clone(),
+        }
     }
 
     /// Enters the outcome. That nobody was asked, because of a ration, is none.
@@ -156,7 +172,10 @@ impl Flight {
         let mut state = self.slot.lock();
         let refresh = match outcome {
             Ok(credential) => {
-                let same = departure.had.as_ref().is_some_and(|had| had.value == credential.value);
+                let same = departure
+                    .had
+                    .as_ref()
+                    .is_some_and(|had| had.value == credential.value);
                 let outcome = match () {
                     () if same => RefreshOutcome::Repeated,
                     () if state.dated_here => RefreshOutcome::Fetched,
@@ -172,13 +191,34 @@ impl Flight {
 }
 
 impl Refresh {
-    pub(super) fn success(at: UnixTime, outcome: RefreshOutcome, took: Duration, expires_at: UnixTime) -> Self {
-        Self { at, last_at: at, times: 1, outcome, errcode: None, took, expires_at: Some(expires_at) }
+    pub(super) fn success(
+        at: UnixTime,
+        outcome: RefreshOutcome,
+        took: Duration,
+        expires_at: UnixTime,
+    ) -> Self {
+        Self {
+            at,
+            last_at: at,
+            times: 1,
+            outcome,
+            errcode: None,
+            took,
+            expires_at: Some(expires_at),
+        }
     }
 
     fn failure(at: UnixTime, took: Duration, error: &UpstreamError) -> Self {
         let outcome = RefreshOutcome::Failed(error.class());
-        Self { at, last_at: at, times: 1, outcome, errcode: error.errcode(), took, expires_at: None }
+        Self {
+            at,
+            last_at: at,
+            times: 1,
+            outcome,
+            errcode: error.errcode(),
+            took,
+            expires_at: None,
+        }
     }
 }
 
@@ -191,28 +231,50 @@ mod tests {
 
     fn failed(at: u64, class: Class, errcode: Option<i64>) -> Refresh {
         let (at, outcome) = (UnixTime(at), RefreshOutcome::Failed(class));
-        Refresh { at, last_at: at, times: 1, outcome, errcode, took: Duration::from_millis(40), expires_at: None }
+        Refresh {
+            at,
+            last_at: at,
+            times: 1,
+            outcome,
+            errcode,
+            took: Duration::from_millis(40),
+            expires_at: None,
+        }
     }
 
     fn fetched(at: u64) -> Refresh {
-        Refresh::success(UnixTime(at), RefreshOutcome::Fetched, Duration::from_millis(52), UnixTime(at + 7_200))
+        Refresh::success(
+            UnixTime(at),
+            RefreshOutcome::Fetched,
+            Duration::from_millis(52),
+            UnixTime(at + 7_200),
+        )
     }
 
     #[test]
     fn an_entry_is_small_and_is_read_as_it_was_written() {
         assert!(size_of::<Entry>() <= 20, "{}", size_of::<Entry>());
-        for refresh in
-            [fetched(1_767_225_600), failed(1_767_225_600, Class::Setup, Some(-1)), failed(0, Class::Transient, None)]
-        {
+        for refresh in [
+            fetched(1_767_225_600),
+            failed(1_767_225_600, Class::Setup, Some(-1)),
+            failed(0, Class::Transient, None),
+        ] {
             assert_eq!(Refresh::from(&Entry::from(&refresh)), refresh);
         }
     }
 
     #[test]
     fn what_does_not_fit_is_cut_and_not_wrapped() {
-        let long = Refresh { took: Duration::from_secs(600), times: 1 << 20, ..fetched(u64::from(u32::MAX) + 1) };
+        let long = Refresh {
+            took: Duration::from_secs(600),
+            times: 1 << 20,
+            ..fetched(u64::from(u32::MAX) + 1)
+        };
         let read = Refresh::from(&Entry::from(&long));
-        assert_eq!((read.took.as_millis(), read.times, read.at), (65_535, 65_535, UnixTime(u32::MAX.into())));
+        assert_eq!(
+            (read.took.as_millis(), read.times, read.at),
+            (65_535, 65_535, UnixTime(u32::MAX.into()))
+        );
     }
 
     #[test]
@@ -220,7 +282,10 @@ mod tests {
         let mut history = History::default();
         (0..40).for_each(|at| history.add(&fetched(at)));
         let all = history.all();
-        assert_eq!((all.len(), all[0].at, all[KEPT - 1].at), (KEPT, UnixTime(24), UnixTime(39)));
+        assert_eq!(
+            (all.len(), all[0].at, all[KEPT - 1].at),
+            (KEPT, UnixTime(24), UnixTime(39))
+        );
     }
 
     #[test]
@@ -230,8 +295,15 @@ mod tests {
         (0..500).for_each(|n| history.add(&failed(100 + n, Class::Setup, Some(7))));
         history.add(&failed(700, Class::Transient, None));
         history.add(&failed(701, Class::Setup, Some(7)));
-        let all: Vec<_> = history.all().iter().map(|one| (one.at.0, one.last_at.0, one.times)).collect();
-        assert_eq!(all, [(10, 10, 1), (100, 599, 500), (700, 700, 1), (701, 701, 1)]);
+        let all: Vec<_> = history
+            .all()
+            .iter()
+            .map(|one| (one.at.0, one.last_at.0, one.times))
+            .collect();
+        assert_eq!(
+            all,
+            [(10, 10, 1), (100, 599, 500), (700, 700, 1), (701, 701, 1)]
+        );
         history.add(&fetched(800));
         history.add(&fetched(801));
         assert_eq!(history.all().len(), 6, "successes are not counted together");

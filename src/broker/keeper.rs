@@ -62,10 +62,19 @@ impl Broker {
         loop {
             // One look at all of them for many refreshes: ten thousand cold accounts are not looked at ten thousand times.
             for (member, slot) in self.due() {
-                let free = self.inner.keeper.free.clone().acquire_owned().await.expect("it is never closed");
+                let free = self
+                    .inner
+                    .keeper
+                    .free
+                    .clone()
+                    .acquire_owned()
+                    .await
+                    .expect("it is never closed");
                 self.inner.counts.keeper_looked(self.inner.clock.uptime());
                 if let Some(flight) = self.start_if_due(&member, &slot) {
-                    self.inner.runtime.spawn(self.clone().see_home(member, slot, flight, free));
+                    self.inner
+                        .runtime
+                        .spawn(self.clone().see_home(member, slot, flight, free));
                 }
             }
             tokio::select! {
@@ -82,7 +91,9 @@ impl Broker {
         self.look_around().await;
         let mut started = Vec::new();
         for (member, slot) in self.due() {
-            let Ok(free) = self.inner.keeper.free.clone().try_acquire_owned() else { break };
+            let Ok(free) = self.inner.keeper.free.clone().try_acquire_owned() else {
+                break;
+            };
             if let Some(flight) = self.start_if_due(&member, &slot) {
                 started.push(self.clone().see_home(member, slot, flight, free));
             }
@@ -120,9 +131,12 @@ impl Broker {
     fn due(&self) -> Vec<(Arc<Member>, Arc<Slot>)> {
         let (members, at) = (self.inner.members.load(), self.inner.clock.moment());
         self.inner.counts.keeper_looked(at.uptime);
-        let slots = members.all().flat_map(|member| member.slots.iter().map(move |slot| (member, slot)));
+        let slots = members
+            .all()
+            .flat_map(|member| member.slots.iter().map(move |slot| (member, slot)));
         let due = slots.filter(|(_, slot)| slot.is_wanted() && self.is_due(slot, &at));
-        due.map(|(member, slot)| (member.clone(), slot.clone())).collect()
+        due.map(|(member, slot)| (member.clone(), slot.clone()))
+            .collect()
     }
 
     fn is_due(&self, slot: &Slot, at: &Moment) -> bool {
@@ -130,16 +144,30 @@ impl Broker {
             Some(living) => living.freshness(at) == Freshness::Fresh,
             None => false,
         };
-        if is_fresh { slot.owes(at.now) } else { !slot.lock().is_busy(at.now) }
+        if is_fresh {
+            slot.owes(at.now)
+        } else {
+            !slot.lock().is_busy(at.now)
+        }
     }
 
-    fn start_if_due(&self, member: &Arc<Member>, slot: &Arc<Slot>) -> Option<watch::Receiver<Outcome>> {
+    fn start_if_due(
+        &self,
+        member: &Arc<Member>,
+        slot: &Arc<Slot>,
+    ) -> Option<watch::Receiver<Outcome>> {
         let at = self.inner.clock.moment();
         if !self.is_due(slot, &at) {
             return None;
         }
         let owed = slot.lock().owed(at.now);
-        let ordinary = || if self.living(slot).is_some() { Why::Due } else { Why::Missing };
+        let ordinary = || {
+            if self.living(slot).is_some() {
+                Why::Due
+            } else {
+                Why::Missing
+            }
+        };
         match self.board(member, slot, owed.unwrap_or_else(ordinary)) {
             Boarding::Flight(flight) => Some(flight),
             Boarding::Living(_) => {

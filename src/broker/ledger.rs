@@ -17,24 +17,38 @@ pub(super) struct Ledger {
 impl Broker {
     /// Takes note of today's counts, once a minute. A store that errs leaves them as they were.
     pub(super) async fn look_into_ledger(&self) {
-        let (uptime, next) = (self.inner.clock.uptime().as_secs(), &self.inner.keeper.ledger.next);
+        let (uptime, next) = (
+            self.inner.clock.uptime().as_secs(),
+            &self.inner.keeper.ledger.next,
+        );
         if uptime < next.load(Relaxed) {
             return;
         }
         next.store(uptime + EVERY.as_secs(), Relaxed);
         let now = self.inner.clock.now();
         for page in self.entries().chunks(PAGE) {
-            let of: Vec<_> = page.iter().map(|(slot, endpoint)| (&slot.key.app, *endpoint)).collect();
-            let Ok(counts) = self.inner.store.calls_many(&of, now).await else { return };
-            page.iter().zip(counts).for_each(|((slot, _), count)| slot.counts.called(count, now));
+            let of: Vec<_> = page
+                .iter()
+                .map(|(slot, endpoint)| (&slot.key.app, *endpoint))
+                .collect();
+            let Ok(counts) = self.inner.store.calls_many(&of, now).await else {
+                return;
+            };
+            page.iter()
+                .zip(counts)
+                .for_each(|((slot, _), count)| slot.counts.called(count, now));
         }
     }
 
     fn entries(&self) -> Vec<(Arc<Slot>, &'static str)> {
         let members = self.inner.members.load();
-        let slots = members.all().flat_map(|member| member.slots.iter().map(move |slot| (member, slot)));
+        let slots = members
+            .all()
+            .flat_map(|member| member.slots.iter().map(move |slot| (member, slot)));
         let wanted = slots.filter(|(_, slot)| slot.is_wanted());
-        wanted.map(|(member, slot)| (slot.clone(), endpoint(&member.account, slot.key.kind).1)).collect()
+        wanted
+            .map(|(member, slot)| (slot.clone(), endpoint(&member.account, slot.key.kind).1))
+            .collect()
     }
 }
 

@@ -31,12 +31,21 @@ impl Living {
     fn new(slot: &Slot, credential: Arc<Credential>, ends: Duration) -> Self {
         let before_end = |by: Duration| {
             let by = Duration::from_secs(by.as_secs());
-            (UnixTime(credential.expires_at.0.saturating_sub(by.as_secs())), ends.saturating_sub(by))
+            (
+                UnixTime(credential.expires_at.0.saturating_sub(by.as_secs())),
+                ends.saturating_sub(by),
+            )
         };
         let due = before_end(credential.lead(slot.spread));
         let dead = before_end(MARGIN.min(credential.life() / 20));
         let signer = Signer::new(slot.key.app.id.clone(), credential.value.clone());
-        Self { credential, signer, ends, due, dead }
+        Self {
+            credential,
+            signer,
+            ends,
+            due,
+            dead,
+        }
     }
 
     /// [`Credential::freshness`], by the clock that says the less is left.
@@ -53,7 +62,9 @@ impl Living {
 impl Broker {
     /// The hot path: what is living.
     pub(super) fn living(&self, slot: &Slot) -> Option<Arc<Credential>> {
-        self.living_at(slot, &self.inner.clock.moment()).as_ref().map(|living| living.credential.clone())
+        self.living_at(slot, &self.inner.clock.moment())
+            .as_ref()
+            .map(|living| living.credential.clone())
     }
 
     /// What is living at this moment, without counting one more reader on it.
@@ -67,8 +78,17 @@ impl Broker {
 
     /// The slot knows of none that lives. The cache may have one, where an app was taken out of the configuration and came back.
     #[cold]
-    fn look_into_cache(&self, slot: &Slot, shown: Guard<Option<Arc<Living>>>, at: &Moment) -> Guard<Option<Arc<Living>>> {
-        let cached = self.inner.living.get(&slot.key).filter(|living| living.freshness(at) != Freshness::Expired);
+    fn look_into_cache(
+        &self,
+        slot: &Slot,
+        shown: Guard<Option<Arc<Living>>>,
+        at: &Moment,
+    ) -> Guard<Option<Arc<Living>>> {
+        let cached = self
+            .inner
+            .living
+            .get(&slot.key)
+            .filter(|living| living.freshness(at) != Freshness::Expired);
         if shown.is_some() || cached.is_some() {
             // Unless a newer one came meanwhile.
             slot.shown.compare_and_swap(&shown, cached.clone());
@@ -80,7 +100,9 @@ impl Broker {
     pub(super) fn show(&self, slot: &Slot, state: &State, credential: Arc<Credential>) {
         let clock = &self.inner.clock;
         let by_wall = clock.uptime() + credential.remaining(clock.now());
-        let ends = state.ends_in_uptime().map_or(by_wall, |ends| ends.min(by_wall));
+        let ends = state
+            .ends_in_uptime()
+            .map_or(by_wall, |ends| ends.min(by_wall));
         let living = Arc::new(Living::new(slot, credential, ends));
         self.inner.living.insert(slot.key.clone(), living.clone());
         slot.shown.store(Some(living));
@@ -102,7 +124,12 @@ impl Broker {
 pub(super) struct UntilItsEnd(pub(super) Clock);
 
 impl Expiry<CredentialKey, Arc<Living>> for UntilItsEnd {
-    fn expire_after_create(&self, _: &CredentialKey, living: &Arc<Living>, _: Instant) -> Option<Duration> {
+    fn expire_after_create(
+        &self,
+        _: &CredentialKey,
+        living: &Arc<Living>,
+        _: Instant,
+    ) -> Option<Duration> {
         Some(living.ends.saturating_sub(self.0.uptime()))
     }
 
@@ -128,15 +155,31 @@ mod tests {
     #[tokio::test]
     async fn a_life_that_was_cut_short_does_not_come_back_over_a_newer_value() {
         let clock = Clock::manual(UnixTime(1_767_225_600));
-        let broker = Broker::builder().account("main", Account::official("wx1", "s")).clock(clock.clone()).build().unwrap();
+        let broker = Broker::builder()
+            .account("main", Account::official("wx1", "s"))
+            .clock(clock.clone())
+            .build()
+            .unwrap();
         let member = broker.member("main").unwrap();
         let slot = member.slot(Kind::AccessToken).unwrap();
         let living = |value: &str, generation, seconds| {
-            let (issued_at, expires_at) = (clock.now(), clock.now().plus(Duration::from_secs(seconds)));
-            Arc::new(Credential { value: Secret::new(value), issued_at, expires_at, generation })
+            let (issued_at, expires_at) =
+                (clock.now(), clock.now().plus(Duration::from_secs(seconds)));
+            Arc::new(Credential {
+                value: Secret::new(value),
+                issued_at,
+                expires_at,
+                generation,
+            })
         };
-        let served =
-            || broker.living(slot).map(|living| (living.value.clone(), living.expires_at.since(clock.now()).as_secs()));
+        let served = || {
+            broker.living(slot).map(|living| {
+                (
+                    living.value.clone(),
+                    living.expires_at.since(clock.now()).as_secs(),
+                )
+            })
+        };
         broker.show_if_newest(slot, &living("old", 1, 7_200));
         broker.show_if_newest(slot, &living("old", 1, 240));
         assert_eq!(served(), Some((Secret::new("old"), 240)));
@@ -144,7 +187,10 @@ mod tests {
         broker.show_if_newest(slot, &living("new", 2, 7_200));
         broker.show_if_newest(slot, &living("old", 1, 120));
         assert_eq!(served(), Some((Secret::new("new"), 7_200)));
-        assert_eq!(slot.lock().last.as_ref().map(|last| last.generation), Some(2));
+        assert_eq!(
+            slot.lock().last.as_ref().map(|last| last.generation),
+            Some(2)
+        );
     }
 
     proptest! {

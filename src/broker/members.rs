@@ -43,11 +43,14 @@ impl Member {
             Some(before) => before.slots.clone(),
             None => {
                 let kept = account.platform().kept_kinds();
-                let slot = |kind: &Kind| Arc::new(Slot::new(account.key(*kind), kept.contains(kind)));
+                let slot =
+                    |kind: &Kind| Arc::new(Slot::new(account.key(*kind), kept.contains(kind)));
                 account.platform().kinds().iter().map(slot).collect()
             }
         };
-        let tally = before.map(|before| before.tally.clone()).unwrap_or_default();
+        let tally = before
+            .map(|before| before.tally.clone())
+            .unwrap_or_default();
         Self {
             name,
             account: Arc::new(account),
@@ -60,21 +63,28 @@ impl Member {
 
     /// Whether both fetch their token in the same way, with the same secret.
     pub(super) fn calls_like(&self, other: &Self) -> bool {
-        self.account.secret() == other.account.secret() && self.account.mode() == other.account.mode()
+        self.account.secret() == other.account.secret()
+            && self.account.mode() == other.account.mode()
     }
 
     /// The slots stand in the order of the platform's kinds.
     pub(super) fn slot_of(&self, kind: Kind) -> Option<&Arc<Slot>> {
-        let at = self.account.platform().kinds().iter().position(|known| *known == kind)?;
+        let at = self
+            .account
+            .platform()
+            .kinds()
+            .iter()
+            .position(|known| *known == kind)?;
         self.slots.get(at)
     }
 
     pub(super) fn slot(&self, kind: Kind) -> Result<&Arc<Slot>, Error> {
-        self.slot_of(kind).ok_or_else(|| Error::UnsupportedCredential {
-            account: self.name.clone(),
-            platform: self.account.platform().as_str(),
-            kind,
-        })
+        self.slot_of(kind)
+            .ok_or_else(|| Error::UnsupportedCredential {
+                account: self.name.clone(),
+                platform: self.account.platform().as_str(),
+                kind,
+            })
     }
 }
 
@@ -90,10 +100,17 @@ impl Members {
         for (name, account) in accounts {
             let app = account.app_key();
             if let Some(first) = by_app.get(&app) {
-                return Err(BuildError::SameApp { app: app.to_string(), names: [first.name.clone(), name] });
+                return Err(BuildError::SameApp {
+                    app: app.to_string(),
+                    names: [first.name.clone(), name],
+                });
             }
             note_proofs(&account, &mut proofs)?;
-            let member = Arc::new(Member::new(name.clone(), account, before.and_then(|before| before.by_app.get(&app))));
+            let member = Arc::new(Member::new(
+                name.clone(),
+                account,
+                before.and_then(|before| before.by_app.get(&app)),
+            ));
             if by_name.insert(name.clone(), member.clone()).is_some() {
                 return Err(BuildError::SameName(name));
             }
@@ -107,17 +124,30 @@ impl Members {
             None if by_name.len() == 1 => by_name.values().next().cloned(),
             None => None,
         };
-        Ok(Self { by_name, by_app, default_account, proofs })
+        Ok(Self {
+            by_name,
+            by_app,
+            default_account,
+            proofs,
+        })
     }
 
     /// The account of this name; an empty one means the default account.
     pub(super) fn named(&self, name: &str) -> Result<Arc<Member>, Error> {
-        self.find(name).cloned().ok_or_else(|| Error::UnknownAccount { account: name.to_owned() })
+        self.find(name)
+            .cloned()
+            .ok_or_else(|| Error::UnknownAccount {
+                account: name.to_owned(),
+            })
     }
 
     /// The same, borrowed.
     pub(super) fn find(&self, name: &str) -> Option<&Arc<Member>> {
-        if name.is_empty() { self.default_account.as_ref() } else { self.by_name.get(name) }
+        if name.is_empty() {
+            self.default_account.as_ref()
+        } else {
+            self.by_name.get(name)
+        }
     }
 
     pub(super) fn all(&self) -> impl Iterator<Item = &Arc<Member>> {
@@ -131,9 +161,15 @@ impl Members {
 
     /// Those whose secret or mode is another than `before` are tried again at once, should they have been refused.
     pub(super) fn forget_refusals(&self, before: &Self, now: UnixTime) {
-        let corrected =
-            |member: &&Arc<Member>| before.of_key(&member.account.app_key()).is_some_and(|before| !before.calls_like(member));
-        let slots = self.all().filter(corrected).flat_map(|member| &member.slots);
+        let corrected = |member: &&Arc<Member>| {
+            before
+                .of_key(&member.account.app_key())
+                .is_some_and(|before| !before.calls_like(member))
+        };
+        let slots = self
+            .all()
+            .filter(corrected)
+            .flat_map(|member| &member.slots);
         slots.for_each(|slot| slot.lock().begin_anew(now));
     }
 
@@ -144,7 +180,13 @@ impl Members {
 
     /// Without an agent id, a corp's only app.
     pub(super) fn of_app(&self, app_id: &str, agent_id: Option<u64>) -> Option<&Arc<Member>> {
-        let weixin = |platform| self.by_app.get(&AppKey { platform, id: app_id.into(), agent_id: None });
+        let weixin = |platform| {
+            self.by_app.get(&AppKey {
+                platform,
+                id: app_id.into(),
+                agent_id: None,
+            })
+        };
         if agent_id.is_none()
             && let Some(found) = weixin("official").or_else(|| weixin("mini"))
         {
@@ -152,23 +194,38 @@ impl Members {
         }
         let mut apps = self.of_corp(app_id);
         match agent_id {
-            Some(agent_id) => apps.find(|(agent, _)| *agent == agent_id).map(|(_, member)| member),
-            None => apps.next().filter(|_| apps.next().is_none()).map(|(_, member)| member),
+            Some(agent_id) => apps
+                .find(|(agent, _)| *agent == agent_id)
+                .map(|(_, member)| member),
+            None => apps
+                .next()
+                .filter(|_| apps.next().is_none())
+                .map(|(_, member)| member),
         }
     }
 
     /// The apps of a WeCom corp with their AgentIds.
     pub(super) fn of_corp(&self, corp_id: &str) -> impl Iterator<Item = (u64, &Arc<Member>)> {
-        let apps = self.by_app.iter().filter(move |(app, _)| app.platform == "work" && *app.id == *corp_id);
+        let apps = self
+            .by_app
+            .iter()
+            .filter(move |(app, _)| app.platform == "work" && *app.id == *corp_id);
         apps.filter_map(|(app, member)| Some((app.agent_id?, member)))
     }
 }
 
 /// At the root, and below the path of each domain that was bound with one.
-fn note_proofs(account: &Account, proofs: &mut HashMap<String, Arc<str>>) -> Result<(), BuildError> {
+fn note_proofs(
+    account: &Account,
+    proofs: &mut HashMap<String, Arc<str>>,
+) -> Result<(), BuildError> {
     for file in account.verify_files() {
-        for path in std::iter::once("").chain(account.safe_domains().iter().map(|domain| domain.path())) {
-            let known = proofs.entry(format!("{path}/{}", file.name())).or_insert_with(|| file.content().clone());
+        for path in
+            std::iter::once("").chain(account.safe_domains().iter().map(|domain| domain.path()))
+        {
+            let known = proofs
+                .entry(format!("{path}/{}", file.name()))
+                .or_insert_with(|| file.content().clone());
             if known != file.content() {
                 return Err(BuildError::TwoProofs(file.name().to_owned()));
             }

@@ -16,8 +16,12 @@ impl Flight {
     /// A value came from WeChat.
     pub(super) fn report(&self, kept: &Credential) {
         let inner = &self.broker.inner;
-        self.slot.counts.succeeded(Outcome::Refreshed, inner.clock.now());
-        inner.counts.refreshed(self.slot.key.kind, true, self.took());
+        self.slot
+            .counts
+            .succeeded(Outcome::Refreshed, inner.clock.now());
+        inner
+            .counts
+            .refreshed(self.slot.key.kind, true, self.took());
         self.say("refreshed", kept, "refreshed");
     }
 
@@ -26,7 +30,10 @@ impl Flight {
         let now = self.broker.inner.clock.now();
         let (account, kind, why) = (&self.member.name, self.slot.key.kind, self.why.as_str());
         let (took_ms, generation) = (self.took_ms(), kept.generation);
-        let (expires_in, next_in) = (kept.remaining(now).as_secs(), kept.due_at(self.slot.spread).since(now).as_secs());
+        let (expires_in, next_in) = (
+            kept.remaining(now).as_secs(),
+            kept.due_at(self.slot.spread).since(now).as_secs(),
+        );
         info!(account, %kind, why, outcome, took_ms, expires_in, next_in, generation, "{message}");
     }
 
@@ -46,7 +53,11 @@ impl Flight {
             let served = self.broker.living(&self.slot).is_some();
             let mut state = self.slot.lock();
             self.enter(&mut state, Arc::new(failure.clone()), kind, None);
-            state.failure.as_ref().expect("just remembered").as_error(&self.member.name, served, now)
+            state.failure.as_ref().expect("just remembered").as_error(
+                &self.member.name,
+                served,
+                now,
+            )
         };
         self.say_failure(&failure, kind, error.retry_after().unwrap_or_default());
         error
@@ -54,20 +65,35 @@ impl Flight {
 
     /// Enters a failure, which forbids another try until `until`, or for as long as its class says. That of a flight which began
     /// before a reload corrected the account says nothing about the account as it is now, and forbids nothing.
-    pub(super) fn enter(&self, state: &mut State, error: Arc<UpstreamError>, kind: Kind, until: Option<UnixTime>) {
+    pub(super) fn enter(
+        &self,
+        state: &mut State,
+        error: Arc<UpstreamError>,
+        kind: Kind,
+        until: Option<UnixTime>,
+    ) {
         let now = self.broker.inner.clock.now();
         self.slot.fail(state, error, kind, &self.why, now);
-        let Some(failure) = &mut state.failure else { return };
+        let Some(failure) = &mut state.failure else {
+            return;
+        };
         failure.until = until.unwrap_or(failure.until);
         let current = self.broker.inner.members.load();
-        if current.of_key(&self.slot.key.app).is_some_and(|current| !current.calls_like(&self.member)) {
+        if current
+            .of_key(&self.slot.key.app)
+            .is_some_and(|current| !current.calls_like(&self.member))
+        {
             failure.end_by(now);
         }
     }
 
     /// What everybody suffers from is summed up; see `flood`.
     fn say_failure(&self, failure: &UpstreamError, kind: Kind, retry_in: Duration) {
-        let (account, why, outcome) = (self.member.name.as_str(), self.why.as_str(), failure.class().as_str());
+        let (account, why, outcome) = (
+            self.member.name.as_str(),
+            self.why.as_str(),
+            failure.class().as_str(),
+        );
         let (took_ms, retry_in) = (self.took_ms(), retry_in.as_secs());
         // How long pages go on: until then nobody notices.
         let living_for = self.broker.served_for(&self.slot).as_secs();

@@ -44,8 +44,13 @@ pub struct Surroundings {
 
 impl Presence {
     pub(super) fn new(name: Option<String>) -> Self {
-        let name = name.or_else(machine).unwrap_or_else(|| "wx-jssdk".to_owned());
-        Self { node: Node::new(&name), seen: Mutex::default() }
+        let name = name
+            .or_else(machine)
+            .unwrap_or_else(|| "wx-jssdk".to_owned());
+        Self {
+            node: Node::new(&name),
+            seen: Mutex::default(),
+        }
     }
 }
 
@@ -91,7 +96,10 @@ impl Broker {
             }
             // Who was there is still shown, with the time when it was seen.
             Err(error) => {
-                let since = seen.trouble.as_ref().map_or(clock.now(), |(_, since)| *since);
+                let since = seen
+                    .trouble
+                    .as_ref()
+                    .map_or(clock.now(), |(_, since)| *since);
                 seen.trouble = Some((error, since));
             }
         }
@@ -100,7 +108,9 @@ impl Broker {
 
 /// The machine's name, where the system tells it without a call of its own.
 fn machine() -> Option<String> {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok().or_else(|| std::env::var("HOSTNAME").ok())?;
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .ok()
+        .or_else(|| std::env::var("HOSTNAME").ok())?;
     Some(name.trim().to_owned()).filter(|name| !name.is_empty())
 }
 

@@ -19,19 +19,29 @@ impl Flight {
             return Ok(());
         }
         let (store, now) = (&self.broker.inner.store, self.broker.inner.clock.now());
-        let mut claim = store.claim_force(&self.slot.key, now, MIN_DEMAND_GAP, Some(FREELY_PER_DAY)).await;
+        let mut claim = store
+            .claim_force(&self.slot.key, now, MIN_DEMAND_GAP, Some(FREELY_PER_DAY))
+            .await;
         if matches!(claim, Ok(Claim::SpentToday { .. })) {
-            claim = store.claim_force(&self.slot.key, now, GAP_AFTERWARDS, None).await;
+            claim = store
+                .claim_force(&self.slot.key, now, GAP_AFTERWARDS, None)
+                .await;
         }
         match claim {
             Ok(Claim::Granted) => Ok(()),
-            Ok(Claim::TooSoon { retry_at } | Claim::SpentToday { retry_at }) => Err(Error::Rationed {
-                account: self.member.name.clone(),
-                kind: self.slot.key.kind,
-                retry_after: retry_at.since(now).max(Duration::from_secs(1)),
-            }),
+            Ok(Claim::TooSoon { retry_at } | Claim::SpentToday { retry_at }) => {
+                Err(Error::Rationed {
+                    account: self.member.name.clone(),
+                    kind: self.slot.key.kind,
+                    retry_after: retry_at.since(now).max(Duration::from_secs(1)),
+                })
+            }
             Err(error) => {
-                self.broker.complain(&self.member.name, &error, "the ration of renewals cannot be read");
+                self.broker.complain(
+                    &self.member.name,
+                    &error,
+                    "the ration of renewals cannot be read",
+                );
                 Ok(())
             }
         }

@@ -19,7 +19,12 @@ use crate::store::{Lease, Saved, StoreError};
 
 impl Broker {
     /// Joins the refresh under way or starts one, and waits for it. A caller who goes away meanwhile aborts nothing.
-    pub(super) async fn refresh(&self, member: &Arc<Member>, slot: &Arc<Slot>, why: Why) -> Result<Arc<Credential>, Error> {
+    pub(super) async fn refresh(
+        &self,
+        member: &Arc<Member>,
+        slot: &Arc<Slot>,
+        why: Why,
+    ) -> Result<Arc<Credential>, Error> {
         match self.board(member, slot, why) {
             Boarding::Living(credential) => Ok(credential),
             Boarding::Cooling(error) => Err(error),
@@ -46,25 +51,38 @@ impl Broker {
         if let Some(flight) = &state.flight {
             return Boarding::Flight(flight.clone());
         }
-        if let Some(failure) = state.cooldown(now).filter(|failure| !(matches!(why, Why::Asked) && failure.may_be_cut_short()))
+        if let Some(failure) = state
+            .cooldown(now)
+            .filter(|failure| !(matches!(why, Why::Asked) && failure.may_be_cut_short()))
         {
             return Boarding::Cooling(failure.as_error(&member.name, living.is_some(), now));
         }
         if let Why::Asked = &why {
             if let Some(retry_after) = state.ration(now) {
-                return Boarding::Cooling(Error::Rationed { account: member.name.clone(), kind: slot.key.kind, retry_after });
+                return Boarding::Cooling(Error::Rationed {
+                    account: member.name.clone(),
+                    kind: slot.key.kind,
+                    retry_after,
+                });
             }
             state.renewed_on_demand = Some(now);
         }
         if let Why::Rejected(bad) = &why {
             if let Some(retry_after) = state.ration(now) {
                 slot.counts.count(figures::Outcome::Rationed);
-                return Boarding::Cooling(Error::Rationed { account: member.name.clone(), kind: slot.key.kind, retry_after });
+                return Boarding::Cooling(Error::Rationed {
+                    account: member.name.clone(),
+                    kind: slot.key.kind,
+                    retry_after,
+                });
             }
             state.renewed_on_demand = Some(now);
             // Told once of each value, however often its renewal has to be tried.
-            let is_news =
-                state.refused.replace(bad.clone()).is_none_or(|told| told != *bad) && slot.key.kind == Kind::AccessToken;
+            let is_news = state
+                .refused
+                .replace(bad.clone())
+                .is_none_or(|told| told != *bad)
+                && slot.key.kind == Kind::AccessToken;
             if let Some(refused) = living.filter(|living| is_news && living.remaining(now) > LEAD) {
                 state.foreign_refreshes += 1;
                 warn_of_foreign_refresh(member, refused.remaining(now));
@@ -73,7 +91,14 @@ impl Broker {
         let (land, flight) = watch::channel(None);
         state.flight = Some(flight.clone());
         let begun = self.inner.clock.uptime();
-        let flying = Flight { broker: self.clone(), member: member.clone(), slot: slot.clone(), why, begun, land };
+        let flying = Flight {
+            broker: self.clone(),
+            member: member.clone(),
+            slot: slot.clone(),
+            why,
+            begun,
+            land,
+        };
         self.inner.runtime.spawn(flying.run());
         Boarding::Flight(flight)
     }
@@ -85,7 +110,9 @@ impl Broker {
         slot: &Arc<Slot>,
         bad: &Secret,
     ) -> Result<Arc<Credential>, Error> {
-        let renewed = self.refresh(member, slot, Why::Rejected(bad.clone())).await?;
+        let renewed = self
+            .refresh(member, slot, Why::Rejected(bad.clone()))
+            .await?;
         if renewed.value != *bad {
             return Ok(renewed);
         }
@@ -97,10 +124,19 @@ impl Broker {
 /// A token refused long before its end was retired by somebody else: say so, with the way out.
 fn warn_of_foreign_refresh(member: &Member, left: Duration) {
     let advice = match member.account.mode() {
-        TokenMode::Classic => "another server fetches tokens of this app: let it ask this one, or set token_mode = \"stable\"",
-        TokenMode::Stable => "another server forces refreshes of this app's stable token, or its secret was reset",
+        TokenMode::Classic => {
+            "another server fetches tokens of this app: let it ask this one, or set token_mode = \"stable\""
+        }
+        TokenMode::Stable => {
+            "another server forces refreshes of this app's stable token, or its secret was reset"
+        }
     };
-    warn!(account = member.name, seconds_left = left.as_secs(), advice, "access token refused long before its end");
+    warn!(
+        account = member.name,
+        seconds_left = left.as_secs(),
+        advice,
+        "access token refused long before its end"
+    );
 }
 
 /// What a caller finds on the way to a refresh.
@@ -111,9 +147,19 @@ pub(super) enum Boarding {
 }
 
 /// Waits for a flight to end. It can end without an outcome only when its task was killed with the runtime.
-pub(super) async fn land(mut flight: watch::Receiver<Outcome>, member: &Member, kind: Kind) -> Result<Arc<Credential>, Error> {
-    let interrupted = || Error::Interrupted { account: member.name.clone(), kind };
-    let outcome = flight.wait_for(Option::is_some).await.map_err(|_| interrupted())?;
+pub(super) async fn land(
+    mut flight: watch::Receiver<Outcome>,
+    member: &Member,
+    kind: Kind,
+) -> Result<Arc<Credential>, Error> {
+    let interrupted = || Error::Interrupted {
+        account: member.name.clone(),
+        kind,
+    };
+    let outcome = flight
+        .wait_for(Option::is_some)
+        .await
+        .map_err(|_| interrupted())?;
     outcome.clone().unwrap_or_else(|| Err(interrupted()))
 }
 
@@ -165,9 +211,13 @@ impl Flight {
         let outcome = match self.ration().await {
             Ok(()) => self.call(token).await,
             Err(rationed) => {
-                outcome_of(&rationed).into_iter().for_each(|outcome| self.slot.counts.count(outcome));
+                outcome_of(&rationed)
+                    .into_iter()
+                    .for_each(|outcome| self.slot.counts.count(outcome));
                 let wait = rationed.retry_after().unwrap_or_default();
-                self.slot.lock().put_off(self.broker.inner.clock.now().plus(wait));
+                self.slot
+                    .lock()
+                    .put_off(self.broker.inner.clock.now().plus(wait));
                 Err(rationed)
             }
         };
@@ -183,7 +233,13 @@ impl Flight {
         let slot = self.member.slot(kind)?;
         let parent = match self.broker.living(slot) {
             Some(living) => Ok(living),
-            None => Box::pin(self.broker.refresh(&self.member, slot, self.why_the_parent())).await,
+            None => {
+                Box::pin(
+                    self.broker
+                        .refresh(&self.member, slot, self.why_the_parent()),
+                )
+                .await
+            }
         };
         parent.inspect_err(|error| self.share_cooldown(error))
     }
@@ -191,7 +247,13 @@ impl Flight {
     /// Without its parent this credential cannot come either: callers are answered from memory until the parent is tried again.
     fn share_cooldown(&self, error: &Error) {
         self.slot.counts.count(figures::Outcome::NoToken);
-        if let Error::Upstream { error, kind, retry_at, .. } = error {
+        if let Error::Upstream {
+            error,
+            kind,
+            retry_at,
+            ..
+        } = error
+        {
             let mut state = self.slot.lock();
             self.enter(&mut state, error.clone(), *kind, Some(*retry_at));
         }
@@ -202,7 +264,8 @@ impl Flight {
         let stored = match self.broker.inner.store.load(&self.slot.key).await {
             Ok(stored) => Arc::new(stored?),
             Err(error) => {
-                self.broker.complain(&self.member.name, &error, "the store could not be read");
+                self.broker
+                    .complain(&self.member.name, &error, "the store could not be read");
                 return None;
             }
         };
@@ -211,7 +274,12 @@ impl Flight {
             self.broker.warn_of(&self.member.name, what);
             return None;
         }
-        let is_news = self.slot.lock().last.as_ref().is_none_or(|last| last.generation < stored.generation);
+        let is_news = self
+            .slot
+            .lock()
+            .last
+            .as_ref()
+            .is_none_or(|last| last.generation < stored.generation);
         self.slot.lock().see(&stored, &self.broker.inner.clock);
         let freshness = self.broker.freshness(&self.slot, &stored);
         let wanted = match &self.why {
@@ -223,7 +291,9 @@ impl Flight {
         if !wanted {
             return None;
         }
-        self.slot.counts.succeeded(figures::Outcome::FromStore, stored.issued_at);
+        self.slot
+            .counts
+            .succeeded(figures::Outcome::FromStore, stored.issued_at);
         self.say("from_store", &stored, "taken from the store");
         Some(self.admit(stored))
     }
@@ -272,14 +342,24 @@ impl Flight {
     /// A store that errs counts as empty. But while a value lives, nobody has to refresh alone: most outages are short, and each
     /// process that goes alone is a call too many; a classic call retires what the others got. So it waits until near the end.
     fn without_store(&self, error: &StoreError) -> Turn {
-        let alone = if self.is_classic_token() { CLASSIC_ALONE } else { ALONE };
+        let alone = if self.is_classic_token() {
+            CLASSIC_ALONE
+        } else {
+            ALONE
+        };
         let now = self.broker.inner.clock.now();
-        match self.broker.living(&self.slot).filter(|living| living.remaining(now) > alone) {
-            Some(living) if !matches!(self.why, Why::Rejected(_)) => {
-                Turn::Wait(self.unavailable(error), UnixTime(living.expires_at.0.saturating_sub(alone.as_secs())))
-            }
+        match self
+            .broker
+            .living(&self.slot)
+            .filter(|living| living.remaining(now) > alone)
+        {
+            Some(living) if !matches!(self.why, Why::Rejected(_)) => Turn::Wait(
+                self.unavailable(error),
+                UnixTime(living.expires_at.0.saturating_sub(alone.as_secs())),
+            ),
             _ => {
-                self.broker.complain(&self.member.name, error, "refreshing without the store");
+                self.broker
+                    .complain(&self.member.name, error, "refreshing without the store");
                 Turn::Ours(None)
             }
         }
@@ -289,18 +369,28 @@ impl Flight {
     fn wait_for_store(&self, error: UpstreamError, latest: UnixTime) -> Error {
         let waiting = self.keep_in_mind(error, self.slot.key.kind);
         if let Some(failure) = &mut self.slot.lock().failure {
-            failure.until = failure.until.min(latest.plus(Duration::from_secs(rand::random_range(0..=10))));
+            failure.until = failure
+                .until
+                .min(latest.plus(Duration::from_secs(rand::random_range(0..=10))));
         }
         waiting
     }
 
     fn unavailable(&self, error: &StoreError) -> UpstreamError {
-        UpstreamError { endpoint: "the shared store", failure: Failure::StoreUnreachable(error.to_string()), ..self.blank() }
+        UpstreamError {
+            endpoint: "the shared store",
+            failure: Failure::StoreUnreachable(error.to_string()),
+            ..self.blank()
+        }
     }
 
     /// A little longer than the calls it covers can take.
     fn lease_time(&self) -> Duration {
-        let calls = if self.slot.key.kind == Kind::AccessToken { 2 } else { 3 };
+        let calls = if self.slot.key.kind == Kind::AccessToken {
+            2
+        } else {
+            3
+        };
         self.broker.inner.upstream.timeout() * calls + Duration::from_secs(1)
     }
 
@@ -318,7 +408,11 @@ impl Flight {
                 }
                 Ok(Saved::Newer(newer)) => credential.generation = newer.generation + 1,
                 Err(error) => {
-                    self.broker.complain(&self.member.name, &error, "a credential could not be stored; memory has it");
+                    self.broker.complain(
+                        &self.member.name,
+                        &error,
+                        "a credential could not be stored; memory has it",
+                    );
                     break;
                 }
             }

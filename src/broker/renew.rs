@@ -39,8 +39,17 @@ impl Broker {
     /// What failed because of its parent need not wait any longer: the keeper tries again with its next step.
     fn wake_children(&self, member: &Member, parent: Kind) {
         let now = self.inner.clock.now();
-        for slot in member.slots.iter().filter(|slot| slot.key.kind.parent() == Some(parent)) {
-            if let Some(failure) = slot.lock().failure.as_mut().filter(|failure| failure.kind == parent) {
+        for slot in member
+            .slots
+            .iter()
+            .filter(|slot| slot.key.kind.parent() == Some(parent))
+        {
+            if let Some(failure) = slot
+                .lock()
+                .failure
+                .as_mut()
+                .filter(|failure| failure.kind == parent)
+            {
                 failure.end_by(now);
             }
         }
@@ -50,7 +59,11 @@ impl Broker {
 impl Flight {
     /// Why the parent is wanted: who asks for a ticket now asks for its token now.
     pub(super) fn why_the_parent(&self) -> Why {
-        if matches!(self.why, Why::Asked) { Why::Asked } else { Why::Missing }
+        if matches!(self.why, Why::Asked) {
+            Why::Asked
+        } else {
+            Why::Missing
+        }
     }
 }
 

@@ -44,7 +44,11 @@ impl Broker {
     /// [`Error::UnsupportedCredential`] for an account without card ticket; else as [`Broker::credential`].
     pub async fn card_ext(&self, account: &str, card: CardExt) -> Result<String, Error> {
         let ticket = self.credential(account, Kind::CardTicket).await?;
-        let card = CardExt { timestamp: self.inner.clock.wall(), nonce_str: nonce(), ..card };
+        let card = CardExt {
+            timestamp: self.inner.clock.wall(),
+            nonce_str: nonce(),
+            ..card
+        };
         Ok(card.sign(&ticket.value))
     }
 
@@ -55,26 +59,50 @@ impl Broker {
     pub async fn choose_card(&self, account: &str, filter: [&str; 3]) -> Result<ChooseCard, Error> {
         let app_id = self.account(account)?;
         let ticket = self.credential(account, Kind::CardTicket).await?;
-        Ok(ChooseCard::sign(&ticket.value, app_id.app_id(), filter, &nonce(), self.inner.clock.wall()))
+        Ok(ChooseCard::sign(
+            &ticket.value,
+            app_id.app_id(),
+            filter,
+            &nonce(),
+            self.inner.clock.wall(),
+        ))
     }
 
-    async fn signed(&self, member: &Arc<Member>, kind: Kind, page: &PageUrl) -> Result<JsConfig, Error> {
+    async fn signed(
+        &self,
+        member: &Arc<Member>,
+        kind: Kind,
+        page: &PageUrl,
+    ) -> Result<JsConfig, Error> {
         let slot = member.slot(kind)?;
         if !member.account.allows_page(page.host(), page.path()) {
-            return Err(Error::PageNotAllowed { account: member.name.clone(), host: page.host().to_owned() });
+            return Err(Error::PageNotAllowed {
+                account: member.name.clone(),
+                host: page.host().to_owned(),
+            });
         }
         let (account, at) = (&member.account, self.inner.clock.moment());
-        let config = |signer: &Signer, time| default_config(account, signer, page.as_str(), &nonce(), time);
+        let config =
+            |signer: &Signer, time| default_config(account, signer, page.as_str(), &nonce(), time);
         if let Some(living) = self.living_at(slot, &at).as_ref() {
             return Ok(config(&living.signer, at.wall));
         }
         let ticket = self.refresh(member, slot, Why::Missing).await?;
-        Ok(config(&Signer::new(account.app_id(), ticket.value.clone()), self.inner.clock.wall()))
+        Ok(config(
+            &Signer::new(account.app_id(), ticket.value.clone()),
+            self.inner.clock.wall(),
+        ))
     }
 }
 
 /// The answer to a request that asks for nothing of its own.
-pub(super) fn default_config(account: &Account, signer: &Signer, url: &str, nonce: &str, timestamp: UnixTime) -> JsConfig {
+pub(super) fn default_config(
+    account: &Account,
+    signer: &Signer,
+    url: &str,
+    nonce: &str,
+    timestamp: UnixTime,
+) -> JsConfig {
     JsConfig {
         beta: matches!(account.platform(), Platform::Work { .. }),
         js_api_list: account.js_apis().to_vec(),

@@ -141,22 +141,35 @@ impl Slot {
     }
 
     /// Enters a failure of a refresh that was made for this reason.
-    pub(super) fn fail(&self, state: &mut State, error: Arc<UpstreamError>, kind: Kind, why: &Why, now: UnixTime) {
+    pub(super) fn fail(
+        &self,
+        state: &mut State,
+        error: Arc<UpstreamError>,
+        kind: Kind,
+        why: &Why,
+        now: UnixTime,
+    ) {
         state.fail(error, kind, why, now);
-        self.may_owe.store(state.owed_from().is_some(), Ordering::Relaxed);
+        self.may_owe
+            .store(state.owed_from().is_some(), Ordering::Relaxed);
     }
 
     /// See [`State::clock_was_set_back`]. Answers whether a spent quota of its own was among what it waited for.
     pub(super) fn clock_was_set_back(&self, now: UnixTime) -> bool {
         let mut state = self.lock();
         state.clock_was_set_back(now);
-        let of_its_own = state.failure.as_ref().filter(|failure| failure.kind == self.key.kind);
+        let of_its_own = state
+            .failure
+            .as_ref()
+            .filter(|failure| failure.kind == self.key.kind);
         of_its_own.is_some_and(|failure| failure.error.class() == Class::Quota)
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         // A panic while it was held leaves plain data behind, which is still right.
-        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.state
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
@@ -178,7 +191,11 @@ impl State {
     pub(super) fn see(&mut self, seen: &Arc<Credential>, clock: &Clock) -> Arc<Credential> {
         let now = clock.now();
         let newest = match self.last.take() {
-            Some(last) if (last.generation, seen.expires_at) > (seen.generation, last.expires_at) => last,
+            Some(last)
+                if (last.generation, seen.expires_at) > (seen.generation, last.expires_at) =>
+            {
+                last
+            }
             Some(last) if last.value == seen.value => seen.clone(),
             last => {
                 self.seen = Some((clock.uptime(), seen.remaining(now)));
@@ -198,23 +215,30 @@ impl State {
 
     /// When the last value ends, by the time that this process has been running since it first saw it.
     pub(super) fn end_by_uptime(&self, clock: &Clock) -> Option<UnixTime> {
-        self.ends_in_uptime().map(|ends| clock.now().plus(ends.saturating_sub(clock.uptime())))
+        self.ends_in_uptime()
+            .map(|ends| clock.now().plus(ends.saturating_sub(clock.uptime())))
     }
 
     /// The failure that still forbids another try.
     pub(super) fn cooldown(&self, now: UnixTime) -> Option<&Remembered> {
-        self.failure.as_deref().filter(|failure| now < failure.until)
+        self.failure
+            .as_deref()
+            .filter(|failure| now < failure.until)
     }
 
     /// The last value, while it is known from WeChat itself that there is no newer one: good to its very end, margin or not.
     pub(super) fn confirmed(&self, now: UnixTime) -> Option<Arc<Credential>> {
         let until = self.nothing_new_until?;
-        self.last.clone().filter(|last| now < until && !last.remaining(now).is_zero())
+        self.last
+            .clone()
+            .filter(|last| now < until && !last.remaining(now).is_zero())
     }
 
     /// Whether a refresh is under way or has to wait: nothing for the keeper to do.
     pub(super) fn is_busy(&self, now: UnixTime) -> bool {
-        self.flight.is_some() || self.cooldown(now).is_some() || self.nothing_new_until.is_some_and(|until| now < until)
+        self.flight.is_some()
+            || self.cooldown(now).is_some()
+            || self.nothing_new_until.is_some_and(|until| now < until)
     }
 
     /// How long until another renewal on demand is allowed.
@@ -226,29 +250,49 @@ impl State {
     /// Remembers a failure of this slot.
     fn fail(&mut self, error: Arc<UpstreamError>, kind: Kind, why: &Why, now: UnixTime) {
         let before = self.failure.take();
-        let (failures, since) = before.as_ref().map_or((0, now), |failure| (failure.failures, failure.since));
+        let (failures, since) = before
+            .as_ref()
+            .map_or((0, now), |failure| (failure.failures, failure.since));
         let failures = failures.saturating_add(1);
         let until = retry_at(error.wait(), failures, now);
         let owed = Owed::after(why, until, before.and_then(|failure| failure.owed));
-        self.failure = Some(Box::new(Remembered { error, kind, since, at: now, until, failures, owed }));
+        self.failure = Some(Box::new(Remembered {
+            error,
+            kind,
+            since,
+            at: now,
+            until,
+            failures,
+            owed,
+        }));
     }
 
     /// When the keeper makes up for a renewal on demand that failed: when nothing forbids it any more, the ration included.
     pub(super) fn owed_from(&self) -> Option<UnixTime> {
         let failure = self.failure.as_deref()?;
-        let rationed = self.renewed_on_demand.map_or(UnixTime(0), |at| at.plus(MIN_DEMAND_GAP));
+        let rationed = self
+            .renewed_on_demand
+            .map_or(UnixTime(0), |at| at.plus(MIN_DEMAND_GAP));
         Some(failure.owed.as_ref()?.from.max(failure.until).max(rationed))
     }
 
     /// Why the keeper renews it now, where something is owed.
     pub(super) fn owed(&self, now: UnixTime) -> Option<Why> {
         self.owed_from().filter(|from| *from <= now)?;
-        self.failure.as_ref()?.owed.as_ref().map(|owed| owed.why.clone())
+        self.failure
+            .as_ref()?
+            .owed
+            .as_ref()
+            .map(|owed| owed.why.clone())
     }
 
     /// A ration forbade what is owed: not before this time.
     pub(super) fn put_off(&mut self, from: UnixTime) {
-        if let Some(owed) = self.failure.as_mut().and_then(|failure| failure.owed.as_mut()) {
+        if let Some(owed) = self
+            .failure
+            .as_mut()
+            .and_then(|failure| failure.owed.as_mut())
+        {
             owed.from = owed.from.max(from);
         }
     }
@@ -262,7 +306,11 @@ impl State {
 
     /// The cause of its failures was mended, as far as one can know: it is tried again at once. What is owed stays owed.
     pub(super) fn begin_anew(&mut self, now: UnixTime) {
-        match self.failure.as_mut().filter(|failure| failure.owed.is_some()) {
+        match self
+            .failure
+            .as_mut()
+            .filter(|failure| failure.owed.is_some())
+        {
             Some(failure) => failure.end_by(now),
             None => self.failure = None,
         }
@@ -286,7 +334,10 @@ impl Owed {
     /// Somebody's report of a dead value says more than a wish for a new one; neither is forgotten over a failure of another try.
     fn after(why: &Why, from: UnixTime, before: Option<Self>) -> Option<Self> {
         match (why, before) {
-            (Why::Rejected(_), _) | (Why::Asked, None) => Some(Self { why: why.clone(), from }),
+            (Why::Rejected(_), _) | (Why::Asked, None) => Some(Self {
+                why: why.clone(),
+                from,
+            }),
             (_, before) => before,
         }
     }
@@ -316,13 +367,16 @@ impl Remembered {
 
 /// When to try again after the `failures`-th failure in a row, with jitter so that many servers do not come back together.
 fn retry_at(wait: Wait, failures: u32, now: UnixTime) -> UnixTime {
-    let doubled = |first: u64, last: u64| first.saturating_mul(1 << (failures - 1).min(16)).min(last);
+    let doubled =
+        |first: u64, last: u64| first.saturating_mul(1 << (failures - 1).min(16)).min(last);
     let jittered = |seconds: u64| seconds + rand::random_range(0..=seconds / 2);
     match wait {
         Wait::Backoff => UnixTime(now.0 + jittered(doubled(1, 60))),
         Wait::Slow => UnixTime(now.0 + doubled(60, 300) + rand::random_range(0..=15)),
         Wait::NextMinute => UnixTime((now.0 / 60 + 1) * 60 + rand::random_range(0..=5)),
-        Wait::NextDay => now.next_shanghai_midnight().plus(Duration::from_secs(rand::random_range(0..=60))),
+        Wait::NextDay => now
+            .next_shanghai_midnight()
+            .plus(Duration::from_secs(rand::random_range(0..=60))),
         Wait::For(time) => now.plus(time),
         Wait::Until(time) => time,
     }
@@ -338,10 +392,20 @@ mod tests {
 
     #[test]
     fn transient_failures_are_retried_later_and_later_up_to_a_minute_and_a_half() {
-        for (failures, least, most) in [(1, 1, 1), (2, 2, 3), (3, 4, 6), (6, 32, 48), (7, 60, 90), (1_000, 60, 90)] {
+        for (failures, least, most) in [
+            (1, 1, 1),
+            (2, 2, 3),
+            (3, 4, 6),
+            (6, 32, 48),
+            (7, 60, 90),
+            (1_000, 60, 90),
+        ] {
             for _ in 0..50 {
                 let wait = retry_at(Wait::Backoff, failures, UnixTime(1_000)).0 - 1_000;
-                assert!((least..=most).contains(&wait), "failure {failures}: {wait} s");
+                assert!(
+                    (least..=most).contains(&wait),
+                    "failure {failures}: {wait} s"
+                );
             }
         }
     }
@@ -350,7 +414,10 @@ mod tests {
     fn what_a_person_must_mend_is_tried_once_in_one_to_five_minutes() {
         for (failures, least) in [(1, 60), (2, 120), (3, 240), (4, 300), (400, 300)] {
             let wait = retry_at(Wait::Slow, failures, UnixTime(0)).0;
-            assert!((least..=least + 15).contains(&wait), "failure {failures}: {wait} s");
+            assert!(
+                (least..=least + 15).contains(&wait),
+                "failure {failures}: {wait} s"
+            );
         }
     }
 
@@ -358,13 +425,21 @@ mod tests {
     fn quotas_are_waited_out() {
         assert!((120..=125).contains(&retry_at(Wait::NextMinute, 1, UnixTime(60)).0));
         let midnight = UnixTime(1_704_124_800);
-        assert!(retry_at(Wait::NextDay, 3, UnixTime(midnight.0 - 5_000)).since(midnight) <= Duration::from_secs(60));
-        assert_eq!(retry_at(Wait::For(Duration::from_secs(3_600)), 9, UnixTime(1)), UnixTime(3_601));
+        assert!(
+            retry_at(Wait::NextDay, 3, UnixTime(midnight.0 - 5_000)).since(midnight)
+                <= Duration::from_secs(60)
+        );
+        assert_eq!(
+            retry_at(Wait::For(Duration::from_secs(3_600)), 9, UnixTime(1)),
+            UnixTime(3_601)
+        );
     }
 
     #[test]
     fn servers_that_failed_together_do_not_come_back_together() {
-        let times: std::collections::HashSet<_> = (0..200).map(|_| retry_at(Wait::Backoff, 10, UnixTime(0))).collect();
+        let times: std::collections::HashSet<_> = (0..200)
+            .map(|_| retry_at(Wait::Backoff, 10, UnixTime(0)))
+            .collect();
         assert!(times.len() > 10);
     }
 }

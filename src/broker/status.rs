@@ -72,7 +72,13 @@ impl Broker {
     /// All accounts, sorted by name.
     #[must_use]
     pub fn status(&self) -> Vec<AccountStatus> {
-        let mut all: Vec<_> = self.inner.members.load().all().map(|member| self.account_status(member)).collect();
+        let mut all: Vec<_> = self
+            .inner
+            .members
+            .load()
+            .all()
+            .map(|member| self.account_status(member))
+            .collect();
         all.sort_by(|a, b| a.account.cmp(&b.account));
         all
     }
@@ -95,7 +101,13 @@ impl Broker {
             living: last.is_some_and(|last| self.freshness(slot, last) != Freshness::Expired),
             issued_at: last.map(|last| last.issued_at),
             expires_at: last.map(|last| last.expires_at),
-            served_until: last.map(|last| UnixTime(last.expires_at.0.saturating_sub(MARGIN.min(last.life() / 20).as_secs()))),
+            served_until: last.map(|last| {
+                UnixTime(
+                    last.expires_at
+                        .0
+                        .saturating_sub(MARGIN.min(last.life() / 20).as_secs()),
+                )
+            }),
             refreshes: state.refreshes,
             foreign_refreshes: state.foreign_refreshes,
             lost_replies: state.lost_replies,

@@ -139,28 +139,40 @@ impl Broker {
         }
         let matching = found.len();
         // Only as far as the page reaches are they put in order.
-        let (from, to) = (find.offset.min(matching), find.offset.saturating_add(find.limit).min(matching));
+        let (from, to) = (
+            find.offset.min(matching),
+            find.offset.saturating_add(find.limit).min(matching),
+        );
         let by = |a: &Found<'_>, b: &Found<'_>| (a.0, &a.1.name).cmp(&(b.0, &b.1.name));
         if to < matching && to > 0 {
             found.select_nth_unstable_by(to, by);
         }
         found.truncate(to);
         found.sort_unstable_by(by);
-        let mut accounts: Vec<_> =
-            found[from..].iter().map(|(health, member)| self.account_survey(member, health.0, now)).collect();
+        let mut accounts: Vec<_> = found[from..]
+            .iter()
+            .map(|(health, member)| self.account_survey(member, health.0, now))
+            .collect();
         self.count_calls(&mut accounts, now).await;
-        Survey { counts, matching, accounts }
+        Survey {
+            counts,
+            matching,
+            accounts,
+        }
     }
 
     fn health_of(&self, member: &Member, now: UnixTime) -> Health {
         let wanted = member.slots.iter().filter(|slot| slot.is_wanted());
-        wanted.map(|slot| member.weigh(slot.key.kind, self.slot_health(slot, &slot.lock(), now))).max().unwrap_or(Health::Ok)
+        wanted
+            .map(|slot| member.weigh(slot.key.kind, self.slot_health(slot, &slot.lock(), now)))
+            .max()
+            .unwrap_or(Health::Ok)
     }
 
     fn slot_health(&self, slot: &Slot, state: &State, now: UnixTime) -> Health {
         let last = state.last.as_deref();
-        let living =
-            last.is_some_and(|last| self.freshness(slot, last) != Freshness::Expired) || state.confirmed(now).is_some();
+        let living = last.is_some_and(|last| self.freshness(slot, last) != Freshness::Expired)
+            || state.confirmed(now).is_some();
         match (living, state.failure.is_some()) {
             (true, false) => Health::Ok,
             (true, true) => Health::Failing,
@@ -171,11 +183,21 @@ impl Broker {
 
     fn account_survey(&self, member: &Member, health: Health, now: UnixTime) -> AccountSurvey {
         let wanted = member.slots.iter().filter(|slot| slot.is_wanted());
-        let credentials: Vec<_> = wanted.map(|slot| self.credential_survey(member, slot, now)).collect();
-        let needed = credentials.iter().filter(|one| member.needs(one.status.kind));
+        let credentials: Vec<_> = wanted
+            .map(|slot| self.credential_survey(member, slot, now))
+            .collect();
+        let needed = credentials
+            .iter()
+            .filter(|one| member.needs(one.status.kind));
         let ends: Option<Vec<_>> = needed.map(|one| one.usable_until()).collect();
         let usable_until = ends.and_then(|ends| ends.into_iter().min());
-        AccountSurvey { name: member.name.clone(), account: member.account.clone(), health, usable_until, credentials }
+        AccountSurvey {
+            name: member.name.clone(),
+            account: member.account.clone(),
+            health,
+            usable_until,
+            credentials,
+        }
     }
 
     fn credential_survey(&self, member: &Member, slot: &Slot, now: UnixTime) -> CredentialSurvey {
@@ -192,7 +214,10 @@ impl Broker {
             endpoint,
             calls_today: None,
             daily_quota: daily_quota(&member.account, slot.key.kind),
-            status: CredentialStatus { living: status.living || state.confirmed(now).is_some(), ..status },
+            status: CredentialStatus {
+                living: status.living || state.confirmed(now).is_some(),
+                ..status
+            },
         }
     }
 
@@ -200,11 +225,20 @@ impl Broker {
     async fn count_calls(&self, accounts: &mut [AccountSurvey], now: UnixTime) {
         let apps: Vec<AppKey> = accounts.iter().map(|one| one.account.app_key()).collect();
         let asked = accounts.iter().zip(&apps);
-        let asked: Vec<_> =
-            asked.flat_map(|(one, app)| one.credentials.iter().map(move |credential| (app, credential.endpoint))).collect();
-        let Ok(counts) = self.inner.store.calls_many(&asked, now).await else { return };
+        let asked: Vec<_> = asked
+            .flat_map(|(one, app)| {
+                one.credentials
+                    .iter()
+                    .map(move |credential| (app, credential.endpoint))
+            })
+            .collect();
+        let Ok(counts) = self.inner.store.calls_many(&asked, now).await else {
+            return;
+        };
         let credentials = accounts.iter_mut().flat_map(|one| &mut one.credentials);
-        credentials.zip(counts).for_each(|(credential, count)| credential.calls_today = Some(count));
+        credentials
+            .zip(counts)
+            .for_each(|(credential, count)| credential.calls_today = Some(count));
     }
 }
 
@@ -212,7 +246,10 @@ impl Find {
     fn wants(&self, member: &Member, health: Health, text: &str) -> bool {
         let contains = |name: &str| name.to_lowercase().contains(text);
         (self.health.is_empty() || self.health.contains(&health))
-            && self.account.as_ref().is_none_or(|name| *name == member.name)
+            && self
+                .account
+                .as_ref()
+                .is_none_or(|name| *name == member.name)
             && (text.is_empty() || contains(&member.name) || contains(member.account.app_id()))
     }
 }
@@ -241,13 +278,21 @@ impl Member {
 
     /// A dead credential that no page needs is trouble, but not yet the worst.
     fn weigh(&self, kind: Kind, health: Health) -> Health {
-        if health == Health::Down && !self.needs(kind) { Health::Failing } else { health }
+        if health == Health::Down && !self.needs(kind) {
+            Health::Failing
+        } else {
+            health
+        }
     }
 }
 
 impl CredentialSurvey {
     fn usable_until(&self) -> Option<UnixTime> {
-        let margin = self.status.issued_at.zip(self.status.expires_at).map(|(from, to)| MARGIN.min(to.since(from) / 20))?;
+        let margin = self
+            .status
+            .issued_at
+            .zip(self.status.expires_at)
+            .map(|(from, to)| MARGIN.min(to.since(from) / 20))?;
         let end = self.status.expires_at.filter(|_| self.status.living)?;
         Some(UnixTime(end.0.saturating_sub(margin.as_secs())))
     }
@@ -255,10 +300,15 @@ impl CredentialSurvey {
 
 /// As the keeper will: when it is due, but not while something forbids it.
 fn next_refresh(state: &State, due_at: Option<UnixTime>, now: UnixTime) -> Option<UnixTime> {
-    let forbidden = [state.cooldown(now).map(|failure| failure.until), state.nothing_new_until];
+    let forbidden = [
+        state.cooldown(now).map(|failure| failure.until),
+        state.nothing_new_until,
+    ];
     let earliest = forbidden.into_iter().flatten().fold(now, UnixTime::max);
     let next = due_at.map_or(earliest, |due| due.max(earliest));
-    let next = state.owed_from().map_or(next, |owed| next.min(owed.max(now)));
+    let next = state
+        .owed_from()
+        .map_or(next, |owed| next.min(owed.max(now)));
     Some(if state.flight.is_some() { now } else { next })
 }
 

@@ -65,7 +65,8 @@ impl Broker {
 
     /// Whether a credential from the store can be served.
     pub(super) fn is_usable(&self, slot: &Slot, credential: &Credential) -> bool {
-        self.freshness(slot, credential) != Freshness::Expired && !self.is_from_the_future(credential)
+        self.freshness(slot, credential) != Freshness::Expired
+            && !self.is_from_the_future(credential)
     }
 
     /// A credential with the dates that others may trust. Once the wall clock was set back, it is not known whether it is wrong now
@@ -85,18 +86,44 @@ impl Broker {
     pub(super) async fn notice_clock(&self) {
         let clock = &self.inner.clock;
         let ahead = clock.wall().0.saturating_sub(clock.uptime().as_secs());
-        let before = self.inner.keeper.wall_ahead.lock().unwrap_or_else(PoisonError::into_inner).replace(ahead);
-        let Some(before) = before.filter(|before| before.abs_diff(ahead) > CLOCK_TOLERANCE.as_secs()) else { return };
-        self.inner.keeper.clock_jumps.fetch_add(1, Ordering::Relaxed);
-        let (seconds, direction) = (before.abs_diff(ahead), if ahead > before { "ahead" } else { "back" });
-        warn!(seconds, direction, "this machine's clock was set (or the machine slept): mend its time service");
-        let behind = Some(clock.now().since(clock.wall())).filter(|behind| *behind > CLOCK_TOLERANCE).unwrap_or_default();
-        self.inner.keeper.wall_behind.store(behind.as_secs(), Ordering::Relaxed);
+        let before = self
+            .inner
+            .keeper
+            .wall_ahead
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .replace(ahead);
+        let Some(before) =
+            before.filter(|before| before.abs_diff(ahead) > CLOCK_TOLERANCE.as_secs())
+        else {
+            return;
+        };
+        self.inner
+            .keeper
+            .clock_jumps
+            .fetch_add(1, Ordering::Relaxed);
+        let (seconds, direction) = (
+            before.abs_diff(ahead),
+            if ahead > before { "ahead" } else { "back" },
+        );
+        warn!(
+            seconds,
+            direction, "this machine's clock was set (or the machine slept): mend its time service"
+        );
+        let behind = Some(clock.now().since(clock.wall()))
+            .filter(|behind| *behind > CLOCK_TOLERANCE)
+            .unwrap_or_default();
+        self.inner
+            .keeper
+            .wall_behind
+            .store(behind.as_secs(), Ordering::Relaxed);
         if ahead < before {
             self.end_waits_of_wrong_clock().await;
         }
-        let mended =
-            self.slots().into_iter().filter_map(|slot| self.mend_dates(&slot).map(|mended| (slot.key.clone(), mended)));
+        let mended = self.slots().into_iter().filter_map(|slot| {
+            self.mend_dates(&slot)
+                .map(|mended| (slot.key.clone(), mended))
+        });
         self.save_all(mended.collect()).await;
     }
 
@@ -105,10 +132,23 @@ impl Broker {
     async fn end_waits_of_wrong_clock(&self) {
         let (members, now) = (self.inner.members.load_full(), self.inner.clock.now());
         for member in members.all() {
-            for slot in member.slots.iter().filter(|slot| slot.clock_was_set_back(now)) {
+            for slot in member
+                .slots
+                .iter()
+                .filter(|slot| slot.clock_was_set_back(now))
+            {
                 let (_, endpoint) = endpoint(&member.account, slot.key.kind);
-                if let Err(error) = self.inner.store.set_block(&slot.key.app, endpoint, now, now).await {
-                    self.complain(&member.name, &error, "a spent quota could not be entered in the ledger");
+                if let Err(error) = self
+                    .inner
+                    .store
+                    .set_block(&slot.key.app, endpoint, now, now)
+                    .await
+                {
+                    self.complain(
+                        &member.name,
+                        &error,
+                        "a spent quota could not be entered in the ledger",
+                    );
                 }
             }
         }
@@ -121,7 +161,10 @@ impl Broker {
             return shortened;
         }
         let mut state = slot.lock();
-        let last = state.last.clone().filter(|last| self.is_usable(slot, last))?;
+        let last = state
+            .last
+            .clone()
+            .filter(|last| self.is_usable(slot, last))?;
         state.adjusted = true;
         Some(last)
     }
@@ -134,7 +177,11 @@ impl Broker {
             return None;
         }
         let issued_at = UnixTime(end.0.saturating_sub(last.life().as_secs()));
-        let mended = Arc::new(Credential { issued_at, expires_at: end, ..(*last).clone() });
+        let mended = Arc::new(Credential {
+            issued_at,
+            expires_at: end,
+            ..(*last).clone()
+        });
         state.last = Some(mended.clone());
         state.adjusted = false;
         self.show(slot, &state, mended.clone());
@@ -148,7 +195,11 @@ impl Broker {
         if !self.is_time_to_catch_up(uptime) {
             return;
         }
-        let slots: Vec<_> = self.slots().into_iter().filter(|slot| slot.is_wanted()).collect();
+        let slots: Vec<_> = self
+            .slots()
+            .into_iter()
+            .filter(|slot| slot.is_wanted())
+            .collect();
         let classic = self.classic_tokens();
         let pages = u32::try_from(slots.len() / PAGE).unwrap_or(u32::MAX);
         self.set_next(uptime + EVERY + PER_PAGE.saturating_mul(pages));
@@ -168,19 +219,39 @@ impl Broker {
     }
 
     fn is_time_to_catch_up(&self, uptime: Duration) -> bool {
-        let next = *self.inner.keeper.sync.next.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = *self
+            .inner
+            .keeper
+            .sync
+            .next
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         next.is_none_or(|next| self.inner.store.is_shared() && uptime >= next)
     }
 
     fn set_next(&self, next: Duration) {
-        *self.inner.keeper.sync.next.lock().unwrap_or_else(PoisonError::into_inner) = Some(next);
+        *self
+            .inner
+            .keeper
+            .sync
+            .next
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(next);
     }
 
     /// Says once that the store went away, and once that it is back.
     fn reachable(&self, error: Option<&crate::store::StoreError>) {
-        let mut failed = self.inner.keeper.sync.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut failed = self
+            .inner
+            .keeper
+            .sync
+            .failed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         match error {
-            Some(error) if !*failed => warn!(%error, "the store cannot be reached: credentials are served from memory"),
+            Some(error) if !*failed => {
+                warn!(%error, "the store cannot be reached: credentials are served from memory")
+            }
             None if *failed => info!("the store can be reached again"),
             _ => {}
         }
@@ -188,15 +259,29 @@ impl Broker {
     }
 
     /// Takes the newer of the two; when it is ours, says what the store should get.
-    fn compare(&self, slot: &Slot, stored: Option<Credential>, is_classic: bool) -> Option<(CredentialKey, Arc<Credential>)> {
+    fn compare(
+        &self,
+        slot: &Slot,
+        stored: Option<Credential>,
+        is_classic: bool,
+    ) -> Option<(CredentialKey, Arc<Credential>)> {
         let mut state = slot.lock();
         let last = state.last.clone();
         match (stored, last) {
             (Some(stored), Some(last)) if stored == *last => None,
             (Some(stored), Some(last)) if is_classic && are_rivals(&stored, &last) => {
-                let newer = if stored.generation > last.generation { stored } else { (*last).clone() };
-                let end = newer.expires_at.min(newer.issued_at.plus(TRUST_AFTER_LOST_REPLY));
-                let trimmed = Arc::new(Credential { expires_at: end, ..newer });
+                let newer = if stored.generation > last.generation {
+                    stored
+                } else {
+                    (*last).clone()
+                };
+                let end = newer
+                    .expires_at
+                    .min(newer.issued_at.plus(TRUST_AFTER_LOST_REPLY));
+                let trimmed = Arc::new(Credential {
+                    expires_at: end,
+                    ..newer
+                });
                 let kept = state.see(&trimmed, &self.inner.clock);
                 self.show(slot, &state, kept);
                 Some((slot.key.clone(), trimmed))
@@ -221,7 +306,9 @@ impl Broker {
                 }
                 None
             }
-            (_, Some(last)) => (!state.adjusted && self.is_usable(slot, &last)).then(|| (slot.key.clone(), last)),
+            (_, Some(last)) => {
+                (!state.adjusted && self.is_usable(slot, &last)).then(|| (slot.key.clone(), last))
+            }
             (_, None) => None,
         }
     }
@@ -233,8 +320,12 @@ impl Broker {
             if saving.len() >= SAVES_AT_ONCE {
                 saving.join_next().await;
             }
-            let (store, credential) = (self.inner.store.clone(), self.dated_for_others(&credential));
-            saving.spawn_on(async move { store.save(&key, &credential).await.map(drop) }, &self.inner.runtime);
+            let (store, credential) =
+                (self.inner.store.clone(), self.dated_for_others(&credential));
+            saving.spawn_on(
+                async move { store.save(&key, &credential).await.map(drop) },
+                &self.inner.runtime,
+            );
         }
         let failed = saving.join_all().await.into_iter().find_map(Result::err);
         if let Some(error) = failed {
@@ -246,13 +337,21 @@ impl Broker {
     fn classic_tokens(&self) -> HashSet<CredentialKey> {
         let members = self.inner.members.load();
         let classic = members.all().filter(|member| {
-            member.account.mode() == TokenMode::Classic && !matches!(member.account.platform(), Platform::Work { .. })
+            member.account.mode() == TokenMode::Classic
+                && !matches!(member.account.platform(), Platform::Work { .. })
         });
-        classic.map(|member| member.account.key(Kind::AccessToken)).collect()
+        classic
+            .map(|member| member.account.key(Kind::AccessToken))
+            .collect()
     }
 
     fn slots(&self) -> Vec<Arc<Slot>> {
-        self.inner.members.load().all().flat_map(|member| member.slots.iter().cloned()).collect()
+        self.inner
+            .members
+            .load()
+            .all()
+            .flat_map(|member| member.slots.iter().cloned())
+            .collect()
     }
 }
 

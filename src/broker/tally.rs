@@ -53,7 +53,11 @@ impl Tally {
     pub fn route(&self, plane: Plane, route: &str) -> Arc<RouteTally> {
         let mut routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
         let is_known = routes.contains_key(&(plane, route.to_owned()));
-        let route = if is_known || routes.len() < MAX_ROUTES { route } else { OTHER_ROUTE };
+        let route = if is_known || routes.len() < MAX_ROUTES {
+            route
+        } else {
+            OTHER_ROUTE
+        };
         let shards = routes.entry((plane, route.to_owned())).or_default();
         shards.fold();
         let tally = Arc::new(RouteTally::default());
@@ -65,14 +69,21 @@ impl Tally {
 impl Shards {
     /// Adds up what nobody counts on any more.
     fn fold(&mut self) {
-        let (used, ended): (Vec<_>, Vec<_>) = self.used.drain(..).partition(|shard| Arc::strong_count(shard) > 1);
+        let (used, ended): (Vec<_>, Vec<_>) = self
+            .used
+            .drain(..)
+            .partition(|shard| Arc::strong_count(shard) > 1);
         ended.iter().for_each(|shard| shard.add_to(&self.before));
         self.used = used;
     }
 
     fn sum(&self) -> RouteTally {
         let sum = RouteTally::default();
-        self.used.iter().map(Arc::as_ref).chain([&self.before]).for_each(|shard| shard.add_to(&sum));
+        self.used
+            .iter()
+            .map(Arc::as_ref)
+            .chain([&self.before])
+            .for_each(|shard| shard.add_to(&sum));
         sum
     }
 }
@@ -88,7 +99,11 @@ pub struct RouteTally {
 
 impl Default for RouteTally {
     fn default() -> Self {
-        Self { by_status: zeros(), by_latency: zeros(), micros: AtomicU64::default() }
+        Self {
+            by_status: zeros(),
+            by_latency: zeros(),
+            micros: AtomicU64::default(),
+        }
     }
 }
 
@@ -96,16 +111,28 @@ impl RouteTally {
     /// Counts one answer. For one thread only, which is what makes it cheap: of two that count at once, one may be lost.
     pub fn record(&self, status: u16, took: Duration) {
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        let bucket = LATENCIES.iter().position(|bound| micros <= *bound).unwrap_or(LATENCIES.len());
-        for (counter, n) in [(&self.by_status[INDEX[usize::from(status) % INDEX.len()]], 1), (&self.by_latency[bucket], 1)] {
+        let bucket = LATENCIES
+            .iter()
+            .position(|bound| micros <= *bound)
+            .unwrap_or(LATENCIES.len());
+        for (counter, n) in [
+            (&self.by_status[INDEX[usize::from(status) % INDEX.len()]], 1),
+            (&self.by_latency[bucket], 1),
+        ] {
             add_alone(counter, n);
         }
         add_alone(&self.micros, micros);
     }
 
     fn add_to(&self, sum: &Self) {
-        let pairs = self.by_status.iter().zip(&sum.by_status).chain(self.by_latency.iter().zip(&sum.by_latency));
-        pairs.chain([(&self.micros, &sum.micros)]).for_each(|(from, to)| add(to, from.load(Ordering::Relaxed)));
+        let pairs = self
+            .by_status
+            .iter()
+            .zip(&sum.by_status)
+            .chain(self.by_latency.iter().zip(&sum.by_latency));
+        pairs
+            .chain([(&self.micros, &sum.micros)])
+            .for_each(|(from, to)| add(to, from.load(Ordering::Relaxed)));
     }
 
     fn latency(&self) -> Latency {
@@ -114,9 +141,17 @@ impl RouteTally {
             count += bucket.load(Ordering::Relaxed);
             count
         };
-        let buckets = LATENCIES.iter().zip(&self.by_latency).map(|(bound, n)| (seconds(*bound), cumulative(n))).collect();
+        let buckets = LATENCIES
+            .iter()
+            .zip(&self.by_latency)
+            .map(|(bound, n)| (seconds(*bound), cumulative(n)))
+            .collect();
         let count = cumulative(&self.by_latency[LATENCIES.len()]);
-        Latency { buckets, sum: seconds(self.micros.load(Ordering::Relaxed)), count }
+        Latency {
+            buckets,
+            sum: seconds(self.micros.load(Ordering::Relaxed)),
+            count,
+        }
     }
 }
 
@@ -189,7 +224,10 @@ impl Broker {
     /// The counter of the account of this name (empty: the default one), to count on: all names that are none share one.
     #[must_use]
     pub fn account_tally(&self, account: &str) -> Arc<AccountTally> {
-        self.member(account).map_or_else(|_| self.inner.tally.unknown.clone(), |member| member.tally.clone())
+        self.member(account).map_or_else(
+            |_| self.inner.tally.unknown.clone(),
+            |member| member.tally.clone(),
+        )
     }
 
     /// The name of the account that this name means (an empty one: the default one); `None` when it means none.
@@ -201,18 +239,38 @@ impl Broker {
     /// The counters of requests, to read.
     #[must_use]
     pub fn requests(&self) -> Requests {
-        let routes = self.inner.tally.routes.lock().unwrap_or_else(PoisonError::into_inner);
+        let routes = self
+            .inner
+            .tally
+            .routes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let routes = routes.iter().map(|((plane, route), shards)| {
             let sum = shards.sum();
-            RouteRequests { plane: *plane, route: route.clone(), by_status: counted(&sum.by_status), latency: sum.latency() }
+            RouteRequests {
+                plane: *plane,
+                route: route.clone(),
+                by_status: counted(&sum.by_status),
+                latency: sum.latency(),
+            }
         });
         let members = self.inner.members.load();
-        let accounts = members.all().map(|member| (member.name.as_str(), &*member.tally));
+        let accounts = members
+            .all()
+            .map(|member| (member.name.as_str(), &*member.tally));
         let accounts = accounts.chain([(UNKNOWN_ACCOUNT, &*self.inner.tally.unknown)]);
-        let accounts = accounts.map(|(name, tally)| AccountRequests { account: name.to_owned(), by_status: counted(&tally.0) });
-        let mut accounts: Vec<_> = accounts.filter(|account| !account.by_status.is_empty()).collect();
+        let accounts = accounts.map(|(name, tally)| AccountRequests {
+            account: name.to_owned(),
+            by_status: counted(&tally.0),
+        });
+        let mut accounts: Vec<_> = accounts
+            .filter(|account| !account.by_status.is_empty())
+            .collect();
         accounts.sort_by(|a, b| a.account.cmp(&b.account));
-        Requests { routes: routes.filter(|route| route.latency.count > 0).collect(), accounts }
+        Requests {
+            routes: routes.filter(|route| route.latency.count > 0).collect(),
+            accounts,
+        }
     }
 }
 
@@ -226,11 +284,17 @@ fn add(counter: &AtomicU64, n: u64) {
 
 /// Without the lock on the bus: nobody else writes to it.
 fn add_alone(counter: &AtomicU64, n: u64) {
-    counter.store(counter.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
+    counter.store(
+        counter.load(Ordering::Relaxed).wrapping_add(n),
+        Ordering::Relaxed,
+    );
 }
 
 fn counted(counters: &[AtomicU64; STATUSES.len()]) -> Vec<(u16, u64)> {
-    let counts = STATUSES.iter().zip(counters).map(|(status, counter)| (*status, counter.load(Ordering::Relaxed)));
+    let counts = STATUSES
+        .iter()
+        .zip(counters)
+        .map(|(status, counter)| (*status, counter.load(Ordering::Relaxed)));
     counts.filter(|(_, n)| *n > 0).collect()
 }
 
@@ -266,13 +330,17 @@ const INDEX: [usize; 1_000] = {
 };
 
 /// The statuses that are told apart. Another one is counted as the first of its class.
-pub const STATUSES: [u16; 23] =
-    [200, 204, 206, 301, 302, 304, 400, 401, 403, 404, 405, 406, 408, 413, 414, 415, 416, 421, 429, 431, 500, 502, 503];
+pub const STATUSES: [u16; 23] = [
+    200, 204, 206, 301, 302, 304, 400, 401, 403, 404, 405, 406, 408, 413, 414, 415, 416, 421, 429,
+    431, 500, 502, 503,
+];
 
 /// The histogram's bounds in microseconds: a signature takes a few, a refresh some tens of thousands, a call that is given up five
 /// million.
-pub const LATENCIES: [u64; 14] =
-    [25, 50, 100, 250, 500, 1_000, 5_000, 25_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000, 5_000_000];
+pub const LATENCIES: [u64; 14] = [
+    25, 50, 100, 250, 500, 1_000, 5_000, 25_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000,
+    5_000_000,
+];
 
 /// The route of requests that matched none.
 pub const OTHER_ROUTE: &str = "other";
@@ -292,7 +360,15 @@ mod tests {
         for status in STATUSES {
             assert_eq!(STATUSES[INDEX[usize::from(status)]], status);
         }
-        for (status, counted) in [(201, 200), (399, 301), (418, 400), (507, 500), (100, 503), (0, 503), (999, 503)] {
+        for (status, counted) in [
+            (201, 200),
+            (399, 301),
+            (418, 400),
+            (507, 500),
+            (100, 503),
+            (0, 503),
+            (999, 503),
+        ] {
             assert_eq!(STATUSES[index_of(status)], counted, "{status}");
         }
     }
@@ -304,8 +380,24 @@ mod tests {
             route.record(200, Duration::from_micros(micros));
         }
         let latency = route.latency();
-        let at = |bound: f64| latency.buckets.iter().find(|(upper, _)| *upper == bound).unwrap().1;
-        assert_eq!((at(0.000_025), at(0.000_05), at(0.001), at(5.0), latency.count), (2, 3, 4, 4, 5));
+        let at = |bound: f64| {
+            latency
+                .buckets
+                .iter()
+                .find(|(upper, _)| *upper == bound)
+                .unwrap()
+                .1
+        };
+        assert_eq!(
+            (
+                at(0.000_025),
+                at(0.000_05),
+                at(0.001),
+                at(5.0),
+                latency.count
+            ),
+            (2, 3, 4, 4, 5)
+        );
         assert!((latency.sum - 9.001_051).abs() < 1e-9);
     }
 
@@ -314,7 +406,10 @@ mod tests {
         let tally = Tally::default();
         let sum = |tally: &Tally| {
             let routes = tally.routes.lock().unwrap();
-            routes.values().map(|shards| shards.sum().latency().count).sum::<u64>()
+            routes
+                .values()
+                .map(|shards| shards.sum().latency().count)
+                .sum::<u64>()
         };
         for _ in 0..5 {
             tally.route(Plane::Public, "/a").record(200, Duration::ZERO);
@@ -322,17 +417,37 @@ mod tests {
         let living = tally.route(Plane::Public, "/a");
         living.record(404, Duration::ZERO);
         assert_eq!(sum(&tally), 6);
-        assert_eq!(tally.routes.lock().unwrap().values().next().unwrap().used.len(), 1, "no shard of an ended worker stays");
+        assert_eq!(
+            tally
+                .routes
+                .lock()
+                .unwrap()
+                .values()
+                .next()
+                .unwrap()
+                .used
+                .len(),
+            1,
+            "no shard of an ended worker stays"
+        );
     }
 
     #[test]
     fn routes_beyond_reason_are_one() {
         let tally = Tally::default();
         for n in 0..1_000 {
-            tally.route(Plane::Public, &format!("/{n}")).record(200, Duration::ZERO);
+            tally
+                .route(Plane::Public, &format!("/{n}"))
+                .record(200, Duration::ZERO);
         }
         let routes = tally.routes.lock().unwrap();
         assert_eq!(routes.len(), MAX_ROUTES + 1);
-        assert_eq!(routes[&(Plane::Public, OTHER_ROUTE.to_owned())].sum().latency().count, 1_000 - MAX_ROUTES as u64);
+        assert_eq!(
+            routes[&(Plane::Public, OTHER_ROUTE.to_owned())]
+                .sum()
+                .latency()
+                .count,
+            1_000 - MAX_ROUTES as u64
+        );
     }
 }

@@ -47,14 +47,24 @@ impl Operation {
 impl Operations {
     /// Each operation with how often it was wanted and how often it failed.
     pub(super) fn read(&self) -> Vec<(&'static str, u64, u64)> {
-        let counts = self.0.iter().map(|counts| counts.each_ref().map(|count| count.load(Relaxed)));
-        Operation::ALL.into_iter().zip(counts).map(|((_, name), [asked, failed])| (name, asked, failed)).collect()
+        let counts = self
+            .0
+            .iter()
+            .map(|counts| counts.each_ref().map(|count| count.load(Relaxed)));
+        Operation::ALL
+            .into_iter()
+            .zip(counts)
+            .map(|((_, name), [asked, failed])| (name, asked, failed))
+            .collect()
     }
 }
 
 impl Watched {
     pub(super) fn new(store: Store) -> Self {
-        Self { store, operations: Arc::default() }
+        Self {
+            store,
+            operations: Arc::default(),
+        }
     }
 
     pub(super) fn operations(&self) -> &Operations {
@@ -69,15 +79,26 @@ impl Watched {
         self.noted(Operation::Load, self.store.load(key).await)
     }
 
-    pub(super) async fn load_many(&self, keys: &[&CredentialKey]) -> Result<Vec<Option<Credential>>, StoreError> {
+    pub(super) async fn load_many(
+        &self,
+        keys: &[&CredentialKey],
+    ) -> Result<Vec<Option<Credential>>, StoreError> {
         self.noted(Operation::Load, self.store.load_many(keys).await)
     }
 
-    pub(super) async fn save(&self, key: &CredentialKey, credential: &Credential) -> Result<Saved, StoreError> {
+    pub(super) async fn save(
+        &self,
+        key: &CredentialKey,
+        credential: &Credential,
+    ) -> Result<Saved, StoreError> {
         self.noted(Operation::Save, self.store.save(key, credential).await)
     }
 
-    pub(super) async fn lease(&self, key: &CredentialKey, ttl: Duration) -> Result<Option<Lease>, StoreError> {
+    pub(super) async fn lease(
+        &self,
+        key: &CredentialKey,
+        ttl: Duration,
+    ) -> Result<Option<Lease>, StoreError> {
         self.noted(Operation::Lease, self.store.lease(key, ttl).await)
     }
 
@@ -85,11 +106,23 @@ impl Watched {
         self.noted(Operation::Release, self.store.release(lease).await)
     }
 
-    pub(super) async fn count_call(&self, app: &AppKey, endpoint: &str, now: UnixTime) -> Result<u64, StoreError> {
-        self.noted(Operation::Count, self.store.count_call(app, endpoint, now).await)
+    pub(super) async fn count_call(
+        &self,
+        app: &AppKey,
+        endpoint: &str,
+        now: UnixTime,
+    ) -> Result<u64, StoreError> {
+        self.noted(
+            Operation::Count,
+            self.store.count_call(app, endpoint, now).await,
+        )
     }
 
-    pub(super) async fn calls_many(&self, of: &[(&AppKey, &str)], now: UnixTime) -> Result<Vec<u64>, StoreError> {
+    pub(super) async fn calls_many(
+        &self,
+        of: &[(&AppKey, &str)],
+        now: UnixTime,
+    ) -> Result<Vec<u64>, StoreError> {
         self.noted(Operation::Count, self.store.calls_many(of, now).await)
     }
 
@@ -100,7 +133,10 @@ impl Watched {
         until: UnixTime,
         now: UnixTime,
     ) -> Result<(), StoreError> {
-        self.noted(Operation::Block, self.store.set_block(app, endpoint, until, now).await)
+        self.noted(
+            Operation::Block,
+            self.store.set_block(app, endpoint, until, now).await,
+        )
     }
 
     pub(super) async fn blocked_until(
@@ -109,7 +145,10 @@ impl Watched {
         endpoint: &str,
         now: UnixTime,
     ) -> Result<Option<UnixTime>, StoreError> {
-        self.noted(Operation::Block, self.store.blocked_until(app, endpoint, now).await)
+        self.noted(
+            Operation::Block,
+            self.store.blocked_until(app, endpoint, now).await,
+        )
     }
 
     pub(super) async fn claim_force(
@@ -119,7 +158,10 @@ impl Watched {
         min_gap: Duration,
         daily: Option<u32>,
     ) -> Result<Claim, StoreError> {
-        self.noted(Operation::Claim, self.store.claim_force(key, now, min_gap, daily).await)
+        self.noted(
+            Operation::Claim,
+            self.store.claim_force(key, now, min_gap, daily).await,
+        )
     }
 
     pub(super) fn kind(&self) -> &'static str {
@@ -130,7 +172,11 @@ impl Watched {
         self.store.describe()
     }
 
-    pub(super) async fn announce(&self, node: &Node, now: UnixTime) -> Result<Vec<Peer>, StoreError> {
+    pub(super) async fn announce(
+        &self,
+        node: &Node,
+        now: UnixTime,
+    ) -> Result<Vec<Peer>, StoreError> {
         self.noted(Operation::Announce, self.store.announce(node, now).await)
     }
 
@@ -139,7 +185,11 @@ impl Watched {
         self.noted(Operation::Announce, self.store.ping().await)
     }
 
-    fn noted<T>(&self, operation: Operation, answer: Result<T, StoreError>) -> Result<T, StoreError> {
+    fn noted<T>(
+        &self,
+        operation: Operation,
+        answer: Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         let [asked, failed] = &self.operations.0[operation as usize];
         asked.fetch_add(1, Relaxed);
         failed.fetch_add(u64::from(answer.is_err()), Relaxed);
@@ -155,12 +205,24 @@ mod tests {
     async fn each_question_is_counted_under_its_operation_and_each_error_beside_it() {
         let watched = Watched::new(Store::memory());
         assert_eq!(watched.load_many(&[]).await, Ok(Vec::new()));
-        let error = StoreError::Address { problem: "…".into() };
+        let error = StoreError::Address {
+            problem: "…".into(),
+        };
         for operation in Operation::ALL {
-            assert_eq!(watched.noted::<()>(operation.0, Err(error.clone())), Err(error.clone()));
+            assert_eq!(
+                watched.noted::<()>(operation.0, Err(error.clone())),
+                Err(error.clone())
+            );
         }
         let counts = watched.operations().read();
         assert_eq!(counts[0], ("load", 2, 1));
-        assert_eq!(counts.iter().map(|count| (count.1, count.2)).skip(1).collect::<Vec<_>>(), [(1, 1); 7]);
+        assert_eq!(
+            counts
+                .iter()
+                .map(|count| (count.1, count.2))
+                .skip(1)
+                .collect::<Vec<_>>(),
+            [(1, 1); 7]
+        );
     }
 }

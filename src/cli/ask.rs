@@ -38,8 +38,10 @@ struct Asking {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example · 示例:\n  WX_JSSDK_API_KEY=wxk_… wx-jssdk token main
-  wx-jssdk token main --server http://10.0.0.5:8081 --key-file /run/secrets/wx-key --json")]
+#[command(
+    after_help = "Example · 示例:\n  WX_JSSDK_API_KEY=wxk_… wx-jssdk token main
+  wx-jssdk token main --server http://10.0.0.5:8081 --key-file /run/secrets/wx-key --json"
+)]
 pub(super) struct Token {
     /// The account's name in the configuration · 账号名
     account: String,
@@ -62,8 +64,10 @@ pub(super) struct Ticket {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example · 示例:\n  wx-jssdk reject main --key-file /run/secrets/wx-key < dead-token.txt
-  echo \"$DEAD_TICKET\" | wx-jssdk reject main --kind jsapi --value -")]
+#[command(
+    after_help = "Example · 示例:\n  wx-jssdk reject main --key-file /run/secrets/wx-key < dead-token.txt
+  echo \"$DEAD_TICKET\" | wx-jssdk reject main --kind jsapi --value -"
+)]
 pub(super) struct Reject {
     /// The account's name in the configuration · 账号名
     account: String,
@@ -94,7 +98,9 @@ enum AnyKind {
 
 impl Token {
     pub(super) async fn run(self) -> Result<Ended, Unusable> {
-        self.asking.ask(&self.account, Kind::AccessToken, None).await
+        self.asking
+            .ask(&self.account, Kind::AccessToken, None)
+            .await
     }
 }
 
@@ -131,17 +137,30 @@ impl Reject {
 }
 
 impl Asking {
-    async fn ask(self, account: &str, kind: Kind, rejected: Option<&str>) -> Result<Ended, Unusable> {
+    async fn ask(
+        self,
+        account: &str,
+        kind: Kind,
+        rejected: Option<&str>,
+    ) -> Result<Ended, Unusable> {
         let key = self.key()?;
         let server = self.server()?;
-        let trust = Trust::of(self.ca.as_deref()).map_err(|error| Unusable(format!("--ca: {error}")))?;
+        let trust =
+            Trust::of(self.ca.as_deref()).map_err(|error| Unusable(format!("--ca: {error}")))?;
         let mut path = vec!["credentials", account, kind.as_str()];
         let body = rejected.map(|value| serde_json::json!({ "value": value }).to_string());
         path.extend(body.is_some().then_some("reject"));
-        match server.ask(&path, Some(key.expose()), body.as_deref(), trust, PATIENCE).await {
+        match server
+            .ask(&path, Some(key.expose()), body.as_deref(), trust, PATIENCE)
+            .await
+        {
             Ok(reply) => Ok(self.print(&server, &reply)),
             Err(error) => {
-                let Hint { en, zh } = advice(Obstacle::of(&error, server.is_secure()), &server, self.ca.is_some());
+                let Hint { en, zh } = advice(
+                    Obstacle::of(&error, server.is_secure()),
+                    &server,
+                    self.ca.is_some(),
+                );
                 eprintln!("wx-jssdk: {server} cannot be asked: {error}\n    {en}\n    {zh}");
                 Ok(Ended::No)
             }
@@ -152,7 +171,8 @@ impl Asking {
         if let Some(server) = &self.server {
             return Ok(server.clone());
         }
-        let settings = Settings::load(self.config.as_deref()).map_err(|problems| listed(&problems))?;
+        let settings =
+            Settings::load(self.config.as_deref()).map_err(|problems| listed(&problems))?;
         let secure = settings.server.admin_tls.is_some();
         settings.server.admin_listen.map(|address| Server::at(address, secure)).ok_or_else(|| {
             Unusable(
@@ -166,7 +186,9 @@ impl Asking {
         let key = match &self.key_file {
             Some(file) => std::fs::read_to_string(file).map_err(|error| {
                 let file = file.display();
-                Unusable(format!("--key-file: {file} cannot be read: {error}\n    无法读取 API key 文件 {file}"))
+                Unusable(format!(
+                    "--key-file: {file} cannot be read: {error}\n    无法读取 API key 文件 {file}"
+                ))
             })?,
             None => std::env::var(KEY_VARIABLE).unwrap_or_default(),
         };
@@ -236,8 +258,16 @@ fn refusal(status: u16, problem: &Value) -> String {
             "answered {status}, and not as the private listener does\n    Does --server name server.admin_listen, not server.listen?\n    返回了 {status}：请确认 --server 是私有地址 server.admin_listen，而不是 server.listen"
         );
     }
-    let (code, detail, hint) = (text(&problem["code"]), text(&problem["detail"]), &problem["hint"]);
-    format!("{code}: {detail}\n    {}\n    {}", text(&hint["en"]), text(&hint["zh"]))
+    let (code, detail, hint) = (
+        text(&problem["code"]),
+        text(&problem["detail"]),
+        &problem["hint"],
+    );
+    format!(
+        "{code}: {detail}\n    {}\n    {}",
+        text(&hint["en"]),
+        text(&hint["zh"])
+    )
 }
 
 /// Where the key is looked for when no file is named. One underscore: it is no setting of the service.

@@ -14,7 +14,9 @@ use crate::server::config::Settings;
 use crate::upstream::{ProofFailure, ProofReader, Upstream};
 
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  wx-jssdk check\n  wx-jssdk check --config /etc/wx-jssdk.toml --offline")]
+#[command(
+    after_help = "Examples:\n  wx-jssdk check\n  wx-jssdk check --config /etc/wx-jssdk.toml --offline"
+)]
 pub(super) struct Check {
     /// The configuration; wx-jssdk.toml in the working directory if it is there · 配置文件
     #[arg(long, value_name = "FILE")]
@@ -29,10 +31,16 @@ pub(super) struct Check {
 
 impl Check {
     pub(super) async fn run(self) -> Result<Ended, Unusable> {
-        let settings = with_accounts(self.config.as_deref()).map_err(|problems| listed(&problems))?;
-        Trial::of(&settings).run().map_err(|problems| listed(&problems))?;
+        let settings =
+            with_accounts(self.config.as_deref()).map_err(|problems| listed(&problems))?;
+        Trial::of(&settings)
+            .run()
+            .map_err(|problems| listed(&problems))?;
         let count = settings.accounts.len();
-        say(&format!("configuration: ok, {count} account{} · 配置正确，共 {count} 个账号", if count == 1 { "" } else { "s" }));
+        say(&format!(
+            "configuration: ok, {count} account{} · 配置正确，共 {count} 个账号",
+            if count == 1 { "" } else { "s" }
+        ));
         if self.offline {
             return Ok(Ended::Well);
         }
@@ -40,14 +48,21 @@ impl Check {
         let mut ended = Ended::Well;
         for (name, account) in &settings.accounts {
             match probe(&upstream, account).await {
-                Ok(()) => say(&format!("{name}: ok, WeChat accepts {} · 微信验证通过", account.app_id())),
+                Ok(()) => say(&format!(
+                    "{name}: ok, WeChat accepts {} · 微信验证通过",
+                    account.app_id()
+                )),
                 Err(error) => {
                     say(&explained(name, &error));
                     ended = Ended::No;
                 }
             }
         }
-        Ok(if self.proofs(&settings).await? { ended } else { Ended::No })
+        Ok(if self.proofs(&settings).await? {
+            ended
+        } else {
+            Ended::No
+        })
     }
 
     /// Whether every verify file is found under every domain of its account, as WeChat looks for it.
@@ -59,9 +74,15 @@ impl Check {
                 for domain in account.safe_domains() {
                     let domain = domain.to_string();
                     match reader.find(&domain, file).await {
-                        Ok(address) => say(&format!("{name}: ok, the proof is at {address} · 域名校验文件可访问")),
+                        Ok(address) => say(&format!(
+                            "{name}: ok, the proof is at {address} · 域名校验文件可访问"
+                        )),
                         Err(failure) => {
-                            say(&without_proof(name, &format!("{domain}/{}", file.name()), &failure));
+                            say(&without_proof(
+                                name,
+                                &format!("{domain}/{}", file.name()),
+                                &failure,
+                            ));
                             all = false;
                         }
                     }
@@ -93,12 +114,17 @@ async fn probe(upstream: &Upstream, account: &Account) -> Result<(), UpstreamErr
     let harmless = account.clone().token_mode(TokenMode::Stable);
     let token = upstream.token(&harmless, false).await?;
     if account.has(Kind::JsapiTicket) {
-        upstream.ticket(account, Kind::JsapiTicket, &token.value).await?;
+        upstream
+            .ticket(account, Kind::JsapiTicket, &token.value)
+            .await?;
     }
     Ok(())
 }
 
 fn explained(name: &str, error: &UpstreamError) -> String {
     let (cause, fix) = (error.cause(), error.fix_for_operator());
-    format!("{name}: {error}\n    cause: {}\n    fix:   {}\n    原因：{}\n    解决：{}", cause.en, fix.en, cause.zh, fix.zh)
+    format!(
+        "{name}: {error}\n    cause: {}\n    fix:   {}\n    原因：{}\n    解决：{}",
+        cause.en, fix.en, cause.zh, fix.zh
+    )
 }

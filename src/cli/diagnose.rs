@@ -74,28 +74,51 @@ impl Diagnose {
             ));
         }
         let findings = diagnose(&case);
-        let evidence = findings.iter().find_map(|finding| finding.evidence.as_deref());
+        let evidence = findings
+            .iter()
+            .find_map(|finding| finding.evidence.as_deref());
         findings.iter().for_each(show);
         if let Some(string) = evidence {
             say(&format!("\nsigned · 被签名的字符串: {string}"));
         }
-        Ok(if findings[0].explains() { Ended::Well } else { Ended::No })
+        Ok(if findings[0].explains() {
+            Ended::Well
+        } else {
+            Ended::No
+        })
     }
 
     fn case(self) -> Result<Case, Unusable> {
-        let readers = [Some(self.ticket.as_str()), self.json.as_deref(), self.paste.as_deref()];
-        if readers.into_iter().filter(|source| *source == Some("-")).count() > 1 {
+        let readers = [
+            Some(self.ticket.as_str()),
+            self.json.as_deref(),
+            self.paste.as_deref(),
+        ];
+        if readers
+            .into_iter()
+            .filter(|source| *source == Some("-"))
+            .count()
+            > 1
+        {
             return Err(Unusable(
                 "only one of --ticket -, --json - and --paste - can read stdin\n    --ticket -、--json -、--paste - 只能有一个使用标准输入"
                     .into(),
             ));
         }
-        let ticket = if self.ticket == "-" { from_stdin()?.trim_end_matches(['\r', '\n']).to_owned() } else { self.ticket };
+        let ticket = if self.ticket == "-" {
+            from_stdin()?.trim_end_matches(['\r', '\n']).to_owned()
+        } else {
+            self.ticket
+        };
         let mut case = Case {
             landing: self.landing,
             hosts: self.host,
             error: self.error,
-            target: if self.agent { Target::AgentConfig } else { Target::Config },
+            target: if self.agent {
+                Target::AgentConfig
+            } else {
+                Target::Config
+            },
             ..Case::new(self.url, self.nonce, self.timestamp, self.signature)
         };
         case = case
@@ -120,15 +143,19 @@ impl Diagnose {
 /// What a backend answered. A text that is no JSON is not quoted.
 fn answer_in(source: &str) -> Result<Answer, Unusable> {
     let json = serde_json::from_str(&text_of("--json", source)?).ok();
-    json.as_ref()
-        .and_then(Answer::from_json)
-        .ok_or_else(|| Unusable("--json: there is no object with a signature in it\n    JSON 中没有带 signature 的对象".into()))
+    json.as_ref().and_then(Answer::from_json).ok_or_else(|| {
+        Unusable(
+            "--json: there is no object with a signature in it\n    JSON 中没有带 signature 的对象"
+                .into(),
+        )
+    })
 }
 
 fn text_of(flag: &str, source: &str) -> Result<String, Unusable> {
     match source {
         "-" => from_stdin(),
-        file => std::fs::read_to_string(Path::new(file)).map_err(|error| Unusable(format!("{flag} {file}: {error}"))),
+        file => std::fs::read_to_string(Path::new(file))
+            .map_err(|error| Unusable(format!("{flag} {file}: {error}"))),
     }
 }
 
@@ -139,6 +166,19 @@ fn from_stdin() -> Result<String, Unusable> {
 }
 
 fn show(finding: &Finding) {
-    let Finding { code, confidence, cause, fix, .. } = finding;
-    say(&format!("{code} ({})\n  {}\n  {}\n  → {}\n  → {}", confidence.as_str(), cause.en, cause.zh, fix.en, fix.zh));
+    let Finding {
+        code,
+        confidence,
+        cause,
+        fix,
+        ..
+    } = finding;
+    say(&format!(
+        "{code} ({})\n  {}\n  {}\n  → {}\n  → {}",
+        confidence.as_str(),
+        cause.en,
+        cause.zh,
+        fix.en,
+        fix.zh
+    ));
 }

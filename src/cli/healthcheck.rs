@@ -32,19 +32,27 @@ impl Healthcheck {
         let server = match self.address {
             Some(address) => Server::at(address, self.tls),
             None => {
-                let settings = Settings::load(self.config.as_deref()).map_err(|problems| listed(&problems))?;
+                let settings =
+                    Settings::load(self.config.as_deref()).map_err(|problems| listed(&problems))?;
                 Server::at(settings.server.listen, settings.server.tls.is_some())
             }
         };
         // Nothing secret is sent, and an expired certificate is no reason to start the service anew.
-        match server.ask(&["healthz"], None, None, Trust::anybody(), PATIENCE).await {
+        match server
+            .ask(&["healthz"], None, None, Trust::anybody(), PATIENCE)
+            .await
+        {
             Ok(Reply { status: 200, .. }) => {
                 say("ok");
                 Ok(Ended::Well)
             }
             Ok(Reply { status, .. }) => Ok(no(&server, &format!("answered {status}"), &STRANGER)),
             Err(error) => {
-                let advice = advice(Obstacle::of(&error, server.is_secure()), &server, self.address.is_some());
+                let advice = advice(
+                    Obstacle::of(&error, server.is_secure()),
+                    &server,
+                    self.address.is_some(),
+                );
                 Ok(no(&server, &error.to_string(), &advice))
             }
         }

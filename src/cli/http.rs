@@ -26,9 +26,9 @@ impl FromStr for Server {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let url = Url::parse(text)
-            .ok()
-            .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host() && url.query().is_none());
+        let url = Url::parse(text).ok().filter(|url| {
+            matches!(url.scheme(), "http" | "https") && url.has_host() && url.query().is_none()
+        });
         url.map(Self).ok_or_else(|| {
             "write http://host:port, or https:// where it has a certificate · 应为 http://主机:端口，配置了证书时用 https://".to_owned()
         })
@@ -70,7 +70,9 @@ impl Server {
     /// The same with TLS, or without.
     pub(super) fn the_other_way(&self) -> Self {
         let mut other = self.0.clone();
-        other.set_scheme(if self.is_secure() { "http" } else { "https" }).expect("both are schemes of the web");
+        other
+            .set_scheme(if self.is_secure() { "http" } else { "https" })
+            .expect("both are schemes of the web");
         Self(other)
     }
 
@@ -91,27 +93,46 @@ impl Server {
         let request = self.request(path, key, body);
         tokio::time::timeout(within, self.exchange(request, trust))
             .await
-            .unwrap_or_else(|_| Err(io::Error::new(ErrorKind::TimedOut, format!("no answer within {} s", within.as_secs()))))
+            .unwrap_or_else(|_| {
+                Err(io::Error::new(
+                    ErrorKind::TimedOut,
+                    format!("no answer within {} s", within.as_secs()),
+                ))
+            })
     }
 
     fn request(&self, path: &[&str], key: Option<&str>, body: Option<&str>) -> String {
         let mut url = self.0.clone();
-        url.path_segments_mut().expect("an http URL has a path").pop_if_empty().extend(path);
+        url.path_segments_mut()
+            .expect("an http URL has a path")
+            .pop_if_empty()
+            .extend(path);
         let method = if body.is_some() { "POST" } else { "GET" };
         let host = self.place();
-        let mut request = format!("{method} {} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n", url.path());
+        let mut request = format!(
+            "{method} {} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n",
+            url.path()
+        );
         if let Some(key) = key {
             request += &format!("Authorization: Bearer {key}\r\n");
         }
         if let Some(body) = body {
-            request += &format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len());
+            request += &format!(
+                "Content-Type: application/json\r\nContent-Length: {}\r\n",
+                body.len()
+            );
         }
         request + "\r\n" + body.unwrap_or_default()
     }
 
     async fn exchange(&self, request: String, trust: Trust) -> io::Result<Reply> {
-        let host = self.0.host_str().unwrap_or_default().trim_matches(['[', ']']);
-        let stream = TcpStream::connect((host, self.0.port_or_known_default().unwrap_or(80))).await?;
+        let host = self
+            .0
+            .host_str()
+            .unwrap_or_default()
+            .trim_matches(['[', ']']);
+        let stream =
+            TcpStream::connect((host, self.0.port_or_known_default().unwrap_or(80))).await?;
         if self.is_secure() {
             return exchange(trust.connect(host, stream).await?, &request).await;
         }
@@ -119,7 +140,10 @@ impl Server {
     }
 }
 
-async fn exchange(mut stream: impl AsyncRead + AsyncWrite + Unpin, request: &str) -> io::Result<Reply> {
+async fn exchange(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    request: &str,
+) -> io::Result<Reply> {
     stream.write_all(request.as_bytes()).await?;
     let mut answer = Vec::new();
     match stream.take(LONGEST).read_to_end(&mut answer).await {
@@ -127,26 +151,43 @@ async fn exchange(mut stream: impl AsyncRead + AsyncWrite + Unpin, request: &str
         Err(error) if error.kind() != ErrorKind::UnexpectedEof => return Err(error),
         _ => {}
     }
-    parsed(&answer).ok_or_else(|| io::Error::new(ErrorKind::InvalidData, "what came back is no whole HTTP answer"))
+    parsed(&answer).ok_or_else(|| {
+        io::Error::new(
+            ErrorKind::InvalidData,
+            "what came back is no whole HTTP answer",
+        )
+    })
 }
 
 /// The status and the body, if all of it is there.
 fn parsed(answer: &[u8]) -> Option<Reply> {
     let end = answer.windows(4).position(|window| window == b"\r\n\r\n")?;
-    let (head, rest) = (std::str::from_utf8(&answer[..end]).ok()?, &answer[end + 4..]);
+    let (head, rest) = (
+        std::str::from_utf8(&answer[..end]).ok()?,
+        &answer[end + 4..],
+    );
     let mut lines = head.split("\r\n");
-    let status = lines.next()?.strip_prefix("HTTP/1.")?.split(' ').nth(1)?.parse().ok()?;
+    let status = lines
+        .next()?
+        .strip_prefix("HTTP/1.")?
+        .split(' ')
+        .nth(1)?
+        .parse()
+        .ok()?;
     let header = |wanted: &str| {
         let mut headers = lines.clone().filter_map(|line| line.split_once(':'));
-        headers.find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value.trim())
+        headers
+            .find(|(name, _)| name.eq_ignore_ascii_case(wanted))
+            .map(|(_, value)| value.trim())
     };
-    let body = if header("transfer-encoding").is_some_and(|value| value.eq_ignore_ascii_case("chunked")) {
-        unchunked(rest)?
-    } else if let Some(length) = header("content-length") {
-        rest.get(..length.parse().ok()?)?.to_vec()
-    } else {
-        rest.to_vec()
-    };
+    let body =
+        if header("transfer-encoding").is_some_and(|value| value.eq_ignore_ascii_case("chunked")) {
+            unchunked(rest)?
+        } else if let Some(length) = header("content-length") {
+            rest.get(..length.parse().ok()?)?.to_vec()
+        } else {
+            rest.to_vec()
+        };
     Some(Reply { status, body })
 }
 
@@ -154,7 +195,11 @@ fn unchunked(mut rest: &[u8]) -> Option<Vec<u8>> {
     let mut body = Vec::new();
     loop {
         let end = rest.windows(2).position(|window| window == b"\r\n")?;
-        let size = std::str::from_utf8(&rest[..end]).ok()?.split(';').next()?.trim();
+        let size = std::str::from_utf8(&rest[..end])
+            .ok()?
+            .split(';')
+            .next()?
+            .trim();
         let size = usize::from_str_radix(size, 16).ok()?;
         rest = &rest[end + 2..];
         if size == 0 {
@@ -186,7 +231,12 @@ mod tests {
         ] {
             assert_eq!(body_of(answer).as_deref(), Some("hello"), "{answer}");
         }
-        assert_eq!(parsed(b"HTTP/1.1 503\r\nContent-Length: 0\r\n\r\n").unwrap().status, 503);
+        assert_eq!(
+            parsed(b"HTTP/1.1 503\r\nContent-Length: 0\r\n\r\n")
+                .unwrap()
+                .status,
+            503
+        );
     }
 
     #[test]
@@ -209,8 +259,16 @@ mod tests {
     #[test]
     fn nothing_in_a_path_segment_can_become_another_request() {
         let server: Server = "http://127.0.0.1:8081".parse().unwrap();
-        let request = server.request(&["credentials", "a/b?c#d\r\nX: y ..", "access_token"], Some("k"), None);
-        assert!(request.starts_with("GET /credentials/a%2Fb%3Fc%23dX:%20y%20../access_token HTTP/1.1\r\n"), "{request}");
+        let request = server.request(
+            &["credentials", "a/b?c#d\r\nX: y ..", "access_token"],
+            Some("k"),
+            None,
+        );
+        assert!(
+            request
+                .starts_with("GET /credentials/a%2Fb%3Fc%23dX:%20y%20../access_token HTTP/1.1\r\n"),
+            "{request}"
+        );
         assert_eq!(request.matches("\r\n").count(), 5, "{request}");
     }
 
@@ -228,8 +286,18 @@ mod tests {
         }
         let of = |address: &str| Server::from(address.parse::<SocketAddr>().unwrap()).to_string();
         assert_eq!(of("0.0.0.0:8081"), "http://127.0.0.1:8081");
-        assert_eq!((of("[::]:8081"), of("[2001:db8::1]:81")), ("http://[::1]:8081".into(), "http://[2001:db8::1]:81".into()));
-        let request = "http://x:81/wx".parse::<Server>().unwrap().request(&["a"], None, Some("{}"));
-        assert!(request.starts_with("POST /wx/a HTTP/1.1\r\nHost: x:81\r\n") && request.ends_with("\r\n\r\n{}"), "{request}");
+        assert_eq!(
+            (of("[::]:8081"), of("[2001:db8::1]:81")),
+            ("http://[::1]:8081".into(), "http://[2001:db8::1]:81".into())
+        );
+        let request = "http://x:81/wx"
+            .parse::<Server>()
+            .unwrap()
+            .request(&["a"], None, Some("{}"));
+        assert!(
+            request.starts_with("POST /wx/a HTTP/1.1\r\nHost: x:81\r\n")
+                && request.ends_with("\r\n\r\n{}"),
+            "{request}"
+        );
     }
 }

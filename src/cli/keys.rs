@@ -40,7 +40,9 @@ impl Keys {
         say(
             "# The key above is shown this once: give it to the other server. Into wx-jssdk.toml goes its hash; then kill -HUP.",
         );
-        say("# 上面的密钥仅显示一次，请交给调用方；把下面几行写入 wx-jssdk.toml，再向进程发送 SIGHUP。");
+        say(
+            "# 上面的密钥仅显示一次，请交给调用方；把下面几行写入 wx-jssdk.toml，再向进程发送 SIGHUP。",
+        );
         say("[[server.api_keys]]");
         say(&format!("name = \"{name}\""));
         say(&format!("sha256 = \"{}\"", KeyHash::of(&key)));

@@ -24,7 +24,10 @@ pub(super) enum Obstacle {
 impl Obstacle {
     /// `secure`: whether it was asked over TLS.
     pub(super) fn of(error: &io::Error, secure: bool) -> Self {
-        match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
+        match error
+            .get_ref()
+            .and_then(|inner| inner.downcast_ref::<Error>())
+        {
             Some(Error::InvalidCertificate(why)) => return Self::of_certificate(why),
             Some(Error::InvalidMessage(_)) => return Self::NoTls,
             _ => {}
@@ -43,7 +46,9 @@ impl Obstacle {
             | CertificateError::ExpiredContext { .. }
             | CertificateError::NotValidYet
             | CertificateError::NotValidYetContext { .. } => Self::OutOfDate,
-            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => Self::OtherName,
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                Self::OtherName
+            }
             _ => Self::Untrusted,
         }
     }
@@ -57,11 +62,24 @@ mod tests {
 
     #[test]
     fn what_is_in_the_way_is_told_by_the_error_and_by_how_it_was_asked() {
-        let of_tls = |error: Error| Obstacle::of(&io::Error::new(ErrorKind::InvalidData, error), true);
-        assert_eq!(of_tls(Error::InvalidCertificate(CertificateError::UnknownIssuer)), Obstacle::Untrusted);
-        assert_eq!(of_tls(Error::InvalidCertificate(CertificateError::Expired)), Obstacle::OutOfDate);
-        assert_eq!(of_tls(Error::InvalidCertificate(CertificateError::NotValidForName)), Obstacle::OtherName);
-        assert_eq!(of_tls(Error::InvalidMessage(InvalidMessage::InvalidContentType)), Obstacle::NoTls);
+        let of_tls =
+            |error: Error| Obstacle::of(&io::Error::new(ErrorKind::InvalidData, error), true);
+        assert_eq!(
+            of_tls(Error::InvalidCertificate(CertificateError::UnknownIssuer)),
+            Obstacle::Untrusted
+        );
+        assert_eq!(
+            of_tls(Error::InvalidCertificate(CertificateError::Expired)),
+            Obstacle::OutOfDate
+        );
+        assert_eq!(
+            of_tls(Error::InvalidCertificate(CertificateError::NotValidForName)),
+            Obstacle::OtherName
+        );
+        assert_eq!(
+            of_tls(Error::InvalidMessage(InvalidMessage::InvalidContentType)),
+            Obstacle::NoTls
+        );
         for (kind, secure, obstacle) in [
             (ErrorKind::UnexpectedEof, true, Obstacle::NoTls),
             (ErrorKind::InvalidData, false, Obstacle::NoHttp),
@@ -71,7 +89,11 @@ mod tests {
             (ErrorKind::ConnectionRefused, false, Obstacle::Absent),
             (ErrorKind::TimedOut, false, Obstacle::Absent),
         ] {
-            assert_eq!(Obstacle::of(&io::Error::from(kind), secure), obstacle, "{kind:?}");
+            assert_eq!(
+                Obstacle::of(&io::Error::from(kind), secure),
+                obstacle,
+                "{kind:?}"
+            );
         }
     }
 }

@@ -11,7 +11,9 @@ use crate::sandbox::{App, Sandbox, demo_apps};
 use crate::server::StartError;
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  wx-jssdk sandbox --listen 127.0.0.1:8082\n  curl http://127.0.0.1:8082/sandbox/state")]
+#[command(
+    after_help = "Example:\n  wx-jssdk sandbox --listen 127.0.0.1:8082\n  curl http://127.0.0.1:8082/sandbox/state"
+)]
 pub(super) struct SandboxCommand {
     /// Where it listens; port 0 picks a free one · 监听地址
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8082", value_parser = address::listener)]
@@ -21,11 +23,13 @@ pub(super) struct SandboxCommand {
 impl SandboxCommand {
     pub(super) async fn run(self) -> Result<Ended, Unusable> {
         let stop = stop_signal()?;
-        let sandbox = Sandbox::bind(Clock::shifted(), self.listen).await.map_err(|error| StartError::Listen {
-            setting: "--listen",
-            address: self.listen,
-            error,
-        })?;
+        let sandbox = Sandbox::bind(Clock::shifted(), self.listen)
+            .await
+            .map_err(|error| StartError::Listen {
+                setting: "--listen",
+                address: self.listen,
+                error,
+            })?;
         say(&format!("sandbox   {}", sandbox.url()));
         for app in demo_apps() {
             say("");

@@ -13,7 +13,9 @@ use crate::server::config::{Problems, Settings};
 use crate::server::{Application, Reloader, SandboxOptions, StartError, Trial, systemd, telemetry};
 
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  wx-jssdk serve --sandbox\n  wx-jssdk serve --config /etc/wx-jssdk.toml")]
+#[command(
+    after_help = "Examples:\n  wx-jssdk serve --sandbox\n  wx-jssdk serve --config /etc/wx-jssdk.toml"
+)]
 pub(super) struct Serve {
     /// Simulate WeChat on this machine, with a demo account: nothing to configure · 使用模拟的微信，无需任何配置
     #[arg(long)]
@@ -41,12 +43,26 @@ impl Serve {
         telemetry::start(&settings.log);
         let stop = stop_signal()?;
         // In the sandbox there is nothing to read again, and a SIGHUP ends the program as that of a closed terminal does.
-        let hangup = if self.sandbox { None } else { Some(signal(SignalKind::hangup())?) };
-        let application = self.build(&settings).await.map_err(|error| self.with_flags(error))?;
+        let hangup = if self.sandbox {
+            None
+        } else {
+            Some(signal(SignalKind::hangup())?)
+        };
+        let application = self
+            .build(&settings)
+            .await
+            .map_err(|error| self.with_flags(error))?;
         let running = Trial::of(&settings);
         drop(settings); // the broker has the accounts
         announce(&application);
-        let reloading = hangup.map(|hangup| tokio::spawn(reload_at_hangup(hangup, self, running, application.reloader())));
+        let reloading = hangup.map(|hangup| {
+            tokio::spawn(reload_at_hangup(
+                hangup,
+                self,
+                running,
+                application.reloader(),
+            ))
+        });
         application.run_until_stopped(stop).await?;
         if let Some(reloading) = reloading {
             reloading.abort();
@@ -58,7 +74,10 @@ impl Serve {
         if !self.sandbox {
             return Application::build(settings).await;
         }
-        let options = SandboxOptions { listen: self.sandbox_listen, safe_domains: self.safe_domain.clone() };
+        let options = SandboxOptions {
+            listen: self.sandbox_listen,
+            safe_domains: self.safe_domain.clone(),
+        };
         Application::build_with_sandbox(settings, &options).await
     }
 
@@ -106,7 +125,11 @@ impl FromStr for AdminListen {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        if text.is_empty() { Ok(Self(None)) } else { address::listener(text).map(|address| Self(Some(address))) }
+        if text.is_empty() {
+            Ok(Self(None))
+        } else {
+            address::listener(text).map(|address| Self(Some(address)))
+        }
     }
 }
 
@@ -138,20 +161,28 @@ fn announce(application: &Application) {
     if let Some(private) = application.admin_url() {
         say(&format!("private   {private}"));
     }
-    let (Some(sandbox), Some(key)) = (application.sandbox(), application.sandbox_api_key()) else { return };
+    let (Some(sandbox), Some(key)) = (application.sandbox(), application.sandbox_api_key()) else {
+        return;
+    };
     say(&format!("sandbox   {}", sandbox.url()));
     say(&format!("api key   {}", key.expose()));
     say("");
     say(&format!("Open the demo page · 打开演示页:   {public}/"));
     if let Some(private) = application.admin_url() {
-        say(&format!("See how its accounts are · 查看运行状态:  {private}/status"));
+        say(&format!(
+            "See how its accounts are · 查看运行状态:  {private}/status"
+        ));
     }
     say("Ask for a signature · 获取签名:");
-    say(&format!("  curl '{public}/jssdk/config?url=https%3A%2F%2Fdemo.example.com%2Fpage%3Fa%3D1%26b%3D2%23x'"));
+    say(&format!(
+        "  curl '{public}/jssdk/config?url=https%3A%2F%2Fdemo.example.com%2Fpage%3Fa%3D1%26b%3D2%23x'"
+    ));
     if let Some(private) = application.admin_url() {
         say("Get the token, as your other servers would · 供其他服务器获取 token:");
         let key = key.expose();
-        say(&format!("  curl -H 'Authorization: Bearer {key}' {private}/credentials/demo/access_token"));
+        say(&format!(
+            "  curl -H 'Authorization: Bearer {key}' {private}/credentials/demo/access_token"
+        ));
     }
     say("See its tokens and tickets · 查看模拟的 token 与 ticket:");
     say(&format!("  curl {}/sandbox/state", sandbox.url()));
@@ -159,7 +190,10 @@ fn announce(application: &Application) {
 
 /// Resolves at SIGTERM or Ctrl-C. Installed before anything is bound, so that an early signal is not lost.
 pub(super) fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let (mut terminate, mut interrupt) = (
+        signal(SignalKind::terminate())?,
+        signal(SignalKind::interrupt())?,
+    );
     Ok(async move {
         tokio::select! {
             _ = terminate.recv() => {}

@@ -39,7 +39,9 @@ impl Sign {
         let url = self.checked_url()?;
         let ticket = self.read_ticket()?;
         let nonce = self.noncestr.clone().unwrap_or_else(nonce);
-        let timestamp = self.timestamp.map_or_else(|| Clock::system().wall(), UnixTime);
+        let timestamp = self
+            .timestamp
+            .map_or_else(|| Clock::system().wall(), UnixTime);
         let signer = Signer::new(self.app_id.clone(), ticket);
         if self.json {
             let config = signer.sign_text(url, &nonce, timestamp);
@@ -59,12 +61,20 @@ impl Sign {
             Ok(_) => Ok(url),
             Err(PageError::NotAscii) => {
                 let hint = PageError::NotAscii.hint();
-                eprintln!("wx-jssdk: warning: {}\n    {}\n    {}", PageError::NotAscii, hint.en, hint.zh);
+                eprintln!(
+                    "wx-jssdk: warning: {}\n    {}\n    {}",
+                    PageError::NotAscii,
+                    hint.en,
+                    hint.zh
+                );
                 Ok(url)
             }
             Err(error) => {
                 let hint = error.hint();
-                Err(Unusable(format!("--url: {error}\n    {}\n    {}", hint.en, hint.zh)))
+                Err(Unusable(format!(
+                    "--url: {error}\n    {}\n    {}",
+                    hint.en, hint.zh
+                )))
             }
         }
     }

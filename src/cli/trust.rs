@@ -33,7 +33,11 @@ struct Verifier {
 impl Trust {
     /// For what holds no secret.
     pub(super) fn anybody() -> Self {
-        Self(Arc::new(Verifier { provider: provider(), pinned: Vec::new(), issued: None }))
+        Self(Arc::new(Verifier {
+            provider: provider(),
+            pinned: Vec::new(),
+            issued: None,
+        }))
     }
 
     /// The certificates in this file and what they issued; without a file, what the machine's authorities issued.
@@ -47,23 +51,37 @@ impl Trust {
             Some(_) => drop(roots.add_parsable_certificates(pinned.iter().cloned())),
             None => {
                 roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-                roots.add_parsable_certificates(webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned());
+                roots.add_parsable_certificates(
+                    webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned(),
+                );
             }
         }
-        let issued = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider()).build();
+        let issued =
+            WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider()).build();
         let issued = Some(issued.map_err(|error| error.to_string())?);
-        Ok(Self(Arc::new(Verifier { provider: provider(), pinned, issued })))
+        Ok(Self(Arc::new(Verifier {
+            provider: provider(),
+            pinned,
+            issued,
+        })))
     }
 
-    pub(super) async fn connect(self, host: &str, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
-        let name = ServerName::try_from(host.to_owned()).map_err(|error| io::Error::new(ErrorKind::InvalidInput, error))?;
+    pub(super) async fn connect(
+        self,
+        host: &str,
+        stream: TcpStream,
+    ) -> io::Result<TlsStream<TcpStream>> {
+        let name = ServerName::try_from(host.to_owned())
+            .map_err(|error| io::Error::new(ErrorKind::InvalidInput, error))?;
         let config = ClientConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .expect("ring has the default protocol versions")
             .dangerous()
             .with_custom_certificate_verifier(self.0)
             .with_no_client_auth();
-        TlsConnector::from(Arc::new(config)).connect(name, stream).await
+        TlsConnector::from(Arc::new(config))
+            .connect(name, stream)
+            .await
     }
 }
 
@@ -105,16 +123,23 @@ impl ServerCertVerifier for Verifier {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
     }
 }
 
 fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let path = file.display();
-    let bytes = std::fs::read(file).map_err(|error| format!("{path} cannot be read: {error} · 无法读取"))?;
-    let found: Vec<_> = CertificateDer::pem_slice_iter(&bytes).collect::<Result<_, _>>().unwrap_or_default();
+    let bytes = std::fs::read(file)
+        .map_err(|error| format!("{path} cannot be read: {error} · 无法读取"))?;
+    let found: Vec<_> = CertificateDer::pem_slice_iter(&bytes)
+        .collect::<Result<_, _>>()
+        .unwrap_or_default();
     if found.is_empty() {
-        return Err(format!("{path} holds no certificate in PEM form · 文件中没有 PEM 格式的证书"));
+        return Err(format!(
+            "{path} holds no certificate in PEM form · 文件中没有 PEM 格式的证书"
+        ));
     }
     Ok(found)
 }

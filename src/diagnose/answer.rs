@@ -31,10 +31,14 @@ impl Answer {
             return None;
         }
         match json {
-            Value::Object(fields) => {
-                Self::of_object(fields).or_else(|| fields.values().find_map(|value| Self::at_depth(value, depth + 1)))
-            }
-            Value::Array(items) => items.iter().find_map(|item| Self::at_depth(item, depth + 1)),
+            Value::Object(fields) => Self::of_object(fields).or_else(|| {
+                fields
+                    .values()
+                    .find_map(|value| Self::at_depth(value, depth + 1))
+            }),
+            Value::Array(items) => items
+                .iter()
+                .find_map(|item| Self::at_depth(item, depth + 1)),
             // JSON inside a string: serialised twice.
             Value::String(text) if text.trim_start().starts_with('{') => {
                 Self::at_depth(&serde_json::from_str(text).ok()?, depth + 1)
@@ -45,12 +49,24 @@ impl Answer {
 
     fn of_object(fields: &Map<String, Value>) -> Option<Self> {
         let (signature, signature_named) = field(fields, &SIGNATURE)?;
-        let of = |names: &[&str]| field(fields, names).map_or((None, false), |(text, named)| (Some(text), named));
+        let of = |names: &[&str]| {
+            field(fields, names).map_or((None, false), |(text, named)| (Some(text), named))
+        };
         let ((nonce, nonce_named), (timestamp, timestamp_named)) = (of(&NONCE), of(&TIMESTAMP));
         let (app_id, app_id_named) = of(&APP_ID);
         let work = fields.contains_key("corpid");
-        let misnamed = !(signature_named && nonce_named && timestamp_named && (app_id_named || work || app_id.is_none()));
-        Some(Self { app_id, nonce, timestamp, signature: Some(signature), url: of(&URL).0, misnamed })
+        let misnamed = !(signature_named
+            && nonce_named
+            && timestamp_named
+            && (app_id_named || work || app_id.is_none()));
+        Some(Self {
+            app_id,
+            nonce,
+            timestamp,
+            signature: Some(signature),
+            url: of(&URL).0,
+            misnamed,
+        })
     }
 }
 
@@ -62,7 +78,9 @@ pub(super) fn plain(name: &str) -> String {
 /// The first field of one of these names, compared without case, `_` and `-`; and whether it is spelled as the first of them.
 fn field(fields: &Map<String, Value>, names: &[&str]) -> Option<(String, bool)> {
     names.iter().find_map(|name| {
-        let exact = fields.get_key_value(*name).or_else(|| fields.iter().find(|(key, _)| plain(key) == plain(name)));
+        let exact = fields
+            .get_key_value(*name)
+            .or_else(|| fields.iter().find(|(key, _)| plain(key) == plain(name)));
         let (key, value) = exact?;
         let text = match value {
             Value::String(text) => text.clone(),

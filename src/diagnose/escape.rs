@@ -19,10 +19,14 @@ pub(super) fn whole(text: &str) -> String {
 pub(super) fn href(address: &str) -> String {
     let address = address.trim();
     let start = address.find("://").map_or(0, |at| at + 3);
-    let end = address[start..].find(['/', '?', '#', ':']).map_or(address.len(), |length| start + length);
+    let end = address[start..]
+        .find(['/', '?', '#', ':'])
+        .map_or(address.len(), |length| start + length);
     let (host, rest) = (&address[start..end], &address[end..]);
     // Where it is no name, it stays as it was given.
-    let ascii = Some(host).filter(|host| !host.is_ascii()).and_then(|host| url::Host::parse(host).ok());
+    let ascii = Some(host)
+        .filter(|host| !host.is_ascii())
+        .and_then(|host| url::Host::parse(host).ok());
     let host = ascii.map_or_else(|| host.to_owned(), |host| host.to_string());
     let mut out = format!("{}{host}", &address[..start]);
     for byte in rest.bytes() {
@@ -85,8 +89,14 @@ fn undone(text: &str, staying: &[u8]) -> String {
 
 /// The byte that an escape at the start of `text` stands for.
 fn escape(text: &[u8]) -> Option<u8> {
-    let [b'%', high, low, ..] = text else { return None };
-    let digit = |c: &u8| char::from(*c).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let [b'%', high, low, ..] = text else {
+        return None;
+    };
+    let digit = |c: &u8| {
+        char::from(*c)
+            .to_digit(16)
+            .and_then(|digit| u8::try_from(digit).ok())
+    };
     Some(digit(high)? << 4 | digit(low)?)
 }
 
@@ -95,7 +105,11 @@ pub(super) fn recased(text: &str, case: fn(&str) -> String) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find('%') {
-        let end = if escape(&rest.as_bytes()[at..]).is_some() { at + 3 } else { at + 1 };
+        let end = if escape(&rest.as_bytes()[at..]).is_some() {
+            at + 3
+        } else {
+            at + 1
+        };
         out.push_str(&rest[..at]);
         out.push_str(&case(&rest[at..end]));
         rest = &rest[end..];
@@ -110,15 +124,24 @@ mod tests {
 
     #[test]
     fn javascript_escapes_are_reproduced() {
-        assert_eq!(component("https://h/张?a=b c"), "https%3A%2F%2Fh%2F%E5%BC%A0%3Fa%3Db%20c");
+        assert_eq!(
+            component("https://h/张?a=b c"),
+            "https%3A%2F%2Fh%2F%E5%BC%A0%3Fa%3Db%20c"
+        );
         assert_eq!(whole("https://h/p?a=%20"), "https://h/p?a=%2520");
         assert_eq!(form("a b*~"), "a+b%2A%7E");
     }
 
     #[test]
     fn an_address_that_people_read_becomes_the_browsers() {
-        assert_eq!(href(" https://h.cn/商/1?q=a b&c=%2f+#/é "), "https://h.cn/%E5%95%86/1?q=a%20b&c=%2f+#/%C3%A9");
-        assert_eq!(href("https://张三.cn:8443/p"), "https://xn--ehq892b.cn:8443/p");
+        assert_eq!(
+            href(" https://h.cn/商/1?q=a b&c=%2f+#/é "),
+            "https://h.cn/%E5%95%86/1?q=a%20b&c=%2f+#/%C3%A9"
+        );
+        assert_eq!(
+            href("https://张三.cn:8443/p"),
+            "https://xn--ehq892b.cn:8443/p"
+        );
         for same in ["", "%", "://", "https://", "?&=#", "https://h:x/", "张 三"] {
             let once = href(same);
             assert_eq!(href(&once), once, "{same}");
@@ -134,7 +157,10 @@ mod tests {
 
     #[test]
     fn only_the_escapes_change_their_case() {
-        assert_eq!(recased("/AbC%2f%zZ张%e5", |text| text.to_ascii_uppercase()), "/AbC%2F%zZ张%E5");
+        assert_eq!(
+            recased("/AbC%2f%zZ张%e5", |text| text.to_ascii_uppercase()),
+            "/AbC%2F%zZ张%E5"
+        );
         assert_eq!(recased("100%", |text| text.to_ascii_lowercase()), "100%");
     }
 }

@@ -66,7 +66,11 @@ impl Paste {
         let mut paste = Self::default();
         paste.json(text);
         paste.signed_string(text);
-        let found = if paste.kinds.is_empty() { values_in(text) } else { Map::new() };
+        let found = if paste.kinds.is_empty() {
+            values_in(text)
+        } else {
+            Map::new()
+        };
         paste.values(&found);
         paste.address(text);
         paste.words(text, &found);
@@ -79,7 +83,9 @@ impl Paste {
     fn json(&mut self, text: &str) {
         for json in json_in(text) {
             let answer = Answer::from_json(&json);
-            let error = errcode_in(&json).or_else(|| word_of(&json, &ERROR)).filter(|words| is_said_by_wechat(words));
+            let error = errcode_in(&json)
+                .or_else(|| word_of(&json, &ERROR))
+                .filter(|words| is_said_by_wechat(words));
             let url = word_of(&json, &CHECKED_URL);
             if answer.is_none() && error.is_none() {
                 continue;
@@ -99,15 +105,31 @@ impl Paste {
     /// Whoever logs what was hashed need not give the signature: it is the string's hash.
     fn signed_string(&mut self, text: &str) {
         for line in text.lines() {
-            let Some(start) = line.to_ascii_lowercase().find("jsapi_ticket=") else { continue };
+            let Some(start) = line.to_ascii_lowercase().find("jsapi_ticket=") else {
+                continue;
+            };
             let line = line[start..].trim_end_matches(['"', '\'', '`', ';', ',', ' ', '\r']);
             let mut parts = [None, None, None, None];
-            for (at, name) in ["jsapi_ticket=", "noncestr=", "timestamp=", "url="].iter().enumerate() {
-                let value = line.to_ascii_lowercase().find(name).map(|found| &line[found + name.len()..]);
+            for (at, name) in ["jsapi_ticket=", "noncestr=", "timestamp=", "url="]
+                .iter()
+                .enumerate()
+            {
+                let value = line
+                    .to_ascii_lowercase()
+                    .find(name)
+                    .map(|found| &line[found + name.len()..]);
                 // The address comes last, and its own parameters are its own.
-                parts[at] = value.map(|value| if at == 3 { value } else { value.split('&').next().unwrap_or_default() });
+                parts[at] = value.map(|value| {
+                    if at == 3 {
+                        value
+                    } else {
+                        value.split('&').next().unwrap_or_default()
+                    }
+                });
             }
-            let [Some(ticket), Some(nonce), Some(time), Some(url)] = parts else { continue };
+            let [Some(ticket), Some(nonce), Some(time), Some(url)] = parts else {
+                continue;
+            };
             self.ticket = Some(Secret::new(ticket)).filter(|ticket| !ticket.is_empty());
             let answer = &mut self.answer;
             answer.nonce.get_or_insert_with(|| nonce.to_owned());
@@ -144,16 +166,31 @@ impl Paste {
 
     /// The client's words; a bare number counts as an errcode only where nothing else was found.
     fn words(&mut self, text: &str, found: &Map<String, Value>) {
-        if self.error.as_deref().is_some_and(|error| !said::explained(error).is_empty()) {
+        if self
+            .error
+            .as_deref()
+            .is_some_and(|error| !said::explained(error).is_empty())
+        {
             return;
         }
-        let named = ERROR.iter().find_map(|name| found.iter().find(|(key, _)| plain(key) == *name)).map(|(_, value)| value);
+        let named = ERROR
+            .iter()
+            .find_map(|name| found.iter().find(|(key, _)| plain(key) == *name))
+            .map(|(_, value)| value);
         let text = named.and_then(Value::as_str).unwrap_or(text);
-        let known = if self.kinds.is_empty() { !said::explained(text).is_empty() } else { said::has_words(text) };
+        let known = if self.kinds.is_empty() {
+            !said::explained(text).is_empty()
+        } else {
+            said::has_words(text)
+        };
         if known || (self.error.is_none() && text.contains("config:")) {
             // The one line that says as much as all of it, if there is one.
             let all = said::explained(text);
-            let line = text.lines().map(str::trim).find(|line| !all.is_empty() && said::explained(line) == all).unwrap_or(text);
+            let line = text
+                .lines()
+                .map(str::trim)
+                .find(|line| !all.is_empty() && said::explained(line) == all)
+                .unwrap_or(text);
             self.error = Some(line.chars().take(MAX_ERROR).collect());
             self.note(PasteKind::Error);
         }
@@ -191,7 +228,9 @@ fn json_in(text: &str) -> Vec<Value> {
     let mut found = Vec::new();
     let mut at = 0;
     for _ in 0..MAX_TRIES {
-        let Some(start) = text[at..].find('{').map(|start| at + start) else { break };
+        let Some(start) = text[at..].find('{').map(|start| at + start) else {
+            break;
+        };
         let mut stream = serde_json::Deserializer::from_str(&text[start..]).into_iter::<Value>();
         match stream.next() {
             Some(Ok(json)) => {
@@ -208,11 +247,22 @@ fn json_in(text: &str) -> Vec<Value> {
 fn errcode_in(json: &Value) -> Option<String> {
     match json {
         Value::Object(fields) => {
-            let named = |name: &str| fields.iter().find(|(key, _)| plain(key) == name).map(|(_, value)| value);
-            let errcode = named("errcode").and_then(Value::as_i64).filter(|errcode| *errcode != 0);
+            let named = |name: &str| {
+                fields
+                    .iter()
+                    .find(|(key, _)| plain(key) == name)
+                    .map(|(_, value)| value)
+            };
+            let errcode = named("errcode")
+                .and_then(Value::as_i64)
+                .filter(|errcode| *errcode != 0);
             let words = || named("errmsg").and_then(Value::as_str).unwrap_or_default();
             errcode
-                .map(|errcode| format!("errcode {errcode}: {}", words()).trim_end_matches([':', ' ']).to_owned())
+                .map(|errcode| {
+                    format!("errcode {errcode}: {}", words())
+                        .trim_end_matches([':', ' '])
+                        .to_owned()
+                })
                 .or_else(|| fields.values().find_map(errcode_in))
         }
         Value::Array(items) => items.iter().find_map(errcode_in),
@@ -222,9 +272,9 @@ fn errcode_in(json: &Value) -> Option<String> {
 
 /// Backends have an `errMsg` of their own, too: WeChat's says what is known, or begins with the interface's name.
 fn is_said_by_wechat(words: &str) -> bool {
-    let named = words
-        .split_once(':')
-        .is_some_and(|(name, said)| !said.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric()));
+    let named = words.split_once(':').is_some_and(|(name, said)| {
+        !said.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    });
     named || !said::explained(words).is_empty()
 }
 
@@ -232,13 +282,16 @@ fn is_said_by_wechat(words: &str) -> bool {
 fn word_of(json: &Value, names: &[&str]) -> Option<String> {
     match json {
         Value::Object(fields) => {
-            let own =
-                fields.iter().filter(|(key, _)| names.contains(&plain(key).as_str())).find_map(|(_, value)| match value {
+            let own = fields
+                .iter()
+                .filter(|(key, _)| names.contains(&plain(key).as_str()))
+                .find_map(|(_, value)| match value {
                     Value::String(text) => Some(text.clone()),
                     Value::Array(items) => items.first().and_then(Value::as_str).map(str::to_owned),
                     _ => None,
                 });
-            own.filter(|text| !text.is_empty()).or_else(|| fields.values().find_map(|value| word_of(value, names)))
+            own.filter(|text| !text.is_empty())
+                .or_else(|| fields.values().find_map(|value| word_of(value, names)))
         }
         Value::Array(items) => items.iter().find_map(|item| word_of(item, names)),
         _ => None,
@@ -250,10 +303,14 @@ fn values_in(text: &str) -> Map<String, Value> {
     let mut found = Map::new();
     let mut rest = text;
     while let Some(start) = rest.find(is_name_start) {
-        let end = rest[start..].find(|c| !is_name(c)).map_or(rest.len(), |length| start + length);
+        let end = rest[start..]
+            .find(|c| !is_name(c))
+            .map_or(rest.len(), |length| start + length);
         let (name, after) = (&rest[start..end], &rest[end..]);
         rest = after;
-        let Some((value, after)) = value_after(after) else { continue };
+        let Some((value, after)) = value_after(after) else {
+            continue;
+        };
         if is_wanted(name, &value) && !found.contains_key(name) {
             found.insert(name.to_owned(), Value::String(value));
             rest = after;
@@ -273,15 +330,23 @@ fn is_name(c: char) -> bool {
 /// The value behind a name's separator, and what follows it.
 fn value_after(text: &str) -> Option<(String, &str)> {
     let text = text.trim_start_matches(['"', '\'', '`', ']']).trim_start();
-    let text = ["=>", ":=", ":", "="].iter().find_map(|separator| text.strip_prefix(separator))?.trim_start();
+    let text = ["=>", ":=", ":", "="]
+        .iter()
+        .find_map(|separator| text.strip_prefix(separator))?
+        .trim_start();
     match text.chars().next()? {
         quote @ ('"' | '\'' | '`') => {
             let inside = &text[1..];
             let end = inside.find(quote)?;
-            Some((inside[..end].replace("\\/", "/").replace("\\u0026", "&"), &inside[end + 1..]))
+            Some((
+                inside[..end].replace("\\/", "/").replace("\\u0026", "&"),
+                &inside[end + 1..],
+            ))
         }
         _ => {
-            let end = text.find(|c: char| c.is_whitespace() || ",;&}])<>".contains(c)).unwrap_or(text.len());
+            let end = text
+                .find(|c: char| c.is_whitespace() || ",;&}])<>".contains(c))
+                .unwrap_or(text.len());
             Some((text[..end].to_owned(), &text[end..]))
         }
     }
@@ -293,9 +358,13 @@ fn is_wanted(name: &str, value: &str) -> bool {
     let is_literal = !value.is_empty() && plain(value) != name && !value.contains(['(', '$', '{']);
     let dotted = value.contains('.') && !value.contains("://");
     match name.as_str() {
-        "signature" | "sign" | "jssignature" => value.len() >= MIN_SIGNATURE && is_literal && !dotted,
+        "signature" | "sign" | "jssignature" => {
+            value.len() >= MIN_SIGNATURE && is_literal && !dotted
+        }
         "timestamp" => value.bytes().all(|byte| byte.is_ascii_digit()) && is_literal,
-        "noncestr" | "nonce" | "noncestring" | "appid" | "corpid" | "wxappid" => is_literal && !dotted,
+        "noncestr" | "nonce" | "noncestring" | "appid" | "corpid" | "wxappid" => {
+            is_literal && !dotted
+        }
         "url" | "signurl" => is_literal && value.contains("://"),
         name => ERROR.contains(&name) && is_literal,
     }
@@ -307,7 +376,11 @@ const ERROR: [&str; 2] = ["errmsg", "errormessage"];
 const CHECKED_URL: [&str; 1] = ["realauthurl"];
 
 /// Addresses in WeCom's words that explain them.
-const EXPLAINING: [&str; 3] = ["open.work.weixin.qq.com/devtool", "developer.work.weixin.qq.com", "developers.weixin.qq.com"];
+const EXPLAINING: [&str; 3] = [
+    "open.work.weixin.qq.com/devtool",
+    "developer.work.weixin.qq.com",
+    "developers.weixin.qq.com",
+];
 
 /// Enough for the longest that a client says, with its stack.
 const MAX_ERROR: usize = 600;

@@ -21,20 +21,40 @@ pub(super) fn has_words(text: &str) -> bool {
 
 fn in_words(text: &str) -> Option<&'static Cause> {
     let text = text.to_lowercase().replace('_', " ");
-    WORDS.iter().find(|(words, _)| words.iter().all(|word| text.contains(word))).map(|(_, cause)| *cause)
+    WORDS
+        .iter()
+        .find(|(words, _)| words.iter().all(|word| text.contains(word)))
+        .map(|(_, cause)| *cause)
 }
 
 /// The first number that is an errcode of the system that spoke.
 fn by_errcode(text: &str) -> Option<Finding> {
-    let system = if text.contains("work.weixin") || text.contains("agentconfig") { System::Qyapi } else { System::Weixin };
-    let numbers = text.split(|c: char| !c.is_ascii_digit()).filter_map(|digits| digits.parse::<i64>().ok());
-    let systems = [system, if system == System::Qyapi { System::Weixin } else { System::Qyapi }];
+    let system = if text.contains("work.weixin") || text.contains("agentconfig") {
+        System::Qyapi
+    } else {
+        System::Weixin
+    };
+    let numbers = text
+        .split(|c: char| !c.is_ascii_digit())
+        .filter_map(|digits| digits.parse::<i64>().ok());
+    let systems = [
+        system,
+        if system == System::Qyapi {
+            System::Weixin
+        } else {
+            System::Qyapi
+        },
+    ];
     let known = |system, errcode| all().any(|(of, _, code, _)| of == system && code == errcode);
     let (system, errcode) = numbers
         .flat_map(|errcode| systems.map(|system| (system, errcode)))
         .find(|(system, errcode)| *errcode > 0 && known(*system, *errcode))?;
     let advice = explain(system, Paid::WithToken, errcode);
-    Some(Finding { cause: advice.cause.clone(), fix: advice.fix.clone(), ..Finding::new(Confidence::Likely, &v::ERRCODE) })
+    Some(Finding {
+        cause: advice.cause.clone(),
+        fix: advice.fix.clone(),
+        ..Finding::new(Confidence::Likely, &v::ERRCODE)
+    })
 }
 
 /// Words that must all be there, in lower case, with blanks for `_`; the first row that fits counts.
@@ -72,7 +92,11 @@ mod tests {
     #[test]
     fn each_row_is_reached_by_its_own_words() {
         for (words, cause) in WORDS {
-            assert_eq!(explained(&words.join(" ").to_uppercase())[0].code, cause.code, "{words:?}");
+            assert_eq!(
+                explained(&words.join(" ").to_uppercase())[0].code,
+                cause.code,
+                "{words:?}"
+            );
         }
     }
 

@@ -69,27 +69,54 @@ pub(super) struct Search<'a> {
 impl<'a> Search<'a> {
     /// `None` without any ticket.
     pub(super) fn new(case: &Case, sent: &'a Sent) -> Option<Self> {
-        let case = Case { url: escape::href(&case.url), landing: case.landing.as_deref().map(escape::href), ..case.clone() };
+        let case = Case {
+            url: escape::href(&case.url),
+            landing: case.landing.as_deref().map(escape::href),
+            ..case.clone()
+        };
         let target = &case.signed_for().role();
         let of = |role: &Role| case.tickets.iter().find(|ticket| ticket.role == *role);
-        let ticket = of(target).or_else(|| of(&Role::Pasted)).or(case.tickets.first())?.clone();
-        let presumed = tickets(&case, "").iter().find(|(_, value, _)| value == ticket.value.expose()).map(|(cause, ..)| *cause);
-        let is_taken_for_right = |cause: &&Cause| ticket.role == *target || cause.code == c::PASTED_TICKET.code;
+        let ticket = of(target)
+            .or_else(|| of(&Role::Pasted))
+            .or(case.tickets.first())?
+            .clone();
+        let presumed = tickets(&case, "")
+            .iter()
+            .find(|(_, value, _)| value == ticket.value.expose())
+            .map(|(cause, ..)| *cause);
+        let is_taken_for_right =
+            |cause: &&Cause| ticket.role == *target || cause.code == c::PASTED_TICKET.code;
         let presumed = presumed.filter(|cause| !is_taken_for_right(cause));
         let right = Values {
             ticket: ticket.value.expose().to_owned(),
-            shown: if presumed.is_none() { target.shown() } else { ticket.role.shown() },
+            shown: if presumed.is_none() {
+                target.shown()
+            } else {
+                ticket.role.shown()
+            },
             nonce: case.nonce.clone(),
             timestamp: case.timestamp.clone(),
             url: before_fragment(&case.url).to_owned(),
         };
-        Some(Self { case, sent, right, presumed, budget: Cell::new(BUDGET) })
+        Some(Self {
+            case,
+            sent,
+            right,
+            presumed,
+            budget: Cell::new(BUDGET),
+        })
     }
 
     /// What should have been hashed, its ticket struck out.
     pub(super) fn expected(&self) -> String {
         let shown = self.case.signed_for().role().shown();
-        self.without_tickets(&Values { ticket: shown, ..self.right.clone() }.string())
+        self.without_tickets(
+            &Values {
+                ticket: shown,
+                ..self.right.clone()
+            }
+            .string(),
+        )
     }
 
     /// The mistakes that explain the signature, as few as possible.
@@ -98,57 +125,88 @@ impl<'a> Search<'a> {
             return Some(self.found(&[], self.right.struck_out().string()));
         }
         let changes = self.changes();
-        self.singly(&changes).or_else(|| self.addresses_in_pairs(&changes)).or_else(|| self.in_pairs(&changes))
+        self.singly(&changes)
+            .or_else(|| self.addresses_in_pairs(&changes))
+            .or_else(|| self.in_pairs(&changes))
     }
 
     /// Every change of one value.
     fn changes(&self) -> Vec<Change> {
-        let urls = url::mistaken(&self.right.url, &self.case).into_iter().map(|(cause, text)| (cause, Part::Url(text)));
+        let urls = url::mistaken(&self.right.url, &self.case)
+            .into_iter()
+            .map(|(cause, text)| (cause, Part::Url(text)));
         let others = tickets(&self.case, &self.right.ticket).into_iter();
-        let nonces = nonces(&self.right.nonce).into_iter().map(|(cause, text)| (cause, Part::Nonce(text)));
-        let times = timestamps(&self.right.timestamp).into_iter().map(|(cause, text)| (cause, Part::Timestamp(text)));
+        let nonces = nonces(&self.right.nonce)
+            .into_iter()
+            .map(|(cause, text)| (cause, Part::Nonce(text)));
+        let times = timestamps(&self.right.timestamp)
+            .into_iter()
+            .map(|(cause, text)| (cause, Part::Timestamp(text)));
         let tickets = others.map(|(cause, text, shown)| (cause, Part::Ticket(text, shown)));
         urls.chain(tickets).chain(times).chain(nonces).collect()
     }
 
     fn singly(&self, changes: &[Change]) -> Option<Found> {
         let alone = changes.iter().find_map(|change| self.with(&[change]));
-        alone.or_else(|| self.as_another_string(&self.right, &[])).or_else(|| {
-            let far = far_timestamps(&self.right.timestamp).into_iter().map(|(cause, text)| (cause, Part::Timestamp(text)));
-            far.into_iter().find_map(|change| self.with(&[&change]))
-        })
+        alone
+            .or_else(|| self.as_another_string(&self.right, &[]))
+            .or_else(|| {
+                let far = far_timestamps(&self.right.timestamp)
+                    .into_iter()
+                    .map(|(cause, text)| (cause, Part::Timestamp(text)));
+                far.into_iter().find_map(|change| self.with(&[&change]))
+            })
     }
 
     /// What one mistake leaves of the address, through another.
     fn addresses_in_pairs(&self, changes: &[Change]) -> Option<Found> {
         let mut seen = HashSet::new();
-        let addresses = changes.iter().filter_map(|(first, part)| Some((first, part.address()?)));
-        addresses.take_while(|_| self.goes_on()).find_map(|(first, address)| {
-            url::mistaken(address, &self.case).into_iter().find_map(|(second, text)| {
-                let is_new = second.code != first.code && seen.insert(text.clone());
-                let values = Values { url: text, ..self.right.clone() };
-                (is_new && self.fits(&values.string())).then(|| self.found(&[first, second], values.struck_out().string()))
+        let addresses = changes
+            .iter()
+            .filter_map(|(first, part)| Some((first, part.address()?)));
+        addresses
+            .take_while(|_| self.goes_on())
+            .find_map(|(first, address)| {
+                url::mistaken(address, &self.case)
+                    .into_iter()
+                    .find_map(|(second, text)| {
+                        let is_new = second.code != first.code && seen.insert(text.clone());
+                        let values = Values {
+                            url: text,
+                            ..self.right.clone()
+                        };
+                        (is_new && self.fits(&values.string()))
+                            .then(|| self.found(&[first, second], values.struck_out().string()))
+                    })
             })
-        })
     }
 
     fn in_pairs(&self, changes: &[Change]) -> Option<Found> {
-        changes.iter().enumerate().take_while(|_| self.goes_on()).find_map(|(at, first)| {
-            let others = changes[at + 1..].iter().filter(|second| second.1.place() != first.1.place());
-            let two_values = others.take_while(|_| self.goes_on()).find_map(|second| self.with(&[first, second]));
-            two_values.or_else(|| {
-                let mut values = self.right.clone();
-                first.1.put(&mut values);
-                self.as_another_string(&values, &[first.0])
+        changes
+            .iter()
+            .enumerate()
+            .take_while(|_| self.goes_on())
+            .find_map(|(at, first)| {
+                let others = changes[at + 1..]
+                    .iter()
+                    .filter(|second| second.1.place() != first.1.place());
+                let two_values = others
+                    .take_while(|_| self.goes_on())
+                    .find_map(|second| self.with(&[first, second]));
+                two_values.or_else(|| {
+                    let mut values = self.right.clone();
+                    first.1.put(&mut values);
+                    self.as_another_string(&values, &[first.0])
+                })
             })
-        })
     }
 
     fn with(&self, changes: &[&Change]) -> Option<Found> {
         let mut values = self.right.clone();
         changes.iter().for_each(|(_, part)| part.put(&mut values));
         let causes: Vec<_> = changes.iter().map(|(cause, _)| *cause).collect();
-        self.fits(&values.string()).then(|| self.found(&causes, values.struck_out().string()))
+        self.fits(&values.string())
+            .then(|| self.found(&causes, values.struck_out().string()))
     }
 
     fn as_another_string(&self, values: &Values, causes: &[&'static Cause]) -> Option<Found> {
@@ -160,7 +218,9 @@ impl<'a> Search<'a> {
         // Where the string was escaped, so was what stands in the ticket's place.
         let shown = [escape::component, escape::form]
             .iter()
-            .fold(string, |string, encode| string.replace(&encode(&values.shown), &values.shown));
+            .fold(string, |string, encode| {
+                string.replace(&encode(&values.shown), &values.shown)
+            });
         Some(self.found(&[causes, &[cause]].concat(), shown))
     }
 
@@ -176,14 +236,28 @@ impl<'a> Search<'a> {
     }
 
     fn found(&self, causes: &[&'static Cause], string: String) -> Found {
-        let mistakes = causes.iter().copied().chain(self.presumed).chain(self.sent.cause).collect();
-        Found { mistakes, string: self.without_tickets(&string.replace('\0', "")) }
+        let mistakes = causes
+            .iter()
+            .copied()
+            .chain(self.presumed)
+            .chain(self.sent.cause)
+            .collect();
+        Found {
+            mistakes,
+            string: self.without_tickets(&string.replace('\0', "")),
+        }
     }
 
     /// A ticket may stand in the address, too.
     fn without_tickets(&self, string: &str) -> String {
-        let tickets = self.case.tickets.iter().filter(|ticket| ticket.value.expose().len() >= MIN_STRUCK);
-        tickets.fold(string.to_owned(), |string, ticket| string.replace(ticket.value.expose(), &ticket.role.shown()))
+        let tickets = self
+            .case
+            .tickets
+            .iter()
+            .filter(|ticket| ticket.value.expose().len() >= MIN_STRUCK);
+        tickets.fold(string.to_owned(), |string, ticket| {
+            string.replace(ticket.value.expose(), &ticket.role.shown())
+        })
     }
 }
 

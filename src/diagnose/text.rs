@@ -17,7 +17,12 @@ pub(super) struct Values {
 impl Values {
     /// Each value with its name, in the order that WeChat hashes.
     fn named(&self) -> [(&'static str, &str); 4] {
-        [("jsapi_ticket", &self.ticket), ("noncestr", &self.nonce), ("timestamp", &self.timestamp), ("url", &self.url)]
+        [
+            ("jsapi_ticket", &self.ticket),
+            ("noncestr", &self.nonce),
+            ("timestamp", &self.timestamp),
+            ("url", &self.url),
+        ]
     }
 
     /// The string that WeChat hashes.
@@ -27,7 +32,10 @@ impl Values {
 
     /// The same values with the ticket struck out.
     pub(super) fn struck_out(&self) -> Self {
-        Self { ticket: self.shown.clone(), ..self.clone() }
+        Self {
+            ticket: self.shown.clone(),
+            ..self.clone()
+        }
     }
 }
 
@@ -35,7 +43,10 @@ impl Values {
 pub(super) fn tickets(case: &Case, right: &str) -> Vec<(&'static Cause, String, String)> {
     let mut found = Vec::new();
     // Last what is known least of: the string's ticket may be one of the others.
-    let (pasted, known): (Vec<_>, Vec<_>) = case.tickets.iter().partition(|ticket| ticket.role == Role::Pasted);
+    let (pasted, known): (Vec<_>, Vec<_>) = case
+        .tickets
+        .iter()
+        .partition(|ticket| ticket.role == Role::Pasted);
     for ticket in known.into_iter().chain(pasted) {
         let cause = match (&ticket.role, case.signed_for()) {
             (Role::Current, Target::Config) | (Role::Agent, Target::AgentConfig) => continue,
@@ -50,17 +61,29 @@ pub(super) fn tickets(case: &Case, right: &str) -> Vec<(&'static Cause, String, 
         found.push((cause, ticket.value.expose().to_owned(), ticket.role.shown()));
     }
     for nothing in NOTHING {
-        found.push((&c::TICKET_MISSING, (*nothing).to_owned(), (*nothing).to_owned()));
+        found.push((
+            &c::TICKET_MISSING,
+            (*nothing).to_owned(),
+            (*nothing).to_owned(),
+        ));
     }
     let shown = "[ticket]";
     for (before, after) in EDGES {
-        found.push((&c::TICKET_BLANK, format!("{before}{right}{after}"), format!("{before}{shown}{after}")));
+        found.push((
+            &c::TICKET_BLANK,
+            format!("{before}{right}{after}"),
+            format!("{before}{shown}{after}"),
+        ));
     }
     found.push((&c::TICKET_CASE, right.to_ascii_lowercase(), shown.into()));
     found.push((&c::TICKET_CASE, right.to_ascii_uppercase(), shown.into()));
     for length in COLUMNS.into_iter().filter(|length| *length < right.len()) {
         if let Some(cut) = right.get(..length) {
-            found.push((&c::TICKET_CUT, cut.to_owned(), format!("[the ticket's first {length} characters]")));
+            found.push((
+                &c::TICKET_CUT,
+                cut.to_owned(),
+                format!("[the ticket's first {length} characters]"),
+            ));
         }
     }
     found.retain(|(_, value, _)| value != right);
@@ -75,8 +98,16 @@ pub(super) fn nonces(nonce: &str) -> Vec<(&'static Cause, String)> {
         (&c::NONCE_BLANK, nonce.trim().to_owned()),
         (&c::NONCE_BLANK, nonce.replace('-', "")),
     ];
-    found.extend(EDGES.iter().map(|(before, after)| (&c::NONCE_BLANK, format!("{before}{nonce}{after}"))));
-    found.extend(NOTHING.iter().map(|nothing| (&c::NONCE_MISSING, (*nothing).to_owned())));
+    found.extend(
+        EDGES
+            .iter()
+            .map(|(before, after)| (&c::NONCE_BLANK, format!("{before}{nonce}{after}"))),
+    );
+    found.extend(
+        NOTHING
+            .iter()
+            .map(|nothing| (&c::NONCE_MISSING, (*nothing).to_owned())),
+    );
     found.retain(|(_, text)| text != nonce);
     found
 }
@@ -92,21 +123,46 @@ pub(super) fn timestamps(sent: &str) -> Vec<(&'static Cause, String)> {
         }
     }
     found.push((&c::TIME_AS_TEXT, format!("{sent}.0")));
-    found.extend(EDGES.iter().map(|(before, after)| (&c::TIME_AS_TEXT, format!("{before}{sent}{after}"))));
-    found.extend(NOTHING.iter().chain(&["0"]).map(|nothing| (&c::TIME_AS_TEXT, (*nothing).to_owned())));
+    found.extend(
+        EDGES
+            .iter()
+            .map(|(before, after)| (&c::TIME_AS_TEXT, format!("{before}{sent}{after}"))),
+    );
+    found.extend(
+        NOTHING
+            .iter()
+            .chain(&["0"])
+            .map(|nothing| (&c::TIME_AS_TEXT, (*nothing).to_owned())),
+    );
     found.retain(|(_, text)| text != sent);
     found
 }
 
 /// Timestamps farther off: tried alone only, since there are thousands.
 pub(super) fn far_timestamps(sent: &str) -> Vec<(&'static Cause, String)> {
-    let Ok(time) = sent.trim().parse::<i64>() else { return Vec::new() };
-    let near = (4..=FAR).flat_map(|seconds| [-seconds, seconds]).map(|by| (&c::OTHER_TIME, by));
-    let zones = (1..=28).flat_map(|half_hours| [-half_hours, half_hours]).map(|by| (&c::TIME_ZONE, by * 1_800));
-    let mut found: Vec<_> = near.chain(zones).map(|(cause, by)| (cause, time.saturating_add(by).to_string())).collect();
-    found.extend((1..1_000).map(|part| (&c::MILLISECONDS, time.saturating_mul(1_000).saturating_add(part).to_string())));
+    let Ok(time) = sent.trim().parse::<i64>() else {
+        return Vec::new();
+    };
+    let near = (4..=FAR)
+        .flat_map(|seconds| [-seconds, seconds])
+        .map(|by| (&c::OTHER_TIME, by));
+    let zones = (1..=28)
+        .flat_map(|half_hours| [-half_hours, half_hours])
+        .map(|by| (&c::TIME_ZONE, by * 1_800));
+    let mut found: Vec<_> = near
+        .chain(zones)
+        .map(|(cause, by)| (cause, time.saturating_add(by).to_string()))
+        .collect();
+    found.extend((1..1_000).map(|part| {
+        (
+            &c::MILLISECONDS,
+            time.saturating_mul(1_000).saturating_add(part).to_string(),
+        )
+    }));
     found.extend(
-        (1..=FAR).flat_map(|by| [time / 1_000 - by, time / 1_000 + by]).map(|time| (&c::MILLISECONDS, time.to_string())),
+        (1..=FAR)
+            .flat_map(|by| [time / 1_000 - by, time / 1_000 + by])
+            .map(|time| (&c::MILLISECONDS, time.to_string())),
     );
     found
 }
@@ -124,13 +180,29 @@ pub(super) fn strings(values: &Values, case: &Case) -> Vec<(&'static Cause, Stri
             found.push((cause, joined(&named, "&")));
         }
     };
-    renamed(&c::NONCE_NAME, 1, &["nonceStr", "nonce_str", "nonce", "NonceStr", "noncestring"]);
+    renamed(
+        &c::NONCE_NAME,
+        1,
+        &["nonceStr", "nonce_str", "nonce", "NonceStr", "noncestring"],
+    );
     renamed(
         &c::TICKET_NAME,
         0,
-        &["ticket", "jsapiTicket", "jsApiTicket", "jsapi-ticket", "js_ticket", "api_ticket", "access_token"],
+        &[
+            "ticket",
+            "jsapiTicket",
+            "jsApiTicket",
+            "jsapi-ticket",
+            "js_ticket",
+            "api_ticket",
+            "access_token",
+        ],
     );
-    renamed(&c::TIMESTAMP_NAME, 2, &["timeStamp", "time_stamp", "Timestamp", "time"]);
+    renamed(
+        &c::TIMESTAMP_NAME,
+        2,
+        &["timeStamp", "time_stamp", "Timestamp", "time"],
+    );
     for order in orders(4) {
         let ordered: Vec<_> = order.iter().map(|at| named[*at]).collect();
         found.push((&c::UNSORTED, joined(&ordered, "&")));
@@ -138,22 +210,33 @@ pub(super) fn strings(values: &Values, case: &Case) -> Vec<(&'static Cause, Stri
         found.push((&c::VALUES_ONLY, bare.concat()));
         found.push((&c::VALUES_ONLY, bare.join("&")));
     }
-    for separator in ["", ",", ";", "|", "\n", "\r\n", " & ", "& ", " &", "&amp;", "&&"] {
+    for separator in [
+        "", ",", ";", "|", "\n", "\r\n", " & ", "& ", " &", "&amp;", "&&",
+    ] {
         found.push((&c::SEPARATOR, joined(&named, separator)));
     }
     found.push((&c::SEPARATOR, right.replacen('=', " = ", 4)));
     found.push((&c::TIMES_ENTITY, right.replacen("&timestamp", "×tamp", 1)));
-    found.extend(
-        ["&", "?"]
-            .into_iter()
-            .flat_map(|stray| [(&c::STRAY, format!("{right}{stray}")), (&c::STRAY, format!("{stray}{right}"))]),
-    );
+    found.extend(["&", "?"].into_iter().flat_map(|stray| {
+        [
+            (&c::STRAY, format!("{right}{stray}")),
+            (&c::STRAY, format!("{stray}{right}")),
+        ]
+    }));
     found.push((&c::BOM, format!("\u{feff}{right}")));
-    found.extend([escape::component, escape::form, escape::whole].map(|encode| (&c::STRING_ENCODED, encode(&right))));
+    found.extend(
+        [escape::component, escape::form, escape::whole]
+            .map(|encode| (&c::STRING_ENCODED, encode(&right))),
+    );
     found.push((&c::STRING_CASE, right.to_ascii_lowercase()));
     found.push((&c::STRING_CASE, right.to_ascii_uppercase()));
     for missing in 0..4 {
-        let kept: Vec<_> = named.iter().enumerate().filter(|(at, _)| *at != missing).map(|(_, pair)| *pair).collect();
+        let kept: Vec<_> = named
+            .iter()
+            .enumerate()
+            .filter(|(at, _)| *at != missing)
+            .map(|(_, pair)| *pair)
+            .collect();
         found.push((&c::PARAMETER_MISSING, joined(&kept, "&")));
     }
     if let Some(app_id) = &case.app_id {
@@ -162,7 +245,10 @@ pub(super) fn strings(values: &Values, case: &Case) -> Vec<(&'static Cause, Stri
             found.push((&c::APP_ID_ADDED, format!("{right}&{name}={app_id}")));
         }
     }
-    found.push((&c::UTF16, right.chars().flat_map(|letter| [letter, '\0']).collect()));
+    found.push((
+        &c::UTF16,
+        right.chars().flat_map(|letter| [letter, '\0']).collect(),
+    ));
     found
 }
 
@@ -184,11 +270,23 @@ pub(super) fn orders(count: usize) -> Vec<Vec<usize>> {
 }
 
 fn joined(named: &[(&str, &str)], separator: &str) -> String {
-    named.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(separator)
+    named
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect::<Vec<_>>()
+        .join(separator)
 }
 
 /// What sticks to a value that was read from a file, a shell or JSON.
-const EDGES: [(&str, &str); 7] = [("", "\n"), ("", "\r\n"), ("", " "), (" ", ""), ("\"", "\""), ("'", "'"), ("\u{feff}", "")];
+const EDGES: [(&str, &str); 7] = [
+    ("", "\n"),
+    ("", "\r\n"),
+    ("", " "),
+    (" ", ""),
+    ("\"", "\""),
+    ("'", "'"),
+    ("\u{feff}", ""),
+];
 
 /// Lengths of database columns.
 const COLUMNS: [usize; 12] = [20, 32, 40, 50, 60, 64, 80, 85, 100, 120, 128, 255];
@@ -205,7 +303,10 @@ mod tests {
         let found = orders(4);
         assert_eq!(found.len(), 24);
         assert_eq!(found[0], [0, 1, 2, 3]);
-        assert_eq!(found.iter().collect::<std::collections::HashSet<_>>().len(), 24);
+        assert_eq!(
+            found.iter().collect::<std::collections::HashSet<_>>().len(),
+            24
+        );
         assert_eq!(orders(0), [Vec::<usize>::new()]);
     }
 }

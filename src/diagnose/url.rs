@@ -17,7 +17,9 @@ pub(super) fn mistaken(url: &str, case: &Case) -> Vec<Variant> {
             found.push((cause, text));
         }
     };
-    for step in [fragments, elsewhere, edges, blanks, query, path, host, escaping, missing] {
+    for step in [
+        fragments, elsewhere, edges, blanks, query, path, host, escaping, missing,
+    ] {
         step(url, case, &mut add);
     }
     found
@@ -26,7 +28,10 @@ pub(super) fn mistaken(url: &str, case: &Case) -> Vec<Variant> {
 type Add<'a> = dyn FnMut(&'static Cause, String) + 'a;
 
 fn fragments(url: &str, case: &Case, add: &mut Add<'_>) {
-    for href in [Some(case.url.as_str()), case.landing.as_deref()].into_iter().flatten() {
+    for href in [Some(case.url.as_str()), case.landing.as_deref()]
+        .into_iter()
+        .flatten()
+    {
         if let Some((_, fragment)) = href.split_once('#') {
             add(&c::FRAGMENT_KEPT, format!("{url}#{fragment}"));
             add(&c::FRAGMENT_KEPT, format!("{url}%23{fragment}"));
@@ -61,27 +66,68 @@ fn elsewhere(url: &str, case: &Case, add: &mut Add<'_>) {
 
 fn query(url: &str, _: &Case, add: &mut Add<'_>) {
     let Some((path, query)) = url.split_once('?') else {
-        return NULLS.iter().for_each(|null| add(&c::NULL_QUERY, format!("{url}?{null}")));
+        return NULLS
+            .iter()
+            .for_each(|null| add(&c::NULL_QUERY, format!("{url}?{null}")));
     };
     let parts: Vec<&str> = query.split('&').collect();
-    let joined = |parts: &[&str]| if parts.is_empty() { path.to_owned() } else { format!("{path}?{}", parts.join("&")) };
+    let joined = |parts: &[&str]| {
+        if parts.is_empty() {
+            path.to_owned()
+        } else {
+            format!("{path}?{}", parts.join("&"))
+        }
+    };
     let without = |names: &[&str]| {
-        let kept: Vec<&str> = parts.iter().copied().filter(|part| !names.contains(&name_of(part))).collect();
+        let kept: Vec<&str> = parts
+            .iter()
+            .copied()
+            .filter(|part| !names.contains(&name_of(part)))
+            .collect();
         joined(&kept)
     };
-    let mut cuts = vec![(&c::QUERY_DROPPED, 0, path.to_owned()), (&c::QUERY_DROPPED, 0, format!("{path}?"))];
-    cuts.extend((1..parts.len().min(MAX_PARTS)).map(|end| (&c::CUT_AT_AMPERSAND, end, joined(&parts[..end]))));
+    let mut cuts = vec![
+        (&c::QUERY_DROPPED, 0, path.to_owned()),
+        (&c::QUERY_DROPPED, 0, format!("{path}?")),
+    ];
+    cuts.extend(
+        (1..parts.len().min(MAX_PARTS))
+            .map(|end| (&c::CUT_AT_AMPERSAND, end, joined(&parts[..end]))),
+    );
     // The commonest mistake of all, unless what is missing tells of another.
     for (cause, end, text) in &cuts {
-        if !(parts[*end..].iter().any(|part| tells_of_sharing(part)) || tells_of_oauth(&parts[*end..])) {
+        if !(parts[*end..].iter().any(|part| tells_of_sharing(part))
+            || tells_of_oauth(&parts[*end..]))
+        {
             add(cause, text.clone());
         }
     }
     if parts.iter().any(|part| tells_of_sharing(part)) {
-        add(&c::SHARE_PARAMETERS, without(&[TELLING, ACCOMPANYING, &["from"]].concat()));
-        add(&c::SHARE_PARAMETERS, joined(&parts.iter().copied().filter(|part| !tells_of_sharing(part)).collect::<Vec<_>>()));
+        add(
+            &c::SHARE_PARAMETERS,
+            without(&[TELLING, ACCOMPANYING, &["from"]].concat()),
+        );
+        add(
+            &c::SHARE_PARAMETERS,
+            joined(
+                &parts
+                    .iter()
+                    .copied()
+                    .filter(|part| !tells_of_sharing(part))
+                    .collect::<Vec<_>>(),
+            ),
+        );
         for shared in parts.iter().copied().filter(|part| tells_of_sharing(part)) {
-            add(&c::SHARE_PARAMETERS, joined(&parts.iter().copied().filter(|part| *part != shared).collect::<Vec<_>>()));
+            add(
+                &c::SHARE_PARAMETERS,
+                joined(
+                    &parts
+                        .iter()
+                        .copied()
+                        .filter(|part| *part != shared)
+                        .collect::<Vec<_>>(),
+                ),
+            );
         }
     }
     if tells_of_oauth(&parts) {
@@ -91,7 +137,12 @@ fn query(url: &str, _: &Case, add: &mut Add<'_>) {
         add(cause, text);
     }
     for missing in 0..parts.len().min(MAX_PARTS) {
-        let kept: Vec<&str> = parts.iter().enumerate().filter(|(at, _)| *at != missing).map(|(_, part)| *part).collect();
+        let kept: Vec<&str> = parts
+            .iter()
+            .enumerate()
+            .filter(|(at, _)| *at != missing)
+            .map(|(_, part)| *part)
+            .collect();
         add(&c::PARAMETER_DROPPED, joined(&kept));
     }
     let mut sorted = parts.clone();
@@ -99,34 +150,75 @@ fn query(url: &str, _: &Case, add: &mut Add<'_>) {
     add(&c::QUERY_REORDERED, joined(&sorted));
     sorted.reverse();
     add(&c::QUERY_REORDERED, joined(&sorted));
-    add(&c::QUERY_REORDERED, joined(&parts.iter().rev().copied().collect::<Vec<_>>()));
+    add(
+        &c::QUERY_REORDERED,
+        joined(&parts.iter().rev().copied().collect::<Vec<_>>()),
+    );
     if parts.len() <= 4 {
         for order in super::text::orders(parts.len()) {
-            add(&c::QUERY_REORDERED, joined(&order.iter().map(|at| parts[*at]).collect::<Vec<_>>()));
+            add(
+                &c::QUERY_REORDERED,
+                joined(&order.iter().map(|at| parts[*at]).collect::<Vec<_>>()),
+            );
         }
     }
-    let filled: Vec<&str> = parts.iter().copied().filter(|part| !part.is_empty()).collect();
-    let bare: Vec<&str> = filled.iter().map(|part| part.strip_suffix('=').unwrap_or(part)).collect();
-    let equals: Vec<String> =
-        filled.iter().map(|part| if part.contains('=') { (*part).to_owned() } else { format!("{part}=") }).collect();
+    let filled: Vec<&str> = parts
+        .iter()
+        .copied()
+        .filter(|part| !part.is_empty())
+        .collect();
+    let bare: Vec<&str> = filled
+        .iter()
+        .map(|part| part.strip_suffix('=').unwrap_or(part))
+        .collect();
+    let equals: Vec<String> = filled
+        .iter()
+        .map(|part| {
+            if part.contains('=') {
+                (*part).to_owned()
+            } else {
+                format!("{part}=")
+            }
+        })
+        .collect();
     add(&c::EMPTY_TAIL, joined(&filled));
     add(&c::EMPTY_TAIL, joined(&bare));
     add(&c::EMPTY_TAIL, format!("{path}?{}", equals.join("&")));
     if let Ok(pairs) = serde_urlencoded::from_str::<Vec<(String, String)>>(query) {
         for encode in [escape::form, escape::component] {
-            let anew: Vec<String> = pairs.iter().map(|(name, value)| format!("{}={}", encode(name), encode(value))).collect();
+            let anew: Vec<String> = pairs
+                .iter()
+                .map(|(name, value)| format!("{}={}", encode(name), encode(value)))
+                .collect();
             add(&c::QUERY_REENCODED, format!("{path}?{}", anew.join("&")));
         }
     }
     add(&c::DOUBLE_QUESTION, format!("{path}??{query}"));
-    add(&c::DOUBLE_QUESTION, format!("{path}?{}", query.replacen('&', "?", 1)));
+    add(
+        &c::DOUBLE_QUESTION,
+        format!("{path}?{}", query.replacen('&', "?", 1)),
+    );
     add(&c::DOUBLE_QUESTION, format!("{path}&{query}"));
-    add(&c::DOUBLE_QUESTION, format!("{path}?{}", query.replace('?', "&")));
-    add(&c::DOUBLE_QUESTION, format!("{path}?{}", query.trim_start_matches('?')));
+    add(
+        &c::DOUBLE_QUESTION,
+        format!("{path}?{}", query.replace('?', "&")),
+    );
+    add(
+        &c::DOUBLE_QUESTION,
+        format!("{path}?{}", query.trim_start_matches('?')),
+    );
 }
 
 fn host(url: &str, case: &Case, add: &mut Add<'_>) {
-    let Some(Parts { scheme, host, port, rest }) = Parts::of(url) else { return };
+    let Some(Parts {
+        scheme,
+        host,
+        port,
+        rest,
+    }) = Parts::of(url)
+    else {
+        return;
+    };
     let other = if scheme == "https" { "http" } else { "https" };
     add(&c::SCHEME, format!("{other}://{host}{port}{rest}"));
     add(&c::PORT, format!("{scheme}://{host}{rest}"));
@@ -134,7 +226,9 @@ fn host(url: &str, case: &Case, add: &mut Add<'_>) {
         add(&c::PORT, format!("{scheme}://{host}:{number}{rest}"));
     }
     let given = case.hosts.iter().filter_map(|host| {
-        let bare = host.split_once("://").map_or(host.as_str(), |(_, bare)| bare);
+        let bare = host
+            .split_once("://")
+            .map_or(host.as_str(), |(_, bare)| bare);
         bare.split('/').next()
     });
     for name in given.chain(LOCAL.iter().copied()) {
@@ -158,7 +252,15 @@ fn host(url: &str, case: &Case, add: &mut Add<'_>) {
 }
 
 fn path(url: &str, _: &Case, add: &mut Add<'_>) {
-    let Some(Parts { scheme, host, port, rest }) = Parts::of(url) else { return };
+    let Some(Parts {
+        scheme,
+        host,
+        port,
+        rest,
+    }) = Parts::of(url)
+    else {
+        return;
+    };
     let origin = format!("{scheme}://{host}{port}");
     let (path, query) = rest.find('?').map_or((rest, ""), |at| rest.split_at(at));
     match path.strip_suffix('/') {
@@ -168,9 +270,15 @@ fn path(url: &str, _: &Case, add: &mut Add<'_>) {
     add(&c::TRAILING_SLASH, format!("{url}/"));
     let folder = &path[..path.rfind('/').map_or(0, |at| at + 1)];
     for file in INDEX {
-        match path.strip_suffix(file).filter(|folder| folder.ends_with('/')) {
+        match path
+            .strip_suffix(file)
+            .filter(|folder| folder.ends_with('/'))
+        {
             Some(folder) => add(&c::INDEX_FILE, format!("{origin}{folder}{query}")),
-            None if path == folder => add(&c::INDEX_FILE, format!("{origin}{}/{file}{query}", folder.trim_end_matches('/'))),
+            None if path == folder => add(
+                &c::INDEX_FILE,
+                format!("{origin}{}/{file}{query}", folder.trim_end_matches('/')),
+            ),
             None => {}
         }
     }
@@ -197,12 +305,21 @@ fn escaping(url: &str, _: &Case, add: &mut Add<'_>) {
     add(&c::PERCENT_DECODED, escape::decoded(&url.replace('+', " ")));
     for encode in [escape::component, escape::form] {
         add(&c::ENCODED, encode(url));
-        add(&c::ENCODED, escape::recased(&encode(url), str::to_ascii_lowercase));
+        add(
+            &c::ENCODED,
+            escape::recased(&encode(url), str::to_ascii_lowercase),
+        );
         add(&c::DOUBLE_ENCODED, encode(&encode(url)));
     }
     add(&c::ESCAPES_ENCODED, escape::whole(url));
-    add(&c::ESCAPE_CASE, escape::recased(url, str::to_ascii_lowercase));
-    add(&c::ESCAPE_CASE, escape::recased(url, str::to_ascii_uppercase));
+    add(
+        &c::ESCAPE_CASE,
+        escape::recased(url, str::to_ascii_lowercase),
+    );
+    add(
+        &c::ESCAPE_CASE,
+        escape::recased(url, str::to_ascii_uppercase),
+    );
     add(&c::HTML_ESCAPED, url.replace('&', "&amp;"));
     add(&c::HTML_ESCAPED, url.replace("&amp;", "&"));
     add(&c::JSON_ESCAPED, url.replace('/', "\\/"));
@@ -245,9 +362,18 @@ impl<'a> Parts<'a> {
     fn of(url: &'a str) -> Option<Self> {
         let (scheme, after) = url.split_once("://")?;
         let (authority, rest) = after.split_at(after.find(['/', '?', '#']).unwrap_or(after.len()));
-        let port = authority.rfind(':').filter(|at| authority[at + 1..].bytes().all(|byte| byte.is_ascii_digit()));
+        let port = authority.rfind(':').filter(|at| {
+            authority[at + 1..]
+                .bytes()
+                .all(|byte| byte.is_ascii_digit())
+        });
         let (host, port) = authority.split_at(port.unwrap_or(authority.len()));
-        Some(Self { scheme, host, port, rest })
+        Some(Self {
+            scheme,
+            host,
+            port,
+            rest,
+        })
     }
 }
 
@@ -265,7 +391,9 @@ fn tells_of_sharing(part: &str) -> bool {
 
 /// OAuth comes back with both; either alone is any page's own.
 fn tells_of_oauth(parts: &[&str]) -> bool {
-    ["code", "state"].iter().all(|name| parts.iter().any(|part| name_of(part) == *name))
+    ["code", "state"]
+        .iter()
+        .all(|name| parts.iter().any(|part| name_of(part) == *name))
 }
 
 /// What only WeChat and WeCom add to an address when a page is shared or opened. From captures: there is no official list.
@@ -285,21 +413,52 @@ const TELLING: &[&str] = &[
 ];
 
 /// What they add, too, and many pages have of their own: these tell nothing.
-const ACCOMPANYING: &[&str] = &["scene", "devicetype", "version", "lang", "countrycode", "sessionid"];
+const ACCOMPANYING: &[&str] = &[
+    "scene",
+    "devicetype",
+    "version",
+    "lang",
+    "countrycode",
+    "sessionid",
+];
 
 /// Where a page was opened from, in WeChat's words.
-const SHARED_FROM: [&str; 6] = ["singlemessage", "groupmessage", "timeline", "favorites", "qq", "qzone"];
+const SHARED_FROM: [&str; 6] = [
+    "singlemessage",
+    "groupmessage",
+    "timeline",
+    "favorites",
+    "qq",
+    "qzone",
+];
 
 /// Where an application server or a container listens behind its proxy.
-const PORTS: [u16; 12] = [80, 443, 8080, 8443, 8000, 8081, 8888, 3000, 5000, 5173, 7001, 9000];
+const PORTS: [u16; 12] = [
+    80, 443, 8080, 8443, 8000, 8081, 8888, 3000, 5000, 5173, 7001, 9000,
+];
 
 /// What a server calls itself behind a proxy.
 const LOCAL: &[&str] = &["localhost", "127.0.0.1"];
 
-const INDEX: [&str; 5] = ["index.html", "index.htm", "index.php", "index.jsp", "index.aspx"];
+const INDEX: [&str; 5] = [
+    "index.html",
+    "index.htm",
+    "index.php",
+    "index.jsp",
+    "index.aspx",
+];
 
 /// What languages write where there is nothing.
-pub(super) const NOTHING: &[&str] = &["", "undefined", "null", "None", "nil", "[object Object]", "NaN", "false"];
+pub(super) const NOTHING: &[&str] = &[
+    "",
+    "undefined",
+    "null",
+    "None",
+    "nil",
+    "[object Object]",
+    "NaN",
+    "false",
+];
 
 /// The same, for a query that is not there.
 const NULLS: [&str; 4] = ["null", "undefined", "None", "nil"];

@@ -32,15 +32,24 @@ pub struct Advice {
 pub fn explain(system: System, paid: Paid, errcode: i64) -> &'static Advice {
     let (rows, unknown) = table(system);
     let first = rows.partition_point(|row| row.errcode < errcode);
-    let mut same_code = rows[first..].iter().take_while(|row| row.errcode == errcode);
-    same_code.find(|row| row.paid.is_none_or(|only| only == paid)).map_or(unknown, |row| &row.advice)
+    let mut same_code = rows[first..]
+        .iter()
+        .take_while(|row| row.errcode == errcode);
+    same_code
+        .find(|row| row.paid.is_none_or(|only| only == paid))
+        .map_or(unknown, |row| &row.advice)
 }
 
 /// Every row, for documentation and tests: the system, what the call was paid with where that matters, the code, the advice.
 pub fn all() -> impl Iterator<Item = (System, Option<Paid>, i64, &'static Advice)> {
     [System::Weixin, System::Qyapi]
         .into_iter()
-        .flat_map(|system| table(system).0.iter().map(move |row| (system, row.paid, row.errcode, &row.advice)))
+        .flat_map(|system| {
+            table(system)
+                .0
+                .iter()
+                .map(move |row| (system, row.paid, row.errcode, &row.advice))
+        })
 }
 
 /// A system's rows, ascending by code, and the row for all other codes.
@@ -61,16 +70,35 @@ struct Row {
 
 /// A row: code, what to do, then cause and fix in English, cause and fix in Chinese.
 const fn row(errcode: i64, policy: Policy, en: [&'static str; 2], zh: [&'static str; 2]) -> Row {
-    Row { errcode, paid: None, advice: advice(policy, en, zh) }
+    Row {
+        errcode,
+        paid: None,
+        advice: advice(policy, en, zh),
+    }
 }
 
 /// A row that holds only for calls paid in this way.
-const fn row_if(paid: Paid, errcode: i64, policy: Policy, en: [&'static str; 2], zh: [&'static str; 2]) -> Row {
-    Row { errcode, paid: Some(paid), advice: advice(policy, en, zh) }
+const fn row_if(
+    paid: Paid,
+    errcode: i64,
+    policy: Policy,
+    en: [&'static str; 2],
+    zh: [&'static str; 2],
+) -> Row {
+    Row {
+        errcode,
+        paid: Some(paid),
+        advice: advice(policy, en, zh),
+    }
 }
 
 const fn advice((class, wait): Policy, en: [&'static str; 2], zh: [&'static str; 2]) -> Advice {
-    Advice { class, wait, cause: Hint::fixed(en[0], zh[0]), fix: Hint::fixed(en[1], zh[1]) }
+    Advice {
+        class,
+        wait,
+        cause: Hint::fixed(en[0], zh[0]),
+        fix: Hint::fixed(en[1], zh[1]),
+    }
 }
 
 /// What the program does and when.
@@ -104,7 +132,10 @@ mod tests {
     #[test]
     fn the_tables_are_sorted_by_code() {
         for system in [System::Weixin, System::Qyapi] {
-            assert!(table(system).0.is_sorted_by_key(|row| row.errcode), "{system:?}");
+            assert!(
+                table(system).0.is_sorted_by_key(|row| row.errcode),
+                "{system:?}"
+            );
         }
     }
 }

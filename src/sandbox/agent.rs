@@ -46,8 +46,16 @@ impl World {
     pub(super) fn verify_agent(&self, page: &AgentVerify, now: UnixTime) -> Verdict {
         let checked_url = cut(&page.url).to_owned();
         match self.judge_agent(page, &checked_url, now) {
-            Ok(()) => Verdict { err_msg: OK.to_owned(), checked_url, reason: None },
-            Err((words, reason)) => Verdict { err_msg: format!("agentConfig:{words}"), checked_url, reason: Some(reason) },
+            Ok(()) => Verdict {
+                err_msg: OK.to_owned(),
+                checked_url,
+                reason: None,
+            },
+            Err((words, reason)) => Verdict {
+                err_msg: format!("agentConfig:{words}"),
+                checked_url,
+                reason: Some(reason),
+            },
         }
     }
 
@@ -56,34 +64,79 @@ impl World {
             return Err(("fail".to_owned(), Reason::missing("wx.agentConfig", field)));
         }
         if self.apps_of(&page.corpid).next().is_none() {
-            return Err((told("invalid corpId", 40013), Reason::unknown_app(&page.corpid)));
+            return Err((
+                told("invalid corpId", 40013),
+                Reason::unknown_app(&page.corpid),
+            ));
         }
-        let named = |running: &&Running| running.app.agent_id.is_some_and(|id| id.to_string() == page.agentid);
+        let named = |running: &&Running| {
+            running
+                .app
+                .agent_id
+                .is_some_and(|id| id.to_string() == page.agentid)
+        };
         let running = self.apps_of(&page.corpid).find(named);
-        let running = running.ok_or_else(|| (told("invalid agentid", 40056), Reason::unknown_agent(&page.agentid)))?;
+        let running = running.ok_or_else(|| {
+            (
+                told("invalid agentid", 40056),
+                Reason::unknown_agent(&page.agentid),
+            )
+        })?;
         let domains = &running.app.safe_domains;
-        if !domains.iter().any(|domain| covers(domain, Reach::Exact, url)) {
-            return Err((told("not match any reliable domain.", 80001), Reason::untrusted(url, domains)));
+        if !domains
+            .iter()
+            .any(|domain| covers(domain, Reach::Exact, url))
+        {
+            return Err((
+                told("not match any reliable domain.", 80001),
+                Reason::untrusted(url, domains),
+            ));
         }
-        if running.agent_tickets(now).any(|ticket| page.signed().fits(ticket, url)) {
+        if running
+            .agent_tickets(now)
+            .any(|ticket| page.signed().fits(ticket, url))
+        {
             return Ok(());
         }
-        Err((told("invalid signature", 40093), self.why_agent_unsigned(running, page, url, now)))
+        Err((
+            told("invalid signature", 40093),
+            self.why_agent_unsigned(running, page, url, now),
+        ))
     }
 
     /// Tries what people get wrong most often and names the one that fits.
-    fn why_agent_unsigned(&self, running: &Running, page: &AgentVerify, url: &str, now: UnixTime) -> Reason {
+    fn why_agent_unsigned(
+        &self,
+        running: &Running,
+        page: &AgentVerify,
+        url: &str,
+        now: UnixTime,
+    ) -> Reason {
         let signed = page.signed();
         let fits = |ticket: &str| signed.fits(ticket, url);
         let own = running.tickets.get(AGENT_CONFIG);
         let corps = self.tickets_of(running, "jsapi");
-        let others = self.apps.iter().filter(|other| other.app.name() != running.app.name());
+        let others = self
+            .apps
+            .iter()
+            .filter(|other| other.app.name() != running.app.name());
         match () {
-            () if corps.is_some_and(|lineage| lineage.accepted(now).any(fits)) => Reason::corp_ticket(),
-            () if others.flat_map(|other| other.agent_tickets(now)).any(fits) => Reason::other_agent(),
+            () if corps.is_some_and(|lineage| lineage.accepted(now).any(fits)) => {
+                Reason::corp_ticket()
+            }
+            () if others.flat_map(|other| other.agent_tickets(now)).any(fits) => {
+                Reason::other_agent()
+            }
             () if own.is_none() => Reason::no_agent_ticket(),
-            () if running.agent_tickets(now).any(|ticket| signed.fits(ticket, &page.url)) => Reason::fragment(),
-            () if own.is_some_and(|lineage| lineage.dead(now).any(fits)) => Reason::dead_agent_ticket(),
+            () if running
+                .agent_tickets(now)
+                .any(|ticket| signed.fits(ticket, &page.url)) =>
+            {
+                Reason::fragment()
+            }
+            () if own.is_some_and(|lineage| lineage.dead(now).any(fits)) => {
+                Reason::dead_agent_ticket()
+            }
             () => Reason::mismatch(url, "agent_config ticket"),
         }
     }
@@ -91,7 +144,10 @@ impl World {
 
 impl Running {
     pub(super) fn agent_tickets(&self, now: UnixTime) -> impl Iterator<Item = &str> {
-        self.tickets.get(AGENT_CONFIG).into_iter().flat_map(move |lineage| lineage.accepted(now))
+        self.tickets
+            .get(AGENT_CONFIG)
+            .into_iter()
+            .flat_map(move |lineage| lineage.accepted(now))
     }
 }
 
@@ -103,12 +159,23 @@ impl AgentVerify {
             ("timestamp", &self.timestamp),
             ("nonceStr", &self.nonce_str),
             ("signature", &self.signature),
-            ("jsApiList", if self.js_api_list.is_some() { "given" } else { "" }),
+            (
+                "jsApiList",
+                if self.js_api_list.is_some() {
+                    "given"
+                } else {
+                    ""
+                },
+            ),
         ])
     }
 
     fn signed(&self) -> Signed<'_> {
-        Signed { nonce_str: &self.nonce_str, timestamp: &self.timestamp, signature: &self.signature }
+        Signed {
+            nonce_str: &self.nonce_str,
+            timestamp: &self.timestamp,
+            signature: &self.signature,
+        }
     }
 }
 

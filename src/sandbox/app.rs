@@ -91,7 +91,10 @@ impl App {
 
     /// An app of a WeCom corp. The corp is there as soon as one of its apps is.
     pub fn work(corp_id: impl Into<String>, agent_id: u64, secret: impl Into<String>) -> Self {
-        Self { agent_id: Some(agent_id), ..Self::new(Platform::Work, corp_id.into(), secret.into()) }
+        Self {
+            agent_id: Some(agent_id),
+            ..Self::new(Platform::Work, corp_id.into(), secret.into())
+        }
     }
 
     fn new(platform: Platform, app_id: String, secret: String) -> Self {
@@ -165,7 +168,12 @@ impl App {
     /// others get 60020.
     #[must_use]
     pub fn allow_ips<I: ToString>(mut self, addresses: impl IntoIterator<Item = I>) -> Self {
-        self.allow_ips = Some(addresses.into_iter().map(|address| address.to_string()).collect());
+        self.allow_ips = Some(
+            addresses
+                .into_iter()
+                .map(|address| address.to_string())
+                .collect(),
+        );
         self
     }
 
@@ -258,9 +266,13 @@ impl App {
     /// What is wrong with an app that came as JSON.
     pub(super) fn problem(&self) -> Option<&'static str> {
         match (self.platform, self.agent_id) {
-            _ if self.app_id.is_empty() || self.secret.is_empty() => Some("\"app_id\" and \"secret\" must not be empty"),
+            _ if self.app_id.is_empty() || self.secret.is_empty() => {
+                Some("\"app_id\" and \"secret\" must not be empty")
+            }
             (Platform::Work, None) => Some("an app of platform work needs \"agent_id\""),
-            (Platform::Official | Platform::Mini, Some(_)) => Some("\"agent_id\" is for apps of platform work"),
+            (Platform::Official | Platform::Mini, Some(_)) => {
+                Some("\"agent_id\" is for apps of platform work")
+            }
             _ => None,
         }
     }
@@ -276,7 +288,9 @@ impl App {
 
     pub(super) fn admits(&self, peer: IpAddr) -> bool {
         let peer = peer.to_string();
-        self.allow_ips.as_ref().is_none_or(|allowed| allowed.contains(&peer))
+        self.allow_ips
+            .as_ref()
+            .is_none_or(|allowed| allowed.contains(&peer))
     }
 }
 

@@ -19,7 +19,10 @@ pub(super) struct Call<'a> {
 impl Call<'_> {
     /// The first parameter of this name in the query.
     pub(super) fn param(&self, name: &str) -> Option<&str> {
-        self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.query
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
     }
 
     /// The same, where an empty one is as good as none.
@@ -31,6 +34,9 @@ impl Call<'_> {
         if self.body.is_empty() {
             return Err(Refusal::new(44002));
         }
-        serde_json::from_slice(self.body).ok().filter(Value::is_object).ok_or_else(|| Refusal::new(47001))
+        serde_json::from_slice(self.body)
+            .ok()
+            .filter(Value::is_object)
+            .ok_or_else(|| Refusal::new(47001))
     }
 }

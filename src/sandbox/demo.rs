@@ -22,15 +22,20 @@ pub fn demo_apps() -> [App; 3] {
 }
 
 fn bound(app: App) -> App {
-    ["demo.example.com", "localhost", "127.0.0.1"].into_iter().fold(app, App::safe_domain)
+    ["demo.example.com", "localhost", "127.0.0.1"]
+        .into_iter()
+        .fold(app, App::safe_domain)
 }
 
 /// 32 hex digits.
 fn new_secret() -> String {
-    rand::rng().random::<[u8; 16]>().iter().fold(String::new(), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
+    rand::rng()
+        .random::<[u8; 16]>()
+        .iter()
+        .fold(String::new(), |mut hex, byte| {
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        })
 }
 
 /// The AppID of the official account: of the right shape and obviously nobody's, as the others are.

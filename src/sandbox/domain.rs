@@ -14,10 +14,16 @@ pub(super) enum Reach {
 /// Whether a bound domain, `example.com` or `example.com/path`, covers this address: the host itself or one under it. WeChat takes
 /// only the ports 80 and 443; the sandbox takes any, as it cannot have those two.
 pub(super) fn covers(domain: &str, reach: Reach, url: &str) -> bool {
-    let Ok(url) = Url::parse(url) else { return false };
+    let Ok(url) = Url::parse(url) else {
+        return false;
+    };
     let (host, path) = domain.split_at(domain.find('/').unwrap_or(domain.len()));
-    let (Ok(bound), Some(actual)) = (Host::parse(host), url.host()) else { return false };
-    matches!(url.scheme(), "http" | "https") && covers_host(&bound, reach, &actual) && covers_path(path, url.path())
+    let (Ok(bound), Some(actual)) = (Host::parse(host), url.host()) else {
+        return false;
+    };
+    matches!(url.scheme(), "http" | "https")
+        && covers_host(&bound, reach, &actual)
+        && covers_path(path, url.path())
 }
 
 fn covers_host(bound: &Host, reach: Reach, actual: &Host<&str>) -> bool {
@@ -26,7 +32,9 @@ fn covers_host(bound: &Host, reach: Reach, actual: &Host<&str>) -> bool {
             actual == bound
                 || (reach == Reach::Subdomains
                     && bound.contains('.')
-                    && actual.strip_suffix(bound.as_str()).is_some_and(|sub| sub.ends_with('.')))
+                    && actual
+                        .strip_suffix(bound.as_str())
+                        .is_some_and(|sub| sub.ends_with('.')))
         }
         (bound, actual) => bound.to_string() == actual.to_string(),
     }
@@ -34,7 +42,9 @@ fn covers_host(bound: &Host, reach: Reach, actual: &Host<&str>) -> bool {
 
 fn covers_path(bound: &str, actual: &str) -> bool {
     let bound = bound.trim_end_matches('/');
-    actual.strip_prefix(bound).is_some_and(|rest| bound.is_empty() || rest.is_empty() || rest.starts_with('/'))
+    actual
+        .strip_prefix(bound)
+        .is_some_and(|rest| bound.is_empty() || rest.is_empty() || rest.starts_with('/'))
 }
 
 #[cfg(test)]
@@ -47,7 +57,12 @@ mod tests {
 
     #[test]
     fn a_domain_covers_itself_and_what_is_under_it() {
-        for url in ["https://example.com", "http://example.com:8080/p", "https://a.b.example.com/p?q", "https://EXAMPLE.com/"] {
+        for url in [
+            "https://example.com",
+            "http://example.com:8080/p",
+            "https://a.b.example.com/p?q",
+            "https://EXAMPLE.com/",
+        ] {
             assert!(covers("example.com", url), "{url}");
         }
         for url in [
@@ -64,15 +79,22 @@ mod tests {
 
     #[test]
     fn a_name_without_a_dot_and_an_address_cover_only_themselves() {
-        assert!(covers("localhost", "http://localhost:8080/") && !covers("localhost", "http://a.localhost/"));
-        assert!(covers("127.0.0.1", "http://127.0.0.1:8080/") && !covers("127.0.0.1", "http://127.0.0.2/"));
+        assert!(
+            covers("localhost", "http://localhost:8080/")
+                && !covers("localhost", "http://a.localhost/")
+        );
+        assert!(
+            covers("127.0.0.1", "http://127.0.0.1:8080/")
+                && !covers("127.0.0.1", "http://127.0.0.2/")
+        );
         assert!(covers("[::1]", "http://[::1]:8080/"));
     }
 
     #[test]
     fn a_domain_with_a_path_covers_only_that_path() {
         assert!(
-            covers("example.com/shop", "https://example.com/shop/1") && covers("example.com/shop/", "https://example.com/shop")
+            covers("example.com/shop", "https://example.com/shop/1")
+                && covers("example.com/shop/", "https://example.com/shop")
         );
         assert!(!covers("example.com/shop", "https://example.com/shopping"));
         assert!(!covers("example.com/shop", "https://example.com/"));
@@ -86,6 +108,10 @@ mod tests {
     fn an_exact_domain_covers_its_host_and_nothing_under_it() {
         let covers = |url: &str| super::covers("example.com", Reach::Exact, url);
         assert!(covers("https://example.com/p") && covers("http://EXAMPLE.com:8080/"));
-        assert!(!covers("https://www.example.com/") && !covers("https://evilexample.com/") && !covers("https://com/"));
+        assert!(
+            !covers("https://www.example.com/")
+                && !covers("https://evilexample.com/")
+                && !covers("https://com/")
+        );
     }
 }

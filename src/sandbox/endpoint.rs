@@ -58,7 +58,9 @@ impl Endpoint {
 
     /// The endpoint at this exact path.
     pub(super) fn at(path: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|endpoint| endpoint.path() == path)
+        Self::ALL
+            .into_iter()
+            .find(|endpoint| endpoint.path() == path)
     }
 
     /// Whose it is; `None`: both have it, and the token decides.
@@ -79,7 +81,10 @@ impl Endpoint {
     pub(super) fn serves(self, platform: Platform) -> bool {
         match platform {
             Platform::Official => self.system() != Some(System::Qyapi),
-            Platform::Mini => self.system() != Some(System::Qyapi) && !matches!(self, Self::GetTicket | Self::MenuGet),
+            Platform::Mini => {
+                self.system() != Some(System::Qyapi)
+                    && !matches!(self, Self::GetTicket | Self::MenuGet)
+            }
             Platform::Work => self.system() != Some(System::Weixin),
         }
     }
@@ -102,13 +107,34 @@ mod tests {
         }
         assert_eq!(Endpoint::at("/cgi-bin/token/"), None);
         assert_eq!(Endpoint::at("/CGI-BIN/token"), None);
-        assert_eq!(Endpoint::at("/cgi-bin/ticket/get"), Some(Endpoint::TicketGet));
+        assert_eq!(
+            Endpoint::at("/cgi-bin/ticket/get"),
+            Some(Endpoint::TicketGet)
+        );
         assert!(Endpoint::unknown("/x").contains("/cgi-bin/token, /cgi-bin/stable_token"));
     }
     #[test]
     fn each_platform_may_call_its_own_systems_endpoints_and_the_one_that_both_have() {
-        let of = |platform| Endpoint::ALL.into_iter().filter(move |endpoint| endpoint.serves(platform)).count();
-        assert_eq!((of(Platform::Official), of(Platform::Mini), of(Platform::Work)), (7, 5, 4));
-        assert!(Endpoint::ALL.iter().enumerate().all(|(at, endpoint)| *endpoint as usize == at), "they index the counts");
+        let of = |platform| {
+            Endpoint::ALL
+                .into_iter()
+                .filter(move |endpoint| endpoint.serves(platform))
+                .count()
+        };
+        assert_eq!(
+            (
+                of(Platform::Official),
+                of(Platform::Mini),
+                of(Platform::Work)
+            ),
+            (7, 5, 4)
+        );
+        assert!(
+            Endpoint::ALL
+                .iter()
+                .enumerate()
+                .all(|(at, endpoint)| *endpoint as usize == at),
+            "they index the counts"
+        );
     }
 }

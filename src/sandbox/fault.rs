@@ -26,13 +26,21 @@ impl Fault {
     /// For the next call.
     #[must_use]
     pub fn once(endpoint: &'static str, kind: FaultKind) -> Self {
-        Self { endpoint, kind, times: 1 }
+        Self {
+            endpoint,
+            kind,
+            times: 1,
+        }
     }
 
     /// Until the faults are cleared.
     #[must_use]
     pub fn always(endpoint: &'static str, kind: FaultKind) -> Self {
-        Self { endpoint, kind, times: u64::MAX }
+        Self {
+            endpoint,
+            kind,
+            times: u64::MAX,
+        }
     }
 }
 
@@ -91,7 +99,9 @@ pub(super) fn page(status: StatusCode) -> HttpResponse {
     let html = format!(
         "<html>\r\n<head><title>{title}</title></head>\r\n<body><center><h1>{title}</h1></center></body>\r\n</html>\r\n"
     );
-    HttpResponse::build(status).content_type(ContentType::html()).body(html)
+    HttpResponse::build(status)
+        .content_type(ContentType::html())
+        .body(html)
 }
 
 /// The first half of `body` with a Content-Length for all of it, then the end of the connection.
@@ -105,7 +115,10 @@ pub(super) fn cut(content_type: String, body: &str) -> HttpResponse {
 
 /// The end of the connection, and not a byte before it.
 pub(super) fn hang_up() -> HttpResponse {
-    HttpResponse::Ok().body(Script { size: BodySize::Stream, steps: VecDeque::from([Step::HangUp]) })
+    HttpResponse::Ok().body(Script {
+        size: BodySize::Stream,
+        steps: VecDeque::from([Step::HangUp]),
+    })
 }
 
 /// 8 MiB that begin like a token's answer, in chunks, with no Content-Length to warn of it.
@@ -114,7 +127,10 @@ pub(super) fn huge(content_type: String) -> HttpResponse {
     let mut steps = VecDeque::from([Step::Send(Bytes::from_static(br#"{"access_token":""#))]);
     steps.extend((0..128).map(|_| Step::Send(chunk.clone())));
     steps.push_back(Step::Send(Bytes::from_static(br#"","expires_in":7200}"#)));
-    HttpResponse::Ok().content_type(content_type).body(Script { size: BodySize::Stream, steps })
+    HttpResponse::Ok().content_type(content_type).body(Script {
+        size: BodySize::Stream,
+        steps,
+    })
 }
 
 /// A body that does as it is told.
@@ -138,7 +154,10 @@ impl MessageBody for Script {
         self.size
     }
 
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Self::Error>>> {
         match self.steps.pop_front() {
             None => Poll::Ready(None),
             Some(Step::Send(bytes)) => Poll::Ready(Some(Ok(bytes))),
@@ -146,7 +165,9 @@ impl MessageBody for Script {
                 cx.waker().wake_by_ref();
                 Poll::Pending
             }
-            Some(Step::HangUp) => Poll::Ready(Some(Err(std::io::ErrorKind::ConnectionAborted.into()))),
+            Some(Step::HangUp) => {
+                Poll::Ready(Some(Err(std::io::ErrorKind::ConnectionAborted.into())))
+            }
         }
     }
 }
@@ -158,7 +179,11 @@ mod tests {
     #[test]
     fn faults_of_one_endpoint_are_used_up_in_the_order_they_were_laid() {
         let mut faults = Faults::default();
-        faults.lay(Fault { endpoint: "/a", kind: FaultKind::Errcode(-1), times: 2 });
+        faults.lay(Fault {
+            endpoint: "/a",
+            kind: FaultKind::Errcode(-1),
+            times: 2,
+        });
         faults.lay(Fault::once("/b", FaultKind::Hang));
         faults.lay(Fault::once("/a", FaultKind::NotJson));
         assert_eq!(faults.take("/a"), Some(FaultKind::Errcode(-1)));
@@ -171,7 +196,11 @@ mod tests {
     #[test]
     fn an_endless_fault_lasts_until_it_is_cleared_and_one_of_no_times_does_nothing() {
         let mut faults = Faults::default();
-        faults.lay(Fault { endpoint: "/a", kind: FaultKind::Hang, times: 0 });
+        faults.lay(Fault {
+            endpoint: "/a",
+            kind: FaultKind::Hang,
+            times: 0,
+        });
         faults.lay(Fault::always("/a", FaultKind::NotJson));
         for _ in 0..1_000 {
             assert_eq!(faults.take("/a"), Some(FaultKind::NotJson));

@@ -21,8 +21,14 @@ pub(super) async fn own_pages_only(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
-    let (listens_at, host) = (request.app_config().local_addr(), request.connection_info().host().to_owned());
-    let foreign = request.headers().get_all(ORIGIN).any(|origin| !is_own(origin, listens_at, &host));
+    let (listens_at, host) = (
+        request.app_config().local_addr(),
+        request.connection_info().host().to_owned(),
+    );
+    let foreign = request
+        .headers()
+        .get_all(ORIGIN)
+        .any(|origin| !is_own(origin, listens_at, &host));
     if foreign && request.path() != OPEN_TO_PAGES {
         let error = "a page of another origin may not steer the sandbox";
         let refusal = HttpResponse::Forbidden().json(json!({ "error": error }));
@@ -34,7 +40,13 @@ pub(super) async fn own_pages_only(
 /// Whether a page of this origin was served by the sandbox itself. That a name in `Host` is the same proves nothing: whoever owns
 /// the name may point it here. A page cannot choose `localhost`, nor an address.
 fn is_own(origin: &HeaderValue, listens_at: SocketAddr, host: &str) -> bool {
-    let Some(origin) = origin.to_str().ok().and_then(|origin| Url::parse(origin).ok()) else { return false };
+    let Some(origin) = origin
+        .to_str()
+        .ok()
+        .and_then(|origin| Url::parse(origin).ok())
+    else {
+        return false;
+    };
     let address = match origin.host() {
         Some(Host::Ipv4(ip)) => IpAddr::V4(ip),
         Some(Host::Ipv6(ip)) => IpAddr::V6(ip),
@@ -42,8 +54,12 @@ fn is_own(origin: &HeaderValue, listens_at: SocketAddr, host: &str) -> bool {
         _ => return false,
     };
     // A sandbox that listens at every address of the machine is asked at the one that `Host` tells.
-    let asked_at = || host.parse::<SocketAddr>().is_ok_and(|asked| asked.ip() == address);
-    let here = address == listens_at.ip() || (listens_at.ip().is_unspecified() && (address.is_loopback() || asked_at()));
+    let asked_at = || {
+        host.parse::<SocketAddr>()
+            .is_ok_and(|asked| asked.ip() == address)
+    };
+    let here = address == listens_at.ip()
+        || (listens_at.ip().is_unspecified() && (address.is_loopback() || asked_at()));
     here && origin.scheme() == "http" && origin.port_or_known_default() == Some(listens_at.port())
 }
 
@@ -52,7 +68,11 @@ mod tests {
     use super::*;
 
     fn own(origin: &'static str, listens_at: &str, host: &str) -> bool {
-        is_own(&HeaderValue::from_static(origin), listens_at.parse().unwrap(), host)
+        is_own(
+            &HeaderValue::from_static(origin),
+            listens_at.parse().unwrap(),
+            host,
+        )
     }
 
     #[test]
@@ -77,15 +97,39 @@ mod tests {
 
     #[test]
     fn a_name_that_was_pointed_here_is_not_its_own_though_host_says_the_same() {
-        assert!(!own("http://evil.example:8082", "127.0.0.1:8082", "evil.example:8082"));
-        assert!(!own("http://evil.example:8082", "0.0.0.0:8082", "evil.example:8082"));
+        assert!(!own(
+            "http://evil.example:8082",
+            "127.0.0.1:8082",
+            "evil.example:8082"
+        ));
+        assert!(!own(
+            "http://evil.example:8082",
+            "0.0.0.0:8082",
+            "evil.example:8082"
+        ));
     }
 
     #[test]
     fn at_every_address_of_the_machine_it_is_the_one_that_was_asked() {
-        assert!(own("http://192.0.2.7:8082", "0.0.0.0:8082", "192.0.2.7:8082"));
-        assert!(own("http://127.0.0.1:8082", "0.0.0.0:8082", "127.0.0.1:8082"));
-        assert!(own("http://localhost:8082", "0.0.0.0:8082", "localhost:8082"));
-        assert!(!own("http://192.0.2.8:8082", "0.0.0.0:8082", "192.0.2.7:8082"));
+        assert!(own(
+            "http://192.0.2.7:8082",
+            "0.0.0.0:8082",
+            "192.0.2.7:8082"
+        ));
+        assert!(own(
+            "http://127.0.0.1:8082",
+            "0.0.0.0:8082",
+            "127.0.0.1:8082"
+        ));
+        assert!(own(
+            "http://localhost:8082",
+            "0.0.0.0:8082",
+            "localhost:8082"
+        ));
+        assert!(!own(
+            "http://192.0.2.8:8082",
+            "0.0.0.0:8082",
+            "192.0.2.7:8082"
+        ));
     }
 }

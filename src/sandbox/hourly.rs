@@ -87,9 +87,18 @@ mod tests {
         let mut hourly = Hourly::default();
         assert!(call(&mut hourly, 0) && call(&mut hourly, 100));
         assert!(!call(&mut hourly, 3_000));
-        assert!(!call(&mut hourly, 3_600), "the first hour is over, the block is not");
-        assert!(!call(&mut hourly, 6_599) && call(&mut hourly, 6_600), "asking again prolonged nothing");
-        assert!(call(&mut hourly, 6_601) && !call(&mut hourly, 6_602), "and a new hour has the same limit");
+        assert!(
+            !call(&mut hourly, 3_600),
+            "the first hour is over, the block is not"
+        );
+        assert!(
+            !call(&mut hourly, 6_599) && call(&mut hourly, 6_600),
+            "asking again prolonged nothing"
+        );
+        assert!(
+            call(&mut hourly, 6_601) && !call(&mut hourly, 6_602),
+            "and a new hour has the same limit"
+        );
     }
 
     #[test]
@@ -106,6 +115,10 @@ mod tests {
         hourly.count_towards_block(2, at(0));
         assert!(!hourly.is_blocked(at(0)));
         hourly.count_towards_block(2, at(1));
-        assert!(hourly.is_blocked(at(1)) && hourly.is_blocked(at(3_600)) && !hourly.is_blocked(at(3_601)));
+        assert!(
+            hourly.is_blocked(at(1))
+                && hourly.is_blocked(at(3_600))
+                && !hourly.is_blocked(at(3_601))
+        );
     }
 }

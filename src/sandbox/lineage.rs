@@ -34,22 +34,32 @@ pub(super) enum Fate {
 impl Lineage {
     /// The value in force.
     pub(super) fn current(&self, now: UnixTime) -> Option<&Issued> {
-        self.issued.front().filter(|newest| newest.displaced_at_end.is_none() && newest.alive(now))
+        self.issued
+            .front()
+            .filter(|newest| newest.displaced_at_end.is_none() && newest.alive(now))
     }
 
     /// The value before it, while it is still accepted.
     pub(super) fn previous(&self, now: UnixTime) -> Option<&Issued> {
-        self.issued.iter().find(|issued| issued.displaced_at_end.is_some() && issued.alive(now))
+        self.issued
+            .iter()
+            .find(|issued| issued.displaced_at_end.is_some() && issued.alive(now))
     }
 
     /// Every value accepted now.
     pub(super) fn accepted(&self, now: UnixTime) -> impl Iterator<Item = &str> {
-        self.issued.iter().filter(move |issued| issued.alive(now)).map(|issued| issued.value.as_str())
+        self.issued
+            .iter()
+            .filter(move |issued| issued.alive(now))
+            .map(|issued| issued.value.as_str())
     }
 
     /// Values that were once accepted and no longer are.
     pub(super) fn dead(&self, now: UnixTime) -> impl Iterator<Item = &str> {
-        self.issued.iter().filter(move |issued| !issued.alive(now)).map(|issued| issued.value.as_str())
+        self.issued
+            .iter()
+            .filter(move |issued| !issued.alive(now))
+            .map(|issued| issued.value.as_str())
     }
 
     /// What became of `value`; `None` when it never was one of these.
@@ -63,31 +73,67 @@ impl Lineage {
     }
 
     /// Puts `value` in force for `ttl`; the one before it is accepted for [`OVERLAP`] more. With `keep_two`, older ones end at once.
-    pub(super) fn rotate(&mut self, value: String, now: UnixTime, ttl: Duration, keep_two: bool) -> &Issued {
+    pub(super) fn rotate(
+        &mut self,
+        value: String,
+        now: UnixTime,
+        ttl: Duration,
+        keep_two: bool,
+    ) -> &Issued {
         for (age, issued) in self.issued.iter_mut().enumerate() {
-            let end = if age > 0 && keep_two { now } else { now.plus(OVERLAP) };
+            let end = if age > 0 && keep_two {
+                now
+            } else {
+                now.plus(OVERLAP)
+            };
             issued.displace(end);
         }
         self.issued.truncate(REMEMBERED - 1);
-        self.issued.push_front(Issued { value, expires_at: now.plus(ttl), displaced_at_end: None });
+        self.issued.push_front(Issued {
+            value,
+            expires_at: now.plus(ttl),
+            displaced_at_end: None,
+        });
         &self.issued[0]
     }
 
     /// The value in force, after a rotation if it has [`ROTATES_BEFORE_END`] or less to live.
-    pub(super) fn renewed(&mut self, now: UnixTime, ttl: Duration, new_value: impl FnOnce() -> String) -> &Issued {
-        let lasts = self.current(now).is_some_and(|issued| issued.remaining(now) > ROTATES_BEFORE_END);
-        if lasts { &self.issued[0] } else { self.rotate(new_value(), now, ttl, true) }
+    pub(super) fn renewed(
+        &mut self,
+        now: UnixTime,
+        ttl: Duration,
+        new_value: impl FnOnce() -> String,
+    ) -> &Issued {
+        let lasts = self
+            .current(now)
+            .is_some_and(|issued| issued.remaining(now) > ROTATES_BEFORE_END);
+        if lasts {
+            &self.issued[0]
+        } else {
+            self.rotate(new_value(), now, ttl, true)
+        }
     }
 
     /// The value in force, after a rotation only if there is none.
-    pub(super) fn kept(&mut self, now: UnixTime, ttl: Duration, new_value: impl FnOnce() -> String) -> &Issued {
+    pub(super) fn kept(
+        &mut self,
+        now: UnixTime,
+        ttl: Duration,
+        new_value: impl FnOnce() -> String,
+    ) -> &Issued {
         let lives = self.current(now).is_some();
-        if lives { &self.issued[0] } else { self.rotate(new_value(), now, ttl, true) }
+        if lives {
+            &self.issued[0]
+        } else {
+            self.rotate(new_value(), now, ttl, true)
+        }
     }
 
     /// Ends every value at once.
     pub(super) fn revoke(&mut self, now: UnixTime) {
-        self.issued.iter_mut().for_each(|issued| issued.displace(now));
+        self.issued
+            .iter_mut()
+            .for_each(|issued| issued.displace(now));
     }
 }
 
@@ -98,7 +144,10 @@ impl Issued {
 
     /// An end once set is never put off.
     fn displace(&mut self, end: UnixTime) {
-        self.displaced_at_end = Some(self.displaced_at_end.map_or(end, |earlier| earlier.min(end)));
+        self.displaced_at_end = Some(
+            self.displaced_at_end
+                .map_or(end, |earlier| earlier.min(end)),
+        );
     }
 
     /// How long it still lives.
@@ -157,10 +206,17 @@ mod tests {
 
     #[test]
     fn with_keep_two_the_third_value_ends_the_first_at_once() {
-        assert_eq!(rotated(&[("a", 0), ("b", 10), ("c", 20)], true).fate("a", at(20)), Some(Fate::Displaced));
+        assert_eq!(
+            rotated(&[("a", 0), ("b", 10), ("c", 20)], true).fate("a", at(20)),
+            Some(Fate::Displaced)
+        );
         let lenient = rotated(&[("a", 0), ("b", 10), ("c", 20)], false);
         assert_eq!(lenient.fate("a", at(309)), Some(Fate::Alive));
-        assert_eq!(lenient.fate("a", at(310)), Some(Fate::Displaced), "the first rotation still counts");
+        assert_eq!(
+            lenient.fate("a", at(310)),
+            Some(Fate::Displaced),
+            "the first rotation still counts"
+        );
     }
 
     #[test]
@@ -168,8 +224,18 @@ mod tests {
         let mut lineage = rotated(&[("a", 0)], true);
         assert_eq!(lineage.renewed(at(6_899), TTL, || "b".into()).value, "a");
         assert_eq!(lineage.renewed(at(6_900), TTL, || "b".into()).value, "b");
-        assert_eq!(lineage.previous(at(6_900)).map(|issued| issued.value.as_str()), Some("a"));
-        assert_eq!(lineage.current(at(6_900)).map(|issued| issued.remaining(at(6_900))), Some(TTL));
+        assert_eq!(
+            lineage
+                .previous(at(6_900))
+                .map(|issued| issued.value.as_str()),
+            Some("a")
+        );
+        assert_eq!(
+            lineage
+                .current(at(6_900))
+                .map(|issued| issued.remaining(at(6_900))),
+            Some(TTL)
+        );
     }
 
     #[test]
@@ -185,7 +251,10 @@ mod tests {
     fn revoking_ends_the_current_and_the_previous_value() {
         let mut lineage = rotated(&[("a", 0), ("b", 10)], true);
         lineage.revoke(at(11));
-        assert_eq!((lineage.fate("a", at(11)), lineage.fate("b", at(11))), (Some(Fate::Displaced), Some(Fate::Displaced)));
+        assert_eq!(
+            (lineage.fate("a", at(11)), lineage.fate("b", at(11))),
+            (Some(Fate::Displaced), Some(Fate::Displaced))
+        );
         assert!(lineage.current(at(11)).is_none() && lineage.previous(at(11)).is_none());
         assert_eq!(lineage.accepted(at(11)).count(), 0);
         assert_eq!(lineage.dead(at(11)).collect::<Vec<_>>(), ["b", "a"]);

@@ -32,19 +32,27 @@ impl Listener {
         let (report, started) = oneshot::channel();
         let (alive, ended) = watch::channel(());
         let (alive_blocking, ended_blocking) = mpsc::channel();
-        thread::Builder::new().name("wechat-sandbox".into()).spawn(move || {
-            let _until_the_end = (alive, alive_blocking);
-            actix_web::rt::System::new().block_on(serve(shared, addr, report));
-        })?;
+        thread::Builder::new()
+            .name("wechat-sandbox".into())
+            .spawn(move || {
+                let _until_the_end = (alive, alive_blocking);
+                actix_web::rt::System::new().block_on(serve(shared, addr, report));
+            })?;
         let (addr, handle) = started.await.map_err(io::Error::other)??;
-        Ok(Self { addr, handle, ended, ended_blocking: Mutex::new(ended_blocking) })
+        Ok(Self {
+            addr,
+            handle,
+            ended,
+            ended_blocking: Mutex::new(ended_blocking),
+        })
     }
 
     /// Hangs up on everybody and waits for the thread's end, which is a matter of milliseconds.
     pub(super) async fn stop(&self) {
         self.order_to_stop();
         let mut ended = self.ended.clone();
-        let _ = tokio::time::timeout(STOP_LIMIT, async { while ended.changed().await.is_ok() {} }).await;
+        let _ = tokio::time::timeout(STOP_LIMIT, async { while ended.changed().await.is_ok() {} })
+            .await;
     }
 
     fn order_to_stop(&self) {
@@ -56,7 +64,10 @@ impl Listener {
 impl Drop for Listener {
     fn drop(&mut self) {
         self.order_to_stop();
-        let ended = self.ended_blocking.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let ended = self
+            .ended_blocking
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner);
         let _ = ended.recv_timeout(STOP_LIMIT);
     }
 }
@@ -65,7 +76,10 @@ impl Drop for Listener {
 async fn serve(shared: Arc<Shared>, addr: SocketAddr, report: oneshot::Sender<Started>) {
     let shared = Data::from(shared);
     let http = HttpServer::new(move || {
-        App::new().app_data(shared.clone()).service(steer::scope()).default_service(web::to(wechat::answer))
+        App::new()
+            .app_data(shared.clone())
+            .service(steer::scope())
+            .default_service(web::to(wechat::answer))
     })
     .workers(1)
     .disable_signals()
@@ -74,10 +88,11 @@ async fn serve(shared: Arc<Shared>, addr: SocketAddr, report: oneshot::Sender<St
     .client_request_timeout(PATIENCE)
     .h1_allow_half_closed(false)
     .bind(addr);
-    let (http, addr) = match http.and_then(|http| first_addr(&http.addrs()).map(|addr| (http, addr))) {
-        Ok(bound) => bound,
-        Err(error) => return drop(report.send(Err(error))),
-    };
+    let (http, addr) =
+        match http.and_then(|http| first_addr(&http.addrs()).map(|addr| (http, addr))) {
+            Ok(bound) => bound,
+            Err(error) => return drop(report.send(Err(error))),
+        };
     let server = http.run();
     if report.send(Ok((addr, server.handle()))).is_ok() {
         let _ = server.await;
@@ -85,7 +100,10 @@ async fn serve(shared: Arc<Shared>, addr: SocketAddr, report: oneshot::Sender<St
 }
 
 fn first_addr(addrs: &[SocketAddr]) -> io::Result<SocketAddr> {
-    addrs.first().copied().ok_or_else(|| io::Error::other("no address was bound"))
+    addrs
+        .first()
+        .copied()
+        .ok_or_else(|| io::Error::other("no address was bound"))
 }
 
 /// How long a connection may be idle, and a request take to come in. Long: neither a pooled connection nor a busy test machine may

@@ -45,13 +45,22 @@ impl World {
     pub(super) fn revoke(&mut self, name: &str, kind: Kind, now: UnixTime) -> Result<(), String> {
         let at = self.position(name).ok_or_else(|| self.no_app(name))?;
         let running = &mut self.apps[at];
-        let corp = self.corps.get_mut(&running.app.app_id).filter(|_| running.app.is_work()).map(|corp| &mut corp.jsapi);
+        let corp = self
+            .corps
+            .get_mut(&running.app.app_id)
+            .filter(|_| running.app.is_work())
+            .map(|corp| &mut corp.jsapi);
         let lineages: Vec<&mut Lineage> = match kind {
             Kind::Token => vec![&mut running.classic, &mut running.stable, &mut running.work],
             Kind::StableToken => vec![&mut running.stable],
             Kind::ClassicToken => vec![&mut running.classic],
             Kind::Ticket => running.tickets.values_mut().chain(corp).collect(),
-            Kind::JsapiTicket => running.tickets.get_mut("jsapi").into_iter().chain(corp).collect(),
+            Kind::JsapiTicket => running
+                .tickets
+                .get_mut("jsapi")
+                .into_iter()
+                .chain(corp)
+                .collect(),
             Kind::CardTicket => running.tickets.get_mut("wx_card").into_iter().collect(),
             Kind::AgentTicket => running.tickets.get_mut(AGENT_CONFIG).into_iter().collect(),
         };
@@ -61,7 +70,12 @@ impl World {
 
     /// The token that somebody else with the same secret gets: in stable mode by force; from WeCom, which gives everybody the
     /// living one, the same as ours.
-    pub(super) fn foreign_refresh(&mut self, name: &str, mode: Mode, now: UnixTime) -> Result<String, String> {
+    pub(super) fn foreign_refresh(
+        &mut self,
+        name: &str,
+        mode: Mode,
+        now: UnixTime,
+    ) -> Result<String, String> {
         let at = self.position(name).ok_or_else(|| self.no_app(name))?;
         let running = &mut self.apps[at];
         let issued = match (mode, running.app.is_work()) {
@@ -69,7 +83,11 @@ impl World {
             (Mode::Classic, false) => running.refetch(now),
             (Mode::Work, true) => running.gettoken(now),
             (_, true) => return Err(format!("\"{name}\" is a WeCom app: its mode is work")),
-            (Mode::Work, false) => return Err(format!("\"{name}\" is no WeCom app: its modes are stable and classic")),
+            (Mode::Work, false) => {
+                return Err(format!(
+                    "\"{name}\" is no WeCom app: its modes are stable and classic"
+                ));
+            }
         };
         Ok(issued.value.clone())
     }

@@ -31,7 +31,10 @@ impl Ledger {
     /// Starts new counts where a new day, minute or month has begun.
     pub(super) fn roll(&mut self, now: UnixTime, switches: &Switches) {
         let east = now.plus(SHANGHAI);
-        let day = east.0.saturating_sub(switches.quota_day_starts_hour * 3_600) / DAY;
+        let day = east
+            .0
+            .saturating_sub(switches.quota_day_starts_hour * 3_600)
+            / DAY;
         if self.day.moved(day) {
             self.clear_day();
         }
@@ -123,10 +126,27 @@ mod tests {
 
     #[test]
     fn a_day_is_charged_up_to_its_limit_and_not_beyond() {
-        let (mut ledger, quotas) = (Ledger::default(), Quotas { token_daily: 2, ..Quotas::default() });
+        let (mut ledger, quotas) = (
+            Ledger::default(),
+            Quotas {
+                token_daily: 2,
+                ..Quotas::default()
+            },
+        );
         assert_eq!(ledger.spend(Endpoint::Token, &quotas), Ok(()));
         assert_eq!(ledger.spend(Endpoint::Token, &quotas), Ok(()));
-        assert_eq!(ledger.spend(Endpoint::Token, &quotas).map_err(|refusal| refusal.code), Err(45009));
-        assert_eq!((ledger.used(Endpoint::Token), ledger.used(Endpoint::GetTicket)), (2, 0));
+        assert_eq!(
+            ledger
+                .spend(Endpoint::Token, &quotas)
+                .map_err(|refusal| refusal.code),
+            Err(45009)
+        );
+        assert_eq!(
+            (
+                ledger.used(Endpoint::Token),
+                ledger.used(Endpoint::GetTicket)
+            ),
+            (2, 0)
+        );
     }
 }

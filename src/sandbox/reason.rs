@@ -15,25 +15,39 @@ pub struct Reason {
 
 impl Reason {
     fn new(en: impl Into<String>, zh: impl Into<String>) -> Self {
-        Self { en: en.into(), zh: zh.into() }
+        Self {
+            en: en.into(),
+            zh: zh.into(),
+        }
     }
 
     pub(super) fn missing(call: &str, field: &str) -> Self {
-        Self::new(format!("{call} was called without {field}"), format!("{call} 缺少参数 {field}"))
+        Self::new(
+            format!("{call} was called without {field}"),
+            format!("{call} 缺少参数 {field}"),
+        )
     }
 
     pub(super) fn unknown_app(app_id: &str) -> Self {
-        Self::new(format!("the sandbox knows no app {app_id}"), format!("沙箱中没有 AppID {app_id}"))
+        Self::new(
+            format!("the sandbox knows no app {app_id}"),
+            format!("沙箱中没有 AppID {app_id}"),
+        )
     }
 
     pub(super) fn unknown_agent(agent_id: &str) -> Self {
-        Self::new(format!("this corp has no app with agentid {agent_id}"), format!("该企业没有 agentid 为 {agent_id} 的应用"))
+        Self::new(
+            format!("this corp has no app with agentid {agent_id}"),
+            format!("该企业没有 agentid 为 {agent_id} 的应用"),
+        )
     }
 
     pub(super) fn untrusted(url: &str, domains: &[String]) -> Self {
         let domains = domains.join(", ");
         Self::new(
-            format!("{url} is not on a trusted domain, and subdomains are not covered; bound are: {domains}"),
+            format!(
+                "{url} is not on a trusted domain, and subdomains are not covered; bound are: {domains}"
+            ),
             format!("{url} 不在可信域名上（不含子域名），已设置：{domains}"),
         )
     }
@@ -47,17 +61,25 @@ impl Reason {
     }
 
     pub(super) fn no_ticket() -> Self {
-        Self::new("this app has never been given a jsapi ticket", "该账号还没有取过 jsapi_ticket")
+        Self::new(
+            "this app has never been given a jsapi ticket",
+            "该账号还没有取过 jsapi_ticket",
+        )
     }
 
     pub(super) fn fragment() -> Self {
-        Self::new("the signed URL still holds the part after #", "签名用的 URL 没有去掉 # 及其后面的部分")
+        Self::new(
+            "the signed URL still holds the part after #",
+            "签名用的 URL 没有去掉 # 及其后面的部分",
+        )
     }
 
     pub(super) fn other_url(client: Client, url: &str) -> Self {
         match client {
             Client::Ios => Self::new(
-                format!("iOS checks the address the page was loaded with, {url}, and another was signed"),
+                format!(
+                    "iOS checks the address the page was loaded with, {url}, and another was signed"
+                ),
                 format!("iOS 校验的是页面首次加载时的地址 {url}，签名用的却是另一个地址"),
             ),
             _ => Self::new(
@@ -68,7 +90,10 @@ impl Reason {
     }
 
     pub(super) fn no_agent_ticket() -> Self {
-        Self::new("this app has never been given an agent_config ticket", "该应用还没有取过 agent_config 类型的 ticket")
+        Self::new(
+            "this app has never been given an agent_config ticket",
+            "该应用还没有取过 agent_config 类型的 ticket",
+        )
     }
 
     pub(super) fn corp_ticket() -> Self {
@@ -86,24 +111,38 @@ impl Reason {
     }
 
     pub(super) fn other_agent() -> Self {
-        Self::new("it was signed with the agent_config ticket of another app", "签名用的是另一个应用的 ticket（agent_config）")
+        Self::new(
+            "it was signed with the agent_config ticket of another app",
+            "签名用的是另一个应用的 ticket（agent_config）",
+        )
     }
 
     pub(super) fn dead_ticket() -> Self {
-        Self::new("it was signed with a jsapi ticket that is over", "签名用的 jsapi_ticket 已失效")
+        Self::new(
+            "it was signed with a jsapi ticket that is over",
+            "签名用的 jsapi_ticket 已失效",
+        )
     }
 
     pub(super) fn dead_agent_ticket() -> Self {
-        Self::new("it was signed with an agent_config ticket that is over", "签名用的应用 ticket（agent_config）已失效")
+        Self::new(
+            "it was signed with an agent_config ticket that is over",
+            "签名用的应用 ticket（agent_config）已失效",
+        )
     }
 
     pub(super) fn other_app() -> Self {
-        Self::new("it was signed with the jsapi ticket of another app", "签名用的是另一个 AppID 的 jsapi_ticket")
+        Self::new(
+            "it was signed with the jsapi ticket of another app",
+            "签名用的是另一个 AppID 的 jsapi_ticket",
+        )
     }
 
     pub(super) fn mismatch(url: &str, ticket: &str) -> Self {
         Self::new(
-            format!("the signature is not that of {url} with this nonceStr and timestamp and a living {ticket} of this app"),
+            format!(
+                "the signature is not that of {url} with this nonceStr and timestamp and a living {ticket} of this app"
+            ),
             format!("签名与 {url}、该 nonceStr、timestamp 以及有效的 {ticket} 不符"),
         )
     }

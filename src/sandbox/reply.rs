@@ -22,12 +22,18 @@ pub(super) struct Refusal {
 impl Refusal {
     /// With the wording WeChat has for this code.
     pub(super) fn new(code: i64) -> Self {
-        Self { code, text: wording(code).to_owned() }
+        Self {
+            code,
+            text: wording(code).to_owned(),
+        }
     }
 
     /// With a wording of its own.
     pub(super) fn worded(code: i64, text: impl Into<String>) -> Self {
-        Self { code, text: text.into() }
+        Self {
+            code,
+            text: text.into(),
+        }
     }
 
     /// 40164, which names the caller's address twice.
@@ -36,7 +42,10 @@ impl Refusal {
             IpAddr::V4(v4) => v4.to_ipv6_mapped(),
             IpAddr::V6(v6) => v6,
         };
-        Self::worded(40164, format!("invalid ip {peer} ipv6 {mapped}, not in whitelist"))
+        Self::worded(
+            40164,
+            format!("invalid ip {peer} ipv6 {mapped}, not in whitelist"),
+        )
     }
 
     /// With the wording that this system has for the code.
@@ -59,7 +68,10 @@ impl Refusal {
             errcode: i64,
             errmsg: String,
         }
-        json(&Body { errcode: self.code, errmsg: format!("{} rid: {}", self.text, rid(now)) })
+        json(&Body {
+            errcode: self.code,
+            errmsg: format!("{} rid: {}", self.text, rid(now)),
+        })
     }
 }
 
@@ -72,7 +84,10 @@ pub(super) struct TokenReply<'a> {
 
 impl<'a> TokenReply<'a> {
     pub(super) fn of(issued: &'a Issued, now: UnixTime) -> Self {
-        Self { access_token: &issued.value, expires_in: issued.remaining(now).as_secs() }
+        Self {
+            access_token: &issued.value,
+            expires_in: issued.remaining(now).as_secs(),
+        }
     }
 }
 
@@ -93,7 +108,9 @@ pub(super) struct IpList {
 impl Default for IpList {
     /// A part of what WeChat answers; the sandbox does not listen there.
     fn default() -> Self {
-        Self { ip_list: &["101.226.103.0/25", "101.226.62.0/26", "140.207.54.0/25"] }
+        Self {
+            ip_list: &["101.226.103.0/25", "101.226.62.0/26", "140.207.54.0/25"],
+        }
     }
 }
 
@@ -179,18 +196,32 @@ mod tests {
     #[test]
     fn a_refusal_is_errcode_then_errmsg_with_a_rid_that_tells_the_time() {
         let body = Refusal::new(40013).body(UnixTime(0x6aac_005a));
-        let rid = body.strip_prefix(r#"{"errcode":40013,"errmsg":"invalid appid rid: 6aac005a-"#).unwrap();
+        let rid = body
+            .strip_prefix(r#"{"errcode":40013,"errmsg":"invalid appid rid: 6aac005a-"#)
+            .unwrap();
         let groups: Vec<_> = rid.strip_suffix(r#""}"#).unwrap().split('-').collect();
-        assert!(groups.len() == 2 && groups.iter().all(|g| g.len() == 8 && g.bytes().all(|b| b.is_ascii_hexdigit())), "{body}");
+        assert!(
+            groups.len() == 2
+                && groups
+                    .iter()
+                    .all(|g| g.len() == 8 && g.bytes().all(|b| b.is_ascii_hexdigit())),
+            "{body}"
+        );
     }
 
     #[test]
     fn two_refusals_of_one_second_have_different_rids() {
-        assert_ne!(Refusal::new(-1).body(UnixTime(1)), Refusal::new(-1).body(UnixTime(1)));
+        assert_ne!(
+            Refusal::new(-1).body(UnixTime(1)),
+            Refusal::new(-1).body(UnixTime(1))
+        );
     }
 
     #[test]
     fn an_ipv6_caller_is_named_as_it_is() {
-        assert_eq!(Refusal::not_in_whitelist("::1".parse().unwrap()).text, "invalid ip ::1 ipv6 ::1, not in whitelist");
+        assert_eq!(
+            Refusal::not_in_whitelist("::1".parse().unwrap()).text,
+            "invalid ip ::1 ipv6 ::1, not in whitelist"
+        );
     }
 }

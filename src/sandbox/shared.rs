@@ -55,7 +55,10 @@ impl Gate {
 
 impl Drop for Gate {
     fn drop(&mut self) {
-        self.shared.inside().gates.retain(|barrier| barrier.id != self.id);
+        self.shared
+            .inside()
+            .gates
+            .retain(|barrier| barrier.id != self.id);
     }
 }
 
@@ -69,7 +72,11 @@ impl Shared {
             gates: Vec::new(),
             next_gate: 0,
         };
-        Self { clock, inside: Mutex::new(inside), counted: watch::channel(()).0 }
+        Self {
+            clock,
+            inside: Mutex::new(inside),
+            counted: watch::channel(()).0,
+        }
     }
 
     pub(super) fn inside(&self) -> MutexGuard<'_, Inside> {
@@ -81,8 +88,16 @@ impl Shared {
         let mut inside = self.inside();
         inside.next_gate += 1;
         let id = inside.next_gate;
-        inside.gates.push(Barrier { id, endpoint, opened });
-        Gate { shared: self.clone(), id, _closed: closed }
+        inside.gates.push(Barrier {
+            id,
+            endpoint,
+            opened,
+        });
+        Gate {
+            shared: self.clone(),
+            id,
+            _closed: closed,
+        }
     }
 
     /// Counts a call that has come in and tells those who wait for it.
@@ -94,14 +109,22 @@ impl Shared {
     pub(super) async fn wait_for_calls(&self, endpoint: Endpoint, at_least: u64) {
         let mut counted = self.counted.subscribe();
         while self.inside().calls(endpoint) < at_least {
-            counted.changed().await.expect("the sender lives as long as self");
+            counted
+                .changed()
+                .await
+                .expect("the sender lives as long as self");
         }
     }
 
     /// Waits until no gate holds this endpoint.
     pub(super) async fn pass_gates(&self, endpoint: Endpoint) {
         loop {
-            let gate = self.inside().gates.iter().find(|barrier| barrier.endpoint == endpoint).map(|b| b.opened.clone());
+            let gate = self
+                .inside()
+                .gates
+                .iter()
+                .find(|barrier| barrier.endpoint == endpoint)
+                .map(|b| b.opened.clone());
             match gate {
                 Some(mut opened) => while opened.changed().await.is_ok() {},
                 None => return,
@@ -120,7 +143,9 @@ impl Inside {
             System::Weixin => WEIXIN_CONTENT_TYPE,
             System::Qyapi => QYAPI_CONTENT_TYPE,
         };
-        self.content_type.clone().unwrap_or_else(|| of_system.to_owned())
+        self.content_type
+            .clone()
+            .unwrap_or_else(|| of_system.to_owned())
     }
 
     pub(super) fn calls(&self, endpoint: Endpoint) -> u64 {
@@ -128,7 +153,10 @@ impl Inside {
     }
 
     pub(super) fn all_calls(&self) -> BTreeMap<String, u64> {
-        Endpoint::ALL.into_iter().map(|endpoint| (endpoint.path().to_owned(), self.calls(endpoint))).collect()
+        Endpoint::ALL
+            .into_iter()
+            .map(|endpoint| (endpoint.path().to_owned(), self.calls(endpoint)))
+            .collect()
     }
 
     pub(super) fn calls_total(&self) -> u64 {

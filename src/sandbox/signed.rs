@@ -18,17 +18,26 @@ pub(super) struct Signed<'a> {
 impl Signed<'_> {
     /// Whether it was made with this ticket for this address.
     pub(super) fn fits(&self, ticket: &str, url: &str) -> bool {
-        let text = format!("jsapi_ticket={ticket}&noncestr={}&timestamp={}&url={url}", self.nonce_str, self.timestamp);
-        Sha1::digest(text).iter().fold(String::with_capacity(40), |mut hex, byte| {
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        }) == self.signature
+        let text = format!(
+            "jsapi_ticket={ticket}&noncestr={}&timestamp={}&url={url}",
+            self.nonce_str, self.timestamp
+        );
+        Sha1::digest(text)
+            .iter()
+            .fold(String::with_capacity(40), |mut hex, byte| {
+                let _ = write!(hex, "{byte:02x}");
+                hex
+            })
+            == self.signature
     }
 }
 
 /// The first of these fields that is missing. jweixin turns a missing one into the text "undefined".
 pub(super) fn missing(fields: &[(&'static str, &str)]) -> Option<&'static str> {
-    fields.iter().find(|(_, value)| value.is_empty() || *value == "undefined").map(|(name, _)| *name)
+    fields
+        .iter()
+        .find(|(_, value)| value.is_empty() || *value == "undefined")
+        .map(|(name, _)| *name)
 }
 
 /// The address without its fragment.
@@ -50,8 +59,12 @@ pub(super) fn text_or_number<'de, D: Deserializer<'de>>(value: D) -> Result<Stri
     match Either::deserialize(value)? {
         Either::Text(text) => Ok(text),
         // Digits and no fraction, as the number is whole and small enough.
-        Either::Number(number) if number.fract() == 0.0 && number.abs() <= SAFE_INTEGER as f64 => Ok(number.to_string()),
-        Either::Number(number) => Err(D::Error::custom(format_args!("a string or a whole number, and not {number}"))),
+        Either::Number(number) if number.fract() == 0.0 && number.abs() <= SAFE_INTEGER as f64 => {
+            Ok(number.to_string())
+        }
+        Either::Number(number) => Err(D::Error::custom(format_args!(
+            "a string or a whole number, and not {number}"
+        ))),
     }
 }
 
@@ -74,15 +87,20 @@ mod tests {
 
     #[test]
     fn a_missing_field_is_an_empty_one_or_the_text_that_javascript_makes_of_it() {
-        assert_eq!(missing(&[("a", "1"), ("b", ""), ("c", "undefined")]), Some("b"));
+        assert_eq!(
+            missing(&[("a", "1"), ("b", ""), ("c", "undefined")]),
+            Some("b")
+        );
         assert_eq!(missing(&[("a", "1"), ("c", "undefined")]), Some("c"));
         assert_eq!(missing(&[("a", "1")]), None);
     }
 
     #[test]
     fn a_number_is_read_as_javascript_reads_it() {
-        let read =
-            |json: &str| text_or_number(&mut serde_json::Deserializer::from_str(json)).map_err(|error| error.to_string());
+        let read = |json: &str| {
+            text_or_number(&mut serde_json::Deserializer::from_str(json))
+                .map_err(|error| error.to_string())
+        };
         for (json, text) in [
             ("1414587457", "1414587457"),
             ("8000.0", "8000"),
@@ -95,7 +113,10 @@ mod tests {
         }
         for json in ["1.5", "9007199254740992", "-1e300", "null", "[1]", "{}"] {
             let refused = read(json).unwrap_err();
-            assert!(refused.starts_with("a string or a whole number"), "{json}: {refused}");
+            assert!(
+                refused.starts_with("a string or a whole number"),
+                "{json}: {refused}"
+            );
         }
     }
 }

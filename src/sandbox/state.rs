@@ -76,8 +76,17 @@ pub struct TicketState {
 
 impl State {
     pub(super) fn of(inside: &Inside, now: UnixTime) -> Self {
-        let apps = inside.world.apps.iter().map(|running| AppState::of(&inside.world, running, now)).collect();
-        Self { now, apps, calls: inside.all_calls() }
+        let apps = inside
+            .world
+            .apps
+            .iter()
+            .map(|running| AppState::of(&inside.world, running, now))
+            .collect();
+        Self {
+            now,
+            apps,
+            calls: inside.all_calls(),
+        }
     }
 }
 
@@ -86,7 +95,13 @@ impl AppState {
         let app = &running.app;
         let ticket = |kind: &str| {
             let issued = world.tickets_of(running, kind)?.current(now)?;
-            Some((kind.to_owned(), TicketState { value: issued.value.clone(), expires_at: issued.expires_at }))
+            Some((
+                kind.to_owned(),
+                TicketState {
+                    value: issued.value.clone(),
+                    expires_at: issued.expires_at,
+                },
+            ))
         };
         Self {
             app_id: app.app_id.clone(),
@@ -98,7 +113,10 @@ impl AppState {
                 classic: TokenState::of(&running.classic, now),
                 work: app.is_work().then(|| TokenState::of(&running.work, now)),
             },
-            tickets: ["jsapi", "wx_card", AGENT_CONFIG].into_iter().filter_map(ticket).collect(),
+            tickets: ["jsapi", "wx_card", AGENT_CONFIG]
+                .into_iter()
+                .filter_map(ticket)
+                .collect(),
             safe_domains: app.safe_domains.clone(),
         }
     }

@@ -5,7 +5,9 @@
 use std::time::Duration;
 
 use actix_web::dev::HttpServiceFactory;
-use actix_web::http::header::{ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN};
+use actix_web::http::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+};
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, Bytes, Data};
 use actix_web::{HttpRequest, HttpResponse};
@@ -35,7 +37,10 @@ pub(super) fn scope() -> impl HttpServiceFactory {
         .route("/accounts", web::post().to(add_account))
         .route("/reset", web::post().to(reset))
         .route("/pre-verify", web::post().to(pre_verify_for_anybody))
-        .route("/pre-verify", web::method(actix_web::http::Method::OPTIONS).to(preflight))
+        .route(
+            "/pre-verify",
+            web::method(actix_web::http::Method::OPTIONS).to(preflight),
+        )
         .default_service(web::to(unknown))
         .wrap(from_fn(own_pages_only))
 }
@@ -75,7 +80,10 @@ fn judge(shared: &Shared, body: &[u8]) -> Result<Verdict, String> {
 /// Pages of any origin may ask the sandbox itself: it stands in for the phone's own client, which has no origin either.
 async fn pre_verify_for_anybody(shared: Data<Shared>, body: Bytes) -> HttpResponse {
     let mut response = pre_verify(shared, body).await;
-    response.headers_mut().insert(ACCESS_CONTROL_ALLOW_ORIGIN, actix_web::http::header::HeaderValue::from_static("*"));
+    response.headers_mut().insert(
+        ACCESS_CONTROL_ALLOW_ORIGIN,
+        actix_web::http::header::HeaderValue::from_static("*"),
+    );
     response
 }
 
@@ -110,16 +118,21 @@ async fn advance(shared: Data<Shared>, body: Bytes) -> HttpResponse {
     struct Order {
         seconds: u64,
     }
-    steered(read::<Order>(&body, r#"{"seconds": 60}"#).and_then(|order| {
-        // A year is further than any life or quota reaches; beyond u64 the clock would wrap.
-        if order.seconds > MAX_ADVANCE {
-            return Err(format!("\"seconds\" is at most {MAX_ADVANCE}"));
-        }
-        match shared.clock.advance(Duration::from_secs(order.seconds)) {
-            true => Ok(json!({ "now": shared.clock.now() })),
-            false => Err("this sandbox runs on the machine's own clock, which cannot be moved".to_owned()),
-        }
-    }))
+    steered(
+        read::<Order>(&body, r#"{"seconds": 60}"#).and_then(|order| {
+            // A year is further than any life or quota reaches; beyond u64 the clock would wrap.
+            if order.seconds > MAX_ADVANCE {
+                return Err(format!("\"seconds\" is at most {MAX_ADVANCE}"));
+            }
+            match shared.clock.advance(Duration::from_secs(order.seconds)) {
+                true => Ok(json!({ "now": shared.clock.now() })),
+                false => Err(
+                    "this sandbox runs on the machine's own clock, which cannot be moved"
+                        .to_owned(),
+                ),
+            }
+        }),
+    )
 }
 
 async fn revoke(shared: Data<Shared>, body: Bytes) -> HttpResponse {
@@ -164,7 +177,11 @@ async fn reset(shared: Data<Shared>) -> HttpResponse {
 }
 
 async fn unknown(request: HttpRequest) -> HttpResponse {
-    let error = format!("{} {} is nothing here; there are: {ROUTES}", request.method(), request.path());
+    let error = format!(
+        "{} {} is nothing here; there are: {ROUTES}",
+        request.method(),
+        request.path()
+    );
     HttpResponse::NotFound().json(json!({ "error": error }))
 }
 
@@ -185,7 +202,9 @@ struct FaultOrder {
 
 impl FaultOrder {
     fn fault(self) -> Result<Fault, String> {
-        let endpoint = Endpoint::at(&self.endpoint).ok_or_else(|| Endpoint::unknown(&self.endpoint))?.path();
+        let endpoint = Endpoint::at(&self.endpoint)
+            .ok_or_else(|| Endpoint::unknown(&self.endpoint))?
+            .path();
         let needs = |field: &str| format!("the fault \"{}\" needs \"{field}\"", self.fault);
         let kind = match self.fault.as_str() {
             "errcode" => match (self.errcode.ok_or_else(|| needs("errcode"))?, self.errmsg) {
@@ -194,21 +213,35 @@ impl FaultOrder {
             },
             "status" => match self.status.ok_or_else(|| needs("status"))? {
                 status @ 200..=599 => FaultKind::Status(status),
-                other => return Err(format!("\"status\" is a number from 200 to 599, not {other}")),
+                other => {
+                    return Err(format!(
+                        "\"status\" is a number from 200 to 599, not {other}"
+                    ));
+                }
             },
             "hang" => FaultKind::Hang,
             "cut_body" => FaultKind::CutBody,
             "not_json" => FaultKind::NotJson,
             "huge_body" => FaultKind::HugeBody,
             "slow" => match self.seconds.ok_or_else(|| needs("seconds"))? {
-                seconds if (0.0..=MAX_SLOW).contains(&seconds) => FaultKind::Slow(Duration::from_secs_f64(seconds)),
-                other => return Err(format!("\"seconds\" is a number from 0 to {MAX_SLOW}, not {other}")),
+                seconds if (0.0..=MAX_SLOW).contains(&seconds) => {
+                    FaultKind::Slow(Duration::from_secs_f64(seconds))
+                }
+                other => {
+                    return Err(format!(
+                        "\"seconds\" is a number from 0 to {MAX_SLOW}, not {other}"
+                    ));
+                }
             },
             "lost_reply" => FaultKind::LostReply,
             "body" => FaultKind::Body(self.body.ok_or_else(|| needs("body"))?),
             other => return Err(format!("\"{other}\" is no fault; there are: {FAULTS}")),
         };
-        Ok(Fault { endpoint, kind, times: self.times })
+        Ok(Fault {
+            endpoint,
+            kind,
+            times: self.times,
+        })
     }
 }
 
@@ -220,7 +253,9 @@ fn once() -> u64 {
 fn read<T: DeserializeOwned>(body: &[u8], expected: &str) -> Result<T, String> {
     if body.trim_ascii_start().starts_with(b"[") {
         // serde would take it for the members in their order.
-        return Err(format!("a list is no object; expected JSON like {expected}"));
+        return Err(format!(
+            "a list is no object; expected JSON like {expected}"
+        ));
     }
     serde_json::from_slice(body).map_err(|error| format!("{error}; expected JSON like {expected}"))
 }
@@ -241,8 +276,7 @@ const MAX_ADVANCE: u64 = 366 * 86_400;
 const FAULTS: &str = "errcode, status, hang, cut_body, not_json, huge_body, slow, lost_reply, body";
 const FAULT: &str = r#"{"endpoint": "/cgi-bin/token", "fault": "errcode", "errcode": -1, "times": 1}, where "fault" is errcode (with "errcode", perhaps "errmsg"), status (with "status"), hang, cut_body, not_json, huge_body, slow (with "seconds"), lost_reply or body (with "body")"#;
 const REVOKE: &str = r#"{"app_id": "wx…", "kind": "token"}, where "kind" is token, stable_token, classic_token, ticket, jsapi_ticket, card_ticket or agent_ticket, and a WeCom app's "app_id" is "ww…:1000002""#;
-const FOREIGN_REFRESH: &str =
-    r#"{"app_id": "wx…", "mode": "stable"}, where "mode" is stable or classic, or work for "app_id" "ww…:1000002""#;
+const FOREIGN_REFRESH: &str = r#"{"app_id": "wx…", "mode": "stable"}, where "mode" is stable or classic, or work for "app_id" "ww…:1000002""#;
 const ACCOUNT: &str = r#"{"platform": "official", "app_id": "wx…", "secret": "…", "safe_domains": ["example.com"], "allow_ips": null}, where "platform" is official, mini or work (with "agent_id")"#;
 const AGENT_VERIFY: &str = r#"{"kind": "agentConfig", "corpid": "ww…", "agentid": "1000002", "timestamp": "…", "nonceStr": "…", "signature": "…", "url": "https://…", "jsApiList": []}"#;
 const PRE_VERIFY: &str = r#"{"appId": "wx…", "timestamp": "…", "nonceStr": "…", "signature": "…", "url": "https://…", "landingUrl": "https://…", "client": "android", "jsApiList": []}, where "client" is android, ios, devtools or desktop; "kind" is config or agentConfig"#;

@@ -28,7 +28,9 @@ pub(super) fn new_ticket() -> String {
 fn base64url(length: usize) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let mut rng = rand::rng();
-    (0..length).map(|_| char::from(ALPHABET[rng.random_range(0..ALPHABET.len())])).collect()
+    (0..length)
+        .map(|_| char::from(ALPHABET[rng.random_range(0..ALPHABET.len())]))
+        .collect()
 }
 
 #[cfg(test)]
@@ -40,10 +42,27 @@ mod tests {
         for _ in 0..200 {
             let token = new_token();
             let (prefix, rest) = token.split_once('_').unwrap();
-            assert!(prefix.len() == 2 && prefix.bytes().all(|b| b.is_ascii_digit()), "{token}");
-            assert!((136..=157).contains(&token.len()), "{} characters", token.len());
-            assert!(rest.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b)));
-            assert_eq!((new_ticket().len(), new_work_token().len(), new_work_secret().len()), (86, 214, 43));
+            assert!(
+                prefix.len() == 2 && prefix.bytes().all(|b| b.is_ascii_digit()),
+                "{token}"
+            );
+            assert!(
+                (136..=157).contains(&token.len()),
+                "{} characters",
+                token.len()
+            );
+            assert!(
+                rest.bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
+            );
+            assert_eq!(
+                (
+                    new_ticket().len(),
+                    new_work_token().len(),
+                    new_work_secret().len()
+                ),
+                (86, 214, 43)
+            );
         }
     }
 }

@@ -82,53 +82,106 @@ impl World {
             Ok(()) => (OK, None),
             Err((err_msg, reason)) => (err_msg, Some(reason)),
         };
-        Verdict { err_msg: err_msg.to_owned(), checked_url: checked_url.to_owned(), reason }
+        Verdict {
+            err_msg: err_msg.to_owned(),
+            checked_url: checked_url.to_owned(),
+            reason,
+        }
     }
 
-    fn judge(&self, page: &PreVerify, url: &str, now: UnixTime) -> Result<(), (&'static str, Reason)> {
+    fn judge(
+        &self,
+        page: &PreVerify,
+        url: &str,
+        now: UnixTime,
+    ) -> Result<(), (&'static str, Reason)> {
         if let Some(field) = page.missing_field() {
             return Err((FAIL, Reason::missing("wx.config", field)));
         }
-        let one_id = || self.apps.iter().filter(|running| running.app.app_id == page.app_id);
-        let running = one_id().next().ok_or_else(|| (INVALID_APPID, Reason::unknown_app(&page.app_id)))?;
-        let domains: Vec<String> = one_id().flat_map(|running| running.app.safe_domains.iter().cloned()).collect();
+        let one_id = || {
+            self.apps
+                .iter()
+                .filter(|running| running.app.app_id == page.app_id)
+        };
+        let running = one_id()
+            .next()
+            .ok_or_else(|| (INVALID_APPID, Reason::unknown_app(&page.app_id)))?;
+        let domains: Vec<String> = one_id()
+            .flat_map(|running| running.app.safe_domains.iter().cloned())
+            .collect();
         let work = running.app.is_work();
-        let reach = if work { Reach::Exact } else { Reach::Subdomains };
+        let reach = if work {
+            Reach::Exact
+        } else {
+            Reach::Subdomains
+        };
         if !domains.iter().any(|domain| covers(domain, reach, url)) {
             return Err(match work {
                 true => (NO_RELIABLE_DOMAIN, Reason::untrusted(url, &domains)),
                 false => (INVALID_DOMAIN, Reason::unbound(url, &domains)),
             });
         }
-        if self.jsapi_tickets(running, now).any(|ticket| page.signed().fits(ticket, url)) {
+        if self
+            .jsapi_tickets(running, now)
+            .any(|ticket| page.signed().fits(ticket, url))
+        {
             return Ok(());
         }
-        Err((INVALID_SIGNATURE, self.why_unsigned(running, page, url, now)))
+        Err((
+            INVALID_SIGNATURE,
+            self.why_unsigned(running, page, url, now),
+        ))
     }
 
     /// Tries what people get wrong most often and names the one that fits.
-    fn why_unsigned(&self, running: &Running, page: &PreVerify, url: &str, now: UnixTime) -> Reason {
+    fn why_unsigned(
+        &self,
+        running: &Running,
+        page: &PreVerify,
+        url: &str,
+        now: UnixTime,
+    ) -> Reason {
         let signed = page.signed();
         let fits = |ticket: &str| signed.fits(ticket, url);
-        let fits_living = |other: &str| self.jsapi_tickets(running, now).any(|ticket| signed.fits(ticket, other));
-        let mut others = self.apps.iter().filter(|other| other.app.app_id != running.app.app_id);
-        let mut agents = self.apps_of(&running.app.app_id).flat_map(|agent| agent.agent_tickets(now));
+        let fits_living = |other: &str| {
+            self.jsapi_tickets(running, now)
+                .any(|ticket| signed.fits(ticket, other))
+        };
+        let mut others = self
+            .apps
+            .iter()
+            .filter(|other| other.app.app_id != running.app.app_id);
+        let mut agents = self
+            .apps_of(&running.app.app_id)
+            .flat_map(|agent| agent.agent_tickets(now));
         let jsapi = self.tickets_of(running, "jsapi");
         match () {
             () if agents.any(fits) => Reason::agent_ticket(),
             () if jsapi.is_none() => Reason::no_ticket(),
             () if fits_living(page.full_url(running.app.is_work())) => Reason::fragment(),
-            () if [Some(page.url.as_str()), page.landing_url.as_deref()].iter().flatten().any(|u| fits_living(cut(u))) => {
+            () if [Some(page.url.as_str()), page.landing_url.as_deref()]
+                .iter()
+                .flatten()
+                .any(|u| fits_living(cut(u))) =>
+            {
                 Reason::other_url(page.client, url)
             }
             () if jsapi.is_some_and(|lineage| lineage.dead(now).any(fits)) => Reason::dead_ticket(),
-            () if others.any(|other| self.jsapi_tickets(other, now).any(fits)) => Reason::other_app(),
+            () if others.any(|other| self.jsapi_tickets(other, now).any(fits)) => {
+                Reason::other_app()
+            }
             () => Reason::mismatch(url, "jsapi ticket"),
         }
     }
 
-    fn jsapi_tickets<'a>(&'a self, running: &'a Running, now: UnixTime) -> impl Iterator<Item = &'a str> {
-        self.tickets_of(running, "jsapi").into_iter().flat_map(move |lineage| lineage.accepted(now))
+    fn jsapi_tickets<'a>(
+        &'a self,
+        running: &'a Running,
+        now: UnixTime,
+    ) -> impl Iterator<Item = &'a str> {
+        self.tickets_of(running, "jsapi")
+            .into_iter()
+            .flat_map(move |lineage| lineage.accepted(now))
     }
 }
 
@@ -147,12 +200,23 @@ impl PreVerify {
             ("timestamp", &self.timestamp),
             ("nonceStr", &self.nonce_str),
             ("signature", &self.signature),
-            ("jsApiList", if self.js_api_list.is_some() { "given" } else { "" }),
+            (
+                "jsApiList",
+                if self.js_api_list.is_some() {
+                    "given"
+                } else {
+                    ""
+                },
+            ),
         ])
     }
 
     fn signed(&self) -> Signed<'_> {
-        Signed { nonce_str: &self.nonce_str, timestamp: &self.timestamp, signature: &self.signature }
+        Signed {
+            nonce_str: &self.nonce_str,
+            timestamp: &self.timestamp,
+            signature: &self.signature,
+        }
     }
 }
 

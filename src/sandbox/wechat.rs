@@ -17,7 +17,11 @@ use super::reply::Refusal;
 use super::shared::Shared;
 
 /// Every path that is not `/sandbox/…`. One that is not played answers 404 with nothing in it.
-pub(super) async fn answer(shared: Data<Shared>, request: HttpRequest, body: Bytes) -> HttpResponse {
+pub(super) async fn answer(
+    shared: Data<Shared>,
+    request: HttpRequest,
+    body: Bytes,
+) -> HttpResponse {
     let Some(endpoint) = Endpoint::at(request.path()) else {
         return HttpResponse::NotFound().finish();
     };
@@ -28,11 +32,15 @@ pub(super) async fn answer(shared: Data<Shared>, request: HttpRequest, body: Byt
     let content_type = || under_way.content_type.clone();
     match shared.take_fault(endpoint) {
         None => under_way.carry_out().into_response(content_type()),
-        Some(FaultKind::Errcode(code)) => under_way.refused(&Refusal::by(under_way.system, code)).into_response(content_type()),
-        Some(FaultKind::ErrcodeWith(code, text)) => {
-            under_way.refused(&Refusal::worded(code, text)).into_response(content_type())
+        Some(FaultKind::Errcode(code)) => under_way
+            .refused(&Refusal::by(under_way.system, code))
+            .into_response(content_type()),
+        Some(FaultKind::ErrcodeWith(code, text)) => under_way
+            .refused(&Refusal::worded(code, text))
+            .into_response(content_type()),
+        Some(FaultKind::Status(status)) => {
+            fault::page(StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY))
         }
-        Some(FaultKind::Status(status)) => fault::page(StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY)),
         Some(FaultKind::Hang) => std::future::pending().await,
         Some(FaultKind::CutBody) => fault::cut(content_type(), &under_way.carry_out().body),
         Some(FaultKind::NotJson) => fault::page(StatusCode::OK),
@@ -56,7 +64,9 @@ fn call_of<'a>(endpoint: Endpoint, request: &HttpRequest, body: &'a [u8]) -> Cal
         is_post: request.method() == Method::POST,
         query: serde_urlencoded::from_str(request.query_string()).unwrap_or_default(),
         body,
-        peer: request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |peer| peer.ip()),
+        peer: request
+            .peer_addr()
+            .map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |peer| peer.ip()),
     }
 }
 
@@ -79,14 +89,26 @@ impl<'a> UnderWay<'a> {
     fn new(shared: &'a Shared, call: &'a Call<'a>) -> Self {
         let inside = shared.inside();
         let system = inside.world.system(call, shared.clock.now());
-        Self { shared, call, system, content_type: inside.content_type(system) }
+        Self {
+            shared,
+            call,
+            system,
+            content_type: inside.content_type(system),
+        }
     }
 
     /// Does what the call asks for.
     fn carry_out(&self) -> Answer {
-        let done = self.shared.inside().world.call(self.system, self.call, self.shared.clock.now());
+        let done = self
+            .shared
+            .inside()
+            .world
+            .call(self.system, self.call, self.shared.clock.now());
         match done {
-            Ok(body) => Answer { body, repeated: self.repeated(0, "ok".to_owned()) },
+            Ok(body) => Answer {
+                body,
+                repeated: self.repeated(0, "ok".to_owned()),
+            },
             Err(refusal) => self.refused(&refusal),
         }
     }
@@ -94,11 +116,21 @@ impl<'a> UnderWay<'a> {
     fn refused(&self, refusal: &Refusal) -> Answer {
         let clock = &self.shared.clock;
         if self.system == System::Weixin {
-            return Answer { body: refusal.body(clock.wall()), repeated: None };
+            return Answer {
+                body: refusal.body(clock.wall()),
+                repeated: None,
+            };
         }
-        let from = self.shared.inside().world.seen_by_work(self.call, clock.now());
+        let from = self
+            .shared
+            .inside()
+            .world
+            .seen_by_work(self.call, clock.now());
         let errmsg = refusal.work_errmsg(clock.wall(), from);
-        Answer { body: refusal.work_body(self.call.endpoint, &errmsg), repeated: self.repeated(refusal.code, errmsg) }
+        Answer {
+            body: refusal.work_body(self.call.endpoint, &errmsg),
+            repeated: self.repeated(refusal.code, errmsg),
+        }
     }
 
     fn repeated(&self, errcode: i64, errmsg: String) -> Option<(i64, String)> {
@@ -111,7 +143,9 @@ impl Answer {
         let mut response = HttpResponse::Ok();
         response.content_type(content_type);
         if let Some((errcode, errmsg)) = self.repeated {
-            response.insert_header((SERVER, "nginx")).insert_header((ERROR_CODE, errcode.to_string()));
+            response
+                .insert_header((SERVER, "nginx"))
+                .insert_header((ERROR_CODE, errcode.to_string()));
             // A text that no header can hold, which only a fault can bring, is in the body alone.
             if let Ok(errmsg) = HeaderValue::from_bytes(errmsg.as_bytes()) {
                 response.insert_header((ERROR_MSG, errmsg));

@@ -34,7 +34,11 @@ pub(super) struct TicketHours {
 
 impl TicketHours {
     fn of(&mut self, endpoint: Endpoint) -> &mut Hourly {
-        if endpoint == Endpoint::TicketGet { &mut self.agent } else { &mut self.jsapi }
+        if endpoint == Endpoint::TicketGet {
+            &mut self.agent
+        } else {
+            &mut self.jsapi
+        }
     }
 }
 
@@ -47,21 +51,42 @@ impl World {
     pub(super) fn system(&self, call: &Call<'_>, now: UnixTime) -> System {
         let by_token = || {
             let token = call.filled("access_token")?;
-            let owner = self.apps.iter().find(|running| running.any_fate(token, now).is_some())?;
+            let owner = self
+                .apps
+                .iter()
+                .find(|running| running.any_fate(token, now).is_some())?;
             Some(owner.app.is_work())
         };
-        let work = || by_token().unwrap_or_else(|| !self.apps.is_empty() && self.apps.iter().all(|it| it.app.is_work()));
-        call.endpoint.system().unwrap_or_else(|| if work() { System::Qyapi } else { System::Weixin })
+        let work = || {
+            by_token().unwrap_or_else(|| {
+                !self.apps.is_empty() && self.apps.iter().all(|it| it.app.is_work())
+            })
+        };
+        call.endpoint.system().unwrap_or_else(|| {
+            if work() {
+                System::Qyapi
+            } else {
+                System::Weixin
+            }
+        })
     }
 
     /// The address that WeCom names in its refusals.
     pub(super) fn seen_by_work(&self, call: &Call<'_>, now: UnixTime) -> IpAddr {
         let token = call.param("access_token").unwrap_or_default();
         let owner = match call.endpoint {
-            Endpoint::GetToken => self.apps_of(call.param("corpid").unwrap_or_default()).next(),
-            _ => self.apps.iter().find(|running| running.work.fate(token, now).is_some()),
+            Endpoint::GetToken => self
+                .apps_of(call.param("corpid").unwrap_or_default())
+                .next(),
+            _ => self
+                .apps
+                .iter()
+                .find(|running| running.work.fate(token, now).is_some()),
         };
-        owner.map_or_else(|| call.peer.to_canonical(), |running| running.app.seen(call.peer))
+        owner.map_or_else(
+            || call.peer.to_canonical(),
+            |running| running.app.seen(call.peer),
+        )
     }
 
     /// Carries a call to WeCom out and gives the answer's body.
@@ -70,29 +95,42 @@ impl World {
             Endpoint::GetToken => self.gettoken(call, now),
             Endpoint::GetJsapiTicket => self.corp_ticket(call, now),
             Endpoint::TicketGet => self.agent_ticket(call, now),
-            _ => self.work_caller(call, now).map(|_| json(&WorkIpList::default())),
+            _ => self
+                .work_caller(call, now)
+                .map(|_| json(&WorkIpList::default())),
         }
     }
 
     /// The apps of a corp.
     pub(super) fn apps_of(&self, corp_id: &str) -> impl Iterator<Item = &Running> {
-        self.apps.iter().filter(move |running| running.app.is_work() && running.app.app_id == corp_id)
+        self.apps
+            .iter()
+            .filter(move |running| running.app.is_work() && running.app.app_id == corp_id)
     }
 
     /// The secret's presence is checked first, then the corp, then whether the address is banned, then the secret.
     fn gettoken(&mut self, call: &Call<'_>, now: UnixTime) -> Result<String, Refusal> {
-        let secret = call.filled("corpsecret").ok_or_else(|| Refusal::work(41004))?;
+        let secret = call
+            .filled("corpsecret")
+            .ok_or_else(|| Refusal::work(41004))?;
         let corp_id = call.param("corpid").unwrap_or_default();
         let limit = match self.apps_of(corp_id).next() {
             Some(first) => first.app.switches.wrong_secrets_until_ban,
             None => return Err(Refusal::work(40013)),
         };
         let peer = self.seen_by_work(call, now);
-        if self.bans.get_mut(&peer).is_some_and(|ban| ban.is_blocked(now)) {
+        if self
+            .bans
+            .get_mut(&peer)
+            .is_some_and(|ban| ban.is_blocked(now))
+        {
             return Err(Refusal::work(45009));
         }
         let Some(running) = self.work_app_by_secret(corp_id, secret) else {
-            self.bans.entry(peer).or_default().count_towards_block(limit, now);
+            self.bans
+                .entry(peer)
+                .or_default()
+                .count_towards_block(limit, now);
             return Err(Refusal::work(40001));
         };
         if running.app.switches.gettoken_checks_ip && !running.app.admits(peer) {
@@ -111,8 +149,14 @@ impl World {
 
     /// The position of the app whose token a data call carries.
     fn work_caller(&self, call: &Call<'_>, now: UnixTime) -> Result<usize, Refusal> {
-        let token = call.filled("access_token").ok_or_else(|| Refusal::work(41001))?;
-        let mut fates = self.apps.iter().enumerate().filter_map(|(at, it)| Some((at, it.work.fate(token, now)?)));
+        let token = call
+            .filled("access_token")
+            .ok_or_else(|| Refusal::work(41001))?;
+        let mut fates = self
+            .apps
+            .iter()
+            .enumerate()
+            .filter_map(|(at, it)| Some((at, it.work.fate(token, now)?)));
         let at = match fates.next() {
             Some((at, Fate::Alive)) => at,
             Some((_, Fate::Expired)) => return Err(Refusal::work(42001)),
@@ -130,7 +174,10 @@ impl World {
     fn corp_ticket(&mut self, call: &Call<'_>, now: UnixTime) -> Result<String, Refusal> {
         let at = self.work_caller(call, now)?;
         let (running, corp) = self.spend_ticket(at, call.endpoint, now)?;
-        Ok(running.ticket_reply(corp.jsapi.renewed(now, running.ticket_ttl(), new_ticket), now))
+        Ok(running.ticket_reply(
+            corp.jsapi.renewed(now, running.ticket_ttl(), new_ticket),
+            now,
+        ))
     }
 
     /// The ticket of the app whose token it is.
@@ -144,12 +191,19 @@ impl World {
     }
 
     /// Charges a ticket to the app and to its corp, or to neither.
-    fn spend_ticket(&mut self, at: usize, endpoint: Endpoint, now: UnixTime) -> Result<(&mut Running, &mut Corp), Refusal> {
+    fn spend_ticket(
+        &mut self,
+        at: usize,
+        endpoint: Endpoint,
+        now: UnixTime,
+    ) -> Result<(&mut Running, &mut Corp), Refusal> {
         let running = &mut self.apps[at];
         let corp = self.corps.entry(running.app.app_id.clone()).or_default();
         let quotas = &running.app.quotas;
         let (own, shared) = (running.hours.of(endpoint), corp.hours.of(endpoint));
-        if !own.admits(quotas.work_ticket_hourly_app, now) || !shared.admits(quotas.work_ticket_hourly_corp, now) {
+        if !own.admits(quotas.work_ticket_hourly_app, now)
+            || !shared.admits(quotas.work_ticket_hourly_corp, now)
+        {
             return Err(Refusal::work(45009));
         }
         own.count(now);
@@ -163,7 +217,12 @@ impl Running {
     pub(super) fn gettoken(&mut self, now: UnixTime) -> &Issued {
         let ttl = self.token_ttl();
         match self.app.switches.gettoken_always_new {
-            true => self.work.rotate(new_work_token(), now, ttl, self.app.switches.third_token_ends_first),
+            true => self.work.rotate(
+                new_work_token(),
+                now,
+                ttl,
+                self.app.switches.third_token_ends_first,
+            ),
             false => self.work.kept(now, ttl, new_work_token),
         }
     }

@@ -24,7 +24,12 @@ pub(super) struct WorkTokenReply<'a> {
 impl<'a> WorkTokenReply<'a> {
     pub(super) fn of(issued: &'a Issued, now: UnixTime) -> Self {
         let expires_in = issued.remaining(now).as_secs();
-        Self { errcode: 0, errmsg: "ok", access_token: &issued.value, expires_in }
+        Self {
+            errcode: 0,
+            errmsg: "ok",
+            access_token: &issued.value,
+            expires_in,
+        }
     }
 }
 
@@ -39,7 +44,11 @@ pub(super) struct WorkIpList<'a> {
 impl Default for WorkIpList<'_> {
     /// A part of what WeCom answers; the sandbox does not listen there.
     fn default() -> Self {
-        Self { ip_list: &["182.254.11.176", "182.254.78.66"], errcode: 0, errmsg: "ok" }
+        Self {
+            ip_list: &["182.254.11.176", "182.254.78.66"],
+            errcode: 0,
+            errmsg: "ok",
+        }
     }
 }
 
@@ -56,7 +65,11 @@ impl Refusal {
     }
 
     fn hinted(&self, hint: &str, from: IpAddr) -> String {
-        format!("{}, hint: [{hint}], from ip: {from}, more info at {}", self.text(), more_info(self.code))
+        format!(
+            "{}, hint: [{hint}], from ip: {from}, more info at {}",
+            self.text(),
+            more_info(self.code)
+        )
     }
 
     /// The answer's body with this errmsg: an errcode and an errmsg, after what the endpoint gives when it has nothing to give.
@@ -67,8 +80,15 @@ impl Refusal {
             errmsg: &'a str,
         }
         match endpoint {
-            Endpoint::ApiDomainIp => json(&WorkIpList { ip_list: &[], errcode: self.code, errmsg }),
-            _ => json(&Body { errcode: self.code, errmsg }),
+            Endpoint::ApiDomainIp => json(&WorkIpList {
+                ip_list: &[],
+                errcode: self.code,
+                errmsg,
+            }),
+            _ => json(&Body {
+                errcode: self.code,
+                errmsg,
+            }),
         }
     }
 }
@@ -112,7 +132,10 @@ mod tests {
     #[test]
     fn a_captured_refusal_is_reproduced_to_the_byte() {
         let refusal = Refusal::work(40001);
-        let errmsg = refusal.hinted("1686402237354962763423746", "123.116.182.237".parse().unwrap());
+        let errmsg = refusal.hinted(
+            "1686402237354962763423746",
+            "123.116.182.237".parse().unwrap(),
+        );
         let body = refusal.work_body(Endpoint::GetToken, &errmsg);
         assert_eq!(
             body,
@@ -123,9 +146,18 @@ mod tests {
 
     #[test]
     fn a_hint_begins_with_the_time_and_is_another_each_time() {
-        let errmsg = || Refusal::work(-1).work_errmsg(UnixTime(1_686_402_237), "::1".parse().unwrap());
-        let digits = errmsg().strip_prefix("system error, hint: [1686402237").unwrap()[..16].to_owned();
-        assert!(digits.strip_suffix(']').is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_digit())), "{digits}");
+        let errmsg =
+            || Refusal::work(-1).work_errmsg(UnixTime(1_686_402_237), "::1".parse().unwrap());
+        let digits = errmsg()
+            .strip_prefix("system error, hint: [1686402237")
+            .unwrap()[..16]
+            .to_owned();
+        assert!(
+            digits
+                .strip_suffix(']')
+                .is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_digit())),
+            "{digits}"
+        );
         assert_ne!(errmsg(), errmsg());
     }
 

@@ -44,7 +44,12 @@ pub(super) struct Running {
 
 impl World {
     /// Carries a call out and gives the answer's body.
-    pub(super) fn call(&mut self, system: System, call: &Call<'_>, now: UnixTime) -> Result<String, Refusal> {
+    pub(super) fn call(
+        &mut self,
+        system: System,
+        call: &Call<'_>,
+        now: UnixTime,
+    ) -> Result<String, Refusal> {
         match system {
             System::Weixin => self.weixin_call(call, now),
             System::Qyapi => self.work_call(call, now),
@@ -70,9 +75,15 @@ impl World {
     /// Where the app of this name is: an app id, or `corp id:agent id`, or the id of a corp that has one app. Ids are
     /// case-sensitive.
     pub(super) fn position(&self, name: &str) -> Option<usize> {
-        let exact = self.apps.iter().position(|running| running.app.name() == name);
+        let exact = self
+            .apps
+            .iter()
+            .position(|running| running.app.name() == name);
         exact.or_else(|| match self.apps_of(name).count() {
-            1 => self.apps.iter().position(|running| running.app.app_id == name),
+            1 => self
+                .apps
+                .iter()
+                .position(|running| running.app.app_id == name),
             _ => None,
         })
     }
@@ -85,13 +96,20 @@ impl World {
     /// What to say when there is no app of this name.
     pub(super) fn no_app(&self, name: &str) -> String {
         match self.apps_of(name).next() {
-            Some(one) => format!("\"{name}\" has several apps: name one, like \"{}\"", one.app.name()),
+            Some(one) => format!(
+                "\"{name}\" has several apps: name one, like \"{}\"",
+                one.app.name()
+            ),
             None => format!("the sandbox knows no app \"{name}\""),
         }
     }
 
     /// The tickets of this type that an app has; the `jsapi` ones of a WeCom app are its corp's.
-    pub(super) fn tickets_of<'a>(&'a self, running: &'a Running, kind: &str) -> Option<&'a Lineage> {
+    pub(super) fn tickets_of<'a>(
+        &'a self,
+        running: &'a Running,
+        kind: &str,
+    ) -> Option<&'a Lineage> {
         match running.app.is_work() && kind == "jsapi" {
             true => self.corps.get(&running.app.app_id).map(|corp| &corp.jsapi),
             false => running.tickets.get(kind),
@@ -100,13 +118,19 @@ impl World {
 
     /// The same by the app's name. The corp's own ticket has no need of an agent.
     pub(super) fn tickets(&self, name: &str, kind: &str) -> Option<&Lineage> {
-        let running = self.app(name).or_else(|| self.apps_of(name).next().filter(|_| kind == "jsapi"))?;
+        let running = self
+            .app(name)
+            .or_else(|| self.apps_of(name).next().filter(|_| kind == "jsapi"))?;
         self.tickets_of(running, kind)
     }
 
     /// Adds an app, or gives one that is there new settings; what it was issued and has spent stays.
     pub(super) fn add(&mut self, app: App) {
-        match self.apps.iter_mut().find(|running| running.app.name() == app.name()) {
+        match self
+            .apps
+            .iter_mut()
+            .find(|running| running.app.name() == app.name())
+        {
             Some(running) => running.app = app,
             None => self.apps.push(Running::new(app)),
         }
@@ -149,15 +173,26 @@ impl World {
 
     /// The app that a token call names.
     fn named(&mut self, app_id: Option<&str>) -> Result<&mut Running, Refusal> {
-        let app_id = app_id.filter(|id| !id.is_empty()).ok_or_else(|| Refusal::new(41002))?;
-        let mut apps = self.apps.iter_mut().filter(|running| !running.app.is_work());
-        apps.find(|running| running.app.app_id == app_id).ok_or_else(|| Refusal::new(40013))
+        let app_id = app_id
+            .filter(|id| !id.is_empty())
+            .ok_or_else(|| Refusal::new(41002))?;
+        let mut apps = self
+            .apps
+            .iter_mut()
+            .filter(|running| !running.app.is_work());
+        apps.find(|running| running.app.app_id == app_id)
+            .ok_or_else(|| Refusal::new(40013))
     }
 
     /// The app whose token a data call carries, charged for the call.
     fn caller(&mut self, call: &Call<'_>, now: UnixTime) -> Result<&mut Running, Refusal> {
-        let token = call.filled("access_token").ok_or_else(|| Refusal::new(41001))?;
-        let known = self.apps.iter_mut().find_map(|running| running.token_fate(token, now).map(|fate| (running, fate)));
+        let token = call
+            .filled("access_token")
+            .ok_or_else(|| Refusal::new(41001))?;
+        let known = self
+            .apps
+            .iter_mut()
+            .find_map(|running| running.token_fate(token, now).map(|fate| (running, fate)));
         let running = match known {
             Some((running, Fate::Alive)) => running,
             Some((_, Fate::Expired)) => return Err(Refusal::new(42001)),
@@ -187,18 +222,27 @@ impl Running {
 
     /// What became of a token, whichever way it was fetched.
     pub(super) fn any_fate(&self, token: &str, now: UnixTime) -> Option<Fate> {
-        self.lineages().into_iter().find_map(|lineage| lineage.fate(token, now))
+        self.lineages()
+            .into_iter()
+            .find_map(|lineage| lineage.fate(token, now))
     }
 
     /// What became of a weixin token, whichever mode it came from.
     fn token_fate(&self, token: &str, now: UnixTime) -> Option<Fate> {
-        self.classic.fate(token, now).or_else(|| self.stable.fate(token, now))
+        self.classic
+            .fate(token, now)
+            .or_else(|| self.stable.fate(token, now))
     }
 
     /// A new classic token, which retires the one before it.
     pub(super) fn refetch(&mut self, now: UnixTime) -> &Issued {
         let ttl = self.token_ttl();
-        self.classic.rotate(new_token(), now, ttl, self.app.switches.third_token_ends_first)
+        self.classic.rotate(
+            new_token(),
+            now,
+            ttl,
+            self.app.switches.third_token_ends_first,
+        )
     }
 
     /// A new stable token before its time.
@@ -209,11 +253,21 @@ impl Running {
     }
 
     /// Whether the caller may have a token: the secret first, which also decides whose quota is charged, then the account's state.
-    fn admit(&mut self, secret: Option<&str>, call: &Call<'_>, now: UnixTime) -> Result<(), Refusal> {
-        let secret = secret.filter(|secret| !secret.is_empty()).ok_or_else(|| Refusal::new(41004))?;
+    fn admit(
+        &mut self,
+        secret: Option<&str>,
+        call: &Call<'_>,
+        now: UnixTime,
+    ) -> Result<(), Refusal> {
+        let secret = secret
+            .filter(|secret| !secret.is_empty())
+            .ok_or_else(|| Refusal::new(41004))?;
         if secret != self.app.secret {
             return Err(match self.app.switches.wrong_secret {
-                40001 => Refusal::worded(40001, "invalid credential access_token isinvalid or not latest"),
+                40001 => Refusal::worded(
+                    40001,
+                    "invalid credential access_token isinvalid or not latest",
+                ),
                 code => Refusal::new(code),
             });
         }
@@ -238,7 +292,10 @@ impl Running {
     /// Whether a `force_refresh` takes effect now. Within 30 s of the last it does not, and costs nothing.
     fn may_force(&mut self, now: UnixTime) -> Result<bool, Refusal> {
         let refused = |code: Option<i64>| code.map_or(Ok(false), |code| Err(Refusal::new(code)));
-        if self.forced_at.is_some_and(|last| now.since(last) < FORCE_SPACING) {
+        if self
+            .forced_at
+            .is_some_and(|last| now.since(last) < FORCE_SPACING)
+        {
             return refused(self.app.switches.force_too_soon);
         }
         if !self.ledger.spend_force(&self.app.quotas) {
@@ -249,7 +306,10 @@ impl Running {
 
     /// The ticket of a type: the same for every token that asks, until it nears its end.
     fn ticket(&mut self, kind: Option<&str>, now: UnixTime) -> Result<String, Refusal> {
-        let kind = TICKET_TYPES.into_iter().find(|known| Some(*known) == kind).ok_or_else(|| Refusal::new(40097))?;
+        let kind = TICKET_TYPES
+            .into_iter()
+            .find(|known| Some(*known) == kind)
+            .ok_or_else(|| Refusal::new(40097))?;
         Ok(self.own_ticket(kind, now))
     }
 
@@ -267,7 +327,12 @@ impl Running {
             ExpiresIn::Remaining => issued.remaining(now),
             ExpiresIn::Full => self.ticket_ttl(),
         };
-        json(&TicketReply { errcode: 0, errmsg: "ok", ticket: &issued.value, expires_in: expires_in.as_secs() })
+        json(&TicketReply {
+            errcode: 0,
+            errmsg: "ok",
+            ticket: &issued.value,
+            expires_in: expires_in.as_secs(),
+        })
     }
 
     fn menu(&self) -> Result<String, Refusal> {
@@ -281,22 +346,41 @@ impl Running {
         match body.get("appid").and_then(Value::as_str) {
             None | Some("") => Err(Refusal::new(41002)),
             Some(app_id) if app_id != self.app.app_id => Err(Refusal::new(40013)),
-            Some(_) => self.ledger.clear(&self.app.quotas).map(|()| r#"{"errcode":0,"errmsg":"ok"}"#.to_owned()),
+            Some(_) => self
+                .ledger
+                .clear(&self.app.quotas)
+                .map(|()| r#"{"errcode":0,"errmsg":"ok"}"#.to_owned()),
         }
     }
 
     fn quota(&self, body: &Value) -> Result<String, Refusal> {
-        let path = body.get("cgi_path").and_then(Value::as_str).filter(|path| path.starts_with('/'));
+        let path = body
+            .get("cgi_path")
+            .and_then(Value::as_str)
+            .filter(|path| path.starts_with('/'));
         let path = path.ok_or_else(|| Refusal::new(76003))?;
-        let endpoint = Endpoint::at(path).filter(|it| it.system() != Some(System::Qyapi)).ok_or_else(|| Refusal::new(76021))?;
+        let endpoint = Endpoint::at(path)
+            .filter(|it| it.system() != Some(System::Qyapi))
+            .ok_or_else(|| Refusal::new(76021))?;
         if !endpoint.serves(self.app.platform) {
             return Err(Refusal::new(76022));
         }
         let (daily_limit, used) = (self.app.quotas.daily(endpoint), self.ledger.used(endpoint));
-        let quota = Quota { daily_limit, used, remain: daily_limit.saturating_sub(used) };
-        let rate_limit = (endpoint == Endpoint::StableToken)
-            .then_some(RateLimit { call_count: self.app.quotas.stable_per_minute, refresh_second: 60 });
-        Ok(json(&QuotaReply { errcode: 0, errmsg: "ok", quota, rate_limit }))
+        let quota = Quota {
+            daily_limit,
+            used,
+            remain: daily_limit.saturating_sub(used),
+        };
+        let rate_limit = (endpoint == Endpoint::StableToken).then_some(RateLimit {
+            call_count: self.app.quotas.stable_per_minute,
+            refresh_second: 60,
+        });
+        Ok(json(&QuotaReply {
+            errcode: 0,
+            errmsg: "ok",
+            quota,
+            rate_limit,
+        }))
     }
 
     pub(super) fn token_ttl(&self) -> Duration {
@@ -309,7 +393,11 @@ impl Running {
 }
 
 fn wants_client_credential(grant_type: Option<&str>) -> Result<(), Refusal> {
-    if grant_type == Some("client_credential") { Ok(()) } else { Err(Refusal::new(40002)) }
+    if grant_type == Some("client_credential") {
+        Ok(())
+    } else {
+        Err(Refusal::new(40002))
+    }
 }
 
 /// The types of ticket an official account has.

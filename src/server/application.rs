@@ -74,12 +74,23 @@ impl Application {
         Self::build_with(settings, clock, HandedOver::none())
     }
 
-    fn build_with(settings: &Settings, clock: Clock, handed_over: HandedOver) -> Result<Self, StartError> {
+    fn build_with(
+        settings: &Settings,
+        clock: Clock,
+        handed_over: HandedOver,
+    ) -> Result<Self, StartError> {
         check_addresses(settings, None)?;
         let guards = Guards::new(settings, &clock, handed_over)?;
         guards.say_who_is_not_limited(settings);
         let store = open(&settings.store)?;
-        Self::assemble(settings, settings.upstream.clone(), store, clock, guards, None)
+        Self::assemble(
+            settings,
+            settings.upstream.clone(),
+            store,
+            clock,
+            guards,
+            None,
+        )
     }
 
     /// The same with a simulated WeChat, demo accounts and an API key of its own, on a clock that the simulator can advance. Touches
@@ -87,7 +98,10 @@ impl Application {
     ///
     /// # Errors
     /// [`StartError`], as above.
-    pub async fn build_with_sandbox(settings: &Settings, options: &SandboxOptions) -> Result<Self, StartError> {
+    pub async fn build_with_sandbox(
+        settings: &Settings,
+        options: &SandboxOptions,
+    ) -> Result<Self, StartError> {
         check_addresses(settings, Some(options.listen))?;
         let clock = Clock::shifted();
         let sandbox = Sandbox::bind(clock.clone(), options.listen)
@@ -96,17 +110,32 @@ impl Application {
         let mut settings = settings.clone();
         settings.accounts.clear();
         for (name, app) in demo_accounts() {
-            let app = options.safe_domains.iter().fold(app, |app, domain| app.safe_domain(domain));
-            settings.accounts.push((name.to_owned(), demo_account(&app, &settings.default_apis)?));
+            let app = options
+                .safe_domains
+                .iter()
+                .fold(app, |app, domain| app.safe_domain(domain));
+            settings
+                .accounts
+                .push((name.to_owned(), demo_account(&app, &settings.default_apis)?));
             sandbox.add_app(app);
         }
         settings.server.default_account = Some(DEFAULT_DEMO.to_owned());
         let (api_keys, api_key) = demo_key();
         settings.server.api_keys = api_keys;
-        let upstream =
-            UpstreamOptions { weixin: sandbox.url().to_owned(), qyapi: sandbox.url().to_owned(), ..settings.upstream.clone() };
+        let upstream = UpstreamOptions {
+            weixin: sandbox.url().to_owned(),
+            qyapi: sandbox.url().to_owned(),
+            ..settings.upstream.clone()
+        };
         let guards = Guards::new(&settings, &clock, HandedOver::take())?;
-        Self::assemble(&settings, upstream, Store::memory(), clock, guards, Some(Simulated { sandbox, api_key }))
+        Self::assemble(
+            &settings,
+            upstream,
+            Store::memory(),
+            clock,
+            guards,
+            Some(Simulated { sandbox, api_key }),
+        )
     }
 
     fn assemble(
@@ -117,7 +146,10 @@ impl Application {
         guards: Guards,
         simulated: Option<Simulated>,
     ) -> Result<Self, StartError> {
-        let mut builder = Broker::builder().store(store).upstream(upstream).clock(clock);
+        let mut builder = Broker::builder()
+            .store(store)
+            .upstream(upstream)
+            .clock(clock);
         for (name, account) in &settings.accounts {
             builder = builder.account(name, account.clone());
         }
@@ -127,7 +159,12 @@ impl Application {
         let broker = builder.build()?;
         let keys = Arc::new(ArcSwap::from_pointee(settings.server.api_keys.clone()));
         let readiness = Readiness::new(broker.clone(), settings.server.readiness);
-        let public = public(settings, &broker, simulated.as_ref().map(|simulated| &simulated.sandbox), &guards)?;
+        let public = public(
+            settings,
+            &broker,
+            simulated.as_ref().map(|simulated| &simulated.sandbox),
+            &guards,
+        )?;
         let configuration = Configuration::new(broker.clock().now());
         let reloader = Reloader::new(
             settings,
@@ -140,12 +177,27 @@ impl Application {
         let metrics = Metrics::of(vec![
             Box::new(BrokerMetrics::new(broker.clone(), readiness.clone())),
             Box::new(RequestMetrics(broker.clone())),
-            Box::new(GuardMetrics::new(guards.counter(), guards.certificates.clone())),
+            Box::new(GuardMetrics::new(
+                guards.counter(),
+                guards.certificates.clone(),
+            )),
             Box::new(ProcessMetrics::new(broker.clock().now(), reloader.clone())),
         ]);
-        let watchers = Watchers { readiness, metrics, configuration };
+        let watchers = Watchers {
+            readiness,
+            metrics,
+            configuration,
+        };
         let private = private(settings, &broker, &keys, watchers, &guards, &public.url())?;
-        Ok(Self { broker, public, private, reloader, guards, shutdown: settings.server.shutdown, simulated })
+        Ok(Self {
+            broker,
+            public,
+            private,
+            reloader,
+            guards,
+            shutdown: settings.server.shutdown,
+            simulated,
+        })
     }
 
     /// Where pages call: the real port where the configured one was 0.
@@ -214,10 +266,18 @@ impl Application {
     /// When a listener breaks.
     pub async fn run_until_stopped(self, stop: impl Future<Output = ()>) -> io::Result<()> {
         let listeners: Vec<_> = std::iter::once(self.public).chain(self.private).collect();
-        let exits: Vec<_> = listeners.iter().map(|listener| listener.exit.clone()).collect();
+        let exits: Vec<_> = listeners
+            .iter()
+            .map(|listener| listener.exit.clone())
+            .collect();
         let looking = tokio::spawn(keep_looking(self.guards.certificates));
-        let calming = tokio::spawn(systemd::keep_watchdog_calm(exits.iter().map(|exit| exit.load.clone()).collect()));
-        let serving: Vec<_> = listeners.into_iter().map(|listener| tokio::spawn(listener.server)).collect();
+        let calming = tokio::spawn(systemd::keep_watchdog_calm(
+            exits.iter().map(|exit| exit.load.clone()).collect(),
+        ));
+        let serving: Vec<_> = listeners
+            .into_iter()
+            .map(|listener| tokio::spawn(listener.server))
+            .collect();
         systemd::ready();
         // The keeper works on this thread: what it brings from a store fits where the configuration of ten thousand accounts was
         // read before, while another thread would take memory of its own for it.
@@ -233,7 +293,11 @@ impl Application {
         [looking, calming].iter().for_each(|task| task.abort());
         let mut served = Ok(());
         for server in serving {
-            served = served.and(server.await.unwrap_or_else(|error| Err(io::Error::other(error))));
+            served = served.and(
+                server
+                    .await
+                    .unwrap_or_else(|error| Err(io::Error::other(error))),
+            );
         }
         if let Some(simulated) = &self.simulated {
             simulated.sandbox.stop().await;
@@ -243,8 +307,14 @@ impl Application {
 }
 
 /// Begins with all listeners before it waits for any.
-async fn at_once<F: Future<Output = ()> + Send + 'static>(exits: &[Exit], step: impl Fn(Exit) -> F) {
-    let steps: Vec<_> = exits.iter().map(|exit| tokio::spawn(step(exit.clone()))).collect();
+async fn at_once<F: Future<Output = ()> + Send + 'static>(
+    exits: &[Exit],
+    step: impl Fn(Exit) -> F,
+) {
+    let steps: Vec<_> = exits
+        .iter()
+        .map(|exit| tokio::spawn(step(exit.clone())))
+        .collect();
     for step in steps {
         let _ = step.await;
     }
@@ -260,24 +330,39 @@ fn open(settings: &StoreSettings) -> Result<Store, StoreError> {
 
 /// The sandbox's apps under the names of their accounts.
 fn demo_accounts() -> impl Iterator<Item = (&'static str, App)> {
-    [DEFAULT_DEMO, "demo-mini", "demo-work"].into_iter().zip(demo_apps())
+    [DEFAULT_DEMO, "demo-mini", "demo-work"]
+        .into_iter()
+        .zip(demo_apps())
 }
 
 fn demo_account(app: &App, apis: &[String]) -> Result<Account, StartError> {
     let account = match app.platform() {
         Platform::Official => Account::official(app.app_id(), app.secret()),
         Platform::Mini => Account::mini(app.app_id(), app.secret()),
-        Platform::Work => Account::work(app.app_id(), app.agent_id().unwrap_or_default(), app.secret()),
+        Platform::Work => Account::work(
+            app.app_id(),
+            app.agent_id().unwrap_or_default(),
+            app.secret(),
+        ),
     };
-    app.safe_domains().iter().try_fold(account.js_api_list(apis), |account, domain| {
-        account.js_safe_domain(domain).map_err(|error| StartError::SafeDomain(error.to_string()))
-    })
+    app.safe_domains()
+        .iter()
+        .try_fold(account.js_api_list(apis), |account, domain| {
+            account
+                .js_safe_domain(domain)
+                .map_err(|error| StartError::SafeDomain(error.to_string()))
+        })
 }
 
 /// A key that opens everything, and what is kept of it.
 fn demo_key() -> (ApiKeys, Secret) {
     let key = new_key();
-    let kept = ApiKey { name: "sandbox".to_owned(), hash: KeyHash::of(&key), accounts: None, kinds: None };
+    let kept = ApiKey {
+        name: "sandbox".to_owned(),
+        hash: KeyHash::of(&key),
+        accounts: None,
+        kinds: None,
+    };
     (ApiKeys::new(vec![kept]), Secret::new(key))
 }
 

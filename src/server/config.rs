@@ -154,9 +154,15 @@ impl Settings {
         };
         let text = match &file {
             None => String::new(),
-            Some(path) => std::fs::read_to_string(path).map_err(|error| unreadable(path, &error))?,
+            Some(path) => {
+                std::fs::read_to_string(path).map_err(|error| unreadable(path, &error))?
+            }
         };
-        let base = file.as_deref().and_then(Path::parent).unwrap_or(Path::new("")).to_owned();
+        let base = file
+            .as_deref()
+            .and_then(Path::parent)
+            .unwrap_or(Path::new(""))
+            .to_owned();
         Self::read(&text, &base, layers::environment())
     }
 
@@ -173,7 +179,11 @@ impl Settings {
     ///
     /// # Errors
     /// [`Problems`] names every one.
-    pub fn read(text: &str, base: &Path, environment: HashMap<String, String>) -> Result<Self, Problems> {
+    pub fn read(
+        text: &str,
+        base: &Path,
+        environment: HashMap<String, String>,
+    ) -> Result<Self, Problems> {
         let mut problems = Problems::default();
         let table = layers::merged(text, environment, &mut problems)?;
         let settings = Self::from_table(table.into_iter().collect(), base, &mut problems);
@@ -184,7 +194,11 @@ impl Settings {
     }
 
     /// `None` only together with a problem.
-    fn from_table(table: HashMap<String, Value>, base: &Path, problems: &mut Problems) -> Option<Self> {
+    fn from_table(
+        table: HashMap<String, Value>,
+        base: &Path,
+        problems: &mut Problems,
+    ) -> Option<Self> {
         let mut root = Section::root(table);
         let mut server = root.section("server", problems);
         let api_keys = server.tables("api_keys", problems);
@@ -194,9 +208,15 @@ impl Settings {
         let upstream = read_upstream(&mut root.section("upstream", problems), problems);
         let limits = LimitSettings::read(&mut root.section("limits", problems), problems);
         let defaults = accounts::defaults(root.section("account_defaults", problems), problems);
-        let default_apis = defaults.clone().list("js_api_list", problems).unwrap_or_default();
+        let default_apis = defaults
+            .clone()
+            .list("js_api_list", problems)
+            .unwrap_or_default();
         let mut entries = accounts::in_file(root.section("accounts", problems), base, problems);
-        if let Some(directory) = root.text("accounts_dir", problems).filter(|directory| !directory.is_empty()) {
+        if let Some(directory) = root
+            .text("accounts_dir", problems)
+            .filter(|directory| !directory.is_empty())
+        {
             entries.extend(accounts::in_directory(&base.join(directory), problems));
         }
         // The names and not the ready accounts: one that has a problem of its own is there all the same.
@@ -205,7 +225,9 @@ impl Settings {
         root.finish(problems);
         let api_keys = keys::read(api_keys, &names, problems);
         let server = server.map(|server| ServerSettings { api_keys, ..server });
-        if let Some(name) = server.as_ref().and_then(|server| server.default_account.as_ref())
+        if let Some(name) = server
+            .as_ref()
+            .and_then(|server| server.default_account.as_ref())
             && !names.contains(name)
         {
             problems.add(
@@ -214,30 +236,52 @@ impl Settings {
                 format!("没有 [accounts.{name}] 这一节"),
             );
         }
-        Some(Self { server: server?, log: log?, store: store?, upstream: upstream?, limits: limits?, default_apis, accounts })
+        Some(Self {
+            server: server?,
+            log: log?,
+            store: store?,
+            upstream: upstream?,
+            limits: limits?,
+            default_apis,
+            accounts,
+        })
     }
 }
 
 impl ServerSettings {
     fn read(section: &mut Section, base: &Path, problems: &mut Problems) -> Option<Self> {
-        let listen = section.parse("listen", "an address and a port", "127.0.0.1:8080", problems);
+        let listen = section.parse(
+            "listen",
+            "an address and a port",
+            "127.0.0.1:8080",
+            problems,
+        );
         let admin_listen = match section.has_empty("admin_listen") {
             true => Some(None),
-            false => section.parse("admin_listen", "an address and a port", "127.0.0.1:8081", problems).map(Some),
+            false => section
+                .parse(
+                    "admin_listen",
+                    "an address and a port",
+                    "127.0.0.1:8081",
+                    problems,
+                )
+                .map(Some),
         };
         if let (Some(listen), Some(Some(admin))) = (listen, admin_listen) {
             check_apart(listen, admin, section, problems);
         }
         let workers = section.number("workers", 0..=1_024, problems);
         let shutdown = section.number("shutdown_seconds", 0..=3_600, problems);
-        let default_account = section.text("default_account", problems).map(|name| Some(name).filter(|name| !name.is_empty()));
+        let default_account = section
+            .text("default_account", problems)
+            .map(|name| Some(name).filter(|name| !name.is_empty()));
         let demo = section.flag("demo", problems);
         let readiness = section.choice("readiness", &["any", "all"], problems);
         let proxies = ProxySettings::read(section, problems);
         let admin_hosts = limits::hosts(section, problems);
         let reuse_port = section.flag("reuse_port", problems);
-        let [tls, admin_tls] =
-            ["tls", "admin_tls"].map(|key| TlsSettings::read(section.section(key, problems), base, problems));
+        let [tls, admin_tls] = ["tls", "admin_tls"]
+            .map(|key| TlsSettings::read(section.section(key, problems), base, problems));
         section.finish(problems);
         Some(Self {
             listen: listen?,
@@ -248,7 +292,11 @@ impl ServerSettings {
             shutdown: Duration::from_secs(shutdown?),
             default_account: default_account?,
             demo: demo?,
-            readiness: if readiness? == "all" { ReadyRule::All } else { ReadyRule::Any },
+            readiness: if readiness? == "all" {
+                ReadyRule::All
+            } else {
+                ReadyRule::Any
+            },
             proxies: proxies?,
             reuse_port: reuse_port?,
             tls: tls?,
@@ -280,10 +328,18 @@ impl LogSettings {
                 format!("{zh}不是有效的日志级别：可写 error、warn、info、debug、trace，或 \"info,wx_jssdk=debug\" 这样的过滤规则"),
             );
         }
-        let json = section.choice("format", &["text", "json"], problems).map(|format| format == "json");
-        let requests = section.choice("requests", &RequestLog::NAMES, problems).and_then(|name| name.parse().ok());
+        let json = section
+            .choice("format", &["text", "json"], problems)
+            .map(|format| format == "json");
+        let requests = section
+            .choice("requests", &RequestLog::NAMES, problems)
+            .and_then(|name| name.parse().ok());
         section.finish(problems);
-        Some(Self { level: level?, json: json?, requests: requests? })
+        Some(Self {
+            level: level?,
+            json: json?,
+            requests: requests?,
+        })
     }
 }
 
@@ -298,7 +354,11 @@ impl StoreSettings {
             "file" => {
                 let path = path?;
                 if path.is_empty() {
-                    problems.add("store.path", "is empty: name a file".into(), "不能为空，请填写文件路径".into());
+                    problems.add(
+                        "store.path",
+                        "is empty: name a file".into(),
+                        "不能为空，请填写文件路径".into(),
+                    );
                 }
                 Some(Self::File(path.into()))
             }
@@ -335,7 +395,13 @@ impl Problems {
     /// Notes one more. What every account inherits is noted once; only there a problem comes twice, and only there it is looked
     /// for, since ten thousand accounts may each have one of their own.
     pub fn add(&mut self, path: &str, en: String, zh: String) {
-        let problem = Problem { path: path.to_owned(), what: Hint { en: en.into(), zh: zh.into() } };
+        let problem = Problem {
+            path: path.to_owned(),
+            what: Hint {
+                en: en.into(),
+                zh: zh.into(),
+            },
+        };
         if !(path.starts_with("account_defaults.") && self.0.contains(&problem)) {
             self.0.push(problem);
         }
@@ -345,7 +411,11 @@ impl Problems {
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for problem in &self.0 {
-            writeln!(f, "{}: {}\n    {}", problem.path, problem.what.en, problem.what.zh)?;
+            writeln!(
+                f,
+                "{}: {}\n    {}",
+                problem.path, problem.what.en, problem.what.zh
+            )?;
         }
         Ok(())
     }
@@ -356,7 +426,11 @@ impl std::error::Error for Problems {}
 fn unreadable(path: &Path, error: &std::io::Error) -> Problems {
     let mut problems = Problems::default();
     let (path, error) = (path.display().to_string(), error.to_string());
-    problems.add(&path, format!("cannot be read: {error}"), format!("无法读取：{error}"));
+    problems.add(
+        &path,
+        format!("cannot be read: {error}"),
+        format!("无法读取：{error}"),
+    );
     problems
 }
 
@@ -364,6 +438,9 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Problems {
 /// would silence everything.
 fn is_filter(text: &str) -> bool {
     const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
-    let good = |part: &str| part.contains(['=', '[']) || LEVELS.iter().any(|level| level.eq_ignore_ascii_case(part));
-    text.split(',').all(|part| good(part.trim())) && tracing_subscriber::EnvFilter::try_new(text).is_ok()
+    let good = |part: &str| {
+        part.contains(['=', '[']) || LEVELS.iter().any(|level| level.eq_ignore_ascii_case(part))
+    };
+    text.split(',').all(|part| good(part.trim()))
+        && tracing_subscriber::EnvFilter::try_new(text).is_ok()
 }

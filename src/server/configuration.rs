@@ -33,19 +33,33 @@ pub(super) struct Refused {
 
 impl Configuration {
     pub(super) fn new(now: UnixTime) -> Self {
-        Self(Arc::new(Mutex::new(Record { loaded_at: now, reloads: 0, needs_restart: Vec::new(), refused: None })))
+        Self(Arc::new(Mutex::new(Record {
+            loaded_at: now,
+            reloads: 0,
+            needs_restart: Vec::new(),
+            refused: None,
+        })))
     }
 
     /// A new one is in use.
     pub(super) fn taken(&self, now: UnixTime, needs_restart: &[&'static str]) {
         let mut record = self.lock();
-        *record = Record { loaded_at: now, reloads: record.reloads + 1, needs_restart: needs_restart.to_vec(), refused: None };
+        *record = Record {
+            loaded_at: now,
+            reloads: record.reloads + 1,
+            needs_restart: needs_restart.to_vec(),
+            refused: None,
+        };
     }
 
     /// A new one has mistakes; the one before goes on.
     pub(super) fn refused(&self, now: UnixTime, problems: &[(String, String, String)]) {
         let shown = problems.iter().take(SHOWN).cloned().collect();
-        self.lock().refused = Some(Refused { at: now, problems: shown, count: problems.len() });
+        self.lock().refused = Some(Refused {
+            at: now,
+            problems: shown,
+            count: problems.len(),
+        });
     }
 
     pub(super) fn record(&self) -> Record {
@@ -67,18 +81,33 @@ mod tests {
     #[test]
     fn a_configuration_that_is_taken_ends_the_refusal_before_it() {
         let configuration = Configuration::new(UnixTime(10));
-        let problem = |n: usize| (format!("accounts.a{n}"), "wrong".to_owned(), "有误".to_owned());
+        let problem = |n: usize| {
+            (
+                format!("accounts.a{n}"),
+                "wrong".to_owned(),
+                "有误".to_owned(),
+            )
+        };
         configuration.refused(UnixTime(20), &(0..500).map(problem).collect::<Vec<_>>());
         let record = configuration.record();
         let refused = record.refused.as_ref().unwrap();
         assert_eq!(
-            (record.loaded_at, refused.at, refused.count, refused.problems.len()),
+            (
+                record.loaded_at,
+                refused.at,
+                refused.count,
+                refused.problems.len()
+            ),
             (UnixTime(10), UnixTime(20), 500, SHOWN)
         );
         configuration.taken(UnixTime(30), &["store"]);
         let record = configuration.record();
         assert_eq!(
-            (record.loaded_at, record.reloads, record.needs_restart.as_slice()),
+            (
+                record.loaded_at,
+                record.reloads,
+                record.needs_restart.as_slice()
+            ),
             (UnixTime(30), 1, ["store"].as_slice())
         );
         assert!(record.refused.is_none());

@@ -24,7 +24,10 @@ impl DoctorPages {
     /// Made once: the limits of what may be asked are for all workers together.
     #[must_use]
     pub fn new(broker: Broker, sandbox: bool) -> Self {
-        Self { doctor: Doctor::new(broker), sandbox }
+        Self {
+            doctor: Doctor::new(broker),
+            sandbox,
+        }
     }
 
     /// Adds `/doctor` and `/doctor/diagnose` to an application; the files that the page needs are those of `pages`.
@@ -47,12 +50,20 @@ struct DoctorPage {
 }
 
 async fn page(request: HttpRequest, pages: web::Data<DoctorPages>) -> HttpResponse {
-    let page = DoctorPage { lang: Lang::of(&request), sandbox: pages.sandbox, version: env!("CARGO_PKG_VERSION") };
+    let page = DoctorPage {
+        lang: Lang::of(&request),
+        sandbox: pages.sandbox,
+        version: env!("CARGO_PKG_VERSION"),
+    };
     DOCTOR.answer(page.render(), page.lang)
 }
 
 /// Of what was pasted nothing is in the address; of where the reader comes from, nobody need know.
-const DOCTOR: Page = Page { name: "doctor", policy: POLICY, referrer: "no-referrer" };
+const DOCTOR: Page = Page {
+    name: "doctor",
+    policy: POLICY,
+    referrer: "no-referrer",
+};
 
 /// It loads its own files and asks its own server.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \

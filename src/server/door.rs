@@ -62,13 +62,25 @@ pub(super) fn open<A, F, B>(
 ) -> io::Result<Listener>
 where
     A: Fn() -> F + Clone + Send + 'static,
-    F: ServiceFactory<Request, Config = AppConfig, Response = Response<B>, Error = Error, InitError = ()> + 'static,
+    F: ServiceFactory<
+            Request,
+            Config = AppConfig,
+            Response = Response<B>,
+            Error = Error,
+            InitError = (),
+        > + 'static,
     <F::Service as Service<Request>>::Future: 'static,
     B: MessageBody + 'static,
 {
     let address = bound.listener.local_addr()?;
-    let listener = if bound.shared { None } else { Some(Arc::new(bound.listener.try_clone()?)) };
-    let workers = NonZeroUsize::new(terms.workers).or_else(|| available_parallelism().ok()).map_or(1, NonZeroUsize::get);
+    let listener = if bound.shared {
+        None
+    } else {
+        Some(Arc::new(bound.listener.try_clone()?))
+    };
+    let workers = NonZeroUsize::new(terms.workers)
+        .or_else(|| available_parallelism().ok())
+        .map_or(1, NonZeroUsize::get);
     let bounds = terms.bounds(workers);
     // The places bound handshakes, too: with a bound of their own, a few hundred that hang would hold up all others.
     actix_tls::accept::max_concurrent_tls_connect(usize::MAX >> 1);
@@ -99,23 +111,38 @@ where
                 let peer = io.peer();
                 std::future::ready(Ok::<_, DispatchError>((io, peer)))
             });
-            guard().and_then(named).and_then(http(app(), load.clone(), ending.clone(), terms))
+            guard()
+                .and_then(named)
+                .and_then(http(app(), load.clone(), ending.clone(), terms))
         })?,
         Some(config) => server.listen(name, bound.listener, move || {
             let mut acceptor = Acceptor::new(config.clone());
             acceptor.set_handshake_timeout(HANDSHAKE);
-            let named = acceptor.map_err(|_| DispatchError::DisconnectTimeout).map(|io: TlsStream<Guarded<TcpStream>>| {
-                let guarded = io.get_ref().0;
-                guarded.expects_request();
-                let peer = guarded.peer();
-                (io, peer)
-            });
-            guard().and_then(named).and_then(http(app(), load.clone(), ending.clone(), terms))
+            let named = acceptor.map_err(|_| DispatchError::DisconnectTimeout).map(
+                |io: TlsStream<Guarded<TcpStream>>| {
+                    let guarded = io.get_ref().0;
+                    guarded.expects_request();
+                    let peer = guarded.peer();
+                    (io, peer)
+                },
+            );
+            guard()
+                .and_then(named)
+                .and_then(http(app(), load.clone(), ending.clone(), terms))
         })?,
     };
     let server = server.run();
-    let exit = Exit { handle: server.handle(), load: counted, listener };
-    Ok(Listener { server, address, secure: certificate.is_some(), exit })
+    let exit = Exit {
+        handle: server.handle(),
+        load: counted,
+        listener,
+    };
+    Ok(Listener {
+        server,
+        address,
+        secure: certificate.is_some(),
+        exit,
+    })
 }
 
 /// HTTP/1.1 over guarded streams. A plain function of each answer says that it is the last one: a middleware would cost each request
@@ -125,10 +152,22 @@ fn http<I, F, B, E>(
     load: Arc<Load>,
     ending: impl Fn() -> E + 'static,
     terms: Terms,
-) -> impl ServiceFactory<(I, Option<SocketAddr>), Config = (), Response = (), Error = DispatchError, InitError = ()>
+) -> impl ServiceFactory<
+    (I, Option<SocketAddr>),
+    Config = (),
+    Response = (),
+    Error = DispatchError,
+    InitError = (),
+>
 where
     I: ActixStream + 'static,
-    F: ServiceFactory<Request, Config = AppConfig, Response = Response<B>, Error = Error, InitError = ()> + 'static,
+    F: ServiceFactory<
+            Request,
+            Config = AppConfig,
+            Response = Response<B>,
+            Error = Error,
+            InitError = (),
+        > + 'static,
     <F::Service as Service<Request>>::Future: 'static,
     B: MessageBody + 'static,
     E: Future<Output = ()> + 'static,
@@ -150,7 +189,11 @@ where
 impl Listener {
     /// Where it is called.
     pub(super) fn url(&self) -> String {
-        format!("{}://{}", if self.secure { "https" } else { "http" }, self.address)
+        format!(
+            "{}://{}",
+            if self.secure { "https" } else { "http" },
+            self.address
+        )
     }
 }
 
@@ -194,7 +237,10 @@ pub(super) async fn say_goodbye(exits: &[Exit], within: Duration) {
         let step = left.min(Duration::from_millis(50));
         tokio::time::sleep(step).await;
         left = left.saturating_sub(step);
-        if exits.iter().all(|exit| exit.load.open.load(Ordering::Relaxed) == 0) {
+        if exits
+            .iter()
+            .all(|exit| exit.load.open.load(Ordering::Relaxed) == 0)
+        {
             return;
         }
     }

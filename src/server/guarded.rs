@@ -52,8 +52,14 @@ pub(super) struct Load {
 impl Load {
     /// How often each worker has looked.
     pub(super) fn rounds(&self) -> Vec<u64> {
-        let rounds = self.rounds.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        rounds.iter().map(|rounds| rounds.load(Ordering::Relaxed)).collect()
+        let rounds = self
+            .rounds
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        rounds
+            .iter()
+            .map(|rounds| rounds.load(Ordering::Relaxed))
+            .collect()
     }
 }
 
@@ -88,15 +94,26 @@ impl Worker {
     /// Starts its rounds on this thread's runtime.
     pub(super) fn start(bounds: Bounds, load: Arc<Load>) -> Rc<Self> {
         let rounds = Arc::new(AtomicU64::new(0));
-        load.rounds.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(rounds.clone());
+        load.rounds
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .push(rounds.clone());
         let connections = RefCell::default();
-        let worker = Rc::new(Self { bounds, load, second: Cell::new(0), next_id: Cell::new(0), connections });
+        let worker = Rc::new(Self {
+            bounds,
+            load,
+            second: Cell::new(0),
+            next_id: Cell::new(0),
+            connections,
+        });
         let looking = Rc::downgrade(&worker);
         actix_web::rt::spawn(async move {
             let mut every_second = tokio::time::interval(Duration::from_secs(1));
             loop {
                 every_second.tick().await;
-                let Some(worker) = looking.upgrade() else { return };
+                let Some(worker) = looking.upgrade() else {
+                    return;
+                };
                 worker.second.set(worker.second.get() + 1);
                 rounds.fetch_add(1, Ordering::Relaxed);
                 worker.look();
@@ -118,32 +135,55 @@ impl Worker {
         let id = self.next_id.replace(self.next_id.get() + 1);
         self.connections.borrow_mut().insert(id, state.clone());
         self.load.open.fetch_add(1, Ordering::Relaxed);
-        Guarded { io, id, state, worker: self.clone() }
+        Guarded {
+            io,
+            id,
+            state,
+            worker: self.clone(),
+        }
     }
 
     fn look(&self) {
         let now = self.second.get();
         let connections = self.connections.borrow();
-        let overstayed = connections.values().filter(|state| state.overstays(now, &self.bounds));
+        let overstayed = connections
+            .values()
+            .filter(|state| state.overstays(now, &self.bounds));
         let overstayed = overstayed.filter(|state| state.end()).count();
-        self.load.overstayed.fetch_add(overstayed as u64, Ordering::Relaxed);
+        self.load
+            .overstayed
+            .fetch_add(overstayed as u64, Ordering::Relaxed);
         let places = self.bounds.places;
         if connections.len() * 10 < places * 9 {
             return;
         }
-        let mut idle: Vec<_> = connections.values().filter(|state| state.is_idle(now)).collect();
+        let mut idle: Vec<_> = connections
+            .values()
+            .filter(|state| state.is_idle(now))
+            .collect();
         idle.sort_by_key(|state| state.idle_since.get());
-        let made_room = idle.into_iter().take(places.div_ceil(5)).filter(|state| state.end()).count();
-        self.load.made_room.fetch_add(made_room as u64, Ordering::Relaxed);
+        let made_room = idle
+            .into_iter()
+            .take(places.div_ceil(5))
+            .filter(|state| state.end())
+            .count();
+        self.load
+            .made_room
+            .fetch_add(made_room as u64, Ordering::Relaxed);
         if made_room > 0 {
-            tracing::debug!(made_room, "almost all places are taken: hung up on idle connections");
+            tracing::debug!(
+                made_room,
+                "almost all places are taken: hung up on idle connections"
+            );
         }
     }
 }
 
 impl State {
     fn overstays(&self, now: u32, bounds: &Bounds) -> bool {
-        let longer = |since: u32, until: u32, bound: u32| since != NEVER && until.saturating_sub(since) > bound;
+        let longer = |since: u32, until: u32, bound: u32| {
+            since != NEVER && until.saturating_sub(since) > bound
+        };
         let request = self.request_since.get();
         longer(request, self.last_read.get(), bounds.request)
             || longer(request, now, bounds.answer)
@@ -153,7 +193,9 @@ impl State {
 
     /// For a second at least: whoever was just accepted may be about to ask.
     fn is_idle(&self, now: u32) -> bool {
-        self.idle_since.get() != NEVER && self.stuck_since.get() == NEVER && now > self.idle_since.get() + 1
+        self.idle_since.get() != NEVER
+            && self.stuck_since.get() == NEVER
+            && now > self.idle_since.get() + 1
     }
 
     /// False where that was done already.
@@ -181,7 +223,10 @@ impl State {
 
     fn wait(&self, context: &Context<'_>) {
         let mut waker = self.waker.borrow_mut();
-        if !waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
+        if !waker
+            .as_ref()
+            .is_some_and(|waker| waker.will_wake(context.waker()))
+        {
             *waker = Some(context.waker().clone());
         }
     }
@@ -195,7 +240,11 @@ impl State {
     }
 
     fn check(&self) -> io::Result<()> {
-        if self.over.get() { Err(ErrorKind::TimedOut.into()) } else { Ok(()) }
+        if self.over.get() {
+            Err(ErrorKind::TimedOut.into())
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -235,7 +284,11 @@ impl<T> Drop for Guarded<T> {
 }
 
 impl<T: AsyncRead + Unpin> AsyncRead for Guarded<T> {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         self.state.check()?;
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.io).poll_read(context, buffer);
@@ -249,7 +302,11 @@ impl<T: AsyncRead + Unpin> AsyncRead for Guarded<T> {
 }
 
 impl<T: AsyncWrite + Unpin> AsyncWrite for Guarded<T> {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         self.state.check()?;
         let polled = Pin::new(&mut self.io).poll_write(context, bytes);
         match polled {

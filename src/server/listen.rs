@@ -23,8 +23,8 @@ use super::status::StatusPlane;
 use super::strangers::{OwnNames, keep_out};
 use super::tls::Certificate;
 use crate::actix::{
-    ApiKeys, Clients, Front, Guesses, RateLimit, diagnose_resource, dropin_scope, private_scope, uncounted_scope, unknown_path,
-    verify_resource,
+    ApiKeys, Clients, Front, Guesses, RateLimit, diagnose_resource, dropin_scope, private_scope,
+    uncounted_scope, unknown_path, verify_resource,
 };
 use crate::broker::Broker;
 use crate::clock::Clock;
@@ -43,20 +43,45 @@ pub(super) struct Guards {
 }
 
 impl Guards {
-    pub(super) fn new(settings: &Settings, clock: &Clock, handed_over: HandedOver) -> Result<Self, StartError> {
+    pub(super) fn new(
+        settings: &Settings,
+        clock: &Clock,
+        handed_over: HandedOver,
+    ) -> Result<Self, StartError> {
         let (limits, proxies) = (&settings.limits, &settings.server.proxies);
-        let clients = Arc::new(Clients::new(proxies.trusted.clone(), proxies.header.clone()));
-        let limit = RateLimit::new(limits.requests_per_second, limits.burst, clients.clone(), clock.clone());
+        let clients = Arc::new(Clients::new(
+            proxies.trusted.clone(),
+            proxies.header.clone(),
+        ));
+        let limit = RateLimit::new(
+            limits.requests_per_second,
+            limits.burst,
+            clients.clone(),
+            clock.clone(),
+        );
         let guesses = Guesses::new(limits.wrong_keys, clients, clock.clone());
-        let wanted = [("server.tls", &settings.server.tls), ("server.admin_tls", &settings.server.admin_tls)];
-        let wanted = wanted.into_iter().filter_map(|(setting, files)| Some((setting, files.as_ref()?)));
+        let wanted = [
+            ("server.tls", &settings.server.tls),
+            ("server.admin_tls", &settings.server.admin_tls),
+        ];
+        let wanted = wanted
+            .into_iter()
+            .filter_map(|(setting, files)| Some((setting, files.as_ref()?)));
         let certificates = wanted.map(|(setting, files)| {
-            Certificate::load(setting, files, clock.clone()).map_err(|error| StartError::Certificate { setting, error })
+            Certificate::load(setting, files, clock.clone())
+                .map_err(|error| StartError::Certificate { setting, error })
         });
         let certificates = certificates.collect::<Result<_, _>>()?;
         let (limit, guesses) = (web::Data::new(limit), web::Data::new(guesses));
         let (public_load, private_load) = (Arc::default(), Arc::default());
-        Ok(Self { limit, guesses, certificates, public_load, private_load, handed_over })
+        Ok(Self {
+            limit,
+            guesses,
+            certificates,
+            public_load,
+            private_load,
+            handed_over,
+        })
     }
 
     /// A handle on what they count.
@@ -81,7 +106,9 @@ impl Guards {
     }
 
     fn certificate(&self, setting: &str) -> Option<&Certificate> {
-        self.certificates.iter().find(|certificate| certificate.setting() == setting)
+        self.certificates
+            .iter()
+            .find(|certificate| certificate.setting() == setting)
     }
 }
 
@@ -95,12 +122,36 @@ pub(super) fn public(
     let services = public_services(settings, broker, sandbox, guards);
     let listen = settings.server.listen;
     let failed = |error| StartError::listen("server.listen", listen, error);
-    let bound = sockets::public(&guards.handed_over, listen, settings.server.reuse_port).map_err(failed)?;
+    let bound =
+        sockets::public(&guards.handed_over, listen, settings.server.reuse_port).map_err(failed)?;
     let connections = sockets::affordable(settings.limits.max_connections, PRIVATE_CONNECTIONS);
-    let terms = Terms { workers: settings.server.workers, connections, ..terms(settings) };
-    let (broker, limit, log) = (broker.clone(), guards.limit.clone().into_inner(), settings.log.requests);
-    let front = move || Front::public(App::new().configure(services.clone()), broker.clone(), SCOPE, limit.clone(), log);
-    open(front, bound, guards.certificate("server.tls"), terms, guards.public_load.clone()).map_err(failed)
+    let terms = Terms {
+        workers: settings.server.workers,
+        connections,
+        ..terms(settings)
+    };
+    let (broker, limit, log) = (
+        broker.clone(),
+        guards.limit.clone().into_inner(),
+        settings.log.requests,
+    );
+    let front = move || {
+        Front::public(
+            App::new().configure(services.clone()),
+            broker.clone(),
+            SCOPE,
+            limit.clone(),
+            log,
+        )
+    };
+    open(
+        front,
+        bound,
+        guards.certificate("server.tls"),
+        terms,
+        guards.public_load.clone(),
+    )
+    .map_err(failed)
 }
 
 pub(super) fn public_services(
@@ -109,12 +160,17 @@ pub(super) fn public_services(
     sandbox: Option<&Sandbox>,
     guards: &Guards,
 ) -> impl Fn(&mut web::ServiceConfig) + Clone + Send + use<> {
-    let pages = (settings.server.demo || sandbox.is_some()).then(|| demo_pages(broker, sandbox.is_some()));
-    let doctor = pages.as_ref().map(|_| DoctorPages::new(broker.clone(), sandbox.is_some()));
+    let pages =
+        (settings.server.demo || sandbox.is_some()).then(|| demo_pages(broker, sandbox.is_some()));
+    let doctor = pages
+        .as_ref()
+        .map(|_| DoctorPages::new(broker.clone(), sandbox.is_some()));
     let (broker, sandbox, limit) = (broker.clone(), sandbox.cloned(), guards.limit.clone());
     move |services: &mut web::ServiceConfig| {
         services.app_data(limit.clone());
-        services.service(uncounted_scope(SCOPE, broker.clone())).configure(alive);
+        services
+            .service(uncounted_scope(SCOPE, broker.clone()))
+            .configure(alive);
         services.service(verify_resource(broker.clone()));
         if let Some(pages) = pages.clone() {
             services.configure(pages.configure());
@@ -145,15 +201,30 @@ pub(super) fn private(
     guards: &Guards,
     public: &str,
 ) -> Result<Option<Listener>, StartError> {
-    let Some(listen) = settings.server.admin_listen else { return Ok(None) };
+    let Some(listen) = settings.server.admin_listen else {
+        return Ok(None);
+    };
     let services = private_services(settings, broker, keys, watchers, guards, public);
     let (broker, log) = (broker.clone(), settings.log.requests);
     let failed = |error| StartError::listen("server.admin_listen", listen, error);
-    let bound = sockets::private(&guards.handed_over, listen, settings.server.reuse_port).map_err(failed)?;
-    let app = move || App::new().configure(services.clone()).wrap(from_fn(keep_out));
+    let bound = sockets::private(&guards.handed_over, listen, settings.server.reuse_port)
+        .map_err(failed)?;
+    let app = move || {
+        App::new()
+            .configure(services.clone())
+            .wrap(from_fn(keep_out))
+    };
     let front = move || Front::private(app(), broker.clone(), log);
     let load = guards.private_load.clone();
-    open(front, bound, guards.certificate("server.admin_tls"), terms(settings), load).map(Some).map_err(failed)
+    open(
+        front,
+        bound,
+        guards.certificate("server.admin_tls"),
+        terms(settings),
+        load,
+    )
+    .map(Some)
+    .map_err(failed)
 }
 
 /// `public` is where pages reach the public listener.
@@ -165,19 +236,48 @@ pub(super) fn private_services(
     guards: &Guards,
     public: &str,
 ) -> impl Fn(&mut web::ServiceConfig) + Clone + Send + use<> {
-    let Watchers { readiness, metrics, configuration } = watchers;
+    let Watchers {
+        readiness,
+        metrics,
+        configuration,
+    } = watchers;
     let status = StatusPlane::new(broker, keys, &configuration);
     let description = openapi::configure(public);
-    let (readiness, broker, keys) = (web::Data::new(readiness), broker.clone(), web::Data::from(keys.clone()));
+    let (readiness, broker, keys) = (
+        web::Data::new(readiness),
+        broker.clone(),
+        web::Data::from(keys.clone()),
+    );
     let measured = web::Data::new(metrics);
-    let (guesses, names) = (guards.guesses.clone(), web::Data::new(OwnNames::new(&settings.server.admin_hosts)));
+    let (guesses, names) = (
+        guards.guesses.clone(),
+        web::Data::new(OwnNames::new(&settings.server.admin_hosts)),
+    );
     move |services: &mut web::ServiceConfig| {
-        services.app_data(readiness.clone()).app_data(measured.clone()).app_data(guesses.clone()).app_data(names.clone());
-        services.configure(alive).configure(status.clone().configure()).configure(description.clone()).configure(private_files);
-        services.service(web::resource("/readyz").route(web::get().to(readyz)).route(web::head().to(readyz)));
+        services
+            .app_data(readiness.clone())
+            .app_data(measured.clone())
+            .app_data(guesses.clone())
+            .app_data(names.clone());
+        services
+            .configure(alive)
+            .configure(status.clone().configure())
+            .configure(description.clone())
+            .configure(private_files);
+        services.service(
+            web::resource("/readyz")
+                .route(web::get().to(readyz))
+                .route(web::head().to(readyz)),
+        );
         services.service(web::resource("/metrics").route(read_route().to(metrics::metrics)));
-        services.service(diagnose_resource("/jssdk/diagnose", broker.clone(), keys.clone()));
-        services.service(private_scope(broker.clone(), keys.clone())).service(dropin_scope(broker.clone(), keys.clone()));
+        services.service(diagnose_resource(
+            "/jssdk/diagnose",
+            broker.clone(),
+            keys.clone(),
+        ));
+        services
+            .service(private_scope(broker.clone(), keys.clone()))
+            .service(dropin_scope(broker.clone(), keys.clone()));
     }
 }
 
@@ -199,19 +299,34 @@ fn terms(settings: &Settings) -> Terms {
 fn demo_pages(broker: &Broker, sandbox: bool) -> Pages {
     let broker = broker.clone();
     let qr_allowed = Arc::new(move |href: &str| {
-        PageUrl::parse(href)
-            .is_ok_and(|page| broker.accounts().iter().any(|(_, account)| account.allows_page(page.host(), page.path())))
+        PageUrl::parse(href).is_ok_and(|page| {
+            broker
+                .accounts()
+                .iter()
+                .any(|(_, account)| account.allows_page(page.host(), page.path()))
+        })
     });
-    Pages { account: None, endpoint: "/jssdk/config".into(), sandbox, qr_allowed }
+    Pages {
+        account: None,
+        endpoint: "/jssdk/config".into(),
+        sandbox,
+        qr_allowed,
+    }
 }
 
 fn alive(services: &mut web::ServiceConfig) {
-    services.service(web::resource("/healthz").route(web::get().to(healthz)).route(web::head().to(healthz)));
+    services.service(
+        web::resource("/healthz")
+            .route(web::get().to(healthz))
+            .route(web::head().to(healthz)),
+    );
 }
 
 /// Alive: never asks anybody else.
 async fn healthz() -> HttpResponse {
-    HttpResponse::Ok().insert_header(("Cache-Control", "no-store")).json(serde_json::json!({ "status": "ok" }))
+    HttpResponse::Ok()
+        .insert_header(("Cache-Control", "no-store"))
+        .json(serde_json::json!({ "status": "ok" }))
 }
 
 /// Where the public scope is.

@@ -37,8 +37,13 @@ impl Metrics {
     /// Everything that these collectors know, in this order.
     pub(super) fn of(collectors: Vec<Box<dyn Collector>>) -> Self {
         let mut registry = Registry::default();
-        collectors.into_iter().for_each(|collector| registry.register_collector(collector));
-        Self { registry, last_length: AtomicUsize::new(0) }
+        collectors
+            .into_iter()
+            .for_each(|collector| registry.register_collector(collector));
+        Self {
+            registry,
+            last_length: AtomicUsize::new(0),
+        }
     }
 
     /// In the OpenMetrics text format.
@@ -52,16 +57,25 @@ impl Metrics {
 
 /// `GET /metrics`: OpenMetrics for who asks for it, as Prometheus does, else Prometheus' older text format.
 pub(super) async fn metrics(request: HttpRequest, metrics: web::Data<Metrics>) -> HttpResponse {
-    let accept = request.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    let accept = request
+        .headers()
+        .get(ACCEPT)
+        .and_then(|accept| accept.to_str().ok())
+        .unwrap_or_default();
     let open = accept.contains("application/openmetrics-text");
     // Ten thousand accounts are megabytes: not on a thread that answers requests.
     let encoded = web::block(move || {
         let text = metrics.text()?;
         Ok::<_, fmt::Error>(if open { text } else { text::plain(&text) })
     });
-    let Ok(Ok(text)) = encoded.await else { return HttpResponse::InternalServerError().finish() };
+    let Ok(Ok(text)) = encoded.await else {
+        return HttpResponse::InternalServerError().finish();
+    };
     let content_type = if open { OPEN_METRICS } else { text::PLAIN };
-    HttpResponse::Ok().insert_header((CONTENT_TYPE, content_type)).insert_header((CACHE_CONTROL, "no-store")).body(text)
+    HttpResponse::Ok()
+        .insert_header((CONTENT_TYPE, content_type))
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .body(text)
 }
 
 /// What a collector writes: one family of samples after another, each with its description, also when it has no sample now.
@@ -77,8 +91,12 @@ impl Page<'_> {
         help: &str,
         samples: impl IntoIterator<Item = (Labels<'a, N>, f64)>,
     ) -> fmt::Result {
-        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
-        samples.into_iter().try_for_each(|(labels, value)| sample(&mut family, &labels, |one| one.encode_gauge(&value)))
+        let mut family = self
+            .0
+            .encode_descriptor(name, help, None, MetricType::Gauge)?;
+        samples.into_iter().try_for_each(|(labels, value)| {
+            sample(&mut family, &labels, |one| one.encode_gauge(&value))
+        })
     }
 
     fn gauge(&mut self, name: &str, help: &str, value: Option<f64>) -> fmt::Result {
@@ -92,9 +110,13 @@ impl Page<'_> {
         help: &str,
         samples: impl IntoIterator<Item = (Labels<'a, N>, u64)>,
     ) -> fmt::Result {
-        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        let mut family = self
+            .0
+            .encode_descriptor(name, help, None, MetricType::Counter)?;
         samples.into_iter().try_for_each(|(labels, count)| {
-            sample(&mut family, &labels, |one| one.encode_counter::<NoLabelSet, _, f64>(&count, None))
+            sample(&mut family, &labels, |one| {
+                one.encode_counter::<NoLabelSet, _, f64>(&count, None)
+            })
         })
     }
 
@@ -104,16 +126,29 @@ impl Page<'_> {
         help: &str,
         samples: impl IntoIterator<Item = (Labels<'a, N>, &'a Distribution)>,
     ) -> fmt::Result {
-        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Histogram)?;
-        samples.into_iter().try_for_each(|(labels, Distribution { buckets, sum })| {
-            let count = buckets.iter().map(|(_, count)| count).sum();
-            sample(&mut family, &labels, |one| one.encode_histogram::<NoLabelSet>(*sum, count, buckets, None))
-        })
+        let mut family = self
+            .0
+            .encode_descriptor(name, help, None, MetricType::Histogram)?;
+        samples
+            .into_iter()
+            .try_for_each(|(labels, Distribution { buckets, sum })| {
+                let count = buckets.iter().map(|(_, count)| count).sum();
+                sample(&mut family, &labels, |one| {
+                    one.encode_histogram::<NoLabelSet>(*sum, count, buckets, None)
+                })
+            })
     }
 
     /// The name without its `_info`, which the format adds.
-    fn info<const N: usize>(&mut self, name: &str, help: &str, labels: Labels<'_, N>) -> fmt::Result {
-        self.0.encode_descriptor(name, help, None, MetricType::Info)?.encode_info(&labels)
+    fn info<const N: usize>(
+        &mut self,
+        name: &str,
+        help: &str,
+        labels: Labels<'_, N>,
+    ) -> fmt::Result {
+        self.0
+            .encode_descriptor(name, help, None, MetricType::Info)?
+            .encode_info(&labels)
     }
 }
 
@@ -123,7 +158,11 @@ fn sample<const N: usize>(
     labels: &Labels<'_, N>,
     write: impl FnOnce(&mut MetricEncoder<'_>) -> fmt::Result,
 ) -> fmt::Result {
-    if N == 0 { write(family) } else { write(&mut family.encode_family(labels)?) }
+    if N == 0 {
+        write(family)
+    } else {
+        write(&mut family.encode_family(labels)?)
+    }
 }
 
 /// What <https://prometheus.io/docs/specs/om/open_metrics_spec/> asks for.

@@ -37,8 +37,14 @@ pub fn document(public: &str) -> Value {
     let mut paths = Paths::new();
     let mut components = ComponentsBuilder::new()
         .schema(Body::name(), Body::schema())
-        .security_scheme("bearer", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)))
-        .security_scheme("apiKey", SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new("X-Api-Key"))));
+        .security_scheme(
+            "bearer",
+            SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)),
+        )
+        .security_scheme(
+            "apiKey",
+            SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new("X-Api-Key"))),
+        );
     let mut schemas = Vec::new();
     Body::schemas(&mut schemas);
     for mut route in routes() {
@@ -51,8 +57,14 @@ pub fn document(public: &str) -> Value {
     components = components.schemas_from_iter(schemas);
     let tags = Group::ALL.map(|group| {
         let about = group.about();
-        let zh: Extensions = [("x-description-zh", about.zh.into_owned())].into_iter().collect();
-        TagBuilder::new().name(group.name()).description(Some(about.en)).extensions(Some(zh)).build()
+        let zh: Extensions = [("x-description-zh", about.zh.into_owned())]
+            .into_iter()
+            .collect();
+        TagBuilder::new()
+            .name(group.name())
+            .description(Some(about.en))
+            .extensions(Some(zh))
+            .build()
     });
     let info = InfoBuilder::new()
         .title("wx-jssdk")
@@ -65,26 +77,48 @@ pub fn document(public: &str) -> Value {
                 .build(),
         ))
         .build();
-    let document = OpenApiBuilder::new().info(info).paths(paths).components(Some(components.build())).tags(Some(tags)).build();
+    let document = OpenApiBuilder::new()
+        .info(info)
+        .paths(paths)
+        .components(Some(components.build()))
+        .tags(Some(tags))
+        .build();
     let mut document = serde_json::to_value(document).expect("texts and numbers always serialise");
-    document["x-problem-codes"] = problems::PROBLEMS.iter().map(problems::Documented::row).collect();
+    document["x-problem-codes"] = problems::PROBLEMS
+        .iter()
+        .map(problems::Documented::row)
+        .collect();
     document["info"]["x-description-zh"] = ABOUT_ZH.into();
     document
 }
 
 /// Every route, in the order of the groups.
 fn routes() -> Vec<Route> {
-    [signing::routes(), central::routes(), dropin::routes(), operations::routes(), signing::page_routes()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        signing::routes(),
+        central::routes(),
+        dropin::routes(),
+        operations::routes(),
+        signing::page_routes(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn servers(plane: Plane, public: &str) -> Vec<Server> {
-    let reached = ServerVariableBuilder::new().default_value(public).description(Some("Where pages reach the public listener"));
-    let public =
-        ServerBuilder::new().url("{public}").description(Some("The public listener")).parameter("public", reached).build();
-    let private = ServerBuilder::new().url("/").description(Some("The private listener, which serves this document")).build();
+    let reached = ServerVariableBuilder::new()
+        .default_value(public)
+        .description(Some("Where pages reach the public listener"));
+    let public = ServerBuilder::new()
+        .url("{public}")
+        .description(Some("The public listener"))
+        .parameter("public", reached)
+        .build();
+    let private = ServerBuilder::new()
+        .url("/")
+        .description(Some("The private listener, which serves this document"))
+        .build();
     match plane {
         Plane::Public => vec![public],
         Plane::Private => vec![private],

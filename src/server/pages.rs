@@ -43,8 +43,14 @@ impl Pages {
             services
                 .app_data(web::Data::new(self))
                 .service(web::resource("/").route(web::route().guard(reads()).to(demo)))
-                .service(web::resource("/static/phone.js").route(web::route().guard(reads()).to(files::phone)))
-                .service(web::resource("/static/{name}").route(web::route().guard(reads()).to(files::static_file)))
+                .service(
+                    web::resource("/static/phone.js")
+                        .route(web::route().guard(reads()).to(files::phone)),
+                )
+                .service(
+                    web::resource("/static/{name}")
+                        .route(web::route().guard(reads()).to(files::static_file)),
+                )
                 .service(web::resource("/qr.svg").route(web::route().guard(reads()).to(qr::qr)));
         }
     }
@@ -68,11 +74,19 @@ struct DemoPage<'a> {
 }
 
 async fn demo(request: HttpRequest, pages: web::Data<Pages>) -> HttpResponse {
-    let page = DemoPage { lang: Lang::of(&request), pages: &pages, version: env!("CARGO_PKG_VERSION") };
+    let page = DemoPage {
+        lang: Lang::of(&request),
+        pages: &pages,
+        version: env!("CARGO_PKG_VERSION"),
+    };
     DEMO.answer(page.render(), page.lang)
 }
 
-const DEMO: Page = Page { name: "demo", policy: PAGE_POLICY, referrer: "strict-origin-when-cross-origin" };
+const DEMO: Page = Page {
+    name: "demo",
+    policy: PAGE_POLICY,
+    referrer: "strict-origin-when-cross-origin",
+};
 
 /// What demo.js imports, named in the page's head: a phone then fetches them side by side, not one import after another.
 const DEMO_MODULES: [&str; 19] = [

@@ -99,7 +99,11 @@ struct Trouble {
 
 impl Readiness {
     pub(super) fn new(broker: Broker, rule: ReadyRule) -> Self {
-        let readiness = Self { broker, rule, since: Arc::default() };
+        let readiness = Self {
+            broker,
+            rule,
+            since: Arc::default(),
+        };
         readiness.accounts_are_new();
         readiness
     }
@@ -114,9 +118,15 @@ impl Readiness {
     }
 
     fn judged(&self) -> Vec<(State, AccountStatus)> {
-        let age = self.uptime_millis().saturating_sub(self.since.load(Ordering::Relaxed));
+        let age = self
+            .uptime_millis()
+            .saturating_sub(self.since.load(Ordering::Relaxed));
         let starting = Duration::from_millis(age) < GRACE;
-        let judged = self.broker.status().into_iter().filter_map(|status| Some((State::of(&status, starting)?, status)));
+        let judged = self
+            .broker
+            .status()
+            .into_iter()
+            .filter_map(|status| Some((State::of(&status, starting)?, status)));
         judged.collect()
     }
 
@@ -138,12 +148,19 @@ impl Readiness {
         let mut judged = self.judged();
         // Within a state they stay sorted by name.
         judged.sort_by_key(|(state, _)| *state);
-        let down = judged.iter().filter(|(state, _)| *state == State::Down).count();
+        let down = judged
+            .iter()
+            .filter(|(state, _)| *state == State::Down)
+            .count();
         let more = judged.len().saturating_sub(SHOWN);
         Report {
             ready: enough(self.rule, down, judged.len()),
             rule: self.rule.as_str(),
-            accounts: judged.into_iter().take(SHOWN).map(|(state, status)| AccountReport::of(state, status)).collect(),
+            accounts: judged
+                .into_iter()
+                .take(SHOWN)
+                .map(|(state, status)| AccountReport::of(state, status))
+                .collect(),
             more,
         }
     }
@@ -167,7 +184,10 @@ fn enough<N: PartialEq + Default>(rule: ReadyRule, down: N, all: N) -> bool {
 impl State {
     /// `None` for an account that signs nothing.
     fn of(status: &AccountStatus, starting: bool) -> Option<Self> {
-        let ticket = status.credentials.iter().find(|credential| credential.kind == Kind::JsapiTicket)?;
+        let ticket = status
+            .credentials
+            .iter()
+            .find(|credential| credential.kind == Kind::JsapiTicket)?;
         Some(match (ticket.living, error_of(status)) {
             (true, None) => Self::Ready,
             (true, Some(_)) => Self::Failing,
@@ -179,14 +199,29 @@ impl State {
 
 /// Without a token there is no ticket: what is in the token's way is in the ticket's, and came first.
 fn error_of(status: &AccountStatus) -> Option<&LastError> {
-    let of = |kind| status.credentials.iter().find(|credential| credential.kind == kind)?.last_error.as_ref();
+    let of = |kind| {
+        status
+            .credentials
+            .iter()
+            .find(|credential| credential.kind == kind)?
+            .last_error
+            .as_ref()
+    };
     of(Kind::AccessToken).or_else(|| of(Kind::JsapiTicket))
 }
 
 impl AccountReport {
     fn of(state: State, status: AccountStatus) -> Self {
-        let trouble = if state == State::Ready { Trouble::default() } else { Trouble::of(state, &status) };
-        Self { ready: state != State::Down, account: status.account, trouble }
+        let trouble = if state == State::Ready {
+            Trouble::default()
+        } else {
+            Trouble::of(state, &status)
+        };
+        Self {
+            ready: state != State::Down,
+            account: status.account,
+            trouble,
+        }
     }
 }
 
@@ -194,7 +229,10 @@ impl Trouble {
     fn of(state: State, status: &AccountStatus) -> Self {
         let last = error_of(status);
         let error = last.map(|last| &last.error);
-        let ticket = status.credentials.iter().find(|credential| credential.kind == Kind::JsapiTicket);
+        let ticket = status
+            .credentials
+            .iter()
+            .find(|credential| credential.kind == Kind::JsapiTicket);
         Self {
             reason: Some(match (last, state) {
                 (Some(last), _) => last.class,
@@ -202,7 +240,9 @@ impl Trouble {
                 (None, _) => "missing",
             }),
             failing_since: last.map(|last| last.since.utc()),
-            signs_until: ticket.and_then(|ticket| ticket.served_until).map(|until| until.utc()),
+            signs_until: ticket
+                .and_then(|ticket| ticket.served_until)
+                .map(|until| until.utc()),
             retry_at: last.map(|last| last.retry_at.utc()),
             errcode: error.and_then(|error| error.errcode()),
             cause: error.map(|error| error.cause().into()),
@@ -214,8 +254,14 @@ impl Trouble {
 /// `GET /readyz`: 200, or 503 when too few accounts can sign.
 pub(super) async fn readyz(readiness: web::Data<Readiness>) -> HttpResponse {
     let report = readiness.report();
-    let mut answer = if report.ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
-    answer.insert_header(("Cache-Control", "no-store")).json(report)
+    let mut answer = if report.ready {
+        HttpResponse::Ok()
+    } else {
+        HttpResponse::ServiceUnavailable()
+    };
+    answer
+        .insert_header(("Cache-Control", "no-store"))
+        .json(report)
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref)] // serde's shape
@@ -236,10 +282,23 @@ mod tests {
 
     #[test]
     fn one_account_that_cannot_sign_is_enough_for_all_and_none_for_any() {
-        let census = |down, ready| Census { down, ready, ..Census::default() };
-        for (down, ready, any, all) in [(0, 0, true, true), (0, 3, true, true), (1, 49, true, false), (3, 0, false, false)] {
+        let census = |down, ready| Census {
+            down,
+            ready,
+            ..Census::default()
+        };
+        for (down, ready, any, all) in [
+            (0, 0, true, true),
+            (0, 3, true, true),
+            (1, 49, true, false),
+            (3, 0, false, false),
+        ] {
             let census = census(down, ready);
-            assert_eq!((census.allows(ReadyRule::Any), census.allows(ReadyRule::All)), (any, all), "{census:?}");
+            assert_eq!(
+                (census.allows(ReadyRule::Any), census.allows(ReadyRule::All)),
+                (any, all),
+                "{census:?}"
+            );
         }
     }
 }

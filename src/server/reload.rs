@@ -68,7 +68,15 @@ impl Reloader {
         certificates: Vec<Certificate>,
     ) -> Self {
         let started_with = Arc::new(without_accounts(settings));
-        Self { broker, keys, readiness, configuration, certificates, started_with, counts: Arc::default() }
+        Self {
+            broker,
+            keys,
+            readiness,
+            configuration,
+            certificates,
+            started_with,
+            counts: Arc::default(),
+        }
     }
 
     /// Takes the accounts and the API keys of `settings` from the next request on. No request is dropped and no living credential
@@ -79,11 +87,16 @@ impl Reloader {
     pub fn reload(&self, settings: Settings) -> Result<Reloaded, BuildError> {
         let needs_restart = fixed_differences(&self.started_with, &settings);
         let before = self.names();
-        self.broker.reload(settings.accounts, settings.server.default_account).inspect_err(|error| {
-            self.counts.refused.fetch_add(1, Ordering::Relaxed);
-            let now = self.broker.clock().now();
-            self.configuration.refused(now, &[("accounts".to_owned(), error.to_string(), error.to_string())]);
-        })?;
+        self.broker
+            .reload(settings.accounts, settings.server.default_account)
+            .inspect_err(|error| {
+                self.counts.refused.fetch_add(1, Ordering::Relaxed);
+                let now = self.broker.clock().now();
+                self.configuration.refused(
+                    now,
+                    &[("accounts".to_owned(), error.to_string(), error.to_string())],
+                );
+            })?;
         self.keys.store(Arc::new(settings.server.api_keys));
         let after = self.names();
         let reloaded = Reloaded {
@@ -96,8 +109,11 @@ impl Reloader {
             self.readiness.accounts_are_new();
         }
         self.counts.taken.fetch_add(1, Ordering::Relaxed);
-        self.counts.last_taken.store(self.broker.clock().now().0, Ordering::Relaxed);
-        self.configuration.taken(self.broker.clock().now(), &reloaded.needs_restart);
+        self.counts
+            .last_taken
+            .store(self.broker.clock().now().0, Ordering::Relaxed);
+        self.configuration
+            .taken(self.broker.clock().now(), &reloaded.needs_restart);
         reloaded.log();
         Ok(reloaded)
     }
@@ -106,18 +122,44 @@ impl Reloader {
     pub fn refuse(&self, problems: &Problems) {
         self.counts.refused.fetch_add(1, Ordering::Relaxed);
         for problem in &problems.0 {
-            tracing::error!("{}: {} · {}", problem.path, problem.what.en, problem.what.zh);
+            tracing::error!(
+                "{}: {} · {}",
+                problem.path,
+                problem.what.en,
+                problem.what.zh
+            );
         }
-        let named = |problem: &Problem| (problem.path.clone(), problem.what.en.to_string(), problem.what.zh.to_string());
-        self.configuration.refused(self.broker.clock().now(), &problems.0.iter().map(named).collect::<Vec<_>>());
+        let named = |problem: &Problem| {
+            (
+                problem.path.clone(),
+                problem.what.en.to_string(),
+                problem.what.zh.to_string(),
+            )
+        };
+        self.configuration.refused(
+            self.broker.clock().now(),
+            &problems.0.iter().map(named).collect::<Vec<_>>(),
+        );
         let problems = problems.0.len();
-        tracing::error!(problems, "the new configuration is refused; the one before goes on · 新配置有误，继续使用原配置");
+        tracing::error!(
+            problems,
+            "the new configuration is refused; the one before goes on · 新配置有误，继续使用原配置"
+        );
     }
 
     pub(super) fn reloads(&self) -> Reloads {
-        let Counts { taken, refused, last_taken } = &*self.counts;
-        let [taken, refused, last] = [taken, refused, last_taken].map(|count| count.load(Ordering::Relaxed));
-        Reloads { taken, refused, last_taken: Some(UnixTime(last)).filter(|last| last.0 > 0) }
+        let Counts {
+            taken,
+            refused,
+            last_taken,
+        } = &*self.counts;
+        let [taken, refused, last] =
+            [taken, refused, last_taken].map(|count| count.load(Ordering::Relaxed));
+        Reloads {
+            taken,
+            refused,
+            last_taken: Some(UnixTime(last)).filter(|last| last.0 > 0),
+        }
     }
 
     /// Reads the certificates' files again, whatever becomes of the configuration.
@@ -134,16 +176,28 @@ impl Reloader {
     }
 
     fn names(&self) -> HashSet<String> {
-        self.broker.accounts().into_iter().map(|(name, _)| name).collect()
+        self.broker
+            .accounts()
+            .into_iter()
+            .map(|(name, _)| name)
+            .collect()
     }
 }
 
 impl Reloaded {
     fn log(&self) {
         let (accounts, added, removed) = (self.accounts, self.added.len(), self.removed.len());
-        tracing::info!(accounts, added, removed, "the new configuration is in use · 新配置已生效");
+        tracing::info!(
+            accounts,
+            added,
+            removed,
+            "the new configuration is in use · 新配置已生效"
+        );
         for setting in &self.needs_restart {
-            tracing::warn!(setting, "differs from what is in use: it needs a restart · 此项修改需要重启才能生效");
+            tracing::warn!(
+                setting,
+                "differs from what is in use: it needs a restart · 此项修改需要重启才能生效"
+            );
         }
     }
 }
@@ -165,19 +219,42 @@ fn without_accounts(settings: &Settings) -> Settings {
 fn fixed_differences(a: &Settings, b: &Settings) -> Vec<&'static str> {
     let upstream = |settings: &Settings| {
         let upstream = &settings.upstream;
-        (upstream.weixin.clone(), upstream.qyapi.clone(), upstream.connect_timeout, upstream.timeout)
+        (
+            upstream.weixin.clone(),
+            upstream.qyapi.clone(),
+            upstream.connect_timeout,
+            upstream.timeout,
+        )
     };
     let compared = [
         ("server.listen", a.server.listen == b.server.listen),
-        ("server.admin_listen", a.server.admin_listen == b.server.admin_listen),
-        ("server.admin_hosts", a.server.admin_hosts == b.server.admin_hosts),
+        (
+            "server.admin_listen",
+            a.server.admin_listen == b.server.admin_listen,
+        ),
+        (
+            "server.admin_hosts",
+            a.server.admin_hosts == b.server.admin_hosts,
+        ),
         ("server.workers", a.server.workers == b.server.workers),
-        ("server.shutdown_seconds", a.server.shutdown == b.server.shutdown),
+        (
+            "server.shutdown_seconds",
+            a.server.shutdown == b.server.shutdown,
+        ),
         ("server.demo", a.server.demo == b.server.demo),
         ("server.readiness", a.server.readiness == b.server.readiness),
-        ("server.trusted_proxies", a.server.proxies.trusted == b.server.proxies.trusted),
-        ("server.client_ip_header", a.server.proxies.header == b.server.proxies.header),
-        ("server.reuse_port", a.server.reuse_port == b.server.reuse_port),
+        (
+            "server.trusted_proxies",
+            a.server.proxies.trusted == b.server.proxies.trusted,
+        ),
+        (
+            "server.client_ip_header",
+            a.server.proxies.header == b.server.proxies.header,
+        ),
+        (
+            "server.reuse_port",
+            a.server.reuse_port == b.server.reuse_port,
+        ),
         ("server.tls", a.server.tls == b.server.tls),
         ("server.admin_tls", a.server.admin_tls == b.server.admin_tls),
         ("limits", a.limits == b.limits),
@@ -185,7 +262,11 @@ fn fixed_differences(a: &Settings, b: &Settings) -> Vec<&'static str> {
         ("store", a.store == b.store),
         ("upstream", upstream(a) == upstream(b)),
     ];
-    compared.into_iter().filter(|(_, same)| !same).map(|(setting, _)| setting).collect()
+    compared
+        .into_iter()
+        .filter(|(_, same)| !same)
+        .map(|(setting, _)| setting)
+        .collect()
 }
 
 fn sorted<'a>(names: impl Iterator<Item = &'a String>) -> Vec<String> {

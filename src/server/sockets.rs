@@ -28,18 +28,31 @@ impl HandedOver {
         // Asked before they are taken, which removes the variables.
         let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
         let names = names.split(':').map(str::to_owned).collect();
-        Self(Mutex::new(Sockets { sockets: ListenFd::from_env(), names }))
+        Self(Mutex::new(Sockets {
+            sockets: ListenFd::from_env(),
+            names,
+        }))
     }
 
     pub(super) fn none() -> Self {
-        Self(Mutex::new(Sockets { sockets: ListenFd::empty(), names: Vec::new() }))
+        Self(Mutex::new(Sockets {
+            sockets: ListenFd::empty(),
+            names: Vec::new(),
+        }))
     }
 
     /// The socket with this name; where no socket has either name, the one at this place.
     fn listener(&self, name: &str, place: usize) -> io::Result<Option<TcpListener>> {
-        let mut all = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut all = self
+            .0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         let named = all.names.iter().any(|name| NAMES.contains(&name.as_str()));
-        let at = if named { all.names.iter().position(|known| known == name) } else { Some(place) };
+        let at = if named {
+            all.names.iter().position(|known| known == name)
+        } else {
+            Some(place)
+        };
         match at {
             Some(at) => all.sockets.take_tcp_listener(at),
             None => Ok(None),
@@ -48,27 +61,49 @@ impl HandedOver {
 }
 
 /// The socket of `server.listen`.
-pub(super) fn public(handed_over: &HandedOver, address: SocketAddr, reuse_port: bool) -> io::Result<Bound> {
+pub(super) fn public(
+    handed_over: &HandedOver,
+    address: SocketAddr,
+    reuse_port: bool,
+) -> io::Result<Bound> {
     bind(handed_over.listener(NAMES[0], 0)?, address, reuse_port)
 }
 
 /// The socket of `server.admin_listen`.
-pub(super) fn private(handed_over: &HandedOver, address: SocketAddr, reuse_port: bool) -> io::Result<Bound> {
+pub(super) fn private(
+    handed_over: &HandedOver,
+    address: SocketAddr,
+    reuse_port: bool,
+) -> io::Result<Bound> {
     bind(handed_over.listener(NAMES[1], 1)?, address, reuse_port)
 }
 
-fn bind(handed_over: Option<TcpListener>, address: SocketAddr, reuse_port: bool) -> io::Result<Bound> {
+fn bind(
+    handed_over: Option<TcpListener>,
+    address: SocketAddr,
+    reuse_port: bool,
+) -> io::Result<Bound> {
     if let Some(listener) = handed_over {
         listener.set_nonblocking(true)?;
-        return Ok(Bound { listener, shared: true });
+        return Ok(Bound {
+            listener,
+            shared: true,
+        });
     }
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(reuse_port)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
-    Ok(Bound { listener: socket.into(), shared: false })
+    Ok(Bound {
+        listener: socket.into(),
+        shared: false,
+    })
 }
 
 /// Refuses new connections from now on; those that were accepted go on.
@@ -87,7 +122,10 @@ pub(super) fn affordable(wanted: usize, private: usize) -> usize {
     if limit >= need {
         return wanted;
     }
-    let left = usize::try_from(limit).unwrap_or(wanted).saturating_sub(private + OTHER_DESCRIPTORS).max(FEWEST);
+    let left = usize::try_from(limit)
+        .unwrap_or(wanted)
+        .saturating_sub(private + OTHER_DESCRIPTORS)
+        .max(FEWEST);
     tracing::warn!(
         wanted,
         left,

@@ -60,7 +60,11 @@ pub enum StartError {
 
 impl StartError {
     pub(super) fn listen(setting: &'static str, address: SocketAddr, error: io::Error) -> Self {
-        Self::Listen { setting, address, error }
+        Self::Listen {
+            setting,
+            address,
+            error,
+        }
     }
 
     /// Names the flag in the place of the setting that it was given for.
@@ -69,24 +73,42 @@ impl StartError {
         let named: &mut [&'static str] = match &mut self {
             Self::Listen { setting, .. } => std::slice::from_mut(setting),
             Self::SameAddress { settings, .. } => settings,
-            Self::SafeDomain(_) | Self::Certificate { .. } | Self::Store { .. } | Self::Broker(_) => &mut [],
+            Self::SafeDomain(_)
+            | Self::Certificate { .. }
+            | Self::Store { .. }
+            | Self::Broker(_) => &mut [],
         };
-        named.iter_mut().filter(|setting| **setting == from).for_each(|setting| *setting = flag);
+        named
+            .iter_mut()
+            .filter(|setting| **setting == from)
+            .for_each(|setting| *setting = flag);
         self
     }
 }
 
 /// Said before anything is bound: the system would only call one of them taken, by whom it cannot know.
-pub(super) fn check_addresses(settings: &Settings, sandbox: Option<SocketAddr>) -> Result<(), StartError> {
+pub(super) fn check_addresses(
+    settings: &Settings,
+    sandbox: Option<SocketAddr>,
+) -> Result<(), StartError> {
     let listeners = [
         Some(("server.listen", settings.server.listen)),
-        settings.server.admin_listen.map(|address| ("server.admin_listen", address)),
+        settings
+            .server
+            .admin_listen
+            .map(|address| ("server.admin_listen", address)),
         sandbox.map(|address| ("--sandbox-listen", address)),
     ];
     let listeners: Vec<_> = listeners.into_iter().flatten().collect();
     for (at, (setting, address)) in listeners.iter().enumerate() {
-        if let Some((first, _)) = listeners[..at].iter().find(|(_, other)| collide(*other, *address)) {
-            return Err(StartError::SameAddress { settings: [first, setting], address: *address });
+        if let Some((first, _)) = listeners[..at]
+            .iter()
+            .find(|(_, other)| collide(*other, *address))
+        {
+            return Err(StartError::SameAddress {
+                settings: [first, setting],
+                address: *address,
+            });
         }
     }
     Ok(())
@@ -94,7 +116,9 @@ pub(super) fn check_addresses(settings: &Settings, sandbox: Option<SocketAddr>) 
 
 /// Whether both cannot be had: 0.0.0.0:80 takes 127.0.0.1:80, too.
 pub(super) fn collide(a: SocketAddr, b: SocketAddr) -> bool {
-    a.port() == b.port() && a.port() != 0 && (a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified())
+    a.port() == b.port()
+        && a.port() != 0
+        && (a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified())
 }
 
 fn advice(error: &io::Error) -> &'static str {
@@ -117,8 +141,12 @@ fn store_advice(error: &StoreError) -> &'static str {
         StoreError::InUse { .. } => {
             "\n    该文件正被另一个 wx-jssdk 使用：请停止它，或换一个 store.path，或改用可共享的 store.kind = \"redis\""
         }
-        StoreError::Disk { .. } => "\n    无法读写凭证文件：请检查 store.path 所在目录是否存在、是否有读写权限、磁盘是否已满",
-        StoreError::Address { .. } => "\n    store.url 无法使用：应为 redis://[:密码@]主机:6379/0 这样的地址",
+        StoreError::Disk { .. } => {
+            "\n    无法读写凭证文件：请检查 store.path 所在目录是否存在、是否有读写权限、磁盘是否已满"
+        }
+        StoreError::Address { .. } => {
+            "\n    store.url 无法使用：应为 redis://[:密码@]主机:6379/0 这样的地址"
+        }
         _ => "\n    凭证存储无法使用：请检查 [store] 的设置",
     }
 }
@@ -132,14 +160,22 @@ mod tests {
         let collide = |a: &str, b: &str| collide(a.parse().unwrap(), b.parse().unwrap());
         assert!(collide("127.0.0.1:80", "127.0.0.1:80") && collide("0.0.0.0:80", "127.0.0.1:80"));
         assert!(collide("127.0.0.1:80", "0.0.0.0:80") && collide("[::]:80", "[::1]:80"));
-        assert!(!collide("127.0.0.1:0", "127.0.0.1:0"), "each port 0 is another port");
-        assert!(!collide("127.0.0.1:80", "127.0.0.1:81") && !collide("127.0.0.1:80", "127.0.0.2:80"));
+        assert!(
+            !collide("127.0.0.1:0", "127.0.0.1:0"),
+            "each port 0 is another port"
+        );
+        assert!(
+            !collide("127.0.0.1:80", "127.0.0.1:81") && !collide("127.0.0.1:80", "127.0.0.2:80")
+        );
     }
 
     #[test]
     fn a_flag_is_named_where_it_was_given_and_nowhere_else() {
         let address = "127.0.0.1:80".parse().unwrap();
-        let error = StartError::SameAddress { settings: ["server.listen", "server.admin_listen"], address };
+        let error = StartError::SameAddress {
+            settings: ["server.listen", "server.admin_listen"],
+            address,
+        };
         let text = error.given_as("server.listen", "--listen").to_string();
         assert_eq!(text.matches("--listen").count(), 2, "{text}");
         assert_eq!(text.matches("server.admin_listen").count(), 2, "{text}");

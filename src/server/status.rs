@@ -41,9 +41,17 @@ pub(super) struct StatusPlane {
 }
 
 impl StatusPlane {
-    pub(super) fn new(broker: &Broker, keys: &Arc<ArcSwap<ApiKeys>>, configuration: &Configuration) -> Self {
+    pub(super) fn new(
+        broker: &Broker,
+        keys: &Arc<ArcSwap<ApiKeys>>,
+        configuration: &Configuration,
+    ) -> Self {
         let (broker, keys, configuration) = (broker.clone(), keys.clone(), configuration.clone());
-        Self { broker, keys, configuration }
+        Self {
+            broker,
+            keys,
+            configuration,
+        }
     }
 
     /// Adds `/status`, `/status.json` and `/status/refresh` to an application; the page's files are `pages`' matter.
@@ -51,8 +59,16 @@ impl StatusPlane {
         move |services| {
             services
                 .app_data(web::Data::new(self))
-                .service(web::resource("/status").route(web::get().to(html)).route(web::head().to(html)))
-                .service(web::resource("/status.json").route(web::get().to(json)).route(web::head().to(json)))
+                .service(
+                    web::resource("/status")
+                        .route(web::get().to(html))
+                        .route(web::head().to(html)),
+                )
+                .service(
+                    web::resource("/status.json")
+                        .route(web::get().to(json))
+                        .route(web::head().to(json)),
+                )
                 .service(
                     web::resource("/status/refresh")
                         .app_data(web::PayloadConfig::new(refresh::MAX_BODY))
@@ -73,13 +89,23 @@ async fn html(request: HttpRequest, plane: web::Data<StatusPlane>) -> HttpRespon
         Ok(query) => query,
         Err(problem) => return guarded(problem.into_response()),
     };
-    let accepts = request.headers().get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
+    let accepts = request
+        .headers()
+        .get(header::ACCEPT_LANGUAGE)
+        .and_then(|value| value.to_str().ok());
     let lang = Lang::choose(query.lang.as_deref(), accepts);
     let report = plane.report(&query.of_a_page()).await;
     let live = Live::new(lang, &report, &query);
-    let html = if query.part == Part::Live { live.only() } else { live.whole() };
+    let html = if query.part == Part::Live {
+        live.only()
+    } else {
+        live.whole()
+    };
     let mut response = guarded(STATUS.answer(html, lang));
-    response.headers_mut().insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
+    response.headers_mut().insert(
+        header::CACHE_CONTROL,
+        header::HeaderValue::from_static("no-store"),
+    );
     response
 }
 
@@ -93,14 +119,19 @@ async fn json(request: HttpRequest, plane: web::Data<StatusPlane>) -> HttpRespon
 
 fn answer() -> HttpResponseBuilder {
     let mut answer = HttpResponse::Ok();
-    answer.insert_header((header::CACHE_CONTROL, "no-store")).insert_header((header::VARY, "Accept-Language"));
+    answer
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .insert_header((header::VARY, "Accept-Language"));
     answer
 }
 
 /// What keeps other sites away from an answer.
 fn guarded(mut response: HttpResponse) -> HttpResponse {
     for (name, value) in GUARDS {
-        response.headers_mut().insert(HeaderName::from_static(name), header::HeaderValue::from_static(value));
+        response.headers_mut().insert(
+            HeaderName::from_static(name),
+            header::HeaderValue::from_static(value),
+        );
     }
     response
 }
@@ -109,7 +140,11 @@ fn guarded(mut response: HttpResponse) -> HttpResponse {
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; \
      form-action 'self'; frame-ancestors 'none'";
 
-const STATUS: Page = Page { name: "status", policy: POLICY, referrer: "no-referrer" };
+const STATUS: Page = Page {
+    name: "status",
+    policy: POLICY,
+    referrer: "no-referrer",
+};
 
 /// On each of its answers, whatever it is.
 const GUARDS: [(&str, &str); 5] = [

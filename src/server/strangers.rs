@@ -28,13 +28,19 @@ impl OwnNames {
         if !is_browser(headers) {
             return None;
         }
-        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let text = |name: &str| {
+            headers
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+                .unwrap_or_default()
+        };
         if !self.know(text(HOST.as_str())) {
             return Some(foreign_host());
         }
         let elsewhere = matches!(text("sec-fetch-site"), "cross-site" | "same-site");
-        let follows_a_link =
-            *method == Method::GET && text("sec-fetch-mode") == "navigate" && text("sec-fetch-dest") == "document";
+        let follows_a_link = *method == Method::GET
+            && text("sec-fetch-mode") == "navigate"
+            && text("sec-fetch-dest") == "document";
         (elsewhere && !follows_a_link).then(cross_site)
     }
 
@@ -44,13 +50,18 @@ impl OwnNames {
             _ => host,
         };
         let name = name.trim_end_matches('.').to_ascii_lowercase();
-        name.starts_with('[') || !name.contains('.') || name.parse::<std::net::IpAddr>().is_ok() || self.0.contains(&name)
+        name.starts_with('[')
+            || !name.contains('.')
+            || name.parse::<std::net::IpAddr>().is_ok()
+            || self.0.contains(&name)
     }
 }
 
 /// A script cannot set or remove `Sec-Fetch-Site`; browsers that do not send it yet call themselves Mozilla.
 fn is_browser(headers: &HeaderMap) -> bool {
-    let mozilla = headers.get(USER_AGENT).is_some_and(|agent| agent.as_bytes().starts_with(b"Mozilla/"));
+    let mozilla = headers
+        .get(USER_AGENT)
+        .is_some_and(|agent| agent.as_bytes().starts_with(b"Mozilla/"));
     mozilla || headers.contains_key("sec-fetch-site") || headers.contains_key(ORIGIN)
 }
 
@@ -59,8 +70,9 @@ pub(super) async fn keep_out(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    let problem =
-        request.app_data::<web::Data<OwnNames>>().and_then(|names| names.problem(request.method(), request.headers()));
+    let problem = request
+        .app_data::<web::Data<OwnNames>>()
+        .and_then(|names| names.problem(request.method(), request.headers()));
     match problem {
         Some(problem) => Ok(request.into_response(problem.into_response())),
         None => Ok(next.call(request).await?.map_into_boxed_body()),
@@ -89,7 +101,10 @@ fn cross_site() -> Problem {
         code: "cross_site",
         title: "Pages of other sites may not call this listener",
         detail: "a browser sent this request for a page of another site".into(),
-        hint: Hint::fixed("Call it from a server, with an API key.", "请从服务器端携带 API key 调用。"),
+        hint: Hint::fixed(
+            "Call it from a server, with an API key.",
+            "请从服务器端携带 API key 调用。",
+        ),
         ..foreign_host()
     }
 }
@@ -114,7 +129,13 @@ mod tests {
         ] {
             assert!(names.know(host), "{host}");
         }
-        for host in ["evil.com", "127.0.0.1.evil.com:8081", "localhost.evil.com", "wx.internal.evil.com", "127.0.0.1.nip.io"] {
+        for host in [
+            "evil.com",
+            "127.0.0.1.evil.com:8081",
+            "localhost.evil.com",
+            "wx.internal.evil.com",
+            "127.0.0.1.nip.io",
+        ] {
             assert!(!names.know(host), "{host}");
         }
     }

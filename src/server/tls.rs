@@ -76,7 +76,9 @@ pub enum CertificateError {
         what: &'static str,
     },
     /// The key is of a kind that is not supported, or broken.
-    #[error("{path} holds a private key that cannot be used: {error} · 私钥无法使用，请使用 RSA、ECDSA 或 Ed25519")]
+    #[error(
+        "{path} holds a private key that cannot be used: {error} · 私钥无法使用，请使用 RSA、ECDSA 或 Ed25519"
+    )]
     BadKey {
         /// The file.
         path: String,
@@ -84,7 +86,9 @@ pub enum CertificateError {
         error: rustls::Error,
     },
     /// Each is good, but not with the other.
-    #[error("{cert} and {key} do not belong together: the key is another certificate's · 证书与私钥不匹配")]
+    #[error(
+        "{cert} and {key} do not belong together: the key is another certificate's · 证书与私钥不匹配"
+    )]
     Mismatch {
         /// The certificate's file.
         cert: String,
@@ -102,7 +106,9 @@ pub enum CertificateError {
         error: rustls::Error,
     },
     /// Clients would refuse it now, as they do not refuse the one in use.
-    #[error("{path} holds a certificate that is good from {from} to {until}, and not now · 证书不在有效期内")]
+    #[error(
+        "{path} holds a certificate that is good from {from} to {until}, and not now · 证书不在有效期内"
+    )]
     NotNow {
         /// The file.
         path: String,
@@ -126,11 +132,24 @@ impl Certificate {
     ///
     /// # Errors
     /// [`CertificateError`] names the file and what is wrong with it.
-    pub fn load(setting: &'static str, files: &TlsSettings, clock: Clock) -> Result<Self, CertificateError> {
+    pub fn load(
+        setting: &'static str,
+        files: &TlsSettings,
+        clock: Clock,
+    ) -> Result<Self, CertificateError> {
         let bytes = read(files)?;
         let loaded = Loaded::parse(files, &bytes)?;
-        let last = Mutex::new(Last { seen: Ok(bytes), age: Age::Good });
-        let inner = Inner { setting, files: files.clone(), clock, current: ArcSwap::from_pointee(loaded), last };
+        let last = Mutex::new(Last {
+            seen: Ok(bytes),
+            age: Age::Good,
+        });
+        let inner = Inner {
+            setting,
+            files: files.clone(),
+            clock,
+            current: ArcSwap::from_pointee(loaded),
+            last,
+        };
         let certificate = Self(Arc::new(inner));
         certificate.warn_of_age();
         Ok(certificate)
@@ -154,7 +173,10 @@ impl Certificate {
         let inner = &*self.0;
         let mut last = inner.last.lock().unwrap_or_else(PoisonError::into_inner);
         let found = read(&inner.files);
-        let seen = found.as_ref().map(Clone::clone).map_err(ToString::to_string);
+        let seen = found
+            .as_ref()
+            .map(Clone::clone)
+            .map_err(ToString::to_string);
         if seen == last.seen {
             drop(last);
             self.warn_of_age();
@@ -163,14 +185,17 @@ impl Certificate {
         last.seen = seen;
         let now = inner.clock.wall();
         let loaded = found.and_then(|bytes| Loaded::parse(&inner.files, &bytes));
-        let loaded = loaded.and_then(|new| match inner.current.load().is_good(now) && !new.is_good(now) {
-            false => Ok(new),
-            true => Err(CertificateError::NotNow {
-                path: inner.files.cert.display().to_string(),
-                from: new.from.utc(),
-                until: new.until.utc(),
-            }),
-        });
+        let loaded =
+            loaded.and_then(
+                |new| match inner.current.load().is_good(now) && !new.is_good(now) {
+                    false => Ok(new),
+                    true => Err(CertificateError::NotNow {
+                        path: inner.files.cert.display().to_string(),
+                        from: new.from.utc(),
+                        until: new.until.utc(),
+                    }),
+                },
+            );
         let setting = inner.setting;
         match loaded {
             Ok(loaded) => {
@@ -205,7 +230,14 @@ impl Certificate {
         let inner = &*self.0;
         let current = inner.current.load();
         let age = current.age(inner.clock.wall());
-        let before = std::mem::replace(&mut inner.last.lock().unwrap_or_else(PoisonError::into_inner).age, age);
+        let before = std::mem::replace(
+            &mut inner
+                .last
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .age,
+            age,
+        );
         if age == before {
             return;
         }
@@ -230,23 +262,56 @@ impl ResolvesServerCert for Inner {
 }
 
 impl Loaded {
-    fn parse(files: &TlsSettings, (cert, key): &(Vec<u8>, Vec<u8>)) -> Result<Self, CertificateError> {
-        let (cert_path, key_path) = (files.cert.display().to_string(), files.key.display().to_string());
-        let not_pem = |path: &String, what| CertificateError::NotPem { path: path.clone(), what };
-        let chain: Vec<_> = CertificateDer::pem_slice_iter(cert).collect::<Result<_, _>>().unwrap_or_default();
-        let own = chain.first().ok_or_else(|| not_pem(&cert_path, "certificate"))?;
-        let bad = |error| CertificateError::BadCertificate { path: cert_path.clone(), error };
-        let validity = *x509_cert::Certificate::from_der(own).map_err(bad)?.tbs_certificate().validity();
-        let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| not_pem(&key_path, "private key"))?;
+    fn parse(
+        files: &TlsSettings,
+        (cert, key): &(Vec<u8>, Vec<u8>),
+    ) -> Result<Self, CertificateError> {
+        let (cert_path, key_path) = (
+            files.cert.display().to_string(),
+            files.key.display().to_string(),
+        );
+        let not_pem = |path: &String, what| CertificateError::NotPem {
+            path: path.clone(),
+            what,
+        };
+        let chain: Vec<_> = CertificateDer::pem_slice_iter(cert)
+            .collect::<Result<_, _>>()
+            .unwrap_or_default();
+        let own = chain
+            .first()
+            .ok_or_else(|| not_pem(&cert_path, "certificate"))?;
+        let bad = |error| CertificateError::BadCertificate {
+            path: cert_path.clone(),
+            error,
+        };
+        let validity = *x509_cert::Certificate::from_der(own)
+            .map_err(bad)?
+            .tbs_certificate()
+            .validity();
         let key =
-            ring::sign::any_supported_type(&key).map_err(|error| CertificateError::BadKey { path: key_path.clone(), error })?;
+            PrivateKeyDer::from_pem_slice(key).map_err(|_| not_pem(&key_path, "private key"))?;
+        let key =
+            ring::sign::any_supported_type(&key).map_err(|error| CertificateError::BadKey {
+                path: key_path.clone(),
+                error,
+            })?;
         let certified = CertifiedKey::new(chain, key);
         certified.keys_match().map_err(|error| match error {
-            rustls::Error::InconsistentKeys(_) => CertificateError::Mismatch { cert: cert_path.clone(), key: key_path },
-            error => CertificateError::Unusable { path: cert_path.clone(), error },
+            rustls::Error::InconsistentKeys(_) => CertificateError::Mismatch {
+                cert: cert_path.clone(),
+                key: key_path,
+            },
+            error => CertificateError::Unusable {
+                path: cert_path.clone(),
+                error,
+            },
         })?;
         let time = |time: x509_cert::time::Time| UnixTime(time.to_unix_duration().as_secs());
-        Ok(Self { certified: Arc::new(certified), from: time(validity.not_before), until: time(validity.not_after) })
+        Ok(Self {
+            certified: Arc::new(certified),
+            from: time(validity.not_before),
+            until: time(validity.not_after),
+        })
     }
 
     fn is_good(&self, now: UnixTime) -> bool {
@@ -268,14 +333,19 @@ impl Loaded {
 
 fn read(files: &TlsSettings) -> Result<(Vec<u8>, Vec<u8>), CertificateError> {
     let [cert, key] = [&files.cert, &files.key].map(|path| {
-        std::fs::read(path).map_err(|error| CertificateError::Unreadable { path: path.display().to_string(), error })
+        std::fs::read(path).map_err(|error| CertificateError::Unreadable {
+            path: path.display().to_string(),
+            error,
+        })
     });
     Ok((cert?, key?))
 }
 
 /// The same as the client's: an embedder may have installed another.
 fn provider() -> Arc<CryptoProvider> {
-    CryptoProvider::get_default().cloned().unwrap_or_else(|| Arc::new(ring::default_provider()))
+    CryptoProvider::get_default()
+        .cloned()
+        .unwrap_or_else(|| Arc::new(ring::default_provider()))
 }
 
 /// Looks at the certificates' files for as long as the service runs. They are small, and read whole: a file's time says little
@@ -302,12 +372,25 @@ mod tests {
     fn a_certificate_is_warned_of_two_weeks_ahead_or_a_fifth_of_its_life() {
         let day = 86_400;
         let cert = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
-        let key = PrivateKeyDer::from_pem_slice(cert.signing_key.serialize_pem().as_bytes()).unwrap();
-        let certified =
-            Arc::new(CertifiedKey::new(vec![cert.cert.der().clone()], ring::sign::any_supported_type(&key).unwrap()));
-        let loaded = |days: u64| Loaded { certified: certified.clone(), from: UnixTime(0), until: UnixTime(days * day) };
+        let key =
+            PrivateKeyDer::from_pem_slice(cert.signing_key.serialize_pem().as_bytes()).unwrap();
+        let certified = Arc::new(CertifiedKey::new(
+            vec![cert.cert.der().clone()],
+            ring::sign::any_supported_type(&key).unwrap(),
+        ));
+        let loaded = |days: u64| Loaded {
+            certified: certified.clone(),
+            from: UnixTime(0),
+            until: UnixTime(days * day),
+        };
         let age = |days, at: u64| loaded(days).age(UnixTime(at));
-        assert_eq!([age(90, 75 * day), age(90, 76 * day), age(90, 90 * day)], [Age::Good, Age::EndsSoon, Age::Expired]);
-        assert_eq!([age(5, 4 * day - 1), age(5, 4 * day), age(5, 5 * day)], [Age::Good, Age::EndsSoon, Age::Expired]);
+        assert_eq!(
+            [age(90, 75 * day), age(90, 76 * day), age(90, 90 * day)],
+            [Age::Good, Age::EndsSoon, Age::Expired]
+        );
+        assert_eq!(
+            [age(5, 4 * day - 1), age(5, 4 * day), age(5, 5 * day)],
+            [Age::Good, Age::EndsSoon, Age::Expired]
+        );
     }
 }

@@ -22,8 +22,14 @@ impl Trial {
     #[must_use]
     pub fn of(settings: &Settings) -> Self {
         let server = &settings.server;
-        let certificates = [("server.tls", server.tls.clone()), ("server.admin_tls", server.admin_tls.clone())];
-        Self { certificates, store: settings.store.clone() }
+        let certificates = [
+            ("server.tls", server.tls.clone()),
+            ("server.admin_tls", server.admin_tls.clone()),
+        ];
+        Self {
+            certificates,
+            store: settings.store.clone(),
+        }
     }
 
     /// What cannot be opened, each under its setting.
@@ -36,7 +42,11 @@ impl Trial {
             try_certificate(setting, files.as_ref(), &mut problems);
         }
         try_store(&self.store, &mut problems);
-        if problems.0.is_empty() { Ok(()) } else { Err(problems) }
+        if problems.0.is_empty() {
+            Ok(())
+        } else {
+            Err(problems)
+        }
     }
 
     /// The same of the certificates that are not those of `running`. Its own are looked at while it runs: a pair that is just being
@@ -50,12 +60,17 @@ impl Trial {
         for ((setting, files), _) in pairs.filter(|(own, running)| own != running) {
             try_certificate(setting, files.as_ref(), &mut problems);
         }
-        if problems.0.is_empty() { Ok(()) } else { Err(problems) }
+        if problems.0.is_empty() {
+            Ok(())
+        } else {
+            Err(problems)
+        }
     }
 }
 
 fn try_certificate(setting: &'static str, files: Option<&TlsSettings>, problems: &mut Problems) {
-    if let Some(Err(error)) = files.map(|files| Certificate::load(setting, files, Clock::system())) {
+    if let Some(Err(error)) = files.map(|files| Certificate::load(setting, files, Clock::system()))
+    {
         let (en, zh) = in_both_languages(&error);
         problems.add(setting, en, zh);
     }
@@ -85,10 +100,16 @@ fn try_store(store: &StoreSettings, problems: &mut Problems) {
             // The address is read here, and called when the store is first used.
             if let Err(error) = Store::redis(url.expose()) {
                 let en = match error {
-                    StoreError::Address { problem } => format!("is no address of a Redis: {problem}"),
+                    StoreError::Address { problem } => {
+                        format!("is no address of a Redis: {problem}")
+                    }
                     other => other.to_string(),
                 };
-                problems.add("store.url", en, "无法使用：应为 redis://[:密码@]主机:6379/0 这样的地址".into());
+                problems.add(
+                    "store.url",
+                    en,
+                    "无法使用：应为 redis://[:密码@]主机:6379/0 这样的地址".into(),
+                );
             }
         }
     }
@@ -103,15 +124,19 @@ fn try_path(path: &Path, problems: &mut Problems) {
     let (shown, file) = (directory.display(), path.display());
     let (en, zh) = match directory.metadata() {
         Err(error) => (
-            format!("the directory \"{shown}\" cannot be used: {error}: make it, or name a file in another"),
+            format!(
+                "the directory \"{shown}\" cannot be used: {error}: make it, or name a file in another"
+            ),
             format!("目录“{shown}”无法使用：{error}；请先创建该目录，或改用其他目录"),
         ),
-        Ok(found) if !found.is_dir() => {
-            (format!("\"{shown}\" is no directory: name a file in one"), format!("“{shown}”不是目录：请填写某个目录下的文件"))
-        }
-        Ok(_) if path.is_dir() => {
-            (format!("\"{file}\" is a directory: name a file in it"), format!("“{file}”是目录：请填写其中的文件名"))
-        }
+        Ok(found) if !found.is_dir() => (
+            format!("\"{shown}\" is no directory: name a file in one"),
+            format!("“{shown}”不是目录：请填写某个目录下的文件"),
+        ),
+        Ok(_) if path.is_dir() => (
+            format!("\"{file}\" is a directory: name a file in it"),
+            format!("“{file}”是目录：请填写其中的文件名"),
+        ),
         Ok(_) => return,
     };
     problems.add("store.path", en, zh);

@@ -26,7 +26,10 @@ pub struct PageUrl {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Place {
     /// As the address has it, character by character: almost every one.
-    Within { host: Range<usize>, path: Range<usize> },
+    Within {
+        host: Range<usize>,
+        path: Range<usize>,
+    },
     /// As the parser writes it: lower case, punycode, without dot segments.
     Normal { host: String, path: String },
 }
@@ -40,7 +43,10 @@ impl PageUrl {
     pub fn parse(href: &str) -> Result<Self, PageError> {
         let text = before_fragment(href);
         if let Some((host, path)) = plain::place(text.as_bytes()) {
-            return Ok(Self { text: text.to_owned(), place: Place::Within { host, path } });
+            return Ok(Self {
+                text: text.to_owned(),
+                place: Place::Within { host, path },
+            });
         }
         Self::parse_wholly(text)
     }
@@ -62,7 +68,10 @@ impl PageUrl {
         if !text.is_ascii() {
             return Err(PageError::NotAscii);
         }
-        let rest = ["https://", "http://"].iter().find(|scheme| has_prefix(text, scheme)).map(|scheme| &text[scheme.len()..]);
+        let rest = ["https://", "http://"]
+            .iter()
+            .find(|scheme| has_prefix(text, scheme))
+            .map(|scheme| &text[scheme.len()..]);
         let rest = rest.ok_or(PageError::NotHttp)?;
         let authority = &rest[..rest.find(['/', '?']).unwrap_or(rest.len())];
         if authority.is_empty() {
@@ -73,7 +82,13 @@ impl PageUrl {
         }
         let parsed = url::Url::parse(text).map_err(|_| PageError::NoHost)?;
         let host = parsed.host_str().ok_or(PageError::NoHost)?.to_owned();
-        Ok(Self { text: text.to_owned(), place: Place::Normal { host, path: parsed.path().to_owned() } })
+        Ok(Self {
+            text: text.to_owned(),
+            place: Place::Normal {
+                host,
+                path: parsed.path().to_owned(),
+            },
+        })
     }
 
     /// The signed text.
@@ -124,5 +139,6 @@ pub fn before_fragment(href: &str) -> &str {
 }
 
 fn has_prefix(text: &str, prefix: &str) -> bool {
-    text.get(..prefix.len()).is_some_and(|head| head.eq_ignore_ascii_case(prefix))
+    text.get(..prefix.len())
+        .is_some_and(|head| head.eq_ignore_ascii_case(prefix))
 }

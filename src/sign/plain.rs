@@ -23,7 +23,9 @@ pub(super) fn place(bytes: &[u8]) -> Option<(Range<usize>, Range<usize>)> {
     let path_at = host.end + port_length(&bytes[host.end..])?;
     let path = path_at..path_at + path_length(&bytes[path_at..])?;
     // Without an early end, so that many are looked at at once.
-    let is_visible = bytes[path.end..].iter().fold(true, |all, byte| all & byte.is_ascii_graphic());
+    let is_visible = bytes[path.end..]
+        .iter()
+        .fold(true, |all, byte| all & byte.is_ascii_graphic());
     is_visible.then_some((host, path))
 }
 
@@ -52,7 +54,10 @@ fn port_length(bytes: &[u8]) -> Option<usize> {
     if bytes.first() != Some(&b':') {
         return Some(0);
     }
-    let digits = bytes[1..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let digits = bytes[1..]
+        .iter()
+        .take_while(|byte| byte.is_ascii_digit())
+        .count();
     // Five digits may be too many for a port.
     let ends = matches!(bytes.get(1 + digits), None | Some(b'/' | b'?'));
     ((1..=4).contains(&digits) && ends).then_some(1 + digits)
@@ -64,7 +69,11 @@ fn path_length(bytes: &[u8]) -> Option<usize> {
         match byte {
             b'?' => return Some(at),
             // A segment that starts with a dot, written as `.` or as `%2e`, may be one that is resolved.
-            b'/' if matches!(bytes.get(at + 1), Some(b'.')) || bytes[at + 1..].starts_with(b"%2") => return None,
+            b'/' if matches!(bytes.get(at + 1), Some(b'.'))
+                || bytes[at + 1..].starts_with(b"%2") =>
+            {
+                return None;
+            }
             byte if IS_PATH[usize::from(*byte)] => {}
             _ => return None,
         }
@@ -76,8 +85,21 @@ fn path_length(bytes: &[u8]) -> Option<usize> {
 const IS_PATH: [bool; 256] = {
     let (mut is_path, mut byte) = ([false; 256], b'!');
     while byte <= b'~' {
-        is_path[byte as usize] =
-            !matches!(byte, b'"' | b'#' | b'<' | b'>' | b'?' | b'[' | b'\\' | b']' | b'^' | b'`' | b'{' | b'|' | b'}');
+        is_path[byte as usize] = !matches!(
+            byte,
+            b'"' | b'#'
+                | b'<'
+                | b'>'
+                | b'?'
+                | b'['
+                | b'\\'
+                | b']'
+                | b'^'
+                | b'`'
+                | b'{'
+                | b'|'
+                | b'}'
+        );
         byte += 1;
     }
     is_path
@@ -95,8 +117,11 @@ mod tests {
 
     #[track_caller]
     fn agree(text: &str) -> bool {
-        let Some((host, path)) = place(text.as_bytes()) else { return false };
-        let whole = PageUrl::parse_wholly(text).unwrap_or_else(|error| panic!("{text} is taken for plain: {error}"));
+        let Some((host, path)) = place(text.as_bytes()) else {
+            return false;
+        };
+        let whole = PageUrl::parse_wholly(text)
+            .unwrap_or_else(|error| panic!("{text} is taken for plain: {error}"));
         let path = if path.is_empty() { "/" } else { &text[path] };
         assert_eq!((&text[host], path), (whole.host(), whole.path()), "{text}");
         true

@@ -35,12 +35,17 @@ impl Tail {
     pub(crate) fn page(&self) -> Option<PlainPage<'_>> {
         let (host, path) = plain::place(self.url())?;
         let text = |part| std::str::from_utf8(&self.url()[part]).ok();
-        Some(PlainPage { host: text(host)?, path: if path.is_empty() { "/" } else { text(path)? } })
+        Some(PlainPage {
+            host: text(host)?,
+            path: if path.is_empty() { "/" } else { text(path)? },
+        })
     }
 
     /// Puts a fresh nonce and the time in; `None` for a time that has not ten digits, or is after the year 2106.
     pub(crate) fn seal(&mut self, time: UnixTime) -> Option<()> {
-        let mut seconds = u32::try_from(time.0).ok().filter(|seconds| *seconds >= 1_000_000_000)?;
+        let mut seconds = u32::try_from(time.0)
+            .ok()
+            .filter(|seconds| *seconds >= 1_000_000_000)?;
         for digit in self.0[SECONDS_AT..SECONDS_AT + SECONDS].iter_mut().rev() {
             *digit = b'0' + (seconds % 10) as u8;
             seconds /= 10;
@@ -81,12 +86,21 @@ mod tests {
     #[test]
     fn it_is_what_the_signer_hashes() {
         let (mut tail, signer) = (Tail::default(), Signer::new("wx12ab", "a-ticket"));
-        for (url, time) in [("https://example.com/p?a=1", 1_767_225_600), ("http://b.cn", 1_000_000_000)] {
+        for (url, time) in [
+            ("https://example.com/p?a=1", 1_767_225_600),
+            ("http://b.cn", 1_000_000_000),
+        ] {
             tail.start().extend_from_slice(url.as_bytes());
             assert_eq!(tail.seal(UnixTime(time)), Some(()));
             let nonce = std::str::from_utf8(tail.nonce()).unwrap();
-            assert_eq!(signer.signature_of(&tail), signer.signature(url, nonce, UnixTime(time)));
-            assert_eq!((tail.seconds(), tail.url()), (time.to_string().as_bytes(), url.as_bytes()));
+            assert_eq!(
+                signer.signature_of(&tail),
+                signer.signature(url, nonce, UnixTime(time))
+            );
+            assert_eq!(
+                (tail.seconds(), tail.url()),
+                (time.to_string().as_bytes(), url.as_bytes())
+            );
             let (page, whole) = (tail.page().unwrap(), PageUrl::parse(url).unwrap());
             assert_eq!((page.host, page.path), (whole.host(), whole.path()));
         }

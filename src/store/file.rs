@@ -66,12 +66,21 @@ impl FileStore {
         self.state().records.load(name).cloned()
     }
 
-    pub(super) async fn save(self: &Arc<Self>, name: String, credential: &Credential) -> Result<Saved, StoreError> {
+    pub(super) async fn save(
+        self: &Arc<Self>,
+        name: String,
+        credential: &Credential,
+    ) -> Result<Saved, StoreError> {
         let (saved, change) = self.state().save(name, credential);
         self.durable(change).await.map(|()| saved)
     }
 
-    pub(super) async fn count_call(self: &Arc<Self>, app: &AppKey, endpoint: &str, now: UnixTime) -> Result<u64, StoreError> {
+    pub(super) async fn count_call(
+        self: &Arc<Self>,
+        app: &AppKey,
+        endpoint: &str,
+        now: UnixTime,
+    ) -> Result<u64, StoreError> {
         let (count, change) = {
             let mut state = self.state();
             let (count, touched) = state.records.count_call(app, endpoint, now);
@@ -84,7 +93,12 @@ impl FileStore {
         self.state().records.calls(app, endpoint, now)
     }
 
-    pub(super) async fn set_block(self: &Arc<Self>, app: &AppKey, endpoint: &str, until: UnixTime) -> Result<(), StoreError> {
+    pub(super) async fn set_block(
+        self: &Arc<Self>,
+        app: &AppKey,
+        endpoint: &str,
+        until: UnixTime,
+    ) -> Result<(), StoreError> {
         let change = {
             let mut state = self.state();
             let name = block_name(app, endpoint);
@@ -94,7 +108,12 @@ impl FileStore {
         self.durable(change).await
     }
 
-    pub(super) fn blocked_until(&self, app: &AppKey, endpoint: &str, now: UnixTime) -> Option<UnixTime> {
+    pub(super) fn blocked_until(
+        &self,
+        app: &AppKey,
+        endpoint: &str,
+        now: UnixTime,
+    ) -> Option<UnixTime> {
         self.state().records.blocked_until(app, endpoint, now)
     }
 
@@ -108,7 +127,14 @@ impl FileStore {
         let (claim, change) = {
             let mut state = self.state();
             let claim = state.records.claim_force(name.clone(), now, min_gap, daily);
-            (claim, if claim == Claim::Granted { state.touch([name]) } else { 0 })
+            (
+                claim,
+                if claim == Claim::Granted {
+                    state.touch([name])
+                } else {
+                    0
+                },
+            )
         };
         self.durable(change).await.map(|()| claim)
     }
@@ -136,7 +162,10 @@ impl FileStore {
         let commit = tokio::task::spawn_blocking(move || store.commit()).await;
         commit.unwrap_or_else(|_| {
             let problem = "the writing task was stopped: the process is ending".to_owned();
-            Err(StoreError::Disk { path: self.path.display().to_string(), problem })
+            Err(StoreError::Disk {
+                path: self.path.display().to_string(),
+                problem,
+            })
         })
     }
 
@@ -177,7 +206,8 @@ impl State {
     /// Marks names as to be written and answers the number of this change.
     fn touch(&mut self, names: impl IntoIterator<Item = String>) -> u64 {
         self.changed += 1;
-        self.dirty.extend(names.into_iter().map(|name| (name, self.changed)));
+        self.dirty
+            .extend(names.into_iter().map(|name| (name, self.changed)));
         self.changed
     }
 
@@ -191,7 +221,13 @@ impl State {
             Some(credential) => Some(Entry::Credential(credential.clone())),
             None => self.records.get(name).cloned(),
         };
-        (self.changed, self.dirty.keys().map(|name| (name.clone(), entry(name))).collect())
+        (
+            self.changed,
+            self.dirty
+                .keys()
+                .map(|name| (name.clone(), entry(name)))
+                .collect(),
+        )
     }
 
     /// What was written is durable, and credentials among it may now be seen.

@@ -68,7 +68,9 @@ impl Records {
     /// Keeps the newer of the two.
     pub(super) fn save(&mut self, name: String, credential: &Credential) -> Saved {
         match self.load(&name) {
-            Some(stored) if stored != credential && !replaces(credential, stored) => Saved::Newer(stored.clone()),
+            Some(stored) if stored != credential && !replaces(credential, stored) => {
+                Saved::Newer(stored.clone())
+            }
             _ => {
                 self.put(name, Entry::Credential(credential.clone()));
                 Saved::Stored
@@ -77,7 +79,12 @@ impl Records {
     }
 
     /// Counts one call. Answers today's count and every name that was touched: this one, and those whose day is over.
-    pub(super) fn count_call(&mut self, app: &AppKey, endpoint: &str, now: UnixTime) -> (u64, Vec<String>) {
+    pub(super) fn count_call(
+        &mut self,
+        app: &AppKey,
+        endpoint: &str,
+        now: UnixTime,
+    ) -> (u64, Vec<String>) {
         let day = shanghai_day(now);
         let mut touched = self.prune(now);
         let count = self.calls(app, endpoint, now).saturating_add(1);
@@ -89,14 +96,22 @@ impl Records {
 
     /// Today's count.
     pub(super) fn calls(&self, app: &AppKey, endpoint: &str, now: UnixTime) -> u64 {
-        match self.entries.get(&calls_name(app, endpoint, shanghai_day(now))) {
+        match self
+            .entries
+            .get(&calls_name(app, endpoint, shanghai_day(now)))
+        {
             Some(Entry::Calls { count, .. }) => *count,
             _ => 0,
         }
     }
 
     /// The end of a block that is not over yet.
-    pub(super) fn blocked_until(&self, app: &AppKey, endpoint: &str, now: UnixTime) -> Option<UnixTime> {
+    pub(super) fn blocked_until(
+        &self,
+        app: &AppKey,
+        endpoint: &str,
+        now: UnixTime,
+    ) -> Option<UnixTime> {
         match self.entries.get(&block_name(app, endpoint)) {
             Some(Entry::Block(until)) => Some(*until).filter(|until| *until > now),
             _ => None,
@@ -104,7 +119,13 @@ impl Records {
     }
 
     /// Decides on a forced refresh and remembers it.
-    pub(super) fn claim_force(&mut self, name: String, now: UnixTime, min_gap: Duration, daily: Option<u32>) -> Claim {
+    pub(super) fn claim_force(
+        &mut self,
+        name: String,
+        now: UnixTime,
+        min_gap: Duration,
+        daily: Option<u32>,
+    ) -> Claim {
         let stored = match self.entries.get(&name) {
             Some(Entry::Force(force)) => Some(*force),
             _ => None,
@@ -128,6 +149,9 @@ impl Records {
             Entry::Block(until) => *until <= now,
             Entry::Credential(_) | Entry::Force(_) => false,
         };
-        self.entries.extract_if(|_, entry| over(entry)).map(|(name, _)| name).collect()
+        self.entries
+            .extract_if(|_, entry| over(entry))
+            .map(|(name, _)| name)
+            .collect()
     }
 }

@@ -29,7 +29,11 @@ impl Node {
     /// This process under that name.
     #[must_use]
     pub fn new(name: &str) -> Self {
-        Self { id: rand::random(), name: fit(name), version: env!("CARGO_PKG_VERSION").to_owned() }
+        Self {
+            id: rand::random(),
+            name: fit(name),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        }
     }
 
     /// As it stands in the store: `ID VERSION NAME`.
@@ -42,9 +46,19 @@ impl Node {
     #[cfg(feature = "redis")]
     pub(super) fn read(text: &str) -> Option<Self> {
         let mut words = text.splitn(3, ' ');
-        let id = words.next().filter(|id| id.len() == 16).and_then(|id| u64::from_str_radix(id, 16).ok())?;
-        let version = words.next().filter(|version| version.len() <= LONGEST)?.to_owned();
-        Some(Self { id, version, name: fit(words.next()?) })
+        let id = words
+            .next()
+            .filter(|id| id.len() == 16)
+            .and_then(|id| u64::from_str_radix(id, 16).ok())?;
+        let version = words
+            .next()
+            .filter(|version| version.len() <= LONGEST)?
+            .to_owned();
+        Some(Self {
+            id,
+            version,
+            name: fit(words.next()?),
+        })
     }
 }
 
@@ -79,7 +93,10 @@ impl Store {
 
 /// A name of a bounded length that has no control characters in it: it stands on other processes' pages.
 fn fit(name: &str) -> String {
-    name.chars().filter(|c| !c.is_control()).take(LONGEST).collect()
+    name.chars()
+        .filter(|c| !c.is_control())
+        .take(LONGEST)
+        .collect()
 }
 
 /// Characters of a name. Host names have 64 at most.
@@ -103,7 +120,14 @@ mod tests {
             let node = Node::new(name);
             assert_eq!(Node::read(&node.write()), Some(node));
         }
-        for rubbish in ["", "1", "0123456789abcdef", "0123456789abcdef 1", "xyz3456789abcdef 1 n", "0123 1 n"] {
+        for rubbish in [
+            "",
+            "1",
+            "0123456789abcdef",
+            "0123456789abcdef 1",
+            "xyz3456789abcdef 1 n",
+            "0123 1 n",
+        ] {
             assert_eq!(Node::read(rubbish), None, "{rubbish}");
         }
     }
@@ -111,8 +135,18 @@ mod tests {
     #[test]
     fn a_name_is_cut_and_loses_what_is_no_text() {
         let node = Node::new(&format!("a\n\u{7}b{}", "c".repeat(200)));
-        assert!(node.name.starts_with("abc") && node.name.len() == LONGEST, "{}", node.name);
-        assert_eq!(Node::read(&format!("0123456789abcdef 1.0 {}", "n".repeat(9_999))).unwrap().name.len(), LONGEST);
+        assert!(
+            node.name.starts_with("abc") && node.name.len() == LONGEST,
+            "{}",
+            node.name
+        );
+        assert_eq!(
+            Node::read(&format!("0123456789abcdef 1.0 {}", "n".repeat(9_999)))
+                .unwrap()
+                .name
+                .len(),
+            LONGEST
+        );
     }
 
     #[test]

@@ -48,7 +48,10 @@ impl Entry {
             "credential" => read_credential(name, text).map(Self::Credential),
             "calls" => {
                 let (day, count) = unseal(name, text)?.split_once(' ')?;
-                Some(Self::Calls { day: day.parse().ok()?, count: count.parse().ok()? })
+                Some(Self::Calls {
+                    day: day.parse().ok()?,
+                    count: count.parse().ok()?,
+                })
             }
             "block" => Some(Self::Block(UnixTime(unseal(name, text)?.parse().ok()?))),
             "force" => Force::read(unseal(name, text)?).map(Self::Force),
@@ -62,8 +65,20 @@ impl Entry {
 /// Generation and end have twenty digits, so that Redis compares them as text: its numbers are too short for them. The checksum
 /// covers the name too: a record under another's name is no record.
 pub(super) fn write_credential(name: &str, credential: &Credential) -> String {
-    let Credential { value, issued_at, expires_at, generation } = credential;
-    seal(name, &format!("{generation:020} {:020} {issued_at} {}", expires_at.0, value.expose()))
+    let Credential {
+        value,
+        issued_at,
+        expires_at,
+        generation,
+    } = credential;
+    seal(
+        name,
+        &format!(
+            "{generation:020} {:020} {issued_at} {}",
+            expires_at.0,
+            value.expose()
+        ),
+    )
 }
 
 /// What [`write_credential`] wrote under this name; `None` for anything else.
@@ -73,7 +88,12 @@ pub(super) fn read_credential(name: &str, text: &str) -> Option<Credential> {
     let expires_at = UnixTime(words.next()?.parse().ok()?);
     let issued_at = UnixTime(words.next()?.parse().ok()?);
     let value = words.next().filter(|value| !value.is_empty())?;
-    Some(Credential { value: Secret::new(value), issued_at, expires_at, generation })
+    Some(Credential {
+        value: Secret::new(value),
+        issued_at,
+        expires_at,
+        generation,
+    })
 }
 
 /// Puts the version and the checksum in front.
@@ -83,17 +103,26 @@ fn seal(name: &str, payload: &str) -> String {
 
 /// The payload, if version and checksum are right.
 fn unseal<'a>(name: &str, text: &'a str) -> Option<&'a str> {
-    let (sum, payload) = text.strip_prefix(VERSION)?.strip_prefix(' ')?.split_once(' ')?;
+    let (sum, payload) = text
+        .strip_prefix(VERSION)?
+        .strip_prefix(' ')?
+        .split_once(' ')?;
     (checksum(name, payload) == sum).then_some(payload)
 }
 
 /// Against torn and swapped bytes, not against an attacker: who can write the store can read the values anyway.
 fn checksum(name: &str, payload: &str) -> String {
-    let digest = Sha1::new().chain_update(name).chain_update([0]).chain_update(payload).finalize();
-    digest.iter().fold(String::with_capacity(40), |mut hex, byte| {
-        write!(hex, "{byte:02x}").expect("writing to a String cannot fail");
-        hex
-    })
+    let digest = Sha1::new()
+        .chain_update(name)
+        .chain_update([0])
+        .chain_update(payload)
+        .finalize();
+    digest
+        .iter()
+        .fold(String::with_capacity(40), |mut hex, byte| {
+            write!(hex, "{byte:02x}").expect("writing to a String cannot fail");
+            hex
+        })
 }
 
 /// Of the way records are written. Another version's records count as absent.
@@ -104,13 +133,25 @@ mod tests {
     use super::*;
 
     fn credential(generation: u64, expires_at: u64) -> Credential {
-        Credential { value: Secret::new("va lue"), issued_at: UnixTime(1_000), expires_at: UnixTime(expires_at), generation }
+        Credential {
+            value: Secret::new("va lue"),
+            issued_at: UnixTime(1_000),
+            expires_at: UnixTime(expires_at),
+            generation,
+        }
     }
 
     #[test]
     fn a_record_is_read_as_it_was_written() {
-        for written in [credential(0, 0), credential(1_700_000_000_123, 1_700_007_200), credential(u64::MAX, u64::MAX)] {
-            assert_eq!(read_credential("a", &write_credential("a", &written)), Some(written));
+        for written in [
+            credential(0, 0),
+            credential(1_700_000_000_123, 1_700_007_200),
+            credential(u64::MAX, u64::MAX),
+        ] {
+            assert_eq!(
+                read_credential("a", &write_credential("a", &written)),
+                Some(written)
+            );
         }
     }
 
@@ -120,7 +161,11 @@ mod tests {
         for at in 0..text.len() {
             let mut bytes = text.clone().into_bytes();
             bytes[at] ^= 1;
-            assert_eq!(read_credential("a", std::str::from_utf8(&bytes).unwrap()), None, "byte {at} flipped");
+            assert_eq!(
+                read_credential("a", std::str::from_utf8(&bytes).unwrap()),
+                None,
+                "byte {at} flipped"
+            );
             assert_eq!(read_credential("a", &text[..at]), None, "cut at {at}");
         }
         assert_eq!(read_credential("b", &text), None, "under another name");
@@ -128,13 +173,18 @@ mod tests {
 
     #[test]
     fn a_record_without_a_value_is_no_record() {
-        let empty = Credential { value: Secret::new(""), ..credential(1, 2) };
+        let empty = Credential {
+            value: Secret::new(""),
+            ..credential(1, 2)
+        };
         assert_eq!(read_credential("a", &write_credential("a", &empty)), None);
     }
 
     #[test]
     fn generations_and_ends_are_ordered_as_text_as_they_are_as_numbers() {
-        let head = |generation, end| write_credential("a", &credential(generation, end))[43..84].to_owned();
+        let head = |generation, end| {
+            write_credential("a", &credential(generation, end))[43..84].to_owned()
+        };
         assert!(head(9, 1) < head(10, 1));
         assert!(head(u64::MAX - 1, 1) < head(u64::MAX, 1));
         assert!(head(1, 999) < head(1, 1_000));
@@ -142,7 +192,11 @@ mod tests {
 
     #[test]
     fn a_ration_is_read_as_it_was_written_and_nothing_else_is() {
-        let force = Force { last: UnixTime(7), day: 19_000, count: 3 };
+        let force = Force {
+            last: UnixTime(7),
+            day: 19_000,
+            count: 3,
+        };
         assert_eq!(Force::read(&force.write()), Some(force));
         for rubbish in ["", "7 19000", "7 19000 3 4", "7 19000 -3", "a b c"] {
             assert_eq!(Force::read(rubbish), None, "{rubbish}");

@@ -30,7 +30,11 @@ impl RedisStore {
     /// Reads the address; does not connect.
     pub(super) fn new(url: &str, prefix: &str) -> Result<Self, StoreError> {
         let (target, place) = Target::parse(url)?;
-        Ok(Self { link: Link::new(target), place, prefix: prefix.to_owned() })
+        Ok(Self {
+            link: Link::new(target),
+            place,
+            prefix: prefix.to_owned(),
+        })
     }
 
     /// Which Redis, without user and password.
@@ -47,26 +51,44 @@ impl RedisStore {
     }
 
     /// In one question. What is no text counts as absent here too.
-    pub(super) async fn load_many(&self, names: &[String]) -> Result<Vec<Option<Credential>>, StoreError> {
+    pub(super) async fn load_many(
+        &self,
+        names: &[String],
+    ) -> Result<Vec<Option<Credential>>, StoreError> {
         let mut cmd = redis::cmd("MGET");
         cmd.arg(names.iter().map(|name| self.key(name)).collect::<Vec<_>>());
         let records: Vec<Option<Vec<u8>>> = self.bounded(self.run(&cmd)).await?;
         let read = |(name, record): (&String, Option<Vec<u8>>)| {
             let record = record?;
-            self.readable(name, std::str::from_utf8(&record).ok().and_then(|text| read_credential(name, text)))
+            self.readable(
+                name,
+                std::str::from_utf8(&record)
+                    .ok()
+                    .and_then(|text| read_credential(name, text)),
+            )
         };
         Ok(names.iter().zip(records).map(read).collect())
     }
 
-    pub(super) async fn save(&self, name: &str, credential: &Credential) -> Result<Saved, StoreError> {
+    pub(super) async fn save(
+        &self,
+        name: &str,
+        credential: &Credential,
+    ) -> Result<Saved, StoreError> {
         let record = write_credential(name, credential);
         // Its whole life, not what is left of it: by the clock of the process, which may not be that of Redis.
         let keep = millis(credential.life() + SLACK);
         self.bounded(async {
             let mut rubbish = Vec::new();
             loop {
-                let cmd = script(SAVE, &self.key(name), &[record.as_bytes(), keep.to_string().as_bytes(), &rubbish]);
-                let Some(stored) = self.run::<Option<Vec<u8>>>(&cmd).await? else { return Ok(Saved::Stored) };
+                let cmd = script(
+                    SAVE,
+                    &self.key(name),
+                    &[record.as_bytes(), keep.to_string().as_bytes(), &rubbish],
+                );
+                let Some(stored) = self.run::<Option<Vec<u8>>>(&cmd).await? else {
+                    return Ok(Saved::Stored);
+                };
                 if stored == record.as_bytes() {
                     return Ok(Saved::Stored);
                 }
@@ -81,41 +103,81 @@ impl RedisStore {
     }
 
     /// The name and owner of the lease, when it was free.
-    pub(super) async fn lease(&self, key: &CredentialKey, ttl: Duration) -> Result<Option<(String, String)>, StoreError> {
+    pub(super) async fn lease(
+        &self,
+        key: &CredentialKey,
+        ttl: Duration,
+    ) -> Result<Option<(String, String)>, StoreError> {
         let (name, owner) = (lease_name(key), format!("{:032x}", rand::random::<u128>()));
         let ttl = millis(ttl).max(1).to_string();
-        let granted: bool =
-            self.bounded(self.run(&script(ACQUIRE, &self.key(&name), &[owner.as_bytes(), ttl.as_bytes()]))).await?;
+        let granted: bool = self
+            .bounded(self.run(&script(
+                ACQUIRE,
+                &self.key(&name),
+                &[owner.as_bytes(), ttl.as_bytes()],
+            )))
+            .await?;
         Ok(granted.then_some((name, owner)))
     }
 
     pub(super) async fn release(&self, name: &str, owner: &str) -> Result<(), StoreError> {
-        self.bounded(self.run(&script(RELEASE, &self.key(name), &[owner.as_bytes()]))).await
+        self.bounded(self.run(&script(RELEASE, &self.key(name), &[owner.as_bytes()])))
+            .await
     }
 
-    pub(super) async fn count_call(&self, app: &AppKey, endpoint: &str, now: UnixTime) -> Result<u64, StoreError> {
+    pub(super) async fn count_call(
+        &self,
+        app: &AppKey,
+        endpoint: &str,
+        now: UnixTime,
+    ) -> Result<u64, StoreError> {
         let key = self.key(&calls_name(app, endpoint, shanghai_day(now)));
-        self.bounded(self.run(&script(COUNT, &key, &[millis(TWO_DAYS).to_string().as_bytes()]))).await
+        self.bounded(self.run(&script(
+            COUNT,
+            &key,
+            &[millis(TWO_DAYS).to_string().as_bytes()],
+        )))
+        .await
     }
 
-    pub(super) async fn calls(&self, app: &AppKey, endpoint: &str, now: UnixTime) -> Result<u64, StoreError> {
+    pub(super) async fn calls(
+        &self,
+        app: &AppKey,
+        endpoint: &str,
+        now: UnixTime,
+    ) -> Result<u64, StoreError> {
         let name = calls_name(app, endpoint, shanghai_day(now));
         let text = self.bounded(self.get(&name)).await?;
-        Ok(text.and_then(|text| self.readable(&name, text.parse().ok())).unwrap_or(0))
+        Ok(text
+            .and_then(|text| self.readable(&name, text.parse().ok()))
+            .unwrap_or(0))
     }
 
     /// In one question. What is no number counts as none here too.
-    pub(super) async fn calls_many(&self, of: &[(&AppKey, &str)], now: UnixTime) -> Result<Vec<u64>, StoreError> {
+    pub(super) async fn calls_many(
+        &self,
+        of: &[(&AppKey, &str)],
+        now: UnixTime,
+    ) -> Result<Vec<u64>, StoreError> {
         let day = shanghai_day(now);
-        let names: Vec<_> = of.iter().map(|(app, endpoint)| calls_name(app, endpoint, day)).collect();
+        let names: Vec<_> = of
+            .iter()
+            .map(|(app, endpoint)| calls_name(app, endpoint, day))
+            .collect();
         let mut cmd = redis::cmd("MGET");
         cmd.arg(names.iter().map(|name| self.key(name)).collect::<Vec<_>>());
         let counts: Vec<Option<Vec<u8>>> = self.bounded(self.run(&cmd)).await?;
         let read = |(name, count): (&String, Option<Vec<u8>>)| {
-            let count = std::str::from_utf8(&count?).ok().and_then(|text| text.parse().ok());
+            let count = std::str::from_utf8(&count?)
+                .ok()
+                .and_then(|text| text.parse().ok());
             self.readable(name, count)
         };
-        Ok(names.iter().zip(counts).map(|named| read(named).unwrap_or(0)).collect())
+        Ok(names
+            .iter()
+            .zip(counts)
+            .map(|named| read(named).unwrap_or(0))
+            .collect())
     }
 
     pub(super) async fn set_block(
@@ -127,7 +189,10 @@ impl RedisStore {
     ) -> Result<(), StoreError> {
         let mut cmd = redis::cmd("SET");
         let keep = millis(until.since(now) + SLACK);
-        cmd.arg(self.key(&block_name(app, endpoint))).arg(until.0).arg("PX").arg(keep);
+        cmd.arg(self.key(&block_name(app, endpoint)))
+            .arg(until.0)
+            .arg("PX")
+            .arg(keep);
         self.bounded(self.run(&cmd)).await
     }
 
@@ -139,7 +204,9 @@ impl RedisStore {
     ) -> Result<Option<UnixTime>, StoreError> {
         let name = block_name(app, endpoint);
         let text = self.bounded(self.get(&name)).await?;
-        let until = text.and_then(|text| self.readable(&name, text.parse().ok())).map(UnixTime);
+        let until = text
+            .and_then(|text| self.readable(&name, text.parse().ok()))
+            .map(UnixTime);
         Ok(until.filter(|until| *until > now))
     }
 
@@ -155,12 +222,22 @@ impl RedisStore {
         self.bounded(async {
             loop {
                 let text = self.get(&name).await?;
-                let stored = text.as_deref().and_then(|text| self.readable(&name, Force::read(text)));
+                let stored = text
+                    .as_deref()
+                    .and_then(|text| self.readable(&name, Force::read(text)));
                 let (claim, Some(remember)) = Force::claim(stored, now, min_gap, daily) else {
                     return Ok(Force::claim(stored, now, min_gap, daily).0);
                 };
                 let (seen, keep) = (text.unwrap_or_default(), millis(TWO_DAYS).to_string());
-                let cmd = script(SWAP, &self.key(&name), &[seen.as_bytes(), remember.write().as_bytes(), keep.as_bytes()]);
+                let cmd = script(
+                    SWAP,
+                    &self.key(&name),
+                    &[
+                        seen.as_bytes(),
+                        remember.write().as_bytes(),
+                        keep.as_bytes(),
+                    ],
+                );
                 if self.run::<bool>(&cmd).await? {
                     return Ok(claim);
                 }
@@ -180,7 +257,11 @@ impl RedisStore {
     /// The text under a name. What is no text counts as absent.
     async fn get(&self, name: &str) -> Result<Option<String>, StoreError> {
         let cmd = script(GET, &self.key(name), &[]);
-        match self.run::<Option<Vec<u8>>>(&cmd).await?.map(String::from_utf8) {
+        match self
+            .run::<Option<Vec<u8>>>(&cmd)
+            .await?
+            .map(String::from_utf8)
+        {
             Some(Err(_)) => Ok(self.readable(name, None)),
             Some(Ok(text)) => Ok(Some(text)),
             None => Ok(None),
@@ -199,7 +280,11 @@ impl RedisStore {
     async fn run<T: FromRedisValue>(&self, cmd: &Cmd) -> Result<T, StoreError> {
         let mut retried = false;
         loop {
-            let (id, mut connection) = self.link.connection().await.map_err(|problem| self.unavailable(problem))?;
+            let (id, mut connection) = self
+                .link
+                .connection()
+                .await
+                .map_err(|problem| self.unavailable(problem))?;
             let error = match connection.query(cmd).await {
                 Ok(answer) => {
                     self.link.answered();
@@ -219,18 +304,27 @@ impl RedisStore {
     }
 
     /// The work, unless it takes longer than a caller waits for a store.
-    async fn bounded<T>(&self, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    async fn bounded<T>(
+        &self,
+        work: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
         match tokio::time::timeout(BOUND, work).await {
             Ok(done) => done,
             Err(_) => {
                 self.link.silent();
-                Err(StoreError::Slow { place: self.place.clone(), within: BOUND })
+                Err(StoreError::Slow {
+                    place: self.place.clone(),
+                    within: BOUND,
+                })
             }
         }
     }
 
     fn unavailable(&self, problem: String) -> StoreError {
-        StoreError::Unavailable { place: self.place.clone(), problem }
+        StoreError::Unavailable {
+            place: self.place.clone(),
+            problem,
+        }
     }
 }
 
@@ -250,8 +344,12 @@ fn explain(error: &RedisError) -> String {
     }
     let said = error.code().unwrap_or(error.category());
     let advice = match said {
-        _ if error.kind() == ErrorKind::AuthenticationFailed => "put the user and password it wants into store.url",
-        "NOAUTH" | "WRONGPASS" | "NOPERM" => "put a user and password that may do this into store.url",
+        _ if error.kind() == ErrorKind::AuthenticationFailed => {
+            "put the user and password it wants into store.url"
+        }
+        "NOAUTH" | "WRONGPASS" | "NOPERM" => {
+            "put a user and password that may do this into store.url"
+        }
         "READONLY" => "it is a replica: name the master, or the sentinels",
         "OOM" => "its memory is full: raise maxmemory",
         "MISCONF" => "it cannot write its disk",
@@ -262,7 +360,9 @@ fn explain(error: &RedisError) -> String {
 }
 
 fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).min(LONGEST)
+    u64::try_from(duration.as_millis())
+        .unwrap_or(u64::MAX)
+        .min(LONGEST)
 }
 
 /// How long a caller waits for the store before going on as if it were empty.
@@ -278,7 +378,8 @@ const TWO_DAYS: Duration = Duration::from_secs(2 * 86_400);
 const LONGEST: u64 = 100 * 365 * 86_400_000;
 
 /// What is there, or nothing if it is no string.
-const GET: &str = "local v = redis.pcall('GET', KEYS[1]) if type(v) == 'table' then return '' end return v";
+const GET: &str =
+    "local v = redis.pcall('GET', KEYS[1]) if type(v) == 'table' then return '' end return v";
 
 /// Keeps the newer: answers nothing when it stored, else what is there. A life that was cut short keeps its expiry, so that the
 /// longer one of the same generation cannot come back after it. ARGV: record, expiry, a record known to be unreadable.
@@ -303,8 +404,7 @@ redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return 1";
 
 /// Deletes a lease of this owner and no other.
-const RELEASE: &str =
-    "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end return redis.status_reply('OK')";
+const RELEASE: &str = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end return redis.status_reply('OK')";
 
 /// Counts one more, for a day and a day.
 const COUNT: &str = r"

@@ -55,20 +55,48 @@ pub(super) struct Force {
 
 impl Force {
     /// Decides on one more forced refresh. When it is granted, the second value is what to remember.
-    pub(super) fn claim(stored: Option<Self>, now: UnixTime, min_gap: Duration, daily: Option<u32>) -> (Claim, Option<Self>) {
+    pub(super) fn claim(
+        stored: Option<Self>,
+        now: UnixTime,
+        min_gap: Duration,
+        daily: Option<u32>,
+    ) -> (Claim, Option<Self>) {
         let today = shanghai_day(now);
         // A day or a time a little ahead of ours was written by a process whose clock is; far ahead, by a clock that was wrong.
-        let spent = stored.filter(|force| (today..=today + 1).contains(&force.day)).map_or(0, |force| force.count);
+        let spent = stored
+            .filter(|force| (today..=today + 1).contains(&force.day))
+            .map_or(0, |force| force.count);
         if daily.is_some_and(|daily| spent >= daily) {
-            return (Claim::SpentToday { retry_at: now.next_shanghai_midnight() }, None);
+            return (
+                Claim::SpentToday {
+                    retry_at: now.next_shanghai_midnight(),
+                },
+                None,
+            );
         }
         match stored {
-            Some(force) if now.0.abs_diff(force.last.0) < min_gap.as_secs() => {
-                (Claim::TooSoon { retry_at: force.last.plus(min_gap) }, None)
-            }
+            Some(force) if now.0.abs_diff(force.last.0) < min_gap.as_secs() => (
+                Claim::TooSoon {
+                    retry_at: force.last.plus(min_gap),
+                },
+                None,
+            ),
             _ => {
-                let day = stored.map_or(today, |force| if force.day == today + 1 { force.day } else { today });
-                (Claim::Granted, Some(Self { last: now, day, count: spent.saturating_add(1) }))
+                let day = stored.map_or(today, |force| {
+                    if force.day == today + 1 {
+                        force.day
+                    } else {
+                        today
+                    }
+                });
+                (
+                    Claim::Granted,
+                    Some(Self {
+                        last: now,
+                        day,
+                        count: spent.saturating_add(1),
+                    }),
+                )
             }
         }
     }
@@ -82,18 +110,29 @@ mod tests {
     const GAP: Duration = Duration::from_secs(30);
 
     fn credential(generation: u64, expires_at: u64) -> Credential {
-        Credential { value: Secret::new("va lue"), issued_at: UnixTime(1_000), expires_at: UnixTime(expires_at), generation }
+        Credential {
+            value: Secret::new("va lue"),
+            issued_at: UnixTime(1_000),
+            expires_at: UnixTime(expires_at),
+            generation,
+        }
     }
 
     #[test]
     fn only_a_higher_generation_or_an_earlier_end_replaces() {
         let stored = credential(5, 8_200);
-        assert!(replaces(&credential(6, 2_000), &stored), "a higher one, even if it ends earlier");
+        assert!(
+            replaces(&credential(6, 2_000), &stored),
+            "a higher one, even if it ends earlier"
+        );
         assert!(replaces(&credential(5, 8_199), &stored), "cut short");
         assert!(!replaces(&credential(5, 8_200), &stored), "the same");
         assert!(!replaces(&credential(5, 8_201), &stored), "prolonged");
         assert!(!replaces(&credential(4, 9_999), &stored), "a lower one");
-        assert!(!replaces(&credential(4, 1), &stored), "a lower one that ends earlier");
+        assert!(
+            !replaces(&credential(4, 1), &stored),
+            "a lower one that ends earlier"
+        );
     }
 
     #[test]
@@ -102,13 +141,34 @@ mod tests {
         let (claim, first) = Force::claim(None, now, GAP, Some(2));
         assert_eq!(claim, Claim::Granted);
         let soon = now.plus(Duration::from_secs(29));
-        assert_eq!(Force::claim(first, soon, GAP, Some(2)), (Claim::TooSoon { retry_at: now.plus(GAP) }, None));
+        assert_eq!(
+            Force::claim(first, soon, GAP, Some(2)),
+            (
+                Claim::TooSoon {
+                    retry_at: now.plus(GAP)
+                },
+                None
+            )
+        );
         let (claim, second) = Force::claim(first, now.plus(GAP), GAP, Some(2));
         assert_eq!(claim, Claim::Granted);
         let spent = Force::claim(second, now.plus(GAP * 2), GAP, Some(2)).0;
-        assert_eq!(spent, Claim::SpentToday { retry_at: now.next_shanghai_midnight() });
-        assert_eq!(Force::claim(second, now.plus(GAP * 2), GAP, None).0, Claim::Granted, "classic mode has no daily ration");
-        assert_eq!(Force::claim(second, now.next_shanghai_midnight(), GAP, Some(2)).0, Claim::Granted, "a new day");
+        assert_eq!(
+            spent,
+            Claim::SpentToday {
+                retry_at: now.next_shanghai_midnight()
+            }
+        );
+        assert_eq!(
+            Force::claim(second, now.plus(GAP * 2), GAP, None).0,
+            Claim::Granted,
+            "classic mode has no daily ration"
+        );
+        assert_eq!(
+            Force::claim(second, now.next_shanghai_midnight(), GAP, Some(2)).0,
+            Claim::Granted,
+            "a new day"
+        );
     }
 
     #[test]
@@ -130,6 +190,9 @@ mod tests {
     #[test]
     fn the_day_turns_at_midnight_in_shanghai() {
         // 2024-01-01T15:59:59Z is 23:59:59 in Shanghai.
-        assert_eq!(shanghai_day(UnixTime(1_704_124_800)), shanghai_day(UnixTime(1_704_124_799)) + 1);
+        assert_eq!(
+            shanghai_day(UnixTime(1_704_124_800)),
+            shanghai_day(UnixTime(1_704_124_799)) + 1
+        );
     }
 }

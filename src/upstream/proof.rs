@@ -52,7 +52,9 @@ impl ProofReader {
         for (host, address) in resolve {
             builder = builder.resolve(host, *address);
         }
-        let client = builder.build().map_err(|error| ClientError(describe(&error.without_url())))?;
+        let client = builder
+            .build()
+            .map_err(|error| ClientError(describe(&error.without_url())))?;
         Ok(Self { client })
     }
 
@@ -67,17 +69,25 @@ impl ProofReader {
             let address = format!("{scheme}://{domain}/{}", file.name());
             match self.ask(&address, file).await {
                 Ok(()) => return Ok(address),
-                Err(found) => failure = Some(failure.map_or(found.clone(), |before: ProofFailure| before.or(found))),
+                Err(found) => {
+                    failure =
+                        Some(failure.map_or(found.clone(), |before: ProofFailure| before.or(found)))
+                }
             }
         }
         Err(failure.expect("two schemes were tried"))
     }
 
     async fn ask(&self, address: &str, file: &VerifyFile) -> Result<(), ProofFailure> {
-        let unreachable = |error: reqwest::Error| ProofFailure::Unreachable(describe(&error.without_url()));
+        let unreachable =
+            |error: reqwest::Error| ProofFailure::Unreachable(describe(&error.without_url()));
         let response = self.client.get(address).send().await.map_err(unreachable)?;
         if response.status().is_redirection() {
-            let to = response.headers().get(LOCATION).and_then(|to| to.to_str().ok()).unwrap_or_default();
+            let to = response
+                .headers()
+                .get(LOCATION)
+                .and_then(|to| to.to_str().ok())
+                .unwrap_or_default();
             return Err(ProofFailure::Redirected(printable(to)));
         }
         if response.status().as_u16() != 200 {
@@ -99,20 +109,29 @@ impl ProofReader {
 async fn beginning(mut response: Response) -> reqwest::Result<Vec<u8>> {
     let mut body = Vec::new();
     while body.len() < MAX_BODY {
-        let Some(chunk) = response.chunk().await? else { break };
+        let Some(chunk) = response.chunk().await? else {
+            break;
+        };
         body.extend_from_slice(&chunk);
     }
     Ok(body)
 }
 
 fn printable(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(MAX_SHOWN).collect()
+    text.chars()
+        .filter(|c| !c.is_control())
+        .take(MAX_SHOWN)
+        .collect()
 }
 
 impl ProofFailure {
     /// Of two schemes the one that somebody answered; of two that were answered https, which browsers use.
     fn or(self, other: Self) -> Self {
-        if matches!(self, Self::Unreachable(_)) { other } else { self }
+        if matches!(self, Self::Unreachable(_)) {
+            other
+        } else {
+            self
+        }
     }
 
     /// What it is.
@@ -177,7 +196,10 @@ impl ProofFailure {
 }
 
 fn hint(en: String, zh: String) -> Hint {
-    Hint { en: en.into(), zh: zh.into() }
+    Hint {
+        en: en.into(),
+        zh: zh.into(),
+    }
 }
 
 /// WeChat's files have 16 characters.

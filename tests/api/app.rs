@@ -70,9 +70,12 @@ pub(crate) async fn spawn_against(prepare: impl FnOnce(&Sandbox)) -> TestApp {
 
 /// A service of this configuration; where it listens and where WeChat is is added.
 pub(crate) async fn spawn(config: &str, prepare: impl FnOnce(&Sandbox)) -> TestApp {
-    let sandbox = Sandbox::start(Clock::manual(START)).await.expect("a free port on loopback");
+    let sandbox = Sandbox::start(Clock::manual(START))
+        .await
+        .expect("a free port on loopback");
     prepare(&sandbox);
-    let mut settings = Settings::read(config, Path::new(""), HashMap::new()).unwrap_or_else(|problems| panic!("{problems}"));
+    let mut settings = Settings::read(config, Path::new(""), HashMap::new())
+        .unwrap_or_else(|problems| panic!("{problems}"));
     settings.server.listen = SocketAddr::from(([127, 0, 0, 1], 0));
     settings.server.admin_listen = Some(settings.server.listen);
     settings.server.workers = 1;
@@ -90,18 +93,39 @@ pub(crate) async fn spawn(config: &str, prepare: impl FnOnce(&Sandbox)) -> TestA
     let (at_end, ended) = oneshot::channel();
     let clock = sandbox.clock().clone();
     thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
         runtime.block_on(async {
-            let application = Application::build_on(&settings, clock).await.unwrap_or_else(|error| panic!("{error}"));
+            let application = Application::build_on(&settings, clock)
+                .await
+                .unwrap_or_else(|error| panic!("{error}"));
             let private = application.admin_address().expect("there is one");
-            let _ = report.send((application.address(), private, application.broker().clone(), application.reloader()));
+            let _ = report.send((
+                application.address(),
+                private,
+                application.broker().clone(),
+                application.reloader(),
+            ));
             // Dropping the sender is the order to stop.
-            application.run_until_stopped(async { drop(stopped.await) }).await.unwrap();
+            application
+                .run_until_stopped(async { drop(stopped.await) })
+                .await
+                .unwrap();
         });
         let _ = at_end.send(());
     });
     let (address, private, broker, reloader) = started.await.expect("the service starts");
-    TestApp { address, private, sandbox, broker, reloader, stop, ended }
+    TestApp {
+        address,
+        private,
+        sandbox,
+        broker,
+        reloader,
+        stop,
+        ended,
+    }
 }
 
 /// `main` at WeChat.
@@ -128,11 +152,19 @@ impl TestApp {
     #[allow(dead_code)] // as above
     pub(crate) async fn get_privately(&self, target: &str) -> Answer {
         let mut stream = TcpStream::connect(self.private).await.unwrap();
-        stream.write_all(&request("GET", target, &[])).await.unwrap();
+        stream
+            .write_all(&request("GET", target, &[]))
+            .await
+            .unwrap();
         read(stream).await
     }
 
-    pub(crate) async fn request(&self, method: &str, target: &str, headers: &[(&str, &str)]) -> Answer {
+    pub(crate) async fn request(
+        &self,
+        method: &str,
+        target: &str,
+        headers: &[(&str, &str)],
+    ) -> Answer {
         self.send(&request(method, target, headers)).await
     }
 
@@ -167,16 +199,24 @@ impl TestApp {
 
     /// Hashes on its own, with the ticket that WeChat gave out, over `signed`.
     pub(crate) fn expected_signature(&self, config: &Value, signed: &str) -> String {
-        let ticket = self.sandbox.ticket(text(config, "appId"), "jsapi").expect("a living ticket");
+        let ticket = self
+            .sandbox
+            .ticket(text(config, "appId"), "jsapi")
+            .expect("a living ticket");
         let (nonce, timestamp) = (text(config, "nonceStr"), &config["timestamp"]);
-        let digest = Sha1::digest(format!("jsapi_ticket={ticket}&noncestr={nonce}&timestamp={timestamp}&url={signed}"));
+        let digest = Sha1::digest(format!(
+            "jsapi_ticket={ticket}&noncestr={nonce}&timestamp={timestamp}&url={signed}"
+        ));
         digest.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }
 
 impl Answer {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+        self.headers
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.as_str())
     }
 
     pub(crate) fn json(&self) -> Value {
@@ -197,12 +237,28 @@ impl Answer {
         assert_eq!(problem["code"], code, "{problem}");
         assert_eq!(problem["status"], status, "{problem}");
         assert_eq!(problem["type"], format!("urn:wx-jssdk:error:{code}"));
-        assert_eq!(self.header("content-type"), Some("application/problem+json"));
+        assert_eq!(
+            self.header("content-type"),
+            Some("application/problem+json")
+        );
         assert_eq!(self.header("cache-control"), Some("no-store"));
-        for field in [&problem["title"], &problem["detail"], &problem["hint"]["en"], &problem["hint"]["zh"]] {
-            assert!(field.as_str().is_some_and(|sentence| sentence.chars().count() > 5), "{problem}");
+        for field in [
+            &problem["title"],
+            &problem["detail"],
+            &problem["hint"]["en"],
+            &problem["hint"]["zh"],
+        ] {
+            assert!(
+                field
+                    .as_str()
+                    .is_some_and(|sentence| sentence.chars().count() > 5),
+                "{problem}"
+            );
         }
-        assert!(text(&problem["hint"], "zh").chars().any(|c| c > '\u{4e00}'), "{problem}");
+        assert!(
+            text(&problem["hint"], "zh").chars().any(|c| c > '\u{4e00}'),
+            "{problem}"
+        );
         problem
     }
 }
@@ -210,7 +266,10 @@ impl Answer {
 /// The bytes of a request without a body, after which the service hangs up.
 pub(crate) fn request(method: &str, target: &str, headers: &[(&str, &str)]) -> Vec<u8> {
     let mut text = format!("{method} {target} HTTP/1.1\r\n");
-    if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
+    if !headers
+        .iter()
+        .any(|(name, _)| name.eq_ignore_ascii_case("host"))
+    {
         text += "Host: service.test\r\n";
     }
     for (name, value) in headers {
@@ -234,24 +293,40 @@ pub(crate) async fn read(mut stream: TcpStream) -> Answer {
         bytes.extend_from_slice(&buffer[..count]);
     }
     let answer = String::from_utf8(bytes).expect("answers are UTF-8");
-    let (head, text) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no whole answer: {answer:?}"));
+    let (head, text) = answer
+        .split_once("\r\n\r\n")
+        .unwrap_or_else(|| panic!("no whole answer: {answer:?}"));
     let mut lines = head.split("\r\n");
-    let status = lines.next().and_then(|line| line.split(' ').nth(1)).and_then(|status| status.parse().ok());
-    let headers = lines.filter_map(|line| line.split_once(": ")).map(|(name, value)| (name.to_lowercase(), value.to_owned()));
-    Answer { status: status.expect("a status"), headers: headers.collect(), text: text.to_owned() }
+    let status = lines
+        .next()
+        .and_then(|line| line.split(' ').nth(1))
+        .and_then(|status| status.parse().ok());
+    let headers = lines
+        .filter_map(|line| line.split_once(": "))
+        .map(|(name, value)| (name.to_lowercase(), value.to_owned()));
+    Answer {
+        status: status.expect("a status"),
+        headers: headers.collect(),
+        text: text.to_owned(),
+    }
 }
 
 /// `encodeURIComponent`.
 pub(crate) fn encode(text: &str) -> String {
-    text.bytes().fold(String::new(), |encoded, byte| match byte {
-        b if b.is_ascii_alphanumeric() || b"-_.!~*'()".contains(&b) => encoded + &char::from(b).to_string(),
-        b => encoded + &format!("%{b:02X}"),
-    })
+    text.bytes()
+        .fold(String::new(), |encoded, byte| match byte {
+            b if b.is_ascii_alphanumeric() || b"-_.!~*'()".contains(&b) => {
+                encoded + &char::from(b).to_string()
+            }
+            b => encoded + &format!("%{b:02X}"),
+        })
 }
 
 #[track_caller]
 pub(crate) fn text<'a>(value: &'a Value, field: &str) -> &'a str {
-    value[field].as_str().unwrap_or_else(|| panic!("no {field} in {value}"))
+    value[field]
+        .as_str()
+        .unwrap_or_else(|| panic!("no {field} in {value}"))
 }
 
 pub(crate) fn seconds(seconds: u64) -> Duration {

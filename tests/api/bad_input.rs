@@ -17,9 +17,12 @@ async fn refuses_query(query: &str, status: u16, code: &str) {
 #[tokio::test]
 async fn a_missing_url() {
     let app = spawn_app().await;
-    for target in
-        ["/jssdk/config", "/jssdk/config?", "/jssdk/config?account=main", "/jssdk/config?URL=https%3A%2F%2Fexample.com"]
-    {
+    for target in [
+        "/jssdk/config",
+        "/jssdk/config?",
+        "/jssdk/config?account=main",
+        "/jssdk/config?URL=https%3A%2F%2Fexample.com",
+    ] {
         app.get(target).await.assert_problem(400, "missing_url");
     }
 }
@@ -33,23 +36,40 @@ async fn an_empty_url() {
 
 #[tokio::test]
 async fn a_url_of_another_scheme() {
-    for page in
-        ["ftp://example.com/", "file:///etc/passwd", "javascript:alert(1)", "data:text/html,x", "weixin://dl/chat", "https:/x"]
-    {
+    for page in [
+        "ftp://example.com/",
+        "file:///etc/passwd",
+        "javascript:alert(1)",
+        "data:text/html,x",
+        "weixin://dl/chat",
+        "https:/x",
+    ] {
         refuses_page(page, 400, "bad_url").await;
     }
 }
 
 #[tokio::test]
 async fn a_relative_url() {
-    for page in ["/page?a=1", "page.html", "//example.com/p", "?a=1", "example.com/p"] {
+    for page in [
+        "/page?a=1",
+        "page.html",
+        "//example.com/p",
+        "?a=1",
+        "example.com/p",
+    ] {
         refuses_page(page, 400, "bad_url").await;
     }
 }
 
 #[tokio::test]
 async fn what_javascript_makes_of_a_missing_value() {
-    for page in ["null", "undefined", "[object Object]", "[object Location]", "NaN"] {
+    for page in [
+        "null",
+        "undefined",
+        "[object Object]",
+        "[object Location]",
+        "NaN",
+    ] {
         refuses_page(page, 400, "bad_url").await;
     }
 }
@@ -68,7 +88,11 @@ async fn a_url_with_a_user_name() {
 
 #[tokio::test]
 async fn a_url_with_a_backslash_before_its_host() {
-    for page in ["https://evil.com\\@example.com/", "https:\\\\example.com/", "https://evil.com\\.example.com/"] {
+    for page in [
+        "https://evil.com\\@example.com/",
+        "https:\\\\example.com/",
+        "https://evil.com\\.example.com/",
+    ] {
         refuses_page(page, 400, "bad_url").await;
     }
 }
@@ -88,8 +112,12 @@ async fn a_url_with_control_characters() {
 
 #[tokio::test]
 async fn a_url_with_a_space() {
-    for page in [" https://example.com/", "https://example.com/ ", "https://example.com/?q=a b", "\u{feff}https://example.com/"]
-    {
+    for page in [
+        " https://example.com/",
+        "https://example.com/ ",
+        "https://example.com/?q=a b",
+        "\u{feff}https://example.com/",
+    ] {
         refuses_page(page, 400, "bad_url").await;
     }
 }
@@ -102,18 +130,31 @@ async fn a_url_with_unencoded_chinese() {
 
 #[tokio::test]
 async fn a_url_without_a_host() {
-    for page in
-        ["https://", "https:///p", "https://?a=1", "https://[::1/", "https://exa%20mple.com/", "https://example.com:99999/"]
-    {
+    for page in [
+        "https://",
+        "https:///p",
+        "https://?a=1",
+        "https://[::1/",
+        "https://exa%20mple.com/",
+        "https://example.com:99999/",
+    ] {
         refuses_page(page, 400, "bad_url").await;
     }
 }
 
 #[tokio::test]
 async fn a_url_longer_than_16_kib() {
-    refuses_page(&format!("https://example.com/?a={}", "x".repeat(16 * 1_024 - 22)), 400, "bad_url").await;
+    refuses_page(
+        &format!("https://example.com/?a={}", "x".repeat(16 * 1_024 - 22)),
+        400,
+        "bad_url",
+    )
+    .await;
     let app = spawn_app().await;
-    let problem = app.config(&format!("https://example.com/?a={}", "x".repeat(60_000))).await.assert_problem(400, "bad_url");
+    let problem = app
+        .config(&format!("https://example.com/?a={}", "x".repeat(60_000)))
+        .await
+        .assert_problem(400, "bad_url");
     assert!(text(&problem, "detail").len() < 200, "it is not repeated");
 }
 
@@ -121,7 +162,9 @@ async fn a_url_longer_than_16_kib() {
 async fn a_request_longer_than_http_allows_is_refused_and_harms_nobody() {
     let app = spawn_app().await;
     for size in [70_000, 200_000, 2_000_000] {
-        let answer = app.config(&format!("https://example.com/?a={}", "x".repeat(size))).await;
+        let answer = app
+            .config(&format!("https://example.com/?a={}", "x".repeat(size)))
+            .await;
         assert!((400..500).contains(&answer.status), "{size}: {answer:?}");
     }
     app.config("https://example.com/").await.ok();
@@ -130,24 +173,44 @@ async fn a_request_longer_than_http_allows_is_refused_and_harms_nobody() {
 #[tokio::test]
 async fn an_unencoded_url() {
     refuses_query("url=https://example.com/p?a=1&b=2", 400, "url_not_encoded").await;
-    refuses_query("account=main&url=https://example.com/p?a=1&from=singlemessage&isappinstalled=0", 400, "url_not_encoded")
-        .await;
+    refuses_query(
+        "account=main&url=https://example.com/p?a=1&from=singlemessage&isappinstalled=0",
+        400,
+        "url_not_encoded",
+    )
+    .await;
     refuses_query("url=https://example.com/p?q=1+1", 400, "url_not_encoded").await;
 }
 
 #[tokio::test]
 async fn an_unencoded_url_gets_the_cure_in_its_hint() {
     let app = spawn_app().await;
-    let problem = app.query("url=https://example.com/p?a=1&b=2").await.assert_problem(400, "url_not_encoded");
+    let problem = app
+        .query("url=https://example.com/p?a=1&b=2")
+        .await
+        .assert_problem(400, "url_not_encoded");
     for language in ["en", "zh"] {
-        assert!(text(&problem["hint"], language).contains("encodeURIComponent(location.href)"), "{problem}");
+        assert!(
+            text(&problem["hint"], language).contains("encodeURIComponent(location.href)"),
+            "{problem}"
+        );
     }
 }
 
 #[tokio::test]
 async fn a_double_encoded_url() {
-    refuses_query("url=https%253A%252F%252Fexample.com%252F", 400, "url_double_encoded").await;
-    refuses_query("url=HTTP%253a%252f%252fexample.com", 400, "url_double_encoded").await;
+    refuses_query(
+        "url=https%253A%252F%252Fexample.com%252F",
+        400,
+        "url_double_encoded",
+    )
+    .await;
+    refuses_query(
+        "url=HTTP%253a%252f%252fexample.com",
+        400,
+        "url_double_encoded",
+    )
+    .await;
     refuses_page(&encode(&encode("https://example.com/")), 400, "bad_url").await;
 }
 
@@ -180,24 +243,53 @@ async fn a_host_with_a_trailing_dot() {
 #[tokio::test]
 async fn a_refused_host_is_named() {
     let app = spawn_app().await;
-    let problem = app.config("https://example.com.evil.com/secret-path?token=1").await.assert_problem(403, "page_not_allowed");
-    assert!(text(&problem, "detail").contains("\"example.com.evil.com\""), "{problem}");
-    assert!(text(&problem["hint"], "zh").contains("JS接口安全域名"), "{problem}");
-    assert!(!problem.to_string().contains("secret-path"), "the page's own parameters are nobody's business");
+    let problem = app
+        .config("https://example.com.evil.com/secret-path?token=1")
+        .await
+        .assert_problem(403, "page_not_allowed");
+    assert!(
+        text(&problem, "detail").contains("\"example.com.evil.com\""),
+        "{problem}"
+    );
+    assert!(
+        text(&problem["hint"], "zh").contains("JS接口安全域名"),
+        "{problem}"
+    );
+    assert!(
+        !problem.to_string().contains("secret-path"),
+        "the page's own parameters are nobody's business"
+    );
 }
 
 #[tokio::test]
 async fn an_unknown_account() {
     let url = encode("https://example.com/");
-    for account in ["nobody", "Main", "main%20", "main%00", "..%2Fmain", "wx0123456789abcdef", "%E4%B8%AD"] {
-        refuses_query(&format!("url={url}&account={account}"), 404, "unknown_account").await;
+    for account in [
+        "nobody",
+        "Main",
+        "main%20",
+        "main%00",
+        "..%2Fmain",
+        "wx0123456789abcdef",
+        "%E4%B8%AD",
+    ] {
+        refuses_query(
+            &format!("url={url}&account={account}"),
+            404,
+            "unknown_account",
+        )
+        .await;
     }
 }
 
 #[tokio::test]
 async fn an_account_name_without_end_is_not_repeated() {
     let app = spawn_app().await;
-    let query = format!("url={}&account={}", encode("https://example.com/"), "x".repeat(30_000));
+    let query = format!(
+        "url={}&account={}",
+        encode("https://example.com/"),
+        "x".repeat(30_000)
+    );
     let answer = app.query(&query).await;
     answer.assert_problem(404, "unknown_account");
     assert!(answer.text.len() < 2_000, "{} bytes", answer.text.len());
@@ -206,7 +298,9 @@ async fn an_account_name_without_end_is_not_repeated() {
 #[tokio::test]
 async fn a_host_name_without_end_is_not_repeated() {
     let app = spawn_app().await;
-    let answer = app.config(&format!("https://{}/", "x".repeat(16_000))).await;
+    let answer = app
+        .config(&format!("https://{}/", "x".repeat(16_000)))
+        .await;
     assert!(answer.text.len() < 2_000, "{} bytes", answer.text.len());
     assert!((400..404).contains(&answer.status));
 }
@@ -230,7 +324,13 @@ async fn a_parameter_given_twice() {
 async fn a_list_of_100_000_names() {
     let app = spawn_app().await;
     let url = encode("https://example.com/");
-    for names in [vec!["a"; 100_000].join(","), (0..100_000).map(|n| n.to_string()).collect::<Vec<_>>().join(",")] {
+    for names in [
+        vec!["a"; 100_000].join(","),
+        (0..100_000)
+            .map(|n| n.to_string())
+            .collect::<Vec<_>>()
+            .join(","),
+    ] {
         for list in ["jsApiList", "openTagList"] {
             let answer = app.query(&format!("url={url}&{list}={names}")).await;
             assert!((400..500).contains(&answer.status), "{}", answer.status);
@@ -241,21 +341,40 @@ async fn a_list_of_100_000_names() {
 
 #[tokio::test]
 async fn a_list_of_more_names_than_wechat_has() {
-    let names = (0..201).map(|n| format!("api{n}")).collect::<Vec<_>>().join(",");
-    refuses_query(&format!("url={}&jsApiList={names}", encode("https://example.com/")), 400, "bad_list").await;
+    let names = (0..201)
+        .map(|n| format!("api{n}"))
+        .collect::<Vec<_>>()
+        .join(",");
+    refuses_query(
+        &format!("url={}&jsApiList={names}", encode("https://example.com/")),
+        400,
+        "bad_list",
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn a_list_that_holds_something_else() {
     let url = encode("https://example.com/");
-    for list in ["%3Cscript%3E", "a%00b", "a%20b", "%E4%B8%AD", "[%22chooseImage%22]"] {
+    for list in [
+        "%3Cscript%3E",
+        "a%00b",
+        "a%20b",
+        "%E4%B8%AD",
+        "[%22chooseImage%22]",
+    ] {
         refuses_query(&format!("url={url}&jsApiList={list}"), 400, "bad_list").await;
     }
 }
 
 #[tokio::test]
 async fn a_debug_that_is_no_flag() {
-    refuses_query(&format!("url={}&debug=maybe", encode("https://example.com/")), 400, "bad_flag").await;
+    refuses_query(
+        &format!("url={}&debug=maybe", encode("https://example.com/")),
+        400,
+        "bad_flag",
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -276,7 +395,12 @@ async fn escapes_that_are_cut_short() {
 #[tokio::test]
 async fn raw_bytes_that_are_no_utf_8() {
     let app = spawn_app().await;
-    for raw in [&b"\xff"[..], b"https://example.com/\xd6\xd0", b"\x80\x00", "https://example.com/中文".as_bytes()] {
+    for raw in [
+        &b"\xff"[..],
+        b"https://example.com/\xd6\xd0",
+        b"\x80\x00",
+        "https://example.com/中文".as_bytes(),
+    ] {
         let mut bytes = b"GET /jssdk/config?url=".to_vec();
         bytes.extend_from_slice(raw);
         bytes.extend_from_slice(b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");

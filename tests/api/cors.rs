@@ -6,8 +6,14 @@ const PAGE: &str = "/jssdk/config?url=https%3A%2F%2Fexample.com%2F";
 
 async fn allowed_origin(app: &TestApp, target: &str, origin: &str) -> Option<String> {
     let answer = app.request("GET", target, &[("Origin", origin)]).await;
-    assert_eq!(answer.header("vary"), Some("Origin"), "a cache must not mix the answers up");
-    answer.header("access-control-allow-origin").map(str::to_owned)
+    assert_eq!(
+        answer.header("vary"),
+        Some("Origin"),
+        "a cache must not mix the answers up"
+    );
+    answer
+        .header("access-control-allow-origin")
+        .map(str::to_owned)
 }
 
 #[tokio::test]
@@ -21,7 +27,10 @@ async fn pages_on_a_safe_domain_may_read_the_answer() {
         "https://example.com:8443",
         "http://m.example.com:3000",
     ] {
-        assert_eq!(allowed_origin(&app, PAGE, origin).await.as_deref(), Some(origin));
+        assert_eq!(
+            allowed_origin(&app, PAGE, origin).await.as_deref(),
+            Some(origin)
+        );
     }
 }
 
@@ -54,48 +63,81 @@ async fn pages_elsewhere_may_not() {
 #[tokio::test]
 async fn an_origin_in_raw_bytes_is_nobodys() {
     let app = spawn_app().await;
-    let mut bytes = format!("GET {PAGE} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nOrigin: https://").into_bytes();
+    let mut bytes =
+        format!("GET {PAGE} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nOrigin: https://")
+            .into_bytes();
     bytes.extend_from_slice(b"\xff.example.com\r\n\r\n");
     let answer = app.send(&bytes).await;
-    assert_eq!(answer.header("access-control-allow-origin"), None, "{answer:?}");
+    assert_eq!(
+        answer.header("access-control-allow-origin"),
+        None,
+        "{answer:?}"
+    );
 }
 
 #[tokio::test]
 async fn a_request_without_an_origin_gets_no_cors_header() {
     let app = spawn_app().await;
     let answer = app.get(PAGE).await;
-    assert!(!answer.headers.iter().any(|(name, _)| name.starts_with("access-control-")), "{answer:?}");
+    assert!(
+        !answer
+            .headers
+            .iter()
+            .any(|(name, _)| name.starts_with("access-control-")),
+        "{answer:?}"
+    );
     assert_eq!(answer.header("vary"), Some("Origin"));
 }
 
 #[tokio::test]
 async fn errors_can_be_read_across_origins_too() {
     let app = spawn_against(|sandbox| {
-        sandbox.fault(wx_jssdk::sandbox::Fault::always(TOKEN_CALL, wx_jssdk::sandbox::FaultKind::Errcode(-1)));
+        sandbox.fault(wx_jssdk::sandbox::Fault::always(
+            TOKEN_CALL,
+            wx_jssdk::sandbox::FaultKind::Errcode(-1),
+        ));
     })
     .await;
     for (target, status) in [
         ("/jssdk/config", 400),
         ("/jssdk/config?url=https://example.com/?a=1&b=2", 400),
         ("/jssdk/config?url=https%3A%2F%2Fevil.com", 403),
-        ("/jssdk/config?url=https%3A%2F%2Fexample.com&account=nobody", 404),
+        (
+            "/jssdk/config?url=https%3A%2F%2Fexample.com&account=nobody",
+            404,
+        ),
         (PAGE, 503),
     ] {
-        let answer = app.request("GET", target, &[("Origin", "https://shop.example.com")]).await;
+        let answer = app
+            .request("GET", target, &[("Origin", "https://shop.example.com")])
+            .await;
         assert_eq!(answer.status, status, "{answer:?}");
-        assert_eq!(answer.header("access-control-allow-origin"), Some("https://shop.example.com"), "{target}");
+        assert_eq!(
+            answer.header("access-control-allow-origin"),
+            Some("https://shop.example.com"),
+            "{target}"
+        );
         assert_eq!(answer.header("vary"), Some("Origin"), "{target}");
         let exposed = answer.header("access-control-expose-headers");
-        assert_eq!(exposed, Some("Retry-After"), "the page may read when to ask again");
+        assert_eq!(
+            exposed,
+            Some("Retry-After"),
+            "the page may read when to ask again"
+        );
     }
 }
 
 #[tokio::test]
 async fn a_wrong_method_can_be_read_across_origins_too() {
     let app = spawn_app().await;
-    let answer = app.request("DELETE", PAGE, &[("Origin", "https://example.com")]).await;
+    let answer = app
+        .request("DELETE", PAGE, &[("Origin", "https://example.com")])
+        .await;
     answer.assert_problem(405, "method_not_allowed");
-    assert_eq!(answer.header("access-control-allow-origin"), Some("https://example.com"));
+    assert_eq!(
+        answer.header("access-control-allow-origin"),
+        Some("https://example.com")
+    );
 }
 
 #[tokio::test]
@@ -104,23 +146,41 @@ async fn a_preflight_allows_get_with_the_headers_it_asks_for() {
     let headers = [
         ("Origin", "https://shop.example.com"),
         ("Access-Control-Request-Method", "GET"),
-        ("Access-Control-Request-Headers", "x-requested-with, authorization"),
+        (
+            "Access-Control-Request-Headers",
+            "x-requested-with, authorization",
+        ),
     ];
     let answer = app.request("OPTIONS", PAGE, &headers).await;
     assert_eq!((answer.status, answer.text.as_str()), (204, ""));
-    assert_eq!(answer.header("access-control-allow-origin"), Some("https://shop.example.com"));
+    assert_eq!(
+        answer.header("access-control-allow-origin"),
+        Some("https://shop.example.com")
+    );
     assert_eq!(answer.header("access-control-allow-methods"), Some("GET"));
-    assert_eq!(answer.header("access-control-allow-headers"), Some("x-requested-with, authorization"));
+    assert_eq!(
+        answer.header("access-control-allow-headers"),
+        Some("x-requested-with, authorization")
+    );
     assert_eq!(answer.header("vary"), Some("Origin"));
 }
 
 #[tokio::test]
 async fn a_preflight_from_elsewhere_allows_nothing() {
     let app = spawn_app().await;
-    let headers = [("Origin", "https://evil.com"), ("Access-Control-Request-Method", "GET")];
+    let headers = [
+        ("Origin", "https://evil.com"),
+        ("Access-Control-Request-Method", "GET"),
+    ];
     let answer = app.request("OPTIONS", PAGE, &headers).await;
     assert_eq!(answer.status, 204);
-    assert!(!answer.headers.iter().any(|(name, _)| name.starts_with("access-control-")), "{answer:?}");
+    assert!(
+        !answer
+            .headers
+            .iter()
+            .any(|(name, _)| name.starts_with("access-control-")),
+        "{answer:?}"
+    );
 }
 
 #[tokio::test]
@@ -128,7 +188,8 @@ async fn a_preflight_calls_nobody() {
     let app = spawn_app().await;
     app.get(PAGE).await.ok();
     let before = app.sandbox.calls_total();
-    app.request("OPTIONS", PAGE, &[("Origin", "https://example.com")]).await;
+    app.request("OPTIONS", PAGE, &[("Origin", "https://example.com")])
+        .await;
     assert_eq!(app.sandbox.calls_total(), before);
 }
 
@@ -159,10 +220,20 @@ async fn spawn_two() -> TestApp {
 async fn the_account_that_is_asked_decides_who_may_read() {
     let app = spawn_two().await;
     let news = "/jssdk/config?account=news&url=https%3A%2F%2Fnews.cn%2F";
-    assert_eq!(allowed_origin(&app, news, "https://news.cn").await.as_deref(), Some("https://news.cn"));
+    assert_eq!(
+        allowed_origin(&app, news, "https://news.cn")
+            .await
+            .as_deref(),
+        Some("https://news.cn")
+    );
     assert_eq!(allowed_origin(&app, news, "https://shop.cn").await, None);
     let default = "/jssdk/config?url=https%3A%2F%2Fshop.cn%2F";
-    assert_eq!(allowed_origin(&app, default, "https://shop.cn").await.as_deref(), Some("https://shop.cn"));
+    assert_eq!(
+        allowed_origin(&app, default, "https://shop.cn")
+            .await
+            .as_deref(),
+        Some("https://shop.cn")
+    );
     assert_eq!(allowed_origin(&app, default, "https://news.cn").await, None);
 }
 
@@ -176,7 +247,17 @@ async fn it_decides_about_bad_requests_as_well() {
         "account=news&debug=x&url=https%3A%2F%2Fnews.cn",
     ] {
         let target = format!("/jssdk/config?{query}");
-        assert_eq!(allowed_origin(&app, &target, "https://news.cn").await.as_deref(), Some("https://news.cn"), "{query}");
-        assert_eq!(allowed_origin(&app, &target, "https://shop.cn").await, None, "{query}");
+        assert_eq!(
+            allowed_origin(&app, &target, "https://news.cn")
+                .await
+                .as_deref(),
+            Some("https://news.cn"),
+            "{query}"
+        );
+        assert_eq!(
+            allowed_origin(&app, &target, "https://shop.cn").await,
+            None,
+            "{query}"
+        );
     }
 }

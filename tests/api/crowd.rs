@@ -23,17 +23,37 @@ struct Embedded {
 }
 
 async fn embed(workers: usize) -> Embedded {
-    let sandbox = Sandbox::start(Clock::manual(START)).await.expect("a free port on loopback");
+    let sandbox = Sandbox::start(Clock::manual(START))
+        .await
+        .expect("a free port on loopback");
     sandbox.add_app(main_app());
-    let (upstream, clock) = (UpstreamOptions { weixin: sandbox.url().to_owned(), ..patient() }, sandbox.clock().clone());
+    let (upstream, clock) = (
+        UpstreamOptions {
+            weixin: sandbox.url().to_owned(),
+            ..patient()
+        },
+        sandbox.clock().clone(),
+    );
     let (report, started) = oneshot::channel();
     let (stop, stopped) = oneshot::channel::<()>();
     thread::spawn(move || {
         actix_web::rt::System::new().block_on(async {
-            let account = Account::official(APP, SECRET).js_safe_domain("example.com").unwrap();
-            let broker = Broker::builder().account("main", account).upstream(upstream).clock(clock).build().unwrap();
-            let scope = move || App::new().service(wx_jssdk::actix::public_scope("/jssdk", broker.clone()));
-            let server = HttpServer::new(scope).workers(workers).disable_signals().bind(("127.0.0.1", 0)).unwrap();
+            let account = Account::official(APP, SECRET)
+                .js_safe_domain("example.com")
+                .unwrap();
+            let broker = Broker::builder()
+                .account("main", account)
+                .upstream(upstream)
+                .clock(clock)
+                .build()
+                .unwrap();
+            let scope =
+                move || App::new().service(wx_jssdk::actix::public_scope("/jssdk", broker.clone()));
+            let server = HttpServer::new(scope)
+                .workers(workers)
+                .disable_signals()
+                .bind(("127.0.0.1", 0))
+                .unwrap();
             let _ = report.send(server.addrs()[0]);
             let server = server.run();
             let handle = server.handle();
@@ -43,11 +63,18 @@ async fn embed(workers: usize) -> Embedded {
             drop(serving.await);
         });
     });
-    Embedded { address: started.await.expect("the server starts"), sandbox, _stop: stop }
+    Embedded {
+        address: started.await.expect("the server starts"),
+        sandbox,
+        _stop: stop,
+    }
 }
 
 fn patient() -> UpstreamOptions {
-    UpstreamOptions { timeout: seconds(60), ..UpstreamOptions::default() }
+    UpstreamOptions {
+        timeout: seconds(60),
+        ..UpstreamOptions::default()
+    }
 }
 
 async fn send(address: SocketAddr) -> TcpStream {
@@ -72,7 +99,13 @@ async fn a_thousand_cold_requests_cause_one_token_and_one_ticket_call() {
         nonces.insert(text(&config, "nonceStr").to_owned());
     }
     assert_eq!(nonces.len(), 1_000);
-    assert_eq!((server.sandbox.calls(TOKEN_CALL), server.sandbox.calls(TICKET_CALL)), (1, 1));
+    assert_eq!(
+        (
+            server.sandbox.calls(TOKEN_CALL),
+            server.sandbox.calls(TICKET_CALL)
+        ),
+        (1, 1)
+    );
     assert_eq!(server.sandbox.calls_total(), 2);
 }
 
@@ -86,7 +119,13 @@ async fn a_thousand_cold_requests_and_the_keeper_cause_one_of_each_as_well() {
     for stream in waiting {
         read(stream).await.ok();
     }
-    assert_eq!((app.sandbox.calls(TOKEN_CALL), app.sandbox.calls(TICKET_CALL)), (1, 1));
+    assert_eq!(
+        (
+            app.sandbox.calls(TOKEN_CALL),
+            app.sandbox.calls(TICKET_CALL)
+        ),
+        (1, 1)
+    );
     for credential in &app.broker.status()[0].credentials {
         assert_eq!(credential.refreshes, 1, "{credential:?}");
     }
@@ -97,7 +136,9 @@ async fn a_thousand_who_wait_for_a_failure_cause_one_call_and_all_hear_of_it() {
     let server = embed(2).await;
     let held = server.sandbox.hold(TOKEN_CALL);
     let refused = wx_jssdk::sandbox::FaultKind::Errcode(40125);
-    server.sandbox.fault(wx_jssdk::sandbox::Fault::always(TOKEN_CALL, refused));
+    server
+        .sandbox
+        .fault(wx_jssdk::sandbox::Fault::always(TOKEN_CALL, refused));
     let mut waiting = Vec::new();
     for _ in 0..1_000 {
         waiting.push(send(server.address).await);
@@ -105,7 +146,9 @@ async fn a_thousand_who_wait_for_a_failure_cause_one_call_and_all_hear_of_it() {
     server.sandbox.wait_for_calls(TOKEN_CALL, 1).await;
     held.release();
     for stream in waiting {
-        read(stream).await.assert_problem(502, "account_misconfigured");
+        read(stream)
+            .await
+            .assert_problem(502, "account_misconfigured");
     }
     assert_eq!(server.sandbox.calls_total(), 1);
 }
@@ -124,7 +167,13 @@ async fn a_client_that_hangs_up_aborts_nothing() {
     // Nobody waits any more, and the chain goes on to its end all the same.
     server.sandbox.wait_for_calls(TICKET_CALL, 1).await;
     read(send(server.address).await).await.ok();
-    assert_eq!((server.sandbox.calls(TOKEN_CALL), server.sandbox.calls(TICKET_CALL)), (1, 1));
+    assert_eq!(
+        (
+            server.sandbox.calls(TOKEN_CALL),
+            server.sandbox.calls(TICKET_CALL)
+        ),
+        (1, 1)
+    );
 }
 
 #[tokio::test]
@@ -139,13 +188,22 @@ async fn those_who_stay_are_answered_when_the_first_one_hangs_up() {
     bad_request(server.address).await;
     held.release();
     read(second).await.ok();
-    assert_eq!((server.sandbox.calls(TOKEN_CALL), server.sandbox.calls(TICKET_CALL)), (1, 1));
+    assert_eq!(
+        (
+            server.sandbox.calls(TOKEN_CALL),
+            server.sandbox.calls(TICKET_CALL)
+        ),
+        (1, 1)
+    );
 }
 
 /// An answer that needs no upstream.
 async fn bad_request(address: SocketAddr) {
     let mut stream = TcpStream::connect(address).await.unwrap();
-    stream.write_all(&request("GET", "/jssdk/config", &[])).await.unwrap();
+    stream
+        .write_all(&request("GET", "/jssdk/config", &[]))
+        .await
+        .unwrap();
     read(stream).await.assert_problem(400, "missing_url");
 }
 

@@ -9,18 +9,27 @@ use crate::app::*;
 
 const PATH: &str = "/doctor/diagnose";
 const PAGE: &str = "https://www.example.com/shop?name=%E5%BC%A0#/hot";
-const OWN_TICKET: &str = "sM4AOVdWfPE4DxkXGEs8VMCPGGVi4C3VM0P37wVUCFvkVAy_90u5h9nbSlYy3-Sl-HhTdfl2fzFy1AOcHKP7qg";
+const OWN_TICKET: &str =
+    "sM4AOVdWfPE4DxkXGEs8VMCPGGVi4C3VM0P37wVUCFvkVAy_90u5h9nbSlYy3-Sl-HhTdfl2fzFy1AOcHKP7qg";
 
 async fn with_demo() -> TestApp {
-    spawn(&format!("[server]\ndemo = true\n{MAIN}"), |sandbox| sandbox.add_app(main_app())).await
+    spawn(&format!("[server]\ndemo = true\n{MAIN}"), |sandbox| {
+        sandbox.add_app(main_app())
+    })
+    .await
 }
 
 fn sha1(text: &str) -> String {
-    Sha1::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+    Sha1::digest(text)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 fn signed(ticket: &str, url: &str) -> String {
-    sha1(&format!("jsapi_ticket={ticket}&noncestr=n0nce&timestamp=1700000000&url={url}"))
+    sha1(&format!(
+        "jsapi_ticket={ticket}&noncestr=n0nce&timestamp=1700000000&url={url}"
+    ))
 }
 
 async fn post(app: &TestApp, content_type: &str, body: &str) -> Answer {
@@ -39,7 +48,15 @@ async fn ask(app: &TestApp, question: &Value) -> Answer {
 async fn secrets(app: &TestApp) -> Vec<String> {
     let mut secrets = Vec::new();
     for kind in [Kind::AccessToken, Kind::JsapiTicket] {
-        secrets.push(app.broker.credential("main", kind).await.unwrap().value.expose().to_owned());
+        secrets.push(
+            app.broker
+                .credential("main", kind)
+                .await
+                .unwrap()
+                .value
+                .expose()
+                .to_owned(),
+        );
     }
     secrets
 }
@@ -51,17 +68,37 @@ fn backend_answer(signature: &str) -> Value {
 #[tokio::test]
 async fn the_page_is_there_with_the_demo_and_not_without() {
     let app = with_demo().await;
-    for (target, lang, says) in [("/doctor", "zh-CN", "签名"), ("/doctor?lang=en", "en", "Why is the signature refused?")] {
+    for (target, lang, says) in [
+        ("/doctor", "zh-CN", "签名"),
+        ("/doctor?lang=en", "en", "Why is the signature refused?"),
+    ] {
         let page = app.get(target).await;
-        assert_eq!((page.status, page.header("content-language")), (200, Some(lang)));
+        assert_eq!(
+            (page.status, page.header("content-language")),
+            (200, Some(lang))
+        );
         assert!(page.text.contains(&format!("<html lang=\"{lang}\">")) && page.text.contains(says));
-        for file in page.text.split("\"static/").skip(1).map(|rest| rest.split('"').next().unwrap()) {
-            assert_eq!(app.get(&format!("/static/{file}")).await.status, 200, "{file}");
+        for file in page
+            .text
+            .split("\"static/")
+            .skip(1)
+            .map(|rest| rest.split('"').next().unwrap())
+        {
+            assert_eq!(
+                app.get(&format!("/static/{file}")).await.status,
+                200,
+                "{file}"
+            );
         }
     }
     let without = spawn_app().await;
-    without.get("/doctor").await.assert_problem(404, "not_found");
-    ask(&without, &json!({"error": "config:invalid url domain"})).await.assert_problem(404, "not_found");
+    without
+        .get("/doctor")
+        .await
+        .assert_problem(404, "not_found");
+    ask(&without, &json!({"error": "config:invalid url domain"}))
+        .await
+        .assert_problem(404, "not_found");
 }
 
 #[tokio::test]
@@ -69,13 +106,26 @@ async fn the_page_runs_nothing_that_stands_in_it_and_asks_nobody_else() {
     let app = with_demo().await;
     let page = app.get("/doctor").await;
     let policy = page.header("content-security-policy").unwrap();
-    for part in ["default-src 'none'", "script-src 'self';", "style-src 'self'", "connect-src 'self'", "form-action 'none'"] {
+    for part in [
+        "default-src 'none'",
+        "script-src 'self';",
+        "style-src 'self'",
+        "connect-src 'self'",
+        "form-action 'none'",
+    ] {
         assert!(policy.contains(part), "{policy}");
     }
-    assert!(!policy.contains("unsafe") && !policy.contains("http"), "{policy}");
+    assert!(
+        !policy.contains("unsafe") && !policy.contains("http"),
+        "{policy}"
+    );
     assert_eq!(page.header("x-content-type-options"), Some("nosniff"));
     assert_eq!(page.header("referrer-policy"), Some("no-referrer"));
-    assert!(!page.text.contains("<style") && !page.text.contains(" style=") && !page.text.contains(" onclick="));
+    assert!(
+        !page.text.contains("<style")
+            && !page.text.contains(" style=")
+            && !page.text.contains(" onclick=")
+    );
     for script in page.text.split("<script").skip(1) {
         assert!(script.trim_start().starts_with("src="), "{script}");
     }
@@ -88,26 +138,47 @@ async fn the_living_ticket_proves_the_mistake_and_is_in_no_answer() {
     let ticket = &secrets[1];
     let page = "https://www.example.com/shop?name=%E5%BC%A0";
     for (code, signature) in [
-        ("percent_decoded", signed(ticket, "https://www.example.com/shop?name=张")),
+        (
+            "percent_decoded",
+            signed(ticket, "https://www.example.com/shop?name=张"),
+        ),
         ("fragment_kept", signed(ticket, PAGE)),
         ("ticket_cut", signed(&ticket[..64], page)),
         ("ticket_case_changed", signed(&ticket.to_lowercase(), page)),
         ("access_token_for_ticket", signed(&secrets[0], page)),
         (
             "string_case_changed",
-            sha1(&format!("jsapi_ticket={ticket}&noncestr=n0nce&timestamp=1700000000&url={page}").to_uppercase()),
+            sha1(
+                &format!("jsapi_ticket={ticket}&noncestr=n0nce&timestamp=1700000000&url={page}")
+                    .to_uppercase(),
+            ),
         ),
-        ("values_only", sha1(&format!("{ticket}n0nce1700000000{page}"))),
+        (
+            "values_only",
+            sha1(&format!("{ticket}n0nce1700000000{page}")),
+        ),
         ("signature_is_right", signed(ticket, page)),
         ("no_known_mistake_fits", sha1("something else")),
     ] {
-        let answer = ask(&app, &json!({"paste": backend_answer(&signature).to_string(), "url": PAGE})).await;
+        let answer = ask(
+            &app,
+            &json!({"paste": backend_answer(&signature).to_string(), "url": PAGE}),
+        )
+        .await;
         let json = answer.ok();
         assert_eq!(json["findings"][0]["code"], code, "{json}");
-        assert_eq!((&json["ticket"], &json["appId"], &json["pageAllowed"]), (&json!("account"), &json!(APP), &json!(true)));
+        assert_eq!(
+            (&json["ticket"], &json["appId"], &json["pageAllowed"]),
+            (&json!("account"), &json!(APP), &json!(true))
+        );
         assert_eq!(answer.header("cache-control"), Some("no-store"));
         for secret in &secrets {
-            for shown in [secret.clone(), secret.to_lowercase(), secret.to_uppercase(), secret[..20].to_owned()] {
+            for shown in [
+                secret.clone(),
+                secret.to_lowercase(),
+                secret.to_uppercase(),
+                secret[..20].to_owned(),
+            ] {
                 assert!(!answer.text.contains(&shown), "{code}: {}", answer.text);
             }
         }
@@ -131,7 +202,8 @@ async fn it_never_says_what_the_right_signature_would_be() {
 #[tokio::test]
 async fn a_ticket_that_was_pasted_is_used_and_not_repeated() {
     let app = with_demo().await;
-    let string = format!("jsapi_ticket={OWN_TICKET}&noncestr=n&timestamp=1414587457&url=https://h.cn/p");
+    let string =
+        format!("jsapi_ticket={OWN_TICKET}&noncestr=n&timestamp=1414587457&url=https://h.cn/p");
     for question in [
         json!({"paste": string, "url": "https://h.cn/p?ticket=1"}),
         json!({"paste": backend_answer(&signed(OWN_TICKET, "https://h.cn/p")).to_string(), "url": "https://h.cn/p?ticket=1",
@@ -151,10 +223,14 @@ async fn the_ticket_of_a_pasted_string_is_measured_by_the_living_one_and_does_no
     let app = with_demo().await;
     let secrets = secrets(&app).await;
     let page = "https://www.example.com/shop";
-    let line = |ticket: &str| format!("jsapi_ticket={ticket}&noncestr=n0nce&timestamp=1700000000&url={page}");
-    for (ticket, code) in
-        [(&*secrets[1], "signature_is_right"), (&*secrets[0], "access_token_for_ticket"), (OWN_TICKET, "ticket_not_living")]
-    {
+    let line = |ticket: &str| {
+        format!("jsapi_ticket={ticket}&noncestr=n0nce&timestamp=1700000000&url={page}")
+    };
+    for (ticket, code) in [
+        (&*secrets[1], "signature_is_right"),
+        (&*secrets[0], "access_token_for_ticket"),
+        (OWN_TICKET, "ticket_not_living"),
+    ] {
         let answer = ask(&app, &json!({"paste": line(ticket), "url": page})).await;
         let json = answer.ok();
         let first = &json["findings"][0];
@@ -166,11 +242,24 @@ async fn the_ticket_of_a_pasted_string_is_measured_by_the_living_one_and_does_no
     }
     // Nobody's page that we know: the string may be right, and nobody can say it of its ticket.
     let elsewhere = line(OWN_TICKET).replace("www.example.com", "h.cn");
-    let json = ask(&app, &json!({"paste": elsewhere, "url": "https://h.cn/shop"})).await.ok();
-    assert_eq!((&json["findings"][0]["code"], &json["ticket"]), (&json!("string_is_right"), &json!("given")), "{json}");
+    let json = ask(
+        &app,
+        &json!({"paste": elsewhere, "url": "https://h.cn/shop"}),
+    )
+    .await
+    .ok();
+    assert_eq!(
+        (&json["findings"][0]["code"], &json["ticket"]),
+        (&json!("string_is_right"), &json!("given")),
+        "{json}"
+    );
     let named = format!("{elsewhere}\nappId: '{APP}'");
     let question = json!({"paste": named, "appId": APP, "url": "https://h.cn/shop"});
-    assert_eq!(ask(&app, &question).await.ok()["findings"][0]["code"], "ticket_not_living", "an AppID says whose it is");
+    assert_eq!(
+        ask(&app, &question).await.ok()["findings"][0]["code"],
+        "ticket_not_living",
+        "an AppID says whose it is"
+    );
 }
 
 #[tokio::test]
@@ -178,13 +267,43 @@ async fn a_ticket_of_unsaid_kind_is_the_one_that_the_signature_takes() {
     let app = with_demo().await;
     let signature = signed(OWN_TICKET, "https://h.cn/p");
     for (words, tickets, code, is_agent) in [
-        ("agentConfig:invalid signature", json!({"signing": OWN_TICKET}), "signature_is_right", true),
-        ("agentConfig:invalid signature", json!({"current": OWN_TICKET}), "jsapi_ticket_for_agent", true),
-        ("config:invalid signature", json!({"signing": OWN_TICKET}), "signature_is_right", false),
+        (
+            "agentConfig:invalid signature",
+            json!({"signing": OWN_TICKET}),
+            "signature_is_right",
+            true,
+        ),
+        (
+            "agentConfig:invalid signature",
+            json!({"current": OWN_TICKET}),
+            "jsapi_ticket_for_agent",
+            true,
+        ),
+        (
+            "config:invalid signature",
+            json!({"signing": OWN_TICKET}),
+            "signature_is_right",
+            false,
+        ),
     ] {
-        let paste = format!("{words}\n{}", backend_answer(&signature).to_string().replace(APP, "wxforeign"));
-        let json = ask(&app, &json!({"paste": paste, "url": "https://h.cn/p", "tickets": tickets})).await.ok();
-        let codes: Vec<_> = json["findings"].as_array().unwrap().iter().map(|finding| &finding["code"]).collect();
+        let paste = format!(
+            "{words}\n{}",
+            backend_answer(&signature)
+                .to_string()
+                .replace(APP, "wxforeign")
+        );
+        let json = ask(
+            &app,
+            &json!({"paste": paste, "url": "https://h.cn/p", "tickets": tickets}),
+        )
+        .await
+        .ok();
+        let codes: Vec<_> = json["findings"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|finding| &finding["code"])
+            .collect();
         assert!(codes.contains(&&json!(code)), "{words}: {json}");
         assert_eq!(json["read"]["agent"], is_agent, "{words}");
     }
@@ -197,64 +316,115 @@ async fn what_was_pasted_is_read_back_for_the_form() {
     let json = ask(&app, &json!({"paste": paste})).await.ok();
     let read = &json["read"];
     assert_eq!(read["kinds"], json!(["values", "url", "error"]));
-    for (name, value) in [("appId", "wxforeign"), ("timestamp", "1414587457"), ("nonceStr", "n"), ("url", "https://h.cn/p#x")] {
+    for (name, value) in [
+        ("appId", "wxforeign"),
+        ("timestamp", "1414587457"),
+        ("nonceStr", "n"),
+        ("url", "https://h.cn/p#x"),
+    ] {
         assert_eq!(read[name], value, "{read}");
     }
-    assert_eq!(json["ticket"], "none", "no ticket of ours belongs to a foreign AppID");
+    assert_eq!(
+        json["ticket"], "none",
+        "no ticket of ours belongs to a foreign AppID"
+    );
 }
 
 #[tokio::test]
 async fn words_alone_need_no_ticket() {
     let app = with_demo().await;
     for (paste, code) in [
-        ("config:fail,Error: 系统错误，错误码：63002,invalid signature [20191204][]", "invalid_signature"),
+        (
+            "config:fail,Error: 系统错误，错误码：63002,invalid signature [20191204][]",
+            "invalid_signature",
+        ),
         ("config:fail,invalid signature", "invalid_signature"),
-        (r#"{"errMsg":"config:invalid url domain"}"#, "domain_not_bound"),
-        ("chooseImage:the permission value is offline verifying", "offline_verifying"),
+        (
+            r#"{"errMsg":"config:invalid url domain"}"#,
+            "domain_not_bound",
+        ),
+        (
+            "chooseImage:the permission value is offline verifying",
+            "offline_verifying",
+        ),
         ("getLocation:permission denied", "permission_denied"),
         ("what?", "nothing_given"),
         ("", "nothing_given"),
     ] {
         let json = ask(&app, &json!({ "paste": paste })).await.ok();
-        assert_eq!((&json["findings"][0]["code"], &json["ticket"]), (&json!(code), &json!("none")), "{paste}: {json}");
+        assert_eq!(
+            (&json["findings"][0]["code"], &json["ticket"]),
+            (&json!(code), &json!("none")),
+            "{paste}: {json}"
+        );
     }
 }
 
 #[tokio::test]
 async fn an_account_may_be_named_and_must_exist() {
     let app = with_demo().await;
-    ask(&app, &json!({"account": "nobody", "error": "x"})).await.assert_problem(404, "unknown_account");
+    ask(&app, &json!({"account": "nobody", "error": "x"}))
+        .await
+        .assert_problem(404, "unknown_account");
     let ticket = secrets(&app).await.remove(1);
     let question = json!({"account": "main", "url": "https://evil.example/", "nonce": "n0nce", "timestamp": "1700000000",
         "signature": signed(&ticket, "https://evil.example/")});
     let json = ask(&app, &question).await.ok();
-    assert_eq!((&json["findings"][0]["code"], &json["pageAllowed"]), (&json!("signature_is_right"), &json!(false)));
+    assert_eq!(
+        (&json["findings"][0]["code"], &json["pageAllowed"]),
+        (&json!("signature_is_right"), &json!(false))
+    );
 }
 
 #[tokio::test]
 async fn without_wechat_it_says_that_nothing_could_be_computed() {
     let app = with_demo().await;
-    app.sandbox.fault(Fault::always(TOKEN_CALL, FaultKind::Errcode(40125)));
+    app.sandbox
+        .fault(Fault::always(TOKEN_CALL, FaultKind::Errcode(40125)));
     let paste = format!("config:invalid signature {}", backend_answer(&sha1("x")));
     let json = ask(&app, &json!({"paste": paste, "url": PAGE})).await.ok();
-    assert_eq!((&json["ticket"], &json["findings"][0]["code"]), (&json!("unavailable"), &json!("invalid_signature")), "{json}");
+    assert_eq!(
+        (&json["ticket"], &json["findings"][0]["code"]),
+        (&json!("unavailable"), &json!("invalid_signature")),
+        "{json}"
+    );
 }
 
 #[tokio::test]
 async fn another_method_or_type_or_too_long_a_body_is_a_problem_document() {
     let app = with_demo().await;
     for method in ["GET", "PUT", "DELETE", "OPTIONS"] {
-        let answer = app.request(method, PATH, &[("Origin", "https://evil.example")]).await;
+        let answer = app
+            .request(method, PATH, &[("Origin", "https://evil.example")])
+            .await;
         answer.assert_problem(405, "method_not_allowed");
-        assert_eq!((answer.header("allow"), answer.header("access-control-allow-origin")), (Some("POST"), None));
+        assert_eq!(
+            (
+                answer.header("allow"),
+                answer.header("access-control-allow-origin")
+            ),
+            (Some("POST"), None)
+        );
     }
     let question = json!({"error": "config:invalid url domain"}).to_string();
-    for content_type in ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "application/jsonp", ""] {
-        post(&app, content_type, &question).await.assert_problem(415, "unsupported_media_type");
+    for content_type in [
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data",
+        "application/jsonp",
+        "",
+    ] {
+        post(&app, content_type, &question)
+            .await
+            .assert_problem(415, "unsupported_media_type");
     }
-    post(&app, "Application/JSON; charset=utf-8", &question).await.ok();
+    post(&app, "Application/JSON; charset=utf-8", &question)
+        .await
+        .ok();
     let long = json!({ "paste": "x".repeat(70_000) }).to_string();
-    post(&app, "application/json", &long).await.assert_problem(413, "body_too_large");
+    post(&app, "application/json", &long)
+        .await
+        .assert_problem(413, "body_too_large");
     for body in ["", "secret", r#"{"unknown":"secret"}"#, r#"{"url":1}"#] {
         let answer = post(&app, "application/json", body).await;
         answer.assert_problem(400, "bad_body");
@@ -265,7 +435,9 @@ async fn another_method_or_type_or_too_long_a_body_is_a_problem_document() {
 #[tokio::test]
 async fn what_is_made_to_cost_much_is_refused() {
     let app = with_demo().await;
-    let tickets: serde_json::Map<String, Value> = (0..17).map(|at| (at.to_string(), json!("ticket"))).collect();
+    let tickets: serde_json::Map<String, Value> = (0..17)
+        .map(|at| (at.to_string(), json!("ticket")))
+        .collect();
     for question in [
         json!({"hosts": vec!["h.cn"; 9]}),
         json!({"tickets": tickets}),

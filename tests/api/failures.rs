@@ -15,7 +15,10 @@ async fn spawn_refused(kind: FaultKind) -> TestApp {
 }
 
 fn retry_after(answer: &Answer) -> u64 {
-    answer.header("retry-after").and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("no Retry-After: {answer:?}"))
+    answer
+        .header("retry-after")
+        .and_then(|value| value.parse().ok())
+        .unwrap_or_else(|| panic!("no Retry-After: {answer:?}"))
 }
 
 #[tokio::test]
@@ -25,14 +28,21 @@ async fn a_misconfigured_account_says_its_errcode_and_the_fix() {
         let answer = app.config(PAGE).await;
         let problem = answer.assert_problem(502, "account_misconfigured");
         assert_eq!(problem["errcode"], json!(errcode));
-        assert_eq!(answer.header("retry-after"), None, "waiting does not mend it");
+        assert_eq!(
+            answer.header("retry-after"),
+            None,
+            "waiting does not mend it"
+        );
     }
 }
 
 #[tokio::test]
 async fn an_address_outside_the_allow_list_is_told_to_the_operator_and_not_to_the_page() {
     let seen: IpAddr = "203.0.113.77".parse().unwrap();
-    let app = spawn_against(|sandbox| sandbox.add_app(main_app().caller_ip(seen).allow_ips(["10.9.8.7"]))).await;
+    let app = spawn_against(|sandbox| {
+        sandbox.add_app(main_app().caller_ip(seen).allow_ips(["10.9.8.7"]))
+    })
+    .await;
     let answer = app.config(PAGE).await;
     let problem = answer.assert_problem(502, "account_misconfigured");
     assert_eq!(problem["errcode"], json!(40164));
@@ -48,7 +58,10 @@ async fn a_spent_daily_quota_says_when_the_day_turns() {
     let problem = answer.assert_problem(503, "upstream_quota");
     assert_eq!(problem["errcode"], json!(45009));
     let to_midnight = START.next_shanghai_midnight().0 - START.0;
-    assert!((to_midnight..=to_midnight + 60).contains(&retry_after(&answer)), "{answer:?}");
+    assert!(
+        (to_midnight..=to_midnight + 60).contains(&retry_after(&answer)),
+        "{answer:?}"
+    );
 }
 
 #[tokio::test]
@@ -85,44 +98,84 @@ async fn a_wechat_that_says_nothing_usable_has_no_errcode() {
         let problem = answer.assert_problem(503, "upstream_unavailable");
         assert_eq!(problem.get("errcode"), None, "{kind:?}");
         assert_eq!(retry_after(&answer), 1, "{kind:?}");
-        assert!(!answer.text.contains("leaked-token") && !answer.text.contains("127.0.0.1"), "{}", answer.text);
+        assert!(
+            !answer.text.contains("leaked-token") && !answer.text.contains("127.0.0.1"),
+            "{}",
+            answer.text
+        );
     }
 }
 
 #[tokio::test]
 async fn a_wechat_that_cannot_be_reached_says_so() {
     let app = spawn_refused(FaultKind::Errcode(-1)).await;
-    app.config(PAGE).await.assert_problem(503, "upstream_unavailable");
+    app.config(PAGE)
+        .await
+        .assert_problem(503, "upstream_unavailable");
     app.sandbox.stop().await;
     app.sandbox.advance(seconds(120));
     // This one may still meet a connection that was open and find it closed under its hands.
-    app.config(PAGE).await.assert_problem(503, "upstream_unavailable");
+    app.config(PAGE)
+        .await
+        .assert_problem(503, "upstream_unavailable");
     app.sandbox.advance(seconds(120));
     let answer = app.config(PAGE).await;
     let problem = answer.assert_problem(503, "upstream_unavailable");
     assert_eq!(problem.get("errcode"), None);
-    assert!(text(&problem["hint"], "en").contains("could not be reached"), "{problem}");
-    assert!(!answer.text.contains(&app.sandbox.addr().port().to_string()), "{}", answer.text);
+    assert!(
+        text(&problem["hint"], "en").contains("could not be reached"),
+        "{problem}"
+    );
+    assert!(
+        !answer.text.contains(&app.sandbox.addr().port().to_string()),
+        "{}",
+        answer.text
+    );
 }
 
 #[tokio::test]
 async fn a_ticket_that_is_refused_is_told_as_the_ticket() {
-    let app = spawn_against(|sandbox| sandbox.fault(Fault::always(TICKET_CALL, FaultKind::Errcode(48001)))).await;
-    let problem = app.config(PAGE).await.assert_problem(502, "account_misconfigured");
+    let app = spawn_against(|sandbox| {
+        sandbox.fault(Fault::always(TICKET_CALL, FaultKind::Errcode(48001)))
+    })
+    .await;
+    let problem = app
+        .config(PAGE)
+        .await
+        .assert_problem(502, "account_misconfigured");
     assert_eq!(problem["errcode"], json!(48001));
-    assert!(text(&problem, "detail").contains("jsapi_ticket"), "{problem}");
+    assert!(
+        text(&problem, "detail").contains("jsapi_ticket"),
+        "{problem}"
+    );
 }
 
 #[tokio::test]
 async fn wechat_is_left_alone_until_the_cooldown_is_over() {
     let app = spawn_refused(FaultKind::Errcode(40125)).await;
-    let first = app.config(PAGE).await.assert_problem(502, "account_misconfigured");
+    let first = app
+        .config(PAGE)
+        .await
+        .assert_problem(502, "account_misconfigured");
     for _ in 0..30 {
-        assert_eq!(app.config(PAGE).await.assert_problem(502, "account_misconfigured"), first);
+        assert_eq!(
+            app.config(PAGE)
+                .await
+                .assert_problem(502, "account_misconfigured"),
+            first
+        );
     }
-    assert_eq!((app.sandbox.calls(TOKEN_CALL), app.sandbox.calls(TICKET_CALL)), (1, 0));
+    assert_eq!(
+        (
+            app.sandbox.calls(TOKEN_CALL),
+            app.sandbox.calls(TICKET_CALL)
+        ),
+        (1, 0)
+    );
     app.sandbox.advance(seconds(80));
-    app.config(PAGE).await.assert_problem(502, "account_misconfigured");
+    app.config(PAGE)
+        .await
+        .assert_problem(502, "account_misconfigured");
     assert_eq!(app.sandbox.calls(TOKEN_CALL), 2);
 }
 
@@ -138,9 +191,13 @@ async fn what_is_left_of_the_cooldown_counts_down() {
 #[tokio::test]
 async fn once_wechat_is_well_again_pages_are_signed() {
     let app = spawn_refused(FaultKind::Errcode(40125)).await;
-    app.config(PAGE).await.assert_problem(502, "account_misconfigured");
+    app.config(PAGE)
+        .await
+        .assert_problem(502, "account_misconfigured");
     app.sandbox.clear_faults();
-    app.config(PAGE).await.assert_problem(502, "account_misconfigured");
+    app.config(PAGE)
+        .await
+        .assert_problem(502, "account_misconfigured");
     app.sandbox.advance(seconds(80));
     let config = app.config(PAGE).await.ok();
     assert!(app.verdict(&config, PAGE).is_ok());
@@ -148,7 +205,9 @@ async fn once_wechat_is_well_again_pages_are_signed() {
 
 #[tokio::test]
 async fn a_dead_token_is_renewed_on_the_way_to_the_ticket() {
-    let app = spawn_against(|sandbox| sandbox.fault(Fault::once(TICKET_CALL, FaultKind::Errcode(40001)))).await;
+    let app =
+        spawn_against(|sandbox| sandbox.fault(Fault::once(TICKET_CALL, FaultKind::Errcode(40001))))
+            .await;
     let config = app.config(PAGE).await.ok();
     assert!(app.verdict(&config, PAGE).is_ok());
     assert_eq!(app.sandbox.calls(TICKET_CALL), 2);
@@ -157,12 +216,22 @@ async fn a_dead_token_is_renewed_on_the_way_to_the_ticket() {
 #[tokio::test]
 async fn no_public_answer_tells_what_is_inside() {
     let app = spawn_app().await;
-    let mut answers = vec![app.config(PAGE).await, app.config("https://evil.com/").await, app.query("account=x").await];
+    let mut answers = vec![
+        app.config(PAGE).await,
+        app.config("https://evil.com/").await,
+        app.query("account=x").await,
+    ];
     let ticket = app.sandbox.ticket(APP, "jsapi").expect("a living ticket");
-    let token = app.sandbox.token(APP, Mode::Stable).expect("a living token");
+    let token = app
+        .sandbox
+        .token(APP, Mode::Stable)
+        .expect("a living token");
     for kind in [
         FaultKind::ErrcodeWith(40001, format!("invalid ip 203.0.113.77, {SECRET} {token}")),
-        FaultKind::ErrcodeWith(40164, format!("invalid ip 203.0.113.77 ipv6 ::ffff:203.0.113.77, not in whitelist {ticket}")),
+        FaultKind::ErrcodeWith(
+            40164,
+            format!("invalid ip 203.0.113.77 ipv6 ::ffff:203.0.113.77, not in whitelist {ticket}"),
+        ),
         FaultKind::Errcode(45009),
         FaultKind::NotJson,
     ] {
@@ -173,7 +242,16 @@ async fn no_public_answer_tells_what_is_inside() {
     }
     for answer in &answers {
         let whole = format!("{answer:?}");
-        for inside in [SECRET, &ticket, &token, "203.0.113", "rid", "errmsg", "jsapi_ticket=", "noncestr="] {
+        for inside in [
+            SECRET,
+            &ticket,
+            &token,
+            "203.0.113",
+            "rid",
+            "errmsg",
+            "jsapi_ticket=",
+            "noncestr=",
+        ] {
             assert!(!whole.contains(inside), "{inside}: {whole}");
         }
     }

@@ -10,7 +10,11 @@ async fn other_methods_are_told_which_ones_there_are() {
     for method in ["POST", "PUT", "PATCH", "DELETE", "TRACE", "PROPFIND"] {
         let answer = app.request(method, PAGE, &[("Content-Length", "0")]).await;
         answer.assert_problem(405, "method_not_allowed");
-        assert_eq!(answer.header("allow"), Some("GET, HEAD, OPTIONS"), "{method}");
+        assert_eq!(
+            answer.header("allow"),
+            Some("GET, HEAD, OPTIONS"),
+            "{method}"
+        );
     }
 }
 
@@ -18,10 +22,14 @@ async fn other_methods_are_told_which_ones_there_are() {
 async fn a_post_whose_body_is_a_form_is_told_the_same() {
     let app = spawn_app().await;
     let body = "url=https%3A%2F%2Fexample.com%2F";
-    let mut bytes =
-        format!("POST /jssdk/config HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", body.len());
+    let mut bytes = format!(
+        "POST /jssdk/config HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
     bytes += body;
-    app.send(bytes.as_bytes()).await.assert_problem(405, "method_not_allowed");
+    app.send(bytes.as_bytes())
+        .await
+        .assert_problem(405, "method_not_allowed");
 }
 
 #[tokio::test]
@@ -52,7 +60,10 @@ async fn an_unknown_path_says_where_the_endpoint_is() {
     ] {
         let answer = app.get(path).await;
         let problem = answer.assert_problem(404, "not_found");
-        assert!(text(&problem["hint"], "en").contains("/jssdk/config"), "{path}: {problem}");
+        assert!(
+            text(&problem["hint"], "en").contains("/jssdk/config"),
+            "{path}: {problem}"
+        );
     }
 }
 
@@ -61,24 +72,55 @@ async fn what_a_proxy_in_front_adds_changes_nothing() {
     let app = spawn_app().await;
     for headers in [
         &[("Host", "evil.com")][..],
-        &[("Host", "example.com"), ("X-Forwarded-Host", "evil.com"), ("X-Forwarded-Proto", "http"), ("X-Forwarded-Port", "81")],
-        &[("Forwarded", "for=1.2.3.4;host=evil.com;proto=http"), ("X-Forwarded-For", "1.2.3.4"), ("X-Real-IP", "1.2.3.4")],
-        &[("X-Forwarded-Prefix", "/sub"), ("X-Original-URL", "/admin"), ("X-Rewrite-URL", "/admin")],
-        &[("Referer", "https://evil.com/page"), ("User-Agent", "MicroMessenger/8.0"), ("Cookie", "a=b")],
+        &[
+            ("Host", "example.com"),
+            ("X-Forwarded-Host", "evil.com"),
+            ("X-Forwarded-Proto", "http"),
+            ("X-Forwarded-Port", "81"),
+        ],
+        &[
+            ("Forwarded", "for=1.2.3.4;host=evil.com;proto=http"),
+            ("X-Forwarded-For", "1.2.3.4"),
+            ("X-Real-IP", "1.2.3.4"),
+        ],
+        &[
+            ("X-Forwarded-Prefix", "/sub"),
+            ("X-Original-URL", "/admin"),
+            ("X-Rewrite-URL", "/admin"),
+        ],
+        &[
+            ("Referer", "https://evil.com/page"),
+            ("User-Agent", "MicroMessenger/8.0"),
+            ("Cookie", "a=b"),
+        ],
         &[("Accept", "text/html"), ("Accept-Encoding", "gzip, br")],
     ] {
-        let answer = app.request("GET", "/jssdk/config?url=https%3A%2F%2Fexample.com%2Fp%23x", headers).await;
+        let answer = app
+            .request(
+                "GET",
+                "/jssdk/config?url=https%3A%2F%2Fexample.com%2Fp%23x",
+                headers,
+            )
+            .await;
         let config = answer.ok();
         assert_eq!(text(&config, "url"), "https://example.com/p");
-        assert!(app.verdict(&config, "https://example.com/p").is_ok(), "{headers:?}");
+        assert!(
+            app.verdict(&config, "https://example.com/p").is_ok(),
+            "{headers:?}"
+        );
     }
 }
 
 #[tokio::test]
 async fn no_header_stands_in_for_the_url() {
     let app = spawn_app().await;
-    let headers = [("Referer", "https://example.com/page"), ("Origin", "https://example.com")];
-    app.request("GET", "/jssdk/config", &headers).await.assert_problem(400, "missing_url");
+    let headers = [
+        ("Referer", "https://example.com/page"),
+        ("Origin", "https://example.com"),
+    ];
+    app.request("GET", "/jssdk/config", &headers)
+        .await
+        .assert_problem(400, "missing_url");
 }
 
 #[tokio::test]
@@ -87,18 +129,30 @@ async fn many_requests_share_one_connection() {
     let one = String::from_utf8(request("GET", PAGE, &[])).unwrap();
     let kept = one.replace("Connection: close\r\n", "");
     let answer = app.send(format!("{kept}{kept}{one}").as_bytes()).await;
-    assert_eq!(answer.text.matches("HTTP/1.1 200 OK").count() + 1, 3, "{answer:?}");
+    assert_eq!(
+        answer.text.matches("HTTP/1.1 200 OK").count() + 1,
+        3,
+        "{answer:?}"
+    );
 }
 
 #[tokio::test]
 async fn the_service_is_alive_whatever_wechat_does() {
     let app = spawn_against(|sandbox| {
-        sandbox.fault(wx_jssdk::sandbox::Fault::always(TOKEN_CALL, wx_jssdk::sandbox::FaultKind::Errcode(40013)));
+        sandbox.fault(wx_jssdk::sandbox::Fault::always(
+            TOKEN_CALL,
+            wx_jssdk::sandbox::FaultKind::Errcode(40013),
+        ));
     })
     .await;
-    app.config("https://example.com/").await.assert_problem(502, "account_misconfigured");
+    app.config("https://example.com/")
+        .await
+        .assert_problem(502, "account_misconfigured");
     let answer = app.get("/healthz").await;
-    assert_eq!((answer.status, answer.text.as_str()), (200, r#"{"status":"ok"}"#));
+    assert_eq!(
+        (answer.status, answer.text.as_str()),
+        (200, r#"{"status":"ok"}"#)
+    );
     assert_eq!(answer.header("cache-control"), Some("no-store"));
     app.sandbox.stop().await;
     assert_eq!(app.get("/healthz").await.status, 200);

@@ -10,10 +10,16 @@ const PAGE: &str = "https://example.com/?a=1";
 const SERVED_FOR: u64 = 7_200 - 5;
 
 async fn served(app: &TestApp) {
-    let ticket = app.sandbox.ticket(APP, "jsapi").expect("WeChat still takes it");
+    let ticket = app
+        .sandbox
+        .ticket(APP, "jsapi")
+        .expect("WeChat still takes it");
     assert!(app.sandbox.accepts_ticket(APP, "jsapi", &ticket));
     let config = app.config(PAGE).await.ok();
-    assert_eq!(text(&config, "signature"), app.expected_signature(&config, PAGE));
+    assert_eq!(
+        text(&config, "signature"),
+        app.expected_signature(&config, PAGE)
+    );
     let verdict = app.verdict(&config, PAGE);
     assert!(verdict.is_ok(), "{verdict:?}");
 }
@@ -33,7 +39,9 @@ async fn lives_through(app: &TestApp) {
         assert!(answer.header("retry-after").is_some(), "{answer:?}");
     }
     app.sandbox.advance(seconds(100_000));
-    app.config(PAGE).await.assert_problem(503, "upstream_unavailable");
+    app.config(PAGE)
+        .await
+        .assert_problem(503, "upstream_unavailable");
 }
 
 #[tokio::test]
@@ -41,7 +49,8 @@ async fn with_wechat_answering_errors_the_living_ticket_is_served_to_its_end_and
     let app = spawn_app().await;
     served_first(&app).await;
     for call in [TOKEN_CALL, TICKET_CALL] {
-        app.sandbox.fault(Fault::always(call, FaultKind::Status(502)));
+        app.sandbox
+            .fault(Fault::always(call, FaultKind::Status(502)));
     }
     lives_through(&app).await;
     app.sandbox.clear_faults();
@@ -61,7 +70,10 @@ async fn with_wechat_unreachable_the_living_ticket_is_served_to_its_end_and_no_l
 async fn served_first(app: &TestApp) {
     let config = app.config(PAGE).await.ok();
     assert!(app.verdict(&config, PAGE).is_ok());
-    assert_eq!(app.sandbox.state().apps[0].tickets["jsapi"].expires_at, app.sandbox.clock().now().plus(seconds(7_200)));
+    assert_eq!(
+        app.sandbox.state().apps[0].tickets["jsapi"].expires_at,
+        app.sandbox.clock().now().plus(seconds(7_200))
+    );
 }
 
 #[tokio::test]
@@ -69,7 +81,8 @@ async fn a_quota_that_is_spent_does_not_take_the_living_ticket_away() {
     let app = spawn_app().await;
     served_first(&app).await;
     for call in [TOKEN_CALL, TICKET_CALL] {
-        app.sandbox.fault(Fault::always(call, FaultKind::Errcode(45009)));
+        app.sandbox
+            .fault(Fault::always(call, FaultKind::Errcode(45009)));
     }
     app.sandbox.advance(seconds(SERVED_FOR - 1));
     served(&app).await;

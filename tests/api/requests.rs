@@ -16,9 +16,16 @@ const PAGE: &str = "url=https%3A%2F%2Fexample.com%2F";
 
 /// `(status, number)` of a route.
 fn route(requests: &Requests, route: &str) -> Vec<(u16, u64)> {
-    let found = requests.routes.iter().find(|known| known.plane == Plane::Public && known.route == route);
+    let found = requests
+        .routes
+        .iter()
+        .find(|known| known.plane == Plane::Public && known.route == route);
     let found = found.unwrap_or_else(|| panic!("no {route} in {requests:?}"));
-    assert_eq!(found.by_status.iter().map(|(_, n)| n).sum::<u64>(), found.latency.count, "each is timed once: {found:?}");
+    assert_eq!(
+        found.by_status.iter().map(|(_, n)| n).sum::<u64>(),
+        found.latency.count,
+        "each is timed once: {found:?}"
+    );
     found.by_status.clone()
 }
 
@@ -44,28 +51,60 @@ async fn requests_are_counted_by_route_status_and_account() {
     ] {
         assert_eq!(app.query(&query).await.status, status, "{query}");
     }
-    assert_eq!(app.request("HEAD", &format!("/jssdk/config?{PAGE}"), &[]).await.status, 200);
-    assert_eq!(app.get(&format!("/jssdk/agent-config?{PAGE}")).await.status, 404);
+    assert_eq!(
+        app.request("HEAD", &format!("/jssdk/config?{PAGE}"), &[])
+            .await
+            .status,
+        200
+    );
+    assert_eq!(
+        app.get(&format!("/jssdk/agent-config?{PAGE}")).await.status,
+        404
+    );
     let requests = app.broker.requests();
-    assert_eq!(route(&requests, "/jssdk/config"), [(200, 4), (400, 1), (403, 1)]);
+    assert_eq!(
+        route(&requests, "/jssdk/config"),
+        [(200, 4), (400, 1), (403, 1)]
+    );
     assert_eq!(route(&requests, "/jssdk/agent-config"), [(404, 1)]);
-    assert_eq!(account(&requests, "main"), [(200, 4), (400, 1), (403, 1), (404, 1)]);
+    assert_eq!(
+        account(&requests, "main"),
+        [(200, 4), (400, 1), (403, 1), (404, 1)]
+    );
 }
 
 #[tokio::test]
 async fn no_stranger_chooses_a_label() {
     let app = spawn_app().await;
     for n in 0..20 {
-        assert_eq!(app.query(&format!("{PAGE}&account=nobody-{n}")).await.status, 404);
+        assert_eq!(
+            app.query(&format!("{PAGE}&account=nobody-{n}"))
+                .await
+                .status,
+            404
+        );
         assert_eq!(app.get(&format!("/jssdk/nothing-{n}")).await.status, 404);
-        assert_eq!(app.get(&format!("/nothing-{n}?account=nobody-{n}")).await.status, 404);
+        assert_eq!(
+            app.get(&format!("/nothing-{n}?account=nobody-{n}"))
+                .await
+                .status,
+            404
+        );
     }
     assert_eq!(app.get("/healthz").await.status, 200);
     let requests = app.broker.requests();
-    let routes: Vec<_> = requests.routes.iter().map(|route| route.route.as_str()).collect();
+    let routes: Vec<_> = requests
+        .routes
+        .iter()
+        .map(|route| route.route.as_str())
+        .collect();
     assert_eq!(routes, ["/healthz", "/jssdk/config", "other"]);
     assert_eq!(route(&requests, "other"), [(404, 40)]);
-    let accounts: Vec<_> = requests.accounts.iter().map(|account| account.account.as_str()).collect();
+    let accounts: Vec<_> = requests
+        .accounts
+        .iter()
+        .map(|account| account.account.as_str())
+        .collect();
     assert_eq!(accounts, [UNKNOWN_ACCOUNT]);
     assert_eq!(account(&requests, UNKNOWN_ACCOUNT), [(404, 20)]);
 }
@@ -74,7 +113,12 @@ async fn no_stranger_chooses_a_label() {
 async fn an_account_keeps_its_counts_through_a_reload() {
     let app = spawn_app().await;
     app.query(PAGE).await.ok();
-    let accounts = app.broker.accounts().into_iter().map(|(name, account)| (name, (*account).clone())).collect();
+    let accounts = app
+        .broker
+        .accounts()
+        .into_iter()
+        .map(|(name, account)| (name, (*account).clone()))
+        .collect();
     app.broker.reload(accounts, None).unwrap();
     app.query(PAGE).await.ok();
     assert_eq!(account(&app.broker.requests(), "main"), [(200, 2)]);
@@ -83,16 +127,35 @@ async fn an_account_keeps_its_counts_through_a_reload() {
 #[tokio::test]
 async fn a_failed_request_has_the_proxys_id_or_one_of_its_own() {
     let app = spawn_app().await;
-    let failed = |id: &'static str| app.request("GET", "/jssdk/config", if id.is_empty() { &[] } else { id_header(id) });
-    assert_eq!(failed("4bf92f3577b34da6").await.header("x-request-id"), Some("4bf92f3577b34da6"));
+    let failed = |id: &'static str| {
+        app.request(
+            "GET",
+            "/jssdk/config",
+            if id.is_empty() { &[] } else { id_header(id) },
+        )
+    };
+    assert_eq!(
+        failed("4bf92f3577b34da6").await.header("x-request-id"),
+        Some("4bf92f3577b34da6")
+    );
     let (one, other) = (failed("").await, failed("").await);
     let id = |answer: &Answer| answer.header("x-request-id").expect("an id").to_owned();
     assert_eq!(id(&one).len(), 16);
     assert_ne!(id(&one), id(&other));
     let insane = failed("<script>alert(1)</script>").await;
     assert_eq!(id(&insane).len(), 16, "{insane:?}");
-    let signed = app.request("GET", &format!("/jssdk/config?{PAGE}"), id_header("4bf92f3577b34da6")).await;
-    assert_eq!((signed.status, signed.header("x-request-id")), (200, None), "what went well needs none");
+    let signed = app
+        .request(
+            "GET",
+            &format!("/jssdk/config?{PAGE}"),
+            id_header("4bf92f3577b34da6"),
+        )
+        .await;
+    assert_eq!(
+        (signed.status, signed.header("x-request-id")),
+        (200, None),
+        "what went well needs none"
+    );
 }
 
 fn id_header(id: &'static str) -> &'static [(&'static str, &'static str)] {
@@ -106,7 +169,9 @@ async fn the_frameworks_own_refusals_are_problems_too() {
     answer.assert_problem(405, "method_not_allowed");
     assert!(answer.header("x-request-id").is_some());
     app.get("/nothing").await.assert_problem(404, "not_found");
-    app.request("DELETE", "/jssdk/config", &[]).await.assert_problem(405, "method_not_allowed");
+    app.request("DELETE", "/jssdk/config", &[])
+        .await
+        .assert_problem(405, "method_not_allowed");
 }
 
 #[tokio::test]
@@ -114,7 +179,10 @@ async fn both_ways_give_the_same_fields_in_the_same_order() {
     let app = spawn_app().await;
     // The second one asks for the account's own list, and so takes the ordinary way.
     let lists = "jsApiList=chooseImage,scanQRCode";
-    let (hot, ordinary) = (app.query(PAGE).await, app.query(&format!("{PAGE}&{lists}")).await);
+    let (hot, ordinary) = (
+        app.query(PAGE).await,
+        app.query(&format!("{PAGE}&{lists}")).await,
+    );
     let masked = |answer: &Answer| {
         let (json, mut text) = (answer.ok(), answer.text.clone());
         for field in ["nonceStr", "signature"] {
@@ -124,7 +192,12 @@ async fn both_ways_give_the_same_fields_in_the_same_order() {
     };
     assert_eq!(masked(&hot), masked(&ordinary));
     let headers = |answer: &Answer| {
-        let mut headers: Vec<_> = answer.headers.iter().filter(|(name, _)| name != "date").cloned().collect();
+        let mut headers: Vec<_> = answer
+            .headers
+            .iter()
+            .filter(|(name, _)| name != "date")
+            .cloned()
+            .collect();
         headers.sort();
         headers
     };
@@ -133,11 +206,22 @@ async fn both_ways_give_the_same_fields_in_the_same_order() {
 
 /// A server of one's own on two threads, with this scope in it.
 async fn own_server(limit: Option<RateLimit>) -> (Broker, std::net::SocketAddr, ServerHandle) {
-    let sandbox = wx_jssdk::sandbox::Sandbox::start(wx_jssdk::Clock::manual(START)).await.unwrap();
+    let sandbox = wx_jssdk::sandbox::Sandbox::start(wx_jssdk::Clock::manual(START))
+        .await
+        .unwrap();
     sandbox.add_app(main_app());
-    let upstream = UpstreamOptions { weixin: sandbox.url().into(), qyapi: sandbox.url().into(), ..UpstreamOptions::default() };
+    let upstream = UpstreamOptions {
+        weixin: sandbox.url().into(),
+        qyapi: sandbox.url().into(),
+        ..UpstreamOptions::default()
+    };
     let broker = Broker::builder()
-        .account("main", Account::official(APP, SECRET).js_safe_domain("example.com").unwrap())
+        .account(
+            "main",
+            Account::official(APP, SECRET)
+                .js_safe_domain("example.com")
+                .unwrap(),
+        )
         .upstream(upstream)
         .clock(sandbox.clock().clone())
         .build()
@@ -155,7 +239,11 @@ async fn own_server(limit: Option<RateLimit>) -> (Broker, std::net::SocketAddr, 
             })
             .service(public_scope("/wx", served.clone()))
     });
-    let server = server.workers(2).disable_signals().bind("127.0.0.1:0").unwrap();
+    let server = server
+        .workers(2)
+        .disable_signals()
+        .bind("127.0.0.1:0")
+        .unwrap();
     let address = server.addrs()[0];
     let server = server.run();
     let handle = server.handle();
@@ -165,14 +253,21 @@ async fn own_server(limit: Option<RateLimit>) -> (Broker, std::net::SocketAddr, 
 
 async fn ask(address: std::net::SocketAddr, target: &str, headers: &[(&str, &str)]) -> Answer {
     let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
-    tokio::io::AsyncWriteExt::write_all(&mut stream, &request("GET", target, headers)).await.unwrap();
+    tokio::io::AsyncWriteExt::write_all(&mut stream, &request("GET", target, headers))
+        .await
+        .unwrap();
     read(stream).await
 }
 
 #[tokio::test]
 async fn a_scope_in_a_server_of_ones_own_counts_by_itself() {
     let (broker, address, handle) = own_server(None).await;
-    for target in [format!("/wx/config?{PAGE}"), format!("/wx/config?{PAGE}"), "/wx/config".into(), "/wx/card-ext".into()] {
+    for target in [
+        format!("/wx/config?{PAGE}"),
+        format!("/wx/config?{PAGE}"),
+        "/wx/config".into(),
+        "/wx/card-ext".into(),
+    ] {
         ask(address, &target, &[]).await;
     }
     let requests = broker.requests();
@@ -184,15 +279,33 @@ async fn a_scope_in_a_server_of_ones_own_counts_by_itself() {
 
 #[tokio::test]
 async fn a_scope_in_a_server_of_ones_own_keeps_to_its_limit_on_the_quick_way_too() {
-    let clients = Clients::new(vec!["127.0.0.1/32".parse().unwrap()], HeaderName::from_static("x-forwarded-for"));
+    let clients = Clients::new(
+        vec!["127.0.0.1/32".parse().unwrap()],
+        HeaderName::from_static("x-forwarded-for"),
+    );
     let limit = RateLimit::new(1, 3, Arc::new(clients), wx_jssdk::Clock::manual(START));
     let (broker, address, handle) = own_server(Some(limit)).await;
     let page = format!("/wx/config?{PAGE}");
     for _ in 0..3 {
-        assert_eq!(ask(address, &page, &[("X-Forwarded-For", "198.51.100.1")]).await.status, 200);
+        assert_eq!(
+            ask(address, &page, &[("X-Forwarded-For", "198.51.100.1")])
+                .await
+                .status,
+            200
+        );
     }
-    ask(address, &page, &[("X-Forwarded-For", "198.51.100.1")]).await.assert_problem(429, "rate_limited");
-    assert_eq!(ask(address, &page, &[("X-Forwarded-For", "198.51.100.2")]).await.status, 200);
-    assert_eq!(route(&broker.requests(), "/wx/config"), [(200, 4), (429, 1)]);
+    ask(address, &page, &[("X-Forwarded-For", "198.51.100.1")])
+        .await
+        .assert_problem(429, "rate_limited");
+    assert_eq!(
+        ask(address, &page, &[("X-Forwarded-For", "198.51.100.2")])
+            .await
+            .status,
+        200
+    );
+    assert_eq!(
+        route(&broker.requests(), "/wx/config"),
+        [(200, 4), (429, 1)]
+    );
     handle.stop(false).await;
 }

@@ -16,8 +16,14 @@ async fn the_answer_is_the_documented_json_to_the_byte() {
         r#"{{"debug":false,"appId":"{APP}","timestamp":1700000000,"nonceStr":"{nonce}","signature":"{signature}","jsApiList":["chooseImage","scanQRCode"],"openTagList":[],"url":"https://example.com/page?a=1&b=2"}}"#
     );
     assert_eq!(answer.text, documented);
-    assert_eq!(signature, app.expected_signature(&config, "https://example.com/page?a=1&b=2"));
-    assert!(app.verdict(&config, "https://example.com/page?a=1&b=2#x").is_ok());
+    assert_eq!(
+        signature,
+        app.expected_signature(&config, "https://example.com/page?a=1&b=2")
+    );
+    assert!(
+        app.verdict(&config, "https://example.com/page?a=1&b=2#x")
+            .is_ok()
+    );
 }
 
 #[tokio::test]
@@ -33,7 +39,10 @@ async fn the_answer_is_json_that_no_cache_keeps() {
 async fn the_timestamp_is_the_clocks_second() {
     let app = spawn_app().await;
     app.sandbox.advance(seconds(61));
-    assert_eq!(app.config("https://example.com/").await.ok()["timestamp"], json!(1_700_000_061));
+    assert_eq!(
+        app.config("https://example.com/").await.ok()["timestamp"],
+        json!(1_700_000_061)
+    );
 }
 
 #[tokio::test]
@@ -43,7 +52,10 @@ async fn every_answer_has_a_nonce_of_its_own() {
     for _ in 0..50 {
         let config = app.config("https://example.com/").await.ok();
         let nonce = text(&config, "nonceStr").to_owned();
-        assert!((16..=32).contains(&nonce.len()) && nonce.bytes().all(|b| b.is_ascii_alphanumeric()), "{nonce}");
+        assert!(
+            (16..=32).contains(&nonce.len()) && nonce.bytes().all(|b| b.is_ascii_alphanumeric()),
+            "{nonce}"
+        );
         nonces.insert(nonce);
     }
     assert_eq!(nonces.len(), 50);
@@ -54,7 +66,11 @@ async fn signs_as_it_stands(app: &TestApp, page: &str) {
     let config = app.config(page).await.ok();
     let signed = page.split('#').next().unwrap();
     assert_eq!(text(&config, "url"), signed);
-    assert_eq!(text(&config, "signature"), app.expected_signature(&config, signed), "{page}");
+    assert_eq!(
+        text(&config, "signature"),
+        app.expected_signature(&config, signed),
+        "{page}"
+    );
     let verdict = app.verdict(&config, page);
     assert!(verdict.is_ok(), "{page}: {verdict:?}");
 }
@@ -62,9 +78,12 @@ async fn signs_as_it_stands(app: &TestApp, page: &str) {
 #[tokio::test]
 async fn the_part_after_the_first_hash_is_not_signed() {
     let app = spawn_app().await;
-    for page in
-        ["https://example.com/#", "https://example.com/p#/route?x=1", "https://example.com/p?a=1#b#c", "https://example.com#!/"]
-    {
+    for page in [
+        "https://example.com/#",
+        "https://example.com/p#/route?x=1",
+        "https://example.com/p?a=1#b#c",
+        "https://example.com#!/",
+    ] {
         signs_as_it_stands(&app, page).await;
     }
     signs_as_it_stands(&app, "https://example.com/p?to=%23anchor").await;
@@ -73,7 +92,11 @@ async fn the_part_after_the_first_hash_is_not_signed() {
 #[tokio::test]
 async fn percent_encoded_chinese_stays_as_it_stands() {
     let app = spawn_app().await;
-    signs_as_it_stands(&app, "https://example.com/%E4%B8%AD%E6%96%87?name=%E5%BC%A0%E4%B8%89").await;
+    signs_as_it_stands(
+        &app,
+        "https://example.com/%E4%B8%AD%E6%96%87?name=%E5%BC%A0%E4%B8%89",
+    )
+    .await;
     signs_as_it_stands(&app, "https://example.com/?name=%e5%bc%a0").await;
     signs_as_it_stands(&app, "https://example.com/?gbk=%D5%C5").await;
 }
@@ -137,7 +160,9 @@ async fn a_subdomain_of_a_safe_domain_is_signed() {
 async fn an_ipv6_page_is_signed_where_its_address_is_bound() {
     let app = spawn_bound("[::1]").await;
     signs_as_it_stands(&app, "http://[::1]:8080/p?a=1#x").await;
-    app.config("http://[::2]:8080/p").await.assert_problem(403, "page_not_allowed");
+    app.config("http://[::2]:8080/p")
+        .await
+        .assert_problem(403, "page_not_allowed");
 }
 
 #[tokio::test]
@@ -145,20 +170,29 @@ async fn a_domain_bound_in_chinese_covers_its_punycode() {
     let app = spawn_bound("例子.cn").await;
     signs_as_it_stands(&app, "https://xn--fsqu00a.cn/p").await;
     signs_as_it_stands(&app, "https://m.XN--FSQU00A.cn/p").await;
-    app.config("https://xn--fsqu00b.cn/").await.assert_problem(403, "page_not_allowed");
+    app.config("https://xn--fsqu00b.cn/")
+        .await
+        .assert_problem(403, "page_not_allowed");
 }
 
 #[tokio::test]
 async fn a_domain_bound_with_a_path_covers_that_path_alone() {
     let app = spawn_bound("example.com/shop").await;
     signs_as_it_stands(&app, "https://example.com/shop/1?a=1").await;
-    app.config("https://example.com/shopping").await.assert_problem(403, "page_not_allowed");
-    app.config("https://example.com/shop/../admin").await.assert_problem(403, "page_not_allowed");
+    app.config("https://example.com/shopping")
+        .await
+        .assert_problem(403, "page_not_allowed");
+    app.config("https://example.com/shop/../admin")
+        .await
+        .assert_problem(403, "page_not_allowed");
 }
 
 async fn spawn_bound(domain: &str) -> TestApp {
     let config = MAIN.replace("example.com", domain);
-    spawn(&config, |sandbox| sandbox.add_app(wx_jssdk::sandbox::App::official(APP, SECRET).safe_domain(domain))).await
+    spawn(&config, |sandbox| {
+        sandbox.add_app(wx_jssdk::sandbox::App::official(APP, SECRET).safe_domain(domain))
+    })
+    .await
 }
 
 #[tokio::test]
@@ -180,7 +214,12 @@ async fn an_address_that_lost_nothing_by_not_being_encoded_is_signed() {
 async fn the_lists_are_the_requests_where_it_names_some() {
     let app = spawn_app().await;
     let url = encode("https://example.com/");
-    let config = app.query(&format!("url={url}&jsApiList=getLocation,scanQRCode&openTagList=wx-open-launch-app")).await.ok();
+    let config = app
+        .query(&format!(
+            "url={url}&jsApiList=getLocation,scanQRCode&openTagList=wx-open-launch-app"
+        ))
+        .await
+        .ok();
     assert_eq!(config["jsApiList"], json!(["getLocation", "scanQRCode"]));
     assert_eq!(config["openTagList"], json!(["wx-open-launch-app"]));
     let config = app.query(&format!("url={url}&jsApiList=")).await.ok();
@@ -190,25 +229,48 @@ async fn the_lists_are_the_requests_where_it_names_some() {
 #[tokio::test]
 async fn interfaces_that_nobody_knows_are_allowed() {
     let app = spawn_app().await;
-    let config =
-        app.query(&format!("url={}&jsApiList=brandNewApi2031,hideMenuItems", encode("https://example.com/"))).await.ok();
-    assert_eq!(config["jsApiList"], json!(["brandNewApi2031", "hideMenuItems"]));
+    let config = app
+        .query(&format!(
+            "url={}&jsApiList=brandNewApi2031,hideMenuItems",
+            encode("https://example.com/")
+        ))
+        .await
+        .ok();
+    assert_eq!(
+        config["jsApiList"],
+        json!(["brandNewApi2031", "hideMenuItems"])
+    );
 }
 
 #[tokio::test]
 async fn debug_is_off_unless_it_is_asked_for() {
     let app = spawn_app().await;
     let url = encode("https://example.com/");
-    for (query, debug) in [("", false), ("&debug=true", true), ("&debug=1", true), ("&debug=false", false), ("&debug=0", false)]
-    {
-        assert_eq!(app.query(&format!("url={url}{query}")).await.ok()["debug"], json!(debug), "{query}");
+    for (query, debug) in [
+        ("", false),
+        ("&debug=true", true),
+        ("&debug=1", true),
+        ("&debug=false", false),
+        ("&debug=0", false),
+    ] {
+        assert_eq!(
+            app.query(&format!("url={url}{query}")).await.ok()["debug"],
+            json!(debug),
+            "{query}"
+        );
     }
 }
 
 #[tokio::test]
 async fn parameters_of_others_are_ignored() {
     let app = spawn_app().await;
-    let config = app.query(&format!("_=1700000000&url={}&utm_source=x", encode("https://example.com/?a=1"))).await.ok();
+    let config = app
+        .query(&format!(
+            "_=1700000000&url={}&utm_source=x",
+            encode("https://example.com/?a=1")
+        ))
+        .await
+        .ok();
     assert_eq!(text(&config, "url"), "https://example.com/?a=1");
 }
 
@@ -234,8 +296,12 @@ secret = "cccccccccccccccccccccccccccccccc"
 async fn spawn_three(server: &str) -> TestApp {
     use wx_jssdk::sandbox::App;
     spawn(&format!("{server}\n{THREE}"), |sandbox| {
-        sandbox.add_app(App::official("wxaaaaaaaaaaaaaaaa", "a".repeat(32)).safe_domain("shop.example.com"));
-        sandbox.add_app(App::official("wxbbbbbbbbbbbbbbbb", "b".repeat(32)).safe_domain("news.example.com"));
+        sandbox.add_app(
+            App::official("wxaaaaaaaaaaaaaaaa", "a".repeat(32)).safe_domain("shop.example.com"),
+        );
+        sandbox.add_app(
+            App::official("wxbbbbbbbbbbbbbbbb", "b".repeat(32)).safe_domain("news.example.com"),
+        );
         sandbox.add_app(App::mini("wxcccccccccccccccc", "c".repeat(32)));
     })
     .await
@@ -248,18 +314,35 @@ async fn the_named_account_signs_with_its_own_ticket_and_lists() {
         ("shop", "wxaaaaaaaaaaaaaaaa", "https://shop.example.com/"),
         ("news", "wxbbbbbbbbbbbbbbbb", "https://news.example.com/1"),
     ] {
-        let config = app.query(&format!("account={account}&url={}", encode(page))).await.ok();
+        let config = app
+            .query(&format!("account={account}&url={}", encode(page)))
+            .await
+            .ok();
         assert_eq!(text(&config, "appId"), id);
         assert!(app.verdict(&config, page).is_ok());
     }
-    let news = app.query(&format!("account=news&url={}", encode("https://news.example.com/"))).await.ok();
-    assert_eq!((&news["jsApiList"], &news["openTagList"]), (&json!(["getLocation"]), &json!(["wx-open-audio"])));
+    let news = app
+        .query(&format!(
+            "account=news&url={}",
+            encode("https://news.example.com/")
+        ))
+        .await
+        .ok();
+    assert_eq!(
+        (&news["jsApiList"], &news["openTagList"]),
+        (&json!(["getLocation"]), &json!(["wx-open-audio"]))
+    );
 }
 
 #[tokio::test]
 async fn an_account_does_not_sign_another_ones_pages() {
     let app = spawn_three("").await;
-    let answer = app.query(&format!("account=shop&url={}", encode("https://news.example.com/"))).await;
+    let answer = app
+        .query(&format!(
+            "account=shop&url={}",
+            encode("https://news.example.com/")
+        ))
+        .await;
     answer.assert_problem(403, "page_not_allowed");
 }
 
@@ -267,17 +350,37 @@ async fn an_account_does_not_sign_another_ones_pages() {
 async fn among_several_accounts_one_has_to_be_named_unless_one_is_the_default() {
     let page = encode("https://shop.example.com/");
     let app = spawn_three("").await;
-    let problem = app.query(&format!("url={page}")).await.assert_problem(404, "unknown_account");
-    assert!(text(&problem["hint"], "en").contains("account="), "{problem}");
+    let problem = app
+        .query(&format!("url={page}"))
+        .await
+        .assert_problem(404, "unknown_account");
+    assert!(
+        text(&problem["hint"], "en").contains("account="),
+        "{problem}"
+    );
     let app = spawn_three("[server]\ndefault_account = \"shop\"").await;
-    assert_eq!(text(&app.query(&format!("url={page}")).await.ok(), "appId"), "wxaaaaaaaaaaaaaaaa");
-    assert_eq!(text(&app.query(&format!("account=&url={page}")).await.ok(), "appId"), "wxaaaaaaaaaaaaaaaa");
+    assert_eq!(
+        text(&app.query(&format!("url={page}")).await.ok(), "appId"),
+        "wxaaaaaaaaaaaaaaaa"
+    );
+    assert_eq!(
+        text(
+            &app.query(&format!("account=&url={page}")).await.ok(),
+            "appId"
+        ),
+        "wxaaaaaaaaaaaaaaaa"
+    );
 }
 
 #[tokio::test]
 async fn a_mini_program_signs_no_pages() {
     let app = spawn_three("").await;
-    let answer = app.query(&format!("account=applet&url={}", encode("https://shop.example.com/"))).await;
+    let answer = app
+        .query(&format!(
+            "account=applet&url={}",
+            encode("https://shop.example.com/")
+        ))
+        .await;
     let problem = answer.assert_problem(404, "unsupported_credential");
     assert!(text(&problem["hint"], "zh").contains("小程序"));
 }

@@ -25,22 +25,36 @@ secret = "0c79e1fa963cd80cc0be99b20a18faeb"
 js_safe_domains = ["example.com"]
 verify_files = { "WW_verify_Zz.txt" = "Zz" }
 "#;
-    spawn(config, |sandbox| sandbox.add_app(App::official(APP, SECRET))).await
+    spawn(config, |sandbox| {
+        sandbox.add_app(App::official(APP, SECRET))
+    })
+    .await
 }
 
 #[tokio::test]
 async fn a_configured_file_is_served_as_wechat_gave_it() {
     let app = with_proofs().await;
-    for (path, content) in [(NAME, CONTENT), ("/WW_verify_Zz.txt", "Zz"), ("/shop/MP_verify_AbCdEfGh12345678.txt", CONTENT)] {
+    for (path, content) in [
+        (NAME, CONTENT),
+        ("/WW_verify_Zz.txt", "Zz"),
+        ("/shop/MP_verify_AbCdEfGh12345678.txt", CONTENT),
+    ] {
         for target in [path.to_owned(), format!("{path}?t=1")] {
             let answer = app.get(&target).await;
-            assert_eq!((answer.status, answer.text.as_str()), (200, content), "{target}: no byte more");
+            assert_eq!(
+                (answer.status, answer.text.as_str()),
+                (200, content),
+                "{target}: no byte more"
+            );
             assert_eq!(answer.header("content-type"), Some("text/plain"));
             assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
         }
         let head = app.request("HEAD", path, &[]).await;
         assert_eq!((head.status, head.text.as_str()), (200, ""));
-        assert_eq!(head.header("content-length"), Some(content.len().to_string().as_str()));
+        assert_eq!(
+            head.header("content-length"),
+            Some(content.len().to_string().as_str())
+        );
     }
 }
 
@@ -84,31 +98,64 @@ async fn a_proof_is_read_and_nothing_else() {
 /// Whatever is asked for: only the three addresses are there.
 #[tokio::test]
 async fn no_other_path_is_a_proof() {
-    let account = Account::official("wx1", SECRET).js_safe_domain("example.org/shop").unwrap();
-    let account = account.verify_file("MP_verify_AbCdEfGh12345678.txt", CONTENT).unwrap();
-    let broker = Broker::builder().clock(Clock::manual(START)).account("main", account).build().unwrap();
+    let account = Account::official("wx1", SECRET)
+        .js_safe_domain("example.org/shop")
+        .unwrap();
+    let account = account
+        .verify_file("MP_verify_AbCdEfGh12345678.txt", CONTENT)
+        .unwrap();
+    let broker = Broker::builder()
+        .clock(Clock::manual(START))
+        .account("main", account)
+        .build()
+        .unwrap();
     assert_eq!(broker.verify_file(NAME).as_deref(), Some(CONTENT));
     let known = [NAME.to_owned(), format!("/shop{NAME}")];
     let mut runner = TestRunner::new(Config::with_cases(2_000));
     let other_case = prop::collection::vec(any::<bool>(), NAME.len()).prop_map(|flips| {
         let flip = |(c, flip): (char, bool)| {
-            if flip { if c.is_lowercase() { c.to_ascii_uppercase() } else { c.to_ascii_lowercase() } } else { c }
+            if flip {
+                if c.is_lowercase() {
+                    c.to_ascii_uppercase()
+                } else {
+                    c.to_ascii_lowercase()
+                }
+            } else {
+                c
+            }
         };
         NAME.chars().zip(flips).map(flip).collect::<String>()
     });
     let near = "/?(shop)?/?(MP|WW|mp)?_?verify_?[A-Za-z0-9]{0,17}(\\.txt|\\.TXT)?";
     runner
-        .run(&prop_oneof![near, ".*", other_case, Just(NAME.to_owned())], |path| {
-            prop_assert_eq!(broker.verify_file(&path).is_some(), known.contains(&path));
-            Ok(())
-        })
+        .run(
+            &prop_oneof![near, ".*", other_case, Just(NAME.to_owned())],
+            |path| {
+                prop_assert_eq!(broker.verify_file(&path).is_some(), known.contains(&path));
+                Ok(())
+            },
+        )
         .unwrap();
 }
 
 #[tokio::test]
 async fn two_contents_under_one_name_build_no_broker() {
-    let with = |id: &str, content: &str| Account::official(id, SECRET).verify_file("MP_verify_a.txt", content).unwrap();
-    let build = |second: &str| Broker::builder().account("a", with("wx1", "x")).account("b", with("wx2", second)).build();
+    let with = |id: &str, content: &str| {
+        Account::official(id, SECRET)
+            .verify_file("MP_verify_a.txt", content)
+            .unwrap()
+    };
+    let build = |second: &str| {
+        Broker::builder()
+            .account("a", with("wx1", "x"))
+            .account("b", with("wx2", second))
+            .build()
+    };
     assert!(build("x").is_ok());
-    assert!(build("y").unwrap_err().to_string().contains("MP_verify_a.txt"));
+    assert!(
+        build("y")
+            .unwrap_err()
+            .to_string()
+            .contains("MP_verify_a.txt")
+    );
 }

@@ -35,7 +35,9 @@ async fn spawn_work() -> TestApp {
 }
 
 fn string(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned)
 }
 
 fn agent_verdict(app: &TestApp, config: &Value, page: &str) -> String {
@@ -68,19 +70,42 @@ fn config_verdict(app: &TestApp, config: &Value, page: &str) -> String {
 async fn a_wecom_page_gets_a_config_with_beta_that_the_client_takes() {
     let app = spawn_work().await;
     let config = app.config(PAGE).await.ok();
-    assert_eq!((&config["appId"], &config["beta"]), (&Value::from(CORP), &Value::from(true)));
+    assert_eq!(
+        (&config["appId"], &config["beta"]),
+        (&Value::from(CORP), &Value::from(true))
+    );
     assert_eq!(config_verdict(&app, &config, PAGE), "preVerifyJSAPI:ok");
 }
 
 #[tokio::test]
 async fn agent_config_has_exactly_the_fields_of_wx_agent_config_and_is_taken() {
     let app = spawn_work().await;
-    let answer = app.get(&format!("/jssdk/agent-config?url={}", encode(PAGE))).await;
+    let answer = app
+        .get(&format!("/jssdk/agent-config?url={}", encode(PAGE)))
+        .await;
     assert_eq!(answer.header("cache-control"), Some("no-store"));
     let config = answer.ok();
-    let names: Vec<_> = config.as_object().unwrap().keys().map(String::as_str).collect();
-    assert_eq!(names, ["agentid", "corpid", "jsApiList", "nonceStr", "signature", "timestamp"]);
-    assert_eq!((&config["corpid"], &config["agentid"]), (&Value::from(CORP), &Value::from("1000002")));
+    let names: Vec<_> = config
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "agentid",
+            "corpid",
+            "jsApiList",
+            "nonceStr",
+            "signature",
+            "timestamp"
+        ]
+    );
+    assert_eq!(
+        (&config["corpid"], &config["agentid"]),
+        (&Value::from(CORP), &Value::from("1000002"))
+    );
     assert!(config["timestamp"].is_u64());
     assert_eq!(agent_verdict(&app, &config, PAGE), "agentConfig:ok");
 }
@@ -89,17 +114,35 @@ async fn agent_config_has_exactly_the_fields_of_wx_agent_config_and_is_taken() {
 async fn work_config_gives_both_in_one_reply_each_with_its_own_ticket() {
     // labrador, PowerWeChat, easywechat #1685: agentConfig signed with the corp's ticket.
     let app = spawn_work().await;
-    let both = app.get(&format!("/jssdk/work-config?url={}&account=oa", encode(PAGE))).await.ok();
-    assert_eq!(config_verdict(&app, &both["config"], PAGE), "preVerifyJSAPI:ok");
-    assert_eq!(agent_verdict(&app, &both["agentConfig"], PAGE), "agentConfig:ok");
+    let both = app
+        .get(&format!(
+            "/jssdk/work-config?url={}&account=oa",
+            encode(PAGE)
+        ))
+        .await
+        .ok();
+    assert_eq!(
+        config_verdict(&app, &both["config"], PAGE),
+        "preVerifyJSAPI:ok"
+    );
+    assert_eq!(
+        agent_verdict(&app, &both["agentConfig"], PAGE),
+        "agentConfig:ok"
+    );
     assert_eq!(both["agentConfig"]["agentid"], "1000003");
-    assert_eq!(both["agentConfig"]["jsApiList"], serde_json::json!(["selectExternalContact"]));
+    assert_eq!(
+        both["agentConfig"]["jsApiList"],
+        serde_json::json!(["selectExternalContact"])
+    );
     assert_ne!(both["config"]["nonceStr"], both["agentConfig"]["nonceStr"]);
     let mut swapped = both["agentConfig"].clone();
     for field in ["signature", "nonceStr", "timestamp"] {
         swapped[field] = both["config"][field].clone();
     }
-    assert!(agent_verdict(&app, &swapped, PAGE).contains("invalid signature"), "the corp's ticket does not do");
+    assert!(
+        agent_verdict(&app, &swapped, PAGE).contains("invalid signature"),
+        "the corp's ticket does not do"
+    );
 }
 
 #[tokio::test]
@@ -107,11 +150,29 @@ async fn two_apps_of_one_corp_never_share_a_token_or_an_agent_ticket() {
     // easywechat #2575, silenceper #706, wechatpy #190: keys without corp or agent.
     let app = spawn_work().await;
     for account in ["crm", "oa"] {
-        let config = app.get(&format!("/jssdk/agent-config?url={}&account={account}", encode(PAGE))).await.ok();
-        assert_eq!(agent_verdict(&app, &config, PAGE), "agentConfig:ok", "{account}");
+        let config = app
+            .get(&format!(
+                "/jssdk/agent-config?url={}&account={account}",
+                encode(PAGE)
+            ))
+            .await
+            .ok();
+        assert_eq!(
+            agent_verdict(&app, &config, PAGE),
+            "agentConfig:ok",
+            "{account}"
+        );
         let mut other = config.clone();
-        other["agentid"] = if account == "crm" { "1000003" } else { "1000002" }.into();
-        assert!(agent_verdict(&app, &other, PAGE).contains("invalid signature"), "{account}");
+        other["agentid"] = if account == "crm" {
+            "1000003"
+        } else {
+            "1000002"
+        }
+        .into();
+        assert!(
+            agent_verdict(&app, &other, PAGE).contains("invalid signature"),
+            "{account}"
+        );
     }
     assert_eq!(app.sandbox.calls("/cgi-bin/gettoken"), 2);
 }
@@ -120,7 +181,12 @@ async fn two_apps_of_one_corp_never_share_a_token_or_an_agent_ticket() {
 async fn a_trusted_domain_of_wecom_does_not_cover_its_subdomains() {
     let app = spawn_work().await;
     for path in ["config", "agent-config", "work-config"] {
-        let answer = app.get(&format!("/jssdk/{path}?url={}", encode("https://sub.work.example.com/"))).await;
+        let answer = app
+            .get(&format!(
+                "/jssdk/{path}?url={}",
+                encode("https://sub.work.example.com/")
+            ))
+            .await;
         answer.assert_problem(403, "page_not_allowed");
     }
 }
@@ -129,27 +195,55 @@ async fn a_trusted_domain_of_wecom_does_not_cover_its_subdomains() {
 async fn an_official_account_has_no_agent_config_and_the_answer_says_whose_it_is() {
     let app = spawn_app().await;
     for path in ["agent-config", "work-config"] {
-        let answer = app.get(&format!("/jssdk/{path}?url={}", encode("https://example.com/"))).await;
+        let answer = app
+            .get(&format!(
+                "/jssdk/{path}?url={}",
+                encode("https://example.com/")
+            ))
+            .await;
         let problem = answer.assert_problem(404, "unsupported_credential");
-        assert!(problem["hint"]["en"].as_str().unwrap().contains("WeCom"), "{problem}");
+        assert!(
+            problem["hint"]["en"].as_str().unwrap().contains("WeCom"),
+            "{problem}"
+        );
     }
 }
 
 #[tokio::test]
 async fn names_in_the_request_replace_the_accounts_list_in_both_configs() {
     let app = spawn_work().await;
-    let both = app.get(&format!("/jssdk/work-config?url={}&account=oa&jsApiList=openUserProfile", encode(PAGE))).await.ok();
-    assert_eq!(both["config"]["jsApiList"], serde_json::json!(["openUserProfile"]));
-    assert_eq!(both["agentConfig"]["jsApiList"], serde_json::json!(["openUserProfile"]));
+    let both = app
+        .get(&format!(
+            "/jssdk/work-config?url={}&account=oa&jsApiList=openUserProfile",
+            encode(PAGE)
+        ))
+        .await
+        .ok();
+    assert_eq!(
+        both["config"]["jsApiList"],
+        serde_json::json!(["openUserProfile"])
+    );
+    assert_eq!(
+        both["agentConfig"]["jsApiList"],
+        serde_json::json!(["openUserProfile"])
+    );
 }
 
 #[tokio::test]
 async fn bad_addresses_are_refused_on_every_signing_path() {
     let app = spawn_work().await;
     for path in ["config", "agent-config", "work-config"] {
-        app.get(&format!("/jssdk/{path}")).await.assert_problem(400, "missing_url");
-        app.get(&format!("/jssdk/{path}?url=https://work.example.com/?a=1&b=2")).await.assert_problem(400, "url_not_encoded");
-        let answer = app.request("POST", &format!("/jssdk/{path}?url={}", encode(PAGE)), &[]).await;
+        app.get(&format!("/jssdk/{path}"))
+            .await
+            .assert_problem(400, "missing_url");
+        app.get(&format!(
+            "/jssdk/{path}?url=https://work.example.com/?a=1&b=2"
+        ))
+        .await
+        .assert_problem(400, "url_not_encoded");
+        let answer = app
+            .request("POST", &format!("/jssdk/{path}?url={}", encode(PAGE)), &[])
+            .await;
         answer.assert_problem(405, "method_not_allowed");
     }
 }
@@ -158,13 +252,20 @@ async fn bad_addresses_are_refused_on_every_signing_path() {
 async fn a_wrong_wecom_secret_is_a_setup_error_and_not_hammered() {
     let app = spawn(ACCOUNTS, |sandbox| {
         for agent in [1_000_002, 1_000_003] {
-            sandbox.add_app(App::work(CORP, agent, "another-secret").safe_domain("work.example.com"));
+            sandbox
+                .add_app(App::work(CORP, agent, "another-secret").safe_domain("work.example.com"));
         }
     })
     .await;
     for _ in 0..20 {
-        let problem = app.config(PAGE).await.assert_problem(502, "account_misconfigured");
+        let problem = app
+            .config(PAGE)
+            .await
+            .assert_problem(502, "account_misconfigured");
         assert_eq!(problem["errcode"], 40001);
     }
-    assert!(app.sandbox.calls("/cgi-bin/gettoken") <= 2, "one for each account");
+    assert!(
+        app.sandbox.calls("/cgi-bin/gettoken") <= 2,
+        "one for each account"
+    );
 }

@@ -12,7 +12,11 @@ async fn a_ticket_refused_because_of_its_token_renews_the_token_once_and_is_trie
         let old = world.token().await.unwrap();
         world.fault(TICKET, FaultKind::Errcode(errcode));
         let ticket = world.ticket().await.unwrap();
-        assert!(world.sandbox.accepts_ticket(APP, "jsapi", ticket.value.expose()));
+        assert!(
+            world
+                .sandbox
+                .accepts_ticket(APP, "jsapi", ticket.value.expose())
+        );
         assert_ne!(world.token().await.unwrap().value, old.value, "{errcode}");
         assert_eq!(world.calls(TICKET), 2, "{errcode}");
     }
@@ -24,7 +28,10 @@ async fn the_second_try_carries_the_new_token() {
     let world = World::stable().await;
     world.token().await.unwrap();
     world.sandbox.revoke(APP, Revoke::Token);
-    assert!(world.ticket().await.is_ok(), "a dead token would have been refused again");
+    assert!(
+        world.ticket().await.is_ok(),
+        "a dead token would have been refused again"
+    );
     assert_eq!((world.calls(STABLE), world.calls(TICKET)), (2, 2));
 }
 
@@ -38,7 +45,11 @@ async fn there_is_never_a_third_try() {
     for _ in 0..50 {
         assert!(world.ticket().await.is_err());
     }
-    assert_eq!(world.calls(TICKET), 2, "the failure is answered from memory");
+    assert_eq!(
+        world.calls(TICKET),
+        2,
+        "the failure is answered from memory"
+    );
 }
 
 #[tokio::test]
@@ -51,7 +62,11 @@ async fn an_endless_40001_does_not_burn_the_quota() {
         let _ = world.ticket().await;
         world.advance(1);
     }
-    assert!(world.calls(CLASSIC) <= 100, "{} token calls in an hour of nonsense", world.calls(CLASSIC));
+    assert!(
+        world.calls(CLASSIC) <= 100,
+        "{} token calls in an hour of nonsense",
+        world.calls(CLASSIC)
+    );
     assert!(world.token().await.is_ok(), "the token itself lives");
 }
 
@@ -60,7 +75,10 @@ async fn a_setup_error_of_a_ticket_renews_no_token() {
     let world = World::stable().await;
     world.always(TICKET, FaultKind::Errcode(48001));
     let error = world.ticket().await.unwrap_err();
-    assert_eq!((error.code(), error.upstream().unwrap().errcode()), ("account_misconfigured", Some(48001)));
+    assert_eq!(
+        (error.code(), error.upstream().unwrap().errcode()),
+        ("account_misconfigured", Some(48001))
+    );
     assert_eq!((world.calls(STABLE), world.calls(TICKET)), (1, 1));
 }
 

@@ -19,9 +19,19 @@ async fn building_a_broker_calls_nobody() {
 async fn a_cold_read_buys_a_token_then_a_ticket() {
     let world = World::stable().await;
     let ticket = world.ticket().await.unwrap();
-    assert_eq!(Some(ticket.value.expose()), world.sandbox.ticket(APP, "jsapi").as_deref());
+    assert_eq!(
+        Some(ticket.value.expose()),
+        world.sandbox.ticket(APP, "jsapi").as_deref()
+    );
     assert_eq!((ticket.issued_at, ticket.life().as_secs()), (START, 7_200));
-    assert_eq!((world.calls(STABLE), world.calls(TICKET), world.sandbox.calls_total()), (1, 1, 2));
+    assert_eq!(
+        (
+            world.calls(STABLE),
+            world.calls(TICKET),
+            world.sandbox.calls_total()
+        ),
+        (1, 1, 2)
+    );
 }
 
 #[tokio::test]
@@ -66,7 +76,10 @@ async fn readers_of_a_failing_credential_share_one_failure() {
     world.sandbox.wait_for_calls(STABLE, 1).await;
     gate.release();
     for reader in readers {
-        assert_eq!(reader.await.unwrap().unwrap_err().code(), "upstream_unavailable");
+        assert_eq!(
+            reader.await.unwrap().unwrap_err().code(),
+            "upstream_unavailable"
+        );
     }
     assert_eq!(world.calls(STABLE), 1);
 }
@@ -82,7 +95,11 @@ async fn a_caller_who_hangs_up_aborts_nothing() {
     assert!(impatient.await.unwrap_err().is_cancelled());
     gate.release();
     world.ticket().await.unwrap();
-    assert_eq!((world.calls(STABLE), world.calls(TICKET)), (1, 1), "the refresh he had begun went on");
+    assert_eq!(
+        (world.calls(STABLE), world.calls(TICKET)),
+        (1, 1),
+        "the refresh he had begun went on"
+    );
 }
 
 #[tokio::test]
@@ -124,7 +141,10 @@ async fn a_page_elsewhere_is_not_signed_and_costs_no_call() {
     let world = World::stable().await;
     let page = PageUrl::parse("https://example.com.evil.com/").unwrap();
     let error = world.broker.js_config("main", &page).await.unwrap_err();
-    assert!(matches!(&error, Error::PageNotAllowed { host, .. } if host == "example.com.evil.com"), "{error}");
+    assert!(
+        matches!(&error, Error::PageNotAllowed { host, .. } if host == "example.com.evil.com"),
+        "{error}"
+    );
     assert_eq!(world.sandbox.calls_total(), 0);
 }
 
@@ -140,7 +160,10 @@ async fn a_mini_program_has_no_ticket_and_no_call_is_made_to_find_out() {
     for kind in [Kind::JsapiTicket, Kind::CardTicket, Kind::AgentTicket] {
         let error = broker.credential("mini", kind).await.unwrap_err();
         assert_eq!(error.code(), "unsupported_credential");
-        assert!(error.to_string().contains("mini") && error.to_string().contains(kind.as_str()), "{error}");
+        assert!(
+            error.to_string().contains("mini") && error.to_string().contains(kind.as_str()),
+            "{error}"
+        );
     }
     let error = broker.js_config("mini", &page()).await.unwrap_err();
     assert_eq!(error.code(), "unsupported_credential");
@@ -150,39 +173,79 @@ async fn a_mini_program_has_no_ticket_and_no_call_is_made_to_find_out() {
 #[tokio::test]
 async fn the_only_account_is_the_default_one() {
     let world = World::stable().await;
-    assert_eq!(world.broker.js_config("", &page()).await.unwrap().app_id, APP);
-    assert_eq!(world.broker.js_config("other", &page()).await.unwrap_err().code(), "unknown_account");
+    assert_eq!(
+        world.broker.js_config("", &page()).await.unwrap().app_id,
+        APP
+    );
+    assert_eq!(
+        world
+            .broker
+            .js_config("other", &page())
+            .await
+            .unwrap_err()
+            .code(),
+        "unknown_account"
+    );
 }
 
 #[tokio::test]
 async fn among_several_accounts_the_default_must_be_named() {
     let world = World::stable().await;
-    let second = Account::official("wx2222222222222222", "s").js_safe_domain("two.example").unwrap();
-    let two = || Broker::builder().account("main", account(TokenMode::Stable)).account("two", second.clone());
-    assert_eq!(two().build().unwrap().account("").unwrap_err().code(), "unknown_account");
-    let broker = two().default_account("two").upstream(upstream(&world.sandbox)).build().unwrap();
+    let second = Account::official("wx2222222222222222", "s")
+        .js_safe_domain("two.example")
+        .unwrap();
+    let two = || {
+        Broker::builder()
+            .account("main", account(TokenMode::Stable))
+            .account("two", second.clone())
+    };
+    assert_eq!(
+        two().build().unwrap().account("").unwrap_err().code(),
+        "unknown_account"
+    );
+    let broker = two()
+        .default_account("two")
+        .upstream(upstream(&world.sandbox))
+        .build()
+        .unwrap();
     assert_eq!(broker.account("").unwrap().app_id(), "wx2222222222222222");
-    assert!(matches!(two().default_account("three").build(), Err(BuildError::NoSuchDefault(name)) if name == "three"));
+    assert!(
+        matches!(two().default_account("three").build(), Err(BuildError::NoSuchDefault(name)) if name == "three")
+    );
 }
 
 #[tokio::test]
 async fn two_accounts_of_one_app_are_refused() {
-    let build = Broker::builder().account("a", account(TokenMode::Stable)).account("b", account(TokenMode::Classic)).build();
+    let build = Broker::builder()
+        .account("a", account(TokenMode::Stable))
+        .account("b", account(TokenMode::Classic))
+        .build();
     let error = build.unwrap_err().to_string();
-    assert!(error.contains("\"a\"") && error.contains("\"b\"") && error.contains(APP), "{error}");
-    let build = Broker::builder().account("a", Account::work("ww", 1, "s")).account("b", Account::work("ww", 2, "s")).build();
+    assert!(
+        error.contains("\"a\"") && error.contains("\"b\"") && error.contains(APP),
+        "{error}"
+    );
+    let build = Broker::builder()
+        .account("a", Account::work("ww", 1, "s"))
+        .account("b", Account::work("ww", 2, "s"))
+        .build();
     assert!(build.is_ok(), "two apps of one corp are two accounts");
 }
 
 #[tokio::test]
 async fn two_accounts_of_one_name_are_refused() {
-    let build = Broker::builder().account("a", Account::mini("wx1", "s")).account("a", Account::mini("wx2", "s")).build();
+    let build = Broker::builder()
+        .account("a", Account::mini("wx1", "s"))
+        .account("a", Account::mini("wx2", "s"))
+        .build();
     assert!(matches!(build, Err(BuildError::SameName(name)) if name == "a"));
 }
 
 #[test]
 fn a_broker_built_outside_a_runtime_says_so() {
-    let build = Broker::builder().account("main", account(TokenMode::Stable)).build();
+    let build = Broker::builder()
+        .account("main", account(TokenMode::Stable))
+        .build();
     assert!(build.unwrap_err().to_string().contains("runtime"));
 }
 
@@ -227,8 +290,20 @@ async fn a_restart_with_the_same_store_calls_nobody() {
     let ticket = world.ticket().await.unwrap();
     world.advance(3_000);
     let restarted = world.another(TokenMode::Stable);
-    assert_eq!(restarted.credential("main", Kind::JsapiTicket).await.unwrap().value, ticket.value);
-    assert!(restarted.credential("main", Kind::AccessToken).await.is_ok());
+    assert_eq!(
+        restarted
+            .credential("main", Kind::JsapiTicket)
+            .await
+            .unwrap()
+            .value,
+        ticket.value
+    );
+    assert!(
+        restarted
+            .credential("main", Kind::AccessToken)
+            .await
+            .is_ok()
+    );
     assert_eq!(world.sandbox.calls_total(), 2);
 }
 
@@ -255,8 +330,16 @@ async fn a_store_never_replaces_a_newer_value_in_memory_by_an_older_one() {
 async fn nothing_is_called_for_a_kind_that_nobody_asked_for() {
     let world = World::stable().await;
     world.broker.tend().await;
-    assert_eq!(world.calls(TICKET), 1, "the jsapi ticket; a card ticket is kept once somebody wanted one");
-    world.broker.credential("main", Kind::CardTicket).await.unwrap();
+    assert_eq!(
+        world.calls(TICKET),
+        1,
+        "the jsapi ticket; a card ticket is kept once somebody wanted one"
+    );
+    world
+        .broker
+        .credential("main", Kind::CardTicket)
+        .await
+        .unwrap();
     world.advance(7_100);
     world.broker.tend().await;
     assert_eq!(world.calls(TICKET), 4, "now both are renewed");
@@ -266,6 +349,14 @@ async fn nothing_is_called_for_a_kind_that_nobody_asked_for() {
 async fn a_broker_prints_no_secret() {
     let world = World::new(TokenMode::Stable, app()).await;
     let ticket = world.ticket().await.unwrap();
-    let text = format!("{:?} {:?} {:?}", world.broker, world.broker.status(), ticket);
-    assert!(!text.contains(SECRET) && !text.contains(ticket.value.expose()), "{text}");
+    let text = format!(
+        "{:?} {:?} {:?}",
+        world.broker,
+        world.broker.status(),
+        ticket
+    );
+    assert!(
+        !text.contains(SECRET) && !text.contains(ticket.value.expose()),
+        "{text}"
+    );
 }

@@ -17,7 +17,11 @@ async fn fails_with(kind: FaultKind) -> (Error, &'static str, u64) {
     for _ in 0..50 {
         assert_eq!(world.token().await.unwrap_err().code(), error.code());
     }
-    assert_eq!(world.calls(STABLE), 1, "fifty callers in the cooldown cause no call");
+    assert_eq!(
+        world.calls(STABLE),
+        1,
+        "fifty callers in the cooldown cause no call"
+    );
     world.advance(wait - 1);
     assert!(world.token().await.is_err(), "not a second too early");
     assert_eq!(world.calls(STABLE), 1);
@@ -56,7 +60,10 @@ async fn what_passes_by_itself_is_tried_again_in_a_second() {
 
 #[tokio::test]
 async fn what_a_person_must_mend_is_tried_again_in_a_minute() {
-    for errcode in [40001, 40002, 40013, 40125, 40164, 40243, 41002, 41004, 48001, 50004, 50007, 61024, 89503, 12345] {
+    for errcode in [
+        40001, 40002, 40013, 40125, 40164, 40243, 41002, 41004, 48001, 50004, 50007, 61024, 89503,
+        12345,
+    ] {
         let (error, code, wait) = fails_with(FaultKind::Errcode(errcode)).await;
         assert_eq!(code, "account_misconfigured", "{errcode}");
         assert!((60..=75).contains(&wait), "{errcode}: {wait} s");
@@ -74,7 +81,11 @@ async fn a_wrong_secret_is_never_hammered() {
         assert!(world.ticket().await.is_err());
         world.advance(1);
     }
-    assert!((10..=16).contains(&world.calls(STABLE)), "{} tries in an hour", world.calls(STABLE));
+    assert!(
+        (10..=16).contains(&world.calls(STABLE)),
+        "{} tries in an hour",
+        world.calls(STABLE)
+    );
 }
 
 #[tokio::test]
@@ -84,14 +95,23 @@ async fn a_spent_day_is_waited_out_until_midnight_in_shanghai() {
     let error = world.token().await.unwrap_err();
     assert_eq!(error.code(), "upstream_quota");
     let midnight = START.next_shanghai_midnight();
-    let Error::Upstream { retry_at, .. } = error else { panic!("{error}") };
-    assert!(retry_at >= midnight && retry_at <= midnight.plus(Duration::from_secs(60)), "{retry_at}");
+    let Error::Upstream { retry_at, .. } = error else {
+        panic!("{error}")
+    };
+    assert!(
+        retry_at >= midnight && retry_at <= midnight.plus(Duration::from_secs(60)),
+        "{retry_at}"
+    );
     while world.now() < midnight {
         world.broker.tend().await;
         assert!(world.token().await.is_err());
         world.advance(600);
     }
-    assert_eq!(world.calls(STABLE), 1, "every further call would only have made it worse");
+    assert_eq!(
+        world.calls(STABLE),
+        1,
+        "every further call would only have made it worse"
+    );
     world.sandbox.clear_faults();
     world.advance(60);
     assert!(world.token().await.is_ok());
@@ -130,7 +150,10 @@ async fn a_failure_is_remembered_with_its_time_and_forgotten_after_a_success() {
     world.fault(CLASSIC, FaultKind::Errcode(40164));
     assert!(world.token().await.is_err());
     let remembered = world.status_of(Kind::AccessToken).last_error.unwrap();
-    assert_eq!((remembered.at, remembered.failures, remembered.class), (START, 1, "setup"));
+    assert_eq!(
+        (remembered.at, remembered.failures, remembered.class),
+        (START, 1, "setup")
+    );
     assert_eq!(remembered.error.errcode(), Some(40164));
     assert!(remembered.retry_at >= UnixTime(START.0 + 60));
     world.advance(75);
@@ -160,20 +183,36 @@ async fn nothing_that_failed_validation_is_ever_served_or_stored() {
 
 #[tokio::test]
 async fn a_refresh_that_began_with_the_old_secret_does_not_undo_a_reload_with_the_right_one() {
-    for wrong in [Account::official(APP, "deadbeefdeadbeefdeadbeefdeadbeef"), account(TokenMode::Classic)] {
+    for wrong in [
+        Account::official(APP, "deadbeefdeadbeefdeadbeefdeadbeef"),
+        account(TokenMode::Classic),
+    ] {
         let world = World::stable().await;
-        let endpoint = if wrong.mode() == TokenMode::Classic { CLASSIC } else { STABLE };
-        let builder = Broker::builder().account("main", wrong).clock(world.clock.clone());
+        let endpoint = if wrong.mode() == TokenMode::Classic {
+            CLASSIC
+        } else {
+            STABLE
+        };
+        let builder = Broker::builder()
+            .account("main", wrong)
+            .clock(world.clock.clone());
         let broker = builder.upstream(upstream(&world.sandbox)).build().unwrap();
         world.fault(endpoint, FaultKind::Errcode(40_125));
         let gate = world.sandbox.hold(endpoint);
         let reader = broker.clone();
-        let reading = tokio::spawn(async move { reader.credential("main", Kind::JsapiTicket).await });
+        let reading =
+            tokio::spawn(async move { reader.credential("main", Kind::JsapiTicket).await });
         world.sandbox.wait_for_calls(endpoint, 1).await;
-        broker.reload(vec![("main".into(), account(TokenMode::Stable))], None).unwrap();
+        broker
+            .reload(vec![("main".into(), account(TokenMode::Stable))], None)
+            .unwrap();
         gate.release();
         let error = reading.await.unwrap().unwrap_err();
-        assert_eq!(error.code(), "account_misconfigured", "the call that was under way had the old secret");
+        assert_eq!(
+            error.code(),
+            "account_misconfigured",
+            "the call that was under way had the old secret"
+        );
         // No time has passed: the clock stands still.
         let healed = broker.credential("main", Kind::JsapiTicket).await;
         assert!(healed.is_ok(), "{endpoint}: {healed:?}");
@@ -186,7 +225,12 @@ async fn a_reload_that_is_refused_leaves_every_cooldown_as_it_was() {
     world.always(STABLE, FaultKind::Errcode(40_125));
     assert!(world.token().await.is_err());
     let other = || Account::official(APP, "another-secret");
-    assert!(world.broker.reload(vec![("a".into(), other()), ("b".into(), other())], None).is_err());
+    assert!(
+        world
+            .broker
+            .reload(vec![("a".into(), other()), ("b".into(), other())], None)
+            .is_err()
+    );
     assert!(world.status_of(Kind::AccessToken).last_error.is_some());
     assert!(world.token().await.is_err());
     assert_eq!(world.calls(STABLE), 1);

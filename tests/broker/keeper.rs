@@ -24,7 +24,10 @@ async fn a_due_value_is_renewed_while_it_is_still_served() {
     let world = World::stable().await;
     let (old_token, old_ticket) = (world.token().await.unwrap(), world.ticket().await.unwrap());
     world.advance(7_200 - 241);
-    assert!(world.broker.tend().await.is_empty(), "five minutes before the end stable_token would give the same again");
+    assert!(
+        world.broker.tend().await.is_empty(),
+        "five minutes before the end stable_token would give the same again"
+    );
     world.advance(61);
     assert_eq!(world.ticket().await.unwrap().value, old_ticket.value);
     assert_eq!(world.broker.tend().await.len(), 2);
@@ -51,7 +54,11 @@ async fn a_day_in_stable_mode_costs_a_dozen_tokens_and_nobody_ever_waits() {
     let world = World::stable().await;
     let calls = a_day_of(&world, STABLE).await;
     assert!((12..=14).contains(&calls), "{calls}");
-    assert!((12..=16).contains(&world.calls(TICKET)), "{}", world.calls(TICKET));
+    assert!(
+        (12..=16).contains(&world.calls(TICKET)),
+        "{}",
+        world.calls(TICKET)
+    );
 }
 
 #[tokio::test]
@@ -89,8 +96,16 @@ async fn with_wechat_down_every_request_is_answered_until_the_value_ends_and_non
             "{} s before the end",
             ticket.expires_at.0 - world.now().0
         );
-        assert!(world.sandbox.accepts_ticket(APP, "jsapi", ticket.value.expose()));
-        world.advance(if world.now().0 < ticket.expires_at.0 - 300 { 299 } else { 1 });
+        assert!(
+            world
+                .sandbox
+                .accepts_ticket(APP, "jsapi", ticket.value.expose())
+        );
+        world.advance(if world.now().0 < ticket.expires_at.0 - 300 {
+            299
+        } else {
+            1
+        });
     }
     for _ in 0..20 {
         let error = world.broker.js_config("main", &page()).await.unwrap_err();
@@ -112,7 +127,10 @@ async fn the_keeper_tries_again_later_and_later_and_heals_by_itself() {
     let tries = world.calls(STABLE);
     assert!((8..=16).contains(&tries), "{tries} tries in ten minutes");
     let failures = world.status_of(Kind::AccessToken).last_error.unwrap();
-    assert_eq!((u64::from(failures.failures), failures.class), (tries, "transient"));
+    assert_eq!(
+        (u64::from(failures.failures), failures.class),
+        (tries, "transient")
+    );
     world.sandbox.clear_faults();
     world.advance(91);
     world.broker.tend().await;
@@ -127,7 +145,10 @@ async fn a_ticket_that_comes_back_the_same_lives_no_longer_and_is_asked_for_at_a
     // Whether getticket answers a repeated call with 7200 or with what is left is not known: both must be safe.
     let world = World::stable().await;
     let ticket = world.ticket().await.unwrap();
-    let again = format!(r#"{{"errcode":0,"errmsg":"ok","ticket":"{}","expires_in":7200}}"#, ticket.value.expose());
+    let again = format!(
+        r#"{{"errcode":0,"errmsg":"ok","ticket":"{}","expires_in":7200}}"#,
+        ticket.value.expose()
+    );
     world.always(TICKET, FaultKind::Body(again));
     world.advance(7_200 - 180);
     let before = world.calls(TICKET);
@@ -136,10 +157,18 @@ async fn a_ticket_that_comes_back_the_same_lives_no_longer_and_is_asked_for_at_a
         assert_eq!(world.ticket().await.unwrap().expires_at, ticket.expires_at);
         world.advance(1);
     }
-    assert!((4..=7).contains(&(world.calls(TICKET) - before)), "{}", world.calls(TICKET) - before);
+    assert!(
+        (4..=7).contains(&(world.calls(TICKET) - before)),
+        "{}",
+        world.calls(TICKET) - before
+    );
     world.advance(10);
     let error = world.ticket().await.unwrap_err();
-    assert_eq!(error.code(), "upstream_unavailable", "its life was over, counted from when it was first seen");
+    assert_eq!(
+        error.code(),
+        "upstream_unavailable",
+        "its life was over, counted from when it was first seen"
+    );
     world.sandbox.clear_faults();
     world.advance(10);
     assert!(world.ticket().await.is_ok());
@@ -150,7 +179,9 @@ async fn a_stable_token_that_is_already_old_is_kept_for_what_is_left_of_it() {
     // silenceper: `expires_in - 1500` went below zero because stable mode answers with the remaining life.
     for already_old in [0, 60, 3_600, 6_000, 6_890] {
         let world = World::stable().await;
-        world.sandbox.foreign_refresh(APP, wx_jssdk::sandbox::Mode::Stable);
+        world
+            .sandbox
+            .foreign_refresh(APP, wx_jssdk::sandbox::Mode::Stable);
         world.advance(already_old);
         let token = world.token().await.unwrap();
         assert_eq!(token.remaining(world.now()).as_secs(), 7_200 - already_old);
@@ -158,7 +189,11 @@ async fn a_stable_token_that_is_already_old_is_kept_for_what_is_left_of_it() {
         let calls = world.calls(STABLE);
         world.advance(1);
         world.broker.tend().await;
-        assert_eq!(world.calls(STABLE), calls, "fetched once, not at every step");
+        assert_eq!(
+            world.calls(STABLE),
+            calls,
+            "fetched once, not at every step"
+        );
     }
 }
 
@@ -166,14 +201,20 @@ async fn a_stable_token_that_is_already_old_is_kept_for_what_is_left_of_it() {
 async fn accounts_that_start_together_are_not_renewed_in_the_same_second() {
     let clock = Clock::manual(START);
     let sandbox = Sandbox::start(clock.clone()).await.unwrap();
-    let mut builder = Broker::builder().clock(clock.clone()).upstream(upstream(&sandbox));
+    let mut builder = Broker::builder()
+        .clock(clock.clone())
+        .upstream(upstream(&sandbox));
     for i in 0..60 {
         let id = format!("wx{i:016x}");
         sandbox.add_app(App::mini(&id, SECRET));
         builder = builder.account(&id, Account::mini(id.as_str(), SECRET));
     }
     let broker = builder.build().unwrap();
-    while broker.status().iter().any(|account| !account.credentials[0].living) {
+    while broker
+        .status()
+        .iter()
+        .any(|account| !account.credentials[0].living)
+    {
         assert!(broker.tend().await.len() <= 16, "a cold start is paced");
     }
     assert_eq!(sandbox.calls(STABLE), 60);
@@ -186,7 +227,11 @@ async fn accounts_that_start_together_are_not_renewed_in_the_same_second() {
         clock.advance(std::time::Duration::from_secs(1));
     }
     assert_eq!(sandbox.calls(STABLE), 120);
-    assert!(seconds.len() >= 25, "renewed in {} different seconds", seconds.len());
+    assert!(
+        seconds.len() >= 25,
+        "renewed in {} different seconds",
+        seconds.len()
+    );
 }
 
 #[tokio::test]
@@ -211,13 +256,20 @@ async fn the_loop_outlives_failures() {
 
 #[tokio::test]
 async fn classic_mode_overlaps_so_that_a_peer_with_the_old_token_is_not_cut_off() {
-    let world = World::new(TokenMode::Classic, App::official(APP, SECRET).safe_domain("example.com")).await;
+    let world = World::new(
+        TokenMode::Classic,
+        App::official(APP, SECRET).safe_domain("example.com"),
+    )
+    .await;
     let old = world.token().await.unwrap();
     world.advance(7_200 - 180);
     world.broker.tend().await;
     let new = world.token().await.unwrap();
     assert_ne!(old.value, new.value);
-    assert!(world.sandbox.accepts_token(APP, old.value.expose()), "a page or peer that still holds it goes on");
+    assert!(
+        world.sandbox.accepts_token(APP, old.value.expose()),
+        "a page or peer that still holds it goes on"
+    );
 }
 
 #[tokio::test]
@@ -226,26 +278,67 @@ async fn what_an_account_may_not_have_is_not_kept_after_because_a_stranger_asked
     let world = World::stable().await;
     world.broker.tend().await;
     world.always(TICKET, FaultKind::Errcode(48_001));
-    assert_eq!(world.broker.credential("main", Kind::CardTicket).await.unwrap_err().code(), "account_misconfigured");
+    assert_eq!(
+        world
+            .broker
+            .credential("main", Kind::CardTicket)
+            .await
+            .unwrap_err()
+            .code(),
+        "account_misconfigured"
+    );
     let calls = world.calls(TICKET);
     for _ in 0..20 {
         world.advance(60);
         assert!(world.broker.tend().await.is_empty());
     }
     assert_eq!(world.calls(TICKET), calls, "the keeper does not ask again");
-    let kinds: Vec<_> = world.status().credentials.iter().map(|one| one.kind).collect();
-    assert_eq!(kinds, [Kind::AccessToken, Kind::JsapiTicket], "and nobody is told of trouble");
-    let survey = world.broker.survey(&Find { limit: 1, ..Find::default() }).await;
-    assert_eq!((survey.counts.ok, survey.accounts[0].credentials.len()), (1, 2));
+    let kinds: Vec<_> = world
+        .status()
+        .credentials
+        .iter()
+        .map(|one| one.kind)
+        .collect();
+    assert_eq!(
+        kinds,
+        [Kind::AccessToken, Kind::JsapiTicket],
+        "and nobody is told of trouble"
+    );
+    let survey = world
+        .broker
+        .survey(&Find {
+            limit: 1,
+            ..Find::default()
+        })
+        .await;
+    assert_eq!(
+        (survey.counts.ok, survey.accounts[0].credentials.len()),
+        (1, 2)
+    );
     let figures = world.broker.figures().accounts.remove(0).credentials;
-    assert_eq!(figures.iter().filter(|one| one.failing.is_some() || !one.overdue.is_zero()).count(), 0, "{figures:?}");
+    assert_eq!(
+        figures
+            .iter()
+            .filter(|one| one.failing.is_some() || !one.overdue.is_zero())
+            .count(),
+        0,
+        "{figures:?}"
+    );
     assert_eq!(figures.len(), 2);
     // Who asks is answered: by memory at first, by WeChat when it is time again.
     world.sandbox.clear_faults();
-    world.broker.credential("main", Kind::CardTicket).await.unwrap();
+    world
+        .broker
+        .credential("main", Kind::CardTicket)
+        .await
+        .unwrap();
     assert_eq!(world.status_of(Kind::CardTicket).refreshes, 1);
     world.advance(7_200 - 100);
-    assert_eq!(world.broker.tend().await.len(), 3, "what came once is kept alive");
+    assert_eq!(
+        world.broker.tend().await.len(),
+        3,
+        "what came once is kept alive"
+    );
 }
 
 #[tokio::test]
@@ -256,7 +349,22 @@ async fn what_every_page_needs_is_kept_after_though_it_never_came() {
     let first = world.calls(TICKET);
     world.advance(76);
     world.broker.tend().await;
-    assert_eq!((first, world.calls(TICKET)), (1, 2), "it is tried again by itself");
-    assert_eq!(world.status_of(Kind::JsapiTicket).last_error.unwrap().failures, 2);
-    assert_eq!(world.broker.survey(&Find::default()).await.counts.down, 1, "and shown");
+    assert_eq!(
+        (first, world.calls(TICKET)),
+        (1, 2),
+        "it is tried again by itself"
+    );
+    assert_eq!(
+        world
+            .status_of(Kind::JsapiTicket)
+            .last_error
+            .unwrap()
+            .failures,
+        2
+    );
+    assert_eq!(
+        world.broker.survey(&Find::default()).await.counts.down,
+        1,
+        "and shown"
+    );
 }

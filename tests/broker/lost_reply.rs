@@ -10,7 +10,9 @@ use crate::world::{APP, CLASSIC, STABLE, World};
 async fn due(world: World, endpoint: &'static str, fault: FaultKind) -> World {
     world.token().await.unwrap();
     world.advance(7_200 - 180);
-    world.sandbox.fault(wx_jssdk::sandbox::Fault::always(endpoint, fault));
+    world
+        .sandbox
+        .fault(wx_jssdk::sandbox::Fault::always(endpoint, fault));
     world.broker.tend().await;
     world
 }
@@ -22,36 +24,91 @@ async fn a_classic_token_is_trusted_for_four_minutes_after_a_lost_reply_and_no_l
     // Somebody's reject forces a refetch in the middle of its life; the answer is lost.
     world.fault(CLASSIC, FaultKind::LostReply);
     world.advance(3_000);
-    assert!(world.broker.reject("main", Kind::AccessToken, &old.value).await.is_err());
+    assert!(
+        world
+            .broker
+            .reject("main", Kind::AccessToken, &old.value)
+            .await
+            .is_err()
+    );
     let trusted = world.token().await.unwrap();
-    assert_eq!((trusted.value.clone(), trusted.remaining(world.now()).as_secs()), (old.value.clone(), 240));
+    assert_eq!(
+        (
+            trusted.value.clone(),
+            trusted.remaining(world.now()).as_secs()
+        ),
+        (old.value.clone(), 240)
+    );
     world.advance(234);
     assert_eq!(world.calls(CLASSIC), 2);
-    assert!(world.sandbox.accepts_token(APP, world.token().await.unwrap().value.expose()));
+    assert!(
+        world
+            .sandbox
+            .accepts_token(APP, world.token().await.unwrap().value.expose())
+    );
     world.always(CLASSIC, FaultKind::Status(502));
     world.advance(6);
-    assert!(world.token().await.is_err(), "WeChat would take it for another minute; who knows whose clock is right");
+    assert!(
+        world.token().await.is_err(),
+        "WeChat would take it for another minute; who knows whose clock is right"
+    );
 }
 
 #[tokio::test]
 async fn what_is_left_of_it_is_never_lengthened_by_a_lost_reply() {
     let world = due(World::classic().await, CLASSIC, FaultKind::LostReply).await;
-    assert_eq!(world.token().await.unwrap().remaining(world.now()).as_secs(), 180);
+    assert_eq!(
+        world
+            .token()
+            .await
+            .unwrap()
+            .remaining(world.now())
+            .as_secs(),
+        180
+    );
     for _ in 0..10 {
         world.advance(10);
         world.broker.tend().await;
     }
-    assert_eq!(world.token().await.unwrap().remaining(world.now()).as_secs(), 80);
+    assert_eq!(
+        world
+            .token()
+            .await
+            .unwrap()
+            .remaining(world.now())
+            .as_secs(),
+        80
+    );
 }
 
 #[tokio::test]
 async fn an_answer_that_cannot_be_read_counts_as_lost() {
-    for fault in [FaultKind::CutBody, FaultKind::NotJson, FaultKind::Hang, FaultKind::HugeBody] {
+    for fault in [
+        FaultKind::CutBody,
+        FaultKind::NotJson,
+        FaultKind::Hang,
+        FaultKind::HugeBody,
+    ] {
         let world = World::classic().await;
         let old = world.token().await.unwrap();
         world.fault(CLASSIC, fault.clone());
-        assert!(world.broker.reject("main", Kind::AccessToken, &old.value).await.is_err());
-        assert_eq!(world.token().await.unwrap().remaining(world.now()).as_secs(), 240, "{fault:?}");
+        assert!(
+            world
+                .broker
+                .reject("main", Kind::AccessToken, &old.value)
+                .await
+                .is_err()
+        );
+        assert_eq!(
+            world
+                .token()
+                .await
+                .unwrap()
+                .remaining(world.now())
+                .as_secs(),
+            240,
+            "{fault:?}"
+        );
     }
 }
 
@@ -61,8 +118,23 @@ async fn a_refusal_is_no_lost_reply() {
         let world = World::classic().await;
         let old = world.token().await.unwrap();
         world.fault(CLASSIC, FaultKind::Errcode(errcode));
-        assert!(world.broker.reject("main", Kind::AccessToken, &old.value).await.is_err());
-        assert_eq!(world.token().await.unwrap().remaining(world.now()).as_secs(), 7_200, "{errcode}");
+        assert!(
+            world
+                .broker
+                .reject("main", Kind::AccessToken, &old.value)
+                .await
+                .is_err()
+        );
+        assert_eq!(
+            world
+                .token()
+                .await
+                .unwrap()
+                .remaining(world.now())
+                .as_secs(),
+            7_200,
+            "{errcode}"
+        );
     }
 }
 
@@ -71,8 +143,22 @@ async fn a_call_that_never_left_is_no_lost_reply() {
     let world = World::classic().await;
     let old = world.token().await.unwrap();
     world.sandbox.stop().await;
-    assert!(world.broker.reject("main", Kind::AccessToken, &old.value).await.is_err());
-    assert_eq!(world.token().await.unwrap().remaining(world.now()).as_secs(), 7_200);
+    assert!(
+        world
+            .broker
+            .reject("main", Kind::AccessToken, &old.value)
+            .await
+            .is_err()
+    );
+    assert_eq!(
+        world
+            .token()
+            .await
+            .unwrap()
+            .remaining(world.now())
+            .as_secs(),
+        7_200
+    );
 }
 
 #[tokio::test]
@@ -80,8 +166,23 @@ async fn a_stable_token_is_not_touched_by_a_lost_reply() {
     let world = World::stable().await;
     let old = world.token().await.unwrap();
     world.fault(STABLE, FaultKind::LostReply);
-    assert!(world.broker.reject("main", Kind::AccessToken, &old.value).await.is_err());
-    assert_eq!(world.token().await.unwrap().remaining(world.now()).as_secs(), 7_200, "asking again gives the same one");
+    assert!(
+        world
+            .broker
+            .reject("main", Kind::AccessToken, &old.value)
+            .await
+            .is_err()
+    );
+    assert_eq!(
+        world
+            .token()
+            .await
+            .unwrap()
+            .remaining(world.now())
+            .as_secs(),
+        7_200,
+        "asking again gives the same one"
+    );
 }
 
 #[tokio::test]
@@ -89,9 +190,18 @@ async fn the_shortened_life_is_stored_so_that_a_restart_does_not_lengthen_it() {
     let world = World::classic().await;
     let old = world.token().await.unwrap();
     world.fault(CLASSIC, FaultKind::LostReply);
-    assert!(world.broker.reject("main", Kind::AccessToken, &old.value).await.is_err());
+    assert!(
+        world
+            .broker
+            .reject("main", Kind::AccessToken, &old.value)
+            .await
+            .is_err()
+    );
     let restarted = world.another(TokenMode::Classic);
-    let token = restarted.credential("main", Kind::AccessToken).await.unwrap();
+    let token = restarted
+        .credential("main", Kind::AccessToken)
+        .await
+        .unwrap();
     assert_eq!(token.remaining(world.now()).as_secs(), 240);
 }
 
@@ -104,5 +214,13 @@ async fn after_a_lost_reply_the_keeper_gets_a_new_token_and_nobody_saw_a_dead_on
         world.broker.tend().await;
         world.advance(1);
     }
-    assert!(world.token().await.unwrap().remaining(world.now()).as_secs() > 7_000);
+    assert!(
+        world
+            .token()
+            .await
+            .unwrap()
+            .remaining(world.now())
+            .as_secs()
+            > 7_000
+    );
 }

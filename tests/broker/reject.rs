@@ -14,7 +14,11 @@ async fn a_dead_token_is_replaced() {
     let world = World::stable().await;
     let dead = world.token().await.unwrap();
     world.sandbox.revoke(APP, Revoke::Token);
-    let new = world.broker.reject("main", Kind::AccessToken, &dead.value).await.unwrap();
+    let new = world
+        .broker
+        .reject("main", Kind::AccessToken, &dead.value)
+        .await
+        .unwrap();
     assert_ne!(new.value, dead.value);
     assert!(world.sandbox.accepts_token(APP, new.value.expose()));
     assert_eq!(world.token().await.unwrap().value, new.value);
@@ -22,7 +26,10 @@ async fn a_dead_token_is_replaced() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fifty_callers_who_saw_the_same_refusal_cause_one_refresh() {
-    for (world, endpoint) in [(World::stable().await, STABLE), (World::classic().await, CLASSIC)] {
+    for (world, endpoint) in [
+        (World::stable().await, STABLE),
+        (World::classic().await, CLASSIC),
+    ] {
         let dead = world.token().await.unwrap();
         world.sandbox.revoke(APP, Revoke::Token);
         let gate = world.sandbox.hold(endpoint);
@@ -39,8 +46,16 @@ async fn fifty_callers_who_saw_the_same_refusal_cause_one_refresh() {
             values.insert(caller.await.unwrap().unwrap().value.expose().to_owned());
         }
         assert_eq!(values.len(), 1, "all got the same new token");
-        assert_eq!(world.calls(endpoint), 2, "{endpoint}: the first fetch and one refresh");
-        assert_eq!(world.status_of(Kind::AccessToken).foreign_refreshes, 1, "fifty reports of one foreign refresh");
+        assert_eq!(
+            world.calls(endpoint),
+            2,
+            "{endpoint}: the first fetch and one refresh"
+        );
+        assert_eq!(
+            world.status_of(Kind::AccessToken).foreign_refreshes,
+            1,
+            "fifty reports of one foreign refresh"
+        );
     }
 }
 
@@ -49,10 +64,26 @@ async fn a_late_caller_with_an_old_value_causes_none() {
     let world = World::stable().await;
     let dead = world.token().await.unwrap();
     world.sandbox.revoke(APP, Revoke::Token);
-    let new = world.broker.reject("main", Kind::AccessToken, &dead.value).await.unwrap();
+    let new = world
+        .broker
+        .reject("main", Kind::AccessToken, &dead.value)
+        .await
+        .unwrap();
     let calls = world.calls(STABLE);
-    for bad in [dead.value.clone(), Secret::new("never ours"), Secret::new("")] {
-        assert_eq!(world.broker.reject("main", Kind::AccessToken, &bad).await.unwrap().value, new.value);
+    for bad in [
+        dead.value.clone(),
+        Secret::new("never ours"),
+        Secret::new(""),
+    ] {
+        assert_eq!(
+            world
+                .broker
+                .reject("main", Kind::AccessToken, &bad)
+                .await
+                .unwrap()
+                .value,
+            new.value
+        );
     }
     assert_eq!(world.calls(STABLE), calls);
 }
@@ -61,9 +92,17 @@ async fn a_late_caller_with_an_old_value_causes_none() {
 async fn a_living_stable_token_is_forced_out_only_after_wechat_gave_it_once_more() {
     let world = World::stable().await;
     let token = world.token().await.unwrap();
-    let new = world.broker.reject("main", Kind::AccessToken, &token.value).await.unwrap();
+    let new = world
+        .broker
+        .reject("main", Kind::AccessToken, &token.value)
+        .await
+        .unwrap();
     assert_ne!(new.value, token.value);
-    assert_eq!(world.calls(STABLE), 3, "the first, the same again, the forced one");
+    assert_eq!(
+        world.calls(STABLE),
+        3,
+        "the first, the same again, the forced one"
+    );
 }
 
 #[tokio::test]
@@ -71,7 +110,11 @@ async fn a_foreign_force_costs_no_force_of_ours() {
     let world = World::stable().await;
     let dead = world.token().await.unwrap();
     let theirs = world.sandbox.foreign_refresh(APP, Mode::Stable);
-    let new = world.broker.reject("main", Kind::AccessToken, &dead.value).await.unwrap();
+    let new = world
+        .broker
+        .reject("main", Kind::AccessToken, &dead.value)
+        .await
+        .unwrap();
     assert_eq!(new.value.expose(), theirs);
     assert_eq!(world.calls(STABLE), 2);
     assert_eq!(world.status_of(Kind::AccessToken).foreign_refreshes, 1);
@@ -79,20 +122,43 @@ async fn a_foreign_force_costs_no_force_of_ours() {
 
 #[tokio::test]
 async fn rejections_are_rationed_to_one_in_thirty_seconds() {
-    for (world, endpoint) in [(World::stable().await, STABLE), (World::classic().await, CLASSIC)] {
+    for (world, endpoint) in [
+        (World::stable().await, STABLE),
+        (World::classic().await, CLASSIC),
+    ] {
         let mut current = world.token().await.unwrap();
-        current = world.broker.reject("main", Kind::AccessToken, &current.value).await.unwrap();
+        current = world
+            .broker
+            .reject("main", Kind::AccessToken, &current.value)
+            .await
+            .unwrap();
         let calls = world.calls(endpoint);
         for _ in 0..29 {
-            let error = world.broker.reject("main", Kind::AccessToken, &current.value).await.unwrap_err();
+            let error = world
+                .broker
+                .reject("main", Kind::AccessToken, &current.value)
+                .await
+                .unwrap_err();
             assert_eq!(error.code(), "rate_limited");
             assert!(error.retry_after().unwrap().as_secs() <= 30);
             world.advance(1);
         }
         assert_eq!(world.calls(endpoint), calls);
-        assert_eq!(world.token().await.unwrap().value, current.value, "it is served on: WeChat has not confirmed anything");
+        assert_eq!(
+            world.token().await.unwrap().value,
+            current.value,
+            "it is served on: WeChat has not confirmed anything"
+        );
         world.advance(1);
-        assert_ne!(world.broker.reject("main", Kind::AccessToken, &current.value).await.unwrap().value, current.value);
+        assert_ne!(
+            world
+                .broker
+                .reject("main", Kind::AccessToken, &current.value)
+                .await
+                .unwrap()
+                .value,
+            current.value
+        );
     }
 }
 
@@ -104,13 +170,20 @@ async fn nobody_can_burn_the_days_forced_refreshes() {
     let mut current = world.token().await.unwrap();
     for _ in 0..60 {
         world.advance(30);
-        if let Ok(new) = world.broker.reject("main", Kind::AccessToken, &current.value).await {
+        if let Ok(new) = world
+            .broker
+            .reject("main", Kind::AccessToken, &current.value)
+            .await
+        {
             forced += u32::from(new.value != current.value);
             current = new;
         }
     }
     assert_eq!(forced, 20);
-    assert!(world.sandbox.accepts_token(APP, current.value.expose()), "and the token in use is still a living one");
+    assert!(
+        world.sandbox.accepts_token(APP, current.value.expose()),
+        "and the token in use is still a living one"
+    );
 }
 
 #[tokio::test]
@@ -120,7 +193,8 @@ async fn the_refused_value_is_served_until_a_new_one_is_there() {
     let old = world.token().await.unwrap();
     let gate = world.sandbox.hold(STABLE);
     let (broker, bad) = (world.broker.clone(), old.value.clone());
-    let rejecting = tokio::spawn(async move { broker.reject("main", Kind::AccessToken, &bad).await });
+    let rejecting =
+        tokio::spawn(async move { broker.reject("main", Kind::AccessToken, &bad).await });
     world.sandbox.wait_for_calls(STABLE, 2).await;
     assert_eq!(world.token().await.unwrap().value, old.value);
     gate.release();
@@ -132,7 +206,11 @@ async fn a_rejection_that_fails_takes_nothing_away() {
     let world = World::stable().await;
     let old = world.token().await.unwrap();
     world.always(STABLE, FaultKind::Status(503));
-    let error = world.broker.reject("main", Kind::AccessToken, &old.value).await.unwrap_err();
+    let error = world
+        .broker
+        .reject("main", Kind::AccessToken, &old.value)
+        .await
+        .unwrap_err();
     assert_eq!(error.code(), "upstream_unavailable");
     assert_eq!(world.token().await.unwrap().value, old.value);
 }
@@ -142,7 +220,10 @@ async fn a_rejected_ticket_that_wechat_gives_again_is_the_ticket() {
     // A ticket cannot be forced: within its life WeChat gives the same one.
     let world = World::stable().await;
     let ticket = world.ticket().await.unwrap();
-    let again = world.broker.reject("main", Kind::JsapiTicket, &ticket.value).await;
+    let again = world
+        .broker
+        .reject("main", Kind::JsapiTicket, &ticket.value)
+        .await;
     assert!(again.is_err() || again.unwrap().value == ticket.value);
     assert_eq!(world.ticket().await.unwrap(), ticket);
     assert!(world.calls(TICKET) <= 3);
@@ -153,9 +234,17 @@ async fn a_revoked_ticket_is_replaced() {
     let world = World::stable().await;
     let ticket = world.ticket().await.unwrap();
     world.sandbox.revoke(APP, Revoke::JsapiTicket);
-    let new = world.broker.reject("main", Kind::JsapiTicket, &ticket.value).await.unwrap();
+    let new = world
+        .broker
+        .reject("main", Kind::JsapiTicket, &ticket.value)
+        .await
+        .unwrap();
     assert_ne!(new.value, ticket.value);
-    assert!(world.sandbox.accepts_ticket(APP, "jsapi", new.value.expose()));
+    assert!(
+        world
+            .sandbox
+            .accepts_ticket(APP, "jsapi", new.value.expose())
+    );
     assert_eq!(world.status_of(Kind::JsapiTicket).foreign_refreshes, 0);
 }
 
@@ -169,21 +258,42 @@ async fn a_rejection_that_meets_a_refresh_under_way_waits_for_it() {
     let keeper = tokio::spawn(async move { broker.tend().await });
     world.sandbox.wait_for_calls(STABLE, 2).await;
     let (broker, bad) = (world.broker.clone(), old.value.clone());
-    let rejecting = tokio::spawn(async move { broker.reject("main", Kind::AccessToken, &bad).await });
+    let rejecting =
+        tokio::spawn(async move { broker.reject("main", Kind::AccessToken, &bad).await });
     tokio::task::yield_now().await;
     gate.release();
     let new = rejecting.await.unwrap().unwrap();
     keeper.await.unwrap();
     assert_ne!(new.value, old.value);
-    assert_eq!(world.calls(STABLE), 2, "the refresh under way brought what was wanted");
+    assert_eq!(
+        world.calls(STABLE),
+        2,
+        "the refresh under way brought what was wanted"
+    );
 }
 
 #[tokio::test]
 async fn a_rejection_of_an_unknown_account_or_kind_is_an_error_and_no_call() {
     let world = World::stable().await;
     let bad = Secret::new("x");
-    assert_eq!(world.broker.reject("nobody", Kind::AccessToken, &bad).await.unwrap_err().code(), "unknown_account");
-    assert_eq!(world.broker.reject("main", Kind::AgentTicket, &bad).await.unwrap_err().code(), "unsupported_credential");
+    assert_eq!(
+        world
+            .broker
+            .reject("nobody", Kind::AccessToken, &bad)
+            .await
+            .unwrap_err()
+            .code(),
+        "unknown_account"
+    );
+    assert_eq!(
+        world
+            .broker
+            .reject("main", Kind::AgentTicket, &bad)
+            .await
+            .unwrap_err()
+            .code(),
+        "unsupported_credential"
+    );
     assert_eq!(world.sandbox.calls_total(), 0);
 }
 
@@ -192,21 +302,46 @@ async fn a_token_refused_near_its_end_is_no_foreign_refresh() {
     let world = World::stable().await;
     let old = world.token().await.unwrap();
     world.advance(7_200 - 200);
-    world.broker.reject("main", Kind::AccessToken, &old.value).await.unwrap();
+    world
+        .broker
+        .reject("main", Kind::AccessToken, &old.value)
+        .await
+        .unwrap();
     assert_eq!(world.status_of(Kind::AccessToken).foreign_refreshes, 0);
 }
 
 #[tokio::test]
 async fn a_rejection_that_fails_is_made_up_for_by_the_keeper_however_fresh_the_value_looks() {
-    for (world, endpoint) in [(World::stable().await, STABLE), (World::classic().await, CLASSIC)] {
+    for (world, endpoint) in [
+        (World::stable().await, STABLE),
+        (World::classic().await, CLASSIC),
+    ] {
         let dead = world.token().await.unwrap();
         world.ticket().await.unwrap();
         world.sandbox.revoke(APP, Revoke::Token);
         world.fault(endpoint, FaultKind::Errcode(-1));
-        assert!(world.broker.reject("main", Kind::AccessToken, &dead.value).await.is_err());
-        let next = world.broker.survey(&Find { limit: 1, ..Find::default() }).await.accounts.remove(0);
+        assert!(
+            world
+                .broker
+                .reject("main", Kind::AccessToken, &dead.value)
+                .await
+                .is_err()
+        );
+        let next = world
+            .broker
+            .survey(&Find {
+                limit: 1,
+                ..Find::default()
+            })
+            .await
+            .accounts
+            .remove(0);
         let next = next.credentials[0].next_refresh.unwrap();
-        assert_eq!(next, world.now().plus(Duration::from_secs(30)), "the ration binds the keeper too");
+        assert_eq!(
+            next,
+            world.now().plus(Duration::from_secs(30)),
+            "the ration binds the keeper too"
+        );
         for _ in 0..29 {
             world.advance(1);
             assert!(world.broker.tend().await.is_empty());
@@ -214,9 +349,15 @@ async fn a_rejection_that_fails_is_made_up_for_by_the_keeper_however_fresh_the_v
         world.advance(1);
         assert_eq!(world.broker.tend().await.len(), 1, "{endpoint}");
         let new = world.token().await.unwrap();
-        assert!(new.value != dead.value && world.sandbox.accepts_token(APP, new.value.expose()), "{endpoint}");
+        assert!(
+            new.value != dead.value && world.sandbox.accepts_token(APP, new.value.expose()),
+            "{endpoint}"
+        );
         let status = world.status_of(Kind::AccessToken);
-        assert!(status.last_error.is_none() && status.foreign_refreshes == 1, "{status:?}");
+        assert!(
+            status.last_error.is_none() && status.foreign_refreshes == 1,
+            "{status:?}"
+        );
         world.advance(100);
         assert!(world.broker.tend().await.is_empty(), "and then it is done");
     }
@@ -228,15 +369,27 @@ async fn a_rejection_that_goes_on_failing_is_tried_within_the_days_ration_and_ca
     let dead = world.token().await.unwrap();
     world.ticket().await.unwrap();
     world.always(CLASSIC, FaultKind::Errcode(-1));
-    assert!(world.broker.reject("main", Kind::AccessToken, &dead.value).await.is_err());
+    assert!(
+        world
+            .broker
+            .reject("main", Kind::AccessToken, &dead.value)
+            .await
+            .is_err()
+    );
     let mut flights = 0;
     for _ in 0..6_000 {
         world.advance(1);
         flights += world.broker.tend().await.len();
     }
     let calls = world.calls(CLASSIC);
-    assert!((21..=1 + 20 + 6).contains(&calls), "{calls} calls: twenty, and then one in fifteen minutes");
-    assert!(flights <= 40, "{flights} tries: one that the ration forbids is put off, not repeated");
+    assert!(
+        (21..=1 + 20 + 6).contains(&calls),
+        "{calls} calls: twenty, and then one in fifteen minutes"
+    );
+    assert!(
+        flights <= 40,
+        "{flights} tries: one that the ration forbids is put off, not repeated"
+    );
     world.sandbox.clear_faults();
     world.advance(900);
     world.broker.tend().await;
@@ -249,8 +402,17 @@ async fn a_refresh_that_a_person_asked_for_and_that_failed_is_made_up_for_too() 
     let before = world.token().await.unwrap();
     world.ticket().await.unwrap();
     world.fault(CLASSIC, FaultKind::Errcode(-1));
-    let error = world.broker.renew("main", Kind::AccessToken).await.unwrap_err();
-    assert!(error.to_string().starts_with("could not renew the access_token of account \"main\": "), "{error}");
+    let error = world
+        .broker
+        .renew("main", Kind::AccessToken)
+        .await
+        .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .starts_with("could not renew the access_token of account \"main\": "),
+        "{error}"
+    );
     world.advance(31);
     assert_eq!(world.broker.tend().await.len(), 1);
     assert_ne!(world.token().await.unwrap().value, before.value);
@@ -264,12 +426,26 @@ async fn an_error_says_whether_a_living_value_is_served_meanwhile() {
     world.always(STABLE, FaultKind::Status(503));
     for _ in 0..2 {
         // From the call, and from memory.
-        let error = world.broker.reject("main", Kind::AccessToken, &token.value).await.unwrap_err();
-        assert!(error.to_string().starts_with("could not renew the access_token of account \"main\": "), "{error}");
+        let error = world
+            .broker
+            .reject("main", Kind::AccessToken, &token.value)
+            .await
+            .unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .starts_with("could not renew the access_token of account \"main\": "),
+            "{error}"
+        );
     }
     world.advance(7_200);
     for _ in 0..2 {
         let error = world.token().await.unwrap_err();
-        assert!(error.to_string().starts_with("account \"main\" has no living access_token: "), "{error}");
+        assert!(
+            error
+                .to_string()
+                .starts_with("account \"main\" has no living access_token: "),
+            "{error}"
+        );
     }
 }

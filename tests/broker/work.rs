@@ -14,10 +14,17 @@ const GETTOKEN: &str = "/cgi-bin/gettoken";
 async fn work() -> (Sandbox, Clock, Broker) {
     let clock = Clock::manual(START);
     let sandbox = Sandbox::start(clock.clone()).await.unwrap();
-    let mut builder = Broker::builder().clock(clock.clone()).upstream(upstream(&sandbox));
+    let mut builder = Broker::builder()
+        .clock(clock.clone())
+        .upstream(upstream(&sandbox));
     for (name, agent) in [("crm", 1_000_002), ("oa", 1_000_003)] {
         sandbox.add_app(App::work(CORP, agent, name).safe_domain("www.example.com"));
-        builder = builder.account(name, Account::work(CORP, agent, name).js_safe_domain("www.example.com").unwrap());
+        builder = builder.account(
+            name,
+            Account::work(CORP, agent, name)
+                .js_safe_domain("www.example.com")
+                .unwrap(),
+        );
     }
     (sandbox, clock, builder.build().unwrap())
 }
@@ -44,19 +51,30 @@ async fn a_day_of_wecom_costs_a_sane_number_of_calls_and_serves_nothing_dead() {
     for _ in 0..24 * 720 {
         broker.tend().await;
         match broker.credential("crm", Kind::AccessToken).await {
-            Ok(token) => assert!(sandbox.accepts_token(&format!("{CORP}:1000002"), token.value.expose()), "{}", clock.now()),
+            Ok(token) => assert!(
+                sandbox.accepts_token(&format!("{CORP}:1000002"), token.value.expose()),
+                "{}",
+                clock.now()
+            ),
             Err(_) => refused += 1,
         }
         match broker.js_config("crm", &page()).await {
             Ok(_) => {
                 let ticket = broker.credential("crm", Kind::JsapiTicket).await.unwrap();
-                assert!(sandbox.accepts_ticket(CORP, "jsapi", ticket.value.expose()), "{}", clock.now());
+                assert!(
+                    sandbox.accepts_ticket(CORP, "jsapi", ticket.value.expose()),
+                    "{}",
+                    clock.now()
+                );
             }
             Err(_) => refused += 1,
         }
         clock.advance(Duration::from_secs(5));
     }
-    assert_eq!(refused, 0, "the value that WeCom gives once more is served to its end");
+    assert_eq!(
+        refused, 0,
+        "the value that WeCom gives once more is served to its end"
+    );
     let calls = sandbox.calls(GETTOKEN);
     assert!(calls <= 2 * 12 * 9, "{calls} calls in a day for two apps");
 }
@@ -85,9 +103,15 @@ async fn a_dead_wecom_token_is_renewed_for_the_ticket() {
 #[tokio::test]
 async fn a_spent_hour_is_waited_out_and_no_longer() {
     let (sandbox, clock, broker) = work().await;
-    sandbox.fault(Fault::once("/cgi-bin/get_jsapi_ticket", FaultKind::Errcode(45009)));
+    sandbox.fault(Fault::once(
+        "/cgi-bin/get_jsapi_ticket",
+        FaultKind::Errcode(45009),
+    ));
     let error = broker.js_config("crm", &page()).await.unwrap_err();
-    assert_eq!((error.code(), error.retry_after().unwrap().as_secs()), ("upstream_quota", 3_600));
+    assert_eq!(
+        (error.code(), error.retry_after().unwrap().as_secs()),
+        ("upstream_quota", 3_600)
+    );
     clock.advance(Duration::from_secs(3_599));
     assert!(broker.js_config("crm", &page()).await.is_err());
     clock.advance(Duration::from_secs(1));
@@ -99,17 +123,41 @@ async fn a_block_that_is_read_from_the_store_ends_when_it_ends_and_not_an_hour_a
     let clock = Clock::manual(START.plus(Duration::from_secs(3_000)));
     let sandbox = Sandbox::start(clock.clone()).await.unwrap();
     sandbox.add_app(App::work(CORP, 1_000_002, "crm").safe_domain("www.example.com"));
-    let account = Account::work(CORP, 1_000_002, "crm").js_safe_domain("www.example.com").unwrap();
+    let account = Account::work(CORP, 1_000_002, "crm")
+        .js_safe_domain("www.example.com")
+        .unwrap();
     let (store, end) = (Store::memory(), START.plus(Duration::from_secs(3_600)));
     // A peer was told so at START.
-    store.set_block(&account.key(Kind::AccessToken).app, GETTOKEN, end, START).await.unwrap();
-    let builder = Broker::builder().account("crm", account).clock(clock.clone()).upstream(upstream(&sandbox));
+    store
+        .set_block(&account.key(Kind::AccessToken).app, GETTOKEN, end, START)
+        .await
+        .unwrap();
+    let builder = Broker::builder()
+        .account("crm", account)
+        .clock(clock.clone())
+        .upstream(upstream(&sandbox));
     let broker = builder.store(store).build().unwrap();
     for kind in [Kind::AccessToken, Kind::JsapiTicket] {
         let error = broker.credential("crm", kind).await.unwrap_err();
-        let Error::Upstream { retry_at, retry_after, .. } = &error else { panic!("{error}") };
-        assert_eq!((error.code(), *retry_at, retry_after.as_secs()), ("upstream_quota", end, 600), "{kind}");
-        assert!(error.to_string().ends_with("no call is made before 2026-01-01T01:00:00Z"), "{error}");
+        let Error::Upstream {
+            retry_at,
+            retry_after,
+            ..
+        } = &error
+        else {
+            panic!("{error}")
+        };
+        assert_eq!(
+            (error.code(), *retry_at, retry_after.as_secs()),
+            ("upstream_quota", end, 600),
+            "{kind}"
+        );
+        assert!(
+            error
+                .to_string()
+                .ends_with("no call is made before 2026-01-01T01:00:00Z"),
+            "{error}"
+        );
     }
     assert_eq!(sandbox.calls_total(), 0);
     clock.advance(Duration::from_secs(600));

@@ -25,7 +25,10 @@ pub struct World {
 }
 
 pub fn account(mode: TokenMode) -> Account {
-    Account::official(APP, SECRET).token_mode(mode).js_safe_domain("example.com").unwrap()
+    Account::official(APP, SECRET)
+        .token_mode(mode)
+        .js_safe_domain("example.com")
+        .unwrap()
 }
 
 pub fn app() -> App {
@@ -47,7 +50,12 @@ impl World {
         sandbox.add_app(app);
         let store = Store::memory();
         let broker = broker(&sandbox, &clock, &store, mode);
-        Self { sandbox, clock, store, broker }
+        Self {
+            sandbox,
+            clock,
+            store,
+            broker,
+        }
     }
 
     /// The same account in a process of its own that shares the store.
@@ -88,16 +96,29 @@ impl World {
     }
 
     pub fn status_of(&self, kind: Kind) -> CredentialStatus {
-        self.status().credentials.into_iter().find(|credential| credential.kind == kind).unwrap()
+        self.status()
+            .credentials
+            .into_iter()
+            .find(|credential| credential.kind == kind)
+            .unwrap()
     }
 
     /// Every answer there is now would be taken by WeChat now.
     pub async fn assert_nothing_dead_is_served(&self) {
         if let Ok(token) = self.token().await {
-            assert!(self.sandbox.accepts_token(APP, token.value.expose()), "a dead token at {}", self.now());
+            assert!(
+                self.sandbox.accepts_token(APP, token.value.expose()),
+                "a dead token at {}",
+                self.now()
+            );
         }
         if let Ok(ticket) = self.ticket().await {
-            assert!(self.sandbox.accepts_ticket(APP, "jsapi", ticket.value.expose()), "a dead ticket at {}", self.now());
+            assert!(
+                self.sandbox
+                    .accepts_ticket(APP, "jsapi", ticket.value.expose()),
+                "a dead ticket at {}",
+                self.now()
+            );
         }
     }
 }

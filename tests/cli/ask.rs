@@ -23,7 +23,13 @@ impl Company {
         let home = tempfile::tempdir().unwrap();
         let (running, _, sandbox) = serve_sandbox(home.path(), "info").await;
         let (private, key) = (running.printed("private"), running.printed("api key"));
-        Self { home, running, private, sandbox, key }
+        Self {
+            home,
+            running,
+            private,
+            sandbox,
+            key,
+        }
     }
 
     /// Asks with the key in the environment.
@@ -51,12 +57,21 @@ async fn token_prints_the_token_that_wechat_takes_and_nothing_else() {
     let company = Company::start().await;
     let ended = company.ask(&["token", "demo"]).await;
     assert_eq!((ended.code, ended.stderr.as_str()), (0, ""));
-    let current = company.official().await["tokens"]["stable"]["current"].as_str().unwrap().to_owned();
+    let current = company.official().await["tokens"]["stable"]["current"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     assert_eq!(ended.stdout, format!("{current}\n"));
     let ended = company.ask(&["token", "demo", "--json"]).await;
     let answer: Value = serde_json::from_str(&ended.stdout).unwrap();
-    assert_eq!((ended.code, answer["value"].as_str()), (0, Some(current.as_str())));
-    assert!((1..=7_200).contains(&answer["expires_in"].as_u64().unwrap()), "{answer}");
+    assert_eq!(
+        (ended.code, answer["value"].as_str()),
+        (0, Some(current.as_str()))
+    );
+    assert!(
+        (1..=7_200).contains(&answer["expires_in"].as_u64().unwrap()),
+        "{answer}"
+    );
     assert_eq!(company.running.stop().await.code, 0);
 }
 
@@ -66,10 +81,22 @@ async fn ticket_prints_the_ticket_of_each_kind_that_the_account_has() {
     let jsapi = company.ask(&["ticket", "demo"]).await;
     let card = company.ask(&["ticket", "demo", "--kind", "card"]).await;
     let tickets = company.official().await["tickets"].clone();
-    assert_eq!((jsapi.code, jsapi.stdout.trim()), (0, tickets["jsapi"]["value"].as_str().unwrap()));
-    assert_eq!((card.code, card.stdout.trim()), (0, tickets["wx_card"]["value"].as_str().unwrap()));
-    let agent = company.ask(&["ticket", "demo-work", "--kind", "agent"]).await;
-    assert!(agent.code == 0 && agent.stdout.trim().len() > 20, "{}", agent.stderr);
+    assert_eq!(
+        (jsapi.code, jsapi.stdout.trim()),
+        (0, tickets["jsapi"]["value"].as_str().unwrap())
+    );
+    assert_eq!(
+        (card.code, card.stdout.trim()),
+        (0, tickets["wx_card"]["value"].as_str().unwrap())
+    );
+    let agent = company
+        .ask(&["ticket", "demo-work", "--kind", "agent"])
+        .await;
+    assert!(
+        agent.code == 0 && agent.stdout.trim().len() > 20,
+        "{}",
+        agent.stderr
+    );
     assert_eq!(company.running.stop().await.code, 0);
 }
 
@@ -79,18 +106,36 @@ async fn a_server_that_says_no_is_exit_code_1_with_cause_and_fix_in_both_languag
     for (arguments, code) in [
         (&["token", "nobody"][..], "unknown_account"),
         (&["ticket", "demo-mini"], "unsupported_credential"),
-        (&["ticket", "demo", "--kind", "agent"], "unsupported_credential"),
+        (
+            &["ticket", "demo", "--kind", "agent"],
+            "unsupported_credential",
+        ),
     ] {
         let ended = company.ask(arguments).await;
-        assert_eq!((ended.code, ended.stdout.as_str()), (1, ""), "{arguments:?}");
-        assert!(ended.stderr.contains(code) && is_bilingual(&ended.stderr), "{}", ended.stderr);
+        assert_eq!(
+            (ended.code, ended.stdout.as_str()),
+            (1, ""),
+            "{arguments:?}"
+        );
+        assert!(
+            ended.stderr.contains(code) && is_bilingual(&ended.stderr),
+            "{}",
+            ended.stderr
+        );
         assert!(!ended.stderr.contains(&company.key));
     }
-    let mut wrong = command(company.home.path(), &["token", "demo", "--server", &company.private]);
+    let mut wrong = command(
+        company.home.path(),
+        &["token", "demo", "--server", &company.private],
+    );
     wrong.env("WX_JSSDK_API_KEY", "wxk_nobodys");
     let ended = run_command(wrong).await;
     assert_eq!((ended.code, ended.stdout.as_str()), (1, ""));
-    assert!(ended.stderr.contains("unauthorized") && ended.stderr.contains("keys new"), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("unauthorized") && ended.stderr.contains("keys new"),
+        "{}",
+        ended.stderr
+    );
     assert!(!ended.stderr.contains("wxk_nobodys"), "{}", ended.stderr);
     assert_eq!(company.running.stop().await.code, 0);
 }
@@ -102,11 +147,26 @@ async fn reject_renews_what_is_current_and_answers_the_newer_one_to_who_comes_la
     let renewed = company.reject(&["demo"], &old).await;
     assert_eq!((renewed.code, renewed.stderr.as_str()), (0, ""));
     assert_ne!(renewed.stdout, old);
-    let late = company.reject(&["demo", "--kind", "token", "--value", "-"], &old).await;
-    assert_eq!((late.code, &late.stdout), (0, &renewed.stdout), "{}", late.stderr);
+    let late = company
+        .reject(&["demo", "--kind", "token", "--value", "-"], &old)
+        .await;
+    assert_eq!(
+        (late.code, &late.stdout),
+        (0, &renewed.stdout),
+        "{}",
+        late.stderr
+    );
     let again = company.reject(&["demo"], &renewed.stdout).await;
-    assert_eq!((again.code, again.stdout.as_str()), (1, ""), "renewals on demand are rationed");
-    assert!(again.stderr.contains("rate_limited") && is_bilingual(&again.stderr), "{}", again.stderr);
+    assert_eq!(
+        (again.code, again.stdout.as_str()),
+        (1, ""),
+        "renewals on demand are rationed"
+    );
+    assert!(
+        again.stderr.contains("rate_limited") && is_bilingual(&again.stderr),
+        "{}",
+        again.stderr
+    );
     let empty = company.reject(&["demo"], "\n").await;
     assert_eq!((empty.code, empty.stdout.as_str()), (2, ""));
     assert!(empty.stderr.contains("--value") && is_bilingual(&empty.stderr));
@@ -119,7 +179,11 @@ async fn the_key_may_be_in_a_file_and_the_address_in_the_configuration() {
     let home = tempfile::tempdir().unwrap();
     std::fs::write(home.path().join("key"), format!("{}\n", company.key)).unwrap();
     let port = company.private.rsplit(':').next().unwrap();
-    std::fs::write(home.path().join("wx-jssdk.toml"), format!("server.admin_listen = \"0.0.0.0:{port}\"")).unwrap();
+    std::fs::write(
+        home.path().join("wx-jssdk.toml"),
+        format!("server.admin_listen = \"0.0.0.0:{port}\""),
+    )
+    .unwrap();
     let ended = run_in(home.path(), &["token", "demo", "--key-file", "key"]).await;
     assert_eq!((ended.code, ended.stderr.as_str()), (0, ""));
     assert_eq!(ended.stdout, company.ask(&["token", "demo"]).await.stdout);
@@ -129,11 +193,23 @@ async fn the_key_may_be_in_a_file_and_the_address_in_the_configuration() {
 #[tokio::test]
 async fn the_public_listener_is_told_from_the_private_one() {
     let company = Company::start().await;
-    let mut asking = command(company.home.path(), &["token", "demo", "--server", &company.running.printed("public")]);
+    let mut asking = command(
+        company.home.path(),
+        &[
+            "token",
+            "demo",
+            "--server",
+            &company.running.printed("public"),
+        ],
+    );
     asking.env("WX_JSSDK_API_KEY", &company.key);
     let ended = run_command(asking).await;
     assert_eq!((ended.code, ended.stdout.as_str()), (1, ""));
-    assert!(ended.stderr.contains("admin_listen") && is_bilingual(&ended.stderr), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("admin_listen") && is_bilingual(&ended.stderr),
+        "{}",
+        ended.stderr
+    );
     assert_eq!(company.running.stop().await.code, 0);
 }
 
@@ -147,12 +223,29 @@ async fn asked(home: &Path, arguments: &[&str], key: Option<&str>) -> Ended {
 
 #[tokio::test]
 async fn a_server_that_does_not_run_is_exit_code_1_with_what_to_look_at() {
-    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let nobody = TcpListener::bind("127.0.0.1:0")
+        .await
+        .unwrap()
+        .local_addr()
+        .unwrap();
     let home = tempfile::tempdir().unwrap();
-    for arguments in [&["token", "main"][..], &["ticket", "main"], &["reject", "main", "--value=x"]] {
-        let ended = asked(home.path(), &[arguments, &["--server", &format!("http://{nobody}")]].concat(), Some("k")).await;
+    for arguments in [
+        &["token", "main"][..],
+        &["ticket", "main"],
+        &["reject", "main", "--value=x"],
+    ] {
+        let ended = asked(
+            home.path(),
+            &[arguments, &["--server", &format!("http://{nobody}")]].concat(),
+            Some("k"),
+        )
+        .await;
         assert_eq!((ended.code, ended.stdout.as_str()), (1, ""));
-        assert!(ended.stderr.contains("refused") && is_bilingual(&ended.stderr), "{}", ended.stderr);
+        assert!(
+            ended.stderr.contains("refused") && is_bilingual(&ended.stderr),
+            "{}",
+            ended.stderr
+        );
     }
 }
 
@@ -163,18 +256,43 @@ async fn without_a_key_or_an_address_it_is_wrong_usage() {
     for key in [None, Some(""), Some("a b"), Some("wxk_密钥")] {
         let ended = asked(home.path(), &["token", "main", server], key).await;
         assert_eq!((ended.code, ended.stdout.as_str()), (2, ""), "{key:?}");
-        assert!(ended.stderr.contains("WX_JSSDK_API_KEY") && ended.stderr.contains("keys new"), "{}", ended.stderr);
+        assert!(
+            ended.stderr.contains("WX_JSSDK_API_KEY") && ended.stderr.contains("keys new"),
+            "{}",
+            ended.stderr
+        );
         assert!(is_bilingual(&ended.stderr));
     }
-    let ended = asked(home.path(), &["token", "main", server, "--key-file=nowhere"], Some("k")).await;
-    assert!(ended.code == 2 && ended.stderr.contains("nowhere") && is_bilingual(&ended.stderr), "{}", ended.stderr);
+    let ended = asked(
+        home.path(),
+        &["token", "main", server, "--key-file=nowhere"],
+        Some("k"),
+    )
+    .await;
+    assert!(
+        ended.code == 2 && ended.stderr.contains("nowhere") && is_bilingual(&ended.stderr),
+        "{}",
+        ended.stderr
+    );
     for url in ["127.0.0.1:8081", "ftp://127.0.0.1", ""] {
         let ended = asked(home.path(), &["token", "main", "--server", url], Some("k")).await;
-        assert!(ended.code == 2 && is_bilingual(&ended.stderr), "{url}: {}", ended.stderr);
+        assert!(
+            ended.code == 2 && is_bilingual(&ended.stderr),
+            "{url}: {}",
+            ended.stderr
+        );
     }
-    std::fs::write(home.path().join("wx-jssdk.toml"), "server.admin_listen = \"\"").unwrap();
+    std::fs::write(
+        home.path().join("wx-jssdk.toml"),
+        "server.admin_listen = \"\"",
+    )
+    .unwrap();
     let ended = asked(home.path(), &["token", "main"], Some("k")).await;
-    assert!(ended.code == 2 && ended.stderr.contains("server.admin_listen is empty"), "{}", ended.stderr);
+    assert!(
+        ended.code == 2 && ended.stderr.contains("server.admin_listen is empty"),
+        "{}",
+        ended.stderr
+    );
 }
 
 // -- keys --
@@ -184,10 +302,30 @@ async fn keys_new_prints_a_key_and_a_line_that_the_configuration_takes_for_it() 
     let ended = run(&["keys", "new", "--name", "crm"]).await;
     assert_eq!((ended.code, ended.stderr.as_str()), (0, ""));
     let (key, lines) = ended.stdout.split_once('\n').unwrap();
-    assert!(key.starts_with("wxk_") && !lines.contains(key), "{}", ended.stdout);
-    assert!(is_bilingual(lines) && lines.contains(&KeyHash::of(key).to_string()), "{lines}");
-    let settings = wx_jssdk::server::config::Settings::read(lines, Path::new(""), std::collections::HashMap::new());
-    assert_eq!(settings.unwrap().server.api_keys.find(key).map(|key| key.name.clone()).as_deref(), Some("crm"));
+    assert!(
+        key.starts_with("wxk_") && !lines.contains(key),
+        "{}",
+        ended.stdout
+    );
+    assert!(
+        is_bilingual(lines) && lines.contains(&KeyHash::of(key).to_string()),
+        "{lines}"
+    );
+    let settings = wx_jssdk::server::config::Settings::read(
+        lines,
+        Path::new(""),
+        std::collections::HashMap::new(),
+    );
+    assert_eq!(
+        settings
+            .unwrap()
+            .server
+            .api_keys
+            .find(key)
+            .map(|key| key.name.clone())
+            .as_deref(),
+        Some("crm")
+    );
     let another = run(&["keys", "new"]).await.stdout;
     assert_ne!(another.lines().next(), Some(key));
 }
@@ -200,5 +338,9 @@ async fn keys_new_refuses_a_name_that_the_configuration_would_refuse() {
         assert!(ended.stderr.contains("--name") && is_bilingual(&ended.stderr));
     }
     let help = run(&["keys", "new", "--help"]).await;
-    assert!(help.stdout.contains("  wx-jssdk keys new --name crm") && is_bilingual(&help.stdout), "{}", help.stdout);
+    assert!(
+        help.stdout.contains("  wx-jssdk keys new --name crm") && is_bilingual(&help.stdout),
+        "{}",
+        help.stdout
+    );
 }

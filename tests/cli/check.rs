@@ -15,17 +15,23 @@ fn app() -> App {
 }
 
 async fn sandbox_with(app: App) -> Sandbox {
-    let sandbox = Sandbox::start(Clock::manual(UnixTime(1_700_000_000))).await.unwrap();
+    let sandbox = Sandbox::start(Clock::manual(UnixTime(1_700_000_000)))
+        .await
+        .unwrap();
     sandbox.add_app(app);
     sandbox
 }
 
 fn account(name: &str, id: &str, secret: &str) -> String {
-    format!("[accounts.{name}]\napp_id = \"{id}\"\nsecret = \"{secret}\"\njs_safe_domains = [\"example.com\"]\n")
+    format!(
+        "[accounts.{name}]\napp_id = \"{id}\"\nsecret = \"{secret}\"\njs_safe_domains = [\"example.com\"]\n"
+    )
 }
 
 fn write(home: &Path, url: &str, accounts: &str) {
-    let text = format!("[upstream]\nweixin = \"{url}\"\nqyapi = \"{url}\"\ntimeout_ms = 20000\n{accounts}");
+    let text = format!(
+        "[upstream]\nweixin = \"{url}\"\nqyapi = \"{url}\"\ntimeout_ms = 20000\n{accounts}"
+    );
     std::fs::write(home.join("wx-jssdk.toml"), text).unwrap();
 }
 
@@ -34,15 +40,24 @@ async fn check(sandbox: &Sandbox, accounts: &str) -> Ended {
     let home = tempfile::tempdir().unwrap();
     write(home.path(), sandbox.url(), accounts);
     let mut command = command(home.path(), &["check"]);
-    command.env("WX_JSSDK__LOG__LEVEL", "trace").env("RUST_LOG", "trace");
+    command
+        .env("WX_JSSDK__LOG__LEVEL", "trace")
+        .env("RUST_LOG", "trace");
     let ended = run_command(command).await;
     let printed = format!("{}{}", ended.stdout, ended.stderr);
     for app in sandbox.state().apps {
-        let tokens = [app.tokens.stable.current, app.tokens.classic.current].into_iter().flatten();
-        let values = tokens.chain(app.tickets.into_values().map(|ticket| ticket.value)).chain([app.secret]);
+        let tokens = [app.tokens.stable.current, app.tokens.classic.current]
+            .into_iter()
+            .flatten();
+        let values = tokens
+            .chain(app.tickets.into_values().map(|ticket| ticket.value))
+            .chain([app.secret]);
         values.for_each(|value| assert!(!printed.contains(&value), "{printed}"));
     }
-    assert!(!printed.contains(SECRET) && !printed.contains(OTHER_SECRET), "{printed}");
+    assert!(
+        !printed.contains(SECRET) && !printed.contains(OTHER_SECRET),
+        "{printed}"
+    );
     ended
 }
 
@@ -51,53 +66,101 @@ async fn an_account_that_wechat_accepts_is_ok() {
     let sandbox = sandbox_with(app()).await;
     let ended = check(&sandbox, &account("main", APP, SECRET)).await;
     assert_eq!((ended.code, ended.stderr.as_str()), (0, ""));
-    assert!(ended.stdout.contains(&format!("main: ok, WeChat accepts {APP} · 微信验证通过")), "{}", ended.stdout);
-    assert_eq!((sandbox.calls("/cgi-bin/stable_token"), sandbox.calls("/cgi-bin/ticket/getticket")), (1, 1));
+    assert!(
+        ended
+            .stdout
+            .contains(&format!("main: ok, WeChat accepts {APP} · 微信验证通过")),
+        "{}",
+        ended.stdout
+    );
+    assert_eq!(
+        (
+            sandbox.calls("/cgi-bin/stable_token"),
+            sandbox.calls("/cgi-bin/ticket/getticket")
+        ),
+        (1, 1)
+    );
 }
 
 #[tokio::test]
 async fn a_mini_program_is_asked_for_a_token_only() {
     let sandbox = sandbox_with(App::mini(APP, SECRET)).await;
-    let ended = check(&sandbox, &format!("{}platform = \"mini\"\n", account("main", APP, SECRET))).await;
+    let ended = check(
+        &sandbox,
+        &format!("{}platform = \"mini\"\n", account("main", APP, SECRET)),
+    )
+    .await;
     assert_eq!(ended.code, 0, "{}", ended.stdout);
-    assert_eq!((sandbox.calls_total(), sandbox.calls("/cgi-bin/stable_token")), (1, 1));
+    assert_eq!(
+        (
+            sandbox.calls_total(),
+            sandbox.calls("/cgi-bin/stable_token")
+        ),
+        (1, 1)
+    );
 }
 
 #[tokio::test]
 async fn offline_calls_nobody() {
     let sandbox = sandbox_with(app()).await;
     let home = tempfile::tempdir().unwrap();
-    write(home.path(), sandbox.url(), &account("main", APP, "a-wrong-secret"));
+    write(
+        home.path(),
+        sandbox.url(),
+        &account("main", APP, "a-wrong-secret"),
+    );
     let ended = run_in(home.path(), &["check", "--offline"]).await;
     assert_eq!((ended.code, sandbox.calls_total()), (0, 0));
-    assert_eq!(ended.stdout, "configuration: ok, 1 account · 配置正确，共 1 个账号\n");
+    assert_eq!(
+        ended.stdout,
+        "configuration: ok, 1 account · 配置正确，共 1 个账号\n"
+    );
 }
 
 #[tokio::test]
 async fn check_never_retires_the_token_of_a_running_classic_server() {
     let sandbox = sandbox_with(app()).await;
     let token = sandbox.foreign_refresh(APP, wx_jssdk::sandbox::Mode::Classic);
-    let ended = check(&sandbox, &format!("{}token_mode = \"classic\"\n", account("main", APP, SECRET))).await;
+    let ended = check(
+        &sandbox,
+        &format!("{}token_mode = \"classic\"\n", account("main", APP, SECRET)),
+    )
+    .await;
     assert_eq!(ended.code, 0, "{}", ended.stdout);
     assert_eq!(sandbox.calls("/cgi-bin/token"), 0);
-    assert_eq!(sandbox.token(APP, wx_jssdk::sandbox::Mode::Classic), Some(token));
+    assert_eq!(
+        sandbox.token(APP, wx_jssdk::sandbox::Mode::Classic),
+        Some(token)
+    );
 }
 
 /// The four lines about one account: what happened, cause and fix, in both languages.
 fn explained(ended: &Ended, name: &str, what: &str) -> String {
     assert_eq!(ended.code, 1, "{}{}", ended.stdout, ended.stderr);
-    let (_, about) = ended.stdout.split_once(&format!("\n{name}: ")).unwrap_or_else(|| panic!("no {name} in {}", ended.stdout));
+    let (_, about) = ended
+        .stdout
+        .split_once(&format!("\n{name}: "))
+        .unwrap_or_else(|| panic!("no {name} in {}", ended.stdout));
     let lines: Vec<_> = about.lines().take(5).collect();
     assert!(lines[0].contains(what), "{about}");
-    for (line, lead) in lines[1..].iter().zip(["    cause: ", "    fix:   ", "    原因：", "    解决："]) {
-        assert!(line.starts_with(lead) && line.trim().len() > lead.trim().len() + 3, "{about}");
+    for (line, lead) in
+        lines[1..]
+            .iter()
+            .zip(["    cause: ", "    fix:   ", "    原因：", "    解决："])
+    {
+        assert!(
+            line.starts_with(lead) && line.trim().len() > lead.trim().len() + 3,
+            "{about}"
+        );
     }
     lines.join("\n")
 }
 
 #[tokio::test]
 async fn every_setup_fault_is_explained_with_cause_and_fix_in_both_languages() {
-    let allowed_elsewhere = app().allow_ips(["10.0.0.1"]).caller_ip("106.41.36.218".parse().unwrap());
+    let allowed_elsewhere = app()
+        .allow_ips(["10.0.0.1"])
+        .caller_ip("106.41.36.218".parse().unwrap());
     for (errcode, app, id, secret) in [
         (40013, app(), "wx00000000000000ff", SECRET),
         (40125, app(), APP, OTHER_SECRET),
@@ -111,7 +174,12 @@ async fn every_setup_fault_is_explained_with_cause_and_fix_in_both_languages() {
         let ended = check(&sandbox, &account("main", id, secret)).await;
         let about = explained(&ended, "main", &format!("refused: {errcode} "));
         if errcode == 40164 {
-            assert_eq!(about.matches("106.41.36.218\n").count() + usize::from(about.ends_with("106.41.36.218")), 2, "{about}");
+            assert_eq!(
+                about.matches("106.41.36.218\n").count()
+                    + usize::from(about.ends_with("106.41.36.218")),
+                2,
+                "{about}"
+            );
         }
     }
 }
@@ -119,30 +187,56 @@ async fn every_setup_fault_is_explained_with_cause_and_fix_in_both_languages() {
 #[tokio::test]
 async fn a_quota_that_is_used_up_is_explained() {
     let sandbox = sandbox_with(app()).await;
-    sandbox.fault(Fault::always("/cgi-bin/ticket/getticket", FaultKind::Errcode(45009)));
-    explained(&check(&sandbox, &account("main", APP, SECRET)).await, "main", "/cgi-bin/ticket/getticket refused: 45009 ");
+    sandbox.fault(Fault::always(
+        "/cgi-bin/ticket/getticket",
+        FaultKind::Errcode(45009),
+    ));
+    explained(
+        &check(&sandbox, &account("main", APP, SECRET)).await,
+        "main",
+        "/cgi-bin/ticket/getticket refused: 45009 ",
+    );
 }
 
 #[tokio::test]
 async fn a_wechat_that_cannot_be_reached_or_talks_nonsense_is_explained() {
     let sandbox = sandbox_with(app()).await;
-    for (fault, what) in
-        [(FaultKind::NotJson, "cannot be used"), (FaultKind::LostReply, "was lost"), (FaultKind::Status(502), "HTTP 502")]
-    {
+    for (fault, what) in [
+        (FaultKind::NotJson, "cannot be used"),
+        (FaultKind::LostReply, "was lost"),
+        (FaultKind::Status(502), "HTTP 502"),
+    ] {
         sandbox.fault(Fault::once("/cgi-bin/stable_token", fault));
-        explained(&check(&sandbox, &account("main", APP, SECRET)).await, "main", what);
+        explained(
+            &check(&sandbox, &account("main", APP, SECRET)).await,
+            "main",
+            what,
+        );
     }
     sandbox.stop().await;
-    explained(&check(&sandbox, &account("main", APP, SECRET)).await, "main", "could not be reached");
+    explained(
+        &check(&sandbox, &account("main", APP, SECRET)).await,
+        "main",
+        "could not be reached",
+    );
 }
 
 #[tokio::test]
 async fn one_bad_account_of_two_fails_the_check_and_both_are_reported() {
     let sandbox = sandbox_with(app()).await;
     sandbox.add_app(App::official(OTHER, OTHER_SECRET));
-    let accounts =
-        format!("{}{}", account("a-bad", APP, "ffffffffffffffffffffffffffffffff"), account("b-good", OTHER, OTHER_SECRET));
+    let accounts = format!(
+        "{}{}",
+        account("a-bad", APP, "ffffffffffffffffffffffffffffffff"),
+        account("b-good", OTHER, OTHER_SECRET)
+    );
     let ended = check(&sandbox, &accounts).await;
     explained(&ended, "a-bad", "40125");
-    assert!(ended.stdout.contains(&format!("\nb-good: ok, WeChat accepts {OTHER}")), "{}", ended.stdout);
+    assert!(
+        ended
+            .stdout
+            .contains(&format!("\nb-good: ok, WeChat accepts {OTHER}")),
+        "{}",
+        ended.stdout
+    );
 }

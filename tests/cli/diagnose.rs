@@ -2,57 +2,140 @@
 
 use super::support::*;
 
-const TICKET: &str = "sM4AOVdWfPE4DxkXGEs8VMCPGGVi4C3VM0P37wVUCFvkVAy_90u5h9nbSlYy3-Sl-HhTdfl2fzFy1AOcHKP7qg";
+const TICKET: &str =
+    "sM4AOVdWfPE4DxkXGEs8VMCPGGVi4C3VM0P37wVUCFvkVAy_90u5h9nbSlYy3-Sl-HhTdfl2fzFy1AOcHKP7qg";
 
 fn arguments<'a>(url: &'a str, signature: &'a str) -> Vec<&'a str> {
-    vec!["diagnose", "--url", url, "--nonce", "n", "--timestamp", "1414587457", "--signature", signature, "--ticket", "-"]
+    vec![
+        "diagnose",
+        "--url",
+        url,
+        "--nonce",
+        "n",
+        "--timestamp",
+        "1414587457",
+        "--signature",
+        signature,
+        "--ticket",
+        "-",
+    ]
 }
 
 fn signed(url: &str) -> String {
-    sha1_hex(&format!("jsapi_ticket={TICKET}&noncestr=n&timestamp=1414587457&url={url}"))
+    sha1_hex(&format!(
+        "jsapi_ticket={TICKET}&noncestr=n&timestamp=1414587457&url={url}"
+    ))
 }
 
 #[tokio::test]
 async fn the_mistake_is_named_in_both_languages_and_the_ticket_is_not_printed() {
-    let ended = run_with_stdin(&arguments("https://h.cn/p#top", &signed("https://h.cn/p#top")), TICKET).await;
+    let ended = run_with_stdin(
+        &arguments("https://h.cn/p#top", &signed("https://h.cn/p#top")),
+        TICKET,
+    )
+    .await;
     assert_eq!((ended.code, ended.stderr.as_str()), (0, ""));
-    assert!(ended.stdout.starts_with("fragment_kept (proven)\n") && is_bilingual(&ended.stdout), "{}", ended.stdout);
-    assert!(ended.stdout.contains("jsapi_ticket=[jsapi_ticket]&noncestr=n&"), "{}", ended.stdout);
+    assert!(
+        ended.stdout.starts_with("fragment_kept (proven)\n") && is_bilingual(&ended.stdout),
+        "{}",
+        ended.stdout
+    );
+    assert!(
+        ended
+            .stdout
+            .contains("jsapi_ticket=[jsapi_ticket]&noncestr=n&"),
+        "{}",
+        ended.stdout
+    );
     assert!(!ended.stdout.contains(&TICKET[..16]), "{}", ended.stdout);
 }
 
 #[tokio::test]
 async fn a_right_signature_is_exit_code_0_and_an_unexplained_one_1() {
-    let right = run_with_stdin(&arguments("https://h.cn/p", &signed("https://h.cn/p")), TICKET).await;
+    let right = run_with_stdin(
+        &arguments("https://h.cn/p", &signed("https://h.cn/p")),
+        TICKET,
+    )
+    .await;
     assert_eq!(right.code, 0);
-    assert!(right.stdout.starts_with("signature_is_right"), "{}", right.stdout);
-    let unexplained = run_with_stdin(&arguments("https://h.cn/p", &sha1_hex("something else")), TICKET).await;
+    assert!(
+        right.stdout.starts_with("signature_is_right"),
+        "{}",
+        right.stdout
+    );
+    let unexplained = run_with_stdin(
+        &arguments("https://h.cn/p", &sha1_hex("something else")),
+        TICKET,
+    )
+    .await;
     assert_eq!(unexplained.code, 1);
-    assert!(unexplained.stdout.starts_with("no_known_mistake_fits"), "{}", unexplained.stdout);
+    assert!(
+        unexplained.stdout.starts_with("no_known_mistake_fits"),
+        "{}",
+        unexplained.stdout
+    );
 }
 
 #[tokio::test]
 async fn words_about_agent_config_take_the_agents_ticket_without_a_flag() {
-    let answer = format!(r#"{{"timestamp":1414587457,"nonceStr":"n","signature":"{}"}}"#, signed("https://h.cn/p"));
+    let answer = format!(
+        r#"{{"timestamp":1414587457,"nonceStr":"n","signature":"{}"}}"#,
+        signed("https://h.cn/p")
+    );
     let text = format!("agentConfig:fail,invalid signature\n{answer}");
-    let arguments = ["diagnose", "--paste", "-", "--url", "https://h.cn/p", "--agent-ticket", TICKET];
+    let arguments = [
+        "diagnose",
+        "--paste",
+        "-",
+        "--url",
+        "https://h.cn/p",
+        "--agent-ticket",
+        TICKET,
+    ];
     let ended = run_with_stdin(&arguments, &text).await;
-    assert!(ended.code == 0 && ended.stdout.starts_with("signature_is_right (proven)"), "{}", ended.stdout);
+    assert!(
+        ended.code == 0 && ended.stdout.starts_with("signature_is_right (proven)"),
+        "{}",
+        ended.stdout
+    );
 }
 
 #[tokio::test]
 async fn the_clients_words_alone_are_enough() {
     let ended = run(&["diagnose", "--error", "config:invalid url domain"]).await;
     assert_eq!(ended.code, 0);
-    assert!(ended.stdout.starts_with("domain_not_bound (likely)"), "{}", ended.stdout);
+    assert!(
+        ended.stdout.starts_with("domain_not_bound (likely)"),
+        "{}",
+        ended.stdout
+    );
 }
 
 #[tokio::test]
 async fn a_foreign_backends_json_is_read_from_stdin() {
-    let json = format!(r#"{{"data":{{"nonce_str":"n","timestamp":1414587457,"signature":"{}"}}}}"#, signed("http://h.cn/p"));
-    let ended = run_with_stdin(&["diagnose", "--url", "https://h.cn/p", "--json", "-", "--ticket", TICKET], &json).await;
+    let json = format!(
+        r#"{{"data":{{"nonce_str":"n","timestamp":1414587457,"signature":"{}"}}}}"#,
+        signed("http://h.cn/p")
+    );
+    let ended = run_with_stdin(
+        &[
+            "diagnose",
+            "--url",
+            "https://h.cn/p",
+            "--json",
+            "-",
+            "--ticket",
+            TICKET,
+        ],
+        &json,
+    )
+    .await;
     assert_eq!(ended.code, 0);
-    assert!(ended.stdout.starts_with("scheme_swapped (proven)"), "{}", ended.stdout);
+    assert!(
+        ended.stdout.starts_with("scheme_swapped (proven)"),
+        "{}",
+        ended.stdout
+    );
 }
 
 #[tokio::test]
@@ -60,28 +143,59 @@ async fn too_little_or_no_json_is_wrong_usage() {
     for (arguments, input) in [
         (&["diagnose"][..], ""),
         (&["diagnose", "--url", "https://h.cn/"], ""),
-        (&["diagnose", "--url", "https://h.cn/", "--json", "-"], "<html>secret"),
+        (
+            &["diagnose", "--url", "https://h.cn/", "--json", "-"],
+            "<html>secret",
+        ),
         (&["diagnose", "--json", "-", "--ticket", "-"], "{}"),
         (&["diagnose", "--paste", "-", "--ticket", "-"], "{}"),
         (&["diagnose", "--paste", "-"], "secret"),
         (&["diagnose", "--paste", "/nowhere/at.all"], ""),
-        (&["diagnose", "--url", "https://h.cn/", "--json", "/nowhere/at.all"], ""),
+        (
+            &[
+                "diagnose",
+                "--url",
+                "https://h.cn/",
+                "--json",
+                "/nowhere/at.all",
+            ],
+            "",
+        ),
     ] {
         let ended = run_with_stdin(arguments, input).await;
-        assert_eq!((ended.code, ended.stdout.as_str()), (2, ""), "{arguments:?}");
+        assert_eq!(
+            (ended.code, ended.stdout.as_str()),
+            (2, ""),
+            "{arguments:?}"
+        );
         assert!(!ended.stderr.contains("secret"), "{}", ended.stderr);
     }
 }
 
 #[tokio::test]
 async fn whatever_there_is_may_be_given_in_one_text() {
-    let answer = format!("nonceStr: 'n', timestamp: 1414587457, signature: '{}'", signed("https://h.cn/p#top"));
+    let answer = format!(
+        "nonceStr: 'n', timestamp: 1414587457, signature: '{}'",
+        signed("https://h.cn/p#top")
+    );
     let text = format!("config:invalid signature\nhttps://h.cn/p#top\n{answer}");
     let ended = run_with_stdin(&["diagnose", "--paste", "-", "--ticket", TICKET], &text).await;
     assert_eq!(ended.code, 0, "{}", ended.stderr);
-    assert!(ended.stdout.starts_with("fragment_kept (proven)"), "{}", ended.stdout);
+    assert!(
+        ended.stdout.starts_with("fragment_kept (proven)"),
+        "{}",
+        ended.stdout
+    );
     // The string that was hashed has the ticket in it: it is used and not printed.
     let string = format!("jsapi_ticket={TICKET}&noncestr=n&timestamp=1414587457&url=http://h.cn/p");
-    let ended = run_with_stdin(&["diagnose", "--paste", "-", "--url", "https://h.cn/p"], &string).await;
-    assert!(ended.stdout.starts_with("scheme_swapped (proven)") && !ended.stdout.contains(TICKET), "{}", ended.stdout);
+    let ended = run_with_stdin(
+        &["diagnose", "--paste", "-", "--url", "https://h.cn/p"],
+        &string,
+    )
+    .await;
+    assert!(
+        ended.stdout.starts_with("scheme_swapped (proven)") && !ended.stdout.contains(TICKET),
+        "{}",
+        ended.stdout
+    );
 }

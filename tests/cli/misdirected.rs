@@ -17,18 +17,28 @@ impl Served {
         let home = tempfile::tempdir().unwrap();
         let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
         std::fs::write(home.path().join("own.crt"), made.cert.pem()).unwrap();
-        std::fs::write(home.path().join("own.key"), made.signing_key.serialize_pem()).unwrap();
+        std::fs::write(
+            home.path().join("own.key"),
+            made.signing_key.serialize_pem(),
+        )
+        .unwrap();
         let other = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
         std::fs::write(home.path().join("other.crt"), other.cert.pem()).unwrap();
         configure(home.path(), "127.0.0.1:0", "127.0.0.1:0", tls);
         let mut running = Running::start(command(home.path(), &["serve"]));
         let (public, private) = (running.line("public").await, running.line("private").await);
-        Self { home, running, public, private }
+        Self {
+            home,
+            running,
+            public,
+            private,
+        }
     }
 
     /// The private listener is asked there, with these arguments more.
     async fn token(&self, server: &str, more: &[&str]) -> Ended {
-        self.asked(&[&["token", "main", "--server", server], more].concat()).await
+        self.asked(&[&["token", "main", "--server", server], more].concat())
+            .await
     }
 
     async fn asked(&self, arguments: &[&str]) -> Ended {
@@ -44,7 +54,11 @@ impl Served {
 
 fn configure(home: &Path, public: &str, private: &str, tls: bool) {
     let pair = "cert = \"own.crt\"\nkey = \"own.key\"\n";
-    let tls = if tls { format!("[server.tls]\n{pair}[server.admin_tls]\n{pair}") } else { String::new() };
+    let tls = if tls {
+        format!("[server.tls]\n{pair}[server.admin_tls]\n{pair}")
+    } else {
+        String::new()
+    };
     let text = format!(
         "[server]\nlisten = \"{public}\"\nadmin_listen = \"{private}\"\n{tls}[store]\nkind = \"memory\"\n\
          [upstream]\nweixin = \"http://127.0.0.1:1\"\nqyapi = \"http://127.0.0.1:1\"\n\
@@ -55,13 +69,27 @@ fn configure(home: &Path, public: &str, private: &str, tls: bool) {
 
 /// Exit code 1, and after what happened one line of advice in each language, both with these words.
 fn advised(ended: &Ended, words: &[&str]) {
-    assert_eq!((ended.code, ended.stdout.as_str()), (1, ""), "{}", ended.stderr);
+    assert_eq!(
+        (ended.code, ended.stdout.as_str()),
+        (1, ""),
+        "{}",
+        ended.stderr
+    );
     let lines: Vec<_> = ended.stderr.lines().collect();
-    let [_, en, zh] = lines[..] else { panic!("{}", ended.stderr) };
+    let [_, en, zh] = lines[..] else {
+        panic!("{}", ended.stderr)
+    };
     assert!(en.starts_with("    ") && en.is_ascii(), "{en}");
-    assert!(zh.starts_with("    ") && zh.chars().any(|c| c > '\u{4e00}'), "{zh}");
+    assert!(
+        zh.starts_with("    ") && zh.chars().any(|c| c > '\u{4e00}'),
+        "{zh}"
+    );
     for word in words {
-        assert!(en.contains(word) && zh.contains(word), "{word}: {}", ended.stderr);
+        assert!(
+            en.contains(word) && zh.contains(word),
+            "{word}: {}",
+            ended.stderr
+        );
     }
     assert!(!ended.stderr.contains("running there"), "{}", ended.stderr);
 }
@@ -73,26 +101,48 @@ fn of_scheme(url: &str, scheme: &str) -> String {
 #[tokio::test]
 async fn a_certificate_that_is_not_trusted_is_a_matter_of_ca() {
     let served = Served::start(true).await;
-    advised(&served.token(&served.private, &[]).await, &["--ca", "server.admin_tls.cert"]);
+    advised(
+        &served.token(&served.private, &[]).await,
+        &["--ca", "server.admin_tls.cert"],
+    );
     let wrong = served.token(&served.private, &["--ca", "other.crt"]).await;
     advised(&wrong, &["--ca", "server.admin_tls.cert"]);
-    assert!(wrong.stderr.contains("holds neither this certificate"), "{}", wrong.stderr);
+    assert!(
+        wrong.stderr.contains("holds neither this certificate"),
+        "{}",
+        wrong.stderr
+    );
     let right = served.token(&served.private, &["--ca", "own.crt"]).await;
-    assert!(right.stderr.contains("unauthorized"), "the advice helps: {}", right.stderr);
+    assert!(
+        right.stderr.contains("unauthorized"),
+        "the advice helps: {}",
+        right.stderr
+    );
     served.end().await;
 }
 
 #[tokio::test]
-async fn whoever_asks_with_tls_or_without_where_it_is_the_other_way_is_told_the_address_that_works() {
+async fn whoever_asks_with_tls_or_without_where_it_is_the_other_way_is_told_the_address_that_works()
+{
     for tls in [true, false] {
         let served = Served::start(tls).await;
         let wrong = of_scheme(&served.private, if tls { "http" } else { "https" });
-        for arguments in [&["token", "main"][..], &["ticket", "main"], &["reject", "main", "--value=x"]] {
-            let ended = served.asked(&[arguments, &["--server", &wrong]].concat()).await;
+        for arguments in [
+            &["token", "main"][..],
+            &["ticket", "main"],
+            &["reject", "main", "--value=x"],
+        ] {
+            let ended = served
+                .asked(&[arguments, &["--server", &wrong]].concat())
+                .await;
             advised(&ended, &[&format!("--server {}", served.private)]);
         }
         let right = served.token(&served.private, &["--ca", "own.crt"]).await;
-        assert!(right.stderr.contains("unauthorized"), "the advice helps: {}", right.stderr);
+        assert!(
+            right.stderr.contains("unauthorized"),
+            "the advice helps: {}",
+            right.stderr
+        );
         served.end().await;
     }
 }
@@ -102,8 +152,15 @@ async fn healthcheck_says_which_way_to_ask_where_it_was_asked_the_wrong_way() {
     for tls in [true, false] {
         let served = Served::start(tls).await;
         let place = served.public.split_once("://").unwrap().1;
-        let (right, wrong) = (["healthcheck", "--address", place, "--tls"], ["healthcheck", "--address", place]);
-        let (right, wrong) = if tls { (&right[..], &wrong[..]) } else { (&wrong[..], &right[..]) };
+        let (right, wrong) = (
+            ["healthcheck", "--address", place, "--tls"],
+            ["healthcheck", "--address", place],
+        );
+        let (right, wrong) = if tls {
+            (&right[..], &wrong[..])
+        } else {
+            (&wrong[..], &right[..])
+        };
         advised(&served.asked(wrong).await, &["--tls"]);
         assert_eq!(served.asked(right).await.code, 0, "the advice helps");
         // By a configuration that is another than the one it was started with.
@@ -124,14 +181,32 @@ async fn an_address_that_is_none_is_refused_in_the_words_of_the_configuration() 
     ] {
         let ended = run(&[arguments, &["localhost:8080"]].concat()).await;
         let flag = arguments.last().unwrap();
-        assert_eq!((ended.code, ended.stdout.as_str()), (2, ""), "{arguments:?}");
+        assert_eq!(
+            (ended.code, ended.stdout.as_str()),
+            (2, ""),
+            "{arguments:?}"
+        );
         let words = "\"localhost:8080\" is not an address and a port such as 127.0.0.1:8080";
-        assert!(ended.stderr.contains(words) && ended.stderr.contains(flag), "{}", ended.stderr);
-        assert!(ended.stderr.contains("“localhost:8080”的写法不对，应为 127.0.0.1:8080"), "{}", ended.stderr);
+        assert!(
+            ended.stderr.contains(words) && ended.stderr.contains(flag),
+            "{}",
+            ended.stderr
+        );
+        assert!(
+            ended
+                .stderr
+                .contains("“localhost:8080”的写法不对，应为 127.0.0.1:8080"),
+            "{}",
+            ended.stderr
+        );
     }
     for bad in ["example.com=nowhere:1", "example.com"] {
         let ended = run(&["check", "--resolve", bad]).await;
-        assert!(ended.code == 2 && ended.stderr.contains("10.0.0.5:443") && is_bilingual(&ended.stderr), "{}", ended.stderr);
+        assert!(
+            ended.code == 2 && ended.stderr.contains("10.0.0.5:443") && is_bilingual(&ended.stderr),
+            "{}",
+            ended.stderr
+        );
         assert!(ended.stderr.contains("应为"), "{}", ended.stderr);
     }
 }

@@ -6,9 +6,15 @@ use tokio::net::TcpListener;
 
 use super::support::*;
 
-const TICKET: &str = "sM4AOVdWfPE4DxkXGEs8VMCPGGVi4C3VM0P37wVUCFvkVAy_90u5h9nbSlYy3-Sl-HhTdfl2fzFy1AOcHKP7qg";
-const OFFICIAL: [&str; 5] =
-    ["sign", "--noncestr=Wm3WZYTPz0wzccnW", "--timestamp=1414587457", "--url=http://mp.weixin.qq.com?params=value", "--ticket"];
+const TICKET: &str =
+    "sM4AOVdWfPE4DxkXGEs8VMCPGGVi4C3VM0P37wVUCFvkVAy_90u5h9nbSlYy3-Sl-HhTdfl2fzFy1AOcHKP7qg";
+const OFFICIAL: [&str; 5] = [
+    "sign",
+    "--noncestr=Wm3WZYTPz0wzccnW",
+    "--timestamp=1414587457",
+    "--url=http://mp.weixin.qq.com?params=value",
+    "--ticket",
+];
 const SIGNATURE: &str = "0f9de62fce790f9a083d5c99e95740ceb90c27ed";
 
 fn official(ticket: &'static str, more: &[&'static str]) -> Vec<&'static str> {
@@ -21,14 +27,41 @@ fn official(ticket: &'static str, more: &[&'static str]) -> Vec<&'static str> {
 async fn the_help_of_every_command_shows_an_example_and_both_languages() {
     let top = run(&["--help"]).await;
     assert_eq!(top.code, 0);
-    assert!(is_bilingual(&top.stdout) && top.stdout.contains("wx-jssdk serve --sandbox"), "{}", top.stdout);
-    for name in ["serve", "sandbox", "check", "sign", "diagnose", "token", "ticket", "reject", "keys", "healthcheck"] {
-        let line = top.stdout.lines().find(|line| line.trim().starts_with(name)).unwrap_or_else(|| panic!("no {name}"));
+    assert!(
+        is_bilingual(&top.stdout) && top.stdout.contains("wx-jssdk serve --sandbox"),
+        "{}",
+        top.stdout
+    );
+    for name in [
+        "serve",
+        "sandbox",
+        "check",
+        "sign",
+        "diagnose",
+        "token",
+        "ticket",
+        "reject",
+        "keys",
+        "healthcheck",
+    ] {
+        let line = top
+            .stdout
+            .lines()
+            .find(|line| line.trim().starts_with(name))
+            .unwrap_or_else(|| panic!("no {name}"));
         assert!(is_bilingual(line), "{line}");
         let help = run(&[name, "--help"]).await;
         assert_eq!((help.code, help.stderr.as_str()), (0, ""));
-        assert!(help.stdout.contains("Example") && help.stdout.contains(&format!("  wx-jssdk {name}")), "{}", help.stdout);
-        for option in help.stdout.lines().filter(|line| line.trim_start().starts_with("--")) {
+        assert!(
+            help.stdout.contains("Example") && help.stdout.contains(&format!("  wx-jssdk {name}")),
+            "{}",
+            help.stdout
+        );
+        for option in help
+            .stdout
+            .lines()
+            .filter(|line| line.trim_start().starts_with("--"))
+        {
             let about = help.stdout.split_once(option.trim()).unwrap().1;
             let text = format!("{option}{}", about.lines().take(2).collect::<String>());
             assert!(is_bilingual(&text), "{name}: {text}");
@@ -38,12 +71,25 @@ async fn the_help_of_every_command_shows_an_example_and_both_languages() {
 
 #[tokio::test]
 async fn wrong_usage_is_exit_code_2_and_prints_no_result() {
-    for arguments in [&["serv"][..], &[], &["sign"], &["serve", "--listen", "nowhere"], &["serve", "--safe-domain", "x.com"]] {
+    for arguments in [
+        &["serv"][..],
+        &[],
+        &["sign"],
+        &["serve", "--listen", "nowhere"],
+        &["serve", "--safe-domain", "x.com"],
+    ] {
         let ended = run(arguments).await;
-        assert_eq!((ended.code, ended.stdout.as_str()), (2, ""), "{arguments:?}");
+        assert_eq!(
+            (ended.code, ended.stdout.as_str()),
+            (2, ""),
+            "{arguments:?}"
+        );
         assert!(!ended.stderr.is_empty());
     }
-    assert_eq!(run(&["--version"]).await.stdout, format!("wx-jssdk {}\n", env!("CARGO_PKG_VERSION")));
+    assert_eq!(
+        run(&["--version"]).await.stdout,
+        format!("wx-jssdk {}\n", env!("CARGO_PKG_VERSION"))
+    );
 }
 
 // -- sign --
@@ -53,43 +99,96 @@ async fn the_first_line_of_sign_is_the_signature_of_the_official_example() {
     let ended = run(&official(TICKET, &[])).await;
     assert_eq!((ended.code, ended.stderr.as_str()), (0, ""));
     let lines: Vec<_> = ended.stdout.lines().collect();
-    assert_eq!(lines, [SIGNATURE, "noncestr=Wm3WZYTPz0wzccnW&timestamp=1414587457&url=http://mp.weixin.qq.com?params=value"]);
+    assert_eq!(
+        lines,
+        [
+            SIGNATURE,
+            "noncestr=Wm3WZYTPz0wzccnW&timestamp=1414587457&url=http://mp.weixin.qq.com?params=value"
+        ]
+    );
 }
 
 #[tokio::test]
 async fn every_vector_holds_on_the_command_line() {
     let file: Value = serde_json::from_str(include_str!("../vectors.json")).unwrap();
-    let vectors: Vec<_> = file["vectors"].as_array().unwrap().iter().filter(|v| v["algorithm"] == "jsapi").collect();
+    let vectors: Vec<_> = file["vectors"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|v| v["algorithm"] == "jsapi")
+        .collect();
     assert!(vectors.len() >= 12);
     for vector in vectors {
         let inputs = &vector["inputs"];
-        let (url, ticket) = (inputs["url"].as_str().unwrap(), inputs["jsapi_ticket"].as_str().unwrap());
-        let (nonce, timestamp) = (inputs["noncestr"].as_str().unwrap(), inputs["timestamp"].to_string());
-        let ended = run(&["sign", "--ticket", ticket, "--url", url, "--noncestr", nonce, "--timestamp", &timestamp]).await;
+        let (url, ticket) = (
+            inputs["url"].as_str().unwrap(),
+            inputs["jsapi_ticket"].as_str().unwrap(),
+        );
+        let (nonce, timestamp) = (
+            inputs["noncestr"].as_str().unwrap(),
+            inputs["timestamp"].to_string(),
+        );
+        let ended = run(&[
+            "sign",
+            "--ticket",
+            ticket,
+            "--url",
+            url,
+            "--noncestr",
+            nonce,
+            "--timestamp",
+            &timestamp,
+        ])
+        .await;
         let signature = ended.stdout.lines().next().unwrap_or_default();
-        assert_eq!((ended.code, signature), (0, vector["expected"].as_str().unwrap()), "{}", vector["id"]);
+        assert_eq!(
+            (ended.code, signature),
+            (0, vector["expected"].as_str().unwrap()),
+            "{}",
+            vector["id"]
+        );
         assert_ne!(Some(signature), vector["wrong_signature"].as_str());
         if url.is_ascii() {
             assert_eq!(ended.stderr, "", "{}", vector["id"]);
         } else {
-            assert!(ended.stderr.contains("warning") && is_bilingual(&ended.stderr), "{}", ended.stderr);
+            assert!(
+                ended.stderr.contains("warning") && is_bilingual(&ended.stderr),
+                "{}",
+                ended.stderr
+            );
         }
     }
 }
 
 #[tokio::test]
 async fn the_ticket_may_come_from_stdin_with_or_without_a_newline() {
-    for input in [TICKET.to_owned(), format!("{TICKET}\n"), format!("{TICKET}\r\n")] {
+    for input in [
+        TICKET.to_owned(),
+        format!("{TICKET}\n"),
+        format!("{TICKET}\r\n"),
+    ] {
         let ended = run_with_stdin(&official("-", &[]), &input).await;
-        assert_eq!((ended.code, ended.stdout.lines().next()), (0, Some(SIGNATURE)), "{input:?} {}", ended.stderr);
+        assert_eq!(
+            (ended.code, ended.stdout.lines().next()),
+            (0, Some(SIGNATURE)),
+            "{input:?} {}",
+            ended.stderr
+        );
     }
 }
 
 #[tokio::test]
 async fn an_empty_ticket_is_refused_in_both_languages() {
-    for ended in [run(&official("", &[])).await, run_with_stdin(&official("-", &[]), "\n").await] {
+    for ended in [
+        run(&official("", &[])).await,
+        run_with_stdin(&official("-", &[]), "\n").await,
+    ] {
         assert_eq!((ended.code, ended.stdout.as_str()), (2, ""));
-        assert!(ended.stderr.contains("--ticket") && is_bilingual(&ended.stderr), "{}", ended.stderr);
+        assert!(
+            ended.stderr.contains("--ticket") && is_bilingual(&ended.stderr),
+            "{}",
+            ended.stderr
+        );
     }
 }
 
@@ -108,26 +207,51 @@ async fn json_is_the_object_that_wx_config_takes() {
 
 #[tokio::test]
 async fn nonce_and_timestamp_are_fresh_when_they_are_not_given() {
-    let sign = ["sign", "--ticket", TICKET, "--url", "https://example.com/#x", "--json"];
-    let configs = [run(&sign).await, run(&sign).await].map(|ended| serde_json::from_str::<Value>(&ended.stdout).unwrap());
+    let sign = [
+        "sign",
+        "--ticket",
+        TICKET,
+        "--url",
+        "https://example.com/#x",
+        "--json",
+    ];
+    let configs = [run(&sign).await, run(&sign).await]
+        .map(|ended| serde_json::from_str::<Value>(&ended.stdout).unwrap());
     assert_ne!(configs[0]["nonceStr"], configs[1]["nonceStr"]);
     for config in &configs {
-        let (nonce, timestamp) = (config["nonceStr"].as_str().unwrap(), config["timestamp"].as_u64().unwrap());
+        let (nonce, timestamp) = (
+            config["nonceStr"].as_str().unwrap(),
+            config["timestamp"].as_u64().unwrap(),
+        );
         assert!((16..=32).contains(&nonce.len()));
         let now = wx_jssdk::Clock::system().wall().0;
         assert!(now.abs_diff(timestamp) < 60, "{timestamp}");
-        let text = format!("jsapi_ticket={TICKET}&noncestr={nonce}&timestamp={timestamp}&url=https://example.com/");
+        let text = format!(
+            "jsapi_ticket={TICKET}&noncestr={nonce}&timestamp={timestamp}&url=https://example.com/"
+        );
         assert_eq!(config["signature"].as_str(), Some(sha1_hex(&text).as_str()));
     }
 }
 
 #[tokio::test]
 async fn an_address_that_no_page_has_is_refused_with_hints_in_both_languages() {
-    for url in ["", "#x", "example.com", "/page", "ftp://example.com/", "https://", "https://a b/", "https%3A%2F%2Fexample.com"]
-    {
+    for url in [
+        "",
+        "#x",
+        "example.com",
+        "/page",
+        "ftp://example.com/",
+        "https://",
+        "https://a b/",
+        "https%3A%2F%2Fexample.com",
+    ] {
         let ended = run(&["sign", "--ticket", TICKET, &format!("--url={url}")]).await;
         assert_eq!((ended.code, ended.stdout.as_str()), (2, ""), "{url}");
-        assert!(ended.stderr.contains("--url") && is_bilingual(&ended.stderr), "{url}: {}", ended.stderr);
+        assert!(
+            ended.stderr.contains("--url") && is_bilingual(&ended.stderr),
+            "{url}: {}",
+            ended.stderr
+        );
         assert!(!ended.stderr.contains(TICKET));
     }
 }
@@ -139,7 +263,14 @@ async fn serve_and_check_without_accounts_say_the_way_out() {
     for arguments in [&["serve"][..], &["check"], &["check", "--offline"]] {
         let ended = run(arguments).await;
         assert_eq!((ended.code, ended.stdout.as_str()), (2, ""));
-        for word in ["[accounts.main]", "app_id", "secret_file", "js_safe_domains", "serve --sandbox", "没有配置账号"] {
+        for word in [
+            "[accounts.main]",
+            "app_id",
+            "secret_file",
+            "js_safe_domains",
+            "serve --sandbox",
+            "没有配置账号",
+        ] {
             assert!(ended.stderr.contains(word), "{word}: {}", ended.stderr);
         }
     }
@@ -163,7 +294,12 @@ async fn every_problem_of_a_configuration_is_named_at_once_by_every_command_that
         &["healthcheck"],
     ] {
         let ended = run_in(home.path(), arguments).await;
-        assert_eq!((ended.code, ended.stdout.as_str()), (2, ""), "{arguments:?}: {}", ended.stderr);
+        assert_eq!(
+            (ended.code, ended.stdout.as_str()),
+            (2, ""),
+            "{arguments:?}: {}",
+            ended.stderr
+        );
         for path in [
             "server.lissten: is no setting; did you mean listen?",
             "server.workers: ",
@@ -173,7 +309,11 @@ async fn every_problem_of_a_configuration_is_named_at_once_by_every_command_that
             "accounts.other.secret_file: \"nowhere\" cannot be read",
             "6 problems · 配置有 6 处问题",
         ] {
-            assert!(ended.stderr.contains(path), "{arguments:?}: no {path} in\n{}", ended.stderr);
+            assert!(
+                ended.stderr.contains(path),
+                "{arguments:?}: no {path} in\n{}",
+                ended.stderr
+            );
         }
         assert!(!ended.stderr.contains(SECRET));
     }
@@ -182,12 +322,23 @@ async fn every_problem_of_a_configuration_is_named_at_once_by_every_command_that
 #[tokio::test]
 async fn a_configuration_that_is_not_there_or_no_toml_is_exit_code_2() {
     let home = tempfile::tempdir().unwrap();
-    std::fs::write(home.path().join("broken.toml"), format!("[accounts.main]\nsecret = \"{SECRET}\n")).unwrap();
-    for (file, words) in [("no.toml", ["no.toml", "cannot be read"]), ("broken.toml", ["no valid TOML", "line 2, column"])] {
+    std::fs::write(
+        home.path().join("broken.toml"),
+        format!("[accounts.main]\nsecret = \"{SECRET}\n"),
+    )
+    .unwrap();
+    for (file, words) in [
+        ("no.toml", ["no.toml", "cannot be read"]),
+        ("broken.toml", ["no valid TOML", "line 2, column"]),
+    ] {
         for command in ["serve", "check", "healthcheck"] {
             let ended = run_in(home.path(), &[command, "--config", file]).await;
             assert_eq!((ended.code, ended.stdout.as_str()), (2, ""));
-            assert!(words.iter().all(|word| ended.stderr.contains(word)) && is_bilingual(&ended.stderr), "{}", ended.stderr);
+            assert!(
+                words.iter().all(|word| ended.stderr.contains(word)) && is_bilingual(&ended.stderr),
+                "{}",
+                ended.stderr
+            );
             assert!(!ended.stderr.contains(&SECRET[..8]), "{}", ended.stderr);
         }
     }
@@ -199,11 +350,16 @@ async fn a_foreign_variable_that_is_no_text_harms_nobody() {
     let home = tempfile::tempdir().unwrap();
     let mut command = command(home.path(), &["check", "--offline"]);
     command.env("LS_COLORS", std::ffi::OsStr::from_bytes(b"\xff\xfe"));
-    command.env("WX_JSSDK__ACCOUNTS__MAIN__APP_ID", APP).env("WX_JSSDK__ACCOUNTS__MAIN__SECRET", SECRET);
+    command
+        .env("WX_JSSDK__ACCOUNTS__MAIN__APP_ID", APP)
+        .env("WX_JSSDK__ACCOUNTS__MAIN__SECRET", SECRET);
     command.env("WX_JSSDK__ACCOUNTS__MAIN__JS_SAFE_DOMAINS", "example.com");
     let ended = run_command(command).await;
     assert_eq!((ended.code, ended.stderr.as_str()), (0, ""));
-    assert_eq!(ended.stdout, "configuration: ok, 1 account · 配置正确，共 1 个账号\n");
+    assert_eq!(
+        ended.stdout,
+        "configuration: ok, 1 account · 配置正确，共 1 个账号\n"
+    );
 }
 
 // -- healthcheck --
@@ -226,15 +382,33 @@ async fn answering(bytes: &'static [u8]) -> String {
 async fn healthcheck_is_0_when_the_service_answers_and_1_when_it_does_not() {
     let alive = answering(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
     let ended = run(&["healthcheck", "--address", &alive]).await;
-    assert_eq!((ended.code, ended.stdout.as_str(), ended.stderr.as_str()), (0, "ok\n", ""));
+    assert_eq!(
+        (ended.code, ended.stdout.as_str(), ended.stderr.as_str()),
+        (0, "ok\n", "")
+    );
     let sick = answering(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n").await;
     let ended = run(&["healthcheck", "--address", &sick]).await;
     assert_eq!((ended.code, ended.stdout.as_str()), (1, ""));
-    assert!(ended.stderr.contains("503") && is_bilingual(&ended.stderr), "{}", ended.stderr);
-    let nobody = { TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string() };
+    assert!(
+        ended.stderr.contains("503") && is_bilingual(&ended.stderr),
+        "{}",
+        ended.stderr
+    );
+    let nobody = {
+        TcpListener::bind("127.0.0.1:0")
+            .await
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .to_string()
+    };
     let ended = run(&["healthcheck", "--address", &nobody]).await;
     assert_eq!((ended.code, ended.stdout.as_str()), (1, ""));
-    assert!(ended.stderr.contains("refused") && ended.stderr.contains("server.listen"), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("refused") && ended.stderr.contains("server.listen"),
+        "{}",
+        ended.stderr
+    );
     assert!(is_bilingual(&ended.stderr), "{}", ended.stderr);
 }
 
@@ -243,6 +417,10 @@ async fn healthcheck_finds_the_address_in_the_configuration_even_where_it_is_all
     let home = tempfile::tempdir().unwrap();
     let address = answering(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
     let port = address.rsplit(':').next().unwrap();
-    std::fs::write(home.path().join("wx-jssdk.toml"), format!("server.listen = \"0.0.0.0:{port}\"")).unwrap();
+    std::fs::write(
+        home.path().join("wx-jssdk.toml"),
+        format!("server.listen = \"0.0.0.0:{port}\""),
+    )
+    .unwrap();
     assert_eq!(run_in(home.path(), &["healthcheck"]).await.code, 0);
 }

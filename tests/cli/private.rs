@@ -14,7 +14,10 @@ use super::support::*;
 
 async fn json_of(url: &str) -> (u16, Value) {
     let (status, body) = get(url).await;
-    (status, serde_json::from_str(&body).unwrap_or_else(|_| panic!("{url}: {status} {body}")))
+    (
+        status,
+        serde_json::from_str(&body).unwrap_or_else(|_| panic!("{url}: {status} {body}")),
+    )
 }
 
 #[tokio::test]
@@ -22,25 +25,42 @@ async fn credentials_are_where_servers_call_and_nowhere_a_page_can() {
     let home = tempfile::tempdir().unwrap();
     let (running, public, _) = serve_sandbox(home.path(), "info").await;
     let (private, key) = (running.printed("private"), running.printed("api key"));
-    let token = |base: &str| client().get(format!("{base}/credentials/demo/access_token")).bearer_auth(&key).send();
+    let token = |base: &str| {
+        client()
+            .get(format!("{base}/credentials/demo/access_token"))
+            .bearer_auth(&key)
+            .send()
+    };
     assert_eq!(token(&private).await.unwrap().status(), 200);
     assert_eq!(token(&public).await.unwrap().status(), 404);
     let without = get(&format!("{private}/credentials/demo/access_token")).await;
-    assert!(without.0 == 401 && without.1.contains("unauthorized"), "{without:?}");
+    assert!(
+        without.0 == 401 && without.1.contains("unauthorized"),
+        "{without:?}"
+    );
     let dropin = format!("/cgi-bin/token?grant_type=client_credential&appid={APP}&secret={key}");
     assert!(get_json(&format!("{private}{dropin}")).await["access_token"].is_string());
     for path in [dropin.as_str(), "/readyz", "/credentials/demo/access_token"] {
         assert_eq!(get(&format!("{public}{path}")).await.0, 404, "{path}");
     }
     assert_eq!(get(&format!("{private}/healthz")).await.0, 200);
-    for path in ["/", "/jssdk/config?url=https%3A%2F%2Fdemo.example.com%2F", "/static/demo.js"] {
+    for path in [
+        "/",
+        "/jssdk/config?url=https%3A%2F%2Fdemo.example.com%2F",
+        "/static/demo.js",
+    ] {
         assert_eq!(get(&format!("{private}{path}")).await.0, 404, "{path}");
     }
     let ended = running.stop().await;
     assert_eq!(ended.code, 0);
-    let curl = format!("curl -H 'Authorization: Bearer {key}' {private}/credentials/demo/access_token");
+    let curl =
+        format!("curl -H 'Authorization: Bearer {key}' {private}/credentials/demo/access_token");
     assert!(ended.stdout.contains(&curl), "{}", ended.stdout);
-    assert!(!ended.stderr.contains(&key), "printed for its user, never logged: {}", ended.stderr);
+    assert!(
+        !ended.stderr.contains(&key),
+        "printed for its user, never logged: {}",
+        ended.stderr
+    );
 }
 
 #[tokio::test]
@@ -55,27 +75,63 @@ async fn each_start_of_the_sandbox_makes_another_key() {
 #[tokio::test]
 async fn there_is_no_private_listener_where_its_address_is_empty() {
     let home = tempfile::tempdir().unwrap();
-    let arguments = ["serve", "--sandbox", "--listen=127.0.0.1:0", "--admin-listen=", "--sandbox-listen=127.0.0.1:0"];
+    let arguments = [
+        "serve",
+        "--sandbox",
+        "--listen=127.0.0.1:0",
+        "--admin-listen=",
+        "--sandbox-listen=127.0.0.1:0",
+    ];
     let mut running = Running::start(command(home.path(), &arguments));
     running.line("api key").await;
     let ended = running.stop().await;
     assert_eq!(ended.code, 0);
-    assert!(!ended.stdout.contains("private") && !ended.stdout.contains("/credentials/"), "{}", ended.stdout);
+    assert!(
+        !ended.stdout.contains("private") && !ended.stdout.contains("/credentials/"),
+        "{}",
+        ended.stdout
+    );
 }
 
 #[tokio::test]
 async fn two_listeners_on_one_address_are_refused_by_the_names_they_were_given() {
     let home = tempfile::tempdir().unwrap();
-    std::fs::write(home.path().join("wx-jssdk.toml"), "server.listen = \"127.0.0.1:7\"").unwrap();
+    std::fs::write(
+        home.path().join("wx-jssdk.toml"),
+        "server.listen = \"127.0.0.1:7\"",
+    )
+    .unwrap();
     for (arguments, names) in [
-        (&["--listen=127.0.0.1:7", "--admin-listen=127.0.0.1:7"][..], ["--listen", "--admin-listen"]),
-        (&["--listen=127.0.0.1:8081"], ["--listen", "server.admin_listen"]),
-        (&["--config=wx-jssdk.toml", "--admin-listen=0.0.0.0:7"], ["server.listen", "--admin-listen"]),
-        (&["--listen=127.0.0.1:0", "--sandbox-listen=127.0.0.1:8081"], ["server.admin_listen", "--sandbox-listen"]),
+        (
+            &["--listen=127.0.0.1:7", "--admin-listen=127.0.0.1:7"][..],
+            ["--listen", "--admin-listen"],
+        ),
+        (
+            &["--listen=127.0.0.1:8081"],
+            ["--listen", "server.admin_listen"],
+        ),
+        (
+            &["--config=wx-jssdk.toml", "--admin-listen=0.0.0.0:7"],
+            ["server.listen", "--admin-listen"],
+        ),
+        (
+            &["--listen=127.0.0.1:0", "--sandbox-listen=127.0.0.1:8081"],
+            ["server.admin_listen", "--sandbox-listen"],
+        ),
     ] {
         let ended = run_in(home.path(), &[&["serve", "--sandbox"], arguments].concat()).await;
-        assert_eq!((ended.code, ended.stdout.as_str()), (2, ""), "{arguments:?}");
-        assert!(ended.stderr.contains(&format!("{} and {} both name", names[0], names[1])), "{}", ended.stderr);
+        assert_eq!(
+            (ended.code, ended.stdout.as_str()),
+            (2, ""),
+            "{arguments:?}"
+        );
+        assert!(
+            ended
+                .stderr
+                .contains(&format!("{} and {} both name", names[0], names[1])),
+            "{}",
+            ended.stderr
+        );
         assert!(is_bilingual(&ended.stderr), "{}", ended.stderr);
     }
 }
@@ -87,16 +143,26 @@ async fn both_listeners_end_together_and_without_an_error() {
     let private = running.printed("private");
     let mut idle = Vec::new();
     for base in [&public, &private] {
-        idle.push(TcpStream::connect(base.strip_prefix("http://").unwrap()).await.unwrap());
+        idle.push(
+            TcpStream::connect(base.strip_prefix("http://").unwrap())
+                .await
+                .unwrap(),
+        );
     }
     let ended = running.stop().await;
     assert_eq!(ended.code, 0, "{}", ended.stderr);
     for mut connection in idle {
-        let read = timeout(BOUND, connection.read(&mut [0; 1])).await.expect("it is closed");
+        let read = timeout(BOUND, connection.read(&mut [0; 1]))
+            .await
+            .expect("it is closed");
         assert!(matches!(read, Ok(0) | Err(_)));
     }
     for base in [public, private] {
-        assert!(TcpStream::connect(base.strip_prefix("http://").unwrap()).await.is_err());
+        assert!(
+            TcpStream::connect(base.strip_prefix("http://").unwrap())
+                .await
+                .is_err()
+        );
     }
 }
 
@@ -131,19 +197,48 @@ async fn settled(running: &mut Running, words: &[&str]) {
 
 #[tokio::test]
 async fn readiness_names_the_accounts_that_cannot_sign_and_why_without_wechats_words() {
-    let (sandbox, home) = (Sandbox::start(Clock::shifted()).await.unwrap(), tempfile::tempdir().unwrap());
+    let (sandbox, home) = (
+        Sandbox::start(Clock::shifted()).await.unwrap(),
+        tempfile::tempdir().unwrap(),
+    );
     let (mut running, private) = serve(&sandbox, home.path()).await;
-    settled(&mut running, &["account=\"main\" kind=jsapi_ticket", "account=\"broken\" kind=access_token"]).await;
+    settled(
+        &mut running,
+        &[
+            "account=\"main\" kind=jsapi_ticket",
+            "account=\"broken\" kind=access_token",
+        ],
+    )
+    .await;
     let (status, report) = json_of(&format!("{private}/readyz")).await;
-    assert_eq!((status, &report["ready"], &report["rule"]), (200, &json!(true), &json!("any")), "one account signs");
+    assert_eq!(
+        (status, &report["ready"], &report["rule"]),
+        (200, &json!(true), &json!("any")),
+        "one account signs"
+    );
     let accounts = report["accounts"].as_array().unwrap();
     assert_eq!(accounts.len(), 2, "a mini program signs nothing: {report}");
-    assert_eq!((&accounts[0]["account"], &accounts[0]["ready"]), (&json!("broken"), &json!(false)), "the unready come first");
-    assert_eq!((&accounts[0]["reason"], &accounts[0]["errcode"]), (&json!("setup"), &json!(40125)), "{report}");
-    assert!(is_bilingual(&accounts[0]["cause"].to_string()) && is_bilingual(&accounts[0]["fix"].to_string()), "{report}");
+    assert_eq!(
+        (&accounts[0]["account"], &accounts[0]["ready"]),
+        (&json!("broken"), &json!(false)),
+        "the unready come first"
+    );
+    assert_eq!(
+        (&accounts[0]["reason"], &accounts[0]["errcode"]),
+        (&json!("setup"), &json!(40125)),
+        "{report}"
+    );
+    assert!(
+        is_bilingual(&accounts[0]["cause"].to_string())
+            && is_bilingual(&accounts[0]["fix"].to_string()),
+        "{report}"
+    );
     assert_eq!(accounts[1], json!({ "account": "main", "ready": true }));
     let text = report.to_string();
-    assert!(!text.contains("127.0.0.1") && !text.contains("rid"), "no errmsg, which names this server's IP: {text}");
+    assert!(
+        !text.contains("127.0.0.1") && !text.contains("rid"),
+        "no errmsg, which names this server's IP: {text}"
+    );
     assert_eq!(running.stop().await.code, 0);
 }
 
@@ -151,7 +246,10 @@ async fn readiness_names_the_accounts_that_cannot_sign_and_why_without_wechats_w
 async fn readiness_is_503_while_wechat_answers_nobody_and_200_again_afterwards() {
     let sandbox = Sandbox::start(Clock::shifted()).await.unwrap();
     let home = tempfile::tempdir().unwrap();
-    sandbox.fault(Fault::always("/cgi-bin/stable_token", FaultKind::Errcode(-1)));
+    sandbox.fault(Fault::always(
+        "/cgi-bin/stable_token",
+        FaultKind::Errcode(-1),
+    ));
     sandbox.add_app(App::official(APP, SECRET).safe_domain("example.com"));
     let text = format!(
         "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\n[store]\nkind = \"memory\"\n[upstream]\nweixin = \"{}\"\n
@@ -163,9 +261,15 @@ async fn readiness_is_503_while_wechat_answers_nobody_and_200_again_afterwards()
     let private = running.line("private").await;
     running.log_line("WARN refresh failed").await;
     let (status, report) = json_of(&format!("{private}/readyz")).await;
-    assert_eq!((status, &report["accounts"][0]["reason"]), (503, &json!("transient")), "{report}");
+    assert_eq!(
+        (status, &report["accounts"][0]["reason"]),
+        (503, &json!("transient")),
+        "{report}"
+    );
     sandbox.clear_faults();
-    running.log_line("INFO refreshed account=\"main\" kind=jsapi_ticket").await;
+    running
+        .log_line("INFO refreshed account=\"main\" kind=jsapi_ticket")
+        .await;
     assert_eq!(
         json_of(&format!("{private}/readyz")).await,
         (

@@ -32,12 +32,17 @@ async fn domain(answer: String) -> (SocketAddr, tokio::sync::mpsc::UnboundedRece
 }
 
 fn http(status: &str, headers: &str, body: &str) -> String {
-    format!("HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {}\r\n{headers}\r\n{body}", body.len())
+    format!(
+        "HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {}\r\n{headers}\r\n{body}",
+        body.len()
+    )
 }
 
 /// `check` of an account with one domain and one file; `example.com` is at `address`.
 async fn check(address: SocketAddr, arguments: &[&str]) -> Ended {
-    let sandbox = Sandbox::start(Clock::manual(UnixTime(1_700_000_000))).await.unwrap();
+    let sandbox = Sandbox::start(Clock::manual(UnixTime(1_700_000_000)))
+        .await
+        .unwrap();
     sandbox.add_app(App::official(APP, SECRET));
     let home = tempfile::tempdir().unwrap();
     let text = format!(
@@ -47,19 +52,29 @@ async fn check(address: SocketAddr, arguments: &[&str]) -> Ended {
     );
     std::fs::write(home.path().join("wx-jssdk.toml"), text).unwrap();
     let resolve = format!("example.com={address}");
-    run_in(home.path(), &[&["check", "--resolve", &resolve], arguments].concat()).await
+    run_in(
+        home.path(),
+        &[&["check", "--resolve", &resolve], arguments].concat(),
+    )
+    .await
 }
 
 #[tokio::test]
 async fn a_file_that_is_there_is_said_to_be_there() {
     let (address, mut asked) = domain(http("200 OK", "", CONTENT)).await;
     let ended = check(address, &[]).await;
-    assert_eq!((ended.code, ended.stderr.as_str()), (0, ""), "{}", ended.stdout);
+    assert_eq!(
+        (ended.code, ended.stderr.as_str()),
+        (0, ""),
+        "{}",
+        ended.stdout
+    );
     let line = format!("main: ok, the proof is at http://example.com/{FILE} · 域名校验文件可访问");
     assert!(ended.stdout.contains(&line), "{}", ended.stdout);
     let request = asked.recv().await.unwrap().to_lowercase();
     assert!(
-        request.starts_with(&format!("get /{FILE} http/1.1").to_lowercase()) && request.contains("host: example.com"),
+        request.starts_with(&format!("get /{FILE} http/1.1").to_lowercase())
+            && request.contains("host: example.com"),
         "{request}"
     );
 }
@@ -68,40 +83,102 @@ async fn a_file_that_is_there_is_said_to_be_there() {
 async fn each_thing_in_the_way_has_its_own_words_and_fix() {
     let around = |text: &str| http("200 OK", "", text);
     for (answer, cause, fix) in [
-        (http("404 Not Found", "", "nothing"), "HTTP 404", "pass /MP_verify_*"),
-        (http("403 Forbidden", "", "no"), "HTTP 403", "no login and no firewall"),
-        (http("502 Bad Gateway", "", ""), "HTTP 502", "the log of the proxy"),
         (
-            http("301 Moved Permanently", "Location: https://www.example.com/x\r\n", ""),
+            http("404 Not Found", "", "nothing"),
+            "HTTP 404",
+            "pass /MP_verify_*",
+        ),
+        (
+            http("403 Forbidden", "", "no"),
+            "HTTP 403",
+            "no login and no firewall",
+        ),
+        (
+            http("502 Bad Gateway", "", ""),
+            "HTTP 502",
+            "the log of the proxy",
+        ),
+        (
+            http(
+                "301 Moved Permanently",
+                "Location: https://www.example.com/x\r\n",
+                "",
+            ),
             "redirects to https://www.example.com/x",
             "from the redirect",
         ),
-        (http("302 Found", "", ""), "answers with a redirect", "from the redirect"),
+        (
+            http("302 Found", "", ""),
+            "answers with a redirect",
+            "from the redirect",
+        ),
         (around(&format!("{CONTENT}\n")), "line break", "as they are"),
-        (around(&format!("\u{feff}{CONTENT}")), "byte order mark", "as they are"),
-        (around("<!doctype html><div id=app></div>"), "web page", "index page"),
-        (around("XbCdEfGh12345678"), "another content", "from WeChat's console again"),
+        (
+            around(&format!("\u{feff}{CONTENT}")),
+            "byte order mark",
+            "as they are",
+        ),
+        (
+            around("<!doctype html><div id=app></div>"),
+            "web page",
+            "index page",
+        ),
+        (
+            around("XbCdEfGh12345678"),
+            "another content",
+            "from WeChat's console again",
+        ),
         (around(""), "another content", "from WeChat's console again"),
-        (around(&"A".repeat(100_000)), "another content", "from WeChat's console again"),
+        (
+            around(&"A".repeat(100_000)),
+            "another content",
+            "from WeChat's console again",
+        ),
     ] {
         let (address, _asked) = domain(answer.clone()).await;
         let ended = check(address, &[]).await;
         assert_eq!(ended.code, 1, "{answer}: {}", ended.stdout);
-        assert!(ended.stdout.contains("main: ok, WeChat accepts"), "{}", ended.stdout);
-        let (_, about) = ended.stdout.split_once(&format!("main: the verify file is not at example.com/{FILE}\n")).unwrap();
+        assert!(
+            ended.stdout.contains("main: ok, WeChat accepts"),
+            "{}",
+            ended.stdout
+        );
+        let (_, about) = ended
+            .stdout
+            .split_once(&format!(
+                "main: the verify file is not at example.com/{FILE}\n"
+            ))
+            .unwrap();
         let lines: Vec<_> = about.lines().collect();
-        assert!(lines[0].starts_with("    cause: ") && lines[0].contains(cause), "{cause}: {about}");
-        assert!(lines[1].starts_with("    fix:   ") && lines[1].contains(fix), "{fix}: {about}");
-        assert!(lines[2].starts_with("    原因：") && lines[3].starts_with("    解决："), "{about}");
+        assert!(
+            lines[0].starts_with("    cause: ") && lines[0].contains(cause),
+            "{cause}: {about}"
+        );
+        assert!(
+            lines[1].starts_with("    fix:   ") && lines[1].contains(fix),
+            "{fix}: {about}"
+        );
+        assert!(
+            lines[2].starts_with("    原因：") && lines[3].starts_with("    解决："),
+            "{about}"
+        );
     }
 }
 
 #[tokio::test]
 async fn a_domain_where_nobody_answers_is_said_to_be_unreachable() {
-    let nobody = TcpListener::bind(("127.0.0.1", 0)).await.unwrap().local_addr().unwrap();
+    let nobody = TcpListener::bind(("127.0.0.1", 0))
+        .await
+        .unwrap()
+        .local_addr()
+        .unwrap();
     let ended = check(nobody, &[]).await;
     assert_eq!(ended.code, 1);
-    assert!(ended.stdout.contains("nobody answers there") && ended.stdout.contains("域名解析"), "{}", ended.stdout);
+    assert!(
+        ended.stdout.contains("nobody answers there") && ended.stdout.contains("域名解析"),
+        "{}",
+        ended.stdout
+    );
 }
 
 #[tokio::test]
@@ -114,7 +191,12 @@ async fn offline_asks_no_domain() {
 
 #[tokio::test]
 async fn an_address_that_is_none_is_wrong_usage() {
-    for resolve in ["example.com", "example.com=", "example.com=localhost", "example.com=127.0.0.1"] {
+    for resolve in [
+        "example.com",
+        "example.com=",
+        "example.com=localhost",
+        "example.com=127.0.0.1",
+    ] {
         let ended = run(&["check", "--resolve", resolve]).await;
         assert_eq!((ended.code, ended.stdout.as_str()), (2, ""), "{resolve}");
     }

@@ -9,9 +9,20 @@ const PAGE: &str = "/jssdk/config?url=https%3A%2F%2Fdemo.example.com%2Fsecret-pa
 /// `serve --sandbox` that logs JSON lines of these requests: the process and the two addresses.
 async fn serve(home: &std::path::Path, requests: &str) -> (Running, String, String) {
     let free = "127.0.0.1:0";
-    let arguments = ["serve", "--sandbox", "--listen", free, "--admin-listen", free, "--sandbox-listen", free];
+    let arguments = [
+        "serve",
+        "--sandbox",
+        "--listen",
+        free,
+        "--admin-listen",
+        free,
+        "--sandbox-listen",
+        free,
+    ];
     let mut command = command(home, &arguments);
-    command.env("WX_JSSDK__LOG__FORMAT", "json").env("WX_JSSDK__LOG__REQUESTS", requests);
+    command
+        .env("WX_JSSDK__LOG__FORMAT", "json")
+        .env("WX_JSSDK__LOG__REQUESTS", requests);
     let mut running = Running::start(command);
     let (public, private) = (running.line("public").await, running.line("private").await);
     running.line("api key").await;
@@ -25,17 +36,39 @@ async fn lines_of(requests: &str) -> Vec<Value> {
     assert_eq!(get(&format!("{public}{PAGE}")).await.0, 200);
     assert_eq!(get(&format!("{public}{PAGE}")).await.0, 200);
     assert_eq!(get(&format!("{public}{PAGE}-of-nobody")).await.0, 404);
-    assert_eq!(get(&format!("{private}/credentials/demo/access_token")).await.0, 401);
+    assert_eq!(
+        get(&format!("{private}/credentials/demo/access_token"))
+            .await
+            .0,
+        401
+    );
     assert_eq!(get(&format!("{private}/healthz")).await.0, 200);
     let ended = running.stop().await;
-    assert!(!ended.stderr.contains("secret-page"), "no query in the log: {}", ended.stderr);
-    let lines = ended.stderr.lines().map(|line| serde_json::from_str::<Value>(line).expect("each line is JSON"));
-    lines.filter(|line| line["target"] == "wx_jssdk::request").collect()
+    assert!(
+        !ended.stderr.contains("secret-page"),
+        "no query in the log: {}",
+        ended.stderr
+    );
+    let lines = ended
+        .stderr
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).expect("each line is JSON"));
+    lines
+        .filter(|line| line["target"] == "wx_jssdk::request")
+        .collect()
 }
 
 fn summary(line: &Value) -> (String, u64, Option<String>) {
-    let route = format!("{} {}", line["plane"].as_str().unwrap(), line["route"].as_str().unwrap());
-    (route, line["status"].as_u64().unwrap(), line["account"].as_str().map(str::to_owned))
+    let route = format!(
+        "{} {}",
+        line["plane"].as_str().unwrap(),
+        line["route"].as_str().unwrap()
+    );
+    (
+        route,
+        line["status"].as_u64().unwrap(),
+        line["account"].as_str().map(str::to_owned),
+    )
 }
 
 #[tokio::test]
@@ -51,16 +84,35 @@ async fn by_default_what_failed_and_what_is_private_gets_a_line() {
     ];
     assert_eq!(lines.iter().map(summary).collect::<Vec<_>>(), expected);
     for line in &lines {
-        assert_eq!((line["method"].as_str(), line["client"].as_str()), (Some("GET"), Some("127.0.0.1")), "{line}");
-        assert!(line["micros"].is_u64() && line["id"].as_str().is_some_and(|id| id.len() == 16), "{line}");
+        assert_eq!(
+            (line["method"].as_str(), line["client"].as_str()),
+            (Some("GET"), Some("127.0.0.1")),
+            "{line}"
+        );
+        assert!(
+            line["micros"].is_u64() && line["id"].as_str().is_some_and(|id| id.len() == 16),
+            "{line}"
+        );
     }
 }
 
 #[tokio::test]
 async fn all_gets_a_line_for_each_signature_and_off_none() {
     let lines = lines_of("all").await;
-    let signed = ("public /jssdk/config".to_owned(), 200, Some("demo".to_owned()));
-    assert_eq!(lines.iter().map(summary).filter(|line| *line == signed).count(), 2, "{lines:?}");
+    let signed = (
+        "public /jssdk/config".to_owned(),
+        200,
+        Some("demo".to_owned()),
+    );
+    assert_eq!(
+        lines
+            .iter()
+            .map(summary)
+            .filter(|line| *line == signed)
+            .count(),
+        2,
+        "{lines:?}"
+    );
     assert_eq!(lines.len(), 5);
     assert_eq!(lines_of("off").await, Vec::<Value>::new());
 }
@@ -72,5 +124,9 @@ async fn a_wrong_value_is_named_with_the_right_ones() {
     command.env("WX_JSSDK__LOG__REQUESTS", "some");
     let ended = run_command(command).await;
     assert_eq!(ended.code, 2, "{}", ended.stderr);
-    assert!(ended.stderr.contains("log.requests") && ended.stderr.contains("failed"), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("log.requests") && ended.stderr.contains("failed"),
+        "{}",
+        ended.stderr
+    );
 }

@@ -17,10 +17,20 @@ const PAGE: &str = "/jssdk/config?url=https%3A%2F%2Fdemo.example.com%2Fpage%3Fa%
 
 /// `serve --sandbox` on free ports: the service's base URL and the sandbox's.
 pub(crate) async fn serve_sandbox(home: &Path, level: &str) -> (Running, String, String) {
-    let arguments =
-        ["serve", "--sandbox", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--sandbox-listen", "127.0.0.1:0"];
+    let arguments = [
+        "serve",
+        "--sandbox",
+        "--listen",
+        "127.0.0.1:0",
+        "--admin-listen",
+        "127.0.0.1:0",
+        "--sandbox-listen",
+        "127.0.0.1:0",
+    ];
     let mut command = command(home, &arguments);
-    command.env("WX_JSSDK__LOG__LEVEL", level).env("RUST_LOG", "trace");
+    command
+        .env("WX_JSSDK__LOG__LEVEL", level)
+        .env("RUST_LOG", "trace");
     let mut running = Running::start(command);
     let (public, sandbox) = (running.line("public").await, running.line("sandbox").await);
     running.line("api key").await;
@@ -28,13 +38,21 @@ pub(crate) async fn serve_sandbox(home: &Path, level: &str) -> (Running, String,
 }
 
 async fn jsapi_ticket(sandbox: &str) -> Option<String> {
-    demo_app(sandbox).await["tickets"]["jsapi"]["value"].as_str().map(str::to_owned)
+    demo_app(sandbox).await["tickets"]["jsapi"]["value"]
+        .as_str()
+        .map(str::to_owned)
 }
 
 /// What the sandbox has of the official demo account.
 pub(crate) async fn demo_app(sandbox: &str) -> Value {
     let state = get_json(&format!("{sandbox}/sandbox/state")).await;
-    state["apps"].as_array().unwrap().iter().find(|app| app["app_id"] == APP).expect("the demo account").clone()
+    state["apps"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|app| app["app_id"] == APP)
+        .expect("the demo account")
+        .clone()
 }
 
 fn signature_with(ticket: &str, config: &Value) -> String {
@@ -53,16 +71,30 @@ async fn serve_sandbox_answers_with_the_signature_over_the_sandboxs_ticket() {
     let config = get_json(&format!("{public}{PAGE}")).await;
     assert_eq!(config["url"], "https://demo.example.com/page?a=1&b=2");
     let ticket = jsapi_ticket(&sandbox).await.expect("a ticket");
-    assert_eq!(config["signature"].as_str().unwrap(), signature_with(&ticket, &config));
+    assert_eq!(
+        config["signature"].as_str().unwrap(),
+        signature_with(&ticket, &config)
+    );
     let (status, page) = get(&format!("{public}/")).await;
     assert!(status == 200 && page.contains("jweixin"), "{status} {page}");
-    assert_eq!(get(&format!("{public}/healthz")).await, (200, r#"{"status":"ok"}"#.to_owned()));
+    assert_eq!(
+        get(&format!("{public}/healthz")).await,
+        (200, r#"{"status":"ok"}"#.to_owned())
+    );
     let address = public.strip_prefix("http://").unwrap();
     assert_eq!(run(&["healthcheck", "--address", address]).await.code, 0);
     let ended = running.stop().await;
     assert_eq!(ended.code, 0, "{}", ended.stderr);
-    assert!(ended.stdout.contains(&format!("curl '{public}{PAGE}'")), "{}", ended.stdout);
-    assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0, "the sandbox touches no file");
+    assert!(
+        ended.stdout.contains(&format!("curl '{public}{PAGE}'")),
+        "{}",
+        ended.stdout
+    );
+    assert_eq!(
+        std::fs::read_dir(home.path()).unwrap().count(),
+        0,
+        "the sandbox touches no file"
+    );
 }
 
 #[tokio::test]
@@ -71,12 +103,26 @@ async fn the_service_follows_the_sandboxs_clock() {
     let (running, public, sandbox) = serve_sandbox(home.path(), "info").await;
     let before = get_json(&format!("{public}{PAGE}")).await;
     let old = jsapi_ticket(&sandbox).await.expect("a ticket");
-    assert_eq!(before["signature"].as_str().unwrap(), signature_with(&old, &before));
-    post(&format!("{sandbox}/sandbox/advance"), r#"{"seconds":10800}"#).await;
+    assert_eq!(
+        before["signature"].as_str().unwrap(),
+        signature_with(&old, &before)
+    );
+    post(
+        &format!("{sandbox}/sandbox/advance"),
+        r#"{"seconds":10800}"#,
+    )
+    .await;
     let after = get_json(&format!("{public}{PAGE}")).await;
-    assert_ne!(after["signature"].as_str().unwrap(), signature_with(&old, &after), "an expired ticket is never served");
+    assert_ne!(
+        after["signature"].as_str().unwrap(),
+        signature_with(&old, &after),
+        "an expired ticket is never served"
+    );
     let new = jsapi_ticket(&sandbox).await.expect("a ticket");
-    assert_eq!(after["signature"].as_str().unwrap(), signature_with(&new, &after));
+    assert_eq!(
+        after["signature"].as_str().unwrap(),
+        signature_with(&new, &after)
+    );
     assert!(after["timestamp"].as_u64().unwrap() >= before["timestamp"].as_u64().unwrap() + 10_800);
     assert_eq!(running.stop().await.code, 0);
 }
@@ -92,11 +138,23 @@ async fn serve_sandbox_ignores_the_file_here_and_takes_one_that_is_named() {
         [accounts.main]\napp_id = \"wx1\"\nsecret = \"{SECRET}\"\njs_safe_domains = [\"example.com\"]\n"
     );
     std::fs::write(home.path().join("named.toml"), text).unwrap();
-    let arguments = ["serve", "--sandbox", "--sandbox-listen=127.0.0.1:0", "--config=named.toml", "--safe-domain=phone.test"];
+    let arguments = [
+        "serve",
+        "--sandbox",
+        "--sandbox-listen=127.0.0.1:0",
+        "--config=named.toml",
+        "--safe-domain=phone.test",
+    ];
     let mut running = Running::start(command(home.path(), &arguments));
     let public = running.line("public").await;
-    let config = get_json(&format!("{public}/jssdk/config?url=http%3A%2F%2Fphone.test%2F")).await;
-    assert_eq!((&config["appId"], &config["jsApiList"][0]), (&Value::from(APP), &Value::from("scanQRCode")));
+    let config = get_json(&format!(
+        "{public}/jssdk/config?url=http%3A%2F%2Fphone.test%2F"
+    ))
+    .await;
+    assert_eq!(
+        (&config["appId"], &config["jsApiList"][0]),
+        (&Value::from(APP), &Value::from("scanQRCode"))
+    );
     assert_eq!(running.stop().await.code, 0);
 }
 
@@ -104,20 +162,41 @@ async fn serve_sandbox_ignores_the_file_here_and_takes_one_that_is_named() {
 async fn a_taken_port_is_named_with_its_setting_and_what_to_do() {
     let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let free = ["--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0", "--sandbox-listen=127.0.0.1:0"];
+    let free = [
+        "--listen=127.0.0.1:0",
+        "--admin-listen=127.0.0.1:0",
+        "--sandbox-listen=127.0.0.1:0",
+    ];
     for setting in ["--listen", "--admin-listen", "--sandbox-listen"] {
         let given = format!("{setting}={address}");
         let others = free.into_iter().filter(|flag| !flag.starts_with(setting));
-        let arguments: Vec<_> = ["serve", "--sandbox", &given].into_iter().chain(others).collect();
+        let arguments: Vec<_> = ["serve", "--sandbox", &given]
+            .into_iter()
+            .chain(others)
+            .collect();
         let ended = run(&arguments).await;
-        assert_eq!((ended.code, ended.stdout.as_str()), (2, ""), "{}", ended.stderr);
-        for word in [&format!("{setting}: "), &address, "Another program has this port", "端口已被占用"] {
+        assert_eq!(
+            (ended.code, ended.stdout.as_str()),
+            (2, ""),
+            "{}",
+            ended.stderr
+        );
+        for word in [
+            &format!("{setting}: "),
+            &address,
+            "Another program has this port",
+            "端口已被占用",
+        ] {
             assert!(ended.stderr.contains(word), "{word}: {}", ended.stderr);
         }
     }
     let ended = run(&["sandbox", "--listen", &address]).await;
     assert_eq!((ended.code, ended.stdout.as_str()), (2, ""));
-    assert!(ended.stderr.contains("--listen") && ended.stderr.contains("端口已被占用"), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("--listen") && ended.stderr.contains("端口已被占用"),
+        "{}",
+        ended.stderr
+    );
 }
 
 #[tokio::test]
@@ -132,18 +211,40 @@ async fn a_safe_domain_that_is_none_is_exit_code_2() {
     ];
     let ended = run(&listen).await;
     assert_eq!((ended.code, ended.stdout.as_str()), (2, ""));
-    assert!(ended.stderr.contains("--safe-domain") && ended.stderr.contains("leave out the scheme"), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("--safe-domain") && ended.stderr.contains("leave out the scheme"),
+        "{}",
+        ended.stderr
+    );
 }
 
 #[tokio::test]
 async fn the_sandbox_alone_serves_the_app_that_it_prints() {
     let home = tempfile::tempdir().unwrap();
-    let mut running = Running::start(command(home.path(), &["sandbox", "--listen", "127.0.0.1:0"]));
-    let (url, id, secret) = (running.line("sandbox").await, running.line("app_id").await, running.line("secret").await);
-    let token = format!("{url}/cgi-bin/token?grant_type=client_credential&appid={id}&secret={secret}");
+    let mut running = Running::start(command(
+        home.path(),
+        &["sandbox", "--listen", "127.0.0.1:0"],
+    ));
+    let (url, id, secret) = (
+        running.line("sandbox").await,
+        running.line("app_id").await,
+        running.line("secret").await,
+    );
+    let token =
+        format!("{url}/cgi-bin/token?grant_type=client_credential&appid={id}&secret={secret}");
     let answer = get_json(&token).await;
-    assert_eq!((answer["expires_in"].as_u64(), answer["access_token"].is_string()), (Some(7_200), true), "{answer}");
-    assert_eq!(get_json(&format!("{url}/sandbox/state")).await["calls"]["/cgi-bin/token"], 1);
+    assert_eq!(
+        (
+            answer["expires_in"].as_u64(),
+            answer["access_token"].is_string()
+        ),
+        (Some(7_200), true),
+        "{answer}"
+    );
+    assert_eq!(
+        get_json(&format!("{url}/sandbox/state")).await["calls"]["/cgi-bin/token"],
+        1
+    );
     assert_eq!(running.stop().await.code, 0);
 }
 
@@ -163,7 +264,9 @@ async fn serve_on(sandbox: &Sandbox, home: &Path, level: &str) -> (Running, Stri
     );
     std::fs::write(home.join("wx-jssdk.toml"), text).unwrap();
     let mut command = command(home, &["serve"]);
-    command.env("WX_JSSDK__LOG__LEVEL", level).env("RUST_LOG", "trace");
+    command
+        .env("WX_JSSDK__LOG__LEVEL", level)
+        .env("RUST_LOG", "trace");
     let mut running = Running::start(command);
     let public = running.line("public").await;
     (running, public)
@@ -172,37 +275,67 @@ async fn serve_on(sandbox: &Sandbox, home: &Path, level: &str) -> (Running, Stri
 /// Of an app that WeChat does not know.
 const WRONG_SECRET: &str = "deadbeefdeadbeefdeadbeefdeadbeef";
 
-const ACCOUNTS: [(&str, &str); 2] = [(APP, SECRET), ("wxfedcba9876543210", "9f8e7d6c5b4a39281706f5e4d3c2b1a0")];
+const ACCOUNTS: [(&str, &str); 2] = [
+    (APP, SECRET),
+    ("wxfedcba9876543210", "9f8e7d6c5b4a39281706f5e4d3c2b1a0"),
+];
 
 #[tokio::test]
 async fn sigterm_refuses_new_connections_finishes_the_request_under_way_and_exits_with_0() {
-    let (sandbox, home) = (Sandbox::start(Clock::shifted()).await.unwrap(), tempfile::tempdir().unwrap());
+    let (sandbox, home) = (
+        Sandbox::start(Clock::shifted()).await.unwrap(),
+        tempfile::tempdir().unwrap(),
+    );
     let gate = sandbox.hold("/cgi-bin/ticket/getticket");
     let (running, public) = serve_on(&sandbox, home.path(), "info").await;
     let address = public.strip_prefix("http://").unwrap();
     // A browser's idle connection must not hold the end up.
     let mut idle = TcpStream::connect(address).await.unwrap();
-    idle.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    idle.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        .await
+        .unwrap();
     assert!(idle.read(&mut [0; 1_024]).await.unwrap() > 0);
     // Two requests in one packet: once the first is answered, the second has been read, too. It waits for the ticket.
     let mut stream = TcpStream::connect(address).await.unwrap();
     let page = "GET /jssdk/config?url=https%3A%2F%2Fexample.com%2F HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
-    stream.write_all(format!("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n{page}").as_bytes()).await.unwrap();
+    stream
+        .write_all(format!("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n{page}").as_bytes())
+        .await
+        .unwrap();
     let mut first = [0; 1_024];
     let length = stream.read(&mut first).await.unwrap();
     assert!(first[..length].ends_with(br#"{"status":"ok"}"#));
-    timeout(BOUND, sandbox.wait_for_calls("/cgi-bin/ticket/getticket", 1)).await.expect("somebody asks for a ticket");
+    timeout(
+        BOUND,
+        sandbox.wait_for_calls("/cgi-bin/ticket/getticket", 1),
+    )
+    .await
+    .expect("somebody asks for a ticket");
     running.terminate().await;
-    timeout(BOUND, refused(address)).await.expect("new connections are refused");
-    assert_eq!(stream.try_read(&mut [0; 1]).unwrap_err().kind(), std::io::ErrorKind::WouldBlock, "no answer and no end yet");
+    timeout(BOUND, refused(address))
+        .await
+        .expect("new connections are refused");
+    assert_eq!(
+        stream.try_read(&mut [0; 1]).unwrap_err().kind(),
+        std::io::ErrorKind::WouldBlock,
+        "no answer and no end yet"
+    );
     gate.release();
     let mut answer = String::new();
-    timeout(BOUND, stream.read_to_string(&mut answer)).await.expect("an answer").unwrap();
+    timeout(BOUND, stream.read_to_string(&mut answer))
+        .await
+        .expect("an answer")
+        .unwrap();
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
     let config: Value = serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap();
     let ticket = sandbox.ticket(APP, "jsapi").unwrap();
-    assert_eq!(config["signature"].as_str().unwrap(), signature_with(&ticket, &config));
-    let ended = timeout(Duration::from_secs(10), running.ended()).await.expect("it ends soon after its last answer");
+    assert_eq!(
+        config["signature"].as_str().unwrap(),
+        signature_with(&ticket, &config)
+    );
+    let ended = timeout(Duration::from_secs(10), running.ended())
+        .await
+        .expect("it ends soon after its last answer");
     assert_eq!(ended.code, 0, "{}", ended.stderr);
 }
 
@@ -214,25 +347,54 @@ async fn refused(address: &str) {
 
 #[tokio::test]
 async fn no_secret_token_or_ticket_is_in_anything_that_is_printed_even_at_trace() {
-    let (sandbox, home) = (Sandbox::start(Clock::shifted()).await.unwrap(), tempfile::tempdir().unwrap());
+    let (sandbox, home) = (
+        Sandbox::start(Clock::shifted()).await.unwrap(),
+        tempfile::tempdir().unwrap(),
+    );
     let (running, public) = serve_on(&sandbox, home.path(), "trace").await;
     let mut bodies = String::new();
     for account in ["main", "classic", "broken", "nobody"] {
-        bodies += &get(&format!("{public}/jssdk/config?url=https%3A%2F%2Fexample.com%2F&account={account}")).await.1;
+        bodies += &get(&format!(
+            "{public}/jssdk/config?url=https%3A%2F%2Fexample.com%2F&account={account}"
+        ))
+        .await
+        .1;
     }
-    bodies += &get(&format!("{public}/jssdk/config?url=https%3A%2F%2Fevil.com%2F")).await.1;
-    assert!(bodies.contains("account_misconfigured"), "WeChat refuses the broken account: {bodies}");
-    let mut values: Vec<String> = ACCOUNTS.iter().map(|(_, secret)| (*secret).to_owned()).collect();
+    bodies += &get(&format!(
+        "{public}/jssdk/config?url=https%3A%2F%2Fevil.com%2F"
+    ))
+    .await
+    .1;
+    assert!(
+        bodies.contains("account_misconfigured"),
+        "WeChat refuses the broken account: {bodies}"
+    );
+    let mut values: Vec<String> = ACCOUNTS
+        .iter()
+        .map(|(_, secret)| (*secret).to_owned())
+        .collect();
     values.push(WRONG_SECRET.to_owned());
     for app in sandbox.state().apps {
-        values.extend([app.tokens.stable.current, app.tokens.classic.current].into_iter().flatten());
+        values.extend(
+            [app.tokens.stable.current, app.tokens.classic.current]
+                .into_iter()
+                .flatten(),
+        );
         values.extend(app.tickets.into_values().map(|ticket| ticket.value));
     }
     assert!(values.len() >= 7, "three secrets, two tokens, two tickets");
     let ended = running.stop().await;
-    assert!(ended.stderr.contains("TRACE") && ended.stderr.len() > 1_000, "it does log at trace: {}", ended.stderr);
+    assert!(
+        ended.stderr.contains("TRACE") && ended.stderr.len() > 1_000,
+        "it does log at trace: {}",
+        ended.stderr
+    );
     for value in values {
-        assert!(!ended.stderr.contains(&value) && !ended.stdout.contains(&value), "{value} in {}", ended.stderr);
+        assert!(
+            !ended.stderr.contains(&value) && !ended.stdout.contains(&value),
+            "{value} in {}",
+            ended.stderr
+        );
         assert!(!bodies.contains(&value));
     }
 }
@@ -243,12 +405,20 @@ async fn the_simulated_service_prints_no_secret_at_trace_either() {
     let (running, public, sandbox) = serve_sandbox(home.path(), "trace").await;
     get_json(&format!("{public}{PAGE}")).await;
     let app = demo_app(&sandbox).await;
-    let values =
-        [&app["secret"], &app["tokens"]["stable"]["current"], &app["tickets"]["jsapi"]["value"]].map(|v| v.as_str().unwrap());
+    let values = [
+        &app["secret"],
+        &app["tokens"]["stable"]["current"],
+        &app["tickets"]["jsapi"]["value"],
+    ]
+    .map(|v| v.as_str().unwrap());
     let ended = running.stop().await;
     assert_eq!(ended.code, 0);
     for value in values {
-        assert!(!ended.stderr.contains(value) && !ended.stdout.contains(value), "{value} in {}", ended.stderr);
+        assert!(
+            !ended.stderr.contains(value) && !ended.stdout.contains(value),
+            "{value} in {}",
+            ended.stderr
+        );
     }
 }
 
@@ -256,27 +426,67 @@ async fn the_simulated_service_prints_no_secret_at_trace_either() {
 async fn a_log_that_nobody_reads_any_more_holds_up_no_refresh() {
     let home = tempfile::tempdir().unwrap();
     let free = "127.0.0.1:0";
-    let arguments = ["serve", "--sandbox", "--listen", free, "--admin-listen", free, "--sandbox-listen", free];
+    let arguments = [
+        "serve",
+        "--sandbox",
+        "--listen",
+        free,
+        "--admin-listen",
+        free,
+        "--sandbox-listen",
+        free,
+    ];
     let mut child = command(home.path(), &arguments).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let mut printed = String::new();
     while !printed.contains("api key") {
-        let line = timeout(BOUND, lines.next_line()).await.expect("a line in time").unwrap().expect("a line");
+        let line = timeout(BOUND, lines.next_line())
+            .await
+            .expect("a line in time")
+            .unwrap()
+            .expect("a line");
         printed += &format!("{line}\n");
     }
-    let said = |name: &str| printed.lines().find_map(|line| line.strip_prefix(name)).expect(name).trim();
+    let said = |name: &str| {
+        printed
+            .lines()
+            .find_map(|line| line.strip_prefix(name))
+            .expect(name)
+            .trim()
+    };
     let (public, private, sandbox) = (said("public"), said("private"), said("sandbox"));
     // As when the log's collector has died.
     drop(child.stderr.take());
     for _ in 0..3 {
         let config = get_json(&format!("{public}{PAGE}")).await;
         let ticket = jsapi_ticket(sandbox).await.expect("a ticket");
-        assert_eq!(config["signature"].as_str().unwrap(), signature_with(&ticket, &config));
-        let token = client().get(format!("{private}/credentials/demo/access_token")).bearer_auth(said("api key")).send().await;
+        assert_eq!(
+            config["signature"].as_str().unwrap(),
+            signature_with(&ticket, &config)
+        );
+        let token = client()
+            .get(format!("{private}/credentials/demo/access_token"))
+            .bearer_auth(said("api key"))
+            .send()
+            .await;
         assert_eq!(token.unwrap().status(), 200);
         assert_eq!(get(&format!("{private}/readyz")).await.0, 200);
         post(&format!("{sandbox}/sandbox/advance"), r#"{"seconds":7300}"#).await;
     }
-    assert!(Command::new("kill").arg(child.id().unwrap().to_string()).status().await.unwrap().success());
-    assert_eq!(timeout(BOUND, child.wait()).await.expect("it ends").unwrap().code(), Some(0));
+    assert!(
+        Command::new("kill")
+            .arg(child.id().unwrap().to_string())
+            .status()
+            .await
+            .unwrap()
+            .success()
+    );
+    assert_eq!(
+        timeout(BOUND, child.wait())
+            .await
+            .expect("it ends")
+            .unwrap()
+            .code(),
+        Some(0)
+    );
 }

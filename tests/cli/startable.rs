@@ -8,12 +8,20 @@ use super::support::*;
 fn put_pair(home: &Path, name: &str) {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
     std::fs::write(home.join(format!("{name}.crt")), made.cert.pem()).unwrap();
-    std::fs::write(home.join(format!("{name}.key")), made.signing_key.serialize_pem()).unwrap();
+    std::fs::write(
+        home.join(format!("{name}.key")),
+        made.signing_key.serialize_pem(),
+    )
+    .unwrap();
 }
 
 /// Listeners on free ports, a WeChat that is not there, and an account; a setting of the store or of TLS comes on top.
 fn configuration(more: &str) -> String {
-    let store = if more.contains("[store]") { "" } else { "[store]\nkind = \"memory\"\n" };
+    let store = if more.contains("[store]") {
+        ""
+    } else {
+        "[store]\nkind = \"memory\"\n"
+    };
     format!(
         "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\n{store}{more}\n\
          [upstream]\nweixin = \"http://127.0.0.1:1\"\nqyapi = \"http://127.0.0.1:1\"\n\
@@ -23,7 +31,9 @@ fn configuration(more: &str) -> String {
 
 fn home_with(more: &str) -> tempfile::TempDir {
     let home = tempfile::tempdir().unwrap();
-    ["public", "private"].into_iter().for_each(|name| put_pair(home.path(), name));
+    ["public", "private"]
+        .into_iter()
+        .for_each(|name| put_pair(home.path(), name));
     std::fs::write(home.path().join("junk"), "nonsense").unwrap();
     std::fs::write(home.path().join("wx-jssdk.toml"), configuration(more)).unwrap();
     home
@@ -36,29 +46,94 @@ fn tls(section: &str, cert: &str, key: &str) -> String {
 #[tokio::test]
 async fn what_serve_does_not_start_with_check_names_by_its_setting_in_both_languages() {
     for (more, path, words) in [
-        (tls("tls", "gone.crt", "public.key"), "server.tls: ", "gone.crt cannot be read"),
-        (tls("admin_tls", "private.crt", "gone.key"), "server.admin_tls: ", "gone.key cannot be read"),
-        (tls("tls", "junk", "public.key"), "server.tls: ", "junk holds no certificate"),
-        (tls("tls", "public.crt", "private.key"), "server.tls: ", "do not belong together"),
-        (tls("admin_tls", "private.key", "private.crt"), "server.admin_tls: ", "private.key holds no certificate"),
-        ("[store]\nkind = \"file\"\npath = \"gone/wx.redb\"".into(), "store.path: ", "the directory \"gone\" cannot be used"),
-        ("[store]\nkind = \"file\"\npath = \"junk/wx.redb\"".into(), "store.path: ", "\"junk\" is no directory"),
-        ("[store]\nkind = \"file\"\npath = \".\"".into(), "store.path: ", "\".\" is a directory"),
-        ("[store]\nkind = \"redis\"\nurl = \"http://x\"".into(), "store.url: ", "redis://"),
-        ("[store]\nkind = \"redis\"\nurl = \"redis+cluster://a,,b\"".into(), "store.url: ", "between the commas"),
+        (
+            tls("tls", "gone.crt", "public.key"),
+            "server.tls: ",
+            "gone.crt cannot be read",
+        ),
+        (
+            tls("admin_tls", "private.crt", "gone.key"),
+            "server.admin_tls: ",
+            "gone.key cannot be read",
+        ),
+        (
+            tls("tls", "junk", "public.key"),
+            "server.tls: ",
+            "junk holds no certificate",
+        ),
+        (
+            tls("tls", "public.crt", "private.key"),
+            "server.tls: ",
+            "do not belong together",
+        ),
+        (
+            tls("admin_tls", "private.key", "private.crt"),
+            "server.admin_tls: ",
+            "private.key holds no certificate",
+        ),
+        (
+            "[store]\nkind = \"file\"\npath = \"gone/wx.redb\"".into(),
+            "store.path: ",
+            "the directory \"gone\" cannot be used",
+        ),
+        (
+            "[store]\nkind = \"file\"\npath = \"junk/wx.redb\"".into(),
+            "store.path: ",
+            "\"junk\" is no directory",
+        ),
+        (
+            "[store]\nkind = \"file\"\npath = \".\"".into(),
+            "store.path: ",
+            "\".\" is a directory",
+        ),
+        (
+            "[store]\nkind = \"redis\"\nurl = \"http://x\"".into(),
+            "store.url: ",
+            "redis://",
+        ),
+        (
+            "[store]\nkind = \"redis\"\nurl = \"redis+cluster://a,,b\"".into(),
+            "store.url: ",
+            "between the commas",
+        ),
     ] {
         let home = home_with(&more);
         let serve = run_in(home.path(), &["serve"]).await;
-        assert_eq!((serve.code, serve.stdout.as_str()), (2, ""), "the premise: {more}");
+        assert_eq!(
+            (serve.code, serve.stdout.as_str()),
+            (2, ""),
+            "the premise: {more}"
+        );
         for check in [&["check", "--offline"][..], &["check"]] {
             let ended = run_in(home.path(), check).await;
-            assert_eq!((ended.code, ended.stdout.as_str()), (2, ""), "{more}: {}", ended.stderr);
-            let (_, problem) = ended.stderr.split_once("1 problem").unwrap_or_else(|| panic!("{more}: {}", ended.stderr));
-            let lines: Vec<_> = problem.lines().skip(1).filter(|line| !line.is_empty()).collect();
+            assert_eq!(
+                (ended.code, ended.stdout.as_str()),
+                (2, ""),
+                "{more}: {}",
+                ended.stderr
+            );
+            let (_, problem) = ended
+                .stderr
+                .split_once("1 problem")
+                .unwrap_or_else(|| panic!("{more}: {}", ended.stderr));
+            let lines: Vec<_> = problem
+                .lines()
+                .skip(1)
+                .filter(|line| !line.is_empty())
+                .collect();
             assert_eq!(lines.len(), 2, "one in English, one in Chinese: {problem}");
-            assert!(lines[0].starts_with(path) && lines[0].contains(words), "{problem}");
-            assert!(lines[1].starts_with("    ") && lines[1].chars().any(|c| c > '\u{4e00}'), "{problem}");
-            assert!(!problem.contains("PRIVATE KEY") && !problem.contains(SECRET), "{problem}");
+            assert!(
+                lines[0].starts_with(path) && lines[0].contains(words),
+                "{problem}"
+            );
+            assert!(
+                lines[1].starts_with("    ") && lines[1].chars().any(|c| c > '\u{4e00}'),
+                "{problem}"
+            );
+            assert!(
+                !problem.contains("PRIVATE KEY") && !problem.contains(SECRET),
+                "{problem}"
+            );
         }
     }
 }
@@ -71,7 +146,11 @@ async fn all_that_cannot_be_opened_is_named_at_once() {
         tls("admin_tls", "gone", "gone")
     ));
     let ended = run_in(home.path(), &["check", "--offline"]).await;
-    assert!(ended.code == 2 && ended.stderr.contains("3 problems"), "{}", ended.stderr);
+    assert!(
+        ended.code == 2 && ended.stderr.contains("3 problems"),
+        "{}",
+        ended.stderr
+    );
     for path in ["server.tls: ", "server.admin_tls: ", "store.path: "] {
         assert!(ended.stderr.contains(path), "{path}: {}", ended.stderr);
     }
@@ -83,12 +162,17 @@ async fn what_can_be_opened_is_ok_and_is_not_opened() {
         tls("tls", "public.crt", "public.key") + &tls("admin_tls", "private.crt", "private.key"),
         "[store]\nkind = \"file\"\npath = \"new.redb\"".into(),
         "[store]\nkind = \"redis\"\nurl = \"redis://:password@127.0.0.1:1/0\"".into(),
-        "[store]\nkind = \"redis\"\nurl = \"rediss+sentinel://127.0.0.1:1,127.0.0.1:2/master\"".into(),
+        "[store]\nkind = \"redis\"\nurl = \"rediss+sentinel://127.0.0.1:1,127.0.0.1:2/master\""
+            .into(),
     ] {
         let home = home_with(&more);
         let ended = run_in(home.path(), &["check", "--offline"]).await;
         assert_eq!((ended.code, ended.stderr.as_str()), (0, ""), "{more}");
-        assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 6, "no file was made: {more}");
+        assert_eq!(
+            std::fs::read_dir(home.path()).unwrap().count(),
+            6,
+            "no file was made: {more}"
+        );
     }
 }
 
@@ -98,20 +182,47 @@ async fn sighup_refuses_a_new_certificate_setting_that_no_restart_could_take() {
     let mut running = Running::start(command(home.path(), &["serve"]));
     running.line("private").await;
     let write = |text: String| std::fs::write(home.path().join("wx-jssdk.toml"), text).unwrap();
-    write(configuration(&(tls("tls", "public.crt", "public.key") + &tls("admin_tls", "junk", "private.key"))));
+    write(configuration(
+        &(tls("tls", "public.crt", "public.key") + &tls("admin_tls", "junk", "private.key")),
+    ));
     running.signal("-HUP").await;
     let line = running.log_line("server.admin_tls: ").await;
-    assert!(line.contains("junk holds no certificate") && is_bilingual(&line), "{line}");
-    assert!(running.log_line("the new configuration is ").await.contains("is refused"));
+    assert!(
+        line.contains("junk holds no certificate") && is_bilingual(&line),
+        "{line}"
+    );
+    assert!(
+        running
+            .log_line("the new configuration is ")
+            .await
+            .contains("is refused")
+    );
     // A good one is taken, and said to wait for the restart.
-    write(configuration(&(tls("tls", "public.crt", "public.key") + &tls("admin_tls", "private.crt", "private.key"))));
+    write(configuration(
+        &(tls("tls", "public.crt", "public.key") + &tls("admin_tls", "private.crt", "private.key")),
+    ));
     running.signal("-HUP").await;
-    assert!(running.log_line("the new configuration is ").await.contains("is in use"));
-    assert!(running.log_line("needs a restart").await.contains("server.admin_tls"));
+    assert!(
+        running
+            .log_line("the new configuration is ")
+            .await
+            .contains("is in use")
+    );
+    assert!(
+        running
+            .log_line("needs a restart")
+            .await
+            .contains("server.admin_tls")
+    );
     // What is in use and just being replaced keeps no account waiting: its own line says what is wrong.
     std::fs::write(home.path().join("public.key"), "nonsense").unwrap();
     running.signal("-HUP").await;
     running.log_line("the new certificate is refused").await;
-    assert!(running.log_line("the new configuration is ").await.contains("is in use"));
+    assert!(
+        running
+            .log_line("the new configuration is ")
+            .await
+            .contains("is in use")
+    );
     assert_eq!(running.stop().await.code, 0);
 }

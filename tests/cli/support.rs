@@ -19,8 +19,15 @@ pub(crate) const BOUND: Duration = Duration::from_secs(30);
 /// The binary with nothing of this process's environment.
 pub(crate) fn command(home: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wx-jssdk"));
-    command.args(arguments).current_dir(home).env_clear().kill_on_drop(true);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .args(arguments)
+        .current_dir(home)
+        .env_clear()
+        .kill_on_drop(true);
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     command
 }
 
@@ -45,7 +52,11 @@ impl From<Output> for Ended {
 }
 
 pub(crate) async fn run_command(mut command: Command) -> Ended {
-    timeout(BOUND, command.output()).await.expect("it ends").unwrap().into()
+    timeout(BOUND, command.output())
+        .await
+        .expect("it ends")
+        .unwrap()
+        .into()
 }
 
 pub(crate) async fn run_in(home: &Path, arguments: &[&str]) -> Ended {
@@ -65,10 +76,20 @@ pub(crate) async fn run_with_stdin(arguments: &[&str], input: &str) -> Ended {
 pub(crate) async fn run_with_input(mut command: Command, input: &str) -> Ended {
     let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
     // A command that needs no input may have ended before it was written.
-    if let Err(error) = child.stdin.take().unwrap().write_all(input.as_bytes()).await {
+    if let Err(error) = child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(input.as_bytes())
+        .await
+    {
         assert_eq!(error.kind(), std::io::ErrorKind::BrokenPipe, "{error}");
     }
-    timeout(BOUND, child.wait_with_output()).await.expect("it ends").unwrap().into()
+    timeout(BOUND, child.wait_with_output())
+        .await
+        .expect("it ends")
+        .unwrap()
+        .into()
 }
 
 /// A command that runs until it is told to stop.
@@ -96,7 +117,10 @@ impl Running {
     /// The next line that begins with `name`, without it.
     pub(crate) async fn line(&mut self, name: &str) -> String {
         loop {
-            let line = timeout(BOUND, self.stdout.next_line()).await.expect("a line in time").unwrap();
+            let line = timeout(BOUND, self.stdout.next_line())
+                .await
+                .expect("a line in time")
+                .unwrap();
             let Some(line) = line else {
                 let mut stderr = String::new();
                 let _ = self.stderr.get_mut().read_to_string(&mut stderr).await;
@@ -111,8 +135,13 @@ impl Running {
 
     /// What stands behind `name` in a line that was read before.
     pub(crate) fn printed(&self, name: &str) -> String {
-        let line = self.printed.lines().find_map(|line| line.strip_prefix(name));
-        line.unwrap_or_else(|| panic!("no {name} in {}", self.printed)).trim().to_owned()
+        let line = self
+            .printed
+            .lines()
+            .find_map(|line| line.strip_prefix(name));
+        line.unwrap_or_else(|| panic!("no {name} in {}", self.printed))
+            .trim()
+            .to_owned()
     }
 
     #[allow(dead_code)] // for those who do more to it than signal
@@ -123,7 +152,15 @@ impl Running {
     /// Waits until a signal has ended it.
     #[allow(dead_code)]
     pub(crate) async fn gone(mut self) {
-        assert_eq!(timeout(BOUND, self.child.wait()).await.expect("it ends").unwrap().code(), None, "a signal ends it");
+        assert_eq!(
+            timeout(BOUND, self.child.wait())
+                .await
+                .expect("it ends")
+                .unwrap()
+                .code(),
+            None,
+            "a signal ends it"
+        );
     }
 
     /// Sends SIGTERM.
@@ -133,14 +170,25 @@ impl Running {
 
     pub(crate) async fn signal(&self, signal: &str) {
         let pid = self.child.id().expect("it runs").to_string();
-        assert!(Command::new("kill").args([signal, &pid]).status().await.unwrap().success());
+        assert!(
+            Command::new("kill")
+                .args([signal, &pid])
+                .status()
+                .await
+                .unwrap()
+                .success()
+        );
     }
 
     /// The next line on stderr that holds `words`.
     pub(crate) async fn log_line(&mut self, words: &str) -> String {
         loop {
-            let line = timeout(BOUND, self.stderr.next_line()).await.expect("a line in time").unwrap();
-            let line = line.unwrap_or_else(|| panic!("it ended without a line {words}: {}", self.logged));
+            let line = timeout(BOUND, self.stderr.next_line())
+                .await
+                .expect("a line in time")
+                .unwrap();
+            let line =
+                line.unwrap_or_else(|| panic!("it ended without a line {words}: {}", self.logged));
             self.logged += &format!("{line}\n");
             if line.contains(words) {
                 return line;
@@ -152,13 +200,29 @@ impl Running {
     pub(crate) async fn ended(mut self) -> Ended {
         let (mut stdout, mut stderr) = (String::new(), String::new());
         let status = timeout(BOUND, async {
-            self.stdout.get_mut().read_to_string(&mut stdout).await.unwrap();
-            self.stderr.get_mut().read_to_string(&mut stderr).await.unwrap();
+            self.stdout
+                .get_mut()
+                .read_to_string(&mut stdout)
+                .await
+                .unwrap();
+            self.stderr
+                .get_mut()
+                .read_to_string(&mut stderr)
+                .await
+                .unwrap();
             self.child.wait().await.unwrap()
         });
-        let code = status.await.expect("it ends").code().expect("an exit code and no signal");
+        let code = status
+            .await
+            .expect("it ends")
+            .code()
+            .expect("an exit code and no signal");
         assert!(!stderr.contains("panicked"), "{stderr}");
-        Ended { code, stdout: self.printed + &stdout, stderr: self.logged + &stderr }
+        Ended {
+            code,
+            stdout: self.printed + &stdout,
+            stderr: self.logged + &stderr,
+        }
     }
 
     pub(crate) async fn stop(self) -> Ended {
@@ -170,7 +234,11 @@ impl Running {
 pub(crate) fn client() -> reqwest::Client {
     static PROVIDER: Once = Once::new();
     PROVIDER.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
-    reqwest::Client::builder().no_proxy().timeout(BOUND).build().unwrap()
+    reqwest::Client::builder()
+        .no_proxy()
+        .timeout(BOUND)
+        .build()
+        .unwrap()
 }
 
 pub(crate) async fn get(url: &str) -> (u16, String) {
@@ -185,16 +253,29 @@ pub(crate) async fn get_json(url: &str) -> Value {
 }
 
 pub(crate) async fn post(url: &str, body: &str) {
-    let answer = client().post(url).body(body.to_owned()).send().await.unwrap();
+    let answer = client()
+        .post(url)
+        .body(body.to_owned())
+        .send()
+        .await
+        .unwrap();
     assert_eq!(answer.status(), 200, "{url}");
 }
 
 pub(crate) fn is_bilingual(text: &str) -> bool {
     let chinese = text.chars().any(|c| ('\u{4e00}'..='\u{9fff}').contains(&c));
-    chinese && text.split(|c: char| !c.is_ascii_alphabetic()).filter(|word| word.len() > 2).count() >= 2
+    chinese
+        && text
+            .split(|c: char| !c.is_ascii_alphabetic())
+            .filter(|word| word.len() > 2)
+            .count()
+            >= 2
 }
 
 pub(crate) fn sha1_hex(text: &str) -> String {
     use sha1::{Digest as _, Sha1};
-    Sha1::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+    Sha1::digest(text)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }

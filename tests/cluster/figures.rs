@@ -10,13 +10,25 @@ use crate::world::{Cluster, STABLE, TICKET};
 
 fn outcome(broker: &Broker, kind: Kind, name: &str) -> u64 {
     let figures = broker.figures();
-    let credential = figures.accounts[0].credentials.iter().find(|credential| credential.kind == kind).unwrap();
-    credential.outcomes.iter().find(|(known, _)| *known == name).unwrap().1
+    let credential = figures.accounts[0]
+        .credentials
+        .iter()
+        .find(|credential| credential.kind == kind)
+        .unwrap();
+    credential
+        .outcomes
+        .iter()
+        .find(|(known, _)| *known == name)
+        .unwrap()
+        .1
 }
 
 fn waits(broker: &Broker) -> (u64, f64) {
     let waits = broker.figures().lease_waits;
-    (waits.buckets.iter().map(|(_, count)| count).sum(), waits.sum)
+    (
+        waits.buckets.iter().map(|(_, count)| count).sum(),
+        waits.sum,
+    )
 }
 
 #[tokio::test]
@@ -29,7 +41,13 @@ async fn whoever_waited_for_anothers_refresh_counts_the_wait_and_takes_the_value
     cluster.sandbox.wait_for_calls(STABLE, 1).await;
     let waiting = tokio::spawn(async move { second.credential("main", Kind::AccessToken).await });
     // Until it has asked for the lease and did not get it.
-    let asks = || cluster.brokers[1].figures().store.iter().any(|(name, asked, _)| *name == "lease" && *asked > 0);
+    let asks = || {
+        cluster.brokers[1]
+            .figures()
+            .store
+            .iter()
+            .any(|(name, asked, _)| *name == "lease" && *asked > 0)
+    };
     while !asks() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
@@ -37,8 +55,14 @@ async fn whoever_waited_for_anothers_refresh_counts_the_wait_and_takes_the_value
     gate.release();
     calling.await.unwrap().unwrap();
     waiting.await.unwrap().unwrap();
-    assert_eq!((waits(&cluster.brokers[0]), waits(&cluster.brokers[1]).0), ((0, 0.0), 1));
-    let of = |n: usize| ["refreshed", "from_store"].map(|name| outcome(&cluster.brokers[n], Kind::AccessToken, name));
+    assert_eq!(
+        (waits(&cluster.brokers[0]), waits(&cluster.brokers[1]).0),
+        ((0, 0.0), 1)
+    );
+    let of = |n: usize| {
+        ["refreshed", "from_store"]
+            .map(|name| outcome(&cluster.brokers[n], Kind::AccessToken, name))
+    };
     assert_eq!((of(0), of(1)), ([1, 0], [0, 1]));
 }
 
@@ -46,14 +70,30 @@ async fn whoever_waited_for_anothers_refresh_counts_the_wait_and_takes_the_value
 #[ignore = "needs redis-server: make test"]
 async fn every_process_knows_within_a_minute_what_all_of_them_called_today() {
     let cluster = Cluster::warm(Stable, 3).await;
-    let dead = cluster.read(&cluster.brokers[0], Kind::AccessToken).await.unwrap().value.clone();
-    cluster.sandbox.revoke(crate::world::APP, wx_jssdk::sandbox::Kind::Token);
-    cluster.brokers[0].reject("main", Kind::AccessToken, &dead).await.unwrap();
+    let dead = cluster
+        .read(&cluster.brokers[0], Kind::AccessToken)
+        .await
+        .unwrap()
+        .value
+        .clone();
+    cluster
+        .sandbox
+        .revoke(crate::world::APP, wx_jssdk::sandbox::Kind::Token);
+    cluster.brokers[0]
+        .reject("main", Kind::AccessToken, &dead)
+        .await
+        .unwrap();
     let tokens = cluster.calls(STABLE);
-    assert!(tokens >= 2, "a reported token is asked for again, and forced if need be");
+    assert!(
+        tokens >= 2,
+        "a reported token is asked for again, and forced if need be"
+    );
     cluster.live(65, 5).await;
     for broker in &cluster.brokers {
         let figures = broker.figures();
-        assert_eq!(figures.accounts[0].calls_today, [(STABLE, tokens), (TICKET, 1)]);
+        assert_eq!(
+            figures.accounts[0].calls_today,
+            [(STABLE, tokens), (TICKET, 1)]
+        );
     }
 }

@@ -16,13 +16,22 @@ async fn cold_readers_of_eight_processes_cause_one_token_and_one_ticket_call() {
         let readers: Vec<_> = (0..800)
             .map(|n| {
                 let cluster = cluster.clone();
-                tokio::spawn(async move { cluster.read(&cluster.brokers[n % 8], Kind::JsapiTicket).await.map(drop) })
+                tokio::spawn(async move {
+                    cluster
+                        .read(&cluster.brokers[n % 8], Kind::JsapiTicket)
+                        .await
+                        .map(drop)
+                })
             })
             .collect();
         for reader in readers {
             reader.await.unwrap().unwrap();
         }
-        assert_eq!((cluster.token_calls(), cluster.calls(TICKET)), (1, 1), "{mode:?}");
+        assert_eq!(
+            (cluster.token_calls(), cluster.calls(TICKET)),
+            (1, 1),
+            "{mode:?}"
+        );
     }
 }
 
@@ -35,8 +44,16 @@ async fn a_new_value_reaches_every_process_before_the_old_one_dies() {
             // No reader waits and nothing dead is read at any step: `live` looks.
             cluster.live(7_200 - 240, 60).await;
             cluster.live(240, 5).await;
-            assert!(cluster.token_calls() <= 1 + lives, "{mode:?}: {} token calls in {lives} lives", cluster.token_calls());
-            assert!(cluster.calls(TICKET) <= 1 + lives + lives, "{mode:?}: {} ticket calls", cluster.calls(TICKET));
+            assert!(
+                cluster.token_calls() <= 1 + lives,
+                "{mode:?}: {} token calls in {lives} lives",
+                cluster.token_calls()
+            );
+            assert!(
+                cluster.calls(TICKET) <= 1 + lives + lives,
+                "{mode:?}: {} ticket calls",
+                cluster.calls(TICKET)
+            );
         }
         assert!(cluster.token_calls() >= 3);
     }
@@ -47,7 +64,12 @@ async fn a_new_value_reaches_every_process_before_the_old_one_dies() {
 async fn a_dead_token_reported_to_every_process_is_renewed_once() {
     for (mode, renewals) in [(Stable, 1), (Classic, 1)] {
         let cluster = Cluster::warm(mode, 4).await;
-        let dead = cluster.read(&cluster.brokers[0], Kind::AccessToken).await.unwrap().value.clone();
+        let dead = cluster
+            .read(&cluster.brokers[0], Kind::AccessToken)
+            .await
+            .unwrap()
+            .value
+            .clone();
         cluster.sandbox.revoke(APP, Revoked::Token);
         let reports: Vec<_> = (0..40)
             .map(|n| {
@@ -66,24 +88,41 @@ async fn a_dead_token_reported_to_every_process_is_renewed_once() {
 #[ignore = "needs redis-server: make test"]
 async fn a_reject_in_one_process_is_seen_by_all_within_seconds() {
     let cluster = Cluster::warm(Stable, 4).await;
-    let dead = cluster.read(&cluster.brokers[0], Kind::AccessToken).await.unwrap().value.clone();
+    let dead = cluster
+        .read(&cluster.brokers[0], Kind::AccessToken)
+        .await
+        .unwrap()
+        .value
+        .clone();
     cluster.sandbox.revoke(APP, Revoked::Token);
-    let new = cluster.brokers[2].reject("main", Kind::AccessToken, &dead).await.unwrap();
+    let new = cluster.brokers[2]
+        .reject("main", Kind::AccessToken, &dead)
+        .await
+        .unwrap();
     cluster.advance(6);
     cluster.tend().await;
-    let [token, _] = cluster.assert_all_answer_at_once().expect("all have the same");
+    let [token, _] = cluster
+        .assert_all_answer_at_once()
+        .expect("all have the same");
     assert_eq!(token, new.value.expose());
     assert_eq!(cluster.calls(STABLE), 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs redis-server: make test"]
-async fn a_peer_that_holds_the_token_another_process_retired_has_the_new_one_before_the_overlap_ends() {
+async fn a_peer_that_holds_the_token_another_process_retired_has_the_new_one_before_the_overlap_ends()
+ {
     let cluster = Cluster::warm(Classic, 4).await;
     cluster.advance(1_000);
-    let old = cluster.read(&cluster.brokers[0], Kind::AccessToken).await.unwrap();
+    let old = cluster
+        .read(&cluster.brokers[0], Kind::AccessToken)
+        .await
+        .unwrap();
     // It lives: somebody was wrong about it. The refetch retires it in five minutes, and three processes serve it.
-    cluster.brokers[0].reject("main", Kind::AccessToken, &old.value).await.unwrap();
+    cluster.brokers[0]
+        .reject("main", Kind::AccessToken, &old.value)
+        .await
+        .unwrap();
     cluster.live(600, 10).await;
     assert_eq!(cluster.calls(CLASSIC), 2);
 }
@@ -92,10 +131,16 @@ async fn a_peer_that_holds_the_token_another_process_retired_has_the_new_one_bef
 #[ignore = "needs redis-server: make test"]
 async fn a_foreign_refresh_costs_the_whole_cluster_one_call_and_is_counted() {
     let cluster = Cluster::warm(Classic, 4).await;
-    let old = cluster.read(&cluster.brokers[3], Kind::AccessToken).await.unwrap();
+    let old = cluster
+        .read(&cluster.brokers[3], Kind::AccessToken)
+        .await
+        .unwrap();
     cluster.sandbox.foreign_refresh(APP, Mode::Classic);
     cluster.advance(301);
-    assert!(!cluster.sandbox.accepts_token(APP, old.value.expose()), "retired by somebody else");
+    assert!(
+        !cluster.sandbox.accepts_token(APP, old.value.expose()),
+        "retired by somebody else"
+    );
     let reports: Vec<_> = cluster
         .brokers
         .iter()
@@ -110,7 +155,11 @@ async fn a_foreign_refresh_costs_the_whole_cluster_one_call_and_is_counted() {
     }
     cluster.live(600, 10).await;
     assert_eq!(cluster.calls(CLASSIC), 2);
-    let counted: u64 = cluster.brokers.iter().map(|broker| broker.status()[0].credentials[0].foreign_refreshes).sum();
+    let counted: u64 = cluster
+        .brokers
+        .iter()
+        .map(|broker| broker.status()[0].credentials[0].foreign_refreshes)
+        .sum();
     assert!(counted >= 1, "{counted}");
 }
 
@@ -119,13 +168,29 @@ async fn a_foreign_refresh_costs_the_whole_cluster_one_call_and_is_counted() {
 async fn a_lost_reply_in_classic_mode_cuts_the_old_tokens_life_in_every_process() {
     let cluster = Cluster::warm(Classic, 4).await;
     cluster.advance(1_000);
-    let old = cluster.read(&cluster.brokers[0], Kind::AccessToken).await.unwrap();
-    cluster.sandbox.fault(Fault::once(CLASSIC, FaultKind::LostReply));
-    cluster.brokers[0].reject("main", Kind::AccessToken, &old.value).await.unwrap_err();
+    let old = cluster
+        .read(&cluster.brokers[0], Kind::AccessToken)
+        .await
+        .unwrap();
+    cluster
+        .sandbox
+        .fault(Fault::once(CLASSIC, FaultKind::LostReply));
+    cluster.brokers[0]
+        .reject("main", Kind::AccessToken, &old.value)
+        .await
+        .unwrap_err();
     // Retired by a call whose answer nobody got: `live` finds it dead after five minutes, unless every process lets it go before.
     cluster.live(900, 5).await;
-    assert_eq!(cluster.calls(CLASSIC), 3, "the first, the lost, and the one that made up for it");
-    let lost: u64 = cluster.brokers.iter().map(|broker| broker.status()[0].credentials[0].lost_replies).sum();
+    assert_eq!(
+        cluster.calls(CLASSIC),
+        3,
+        "the first, the lost, and the one that made up for it"
+    );
+    let lost: u64 = cluster
+        .brokers
+        .iter()
+        .map(|broker| broker.status()[0].credentials[0].lost_replies)
+        .sum();
     assert_eq!(lost, 1);
 }
 
@@ -134,7 +199,10 @@ async fn a_lost_reply_in_classic_mode_cuts_the_old_tokens_life_in_every_process(
 async fn a_process_that_starts_later_calls_nobody() {
     let cluster = Cluster::warm(Stable, 2).await;
     let late = cluster.another();
-    assert!(late.tend().await.is_empty(), "it looked at the store once, and found all");
+    assert!(
+        late.tend().await.is_empty(),
+        "it looked at the store once, and found all"
+    );
     assert!(crate::world::at_once(cluster.read(&late, Kind::JsapiTicket)).is_some());
     assert_eq!(cluster.sandbox.calls_total(), 2);
 }
@@ -161,18 +229,36 @@ async fn the_lease_outlasts_the_calls_it_covers_and_not_by_minutes() {
 async fn a_token_that_one_process_has_just_renewed_is_known_to_every_other_at_once() {
     // Behind a load balancer the token comes from one node, and buys its ticket at another.
     let cluster = Cluster::warm(Stable, 4).await;
-    let dead = cluster.read(&cluster.brokers[0], Kind::AccessToken).await.unwrap().value.clone();
+    let dead = cluster
+        .read(&cluster.brokers[0], Kind::AccessToken)
+        .await
+        .unwrap()
+        .value
+        .clone();
     cluster.sandbox.revoke(APP, Revoked::Token);
-    let new = cluster.brokers[0].reject("main", Kind::AccessToken, &dead).await.unwrap();
+    let new = cluster.brokers[0]
+        .reject("main", Kind::AccessToken, &dead)
+        .await
+        .unwrap();
     let askers: Vec<_> = (0..40)
         .map(|n| {
             let (broker, token) = (cluster.brokers[1 + n % 3].clone(), new.value.clone());
-            tokio::spawn(async move { broker.find_account_of_token(token.expose()).await.map(|(name, _)| name) })
+            tokio::spawn(async move {
+                broker
+                    .find_account_of_token(token.expose())
+                    .await
+                    .map(|(name, _)| name)
+            })
         })
         .collect();
     for asker in askers {
         assert_eq!(asker.await.unwrap().as_deref(), Some("main"));
     }
-    assert!(cluster.brokers[1].find_account_of_token("nobody's").await.is_none());
+    assert!(
+        cluster.brokers[1]
+            .find_account_of_token("nobody's")
+            .await
+            .is_none()
+    );
     assert_eq!(cluster.calls(STABLE), 2, "nobody called WeChat for it");
 }

@@ -34,11 +34,26 @@ impl Process {
         );
         std::fs::write(home.path().join("wx-jssdk.toml"), text).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_wx-jssdk"));
-        command.args(["serve", "--config", "wx-jssdk.toml"]).current_dir(home.path()).env_clear();
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
-        let address = lines.filter_map(|line| line.strip_prefix("public    http://").map(str::to_owned)).next();
-        Self { child, address: address.expect("it says where it listens"), _home: home }
+        command
+            .args(["serve", "--config", "wx-jssdk.toml"])
+            .current_dir(home.path())
+            .env_clear();
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap())
+            .lines()
+            .map_while(Result::ok);
+        let address = lines
+            .filter_map(|line| line.strip_prefix("public    http://").map(str::to_owned))
+            .next();
+        Self {
+            child,
+            address: address.expect("it says where it listens"),
+            _home: home,
+        }
     }
 
     /// kill -9.
@@ -50,8 +65,7 @@ impl Process {
     /// Sends a request and does not wait for the answer.
     async fn ask(&self) -> TcpStream {
         let mut stream = TcpStream::connect(&self.address).await.unwrap();
-        let request =
-            "GET /jssdk/config?url=https%3A%2F%2Fwww.example.com%2Fpage HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+        let request = "GET /jssdk/config?url=https%3A%2F%2Fwww.example.com%2Fpage HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
         stream.write_all(request.as_bytes()).await.unwrap();
         stream
     }
@@ -66,7 +80,10 @@ impl Drop for Process {
 /// The signed page, which the client takes.
 async fn answer(mut stream: TcpStream, sandbox: &Sandbox) {
     let mut text = String::new();
-    timeout(Duration::from_secs(60), stream.read_to_string(&mut text)).await.expect("an answer in time").unwrap();
+    timeout(Duration::from_secs(60), stream.read_to_string(&mut text))
+        .await
+        .expect("an answer in time")
+        .unwrap();
     let (head, body) = text.split_once("\r\n\r\n").unwrap();
     assert!(head.starts_with("HTTP/1.1 200"), "{text}");
     let config: Value = serde_json::from_str(body).unwrap();

@@ -35,7 +35,13 @@ impl Cluster {
         let clock = Clock::manual(START);
         let sandbox = Sandbox::start(clock.clone()).await.unwrap();
         sandbox.add_app(App::official(APP, SECRET).safe_domain("example.com"));
-        let mut cluster = Self { redis: Redis::start(), sandbox, clock, brokers: Vec::new(), mode };
+        let mut cluster = Self {
+            redis: Redis::start(),
+            sandbox,
+            clock,
+            brokers: Vec::new(),
+            mode,
+        };
         cluster.brokers = (0..processes).map(|_| cluster.another()).collect();
         cluster
     }
@@ -54,20 +60,32 @@ impl Cluster {
 
     /// One more process, which knows nothing yet.
     pub(crate) fn another(&self) -> Broker {
-        let account = Account::official(APP, SECRET).token_mode(self.mode).js_safe_domain("example.com").unwrap();
+        let account = Account::official(APP, SECRET)
+            .token_mode(self.mode)
+            .js_safe_domain("example.com")
+            .unwrap();
         let upstream = UpstreamOptions {
             weixin: self.sandbox.url().to_owned(),
             qyapi: self.sandbox.url().to_owned(),
             connect_timeout: Duration::from_millis(500),
             timeout: Duration::from_millis(500),
         };
-        let builder = Broker::builder().account("main", account).clock(self.clock.clone()).upstream(upstream);
-        builder.store(Store::redis(&self.redis.url()).unwrap()).build().unwrap()
+        let builder = Broker::builder()
+            .account("main", account)
+            .clock(self.clock.clone())
+            .upstream(upstream);
+        builder
+            .store(Store::redis(&self.redis.url()).unwrap())
+            .build()
+            .unwrap()
     }
 
     /// An answer of one process, which WeChat would take now.
     pub(crate) async fn read(&self, broker: &Broker, kind: Kind) -> Result<Arc<Credential>, Error> {
-        broker.credential("main", kind).await.inspect(|credential| self.assert_living(kind, credential))
+        broker
+            .credential("main", kind)
+            .await
+            .inspect(|credential| self.assert_living(kind, credential))
     }
 
     pub(crate) fn assert_living(&self, kind: Kind, credential: &Credential) {
@@ -86,7 +104,8 @@ impl Cluster {
             .iter()
             .map(|broker| {
                 [Kind::AccessToken, Kind::JsapiTicket].map(|kind| {
-                    let read = at_once(self.read(broker, kind)).unwrap_or_else(|| panic!("a reader of {kind} waits"));
+                    let read = at_once(self.read(broker, kind))
+                        .unwrap_or_else(|| panic!("a reader of {kind} waits"));
                     read.unwrap().value.expose().to_owned()
                 })
             })
@@ -97,8 +116,12 @@ impl Cluster {
 
     /// One step of every process's keeper, at the same time.
     pub(crate) async fn tend(&self) {
-        let steps: Vec<_> =
-            self.brokers.iter().cloned().map(|broker| tokio::spawn(async move { broker.tend().await })).collect();
+        let steps: Vec<_> = self
+            .brokers
+            .iter()
+            .cloned()
+            .map(|broker| tokio::spawn(async move { broker.tend().await }))
+            .collect();
         for step in steps {
             step.await.unwrap();
         }

@@ -16,14 +16,20 @@ fn a_bad_domain_is_named_with_the_way_to_write_it() {
         (" example.com", "host name"),
         ("exa mple.com", "host name"),
     ] {
-        let what = only("accounts.main.js_safe_domains", read(&MAIN.replace("example.com", domain)));
+        let what = only(
+            "accounts.main.js_safe_domains",
+            read(&MAIN.replace("example.com", domain)),
+        );
         assert!(what.contains(word), "{domain:?}: {what}");
     }
 }
 
 #[test]
 fn every_bad_domain_of_a_list_is_named() {
-    let found = paths(read(&MAIN.replace("\"example.com\"", "\"a.com:1\", \"example.com\", \"*.b.com\"")));
+    let found = paths(read(&MAIN.replace(
+        "\"example.com\"",
+        "\"a.com:1\", \"example.com\", \"*.b.com\"",
+    )));
     assert_eq!(found, ["accounts.main.js_safe_domains"; 2]);
 }
 
@@ -48,9 +54,24 @@ fn the_same_corp_may_have_many_agents_but_each_once() {
             "[accounts.{name}]\nplatform = \"work\"\ncorp_id = \"ww0123456789abcdef\"\nagent_id = {id}\nsecret = \"{SECRET}{id}\"\njs_safe_domains = [\"example.com\"]\n"
         )
     };
-    let settings = good(&format!("{}{}", agent("a", 1_000_002), agent("b", 1_000_003)));
-    assert_eq!(settings.accounts[1].1.platform(), Platform::Work { agent_id: 1_000_003 });
-    assert!(only("accounts.b.agent_id", read(&format!("{}{}", agent("a", 7), agent("b", 7)))).contains("[accounts.a]"));
+    let settings = good(&format!(
+        "{}{}",
+        agent("a", 1_000_002),
+        agent("b", 1_000_003)
+    ));
+    assert_eq!(
+        settings.accounts[1].1.platform(),
+        Platform::Work {
+            agent_id: 1_000_003
+        }
+    );
+    assert!(
+        only(
+            "accounts.b.agent_id",
+            read(&format!("{}{}", agent("a", 7), agent("b", 7)))
+        )
+        .contains("[accounts.a]")
+    );
 }
 
 #[test]
@@ -59,14 +80,20 @@ fn an_id_of_the_other_platform_is_explained() {
     assert!(only("accounts.main.corp_id", read(&wecom)).contains("platform = work"));
     let work = format!("{MAIN}platform = \"work\"\nagent_id = 7");
     assert!(only("accounts.main.app_id", read(&work)).contains("this account's platform is work"));
-    assert_eq!(paths(read(&format!("{MAIN}agent_id = 7"))), ["accounts.main.agent_id"]);
+    assert_eq!(
+        paths(read(&format!("{MAIN}agent_id = 7"))),
+        ["accounts.main.agent_id"]
+    );
 }
 
 #[test]
 fn a_misspelt_platform_is_one_problem_and_not_three() {
     let what = only(
         "accounts.main.platform",
-        read(&format!("{}platform = \"wrok\"\nagent_id = 7", MAIN.replace("app_id", "corp_id"))),
+        read(&format!(
+            "{}platform = \"wrok\"\nagent_id = 7",
+            MAIN.replace("app_id", "corp_id")
+        )),
     );
     assert!(what.contains("official, mini, work"), "{what}");
 }
@@ -74,7 +101,11 @@ fn a_misspelt_platform_is_one_problem_and_not_three() {
 #[test]
 fn an_app_id_that_is_none_is_refused() {
     for id in ["", "wx 1", "wx/../1", "wx1?x", &"w".repeat(65)] {
-        assert_eq!(paths(read(&MAIN.replace("wx0123456789abcdef", id))), ["accounts.main.app_id"], "{id}");
+        assert_eq!(
+            paths(read(&MAIN.replace("wx0123456789abcdef", id))),
+            ["accounts.main.app_id"],
+            "{id}"
+        );
     }
 }
 
@@ -83,25 +114,58 @@ fn account_names_are_lower_case_and_short() {
     for name in ["main", "my-app_2", "0"] {
         assert_eq!(good(&named(name)).accounts[0].0, name);
     }
-    for name in ["Main", "\"a.b\"", "\"\"", "\"a b\"", "\"主\"", "\"a[0]\"", &"a".repeat(65)] {
+    for name in [
+        "Main",
+        "\"a.b\"",
+        "\"\"",
+        "\"a b\"",
+        "\"主\"",
+        "\"a[0]\"",
+        &"a".repeat(65),
+    ] {
         let path = format!("accounts.{}", name.trim_matches('"'));
-        assert!(only(&path, read(&named(name))).contains("a-z, 0-9, _ and -"), "{name}");
+        assert!(
+            only(&path, read(&named(name))).contains("a-z, 0-9, _ and -"),
+            "{name}"
+        );
     }
 }
 
 #[test]
 fn accounts_come_sorted_by_name() {
-    let text = ["c", "a", "b"].map(|name| named(name).replace("abcdef", &format!("abcde{name}"))).concat();
-    assert_eq!(good(&text).accounts.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["a", "b", "c"]);
+    let text = ["c", "a", "b"]
+        .map(|name| named(name).replace("abcdef", &format!("abcde{name}")))
+        .concat();
+    assert_eq!(
+        good(&text)
+            .accounts
+            .iter()
+            .map(|(name, _)| name.as_str())
+            .collect::<Vec<_>>(),
+        ["a", "b", "c"]
+    );
 }
 
 #[test]
 fn the_default_account_must_be_one_and_may_have_a_mistake_of_its_own() {
-    assert_eq!(good(&format!("server.default_account = \"main\"\n{MAIN}")).server.default_account.as_deref(), Some("main"));
-    assert!(
-        only("server.default_account", read(&format!("server.default_account = \"mian\"\n{MAIN}"))).contains("accounts.mian")
+    assert_eq!(
+        good(&format!("server.default_account = \"main\"\n{MAIN}"))
+            .server
+            .default_account
+            .as_deref(),
+        Some("main")
     );
-    let without_secret = format!("server.default_account = \"main\"\n{}", MAIN.replace("secret =", "#"));
+    assert!(
+        only(
+            "server.default_account",
+            read(&format!("server.default_account = \"mian\"\n{MAIN}"))
+        )
+        .contains("accounts.mian")
+    );
+    let without_secret = format!(
+        "server.default_account = \"main\"\n{}",
+        MAIN.replace("secret =", "#")
+    );
     only("accounts.main.secret", read(&without_secret));
 }
 
@@ -112,10 +176,25 @@ fn accounts_inherit_the_account_defaults_key_by_key() {
         [accounts.other]\napp_id = \"wxother\"\nsecret = \"{SECRET}\"\ntoken_mode = \"stable\"\njs_api_list = []\n"
     );
     let settings = good(&text);
-    let [(_, main), (_, other)] = &settings.accounts[..] else { panic!("{settings:?}") };
-    assert_eq!((main.mode(), other.mode()), (TokenMode::Classic, TokenMode::Stable));
-    assert_eq!((main.safe_domains()[0].host(), other.safe_domains()[0].host()), ("example.com", "example.org"));
-    assert_eq!((main.js_apis().len(), other.js_apis().len()), (1, 0), "an empty list is a list");
+    let [(_, main), (_, other)] = &settings.accounts[..] else {
+        panic!("{settings:?}")
+    };
+    assert_eq!(
+        (main.mode(), other.mode()),
+        (TokenMode::Classic, TokenMode::Stable)
+    );
+    assert_eq!(
+        (
+            main.safe_domains()[0].host(),
+            other.safe_domains()[0].host()
+        ),
+        ("example.com", "example.org")
+    );
+    assert_eq!(
+        (main.js_apis().len(), other.js_apis().len()),
+        (1, 0),
+        "an empty list is a list"
+    );
     assert_eq!(settings.default_apis, ["scanQRCode"]);
 }
 
@@ -138,8 +217,16 @@ fn a_mistake_in_the_account_defaults_is_named_there_and_once() {
         } else {
             text.replace("secret =", "js_safe_domains = [\"example.com\"]\nsecret =")
         };
-        let text = if key == "secret" { text.replacen("js_safe_domains = [\"example.com\"]\n", "", 1) } else { text };
-        assert_eq!(paths(read(&text)), [format!("account_defaults.{key}")], "{text}");
+        let text = if key == "secret" {
+            text.replacen("js_safe_domains = [\"example.com\"]\n", "", 1)
+        } else {
+            text
+        };
+        assert_eq!(
+            paths(read(&text)),
+            [format!("account_defaults.{key}")],
+            "{text}"
+        );
     }
     assert_eq!(
         paths(read("[account_defaults]\nplatform = \"wrok\"")),

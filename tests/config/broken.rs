@@ -11,14 +11,29 @@ use super::support::*;
 #[test]
 fn broken_toml_is_named_by_line_and_column_and_its_text_is_never_printed() {
     for (line, broken) in [
-        (4, MAIN.replace(&format!("\"{SECRET}\""), &format!("\"{SECRET}"))),
+        (
+            4,
+            MAIN.replace(&format!("\"{SECRET}\""), &format!("\"{SECRET}")),
+        ),
         (4, MAIN.replace(&format!("\"{SECRET}\""), SECRET)),
         (4, MAIN.replace("secret = ", "secret ")),
         (4, MAIN.replace("secret = ", "")),
         (4, MAIN.replace(SECRET, &format!("{SECRET}\\q"))),
-        (4, MAIN.replace(&format!("\"{SECRET}\""), &format!("'{SECRET}"))),
-        (4, MAIN.replace(&format!("\"{SECRET}\""), &format!("\"{SECRET}\" # | \u{1}"))),
-        (4, MAIN.replace(&format!("\"{SECRET}\""), &format!("\"{SECRET}\" \"{SECRET}\""))),
+        (
+            4,
+            MAIN.replace(&format!("\"{SECRET}\""), &format!("'{SECRET}")),
+        ),
+        (
+            4,
+            MAIN.replace(&format!("\"{SECRET}\""), &format!("\"{SECRET}\" # | \u{1}")),
+        ),
+        (
+            4,
+            MAIN.replace(
+                &format!("\"{SECRET}\""),
+                &format!("\"{SECRET}\" \"{SECRET}\""),
+            ),
+        ),
         (6, format!("{MAIN}secret = \"{SECRET}\"")),
         (6, format!("{MAIN}[accounts.main]\nsecret = \"{SECRET}\"")),
         (6, format!("{MAIN}]{SECRET}")),
@@ -26,8 +41,15 @@ fn broken_toml_is_named_by_line_and_column_and_its_text_is_never_printed() {
         let result = read(&broken);
         let printed = result.as_ref().expect_err(&broken).to_string();
         let what = only("the configuration", result);
-        assert!(what.contains(&format!("line {line}, column ")), "{broken}\n{what}");
-        assert_eq!(printed.matches(&format!("line {line}, ")).count(), 2, "in both languages: {printed}");
+        assert!(
+            what.contains(&format!("line {line}, column ")),
+            "{broken}\n{what}"
+        );
+        assert_eq!(
+            printed.matches(&format!("line {line}, ")).count(),
+            2,
+            "in both languages: {printed}"
+        );
         assert!(!printed.contains(&SECRET[..8]), "{printed}");
     }
 }
@@ -44,12 +66,20 @@ fn a_file_that_is_not_there_or_no_text_is_named() {
 
 #[test]
 fn a_byte_order_mark_and_windows_line_ends_are_taken() {
-    assert_eq!(good(&format!("\u{feff}{}", MAIN.replace('\n', "\r\n"))).accounts.len(), 1);
+    assert_eq!(
+        good(&format!("\u{feff}{}", MAIN.replace('\n', "\r\n")))
+            .accounts
+            .len(),
+        1
+    );
 }
 
 /// A valid configuration with everything in it, to be broken.
 fn whole() -> String {
-    format!("{DEFAULTS}\n{MAIN}\n{}", named("work").replace("app_id", "platform = \"work\"\nagent_id = 7\ncorp_id"))
+    format!(
+        "{DEFAULTS}\n{MAIN}\n{}",
+        named("work").replace("app_id", "platform = \"work\"\nagent_id = 7\ncorp_id")
+    )
 }
 
 #[test]
@@ -62,7 +92,13 @@ fn settled(text: &str, environment: HashMap<String, String>) {
         Ok(settings) => assert!(!format!("{settings:?}").is_empty()),
         Err(problems) => {
             assert!(!problems.0.is_empty(), "refused without a reason: {text}");
-            assert!(problems.0.iter().all(|problem| problem.what.zh.chars().any(is_chinese)), "{problems}");
+            assert!(
+                problems
+                    .0
+                    .iter()
+                    .all(|problem| problem.what.zh.chars().any(is_chinese)),
+                "{problems}"
+            );
         }
     }
 }

@@ -12,26 +12,71 @@ use super::support::*;
 fn the_defaults_are_valid_and_are_what_the_documentation_says() {
     let settings = good("");
     assert_eq!(settings.server.listen.to_string(), "127.0.0.1:8080");
-    assert_eq!(settings.server.admin_listen.map(|address| address.to_string()).as_deref(), Some("127.0.0.1:8081"));
+    assert_eq!(
+        settings
+            .server
+            .admin_listen
+            .map(|address| address.to_string())
+            .as_deref(),
+        Some("127.0.0.1:8081")
+    );
     assert!(settings.server.api_keys.is_empty());
-    assert_eq!((settings.server.workers, settings.server.shutdown), (0, Duration::from_secs(10)));
-    assert_eq!((settings.server.default_account.as_deref(), settings.server.demo), (None, false));
+    assert_eq!(
+        (settings.server.workers, settings.server.shutdown),
+        (0, Duration::from_secs(10))
+    );
+    assert_eq!(
+        (
+            settings.server.default_account.as_deref(),
+            settings.server.demo
+        ),
+        (None, false)
+    );
     assert_eq!(settings.server.readiness.as_str(), "any");
     assert!(
-        settings.server.proxies.trusted.is_empty() && settings.server.admin_hosts.is_empty() && !settings.server.reuse_port
+        settings.server.proxies.trusted.is_empty()
+            && settings.server.admin_hosts.is_empty()
+            && !settings.server.reuse_port
     );
     assert_eq!(settings.server.proxies.header.as_str(), "x-forwarded-for");
-    assert_eq!((settings.server.tls.as_ref(), settings.server.admin_tls.as_ref()), (None, None));
+    assert_eq!(
+        (
+            settings.server.tls.as_ref(),
+            settings.server.admin_tls.as_ref()
+        ),
+        (None, None)
+    );
     let limits = &settings.limits;
-    assert_eq!((limits.requests_per_second, limits.burst, limits.wrong_keys, limits.max_connections), (100, 500, 10, 10_000));
-    assert_eq!((limits.request, limits.keep_alive), (Duration::from_secs(20), Duration::from_secs(75)));
-    assert_eq!((settings.log.level.as_str(), settings.log.json), ("info", false));
-    assert!(matches!(&settings.store, StoreSettings::File(path) if path == Path::new("wx-jssdk.redb")));
+    assert_eq!(
+        (
+            limits.requests_per_second,
+            limits.burst,
+            limits.wrong_keys,
+            limits.max_connections
+        ),
+        (100, 500, 10, 10_000)
+    );
+    assert_eq!(
+        (limits.request, limits.keep_alive),
+        (Duration::from_secs(20), Duration::from_secs(75))
+    );
+    assert_eq!(
+        (settings.log.level.as_str(), settings.log.json),
+        ("info", false)
+    );
+    assert!(
+        matches!(&settings.store, StoreSettings::File(path) if path == Path::new("wx-jssdk.redb"))
+    );
     assert_eq!(settings.upstream.weixin, "https://api.weixin.qq.com");
     assert_eq!(settings.upstream.qyapi, "https://qyapi.weixin.qq.com");
     assert_eq!(settings.upstream.connect_timeout, Duration::from_secs(2));
     assert_eq!(settings.upstream.timeout, Duration::from_secs(5));
-    assert!(settings.default_apis.iter().any(|api| api == "updateAppMessageShareData"));
+    assert!(
+        settings
+            .default_apis
+            .iter()
+            .any(|api| api == "updateAppMessageShareData")
+    );
     assert!(settings.accounts.is_empty());
 }
 
@@ -46,7 +91,10 @@ fn default_settings() -> Vec<(String, String)> {
     let mut section = String::new();
     let mut settings = Vec::new();
     for line in DEFAULTS.lines().filter(|line| !line.starts_with('#')) {
-        if let Some(name) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
+        if let Some(name) = line
+            .strip_prefix('[')
+            .and_then(|line| line.strip_suffix(']'))
+        {
             section = name.to_owned();
         } else if let Some((key, _)) = line.split_once(" = ") {
             settings.push((section.clone(), key.to_owned()));
@@ -61,7 +109,11 @@ fn every_setting_of_the_default_file_is_read_by_somebody() {
     assert!(settings.len() >= 21, "{settings:?}");
     for (section, key) in settings {
         // A wrong type is a problem at exactly this path only where somebody looks.
-        let path = if section.is_empty() { key.clone() } else { format!("{section}.{key}") };
+        let path = if section.is_empty() {
+            key.clone()
+        } else {
+            format!("{section}.{key}")
+        };
         let found = paths(read(&format!("{path} = {{ not = 1 }}")));
         assert!(found.contains(&path), "{path}: {found:?}");
     }
@@ -86,26 +138,80 @@ fn the_documented_account_is_read_as_it_is_written() {
         open_tag_list = ["wx-open-launch-weapp"]
         "#,
     );
-    let [(name, account)] = &settings.accounts[..] else { panic!("{settings:?}") };
-    assert_eq!((name.as_str(), account.app_id(), account.secret().expose()), ("main", "wx0123456789abcdef", SECRET));
-    assert_eq!((account.platform(), account.mode()), (Platform::Official, TokenMode::Classic));
-    assert_eq!(account.safe_domains().iter().map(ToString::to_string).collect::<Vec<_>>(), ["example.com", "example.org/shop"]);
-    assert_eq!(account.js_apis(), ["updateAppMessageShareData", "chooseImage"]);
+    let [(name, account)] = &settings.accounts[..] else {
+        panic!("{settings:?}")
+    };
+    assert_eq!(
+        (name.as_str(), account.app_id(), account.secret().expose()),
+        ("main", "wx0123456789abcdef", SECRET)
+    );
+    assert_eq!(
+        (account.platform(), account.mode()),
+        (Platform::Official, TokenMode::Classic)
+    );
+    assert_eq!(
+        account
+            .safe_domains()
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>(),
+        ["example.com", "example.org/shop"]
+    );
+    assert_eq!(
+        account.js_apis(),
+        ["updateAppMessageShareData", "chooseImage"]
+    );
     assert_eq!(account.open_tags(), ["wx-open-launch-weapp"]);
 }
 
 #[test]
 fn an_unknown_key_is_named_with_its_path_and_the_key_it_was_meant_to_be() {
     for (text, path, meant) in [
-        ("[server]\nlissten = \"127.0.0.1:1\"".to_owned(), "server.lissten", "did you mean listen?"),
-        ("[log]\nfromat = \"json\"".to_owned(), "log.fromat", "did you mean format?"),
-        ("[store]\nknd = \"memory\"".to_owned(), "store.knd", "did you mean kind?"),
-        ("[upstream]\nwexin = \"http://x\"".to_owned(), "upstream.wexin", "did you mean weixin?"),
-        ("[account_defaults]\ntoken_mod = \"stable\"".to_owned(), "account_defaults.token_mod", "did you mean token_mode?"),
-        (format!("{MAIN}token_mde = \"stable\""), "accounts.main.token_mde", "did you mean token_mode?"),
-        ("[sever]\nlisten = \"127.0.0.1:1\"".to_owned(), "sever", "did you mean server?"),
-        ("listen = \"127.0.0.1:1\"".to_owned(), "listen", "there are: server, log, store, upstream"),
-        (format!("{MAIN}zzzzzzzz = 1"), "accounts.main.zzzzzzzz", "there are: platform, app_id, secret"),
+        (
+            "[server]\nlissten = \"127.0.0.1:1\"".to_owned(),
+            "server.lissten",
+            "did you mean listen?",
+        ),
+        (
+            "[log]\nfromat = \"json\"".to_owned(),
+            "log.fromat",
+            "did you mean format?",
+        ),
+        (
+            "[store]\nknd = \"memory\"".to_owned(),
+            "store.knd",
+            "did you mean kind?",
+        ),
+        (
+            "[upstream]\nwexin = \"http://x\"".to_owned(),
+            "upstream.wexin",
+            "did you mean weixin?",
+        ),
+        (
+            "[account_defaults]\ntoken_mod = \"stable\"".to_owned(),
+            "account_defaults.token_mod",
+            "did you mean token_mode?",
+        ),
+        (
+            format!("{MAIN}token_mde = \"stable\""),
+            "accounts.main.token_mde",
+            "did you mean token_mode?",
+        ),
+        (
+            "[sever]\nlisten = \"127.0.0.1:1\"".to_owned(),
+            "sever",
+            "did you mean server?",
+        ),
+        (
+            "listen = \"127.0.0.1:1\"".to_owned(),
+            "listen",
+            "there are: server, log, store, upstream",
+        ),
+        (
+            format!("{MAIN}zzzzzzzz = 1"),
+            "accounts.main.zzzzzzzz",
+            "there are: platform, app_id, secret",
+        ),
     ] {
         let what = only(path, read(&text));
         assert!(what.contains(meant), "{path}{what}");
@@ -114,7 +220,10 @@ fn an_unknown_key_is_named_with_its_path_and_the_key_it_was_meant_to_be() {
 
 #[test]
 fn keys_keep_their_case() {
-    assert!(only("server.Listen", read("[server]\nListen = \"127.0.0.1:1\"")).contains("did you mean listen?"));
+    assert!(
+        only("server.Listen", read("[server]\nListen = \"127.0.0.1:1\""))
+            .contains("did you mean listen?")
+    );
     assert!(only("Server", read("[Server]\nworkers = 1")).contains("did you mean server?"));
 }
 
@@ -123,6 +232,13 @@ fn a_quoted_key_with_a_dot_or_an_index_is_one_unknown_key_and_no_path() {
     only("server.listen", read("\"server.listen\" = \"127.0.0.1:9\""));
     // Read as a path, this one would fill the memory with four billion values.
     only("accounts[4000000000]", read("\"accounts[4000000000]\" = 1"));
-    only("accounts[-9223372036854775808]", read("\"accounts[-9223372036854775808]\" = 1"));
-    assert_eq!(good("server.workers = 3").server.workers, 3, "TOML's own dotted keys are paths");
+    only(
+        "accounts[-9223372036854775808]",
+        read("\"accounts[-9223372036854775808]\" = 1"),
+    );
+    assert_eq!(
+        good("server.workers = 3").server.workers,
+        3,
+        "TOML's own dotted keys are paths"
+    );
 }

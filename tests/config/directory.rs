@@ -12,7 +12,11 @@ use super::support::*;
 fn home(text: &str, files: &[(&str, &str)]) -> TempDir {
     let home = tempfile::tempdir().unwrap();
     fs::create_dir(home.path().join("accounts.d")).unwrap();
-    fs::write(home.path().join("wx-jssdk.toml"), format!("accounts_dir = \"accounts.d\"\n{text}")).unwrap();
+    fs::write(
+        home.path().join("wx-jssdk.toml"),
+        format!("accounts_dir = \"accounts.d\"\n{text}"),
+    )
+    .unwrap();
     for (name, text) in files {
         fs::write(home.path().join("accounts.d").join(name), text).unwrap();
     }
@@ -25,8 +29,17 @@ fn load(home: &Path) -> Result<Settings, Problems> {
 
 /// How a problem in one of the files is named.
 fn at(home: &TempDir, file: &str, key: &str) -> String {
-    let file = home.path().join("accounts.d").join(file).display().to_string();
-    if key.is_empty() { file } else { format!("{file}: {key}") }
+    let file = home
+        .path()
+        .join("accounts.d")
+        .join(file)
+        .display()
+        .to_string();
+    if key.is_empty() {
+        file
+    } else {
+        format!("{file}: {key}")
+    }
 }
 
 fn account(id: &str) -> String {
@@ -35,18 +48,45 @@ fn account(id: &str) -> String {
 
 #[test]
 fn each_file_is_the_account_of_its_name_beside_those_of_the_configuration() {
-    let files = [("shop-2.toml", account("wx2")), ("shop-1.toml", account("wx1"))];
-    let home = home(MAIN, &files.each_ref().map(|(name, text)| (*name, text.as_str())));
+    let files = [
+        ("shop-2.toml", account("wx2")),
+        ("shop-1.toml", account("wx1")),
+    ];
+    let home = home(
+        MAIN,
+        &files.each_ref().map(|(name, text)| (*name, text.as_str())),
+    );
     let settings = load(home.path()).unwrap_or_else(|problems| panic!("{problems}"));
-    let names: Vec<_> = settings.accounts.iter().map(|(name, account)| (name.as_str(), account.app_id())).collect();
-    assert_eq!(names, [("main", "wx0123456789abcdef"), ("shop-1", "wx1"), ("shop-2", "wx2")]);
-    assert_eq!(settings.accounts[1].1.js_apis(), settings.default_apis, "they inherit, too");
+    let names: Vec<_> = settings
+        .accounts
+        .iter()
+        .map(|(name, account)| (name.as_str(), account.app_id()))
+        .collect();
+    assert_eq!(
+        names,
+        [
+            ("main", "wx0123456789abcdef"),
+            ("shop-1", "wx1"),
+            ("shop-2", "wx2")
+        ]
+    );
+    assert_eq!(
+        settings.accounts[1].1.js_apis(),
+        settings.default_apis,
+        "they inherit, too"
+    );
 }
 
 #[test]
 fn other_files_hidden_ones_and_those_that_editors_leave_behind_are_passed_over() {
     let good = account("wx1");
-    let others = [("README", "x"), (".#shop.toml", "x"), (".toml", "x"), ("shop.toml~", "x"), ("shop.toml.bak", "x")];
+    let others = [
+        ("README", "x"),
+        (".#shop.toml", "x"),
+        (".toml", "x"),
+        ("shop.toml~", "x"),
+        ("shop.toml.bak", "x"),
+    ];
     let home = home("", &[&others[..], &[("shop.toml", good.as_str())]].concat());
     assert_eq!(load(home.path()).unwrap().accounts.len(), 1);
 }
@@ -86,7 +126,13 @@ fn every_mistake_in_every_file_is_named_with_file_and_key_at_once() {
 
 #[test]
 fn broken_toml_is_named_by_file_line_and_column_without_its_text() {
-    let home = home("", &[("a.toml", &format!("app_id = \"wx1\"\nsecret = \"{SECRET}\n"))]);
+    let home = home(
+        "",
+        &[(
+            "a.toml",
+            &format!("app_id = \"wx1\"\nsecret = \"{SECRET}\n"),
+        )],
+    );
     let what = only(&at(&home, "a.toml", ""), load(home.path()));
     assert!(what.contains("line 2, column "), "{what}");
 }
@@ -108,16 +154,25 @@ fn an_account_that_is_in_the_configuration_as_well_is_refused_and_both_places_ar
 #[test]
 fn the_same_app_in_two_files_is_refused_and_the_first_file_is_named() {
     let files = [("a.toml", account("wx1")), ("b.toml", account("wx1"))];
-    let home = home("", &files.each_ref().map(|(name, text)| (*name, text.as_str())));
+    let home = home(
+        "",
+        &files.each_ref().map(|(name, text)| (*name, text.as_str())),
+    );
     let what = only(&at(&home, "b.toml", "app_id"), load(home.path()));
     assert!(what.contains(&at(&home, "a.toml", "")), "{what}");
 }
 
 #[test]
 fn a_secret_file_is_relative_to_the_directory_of_the_account() {
-    let text = account("wx1").replace(&format!("secret = \"{SECRET}\""), "secret_file = \"shop.secret\"");
+    let text = account("wx1").replace(
+        &format!("secret = \"{SECRET}\""),
+        "secret_file = \"shop.secret\"",
+    );
     let home = home("", &[("shop.toml", &text), ("shop.secret", SECRET)]);
-    assert_eq!(load(home.path()).unwrap().accounts[0].1.secret().expose(), SECRET);
+    assert_eq!(
+        load(home.path()).unwrap().accounts[0].1.secret().expose(),
+        SECRET
+    );
 }
 
 #[test]
@@ -126,7 +181,10 @@ fn a_directory_that_is_not_there_is_named_and_an_empty_one_holds_no_accounts() {
     assert!(load(home.path()).unwrap().accounts.is_empty());
     fs::remove_dir(home.path().join("accounts.d")).unwrap();
     let what = only("accounts_dir", load(home.path()));
-    assert!(what.contains("accounts.d") && what.contains("No such file"), "{what}");
+    assert!(
+        what.contains("accounts.d") && what.contains("No such file"),
+        "{what}"
+    );
     only("accounts_dir", read("accounts_dir = 7"));
 }
 
@@ -134,14 +192,19 @@ fn a_directory_that_is_not_there_is_named_and_an_empty_one_holds_no_accounts() {
 fn what_ten_thousand_accounts_inherit_wrongly_is_said_once() {
     let wrong = "[account_defaults]\njs_safe_domains = [\"https://example.com\"]\n";
     assert_eq!(
-        paths(read(&format!("{wrong}{}", many(10_000).replace("js_safe_domains", "#")))),
+        paths(read(&format!(
+            "{wrong}{}",
+            many(10_000).replace("js_safe_domains", "#")
+        ))),
         ["account_defaults.js_safe_domains"]
     );
 }
 
 /// That many accounts in one text.
 fn many(count: usize) -> String {
-    (0..count).map(|n| format!("[accounts.shop-{n}]\n{}", account(&format!("wx{n:016x}")))).collect()
+    (0..count)
+        .map(|n| format!("[accounts.shop-{n}]\n{}", account(&format!("wx{n:016x}"))))
+        .collect()
 }
 
 /// What this thread has spent computing, in milliseconds: unlike the clock, it does not count what others do on this machine.
@@ -156,13 +219,24 @@ fn ten_thousand_accounts_are_read_in_a_moment_from_one_file_and_from_as_many() {
     let start = spent_ms();
     assert_eq!(good(&text).accounts.len(), 10_000);
     let one_file = spent_ms() - start;
-    let files: Vec<_> = (0..10_000).map(|n| (format!("shop-{n}.toml"), account(&format!("wx{n:016x}")))).collect();
-    let home = home("", &files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect::<Vec<_>>());
+    let files: Vec<_> = (0..10_000)
+        .map(|n| (format!("shop-{n}.toml"), account(&format!("wx{n:016x}"))))
+        .collect();
+    let home = home(
+        "",
+        &files
+            .iter()
+            .map(|(name, text)| (name.as_str(), text.as_str()))
+            .collect::<Vec<_>>(),
+    );
     let start = spent_ms();
     assert_eq!(load(home.path()).unwrap().accounts.len(), 10_000);
     let directory = spent_ms() - start;
     // Half a second each without optimisation, a tenth with it; something that looks at every account for every account takes minutes.
-    assert!(one_file < 3_000 && directory < 3_000, "{one_file} ms, {directory} ms");
+    assert!(
+        one_file < 3_000 && directory < 3_000,
+        "{one_file} ms, {directory} ms"
+    );
 }
 
 #[test]
@@ -170,6 +244,10 @@ fn ten_thousand_mistakes_are_all_named_in_a_moment() {
     let text = many(10_000).replace("secret =", "secrett =");
     let start = spent_ms();
     let problems = read(&text).unwrap_err();
-    assert_eq!(problems.0.len(), 20_000, "the one that is missing and the one that is unknown");
+    assert_eq!(
+        problems.0.len(),
+        20_000,
+        "the one that is missing and the one that is unknown"
+    );
     assert!(spent_ms() - start < 4_000, "{} ms", spent_ms() - start);
 }

@@ -9,7 +9,9 @@ use wx_jssdk::server::config::Settings;
 use super::support::*;
 
 fn example(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(path)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("examples")
+        .join(path)
 }
 
 /// The cluster's configuration, in a copy that has the AppSecret.
@@ -20,14 +22,18 @@ fn cluster() -> Settings {
         fs::copy(example("cluster").join(file), home.path().join(file)).unwrap();
     }
     fs::write(home.path().join("accounts/main.secret"), SECRET).unwrap();
-    Settings::load(Some(&home.path().join("cluster.toml"))).unwrap_or_else(|problems| panic!("{problems}"))
+    Settings::load(Some(&home.path().join("cluster.toml")))
+        .unwrap_or_else(|problems| panic!("{problems}"))
 }
 
 #[test]
 fn the_cluster_believes_its_nginx_about_who_asks() {
     let proxies = cluster().server.proxies;
     let nginx = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    assert!(proxies.trusted.iter().any(|net| net.contains(&nginx)), "{proxies:?}");
+    assert!(
+        proxies.trusted.iter().any(|net| net.contains(&nginx)),
+        "{proxies:?}"
+    );
     assert_eq!(proxies.header.as_str(), "x-forwarded-for");
 }
 
@@ -44,10 +50,14 @@ fn each_nginx_says_who_asks_and_no_location_before_the_service_drops_it() {
         let conf = fs::read_to_string(example(file)).unwrap();
         assert!(before_any_server(&conf).contains(FORWARDS), "{file}");
         // A header of its own makes nginx forget all that were set around it.
-        let own = conf.split("location ").skip(1).map(|rest| rest.split('}').next().unwrap());
+        let own = conf
+            .split("location ")
+            .skip(1)
+            .map(|rest| rest.split('}').next().unwrap());
         for location in own.filter(|location| location.contains("proxy_set_header")) {
             assert!(
-                location.contains("Host api.weixin.qq.com") || location.contains("Host qyapi.weixin.qq.com"),
+                location.contains("Host api.weixin.qq.com")
+                    || location.contains("Host qyapi.weixin.qq.com"),
                 "{file}: {location}"
             );
         }

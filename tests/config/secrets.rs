@@ -9,20 +9,36 @@ use super::support::*;
 #[test]
 fn a_missing_secret_is_named_with_both_ways_to_give_one() {
     let what = only("accounts.main.secret", read(&MAIN.replace("secret =", "#")));
-    assert!(what.contains("secret_file = ") && what.contains("secret = "), "{what}");
+    assert!(
+        what.contains("secret_file = ") && what.contains("secret = "),
+        "{what}"
+    );
 }
 
 #[test]
 fn a_secret_file_is_relative_to_the_configuration_and_loses_its_last_newline() {
     let home = tempfile::tempdir().unwrap();
     std::fs::create_dir(home.path().join("run")).unwrap();
-    for content in [SECRET.to_owned(), format!("{SECRET}\n"), format!("{SECRET}\r\n"), format!("\u{feff}{SECRET}\n")] {
+    for content in [
+        SECRET.to_owned(),
+        format!("{SECRET}\n"),
+        format!("{SECRET}\r\n"),
+        format!("\u{feff}{SECRET}\n"),
+    ] {
         std::fs::write(home.path().join("run/main"), &content).unwrap();
-        let text = MAIN.replace(&format!("secret = \"{SECRET}\""), "secret_file = \"run/main\"");
+        let text = MAIN.replace(
+            &format!("secret = \"{SECRET}\""),
+            "secret_file = \"run/main\"",
+        );
         let path = home.path().join("wx-jssdk.toml");
         std::fs::write(&path, text).unwrap();
-        let settings = Settings::load(Some(&path)).unwrap_or_else(|problems| panic!("{content:?}: {problems}"));
-        assert_eq!(settings.accounts[0].1.secret().expose(), SECRET, "{content:?}");
+        let settings = Settings::load(Some(&path))
+            .unwrap_or_else(|problems| panic!("{content:?}: {problems}"));
+        assert_eq!(
+            settings.accounts[0].1.secret().expose(),
+            SECRET,
+            "{content:?}"
+        );
     }
 }
 
@@ -30,7 +46,10 @@ fn a_secret_file_is_relative_to_the_configuration_and_loses_its_last_newline() {
 fn an_unreadable_secret_file_is_named_with_the_reason() {
     let home = tempfile::tempdir().unwrap();
     for (file, reason) in [("nowhere", "No such file"), (".", "directory")] {
-        let text = MAIN.replace(&format!("secret = \"{SECRET}\""), &format!("secret_file = \"{file}\""));
+        let text = MAIN.replace(
+            &format!("secret = \"{SECRET}\""),
+            &format!("secret_file = \"{file}\""),
+        );
         let result = Settings::read(&text, home.path(), HashMap::new());
         let what = only("accounts.main.secret_file", result);
         assert!(what.contains(reason) && what.contains(file), "{what}");
@@ -42,48 +61,75 @@ fn a_secret_file_that_is_no_text_is_refused_without_its_bytes() {
     let home = tempfile::tempdir().unwrap();
     std::fs::write(home.path().join("main"), b"\xff\xfe0c79e1fa").unwrap();
     let text = MAIN.replace(&format!("secret = \"{SECRET}\""), "secret_file = \"main\"");
-    let what = only("accounts.main.secret_file", Settings::read(&text, home.path(), HashMap::new()));
+    let what = only(
+        "accounts.main.secret_file",
+        Settings::read(&text, home.path(), HashMap::new()),
+    );
     assert!(what.contains("UTF-8") && !what.contains("0c79"), "{what}");
 }
 
 #[test]
 fn a_secret_written_where_its_file_should_be_is_not_printed() {
     // `paths` looks for the secret in every problem.
-    let what = only("accounts.main.secret_file", read(&MAIN.replace("secret =", "secret_file =")));
+    let what = only(
+        "accounts.main.secret_file",
+        read(&MAIN.replace("secret =", "secret_file =")),
+    );
     assert!(what.contains("call it secret"), "{what}");
 }
 
 #[test]
 fn secret_and_secret_file_together_are_refused() {
-    let what = only("accounts.main.secret_file", read(&format!("{MAIN}secret_file = \"x\"")));
+    let what = only(
+        "accounts.main.secret_file",
+        read(&format!("{MAIN}secret_file = \"x\"")),
+    );
     assert!(what.contains("beside secret"), "{what}");
 }
 
 #[test]
 fn an_empty_or_blank_secret_is_refused_wherever_it_came_from() {
-    for (secret, why) in [("", "empty"), ("  ", "empty"), ("ab cd", "blanks"), ("密钥", "no AppSecret")] {
+    for (secret, why) in [
+        ("", "empty"),
+        ("  ", "empty"),
+        ("ab cd", "blanks"),
+        ("密钥", "no AppSecret"),
+    ] {
         let what = only("accounts.main.secret", read(&MAIN.replace(SECRET, secret)));
         assert!(what.contains(why), "{secret:?}: {what}");
         let home = tempfile::tempdir().unwrap();
         std::fs::write(home.path().join("main"), secret).unwrap();
         let text = MAIN.replace(&format!("secret = \"{SECRET}\""), "secret_file = \"main\"");
-        let what = only("accounts.main.secret_file", Settings::read(&text, home.path(), HashMap::new()));
+        let what = only(
+            "accounts.main.secret_file",
+            Settings::read(&text, home.path(), HashMap::new()),
+        );
         assert!(what.contains(why), "{secret:?}: {what}");
     }
 }
 
 #[test]
 fn neither_settings_nor_problems_print_a_secret() {
-    let text = format!("{MAIN}[store]\nkind = \"redis\"\nurl = \"redis://:{SECRET}@127.0.0.1:6379/0\"");
+    let text =
+        format!("{MAIN}[store]\nkind = \"redis\"\nurl = \"redis://:{SECRET}@127.0.0.1:6379/0\"");
     let printed = format!("{:?}", good(&text));
-    assert!(printed.contains("wx0123456789abcdef") && !printed.contains(SECRET), "{printed}");
+    assert!(
+        printed.contains("wx0123456789abcdef") && !printed.contains(SECRET),
+        "{printed}"
+    );
     for mistake in [
         MAIN.replace("example.com", "https://example.com"),
         MAIN.replace("secret =", "secrett ="),
         MAIN.replace("secret =", "token_mode ="),
-        MAIN.replace(&format!("secret = \"{SECRET}\""), &format!("secret = [\"{SECRET}\"]")),
+        MAIN.replace(
+            &format!("secret = \"{SECRET}\""),
+            &format!("secret = [\"{SECRET}\"]"),
+        ),
         text.replace("kind = \"redis\"", "kind = \"rediss\""),
-        text.replace(&format!("url = \"redis://:{SECRET}@127.0.0.1:6379/0\""), &format!("url = {{ \"{SECRET}\" = 1 }}")),
+        text.replace(
+            &format!("url = \"redis://:{SECRET}@127.0.0.1:6379/0\""),
+            &format!("url = {{ \"{SECRET}\" = 1 }}"),
+        ),
         format!("{MAIN}[upstream]\nweixin = \"http://user:{SECRET}@proxy/?x\""),
     ] {
         paths(read(&mistake)); // looks for the secret

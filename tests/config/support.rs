@@ -25,7 +25,10 @@ pub(crate) fn read(text: &str) -> Result<Settings, Problems> {
 }
 
 pub(crate) fn read_with(text: &str, environment: &[(&str, &str)]) -> Result<Settings, Problems> {
-    let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let environment = environment
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect();
     Settings::read(text, Path::new(""), environment)
 }
 
@@ -42,8 +45,14 @@ pub(crate) fn paths(result: Result<Settings, Problems>) -> Vec<String> {
     let problems = result.expect_err("a configuration with a mistake");
     assert!(!problems.0.is_empty());
     for problem in &problems.0 {
-        assert!(!problem.path.is_empty() && problem.what.en.is_ascii() | problem.what.en.contains('"'), "{problem:?}");
-        assert!(problem.what.zh.chars().any(is_chinese), "no Chinese: {problem:?}");
+        assert!(
+            !problem.path.is_empty() && problem.what.en.is_ascii() | problem.what.en.contains('"'),
+            "{problem:?}"
+        );
+        assert!(
+            problem.what.zh.chars().any(is_chinese),
+            "no Chinese: {problem:?}"
+        );
     }
     let printed = format!("{problems}{problems:?}");
     assert!(!printed.contains(SECRET), "{printed}");
@@ -56,7 +65,15 @@ pub(crate) fn is_chinese(c: char) -> bool {
 
 /// The English of the only problem, which is at this path.
 pub(crate) fn only(path: &str, result: Result<Settings, Problems>) -> String {
-    let text = result.as_ref().expect_err("a configuration with a mistake").to_string();
+    let text = result
+        .as_ref()
+        .expect_err("a configuration with a mistake")
+        .to_string();
     assert_eq!(paths(result), [path], "{text}");
-    text.lines().next().unwrap().strip_prefix(path).unwrap().to_owned()
+    text.lines()
+        .next()
+        .unwrap()
+        .strip_prefix(path)
+        .unwrap()
+        .to_owned()
 }

@@ -12,7 +12,10 @@ fn a_wrong_type_is_named_wherever_it_is() {
         ("[server]\nlisten = 8080", "server.listen"),
         ("[server]\nworkers = \"many\"", "server.workers"),
         ("[server]\nworkers = 1.5", "server.workers"),
-        ("[server]\nshutdown_seconds = true", "server.shutdown_seconds"),
+        (
+            "[server]\nshutdown_seconds = true",
+            "server.shutdown_seconds",
+        ),
         ("[server]\ndefault_account = 1", "server.default_account"),
         ("[server]\ndemo = 1", "server.demo"),
         ("[server]\nreadiness = \"most\"", "server.readiness"),
@@ -22,7 +25,10 @@ fn a_wrong_type_is_named_wherever_it_is() {
         ("[store]\nkind = true", "store.kind"),
         ("[upstream]\nweixin = 1", "upstream.weixin"),
         ("[upstream]\ntimeout_ms = []", "upstream.timeout_ms"),
-        ("[account_defaults]\njs_api_list = [1, true]", "account_defaults.js_api_list"),
+        (
+            "[account_defaults]\njs_api_list = [1, true]",
+            "account_defaults.js_api_list",
+        ),
     ] {
         only(path, read(text));
     }
@@ -33,16 +39,32 @@ fn a_wrong_type_is_named_wherever_it_is() {
         ("js_safe_domains = 1", "js_safe_domains"),
         ("js_safe_domains = [[\"example.com\"]]", "js_safe_domains"),
     ] {
-        let kept: Vec<_> = MAIN.lines().filter(|own| !own.starts_with(&format!("{key} ="))).collect();
-        only(&format!("accounts.main.{key}"), read(&format!("{}\n{line}", kept.join("\n"))));
+        let kept: Vec<_> = MAIN
+            .lines()
+            .filter(|own| !own.starts_with(&format!("{key} =")))
+            .collect();
+        only(
+            &format!("accounts.main.{key}"),
+            read(&format!("{}\n{line}", kept.join("\n"))),
+        );
     }
 }
 
 #[test]
 fn something_else_in_the_place_of_a_section_is_one_problem() {
-    for section in ["server", "log", "store", "upstream", "account_defaults", "accounts"] {
+    for section in [
+        "server",
+        "log",
+        "store",
+        "upstream",
+        "account_defaults",
+        "accounts",
+    ] {
         for value in ["1", "\"x\"", "[]", "true"] {
-            assert!(only(section, read(&format!("{section} = {value}"))).contains(&format!("[{section}]")));
+            assert!(
+                only(section, read(&format!("{section} = {value}")))
+                    .contains(&format!("[{section}]"))
+            );
         }
     }
     assert!(only("accounts.main", read("[accounts]\nmain = 1")).contains("[accounts.main]"));
@@ -52,49 +74,110 @@ fn something_else_in_the_place_of_a_section_is_one_problem() {
 #[test]
 fn numbers_out_of_range_are_named_with_the_range() {
     for (key, values, range) in [
-        ("server.workers", &["-1", "1025", "9223372036854775807"][..], "from 0 to 1024"),
+        (
+            "server.workers",
+            &["-1", "1025", "9223372036854775807"][..],
+            "from 0 to 1024",
+        ),
         ("server.shutdown_seconds", &["-1", "3601"], "from 0 to 3600"),
-        ("upstream.connect_timeout_ms", &["0", "60001"], "from 1 to 60000"),
+        (
+            "upstream.connect_timeout_ms",
+            &["0", "60001"],
+            "from 1 to 60000",
+        ),
         ("upstream.timeout_ms", &["0", "-5"], "from 1 to 60000"),
     ] {
         for value in values {
-            assert!(only(key, read(&format!("{key} = {value}"))).contains(range), "{key} = {value}");
+            assert!(
+                only(key, read(&format!("{key} = {value}"))).contains(range),
+                "{key} = {value}"
+            );
         }
     }
-    only("the configuration", read("server.workers = 99999999999999999999"));
-    let work = format!("{}platform = \"work\"\nagent_id = 0", MAIN.replace("app_id", "corp_id"));
+    only(
+        "the configuration",
+        read("server.workers = 99999999999999999999"),
+    );
+    let work = format!(
+        "{}platform = \"work\"\nagent_id = 0",
+        MAIN.replace("app_id", "corp_id")
+    );
     only("accounts.main.agent_id", read(&work));
-    only("accounts.main.agent_id", read(&work.replace("agent_id = 0", "")));
+    only(
+        "accounts.main.agent_id",
+        read(&work.replace("agent_id = 0", "")),
+    );
 }
 
 #[test]
 fn a_bad_listen_address_is_named_with_an_example_in_both_languages() {
-    for address in ["", "8080", ":8080", "localhost:8080", "127.0.0.1", "127.0.0.1:65536", "http://127.0.0.1:80", "::1:80 "] {
+    for address in [
+        "",
+        "8080",
+        ":8080",
+        "localhost:8080",
+        "127.0.0.1",
+        "127.0.0.1:65536",
+        "http://127.0.0.1:80",
+        "::1:80 ",
+    ] {
         let result = read(&format!("server.listen = \"{address}\""));
         let printed = result.as_ref().unwrap_err().to_string();
         only("server.listen", result);
         assert_eq!(printed.matches("127.0.0.1:8080").count(), 2, "{printed}");
     }
     for address in ["0.0.0.0:0", "[::1]:80", "[::]:8080"] {
-        assert_eq!(good(&format!("server.listen = \"{address}\"")).server.listen.to_string(), address);
+        assert_eq!(
+            good(&format!("server.listen = \"{address}\""))
+                .server
+                .listen
+                .to_string(),
+            address
+        );
     }
 }
 
 #[test]
 fn a_bad_upstream_is_refused_and_a_good_one_loses_its_last_slash() {
-    for url in ["", "api.weixin.qq.com", "ftp://x", "https://", "https://x/?a=1", "https://x/#a", "file:///x"] {
-        only("upstream.weixin", read(&format!("upstream.weixin = \"{url}\"")));
-        only("upstream.qyapi", read(&format!("upstream.qyapi = \"{url}\"")));
+    for url in [
+        "",
+        "api.weixin.qq.com",
+        "ftp://x",
+        "https://",
+        "https://x/?a=1",
+        "https://x/#a",
+        "file:///x",
+    ] {
+        only(
+            "upstream.weixin",
+            read(&format!("upstream.weixin = \"{url}\"")),
+        );
+        only(
+            "upstream.qyapi",
+            read(&format!("upstream.qyapi = \"{url}\"")),
+        );
     }
-    assert_eq!(good("upstream.weixin = \"http://127.0.0.1:9/wx/\"").upstream.weixin, "http://127.0.0.1:9/wx");
+    assert_eq!(
+        good("upstream.weixin = \"http://127.0.0.1:9/wx/\"")
+            .upstream
+            .weixin,
+        "http://127.0.0.1:9/wx"
+    );
 }
 
 #[test]
 fn each_store_needs_what_it_needs() {
-    assert!(matches!(good("store.kind = \"memory\"").store, StoreSettings::Memory));
-    assert!(matches!(good("store.path = \"/x\"").store, StoreSettings::File(path) if path == Path::new("/x")));
+    assert!(matches!(
+        good("store.kind = \"memory\"").store,
+        StoreSettings::Memory
+    ));
+    assert!(
+        matches!(good("store.path = \"/x\"").store, StoreSettings::File(path) if path == Path::new("/x"))
+    );
     let redis = good("store.kind = \"redis\"\nstore.url = \"redis://127.0.0.1:6379/0\"").store;
-    assert!(matches!(redis, StoreSettings::Redis(url) if url.expose() == "redis://127.0.0.1:6379/0"));
+    assert!(
+        matches!(redis, StoreSettings::Redis(url) if url.expose() == "redis://127.0.0.1:6379/0")
+    );
     only("store.path", read("store.path = \"\""));
     only("store.url", read("store.kind = \"redis\""));
     assert!(only("store.kind", read("store.kind = \"sqlite\"")).contains("memory, file, redis"));
@@ -102,11 +185,31 @@ fn each_store_needs_what_it_needs() {
 
 #[test]
 fn a_misspelt_log_level_is_refused_instead_of_silencing_the_log() {
-    for level in ["off", "ERROR", "warn", "info", "debug", "trace", "info,wx_jssdk=debug", "warn,wx_jssdk::broker=trace"] {
+    for level in [
+        "off",
+        "ERROR",
+        "warn",
+        "info",
+        "debug",
+        "trace",
+        "info,wx_jssdk=debug",
+        "warn,wx_jssdk::broker=trace",
+    ] {
         assert_eq!(good(&format!("log.level = \"{level}\"")).log.level, level);
     }
-    for level in ["", "inof", "info,", "wx_jssdk=loud", "info;debug", "verbose"] {
-        assert!(only("log.level", read(&format!("log.level = \"{level}\""))).contains("info,wx_jssdk=debug"), "{level}");
+    for level in [
+        "",
+        "inof",
+        "info,",
+        "wx_jssdk=loud",
+        "info;debug",
+        "verbose",
+    ] {
+        assert!(
+            only("log.level", read(&format!("log.level = \"{level}\"")))
+                .contains("info,wx_jssdk=debug"),
+            "{level}"
+        );
     }
     assert!(good("log.format = \"json\"").log.json);
 }
@@ -153,5 +256,8 @@ fn ten_mistakes_are_ten_named_paths() {
 #[test]
 fn a_wrong_list_hides_no_other_problem_and_invents_none() {
     let text = MAIN.replace("[\"example.com\"]", "7").replace(SECRET, "");
-    assert_eq!(paths(read(&text)), ["accounts.main.secret", "accounts.main.js_safe_domains"]);
+    assert_eq!(
+        paths(read(&text)),
+        ["accounts.main.secret", "accounts.main.js_safe_domains"]
+    );
 }

@@ -9,24 +9,42 @@ fn names_and_contents_are_kept_to_the_letter() {
     let settings = good(&format!("{MAIN}{FILE}"));
     let files = settings.accounts[0].1.verify_files();
     assert_eq!(files.len(), 1);
-    assert_eq!((files[0].name(), &**files[0].content()), ("MP_verify_AbCdEfGh12345678.txt", "AbCdEfGh12345678"));
+    assert_eq!(
+        (files[0].name(), &**files[0].content()),
+        ("MP_verify_AbCdEfGh12345678.txt", "AbCdEfGh12345678")
+    );
     assert!(good(MAIN).accounts[0].1.verify_files().is_empty());
 }
 
 #[test]
 fn a_section_of_its_own_does_as_well() {
-    let settings =
-        good(&format!("{MAIN}[accounts.main.verify_files]\n\"WW_verify_b.txt\" = \"b\"\n\"MP_verify_a.txt\" = \"a\"\n"));
-    let names: Vec<_> = settings.accounts[0].1.verify_files().iter().map(|file| file.name().to_owned()).collect();
+    let settings = good(&format!(
+        "{MAIN}[accounts.main.verify_files]\n\"WW_verify_b.txt\" = \"b\"\n\"MP_verify_a.txt\" = \"a\"\n"
+    ));
+    let names: Vec<_> = settings.accounts[0]
+        .1
+        .verify_files()
+        .iter()
+        .map(|file| file.name().to_owned())
+        .collect();
     assert_eq!(names, ["MP_verify_a.txt", "WW_verify_b.txt"]);
 }
 
 #[test]
 fn a_name_that_wechat_does_not_give_is_refused() {
-    for name in
-        ["index.html", "a/MP_verify_a.txt", "../MP_verify_a.txt", "mp_verify_a.txt", "MP_verify_.txt", "MP_verify_a.html", ""]
-    {
-        let what = only("accounts.main.verify_files", read(&format!("{MAIN}verify_files = {{ \"{name}\" = \"a\" }}")));
+    for name in [
+        "index.html",
+        "a/MP_verify_a.txt",
+        "../MP_verify_a.txt",
+        "mp_verify_a.txt",
+        "MP_verify_.txt",
+        "MP_verify_a.html",
+        "",
+    ] {
+        let what = only(
+            "accounts.main.verify_files",
+            read(&format!("{MAIN}verify_files = {{ \"{name}\" = \"a\" }}")),
+        );
         assert!(what.contains("MP_verify_"), "{name}: {what}");
     }
 }
@@ -35,7 +53,10 @@ fn a_name_that_wechat_does_not_give_is_refused() {
 fn a_content_that_is_no_single_word_is_refused() {
     for content in ["", "a b", "a\\n", "/etc/passwd", "<html>"] {
         let text = format!("{MAIN}verify_files = {{ \"MP_verify_a.txt\" = \"{content}\" }}");
-        assert!(only("accounts.main.verify_files", read(&text)).contains("content"), "{content}");
+        assert!(
+            only("accounts.main.verify_files", read(&text)).contains("content"),
+            "{content}"
+        );
     }
 }
 
@@ -50,7 +71,10 @@ fn every_bad_file_is_named() {
 #[test]
 fn something_else_than_a_table_is_refused() {
     for value in ["\"MP_verify_a.txt\"", "[]", "1", "true"] {
-        only("accounts.main.verify_files", read(&format!("{MAIN}verify_files = {value}")));
+        only(
+            "accounts.main.verify_files",
+            read(&format!("{MAIN}verify_files = {value}")),
+        );
     }
 }
 
@@ -58,13 +82,22 @@ fn something_else_than_a_table_is_refused() {
 fn one_name_with_two_contents_is_a_problem_and_with_the_same_none() {
     let other = named("other").replace("wx0123456789abcdef", "wxother");
     good(&format!("{MAIN}{FILE}\n{other}{FILE}"));
-    let text = format!("{MAIN}{FILE}\n{other}{}", FILE.replace("= \"AbCd", "= \"XbCd"));
+    let text = format!(
+        "{MAIN}{FILE}\n{other}{}",
+        FILE.replace("= \"AbCd", "= \"XbCd")
+    );
     let what = only("accounts.other.verify_files", read(&text));
-    assert!(what.contains("[accounts.main]") && what.contains("MP_verify_AbCdEfGh12345678.txt"), "{what}");
+    assert!(
+        what.contains("[accounts.main]") && what.contains("MP_verify_AbCdEfGh12345678.txt"),
+        "{what}"
+    );
 }
 
 #[test]
 fn all_accounts_together_have_none() {
-    let what = only("account_defaults.verify_files", read(&format!("[account_defaults]\n{FILE}")));
+    let what = only(
+        "account_defaults.verify_files",
+        read(&format!("[account_defaults]\n{FILE}")),
+    );
     assert!(what.contains("is no setting"), "{what}");
 }

@@ -7,8 +7,10 @@ use sha1::{Digest, Sha1};
 use sha2::Sha256;
 use wx_jssdk::diagnose::{Answer, Case, Finding, Role, diagnose};
 
-pub(crate) const TICKET: &str = "sM4AOVdWfPE4DxkXGEs8VMCPGGVi4C3VM0P37wVUCFvkVAy_90u5h9nbSlYy3-Sl-HhTdfl2fzFy1AOcHKP7qg";
-pub(crate) const PREVIOUS: &str = "bxLdikRXVbTPdHSM05e5u5sUoXNKd8-41ZO3MhKoyN5OfkWITDGgnr2fwJ0m9E8NYzWKVZvdVtaUgWvsdshFKA";
+pub(crate) const TICKET: &str =
+    "sM4AOVdWfPE4DxkXGEs8VMCPGGVi4C3VM0P37wVUCFvkVAy_90u5h9nbSlYy3-Sl-HhTdfl2fzFy1AOcHKP7qg";
+pub(crate) const PREVIOUS: &str =
+    "bxLdikRXVbTPdHSM05e5u5sUoXNKd8-41ZO3MhKoyN5OfkWITDGgnr2fwJ0m9E8NYzWKVZvdVtaUgWvsdshFKA";
 pub(crate) const CARD: &str = "IpK_1T69hDhZkLQTlwsAX6uY3jSiIbsrJ-k2n8fPCaRdTicketOfCards";
 pub(crate) const AGENT: &str = "HoagFKDcsGMVCIY2vOjf9gTicketOfTheAgentConfigKind0123456789";
 pub(crate) const TOKEN: &str = "73_access_token_that_is_no_ticket_at_all_0123456789abcdef";
@@ -49,9 +51,21 @@ impl Backend {
 
     /// What it hashes for a page.
     pub(crate) fn hashes(&self, page: &str) -> String {
-        let came = if self.cuts { page.split('#').next().unwrap() } else { page };
-        let url = self.address.iter().fold(came.to_owned(), |url, change| change(&url));
-        (self.string)(&[&(self.ticket)(), &(self.nonce)(NONCE), &(self.time)(TIME), &url])
+        let came = if self.cuts {
+            page.split('#').next().unwrap()
+        } else {
+            page
+        };
+        let url = self
+            .address
+            .iter()
+            .fold(came.to_owned(), |url, change| change(&url));
+        (self.string)(&[
+            &(self.ticket)(),
+            &(self.nonce)(NONCE),
+            &(self.time)(TIME),
+            &url,
+        ])
     }
 
     /// What it answers to a page that asks.
@@ -62,7 +76,11 @@ impl Backend {
 
     /// What the doctor says to that answer.
     pub(crate) fn examined(&self, page: &str) -> Vec<Finding> {
-        let case = Case { url: page.into(), ..Case::default() }.answer(Answer::from_json(&self.answer(page)).unwrap());
+        let case = Case {
+            url: page.into(),
+            ..Case::default()
+        }
+        .answer(Answer::from_json(&self.answer(page)).unwrap());
         let findings = diagnose(&(self.known)(with_tickets(case)));
         no_ticket_is_shown(&findings);
         findings
@@ -70,7 +88,10 @@ impl Backend {
 
     /// The codes of that.
     pub(crate) fn codes(&self, page: &str) -> Vec<&'static str> {
-        self.examined(page).iter().map(|finding| finding.code).collect()
+        self.examined(page)
+            .iter()
+            .map(|finding| finding.code)
+            .collect()
     }
 
     pub(crate) fn with(&self, fault: &Fault) -> Self {
@@ -110,7 +131,10 @@ pub(crate) fn sha256(text: &str) -> String {
 
 /// SHA-1 as Base64, by bits.
 pub(crate) fn sha1_base64(text: &str) -> String {
-    let bits: String = Sha1::digest(text).iter().map(|byte| format!("{byte:08b}")).collect();
+    let bits: String = Sha1::digest(text)
+        .iter()
+        .map(|byte| format!("{byte:08b}"))
+        .collect();
     let letters = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let sixes = bits.as_bytes().chunks(6).map(|six| {
         let six = format!("{:0<6}", std::str::from_utf8(six).unwrap());
@@ -122,7 +146,15 @@ pub(crate) fn sha1_base64(text: &str) -> String {
 /// `encodeURIComponent`.
 pub(crate) fn encode(text: &str) -> String {
     let kept = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.!~*'()".contains(&byte);
-    text.bytes().map(|byte| if kept(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+    text.bytes()
+        .map(|byte| {
+            if kept(byte) {
+                char::from(byte).to_string()
+            } else {
+                format!("%{byte:02X}")
+            }
+        })
+        .collect()
 }
 
 /// `decodeURIComponent`, by way of the library that servers use.
@@ -135,7 +167,15 @@ pub(crate) fn decode(text: &str) -> String {
     };
     // The two that would have ended the name were put aside, in their order.
     let mut aside = text.chars().filter(|c| matches!(c, '&' | '='));
-    name.chars().map(|c| if c == '\u{1}' { aside.next().unwrap() } else { c }).collect()
+    name.chars()
+        .map(|c| {
+            if c == '\u{1}' {
+                aside.next().unwrap()
+            } else {
+                c
+            }
+        })
+        .collect()
 }
 
 /// All tickets are known.

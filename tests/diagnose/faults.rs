@@ -15,12 +15,18 @@ const fn fault(code: &'static str, make: fn(&mut Backend)) -> Fault {
 
 /// The signing endpoint is known.
 fn with_endpoint(case: Case) -> Case {
-    Case { hosts: vec!["https://api.example.com/sign".into()], ..case }
+    Case {
+        hosts: vec!["https://api.example.com/sign".into()],
+        ..case
+    }
 }
 
 /// Java's `Integer.toHexString` for each byte.
 fn unpadded(text: &str) -> String {
-    Sha1::digest(text).iter().map(|byte| format!("{byte:x}")).collect()
+    Sha1::digest(text)
+        .iter()
+        .map(|byte| format!("{byte:x}"))
+        .collect()
 }
 
 /// Java's `BigInteger.toString(16)`.

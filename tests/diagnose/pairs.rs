@@ -20,24 +20,52 @@ const ADDRESS: [&str; 8] = [
 ];
 
 /// Mistakes with something else, by what it is.
-const TICKETS: [&str; 3] = ["previous_ticket", "ticket_of_another_account", "ticket_with_newline"];
-const VALUES: [&str; 3] = ["timestamp_in_milliseconds", "another_timestamp", "nonce_case_changed"];
-const STRINGS: [&str; 4] = ["nonce_name", "timestamp_name", "parameters_unsorted", "values_only"];
-const HASHES: [&str; 4] = ["upper_case_hex", "md5_for_sha1", "sha256_for_sha1", "base64_for_hex"];
+const TICKETS: [&str; 3] = [
+    "previous_ticket",
+    "ticket_of_another_account",
+    "ticket_with_newline",
+];
+const VALUES: [&str; 3] = [
+    "timestamp_in_milliseconds",
+    "another_timestamp",
+    "nonce_case_changed",
+];
+const STRINGS: [&str; 4] = [
+    "nonce_name",
+    "timestamp_name",
+    "parameters_unsorted",
+    "values_only",
+];
+const HASHES: [&str; 4] = [
+    "upper_case_hex",
+    "md5_for_sha1",
+    "sha256_for_sha1",
+    "base64_for_hex",
+];
 
 /// The first fault of this code.
 fn of(code: &str) -> &'static crate::backend::Fault {
-    FAULTS.iter().find(|fault| fault.code == code).unwrap_or_else(|| panic!("{code} is made nowhere"))
+    FAULTS
+        .iter()
+        .find(|fault| fault.code == code)
+        .unwrap_or_else(|| panic!("{code} is made nowhere"))
 }
 
 fn wrong_pairs(first: &[&str], second: &[&str]) -> Vec<String> {
     let mut wrong = Vec::new();
     for a in first {
         for b in second {
-            let findings = Backend::right().with(of(a)).with(of(b)).examined(PAIRED_PAGE);
+            let findings = Backend::right()
+                .with(of(a))
+                .with(of(b))
+                .examined(PAIRED_PAGE);
             let mut said: Vec<_> = findings.iter().map(|finding| finding.code).collect();
-            let all_proven = findings.iter().all(|finding| finding.confidence == Confidence::Proven);
-            let one_evidence = findings.iter().all(|finding| finding.evidence == findings[0].evidence);
+            let all_proven = findings
+                .iter()
+                .all(|finding| finding.confidence == Confidence::Proven);
+            let one_evidence = findings
+                .iter()
+                .all(|finding| finding.evidence == findings[0].evidence);
             said.sort_unstable();
             let mut made = [*a, *b];
             made.sort_unstable();
@@ -109,6 +137,12 @@ fn two_mistakes_with_the_address() {
 
 #[test]
 fn two_mistakes_that_undo_each_other_are_none() {
-    let encoded_and_decoded = Backend { address: vec![encode, decode], ..Backend::right() };
-    assert_eq!(encoded_and_decoded.codes(PAIRED_PAGE), ["signature_is_right"]);
+    let encoded_and_decoded = Backend {
+        address: vec![encode, decode],
+        ..Backend::right()
+    };
+    assert_eq!(
+        encoded_and_decoded.codes(PAIRED_PAGE),
+        ["signature_is_right"]
+    );
 }

@@ -13,7 +13,11 @@ fn signature() -> String {
 
 /// What is said to this text, with the page's address and the ticket.
 fn said(text: &str) -> &'static str {
-    let case = Case { url: URL.into(), ..Case::default() }.ticket(Role::Current, TICKET);
+    let case = Case {
+        url: URL.into(),
+        ..Case::default()
+    }
+    .ticket(Role::Current, TICKET);
     diagnose(&case.paste(Paste::read(text)))[0].code
 }
 
@@ -22,7 +26,9 @@ fn the_values_are_found_in_whatever_language_they_are_written() {
     let s = signature();
     for text in [
         format!(r#"{{"appId":"wx1","timestamp":{TIME},"nonceStr":"{NONCE}","signature":"{s}"}}"#),
-        format!(r#"{{"errcode":0,"data":{{"appId":"wx1","timestamp":"{TIME}","nonceStr":"{NONCE}","signature":"{s}"}}}}"#),
+        format!(
+            r#"{{"errcode":0,"data":{{"appId":"wx1","timestamp":"{TIME}","nonceStr":"{NONCE}","signature":"{s}"}}}}"#
+        ),
         format!(
             "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n{{\"data\":{{\"timestamp\":{TIME},\"nonceStr\":\"{NONCE}\",\"signature\":\"{s}\"}}}}"
         ),
@@ -33,7 +39,9 @@ fn the_values_are_found_in_whatever_language_they_are_written() {
             "wx.config({{debug:!1,appId:\"wx1\",timestamp:\"{TIME}\",nonceStr:\"{NONCE}\",signature:\"{s}\",jsApiList:[\"scanQRCode\"]}})"
         ),
         format!("wx.config({{ timestamp: {TIME}, nonceStr: `{NONCE}`, signature: `{s}` }})"),
-        format!("{{'appId': 'wx1', 'timestamp': {TIME}, 'nonceStr': '{NONCE}', 'signature': '{s}'}}"),
+        format!(
+            "{{'appId': 'wx1', 'timestamp': {TIME}, 'nonceStr': '{NONCE}', 'signature': '{s}'}}"
+        ),
         format!(
             "Array\n(\n    [appId] => wx1\n    [timestamp] => {TIME}\n    [nonceStr] => {NONCE}\n    [signature] => {s}\n)"
         ),
@@ -43,7 +51,12 @@ fn the_values_are_found_in_whatever_language_they_are_written() {
         format!("appId: wx1\ntimestamp: {TIME}\nnonceStr: {NONCE}\nsignature: {s}\n"),
         format!("2026-11-21 10:00:00 INFO sign - nonceStr={NONCE} timestamp={TIME} signature={s}"),
     ] {
-        assert_eq!(said(&text), "signature_is_right", "{text}\n{:?}", Paste::read(&text));
+        assert_eq!(
+            said(&text),
+            "signature_is_right",
+            "{text}\n{:?}",
+            Paste::read(&text)
+        );
     }
 }
 
@@ -51,7 +64,9 @@ fn the_values_are_found_in_whatever_language_they_are_written() {
 fn names_that_wx_config_does_not_read_are_pointed_at() {
     let s = signature();
     for text in [
-        format!(r#"{{"data":{{"app_id":"wx1","timestamp":{TIME},"nonce_str":"{NONCE}","signature":"{s}"}}}}"#),
+        format!(
+            r#"{{"data":{{"app_id":"wx1","timestamp":{TIME},"nonce_str":"{NONCE}","signature":"{s}"}}}}"#
+        ),
         format!(r#"{{"appId":"wx1","timestamp":{TIME},"noncestr":"{NONCE}","signature":"{s}"}}"#),
         format!("{{timeStamp={TIME}, nonceStr={NONCE}, signature={s}}}"),
     ] {
@@ -75,12 +90,27 @@ fn a_call_with_variables_is_source_and_holds_nothing() {
 #[test]
 fn the_string_that_was_hashed_is_enough() {
     let wrong = string(TICKET, NONCE, TIME, "http://h.cn/p?a=1");
-    for text in [wrong.clone(), format!("string1: {wrong}"), format!("DEBUG \"{wrong}\";"), format!("{URL}\n{wrong}")] {
+    for text in [
+        wrong.clone(),
+        format!("string1: {wrong}"),
+        format!("DEBUG \"{wrong}\";"),
+        format!("{URL}\n{wrong}"),
+    ] {
         let paste = Paste::read(&text);
         assert!(paste.kinds.contains(&PasteKind::SignedString), "{paste:?}");
-        assert_eq!(paste.ticket.as_ref().map(|ticket| ticket.expose()), Some(TICKET));
-        assert!(!format!("{paste:?}").contains(TICKET), "a ticket is not printed");
-        let case = Case { url: URL.into(), ..Case::default() }.paste(paste);
+        assert_eq!(
+            paste.ticket.as_ref().map(|ticket| ticket.expose()),
+            Some(TICKET)
+        );
+        assert!(
+            !format!("{paste:?}").contains(TICKET),
+            "a ticket is not printed"
+        );
+        let case = Case {
+            url: URL.into(),
+            ..Case::default()
+        }
+        .paste(paste);
         let findings = diagnose(&case);
         assert_eq!(findings[0].code, "scheme_swapped", "{text}");
         no_ticket_is_shown(&findings);
@@ -93,16 +123,32 @@ fn the_string_that_was_hashed_is_enough() {
 #[test]
 fn the_clients_words_are_told_from_a_backends_answer() {
     for (text, kinds, error) in [
-        ("config:invalid signature", &[PasteKind::Error][..], Some("config:invalid signature")),
-        (r#"{"errMsg":"config:invalid url domain"}"#, &[PasteKind::Json, PasteKind::Error], Some("config:invalid url domain")),
+        (
+            "config:invalid signature",
+            &[PasteKind::Error][..],
+            Some("config:invalid signature"),
+        ),
+        (
+            r#"{"errMsg":"config:invalid url domain"}"#,
+            &[PasteKind::Json, PasteKind::Error],
+            Some("config:invalid url domain"),
+        ),
         (
             "config:fail,Error: 系统错误，错误码：63002,invalid signature [2019-12-04 15:50:27][]",
             &[PasteKind::Error],
             Some("63002"),
         ),
-        ("config:fail,invalid signature", &[PasteKind::Error], Some("invalid signature")),
+        (
+            "config:fail,invalid signature",
+            &[PasteKind::Error],
+            Some("invalid signature"),
+        ),
         ("errcode 40164", &[PasteKind::Error], Some("40164")),
-        ("config:something new", &[PasteKind::Error], Some("something new")),
+        (
+            "config:something new",
+            &[PasteKind::Error],
+            Some("something new"),
+        ),
         ("the page is blank", &[], None),
         ("", &[], None),
         ("1414587457", &[], None),
@@ -110,7 +156,13 @@ fn the_clients_words_are_told_from_a_backends_answer() {
         let paste = Paste::read(text);
         assert_eq!(paste.kinds, kinds, "{text}");
         match error {
-            Some(words) => assert!(paste.error.as_deref().is_some_and(|said| said.contains(words)), "{text}: {paste:?}"),
+            Some(words) => assert!(
+                paste
+                    .error
+                    .as_deref()
+                    .is_some_and(|said| said.contains(words)),
+                "{text}: {paste:?}"
+            ),
             None => assert_eq!(paste.error, None, "{text}"),
         }
     }
@@ -118,7 +170,10 @@ fn the_clients_words_are_told_from_a_backends_answer() {
 
 #[test]
 fn digits_of_an_answer_are_no_errcode() {
-    let paste = Paste::read(&format!(r#"{{"timestamp":40001,"nonceStr":"40164","signature":"{}"}}"#, signature()));
+    let paste = Paste::read(&format!(
+        r#"{{"timestamp":40001,"nonceStr":"40164","signature":"{}"}}"#,
+        signature()
+    ));
     assert_eq!((paste.kinds, paste.error), (vec![PasteKind::Json], None));
 }
 
@@ -129,44 +184,89 @@ fn wechats_own_refusal_of_a_call_is_explained() {
             r#"{"errcode":40164,"errmsg":"invalid ip 1.2.3.4 ipv6 ::ffff:1.2.3.4, not in whitelist rid: 5f7c"}"#,
             "errcode 40164: invalid ip 1.2.3.4 ipv6 ::ffff:1.2.3.4, not in whitelist rid: 5f7c",
         ),
-        (r#"{"errcode":40125,"errmsg":"invalid appsecret, rid: 6123"}"#, "errcode 40125: invalid appsecret, rid: 6123"),
+        (
+            r#"{"errcode":40125,"errmsg":"invalid appsecret, rid: 6123"}"#,
+            "errcode 40125: invalid appsecret, rid: 6123",
+        ),
         (r#"{"errcode":45009}"#, "errcode 45009"),
-        (r#"{"code":500,"data":{"errcode":40001,"errmsg":"invalid credential"}}"#, "errcode 40001: invalid credential"),
+        (
+            r#"{"code":500,"data":{"errcode":40001,"errmsg":"invalid credential"}}"#,
+            "errcode 40001: invalid credential",
+        ),
     ] {
         let paste = Paste::read(text);
-        assert_eq!((paste.kinds.as_slice(), paste.error.as_deref()), (&[PasteKind::Json, PasteKind::Error][..], Some(error)));
-        assert_eq!(diagnose(&Case::default().paste(paste))[0].code, "wechat_errcode", "{text}");
+        assert_eq!(
+            (paste.kinds.as_slice(), paste.error.as_deref()),
+            (&[PasteKind::Json, PasteKind::Error][..], Some(error))
+        );
+        assert_eq!(
+            diagnose(&Case::default().paste(paste))[0].code,
+            "wechat_errcode",
+            "{text}"
+        );
     }
     assert_eq!(Paste::read(r#"{"errcode":0,"errmsg":"ok"}"#).error, None);
 }
 
 #[test]
 fn a_backends_own_message_does_not_hide_the_clients_words() {
-    let answer =
-        |more: &str| format!(r#"{{{more},"data":{{"timestamp":{TIME},"nonceStr":"{NONCE}","signature":"{}"}}}}"#, signature());
-    for more in
-        [r#""errCode":0,"errMsg":"ok""#, r#""errcode":0,"errmsg":"success""#, r#""errMsg":"成功""#, r#""errMsg":"config:ok""#]
-    {
-        for text in
-            [format!("config:invalid url domain\n{}", answer(more)), format!("{}\nconfig:invalid url domain", answer(more))]
-        {
+    let answer = |more: &str| {
+        format!(
+            r#"{{{more},"data":{{"timestamp":{TIME},"nonceStr":"{NONCE}","signature":"{}"}}}}"#,
+            signature()
+        )
+    };
+    for more in [
+        r#""errCode":0,"errMsg":"ok""#,
+        r#""errcode":0,"errmsg":"success""#,
+        r#""errMsg":"成功""#,
+        r#""errMsg":"config:ok""#,
+    ] {
+        for text in [
+            format!("config:invalid url domain\n{}", answer(more)),
+            format!("{}\nconfig:invalid url domain", answer(more)),
+        ] {
             let paste = Paste::read(&text);
-            assert_eq!(paste.error.as_deref(), Some("config:invalid url domain"), "{text}");
+            assert_eq!(
+                paste.error.as_deref(),
+                Some("config:invalid url domain"),
+                "{text}"
+            );
             assert_eq!(said(&text), "domain_not_bound", "{text}");
         }
         assert_eq!(said(&answer(more)), "signature_is_right", "{more}");
     }
     // A refusal of the backend's own is none of the client's.
-    assert_eq!(Paste::read(&answer(r#""errcode":1001,"errmsg":"please log in""#)).error, None);
-    assert_eq!(Paste::read(r#"{"errMsg":"config:something new"}"#).error.as_deref(), Some("config:something new"));
+    assert_eq!(
+        Paste::read(&answer(r#""errcode":1001,"errmsg":"please log in""#)).error,
+        None
+    );
+    assert_eq!(
+        Paste::read(r#"{"errMsg":"config:something new"}"#)
+            .error
+            .as_deref(),
+        Some("config:something new")
+    );
 }
 
 #[test]
 fn the_address_that_the_client_checked_is_taken() {
-    let paste = Paste::read(r#"{"errMsg":"config:invalid signature","realAuthUrl":["https://h.cn/landing?a=1"]}"#);
+    let paste = Paste::read(
+        r#"{"errMsg":"config:invalid signature","realAuthUrl":["https://h.cn/landing?a=1"]}"#,
+    );
     assert_eq!(paste.url.as_deref(), Some("https://h.cn/landing?a=1"));
-    let case = Case::new("", NONCE, TIME, sha1(&string(TICKET, NONCE, TIME, "https://h.cn/now"))).ticket(Role::Current, TICKET);
-    let case = Case { answered_url: Some("https://h.cn/now".into()), ..case }.paste(paste);
+    let case = Case::new(
+        "",
+        NONCE,
+        TIME,
+        sha1(&string(TICKET, NONCE, TIME, "https://h.cn/now")),
+    )
+    .ticket(Role::Current, TICKET);
+    let case = Case {
+        answered_url: Some("https://h.cn/now".into()),
+        ..case
+    }
+    .paste(paste);
     assert_eq!(diagnose(&case)[0].code, "another_url_signed");
 }
 
@@ -174,10 +274,16 @@ fn the_address_that_the_client_checked_is_taken() {
 fn an_address_is_one_only_when_it_stands_alone() {
     for (text, url) in [
         ("https://h.cn/p#x", Some("https://h.cn/p#x")),
-        ("config:invalid signature\n  https://h.cn/p?a=1&b=2  \n", Some("https://h.cn/p?a=1&b=2")),
+        (
+            "config:invalid signature\n  https://h.cn/p?a=1&b=2  \n",
+            Some("https://h.cn/p?a=1&b=2"),
+        ),
         ("HTTPS://H.cn/", Some("HTTPS://H.cn/")),
         ("see https://h.cn/p for more", None),
-        ("agentConfig:invalid signature\nhttps://open.work.weixin.qq.com/devtool/query?e=40093", None),
+        (
+            "agentConfig:invalid signature\nhttps://open.work.weixin.qq.com/devtool/query?e=40093",
+            None,
+        ),
         ("ftp://h.cn/", None),
     ] {
         assert_eq!(Paste::read(text).url.as_deref(), url, "{text}");
@@ -191,7 +297,10 @@ fn all_of_it_may_be_pasted_at_once() {
         "config:invalid signature\nhttps://h.cn/p?a=1#/x\n{{\"data\":{{\"timestamp\":{TIME},\"nonceStr\":\"{NONCE}\",\"signature\":\"{s}\"}}}}"
     );
     let paste = Paste::read(&text);
-    assert_eq!(paste.kinds, [PasteKind::Json, PasteKind::Url, PasteKind::Error]);
+    assert_eq!(
+        paste.kinds,
+        [PasteKind::Json, PasteKind::Url, PasteKind::Error]
+    );
     let case = Case::default().paste(paste).ticket(Role::Current, TICKET);
     let codes: Vec<_> = diagnose(&case).iter().map(|finding| finding.code).collect();
     assert_eq!(codes, ["fragment_kept"]);
@@ -199,13 +308,25 @@ fn all_of_it_may_be_pasted_at_once() {
 
 #[test]
 fn what_is_set_is_not_overwritten_by_the_paste() {
-    let case =
-        Case { error: Some("mine".into()), ..Case::new("https://mine/", "n", "1", "s") }.ticket(Role::Current, "my-ticket");
-    let other = format!("{}\nconfig:invalid signature\nhttps://other/", string(TICKET, NONCE, TIME, "https://other/"));
+    let case = Case {
+        error: Some("mine".into()),
+        ..Case::new("https://mine/", "n", "1", "s")
+    }
+    .ticket(Role::Current, "my-ticket");
+    let other = format!(
+        "{}\nconfig:invalid signature\nhttps://other/",
+        string(TICKET, NONCE, TIME, "https://other/")
+    );
     let case = case.paste(Paste::read(&other));
-    assert_eq!([&*case.url, &case.nonce, &case.timestamp, &case.signature], ["https://mine/", "n", "1", "s"]);
+    assert_eq!(
+        [&*case.url, &case.nonce, &case.timestamp, &case.signature],
+        ["https://mine/", "n", "1", "s"]
+    );
     assert_eq!(case.error.as_deref(), Some("mine"));
-    assert_eq!((&case.tickets[0].role, case.tickets[0].value.expose()), (&Role::Current, "my-ticket"));
+    assert_eq!(
+        (&case.tickets[0].role, case.tickets[0].value.expose()),
+        (&Role::Current, "my-ticket")
+    );
 }
 
 proptest! {

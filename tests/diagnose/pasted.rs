@@ -8,8 +8,14 @@ const URL: &str = "https://h.cn/p?a=1";
 
 /// The findings on a pasted text, for the page, with these tickets known.
 fn said(text: &str, tickets: &[(Role, &str)]) -> Vec<Finding> {
-    let case = Case { url: URL.into(), ..Case::default() }.paste(Paste::read(text));
-    let case = tickets.iter().fold(case, |case, (role, ticket)| case.ticket(role.clone(), *ticket));
+    let case = Case {
+        url: URL.into(),
+        ..Case::default()
+    }
+    .paste(Paste::read(text));
+    let case = tickets.iter().fold(case, |case, (role, ticket)| {
+        case.ticket(role.clone(), *ticket)
+    });
     let findings = diagnose(&case);
     no_ticket_is_shown(&findings);
     findings
@@ -29,16 +35,32 @@ fn agent_answer(ticket: &str) -> String {
 #[test]
 fn a_string_does_not_prove_its_own_ticket() {
     let findings = said(&string(TICKET, NONCE, TIME, URL), &[]);
-    assert_eq!((codes(&findings), findings[0].confidence), (vec!["string_is_right"], Confidence::Possible));
+    assert_eq!(
+        (codes(&findings), findings[0].confidence),
+        (vec!["string_is_right"], Confidence::Possible)
+    );
     assert!(!findings[0].explains());
-    assert_eq!(findings[0].evidence.as_deref(), Some(&*string("[jsapi_ticket]", NONCE, TIME, URL)));
+    assert_eq!(
+        findings[0].evidence.as_deref(),
+        Some(&*string("[jsapi_ticket]", NONCE, TIME, URL))
+    );
     // A mistake in it is one whosever the ticket is.
-    assert_eq!(codes(&said(&string(TICKET, NONCE, TIME, "http://h.cn/p?a=1"), &[])), ["scheme_swapped"]);
+    assert_eq!(
+        codes(&said(
+            &string(TICKET, NONCE, TIME, "http://h.cn/p?a=1"),
+            &[]
+        )),
+        ["scheme_swapped"]
+    );
 }
 
 #[test]
 fn the_accounts_own_tickets_judge_the_one_in_the_string() {
-    let known = [(Role::AccessToken, TOKEN), (Role::Current, TICKET), (Role::Card, CARD)];
+    let known = [
+        (Role::AccessToken, TOKEN),
+        (Role::Current, TICKET),
+        (Role::Card, CARD),
+    ];
     for (ticket, code) in [
         (TICKET, "signature_is_right"),
         (TOKEN, "access_token_for_ticket"),
@@ -46,49 +68,111 @@ fn the_accounts_own_tickets_judge_the_one_in_the_string() {
         (PASTED, "ticket_not_living"),
     ] {
         let findings = said(&string(ticket, NONCE, TIME, URL), &known);
-        assert_eq!((codes(&findings), findings[0].confidence), (vec![code], Confidence::Proven));
+        assert_eq!(
+            (codes(&findings), findings[0].confidence),
+            (vec![code], Confidence::Proven)
+        );
     }
-    let both = codes(&said(&string(PASTED, NONCE, TIME, "http://h.cn/p?a=1"), &known));
-    assert!(both.contains(&"ticket_not_living") && both.contains(&"scheme_swapped"), "{both:?}");
+    let both = codes(&said(
+        &string(PASTED, NONCE, TIME, "http://h.cn/p?a=1"),
+        &known,
+    ));
+    assert!(
+        both.contains(&"ticket_not_living") && both.contains(&"scheme_swapped"),
+        "{both:?}"
+    );
 }
 
 #[test]
 fn a_string_with_a_known_wrong_ticket_is_not_right_where_the_right_one_is_unknown() {
-    assert_eq!(codes(&said(&string(PREVIOUS, NONCE, TIME, URL), &[(Role::Previous, PREVIOUS)])), ["previous_ticket"]);
-    assert_eq!(codes(&said(&string(TICKET, NONCE, TIME, URL), &[(Role::Previous, PREVIOUS)])), ["string_is_right"]);
+    assert_eq!(
+        codes(&said(
+            &string(PREVIOUS, NONCE, TIME, URL),
+            &[(Role::Previous, PREVIOUS)]
+        )),
+        ["previous_ticket"]
+    );
+    assert_eq!(
+        codes(&said(
+            &string(TICKET, NONCE, TIME, URL),
+            &[(Role::Previous, PREVIOUS)]
+        )),
+        ["string_is_right"]
+    );
 }
 
 #[test]
 fn the_signature_that_the_page_got_is_judged_by_the_string_that_stands_beside_it() {
     let line = string(TICKET, NONCE, TIME, URL);
-    let with =
-        |signature: &str| format!("{{\"timestamp\":{TIME},\"nonceStr\":\"{NONCE}\",\"signature\":\"{signature}\"}}\n{line}");
-    assert_eq!(codes(&said(&with(&sha1(&line)), &[])), ["signature_is_right"]);
+    let with = |signature: &str| {
+        format!(
+            "{{\"timestamp\":{TIME},\"nonceStr\":\"{NONCE}\",\"signature\":\"{signature}\"}}\n{line}"
+        )
+    };
+    assert_eq!(
+        codes(&said(&with(&sha1(&line)), &[])),
+        ["signature_is_right"]
+    );
     assert_eq!(codes(&said(&with(&md5(&line)), &[])), ["md5_for_sha1"]);
 }
 
 #[test]
 fn the_clients_words_say_which_ticket_it_takes() {
     let known = [(Role::Agent, AGENT), (Role::Current, TICKET)];
-    assert_eq!(codes(&said(&agent_answer(AGENT), &known)), ["signature_is_right"]);
-    assert_eq!(codes(&said(&agent_answer(TICKET), &known)), ["jsapi_ticket_for_agent"]);
-    let of_string = format!("agentConfig:fail,invalid signature\n{}", string(AGENT, NONCE, TIME, URL));
+    assert_eq!(
+        codes(&said(&agent_answer(AGENT), &known)),
+        ["signature_is_right"]
+    );
+    assert_eq!(
+        codes(&said(&agent_answer(TICKET), &known)),
+        ["jsapi_ticket_for_agent"]
+    );
+    let of_string = format!(
+        "agentConfig:fail,invalid signature\n{}",
+        string(AGENT, NONCE, TIME, URL)
+    );
     assert_eq!(codes(&said(&of_string, &known)), ["signature_is_right"]);
     let alone = said(&of_string, &[]);
-    let right = alone.iter().find(|finding| finding.code == "string_is_right").unwrap_or_else(|| panic!("{alone:?}"));
-    assert_eq!(right.evidence.as_deref(), Some(&*string("[agent_config ticket]", NONCE, TIME, URL)));
+    let right = alone
+        .iter()
+        .find(|finding| finding.code == "string_is_right")
+        .unwrap_or_else(|| panic!("{alone:?}"));
+    assert_eq!(
+        right.evidence.as_deref(),
+        Some(&*string("[agent_config ticket]", NONCE, TIME, URL))
+    );
 }
 
 #[test]
 fn the_target_is_what_was_said_or_what_the_words_name() {
-    let case = |error: Option<&str>, target| Case { error: error.map(str::to_owned), target, ..Case::default() };
+    let case = |error: Option<&str>, target| Case {
+        error: error.map(str::to_owned),
+        target,
+        ..Case::default()
+    };
     for (words, target, signed_for) in [
         (None, Target::Config, Target::Config),
         (None, Target::AgentConfig, Target::AgentConfig),
-        (Some("config:invalid signature"), Target::Config, Target::Config),
-        (Some("config:invalid signature"), Target::AgentConfig, Target::AgentConfig),
-        (Some("AgentConfig:fail"), Target::Config, Target::AgentConfig),
+        (
+            Some("config:invalid signature"),
+            Target::Config,
+            Target::Config,
+        ),
+        (
+            Some("config:invalid signature"),
+            Target::AgentConfig,
+            Target::AgentConfig,
+        ),
+        (
+            Some("AgentConfig:fail"),
+            Target::Config,
+            Target::AgentConfig,
+        ),
     ] {
-        assert_eq!(case(words, target).signed_for(), signed_for, "{words:?} {target:?}");
+        assert_eq!(
+            case(words, target).signed_for(),
+            signed_for,
+            "{words:?} {target:?}"
+        );
     }
 }

@@ -10,31 +10,61 @@ use crate::faults::FAULTS;
 fn page() -> impl Strategy<Value = String> {
     let part = "([A-Za-z0-9_.~-]|%[0-9A-F]{2}|%e4%bd%a0|[!*'(),;:@/+]){0,8}";
     let query = prop::collection::vec(("[a-z_]{1,6}", prop::option::of(part)), 0..5);
-    let host =
-        prop_oneof!["[a-z]{1,8}\\.(com|cn|com\\.cn)", "www\\.[a-z]{1,8}\\.com", "[a-z]{1,6}\\.[a-z]{1,6}\\.cn:[1-9][0-9]{1,3}"];
-    ("https?", host, prop::collection::vec(part, 0..4), query, prop::option::of("[!/A-Za-z0-9?&=]{0,10}")).prop_map(
-        |(scheme, host, path, query, fragment)| {
-            let query: Vec<_> =
-                query.into_iter().map(|(name, value)| value.map_or(name.clone(), |value| format!("{name}={value}"))).collect();
-            let query = if query.is_empty() { String::new() } else { format!("?{}", query.join("&")) };
+    let host = prop_oneof![
+        "[a-z]{1,8}\\.(com|cn|com\\.cn)",
+        "www\\.[a-z]{1,8}\\.com",
+        "[a-z]{1,6}\\.[a-z]{1,6}\\.cn:[1-9][0-9]{1,3}"
+    ];
+    (
+        "https?",
+        host,
+        prop::collection::vec(part, 0..4),
+        query,
+        prop::option::of("[!/A-Za-z0-9?&=]{0,10}"),
+    )
+        .prop_map(|(scheme, host, path, query, fragment)| {
+            let query: Vec<_> = query
+                .into_iter()
+                .map(|(name, value)| value.map_or(name.clone(), |value| format!("{name}={value}")))
+                .collect();
+            let query = if query.is_empty() {
+                String::new()
+            } else {
+                format!("?{}", query.join("&"))
+            };
             let fragment = fragment.map_or(String::new(), |fragment| format!("#{fragment}"));
             format!("{scheme}://{host}/{}{query}{fragment}", path.join("/"))
-        },
-    )
+        })
 }
 
 /// An address as people read it, and as browsers have it.
 fn read_page() -> impl Strategy<Value = (String, String)> {
     let part = "([a-z0-9%2F]|张三|商品|é|ß|😀| ){1,6}";
-    (prop::collection::vec(part, 1..3), prop::option::of(part), prop::option::of(part)).prop_map(|(path, query, fragment)| {
-        let query = query.map_or(String::new(), |value| format!("?q={value}&b=2"));
-        let fragment = fragment.map_or(String::new(), |fragment| format!("#/{fragment}/x"));
-        let read = format!("https://www.example.cn/{}/1{query}{fragment}", path.join("/"));
-        let kept = |c: char| c.is_ascii() && c != ' ';
-        let escaped = |c: char| c.to_string().bytes().map(|byte| format!("%{byte:02X}")).collect::<String>();
-        let had = read.chars().map(|c| if kept(c) { c.to_string() } else { escaped(c) }).collect();
-        (read, had)
-    })
+    (
+        prop::collection::vec(part, 1..3),
+        prop::option::of(part),
+        prop::option::of(part),
+    )
+        .prop_map(|(path, query, fragment)| {
+            let query = query.map_or(String::new(), |value| format!("?q={value}&b=2"));
+            let fragment = fragment.map_or(String::new(), |fragment| format!("#/{fragment}/x"));
+            let read = format!(
+                "https://www.example.cn/{}/1{query}{fragment}",
+                path.join("/")
+            );
+            let kept = |c: char| c.is_ascii() && c != ' ';
+            let escaped = |c: char| {
+                c.to_string()
+                    .bytes()
+                    .map(|byte| format!("%{byte:02X}"))
+                    .collect::<String>()
+            };
+            let had = read
+                .chars()
+                .map(|c| if kept(c) { c.to_string() } else { escaped(c) })
+                .collect();
+            (read, had)
+        })
 }
 
 fn case_of(page: &str, [ticket, nonce, time]: [&str; 3], signature: &str) -> Case {

@@ -15,7 +15,10 @@ fn each_mistake_is_named_first_alone_and_as_proven() {
         let findings = backend.examined(fault.page);
         let codes: Vec<_> = findings.iter().map(|finding| finding.code).collect();
         if codes != [fault.code] || findings[0].confidence != Confidence::Proven {
-            wrong.push(format!("row {row} on {}: {} was made, {codes:?} is said", fault.page, fault.code));
+            wrong.push(format!(
+                "row {row} on {}: {} was made, {codes:?} is said",
+                fault.page, fault.code
+            ));
         }
     }
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
@@ -23,16 +26,31 @@ fn each_mistake_is_named_first_alone_and_as_proven() {
 
 #[test]
 fn the_evidence_is_what_was_hashed_and_what_should_have_been() {
-    for fault in FAULTS.iter().filter(|fault| fault.code != "jsapi_ticket_for_agent") {
+    for fault in FAULTS
+        .iter()
+        .filter(|fault| fault.code != "jsapi_ticket_for_agent")
+    {
         let backend = Backend::right().with(fault);
         let finding = backend.examined(fault.page).remove(0);
         let shown = finding.evidence.unwrap();
         let (before, _) = fault.page.split_once('#').unwrap_or((fault.page, ""));
-        assert_eq!(finding.expected.as_deref(), Some(&*string("[jsapi_ticket]", NONCE, TIME, before)), "{}", fault.code);
+        assert_eq!(
+            finding.expected.as_deref(),
+            Some(&*string("[jsapi_ticket]", NONCE, TIME, before)),
+            "{}",
+            fault.code
+        );
         let hashed = backend.hashes(fault.page);
         // Where the right ticket was used as it is, the two differ in nothing else.
         if hashed.contains(TICKET) && !hashed.contains('\0') {
-            assert_eq!(shown.replace("[jsapi_ticket]", TICKET).replace("[ticket]", TICKET), hashed, "{}", fault.code);
+            assert_eq!(
+                shown
+                    .replace("[jsapi_ticket]", TICKET)
+                    .replace("[ticket]", TICKET),
+                hashed,
+                "{}",
+                fault.code
+            );
         }
     }
 }
@@ -40,17 +58,28 @@ fn the_evidence_is_what_was_hashed_and_what_should_have_been() {
 #[test]
 fn every_cause_that_the_doctor_knows_is_made_here() {
     let source = include_str!("../../src/diagnose/causes.rs");
-    let known: BTreeSet<_> = source.split("row(\"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
+    let known: BTreeSet<_> = source
+        .split("row(\"")
+        .skip(1)
+        .map(|rest| rest.split('"').next().unwrap())
+        .collect();
     let made: BTreeSet<_> = FAULTS.iter().map(|fault| fault.code).collect();
     assert!(known.len() >= 70, "{} causes", known.len());
-    assert_eq!(known.symmetric_difference(&made).collect::<Vec<_>>(), Vec::<&&str>::new());
+    assert_eq!(
+        known.symmetric_difference(&made).collect::<Vec<_>>(),
+        Vec::<&&str>::new()
+    );
 }
 
 #[test]
 fn a_backend_without_a_fault_is_right_on_every_page() {
     let pages: BTreeSet<_> = FAULTS.iter().map(|fault| fault.page).collect();
     for page in pages {
-        assert_eq!(Backend::right().codes(page), ["signature_is_right"], "{page}");
+        assert_eq!(
+            Backend::right().codes(page),
+            ["signature_is_right"],
+            "{page}"
+        );
     }
 }
 
@@ -59,9 +88,24 @@ fn causes_and_fixes_are_whole_sentences_in_both_languages() {
     for fault in FAULTS {
         let finding = Backend::right().with(fault).examined(fault.page).remove(0);
         for hint in [&finding.cause, &finding.fix] {
-            assert!(hint.en.is_ascii() || hint.en.contains(['…', '×', 'J']), "{}", hint.en);
-            assert!(hint.en.len() > 20 && hint.zh.chars().any(|c| ('\u{4e00}'..'\u{9fff}').contains(&c)), "{hint:?}");
+            assert!(
+                hint.en.is_ascii() || hint.en.contains(['…', '×', 'J']),
+                "{}",
+                hint.en
+            );
+            assert!(
+                hint.en.len() > 20
+                    && hint
+                        .zh
+                        .chars()
+                        .any(|c| ('\u{4e00}'..'\u{9fff}').contains(&c)),
+                "{hint:?}"
+            );
         }
-        assert!(finding.fix.en.ends_with('.') && finding.fix.zh.ends_with('。'), "{:?}", finding.fix);
+        assert!(
+            finding.fix.en.ends_with('.') && finding.fix.zh.ends_with('。'),
+            "{:?}",
+            finding.fix
+        );
     }
 }

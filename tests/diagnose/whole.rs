@@ -12,37 +12,89 @@ fn before_hash(href: &str) -> &str {
 #[track_caller]
 fn named_first(code: &str, page: &str, signed: &str) {
     let findings = diagnose(&case(page, &sha1(&string(TICKET, NONCE, TIME, signed))));
-    assert_eq!((findings[0].code, findings[0].confidence), (code, Confidence::Proven), "{page}");
+    assert_eq!(
+        (findings[0].code, findings[0].confidence),
+        (code, Confidence::Proven),
+        "{page}"
+    );
 }
 
 #[test]
 fn a_right_signature_is_called_right_and_the_reader_is_sent_elsewhere() {
-    let findings = diagnose(&case(PAGE, &sha1(&string(TICKET, NONCE, TIME, before_hash(PAGE)))));
-    assert_eq!((findings[0].code, findings[0].confidence), ("signature_is_right", Confidence::Proven));
-    assert!(findings[0].cause.en.starts_with("the signature is right; look at"), "{:?}", findings[0]);
+    let findings = diagnose(&case(
+        PAGE,
+        &sha1(&string(TICKET, NONCE, TIME, before_hash(PAGE))),
+    ));
+    assert_eq!(
+        (findings[0].code, findings[0].confidence),
+        ("signature_is_right", Confidence::Proven)
+    );
+    assert!(
+        findings[0]
+            .cause
+            .en
+            .starts_with("the signature is right; look at"),
+        "{:?}",
+        findings[0]
+    );
     let evidence = findings[0].evidence.as_deref().unwrap();
-    assert_eq!(evidence, string("[jsapi_ticket]", NONCE, TIME, before_hash(PAGE)));
+    assert_eq!(
+        evidence,
+        string("[jsapi_ticket]", NONCE, TIME, before_hash(PAGE))
+    );
 }
 
 #[test]
 fn wechats_own_example_is_right() {
-    let case = Case::new("http://mp.weixin.qq.com?params=value", NONCE, TIME, "0f9de62fce790f9a083d5c99e95740ceb90c27ed")
-        .ticket(Role::Current, TICKET);
+    let case = Case::new(
+        "http://mp.weixin.qq.com?params=value",
+        NONCE,
+        TIME,
+        "0f9de62fce790f9a083d5c99e95740ceb90c27ed",
+    )
+    .ticket(Role::Current, TICKET);
     assert_eq!(diagnose(&case)[0].code, "signature_is_right");
 }
 
 #[test]
 fn wechat_added_share_parameters_after_the_signing() {
     let clean = "https://h.cn/p?id=7";
-    let all = format!("{clean}&from=singlemessage&isappinstalled=0&scene=1&clicktime=1600000000&enterid=1600000000");
+    let all = format!(
+        "{clean}&from=singlemessage&isappinstalled=0&scene=1&clicktime=1600000000&enterid=1600000000"
+    );
     named_first("share_parameters_added", &all, clean);
-    for name in ["isappinstalled", "clicktime", "enterid", "ascene", "nettype", "exportkey", "pass_ticket", "wx_header"] {
-        named_first("share_parameters_added", &format!("{clean}&{name}=x"), clean);
+    for name in [
+        "isappinstalled",
+        "clicktime",
+        "enterid",
+        "ascene",
+        "nettype",
+        "exportkey",
+        "pass_ticket",
+        "wx_header",
+    ] {
+        named_first(
+            "share_parameters_added",
+            &format!("{clean}&{name}=x"),
+            clean,
+        );
     }
-    named_first("share_parameters_added", "https://h.cn/p?from=timeline", "https://h.cn/p");
+    named_first(
+        "share_parameters_added",
+        "https://h.cn/p?from=timeline",
+        "https://h.cn/p",
+    );
     // Its own stay, though they have the names of some that come along.
-    named_first("share_parameters_added", "https://h.cn/p?lang=en&from=timeline&scene=2", "https://h.cn/p?lang=en&scene=2");
-    named_first("share_parameters_added", "https://h.cn/p?id=7&lang=zh_CN&exportkey=x&version=28", clean);
+    named_first(
+        "share_parameters_added",
+        "https://h.cn/p?lang=en&from=timeline&scene=2",
+        "https://h.cn/p?lang=en&scene=2",
+    );
+    named_first(
+        "share_parameters_added",
+        "https://h.cn/p?id=7&lang=zh_CN&exportkey=x&version=28",
+        clean,
+    );
 }
 
 #[test]
@@ -58,19 +110,42 @@ fn parameters_that_any_page_may_have_tell_of_no_sharing_and_no_login() {
         ("state=open", "cut_at_ampersand"),
         ("code=0a1b&state=x", "oauth_parameters"),
     ] {
-        named_first(code, &format!("https://h.cn/list?id=7&{dropped}"), "https://h.cn/list?id=7");
-        let alone = if code == "cut_at_ampersand" { "query_dropped" } else { code };
-        named_first(alone, &format!("https://h.cn/list?{dropped}"), "https://h.cn/list");
+        named_first(
+            code,
+            &format!("https://h.cn/list?id=7&{dropped}"),
+            "https://h.cn/list?id=7",
+        );
+        let alone = if code == "cut_at_ampersand" {
+            "query_dropped"
+        } else {
+            code
+        };
+        named_first(
+            alone,
+            &format!("https://h.cn/list?{dropped}"),
+            "https://h.cn/list",
+        );
     }
-    named_first("parameter_dropped", "https://h.cn/list?id=7&lang=en&b=2", "https://h.cn/list?id=7&b=2");
+    named_first(
+        "parameter_dropped",
+        "https://h.cn/list?id=7&lang=en&b=2",
+        "https://h.cn/list?id=7&b=2",
+    );
     // Where both are missing it is the cut that explains it all.
-    named_first("cut_at_ampersand", "https://h.cn/list?id=7&b=2&from=timeline", "https://h.cn/list?id=7");
+    named_first(
+        "cut_at_ampersand",
+        "https://h.cn/list?id=7&b=2&from=timeline",
+        "https://h.cn/list?id=7",
+    );
 }
 
 #[test]
 fn the_current_address_was_signed_where_ios_checks_the_landing_one() {
     let text = string(TICKET, NONCE, TIME, "https://h.cn/detail/7");
-    let case = Case { landing: Some("https://h.cn/home".into()), ..case("https://h.cn/detail/7", &sha1(&text)) };
+    let case = Case {
+        landing: Some("https://h.cn/home".into()),
+        ..case("https://h.cn/detail/7", &sha1(&text))
+    };
     let codes: Vec<_> = diagnose(&case).iter().map(|finding| finding.code).collect();
     assert_eq!(codes, ["current_url_signed", "signature_is_right"]);
 }
@@ -78,17 +153,36 @@ fn the_current_address_was_signed_where_ios_checks_the_landing_one() {
 #[test]
 fn a_page_given_in_chinese_is_signed_in_escapes() {
     let read = "https://demo.example.com/商品/1?q=张 三";
-    named_first("signature_is_right", read, "https://demo.example.com/%E5%95%86%E5%93%81/1?q=%E5%BC%A0%20%E4%B8%89");
+    named_first(
+        "signature_is_right",
+        read,
+        "https://demo.example.com/%E5%95%86%E5%93%81/1?q=%E5%BC%A0%20%E4%B8%89",
+    );
     named_first("percent_decoded", read, read);
     let same = Case {
-        landing: Some("https://demo.example.com/%E5%95%86%E5%93%81/1?q=%E5%BC%A0%20%E4%B8%89".into()),
+        landing: Some(
+            "https://demo.example.com/%E5%95%86%E5%93%81/1?q=%E5%BC%A0%20%E4%B8%89".into(),
+        ),
         ..case(read, "")
     };
-    let signature = sha1(&string(TICKET, NONCE, TIME, same.landing.as_deref().unwrap()));
+    let signature = sha1(&string(
+        TICKET,
+        NONCE,
+        TIME,
+        same.landing.as_deref().unwrap(),
+    ));
     let same = Case { signature, ..same };
     assert_eq!(diagnose(&same).len(), 1, "the landing page is this page");
-    let answered = Case { tickets: Vec::new(), answered_url: same.landing.clone(), ..same };
-    assert_eq!(diagnose(&answered)[0].code, "ticket_needed", "and so is the one that the answer names");
+    let answered = Case {
+        tickets: Vec::new(),
+        answered_url: same.landing.clone(),
+        ..same
+    };
+    assert_eq!(
+        diagnose(&answered)[0].code,
+        "ticket_needed",
+        "and so is the one that the answer names"
+    );
 }
 
 #[test]
@@ -101,7 +195,10 @@ fn without_the_right_ticket_a_known_wrong_one_is_still_recognised() {
 #[test]
 fn milliseconds_were_sent_and_seconds_signed() {
     let signature = sha1(&string(TICKET, NONCE, TIME, before_hash(PAGE)));
-    let case = Case { timestamp: "1414587457123".into(), ..case(PAGE, &signature) };
+    let case = Case {
+        timestamp: "1414587457123".into(),
+        ..case(PAGE, &signature)
+    };
     assert_eq!(diagnose(&case)[0].code, "timestamp_in_milliseconds");
 }
 
@@ -109,27 +206,42 @@ fn milliseconds_were_sent_and_seconds_signed() {
 fn milliseconds_on_both_sides_are_named_beside_a_right_signature() {
     let milliseconds = "1414587457000";
     let findings = |signature: &str, ticket: &str| {
-        diagnose(&Case::new("https://h.cn/p", NONCE, milliseconds, signature).ticket(Role::Current, ticket))
+        diagnose(
+            &Case::new("https://h.cn/p", NONCE, milliseconds, signature)
+                .ticket(Role::Current, ticket),
+        )
     };
     let signature = sha1(&string(TICKET, NONCE, milliseconds, "https://h.cn/p"));
     let right = findings(&signature, TICKET);
     let codes: Vec<_> = right.iter().map(|finding| finding.code).collect();
     assert_eq!(codes, ["sent_in_milliseconds", "signature_is_right"]);
     assert!(!right[0].cause.en.contains("one side"), "{:?}", right[0]);
-    assert_eq!(findings(&signature, "")[0].code, "sent_in_milliseconds", "it is seen without a ticket, too");
+    assert_eq!(
+        findings(&signature, "")[0].code,
+        "sent_in_milliseconds",
+        "it is seen without a ticket, too"
+    );
 }
 
 #[test]
 fn a_signature_that_lost_zeros_is_told_from_one_that_was_cut() {
     let page = |at: usize| format!("https://h.cn/p{at}");
     let whole = |at| sha1(&string(TICKET, NONCE, TIME, &page(at)));
-    let at = (0..).find(|at| whole(*at).starts_with('0') && !whole(*at).starts_with("00")).unwrap();
+    let at = (0..)
+        .find(|at| whole(*at).starts_with('0') && !whole(*at).starts_with("00"))
+        .unwrap();
     let judged = |signature: &str| diagnose(&case(&page(at), signature));
     assert_eq!(judged(&whole(at)[1..])[0].code, "hex_zeros_lost");
     let cut = judged(&whole(at)[..39]);
-    assert_eq!((cut[0].code, cut[0].confidence, cut.len()), ("signature_malformed", Confidence::Proven, 1));
+    assert_eq!(
+        (cut[0].code, cut[0].confidence, cut.len()),
+        ("signature_malformed", Confidence::Proven, 1)
+    );
     let unknown = diagnose(&Case::new(page(at), NONCE, TIME, &whole(at)[1..]));
-    assert_eq!(unknown[0].code, "signature_malformed", "without a ticket no more can be said");
+    assert_eq!(
+        unknown[0].code, "signature_malformed",
+        "without a ticket no more can be said"
+    );
 }
 
 #[test]
@@ -139,10 +251,21 @@ fn the_hash_or_its_spelling_is_wrong() {
     assert_eq!(judged(&sha1(&right).to_uppercase()), "upper_case_hex");
     assert_eq!(judged(&md5(&right)), "md5_for_sha1");
     assert_eq!(judged(&sha256(&right)), "sha256_for_sha1");
-    assert_eq!(judged(&format!("{}\n", sha1(&right))), "signature_with_blanks");
+    assert_eq!(
+        judged(&format!("{}\n", sha1(&right))),
+        "signature_with_blanks"
+    );
     assert_eq!(judged(&sha1(&right)[..39]), "signature_malformed");
-    let official = Case::new("http://mp.weixin.qq.com?params=value", NONCE, TIME, "D53mL855D5oIPVyZ6VdAzrkMJ+0=");
-    assert_eq!(diagnose(&official.ticket(Role::Current, TICKET))[0].code, "base64_for_hex");
+    let official = Case::new(
+        "http://mp.weixin.qq.com?params=value",
+        NONCE,
+        TIME,
+        "D53mL855D5oIPVyZ6VdAzrkMJ+0=",
+    );
+    assert_eq!(
+        diagnose(&official.ticket(Role::Current, TICKET))[0].code,
+        "base64_for_hex"
+    );
 }
 
 #[test]
@@ -166,13 +289,22 @@ fn without_a_ticket_the_clients_words_are_explained() {
     for (code, words) in [
         ("domain_not_bound", "config:invalid url domain"),
         ("domain_not_bound", "config:fail,Error: invalid url domain"),
-        ("invalid_signature", "config:fail,Error: 系统错误，错误码：63002,invalid signature [2019-12-04 15:50:27][]"),
-        ("offline_verifying", "chooseImage:the permission value is offline verifying"),
+        (
+            "invalid_signature",
+            "config:fail,Error: 系统错误，错误码：63002,invalid signature [2019-12-04 15:50:27][]",
+        ),
+        (
+            "offline_verifying",
+            "chooseImage:the permission value is offline verifying",
+        ),
         ("permission_denied", "chooseImage:permission denied"),
         ("function_not_exist", "scanQRCode:function not exist"),
         ("require_subscribe", "config:require subscribe"),
         ("app_id_invalid", "config:fail,Error: AppID 不合法"),
-        ("app_id_invalid", "agentConfig:invalid corpId more info at https://open.work.weixin.qq.com/devtool/query?e=40013"),
+        (
+            "app_id_invalid",
+            "agentConfig:invalid corpId more info at https://open.work.weixin.qq.com/devtool/query?e=40013",
+        ),
         (
             "trusted_domain_mismatch",
             "agentConfig:not match any reliable domain. more info at https://open.work.weixin.qq.com/devtool/query?e=80001",
@@ -186,23 +318,45 @@ fn without_a_ticket_the_clients_words_are_explained() {
         ("cancelled_by_user", "chooseImage:fail_cancel"),
         ("cancelled_by_user", "scanQRCode:fail user cancel"),
         ("permission_denied", "getLocation:fail, no permission"),
-        ("permission_denied", "getLocation:fail_no permission to execute"),
+        (
+            "permission_denied",
+            "getLocation:fail_no permission to execute",
+        ),
         ("permission_denied", "getLocation:access_denied"),
         ("function_not_exist", "scanQRCode:fail_function_not_exist"),
         ("wechat_errcode", "40048"),
         ("wechat_errcode", "errcode 63002"),
-        ("wechat_errcode", "https://open.work.weixin.qq.com/devtool/query?e=80001"),
+        (
+            "wechat_errcode",
+            "https://open.work.weixin.qq.com/devtool/query?e=80001",
+        ),
     ] {
-        let findings = diagnose(&Case { error: Some(words.into()), ..Case::default() });
-        assert_eq!((findings[0].code, findings[0].confidence), (code, Confidence::Likely), "{words}");
-        assert!(!findings[0].cause.en.is_empty() && !findings[0].fix.zh.is_empty(), "{words}");
+        let findings = diagnose(&Case {
+            error: Some(words.into()),
+            ..Case::default()
+        });
+        assert_eq!(
+            (findings[0].code, findings[0].confidence),
+            (code, Confidence::Likely),
+            "{words}"
+        );
+        assert!(
+            !findings[0].cause.en.is_empty() && !findings[0].fix.zh.is_empty(),
+            "{words}"
+        );
     }
 }
 
 #[test]
 fn a_right_signature_with_a_refused_domain_names_the_domain_first() {
     let signature = sha1(&string(TICKET, NONCE, TIME, before_hash(PAGE)));
-    let refused = |error: &str| diagnose(&Case { error: Some(error.into()), ..case(PAGE, &signature) })[0].code;
+    let refused = |error: &str| {
+        diagnose(&Case {
+            error: Some(error.into()),
+            ..case(PAGE, &signature)
+        })[0]
+            .code
+    };
     assert_eq!(refused("config:invalid url domain"), "domain_not_bound");
     assert_eq!(refused("config:invalid signature"), "signature_is_right");
 }
@@ -222,13 +376,29 @@ fn the_answer_of_any_backend_is_understood() {
         json!({"code": 0, "data": {"appId": "wx12", "timestamp": TIME, "nonceStr": NONCE, "signature": signature}}),
         json!({"app_id": "wx12", "time_stamp": TIME, "nonce_str": NONCE, "signature": signature}),
         json!({"result": [{"appid": "wx12", "timeStamp": TIME, "noncestr": NONCE, "Signature": signature}]}),
-        json!(json!({"appId": "wx12", "timestamp": TIME, "nonceStr": NONCE, "signature": signature}).to_string()),
+        json!(
+            json!({"appId": "wx12", "timestamp": TIME, "nonceStr": NONCE, "signature": signature})
+                .to_string()
+        ),
     ];
     for (json, misnamed) in answers.iter().zip([false, false, true, true, false]) {
         let answer = Answer::from_json(json).unwrap();
-        assert_eq!((answer.app_id.as_deref(), answer.misnamed), (Some("wx12"), misnamed), "{json}");
-        let case = Case { url: "https://h.cn/".into(), ..Case::default() }.answer(answer).ticket(Role::Current, TICKET);
-        let expected = if misnamed { "fields_misnamed" } else { "signature_is_right" };
+        assert_eq!(
+            (answer.app_id.as_deref(), answer.misnamed),
+            (Some("wx12"), misnamed),
+            "{json}"
+        );
+        let case = Case {
+            url: "https://h.cn/".into(),
+            ..Case::default()
+        }
+        .answer(answer)
+        .ticket(Role::Current, TICKET);
+        let expected = if misnamed {
+            "fields_misnamed"
+        } else {
+            "signature_is_right"
+        };
         assert_eq!(diagnose(&case)[0].code, expected, "{json}");
     }
     assert_eq!(Answer::from_json(&json!({"errcode": 40_001})), None);
@@ -237,16 +407,34 @@ fn the_answer_of_any_backend_is_understood() {
 #[test]
 fn the_address_that_the_answer_names_was_signed() {
     let other = "https://elsewhere.cn/x/y?z=1";
-    let json =
-        json!({"timestamp": TIME, "nonceStr": NONCE, "signature": sha1(&string(TICKET, NONCE, TIME, other)), "url": other});
-    let case = Case { url: "https://h.cn/p".into(), ..Case::default() }.answer(Answer::from_json(&json).unwrap());
-    assert_eq!(diagnose(&case)[0].code, "another_url_signed", "it can be seen without the ticket");
-    assert_eq!(diagnose(&case.ticket(Role::Current, TICKET))[0].code, "another_url_signed");
+    let json = json!({"timestamp": TIME, "nonceStr": NONCE, "signature": sha1(&string(TICKET, NONCE, TIME, other)), "url": other});
+    let case = Case {
+        url: "https://h.cn/p".into(),
+        ..Case::default()
+    }
+    .answer(Answer::from_json(&json).unwrap());
+    assert_eq!(
+        diagnose(&case)[0].code,
+        "another_url_signed",
+        "it can be seen without the ticket"
+    );
+    assert_eq!(
+        diagnose(&case.ticket(Role::Current, TICKET))[0].code,
+        "another_url_signed"
+    );
 }
 
 #[test]
 fn garbage_neither_panics_nor_explains() {
-    for url in ["%", "://", "https://", "?&=#", "https://张.cn/%E5?%", "a:b:c//?#", "https://h:x/é"] {
+    for url in [
+        "%",
+        "://",
+        "https://",
+        "?&=#",
+        "https://张.cn/%E5?%",
+        "a:b:c//?#",
+        "https://h:x/é",
+    ] {
         let findings = diagnose(&case(url, &sha1("something else")));
         assert!(!findings[0].explains(), "{url}: {findings:?}");
     }
@@ -263,11 +451,16 @@ fn an_address_made_to_be_slow_is_judged_in_bounded_time() {
         format!("https://h.cn/?{}", "?".repeat(40_000)),
     ] {
         let (tell, told) = std::sync::mpsc::channel();
-        let case =
-            Case { landing: Some(format!("{url}#x")), hosts: vec!["a.cn".into(); 8], ..case(&url, &sha1("something else")) };
+        let case = Case {
+            landing: Some(format!("{url}#x")),
+            hosts: vec!["a.cn".into(); 8],
+            ..case(&url, &sha1("something else"))
+        };
         std::thread::spawn(move || tell.send(diagnose(&case)));
         // A loaded machine and no optimisation: the bound is generous, yet what grows with the square of the length breaks it.
-        let findings = told.recv_timeout(std::time::Duration::from_secs(60)).expect("an answer in time");
+        let findings = told
+            .recv_timeout(std::time::Duration::from_secs(60))
+            .expect("an answer in time");
         assert_eq!(findings[0].code, "no_known_mistake_fits");
     }
 }

@@ -8,8 +8,16 @@ use std::path::Path;
 fn rows() -> Vec<Vec<String>> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/RELIABILITY.md");
     let text = fs::read_to_string(path).unwrap();
-    let rows = text.lines().filter(|line| line.starts_with('|') && !line.starts_with("|---") && !line.starts_with("| fault |"));
-    rows.map(|row| row.trim_matches('|').split(" | ").map(|cell| cell.trim().to_owned()).collect()).collect()
+    let rows = text.lines().filter(|line| {
+        line.starts_with('|') && !line.starts_with("|---") && !line.starts_with("| fault |")
+    });
+    rows.map(|row| {
+        row.trim_matches('|')
+            .split(" | ")
+            .map(|cell| cell.trim().to_owned())
+            .collect()
+    })
+    .collect()
 }
 
 /// What stands between backticks.
@@ -27,18 +35,33 @@ fn named_tests(cell: &str) -> Vec<(&str, &str)> {
 
 /// Whether there is a test of this name: a function marked as one, and no helper of others; or one of the browser's.
 fn has_test(text: &str, name: &str) -> bool {
-    if [format!("test(\"{name}\""), format!("test('{name}'")].iter().any(|written| text.contains(written)) {
+    if [format!("test(\"{name}\""), format!("test('{name}'")]
+        .iter()
+        .any(|written| text.contains(written))
+    {
         return true;
     }
     let lines: Vec<&str> = text.lines().map(str::trim).collect();
     let begins = |line: &&str| {
         let line = line.strip_prefix("async ").unwrap_or(line);
-        line.strip_prefix("fn ").is_some_and(|rest| rest.strip_prefix(name).is_some_and(|rest| rest.starts_with('(')))
+        line.strip_prefix("fn ").is_some_and(|rest| {
+            rest.strip_prefix(name)
+                .is_some_and(|rest| rest.starts_with('('))
+        })
     };
-    lines.iter().enumerate().filter(|(_, line)| begins(line)).any(|(at, _)| {
-        let marks = lines[..at].iter().rev().take_while(|line| line.starts_with("#[") || line.starts_with("//"));
-        marks.into_iter().any(|line| line.starts_with("#[test]") || line.starts_with("#[tokio::test"))
-    })
+    lines
+        .iter()
+        .enumerate()
+        .filter(|(_, line)| begins(line))
+        .any(|(at, _)| {
+            let marks = lines[..at]
+                .iter()
+                .rev()
+                .take_while(|line| line.starts_with("#[") || line.starts_with("//"));
+            marks
+                .into_iter()
+                .any(|line| line.starts_with("#[test]") || line.starts_with("#[tokio::test"))
+        })
 }
 
 #[test]
@@ -69,9 +92,14 @@ fn every_cell_of_the_faults_of_this_house_names_a_test_that_exists() {
     for row in rows().iter().filter(|row| row.len() == 4) {
         for cell in &row[1..] {
             let named = named_tests(cell);
-            assert!(!named.is_empty(), "\"{}\": no test behind \"{cell}\"", row[0]);
+            assert!(
+                !named.is_empty(),
+                "\"{}\": no test behind \"{cell}\"",
+                row[0]
+            );
             for (file, name) in named {
-                let text = fs::read_to_string(tests.join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
+                let text = fs::read_to_string(tests.join(file))
+                    .unwrap_or_else(|error| panic!("{file}: {error}"));
                 assert!(has_test(&text, name), "{file} has no test {name}");
             }
         }
@@ -80,14 +108,32 @@ fn every_cell_of_the_faults_of_this_house_names_a_test_that_exists() {
 
 #[test]
 fn every_fault_of_wechat_has_a_row_and_every_row_its_three_tests() {
-    let listed: Vec<String> =
-        rows().into_iter().filter(|row| row.len() == 5).map(|row| row[1].trim_matches('`').to_owned()).collect();
+    let listed: Vec<String> = rows()
+        .into_iter()
+        .filter(|row| row.len() == 5)
+        .map(|row| row[1].trim_matches('`').to_owned())
+        .collect();
     let text = include_str!("upstream.rs");
-    let table = text.split_once("\nfaults! {").unwrap().1.split_once("\n}").unwrap().0;
-    let lines = table.lines().map(str::trim).filter(|line| !line.starts_with("//"));
-    let mut written: HashSet<&str> = lines.filter_map(|line| line.split_once(": FaultKind")).map(|(name, _)| name).collect();
+    let table = text
+        .split_once("\nfaults! {")
+        .unwrap()
+        .1
+        .split_once("\n}")
+        .unwrap()
+        .0;
+    let lines = table
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.starts_with("//"));
+    let mut written: HashSet<&str> = lines
+        .filter_map(|line| line.split_once(": FaultKind"))
+        .map(|(name, _)| name)
+        .collect();
     assert!(text.contains("mod unreachable {"));
     written.insert("unreachable");
-    assert_eq!(listed.iter().map(String::as_str).collect::<HashSet<_>>(), written);
+    assert_eq!(
+        listed.iter().map(String::as_str).collect::<HashSet<_>>(),
+        written
+    );
     assert_eq!(listed.len(), written.len(), "a row twice");
 }

@@ -54,7 +54,11 @@ impl Process {
         let mut running = Running::start(command);
         let public = running.line("public ").await;
         let private = running.line("private ").await;
-        Self { running, public, private }
+        Self {
+            running,
+            public,
+            private,
+        }
     }
 
     /// A page of this process and a peer of it are both served, at once, with what WeChat takes.
@@ -64,8 +68,15 @@ impl Process {
         assert_eq!(status, 200, "{config}");
         let (status, token) = ask(&format!("{}/credentials/main/access_token", self.private)).await;
         assert_eq!(status, 200, "{token}");
-        assert!(sandbox.accepts_token(APP, token["value"].as_str().unwrap()), "{token}");
-        assert!(begun.elapsed() < Duration::from_secs(10), "nobody waits for a store: {:?}", begun.elapsed());
+        assert!(
+            sandbox.accepts_token(APP, token["value"].as_str().unwrap()),
+            "{token}"
+        );
+        assert!(
+            begun.elapsed() < Duration::from_secs(10),
+            "nobody waits for a store: {:?}",
+            begun.elapsed()
+        );
     }
 
     /// Has the token renewed, as a peer does that met a 40001.
@@ -73,25 +84,44 @@ impl Process {
         let (_, token) = ask(&format!("{}/credentials/main/access_token", self.private)).await;
         sandbox.revoke(APP, Revoked::Token);
         let url = format!("{}/credentials/main/access_token/reject", self.private);
-        let answer =
-            client().post(url).bearer_auth(KEY).body(json!({ "value": token["value"] }).to_string()).send().await.unwrap();
+        let answer = client()
+            .post(url)
+            .bearer_auth(KEY)
+            .body(json!({ "value": token["value"] }).to_string())
+            .send()
+            .await
+            .unwrap();
         assert_eq!(answer.status(), 200);
     }
 
     async fn metrics(&self) -> String {
-        client().get(format!("{}/metrics", self.private)).send().await.unwrap().text().await.unwrap()
+        client()
+            .get(format!("{}/metrics", self.private))
+            .send()
+            .await
+            .unwrap()
+            .text()
+            .await
+            .unwrap()
     }
 }
 
 async fn ask(url: &str) -> (u16, Value) {
     let answer = client().get(url).bearer_auth(KEY).send().await.unwrap();
-    (answer.status().as_u16(), serde_json::from_str(&answer.text().await.unwrap()).unwrap())
+    (
+        answer.status().as_u16(),
+        serde_json::from_str(&answer.text().await.unwrap()).unwrap(),
+    )
 }
 
 /// The sum of all series of this metric.
 fn sum(metrics: &str, name: &str) -> f64 {
-    let lines = metrics.lines().filter(|line| line.starts_with(name) && !line.starts_with('#'));
-    lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+    let lines = metrics
+        .lines()
+        .filter(|line| line.starts_with(name) && !line.starts_with('#'));
+    lines
+        .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+        .sum()
 }
 
 #[cfg(target_os = "linux")]
@@ -101,29 +131,68 @@ async fn when_the_disk_is_full_pages_and_peers_are_served_from_memory_and_the_op
     configure(home.path(), &sandbox, FILE);
     // Writes fail from now on, as they do on a full disk, whatever is in the file already.
     let mut patient = Command::new("bash");
-    patient.args(["-c", "trap '' XFSZ; exec \"$@\"", "bash", env!("CARGO_BIN_EXE_wx-jssdk")]).args(SERVE);
-    patient.current_dir(home.path()).env_clear().kill_on_drop(true);
-    patient.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    patient
+        .args([
+            "-c",
+            "trap '' XFSZ; exec \"$@\"",
+            "bash",
+            env!("CARGO_BIN_EXE_wx-jssdk"),
+        ])
+        .args(SERVE);
+    patient
+        .current_dir(home.path())
+        .env_clear()
+        .kill_on_drop(true);
+    patient
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let mut process = Process::of(patient).await;
     process.serves(&sandbox).await;
     let limit = ["--pid", &process.running.pid().to_string(), "--fsize=0:0"];
-    assert!(Command::new("prlimit").args(limit).status().await.unwrap().success());
+    assert!(
+        Command::new("prlimit")
+            .args(limit)
+            .status()
+            .await
+            .unwrap()
+            .success()
+    );
     process.renew(&sandbox).await;
     process.serves(&sandbox).await;
     let line = process.running.log_line("disk is full").await;
-    assert!(line.contains("wx-jssdk.redb") && !line.contains(SECRET), "{line}");
+    assert!(
+        line.contains("wx-jssdk.redb") && !line.contains(SECRET),
+        "{line}"
+    );
     assert!(sum(&process.metrics().await, "wx_jssdk_store_errors_total") > 0.0);
-    assert_eq!(ask(&format!("{}/readyz", process.private)).await.0, 200, "pages are signed");
+    assert_eq!(
+        ask(&format!("{}/readyz", process.private)).await.0,
+        200,
+        "pages are signed"
+    );
 }
 
 #[tokio::test]
 async fn a_store_that_cannot_be_opened_ends_the_start_with_the_fix_and_nobody_is_served_half() {
     let (sandbox, home) = (wechat().await, tempfile::tempdir().unwrap());
-    configure(home.path(), &sandbox, "kind = \"file\"\npath = \"no-such-directory/wx-jssdk.redb\"");
+    configure(
+        home.path(),
+        &sandbox,
+        "kind = \"file\"\npath = \"no-such-directory/wx-jssdk.redb\"",
+    );
     let ended = Running::start(command(home.path(), &SERVE)).ended().await;
     assert_eq!(ended.code, 2, "{}", ended.stderr);
-    assert!(ended.stderr.contains("no-such-directory"), "{}", ended.stderr);
-    assert!(!ended.stdout.contains("http://"), "it listens nowhere: {}", ended.stdout);
+    assert!(
+        ended.stderr.contains("no-such-directory"),
+        "{}",
+        ended.stderr
+    );
+    assert!(
+        !ended.stdout.contains("http://"),
+        "it listens nowhere: {}",
+        ended.stdout
+    );
     assert_eq!(sandbox.calls_total(), 0);
 }
 
@@ -137,7 +206,9 @@ async fn a_store_of_rubbish_is_moved_aside_and_pages_and_peers_are_served_with_f
     process.serves(&sandbox).await;
     let line = process.running.log_line("wx-jssdk.redb").await;
     assert!(line.contains("WARN") || line.contains("ERROR"), "{line}");
-    let kept = std::fs::read_dir(home.path()).unwrap().any(|file| std::fs::read(file.unwrap().path()).unwrap() == [7; 50_000]);
+    let kept = std::fs::read_dir(home.path())
+        .unwrap()
+        .any(|file| std::fs::read(file.unwrap().path()).unwrap() == [7; 50_000]);
     assert!(kept, "what was there is kept, beside the new store");
 }
 
@@ -145,7 +216,11 @@ async fn a_store_of_rubbish_is_moved_aside_and_pages_and_peers_are_served_with_f
 #[ignore = "needs redis-server: make test"]
 async fn with_redis_gone_paused_or_emptied_pages_and_peers_are_served_and_the_operator_is_told() {
     let (sandbox, home, mut redis) = (wechat().await, tempfile::tempdir().unwrap(), Redis::start());
-    configure(home.path(), &sandbox, &format!("kind = \"redis\"\nurl = \"{}\"", redis.url()));
+    configure(
+        home.path(),
+        &sandbox,
+        &format!("kind = \"redis\"\nurl = \"{}\"", redis.url()),
+    );
     let mut process = Process::start(home.path()).await;
     process.serves(&sandbox).await;
 
@@ -165,16 +240,24 @@ async fn with_redis_gone_paused_or_emptied_pages_and_peers_are_served_and_the_op
     process.serves(&sandbox).await;
     let begun = Instant::now();
     while sum(&process.metrics().await, "wx_jssdk_store_errors_total") <= paused {
-        assert!(begun.elapsed() < Duration::from_secs(60), "nobody counted that Redis is gone");
+        assert!(
+            begun.elapsed() < Duration::from_secs(60),
+            "nobody counted that Redis is gone"
+        );
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    assert_eq!(ask(&format!("{}/readyz", process.private)).await.0, 200, "pages are signed");
+    assert_eq!(
+        ask(&format!("{}/readyz", process.private)).await.0,
+        200,
+        "pages are signed"
+    );
     redis.restart();
     process.serves(&sandbox).await;
 }
 
 #[tokio::test]
-async fn somebody_elses_token_call_is_survived_by_pages_healed_by_a_peers_report_and_counted_for_the_operator() {
+async fn somebody_elses_token_call_is_survived_by_pages_healed_by_a_peers_report_and_counted_for_the_operator()
+ {
     let service = Service::warm().await;
     let dead = service.peer("access_token").await.body["value"].clone();
     // Another server forces the stable token, twice: the one that was handed out here is dead.
@@ -187,8 +270,20 @@ async fn somebody_elses_token_call_is_survived_by_pages_healed_by_a_peers_report
     assert_eq!(answer.status, 200, "{}", answer.body);
     assert_ne!(answer.body["value"], dead);
     service.peer_is_served().await;
-    assert_eq!(service.credential(Kind::AccessToken).unwrap().foreign_refreshes, 1);
-    assert_eq!(sum(service.private("/metrics").await.body.as_str().unwrap(), "wx_jssdk_foreign_refreshes_total"), 1.0);
+    assert_eq!(
+        service
+            .credential(Kind::AccessToken)
+            .unwrap()
+            .foreign_refreshes,
+        1
+    );
+    assert_eq!(
+        sum(
+            service.private("/metrics").await.body.as_str().unwrap(),
+            "wx_jssdk_foreign_refreshes_total"
+        ),
+        1.0
+    );
 }
 
 #[tokio::test]
@@ -196,10 +291,18 @@ async fn a_ticket_that_wechat_ended_early_is_replaced_as_soon_as_one_peer_report
     let service = Service::warm().await;
     let dead = service.peer("jsapi_ticket").await.body["value"].clone();
     service.sandbox.revoke(APP, Revoked::JsapiTicket);
-    assert!(!service.verdict(&service.page().await.body).is_empty(), "nobody can know of it yet");
+    assert!(
+        !service.verdict(&service.page().await.body).is_empty(),
+        "nobody can know of it yet"
+    );
     assert_eq!(service.report_dead("jsapi_ticket", &dead).await.status, 200);
     service.signs().await;
-    assert!(sum(service.private("/metrics").await.body.as_str().unwrap(), "wx_jssdk_refreshes_total") > 2.0);
+    assert!(
+        sum(
+            service.private("/metrics").await.body.as_str().unwrap(),
+            "wx_jssdk_refreshes_total"
+        ) > 2.0
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -213,11 +316,21 @@ async fn a_crowd_at_once_is_answered_without_a_call_and_the_operator_can_still_l
     let pages: Vec<_> = pages.collect();
     service.peer_is_served().await;
     assert_eq!(service.private("/readyz").await.status, 200);
-    assert!(service.private("/metrics").await.body.as_str().is_some_and(|text| text.contains("wx_jssdk_")));
+    assert!(
+        service
+            .private("/metrics")
+            .await
+            .body
+            .as_str()
+            .is_some_and(|text| text.contains("wx_jssdk_"))
+    );
     for page in pages {
         assert_eq!(page.await.unwrap(), 200);
     }
-    assert_eq!((service.sandbox.calls(STABLE), service.sandbox.calls(TICKET)), (tokens, tickets));
+    assert_eq!(
+        (service.sandbox.calls(STABLE), service.sandbox.calls(TICKET)),
+        (tokens, tickets)
+    );
 }
 
 #[tokio::test]
@@ -235,10 +348,21 @@ async fn a_process_killed_at_any_moment_is_back_with_what_it_had_and_calls_nobod
 }
 
 #[tokio::test]
-async fn of_fifty_accounts_the_peers_of_forty_nine_are_served_and_those_of_the_one_with_a_wrong_secret_learn_why() {
+async fn of_fifty_accounts_the_peers_of_forty_nine_are_served_and_those_of_the_one_with_a_wrong_secret_learn_why()
+ {
     let names: Vec<_> = (0..49).map(|n| format!("a{n}")).collect();
-    let secret = |n| if n == 7 { "deadbeefdeadbeefdeadbeefdeadbeef" } else { SECRET };
-    let others: Vec<_> = names.iter().enumerate().map(|(n, name)| (name.as_str(), secret(n))).collect();
+    let secret = |n| {
+        if n == 7 {
+            "deadbeefdeadbeefdeadbeefdeadbeef"
+        } else {
+            SECRET
+        }
+    };
+    let others: Vec<_> = names
+        .iter()
+        .enumerate()
+        .map(|(n, name)| (name.as_str(), secret(n)))
+        .collect();
     let service = Service::beside(&others).await;
     // At the first fetch, and from memory.
     for _ in 0..2 {
@@ -246,11 +370,20 @@ async fn of_fifty_accounts_the_peers_of_forty_nine_are_served_and_those_of_the_o
         for (name, secret) in &others {
             let answer = service.peer_of(name, "access_token").await;
             if *secret == SECRET {
-                let token = answer.body["value"].as_str().unwrap_or_else(|| panic!("{name}: {}", answer.body));
-                assert!(service.sandbox.accepts_token(&app_id(name), token), "{name}");
+                let token = answer.body["value"]
+                    .as_str()
+                    .unwrap_or_else(|| panic!("{name}: {}", answer.body));
+                assert!(
+                    service.sandbox.accepts_token(&app_id(name), token),
+                    "{name}"
+                );
             } else {
                 answer.is_problem(502, "account_misconfigured");
-                assert_eq!(answer.body["upstream"]["errcode"], 40_125, "{}", answer.body);
+                assert_eq!(
+                    answer.body["upstream"]["errcode"], 40_125,
+                    "{}",
+                    answer.body
+                );
             }
         }
     }

@@ -70,15 +70,29 @@ impl Service {
             sandbox.add_app(App::official(app_id(name), SECRET).safe_domain("example.com"));
             let id = app_id(name);
             let domains = "js_safe_domains = [\"example.com\"]";
-            let _ = write!(config, "[accounts.{name}]\napp_id = \"{id}\"\nsecret = \"{secret}\"\n{domains}\n");
+            let _ = write!(
+                config,
+                "[accounts.{name}]\napp_id = \"{id}\"\nsecret = \"{secret}\"\n{domains}\n"
+            );
         }
-        let settings = Settings::read(&config, Path::new(""), HashMap::new()).unwrap_or_else(|problems| panic!("{problems}"));
-        let application = Application::build_on(&settings, sandbox.clock().clone()).await.unwrap();
-        let [public, private] = [application.address(), application.admin_address().unwrap()].map(|at| format!("http://{at}"));
+        let settings = Settings::read(&config, Path::new(""), HashMap::new())
+            .unwrap_or_else(|problems| panic!("{problems}"));
+        let application = Application::build_on(&settings, sandbox.clock().clone())
+            .await
+            .unwrap();
+        let [public, private] = [application.address(), application.admin_address().unwrap()]
+            .map(|at| format!("http://{at}"));
         let broker = application.broker().clone();
         let (stop, stopped) = oneshot::channel::<()>();
         tokio::spawn(application.run_until_stopped(async { drop(stopped.await) }));
-        let service = Self { sandbox, broker, client: client(), public, private, _stop: stop };
+        let service = Self {
+            sandbox,
+            broker,
+            client: client(),
+            public,
+            private,
+            _stop: stop,
+        };
         service.signs().await;
         service
     }
@@ -110,16 +124,25 @@ impl Service {
     /// Moves it to the middle of the time in which the keeper renews, and waits until a renewal has met the fault.
     pub(crate) async fn renewal_failed(&self) -> CredentialStatus {
         self.leave(120);
-        self.eventually("a failed renewal", || async { self.failed(Kind::AccessToken) }).await
+        self.eventually("a failed renewal", || async {
+            self.failed(Kind::AccessToken)
+        })
+        .await
     }
 
     /// The credential whose last call failed.
     fn failed(&self, kind: Kind) -> Option<CredentialStatus> {
-        self.credential(kind).filter(|credential| credential.last_error.is_some())
+        self.credential(kind)
+            .filter(|credential| credential.last_error.is_some())
     }
 
     pub(crate) fn credential(&self, kind: Kind) -> Option<CredentialStatus> {
-        self.broker.status().remove(0).credentials.into_iter().find(|credential| credential.kind == kind)
+        self.broker
+            .status()
+            .remove(0)
+            .credentials
+            .into_iter()
+            .find(|credential| credential.kind == kind)
     }
 
     pub(crate) async fn heal(&self) {
@@ -143,7 +166,12 @@ impl Service {
 
     /// `GET /jssdk/config` for [`PAGE`].
     pub(crate) async fn page(&self) -> Answer {
-        self.ask(&format!("{}/jssdk/config?url={}", self.public, PAGE.replace(':', "%3A").replace('/', "%2F"))).await
+        self.ask(&format!(
+            "{}/jssdk/config?url={}",
+            self.public,
+            PAGE.replace(':', "%3A").replace('/', "%2F")
+        ))
+        .await
     }
 
     /// A page is signed, and the client takes the signature.
@@ -170,7 +198,11 @@ impl Service {
             js_api_list: Some(Vec::new()),
             ..PreVerify::default()
         });
-        if verdict.is_ok() { String::new() } else { format!("{verdict:?}") }
+        if verdict.is_ok() {
+            String::new()
+        } else {
+            format!("{verdict:?}")
+        }
     }
 
     /// `GET /credentials/main/{kind}` as a peer server does.
@@ -180,21 +212,34 @@ impl Service {
 
     /// The same of another account.
     pub(crate) async fn peer_of(&self, account: &str, kind: &str) -> Answer {
-        self.ask(&format!("{}/credentials/{account}/{kind}", self.private)).await
+        self.ask(&format!("{}/credentials/{account}/{kind}", self.private))
+            .await
     }
 
     /// The token that a peer gets is one that WeChat takes, and lives as long as it says.
     pub(crate) async fn peer_is_served(&self) {
         let answer = self.peer("access_token").await;
         assert_eq!(answer.status, 200, "{}", answer.body);
-        assert!(self.sandbox.accepts_token(APP, answer.body["value"].as_str().unwrap()), "{}", answer.body);
-        let left = self.sandbox.clock().now().plus(Duration::from_secs(answer.body["expires_in"].as_u64().unwrap()));
+        assert!(
+            self.sandbox
+                .accepts_token(APP, answer.body["value"].as_str().unwrap()),
+            "{}",
+            answer.body
+        );
+        let left = self.sandbox.clock().now().plus(Duration::from_secs(
+            answer.body["expires_in"].as_u64().unwrap(),
+        ));
         assert_eq!(json!(left), answer.body["expires_at"], "{}", answer.body);
     }
 
     /// The token call of WeChat's own shape, with the peer's key as its secret.
     pub(crate) async fn dropin(&self) -> Value {
-        self.ask(&format!("{}/cgi-bin/token?grant_type=client_credential&appid={APP}&secret={KEY}", self.private)).await.body
+        self.ask(&format!(
+            "{}/cgi-bin/token?grant_type=client_credential&appid={APP}&secret={KEY}",
+            self.private
+        ))
+        .await
+        .body
     }
 
     /// `GET` a path of the private listener.
@@ -205,7 +250,11 @@ impl Service {
     /// `POST /credentials/main/{kind}/reject`, as a peer does whom WeChat refused this value.
     pub(crate) async fn report_dead(&self, kind: &str, value: &Value) -> Answer {
         let url = format!("{}/credentials/main/{kind}/reject", self.private);
-        let request = self.client.post(url).bearer_auth(KEY).body(json!({ "value": value }).to_string());
+        let request = self
+            .client
+            .post(url)
+            .bearer_auth(KEY)
+            .body(json!({ "value": value }).to_string());
         Answer::of(request.send().await.unwrap()).await
     }
 
@@ -214,13 +263,20 @@ impl Service {
     }
 
     /// Asks again and again until there is an answer; gives up after a minute.
-    pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(&self, what: &str, ask: impl Fn() -> F) -> T {
+    pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(
+        &self,
+        what: &str,
+        ask: impl Fn() -> F,
+    ) -> T {
         let begun = Instant::now();
         loop {
             if let Some(answer) = ask().await {
                 return answer;
             }
-            assert!(begun.elapsed() < Duration::from_secs(60), "there was never {what}");
+            assert!(
+                begun.elapsed() < Duration::from_secs(60),
+                "there was never {what}"
+            );
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -229,21 +285,42 @@ impl Service {
 impl Answer {
     async fn of(answer: reqwest::Response) -> Self {
         let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
-        let retry_after = headers.get("retry-after").map(|seconds| seconds.to_str().unwrap().parse().unwrap());
+        let retry_after = headers
+            .get("retry-after")
+            .map(|seconds| seconds.to_str().unwrap().parse().unwrap());
         let text = answer.text().await.unwrap();
         let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
-        Self { status, retry_after, body }
+        Self {
+            status,
+            retry_after,
+            body,
+        }
     }
 
     /// A problem of this status and code that hides what only the operator may know.
     #[track_caller]
     pub(crate) fn is_problem(&self, status: u16, code: &str) {
-        assert_eq!((self.status, self.body["code"].as_str()), (status, Some(code)), "{}", self.body);
+        assert_eq!(
+            (self.status, self.body["code"].as_str()),
+            (status, Some(code)),
+            "{}",
+            self.body
+        );
         for language in ["en", "zh"] {
-            assert!(self.body["hint"][language].as_str().is_some_and(|hint| hint.len() > 5), "{}", self.body);
+            assert!(
+                self.body["hint"][language]
+                    .as_str()
+                    .is_some_and(|hint| hint.len() > 5),
+                "{}",
+                self.body
+            );
         }
         // What passes by itself says when to come again.
-        assert!(status != 503 || self.retry_after.is_some_and(|seconds| seconds > 0), "{}", self.body);
+        assert!(
+            status != 503 || self.retry_after.is_some_and(|seconds| seconds > 0),
+            "{}",
+            self.body
+        );
         assert!(!self.body.to_string().contains(SECRET), "{}", self.body);
     }
 }
@@ -256,5 +333,9 @@ pub(crate) fn app_id(name: &str) -> String {
 fn client() -> Client {
     static PROVIDER: Once = Once::new();
     PROVIDER.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
-    Client::builder().no_proxy().timeout(Duration::from_secs(60)).build().unwrap()
+    Client::builder()
+        .no_proxy()
+        .timeout(Duration::from_secs(60))
+        .build()
+        .unwrap()
 }

@@ -47,13 +47,27 @@ async fn a_peer(fault: FaultKind, after: After) {
         service.leave(left);
         service.peer_is_served().await;
         let token = service.dropin().await;
-        assert!(token["access_token"].is_string() && token["expires_in"].as_u64() <= Some(left), "{token}");
+        assert!(
+            token["access_token"].is_string() && token["expires_in"].as_u64() <= Some(left),
+            "{token}"
+        );
     }
     service.end_of_life();
-    service.peer("access_token").await.is_problem(after.status, after.code);
-    service.peer("jsapi_ticket").await.is_problem(after.status, after.code);
+    service
+        .peer("access_token")
+        .await
+        .is_problem(after.status, after.code);
+    service
+        .peer("jsapi_ticket")
+        .await
+        .is_problem(after.status, after.code);
     let refusal = service.dropin().await;
-    assert!(refusal["errcode"].as_i64().is_some_and(|errcode| errcode != 0), "{refusal}");
+    assert!(
+        refusal["errcode"]
+            .as_i64()
+            .is_some_and(|errcode| errcode != 0),
+        "{refusal}"
+    );
     assert!(refusal.get("access_token").is_none(), "{refusal}");
     service.heal().await;
     service.signs_again().await;
@@ -70,22 +84,49 @@ async fn an_operator(fault: FaultKind, after: After) {
     assert_eq!(error.class, after.class);
     assert!(error.retry_at > error.at, "{error:?}");
     for hint in [error.error.cause(), error.error.fix_for_operator()] {
-        assert!(hint.en.len() > 10 && hint.zh.chars().any(|c| c > '\u{4e00}'), "{hint:?}");
+        assert!(
+            hint.en.len() > 10 && hint.zh.chars().any(|c| c > '\u{4e00}'),
+            "{hint:?}"
+        );
     }
-    let words = format!("{} {}", error.error.cause().en, error.error.fix_for_operator().en);
+    let words = format!(
+        "{} {}",
+        error.error.cause().en,
+        error.error.fix_for_operator().en
+    );
     assert!(words.contains(after.word), "{words}");
     assert!(!format!("{error:?} {words}").contains(SECRET));
-    assert_eq!(service.private("/readyz").await.status, 200, "as long as pages are signed");
-    let labels = format!(r#"account="main",kind="access_token",class="{}""#, after.class);
+    assert_eq!(
+        service.private("/readyz").await.status,
+        200,
+        "as long as pages are signed"
+    );
+    let labels = format!(
+        r#"account="main",kind="access_token",class="{}""#,
+        after.class
+    );
     let failing = format!("wx_jssdk_credential_failing_seconds{{{labels}");
-    let metrics = service.private("/metrics").await.body.as_str().unwrap().to_owned();
-    assert!(metrics.contains(&failing) && !metrics.contains(SECRET), "{metrics}");
+    let metrics = service
+        .private("/metrics")
+        .await
+        .body
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert!(
+        metrics.contains(&failing) && !metrics.contains(SECRET),
+        "{metrics}"
+    );
 
     service.end_of_life();
     let ready = service.private("/readyz").await;
     assert_eq!(ready.status, 503, "{}", ready.body);
     let account = &ready.body["accounts"][0];
-    assert_eq!((account["account"].as_str(), account["ready"].as_bool()), (Some("main"), Some(false)), "{account}");
+    assert_eq!(
+        (account["account"].as_str(), account["ready"].as_bool()),
+        (Some("main"), Some(false)),
+        "{account}"
+    );
     assert!(account["cause"]["zh"].is_string(), "{account}");
 
     service.heal().await;
@@ -95,19 +136,36 @@ async fn an_operator(fault: FaultKind, after: After) {
         let tickets = service.credential(Kind::JsapiTicket)?;
         (tickets.living && tickets.last_error.is_none()).then_some(())
     };
-    service.eventually("a ticket without a failure", healed).await;
+    service
+        .eventually("a ticket without a failure", healed)
+        .await;
 }
 
 const fn busy(word: &'static str) -> After {
-    After { status: 503, code: "upstream_unavailable", class: "transient", word }
+    After {
+        status: 503,
+        code: "upstream_unavailable",
+        class: "transient",
+        word,
+    }
 }
 
 const fn spent(word: &'static str) -> After {
-    After { status: 503, code: "upstream_quota", class: "quota", word }
+    After {
+        status: 503,
+        code: "upstream_quota",
+        class: "quota",
+        word,
+    }
 }
 
 const fn setup(word: &'static str) -> After {
-    After { status: 502, code: "account_misconfigured", class: "setup", word }
+    After {
+        status: 502,
+        code: "account_misconfigured",
+        class: "setup",
+        word,
+    }
 }
 
 macro_rules! faults {
@@ -179,7 +237,10 @@ mod unreachable {
         service.last_second();
         service.peer_is_served().await;
         service.end_of_life();
-        service.peer("access_token").await.is_problem(503, "upstream_unavailable");
+        service
+            .peer("access_token")
+            .await
+            .is_problem(503, "upstream_unavailable");
     }
 
     #[tokio::test]

@@ -9,20 +9,40 @@ const LOCAL_PROXY: &str = "trusted_proxies = [\"127.0.0.1\"]";
 async fn who_tries_many_keys_is_locked_out_and_a_right_key_from_elsewhere_goes_on() {
     let world = World::new("wrong_keys = 5", LOCAL_PROXY).await;
     for n in 0..5 {
-        world.token("198.51.100.1", &format!("wxk_{n}")).await.problem(401, "unauthorized");
+        world
+            .token("198.51.100.1", &format!("wxk_{n}"))
+            .await
+            .problem(401, "unauthorized");
     }
     let refused = world.token("198.51.100.1", "wxk_one-more").await;
     refused.problem(429, "locked_out");
     assert_eq!(refused.retry_after(), 60);
     assert_eq!(world.token("198.51.100.2", KEY).await.status, 200);
-    world.token("198.51.100.1", KEY).await.problem(429, "locked_out");
+    world
+        .token("198.51.100.1", KEY)
+        .await
+        .problem(429, "locked_out");
     world.advance(30);
     let refused = world.token("198.51.100.1", KEY).await;
-    assert_eq!((refused.status, refused.retry_after()), (429, 30), "whether the key was right is not told");
+    assert_eq!(
+        (refused.status, refused.retry_after()),
+        (429, 30),
+        "whether the key was right is not told"
+    );
     world.advance(30);
-    assert_eq!(world.token("198.51.100.1", KEY).await.status, 200, "after the time in Retry-After");
-    world.token("198.51.100.1", "wxk_yet-another").await.problem(401, "unauthorized");
-    world.token("198.51.100.1", "wxk_and-one-more").await.problem(429, "locked_out");
+    assert_eq!(
+        world.token("198.51.100.1", KEY).await.status,
+        200,
+        "after the time in Retry-After"
+    );
+    world
+        .token("198.51.100.1", "wxk_yet-another")
+        .await
+        .problem(401, "unauthorized");
+    world
+        .token("198.51.100.1", "wxk_and-one-more")
+        .await
+        .problem(429, "locked_out");
 }
 
 #[tokio::test]
@@ -30,7 +50,10 @@ async fn one_outdated_key_repeated_without_end_locks_nobody_out() {
     // A server that was forgotten when the key changed, behind the same address as all others.
     let world = World::new("wrong_keys = 3", "").await;
     for _ in 0..100 {
-        world.token("-", "wxk_outdated").await.problem(401, "unauthorized");
+        world
+            .token("-", "wxk_outdated")
+            .await
+            .problem(401, "unauthorized");
     }
     assert_eq!(world.token("-", KEY).await.status, 200);
 }
@@ -39,7 +62,9 @@ async fn one_outdated_key_repeated_without_end_locks_nobody_out() {
 async fn no_key_is_no_guess() {
     let world = World::new("wrong_keys = 1", "").await;
     for _ in 0..20 {
-        ask(world.private, "GET", TOKEN, &[], "").await.problem(401, "unauthorized");
+        ask(world.private, "GET", TOKEN, &[], "")
+            .await
+            .problem(401, "unauthorized");
     }
     assert_eq!(world.token("-", KEY).await.status, 200);
 }
@@ -47,23 +72,55 @@ async fn no_key_is_no_guess() {
 #[tokio::test]
 async fn guesses_count_together_wherever_they_are_made_and_each_path_answers_in_its_own_shape() {
     let world = World::new("wrong_keys = 3", "").await;
-    let weixin = |key: &str| format!("/cgi-bin/token?grant_type=client_credential&appid={APP}&secret={key}");
+    let weixin =
+        |key: &str| format!("/cgi-bin/token?grant_type=client_credential&appid={APP}&secret={key}");
     let private = world.private;
-    let diagnose =
-        |key: &'static str| async move { ask(private, "POST", "/jssdk/diagnose", &[("X-Api-Key", key)], "{}").await };
-    assert_eq!(ask(world.private, "GET", &weixin("a"), &[], "").await.json()["errcode"], 40125);
+    let diagnose = |key: &'static str| async move {
+        ask(
+            private,
+            "POST",
+            "/jssdk/diagnose",
+            &[("X-Api-Key", key)],
+            "{}",
+        )
+        .await
+    };
+    assert_eq!(
+        ask(world.private, "GET", &weixin("a"), &[], "")
+            .await
+            .json()["errcode"],
+        40125
+    );
     diagnose("wxk_b").await.problem(401, "unauthorized");
     world.token("-", "wxk_c").await.problem(401, "unauthorized");
     let refused = ask(world.private, "GET", &weixin("d"), &[], "").await;
-    assert_eq!((refused.status, refused.retry_after()), (429, 60), "{refused:?}");
+    assert_eq!(
+        (refused.status, refused.retry_after()),
+        (429, 60),
+        "{refused:?}"
+    );
     assert_eq!(refused.json()["errcode"], 45011);
-    assert!(refused.json()["errmsg"].as_str().unwrap().contains("rid: "), "{refused:?}");
+    assert!(
+        refused.json()["errmsg"].as_str().unwrap().contains("rid: "),
+        "{refused:?}"
+    );
     diagnose(KEY).await.problem(429, "locked_out");
     world.token("-", KEY).await.problem(429, "locked_out");
-    let stable = format!(r#"{{"grant_type":"client_credential","appid":"{APP}","secret":"{KEY}"}}"#);
-    assert_eq!(ask(world.private, "POST", "/cgi-bin/stable_token", &[], &stable).await.status, 429);
+    let stable =
+        format!(r#"{{"grant_type":"client_credential","appid":"{APP}","secret":"{KEY}"}}"#);
+    assert_eq!(
+        ask(world.private, "POST", "/cgi-bin/stable_token", &[], &stable)
+            .await
+            .status,
+        429
+    );
     world.advance(60);
-    assert_eq!(ask(world.private, "POST", "/cgi-bin/stable_token", &[], &stable).await.status, 200);
+    assert_eq!(
+        ask(world.private, "POST", "/cgi-bin/stable_token", &[], &stable)
+            .await
+            .status,
+        200
+    );
 }
 
 #[tokio::test]
@@ -74,7 +131,11 @@ async fn a_locked_out_address_still_learns_whether_the_service_is_alive_and_read
     }
     assert_eq!(world.token("-", KEY).await.status, 429);
     for path in ["/healthz", "/readyz"] {
-        assert_eq!(ask(world.private, "GET", path, &[], "").await.status, 200, "{path}");
+        assert_eq!(
+            ask(world.private, "GET", path, &[], "").await.status,
+            200,
+            "{path}"
+        );
     }
 }
 
@@ -83,7 +144,13 @@ async fn an_ipv6_network_guesses_as_one() {
     let world = World::new("wrong_keys = 3", LOCAL_PROXY).await;
     let mut refused = 0;
     for n in 0..10 {
-        refused += u32::from(world.token(&format!("2400:3200::{n}"), &format!("wxk_{n}")).await.status == 429);
+        refused += u32::from(
+            world
+                .token(&format!("2400:3200::{n}"), &format!("wxk_{n}"))
+                .await
+                .status
+                == 429,
+        );
     }
     assert_eq!(refused, 7);
 }
@@ -92,7 +159,10 @@ async fn an_ipv6_network_guesses_as_one() {
 async fn no_ration_is_no_ration() {
     let world = World::new("wrong_keys = 0", "").await;
     for n in 0..30 {
-        world.token("-", &format!("wxk_{n}")).await.problem(401, "unauthorized");
+        world
+            .token("-", &format!("wxk_{n}"))
+            .await
+            .problem(401, "unauthorized");
     }
 }
 
@@ -108,11 +178,21 @@ async fn guessing_is_one_line_in_the_log_with_the_address_and_without_a_key() {
     let private = private.strip_prefix("http://").unwrap().parse().unwrap();
     for n in 0..50 {
         let key = format!("Bearer wxk_guess-{n}");
-        let status = ask(private, "GET", TOKEN, &[("Authorization", &key)], "").await.status;
+        let status = ask(private, "GET", TOKEN, &[("Authorization", &key)], "")
+            .await
+            .status;
         assert_eq!(status, if n < 3 { 401 } else { 429 });
     }
     let ended = running.stop().await;
-    let lines: Vec<_> = ended.stderr.lines().filter(|line| line.contains("being guessed")).collect();
-    assert!(lines.len() == 1 && lines[0].contains("client=127.0.0.1"), "{}", ended.stderr);
+    let lines: Vec<_> = ended
+        .stderr
+        .lines()
+        .filter(|line| line.contains("being guessed"))
+        .collect();
+    assert!(
+        lines.len() == 1 && lines[0].contains("client=127.0.0.1"),
+        "{}",
+        ended.stderr
+    );
     assert!(!ended.stderr.contains("wxk_guess"), "{}", ended.stderr);
 }

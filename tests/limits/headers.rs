@@ -9,24 +9,53 @@ async fn get(world: &World, target: &str) -> Answer {
 #[tokio::test]
 async fn every_page_is_framed_nowhere_and_may_use_no_sensor_and_shares_no_window() {
     let world = World::new("", "").await;
-    for (listener, target) in
-        [(world.public, "/"), (world.public, "/doctor"), (world.private, "/status"), (world.private, "/docs")]
-    {
+    for (listener, target) in [
+        (world.public, "/"),
+        (world.public, "/doctor"),
+        (world.private, "/status"),
+        (world.private, "/docs"),
+    ] {
         let page = ask(listener, "GET", target, &[("Host", "localhost")], "").await;
-        assert_eq!((page.status, page.header("content-type")), (200, Some("text/html; charset=utf-8")), "{target}");
+        assert_eq!(
+            (page.status, page.header("content-type")),
+            (200, Some("text/html; charset=utf-8")),
+            "{target}"
+        );
         let policy = page.header("content-security-policy").unwrap();
-        assert!(policy.starts_with("default-src 'none'") && policy.contains("frame-ancestors 'none'"), "{target}: {policy}");
+        assert!(
+            policy.starts_with("default-src 'none'") && policy.contains("frame-ancestors 'none'"),
+            "{target}: {policy}"
+        );
         assert!(!policy.contains("unsafe"), "{target}: {policy}");
-        assert_eq!(page.header("x-content-type-options"), Some("nosniff"), "{target}");
-        assert_eq!(page.header("cross-origin-opener-policy"), Some("same-origin"), "{target}");
-        assert_eq!(page.header("cross-origin-resource-policy"), Some("same-origin"), "{target}");
+        assert_eq!(
+            page.header("x-content-type-options"),
+            Some("nosniff"),
+            "{target}"
+        );
+        assert_eq!(
+            page.header("cross-origin-opener-policy"),
+            Some("same-origin"),
+            "{target}"
+        );
+        assert_eq!(
+            page.header("cross-origin-resource-policy"),
+            Some("same-origin"),
+            "{target}"
+        );
         assert!(page.header("referrer-policy").is_some(), "{target}");
         let powers = page.header("permissions-policy").unwrap_or_default();
         for power in ["camera", "microphone", "geolocation", "payment"] {
-            assert!(powers.contains(&format!("{power}=()")), "{target}: {powers}");
+            assert!(
+                powers.contains(&format!("{power}=()")),
+                "{target}: {powers}"
+            );
         }
         // res.wx.qq.com sends no Cross-Origin-Resource-Policy: with an embedder policy the SDK would not load.
-        assert_eq!(page.header("cross-origin-embedder-policy"), None, "{target}");
+        assert_eq!(
+            page.header("cross-origin-embedder-policy"),
+            None,
+            "{target}"
+        );
     }
 }
 
@@ -42,20 +71,41 @@ async fn a_file_is_no_page_and_only_pictures_and_the_client_script_are_for_other
     ] {
         // The picture is no text: only the head is looked at.
         let answer = ask(world.public, "HEAD", target, &[("Host", "example.com")], "").await;
-        assert_eq!((answer.status, answer.header("cross-origin-resource-policy")), (200, Some(readers)), "{target}");
-        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{target}");
+        assert_eq!(
+            (answer.status, answer.header("cross-origin-resource-policy")),
+            (200, Some(readers)),
+            "{target}"
+        );
+        assert_eq!(
+            answer.header("x-content-type-options"),
+            Some("nosniff"),
+            "{target}"
+        );
         let policy = answer.header("content-security-policy").unwrap();
-        assert!(policy.starts_with("default-src 'none'") && policy.contains("sandbox"), "{target}: {policy}");
+        assert!(
+            policy.starts_with("default-src 'none'") && policy.contains("sandbox"),
+            "{target}: {policy}"
+        );
     }
     let script = get(&world, "/jssdk/wx-jssdk.js").await;
-    assert_eq!(script.header("cross-origin-resource-policy"), Some("cross-origin"));
+    assert_eq!(
+        script.header("cross-origin-resource-policy"),
+        Some("cross-origin")
+    );
 }
 
 #[tokio::test]
 async fn an_error_is_never_taken_for_something_else() {
     let world = World::new("", "").await;
-    for target in ["/jssdk/config", "/nothing", "/jssdk/config?url=https%3A%2F%2Fevil.com%2F%3Cscript%3E"] {
+    for target in [
+        "/jssdk/config",
+        "/nothing",
+        "/jssdk/config?url=https%3A%2F%2Fevil.com%2F%3Cscript%3E",
+    ] {
         let answer = get(&world, target).await;
-        assert!(answer.status >= 400 && answer.header("x-content-type-options") == Some("nosniff"), "{answer:?}");
+        assert!(
+            answer.status >= 400 && answer.header("x-content-type-options") == Some("nosniff"),
+            "{answer:?}"
+        );
     }
 }

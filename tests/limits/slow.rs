@@ -20,7 +20,8 @@ fn drip(to: SocketAddr, first: &str, then: u8) -> JoinHandle<String> {
     tokio::spawn(async move {
         let mut stream = TcpStream::connect(to).await.unwrap();
         stream.write_all(first.as_bytes()).await.unwrap();
-        let (mut drops, mut came, mut buffer) = (interval(Duration::from_millis(100)), Vec::new(), [0; 4_096]);
+        let (mut drops, mut came, mut buffer) =
+            (interval(Duration::from_millis(100)), Vec::new(), [0; 4_096]);
         loop {
             tokio::select! {
                 read = stream.read(&mut buffer) => match read {
@@ -36,7 +37,10 @@ fn drip(to: SocketAddr, first: &str, then: u8) -> JoinHandle<String> {
 }
 
 async fn ended(dripping: JoinHandle<String>) -> String {
-    timeout(BOUND, dripping).await.expect("the service hangs up").unwrap()
+    timeout(BOUND, dripping)
+        .await
+        .expect("the service hangs up")
+        .unwrap()
 }
 
 const KEPT: &str = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
@@ -44,21 +48,34 @@ const KEPT: &str = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
 #[tokio::test]
 async fn a_first_head_that_comes_in_drop_by_drop_is_ended() {
     let world = World::new(SHORT, "").await;
-    let answer = ended(drip(world.public, "GET /healthz HTTP/1.1\r\nX-Drip: ", b'a')).await;
+    let answer = ended(drip(
+        world.public,
+        "GET /healthz HTTP/1.1\r\nX-Drip: ",
+        b'a',
+    ))
+    .await;
     assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
 }
 
 #[tokio::test]
 async fn a_later_head_that_comes_in_drop_by_drop_is_ended_too() {
     let world = World::new(SHORT, "").await;
-    let answer = ended(drip(world.public, &format!("{KEPT}GET /healthz HTTP/1.1\r\nX-Drip: "), b'a')).await;
+    let answer = ended(drip(
+        world.public,
+        &format!("{KEPT}GET /healthz HTTP/1.1\r\nX-Drip: "),
+        b'a',
+    ))
+    .await;
     assert_eq!(answer.matches("HTTP/1.1 200 OK").count(), 1, "{answer}");
     assert_eq!(world.counter.now().overstayed, 1);
     // The same where the first answer was there before the second head began.
     let mut stream = TcpStream::connect(world.public).await.unwrap();
     stream.write_all(KEPT.as_bytes()).await.unwrap();
     assert!(stream.read(&mut [0; 1_024]).await.unwrap() > 0);
-    stream.write_all(b"GET /healthz HTTP/1.1\r\nX-Drip: ").await.unwrap();
+    stream
+        .write_all(b"GET /healthz HTTP/1.1\r\nX-Drip: ")
+        .await
+        .unwrap();
     let mut drops = interval(Duration::from_millis(100));
     let hung_up = async {
         while stream.write_all(b"a").await.is_ok() {
@@ -71,11 +88,22 @@ async fn a_later_head_that_comes_in_drop_by_drop_is_ended_too() {
 #[tokio::test]
 async fn a_body_that_comes_in_drop_by_drop_is_ended() {
     let world = World::new(SHORT, "").await;
-    let head = format!("POST {TOKEN}/reject HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\n");
-    let whole = ended(drip(world.private, &format!("{head}Content-Length: 8000\r\n\r\n{{\"value\":\""), b'a')).await;
+    let head =
+        format!("POST {TOKEN}/reject HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\n");
+    let whole = ended(drip(
+        world.private,
+        &format!("{head}Content-Length: 8000\r\n\r\n{{\"value\":\""),
+        b'a',
+    ))
+    .await;
     assert!(!whole.contains(" 200 "), "{whole}");
     // In chunks, each of which begins and does not end.
-    let chunked = ended(drip(world.private, &format!("{head}Transfer-Encoding: chunked\r\n\r\n1f40\r\n"), b'a')).await;
+    let chunked = ended(drip(
+        world.private,
+        &format!("{head}Transfer-Encoding: chunked\r\n\r\n1f40\r\n"),
+        b'a',
+    ))
+    .await;
     assert!(!chunked.contains(" 200 "), "{chunked}");
 }
 
@@ -83,9 +111,15 @@ async fn a_body_that_comes_in_drop_by_drop_is_ended() {
 async fn half_a_later_head_and_then_silence_is_ended() {
     let world = World::new(SHORT, "").await;
     let mut stream = TcpStream::connect(world.public).await.unwrap();
-    stream.write_all(format!("{KEPT}GET /healthz HT").as_bytes()).await.unwrap();
+    stream
+        .write_all(format!("{KEPT}GET /healthz HT").as_bytes())
+        .await
+        .unwrap();
     let mut came = Vec::new();
-    timeout(BOUND, stream.read_to_end(&mut came)).await.expect("the service hangs up").unwrap();
+    timeout(BOUND, stream.read_to_end(&mut came))
+        .await
+        .expect("the service hangs up")
+        .unwrap();
     assert!(came.starts_with(b"HTTP/1.1 200 OK"));
 }
 
@@ -109,23 +143,42 @@ async fn an_idle_connection_is_ended_after_its_time() {
     for first in ["", KEPT] {
         let mut stream = TcpStream::connect(world.public).await.unwrap();
         stream.write_all(first.as_bytes()).await.unwrap();
-        timeout(BOUND, stream.read_to_end(&mut Vec::new())).await.expect("the service hangs up").unwrap();
+        timeout(BOUND, stream.read_to_end(&mut Vec::new()))
+            .await
+            .expect("the service hangs up")
+            .unwrap();
     }
 }
 
 #[tokio::test]
 async fn three_hundred_slow_clients_keep_nobody_from_being_served() {
     let world = World::new(SHORT, "").await;
-    assert_eq!(ask(world.public, "GET", PAGE, &[], "").await.status, 200, "the ticket is there");
+    assert_eq!(
+        ask(world.public, "GET", PAGE, &[], "").await.status,
+        200,
+        "the ticket is there"
+    );
     let slow: Vec<_> = (0..300)
         .map(|n| match n % 3 {
             0 => drip(world.public, "GET /healthz HTTP/1.1\r\nX-Drip: ", b'a'),
-            1 => drip(world.public, &format!("{KEPT}GET /healthz HTTP/1.1\r\nX-Drip: "), b'a'),
-            _ => drip(world.public, "POST /jssdk/config HTTP/1.1\r\nHost: x\r\nContent-Length: 9999\r\n\r\n", b'a'),
+            1 => drip(
+                world.public,
+                &format!("{KEPT}GET /healthz HTTP/1.1\r\nX-Drip: "),
+                b'a',
+            ),
+            _ => drip(
+                world.public,
+                "POST /jssdk/config HTTP/1.1\r\nHost: x\r\nContent-Length: 9999\r\n\r\n",
+                b'a',
+            ),
         })
         .collect();
     for _ in 0..100 {
-        let served = timeout(Duration::from_secs(10), ask(world.public, "GET", PAGE, &[], "")).await;
+        let served = timeout(
+            Duration::from_secs(10),
+            ask(world.public, "GET", PAGE, &[], ""),
+        )
+        .await;
         assert_eq!(served.expect("an answer at once").status, 200);
     }
     for slow in slow {
@@ -162,7 +215,12 @@ async fn few_places_are_not_taken_by_one_connection() {
         alone.write_all(KEPT.as_bytes()).await.unwrap();
         assert!(alone.read(&mut [0; 1_024]).await.unwrap() > 0, "still open");
         // As long as an idle connection is let be at least: another one is ended meanwhile.
-        ended(drip(world.public, &format!("{KEPT}GET / HTTP/1.1\r\nX-Drip: "), b'a')).await;
+        ended(drip(
+            world.public,
+            &format!("{KEPT}GET / HTTP/1.1\r\nX-Drip: "),
+            b'a',
+        ))
+        .await;
     }
     assert_eq!(world.counter.now().made_room, 0);
 }
@@ -173,9 +231,19 @@ async fn a_client_that_waits_for_wechat_is_no_slow_client() {
     let gate = world.sandbox.hold("/cgi-bin/ticket/getticket");
     let public = world.public;
     let waiting = tokio::spawn(async move { ask(public, "GET", PAGE, &[], "").await.status });
-    timeout(BOUND, world.sandbox.wait_for_calls("/cgi-bin/ticket/getticket", 1)).await.unwrap();
+    timeout(
+        BOUND,
+        world.sandbox.wait_for_calls("/cgi-bin/ticket/getticket", 1),
+    )
+    .await
+    .unwrap();
     // Longer than a slow client would be let be: another connection, begun after it, is ended meanwhile.
-    ended(drip(world.public, &format!("{KEPT}GET / HTTP/1.1\r\nX-Drip: "), b'a')).await;
+    ended(drip(
+        world.public,
+        &format!("{KEPT}GET / HTTP/1.1\r\nX-Drip: "),
+        b'a',
+    ))
+    .await;
     gate.release();
     assert_eq!(timeout(BOUND, waiting).await.unwrap().unwrap(), 200);
 }
@@ -184,7 +252,10 @@ async fn a_client_that_waits_for_wechat_is_no_slow_client() {
 async fn a_first_request_that_comes_with_the_end_of_its_handshake_may_wait_as_long() {
     let home = tempfile::tempdir().unwrap();
     let key = rcgen::KeyPair::generate().unwrap();
-    let cert = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
+    let cert = rcgen::CertificateParams::new(vec!["localhost".to_owned()])
+        .unwrap()
+        .self_signed(&key)
+        .unwrap();
     let files = [("c.pem", cert.pem()), ("k.pem", key.serialize_pem())].map(|(name, text)| {
         std::fs::write(home.path().join(name), text).unwrap();
         home.path().join(name).display().to_string()
@@ -193,24 +264,40 @@ async fn a_first_request_that_comes_with_the_end_of_its_handshake_may_wait_as_lo
     let world = World::new("request_seconds = 7\nkeep_alive_seconds = 1", &tls).await;
     let gate = world.sandbox.hold("/cgi-bin/ticket/getticket");
     let waiting = tokio::spawn(ask_with_the_handshake(world.public, cert.der().clone()));
-    timeout(BOUND, world.sandbox.wait_for_calls("/cgi-bin/ticket/getticket", 1)).await.unwrap();
+    timeout(
+        BOUND,
+        world.sandbox.wait_for_calls("/cgi-bin/ticket/getticket", 1),
+    )
+    .await
+    .unwrap();
     // Longer than an idle connection is let be, which is six seconds here.
-    ended(drip(world.private, &format!("{KEPT}GET / HTTP/1.1\r\nX-Drip: "), b'a')).await;
+    ended(drip(
+        world.private,
+        &format!("{KEPT}GET / HTTP/1.1\r\nX-Drip: "),
+        b'a',
+    ))
+    .await;
     gate.release();
     let answer = timeout(BOUND, waiting).await.unwrap().unwrap();
     assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer:?}");
 }
 
 /// Sends the last message of the handshake and the request in one piece, as clients that are not slow do.
-async fn ask_with_the_handshake(to: SocketAddr, trusted: rustls::pki_types::CertificateDer<'static>) -> String {
+async fn ask_with_the_handshake(
+    to: SocketAddr,
+    trusted: rustls::pki_types::CertificateDer<'static>,
+) -> String {
     let mut roots = rustls::RootCertStore::empty();
     roots.add(trusted).unwrap();
-    let config = rustls::ClientConfig::builder_with_provider(rustls::crypto::ring::default_provider().into())
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let mut tls = rustls::ClientConnection::new(config.into(), "localhost".try_into().unwrap()).unwrap();
+    let config = rustls::ClientConfig::builder_with_provider(
+        rustls::crypto::ring::default_provider().into(),
+    )
+    .with_safe_default_protocol_versions()
+    .unwrap()
+    .with_root_certificates(roots)
+    .with_no_client_auth();
+    let mut tls =
+        rustls::ClientConnection::new(config.into(), "localhost".try_into().unwrap()).unwrap();
     let request = format!("GET {PAGE} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     tls.writer().write_all(request.as_bytes()).unwrap();
     let mut stream = TcpStream::connect(to).await.unwrap();
@@ -221,7 +308,9 @@ async fn ask_with_the_handshake(to: SocketAddr, trusted: rustls::pki_types::Cert
             tls.write_tls(&mut piece).unwrap();
         }
         stream.write_all(&piece).await.unwrap();
-        let Ok(count @ 1..) = stream.read(&mut buffer).await else { break };
+        let Ok(count @ 1..) = stream.read(&mut buffer).await else {
+            break;
+        };
         let mut read = &buffer[..count];
         while !read.is_empty() {
             tls.read_tls(&mut read).unwrap();
@@ -237,14 +326,55 @@ async fn what_is_too_large_is_refused_and_harms_nobody() {
     let world = World::new("", "").await;
     let large = "x".repeat(100_000);
     let key = [("Authorization", "Bearer wxk_right")];
-    ask(world.private, "POST", &format!("{TOKEN}/reject"), &key, &large).await.problem(413, "body_too_large");
-    ask(world.private, "POST", "/jssdk/diagnose", &key, &large).await.problem(413, "body_too_large");
-    assert_eq!(ask(world.private, "POST", "/cgi-bin/stable_token", &[], &large).await.json()["errcode"], 44002);
-    ask(world.public, "POST", "/jssdk/config", &[], &large).await.problem(405, "method_not_allowed");
+    ask(
+        world.private,
+        "POST",
+        &format!("{TOKEN}/reject"),
+        &key,
+        &large,
+    )
+    .await
+    .problem(413, "body_too_large");
+    ask(world.private, "POST", "/jssdk/diagnose", &key, &large)
+        .await
+        .problem(413, "body_too_large");
+    assert_eq!(
+        ask(world.private, "POST", "/cgi-bin/stable_token", &[], &large)
+            .await
+            .json()["errcode"],
+        44002
+    );
+    ask(world.public, "POST", "/jssdk/config", &[], &large)
+        .await
+        .problem(405, "method_not_allowed");
     // An address of 20 KB is refused with words; one of 70 KB, or 200 KB of headers, by the parser.
-    ask(world.public, "GET", &format!("{PAGE}{}", &large[..20_000]), &[], "").await.problem(400, "bad_url");
-    assert_eq!(ask(world.public, "GET", &format!("{PAGE}{}", &large[..70_000]), &[], "").await.status, 400);
+    ask(
+        world.public,
+        "GET",
+        &format!("{PAGE}{}", &large[..20_000]),
+        &[],
+        "",
+    )
+    .await
+    .problem(400, "bad_url");
+    assert_eq!(
+        ask(
+            world.public,
+            "GET",
+            &format!("{PAGE}{}", &large[..70_000]),
+            &[],
+            ""
+        )
+        .await
+        .status,
+        400
+    );
     let header = format!("{large}{large}");
-    assert_eq!(ask(world.public, "GET", PAGE, &[("X-Large", &header)], "").await.status, 431);
+    assert_eq!(
+        ask(world.public, "GET", PAGE, &[("X-Large", &header)], "")
+            .await
+            .status,
+        431
+    );
     assert_eq!(ask(world.public, "GET", PAGE, &[], "").await.status, 200);
 }

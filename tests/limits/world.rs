@@ -48,7 +48,9 @@ impl World {
     pub(crate) async fn new(limits: &str, server: &str) -> Self {
         let clock = Clock::manual(UnixTime(1_767_225_600));
         let sandbox = Sandbox::start(clock.clone()).await.unwrap();
-        sandbox.add_app(App::official(APP, "0c79e1fa963cd80cc0be99b20a18faeb").safe_domain("example.com"));
+        sandbox.add_app(
+            App::official(APP, "0c79e1fa963cd80cc0be99b20a18faeb").safe_domain("example.com"),
+        );
         let text = format!(
             "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\nworkers = 1\nshutdown_seconds = 0\ndemo = true\n{server}\n
             [limits]\n{limits}\n[store]\nkind = \"memory\"\n[upstream]\nweixin = \"{0}\"\nqyapi = \"{0}\"\ntimeout_ms = 20000\n
@@ -57,30 +59,67 @@ impl World {
             sandbox.url(),
             KeyHash::of(KEY)
         );
-        let settings = Settings::read(&text, Path::new(""), HashMap::new()).unwrap_or_else(|problems| panic!("{problems}"));
+        let settings = Settings::read(&text, Path::new(""), HashMap::new())
+            .unwrap_or_else(|problems| panic!("{problems}"));
         let (report, started) = oneshot::channel();
         let (stop, stopped) = oneshot::channel::<()>();
         let its_clock = clock.clone();
         thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
             runtime.block_on(async {
-                let application = Application::build_on(&settings, its_clock).await.unwrap_or_else(|error| panic!("{error}"));
-                let _ = report.send((application.address(), application.admin_address().unwrap(), application.counter()));
-                application.run_until_stopped(async { drop(stopped.await) }).await.unwrap();
+                let application = Application::build_on(&settings, its_clock)
+                    .await
+                    .unwrap_or_else(|error| panic!("{error}"));
+                let _ = report.send((
+                    application.address(),
+                    application.admin_address().unwrap(),
+                    application.counter(),
+                ));
+                application
+                    .run_until_stopped(async { drop(stopped.await) })
+                    .await
+                    .unwrap();
             });
         });
         let (public, private, counter) = timeout(BOUND, started).await.unwrap().unwrap();
-        Self { public, private, clock, sandbox, counter, _stop: stop }
+        Self {
+            public,
+            private,
+            clock,
+            sandbox,
+            counter,
+            _stop: stop,
+        }
     }
 
     /// `GET` on the public listener, as a proxy that saw `client` passes it on.
     pub(crate) async fn get_for(&self, client: &str, target: &str) -> Answer {
-        ask(self.public, "GET", target, &[("X-Forwarded-For", client)], "").await
+        ask(
+            self.public,
+            "GET",
+            target,
+            &[("X-Forwarded-For", client)],
+            "",
+        )
+        .await
     }
 
     /// `GET /credentials/main/access_token` with this key, as a proxy that saw `client` passes it on.
     pub(crate) async fn token(&self, client: &str, key: &str) -> Answer {
-        ask(self.private, "GET", TOKEN, &[("X-Forwarded-For", client), ("Authorization", &format!("Bearer {key}"))], "").await
+        ask(
+            self.private,
+            "GET",
+            TOKEN,
+            &[
+                ("X-Forwarded-For", client),
+                ("Authorization", &format!("Bearer {key}")),
+            ],
+            "",
+        )
+        .await
     }
 
     pub(crate) fn advance(&self, seconds: u64) {
@@ -88,7 +127,13 @@ impl World {
     }
 }
 
-pub(crate) async fn ask(to: SocketAddr, method: &str, target: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+pub(crate) async fn ask(
+    to: SocketAddr,
+    method: &str,
+    target: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Answer {
     let mut request = format!("{method} {target} HTTP/1.1\r\nConnection: close\r\n");
     if !headers.iter().any(|(name, _)| *name == "Host") {
         request += "Host: service\r\n";
@@ -109,15 +154,27 @@ pub(crate) async fn read(mut stream: TcpStream) -> Answer {
         bytes.extend_from_slice(&buffer[..count]);
     }
     let text = String::from_utf8(bytes).unwrap();
-    let (head, text) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no whole answer: {text:?}"));
-    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap();
-    Answer { status, head: head.to_owned(), text: text.to_owned() }
+    let (head, text) = text
+        .split_once("\r\n\r\n")
+        .unwrap_or_else(|| panic!("no whole answer: {text:?}"));
+    let status = head
+        .split(' ')
+        .nth(1)
+        .and_then(|status| status.parse().ok())
+        .unwrap();
+    Answer {
+        status,
+        head: head.to_owned(),
+        text: text.to_owned(),
+    }
 }
 
 impl Answer {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let mut lines = self.head.lines().filter_map(|line| line.split_once(": "));
-        lines.find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+        lines
+            .find(|(found, _)| found.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value)
     }
 
     pub(crate) fn json(&self) -> Value {
@@ -128,16 +185,34 @@ impl Answer {
     #[track_caller]
     pub(crate) fn problem(&self, status: u16, code: &str) -> Value {
         assert_eq!(self.status, status, "{self:?}");
-        assert_eq!(self.header("content-type"), Some("application/problem+json"), "{self:?}");
+        assert_eq!(
+            self.header("content-type"),
+            Some("application/problem+json"),
+            "{self:?}"
+        );
         let problem = self.json();
         assert_eq!(problem["code"], code, "{problem}");
-        assert!(problem["hint"]["en"].as_str().is_some_and(|en| en.chars().all(|c| c < '\u{4e00}')), "{problem}");
-        assert!(problem["hint"]["zh"].as_str().unwrap().chars().any(|c| c > '\u{4e00}'), "{problem}");
+        assert!(
+            problem["hint"]["en"]
+                .as_str()
+                .is_some_and(|en| en.chars().all(|c| c < '\u{4e00}')),
+            "{problem}"
+        );
+        assert!(
+            problem["hint"]["zh"]
+                .as_str()
+                .unwrap()
+                .chars()
+                .any(|c| c > '\u{4e00}'),
+            "{problem}"
+        );
         problem
     }
 
     #[track_caller]
     pub(crate) fn retry_after(&self) -> u64 {
-        self.header("retry-after").and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("no Retry-After: {self:?}"))
+        self.header("retry-after")
+            .and_then(|value| value.parse().ok())
+            .unwrap_or_else(|| panic!("no Retry-After: {self:?}"))
     }
 }

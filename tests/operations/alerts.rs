@@ -17,13 +17,21 @@ const RULES: &str = "examples/prometheus/alerts.yml";
 /// Every word of the expressions that can be the name of a metric.
 fn used(rules: &str) -> BTreeSet<&str> {
     let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    let expressions = rules.split("expr:").skip(1).map(|rest| rest.split("labels:").next().unwrap());
+    let expressions = rules
+        .split("expr:")
+        .skip(1)
+        .map(|rest| rest.split("labels:").next().unwrap());
     let words = expressions.flat_map(|text| text.split(move |c| !is_word(c)));
-    words.filter(|word| word.starts_with("wx_jssdk_") || word.starts_with("process_")).collect()
+    words
+        .filter(|word| word.starts_with("wx_jssdk_") || word.starts_with("process_"))
+        .collect()
 }
 
 fn names(rules: &str) -> Vec<&str> {
-    rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).collect()
+    rules
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("- alert: "))
+        .collect()
 }
 
 #[tokio::test]
@@ -32,8 +40,13 @@ async fn every_metric_that_an_alert_uses_exists() {
     let used = used(&rules);
     assert!(used.len() >= 12, "{used:?}");
     for name in used {
-        let base = name.trim_end_matches("_bucket").trim_end_matches("_count").trim_end_matches("_sum");
-        let exists = metrics.iter().any(|(known, kind)| known == name || (known == base && kind == "histogram"));
+        let base = name
+            .trim_end_matches("_bucket")
+            .trim_end_matches("_count")
+            .trim_end_matches("_sum");
+        let exists = metrics
+            .iter()
+            .any(|(known, kind)| known == name || (known == base && kind == "histogram"));
         assert!(exists, "{name} is in {RULES} and not at /metrics");
     }
 }
@@ -45,26 +58,47 @@ fn every_alert_says_what_to_do_under_its_name_in_both_languages() {
     assert!(names.len() >= 12, "{names:?}");
     for path in DOCUMENTS {
         let text = document(path);
-        let documented: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("### WxJssdk")).collect();
-        let expected: Vec<_> = names.iter().map(|name| name.strip_prefix("WxJssdk").unwrap()).collect();
+        let documented: Vec<_> = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("### WxJssdk"))
+            .collect();
+        let expected: Vec<_> = names
+            .iter()
+            .map(|name| name.strip_prefix("WxJssdk").unwrap())
+            .collect();
         assert_eq!(documented, expected, "{path}");
     }
 }
 
 #[test]
 fn every_alert_that_wakes_somebody_has_a_test_of_its_own_or_a_reason_to_have_none() {
-    let (rules, tests) = (document(RULES), document("examples/prometheus/alerts.test.yml"));
+    let (rules, tests) = (
+        document(RULES),
+        document("examples/prometheus/alerts.test.yml"),
+    );
     // One comparison each, of a number that only a machine under load has.
-    const PLAIN: [&str; 4] = ["WxJssdkManyCalls", "WxJssdkRejectsRationed", "WxJssdkSlowRefreshes", "WxJssdkFilesRunOut"];
+    const PLAIN: [&str; 4] = [
+        "WxJssdkManyCalls",
+        "WxJssdkRejectsRationed",
+        "WxJssdkSlowRefreshes",
+        "WxJssdkFilesRunOut",
+    ];
     for name in names(&rules) {
-        assert!(tests.contains(&format!("alertname: {name}")) || PLAIN.contains(&name), "{name} has no test");
+        assert!(
+            tests.contains(&format!("alertname: {name}")) || PLAIN.contains(&name),
+            "{name} has no test"
+        );
     }
 }
 
 /// Where Prometheus' tool is: in the `PATH`, or where `make deps` puts it when it may not write there.
 fn promtool(arguments: &[&str]) -> Command {
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools/promtool");
-    let mut command = Command::new(if own.exists() { own } else { PathBuf::from("promtool") });
+    let mut command = Command::new(if own.exists() {
+        own
+    } else {
+        PathBuf::from("promtool")
+    });
     command
         .args(arguments)
         .current_dir(env!("CARGO_MANIFEST_DIR"))
@@ -76,10 +110,20 @@ fn promtool(arguments: &[&str]) -> Command {
 
 /// Its output, if it went well.
 async fn well(mut command: Command, input: &str) -> String {
-    let mut child = command.stdin(Stdio::piped()).spawn().expect("promtool: run make deps");
-    child.stdin.take().unwrap().write_all(input.as_bytes()).await.unwrap();
+    let mut child = command
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("promtool: run make deps");
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(input.as_bytes())
+        .await
+        .unwrap();
     let output = child.wait_with_output().await.unwrap();
-    let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned()
+        + &String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{text}");
     text
 }
@@ -88,9 +132,20 @@ async fn well(mut command: Command, input: &str) -> String {
 #[ignore = "needs promtool: make test"]
 async fn prometheus_loads_the_rules_and_they_fire_when_they_should() {
     let said = well(promtool(&["check", "rules", RULES]), "").await;
-    assert!(said.contains(&format!("{} rules found", names(&document(RULES)).len())), "{said}");
-    well(promtool(&["test", "rules", "examples/prometheus/alerts.test.yml"]), "").await;
-    well(promtool(&["check", "config", "examples/prometheus/prometheus.yml"]), "").await;
+    assert!(
+        said.contains(&format!("{} rules found", names(&document(RULES)).len())),
+        "{said}"
+    );
+    well(
+        promtool(&["test", "rules", "examples/prometheus/alerts.test.yml"]),
+        "",
+    )
+    .await;
+    well(
+        promtool(&["check", "config", "examples/prometheus/prometheus.yml"]),
+        "",
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -100,12 +155,35 @@ async fn prometheus_finds_nothing_to_mend_in_what_a_busy_service_shows() {
     service.warm("shop").await;
     service.warm("blog").await;
     assert_eq!(service.sign("shop").await, 200);
-    service.broker.credential("shop", Kind::CardTicket).await.unwrap();
-    let token = service.broker.credential("shop", Kind::AccessToken).await.unwrap();
-    service.broker.reject("shop", Kind::AccessToken, &token.value).await.unwrap();
+    service
+        .broker
+        .credential("shop", Kind::CardTicket)
+        .await
+        .unwrap();
+    let token = service
+        .broker
+        .credential("shop", Kind::AccessToken)
+        .await
+        .unwrap();
+    service
+        .broker
+        .reject("shop", Kind::AccessToken, &token.value)
+        .await
+        .unwrap();
     service.always(TOKEN, FaultKind::Errcode(40_164));
     service.advance(7_030);
-    let scrape = service.until("a failure", |scrape| scrape.all("wx_jssdk_credential_failing_seconds", &[]).count() > 0).await;
-    assert_eq!(well(promtool(&["check", "metrics"]), &scrape.text).await, "", "no remark at all");
+    let scrape = service
+        .until("a failure", |scrape| {
+            scrape
+                .all("wx_jssdk_credential_failing_seconds", &[])
+                .count()
+                > 0
+        })
+        .await;
+    assert_eq!(
+        well(promtool(&["check", "metrics"]), &scrape.text).await,
+        "",
+        "no remark at all"
+    );
     service.end().await;
 }

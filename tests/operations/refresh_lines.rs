@@ -7,12 +7,17 @@ use wx_jssdk::sandbox::{Fault, FaultKind};
 use crate::world::*;
 
 fn number(line: &Value, field: &str) -> u64 {
-    line[field].as_u64().unwrap_or_else(|| panic!("no {field}: {line}"))
+    line[field]
+        .as_u64()
+        .unwrap_or_else(|| panic!("no {field}: {line}"))
 }
 
 #[tokio::test]
 async fn a_refresh_that_went_well_is_one_line_at_info() {
-    let service = Service::start("", &accounts(["shop"]), |sandbox| sandbox.add_app(app("shop"))).await;
+    let service = Service::start("", &accounts(["shop"]), |sandbox| {
+        sandbox.add_app(app("shop"))
+    })
+    .await;
     let gate = service.sandbox.hold(TICKET);
     service.sandbox.wait_for_calls(TICKET, 1).await;
     service.advance(2);
@@ -20,9 +25,18 @@ async fn a_refresh_that_went_well_is_one_line_at_info() {
     service.warm("shop").await;
     let lines = service.log.about("refreshed");
     assert_eq!(lines.len(), 2, "{}", service.log.text());
-    for (line, kind, took) in [(&lines[0], "access_token", 0), (&lines[1], "jsapi_ticket", 2_000)] {
-        assert_eq!((&line["level"], &line["account"], &line["kind"]), (&json!("INFO"), &json!("shop"), &json!(kind)));
-        assert_eq!((&line["outcome"], &line["why"]), (&json!("refreshed"), &json!("missing")));
+    for (line, kind, took) in [
+        (&lines[0], "access_token", 0),
+        (&lines[1], "jsapi_ticket", 2_000),
+    ] {
+        assert_eq!(
+            (&line["level"], &line["account"], &line["kind"]),
+            (&json!("INFO"), &json!("shop"), &json!(kind))
+        );
+        assert_eq!(
+            (&line["outcome"], &line["why"]),
+            (&json!("refreshed"), &json!("missing"))
+        );
         assert_eq!(number(line, "took_ms"), took);
         assert_eq!(number(line, "expires_in"), 7_200 - took / 1_000);
         let next = number(line, "next_in");
@@ -39,21 +53,52 @@ async fn a_refresh_that_failed_is_one_line_with_cause_and_fix_as_loud_as_its_cla
         (FaultKind::Errcode(45_009), "WARN", "quota"),
         (FaultKind::Errcode(40_125), "ERROR", "setup"),
     ] {
-        let service = Service::start("", &accounts(["shop"]), |sandbox| sandbox.add_app(app("shop"))).await;
+        let service = Service::start("", &accounts(["shop"]), |sandbox| {
+            sandbox.add_app(app("shop"))
+        })
+        .await;
         service.warm("shop").await;
         service.log.clear();
         service.sandbox.fault(Fault::once(TOKEN, fault));
         service.advance(7_030);
-        service.until("a failure", |scrape| scrape.all("wx_jssdk_upstream_failures_total", &[]).next().is_some()).await;
+        service
+            .until("a failure", |scrape| {
+                scrape
+                    .all("wx_jssdk_upstream_failures_total", &[])
+                    .next()
+                    .is_some()
+            })
+            .await;
         let lines = service.log.about("refresh failed");
-        let [line] = &lines[..] else { panic!("{lines:?}") };
-        assert_eq!((&line["level"], &line["outcome"], &line["account"]), (&json!(level), &json!(outcome), &json!("shop")));
-        assert_eq!((&line["kind"], &line["why"]), (&json!("access_token"), &json!("due")));
-        assert_eq!(number(line, "living_for"), 7_200 - 7_030 - 5, "so long nobody notices");
+        let [line] = &lines[..] else {
+            panic!("{lines:?}")
+        };
+        assert_eq!(
+            (&line["level"], &line["outcome"], &line["account"]),
+            (&json!(level), &json!(outcome), &json!("shop"))
+        );
+        assert_eq!(
+            (&line["kind"], &line["why"]),
+            (&json!("access_token"), &json!("due"))
+        );
+        assert_eq!(
+            number(line, "living_for"),
+            7_200 - 7_030 - 5,
+            "so long nobody notices"
+        );
         assert!(number(line, "retry_in") >= 1);
-        assert_eq!(number(line, "took_ms"), 0, "from its own start, and not from the process's");
+        assert_eq!(
+            number(line, "took_ms"),
+            0,
+            "from its own start, and not from the process's"
+        );
         for field in ["cause", "fix"] {
-            assert!(line[field].as_str().is_some_and(|sentence| sentence.len() > 10), "{line}");
+            assert!(
+                line[field]
+                    .as_str()
+                    .is_some_and(|sentence| sentence.len() > 10),
+                "{line}"
+            );
         }
         service.end().await;
     }
@@ -62,10 +107,15 @@ async fn a_refresh_that_failed_is_one_line_with_cause_and_fix_as_loud_as_its_cla
 #[tokio::test]
 async fn what_another_process_had_fetched_says_so() {
     let (clock, store) = (wx_jssdk::Clock::manual(START), wx_jssdk::Store::memory());
-    let sandbox = wx_jssdk::sandbox::Sandbox::start(clock.clone()).await.unwrap();
+    let sandbox = wx_jssdk::sandbox::Sandbox::start(clock.clone())
+        .await
+        .unwrap();
     sandbox.add_app(app("shop"));
     let broker = || {
-        let upstream = wx_jssdk::UpstreamOptions { weixin: sandbox.url().to_owned(), ..Default::default() };
+        let upstream = wx_jssdk::UpstreamOptions {
+            weixin: sandbox.url().to_owned(),
+            ..Default::default()
+        };
         let account = wx_jssdk::Account::official(app_id("shop"), SECRET);
         wx_jssdk::Broker::builder()
             .account("shop", account)
@@ -75,10 +125,19 @@ async fn what_another_process_had_fetched_says_so() {
             .build()
             .unwrap()
     };
-    broker().credential("shop", Kind::AccessToken).await.unwrap();
+    broker()
+        .credential("shop", Kind::AccessToken)
+        .await
+        .unwrap();
     let log = Log::default();
     let _listening = log.listen();
-    broker().credential("shop", Kind::AccessToken).await.unwrap();
+    broker()
+        .credential("shop", Kind::AccessToken)
+        .await
+        .unwrap();
     let lines = log.about("taken from the store");
-    assert_eq!((lines.len(), &lines[0]["outcome"], &lines[0]["level"]), (1, &json!("from_store"), &json!("INFO")));
+    assert_eq!(
+        (lines.len(), &lines[0]["outcome"], &lines[0]["level"]),
+        (1, &json!("from_store"), &json!("INFO"))
+    );
 }

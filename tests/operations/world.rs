@@ -53,19 +53,30 @@ pub(crate) struct Service {
 
 /// A configuration's accounts, all known to WeChat.
 pub(crate) fn accounts<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
-    let account = |name| format!("[accounts.{name}]\napp_id = \"{}\"\nsecret = \"{SECRET}\"\n", app_id(name));
+    let account = |name| {
+        format!(
+            "[accounts.{name}]\napp_id = \"{}\"\nsecret = \"{SECRET}\"\n",
+            app_id(name)
+        )
+    };
     names.into_iter().map(account).collect()
 }
 
 impl Service {
     /// With these accounts, each known to WeChat.
     pub(crate) async fn with(names: &[&str]) -> Self {
-        Self::start("", &accounts(names.iter().copied()), |sandbox| names.iter().for_each(|name| sandbox.add_app(app(name))))
-            .await
+        Self::start("", &accounts(names.iter().copied()), |sandbox| {
+            names.iter().for_each(|name| sandbox.add_app(app(name)))
+        })
+        .await
     }
 
     /// With these settings of `[server]` and these accounts.
-    pub(crate) async fn start(server: &str, accounts: &str, prepare: impl FnOnce(&Sandbox)) -> Self {
+    pub(crate) async fn start(
+        server: &str,
+        accounts: &str,
+        prepare: impl FnOnce(&Sandbox),
+    ) -> Self {
         let clock = Clock::manual(START);
         let sandbox = Sandbox::start(clock.clone()).await.unwrap();
         prepare(&sandbox);
@@ -76,13 +87,27 @@ impl Service {
         );
         let log = Log::default();
         let _listening = log.listen();
-        let application = Application::build_on(&read(&format!("{head}{accounts}")), clock.clone()).await.unwrap();
-        let [public, private] =
-            [application.address(), application.admin_address().unwrap()].map(|address| format!("http://{address}"));
+        let application = Application::build_on(&read(&format!("{head}{accounts}")), clock.clone())
+            .await
+            .unwrap();
+        let [public, private] = [application.address(), application.admin_address().unwrap()]
+            .map(|address| format!("http://{address}"));
         let (broker, reloader) = (application.broker().clone(), application.reloader());
         let (stop, stopped) = oneshot::channel::<()>();
         let running = tokio::spawn(application.run_until_stopped(async { drop(stopped.await) }));
-        Self { sandbox, clock, broker, public, private, reloader, log, head, stop, running, _listening }
+        Self {
+            sandbox,
+            clock,
+            broker,
+            public,
+            private,
+            reloader,
+            log,
+            head,
+            stop,
+            running,
+            _listening,
+        }
     }
 
     /// The same with other accounts.
@@ -103,7 +128,12 @@ impl Service {
     }
 
     pub(crate) async fn sign(&self, account: &str) -> u16 {
-        get(&format!("{}/jssdk/config?url=https%3A%2F%2Fexample.com%2F&account={account}", self.public)).await.0
+        get(&format!(
+            "{}/jssdk/config?url=https%3A%2F%2Fexample.com%2F&account={account}",
+            self.public
+        ))
+        .await
+        .0
     }
 
     pub(crate) async fn ready(&self) -> (u16, Value) {
@@ -128,32 +158,46 @@ impl Service {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
-        timeout(BOUND, looking).await.unwrap_or_else(|_| panic!("it never came to: {what}\n{}", self.log.text()))
+        timeout(BOUND, looking)
+            .await
+            .unwrap_or_else(|_| panic!("it never came to: {what}\n{}", self.log.text()))
     }
 
     /// Until this account has its ticket.
     pub(crate) async fn warm(&self, account: &str) -> Scrape {
         let living = |scrape: &Scrape| {
-            scrape.value("wx_jssdk_credential_remaining_seconds", &[("account", account), ("kind", "jsapi_ticket")]) > Some(0.0)
+            scrape.value(
+                "wx_jssdk_credential_remaining_seconds",
+                &[("account", account), ("kind", "jsapi_ticket")],
+            ) > Some(0.0)
         };
         self.until("a living ticket", living).await
     }
 
     pub(crate) async fn end(self) -> Log {
         self.stop.send(()).unwrap();
-        timeout(BOUND, self.running).await.expect("it ends").unwrap().unwrap();
+        timeout(BOUND, self.running)
+            .await
+            .expect("it ends")
+            .unwrap()
+            .unwrap();
         self.log
     }
 }
 
 fn read(text: &str) -> Settings {
-    Settings::read(text, Path::new(""), HashMap::new()).unwrap_or_else(|problems| panic!("{problems}"))
+    Settings::read(text, Path::new(""), HashMap::new())
+        .unwrap_or_else(|problems| panic!("{problems}"))
 }
 
 pub(crate) fn client() -> reqwest::Client {
     static PROVIDER: Once = Once::new();
     PROVIDER.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
-    reqwest::Client::builder().no_proxy().timeout(BOUND).build().unwrap()
+    reqwest::Client::builder()
+        .no_proxy()
+        .timeout(BOUND)
+        .build()
+        .unwrap()
 }
 
 pub(crate) async fn get(url: &str) -> (u16, String) {
@@ -170,7 +214,11 @@ pub(crate) struct Scrape {
 
 impl Scrape {
     pub(crate) fn of(text: String) -> Self {
-        let samples = text.lines().filter(|line| !line.starts_with('#')).map(sample).collect();
+        let samples = text
+            .lines()
+            .filter(|line| !line.starts_with('#'))
+            .map(sample)
+            .collect();
         Self { text, samples }
     }
 
@@ -181,9 +229,14 @@ impl Scrape {
         labels: &'s [(&'s str, &'s str)],
     ) -> impl Iterator<Item = (&'s BTreeMap<String, String>, f64)> {
         let fits = |known: &BTreeMap<String, String>| {
-            labels.iter().all(|(label, value)| known.get(*label).is_some_and(|v| v == value))
+            labels
+                .iter()
+                .all(|(label, value)| known.get(*label).is_some_and(|v| v == value))
         };
-        self.samples.iter().filter(move |(known, at, _)| known == name && fits(at)).map(|(_, at, value)| (at, *value))
+        self.samples
+            .iter()
+            .filter(move |(known, at, _)| known == name && fits(at))
+            .map(|(_, at, value)| (at, *value))
     }
 
     /// The only one.
@@ -196,19 +249,34 @@ impl Scrape {
 
     /// All that are described, whether there is a sample or not: name and type.
     pub(crate) fn described(&self) -> BTreeMap<&str, &str> {
-        self.text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' ')).collect()
+        self.text
+            .lines()
+            .filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '))
+            .collect()
     }
 }
 
 /// `name{label="value",…} 1.5`; no label of ours holds a quote or a comma.
 fn sample(line: &str) -> (String, BTreeMap<String, String>, f64) {
-    let (series, value) = line.rsplit_once(' ').unwrap_or_else(|| panic!("no sample: {line}"));
+    let (series, value) = line
+        .rsplit_once(' ')
+        .unwrap_or_else(|| panic!("no sample: {line}"));
     let (name, labels) = series.split_once('{').unwrap_or((series, "}"));
-    let labels = labels.trim_end_matches('}').split(',').filter(|label| !label.is_empty()).map(|label| {
-        let (label, value) = label.split_once('=').unwrap();
-        (label.to_owned(), value.trim_matches('"').to_owned())
-    });
-    (name.to_owned(), labels.collect(), value.parse().unwrap_or_else(|_| panic!("no number: {line}")))
+    let labels = labels
+        .trim_end_matches('}')
+        .split(',')
+        .filter(|label| !label.is_empty())
+        .map(|label| {
+            let (label, value) = label.split_once('=').unwrap();
+            (label.to_owned(), value.trim_matches('"').to_owned())
+        });
+    (
+        name.to_owned(),
+        labels.collect(),
+        value
+            .parse()
+            .unwrap_or_else(|_| panic!("no number: {line}")),
+    )
 }
 
 /// What this thread's part of the service logs, at `info`, as JSON lines.
@@ -219,7 +287,10 @@ impl Log {
     /// Until the guard is dropped.
     pub(crate) fn listen(&self) -> DefaultGuard {
         let writer = self.clone();
-        let lines = tracing_subscriber::fmt().with_max_level(tracing::Level::INFO).json().flatten_event(true);
+        let lines = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::INFO)
+            .json()
+            .flatten_event(true);
         tracing::subscriber::set_default(lines.with_writer(move || writer.clone()).finish())
     }
 
@@ -228,14 +299,21 @@ impl Log {
     }
 
     pub(crate) fn lines(&self) -> Vec<Value> {
-        self.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        self.text()
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
     }
 
     /// The lines with these words in their message.
     pub(crate) fn about(&self, words: &str) -> Vec<Value> {
         self.lines()
             .into_iter()
-            .filter(|line| line["message"].as_str().is_some_and(|message| message.contains(words)))
+            .filter(|line| {
+                line["message"]
+                    .as_str()
+                    .is_some_and(|message| message.contains(words))
+            })
             .collect()
     }
 

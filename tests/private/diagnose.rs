@@ -13,14 +13,23 @@ async fn ask(world: &World, key: &str, body: &str) -> Answer {
 }
 
 fn signed(ticket: &str, url: &str) -> String {
-    let digest = Sha1::digest(format!("jsapi_ticket={ticket}&noncestr=n&timestamp=1414587457&url={url}"));
+    let digest = Sha1::digest(format!(
+        "jsapi_ticket={ticket}&noncestr=n&timestamp=1414587457&url={url}"
+    ));
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[tokio::test]
 async fn nobody_asks_without_a_key() {
     let world = World::new().await;
-    let answer = world.send("POST", PATH, &[], r#"{"error":"config:invalid url domain"}"#).await;
+    let answer = world
+        .send(
+            "POST",
+            PATH,
+            &[],
+            r#"{"error":"config:invalid url domain"}"#,
+        )
+        .await;
     answer.problem(401, "unauthorized");
     assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
 }
@@ -28,14 +37,26 @@ async fn nobody_asks_without_a_key() {
 #[tokio::test]
 async fn the_accounts_living_ticket_names_the_mistake_and_is_not_told() {
     let world = World::new().await;
-    let ticket = world.broker.credential("main", Kind::JsapiTicket).await.unwrap().value.clone();
+    let ticket = world
+        .broker
+        .credential("main", Kind::JsapiTicket)
+        .await
+        .unwrap()
+        .value
+        .clone();
     let body = json!({"account": "main", "url": "https://h.cn/p#x", "nonce": "n", "timestamp": 1_414_587_457,
         "signature": signed(ticket.expose(), "https://h.cn/p#x")});
     let answer = ask(&world, KEY, &body.to_string()).await;
     let json = answer.ok().0;
     let first = &json["findings"][0];
-    assert_eq!((&first["code"], &first["confidence"]), (&json!("fragment_kept"), &json!("proven")));
-    assert!(first["cause"]["zh"].is_string() && first["fix"]["en"].is_string(), "{first}");
+    assert_eq!(
+        (&first["code"], &first["confidence"]),
+        (&json!("fragment_kept"), &json!("proven"))
+    );
+    assert!(
+        first["cause"]["zh"].is_string() && first["fix"]["en"].is_string(),
+        "{first}"
+    );
     assert!(!answer.text.contains(ticket.expose()));
 }
 
@@ -43,7 +64,9 @@ async fn the_accounts_living_ticket_names_the_mistake_and_is_not_told() {
 async fn a_key_that_does_not_open_the_account_does_not_use_its_ticket() {
     let world = World::new().await;
     let body = json!({"account": "main", "url": "https://h.cn/", "nonce": "n", "timestamp": "1", "signature": "x"}).to_string();
-    ask(&world, SALES_KEY, &body).await.problem(403, "forbidden");
+    ask(&world, SALES_KEY, &body)
+        .await
+        .problem(403, "forbidden");
     assert_eq!(world.sandbox.calls_total(), 0);
 }
 
@@ -61,7 +84,13 @@ async fn tickets_and_a_foreign_answer_may_be_given_along() {
 async fn a_body_that_is_no_case_is_refused_and_not_quoted() {
     let world = World::new().await;
     let long = format!(r#"{{"error":"{}"}}"#, "x".repeat(70_000));
-    for body in ["", "secret", "{}", r#"{"url":"https://h.cn/"}"#, r#"{"unknown":"secret"}"#] {
+    for body in [
+        "",
+        "secret",
+        "{}",
+        r#"{"url":"https://h.cn/"}"#,
+        r#"{"unknown":"secret"}"#,
+    ] {
         let answer = ask(&world, KEY, body).await;
         answer.problem(400, "bad_body");
         assert!(!answer.text.contains("secret"), "{}", answer.text);
@@ -89,7 +118,10 @@ async fn a_paste_is_read_here_too() {
         signed("ticket-one", "http://h.cn/")
     );
     let body = json!({"paste": paste, "tickets": {"current": "ticket-one"}}).to_string();
-    assert_eq!(ask(&world, KEY, &body).await.ok().0["findings"][0]["code"], "scheme_swapped");
+    assert_eq!(
+        ask(&world, KEY, &body).await.ok().0["findings"][0]["code"],
+        "scheme_swapped"
+    );
 }
 
 #[tokio::test]

@@ -36,18 +36,35 @@ async fn a_missing_and_a_wrong_key_get_the_same_answer() {
         vec![("Authorization", format!("Bearer {}", KEY.to_uppercase()))],
         vec![("X-Api-Key", String::new())],
         vec![("X-Api-Key", "wxk_wrong".to_owned())],
-        vec![("Authorization", "Bearer wxk_wrong".to_owned()), ("X-Api-Key", KEY.to_owned())],
+        vec![
+            ("Authorization", "Bearer wxk_wrong".to_owned()),
+            ("X-Api-Key", KEY.to_owned()),
+        ],
     ];
     let mut said = std::collections::HashSet::new();
     for headers in wrong {
-        let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        for path in [PATH, "/credentials/nobody/access_token", "/credentials/main/nothing"] {
+        let headers: Vec<_> = headers
+            .iter()
+            .map(|(name, value)| (*name, value.as_str()))
+            .collect();
+        for path in [
+            PATH,
+            "/credentials/nobody/access_token",
+            "/credentials/main/nothing",
+        ] {
             let answer = world.send("GET", path, &headers, "").await;
             answer.problem(401, "unauthorized");
             assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
             said.insert(answer.text);
         }
-        let answer = world.send("POST", &format!("{PATH}/reject"), &headers, r#"{"value":"x"}"#).await;
+        let answer = world
+            .send(
+                "POST",
+                &format!("{PATH}/reject"),
+                &headers,
+                r#"{"value":"x"}"#,
+            )
+            .await;
         answer.problem(401, "unauthorized");
         said.insert(answer.text);
     }
@@ -60,7 +77,10 @@ async fn a_key_in_the_query_opens_nothing() {
     // It would be in every access log.
     let world = World::new().await;
     for name in ["key", "api_key", "access_token", "secret"] {
-        world.get(&format!("{PATH}?{name}={KEY}")).await.problem(401, "unauthorized");
+        world
+            .get(&format!("{PATH}?{name}={KEY}"))
+            .await
+            .problem(401, "unauthorized");
     }
 }
 
@@ -83,7 +103,14 @@ async fn a_key_opens_its_accounts_and_kinds_and_no_others() {
     }
     let calls = world.sandbox.calls_total();
     let bearer = format!("Bearer {TICKET_KEY}");
-    let refused = world.send("POST", &format!("{PATH}/reject"), &[("Authorization", &bearer)], r#"{"value":"x"}"#).await;
+    let refused = world
+        .send(
+            "POST",
+            &format!("{PATH}/reject"),
+            &[("Authorization", &bearer)],
+            r#"{"value":"x"}"#,
+        )
+        .await;
     refused.problem(403, "forbidden");
     assert_eq!(world.sandbox.calls_total(), calls);
 }
@@ -92,13 +119,22 @@ async fn a_key_opens_its_accounts_and_kinds_and_no_others() {
 async fn a_key_that_may_not_see_an_account_is_not_told_whether_there_is_one() {
     let world = World::new().await;
     let mut said = std::collections::HashSet::new();
-    for account in ["mini", "classic", "nobody", "mai", "main%20", "MAIN", "%6Dini"] {
-        let answer = world.get_with(MAIN_KEY, &format!("/credentials/{account}/access_token")).await;
+    for account in [
+        "mini", "classic", "nobody", "mai", "main%20", "MAIN", "%6Dini",
+    ] {
+        let answer = world
+            .get_with(MAIN_KEY, &format!("/credentials/{account}/access_token"))
+            .await;
         answer.problem(403, "forbidden");
         said.insert(answer.text);
     }
     // Not even a kind that the one has and the other has not.
-    said.insert(world.get_with(MAIN_KEY, "/credentials/mini/jsapi_ticket").await.text);
+    said.insert(
+        world
+            .get_with(MAIN_KEY, "/credentials/mini/jsapi_ticket")
+            .await
+            .text,
+    );
     assert_eq!(said.len(), 1, "{said:?}");
 }
 
@@ -106,49 +142,127 @@ async fn a_key_that_may_not_see_an_account_is_not_told_whether_there_is_one() {
 async fn other_keys_take_effect_at_the_next_request() {
     let world = World::new().await;
     world.get_with(KEY, PATH).await.ok();
-    let new = ApiKey { name: "new".into(), hash: KeyHash::of("wxk_new"), accounts: None, kinds: None };
+    let new = ApiKey {
+        name: "new".into(),
+        hash: KeyHash::of("wxk_new"),
+        accounts: None,
+        kinds: None,
+    };
     world.keys.store(Arc::new(ApiKeys::new(vec![new])));
     world.get_with(KEY, PATH).await.problem(401, "unauthorized");
     world.get_with("wxk_new", PATH).await.ok();
-    let token = |key: &str| format!("/cgi-bin/token?grant_type=client_credential&appid={APP}&secret={key}");
+    let token =
+        |key: &str| format!("/cgi-bin/token?grant_type=client_credential&appid={APP}&secret={key}");
     world.get(&token(KEY)).await.refused(40125);
-    assert!(world.get(&token("wxk_new")).await.ok().has_exactly(&["access_token", "expires_in"]));
+    assert!(
+        world
+            .get(&token("wxk_new"))
+            .await
+            .ok()
+            .has_exactly(&["access_token", "expires_in"])
+    );
     world.keys.store(Arc::default());
-    world.get_with("wxk_new", PATH).await.problem(401, "unauthorized");
+    world
+        .get_with("wxk_new", PATH)
+        .await
+        .problem(401, "unauthorized");
 }
 
 #[tokio::test]
 async fn each_use_is_logged_by_the_name_of_the_key_and_no_key_or_value_ever_is() {
     let log = Log::new();
     let lines = log.clone();
-    let subscriber =
-        tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_ansi(false).with_writer(move || lines.clone());
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_ansi(false)
+        .with_writer(move || lines.clone());
     tracing::subscriber::set_global_default(subscriber.finish()).unwrap();
     let world = World::new().await;
     let token = world.token("main").await;
-    let ticket = world.get_with(TICKET_KEY, "/credentials/main/jsapi_ticket").await.ok().text("value");
-    world.get_with("wxk_wrong", PATH).await.problem(401, "unauthorized");
-    world.get_with(TICKET_KEY, PATH).await.problem(403, "forbidden");
+    let ticket = world
+        .get_with(TICKET_KEY, "/credentials/main/jsapi_ticket")
+        .await
+        .ok()
+        .text("value");
+    world
+        .get_with("wxk_wrong", PATH)
+        .await
+        .problem(401, "unauthorized");
+    world
+        .get_with(TICKET_KEY, PATH)
+        .await
+        .problem(403, "forbidden");
     let renewed = world.reject(PATH, &token).await.ok().text("value");
-    world.send("POST", &format!("{PATH}/reject"), &[("X-Api-Key", KEY)], &format!("{{\"value\":{token}")).await;
-    world.get(&format!("/cgi-bin/token?grant_type=client_credential&appid={APP}&secret={KEY}")).await.ok();
-    world.get(&format!("/cgi-bin/token?grant_type=client_credential&appid={APP}&secret=wxk_wrong")).await.refused(40125);
-    world.get(&format!("{TICKET}?access_token={renewed}&type=jsapi")).await.ok();
-    world.get(&format!("{TICKET}?access_token=nobodys-token&type=jsapi")).await.refused(40001);
-    world.seed("sales", Kind::AccessToken, "token-of-sales").await;
-    world.get(&format!("/cgi-bin/gettoken?corpid={CORP}&corpsecret={SALES_KEY}")).await.ok();
+    world
+        .send(
+            "POST",
+            &format!("{PATH}/reject"),
+            &[("X-Api-Key", KEY)],
+            &format!("{{\"value\":{token}"),
+        )
+        .await;
+    world
+        .get(&format!(
+            "/cgi-bin/token?grant_type=client_credential&appid={APP}&secret={KEY}"
+        ))
+        .await
+        .ok();
+    world
+        .get(&format!(
+            "/cgi-bin/token?grant_type=client_credential&appid={APP}&secret=wxk_wrong"
+        ))
+        .await
+        .refused(40125);
+    world
+        .get(&format!("{TICKET}?access_token={renewed}&type=jsapi"))
+        .await
+        .ok();
+    world
+        .get(&format!("{TICKET}?access_token=nobodys-token&type=jsapi"))
+        .await
+        .refused(40001);
+    world
+        .seed("sales", Kind::AccessToken, "token-of-sales")
+        .await;
+    world
+        .get(&format!(
+            "/cgi-bin/gettoken?corpid={CORP}&corpsecret={SALES_KEY}"
+        ))
+        .await
+        .ok();
     let log = log.text();
     assert!(log.contains("TRACE"), "all levels");
-    for (name, what) in
-        [("all", "private call"), ("signer", "private call"), ("signer", "refused"), ("all", "drop-in token call")]
-    {
+    for (name, what) in [
+        ("all", "private call"),
+        ("signer", "private call"),
+        ("signer", "refused"),
+        ("all", "drop-in token call"),
+    ] {
         let name = format!("key=\"{name}\"");
-        assert!(log.lines().any(|line| line.contains(&name) && line.contains(what)), "{name} {what}\n{log}");
+        assert!(
+            log.lines()
+                .any(|line| line.contains(&name) && line.contains(what)),
+            "{name} {what}\n{log}"
+        );
     }
-    let secrets =
-        [&token, &ticket, &renewed, KEY, TICKET_KEY, SALES_KEY, "wxk_wrong", "nobodys-token", "token-of-sales", SECRET];
+    let secrets = [
+        &token,
+        &ticket,
+        &renewed,
+        KEY,
+        TICKET_KEY,
+        SALES_KEY,
+        "wxk_wrong",
+        "nobodys-token",
+        "token-of-sales",
+        SECRET,
+    ];
     for secret in secrets {
-        assert!(!log.contains(secret), "{secret} is in: {:?}", log.lines().find(|line| line.contains(secret)));
+        assert!(
+            !log.contains(secret),
+            "{secret} is in: {:?}",
+            log.lines().find(|line| line.contains(secret))
+        );
     }
 }
 

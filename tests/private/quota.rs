@@ -32,13 +32,22 @@ async fn a_day_of_rejects_forces_no_more_than_twenty_stable_tokens() {
     for _ in 0..DAY / EVERY {
         world.advance(EVERY);
         let current = world.token("main").await;
-        assert!(world.sandbox.accepts_token(APP, &current), "never a dead one");
-        world.reject("/credentials/main/access_token", &current).await;
+        assert!(
+            world.sandbox.accepts_token(APP, &current),
+            "never a dead one"
+        );
+        world
+            .reject("/credentials/main/access_token", &current)
+            .await;
         tokens.insert(current);
     }
     // Twenty forced in each of the two Shanghai days that this day touches, and the ends of twelve natural lives.
     assert!(tokens.len() <= 2 * 20 + 14, "{} tokens", tokens.len());
-    assert!(world.sandbox.calls(STABLE) < 10_000, "{} calls of 500,000", world.sandbox.calls(STABLE));
+    assert!(
+        world.sandbox.calls(STABLE) < 10_000,
+        "{} calls of 500,000",
+        world.sandbox.calls(STABLE)
+    );
 }
 
 #[tokio::test]
@@ -49,7 +58,13 @@ async fn a_day_of_force_refresh_answers_every_call_and_forces_no_more_than_the_r
     for _ in 0..DAY / EVERY {
         world.advance(EVERY);
         let answer = world.stable(&body).await.ok();
-        assert!(world.sandbox.accepts_token(APP, &answer.text("access_token")), "{}", answer.0);
+        assert!(
+            world
+                .sandbox
+                .accepts_token(APP, &answer.text("access_token")),
+            "{}",
+            answer.0
+        );
         tokens.insert(answer.text("access_token"));
     }
     assert!(tokens.len() <= 2 * 20 + 14, "{} tokens", tokens.len());

@@ -15,7 +15,11 @@ async fn a_dead_token_is_answered_with_the_one_to_use_instead() {
     world.advance(1_000);
     world.sandbox.revoke(APP, Revoke::Token);
     let new = world.reject(PATH, &dead).await.ok();
-    assert!(new.has_exactly(&["value", "expires_in", "expires_at", "generation"]), "{}", new.0);
+    assert!(
+        new.has_exactly(&["value", "expires_in", "expires_at", "generation"]),
+        "{}",
+        new.0
+    );
     assert!(world.sandbox.accepts_token(APP, &new.text("value")));
     assert_eq!(new.number("expires_in"), 7_200);
     assert_eq!(world.token("main").await, new.text("value"));
@@ -41,11 +45,19 @@ async fn fifty_peers_who_saw_the_same_40001_cause_one_refresh_and_a_late_one_non
         for peer in peers {
             values.insert(peer.await.unwrap());
         }
-        assert_eq!((values.len(), world.sandbox.calls(endpoint)), (1, 2), "{account}");
+        assert_eq!(
+            (values.len(), world.sandbox.calls(endpoint)),
+            (1, 2),
+            "{account}"
+        );
         world.advance(120);
         let late = world.reject(&path, &dead).await.ok().text("value");
         assert!(values.contains(&late));
-        assert_eq!(world.sandbox.calls(endpoint), 2, "{account}: a late peer causes none");
+        assert_eq!(
+            world.sandbox.calls(endpoint),
+            2,
+            "{account}: a late peer causes none"
+        );
     }
 }
 
@@ -54,7 +66,14 @@ async fn a_value_that_was_never_ours_causes_no_call() {
     let world = World::new().await;
     let token = world.token("main").await;
     let calls = world.sandbox.calls_total();
-    assert_eq!(world.reject(PATH, "somebody else's").await.ok().text("value"), token);
+    assert_eq!(
+        world
+            .reject(PATH, "somebody else's")
+            .await
+            .ok()
+            .text("value"),
+        token
+    );
     assert_eq!(world.sandbox.calls_total(), calls);
 }
 
@@ -90,11 +109,22 @@ async fn a_reject_that_fails_passes_on_what_wechat_said_and_takes_nothing_away()
     let world = World::new().await;
     let token = world.token("main").await;
     world.fault(STABLE, FaultKind::Errcode(40125));
-    let problem = world.reject(PATH, &token).await.problem(502, "account_misconfigured");
+    let problem = world
+        .reject(PATH, &token)
+        .await
+        .problem(502, "account_misconfigured");
     assert_eq!(problem.0["upstream"]["errcode"], 40125);
     let detail = problem.text("detail");
-    assert!(detail.starts_with("could not renew the access_token of account \"main\": "), "one is served on: {detail}");
-    assert!(problem.0["upstream"]["errmsg"].as_str().unwrap().starts_with("invalid appsecret rid: "));
+    assert!(
+        detail.starts_with("could not renew the access_token of account \"main\": "),
+        "one is served on: {detail}"
+    );
+    assert!(
+        problem.0["upstream"]["errmsg"]
+            .as_str()
+            .unwrap()
+            .starts_with("invalid appsecret rid: ")
+    );
     assert_eq!(world.token("main").await, token);
 }
 
@@ -115,7 +145,14 @@ async fn a_body_that_names_no_value_is_a_400_that_repeats_nothing_of_it() {
         r#"{"value":null}"#.into(),
         format!("{{\"token\":\"{token}\"}}"),
     ] {
-        let answer = world.send("POST", &format!("{PATH}/reject"), &[("X-Api-Key", KEY)], &body).await;
+        let answer = world
+            .send(
+                "POST",
+                &format!("{PATH}/reject"),
+                &[("X-Api-Key", KEY)],
+                &body,
+            )
+            .await;
         answer.problem(400, "bad_body");
         assert!(!answer.text.contains(&token), "{answer:?}");
     }
@@ -126,8 +163,19 @@ async fn a_body_that_names_no_value_is_a_400_that_repeats_nothing_of_it() {
 async fn a_body_of_more_than_eight_kibibytes_is_not_read() {
     let world = World::new().await;
     let body = format!("{{\"value\":\"{}\"}}", "x".repeat(9_000));
-    world.send("POST", &format!("{PATH}/reject"), &[("X-Api-Key", KEY)], &body).await.problem(413, "body_too_large");
-    world.send("POST", &format!("{PATH}/reject"), &[], &body).await.problem(401, "unauthorized");
+    world
+        .send(
+            "POST",
+            &format!("{PATH}/reject"),
+            &[("X-Api-Key", KEY)],
+            &body,
+        )
+        .await
+        .problem(413, "body_too_large");
+    world
+        .send("POST", &format!("{PATH}/reject"), &[], &body)
+        .await
+        .problem(401, "unauthorized");
 }
 
 #[tokio::test]
@@ -135,8 +183,13 @@ async fn a_body_needs_no_content_type_and_may_hold_more_than_the_value() {
     let world = World::new().await;
     let token = world.token("main").await;
     let body = serde_json::json!({ "value": "old", "errcode": 40001 }).to_string();
-    for headers in [vec![("X-Api-Key", KEY)], vec![("X-Api-Key", KEY), ("Content-Type", "application/json")]] {
-        let answer = world.send("POST", &format!("{PATH}/reject"), &headers, &body).await;
+    for headers in [
+        vec![("X-Api-Key", KEY)],
+        vec![("X-Api-Key", KEY), ("Content-Type", "application/json")],
+    ] {
+        let answer = world
+            .send("POST", &format!("{PATH}/reject"), &headers, &body)
+            .await;
         assert_eq!(answer.ok().text("value"), token);
     }
 }
@@ -144,8 +197,17 @@ async fn a_body_needs_no_content_type_and_may_hold_more_than_the_value() {
 #[tokio::test]
 async fn an_unknown_account_or_kind_is_told_apart_from_a_dead_value() {
     let world = World::new().await;
-    world.reject("/credentials/nobody/access_token", "x").await.problem(404, "unknown_account");
-    world.reject("/credentials/mini/jsapi_ticket", "x").await.problem(404, "unsupported_credential");
-    world.reject("/credentials/main/secret", "x").await.problem(404, "unsupported_credential");
+    world
+        .reject("/credentials/nobody/access_token", "x")
+        .await
+        .problem(404, "unknown_account");
+    world
+        .reject("/credentials/mini/jsapi_ticket", "x")
+        .await
+        .problem(404, "unsupported_credential");
+    world
+        .reject("/credentials/main/secret", "x")
+        .await
+        .problem(404, "unsupported_credential");
     assert_eq!(world.sandbox.calls_total(), 0);
 }

@@ -60,7 +60,10 @@ pub(crate) struct Answer {
 pub(crate) fn accounts() -> Vec<(&'static str, Account)> {
     vec![
         ("main", Account::official(APP, SECRET)),
-        ("classic", Account::official(CLASSIC_APP, SECRET).token_mode(TokenMode::Classic)),
+        (
+            "classic",
+            Account::official(CLASSIC_APP, SECRET).token_mode(TokenMode::Classic),
+        ),
         ("mini", Account::mini(MINI_APP, SECRET)),
         ("sales", Account::work(CORP, 1_000_002, SECRET)),
         ("hr", Account::work(CORP, 1_000_003, SECRET)),
@@ -77,7 +80,12 @@ pub(crate) fn keys() -> ApiKeys {
     ApiKeys::new(vec![
         key("all", KEY, None, None),
         key("crm", MAIN_KEY, Some(&["main", "gone"]), None),
-        key("signer", TICKET_KEY, Some(&["main"]), Some(&[Kind::JsapiTicket])),
+        key(
+            "signer",
+            TICKET_KEY,
+            Some(&["main"]),
+            Some(&[Kind::JsapiTicket]),
+        ),
         key("shop", SALES_KEY, Some(&["sales"]), None),
     ])
 }
@@ -90,7 +98,11 @@ impl World {
     pub(crate) async fn with_wecom_at(qyapi: &str) -> Self {
         let clock = Clock::manual(START);
         let sandbox = Sandbox::start(clock.clone()).await.unwrap();
-        for app in [App::official(APP, SECRET), App::official(CLASSIC_APP, SECRET), App::mini(MINI_APP, SECRET)] {
+        for app in [
+            App::official(APP, SECRET),
+            App::official(CLASSIC_APP, SECRET),
+            App::mini(MINI_APP, SECRET),
+        ] {
             sandbox.add_app(app);
         }
         let store = Store::memory();
@@ -100,8 +112,15 @@ impl World {
             connect_timeout: Duration::from_secs(5),
             timeout: Duration::from_secs(5),
         };
-        let builder = Broker::builder().clock(clock.clone()).store(store.clone()).upstream(upstream);
-        let builder = accounts().into_iter().fold(builder, |builder, (name, account)| builder.account(name, account));
+        let builder = Broker::builder()
+            .clock(clock.clone())
+            .store(store.clone())
+            .upstream(upstream);
+        let builder = accounts()
+            .into_iter()
+            .fold(builder, |builder, (name, account)| {
+                builder.account(name, account)
+            });
         let keys = web::Data::new(ArcSwap::from_pointee(keys()));
         let (report, started) = oneshot::channel();
         let (stop, stopped) = oneshot::channel::<()>();
@@ -112,11 +131,20 @@ impl World {
                 let served = broker.clone();
                 let server = HttpServer::new(move || {
                     Web::new()
-                        .service(diagnose_resource("/jssdk/diagnose", served.clone(), served_keys.clone()))
+                        .service(diagnose_resource(
+                            "/jssdk/diagnose",
+                            served.clone(),
+                            served_keys.clone(),
+                        ))
                         .service(private_scope(served.clone(), served_keys.clone()))
                         .service(dropin_scope(served.clone(), served_keys.clone()))
                 });
-                let server = server.workers(1).disable_signals().shutdown_timeout(0).bind(("127.0.0.1", 0)).unwrap();
+                let server = server
+                    .workers(1)
+                    .disable_signals()
+                    .shutdown_timeout(0)
+                    .bind(("127.0.0.1", 0))
+                    .unwrap();
                 let address = server.addrs()[0];
                 let server = server.run();
                 let handle = server.handle();
@@ -128,7 +156,15 @@ impl World {
             });
         });
         let (address, broker) = started.await.unwrap();
-        Self { address, sandbox, clock, broker, keys, store, _stop: stop }
+        Self {
+            address,
+            sandbox,
+            clock,
+            broker,
+            keys,
+            store,
+            _stop: stop,
+        }
     }
 
     /// Puts a WeCom credential in the store, as another process of the cluster does.
@@ -140,7 +176,13 @@ impl World {
             expires_at: now.plus(Duration::from_secs(7_200)),
             generation: self.clock.now_millis(),
         };
-        self.store.save(&self.broker.account(account).unwrap().key(kind), &credential).await.unwrap();
+        self.store
+            .save(
+                &self.broker.account(account).unwrap().key(kind),
+                &credential,
+            )
+            .await
+            .unwrap();
     }
 
     pub(crate) fn advance(&self, seconds: u64) {
@@ -151,7 +193,13 @@ impl World {
         self.sandbox.fault(Fault::once(endpoint, kind));
     }
 
-    pub(crate) async fn send(&self, method: &str, target: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    pub(crate) async fn send(
+        &self,
+        method: &str,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Answer {
         send(self.address, method, target, headers, body).await
     }
 
@@ -160,7 +208,13 @@ impl World {
     }
 
     pub(crate) async fn get_with(&self, key: &str, target: &str) -> Answer {
-        self.send("GET", target, &[("Authorization", &format!("Bearer {key}"))], "").await
+        self.send(
+            "GET",
+            target,
+            &[("Authorization", &format!("Bearer {key}"))],
+            "",
+        )
+        .await
     }
 
     /// `POST /credentials/…/reject`.
@@ -175,34 +229,64 @@ impl World {
 
     /// The access token of an account, as `GET /credentials/` hands it out.
     pub(crate) async fn token(&self, account: &str) -> String {
-        self.get_with(KEY, &format!("/credentials/{account}/access_token")).await.ok().text("value")
+        self.get_with(KEY, &format!("/credentials/{account}/access_token"))
+            .await
+            .ok()
+            .text("value")
     }
 }
 
 pub(crate) async fn reject(address: SocketAddr, path: &str, value: &str) -> Answer {
     let body = serde_json::json!({ "value": value }).to_string();
-    send(address, "POST", &format!("{path}/reject"), &[("Authorization", &format!("Bearer {KEY}"))], &body).await
+    send(
+        address,
+        "POST",
+        &format!("{path}/reject"),
+        &[("Authorization", &format!("Bearer {KEY}"))],
+        &body,
+    )
+    .await
 }
 
-pub(crate) async fn send(address: SocketAddr, method: &str, target: &str, headers: &[(&str, &str)], body: &str) -> Answer {
-    let mut request = format!("{method} {target} HTTP/1.1\r\nHost: center\r\nConnection: close\r\n");
-    headers.iter().for_each(|(name, value)| request += &format!("{name}: {value}\r\n"));
+pub(crate) async fn send(
+    address: SocketAddr,
+    method: &str,
+    target: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Answer {
+    let mut request =
+        format!("{method} {target} HTTP/1.1\r\nHost: center\r\nConnection: close\r\n");
+    headers
+        .iter()
+        .for_each(|(name, value)| request += &format!("{name}: {value}\r\n"));
     request += &format!("Content-Length: {}\r\n\r\n{body}", body.len());
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
     let read = stream.read_to_end(&mut answer);
-    tokio::time::timeout(Duration::from_secs(30), read).await.expect("an answer").unwrap();
+    tokio::time::timeout(Duration::from_secs(30), read)
+        .await
+        .expect("an answer")
+        .unwrap();
     let answer = String::from_utf8(answer).unwrap();
-    let (head, text) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no HTTP answer: {answer}"));
+    let (head, text) = answer
+        .split_once("\r\n\r\n")
+        .unwrap_or_else(|| panic!("no HTTP answer: {answer}"));
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    Answer { status, head: head.to_owned(), text: text.to_owned() }
+    Answer {
+        status,
+        head: head.to_owned(),
+        text: text.to_owned(),
+    }
 }
 
 impl Answer {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let mut lines = self.head.lines().filter_map(|line| line.split_once(": "));
-        lines.find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+        lines
+            .find(|(found, _)| found.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value)
     }
 
     pub(crate) fn json(&self) -> Json {
@@ -211,24 +295,49 @@ impl Answer {
 
     /// The body of a success of the private plane.
     pub(crate) fn ok(&self) -> Json {
-        assert_eq!((self.status, self.header("cache-control")), (200, Some("no-store")), "{self:?}");
+        assert_eq!(
+            (self.status, self.header("cache-control")),
+            (200, Some("no-store")),
+            "{self:?}"
+        );
         self.json()
     }
 
     pub(crate) fn problem(&self, status: u16, code: &str) -> Json {
-        assert_eq!((self.status, self.header("cache-control")), (status, Some("no-store")), "{self:?}");
-        assert_eq!(self.header("content-type"), Some("application/problem+json"), "{self:?}");
+        assert_eq!(
+            (self.status, self.header("cache-control")),
+            (status, Some("no-store")),
+            "{self:?}"
+        );
+        assert_eq!(
+            self.header("content-type"),
+            Some("application/problem+json"),
+            "{self:?}"
+        );
         let problem = self.json();
-        assert_eq!((problem.text("code").as_str(), problem.number("status")), (code, u64::from(status)), "{self:?}");
+        assert_eq!(
+            (problem.text("code").as_str(), problem.number("status")),
+            (code, u64::from(status)),
+            "{self:?}"
+        );
         for language in ["en", "zh"] {
-            assert!(problem.0["hint"][language].as_str().is_some_and(|hint| !hint.is_empty()), "{self:?}");
+            assert!(
+                problem.0["hint"][language]
+                    .as_str()
+                    .is_some_and(|hint| !hint.is_empty()),
+                "{self:?}"
+            );
         }
         problem
     }
 
     /// A refusal in WeChat's shape: status 200, an errcode, an errmsg, and nothing else.
     pub(crate) fn refused(&self, errcode: i64) -> String {
-        assert_eq!((self.status, self.header("cache-control")), (200, Some("no-store")), "{self:?}");
+        assert_eq!(
+            (self.status, self.header("cache-control")),
+            (200, Some("no-store")),
+            "{self:?}"
+        );
         let body = self.json();
         assert_eq!(body.0["errcode"], errcode, "{self:?}");
         assert_eq!(body.0.as_object().unwrap().len(), 2, "{self:?}");
@@ -240,11 +349,16 @@ pub(crate) struct Json(pub(crate) Value);
 
 impl Json {
     pub(crate) fn text(&self, name: &str) -> String {
-        self.0[name].as_str().unwrap_or_else(|| panic!("no text {name}: {}", self.0)).to_owned()
+        self.0[name]
+            .as_str()
+            .unwrap_or_else(|| panic!("no text {name}: {}", self.0))
+            .to_owned()
     }
 
     pub(crate) fn number(&self, name: &str) -> u64 {
-        self.0[name].as_u64().unwrap_or_else(|| panic!("no number {name}: {}", self.0))
+        self.0[name]
+            .as_u64()
+            .unwrap_or_else(|| panic!("no number {name}: {}", self.0))
     }
 
     /// Whether these are all its members.
@@ -262,7 +376,10 @@ pub(crate) async fn wecom_that_says(body: &'static str) -> String {
         while let Ok((mut stream, _)) = listener.accept().await {
             let mut request = [0; 4_096];
             let _ = stream.read(&mut request).await;
-            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+            let head = format!(
+                "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+                body.len()
+            );
             let _ = stream.write_all(format!("{head}{body}").as_bytes()).await;
         }
     });

@@ -9,7 +9,10 @@ use crate::support::*;
 const TOKEN: &str = "/cgi-bin/token";
 
 async fn fetch(sandbox: &Sandbox) -> reqwest::Result<reqwest::Response> {
-    client().get(format!("{}{}", sandbox.url(), token_path())).send().await
+    client()
+        .get(format!("{}{}", sandbox.url(), token_path()))
+        .send()
+        .await
 }
 
 #[tokio::test]
@@ -17,17 +20,35 @@ async fn an_errcode_comes_in_wechats_words_and_nothing_is_carried_out() {
     let sandbox = sandbox().await;
     sandbox.fault(Fault::once(TOKEN, FaultKind::Errcode(-1)));
     let answer = classic(&sandbox).await;
-    assert_eq!((answer["errcode"].as_i64(), errmsg(&sandbox, &answer).as_str()), (Some(-1), "system error"));
-    assert_eq!((sandbox.token(APP, Mode::Classic), sandbox.calls(TOKEN)), (None, 1));
+    assert_eq!(
+        (
+            answer["errcode"].as_i64(),
+            errmsg(&sandbox, &answer).as_str()
+        ),
+        (Some(-1), "system error")
+    );
+    assert_eq!(
+        (sandbox.token(APP, Mode::Classic), sandbox.calls(TOKEN)),
+        (None, 1)
+    );
     assert_eq!(classic(&sandbox).await["expires_in"], 7_200, "only once");
 }
 
 #[tokio::test]
 async fn an_errcode_may_have_words_of_its_own() {
     let sandbox = sandbox().await;
-    sandbox.fault(Fault::once(TOKEN, FaultKind::ErrcodeWith(99999, "never heard of".into())));
+    sandbox.fault(Fault::once(
+        TOKEN,
+        FaultKind::ErrcodeWith(99999, "never heard of".into()),
+    ));
     let answer = classic(&sandbox).await;
-    assert_eq!((answer["errcode"].as_i64(), errmsg(&sandbox, &answer).as_str()), (Some(99999), "never heard of"));
+    assert_eq!(
+        (
+            answer["errcode"].as_i64(),
+            errmsg(&sandbox, &answer).as_str()
+        ),
+        (Some(99999), "never heard of")
+    );
 }
 
 #[tokio::test]
@@ -36,8 +57,19 @@ async fn a_status_comes_with_a_page_of_html() {
     sandbox.fault(Fault::once(TOKEN, FaultKind::Status(502)));
     let answer = fetch(&sandbox).await.unwrap();
     assert_eq!(answer.status(), 502);
-    assert!(answer.headers()["content-type"].to_str().unwrap().starts_with("text/html"));
-    assert!(answer.text().await.unwrap().contains("<h1>Bad Gateway</h1>"));
+    assert!(
+        answer.headers()["content-type"]
+            .to_str()
+            .unwrap()
+            .starts_with("text/html")
+    );
+    assert!(
+        answer
+            .text()
+            .await
+            .unwrap()
+            .contains("<h1>Bad Gateway</h1>")
+    );
     assert_eq!(sandbox.token(APP, Mode::Classic), None);
 }
 
@@ -53,7 +85,11 @@ async fn a_page_that_is_not_json_comes_with_200() {
 #[tokio::test]
 async fn a_body_comes_word_for_word() {
     let sandbox = sandbox().await;
-    for body in [r#"{"access_token":"x","expires_in":-1}"#, r#"{"access_token":"","expires_in":"7200"}"#, ""] {
+    for body in [
+        r#"{"access_token":"x","expires_in":-1}"#,
+        r#"{"access_token":"","expires_in":"7200"}"#,
+        "",
+    ] {
         sandbox.fault(Fault::once(TOKEN, FaultKind::Body(body.into())));
         assert_eq!(fetch(&sandbox).await.unwrap().text().await.unwrap(), body);
     }
@@ -66,8 +102,19 @@ async fn a_cut_body_promises_more_than_it_brings() {
     sandbox.fault(Fault::once(TOKEN, FaultKind::CutBody));
     let bytes = String::from_utf8(raw(&sandbox, &token_path()).await).unwrap();
     let (head, body) = bytes.split_once("\r\n\r\n").unwrap();
-    let promised = head.to_lowercase().split_once("content-length: ").unwrap().1.split("\r\n").next().unwrap().parse::<usize>();
-    let whole = format!(r#"{{"access_token":"{}","expires_in":7200}}"#, sandbox.token(APP, Mode::Classic).unwrap());
+    let promised = head
+        .to_lowercase()
+        .split_once("content-length: ")
+        .unwrap()
+        .1
+        .split("\r\n")
+        .next()
+        .unwrap()
+        .parse::<usize>();
+    let whole = format!(
+        r#"{{"access_token":"{}","expires_in":7200}}"#,
+        sandbox.token(APP, Mode::Classic).unwrap()
+    );
     assert_eq!(promised, Ok(whole.len()));
     assert_eq!(body, &whole[..whole.len() / 2]);
     sandbox.fault(Fault::once(TOKEN, FaultKind::CutBody));
@@ -97,7 +144,11 @@ async fn a_huge_body_is_eight_mebibytes_and_does_not_say_so_beforehand() {
     let answer = fetch(&sandbox).await.unwrap();
     assert!(answer.content_length().is_none() && !answer.headers().contains_key("content-length"));
     let body = answer.bytes().await.unwrap();
-    assert!(body.len() > 8 * 1_024 * 1_024 && body.starts_with(br#"{"access_token":"aaaa"#), "{} bytes", body.len());
+    assert!(
+        body.len() > 8 * 1_024 * 1_024 && body.starts_with(br#"{"access_token":"aaaa"#),
+        "{} bytes",
+        body.len()
+    );
 }
 
 #[tokio::test]
@@ -119,16 +170,27 @@ async fn a_hang_does_not_answer_and_is_not_carried_out() {
         async move { fetch(&sandbox).await.map(|_| ()) }
     });
     sandbox.wait_for_calls(TOKEN, 1).await;
-    assert_eq!(classic(&sandbox).await["expires_in"], 7_200, "the next one is answered");
+    assert_eq!(
+        classic(&sandbox).await["expires_in"],
+        7_200,
+        "the next one is answered"
+    );
     assert!(!hanging.is_finished());
-    assert_eq!(sandbox.state().apps[0].tokens.classic.previous, None, "the first one got no token");
+    assert_eq!(
+        sandbox.state().apps[0].tokens.classic.previous,
+        None,
+        "the first one got no token"
+    );
     hanging.abort();
 }
 
 #[tokio::test]
 async fn a_slow_answer_is_carried_out_at_once_and_right_when_it_comes() {
     let sandbox = sandbox().await;
-    sandbox.fault(Fault::once(TOKEN, FaultKind::Slow(Duration::from_millis(50))));
+    sandbox.fault(Fault::once(
+        TOKEN,
+        FaultKind::Slow(Duration::from_millis(50)),
+    ));
     let answer = classic(&sandbox).await;
     assert_eq!(Some(token_of(&answer)), sandbox.token(APP, Mode::Classic));
 }
@@ -137,7 +199,10 @@ async fn a_slow_answer_is_carried_out_at_once_and_right_when_it_comes() {
 async fn stopping_ends_hanging_and_slow_calls() {
     let sandbox = sandbox().await;
     sandbox.fault(Fault::once(TOKEN, FaultKind::Hang));
-    sandbox.fault(Fault::once(TOKEN, FaultKind::Slow(Duration::from_secs(3_600))));
+    sandbox.fault(Fault::once(
+        TOKEN,
+        FaultKind::Slow(Duration::from_secs(3_600)),
+    ));
     let calls: Vec<_> = (0..2)
         .map(|_| {
             let sandbox = sandbox.clone();
@@ -148,16 +213,31 @@ async fn stopping_ends_hanging_and_slow_calls() {
     sandbox.stop().await;
     for call in calls {
         let error = call.await.unwrap().unwrap_err();
-        assert!(!error.is_timeout(), "the sandbox hung up, the client did not tire of waiting: {error:?}");
+        assert!(
+            !error.is_timeout(),
+            "the sandbox hung up, the client did not tire of waiting: {error:?}"
+        );
     }
 }
 
 #[tokio::test]
 async fn faults_are_used_up_in_the_order_they_were_laid_each_as_often_as_it_says() {
     let sandbox = sandbox().await;
-    sandbox.fault(Fault { endpoint: TOKEN, kind: FaultKind::Errcode(-1), times: 2 });
-    sandbox.fault(Fault { endpoint: "/cgi-bin/stable_token", kind: FaultKind::Errcode(50007), times: 1 });
-    sandbox.fault(Fault { endpoint: TOKEN, kind: FaultKind::Errcode(45011), times: 1 });
+    sandbox.fault(Fault {
+        endpoint: TOKEN,
+        kind: FaultKind::Errcode(-1),
+        times: 2,
+    });
+    sandbox.fault(Fault {
+        endpoint: "/cgi-bin/stable_token",
+        kind: FaultKind::Errcode(50007),
+        times: 1,
+    });
+    sandbox.fault(Fault {
+        endpoint: TOKEN,
+        kind: FaultKind::Errcode(45011),
+        times: 1,
+    });
     let mut codes = Vec::new();
     for _ in 0..4 {
         codes.push(classic(&sandbox).await["errcode"].as_i64());
@@ -179,7 +259,11 @@ async fn an_endless_fault_lasts_until_the_faults_are_cleared() {
 }
 
 #[tokio::test]
-#[should_panic(expected = "\"/cgi-bin/tokn\" is no endpoint of the sandbox; there are: /cgi-bin/token")]
+#[should_panic(
+    expected = "\"/cgi-bin/tokn\" is no endpoint of the sandbox; there are: /cgi-bin/token"
+)]
 async fn a_fault_on_a_misspelt_endpoint_is_not_silently_without_effect() {
-    sandbox().await.fault(Fault::once("/cgi-bin/tokn", FaultKind::Hang));
+    sandbox()
+        .await
+        .fault(Fault::once("/cgi-bin/tokn", FaultKind::Hang));
 }

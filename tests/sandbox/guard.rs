@@ -8,23 +8,48 @@ use crate::support::*;
 
 const ORDERS: [(&str, &str, &str); 9] = [
     ("GET", "/sandbox/state", ""),
-    ("POST", "/sandbox/faults", r#"{"endpoint":"/cgi-bin/token","fault":"hang"}"#),
+    (
+        "POST",
+        "/sandbox/faults",
+        r#"{"endpoint":"/cgi-bin/token","fault":"hang"}"#,
+    ),
     ("DELETE", "/sandbox/faults", ""),
     ("POST", "/sandbox/advance", r#"{"seconds":60}"#),
-    ("POST", "/sandbox/revoke", r#"{"app_id":"wx0123456789abcdef","kind":"token"}"#),
-    ("POST", "/sandbox/foreign-refresh", r#"{"app_id":"wx0123456789abcdef","mode":"classic"}"#),
-    ("POST", "/sandbox/accounts", r#"{"app_id":"wxevil","secret":"s"}"#),
+    (
+        "POST",
+        "/sandbox/revoke",
+        r#"{"app_id":"wx0123456789abcdef","kind":"token"}"#,
+    ),
+    (
+        "POST",
+        "/sandbox/foreign-refresh",
+        r#"{"app_id":"wx0123456789abcdef","mode":"classic"}"#,
+    ),
+    (
+        "POST",
+        "/sandbox/accounts",
+        r#"{"app_id":"wxevil","secret":"s"}"#,
+    ),
     ("POST", "/sandbox/reset", ""),
     ("GET", "/sandbox/nothing", ""),
 ];
 
-async fn order(sandbox: &Sandbox, (method, path, body): (&str, &str, &str), origins: &[&str]) -> (StatusCode, Value) {
-    let mut request = client().request(method.parse().unwrap(), format!("{}{path}", sandbox.url())).body(body.to_owned());
+async fn order(
+    sandbox: &Sandbox,
+    (method, path, body): (&str, &str, &str),
+    origins: &[&str],
+) -> (StatusCode, Value) {
+    let mut request = client()
+        .request(method.parse().unwrap(), format!("{}{path}", sandbox.url()))
+        .body(body.to_owned());
     for origin in origins {
         request = request.header("Origin", *origin);
     }
     let answer = request.send().await.unwrap();
-    (answer.status(), serde_json::from_str(&answer.text().await.unwrap()).unwrap())
+    (
+        answer.status(),
+        serde_json::from_str(&answer.text().await.unwrap()).unwrap(),
+    )
 }
 
 #[tokio::test]
@@ -33,12 +58,18 @@ async fn no_page_of_another_origin_may_steer() {
     let token = token_of(&stable(&sandbox).await);
     let (port, before) = (sandbox.addr().port(), sandbox.state());
     for order_given in ORDERS {
-        for origin in
-            ["https://evil.example", "null", &format!("http://127.0.0.1:{}", port ^ 1), &format!("http://evil.example:{port}")]
-        {
+        for origin in [
+            "https://evil.example",
+            "null",
+            &format!("http://127.0.0.1:{}", port ^ 1),
+            &format!("http://evil.example:{port}"),
+        ] {
             let (status, answer) = order(&sandbox, order_given, &[origin]).await;
             assert_eq!(status, 403, "{order_given:?} from {origin}");
-            assert_eq!(answer, json!({ "error": "a page of another origin may not steer the sandbox" }));
+            assert_eq!(
+                answer,
+                json!({ "error": "a page of another origin may not steer the sandbox" })
+            );
         }
     }
     assert!(sandbox.state() == before, "nothing was changed");
@@ -48,7 +79,16 @@ async fn no_page_of_another_origin_may_steer() {
 #[tokio::test]
 async fn one_own_origin_does_not_excuse_a_foreign_one_beside_it() {
     let sandbox = sandbox().await;
-    assert_eq!(order(&sandbox, ORDERS[7], &[sandbox.url(), "https://evil.example"]).await.0, 403);
+    assert_eq!(
+        order(
+            &sandbox,
+            ORDERS[7],
+            &[sandbox.url(), "https://evil.example"]
+        )
+        .await
+        .0,
+        403
+    );
 }
 
 #[tokio::test]
@@ -59,7 +99,11 @@ async fn programs_and_the_sandboxs_own_pages_may_steer() {
         for origins in [[].as_slice(), &[sandbox.url()], &[localhost.as_str()]] {
             let (status, answer) = order(&sandbox, order_given, origins).await;
             let known = order_given.1 != "/sandbox/nothing";
-            assert_eq!(status, if known { 200 } else { 404 }, "{order_given:?} from {origins:?}: {answer}");
+            assert_eq!(
+                status,
+                if known { 200 } else { 404 },
+                "{order_given:?} from {origins:?}: {answer}"
+            );
         }
     }
 }
@@ -68,14 +112,24 @@ async fn programs_and_the_sandboxs_own_pages_may_steer() {
 async fn pages_of_any_origin_may_still_ask_for_a_verdict() {
     let sandbox = sandbox().await;
     let question = json!({ "appId": APP, "url": "https://example.com/" }).to_string();
-    let (status, answer) = order(&sandbox, ("POST", "/sandbox/pre-verify", &question), &["https://example.com"]).await;
-    assert_eq!((status.as_u16(), &answer["err_msg"]), (200, &json!("preVerifyJSAPI:fail")));
+    let (status, answer) = order(
+        &sandbox,
+        ("POST", "/sandbox/pre-verify", &question),
+        &["https://example.com"],
+    )
+    .await;
+    assert_eq!(
+        (status.as_u16(), &answer["err_msg"]),
+        (200, &json!("preVerifyJSAPI:fail"))
+    );
 }
 
 #[tokio::test]
 async fn wechats_own_paths_take_no_notice_of_an_origin() {
     let sandbox = sandbox().await;
-    let request = client().get(format!("{}{}", sandbox.url(), token_path())).header("Origin", "https://evil.example");
+    let request = client()
+        .get(format!("{}{}", sandbox.url(), token_path()))
+        .header("Origin", "https://evil.example");
     assert_eq!(request.send().await.unwrap().status(), 200);
     assert_eq!(sandbox.calls("/cgi-bin/token"), 1);
 }

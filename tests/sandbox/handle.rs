@@ -32,7 +32,10 @@ async fn many_sandboxes_live_side_by_side_and_share_nothing() {
 #[tokio::test]
 async fn a_port_that_is_taken_is_an_error() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let error = Sandbox::bind(Clock::manual(START), taken.local_addr().unwrap()).await.err().unwrap();
+    let error = Sandbox::bind(Clock::manual(START), taken.local_addr().unwrap())
+        .await
+        .err()
+        .unwrap();
     assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);
 }
 
@@ -42,7 +45,14 @@ async fn a_stopped_sandbox_serves_nobody_but_still_tells_what_happened() {
     let token = token_of(&classic(&sandbox).await);
     sandbox.stop().await;
     sandbox.stop().await;
-    assert!(client().get(sandbox.url()).send().await.unwrap_err().is_connect());
+    assert!(
+        client()
+            .get(sandbox.url())
+            .send()
+            .await
+            .unwrap_err()
+            .is_connect()
+    );
     assert!(sandbox.accepts_token(APP, &token) && sandbox.calls("/cgi-bin/token") == 1);
 }
 
@@ -51,7 +61,11 @@ async fn the_last_handle_that_goes_stops_it() {
     let sandbox = sandbox().await;
     let (other, addr) = (sandbox.clone(), sandbox.addr());
     drop(sandbox);
-    assert_eq!(classic(&other).await["expires_in"], 7_200, "one handle is left");
+    assert_eq!(
+        classic(&other).await["expires_in"],
+        7_200,
+        "one handle is left"
+    );
     drop(other);
     assert!(std::net::TcpStream::connect(addr).is_err());
     TcpListener::bind(addr).expect("the port is free again");
@@ -63,7 +77,12 @@ async fn calls_are_counted_by_endpoint_and_the_count_can_start_anew() {
     let token = token_of(&stable(&sandbox).await);
     ticket(&sandbox, &token, "jsapi").await;
     ticket(&sandbox, "dead", "jsapi").await;
-    let counts = ["/cgi-bin/stable_token", "/cgi-bin/ticket/getticket", "/cgi-bin/token"].map(|path| sandbox.calls(path));
+    let counts = [
+        "/cgi-bin/stable_token",
+        "/cgi-bin/ticket/getticket",
+        "/cgi-bin/token",
+    ]
+    .map(|path| sandbox.calls(path));
     assert_eq!((counts, sandbox.calls_total()), ([1, 2, 0], 3));
     sandbox.reset_calls();
     assert_eq!(sandbox.calls_total(), 0);
@@ -86,17 +105,31 @@ async fn a_gate_holds_calls_that_are_counted_but_not_carried_out() {
     });
     sandbox.wait_for_calls("/cgi-bin/token", 1).await;
     assert_eq!(sandbox.token(APP, Mode::Classic), None);
-    assert_eq!(stable(&sandbox).await["expires_in"], 7_200, "other endpoints are open");
+    assert_eq!(
+        stable(&sandbox).await["expires_in"],
+        7_200,
+        "other endpoints are open"
+    );
     assert!(!call.is_finished());
     gate.release();
-    assert_eq!(Some(token_of(&call.await.unwrap())), sandbox.token(APP, Mode::Classic));
-    assert_eq!(classic(&sandbox).await["expires_in"], 7_200, "and it stays open");
+    assert_eq!(
+        Some(token_of(&call.await.unwrap())),
+        sandbox.token(APP, Mode::Classic)
+    );
+    assert_eq!(
+        classic(&sandbox).await["expires_in"],
+        7_200,
+        "and it stays open"
+    );
 }
 
 #[tokio::test]
 async fn two_gates_on_one_endpoint_must_both_be_released() {
     let sandbox = sandbox().await;
-    let (first, second) = (sandbox.hold("/cgi-bin/token"), sandbox.hold("/cgi-bin/token"));
+    let (first, second) = (
+        sandbox.hold("/cgi-bin/token"),
+        sandbox.hold("/cgi-bin/token"),
+    );
     let call = tokio::spawn({
         let sandbox = sandbox.clone();
         async move { classic(&sandbox).await }
@@ -125,7 +158,10 @@ async fn who_hangs_up_at_a_gate_has_called_but_got_nothing_done() {
     gate.release();
     let token = token_of(&classic(&sandbox).await);
     assert_eq!(sandbox.calls("/cgi-bin/token"), 2);
-    assert!(sandbox.state().apps[0].tokens.classic.previous.is_none() && sandbox.accepts_token(APP, &token));
+    assert!(
+        sandbox.state().apps[0].tokens.classic.previous.is_none()
+            && sandbox.accepts_token(APP, &token)
+    );
 }
 
 #[tokio::test]
@@ -141,20 +177,34 @@ async fn a_thousand_calls_at_once_are_all_answered_and_counted() {
     let (sandbox, client) = (sandbox().await, client());
     let mut calls = tokio::task::JoinSet::new();
     for _ in 0..1_000 {
-        let request = client.post(format!("{}/cgi-bin/stable_token", sandbox.url())).body(stable_body(false));
+        let request = client
+            .post(format!("{}/cgi-bin/stable_token", sandbox.url()))
+            .body(stable_body(false));
         calls.spawn(async move { request.send().await.unwrap().text().await.unwrap() });
     }
     let answers = calls.join_all().await;
-    assert!(answers.iter().all(|answer| answer == &answers[0]), "one stable token");
+    assert!(
+        answers.iter().all(|answer| answer == &answers[0]),
+        "one stable token"
+    );
     assert_eq!(sandbox.calls_total(), 1_000);
 }
 
 #[tokio::test]
 async fn a_revoked_token_is_refused_at_once_and_the_next_call_gives_a_new_one() {
     let sandbox = sandbox().await;
-    let (one, other) = (token_of(&stable(&sandbox).await), token_of(&classic(&sandbox).await));
+    let (one, other) = (
+        token_of(&stable(&sandbox).await),
+        token_of(&classic(&sandbox).await),
+    );
     sandbox.revoke(APP, Kind::StableToken);
-    assert_eq!((try_token(&sandbox, &one).await, try_token(&sandbox, &other).await), (40001, 0));
+    assert_eq!(
+        (
+            try_token(&sandbox, &one).await,
+            try_token(&sandbox, &other).await
+        ),
+        (40001, 0)
+    );
     sandbox.revoke(APP, Kind::Token);
     assert_eq!(try_token(&sandbox, &other).await, 40001);
     assert_ne!(token_of(&stable(&sandbox).await), one);
@@ -167,8 +217,14 @@ async fn a_revoked_ticket_signs_nothing_any_more_and_the_next_call_gives_a_new_o
     let page = text(&ticket(&sandbox, &token, "jsapi").await, "ticket").to_owned();
     let card = text(&ticket(&sandbox, &token, "wx_card").await, "ticket").to_owned();
     sandbox.revoke(APP, Kind::JsapiTicket);
-    assert!(!sandbox.accepts_ticket(APP, "jsapi", &page) && sandbox.accepts_ticket(APP, "wx_card", &card));
-    assert_ne!(ticket(&sandbox, &token, "jsapi").await["ticket"], page.as_str());
+    assert!(
+        !sandbox.accepts_ticket(APP, "jsapi", &page)
+            && sandbox.accepts_ticket(APP, "wx_card", &card)
+    );
+    assert_ne!(
+        ticket(&sandbox, &token, "jsapi").await["ticket"],
+        page.as_str()
+    );
     sandbox.revoke(APP, Kind::Ticket);
     assert!(!sandbox.accepts_ticket(APP, "wx_card", &card));
 }
@@ -178,10 +234,20 @@ async fn another_server_with_the_same_secret_retires_the_classic_token() {
     let sandbox = sandbox().await;
     let ours = token_of(&classic(&sandbox).await);
     let theirs = sandbox.foreign_refresh(APP, Mode::Classic);
-    assert_eq!((try_token(&sandbox, &ours).await, try_token(&sandbox, &theirs).await), (0, 0));
+    assert_eq!(
+        (
+            try_token(&sandbox, &ours).await,
+            try_token(&sandbox, &theirs).await
+        ),
+        (0, 0)
+    );
     sandbox.foreign_refresh(APP, Mode::Classic);
     assert_eq!(try_token(&sandbox, &ours).await, 40001);
-    assert_eq!(sandbox.calls("/cgi-bin/token"), 1, "it is none of our calls");
+    assert_eq!(
+        sandbox.calls("/cgi-bin/token"),
+        1,
+        "it is none of our calls"
+    );
 }
 
 #[tokio::test]
@@ -208,7 +274,10 @@ async fn an_app_added_again_gets_the_new_settings_and_keeps_its_tokens() {
     assert!(sandbox.accepts_token(APP, &token));
     assert_eq!(stable(&sandbox).await["errcode"], 40125);
     let state = sandbox.state();
-    assert_eq!((state.apps.len(), state.apps[0].safe_domains.as_slice()), (1, ["example.org".to_owned()].as_slice()));
+    assert_eq!(
+        (state.apps.len(), state.apps[0].safe_domains.as_slice()),
+        (1, ["example.org".to_owned()].as_slice())
+    );
 }
 
 #[tokio::test]
@@ -216,9 +285,15 @@ async fn after_a_reset_the_apps_are_there_and_nothing_else() {
     let sandbox = sandbox().await;
     let token = token_of(&stable(&sandbox).await);
     ticket(&sandbox, &token, "jsapi").await;
-    sandbox.fault(wx_jssdk::sandbox::Fault::always("/cgi-bin/token", wx_jssdk::sandbox::FaultKind::Hang));
+    sandbox.fault(wx_jssdk::sandbox::Fault::always(
+        "/cgi-bin/token",
+        wx_jssdk::sandbox::FaultKind::Hang,
+    ));
     sandbox.reset();
-    assert_eq!((sandbox.calls_total(), sandbox.ticket(APP, "jsapi")), (0, None));
+    assert_eq!(
+        (sandbox.calls_total(), sandbox.ticket(APP, "jsapi")),
+        (0, None)
+    );
     assert_eq!(try_token(&sandbox, &token).await, 40001);
     assert_eq!(classic(&sandbox).await["expires_in"], 7_200);
 }
@@ -229,14 +304,23 @@ async fn the_clock_it_was_given_is_the_clock_it_moves() {
     let sandbox = Sandbox::start(clock.clone()).await.unwrap();
     assert!(sandbox.advance(Duration::from_secs(60)));
     assert_eq!(clock.now(), UnixTime(1_060));
-    assert!(!Sandbox::start(Clock::system()).await.unwrap().advance(Duration::from_secs(60)));
+    assert!(
+        !Sandbox::start(Clock::system())
+            .await
+            .unwrap()
+            .advance(Duration::from_secs(60))
+    );
 }
 
 #[tokio::test]
 async fn answers_may_come_with_another_content_type() {
     let sandbox = sandbox().await;
     sandbox.set_content_type("text/plain");
-    let answer = client().get(format!("{}{}", sandbox.url(), token_path())).send().await.unwrap();
+    let answer = client()
+        .get(format!("{}{}", sandbox.url(), token_path()))
+        .send()
+        .await
+        .unwrap();
     assert_eq!(answer.headers()["content-type"], "text/plain");
 }
 
@@ -245,11 +329,19 @@ async fn the_demo_app_has_a_secret_of_its_own_each_time() {
     let (a, b) = (demo_app(), demo_app());
     assert_eq!(
         (a.app_id(), a.safe_domains()),
-        (DEMO_APP_ID, ["demo.example.com", "localhost", "127.0.0.1"].map(String::from).as_slice())
+        (
+            DEMO_APP_ID,
+            ["demo.example.com", "localhost", "127.0.0.1"]
+                .map(String::from)
+                .as_slice()
+        )
     );
     assert!(a.secret().len() == 32 && a.secret().bytes().all(|b| b.is_ascii_hexdigit()));
     assert_ne!(a.secret(), b.secret());
     let sandbox = sandbox_with(a).await;
-    let unsigned = PreVerify { app_id: DEMO_APP_ID.into(), ..PreVerify::default() };
+    let unsigned = PreVerify {
+        app_id: DEMO_APP_ID.into(),
+        ..PreVerify::default()
+    };
     assert!(!sandbox.verify(&unsigned).is_ok());
 }

@@ -13,23 +13,40 @@ fn limited(quotas: Quotas) -> App {
 }
 
 async fn clear(sandbox: &wx_jssdk::sandbox::Sandbox, token: &str) -> Value {
-    post(sandbox, &format!("/cgi-bin/clear_quota?access_token={token}"), json!({ "appid": APP }).to_string()).await
+    post(
+        sandbox,
+        &format!("/cgi-bin/clear_quota?access_token={token}"),
+        json!({ "appid": APP }).to_string(),
+    )
+    .await
 }
 
 async fn quota(sandbox: &wx_jssdk::sandbox::Sandbox, token: &str, path: &str) -> Value {
     let body = json!({ "cgi_path": path }).to_string();
-    post(sandbox, &format!("/cgi-bin/openapi/quota/get?access_token={token}"), body).await
+    post(
+        sandbox,
+        &format!("/cgi-bin/openapi/quota/get?access_token={token}"),
+        body,
+    )
+    .await
 }
 
 #[tokio::test]
 async fn the_days_tokens_are_used_up_until_midnight_in_shanghai() {
-    let sandbox = sandbox_with(limited(Quotas { token_daily: 2, ..Quotas::default() })).await;
+    let sandbox = sandbox_with(limited(Quotas {
+        token_daily: 2,
+        ..Quotas::default()
+    }))
+    .await;
     classic(&sandbox).await;
     let last = token_of(&classic(&sandbox).await);
     let answer = classic(&sandbox).await;
     assert_eq!(answer["errcode"], 45009);
     assert_eq!(errmsg(&sandbox, &answer), "reach max api daily quota limit");
-    assert!(sandbox.accepts_token(APP, &last), "a refused call retires nothing");
+    assert!(
+        sandbox.accepts_token(APP, &last),
+        "a refused call retires nothing"
+    );
     sandbox.advance(seconds(TO_MIDNIGHT - 1));
     assert_eq!(classic(&sandbox).await["errcode"], 45009);
     sandbox.advance(seconds(1));
@@ -38,8 +55,18 @@ async fn the_days_tokens_are_used_up_until_midnight_in_shanghai() {
 
 #[tokio::test]
 async fn by_a_switch_the_day_starts_at_another_hour() {
-    let switches = Switches { quota_day_starts_hour: 7, ..Switches::default() };
-    let sandbox = sandbox_with(limited(Quotas { token_daily: 1, ..Quotas::default() }).switches(switches)).await;
+    let switches = Switches {
+        quota_day_starts_hour: 7,
+        ..Switches::default()
+    };
+    let sandbox = sandbox_with(
+        limited(Quotas {
+            token_daily: 1,
+            ..Quotas::default()
+        })
+        .switches(switches),
+    )
+    .await;
     classic(&sandbox).await;
     sandbox.advance(seconds(7 * 3_600 - (6 * 3_600 + 13 * 60 + 20) - 1));
     assert_eq!(classic(&sandbox).await["errcode"], 45009);
@@ -53,25 +80,46 @@ async fn a_normal_account_has_two_thousand_classic_tokens_a_day() {
     let token = token_of(&stable(&sandbox).await);
     classic(&sandbox).await;
     let answer = quota(&sandbox, &token, "/cgi-bin/token").await;
-    assert_eq!(answer["quota"], json!({ "daily_limit": 2_000, "used": 1, "remain": 1_999 }));
+    assert_eq!(
+        answer["quota"],
+        json!({ "daily_limit": 2_000, "used": 1, "remain": 1_999 })
+    );
 }
 
 #[tokio::test]
 async fn each_app_and_each_endpoint_has_a_quota_of_its_own() {
-    let quotas = Quotas { token_daily: 1, ticket_daily: 1, ..Quotas::default() };
+    let quotas = Quotas {
+        token_daily: 1,
+        ticket_daily: 1,
+        ..Quotas::default()
+    };
     let sandbox = sandbox_with(limited(quotas.clone())).await;
     sandbox.add_app(App::official("wxother", SECRET).quotas(quotas));
     let token = token_of(&classic(&sandbox).await);
     assert_eq!(classic(&sandbox).await["errcode"], 45009);
-    assert_eq!(get(&sandbox, &token_path().replace(APP, "wxother")).await["expires_in"], 7_200);
+    assert_eq!(
+        get(&sandbox, &token_path().replace(APP, "wxother")).await["expires_in"],
+        7_200
+    );
     assert_eq!(ticket(&sandbox, &token, "jsapi").await["errcode"], 0);
-    assert_eq!(ticket(&sandbox, &token, "wx_card").await["errcode"], 45009, "all types together");
+    assert_eq!(
+        ticket(&sandbox, &token, "wx_card").await["errcode"],
+        45009,
+        "all types together"
+    );
     assert_eq!(try_token(&sandbox, &token).await, 0);
 }
 
 #[tokio::test]
 async fn calls_refused_after_the_secret_was_right_use_up_the_quota_too() {
-    let sandbox = sandbox_with(limited(Quotas { token_daily: 2, ..Quotas::default() }).allow_ips(["10.0.0.1"])).await;
+    let sandbox = sandbox_with(
+        limited(Quotas {
+            token_daily: 2,
+            ..Quotas::default()
+        })
+        .allow_ips(["10.0.0.1"]),
+    )
+    .await;
     assert_eq!(classic(&sandbox).await["errcode"], 40164);
     assert_eq!(classic(&sandbox).await["errcode"], 40164);
     assert_eq!(classic(&sandbox).await["errcode"], 45009);
@@ -79,7 +127,11 @@ async fn calls_refused_after_the_secret_was_right_use_up_the_quota_too() {
 
 #[tokio::test]
 async fn who_does_not_know_the_secret_cannot_use_up_the_quota() {
-    let sandbox = sandbox_with(limited(Quotas { token_daily: 1, ..Quotas::default() })).await;
+    let sandbox = sandbox_with(limited(Quotas {
+        token_daily: 1,
+        ..Quotas::default()
+    }))
+    .await;
     for _ in 0..5 {
         let wrong = format!("/cgi-bin/token?grant_type=client_credential&appid={APP}&secret=wrong");
         assert_eq!(get(&sandbox, &wrong).await["errcode"], 40125);
@@ -89,18 +141,29 @@ async fn who_does_not_know_the_secret_cannot_use_up_the_quota() {
 
 #[tokio::test]
 async fn stable_calls_are_limited_by_the_minute_and_by_the_day() {
-    let quotas = Quotas { stable_per_minute: 2, stable_daily: 3, ..Quotas::default() };
+    let quotas = Quotas {
+        stable_per_minute: 2,
+        stable_daily: 3,
+        ..Quotas::default()
+    };
     let sandbox = sandbox_with(limited(quotas)).await;
     stable(&sandbox).await;
     stable(&sandbox).await;
     let answer = stable(&sandbox).await;
     assert_eq!(answer["errcode"], 45011);
-    assert_eq!(errmsg(&sandbox, &answer), "api minute-quota reach limit, must slower, retry next minute");
+    assert_eq!(
+        errmsg(&sandbox, &answer),
+        "api minute-quota reach limit, must slower, retry next minute"
+    );
     // START is 20 s into its minute.
     sandbox.advance(seconds(39));
     assert_eq!(stable(&sandbox).await["errcode"], 45011);
     sandbox.advance(seconds(1));
-    assert_eq!(stable(&sandbox).await["errcode"], Value::Null, "the refused ones were not charged");
+    assert_eq!(
+        stable(&sandbox).await["errcode"],
+        Value::Null,
+        "the refused ones were not charged"
+    );
     assert_eq!(stable(&sandbox).await["errcode"], 45009);
 }
 
@@ -114,17 +177,28 @@ async fn twenty_forced_refreshes_a_day_and_no_more() {
     sandbox.advance(seconds(30));
     let answer = force(&sandbox).await;
     assert_eq!(
-        (answer["errcode"].as_i64(), errmsg(&sandbox, &answer).as_str()),
+        (
+            answer["errcode"].as_i64(),
+            errmsg(&sandbox, &answer).as_str()
+        ),
         (Some(45009), "reach max api daily quota limit")
     );
-    assert_eq!(stable(&sandbox).await["expires_in"], 7_170, "asking without force goes on");
+    assert_eq!(
+        stable(&sandbox).await["expires_in"],
+        7_170,
+        "asking without force goes on"
+    );
     sandbox.advance(seconds(TO_MIDNIGHT));
     assert_eq!(force(&sandbox).await["expires_in"], 7_200);
 }
 
 #[tokio::test]
 async fn a_force_that_came_too_soon_is_not_one_of_the_twenty() {
-    let sandbox = sandbox_with(limited(Quotas { force_daily: 2, ..Quotas::default() })).await;
+    let sandbox = sandbox_with(limited(Quotas {
+        force_daily: 2,
+        ..Quotas::default()
+    }))
+    .await;
     let first = token_of(&force(&sandbox).await);
     for _ in 0..5 {
         assert_eq!(token_of(&force(&sandbox).await), first);
@@ -137,25 +211,49 @@ async fn a_force_that_came_too_soon_is_not_one_of_the_twenty() {
 
 #[tokio::test]
 async fn by_a_switch_a_force_over_the_quota_gives_the_unchanged_token() {
-    let switches = Switches { force_over_quota: None, ..Switches::default() };
-    let sandbox = sandbox_with(limited(Quotas { force_daily: 0, ..Quotas::default() }).switches(switches)).await;
+    let switches = Switches {
+        force_over_quota: None,
+        ..Switches::default()
+    };
+    let sandbox = sandbox_with(
+        limited(Quotas {
+            force_daily: 0,
+            ..Quotas::default()
+        })
+        .switches(switches),
+    )
+    .await;
     let token = token_of(&stable(&sandbox).await);
     assert_eq!(token_of(&force(&sandbox).await), token);
 }
 
 #[tokio::test]
 async fn clearing_gives_the_day_back_forced_refreshes_included() {
-    let sandbox = sandbox_with(limited(Quotas { token_daily: 1, force_daily: 1, ..Quotas::default() })).await;
+    let sandbox = sandbox_with(limited(Quotas {
+        token_daily: 1,
+        force_daily: 1,
+        ..Quotas::default()
+    }))
+    .await;
     let token = token_of(&force(&sandbox).await);
     classic(&sandbox).await;
     sandbox.advance(seconds(30));
     assert_eq!(
-        (classic(&sandbox).await["errcode"].clone(), force(&sandbox).await["errcode"].clone()),
+        (
+            classic(&sandbox).await["errcode"].clone(),
+            force(&sandbox).await["errcode"].clone()
+        ),
         (45009.into(), 45009.into())
     );
-    assert_eq!(clear(&sandbox, &token).await, json!({ "errcode": 0, "errmsg": "ok" }));
     assert_eq!(
-        (classic(&sandbox).await["expires_in"].clone(), force(&sandbox).await["expires_in"].clone()),
+        clear(&sandbox, &token).await,
+        json!({ "errcode": 0, "errmsg": "ok" })
+    );
+    assert_eq!(
+        (
+            classic(&sandbox).await["expires_in"].clone(),
+            force(&sandbox).await["expires_in"].clone()
+        ),
         (7_200.into(), 7_200.into())
     );
 }
@@ -180,8 +278,16 @@ async fn quotas_are_cleared_ten_times_a_calendar_month() {
 async fn clearing_needs_the_tokens_own_app_id() {
     let sandbox = sandbox().await;
     sandbox.add_app(App::official("wxother", "s"));
-    let path = format!("/cgi-bin/clear_quota?access_token={}", token_of(&stable(&sandbox).await));
-    for (code, body) in [(44002, ""), (47001, "appid"), (41002, "{}"), (40013, r#"{"appid":"wxother"}"#)] {
+    let path = format!(
+        "/cgi-bin/clear_quota?access_token={}",
+        token_of(&stable(&sandbox).await)
+    );
+    for (code, body) in [
+        (44002, ""),
+        (47001, "appid"),
+        (41002, "{}"),
+        (40013, r#"{"appid":"wxother"}"#),
+    ] {
         assert_eq!(post(&sandbox, &path, body).await["errcode"], code, "{body}");
     }
     assert_eq!(clear(&sandbox, "").await["errcode"], 41001);
@@ -197,15 +303,30 @@ async fn the_quota_of_an_endpoint_can_be_asked_for() {
         json!({ "errcode": 0, "errmsg": "ok", "quota": { "daily_limit": 10_000, "used": 1, "remain": 9_999 } })
     );
     let stable_quota = quota(&sandbox, &token, "/cgi-bin/stable_token").await;
-    assert_eq!(stable_quota["quota"], json!({ "daily_limit": 500_000, "used": 1, "remain": 499_999 }));
-    assert_eq!(stable_quota["rate_limit"], json!({ "call_count": 10_000, "refresh_second": 60 }));
-    assert_eq!(quota(&sandbox, &token, "cgi-bin/token").await["errcode"], 76003);
-    assert_eq!(quota(&sandbox, &token, "/cgi-bin/nothing").await["errcode"], 76021);
+    assert_eq!(
+        stable_quota["quota"],
+        json!({ "daily_limit": 500_000, "used": 1, "remain": 499_999 })
+    );
+    assert_eq!(
+        stable_quota["rate_limit"],
+        json!({ "call_count": 10_000, "refresh_second": 60 })
+    );
+    assert_eq!(
+        quota(&sandbox, &token, "cgi-bin/token").await["errcode"],
+        76003
+    );
+    assert_eq!(
+        quota(&sandbox, &token, "/cgi-bin/nothing").await["errcode"],
+        76021
+    );
 }
 
 #[tokio::test]
 async fn the_quota_of_what_an_app_may_not_call_is_not_told() {
     let sandbox = sandbox_with(App::mini(APP, SECRET)).await;
     let token = token_of(&stable(&sandbox).await);
-    assert_eq!(quota(&sandbox, &token, "/cgi-bin/ticket/getticket").await["errcode"], 76022);
+    assert_eq!(
+        quota(&sandbox, &token, "/cgi-bin/ticket/getticket").await["errcode"],
+        76022
+    );
 }

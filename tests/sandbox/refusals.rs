@@ -12,17 +12,44 @@ async fn the_token_endpoint_checks_the_app_then_the_grant_then_the_secret() {
     let grant = "grant_type=client_credential";
     for (code, words, query) in [
         (41002, "appid missing", String::new()),
-        (41002, "appid missing", format!("{grant}&appid=&secret={SECRET}")),
+        (
+            41002,
+            "appid missing",
+            format!("{grant}&appid=&secret={SECRET}"),
+        ),
         (40013, "invalid appid", "appid=wxnobody".to_owned()),
-        (40013, "invalid appid", format!("{grant}&appid={}&secret={SECRET}", APP.to_uppercase())),
+        (
+            40013,
+            "invalid appid",
+            format!("{grant}&appid={}&secret={SECRET}", APP.to_uppercase()),
+        ),
         (40002, "invalid grant_type", format!("appid={APP}")),
-        (40002, "invalid grant_type", format!("grant_type=authorization_code&appid={APP}&secret=wrong")),
+        (
+            40002,
+            "invalid grant_type",
+            format!("grant_type=authorization_code&appid={APP}&secret=wrong"),
+        ),
         (41004, "appsecret missing", format!("{grant}&appid={APP}")),
-        (41004, "appsecret missing", format!("{grant}&appid={APP}&secret=")),
-        (40125, "invalid appsecret", format!("{grant}&appid={APP}&secret=wrong")),
+        (
+            41004,
+            "appsecret missing",
+            format!("{grant}&appid={APP}&secret="),
+        ),
+        (
+            40125,
+            "invalid appsecret",
+            format!("{grant}&appid={APP}&secret=wrong"),
+        ),
     ] {
         let answer = get(&sandbox, &format!("/cgi-bin/token?{query}")).await;
-        assert_eq!((answer["errcode"].as_i64(), errmsg(&sandbox, &answer).as_str()), (Some(code), words), "{query}");
+        assert_eq!(
+            (
+                answer["errcode"].as_i64(),
+                errmsg(&sandbox, &answer).as_str()
+            ),
+            (Some(code), words),
+            "{query}"
+        );
         assert_eq!(answer.as_object().unwrap().len(), 2, "{answer}");
     }
 }
@@ -33,26 +60,71 @@ async fn the_stable_endpoint_checks_the_body_then_as_the_other() {
     let credential = json!("client_credential");
     for (code, words, body) in [
         (44002, "empty post data", String::new()),
-        (47001, "data format error", "grant_type=client_credential".to_owned()),
+        (
+            47001,
+            "data format error",
+            "grant_type=client_credential".to_owned(),
+        ),
         (47001, "data format error", "[1]".to_owned()),
-        (47001, "data format error", json!({ "appid": APP, "force_refresh": "true" }).to_string()),
-        (41002, "appid missing", json!({ "grant_type": credential, "secret": SECRET }).to_string()),
-        (40013, "invalid appid", json!({ "appid": "wxnobody" }).to_string()),
-        (40002, "invalid grant_type", json!({ "appid": APP, "secret": SECRET }).to_string()),
-        (41004, "appsecret missing", json!({ "appid": APP, "grant_type": credential }).to_string()),
-        (40125, "invalid appsecret", json!({ "appid": APP, "grant_type": credential, "secret": "wrong" }).to_string()),
+        (
+            47001,
+            "data format error",
+            json!({ "appid": APP, "force_refresh": "true" }).to_string(),
+        ),
+        (
+            41002,
+            "appid missing",
+            json!({ "grant_type": credential, "secret": SECRET }).to_string(),
+        ),
+        (
+            40013,
+            "invalid appid",
+            json!({ "appid": "wxnobody" }).to_string(),
+        ),
+        (
+            40002,
+            "invalid grant_type",
+            json!({ "appid": APP, "secret": SECRET }).to_string(),
+        ),
+        (
+            41004,
+            "appsecret missing",
+            json!({ "appid": APP, "grant_type": credential }).to_string(),
+        ),
+        (
+            40125,
+            "invalid appsecret",
+            json!({ "appid": APP, "grant_type": credential, "secret": "wrong" }).to_string(),
+        ),
     ] {
         let answer = post(&sandbox, "/cgi-bin/stable_token", body.clone()).await;
-        assert_eq!((answer["errcode"].as_i64(), errmsg(&sandbox, &answer).as_str()), (Some(code), words), "{body}");
+        assert_eq!(
+            (
+                answer["errcode"].as_i64(),
+                errmsg(&sandbox, &answer).as_str()
+            ),
+            (Some(code), words),
+            "{body}"
+        );
     }
 }
 
 #[tokio::test]
 async fn what_is_post_only_refuses_get() {
     let sandbox = sandbox().await;
-    for path in ["/cgi-bin/stable_token", "/cgi-bin/clear_quota", "/cgi-bin/openapi/quota/get"] {
+    for path in [
+        "/cgi-bin/stable_token",
+        "/cgi-bin/clear_quota",
+        "/cgi-bin/openapi/quota/get",
+    ] {
         let answer = get(&sandbox, path).await;
-        assert_eq!((answer["errcode"].as_i64(), errmsg(&sandbox, &answer).as_str()), (Some(43002), "require POST method"));
+        assert_eq!(
+            (
+                answer["errcode"].as_i64(),
+                errmsg(&sandbox, &answer).as_str()
+            ),
+            (Some(43002), "require POST method")
+        );
     }
 }
 
@@ -65,7 +137,9 @@ async fn the_stable_token_is_not_in_the_query() {
 
 #[tokio::test]
 async fn an_address_outside_the_allow_list_is_told_which_one_it_is() {
-    let listed = app().allow_ips(["10.0.0.1"]).caller_ip("106.41.36.218".parse().unwrap());
+    let listed = app()
+        .allow_ips(["10.0.0.1"])
+        .caller_ip("106.41.36.218".parse().unwrap());
     let sandbox = sandbox_with(listed.clone()).await;
     for answer in [classic(&sandbox).await, stable(&sandbox).await] {
         assert_eq!(answer["errcode"], 40164);
@@ -80,7 +154,10 @@ async fn an_address_outside_the_allow_list_is_told_which_one_it_is() {
 async fn without_an_override_the_callers_address_is_the_peers() {
     let sandbox = sandbox_with(app().allow_ips(["10.0.0.1"])).await;
     let answer = classic(&sandbox).await;
-    assert_eq!(errmsg(&sandbox, &answer), "invalid ip 127.0.0.1 ipv6 ::ffff:127.0.0.1, not in whitelist");
+    assert_eq!(
+        errmsg(&sandbox, &answer),
+        "invalid ip 127.0.0.1 ipv6 ::ffff:127.0.0.1, not in whitelist"
+    );
     sandbox.add_app(app().allow_ips(["127.0.0.1"]));
     assert_eq!(classic(&sandbox).await["expires_in"], 7_200);
     sandbox.add_app(app().allow_ips(["10.0.0.1"]).any_ip());
@@ -100,17 +177,35 @@ async fn the_accounts_state_is_told_to_both_token_endpoints() {
     let sandbox = sandbox().await;
     for (code, words, changed) in [
         (40243, "AppSecret frozen", app().frozen_secret(true)),
-        (89503, "admin must confirm this call", app().awaiting_admin(true)),
-        (50004, "user not allow to use accesstoken, maybe for punishment", app().punished(true)),
+        (
+            89503,
+            "admin must confirm this call",
+            app().awaiting_admin(true),
+        ),
+        (
+            50004,
+            "user not allow to use accesstoken, maybe for punishment",
+            app().punished(true),
+        ),
         (50007, "account frozen", app().frozen(true)),
     ] {
         sandbox.add_app(changed);
         for answer in [classic(&sandbox).await, stable(&sandbox).await] {
-            assert_eq!((answer["errcode"].as_i64(), errmsg(&sandbox, &answer).as_str()), (Some(code), words));
+            assert_eq!(
+                (
+                    answer["errcode"].as_i64(),
+                    errmsg(&sandbox, &answer).as_str()
+                ),
+                (Some(code), words)
+            );
         }
     }
     sandbox.add_app(app());
-    assert_eq!(classic(&sandbox).await["expires_in"], 7_200, "and no longer when it is over");
+    assert_eq!(
+        classic(&sandbox).await["expires_in"],
+        7_200,
+        "and no longer when it is over"
+    );
 }
 
 #[tokio::test]
@@ -131,10 +226,21 @@ async fn a_frozen_secret_leaves_tokens_and_tickets_working() {
 
 #[tokio::test]
 async fn by_a_switch_a_wrong_secret_is_the_historic_40001() {
-    let sandbox = sandbox_with(app().switches(Switches { wrong_secret: 40001, ..Switches::default() })).await;
-    let answer = get(&sandbox, &format!("/cgi-bin/token?grant_type=client_credential&appid={APP}&secret=wrong")).await;
+    let sandbox = sandbox_with(app().switches(Switches {
+        wrong_secret: 40001,
+        ..Switches::default()
+    }))
+    .await;
+    let answer = get(
+        &sandbox,
+        &format!("/cgi-bin/token?grant_type=client_credential&appid={APP}&secret=wrong"),
+    )
+    .await;
     assert_eq!(answer["errcode"], 40001);
-    assert_eq!(errmsg(&sandbox, &answer), "invalid credential access_token isinvalid or not latest");
+    assert_eq!(
+        errmsg(&sandbox, &answer),
+        "invalid credential access_token isinvalid or not latest"
+    );
 }
 
 #[tokio::test]
@@ -146,33 +252,69 @@ async fn data_calls_tell_missing_unknown_displaced_and_expired_tokens_apart() {
     let long = "invalid credential, access_token is invalid or not latest, could get access_token by getStableAccessToken, more details at https://mmbizurl.cn/s/JtxxFh33r";
     for (code, words, query) in [
         (41001, "access_token missing", "type=jsapi".to_owned()),
-        (41001, "access_token missing", "type=jsapi&access_token=".to_owned()),
+        (
+            41001,
+            "access_token missing",
+            "type=jsapi&access_token=".to_owned(),
+        ),
         (40001, long, "type=jsapi&access_token=70_nobodys".to_owned()),
         (40001, long, format!("type=jsapi&access_token={displaced}")),
     ] {
-        for path in ["/cgi-bin/ticket/getticket", "/cgi-bin/menu/get", "/cgi-bin/get_api_domain_ip"] {
+        for path in [
+            "/cgi-bin/ticket/getticket",
+            "/cgi-bin/menu/get",
+            "/cgi-bin/get_api_domain_ip",
+        ] {
             let answer = get(&sandbox, &format!("{path}?{query}")).await;
-            assert_eq!((answer["errcode"].as_i64(), errmsg(&sandbox, &answer).as_str()), (Some(code), words), "{path}");
+            assert_eq!(
+                (
+                    answer["errcode"].as_i64(),
+                    errmsg(&sandbox, &answer).as_str()
+                ),
+                (Some(code), words),
+                "{path}"
+            );
         }
     }
     sandbox.advance(seconds(6_900));
     let answer = ticket(&sandbox, &displaced, "jsapi").await;
-    assert_eq!((answer["errcode"].as_i64(), errmsg(&sandbox, &answer).as_str()), (Some(42001), "access_token expired"));
+    assert_eq!(
+        (
+            answer["errcode"].as_i64(),
+            errmsg(&sandbox, &answer).as_str()
+        ),
+        (Some(42001), "access_token expired")
+    );
 }
 
 #[tokio::test]
 async fn a_token_is_taken_from_the_query_only() {
     let sandbox = sandbox().await;
-    let body = json!({ "access_token": token_of(&stable(&sandbox).await), "type": "jsapi" }).to_string();
-    assert_eq!(post(&sandbox, "/cgi-bin/ticket/getticket", body).await["errcode"], 41001);
+    let body =
+        json!({ "access_token": token_of(&stable(&sandbox).await), "type": "jsapi" }).to_string();
+    assert_eq!(
+        post(&sandbox, "/cgi-bin/ticket/getticket", body).await["errcode"],
+        41001
+    );
 }
 
 #[tokio::test]
 async fn an_unknown_path_is_404_with_nothing_in_it_and_is_not_counted() {
     let sandbox = sandbox().await;
     for path in ["/", "/cgi-bin/token/", "/cgi-bin/nothing", "/cgi-bin"] {
-        let answer = client().get(format!("{}{path}", sandbox.url())).send().await.unwrap();
-        assert_eq!((answer.status().as_u16(), answer.text().await.unwrap().as_str()), (404, ""), "{path}");
+        let answer = client()
+            .get(format!("{}{path}", sandbox.url()))
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(
+            (
+                answer.status().as_u16(),
+                answer.text().await.unwrap().as_str()
+            ),
+            (404, ""),
+            "{path}"
+        );
     }
     assert_eq!(sandbox.calls_total(), 0);
 }
@@ -180,7 +322,21 @@ async fn an_unknown_path_is_404_with_nothing_in_it_and_is_not_counted() {
 #[tokio::test]
 async fn bytes_that_are_no_text_are_refused_and_not_stumbled_over() {
     let sandbox = sandbox().await;
-    assert_eq!(get(&sandbox, "/cgi-bin/token?appid=%ff%fe&%00=&&==").await["errcode"], 40013);
-    let answer = client().post(format!("{}/cgi-bin/stable_token", sandbox.url())).body(vec![0xff, 0x00]).send().await.unwrap();
-    assert!(answer.text().await.unwrap().starts_with(r#"{"errcode":47001,"#));
+    assert_eq!(
+        get(&sandbox, "/cgi-bin/token?appid=%ff%fe&%00=&&==").await["errcode"],
+        40013
+    );
+    let answer = client()
+        .post(format!("{}/cgi-bin/stable_token", sandbox.url()))
+        .body(vec![0xff, 0x00])
+        .send()
+        .await
+        .unwrap();
+    assert!(
+        answer
+            .text()
+            .await
+            .unwrap()
+            .starts_with(r#"{"errcode":47001,"#)
+    );
 }

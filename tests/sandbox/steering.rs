@@ -8,14 +8,22 @@ use crate::support::*;
 
 /// The explanation that a 400 comes with.
 async fn bad(sandbox: &Sandbox, path: &str, body: &str) -> String {
-    let answer = client().post(format!("{}{path}", sandbox.url())).body(body.to_owned()).send().await.unwrap();
+    let answer = client()
+        .post(format!("{}{path}", sandbox.url()))
+        .body(body.to_owned())
+        .send()
+        .await
+        .unwrap();
     assert_eq!(answer.status(), 400, "{path} {body}");
     let answer: Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
     answer["error"].as_str().unwrap().to_owned()
 }
 
 async fn lay(sandbox: &Sandbox, fault: Value) {
-    assert_eq!(post(sandbox, "/sandbox/faults", fault.to_string()).await, json!({ "ok": true }));
+    assert_eq!(
+        post(sandbox, "/sandbox/faults", fault.to_string()).await,
+        json!({ "ok": true })
+    );
 }
 
 #[tokio::test]
@@ -45,7 +53,10 @@ async fn the_state_shows_everything_in_its_documented_shape() {
             },
         })
     );
-    assert!(serde_json::from_value::<wx_jssdk::sandbox::State>(state).unwrap() == sandbox.state(), "the handle tells the same");
+    assert!(
+        serde_json::from_value::<wx_jssdk::sandbox::State>(state).unwrap() == sandbox.state(),
+        "the handle tells the same"
+    );
 }
 
 #[tokio::test]
@@ -55,7 +66,10 @@ async fn the_state_shows_no_value_that_is_over() {
     ticket(&sandbox, &token, "jsapi").await;
     post(&sandbox, "/sandbox/advance", r#"{"seconds":7200}"#).await;
     let state = get(&sandbox, "/sandbox/state").await;
-    assert_eq!(state["apps"][0]["tokens"]["stable"], json!({ "current": null, "previous": null, "expires_at": null }));
+    assert_eq!(
+        state["apps"][0]["tokens"]["stable"],
+        json!({ "current": null, "previous": null, "expires_at": null })
+    );
     assert_eq!(state["apps"][0]["tickets"], json!({}));
 }
 
@@ -71,21 +85,51 @@ async fn steering_is_not_counted_as_calls_to_wechat() {
 async fn every_fault_can_be_laid_over_http_and_taken_away() {
     let sandbox = sandbox().await;
     let at = |fault: &str| json!({ "endpoint": "/cgi-bin/token", "fault": fault, "errcode": 50007, "status": 503, "seconds": 0.01, "body": "hi" });
-    for fault in ["errcode", "status", "not_json", "huge_body", "slow", "cut_body", "lost_reply", "body", "hang"] {
+    for fault in [
+        "errcode",
+        "status",
+        "not_json",
+        "huge_body",
+        "slow",
+        "cut_body",
+        "lost_reply",
+        "body",
+        "hang",
+    ] {
         lay(&sandbox, at(fault)).await;
     }
     assert_eq!(classic(&sandbox).await["errcode"], 50007);
-    let fetch = || client().get(format!("{}{}", sandbox.url(), token_path())).send();
+    let fetch = || {
+        client()
+            .get(format!("{}{}", sandbox.url(), token_path()))
+            .send()
+    };
     assert_eq!(fetch().await.unwrap().status(), 503);
-    assert!(fetch().await.unwrap().text().await.unwrap().starts_with("<html>"));
+    assert!(
+        fetch()
+            .await
+            .unwrap()
+            .text()
+            .await
+            .unwrap()
+            .starts_with("<html>")
+    );
     assert!(fetch().await.unwrap().bytes().await.unwrap().len() > 1_000_000);
     assert_eq!(classic(&sandbox).await["expires_in"], 7_200);
     assert!(fetch().await.unwrap().bytes().await.is_err());
     assert_eq!(raw(&sandbox, &token_path()).await, b"");
     assert_eq!(fetch().await.unwrap().text().await.unwrap(), "hi");
-    let cleared = client().delete(format!("{}/sandbox/faults", sandbox.url())).send().await.unwrap();
+    let cleared = client()
+        .delete(format!("{}/sandbox/faults", sandbox.url()))
+        .send()
+        .await
+        .unwrap();
     assert_eq!(cleared.status(), 200);
-    assert_eq!(classic(&sandbox).await["expires_in"], 7_200, "the hang is gone");
+    assert_eq!(
+        classic(&sandbox).await["expires_in"],
+        7_200,
+        "the hang is gone"
+    );
 }
 
 #[tokio::test]
@@ -95,7 +139,13 @@ async fn a_fault_lasts_as_often_as_it_says() {
         .await;
     for _ in 0..2 {
         let answer = classic(&sandbox).await;
-        assert_eq!((answer["errcode"].as_i64(), errmsg(&sandbox, &answer).as_str()), (Some(-1), "busy"));
+        assert_eq!(
+            (
+                answer["errcode"].as_i64(),
+                errmsg(&sandbox, &answer).as_str()
+            ),
+            (Some(-1), "busy")
+        );
     }
     assert_eq!(classic(&sandbox).await["expires_in"], 7_200);
 }
@@ -103,37 +153,85 @@ async fn a_fault_lasts_as_often_as_it_says() {
 #[tokio::test]
 async fn a_fault_that_cannot_be_understood_is_told_what_there_is() {
     let sandbox = sandbox().await;
-    let (path, faults) = ("/sandbox/faults", "errcode, status, hang, cut_body, not_json, huge_body, slow, lost_reply");
+    let (path, faults) = (
+        "/sandbox/faults",
+        "errcode, status, hang, cut_body, not_json, huge_body, slow, lost_reply",
+    );
     for (told, body) in [
-        (faults, r#"{"endpoint":"/cgi-bin/token","fault":"explode","times":1}"#),
+        (
+            faults,
+            r#"{"endpoint":"/cgi-bin/token","fault":"explode","times":1}"#,
+        ),
         (
             "\"/cgi-bin/tok\" is no endpoint of the sandbox; there are: /cgi-bin/token,",
             r#"{"endpoint":"/cgi-bin/tok","fault":"hang"}"#,
         ),
-        ("needs \"errcode\"", r#"{"endpoint":"/cgi-bin/token","fault":"errcode"}"#),
-        ("needs \"status\"", r#"{"endpoint":"/cgi-bin/token","fault":"status"}"#),
-        ("needs \"seconds\"", r#"{"endpoint":"/cgi-bin/token","fault":"slow"}"#),
-        ("needs \"body\"", r#"{"endpoint":"/cgi-bin/token","fault":"body"}"#),
-        ("from 200 to 599", r#"{"endpoint":"/cgi-bin/token","fault":"status","status":101}"#),
-        ("from 0 to 3600", r#"{"endpoint":"/cgi-bin/token","fault":"slow","seconds":-1}"#),
-        ("from 0 to 3600", r#"{"endpoint":"/cgi-bin/token","fault":"slow","seconds":1e300}"#),
-        ("unknown field `time`", r#"{"endpoint":"/cgi-bin/token","fault":"hang","time":1}"#),
+        (
+            "needs \"errcode\"",
+            r#"{"endpoint":"/cgi-bin/token","fault":"errcode"}"#,
+        ),
+        (
+            "needs \"status\"",
+            r#"{"endpoint":"/cgi-bin/token","fault":"status"}"#,
+        ),
+        (
+            "needs \"seconds\"",
+            r#"{"endpoint":"/cgi-bin/token","fault":"slow"}"#,
+        ),
+        (
+            "needs \"body\"",
+            r#"{"endpoint":"/cgi-bin/token","fault":"body"}"#,
+        ),
+        (
+            "from 200 to 599",
+            r#"{"endpoint":"/cgi-bin/token","fault":"status","status":101}"#,
+        ),
+        (
+            "from 0 to 3600",
+            r#"{"endpoint":"/cgi-bin/token","fault":"slow","seconds":-1}"#,
+        ),
+        (
+            "from 0 to 3600",
+            r#"{"endpoint":"/cgi-bin/token","fault":"slow","seconds":1e300}"#,
+        ),
+        (
+            "unknown field `time`",
+            r#"{"endpoint":"/cgi-bin/token","fault":"hang","time":1}"#,
+        ),
         ("missing field `fault`", r#"{"endpoint":"/cgi-bin/token"}"#),
         ("expected JSON like {\"endpoint\"", "hang"),
     ] {
         let error = bad(&sandbox, path, body).await;
         assert!(error.contains(told), "{body}: {error}");
     }
-    assert_eq!(classic(&sandbox).await["expires_in"], 7_200, "and nothing was laid");
+    assert_eq!(
+        classic(&sandbox).await["expires_in"],
+        7_200,
+        "and nothing was laid"
+    );
 }
 
 #[tokio::test]
 async fn the_clock_is_advanced_over_http() {
     let sandbox = sandbox().await;
-    assert_eq!(post(&sandbox, "/sandbox/advance", r#"{"seconds":60}"#).await, json!({ "now": 1_700_000_060 }));
+    assert_eq!(
+        post(&sandbox, "/sandbox/advance", r#"{"seconds":60}"#).await,
+        json!({ "now": 1_700_000_060 })
+    );
     assert_eq!(sandbox.clock().now().0, 1_700_000_060);
-    for body in [r#"{"seconds":-1}"#, r#"{"seconds":"60"}"#, "{}", "", r#"{"seconds":99999999999}"#] {
-        assert!(bad(&sandbox, "/sandbox/advance", body).await.contains("seconds"), "{body}");
+    for body in [
+        r#"{"seconds":-1}"#,
+        r#"{"seconds":"60"}"#,
+        "{}",
+        "",
+        r#"{"seconds":99999999999}"#,
+    ] {
+        assert!(
+            bad(&sandbox, "/sandbox/advance", body)
+                .await
+                .contains("seconds"),
+            "{body}"
+        );
     }
     assert_eq!(sandbox.clock().now().0, 1_700_000_060);
 }
@@ -142,7 +240,10 @@ async fn the_clock_is_advanced_over_http() {
 async fn the_machines_own_clock_cannot_be_advanced() {
     let sandbox = Sandbox::start(Clock::system()).await.unwrap();
     let error = bad(&sandbox, "/sandbox/advance", r#"{"seconds":60}"#).await;
-    assert_eq!(error, "this sandbox runs on the machine's own clock, which cannot be moved");
+    assert_eq!(
+        error,
+        "this sandbox runs on the machine's own clock, which cannot be moved"
+    );
 }
 
 #[tokio::test]
@@ -159,13 +260,36 @@ async fn tokens_and_tickets_are_revoked_over_http() {
     ] {
         let token = token_of(&stable(&sandbox).await);
         let value = text(&ticket(&sandbox, &token, "jsapi").await, "ticket").to_owned();
-        post(&sandbox, "/sandbox/revoke", json!({ "app_id": APP, "kind": kind }).to_string()).await;
-        let dead = (!sandbox.accepts_token(APP, &token), !sandbox.accepts_ticket(APP, "jsapi", &value));
+        post(
+            &sandbox,
+            "/sandbox/revoke",
+            json!({ "app_id": APP, "kind": kind }).to_string(),
+        )
+        .await;
+        let dead = (
+            !sandbox.accepts_token(APP, &token),
+            !sandbox.accepts_ticket(APP, "jsapi", &value),
+        );
         assert_eq!(dead, (token_dies, ticket_dies), "{kind}");
     }
-    let error = bad(&sandbox, "/sandbox/revoke", &json!({ "app_id": APP, "kind": "secret" }).to_string()).await;
-    assert!(error.contains("token, stable_token, classic_token, ticket, jsapi_ticket, card_ticket or agent_ticket"), "{error}");
-    let error = bad(&sandbox, "/sandbox/revoke", r#"{"app_id":"wxnobody","kind":"token"}"#).await;
+    let error = bad(
+        &sandbox,
+        "/sandbox/revoke",
+        &json!({ "app_id": APP, "kind": "secret" }).to_string(),
+    )
+    .await;
+    assert!(
+        error.contains(
+            "token, stable_token, classic_token, ticket, jsapi_ticket, card_ticket or agent_ticket"
+        ),
+        "{error}"
+    );
+    let error = bad(
+        &sandbox,
+        "/sandbox/revoke",
+        r#"{"app_id":"wxnobody","kind":"token"}"#,
+    )
+    .await;
     assert_eq!(error, "the sandbox knows no app \"wxnobody\"");
 }
 
@@ -173,11 +297,24 @@ async fn tokens_and_tickets_are_revoked_over_http() {
 async fn a_foreign_refresh_over_http_answers_with_the_foreign_token() {
     let sandbox = sandbox().await;
     for (name, mode) in [("stable", Mode::Stable), ("classic", Mode::Classic)] {
-        let answer = post(&sandbox, "/sandbox/foreign-refresh", json!({ "app_id": APP, "mode": name }).to_string()).await;
+        let answer = post(
+            &sandbox,
+            "/sandbox/foreign-refresh",
+            json!({ "app_id": APP, "mode": name }).to_string(),
+        )
+        .await;
         assert_eq!(answer, json!({ "access_token": sandbox.token(APP, mode) }));
     }
-    let error = bad(&sandbox, "/sandbox/foreign-refresh", &json!({ "app_id": APP, "mode": "forced" }).to_string()).await;
-    assert!(error.contains("where \"mode\" is stable or classic"), "{error}");
+    let error = bad(
+        &sandbox,
+        "/sandbox/foreign-refresh",
+        &json!({ "app_id": APP, "mode": "forced" }).to_string(),
+    )
+    .await;
+    assert!(
+        error.contains("where \"mode\" is stable or classic"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -187,19 +324,37 @@ async fn an_account_is_added_over_http_with_all_its_settings() {
         "platform": "mini", "app_id": "wxmini", "secret": "s", "safe_domains": ["a.example"],
         "allow_ips": ["10.0.0.1"], "caller_ip": "10.0.0.2", "quotas": { "token_daily": 5 }, "switches": { "wrong_secret": 40001 },
     });
-    assert_eq!(post(&sandbox, "/sandbox/accounts", account.to_string()).await, json!({ "ok": true }));
+    assert_eq!(
+        post(&sandbox, "/sandbox/accounts", account.to_string()).await,
+        json!({ "ok": true })
+    );
     let state = sandbox.state();
     let added = &state.apps[1];
-    assert_eq!((added.app_id.as_str(), added.platform.as_str()), ("wxmini", "mini"));
+    assert_eq!(
+        (added.app_id.as_str(), added.platform.as_str()),
+        ("wxmini", "mini")
+    );
     let path = "/cgi-bin/token?grant_type=client_credential&appid=wxmini&secret=";
     assert_eq!(
         errmsg(&sandbox, &get(&sandbox, &format!("{path}s")).await),
         "invalid ip 10.0.0.2 ipv6 ::ffff:10.0.0.2, not in whitelist"
     );
-    assert_eq!(get(&sandbox, &format!("{path}wrong")).await["errcode"], 40001);
-    post(&sandbox, "/sandbox/accounts", r#"{"app_id":"wxplain","secret":"s"}"#).await;
+    assert_eq!(
+        get(&sandbox, &format!("{path}wrong")).await["errcode"],
+        40001
+    );
+    post(
+        &sandbox,
+        "/sandbox/accounts",
+        r#"{"app_id":"wxplain","secret":"s"}"#,
+    )
+    .await;
     let path = path.replace("wxmini", "wxplain");
-    assert_eq!(get(&sandbox, &format!("{path}s")).await["expires_in"], 7_200, "the rest has defaults");
+    assert_eq!(
+        get(&sandbox, &format!("{path}s")).await["expires_in"],
+        7_200,
+        "the rest has defaults"
+    );
 }
 
 #[tokio::test]
@@ -213,9 +368,18 @@ async fn an_account_that_cannot_be_understood_is_told_what_would_be() {
             r#"{"platform":"web","app_id":"wx1","secret":"s"}"#,
         ),
         ("must not be empty", r#"{"app_id":"","secret":"s"}"#),
-        ("of platform work needs \"agent_id\"", r#"{"platform":"work","app_id":"ww1","secret":"s"}"#),
-        ("\"agent_id\" is for apps of platform work", r#"{"app_id":"wx1","agent_id":1,"secret":"s"}"#),
-        (r#"expected JSON like {"platform": "official", "app_id": "wx…""#, "wx1"),
+        (
+            "of platform work needs \"agent_id\"",
+            r#"{"platform":"work","app_id":"ww1","secret":"s"}"#,
+        ),
+        (
+            "\"agent_id\" is for apps of platform work",
+            r#"{"app_id":"wx1","agent_id":1,"secret":"s"}"#,
+        ),
+        (
+            r#"expected JSON like {"platform": "official", "app_id": "wx…""#,
+            "wx1",
+        ),
     ] {
         let error = bad(&sandbox, "/sandbox/accounts", body).await;
         assert!(error.contains(told), "{body}: {error}");
@@ -229,14 +393,24 @@ async fn a_reset_over_http_forgets_all_but_the_apps() {
     classic(&sandbox).await;
     post(&sandbox, "/sandbox/reset", "").await;
     let state = sandbox.state();
-    assert_eq!((state.apps.len(), state.apps[0].tokens.classic.current.clone(), sandbox.calls_total()), (1, None, 0));
+    assert_eq!(
+        (
+            state.apps.len(),
+            state.apps[0].tokens.classic.current.clone(),
+            sandbox.calls_total()
+        ),
+        (1, None, 0)
+    );
 }
 
 #[tokio::test]
 async fn a_page_that_is_no_json_is_told_what_to_send() {
     let sandbox = sandbox().await;
     for (told, body) in [
-        ("\"client\" is android, ios, devtools or desktop", r#"{"client":"windows"}"#),
+        (
+            "\"client\" is android, ios, devtools or desktop",
+            r#"{"client":"windows"}"#,
+        ),
         ("a string or a whole number", r#"{"timestamp":1.5}"#),
     ] {
         let error = bad(&sandbox, "/sandbox/pre-verify", body).await;
@@ -247,12 +421,20 @@ async fn a_page_that_is_no_json_is_told_what_to_send() {
 #[tokio::test]
 async fn an_unknown_way_to_steer_is_404_and_lists_the_known_ones() {
     let sandbox = sandbox().await;
-    for (method, path) in [("GET", "/sandbox/stat"), ("GET", "/sandbox/reset"), ("POST", "/sandbox/state"), ("GET", "/sandbox")]
-    {
+    for (method, path) in [
+        ("GET", "/sandbox/stat"),
+        ("GET", "/sandbox/reset"),
+        ("POST", "/sandbox/state"),
+        ("GET", "/sandbox"),
+    ] {
         let request = client().request(method.parse().unwrap(), format!("{}{path}", sandbox.url()));
         let answer = request.send().await.unwrap();
         assert_eq!(answer.status(), 404, "{method} {path}");
         let body = answer.text().await.unwrap();
-        assert!(body.contains(&format!("{method} {path} is nothing here")) && body.contains("GET /sandbox/state"), "{body}");
+        assert!(
+            body.contains(&format!("{method} {path} is nothing here"))
+                && body.contains("GET /sandbox/state"),
+            "{body}"
+        );
     }
 }

@@ -24,7 +24,9 @@ pub(crate) async fn sandbox() -> Sandbox {
 }
 
 pub(crate) async fn sandbox_with(app: App) -> Sandbox {
-    let sandbox = Sandbox::start(Clock::manual(START)).await.expect("a free port on loopback");
+    let sandbox = Sandbox::start(Clock::manual(START))
+        .await
+        .expect("a free port on loopback");
     sandbox.add_app(app);
     sandbox
 }
@@ -33,17 +35,35 @@ pub(crate) fn client() -> reqwest::Client {
     static PROVIDER: Once = Once::new();
     PROVIDER.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
     // No roots to load: loopback speaks plain HTTP.
-    reqwest::Client::builder().tls_certs_only([]).no_proxy().timeout(Duration::from_secs(10)).build().unwrap()
+    reqwest::Client::builder()
+        .tls_certs_only([])
+        .no_proxy()
+        .timeout(Duration::from_secs(10))
+        .build()
+        .unwrap()
 }
 
 /// An answer: WeChat's are all 200.
 pub(crate) async fn get(sandbox: &Sandbox, path_and_query: &str) -> Value {
-    let answer = client().get(format!("{}{path_and_query}", sandbox.url())).send().await.unwrap();
+    let answer = client()
+        .get(format!("{}{path_and_query}", sandbox.url()))
+        .send()
+        .await
+        .unwrap();
     json_of(answer).await
 }
 
-pub(crate) async fn post(sandbox: &Sandbox, path_and_query: &str, body: impl Into<String>) -> Value {
-    let answer = client().post(format!("{}{path_and_query}", sandbox.url())).body(body.into()).send().await.unwrap();
+pub(crate) async fn post(
+    sandbox: &Sandbox,
+    path_and_query: &str,
+    body: impl Into<String>,
+) -> Value {
+    let answer = client()
+        .post(format!("{}{path_and_query}", sandbox.url()))
+        .body(body.into())
+        .send()
+        .await
+        .unwrap();
     json_of(answer).await
 }
 
@@ -73,17 +93,27 @@ pub(crate) async fn force(sandbox: &Sandbox) -> Value {
 }
 
 pub(crate) async fn ticket(sandbox: &Sandbox, token: &str, kind: &str) -> Value {
-    get(sandbox, &format!("/cgi-bin/ticket/getticket?access_token={token}&type={kind}")).await
+    get(
+        sandbox,
+        &format!("/cgi-bin/ticket/getticket?access_token={token}&type={kind}"),
+    )
+    .await
 }
 
 /// A data call with this token: 0 when it is taken, the errcode when not.
 pub(crate) async fn try_token(sandbox: &Sandbox, token: &str) -> i64 {
-    let answer = get(sandbox, &format!("/cgi-bin/get_api_domain_ip?access_token={token}")).await;
+    let answer = get(
+        sandbox,
+        &format!("/cgi-bin/get_api_domain_ip?access_token={token}"),
+    )
+    .await;
     answer["errcode"].as_i64().unwrap_or(0)
 }
 
 pub(crate) fn text<'a>(answer: &'a Value, field: &str) -> &'a str {
-    answer[field].as_str().unwrap_or_else(|| panic!("no {field} in {answer}"))
+    answer[field]
+        .as_str()
+        .unwrap_or_else(|| panic!("no {field} in {answer}"))
 }
 
 pub(crate) fn token_of(answer: &Value) -> String {
@@ -96,20 +126,33 @@ pub(crate) fn seconds(seconds: u64) -> Duration {
 
 /// The errmsg without its rid, which is checked: three groups of eight hex digits, the first of them the time.
 pub(crate) fn errmsg(sandbox: &Sandbox, answer: &Value) -> String {
-    let (words, rid) = text(answer, "errmsg").split_once(" rid: ").unwrap_or_else(|| panic!("no rid in {answer}"));
+    let (words, rid) = text(answer, "errmsg")
+        .split_once(" rid: ")
+        .unwrap_or_else(|| panic!("no rid in {answer}"));
     let groups: Vec<_> = rid.split('-').collect();
-    assert!(groups.len() == 3 && groups.iter().all(|g| g.len() == 8), "{rid}");
-    assert_eq!(u64::from_str_radix(groups[0], 16).unwrap(), sandbox.clock().now().0, "{rid}");
+    assert!(
+        groups.len() == 3 && groups.iter().all(|g| g.len() == 8),
+        "{rid}"
+    );
+    assert_eq!(
+        u64::from_str_radix(groups[0], 16).unwrap(),
+        sandbox.clock().now().0,
+        "{rid}"
+    );
     words.to_owned()
 }
 
 /// Every byte that comes back for a GET, headers included, until the connection ends.
 pub(crate) async fn raw(sandbox: &Sandbox, path_and_query: &str) -> Vec<u8> {
-    let (addr, request) =
-        (sandbox.addr(), format!("GET {path_and_query} HTTP/1.1\r\nHost: sandbox\r\nConnection: close\r\n\r\n"));
+    let (addr, request) = (
+        sandbox.addr(),
+        format!("GET {path_and_query} HTTP/1.1\r\nHost: sandbox\r\nConnection: close\r\n\r\n"),
+    );
     let read = move || {
         let mut stream = TcpStream::connect(addr).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        stream
+            .set_read_timeout(Some(Duration::from_secs(10)))
+            .unwrap();
         stream.write_all(request.as_bytes()).unwrap();
         let mut bytes = Vec::new();
         let _ = stream.read_to_end(&mut bytes);
@@ -157,25 +200,48 @@ pub(crate) async fn gettoken(sandbox: &Sandbox) -> Value {
 }
 
 pub(crate) async fn corp_ticket(sandbox: &Sandbox, token: &str) -> Value {
-    get(sandbox, &format!("/cgi-bin/get_jsapi_ticket?access_token={token}")).await
+    get(
+        sandbox,
+        &format!("/cgi-bin/get_jsapi_ticket?access_token={token}"),
+    )
+    .await
 }
 
 pub(crate) async fn agent_ticket(sandbox: &Sandbox, token: &str) -> Value {
-    get(sandbox, &format!("/cgi-bin/ticket/get?access_token={token}&type=agent_config")).await
+    get(
+        sandbox,
+        &format!("/cgi-bin/ticket/get?access_token={token}&type=agent_config"),
+    )
+    .await
 }
 
 /// WeCom's errmsg without its tail, which is checked: the time and fifteen digits, the address, where to read more.
 pub(crate) fn work_errmsg(sandbox: &Sandbox, answer: &Value, from: &str) -> String {
-    let (words, tail) = text(answer, "errmsg").split_once(", hint: [").unwrap_or_else(|| panic!("no hint in {answer}"));
+    let (words, tail) = text(answer, "errmsg")
+        .split_once(", hint: [")
+        .unwrap_or_else(|| panic!("no hint in {answer}"));
     let (hint, tail) = tail.split_once(']').unwrap();
-    let digits = hint.strip_prefix(&sandbox.clock().now().0.to_string()).unwrap_or_else(|| panic!("not the time: {hint}"));
-    assert!(digits.len() == 15 && digits.bytes().all(|b| b.is_ascii_digit()), "{hint}");
+    let digits = hint
+        .strip_prefix(&sandbox.clock().now().0.to_string())
+        .unwrap_or_else(|| panic!("not the time: {hint}"));
+    assert!(
+        digits.len() == 15 && digits.bytes().all(|b| b.is_ascii_digit()),
+        "{hint}"
+    );
     let code = &answer["errcode"];
-    assert_eq!(tail, format!(", from ip: {from}, more info at https://open.work.weixin.qq.com/devtool/query?e={code}"));
+    assert_eq!(
+        tail,
+        format!(
+            ", from ip: {from}, more info at https://open.work.weixin.qq.com/devtool/query?e={code}"
+        )
+    );
     words.to_owned()
 }
 
 /// The errcode and the words of WeCom's refusal of a call from this machine.
 pub(crate) fn work_refusal(sandbox: &Sandbox, answer: &Value) -> (i64, String) {
-    (answer["errcode"].as_i64().unwrap(), work_errmsg(sandbox, answer, "127.0.0.1"))
+    (
+        answer["errcode"].as_i64().unwrap(),
+        work_errmsg(sandbox, answer, "127.0.0.1"),
+    )
 }

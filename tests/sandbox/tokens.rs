@@ -11,15 +11,25 @@ async fn a_classic_token_comes_with_its_life_and_without_an_errcode() {
     let (head, body) = bytes.split_once("\r\n\r\n").unwrap();
     let token = sandbox.token(APP, Mode::Classic).unwrap();
     assert!(head.starts_with("HTTP/1.1 200 OK"), "{head}");
-    assert!(head.to_lowercase().contains("content-type: application/json; encoding=utf-8"), "{head}");
-    assert_eq!(body, format!(r#"{{"access_token":"{token}","expires_in":7200}}"#));
+    assert!(
+        head.to_lowercase()
+            .contains("content-type: application/json; encoding=utf-8"),
+        "{head}"
+    );
+    assert_eq!(
+        body,
+        format!(r#"{{"access_token":"{token}","expires_in":7200}}"#)
+    );
 }
 
 #[tokio::test]
 async fn a_stable_token_comes_with_its_life_and_without_an_errcode() {
     let sandbox = sandbox().await;
     let answer = stable(&sandbox).await;
-    assert_eq!(answer, serde_json::json!({ "access_token": sandbox.token(APP, Mode::Stable), "expires_in": 7_200 }));
+    assert_eq!(
+        answer,
+        serde_json::json!({ "access_token": sandbox.token(APP, Mode::Stable), "expires_in": 7_200 })
+    );
 }
 
 #[tokio::test]
@@ -37,9 +47,21 @@ async fn each_classic_fetch_gives_a_new_token_and_the_old_one_works_five_minutes
     let new = token_of(&classic(&sandbox).await);
     assert_ne!(old, new);
     sandbox.advance(seconds(299));
-    assert_eq!((try_token(&sandbox, &old).await, try_token(&sandbox, &new).await), (0, 0));
+    assert_eq!(
+        (
+            try_token(&sandbox, &old).await,
+            try_token(&sandbox, &new).await
+        ),
+        (0, 0)
+    );
     sandbox.advance(seconds(1));
-    assert_eq!((try_token(&sandbox, &old).await, try_token(&sandbox, &new).await), (40001, 0));
+    assert_eq!(
+        (
+            try_token(&sandbox, &old).await,
+            try_token(&sandbox, &new).await
+        ),
+        (40001, 0)
+    );
 }
 
 #[tokio::test]
@@ -73,12 +95,22 @@ async fn a_third_classic_fetch_within_five_minutes_ends_the_first_token() {
     let second = token_of(&classic(&sandbox).await);
     assert_eq!(try_token(&sandbox, &first).await, 0);
     classic(&sandbox).await;
-    assert_eq!((try_token(&sandbox, &first).await, try_token(&sandbox, &second).await), (40001, 0));
+    assert_eq!(
+        (
+            try_token(&sandbox, &first).await,
+            try_token(&sandbox, &second).await
+        ),
+        (40001, 0)
+    );
 }
 
 #[tokio::test]
 async fn by_a_switch_all_tokens_of_the_last_five_minutes_work() {
-    let sandbox = sandbox_with(app().switches(Switches { third_token_ends_first: false, ..Switches::default() })).await;
+    let sandbox = sandbox_with(app().switches(Switches {
+        third_token_ends_first: false,
+        ..Switches::default()
+    }))
+    .await;
     let first = token_of(&classic(&sandbox).await);
     classic(&sandbox).await;
     classic(&sandbox).await;
@@ -112,7 +144,10 @@ async fn asking_again_for_the_stable_token_gives_the_same_one_and_what_is_left_o
     for (later, left) in [(0, 7_200), (1, 7_199), (6_898, 301)] {
         sandbox.advance(seconds(later));
         let answer = stable(&sandbox).await;
-        assert_eq!((token_of(&answer), answer["expires_in"].as_u64()), (token.clone(), Some(left)));
+        assert_eq!(
+            (token_of(&answer), answer["expires_in"].as_u64()),
+            (token.clone(), Some(left))
+        );
     }
 }
 
@@ -125,9 +160,21 @@ async fn the_stable_token_rotates_in_its_last_five_minutes_and_both_work_until_t
     let new = token_of(&answer);
     assert!(new != old && answer["expires_in"] == 7_200);
     sandbox.advance(seconds(299));
-    assert_eq!((try_token(&sandbox, &old).await, try_token(&sandbox, &new).await), (0, 0));
+    assert_eq!(
+        (
+            try_token(&sandbox, &old).await,
+            try_token(&sandbox, &new).await
+        ),
+        (0, 0)
+    );
     sandbox.advance(seconds(1));
-    assert_eq!((try_token(&sandbox, &old).await, try_token(&sandbox, &new).await), (42001, 0));
+    assert_eq!(
+        (
+            try_token(&sandbox, &old).await,
+            try_token(&sandbox, &new).await
+        ),
+        (42001, 0)
+    );
 }
 
 #[tokio::test]
@@ -156,7 +203,10 @@ async fn a_second_force_within_thirty_seconds_changes_nothing() {
     let first = token_of(&force(&sandbox).await);
     sandbox.advance(seconds(29));
     let answer = force(&sandbox).await;
-    assert_eq!((token_of(&answer), answer["expires_in"].as_u64()), (first.clone(), Some(7_171)));
+    assert_eq!(
+        (token_of(&answer), answer["expires_in"].as_u64()),
+        (first.clone(), Some(7_171))
+    );
     sandbox.advance(seconds(1));
     assert_ne!(token_of(&force(&sandbox).await), first);
 }
@@ -173,7 +223,11 @@ async fn two_forced_refreshes_thirty_seconds_apart_kill_a_leaked_token_at_once()
 
 #[tokio::test]
 async fn by_a_switch_a_force_too_soon_is_an_error() {
-    let sandbox = sandbox_with(app().switches(Switches { force_too_soon: Some(45009), ..Switches::default() })).await;
+    let sandbox = sandbox_with(app().switches(Switches {
+        force_too_soon: Some(45009),
+        ..Switches::default()
+    }))
+    .await;
     force(&sandbox).await;
     assert_eq!(force(&sandbox).await["errcode"], 45009);
 }
@@ -185,7 +239,11 @@ async fn a_short_lived_token_is_forced_once_and_not_twice() {
     let old = token_of(&stable(&sandbox).await);
     let answer = force(&sandbox).await;
     assert_eq!(answer["expires_in"], 60);
-    assert_eq!(try_token(&sandbox, &old).await, 0, "one rotation leaves the one before it");
+    assert_eq!(
+        try_token(&sandbox, &old).await,
+        0,
+        "one rotation leaves the one before it"
+    );
 }
 
 #[tokio::test]

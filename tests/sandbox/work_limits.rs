@@ -5,7 +5,11 @@ use wx_jssdk::sandbox::{App, Quotas, Sandbox, Switches};
 use crate::support::*;
 
 fn limited(app: App, own: u64, corp: u64) -> App {
-    app.quotas(Quotas { work_ticket_hourly_app: own, work_ticket_hourly_corp: corp, ..Quotas::default() })
+    app.quotas(Quotas {
+        work_ticket_hourly_app: own,
+        work_ticket_hourly_corp: corp,
+        ..Quotas::default()
+    })
 }
 
 async fn second_token(sandbox: &Sandbox) -> String {
@@ -21,10 +25,21 @@ async fn an_app_may_fetch_a_hundred_corp_tickets_an_hour_and_is_blocked_for_an_h
     }
     sandbox.advance(seconds(1_800));
     let refused = corp_ticket(&sandbox, &token).await;
-    assert_eq!(work_refusal(&sandbox, &refused), (45009, "api freq out of limit".to_owned()));
-    assert_eq!(agent_ticket(&sandbox, &token).await["errcode"], 0, "the other ticket has a count of its own");
+    assert_eq!(
+        work_refusal(&sandbox, &refused),
+        (45009, "api freq out of limit".to_owned())
+    );
+    assert_eq!(
+        agent_ticket(&sandbox, &token).await["errcode"],
+        0,
+        "the other ticket has a count of its own"
+    );
     sandbox.advance(seconds(3_599));
-    assert_eq!(corp_ticket(&sandbox, &token).await["errcode"], 45009, "an hour after the first call, but not after the block");
+    assert_eq!(
+        corp_ticket(&sandbox, &token).await["errcode"],
+        45009,
+        "an hour after the first call, but not after the block"
+    );
     sandbox.advance(seconds(1));
     assert_eq!(corp_ticket(&sandbox, &token).await["errcode"], 0);
 }
@@ -43,7 +58,11 @@ async fn the_apps_of_a_corp_share_its_four_hundred() {
         }
     }
     let fifth = corp_ticket(&sandbox, &tokens[4]).await;
-    assert_eq!(work_refusal(&sandbox, &fifth).0, 45009, "its first call, and the corp's four hundred and first");
+    assert_eq!(
+        work_refusal(&sandbox, &fifth).0,
+        45009,
+        "its first call, and the corp's four hundred and first"
+    );
     assert_eq!(agent_ticket(&sandbox, &tokens[4]).await["errcode"], 0);
 }
 
@@ -51,7 +70,10 @@ async fn the_apps_of_a_corp_share_its_four_hundred() {
 async fn what_one_app_may_not_have_the_others_still_may() {
     let sandbox = sandbox_with(limited(work_app(), 1, 3)).await;
     sandbox.add_app(limited(second_app(), 2, 3));
-    let (first, second) = (token_of(&gettoken(&sandbox).await), second_token(&sandbox).await);
+    let (first, second) = (
+        token_of(&gettoken(&sandbox).await),
+        second_token(&sandbox).await,
+    );
     let codes = [
         agent_ticket(&sandbox, &first).await,
         agent_ticket(&sandbox, &first).await,
@@ -61,7 +83,11 @@ async fn what_one_app_may_not_have_the_others_still_may() {
         agent_ticket(&sandbox, &second).await,
     ]
     .map(|answer| answer["errcode"].as_i64().unwrap());
-    assert_eq!(codes, [0, 45009, 45009, 0, 0, 45009], "refused calls are charged to nobody");
+    assert_eq!(
+        codes,
+        [0, 45009, 45009, 0, 0, 45009],
+        "refused calls are charged to nobody"
+    );
 }
 
 #[tokio::test]
@@ -84,30 +110,49 @@ async fn gettoken_itself_has_no_limit() {
 }
 
 fn banned_after(wrong: u64) -> App {
-    work_app().switches(Switches { wrong_secrets_until_ban: wrong, ..Switches::default() })
+    work_app().switches(Switches {
+        wrong_secrets_until_ban: wrong,
+        ..Switches::default()
+    })
 }
 
 async fn wrong(sandbox: &Sandbox) -> i64 {
-    get(sandbox, &gettoken_path("wrong")).await["errcode"].as_i64().unwrap()
+    get(sandbox, &gettoken_path("wrong")).await["errcode"]
+        .as_i64()
+        .unwrap()
 }
 
 #[tokio::test]
 async fn repeated_wrong_secrets_ban_the_address_for_an_hour_even_with_the_right_one() {
     let sandbox = sandbox_with(banned_after(3)).await;
     let token = token_of(&gettoken(&sandbox).await);
-    assert_eq!([wrong(&sandbox).await, wrong(&sandbox).await], [40001, 40001]);
+    assert_eq!(
+        [wrong(&sandbox).await, wrong(&sandbox).await],
+        [40001, 40001]
+    );
     assert_eq!(gettoken(&sandbox).await["errcode"], 0, "two are not three");
     sandbox.advance(seconds(100));
     assert_eq!(wrong(&sandbox).await, 40001);
     let refused = gettoken(&sandbox).await;
-    assert_eq!(work_refusal(&sandbox, &refused), (45009, "api freq out of limit".to_owned()));
+    assert_eq!(
+        work_refusal(&sandbox, &refused),
+        (45009, "api freq out of limit".to_owned())
+    );
     assert_eq!(wrong(&sandbox).await, 45009);
-    assert_eq!(corp_ticket(&sandbox, &token).await["errcode"], 0, "a token that is there still buys");
+    assert_eq!(
+        corp_ticket(&sandbox, &token).await["errcode"],
+        0,
+        "a token that is there still buys"
+    );
     sandbox.advance(seconds(3_599));
     assert_eq!(gettoken(&sandbox).await["errcode"], 45009);
     sandbox.advance(seconds(1));
     assert_eq!(gettoken(&sandbox).await["errcode"], 0);
-    assert_eq!([wrong(&sandbox).await, wrong(&sandbox).await], [40001, 40001], "and the count starts anew");
+    assert_eq!(
+        [wrong(&sandbox).await, wrong(&sandbox).await],
+        [40001, 40001],
+        "and the count starts anew"
+    );
     assert_eq!(gettoken(&sandbox).await["errcode"], 0);
 }
 
@@ -137,10 +182,25 @@ async fn two_thousand_wrong_secrets_are_needed_where_nothing_else_is_set() {
 async fn a_ban_is_the_addresss_and_reaches_every_corp_it_calls_for() {
     let sandbox = sandbox_with(banned_after(1)).await;
     sandbox.add_app(App::work("wwother", 1, "other"));
-    sandbox.add_app(App::work("wwelsewhere", 1, "elsewhere").caller_ip("10.0.0.9".parse().unwrap()));
+    sandbox
+        .add_app(App::work("wwelsewhere", 1, "elsewhere").caller_ip("10.0.0.9".parse().unwrap()));
     assert_eq!(wrong(&sandbox).await, 40001);
-    assert_eq!(get(&sandbox, "/cgi-bin/gettoken?corpid=wwother&corpsecret=other").await["errcode"], 45009);
-    assert_eq!(get(&sandbox, "/cgi-bin/gettoken?corpid=wwelsewhere&corpsecret=elsewhere").await["errcode"], 0);
+    assert_eq!(
+        get(
+            &sandbox,
+            "/cgi-bin/gettoken?corpid=wwother&corpsecret=other"
+        )
+        .await["errcode"],
+        45009
+    );
+    assert_eq!(
+        get(
+            &sandbox,
+            "/cgi-bin/gettoken?corpid=wwelsewhere&corpsecret=elsewhere"
+        )
+        .await["errcode"],
+        0
+    );
     assert_eq!(
         get(&sandbox, &format!("/cgi-bin/gettoken?corpid={CORP}")).await["errcode"],
         41004,

@@ -11,14 +11,20 @@ const NONCE: &str = "Wm3WZYTPz0wzccnW";
 
 fn signature(ticket: &str, url: &str) -> String {
     let text = format!("jsapi_ticket={ticket}&noncestr={NONCE}&timestamp=1700000000&url={url}");
-    Sha1::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+    Sha1::digest(text)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 /// The corp's ticket, then the first app's own.
 async fn tickets(sandbox: &Sandbox) -> (String, String) {
     let token = token_of(&gettoken(sandbox).await);
     let corp = text(&corp_ticket(sandbox, &token).await, "ticket").to_owned();
-    (corp, text(&agent_ticket(sandbox, &token).await, "ticket").to_owned())
+    (
+        corp,
+        text(&agent_ticket(sandbox, &token).await, "ticket").to_owned(),
+    )
 }
 
 async fn second_agent_ticket(sandbox: &Sandbox) -> String {
@@ -60,7 +66,9 @@ fn refused(verdict: Verdict) -> (String, String) {
 }
 
 fn told(words: &str, code: u32) -> String {
-    format!("agentConfig:{words} more info at https://open.work.weixin.qq.com/devtool/query?e={code}")
+    format!(
+        "agentConfig:{words} more info at https://open.work.weixin.qq.com/devtool/query?e={code}"
+    )
 }
 
 const CORPS: &str = "it was signed with the corp's jsapi ticket; wx.agentConfig takes the app's own, of type agent_config";
@@ -70,10 +78,24 @@ async fn each_config_passes_with_the_ticket_that_is_its_own() {
     let sandbox = corp().await;
     let (corp, agent) = tickets(&sandbox).await;
     let passed = sandbox.verify(&config(&corp, URL, URL));
-    assert_eq!((passed.err_msg.as_str(), passed.checked_url.as_str(), passed.reason), ("preVerifyJSAPI:ok", URL, None));
+    assert_eq!(
+        (
+            passed.err_msg.as_str(),
+            passed.checked_url.as_str(),
+            passed.reason
+        ),
+        ("preVerifyJSAPI:ok", URL, None)
+    );
     let passed = sandbox.verify_agent(&agent_config(&agent, URL, &format!("{URL}#/route")));
     assert!(passed.is_ok());
-    assert_eq!((passed.err_msg.as_str(), passed.checked_url.as_str(), passed.reason), ("agentConfig:ok", URL, None));
+    assert_eq!(
+        (
+            passed.err_msg.as_str(),
+            passed.checked_url.as_str(),
+            passed.reason
+        ),
+        ("agentConfig:ok", URL, None)
+    );
 }
 
 #[tokio::test]
@@ -82,9 +104,15 @@ async fn each_config_is_refused_with_the_ticket_of_the_other() {
     let (corp, agent) = tickets(&sandbox).await;
     let (err_msg, why) = refused(sandbox.verify(&config(&agent, URL, URL)));
     assert_eq!(err_msg, "preVerifyJSAPI:fail_invalid signature");
-    assert_eq!(why, "it was signed with an app's agent_config ticket; wx.config takes the corp's jsapi ticket");
+    assert_eq!(
+        why,
+        "it was signed with an app's agent_config ticket; wx.config takes the corp's jsapi ticket"
+    );
     let (err_msg, why) = refused(sandbox.verify_agent(&agent_config(&corp, URL, URL)));
-    assert_eq!((err_msg, why.as_str()), (told("invalid signature", 40093), CORPS));
+    assert_eq!(
+        (err_msg, why.as_str()),
+        (told("invalid signature", 40093), CORPS)
+    );
 }
 
 #[tokio::test]
@@ -92,7 +120,10 @@ async fn who_has_fetched_only_the_corps_ticket_is_told_of_the_other() {
     let sandbox = corp().await;
     let token = token_of(&gettoken(&sandbox).await);
     let corp = text(&corp_ticket(&sandbox, &token).await, "ticket").to_owned();
-    assert_eq!(refused(sandbox.verify_agent(&agent_config(&corp, URL, URL))).1, CORPS);
+    assert_eq!(
+        refused(sandbox.verify_agent(&agent_config(&corp, URL, URL))).1,
+        CORPS
+    );
     let (_, why) = refused(sandbox.verify_agent(&agent_config("made up", URL, URL)));
     assert_eq!(why, "this app has never been given an agent_config ticket");
     sandbox.reset();
@@ -108,12 +139,21 @@ async fn the_ticket_of_another_app_of_the_corp_signs_no_agent_config() {
     let (err_msg, why) = refused(sandbox.verify_agent(&agent_config(&second, URL, URL)));
     assert_eq!(
         (err_msg, why.as_str()),
-        (told("invalid signature", 40093), "it was signed with the agent_config ticket of another app")
+        (
+            told("invalid signature", 40093),
+            "it was signed with the agent_config ticket of another app"
+        )
     );
     let at = "https://second.example.com/";
-    let second_app = AgentVerify { agentid: AGENT_2.to_string(), ..agent_config(&second, at, at) };
+    let second_app = AgentVerify {
+        agentid: AGENT_2.to_string(),
+        ..agent_config(&second, at, at)
+    };
     assert!(sandbox.verify_agent(&second_app).is_ok());
-    let swapped = AgentVerify { signature: signature(&first, at), ..second_app };
+    let swapped = AgentVerify {
+        signature: signature(&first, at),
+        ..second_app
+    };
     assert!(!sandbox.verify_agent(&swapped).is_ok());
 }
 
@@ -123,30 +163,70 @@ async fn why_an_agent_config_is_unsigned_is_told() {
     let (_, agent) = tickets(&sandbox).await;
     let here = format!("{URL}#/route");
     let why = |page: AgentVerify| refused(sandbox.verify_agent(&page)).1;
-    assert_eq!(why(agent_config(&agent, &here, &here)), "the signed URL still holds the part after #");
+    assert_eq!(
+        why(agent_config(&agent, &here, &here)),
+        "the signed URL still holds the part after #"
+    );
     let mismatch = format!(
         "the signature is not that of {URL} with this nonceStr and timestamp and a living agent_config ticket of this app"
     );
-    assert_eq!(why(agent_config(&agent, "https://example.com/other", URL)), mismatch);
-    assert_eq!(why(AgentVerify { nonce_str: "another".into(), ..agent_config(&agent, URL, URL) }), mismatch);
+    assert_eq!(
+        why(agent_config(&agent, "https://example.com/other", URL)),
+        mismatch
+    );
+    assert_eq!(
+        why(AgentVerify {
+            nonce_str: "another".into(),
+            ..agent_config(&agent, URL, URL)
+        }),
+        mismatch
+    );
     sandbox.revoke(AGENT_NAME, Kind::AgentTicket);
-    assert_eq!(why(agent_config(&agent, URL, URL)), "it was signed with an agent_config ticket that is over");
+    assert_eq!(
+        why(agent_config(&agent, URL, URL)),
+        "it was signed with an agent_config ticket that is over"
+    );
 }
 
 #[tokio::test]
 async fn a_trusted_domain_is_that_host_alone() {
     let sandbox = sandbox_with(work_app().safe_domain("localhost")).await;
     let (corp, agent) = tickets(&sandbox).await;
-    for url in ["https://example.com/", "http://example.com:8080/x", "http://localhost:8080/"] {
+    for url in [
+        "https://example.com/",
+        "http://example.com:8080/x",
+        "http://localhost:8080/",
+    ] {
         assert!(sandbox.verify(&config(&corp, url, url)).is_ok(), "{url}");
-        assert!(sandbox.verify_agent(&agent_config(&agent, url, url)).is_ok(), "{url}");
+        assert!(
+            sandbox
+                .verify_agent(&agent_config(&agent, url, url))
+                .is_ok(),
+            "{url}"
+        );
     }
-    for url in ["https://www.example.com/", "https://evilexample.com/", "https://example.com.evil.com/", "about:blank", ""] {
+    for url in [
+        "https://www.example.com/",
+        "https://evilexample.com/",
+        "https://example.com.evil.com/",
+        "about:blank",
+        "",
+    ] {
         let (err_msg, why) = refused(sandbox.verify(&config(&corp, url, url)));
-        assert_eq!(err_msg, "preVerifyJSAPI:fail_not match any reliable domain.", "{url}");
-        assert!(why.contains("subdomains are not covered; bound are: example.com, localhost"), "{why}");
+        assert_eq!(
+            err_msg, "preVerifyJSAPI:fail_not match any reliable domain.",
+            "{url}"
+        );
+        assert!(
+            why.contains("subdomains are not covered; bound are: example.com, localhost"),
+            "{why}"
+        );
         let (err_msg, _) = refused(sandbox.verify_agent(&agent_config(&agent, url, url)));
-        assert_eq!(err_msg, told("not match any reliable domain.", 80001), "{url}");
+        assert_eq!(
+            err_msg,
+            told("not match any reliable domain.", 80001),
+            "{url}"
+        );
     }
 }
 
@@ -156,7 +236,11 @@ async fn config_takes_the_domains_of_all_the_corps_apps_and_agent_config_those_o
     let (corp, agent) = tickets(&sandbox).await;
     let at = "https://second.example.com/";
     assert!(sandbox.verify(&config(&corp, at, at)).is_ok());
-    assert!(refused(sandbox.verify_agent(&agent_config(&agent, at, at))).0.contains("not match any reliable domain"));
+    assert!(
+        refused(sandbox.verify_agent(&agent_config(&agent, at, at)))
+            .0
+            .contains("not match any reliable domain")
+    );
 }
 
 #[tokio::test]
@@ -165,9 +249,17 @@ async fn wecom_on_ios_checks_the_current_address_too() {
     let (corp, _) = tickets(&sandbox).await;
     let landing = Some("https://example.com/landing".to_owned());
     for client in [Client::Ios, Client::Android, Client::Desktop] {
-        let page = PreVerify { client, landing_url: landing.clone(), ..config(&corp, URL, URL) };
+        let page = PreVerify {
+            client,
+            landing_url: landing.clone(),
+            ..config(&corp, URL, URL)
+        };
         assert!(sandbox.verify(&page).is_ok(), "{client:?}");
-        let page = PreVerify { client, landing_url: landing.clone(), ..config(&corp, "https://example.com/landing", URL) };
+        let page = PreVerify {
+            client,
+            landing_url: landing.clone(),
+            ..config(&corp, "https://example.com/landing", URL)
+        };
         let (_, why) = refused(sandbox.verify(&page));
         assert!(why.contains("another was signed"), "{client:?}: {why}");
     }
@@ -177,12 +269,24 @@ async fn wecom_on_ios_checks_the_current_address_too() {
 async fn a_dead_or_a_strange_corp_ticket_is_recognised() {
     let sandbox = corp().await;
     sandbox.add_app(App::work("wwother", AGENT, "other"));
-    let token = token_of(&get(&sandbox, "/cgi-bin/gettoken?corpid=wwother&corpsecret=other").await);
+    let token = token_of(
+        &get(
+            &sandbox,
+            "/cgi-bin/gettoken?corpid=wwother&corpsecret=other",
+        )
+        .await,
+    );
     let theirs = text(&corp_ticket(&sandbox, &token).await, "ticket").to_owned();
     let (ours, _) = tickets(&sandbox).await;
-    assert_eq!(refused(sandbox.verify(&config(&theirs, URL, URL))).1, "it was signed with the jsapi ticket of another app");
+    assert_eq!(
+        refused(sandbox.verify(&config(&theirs, URL, URL))).1,
+        "it was signed with the jsapi ticket of another app"
+    );
     sandbox.advance(seconds(7_200));
-    assert_eq!(refused(sandbox.verify(&config(&ours, URL, URL))).1, "it was signed with a jsapi ticket that is over");
+    assert_eq!(
+        refused(sandbox.verify(&config(&ours, URL, URL))).1,
+        "it was signed with a jsapi ticket that is over"
+    );
 }
 
 #[tokio::test]
@@ -191,14 +295,34 @@ async fn an_unknown_corp_and_an_unknown_app_are_refused_in_this_order() {
     sandbox.add_app(app());
     let right = agent_config(&tickets(&sandbox).await.1, URL, URL);
     for corpid in ["wwnobody", APP] {
-        let page = AgentVerify { corpid: corpid.into(), agentid: "9".into(), ..right.clone() };
-        assert_eq!(refused(sandbox.verify_agent(&page)).0, told("invalid corpId", 40013));
+        let page = AgentVerify {
+            corpid: corpid.into(),
+            agentid: "9".into(),
+            ..right.clone()
+        };
+        assert_eq!(
+            refused(sandbox.verify_agent(&page)).0,
+            told("invalid corpId", 40013)
+        );
     }
-    let (err_msg, why) =
-        refused(sandbox.verify_agent(&AgentVerify { agentid: "9".into(), url: String::new(), ..right.clone() }));
-    assert_eq!((err_msg, why.as_str()), (told("invalid agentid", 40056), "this corp has no app with agentid 9"));
+    let (err_msg, why) = refused(sandbox.verify_agent(&AgentVerify {
+        agentid: "9".into(),
+        url: String::new(),
+        ..right.clone()
+    }));
     assert_eq!(
-        refused(sandbox.verify(&PreVerify { app_id: "wwnobody".into(), ..config("t", URL, URL) })).0,
+        (err_msg, why.as_str()),
+        (
+            told("invalid agentid", 40056),
+            "this corp has no app with agentid 9"
+        )
+    );
+    assert_eq!(
+        refused(sandbox.verify(&PreVerify {
+            app_id: "wwnobody".into(),
+            ..config("t", URL, URL)
+        }))
+        .0,
         "preVerifyJSAPI:fail_invalid appid"
     );
 }
@@ -208,14 +332,53 @@ async fn a_missing_field_is_a_plain_failure_that_names_it() {
     let sandbox = corp().await;
     let right = agent_config(&tickets(&sandbox).await.1, URL, URL);
     for (field, wrong) in [
-        ("corpid", AgentVerify { corpid: String::new(), ..right.clone() }),
-        ("agentid", AgentVerify { agentid: String::new(), ..right.clone() }),
-        ("timestamp", AgentVerify { timestamp: "undefined".into(), ..right.clone() }),
-        ("nonceStr", AgentVerify { nonce_str: String::new(), ..right.clone() }),
-        ("signature", AgentVerify { signature: String::new(), ..right.clone() }),
-        ("jsApiList", AgentVerify { js_api_list: None, ..right.clone() }),
+        (
+            "corpid",
+            AgentVerify {
+                corpid: String::new(),
+                ..right.clone()
+            },
+        ),
+        (
+            "agentid",
+            AgentVerify {
+                agentid: String::new(),
+                ..right.clone()
+            },
+        ),
+        (
+            "timestamp",
+            AgentVerify {
+                timestamp: "undefined".into(),
+                ..right.clone()
+            },
+        ),
+        (
+            "nonceStr",
+            AgentVerify {
+                nonce_str: String::new(),
+                ..right.clone()
+            },
+        ),
+        (
+            "signature",
+            AgentVerify {
+                signature: String::new(),
+                ..right.clone()
+            },
+        ),
+        (
+            "jsApiList",
+            AgentVerify {
+                js_api_list: None,
+                ..right.clone()
+            },
+        ),
     ] {
-        let wanted = ("agentConfig:fail".to_owned(), format!("wx.agentConfig was called without {field}"));
+        let wanted = (
+            "agentConfig:fail".to_owned(),
+            format!("wx.agentConfig was called without {field}"),
+        );
         assert_eq!(refused(sandbox.verify_agent(&wrong)), wanted);
     }
 }
@@ -232,8 +395,12 @@ fn question(ticket: &str) -> Value {
 async fn a_page_asks_for_both_verdicts_at_the_same_address() {
     let sandbox = corp().await;
     let (corp, agent) = tickets(&sandbox).await;
-    let ask = async |question: Value| post(&sandbox, "/sandbox/pre-verify", question.to_string()).await;
-    assert_eq!(ask(question(&agent)).await, json!({ "err_msg": "agentConfig:ok", "checkedUrl": URL }));
+    let ask =
+        async |question: Value| post(&sandbox, "/sandbox/pre-verify", question.to_string()).await;
+    assert_eq!(
+        ask(question(&agent)).await,
+        json!({ "err_msg": "agentConfig:ok", "checkedUrl": URL })
+    );
     let mut text_ids = question(&agent);
     text_ids["agentid"] = json!(AGENT.to_string());
     text_ids["timestamp"] = json!("1700000000");
@@ -243,7 +410,10 @@ async fn a_page_asks_for_both_verdicts_at_the_same_address() {
     assert!(swapped["reason"]["en"].is_string() && swapped["reason"]["zh"].is_string());
     for kind in [json!({ "kind": "config" }), json!({})] {
         let mut asked = json!(config(&corp, URL, URL));
-        asked.as_object_mut().unwrap().extend(kind.as_object().unwrap().clone());
+        asked
+            .as_object_mut()
+            .unwrap()
+            .extend(kind.as_object().unwrap().clone());
         assert_eq!(ask(asked).await["err_msg"], "preVerifyJSAPI:ok");
     }
 }
@@ -252,10 +422,21 @@ async fn a_page_asks_for_both_verdicts_at_the_same_address() {
 async fn a_question_of_no_known_kind_is_told_what_to_ask() {
     let sandbox = corp().await;
     for (body, expected) in [
-        (r#"{"kind":"register"}"#, r#""kind" is config or agentConfig"#),
-        (r#"{"kind":"agentConfig","agentid":1.5}"#, r#"expected JSON like {"kind": "agentConfig""#),
+        (
+            r#"{"kind":"register"}"#,
+            r#""kind" is config or agentConfig"#,
+        ),
+        (
+            r#"{"kind":"agentConfig","agentid":1.5}"#,
+            r#"expected JSON like {"kind": "agentConfig""#,
+        ),
     ] {
-        let answer = client().post(format!("{}/sandbox/pre-verify", sandbox.url())).body(body).send().await.unwrap();
+        let answer = client()
+            .post(format!("{}/sandbox/pre-verify", sandbox.url()))
+            .body(body)
+            .send()
+            .await
+            .unwrap();
         assert_eq!(answer.status(), 400);
         let answer: Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
         assert!(text(&answer, "error").contains(expected), "{answer}");

@@ -53,17 +53,24 @@ impl Ledger {
         let mut seen = self.seen();
         *seen.lost.entry(node).or_default() += 1;
         if !seen.dying.contains(&node) {
-            seen.mistakes.push(format!("node {node} gave no answer: {error}"));
+            seen.mistakes
+                .push(format!("node {node} gave no answer: {error}"));
         }
     }
 
     pub(crate) fn wrong(&self, what: Wrong, account: &'static str, node: usize, details: &str) {
         let mut seen = self.seen();
-        let excused = seen.revoked.get(account).is_some_and(|until| Instant::now() < *until) && what == Wrong::Signature;
+        let excused = seen
+            .revoked
+            .get(account)
+            .is_some_and(|until| Instant::now() < *until)
+            && what == Wrong::Signature;
         if excused {
             seen.reprieved += 1;
         } else {
-            seen.mistakes.push(format!("{what:?}, account {account}, node {node}: {details}"));
+            seen.mistakes.push(format!(
+                "{what:?}, account {account}, node {node}: {details}"
+            ));
         }
     }
 
@@ -74,13 +81,20 @@ impl Ledger {
 
     pub(crate) fn signed_with(&self, node: usize, account: &'static str, ticket: &str) {
         let mut seen = self.seen();
-        if seen.signed.get(&(node, account)).is_none_or(|known| known != ticket) {
+        if seen
+            .signed
+            .get(&(node, account))
+            .is_none_or(|known| known != ticket)
+        {
             seen.signed.insert((node, account), ticket.to_owned());
         }
     }
 
     pub(crate) fn has_signed_with(&self, node: usize, account: &'static str, ticket: &str) -> bool {
-        self.seen().signed.get(&(node, account)).is_some_and(|known| known == ticket)
+        self.seen()
+            .signed
+            .get(&(node, account))
+            .is_some_and(|known| known == ticket)
     }
 
     /// For so long a dead ticket of this account is nobody's fault.
@@ -110,7 +124,10 @@ impl Ledger {
         println!("calls to WeChat:       {calls}");
         println!("troubles played:       {:?}", seen.troubles);
         println!("connections cut by a kill -9, by node: {:?}", seen.lost);
-        println!("signed with a ticket that WeChat had ended behind our back, before it was reported: {}", seen.reprieved);
+        println!(
+            "signed with a ticket that WeChat had ended behind our back, before it was reported: {}",
+            seen.reprieved
+        );
         println!("on their way for too long to be judged: {}", seen.late);
         println!("mistakes:              {}", seen.mistakes.len());
         print!("{memory}");
@@ -119,8 +136,16 @@ impl Ledger {
     pub(crate) fn assert_clean(&self) {
         let seen = self.seen();
         let first: Vec<_> = seen.mistakes.iter().take(20).collect();
-        assert!(first.is_empty(), "{} mistakes, the first of them: {first:#?}", seen.mistakes.len());
-        assert!(seen.answers.get(&200).is_some_and(|signed| *signed > 1_000), "hardly anything was signed: {:?}", seen.answers);
+        assert!(
+            first.is_empty(),
+            "{} mistakes, the first of them: {first:#?}",
+            seen.mistakes.len()
+        );
+        assert!(
+            seen.answers.get(&200).is_some_and(|signed| *signed > 1_000),
+            "hardly anything was signed: {:?}",
+            seen.answers
+        );
         // Nobody waits longer than a refresh with all its tries may take.
         assert!(seen.slowest < Duration::from_secs(15), "{:?}", seen.slowest);
     }

@@ -67,7 +67,11 @@ impl Visitor {
         let mut turn = place;
         while !ended.load(Ordering::Relaxed) {
             tokio::time::sleep(PACE).await;
-            if self.only_in.as_ref().is_none_or(|crowd| crowd.load(Ordering::Relaxed)) {
+            if self
+                .only_in
+                .as_ref()
+                .is_none_or(|crowd| crowd.load(Ordering::Relaxed))
+            {
                 turn += 1;
                 self.visit(PAGES[turn % PAGES.len()]).await;
             }
@@ -79,30 +83,65 @@ impl Visitor {
         // Whoever replaces a node politely waits for us here; whoever kills it does not.
         let node = self.node.read().await;
         let begun = Instant::now();
-        let query = serde_urlencoded::to_string([("account", self.tenant.name), ("url", page)]).unwrap();
+        let query =
+            serde_urlencoded::to_string([("account", self.tenant.name), ("url", page)]).unwrap();
         let lived = self.known_to_live();
-        let answer = self.client.get(format!("{}/jssdk/config?{query}", node.public)).send().await;
+        let answer = self
+            .client
+            .get(format!("{}/jssdk/config?{query}", node.public))
+            .send()
+            .await;
         let (status, body) = match answer {
-            Ok(answer) => (answer.status().as_u16(), answer.text().await.unwrap_or_default()),
-            Err(error) => return self.ledger.lost(self.number, &error.without_url().to_string()),
+            Ok(answer) => (
+                answer.status().as_u16(),
+                answer.text().await.unwrap_or_default(),
+            ),
+            Err(error) => {
+                return self
+                    .ledger
+                    .lost(self.number, &error.without_url().to_string());
+            }
         };
         self.ledger.answered(status, begun.elapsed());
         match status {
-            200 => self.judge(page, &serde_json::from_str(&body).unwrap_or_default(), begun),
-            429 | 500.. if lived => self.ledger.wrong(Wrong::Withheld, self.tenant.name, self.number, &body),
+            200 => self.judge(
+                page,
+                &serde_json::from_str(&body).unwrap_or_default(),
+                begun,
+            ),
+            429 | 500.. if lived => {
+                self.ledger
+                    .wrong(Wrong::Withheld, self.tenant.name, self.number, &body)
+            }
             502 | 503 => {}
-            _ => self.ledger.wrong(Wrong::Status, self.tenant.name, self.number, &format!("{status} {body}")),
+            _ => self.ledger.wrong(
+                Wrong::Status,
+                self.tenant.name,
+                self.number,
+                &format!("{status} {body}"),
+            ),
         }
     }
 
     /// Whether the ticket in force at WeChat is one that this node has signed with, with time left.
     fn known_to_live(&self) -> bool {
         let now = self.sandbox.clock().now();
-        let Some(app) = self.sandbox.state().apps.into_iter().find(|app| app.app_id == self.tenant.app_id) else {
+        let Some(app) = self
+            .sandbox
+            .state()
+            .apps
+            .into_iter()
+            .find(|app| app.app_id == self.tenant.app_id)
+        else {
             return false;
         };
-        let Some(ticket) = app.tickets.get("jsapi") else { return false };
-        ticket.expires_at > now.plus(SPARE) && self.ledger.has_signed_with(self.number, self.tenant.name, &ticket.value)
+        let Some(ticket) = app.tickets.get("jsapi") else {
+            return false;
+        };
+        ticket.expires_at > now.plus(SPARE)
+            && self
+                .ledger
+                .has_signed_with(self.number, self.tenant.name, &ticket.value)
     }
 
     fn judge(&self, page: &str, config: &Value, begun: Instant) {
@@ -135,10 +174,17 @@ impl Visitor {
             );
         }
         if let Some(ticket) = self.sandbox.ticket(self.tenant.handle, "jsapi") {
-            let text = format!("jsapi_ticket={ticket}&noncestr={}&timestamp={timestamp}&url={page}", text("nonceStr"));
-            let own: String = Sha1::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
+            let text = format!(
+                "jsapi_ticket={ticket}&noncestr={}&timestamp={timestamp}&url={page}",
+                text("nonceStr")
+            );
+            let own: String = Sha1::digest(text)
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect();
             if own == signature {
-                self.ledger.signed_with(self.number, self.tenant.name, &ticket);
+                self.ledger
+                    .signed_with(self.number, self.tenant.name, &ticket);
             }
         }
     }
@@ -147,7 +193,11 @@ impl Visitor {
 pub(crate) fn client() -> Client {
     static PROVIDER: std::sync::Once = std::sync::Once::new();
     PROVIDER.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
-    Client::builder().no_proxy().timeout(Duration::from_secs(20)).build().unwrap()
+    Client::builder()
+        .no_proxy()
+        .timeout(Duration::from_secs(20))
+        .build()
+        .unwrap()
 }
 
 /// From question to judgement: less than the service's margin, by the second to which clocks are cut.

@@ -29,8 +29,11 @@ const USUALLY: u64 = 600;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs redis-server: make test (short), make soak (ten minutes)"]
-async fn with_everything_going_wrong_in_turn_no_page_gets_a_wrong_signature_and_no_living_value_is_withheld() {
-    let seconds = std::env::var("SOAK_SECONDS").map_or(USUALLY, |text| text.parse().expect("SOAK_SECONDS is a number"));
+async fn with_everything_going_wrong_in_turn_no_page_gets_a_wrong_signature_and_no_living_value_is_withheld()
+ {
+    let seconds = std::env::var("SOAK_SECONDS").map_or(USUALLY, |text| {
+        text.parse().expect("SOAK_SECONDS is a number")
+    });
     let world = World::start(Duration::from_secs(seconds)).await;
     let load = load::start(&world);
     let watch = nodes::watch_memory(&world);
@@ -43,7 +46,12 @@ async fn with_everything_going_wrong_in_turn_no_page_gets_a_wrong_signature_and_
         let begun = Instant::now();
         trouble.play(&world).await;
         world.ledger.played(trouble.name());
-        println!("{:>8.1?} into it: {} for {:.1?}", start.elapsed(), trouble.name(), begun.elapsed());
+        println!(
+            "{:>8.1?} into it: {} for {:.1?}",
+            start.elapsed(),
+            trouble.name(),
+            begun.elapsed()
+        );
         // Well again for a moment: what heals is seen to heal.
         tokio::time::sleep(trouble::CALM).await;
     }

@@ -38,12 +38,21 @@ impl Node {
             shared.store,
             url = shared.wechat
         );
-        for tenant in TENANTS.iter().filter(|tenant| tenant.nodes.contains(&number)) {
+        for tenant in TENANTS
+            .iter()
+            .filter(|tenant| tenant.nodes.contains(&number))
+        {
             config += &match tenant.handle.split_once(':') {
                 Some((corp, agent)) => {
-                    format!("[accounts.{}]\nplatform = \"work\"\ncorp_id = \"{corp}\"\nagent_id = {agent}\n", tenant.name)
+                    format!(
+                        "[accounts.{}]\nplatform = \"work\"\ncorp_id = \"{corp}\"\nagent_id = {agent}\n",
+                        tenant.name
+                    )
                 }
-                None => format!("[accounts.{}]\napp_id = \"{}\"\n", tenant.name, tenant.app_id),
+                None => format!(
+                    "[accounts.{}]\napp_id = \"{}\"\n",
+                    tenant.name, tenant.app_id
+                ),
             };
             config += &format!("secret = \"{SECRET}\"\njs_safe_domains = [\"www.example.com\"]\n");
             if tenant.name == "classic" {
@@ -51,7 +60,13 @@ impl Node {
             }
         }
         let (child, public, private) = spawn(&home, &config);
-        Self { public, private, child, home, config }
+        Self {
+            public,
+            private,
+            child,
+            home,
+            config,
+        }
     }
 
     /// Ends it, by `-9` or as a service manager does, and starts another in its place, on the same files.
@@ -62,19 +77,29 @@ impl Node {
     }
 
     pub(crate) fn signal(&self, name: &str) {
-        let sent = Command::new("kill").arg(name).arg(self.child.id().to_string()).status();
+        let sent = Command::new("kill")
+            .arg(name)
+            .arg(self.child.id().to_string())
+            .status();
         assert!(sent.is_ok_and(|status| status.success()), "kill {name}");
     }
 
     /// Writes another configuration, of which the node hears at the next SIGHUP; `None` puts the right one back.
     pub(crate) fn configure(&self, config: Option<&str>) {
-        std::fs::write(self.home.path().join("wx-jssdk.toml"), config.unwrap_or(&self.config)).unwrap();
+        std::fs::write(
+            self.home.path().join("wx-jssdk.toml"),
+            config.unwrap_or(&self.config),
+        )
+        .unwrap();
     }
 
     /// Resident memory in KiB.
     fn memory(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("Linux says it");
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .expect("Linux says it");
         line.trim().trim_end_matches(" kB").parse().unwrap()
     }
 }
@@ -89,11 +114,22 @@ impl Drop for Node {
 fn spawn(home: &TempDir, config: &str) -> (Child, String, String) {
     std::fs::write(home.path().join("wx-jssdk.toml"), config).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_wx-jssdk"));
-    command.args(["serve", "--config", "wx-jssdk.toml"]).current_dir(home.path()).env_clear();
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    command
+        .args(["serve", "--config", "wx-jssdk.toml"])
+        .current_dir(home.path())
+        .env_clear();
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap())
+        .lines()
+        .map_while(Result::ok);
     let mut find = |name: &str| {
-        let line = lines.find_map(|line| line.strip_prefix(name).map(|rest| rest.trim().to_owned()));
+        let line =
+            lines.find_map(|line| line.strip_prefix(name).map(|rest| rest.trim().to_owned()));
         line.unwrap_or_else(|| panic!("it did not say \"{name}\""))
     };
     let (public, private) = (find("public "), find("private "));
@@ -110,12 +146,22 @@ pub(crate) struct Memory {
 const LASTING: [usize; 2] = [1, 2];
 
 pub(crate) fn watch_memory(world: &World) -> JoinHandle<Memory> {
-    let (nodes, ended, length) = (LASTING.map(|number| world.nodes[number].clone()), world.ended(), world.length);
+    let (nodes, ended, length) = (
+        LASTING.map(|number| world.nodes[number].clone()),
+        world.ended(),
+        world.length,
+    );
     tokio::spawn(async move {
         let (begun, mut samples) = (Instant::now(), Vec::new());
         while !ended.load(Ordering::Relaxed) {
             let part = begun.elapsed().as_secs_f64() / length.as_secs_f64();
-            samples.push((part, [nodes[0].read().await.memory(), nodes[1].read().await.memory()]));
+            samples.push((
+                part,
+                [
+                    nodes[0].read().await.memory(),
+                    nodes[1].read().await.memory(),
+                ],
+            ));
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
         Memory { samples }
@@ -125,15 +171,24 @@ pub(crate) fn watch_memory(world: &World) -> JoinHandle<Memory> {
 impl Memory {
     /// The most that was taken from the fifth `from` to the fifth `to` of the run.
     fn peak(&self, node: usize, from: f64, to: f64) -> u64 {
-        let within = self.samples.iter().filter(|(part, _)| (from..to).contains(part));
-        within.map(|(_, memory)| memory[node]).max().unwrap_or_default()
+        let within = self
+            .samples
+            .iter()
+            .filter(|(part, _)| (from..to).contains(part));
+        within
+            .map(|(_, memory)| memory[node])
+            .max()
+            .unwrap_or_default()
     }
 
     /// Every trouble has been played once after two fifths of a long run: what is taken later than that would be taken for ever.
     pub(crate) fn assert_flat(&self) {
         for (node, number) in LASTING.iter().enumerate() {
             let (early, late) = (self.peak(node, 0.0, 0.6), self.peak(node, 0.8, f64::MAX));
-            assert!(late <= early + early / 10 + 2_048, "node {number}: {early} KiB at first, {late} KiB at last");
+            assert!(
+                late <= early + early / 10 + 2_048,
+                "node {number}: {early} KiB at first, {late} KiB at last"
+            );
         }
     }
 }
@@ -142,7 +197,10 @@ impl fmt::Display for Memory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (node, number) in LASTING.iter().enumerate() {
             let peaks = [0.0, 0.2, 0.4, 0.6, 0.8].map(|from| self.peak(node, from, from + 0.2));
-            writeln!(f, "node {number}: peak resident KiB in each fifth of the run {peaks:?}")?;
+            writeln!(
+                f,
+                "node {number}: peak resident KiB in each fifth of the run {peaks:?}"
+            )?;
         }
         Ok(())
     }

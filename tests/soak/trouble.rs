@@ -56,15 +56,27 @@ impl Trouble {
             Self::MinuteQuota => upstream(world, FaultKind::Errcode(45011)).await,
             Self::AddressNotAllowed => upstream(world, FaultKind::Errcode(40164)).await,
             Self::Hang => upstream(world, FaultKind::Hang).await,
-            Self::SlowAnswer => upstream(world, FaultKind::Slow(Duration::from_millis(1_500))).await,
+            Self::SlowAnswer => {
+                upstream(world, FaultKind::Slow(Duration::from_millis(1_500))).await
+            }
             Self::CutBody => upstream(world, FaultKind::CutBody).await,
             Self::LostReply => upstream(world, FaultKind::LostReply).await,
             Self::NotJson => upstream(world, FaultKind::NotJson).await,
             Self::HugeBody => upstream(world, FaultKind::HugeBody).await,
             Self::GatewayError => upstream(world, FaultKind::Status(502)).await,
-            Self::ForeignStable => drop(world.sandbox.foreign_refresh(TENANTS[0].handle, Mode::Stable)),
-            Self::ForeignClassic => drop(world.sandbox.foreign_refresh(TENANTS[1].handle, Mode::Classic)),
-            Self::TokenRevoked => TENANTS.iter().for_each(|tenant| world.sandbox.revoke(tenant.handle, Kind::Token)),
+            Self::ForeignStable => drop(
+                world
+                    .sandbox
+                    .foreign_refresh(TENANTS[0].handle, Mode::Stable),
+            ),
+            Self::ForeignClassic => drop(
+                world
+                    .sandbox
+                    .foreign_refresh(TENANTS[1].handle, Mode::Classic),
+            ),
+            Self::TokenRevoked => TENANTS
+                .iter()
+                .for_each(|tenant| world.sandbox.revoke(tenant.handle, Kind::Token)),
             Self::Revoked => revoked(world).await,
             Self::RedisPaused => redis_paused(world).await,
             Self::RedisEmptied => drop(world.redis.lock().unwrap().cli(&["flushall"])),
@@ -72,7 +84,13 @@ impl Trouble {
             Self::Killed => killed(world).await,
             Self::Terminated => terminated(world).await,
             Self::Reload => reload(world, None).await,
-            Self::BadReload => reload(world, Some("[server]\nlisten = 5\n[accounts.stable]\nsecrets = \"\"\n")).await,
+            Self::BadReload => {
+                reload(
+                    world,
+                    Some("[server]\nlisten = 5\n[accounts.stable]\nsecrets = \"\"\n"),
+                )
+                .await
+            }
             Self::Crowd => crowd(world).await,
             Self::SlowClients => slow_clients(world).await,
         }
@@ -101,9 +119,18 @@ async fn revoked(world: &World) {
     world.ledger.revoked(tenant.name, Duration::from_secs(30));
     world.sandbox.revoke(tenant.handle, Kind::JsapiTicket);
     let body = serde_json::json!({ "value": held["value"] }).to_string();
-    let answer = client().post(format!("{url}/reject")).bearer_auth(KEY).body(body).send().await.unwrap();
+    let answer = client()
+        .post(format!("{url}/reject"))
+        .bearer_auth(KEY)
+        .body(body)
+        .send()
+        .await
+        .unwrap();
     let (status, text) = (answer.status().as_u16(), answer.text().await.unwrap());
-    assert!(matches!(status, 200 | 429 | 503), "a reject gets {status}: {text}");
+    assert!(
+        matches!(status, 200 | 429 | 503),
+        "a reject gets {status}: {text}"
+    );
 }
 
 async fn redis_paused(world: &World) {
@@ -160,7 +187,13 @@ async fn crowd(world: &World) {
 async fn slow_clients(world: &World) {
     let mut idle = Vec::new();
     for node in &world.nodes {
-        let address = node.read().await.public.strip_prefix("http://").unwrap().to_owned();
+        let address = node
+            .read()
+            .await
+            .public
+            .strip_prefix("http://")
+            .unwrap()
+            .to_owned();
         for _ in 0..200 {
             if let Ok(mut stream) = TcpStream::connect(&address).await {
                 let _ = stream.write_all(b"GET /jssdk/config?url=").await;

@@ -25,10 +25,30 @@ pub(crate) struct Tenant {
 }
 
 pub(crate) const TENANTS: [Tenant; 4] = [
-    Tenant { name: "stable", app_id: "wx1111111111111111", handle: "wx1111111111111111", nodes: &[0, 1] },
-    Tenant { name: "classic", app_id: "wx2222222222222222", handle: "wx2222222222222222", nodes: &[0, 1] },
-    Tenant { name: "sales", app_id: "ww3333333333333333", handle: "ww3333333333333333:1000002", nodes: &[0, 1] },
-    Tenant { name: "solo", app_id: "wx4444444444444444", handle: "wx4444444444444444", nodes: &[2] },
+    Tenant {
+        name: "stable",
+        app_id: "wx1111111111111111",
+        handle: "wx1111111111111111",
+        nodes: &[0, 1],
+    },
+    Tenant {
+        name: "classic",
+        app_id: "wx2222222222222222",
+        handle: "wx2222222222222222",
+        nodes: &[0, 1],
+    },
+    Tenant {
+        name: "sales",
+        app_id: "ww3333333333333333",
+        handle: "ww3333333333333333:1000002",
+        nodes: &[0, 1],
+    },
+    Tenant {
+        name: "solo",
+        app_id: "wx4444444444444444",
+        handle: "wx4444444444444444",
+        nodes: &[2],
+    },
 ];
 
 /// Many renewals in ten minutes, and yet a lead (a quarter of it) that is longer than most troubles.
@@ -55,16 +75,28 @@ impl World {
         let sandbox = Sandbox::start(Clock::system()).await.unwrap();
         for tenant in &TENANTS {
             let app = match tenant.handle.split_once(':') {
-                Some((corp, agent)) => App::work(corp, agent.parse().unwrap(), SECRET).safe_domain("www.example.com"),
+                Some((corp, agent)) => {
+                    App::work(corp, agent.parse().unwrap(), SECRET).safe_domain("www.example.com")
+                }
                 None => App::official(tenant.app_id, SECRET).safe_domain("example.com"),
             };
             sandbox.add_app(app.token_ttl(TOKEN_LIFE).ticket_ttl(TICKET_LIFE));
         }
         let redis = Redis::start();
-        let shared = |store: String| Shared { store, wechat: sandbox.url().to_owned() };
+        let shared = |store: String| Shared {
+            store,
+            wechat: sandbox.url().to_owned(),
+        };
         let common = format!("kind = \"redis\"\nurl = \"{}\"", redis.url());
-        let stores = [common.clone(), common, "kind = \"file\"\npath = \"soak.redb\"".to_owned()];
-        let nodes = stores.into_iter().enumerate().map(|(number, store)| Node::start(number, shared(store)));
+        let stores = [
+            common.clone(),
+            common,
+            "kind = \"file\"\npath = \"soak.redb\"".to_owned(),
+        ];
+        let nodes = stores
+            .into_iter()
+            .enumerate()
+            .map(|(number, store)| Node::start(number, shared(store)));
         let nodes = nodes.map(|node| Arc::new(RwLock::new(node))).collect();
         Self {
             sandbox,

@@ -69,7 +69,10 @@ impl World {
     }
 
     /// With more in its `[server]`.
-    pub(crate) async fn with(server: &str, prepare: impl FnOnce(&wx_jssdk::sandbox::Sandbox)) -> Self {
+    pub(crate) async fn with(
+        server: &str,
+        prepare: impl FnOnce(&wx_jssdk::sandbox::Sandbox),
+    ) -> Self {
         let config = format!("[server]\n{server}\n{}{ACCOUNTS}", keys());
         let app = spawn(&config, |sandbox| {
             sandbox.add_app(main_app());
@@ -104,8 +107,14 @@ impl World {
     pub(crate) async fn get_with(&self, target: &str, headers: &[(&str, &str)]) -> Answer {
         let host = ("Host", "127.0.0.1");
         let named = headers.iter().any(|(name, _)| *name == "Host");
-        let headers: Vec<_> = headers.iter().copied().chain((!named).then_some(host)).collect();
-        self.app.send_private(&request("GET", target, &headers)).await
+        let headers: Vec<_> = headers
+            .iter()
+            .copied()
+            .chain((!named).then_some(host))
+            .collect();
+        self.app
+            .send_private(&request("GET", target, &headers))
+            .await
     }
 
     pub(crate) async fn status(&self) -> Value {
@@ -136,31 +145,65 @@ impl World {
 
     /// Asks for "refresh now" as the page's script does.
     pub(crate) async fn refresh(&self, account: &str, kind: &str) -> Answer {
-        self.refresh_with(account, kind, &[("X-Api-Key", KEY), ("X-Requested-With", "wx-jssdk")]).await
+        self.refresh_with(
+            account,
+            kind,
+            &[("X-Api-Key", KEY), ("X-Requested-With", "wx-jssdk")],
+        )
+        .await
     }
 
-    pub(crate) async fn refresh_with(&self, account: &str, kind: &str, headers: &[(&str, &str)]) -> Answer {
-        self.post(&json!({ "account": account, "kind": kind }).to_string(), "application/json", headers).await
+    pub(crate) async fn refresh_with(
+        &self,
+        account: &str,
+        kind: &str,
+        headers: &[(&str, &str)],
+    ) -> Answer {
+        self.post(
+            &json!({ "account": account, "kind": kind }).to_string(),
+            "application/json",
+            headers,
+        )
+        .await
     }
 
-    pub(crate) async fn post(&self, body: &str, content_type: &str, headers: &[(&str, &str)]) -> Answer {
+    pub(crate) async fn post(
+        &self,
+        body: &str,
+        content_type: &str,
+        headers: &[(&str, &str)],
+    ) -> Answer {
         let length = body.len().to_string();
-        let fixed = [("Host", "127.0.0.1:8081"), ("Content-Type", content_type), ("Content-Length", &length)];
-        let fixed = fixed.into_iter().filter(|(name, _)| !headers.iter().any(|(other, _)| other == name));
+        let fixed = [
+            ("Host", "127.0.0.1:8081"),
+            ("Content-Type", content_type),
+            ("Content-Length", &length),
+        ];
+        let fixed = fixed
+            .into_iter()
+            .filter(|(name, _)| !headers.iter().any(|(other, _)| other == name));
         let headers: Vec<_> = fixed.chain(headers.iter().copied()).collect();
-        self.app.send_private(&[request("POST", "/status/refresh", &headers), body.into()].concat()).await
+        self.app
+            .send_private(&[request("POST", "/status/refresh", &headers), body.into()].concat())
+            .await
     }
 }
 
 /// The credential of this kind in an account's report.
 pub(crate) fn find(account: &Value, kind: &str) -> Value {
     let all = account["credentials"].as_array().unwrap();
-    all.iter().find(|credential| credential["kind"] == kind).unwrap_or_else(|| panic!("no {kind}: {account}")).clone()
+    all.iter()
+        .find(|credential| credential["kind"] == kind)
+        .unwrap_or_else(|| panic!("no {kind}: {account}"))
+        .clone()
 }
 
 /// 40164 as WeChat says it to this server.
 pub(crate) fn not_allowed() -> FaultKind {
-    FaultKind::ErrcodeWith(40_164, "invalid ip 203.0.113.7 ipv6 ::ffff:203.0.113.7, not in whitelist".into())
+    FaultKind::ErrcodeWith(
+        40_164,
+        "invalid ip 203.0.113.7 ipv6 ::ffff:203.0.113.7, not in whitelist".into(),
+    )
 }
 
 pub(crate) const MAIN: &str = APP;

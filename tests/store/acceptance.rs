@@ -57,7 +57,13 @@ pub(crate) async fn what_is_saved_is_loaded(a: &Store, b: &Store) {
 
 pub(crate) async fn many_are_loaded_at_once_in_their_order(a: &Store, b: &Store) {
     let keys: Vec<_> = (0..300)
-        .map(|n| CredentialKey { app: AppKey { id: format!("wx{n}").into(), ..app() }, kind: Kind::AccessToken })
+        .map(|n| CredentialKey {
+            app: AppKey {
+                id: format!("wx{n}").into(),
+                ..app()
+            },
+            kind: Kind::AccessToken,
+        })
         .collect();
     for (n, key) in keys.iter().enumerate().filter(|(n, _)| n % 3 > 0) {
         a.save(key, &credential(n as u64)).await.unwrap();
@@ -73,10 +79,16 @@ pub(crate) async fn a_lower_generation_never_replaces_a_higher_one(a: &Store, b:
     // 9 and 10, and two that differ only beyond the precision of a double: compared as numbers, not as text or floats.
     for (lower, higher) in [(9, 10), (u64::MAX - 1, u64::MAX)] {
         assert_eq!(a.save(&key(), &credential(higher)).await, Ok(Saved::Stored));
-        assert_eq!(b.save(&key(), &credential(lower)).await, Ok(Saved::Newer(credential(higher))));
+        assert_eq!(
+            b.save(&key(), &credential(lower)).await,
+            Ok(Saved::Newer(credential(higher)))
+        );
         // Not even by ending earlier.
         let early = ending(credential(lower), 60);
-        assert_eq!(b.save(&key(), &early).await, Ok(Saved::Newer(credential(higher))));
+        assert_eq!(
+            b.save(&key(), &early).await,
+            Ok(Saved::Newer(credential(higher)))
+        );
         assert_eq!(a.load(&key()).await, Ok(Some(credential(higher))));
     }
 }
@@ -85,9 +97,17 @@ pub(crate) async fn an_equal_generation_can_only_shorten(a: &Store, b: &Store) {
     let shortened = ending(credential(7), 240);
     a.save(&key(), &credential(7)).await.unwrap();
     assert_eq!(b.save(&key(), &shortened).await, Ok(Saved::Stored));
-    assert_eq!(a.save(&key(), &credential(7)).await, Ok(Saved::Newer(shortened.clone())), "nothing prolongs a life");
+    assert_eq!(
+        a.save(&key(), &credential(7)).await,
+        Ok(Saved::Newer(shortened.clone())),
+        "nothing prolongs a life"
+    );
     assert_eq!(a.load(&key()).await, Ok(Some(shortened)));
-    assert_eq!(a.save(&key(), &credential(8)).await, Ok(Saved::Stored), "the next refresh is welcome");
+    assert_eq!(
+        a.save(&key(), &credential(8)).await,
+        Ok(Saved::Stored),
+        "the next refresh is welcome"
+    );
 }
 
 pub(crate) async fn saving_the_same_again_is_no_conflict(a: &Store, b: &Store) {
@@ -99,14 +119,27 @@ pub(crate) async fn of_many_savers_the_highest_wins(a: &Store, b: &Store) {
     let savers: Vec<_> = (1..=100_u64)
         .map(|n| (n * 37) % 101)
         .map(|generation| {
-            let store = if generation % 2 == 0 { a.clone() } else { b.clone() };
-            tokio::spawn(async move { (generation, store.save(&key(), &credential(generation)).await.unwrap()) })
+            let store = if generation % 2 == 0 {
+                a.clone()
+            } else {
+                b.clone()
+            };
+            tokio::spawn(async move {
+                (
+                    generation,
+                    store.save(&key(), &credential(generation)).await.unwrap(),
+                )
+            })
         })
         .collect();
     for saver in savers {
         let (generation, saved) = saver.await.unwrap();
         if let Saved::Newer(newer) = saved {
-            assert!(newer.generation > generation, "{generation} was told of {}", newer.generation);
+            assert!(
+                newer.generation > generation,
+                "{generation} was told of {}",
+                newer.generation
+            );
         }
     }
     assert_eq!(a.load(&key()).await, Ok(Some(credential(100))));
@@ -115,10 +148,18 @@ pub(crate) async fn of_many_savers_the_highest_wins(a: &Store, b: &Store) {
 pub(crate) async fn each_app_and_kind_has_its_own(a: &Store, b: &Store) {
     let keys: Vec<_> = [app(), other_app()]
         .into_iter()
-        .flat_map(|app| Kind::ALL.map(|kind| CredentialKey { app: app.clone(), kind }))
+        .flat_map(|app| {
+            Kind::ALL.map(|kind| CredentialKey {
+                app: app.clone(),
+                kind,
+            })
+        })
         .collect();
     for (generation, key) in (1..).zip(&keys) {
-        assert_eq!(a.save(key, &credential(generation)).await, Ok(Saved::Stored));
+        assert_eq!(
+            a.save(key, &credential(generation)).await,
+            Ok(Saved::Stored)
+        );
     }
     for (generation, key) in (1..).zip(&keys) {
         assert_eq!(b.load(key).await, Ok(Some(credential(generation))), "{key}");
@@ -127,15 +168,29 @@ pub(crate) async fn each_app_and_kind_has_its_own(a: &Store, b: &Store) {
 
 pub(crate) async fn an_expired_credential_is_still_there(a: &Store, b: &Store) {
     // Its life ended decades ago; whether it may be served is for the caller's clock to say.
-    let old = wx_jssdk::credential::Credential { issued_at: UnixTime(0), expires_at: UnixTime(7_200), ..credential(3) };
+    let old = wx_jssdk::credential::Credential {
+        issued_at: UnixTime(0),
+        expires_at: UnixTime(7_200),
+        ..credential(3)
+    };
     a.save(&key(), &old).await.unwrap();
     assert_eq!(b.load(&key()).await, Ok(Some(old)));
 }
 
 pub(crate) async fn a_lease_is_granted_and_released(a: &Store, b: &Store) {
-    let lease = a.lease(&key(), Duration::from_secs(10)).await.unwrap().expect("it is free");
+    let lease = a
+        .lease(&key(), Duration::from_secs(10))
+        .await
+        .unwrap()
+        .expect("it is free");
     a.release(lease).await.unwrap();
-    assert!(b.lease(&key(), Duration::from_secs(10)).await.unwrap().is_some(), "it is free again");
+    assert!(
+        b.lease(&key(), Duration::from_secs(10))
+            .await
+            .unwrap()
+            .is_some(),
+        "it is free again"
+    );
 }
 
 pub(crate) async fn calls_are_counted_per_app_endpoint_and_day(a: &Store, b: &Store) {
@@ -151,37 +206,68 @@ pub(crate) async fn the_ledger_turns_at_midnight_in_shanghai(a: &Store, b: &Stor
     let midnight = NOW.next_shanghai_midnight();
     let before = UnixTime(midnight.0 - 1);
     a.count_call(&app(), TOKEN, NOW).await.unwrap();
-    assert_eq!(a.count_call(&app(), TOKEN, before).await, Ok(2), "the same day until its last second");
+    assert_eq!(
+        a.count_call(&app(), TOKEN, before).await,
+        Ok(2),
+        "the same day until its last second"
+    );
     assert_eq!(b.calls(&app(), TOKEN, midnight).await, Ok(0));
     assert_eq!(b.count_call(&app(), TOKEN, midnight).await, Ok(1));
-    assert_eq!(a.calls(&app(), TOKEN, before).await, Ok(2), "yesterday can still be looked at");
+    assert_eq!(
+        a.calls(&app(), TOKEN, before).await,
+        Ok(2),
+        "yesterday can still be looked at"
+    );
 }
 
 pub(crate) async fn concurrent_calls_are_all_counted(a: &Store, b: &Store) {
     let calls: Vec<_> = (0..60)
         .map(|n| if n % 2 == 0 { a.clone() } else { b.clone() })
-        .map(|store| tokio::spawn(async move { store.count_call(&app(), TOKEN, NOW).await.unwrap() }))
+        .map(|store| {
+            tokio::spawn(async move { store.count_call(&app(), TOKEN, NOW).await.unwrap() })
+        })
         .collect();
     let mut counts = Vec::new();
     for call in calls {
         counts.push(call.await.unwrap());
     }
     counts.sort_unstable();
-    assert_eq!(counts, (1..=60).collect::<Vec<u64>>(), "each call has its own number");
+    assert_eq!(
+        counts,
+        (1..=60).collect::<Vec<u64>>(),
+        "each call has its own number"
+    );
 }
 
 pub(crate) async fn a_block_lasts_until_the_day_turns(a: &Store, b: &Store) {
     let midnight = NOW.next_shanghai_midnight();
     a.set_block(&app(), TOKEN, midnight, NOW).await.unwrap();
-    assert_eq!(b.blocked_until(&app(), TOKEN, NOW).await, Ok(Some(midnight)));
-    assert_eq!(b.blocked_until(&app(), TOKEN, UnixTime(midnight.0 - 1)).await, Ok(Some(midnight)));
+    assert_eq!(
+        b.blocked_until(&app(), TOKEN, NOW).await,
+        Ok(Some(midnight))
+    );
+    assert_eq!(
+        b.blocked_until(&app(), TOKEN, UnixTime(midnight.0 - 1))
+            .await,
+        Ok(Some(midnight))
+    );
     assert_eq!(b.blocked_until(&app(), TOKEN, midnight).await, Ok(None));
-    assert_eq!(b.blocked_until(&app(), TICKET, NOW).await, Ok(None), "the other endpoint has a quota of its own");
-    assert_eq!(b.blocked_until(&other_app(), TOKEN, NOW).await, Ok(None), "so has the other app");
+    assert_eq!(
+        b.blocked_until(&app(), TICKET, NOW).await,
+        Ok(None),
+        "the other endpoint has a quota of its own"
+    );
+    assert_eq!(
+        b.blocked_until(&other_app(), TOKEN, NOW).await,
+        Ok(None),
+        "so has the other app"
+    );
 }
 
 pub(crate) async fn a_block_can_be_lifted(a: &Store, b: &Store) {
-    a.set_block(&app(), TOKEN, NOW.next_shanghai_midnight(), NOW).await.unwrap();
+    a.set_block(&app(), TOKEN, NOW.next_shanghai_midnight(), NOW)
+        .await
+        .unwrap();
     b.set_block(&app(), TOKEN, NOW, NOW).await.unwrap();
     assert_eq!(a.blocked_until(&app(), TOKEN, NOW).await, Ok(None));
 }
@@ -190,34 +276,68 @@ pub(crate) async fn forced_refreshes_are_rationed_among_all(a: &Store, b: &Store
     let mut now = NOW;
     for n in 0..20 {
         let (this, that) = if n % 2 == 0 { (a, b) } else { (b, a) };
-        assert_eq!(this.claim_force(&key(), now, GAP, Some(20)).await, Ok(Claim::Granted), "number {n}");
+        assert_eq!(
+            this.claim_force(&key(), now, GAP, Some(20)).await,
+            Ok(Claim::Granted),
+            "number {n}"
+        );
         let retry_at = now.plus(GAP);
         let soon = UnixTime(retry_at.0 - 1);
         if n < 19 {
-            assert_eq!(that.claim_force(&key(), soon, GAP, Some(20)).await, Ok(Claim::TooSoon { retry_at }));
+            assert_eq!(
+                that.claim_force(&key(), soon, GAP, Some(20)).await,
+                Ok(Claim::TooSoon { retry_at })
+            );
         }
         now = retry_at;
     }
     let retry_at = now.next_shanghai_midnight();
     for store in [a, b] {
-        assert_eq!(store.claim_force(&key(), now, GAP, Some(20)).await, Ok(Claim::SpentToday { retry_at }));
+        assert_eq!(
+            store.claim_force(&key(), now, GAP, Some(20)).await,
+            Ok(Claim::SpentToday { retry_at })
+        );
     }
-    let other = CredentialKey { app: other_app(), kind: Kind::AccessToken };
-    assert_eq!(a.claim_force(&other, now, GAP, Some(20)).await, Ok(Claim::Granted), "each credential has its own ration");
-    assert_eq!(b.claim_force(&key(), now, GAP, None).await, Ok(Claim::Granted), "no ration, only the gap");
-    assert_eq!(b.claim_force(&key(), retry_at, GAP, Some(20)).await, Ok(Claim::Granted), "a new day");
+    let other = CredentialKey {
+        app: other_app(),
+        kind: Kind::AccessToken,
+    };
+    assert_eq!(
+        a.claim_force(&other, now, GAP, Some(20)).await,
+        Ok(Claim::Granted),
+        "each credential has its own ration"
+    );
+    assert_eq!(
+        b.claim_force(&key(), now, GAP, None).await,
+        Ok(Claim::Granted),
+        "no ration, only the gap"
+    );
+    assert_eq!(
+        b.claim_force(&key(), retry_at, GAP, Some(20)).await,
+        Ok(Claim::Granted),
+        "a new day"
+    );
 }
 
 pub(crate) async fn of_many_claims_at_once_one_is_granted(a: &Store, b: &Store) {
     let claims: Vec<_> = (0..50)
         .map(|n| if n % 2 == 0 { a.clone() } else { b.clone() })
-        .map(|store| tokio::spawn(async move { store.claim_force(&key(), NOW, GAP, Some(20)).await.unwrap() }))
+        .map(|store| {
+            tokio::spawn(
+                async move { store.claim_force(&key(), NOW, GAP, Some(20)).await.unwrap() },
+            )
+        })
         .collect();
     let mut granted = 0;
     for claim in claims {
         match claim.await.unwrap() {
             Claim::Granted => granted += 1,
-            other => assert_eq!(other, Claim::TooSoon { retry_at: NOW.plus(GAP) }),
+            other => assert_eq!(
+                other,
+                Claim::TooSoon {
+                    retry_at: NOW.plus(GAP)
+                }
+            ),
         }
     }
     assert_eq!(granted, 1);

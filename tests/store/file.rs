@@ -16,7 +16,11 @@ use crate::support::{GAP, NOW, TICKET, TOKEN, app, credential, key};
 fn fixture() -> Fixture<TempDir> {
     let (directory, path) = place();
     let store = Store::file(path).unwrap();
-    Fixture { a: store.clone(), b: store, _alive: directory }
+    Fixture {
+        a: store.clone(),
+        b: store,
+        _alive: directory,
+    }
 }
 
 fn place() -> (TempDir, PathBuf) {
@@ -34,14 +38,20 @@ async fn everything_is_there_again_after_a_restart() {
     let store = Store::file(&path).unwrap();
     store.save(&key(), &credential(u64::MAX)).await.unwrap();
     store.count_call(&app(), TOKEN, NOW).await.unwrap();
-    store.set_block(&app(), TICKET, midnight, NOW).await.unwrap();
+    store
+        .set_block(&app(), TICKET, midnight, NOW)
+        .await
+        .unwrap();
     store.claim_force(&key(), NOW, GAP, Some(1)).await.unwrap();
     drop(store);
 
     let store = Store::file(&path).unwrap();
     assert_eq!(store.load(&key()).await, Ok(Some(credential(u64::MAX))));
     assert_eq!(store.count_call(&app(), TOKEN, NOW).await, Ok(2));
-    assert_eq!(store.blocked_until(&app(), TICKET, NOW).await, Ok(Some(midnight)));
+    assert_eq!(
+        store.blocked_until(&app(), TICKET, NOW).await,
+        Ok(Some(midnight))
+    );
     let spent = store.claim_force(&key(), NOW.plus(GAP), GAP, Some(1)).await;
     assert_eq!(spent, Ok(Claim::SpentToday { retry_at: midnight }));
     assert!(!moved_aside(&path).exists(), "nothing was wrong with it");
@@ -91,21 +101,44 @@ async fn a_second_process_is_told_who_has_the_file_and_what_to_do() {
     let first = Store::file(&path).unwrap();
     first.save(&key(), &credential(1)).await.unwrap();
     let error = Store::file(&path).unwrap_err();
-    assert_eq!(error, StoreError::InUse { path: path.display().to_string() });
-    for word in [path.to_str().unwrap(), "another wx-jssdk uses it", "store.path", "store.kind = \"redis\""] {
+    assert_eq!(
+        error,
+        StoreError::InUse {
+            path: path.display().to_string()
+        }
+    );
+    for word in [
+        path.to_str().unwrap(),
+        "another wx-jssdk uses it",
+        "store.path",
+        "store.kind = \"redis\"",
+    ] {
         assert!(error.to_string().contains(word), "{error}");
     }
-    assert_eq!(first.save(&key(), &credential(2)).await, Ok(Saved::Stored), "the first is not disturbed");
+    assert_eq!(
+        first.save(&key(), &credential(2)).await,
+        Ok(Saved::Stored),
+        "the first is not disturbed"
+    );
     assert!(!moved_aside(&path).exists());
     drop(first);
-    assert_eq!(Store::file(&path).unwrap().load(&key()).await, Ok(Some(credential(2))), "free as soon as the first is gone");
+    assert_eq!(
+        Store::file(&path).unwrap().load(&key()).await,
+        Ok(Some(credential(2))),
+        "free as soon as the first is gone"
+    );
 }
 
 #[test]
 fn a_database_that_another_program_has_open_is_left_alone() {
     let (_directory, path) = place();
     let _other = redb::Database::create(&path).unwrap();
-    assert_eq!(Store::file(&path).unwrap_err(), StoreError::InUse { path: path.display().to_string() });
+    assert_eq!(
+        Store::file(&path).unwrap_err(),
+        StoreError::InUse {
+            path: path.display().to_string()
+        }
+    );
     assert!(path.exists() && !moved_aside(&path).exists());
 }
 
@@ -119,7 +152,10 @@ fn a_place_that_cannot_be_written_is_named_with_the_fix() {
         }
     };
     says(&path.join("missing/wx-jssdk.redb"), &["store.path"]);
-    says(&directory.path().join("missing/wx-jssdk.redb"), &["make its directory"]);
+    says(
+        &directory.path().join("missing/wx-jssdk.redb"),
+        &["make its directory"],
+    );
     fs::create_dir(&path).unwrap();
     says(&path, &["name a file in it"]);
 }
@@ -135,7 +171,9 @@ async fn written(path: &Path) -> Vec<u8> {
 }
 
 fn keys() -> Vec<CredentialKey> {
-    [Kind::AccessToken, Kind::JsapiTicket, Kind::CardTicket].map(|kind| CredentialKey { app: app(), kind }).to_vec()
+    [Kind::AccessToken, Kind::JsapiTicket, Kind::CardTicket]
+        .map(|kind| CredentialKey { app: app(), kind })
+        .to_vec()
 }
 
 /// Opens a store on these bytes: whatever it serves must be what was saved, and it must take new ones.
@@ -146,10 +184,17 @@ async fn survives(bytes: &[u8], what: &str) -> (usize, bool) {
     let mut served = 0;
     for (generation, key) in (1..).zip(keys()) {
         let loaded = store.load(&key).await.unwrap();
-        assert!(loaded.is_none() || loaded == Some(credential(generation)), "{what}: {loaded:?} was served");
+        assert!(
+            loaded.is_none() || loaded == Some(credential(generation)),
+            "{what}: {loaded:?} was served"
+        );
         served += usize::from(loaded.is_some());
     }
-    assert_eq!(store.save(&key(), &credential(99)).await, Ok(Saved::Stored), "{what}");
+    assert_eq!(
+        store.save(&key(), &credential(99)).await,
+        Ok(Saved::Stored),
+        "{what}"
+    );
     (served, moved_aside(&path).exists())
 }
 
@@ -162,10 +207,15 @@ async fn a_torn_file_is_moved_aside_and_never_served() {
     let (_directory, path) = place();
     let bytes = written(&path).await;
     assert_eq!(survives(&bytes, "whole").await, (3, false));
-    let lengths = (1..64).chain((64..bytes.len()).step_by(bytes.len() / 100)).chain([bytes.len() - 1]);
+    let lengths = (1..64)
+        .chain((64..bytes.len()).step_by(bytes.len() / 100))
+        .chain([bytes.len() - 1]);
     for length in lengths {
         let (served, aside) = survives(&bytes[..length], &format!("cut at {length}")).await;
-        assert!(aside || served == 3, "cut at {length}: {served} served, and not reported");
+        assert!(
+            aside || served == 3,
+            "cut at {length}: {served} served, and not reported"
+        );
     }
 }
 
@@ -174,9 +224,14 @@ async fn a_file_with_flipped_bytes_never_serves_a_wrong_value() {
     let (_directory, path) = place();
     let bytes = written(&path).await;
     let text = b"value of 2";
-    let value = bytes.windows(text.len()).position(|window| window == text).expect("values are kept as they are");
-    let positions =
-        (value - 120..value + 40).step_by(3).chain((0..320).step_by(7)).chain((320..bytes.len()).step_by(bytes.len() / 150));
+    let value = bytes
+        .windows(text.len())
+        .position(|window| window == text)
+        .expect("values are kept as they are");
+    let positions = (value - 120..value + 40)
+        .step_by(3)
+        .chain((0..320).step_by(7))
+        .chain((320..bytes.len()).step_by(bytes.len() / 150));
     for at in positions {
         let mut bytes = bytes.clone();
         bytes[at] ^= 0x10;
@@ -196,11 +251,18 @@ async fn foreign_files_are_moved_aside_each_to_a_name_of_its_own() {
     let (_directory, path) = place();
     fs::write(&path, "[store]\nkind = \"file\"\n".repeat(400)).unwrap();
     drop(Store::file(&path).unwrap());
-    assert!(fs::read_to_string(moved_aside(&path)).unwrap().starts_with("[store]"), "nothing of it is lost");
+    assert!(
+        fs::read_to_string(moved_aside(&path))
+            .unwrap()
+            .starts_with("[store]"),
+        "nothing of it is lost"
+    );
     fs::remove_file(&path).unwrap();
     let other = redb::Database::create(&path).unwrap();
     let writing = other.begin_write().unwrap();
-    writing.open_table(redb::TableDefinition::<u64, u64>::new("somebody else's")).unwrap();
+    writing
+        .open_table(redb::TableDefinition::<u64, u64>::new("somebody else's"))
+        .unwrap();
     writing.commit().unwrap();
     drop(other);
     let store = Store::file(&path).unwrap();
@@ -216,10 +278,18 @@ async fn a_thousand_writes_at_once_are_all_kept() {
         .map(|n| {
             let store = store.clone();
             let key = CredentialKey {
-                app: wx_jssdk::credential::AppKey { id: Arc::from(format!("wx{n}")), ..app() },
+                app: wx_jssdk::credential::AppKey {
+                    id: Arc::from(format!("wx{n}")),
+                    ..app()
+                },
                 kind: Kind::AccessToken,
             };
-            tokio::spawn(async move { store.save(&key, &credential(n)).await.map(|saved| (key, saved)) })
+            tokio::spawn(async move {
+                store
+                    .save(&key, &credential(n))
+                    .await
+                    .map(|saved| (key, saved))
+            })
         })
         .collect();
     let mut keys = Vec::new();
@@ -243,18 +313,27 @@ async fn a_caller_who_hangs_up_loses_nothing() {
     {
         let key = key();
         let mut saving = Box::pin(store.save(&key, &one));
-        assert!(futures_util::FutureExt::now_or_never(&mut saving).is_none(), "the commit is under way");
+        assert!(
+            futures_util::FutureExt::now_or_never(&mut saving).is_none(),
+            "the commit is under way"
+        );
     }
     assert_eq!(store.ping().await, Ok(()));
     assert_eq!(store.load(&key()).await, Ok(Some(one.clone())));
     drop(store);
-    assert_eq!(Store::file(&path).unwrap().load(&key()).await, Ok(Some(one)));
+    assert_eq!(
+        Store::file(&path).unwrap().load(&key()).await,
+        Ok(Some(one))
+    );
 }
 
 /// Runs this same test in a child process, in the role that `role` stands for: see [`role`].
 fn again(test: &str, role: &str) -> Command {
     let mut child = Command::new(std::env::current_exe().unwrap());
-    child.args(["--exact", test, "--nocapture"]).env(ROLE, role).stdout(Stdio::piped());
+    child
+        .args(["--exact", test, "--nocapture"])
+        .env(ROLE, role)
+        .stdout(Stdio::piped());
     child
 }
 
@@ -267,43 +346,80 @@ const ROLE: &str = "WX_JSSDK_TEST_STORE_FILE";
 
 #[test]
 fn kill_9_at_any_moment_loses_nothing_that_was_acknowledged() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .build()
+        .unwrap();
     if let Some(path) = role() {
         return runtime.block_on(save_for_ever(&path));
     }
     let (_directory, path) = place();
     let mut generation = 0;
     for round in 0..30 {
-        let mut child =
-            again("file::kill_9_at_any_moment_loses_nothing_that_was_acknowledged", path.to_str().unwrap()).spawn().unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
-        let mut said: Vec<_> = lines.by_ref().filter(|line| line.starts_with("saved")).take(round + 1).collect();
+        let mut child = again(
+            "file::kill_9_at_any_moment_loses_nothing_that_was_acknowledged",
+            path.to_str().unwrap(),
+        )
+        .spawn()
+        .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap())
+            .lines()
+            .map_while(Result::ok);
+        let mut said: Vec<_> = lines
+            .by_ref()
+            .filter(|line| line.starts_with("saved"))
+            .take(round + 1)
+            .collect();
         child.kill().unwrap();
         // What it still said before it died was acknowledged too.
         said.extend(lines.filter(|line| line.starts_with("saved")));
         child.wait().unwrap();
         let last = said.last().expect("the child saves until it is killed");
-        let mut numbers = last.split(' ').skip(1).filter_map(|number| number.parse::<u64>().ok());
+        let mut numbers = last
+            .split(' ')
+            .skip(1)
+            .filter_map(|number| number.parse::<u64>().ok());
         generation = numbers.next().unwrap();
         let calls = numbers.next().unwrap();
         let store = Store::file(&path).unwrap();
         runtime.block_on(async {
-            let kept = store.load(&key()).await.unwrap().map_or(0, |kept| kept.generation);
-            assert!(kept >= generation, "round {round}: {generation} was acknowledged, {kept} is there");
-            assert!(store.calls(&app(), TOKEN, NOW).await.unwrap() >= calls, "round {round}: {calls} calls");
+            let kept = store
+                .load(&key())
+                .await
+                .unwrap()
+                .map_or(0, |kept| kept.generation);
+            assert!(
+                kept >= generation,
+                "round {round}: {generation} was acknowledged, {kept} is there"
+            );
+            assert!(
+                store.calls(&app(), TOKEN, NOW).await.unwrap() >= calls,
+                "round {round}: {calls} calls"
+            );
         });
-        assert!(!moved_aside(&path).exists(), "round {round}: a crash is no corruption");
+        assert!(
+            !moved_aside(&path).exists(),
+            "round {round}: a crash is no corruption"
+        );
     }
-    assert!(generation >= 30 * 31 / 2, "each round went on from the one before");
+    assert!(
+        generation >= 30 * 31 / 2,
+        "each round went on from the one before"
+    );
 }
 
 /// Says so only after each save has been acknowledged.
 async fn save_for_ever(path: &Path) {
     let store = Store::file(path).unwrap();
-    let first = store.load(&key()).await.unwrap().map_or(0, |kept| kept.generation);
+    let first = store
+        .load(&key())
+        .await
+        .unwrap()
+        .map_or(0, |kept| kept.generation);
     for generation in first + 1.. {
         let (key, app, next) = (key(), app(), credential(generation));
-        let (saved, calls) = tokio::join!(store.save(&key, &next), store.count_call(&app, TOKEN, NOW));
+        let (saved, calls) =
+            tokio::join!(store.save(&key, &next), store.count_call(&app, TOKEN, NOW));
         assert_eq!(saved, Ok(Saved::Stored));
         let mut stdout = std::io::stdout();
         writeln!(stdout, "\nsaved {generation} {}", calls.unwrap()).unwrap();
@@ -314,15 +430,22 @@ async fn save_for_ever(path: &Path) {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_full_disk_is_reported_and_what_was_kept_stays_until_there_is_room_again() {
-    const NAME: &str = "file::a_full_disk_is_reported_and_what_was_kept_stays_until_there_is_room_again";
+    const NAME: &str =
+        "file::a_full_disk_is_reported_and_what_was_kept_stays_until_there_is_room_again";
     if let Some(path) = role() {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .build()
+            .unwrap();
         return runtime.block_on(fill(&path));
     }
     let (_directory, path) = place();
     drop(Store::file(&path).unwrap());
     let inner = again(NAME, "");
-    let arguments: Vec<_> = inner.get_args().map(|argument| argument.to_str().unwrap().to_owned()).collect();
+    let arguments: Vec<_> = inner
+        .get_args()
+        .map(|argument| argument.to_str().unwrap().to_owned())
+        .collect();
     let ended = Command::new("bash")
         .args(["-c", "trap '' XFSZ; exec \"$@\"", "bash"])
         .arg(inner.get_program())
@@ -331,7 +454,11 @@ fn a_full_disk_is_reported_and_what_was_kept_stays_until_there_is_room_again() {
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&ended.stdout);
-    assert!(ended.status.success() && said.contains("1 passed"), "{said}{}", String::from_utf8_lossy(&ended.stderr));
+    assert!(
+        ended.status.success() && said.contains("1 passed"),
+        "{said}{}",
+        String::from_utf8_lossy(&ended.stderr)
+    );
 }
 
 #[cfg(target_os = "linux")]
@@ -339,15 +466,25 @@ async fn fill(path: &Path) {
     let store = Store::file(path).unwrap();
     store.save(&key(), &credential(1)).await.unwrap();
     limit(&fs::metadata(path).unwrap().len().to_string());
-    let big = |n: u64| Credential { value: "x".repeat(100_000).into(), ..credential(n) };
+    let big = |n: u64| Credential {
+        value: "x".repeat(100_000).into(),
+        ..credential(n)
+    };
     let mut failed = None;
     for n in 2..200 {
         let key = CredentialKey {
-            app: wx_jssdk::credential::AppKey { id: Arc::from(format!("wx{n}")), ..app() },
+            app: wx_jssdk::credential::AppKey {
+                id: Arc::from(format!("wx{n}")),
+                ..app()
+            },
             kind: Kind::AccessToken,
         };
         if let Err(error) = store.save(&key, &big(n)).await {
-            assert_eq!(store.load(&key).await, Ok(None), "what is not on disk is not shown");
+            assert_eq!(
+                store.load(&key).await,
+                Ok(None),
+                "what is not on disk is not shown"
+            );
             failed = Some((key, error));
             break;
         }
@@ -356,17 +493,26 @@ async fn fill(path: &Path) {
     for word in [path.to_str().unwrap(), "the disk is full", "make room"] {
         assert!(error.to_string().contains(word), "{error}");
     }
-    assert_eq!(store.load(&key()).await, Ok(Some(credential(1))), "a failed write takes nothing away");
+    assert_eq!(
+        store.load(&key()).await,
+        Ok(Some(credential(1))),
+        "a failed write takes nothing away"
+    );
     assert!(store.ping().await.is_err());
     assert!(store.claim_force(&key(), NOW, GAP, Some(20)).await.is_err());
     assert_eq!(
         store.claim_force(&key(), NOW, GAP, Some(20)).await,
-        Ok(Claim::TooSoon { retry_at: NOW.plus(GAP) }),
+        Ok(Claim::TooSoon {
+            retry_at: NOW.plus(GAP)
+        }),
         "rationed all the same"
     );
     limit("unlimited");
     assert_eq!(store.ping().await, Ok(()), "there is room again");
-    assert!(store.load(&failed).await.unwrap().is_some(), "and what waited is on disk");
+    assert!(
+        store.load(&failed).await.unwrap().is_some(),
+        "and what waited is on disk"
+    );
     drop(store);
     let store = Store::file(path).unwrap();
     assert_eq!(store.load(&key()).await, Ok(Some(credential(1))));
@@ -377,5 +523,11 @@ async fn fill(path: &Path) {
 #[cfg(target_os = "linux")]
 fn limit(bytes: &str) {
     let limit = format!("--fsize={bytes}:");
-    assert!(Command::new("prlimit").args(["--pid", &std::process::id().to_string(), &limit]).status().unwrap().success());
+    assert!(
+        Command::new("prlimit")
+            .args(["--pid", &std::process::id().to_string(), &limit])
+            .status()
+            .unwrap()
+            .success()
+    );
 }

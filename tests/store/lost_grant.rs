@@ -17,7 +17,9 @@ async fn losing_the_answer_to_a_lease(redis: u16) -> u16 {
     tokio::spawn(async move {
         let mut lose = true;
         while let Ok((mut client, _)) = listener.accept().await {
-            let mut server = TcpStream::connect((Ipv4Addr::LOCALHOST, redis)).await.unwrap();
+            let mut server = TcpStream::connect((Ipv4Addr::LOCALHOST, redis))
+                .await
+                .unwrap();
             let (mut asked, mut answered, mut cut) = ([0; 8_192], [0; 8_192], false);
             loop {
                 tokio::select! {
@@ -49,7 +51,20 @@ async fn a_lease_whose_grant_was_lost_on_the_way_is_granted_to_its_owner_once_mo
     let lease = store.lease(&key(), Duration::from_secs(60)).await.unwrap();
     assert!(lease.is_some(), "it would wait for itself for a minute");
     let other = Store::redis(&redis.url()).unwrap();
-    assert!(other.lease(&key(), Duration::from_secs(60)).await.unwrap().is_none(), "and nobody else has it");
+    assert!(
+        other
+            .lease(&key(), Duration::from_secs(60))
+            .await
+            .unwrap()
+            .is_none(),
+        "and nobody else has it"
+    );
     store.release(lease.unwrap()).await.unwrap();
-    assert!(other.lease(&key(), Duration::from_secs(60)).await.unwrap().is_some());
+    assert!(
+        other
+            .lease(&key(), Duration::from_secs(60))
+            .await
+            .unwrap()
+            .is_some()
+    );
 }

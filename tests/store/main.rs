@@ -21,17 +21,26 @@ mod memory {
 
     fn fixture() -> Fixture<()> {
         let store = Store::memory();
-        Fixture { a: store.clone(), b: store, _alive: () }
+        Fixture {
+            a: store.clone(),
+            b: store,
+            _alive: (),
+        }
     }
 
     accept!(fixture());
 
     #[test]
     fn two_memory_stores_share_nothing() {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
         runtime.block_on(async {
             let store = Store::memory();
-            store.save(&crate::support::key(), &crate::support::credential(1)).await.unwrap();
+            store
+                .save(&crate::support::key(), &crate::support::credential(1))
+                .await
+                .unwrap();
             assert_eq!(Store::memory().load(&crate::support::key()).await, Ok(None));
             assert_eq!(format!("{store:?}"), "Store(memory)");
         });

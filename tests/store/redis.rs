@@ -15,7 +15,11 @@ use crate::support::{GAP, NOW, TICKET, TOKEN, app, credential, ending, key, othe
 /// Two stores on one server, as two processes have them.
 fn fixture() -> Fixture<Redis> {
     let redis = Redis::start();
-    Fixture { a: Store::redis(&redis.url()).unwrap(), b: Store::redis(&redis.url()).unwrap(), _alive: redis }
+    Fixture {
+        a: Store::redis(&redis.url()).unwrap(),
+        b: Store::redis(&redis.url()).unwrap(),
+        _alive: redis,
+    }
 }
 
 accept!(fixture(), #[ignore = "needs redis-server: make test"]);
@@ -62,15 +66,26 @@ async fn of_many_who_ask_for_a_lease_one_gets_it() {
     let Fixture { a, b, _alive } = fixture();
     let asking: Vec<_> = (0..50)
         .map(|n| if n % 2 == 0 { a.clone() } else { b.clone() })
-        .map(|store| tokio::spawn(async move { store.lease(&key(), Duration::from_secs(60)).await.unwrap() }))
+        .map(|store| {
+            tokio::spawn(async move { store.lease(&key(), Duration::from_secs(60)).await.unwrap() })
+        })
         .collect();
     let mut granted = Vec::new();
     for one in asking {
         granted.extend(one.await.unwrap());
     }
     assert_eq!(granted.len(), 1);
-    let other = CredentialKey { kind: Kind::JsapiTicket, ..key() };
-    assert!(b.lease(&other, Duration::from_secs(60)).await.unwrap().is_some(), "each credential has its own");
+    let other = CredentialKey {
+        kind: Kind::JsapiTicket,
+        ..key()
+    };
+    assert!(
+        b.lease(&other, Duration::from_secs(60))
+            .await
+            .unwrap()
+            .is_some(),
+        "each credential has its own"
+    );
 }
 
 #[tokio::test]
@@ -79,26 +94,56 @@ async fn a_lease_ends_by_itself_and_is_released_only_by_its_owner() {
     let Fixture { a, b, _alive } = fixture();
     let clock = Clock::system();
     let start = clock.now_millis();
-    let of_a = a.lease(&key(), Duration::from_millis(200)).await.unwrap().expect("it is free");
+    let of_a = a
+        .lease(&key(), Duration::from_millis(200))
+        .await
+        .unwrap()
+        .expect("it is free");
     let of_b = loop {
         if let Some(lease) = b.lease(&key(), Duration::from_secs(60)).await.unwrap() {
             break lease;
         }
         assert!(clock.now_millis() - start < 10_000, "it never ended");
     };
-    assert!(clock.now_millis() - start >= 199, "it was held for its time: a lease of seconds is no lease of milliseconds");
+    assert!(
+        clock.now_millis() - start >= 199,
+        "it was held for its time: a lease of seconds is no lease of milliseconds"
+    );
     a.release(of_a).await.unwrap();
-    assert!(a.lease(&key(), Duration::from_secs(60)).await.unwrap().is_none(), "b still has it");
+    assert!(
+        a.lease(&key(), Duration::from_secs(60))
+            .await
+            .unwrap()
+            .is_none(),
+        "b still has it"
+    );
     b.release(of_b).await.unwrap();
-    assert!(a.lease(&key(), Duration::from_secs(60)).await.unwrap().is_some());
+    assert!(
+        a.lease(&key(), Duration::from_secs(60))
+            .await
+            .unwrap()
+            .is_some()
+    );
 }
 
 #[tokio::test]
 #[ignore = "needs redis-server: make test"]
 async fn no_lease_stays_for_ever() {
-    let Fixture { a, _alive: redis, .. } = fixture();
-    let _lease = a.lease(&key(), Duration::from_secs(15)).await.unwrap().unwrap();
-    let left: i64 = redis.cli(&["PTTL", "wx-jssdk:lease:official:wx0123456789abcdef:access_token"]).parse().unwrap();
+    let Fixture {
+        a, _alive: redis, ..
+    } = fixture();
+    let _lease = a
+        .lease(&key(), Duration::from_secs(15))
+        .await
+        .unwrap()
+        .unwrap();
+    let left: i64 = redis
+        .cli(&[
+            "PTTL",
+            "wx-jssdk:lease:official:wx0123456789abcdef:access_token",
+        ])
+        .parse()
+        .unwrap();
     assert!((14_000..=15_000).contains(&left), "{left}");
 }
 
@@ -106,7 +151,10 @@ async fn no_lease_stays_for_ever() {
 async fn with_nothing_there_every_operation_errs_at_once() {
     let store = Store::redis("redis://127.0.0.1:1").expect("no server is needed to make a store");
     for (name, took, error) in try_all(&store).await {
-        assert!(matches!(error, Some(StoreError::Unavailable { .. })) && took < BOUND, "{name}: {error:?} in {took} ms");
+        assert!(
+            matches!(error, Some(StoreError::Unavailable { .. })) && took < BOUND,
+            "{name}: {error:?} in {took} ms"
+        );
     }
 }
 
@@ -115,20 +163,32 @@ async fn with_a_server_that_never_answers_every_operation_ends_in_time() {
     let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let store = Store::redis(&format!("redis://{}", silent.local_addr().unwrap())).unwrap();
     for (name, took, error) in try_all(&store).await {
-        assert!(error.is_some() && took < BOUND, "{name}: {error:?} in {took} ms");
+        assert!(
+            error.is_some() && took < BOUND,
+            "{name}: {error:?} in {took} ms"
+        );
     }
 }
 
 #[tokio::test]
 #[ignore = "needs redis-server: make test"]
 async fn a_paused_redis_is_given_up_in_time_and_used_again_when_it_goes_on() {
-    let Fixture { a, _alive: redis, .. } = fixture();
+    let Fixture {
+        a, _alive: redis, ..
+    } = fixture();
     a.save(&key(), &credential(7)).await.unwrap();
     redis.signal("STOP");
     let tried = try_all(&a).await;
-    assert!(matches!(tried[0].2, Some(StoreError::Slow { .. })), "{:?}", tried[0]);
+    assert!(
+        matches!(tried[0].2, Some(StoreError::Slow { .. })),
+        "{:?}",
+        tried[0]
+    );
     for (name, took, error) in tried {
-        assert!(error.is_some() && took < BOUND, "{name}: {error:?} in {took} ms");
+        assert!(
+            error.is_some() && took < BOUND,
+            "{name}: {error:?} in {took} ms"
+        );
     }
     redis.signal("CONT");
     until_usable(&a).await;
@@ -138,12 +198,20 @@ async fn a_paused_redis_is_given_up_in_time_and_used_again_when_it_goes_on() {
 #[tokio::test]
 #[ignore = "needs redis-server: make test"]
 async fn a_redis_restarted_empty_is_used_again_without_an_error() {
-    let Fixture { a, b, _alive: mut redis } = fixture();
+    let Fixture {
+        a,
+        b,
+        _alive: mut redis,
+    } = fixture();
     a.save(&key(), &credential(7)).await.unwrap();
     b.count_call(&app(), TOKEN, NOW).await.unwrap();
     redis.restart();
     assert_eq!(a.load(&key()).await, Ok(None));
-    assert_eq!(b.save(&key(), &credential(3)).await, Ok(Saved::Stored), "whatever it held before");
+    assert_eq!(
+        b.save(&key(), &credential(3)).await,
+        Ok(Saved::Stored),
+        "whatever it held before"
+    );
     assert_eq!(a.load(&key()).await, Ok(Some(credential(3))));
     assert_eq!(b.count_call(&app(), TOKEN, NOW).await, Ok(1));
 }
@@ -154,7 +222,10 @@ async fn a_redis_that_comes_up_after_the_store_is_found() {
     let mut redis = Redis::start();
     let store = Store::redis(&redis.url()).unwrap();
     redis.kill();
-    assert!(matches!(store.load(&key()).await, Err(StoreError::Unavailable { .. })));
+    assert!(matches!(
+        store.load(&key()).await,
+        Err(StoreError::Unavailable { .. })
+    ));
     redis.restart();
     until_usable(&store).await;
     assert_eq!(store.save(&key(), &credential(1)).await, Ok(Saved::Stored));
@@ -163,17 +234,31 @@ async fn a_redis_that_comes_up_after_the_store_is_found() {
 #[tokio::test]
 #[ignore = "needs redis-server: make test"]
 async fn what_cannot_be_read_counts_as_absent_and_is_replaced() {
-    let Fixture { a, _alive: redis, .. } = fixture();
+    let Fixture {
+        a, _alive: redis, ..
+    } = fixture();
     let name = "wx-jssdk:credential:official:wx0123456789abcdef:access_token";
     a.save(&key(), &credential(5)).await.unwrap();
     let good = redis.cli(&["GET", name]);
     // Another value under the same checksum, with a generation nobody could beat.
     let forged = good.replacen("00000000000000000005", "99999999999999999999", 1);
     assert_ne!(good, forged);
-    for rubbish in ["", "rubbish", "{\"access_token\":\"x\"}", "2 0123 4 5 6 7", "1", &forged, &good[..good.len() - 1]] {
+    for rubbish in [
+        "",
+        "rubbish",
+        "{\"access_token\":\"x\"}",
+        "2 0123 4 5 6 7",
+        "1",
+        &forged,
+        &good[..good.len() - 1],
+    ] {
         redis.cli(&["SET", name, rubbish]);
         assert_eq!(a.load(&key()).await, Ok(None), "{rubbish}");
-        assert_eq!(a.save(&key(), &credential(1)).await, Ok(Saved::Stored), "{rubbish}");
+        assert_eq!(
+            a.save(&key(), &credential(1)).await,
+            Ok(Saved::Stored),
+            "{rubbish}"
+        );
         assert_eq!(a.load(&key()).await, Ok(Some(credential(1))));
     }
     // No text at all, and no string at all.
@@ -189,9 +274,13 @@ async fn what_cannot_be_read_counts_as_absent_and_is_replaced() {
 #[tokio::test]
 #[ignore = "needs redis-server: make test"]
 async fn a_ledger_of_rubbish_is_begun_anew() {
-    let Fixture { a, _alive: redis, .. } = fixture();
+    let Fixture {
+        a, _alive: redis, ..
+    } = fixture();
     a.count_call(&app(), TOKEN, NOW).await.unwrap();
-    a.set_block(&app(), TICKET, NOW.next_shanghai_midnight(), NOW).await.unwrap();
+    a.set_block(&app(), TICKET, NOW.next_shanghai_midnight(), NOW)
+        .await
+        .unwrap();
     a.claim_force(&key(), NOW, GAP, Some(20)).await.unwrap();
     for name in redis.cli(&["KEYS", "*"]).lines() {
         redis.cli(&["SET", name, "rubbish"]);
@@ -199,18 +288,28 @@ async fn a_ledger_of_rubbish_is_begun_anew() {
     assert_eq!(a.calls(&app(), TOKEN, NOW).await, Ok(0));
     assert_eq!(a.count_call(&app(), TOKEN, NOW).await, Ok(1));
     assert_eq!(a.blocked_until(&app(), TICKET, NOW).await, Ok(None));
-    assert_eq!(a.claim_force(&key(), NOW, GAP, Some(20)).await, Ok(wx_jssdk::store::Claim::Granted));
+    assert_eq!(
+        a.claim_force(&key(), NOW, GAP, Some(20)).await,
+        Ok(wx_jssdk::store::Claim::Granted)
+    );
 }
 
 #[tokio::test]
 #[ignore = "needs redis-server: make test"]
 async fn everything_in_redis_ends_by_itself_and_is_named_without_secrets() {
-    let Fixture { a, _alive: redis, .. } = fixture();
-    let ticket = CredentialKey { app: other_app(), kind: Kind::AgentTicket };
+    let Fixture {
+        a, _alive: redis, ..
+    } = fixture();
+    let ticket = CredentialKey {
+        app: other_app(),
+        kind: Kind::AgentTicket,
+    };
     a.save(&key(), &credential(1)).await.unwrap();
     a.save(&ticket, &credential(1)).await.unwrap();
     a.count_call(&app(), TOKEN, NOW).await.unwrap();
-    a.set_block(&app(), TOKEN, NOW.next_shanghai_midnight(), NOW).await.unwrap();
+    a.set_block(&app(), TOKEN, NOW.next_shanghai_midnight(), NOW)
+        .await
+        .unwrap();
     a.claim_force(&key(), NOW, GAP, Some(20)).await.unwrap();
     let names = redis.cli(&["KEYS", "*"]);
     let mut names: Vec<_> = names.lines().collect();
@@ -227,7 +326,11 @@ async fn everything_in_redis_ends_by_itself_and_is_named_without_secrets() {
     );
     for name in names {
         let left: i64 = redis.cli(&["TTL", name]).parse().unwrap();
-        let expected = if name.contains("credential") { 7_200..=7_800 } else { 57_600..=2 * 86_400 };
+        let expected = if name.contains("credential") {
+            7_200..=7_800
+        } else {
+            57_600..=2 * 86_400
+        };
         assert!(expected.contains(&left), "{name} ends in {left} s");
     }
 }
@@ -236,10 +339,21 @@ async fn everything_in_redis_ends_by_itself_and_is_named_without_secrets() {
 #[ignore = "needs redis-server: make test"]
 async fn a_shortened_life_stays_in_redis_as_long_as_the_whole_one() {
     // Else the longer life of the same generation could come back when the shorter record is gone.
-    let Fixture { a, _alive: redis, .. } = fixture();
+    let Fixture {
+        a, _alive: redis, ..
+    } = fixture();
     a.save(&key(), &credential(1)).await.unwrap();
-    assert_eq!(a.save(&key(), &ending(credential(1), 0)).await, Ok(Saved::Stored));
-    let left: i64 = redis.cli(&["TTL", "wx-jssdk:credential:official:wx0123456789abcdef:access_token"]).parse().unwrap();
+    assert_eq!(
+        a.save(&key(), &ending(credential(1), 0)).await,
+        Ok(Saved::Stored)
+    );
+    let left: i64 = redis
+        .cli(&[
+            "TTL",
+            "wx-jssdk:credential:official:wx0123456789abcdef:access_token",
+        ])
+        .parse()
+        .unwrap();
     assert!(left > 7_200, "{left}");
 }
 
@@ -247,10 +361,16 @@ async fn a_shortened_life_stays_in_redis_as_long_as_the_whole_one() {
 #[ignore = "needs redis-server: make test"]
 async fn a_life_without_end_can_be_stored() {
     let Fixture { a, _alive, .. } = fixture();
-    let endless = Credential { expires_at: UnixTime(u64::MAX), ..credential(1) };
+    let endless = Credential {
+        expires_at: UnixTime(u64::MAX),
+        ..credential(1)
+    };
     assert_eq!(a.save(&key(), &endless).await, Ok(Saved::Stored));
     assert_eq!(a.load(&key()).await, Ok(Some(endless)));
-    assert_eq!(a.set_block(&app(), TOKEN, UnixTime(u64::MAX), NOW).await, Ok(()));
+    assert_eq!(
+        a.set_block(&app(), TOKEN, UnixTime(u64::MAX), NOW).await,
+        Ok(())
+    );
 }
 
 #[tokio::test]
@@ -263,7 +383,10 @@ async fn two_prefixes_or_databases_share_nothing() {
         Store::redis(&format!("{}/1", redis.url())).unwrap(),
     ];
     for (generation, store) in (1..).zip(&stores) {
-        assert_eq!(store.save(&key(), &credential(generation)).await, Ok(Saved::Stored));
+        assert_eq!(
+            store.save(&key(), &credential(generation)).await,
+            Ok(Saved::Stored)
+        );
     }
     for (generation, store) in (1..).zip(&stores) {
         assert_eq!(store.load(&key()).await, Ok(Some(credential(generation))));
@@ -281,7 +404,10 @@ async fn a_refused_password_is_explained_and_no_password_is_ever_shown() {
         let said = format!("{error} {error:?} {store:?} {}", store.describe());
         assert!(said.contains(&redis.port.to_string()), "{said}");
         assert!(error.to_string().contains("store.url"), "{error}");
-        assert!(!said.contains("-word") && !said.contains("somebody"), "{said}");
+        assert!(
+            !said.contains("-word") && !said.contains("somebody"),
+            "{said}"
+        );
     }
 }
 
@@ -303,7 +429,10 @@ fn an_address_that_cannot_be_used_is_explained_and_not_repeated() {
     ] {
         let error = Store::redis(bad).expect_err(bad);
         assert!(matches!(error, StoreError::Address { .. }), "{error:?}");
-        assert!(error.to_string().contains("://") || error.to_string().contains("host"), "{error}");
+        assert!(
+            error.to_string().contains("://") || error.to_string().contains("host"),
+            "{error}"
+        );
         assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
     }
 }
@@ -312,8 +441,14 @@ fn an_address_that_cannot_be_used_is_explained_and_not_repeated() {
 fn every_kind_of_address_is_described_without_its_password() {
     for (url, described) in [
         ("redis://:hunter2@localhost", "redis at localhost:6379"),
-        ("rediss://me:hunter2@redis.example.com:7000/2", "redis at redis.example.com:7000"),
-        ("redis+cluster://me:hunter2@a,b:7001,[::1]", "redis cluster at a:6379,b:7001,[::1]:6379"),
+        (
+            "rediss://me:hunter2@redis.example.com:7000/2",
+            "redis at redis.example.com:7000",
+        ),
+        (
+            "redis+cluster://me:hunter2@a,b:7001,[::1]",
+            "redis cluster at a:6379,b:7001,[::1]:6379",
+        ),
         ("rediss+cluster://a", "redis cluster at a:6379"),
         (
             "rediss+sentinel://me:hunter2@a,b:7001/main/3?sentinel_password=hunter2",
@@ -332,8 +467,14 @@ async fn a_cluster_keeps_every_rule() {
     let directory = tempfile::tempdir().unwrap();
     let nodes = directory.path().join("nodes.conf");
     let bus = free_port().to_string();
-    let redis =
-        Redis::with(&["--cluster-enabled", "yes", "--cluster-port", &bus, "--cluster-config-file", nodes.to_str().unwrap()]);
+    let redis = Redis::with(&[
+        "--cluster-enabled",
+        "yes",
+        "--cluster-port",
+        &bus,
+        "--cluster-config-file",
+        nodes.to_str().unwrap(),
+    ]);
     redis.cli(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]);
     let url = format!("redis+cluster://127.0.0.1:{}", redis.port);
     let (a, b) = (Store::redis(&url).unwrap(), Store::redis(&url).unwrap());
@@ -350,7 +491,10 @@ async fn a_cluster_keeps_every_rule() {
     assert_eq!(plain.ping().await, Ok(()));
     redis.signal("STOP");
     for (name, took, error) in try_all(&a).await {
-        assert!(error.is_some() && took < BOUND, "{name}: {error:?} in {took} ms");
+        assert!(
+            error.is_some() && took < BOUND,
+            "{name}: {error:?} in {took} ms"
+        );
     }
     redis.signal("CONT");
     until_writable(&a).await;
@@ -391,7 +535,10 @@ async fn after_a_failover_the_sentinels_lead_to_the_new_master() {
     std::fs::write(&settings, watch).unwrap();
     let sentinel = Redis::with(&[settings.to_str().unwrap(), "--sentinel"]);
     // A sentinel that is gone comes first in the list.
-    let url = format!("redis+sentinel://:word@127.0.0.1:1,127.0.0.1:{}/main", sentinel.port);
+    let url = format!(
+        "redis+sentinel://:word@127.0.0.1:1,127.0.0.1:{}/main",
+        sentinel.port
+    );
     let store = Store::redis(&url).unwrap();
     until_writable(&store).await;
     assert_eq!(store.save(&key(), &credential(1)).await, Ok(Saved::Stored));
@@ -399,24 +546,40 @@ async fn after_a_failover_the_sentinels_lead_to_the_new_master() {
     let clock = Clock::system();
     let start = clock.now_millis();
     let name = "wx-jssdk:credential:official:wx0123456789abcdef:access_token";
-    while !(sentinel.cli(&["SENTINEL", "REPLICAS", "main"]).contains(&replica.port.to_string())
+    while !(sentinel
+        .cli(&["SENTINEL", "REPLICAS", "main"])
+        .contains(&replica.port.to_string())
         && replica.cli(&["-a", "word", "EXISTS", name]) == "1")
     {
-        assert!(clock.now_millis() - start < 30_000, "the replica was never seen");
+        assert!(
+            clock.now_millis() - start < 30_000,
+            "the replica was never seen"
+        );
     }
     // Not killed: its port would go to another test's server, of which the sentinel would make a replica.
     master.signal("STOP");
     until_writable(&store).await;
-    assert_eq!(store.load(&key()).await, Ok(Some(credential(1))), "what was replicated is still there");
+    assert_eq!(
+        store.load(&key()).await,
+        Ok(Some(credential(1))),
+        "what was replicated is still there"
+    );
     assert_eq!(store.save(&key(), &credential(2)).await, Ok(Saved::Stored));
-    assert!(replica.cli(&["-a", "word", "GET", name]).ends_with("value of 2"));
+    assert!(
+        replica
+            .cli(&["-a", "word", "GET", name])
+            .ends_with("value of 2")
+    );
 }
 
 /// In a child process, because which roots are trusted is a matter of its environment.
 #[test]
 #[ignore = "needs redis-server and openssl: make test"]
 fn rediss_speaks_tls_and_trusts_only_known_roots() {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     if let Ok(url) = std::env::var("WX_JSSDK_TEST_STORE_URL") {
         return runtime.block_on(async {
             let store = Store::redis(&url).unwrap();
@@ -442,11 +605,20 @@ fn rediss_speaks_tls_and_trusts_only_known_roots() {
             "-subj",
             "/CN=localhost",
         ])
-        .args(["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE"])
+        .args([
+            "-addext",
+            "subjectAltName=DNS:localhost,IP:127.0.0.1",
+            "-addext",
+            "basicConstraints=critical,CA:FALSE",
+        ])
         .args(["-keyout", &private, "-out", &certificate])
         .output()
         .unwrap();
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    assert!(
+        made.status.success(),
+        "{}",
+        String::from_utf8_lossy(&made.stderr)
+    );
     let port = free_port().to_string();
     let _redis = Redis::with(&[
         "--tls-port",
@@ -460,13 +632,22 @@ fn rediss_speaks_tls_and_trusts_only_known_roots() {
     ]);
     let url = format!("rediss://localhost:{port}");
     let child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "redis::rediss_speaks_tls_and_trusts_only_known_roots", "--ignored", "--nocapture"])
+        .args([
+            "--exact",
+            "redis::rediss_speaks_tls_and_trusts_only_known_roots",
+            "--ignored",
+            "--nocapture",
+        ])
         .env("WX_JSSDK_TEST_STORE_URL", &url)
         .env("SSL_CERT_FILE", &certificate)
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&child.stdout);
-    assert!(child.status.success() && said.contains("1 passed"), "{said}{}", String::from_utf8_lossy(&child.stderr));
+    assert!(
+        child.status.success() && said.contains("1 passed"),
+        "{said}{}",
+        String::from_utf8_lossy(&child.stderr)
+    );
     // Here the certificate is nobody's.
     let error = runtime.block_on(async {
         let store = Store::redis(&url).unwrap();

@@ -22,7 +22,10 @@ impl Redis {
     }
 
     pub(crate) fn with(arguments: &[&str]) -> Self {
-        let arguments: Vec<String> = arguments.iter().map(|&argument| argument.to_owned()).collect();
+        let arguments: Vec<String> = arguments
+            .iter()
+            .map(|&argument| argument.to_owned())
+            .collect();
         let directory = tempfile::tempdir().expect("there is a place for temporary files");
         // Another process may take the port between here and there: then the next one.
         let (server, port) = (0..20)
@@ -31,7 +34,12 @@ impl Redis {
                 run(port, &arguments, directory.path()).map(|server| (server, port))
             })
             .expect("redis-server starts");
-        Self { server, port, arguments, directory }
+        Self {
+            server,
+            port,
+            arguments,
+            directory,
+        }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -40,7 +48,10 @@ impl Redis {
 
     /// Sends a signal by name: STOP, CONT.
     pub(crate) fn signal(&self, name: &str) {
-        let sent = Command::new("kill").arg(format!("-{name}")).arg(self.server.id().to_string()).status();
+        let sent = Command::new("kill")
+            .arg(format!("-{name}"))
+            .arg(self.server.id().to_string())
+            .status();
         assert!(sent.is_ok_and(|status| status.success()), "kill -{name}");
     }
 
@@ -52,13 +63,20 @@ impl Redis {
     /// The same port, nothing in it.
     pub(crate) fn restart(&mut self) {
         self.kill();
-        self.server = run(self.port, &self.arguments, self.directory.path()).expect("redis-server starts again");
+        self.server = run(self.port, &self.arguments, self.directory.path())
+            .expect("redis-server starts again");
     }
 
     /// Speaks to it past the store. Answers in redis-cli's raw words.
     pub(crate) fn cli(&self, arguments: &[&str]) -> String {
-        let output = Command::new("redis-cli").arg("-p").arg(self.port.to_string()).args(arguments).output();
-        String::from_utf8_lossy(&output.expect("redis-cli runs").stdout).trim_end().to_owned()
+        let output = Command::new("redis-cli")
+            .arg("-p")
+            .arg(self.port.to_string())
+            .args(arguments)
+            .output();
+        String::from_utf8_lossy(&output.expect("redis-cli runs").stdout)
+            .trim_end()
+            .to_owned()
     }
 }
 
@@ -79,9 +97,26 @@ fn run(port: u16, arguments: &[String], directory: &Path) -> Option<Child> {
     let port = port.to_string();
     let mut server = Command::new("redis-server")
         // A file of settings comes before the settings.
-        .args(arguments.iter().take_while(|argument| !argument.starts_with("--")))
-        .args(["--bind", "127.0.0.1", "--port", &port, "--save", "", "--appendonly", "no"])
-        .args(arguments.iter().skip_while(|argument| !argument.starts_with("--")))
+        .args(
+            arguments
+                .iter()
+                .take_while(|argument| !argument.starts_with("--")),
+        )
+        .args([
+            "--bind",
+            "127.0.0.1",
+            "--port",
+            &port,
+            "--save",
+            "",
+            "--appendonly",
+            "no",
+        ])
+        .args(
+            arguments
+                .iter()
+                .skip_while(|argument| !argument.starts_with("--")),
+        )
         .current_dir(directory)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

@@ -21,7 +21,10 @@ pub(crate) fn other_app() -> AppKey {
 }
 
 pub(crate) fn key() -> CredentialKey {
-    CredentialKey { app: app(), kind: Kind::AccessToken }
+    CredentialKey {
+        app: app(),
+        kind: Kind::AccessToken,
+    }
 }
 
 /// A credential of two hours, whose value tells its generation.
@@ -35,5 +38,8 @@ pub(crate) fn credential(generation: u64) -> Credential {
 }
 
 pub(crate) fn ending(credential: Credential, seconds: u64) -> Credential {
-    Credential { expires_at: NOW.plus(Duration::from_secs(seconds)), ..credential }
+    Credential {
+        expires_at: NOW.plus(Duration::from_secs(seconds)),
+        ..credential
+    }
 }

@@ -19,8 +19,14 @@ fn bases_that_are_none_are_refused() {
         "https://u:geheim@x",
     ] {
         for options in [
-            UpstreamOptions { weixin: base.into(), ..UpstreamOptions::default() },
-            UpstreamOptions { qyapi: base.into(), ..UpstreamOptions::default() },
+            UpstreamOptions {
+                weixin: base.into(),
+                ..UpstreamOptions::default()
+            },
+            UpstreamOptions {
+                qyapi: base.into(),
+                ..UpstreamOptions::default()
+            },
         ] {
             let error = Upstream::new(&options).expect_err(base);
             assert!(!format!("{error} {error:?}").contains("geheim"), "{error}");
@@ -32,12 +38,27 @@ fn bases_that_are_none_are_refused() {
 /// Runs one ignored test of this file in a process of its own, where the environment can be set.
 fn in_a_process_with_proxy(test: &str, proxy: &str) {
     let mut child = Command::new(std::env::current_exe().unwrap());
-    for name in ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
+    for name in [
+        "HTTP_PROXY",
+        "http_proxy",
+        "HTTPS_PROXY",
+        "https_proxy",
+        "ALL_PROXY",
+        "all_proxy",
+    ] {
         child.env(name, proxy);
     }
-    let child = child.env_remove("NO_PROXY").env_remove("no_proxy").args(["--exact", test, "--ignored"]).output().unwrap();
+    let child = child
+        .env_remove("NO_PROXY")
+        .env_remove("no_proxy")
+        .args(["--exact", test, "--ignored"])
+        .output()
+        .unwrap();
     let said = String::from_utf8_lossy(&child.stdout);
-    assert!(child.status.success() && said.contains("1 passed"), "{said}");
+    assert!(
+        child.status.success() && said.contains("1 passed"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -49,18 +70,36 @@ fn an_egress_proxy_is_not_asked_for_a_simulator_on_this_machine() {
 #[ignore = "run with a dead proxy in its environment by the test above"]
 async fn loopback_is_called_directly() {
     let sandbox = sandbox().await;
-    assert!(upstream(sandbox.url(), PATIENT).token(&account(), false).await.is_ok());
+    assert!(
+        upstream(sandbox.url(), PATIENT)
+            .token(&account(), false)
+            .await
+            .is_ok()
+    );
 }
 
 #[test]
 fn an_egress_proxy_is_asked_for_everything_else() {
     let (proxy, asked) = server(http("200 OK", "", GOOD));
-    in_a_process_with_proxy("client::another_machine_is_called_through_the_proxy", &proxy);
-    assert!(asked.join().unwrap().starts_with("POST http://wechat.invalid/cgi-bin/stable_token HTTP/1.1\r\n"));
+    in_a_process_with_proxy(
+        "client::another_machine_is_called_through_the_proxy",
+        &proxy,
+    );
+    assert!(
+        asked
+            .join()
+            .unwrap()
+            .starts_with("POST http://wechat.invalid/cgi-bin/stable_token HTTP/1.1\r\n")
+    );
 }
 
 #[tokio::test]
 #[ignore = "run with a proxy in its environment by the test above"]
 async fn another_machine_is_called_through_the_proxy() {
-    assert!(upstream("http://wechat.invalid", PATIENT).token(&account(), false).await.is_ok());
+    assert!(
+        upstream("http://wechat.invalid", PATIENT)
+            .token(&account(), false)
+            .await
+            .is_ok()
+    );
 }

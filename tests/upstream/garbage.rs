@@ -6,18 +6,37 @@ use crate::support::*;
 
 #[tokio::test]
 async fn a_gateways_html_is_unusable() {
-    assert_unusable(token_meets(FaultKind::Status(502), PATIENT).await, "HTTP 502");
-    assert_unusable(token_meets(FaultKind::NotJson, PATIENT).await, "no JSON object");
+    assert_unusable(
+        token_meets(FaultKind::Status(502), PATIENT).await,
+        "HTTP 502",
+    );
+    assert_unusable(
+        token_meets(FaultKind::NotJson, PATIENT).await,
+        "no JSON object",
+    );
 }
 
 #[tokio::test]
 async fn a_huge_body_is_not_read_to_its_end() {
-    assert_unusable(token_meets(FaultKind::HugeBody, PATIENT).await, "more than 65536 bytes");
+    assert_unusable(
+        token_meets(FaultKind::HugeBody, PATIENT).await,
+        "more than 65536 bytes",
+    );
 }
 
 #[tokio::test]
 async fn an_empty_body_and_json_of_another_shape_are_unusable() {
-    for body in ["", " ", "null", "[]", "[{\"access_token\":\"a\",\"expires_in\":7200}]", "\"ok\"", "7200", "{", "{}{}"] {
+    for body in [
+        "",
+        " ",
+        "null",
+        "[]",
+        "[{\"access_token\":\"a\",\"expires_in\":7200}]",
+        "\"ok\"",
+        "7200",
+        "{",
+        "{}{}",
+    ] {
         assert_unusable(token_answered(body).await, "no JSON object");
     }
     assert_unusable(token_answered(&"[".repeat(60_000)).await, "no JSON object");
@@ -26,10 +45,17 @@ async fn an_empty_body_and_json_of_another_shape_are_unusable() {
 #[tokio::test]
 async fn a_redirect_is_not_followed() {
     let sandbox = sandbox().await;
-    for status in ["301 Moved Permanently", "302 Found", "307 Temporary Redirect"] {
+    for status in [
+        "301 Moved Permanently",
+        "302 Found",
+        "307 Temporary Redirect",
+    ] {
         let location = format!("Location: {}{STABLE}\r\n", sandbox.url());
         let (base, asked) = server(http(status, &location, ""));
-        assert_unusable(upstream(&base, PATIENT).token(&account(), false).await, &status[..3]);
+        assert_unusable(
+            upstream(&base, PATIENT).token(&account(), false).await,
+            &status[..3],
+        );
         asked.join().unwrap();
     }
     assert_eq!(sandbox.calls_total(), 0);
@@ -47,25 +73,62 @@ async fn a_token_that_is_none_is_unusable() {
         ("7200", "no access_token"),
         ("[\"a\"]", "no access_token"),
     ] {
-        assert_unusable(token_answered(&format!(r#"{{"access_token":{token},"expires_in":7200}}"#)).await, why);
+        assert_unusable(
+            token_answered(&format!(r#"{{"access_token":{token},"expires_in":7200}}"#)).await,
+            why,
+        );
     }
-    assert_unusable(token_answered(r#"{"ticket":"t","expires_in":7200}"#).await, "no access_token");
-    let long = format!(r#"{{"access_token":"{}","expires_in":7200}}"#, "a".repeat(10_240));
+    assert_unusable(
+        token_answered(r#"{"ticket":"t","expires_in":7200}"#).await,
+        "no access_token",
+    );
+    let long = format!(
+        r#"{{"access_token":"{}","expires_in":7200}}"#,
+        "a".repeat(10_240)
+    );
     assert_unusable(token_answered(&long).await, "10240 bytes");
 }
 
 #[tokio::test]
 async fn a_life_that_is_none_is_unusable() {
-    for life in ["0", "-1", "-7200", r#""7200""#, "7200.5", "1e99", "86401", "18446744073709551616", "null", "true", "[]", "{}"]
-    {
-        assert_unusable(token_answered(&format!(r#"{{"access_token":"85_abc","expires_in":{life}}}"#)).await, "expires_in");
+    for life in [
+        "0",
+        "-1",
+        "-7200",
+        r#""7200""#,
+        "7200.5",
+        "1e99",
+        "86401",
+        "18446744073709551616",
+        "null",
+        "true",
+        "[]",
+        "{}",
+    ] {
+        assert_unusable(
+            token_answered(&format!(
+                r#"{{"access_token":"85_abc","expires_in":{life}}}"#
+            ))
+            .await,
+            "expires_in",
+        );
     }
-    assert_unusable(token_answered(r#"{"access_token":"85_abc"}"#).await, "expires_in");
+    assert_unusable(
+        token_answered(r#"{"access_token":"85_abc"}"#).await,
+        "expires_in",
+    );
 }
 
 #[tokio::test]
 async fn an_errcode_that_is_no_number_is_unusable() {
-    for errcode in [r#""0""#, r#""40001""#, "1.5", "true", "{}", "99999999999999999999"] {
+    for errcode in [
+        r#""0""#,
+        r#""40001""#,
+        "1.5",
+        "true",
+        "{}",
+        "99999999999999999999",
+    ] {
         let body = format!(r#"{{"errcode":{errcode},"access_token":"85_abc","expires_in":7200}}"#);
         assert_unusable(token_answered(&body).await, "errcode");
     }

@@ -22,7 +22,10 @@ async fn refusals_are_classed_by_their_errcode() {
         (45_011, Class::Transient),
     ] {
         let outcome = token_meets(FaultKind::Errcode(errcode), PATIENT).await;
-        assert_eq!(assert_failed(outcome, "refused", class, false).errcode(), Some(errcode));
+        assert_eq!(
+            assert_failed(outcome, "refused", class, false).errcode(),
+            Some(errcode)
+        );
     }
 }
 
@@ -30,17 +33,27 @@ async fn refusals_are_classed_by_their_errcode() {
 async fn a_refused_token_is_told_from_a_refused_secret() {
     let sandbox = sandbox().await;
     let upstream = upstream(sandbox.url(), PATIENT);
-    let refused = upstream.ticket(&account(), Kind::JsapiTicket, &Secret::new("85_dead")).await;
-    assert_eq!(assert_failed(refused, "refused", Class::StaleToken, false).errcode(), Some(40_001));
+    let refused = upstream
+        .ticket(&account(), Kind::JsapiTicket, &Secret::new("85_dead"))
+        .await;
+    assert_eq!(
+        assert_failed(refused, "refused", Class::StaleToken, false).errcode(),
+        Some(40_001)
+    );
     let token = upstream.token(&account(), false).await.unwrap().value;
     sandbox.advance(Duration::from_secs(7_200));
     let expired = upstream.ticket(&account(), Kind::JsapiTicket, &token).await;
-    assert_eq!(assert_failed(expired, "refused", Class::StaleToken, false).errcode(), Some(42_001));
+    assert_eq!(
+        assert_failed(expired, "refused", Class::StaleToken, false).errcode(),
+        Some(42_001)
+    );
 }
 
 #[tokio::test]
 async fn an_errcode_that_nobody_knows_is_a_refusal_all_the_same() {
-    let outcome = token_answered(r#"{"errcode":999999999999,"access_token":"85_abc","expires_in":7200}"#).await;
+    let outcome =
+        token_answered(r#"{"errcode":999999999999,"access_token":"85_abc","expires_in":7200}"#)
+            .await;
     assert_eq!(outcome.unwrap_err().errcode(), Some(999_999_999_999));
 }
 
@@ -49,13 +62,22 @@ async fn the_errmsg_is_kept_without_the_secret_it_repeats() {
     let echo = format!("invalid appsecret {SECRET}, you sent secret={SECRET}");
     let refused = token_meets(FaultKind::ErrcodeWith(40_125, echo), PATIENT).await;
     let error = assert_struck(refused, SECRET);
-    assert!(error.to_string().contains("40125 invalid appsecret [secret], you sent secret"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("40125 invalid appsecret [secret], you sent secret"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
 async fn a_secret_that_is_repeated_in_pieces_is_struck_out_too() {
     let (left, right) = SECRET.split_at(9);
-    let refused = token_meets(FaultKind::ErrcodeWith(40_125, format!("invalid {left}\u{1}\r\n{right}")), PATIENT).await;
+    let refused = token_meets(
+        FaultKind::ErrcodeWith(40_125, format!("invalid {left}\u{1}\r\n{right}")),
+        PATIENT,
+    )
+    .await;
     assert_struck(refused, SECRET);
 }
 
@@ -64,7 +86,10 @@ async fn a_secret_that_is_repeated_encoded_is_struck_out_too() {
     let sandbox = sandbox().await;
     let odd = Account::official(APP, "a+b/c==&d").token_mode(TokenMode::Classic);
     let echo = "GET /cgi-bin/token?secret=a%2Bb%2Fc%3D%3D%26d".to_owned();
-    sandbox.fault(Fault::always("/cgi-bin/token", FaultKind::ErrcodeWith(40_125, echo)));
+    sandbox.fault(Fault::always(
+        "/cgi-bin/token",
+        FaultKind::ErrcodeWith(40_125, echo),
+    ));
     let refused = upstream(sandbox.url(), PATIENT).token(&odd, false).await;
     assert_struck(refused, "a%2Bb%2Fc%3D%3D%26d");
 }
@@ -76,12 +101,21 @@ async fn a_ticket_call_strikes_its_token_out() {
     let token = upstream.token(&account(), false).await.unwrap().value;
     for kind in [
         FaultKind::ErrcodeWith(40_001, format!("invalid credential {}", token.expose())),
-        FaultKind::Body(format!(r#"{{"ticket":"t","expires_in":"{}"}}"#, token.expose())),
-        FaultKind::Body(format!(r#"{{"ticket":"t","expires_in":{{"{}":1}}}}"#, token.expose())),
+        FaultKind::Body(format!(
+            r#"{{"ticket":"t","expires_in":"{}"}}"#,
+            token.expose()
+        )),
+        FaultKind::Body(format!(
+            r#"{{"ticket":"t","expires_in":{{"{}":1}}}}"#,
+            token.expose()
+        )),
         FaultKind::Body(format!(r#"{{"errcode":"{}"}}"#, token.expose())),
     ] {
         sandbox.fault(Fault::once(TICKET, kind));
-        assert_struck(upstream.ticket(&account(), Kind::JsapiTicket, &token).await, token.expose());
+        assert_struck(
+            upstream.ticket(&account(), Kind::JsapiTicket, &token).await,
+            token.expose(),
+        );
     }
 }
 

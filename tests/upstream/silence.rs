@@ -19,8 +19,15 @@ async fn a_call_that_hangs_is_given_up_and_may_have_been_carried_out() {
 #[tokio::test]
 async fn an_answer_that_comes_too_late_was_carried_out() {
     let sandbox = sandbox().await;
-    sandbox.fault(Fault::once(STABLE, FaultKind::Slow(Duration::from_secs(60))));
-    assert_lost(upstream(sandbox.url(), BRIEF).token(&account(), false).await);
+    sandbox.fault(Fault::once(
+        STABLE,
+        FaultKind::Slow(Duration::from_secs(60)),
+    ));
+    assert_lost(
+        upstream(sandbox.url(), BRIEF)
+            .token(&account(), false)
+            .await,
+    );
     assert!(sandbox.token(APP, Mode::Stable).is_some());
 }
 
@@ -28,19 +35,34 @@ async fn an_answer_that_comes_too_late_was_carried_out() {
 async fn a_lost_reply_was_carried_out() {
     let sandbox = sandbox().await;
     sandbox.fault(Fault::once(STABLE, FaultKind::LostReply));
-    assert_lost(upstream(sandbox.url(), PATIENT).token(&account(), false).await);
+    assert_lost(
+        upstream(sandbox.url(), PATIENT)
+            .token(&account(), false)
+            .await,
+    );
     assert!(sandbox.token(APP, Mode::Stable).is_some());
-    assert_eq!(sandbox.calls(STABLE), 1, "it is not repeated behind the broker's back");
+    assert_eq!(
+        sandbox.calls(STABLE),
+        1,
+        "it is not repeated behind the broker's back"
+    );
 }
 
 #[tokio::test]
 async fn a_reply_lost_on_a_connection_that_was_used_before_is_not_repeated() {
     let sandbox = sandbox().await;
-    let (upstream, classic) = (upstream(sandbox.url(), PATIENT), account().token_mode(TokenMode::Classic));
+    let (upstream, classic) = (
+        upstream(sandbox.url(), PATIENT),
+        account().token_mode(TokenMode::Classic),
+    );
     upstream.token(&classic, false).await.unwrap();
     sandbox.fault(Fault::once("/cgi-bin/token", FaultKind::LostReply));
     assert_lost(upstream.token(&classic, false).await);
-    assert_eq!(sandbox.calls("/cgi-bin/token"), 2, "a classic call made twice would retire the token before last");
+    assert_eq!(
+        sandbox.calls("/cgi-bin/token"),
+        2,
+        "a classic call made twice would retire the token before last"
+    );
 }
 
 #[tokio::test]
@@ -50,7 +72,9 @@ async fn a_body_that_is_cut_is_a_lost_reply() {
 
 #[tokio::test]
 async fn a_body_shorter_than_it_was_promised_is_a_lost_reply() {
-    let (base, asked) = server(format!("HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n{GOOD}"));
+    let (base, asked) = server(format!(
+        "HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n{GOOD}"
+    ));
     assert_lost(upstream(&base, PATIENT).token(&account(), false).await);
     asked.join().unwrap();
 }
@@ -62,7 +86,9 @@ async fn a_body_that_never_ends_is_given_up() {
     let serving = thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
         request_from(&mut stream);
-        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n{").unwrap();
+        stream
+            .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n{")
+            .unwrap();
         stream
     });
     assert_lost(upstream(&base, BRIEF).token(&account(), false).await);
@@ -78,7 +104,13 @@ async fn what_is_no_http_at_all_is_a_lost_reply() {
 
 #[tokio::test]
 async fn a_refused_connection_was_not_carried_out() {
-    let base = format!("http://{}", TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap());
+    let base = format!(
+        "http://{}",
+        TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+    );
     assert_unreachable(upstream(&base, PATIENT).token(&account(), false).await);
 }
 
@@ -98,7 +130,13 @@ async fn a_ticket_call_fails_in_the_same_ways() {
     assert_lost(brief.ticket(&account(), Kind::JsapiTicket, &token).await);
     let patient = upstream(sandbox.url(), PATIENT);
     sandbox.fault(Fault::once(TICKET, FaultKind::Status(503)));
-    assert_unusable(patient.ticket(&account(), Kind::JsapiTicket, &token).await, "HTTP 503");
+    assert_unusable(
+        patient.ticket(&account(), Kind::JsapiTicket, &token).await,
+        "HTTP 503",
+    );
     sandbox.fault(Fault::once(TICKET, FaultKind::Body(GOOD.into())));
-    assert_unusable(patient.ticket(&account(), Kind::JsapiTicket, &token).await, "no ticket");
+    assert_unusable(
+        patient.ticket(&account(), Kind::JsapiTicket, &token).await,
+        "no ticket",
+    );
 }

@@ -23,7 +23,9 @@ pub(crate) const PATIENT: Duration = Duration::from_secs(30);
 pub(crate) const BRIEF: Duration = Duration::from_millis(300);
 
 pub(crate) async fn sandbox() -> Sandbox {
-    let sandbox = Sandbox::start(Clock::manual(UnixTime(1_700_000_000))).await.expect("a free port on loopback");
+    let sandbox = Sandbox::start(Clock::manual(UnixTime(1_700_000_000)))
+        .await
+        .expect("a free port on loopback");
     sandbox.add_app(App::official(APP, SECRET));
     sandbox
 }
@@ -34,14 +36,25 @@ pub(crate) fn account() -> Account {
 
 pub(crate) fn upstream(base: &str, timeout: Duration) -> Upstream {
     let base = base.to_owned();
-    Upstream::new(&UpstreamOptions { weixin: base.clone(), qyapi: base, connect_timeout: timeout, timeout }).unwrap()
+    Upstream::new(&UpstreamOptions {
+        weixin: base.clone(),
+        qyapi: base,
+        connect_timeout: timeout,
+        timeout,
+    })
+    .unwrap()
 }
 
 /// A stable token call that meets this fault.
-pub(crate) async fn token_meets(kind: FaultKind, timeout: Duration) -> Result<Issued, UpstreamError> {
+pub(crate) async fn token_meets(
+    kind: FaultKind,
+    timeout: Duration,
+) -> Result<Issued, UpstreamError> {
     let sandbox = sandbox().await;
     sandbox.fault(Fault::always(STABLE, kind));
-    let outcome = upstream(sandbox.url(), timeout).token(&account(), false).await;
+    let outcome = upstream(sandbox.url(), timeout)
+        .token(&account(), false)
+        .await;
     assert_eq!(sandbox.calls(STABLE), 1, "nothing is repeated");
     outcome
 }
@@ -65,13 +78,22 @@ pub(crate) fn server(answer: impl Into<Vec<u8>>) -> (String, JoinHandle<String>)
 }
 
 pub(crate) fn request_from(stream: &mut TcpStream) -> String {
-    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    stream
+        .set_read_timeout(Some(Duration::from_secs(10)))
+        .unwrap();
     let (mut request, mut buffer) = (String::new(), [0; 4_096]);
     loop {
         let count = stream.read(&mut buffer).unwrap();
         request.push_str(std::str::from_utf8(&buffer[..count]).unwrap());
-        let Some((head, body)) = request.split_once("\r\n\r\n") else { continue };
-        let length = head.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
+        let Some((head, body)) = request.split_once("\r\n\r\n") else {
+            continue;
+        };
+        let length = head.lines().find_map(|line| {
+            line.to_lowercase()
+                .strip_prefix("content-length: ")?
+                .parse()
+                .ok()
+        });
         if body.len() >= length.unwrap_or(0) {
             return request;
         }
@@ -79,14 +101,21 @@ pub(crate) fn request_from(stream: &mut TcpStream) -> String {
 }
 
 pub(crate) fn http(status: &str, headers: &str, body: &str) -> String {
-    format!("HTTP/1.1 {status}\r\n{headers}Content-Length: {}\r\n\r\n{body}", body.len())
+    format!(
+        "HTTP/1.1 {status}\r\n{headers}Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
 }
 
 pub(crate) const GOOD: &str = r#"{"access_token":"85_abc-DEF_123","expires_in":7200}"#;
-pub(crate) const GOOD_TICKET: &str = r#"{"errcode":0,"errmsg":"ok","ticket":"sM4AOVdWfPE4DxkX","expires_in":7200}"#;
+pub(crate) const GOOD_TICKET: &str =
+    r#"{"errcode":0,"errmsg":"ok","ticket":"sM4AOVdWfPE4DxkX","expires_in":7200}"#;
 
 pub(crate) fn issued(value: &str, seconds: u64) -> Issued {
-    Issued { value: Secret::new(value), expires_in: Duration::from_secs(seconds) }
+    Issued {
+        value: Secret::new(value),
+        expires_in: Duration::from_secs(seconds),
+    }
 }
 
 /// Checks a failure, and that it prints neither the secret nor the address that was called.
@@ -105,10 +134,17 @@ pub(crate) fn assert_failed(
         Failure::StoreUnreachable(_) => "store",
         Failure::Refused { .. } => "refused",
     };
-    assert_eq!((variant, error.class(), error.may_have_been_carried_out()), (how, class, carried_out), "{error}");
+    assert_eq!(
+        (variant, error.class(), error.may_have_been_carried_out()),
+        (how, class, carried_out),
+        "{error}"
+    );
     let printed = format!("{error} {error:?} {error:#?}");
     // In WeChat's own words there may be an address: 40164 names ours.
-    assert!(variant == "refused" || !printed.contains("127.0.0.1"), "{printed}");
+    assert!(
+        variant == "refused" || !printed.contains("127.0.0.1"),
+        "{printed}"
+    );
     for inside in [SECRET, APP, "secret=", "access_token=", "grant_type"] {
         assert!(!printed.contains(inside), "{inside}: {printed}");
     }

@@ -45,7 +45,13 @@ impl Doctor {
     #[must_use]
     pub fn new(broker: Broker) -> Self {
         let rate = RateLimiter::direct(Quota::per_second(A_SECOND).allow_burst(AT_ONCE));
-        Self { broker, gate: Arc::new(Gate { rate, searches: Semaphore::new(SEARCHES) }) }
+        Self {
+            broker,
+            gate: Arc::new(Gate {
+                rate,
+                searches: Semaphore::new(SEARCHES),
+            }),
+        }
     }
 
     /// `POST {path}`: same-origin only, since it takes `application/json` and answers no preflight.
@@ -65,10 +71,18 @@ impl Doctor {
         let read = read_out(&case, &paste);
         let is_sure = named.is_some() || case.app_id.is_some();
         let source = self.ticket(&mut case, account.as_ref(), is_sure).await;
-        let tickets: Vec<_> = case.tickets.iter().map(|ticket| ticket.value.clone()).collect();
-        let allowed = account.as_ref().and_then(|(_, account)| allows(account, &case.url));
+        let tickets: Vec<_> = case
+            .tickets
+            .iter()
+            .map(|ticket| ticket.value.clone())
+            .collect();
+        let allowed = account
+            .as_ref()
+            .and_then(|(_, account)| allows(account, &case.url));
         let _place = self.gate.searches.acquire().await.map_err(|_| too_many())?;
-        let findings: Vec<Finding> = web::block(move || diagnose(&case)).await.map_err(|_| bad_body())?;
+        let findings: Vec<Finding> = web::block(move || diagnose(&case))
+            .await
+            .map_err(|_| bad_body())?;
         let answer = DoctorAnswer {
             findings: findings.into_iter().map(Explained::from).collect(),
             read,
@@ -78,35 +92,68 @@ impl Doctor {
         };
         let answer = serde_json::to_string(&answer).expect("texts and numbers always serialise");
         // Whoever pasted a ticket into another field has it struck out there, too.
-        let long = tickets.iter().map(|ticket| ticket.expose()).filter(|ticket| ticket.len() >= MIN_TICKET);
+        let long = tickets
+            .iter()
+            .map(|ticket| ticket.expose())
+            .filter(|ticket| ticket.len() >= MIN_TICKET);
         let text = long.fold(answer, |text, ticket| text.replace(ticket, "[ticket]"));
         serde_json::from_str(&text).map_err(|_| bad_body())
     }
 
     /// The account that the question names, or that the AppID belongs to. With a foreign AppID there is none: its pages are not ours.
-    fn account(&self, named: Option<&str>, case: &Case) -> Result<Option<(String, Arc<Account>)>, Problem> {
+    fn account(
+        &self,
+        named: Option<&str>,
+        case: &Case,
+    ) -> Result<Option<(String, Arc<Account>)>, Problem> {
         match (named, &case.app_id) {
             (Some(name), _) => Ok(Some((name.to_owned(), self.broker.account(name)?))),
             (None, Some(app_id)) => Ok(self.broker.account_of_app(app_id, None).or_else(|| {
                 let (name, _) = self.broker.apps_of_corp(app_id).into_iter().min()?;
-                self.broker.account(&name).ok().map(|account| (name, account))
+                self.broker
+                    .account(&name)
+                    .ok()
+                    .map(|account| (name, account))
             })),
-            (None, None) => Ok(self.broker.account("").ok().map(|account| (String::new(), account))),
+            (None, None) => Ok(self
+                .broker
+                .account("")
+                .ok()
+                .map(|account| (String::new(), account))),
         }
     }
 
     /// Puts the account's living credentials to the case, where the asker gave none; says what is computed with. A ticket in a pasted
     /// string is not given: whether it is the living one is the question.
-    async fn ticket(&self, case: &mut Case, account: Option<&(String, Arc<Account>)>, is_sure: bool) -> &'static str {
-        if case.tickets.iter().any(|ticket| ticket.role != Role::Pasted) {
+    async fn ticket(
+        &self,
+        case: &mut Case,
+        account: Option<&(String, Arc<Account>)>,
+        is_sure: bool,
+    ) -> &'static str {
+        if case
+            .tickets
+            .iter()
+            .any(|ticket| ticket.role != Role::Pasted)
+        {
             return "given";
         }
         let is_pasted = !case.tickets.is_empty();
-        let (without, failing) = if is_pasted { ("given", "given") } else { ("none", "unavailable") };
+        let (without, failing) = if is_pasted {
+            ("given", "given")
+        } else {
+            ("none", "unavailable")
+        };
         // Nobody said whose string it is: a foreign page's is not ours.
-        let is_ours = |account: &Account| is_sure || !is_pasted || allows(account, &case.url) == Some(true);
-        let Some((name, account)) = account.filter(|(_, account)| case.is_whole() && is_ours(account)) else { return without };
-        case.app_id.get_or_insert_with(|| account.app_id().to_owned());
+        let is_ours =
+            |account: &Account| is_sure || !is_pasted || allows(account, &case.url) == Some(true);
+        let Some((name, account)) =
+            account.filter(|(_, account)| case.is_whole() && is_ours(account))
+        else {
+            return without;
+        };
+        case.app_id
+            .get_or_insert_with(|| account.app_id().to_owned());
         let signing = signing_kind(case.signed_for());
         if !account.has(signing) {
             return without;
@@ -115,7 +162,10 @@ impl Doctor {
         let mut living = Vec::new();
         for kind in account.platform().kept_kinds() {
             if let Ok(credential) = self.broker.credential(name, *kind).await {
-                living.push(Ticket { role: role_of(*kind), value: credential.value.clone() });
+                living.push(Ticket {
+                    role: role_of(*kind),
+                    value: credential.value.clone(),
+                });
             } else if *kind == signing {
                 return failing;
             }
@@ -135,7 +185,9 @@ fn role_of(kind: Kind) -> Role {
 }
 
 fn allows(account: &Account, url: &str) -> Option<bool> {
-    PageUrl::parse(url).ok().map(|page| account.allows_page(page.host(), page.path()))
+    PageUrl::parse(url)
+        .ok()
+        .map(|page| account.allows_page(page.host(), page.path()))
 }
 
 /// The answer: as with a key, and what the page shows beside it.
@@ -212,8 +264,17 @@ async fn answer(request: HttpRequest, doctor: web::Data<Doctor>, body: Body) -> 
 }
 
 fn is_json(request: &HttpRequest) -> bool {
-    let given = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    given.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json")
+    let given = request
+        .headers()
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    given
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .eq_ignore_ascii_case("application/json")
 }
 
 fn not_json() -> Problem {
@@ -222,7 +283,10 @@ fn not_json() -> Problem {
         "unsupported_media_type",
         "This endpoint takes JSON",
         "the body's Content-Type is not application/json".into(),
-        Hint::fixed("Send Content-Type: application/json.", "请发送请求头 Content-Type: application/json。"),
+        Hint::fixed(
+            "Send Content-Type: application/json.",
+            "请发送请求头 Content-Type: application/json。",
+        ),
     )
 }
 
@@ -237,7 +301,10 @@ fn too_many() -> Problem {
             "请几秒后再试，或使用命令 `wx-jssdk diagnose`。",
         ),
     );
-    Problem { retry_after: Some(Duration::from_secs(2)), ..problem }
+    Problem {
+        retry_after: Some(Duration::from_secs(2)),
+        ..problem
+    }
 }
 
 /// All people together: a person asks once in some seconds.

@@ -64,15 +64,28 @@ impl Question {
         let tickets = question.tickets.values();
         let is_bounded = question.hosts.len() <= MAX_HOSTS
             && tickets.len() <= MAX_TICKETS
-            && tickets.chain(&question.hosts).all(|text| text.len() <= MAX_TICKET)
+            && tickets
+                .chain(&question.hosts)
+                .all(|text| text.len() <= MAX_TICKET)
             && question.nonce.len() <= MAX_TICKET
-            && question.url.len().max(question.landing.as_ref().map_or(0, String::len)) <= MAX_ADDRESS;
-        if is_bounded { Ok(question) } else { Err(too_much()) }
+            && question
+                .url
+                .len()
+                .max(question.landing.as_ref().map_or(0, String::len))
+                <= MAX_ADDRESS;
+        if is_bounded {
+            Ok(question)
+        } else {
+            Err(too_much())
+        }
     }
 
     /// The case, and what was recognised in the paste.
     pub(super) fn case(self) -> (Case, Paste) {
-        let some = |text: Option<String>| text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+        let some = |text: Option<String>| {
+            text.map(|text| text.trim().to_owned())
+                .filter(|text| !text.is_empty())
+        };
         let timestamp = match self.timestamp {
             Value::String(text) => text,
             Value::Number(number) => number.to_string(),
@@ -80,10 +93,18 @@ impl Question {
         };
         let mut case = Case {
             landing: some(self.landing),
-            hosts: self.hosts.into_iter().filter(|host| !host.is_empty()).collect(),
+            hosts: self
+                .hosts
+                .into_iter()
+                .filter(|host| !host.is_empty())
+                .collect(),
             error: some(self.error),
             app_id: some(self.app_id),
-            target: if self.agent { Target::AgentConfig } else { Target::Config },
+            target: if self.agent {
+                Target::AgentConfig
+            } else {
+                Target::Config
+            },
             ..Case::new(self.url, self.nonce, timestamp, self.signature)
         };
         if let Some(answer) = Answer::from_json(&self.answer) {
@@ -140,23 +161,49 @@ pub(crate) struct Explained {
 
 impl From<Finding> for Explained {
     fn from(finding: Finding) -> Self {
-        let Finding { code, confidence, cause, fix, evidence, expected } = finding;
-        Self { code, confidence: confidence.as_str(), cause: cause.into(), fix: fix.into(), evidence, expected }
+        let Finding {
+            code,
+            confidence,
+            cause,
+            fix,
+            evidence,
+            expected,
+        } = finding;
+        Self {
+            code,
+            confidence: confidence.as_str(),
+            cause: cause.into(),
+            fix: fix.into(),
+            evidence,
+            expected,
+        }
     }
 }
 
 pub(super) fn bad_body() -> Problem {
-    Problem::bad_request("bad_body", "the body is no case that can be diagnosed".into(), BODY_HINT)
+    Problem::bad_request(
+        "bad_body",
+        "the body is no case that can be diagnosed".into(),
+        BODY_HINT,
+    )
 }
 
 fn too_large() -> Problem {
     let detail = format!("the body is longer than {MAX_BODY} bytes");
-    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "The body is too large", detail, BODY_HINT)
+    Problem::new(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        "body_too_large",
+        "The body is too large",
+        detail,
+        BODY_HINT,
+    )
 }
 
 /// Each host and each ticket is tried with every mistake.
 fn too_much() -> Problem {
-    let detail = format!("more than {MAX_HOSTS} hosts or {MAX_TICKETS} tickets, or one of the values is longer than any is");
+    let detail = format!(
+        "more than {MAX_HOSTS} hosts or {MAX_TICKETS} tickets, or one of the values is longer than any is"
+    );
     Problem::bad_request("bad_body", detail, BODY_HINT)
 }
 

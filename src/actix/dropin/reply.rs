@@ -47,9 +47,12 @@ impl From<Error> for Refusal {
             };
         };
         match &upstream.failure {
-            Failure::Refused { errcode, errmsg, .. } if upstream.class() != Class::StaleToken => {
-                Self::WeChats { errcode: *errcode, errmsg: errmsg.clone() }
-            }
+            Failure::Refused {
+                errcode, errmsg, ..
+            } if upstream.class() != Class::StaleToken => Self::WeChats {
+                errcode: *errcode,
+                errmsg: errmsg.clone(),
+            },
             _ => said::BUSY.into(),
         }
     }
@@ -57,13 +60,27 @@ impl From<Error> for Refusal {
 
 /// `api.weixin.qq.com`: `{"access_token","expires_in"}`, without an errcode.
 pub(super) fn token(credential: &Credential, now: UnixTime) -> HttpResponse {
-    ok(WEIXIN_JSON, &TokenReply { access_token: credential.value.expose(), expires_in: credential.remaining(now).as_secs() })
+    ok(
+        WEIXIN_JSON,
+        &TokenReply {
+            access_token: credential.value.expose(),
+            expires_in: credential.remaining(now).as_secs(),
+        },
+    )
 }
 
 /// WeCom: `{"errcode":0,"errmsg":"ok","access_token","expires_in"}`.
 pub(super) fn work_token(credential: &Credential, now: UnixTime) -> HttpResponse {
     let expires_in = credential.remaining(now).as_secs();
-    ok(WORK_JSON, &WorkTokenReply { errcode: 0, errmsg: "ok", access_token: credential.value.expose(), expires_in })
+    ok(
+        WORK_JSON,
+        &WorkTokenReply {
+            errcode: 0,
+            errmsg: "ok",
+            access_token: credential.value.expose(),
+            expires_in,
+        },
+    )
 }
 
 /// `{"errcode":0,"errmsg":"ok","ticket","expires_in"}`.
@@ -78,7 +95,15 @@ pub(super) fn work_ticket(credential: &Credential, now: UnixTime) -> HttpRespons
 
 fn ticket_as(content_type: &'static str, credential: &Credential, now: UnixTime) -> HttpResponse {
     let expires_in = credential.remaining(now).as_secs();
-    ok(content_type, &TicketReply { errcode: 0, errmsg: "ok", ticket: credential.value.expose(), expires_in })
+    ok(
+        content_type,
+        &TicketReply {
+            errcode: 0,
+            errmsg: "ok",
+            ticket: credential.value.expose(),
+            expires_in,
+        },
+    )
 }
 
 impl Refusal {
@@ -86,27 +111,52 @@ impl Refusal {
     pub(super) fn weixin(self, wall: UnixTime) -> HttpResponse {
         let (errcode, errmsg) = match self {
             Self::WeChats { errcode, errmsg } => (errcode, errmsg),
-            Self::LockedOut(wait) => return locked_out(Self::from(said::SLOWER).weixin(wall), wait),
+            Self::LockedOut(wait) => {
+                return locked_out(Self::from(said::SLOWER).weixin(wall), wait);
+            }
             Self::Ours(Said { errcode, errmsg }) => {
                 let random: [u32; 2] = rand::random();
-                (errcode, format!("{errmsg} rid: {:08x}-{:08x}-{:08x}", wall.0, random[0], random[1]))
+                (
+                    errcode,
+                    format!(
+                        "{errmsg} rid: {:08x}-{:08x}-{:08x}",
+                        wall.0, random[0], random[1]
+                    ),
+                )
             }
         };
-        ok(WEIXIN_JSON, &ErrorReply { errcode, errmsg: &errmsg })
+        ok(
+            WEIXIN_JSON,
+            &ErrorReply {
+                errcode,
+                errmsg: &errmsg,
+            },
+        )
     }
 
     /// The same as WeCom has it: with a hint, the caller's address and a link, and both in headers too.
     pub(super) fn work(self, wall: UnixTime, caller: IpAddr) -> HttpResponse {
         let (errcode, errmsg) = match self {
-            Self::LockedOut(wait) => return locked_out(Self::from(said::WORK_SLOWER).work(wall, caller), wait),
+            Self::LockedOut(wait) => {
+                return locked_out(Self::from(said::WORK_SLOWER).work(wall, caller), wait);
+            }
             Self::WeChats { errcode, errmsg } => (errcode, errmsg),
             Self::Ours(Said { errcode, errmsg }) => {
                 let digits = rand::random_range(0..1_000_000_000_000_000_u64);
-                let tail = format!("hint: [{}{digits:015}], from ip: {caller}, more info at {MORE_INFO}{errcode}", wall.0);
+                let tail = format!(
+                    "hint: [{}{digits:015}], from ip: {caller}, more info at {MORE_INFO}{errcode}",
+                    wall.0
+                );
                 (errcode, format!("{errmsg}, {tail}"))
             }
         };
-        let mut response = ok(WORK_JSON, &ErrorReply { errcode, errmsg: &errmsg });
+        let mut response = ok(
+            WORK_JSON,
+            &ErrorReply {
+                errcode,
+                errmsg: &errmsg,
+            },
+        );
         let headers = response.headers_mut();
         headers.insert(HeaderName::from_static("error-code"), errcode.into());
         if let Ok(errmsg) = errmsg.parse() {
@@ -118,7 +168,9 @@ impl Refusal {
 
 fn locked_out(mut response: HttpResponse, wait: Duration) -> HttpResponse {
     *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
-    response.headers_mut().insert(RETRY_AFTER, wait.as_secs().into());
+    response
+        .headers_mut()
+        .insert(RETRY_AFTER, wait.as_secs().into());
     response
 }
 
@@ -162,7 +214,11 @@ pub(crate) struct TicketReply<'a> {
 
 /// A refusal, with status 200 as WeChat has it. Nothing else is in it: that tells it from a ticket.
 #[derive(Serialize)]
-#[cfg_attr(feature = "server", derive(utoipa::ToSchema), serde(deny_unknown_fields))]
+#[cfg_attr(
+    feature = "server",
+    derive(utoipa::ToSchema),
+    serde(deny_unknown_fields)
+)]
 pub(crate) struct ErrorReply<'a> {
     /// WeChat's code, never 0.
     errcode: i64,
@@ -172,7 +228,10 @@ pub(crate) struct ErrorReply<'a> {
 
 fn ok(content_type: &'static str, body: &impl Serialize) -> HttpResponse {
     let body = serde_json::to_string(body).expect("texts and numbers always serialise");
-    HttpResponse::Ok().insert_header((CONTENT_TYPE, content_type)).insert_header((CACHE_CONTROL, "no-store")).body(body)
+    HttpResponse::Ok()
+        .insert_header((CONTENT_TYPE, content_type))
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .body(body)
 }
 
 const WEIXIN_JSON: &str = "application/json; encoding=utf-8";

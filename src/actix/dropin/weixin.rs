@@ -19,9 +19,17 @@ use crate::error::Error;
 use crate::error::codes::said;
 
 /// `GET /cgi-bin/token?grant_type=client_credential&appid=&secret=`.
-pub(super) async fn token(request: HttpRequest, broker: web::Data<Broker>, keys: Keys) -> HttpResponse {
+pub(super) async fn token(
+    request: HttpRequest,
+    broker: web::Data<Broker>,
+    keys: Keys,
+) -> HttpResponse {
     let query = Query::of(&request);
-    let asked = Asked { app_id: query.get("appid"), grant_type: query.get("grant_type"), key: query.get("secret") };
+    let asked = Asked {
+        app_id: query.get("appid"),
+        grant_type: query.get("grant_type"),
+        key: query.get("secret"),
+    };
     let answer = async {
         let account = asked.account(&request, &broker, &keys)?;
         Ok(broker.credential(&account, Kind::AccessToken).await?)
@@ -41,15 +49,27 @@ pub(super) async fn stable_token(
             return Err(said::NOT_POST.into());
         }
         let body = object(&body.unwrap_or_default())?;
-        let text = |name: &str| body.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
+        let text = |name: &str| {
+            body.get(name)
+                .and_then(Value::as_str)
+                .filter(|text| !text.is_empty())
+        };
         let force = match body.get("force_refresh") {
             None | Some(Value::Null) => false,
             Some(value) => value.as_bool().ok_or(said::BAD_BODY)?,
         };
-        let asked = Asked { app_id: text("appid"), grant_type: text("grant_type"), key: text("secret") };
+        let asked = Asked {
+            app_id: text("appid"),
+            grant_type: text("grant_type"),
+            key: text("secret"),
+        };
         let account = asked.account(&request, &broker, &keys)?;
         let current = broker.credential(&account, Kind::AccessToken).await?;
-        if force { forced(&broker, &account, current).await } else { Ok(current) }
+        if force {
+            forced(&broker, &account, current).await
+        } else {
+            Ok(current)
+        }
     };
     respond(&broker, answer.await, reply::token)
 }
@@ -60,7 +80,8 @@ pub(super) async fn ticket(request: HttpRequest, broker: web::Data<Broker>) -> H
     let answer = async {
         let token = query.get("access_token").ok_or(said::NO_TOKEN)?;
         let owner = broker.find_account_of_token(token).await;
-        let owner = owner.filter(|(_, account)| !matches!(account.platform(), Platform::Work { .. }));
+        let owner =
+            owner.filter(|(_, account)| !matches!(account.platform(), Platform::Work { .. }));
         let (account, _) = owner.ok_or(said::DEAD_TOKEN)?;
         let kind = match query.get("type") {
             Some("jsapi") => Kind::JsapiTicket,
@@ -82,25 +103,39 @@ struct Asked<'a> {
 
 impl Asked<'_> {
     /// The name of the account, if the key opens its token.
-    fn account(&self, request: &HttpRequest, broker: &Broker, keys: &Keys) -> Result<String, Refusal> {
+    fn account(
+        &self,
+        request: &HttpRequest,
+        broker: &Broker,
+        keys: &Keys,
+    ) -> Result<String, Refusal> {
         let app_id = self.app_id.ok_or(said::NO_APPID)?;
         let found = broker.account_of_app(app_id, None);
-        let weixins = found.filter(|(_, account)| !matches!(account.platform(), Platform::Work { .. }));
+        let weixins =
+            found.filter(|(_, account)| !matches!(account.platform(), Platform::Work { .. }));
         let (account, _) = weixins.ok_or(said::BAD_APPID)?;
         if self.grant_type != Some("client_credential") {
             return Err(said::BAD_GRANT_TYPE.into());
         }
         let (key, keys) = (self.key.ok_or(said::NO_SECRET)?, keys.load());
-        let opens =
-            guesses::find(request, &keys, key)?.filter(|key| key.opens(&account, Kind::AccessToken)).ok_or(said::BAD_SECRET)?;
+        let opens = guesses::find(request, &keys, key)?
+            .filter(|key| key.opens(&account, Kind::AccessToken))
+            .ok_or(said::BAD_SECRET)?;
         debug!(key = opens.name, account, "drop-in token call");
         Ok(account)
     }
 }
 
 /// A new token in the place of `current`; where none may be forced now, `current`, as WeChat answers within 30 s of the last.
-async fn forced(broker: &Broker, account: &str, current: Arc<Credential>) -> Result<Arc<Credential>, Refusal> {
-    match broker.reject(account, Kind::AccessToken, &current.value).await {
+async fn forced(
+    broker: &Broker,
+    account: &str,
+    current: Arc<Credential>,
+) -> Result<Arc<Credential>, Refusal> {
+    match broker
+        .reject(account, Kind::AccessToken, &current.value)
+        .await
+    {
         Err(Error::Rationed { .. }) => Ok(current),
         renewed => Ok(renewed?),
     }
@@ -110,7 +145,10 @@ fn object(body: &[u8]) -> Result<Value, Refusal> {
     if body.is_empty() {
         return Err(said::NO_BODY.into());
     }
-    serde_json::from_slice(body).ok().filter(Value::is_object).ok_or_else(|| said::BAD_BODY.into())
+    serde_json::from_slice(body)
+        .ok()
+        .filter(Value::is_object)
+        .ok_or_else(|| said::BAD_BODY.into())
 }
 
 fn respond(

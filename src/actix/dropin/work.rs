@@ -19,7 +19,11 @@ use crate::credential::{Credential, Kind};
 use crate::error::codes::said;
 
 /// `GET /cgi-bin/gettoken?corpid=&corpsecret=[&agentid=]`.
-pub(super) async fn token(request: HttpRequest, broker: web::Data<Broker>, keys: Keys) -> HttpResponse {
+pub(super) async fn token(
+    request: HttpRequest,
+    broker: web::Data<Broker>,
+    keys: Keys,
+) -> HttpResponse {
     let query = Query::of(&request);
     let answer = async {
         let account = account(&request, &query, &broker, &keys)?;
@@ -31,32 +35,57 @@ pub(super) async fn token(request: HttpRequest, broker: web::Data<Broker>, keys:
 /// `GET /cgi-bin/get_jsapi_ticket?access_token=`: the corp's ticket, for `wx.config`.
 pub(super) async fn corp_ticket(request: HttpRequest, broker: web::Data<Broker>) -> HttpResponse {
     let query = Query::of(&request);
-    respond(&request, &broker, ticket(&query, &broker, Some(Kind::JsapiTicket)).await, reply::work_ticket)
+    respond(
+        &request,
+        &broker,
+        ticket(&query, &broker, Some(Kind::JsapiTicket)).await,
+        reply::work_ticket,
+    )
 }
 
 /// `GET /cgi-bin/ticket/get?access_token=&type=agent_config`: the app's ticket, for `wx.agentConfig`.
 pub(super) async fn agent_ticket(request: HttpRequest, broker: web::Data<Broker>) -> HttpResponse {
     let query = Query::of(&request);
-    let kind = query.get("type").filter(|kind| *kind == "agent_config").map(|_| Kind::AgentTicket);
-    respond(&request, &broker, ticket(&query, &broker, kind).await, reply::work_ticket)
+    let kind = query
+        .get("type")
+        .filter(|kind| *kind == "agent_config")
+        .map(|_| Kind::AgentTicket);
+    respond(
+        &request,
+        &broker,
+        ticket(&query, &broker, kind).await,
+        reply::work_ticket,
+    )
 }
 
 /// The name of the account that corp, key and agent mean together.
-fn account(request: &HttpRequest, query: &Query, broker: &Broker, keys: &Keys) -> Result<String, Refusal> {
+fn account(
+    request: &HttpRequest,
+    query: &Query,
+    broker: &Broker,
+    keys: &Keys,
+) -> Result<String, Refusal> {
     let key = query.get("corpsecret").ok_or(said::WORK_NO_SECRET)?;
-    let apps = query.get("corpid").map(|corp_id| broker.apps_of_corp(corp_id)).unwrap_or_default();
+    let apps = query
+        .get("corpid")
+        .map(|corp_id| broker.apps_of_corp(corp_id))
+        .unwrap_or_default();
     if apps.is_empty() {
         return Err(said::WORK_BAD_CORPID.into());
     }
     let keys = keys.load();
     let key = guesses::find(request, &keys, key)?.ok_or(said::WORK_BAD_SECRET)?;
     let asked = query.get("agentid");
-    let meant = apps.into_iter().filter(|(_, agent_id)| asked.is_none_or(|asked| asked.parse() == Ok(*agent_id)));
+    let meant = apps
+        .into_iter()
+        .filter(|(_, agent_id)| asked.is_none_or(|asked| asked.parse() == Ok(*agent_id)));
     let meant: Vec<_> = meant.map(|(name, _)| name).collect();
     if meant.is_empty() {
         return Err(said::WORK_BAD_AGENTID.into());
     }
-    let mut opened = meant.into_iter().filter(|name| key.opens(name, Kind::AccessToken));
+    let mut opened = meant
+        .into_iter()
+        .filter(|name| key.opens(name, Kind::AccessToken));
     let account = opened.next().ok_or(said::WORK_BAD_SECRET)?;
     if opened.next().is_some() {
         return Err(said::WORK_WHICH_AGENT.into());
@@ -66,7 +95,11 @@ fn account(request: &HttpRequest, query: &Query, broker: &Broker, keys: &Keys) -
 }
 
 /// `kind` is `None` where the call asks for a type that there is not; that the token is good comes first.
-async fn ticket(query: &Query, broker: &Broker, kind: Option<Kind>) -> Result<Arc<Credential>, Refusal> {
+async fn ticket(
+    query: &Query,
+    broker: &Broker,
+    kind: Option<Kind>,
+) -> Result<Arc<Credential>, Refusal> {
     let token = query.get("access_token").ok_or(said::NO_TOKEN)?;
     let owner = broker.find_account_of_token(token).await;
     let owner = owner.filter(|(_, account)| matches!(account.platform(), Platform::Work { .. }));
@@ -82,7 +115,13 @@ fn respond(
     answer: Result<Arc<Credential>, Refusal>,
     reply: fn(&Credential, UnixTime) -> HttpResponse,
 ) -> HttpResponse {
-    let caller = || request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip().to_canonical());
+    let caller = || {
+        request
+            .peer_addr()
+            .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| {
+                peer.ip().to_canonical()
+            })
+    };
     match answer {
         Ok(credential) => reply(&credential, broker.clock().now()),
         Err(refusal) => refusal.work(broker.clock().wall(), caller()),

@@ -18,7 +18,10 @@ const fn said(errcode: i64, errmsg: &'static str) -> Said {
 pub const BUSY: Said = said(-1, "system error");
 
 /// `api.weixin.qq.com`: too often, for a minute.
-pub const SLOWER: Said = said(45011, "api minute-quota reach limit, must slower, retry next minute");
+pub const SLOWER: Said = said(
+    45011,
+    "api minute-quota reach limit, must slower, retry next minute",
+);
 /// WeCom: the same.
 pub const WORK_SLOWER: Said = said(45009, "api freq out of limit");
 
@@ -64,5 +67,7 @@ pub const WORK_BAD_ARGS: Said = said(40058, "invalid request parameter");
 /// WeCom: no secret.
 pub const WORK_NO_SECRET: Said = said(41004, "corpsecret missing");
 /// WeCom's code for a missing AgentId, in a case that WeCom does not have: one key stands for several apps.
-pub const WORK_WHICH_AGENT: Said =
-    said(41011, "agentid missing: this key opens several apps of the corp, add agentid= to the request");
+pub const WORK_WHICH_AGENT: Said = said(
+    41011,
+    "agentid missing: this key opens several apps of the corp, add agentid= to the request",
+);

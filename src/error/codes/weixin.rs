@@ -2,7 +2,10 @@
 //!
 //! Ascending by code. Where what was paid with matters, one row for each way.
 
-use super::{Advice, BUSY, DAY, MINUTE, REFUSED_FOR_A_DAY, REFUSED_FOR_AN_HOUR, Row, SETUP, STALE, advice, row, row_if};
+use super::{
+    Advice, BUSY, DAY, MINUTE, REFUSED_FOR_A_DAY, REFUSED_FOR_AN_HOUR, Row, SETUP, STALE, advice,
+    row, row_if,
+};
 use crate::error::Paid::{WithSecret, WithToken};
 
 pub(super) static UNKNOWN: Advice = advice(

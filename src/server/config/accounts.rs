@@ -35,7 +35,15 @@ pub(super) struct Entry {
 /// The accounts of `[accounts.NAME]`.
 pub(super) fn in_file(section: Section, base: &Path, problems: &mut Problems) -> Vec<Entry> {
     let base: Arc<Path> = base.into();
-    section.sections(problems).into_iter().map(|(name, section)| Entry { name, section, base: base.clone() }).collect()
+    section
+        .sections(problems)
+        .into_iter()
+        .map(|(name, section)| Entry {
+            name,
+            section,
+            base: base.clone(),
+        })
+        .collect()
 }
 
 /// The accounts of a directory: each `NAME.toml` holds what `[accounts.NAME]` would. Other files are none of our business, nor are
@@ -58,7 +66,11 @@ pub(super) fn in_directory(directory: &Path, problems: &mut Problems) -> Vec<Ent
         let path = file.display().to_string();
         let table = layers::one_file(&file).map_err(|found| problems.0.extend(found.0));
         // An account that cannot be read is an account all the same: whoever refers to it is not wrong.
-        Entry { name, section: Section::file(path, table.ok()), base: base.clone() }
+        Entry {
+            name,
+            section: Section::file(path, table.ok()),
+            base: base.clone(),
+        }
     };
     files.into_iter().map(entry).collect()
 }
@@ -69,7 +81,10 @@ fn files_of(directory: &Path) -> io::Result<Vec<(String, PathBuf)>> {
         let name = entry?.file_name();
         let path = directory.join(&name);
         let name = name.to_string_lossy();
-        if let Some(stem) = name.strip_suffix(".toml").filter(|_| !name.starts_with('.')) {
+        if let Some(stem) = name
+            .strip_suffix(".toml")
+            .filter(|_| !name.starts_with('.'))
+        {
             files.push((stem.to_owned(), path));
         }
     }
@@ -78,13 +93,22 @@ fn files_of(directory: &Path) -> io::Result<Vec<(String, PathBuf)>> {
 }
 
 /// Reads all accounts, sorted by name; those with a problem are left out.
-pub(super) fn read(mut entries: Vec<Entry>, defaults: &Section, problems: &mut Problems) -> Vec<(String, Account)> {
+pub(super) fn read(
+    mut entries: Vec<Entry>,
+    defaults: &Section,
+    problems: &mut Problems,
+) -> Vec<(String, Account)> {
     entries.sort_by(|a, b| a.name.cmp(&b.name));
     let mut accounts: Vec<(String, Account)> = Vec::with_capacity(entries.len());
     let mut apps: HashMap<AppKey, String> = HashMap::with_capacity(entries.len());
     let mut before: Option<(String, String)> = None;
     let mut proofs = verify::Seen::default();
-    for Entry { name, mut section, base } in entries {
+    for Entry {
+        name,
+        mut section,
+        base,
+    } in entries
+    {
         check_name(&name, &section, before.as_ref(), problems);
         let place = section.place();
         before = Some((name.clone(), place.clone()));
@@ -99,7 +123,14 @@ pub(super) fn read(mut entries: Vec<Entry>, defaults: &Section, problems: &mut P
         match apps.entry(account.app_key()) {
             hash_map::Entry::Vacant(free) => drop(free.insert(place)),
             hash_map::Entry::Occupied(first) => {
-                let (first, key) = (first.get(), if account.platform().as_str() == "work" { "agent_id" } else { "app_id" });
+                let (first, key) = (
+                    first.get(),
+                    if account.platform().as_str() == "work" {
+                        "agent_id"
+                    } else {
+                        "app_id"
+                    },
+                );
                 problems.add(
                     &section.own_path_of(key),
                     format!("is the same app as {first}: each would retire the other's tokens; keep one of them"),
@@ -116,7 +147,12 @@ pub(super) fn read(mut entries: Vec<Entry>, defaults: &Section, problems: &mut P
 }
 
 /// A name must be one, and another than that of the entry before it in the order of names.
-fn check_name(name: &str, section: &Section, before: Option<&(String, String)>, problems: &mut Problems) {
+fn check_name(
+    name: &str,
+    section: &Section,
+    before: Option<&(String, String)>,
+    problems: &mut Problems,
+) {
     if !is_name(name) {
         problems.add(
             section.path(),
@@ -149,15 +185,33 @@ fn account(section: &mut Section, base: &Path, problems: &mut Problems) -> Optio
         "mini" => Account::mini(id, secret),
         _ => Account::work(id, agent_id, secret),
     };
-    let mode = if mode == "classic" { TokenMode::Classic } else { TokenMode::Stable };
-    let account = account.token_mode(mode).js_api_list(apis).open_tag_list(tags).verify_files_of(proofs);
-    domains?.iter().try_fold(account, |account, domain| account.js_safe_domain(domain).ok())
+    let mode = if mode == "classic" {
+        TokenMode::Classic
+    } else {
+        TokenMode::Stable
+    };
+    let account = account
+        .token_mode(mode)
+        .js_api_list(apis)
+        .open_tag_list(tags)
+        .verify_files_of(proofs);
+    domains?.iter().try_fold(account, |account, domain| {
+        account.js_safe_domain(domain).ok()
+    })
 }
 
 /// The app's id and WeCom's agent id.
-fn ids(section: &mut Section, platform: Option<&str>, problems: &mut Problems) -> (Option<String>, Option<u64>) {
+fn ids(
+    section: &mut Section,
+    platform: Option<&str>,
+    problems: &mut Problems,
+) -> (Option<String>, Option<u64>) {
     let (id_key, foreign, agent_id) = match platform {
-        Some("work") => ("corp_id", &["app_id"][..], section.number("agent_id", 1..=u64::from(u32::MAX), problems)),
+        Some("work") => (
+            "corp_id",
+            &["app_id"][..],
+            section.number("agent_id", 1..=u64::from(u32::MAX), problems),
+        ),
         Some(_) => ("app_id", &["corp_id", "agent_id"][..], Some(0)),
         None => {
             section.ignore(&["app_id", "corp_id", "agent_id"]);
@@ -166,12 +220,21 @@ fn ids(section: &mut Section, platform: Option<&str>, problems: &mut Problems) -
     };
     let strangers: Vec<_> = foreign.iter().filter(|key| section.has(key)).collect();
     for key in &strangers {
-        let (own, zh) =
-            if id_key == "corp_id" { ("official or mini", "公众号或小程序") } else { ("work", "企业微信") };
+        let (own, zh) = if id_key == "corp_id" {
+            ("official or mini", "公众号或小程序")
+        } else {
+            ("work", "企业微信")
+        };
         problems.add(
             &section.path_of(key),
-            format!("is for platform = {own}, but this account's platform is {}", platform.unwrap_or_default()),
-            format!("仅用于{zh}，而本账号的 platform 是 {}", platform.unwrap_or_default()),
+            format!(
+                "is for platform = {own}, but this account's platform is {}",
+                platform.unwrap_or_default()
+            ),
+            format!(
+                "仅用于{zh}，而本账号的 platform 是 {}",
+                platform.unwrap_or_default()
+            ),
         );
     }
     let mixed_up = !strangers.is_empty() && !section.has(id_key);
@@ -179,12 +242,19 @@ fn ids(section: &mut Section, platform: Option<&str>, problems: &mut Problems) -
     if mixed_up {
         return (None, agent_id); // the platform is what is wrong, not that the other id is missing
     }
-    let id = section.text(id_key, problems).filter(|id| check_id(id, &section.path_of(id_key), problems));
+    let id = section
+        .text(id_key, problems)
+        .filter(|id| check_id(id, &section.path_of(id_key), problems));
     (id, agent_id)
 }
 
 /// The domains, if all of them are some.
-fn safe_domains(platform: &str, domains: &[String], section: &Section, problems: &mut Problems) -> Option<Vec<String>> {
+fn safe_domains(
+    platform: &str,
+    domains: &[String],
+    section: &Section,
+    problems: &mut Problems,
+) -> Option<Vec<String>> {
     if domains.is_empty() && platform != "mini" {
         problems.add(
             &section.own_path_of("js_safe_domains"),
@@ -194,7 +264,10 @@ fn safe_domains(platform: &str, domains: &[String], section: &Section, problems:
         return None;
     }
     let mut good = true;
-    for (domain, error) in domains.iter().filter_map(|domain| Some((domain, SafeDomain::parse(domain).err()?))) {
+    for (domain, error) in domains
+        .iter()
+        .filter_map(|domain| Some((domain, SafeDomain::parse(domain).err()?)))
+    {
         problems.add(
             &section.path_of("js_safe_domains"),
             error.to_string(),
@@ -213,26 +286,38 @@ fn secret(section: &mut Section, base: &Path, problems: &mut Problems) -> Option
     if !has_text && !has_file {
         problems.add(
             &section.path_of("secret"),
-            "is missing: write secret_file = \"/path/to/file\" or secret = \"…\" (the AppSecret)".into(),
+            "is missing: write secret_file = \"/path/to/file\" or secret = \"…\" (the AppSecret)"
+                .into(),
             "缺少密钥：请写 secret_file = \"文件路径\" 或 secret = \"…\"（AppSecret）".into(),
         );
         return None;
     }
     if has_text && has_file {
         let path = section.path_of("secret_file");
-        problems.add(&path, "is given beside secret: keep one of them".into(), "与 secret 只能写一个".into());
+        problems.add(
+            &path,
+            "is given beside secret: keep one of them".into(),
+            "与 secret 只能写一个".into(),
+        );
         return None;
     }
     let (key, text) = match (given, file) {
         (Some(text), _) => ("secret", text),
-        (None, file) => ("secret_file", from_file(base, &file?, &section.path_of("secret_file"), problems)?),
+        (None, file) => (
+            "secret_file",
+            from_file(base, &file?, &section.path_of("secret_file"), problems)?,
+        ),
     };
     let text = text.trim_start_matches(BYTE_ORDER_MARK).trim();
     let (en, zh) = match text {
-        "" => ("is empty: copy the AppSecret from WeChat's console", "密钥为空：请从微信后台复制 AppSecret"),
-        _ if !text.bytes().all(|b| b.is_ascii_graphic()) => {
-            ("holds blanks or characters that no AppSecret has", "含有空白或 AppSecret 中不会出现的字符")
-        }
+        "" => (
+            "is empty: copy the AppSecret from WeChat's console",
+            "密钥为空：请从微信后台复制 AppSecret",
+        ),
+        _ if !text.bytes().all(|b| b.is_ascii_graphic()) => (
+            "holds blanks or characters that no AppSecret has",
+            "含有空白或 AppSecret 中不会出现的字符",
+        ),
         _ => return Some(Secret::new(text)),
     };
     problems.add(&section.path_of(key), en.into(), zh.into());
@@ -245,25 +330,38 @@ fn from_file(base: &Path, file: &str, path: &str, problems: &mut Problems) -> Op
         Err(error) => error,
     };
     // Somebody may have written the secret itself here: then it must not be printed.
-    if file.len() >= MIN_SECRET && file.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-') {
+    if file.len() >= MIN_SECRET
+        && file
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+    {
         problems.add(
             path,
             format!("names no file ({error}); if this is the secret itself, call it secret, not secret_file"),
             format!("文件不存在（{error}）；如果写的就是密钥本身，请改用 secret"),
         );
     } else {
-        problems.add(path, format!("\"{file}\" cannot be read: {error}"), format!("无法读取“{file}”：{error}"));
+        problems.add(
+            path,
+            format!("\"{file}\" cannot be read: {error}"),
+            format!("无法读取“{file}”：{error}"),
+        );
     }
     None
 }
 
 fn is_name(name: &str) -> bool {
     (1..=64).contains(&name.len())
-        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-')
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-')
 }
 
 fn check_id(id: &str, path: &str, problems: &mut Problems) -> bool {
-    let good = (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+    let good = (1..=64).contains(&id.len())
+        && id
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
     if !good {
         let (en, zh) = quoted(id);
         problems.add(

@@ -8,7 +8,11 @@ use crate::actix::{ApiKey, ApiKeys, KeyHash};
 use crate::credential::Kind;
 
 /// Reads all keys; those with a problem are left out. `accounts`: the names that there are.
-pub(super) fn read(sections: Vec<Section>, accounts: &HashSet<String>, problems: &mut Problems) -> ApiKeys {
+pub(super) fn read(
+    sections: Vec<Section>,
+    accounts: &HashSet<String>,
+    problems: &mut Problems,
+) -> ApiKeys {
     let mut keys: Vec<ApiKey> = Vec::with_capacity(sections.len());
     let mut names: HashMap<String, String> = HashMap::new();
     let mut hashes: HashMap<String, String> = HashMap::new();
@@ -36,20 +40,39 @@ pub(super) fn read(sections: Vec<Section>, accounts: &HashSet<String>, problems:
     ApiKeys::new(keys)
 }
 
-fn key(section: &mut Section, accounts: &HashSet<String>, problems: &mut Problems) -> Option<ApiKey> {
-    let name = section.text("name", problems).filter(|name| check_name(name, section, problems));
+fn key(
+    section: &mut Section,
+    accounts: &HashSet<String>,
+    problems: &mut Problems,
+) -> Option<ApiKey> {
+    let name = section
+        .text("name", problems)
+        .filter(|name| check_name(name, section, problems));
     let hash = hash(section, problems);
-    let accounts = limit(section, "accounts", problems, |name| match accounts.contains(name) {
-        true => Ok(name.to_owned()),
-        false => Err((format!("there is no account \"{}\"", shown(name)), format!("没有账号“{}”", shown(name)))),
+    let accounts = limit(section, "accounts", problems, |name| {
+        match accounts.contains(name) {
+            true => Ok(name.to_owned()),
+            false => Err((
+                format!("there is no account \"{}\"", shown(name)),
+                format!("没有账号“{}”", shown(name)),
+            )),
+        }
     });
     let kinds = limit(section, "kinds", problems, |name| {
         name.parse::<Kind>().map_err(|_| {
             let kinds = Kind::ALL.map(Kind::as_str).join(", ");
-            (format!("\"{}\" is none of {kinds}", shown(name)), format!("“{}”应为以下之一：{kinds}", shown(name)))
+            (
+                format!("\"{}\" is none of {kinds}", shown(name)),
+                format!("“{}”应为以下之一：{kinds}", shown(name)),
+            )
         })
     });
-    Some(ApiKey { name: name?, hash: hash?, accounts: accounts?, kinds: kinds? })
+    Some(ApiKey {
+        name: name?,
+        hash: hash?,
+        accounts: accounts?,
+        kinds: kinds?,
+    })
 }
 
 /// Whether a key may have this name: it is short, and nothing that could be a key in the wrong place, since it is printed.
@@ -57,7 +80,9 @@ fn key(section: &mut Section, accounts: &HashSet<String>, problems: &mut Problem
 pub fn is_key_name(name: &str) -> bool {
     (1..=LONGEST_NAME).contains(&name.len())
         && !name.starts_with("wxk_")
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b))
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b))
 }
 
 fn check_name(name: &str, section: &Section, problems: &mut Problems) -> bool {

@@ -21,15 +21,31 @@ pub(super) fn merged(
     let mut table = parsed(DEFAULTS, WHOLE)?;
     overlay(&mut table, parsed(text, WHOLE)?);
     // Only the exact prefix: Kubernetes sets WX_JSSDK_PORT and the like for a service of this name.
-    let environment = environment.into_iter().filter(|(name, _)| name.starts_with(PREFIX)).collect();
-    let environment = Environment::with_prefix("WX_JSSDK").prefix_separator("__").separator("__").source(Some(environment));
-    let mut variables: Vec<_> = environment.collect().map_err(|error| unparsable(&error, WHOLE))?.into_iter().collect();
+    let environment = environment
+        .into_iter()
+        .filter(|(name, _)| name.starts_with(PREFIX))
+        .collect();
+    let environment = Environment::with_prefix("WX_JSSDK")
+        .prefix_separator("__")
+        .separator("__")
+        .source(Some(environment));
+    let mut variables: Vec<_> = environment
+        .collect()
+        .map_err(|error| unparsable(&error, WHOLE))?
+        .into_iter()
+        .collect();
     variables.sort_by(|a, b| a.0.cmp(&b.0));
-    variables.iter().for_each(|(path, _)| drop_other_secret(&mut table, path));
+    variables
+        .iter()
+        .for_each(|(path, _)| drop_other_secret(&mut table, path));
     for (path, value) in variables {
         if !set(&mut table, &path, value) {
             let variable = format!("{PREFIX}{}", path.to_uppercase().replace('.', "__"));
-            problems.add(&path, format!("{variable} names no setting"), format!("{variable} 不对应任何设置"));
+            problems.add(
+                &path,
+                format!("{variable} names no setting"),
+                format!("{variable} 不对应任何设置"),
+            );
         }
     }
     Ok(table)
@@ -47,11 +63,15 @@ pub(super) fn environment() -> HashMap<String, String> {
 /// What one file holds, with nothing below or above it.
 pub(super) fn one_file(path: &Path) -> Result<HashMap<String, Value>, Problems> {
     let text = std::fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
-    Ok(parsed(&text, &path.display().to_string())?.into_iter().collect())
+    Ok(parsed(&text, &path.display().to_string())?
+        .into_iter()
+        .collect())
 }
 
 fn parsed(text: &str, name: &str) -> Result<Map<String, Value>, Problems> {
-    File::from_str(text, FileFormat::Toml).collect().map_err(|error| unparsable(&error, name))
+    File::from_str(text, FileFormat::Toml)
+        .collect()
+        .map_err(|error| unparsable(&error, name))
 }
 
 fn overlay(below: &mut Map<String, Value>, above: Map<String, Value>) {
@@ -67,7 +87,10 @@ fn overlay(below: &mut Map<String, Value>, above: Map<String, Value>) {
 /// the environment are a mistake, as two in the file are.
 fn drop_other_secret(table: &mut Map<String, Value>, path: &str) {
     let mut parts = path.splitn(3, '.');
-    let (Some("accounts"), Some(account), Some(key)) = (parts.next(), parts.next(), parts.next()) else { return };
+    let (Some("accounts"), Some(account), Some(key)) = (parts.next(), parts.next(), parts.next())
+    else {
+        return;
+    };
     let other = match key {
         "secret" => "secret_file",
         "secret_file" => "secret",
@@ -89,13 +112,19 @@ fn table_of(value: &mut Value) -> Option<&mut Map<String, Value>> {
 /// Puts one setting at its dotted path. False where a section is no setting, or a setting no section.
 fn set(table: &mut Map<String, Value>, path: &str, value: Value) -> bool {
     let Some((section, rest)) = path.split_once('.') else {
-        let is_section = table.get(path).is_some_and(|value| matches!(value.kind, ValueKind::Table(_)));
+        let is_section = table
+            .get(path)
+            .is_some_and(|value| matches!(value.kind, ValueKind::Table(_)));
         if !is_section {
             table.insert(path.to_owned(), value);
         }
         return !is_section;
     };
-    match &mut table.entry(section.to_owned()).or_insert_with(|| Value::from(Map::<String, Value>::new())).kind {
+    match &mut table
+        .entry(section.to_owned())
+        .or_insert_with(|| Value::from(Map::<String, Value>::new()))
+        .kind
+    {
         ValueKind::Table(table) => set(table, rest, value),
         _ => false,
     }
@@ -105,9 +134,17 @@ fn set(table: &mut Map<String, Value>, path: &str, value: Value) -> bool {
 fn unparsable(error: &ConfigError, name: &str) -> Problems {
     let mut problems = Problems::default();
     let text = error.to_string();
-    let lines: Vec<_> = text.lines().filter(|line| !line.contains('|') && !line.trim().is_empty()).map(str::trim).collect();
+    let lines: Vec<_> = text
+        .lines()
+        .filter(|line| !line.contains('|') && !line.trim().is_empty())
+        .map(str::trim)
+        .collect();
     let why = lines.join(": ");
-    problems.add(name, format!("is no valid TOML: {why}"), format!("不是有效的 TOML：{why}"));
+    problems.add(
+        name,
+        format!("is no valid TOML: {why}"),
+        format!("不是有效的 TOML：{why}"),
+    );
     problems
 }
 

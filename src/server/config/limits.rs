@@ -38,7 +38,11 @@ pub struct ProxySettings {
 
 impl LimitSettings {
     pub(super) fn read(section: &mut Section, problems: &mut Problems) -> Option<Self> {
-        let mut number = |key, range| section.number(key, range, problems).and_then(|number| u32::try_from(number).ok());
+        let mut number = |key, range| {
+            section
+                .number(key, range, problems)
+                .and_then(|number| u32::try_from(number).ok())
+        };
         let requests_per_second = number("requests_per_second", 0..=1_000_000);
         let burst = number("burst", 1..=1_000_000);
         let wrong_keys = number("wrong_keys", 0..=1_000_000);
@@ -61,12 +65,25 @@ impl ProxySettings {
     pub(super) fn read(section: &mut Section, problems: &mut Problems) -> Option<Self> {
         let trusted = section.list("trusted_proxies", problems);
         let trusted = each(section, "trusted_proxies", trusted?, problems, |text| {
-            text.parse::<IpNet>().or_else(|error| text.parse::<IpAddr>().map(IpNet::from).map_err(|_| error)).map_err(|_| {
-                ("is no address or network such as 127.0.0.1 or 10.0.0.0/8", "应为 127.0.0.1 或 10.0.0.0/8 这样的地址或网段")
-            })
+            text.parse::<IpNet>()
+                .or_else(|error| text.parse::<IpAddr>().map(IpNet::from).map_err(|_| error))
+                .map_err(|_| {
+                    (
+                        "is no address or network such as 127.0.0.1 or 10.0.0.0/8",
+                        "应为 127.0.0.1 或 10.0.0.0/8 这样的地址或网段",
+                    )
+                })
         });
-        let header = section.parse("client_ip_header", "the name of a header", "X-Forwarded-For", problems);
-        Some(Self { trusted: trusted?, header: header? })
+        let header = section.parse(
+            "client_ip_header",
+            "the name of a header",
+            "X-Forwarded-For",
+            problems,
+        );
+        Some(Self {
+            trusted: trusted?,
+            header: header?,
+        })
     }
 }
 
@@ -98,7 +115,11 @@ fn each<T, D: Display>(
         Ok(value) => Some(value),
         Err((en, zh)) => {
             let (text_en, text_zh) = quoted(&text);
-            problems.add(&section.path_of(key), format!("{text_en} {en}"), format!("{text_zh}{zh}"));
+            problems.add(
+                &section.path_of(key),
+                format!("{text_en} {en}"),
+                format!("{text_zh}{zh}"),
+            );
             None
         }
     };

@@ -28,12 +28,21 @@ pub(super) struct Section {
 
 impl Section {
     pub(super) fn root(table: HashMap<String, Value>) -> Self {
-        Self { table, ..Self::default() }
+        Self {
+            table,
+            ..Self::default()
+        }
     }
 
     /// The table that a file of its own holds; `None` where that could not be read.
     pub(super) fn file(path: String, table: Option<HashMap<String, Value>>) -> Self {
-        Self { path, broken: table.is_none(), table: table.unwrap_or_default(), is_file: true, ..Self::default() }
+        Self {
+            path,
+            broken: table.is_none(),
+            table: table.unwrap_or_default(),
+            is_file: true,
+            ..Self::default()
+        }
     }
 
     /// A table in this one; an empty one where there is none.
@@ -41,7 +50,10 @@ impl Section {
         let path = self.path_of(key);
         let value = self.take(key);
         let section = Self::of(path, value, problems);
-        Self { broken: section.broken || self.broken, ..section }
+        Self {
+            broken: section.broken || self.broken,
+            ..section
+        }
     }
 
     fn of(path: String, value: Option<Value>, problems: &mut Problems) -> Self {
@@ -49,11 +61,20 @@ impl Section {
             None => (HashMap::new(), false),
             Some(ValueKind::Table(table)) => (table.into_iter().collect(), false),
             Some(_) => {
-                problems.add(&path, format!("must be a section: [{path}]"), format!("应当是一节：[{path}]"));
+                problems.add(
+                    &path,
+                    format!("must be a section: [{path}]"),
+                    format!("应当是一节：[{path}]"),
+                );
                 (HashMap::new(), true)
             }
         };
-        Self { path, table, broken, ..Self::default() }
+        Self {
+            path,
+            table,
+            broken,
+            ..Self::default()
+        }
     }
 
     /// The tables of a list: `[[path.key]]` or `key = [{ … }]`. Those that are none are named and left out.
@@ -63,10 +84,19 @@ impl Section {
             None => Vec::new(),
             Some(ValueKind::Array(values)) => {
                 let of = |(at, value)| Self::of(format!("{path}[{at}]"), Some(value), problems);
-                values.into_iter().enumerate().map(of).filter(|section| !section.broken).collect()
+                values
+                    .into_iter()
+                    .enumerate()
+                    .map(of)
+                    .filter(|section| !section.broken)
+                    .collect()
             }
             Some(_) => {
-                problems.add(&path, format!("must be a list of sections: [[{path}]]"), format!("应为列表：[[{path}]]"));
+                problems.add(
+                    &path,
+                    format!("must be a list of sections: [[{path}]]"),
+                    format!("应为列表：[[{path}]]"),
+                );
                 Vec::new()
             }
         }
@@ -79,7 +109,8 @@ impl Section {
 
     /// Whether this key is there and says nothing: `key = ""`.
     pub(super) fn has_empty(&mut self, key: &'static str) -> bool {
-        let empty = |value: &Value| matches!(&value.kind, ValueKind::String(text) if text.is_empty());
+        let empty =
+            |value: &Value| matches!(&value.kind, ValueKind::String(text) if text.is_empty());
         self.table.get(key).is_some_and(empty) && self.take(key).is_some()
     }
 
@@ -139,12 +170,20 @@ impl Section {
 
     /// Where this key was written.
     pub(super) fn path_of(&self, key: &str) -> String {
-        if self.inherited.contains(key) { join(&self.inherited_from, key) } else { self.own_path_of(key) }
+        if self.inherited.contains(key) {
+            join(&self.inherited_from, key)
+        } else {
+            self.own_path_of(key)
+        }
     }
 
     /// Where this key is to be written: in this section, whatever it inherits.
     pub(super) fn own_path_of(&self, key: &str) -> String {
-        if self.is_file { format!("{}: {key}", self.path) } else { join(&self.path, key) }
+        if self.is_file {
+            format!("{}: {key}", self.path)
+        } else {
+            join(&self.path, key)
+        }
     }
 
     pub(super) fn path(&self) -> &str {
@@ -153,7 +192,11 @@ impl Section {
 
     /// How people find it: `[accounts.main]`, or the file.
     pub(super) fn place(&self) -> String {
-        if self.is_file { self.path.clone() } else { format!("[{}]", self.path) }
+        if self.is_file {
+            self.path.clone()
+        } else {
+            format!("[{}]", self.path)
+        }
     }
 
     fn take(&mut self, key: &'static str) -> Option<Value> {
@@ -162,13 +205,21 @@ impl Section {
     }
 
     /// A text, if it is there.
-    pub(super) fn text_if_any(&mut self, key: &'static str, problems: &mut Problems) -> Option<String> {
+    pub(super) fn text_if_any(
+        &mut self,
+        key: &'static str,
+        problems: &mut Problems,
+    ) -> Option<String> {
         let path = self.path_of(key);
         let value = self.take(key)?;
         match value.kind {
             ValueKind::String(text) => Some(text),
             _ => {
-                problems.add(&path, "must be a text in quotes".into(), "应当是带引号的文本".into());
+                problems.add(
+                    &path,
+                    "must be a text in quotes".into(),
+                    "应当是带引号的文本".into(),
+                );
                 None
             }
         }
@@ -211,32 +262,54 @@ impl Section {
     pub(super) fn url(&mut self, key: &'static str, problems: &mut Problems) -> Option<String> {
         let text = self.text(key, problems)?;
         match url::Url::parse(&text) {
-            Ok(url) if matches!(url.scheme(), "http" | "https") && url.query().is_none() && url.fragment().is_none() => {
+            Ok(url)
+                if matches!(url.scheme(), "http" | "https")
+                    && url.query().is_none()
+                    && url.fragment().is_none() =>
+            {
                 Some(text.trim_end_matches('/').to_owned())
             }
             _ => {
                 let (en, zh) = quoted(&text);
                 let en = format!("{en} is no base URL such as https://api.weixin.qq.com");
-                problems.add(&self.path_of(key), en, format!("{zh}不是 https://api.weixin.qq.com 这样的地址"));
+                problems.add(
+                    &self.path_of(key),
+                    en,
+                    format!("{zh}不是 https://api.weixin.qq.com 这样的地址"),
+                );
                 None
             }
         }
     }
 
     /// One of a few words.
-    pub(super) fn choice(&mut self, key: &'static str, choices: &[&str], problems: &mut Problems) -> Option<String> {
+    pub(super) fn choice(
+        &mut self,
+        key: &'static str,
+        choices: &[&str],
+        problems: &mut Problems,
+    ) -> Option<String> {
         let text = self.text(key, problems)?;
         if choices.contains(&text.as_str()) {
             return Some(text);
         }
         let choices = choices.join(", ");
         let (en, zh) = quoted(&text);
-        problems.add(&self.path_of(key), format!("{en} is none of {choices}"), format!("{zh}应为以下之一：{choices}"));
+        problems.add(
+            &self.path_of(key),
+            format!("{en} is none of {choices}"),
+            format!("{zh}应为以下之一：{choices}"),
+        );
         None
     }
 
     /// A whole number.
-    pub(super) fn number(&mut self, key: &'static str, range: RangeInclusive<u64>, problems: &mut Problems) -> Option<u64> {
+    pub(super) fn number(
+        &mut self,
+        key: &'static str,
+        range: RangeInclusive<u64>,
+        problems: &mut Problems,
+    ) -> Option<u64> {
         let path = self.path_of(key);
         let Some(value) = self.take(key) else {
             self.missing(key, problems);
@@ -272,23 +345,39 @@ impl Section {
             _ => None,
         };
         if flag.is_none() {
-            problems.add(&path, "must be true or false".into(), "应为 true 或 false".into());
+            problems.add(
+                &path,
+                "must be true or false".into(),
+                "应为 true 或 false".into(),
+            );
         }
         flag
     }
 
     /// A list of texts; from the environment one text, separated by commas.
-    pub(super) fn list(&mut self, key: &'static str, problems: &mut Problems) -> Option<Vec<String>> {
+    pub(super) fn list(
+        &mut self,
+        key: &'static str,
+        problems: &mut Problems,
+    ) -> Option<Vec<String>> {
         let path = self.path_of(key);
         let texts = match self.take(key)?.kind {
             ValueKind::Array(values) => values.into_iter().map(text_of).collect::<Option<Vec<_>>>(),
-            ValueKind::String(text) => {
-                Some(text.split(',').map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned).collect())
-            }
+            ValueKind::String(text) => Some(
+                text.split(',')
+                    .map(str::trim)
+                    .filter(|text| !text.is_empty())
+                    .map(str::to_owned)
+                    .collect(),
+            ),
             _ => None,
         };
         if texts.is_none() {
-            problems.add(&path, "must be a list of texts: [\"a\", \"b\"]".into(), "应为文本列表：[\"a\", \"b\"]".into());
+            problems.add(
+                &path,
+                "must be a list of texts: [\"a\", \"b\"]".into(),
+                "应为文本列表：[\"a\", \"b\"]".into(),
+            );
         }
         texts
     }
@@ -304,13 +393,20 @@ impl Section {
                 None => ("", ""),
             };
             let (en, zh) = match nearest(key, &self.known) {
-                Some(known) => (format!("did you mean {known}?"), format!("是否想写 {known}？")),
+                Some(known) => (
+                    format!("did you mean {known}?"),
+                    format!("是否想写 {known}？"),
+                ),
                 None => {
                     let known = self.known.join(", ");
                     (format!("there are: {known}"), format!("可用的有：{known}"))
                 }
             };
-            problems.add(&path, format!("is no setting{from_en}; {en}"), format!("没有这个设置{from_zh}；{zh}"));
+            problems.add(
+                &path,
+                format!("is no setting{from_en}; {en}"),
+                format!("没有这个设置{from_zh}；{zh}"),
+            );
         }
     }
 }
@@ -341,12 +437,19 @@ fn text_of(value: Value) -> Option<String> {
 }
 
 fn join(path: &str, key: &str) -> String {
-    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
+    if path.is_empty() {
+        key.to_owned()
+    } else {
+        format!("{path}.{key}")
+    }
 }
 
 /// The known key that an unknown one was probably meant to be.
 fn nearest(key: &str, known: &[&'static str]) -> Option<&'static str> {
-    let (distance, nearest) = known.iter().map(|known| (strsim::damerau_levenshtein(key, known), *known)).min()?;
+    let (distance, nearest) = known
+        .iter()
+        .map(|known| (strsim::damerau_levenshtein(key, known), *known))
+        .min()?;
     (distance <= 3.min(key.len() / 2)).then_some(nearest)
 }
 

@@ -16,8 +16,15 @@ pub struct TlsSettings {
 
 impl TlsSettings {
     /// `Some(None)` where both are empty, `None` only together with a problem.
-    pub(super) fn read(mut section: Section, base: &Path, problems: &mut Problems) -> Option<Option<Self>> {
-        let (cert, key) = (section.text("cert", problems), section.text("key", problems));
+    pub(super) fn read(
+        mut section: Section,
+        base: &Path,
+        problems: &mut Problems,
+    ) -> Option<Option<Self>> {
+        let (cert, key) = (
+            section.text("cert", problems),
+            section.text("key", problems),
+        );
         let path = section.path().to_owned();
         section.finish(problems);
         match (cert?, key?) {
@@ -31,7 +38,10 @@ impl TlsSettings {
                 );
                 None
             }
-            (cert, key) => Some(Some(Self { cert: base.join(cert), key: base.join(key) })),
+            (cert, key) => Some(Some(Self {
+                cert: base.join(cert),
+                key: base.join(key),
+            })),
         }
     }
 }

@@ -18,8 +18,12 @@ pub(super) fn read(section: &mut Section, problems: &mut Problems) -> Vec<Verify
         Err(error) => {
             let (en, zh) = quoted(&name);
             let what = match error {
-                VerifyFileError::Name => "文件名应为微信后台给出的 MP_verify_….txt 或 WW_verify_….txt，不带路径",
-                VerifyFileError::Content => "内容应为微信文件中的那一串字符（1 到 128 个），不带空格、换行，也不是文件路径",
+                VerifyFileError::Name => {
+                    "文件名应为微信后台给出的 MP_verify_….txt 或 WW_verify_….txt，不带路径"
+                }
+                VerifyFileError::Content => {
+                    "内容应为微信文件中的那一串字符（1 到 128 个），不带空格、换行，也不是文件路径"
+                }
             };
             problems.add(&path, format!("{en}: {error}"), format!("{zh}：{what}"));
             None
@@ -34,10 +38,17 @@ pub(super) struct Seen(HashMap<String, (String, String)>);
 
 impl Seen {
     /// Notes an account's files, and names those that another account has otherwise.
-    pub(super) fn note(&mut self, files: &[VerifyFile], section: &Section, problems: &mut Problems) {
+    pub(super) fn note(
+        &mut self,
+        files: &[VerifyFile],
+        section: &Section,
+        problems: &mut Problems,
+    ) {
         for file in files {
-            let (content, place) =
-                self.0.entry(file.name().to_owned()).or_insert_with(|| (file.content().to_string(), section.place()));
+            let (content, place) = self
+                .0
+                .entry(file.name().to_owned())
+                .or_insert_with(|| (file.content().to_string(), section.place()));
             if **file.content() != **content {
                 let name = file.name();
                 problems.add(

@@ -45,9 +45,17 @@ impl Collector for BrokerMetrics {
 impl BrokerMetrics {
     fn readiness(&self, page: &mut Page<'_>) -> fmt::Result {
         let (ready, census) = self.readiness.census();
-        page.gauge("wx_jssdk_ready", "Whether /readyz answers 200", Some(f64::from(u8::from(ready))))?;
-        let states =
-            [("ready", census.ready), ("failing", census.failing), ("starting", census.starting), ("down", census.down)];
+        page.gauge(
+            "wx_jssdk_ready",
+            "Whether /readyz answers 200",
+            Some(f64::from(u8::from(ready))),
+        )?;
+        let states = [
+            ("ready", census.ready),
+            ("failing", census.failing),
+            ("starting", census.starting),
+            ("down", census.down),
+        ];
         page.gauges(
             "wx_jssdk_accounts",
             "Accounts that sign pages, by state: failing ones still sign but cannot renew, down ones cannot sign",
@@ -58,11 +66,19 @@ impl BrokerMetrics {
 
 /// One sample for each credential.
 fn each(figures: &Figures) -> impl Iterator<Item = (&AccountFigures, &CredentialFigures)> {
-    figures.accounts.iter().flat_map(|account| account.credentials.iter().map(move |credential| (account, credential)))
+    figures.accounts.iter().flat_map(|account| {
+        account
+            .credentials
+            .iter()
+            .map(move |credential| (account, credential))
+    })
 }
 
 fn labels<'t>((account, credential): (&'t AccountFigures, &CredentialFigures)) -> Labels<'t, 2> {
-    [("account", &account.account), ("kind", credential.kind.as_str())]
+    [
+        ("account", &account.account),
+        ("kind", credential.kind.as_str()),
+    ]
 }
 
 fn lives(page: &mut Page<'_>, figures: &Figures) -> fmt::Result {
@@ -139,28 +155,64 @@ fn counts(page: &mut Page<'_>, figures: &Figures) -> fmt::Result {
 }
 
 fn outcome(credential: &CredentialFigures, name: &str) -> u64 {
-    credential.outcomes.iter().find(|(known, _)| *known == name).map_or(0, |(_, count)| *count)
+    credential
+        .outcomes
+        .iter()
+        .find(|(known, _)| *known == name)
+        .map_or(0, |(_, count)| *count)
 }
 
 fn refreshes(page: &mut Page<'_>, figures: &Figures) -> fmt::Result {
     let ended = each(figures).flat_map(|(account, credential)| {
         let kind = credential.kind.as_str();
         // What is well from the start is there from the start; each failure, only where it was met.
-        let met = credential.outcomes.iter().filter(|(name, count)| (*count > 0 || *name == "refreshed") && *name != RATIONED);
-        met.map(move |(name, count)| ([("account", account.account.as_str()), ("kind", kind), ("outcome", *name)], *count))
+        let met = credential
+            .outcomes
+            .iter()
+            .filter(|(name, count)| (*count > 0 || *name == "refreshed") && *name != RATIONED);
+        met.map(move |(name, count)| {
+            (
+                [
+                    ("account", account.account.as_str()),
+                    ("kind", kind),
+                    ("outcome", *name),
+                ],
+                *count,
+            )
+        })
     });
     page.counters("wx_jssdk_refreshes", "Refreshes by how they ended", ended)?;
     page.counters(
         "wx_jssdk_upstream_failures",
         "Refreshes for which WeChat gave nothing usable, by class and errcode",
-        figures.failed_calls.iter().map(|((kind, class, errcode), count)| {
-            ([("kind", kind.as_str()), ("class", *class), ("errcode", errcode.as_str())], *count)
-        }),
+        figures
+            .failed_calls
+            .iter()
+            .map(|((kind, class, errcode), count)| {
+                (
+                    [
+                        ("kind", kind.as_str()),
+                        ("class", *class),
+                        ("errcode", errcode.as_str()),
+                    ],
+                    *count,
+                )
+            }),
     )?;
     let durations = figures.durations.iter().map(|(kind, well, spread)| {
-        ([("kind", kind.as_str()), ("result", if *well { "refreshed" } else { "failed" })], spread)
+        (
+            [
+                ("kind", kind.as_str()),
+                ("result", if *well { "refreshed" } else { "failed" }),
+            ],
+            spread,
+        )
     });
-    page.histograms("wx_jssdk_refresh_duration_seconds", "How long refreshes took that called WeChat", durations)
+    page.histograms(
+        "wx_jssdk_refresh_duration_seconds",
+        "How long refreshes took that called WeChat",
+        durations,
+    )
 }
 
 fn machinery(page: &mut Page<'_>, figures: &Figures) -> fmt::Result {
@@ -181,7 +233,11 @@ fn machinery(page: &mut Page<'_>, figures: &Figures) -> fmt::Result {
         store().map(|(operation, _, failed)| ([("operation", *operation)], *failed)),
     )?;
     let idle = figures.keeper_idle.map(|idle| idle.as_secs_f64());
-    page.gauge("wx_jssdk_keeper_step_age_seconds", "How long ago the keeper last looked for what is due", idle)?;
+    page.gauge(
+        "wx_jssdk_keeper_step_age_seconds",
+        "How long ago the keeper last looked for what is due",
+        idle,
+    )?;
     page.counters(
         "wx_jssdk_clock_jumps",
         "How often this machine's clock was found to have been set, or the machine to have slept",

@@ -18,7 +18,10 @@ pub(in crate::server) struct GuardMetrics {
 
 impl GuardMetrics {
     pub(in crate::server) fn new(counter: Counter, certificates: Vec<Certificate>) -> Self {
-        Self { counter, certificates }
+        Self {
+            counter,
+            certificates,
+        }
     }
 }
 
@@ -31,8 +34,13 @@ impl fmt::Debug for GuardMetrics {
 impl Collector for GuardMetrics {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let page = &mut Page(encoder);
-        let planes: Vec<_> = ["public", "private"].into_iter().zip(self.counter.connections()).collect();
-        let open = planes.iter().map(|(plane, of)| ([("plane", *plane)], float(of.open)));
+        let planes: Vec<_> = ["public", "private"]
+            .into_iter()
+            .zip(self.counter.connections())
+            .collect();
+        let open = planes
+            .iter()
+            .map(|(plane, of)| ([("plane", *plane)], float(of.open)));
         page.gauges("wx_jssdk_connections", "Connections that are open", open)?;
         let ended = planes.iter().flat_map(|(plane, of)| {
             [("overstayed", of.overstayed), ("made_room", of.made_room)]
@@ -44,14 +52,28 @@ impl Collector for GuardMetrics {
             ended,
         )?;
         let counts = self.counter.now();
-        page.counters("wx_jssdk_wrong_keys", "Calls with a wrong API key, repeated ones included", [([], counts.wrong_keys)])?;
-        let refused = [("rate_limited", counts.rate_limited), ("locked_out", counts.locked_out)];
+        page.counters(
+            "wx_jssdk_wrong_keys",
+            "Calls with a wrong API key, repeated ones included",
+            [([], counts.wrong_keys)],
+        )?;
+        let refused = [
+            ("rate_limited", counts.rate_limited),
+            ("locked_out", counts.locked_out),
+        ];
         page.counters(
             "wx_jssdk_refused_clients",
             "Requests refused for their number (rate_limited) or after too many wrong keys (locked_out)",
             refused.map(|(why, count)| ([("why", why)], count)),
         )?;
-        let expiries = self.certificates.iter().map(|one| ([("setting", one.setting())], float(one.expires_at().0)));
-        page.gauges("wx_jssdk_certificate_expiry_timestamp_seconds", "When a certificate in use expires", expiries)
+        let expiries = self
+            .certificates
+            .iter()
+            .map(|one| ([("setting", one.setting())], float(one.expires_at().0)));
+        page.gauges(
+            "wx_jssdk_certificate_expiry_timestamp_seconds",
+            "When a certificate in use expires",
+            expiries,
+        )
     }
 }

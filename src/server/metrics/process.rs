@@ -31,7 +31,11 @@ impl fmt::Debug for ProcessMetrics {
 impl Collector for ProcessMetrics {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let page = &mut Page(encoder);
-        page.info("wx_jssdk_build", "Which build this is", [("version", env!("CARGO_PKG_VERSION")), ("commit", COMMIT)])?;
+        page.info(
+            "wx_jssdk_build",
+            "Which build this is",
+            [("version", env!("CARGO_PKG_VERSION")), ("commit", COMMIT)],
+        )?;
         let reloads = self.reloader.reloads();
         page.gauge(
             "wx_jssdk_config_generation",
@@ -48,11 +52,27 @@ impl Collector for ProcessMetrics {
             "When the configuration in use was taken",
             Some(float(reloads.last_taken.unwrap_or(self.started).0)),
         )?;
-        page.gauge("process_start_time_seconds", "When the process was started", Some(float(self.started.0)))?;
+        page.gauge(
+            "process_start_time_seconds",
+            "When the process was started",
+            Some(float(self.started.0)),
+        )?;
         let memory = status_line("VmRSS:").map(|kilobytes| float(kilobytes) * 1_024.0);
-        page.gauge("process_resident_memory_bytes", "Memory that is resident", memory)?;
-        page.gauge("process_open_fds", "Files and connections that are open", open_files().map(float))?;
-        page.gauge("process_max_fds", "How many files and connections may be open", most_open_files().map(float))
+        page.gauge(
+            "process_resident_memory_bytes",
+            "Memory that is resident",
+            memory,
+        )?;
+        page.gauge(
+            "process_open_fds",
+            "Files and connections that are open",
+            open_files().map(float),
+        )?;
+        page.gauge(
+            "process_max_fds",
+            "How many files and connections may be open",
+            most_open_files().map(float),
+        )
     }
 }
 
@@ -73,7 +93,10 @@ fn open_files() -> Option<u64> {
 }
 
 fn most_open_files() -> Option<u64> {
-    first_number(&fs::read_to_string("/proc/self/limits").ok()?, "Max open files")
+    first_number(
+        &fs::read_to_string("/proc/self/limits").ok()?,
+        "Max open files",
+    )
 }
 
 fn first_number(text: &str, name: &str) -> Option<u64> {
@@ -98,14 +121,20 @@ mod tests {
         assert_eq!(first_number(limits, "Max open files"), Some(1_024));
         assert_eq!(first_number("VmRSS:\t    9876 kB\n", "VmRSS:"), Some(9_876));
         assert_eq!(first_number("VmRSS:\t    9876 kB\n", "VmHWM:"), None);
-        assert_eq!(first_number("Max open files            unlimited ", "Max open files"), None);
+        assert_eq!(
+            first_number("Max open files            unlimited ", "Max open files"),
+            None
+        );
     }
 
     #[cfg(target_os = "linux")]
     #[test]
     fn this_process_has_memory_and_open_files() {
         assert!(status_line("VmRSS:").is_some_and(|kilobytes| kilobytes > 1_000));
-        let (open, _file) = (open_files().unwrap(), fs::File::open("/proc/self/status").unwrap());
+        let (open, _file) = (
+            open_files().unwrap(),
+            fs::File::open("/proc/self/status").unwrap(),
+        );
         assert!(open >= 3 && most_open_files().is_none_or(|most| open <= most));
     }
 }

@@ -23,32 +23,59 @@ impl Collector for RequestMetrics {
         let answered: Vec<_> = requests
             .routes
             .iter()
-            .flat_map(|of| of.by_status.iter().map(move |(status, count)| (of.plane, &of.route, status.to_string(), *count)))
+            .flat_map(|of| {
+                of.by_status
+                    .iter()
+                    .map(move |(status, count)| (of.plane, &of.route, status.to_string(), *count))
+            })
             .collect();
         page.counters(
             "wx_jssdk_http_requests",
             "Requests by listener, route and status",
             answered.iter().map(|(plane, route, status, count)| {
-                ([("plane", plane.as_str()), ("route", route.as_str()), ("status", status.as_str())], *count)
+                (
+                    [
+                        ("plane", plane.as_str()),
+                        ("route", route.as_str()),
+                        ("status", status.as_str()),
+                    ],
+                    *count,
+                )
             }),
         )?;
-        let latencies: Vec<_> = requests.routes.iter().map(|of| (of, distribution(&of.latency))).collect();
+        let latencies: Vec<_> = requests
+            .routes
+            .iter()
+            .map(|of| (of, distribution(&of.latency)))
+            .collect();
         page.histograms(
             "wx_jssdk_http_request_duration_seconds",
             "How long requests took to answer, by listener and route",
-            latencies.iter().map(|(of, spread)| ([("plane", of.plane.as_str()), ("route", of.route.as_str())], spread)),
+            latencies.iter().map(|(of, spread)| {
+                (
+                    [("plane", of.plane.as_str()), ("route", of.route.as_str())],
+                    spread,
+                )
+            }),
         )?;
         let signed: Vec<_> = requests
             .accounts
             .iter()
-            .flat_map(|of| of.by_status.iter().map(move |(status, count)| (&of.account, status.to_string(), *count)))
+            .flat_map(|of| {
+                of.by_status
+                    .iter()
+                    .map(move |(status, count)| (&of.account, status.to_string(), *count))
+            })
             .collect();
         page.counters(
             "wx_jssdk_account_requests",
             "Public requests by the account that they name and by status; ? is a name that is none",
-            signed
-                .iter()
-                .map(|(account, status, count)| ([("account", account.as_str()), ("status", status.as_str())], *count)),
+            signed.iter().map(|(account, status, count)| {
+                (
+                    [("account", account.as_str()), ("status", status.as_str())],
+                    *count,
+                )
+            }),
         )
     }
 }
@@ -56,9 +83,18 @@ impl Collector for RequestMetrics {
 /// From what fell at or below each bound to what fell between two.
 fn distribution(latency: &Latency) -> Distribution {
     let mut below = 0;
-    let bounds = latency.buckets.iter().copied().chain([(f64::INFINITY, latency.count)]);
-    let buckets = bounds.map(|(bound, count)| (bound, count - std::mem::replace(&mut below, count))).collect();
-    Distribution { buckets, sum: latency.sum }
+    let bounds = latency
+        .buckets
+        .iter()
+        .copied()
+        .chain([(f64::INFINITY, latency.count)]);
+    let buckets = bounds
+        .map(|(bound, count)| (bound, count - std::mem::replace(&mut below, count)))
+        .collect();
+    Distribution {
+        buckets,
+        sum: latency.sum,
+    }
 }
 
 #[cfg(test)]
@@ -67,8 +103,18 @@ mod tests {
 
     #[test]
     fn cumulative_counts_become_counts_of_each_bucket() {
-        let latency = Latency { buckets: vec![(0.1, 2), (0.5, 2), (1.0, 7)], sum: 9.0, count: 8 };
+        let latency = Latency {
+            buckets: vec![(0.1, 2), (0.5, 2), (1.0, 7)],
+            sum: 9.0,
+            count: 8,
+        };
         let expected = vec![(0.1, 2), (0.5, 0), (1.0, 5), (f64::INFINITY, 1)];
-        assert_eq!(distribution(&latency), Distribution { buckets: expected, sum: 9.0 });
+        assert_eq!(
+            distribution(&latency),
+            Distribution {
+                buckets: expected,
+                sum: 9.0
+            }
+        );
     }
 }

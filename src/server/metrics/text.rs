@@ -16,15 +16,35 @@ pub(super) fn plain(open: &str) -> String {
             continue;
         };
         // A description is its help, and then its type.
-        let Some((name, help)) = comment.strip_prefix("HELP ").and_then(|rest| rest.split_once(' ')) else { continue };
-        let kind = lines.peek().and_then(|line| line.strip_prefix("# TYPE ")).and_then(|rest| rest.split_once(' '));
+        let Some((name, help)) = comment
+            .strip_prefix("HELP ")
+            .and_then(|rest| rest.split_once(' '))
+        else {
+            continue;
+        };
+        let kind = lines
+            .peek()
+            .and_then(|line| line.strip_prefix("# TYPE "))
+            .and_then(|rest| rest.split_once(' '));
         let (suffix, kind) = match kind.map(|(_, kind)| kind) {
             Some("counter") => ("_total", "counter"),
             Some("info") => ("_info", "gauge"),
             Some("unknown") | None => ("", "untyped"),
             Some(kind) => ("", kind),
         };
-        plain.extend(["# HELP ", name, suffix, " ", help, "\n# TYPE ", name, suffix, " ", kind, "\n"]);
+        plain.extend([
+            "# HELP ",
+            name,
+            suffix,
+            " ",
+            help,
+            "\n# TYPE ",
+            name,
+            suffix,
+            " ",
+            kind,
+            "\n",
+        ]);
     }
     plain
 }

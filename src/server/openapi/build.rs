@@ -8,10 +8,13 @@ use utoipa::openapi::example::ExampleBuilder;
 use utoipa::openapi::extensions::Extensions;
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::path::{
-    HttpMethod, Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn, ParameterStyle,
+    HttpMethod, Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn,
+    ParameterStyle,
 };
 use utoipa::openapi::request_body::RequestBodyBuilder;
-use utoipa::openapi::schema::{AllOfBuilder, ArrayBuilder, Object, ObjectBuilder, OneOfBuilder, Ref, Schema, Type};
+use utoipa::openapi::schema::{
+    AllOfBuilder, ArrayBuilder, Object, ObjectBuilder, OneOfBuilder, Ref, Schema, Type,
+};
 use utoipa::openapi::security::SecurityRequirement;
 use utoipa::openapi::{ContentBuilder, RefOr, Required, Response, ResponseBuilder};
 
@@ -66,18 +69,45 @@ pub(super) struct Route {
 }
 
 impl Route {
-    fn new(method: HttpMethod, place: (Plane, Group), path: &'static str, id: &'static str, summary: Hint) -> Self {
-        let operation = OperationBuilder::new().operation_id(Some(id)).summary(Some(summary.en));
+    fn new(
+        method: HttpMethod,
+        place: (Plane, Group),
+        path: &'static str,
+        id: &'static str,
+        summary: Hint,
+    ) -> Self {
+        let operation = OperationBuilder::new()
+            .operation_id(Some(id))
+            .summary(Some(summary.en));
         let texts = BTreeMap::from([("x-summary-zh", summary.zh.into())]);
         let (plane, group) = place;
-        Self { method, path, plane, group, schemas: Vec::new(), operation, texts, problems: Vec::new() }
+        Self {
+            method,
+            path,
+            plane,
+            group,
+            schemas: Vec::new(),
+            operation,
+            texts,
+            problems: Vec::new(),
+        }
     }
 
-    pub(super) fn get(place: (Plane, Group), path: &'static str, id: &'static str, summary: Hint) -> Self {
+    pub(super) fn get(
+        place: (Plane, Group),
+        path: &'static str,
+        id: &'static str,
+        summary: Hint,
+    ) -> Self {
         Self::new(HttpMethod::Get, place, path, id, summary)
     }
 
-    pub(super) fn post(place: (Plane, Group), path: &'static str, id: &'static str, summary: Hint) -> Self {
+    pub(super) fn post(
+        place: (Plane, Group),
+        path: &'static str,
+        id: &'static str,
+        summary: Hint,
+    ) -> Self {
         Self::new(HttpMethod::Post, place, path, id, summary)
     }
 
@@ -96,58 +126,101 @@ impl Route {
     /// A JSON body.
     pub(super) fn takes<T: ToSchema>(mut self, example: Value) -> Self {
         let schema = self.component::<T>();
-        let content = ContentBuilder::new().schema(Some(schema)).example(Some(example)).build();
-        let body = RequestBodyBuilder::new().content("application/json", content).required(Some(Required::True));
+        let content = ContentBuilder::new()
+            .schema(Some(schema))
+            .example(Some(example))
+            .build();
+        let body = RequestBodyBuilder::new()
+            .content("application/json", content)
+            .required(Some(Required::True));
         self.operation = self.operation.request_body(Some(body.build()));
         self
     }
 
     /// A JSON body of a shape that has no type of its own.
     pub(super) fn takes_object(mut self, schema: Object, example: Value) -> Self {
-        let content = ContentBuilder::new().schema(Some(schema)).example(Some(example)).build();
-        let body = RequestBodyBuilder::new().content("application/json", content).required(Some(Required::True));
+        let content = ContentBuilder::new()
+            .schema(Some(schema))
+            .example(Some(example))
+            .build();
+        let body = RequestBodyBuilder::new()
+            .content("application/json", content)
+            .required(Some(Required::True));
         self.operation = self.operation.request_body(Some(body.build()));
         self
     }
 
     /// A JSON answer of this type.
-    pub(super) fn gives<T: ToSchema>(mut self, status: &'static str, what: Hint, example: Value) -> Self {
+    pub(super) fn gives<T: ToSchema>(
+        mut self,
+        status: &'static str,
+        what: Hint,
+        example: Value,
+    ) -> Self {
         let schema = self.component::<T>();
-        let content = ContentBuilder::new().schema(Some(schema)).example(Some(example)).build();
+        let content = ContentBuilder::new()
+            .schema(Some(schema))
+            .example(Some(example))
+            .build();
         self.answer(status, what, "application/json", content)
     }
 
     /// A JSON answer of the one or the other type.
-    pub(super) fn gives_either<T: ToSchema, U: ToSchema>(mut self, what: Hint, example: Value) -> Self {
+    pub(super) fn gives_either<T: ToSchema, U: ToSchema>(
+        mut self,
+        what: Hint,
+        example: Value,
+    ) -> Self {
         let (one, other) = (self.component::<T>(), self.component::<U>());
         let schema = OneOfBuilder::new().item(one).item(other);
-        let content = ContentBuilder::new().schema(Some(schema)).example(Some(example)).build();
+        let content = ContentBuilder::new()
+            .schema(Some(schema))
+            .example(Some(example))
+            .build();
         self.answer("200", what, "application/json", content)
     }
 
     /// A JSON answer of a shape that has no type of its own.
     pub(super) fn gives_object(self, what: Hint, schema: Object, example: Value) -> Self {
-        let content = ContentBuilder::new().schema(Some(schema)).example(Some(example)).build();
+        let content = ContentBuilder::new()
+            .schema(Some(schema))
+            .example(Some(example))
+            .build();
         self.answer("200", what, "application/json", content)
     }
 
     /// A JSON answer with another status, of no fixed shape.
     pub(super) fn gives_object_at(self, status: &'static str, what: Hint) -> Self {
-        let content = ContentBuilder::new().schema(Some(ObjectBuilder::new().schema_type(Type::Object))).build();
+        let content = ContentBuilder::new()
+            .schema(Some(ObjectBuilder::new().schema_type(Type::Object)))
+            .build();
         self.answer(status, what, "application/json", content)
     }
 
     /// A JSON answer that says when to ask again.
-    pub(super) fn gives_later<T: ToSchema>(mut self, status: &'static str, what: Hint, example: Value) -> Self {
+    pub(super) fn gives_later<T: ToSchema>(
+        mut self,
+        status: &'static str,
+        what: Hint,
+        example: Value,
+    ) -> Self {
         let schema = self.component::<T>();
-        let content = ContentBuilder::new().schema(Some(schema)).example(Some(example)).build();
+        let content = ContentBuilder::new()
+            .schema(Some(schema))
+            .example(Some(example))
+            .build();
         let response = retry_after(described(what).content("application/json", content)).build();
         self.operation = self.operation.response(status, response);
         self
     }
 
     /// A text answer of a media type.
-    pub(super) fn gives_text(self, status: &'static str, what: Hint, media_type: &'static str) -> Self {
+    pub(super) fn gives_text(
+        self,
+        status: &'static str,
+        what: Hint,
+        media_type: &'static str,
+    ) -> Self {
         let content = ContentBuilder::new().schema(Some(string())).build();
         self.answer(status, what, media_type, content)
     }
@@ -158,22 +231,33 @@ impl Route {
         self
     }
 
-    fn answer(mut self, status: &'static str, what: Hint, media_type: &'static str, content: utoipa::openapi::Content) -> Self {
-        self.operation = self.operation.response(status, described(what).content(media_type, content).build());
+    fn answer(
+        mut self,
+        status: &'static str,
+        what: Hint,
+        media_type: &'static str,
+        content: utoipa::openapi::Content,
+    ) -> Self {
+        self.operation = self
+            .operation
+            .response(status, described(what).content(media_type, content).build());
         self
     }
 
     /// Behind an API key, with what a missing and a narrow one are told.
     pub(super) fn keyed(mut self) -> Self {
         for scheme in ["bearer", "apiKey"] {
-            self.operation = self.operation.security(SecurityRequirement::new(scheme, Vec::<String>::new()));
+            self.operation = self
+                .operation
+                .security(SecurityRequirement::new(scheme, Vec::<String>::new()));
         }
         self.refuses(&["unauthorized", "forbidden", "locked_out"])
     }
 
     /// The codes of the problems that it answers with.
     pub(super) fn refuses(mut self, codes: &[&'static str]) -> Self {
-        self.problems.extend(codes.iter().map(|code| problems::documented(code)));
+        self.problems
+            .extend(codes.iter().map(|code| problems::documented(code)));
         self
     }
 
@@ -187,7 +271,8 @@ impl Route {
     pub(super) fn finish(mut self) -> Operation {
         if self.plane != Plane::Public {
             // Whatever it is: the private listener answers no page of another site.
-            self.problems.extend(["foreign_host", "cross_site"].map(problems::documented));
+            self.problems
+                .extend(["foreign_host", "cross_site"].map(problems::documented));
         }
         let mut by_status: BTreeMap<u16, Vec<&Documented>> = BTreeMap::new();
         for problem in self.problems {
@@ -197,15 +282,27 @@ impl Route {
             }
         }
         for (status, problems) in by_status {
-            self.operation = self.operation.response(status.to_string(), refusal(status, &problems));
+            self.operation = self
+                .operation
+                .response(status.to_string(), refusal(status, &problems));
         }
-        self.operation.tag(self.group.name()).extensions(Some(self.texts.into_iter().collect())).build()
+        self.operation
+            .tag(self.group.name())
+            .extensions(Some(self.texts.into_iter().collect()))
+            .build()
     }
 }
 
 impl Group {
-    pub(super) const ALL: [Self; 7] =
-        [Self::Signing, Self::Pages, Self::Credentials, Self::DropIn, Self::Diagnosis, Self::Operations, Self::Sandbox];
+    pub(super) const ALL: [Self; 7] = [
+        Self::Signing,
+        Self::Pages,
+        Self::Credentials,
+        Self::DropIn,
+        Self::Diagnosis,
+        Self::Operations,
+        Self::Sandbox,
+    ];
 
     pub(super) fn name(self) -> &'static str {
         match self {
@@ -223,15 +320,19 @@ impl Group {
         match self {
             Self::Signing => says("Signatures for pages", "页面签名"),
             Self::Pages => says("The demo page and its files", "演示页面及其文件"),
-            Self::Credentials => {
-                says("Tokens and tickets for the company's other servers", "供公司其他服务器使用的 token 与 ticket")
-            }
+            Self::Credentials => says(
+                "Tokens and tickets for the company's other servers",
+                "供公司其他服务器使用的 token 与 ticket",
+            ),
             Self::DropIn => says(
                 "WeChat's and WeCom's own paths and shapes, with an API key in the place of the secret",
                 "微信与企业微信的原有路径与格式，用 API 密钥代替 secret",
             ),
             Self::Diagnosis => says("Why a signature is refused", "签名为何被拒绝"),
-            Self::Operations => says("Status, readiness, metrics, this description", "运行状态、就绪、指标与本接口说明"),
+            Self::Operations => says(
+                "Status, readiness, metrics, this description",
+                "运行状态、就绪、指标与本接口说明",
+            ),
             Self::Sandbox => says("Only with serve --sandbox", "仅在 serve --sandbox 时提供"),
         }
     }
@@ -241,31 +342,73 @@ impl Group {
 fn refusal(status: u16, problems: &[&Documented]) -> Response {
     let codes: Vec<&str> = problems.iter().map(|problem| problem.code).collect();
     let lines = |text: fn(&Documented) -> &str| {
-        problems.iter().map(|problem| format!("`{}`: {}", problem.code, text(problem))).collect::<Vec<_>>().join("\n\n")
+        problems
+            .iter()
+            .map(|problem| format!("`{}`: {}", problem.code, text(problem)))
+            .collect::<Vec<_>>()
+            .join("\n\n")
     };
     let narrowed = ObjectBuilder::new()
-        .property("code", ObjectBuilder::new().schema_type(Type::String).enum_values(Some(codes)))
-        .property("status", ObjectBuilder::new().schema_type(Type::Integer).enum_values(Some([status])));
-    let schema = AllOfBuilder::new().item(Ref::from_schema_name("Problem")).item(narrowed);
-    let examples = problems.iter().map(|problem| (problem.code, ExampleBuilder::new().value(Some(problem.example()))));
-    let content = ContentBuilder::new().schema(Some(schema)).examples_from_iter(examples).build();
-    let zh: Extensions = [("x-description-zh", lines(|problem| problem.text.zh.as_ref()))].into_iter().collect();
-    let mut response = ResponseBuilder::new().description(lines(|problem| problem.text.en.as_ref())).extensions(Some(zh));
+        .property(
+            "code",
+            ObjectBuilder::new()
+                .schema_type(Type::String)
+                .enum_values(Some(codes)),
+        )
+        .property(
+            "status",
+            ObjectBuilder::new()
+                .schema_type(Type::Integer)
+                .enum_values(Some([status])),
+        );
+    let schema = AllOfBuilder::new()
+        .item(Ref::from_schema_name("Problem"))
+        .item(narrowed);
+    let examples = problems.iter().map(|problem| {
+        (
+            problem.code,
+            ExampleBuilder::new().value(Some(problem.example())),
+        )
+    });
+    let content = ContentBuilder::new()
+        .schema(Some(schema))
+        .examples_from_iter(examples)
+        .build();
+    let zh: Extensions = [(
+        "x-description-zh",
+        lines(|problem| problem.text.zh.as_ref()),
+    )]
+    .into_iter()
+    .collect();
+    let mut response = ResponseBuilder::new()
+        .description(lines(|problem| problem.text.en.as_ref()))
+        .extensions(Some(zh));
     if matches!(status, 429 | 503) {
         response = retry_after(response);
     }
-    response.content("application/problem+json", content).build()
+    response
+        .content("application/problem+json", content)
+        .build()
 }
 
 fn retry_after(response: ResponseBuilder) -> ResponseBuilder {
-    let seconds = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).build();
-    let header = HeaderBuilder::new().schema(Some(seconds)).description(Some("Seconds to wait before asking again"));
+    let seconds = ObjectBuilder::new()
+        .schema_type(Type::Integer)
+        .minimum(Some(1))
+        .build();
+    let header = HeaderBuilder::new()
+        .schema(Some(seconds))
+        .description(Some("Seconds to wait before asking again"));
     response.header("Retry-After", header.build())
 }
 
 fn described(what: Hint) -> ResponseBuilder {
-    let zh: Extensions = [("x-description-zh", what.zh.into_owned())].into_iter().collect();
-    ResponseBuilder::new().description(what.en).extensions(Some(zh))
+    let zh: Extensions = [("x-description-zh", what.zh.into_owned())]
+        .into_iter()
+        .collect();
+    ResponseBuilder::new()
+        .description(what.en)
+        .extensions(Some(zh))
 }
 
 /// A text.
@@ -275,12 +418,18 @@ pub(super) fn string() -> Object {
 
 /// A text of at most so many characters.
 pub(super) fn text_up_to(length: usize) -> Object {
-    ObjectBuilder::new().schema_type(Type::String).max_length(Some(length)).build()
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .max_length(Some(length))
+        .build()
 }
 
 /// One of these texts.
 pub(super) fn one_of<'a>(values: impl IntoIterator<Item = &'a str>) -> Object {
-    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(values)).build()
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .enum_values(Some(values))
+        .build()
 }
 
 /// An optional parameter of the query.
@@ -290,22 +439,36 @@ pub(super) fn query(name: &str, what: Hint, schema: Object, example: &str) -> Pa
 
 /// A parameter of the query that has to be there.
 pub(super) fn needed(name: &str, what: Hint, schema: Object, example: &str) -> Parameter {
-    parameter(ParameterIn::Query, name, what, schema, example).required(Required::True).build()
+    parameter(ParameterIn::Query, name, what, schema, example)
+        .required(Required::True)
+        .build()
 }
 
 /// A part of the path.
 pub(super) fn in_path(name: &str, what: Hint, schema: Object, example: &str) -> Parameter {
-    parameter(ParameterIn::Path, name, what, schema, example).required(Required::True).build()
+    parameter(ParameterIn::Path, name, what, schema, example)
+        .required(Required::True)
+        .build()
 }
 
 /// A header that has to be there.
 pub(super) fn in_header(name: &str, what: Hint, schema: Object, example: &str) -> Parameter {
-    parameter(ParameterIn::Header, name, what, schema, example).required(Required::True).build()
+    parameter(ParameterIn::Header, name, what, schema, example)
+        .required(Required::True)
+        .build()
 }
 
 /// A comma-separated list of the query.
-pub(super) fn list(name: &str, what: Hint, item: Object, most: usize, example: &[&str]) -> Parameter {
-    let zh: Extensions = [("x-description-zh", what.zh.into_owned())].into_iter().collect();
+pub(super) fn list(
+    name: &str,
+    what: Hint,
+    item: Object,
+    most: usize,
+    example: &[&str],
+) -> Parameter {
+    let zh: Extensions = [("x-description-zh", what.zh.into_owned())]
+        .into_iter()
+        .collect();
     ParameterBuilder::new()
         .name(name)
         .parameter_in(ParameterIn::Query)
@@ -319,8 +482,16 @@ pub(super) fn list(name: &str, what: Hint, item: Object, most: usize, example: &
         .build()
 }
 
-fn parameter(place: ParameterIn, name: &str, what: Hint, schema: Object, example: &str) -> ParameterBuilder {
-    let zh: Extensions = [("x-description-zh", what.zh.into_owned())].into_iter().collect();
+fn parameter(
+    place: ParameterIn,
+    name: &str,
+    what: Hint,
+    schema: Object,
+    example: &str,
+) -> ParameterBuilder {
+    let zh: Extensions = [("x-description-zh", what.zh.into_owned())]
+        .into_iter()
+        .collect();
     ParameterBuilder::new()
         .name(name)
         .parameter_in(place)

@@ -130,13 +130,34 @@ fn finding() -> Value {
 }
 
 fn account() -> Parameter {
-    in_path("account", says("The account's name in the configuration", "配置中的账号名"), string(), "demo")
+    in_path(
+        "account",
+        says("The account's name in the configuration", "配置中的账号名"),
+        string(),
+        "demo",
+    )
 }
 
 fn kind() -> Parameter {
-    let kinds = [Kind::AccessToken, Kind::JsapiTicket, Kind::CardTicket, Kind::AgentTicket].map(Kind::as_str);
-    in_path("kind", says("Which credential", "哪种凭证"), one_of(kinds), Kind::AccessToken.as_str())
+    let kinds = [
+        Kind::AccessToken,
+        Kind::JsapiTicket,
+        Kind::CardTicket,
+        Kind::AgentTicket,
+    ]
+    .map(Kind::as_str);
+    in_path(
+        "kind",
+        says("Which credential", "哪种凭证"),
+        one_of(kinds),
+        Kind::AccessToken.as_str(),
+    )
 }
 
-pub(super) const CREDENTIAL_REFUSES: &[&str] =
-    &["unknown_account", "unsupported_credential", "account_misconfigured", "upstream_unavailable", "upstream_quota"];
+pub(super) const CREDENTIAL_REFUSES: &[&str] = &[
+    "unknown_account",
+    "unsupported_credential",
+    "account_misconfigured",
+    "upstream_unavailable",
+    "upstream_quota",
+];

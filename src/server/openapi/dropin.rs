@@ -24,10 +24,27 @@ pub(super) fn routes() -> Vec<Route> {
             agent_ticket(verb, agent),
         ]
     };
-    let by_get = by(Route::get, ["token", "stableTokenByGet", "getTicket", "workToken", "workTicket", "workAgentTicket"]);
+    let by_get = by(
+        Route::get,
+        [
+            "token",
+            "stableTokenByGet",
+            "getTicket",
+            "workToken",
+            "workTicket",
+            "workAgentTicket",
+        ],
+    );
     let by_post = by(
         Route::post,
-        ["tokenByPost", "stableToken", "getTicketByPost", "workTokenByPost", "workTicketByPost", "workAgentTicketByPost"],
+        [
+            "tokenByPost",
+            "stableToken",
+            "getTicketByPost",
+            "workTokenByPost",
+            "workTicketByPost",
+            "workAgentTicketByPost",
+        ],
     );
     by_get.into_iter().chain(by_post).collect()
 }
@@ -35,29 +52,67 @@ pub(super) fn routes() -> Vec<Route> {
 type Verb = fn((Plane, Group), &'static str, &'static str, Hint) -> Route;
 
 fn weixin_token(verb: Verb, id: &'static str) -> Route {
-    let route = verb((Private, DropIn), "/cgi-bin/token", id, says("WeChat's token", "微信 token 接口"));
+    let route = verb(
+        (Private, DropIn),
+        "/cgi-bin/token",
+        id,
+        says("WeChat's token", "微信 token 接口"),
+    );
     let route = locking_out(route, said::SLOWER);
-    refusing(route, &[said::NO_APPID, said::BAD_APPID, said::BAD_GRANT_TYPE, said::NO_SECRET, said::BAD_SECRET])
-        .with([
-            needed(
-                "grant_type",
-                says("Always client_credential", "固定为 client_credential"),
-                one_of(["client_credential"]),
-                "client_credential",
-            ),
-            needed("appid", says("The account's AppID", "账号的 AppID"), string(), "wx0123456789abcdef"),
-            needed("secret", says("An API key of this service", "本服务的 API 密钥"), string(), "wxk_…"),
-        ])
-        .gives_either::<TokenReply<'_>, ErrorReply<'_>>(ANSWER, json!({ "access_token": "92_…", "expires_in": 5_400 }))
+    refusing(
+        route,
+        &[
+            said::NO_APPID,
+            said::BAD_APPID,
+            said::BAD_GRANT_TYPE,
+            said::NO_SECRET,
+            said::BAD_SECRET,
+        ],
+    )
+    .with([
+        needed(
+            "grant_type",
+            says("Always client_credential", "固定为 client_credential"),
+            one_of(["client_credential"]),
+            "client_credential",
+        ),
+        needed(
+            "appid",
+            says("The account's AppID", "账号的 AppID"),
+            string(),
+            "wx0123456789abcdef",
+        ),
+        needed(
+            "secret",
+            says("An API key of this service", "本服务的 API 密钥"),
+            string(),
+            "wxk_…",
+        ),
+    ])
+    .gives_either::<TokenReply<'_>, ErrorReply<'_>>(
+        ANSWER,
+        json!({ "access_token": "92_…", "expires_in": 5_400 }),
+    )
 }
 
 fn stable_token(verb: Verb, id: &'static str) -> Route {
     let text = || ObjectBuilder::new().schema_type(Type::String);
     let body = ObjectBuilder::new()
-        .property("grant_type", text().enum_values(Some(["client_credential"])))
+        .property(
+            "grant_type",
+            text().enum_values(Some(["client_credential"])),
+        )
         .property("appid", text())
-        .property("secret", text().description(Some("An API key of this service")))
-        .property("force_refresh", ObjectBuilder::new().schema_type(Type::Boolean).description(Some("A rationed renewal")))
+        .property(
+            "secret",
+            text().description(Some("An API key of this service")),
+        )
+        .property(
+            "force_refresh",
+            ObjectBuilder::new()
+                .schema_type(Type::Boolean)
+                .description(Some("A rationed renewal")),
+        )
         .required("grant_type")
         .required("appid")
         .required("secret");
@@ -76,7 +131,11 @@ fn stable_token(verb: Verb, id: &'static str) -> Route {
     let route = refusing(route, &codes);
     if route.method == HttpMethod::Get {
         let refusal = json!({ "errcode": said::NOT_POST.errcode, "errmsg": format!("{} rid: …", said::NOT_POST.errmsg) });
-        return route.gives::<ErrorReply<'_>>("200", says("It wants a POST.", "应使用 POST。"), refusal);
+        return route.gives::<ErrorReply<'_>>(
+            "200",
+            says("It wants a POST.", "应使用 POST。"),
+            refusal,
+        );
     }
     locking_out(route, said::SLOWER)
         .takes_object(
@@ -89,23 +148,57 @@ fn stable_token(verb: Verb, id: &'static str) -> Route {
 fn ticket(verb: Verb, id: &'static str) -> Route {
     let summary = says("WeChat's ticket", "微信 getticket 接口");
     let route = verb((Private, DropIn), "/cgi-bin/ticket/getticket", id, summary);
-    refusing(route, &[said::NO_TOKEN, said::DEAD_TOKEN, said::BAD_ARGS, said::NOT_FOR_THIS_ACCOUNT])
-        .with([access_token(), query("type", says("Which ticket", "ticket 类型"), one_of(["jsapi", "wx_card"]), "jsapi")])
-        .gives_either::<TicketReply<'_>, ErrorReply<'_>>(ANSWER, ticket_example())
+    refusing(
+        route,
+        &[
+            said::NO_TOKEN,
+            said::DEAD_TOKEN,
+            said::BAD_ARGS,
+            said::NOT_FOR_THIS_ACCOUNT,
+        ],
+    )
+    .with([
+        access_token(),
+        query(
+            "type",
+            says("Which ticket", "ticket 类型"),
+            one_of(["jsapi", "wx_card"]),
+            "jsapi",
+        ),
+    ])
+    .gives_either::<TicketReply<'_>, ErrorReply<'_>>(ANSWER, ticket_example())
 }
 
 fn work_token(verb: Verb, id: &'static str) -> Route {
     let summary = says("WeCom's token", "企业微信 gettoken 接口");
     let route = verb((Private, DropIn), "/cgi-bin/gettoken", id, summary);
-    let codes =
-        [said::WORK_NO_SECRET, said::WORK_BAD_CORPID, said::WORK_BAD_SECRET, said::WORK_BAD_AGENTID, said::WORK_WHICH_AGENT];
+    let codes = [
+        said::WORK_NO_SECRET,
+        said::WORK_BAD_CORPID,
+        said::WORK_BAD_SECRET,
+        said::WORK_BAD_AGENTID,
+        said::WORK_WHICH_AGENT,
+    ];
     refusing(locking_out(route, said::WORK_SLOWER), &codes)
         .with([
-            needed("corpid", says("The corp's id", "企业 ID"), string(), "ww0123456789abcdef"),
-            needed("corpsecret", says("An API key of this service", "本服务的 API 密钥"), string(), "wxk_…"),
+            needed(
+                "corpid",
+                says("The corp's id", "企业 ID"),
+                string(),
+                "ww0123456789abcdef",
+            ),
+            needed(
+                "corpsecret",
+                says("An API key of this service", "本服务的 API 密钥"),
+                string(),
+                "wxk_…",
+            ),
             query(
                 "agentid",
-                says("Which app, where the key opens several of the corp", "密钥可用于该企业的多个应用时，指定应用"),
+                says(
+                    "Which app, where the key opens several of the corp",
+                    "密钥可用于该企业的多个应用时，指定应用",
+                ),
                 string(),
                 "1000002",
             ),
@@ -117,7 +210,10 @@ fn work_token(verb: Verb, id: &'static str) -> Route {
 }
 
 fn corp_ticket(verb: Verb, id: &'static str) -> Route {
-    let summary = says("WeCom's ticket of the corp, for wx.config", "企业微信企业级 ticket，用于 wx.config");
+    let summary = says(
+        "WeCom's ticket of the corp, for wx.config",
+        "企业微信企业级 ticket，用于 wx.config",
+    );
     let route = verb((Private, DropIn), "/cgi-bin/get_jsapi_ticket", id, summary);
     refusing(route, &[said::NO_TOKEN, said::WORK_DEAD_TOKEN])
         .with([access_token()])
@@ -125,20 +221,34 @@ fn corp_ticket(verb: Verb, id: &'static str) -> Route {
 }
 
 fn agent_ticket(verb: Verb, id: &'static str) -> Route {
-    let summary = says("WeCom's ticket of the app, for wx.agentConfig", "企业微信应用级 ticket，用于 wx.agentConfig");
+    let summary = says(
+        "WeCom's ticket of the app, for wx.agentConfig",
+        "企业微信应用级 ticket，用于 wx.agentConfig",
+    );
     let route = verb((Private, DropIn), "/cgi-bin/ticket/get", id, summary);
-    refusing(route, &[said::NO_TOKEN, said::WORK_DEAD_TOKEN, said::WORK_BAD_ARGS])
-        .with([
-            access_token(),
-            needed("type", says("Always agent_config", "固定为 agent_config"), one_of(["agent_config"]), "agent_config"),
-        ])
-        .gives_either::<TicketReply<'_>, ErrorReply<'_>>(ANSWER, ticket_example())
+    refusing(
+        route,
+        &[said::NO_TOKEN, said::WORK_DEAD_TOKEN, said::WORK_BAD_ARGS],
+    )
+    .with([
+        access_token(),
+        needed(
+            "type",
+            says("Always agent_config", "固定为 agent_config"),
+            one_of(["agent_config"]),
+            "agent_config",
+        ),
+    ])
+    .gives_either::<TicketReply<'_>, ErrorReply<'_>>(ANSWER, ticket_example())
 }
 
 /// The codes that are spoken in WeChat's place; WeChat's own are passed on.
 fn refusing(route: Route, codes: &[Said]) -> Route {
     let spoken = |and: &str| {
-        let codes = codes.iter().chain([&said::BUSY]).map(|said| format!("- `{}` {}", said.errcode, said.errmsg));
+        let codes = codes
+            .iter()
+            .chain([&said::BUSY])
+            .map(|said| format!("- `{}` {}", said.errcode, said.errmsg));
         format!("{and}\n\n{}", codes.collect::<Vec<_>>().join("\n"))
     };
     route.about(Hint {
@@ -153,15 +263,30 @@ fn locking_out(route: Route, said: Said) -> Route {
         "Too many different wrong API keys came from this address: with WeChat's code for too many calls.",
         "来自该地址的错误 API 密钥过多，错误码沿用微信的调用超限。",
     );
-    route.gives_later::<ErrorReply<'_>>("429", what, json!({ "errcode": said.errcode, "errmsg": said.errmsg }))
+    route.gives_later::<ErrorReply<'_>>(
+        "429",
+        what,
+        json!({ "errcode": said.errcode, "errmsg": said.errmsg }),
+    )
 }
 
 fn access_token() -> Parameter {
-    needed("access_token", says("A token that this service handed out", "由本服务发出的 token"), string(), "92_…")
+    needed(
+        "access_token",
+        says(
+            "A token that this service handed out",
+            "由本服务发出的 token",
+        ),
+        string(),
+        "92_…",
+    )
 }
 
 fn ticket_example() -> serde_json::Value {
     json!({ "errcode": 0, "errmsg": "ok", "ticket": "sM4AOVdWfPE4DxkX…", "expires_in": 5_400 })
 }
 
-const ANSWER: Hint = says("The credential, or an errcode: in WeChat's shape.", "凭证或错误码，格式与微信一致。");
+const ANSWER: Hint = says(
+    "The credential, or an errcode: in WeChat's shape.",
+    "凭证或错误码，格式与微信一致。",
+);

@@ -11,18 +11,39 @@ use crate::server::ready::Report;
 use crate::server::status::shapes::{Done, FARTHEST, LONGEST, MOST, Report as StatusReport, Wish};
 
 pub(super) fn routes() -> Vec<Route> {
-    vec![healthz(), readyz(), metrics(), status(), status_json(), refresh(), description(), page()]
+    vec![
+        healthz(),
+        readyz(),
+        metrics(),
+        status(),
+        status_json(),
+        refresh(),
+        description(),
+        page(),
+    ]
 }
 
 fn healthz() -> Route {
-    let alive = ObjectBuilder::new().property("status", one_of(["ok"])).required("status");
-    Route::get((Both, Operations), "/healthz", "healthz", says("Whether the process is alive", "进程是否存活"))
-        .about(says("Asks nobody else.", "不依赖任何外部服务。"))
-        .gives_object(says("Alive.", "存活。"), alive.build(), json!({ "status": "ok" }))
+    let alive = ObjectBuilder::new()
+        .property("status", one_of(["ok"]))
+        .required("status");
+    Route::get(
+        (Both, Operations),
+        "/healthz",
+        "healthz",
+        says("Whether the process is alive", "进程是否存活"),
+    )
+    .about(says("Asks nobody else.", "不依赖任何外部服务。"))
+    .gives_object(
+        says("Alive.", "存活。"),
+        alive.build(),
+        json!({ "status": "ok" }),
+    )
 }
 
 fn readyz() -> Route {
-    let well = json!({ "ready": true, "rule": "any", "accounts": [{ "account": "main", "ready": true }] });
+    let well =
+        json!({ "ready": true, "rule": "any", "accounts": [{ "account": "main", "ready": true }] });
     let broken = json!({ "ready": false, "rule": "any", "accounts": [{
         "account": "main", "ready": false, "reason": "setup", "errcode": 40_164,
         "failing_since": "2026-01-01T01:57:10Z", "retry_at": "2026-01-01T01:58:14Z",
@@ -65,7 +86,10 @@ fn metrics() -> Route {
 fn status() -> Route {
     let part = query(
         "part",
-        says("live: only what changes, for the page's own script", "live：仅返回会变化的部分，供页面脚本使用"),
+        says(
+            "live: only what changes, for the page's own script",
+            "live：仅返回会变化的部分，供页面脚本使用",
+        ),
         one_of(["", "live", "summary"]),
         "live",
     );
@@ -73,11 +97,18 @@ fn status() -> Route {
         (Private, Operations),
         "/status",
         "status",
-        says("The status page: how every credential is", "状态页：每个凭证的情况"),
+        says(
+            "The status page: how every credential is",
+            "状态页：每个凭证的情况",
+        ),
     )
     .with(found_by())
     .with([lang(), part])
-    .gives_text("200", says("HTML in the reader's language.", "读者语言的 HTML。"), "text/html")
+    .gives_text(
+        "200",
+        says("HTML in the reader's language.", "读者语言的 HTML。"),
+        "text/html",
+    )
     .refuses(STATUS_REFUSES)
 }
 
@@ -121,19 +152,46 @@ fn refresh() -> Route {
 /// Which accounts, and how many.
 fn found_by() -> [Parameter; 5] {
     let number = |least: usize, most: usize| {
-        ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(least)).maximum(Some(most)).build()
+        ObjectBuilder::new()
+            .schema_type(Type::Integer)
+            .minimum(Some(least))
+            .maximum(Some(most))
+            .build()
     };
     [
-        query("account", says("The account of exactly this name", "账号名，须完全一致"), string(), "demo"),
-        query("q", says("A part of a name or an AppID", "账号名或 AppID 的一部分"), text_up_to(LONGEST), "demo"),
+        query(
+            "account",
+            says("The account of exactly this name", "账号名，须完全一致"),
+            string(),
+            "demo",
+        ),
+        query(
+            "q",
+            says("A part of a name or an AppID", "账号名或 AppID 的一部分"),
+            text_up_to(LONGEST),
+            "demo",
+        ),
         query(
             "state",
-            says("Only these; failing: down ones too", "仅限该状态；failing 也包括不可用的"),
+            says(
+                "Only these; failing: down ones too",
+                "仅限该状态；failing 也包括不可用的",
+            ),
             one_of(["", "failing", "down", "starting", "ok"]),
             "ok",
         ),
-        query("offset", says("How many to leave out", "跳过多少个"), number(0, FARTHEST), "0"),
-        query("limit", says("How many at most", "最多多少个"), number(1, MOST), "20"),
+        query(
+            "offset",
+            says("How many to leave out", "跳过多少个"),
+            number(0, FARTHEST),
+            "0",
+        ),
+        query(
+            "limit",
+            says("How many at most", "最多多少个"),
+            number(1, MOST),
+            "20",
+        ),
     ]
 }
 
@@ -154,7 +212,13 @@ fn example_of_status() -> serde_json::Value {
 
 fn description() -> Route {
     let any = ObjectBuilder::new().schema_type(Type::Object).build();
-    Route::get((Private, Operations), "/openapi.json", "openapi", says("This description", "本接口说明")).gives_object(
+    Route::get(
+        (Private, Operations),
+        "/openapi.json",
+        "openapi",
+        says("This description", "本接口说明"),
+    )
+    .gives_object(
         says("OpenAPI 3.1.", "OpenAPI 3.1 文档。"),
         any,
         json!({ "openapi": "3.1.0" }),
@@ -162,16 +226,28 @@ fn description() -> Route {
 }
 
 fn page() -> Route {
-    Route::get((Private, Operations), "/docs", "docs", says("This description as a page", "本接口说明的网页"))
-        .with([lang()])
-        .gives_text("200", says("HTML in the reader's language.", "读者语言的 HTML。"), "text/html")
+    Route::get(
+        (Private, Operations),
+        "/docs",
+        "docs",
+        says("This description as a page", "本接口说明的网页"),
+    )
+    .with([lang()])
+    .gives_text(
+        "200",
+        says("HTML in the reader's language.", "读者语言的 HTML。"),
+        "text/html",
+    )
 }
 
 /// Of every page.
 pub(super) fn lang() -> Parameter {
     query(
         "lang",
-        says("zh or en; anything else and nothing: the browser's", "zh 或 en；省略或为其他值则按浏览器语言"),
+        says(
+            "zh or en; anything else and nothing: the browser's",
+            "zh 或 en；省略或为其他值则按浏览器语言",
+        ),
         string(),
         "en",
     )
@@ -179,7 +255,12 @@ pub(super) fn lang() -> Parameter {
 
 /// A program's mark, which no other site's page can set.
 fn marked() -> Parameter {
-    in_header("X-Requested-With", says("Always wx-jssdk", "固定为 wx-jssdk"), one_of(["wx-jssdk"]), "wx-jssdk")
+    in_header(
+        "X-Requested-With",
+        says("Always wx-jssdk", "固定为 wx-jssdk"),
+        one_of(["wx-jssdk"]),
+        "wx-jssdk",
+    )
 }
 
 const STATUS_REFUSES: &[&str] = &["bad_query", "cross_site"];

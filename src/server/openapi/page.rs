@@ -25,32 +25,61 @@ struct ApiPage<'a> {
 }
 
 /// `GET /docs`.
-pub(super) async fn show(request: HttpRequest, description: web::Data<Description>) -> HttpResponse {
-    let page = ApiPage::of(&description.document, Lang::of(&request), private_base(&request));
+pub(super) async fn show(
+    request: HttpRequest,
+    description: web::Data<Description>,
+) -> HttpResponse {
+    let page = ApiPage::of(
+        &description.document,
+        Lang::of(&request),
+        private_base(&request),
+    );
     DOCS.answer(page.render(), page.lang)
 }
 
-const DOCS: Page = Page { name: "docs", policy: PAGE_POLICY, referrer: "no-referrer" };
+const DOCS: Page = Page {
+    name: "docs",
+    policy: PAGE_POLICY,
+    referrer: "no-referrer",
+};
 
 impl<'a> ApiPage<'a> {
     fn of(document: &'a Value, lang: Lang, private: String) -> Self {
-        let mut groups: Vec<_> = Group::ALL.iter().map(|group| (group.name(), String::new(), Vec::new())).collect();
+        let mut groups: Vec<_> = Group::ALL
+            .iter()
+            .map(|group| (group.name(), String::new(), Vec::new()))
+            .collect();
         for (name, about, operations) in &mut groups {
-            let tag = document["tags"].as_array().into_iter().flatten().find(|tag| tag["name"] == *name);
-            *about = tag.map(|tag| view::text(tag, "description", lang).to_owned()).unwrap_or_default();
+            let tag = document["tags"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .find(|tag| tag["name"] == *name);
+            *about = tag
+                .map(|tag| view::text(tag, "description", lang).to_owned())
+                .unwrap_or_default();
             operations.extend(view::operations(document, name, lang, &private));
         }
-        let schemas = document["components"]["schemas"].as_object().into_iter().flatten();
+        let schemas = document["components"]["schemas"]
+            .as_object()
+            .into_iter()
+            .flatten();
         let problems = document["x-problem-codes"].as_array().into_iter().flatten();
         Self {
             lang,
             about: view::marked(view::text(&document["info"], "description", lang)),
             groups,
-            schemas: schemas.map(|(name, schema)| (name.as_str(), Table::of(schema))).collect(),
+            schemas: schemas
+                .map(|(name, schema)| (name.as_str(), Table::of(schema)))
+                .collect(),
             problems: problems
                 .map(|row| {
                     let text = row[lang.t("en", "zh")].as_str().unwrap_or_default();
-                    (row["code"].as_str().unwrap_or_default(), &row["status"], text)
+                    (
+                        row["code"].as_str().unwrap_or_default(),
+                        &row["status"],
+                        text,
+                    )
                 })
                 .collect(),
             version: env!("CARGO_PKG_VERSION"),
@@ -60,11 +89,21 @@ impl<'a> ApiPage<'a> {
 
 /// How the reader reached this page, for the commands to copy; a Host that is none is not put into a command.
 fn private_base(request: &HttpRequest) -> String {
-    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let plain = !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b".-:[]".contains(&b));
-    format!("{}://{}", request.connection_info().scheme(), if plain { host } else { "127.0.0.1:8081" })
+    let host = request
+        .headers()
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok())
+        .unwrap_or_default();
+    let plain = !host.is_empty()
+        && host
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b".-:[]".contains(&b));
+    format!(
+        "{}://{}",
+        request.connection_info().scheme(),
+        if plain { host } else { "127.0.0.1:8081" }
+    )
 }
 
 /// Nothing but this server's own style and icon.
-const PAGE_POLICY: &str =
-    "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+const PAGE_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";

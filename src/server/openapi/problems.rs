@@ -36,16 +36,33 @@ impl Documented {
 /// # Panics
 /// When there is none: the description is made when the service starts, and by every test.
 pub(super) fn documented(code: &str) -> &'static Documented {
-    PROBLEMS.iter().find(|problem| problem.code == code).unwrap_or_else(|| panic!("the problem {code} is not documented"))
+    PROBLEMS
+        .iter()
+        .find(|problem| problem.code == code)
+        .unwrap_or_else(|| panic!("the problem {code} is not documented"))
 }
 
-const fn problem(code: &'static str, status: u16, en: &'static str, zh: &'static str) -> Documented {
-    Documented { code, status, text: says(en, zh) }
+const fn problem(
+    code: &'static str,
+    status: u16,
+    en: &'static str,
+    zh: &'static str,
+) -> Documented {
+    Documented {
+        code,
+        status,
+        text: says(en, zh),
+    }
 }
 
 /// In the order of their status.
 pub(super) const PROBLEMS: &[Documented] = &[
-    problem("missing_url", 400, "The parameter url is missing or empty.", "缺少 url 参数，或其值为空。"),
+    problem(
+        "missing_url",
+        400,
+        "The parameter url is missing or empty.",
+        "缺少 url 参数，或其值为空。",
+    ),
     problem(
         "bad_url",
         400,
@@ -58,7 +75,12 @@ pub(super) const PROBLEMS: &[Documented] = &[
         "The page's address was put into the query without encodeURIComponent, so that its own parameters became this request's.",
         "页面地址未经 encodeURIComponent 就放进了查询串，它自己的参数因此变成了本请求的参数。",
     ),
-    problem("url_double_encoded", 400, "The page's address was percent-encoded twice.", "页面地址被编码了两次。"),
+    problem(
+        "url_double_encoded",
+        400,
+        "The page's address was percent-encoded twice.",
+        "页面地址被编码了两次。",
+    ),
     problem(
         "duplicate_parameter",
         400,
@@ -71,21 +93,36 @@ pub(super) const PROBLEMS: &[Documented] = &[
         "jsApiList or openTagList holds something that is no name, or more than 200 names.",
         "jsApiList 或 openTagList 中含有不是接口名的内容，或超过 200 个。",
     ),
-    problem("bad_flag", 400, "debug is neither true nor false.", "debug 的值既不是 true 也不是 false。"),
+    problem(
+        "bad_flag",
+        400,
+        "debug is neither true nor false.",
+        "debug 的值既不是 true 也不是 false。",
+    ),
     problem(
         "bad_card",
         400,
         "A card's parameter is too long, holds control characters or is no number.",
         "卡券参数过长、含控制字符或不是数字。",
     ),
-    problem("missing_card_id", 400, "The parameter cardId is missing.", "缺少 cardId 参数。"),
+    problem(
+        "missing_card_id",
+        400,
+        "The parameter cardId is missing.",
+        "缺少 cardId 参数。",
+    ),
     problem(
         "bad_query",
         400,
         "The query holds a parameter or a value that the status page does not know.",
         "查询串中有状态页不认识的参数或值。",
     ),
-    problem("bad_body", 400, "The body is not the JSON that this endpoint takes.", "请求体不是本接口接受的 JSON。"),
+    problem(
+        "bad_body",
+        400,
+        "The body is not the JSON that this endpoint takes.",
+        "请求体不是本接口接受的 JSON。",
+    ),
     problem(
         "unauthorized",
         401,
@@ -116,15 +153,30 @@ pub(super) const PROBLEMS: &[Documented] = &[
         "No account has this name, or none was named and there is no default.",
         "没有这个名称的账号；或未指定账号且没有默认账号。",
     ),
-    problem("unsupported_credential", 404, "The account's platform has no such credential.", "该账号所属平台没有这种凭证。"),
-    problem("not_found", 404, "There is nothing at this address.", "该地址不存在。"),
+    problem(
+        "unsupported_credential",
+        404,
+        "The account's platform has no such credential.",
+        "该账号所属平台没有这种凭证。",
+    ),
+    problem(
+        "not_found",
+        404,
+        "There is nothing at this address.",
+        "该地址不存在。",
+    ),
     problem(
         "method_not_allowed",
         405,
         "The endpoint takes another method; Allow names it.",
         "该接口使用其他请求方法，见 Allow 响应头。",
     ),
-    problem("body_too_large", 413, "The body is larger than this endpoint takes.", "请求体超过本接口的上限。"),
+    problem(
+        "body_too_large",
+        413,
+        "The body is larger than this endpoint takes.",
+        "请求体超过本接口的上限。",
+    ),
     problem(
         "unsupported_media_type",
         415,

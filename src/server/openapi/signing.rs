@@ -14,12 +14,27 @@ use crate::sign::{AgentConfig, ChooseCard, JsConfig};
 
 /// What pages call for their signatures.
 pub(super) fn routes() -> Vec<Route> {
-    vec![config(), agent_config(), work_config(), card_ext(), choose_card(), script(), types()]
+    vec![
+        config(),
+        agent_config(),
+        work_config(),
+        card_ext(),
+        choose_card(),
+        script(),
+        types(),
+    ]
 }
 
 /// What a browser loads beside them.
 pub(super) fn page_routes() -> Vec<Route> {
-    vec![demo(), static_file("static"), phone(), qr(), verify_file(), pre_verify()]
+    vec![
+        demo(),
+        static_file("static"),
+        phone(),
+        qr(),
+        verify_file(),
+        pre_verify(),
+    ]
 }
 
 fn config() -> Route {
@@ -39,10 +54,17 @@ fn agent_config() -> Route {
         (Public, Signing),
         "/jssdk/agent-config",
         "agentConfig",
-        says("Sign a WeCom page for wx.agentConfig", "为企业微信页面签名，供 wx.agentConfig 使用"),
+        says(
+            "Sign a WeCom page for wx.agentConfig",
+            "为企业微信页面签名，供 wx.agentConfig 使用",
+        ),
     )
     .with([url(), account_of("demo-work"), apis(), tags(), debug()])
-    .gives::<AgentConfig>("200", says("For wx.agentConfig, as it is.", "原样用于 wx.agentConfig。"), agent())
+    .gives::<AgentConfig>(
+        "200",
+        says("For wx.agentConfig, as it is.", "原样用于 wx.agentConfig。"),
+        agent(),
+    )
     .refuses(CONFIG_REFUSES)
 }
 
@@ -51,7 +73,10 @@ fn work_config() -> Route {
         (Public, Signing),
         "/jssdk/work-config",
         "workConfig",
-        says("Sign a WeCom page for both of its configs", "为企业微信页面一次取得两种签名"),
+        says(
+            "Sign a WeCom page for both of its configs",
+            "为企业微信页面一次取得两种签名",
+        ),
     )
     .with([url(), account_of("demo-work"), apis(), tags(), debug()])
     .gives::<WorkConfig>(
@@ -63,7 +88,12 @@ fn work_config() -> Route {
 }
 
 fn card_ext() -> Route {
-    let id = needed("cardId", says("The card's id", "卡券 ID"), card_id(), "pXch-jnOlGtbuWwIO2NDftZeynRE");
+    let id = needed(
+        "cardId",
+        says("The card's id", "卡券 ID"),
+        card_id(),
+        "pXch-jnOlGtbuWwIO2NDftZeynRE",
+    );
     Route::get((Public, Signing), "/jssdk/card-ext", "cardExt", says("Sign a coupon for wx.addCard", "为卡券签名，供 wx.addCard 使用"))
         .with([
             id,
@@ -123,7 +153,13 @@ fn script() -> Route {
         ),
         "text/javascript",
     )
-    .gives_nothing("304", says("The copy with this ETag is still the newest.", "该 ETag 的副本仍是最新。"))
+    .gives_nothing(
+        "304",
+        says(
+            "The copy with this ETag is still the newest.",
+            "该 ETag 的副本仍是最新。",
+        ),
+    )
 }
 
 fn types() -> Route {
@@ -131,16 +167,37 @@ fn types() -> Route {
         (Public, Signing),
         "/jssdk/wx-jssdk.d.ts",
         "clientTypes",
-        says("The client script's TypeScript types", "客户端脚本的 TypeScript 类型"),
+        says(
+            "The client script's TypeScript types",
+            "客户端脚本的 TypeScript 类型",
+        ),
     )
     .gives_text("200", says("Type definitions.", "类型定义。"), "text/plain")
-    .gives_nothing("304", says("The copy with this ETag is still the newest.", "该 ETag 的副本仍是最新。"))
+    .gives_nothing(
+        "304",
+        says(
+            "The copy with this ETag is still the newest.",
+            "该 ETag 的副本仍是最新。",
+        ),
+    )
 }
 
 fn demo() -> Route {
-    Route::get((Public, Pages), "/", "demo", says("The demo page, where server.demo is on", "演示页面（启用 server.demo 时）"))
-        .with([super::operations::lang()])
-        .gives_text("200", says("HTML in the reader's language.", "读者语言的 HTML。"), "text/html")
+    Route::get(
+        (Public, Pages),
+        "/",
+        "demo",
+        says(
+            "The demo page, where server.demo is on",
+            "演示页面（启用 server.demo 时）",
+        ),
+    )
+    .with([super::operations::lang()])
+    .gives_text(
+        "200",
+        says("HTML in the reader's language.", "读者语言的 HTML。"),
+        "text/html",
+    )
 }
 
 /// The same on both listeners, for their own pages.
@@ -151,12 +208,33 @@ pub(super) fn static_file(id: &'static str) -> Route {
         one_of(pages::static_names()),
         "style.css",
     );
-    Route::get((super::build::Plane::Both, Pages), "/static/{name}", id, says("A file of the pages", "页面所用的文件"))
-        .with([name])
-        .about(says("The public listener has it only with the demo page.", "公开监听仅在启用演示页面时提供。"))
-        .gives_text("200", says("The file.", "文件内容。"), "*/*")
-        .gives_nothing("304", says("The copy with this ETag is still the newest.", "该 ETag 的副本仍是最新。"))
-        .gives_text("404", says("No such file, or one of the sandbox's only.", "没有此文件，或仅沙箱提供。"), "text/plain")
+    Route::get(
+        (super::build::Plane::Both, Pages),
+        "/static/{name}",
+        id,
+        says("A file of the pages", "页面所用的文件"),
+    )
+    .with([name])
+    .about(says(
+        "The public listener has it only with the demo page.",
+        "公开监听仅在启用演示页面时提供。",
+    ))
+    .gives_text("200", says("The file.", "文件内容。"), "*/*")
+    .gives_nothing(
+        "304",
+        says(
+            "The copy with this ETag is still the newest.",
+            "该 ETag 的副本仍是最新。",
+        ),
+    )
+    .gives_text(
+        "404",
+        says(
+            "No such file, or one of the sandbox's only.",
+            "没有此文件，或仅沙箱提供。",
+        ),
+        "text/plain",
+    )
 }
 
 fn phone() -> Route {
@@ -164,14 +242,24 @@ fn phone() -> Route {
         (Public, Sandbox),
         "/static/phone.js",
         "phone",
-        says("The simulated WeChat client, for pages of your own", "模拟的微信客户端，供自己的页面加载"),
+        says(
+            "The simulated WeChat client, for pages of your own",
+            "模拟的微信客户端，供自己的页面加载",
+        ),
     )
     .gives_text("200", says("A script.", "脚本。"), "text/javascript")
-    .gives_text("404", says("Without --sandbox.", "未启用 --sandbox。"), "text/plain")
+    .gives_text(
+        "404",
+        says("Without --sandbox.", "未启用 --sandbox。"),
+        "text/plain",
+    )
 }
 
 fn verify_file() -> Route {
-    let name = ObjectBuilder::new().schema_type(Type::String).pattern(Some("^(MP|WW)_verify_[A-Za-z0-9]+\\.txt$")).build();
+    let name = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .pattern(Some("^(MP|WW)_verify_[A-Za-z0-9]+\\.txt$"))
+        .build();
     let what = says("Its name, as WeChat gave it", "微信给出的文件名");
     Route::get(
         (Public, Pages),
@@ -189,26 +277,53 @@ fn verify_file() -> Route {
 }
 
 fn qr() -> Route {
-    let page = needed("url", says("The page that the code opens", "二维码打开的页面"), text_up_to(1_024), PAGE);
-    Route::get((Public, Pages), "/qr.svg", "qr", says("A QR code of a page that is signed here", "本服务所签名页面的二维码"))
-        .with([page])
-        .gives_text("200", says("The code.", "二维码图像。"), "image/svg+xml")
-        .refuses(&["bad_url", "page_not_allowed", "rate_limited"])
+    let page = needed(
+        "url",
+        says("The page that the code opens", "二维码打开的页面"),
+        text_up_to(1_024),
+        PAGE,
+    );
+    Route::get(
+        (Public, Pages),
+        "/qr.svg",
+        "qr",
+        says(
+            "A QR code of a page that is signed here",
+            "本服务所签名页面的二维码",
+        ),
+    )
+    .with([page])
+    .gives_text("200", says("The code.", "二维码图像。"), "image/svg+xml")
+    .refuses(&["bad_url", "page_not_allowed", "rate_limited"])
 }
 
 fn pre_verify() -> Route {
     let text = || ObjectBuilder::new().schema_type(Type::String);
-    let either = ObjectBuilder::new().schema_type(SchemaType::from_iter([Type::String, Type::Integer]));
-    let either = either.minimum(Some(1 - (1_isize << 53))).maximum(Some((1_isize << 53) - 1)).build();
+    let either =
+        ObjectBuilder::new().schema_type(SchemaType::from_iter([Type::String, Type::Integer]));
+    let either = either
+        .minimum(Some(1 - (1_isize << 53)))
+        .maximum(Some((1_isize << 53) - 1))
+        .build();
     // Left out or null, as a page has none.
     let or_null = |of| SchemaType::from_iter([of, Type::Null]);
     let page = ["appId", "nonceStr", "signature", "url"]
         .into_iter()
-        .fold(ObjectBuilder::new(), |page, name| page.property(name, text()))
+        .fold(ObjectBuilder::new(), |page, name| {
+            page.property(name, text())
+        })
         .property("timestamp", either)
-        .property("landingUrl", ObjectBuilder::new().schema_type(or_null(Type::String)))
+        .property(
+            "landingUrl",
+            ObjectBuilder::new().schema_type(or_null(Type::String)),
+        )
         .property("client", one_of(["android", "ios", "devtools", "desktop"]))
-        .property("jsApiList", ArrayBuilder::new().schema_type(or_null(Type::Array)).items(string()));
+        .property(
+            "jsApiList",
+            ArrayBuilder::new()
+                .schema_type(or_null(Type::Array))
+                .items(string()),
+        );
     let verdict = ObjectBuilder::new()
         .property("err_msg", text())
         .property("checkedUrl", text())
@@ -226,21 +341,29 @@ fn pre_verify() -> Route {
 }
 
 fn url() -> Parameter {
-    let schema = ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(Some(MAX_PAGE_URL));
+    let schema = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .min_length(Some(1))
+        .max_length(Some(MAX_PAGE_URL));
     needed(
         "url",
         says(
             "The page's `location.href` through encodeURIComponent; signed up to its first #",
             "页面的 `location.href`，须经 encodeURIComponent 编码；签名取第一个 # 之前的部分",
         ),
-        schema.pattern(Some("^[Hh][Tt][Tt][Pp][Ss]?://[^\\s]+$")).build(),
+        schema
+            .pattern(Some("^[Hh][Tt][Tt][Pp][Ss]?://[^\\s]+$"))
+            .build(),
         PAGE,
     )
 }
 
 /// Beside a card it is held to a card's limits.
 fn card_account() -> Parameter {
-    let what = says("The account's name in the configuration; left out: the default one", "配置中的账号名；省略则用默认账号");
+    let what = says(
+        "The account's name in the configuration; left out: the default one",
+        "配置中的账号名；省略则用默认账号",
+    );
     query("account", what, card_field(), "demo")
 }
 
@@ -251,7 +374,10 @@ fn account() -> Parameter {
 fn account_of(example: &str) -> Parameter {
     query(
         "account",
-        says("The account's name in the configuration; left out: the default one", "配置中的账号名；省略则用默认账号"),
+        says(
+            "The account's name in the configuration; left out: the default one",
+            "配置中的账号名；省略则用默认账号",
+        ),
         string(),
         example,
     )
@@ -262,7 +388,13 @@ fn apis() -> Parameter {
         "The interfaces that the page calls; left out: the account's own list",
         "页面要调用的接口；省略则用该账号配置的列表",
     );
-    list("jsApiList", what, name_schema(), MAX_NAMES, &["updateAppMessageShareData", "chooseImage"])
+    list(
+        "jsApiList",
+        what,
+        name_schema(),
+        MAX_NAMES,
+        &["updateAppMessageShareData", "chooseImage"],
+    )
 }
 
 fn tags() -> Parameter {
@@ -270,11 +402,20 @@ fn tags() -> Parameter {
         "The open tags that the page uses; left out: the account's own list",
         "页面要使用的开放标签；省略则用该账号配置的列表",
     );
-    list("openTagList", what, name_schema(), MAX_NAMES, &["wx-open-launch-weapp"])
+    list(
+        "openTagList",
+        what,
+        name_schema(),
+        MAX_NAMES,
+        &["wx-open-launch-weapp"],
+    )
 }
 
 fn name_schema() -> Object {
-    ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[A-Za-z0-9_:.-]{1,64}$")).build()
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .pattern(Some("^[A-Za-z0-9_:.-]{1,64}$"))
+        .build()
 }
 
 fn card_id() -> Object {
@@ -284,14 +425,21 @@ fn card_id() -> Object {
 }
 
 fn card_field() -> Object {
-    let schema = ObjectBuilder::new().schema_type(Type::String).max_length(Some(MAX_CARD_FIELD));
-    schema.pattern(Some(r"^[^\u0000-\u001f\u007f-\u009f]*$")).build()
+    let schema = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .max_length(Some(MAX_CARD_FIELD));
+    schema
+        .pattern(Some(r"^[^\u0000-\u001f\u007f-\u009f]*$"))
+        .build()
 }
 
 fn debug() -> Parameter {
     query(
         "debug",
-        says("Whether the phone alerts every call's answer", "是否在手机上弹出每次调用的结果"),
+        says(
+            "Whether the phone alerts every call's answer",
+            "是否在手机上弹出每次调用的结果",
+        ),
         one_of(["true", "false", "1", "0", ""]),
         "false",
     )

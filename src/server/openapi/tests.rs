@@ -31,15 +31,35 @@ async fn mounted(services: impl Fn(&mut web::ServiceConfig)) -> Routes {
         HttpResponse::Ok().body(tree.report_as_json())
     }
     const HERE: &str = "/what-is-mounted";
-    let app = init_service(App::new().route(HERE, web::get().to(report)).configure(services)).await;
+    let app = init_service(
+        App::new()
+            .route(HERE, web::get().to(report))
+            .configure(services),
+    )
+    .await;
     let report = call_and_read_body(&app, TestRequest::get().uri(HERE).to_request()).await;
     let report: Vec<Value> = serde_json::from_slice(&report).unwrap();
-    let resources = report.iter().filter(|item| item["resource_type"] == "resource" && item["full_path"] != HERE);
+    let resources = report
+        .iter()
+        .filter(|item| item["resource_type"] == "resource" && item["full_path"] != HERE);
     let methods = |item: &Value| {
-        let names = item["methods"].as_array().unwrap().iter().map(|name| name.as_str().unwrap().to_owned());
-        names.filter(|name| !["HEAD", "OPTIONS"].contains(&name.as_str())).collect()
+        let names = item["methods"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|name| name.as_str().unwrap().to_owned());
+        names
+            .filter(|name| !["HEAD", "OPTIONS"].contains(&name.as_str()))
+            .collect()
     };
-    resources.map(|item| (without_pattern(item["full_path"].as_str().unwrap()), methods(item))).collect()
+    resources
+        .map(|item| {
+            (
+                without_pattern(item["full_path"].as_str().unwrap()),
+                methods(item),
+            )
+        })
+        .collect()
 }
 
 /// `/{file:(?:MP|WW)_verify_[^/]*}` → `/{file}`: a description has no patterns in its paths.
@@ -58,7 +78,10 @@ fn described(public: bool) -> Routes {
         for (method, operation) in item.as_object().unwrap() {
             let here = |server: &Value| (server["url"] == "{public}") == public;
             if operation["servers"].as_array().unwrap().iter().any(here) {
-                routes.entry(path.clone()).or_default().insert(method.to_uppercase());
+                routes
+                    .entry(path.clone())
+                    .or_default()
+                    .insert(method.to_uppercase());
             }
         }
     }
@@ -70,11 +93,19 @@ fn assert_same(mounted: &Routes, described: &Routes) {
     assert!(mounted.len() > 5, "actix reports no routes: {mounted:?}");
     let missing: Vec<_> = mounted
         .iter()
-        .filter(|(path, methods)| described.get(*path).is_none_or(|described| !methods.is_subset(described)))
+        .filter(|(path, methods)| {
+            described
+                .get(*path)
+                .is_none_or(|described| !methods.is_subset(described))
+        })
         .collect();
     let invented: Vec<_> = described
         .iter()
-        .filter(|(path, methods)| mounted.get(*path).is_none_or(|mounted| !mounted.is_empty() && !methods.is_subset(mounted)))
+        .filter(|(path, methods)| {
+            mounted
+                .get(*path)
+                .is_none_or(|mounted| !mounted.is_empty() && !methods.is_subset(mounted))
+        })
         .collect();
     assert!(
         missing.is_empty() && invented.is_empty(),
@@ -95,7 +126,16 @@ fn guards(settings: &Settings) -> Guards {
 async fn the_public_routes_described_are_the_public_routes_mounted() {
     let sandbox = Sandbox::start(Clock::system()).await.unwrap();
     let (settings, broker) = (settings(), Broker::builder().build().unwrap());
-    assert_same(&mounted(public_services(&settings, &broker, Some(&sandbox), &guards(&settings))).await, &described(true));
+    assert_same(
+        &mounted(public_services(
+            &settings,
+            &broker,
+            Some(&sandbox),
+            &guards(&settings),
+        ))
+        .await,
+        &described(true),
+    );
 }
 
 #[tokio::test]
@@ -107,7 +147,14 @@ async fn the_private_routes_described_are_the_private_routes_mounted() {
         metrics: Metrics::of(Vec::new()),
         configuration: Configuration::new(broker.clock().now()),
     };
-    let services = private_services(&settings, &broker, &keys, watchers, &guards(&settings), "http://127.0.0.1:8080");
+    let services = private_services(
+        &settings,
+        &broker,
+        &keys,
+        watchers,
+        &guards(&settings),
+        "http://127.0.0.1:8080",
+    );
     assert_same(&mounted(services).await, &described(false));
 }
 
@@ -122,7 +169,9 @@ fn codes_in_the_code() -> BTreeSet<String> {
             }
             if path.is_dir() {
                 walk(&path, texts);
-            } else if path.extension().is_some_and(|extension| extension == "rs") && !path.ends_with("tests.rs") {
+            } else if path.extension().is_some_and(|extension| extension == "rs")
+                && !path.ends_with("tests.rs")
+            {
                 texts.push(std::fs::read_to_string(path).unwrap());
             }
         }
@@ -131,15 +180,31 @@ fn codes_in_the_code() -> BTreeSet<String> {
     let mut texts = Vec::new();
     walk(&source.join("actix"), &mut texts);
     walk(&source.join("server"), &mut texts);
-    let is_code = |text: &&str| text.contains('_') && text.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
-    let quoted = |text: &str| text.split('"').skip(1).step_by(2).find(is_code).map(str::to_owned);
+    let is_code = |text: &&str| {
+        text.contains('_') && text.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
+    };
+    let quoted = |text: &str| {
+        text.split('"')
+            .skip(1)
+            .step_by(2)
+            .find(is_code)
+            .map(str::to_owned)
+    };
     let mut codes = BTreeSet::new();
     for text in &texts {
         let text = text.split("#[cfg(test)]").next().unwrap();
-        for maker in ["Problem::new(", "Self::new(", "bad_request(", "problem(", "too_many(\"", "code: \""] {
+        for maker in [
+            "Problem::new(",
+            "Self::new(",
+            "bad_request(",
+            "problem(",
+            "too_many(\"",
+            "code: \"",
+        ] {
             // The code is within the first arguments, on its line or one of the next.
-            let made =
-                text.match_indices(maker).map(|(at, maker)| &text[at + maker.len() - usize::from(maker.ends_with('"'))..]);
+            let made = text
+                .match_indices(maker)
+                .map(|(at, maker)| &text[at + maker.len() - usize::from(maker.ends_with('"'))..]);
             codes.extend(made.filter_map(|rest| {
                 let near: String = rest.chars().take(120).collect();
                 let near = near.split(");").next().unwrap_or_default().to_owned();
@@ -148,15 +213,28 @@ fn codes_in_the_code() -> BTreeSet<String> {
         }
     }
     let error = std::fs::read_to_string(source.join("error.rs")).unwrap();
-    let names = error.split("pub fn code(&self)").nth(1).unwrap().split("\n    }\n").next().unwrap();
+    let names = error
+        .split("pub fn code(&self)")
+        .nth(1)
+        .unwrap()
+        .split("\n    }\n")
+        .next()
+        .unwrap();
     codes.extend(names.split('"').skip(1).step_by(2).map(str::to_owned));
     codes
 }
 
 #[test]
 fn every_code_of_a_problem_is_described_and_no_other() {
-    let described: BTreeSet<_> = problems::PROBLEMS.iter().map(|problem| problem.code.to_owned()).collect();
-    assert_eq!(described.len(), problems::PROBLEMS.len(), "a code is there twice");
+    let described: BTreeSet<_> = problems::PROBLEMS
+        .iter()
+        .map(|problem| problem.code.to_owned())
+        .collect();
+    assert_eq!(
+        described.len(),
+        problems::PROBLEMS.len(),
+        "a code is there twice"
+    );
     let mut found = codes_in_the_code();
     // These stand there without a maker's word before them.
     found.extend(["unauthorized", "forbidden"].map(str::to_owned));
@@ -169,8 +247,15 @@ fn every_code_is_an_answer_of_some_route() {
     let text = document["paths"].to_string();
     // These two are the answers to what is not described.
     let elsewhere = ["not_found", "method_not_allowed"];
-    for problem in problems::PROBLEMS.iter().filter(|problem| !elsewhere.contains(&problem.code)) {
-        assert!(text.contains(&format!("`{}`", problem.code)), "{} is no route's answer", problem.code);
+    for problem in problems::PROBLEMS
+        .iter()
+        .filter(|problem| !elsewhere.contains(&problem.code))
+    {
+        assert!(
+            text.contains(&format!("`{}`", problem.code)),
+            "{} is no route's answer",
+            problem.code
+        );
     }
 }
 
@@ -180,7 +265,10 @@ fn everything_is_said_in_both_languages() {
         for name in ["summary", "description"] {
             let zh = holder[format!("x-{name}-zh")].as_str();
             let chinese = zh.is_some_and(|text| text.chars().any(|c| c > '\u{4e00}'));
-            assert!(holder[name].is_null() || chinese, "{place} has no {name} in Chinese: {zh:?}");
+            assert!(
+                holder[name].is_null() || chinese,
+                "{place} has no {name} in Chinese: {zh:?}"
+            );
         }
     }
     let document = document("http://pages.example.com");
@@ -188,10 +276,16 @@ fn everything_is_said_in_both_languages() {
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
             let place = format!("{method} {path}");
-            assert!(operation["summary"].is_string() && operation["operationId"].is_string(), "{place}");
+            assert!(
+                operation["summary"].is_string() && operation["operationId"].is_string(),
+                "{place}"
+            );
             in_both(&place, operation);
             for parameter in operation["parameters"].as_array().into_iter().flatten() {
-                assert!(!parameter["example"].is_null() && parameter["schema"].is_object(), "{place}: {parameter}");
+                assert!(
+                    !parameter["example"].is_null() && parameter["schema"].is_object(),
+                    "{place}: {parameter}"
+                );
                 in_both(&format!("{place} {}", parameter["name"]), parameter);
             }
             for (status, answer) in operation["responses"].as_object().unwrap() {
@@ -206,10 +300,18 @@ fn every_schema_that_is_named_is_there() {
     let document = document("http://pages.example.com");
     let text = document.to_string();
     let schemas = document["components"]["schemas"].as_object().unwrap();
-    let named: BTreeSet<_> = text.split("#/components/schemas/").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
+    let named: BTreeSet<_> = text
+        .split("#/components/schemas/")
+        .skip(1)
+        .map(|rest| rest.split('"').next().unwrap())
+        .collect();
     assert!(named.len() > 10, "{named:?}");
     for name in named {
         assert!(schemas.contains_key(name), "{name}");
     }
-    assert!(schemas["JsConfig"]["properties"]["signature"]["pattern"].is_string(), "{}", schemas["JsConfig"]);
+    assert!(
+        schemas["JsConfig"]["properties"]["signature"]["pattern"].is_string(),
+        "{}",
+        schemas["JsConfig"]
+    );
 }

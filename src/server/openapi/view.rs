@@ -55,7 +55,12 @@ pub(super) struct Table {
 }
 
 /// The operations of a group, by path.
-pub(super) fn operations(document: &Value, group: &str, lang: Lang, private: &str) -> Vec<Operation> {
+pub(super) fn operations(
+    document: &Value,
+    group: &str,
+    lang: Lang,
+    private: &str,
+) -> Vec<Operation> {
     let mut found = Vec::new();
     for (path, item) in document["paths"].as_object().into_iter().flatten() {
         for (method, operation) in item.as_object().into_iter().flatten() {
@@ -81,9 +86,13 @@ impl Operation {
             keyed: operation["security"].is_array(),
             summary: text(operation, "summary", lang).to_owned(),
             about: marked(text(operation, "description", lang)),
-            parameters: parameters.map(|parameter| Row::of_parameter(parameter, lang)).collect(),
+            parameters: parameters
+                .map(|parameter| Row::of_parameter(parameter, lang))
+                .collect(),
             body: Content::of(&operation["requestBody"]),
-            answers: answers.map(|(status, answer)| Answer::of(status, answer, lang)).collect(),
+            answers: answers
+                .map(|(status, answer)| Answer::of(status, answer, lang))
+                .collect(),
             curl: curl(public.unwrap_or(private), path, method, operation),
         }
     }
@@ -104,7 +113,11 @@ impl Row {
 
 impl Answer {
     fn of(status: &str, answer: &Value, lang: Lang) -> Self {
-        Self { status: status.to_owned(), about: marked(text(answer, "description", lang)), content: Content::of(answer) }
+        Self {
+            status: status.to_owned(),
+            about: marked(text(answer, "description", lang)),
+            content: Content::of(answer),
+        }
     }
 }
 
@@ -112,29 +125,61 @@ impl Content {
     fn of(holder: &Value) -> Option<Self> {
         let (media_type, content) = holder["content"].as_object()?.iter().next()?;
         let schema = &content["schema"];
-        let parts = ["oneOf", "allOf"].iter().filter_map(|name| schema[*name].as_array()).flatten();
-        let schemas = parts.chain([schema]).filter_map(reference).map(str::to_owned).collect();
-        let example = match (&content["example"], content["examples"].as_object().and_then(|all| all.values().next())) {
+        let parts = ["oneOf", "allOf"]
+            .iter()
+            .filter_map(|name| schema[*name].as_array())
+            .flatten();
+        let schemas = parts
+            .chain([schema])
+            .filter_map(reference)
+            .map(str::to_owned)
+            .collect();
+        let example = match (
+            &content["example"],
+            content["examples"]
+                .as_object()
+                .and_then(|all| all.values().next()),
+        ) {
             (Value::Null, Some(first)) => &first["value"],
             (example, _) => example,
         };
-        let example = if example.is_null() { String::new() } else { format!("{example:#}") };
-        Some(Self { media_type: media_type.clone(), schemas, example })
+        let example = if example.is_null() {
+            String::new()
+        } else {
+            format!("{example:#}")
+        };
+        Some(Self {
+            media_type: media_type.clone(),
+            schemas,
+            example,
+        })
     }
 }
 
 impl Table {
     pub(super) fn of(schema: &Value) -> Self {
-        let needed = |name: &str| schema["required"].as_array().is_some_and(|names| names.iter().any(|one| one == name));
-        let rows = schema["properties"].as_object().into_iter().flatten().map(|(name, property)| Row {
-            name: name.clone(),
-            place: String::new(),
-            needed: needed(name),
-            kind: kind(property),
-            about: marked(property["description"].as_str().unwrap_or_default()),
-            example: shown(&property["example"]),
-        });
-        Self { about: marked(schema["description"].as_str().unwrap_or_default()), rows: rows.collect() }
+        let needed = |name: &str| {
+            schema["required"]
+                .as_array()
+                .is_some_and(|names| names.iter().any(|one| one == name))
+        };
+        let rows =
+            schema["properties"]
+                .as_object()
+                .into_iter()
+                .flatten()
+                .map(|(name, property)| Row {
+                    name: name.clone(),
+                    place: String::new(),
+                    needed: needed(name),
+                    kind: kind(property),
+                    about: marked(property["description"].as_str().unwrap_or_default()),
+                    example: shown(&property["example"]),
+                });
+        Self {
+            about: marked(schema["description"].as_str().unwrap_or_default()),
+            rows: rows.collect(),
+        }
     }
 }
 
@@ -150,7 +195,9 @@ pub(super) fn marked(text: &str) -> String {
     let mut html = String::new();
     for part in text.split("\n\n").filter(|part| !part.is_empty()) {
         if part.starts_with("- ") {
-            let items = part.lines().map(|line| format!("<li>{}</li>", inline(line.trim_start_matches("- "))));
+            let items = part
+                .lines()
+                .map(|line| format!("<li>{}</li>", inline(line.trim_start_matches("- "))));
             html += &format!("<ul>{}</ul>", items.collect::<String>());
         } else {
             html += &format!("<p>{}</p>", inline(part));
@@ -160,7 +207,11 @@ pub(super) fn marked(text: &str) -> String {
 }
 
 fn inline(text: &str) -> String {
-    let escaped = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;");
+    let escaped = text
+        .replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;");
     let mut html = String::new();
     for (at, part) in escaped.split('`').enumerate() {
         if at % 2 == 1 {
@@ -168,7 +219,11 @@ fn inline(text: &str) -> String {
             continue;
         }
         for (at, part) in part.split("**").enumerate() {
-            html += &if at % 2 == 1 { format!("<strong>{part}</strong>") } else { part.to_owned() };
+            html += &if at % 2 == 1 {
+                format!("<strong>{part}</strong>")
+            } else {
+                part.to_owned()
+            };
         }
     }
     html
@@ -180,22 +235,37 @@ fn kind(schema: &Value) -> String {
         return name.to_owned();
     }
     if let Some(values) = schema["enum"].as_array() {
-        return values.iter().map(shown).filter(|value| !value.is_empty()).collect::<Vec<_>>().join(" | ");
+        return values
+            .iter()
+            .map(shown)
+            .filter(|value| !value.is_empty())
+            .collect::<Vec<_>>()
+            .join(" | ");
     }
     if let Some(parts) = schema["oneOf"].as_array() {
         return parts.iter().map(kind).collect::<Vec<_>>().join(" | ");
     }
     let name = match &schema["type"] {
-        Value::Array(types) => types.iter().map(plain).filter(|one| one != "null").collect::<Vec<_>>().join(" | "),
+        Value::Array(types) => types
+            .iter()
+            .map(plain)
+            .filter(|one| one != "null")
+            .collect::<Vec<_>>()
+            .join(" | "),
         Value::String(one) if one == "array" => format!("{}[]", kind(&schema["items"])),
         one => plain(one),
     };
-    let limits = ["maxLength", "maxItems"].iter().filter_map(|limit| schema[*limit].as_u64()).map(|most| format!(", ≤ {most}"));
+    let limits = ["maxLength", "maxItems"]
+        .iter()
+        .filter_map(|limit| schema[*limit].as_u64())
+        .map(|most| format!(", ≤ {most}"));
     name + &limits.collect::<String>()
 }
 
 fn reference(schema: &Value) -> Option<&str> {
-    schema["$ref"].as_str()?.strip_prefix("#/components/schemas/")
+    schema["$ref"]
+        .as_str()?
+        .strip_prefix("#/components/schemas/")
 }
 
 /// A command that can be pasted into a shell.
@@ -207,20 +277,29 @@ fn curl(base: &str, path: &str, method: &str, operation: &Value) -> String {
         if parameter["in"] == "path" {
             path = path.replace(&format!("{{{name}}}"), &example);
         } else if parameter["required"] == true {
-            lines.push(format!("--data-urlencode {}", quoted(&format!("{name}={example}"))));
+            lines.push(format!(
+                "--data-urlencode {}",
+                quoted(&format!("{name}={example}"))
+            ));
         }
     }
     let reads_a_query = method == "get" && !lines.is_empty();
     if operation["security"].is_array() {
         lines.insert(0, "-H 'Authorization: Bearer KEY'".to_owned());
     }
-    if let Some(content) = operation["requestBody"]["content"].as_object().and_then(|all| all.values().next()) {
+    if let Some(content) = operation["requestBody"]["content"]
+        .as_object()
+        .and_then(|all| all.values().next())
+    {
         lines.push("-H 'Content-Type: application/json'".to_owned());
         lines.push(format!("-d {}", quoted(&content["example"].to_string())));
     }
     let verb = if reads_a_query { "curl -G" } else { "curl" };
     let first = format!("{verb} {}", quoted(&format!("{base}{path}")));
-    std::iter::once(first).chain(lines).collect::<Vec<_>>().join(" \\\n  ")
+    std::iter::once(first)
+        .chain(lines)
+        .collect::<Vec<_>>()
+        .join(" \\\n  ")
 }
 
 /// For a shell.
@@ -260,11 +339,20 @@ mod tests {
 
     #[test]
     fn kinds_say_what_may_be_sent() {
-        assert_eq!(kind(&json!({ "type": "string", "maxLength": 128 })), "string, ≤ 128");
-        assert_eq!(kind(&json!({ "type": "array", "items": { "type": "string" }, "maxItems": 2 })), "string[], ≤ 2");
+        assert_eq!(
+            kind(&json!({ "type": "string", "maxLength": 128 })),
+            "string, ≤ 128"
+        );
+        assert_eq!(
+            kind(&json!({ "type": "array", "items": { "type": "string" }, "maxItems": 2 })),
+            "string[], ≤ 2"
+        );
         assert_eq!(kind(&json!({ "type": ["string", "null"] })), "string");
         assert_eq!(kind(&json!({ "enum": ["zh", "en", ""] })), "zh | en");
-        assert_eq!(kind(&json!({ "$ref": "#/components/schemas/Hint" })), "Hint");
+        assert_eq!(
+            kind(&json!({ "$ref": "#/components/schemas/Hint" })),
+            "Hint"
+        );
     }
 
     #[test]
@@ -275,6 +363,9 @@ mod tests {
             "curl 'http://h/p' \\\n  -H 'Content-Type: application/json' \\\n  -d '{\"a\":\"it'\\''s\"}'"
         );
         let query = json!({ "parameters": [{ "name": "url", "in": "query", "required": true, "example": "https://e/?a=1" }] });
-        assert_eq!(curl("http://h", "/p", "get", &query), "curl -G 'http://h/p' \\\n  --data-urlencode 'url=https://e/?a=1'");
+        assert_eq!(
+            curl("http://h", "/p", "get", &query),
+            "curl -G 'http://h/p' \\\n  --data-urlencode 'url=https://e/?a=1'"
+        );
     }
 }

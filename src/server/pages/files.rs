@@ -7,8 +7,15 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use super::{FILE_POLICY, Pages, read_route};
 use crate::actix::{knows, tag_of};
 
-pub(super) async fn static_file(request: HttpRequest, name: web::Path<String>, pages: web::Data<Pages>) -> HttpResponse {
-    answer_with(&request, StaticFile::named(&name).filter(|file| pages.sandbox || !file.sandbox_only))
+pub(super) async fn static_file(
+    request: HttpRequest,
+    name: web::Path<String>,
+    pages: web::Data<Pages>,
+) -> HttpResponse {
+    answer_with(
+        &request,
+        StaticFile::named(&name).filter(|file| pages.sandbox || !file.sandbox_only),
+    )
 }
 
 /// The files of the private listener's pages: `/static/{name}`.
@@ -18,21 +25,35 @@ pub(in crate::server) fn private_files(services: &mut web::ServiceConfig) {
 
 /// The name of every file, each once.
 pub(in crate::server) fn static_names() -> impl Iterator<Item = &'static str> {
-    let private_only = PRIVATE_FILES.iter().filter(|file| StaticFile::named(file.name).is_none());
-    STATIC_FILES.iter().chain(private_only).map(|file| file.name)
+    let private_only = PRIVATE_FILES
+        .iter()
+        .filter(|file| StaticFile::named(file.name).is_none());
+    STATIC_FILES
+        .iter()
+        .chain(private_only)
+        .map(|file| file.name)
 }
 
 async fn private_file(request: HttpRequest, name: web::Path<String>) -> HttpResponse {
-    answer_with(&request, PRIVATE_FILES.iter().find(|file| file.name == *name))
+    answer_with(
+        &request,
+        PRIVATE_FILES.iter().find(|file| file.name == *name),
+    )
 }
 
 fn answer_with(request: &HttpRequest, file: Option<&'static StaticFile>) -> HttpResponse {
     let Some(file) = file else {
-        return HttpResponse::NotFound().content_type("text/plain; charset=utf-8").body("not found\n");
+        return HttpResponse::NotFound()
+            .content_type("text/plain; charset=utf-8")
+            .body("not found\n");
     };
     let tag = tag_of(file.bytes);
     let known = knows(request, &tag);
-    let mut response = HttpResponse::build(if known { StatusCode::NOT_MODIFIED } else { StatusCode::OK });
+    let mut response = HttpResponse::build(if known {
+        StatusCode::NOT_MODIFIED
+    } else {
+        StatusCode::OK
+    });
     response
         .insert_header(ETag(tag))
         // Asked for again each time and mostly answered with 304: a page never runs with yesterday's script.
@@ -41,20 +62,33 @@ fn answer_with(request: &HttpRequest, file: Option<&'static StaticFile>) -> Http
         // An SVG opened by itself is a page, and a picture shown elsewhere is the visitor's matter.
         .insert_header((header::CONTENT_SECURITY_POLICY, FILE_POLICY))
         .insert_header((header::CROSS_ORIGIN_RESOURCE_POLICY, file.readers()));
-    if known { response.finish() } else { response.content_type(file.content_type).body(file.bytes) }
+    if known {
+        response.finish()
+    } else {
+        response.content_type(file.content_type).body(file.bytes)
+    }
 }
 
 /// The whole simulated client as one script, for pages that are not ours: the examples load it, whatever it is made of.
 pub(super) async fn phone(pages: web::Data<Pages>) -> HttpResponse {
     if !pages.sandbox {
-        return HttpResponse::NotFound().content_type("text/plain; charset=utf-8").body("not found\n");
+        return HttpResponse::NotFound()
+            .content_type("text/plain; charset=utf-8")
+            .body("not found\n");
     }
-    let parts = SANDBOX_SCRIPTS.iter().filter_map(|name| STATIC_FILES.iter().find(|file| file.name == *name));
+    let parts = SANDBOX_SCRIPTS
+        .iter()
+        .filter_map(|name| STATIC_FILES.iter().find(|file| file.name == *name));
     HttpResponse::Ok()
         .content_type(SCRIPT)
         .insert_header((header::CACHE_CONTROL, "no-cache"))
         .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
-        .body(parts.map(|file| file.bytes).collect::<Vec<_>>().join(&b'\n'))
+        .body(
+            parts
+                .map(|file| file.bytes)
+                .collect::<Vec<_>>()
+                .join(&b'\n'),
+        )
 }
 
 struct StaticFile {
@@ -71,7 +105,11 @@ impl StaticFile {
 
     /// A shared card shows its picture in other pages; nothing else of ours belongs there.
     fn readers(&self) -> &'static str {
-        if self.content_type.starts_with("image/") { "cross-origin" } else { "same-origin" }
+        if self.content_type.starts_with("image/") {
+            "cross-origin"
+        } else {
+            "same-origin"
+        }
     }
 }
 
@@ -153,7 +191,10 @@ mod tests {
         for (at, file) in STATIC_FILES.iter().enumerate() {
             assert!(!file.bytes.is_empty(), "{}", file.name);
             assert!(
-                STATIC_FILES[at + 1..].iter().all(|other| other.name != file.name && tag_of(other.bytes) != tag_of(file.bytes))
+                STATIC_FILES[at + 1..]
+                    .iter()
+                    .all(|other| other.name != file.name
+                        && tag_of(other.bytes) != tag_of(file.bytes))
             );
         }
     }

@@ -17,13 +17,19 @@ pub(in crate::server) struct Page {
 
 impl Page {
     /// The answer. `html` is what the template gave.
-    pub(in crate::server) fn answer(&self, html: askama::Result<String>, lang: Lang) -> HttpResponse {
+    pub(in crate::server) fn answer(
+        &self,
+        html: askama::Result<String>,
+        lang: Lang,
+    ) -> HttpResponse {
         let html = match html {
             Ok(html) => html,
             Err(error) => {
                 tracing::error!(page = self.name, %error, "a page could not be rendered");
                 let text = "This page could not be made: a mistake in the program; the log has it. · 页面生成失败：程序缺陷，详见日志。\n";
-                return HttpResponse::InternalServerError().content_type("text/plain; charset=utf-8").body(text);
+                return HttpResponse::InternalServerError()
+                    .content_type("text/plain; charset=utf-8")
+                    .body(text);
             }
         };
         HttpResponse::Ok()

@@ -15,8 +15,13 @@ impl Lang {
     /// Of a request: `?lang=`, else the browser's. A query that cannot be read (WeChat and its users append what they like) must
     /// not cost the page.
     pub(in crate::server) fn of(request: &HttpRequest) -> Self {
-        let asked = web::Query::<LangQuery>::from_query(request.query_string()).ok().and_then(|query| query.into_inner().lang);
-        let accepts = request.headers().get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
+        let asked = web::Query::<LangQuery>::from_query(request.query_string())
+            .ok()
+            .and_then(|query| query.into_inner().lang);
+        let accepts = request
+            .headers()
+            .get(header::ACCEPT_LANGUAGE)
+            .and_then(|value| value.to_str().ok());
         Self::choose(asked.as_deref(), accepts)
     }
 
@@ -35,7 +40,10 @@ impl Lang {
 
     /// The reader's own choice, else the browser's, else Chinese: that is where WeChat is.
     pub(in crate::server) fn choose(asked: Option<&str>, accept_language: Option<&str>) -> Self {
-        asked.and_then(Self::from_tag).or_else(|| accept_language.and_then(Self::from_accept)).unwrap_or(Self::Zh)
+        asked
+            .and_then(Self::from_tag)
+            .or_else(|| accept_language.and_then(Self::from_accept))
+            .unwrap_or(Self::Zh)
     }
 
     fn from_tag(tag: &str) -> Option<Self> {
@@ -51,8 +59,12 @@ impl Lang {
         let mut best: Option<(f32, Self)> = None;
         for range in value.split(',') {
             let mut parts = range.split(';');
-            let Some(lang) = parts.next().and_then(Self::from_tag) else { continue };
-            let q = parts.find_map(|part| part.trim().strip_prefix("q=")).map_or(1.0, |q| q.parse().unwrap_or(0.0));
+            let Some(lang) = parts.next().and_then(Self::from_tag) else {
+                continue;
+            };
+            let q = parts
+                .find_map(|part| part.trim().strip_prefix("q="))
+                .map_or(1.0, |q| q.parse().unwrap_or(0.0));
             if q > 0.0 && best.is_none_or(|(most, _)| q > most) {
                 best = Some((q, lang));
             }
@@ -80,8 +92,14 @@ mod tests {
 
     #[test]
     fn the_browsers_languages_are_weighed() {
-        assert_eq!(Lang::from_accept("fr-FR,fr;q=0.9,en;q=0.8,zh;q=0.7"), Some(Lang::En));
-        assert_eq!(Lang::from_accept("en;q=0.3, zh-Hans-CN;q=0.4"), Some(Lang::Zh));
+        assert_eq!(
+            Lang::from_accept("fr-FR,fr;q=0.9,en;q=0.8,zh;q=0.7"),
+            Some(Lang::En)
+        );
+        assert_eq!(
+            Lang::from_accept("en;q=0.3, zh-Hans-CN;q=0.4"),
+            Some(Lang::Zh)
+        );
         assert_eq!(Lang::from_accept("en, zh"), Some(Lang::En));
         assert_eq!(Lang::from_accept("en;q=0"), None);
         assert_eq!(Lang::from_accept("en;q=nonsense, zh;q=0.1"), Some(Lang::Zh));

@@ -20,7 +20,9 @@ pub(super) async fn qr(request: HttpRequest, pages: web::Data<Pages>) -> HttpRes
     if let Err(problem) = admit(&request) {
         return problem.into_response();
     }
-    let Ok(query) = web::Query::<QrQuery>::from_query(request.query_string()) else { return bad_url().into_response() };
+    let Ok(query) = web::Query::<QrQuery>::from_query(request.query_string()) else {
+        return bad_url().into_response();
+    };
     let url = query.into_inner().url;
     if url.is_empty() || url.len() > MAX_QR_URL {
         return bad_url().into_response();
@@ -28,8 +30,13 @@ pub(super) async fn qr(request: HttpRequest, pages: web::Data<Pages>) -> HttpRes
     if !(pages.qr_allowed)(&url) {
         return not_allowed().into_response();
     }
-    let Ok(code) = QrCode::new(url.as_bytes()) else { return bad_url().into_response() };
-    let image = code.render::<svg::Color<'_>>().min_dimensions(QR_SIZE, QR_SIZE).build();
+    let Ok(code) = QrCode::new(url.as_bytes()) else {
+        return bad_url().into_response();
+    };
+    let image = code
+        .render::<svg::Color<'_>>()
+        .min_dimensions(QR_SIZE, QR_SIZE)
+        .build();
     HttpResponse::Ok()
         .content_type("image/svg+xml")
         .insert_header((header::CACHE_CONTROL, "no-store"))

@@ -13,10 +13,15 @@ pub(super) fn check_own_script(request: &HttpRequest) -> Result<(), Problem> {
     let origin = header(request, ORIGIN);
     let own = |origin: &str| {
         let host = origin.split_once("://").map(|(_, host)| host);
-        host.is_some_and(|host| header(request, HOST).is_some_and(|own| own.eq_ignore_ascii_case(host)))
+        host.is_some_and(|host| {
+            header(request, HOST).is_some_and(|own| own.eq_ignore_ascii_case(host))
+        })
     };
     let marked = header(request, HeaderName::from_static("x-requested-with")) == Some(MARK);
-    if !marked || site.is_some_and(|site| site != "same-origin") || origin.is_some_and(|origin| !own(origin)) {
+    if !marked
+        || site.is_some_and(|site| site != "same-origin")
+        || origin.is_some_and(|origin| !own(origin))
+    {
         return Err(cross_site());
     }
     Ok(())
@@ -35,8 +40,23 @@ fn cross_site() -> Problem {
     )
 }
 
-pub(super) fn problem(status: StatusCode, code: &'static str, title: &'static str, detail: &str, hint: Hint) -> Problem {
-    Problem { status, code, title, detail: detail.to_owned(), hint, errcode: None, retry_after: None, upstream: None }
+pub(super) fn problem(
+    status: StatusCode,
+    code: &'static str,
+    title: &'static str,
+    detail: &str,
+    hint: Hint,
+) -> Problem {
+    Problem {
+        status,
+        code,
+        title,
+        detail: detail.to_owned(),
+        hint,
+        errcode: None,
+        retry_after: None,
+        upstream: None,
+    }
 }
 
 fn header(request: &HttpRequest, name: HeaderName) -> Option<&str> {
@@ -53,7 +73,9 @@ mod tests {
 
     fn own(headers: &[(&'static str, &str)]) -> bool {
         let request = TestRequest::default().insert_header((HOST, "127.0.0.1:8081"));
-        let request = headers.iter().fold(request, |request, (name, value)| request.insert_header((*name, *value)));
+        let request = headers.iter().fold(request, |request, (name, value)| {
+            request.insert_header((*name, *value))
+        });
         check_own_script(&request.to_http_request()).is_ok()
     }
 
@@ -61,8 +83,15 @@ mod tests {
     fn only_this_pages_script_and_programs_may_change_something() {
         let mark = ("x-requested-with", "wx-jssdk");
         assert!(own(&[mark]));
-        assert!(own(&[mark, ("origin", "http://127.0.0.1:8081"), ("sec-fetch-site", "same-origin")]));
-        assert!(own(&[mark, ("origin", "https://127.0.0.1:8081")]), "TLS may end before this server");
+        assert!(own(&[
+            mark,
+            ("origin", "http://127.0.0.1:8081"),
+            ("sec-fetch-site", "same-origin")
+        ]));
+        assert!(
+            own(&[mark, ("origin", "https://127.0.0.1:8081")]),
+            "TLS may end before this server"
+        );
         assert!(!own(&[]));
         assert!(!own(&[("x-requested-with", "XMLHttpRequest")]));
         for (name, value) in [

@@ -29,7 +29,11 @@ struct Whole<'a> {
 
 impl<'a> Live<'a> {
     pub(super) fn new(lang: Lang, report: &'a Report, query: &'a Query) -> Self {
-        Self { lang, report, query }
+        Self {
+            lang,
+            report,
+            query,
+        }
     }
 
     pub(super) fn only(&self) -> askama::Result<String> {
@@ -37,7 +41,11 @@ impl<'a> Live<'a> {
     }
 
     pub(super) fn whole(&self) -> askama::Result<String> {
-        Whole { lang: self.lang, live: self }.render()
+        Whole {
+            lang: self.lang,
+            live: self,
+        }
+        .render()
     }
 
     fn both<'s>(&self, both: &'s Both<'_>) -> &'s str {
@@ -122,7 +130,9 @@ impl<'a> Live<'a> {
 
     fn store(&self) -> &'static str {
         match self.report.store.kind {
-            "memory" => self.lang.t("memory: lost at a restart", "内存（重启后丢失）"),
+            "memory" => self
+                .lang
+                .t("memory: lost at a restart", "内存（重启后丢失）"),
             "file" => self.lang.t("file", "文件"),
             _ => self.lang.t("Redis, shared", "Redis（共享）"),
         }
@@ -135,15 +145,23 @@ impl<'a> Live<'a> {
     fn chart_label(&self, chart: &Chart) -> String {
         let reach = self.span(&chart.reach);
         match self.lang {
-            Lang::En => format!("The last {reach}: {} refreshed, {} failed", chart.came, chart.failed),
-            Lang::Zh => format!("最近 {reach}：成功 {} 次，失败 {} 次", chart.came, chart.failed),
+            Lang::En => format!(
+                "The last {reach}: {} refreshed, {} failed",
+                chart.came, chart.failed
+            ),
+            Lang::Zh => format!(
+                "最近 {reach}：成功 {} 次，失败 {} 次",
+                chart.came, chart.failed
+            ),
         }
     }
 
     /// How many hundredths of its life are left.
     fn hundredths_left(&self, credential: &CredentialReport) -> u64 {
-        let life =
-            credential.age.zip(credential.remaining).map(|(age, left)| (left * 100).checked_div(age + left).unwrap_or(0));
+        let life = credential
+            .age
+            .zip(credential.remaining)
+            .map(|(age, left)| (left * 100).checked_div(age + left).unwrap_or(0));
         life.unwrap_or(0)
     }
 
@@ -154,19 +172,27 @@ impl<'a> Live<'a> {
 
     /// The soonest end of what this account needs to be refreshed for, or the next refresh.
     fn next_refresh(&self, account: &AccountReport) -> Option<UnixTime> {
-        account.credentials.iter().filter_map(|credential| credential.next_refresh).min()
+        account
+            .credentials
+            .iter()
+            .filter_map(|credential| credential.next_refresh)
+            .min()
     }
 
     /// English has two forms.
     fn tries(&self, count: &u32) -> &'static str {
-        self.lang.t(if *count == 1 { " try" } else { " tries" }, " 次")
+        self.lang
+            .t(if *count == 1 { " try" } else { " tries" }, " 次")
     }
 
     /// What can be chosen: value, label, whether it is chosen.
     fn states(&self) -> [(&'static str, &'static str, bool); 5] {
         State::ALL.map(|state| {
-            let label =
-                if state == State::Failing { self.lang.t("failing or down", "有故障") } else { self.state(state.as_str()) };
+            let label = if state == State::Failing {
+                self.lang.t("failing or down", "有故障")
+            } else {
+                self.state(state.as_str())
+            };
             (state.as_str(), label, state == self.query.state)
         })
     }
@@ -179,15 +205,29 @@ impl<'a> Live<'a> {
     fn link(&self, lang: &str, offset: &usize) -> String {
         let offset = (*offset > 0).then(|| offset.to_string());
         let pairs = [
-            ("lang", Some(lang.to_owned()).filter(|lang| !lang.is_empty()).or_else(|| self.query.lang.clone())),
+            (
+                "lang",
+                Some(lang.to_owned())
+                    .filter(|lang| !lang.is_empty())
+                    .or_else(|| self.query.lang.clone()),
+            ),
             ("q", Some(self.query.q.clone()).filter(|q| !q.is_empty())),
-            ("state", Some(self.query.state.as_str().to_owned()).filter(|state| !state.is_empty())),
+            (
+                "state",
+                Some(self.query.state.as_str().to_owned()).filter(|state| !state.is_empty()),
+            ),
             ("account", self.query.account.clone()),
             ("limit", self.query.limit.map(|limit| limit.to_string())),
             ("offset", offset),
         ];
-        let pairs: Vec<_> = pairs.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
-        format!("status?{}", serde_urlencoded::to_string(pairs).unwrap_or_default())
+        let pairs: Vec<_> = pairs
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value?)))
+            .collect();
+        format!(
+            "status?{}",
+            serde_urlencoded::to_string(pairs).unwrap_or_default()
+        )
     }
 
     /// The first of the page before, where there is one.

@@ -47,24 +47,38 @@ pub(super) enum Part {
 impl Query {
     /// A name that nobody knows, or a value that makes no sense, is refused: whoever scripts this should not read the wrong page.
     pub(super) fn parse(text: &str) -> Result<Self, Problem> {
-        let pairs: Vec<(String, String)> = serde_urlencoded::from_str(text).map_err(|_| bad("the query cannot be read"))?;
+        let pairs: Vec<(String, String)> =
+            serde_urlencoded::from_str(text).map_err(|_| bad("the query cannot be read"))?;
         let mut query = Self::default();
         for (name, value) in pairs {
             match name.as_str() {
                 "account" => query.account = Some(value),
                 "q" if value.chars().count() <= LONGEST => query.q = value.trim().to_owned(),
-                "state" => query.state = State::named(&value).ok_or_else(|| bad("there is no such state"))?,
+                "state" => {
+                    query.state =
+                        State::named(&value).ok_or_else(|| bad("there is no such state"))?
+                }
                 "offset" => {
                     let offset = value.parse().ok().filter(|offset| *offset <= FARTHEST);
-                    query.offset = offset.ok_or_else(|| bad("offset is no number, or too large"))?;
+                    query.offset =
+                        offset.ok_or_else(|| bad("offset is no number, or too large"))?;
                 }
                 "limit" => {
-                    let limit = value.parse().ok().filter(|limit| (1..=MOST).contains(limit));
+                    let limit = value
+                        .parse()
+                        .ok()
+                        .filter(|limit| (1..=MOST).contains(limit));
                     query.limit = Some(limit.ok_or_else(|| bad("limit is not 1 to 200"))?);
                 }
                 "lang" => query.lang = Some(value),
-                "part" => query.part = Part::named(&value).ok_or_else(|| bad("there is no such part"))?,
-                _ => return Err(bad("the query holds a parameter that this page does not know, or one that is too long")),
+                "part" => {
+                    query.part = Part::named(&value).ok_or_else(|| bad("there is no such part"))?
+                }
+                _ => {
+                    return Err(bad(
+                        "the query holds a parameter that this page does not know, or one that is too long",
+                    ));
+                }
             }
         }
         Ok(query)
@@ -72,7 +86,10 @@ impl Query {
 
     /// With the number of accounts that fit a page, where none is named.
     pub(super) fn of_a_page(&self) -> Self {
-        Self { limit: Some(self.limit.unwrap_or(PAGE)), ..self.clone() }
+        Self {
+            limit: Some(self.limit.unwrap_or(PAGE)),
+            ..self.clone()
+        }
     }
 
     pub(super) fn limit(&self) -> usize {
@@ -87,12 +104,24 @@ impl Query {
             State::Starting => vec![Health::Starting],
             State::Ok => vec![Health::Ok],
         };
-        Find { account: self.account.clone(), text: self.q.clone(), health, offset: self.offset, limit: self.limit() }
+        Find {
+            account: self.account.clone(),
+            text: self.q.clone(),
+            health,
+            offset: self.offset,
+            limit: self.limit(),
+        }
     }
 }
 
 impl State {
-    pub(super) const ALL: [Self; 5] = [Self::All, Self::Failing, Self::Down, Self::Starting, Self::Ok];
+    pub(super) const ALL: [Self; 5] = [
+        Self::All,
+        Self::Failing,
+        Self::Down,
+        Self::Starting,
+        Self::Ok,
+    ];
 
     pub(super) fn as_str(self) -> &'static str {
         match self {
@@ -111,9 +140,13 @@ impl State {
 
 impl Part {
     fn named(name: &str) -> Option<Self> {
-        [("", Self::All), ("live", Self::Live), ("summary", Self::Summary)]
-            .into_iter()
-            .find_map(|(known, part)| (known == name).then_some(part))
+        [
+            ("", Self::All),
+            ("live", Self::Live),
+            ("summary", Self::Summary),
+        ]
+        .into_iter()
+        .find_map(|(known, part)| (known == name).then_some(part))
     }
 }
 
@@ -151,9 +184,16 @@ mod tests {
 
     #[test]
     fn a_query_is_read_strictly() {
-        let query = Query::parse("q=+shop+&state=failing&offset=40&limit=200&part=summary&lang=en").unwrap();
+        let query = Query::parse("q=+shop+&state=failing&offset=40&limit=200&part=summary&lang=en")
+            .unwrap();
         assert_eq!(
-            (query.q.as_str(), query.state, query.offset, query.limit(), query.part),
+            (
+                query.q.as_str(),
+                query.state,
+                query.offset,
+                query.limit(),
+                query.part
+            ),
             ("shop", State::Failing, 40, 200, Part::Summary)
         );
         for wrong in [
@@ -167,12 +207,23 @@ mod tests {
             "nobody=knows",
             &format!("q={}", "a".repeat(129)),
         ] {
-            assert_eq!(Query::parse(wrong).unwrap_err().code, "bad_query", "{wrong}");
+            assert_eq!(
+                Query::parse(wrong).unwrap_err().code,
+                "bad_query",
+                "{wrong}"
+            );
         }
         let longest = "账".repeat(LONGEST);
-        assert_eq!(Query::parse(&format!("q={longest}")).unwrap().q, longest, "characters are counted, not bytes");
+        assert_eq!(
+            Query::parse(&format!("q={longest}")).unwrap().q,
+            longest,
+            "characters are counted, not bytes"
+        );
         let default = Query::parse("").unwrap();
-        assert_eq!((default.limit(), default.of_a_page().limit()), (USUAL, PAGE));
+        assert_eq!(
+            (default.limit(), default.of_a_page().limit()),
+            (USUAL, PAGE)
+        );
         assert_eq!(Query::parse("state=&q=").unwrap().state, State::All);
     }
 }

@@ -44,14 +44,22 @@ pub(in crate::server) struct Done {
 /// Read before the handler runs; what went wrong with it matters only to a caller who may call.
 type Body = Result<web::Bytes, actix_web::Error>;
 
-pub(super) async fn refresh(request: HttpRequest, body: Body, plane: web::Data<StatusPlane>) -> HttpResponse {
+pub(super) async fn refresh(
+    request: HttpRequest,
+    body: Body,
+    plane: web::Data<StatusPlane>,
+) -> HttpResponse {
     guarded(match renew(&request, body, &plane).await {
-        Ok(done) => HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(done),
+        Ok(done) => HttpResponse::Ok()
+            .insert_header((CACHE_CONTROL, "no-store"))
+            .json(done),
         Err(problem) => {
             let unauthorized = problem.status == StatusCode::UNAUTHORIZED;
             let mut response = problem.into_response();
             if unauthorized {
-                response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+                response
+                    .headers_mut()
+                    .insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
             response
         }
@@ -62,14 +70,25 @@ async fn renew(request: &HttpRequest, body: Body, plane: &StatusPlane) -> Result
     check_own_script(request)?;
     let wish = wish(request, body)?;
     let kind: Kind = admit_key(request, &wish.account, &wish.kind, &plane.keys)?;
-    let renewed = plane.broker.renew(&wish.account, kind).await.map_err(Problem::for_private)?;
+    let renewed = plane
+        .broker
+        .renew(&wish.account, kind)
+        .await
+        .map_err(Problem::for_private)?;
     tracing::info!(account = wish.account, %kind, is_new = renewed.is_new, "refreshed on an operator's demand");
     Ok(Done {
         account: wish.account,
         kind: kind.as_str(),
-        outcome: if renewed.is_new { "renewed" } else { "unchanged" },
+        outcome: if renewed.is_new {
+            "renewed"
+        } else {
+            "unchanged"
+        },
         expires_at: renewed.credential.expires_at,
-        remaining: renewed.credential.remaining(plane.broker.clock().now()).as_secs(),
+        remaining: renewed
+            .credential
+            .remaining(plane.broker.clock().now())
+            .as_secs(),
     })
 }
 
@@ -78,10 +97,23 @@ fn wish(request: &HttpRequest, body: Body) -> Result<Wish, Problem> {
         && error.as_response_error().status_code() == StatusCode::PAYLOAD_TOO_LARGE
     {
         let detail = format!("the body is longer than {MAX_BODY} bytes");
-        return Err(problem(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "The body is too large", &detail, BODY_HINT));
+        return Err(problem(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "body_too_large",
+            "The body is too large",
+            &detail,
+            BODY_HINT,
+        ));
     }
-    let kind_of_body = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let is_json = kind_of_body.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"));
+    let kind_of_body = request
+        .headers()
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    let is_json = kind_of_body
+        .split(';')
+        .next()
+        .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"));
     let read = body.ok().filter(|_| is_json).and_then(|body| object(&body));
     read.ok_or_else(|| {
         problem(

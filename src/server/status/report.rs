@@ -8,7 +8,10 @@ use serde::Serialize;
 
 use super::query::{Part, Query};
 use crate::actix::shapes::Both;
-use crate::broker::{AccountSurvey, Broker, Counts, CredentialSurvey, Health, LastError, Refresh, Surroundings, Survey};
+use crate::broker::{
+    AccountSurvey, Broker, Counts, CredentialSurvey, Health, LastError, Refresh, Surroundings,
+    Survey,
+};
 use crate::clock::UnixTime;
 use crate::error::Failure;
 use crate::server::configuration::Record;
@@ -167,9 +170,18 @@ pub(super) struct RefreshReport {
 }
 
 impl Report {
-    pub(super) fn new(broker: &Broker, configuration: &Record, survey: Survey, query: &Query) -> Self {
+    pub(super) fn new(
+        broker: &Broker,
+        configuration: &Record,
+        survey: Survey,
+        query: &Query,
+    ) -> Self {
         let (now, around) = (broker.clock().now(), broker.surroundings());
-        let accounts: Vec<_> = survey.accounts.into_iter().map(|account| AccountReport::of(account, now)).collect();
+        let accounts: Vec<_> = survey
+            .accounts
+            .into_iter()
+            .map(|account| AccountReport::of(account, now))
+            .collect();
         let mut report = Self {
             now,
             revision: String::new(),
@@ -177,7 +189,11 @@ impl Report {
             uptime: broker.clock().uptime().as_secs(),
             node: around.node.name.clone(),
             store: StoreReport::of(&around),
-            peers: around.peers.iter().map(|peer| PeerReport::of(peer, now)).collect(),
+            peers: around
+                .peers
+                .iter()
+                .map(|peer| PeerReport::of(peer, now))
+                .collect(),
             clock_jumps: broker.clock_jumps(),
             configuration: ConfigurationReport::of(configuration),
             summary: survey.counts,
@@ -193,11 +209,30 @@ impl Report {
 
     fn revise(&self, accounts: &[AccountReport]) -> String {
         let mut hasher = DefaultHasher::new();
-        (&self.store, &self.configuration, self.summary, self.matching, self.clock_jumps, &self.node).hash(&mut hasher);
-        self.peers.iter().for_each(|peer| (&peer.name, &peer.version, peer.late).hash(&mut hasher));
+        (
+            &self.store,
+            &self.configuration,
+            self.summary,
+            self.matching,
+            self.clock_jumps,
+            &self.node,
+        )
+            .hash(&mut hasher);
+        self.peers
+            .iter()
+            .for_each(|peer| (&peer.name, &peer.version, peer.late).hash(&mut hasher));
         for account in accounts {
-            (&account.account, account.state, account.usable_until, &account.app_id).hash(&mut hasher);
-            account.credentials.iter().for_each(|credential| credential.hash_into(&mut hasher));
+            (
+                &account.account,
+                account.state,
+                account.usable_until,
+                &account.app_id,
+            )
+                .hash(&mut hasher);
+            account
+                .credentials
+                .iter()
+                .for_each(|credential| credential.hash_into(&mut hasher));
         }
         format!("{:016x}", hasher.finish())
     }
@@ -220,7 +255,12 @@ impl StoreReport {
 impl PeerReport {
     fn of(peer: &crate::store::Peer, now: UnixTime) -> Self {
         let (name, version) = (peer.node.name.clone(), peer.node.version.clone());
-        Self { name, version, seen_at: peer.seen_at, late: now.since(peer.seen_at).as_secs() > LATE }
+        Self {
+            name,
+            version,
+            seen_at: peer.seen_at,
+            late: now.since(peer.seen_at).as_secs() > LATE,
+        }
     }
 }
 
@@ -232,11 +272,24 @@ impl ConfigurationReport {
             problems: refused
                 .problems
                 .iter()
-                .map(|(path, en, zh)| ProblemReport { path: path.clone(), en: en.clone(), zh: zh.clone() })
+                .map(|(path, en, zh)| ProblemReport {
+                    path: path.clone(),
+                    en: en.clone(),
+                    zh: zh.clone(),
+                })
                 .collect(),
         });
-        let (loaded_at, reloads, needs_restart) = (record.loaded_at, record.reloads, record.needs_restart.clone());
-        Self { loaded_at, reloads, needs_restart, refused }
+        let (loaded_at, reloads, needs_restart) = (
+            record.loaded_at,
+            record.reloads,
+            record.needs_restart.clone(),
+        );
+        Self {
+            loaded_at,
+            reloads,
+            needs_restart,
+            refused,
+        }
     }
 }
 
@@ -250,15 +303,28 @@ impl AccountReport {
             state: survey.health.as_str(),
             signs_pages: survey.account.has(crate::credential::Kind::JsapiTicket),
             usable_until: survey.usable_until,
-            credentials: survey.credentials.into_iter().map(|credential| CredentialReport::of(credential, now)).collect(),
+            credentials: survey
+                .credentials
+                .into_iter()
+                .map(|credential| CredentialReport::of(credential, now))
+                .collect(),
         }
     }
 
     /// Each failure once: a ticket's that is its token's stands with the token.
     pub(super) fn errors(&self) -> Vec<(&CredentialReport, &ErrorReport)> {
-        let failed = |kind| self.credentials.iter().any(|one| one.kind == kind && one.error.is_some());
-        let with_errors = self.credentials.iter().filter_map(|one| Some((one, one.error.as_ref()?)));
-        with_errors.filter(|(one, error)| error.of == one.kind || !failed(error.of)).collect()
+        let failed = |kind| {
+            self.credentials
+                .iter()
+                .any(|one| one.kind == kind && one.error.is_some())
+        };
+        let with_errors = self
+            .credentials
+            .iter()
+            .filter_map(|one| Some((one, one.error.as_ref()?)));
+        with_errors
+            .filter(|(one, error)| error.of == one.kind || !failed(error.of))
+            .collect()
     }
 }
 
@@ -274,7 +340,9 @@ impl CredentialReport {
             remaining: status.expires_at.map(|end| end.since(now).as_secs()),
             refreshing: survey.refreshing,
             due_at: survey.due_at,
-            next_refresh: survey.next_refresh.filter(|_| survey.health != Health::Starting || status.last_error.is_some()),
+            next_refresh: survey
+                .next_refresh
+                .filter(|_| survey.health != Health::Starting || status.last_error.is_some()),
             refreshes: status.refreshes,
             foreign_refreshes: status.foreign_refreshes,
             lost_replies: status.lost_replies,
@@ -288,10 +356,38 @@ impl CredentialReport {
 
     /// What is worth drawing anew; the rest only passes with time.
     fn hash_into(&self, hasher: &mut DefaultHasher) {
-        (self.kind, self.state, self.issued_at, self.expires_at, self.refreshing, self.calls_today).hash(hasher);
-        (self.refreshes, self.foreign_refreshes, self.lost_replies, self.history.len()).hash(hasher);
-        self.error.as_ref().map(|error| (error.since, error.at, error.retry_at, error.failures, error.errcode)).hash(hasher);
-        self.history.last().map(|last| (last.at, last.times)).hash(hasher);
+        (
+            self.kind,
+            self.state,
+            self.issued_at,
+            self.expires_at,
+            self.refreshing,
+            self.calls_today,
+        )
+            .hash(hasher);
+        (
+            self.refreshes,
+            self.foreign_refreshes,
+            self.lost_replies,
+            self.history.len(),
+        )
+            .hash(hasher);
+        self.error
+            .as_ref()
+            .map(|error| {
+                (
+                    error.since,
+                    error.at,
+                    error.retry_at,
+                    error.failures,
+                    error.errcode,
+                )
+            })
+            .hash(hasher);
+        self.history
+            .last()
+            .map(|last| (last.at, last.times))
+            .hash(hasher);
     }
 }
 
@@ -300,9 +396,10 @@ impl ErrorReport {
         let (error, fix) = (&last.error, last.error.fix());
         let said = match &error.failure {
             Failure::Refused { errmsg, .. } => errmsg.clone(),
-            Failure::Unreachable(why) | Failure::ReplyLost(why) | Failure::Unusable(why) | Failure::StoreUnreachable(why) => {
-                why.clone()
-            }
+            Failure::Unreachable(why)
+            | Failure::ReplyLost(why)
+            | Failure::Unusable(why)
+            | Failure::StoreUnreachable(why) => why.clone(),
         };
         Self {
             since: last.since,
@@ -315,7 +412,10 @@ impl ErrorReport {
             endpoint: error.endpoint,
             said,
             cause: error.cause().into(),
-            ip_to_allow: error.seen_ip().filter(|_| error.fix_for_operator() != fix).map(str::to_owned),
+            ip_to_allow: error
+                .seen_ip()
+                .filter(|_| error.fix_for_operator() != fix)
+                .map(str::to_owned),
             fix: fix.into(),
         }
     }

@@ -5,7 +5,12 @@ use crate::server::pages::Lang;
 
 /// `1 h 58 min`, `4 min 12 s`: the two largest units that say something.
 pub(super) fn span(seconds: u64, lang: Lang) -> String {
-    let (d, h, m, s) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60);
+    let (d, h, m, s) = (
+        seconds / 86_400,
+        seconds / 3_600 % 24,
+        seconds / 60 % 60,
+        seconds % 60,
+    );
     match (lang, d, h, m) {
         (Lang::En, 0, 1.., 0) => format!("{h} h"),
         (Lang::En, 1.., 0, _) => format!("{d} d"),
@@ -56,7 +61,13 @@ mod tests {
             (86_400, "1 d", "1 天"),
             (90_000, "1 d 1 h", "1 天 1 小时"),
         ] {
-            assert_eq!((span(seconds, Lang::En).as_str(), span(seconds, Lang::Zh).as_str()), (en, zh));
+            assert_eq!(
+                (
+                    span(seconds, Lang::En).as_str(),
+                    span(seconds, Lang::Zh).as_str()
+                ),
+                (en, zh)
+            );
         }
     }
 
@@ -68,7 +79,13 @@ mod tests {
 
     #[test]
     fn large_numbers_are_grouped() {
-        for (number, text) in [(0, "0"), (999, "999"), (2_000, "2,000"), (500_000, "500,000"), (1_234_567, "1,234,567")] {
+        for (number, text) in [
+            (0, "0"),
+            (999, "999"),
+            (2_000, "2,000"),
+            (500_000, "500,000"),
+            (1_234_567, "1,234,567"),
+        ] {
             assert_eq!(thousands(number), text);
         }
     }

@@ -6,7 +6,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use redb::backends::FileBackend;
-use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition, TableHandle as _};
+use redb::{
+    Database, ReadableDatabase as _, ReadableTable as _, TableDefinition, TableHandle as _,
+};
 
 use super::{Batch, Entry, StoreError};
 
@@ -23,7 +25,14 @@ impl Disk {
     pub(super) fn open(path: &Path) -> Result<(Self, Vec<(String, Entry)>), StoreError> {
         let lock = lock(path)?;
         let (database, entries) = open_or_rebuild(path)?;
-        Ok((Self { path: path.to_owned(), database: Some(database), _lock: lock }, entries))
+        Ok((
+            Self {
+                path: path.to_owned(),
+                database: Some(database),
+                _lock: lock,
+            },
+            entries,
+        ))
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -39,7 +48,10 @@ impl Disk {
     /// Writes a batch in one transaction; it is on disk when this returns. A failure closes the database.
     pub(super) fn write(&mut self, batch: &Batch) -> Result<(), StoreError> {
         let Some(database) = self.database.take() else {
-            return Err(problem(&self.path, Failure::Other("the database is closed".to_owned())));
+            return Err(problem(
+                &self.path,
+                Failure::Other("the database is closed".to_owned()),
+            ));
         };
         match guarded(|| write(&database, batch)) {
             Ok(()) => {
@@ -76,7 +88,9 @@ impl<E: Into<redb::Error>> From<E> for Failure {
             redb::Error::Io(error) if error.kind() == ErrorKind::InvalidData => {
                 Self::Broken("it is not a redb file".to_owned())
             }
-            redb::Error::Io(error) if error.kind() == ErrorKind::UnexpectedEof => Self::Broken("its end is missing".to_owned()),
+            redb::Error::Io(error) if error.kind() == ErrorKind::UnexpectedEof => {
+                Self::Broken("its end is missing".to_owned())
+            }
             redb::Error::Io(error) => Self::Io(error),
             redb::Error::DatabaseAlreadyOpen | redb::Error::LockProtocolMismatch => Self::Busy,
             error @ (redb::Error::PreviousIo
@@ -90,7 +104,11 @@ impl<E: Into<redb::Error>> From<E> for Failure {
 
 /// redb may panic on a file that something else wrote into; that must not take the process with it.
 fn guarded<T>(work: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(Failure::Broken("redb could not make sense of it".to_owned())))
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+        Err(Failure::Broken(
+            "redb could not make sense of it".to_owned(),
+        ))
+    })
 }
 
 fn open_or_rebuild(path: &Path) -> Result<(Database, Vec<(String, Entry)>), StoreError> {
@@ -120,17 +138,24 @@ fn read(path: &Path) -> Result<(Database, Vec<(String, Entry)>), Failure> {
         .set_check_integrity_on_open(true)
         .create_with_backend(FileBackend::new(file)?)?;
     let reading = database.begin_read()?;
-    let names: Vec<_> = reading.list_tables()?.map(|table| table.name().to_owned()).collect();
+    let names: Vec<_> = reading
+        .list_tables()?
+        .map(|table| table.name().to_owned())
+        .collect();
     let mut entries = Vec::new();
     if names.iter().any(|name| name != TABLE.name()) {
-        return Err(Failure::Broken("it is the database of another program".to_owned()));
+        return Err(Failure::Broken(
+            "it is the database of another program".to_owned(),
+        ));
     }
     if !names.is_empty() {
         for record in reading.open_table(TABLE)?.iter()? {
             let (name, text) = record?;
             match Entry::read(name.value(), text.value()) {
                 Some(entry) => entries.push((name.value().to_owned(), entry)),
-                None => tracing::error!(file = %path.display(), name = name.value(), "a record cannot be read: left out"),
+                None => {
+                    tracing::error!(file = %path.display(), name = name.value(), "a record cannot be read: left out")
+                }
             }
         }
     }
@@ -186,7 +211,10 @@ fn make_private(_: &Path, _: &File) -> io::Result<()> {
 /// Makes a new name durable: the file's own sync does not cover its directory.
 #[cfg(unix)]
 fn sync_directory(path: &Path) -> io::Result<()> {
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let directory = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     File::open(directory)?.sync_all()
 }
 
@@ -198,7 +226,8 @@ fn sync_directory(_: &Path) -> io::Result<()> {
 /// The lock on `NAME.lock`: the system drops it when the process ends, however it ends. It is waited for a moment: a predecessor may
 /// be on its way out, and a program that another thread is just starting holds this process's files until it runs.
 fn lock(path: &Path) -> Result<File, StoreError> {
-    let file = open_private(&with_suffix(path, ".lock")).map_err(|error| problem(path, Failure::Io(error)))?;
+    let file = open_private(&with_suffix(path, ".lock"))
+        .map_err(|error| problem(path, Failure::Io(error)))?;
     for _ in 0..LOCK_TRIES {
         match file.try_lock() {
             Ok(()) => return Ok(file),
@@ -206,7 +235,9 @@ fn lock(path: &Path) -> Result<File, StoreError> {
             Err(TryLockError::Error(error)) => return Err(problem(path, Failure::Io(error))),
         }
     }
-    Err(StoreError::InUse { path: path.display().to_string() })
+    Err(StoreError::InUse {
+        path: path.display().to_string(),
+    })
 }
 
 /// Together half a second: longer than any start of a program, shorter than a person's patience.
@@ -249,7 +280,9 @@ fn problem(path: &Path, failure: Failure) -> StoreError {
 fn advice(kind: ErrorKind) -> Option<&'static str> {
     Some(match kind {
         ErrorKind::NotFound => "make its directory, or change store.path",
-        ErrorKind::PermissionDenied => "let the user that runs wx-jssdk write the file and its directory, or change store.path",
+        ErrorKind::PermissionDenied => {
+            "let the user that runs wx-jssdk write the file and its directory, or change store.path"
+        }
         ErrorKind::ReadOnlyFilesystem => "mount it writable, or change store.path",
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
             "the disk is full: make room; until then credentials live in memory only"

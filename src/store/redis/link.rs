@@ -62,7 +62,11 @@ struct Current {
 
 impl Link {
     pub(super) fn new(target: Target) -> Self {
-        Self { target, current: Arc::default(), silent: AtomicU32::new(0) }
+        Self {
+            target,
+            current: Arc::default(),
+            silent: AtomicU32::new(0),
+        }
     }
 
     /// The connection, with the number to [`Link::forget`] it by. Whoever stops waiting stops nothing.
@@ -107,7 +111,9 @@ impl Link {
         let target = self.target.clone();
         let connect = async move {
             let late = |_| Err(format!("no connection within {} s", CONNECT.as_secs()));
-            tokio::time::timeout(CONNECT, target.connect()).await.unwrap_or_else(late)
+            tokio::time::timeout(CONNECT, target.connect())
+                .await
+                .unwrap_or_else(late)
         };
         let attempt = connect.boxed().shared();
         current.id += 1;

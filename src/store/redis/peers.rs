@@ -7,13 +7,24 @@ use crate::store::presence::{GONE_AFTER, MOST, Node, Peer};
 
 impl RedisStore {
     /// By the clock of Redis: the processes' own may differ.
-    pub(in crate::store) async fn announce(&self, node: &Node, now: UnixTime) -> Result<Vec<Peer>, StoreError> {
+    pub(in crate::store) async fn announce(
+        &self,
+        node: &Node,
+        now: UnixTime,
+    ) -> Result<Vec<Peer>, StoreError> {
         let (keep, most) = (millis(GONE_AFTER).to_string(), MOST.to_string());
-        let cmd = script(ANNOUNCE, &self.key("nodes"), &[node.write().as_bytes(), keep.as_bytes(), most.as_bytes()]);
+        let cmd = script(
+            ANNOUNCE,
+            &self.key("nodes"),
+            &[node.write().as_bytes(), keep.as_bytes(), most.as_bytes()],
+        );
         let said: Vec<String> = self.bounded(self.run(&cmd)).await?;
         let read = |pair: &[String]| {
             let ago = pair.get(1)?.parse::<u64>().ok()? / 1_000;
-            Some(Peer { node: Node::read(&pair[0])?, seen_at: UnixTime(now.0.saturating_sub(ago)) })
+            Some(Peer {
+                node: Node::read(&pair[0])?,
+                seen_at: UnixTime(now.0.saturating_sub(ago)),
+            })
         };
         Ok(said.chunks(2).filter_map(read).collect())
     }

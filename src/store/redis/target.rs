@@ -30,20 +30,28 @@ impl Target {
         // rustls takes whatever the application chose before; else ring, like the calls to WeChat.
         let _chosen_before = rustls::crypto::ring::default_provider().install_default();
         match scheme.split_once('+') {
-            Some((base @ ("redis" | "rediss"), "cluster")) => cluster(&Nodes::parse(base, rest, 6379)?),
-            Some((base @ ("redis" | "rediss"), "sentinel")) => sentinel(&Nodes::parse(base, rest, 26379)?),
+            Some((base @ ("redis" | "rediss"), "cluster")) => {
+                cluster(&Nodes::parse(base, rest, 6379)?)
+            }
+            Some((base @ ("redis" | "rediss"), "sentinel")) => {
+                sentinel(&Nodes::parse(base, rest, 26379)?)
+            }
             _ => single(url),
         }
     }
 
     pub(super) async fn connect(self) -> Result<Connection, String> {
         let connected = match self {
-            Self::Single(client) => {
-                client.get_multiplexed_async_connection_with_config(&config()).await.map(Connection::Single)
-            }
-            Self::Sentinel(sentinels) => {
-                sentinels.lock().await.get_async_connection_with_config(&config()).await.map(Connection::Single)
-            }
+            Self::Single(client) => client
+                .get_multiplexed_async_connection_with_config(&config())
+                .await
+                .map(Connection::Single),
+            Self::Sentinel(sentinels) => sentinels
+                .lock()
+                .await
+                .get_async_connection_with_config(&config())
+                .await
+                .map(Connection::Single),
             Self::Cluster(client) => client.get_async_connection().await.map(Connection::Cluster),
         };
         connected.map_err(|error| explain(&error))
@@ -52,18 +60,25 @@ impl Target {
 
 /// The caller's own bound is the shorter one; these end what nobody waits for any more.
 fn config() -> AsyncConnectionConfig {
-    AsyncConnectionConfig::new().set_connection_timeout(Some(ONE_CONNECT)).set_response_timeout(Some(BOUND * 4))
+    AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(ONE_CONNECT))
+        .set_response_timeout(Some(BOUND * 4))
 }
 
 fn single(url: &str) -> Result<(Target, String), StoreError> {
     let client = Client::open(url).map_err(|_| refuse(HOW))?;
     let place = client.get_connection_info().addr().to_string();
-    Ok((Target::Single(Box::new(client)), format!("redis at {place}")))
+    Ok((
+        Target::Single(Box::new(client)),
+        format!("redis at {place}"),
+    ))
 }
 
 fn cluster(nodes: &Nodes<'_>) -> Result<(Target, String), StoreError> {
     if !nodes.path.is_empty() {
-        return Err(refuse("a cluster has no databases to choose from: leave out what follows the hosts"));
+        return Err(refuse(
+            "a cluster has no databases to choose from: leave out what follows the hosts",
+        ));
     }
     let client = ClusterClient::builder(nodes.infos("")?)
         .connection_timeout(ONE_CONNECT)
@@ -71,16 +86,24 @@ fn cluster(nodes: &Nodes<'_>) -> Result<(Target, String), StoreError> {
         .retries(3)
         .build()
         .map_err(|_| refuse(HOW))?;
-    Ok((Target::Cluster(Box::new(client)), format!("redis cluster at {}", nodes.hosts.join(","))))
+    Ok((
+        Target::Cluster(Box::new(client)),
+        format!("redis cluster at {}", nodes.hosts.join(",")),
+    ))
 }
 
 fn sentinel(nodes: &Nodes<'_>) -> Result<(Target, String), StoreError> {
     let (master, database) = nodes.path.split_once('/').unwrap_or((nodes.path, ""));
     if master.is_empty() {
-        return Err(refuse("name the master that the sentinels watch: redis+sentinel://HOST:26379,HOST:26379/MASTER"));
+        return Err(refuse(
+            "name the master that the sentinels watch: redis+sentinel://HOST:26379,HOST:26379/MASTER",
+        ));
     }
     // User and password are the master's; sentinels that want one of their own get it as ?sentinel_password=.
-    let behind = nodes.infos(database)?.first().map(|info| info.redis_settings().clone());
+    let behind = nodes
+        .infos(database)?
+        .first()
+        .map(|info| info.redis_settings().clone());
     let mut master_info = SentinelNodeConnectionInfo::default();
     if let Some(settings) = behind {
         master_info = master_info.set_redis_connection_info(settings);
@@ -88,11 +111,19 @@ fn sentinel(nodes: &Nodes<'_>) -> Result<(Target, String), StoreError> {
     if nodes.base == "rediss" {
         master_info = master_info.set_tls_mode(TlsMode::Secure);
     }
-    let client = SentinelClient::build(nodes.sentinels()?, master, Some(master_info), SentinelServerType::Master)
-        .map_err(|_| refuse(HOW))?;
+    let client = SentinelClient::build(
+        nodes.sentinels()?,
+        master,
+        Some(master_info),
+        SentinelServerType::Master,
+    )
+    .map_err(|_| refuse(HOW))?;
     Ok((
         Target::Sentinel(Arc::new(Mutex::new(client))),
-        format!("redis master {master} by sentinels {}", nodes.hosts.join(",")),
+        format!(
+            "redis master {master} by sentinels {}",
+            nodes.hosts.join(",")
+        ),
     ))
 }
 
@@ -112,13 +143,26 @@ impl<'a> Nodes<'a> {
         let (hosts, path) = rest.split_once('/').unwrap_or((rest, ""));
         let with_port = |host: &str| {
             let bare = host.rsplit(']').next().unwrap_or(host);
-            if bare.contains(':') { host.to_owned() } else { format!("{host}:{port}") }
+            if bare.contains(':') {
+                host.to_owned()
+            } else {
+                format!("{host}:{port}")
+            }
         };
         if hosts.split(',').any(|host| host.trim().is_empty()) {
             return Err(refuse("a host name is missing between the commas"));
         }
-        let hosts = hosts.split(',').map(|host| with_port(host.trim())).collect();
-        Ok(Self { base, user, hosts, path: path.trim_end_matches('/'), query })
+        let hosts = hosts
+            .split(',')
+            .map(|host| with_port(host.trim()))
+            .collect();
+        Ok(Self {
+            base,
+            user,
+            hosts,
+            path: path.trim_end_matches('/'),
+            query,
+        })
     }
 
     /// Each node with the user and password of Redis.
@@ -128,7 +172,12 @@ impl<'a> Nodes<'a> {
 
     /// Each node with the user and password of the sentinels.
     fn sentinels(&self) -> Result<Vec<ConnectionInfo>, StoreError> {
-        let parameter = |wanted: &str| self.query.split('&').find_map(|pair| pair.strip_prefix(wanted)).unwrap_or_default();
+        let parameter = |wanted: &str| {
+            self.query
+                .split('&')
+                .find_map(|pair| pair.strip_prefix(wanted))
+                .unwrap_or_default()
+        };
         match (parameter("sentinel_user="), parameter("sentinel_password=")) {
             ("", "") => self.with_user("", ""),
             (user, password) => self.with_user(&format!("{user}:{password}"), ""),
@@ -137,14 +186,21 @@ impl<'a> Nodes<'a> {
 
     fn with_user(&self, user: &str, database: &str) -> Result<Vec<ConnectionInfo>, StoreError> {
         let at = if user.is_empty() { "" } else { "@" };
-        let info = |host: &String| format!("{}://{user}{at}{host}/{database}", self.base).into_connection_info();
-        self.hosts.iter().map(|host| info(host).map_err(|_| refuse(HOW))).collect()
+        let info = |host: &String| {
+            format!("{}://{user}{at}{host}/{database}", self.base).into_connection_info()
+        };
+        self.hosts
+            .iter()
+            .map(|host| info(host).map_err(|_| refuse(HOW)))
+            .collect()
     }
 }
 
 /// Says what to write, and never what was written: there may be a password in it.
 fn refuse(problem: &str) -> StoreError {
-    StoreError::Address { problem: problem.to_owned() }
+    StoreError::Address {
+        problem: problem.to_owned(),
+    }
 }
 
 const HOW: &str = "write redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss:// with TLS, redis+cluster://HOST,HOST or \
