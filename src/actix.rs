@@ -16,65 +16,65 @@
 //! # }
 //! ```
 
-mod cells;
-mod client;
-mod clients;
+#[cfg(feature = "server")]
+mod access_log;
+mod client_ip;
+mod client_script;
 mod cors;
-mod desk;
+mod credentials;
 #[cfg(feature = "diagnose")]
 mod diagnose;
+mod domain_verification;
 mod dropin;
 #[cfg(feature = "server")]
-mod front;
-mod guesses;
-mod hot;
-#[cfg(feature = "server")]
-mod journal;
+mod fast_path;
+mod hot_path;
+mod json_body;
+mod key_lockout;
 mod keys;
 mod limit;
-mod object;
-mod private;
 mod problem;
 mod public;
 mod query;
-mod verify;
+mod rate_buckets;
+mod route_metrics;
 
 #[cfg(feature = "server")]
 pub use diagnose::Doctor;
-mod seldom;
+mod log_throttle;
 
 #[cfg(feature = "server")]
-pub(crate) use client::{knows, tag_of};
-pub use clients::Clients;
+pub use access_log::RequestLog;
+pub use client_ip::ClientIps;
+#[cfg(feature = "server")]
+pub(crate) use client_script::{knows, tag_of};
+#[cfg(feature = "server")]
+pub(crate) use credentials::admit as admit_key;
+pub use credentials::private_scope;
 #[cfg(feature = "diagnose")]
 pub use diagnose::diagnose_resource;
+pub use domain_verification::verify_resource;
 pub use dropin::dropin_scope;
 #[cfg(feature = "server")]
-pub(crate) use front::Front;
-pub use guesses::Guesses;
+pub(crate) use fast_path::FastPath;
 #[cfg(feature = "server")]
-pub use journal::RequestLog;
+pub(crate) use json_body::object;
+pub use key_lockout::KeyLockout;
 pub use keys::{ApiKey, ApiKeys, KeyHash, new_key};
 pub use limit::RateLimit;
 #[cfg(feature = "server")]
 pub(crate) use limit::admit;
-#[cfg(feature = "server")]
-pub(crate) use object::object;
-#[cfg(feature = "server")]
-pub(crate) use private::admit as admit_key;
-pub use private::private_scope;
 pub use problem::Problem;
 pub use public::public_scope;
 #[cfg(feature = "server")]
 pub(crate) use public::{uncounted_scope, unknown_path};
-pub use verify::verify_resource;
 
 /// The shapes of bodies, for the API description.
 #[cfg(feature = "server")]
 pub(crate) mod shapes {
+    pub(crate) use super::credentials::{Answer, Rejection};
     pub(crate) use super::diagnose::{DoctorAnswer, Findings, Question};
     pub(crate) use super::dropin::reply::{ErrorReply, TicketReply, TokenReply, WorkTokenReply};
-    pub(crate) use super::private::{Answer, Rejection};
     pub(crate) use super::problem::{Body, Both};
     pub(crate) use super::public::{AddCard, WorkConfig};
 }

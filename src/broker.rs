@@ -1,32 +1,32 @@
 //! The broker: every account's living credentials, renewed ahead of time, one refresh of each at a time.
 //!
-//! A read is a look at what is `living` and two comparisons: no lock, no store, no upstream. Everything else (who may
+//! A read is a look at what is `current` and two comparisons: no lock, no store, no upstream. Everything else (who may
 //! refresh, from where, what a failure means) is in the rooms below: `slot` holds what is known of one credential, `refresh`
 //! is the way to a new one, `keeper` the loop that goes there before a reader has to.
 
+mod accounts;
 mod call;
-mod figures;
-mod flood;
+mod current;
+mod events;
 mod history;
+mod instrumented;
 mod keeper;
-mod ledger;
-mod living;
-mod members;
+mod nodes;
 mod outcome;
-mod presence;
-mod ration;
+mod quota;
 mod refresh;
-mod renew;
+mod refresh_limit;
+mod refresh_now;
+mod request_stats;
 mod signing;
 mod slot;
+mod snapshot;
+mod stats;
 mod status;
-mod survey;
 mod sync;
-mod tally;
 #[cfg(feature = "actix")]
 mod template;
-mod watched;
-mod whose;
+mod token_index;
 
 use std::sync::Arc;
 
@@ -34,19 +34,19 @@ use arc_swap::ArcSwap;
 use moka::sync::Cache;
 use tokio::runtime::Handle;
 
-pub use figures::{
-    AccountFigures, CredentialFigures, Distribution, Failing, Figures, OUTCOMES, errcode_label,
-};
 pub use history::{Refresh, RefreshOutcome};
 pub use keeper::TICK;
-pub use presence::Surroundings;
-pub use renew::Renewed;
-pub use status::{AccountStatus, CredentialStatus, LastError};
-pub use survey::{AccountSurvey, Counts, CredentialSurvey, Find, Health, Survey};
-pub use tally::{
+pub use nodes::Surroundings;
+pub use refresh_now::Renewed;
+pub use request_stats::{
     AccountRequests, AccountTally, LATENCIES, Latency, OTHER_ROUTE, Plane, Requests, RouteRequests,
     RouteTally, STATUSES, Tally, UNKNOWN_ACCOUNT,
 };
+pub use snapshot::{AccountSnapshot, Counts, CredentialSnapshot, Find, Health, Snapshot};
+pub use stats::{
+    AccountStats, CredentialStats, Distribution, Failing, OUTCOMES, Stats, errcode_label,
+};
+pub use status::{AccountStatus, CredentialStatus, LastError};
 
 use crate::account::Account;
 use crate::clock::Clock;
@@ -54,9 +54,9 @@ use crate::credential::{Credential, CredentialKey, Kind, Secret};
 use crate::error::Error;
 use crate::store::Store;
 use crate::upstream::{ClientError, Upstream, UpstreamOptions};
-use living::{Living, UntilItsEnd};
-use members::{Member, Members};
-use slot::Why;
+use accounts::{AccountEntry, Accounts};
+use current::{Current, UntilItsEnd};
+use slot::Reason;
 
 /// A handle on the broker: cloning it gives another handle on the same one. One per process is right.
 #[derive(Clone)]
@@ -66,18 +66,18 @@ pub struct Broker {
 
 struct Inner {
     /// Replaced whole by [`Broker::reload`].
-    members: ArcSwap<Members>,
-    living: Cache<CredentialKey, Arc<Living>>,
-    store: watched::Watched,
+    members: ArcSwap<Accounts>,
+    living: Cache<CredentialKey, Arc<Current>>,
+    store: instrumented::Instrumented,
     upstream: Upstream,
     clock: Clock,
-    counts: figures::Counts,
-    flood: flood::Flood,
+    counts: stats::Counts,
+    flood: events::Flood,
     /// Where refreshes run, so that one outlives the caller, and the worker thread, that asked for it.
     runtime: Handle,
     keeper: keeper::Pace,
     tally: Tally,
-    presence: presence::Presence,
+    presence: nodes::Presence,
 }
 
 impl Broker {
@@ -99,7 +99,7 @@ impl Broker {
         let slot = member.slot(kind)?;
         match self.living(slot) {
             Some(credential) => Ok(credential),
-            None => self.refresh(&member, slot, Why::Missing).await,
+            None => self.refresh(&member, slot, Reason::Missing).await,
         }
     }
 
@@ -131,7 +131,7 @@ impl Broker {
         default_account: Option<String>,
     ) -> Result<(), BuildError> {
         let before = self.inner.members.load_full();
-        let members = Arc::new(Members::new(accounts, default_account, Some(&before))?);
+        let members = Arc::new(Accounts::new(accounts, default_account, Some(&before))?);
         self.inner.members.store(members.clone());
         // Only now: a refresh with the old secret that fails meanwhile finds the new one, or is forgotten here.
         members.forget_refusals(&before, self.inner.clock.now());
@@ -194,7 +194,7 @@ impl Broker {
         &self.inner.clock
     }
 
-    fn member(&self, name: &str) -> Result<Arc<Member>, Error> {
+    fn member(&self, name: &str) -> Result<Arc<AccountEntry>, Error> {
         self.inner.members.load().named(name)
     }
 }
@@ -269,15 +269,15 @@ impl BrokerBuilder {
         let runtime = Handle::try_current().map_err(|_| BuildError::NoRuntime)?;
         let clock = self.clock.unwrap_or_else(Clock::system);
         let members =
-            ArcSwap::from_pointee(Members::new(self.accounts, self.default_account, None)?);
+            ArcSwap::from_pointee(Accounts::new(self.accounts, self.default_account, None)?);
         let living = Cache::builder()
             .expire_after(UntilItsEnd(clock.clone()))
             .build();
-        let store = watched::Watched::new(self.store.unwrap_or_else(Store::memory));
+        let store = instrumented::Instrumented::new(self.store.unwrap_or_else(Store::memory));
         let upstream = Upstream::new(&self.upstream)?;
         let (keeper, tally) = (keeper::Pace::default(), Tally::default());
-        let (counts, flood) = (figures::Counts::default(), flood::Flood::default());
-        let presence = presence::Presence::new(self.node);
+        let (counts, flood) = (stats::Counts::default(), events::Flood::default());
+        let presence = nodes::Presence::new(self.node);
         let inner = Inner {
             members,
             living,

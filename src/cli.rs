@@ -3,17 +3,17 @@
 //! Exit codes: 0 done; 1 it ran and the answer is no; 2 wrong usage or configuration.
 
 mod address;
-mod ask;
 mod check;
+mod connect_error;
+mod credential;
 mod diagnose;
 mod healthcheck;
 mod http;
 mod keys;
-mod obstacle;
 mod sandbox;
 mod serve;
 mod sign;
-mod trust;
+mod tls;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -46,11 +46,11 @@ enum Command {
     /// Find out why a signature is refused · 诊断签名为何无效
     Diagnose(diagnose::Diagnose),
     /// Ask a running server for an account's access token · 向运行中的服务获取 access_token
-    Token(ask::Token),
+    Token(credential::Token),
     /// Ask a running server for an account's ticket · 向运行中的服务获取 ticket
-    Ticket(ask::Ticket),
+    Ticket(credential::Ticket),
     /// Report a dead token or ticket to a running server, get the newer one · 报告失效的凭证，获取新值
-    Reject(ask::Reject),
+    Reject(credential::Reject),
     /// Make an API key for another server · 为其他服务器生成 API key
     Keys(keys::Keys),
     /// Ask a running service whether it is alive, for container orchestrators · 健康检查

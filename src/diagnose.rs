@@ -14,20 +14,20 @@
 //! println!("{}: {}", findings[0].code, findings[0].fix.en);
 //! ```
 
-mod answer;
+mod backend_answer;
 #[rustfmt::skip] // one row, one paragraph
 mod causes;
+mod client_errors;
 mod escape;
 mod hash;
 mod paste;
-mod said;
 mod search;
-mod text;
 mod url;
+mod value_mistakes;
 #[rustfmt::skip] // as above
 mod verdicts;
 
-pub use answer::Answer;
+pub use backend_answer::Answer;
 pub use paste::{Paste, PasteKind};
 
 use crate::credential::Secret;
@@ -280,7 +280,7 @@ pub fn diagnose(case: &Case) -> Vec<Finding> {
     let said = case
         .error
         .as_deref()
-        .map(said::explained)
+        .map(client_errors::explained)
         .unwrap_or_default();
     if case.signature.is_empty() {
         findings.extend(said);

@@ -4,7 +4,7 @@
 //! ([`codes`]). Nothing outside this room knows an errcode.
 
 pub mod codes;
-mod unanswered;
+mod transport_errors;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use codes::{Advice, explain};
-use unanswered::*;
+use transport_errors::*;
 
 use crate::clock::UnixTime;
 use crate::credential::Kind;

@@ -15,31 +15,31 @@
 //! ```
 
 mod agent;
-mod app;
 mod call;
-mod demo;
+mod control_api;
+mod demo_accounts;
 mod domain;
 mod endpoint;
 mod fault;
+mod foreign;
 mod guard;
-mod hourly;
-mod lineage;
+mod issued;
 mod listener;
-mod outside;
 mod quota;
 mod reason;
 mod reply;
 mod settings;
 mod shared;
 mod signed;
-mod state;
-mod steer;
+mod simulator;
+mod state_view;
 mod value;
 mod verify;
 mod wechat;
+mod wechat_app;
+mod wecom_limits;
 mod work;
 mod work_reply;
-mod world;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -55,15 +55,17 @@ use self::listener::Listener;
 use self::shared::Shared;
 
 pub use self::agent::AgentVerify;
-pub use self::app::{App, Platform};
-pub use self::demo::{DEMO_AGENT_ID, DEMO_APP_ID, DEMO_CORP_ID, DEMO_MINI_ID, demo_app, demo_apps};
+pub use self::demo_accounts::{
+    DEMO_AGENT_ID, DEMO_APP_ID, DEMO_CORP_ID, DEMO_MINI_ID, demo_app, demo_apps,
+};
 pub use self::fault::{Fault, FaultKind};
-pub use self::outside::{Kind, Mode};
+pub use self::foreign::{Kind, Mode};
 pub use self::reason::Reason;
 pub use self::settings::{ExpiresIn, Quotas, Switches};
 pub use self::shared::Gate;
-pub use self::state::{AppState, State, TicketState, TokenState, Tokens};
+pub use self::state_view::{AppState, State, TicketState, TokenState, Tokens};
 pub use self::verify::{Client, PreVerify, Verdict};
+pub use self::wechat_app::{App, Platform};
 
 /// A running sandbox. Cloning gives another handle on the same one; it stops when the last handle is dropped.
 ///
@@ -267,7 +269,7 @@ impl Sandbox {
 
     /// `POST /sandbox/pre-verify` for another listener, so that a page can ask its own origin.
     pub fn pre_verify_scope(&self) -> actix_web::Scope {
-        let judge = web::resource("").route(web::post().to(steer::pre_verify));
+        let judge = web::resource("").route(web::post().to(control_api::pre_verify));
         web::scope("/sandbox/pre-verify")
             .app_data(Data::from(self.shared.clone()))
             .service(judge)

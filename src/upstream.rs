@@ -3,7 +3,7 @@
 //! An answer becomes [`Issued`] or an [`UpstreamError`], judged by its `errcode` and never by its HTTP status or Content-Type.
 //! Nothing is retried, remembered or cached here: that is `broker`'s matter.
 
-mod proof;
+mod verify_file_probe;
 
 use std::error::Error as _;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use std::time::Duration;
 use reqwest::{Certificate, Client, Response, redirect};
 use serde_json::Value;
 
-pub use proof::{ProofFailure, ProofReader};
+pub use verify_file_probe::{VerifyFileFailure, VerifyFileProbe};
 
 use crate::account::{Account, Platform, TokenMode};
 use crate::credential::{Kind, Secret};

@@ -9,9 +9,9 @@ use actix_web::http::header::{CACHE_CONTROL, HeaderValue, WWW_AUTHENTICATE};
 use actix_web::{HttpRequest, HttpResponse, Resource, web};
 use arc_swap::ArcSwap;
 
-use super::guesses::key_of_request;
+use super::credentials::forbidden;
+use super::key_lockout::key_of_request;
 use super::keys::{ApiKey, ApiKeys};
-use super::private::forbidden;
 use super::problem::Problem;
 use crate::broker::Broker;
 use crate::credential::Kind;

@@ -15,10 +15,10 @@ use actix_web::{HttpMessage as _, HttpRequest, web};
 use governor::Quota;
 use governor::clock::Clock as _;
 
-use super::cells::{Cells, Limiter, Ticks, key_of};
-use super::clients::Clients;
+use super::client_ip::ClientIps;
+use super::log_throttle::LogThrottle;
 use super::problem::Problem;
-use super::seldom::Seldom;
+use super::rate_buckets::{Limiter, RateBuckets, Ticks, key_of};
 use crate::clock::Clock;
 use crate::error::Hint;
 
@@ -27,25 +27,25 @@ use crate::error::Hint;
 pub struct RateLimit {
     limiter: Option<Limiter>,
     clock: Ticks,
-    clients: Arc<Clients>,
+    clients: Arc<ClientIps>,
     refused: AtomicU64,
-    log: Seldom,
+    log: LogThrottle,
 }
 
 impl RateLimit {
     /// `per_second` requests for each client, and `burst` at once for one who was quiet; 0 a second: no limit.
     #[must_use]
-    pub fn new(per_second: u32, burst: u32, clients: Arc<Clients>, clock: Clock) -> Self {
+    pub fn new(per_second: u32, burst: u32, clients: Arc<ClientIps>, clock: Clock) -> Self {
         let clock = Ticks(clock);
         let limiter = NonZeroU32::new(per_second).map(|per_second| {
             let burst = NonZeroU32::new(burst).unwrap_or(per_second);
             Limiter::new(
                 Quota::per_second(per_second).allow_burst(burst),
-                Cells::new(CELLS),
+                RateBuckets::new(CELLS),
                 clock.clone(),
             )
         });
-        let log = Seldom::new(LOG_EVERY);
+        let log = LogThrottle::new(LOG_EVERY);
         Self {
             limiter,
             clock,

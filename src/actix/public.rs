@@ -8,11 +8,11 @@ use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValu
 use actix_web::{HttpRequest, HttpResponse, Resource, Scope, web};
 use serde::Serialize;
 
-use super::desk::Desk;
-use super::hot::Hot;
+use super::hot_path::HotPath;
 use super::problem::Problem;
 use super::query::{self, CardQuery, ConfigQuery};
-use super::{client, cors, limit};
+use super::route_metrics::RouteMetrics;
+use super::{client_script, cors, limit};
 use crate::broker::{Broker, Plane};
 use crate::sign::{AgentConfig, CardExt, ChooseCard, JsConfig};
 
@@ -33,8 +33,8 @@ use crate::sign::{AgentConfig, CardExt, ChooseCard, JsConfig};
 #[must_use]
 pub fn public_scope(path: &str, broker: Broker) -> Scope {
     let counted = Counted {
-        desk: Desk::new(broker.clone(), Plane::Public),
-        hot: Hot::new(broker.clone(), &config_path(path)),
+        desk: RouteMetrics::new(broker.clone(), Plane::Public),
+        hot: HotPath::new(broker.clone(), &config_path(path)),
     };
     uncounted_scope(path, broker).app_data(Rc::new(counted))
 }
@@ -68,8 +68,8 @@ pub(crate) fn uncounted_scope(path: &str, broker: Broker) -> Scope {
                 .route(web::get().to(choose_card))
                 .route(web::head().to(choose_card)),
         )
-        .service(client::script())
-        .service(client::types())
+        .service(client_script::script())
+        .service(client_script::types())
         .default_service(web::to(unknown_path))
 }
 
@@ -90,8 +90,8 @@ pub(super) const SIGNING: [&str; 5] = [
 
 /// What a scope has that stands alone: one for each worker.
 struct Counted {
-    desk: Desk,
-    hot: Hot,
+    desk: RouteMetrics,
+    hot: HotPath,
 }
 
 /// A resource that other origins may ask about, and that answers nothing but reads.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tracing::{info, warn};
 
 use super::refresh::Flight;
-use super::slot::{MIN_DEMAND_GAP, Why};
+use super::slot::{MIN_DEMAND_GAP, Reason};
 use crate::account::{Platform, TokenMode};
 use crate::clock::UnixTime;
 use crate::credential::{Credential, Freshness, Kind, MARGIN, Secret};
@@ -61,7 +61,7 @@ impl Flight {
         let issued = self.ask_for_token().await?;
         match &self.why {
             // stable_token gave the refused value again, so WeChat itself takes it for good: only force replaces it.
-            Why::Rejected(bad)
+            Reason::Rejected(bad)
                 if issued.value == *bad && self.is_stable_token() && self.may_force().await =>
             {
                 self.force_token(issued).await

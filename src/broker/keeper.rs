@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 
-use super::ledger::Ledger;
-use super::refresh::{Boarding, land};
-use super::slot::{Outcome, Slot, Why};
+use super::quota::QuotaLedger;
+use super::refresh::{Decision, land};
+use super::slot::{Outcome, Reason, Slot};
 use super::sync::Sync;
-use super::{Broker, Member};
+use super::{AccountEntry, Broker};
 use crate::clock::Moment;
 use crate::credential::{Credential, Freshness};
 use crate::error::Error;
@@ -27,7 +27,7 @@ pub(super) struct Pace {
     /// What lives are counted ahead of the wall clock, in seconds, since that was set back.
     pub(super) wall_behind: AtomicU64,
     pub(super) sync: Sync,
-    pub(super) ledger: Ledger,
+    pub(super) ledger: QuotaLedger,
 }
 
 impl Default for Pace {
@@ -39,7 +39,7 @@ impl Default for Pace {
             wall_ahead: Mutex::default(),
             wall_behind: AtomicU64::default(),
             sync: Sync::default(),
-            ledger: Ledger::default(),
+            ledger: QuotaLedger::default(),
         }
     }
 }
@@ -115,7 +115,7 @@ impl Broker {
 
     async fn see_home(
         self,
-        member: Arc<Member>,
+        member: Arc<AccountEntry>,
         slot: Arc<Slot>,
         flight: watch::Receiver<Outcome>,
         free: OwnedSemaphorePermit,
@@ -128,7 +128,7 @@ impl Broker {
 
     /// What is due; parents first, since a ticket waits for its token anyway. One look at the clock, and at each slot one at two
     /// numbers; its lock is taken only where these say that it may be due.
-    fn due(&self) -> Vec<(Arc<Member>, Arc<Slot>)> {
+    fn due(&self) -> Vec<(Arc<AccountEntry>, Arc<Slot>)> {
         let (members, at) = (self.inner.members.load(), self.inner.clock.moment());
         self.inner.counts.keeper_looked(at.uptime);
         let slots = members
@@ -153,7 +153,7 @@ impl Broker {
 
     fn start_if_due(
         &self,
-        member: &Arc<Member>,
+        member: &Arc<AccountEntry>,
         slot: &Arc<Slot>,
     ) -> Option<watch::Receiver<Outcome>> {
         let at = self.inner.clock.moment();
@@ -163,18 +163,18 @@ impl Broker {
         let owed = slot.lock().owed(at.now);
         let ordinary = || {
             if self.living(slot).is_some() {
-                Why::Due
+                Reason::Due
             } else {
-                Why::Missing
+                Reason::Missing
             }
         };
         match self.board(member, slot, owed.unwrap_or_else(ordinary)) {
-            Boarding::Flight(flight) => Some(flight),
-            Boarding::Living(_) => {
+            Decision::Flight(flight) => Some(flight),
+            Decision::Current(_) => {
                 slot.lock().settle();
                 None
             }
-            Boarding::Cooling(_) => None,
+            Decision::Cooling(_) => None,
         }
     }
 }

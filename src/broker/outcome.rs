@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use tracing::{debug, error, info, warn};
 
-use super::figures::Outcome;
 use super::refresh::Flight;
 use super::slot::State;
+use super::stats::Outcome;
 use crate::clock::UnixTime;
 use crate::credential::{Credential, Kind};
 use crate::error::{Class, Error, UpstreamError};

@@ -8,9 +8,9 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tracing::{debug, warn};
 
-use super::figures::{self, outcome_of};
-use super::slot::{Outcome, Slot, Why};
-use super::{Broker, Member};
+use super::slot::{Outcome, Reason, Slot};
+use super::stats::{self, outcome_of};
+use super::{AccountEntry, Broker};
 use crate::account::TokenMode;
 use crate::clock::UnixTime;
 use crate::credential::{Credential, Freshness, Kind, LEAD, Secret};
@@ -21,45 +21,50 @@ impl Broker {
     /// Joins the refresh under way or starts one, and waits for it. A caller who goes away meanwhile aborts nothing.
     pub(super) async fn refresh(
         &self,
-        member: &Arc<Member>,
+        member: &Arc<AccountEntry>,
         slot: &Arc<Slot>,
-        why: Why,
+        why: Reason,
     ) -> Result<Arc<Credential>, Error> {
         match self.board(member, slot, why) {
-            Boarding::Living(credential) => Ok(credential),
-            Boarding::Cooling(error) => Err(error),
-            Boarding::Flight(flight) => land(flight, member, slot.key.kind).await,
+            Decision::Current(credential) => Ok(credential),
+            Decision::Cooling(error) => Err(error),
+            Decision::Flight(flight) => land(flight, member, slot.key.kind).await,
         }
     }
 
     /// Decides under the slot's lock, and looks again there: the value may have come while the caller was on the way.
-    pub(super) fn board(&self, member: &Arc<Member>, slot: &Arc<Slot>, why: Why) -> Boarding {
+    pub(super) fn board(
+        &self,
+        member: &Arc<AccountEntry>,
+        slot: &Arc<Slot>,
+        why: Reason,
+    ) -> Decision {
         let now = self.inner.clock.now();
         let mut state = slot.lock();
         let living = self.living(slot);
         if let Some(living) = living.as_ref().filter(|living| match &why {
-            Why::Missing => true,
-            Why::Due => self.freshness(slot, living) == Freshness::Fresh,
-            Why::Rejected(bad) => living.value != *bad,
-            Why::Asked => false,
+            Reason::Missing => true,
+            Reason::Due => self.freshness(slot, living) == Freshness::Fresh,
+            Reason::Rejected(bad) => living.value != *bad,
+            Reason::Asked => false,
         }) {
-            return Boarding::Living(living.clone());
+            return Decision::Current(living.clone());
         }
-        if let (Why::Missing, Some(confirmed)) = (&why, state.confirmed(now)) {
-            return Boarding::Living(confirmed);
+        if let (Reason::Missing, Some(confirmed)) = (&why, state.confirmed(now)) {
+            return Decision::Current(confirmed);
         }
         if let Some(flight) = &state.flight {
-            return Boarding::Flight(flight.clone());
+            return Decision::Flight(flight.clone());
         }
         if let Some(failure) = state
             .cooldown(now)
-            .filter(|failure| !(matches!(why, Why::Asked) && failure.may_be_cut_short()))
+            .filter(|failure| !(matches!(why, Reason::Asked) && failure.may_be_cut_short()))
         {
-            return Boarding::Cooling(failure.as_error(&member.name, living.is_some(), now));
+            return Decision::Cooling(failure.as_error(&member.name, living.is_some(), now));
         }
-        if let Why::Asked = &why {
+        if let Reason::Asked = &why {
             if let Some(retry_after) = state.ration(now) {
-                return Boarding::Cooling(Error::Rationed {
+                return Decision::Cooling(Error::Rationed {
                     account: member.name.clone(),
                     kind: slot.key.kind,
                     retry_after,
@@ -67,10 +72,10 @@ impl Broker {
             }
             state.renewed_on_demand = Some(now);
         }
-        if let Why::Rejected(bad) = &why {
+        if let Reason::Rejected(bad) = &why {
             if let Some(retry_after) = state.ration(now) {
-                slot.counts.count(figures::Outcome::Rationed);
-                return Boarding::Cooling(Error::Rationed {
+                slot.counts.count(stats::Outcome::Rationed);
+                return Decision::Cooling(Error::Rationed {
                     account: member.name.clone(),
                     kind: slot.key.kind,
                     retry_after,
@@ -100,29 +105,30 @@ impl Broker {
             land,
         };
         self.inner.runtime.spawn(flying.run());
-        Boarding::Flight(flight)
+        Decision::Flight(flight)
     }
 
     /// Compare-and-refresh: see [`Broker::reject`].
     pub(super) async fn renew_if_current(
         &self,
-        member: &Arc<Member>,
+        member: &Arc<AccountEntry>,
         slot: &Arc<Slot>,
         bad: &Secret,
     ) -> Result<Arc<Credential>, Error> {
         let renewed = self
-            .refresh(member, slot, Why::Rejected(bad.clone()))
+            .refresh(member, slot, Reason::Rejected(bad.clone()))
             .await?;
         if renewed.value != *bad {
             return Ok(renewed);
         }
         // It joined a refresh that had begun for another reason and brought the refused value again: one of its own, once.
-        self.refresh(member, slot, Why::Rejected(bad.clone())).await
+        self.refresh(member, slot, Reason::Rejected(bad.clone()))
+            .await
     }
 }
 
 /// A token refused long before its end was retired by somebody else: say so, with the way out.
-fn warn_of_foreign_refresh(member: &Member, left: Duration) {
+fn warn_of_foreign_refresh(member: &AccountEntry, left: Duration) {
     let advice = match member.account.mode() {
         TokenMode::Classic => {
             "another server fetches tokens of this app: let it ask this one, or set token_mode = \"stable\""
@@ -140,8 +146,8 @@ fn warn_of_foreign_refresh(member: &Member, left: Duration) {
 }
 
 /// What a caller finds on the way to a refresh.
-pub(super) enum Boarding {
-    Living(Arc<Credential>),
+pub(super) enum Decision {
+    Current(Arc<Credential>),
     Cooling(Error),
     Flight(watch::Receiver<Outcome>),
 }
@@ -149,7 +155,7 @@ pub(super) enum Boarding {
 /// Waits for a flight to end. It can end without an outcome only when its task was killed with the runtime.
 pub(super) async fn land(
     mut flight: watch::Receiver<Outcome>,
-    member: &Member,
+    member: &AccountEntry,
     kind: Kind,
 ) -> Result<Arc<Credential>, Error> {
     let interrupted = || Error::Interrupted {
@@ -166,9 +172,9 @@ pub(super) async fn land(
 /// One refresh of one credential.
 pub(super) struct Flight {
     pub(super) broker: Broker,
-    pub(super) member: Arc<Member>,
+    pub(super) member: Arc<AccountEntry>,
     pub(super) slot: Arc<Slot>,
-    pub(super) why: Why,
+    pub(super) why: Reason,
     /// In uptime.
     pub(super) begun: Duration,
     land: watch::Sender<Outcome>,
@@ -246,7 +252,7 @@ impl Flight {
 
     /// Without its parent this credential cannot come either: callers are answered from memory until the parent is tried again.
     fn share_cooldown(&self, error: &Error) {
-        self.slot.counts.count(figures::Outcome::NoToken);
+        self.slot.counts.count(stats::Outcome::NoToken);
         if let Error::Upstream {
             error,
             kind,
@@ -283,17 +289,17 @@ impl Flight {
         self.slot.lock().see(&stored, &self.broker.inner.clock);
         let freshness = self.broker.freshness(&self.slot, &stored);
         let wanted = match &self.why {
-            Why::Missing => freshness != Freshness::Expired,
-            Why::Due => freshness == Freshness::Fresh,
-            Why::Rejected(bad) => freshness != Freshness::Expired && stored.value != *bad,
-            Why::Asked => freshness == Freshness::Fresh && is_news,
+            Reason::Missing => freshness != Freshness::Expired,
+            Reason::Due => freshness == Freshness::Fresh,
+            Reason::Rejected(bad) => freshness != Freshness::Expired && stored.value != *bad,
+            Reason::Asked => freshness == Freshness::Fresh && is_news,
         };
         if !wanted {
             return None;
         }
         self.slot
             .counts
-            .succeeded(figures::Outcome::FromStore, stored.issued_at);
+            .succeeded(stats::Outcome::FromStore, stored.issued_at);
         self.say("from_store", &stored, "taken from the store");
         Some(self.admit(stored))
     }
@@ -353,7 +359,7 @@ impl Flight {
             .living(&self.slot)
             .filter(|living| living.remaining(now) > alone)
         {
-            Some(living) if !matches!(self.why, Why::Rejected(_)) => Turn::Wait(
+            Some(living) if !matches!(self.why, Reason::Rejected(_)) => Turn::Wait(
                 self.unavailable(error),
                 UnixTime(living.expires_at.0.saturating_sub(alone.as_secs())),
             ),

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::slot::Why;
-use super::{Broker, Member};
+use super::slot::Reason;
+use super::{AccountEntry, Broker};
 use crate::account::{Account, Platform};
 use crate::clock::UnixTime;
 use crate::credential::Kind;
@@ -70,7 +70,7 @@ impl Broker {
 
     async fn signed(
         &self,
-        member: &Arc<Member>,
+        member: &Arc<AccountEntry>,
         kind: Kind,
         page: &PageUrl,
     ) -> Result<JsConfig, Error> {
@@ -87,7 +87,7 @@ impl Broker {
         if let Some(living) = self.living_at(slot, &at).as_ref() {
             return Ok(config(&living.signer, at.wall));
         }
-        let ticket = self.refresh(member, slot, Why::Missing).await?;
+        let ticket = self.refresh(member, slot, Reason::Missing).await?;
         Ok(config(
             &Signer::new(account.app_id(), ticket.value.clone()),
             self.inner.clock.wall(),

@@ -8,16 +8,16 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use tokio::sync::watch;
 
-use super::figures::SlotCounts;
+use super::current::Current;
 use super::history::History;
-use super::living::Living;
+use super::stats::SlotCounts;
 use crate::clock::{Clock, UnixTime};
 use crate::credential::{Credential, CredentialKey, Kind, Secret};
 use crate::error::{Class, Error, UpstreamError, Wait};
 
 /// Why a credential is to be renewed.
 #[derive(Clone, Debug)]
-pub(super) enum Why {
+pub(super) enum Reason {
     /// A reader found none living.
     Missing,
     /// The keeper found it near its end.
@@ -41,7 +41,7 @@ pub(super) struct Slot {
     may_owe: AtomicBool,
     pub(super) counts: SlotCounts,
     /// What readers get, while it lives: set with the cache's entry.
-    pub(super) shown: ArcSwapOption<Living>,
+    pub(super) shown: ArcSwapOption<Current>,
     state: Mutex<State>,
 }
 
@@ -93,13 +93,13 @@ pub(super) struct Remembered {
     /// How many in a row.
     pub(super) failures: u32,
     /// What somebody asked for and did not get, until it succeeds: a value that looks fresh may be dead.
-    pub(super) owed: Option<Owed>,
+    pub(super) owed: Option<PendingRetry>,
 }
 
 /// A renewal on demand that failed: the keeper makes it, however fresh the value looks.
 #[derive(Clone, Debug)]
-pub(super) struct Owed {
-    pub(super) why: Why,
+pub(super) struct PendingRetry {
+    pub(super) why: Reason,
     /// Not before; nor before the failure's own end.
     pub(super) from: UnixTime,
 }
@@ -146,7 +146,7 @@ impl Slot {
         state: &mut State,
         error: Arc<UpstreamError>,
         kind: Kind,
-        why: &Why,
+        why: &Reason,
         now: UnixTime,
     ) {
         state.fail(error, kind, why, now);
@@ -173,7 +173,7 @@ impl Slot {
     }
 }
 
-impl Why {
+impl Reason {
     /// For the log.
     pub(super) fn as_str(&self) -> &'static str {
         match self {
@@ -248,14 +248,14 @@ impl State {
     }
 
     /// Remembers a failure of this slot.
-    fn fail(&mut self, error: Arc<UpstreamError>, kind: Kind, why: &Why, now: UnixTime) {
+    fn fail(&mut self, error: Arc<UpstreamError>, kind: Kind, why: &Reason, now: UnixTime) {
         let before = self.failure.take();
         let (failures, since) = before
             .as_ref()
             .map_or((0, now), |failure| (failure.failures, failure.since));
         let failures = failures.saturating_add(1);
         let until = retry_at(error.wait(), failures, now);
-        let owed = Owed::after(why, until, before.and_then(|failure| failure.owed));
+        let owed = PendingRetry::after(why, until, before.and_then(|failure| failure.owed));
         self.failure = Some(Box::new(Remembered {
             error,
             kind,
@@ -277,7 +277,7 @@ impl State {
     }
 
     /// Why the keeper renews it now, where something is owed.
-    pub(super) fn owed(&self, now: UnixTime) -> Option<Why> {
+    pub(super) fn owed(&self, now: UnixTime) -> Option<Reason> {
         self.owed_from().filter(|from| *from <= now)?;
         self.failure
             .as_ref()?
@@ -330,11 +330,11 @@ impl State {
     }
 }
 
-impl Owed {
+impl PendingRetry {
     /// Somebody's report of a dead value says more than a wish for a new one; neither is forgotten over a failure of another try.
-    fn after(why: &Why, from: UnixTime, before: Option<Self>) -> Option<Self> {
+    fn after(why: &Reason, from: UnixTime, before: Option<Self>) -> Option<Self> {
         match (why, before) {
-            (Why::Rejected(_), _) | (Why::Asked, None) => Some(Self {
+            (Reason::Rejected(_), _) | (Reason::Asked, None) => Some(Self {
                 why: why.clone(),
                 from,
             }),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::slot::{Remembered, Slot};
-use super::{Broker, Member};
+use super::{AccountEntry, Broker};
 use crate::clock::UnixTime;
 use crate::credential::{Freshness, Kind, MARGIN};
 use crate::error::UpstreamError;
@@ -83,7 +83,7 @@ impl Broker {
         all
     }
 
-    fn account_status(&self, member: &Member) -> AccountStatus {
+    fn account_status(&self, member: &AccountEntry) -> AccountStatus {
         let wanted = member.slots.iter().filter(|slot| slot.is_wanted());
         AccountStatus {
             account: member.name.clone(),

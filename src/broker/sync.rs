@@ -15,9 +15,9 @@ use tracing::{info, warn};
 
 use super::Broker;
 use super::call::{CLOCK_TOLERANCE, TRUST_AFTER_LOST_REPLY};
-use super::figures::Outcome;
 use super::history::{Refresh, RefreshOutcome};
 use super::slot::Slot;
+use super::stats::Outcome;
 use crate::account::{Account, Platform, TokenMode};
 use crate::clock::UnixTime;
 use crate::credential::{Credential, CredentialKey, Freshness, Kind};

@@ -9,9 +9,9 @@ use super::{Ended, Unusable, address, listed, say, with_accounts};
 use crate::account::{Account, TokenMode};
 use crate::credential::Kind;
 use crate::error::UpstreamError;
-use crate::server::Trial;
+use crate::server::Preflight;
 use crate::server::config::Settings;
-use crate::upstream::{ProofFailure, ProofReader, Upstream};
+use crate::upstream::{Upstream, VerifyFileFailure, VerifyFileProbe};
 
 #[derive(Debug, Args)]
 #[command(
@@ -33,7 +33,7 @@ impl Check {
     pub(super) async fn run(self) -> Result<Ended, Unusable> {
         let settings =
             with_accounts(self.config.as_deref()).map_err(|problems| listed(&problems))?;
-        Trial::of(&settings)
+        Preflight::of(&settings)
             .run()
             .map_err(|problems| listed(&problems))?;
         let count = settings.accounts.len();
@@ -67,7 +67,7 @@ impl Check {
 
     /// Whether every verify file is found under every domain of its account, as WeChat looks for it.
     async fn proofs(&self, settings: &Settings) -> Result<bool, Unusable> {
-        let reader = ProofReader::new(settings.upstream.timeout, &self.resolve)?;
+        let reader = VerifyFileProbe::new(settings.upstream.timeout, &self.resolve)?;
         let mut all = true;
         for (name, account) in &settings.accounts {
             for file in account.verify_files() {
@@ -100,7 +100,7 @@ fn host_and_address(text: &str) -> Result<(String, SocketAddr), String> {
     Ok((host.to_owned(), address::like(address, "10.0.0.5:443")?))
 }
 
-fn without_proof(name: &str, address: &str, failure: &ProofFailure) -> String {
+fn without_proof(name: &str, address: &str, failure: &VerifyFileFailure) -> String {
     let (cause, fix) = (failure.cause(), failure.fix());
     format!(
         "{name}: the verify file is not at {address}\n    cause: {}\n    fix:   {}\n    原因：{}\n    解决：{}",

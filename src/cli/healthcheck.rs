@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::connect_error::ConnectError;
 use super::http::{Reply, Server};
-use super::obstacle::Obstacle;
-use super::trust::Trust;
+use super::tls::Trust;
 use super::{Ended, Unusable, address, listed, say};
 use crate::error::Hint;
 use crate::server::config::Settings;
@@ -49,7 +49,7 @@ impl Healthcheck {
             Ok(Reply { status, .. }) => Ok(no(&server, &format!("answered {status}"), &STRANGER)),
             Err(error) => {
                 let advice = advice(
-                    Obstacle::of(&error, server.is_secure()),
+                    ConnectError::of(&error, server.is_secure()),
                     &server,
                     self.address.is_some(),
                 );
@@ -65,17 +65,17 @@ fn no(server: &Server, why: &str, Hint { en, zh }: &Hint) -> Ended {
 }
 
 /// What to try where no answer came. Any certificate is taken, so that none can be in the way.
-fn advice(obstacle: Obstacle, server: &Server, is_named: bool) -> Hint {
+fn advice(obstacle: ConnectError, server: &Server, is_named: bool) -> Hint {
     let place = server.place();
     match obstacle {
-        Obstacle::NoTls if is_named => {
+        ConnectError::NoTls if is_named => {
             Hint::fixed("It does not speak TLS there: leave --tls out.", "该地址没有启用 TLS：请去掉 --tls。")
         }
-        Obstacle::NoTls => Hint {
+        ConnectError::NoTls => Hint {
             en: format!("It does not speak TLS there: [server.tls] needs a restart. Until then: --address {place}").into(),
             zh: format!("该地址没有启用 TLS：[server.tls] 需要重启服务才能生效。在此之前请用 --address {place}").into(),
         },
-        Obstacle::NoHttp => Hint {
+        ConnectError::NoHttp => Hint {
             en: format!("Does it speak TLS there ([server.tls])? Try --address {place} --tls").into(),
             zh: format!("该地址可能启用了 TLS（[server.tls]）：请用 --address {place} --tls").into(),
         },

@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use url::Url;
 
-use super::trust::Trust;
+use super::tls::Trust;
 
 /// The base URL of a server.
 #[derive(Clone, Debug)]

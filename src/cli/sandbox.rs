@@ -8,11 +8,11 @@ use super::serve::stop_signal;
 use super::{Ended, Unusable, address, say};
 use crate::clock::Clock;
 use crate::sandbox::{App, Sandbox, demo_apps};
-use crate::server::StartError;
+use crate::server::StartupError;
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  wx-jssdk sandbox --listen 127.0.0.1:8082\n  curl http://127.0.0.1:8082/sandbox/state"
+    after_help = "Example:\n  wx-jssdk sandbox --listen 127.0.0.1:8082\n  curl http://127.0.0.1:8082/sandbox/state_view"
 )]
 pub(super) struct SandboxCommand {
     /// Where it listens; port 0 picks a free one · 监听地址
@@ -25,7 +25,7 @@ impl SandboxCommand {
         let stop = stop_signal()?;
         let sandbox = Sandbox::bind(Clock::shifted(), self.listen)
             .await
-            .map_err(|error| StartError::Listen {
+            .map_err(|error| StartupError::Listen {
                 setting: "--listen",
                 address: self.listen,
                 error,

@@ -10,7 +10,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{Ended, Unusable, address, listed, say, with_accounts};
 use crate::server::config::{Problems, Settings};
-use crate::server::{Application, Reloader, SandboxOptions, StartError, Trial, systemd, telemetry};
+use crate::server::{
+    Application, Preflight, Reloader, SandboxOptions, StartupError, systemd, telemetry,
+};
 
 #[derive(Debug, Args)]
 #[command(
@@ -52,7 +54,7 @@ impl Serve {
             .build(&settings)
             .await
             .map_err(|error| self.with_flags(error))?;
-        let running = Trial::of(&settings);
+        let running = Preflight::of(&settings);
         drop(settings); // the broker has the accounts
         announce(&application);
         let reloading = hangup.map(|hangup| {
@@ -70,7 +72,7 @@ impl Serve {
         Ok(Ended::Well)
     }
 
-    async fn build(&self, settings: &Settings) -> Result<Application, StartError> {
+    async fn build(&self, settings: &Settings) -> Result<Application, StartupError> {
         if !self.sandbox {
             return Application::build(settings).await;
         }
@@ -82,7 +84,7 @@ impl Serve {
     }
 
     /// A flag is named where one was given: whoever wrote it looks for no setting.
-    fn with_flags(&self, mut error: StartError) -> StartError {
+    fn with_flags(&self, mut error: StartupError) -> StartupError {
         if self.listen.is_some() {
             error = error.given_as("server.listen", "--listen");
         }
@@ -93,9 +95,9 @@ impl Serve {
     }
 
     /// The configuration as it is now, if a restart could start with it.
-    fn settings_beside(&self, running: &Trial) -> Result<Settings, Problems> {
+    fn settings_beside(&self, running: &Preflight) -> Result<Settings, Problems> {
         let settings = self.settings()?;
-        Trial::of(&settings).run_beside(running)?;
+        Preflight::of(&settings).run_beside(running)?;
         Ok(settings)
     }
 
@@ -134,7 +136,12 @@ impl FromStr for AdminListen {
 }
 
 /// At each SIGHUP the configuration is read again, off the threads that serve: there may be ten thousand files of it.
-async fn reload_at_hangup(mut hangup: Signal, serve: Serve, running: Trial, reloader: Reloader) {
+async fn reload_at_hangup(
+    mut hangup: Signal,
+    serve: Serve,
+    running: Preflight,
+    reloader: Reloader,
+) {
     let serve = Arc::new((serve, running));
     while hangup.recv().await.is_some() {
         let serve = serve.clone();
@@ -185,7 +192,7 @@ fn announce(application: &Application) {
         ));
     }
     say("See its tokens and tickets · 查看模拟的 token 与 ticket:");
-    say(&format!("  curl {}/sandbox/state", sandbox.url()));
+    say(&format!("  curl {}/sandbox/state_view", sandbox.url()));
 }
 
 /// Resolves at SIGTERM or Ctrl-C. Installed before anything is bound, so that an early signal is not lost.

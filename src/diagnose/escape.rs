@@ -87,7 +87,7 @@ fn undone(text: &str, staying: &[u8]) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
-/// The byte that an escape at the start of `text` stands for.
+/// The byte that an escape at the start of `value_mistakes` stands for.
 fn escape(text: &[u8]) -> Option<u8> {
     let [b'%', high, low, ..] = text else {
         return None;

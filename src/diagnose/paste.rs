@@ -5,8 +5,8 @@
 
 use serde_json::{Map, Value};
 
-use super::answer::{Answer, plain};
-use super::{Case, Role, hash, said};
+use super::backend_answer::{Answer, plain};
+use super::{Case, Role, client_errors, hash};
 use crate::credential::Secret;
 
 /// What a pasted text holds.
@@ -169,7 +169,7 @@ impl Paste {
         if self
             .error
             .as_deref()
-            .is_some_and(|error| !said::explained(error).is_empty())
+            .is_some_and(|error| !client_errors::explained(error).is_empty())
         {
             return;
         }
@@ -179,17 +179,17 @@ impl Paste {
             .map(|(_, value)| value);
         let text = named.and_then(Value::as_str).unwrap_or(text);
         let known = if self.kinds.is_empty() {
-            !said::explained(text).is_empty()
+            !client_errors::explained(text).is_empty()
         } else {
-            said::has_words(text)
+            client_errors::has_words(text)
         };
         if known || (self.error.is_none() && text.contains("config:")) {
             // The one line that says as much as all of it, if there is one.
-            let all = said::explained(text);
+            let all = client_errors::explained(text);
             let line = text
                 .lines()
                 .map(str::trim)
-                .find(|line| !all.is_empty() && said::explained(line) == all)
+                .find(|line| !all.is_empty() && client_errors::explained(line) == all)
                 .unwrap_or(text);
             self.error = Some(line.chars().take(MAX_ERROR).collect());
             self.note(PasteKind::Error);
@@ -275,7 +275,7 @@ fn is_said_by_wechat(words: &str) -> bool {
     let named = words.split_once(':').is_some_and(|(name, said)| {
         !said.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric())
     });
-    named || !said::explained(words).is_empty()
+    named || !client_errors::explained(words).is_empty()
 }
 
 /// The first text under one of these names, at whatever depth; of a list its first.

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use super::causes::{self as c, Cause};
 use super::hash::Sent;
-use super::text::{Values, far_timestamps, nonces, strings, tickets, timestamps};
+use super::value_mistakes::{Values, far_timestamps, nonces, strings, tickets, timestamps};
 use super::{Case, Role, escape, url};
 use crate::sign::before_fragment;
 

@@ -155,7 +155,7 @@ fn query(url: &str, _: &Case, add: &mut Add<'_>) {
         joined(&parts.iter().rev().copied().collect::<Vec<_>>()),
     );
     if parts.len() <= 4 {
-        for order in super::text::orders(parts.len()) {
+        for order in super::value_mistakes::orders(parts.len()) {
             add(
                 &c::QUERY_REORDERED,
                 joined(&order.iter().map(|at| parts[*at]).collect::<Vec<_>>()),

@@ -4,8 +4,8 @@
 //! users of a token server meet, not WeChat's whole list; any other code gets a row that says where to look.
 
 mod qyapi;
-pub mod said;
 mod weixin;
+pub mod wire_errors;
 
 use std::time::Duration;
 

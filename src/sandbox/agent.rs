@@ -9,10 +9,10 @@ use crate::clock::UnixTime;
 use super::domain::{Reach, covers};
 use super::reason::Reason;
 use super::signed::{Signed, cut, missing, text_or_number};
+use super::simulator::{Running, World};
 use super::verify::Verdict;
 use super::work::AGENT_CONFIG;
 use super::work_reply::more_info;
-use super::world::{Running, World};
 
 /// What a page handed to `wx.agentConfig`, and where it did so. In JSON with `"kind": "agentConfig"` beside it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

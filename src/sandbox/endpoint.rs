@@ -1,6 +1,6 @@
 //! The endpoints played here: one row each, and nothing else.
 
-use super::app::Platform;
+use super::wechat_app::Platform;
 
 /// An endpoint of WeChat's API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use actix_web::{App, HttpServer};
 use tokio::sync::{oneshot, watch};
 
 use super::shared::Shared;
-use super::{steer, wechat};
+use super::{control_api, wechat};
 
 /// A listener that serves until it is stopped or dropped.
 pub(super) struct Listener {
@@ -78,7 +78,7 @@ async fn serve(shared: Arc<Shared>, addr: SocketAddr, report: oneshot::Sender<St
     let http = HttpServer::new(move || {
         App::new()
             .app_data(shared.clone())
-            .service(steer::scope())
+            .service(control_api::scope())
             .default_service(web::to(wechat::answer))
     })
     .workers(1)

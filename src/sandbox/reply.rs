@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::clock::UnixTime;
 
 use super::endpoint::System;
-use super::lineage::Issued;
+use super::issued::Issued;
 
 /// A business error: HTTP 200 with an `errcode`.
 #[derive(Clone, Debug, PartialEq, Eq)]

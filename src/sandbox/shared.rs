@@ -9,7 +9,7 @@ use crate::clock::Clock;
 
 use super::endpoint::{Endpoint, System};
 use super::fault::{FaultKind, Faults};
-use super::world::World;
+use super::simulator::World;
 
 /// Shared by every handle and by the server.
 pub(super) struct Shared {

@@ -11,7 +11,7 @@ use super::agent;
 use super::domain::{Reach, covers};
 use super::reason::Reason;
 use super::signed::{Signed, cut, missing, text_or_number};
-use super::world::{Running, World};
+use super::simulator::{Running, World};
 
 /// What a page handed to `wx.config`, and where it did so.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -10,12 +10,12 @@ use crate::clock::UnixTime;
 
 use super::call::Call;
 use super::endpoint::{Endpoint, System};
-use super::hourly::Hourly;
-use super::lineage::{Fate, Issued, Lineage};
+use super::issued::{Fate, Issued, Lineage};
 use super::reply::{Refusal, json};
+use super::simulator::{Running, World};
 use super::value::{new_ticket, new_work_token};
+use super::wecom_limits::Hourly;
 use super::work_reply::{WorkIpList, WorkTokenReply};
-use super::world::{Running, World};
 
 /// What the apps of a corp share.
 #[derive(Default)]

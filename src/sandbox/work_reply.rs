@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::clock::UnixTime;
 
 use super::endpoint::Endpoint;
-use super::lineage::Issued;
+use super::issued::Issued;
 use super::reply::{Refusal, json};
 
 /// `{"errcode","errmsg","access_token","expires_in"}`.

@@ -9,15 +9,15 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 
 use super::config::{Settings, StoreSettings};
-use super::configuration::Configuration;
-use super::counts::Counter;
-use super::door::{Exit, Listener, say_goodbye};
-use super::listen::{Guards, Watchers, private, public};
+use super::connection_stats::Counter;
+use super::listener::{Exit, Listener, say_goodbye};
 use super::metrics::{BrokerMetrics, GuardMetrics, Metrics, ProcessMetrics, RequestMetrics};
 use super::ready::Readiness;
 use super::reload::Reloader;
+use super::reload_record::Configuration;
+use super::routes::{Guards, Watchers, private, public};
 use super::sockets::HandedOver;
-use super::start::{StartError, check_addresses};
+use super::startup_error::{StartupError, check_addresses};
 use super::systemd;
 use super::tls::{Certificate, keep_looking};
 use crate::account::Account;
@@ -61,16 +61,16 @@ impl Application {
     /// Opens the store, puts the broker together and binds the ports.
     ///
     /// # Errors
-    /// [`StartError`] says what is in the way and what to do.
-    pub async fn build(settings: &Settings) -> Result<Self, StartError> {
+    /// [`StartupError`] says what is in the way and what to do.
+    pub async fn build(settings: &Settings) -> Result<Self, StartupError> {
         Self::build_with(settings, Clock::system(), HandedOver::take())
     }
 
     /// The same on a clock of the caller's: for tests.
     ///
     /// # Errors
-    /// [`StartError`], as above.
-    pub async fn build_on(settings: &Settings, clock: Clock) -> Result<Self, StartError> {
+    /// [`StartupError`], as above.
+    pub async fn build_on(settings: &Settings, clock: Clock) -> Result<Self, StartupError> {
         Self::build_with(settings, clock, HandedOver::none())
     }
 
@@ -78,7 +78,7 @@ impl Application {
         settings: &Settings,
         clock: Clock,
         handed_over: HandedOver,
-    ) -> Result<Self, StartError> {
+    ) -> Result<Self, StartupError> {
         check_addresses(settings, None)?;
         let guards = Guards::new(settings, &clock, handed_over)?;
         guards.say_who_is_not_limited(settings);
@@ -97,16 +97,16 @@ impl Application {
     /// no file.
     ///
     /// # Errors
-    /// [`StartError`], as above.
+    /// [`StartupError`], as above.
     pub async fn build_with_sandbox(
         settings: &Settings,
         options: &SandboxOptions,
-    ) -> Result<Self, StartError> {
+    ) -> Result<Self, StartupError> {
         check_addresses(settings, Some(options.listen))?;
         let clock = Clock::shifted();
         let sandbox = Sandbox::bind(clock.clone(), options.listen)
             .await
-            .map_err(|error| StartError::listen("--sandbox-listen", options.listen, error))?;
+            .map_err(|error| StartupError::listen("--sandbox-listen", options.listen, error))?;
         let mut settings = settings.clone();
         settings.accounts.clear();
         for (name, app) in demo_accounts() {
@@ -145,7 +145,7 @@ impl Application {
         clock: Clock,
         guards: Guards,
         simulated: Option<Simulated>,
-    ) -> Result<Self, StartError> {
+    ) -> Result<Self, StartupError> {
         let mut builder = Broker::builder()
             .store(store)
             .upstream(upstream)
@@ -335,7 +335,7 @@ fn demo_accounts() -> impl Iterator<Item = (&'static str, App)> {
         .zip(demo_apps())
 }
 
-fn demo_account(app: &App, apis: &[String]) -> Result<Account, StartError> {
+fn demo_account(app: &App, apis: &[String]) -> Result<Account, StartupError> {
     let account = match app.platform() {
         Platform::Official => Account::official(app.app_id(), app.secret()),
         Platform::Mini => Account::mini(app.app_id(), app.secret()),
@@ -350,7 +350,7 @@ fn demo_account(app: &App, apis: &[String]) -> Result<Account, StartError> {
         .try_fold(account.js_api_list(apis), |account, domain| {
             account
                 .js_safe_domain(domain)
-                .map_err(|error| StartError::SafeDomain(error.to_string()))
+                .map_err(|error| StartupError::SafeDomain(error.to_string()))
         })
 }
 

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use config::Value;
 
-use super::start::collide;
+use super::startup_error::collide;
 use crate::account::Account;
 use crate::actix::{ApiKeys, RequestLog};
 use crate::credential::Secret;

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 
 use super::config::{Problem, Problems, Settings};
-use super::configuration::Configuration;
 use super::ready::Readiness;
+use super::reload_record::Configuration;
 use super::tls::Certificate;
 use crate::actix::ApiKeys;
 use crate::broker::{Broker, BuildError};

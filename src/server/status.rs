@@ -4,7 +4,7 @@
 //! load across origins, and no host name that a stranger could point at this machine. "Refresh now" needs a key.
 
 mod chart;
-mod guard;
+mod csrf;
 mod page;
 mod query;
 mod refresh;
@@ -17,8 +17,8 @@ use actix_web::http::header::{self, HeaderName};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use arc_swap::ArcSwap;
 
-use super::configuration::Configuration;
 use super::pages::{Lang, Page};
+use super::reload_record::Configuration;
 use crate::actix::ApiKeys;
 use crate::broker::Broker;
 use page::Live;

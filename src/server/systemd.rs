@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sd_notify::NotifyState;
 
-use super::guarded::Load;
+use super::timeouts::Load;
 
 /// The listeners are served.
 pub fn ready() {

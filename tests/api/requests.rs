@@ -6,7 +6,7 @@ use actix_web::dev::ServerHandle;
 use actix_web::http::header::HeaderName;
 use actix_web::web::Data;
 use actix_web::{App as Web, HttpServer};
-use wx_jssdk::actix::{Clients, RateLimit, public_scope};
+use wx_jssdk::actix::{ClientIps, RateLimit, public_scope};
 use wx_jssdk::broker::{Broker, Plane, Requests, UNKNOWN_ACCOUNT};
 use wx_jssdk::{Account, UpstreamOptions};
 
@@ -279,7 +279,7 @@ async fn a_scope_in_a_server_of_ones_own_counts_by_itself() {
 
 #[tokio::test]
 async fn a_scope_in_a_server_of_ones_own_keeps_to_its_limit_on_the_quick_way_too() {
-    let clients = Clients::new(
+    let clients = ClientIps::new(
         vec!["127.0.0.1/32".parse().unwrap()],
         HeaderName::from_static("x-forwarded-for"),
     );

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
-use wx_jssdk::actix::{Clients, Problem, RateLimit};
+use wx_jssdk::actix::{ClientIps, Problem, RateLimit};
 use wx_jssdk::{Clock, UnixTime};
 
 use crate::world::*;
@@ -200,7 +200,7 @@ async fn another_header_may_be_named_and_then_counts_alone() {
 /// The limit by itself, on a clock that stands still.
 fn limit(per_second: u32, burst: u32) -> (RateLimit, Clock) {
     let clock = Clock::manual(UnixTime(1_767_225_600));
-    let clients = Clients::new(
+    let clients = ClientIps::new(
         vec!["192.0.2.1/32".parse().unwrap()],
         HeaderName::from_static("x-forwarded-for"),
     );

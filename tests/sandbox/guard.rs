@@ -7,7 +7,7 @@ use wx_jssdk::sandbox::Sandbox;
 use crate::support::*;
 
 const ORDERS: [(&str, &str, &str); 9] = [
-    ("GET", "/sandbox/state", ""),
+    ("GET", "/sandbox/state_view", ""),
     (
         "POST",
         "/sandbox/faults",

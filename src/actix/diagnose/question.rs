@@ -7,7 +7,7 @@ use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::actix::object::object;
+use crate::actix::json_body::object;
 use crate::actix::problem::{Both, Problem};
 use crate::diagnose::{Answer, Case, Finding, Paste, Role, Target};
 use crate::error::Hint;

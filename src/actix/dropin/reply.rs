@@ -10,13 +10,13 @@ use serde::Serialize;
 
 use crate::clock::UnixTime;
 use crate::credential::Credential;
-use crate::error::codes::said::{self, Said};
+use crate::error::codes::wire_errors::{self, WireError};
 use crate::error::{Class, Error, Failure};
 
 /// A call that is answered with an errcode.
 pub(super) enum Refusal {
     /// In this program's own name.
-    Ours(Said),
+    Ours(WireError),
     /// What WeChat said to this program.
     WeChats { errcode: i64, errmsg: String },
     /// The caller's address is locked out for so long: the one answer here whose status is not 200, for proxies and clients that
@@ -30,8 +30,8 @@ impl From<Duration> for Refusal {
     }
 }
 
-impl From<Said> for Refusal {
-    fn from(said: Said) -> Self {
+impl From<WireError> for Refusal {
+    fn from(said: WireError) -> Self {
         Self::Ours(said)
     }
 }
@@ -42,8 +42,8 @@ impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
         let Some(upstream) = error.upstream() else {
             return match error {
-                Error::UnsupportedCredential { .. } => said::NOT_FOR_THIS_ACCOUNT.into(),
-                _ => said::BUSY.into(),
+                Error::UnsupportedCredential { .. } => wire_errors::NOT_FOR_THIS_ACCOUNT.into(),
+                _ => wire_errors::BUSY.into(),
             };
         };
         match &upstream.failure {
@@ -53,7 +53,7 @@ impl From<Error> for Refusal {
                 errcode: *errcode,
                 errmsg: errmsg.clone(),
             },
-            _ => said::BUSY.into(),
+            _ => wire_errors::BUSY.into(),
         }
     }
 }
@@ -112,9 +112,9 @@ impl Refusal {
         let (errcode, errmsg) = match self {
             Self::WeChats { errcode, errmsg } => (errcode, errmsg),
             Self::LockedOut(wait) => {
-                return locked_out(Self::from(said::SLOWER).weixin(wall), wait);
+                return locked_out(Self::from(wire_errors::SLOWER).weixin(wall), wait);
             }
-            Self::Ours(Said { errcode, errmsg }) => {
+            Self::Ours(WireError { errcode, errmsg }) => {
                 let random: [u32; 2] = rand::random();
                 (
                     errcode,
@@ -138,10 +138,13 @@ impl Refusal {
     pub(super) fn work(self, wall: UnixTime, caller: IpAddr) -> HttpResponse {
         let (errcode, errmsg) = match self {
             Self::LockedOut(wait) => {
-                return locked_out(Self::from(said::WORK_SLOWER).work(wall, caller), wait);
+                return locked_out(
+                    Self::from(wire_errors::WORK_SLOWER).work(wall, caller),
+                    wait,
+                );
             }
             Self::WeChats { errcode, errmsg } => (errcode, errmsg),
-            Self::Ours(Said { errcode, errmsg }) => {
+            Self::Ours(WireError { errcode, errmsg }) => {
                 let digits = rand::random_range(0..1_000_000_000_000_000_u64);
                 let tail = format!(
                     "hint: [{}{digits:015}], from ip: {caller}, more info at {MORE_INFO}{errcode}",

@@ -11,12 +11,12 @@ use tracing::debug;
 use super::reply::{self, Refusal};
 use super::{Keys, Query};
 use crate::account::Platform;
-use crate::actix::guesses;
+use crate::actix::key_lockout;
 use crate::broker::Broker;
 use crate::clock::UnixTime;
 use crate::credential::{Credential, Kind};
 use crate::error::Error;
-use crate::error::codes::said;
+use crate::error::codes::wire_errors;
 
 /// `GET /cgi-bin/token?grant_type=client_credential&appid=&secret=`.
 pub(super) async fn token(
@@ -46,7 +46,7 @@ pub(super) async fn stable_token(
 ) -> HttpResponse {
     let answer = async {
         if request.method() != Method::POST {
-            return Err(said::NOT_POST.into());
+            return Err(wire_errors::NOT_POST.into());
         }
         let body = object(&body.unwrap_or_default())?;
         let text = |name: &str| {
@@ -56,7 +56,7 @@ pub(super) async fn stable_token(
         };
         let force = match body.get("force_refresh") {
             None | Some(Value::Null) => false,
-            Some(value) => value.as_bool().ok_or(said::BAD_BODY)?,
+            Some(value) => value.as_bool().ok_or(wire_errors::BAD_BODY)?,
         };
         let asked = Asked {
             app_id: text("appid"),
@@ -78,15 +78,15 @@ pub(super) async fn stable_token(
 pub(super) async fn ticket(request: HttpRequest, broker: web::Data<Broker>) -> HttpResponse {
     let query = Query::of(&request);
     let answer = async {
-        let token = query.get("access_token").ok_or(said::NO_TOKEN)?;
+        let token = query.get("access_token").ok_or(wire_errors::NO_TOKEN)?;
         let owner = broker.find_account_of_token(token).await;
         let owner =
             owner.filter(|(_, account)| !matches!(account.platform(), Platform::Work { .. }));
-        let (account, _) = owner.ok_or(said::DEAD_TOKEN)?;
+        let (account, _) = owner.ok_or(wire_errors::DEAD_TOKEN)?;
         let kind = match query.get("type") {
             Some("jsapi") => Kind::JsapiTicket,
             Some("wx_card") => Kind::CardTicket,
-            _ => return Err(said::BAD_ARGS.into()),
+            _ => return Err(wire_errors::BAD_ARGS.into()),
         };
         debug!(account, %kind, "drop-in ticket call");
         Ok(broker.credential(&account, kind).await?)
@@ -109,18 +109,18 @@ impl Asked<'_> {
         broker: &Broker,
         keys: &Keys,
     ) -> Result<String, Refusal> {
-        let app_id = self.app_id.ok_or(said::NO_APPID)?;
+        let app_id = self.app_id.ok_or(wire_errors::NO_APPID)?;
         let found = broker.account_of_app(app_id, None);
         let weixins =
             found.filter(|(_, account)| !matches!(account.platform(), Platform::Work { .. }));
-        let (account, _) = weixins.ok_or(said::BAD_APPID)?;
+        let (account, _) = weixins.ok_or(wire_errors::BAD_APPID)?;
         if self.grant_type != Some("client_credential") {
-            return Err(said::BAD_GRANT_TYPE.into());
+            return Err(wire_errors::BAD_GRANT_TYPE.into());
         }
-        let (key, keys) = (self.key.ok_or(said::NO_SECRET)?, keys.load());
-        let opens = guesses::find(request, &keys, key)?
+        let (key, keys) = (self.key.ok_or(wire_errors::NO_SECRET)?, keys.load());
+        let opens = key_lockout::find(request, &keys, key)?
             .filter(|key| key.opens(&account, Kind::AccessToken))
-            .ok_or(said::BAD_SECRET)?;
+            .ok_or(wire_errors::BAD_SECRET)?;
         debug!(key = opens.name, account, "drop-in token call");
         Ok(account)
     }
@@ -143,12 +143,12 @@ async fn forced(
 
 fn object(body: &[u8]) -> Result<Value, Refusal> {
     if body.is_empty() {
-        return Err(said::NO_BODY.into());
+        return Err(wire_errors::NO_BODY.into());
     }
     serde_json::from_slice(body)
         .ok()
         .filter(Value::is_object)
-        .ok_or_else(|| said::BAD_BODY.into())
+        .ok_or_else(|| wire_errors::BAD_BODY.into())
 }
 
 fn respond(

@@ -12,11 +12,11 @@ use tracing::debug;
 use super::reply::{self, Refusal};
 use super::{Keys, Query};
 use crate::account::Platform;
-use crate::actix::guesses;
+use crate::actix::key_lockout;
 use crate::broker::Broker;
 use crate::clock::UnixTime;
 use crate::credential::{Credential, Kind};
-use crate::error::codes::said;
+use crate::error::codes::wire_errors;
 
 /// `GET /cgi-bin/gettoken?corpid=&corpsecret=[&agentid=]`.
 pub(super) async fn token(
@@ -65,30 +65,30 @@ fn account(
     broker: &Broker,
     keys: &Keys,
 ) -> Result<String, Refusal> {
-    let key = query.get("corpsecret").ok_or(said::WORK_NO_SECRET)?;
+    let key = query.get("corpsecret").ok_or(wire_errors::WORK_NO_SECRET)?;
     let apps = query
         .get("corpid")
         .map(|corp_id| broker.apps_of_corp(corp_id))
         .unwrap_or_default();
     if apps.is_empty() {
-        return Err(said::WORK_BAD_CORPID.into());
+        return Err(wire_errors::WORK_BAD_CORPID.into());
     }
     let keys = keys.load();
-    let key = guesses::find(request, &keys, key)?.ok_or(said::WORK_BAD_SECRET)?;
+    let key = key_lockout::find(request, &keys, key)?.ok_or(wire_errors::WORK_BAD_SECRET)?;
     let asked = query.get("agentid");
     let meant = apps
         .into_iter()
         .filter(|(_, agent_id)| asked.is_none_or(|asked| asked.parse() == Ok(*agent_id)));
     let meant: Vec<_> = meant.map(|(name, _)| name).collect();
     if meant.is_empty() {
-        return Err(said::WORK_BAD_AGENTID.into());
+        return Err(wire_errors::WORK_BAD_AGENTID.into());
     }
     let mut opened = meant
         .into_iter()
         .filter(|name| key.opens(name, Kind::AccessToken));
-    let account = opened.next().ok_or(said::WORK_BAD_SECRET)?;
+    let account = opened.next().ok_or(wire_errors::WORK_BAD_SECRET)?;
     if opened.next().is_some() {
-        return Err(said::WORK_WHICH_AGENT.into());
+        return Err(wire_errors::WORK_WHICH_AGENT.into());
     }
     debug!(key = key.name, account, "drop-in token call");
     Ok(account)
@@ -100,11 +100,11 @@ async fn ticket(
     broker: &Broker,
     kind: Option<Kind>,
 ) -> Result<Arc<Credential>, Refusal> {
-    let token = query.get("access_token").ok_or(said::NO_TOKEN)?;
+    let token = query.get("access_token").ok_or(wire_errors::NO_TOKEN)?;
     let owner = broker.find_account_of_token(token).await;
     let owner = owner.filter(|(_, account)| matches!(account.platform(), Platform::Work { .. }));
-    let (account, _) = owner.ok_or(said::WORK_DEAD_TOKEN)?;
-    let kind = kind.ok_or(said::WORK_BAD_ARGS)?;
+    let (account, _) = owner.ok_or(wire_errors::WORK_DEAD_TOKEN)?;
+    let kind = kind.ok_or(wire_errors::WORK_BAD_ARGS)?;
     debug!(account, %kind, "drop-in ticket call");
     Ok(broker.credential(&account, kind).await?)
 }

@@ -7,7 +7,7 @@ use prometheus_client::encoding::DescriptorEncoder;
 
 use super::process::float;
 use super::{Labels, Page};
-use crate::broker::{AccountFigures, Broker, CredentialFigures, Figures};
+use crate::broker::{AccountStats, Broker, CredentialStats, Stats};
 use crate::credential::Kind;
 use crate::server::ready::Readiness;
 
@@ -65,7 +65,7 @@ impl BrokerMetrics {
 }
 
 /// One sample for each credential.
-fn each(figures: &Figures) -> impl Iterator<Item = (&AccountFigures, &CredentialFigures)> {
+fn each(figures: &Stats) -> impl Iterator<Item = (&AccountStats, &CredentialStats)> {
     figures.accounts.iter().flat_map(|account| {
         account
             .credentials
@@ -74,14 +74,14 @@ fn each(figures: &Figures) -> impl Iterator<Item = (&AccountFigures, &Credential
     })
 }
 
-fn labels<'t>((account, credential): (&'t AccountFigures, &CredentialFigures)) -> Labels<'t, 2> {
+fn labels<'t>((account, credential): (&'t AccountStats, &CredentialStats)) -> Labels<'t, 2> {
     [
         ("account", &account.account),
         ("kind", credential.kind.as_str()),
     ]
 }
 
-fn lives(page: &mut Page<'_>, figures: &Figures) -> fmt::Result {
+fn lives(page: &mut Page<'_>, figures: &Stats) -> fmt::Result {
     page.gauges(
         "wx_jssdk_credential_remaining_seconds",
         "How long the credential will still be served; 0: there is none",
@@ -99,7 +99,7 @@ fn lives(page: &mut Page<'_>, figures: &Figures) -> fmt::Result {
     )
 }
 
-fn failures(page: &mut Page<'_>, figures: &Figures) -> fmt::Result {
+fn failures(page: &mut Page<'_>, figures: &Stats) -> fmt::Result {
     let failing = || each(figures).filter_map(|of| Some((of, of.1.failing.as_ref()?)));
     page.gauges(
         "wx_jssdk_credential_failing_seconds",
@@ -121,7 +121,7 @@ fn failures(page: &mut Page<'_>, figures: &Figures) -> fmt::Result {
     )
 }
 
-fn counts(page: &mut Page<'_>, figures: &Figures) -> fmt::Result {
+fn counts(page: &mut Page<'_>, figures: &Stats) -> fmt::Result {
     let tokens = || each(figures).filter(|(_, credential)| credential.kind == Kind::AccessToken);
     let tickets = || each(figures).filter(|(_, credential)| credential.kind != Kind::AccessToken);
     page.counters(
@@ -154,7 +154,7 @@ fn counts(page: &mut Page<'_>, figures: &Figures) -> fmt::Result {
     )
 }
 
-fn outcome(credential: &CredentialFigures, name: &str) -> u64 {
+fn outcome(credential: &CredentialStats, name: &str) -> u64 {
     credential
         .outcomes
         .iter()
@@ -162,7 +162,7 @@ fn outcome(credential: &CredentialFigures, name: &str) -> u64 {
         .map_or(0, |(_, count)| *count)
 }
 
-fn refreshes(page: &mut Page<'_>, figures: &Figures) -> fmt::Result {
+fn refreshes(page: &mut Page<'_>, figures: &Stats) -> fmt::Result {
     let ended = each(figures).flat_map(|(account, credential)| {
         let kind = credential.kind.as_str();
         // What is well from the start is there from the start; each failure, only where it was met.
@@ -215,7 +215,7 @@ fn refreshes(page: &mut Page<'_>, figures: &Figures) -> fmt::Result {
     )
 }
 
-fn machinery(page: &mut Page<'_>, figures: &Figures) -> fmt::Result {
+fn machinery(page: &mut Page<'_>, figures: &Stats) -> fmt::Result {
     page.histograms(
         "wx_jssdk_lease_wait_seconds",
         "How long a refresh waited for that of another process",

@@ -7,7 +7,7 @@ use prometheus_client::encoding::DescriptorEncoder;
 
 use super::Page;
 use super::process::float;
-use crate::server::counts::Counter;
+use crate::server::connection_stats::Counter;
 use crate::server::tls::Certificate;
 
 /// The guards of both listeners.

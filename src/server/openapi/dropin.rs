@@ -9,7 +9,7 @@ use super::build::Plane::{self, Private};
 use super::build::{Route, needed, one_of, query, says, string};
 use crate::actix::shapes::{ErrorReply, TicketReply, TokenReply, WorkTokenReply};
 use crate::error::Hint;
-use crate::error::codes::said::{self, Said};
+use crate::error::codes::wire_errors::{self, WireError};
 
 /// Each by GET and by POST, as WeChat takes them.
 pub(super) fn routes() -> Vec<Route> {
@@ -58,15 +58,15 @@ fn weixin_token(verb: Verb, id: &'static str) -> Route {
         id,
         says("WeChat's token", "微信 token 接口"),
     );
-    let route = locking_out(route, said::SLOWER);
+    let route = locking_out(route, wire_errors::SLOWER);
     refusing(
         route,
         &[
-            said::NO_APPID,
-            said::BAD_APPID,
-            said::BAD_GRANT_TYPE,
-            said::NO_SECRET,
-            said::BAD_SECRET,
+            wire_errors::NO_APPID,
+            wire_errors::BAD_APPID,
+            wire_errors::BAD_GRANT_TYPE,
+            wire_errors::NO_SECRET,
+            wire_errors::BAD_SECRET,
         ],
     )
     .with([
@@ -119,25 +119,25 @@ fn stable_token(verb: Verb, id: &'static str) -> Route {
     let summary = says("WeChat's stable token", "微信 stable_token 接口");
     let route = verb((Private, DropIn), "/cgi-bin/stable_token", id, summary);
     let codes = [
-        said::NOT_POST,
-        said::NO_BODY,
-        said::BAD_BODY,
-        said::NO_APPID,
-        said::BAD_APPID,
-        said::BAD_GRANT_TYPE,
-        said::NO_SECRET,
-        said::BAD_SECRET,
+        wire_errors::NOT_POST,
+        wire_errors::NO_BODY,
+        wire_errors::BAD_BODY,
+        wire_errors::NO_APPID,
+        wire_errors::BAD_APPID,
+        wire_errors::BAD_GRANT_TYPE,
+        wire_errors::NO_SECRET,
+        wire_errors::BAD_SECRET,
     ];
     let route = refusing(route, &codes);
     if route.method == HttpMethod::Get {
-        let refusal = json!({ "errcode": said::NOT_POST.errcode, "errmsg": format!("{} rid: …", said::NOT_POST.errmsg) });
+        let refusal = json!({ "errcode": wire_errors::NOT_POST.errcode, "errmsg": format!("{} rid: …", wire_errors::NOT_POST.errmsg) });
         return route.gives::<ErrorReply<'_>>(
             "200",
             says("It wants a POST.", "应使用 POST。"),
             refusal,
         );
     }
-    locking_out(route, said::SLOWER)
+    locking_out(route, wire_errors::SLOWER)
         .takes_object(
             body.build(),
             json!({ "grant_type": "client_credential", "appid": "wx0123456789abcdef", "secret": "wxk_…" }),
@@ -151,10 +151,10 @@ fn ticket(verb: Verb, id: &'static str) -> Route {
     refusing(
         route,
         &[
-            said::NO_TOKEN,
-            said::DEAD_TOKEN,
-            said::BAD_ARGS,
-            said::NOT_FOR_THIS_ACCOUNT,
+            wire_errors::NO_TOKEN,
+            wire_errors::DEAD_TOKEN,
+            wire_errors::BAD_ARGS,
+            wire_errors::NOT_FOR_THIS_ACCOUNT,
         ],
     )
     .with([
@@ -173,13 +173,13 @@ fn work_token(verb: Verb, id: &'static str) -> Route {
     let summary = says("WeCom's token", "企业微信 gettoken 接口");
     let route = verb((Private, DropIn), "/cgi-bin/gettoken", id, summary);
     let codes = [
-        said::WORK_NO_SECRET,
-        said::WORK_BAD_CORPID,
-        said::WORK_BAD_SECRET,
-        said::WORK_BAD_AGENTID,
-        said::WORK_WHICH_AGENT,
+        wire_errors::WORK_NO_SECRET,
+        wire_errors::WORK_BAD_CORPID,
+        wire_errors::WORK_BAD_SECRET,
+        wire_errors::WORK_BAD_AGENTID,
+        wire_errors::WORK_WHICH_AGENT,
     ];
-    refusing(locking_out(route, said::WORK_SLOWER), &codes)
+    refusing(locking_out(route, wire_errors::WORK_SLOWER), &codes)
         .with([
             needed(
                 "corpid",
@@ -215,9 +215,12 @@ fn corp_ticket(verb: Verb, id: &'static str) -> Route {
         "企业微信企业级 ticket，用于 wx.config",
     );
     let route = verb((Private, DropIn), "/cgi-bin/get_jsapi_ticket", id, summary);
-    refusing(route, &[said::NO_TOKEN, said::WORK_DEAD_TOKEN])
-        .with([access_token()])
-        .gives_either::<TicketReply<'_>, ErrorReply<'_>>(ANSWER, ticket_example())
+    refusing(
+        route,
+        &[wire_errors::NO_TOKEN, wire_errors::WORK_DEAD_TOKEN],
+    )
+    .with([access_token()])
+    .gives_either::<TicketReply<'_>, ErrorReply<'_>>(ANSWER, ticket_example())
 }
 
 fn agent_ticket(verb: Verb, id: &'static str) -> Route {
@@ -228,7 +231,11 @@ fn agent_ticket(verb: Verb, id: &'static str) -> Route {
     let route = verb((Private, DropIn), "/cgi-bin/ticket/get", id, summary);
     refusing(
         route,
-        &[said::NO_TOKEN, said::WORK_DEAD_TOKEN, said::WORK_BAD_ARGS],
+        &[
+            wire_errors::NO_TOKEN,
+            wire_errors::WORK_DEAD_TOKEN,
+            wire_errors::WORK_BAD_ARGS,
+        ],
     )
     .with([
         access_token(),
@@ -243,11 +250,11 @@ fn agent_ticket(verb: Verb, id: &'static str) -> Route {
 }
 
 /// The codes that are spoken in WeChat's place; WeChat's own are passed on.
-fn refusing(route: Route, codes: &[Said]) -> Route {
+fn refusing(route: Route, codes: &[WireError]) -> Route {
     let spoken = |and: &str| {
         let codes = codes
             .iter()
-            .chain([&said::BUSY])
+            .chain([&wire_errors::BUSY])
             .map(|said| format!("- `{}` {}", said.errcode, said.errmsg));
         format!("{and}\n\n{}", codes.collect::<Vec<_>>().join("\n"))
     };
@@ -258,7 +265,7 @@ fn refusing(route: Route, codes: &[Said]) -> Route {
 }
 
 /// Who presents too many wrong keys: the one answer whose status is not 200.
-fn locking_out(route: Route, said: Said) -> Route {
+fn locking_out(route: Route, said: WireError) -> Route {
     let what = says(
         "Too many different wrong API keys came from this address: with WeChat's code for too many calls.",
         "来自该地址的错误 API 密钥过多，错误码沿用微信的调用超限。",

@@ -16,10 +16,10 @@ use crate::broker::Broker;
 use crate::clock::Clock;
 use crate::sandbox::Sandbox;
 use crate::server::config::{ReadyRule, Settings};
-use crate::server::configuration::Configuration;
-use crate::server::listen::{Guards, Watchers, private_services, public_services};
 use crate::server::metrics::Metrics;
 use crate::server::ready::Readiness;
+use crate::server::reload_record::Configuration;
+use crate::server::routes::{Guards, Watchers, private_services, public_services};
 use crate::server::sockets::HandedOver;
 
 /// Paths with their methods; none: any.
@@ -198,7 +198,7 @@ fn codes_in_the_code() -> BTreeSet<String> {
             "Self::new(",
             "bad_request(",
             "problem(",
-            "too_many(\"",
+            "too_many(",
             "code: \"",
         ] {
             // The code is within the first arguments, on its line or one of the next.

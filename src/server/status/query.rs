@@ -2,7 +2,7 @@
 
 use actix_web::http::StatusCode;
 
-use super::guard::problem;
+use super::csrf::problem;
 use crate::actix::Problem;
 use crate::broker::{Find, Health};
 use crate::error::Hint;

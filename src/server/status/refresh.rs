@@ -7,7 +7,7 @@ use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, WWW_AUTH
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 
-use super::guard::{check_own_script, problem};
+use super::csrf::{check_own_script, problem};
 use super::{StatusPlane, guarded};
 use crate::actix::{Problem, admit_key, object};
 use crate::clock::UnixTime;

@@ -9,12 +9,12 @@ use serde::Serialize;
 use super::query::{Part, Query};
 use crate::actix::shapes::Both;
 use crate::broker::{
-    AccountSurvey, Broker, Counts, CredentialSurvey, Health, LastError, Refresh, Surroundings,
-    Survey,
+    AccountSnapshot, Broker, Counts, CredentialSnapshot, Health, LastError, Refresh, Snapshot,
+    Surroundings,
 };
 use crate::clock::UnixTime;
 use crate::error::Failure;
-use crate::server::configuration::Record;
+use crate::server::reload_record::Record;
 
 /// The document.
 #[derive(Serialize, utoipa::ToSchema)]
@@ -173,7 +173,7 @@ impl Report {
     pub(super) fn new(
         broker: &Broker,
         configuration: &Record,
-        survey: Survey,
+        survey: Snapshot,
         query: &Query,
     ) -> Self {
         let (now, around) = (broker.clock().now(), broker.surroundings());
@@ -294,7 +294,7 @@ impl ConfigurationReport {
 }
 
 impl AccountReport {
-    fn of(survey: AccountSurvey, now: UnixTime) -> Self {
+    fn of(survey: AccountSnapshot, now: UnixTime) -> Self {
         let platform = survey.account.platform();
         Self {
             account: survey.name,
@@ -329,7 +329,7 @@ impl AccountReport {
 }
 
 impl CredentialReport {
-    fn of(survey: CredentialSurvey, now: UnixTime) -> Self {
+    fn of(survey: CredentialSnapshot, now: UnixTime) -> Self {
         let status = survey.status;
         Self {
             kind: status.kind.as_str(),

@@ -1,0 +1,191 @@
+//! One line a request, and the request's id: the proxy's if it is sane, else one made here.
+//!
+//! A line has method, route (a pattern, not the path), status, account (ours, not what somebody wrote), microseconds, client and
+//! id: never a query, a key or a ticket. Who wants all of them pays for a line each; by default it is the failed and the slow ones.
+
+use std::net::IpAddr;
+use std::str::FromStr;
+use std::time::Duration;
+
+use actix_http::Request;
+use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::{Method, StatusCode};
+use tracing::{info, warn};
+
+use crate::broker::{OTHER_ROUTE, Plane};
+
+/// Which requests get a line: `[log] requests`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RequestLog {
+    /// None.
+    Off,
+    /// What failed or took more than a second, and every one on the private listener.
+    #[default]
+    Failed,
+    /// Every one.
+    All,
+}
+
+impl RequestLog {
+    /// The names in the configuration.
+    pub const NAMES: [&str; 3] = ["off", "failed", "all"];
+}
+
+impl FromStr for RequestLog {
+    type Err = ();
+
+    fn from_str(name: &str) -> Result<Self, ()> {
+        match name {
+            "off" => Ok(Self::Off),
+            "failed" => Ok(Self::Failed),
+            "all" => Ok(Self::All),
+            _ => Err(()),
+        }
+    }
+}
+
+/// One listener's journal.
+pub(super) struct AccessLog {
+    plane: Plane,
+    log: RequestLog,
+}
+
+/// What is known of a request before it is answered.
+pub(crate) struct Entry {
+    id: HeaderValue,
+    method: Method,
+    client: Option<IpAddr>,
+}
+
+impl AccessLog {
+    pub(super) fn new(plane: Plane, log: RequestLog) -> Self {
+        Self { plane, log }
+    }
+
+    /// Whether a signature gets a line too.
+    pub(super) fn notes_all(&self) -> bool {
+        self.log == RequestLog::All
+    }
+
+    pub(super) fn open(&self, request: &Request) -> Entry {
+        let head = request.head();
+        let id = head
+            .headers
+            .get(&REQUEST_ID)
+            .filter(|id| is_sane(id.as_bytes()))
+            .cloned()
+            .unwrap_or_else(made);
+        Entry {
+            id,
+            method: head.method.clone(),
+            client: head.peer_addr.map(|peer| peer.ip()),
+        }
+    }
+
+    /// A line, if this answer gets one.
+    pub(super) fn note(
+        &self,
+        entry: &Entry,
+        route: Option<&str>,
+        status: u16,
+        account: Option<&str>,
+        took: Duration,
+    ) {
+        let failed = !(200..400).contains(&status);
+        let noted = match self.log {
+            RequestLog::Off => false,
+            RequestLog::Failed => failed || took > SLOW || self.plane == Plane::Private,
+            RequestLog::All => true,
+        };
+        if !noted {
+            return;
+        }
+        let (plane, method, route) = (
+            self.plane.as_str(),
+            entry.method.as_str(),
+            route.unwrap_or(OTHER_ROUTE),
+        );
+        let (micros, id) = (
+            u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+            entry.id.to_str().unwrap_or_default(),
+        );
+        let client = entry.client.map(tracing::field::display);
+        if status >= 500 {
+            warn!(target: TARGET, plane, method, route, status, account, micros, client, id, "request");
+        } else {
+            info!(target: TARGET, plane, method, route, status, account, micros, client, id, "request");
+        }
+    }
+
+    /// Lets the caller name the request to the operator: where something failed, and on the private listener always.
+    pub(super) fn label(&self, entry: &Entry, status: StatusCode, headers: &mut HeaderMap) {
+        if status.is_client_error() || status.is_server_error() || self.plane == Plane::Private {
+            headers.insert(REQUEST_ID, entry.id.clone());
+        }
+    }
+}
+
+/// Whether an id may stand in a log and in a header as it came.
+fn is_sane(id: &[u8]) -> bool {
+    (1..=MAX_ID).contains(&id.len())
+        && id
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.:/+=@".contains(byte))
+}
+
+fn made() -> HeaderValue {
+    HeaderValue::from_str(&format!("{:016x}", rand::random::<u64>()))
+        .expect("hex digits are visible")
+}
+
+/// What a proxy sends it in, and what it is answered in.
+pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What filters name: `wx_jssdk::request=off`.
+const TARGET: &str = "wx_jssdk::request";
+
+/// A signature takes microseconds, a cold one as long as WeChat does.
+const SLOW: Duration = Duration::from_secs(1);
+
+/// A UUID has 36, a trace id of the longest kind 55.
+const MAX_ID: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_taken_if_it_can_do_no_harm() {
+        for id in [
+            "a",
+            "4bf92f3577b34da6a3ce929d0e0e4736",
+            "Root=1-67891233-abcdef012345678912345678",
+            &"x".repeat(64),
+        ] {
+            assert!(is_sane(id.as_bytes()), "{id}");
+        }
+        for id in [
+            "",
+            "a b",
+            "a\n",
+            "a\"b",
+            "a;b",
+            "a,b",
+            "\u{e9}",
+            "<script>",
+            &"x".repeat(65),
+        ] {
+            assert!(!is_sane(id.as_bytes()), "{id}");
+        }
+    }
+
+    #[test]
+    fn made_ids_are_sane_and_differ() {
+        let ids: std::collections::HashSet<_> = (0..1_000).map(|_| made()).collect();
+        assert_eq!(ids.len(), 1_000);
+        assert!(
+            ids.iter()
+                .all(|id| is_sane(id.as_bytes()) && id.len() == 16)
+        );
+    }
+}

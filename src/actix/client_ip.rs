@@ -1,0 +1,229 @@
+//! Who a client is: the peer of the connection or, where the peer is a proxy that the configuration names, whom that proxy saw.
+//!
+//! A header is believed from named proxies only. From anybody else it is what the client says of itself.
+
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use actix_web::http::header::{HeaderMap, HeaderName};
+use ipnet::IpNet;
+
+/// The proxies that are believed, and the header in which they say whom they saw.
+#[derive(Debug)]
+pub struct ClientIps {
+    trusted: Vec<IpNet>,
+    header: HeaderName,
+    /// A named proxy that sends no header is said once.
+    silent_proxy_was_said: AtomicBool,
+}
+
+impl ClientIps {
+    /// `header` holds one address, or a list to whose end each proxy adds the one it saw (`X-Forwarded-For`).
+    #[must_use]
+    pub fn new(trusted: Vec<IpNet>, header: HeaderName) -> Self {
+        Self {
+            trusted,
+            header,
+            silent_proxy_was_said: AtomicBool::new(false),
+        }
+    }
+
+    /// The address that stands for one client. `None` where it may stand for all of them: an unnamed peer on this machine or in a
+    /// private network is as likely a proxy as a client.
+    pub(super) fn single(&self, peer: IpAddr, headers: &HeaderMap) -> Option<IpAddr> {
+        let peer = peer.to_canonical();
+        if self.trusts(peer) {
+            return self.forwarded(headers);
+        }
+        (!is_near(peer)).then_some(peer)
+    }
+
+    /// The best guess at the client, where some answer is needed: the peer, unless a named proxy says more.
+    pub(super) fn likely(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        let peer = peer.to_canonical();
+        let forwarded = if self.trusts(peer) {
+            self.forwarded(headers)
+        } else {
+            None
+        };
+        forwarded.unwrap_or(peer)
+    }
+
+    fn trusts(&self, address: IpAddr) -> bool {
+        self.trusted.iter().any(|net| net.contains(&address))
+    }
+
+    /// The last address in the header that is no named proxy's. What stands before it, the client may have written itself.
+    fn forwarded(&self, headers: &HeaderMap) -> Option<IpAddr> {
+        let mut nearest = None;
+        for entry in headers
+            .get_all(&self.header)
+            .rev()
+            .flat_map(|value| value.as_bytes().rsplit(|byte| *byte == b','))
+        {
+            // An entry that is no address ends what can be followed: the proxy before it is the last that is known.
+            let Some(address) = address_of(entry) else {
+                break;
+            };
+            nearest = Some(address);
+            if !self.trusts(address) {
+                break;
+            }
+        }
+        if nearest.is_none() && !self.silent_proxy_was_said.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                header = %self.header,
+                "a trusted proxy sends no client's address in this header: its clients are not told apart, and not limited · 受信任的代理未提供客户端地址"
+            );
+        }
+        nearest
+    }
+}
+
+/// An address as proxies write it: bare, in brackets, or with a port.
+fn address_of(entry: &[u8]) -> Option<IpAddr> {
+    let entry = std::str::from_utf8(entry).ok()?.trim().trim_matches('"');
+    let bracketed = || entry.strip_prefix('[')?.split_once(']')?.0.parse().ok();
+    let with_port = || {
+        entry
+            .parse::<std::net::SocketAddr>()
+            .ok()
+            .map(|address| address.ip())
+    };
+    entry
+        .parse()
+        .ok()
+        .or_else(with_port)
+        .or_else(bracketed)
+        .map(|address: IpAddr| address.to_canonical())
+}
+
+/// This machine, a private network (RFC 1918, unique local), a carrier's shared one, or the link.
+fn is_near(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => {
+            let [first, second, ..] = address.octets();
+            let shared = first == 100 && second & 0b1100_0000 == 64;
+            address.is_loopback() || address.is_private() || address.is_link_local() || shared
+        }
+        IpAddr::V6(address) => {
+            address.is_loopback() || address.is_unique_local() || address.is_unicast_link_local()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::http::header::HeaderValue;
+
+    use super::*;
+
+    const FORWARDED: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+    fn clients(trusted: &[&str]) -> ClientIps {
+        ClientIps::new(
+            trusted.iter().map(|net| net.parse().unwrap()).collect(),
+            FORWARDED,
+        )
+    }
+
+    fn headers(values: &[&'static str]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        values
+            .iter()
+            .for_each(|value| headers.append(FORWARDED, HeaderValue::from_static(value)));
+        headers
+    }
+
+    fn single(clients: &ClientIps, peer: &str, values: &[&'static str]) -> Option<String> {
+        clients
+            .single(peer.parse().unwrap(), &headers(values))
+            .map(|address| address.to_string())
+    }
+
+    #[test]
+    fn a_header_from_anybody_but_a_named_proxy_is_not_read() {
+        let clients = clients(&["192.0.2.1/32"]);
+        assert_eq!(
+            single(&clients, "203.0.113.5", &["198.51.100.9"]).as_deref(),
+            Some("203.0.113.5")
+        );
+        assert_eq!(
+            single(&clients, "::ffff:203.0.113.5", &["198.51.100.9"]).as_deref(),
+            Some("203.0.113.5")
+        );
+        assert_eq!(
+            single(&clients, "192.0.2.1", &["198.51.100.9"]).as_deref(),
+            Some("198.51.100.9")
+        );
+    }
+
+    #[test]
+    fn the_last_address_that_is_no_named_proxys_counts() {
+        let clients = clients(&["127.0.0.0/8", "10.0.0.0/8", "2001:db8:1::/48"]);
+        for (values, client) in [
+            (&["198.51.100.9"][..], "198.51.100.9"),
+            (&["6.6.6.6, 198.51.100.9"], "198.51.100.9"),
+            (&["6.6.6.6", "198.51.100.9, 10.1.2.3"], "198.51.100.9"),
+            (
+                &["6.6.6.6, 198.51.100.9,10.1.2.3,  2001:db8:1::7 "],
+                "198.51.100.9",
+            ),
+            (&["198.51.100.9:4711"], "198.51.100.9"),
+            (&["[2001:db8:2::9]:4711"], "2001:db8:2::9"),
+            (&["\"[2001:db8:2::9]\""], "2001:db8:2::9"),
+            (&["192.168.0.7"], "192.168.0.7"),
+            (&["10.1.2.3"], "10.1.2.3"),
+            (&["6.6.6.6, garbage, 10.1.2.3"], "10.1.2.3"),
+        ] {
+            assert_eq!(
+                single(&clients, "127.0.0.1", values).as_deref(),
+                Some(client),
+                "{values:?}"
+            );
+        }
+        for values in [&[][..], &[""], &["unknown"], &["198.51.100.9, unknown"]] {
+            assert_eq!(single(&clients, "127.0.0.1", values), None, "{values:?}");
+        }
+    }
+
+    #[test]
+    fn an_unnamed_peer_nearby_may_be_a_proxy_and_stands_for_nobody() {
+        let clients = clients(&[]);
+        for peer in [
+            "127.0.0.1",
+            "10.0.0.1",
+            "172.17.0.1",
+            "192.168.1.1",
+            "169.254.1.1",
+            "100.64.0.1",
+            "::1",
+            "fd00::1",
+            "fe80::1",
+        ] {
+            assert_eq!(single(&clients, peer, &["198.51.100.9"]), None, "{peer}");
+            assert_eq!(
+                clients
+                    .likely(peer.parse().unwrap(), &HeaderMap::new())
+                    .to_string(),
+                peer
+            );
+        }
+        for peer in ["172.32.0.1", "100.128.0.1", "2400:3200::1", "9.9.9.9"] {
+            assert_eq!(single(&clients, peer, &[]).as_deref(), Some(peer));
+        }
+    }
+
+    #[test]
+    fn where_some_answer_is_needed_the_peer_will_do() {
+        let clients = clients(&["127.0.0.1/32"]);
+        let likely = |peer: &str, values: &[&'static str]| {
+            clients
+                .likely(peer.parse().unwrap(), &headers(values))
+                .to_string()
+        };
+        assert_eq!(likely("127.0.0.1", &[]), "127.0.0.1");
+        assert_eq!(likely("127.0.0.1", &["10.0.0.5"]), "10.0.0.5");
+        assert_eq!(likely("10.0.0.6", &["10.0.0.5"]), "10.0.0.6");
+    }
+}

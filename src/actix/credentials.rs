@@ -1,0 +1,259 @@
+//! Credentials for the company's own servers: hand one out with what is left of its life, be told that one is dead.
+//!
+//! Who may call is a matter of API keys; a key that may not see an account is not told whether there is one. What WeChat said is
+//! passed on whole, since whoever calls here has to be told what to mend.
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CACHE_CONTROL, HeaderValue, WWW_AUTHENTICATE};
+use actix_web::{HttpRequest, HttpResponse, Scope, web};
+use arc_swap::ArcSwap;
+use serde::{Deserialize, Serialize};
+use tracing::debug;
+
+use super::json_body::object;
+use super::key_lockout::key_of_request;
+use super::keys::ApiKeys;
+use super::problem::Problem;
+use crate::broker::Broker;
+use crate::clock::UnixTime;
+use crate::credential::{Credential, Kind, Secret};
+use crate::error::Hint;
+
+/// What the company's own servers may call, below `/credentials`, with a key as `Authorization: Bearer KEY` or `X-Api-Key: KEY`:
+/// `GET /credentials/{account}/{kind}` and `POST /credentials/{account}/{kind}/reject`.
+///
+/// For a listener that the internet does not reach. Storing other keys in `keys` takes effect at the next request.
+#[must_use]
+pub fn private_scope(broker: Broker, keys: web::Data<ArcSwap<ApiKeys>>) -> Scope {
+    web::scope("/credentials")
+        .app_data(web::Data::new(broker))
+        .app_data(keys)
+        .app_data(web::PayloadConfig::new(MAX_BODY))
+        .service(
+            web::resource("/{account}/{kind}")
+                .route(web::get().to(read))
+                .default_service(web::to(only_get)),
+        )
+        .service(
+            web::resource("/{account}/{kind}/reject")
+                .route(web::post().to(reject))
+                .default_service(web::to(only_post)),
+        )
+        .default_service(web::to(unknown_path))
+}
+
+/// `GET /credentials/{account}/{kind}`.
+async fn read(
+    request: HttpRequest,
+    path: Path,
+    broker: web::Data<Broker>,
+    keys: Keys,
+) -> HttpResponse {
+    let answer = async {
+        let (account, kind) = admitted(&request, &path, &keys)?;
+        broker
+            .credential(account, kind)
+            .await
+            .map_err(Problem::for_private)
+    };
+    respond(
+        answer
+            .await
+            .map(|credential| Answer::of(&credential, broker.clock().now())),
+    )
+}
+
+/// `POST /credentials/{account}/{kind}/reject`: "WeChat refused this one".
+async fn reject(
+    request: HttpRequest,
+    path: Path,
+    broker: web::Data<Broker>,
+    keys: Keys,
+    body: Body,
+) -> HttpResponse {
+    let answer = async {
+        let (account, kind) = admitted(&request, &path, &keys)?;
+        let bad_value = refused_value(body)?;
+        broker
+            .reject(account, kind, &bad_value)
+            .await
+            .map_err(Problem::for_private)
+    };
+    respond(
+        answer
+            .await
+            .map(|credential| Answer::of(&credential, broker.clock().now())),
+    )
+}
+
+type Path = web::Path<(String, String)>;
+type Keys = web::Data<ArcSwap<ApiKeys>>;
+/// Read before the handler runs; what went wrong with it matters only to a caller who may call.
+type Body = Result<web::Bytes, actix_web::Error>;
+
+/// A credential as it is handed out.
+#[derive(Serialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema), schema(as = Credential))]
+pub(crate) struct Answer {
+    /// The token or ticket.
+    value: String,
+    /// What is really left, in seconds.
+    expires_in: u64,
+    /// When it ends, in Unix seconds.
+    #[cfg_attr(feature = "server", schema(value_type = u64))]
+    expires_at: UnixTime,
+    /// Grows with each new value.
+    generation: u64,
+}
+
+impl Answer {
+    fn of(credential: &Credential, now: UnixTime) -> Self {
+        Self {
+            value: credential.value.expose().to_owned(),
+            expires_in: credential.remaining(now).as_secs(),
+            expires_at: credential.expires_at,
+            generation: credential.generation,
+        }
+    }
+}
+
+/// The account and kind that the path names, if the request's key opens them.
+fn admitted<'a>(
+    request: &HttpRequest,
+    path: &'a Path,
+    keys: &Keys,
+) -> Result<(&'a str, Kind), Problem> {
+    let (account, kind) = (path.0.as_str(), path.1.as_str());
+    admit(request, account, kind, keys).map(|kind| (account, kind))
+}
+
+/// The kind of this name, if the request's key opens it for this account.
+pub(crate) fn admit(
+    request: &HttpRequest,
+    account: &str,
+    kind: &str,
+    keys: &ArcSwap<ApiKeys>,
+) -> Result<Kind, Problem> {
+    let keys = keys.load();
+    let key = key_of_request(request, &keys)?;
+    let kind = kind.parse::<Kind>().map_err(|_| Problem::unknown_kind())?;
+    if !key.opens(account, kind) {
+        debug!(key = key.name, %kind, "refused: the key does not open this credential");
+        return Err(forbidden());
+    }
+    debug!(key = key.name, account, %kind, path = request.match_pattern(), "private call");
+    Ok(kind)
+}
+
+/// The body of a `reject`.
+#[derive(Deserialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
+pub(crate) struct Rejection {
+    /// The value that WeChat refused.
+    #[cfg_attr(feature = "server", schema(min_length = 1))]
+    value: String,
+}
+
+/// The value in a `reject`. What is wrong with a body is not quoted: it may hold a token.
+fn refused_value(body: Body) -> Result<Secret, Problem> {
+    let body = body.map_err(|error| match error.as_response_error().status_code() {
+        StatusCode::PAYLOAD_TOO_LARGE => Problem::body_too_large(MAX_BODY, BODY_HINT),
+        _ => bad_body(),
+    })?;
+    let rejection = object::<Rejection>(&body).filter(|rejection| !rejection.value.is_empty());
+    rejection
+        .map(|rejection| Secret::new(rejection.value))
+        .ok_or_else(bad_body)
+}
+
+fn respond(answer: Result<Answer, Problem>) -> HttpResponse {
+    match answer {
+        Ok(answer) => HttpResponse::Ok()
+            .insert_header((CACHE_CONTROL, "no-store"))
+            .json(answer),
+        Err(problem) => {
+            let unauthorized = problem.status == StatusCode::UNAUTHORIZED;
+            let mut response = problem.into_response();
+            if unauthorized {
+                response
+                    .headers_mut()
+                    .insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            response
+        }
+    }
+}
+
+/// The same for a missing and for a wrong key.
+pub(super) fn unauthorized() -> Problem {
+    Problem::new(
+        StatusCode::UNAUTHORIZED,
+        "unauthorized",
+        "A valid API key is needed",
+        "the request carries no key, or none that this server knows".into(),
+        Hint::fixed(
+            "Send Authorization: Bearer KEY. `wx-jssdk keys new` makes a key and its line for the configuration.",
+            "请发送请求头 Authorization: Bearer 密钥。可用 `wx-jssdk keys new` 生成密钥及其配置行。",
+        ),
+    )
+}
+
+/// The same whether or not there is such an account.
+pub(super) fn forbidden() -> Problem {
+    Problem::new(
+        StatusCode::FORBIDDEN,
+        "forbidden",
+        "This API key does not open this credential",
+        "the key is valid, but not for this account and kind".into(),
+        Hint::fixed(
+            "Add the account to the key's accounts, and the kind to its kinds, in server.api_keys.",
+            "请在 server.api_keys 中为该密钥的 accounts 加上此账号、kinds 加上此类凭证。",
+        ),
+    )
+}
+
+fn bad_body() -> Problem {
+    Problem::bad_request(
+        "bad_body",
+        r#"the body is not {"value": "…"}"#.into(),
+        BODY_HINT,
+    )
+}
+
+async fn only_get() -> HttpResponse {
+    wrong_method("GET", "GET /credentials/{account}/{kind}")
+}
+
+async fn only_post() -> HttpResponse {
+    wrong_method("POST", "POST /credentials/{account}/{kind}/reject")
+}
+
+/// The answer to another method than the one of the route.
+pub(super) fn wrong_method(allowed: &'static str, usage: &'static str) -> HttpResponse {
+    Problem {
+        hint: Hint::fixed(usage, usage),
+        ..Problem::method_not_allowed(allowed)
+    }
+    .into_response_allowing(allowed)
+}
+
+async fn unknown_path() -> HttpResponse {
+    Problem {
+        hint: PATHS_HINT,
+        ..Problem::not_found()
+    }
+    .into_response()
+}
+
+const BODY_HINT: Hint = Hint::fixed(
+    r#"Send the value that WeChat refused: {"value": "…"}."#,
+    r#"请发送被微信拒绝的凭证：{"value": "…"}。"#,
+);
+
+const PATHS_HINT: Hint = Hint::fixed(
+    "There are GET /credentials/{account}/{kind} and POST /credentials/{account}/{kind}/reject.",
+    "可用的接口：GET /credentials/{account}/{kind} 与 POST /credentials/{account}/{kind}/reject。",
+);
+
+/// A token has up to 512 characters by WeChat's word; this leaves room for one as long as this program takes.
+const MAX_BODY: usize = 8 * 1024;

@@ -1,0 +1,346 @@
+//! What stands in front of the application on both listeners: answers the hot route itself, and counts and notes all others.
+//!
+//! It works below actix-web's router, on the request as actix-http gives it: a router, a middleware and the boxes between them
+//! cost more than the signature. Errors that the application leaves without a body get theirs here.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use actix_http::{HttpMessage as _, Request};
+use actix_service::{IntoServiceFactory, Service, ServiceFactory};
+use actix_web::body::{EitherBody, MessageBody};
+use actix_web::dev::{AppConfig, Response, ServiceResponse};
+use actix_web::http::header::{ALLOW, CONTENT_TYPE, ORIGIN};
+use actix_web::http::{Method, StatusCode};
+
+use super::access_log::{AccessLog, Entry, RequestLog};
+use super::hot_path::HotPath;
+use super::limit::{Decided, RateLimit};
+use super::problem::Problem;
+use super::route_metrics::RouteMetrics;
+use super::{public, query};
+use crate::broker::{Broker, Plane};
+use crate::error::Hint;
+
+/// The factory: makes one for each worker.
+pub(crate) struct FastPath<F> {
+    app: F,
+    broker: Broker,
+    plane: Plane,
+    log: RequestLog,
+    /// Where the public scope is, and the limit that it keeps to.
+    scope: Option<(&'static str, Arc<RateLimit>)>,
+}
+
+impl<F> FastPath<F> {
+    /// Before an application with the public scope at `scope`, mounted with [`public::uncounted_scope`], and with `limit` as its data.
+    pub(crate) fn public(
+        app: impl IntoServiceFactory<F, Request>,
+        broker: Broker,
+        scope: &'static str,
+        limit: Arc<RateLimit>,
+        log: RequestLog,
+    ) -> Self
+    where
+        F: ServiceFactory<Request>,
+    {
+        Self {
+            app: app.into_factory(),
+            broker,
+            plane: Plane::Public,
+            log,
+            scope: Some((scope, limit)),
+        }
+    }
+
+    /// Before what the company's own servers call.
+    pub(crate) fn private(
+        app: impl IntoServiceFactory<F, Request>,
+        broker: Broker,
+        log: RequestLog,
+    ) -> Self
+    where
+        F: ServiceFactory<Request>,
+    {
+        Self {
+            app: app.into_factory(),
+            broker,
+            plane: Plane::Private,
+            log,
+            scope: None,
+        }
+    }
+}
+
+impl<F, B> ServiceFactory<Request> for FastPath<F>
+where
+    F: ServiceFactory<
+            Request,
+            Response = ServiceResponse<B>,
+            Config = AppConfig,
+            Error = actix_web::Error,
+        >,
+    F::Future: 'static,
+    <F::Service as Service<Request>>::Future: 'static,
+    B: MessageBody + Unpin + 'static,
+{
+    type Response = Response<Body<B>>;
+    type Error = actix_web::Error;
+    type Config = AppConfig;
+    type Service = FastPathService<F::Service>;
+    type InitError = F::InitError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Service, F::InitError>>>>;
+
+    fn new_service(&self, config: AppConfig) -> Self::Future {
+        let app = self.app.new_service(config);
+        let hot = self.scope.as_ref().map(|(scope, limit)| {
+            let path = public::config_path(scope);
+            HotRoute {
+                hot: HotPath::new(self.broker.clone(), &path),
+                path,
+                limit: limit.clone(),
+            }
+        });
+        let scope = self.scope.as_ref().map(|(scope, _)| *scope);
+        let desk = RouteMetrics::new(self.broker.clone(), self.plane);
+        let journal = AccessLog::new(self.plane, self.log);
+        let behind = Rc::new(Behind {
+            broker: self.broker.clone(),
+            plane: self.plane,
+            scope,
+            desk,
+            journal,
+        });
+        Box::pin(async move {
+            Ok(FastPathService {
+                app: app.await?,
+                hot,
+                behind,
+            })
+        })
+    }
+}
+
+/// Before one worker's application.
+pub(crate) struct FastPathService<S> {
+    app: S,
+    hot: Option<HotRoute>,
+    behind: Rc<Behind>,
+}
+
+/// The route that is answered here.
+struct HotRoute {
+    hot: HotPath,
+    path: String,
+    limit: Arc<RateLimit>,
+}
+
+/// What the answers of the application need.
+pub(crate) struct Behind {
+    broker: Broker,
+    plane: Plane,
+    scope: Option<&'static str>,
+    desk: RouteMetrics,
+    journal: AccessLog,
+}
+
+/// A signed answer, one of this room's own, or the application's.
+type Body<B> = EitherBody<Vec<u8>, B>;
+
+impl<S> FastPathService<S> {
+    /// The answer, if the request is an ordinary one for a signature.
+    fn hot<B>(&self, request: &Request) -> Option<Response<Body<B>>> {
+        let HotRoute { hot, path, limit } = self.hot.as_ref()?;
+        let head = request.head();
+        if head.uri.path() != path || head.method != Method::GET {
+            return None;
+        }
+        let query = head.uri.query()?;
+        let decided = limit.decide(head.peer_addr, &head.headers);
+        let Some((json, account, took)) = decided.is_ok().then(|| hot.answer(query)).flatten()
+        else {
+            // The ordinary way says what is wrong, and does not count the request once more.
+            request.extensions_mut().insert(Decided(decided));
+            return None;
+        };
+        if self.behind.journal.notes_all() {
+            let (journal, name) = (&self.behind.journal, hot.broker.name_of(account));
+            journal.note(
+                &journal.open(request),
+                Some(path),
+                200,
+                name.as_deref(),
+                took,
+            );
+        }
+        let mut response = Response::with_body(StatusCode::OK, EitherBody::left(json));
+        public::dress(
+            &hot.broker,
+            account,
+            head.headers.get(ORIGIN),
+            response.headers_mut(),
+        );
+        Some(response)
+    }
+}
+
+impl<S, B> Service<Request> for FastPathService<S>
+where
+    S: Service<Request, Response = ServiceResponse<B>, Error = actix_web::Error>,
+    S::Future: 'static,
+    B: MessageBody + Unpin + 'static,
+{
+    type Response = Response<Body<B>>;
+    type Error = actix_web::Error;
+    type Future = FastPathFuture<S::Future, B>;
+
+    fn poll_ready(&self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.app.poll_ready(context)
+    }
+
+    fn call(&self, request: Request) -> Self::Future {
+        match self.hot(&request) {
+            Some(response) => FastPathFuture::HotPath(Some(response)),
+            None => {
+                let begun = self.behind.broker.clock().uptime();
+                let entry = self.behind.journal.open(&request);
+                let app = Box::pin(self.app.call(request));
+                FastPathFuture::App {
+                    app,
+                    behind: self.behind.clone(),
+                    begun,
+                    entry: Some(entry),
+                }
+            }
+        }
+    }
+}
+
+/// An answer that is there, or the application at work.
+pub(crate) enum FastPathFuture<F, B> {
+    HotPath(Option<Response<Body<B>>>),
+    App {
+        app: Pin<Box<F>>,
+        behind: Rc<Behind>,
+        begun: Duration,
+        entry: Option<Entry>,
+    },
+}
+
+impl<F, B> Future for FastPathFuture<F, B>
+where
+    F: Future<Output = Result<ServiceResponse<B>, actix_web::Error>>,
+    B: MessageBody + Unpin + 'static,
+{
+    type Output = Result<Response<Body<B>>, actix_web::Error>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.get_mut() {
+            Self::HotPath(response) => Poll::Ready(Ok(response.take().expect("polled once"))),
+            Self::App {
+                app,
+                behind,
+                begun,
+                entry,
+            } => {
+                let answer = ready!(app.as_mut().poll(context))?;
+                Poll::Ready(Ok(behind.finish(
+                    answer,
+                    *begun,
+                    entry.take().expect("ready once"),
+                )))
+            }
+        }
+    }
+}
+
+impl Behind {
+    /// Counts and notes an answer of the application, and gives it the request's id.
+    fn finish<B: MessageBody>(
+        &self,
+        answer: ServiceResponse<B>,
+        begun: Duration,
+        entry: Entry,
+    ) -> Response<Body<B>> {
+        let (request, response) = answer.into_parts();
+        let (status, pattern) = (response.status(), request.match_pattern());
+        let took = self.desk.count(pattern.as_deref(), status.as_u16(), begun);
+        let account = match (self.plane, &pattern) {
+            (Plane::Public, Some(pattern)) if self.signs(pattern) => {
+                let account = query::account_of(request.query_string());
+                // A preflight names the account that its request will name: that one is counted.
+                if request.method() != Method::OPTIONS {
+                    self.desk.count_account(&account, status.as_u16());
+                }
+                Some(account)
+            }
+            (Plane::Private, _) => request.match_info().get("account").map(str::to_owned),
+            _ => None,
+        };
+        // A name that is no account of ours is whatever somebody wrote.
+        let account = account.and_then(|account| self.broker.name_of(&account));
+        self.journal.note(
+            &entry,
+            pattern.as_deref(),
+            status.as_u16(),
+            account.as_deref(),
+            took,
+        );
+        let mut response = match self.bare_problem(&response) {
+            Some(problem) => {
+                let mut answer = problem.into_response();
+                if let Some(allow) = response.headers().get(ALLOW) {
+                    answer.headers_mut().insert(ALLOW, allow.clone());
+                }
+                Response::from(answer.map_body(|_, body| {
+                    EitherBody::left(
+                        body.try_into_bytes()
+                            .map_or_else(|_| Vec::new(), |bytes| bytes.to_vec()),
+                    )
+                }))
+            }
+            None => Response::from(response).map_body(|_, body| EitherBody::right(body)),
+        };
+        self.journal.label(&entry, status, response.headers_mut());
+        response
+    }
+
+    /// What a 404 or 405 without a body ought to have said: the framework's own, and that of a path that no route has.
+    fn bare_problem<B>(&self, response: &actix_web::HttpResponse<B>) -> Option<Problem> {
+        if response.headers().contains_key(CONTENT_TYPE) {
+            return None;
+        }
+        match (response.status(), self.plane) {
+            (StatusCode::NOT_FOUND, Plane::Public) => Some(Problem::not_found()),
+            (StatusCode::NOT_FOUND, Plane::Private) => Some(Problem {
+                hint: PRIVATE_PATHS,
+                ..Problem::not_found()
+            }),
+            (StatusCode::METHOD_NOT_ALLOWED, _) => {
+                let allow = response
+                    .headers()
+                    .get(ALLOW)
+                    .and_then(|allow| allow.to_str().ok());
+                Some(Problem::method_not_allowed(allow.unwrap_or("GET, HEAD")))
+            }
+            _ => None,
+        }
+    }
+
+    fn signs(&self, pattern: &str) -> bool {
+        let below = self.scope.and_then(|scope| pattern.strip_prefix(scope));
+        below.is_some_and(|route| public::SIGNING.contains(&route))
+    }
+}
+
+/// For whoever is at the wrong listener, or asks this one for what is only WeChat's.
+const PRIVATE_PATHS: Hint = Hint::fixed(
+    "This listener has /credentials/{account}/{kind}, WeChat's own token and ticket paths, /status, /metrics and more: /docs lists \
+     them. Pages are signed by the public one, and any other call is WeChat's: send it there.",
+    "本监听提供 /credentials/{account}/{kind}、微信原有的 token 与 ticket 路径、/status、/metrics 等，完整列表见 /docs。\
+     页面签名请访问公开监听，其他接口请直接调用微信。",
+);

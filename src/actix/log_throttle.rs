@@ -1,0 +1,47 @@
+//! A line of log that is written at most once in a while, however often its cause comes.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+#[derive(Debug)]
+pub(super) struct LogThrottle {
+    every: Duration,
+    /// The uptime before which nothing is written again, in milliseconds.
+    next: AtomicU64,
+}
+
+impl LogThrottle {
+    pub(super) fn new(every: Duration) -> Self {
+        Self {
+            every,
+            next: AtomicU64::new(0),
+        }
+    }
+
+    /// True for one caller in each while; `uptime` is the clock's.
+    pub(super) fn now_is_the_time(&self, uptime: Duration) -> bool {
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let next = self.next.load(Ordering::Relaxed);
+        let after = millis(uptime + self.every);
+        millis(uptime) >= next
+            && self
+                .next
+                .compare_exchange(next, after, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn once_in_a_while_and_then_again() {
+        let seldom = LogThrottle::new(Duration::from_secs(60));
+        let at = |seconds| seldom.now_is_the_time(Duration::from_secs(seconds));
+        assert_eq!(
+            [at(0), at(0), at(59), at(60), at(61), at(500)],
+            [true, false, false, true, false, true]
+        );
+    }
+}

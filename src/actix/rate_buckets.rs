@@ -1,0 +1,125 @@
+//! One number per client in a table whose size never changes, and the clock that governor counts on.
+//!
+//! A map of clients grows with every address that an attacker can send from, and an attacker with an IPv6 network has billions.
+//! Here two clients may have to share a number, seldom and never by an attacker's choice: to fill the table, somebody has to
+//! spend the whole allowance of every cell in it, again and again.
+
+use std::hash::{BuildHasher as _, Hash, RandomState};
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use governor::RateLimiter;
+use governor::clock::Clock as GovernorClock;
+use governor::middleware::NoOpMiddleware;
+use governor::nanos::Nanos;
+use governor::state::StateStore;
+
+use crate::clock::Clock;
+
+/// governor's limiter on such a table.
+pub(super) type Limiter = RateLimiter<u64, RateBuckets, Ticks, NoOpMiddleware<Duration>>;
+
+/// The numbers. Which key has which is different in each process.
+#[derive(Debug)]
+pub(super) struct RateBuckets {
+    cells: Box<[AtomicU64]>,
+    seed: RandomState,
+}
+
+impl RateBuckets {
+    pub(super) fn new(count: usize) -> Self {
+        Self {
+            cells: (0..count).map(|_| AtomicU64::new(0)).collect(),
+            seed: RandomState::new(),
+        }
+    }
+
+    /// The number of this key.
+    pub(super) fn of(&self, key: impl Hash) -> &AtomicU64 {
+        let at = self.hash(key) % self.cells.len() as u64;
+        &self.cells[usize::try_from(at).expect("less than a length")]
+    }
+
+    /// A hash that nobody outside can foresee.
+    pub(super) fn hash(&self, key: impl Hash) -> u64 {
+        self.seed.hash_one(key)
+    }
+}
+
+impl StateStore for RateBuckets {
+    type Key = u64;
+
+    fn measure_and_replace<T, F, E>(&self, key: &u64, f: F) -> Result<T, E>
+    where
+        F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
+    {
+        let cell = self.of(*key);
+        let mut before = cell.load(Ordering::Acquire);
+        loop {
+            let known = (before != 0).then(|| Nanos::from(before));
+            let (outcome, after) = f(known)?;
+            match cell.compare_exchange_weak(
+                before,
+                after.as_u64(),
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            ) {
+                Ok(_) => return Ok(outcome),
+                Err(now) => before = now,
+            }
+        }
+    }
+}
+
+/// A [`Clock`] for governor.
+#[derive(Clone, Debug)]
+pub(super) struct Ticks(pub(super) Clock);
+
+impl GovernorClock for Ticks {
+    type Instant = Duration;
+
+    fn now(&self) -> Duration {
+        self.0.uptime()
+    }
+}
+
+/// One client's key: an IPv4 address, or the /64 that an IPv6 client has to itself.
+pub(super) fn key_of(address: IpAddr) -> u64 {
+    match address {
+        // No client has an address below ::/8, so that the two kinds never meet.
+        IpAddr::V4(address) => 0x0000_ffff_0000_0000 | u64::from(address.to_bits()),
+        IpAddr::V6(address) => (address.to_bits() >> 64) as u64,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ipv6_client_is_its_network_of_64_bits_and_an_ipv4_client_its_address() {
+        let key = |address: &str| key_of(address.parse().unwrap());
+        assert_eq!(
+            key("2001:db8:1:2::1"),
+            key("2001:db8:1:2:ffff:ffff:ffff:ffff")
+        );
+        assert_ne!(key("2001:db8:1:2::1"), key("2001:db8:1:3::1"));
+        assert_ne!(key("192.0.2.1"), key("192.0.2.2"));
+    }
+
+    #[test]
+    fn a_table_of_one_is_shared_by_all_and_never_grows() {
+        let cells = RateBuckets::new(1);
+        for key in 0..1_000_u64 {
+            cells.of(key).fetch_add(1, Ordering::Relaxed);
+        }
+        assert_eq!(cells.of(7_u64).load(Ordering::Relaxed), 1_000);
+    }
+
+    #[test]
+    fn which_key_has_which_cell_is_not_to_be_foreseen() {
+        let (a, b) = (RateBuckets::new(1 << 16), RateBuckets::new(1 << 16));
+        assert!((0..64_u64).any(|key| a.hash(key) != b.hash(key)));
+    }
+}

@@ -1,0 +1,236 @@
+//! The accounts under their names, each with a slot for every credential it has.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+#[cfg(feature = "actix")]
+use std::sync::OnceLock;
+
+use super::BuildError;
+use super::request_stats::AccountTally;
+use super::slot::Slot;
+#[cfg(feature = "actix")]
+use super::template::Template;
+use crate::account::Account;
+use crate::clock::UnixTime;
+use crate::credential::{AppKey, Kind};
+use crate::error::Error;
+
+/// One account.
+pub(super) struct AccountEntry {
+    pub(super) name: String,
+    pub(super) account: Arc<Account>,
+    pub(super) slots: Vec<Arc<Slot>>,
+    /// What pages got for it.
+    pub(super) tally: Arc<AccountTally>,
+    /// Written when its first page is signed: most of ten thousand accounts sign none today.
+    #[cfg(feature = "actix")]
+    pub(super) template: OnceLock<Template>,
+}
+
+/// All accounts of a configuration.
+pub(super) struct Accounts {
+    by_name: HashMap<String, Arc<AccountEntry>>,
+    by_app: HashMap<AppKey, Arc<AccountEntry>>,
+    default_account: Option<Arc<AccountEntry>>,
+    /// The proofs of domains, by the path at which WeChat looks for them.
+    proofs: HashMap<String, Arc<str>>,
+}
+
+impl AccountEntry {
+    /// An account with the slots and the counts of `before`, if that was the same app.
+    fn new(name: String, account: Account, before: Option<&Arc<Self>>) -> Self {
+        let slots = match before {
+            Some(before) => before.slots.clone(),
+            None => {
+                let kept = account.platform().kept_kinds();
+                let slot =
+                    |kind: &Kind| Arc::new(Slot::new(account.key(*kind), kept.contains(kind)));
+                account.platform().kinds().iter().map(slot).collect()
+            }
+        };
+        let tally = before
+            .map(|before| before.tally.clone())
+            .unwrap_or_default();
+        Self {
+            name,
+            account: Arc::new(account),
+            slots,
+            tally,
+            #[cfg(feature = "actix")]
+            template: OnceLock::new(),
+        }
+    }
+
+    /// Whether both fetch their token in the same way, with the same secret.
+    pub(super) fn calls_like(&self, other: &Self) -> bool {
+        self.account.secret() == other.account.secret()
+            && self.account.mode() == other.account.mode()
+    }
+
+    /// The slots stand in the order of the platform's kinds.
+    pub(super) fn slot_of(&self, kind: Kind) -> Option<&Arc<Slot>> {
+        let at = self
+            .account
+            .platform()
+            .kinds()
+            .iter()
+            .position(|known| *known == kind)?;
+        self.slots.get(at)
+    }
+
+    pub(super) fn slot(&self, kind: Kind) -> Result<&Arc<Slot>, Error> {
+        self.slot_of(kind)
+            .ok_or_else(|| Error::UnsupportedCredential {
+                account: self.name.clone(),
+                platform: self.account.platform().as_str(),
+                kind,
+            })
+    }
+}
+
+impl Accounts {
+    pub(super) fn new(
+        accounts: Vec<(String, Account)>,
+        default_account: Option<String>,
+        before: Option<&Self>,
+    ) -> Result<Self, BuildError> {
+        let mut by_name: HashMap<String, Arc<AccountEntry>> =
+            HashMap::with_capacity(accounts.len());
+        let mut by_app: HashMap<AppKey, Arc<AccountEntry>> = HashMap::with_capacity(accounts.len());
+        let mut proofs = HashMap::new();
+        for (name, account) in accounts {
+            let app = account.app_key();
+            if let Some(first) = by_app.get(&app) {
+                return Err(BuildError::SameApp {
+                    app: app.to_string(),
+                    names: [first.name.clone(), name],
+                });
+            }
+            note_proofs(&account, &mut proofs)?;
+            let member = Arc::new(AccountEntry::new(
+                name.clone(),
+                account,
+                before.and_then(|before| before.by_app.get(&app)),
+            ));
+            if by_name.insert(name.clone(), member.clone()).is_some() {
+                return Err(BuildError::SameName(name));
+            }
+            by_app.insert(app, member);
+        }
+        let default_account = match default_account {
+            Some(name) => match by_name.get(&name) {
+                None => return Err(BuildError::NoSuchDefault(name)),
+                found => found.cloned(),
+            },
+            None if by_name.len() == 1 => by_name.values().next().cloned(),
+            None => None,
+        };
+        Ok(Self {
+            by_name,
+            by_app,
+            default_account,
+            proofs,
+        })
+    }
+
+    /// The account of this name; an empty one means the default account.
+    pub(super) fn named(&self, name: &str) -> Result<Arc<AccountEntry>, Error> {
+        self.find(name)
+            .cloned()
+            .ok_or_else(|| Error::UnknownAccount {
+                account: name.to_owned(),
+            })
+    }
+
+    /// The same, borrowed.
+    pub(super) fn find(&self, name: &str) -> Option<&Arc<AccountEntry>> {
+        if name.is_empty() {
+            self.default_account.as_ref()
+        } else {
+            self.by_name.get(name)
+        }
+    }
+
+    pub(super) fn all(&self) -> impl Iterator<Item = &Arc<AccountEntry>> {
+        self.by_name.values()
+    }
+
+    /// The account of this app.
+    pub(super) fn of_key(&self, app: &AppKey) -> Option<&Arc<AccountEntry>> {
+        self.by_app.get(app)
+    }
+
+    /// Those whose secret or mode is another than `before` are tried again at once, should they have been refused.
+    pub(super) fn forget_refusals(&self, before: &Self, now: UnixTime) {
+        let corrected = |member: &&Arc<AccountEntry>| {
+            before
+                .of_key(&member.account.app_key())
+                .is_some_and(|before| !before.calls_like(member))
+        };
+        let slots = self
+            .all()
+            .filter(corrected)
+            .flat_map(|member| &member.slots);
+        slots.for_each(|slot| slot.lock().begin_anew(now));
+    }
+
+    /// What WeChat is to find at this path, exactly.
+    pub(super) fn proof(&self, path: &str) -> Option<&Arc<str>> {
+        self.proofs.get(path)
+    }
+
+    /// Without an agent id, a corp's only app.
+    pub(super) fn of_app(&self, app_id: &str, agent_id: Option<u64>) -> Option<&Arc<AccountEntry>> {
+        let weixin = |platform| {
+            self.by_app.get(&AppKey {
+                platform,
+                id: app_id.into(),
+                agent_id: None,
+            })
+        };
+        if agent_id.is_none()
+            && let Some(found) = weixin("official").or_else(|| weixin("mini"))
+        {
+            return Some(found);
+        }
+        let mut apps = self.of_corp(app_id);
+        match agent_id {
+            Some(agent_id) => apps
+                .find(|(agent, _)| *agent == agent_id)
+                .map(|(_, member)| member),
+            None => apps
+                .next()
+                .filter(|_| apps.next().is_none())
+                .map(|(_, member)| member),
+        }
+    }
+
+    /// The apps of a WeCom corp with their AgentIds.
+    pub(super) fn of_corp(&self, corp_id: &str) -> impl Iterator<Item = (u64, &Arc<AccountEntry>)> {
+        let apps = self
+            .by_app
+            .iter()
+            .filter(move |(app, _)| app.platform == "work" && *app.id == *corp_id);
+        apps.filter_map(|(app, member)| Some((app.agent_id?, member)))
+    }
+}
+
+/// At the root, and below the path of each domain that was bound with one.
+fn note_proofs(
+    account: &Account,
+    proofs: &mut HashMap<String, Arc<str>>,
+) -> Result<(), BuildError> {
+    for file in account.verify_files() {
+        for path in
+            std::iter::once("").chain(account.safe_domains().iter().map(|domain| domain.path()))
+        {
+            let known = proofs
+                .entry(format!("{path}/{}", file.name()))
+                .or_insert_with(|| file.content().clone());
+            if known != file.content() {
+                return Err(BuildError::TwoProofs(file.name().to_owned()));
+            }
+        }
+    }
+    Ok(())
+}

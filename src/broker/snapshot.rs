@@ -1,0 +1,333 @@
+//! What a status page shows: all accounts counted, and of those that were looked for a page in full; no secret in it.
+//!
+//! Ten thousand accounts are counted and sorted on references; strings are made of the page that is asked for only.
+
+use std::cmp::Reverse;
+use std::sync::Arc;
+
+use super::history::Refresh;
+use super::slot::{Slot, State};
+use super::status::CredentialStatus;
+use super::{AccountEntry, Broker};
+use crate::account::{Account, Platform, TokenMode};
+use crate::clock::UnixTime;
+use crate::credential::{AppKey, Freshness, Kind, MARGIN};
+use crate::upstream::endpoint;
+
+/// How a credential, or an account, is. The later, the worse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Health {
+    /// Nothing to do.
+    Ok,
+    /// Nothing was fetched yet.
+    Starting,
+    /// It can be used, but the last refresh failed.
+    Failing,
+    /// It cannot be used.
+    Down,
+}
+
+/// Which accounts are wanted.
+#[derive(Clone, Debug, Default)]
+pub struct Find {
+    /// The account of exactly this name.
+    pub account: Option<String>,
+    /// A part of the name or of the AppID, in any case; empty: all.
+    pub text: String,
+    /// In one of these states; empty: all.
+    pub health: Vec<Health>,
+    /// So many are passed over.
+    pub offset: usize,
+    /// So many at most.
+    pub limit: usize,
+}
+
+/// The answer.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// Of all accounts.
+    pub counts: Counts,
+    /// How many accounts were found, of which a page is in `accounts`.
+    pub matching: usize,
+    /// The worst first, then by name.
+    pub accounts: Vec<AccountSnapshot>,
+}
+
+/// How many accounts are how.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
+pub struct Counts {
+    /// All.
+    pub accounts: usize,
+    /// [`Health::Down`].
+    pub down: usize,
+    /// [`Health::Failing`].
+    pub failing: usize,
+    /// [`Health::Starting`].
+    pub starting: usize,
+    /// [`Health::Ok`].
+    pub ok: usize,
+}
+
+/// One account.
+#[derive(Clone, Debug)]
+pub struct AccountSnapshot {
+    /// Its name.
+    pub name: String,
+    /// Which it is.
+    pub account: Arc<Account>,
+    /// [`Health::Down`] when what its pages (or, where it signs none, other servers) need cannot be used.
+    pub health: Health,
+    /// Until when its pages are signed (or, where it signs none, there is a token), should every refresh fail from now on.
+    pub usable_until: Option<UnixTime>,
+    /// Its credentials: what an ordinary page needs, and whatever came once.
+    pub credentials: Vec<CredentialSnapshot>,
+}
+
+/// One credential.
+#[derive(Clone, Debug)]
+pub struct CredentialSnapshot {
+    /// What is always known.
+    pub status: CredentialStatus,
+    /// How it is.
+    pub health: Health,
+    /// Whether a refresh is under way.
+    pub refreshing: bool,
+    /// When the next refresh is.
+    pub next_refresh: Option<UnixTime>,
+    /// When it becomes due.
+    pub due_at: Option<UnixTime>,
+    /// What became of the last refreshes, oldest first.
+    pub history: Vec<Refresh>,
+    /// Which call brings it.
+    pub endpoint: &'static str,
+    /// How many such calls were made today (in Shanghai) for this app, by all who share the store; `None`: the store does not tell.
+    pub calls_today: Option<u64>,
+    /// How many WeChat grants an ordinary account a day, where that is known.
+    pub daily_quota: Option<u64>,
+}
+
+/// The worst first.
+type Found<'a> = (Reverse<Health>, &'a Arc<AccountEntry>);
+
+impl Health {
+    /// The name in `status.json`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Starting => "starting",
+            Self::Failing => "failing",
+            Self::Down => "down",
+        }
+    }
+}
+
+impl Broker {
+    /// Counts all accounts, and describes those that are looked for.
+    pub async fn survey(&self, find: &Find) -> Snapshot {
+        let (now, members) = (self.inner.clock.now(), self.inner.members.load_full());
+        let mut counts = Counts::default();
+        let mut found: Vec<Found<'_>> = Vec::new();
+        let text = find.text.to_lowercase();
+        for member in members.all() {
+            let health = self.health_of(member, now);
+            counts.add(health);
+            if find.wants(member, health, &text) {
+                found.push((Reverse(health), member));
+            }
+        }
+        let matching = found.len();
+        // Only as far as the page reaches are they put in order.
+        let (from, to) = (
+            find.offset.min(matching),
+            find.offset.saturating_add(find.limit).min(matching),
+        );
+        let by = |a: &Found<'_>, b: &Found<'_>| (a.0, &a.1.name).cmp(&(b.0, &b.1.name));
+        if to < matching && to > 0 {
+            found.select_nth_unstable_by(to, by);
+        }
+        found.truncate(to);
+        found.sort_unstable_by(by);
+        let mut accounts: Vec<_> = found[from..]
+            .iter()
+            .map(|(health, member)| self.account_survey(member, health.0, now))
+            .collect();
+        self.count_calls(&mut accounts, now).await;
+        Snapshot {
+            counts,
+            matching,
+            accounts,
+        }
+    }
+
+    fn health_of(&self, member: &AccountEntry, now: UnixTime) -> Health {
+        let wanted = member.slots.iter().filter(|slot| slot.is_wanted());
+        wanted
+            .map(|slot| member.weigh(slot.key.kind, self.slot_health(slot, &slot.lock(), now)))
+            .max()
+            .unwrap_or(Health::Ok)
+    }
+
+    fn slot_health(&self, slot: &Slot, state: &State, now: UnixTime) -> Health {
+        let last = state.last.as_deref();
+        let living = last.is_some_and(|last| self.freshness(slot, last) != Freshness::Expired)
+            || state.confirmed(now).is_some();
+        match (living, state.failure.is_some()) {
+            (true, false) => Health::Ok,
+            (true, true) => Health::Failing,
+            (false, false) if last.is_none() || state.flight.is_some() => Health::Starting,
+            (false, _) => Health::Down,
+        }
+    }
+
+    fn account_survey(
+        &self,
+        member: &AccountEntry,
+        health: Health,
+        now: UnixTime,
+    ) -> AccountSnapshot {
+        let wanted = member.slots.iter().filter(|slot| slot.is_wanted());
+        let credentials: Vec<_> = wanted
+            .map(|slot| self.credential_survey(member, slot, now))
+            .collect();
+        let needed = credentials
+            .iter()
+            .filter(|one| member.needs(one.status.kind));
+        let ends: Option<Vec<_>> = needed.map(|one| one.usable_until()).collect();
+        let usable_until = ends.and_then(|ends| ends.into_iter().min());
+        AccountSnapshot {
+            name: member.name.clone(),
+            account: member.account.clone(),
+            health,
+            usable_until,
+            credentials,
+        }
+    }
+
+    fn credential_survey(
+        &self,
+        member: &AccountEntry,
+        slot: &Slot,
+        now: UnixTime,
+    ) -> CredentialSnapshot {
+        let status = self.credential_status(slot);
+        let state = slot.lock();
+        let due_at = state.last.as_deref().map(|last| last.due_at(slot.spread));
+        let (_, endpoint) = endpoint(&member.account, slot.key.kind);
+        CredentialSnapshot {
+            health: self.slot_health(slot, &state, now),
+            refreshing: state.flight.is_some(),
+            next_refresh: next_refresh(&state, due_at, now),
+            due_at,
+            history: state.history.all(),
+            endpoint,
+            calls_today: None,
+            daily_quota: daily_quota(&member.account, slot.key.kind),
+            status: CredentialStatus {
+                living: status.living || state.confirmed(now).is_some(),
+                ..status
+            },
+        }
+    }
+
+    /// In one question to the store. One that does not answer costs the numbers, not the page.
+    async fn count_calls(&self, accounts: &mut [AccountSnapshot], now: UnixTime) {
+        let apps: Vec<AppKey> = accounts.iter().map(|one| one.account.app_key()).collect();
+        let asked = accounts.iter().zip(&apps);
+        let asked: Vec<_> = asked
+            .flat_map(|(one, app)| {
+                one.credentials
+                    .iter()
+                    .map(move |credential| (app, credential.endpoint))
+            })
+            .collect();
+        let Ok(counts) = self.inner.store.calls_many(&asked, now).await else {
+            return;
+        };
+        let credentials = accounts.iter_mut().flat_map(|one| &mut one.credentials);
+        credentials
+            .zip(counts)
+            .for_each(|(credential, count)| credential.calls_today = Some(count));
+    }
+}
+
+impl Find {
+    fn wants(&self, member: &AccountEntry, health: Health, text: &str) -> bool {
+        let contains = |name: &str| name.to_lowercase().contains(text);
+        (self.health.is_empty() || self.health.contains(&health))
+            && self
+                .account
+                .as_ref()
+                .is_none_or(|name| *name == member.name)
+            && (text.is_empty() || contains(&member.name) || contains(member.account.app_id()))
+    }
+}
+
+impl Counts {
+    fn add(&mut self, health: Health) {
+        self.accounts += 1;
+        *match health {
+            Health::Ok => &mut self.ok,
+            Health::Starting => &mut self.starting,
+            Health::Failing => &mut self.failing,
+            Health::Down => &mut self.down,
+        } += 1;
+    }
+}
+
+impl AccountEntry {
+    /// Whether its pages need this one; where it signs none, other servers need its token.
+    fn needs(&self, kind: Kind) -> bool {
+        match self.account.platform() {
+            Platform::Official => kind == Kind::JsapiTicket,
+            Platform::Mini => kind == Kind::AccessToken,
+            Platform::Work { .. } => matches!(kind, Kind::JsapiTicket | Kind::AgentTicket),
+        }
+    }
+
+    /// A dead credential that no page needs is trouble, but not yet the worst.
+    fn weigh(&self, kind: Kind, health: Health) -> Health {
+        if health == Health::Down && !self.needs(kind) {
+            Health::Failing
+        } else {
+            health
+        }
+    }
+}
+
+impl CredentialSnapshot {
+    fn usable_until(&self) -> Option<UnixTime> {
+        let margin = self
+            .status
+            .issued_at
+            .zip(self.status.expires_at)
+            .map(|(from, to)| MARGIN.min(to.since(from) / 20))?;
+        let end = self.status.expires_at.filter(|_| self.status.living)?;
+        Some(UnixTime(end.0.saturating_sub(margin.as_secs())))
+    }
+}
+
+/// As the keeper will: when it is due, but not while something forbids it.
+fn next_refresh(state: &State, due_at: Option<UnixTime>, now: UnixTime) -> Option<UnixTime> {
+    let forbidden = [
+        state.cooldown(now).map(|failure| failure.until),
+        state.nothing_new_until,
+    ];
+    let earliest = forbidden.into_iter().flatten().fold(now, UnixTime::max);
+    let next = due_at.map_or(earliest, |due| due.max(earliest));
+    let next = state
+        .owed_from()
+        .map_or(next, |owed| next.min(owed.max(now)));
+    Some(if state.flight.is_some() { now } else { next })
+}
+
+/// What WeChat publishes for an ordinary, verified account; test accounts have a tenth. WeCom counts otherwise, and tells nobody.
+fn daily_quota(account: &Account, kind: Kind) -> Option<u64> {
+    match (account.platform(), kind, account.mode()) {
+        (Platform::Work { .. }, _, _) => None,
+        (_, Kind::AccessToken, TokenMode::Classic) => Some(2_000),
+        (_, Kind::AccessToken, TokenMode::Stable) => Some(500_000),
+        (_, _, _) => Some(10_000),
+    }
+}

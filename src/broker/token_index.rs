@@ -1,0 +1,140 @@
+//! Whose access token a caller holds: the drop-in's ticket calls name nothing else.
+//!
+//! One look at the clock and a comparison for each account; a lock is taken only when the token is nobody's living one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{AccountEntry, Broker};
+use crate::account::Account;
+use crate::clock::{Moment, UnixTime};
+use crate::credential::{Kind, Secret};
+
+impl Broker {
+    /// Whose access token this is: a living one that this process knows, or one that was replaced so lately that WeChat still takes
+    /// it, unless it was replaced because somebody reported it dead. `None` for every other value.
+    #[must_use]
+    pub fn account_of_token(&self, token: &str) -> Option<(String, Arc<Account>)> {
+        let (members, token, at) = (
+            self.inner.members.load(),
+            Secret::new(token),
+            self.inner.clock.moment(),
+        );
+        let living = members
+            .all()
+            .find(|member| self.has_living_token(member, &token, &at));
+        let found = living.or_else(|| {
+            members
+                .all()
+                .find(|member| had_token(member, &token, at.now))
+        });
+        found.map(|member| (member.name.clone(), member.account.clone()))
+    }
+
+    fn has_living_token(&self, member: &AccountEntry, token: &Secret, at: &Moment) -> bool {
+        let Some(slot) = member.slot_of(Kind::AccessToken) else {
+            return false;
+        };
+        self.living_at(slot, at)
+            .as_ref()
+            .is_some_and(|living| living.credential.value == *token)
+    }
+}
+
+fn had_token(member: &AccountEntry, token: &Secret, now: UnixTime) -> bool {
+    let Some(slot) = member.slot_of(Kind::AccessToken) else {
+        return false;
+    };
+    let state = slot.lock();
+    let Some((previous, replaced)) = state
+        .previous
+        .as_ref()
+        .filter(|(previous, _)| previous.value == *token)
+    else {
+        return false;
+    };
+    previous.expires_at > now
+        && now.since(*replaced) < OVERLAP
+        && state.refused.as_ref() != Some(token)
+}
+
+/// WeChat takes an access token for five minutes after it was replaced; one less for clocks and the way.
+const OVERLAP: Duration = Duration::from_secs(240);
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::credential::Credential;
+
+    /// Gives an account a token of this value, for an hour.
+    fn give(broker: &Broker, name: &str, value: &str) {
+        let (member, now) = (broker.member(name).unwrap(), broker.clock().now());
+        let slot = member.slot(Kind::AccessToken).unwrap();
+        let mut state = slot.lock();
+        let generation = state.last.as_ref().map_or(1, |last| last.generation + 1);
+        let expires_at = now.plus(Duration::from_secs(3_600));
+        let token = Arc::new(Credential {
+            value: Secret::new(value),
+            issued_at: now,
+            expires_at,
+            generation,
+        });
+        let token = state.see(&token, broker.clock());
+        broker.show(slot, &state, token);
+    }
+
+    fn broker() -> Broker {
+        let accounts =
+            (0..50).map(|n| (format!("a{n}"), Account::mini(format!("wx{n}"), "secret")));
+        let builder = Broker::builder().clock(Clock::manual(UnixTime(1_767_225_600)));
+        accounts
+            .fold(builder, |builder, (name, account)| {
+                builder.account(name, account)
+            })
+            .build()
+            .unwrap()
+    }
+
+    #[tokio::test]
+    async fn whose_living_token_it_is_is_found_without_a_lock() {
+        let broker = broker();
+        (0..50).for_each(|n| give(&broker, &format!("a{n}"), &format!("token {n}")));
+        let members = broker.inner.members.load_full();
+        // Each slot is held, as by a refresh under way.
+        let held: Vec<_> = members.all().map(|member| member.slots[0].lock()).collect();
+        let (answer, answered) = mpsc::channel();
+        let asking = broker.clone();
+        std::thread::spawn(move || {
+            answer.send(asking.account_of_token("token 17").map(|(name, _)| name))
+        });
+        assert_eq!(
+            answered.recv_timeout(Duration::from_secs(20)),
+            Ok(Some("a17".to_owned()))
+        );
+        drop(held);
+    }
+
+    #[tokio::test]
+    async fn a_token_that_was_replaced_lately_is_still_its_accounts() {
+        let broker = broker();
+        give(&broker, "a1", "old");
+        give(&broker, "a1", "new");
+        let name_of = |token| broker.account_of_token(token).map(|(name, _)| name);
+        assert_eq!(
+            (
+                name_of("old").as_deref(),
+                name_of("new").as_deref(),
+                name_of("none")
+            ),
+            (Some("a1"), Some("a1"), None)
+        );
+        broker.clock().advance(OVERLAP);
+        assert_eq!(
+            (name_of("old"), name_of("new").as_deref()),
+            (None, Some("a1"))
+        );
+    }
+}

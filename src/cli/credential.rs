@@ -1,0 +1,277 @@
+//! `token`, `ticket`, `reject`: asks a running server's private plane, as another server of the company would.
+//!
+//! The API key comes from a file or the environment and never from the command line, which every user of the machine can read.
+
+use std::io::Read as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use serde_json::Value;
+
+use super::connect_error::ConnectError;
+use super::http::{Reply, Server};
+use super::tls::Trust;
+use super::{Ended, Unusable, listed, say};
+use crate::credential::{Kind, Secret};
+use crate::error::Hint;
+use crate::server::config::Settings;
+
+/// Whom to ask, and how to print the answer.
+#[derive(Debug, Args)]
+struct Asking {
+    /// The running server's private listener, instead of server.admin_listen · 运行中服务的私有地址
+    #[arg(long, value_name = "URL")]
+    server: Option<Server>,
+    /// A file with the API key; without it the environment's WX_JSSDK_API_KEY · 存放 API key 的文件，默认读环境变量
+    #[arg(long, value_name = "FILE")]
+    key_file: Option<PathBuf>,
+    /// Over https: trust this certificate, or the authority that issued the server's; without it the machine's · 信任的证书或 CA（PEM）
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// The configuration that names server.admin_listen · 配置文件
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print the whole answer: value, expires_in, expires_at, generation · 输出完整的 JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example · 示例:\n  WX_JSSDK_API_KEY=wxk_… wx-jssdk token main
+  wx-jssdk token main --server http://10.0.0.5:8081 --key-file /run/secrets/wx-key --json"
+)]
+pub(super) struct Token {
+    /// The account's name in the configuration · 账号名
+    account: String,
+    #[command(flatten)]
+    asking: Asking,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example · 示例:\n  wx-jssdk ticket main --key-file /run/secrets/wx-key\n  wx-jssdk ticket main --kind card"
+)]
+pub(super) struct Ticket {
+    /// The account's name in the configuration · 账号名
+    account: String,
+    /// Which ticket · 哪一种 ticket
+    #[arg(long, value_enum, default_value = "jsapi")]
+    kind: TicketKind,
+    #[command(flatten)]
+    asking: Asking,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example · 示例:\n  wx-jssdk reject main --key-file /run/secrets/wx-key < dead-token.txt
+  echo \"$DEAD_TICKET\" | wx-jssdk reject main --kind jsapi --value -"
+)]
+pub(super) struct Reject {
+    /// The account's name in the configuration · 账号名
+    account: String,
+    /// What was refused · 被拒绝的凭证类型
+    #[arg(long, value_enum, default_value = "token")]
+    kind: AnyKind,
+    /// The value that WeChat refused; - reads it from stdin · 被微信拒绝的值，- 表示从标准输入读取
+    #[arg(long, default_value = "-")]
+    value: String,
+    #[command(flatten)]
+    asking: Asking,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum TicketKind {
+    Jsapi,
+    Card,
+    Agent,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum AnyKind {
+    Token,
+    Jsapi,
+    Card,
+    Agent,
+}
+
+impl Token {
+    pub(super) async fn run(self) -> Result<Ended, Unusable> {
+        self.asking
+            .ask(&self.account, Kind::AccessToken, None)
+            .await
+    }
+}
+
+impl Ticket {
+    pub(super) async fn run(self) -> Result<Ended, Unusable> {
+        let kind = match self.kind {
+            TicketKind::Jsapi => Kind::JsapiTicket,
+            TicketKind::Card => Kind::CardTicket,
+            TicketKind::Agent => Kind::AgentTicket,
+        };
+        self.asking.ask(&self.account, kind, None).await
+    }
+}
+
+impl Reject {
+    pub(super) async fn run(self) -> Result<Ended, Unusable> {
+        let kind = match self.kind {
+            AnyKind::Token => Kind::AccessToken,
+            AnyKind::Jsapi => Kind::JsapiTicket,
+            AnyKind::Card => Kind::CardTicket,
+            AnyKind::Agent => Kind::AgentTicket,
+        };
+        let mut value = self.value;
+        if value == "-" {
+            value.clear();
+            std::io::stdin().read_to_string(&mut value)?;
+        }
+        let value = value.trim();
+        if value.is_empty() {
+            return Err(Unusable("--value: is empty: give the value that WeChat refused, or - and one on stdin\n    请提供被微信拒绝的值，或用 - 从标准输入读取".into()));
+        }
+        self.asking.ask(&self.account, kind, Some(value)).await
+    }
+}
+
+impl Asking {
+    async fn ask(
+        self,
+        account: &str,
+        kind: Kind,
+        rejected: Option<&str>,
+    ) -> Result<Ended, Unusable> {
+        let key = self.key()?;
+        let server = self.server()?;
+        let trust =
+            Trust::of(self.ca.as_deref()).map_err(|error| Unusable(format!("--ca: {error}")))?;
+        let mut path = vec!["credentials", account, kind.as_str()];
+        let body = rejected.map(|value| serde_json::json!({ "value": value }).to_string());
+        path.extend(body.is_some().then_some("reject"));
+        match server
+            .ask(&path, Some(key.expose()), body.as_deref(), trust, PATIENCE)
+            .await
+        {
+            Ok(reply) => Ok(self.print(&server, &reply)),
+            Err(error) => {
+                let Hint { en, zh } = advice(
+                    ConnectError::of(&error, server.is_secure()),
+                    &server,
+                    self.ca.is_some(),
+                );
+                eprintln!("wx-jssdk: {server} cannot be asked: {error}\n    {en}\n    {zh}");
+                Ok(Ended::No)
+            }
+        }
+    }
+
+    fn server(&self) -> Result<Server, Unusable> {
+        if let Some(server) = &self.server {
+            return Ok(server.clone());
+        }
+        let settings =
+            Settings::load(self.config.as_deref()).map_err(|problems| listed(&problems))?;
+        let secure = settings.server.admin_tls.is_some();
+        settings.server.admin_listen.map(|address| Server::at(address, secure)).ok_or_else(|| {
+            Unusable(
+                "--server: is not given, and server.admin_listen is empty\n    未指定 --server，且 server.admin_listen 为空"
+                    .into(),
+            )
+        })
+    }
+
+    fn key(&self) -> Result<Secret, Unusable> {
+        let key = match &self.key_file {
+            Some(file) => std::fs::read_to_string(file).map_err(|error| {
+                let file = file.display();
+                Unusable(format!(
+                    "--key-file: {file} cannot be read: {error}\n    无法读取 API key 文件 {file}"
+                ))
+            })?,
+            None => std::env::var(KEY_VARIABLE).unwrap_or_default(),
+        };
+        let key = key.trim();
+        if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(Unusable(format!(
+                "no API key: put one into {KEY_VARIABLE} or into a file for --key-file; wx-jssdk keys new makes one\n    没有可用的 API key：请设置环境变量 {KEY_VARIABLE} 或用 --key-file 指定文件；可用 wx-jssdk keys new 生成"
+            )));
+        }
+        Ok(Secret::new(key))
+    }
+
+    fn print(&self, server: &Server, reply: &Reply) -> Ended {
+        let answer: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
+        match (reply.status, answer["value"].as_str()) {
+            (200, Some(_)) if self.json => say(&answer.to_string()),
+            (200, Some(value)) => say(value),
+            (status, _) => {
+                eprintln!("wx-jssdk: {server}: {}", refusal(status, &answer));
+                return Ended::No;
+            }
+        }
+        Ended::Well
+    }
+}
+
+/// What to try where no answer came.
+fn advice(obstacle: ConnectError, server: &Server, has_ca: bool) -> Hint {
+    let other = server.the_other_way();
+    match obstacle {
+        ConnectError::Untrusted if has_ca => Hint::fixed(
+            "--ca holds neither this certificate nor the authority that issued it. If this is the right server: copy its file of server.admin_tls.cert.",
+            "--ca 中既没有这张证书，也没有签发它的 CA。确认服务器无误后，请复制该服务器上 server.admin_tls.cert 所指的文件。",
+        ),
+        ConnectError::Untrusted => Hint::fixed(
+            "This machine does not trust its certificate: --ca FILE names the one to trust, the self-signed certificate itself (server.admin_tls.cert) or the authority that issued it.",
+            "本机不信任该证书：请用 --ca 文件 指定要信任的证书，即自签名证书本身（server.admin_tls.cert）或签发它的 CA。",
+        ),
+        ConnectError::OutOfDate => Hint::fixed(
+            "The certificate is not good today: put a new one into the server's files of [server.admin_tls], and look at both clocks.",
+            "证书不在有效期内：请更新服务器上 [server.admin_tls] 的证书文件，并检查两边的时钟。",
+        ),
+        ConnectError::OtherName => Hint::fixed(
+            "The certificate is for another name: write that into --server, or trust this very certificate with --ca FILE.",
+            "证书不是签发给这个主机名的：请在 --server 中使用证书上的名称，或用 --ca 文件 直接信任这张证书。",
+        ),
+        ConnectError::NoTls => Hint {
+            en: format!("It does not speak TLS there: try --server {other}. If [server.admin_tls] is new, the service needs a restart.").into(),
+            zh: format!("该地址没有启用 TLS：请改用 --server {other}。若刚设置了 [server.admin_tls]，服务需要重启。").into(),
+        },
+        ConnectError::NoHttp => Hint {
+            en: format!("Does it speak TLS there ([server.admin_tls])? Try --server {other}, with --ca FILE for a self-signed certificate.").into(),
+            zh: format!("该地址可能启用了 TLS（[server.admin_tls]）：请改用 --server {other}，自签名证书另加 --ca 文件。").into(),
+        },
+        ConnectError::Absent => Hint::fixed(
+            "Is wx-jssdk serve running there? --server names its private listener (server.admin_listen).",
+            "无法访问：请确认 wx-jssdk serve 正在运行，--server 应为其私有地址（server.admin_listen）。",
+        ),
+    }
+}
+
+/// What the server says is in the way and what to do, in both languages.
+fn refusal(status: u16, problem: &Value) -> String {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    if matches!(problem["code"].as_str(), None | Some("not_found")) {
+        return format!(
+            "answered {status}, and not as the private listener does\n    Does --server name server.admin_listen, not server.listen?\n    返回了 {status}：请确认 --server 是私有地址 server.admin_listen，而不是 server.listen"
+        );
+    }
+    let (code, detail, hint) = (
+        text(&problem["code"]),
+        text(&problem["detail"]),
+        &problem["hint"],
+    );
+    format!(
+        "{code}: {detail}\n    {}\n    {}",
+        text(&hint["en"]),
+        text(&hint["zh"])
+    )
+}
+
+/// Where the key is looked for when no file is named. One underscore: it is no setting of the service.
+const KEY_VARIABLE: &str = "WX_JSSDK_API_KEY";
+
+/// A cold ticket takes two calls to WeChat, each of which may take its five seconds.
+const PATIENCE: Duration = Duration::from_secs(30);

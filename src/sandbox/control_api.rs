@@ -1,0 +1,283 @@
+//! Steering over HTTP: `/sandbox/…` on the sandbox's own listener.
+//!
+//! JSON in, JSON out. What cannot be understood is a 400 that says what would have been.
+
+use std::time::Duration;
+
+use actix_web::dev::HttpServiceFactory;
+use actix_web::http::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+};
+use actix_web::middleware::from_fn;
+use actix_web::web::{self, Bytes, Data};
+use actix_web::{HttpRequest, HttpResponse};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+use super::agent::AgentVerify;
+use super::endpoint::Endpoint;
+use super::fault::{Fault, FaultKind};
+use super::foreign::{Kind, Mode};
+use super::guard::own_pages_only;
+use super::shared::Shared;
+use super::state_view::State;
+use super::verify::{PreVerify, Verdict};
+use super::wechat_app::App;
+
+/// Every route under `/sandbox`.
+pub(super) fn scope() -> impl HttpServiceFactory {
+    web::scope("/sandbox")
+        .route("/state", web::get().to(state))
+        .route("/faults", web::post().to(lay_fault))
+        .route("/faults", web::delete().to(clear_faults))
+        .route("/advance", web::post().to(advance))
+        .route("/revoke", web::post().to(revoke))
+        .route("/foreign-refresh", web::post().to(foreign_refresh))
+        .route("/accounts", web::post().to(add_account))
+        .route("/reset", web::post().to(reset))
+        .route("/pre-verify", web::post().to(pre_verify_for_anybody))
+        .route(
+            "/pre-verify",
+            web::method(actix_web::http::Method::OPTIONS).to(preflight),
+        )
+        .default_service(web::to(unknown))
+        .wrap(from_fn(own_pages_only))
+}
+
+/// The client's judgement, for a listener of one's own.
+pub(super) async fn pre_verify(shared: Data<Shared>, body: Bytes) -> HttpResponse {
+    steered(judge(&shared, &body).map(|verdict| json!(verdict)))
+}
+
+/// `wx.config`, unless the page says that it is `wx.agentConfig`.
+fn judge(shared: &Shared, body: &[u8]) -> Result<Verdict, String> {
+    #[derive(Default, Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    enum Which {
+        #[default]
+        Config,
+        AgentConfig,
+    }
+    #[derive(Deserialize)]
+    struct Asked {
+        #[serde(default)]
+        kind: Which,
+    }
+    let now = shared.clock.now();
+    Ok(match read::<Asked>(body, PRE_VERIFY)?.kind {
+        Which::Config => {
+            let page = read::<PreVerify>(body, PRE_VERIFY)?;
+            shared.inside().world.verify(&page, now)
+        }
+        Which::AgentConfig => {
+            let page = read::<AgentVerify>(body, AGENT_VERIFY)?;
+            shared.inside().world.verify_agent(&page, now)
+        }
+    })
+}
+
+/// Pages of any origin may ask the sandbox itself: it stands in for the phone's own client, which has no origin either.
+async fn pre_verify_for_anybody(shared: Data<Shared>, body: Bytes) -> HttpResponse {
+    let mut response = pre_verify(shared, body).await;
+    response.headers_mut().insert(
+        ACCESS_CONTROL_ALLOW_ORIGIN,
+        actix_web::http::header::HeaderValue::from_static("*"),
+    );
+    response
+}
+
+async fn preflight() -> HttpResponse {
+    HttpResponse::NoContent()
+        .insert_header((ACCESS_CONTROL_ALLOW_ORIGIN, "*"))
+        .insert_header((ACCESS_CONTROL_ALLOW_METHODS, "POST"))
+        .insert_header((ACCESS_CONTROL_ALLOW_HEADERS, "content-type"))
+        .finish()
+}
+
+async fn state(shared: Data<Shared>) -> HttpResponse {
+    HttpResponse::Ok().json(State::of(&shared.inside(), shared.clock.now()))
+}
+
+async fn lay_fault(shared: Data<Shared>, body: Bytes) -> HttpResponse {
+    let fault = read::<FaultOrder>(&body, FAULT).and_then(FaultOrder::fault);
+    steered(fault.map(|fault| {
+        shared.inside().faults.lay(fault);
+        json!({ "ok": true })
+    }))
+}
+
+async fn clear_faults(shared: Data<Shared>) -> HttpResponse {
+    shared.inside().faults.clear();
+    steered(Ok(json!({ "ok": true })))
+}
+
+async fn advance(shared: Data<Shared>, body: Bytes) -> HttpResponse {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Order {
+        seconds: u64,
+    }
+    steered(
+        read::<Order>(&body, r#"{"seconds": 60}"#).and_then(|order| {
+            // A year is further than any life or quota reaches; beyond u64 the clock would wrap.
+            if order.seconds > MAX_ADVANCE {
+                return Err(format!("\"seconds\" is at most {MAX_ADVANCE}"));
+            }
+            match shared.clock.advance(Duration::from_secs(order.seconds)) {
+                true => Ok(json!({ "now": shared.clock.now() })),
+                false => Err(
+                    "this sandbox runs on the machine's own clock, which cannot be moved"
+                        .to_owned(),
+                ),
+            }
+        }),
+    )
+}
+
+async fn revoke(shared: Data<Shared>, body: Bytes) -> HttpResponse {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Order {
+        app_id: String,
+        kind: Kind,
+    }
+    steered(read::<Order>(&body, REVOKE).and_then(|order| {
+        shared.revoke(&order.app_id, order.kind)?;
+        Ok(json!({ "ok": true }))
+    }))
+}
+
+async fn foreign_refresh(shared: Data<Shared>, body: Bytes) -> HttpResponse {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Order {
+        app_id: String,
+        mode: Mode,
+    }
+    steered(read::<Order>(&body, FOREIGN_REFRESH).and_then(|order| {
+        let access_token = shared.foreign_refresh(&order.app_id, order.mode)?;
+        Ok(json!({ "access_token": access_token }))
+    }))
+}
+
+async fn add_account(shared: Data<Shared>, body: Bytes) -> HttpResponse {
+    steered(read::<App>(&body, ACCOUNT).and_then(|app| {
+        if let Some(problem) = app.problem() {
+            return Err(problem.to_owned());
+        }
+        shared.inside().world.add(app);
+        Ok(json!({ "ok": true }))
+    }))
+}
+
+async fn reset(shared: Data<Shared>) -> HttpResponse {
+    shared.inside().reset();
+    steered(Ok(json!({ "ok": true })))
+}
+
+async fn unknown(request: HttpRequest) -> HttpResponse {
+    let error = format!(
+        "{} {} is nothing here; there are: {ROUTES}",
+        request.method(),
+        request.path()
+    );
+    HttpResponse::NotFound().json(json!({ "error": error }))
+}
+
+/// The body of `POST /sandbox/faults`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FaultOrder {
+    endpoint: String,
+    fault: String,
+    errcode: Option<i64>,
+    errmsg: Option<String>,
+    status: Option<u16>,
+    seconds: Option<f64>,
+    body: Option<String>,
+    #[serde(default = "once")]
+    times: u64,
+}
+
+impl FaultOrder {
+    fn fault(self) -> Result<Fault, String> {
+        let endpoint = Endpoint::at(&self.endpoint)
+            .ok_or_else(|| Endpoint::unknown(&self.endpoint))?
+            .path();
+        let needs = |field: &str| format!("the fault \"{}\" needs \"{field}\"", self.fault);
+        let kind = match self.fault.as_str() {
+            "errcode" => match (self.errcode.ok_or_else(|| needs("errcode"))?, self.errmsg) {
+                (code, Some(text)) => FaultKind::ErrcodeWith(code, text),
+                (code, None) => FaultKind::Errcode(code),
+            },
+            "status" => match self.status.ok_or_else(|| needs("status"))? {
+                status @ 200..=599 => FaultKind::Status(status),
+                other => {
+                    return Err(format!(
+                        "\"status\" is a number from 200 to 599, not {other}"
+                    ));
+                }
+            },
+            "hang" => FaultKind::Hang,
+            "cut_body" => FaultKind::CutBody,
+            "not_json" => FaultKind::NotJson,
+            "huge_body" => FaultKind::HugeBody,
+            "slow" => match self.seconds.ok_or_else(|| needs("seconds"))? {
+                seconds if (0.0..=MAX_SLOW).contains(&seconds) => {
+                    FaultKind::Slow(Duration::from_secs_f64(seconds))
+                }
+                other => {
+                    return Err(format!(
+                        "\"seconds\" is a number from 0 to {MAX_SLOW}, not {other}"
+                    ));
+                }
+            },
+            "lost_reply" => FaultKind::LostReply,
+            "body" => FaultKind::Body(self.body.ok_or_else(|| needs("body"))?),
+            other => return Err(format!("\"{other}\" is no fault; there are: {FAULTS}")),
+        };
+        Ok(Fault {
+            endpoint,
+            kind,
+            times: self.times,
+        })
+    }
+}
+
+fn once() -> u64 {
+    1
+}
+
+/// Reads a body as JSON, whatever its Content-Type says.
+fn read<T: DeserializeOwned>(body: &[u8], expected: &str) -> Result<T, String> {
+    if body.trim_ascii_start().starts_with(b"[") {
+        // serde would take it for the members in their order.
+        return Err(format!(
+            "a list is no object; expected JSON like {expected}"
+        ));
+    }
+    serde_json::from_slice(body).map_err(|error| format!("{error}; expected JSON like {expected}"))
+}
+
+fn steered(done: Result<serde_json::Value, String>) -> HttpResponse {
+    match done {
+        Ok(answer) => HttpResponse::Ok().json(answer),
+        Err(error) => HttpResponse::BadRequest().json(json!({ "error": error })),
+    }
+}
+
+/// An hour: longer is what `hang` is for.
+const MAX_SLOW: f64 = 3_600.0;
+
+/// A year: further than any life or quota reaches.
+const MAX_ADVANCE: u64 = 366 * 86_400;
+
+const FAULTS: &str = "errcode, status, hang, cut_body, not_json, huge_body, slow, lost_reply, body";
+const FAULT: &str = r#"{"endpoint": "/cgi-bin/token", "fault": "errcode", "errcode": -1, "times": 1}, where "fault" is errcode (with "errcode", perhaps "errmsg"), status (with "status"), hang, cut_body, not_json, huge_body, slow (with "seconds"), lost_reply or body (with "body")"#;
+const REVOKE: &str = r#"{"app_id": "wx…", "kind": "token"}, where "kind" is token, stable_token, classic_token, ticket, jsapi_ticket, card_ticket or agent_ticket, and a WeCom app's "app_id" is "ww…:1000002""#;
+const FOREIGN_REFRESH: &str = r#"{"app_id": "wx…", "mode": "stable"}, where "mode" is stable or classic, or work for "app_id" "ww…:1000002""#;
+const ACCOUNT: &str = r#"{"platform": "official", "app_id": "wx…", "secret": "…", "safe_domains": ["example.com"], "allow_ips": null}, where "platform" is official, mini or work (with "agent_id")"#;
+const AGENT_VERIFY: &str = r#"{"kind": "agentConfig", "corpid": "ww…", "agentid": "1000002", "timestamp": "…", "nonceStr": "…", "signature": "…", "url": "https://…", "jsApiList": []}"#;
+const PRE_VERIFY: &str = r#"{"appId": "wx…", "timestamp": "…", "nonceStr": "…", "signature": "…", "url": "https://…", "landingUrl": "https://…", "client": "android", "jsApiList": []}, where "client" is android, ios, devtools or desktop; "kind" is config or agentConfig"#;
+const ROUTES: &str = "GET /sandbox/state_view, POST and DELETE /sandbox/faults, POST /sandbox/advance, /sandbox/revoke, /sandbox/foreign-refresh, /sandbox/accounts, /sandbox/reset, /sandbox/pre-verify";

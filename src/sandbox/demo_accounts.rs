@@ -1,0 +1,51 @@
+//! The apps of `serve --sandbox`: one of each platform, with made-up ids and a secret of their own at each start.
+
+use std::fmt::Write as _;
+
+use rand::RngExt as _;
+
+use super::value::new_work_secret;
+use super::wechat_app::App;
+
+/// The official account.
+#[must_use]
+pub fn demo_app() -> App {
+    bound(App::official(DEMO_APP_ID, new_secret()))
+}
+
+/// One of each platform: the official account, a mini program, a WeCom app.
+#[must_use]
+pub fn demo_apps() -> [App; 3] {
+    let mini = bound(App::mini(DEMO_MINI_ID, new_secret()));
+    let work = bound(App::work(DEMO_CORP_ID, DEMO_AGENT_ID, new_work_secret()));
+    [demo_app(), mini, work]
+}
+
+fn bound(app: App) -> App {
+    ["demo.example.com", "localhost", "127.0.0.1"]
+        .into_iter()
+        .fold(app, App::safe_domain)
+}
+
+/// 32 hex digits.
+fn new_secret() -> String {
+    rand::rng()
+        .random::<[u8; 16]>()
+        .iter()
+        .fold(String::new(), |mut hex, byte| {
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        })
+}
+
+/// The AppID of the official account: of the right shape and obviously nobody's, as the others are.
+pub const DEMO_APP_ID: &str = "wx0123456789abcdef";
+
+/// The AppID of the mini program.
+pub const DEMO_MINI_ID: &str = "wxfedcba9876543210";
+
+/// The CorpID of the WeCom app.
+pub const DEMO_CORP_ID: &str = "ww0123456789abcdef";
+
+/// The AgentId of the WeCom app: the first that WeCom gives out.
+pub const DEMO_AGENT_ID: u64 = 1_000_002;

@@ -1,0 +1,108 @@
+//! What happens to an app without a call of its own: WeChat takes something back, another server fetches a token.
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::UnixTime;
+
+use super::issued::Lineage;
+use super::simulator::{Running, World};
+use super::work::AGENT_CONFIG;
+
+/// One of the ways to a token; each has tokens of its own, which know nothing of the others'.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// `/cgi-bin/stable_token`.
+    Stable,
+    /// `/cgi-bin/token`.
+    Classic,
+    /// WeCom's `/cgi-bin/gettoken`.
+    Work,
+}
+
+/// What can be revoked. What an app does not have, or has not fetched, is passed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// The tokens of every mode.
+    #[serde(alias = "access_token")]
+    Token,
+    /// The tokens of stable mode.
+    StableToken,
+    /// The tokens of classic mode.
+    ClassicToken,
+    /// The tickets of every type; of a WeCom app, the corp's as well.
+    Ticket,
+    /// The ticket of type `jsapi`; of a WeCom app, the one that it shares with the other apps of its corp.
+    JsapiTicket,
+    /// The ticket of type `wx_card`.
+    CardTicket,
+    /// The ticket of type `agent_config`.
+    AgentTicket,
+}
+
+impl World {
+    pub(super) fn revoke(&mut self, name: &str, kind: Kind, now: UnixTime) -> Result<(), String> {
+        let at = self.position(name).ok_or_else(|| self.no_app(name))?;
+        let running = &mut self.apps[at];
+        let corp = self
+            .corps
+            .get_mut(&running.app.app_id)
+            .filter(|_| running.app.is_work())
+            .map(|corp| &mut corp.jsapi);
+        let lineages: Vec<&mut Lineage> = match kind {
+            Kind::Token => vec![&mut running.classic, &mut running.stable, &mut running.work],
+            Kind::StableToken => vec![&mut running.stable],
+            Kind::ClassicToken => vec![&mut running.classic],
+            Kind::Ticket => running.tickets.values_mut().chain(corp).collect(),
+            Kind::JsapiTicket => running
+                .tickets
+                .get_mut("jsapi")
+                .into_iter()
+                .chain(corp)
+                .collect(),
+            Kind::CardTicket => running.tickets.get_mut("wx_card").into_iter().collect(),
+            Kind::AgentTicket => running.tickets.get_mut(AGENT_CONFIG).into_iter().collect(),
+        };
+        lineages.into_iter().for_each(|lineage| lineage.revoke(now));
+        Ok(())
+    }
+
+    /// The token that somebody else with the same secret gets: in stable mode by force; from WeCom, which gives everybody the
+    /// living one, the same as ours.
+    pub(super) fn foreign_refresh(
+        &mut self,
+        name: &str,
+        mode: Mode,
+        now: UnixTime,
+    ) -> Result<String, String> {
+        let at = self.position(name).ok_or_else(|| self.no_app(name))?;
+        let running = &mut self.apps[at];
+        let issued = match (mode, running.app.is_work()) {
+            (Mode::Stable, false) => running.force(now),
+            (Mode::Classic, false) => running.refetch(now),
+            (Mode::Work, true) => running.gettoken(now),
+            (_, true) => return Err(format!("\"{name}\" is a WeCom app: its mode is work")),
+            (Mode::Work, false) => {
+                return Err(format!(
+                    "\"{name}\" is no WeCom app: its modes are stable and classic"
+                ));
+            }
+        };
+        Ok(issued.value.clone())
+    }
+}
+
+impl Running {
+    pub(super) fn lineage(&self, mode: Mode) -> &Lineage {
+        match mode {
+            Mode::Stable => &self.stable,
+            Mode::Classic => &self.classic,
+            Mode::Work => &self.work,
+        }
+    }
+
+    pub(super) fn lineages(&self) -> [&Lineage; 3] {
+        [&self.classic, &self.stable, &self.work]
+    }
+}

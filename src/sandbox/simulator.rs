@@ -1,0 +1,407 @@
+//! What WeChat does with a call: no HTTP in it, no faults, and no clock but the time it is told.
+//!
+//! The order of the checks is WeChat's where it is known: the app id comes before the grant type, the secret before the address.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::clock::UnixTime;
+
+use super::call::Call;
+use super::endpoint::{Endpoint, System};
+use super::issued::{Fate, Issued, Lineage};
+use super::quota::Ledger;
+use super::reply::{IpList, Quota, QuotaReply, RateLimit, Refusal, TicketReply, TokenReply, json};
+use super::settings::ExpiresIn;
+use super::value::{new_ticket, new_token};
+use super::wechat_app::App;
+use super::work::{Bans, Corp, TicketHours};
+
+/// Every app, with what was issued to it and what it has spent.
+#[derive(Default)]
+pub(super) struct World {
+    pub(super) apps: Vec<Running>,
+    /// By corp id: what the apps of a corp share.
+    pub(super) corps: BTreeMap<String, Corp>,
+    pub(super) bans: Bans,
+}
+
+/// An app and what became of it.
+pub(super) struct Running {
+    pub(super) app: App,
+    pub(super) classic: Lineage,
+    pub(super) stable: Lineage,
+    /// WeCom's tokens. A WeCom app has no others, other apps have none of these.
+    pub(super) work: Lineage,
+    /// By type: `jsapi`, `wx_card`, or WeCom's `agent_config`. A WeCom app's `jsapi` is its corp's.
+    pub(super) tickets: BTreeMap<&'static str, Lineage>,
+    pub(super) hours: TicketHours,
+    forced_at: Option<UnixTime>,
+    ledger: Ledger,
+}
+
+impl World {
+    /// Carries a call out and gives the answer's body.
+    pub(super) fn call(
+        &mut self,
+        system: System,
+        call: &Call<'_>,
+        now: UnixTime,
+    ) -> Result<String, Refusal> {
+        match system {
+            System::Weixin => self.weixin_call(call, now),
+            System::Qyapi => self.work_call(call, now),
+        }
+    }
+
+    fn weixin_call(&mut self, call: &Call<'_>, now: UnixTime) -> Result<String, Refusal> {
+        if call.endpoint.wants_post() && !call.is_post {
+            return Err(Refusal::new(43002));
+        }
+        match call.endpoint {
+            Endpoint::Token => self.token(call, now),
+            Endpoint::StableToken => self.stable_token(call, now),
+            Endpoint::GetTicket => self.caller(call, now)?.ticket(call.param("type"), now),
+            Endpoint::MenuGet => self.caller(call, now)?.menu(),
+            Endpoint::ClearQuota => self.caller(call, now)?.clear_quota(&call.json()?),
+            Endpoint::QuotaGet => self.caller(call, now)?.quota(&call.json()?),
+            // The address list: what only WeCom has does not come here.
+            _ => self.caller(call, now).map(|_| json(&IpList::default())),
+        }
+    }
+
+    /// Where the app of this name is: an app id, or `corp id:agent id`, or the id of a corp that has one app. Ids are
+    /// case-sensitive.
+    pub(super) fn position(&self, name: &str) -> Option<usize> {
+        let exact = self
+            .apps
+            .iter()
+            .position(|running| running.app.name() == name);
+        exact.or_else(|| match self.apps_of(name).count() {
+            1 => self
+                .apps
+                .iter()
+                .position(|running| running.app.app_id == name),
+            _ => None,
+        })
+    }
+
+    /// The app of this name.
+    pub(super) fn app(&self, name: &str) -> Option<&Running> {
+        self.position(name).map(|at| &self.apps[at])
+    }
+
+    /// What to say when there is no app of this name.
+    pub(super) fn no_app(&self, name: &str) -> String {
+        match self.apps_of(name).next() {
+            Some(one) => format!(
+                "\"{name}\" has several apps: name one, like \"{}\"",
+                one.app.name()
+            ),
+            None => format!("the sandbox knows no app \"{name}\""),
+        }
+    }
+
+    /// The tickets of this type that an app has; the `jsapi` ones of a WeCom app are its corp's.
+    pub(super) fn tickets_of<'a>(
+        &'a self,
+        running: &'a Running,
+        kind: &str,
+    ) -> Option<&'a Lineage> {
+        match running.app.is_work() && kind == "jsapi" {
+            true => self.corps.get(&running.app.app_id).map(|corp| &corp.jsapi),
+            false => running.tickets.get(kind),
+        }
+    }
+
+    /// The same by the app's name. The corp's own ticket has no need of an agent.
+    pub(super) fn tickets(&self, name: &str, kind: &str) -> Option<&Lineage> {
+        let running = self
+            .app(name)
+            .or_else(|| self.apps_of(name).next().filter(|_| kind == "jsapi"))?;
+        self.tickets_of(running, kind)
+    }
+
+    /// Adds an app, or gives one that is there new settings; what it was issued and has spent stays.
+    pub(super) fn add(&mut self, app: App) {
+        match self
+            .apps
+            .iter_mut()
+            .find(|running| running.app.name() == app.name())
+        {
+            Some(running) => running.app = app,
+            None => self.apps.push(Running::new(app)),
+        }
+    }
+
+    /// Forgets what was issued and spent; the apps stay.
+    pub(super) fn reset(&mut self) {
+        for running in &mut self.apps {
+            *running = Running::new(running.app.clone());
+        }
+        self.corps.clear();
+        self.bans.clear();
+    }
+
+    fn token(&mut self, call: &Call<'_>, now: UnixTime) -> Result<String, Refusal> {
+        let running = self.named(call.param("appid"))?;
+        wants_client_credential(call.param("grant_type"))?;
+        running.admit(call.param("secret"), call, now)?;
+        let issued = running.refetch(now);
+        Ok(json(&TokenReply::of(issued, now)))
+    }
+
+    fn stable_token(&mut self, call: &Call<'_>, now: UnixTime) -> Result<String, Refusal> {
+        let body = call.json()?;
+        let text = |name: &str| body.get(name).and_then(Value::as_str);
+        let force = match body.get("force_refresh") {
+            None | Some(Value::Null) => false,
+            Some(value) => value.as_bool().ok_or_else(|| Refusal::new(47001))?,
+        };
+        let running = self.named(text("appid"))?;
+        wants_client_credential(text("grant_type"))?;
+        running.admit(text("secret"), call, now)?;
+        let ttl = running.token_ttl();
+        let issued = match force && running.may_force(now)? {
+            true => running.force(now),
+            false => running.stable.renewed(now, ttl, new_token),
+        };
+        Ok(json(&TokenReply::of(issued, now)))
+    }
+
+    /// The app that a token call names.
+    fn named(&mut self, app_id: Option<&str>) -> Result<&mut Running, Refusal> {
+        let app_id = app_id
+            .filter(|id| !id.is_empty())
+            .ok_or_else(|| Refusal::new(41002))?;
+        let mut apps = self
+            .apps
+            .iter_mut()
+            .filter(|running| !running.app.is_work());
+        apps.find(|running| running.app.app_id == app_id)
+            .ok_or_else(|| Refusal::new(40013))
+    }
+
+    /// The app whose token a data call carries, charged for the call.
+    fn caller(&mut self, call: &Call<'_>, now: UnixTime) -> Result<&mut Running, Refusal> {
+        let token = call
+            .filled("access_token")
+            .ok_or_else(|| Refusal::new(41001))?;
+        let known = self
+            .apps
+            .iter_mut()
+            .find_map(|running| running.token_fate(token, now).map(|fate| (running, fate)));
+        let running = match known {
+            Some((running, Fate::Alive)) => running,
+            Some((_, Fate::Expired)) => return Err(Refusal::new(42001)),
+            Some((_, Fate::Displaced)) | None => return Err(Refusal::new(40001)),
+        };
+        if !call.endpoint.serves(running.app.platform) {
+            return Err(Refusal::new(48001));
+        }
+        running.spend(call.endpoint, now)?;
+        Ok(running)
+    }
+}
+
+impl Running {
+    fn new(app: App) -> Self {
+        Self {
+            app,
+            classic: Lineage::default(),
+            stable: Lineage::default(),
+            work: Lineage::default(),
+            tickets: BTreeMap::new(),
+            hours: TicketHours::default(),
+            forced_at: None,
+            ledger: Ledger::default(),
+        }
+    }
+
+    /// What became of a token, whichever way it was fetched.
+    pub(super) fn any_fate(&self, token: &str, now: UnixTime) -> Option<Fate> {
+        self.lineages()
+            .into_iter()
+            .find_map(|lineage| lineage.fate(token, now))
+    }
+
+    /// What became of a weixin token, whichever mode it came from.
+    fn token_fate(&self, token: &str, now: UnixTime) -> Option<Fate> {
+        self.classic
+            .fate(token, now)
+            .or_else(|| self.stable.fate(token, now))
+    }
+
+    /// A new classic token, which retires the one before it.
+    pub(super) fn refetch(&mut self, now: UnixTime) -> &Issued {
+        let ttl = self.token_ttl();
+        self.classic.rotate(
+            new_token(),
+            now,
+            ttl,
+            self.app.switches.third_token_ends_first,
+        )
+    }
+
+    /// A new stable token before its time.
+    pub(super) fn force(&mut self, now: UnixTime) -> &Issued {
+        self.forced_at = Some(now);
+        let ttl = self.token_ttl();
+        self.stable.rotate(new_token(), now, ttl, true)
+    }
+
+    /// Whether the caller may have a token: the secret first, which also decides whose quota is charged, then the account's state.
+    fn admit(
+        &mut self,
+        secret: Option<&str>,
+        call: &Call<'_>,
+        now: UnixTime,
+    ) -> Result<(), Refusal> {
+        let secret = secret
+            .filter(|secret| !secret.is_empty())
+            .ok_or_else(|| Refusal::new(41004))?;
+        if secret != self.app.secret {
+            return Err(match self.app.switches.wrong_secret {
+                40001 => Refusal::worded(
+                    40001,
+                    "invalid credential access_token isinvalid or not latest",
+                ),
+                code => Refusal::new(code),
+            });
+        }
+        self.spend(call.endpoint, now)?;
+        let app = &self.app;
+        let peer = app.seen(call.peer);
+        match () {
+            () if app.frozen_secret => Err(Refusal::new(40243)),
+            () if !app.admits(peer) => Err(Refusal::not_in_whitelist(peer)),
+            () if app.awaiting_admin => Err(Refusal::new(89503)),
+            () if app.punished => Err(Refusal::new(50004)),
+            () if app.frozen => Err(Refusal::new(50007)),
+            () => Ok(()),
+        }
+    }
+
+    fn spend(&mut self, endpoint: Endpoint, now: UnixTime) -> Result<(), Refusal> {
+        self.ledger.roll(now, &self.app.switches);
+        self.ledger.spend(endpoint, &self.app.quotas)
+    }
+
+    /// Whether a `force_refresh` takes effect now. Within 30 s of the last it does not, and costs nothing.
+    fn may_force(&mut self, now: UnixTime) -> Result<bool, Refusal> {
+        let refused = |code: Option<i64>| code.map_or(Ok(false), |code| Err(Refusal::new(code)));
+        if self
+            .forced_at
+            .is_some_and(|last| now.since(last) < FORCE_SPACING)
+        {
+            return refused(self.app.switches.force_too_soon);
+        }
+        if !self.ledger.spend_force(&self.app.quotas) {
+            return refused(self.app.switches.force_over_quota);
+        }
+        Ok(true)
+    }
+
+    /// The ticket of a type: the same for every token that asks, until it nears its end.
+    fn ticket(&mut self, kind: Option<&str>, now: UnixTime) -> Result<String, Refusal> {
+        let kind = TICKET_TYPES
+            .into_iter()
+            .find(|known| Some(*known) == kind)
+            .ok_or_else(|| Refusal::new(40097))?;
+        Ok(self.own_ticket(kind, now))
+    }
+
+    pub(super) fn own_ticket(&mut self, kind: &'static str, now: UnixTime) -> String {
+        let ttl = self.ticket_ttl();
+        let mut lineage = self.tickets.remove(kind).unwrap_or_default();
+        let reply = self.ticket_reply(lineage.renewed(now, ttl, new_ticket), now);
+        self.tickets.insert(kind, lineage);
+        reply
+    }
+
+    /// What is told about a ticket, whoever's it is.
+    pub(super) fn ticket_reply(&self, issued: &Issued, now: UnixTime) -> String {
+        let expires_in = match self.app.switches.ticket_expires_in {
+            ExpiresIn::Remaining => issued.remaining(now),
+            ExpiresIn::Full => self.ticket_ttl(),
+        };
+        json(&TicketReply {
+            errcode: 0,
+            errmsg: "ok",
+            ticket: &issued.value,
+            expires_in: expires_in.as_secs(),
+        })
+    }
+
+    fn menu(&self) -> Result<String, Refusal> {
+        if self.app.without_menu {
+            return Err(Refusal::new(46003));
+        }
+        Ok(r#"{"menu":{"button":[]}}"#.to_owned())
+    }
+
+    fn clear_quota(&mut self, body: &Value) -> Result<String, Refusal> {
+        match body.get("appid").and_then(Value::as_str) {
+            None | Some("") => Err(Refusal::new(41002)),
+            Some(app_id) if app_id != self.app.app_id => Err(Refusal::new(40013)),
+            Some(_) => self
+                .ledger
+                .clear(&self.app.quotas)
+                .map(|()| r#"{"errcode":0,"errmsg":"ok"}"#.to_owned()),
+        }
+    }
+
+    fn quota(&self, body: &Value) -> Result<String, Refusal> {
+        let path = body
+            .get("cgi_path")
+            .and_then(Value::as_str)
+            .filter(|path| path.starts_with('/'));
+        let path = path.ok_or_else(|| Refusal::new(76003))?;
+        let endpoint = Endpoint::at(path)
+            .filter(|it| it.system() != Some(System::Qyapi))
+            .ok_or_else(|| Refusal::new(76021))?;
+        if !endpoint.serves(self.app.platform) {
+            return Err(Refusal::new(76022));
+        }
+        let (daily_limit, used) = (self.app.quotas.daily(endpoint), self.ledger.used(endpoint));
+        let quota = Quota {
+            daily_limit,
+            used,
+            remain: daily_limit.saturating_sub(used),
+        };
+        let rate_limit = (endpoint == Endpoint::StableToken).then_some(RateLimit {
+            call_count: self.app.quotas.stable_per_minute,
+            refresh_second: 60,
+        });
+        Ok(json(&QuotaReply {
+            errcode: 0,
+            errmsg: "ok",
+            quota,
+            rate_limit,
+        }))
+    }
+
+    pub(super) fn token_ttl(&self) -> Duration {
+        Duration::from_secs(self.app.token_ttl)
+    }
+
+    pub(super) fn ticket_ttl(&self) -> Duration {
+        Duration::from_secs(self.app.ticket_ttl)
+    }
+}
+
+fn wants_client_credential(grant_type: Option<&str>) -> Result<(), Refusal> {
+    if grant_type == Some("client_credential") {
+        Ok(())
+    } else {
+        Err(Refusal::new(40002))
+    }
+}
+
+/// The types of ticket an official account has.
+const TICKET_TYPES: [&str; 2] = ["jsapi", "wx_card"];
+
+/// "Consecutive force calls need 30 s between them, otherwise no refresh happens."
+const FORCE_SPACING: Duration = Duration::from_secs(30);

@@ -1,0 +1,142 @@
+//! The private listener and browsers: a page that somebody opened elsewhere must not reach what this listener tells without a key.
+//!
+//! Such a page either calls us across origins, which browsers say in `Sec-Fetch-Site`, or it has its own host's name point at our
+//! address (DNS rebinding): then the `Host` is a name that is not ours. Programs are no browsers, and are asked for a key where it
+//! matters.
+
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{HOST, HeaderMap, ORIGIN, USER_AGENT};
+use actix_web::http::{Method, StatusCode};
+use actix_web::middleware::Next;
+use actix_web::{Error, web};
+
+use crate::actix::Problem;
+use crate::error::Hint;
+
+/// Names under which a browser may open the private listener.
+#[derive(Clone, Debug)]
+pub(super) struct HostNames(Vec<String>);
+
+impl HostNames {
+    /// Beside addresses, `localhost` and names without a dot, which nobody can register.
+    pub(super) fn new(names: &[String]) -> Self {
+        Self(names.to_vec())
+    }
+
+    fn problem(&self, method: &Method, headers: &HeaderMap) -> Option<Problem> {
+        if !is_browser(headers) {
+            return None;
+        }
+        let text = |name: &str| {
+            headers
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+                .unwrap_or_default()
+        };
+        if !self.know(text(HOST.as_str())) {
+            return Some(foreign_host());
+        }
+        let elsewhere = matches!(text("sec-fetch-site"), "cross-site" | "same-site");
+        let follows_a_link = *method == Method::GET
+            && text("sec-fetch-mode") == "navigate"
+            && text("sec-fetch-dest") == "document";
+        (elsewhere && !follows_a_link).then(cross_site)
+    }
+
+    fn know(&self, host: &str) -> bool {
+        let name = match host.rsplit_once(':') {
+            Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+            _ => host,
+        };
+        let name = name.trim_end_matches('.').to_ascii_lowercase();
+        name.starts_with('[')
+            || !name.contains('.')
+            || name.parse::<std::net::IpAddr>().is_ok()
+            || self.0.contains(&name)
+    }
+}
+
+/// A script cannot set or remove `Sec-Fetch-Site`; browsers that do not send it yet call themselves Mozilla.
+fn is_browser(headers: &HeaderMap) -> bool {
+    let mozilla = headers
+        .get(USER_AGENT)
+        .is_some_and(|agent| agent.as_bytes().starts_with(b"Mozilla/"));
+    mozilla || headers.contains_key("sec-fetch-site") || headers.contains_key(ORIGIN)
+}
+
+/// For `App::wrap(from_fn(…))`, with [`HostNames`] among the application's data.
+pub(super) async fn keep_out(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let problem = request
+        .app_data::<web::Data<HostNames>>()
+        .and_then(|names| names.problem(request.method(), request.headers()));
+    match problem {
+        Some(problem) => Ok(request.into_response(problem.into_response())),
+        None => Ok(next.call(request).await?.map_into_boxed_body()),
+    }
+}
+
+fn foreign_host() -> Problem {
+    Problem {
+        status: StatusCode::MISDIRECTED_REQUEST,
+        code: "foreign_host",
+        title: "This listener has another name",
+        detail: "a browser asked under a host name that is not this listener's".into(),
+        hint: Hint::fixed(
+            "Open it by its address, or add the name to server.admin_hosts.",
+            "请用 IP 地址访问，或将该域名加入 server.admin_hosts。",
+        ),
+        errcode: None,
+        retry_after: None,
+        upstream: None,
+    }
+}
+
+fn cross_site() -> Problem {
+    Problem {
+        status: StatusCode::FORBIDDEN,
+        code: "cross_site",
+        title: "Pages of other sites may not call this listener",
+        detail: "a browser sent this request for a page of another site".into(),
+        hint: Hint::fixed(
+            "Call it from a server, with an API key.",
+            "请从服务器端携带 API key 调用。",
+        ),
+        ..foreign_host()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn own_names_are_addresses_names_without_a_dot_and_what_is_configured() {
+        let names = HostNames::new(&["wx.internal".to_owned()]);
+        for host in [
+            "127.0.0.1:8081",
+            "10.0.0.5",
+            "[::1]:8081",
+            "localhost:8081",
+            "localhost",
+            "wx",
+            "WX.Internal:8081",
+            "wx.internal.",
+            "",
+        ] {
+            assert!(names.know(host), "{host}");
+        }
+        for host in [
+            "evil.com",
+            "127.0.0.1.evil.com:8081",
+            "localhost.evil.com",
+            "wx.internal.evil.com",
+            "127.0.0.1.nip.io",
+        ] {
+            assert!(!names.know(host), "{host}");
+        }
+    }
+}

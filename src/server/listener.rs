@@ -1,0 +1,259 @@
+//! A listener: its socket, the certificate if there is one, the guard on each connection, HTTP, and the way out.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::available_parallelism;
+use std::time::Duration;
+
+use actix_http::error::DispatchError;
+use actix_http::{ConnectionType, HttpService, Request, Response};
+use actix_service::{Service, ServiceFactoryExt as _, map_config};
+use actix_tls::accept::rustls_0_23::{Acceptor, TlsStream};
+use actix_web::Error;
+use actix_web::body::MessageBody;
+use actix_web::dev::{AppConfig, Server, ServerHandle, ServiceFactory, fn_service};
+use actix_web::rt::net::{ActixStream, TcpStream};
+
+use super::sockets::{Bound, stop_listening};
+use super::timeouts::{Bounds, Guarded, Load, Worker};
+use super::tls::Certificate;
+
+/// A bound listener that is not yet serving.
+pub(super) struct Listener {
+    pub(super) server: Server,
+    /// The real port where the configured one was 0.
+    pub(super) address: SocketAddr,
+    /// Whether it speaks TLS.
+    pub(super) secure: bool,
+    pub(super) exit: Exit,
+}
+
+/// What a listener allows.
+#[derive(Clone, Copy)]
+pub(super) struct Terms {
+    /// Threads; 0: one per core.
+    pub(super) workers: usize,
+    pub(super) connections: usize,
+    pub(super) request: Duration,
+    pub(super) answer: Duration,
+    pub(super) keep_alive: Duration,
+    pub(super) shutdown: Duration,
+}
+
+/// How a listener is left without dropping anybody.
+#[derive(Clone)]
+pub(super) struct Exit {
+    handle: ServerHandle,
+    pub(super) load: Arc<Load>,
+    /// To stop listening by; `None` where the socket is shared, and goes on listening for another process.
+    listener: Option<Arc<TcpListener>>,
+}
+
+/// Serves what `app` makes, once per worker, on this socket.
+pub(super) fn open<A, F, B>(
+    app: A,
+    bound: Bound,
+    certificate: Option<&Certificate>,
+    terms: Terms,
+    load: Arc<Load>,
+) -> io::Result<Listener>
+where
+    A: Fn() -> F + Clone + Send + 'static,
+    F: ServiceFactory<
+            Request,
+            Config = AppConfig,
+            Response = Response<B>,
+            Error = Error,
+            InitError = (),
+        > + 'static,
+    <F::Service as Service<Request>>::Future: 'static,
+    B: MessageBody + 'static,
+{
+    let address = bound.listener.local_addr()?;
+    let listener = if bound.shared {
+        None
+    } else {
+        Some(Arc::new(bound.listener.try_clone()?))
+    };
+    let workers = NonZeroUsize::new(terms.workers)
+        .or_else(|| available_parallelism().ok())
+        .map_or(1, NonZeroUsize::get);
+    let bounds = terms.bounds(workers);
+    // The places bound handshakes, too: with a bound of their own, a few hundred that hang would hold up all others.
+    actix_tls::accept::max_concurrent_tls_connect(usize::MAX >> 1);
+    let server = Server::build()
+        .workers(workers)
+        .max_concurrent_connections(bounds.places)
+        .shutdown_timeout(terms.shutdown.as_secs())
+        .disable_signals();
+    let ending = server.graceful_shutdown_signal();
+    let ending = move || {
+        let ending = ending.clone();
+        async move { ending.notified().await }
+    };
+    let guard = {
+        let load = load.clone();
+        move || {
+            let worker = Worker::start(bounds, load.clone());
+            fn_service(move |io: TcpStream| {
+                let _ = io.set_nodelay(true);
+                std::future::ready(Ok::<_, DispatchError>(worker.guard(io)))
+            })
+        }
+    };
+    let (name, counted) = (format!("{address}"), load.clone());
+    let server = match certificate.map(Certificate::server_config) {
+        None => server.listen(name, bound.listener, move || {
+            let named = fn_service(|io: Guarded<TcpStream>| {
+                let peer = io.peer();
+                std::future::ready(Ok::<_, DispatchError>((io, peer)))
+            });
+            guard()
+                .and_then(named)
+                .and_then(http(app(), load.clone(), ending.clone(), terms))
+        })?,
+        Some(config) => server.listen(name, bound.listener, move || {
+            let mut acceptor = Acceptor::new(config.clone());
+            acceptor.set_handshake_timeout(HANDSHAKE);
+            let named = acceptor.map_err(|_| DispatchError::DisconnectTimeout).map(
+                |io: TlsStream<Guarded<TcpStream>>| {
+                    let guarded = io.get_ref().0;
+                    guarded.expects_request();
+                    let peer = guarded.peer();
+                    (io, peer)
+                },
+            );
+            guard()
+                .and_then(named)
+                .and_then(http(app(), load.clone(), ending.clone(), terms))
+        })?,
+    };
+    let server = server.run();
+    let exit = Exit {
+        handle: server.handle(),
+        load: counted,
+        listener,
+    };
+    Ok(Listener {
+        server,
+        address,
+        secure: certificate.is_some(),
+        exit,
+    })
+}
+
+/// HTTP/1.1 over guarded streams. A plain function of each answer says that it is the last one: a middleware would cost each request
+/// an allocation.
+fn http<I, F, B, E>(
+    app: F,
+    load: Arc<Load>,
+    ending: impl Fn() -> E + 'static,
+    terms: Terms,
+) -> impl ServiceFactory<
+    (I, Option<SocketAddr>),
+    Config = (),
+    Response = (),
+    Error = DispatchError,
+    InitError = (),
+>
+where
+    I: ActixStream + 'static,
+    F: ServiceFactory<
+            Request,
+            Config = AppConfig,
+            Response = Response<B>,
+            Error = Error,
+            InitError = (),
+        > + 'static,
+    <F::Service as Service<Request>>::Future: 'static,
+    B: MessageBody + 'static,
+    E: Future<Output = ()> + 'static,
+{
+    let app = map_config(app, |()| AppConfig::default()).map(move |mut answer: Response<B>| {
+        if load.draining.load(Ordering::Relaxed) {
+            answer.head_mut().set_connection_type(ConnectionType::Close);
+        }
+        answer
+    });
+    HttpService::build()
+        .graceful_shutdown_signal(ending)
+        .keep_alive(terms.keep_alive)
+        .client_request_timeout(terms.request.min(FIRST_HEAD))
+        .client_disconnect_timeout(DISCONNECT)
+        .h1(app)
+}
+
+impl Listener {
+    /// Where it is called.
+    pub(super) fn url(&self) -> String {
+        format!(
+            "{}://{}",
+            if self.secure { "https" } else { "http" },
+            self.address
+        )
+    }
+}
+
+impl Terms {
+    fn bounds(self, workers: usize) -> Bounds {
+        let seconds = |time: Duration| u32::try_from(time.as_secs()).unwrap_or(u32::MAX - 1);
+        Bounds {
+            request: seconds(self.request),
+            answer: seconds(self.answer),
+            send: seconds(self.request),
+            idle: seconds(self.keep_alive.saturating_add(Duration::from_secs(5))),
+            places: self.connections.div_ceil(workers),
+        }
+    }
+}
+
+impl Exit {
+    /// No new connections here; then each answer is the last on its connection. In this order: whoever is told to connect anew must
+    /// not come back to this socket.
+    pub(super) async fn begin(&self) {
+        self.handle.pause().await;
+        if let Some(listener) = &self.listener {
+            // The thread that accepts is told by now, and stops in microseconds. Whoever comes in between is reset.
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            stop_listening(listener);
+        }
+        self.load.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Ends it: idle connections are closed, requests under way may finish.
+    pub(super) async fn end(&self) {
+        self.handle.stop(true).await;
+    }
+}
+
+/// Gives every client that is at work the time to be told that its connection ends, so that none finds it closed in its next
+/// request. Soon over where nobody is connected.
+pub(super) async fn say_goodbye(exits: &[Exit], within: Duration) {
+    let mut left = within.min(GOODBYE);
+    while !left.is_zero() {
+        let step = left.min(Duration::from_millis(50));
+        tokio::time::sleep(step).await;
+        left = left.saturating_sub(step);
+        if exits
+            .iter()
+            .all(|exit| exit.load.open.load(Ordering::Relaxed) == 0)
+        {
+            return;
+        }
+    }
+}
+
+/// For the head of a connection's first request. After it, the guard's bound holds.
+const FIRST_HEAD: Duration = Duration::from_secs(10);
+
+/// What is left of a body that nobody wanted is read for so long before the connection is closed.
+const DISCONNECT: Duration = Duration::from_secs(2);
+
+/// A phone in a train needs two of its round trips.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// Whoever asks more seldom may find its connection closed, as after any pause, and asks again on another.
+const GOODBYE: Duration = Duration::from_secs(1);

@@ -1,0 +1,143 @@
+//! What a start would stumble over, found without one: certificates and the store. `check` asks before there is a service, a reload
+//! before a restart.
+//!
+//! Reads the certificates' files; opens no store and connects to nobody. That two processes want one port is not seen here.
+
+use std::path::Path;
+
+use super::config::{Problems, Settings, StoreSettings, TlsSettings};
+use super::tls::{Certificate, CertificateError};
+use crate::clock::Clock;
+use crate::store::{Store, StoreError};
+
+/// The settings that name something to be opened.
+#[derive(Clone, Debug)]
+pub struct Preflight {
+    certificates: [(&'static str, Option<TlsSettings>); 2],
+    store: StoreSettings,
+}
+
+impl Preflight {
+    /// Of these settings.
+    #[must_use]
+    pub fn of(settings: &Settings) -> Self {
+        let server = &settings.server;
+        let certificates = [
+            ("server.tls", server.tls.clone()),
+            ("server.admin_tls", server.admin_tls.clone()),
+        ];
+        Self {
+            certificates,
+            store: settings.store.clone(),
+        }
+    }
+
+    /// What cannot be opened, each under its setting.
+    ///
+    /// # Errors
+    /// [`Problems`] names every one.
+    pub fn run(&self) -> Result<(), Problems> {
+        let mut problems = Problems::default();
+        for (setting, files) in &self.certificates {
+            try_certificate(setting, files.as_ref(), &mut problems);
+        }
+        try_store(&self.store, &mut problems);
+        if problems.0.is_empty() {
+            Ok(())
+        } else {
+            Err(problems)
+        }
+    }
+
+    /// The same of the certificates that are not those of `running`. Its own are looked at while it runs: a pair that is just being
+    /// replaced holds up no new account.
+    ///
+    /// # Errors
+    /// [`Problems`] names every one.
+    pub fn run_beside(&self, running: &Self) -> Result<(), Problems> {
+        let mut problems = Problems::default();
+        let pairs = self.certificates.iter().zip(&running.certificates);
+        for ((setting, files), _) in pairs.filter(|(own, running)| own != running) {
+            try_certificate(setting, files.as_ref(), &mut problems);
+        }
+        if problems.0.is_empty() {
+            Ok(())
+        } else {
+            Err(problems)
+        }
+    }
+}
+
+fn try_certificate(setting: &'static str, files: Option<&TlsSettings>, problems: &mut Problems) {
+    if let Some(Err(error)) = files.map(|files| Certificate::load(setting, files, Clock::system()))
+    {
+        let (en, zh) = in_both_languages(&error);
+        problems.add(setting, en, zh);
+    }
+}
+
+/// The error has both in one line, without the file in the Chinese half.
+fn in_both_languages(error: &CertificateError) -> (String, String) {
+    let text = error.to_string();
+    let (en, zh) = text.rsplit_once(" · ").unwrap_or((&text, "证书无法使用"));
+    let files = match error {
+        CertificateError::Unreadable { path, .. }
+        | CertificateError::NotPem { path, .. }
+        | CertificateError::BadKey { path, .. }
+        | CertificateError::Unusable { path, .. }
+        | CertificateError::NotNow { path, .. }
+        | CertificateError::BadCertificate { path, .. } => path.clone(),
+        CertificateError::Mismatch { cert, key } => format!("{cert}、{key}"),
+    };
+    (en.to_owned(), format!("{zh}：{files}"))
+}
+
+fn try_store(store: &StoreSettings, problems: &mut Problems) {
+    match store {
+        StoreSettings::Memory => {}
+        StoreSettings::File(path) => try_path(path, problems),
+        StoreSettings::Redis(url) => {
+            // The address is read here, and called when the store is first used.
+            if let Err(error) = Store::redis(url.expose()) {
+                let en = match error {
+                    StoreError::Address { problem } => {
+                        format!("is no address of a Redis: {problem}")
+                    }
+                    other => other.to_string(),
+                };
+                problems.add(
+                    "store.url",
+                    en,
+                    "无法使用：应为 redis://[:密码@]主机:6379/0 这样的地址".into(),
+                );
+            }
+        }
+    }
+}
+
+/// The file is made by the start, its directory is not.
+fn try_path(path: &Path, problems: &mut Problems) {
+    let directory = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let (shown, file) = (directory.display(), path.display());
+    let (en, zh) = match directory.metadata() {
+        Err(error) => (
+            format!(
+                "the directory \"{shown}\" cannot be used: {error}: make it, or name a file in another"
+            ),
+            format!("目录“{shown}”无法使用：{error}；请先创建该目录，或改用其他目录"),
+        ),
+        Ok(found) if !found.is_dir() => (
+            format!("\"{shown}\" is no directory: name a file in one"),
+            format!("“{shown}”不是目录：请填写某个目录下的文件"),
+        ),
+        Ok(_) if path.is_dir() => (
+            format!("\"{file}\" is a directory: name a file in it"),
+            format!("“{file}”是目录：请填写其中的文件名"),
+        ),
+        Ok(_) => return,
+    };
+    problems.add("store.path", en, zh);
+}

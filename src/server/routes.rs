@@ -1,0 +1,339 @@
+//! The two listeners: what is mounted on which.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::middleware::from_fn;
+use actix_web::{App, HttpResponse, web};
+use arc_swap::ArcSwap;
+
+use super::config::Settings;
+use super::connection_stats::Counter;
+use super::doctor::DoctorPages;
+use super::host_guard::{HostNames, keep_out};
+use super::listener::{Listener, Terms, open};
+use super::metrics::{self, Metrics};
+use super::openapi;
+use super::pages::{Pages, private_files, read_route};
+use super::ready::{Readiness, readyz};
+use super::reload_record::Configuration;
+use super::sockets::{self, HandedOver};
+use super::startup_error::StartupError;
+use super::status::StatusPlane;
+use super::timeouts::Load;
+use super::tls::Certificate;
+use crate::actix::{
+    ApiKeys, ClientIps, FastPath, KeyLockout, RateLimit, diagnose_resource, dropin_scope,
+    private_scope, uncounted_scope, unknown_path, verify_resource,
+};
+use crate::broker::Broker;
+use crate::clock::Clock;
+use crate::sandbox::Sandbox;
+use crate::sign::PageUrl;
+
+/// What guards the doors: the limits that both listeners keep to, the sockets that were handed over, the certificates.
+pub(super) struct Guards {
+    pub(super) limit: web::Data<RateLimit>,
+    pub(super) guesses: web::Data<KeyLockout>,
+    pub(super) certificates: Vec<Certificate>,
+    /// What the connections of each listener are counted with.
+    public_load: Arc<Load>,
+    private_load: Arc<Load>,
+    handed_over: HandedOver,
+}
+
+impl Guards {
+    pub(super) fn new(
+        settings: &Settings,
+        clock: &Clock,
+        handed_over: HandedOver,
+    ) -> Result<Self, StartupError> {
+        let (limits, proxies) = (&settings.limits, &settings.server.proxies);
+        let clients = Arc::new(ClientIps::new(
+            proxies.trusted.clone(),
+            proxies.header.clone(),
+        ));
+        let limit = RateLimit::new(
+            limits.requests_per_second,
+            limits.burst,
+            clients.clone(),
+            clock.clone(),
+        );
+        let guesses = KeyLockout::new(limits.wrong_keys, clients, clock.clone());
+        let wanted = [
+            ("server.tls", &settings.server.tls),
+            ("server.admin_tls", &settings.server.admin_tls),
+        ];
+        let wanted = wanted
+            .into_iter()
+            .filter_map(|(setting, files)| Some((setting, files.as_ref()?)));
+        let certificates = wanted.map(|(setting, files)| {
+            Certificate::load(setting, files, clock.clone())
+                .map_err(|error| StartupError::Certificate { setting, error })
+        });
+        let certificates = certificates.collect::<Result<_, _>>()?;
+        let (limit, guesses) = (web::Data::new(limit), web::Data::new(guesses));
+        let (public_load, private_load) = (Arc::default(), Arc::default());
+        Ok(Self {
+            limit,
+            guesses,
+            certificates,
+            public_load,
+            private_load,
+            handed_over,
+        })
+    }
+
+    /// A handle on what they count.
+    pub(super) fn counter(&self) -> Counter {
+        Counter {
+            limit: self.limit.clone(),
+            guesses: self.guesses.clone(),
+            public: self.public_load.clone(),
+            private: self.private_load.clone(),
+        }
+    }
+
+    /// Once, at the start: whoever has put a proxy in front has to name it.
+    pub(super) fn say_who_is_not_limited(&self, settings: &Settings) {
+        if settings.limits.requests_per_second > 0 && settings.server.proxies.trusted.is_empty() {
+            tracing::info!(
+                "server.trusted_proxies is empty: clients on public addresses are limited one by one; a peer on this machine or in a \
+                 private network is not, as it may be a proxy: name it there · 未设置 server.trusted_proxies：仅对公网地址逐个限流；\
+                 本机和内网来源可能是代理，不限流，请在该项中列出代理地址"
+            );
+        }
+    }
+
+    fn certificate(&self, setting: &str) -> Option<&Certificate> {
+        self.certificates
+            .iter()
+            .find(|certificate| certificate.setting() == setting)
+    }
+}
+
+/// What a page may call.
+pub(super) fn public(
+    settings: &Settings,
+    broker: &Broker,
+    sandbox: Option<&Sandbox>,
+    guards: &Guards,
+) -> Result<Listener, StartupError> {
+    let services = public_services(settings, broker, sandbox, guards);
+    let listen = settings.server.listen;
+    let failed = |error| StartupError::listen("server.listen", listen, error);
+    let bound =
+        sockets::public(&guards.handed_over, listen, settings.server.reuse_port).map_err(failed)?;
+    let connections = sockets::affordable(settings.limits.max_connections, PRIVATE_CONNECTIONS);
+    let terms = Terms {
+        workers: settings.server.workers,
+        connections,
+        ..terms(settings)
+    };
+    let (broker, limit, log) = (
+        broker.clone(),
+        guards.limit.clone().into_inner(),
+        settings.log.requests,
+    );
+    let front = move || {
+        FastPath::public(
+            App::new().configure(services.clone()),
+            broker.clone(),
+            SCOPE,
+            limit.clone(),
+            log,
+        )
+    };
+    open(
+        front,
+        bound,
+        guards.certificate("server.tls"),
+        terms,
+        guards.public_load.clone(),
+    )
+    .map_err(failed)
+}
+
+pub(super) fn public_services(
+    settings: &Settings,
+    broker: &Broker,
+    sandbox: Option<&Sandbox>,
+    guards: &Guards,
+) -> impl Fn(&mut web::ServiceConfig) + Clone + Send + use<> {
+    let pages =
+        (settings.server.demo || sandbox.is_some()).then(|| demo_pages(broker, sandbox.is_some()));
+    let doctor = pages
+        .as_ref()
+        .map(|_| DoctorPages::new(broker.clone(), sandbox.is_some()));
+    let (broker, sandbox, limit) = (broker.clone(), sandbox.cloned(), guards.limit.clone());
+    move |services: &mut web::ServiceConfig| {
+        services.app_data(limit.clone());
+        services
+            .service(uncounted_scope(SCOPE, broker.clone()))
+            .configure(alive);
+        services.service(verify_resource(broker.clone()));
+        if let Some(pages) = pages.clone() {
+            services.configure(pages.configure());
+        }
+        if let Some(doctor) = doctor.clone() {
+            services.configure(doctor.configure());
+        }
+        if let Some(sandbox) = &sandbox {
+            services.service(sandbox.pre_verify_scope());
+        }
+        services.default_service(web::to(unknown_path));
+    }
+}
+
+/// What the operator's questions are answered from.
+pub(super) struct Watchers {
+    pub(super) readiness: Readiness,
+    pub(super) metrics: Metrics,
+    pub(super) configuration: Configuration,
+}
+
+/// What the company's other servers may call; `None` where there is to be no such listener.
+pub(super) fn private(
+    settings: &Settings,
+    broker: &Broker,
+    keys: &Arc<ArcSwap<ApiKeys>>,
+    watchers: Watchers,
+    guards: &Guards,
+    public: &str,
+) -> Result<Option<Listener>, StartupError> {
+    let Some(listen) = settings.server.admin_listen else {
+        return Ok(None);
+    };
+    let services = private_services(settings, broker, keys, watchers, guards, public);
+    let (broker, log) = (broker.clone(), settings.log.requests);
+    let failed = |error| StartupError::listen("server.admin_listen", listen, error);
+    let bound = sockets::private(&guards.handed_over, listen, settings.server.reuse_port)
+        .map_err(failed)?;
+    let app = move || {
+        App::new()
+            .configure(services.clone())
+            .wrap(from_fn(keep_out))
+    };
+    let front = move || FastPath::private(app(), broker.clone(), log);
+    let load = guards.private_load.clone();
+    open(
+        front,
+        bound,
+        guards.certificate("server.admin_tls"),
+        terms(settings),
+        load,
+    )
+    .map(Some)
+    .map_err(failed)
+}
+
+/// `public` is where pages reach the public listener.
+pub(super) fn private_services(
+    settings: &Settings,
+    broker: &Broker,
+    keys: &Arc<ArcSwap<ApiKeys>>,
+    watchers: Watchers,
+    guards: &Guards,
+    public: &str,
+) -> impl Fn(&mut web::ServiceConfig) + Clone + Send + use<> {
+    let Watchers {
+        readiness,
+        metrics,
+        configuration,
+    } = watchers;
+    let status = StatusPlane::new(broker, keys, &configuration);
+    let description = openapi::configure(public);
+    let (readiness, broker, keys) = (
+        web::Data::new(readiness),
+        broker.clone(),
+        web::Data::from(keys.clone()),
+    );
+    let measured = web::Data::new(metrics);
+    let (guesses, names) = (
+        guards.guesses.clone(),
+        web::Data::new(HostNames::new(&settings.server.admin_hosts)),
+    );
+    move |services: &mut web::ServiceConfig| {
+        services
+            .app_data(readiness.clone())
+            .app_data(measured.clone())
+            .app_data(guesses.clone())
+            .app_data(names.clone());
+        services
+            .configure(alive)
+            .configure(status.clone().configure())
+            .configure(description.clone())
+            .configure(private_files);
+        services.service(
+            web::resource("/readyz")
+                .route(web::get().to(readyz))
+                .route(web::head().to(readyz)),
+        );
+        services.service(web::resource("/metrics").route(read_route().to(metrics::metrics)));
+        services.service(diagnose_resource(
+            "/jssdk/diagnose",
+            broker.clone(),
+            keys.clone(),
+        ));
+        services
+            .service(private_scope(broker.clone(), keys.clone()))
+            .service(dropin_scope(broker.clone(), keys.clone()));
+    }
+}
+
+/// Those of the private listener.
+fn terms(settings: &Settings) -> Terms {
+    let limits = &settings.limits;
+    Terms {
+        workers: PRIVATE_WORKERS,
+        connections: PRIVATE_CONNECTIONS,
+        request: limits.request,
+        // A cold ticket takes a token call and a ticket call, each perhaps twice, and a wait for another process before.
+        answer: settings.upstream.timeout * 5 + limits.request + Duration::from_secs(10),
+        keep_alive: limits.keep_alive,
+        shutdown: settings.server.shutdown,
+    }
+}
+
+/// A QR code is drawn for pages that this server signs, and for nothing else.
+fn demo_pages(broker: &Broker, sandbox: bool) -> Pages {
+    let broker = broker.clone();
+    let qr_allowed = Arc::new(move |href: &str| {
+        PageUrl::parse(href).is_ok_and(|page| {
+            broker
+                .accounts()
+                .iter()
+                .any(|(_, account)| account.allows_page(page.host(), page.path()))
+        })
+    });
+    Pages {
+        account: None,
+        endpoint: "/jssdk/config".into(),
+        sandbox,
+        qr_allowed,
+    }
+}
+
+fn alive(services: &mut web::ServiceConfig) {
+    services.service(
+        web::resource("/healthz")
+            .route(web::get().to(healthz))
+            .route(web::head().to(healthz)),
+    );
+}
+
+/// Alive: never asks anybody else.
+async fn healthz() -> HttpResponse {
+    HttpResponse::Ok()
+        .insert_header(("Cache-Control", "no-store"))
+        .json(serde_json::json!({ "status": "ok" }))
+}
+
+/// Where the public scope is.
+const SCOPE: &str = "/jssdk";
+
+/// Other servers ask now and then, and keep what they get: two threads answer tens of thousands a second.
+const PRIVATE_WORKERS: usize = 2;
+
+/// A connection for each thread of each server of a company.
+const PRIVATE_CONNECTIONS: usize = 1_000;

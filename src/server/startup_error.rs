@@ -1,0 +1,183 @@
+//! Why the service does not start, in both languages, with what to do.
+
+use std::io;
+use std::net::SocketAddr;
+
+use super::config::Settings;
+use super::tls::CertificateError;
+use crate::broker::BuildError;
+use crate::store::StoreError;
+
+/// Why the service did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartupError {
+    /// The port is taken or may not be bound.
+    #[error("{setting}: cannot listen on {address}: {error}{}", advice(error))]
+    Listen {
+        /// The setting or flag that names it.
+        setting: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// Two listeners were to have one address.
+    #[error(
+        "{} and {} both name {address}: give each its own (port 0 picks a free one)\n    {} 与 {} 使用了同一地址 {address}：请分别设置（端口 0 表示自动选择）",
+        settings[0], settings[1], settings[0], settings[1]
+    )]
+    SameAddress {
+        /// Both settings or flags.
+        settings: [&'static str; 2],
+        /// The address.
+        address: SocketAddr,
+    },
+    /// `--safe-domain` is none.
+    #[error("--safe-domain: {0}\n    只写域名或 IP，例如 192.168.1.20，不要协议、端口或通配符")]
+    SafeDomain(String),
+    /// A certificate cannot be used.
+    #[error("{setting}: {error}")]
+    Certificate {
+        /// The setting that names it.
+        setting: &'static str,
+        /// What is wrong with it.
+        error: CertificateError,
+    },
+    /// The store cannot be opened.
+    #[error("store: {error}{}", store_advice(error))]
+    Store {
+        /// What the store says.
+        #[from]
+        error: StoreError,
+    },
+    /// The broker cannot be built.
+    #[error(
+        "{0}\n    无法启动：请检查 [accounts]、server.default_account 与 [upstream] 的设置，可运行 wx-jssdk check --offline"
+    )]
+    Broker(#[from] BuildError),
+}
+
+impl StartupError {
+    pub(super) fn listen(setting: &'static str, address: SocketAddr, error: io::Error) -> Self {
+        Self::Listen {
+            setting,
+            address,
+            error,
+        }
+    }
+
+    /// Names the flag in the place of the setting that it was given for.
+    #[must_use]
+    pub fn given_as(mut self, from: &str, flag: &'static str) -> Self {
+        let named: &mut [&'static str] = match &mut self {
+            Self::Listen { setting, .. } => std::slice::from_mut(setting),
+            Self::SameAddress { settings, .. } => settings,
+            Self::SafeDomain(_)
+            | Self::Certificate { .. }
+            | Self::Store { .. }
+            | Self::Broker(_) => &mut [],
+        };
+        named
+            .iter_mut()
+            .filter(|setting| **setting == from)
+            .for_each(|setting| *setting = flag);
+        self
+    }
+}
+
+/// Said before anything is bound: the system would only call one of them taken, by whom it cannot know.
+pub(super) fn check_addresses(
+    settings: &Settings,
+    sandbox: Option<SocketAddr>,
+) -> Result<(), StartupError> {
+    let listeners = [
+        Some(("server.listen", settings.server.listen)),
+        settings
+            .server
+            .admin_listen
+            .map(|address| ("server.admin_listen", address)),
+        sandbox.map(|address| ("--sandbox-listen", address)),
+    ];
+    let listeners: Vec<_> = listeners.into_iter().flatten().collect();
+    for (at, (setting, address)) in listeners.iter().enumerate() {
+        if let Some((first, _)) = listeners[..at]
+            .iter()
+            .find(|(_, other)| collide(*other, *address))
+        {
+            return Err(StartupError::SameAddress {
+                settings: [first, setting],
+                address: *address,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Whether both cannot be had: 0.0.0.0:80 takes 127.0.0.1:80, too.
+pub(super) fn collide(a: SocketAddr, b: SocketAddr) -> bool {
+    a.port() == b.port()
+        && a.port() != 0
+        && (a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified())
+}
+
+fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            ". Another program has this port: stop it or choose another (port 0 picks a free one)\n    端口已被占用：请停止占用它的程序，或换一个端口（0 表示自动选择）"
+        }
+        io::ErrorKind::PermissionDenied => {
+            ". Ports below 1024 need a right that this user lacks: choose a higher one, behind nginx or Caddy\n    没有权限监听该端口：请使用 1024 以上的端口，前面放 nginx 或 Caddy"
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            ". This machine has no such address: 0.0.0.0 means all of its own\n    本机没有这个地址：0.0.0.0 表示本机的所有地址"
+        }
+        _ => "\n    无法监听该地址：请检查地址与端口",
+    }
+}
+
+fn store_advice(error: &StoreError) -> &'static str {
+    match error {
+        StoreError::InUse { .. } => {
+            "\n    该文件正被另一个 wx-jssdk 使用：请停止它，或换一个 store.path，或改用可共享的 store.kind = \"redis\""
+        }
+        StoreError::Disk { .. } => {
+            "\n    无法读写凭证文件：请检查 store.path 所在目录是否存在、是否有读写权限、磁盘是否已满"
+        }
+        StoreError::Address { .. } => {
+            "\n    store.url 无法使用：应为 redis://[:密码@]主机:6379/0 这样的地址"
+        }
+        _ => "\n    凭证存储无法使用：请检查 [store] 的设置",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_taken_by_itself_and_by_all_addresses() {
+        let collide = |a: &str, b: &str| collide(a.parse().unwrap(), b.parse().unwrap());
+        assert!(collide("127.0.0.1:80", "127.0.0.1:80") && collide("0.0.0.0:80", "127.0.0.1:80"));
+        assert!(collide("127.0.0.1:80", "0.0.0.0:80") && collide("[::]:80", "[::1]:80"));
+        assert!(
+            !collide("127.0.0.1:0", "127.0.0.1:0"),
+            "each port 0 is another port"
+        );
+        assert!(
+            !collide("127.0.0.1:80", "127.0.0.1:81") && !collide("127.0.0.1:80", "127.0.0.2:80")
+        );
+    }
+
+    #[test]
+    fn a_flag_is_named_where_it_was_given_and_nowhere_else() {
+        let address = "127.0.0.1:80".parse().unwrap();
+        let error = StartupError::SameAddress {
+            settings: ["server.listen", "server.admin_listen"],
+            address,
+        };
+        let text = error.given_as("server.listen", "--listen").to_string();
+        assert_eq!(text.matches("--listen").count(), 2, "{text}");
+        assert_eq!(text.matches("server.admin_listen").count(), 2, "{text}");
+    }
+}

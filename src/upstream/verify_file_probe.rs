@@ -1,0 +1,208 @@
+//! Whether a domain serves the file that proves it ours: asked as WeChat asks, from outside. The operator's `check` calls it, and nobody
+//! else.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use reqwest::header::LOCATION;
+use reqwest::{Client, Response, redirect};
+
+use super::{ClientError, describe, mozilla_roots};
+use crate::account::VerifyFile;
+use crate::error::Hint;
+
+/// Asks domains for their proof.
+#[derive(Clone, Debug)]
+pub struct VerifyFileProbe {
+    client: Client,
+}
+
+/// What is in the way, in the words of whoever can mend it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum VerifyFileFailure {
+    /// Nobody answers under this name, by https or http.
+    Unreachable(String),
+    /// Sent elsewhere.
+    Redirected(String),
+    /// An answer that is not 200.
+    Status(u16),
+    /// The content with something around it: a line break, a byte order mark.
+    Wrapped,
+    /// A web page: an application that answers every path.
+    WebPage,
+    /// Another text.
+    OtherBody,
+}
+
+impl VerifyFileProbe {
+    /// The client: no redirects. `resolve` stands in for DNS, host by host: for tests, and for names that this machine sees otherwise.
+    ///
+    /// # Errors
+    /// [`ClientError`] when TLS cannot be set up.
+    pub fn new(timeout: Duration, resolve: &[(String, SocketAddr)]) -> Result<Self, ClientError> {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut builder = Client::builder()
+            .timeout(timeout)
+            .redirect(redirect::Policy::none())
+            .user_agent(concat!("wx-jssdk/", env!("CARGO_PKG_VERSION"), " check"))
+            .tls_certs_merge(mozilla_roots());
+        if !resolve.is_empty() {
+            builder = builder.no_proxy();
+        }
+        for (host, address) in resolve {
+            builder = builder.resolve(host, *address);
+        }
+        let client = builder
+            .build()
+            .map_err(|error| ClientError(describe(&error.without_url())))?;
+        Ok(Self { client })
+    }
+
+    /// Looks for `file` at `domain` (`example.com` or `example.com/path`): by https, and by http where that does not do. The address
+    /// that served it, or what stands in the way.
+    ///
+    /// # Errors
+    /// [`VerifyFileFailure`], of the scheme that got farther.
+    pub async fn find(&self, domain: &str, file: &VerifyFile) -> Result<String, VerifyFileFailure> {
+        let mut failure = None;
+        for scheme in ["https", "http"] {
+            let address = format!("{scheme}://{domain}/{}", file.name());
+            match self.ask(&address, file).await {
+                Ok(()) => return Ok(address),
+                Err(found) => {
+                    failure = Some(
+                        failure.map_or(found.clone(), |before: VerifyFileFailure| before.or(found)),
+                    )
+                }
+            }
+        }
+        Err(failure.expect("two schemes were tried"))
+    }
+
+    async fn ask(&self, address: &str, file: &VerifyFile) -> Result<(), VerifyFileFailure> {
+        let unreachable =
+            |error: reqwest::Error| VerifyFileFailure::Unreachable(describe(&error.without_url()));
+        let response = self.client.get(address).send().await.map_err(unreachable)?;
+        if response.status().is_redirection() {
+            let to = response
+                .headers()
+                .get(LOCATION)
+                .and_then(|to| to.to_str().ok())
+                .unwrap_or_default();
+            return Err(VerifyFileFailure::Redirected(printable(to)));
+        }
+        if response.status().as_u16() != 200 {
+            return Err(VerifyFileFailure::Status(response.status().as_u16()));
+        }
+        let body = beginning(response).await.map_err(unreachable)?;
+        let text = String::from_utf8_lossy(&body);
+        let bare = text.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}' || c == '"');
+        match text.as_ref() {
+            right if right == &**file.content() => Ok(()),
+            _ if bare == &**file.content() => Err(VerifyFileFailure::Wrapped),
+            _ if bare.starts_with('<') => Err(VerifyFileFailure::WebPage),
+            _ => Err(VerifyFileFailure::OtherBody),
+        }
+    }
+}
+
+/// More than this is no proof; what else comes is not read.
+async fn beginning(mut response: Response) -> reqwest::Result<Vec<u8>> {
+    let mut body = Vec::new();
+    while body.len() < MAX_BODY {
+        let Some(chunk) = response.chunk().await? else {
+            break;
+        };
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+fn printable(text: &str) -> String {
+    text.chars()
+        .filter(|c| !c.is_control())
+        .take(MAX_SHOWN)
+        .collect()
+}
+
+impl VerifyFileFailure {
+    /// Of two schemes the one that somebody answered; of two that were answered https, which browsers use.
+    fn or(self, other: Self) -> Self {
+        if matches!(self, Self::Unreachable(_)) {
+            other
+        } else {
+            self
+        }
+    }
+
+    /// What it is.
+    #[must_use]
+    pub fn cause(&self) -> Hint {
+        match self {
+            Self::Unreachable(why) => hint(
+                format!("nobody answers there, by https or http: {why}"),
+                format!("该域名无法访问（https 与 http 均失败）：{why}"),
+            ),
+            Self::Redirected(to) if to.is_empty() => {
+                hint("the domain answers with a redirect".into(), "该域名返回了重定向".into())
+            }
+            Self::Redirected(to) => hint(format!("the domain redirects to {to}"), format!("该域名重定向到了 {to}")),
+            Self::Status(status) => hint(format!("the domain answers with HTTP {status}"), format!("该域名返回 HTTP {status}")),
+            Self::Wrapped => hint(
+                "the content is right, but a line break, quotes or a byte order mark stands around it".into(),
+                "内容正确，但前后多了换行、引号或 BOM".into(),
+            ),
+            Self::WebPage => hint(
+                "a web page comes in the file's place: an application answers this path".into(),
+                "返回的是网页而不是该文件：某个应用接管了这个路径".into(),
+            ),
+            Self::OtherBody => hint("the file there has another content".into(), "该文件的内容与配置不同".into()),
+        }
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn fix(&self) -> Hint {
+        match self {
+            Self::Unreachable(_) => Hint::fixed(
+                "Look at the domain's DNS record, at the proxy in front and its ports 80 and 443, then run check again; or take the domain out of js_safe_domains.",
+                "请检查域名解析、前面的代理及其 80、443 端口，然后重新 check；或把该域名从 js_safe_domains 中去掉。",
+            ),
+            Self::Redirected(_) => Hint::fixed(
+                "Except this one path from the redirect: WeChat wants the file at the domain itself.",
+                "请让这个路径不参与重定向：微信要求文件就在该域名下。",
+            ),
+            Self::Status(404) => Hint::fixed(
+                "Let the proxy pass /MP_verify_* and /WW_verify_* to this server's public listener, and SIGHUP a server that was started before the name was configured.",
+                "请让代理把 /MP_verify_* 与 /WW_verify_* 转发到本服务的公开端口；配置之前已启动的服务需要发送 SIGHUP。",
+            ),
+            Self::Status(_) => Hint::fixed(
+                "Look at the log of the proxy in front: no login and no firewall may stand before this path.",
+                "请查看前面代理的日志：该路径不能有登录或防火墙拦截。",
+            ),
+            Self::Wrapped => Hint::fixed(
+                "Serve the file's bytes as they are: let the proxy pass the path to this server, which adds nothing.",
+                "请原样返回文件内容：让代理把该路径转发到本服务即可，本服务不会添加任何字符。",
+            ),
+            Self::WebPage => Hint::fixed(
+                "Put a rule for /MP_verify_* and /WW_verify_* before the one that sends all paths to the application's index page.",
+                "请在把所有路径转到首页的规则之前，为 /MP_verify_* 与 /WW_verify_* 单独加一条转发规则。",
+            ),
+            Self::OtherBody => Hint::fixed(
+                "Download the file from WeChat's console again and compare it with verify_files; look whether an older copy lies in the web server's folder.",
+                "请从微信后台重新下载文件并与 verify_files 对照；检查网站目录中是否有旧文件。",
+            ),
+        }
+    }
+}
+
+fn hint(en: String, zh: String) -> Hint {
+    Hint {
+        en: en.into(),
+        zh: zh.into(),
+    }
+}
+
+/// WeChat's files have 16 characters.
+const MAX_BODY: usize = 4 * 1024;
+const MAX_SHOWN: usize = 200;
