@@ -28,7 +28,6 @@ mod domain_verification;
 mod dropin;
 #[cfg(feature = "server")]
 mod fast_path;
-mod hot_path;
 mod json_body;
 mod key_lockout;
 mod keys;

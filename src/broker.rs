@@ -24,8 +24,6 @@ mod snapshot;
 mod stats;
 mod status;
 mod sync;
-#[cfg(feature = "actix")]
-mod template;
 mod token_index;
 
 use std::sync::Arc;
@@ -42,6 +40,8 @@ pub use request_stats::{
     AccountRequests, AccountTally, LATENCIES, Latency, OTHER_ROUTE, Plane, Requests, RouteRequests,
     RouteTally, STATUSES, Tally, UNKNOWN_ACCOUNT,
 };
+#[cfg(feature = "actix")]
+pub(crate) use signing::ConfigOptions;
 pub use snapshot::{AccountSnapshot, Counts, CredentialSnapshot, Find, Health, Snapshot};
 pub use stats::{
     AccountStats, CredentialStats, Distribution, Failing, OUTCOMES, Stats, errcode_label,

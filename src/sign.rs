@@ -4,9 +4,7 @@
 //! and otherwise untouched. Pure functions: no ticket is fetched here, and no URL is ever decoded, encoded or normalised.
 
 mod page;
-mod plain;
-#[cfg(feature = "actix")]
-mod tail;
+mod warning;
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,8 +16,7 @@ use crate::clock::UnixTime;
 use crate::credential::Secret;
 pub use crate::error::{MAX_PAGE_URL, PageError};
 pub use page::{PageUrl, before_fragment};
-#[cfg(feature = "actix")]
-pub(crate) use tail::Tail;
+pub use warning::Warning;
 
 /// An app id and a living ticket: all that signing needs.
 ///
@@ -54,7 +51,10 @@ impl Signer {
     /// Signs `page`. The answer's lists are empty and `debug` is off: set them as the page wants them, they are not signed.
     #[must_use]
     pub fn sign(&self, page: &PageUrl, nonce: &str, timestamp: UnixTime) -> JsConfig {
-        self.sign_text(page.as_str(), nonce, timestamp)
+        JsConfig {
+            warning: page.warning(),
+            ..self.sign_text(page.as_str(), nonce, timestamp)
+        }
     }
 
     /// [`Signer::sign`] for a text that need not be an address: to compare with what another backend signed.
@@ -70,31 +70,23 @@ impl Signer {
             js_api_list: Vec::new(),
             open_tag_list: Vec::new(),
             url: url.to_owned(),
+            warning: None,
         }
     }
 
     /// The bare signature over `url`, which is taken as it is: cut its fragment first.
     #[must_use]
     pub fn signature(&self, url: &str, nonce: &str, timestamp: UnixTime) -> Signature {
-        let mut state = self.state.clone();
-        state.update(nonce);
-        state.update("&timestamp=");
-        state.update(timestamp.to_string());
-        state.update("&url=");
-        state.update(url);
-        Signature(state.finalize().into())
+        self.signature_of(nonce.as_bytes(), timestamp.to_string().as_bytes(), url)
     }
 
-    /// The signature over `N&timestamp=S&url=U` in one piece.
-    #[cfg(feature = "actix")]
-    pub(crate) fn signature_of(&self, tail: &Tail) -> Signature {
-        Signature(
-            self.state
-                .clone()
-                .chain_update(tail.as_bytes())
-                .finalize()
-                .into(),
-        )
+    /// [`Signer::signature`] with the timestamp's digits, which the caller prints too.
+    pub(crate) fn signature_of(&self, nonce: &[u8], seconds: &[u8], url: &str) -> Signature {
+        let mut state = self.state.clone();
+        for part in [nonce, b"&timestamp=", seconds, b"&url=", url.as_bytes()] {
+            state.update(part);
+        }
+        Signature(state.finalize().into())
     }
 }
 
@@ -163,6 +155,9 @@ pub struct JsConfig {
     pub open_tag_list: Vec<String>,
     /// The text that was signed, for people: the SDK ignores it.
     pub url: String,
+    /// Why the phone will probably refuse this signature, which is valid for `url`; the SDK ignores it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warning: Option<Warning>,
 }
 
 /// What WeCom's `wx.agentConfig` takes.
@@ -333,10 +328,11 @@ pub fn card_signature<'a>(values: impl IntoIterator<Item = &'a str>) -> Signatur
 /// A fresh nonce: 32 hex digits, 128 bits from the operating system's seeded CSPRNG. WeChat allows up to 32 characters.
 #[must_use]
 pub fn nonce() -> String {
-    String::from_utf8(nonce_bytes().to_vec()).expect("hex digits are ASCII")
+    String::from_utf8(nonce_digits().to_vec()).expect("hex digits are ASCII")
 }
 
-fn nonce_bytes() -> [u8; 32] {
+/// [`nonce`] without an allocation.
+pub(crate) fn nonce_digits() -> [u8; 32] {
     let mut text = [0; 32];
     write_hex(&rand::random::<u128>().to_be_bytes(), &mut text);
     text

@@ -164,7 +164,10 @@
     if (options.account) address += "&account=" + encodeURIComponent(options.account);
     for (let attempt = 1; ; attempt++) {
       const { status, body, errMsg, retryAfter } = await getJson(address);
-      if (status === 200 && body && body.signature && body.nonceStr && body.timestamp) return body;
+      if (status === 200 && body && body.signature && body.nonceStr && body.timestamp) {
+        if (body.warning) console.warn(body.warning.code, body.warning.en, body.warning.zh);
+        return body;
+      }
       const passing = status ? status === 503 || status === 429 || (status > 500 && !body) : errMsg !== "timeout";
       if (passing && attempt < ATTEMPTS && !(retryAfter > LONGEST_WAIT)) {
         await sleep((retryAfter || attempt / 2) * 1000);

@@ -1,8 +1,9 @@
-//! What stands in front of the application on both listeners: answers the hot route itself, and counts and notes all others.
+//! Stands before the router on both listeners: answers `GET …/config` itself, counts and logs all other requests.
 //!
 //! It works below actix-web's router, on the request as actix-http gives it: a router, a middleware and the boxes between them
 //! cost more than the signature. Errors that the application leaves without a body get theirs here.
 
+use std::borrow::Cow;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -18,12 +19,12 @@ use actix_web::http::header::{ALLOW, CONTENT_TYPE, ORIGIN};
 use actix_web::http::{Method, StatusCode};
 
 use super::access_log::{AccessLog, Entry, RequestLog};
-use super::hot_path::HotPath;
 use super::limit::{Decided, RateLimit};
 use super::problem::Problem;
+use super::public::Signed;
 use super::route_metrics::RouteMetrics;
 use super::{public, query};
-use crate::broker::{Broker, Plane};
+use crate::broker::{Broker, Plane, RouteTally};
 use crate::error::Hint;
 
 /// The factory: makes one for each worker.
@@ -97,28 +98,25 @@ where
 
     fn new_service(&self, config: AppConfig) -> Self::Future {
         let app = self.app.new_service(config);
-        let hot = self.scope.as_ref().map(|(scope, limit)| {
-            let path = public::config_path(scope);
-            HotRoute {
-                hot: HotPath::new(self.broker.clone(), &path),
-                path,
-                limit: limit.clone(),
-            }
+        let config = self.scope.as_ref().map(|(scope, limit)| ConfigRoute {
+            path: public::config_path(scope),
+            metrics: public::config_metrics(&self.broker, scope),
+            limit: limit.clone(),
         });
         let scope = self.scope.as_ref().map(|(scope, _)| *scope);
-        let desk = RouteMetrics::new(self.broker.clone(), self.plane);
-        let journal = AccessLog::new(self.plane, self.log);
+        let metrics = RouteMetrics::new(self.broker.clone(), self.plane);
+        let access_log = AccessLog::new(self.plane, self.log);
         let behind = Rc::new(Behind {
             broker: self.broker.clone(),
             plane: self.plane,
             scope,
-            desk,
-            journal,
+            metrics,
+            access_log,
         });
         Box::pin(async move {
             Ok(FastPathService {
                 app: app.await?,
-                hot,
+                config,
                 behind,
             })
         })
@@ -128,14 +126,14 @@ where
 /// Before one worker's application.
 pub(crate) struct FastPathService<S> {
     app: S,
-    hot: Option<HotRoute>,
+    config: Option<ConfigRoute>,
     behind: Rc<Behind>,
 }
 
 /// The route that is answered here.
-struct HotRoute {
-    hot: HotPath,
+struct ConfigRoute {
     path: String,
+    metrics: Arc<RouteTally>,
     limit: Arc<RateLimit>,
 }
 
@@ -144,46 +142,53 @@ pub(crate) struct Behind {
     broker: Broker,
     plane: Plane,
     scope: Option<&'static str>,
-    desk: RouteMetrics,
-    journal: AccessLog,
+    metrics: RouteMetrics,
+    access_log: AccessLog,
 }
 
 /// A signed answer, one of this room's own, or the application's.
 type Body<B> = EitherBody<Vec<u8>, B>;
 
 impl<S> FastPathService<S> {
-    /// The answer, if the request is an ordinary one for a signature.
-    fn hot<B>(&self, request: &Request) -> Option<Response<Body<B>>> {
-        let HotRoute { hot, path, limit } = self.hot.as_ref()?;
+    /// The signed answer to a request for one that has to wait for nothing; all else is the router's.
+    fn sign<B>(&self, request: &Request) -> Option<Response<Body<B>>> {
+        let ConfigRoute {
+            path,
+            metrics,
+            limit,
+        } = self.config.as_ref()?;
         let head = request.head();
         if head.uri.path() != path || head.method != Method::GET {
             return None;
         }
-        let query = head.uri.query()?;
+        let Behind {
+            broker, access_log, ..
+        } = self.behind.as_ref();
+        let begun = broker.clock().uptime();
         let decided = limit.decide(head.peer_addr, &head.headers);
-        let Some((json, account, took)) = decided.is_ok().then(|| hot.answer(query)).flatten()
+        let query = head.uri.query().unwrap_or_default();
+        let signed = decided.is_ok().then(|| public::sign(broker, query).ok());
+        let Some(Signed {
+            json,
+            account,
+            counters,
+        }) = signed.flatten()
         else {
-            // The ordinary way says what is wrong, and does not count the request once more.
+            // The handler waits for the refresh or says what is wrong, and does not count the request against the limit once more.
             request.extensions_mut().insert(Decided(decided));
             return None;
         };
-        if self.behind.journal.notes_all() {
-            let (journal, name) = (&self.behind.journal, hot.broker.name_of(account));
-            journal.note(
-                &journal.open(request),
-                Some(path),
-                200,
-                name.as_deref(),
-                took,
-            );
+        let took = broker.clock().uptime().saturating_sub(begun);
+        metrics.record(200, took);
+        counters.record(200);
+        if access_log.notes_all() {
+            let name = broker.name_of(&account);
+            let entry = access_log.open(request);
+            access_log.note(&entry, Some(path), 200, name.as_deref(), took);
         }
         let mut response = Response::with_body(StatusCode::OK, EitherBody::left(json));
-        public::dress(
-            &hot.broker,
-            account,
-            head.headers.get(ORIGIN),
-            response.headers_mut(),
-        );
+        let origin = head.headers.get(ORIGIN);
+        public::dress(broker, &account, origin, response.headers_mut());
         Some(response)
     }
 }
@@ -203,11 +208,11 @@ where
     }
 
     fn call(&self, request: Request) -> Self::Future {
-        match self.hot(&request) {
-            Some(response) => FastPathFuture::HotPath(Some(response)),
+        match self.sign(&request) {
+            Some(response) => FastPathFuture::Signed(Some(response)),
             None => {
                 let begun = self.behind.broker.clock().uptime();
-                let entry = self.behind.journal.open(&request);
+                let entry = self.behind.access_log.open(&request);
                 let app = Box::pin(self.app.call(request));
                 FastPathFuture::App {
                     app,
@@ -222,7 +227,7 @@ where
 
 /// An answer that is there, or the application at work.
 pub(crate) enum FastPathFuture<F, B> {
-    HotPath(Option<Response<Body<B>>>),
+    Signed(Option<Response<Body<B>>>),
     App {
         app: Pin<Box<F>>,
         behind: Rc<Behind>,
@@ -240,7 +245,7 @@ where
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match self.get_mut() {
-            Self::HotPath(response) => Poll::Ready(Ok(response.take().expect("polled once"))),
+            Self::Signed(response) => Poll::Ready(Ok(response.take().expect("polled once"))),
             Self::App {
                 app,
                 behind,
@@ -268,22 +273,24 @@ impl Behind {
     ) -> Response<Body<B>> {
         let (request, response) = answer.into_parts();
         let (status, pattern) = (response.status(), request.match_pattern());
-        let took = self.desk.count(pattern.as_deref(), status.as_u16(), begun);
+        let took = self
+            .metrics
+            .count(pattern.as_deref(), status.as_u16(), begun);
         let account = match (self.plane, &pattern) {
             (Plane::Public, Some(pattern)) if self.signs(pattern) => {
                 let account = query::account_of(request.query_string());
                 // A preflight names the account that its request will name: that one is counted.
                 if request.method() != Method::OPTIONS {
-                    self.desk.count_account(&account, status.as_u16());
+                    self.metrics.count_account(&account, status.as_u16());
                 }
                 Some(account)
             }
-            (Plane::Private, _) => request.match_info().get("account").map(str::to_owned),
+            (Plane::Private, _) => request.match_info().get("account").map(Cow::Borrowed),
             _ => None,
         };
         // A name that is no account of ours is whatever somebody wrote.
         let account = account.and_then(|account| self.broker.name_of(&account));
-        self.journal.note(
+        self.access_log.note(
             &entry,
             pattern.as_deref(),
             status.as_u16(),
@@ -305,7 +312,8 @@ impl Behind {
             }
             None => Response::from(response).map_body(|_, body| EitherBody::right(body)),
         };
-        self.journal.label(&entry, status, response.headers_mut());
+        self.access_log
+            .label(&entry, status, response.headers_mut());
         response
     }
 

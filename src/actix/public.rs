@@ -1,6 +1,8 @@
 //! What a page may call: signatures, and nothing that signs by itself. Tickets never leave by here.
 
+use std::borrow::Cow;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::Method;
@@ -8,12 +10,11 @@ use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValu
 use actix_web::{HttpRequest, HttpResponse, Resource, Scope, web};
 use serde::Serialize;
 
-use super::hot_path::HotPath;
 use super::problem::Problem;
 use super::query::{self, CardQuery, ConfigQuery};
 use super::route_metrics::RouteMetrics;
 use super::{client_script, cors, limit};
-use crate::broker::{Broker, Plane};
+use crate::broker::{AccountTally, Broker, Plane, RouteTally};
 use crate::sign::{AgentConfig, CardExt, ChooseCard, JsConfig};
 
 /// The endpoints below `path` (`/jssdk` in the documents), all `GET`:
@@ -33,8 +34,8 @@ use crate::sign::{AgentConfig, CardExt, ChooseCard, JsConfig};
 #[must_use]
 pub fn public_scope(path: &str, broker: Broker) -> Scope {
     let counted = Counted {
-        desk: RouteMetrics::new(broker.clone(), Plane::Public),
-        hot: HotPath::new(broker.clone(), &config_path(path)),
+        metrics: RouteMetrics::new(broker.clone(), Plane::Public),
+        config: config_metrics(&broker, path),
     };
     uncounted_scope(path, broker).app_data(Rc::new(counted))
 }
@@ -73,6 +74,11 @@ pub(crate) fn uncounted_scope(path: &str, broker: Broker) -> Scope {
         .default_service(web::to(unknown_path))
 }
 
+/// One worker's counters of the signing endpoint itself.
+pub(super) fn config_metrics(broker: &Broker, scope: &str) -> Arc<RouteTally> {
+    broker.tally().route(Plane::Public, &config_path(scope))
+}
+
 /// The pattern of the signing endpoint itself.
 pub(crate) fn config_path(scope: &str) -> String {
     format!("{scope}/config")
@@ -90,8 +96,8 @@ pub(super) const SIGNING: [&str; 5] = [
 
 /// What a scope has that stands alone: one for each worker.
 struct Counted {
-    desk: RouteMetrics,
-    hot: HotPath,
+    metrics: RouteMetrics,
+    config: Arc<RouteTally>,
 }
 
 /// A resource that other origins may ask about, and that answers nothing but reads.
@@ -102,26 +108,82 @@ fn signing(path: &str) -> Resource {
 }
 
 async fn config(request: HttpRequest, broker: web::Data<Broker>) -> HttpResponse {
-    let admitted = limit::admit(&request);
-    let counted = counted(&request).filter(|_| admitted.is_ok());
-    if let Some((json, account, _)) =
-        counted.and_then(|counted| counted.hot.answer(request.query_string()))
-    {
-        let mut response = HttpResponse::Ok().body(json);
-        dress(
-            &broker,
-            account,
-            request.headers().get(ORIGIN),
-            response.headers_mut(),
-        );
-        return response;
+    let begun = broker.clock().uptime();
+    let answer = match limit::admit(&request) {
+        Ok(()) => sign(&broker, request.query_string()),
+        Err(problem) => Err(Refused::Problem(problem)),
+    };
+    let answer = match answer {
+        Ok(signed) => {
+            if let Some(counted) = counted(&request) {
+                let took = broker.clock().uptime().saturating_sub(begun);
+                counted.config.record(200, took);
+                signed.counters.record(200);
+            }
+            let mut response = HttpResponse::Ok().body(signed.json);
+            let origin = request.headers().get(ORIGIN);
+            dress(&broker, &signed.account, origin, response.headers_mut());
+            return response;
+        }
+        Err(Refused::NeedsRefresh(query)) => {
+            let ConfigQuery {
+                url,
+                account,
+                options,
+            } = query;
+            broker
+                .refreshed_config_text(&account, &url, &options)
+                .await
+                .map_err(Problem::from)
+        }
+        Err(Refused::Problem(problem)) => Err(problem),
+    };
+    let response = match answer {
+        Ok(json) => HttpResponse::Ok()
+            .insert_header((CONTENT_TYPE, "application/json"))
+            .insert_header((CACHE_CONTROL, "no-store"))
+            .body(json),
+        Err(problem) => problem.into_response(),
+    };
+    count(&request, &response, begun);
+    readable(&request, &broker, response)
+}
+
+/// A signed answer.
+pub(super) struct Signed<'q> {
+    /// What `wx.config` takes.
+    pub(super) json: Vec<u8>,
+    /// As the query names it.
+    pub(super) account: Cow<'q, str>,
+    /// The account's.
+    pub(super) counters: Arc<AccountTally>,
+}
+
+/// Why a page is not signed at once.
+pub(super) enum Refused<'q> {
+    Problem(Problem),
+    /// Its account has no current ticket.
+    NeedsRefresh(ConfigQuery<'q>),
+}
+
+/// Signs the page that a query of `GET …/config` names: the whole way of almost every request. Waits for nothing and knows no
+/// web framework.
+pub(super) fn sign<'q>(broker: &Broker, query: &'q str) -> Result<Signed<'q>, Refused<'q>> {
+    let query = ConfigQuery::parse(query).map_err(Refused::Problem)?;
+    let ConfigQuery {
+        url,
+        account,
+        options,
+    } = &query;
+    match broker.config_text(account, url, options) {
+        Ok(Some((json, counters))) => Ok(Signed {
+            json,
+            account: query.account,
+            counters,
+        }),
+        Ok(None) => Err(Refused::NeedsRefresh(query)),
+        Err(error) => Err(Refused::Problem(error.into())),
     }
-    respond(&request, &broker, async {
-        admitted?;
-        let query = ConfigQuery::parse(request.query_string())?;
-        js_config(&broker, &query).await
-    })
-    .await
 }
 
 async fn agent_config(request: HttpRequest, broker: web::Data<Broker>) -> HttpResponse {
@@ -206,21 +268,22 @@ async fn choose_card(request: HttpRequest, broker: web::Data<Broker>) -> HttpRes
     .await
 }
 
-async fn js_config(broker: &Broker, query: &ConfigQuery) -> Result<JsConfig, Problem> {
+async fn js_config(broker: &Broker, query: &ConfigQuery<'_>) -> Result<JsConfig, Problem> {
     let mut config = broker.js_config(&query.account, &query.url).await?;
-    if let Some(names) = &query.js_api_list {
+    if let Some(names) = &query.options.js_api_list {
         config.js_api_list.clone_from(names);
     }
-    if let Some(names) = &query.open_tag_list {
+    if let Some(names) = &query.options.open_tag_list {
         config.open_tag_list.clone_from(names);
     }
-    config.debug = query.debug;
+    config.debug = query.options.debug;
+    config.warning = config.warning.or_else(|| query.options.warning.clone());
     Ok(config)
 }
 
-async fn agent(broker: &Broker, query: &ConfigQuery) -> Result<AgentConfig, Problem> {
+async fn agent(broker: &Broker, query: &ConfigQuery<'_>) -> Result<AgentConfig, Problem> {
     let mut config = broker.agent_config(&query.account, &query.url).await?;
-    if let Some(names) = &query.js_api_list {
+    if let Some(names) = &query.options.js_api_list {
         config.js_api_list.clone_from(names);
     }
     Ok(config)
@@ -248,13 +311,13 @@ fn counted(request: &HttpRequest) -> Option<&Counted> {
 
 /// Counts the answer, where nobody in front does.
 fn count(request: &HttpRequest, response: &HttpResponse, begun: Duration) {
-    if let Some(Counted { desk, .. }) = counted(request) {
-        desk.count(
+    if let Some(Counted { metrics, .. }) = counted(request) {
+        metrics.count(
             request.match_pattern().as_deref(),
             response.status().as_u16(),
             begun,
         );
-        desk.count_account(
+        metrics.count_account(
             &query::account_of(request.query_string()),
             response.status().as_u16(),
         );

@@ -7,9 +7,9 @@ use std::sync::OnceLock;
 
 use super::BuildError;
 use super::request_stats::AccountTally;
-use super::slot::Slot;
 #[cfg(feature = "actix")]
-use super::template::Template;
+use super::signing::Template;
+use super::slot::Slot;
 use crate::account::Account;
 use crate::clock::UnixTime;
 use crate::credential::{AppKey, Kind};

@@ -1,14 +1,31 @@
-//! Signatures with living tickets: what the endpoints answer.
+//! Signatures with current tickets: what the endpoints answer.
 
 use std::sync::Arc;
 
-use super::slot::Reason;
+#[cfg(feature = "actix")]
+use super::request_stats::AccountTally;
+use super::slot::{Reason, Slot};
 use super::{AccountEntry, Broker};
 use crate::account::{Account, Platform};
 use crate::clock::UnixTime;
 use crate::credential::Kind;
 use crate::error::Error;
 use crate::sign::{AgentConfig, CardExt, ChooseCard, JsConfig, PageUrl, Signer, nonce};
+#[cfg(feature = "actix")]
+use crate::sign::{Warning, nonce_digits};
+
+/// What a request asks for beside the page.
+#[cfg(feature = "actix")]
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct ConfigOptions {
+    /// Instead of the account's own list.
+    pub(crate) js_api_list: Option<Vec<String>>,
+    /// Instead of the account's own list.
+    pub(crate) open_tag_list: Option<Vec<String>>,
+    pub(crate) debug: bool,
+    /// About the request itself; one about the page's address comes first.
+    pub(crate) warning: Option<Warning>,
+}
 
 impl Broker {
     /// Everything `wx.config` takes, for one page, signed now: a fresh nonce, the wall clock's second, the account's default lists.
@@ -16,22 +33,22 @@ impl Broker {
     /// # Errors
     /// [`Error::PageNotAllowed`] for a page outside the account's JS safe domains; else as [`Broker::credential`].
     pub async fn js_config(&self, account: &str, page: &PageUrl) -> Result<JsConfig, Error> {
-        let member = self.member(account)?;
-        self.signed(&member, Kind::JsapiTicket, page).await
+        let entry = self.member(account)?;
+        self.signed(&entry, Kind::JsapiTicket, page).await
     }
 
     /// Everything `wx.agentConfig` takes. Signed with the app's own ticket, not with the corp's: mixing them up is the classic
     /// failure.
     ///
     /// # Errors
-    /// [`Error::UnsupportedCredential`] for an account that is no WeCom app; else as [`Broker::js_config`].
+    /// [`Error::UnsupportedCredential`] for an account that is not a WeCom app; else as [`Broker::js_config`].
     pub async fn agent_config(&self, account: &str, page: &PageUrl) -> Result<AgentConfig, Error> {
-        let member = self.member(account)?;
-        let config = self.signed(&member, Kind::AgentTicket, page).await?;
-        match member.account.platform() {
+        let entry = self.member(account)?;
+        let config = self.signed(&entry, Kind::AgentTicket, page).await?;
+        match entry.account.platform() {
             Platform::Work { agent_id } => Ok(AgentConfig::new(config, agent_id)),
             platform => Err(Error::UnsupportedCredential {
-                account: member.name.clone(),
+                account: entry.name.clone(),
                 platform: platform.as_str(),
                 kind: Kind::AgentTicket,
             }),
@@ -68,35 +85,112 @@ impl Broker {
         ))
     }
 
+    /// [`Broker::js_config`] as JSON text, from memory alone, with the account's counters; `None` where the ticket has to be
+    /// refreshed first.
+    ///
+    /// # Errors
+    /// As [`Broker::js_config`], without an upstream's.
+    #[cfg(feature = "actix")]
+    pub(crate) fn config_text(
+        &self,
+        account: &str,
+        page: &PageUrl,
+        options: &ConfigOptions,
+    ) -> Result<Option<(Vec<u8>, Arc<AccountTally>)>, Error> {
+        let accounts = self.inner.members.load();
+        let entry = accounts.named(account)?;
+        let slot = entry.slot_for(Kind::JsapiTicket, page)?;
+        let at = self.inner.clock.moment();
+        let current = self.living_at(slot, &at);
+        let Some(current) = current.as_ref() else {
+            return Ok(None);
+        };
+        let text = entry.config_text(&current.signer, page, options, at.wall);
+        Ok(Some((text, entry.tally.clone())))
+    }
+
+    /// The same after a refresh.
+    ///
+    /// # Errors
+    /// As [`Broker::js_config`].
+    #[cfg(feature = "actix")]
+    pub(crate) async fn refreshed_config_text(
+        &self,
+        account: &str,
+        page: &PageUrl,
+        options: &ConfigOptions,
+    ) -> Result<Vec<u8>, Error> {
+        let entry = self.member(account)?;
+        let slot = entry.slot_for(Kind::JsapiTicket, page)?;
+        let ticket = self.refresh(&entry, slot, Reason::Missing).await?;
+        let signer = Signer::new(entry.account.app_id(), ticket.value.clone());
+        Ok(entry.config_text(&signer, page, options, self.inner.clock.wall()))
+    }
+
     async fn signed(
         &self,
-        member: &Arc<AccountEntry>,
+        entry: &Arc<AccountEntry>,
         kind: Kind,
         page: &PageUrl,
     ) -> Result<JsConfig, Error> {
-        let slot = member.slot(kind)?;
-        if !member.account.allows_page(page.host(), page.path()) {
-            return Err(Error::PageNotAllowed {
-                account: member.name.clone(),
-                host: page.host().to_owned(),
-            });
+        let slot = entry.slot_for(kind, page)?;
+        let at = self.inner.clock.moment();
+        let config = |signer: &Signer, time| JsConfig {
+            warning: page.warning(),
+            ..default_config(&entry.account, signer, page.as_str(), &nonce(), time)
+        };
+        if let Some(current) = self.living_at(slot, &at).as_ref() {
+            return Ok(config(&current.signer, at.wall));
         }
-        let (account, at) = (&member.account, self.inner.clock.moment());
-        let config =
-            |signer: &Signer, time| default_config(account, signer, page.as_str(), &nonce(), time);
-        if let Some(living) = self.living_at(slot, &at).as_ref() {
-            return Ok(config(&living.signer, at.wall));
-        }
-        let ticket = self.refresh(member, slot, Reason::Missing).await?;
-        Ok(config(
-            &Signer::new(account.app_id(), ticket.value.clone()),
-            self.inner.clock.wall(),
-        ))
+        let ticket = self.refresh(entry, slot, Reason::Missing).await?;
+        let signer = Signer::new(entry.account.app_id(), ticket.value.clone());
+        Ok(config(&signer, self.inner.clock.wall()))
     }
 }
 
-/// The answer to a request that asks for nothing of its own.
-pub(super) fn default_config(
+impl AccountEntry {
+    /// The slot whose ticket signs this page.
+    fn slot_for(&self, kind: Kind, page: &PageUrl) -> Result<&Arc<Slot>, Error> {
+        let slot = self.slot(kind)?;
+        if self.account.allows_page(page.host(), page.path()) {
+            return Ok(slot);
+        }
+        Err(Error::PageNotAllowed {
+            account: self.name.clone(),
+            host: page.host().to_owned(),
+        })
+    }
+
+    #[cfg(feature = "actix")]
+    fn config_text(
+        &self,
+        signer: &Signer,
+        page: &PageUrl,
+        options: &ConfigOptions,
+        time: UnixTime,
+    ) -> Vec<u8> {
+        let warning = page.warning();
+        if warning.is_none() && *options == ConfigOptions::default() {
+            let template = self
+                .template
+                .get_or_init(|| Template::new(&blank_config(&self.account)));
+            return template.fill(signer, page.as_str(), time);
+        }
+        let mut config = blank_config(&self.account);
+        if let Some(names) = &options.js_api_list {
+            config.js_api_list.clone_from(names);
+        }
+        if let Some(names) = &options.open_tag_list {
+            config.open_tag_list.clone_from(names);
+        }
+        config.debug = options.debug;
+        config.warning = warning.or_else(|| options.warning.clone());
+        Template::new(&config).fill(signer, page.as_str(), time)
+    }
+}
+
+/// The answer to a request that asks for nothing but a page.
+fn default_config(
     account: &Account,
     signer: &Signer,
     url: &str,
@@ -108,5 +202,120 @@ pub(super) fn default_config(
         js_api_list: account.js_apis().to_vec(),
         open_tag_list: account.open_tags().to_vec(),
         ..signer.sign_text(url, nonce, timestamp)
+    }
+}
+
+#[cfg(feature = "actix")]
+fn blank_config(account: &Account) -> JsConfig {
+    let signer = Signer::new(account.app_id(), "");
+    default_config(account, &signer, "", "", UnixTime(0))
+}
+
+/// The JSON text of a [`JsConfig`] as serde writes it, without timestamp, nonce, signature and address: what is the same for every
+/// page of an account. In one piece of memory, since most of ten thousand accounts are not in the processor's cache.
+#[cfg(feature = "actix")]
+#[derive(Debug)]
+pub(super) struct Template {
+    text: Box<str>,
+    /// Where timestamp, nonce, signature and address go.
+    at: [usize; 4],
+}
+
+#[cfg(feature = "actix")]
+impl Template {
+    /// `config`: with an empty nonce and address, and the timestamp 0.
+    fn new(config: &JsConfig) -> Self {
+        let signature = config.signature.to_string();
+        let mut text = serde_json::to_string(config).expect("texts and numbers always serialise");
+        // A quote inside of a value is written with a backslash, so these names stand nowhere but where they are names.
+        let mut hole = |mark: &str, length: usize| {
+            let at = text.find(mark).expect("serde writes every field") + mark.len();
+            text.replace_range(at..at + length, "");
+            at
+        };
+        let at = [
+            hole(r#""timestamp":"#, "0".len()),
+            hole(r#""nonceStr":""#, 0),
+            hole(r#""signature":""#, signature.len()),
+            hole(r#","url":""#, 0),
+        ];
+        Self {
+            text: text.into(),
+            at,
+        }
+    }
+
+    /// The answer for the page at `url`, with a fresh nonce.
+    fn fill(&self, signer: &Signer, url: &str, time: UnixTime) -> Vec<u8> {
+        let (nonce, mut digits) = (nonce_digits(), itoa::Buffer::new());
+        let seconds = digits.format(time.0).as_bytes();
+        let signature = signer.signature_of(&nonce, seconds, url).hex();
+        // An address is visible ASCII, of which JSON escapes two characters. Counted without an early exit, many bytes at once.
+        let is_escaped = |byte: &u8| (*byte == b'"') | (*byte == b'\\');
+        let escapes: usize = url.bytes().map(|byte| usize::from(is_escaped(&byte))).sum();
+        let text = self.text.as_bytes();
+        let length =
+            text.len() + seconds.len() + nonce.len() + signature.len() + url.len() + escapes;
+        let mut json = Vec::with_capacity(length);
+        let mut written = 0;
+        for (at, value) in self.at.into_iter().zip([seconds, &nonce, &signature]) {
+            json.extend_from_slice(&text[written..at]);
+            json.extend_from_slice(value);
+            written = at;
+        }
+        json.extend_from_slice(&text[written..self.at[3]]);
+        if escapes == 0 {
+            json.extend_from_slice(url.as_bytes());
+        } else {
+            for byte in url.bytes() {
+                if is_escaped(&byte) {
+                    json.push(b'\\');
+                }
+                json.push(byte);
+            }
+        }
+        json.extend_from_slice(&text[self.at[3]..]);
+        json
+    }
+}
+
+#[cfg(all(test, feature = "actix"))]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    use super::*;
+
+    /// Fills the template and reads what was written back as serde would have written it.
+    fn agree(account: &Account, url: &str, time: u64) {
+        let signer = Signer::new(account.app_id(), "a-ticket");
+        let json = Template::new(&blank_config(account)).fill(&signer, url, UnixTime(time));
+        assert_eq!(json.capacity(), json.len());
+        let text = String::from_utf8(json).unwrap();
+        let read: Value = serde_json::from_str(&text).unwrap();
+        let nonce = read["nonceStr"].as_str().unwrap();
+        let config = default_config(account, &signer, url, nonce, UnixTime(time));
+        assert_eq!(text, serde_json::to_string(&config).unwrap());
+    }
+
+    #[test]
+    fn the_text_is_serdes_for_every_platform_and_for_names_that_look_like_fields() {
+        let official = Account::official("wx12ab", "s").js_api_list(["chooseImage", "scanQRCode"]);
+        let work = Account::work("ww12ab", 7, "s").open_tag_list(["wx-open-audio"]);
+        let odd = Account::official(r#"","timestamp":0,"url":""#, "s")
+            .js_api_list([r#""signature":""#, r#"\","url":""#]);
+        for account in [official, work, odd, Account::mini("wx12ab", "s")] {
+            agree(&account, "https://example.com/p?a=1", 1_767_225_600);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_text_is_serdes_for_every_visible_address(
+            app in "\\PC{1,12}", apis in prop::collection::vec("\\PC{0,8}", 0..4), url in "https://[!-~]{0,80}",
+            time in 0u64..4_000_000_000,
+        ) {
+            agree(&Account::official(app.as_str(), "s").js_api_list(&apis).open_tag_list(apis.iter().rev()), &url, time);
+        }
     }
 }

@@ -1,10 +1,10 @@
-//! The address of a page: what of it is signed, and where it is.
+//! The address of a page: the text that is signed, its host and path, and whether a browser would write it so.
 
 use std::fmt;
 use std::ops::Range;
 use std::str::FromStr;
 
-use super::plain;
+use super::Warning;
 use crate::error::{MAX_PAGE_URL, PageError};
 
 /// The address of a page: the bytes before the first `#`, as they came, and beside them the host that they name.
@@ -22,73 +22,52 @@ pub struct PageUrl {
     place: Place,
 }
 
-/// Where a page is.
+/// Where host and path of a page stand.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Place {
-    /// As the address has it, character by character: almost every one.
+    /// Within the text, which `url::Url` would not normalise: almost every address.
     Within {
         host: Range<usize>,
         path: Range<usize>,
     },
-    /// As the parser writes it: lower case, punycode, without dot segments.
-    Normal { host: String, path: String },
+    /// Beside it, as `url::Url` writes them: lower case, punycode, without dot segments.
+    Normalised {
+        host: String,
+        path: String,
+        /// What the browser's address bar would hold instead, if that is another text.
+        href: Option<String>,
+    },
 }
 
 impl PageUrl {
-    /// Reads a `location.href`. The parsed form serves only to learn the host: what is signed is the text itself.
+    /// Reads a `location.href`. What is signed is the text itself; host and path only decide whether it may be signed.
     ///
     /// # Errors
-    /// [`PageError`] for what no browser has as its address: then the page sent something else than its `location.href`, and a
-    /// signature over it would be refused by the phone.
+    /// [`PageError`] for a text that cannot be a browser's address at all.
     pub fn parse(href: &str) -> Result<Self, PageError> {
-        let text = before_fragment(href);
-        if let Some((host, path)) = plain::place(text.as_bytes()) {
-            return Ok(Self {
-                text: text.to_owned(),
-                place: Place::Within { host, path },
-            });
-        }
-        Self::parse_wholly(text)
+        Self::from_text(before_fragment(href).to_owned())
     }
 
-    /// Every address, plain or not. `text` has no fragment.
-    pub(super) fn parse_wholly(text: &str) -> Result<Self, PageError> {
-        if text.is_empty() {
-            return Err(PageError::Empty);
+    /// Reads an address without fragment.
+    pub(crate) fn from_text(text: String) -> Result<Self, PageError> {
+        let place = match canonical_place(text.as_bytes()) {
+            Some((host, path)) => Place::Within { host, path },
+            None => normalised_place(&text)?,
+        };
+        Ok(Self { text, place })
+    }
+
+    /// A hint about an address that is signed as it stands although no browser has it as its `location.href`: the phone would
+    /// answer `invalid signature`.
+    #[must_use]
+    pub fn warning(&self) -> Option<Warning> {
+        let Place::Normalised { href, .. } = &self.place else {
+            return None;
+        };
+        if let Some(href) = href {
+            return Some(Warning::not_canonical(href));
         }
-        if text.len() > MAX_PAGE_URL {
-            return Err(PageError::TooLong);
-        }
-        if has_prefix(text, "http%3a") || has_prefix(text, "https%3a") {
-            return Err(PageError::DoubleEncoded);
-        }
-        if text.bytes().any(|b| b <= b' ' || b == 0x7f) {
-            return Err(PageError::Blank);
-        }
-        if !text.is_ascii() {
-            return Err(PageError::NotAscii);
-        }
-        let rest = ["https://", "http://"]
-            .iter()
-            .find(|scheme| has_prefix(text, scheme))
-            .map(|scheme| &text[scheme.len()..]);
-        let rest = rest.ok_or(PageError::NotHttp)?;
-        let authority = &rest[..rest.find(['/', '?']).unwrap_or(rest.len())];
-        if authority.is_empty() {
-            return Err(PageError::NoHost);
-        }
-        if authority.contains(['@', '\\']) {
-            return Err(PageError::UserInfo);
-        }
-        let parsed = url::Url::parse(text).map_err(|_| PageError::NoHost)?;
-        let host = parsed.host_str().ok_or(PageError::NoHost)?.to_owned();
-        Ok(Self {
-            text: text.to_owned(),
-            place: Place::Normal {
-                host,
-                path: parsed.path().to_owned(),
-            },
-        })
+        self.text.contains("&amp;").then(Warning::html_escaped)
     }
 
     /// The signed text.
@@ -102,7 +81,7 @@ impl PageUrl {
     pub fn host(&self) -> &str {
         match &self.place {
             Place::Within { host, .. } => &self.text[host.clone()],
-            Place::Normal { host, .. } => host,
+            Place::Normalised { host, .. } => host,
         }
     }
 
@@ -110,10 +89,8 @@ impl PageUrl {
     #[must_use]
     pub fn path(&self) -> &str {
         match &self.place {
-            // `https://example.com?a=1` has none to point at.
-            Place::Within { path, .. } if path.is_empty() => "/",
             Place::Within { path, .. } => &self.text[path.clone()],
-            Place::Normal { path, .. } => path,
+            Place::Normalised { path, .. } => path,
         }
     }
 }
@@ -141,4 +118,270 @@ pub fn before_fragment(href: &str) -> &str {
 fn has_prefix(text: &str, prefix: &str) -> bool {
     text.get(..prefix.len())
         .is_some_and(|head| head.eq_ignore_ascii_case(prefix))
+}
+
+/// Host and path of any address, by a full parse.
+fn normalised_place(text: &str) -> Result<Place, PageError> {
+    if text.is_empty() {
+        return Err(PageError::Empty);
+    }
+    if text.len() > MAX_PAGE_URL {
+        return Err(PageError::TooLong);
+    }
+    if has_prefix(text, "http%3a") || has_prefix(text, "https%3a") {
+        return Err(PageError::DoubleEncoded);
+    }
+    if text.bytes().any(|b| b <= b' ' || b == 0x7f) {
+        return Err(PageError::Blank);
+    }
+    if !text.is_ascii() {
+        return Err(PageError::NotAscii);
+    }
+    let rest = ["https://", "http://"]
+        .iter()
+        .find(|scheme| has_prefix(text, scheme))
+        .map(|scheme| &text[scheme.len()..]);
+    let rest = rest.ok_or(PageError::NotHttp)?;
+    let authority = &rest[..rest.find(['/', '?']).unwrap_or(rest.len())];
+    if authority.is_empty() {
+        return Err(PageError::NoHost);
+    }
+    if authority.contains(['@', '\\']) {
+        return Err(PageError::UserInfo);
+    }
+    let parsed = url::Url::parse(text).map_err(|_| PageError::NoHost)?;
+    Ok(Place::Normalised {
+        host: parsed.host_str().ok_or(PageError::NoHost)?.to_owned(),
+        path: parsed.path().to_owned(),
+        href: (parsed.as_str() != text).then(|| parsed.as_str().to_owned()),
+    })
+}
+
+/// Fast path for addresses that `url::Url` would not normalise: where host and path stand in them. `None` for every address that
+/// needs a full parse (upper case, punycode, a host that ends like a number, dot segments, no path, an unusual port, an escaped
+/// ampersand), valid or not.
+fn canonical_place(bytes: &[u8]) -> Option<(Range<usize>, Range<usize>)> {
+    if bytes.len() > MAX_PAGE_URL {
+        return None;
+    }
+    let (start, default_port): (usize, &[u8]) = if bytes.starts_with(b"https://") {
+        (8, b":443")
+    } else if bytes.starts_with(b"http://") {
+        (7, b":80")
+    } else {
+        return None;
+    };
+    let host = start..start + host_length(&bytes[start..])?;
+    let path_at = host.end + port_length(&bytes[host.end..])?;
+    if bytes.get(path_at) != Some(&b'/') || &bytes[host.end..path_at] == default_port {
+        return None;
+    }
+    let path = path_at..path_at + path_length(&bytes[path_at..])?;
+    // No early exit, so that the compiler vectorises the check.
+    let is_kept = bytes[path.end..]
+        .iter()
+        .fold(true, |all, byte| all & IS_QUERY[usize::from(*byte)]);
+    is_kept.then_some((host, path))
+}
+
+/// The length of a lower-case host name whose labels are separated by one dot or hyphen, and whose last label starts with a
+/// letter. Punycode (`xn--`) has two hyphens and is left to the full parse.
+fn host_length(bytes: &[u8]) -> Option<usize> {
+    let (mut label, mut is_sound) = (0, false);
+    let mut length = bytes.len();
+    for (at, byte) in bytes.iter().enumerate() {
+        match byte {
+            b'a'..=b'z' | b'0'..=b'9' => is_sound = true,
+            b'-' if is_sound => is_sound = false,
+            b'.' if is_sound => (label, is_sound) = (at + 1, false),
+            b':' | b'/' | b'?' => {
+                length = at;
+                break;
+            }
+            _ => return None,
+        }
+    }
+    (is_sound && bytes[label].is_ascii_lowercase() && length <= MAX_HOST).then_some(length)
+}
+
+/// The length of `:8080`, colon included; 0 without a port.
+fn port_length(bytes: &[u8]) -> Option<usize> {
+    if bytes.first() != Some(&b':') {
+        return Some(0);
+    }
+    let digits = bytes[1..]
+        .iter()
+        .take_while(|byte| byte.is_ascii_digit())
+        .count();
+    // Five digits may exceed the largest port, a leading zero is dropped by a parser.
+    let ends = matches!(bytes.get(1 + digits), None | Some(b'/' | b'?'));
+    ((1..=4).contains(&digits) && bytes[1] != b'0' && ends).then_some(1 + digits)
+}
+
+/// The length of a path in which a parser would escape and resolve nothing.
+fn path_length(bytes: &[u8]) -> Option<usize> {
+    for (at, byte) in bytes.iter().enumerate() {
+        match byte {
+            b'?' => return Some(at),
+            // A segment that starts with a dot, written as `.` or as `%2e`, may be one that is resolved.
+            b'/' if matches!(bytes.get(at + 1), Some(b'.'))
+                || bytes[at + 1..].starts_with(b"%2") =>
+            {
+                return None;
+            }
+            byte if IS_PATH[usize::from(*byte)] => {}
+            _ => return None,
+        }
+    }
+    Some(bytes.len())
+}
+
+/// The bytes that a parser keeps in a path.
+const IS_PATH: [bool; 256] = {
+    let (mut is_path, mut byte) = ([false; 256], b'!');
+    while byte <= b'~' {
+        is_path[byte as usize] = !matches!(
+            byte,
+            b'"' | b'#'
+                | b'<'
+                | b'>'
+                | b'?'
+                | b'['
+                | b'\\'
+                | b']'
+                | b'^'
+                | b'`'
+                | b'{'
+                | b'|'
+                | b'}'
+        );
+        byte += 1;
+    }
+    is_path
+};
+
+/// The bytes that a parser keeps in a query, but for `;`: it may end an `&amp;`, which deserves a look.
+const IS_QUERY: [bool; 256] = {
+    let (mut is_query, mut byte) = ([false; 256], b'!');
+    while byte <= b'~' {
+        is_query[byte as usize] = !matches!(byte, b'"' | b'#' | b'\'' | b'<' | b'>' | b';');
+        byte += 1;
+    }
+    is_query
+};
+
+/// The longest name that DNS has.
+const MAX_HOST: usize = 253;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Whether the fast path takes this address; then a full parse must give the same.
+    #[track_caller]
+    fn agree(text: &str) -> bool {
+        let Some((host, path)) = canonical_place(text.as_bytes()) else {
+            return false;
+        };
+        let whole = normalised_place(text)
+            .unwrap_or_else(|error| panic!("{text} is taken for canonical: {error}"));
+        let fast = Place::Normalised {
+            host: text[host].to_owned(),
+            path: text[path].to_owned(),
+            href: None,
+        };
+        assert_eq!(fast, whole, "{text}");
+        true
+    }
+
+    #[test]
+    fn addresses_of_ordinary_pages_take_the_fast_path() {
+        for text in [
+            "https://example.com/",
+            "https://www.example.com/goods/detail?id=20260101&from=singlemessage&isappinstalled=0",
+            "http://m.example.com:8080/a/b.html?x=%E5%BC%A0",
+            "https://localhost:3000/?a=1",
+            "https://a-b.example-shop.com.cn/%E5%BC%A0/p;v=1,2?q={x}|\\",
+            "https://example.com/a..b/c./d?e/../f",
+            "https://1.a/",
+        ] {
+            assert!(agree(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn addresses_that_a_parser_changes_or_refuses_take_the_full_parse() {
+        for text in [
+            "",
+            "https://",
+            "https:///a",
+            "ftp://example.com/",
+            "HTTPS://example.com/",
+            "https://Example.com/",
+            "https://例え.jp/",
+            "https://xn--r8jz45g.jp/",
+            "https://a.xn--r8jz45g/",
+            "https://127.0.0.1/",
+            "https://127.1/",
+            "https://a.0x7f/",
+            "https://[::1]/",
+            "https://a..b/",
+            "https://a--b.c/",
+            "https://.a/",
+            "https://a./",
+            "https://-a.b/",
+            "https://a-.b/",
+            "https://a-/",
+            "https://a_b.c/",
+            "https://u@h/",
+            "https://h:99999/",
+            "https://h:/",
+            "https://h:80a/",
+            "https://h/a/../b",
+            "https://h/./b",
+            "https://h/%2e%2E/b",
+            "https://h/a b",
+            "https://h/a\\b",
+            "https://h/a\"b",
+            "https://h/{x}",
+            "https://h/?a b",
+            "https://h/?张",
+            "https://h",
+            "https://h?a=1",
+            "https://h:443/",
+            "http://h:80/",
+            "http://h:0080/",
+            "https://h/?q='x'",
+            "https://h/?a=1&amp;b=2",
+        ] {
+            assert_eq!(canonical_place(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4_000))]
+
+        #[test]
+        fn the_fast_path_agrees_with_the_full_parse(
+            host in "([a-zX0-9._-]|xn--|0x|%41){1,12}",
+            port in "(:[0-9a]{0,6})?",
+            path in "(/(\\.|%2[eE5]|[a-zA-Z0-9%!$&'()*+,;=:@_~\"<>{}|^`\\\\ \u{e9}-]){0,5}){0,4}",
+            query in "(\\?[ -~]{0,12})?",
+        ) {
+            agree(&format!("https://{host}{port}{path}{query}"));
+        }
+
+        #[test]
+        fn ordinary_addresses_always_take_the_fast_path(
+            host in "([a-z][a-wyz0-9]{0,5}(-[a-z0-9]{1,3})?\\.){0,3}[a-z]{2,5}",
+            port in "(:[1-9][0-9]{3})?",
+            path in "(/[a-zA-Z0-9_~]([a-zA-Z0-9_.~-]|%[A-F][0-9A-F]){0,6}){0,4}/",
+            query in "(\\?[!$-&(-:=?-~]{0,30})?",
+        ) {
+            let text = format!("http://{host}{port}{path}{query}");
+            prop_assert!(agree(&text), "{text}");
+        }
+    }
 }

@@ -384,3 +384,79 @@ async fn a_mini_program_signs_no_pages() {
     let problem = answer.assert_problem(404, "unsupported_credential");
     assert!(text(&problem["hint"], "zh").contains("小程序"));
 }
+
+#[tokio::test]
+async fn an_address_that_no_browser_has_is_signed_as_it_is_with_a_warning() {
+    let app = spawn_app().await;
+    for (url, code) in [
+        ("HTTPS://example.com/p", "address_not_canonical"),
+        ("https://Example.com/p", "address_not_canonical"),
+        ("https://example.com:443/p", "address_not_canonical"),
+        ("http://example.com:80/p", "address_not_canonical"),
+        ("https://example.com:0443/p", "address_not_canonical"),
+        ("https://example.com", "address_not_canonical"),
+        ("https://example.com?a=1", "address_not_canonical"),
+        ("https://example.com/a/../b", "address_not_canonical"),
+        ("https://example.com/./b", "address_not_canonical"),
+        ("https://example.com/a/%2e%2e/b", "address_not_canonical"),
+        ("https://%65xample.com/", "address_not_canonical"),
+        ("https://example%2ecom/", "address_not_canonical"),
+        ("https://example.com/?q=\"x\"", "address_not_canonical"),
+        ("https://example.com/?q='x'", "address_not_canonical"),
+        ("https://example.com/a\\b", "address_not_canonical"),
+        ("https://example.com/p?a=1&amp;b=2", "address_html_escaped"),
+    ] {
+        let config = app.config(url).await.ok();
+        assert_eq!(config["warning"]["code"], code, "{url}");
+        for language in ["en", "zh"] {
+            assert!(!text(&config["warning"], language).is_empty(), "{url}");
+        }
+        assert_eq!(config["url"], url, "the text stays as it was sent");
+        assert_eq!(
+            text(&config, "signature"),
+            app.expected_signature(&config, url)
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_address_as_browsers_write_it_has_no_warning() {
+    let app = spawn_app().await;
+    for url in [
+        "https://example.com/",
+        "https://example.com:8443/p/%E4%B8%AD;v=1?a[]=1&b={x}|y^z`&c=%2e%2e/..;#/route",
+        "http://m.example.com/a//b/?&&=&a=&a",
+        "https://example.com/p?redirect=https://example.com/?a=1",
+    ] {
+        let config = app.config(url).await.ok();
+        assert_eq!(config.get("warning"), None, "{url}");
+    }
+}
+
+#[tokio::test]
+async fn a_misspelt_parameter_gets_the_accounts_list_and_a_warning() {
+    let app = spawn_app().await;
+    let answer = app
+        .query("url=https%3A%2F%2Fexample.com%2F&jsapilist=hideOptionMenu")
+        .await;
+    let config = answer.ok();
+    assert_eq!(config["jsApiList"], json!(["chooseImage", "scanQRCode"]));
+    assert_eq!(config["warning"]["code"], "parameter_ignored");
+}
+
+#[tokio::test]
+async fn lists_are_taken_in_every_form_that_client_libraries_send() {
+    let app = spawn_app().await;
+    for query in [
+        "jsApiList=a&jsApiList=b",
+        "jsApiList[]=a&jsApiList[]=b",
+        "jsApiList%5B%5D=a&jsApiList%5B%5D=b",
+        "jsApiList=%5B%22a%22%2C%22b%22%5D",
+    ] {
+        let config = app
+            .query(&format!("url=https%3A%2F%2Fexample.com%2F&{query}"))
+            .await
+            .ok();
+        assert_eq!(config["jsApiList"], json!(["a", "b"]), "{query}");
+    }
+}

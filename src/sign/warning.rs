@@ -1,0 +1,61 @@
+//! Hints beside a signature that is valid for the text it was asked for, but that the phone will probably refuse.
+
+use std::borrow::Cow;
+
+use serde::Serialize;
+
+/// A hint for the developer of the page, in English and Chinese.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
+pub struct Warning {
+    /// Stable, in snake_case: `address_not_canonical`, `address_html_escaped`, `parameter_ignored`.
+    #[cfg_attr(feature = "server", schema(value_type = String, example = "address_not_canonical"))]
+    pub code: &'static str,
+    /// English.
+    #[cfg_attr(feature = "server", schema(value_type = String))]
+    pub en: Cow<'static, str>,
+    /// 中文。
+    #[cfg_attr(feature = "server", schema(value_type = String))]
+    pub zh: Cow<'static, str>,
+}
+
+impl Warning {
+    /// The page's address would read `href` in every browser.
+    pub(super) fn not_canonical(href: &str) -> Self {
+        Self {
+            code: "address_not_canonical",
+            en: format!(
+                "No browser has this address: its location.href would be {href}. The signature is over the text as it was \
+                 sent, and the phone will refuse it. Send location.href.split('#')[0] as it is."
+            )
+            .into(),
+            zh: format!(
+                "浏览器中不会出现这个地址，实际的 location.href 会是 {href}。签名按传来的原文计算，手机会报 invalid signature。\
+                 请原样传 location.href.split('#')[0]。"
+            )
+            .into(),
+        }
+    }
+
+    /// The page's query holds `&amp;`.
+    pub(super) fn html_escaped() -> Self {
+        Self {
+            code: "address_html_escaped",
+            en: "The address holds &amp; where a browser has &: it was escaped for HTML on its way. The signature is over the \
+                 text as it was sent. Send location.href.split('#')[0] as it is."
+                .into(),
+            zh: "地址中的 & 变成了 &amp;，说明它被 HTML 转义过。签名按传来的原文计算。请原样传 location.href.split('#')[0]。"
+                .into(),
+        }
+    }
+
+    /// The query has `given` where the parameter is called `known`.
+    #[cfg(feature = "actix")]
+    pub(crate) fn parameter_ignored(given: &str, known: &str) -> Self {
+        Self {
+            code: "parameter_ignored",
+            en: format!("The parameter {given} was ignored: it is spelled {known}.").into(),
+            zh: format!("参数 {given} 被忽略，正确的写法是 {known}。").into(),
+        }
+    }
+}
