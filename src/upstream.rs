@@ -411,7 +411,7 @@ fn transport(error: reqwest::Error) -> Failure {
 }
 
 /// An error with its innermost cause: `error sending request: Connection refused (os error 111)`.
-fn describe(error: &reqwest::Error) -> String {
+pub(crate) fn describe(error: &reqwest::Error) -> String {
     let mut innermost: &dyn std::error::Error = error;
     while let Some(source) = innermost.source() {
         innermost = source;

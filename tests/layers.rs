@@ -232,7 +232,7 @@ fn only_the_clock_reads_time() {
 #[test]
 fn only_upstream_uses_the_http_client_and_knows_wechats_paths() {
     assert_eq!(
-        elsewhere(&["upstream"], &["reqwest::"]),
+        elsewhere(&["upstream", "cli"], &["reqwest::"]),
         Vec::<String>::new()
     );
     // The drop-in scope stands in WeChat's place: one file knows where, and one describes it.

@@ -1,47 +1,50 @@
-//! Why a server of ours could not be asked: what decides which advice fits. The advice is the command's.
+//! Why a running wx-jssdk could not be asked, as far as it decides which advice fits. The advice is the command's.
 
-use std::io::{self, ErrorKind};
+use std::error::Error as StdError;
+use std::io;
 
 use rustls::{CertificateError, Error};
 
-/// What is in the way, as far as the error shows.
+/// What stopped a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ConnectError {
-    /// It speaks TLS, and its certificate is not believed.
+    /// The server speaks TLS, and its certificate is not trusted.
     Untrusted,
-    /// Its certificate is over, or not yet good.
+    /// The certificate has expired or is not yet valid.
     OutOfDate,
-    /// Its certificate is for another name.
+    /// The certificate is for another name.
     OtherName,
-    /// It was asked over TLS and answered something else.
+    /// The server was asked over TLS and does not speak it.
     NoTls,
-    /// It was asked without TLS, and what came back is no HTTP.
+    /// The server was asked without TLS and did not answer in HTTP.
     NoHttp,
-    /// It is not there, or does not answer.
+    /// Nothing listens there, or it does not answer.
     Absent,
 }
 
 impl ConnectError {
-    /// `secure`: whether it was asked over TLS.
-    pub(super) fn of(error: &io::Error, secure: bool) -> Self {
-        match error
-            .get_ref()
-            .and_then(|inner| inner.downcast_ref::<Error>())
-        {
-            Some(Error::InvalidCertificate(why)) => return Self::of_certificate(why),
-            Some(Error::InvalidMessage(_)) => return Self::NoTls,
-            _ => {}
+    /// `secure`: whether the server was asked over TLS.
+    pub(super) fn of(error: &reqwest::Error, secure: bool) -> Self {
+        let causes = causes(error);
+        match causes.iter().find_map(|cause| cause.downcast_ref()) {
+            Some(Error::InvalidCertificate(reason)) => return Self::of_certificate(reason),
+            Some(_) => return Self::NoTls,
+            None => {}
         }
-        match (secure, error.kind()) {
-            // Hung up in the handshake; later, the end of the connection is the end of the answer.
-            (true, ErrorKind::UnexpectedEof) => Self::NoTls,
-            (false, ErrorKind::InvalidData | ErrorKind::ConnectionReset) => Self::NoHttp,
+        let hung_up = causes
+            .iter()
+            .filter_map(|cause| cause.downcast_ref::<io::Error>())
+            .any(|error| error.kind() == io::ErrorKind::UnexpectedEof);
+        match secure {
+            _ if error.is_timeout() => Self::Absent,
+            true if hung_up => Self::NoTls,
+            false if !error.is_connect() => Self::NoHttp,
             _ => Self::Absent,
         }
     }
 
-    fn of_certificate(why: &CertificateError) -> Self {
-        match why {
+    fn of_certificate(reason: &CertificateError) -> Self {
+        match reason {
             CertificateError::Expired
             | CertificateError::ExpiredContext { .. }
             | CertificateError::NotValidYet
@@ -54,46 +57,17 @@ impl ConnectError {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use rustls::InvalidMessage;
-
-    use super::*;
-
-    #[test]
-    fn what_is_in_the_way_is_told_by_the_error_and_by_how_it_was_asked() {
-        let of_tls =
-            |error: Error| ConnectError::of(&io::Error::new(ErrorKind::InvalidData, error), true);
-        assert_eq!(
-            of_tls(Error::InvalidCertificate(CertificateError::UnknownIssuer)),
-            ConnectError::Untrusted
-        );
-        assert_eq!(
-            of_tls(Error::InvalidCertificate(CertificateError::Expired)),
-            ConnectError::OutOfDate
-        );
-        assert_eq!(
-            of_tls(Error::InvalidCertificate(CertificateError::NotValidForName)),
-            ConnectError::OtherName
-        );
-        assert_eq!(
-            of_tls(Error::InvalidMessage(InvalidMessage::InvalidContentType)),
-            ConnectError::NoTls
-        );
-        for (kind, secure, obstacle) in [
-            (ErrorKind::UnexpectedEof, true, ConnectError::NoTls),
-            (ErrorKind::InvalidData, false, ConnectError::NoHttp),
-            (ErrorKind::ConnectionReset, false, ConnectError::NoHttp),
-            (ErrorKind::InvalidData, true, ConnectError::Absent),
-            (ErrorKind::ConnectionRefused, true, ConnectError::Absent),
-            (ErrorKind::ConnectionRefused, false, ConnectError::Absent),
-            (ErrorKind::TimedOut, false, ConnectError::Absent),
-        ] {
-            assert_eq!(
-                ConnectError::of(&io::Error::from(kind), secure),
-                obstacle,
-                "{kind:?}"
-            );
-        }
-    }
+/// The error and what caused it, outermost first. An `io::Error` hides from `source()` what it wraps.
+fn causes(error: &reqwest::Error) -> Vec<&(dyn StdError + 'static)> {
+    std::iter::successors(
+        Some(error as &(dyn StdError + 'static)),
+        |cause| match cause
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref)
+        {
+            Some(wrapped) => Some(wrapped as &(dyn StdError + 'static)),
+            None => cause.source(),
+        },
+    )
+    .collect()
 }

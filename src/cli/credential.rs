@@ -16,6 +16,7 @@ use super::{Ended, Unusable, listed, say};
 use crate::credential::{Kind, Secret};
 use crate::error::Hint;
 use crate::server::config::Settings;
+use crate::upstream::describe;
 
 /// Whom to ask, and how to print the answer.
 #[derive(Debug, Args)]
@@ -151,7 +152,7 @@ impl Asking {
         let body = rejected.map(|value| serde_json::json!({ "value": value }).to_string());
         path.extend(body.is_some().then_some("reject"));
         match server
-            .ask(&path, Some(key.expose()), body.as_deref(), trust, PATIENCE)
+            .ask(&path, Some(key.expose()), body, trust, PATIENCE)
             .await
         {
             Ok(reply) => Ok(self.print(&server, &reply)),
@@ -161,6 +162,7 @@ impl Asking {
                     &server,
                     self.ca.is_some(),
                 );
+                let error = describe(&error.without_url());
                 eprintln!("wx-jssdk: {server} cannot be asked: {error}\n    {en}\n    {zh}");
                 Ok(Ended::No)
             }

@@ -12,6 +12,7 @@ use super::tls::Trust;
 use super::{Ended, Unusable, address, listed, say};
 use crate::error::Hint;
 use crate::server::config::Settings;
+use crate::upstream::describe;
 
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  wx-jssdk healthcheck --address 127.0.0.1:8080")]
@@ -39,7 +40,7 @@ impl Healthcheck {
         };
         // Nothing secret is sent, and an expired certificate is no reason to start the service anew.
         match server
-            .ask(&["healthz"], None, None, Trust::anybody(), PATIENCE)
+            .ask(&["healthz"], None, None, Trust::any(), PATIENCE)
             .await
         {
             Ok(Reply { status: 200, .. }) => {
@@ -53,7 +54,7 @@ impl Healthcheck {
                     &server,
                     self.address.is_some(),
                 );
-                Ok(no(&server, &error.to_string(), &advice))
+                Ok(no(&server, &describe(&error.without_url()), &advice))
             }
         }
     }

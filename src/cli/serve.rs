@@ -192,7 +192,7 @@ fn announce(application: &Application) {
         ));
     }
     say("See its tokens and tickets · 查看模拟的 token 与 ticket:");
-    say(&format!("  curl {}/sandbox/state_view", sandbox.url()));
+    say(&format!("  curl {}/sandbox/state", sandbox.url()));
 }
 
 /// Resolves at SIGTERM or Ctrl-C. Installed before anything is bound, so that an early signal is not lost.

@@ -1,9 +1,8 @@
-//! Whose certificate is believed when a server of ours is asked over https.
+//! Which certificates the command line trusts when it asks a running wx-jssdk over https.
 //!
-//! With `--ca`, the certificate in that file itself, or what it issued: our own listener's mostly is self-signed. Without, what this
+//! With `--ca`, the certificate in that file itself, or what it issued: that of an admin listener is mostly self-signed. Without, what this
 //! machine trusts. Both are strict, since the API key goes over this connection.
 
-use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,26 +12,23 @@ use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
-use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 
-/// Whom a connection may end at.
+/// Which servers a connection may end at.
 #[derive(Clone, Debug)]
 pub(super) struct Trust(Arc<Verifier>);
 
 #[derive(Debug)]
 struct Verifier {
     provider: Arc<CryptoProvider>,
-    /// These are believed as they are, whatever name they are for.
+    /// Trusted as they are, for any name.
     pinned: Vec<CertificateDer<'static>>,
-    /// `None`: everybody is believed.
+    /// `None`: every certificate is trusted.
     issued: Option<Arc<WebPkiServerVerifier>>,
 }
 
 impl Trust {
-    /// For what holds no secret.
-    pub(super) fn anybody() -> Self {
+    /// Trusts every server: for requests that hold no secret.
+    pub(super) fn any() -> Self {
         Self(Arc::new(Verifier {
             provider: provider(),
             pinned: Vec::new(),
@@ -66,22 +62,14 @@ impl Trust {
         })))
     }
 
-    pub(super) async fn connect(
-        self,
-        host: &str,
-        stream: TcpStream,
-    ) -> io::Result<TlsStream<TcpStream>> {
-        let name = ServerName::try_from(host.to_owned())
-            .map_err(|error| io::Error::new(ErrorKind::InvalidInput, error))?;
-        let config = ClientConfig::builder_with_provider(provider())
+    /// As the HTTP client takes it.
+    pub(super) fn client_config(self) -> ClientConfig {
+        ClientConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .expect("ring has the default protocol versions")
             .dangerous()
             .with_custom_certificate_verifier(self.0)
-            .with_no_client_auth();
-        TlsConnector::from(Arc::new(config))
-            .connect(name, stream)
-            .await
+            .with_no_client_auth()
     }
 }
 

@@ -280,4 +280,4 @@ const FOREIGN_REFRESH: &str = r#"{"app_id": "wx…", "mode": "stable"}, where "m
 const ACCOUNT: &str = r#"{"platform": "official", "app_id": "wx…", "secret": "…", "safe_domains": ["example.com"], "allow_ips": null}, where "platform" is official, mini or work (with "agent_id")"#;
 const AGENT_VERIFY: &str = r#"{"kind": "agentConfig", "corpid": "ww…", "agentid": "1000002", "timestamp": "…", "nonceStr": "…", "signature": "…", "url": "https://…", "jsApiList": []}"#;
 const PRE_VERIFY: &str = r#"{"appId": "wx…", "timestamp": "…", "nonceStr": "…", "signature": "…", "url": "https://…", "landingUrl": "https://…", "client": "android", "jsApiList": []}, where "client" is android, ios, devtools or desktop; "kind" is config or agentConfig"#;
-const ROUTES: &str = "GET /sandbox/state_view, POST and DELETE /sandbox/faults, POST /sandbox/advance, /sandbox/revoke, /sandbox/foreign-refresh, /sandbox/accounts, /sandbox/reset, /sandbox/pre-verify";
+const ROUTES: &str = "GET /sandbox/state, POST and DELETE /sandbox/faults, POST /sandbox/advance, /sandbox/revoke, /sandbox/foreign-refresh, /sandbox/accounts, /sandbox/reset, /sandbox/pre-verify";

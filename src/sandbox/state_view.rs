@@ -1,4 +1,4 @@
-//! The sandbox laid open: the answer of `GET /sandbox/state_view`.
+//! The sandbox laid open: the answer of `GET /sandbox/state`.
 
 use std::collections::BTreeMap;
 

@@ -56,7 +56,7 @@ async fn an_unknown_path_says_where_the_endpoint_is() {
         "/nothing",
         "/",
         "/cgi-bin/token",
-        "/sandbox/state_view",
+        "/sandbox/state",
     ] {
         let answer = app.get(path).await;
         let problem = answer.assert_problem(404, "not_found");

@@ -45,7 +45,7 @@ async fn jsapi_ticket(sandbox: &str) -> Option<String> {
 
 /// What the sandbox has of the official demo account.
 pub(crate) async fn demo_app(sandbox: &str) -> Value {
-    let state = get_json(&format!("{sandbox}/sandbox/state_view")).await;
+    let state = get_json(&format!("{sandbox}/sandbox/state")).await;
     state["apps"]
         .as_array()
         .unwrap()
@@ -242,7 +242,7 @@ async fn the_sandbox_alone_serves_the_app_that_it_prints() {
         "{answer}"
     );
     assert_eq!(
-        get_json(&format!("{url}/sandbox/state_view")).await["calls"]["/cgi-bin/token"],
+        get_json(&format!("{url}/sandbox/state")).await["calls"]["/cgi-bin/token"],
         1
     );
     assert_eq!(running.stop().await.code, 0);

@@ -7,7 +7,7 @@ use wx_jssdk::sandbox::Sandbox;
 use crate::support::*;
 
 const ORDERS: [(&str, &str, &str); 9] = [
-    ("GET", "/sandbox/state_view", ""),
+    ("GET", "/sandbox/state", ""),
     (
         "POST",
         "/sandbox/faults",

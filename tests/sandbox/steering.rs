@@ -32,7 +32,7 @@ async fn the_state_shows_everything_in_its_documented_shape() {
     let old = token_of(&classic(&sandbox).await);
     let new = token_of(&classic(&sandbox).await);
     let bought = ticket(&sandbox, &new, "jsapi").await;
-    let state = get(&sandbox, "/sandbox/state_view").await;
+    let state = get(&sandbox, "/sandbox/state").await;
     assert_eq!(
         state,
         json!({
@@ -65,7 +65,7 @@ async fn the_state_shows_no_value_that_is_over() {
     let token = token_of(&stable(&sandbox).await);
     ticket(&sandbox, &token, "jsapi").await;
     post(&sandbox, "/sandbox/advance", r#"{"seconds":7200}"#).await;
-    let state = get(&sandbox, "/sandbox/state_view").await;
+    let state = get(&sandbox, "/sandbox/state").await;
     assert_eq!(
         state["apps"][0]["tokens"]["stable"],
         json!({ "current": null, "previous": null, "expires_at": null })
@@ -76,7 +76,7 @@ async fn the_state_shows_no_value_that_is_over() {
 #[tokio::test]
 async fn steering_is_not_counted_as_calls_to_wechat() {
     let sandbox = sandbox().await;
-    get(&sandbox, "/sandbox/state_view").await;
+    get(&sandbox, "/sandbox/state").await;
     post(&sandbox, "/sandbox/reset", "").await;
     assert_eq!(sandbox.calls_total(), 0);
 }
@@ -424,7 +424,7 @@ async fn an_unknown_way_to_steer_is_404_and_lists_the_known_ones() {
     for (method, path) in [
         ("GET", "/sandbox/stat"),
         ("GET", "/sandbox/reset"),
-        ("POST", "/sandbox/state_view"),
+        ("POST", "/sandbox/state"),
         ("GET", "/sandbox"),
     ] {
         let request = client().request(method.parse().unwrap(), format!("{}{path}", sandbox.url()));
@@ -433,7 +433,7 @@ async fn an_unknown_way_to_steer_is_404_and_lists_the_known_ones() {
         let body = answer.text().await.unwrap();
         assert!(
             body.contains(&format!("{method} {path} is nothing here"))
-                && body.contains("GET /sandbox/state_view"),
+                && body.contains("GET /sandbox/state"),
             "{body}"
         );
     }

@@ -388,7 +388,7 @@ async fn pages_of_any_origin_may_ask() {
 async fn no_other_origin_may_read_the_secrets() {
     let sandbox = sandbox().await;
     let request = client()
-        .get(format!("{}/sandbox/state_view", sandbox.url()))
+        .get(format!("{}/sandbox/state", sandbox.url()))
         .header("Origin", "https://evil.example");
     assert!(
         !request
@@ -415,7 +415,7 @@ async fn the_same_judge_can_be_mounted_on_another_server() {
     );
     for (method, uri) in [
         ("GET", "/sandbox/pre-verify"),
-        ("GET", "/sandbox/state_view"),
+        ("GET", "/sandbox/state"),
         ("POST", "/sandbox/reset"),
     ] {
         let request = web_test::TestRequest::default()

@@ -16,7 +16,7 @@ async fn the_state_shows_a_wecom_app_with_its_agent_id_its_token_and_its_tickets
         corp_ticket(&sandbox, &token).await,
         agent_ticket(&sandbox, &token).await,
     );
-    let state = get(&sandbox, "/sandbox/state_view").await;
+    let state = get(&sandbox, "/sandbox/state").await;
     let none = json!({ "current": null, "previous": null, "expires_at": null });
     let shared = json!({ "value": corp["ticket"], "expires_at": 1_700_007_200 });
     assert_eq!(
