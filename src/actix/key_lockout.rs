@@ -1,7 +1,8 @@
-//! Wrong API keys, rationed for each address: who tries many is locked out for a while, whatever he presents next.
+//! Per-IP lockout after too many distinct invalid API keys.
 //!
-//! What counts is *different* wrong keys. A server that repeats an outdated one, ten times a second and from behind the same
-//! proxy as all others, guesses nothing, and must not lock them out with itself.
+//! A valid key always passes: servers share addresses (NAT, a proxy), and one of them must not be able to shut out the others.
+//! The lockout makes guessing visible and cheap to refuse; what makes it hopeless are the key's 256 random bits.
+//! Only *distinct* invalid keys count. A server that repeats an outdated one, ten times a second, guesses nothing.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroU32;
@@ -24,7 +25,7 @@ use super::rate_buckets::{Limiter, RateBuckets, Ticks, key_of};
 use crate::clock::Clock;
 use crate::error::Hint;
 
-/// The ration of wrong keys. Mounted as `web::Data` in an application, the private scopes keep to it.
+/// The limit on wrong keys. Mounted as `web::Data` in an application, the private scopes keep to it.
 #[derive(Debug)]
 pub struct KeyLockout {
     limiter: Option<Limiter>,
@@ -76,14 +77,26 @@ impl KeyLockout {
         self.refused.load(Ordering::Relaxed)
     }
 
-    /// The presented key, if it is one of ours; while its address is locked out, how long that lasts. Then no key is compared, so
-    /// that nobody learns by the answer whether this one was right.
+    /// Returns the key with this text. `Err`: it is invalid, and its address is locked out for so long. All keys are compared
+    /// first and in constant time, so that a valid one passes in either case.
     fn find<'k>(
         &self,
         keys: &'k ApiKeys,
         presented: &str,
         client: IpAddr,
     ) -> Result<Option<&'k ApiKey>, Duration> {
+        let found = keys.find(presented);
+        if found.is_none() {
+            self.count_wrong(presented, client)?;
+        }
+        Ok(found)
+    }
+
+    fn count_wrong(&self, presented: &str, client: IpAddr) -> Result<(), Duration> {
+        let wrong = self.wrong.fetch_add(1, Ordering::Relaxed) + 1;
+        let Some(limiter) = &self.limiter else {
+            return Ok(());
+        };
         let address = key_of(client);
         let until = Duration::from_millis(self.locked.of(address).load(Ordering::Acquire));
         if let Some(wait) = until
@@ -93,18 +106,6 @@ impl KeyLockout {
             self.refused.fetch_add(1, Ordering::Relaxed);
             return Err(whole_seconds(wait));
         }
-        let found = keys.find(presented);
-        if found.is_none() {
-            self.count_wrong(address, presented, client)?;
-        }
-        Ok(found)
-    }
-
-    fn count_wrong(&self, address: u64, presented: &str, client: IpAddr) -> Result<(), Duration> {
-        let wrong = self.wrong.fetch_add(1, Ordering::Relaxed) + 1;
-        let Some(limiter) = &self.limiter else {
-            return Ok(());
-        };
         let guess = self.seen.hash((address, presented));
         if self.seen.of(guess).swap(guess, Ordering::Relaxed) == guess {
             return Ok(());
@@ -125,14 +126,14 @@ impl KeyLockout {
             let seconds = wait.as_secs();
             tracing::warn!(
                 %client, seconds, wrong,
-                "API keys are being guessed: this address is locked out · 有人在猜测 API key，该地址已被暂时锁定"
+                "API keys are being guessed: wrong ones from this address are refused for a while · 有人在猜测 API key，该地址的错误 key 将被暂时拒绝"
             );
         }
         Err(wait)
     }
 }
 
-/// The key with this text. `Err`: the address is locked out for so long.
+/// The key with this text. `Err`: it is invalid, and its address is locked out for so long.
 pub(super) fn find<'k>(
     request: &HttpRequest,
     keys: &'k ApiKeys,
@@ -173,7 +174,8 @@ fn presented(headers: &HeaderMap) -> Option<&str> {
 }
 
 fn locked_out(wait: Duration) -> Problem {
-    let detail = "too many different wrong API keys came from this address".into();
+    let detail =
+        "this API key is wrong, and too many different wrong ones came from this address".into();
     Problem {
         retry_after: Some(wait),
         ..too_many(
@@ -186,8 +188,8 @@ fn locked_out(wait: Duration) -> Problem {
 }
 
 const HINT: Hint = Hint::fixed(
-    "Ask again after the time in Retry-After, with the right key. Other addresses are not affected.",
-    "请在 Retry-After 指定的时间后使用正确的密钥重试；其他地址不受影响。",
+    "Use the right API key: it is accepted at once. Other wrong keys are checked again after the time in Retry-After.",
+    "请使用正确的 API key，可立即通过；其他错误的 key 要等 Retry-After 指定的时间后才会再次校验。",
 );
 
 /// After the first ones: 1,440 guesses a day from each address, at 2^256 keys.

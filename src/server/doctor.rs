@@ -6,11 +6,13 @@
 //! `encodeURIComponent`; `paste=` fills the large field. All are optional. There is no `ticket`: a ticket has no place in an address.
 //! With a signature or an `errMsg` the page asks at once.
 
+use std::sync::Arc;
+
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 
 use super::pages::{Lang, Page, reads};
-use crate::actix::Doctor;
+use crate::actix::{ClientIps, Doctor};
 use crate::broker::Broker;
 
 /// The page and its question.
@@ -23,9 +25,9 @@ pub struct DoctorPages {
 impl DoctorPages {
     /// Made once: the limits of what may be asked are for all workers together.
     #[must_use]
-    pub fn new(broker: Broker, sandbox: bool) -> Self {
+    pub fn new(broker: Broker, clients: Arc<ClientIps>, sandbox: bool) -> Self {
         Self {
-            doctor: Doctor::new(broker),
+            doctor: Doctor::new(broker, clients),
             sandbox,
         }
     }

@@ -35,6 +35,7 @@ use crate::sign::PageUrl;
 pub(super) struct Guards {
     pub(super) limit: web::Data<RateLimit>,
     pub(super) guesses: web::Data<KeyLockout>,
+    clients: Arc<ClientIps>,
     pub(super) certificates: Vec<Certificate>,
     /// What the connections of each listener are counted with.
     public_load: Arc<Load>,
@@ -59,7 +60,7 @@ impl Guards {
             clients.clone(),
             clock.clone(),
         );
-        let guesses = KeyLockout::new(limits.wrong_keys, clients, clock.clone());
+        let guesses = KeyLockout::new(limits.wrong_keys, clients.clone(), clock.clone());
         let wanted = [
             ("server.tls", &settings.server.tls),
             ("server.admin_tls", &settings.server.admin_tls),
@@ -77,6 +78,7 @@ impl Guards {
         Ok(Self {
             limit,
             guesses,
+            clients,
             certificates,
             public_load,
             private_load,
@@ -164,7 +166,7 @@ pub(super) fn public_services(
         (settings.server.demo || sandbox.is_some()).then(|| demo_pages(broker, sandbox.is_some()));
     let doctor = pages
         .as_ref()
-        .map(|_| DoctorPages::new(broker.clone(), sandbox.is_some()));
+        .map(|_| DoctorPages::new(broker.clone(), guards.clients.clone(), sandbox.is_some()));
     let (broker, sandbox, limit) = (broker.clone(), sandbox.cloned(), guards.limit.clone());
     move |services: &mut web::ServiceConfig| {
         services.app_data(limit.clone());

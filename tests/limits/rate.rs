@@ -55,7 +55,7 @@ async fn what_is_refused_is_counted() {
     let counts = world.counter.now();
     assert_eq!(
         (counts.rate_limited, counts.wrong_keys, counts.locked_out),
-        (3, 3, 2),
+        (3, 4, 2),
         "{counts:?}"
     );
 }

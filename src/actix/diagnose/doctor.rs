@@ -3,16 +3,19 @@
 //! An account's living ticket is hashed with here, and never told. Why that is no leak: a ticket is some 86 random characters, and every
 //! signature that the public endpoint gives out already is a hash over it, which a guess can be tried on at home, and faster. What would
 //! be one is a signature over an address of the asker's choice; so none is ever computed for the answer, only compared with.
-//! What is bounded: the body, the questions in a second, and the cores that search (one), so that the doctor cannot make readers wait.
+//! What is bounded: the body, the questions in a second of each client and of all together, and the cores that search (one), so that
+//! neither the doctor nor one of its clients can make the others wait.
 
+use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, X_CONTENT_TYPE_OPTIONS};
 use actix_web::{HttpRequest, HttpResponse, Resource, web};
-use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use governor::Quota;
+use governor::clock::Clock as _;
 use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::Semaphore;
@@ -20,7 +23,10 @@ use tokio::sync::Semaphore;
 use super::question::{Body, Explained, MAX_BODY, Question, bad_body, only_post};
 use super::signing_kind;
 use crate::account::Account;
+use crate::actix::client_ip::ClientIps;
+use crate::actix::limit::whole_seconds;
 use crate::actix::problem::Problem;
+use crate::actix::rate_buckets::{Limiter, RateBuckets, Ticks, key_of};
 use crate::broker::Broker;
 use crate::credential::Kind;
 use crate::diagnose::{Case, Finding, Paste, Role, Target, Ticket, diagnose};
@@ -36,21 +42,48 @@ pub struct Doctor {
 
 /// How much the public may ask.
 struct Gate {
-    rate: DefaultDirectRateLimiter,
+    clients: Arc<ClientIps>,
+    /// Of each client.
+    share: Limiter,
+    /// Of all clients together: a table with one cell.
+    total: Limiter,
+    clock: Ticks,
     searches: Semaphore,
 }
 
+impl Gate {
+    fn new(clients: Arc<ClientIps>, clock: Ticks) -> Self {
+        let share = Quota::with_period(SHARE_EVERY)
+            .expect("not zero")
+            .allow_burst(SHARE_AT_ONCE);
+        let total = Quota::per_second(A_SECOND).allow_burst(AT_ONCE);
+        Self {
+            clients,
+            share: Limiter::new(share, RateBuckets::new(CELLS), clock.clone()),
+            total: Limiter::new(total, RateBuckets::new(1), clock.clone()),
+            clock,
+            searches: Semaphore::new(SEARCHES),
+        }
+    }
+
+    /// Counts one question. A client's own share comes first: what it asks beyond takes nothing from the others.
+    fn admit(&self, peer: Option<SocketAddr>, headers: &HeaderMap) -> Result<(), Problem> {
+        let client = peer.and_then(|peer| self.clients.single(peer.ip(), headers));
+        let share = client.map_or(Ok(()), |client| self.share.check_key(&key_of(client)));
+        share
+            .and_then(|()| self.total.check_key(&0))
+            .map_err(|until| too_many(until.wait_time_from(self.clock.now())))
+    }
+}
+
 impl Doctor {
-    /// A doctor for the accounts of this broker.
+    /// A doctor for the accounts of this broker, which tells its clients apart by `clients`.
     #[must_use]
-    pub fn new(broker: Broker) -> Self {
-        let rate = RateLimiter::direct(Quota::per_second(A_SECOND).allow_burst(AT_ONCE));
+    pub fn new(broker: Broker, clients: Arc<ClientIps>) -> Self {
+        let gate = Gate::new(clients, Ticks(broker.clock().clone()));
         Self {
             broker,
-            gate: Arc::new(Gate {
-                rate,
-                searches: Semaphore::new(SEARCHES),
-            }),
+            gate: Arc::new(gate),
         }
     }
 
@@ -79,7 +112,8 @@ impl Doctor {
         let allowed = account
             .as_ref()
             .and_then(|(_, account)| allows(account, &case.url));
-        let _place = self.gate.searches.acquire().await.map_err(|_| too_many())?;
+        let place = self.gate.searches.acquire().await;
+        let _place = place.map_err(|_| too_many(Duration::ZERO))?;
         let findings: Vec<Finding> = web::block(move || diagnose(&case))
             .await
             .map_err(|_| bad_body())?;
@@ -247,11 +281,11 @@ fn read_out(case: &Case, paste: &Paste) -> ReadOut {
 
 async fn answer(request: HttpRequest, doctor: web::Data<Doctor>, body: Body) -> HttpResponse {
     let found = async {
-        doctor.gate.rate.check().map_err(|_| too_many())?;
-        // A form or a text can be sent across origins without a preflight: not to this endpoint.
+        // A form or a text can be sent across origins without a preflight: not to this endpoint, and without counting it.
         if !is_json(&request) {
             return Err(not_json());
         }
+        doctor.gate.admit(request.peer_addr(), request.headers())?;
         doctor.examine(Question::read(body)?).await
     };
     match found.await {
@@ -290,7 +324,7 @@ fn not_json() -> Problem {
     )
 }
 
-fn too_many() -> Problem {
+fn too_many(wait: Duration) -> Problem {
     let problem = Problem::new(
         StatusCode::TOO_MANY_REQUESTS,
         "rate_limited",
@@ -302,12 +336,22 @@ fn too_many() -> Problem {
         ),
     );
     Problem {
-        retry_after: Some(Duration::from_secs(2)),
+        retry_after: Some(whole_seconds(wait).max(Duration::from_secs(1))),
         ..problem
     }
 }
 
-/// All people together: a person asks once in some seconds.
+/// One client: a quarter of what all have together. A person asks once in some seconds.
+const SHARE_EVERY: Duration = Duration::from_secs(1);
+
+/// For some people behind one address, or one who tries one thing after another. At some tenths of a second for each, the next
+/// client waits a few seconds.
+const SHARE_AT_ONCE: NonZeroU32 = NonZeroU32::new(20).expect("not zero");
+
+/// 64 KiB. With hundreds of clients at a time, one in ten shares its allowance with another.
+const CELLS: usize = 1 << 13;
+
+/// All people together.
 const A_SECOND: NonZeroU32 = NonZeroU32::new(4).expect("not zero");
 
 /// A class of students who begin together.

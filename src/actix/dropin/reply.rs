@@ -19,8 +19,8 @@ pub(super) enum Refusal {
     Ours(WireError),
     /// What WeChat said to this program.
     WeChats { errcode: i64, errmsg: String },
-    /// The caller's address is locked out for so long: the one answer here whose status is not 200, for proxies and clients that
-    /// look no further.
+    /// The API key is wrong and the caller's address locked out for so long: the one answer here whose status is not 200, for
+    /// proxies and clients that look no further.
     LockedOut(Duration),
 }
 
@@ -112,7 +112,7 @@ impl Refusal {
         let (errcode, errmsg) = match self {
             Self::WeChats { errcode, errmsg } => (errcode, errmsg),
             Self::LockedOut(wait) => {
-                return locked_out(Self::from(wire_errors::SLOWER).weixin(wall), wait);
+                return locked_out(Self::from(wire_errors::LOCKED_OUT).weixin(wall), wait);
             }
             Self::Ours(WireError { errcode, errmsg }) => {
                 let random: [u32; 2] = rand::random();
@@ -139,7 +139,7 @@ impl Refusal {
         let (errcode, errmsg) = match self {
             Self::LockedOut(wait) => {
                 return locked_out(
-                    Self::from(wire_errors::WORK_SLOWER).work(wall, caller),
+                    Self::from(wire_errors::WORK_LOCKED_OUT).work(wall, caller),
                     wait,
                 );
             }

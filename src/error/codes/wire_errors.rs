@@ -17,13 +17,17 @@ const fn said(errcode: i64, errmsg: &'static str) -> WireError {
 /// On both systems: ask again later.
 pub const BUSY: WireError = said(-1, "system error");
 
-/// `api.weixin.qq.com`: too often, for a minute.
-pub const SLOWER: WireError = said(
-    45011,
-    "api minute-quota reach limit, must slower, retry next minute",
+/// `api.weixin.qq.com`: the secret is wrong, and too many different ones were tried. Not a code of WeChat's quotas: SDKs and
+/// people would take the account's quota for spent.
+pub const LOCKED_OUT: WireError = said(
+    40125,
+    "invalid appsecret: too many different wrong API keys from this address, see Retry-After",
 );
 /// WeCom: the same.
-pub const WORK_SLOWER: WireError = said(45009, "api freq out of limit");
+pub const WORK_LOCKED_OUT: WireError = said(
+    40001,
+    "invalid credential: too many different wrong API keys from this address, see Retry-After",
+);
 
 /// `api.weixin.qq.com`: a token that is not, or no longer, good.
 pub const DEAD_TOKEN: WireError = said(

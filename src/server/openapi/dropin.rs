@@ -58,7 +58,7 @@ fn weixin_token(verb: Verb, id: &'static str) -> Route {
         id,
         says("WeChat's token", "微信 token 接口"),
     );
-    let route = locking_out(route, wire_errors::SLOWER);
+    let route = locking_out(route, wire_errors::LOCKED_OUT);
     refusing(
         route,
         &[
@@ -137,7 +137,7 @@ fn stable_token(verb: Verb, id: &'static str) -> Route {
             refusal,
         );
     }
-    locking_out(route, wire_errors::SLOWER)
+    locking_out(route, wire_errors::LOCKED_OUT)
         .takes_object(
             body.build(),
             json!({ "grant_type": "client_credential", "appid": "wx0123456789abcdef", "secret": "wxk_…" }),
@@ -179,7 +179,7 @@ fn work_token(verb: Verb, id: &'static str) -> Route {
         wire_errors::WORK_BAD_AGENTID,
         wire_errors::WORK_WHICH_AGENT,
     ];
-    refusing(locking_out(route, wire_errors::WORK_SLOWER), &codes)
+    refusing(locking_out(route, wire_errors::WORK_LOCKED_OUT), &codes)
         .with([
             needed(
                 "corpid",
@@ -267,8 +267,8 @@ fn refusing(route: Route, codes: &[WireError]) -> Route {
 /// Who presents too many wrong keys: the one answer whose status is not 200.
 fn locking_out(route: Route, said: WireError) -> Route {
     let what = says(
-        "Too many different wrong API keys came from this address: with WeChat's code for too many calls.",
-        "来自该地址的错误 API 密钥过多，错误码沿用微信的调用超限。",
+        "The API key is wrong, and too many different wrong ones came from this address: with WeChat's code for a wrong secret. The right key passes at any time.",
+        "API 密钥错误，且来自该地址的不同错误密钥过多，错误码沿用微信的 secret 错误。正确的密钥不受影响。",
     );
     route.gives_later::<ErrorReply<'_>>(
         "429",

@@ -198,8 +198,8 @@ pub(super) const PROBLEMS: &[Documented] = &[
     problem(
         "locked_out",
         429,
-        "Too many different wrong API keys came from this address; ask again after Retry-After.",
-        "来自该地址的错误 API 密钥过多，请在 Retry-After 之后重试。",
+        "The API key is wrong, and too many different wrong ones came from this address. The right key passes at any time; other wrong ones are checked again after Retry-After.",
+        "API 密钥错误，且来自该地址的不同错误密钥过多。正确的密钥不受影响；其他错误密钥在 Retry-After 之后才会再次校验。",
     ),
     problem(
         "account_misconfigured",
