@@ -10,7 +10,7 @@ use crate::account::{Account, TokenMode};
 use crate::credential::Kind;
 use crate::error::UpstreamError;
 use crate::server::Preflight;
-use crate::server::config::Settings;
+use crate::server::config::{Problem, Settings};
 use crate::upstream::{Upstream, VerifyFileFailure, VerifyFileProbe};
 
 #[derive(Debug, Args)]
@@ -41,6 +41,10 @@ impl Check {
             "configuration: ok, {count} account{} · 配置正确，共 {count} 个账号",
             if count == 1 { "" } else { "s" }
         ));
+        for warning in settings.warnings() {
+            let Problem { path, what } = warning;
+            say(&format!("warning: {path}: {}\n    {}", what.en, what.zh));
+        }
         if self.offline {
             return Ok(Ended::Well);
         }

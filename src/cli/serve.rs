@@ -43,6 +43,7 @@ impl Serve {
     pub(super) async fn run(self) -> Result<Ended, Unusable> {
         let settings = self.settings().map_err(|problems| listed(&problems))?;
         telemetry::start(&settings.log);
+        settings.log_exposed_files();
         let stop = stop_signal()?;
         // In the sandbox there is nothing to read again, and a SIGHUP ends the program as that of a closed terminal does.
         let hangup = if self.sandbox {
@@ -150,6 +151,7 @@ async fn reload_at_hangup(
         let _ = tokio::task::spawn_blocking(move || looking.look_at_certificates()).await;
         match tokio::task::spawn_blocking(move || serve.0.settings_beside(&serve.1)).await {
             Ok(Ok(settings)) => {
+                settings.log_exposed_files();
                 if let Err(error) = reloader.reload(settings) {
                     tracing::error!(%error, "the new configuration is refused; the one before goes on · 新配置有误，继续使用原配置");
                 }

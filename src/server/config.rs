@@ -9,6 +9,7 @@ mod limits;
 mod section;
 mod tls;
 mod verify;
+mod warnings;
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -54,6 +55,8 @@ pub struct Settings {
     pub default_apis: Vec<String>,
     /// `[accounts.NAME]`, sorted by name.
     pub accounts: Vec<(String, Account)>,
+    /// The configuration files that hold a secret and that every user of the machine can read.
+    pub exposed: Vec<PathBuf>,
 }
 
 /// `[server]`.
@@ -163,7 +166,13 @@ impl Settings {
             .and_then(Path::parent)
             .unwrap_or(Path::new(""))
             .to_owned();
-        Self::read(&text, &base, layers::environment())
+        let mut settings = Self::read(&text, &base, layers::environment())?;
+        if let Some(path) = file.filter(|path| warnings::is_exposed(path))
+            && layers::one_file(&path).is_ok_and(|table| layers::holds_secret(&table))
+        {
+            settings.exposed.insert(0, path);
+        }
+        Ok(settings)
     }
 
     /// The defaults below the environment, whatever files there are.
@@ -213,11 +222,16 @@ impl Settings {
             .list("js_api_list", problems)
             .unwrap_or_default();
         let mut entries = accounts::in_file(root.section("accounts", problems), base, problems);
+        let mut exposed = Vec::new();
         if let Some(directory) = root
             .text("accounts_dir", problems)
             .filter(|directory| !directory.is_empty())
         {
-            entries.extend(accounts::in_directory(&base.join(directory), problems));
+            entries.extend(accounts::in_directory(
+                &base.join(directory),
+                &mut exposed,
+                problems,
+            ));
         }
         // The names and not the ready accounts: one that has a problem of its own is there all the same.
         let names: HashSet<_> = entries.iter().map(|entry| entry.name.clone()).collect();
@@ -244,6 +258,7 @@ impl Settings {
             limits: limits?,
             default_apis,
             accounts,
+            exposed,
         })
     }
 }

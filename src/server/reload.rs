@@ -212,6 +212,7 @@ fn without_accounts(settings: &Settings) -> Settings {
         limits: settings.limits.clone(),
         default_apis: Vec::new(),
         accounts: Vec::new(),
+        exposed: Vec::new(),
     }
 }
 

@@ -1,5 +1,7 @@
 //! `check` against a simulated WeChat: what the operator is told.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use wx_jssdk::clock::{Clock, UnixTime};
@@ -32,7 +34,9 @@ fn write(home: &Path, url: &str, accounts: &str) {
     let text = format!(
         "[upstream]\nweixin = \"{url}\"\nqyapi = \"{url}\"\ntimeout_ms = 20000\n{accounts}"
     );
-    std::fs::write(home.join("wx-jssdk.toml"), text).unwrap();
+    let file = home.join("wx-jssdk.toml");
+    std::fs::write(&file, text).unwrap();
+    std::fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
 }
 
 /// `check` with these accounts, at trace; nothing secret may be printed.
@@ -107,13 +111,56 @@ async fn offline_calls_nobody() {
     write(
         home.path(),
         sandbox.url(),
-        &account("main", APP, "a-wrong-secret"),
+        &account("main", APP, &SECRET.replace('0', "1")),
     );
     let ended = run_in(home.path(), &["check", "--offline"]).await;
     assert_eq!((ended.code, sandbox.calls_total()), (0, 0));
     assert_eq!(
         ended.stdout,
         "configuration: ok, 1 account · 配置正确，共 1 个账号\n"
+    );
+}
+
+#[tokio::test]
+async fn what_is_probably_a_mistake_is_warned_of_and_the_answer_stays_yes() {
+    let home = tempfile::tempdir().unwrap();
+    let text = format!(
+        "{}js_api_list = [\"chooseImge\"]\n",
+        account("main", "wx1", "short")
+    );
+    std::fs::write(home.path().join("wx-jssdk.toml"), text).unwrap();
+    std::fs::set_permissions(
+        home.path().join("wx-jssdk.toml"),
+        Permissions::from_mode(0o644),
+    )
+    .unwrap();
+    let ended = run_in(home.path(), &["check", "--offline"]).await;
+    assert_eq!((ended.code, ended.stderr.as_str()), (0, ""));
+    let warned: Vec<_> = ended
+        .stdout
+        .lines()
+        .filter_map(|line| line.strip_prefix("warning: ")?.split(": ").next())
+        .collect();
+    assert_eq!(
+        warned,
+        [
+            "wx-jssdk.toml",
+            "accounts.main.app_id",
+            "accounts.main.secret",
+            "accounts.main.js_api_list"
+        ],
+        "{}",
+        ended.stdout
+    );
+    assert!(
+        ended.stdout.contains("did you mean chooseImage?"),
+        "{}",
+        ended.stdout
+    );
+    assert!(
+        ended.stdout.contains("是否想写 chooseImage？"),
+        "{}",
+        ended.stdout
     );
 }
 

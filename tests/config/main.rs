@@ -13,3 +13,4 @@ mod secrets;
 mod support;
 mod values;
 mod verify;
+mod warnings;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::section::{Section, quoted};
-use super::{Problems, layers, verify};
+use super::{Problems, layers, verify, warnings};
 use crate::account::{Account, SafeDomain, TokenMode};
 use crate::credential::{AppKey, Secret};
 
@@ -48,7 +48,13 @@ pub(super) fn in_file(section: Section, base: &Path, problems: &mut Problems) ->
 
 /// The accounts of a directory: each `NAME.toml` holds what `[accounts.NAME]` would. Other files are none of our business, nor are
 /// hidden ones, which editors leave behind.
-pub(super) fn in_directory(directory: &Path, problems: &mut Problems) -> Vec<Entry> {
+///
+/// `exposed` takes the files that hold a secret and that every user of the machine can read.
+pub(super) fn in_directory(
+    directory: &Path,
+    exposed: &mut Vec<PathBuf>,
+    problems: &mut Problems,
+) -> Vec<Entry> {
     let files = match files_of(directory) {
         Ok(files) => files,
         Err(error) => {
@@ -65,6 +71,12 @@ pub(super) fn in_directory(directory: &Path, problems: &mut Problems) -> Vec<Ent
     let entry = |(name, file): (String, PathBuf)| {
         let path = file.display().to_string();
         let table = layers::one_file(&file).map_err(|found| problems.0.extend(found.0));
+        let holds_secret = table
+            .as_ref()
+            .is_ok_and(|table| table.contains_key("secret"));
+        if holds_secret && warnings::is_exposed(&file) {
+            exposed.push(file.clone());
+        }
         // An account that cannot be read is an account all the same: whoever refers to it is not wrong.
         Entry {
             name,
@@ -358,6 +370,15 @@ fn is_name(name: &str) -> bool {
 }
 
 fn check_id(id: &str, path: &str, problems: &mut Problems) -> bool {
+    if id.starts_with("gh_") {
+        let (en, zh) = quoted(id);
+        problems.add(
+            path,
+            format!("{en} is the account's original ID, not its AppID: the AppID in WeChat's console looks like wx0123456789abcdef"),
+            format!("{zh}是原始 ID，不是 AppID：请在微信后台查看形如 wx0123456789abcdef 的 AppID"),
+        );
+        return false;
+    }
     let good = (1..=64).contains(&id.len())
         && id
             .bytes()

@@ -68,6 +68,20 @@ pub(super) fn one_file(path: &Path) -> Result<HashMap<String, Value>, Problems> 
         .collect())
 }
 
+/// Whether the main file itself holds a secret: an account's, or the password of the store.
+pub(super) fn holds_secret(table: &HashMap<String, Value>) -> bool {
+    let section = |value: &Value| match &value.kind {
+        ValueKind::Table(table) => Some(table.clone()),
+        _ => None,
+    };
+    let accounts = table.get("accounts").and_then(section).unwrap_or_default();
+    let store = table.get("store").and_then(section).unwrap_or_default();
+    let url = store.get("url").map(ToString::to_string);
+    let mut accounts = accounts.values().filter_map(section);
+    accounts.any(|account| account.contains_key("secret"))
+        || url.is_some_and(|url| url.contains('@'))
+}
+
 fn parsed(text: &str, name: &str) -> Result<Map<String, Value>, Problems> {
     File::from_str(text, FileFormat::Toml)
         .collect()

@@ -1,0 +1,237 @@
+//! What a start accepts and is probably a mistake. Only warnings: WeChat may change the shape of its ids and add interfaces.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use super::section::quoted;
+use super::{Problem, Problems, Settings};
+use crate::account::{Account, Platform};
+
+impl Settings {
+    /// Returns what is probably a mistake, each under its setting: for `check`.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<Problem> {
+        let mut found = Problems::default();
+        for path in &self.exposed {
+            found.add(
+                &path.display().to_string(),
+                "holds a secret, and every user of this machine can read it: chmod o-r".into(),
+                "含有密钥，且本机所有用户可读：请执行 chmod o-r".into(),
+            );
+        }
+        for (name, account) in &self.accounts {
+            check_id(name, account, &mut found);
+            self.check_secret(name, account, &mut found);
+        }
+        self.check_names("js_api_list", Account::js_apis, JS_APIS, &mut found);
+        self.check_names("open_tag_list", Account::open_tags, OPEN_TAGS, &mut found);
+        found.0
+    }
+
+    /// Logs the first configuration file that holds a secret and can be read by every user, and how many there are.
+    pub fn log_exposed_files(&self) {
+        if let Some(file) = self.exposed.first() {
+            tracing::warn!(
+                file = %file.display(), files = self.exposed.len(),
+                "a configuration file holds a secret, and every user of this machine can read it · 配置文件含有密钥，且本机所有用户可读"
+            );
+        }
+    }
+
+    fn check_secret(&self, name: &str, account: &Account, found: &mut Problems) {
+        let secret = account.secret().expose();
+        let (upstream, good, en, zh) = match account.platform() {
+            Platform::Work { .. } => (
+                &self.upstream.qyapi,
+                secret.len() == 43 && secret.bytes().all(is_base64),
+                "a secret of a WeCom app (43 letters, digits, - and _)",
+                "企业微信应用的 Secret（43 位字母、数字、- 和 _）",
+            ),
+            _ => (
+                &self.upstream.weixin,
+                secret.len() == 32 && secret.bytes().all(|byte| byte.is_ascii_hexdigit()),
+                "an AppSecret (32 hex digits)",
+                "AppSecret（32 位十六进制字符）",
+            ),
+        };
+        // Another wx-jssdk in WeChat's place takes an API key.
+        let is_key = secret.starts_with("wxk_") && !is_wechats(upstream);
+        if !good && !is_key {
+            found.add(
+                &format!("accounts.{name}.secret"),
+                format!("does not look like {en}: copy it again from WeChat's console"),
+                format!("不像{zh}，请从微信后台重新复制"),
+            );
+        }
+    }
+
+    /// Warns of each name once, however many accounts inherit it.
+    fn check_names(
+        &self,
+        list: &str,
+        of: fn(&Account) -> &[String],
+        known: &[&'static str],
+        found: &mut Problems,
+    ) {
+        let mut unknown: BTreeMap<&str, (&str, Option<&str>)> = BTreeMap::new();
+        for (account_name, account) in &self.accounts {
+            // WeCom has interfaces beyond counting: there only what looks misspelt is told.
+            let is_work = matches!(account.platform(), Platform::Work { .. });
+            for name in of(account)
+                .iter()
+                .filter(|name| !known.contains(&name.as_str()))
+            {
+                let nearest = nearest(name, known);
+                if nearest.is_some() || !is_work {
+                    unknown.entry(name).or_insert((account_name, nearest));
+                }
+            }
+        }
+        for (name, (account, nearest)) in unknown {
+            let (en, zh) = quoted(name);
+            let (and_en, and_zh) = match nearest {
+                Some(nearest) => (
+                    format!("; did you mean {nearest}?"),
+                    format!("；是否想写 {nearest}？"),
+                ),
+                None => (String::new(), String::new()),
+            };
+            let path = if self.default_apis.iter().any(|inherited| inherited == name) {
+                format!("account_defaults.{list}")
+            } else {
+                format!("accounts.{account}.{list}")
+            };
+            found.add(
+                &path,
+                format!("{en} is unknown to WeChat's JS-SDK 1.6.0{and_en}"),
+                format!("{zh}不在微信 JS-SDK 1.6.0 中{and_zh}"),
+            );
+        }
+    }
+}
+
+/// Whether every user of the machine can read this file. A group may be let in on purpose.
+pub(super) fn is_exposed(path: &Path) -> bool {
+    path.metadata()
+        .is_ok_and(|file| file.permissions().mode() & 0o004 != 0)
+}
+
+fn check_id(name: &str, account: &Account, found: &mut Problems) {
+    let id = account.app_id();
+    let has_shape = |prefix: &str| {
+        id.strip_prefix(prefix).is_some_and(|digits| {
+            digits.len() == 16
+                && digits
+                    .bytes()
+                    .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+        })
+    };
+    let (good, key, en, zh) = match account.platform() {
+        Platform::Work { .. } => (
+            has_shape("ww") || has_shape("wx"),
+            "corp_id",
+            "a CorpID (ww or wx, then 16 hex digits)",
+            "CorpID（ww 或 wx 加 16 位十六进制字符）",
+        ),
+        _ => (
+            has_shape("wx"),
+            "app_id",
+            "an AppID (wx, then 16 hex digits)",
+            "AppID（wx 加 16 位十六进制字符）",
+        ),
+    };
+    if !good {
+        let (quoted_en, quoted_zh) = quoted(id);
+        found.add(
+            &format!("accounts.{name}.{key}"),
+            format!("{quoted_en} does not look like {en}: compare it with WeChat's console"),
+            format!("{quoted_zh}不像{zh}，请与微信后台核对"),
+        );
+    }
+}
+
+fn is_base64(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'
+}
+
+/// Whether WeChat itself answers at this base.
+fn is_wechats(base: &str) -> bool {
+    url::Url::parse(base)
+        .ok()
+        .and_then(|url| url.host_str().map(|host| host.ends_with(".qq.com")))
+        .unwrap_or(false)
+}
+
+/// The known name that this one was probably meant to be: one or two letters off, whatever their case.
+fn nearest(name: &str, known: &[&'static str]) -> Option<&'static str> {
+    let name = name.to_lowercase();
+    let (distance, nearest) = known
+        .iter()
+        .map(|known| {
+            let distance = strsim::damerau_levenshtein(&name, &known.to_lowercase());
+            (distance, *known)
+        })
+        .min()?;
+    (distance <= 2).then_some(nearest)
+}
+
+/// The interfaces of jweixin 1.6.0.
+const JS_APIS: &[&str] = &[
+    "addCard",
+    "checkJsApi",
+    "chooseCard",
+    "chooseImage",
+    "chooseWXPay",
+    "closeWindow",
+    "consumeAndShareCard",
+    "downloadImage",
+    "downloadVoice",
+    "getLocalImgData",
+    "getLocation",
+    "getNetworkType",
+    "hideAllNonBaseMenuItem",
+    "hideMenuItems",
+    "hideOptionMenu",
+    "launchMiniProgram",
+    "onMenuShareAppMessage",
+    "onMenuShareQQ",
+    "onMenuShareQZone",
+    "onMenuShareTimeline",
+    "onMenuShareWeibo",
+    "onSearchBeacons",
+    "onVoicePlayEnd",
+    "onVoiceRecordEnd",
+    "openAddress",
+    "openBusinessView",
+    "openCard",
+    "openEnterpriseChat",
+    "openEnterpriseRedPacket",
+    "openLocation",
+    "openProductSpecificView",
+    "pauseVoice",
+    "playVoice",
+    "previewImage",
+    "scanQRCode",
+    "showAllNonBaseMenuItem",
+    "showMenuItems",
+    "showOptionMenu",
+    "startRecord",
+    "startSearchBeacons",
+    "stopRecord",
+    "stopSearchBeacons",
+    "stopVoice",
+    "translateVoice",
+    "updateAppMessageShareData",
+    "updateTimelineShareData",
+    "uploadImage",
+    "uploadVoice",
+];
+
+/// The open tags of the same version.
+const OPEN_TAGS: &[&str] = &[
+    "wx-open-audio",
+    "wx-open-launch-app",
+    "wx-open-launch-weapp",
+    "wx-open-subscribe",
+];

@@ -1,0 +1,198 @@
+//! What a start accepts and `check` warns of.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use wx_jssdk::server::config::Settings;
+
+use super::support::*;
+
+/// The paths and the English of all warnings, after looking at what every one must have: both languages, and no secret.
+fn warnings(settings: &Settings) -> Vec<(String, String)> {
+    let found = settings.warnings();
+    for warning in &found {
+        assert!(warning.what.zh.chars().any(is_chinese), "{warning:?}");
+        for (_, account) in &settings.accounts {
+            let secret = account.secret().expose();
+            assert!(!format!("{warning:?}").contains(secret), "{warning:?}");
+        }
+    }
+    found
+        .into_iter()
+        .map(|warning| (warning.path, warning.what.en.into_owned()))
+        .collect()
+}
+
+fn paths_of(settings: &Settings) -> Vec<String> {
+    warnings(settings)
+        .into_iter()
+        .map(|(path, _)| path)
+        .collect()
+}
+
+#[test]
+fn ids_and_secrets_as_wechat_has_them_are_no_reason_to_warn() {
+    let work = "[accounts.sales]\nplatform = \"work\"\ncorp_id = \"ww0123456789abcdef\"\nagent_id = 1000002\n\
+        secret = \"y4IIQ9eBfHpkOzLrbmDxRlIcDCWZ8pBVFKxGzkVcEnY\"\njs_safe_domains = [\"example.com\"]\n\
+        js_api_list = [\"selectExternalContact\", \"openUserProfile\"]\n";
+    let settings = good(&format!("{MAIN}{work}"));
+    assert_eq!(warnings(&settings), []);
+}
+
+#[test]
+fn an_original_id_is_refused_as_no_app_id() {
+    let text = MAIN.replace("wx0123456789abcdef", "gh_0123456789ab");
+    let what = only("accounts.main.app_id", read(&text));
+    assert!(
+        what.contains("original ID") && what.contains("wx0123456789abcdef"),
+        "{what}"
+    );
+}
+
+#[test]
+fn an_id_or_a_secret_of_another_shape_is_warned_of_and_the_secret_not_shown() {
+    for id in [
+        "wx1",
+        "wx0123456789ABCDEF",
+        "ww0123456789abcdef",
+        "wx0123456789abcdeg",
+    ] {
+        let settings = good(&MAIN.replace("wx0123456789abcdef", id));
+        assert_eq!(paths_of(&settings), ["accounts.main.app_id"], "{id}");
+    }
+    for secret in [
+        "short",
+        "g0123456789abcdef0123456789abcde",
+        "wxk_a-key-of-this-service",
+    ] {
+        let settings = good(&MAIN.replace(SECRET, secret));
+        assert_eq!(paths_of(&settings), ["accounts.main.secret"], "{secret}");
+    }
+    let work = "[accounts.sales]\nplatform = \"work\"\ncorp_id = \"corp\"\nagent_id = 1\nsecret = \"short\"\njs_safe_domains = [\"example.com\"]\n";
+    assert_eq!(
+        paths_of(&good(work)),
+        ["accounts.sales.corp_id", "accounts.sales.secret"]
+    );
+}
+
+#[test]
+fn another_server_of_this_kind_in_wechats_place_takes_an_api_key() {
+    let text = MAIN.replace(SECRET, "wxk_a-key-of-this-service");
+    let upstream = "[upstream]\nweixin = \"https://wx.example.net:8081\"\n";
+    assert_eq!(warnings(&good(&format!("{text}{upstream}"))), []);
+}
+
+#[test]
+fn a_misspelt_interface_or_tag_is_warned_of_with_the_one_that_was_meant() {
+    let lists = "js_api_list = [\"chooseImge\", \"scanQrcode\", \"previewImage\", \"doSomething\"]\nopen_tag_list = [\"wx-open-launch-weap\"]\n";
+    let found = warnings(&good(&format!("{MAIN}{lists}")));
+    let said = |path: &str, name: &str, meant: Option<&str>| {
+        found.iter().any(|(at, en)| {
+            at == path
+                && en.starts_with(&format!("\"{name}\""))
+                && en.contains("did you mean") == meant.is_some()
+                && meant.is_none_or(|meant| en.ends_with(&format!("did you mean {meant}?")))
+        })
+    };
+    let list = "accounts.main.js_api_list";
+    assert!(said(list, "chooseImge", Some("chooseImage")), "{found:?}");
+    assert!(said(list, "scanQrcode", Some("scanQRCode")), "{found:?}");
+    assert!(said(list, "doSomething", None), "{found:?}");
+    assert!(
+        said(
+            "accounts.main.open_tag_list",
+            "wx-open-launch-weap",
+            Some("wx-open-launch-weapp")
+        ),
+        "{found:?}"
+    );
+    assert_eq!(found.len(), 4, "{found:?}");
+}
+
+#[test]
+fn a_name_that_many_accounts_inherit_is_warned_of_once() {
+    let text = format!(
+        "[account_defaults]\njs_api_list = [\"chooseImge\"]\n{MAIN}{}",
+        named("other").replace("wx0123456789abcdef", "wx0123456789abcde0")
+    );
+    assert_eq!(paths_of(&good(&text)), ["account_defaults.js_api_list"]);
+}
+
+#[test]
+fn every_interface_and_tag_of_the_demo_page_is_known() {
+    let mut names = Vec::new();
+    for file in ["interfaces-phone.js", "interfaces-account.js"] {
+        let text = fs::read_to_string(
+            Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join("static")
+                .join(file),
+        )
+        .unwrap();
+        let found = text
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix("name: \"")?.strip_suffix("\","));
+        // These are no names for a list: what jweixin offers beside it, and WeCom's own.
+        let found = found.filter(|name| {
+            !["invoke", "on", "agentConfig"].contains(name)
+                && !name.starts_with("wx-open-")
+                && !name.contains('.')
+        });
+        names.extend(found.map(|name| format!("\"{name}\"")));
+    }
+    assert!(names.len() > 25, "{names:?}");
+    let list = format!("js_api_list = [{}]\n", names.join(", "));
+    assert_eq!(warnings(&good(&format!("{MAIN}{list}"))), []);
+}
+
+/// Writes a configuration with this mode and one account file with that one, and returns which files are warned of.
+fn exposed(main: &str, mode: u32, account_mode: u32) -> Vec<String> {
+    let home = tempfile::tempdir().unwrap();
+    let (file, accounts) = (
+        home.path().join("wx-jssdk.toml"),
+        home.path().join("accounts.d"),
+    );
+    fs::create_dir(&accounts).unwrap();
+    let other = accounts.join("other.toml");
+    let text = format!(
+        "app_id = \"wx0123456789abcde0\"\nsecret = \"{SECRET}\"\njs_safe_domains = [\"example.com\"]\n"
+    );
+    fs::write(&other, text).unwrap();
+    fs::write(&file, format!("accounts_dir = \"accounts.d\"\n{main}")).unwrap();
+    fs::write(home.path().join("main.secret"), SECRET).unwrap();
+    fs::set_permissions(&file, Permissions::from_mode(mode)).unwrap();
+    fs::set_permissions(&other, Permissions::from_mode(account_mode)).unwrap();
+    let settings = Settings::load(Some(&file)).unwrap_or_else(|problems| panic!("{problems}"));
+    let name = |path: &String| {
+        Path::new(path)
+            .file_name()
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .to_owned()
+    };
+    paths_of(&settings).iter().map(name).collect()
+}
+
+#[test]
+fn a_file_with_a_secret_that_every_user_can_read_is_warned_of() {
+    assert_eq!(exposed(MAIN, 0o644, 0o600), ["wx-jssdk.toml"]);
+    assert_eq!(exposed(MAIN, 0o640, 0o644), ["other.toml"]);
+    assert_eq!(exposed(MAIN, 0o604, 0o604), ["wx-jssdk.toml", "other.toml"]);
+    assert_eq!(exposed(MAIN, 0o600, 0o640), [""; 0]);
+}
+
+#[test]
+fn a_file_without_a_secret_may_be_read_by_every_user() {
+    let from_file = MAIN.replace(
+        &format!("secret = \"{SECRET}\""),
+        "secret_file = \"main.secret\"",
+    );
+    assert_eq!(exposed(&from_file, 0o644, 0o600), [""; 0]);
+    let store = |url: &str| format!("{from_file}[store]\nkind = \"redis\"\nurl = \"{url}\"\n");
+    assert_eq!(exposed(&store("redis://h:6379/0"), 0o644, 0o600), [""; 0]);
+    assert_eq!(
+        exposed(&store("redis://:pass@h:6379/0"), 0o644, 0o600),
+        ["wx-jssdk.toml"]
+    );
+}
