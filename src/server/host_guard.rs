@@ -4,9 +4,11 @@
 //! address (DNS rebinding): then the `Host` is a name that is not ours. Programs are no browsers, and are asked for a key where it
 //! matters.
 
+use std::net::{Ipv4Addr, Ipv6Addr};
+
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{HOST, HeaderMap, ORIGIN, USER_AGENT};
+use actix_web::http::header::{HOST, HeaderMap, HeaderValue, ORIGIN, USER_AGENT};
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{Error, web};
@@ -28,16 +30,17 @@ impl HostNames {
         if !is_browser(headers) {
             return None;
         }
+        // What cannot be read is foreign: no text of ours is outside ASCII.
         let text = |name: &str| {
             headers
                 .get(name)
-                .and_then(|value| value.to_str().ok())
-                .unwrap_or_default()
+                .map_or("", |value| value.to_str().unwrap_or("unreadable"))
         };
-        if !self.know(text(HOST.as_str())) {
+        let knows = |host: &HeaderValue| host.to_str().is_ok_and(|host| self.know(host));
+        if !headers.get(HOST).is_none_or(knows) {
             return Some(foreign_host());
         }
-        let elsewhere = matches!(text("sec-fetch-site"), "cross-site" | "same-site");
+        let elsewhere = !matches!(text("sec-fetch-site"), "" | "same-origin" | "none");
         let follows_a_link = *method == Method::GET
             && text("sec-fetch-mode") == "navigate"
             && text("sec-fetch-dest") == "document";
@@ -50,9 +53,14 @@ impl HostNames {
             _ => host,
         };
         let name = name.trim_end_matches('.').to_ascii_lowercase();
-        name.starts_with('[')
-            || !name.contains('.')
-            || name.parse::<std::net::IpAddr>().is_ok()
+        let bracketed = || name.strip_prefix('[')?.strip_suffix(']');
+        let is_label = |name: &str| {
+            name.bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+        };
+        bracketed().is_some_and(|address| address.parse::<Ipv6Addr>().is_ok())
+            || is_label(&name)
+            || name.parse::<Ipv4Addr>().is_ok()
             || self.0.contains(&name)
     }
 }
@@ -135,6 +143,13 @@ mod tests {
             "localhost.evil.com",
             "wx.internal.evil.com",
             "127.0.0.1.nip.io",
+            "evil%2ecom",
+            "evil\u{3002}com",
+            "[evil.com",
+            "[evil.com]",
+            "evil.com:x",
+            "evil.com,localhost",
+            "user@localhost",
         ] {
             assert!(!names.know(host), "{host}");
         }

@@ -15,6 +15,7 @@ use actix_tls::accept::rustls_0_23::{Acceptor, TlsStream};
 use actix_web::Error;
 use actix_web::body::MessageBody;
 use actix_web::dev::{AppConfig, Server, ServerHandle, ServiceFactory, fn_service};
+use actix_web::http::header::{HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use actix_web::rt::net::{ActixStream, TcpStream};
 
 use super::sockets::{Bound, stop_listening};
@@ -176,6 +177,10 @@ where
         if load.draining.load(Ordering::Relaxed) {
             answer.head_mut().set_connection_type(ConnectionType::Close);
         }
+        // Here, so that no route, error or redirect can do without.
+        answer
+            .headers_mut()
+            .insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         answer
     });
     HttpService::build()

@@ -95,6 +95,43 @@ async fn a_file_is_no_page_and_only_pictures_and_the_client_script_are_for_other
 }
 
 #[tokio::test]
+async fn every_answer_of_both_listeners_forbids_the_guessing_of_types() {
+    let world = World::new("", "").await;
+    let (public, private) = (world.public, world.private);
+    let script = "/jssdk/wx-jssdk.js";
+    let tag = get(&world, script).await.header("etag").unwrap().to_owned();
+    for (listener, method, target, status) in [
+        (public, "GET", PAGE, 200),
+        (public, "GET", &*format!("{PAGE}&jsApiList=scanQRCode"), 200),
+        (public, "GET", "/healthz", 200),
+        (public, "GET", script, 304),
+        (public, "GET", "/static/none.js", 404),
+        (public, "GET", "/nothing", 404),
+        (public, "POST", "/healthz", 405),
+        (public, "OPTIONS", PAGE, 204),
+        (private, "GET", "/healthz", 200),
+        (private, "GET", "/readyz", 200),
+        (private, "GET", "/metrics", 200),
+        (private, "GET", "/status.json", 200),
+        (private, "GET", TOKEN, 401),
+        (private, "GET", "/cgi-bin/token", 200),
+        (private, "GET", "/cgi-bin/nothing", 404),
+        (private, "DELETE", "/cgi-bin/token", 405),
+        (private, "GET", "/static/none.js", 404),
+        (private, "GET", "/nothing", 404),
+        (private, "GET", "/openapi.json", 200),
+    ] {
+        let headers = [("Host", "localhost"), ("If-None-Match", &*tag)];
+        let answer = ask(listener, method, target, &headers, "").await;
+        assert_eq!(
+            (answer.status, answer.header("x-content-type-options")),
+            (status, Some("nosniff")),
+            "{method} {target}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn an_error_is_never_taken_for_something_else() {
     let world = World::new("", "").await;
     for target in [

@@ -37,6 +37,30 @@ async fn a_page_whose_own_name_points_here_reads_nothing() {
 }
 
 #[tokio::test]
+async fn a_host_that_cannot_be_read_is_foreign_to_a_browser() {
+    let world = World::new("", "").await;
+    for host in [
+        "evil\u{3002}com",
+        "\u{ff45}vil",
+        "evil%2ecom",
+        "[evil.com",
+        "localhost, evil.com",
+    ] {
+        browse(&world, host, "/readyz", &[])
+            .await
+            .problem(421, "foreign_host");
+    }
+    browse(
+        &world,
+        "localhost",
+        "/readyz",
+        &[("Sec-Fetch-Site", "\u{ff45}")],
+    )
+    .await
+    .problem(403, "cross_site");
+}
+
+#[tokio::test]
 async fn a_page_of_another_site_may_not_call_but_a_link_may_be_followed() {
     let world = World::new("", "").await;
     for site in ["cross-site", "same-site"] {

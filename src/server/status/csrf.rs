@@ -59,8 +59,10 @@ pub(super) fn problem(
     }
 }
 
+/// The header; one that cannot be read is there, and is none of the texts that are looked for.
 fn header(request: &HttpRequest, name: HeaderName) -> Option<&str> {
-    request.headers().get(name)?.to_str().ok()
+    let value = request.headers().get(name)?;
+    Some(value.to_str().unwrap_or("unreadable"))
 }
 
 /// What a form of another site cannot send, and its script only after a preflight that is answered with no permission.
