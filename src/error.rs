@@ -37,6 +37,13 @@ impl Hint {
     }
 }
 
+/// Whether a character of foreign text may be kept for logs and pages: one that is seen. Control characters break lines, bidi marks
+/// turn them round, zero-width ones hide words from a search and secrets from being struck out.
+pub(crate) fn is_visible(c: char) -> bool {
+    // The standard library escapes exactly what cannot be printed, and beside it these three.
+    matches!(c, '"' | '\'' | '\\' | '\u{3000}') || c.escape_debug().len() == 1
+}
+
 /// What to do about an upstream failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Class {

@@ -15,7 +15,7 @@ pub use verify_file_probe::{VerifyFileFailure, VerifyFileProbe};
 
 use crate::account::{Account, Platform, TokenMode};
 use crate::credential::{Kind, Secret};
-use crate::error::{Failure, Paid, System, UpstreamError};
+use crate::error::{Failure, Paid, System, UpstreamError, is_visible};
 
 /// Where WeChat is and how long to wait for it.
 #[derive(Clone, Debug)]
@@ -424,9 +424,9 @@ pub(crate) fn describe(error: &reqwest::Error) -> String {
 
 /// Somebody else's text, fit for a log line: one line, bounded, without the secret or token that paid for the call.
 ///
-/// Control characters go first, else one in the middle of the secret would hide it.
+/// Invisible characters go first, else one in the middle of the secret would hide it.
 fn printable(text: &str, paid: &Secret) -> String {
-    let mut line: String = text.chars().filter(|c| !c.is_control()).collect();
+    let mut line: String = text.chars().filter(|c| is_visible(*c)).collect();
     let encoded: String = url::form_urlencoded::byte_serialize(paid.expose().as_bytes()).collect();
     for secret in [paid.expose(), &encoded] {
         if !secret.is_empty() {
@@ -466,6 +466,38 @@ mod tests {
             "{line}"
         );
         assert_eq!(line.chars().count(), MAX_ERRMSG);
+    }
+
+    #[test]
+    fn invisible_characters_of_a_foreign_text_are_dropped_and_seen_ones_kept() {
+        let secret = Secret::new("0c79e1fa963cd80cc0be99b20a18faeb");
+        for invisible in [
+            '\u{200b}',
+            '\u{200d}',
+            '\u{200e}',
+            '\u{202e}',
+            '\u{2028}',
+            '\u{2029}',
+            '\u{2066}',
+            '\u{2069}',
+            '\u{feff}',
+            '\u{ad}',
+            '\u{61c}',
+            '\u{fe0f}',
+            '\u{e0041}',
+            '\u{85}',
+            '\0',
+            '\t',
+        ] {
+            let text = format!("in{invisible}valid 0c79e1fa{invisible}963cd80cc0be99b20a18faeb");
+            assert_eq!(
+                printable(&text, &secret),
+                "invalid [secret]",
+                "{invisible:?}"
+            );
+        }
+        let seen = "不合法的 appsecret：\"é\" \\ it's 🙂";
+        assert_eq!(printable(seen, &secret), seen);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! One line a request, and the request's id: the proxy's if it is sane, else one made here.
 //!
-//! A line has method, route (a pattern, not the path), status, account (ours, not what somebody wrote), microseconds, client and
-//! id: never a query, a key or a ticket. Who wants all of them pays for a line each; by default it is the failed and the slow ones.
+//! A line has method, route (a pattern, not the path), status, account (a configured one, not what the request says), the code of a
+//! failure, microseconds, client and id: never a query, a key or a ticket. By default it is the failed and the slow ones that get one.
 
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -12,6 +12,7 @@ use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use tracing::{info, warn};
 
+use super::problem::FailureCode;
 use crate::broker::{OTHER_ROUTE, Plane};
 
 /// Which requests get a line: `[log] requests`.
@@ -88,10 +89,13 @@ impl AccessLog {
         entry: &Entry,
         route: Option<&str>,
         status: u16,
+        failure: FailureCode,
         account: Option<&str>,
         took: Duration,
     ) {
-        let failed = !(200..400).contains(&status);
+        let FailureCode { code, errcode } = failure;
+        // A drop-in call fails as WeChat's do: with status 200.
+        let failed = !(200..400).contains(&status) || errcode.is_some();
         let noted = match self.log {
             RequestLog::Off => false,
             RequestLog::Failed => failed || took > SLOW || self.plane == Plane::Private,
@@ -111,9 +115,9 @@ impl AccessLog {
         );
         let client = entry.client.map(tracing::field::display);
         if status >= 500 {
-            warn!(target: TARGET, plane, method, route, status, account, micros, client, id, "request");
+            warn!(target: TARGET, plane, method, route, status, code, errcode, account, micros, client, id, "request");
         } else {
-            info!(target: TARGET, plane, method, route, status, account, micros, client, id, "request");
+            info!(target: TARGET, plane, method, route, status, code, errcode, account, micros, client, id, "request");
         }
     }
 
@@ -125,12 +129,23 @@ impl AccessLog {
     }
 }
 
-/// Whether an id may stand in a log and in a header as it came.
+/// Whether an id may stand in a log and in a header as it came: no other syntax, and nothing that may be a credential in the wrong
+/// header. An AppSecret cannot be told from a trace id: both are 32 hex digits.
 fn is_sane(id: &[u8]) -> bool {
+    let is_key = || {
+        id.windows(KEY.len())
+            .any(|part| part.eq_ignore_ascii_case(KEY))
+    };
+    let is_trace = || {
+        id.iter()
+            .all(|byte| byte.is_ascii_hexdigit() || *byte == b'-')
+    };
     (1..=MAX_ID).contains(&id.len())
         && id
             .iter()
             .all(|byte| byte.is_ascii_alphanumeric() || b"-_.:/+=@".contains(byte))
+        && !is_key()
+        && (id.len() < SHORTEST_SECRET || is_trace())
 }
 
 fn made() -> HeaderValue {
@@ -150,6 +165,12 @@ const SLOW: Duration = Duration::from_secs(1);
 /// A UUID has 36, a trace id of the longest kind 55.
 const MAX_ID: usize = 64;
 
+/// What an API key begins with.
+const KEY: &[u8] = b"wxk_";
+
+/// A WeCom secret's; an API key has 47, tokens and tickets have more. Of ids only those in hex are as long.
+const SHORTEST_SECRET: usize = 43;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -160,7 +181,8 @@ mod tests {
             "a",
             "4bf92f3577b34da6a3ce929d0e0e4736",
             "Root=1-67891233-abcdef012345678912345678",
-            &"x".repeat(64),
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            &"a".repeat(64),
         ] {
             assert!(is_sane(id.as_bytes()), "{id}");
         }
@@ -173,7 +195,22 @@ mod tests {
             "a,b",
             "\u{e9}",
             "<script>",
-            &"x".repeat(65),
+            &"a".repeat(65),
+        ] {
+            assert!(!is_sane(id.as_bytes()), "{id}");
+        }
+    }
+
+    #[test]
+    fn an_id_that_may_be_a_credential_is_replaced() {
+        for id in [
+            &super::super::keys::new_key(),
+            "wxk_short",
+            "key=wxk_short",
+            "WXK_SHORT",
+            // A WeCom secret has 43 characters, a ticket 86.
+            "y4IIQ9eBfHpkOzLrbmDxRlIcDCWZ8pBVFKxGzkVcEnY",
+            "sM4AOVdWfPE4DxkXGEs8VMCPGGVi4C3VM0P37wVUCFvkVAy_90u5h9nbSlYy3",
         ] {
             assert!(!is_sane(id.as_bytes()), "{id}");
         }

@@ -33,7 +33,7 @@ impl ClientIps {
     pub(super) fn single(&self, peer: IpAddr, headers: &HeaderMap) -> Option<IpAddr> {
         let peer = peer.to_canonical();
         if self.trusts(peer) {
-            return self.forwarded(headers);
+            return self.forwarded(peer, headers);
         }
         (!is_near(peer)).then_some(peer)
     }
@@ -42,7 +42,7 @@ impl ClientIps {
     pub(super) fn likely(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let peer = peer.to_canonical();
         let forwarded = if self.trusts(peer) {
-            self.forwarded(headers)
+            self.forwarded(peer, headers)
         } else {
             None
         };
@@ -54,8 +54,15 @@ impl ClientIps {
     }
 
     /// The last address in the header that is no named proxy's. What stands before it, the client may have written itself.
-    fn forwarded(&self, headers: &HeaderMap) -> Option<IpAddr> {
-        let mut nearest = None;
+    ///
+    /// `None` only where the header is missing or empty. A list that ends in something else than an address stands for the proxy
+    /// that sent it, `peer`: it is the last hop that is known. To take it for no client would lift the limit for everybody who gets
+    /// such an entry to the end of the list.
+    fn forwarded(&self, peer: IpAddr, headers: &HeaderMap) -> Option<IpAddr> {
+        let mut nearest = headers
+            .get_all(&self.header)
+            .any(|value| !value.as_bytes().trim_ascii().is_empty())
+            .then_some(peer);
         for entry in headers
             .get_all(&self.header)
             .rev()
@@ -182,8 +189,27 @@ mod tests {
                 "{values:?}"
             );
         }
-        for values in [&[][..], &[""], &["unknown"], &["198.51.100.9, unknown"]] {
+        for values in [&[][..], &[""], &[" ", ""]] {
             assert_eq!(single(&clients, "127.0.0.1", values), None, "{values:?}");
+        }
+    }
+
+    #[test]
+    fn a_list_that_ends_in_no_address_stands_for_the_proxy_that_sent_it() {
+        let clients = clients(&["127.0.0.0/8", "10.0.0.0/8"]);
+        for values in [
+            &["unknown"][..],
+            &["198.51.100.9, unknown"],
+            &["198.51.100.9, "],
+            &["198.51.100.9,"],
+            &[","],
+            &["198.51.100.9", ""],
+            &["198.51.100.9, _hidden"],
+            &["198.51.100.9, 300.1.1.1"],
+            &["198.51.100.9, unix:"],
+        ] {
+            let client = single(&clients, "127.0.0.1", values);
+            assert_eq!(client.as_deref(), Some("127.0.0.1"), "{values:?}");
         }
     }
 

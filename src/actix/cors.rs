@@ -69,9 +69,14 @@ fn is_ours(broker: &Broker, account: &str, origin: &HeaderValue) -> bool {
     }
 }
 
+/// The host of an origin that is written as browsers write it: in lower case, without a default port, a path or a user name. Another
+/// spelling is no browser's, and to echo it would be a guess at what it means.
 fn host_of(origin: &str) -> Option<String> {
     let url = url::Url::parse(origin)
         .ok()
         .filter(|url| matches!(url.scheme(), "http" | "https"))?;
+    if url.origin().ascii_serialization() != origin {
+        return None;
+    }
     url.host_str().map(str::to_owned)
 }

@@ -160,10 +160,12 @@ fn refused_value(body: Body) -> Result<Secret, Problem> {
         StatusCode::PAYLOAD_TOO_LARGE => Problem::body_too_large(MAX_BODY, BODY_HINT),
         _ => bad_body(),
     })?;
-    let rejection = object::<Rejection>(&body).filter(|rejection| !rejection.value.is_empty());
-    rejection
-        .map(|rejection| Secret::new(rejection.value))
-        .ok_or_else(bad_body)
+    let rejection = object::<Rejection>(&body).ok_or_else(bad_body)?;
+    // `$(cat token.txt)` and the like bring a line break along; with it, the value would match nothing.
+    match rejection.value.trim() {
+        "" => Err(bad_body()),
+        value => Ok(Secret::new(value)),
+    }
 }
 
 fn respond(answer: Result<Answer, Problem>) -> HttpResponse {

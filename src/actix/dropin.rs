@@ -63,9 +63,14 @@ impl Query {
 
     /// The parameter, unless it is missing or empty.
     fn get(&self, name: &str) -> Option<&str> {
-        let found = self.0.iter().find(|(key, _)| key == name)?;
-        Some(found.1.as_str()).filter(|value| !value.is_empty())
+        let (_, value) = self.0.iter().find(|(key, _)| key == name)?;
+        given(value)
     }
+}
+
+/// A value without the line break that a file or a shell put at its end; none of these values has white space.
+fn given(value: &str) -> Option<&str> {
+    Some(value.trim()).filter(|value| !value.is_empty())
 }
 
 /// SDKs send a few hundred bytes.

@@ -16,11 +16,12 @@ use actix_service::{IntoServiceFactory, Service, ServiceFactory};
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{AppConfig, Response, ServiceResponse};
 use actix_web::http::header::{ALLOW, CONTENT_TYPE, ORIGIN};
+use actix_web::http::uri::PathAndQuery;
 use actix_web::http::{Method, StatusCode};
 
 use super::access_log::{AccessLog, Entry, RequestLog};
 use super::limit::{Decided, RateLimit};
-use super::problem::Problem;
+use super::problem::{FailureCode, Problem};
 use super::public::Signed;
 use super::route_metrics::RouteMetrics;
 use super::{public, query};
@@ -184,7 +185,8 @@ impl<S> FastPathService<S> {
         if access_log.notes_all() {
             let name = broker.name_of(&account);
             let entry = access_log.open(request);
-            access_log.note(&entry, Some(path), 200, name.as_deref(), took);
+            let no_failure = FailureCode::default();
+            access_log.note(&entry, Some(path), 200, no_failure, name.as_deref(), took);
         }
         let mut response = Response::with_body(StatusCode::OK, EitherBody::left(json));
         let origin = head.headers.get(ORIGIN);
@@ -207,7 +209,10 @@ where
         self.app.poll_ready(context)
     }
 
-    fn call(&self, request: Request) -> Self::Future {
+    fn call(&self, mut request: Request) -> Self::Future {
+        if self.behind.plane == Plane::Private {
+            undouble(&mut request);
+        }
         match self.sign(&request) {
             Some(response) => FastPathFuture::Signed(Some(response)),
             None => {
@@ -263,6 +268,18 @@ where
     }
 }
 
+/// Takes `//cgi-bin/token` for `/cgi-bin/token`: what an SDK asks for whose base URL ends in a slash, and what WeChat's hosts answer.
+fn undouble(request: &mut Request) {
+    let uri = &request.head().uri;
+    let single = uri.path_and_query().and_then(|target| {
+        let rest = target.as_str().strip_prefix("//")?.trim_start_matches('/');
+        rest.starts_with("cgi-bin/").then(|| format!("/{rest}"))
+    });
+    if let Some(Ok(target)) = single.map(PathAndQuery::try_from) {
+        request.head_mut().uri = target.into();
+    }
+}
+
 impl Behind {
     /// Counts and notes an answer of the application, and gives it the request's id.
     fn finish<B: MessageBody>(
@@ -290,14 +307,23 @@ impl Behind {
         };
         // A name that is no account of ours is whatever somebody wrote.
         let account = account.and_then(|account| self.broker.name_of(&account));
+        let bare = self.bare_problem(&response);
+        let failure = match &bare {
+            Some(problem) => FailureCode {
+                code: Some(problem.code),
+                errcode: None,
+            },
+            None => response.extensions().get().copied().unwrap_or_default(),
+        };
         self.access_log.note(
             &entry,
             pattern.as_deref(),
             status.as_u16(),
+            failure,
             account.as_deref(),
             took,
         );
-        let mut response = match self.bare_problem(&response) {
+        let mut response = match bare {
             Some(problem) => {
                 let mut answer = problem.into_response();
                 if let Some(allow) = response.headers().get(ALLOW) {

@@ -38,6 +38,16 @@ pub struct Problem {
     pub upstream: Option<Arc<UpstreamError>>,
 }
 
+/// Why a request failed, among the extensions of its answer: for the access log, which sees no bodies.
+#[derive(Clone, Copy, Debug, Default)]
+#[cfg_attr(not(feature = "server"), allow(dead_code))] // an embedder's application has no such log
+pub(super) struct FailureCode {
+    /// A problem's.
+    pub(super) code: Option<&'static str>,
+    /// WeChat's, or the one spoken in its place.
+    pub(super) errcode: Option<i64>,
+}
+
 impl Problem {
     /// A problem that WeChat has nothing to do with.
     pub(super) fn new(
@@ -190,7 +200,12 @@ impl Problem {
         if let Some(wait) = self.retry_after {
             response.insert_header((RETRY_AFTER, wait.as_secs().max(1)));
         }
-        response.body(self.body())
+        let mut response = response.body(self.body());
+        response.extensions_mut().insert(FailureCode {
+            code: Some(self.code),
+            errcode: self.errcode,
+        });
+        response
     }
 
     fn body(&self) -> String {

@@ -2,6 +2,7 @@
 
 use super::{Inner, Store, StoreError};
 use crate::clock::UnixTime;
+use crate::error::is_visible;
 #[cfg(feature = "redis")]
 use std::time::Duration;
 
@@ -91,10 +92,10 @@ impl Store {
     }
 }
 
-/// A name of a bounded length that has no control characters in it: it stands on other processes' pages.
+/// A name of a bounded length without invisible characters: it stands on other processes' pages.
 fn fit(name: &str) -> String {
     name.chars()
-        .filter(|c| !c.is_control())
+        .filter(|c| is_visible(*c))
         .take(LONGEST)
         .collect()
 }

@@ -9,7 +9,7 @@ use reqwest::{Client, Response, redirect};
 
 use super::{ClientError, describe, mozilla_roots};
 use crate::account::VerifyFile;
-use crate::error::Hint;
+use crate::error::{Hint, is_visible};
 
 /// Asks domains for their proof.
 #[derive(Clone, Debug)]
@@ -120,7 +120,7 @@ async fn beginning(mut response: Response) -> reqwest::Result<Vec<u8>> {
 
 fn printable(text: &str) -> String {
     text.chars()
-        .filter(|c| !c.is_control())
+        .filter(|c| is_visible(*c))
         .take(MAX_SHOWN)
         .collect()
 }

@@ -55,6 +55,19 @@ async fn pages_elsewhere_may_not() {
         "",
         "https://",
         "https://com",
+        // Right hosts, but in no browser's spelling.
+        "https://example.com/",
+        "https://EXAMPLE.com",
+        "HTTPS://example.com",
+        "https://example.com:443",
+        "http://example.com:80",
+        "https://example.com:08443",
+        "https://user@example.com",
+        "https://example.com?",
+        "https://example.com#",
+        "https:example.com",
+        "https:///example.com",
+        "https://example.com https://shop.example.com",
     ] {
         assert_eq!(allowed_origin(&app, PAGE, origin).await, None, "{origin}");
     }

@@ -1,6 +1,8 @@
 //! `[log] requests`: which requests get a line, and what stands in it.
 
 use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 use super::support::*;
 
@@ -83,6 +85,8 @@ async fn by_default_what_failed_and_what_is_private_gets_a_line() {
         ("private /healthz".to_owned(), 200, None),
     ];
     assert_eq!(lines.iter().map(summary).collect::<Vec<_>>(), expected);
+    let codes: Vec<_> = lines.iter().map(|line| line["code"].as_str()).collect();
+    assert_eq!(codes, [Some("unknown_account"), Some("unauthorized"), None]);
     for line in &lines {
         assert_eq!(
             (line["method"].as_str(), line["client"].as_str()),
@@ -128,5 +132,55 @@ async fn a_wrong_value_is_named_with_the_right_ones() {
         ended.stderr.contains("log.requests") && ended.stderr.contains("failed"),
         "{}",
         ended.stderr
+    );
+}
+
+#[tokio::test]
+async fn a_failed_requests_line_says_why_and_never_a_key_that_came_as_its_id() {
+    let home = tempfile::tempdir().unwrap();
+    let (running, public, private) = serve(home.path(), "failed").await;
+    for address in [
+        format!("{public}/nothing"),
+        format!("{public}/jssdk/config?account=demo"),
+        format!("{private}/cgi-bin/token?grant_type=client_credential&appid=wx0&secret=s"),
+        format!("{private}/cgi-bin/gettoken?corpid=ww0&corpsecret=s"),
+    ] {
+        get(&address).await;
+    }
+    let private = private.strip_prefix("http://").unwrap();
+    let mut stream = TcpStream::connect(private).await.unwrap();
+    let head = "GET /credentials/demo/access_token HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nX-Request-Id: wxk_my-own-key\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(
+        answer.contains(" 401 ") && !answer.contains("my-own-key"),
+        "{answer}"
+    );
+    let ended = running.stop().await;
+    assert!(!ended.stderr.contains("my-own-key"), "{}", ended.stderr);
+    let lines = ended
+        .stderr
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let reasons: Vec<_> = lines
+        .filter(|line| line["target"] == "wx_jssdk::request")
+        .map(|line| {
+            (
+                line["code"].as_str().map(str::to_owned),
+                line["errcode"].as_i64(),
+            )
+        })
+        .collect();
+    let code = |code: &str| (Some(code.to_owned()), None);
+    assert_eq!(
+        reasons,
+        [
+            code("not_found"),
+            code("missing_url"),
+            (None, Some(40013)),
+            (None, Some(40013)),
+            code("unauthorized")
+        ]
     );
 }

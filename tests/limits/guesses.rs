@@ -222,3 +222,26 @@ async fn guessing_is_one_line_in_the_log_with_the_address_and_without_a_key() {
     );
     assert!(!ended.stderr.contains("wxk_guess"), "{}", ended.stderr);
 }
+
+#[tokio::test]
+async fn a_base_url_with_a_slash_at_its_end_reaches_wechats_paths_and_no_others() {
+    let world = World::new("", "").await;
+    let token = format!("cgi-bin/token?grant_type=client_credential&appid={APP}&secret={KEY}");
+    let stable =
+        format!(r#"{{"grant_type":"client_credential","appid":"{APP}","secret":"{KEY}"}}"#);
+    for slashes in ["/", "//", "///"] {
+        let answer = ask(world.private, "GET", &format!("{slashes}{token}"), &[], "").await;
+        assert!(answer.json()["access_token"].is_string(), "{answer:?}");
+        let target = format!("{slashes}cgi-bin/stable_token");
+        let answer = ask(world.private, "POST", &target, &[], &stable).await;
+        assert!(answer.json()["access_token"].is_string(), "{answer:?}");
+    }
+    for target in ["//credentials/main/access_token", "//status", "//readyz"] {
+        ask(world.private, "GET", target, &[], "")
+            .await
+            .problem(404, "not_found");
+    }
+    ask(world.public, "GET", &format!("//{token}"), &[], "")
+        .await
+        .problem(404, "not_found");
+}

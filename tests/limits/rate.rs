@@ -112,6 +112,59 @@ async fn what_the_client_writes_into_the_header_itself_changes_nothing() {
 }
 
 #[tokio::test]
+async fn a_list_that_ends_in_no_address_is_limited_as_the_proxy_that_sent_it() {
+    let world = World::new(TWO_A_SECOND, LOCAL_PROXY).await;
+    let mut refused = 0;
+    for n in 0..10 {
+        let forged = format!("203.0.113.{n}, unknown");
+        refused += u32::from(world.get_for(&forged, PAGE).await.status == 429);
+    }
+    assert!(refused >= 5, "{refused}");
+    assert_eq!(world.get_for("198.51.100.1", PAGE).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_client_that_asks_the_doctor_without_end_leaves_the_others_their_turn() {
+    let world = World::new("", LOCAL_PROXY).await;
+    let diagnose = |client: &'static str| {
+        let headers = [
+            ("X-Forwarded-For", client),
+            ("Content-Type", "application/json"),
+        ];
+        let question = r#"{"error":"config:invalid url domain"}"#;
+        async move { ask(world.public, "POST", "/doctor/diagnose", &headers, question).await }
+    };
+    let mut answered = 0;
+    for _ in 0..100 {
+        let answer = diagnose("198.51.100.1").await;
+        if answer.status == 200 {
+            answered += 1;
+        } else {
+            answer.problem(429, "rate_limited");
+            assert_eq!(answer.retry_after(), 1);
+        }
+    }
+    assert_eq!(answered, 20, "its share");
+    for _ in 0..20 {
+        assert_eq!(diagnose("198.51.100.2").await.status, 200);
+    }
+    world.advance(1);
+    assert_eq!(diagnose("198.51.100.1").await.status, 200, "one a second");
+    assert_eq!(diagnose("198.51.100.1").await.status, 429);
+    // A form can be sent from any site: it uses up no share.
+    let form = [
+        ("X-Forwarded-For", "198.51.100.3"),
+        ("Content-Type", "text/plain"),
+    ];
+    for _ in 0..100 {
+        ask(world.public, "POST", "/doctor/diagnose", &form, "{}")
+            .await
+            .problem(415, "unsupported_media_type");
+    }
+    assert_eq!(diagnose("198.51.100.3").await.status, 200);
+}
+
+#[tokio::test]
 async fn every_signing_path_and_the_qr_code_count_and_being_alive_does_not() {
     let world = World::new("requests_per_second = 1\nburst = 1", LOCAL_PROXY).await;
     assert_eq!(world.get_for("198.51.100.1", PAGE).await.status, 200);

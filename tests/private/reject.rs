@@ -211,3 +211,19 @@ async fn an_unknown_account_or_kind_is_told_apart_from_a_dead_value() {
         .problem(404, "unsupported_credential");
     assert_eq!(world.sandbox.calls_total(), 0);
 }
+
+#[tokio::test]
+async fn a_reported_value_with_a_line_break_at_its_end_is_the_value() {
+    let world = World::new().await;
+    for end in ["\n", "\r\n", " "] {
+        let dead = world.token("main").await;
+        world.advance(1_000);
+        world.sandbox.revoke(APP, Revoke::Token);
+        let new = world.reject(PATH, &format!("{dead}{end}")).await.ok();
+        assert_ne!(new.text("value"), dead, "{end:?}");
+        assert!(world.sandbox.accepts_token(APP, &new.text("value")));
+    }
+    for blank in ["", "\n", " \t"] {
+        assert_eq!(world.reject(PATH, blank).await.status, 400, "{blank:?}");
+    }
+}

@@ -479,3 +479,12 @@ async fn a_method_that_wechat_does_not_take_gets_no_token() {
         .ok()
         .text("access_token");
 }
+
+#[tokio::test]
+async fn values_with_a_line_break_at_their_end_are_the_values() {
+    let world = World::new().await;
+    let token = world.get(&token_call(APP, &format!("{KEY}%0A"))).await.ok();
+    let token = token.text("access_token");
+    let ticket = format!("/cgi-bin/ticket/getticket?access_token={token}%0D%0A&type=jsapi");
+    assert!(!world.get(&ticket).await.ok().text("ticket").is_empty());
+}

@@ -72,7 +72,7 @@ impl Gate {
         let share = client.map_or(Ok(()), |client| self.share.check_key(&key_of(client)));
         share
             .and_then(|()| self.total.check_key(&0))
-            .map_err(|until| too_many(until.wait_time_from(self.clock.now())))
+            .map_err(|until| asked_too_often(until.wait_time_from(self.clock.now())))
     }
 }
 
@@ -113,7 +113,7 @@ impl Doctor {
             .as_ref()
             .and_then(|(_, account)| allows(account, &case.url));
         let place = self.gate.searches.acquire().await;
-        let _place = place.map_err(|_| too_many(Duration::ZERO))?;
+        let _place = place.map_err(|_| asked_too_often(Duration::ZERO))?;
         let findings: Vec<Finding> = web::block(move || diagnose(&case))
             .await
             .map_err(|_| bad_body())?;
@@ -324,7 +324,7 @@ fn not_json() -> Problem {
     )
 }
 
-fn too_many(wait: Duration) -> Problem {
+fn asked_too_often(wait: Duration) -> Problem {
     let problem = Problem::new(
         StatusCode::TOO_MANY_REQUESTS,
         "rate_limited",

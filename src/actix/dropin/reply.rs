@@ -8,6 +8,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, RETRY_AFTER};
 use serde::Serialize;
 
+use crate::actix::problem::FailureCode;
 use crate::clock::UnixTime;
 use crate::credential::Credential;
 use crate::error::codes::wire_errors::{self, WireError};
@@ -125,13 +126,7 @@ impl Refusal {
                 )
             }
         };
-        ok(
-            WEIXIN_JSON,
-            &ErrorReply {
-                errcode,
-                errmsg: &errmsg,
-            },
-        )
+        refused(WEIXIN_JSON, errcode, &errmsg)
     }
 
     /// The same as WeCom has it: with a hint, the caller's address and a link, and both in headers too.
@@ -153,13 +148,7 @@ impl Refusal {
                 (errcode, format!("{errmsg}, {tail}"))
             }
         };
-        let mut response = ok(
-            WORK_JSON,
-            &ErrorReply {
-                errcode,
-                errmsg: &errmsg,
-            },
-        );
+        let mut response = refused(WORK_JSON, errcode, &errmsg);
         let headers = response.headers_mut();
         headers.insert(HeaderName::from_static("error-code"), errcode.into());
         if let Ok(errmsg) = errmsg.parse() {
@@ -227,6 +216,15 @@ pub(crate) struct ErrorReply<'a> {
     errcode: i64,
     /// WeChat's words, with its tail.
     errmsg: &'a str,
+}
+
+fn refused(content_type: &'static str, errcode: i64, errmsg: &str) -> HttpResponse {
+    let mut response = ok(content_type, &ErrorReply { errcode, errmsg });
+    response.extensions_mut().insert(FailureCode {
+        code: None,
+        errcode: Some(errcode),
+    });
+    response
 }
 
 fn ok(content_type: &'static str, body: &impl Serialize) -> HttpResponse {

@@ -9,7 +9,7 @@ use serde_json::Value;
 use tracing::debug;
 
 use super::reply::{self, Refusal};
-use super::{Keys, Query};
+use super::{Keys, Query, given};
 use crate::account::Platform;
 use crate::actix::key_lockout;
 use crate::broker::Broker;
@@ -49,11 +49,7 @@ pub(super) async fn stable_token(
             return Err(wire_errors::NOT_POST.into());
         }
         let body = object(&body.unwrap_or_default())?;
-        let text = |name: &str| {
-            body.get(name)
-                .and_then(Value::as_str)
-                .filter(|text| !text.is_empty())
-        };
+        let text = |name: &str| body.get(name).and_then(Value::as_str).and_then(given);
         let force = match body.get("force_refresh") {
             None | Some(Value::Null) => false,
             Some(value) => value.as_bool().ok_or(wire_errors::BAD_BODY)?,
