@@ -130,7 +130,7 @@ async fn config(request: HttpRequest, broker: web::Data<Broker>) -> HttpResponse
                 url,
                 account,
                 options,
-            } = query;
+            } = *query;
             broker
                 .refreshed_config_text(&account, &url, &options)
                 .await
@@ -163,7 +163,7 @@ pub(super) struct Signed<'q> {
 pub(super) enum Refused<'q> {
     Problem(Problem),
     /// Its account has no current ticket.
-    NeedsRefresh(ConfigQuery<'q>),
+    NeedsRefresh(Box<ConfigQuery<'q>>),
 }
 
 /// Signs the page that a query of `GET …/config` names: the whole way of almost every request. Waits for nothing and knows no
@@ -181,7 +181,7 @@ pub(super) fn sign<'q>(broker: &Broker, query: &'q str) -> Result<Signed<'q>, Re
             account: query.account,
             counters,
         }),
-        Ok(None) => Err(Refused::NeedsRefresh(query)),
+        Ok(None) => Err(Refused::NeedsRefresh(Box::new(query))),
         Err(error) => Err(Refused::Problem(error.into())),
     }
 }

@@ -27,6 +27,10 @@ pub(crate) struct ConfigOptions {
     pub(crate) warning: Option<Warning>,
 }
 
+/// An answer as JSON, and the counters of its account.
+#[cfg(feature = "actix")]
+type CountedText = (Vec<u8>, Arc<AccountTally>);
+
 impl Broker {
     /// Everything `wx.config` takes, for one page, signed now: a fresh nonce, the wall clock's second, the account's default lists.
     ///
@@ -96,7 +100,7 @@ impl Broker {
         account: &str,
         page: &PageUrl,
         options: &ConfigOptions,
-    ) -> Result<Option<(Vec<u8>, Arc<AccountTally>)>, Error> {
+    ) -> Result<Option<CountedText>, Error> {
         let accounts = self.inner.members.load();
         let entry = accounts.named(account)?;
         let slot = entry.slot_for(Kind::JsapiTicket, page)?;
