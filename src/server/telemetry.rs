@@ -1,8 +1,14 @@
 //! Logs: to stderr, as text or JSON lines. No level prints a secret: values that are secret cannot be printed (`Secret`).
 
 use std::io::{self, IsTerminal as _, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use tracing_subscriber::EnvFilter;
+use tracing::Subscriber;
+use tracing::subscriber::Interest;
+use tracing_subscriber::filter::dynamic_filter_fn;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer};
 
 use super::config::LogSettings;
 
@@ -16,12 +22,14 @@ pub fn start(settings: &LogSettings) {
         .log_internal_errors(false);
     // Fails only where a subscriber is installed already: an embedding program's own.
     let _ = if settings.json {
-        lines.json().flatten_event(true).try_init()
+        let lines = lines.json().flatten_event(true).finish();
+        lines.with(without_ended_accepts()).try_init()
     } else {
-        lines
+        let lines = lines
             .with_ansi(io::stderr().is_terminal())
             .with_target(false)
-            .try_init()
+            .finish();
+        lines.with(without_ended_accepts()).try_init()
     };
 }
 
@@ -40,6 +48,22 @@ impl Write for Lines {
     }
 }
 
+/// Whether a failed accept is reported: at the end the sockets stop listening, and actix may notice before it stops accepting.
+pub(super) fn report_accepts(report: bool) {
+    ACCEPTS_ENDED.store(!report, Ordering::Relaxed);
+}
+
+static ACCEPTS_ENDED: AtomicBool = AtomicBool::new(false);
+
+fn without_ended_accepts<S: Subscriber>() -> impl Layer<S> {
+    const ACCEPT: &str = "actix_server::accept";
+    dynamic_filter_fn(|line, _| line.target() != ACCEPT || !ACCEPTS_ENDED.load(Ordering::Relaxed))
+        .with_callsite_filter(|line| match line.target() {
+            ACCEPT => Interest::sometimes(),
+            _ => Interest::always(),
+        })
+}
+
 /// actix's own lines about its threads say nothing that an operator asks for, unless the filters name it.
 fn with_quiet_server(level: &str) -> String {
     if level.contains("actix_server") {
@@ -52,6 +76,26 @@ fn with_quiet_server(level: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_failed_accept_is_an_error_until_the_sockets_stop_listening() {
+        let written = tempfile::NamedTempFile::new().unwrap();
+        let lines = tracing_subscriber::fmt()
+            .with_writer(std::sync::Mutex::new(written.reopen().unwrap()))
+            .finish()
+            .with(without_ended_accepts());
+        tracing::subscriber::with_default(lines, || {
+            for report in [true, false, true] {
+                report_accepts(report);
+                tracing::error!(target: "actix_server::accept", "accept {report}");
+                tracing::error!("ours {report}");
+            }
+        });
+        let text = std::fs::read_to_string(written.path()).unwrap();
+        for (words, count) in [("accept true", 2), ("accept false", 0), ("ours false", 1)] {
+            assert_eq!(text.matches(words).count(), count, "{words}: {text}");
+        }
+    }
 
     #[test]
     fn actix_is_quiet_unless_asked_for() {
