@@ -67,6 +67,8 @@ pub use problem::Problem;
 pub use public::public_scope;
 #[cfg(feature = "server")]
 pub(crate) use public::{uncounted_scope, unknown_path};
+#[cfg(feature = "server")]
+pub(crate) use rate_buckets::key_of as client_key;
 
 /// The shapes of bodies, for the API description.
 #[cfg(feature = "server")]

@@ -4,6 +4,7 @@
 //! What is answered is `actix`'s and `pages`' matter, what is signed the broker's: here they are only put together.
 
 mod application;
+mod backpressure;
 pub mod config;
 mod connection_stats;
 pub mod doctor;

@@ -85,7 +85,7 @@ impl GovernorClock for Ticks {
 }
 
 /// One client's key: an IPv4 address, or the /64 that an IPv6 client has to itself.
-pub(super) fn key_of(address: IpAddr) -> u64 {
+pub(crate) fn key_of(address: IpAddr) -> u64 {
     match address {
         // No client has an address below ::/8, so that the two kinds never meet.
         IpAddr::V4(address) => 0x0000_ffff_0000_0000 | u64::from(address.to_bits()),

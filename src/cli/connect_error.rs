@@ -66,7 +66,7 @@ fn causes(error: &reqwest::Error) -> Vec<&(dyn StdError + 'static)> {
             .and_then(io::Error::get_ref)
         {
             Some(wrapped) => Some(wrapped as &(dyn StdError + 'static)),
-            None => cause.source(),
+            None => (*cause).source(),
         },
     )
     .collect()

@@ -19,6 +19,7 @@ use super::routes::{Guards, Watchers, private, public};
 use super::sockets::HandedOver;
 use super::startup_error::{StartupError, check_addresses};
 use super::systemd;
+use super::telemetry;
 use super::tls::{Certificate, keep_looking};
 use crate::account::Account;
 use crate::actix::{ApiKey, ApiKeys, KeyHash, new_key};
@@ -278,6 +279,7 @@ impl Application {
             .into_iter()
             .map(|listener| tokio::spawn(listener.server))
             .collect();
+        telemetry::report_accepts(true);
         systemd::ready();
         // The keeper works on this thread: what it brings from a store fits where the configuration of ten thousand accounts was
         // read before, while another thread would take memory of its own for it.

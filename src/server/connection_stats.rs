@@ -29,16 +29,19 @@ pub struct Counts {
     /// Connections that are open now, on both listeners.
     pub open_connections: u64,
     /// Connections that were ended because they took too long.
-    pub overstayed: u64,
-    /// Idle connections that were ended because almost all places were taken.
-    pub made_room: u64,
+    pub timed_out: u64,
+    /// Idle connections that were ended to make room for new ones.
+    pub evicted_idle: u64,
+    /// Connections with an unfinished request, or an answer that is not read, that were ended to make room for new ones.
+    pub evicted_unfinished: u64,
 }
 
 /// A listener's.
 pub(super) struct Connections {
     pub(super) open: u64,
-    pub(super) overstayed: u64,
-    pub(super) made_room: u64,
+    pub(super) timed_out: u64,
+    pub(super) evicted_idle: u64,
+    pub(super) evicted_unfinished: u64,
 }
 
 impl Counter {
@@ -51,8 +54,9 @@ impl Counter {
             wrong_keys: self.guesses.wrong(),
             locked_out: self.guesses.refused(),
             open_connections: public.open + private.open,
-            overstayed: public.overstayed + private.overstayed,
-            made_room: public.made_room + private.made_room,
+            timed_out: public.timed_out + private.timed_out,
+            evicted_idle: public.evicted_idle + private.evicted_idle,
+            evicted_unfinished: public.evicted_unfinished + private.evicted_unfinished,
         }
     }
 
@@ -60,8 +64,9 @@ impl Counter {
     pub(super) fn connections(&self) -> [Connections; 2] {
         [&self.public, &self.private].map(|load| Connections {
             open: load.open.load(Ordering::Relaxed) as u64,
-            overstayed: load.overstayed.load(Ordering::Relaxed),
-            made_room: load.made_room.load(Ordering::Relaxed),
+            timed_out: load.timed_out.load(Ordering::Relaxed),
+            evicted_idle: load.evicted_idle.load(Ordering::Relaxed),
+            evicted_unfinished: load.evicted_unfinished.load(Ordering::Relaxed),
         })
     }
 }

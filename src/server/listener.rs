@@ -2,10 +2,8 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::thread::available_parallelism;
 use std::time::Duration;
 
 use actix_http::error::DispatchError;
@@ -18,8 +16,10 @@ use actix_web::dev::{AppConfig, Server, ServerHandle, ServiceFactory, fn_service
 use actix_web::http::header::{HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use actix_web::rt::net::{ActixStream, TcpStream};
 
+use super::backpressure::{Paced, WRITE_BUFFER, paced};
 use super::sockets::{Bound, stop_listening};
-use super::timeouts::{Bounds, Guarded, Load, Worker};
+use super::telemetry;
+use super::timeouts::{ConnectionLimits, Guarded, Load, Worker};
 use super::tls::Certificate;
 
 /// A bound listener that is not yet serving.
@@ -32,10 +32,10 @@ pub(super) struct Listener {
     pub(super) exit: Exit,
 }
 
-/// What a listener allows.
+/// Limits of a listener.
 #[derive(Clone, Copy)]
-pub(super) struct Terms {
-    /// Threads; 0: one per core.
+pub(super) struct ListenerLimits {
+    /// Threads.
     pub(super) workers: usize,
     pub(super) connections: usize,
     pub(super) request: Duration,
@@ -58,7 +58,7 @@ pub(super) fn open<A, F, B>(
     app: A,
     bound: Bound,
     certificate: Option<&Certificate>,
-    terms: Terms,
+    limits: ListenerLimits,
     load: Arc<Load>,
 ) -> io::Result<Listener>
 where
@@ -71,7 +71,7 @@ where
             InitError = (),
         > + 'static,
     <F::Service as Service<Request>>::Future: 'static,
-    B: MessageBody + 'static,
+    B: MessageBody + Unpin + 'static,
 {
     let address = bound.listener.local_addr()?;
     let listener = if bound.shared {
@@ -79,16 +79,14 @@ where
     } else {
         Some(Arc::new(bound.listener.try_clone()?))
     };
-    let workers = NonZeroUsize::new(terms.workers)
-        .or_else(|| available_parallelism().ok())
-        .map_or(1, NonZeroUsize::get);
-    let bounds = terms.bounds(workers);
-    // The places bound handshakes, too: with a bound of their own, a few hundred that hang would hold up all others.
+    let workers = limits.workers;
+    let (of_each, at_most) = limits.of_each_worker();
+    // The places limit handshakes, too: with a limit of their own, a few hundred that hang would hold up all others.
     actix_tls::accept::max_concurrent_tls_connect(usize::MAX >> 1);
     let server = Server::build()
         .workers(workers)
-        .max_concurrent_connections(bounds.places)
-        .shutdown_timeout(terms.shutdown.as_secs())
+        .max_concurrent_connections(at_most)
+        .shutdown_timeout(limits.shutdown.as_secs())
         .disable_signals();
     let ending = server.graceful_shutdown_signal();
     let ending = move || {
@@ -98,7 +96,7 @@ where
     let guard = {
         let load = load.clone();
         move || {
-            let worker = Worker::start(bounds, load.clone());
+            let worker = Worker::start(of_each, load.clone());
             fn_service(move |io: TcpStream| {
                 let _ = io.set_nodelay(true);
                 std::future::ready(Ok::<_, DispatchError>(worker.guard(io)))
@@ -109,27 +107,30 @@ where
     let server = match certificate.map(Certificate::server_config) {
         None => server.listen(name, bound.listener, move || {
             let named = fn_service(|io: Guarded<TcpStream>| {
-                let peer = io.peer();
-                std::future::ready(Ok::<_, DispatchError>((io, peer)))
+                let state = io.state().clone();
+                let peer = state.peer;
+                std::future::ready(Ok::<_, DispatchError>((Paced::new(io, state), peer)))
             });
             guard()
                 .and_then(named)
-                .and_then(http(app(), load.clone(), ending.clone(), terms))
+                .and_then(http(app(), load.clone(), ending.clone(), limits))
         })?,
         Some(config) => server.listen(name, bound.listener, move || {
             let mut acceptor = Acceptor::new(config.clone());
             acceptor.set_handshake_timeout(HANDSHAKE);
             let named = acceptor.map_err(|_| DispatchError::DisconnectTimeout).map(
-                |io: TlsStream<Guarded<TcpStream>>| {
-                    let guarded = io.get_ref().0;
+                |mut io: TlsStream<Guarded<TcpStream>>| {
+                    let (guarded, tls) = io.get_mut();
+                    tls.set_buffer_limit(Some(WRITE_BUFFER));
                     guarded.expects_request();
-                    let peer = guarded.peer();
-                    (io, peer)
+                    let state = guarded.state().clone();
+                    let peer = state.peer;
+                    (Paced::new(io, state), peer)
                 },
             );
             guard()
                 .and_then(named)
-                .and_then(http(app(), load.clone(), ending.clone(), terms))
+                .and_then(http(app(), load.clone(), ending.clone(), limits))
         })?,
     };
     let server = server.run();
@@ -146,15 +147,14 @@ where
     })
 }
 
-/// HTTP/1.1 over guarded streams. A plain function of each answer says that it is the last one: a middleware would cost each request
-/// an allocation.
+/// HTTP/1.1 over guarded and paced streams. At the end of the service, each answer says that it is the last one.
 fn http<I, F, B, E>(
     app: F,
     load: Arc<Load>,
     ending: impl Fn() -> E + 'static,
-    terms: Terms,
+    limits: ListenerLimits,
 ) -> impl ServiceFactory<
-    (I, Option<SocketAddr>),
+    (Paced<I>, Option<SocketAddr>),
     Config = (),
     Response = (),
     Error = DispatchError,
@@ -170,10 +170,10 @@ where
             InitError = (),
         > + 'static,
     <F::Service as Service<Request>>::Future: 'static,
-    B: MessageBody + 'static,
+    B: MessageBody + Unpin + 'static,
     E: Future<Output = ()> + 'static,
 {
-    let app = map_config(app, |()| AppConfig::default()).map(move |mut answer: Response<B>| {
+    let app = paced(map_config(app, |()| AppConfig::default()), move |answer| {
         if load.draining.load(Ordering::Relaxed) {
             answer.head_mut().set_connection_type(ConnectionType::Close);
         }
@@ -181,13 +181,14 @@ where
         answer
             .headers_mut()
             .insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        answer
     });
     HttpService::build()
         .graceful_shutdown_signal(ending)
-        .keep_alive(terms.keep_alive)
-        .client_request_timeout(terms.request.min(FIRST_HEAD))
+        .keep_alive(limits.keep_alive)
+        .client_request_timeout(limits.request.min(FIRST_HEAD))
         .client_disconnect_timeout(DISCONNECT)
+        .h1_write_buffer_size(WRITE_BUFFER)
+        .on_connect_ext(Paced::on_connect)
         .h1(app)
 }
 
@@ -202,16 +203,19 @@ impl Listener {
     }
 }
 
-impl Terms {
-    fn bounds(self, workers: usize) -> Bounds {
+impl ListenerLimits {
+    /// For each worker, and its connections at most: a tenth is for new ones until those that make room for them are gone.
+    fn of_each_worker(self) -> (ConnectionLimits, usize) {
+        let at_most = self.connections.div_ceil(self.workers).max(2);
         let seconds = |time: Duration| u32::try_from(time.as_secs()).unwrap_or(u32::MAX - 1);
-        Bounds {
+        let limits = ConnectionLimits {
             request: seconds(self.request),
             answer: seconds(self.answer),
             send: seconds(self.request),
             idle: seconds(self.keep_alive.saturating_add(Duration::from_secs(5))),
-            places: self.connections.div_ceil(workers),
-        }
+            places: at_most - at_most.div_ceil(10),
+        };
+        (limits, at_most)
     }
 }
 
@@ -223,6 +227,7 @@ impl Exit {
         if let Some(listener) = &self.listener {
             // The thread that accepts is told by now, and stops in microseconds. Whoever comes in between is reset.
             tokio::time::sleep(Duration::from_millis(1)).await;
+            telemetry::report_accepts(false);
             stop_listening(listener);
         }
         self.load.draining.store(true, Ordering::Relaxed);
@@ -251,7 +256,7 @@ pub(super) async fn say_goodbye(exits: &[Exit], within: Duration) {
     }
 }
 
-/// For the head of a connection's first request. After it, the guard's bound holds.
+/// For the head of a connection's first request. After it, the guard's limit holds.
 const FIRST_HEAD: Duration = Duration::from_secs(10);
 
 /// What is left of a body that nobody wanted is read for so long before the connection is closed.

@@ -140,12 +140,12 @@ pub(super) fn configure(public: &str) -> impl Fn(&mut web::ServiceConfig) + Clon
 /// The document, made once.
 struct Description {
     document: Value,
-    text: String,
+    text: web::Bytes,
 }
 
 impl Description {
     fn new(document: Value) -> Self {
-        let text = document.to_string();
+        let text = document.to_string().into();
         Self { document, text }
     }
 }

@@ -1,6 +1,8 @@
 //! The two listeners: what is mounted on which.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use actix_web::middleware::from_fn;
@@ -11,13 +13,13 @@ use super::config::Settings;
 use super::connection_stats::Counter;
 use super::doctor::DoctorPages;
 use super::host_guard::{HostNames, keep_out};
-use super::listener::{Listener, Terms, open};
+use super::listener::{Listener, ListenerLimits, open};
 use super::metrics::{self, Metrics};
 use super::openapi;
 use super::pages::{Pages, private_files, read_route};
 use super::ready::{Readiness, readyz};
 use super::reload_record::Configuration;
-use super::sockets::{self, HandedOver};
+use super::sockets::{self, HandedOver, Places};
 use super::startup_error::StartupError;
 use super::status::StatusPlane;
 use super::timeouts::Load;
@@ -40,6 +42,7 @@ pub(super) struct Guards {
     /// What the connections of each listener are counted with.
     public_load: Arc<Load>,
     private_load: Arc<Load>,
+    places: Places,
     handed_over: HandedOver,
 }
 
@@ -74,6 +77,7 @@ impl Guards {
         });
         let certificates = certificates.collect::<Result<_, _>>()?;
         let (limit, guesses) = (web::Data::new(limit), web::Data::new(guesses));
+        let places = places(settings)?;
         let (public_load, private_load) = (Arc::default(), Arc::default());
         Ok(Self {
             limit,
@@ -82,6 +86,7 @@ impl Guards {
             certificates,
             public_load,
             private_load,
+            places,
             handed_over,
         })
     }
@@ -126,11 +131,10 @@ pub(super) fn public(
     let failed = |error| StartupError::listen("server.listen", listen, error);
     let bound =
         sockets::public(&guards.handed_over, listen, settings.server.reuse_port).map_err(failed)?;
-    let connections = sockets::affordable(settings.limits.max_connections, PRIVATE_CONNECTIONS);
-    let terms = Terms {
-        workers: settings.server.workers,
-        connections,
-        ..terms(settings)
+    let limits = ListenerLimits {
+        workers: workers(settings),
+        connections: guards.places.public,
+        ..admin_limits(settings, guards.places)
     };
     let (broker, limit, log) = (
         broker.clone(),
@@ -150,7 +154,7 @@ pub(super) fn public(
         front,
         bound,
         guards.certificate("server.tls"),
-        terms,
+        limits,
         guards.public_load.clone(),
     )
     .map_err(failed)
@@ -222,7 +226,7 @@ pub(super) fn private(
         front,
         bound,
         guards.certificate("server.admin_tls"),
-        terms(settings),
+        admin_limits(settings, guards.places),
         load,
     )
     .map(Some)
@@ -283,12 +287,32 @@ pub(super) fn private_services(
     }
 }
 
+/// Worker threads of the public listener.
+fn workers(settings: &Settings) -> usize {
+    NonZeroUsize::new(settings.server.workers)
+        .or_else(|| available_parallelism().ok())
+        .map_or(1, NonZeroUsize::get)
+}
+
+fn places(settings: &Settings) -> Result<Places, StartupError> {
+    let mut wanted = Places {
+        public: settings.limits.max_connections,
+        admin: 0,
+    };
+    let mut workers = workers(settings);
+    if settings.server.admin_listen.is_some() {
+        wanted.admin = PRIVATE_CONNECTIONS;
+        workers += PRIVATE_WORKERS;
+    }
+    sockets::places(wanted, workers)
+}
+
 /// Those of the private listener.
-fn terms(settings: &Settings) -> Terms {
+fn admin_limits(settings: &Settings, places: Places) -> ListenerLimits {
     let limits = &settings.limits;
-    Terms {
+    ListenerLimits {
         workers: PRIVATE_WORKERS,
-        connections: PRIVATE_CONNECTIONS,
+        connections: places.admin,
         request: limits.request,
         // A cold ticket takes a token call and a ticket call, each perhaps twice, and a wait for another process before.
         answer: settings.upstream.timeout * 5 + limits.request + Duration::from_secs(10),

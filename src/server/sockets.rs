@@ -7,6 +7,8 @@ use std::sync::Mutex;
 use listenfd::ListenFd;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
+use super::startup_error::StartupError;
+
 /// A socket that listens.
 pub(super) struct Bound {
     pub(super) listener: TcpListener,
@@ -85,6 +87,7 @@ fn bind(
 ) -> io::Result<Bound> {
     if let Some(listener) = handed_over {
         listener.set_nonblocking(true)?;
+        limit_buffers(&SockRef::from(&listener))?;
         return Ok(Bound {
             listener,
             shared: true,
@@ -98,6 +101,7 @@ fn bind(
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(reuse_port)?;
     socket.set_nonblocking(true)?;
+    limit_buffers(&socket)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(Bound {
@@ -106,34 +110,69 @@ fn bind(
     })
 }
 
+/// Each accepted connection inherits it.
+fn limit_buffers(socket: &Socket) -> io::Result<()> {
+    socket.set_recv_buffer_size(SOCKET_BUFFER)?;
+    socket.set_send_buffer_size(SOCKET_BUFFER)
+}
+
 /// Refuses new connections from now on; those that were accepted go on.
 pub(super) fn stop_listening(listener: &TcpListener) {
     let _ = SockRef::from(listener).shutdown(std::net::Shutdown::Both);
 }
 
-/// How many connections the public listener may have when `wanted` are: each needs a descriptor, and the rest of the program
-/// some, too. Raises the soft limit, which is 1024 on most machines, as far as it may.
-pub(super) fn affordable(wanted: usize, private: usize) -> usize {
-    let need = (wanted + private + OTHER_DESCRIPTORS) as u64;
+/// How many connections each listener may have at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Places {
+    pub(super) public: usize,
+    /// 0 where there is no such listener.
+    pub(super) admin: usize,
+}
+
+/// As many places as are wanted, or as the limit of open files allows: each connection needs a descriptor, and the rest of the
+/// program needs some. Raises the soft limit, which is 1024 on most machines, as far as permitted.
+pub(super) fn places(wanted: Places, workers: usize) -> Result<Places, StartupError> {
+    let rest = OTHER_DESCRIPTORS + workers * WORKER_DESCRIPTORS;
+    let need = (wanted.public + wanted.admin + rest) as u64;
     let limit = match rlimit::Resource::NOFILE.get() {
         Ok((soft, _)) if soft >= need => soft,
         _ => rlimit::increase_nofile_limit(need).unwrap_or(1_024),
     };
-    if limit >= need {
-        return wanted;
+    let left = fit(wanted, usize::try_from(limit).unwrap_or(usize::MAX), rest)?;
+    if left != wanted {
+        tracing::warn!(
+            wanted = wanted.public,
+            left = left.public,
+            left_admin = left.admin,
+            limit,
+            need,
+            "fewer connections than limits.max_connections: raise the limit of open files (ulimit -n, LimitNOFILE=) · 文件描述符不足，最大连接数已降低，请调高 ulimit -n 或 LimitNOFILE"
+        );
     }
-    let left = usize::try_from(limit)
-        .unwrap_or(wanted)
-        .saturating_sub(private + OTHER_DESCRIPTORS)
-        .max(FEWEST);
-    tracing::warn!(
-        wanted,
-        left,
-        limit,
-        need,
-        "fewer connections than limits.max_connections: raise the limit of open files (ulimit -n, LimitNOFILE=) · 文件描述符不足，最大连接数已降低，请调高 ulimit -n 或 LimitNOFILE"
-    );
-    left
+    Ok(left)
+}
+
+/// The admin listener gets a quarter where there is not enough for both.
+fn fit(wanted: Places, limit: usize, rest: usize) -> Result<Places, StartupError> {
+    let left = limit.saturating_sub(rest);
+    if left >= wanted.public + wanted.admin {
+        return Ok(wanted);
+    }
+    let admin = wanted.admin.min(left / 4);
+    let public = wanted.public.min(left - admin);
+    let too_few = |places: usize, wanted: usize| places < wanted.min(FEWEST);
+    if too_few(public, wanted.public) || too_few(admin, wanted.admin) {
+        let fewest = if wanted.admin == 0 {
+            FEWEST
+        } else {
+            4 * FEWEST
+        };
+        return Err(StartupError::OpenFiles {
+            limit,
+            need: rest + fewest,
+        });
+    }
+    Ok(Places { public, admin })
 }
 
 /// `FileDescriptorName=` of the public and of the private socket.
@@ -142,8 +181,49 @@ const NAMES: [&str; 2] = ["public", "private"];
 /// Connections that the system completes before we accept them. More is cut down to `net.core.somaxconn`, 4096 on Linux.
 const BACKLOG: i32 = 4_096;
 
-/// For the store, the calls to WeChat, the runtimes, files that are read now and then.
-const OTHER_DESCRIPTORS: usize = 256;
+/// Bytes of each direction of a connection that the system holds, where it would let them grow to megabytes. It doubles the number.
+const SOCKET_BUFFER: usize = 64 * 1_024;
 
-/// Fewer would be none at all.
-const FEWEST: usize = 64;
+/// For the store, the calls to WeChat, the runtimes, files that are read now and then.
+const OTHER_DESCRIPTORS: usize = 96;
+
+/// For each worker's runtime.
+const WORKER_DESCRIPTORS: usize = 4;
+
+/// Connections of a listener: with fewer, the service does not start.
+const FEWEST: usize = 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WANTED: Places = Places {
+        public: 10_000,
+        admin: 1_000,
+    };
+
+    #[test]
+    fn places_are_what_the_limit_of_open_files_leaves() {
+        let fit = |limit| {
+            fit(WANTED, limit, 112)
+                .ok()
+                .map(|left| (left.public, left.admin))
+        };
+        assert_eq!(fit(20_000), Some((10_000, 1_000)));
+        assert_eq!(fit(11_112), Some((10_000, 1_000)));
+        assert_eq!(fit(4_096), Some((2_988, 996)));
+        assert_eq!(fit(1_024), Some((684, 228)));
+        assert_eq!(fit(152), Some((30, 10)));
+        assert_eq!(fit(151), None);
+        assert_eq!(fit(64), None);
+    }
+
+    #[test]
+    fn without_an_admin_listener_all_places_are_public() {
+        let wanted = Places { admin: 0, ..WANTED };
+        assert_eq!(fit(wanted, 1_024, 100).unwrap().public, 924);
+        assert_eq!(fit(wanted, 110, 100).unwrap().public, 10);
+        let error = fit(wanted, 109, 100).unwrap_err().to_string();
+        assert!(error.contains("109") && error.contains("110"), "{error}");
+    }
+}

@@ -36,6 +36,16 @@ pub enum StartupError {
     /// `--safe-domain` is none.
     #[error("--safe-domain: {0}\n    只写域名或 IP，例如 192.168.1.20，不要协议、端口或通配符")]
     SafeDomain(String),
+    /// Too few files may be open for the fewest connections that a listener has.
+    #[error(
+        "this process may have {limit} files open and needs {need} at least: raise the limit (ulimit -n, LimitNOFILE=)\n    最多可打开 {limit} 个文件，至少需要 {need} 个：请调高 ulimit -n 或 LimitNOFILE"
+    )]
+    OpenFiles {
+        /// The limit.
+        limit: usize,
+        /// The least that would do.
+        need: usize,
+    },
     /// A certificate cannot be used.
     #[error("{setting}: {error}")]
     Certificate {
@@ -74,6 +84,7 @@ impl StartupError {
             Self::Listen { setting, .. } => std::slice::from_mut(setting),
             Self::SameAddress { settings, .. } => settings,
             Self::SafeDomain(_)
+            | Self::OpenFiles { .. }
             | Self::Certificate { .. }
             | Self::Store { .. }
             | Self::Broker(_) => &mut [],

@@ -27,8 +27,8 @@ async fn what_the_guards_count_stands_in_the_metrics() {
     }
     let text = metrics(&world).await;
     for line in [
-        "wx_jssdk_connections_ended_total{plane=\"public\",why=\"overstayed\"} 0",
-        "wx_jssdk_connections_ended_total{plane=\"private\",why=\"made_room\"} 0",
+        "wx_jssdk_connections_ended_total{plane=\"public\",why=\"timed_out\"} 0",
+        "wx_jssdk_connections_ended_total{plane=\"private\",why=\"evicted_idle\"} 0",
         "wx_jssdk_wrong_keys_total 1",
         "wx_jssdk_refused_clients_total{why=\"rate_limited\"} 1",
         "wx_jssdk_refused_clients_total{why=\"locked_out\"} 0",

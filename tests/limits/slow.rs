@@ -67,7 +67,7 @@ async fn a_later_head_that_comes_in_drop_by_drop_is_ended_too() {
     ))
     .await;
     assert_eq!(answer.matches("HTTP/1.1 200 OK").count(), 1, "{answer}");
-    assert_eq!(world.counter.now().overstayed, 1);
+    assert_eq!(world.counter.now().timed_out, 1);
     // The same where the first answer was there before the second head began.
     let mut stream = TcpStream::connect(world.public).await.unwrap();
     stream.write_all(KEPT.as_bytes()).await.unwrap();
@@ -196,7 +196,7 @@ async fn when_the_places_are_taken_idle_connections_make_room() {
         idle.push(stream);
     }
     let there = async {
-        while world.counter.now().open_connections < 19 {
+        while world.counter.now().open_connections < 18 {
             tokio::task::yield_now().await
         }
     };
@@ -222,7 +222,7 @@ async fn few_places_are_not_taken_by_one_connection() {
         ))
         .await;
     }
-    assert_eq!(world.counter.now().made_room, 0);
+    assert_eq!(world.counter.now().evicted_idle, 0);
 }
 
 #[tokio::test]

@@ -43,12 +43,16 @@ impl Collector for GuardMetrics {
             .map(|(plane, of)| ([("plane", *plane)], float(of.open)));
         page.gauges("wx_jssdk_connections", "Connections that are open", open)?;
         let ended = planes.iter().flat_map(|(plane, of)| {
-            [("overstayed", of.overstayed), ("made_room", of.made_room)]
-                .map(|(why, count)| ([("plane", *plane), ("why", why)], count))
+            [
+                ("timed_out", of.timed_out),
+                ("evicted_idle", of.evicted_idle),
+                ("evicted_unfinished", of.evicted_unfinished),
+            ]
+            .map(|(why, count)| ([("plane", *plane), ("why", why)], count))
         });
         page.counters(
             "wx_jssdk_connections_ended",
-            "Connections that were hung up on: they took too long, or were idle when almost all places were taken",
+            "Connections ended by the server: they took too long, or made room for new ones",
             ended,
         )?;
         let counts = self.counter.now();

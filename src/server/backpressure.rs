@@ -1,0 +1,254 @@
+//! Backpressure: limits what one connection can make the process hold.
+//!
+//! actix-http reads up to 128 KiB before it decodes, decodes all requests in it before it answers the first, and reads on while its
+//! client takes no answer: small requests in a row would take megabytes of each connection. So a connection reads nothing while an
+//! answer is stuck, one request at a time otherwise, and two KiB while the application is answering, beyond the body that the
+//! application takes. Answers are sent in pieces, each of which is copied when the one before has gone.
+
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use actix_http::{Extensions, Payload, Request, Response};
+use actix_service::{Service, ServiceFactory, apply_fn_factory};
+use actix_web::body::{BodySize, MessageBody};
+use actix_web::error::PayloadError;
+use actix_web::rt::net::{ActixStream, Ready};
+use actix_web::web::Bytes;
+use futures_util::Stream;
+use memchr::memchr_iter;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::timeouts::State;
+
+/// A stream that is read as fast as its requests are answered. Outside of TLS, where a record holds many requests.
+pub(super) struct Paced<T> {
+    io: T,
+    state: Rc<State>,
+    /// What was read behind the end of a request's head.
+    rest: Bytes,
+}
+
+impl<T> Paced<T> {
+    pub(super) fn new(io: T, state: Rc<State>) -> Self {
+        Self {
+            io,
+            state,
+            rest: Bytes::new(),
+        }
+    }
+
+    /// Gives each of its requests the connection's state.
+    pub(super) fn on_connect(&self, extensions: &mut Extensions) {
+        extensions.insert(self.state.clone());
+    }
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for Paced<T> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.state.check()?;
+        let Some(allowance) = self.state.may_read(context) else {
+            return Poll::Pending;
+        };
+        let room = allowance.min(buffer.remaining());
+        let mut part = ReadBuf::new(buffer.initialize_unfilled_to(room));
+        if self.rest.is_empty() {
+            ready!(Pin::new(&mut self.io).poll_read(context, &mut part))?;
+        } else {
+            let count = room.min(self.rest.len());
+            part.put_slice(&self.rest.split_to(count));
+        }
+        let read = part.filled();
+        let count = first_request(read, self.state.is_answering());
+        if count < read.len() {
+            let behind = [&read[count..], &self.rest].concat();
+            self.rest = behind.into();
+            self.state.has_read_enough();
+        } else {
+            self.state.has_read(count);
+        }
+        buffer.advance(count);
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// How many of the bytes belong to the first request, as far as can be told by the empty line at the end of its head. While the
+/// application has a request they may be its body, and a few requests do no harm.
+fn first_request(bytes: &[u8], body: bool) -> usize {
+    let at_least = if body { 256 } else { 16 };
+    memchr_iter(b'\n', bytes)
+        .find_map(|at| {
+            let end = match bytes[at + 1..] {
+                [b'\n', ..] => at + 2,
+                [b'\r', b'\n', ..] => at + 3,
+                _ => return None,
+            };
+            (end >= at_least).then_some(end)
+        })
+        .unwrap_or(bytes.len())
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for Paced<T> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(context, bytes)
+    }
+
+    /// actix-http flushes at the end of each turn.
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(Pin::new(&mut self.io).poll_flush(context))?;
+        self.state.end_turn();
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(context)
+    }
+}
+
+impl<T: ActixStream> ActixStream for Paced<T> {
+    fn poll_read_ready(&self, context: &mut Context<'_>) -> Poll<io::Result<Ready>> {
+        self.io.poll_read_ready(context)
+    }
+
+    fn poll_write_ready(&self, context: &mut Context<'_>) -> Poll<io::Result<Ready>> {
+        self.io.poll_write_ready(context)
+    }
+}
+
+/// Tells each connection what its application is at, and lets answers go out in pieces. A plain function of requests and answers: a
+/// middleware would cost each request an allocation.
+pub(super) fn paced<F, B>(
+    app: F,
+    each: impl Fn(&mut Response<Pieces<B>>) + Clone + 'static,
+) -> impl ServiceFactory<
+    Request,
+    Config = F::Config,
+    Response = Response<Pieces<B>>,
+    Error = F::Error,
+    InitError = F::InitError,
+>
+where
+    F: ServiceFactory<Request, Response = Response<B>>,
+    B: MessageBody,
+{
+    apply_fn_factory(app, move |mut request: Request, app: &F::Service| {
+        let state = request.conn_data::<Rc<State>>().cloned();
+        if let Some(state) = &state {
+            state.begin_answer();
+            meter(&mut request, state);
+        }
+        let (answer, each) = (app.call(request), each.clone());
+        async move {
+            let answer = answer.await;
+            if let Some(state) = state {
+                state.end_answer();
+            }
+            let mut answer = answer?.map_body(|_, body| Pieces::new(body));
+            each(&mut answer);
+            Ok(answer)
+        }
+    })
+}
+
+/// Lets the connection read on when the application waits for more of the body.
+fn meter(request: &mut Request, state: &Rc<State>) {
+    if matches!(request.payload(), Payload::None) {
+        return;
+    }
+    let body = Metered {
+        body: request.take_payload(),
+        state: state.clone(),
+    };
+    *request.payload() = Payload::Stream {
+        payload: Box::pin(body),
+    };
+}
+
+struct Metered {
+    body: Payload,
+    state: Rc<State>,
+}
+
+impl Stream for Metered {
+    type Item = Result<Bytes, PayloadError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let next = Pin::new(&mut self.body).poll_next(context);
+        if next.is_pending() {
+            self.state.wants_body();
+        }
+        next
+    }
+}
+
+/// A body whose pieces are small.
+pub(super) struct Pieces<B> {
+    body: B,
+    rest: Bytes,
+}
+
+impl<B> Pieces<B> {
+    fn new(body: B) -> Self {
+        Self {
+            body,
+            rest: Bytes::new(),
+        }
+    }
+}
+
+impl<B: MessageBody + Unpin> MessageBody for Pieces<B> {
+    type Error = B::Error;
+
+    fn size(&self) -> BodySize {
+        self.body.size()
+    }
+
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, B::Error>>> {
+        if self.rest.is_empty() {
+            match ready!(Pin::new(&mut self.body).poll_next(context)) {
+                Some(Ok(bytes)) if bytes.len() > PIECE => self.rest = bytes,
+                next => return Poll::Ready(next),
+            }
+        }
+        let length = self.rest.len().min(PIECE);
+        Poll::Ready(Some(Ok(self.rest.split_to(length))))
+    }
+}
+
+/// Bytes of answers that are gathered before they are sent.
+pub(super) const WRITE_BUFFER: usize = 8 * 1_024;
+
+/// With it, a full buffer stays below 16 KiB.
+const PIECE: usize = 4 * 1_024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_in_a_row_are_told_apart_by_their_empty_lines() {
+        let first = |text: &str, body| first_request(text.as_bytes(), body);
+        let one = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+        assert_eq!(first(one, false), one.len());
+        assert_eq!(first(&one.repeat(3), false), one.len());
+        assert_eq!(first(&one.repeat(20), true), one.len() * 10);
+        assert_eq!(first("GET / HTTP/1.1\n\nGET /", false), 16);
+        assert_eq!(first("GET / HTTP/1.1\nA: b\n\r\nGET /", false), 22);
+        assert_eq!(first(&"\n".repeat(100), false), 16);
+        for unfinished in ["", "GET / HT", "GET / HTTP/1.1\r\nHost: x\r\n\r"] {
+            assert_eq!(first(unfinished, false), unfinished.len());
+        }
+    }
+}
