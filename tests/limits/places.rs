@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
-use tokio::time::{interval, timeout};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 use wx_jssdk::Clock;
 
 use crate::world::*;
@@ -27,7 +27,8 @@ fn half_requests(count: usize, from: u8, to: SocketAddr) -> JoinSet<()> {
     let mut clients = JoinSet::new();
     for _ in 0..count {
         clients.spawn(async move {
-            let mut again = interval(Duration::from_millis(200));
+            let mut again = interval(Duration::from_millis(500));
+            again.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
                 again.tick().await;
                 let mut stream = connect_from(from, to).await;
