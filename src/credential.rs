@@ -35,6 +35,33 @@ impl Secret {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+
+    /// Whether this can be a token or a ticket, wherever it comes from: an answer of WeChat's, or a store.
+    ///
+    /// # Errors
+    /// Says what is wrong, without the value.
+    pub fn check(&self) -> Result<(), String> {
+        match self.expose() {
+            "" => Err("is empty".into()),
+            value if value.len() > MAX_VALUE => Err(format!("has {} bytes", value.len())),
+            value if !value.bytes().all(|byte| byte.is_ascii_graphic()) => {
+                Err("has blanks or other characters that WeChat's have not".into())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Whether a token or ticket can have so many seconds to live, wherever that is said.
+///
+/// # Errors
+/// Says how many.
+pub fn check_life(seconds: u64) -> Result<Duration, String> {
+    let life = Duration::from_secs(seconds);
+    if life.is_zero() || life > MAX_LIFE {
+        return Err(format!("a life of {seconds} s"));
+    }
+    Ok(life)
 }
 
 /// Compares every byte whatever the first difference, so that the time taken tells only the length.
@@ -136,6 +163,14 @@ pub struct AppKey {
     pub agent_id: Option<u64>,
 }
 
+impl AppKey {
+    /// Whether it is a WeCom app's.
+    #[must_use]
+    pub fn is_work(&self) -> bool {
+        self.agent_id.is_some()
+    }
+}
+
 impl fmt::Display for AppKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.platform, self.id)?;
@@ -195,7 +230,31 @@ pub const LEAD_SPREAD: Duration = Duration::from_secs(60);
 /// to WeChat.
 pub const MARGIN: Duration = Duration::from_secs(5);
 
+/// "Store at least 512 characters for the token"; observed ones have up to 214.
+const MAX_VALUE: usize = 4 * 1024;
+
+/// WeChat promises "within 7200" seconds; more than a day is a mistake somewhere.
+const MAX_LIFE: Duration = Duration::from_secs(86_400);
+
+/// Generations are times in milliseconds. From one beyond this, a next higher one may be missing.
+const MAX_GENERATION: u64 = u64::MAX / 2;
+
 impl Credential {
+    /// Whether this can be a credential: one that was read from a store passes what an answer of WeChat's has to pass.
+    ///
+    /// # Errors
+    /// Says what is wrong, without the value.
+    pub fn check(&self) -> Result<(), String> {
+        self.value
+            .check()
+            .map_err(|why| format!("a value that {why}"))?;
+        check_life(self.expires_at.0.saturating_sub(self.issued_at.0))?;
+        if self.generation > MAX_GENERATION {
+            return Err("a generation that no time has".into());
+        }
+        Ok(())
+    }
+
     /// Whole life in seconds as WeChat promised it.
     #[must_use]
     pub fn life(&self) -> Duration {
@@ -341,6 +400,36 @@ mod tests {
         assert_ne!(Secret::new("abc"), Secret::new("abd"));
         assert_ne!(Secret::new("abc"), Secret::new("abcd"));
         assert!(Secret::new("").is_empty());
+    }
+
+    #[test]
+    fn what_wechat_cannot_have_given_is_no_credential_and_the_reason_tells_no_value() {
+        assert_eq!(credential(1_000, 7_200).check(), Ok(()));
+        let valued = |value: &str| Credential {
+            value: Secret::new(value),
+            ..credential(1_000, 7_200)
+        };
+        for (impossible, why) in [
+            (valued(""), "empty"),
+            (valued("A\r\nX-Evil: 1"), "blanks"),
+            (valued("two words"), "blanks"),
+            (valued("票据"), "characters"),
+            (valued(&"x".repeat(4_097)), "4097 bytes"),
+            (credential(1_000, 0), "a life of 0 s"),
+            (credential(1_000, 86_401), "a life of 86401 s"),
+            (
+                Credential {
+                    generation: u64::MAX,
+                    ..valued("x")
+                },
+                "generation",
+            ),
+        ] {
+            let said = impossible.check().unwrap_err();
+            assert!(said.contains(why) && !said.contains("Evil"), "{said}");
+        }
+        assert_eq!(valued(&"x".repeat(4_096)).check(), Ok(()));
+        assert_eq!(credential(1_000, 86_400).check(), Ok(()));
     }
 
     #[test]

@@ -8,10 +8,12 @@ mod transport_errors;
 
 use std::borrow::Cow;
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use codes::{Advice, explain};
+pub use transport_errors::EGRESS_IS_NOT_FIXED;
 use transport_errors::*;
 
 use crate::clock::UnixTime;
@@ -118,6 +120,8 @@ pub struct UpstreamError {
     pub paid: Paid,
     /// What happened.
     pub failure: Failure,
+    /// Other addresses that WeChat saw this server call from and refused, of the last day, latest first.
+    pub also_seen: Vec<IpAddr>,
 }
 
 /// How an upstream call failed.
@@ -125,9 +129,18 @@ pub struct UpstreamError {
 pub enum Failure {
     /// The request never reached WeChat: no name, no route, connection refused, TLS refused.
     Unreachable(String),
+    /// The request never reached WeChat: the certificate of the server that answered is not trusted here.
+    Untrusted(String),
     /// It was sent, but no whole answer came back: it may have been carried out.
     ReplyLost(String),
-    /// A whole answer came that is none of WeChat's shapes, or one that cannot be used: not JSON, empty value, absurd life.
+    /// A whole answer came that is not JSON: another server's.
+    NotJson {
+        /// Its HTTP status.
+        status: u16,
+        /// Its size and its first words.
+        what: String,
+    },
+    /// An answer came that cannot be used: another shape, empty value, absurd life.
     Unusable(String),
     /// No call was made: the shared store, through which the processes agree on who calls, could not be asked.
     StoreUnreachable(String),
@@ -154,6 +167,20 @@ impl Failure {
             errcode: codes::SPENT,
             errmsg,
             blocked_until: Some(until),
+        }
+    }
+
+    /// What was said, by WeChat or by the machine between: for the operator only.
+    #[must_use]
+    pub fn said(&self) -> Cow<'_, str> {
+        match self {
+            Self::Refused { errmsg: said, .. }
+            | Self::Unreachable(said)
+            | Self::Untrusted(said)
+            | Self::ReplyLost(said)
+            | Self::Unusable(said)
+            | Self::StoreUnreachable(said) => said.into(),
+            Self::NotJson { status, what } => format!("HTTP {status}, {what}").into(),
         }
     }
 }
@@ -184,17 +211,17 @@ impl UpstreamError {
     pub fn errcode(&self) -> Option<i64> {
         match self.failure {
             Failure::Refused { errcode, .. } => Some(errcode),
-            Failure::Unreachable(_)
-            | Failure::ReplyLost(_)
-            | Failure::Unusable(_)
-            | Failure::StoreUnreachable(_) => None,
+            _ => None,
         }
     }
 
     /// Whether WeChat may have carried the call out although no answer can be used.
     #[must_use]
     pub fn may_have_been_carried_out(&self) -> bool {
-        matches!(self.failure, Failure::ReplyLost(_) | Failure::Unusable(_))
+        matches!(
+            self.failure,
+            Failure::ReplyLost(_) | Failure::NotJson { .. } | Failure::Unusable(_)
+        )
     }
 
     /// Until when its quota is spent, for calls of any process; `None` for every other failure, and for a minute's quota.
@@ -220,7 +247,24 @@ impl UpstreamError {
             .find_map(|lead| errmsg.split_once(lead))
             .map(|(_, rest)| rest)?;
         let ip = after.split([' ', ',']).next().unwrap_or_default();
-        ip.parse::<std::net::IpAddr>().is_ok().then_some(ip)
+        ip.parse::<IpAddr>().is_ok().then_some(ip)
+    }
+
+    /// The addresses to put into the allow-list, where this is a refusal for want of that: the latest first.
+    #[must_use]
+    pub fn ips_to_allow(&self) -> Vec<IpAddr> {
+        let is_about_the_ip = matches!(
+            self.errcode(),
+            Some(40164 | 61004 | 45035 | 60020 | 89501..=89507)
+        );
+        let latest = self.seen_ip().filter(|_| is_about_the_ip);
+        let latest = latest.and_then(|ip| ip.parse().ok());
+        let mut ips: Vec<IpAddr> = latest.into_iter().collect();
+        if !ips.is_empty() {
+            let others = self.also_seen.iter().filter(|ip| Some(**ip) != latest);
+            ips.extend(others);
+        }
+        ips
     }
 
     /// The cause, in both languages.
@@ -231,7 +275,9 @@ impl UpstreamError {
                 .advice()
                 .map_or(UNREACHABLE_CAUSE, |advice| advice.cause.clone()),
             Failure::Unreachable(_) => UNREACHABLE_CAUSE,
+            Failure::Untrusted(_) => UNTRUSTED_CAUSE,
             Failure::ReplyLost(_) => REPLY_LOST_CAUSE,
+            Failure::NotJson { .. } => NOT_JSON_CAUSE,
             Failure::Unusable(_) => UNUSABLE_CAUSE,
             Failure::StoreUnreachable(_) => STORE_CAUSE,
         }
@@ -245,25 +291,47 @@ impl UpstreamError {
                 .advice()
                 .map_or(UNREACHABLE_FIX, |advice| advice.fix.clone()),
             Failure::Unreachable(_) => UNREACHABLE_FIX,
+            Failure::Untrusted(_) => UNTRUSTED_FIX,
+            Failure::NotJson { status: 404, .. } => {
+                let setting = match self.system {
+                    System::Weixin => "upstream.weixin",
+                    System::Qyapi => "upstream.qyapi",
+                };
+                no_such_path(setting, self.endpoint)
+            }
+            Failure::NotJson { .. } => NOT_JSON_FIX,
             Failure::ReplyLost(_) | Failure::Unusable(_) => UNUSABLE_FIX,
             Failure::StoreUnreachable(_) => STORE_FIX,
         }
     }
 
-    /// [`UpstreamError::fix`] with the IP to allow, where WeChat's refusal names it: for the operator.
+    /// [`UpstreamError::fix`] with the IPs to allow, where WeChat's refusal names one: for the operator.
     #[must_use]
     pub fn fix_for_operator(&self) -> Hint {
         let fix = self.fix();
-        match self.seen_ip().filter(|_| {
-            matches!(
-                self.errcode(),
-                Some(40164 | 61004 | 45035 | 60020 | 89501..=89507)
-            )
-        }) {
-            None => fix,
-            Some(ip) => Hint {
+        let ips = self.ips_to_allow();
+        let list: Vec<_> = ips.iter().map(IpAddr::to_string).collect();
+        match list.as_slice() {
+            [] => fix,
+            [ip] => Hint {
                 en: format!("{} The IP to allow: {ip}", fix.en).into(),
                 zh: format!("{}需要加入的 IP：{ip}", fix.zh).into(),
+            },
+            _ => Hint {
+                en: format!(
+                    "{} {} The IPs to allow: {}",
+                    fix.en,
+                    EGRESS_IS_NOT_FIXED.en,
+                    list.join(", ")
+                )
+                .into(),
+                zh: format!(
+                    "{}{}需要加入的 IP：{}",
+                    fix.zh,
+                    EGRESS_IS_NOT_FIXED.zh,
+                    list.join("、")
+                )
+                .into(),
             },
         }
     }
@@ -277,11 +345,14 @@ impl UpstreamError {
 impl fmt::Display for UpstreamError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.failure {
-            Failure::Unreachable(why) | Failure::StoreUnreachable(why) => {
+            Failure::Unreachable(why)
+            | Failure::Untrusted(why)
+            | Failure::StoreUnreachable(why) => {
                 write!(f, "{} could not be reached: {why}", self.endpoint)
             }
             Failure::ReplyLost(why) => write!(f, "the answer of {} was lost: {why}", self.endpoint),
-            Failure::Unusable(why) => {
+            Failure::NotJson { .. } | Failure::Unusable(_) => {
+                let why = self.failure.said();
                 write!(f, "the answer of {} cannot be used: {why}", self.endpoint)
             }
             Failure::Refused {

@@ -6,15 +6,18 @@
 mod verify_file_probe;
 
 use std::error::Error as _;
+use std::fmt;
 use std::time::Duration;
 
 use reqwest::{Certificate, Client, Response, redirect};
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 pub use verify_file_probe::{VerifyFileFailure, VerifyFileProbe};
 
 use crate::account::{Account, Platform, TokenMode};
-use crate::credential::{Kind, Secret};
+use crate::credential::{Kind, Secret, check_life};
 use crate::error::{Failure, Paid, System, UpstreamError, is_visible};
 
 /// Where WeChat is and how long to wait for it.
@@ -301,6 +304,7 @@ async fn judge(
         system: endpoint.system,
         paid: endpoint.paid,
         failure,
+        also_seen: Vec::new(),
     };
     let response = sent.map_err(|error| failed(transport(error)))?;
     let status = response.status().as_u16();
@@ -320,19 +324,34 @@ fn judged(
         system: endpoint.system,
         paid: endpoint.paid,
         failure,
+        also_seen: Vec::new(),
     };
-    let Ok(answer @ Value::Object(_)) = serde_json::from_slice::<Value>(body) else {
-        return Err(failed(Failure::Unusable(format!(
-            "HTTP {status}, {} bytes that are no JSON object",
-            body.len()
-        ))));
+    let answer = match serde_json::from_slice::<Answer>(body) {
+        Ok(answer) => answer,
+        Err(error) => {
+            let error = error.to_string();
+            let twice = error
+                .strip_prefix(TWICE)
+                .and_then(|rest| rest.split_once(" at line"));
+            return Err(failed(match twice {
+                Some((twice, _)) => Failure::Unusable(format!("HTTP {status}, {twice}")),
+                None => Failure::NotJson {
+                    status,
+                    what: format!(
+                        "{} bytes that are no JSON object{}",
+                        body.len(),
+                        first_words(body, paid)
+                    ),
+                },
+            }));
+        }
     };
-    match &answer["errcode"] {
-        Value::Null => {}
-        code => match code.as_i64() {
+    match answer.get("errcode") {
+        None | Some(Value::Null) => {}
+        Some(code) => match code.as_i64() {
             Some(0) => {}
             Some(errcode) => {
-                let errmsg = printable(answer["errmsg"].as_str().unwrap_or_default(), paid);
+                let errmsg = printable(answer.text("errmsg").unwrap_or_default(), paid);
                 return Err(failed(Failure::Refused {
                     errcode,
                     errmsg,
@@ -362,30 +381,102 @@ pub fn judge_body(
     judged(endpoint_of(account, kind), paid, status, body)
 }
 
-/// Validates a success before anybody stores it.
-fn issued(answer: &Value, field: &str) -> Result<Issued, String> {
-    let value = match answer[field].as_str() {
+/// Validates a success before it is stored.
+fn issued(answer: &Answer, field: &str) -> Result<Issued, String> {
+    let value = match answer.text(field) {
         None => return Err(format!("no {field} in it")),
         Some("") => return Err(format!("an empty {field}")),
-        Some(value) if value.len() > MAX_VALUE => {
-            return Err(format!("a {field} of {} bytes", value.len()));
-        }
-        Some(value) if !value.bytes().all(|b| b.is_ascii_graphic()) => {
-            return Err(format!("a {field} with blanks in it"));
-        }
-        Some(value) => value,
+        Some(value) => Secret::new(value),
     };
-    match answer["expires_in"].as_u64() {
-        Some(life) if (1..=MAX_LIFE.as_secs()).contains(&life) => Ok(Issued {
-            value: Secret::new(value),
-            expires_in: Duration::from_secs(life),
-        }),
-        // A number only: anything else may hold the value itself.
-        _ if answer["expires_in"].is_number() => {
-            Err(format!("an expires_in of {}", answer["expires_in"]))
+    value
+        .check()
+        .map_err(|why| format!("a {field} that {why}"))?;
+    // A number only: anything else may hold the value itself.
+    match answer.get("expires_in") {
+        Some(Value::Number(life)) => {
+            let seconds = life.as_u64();
+            let life = seconds.and_then(|seconds| check_life(seconds).ok());
+            let expires_in =
+                life.ok_or_else(|| format!("an expires_in of {}", &answer.0["expires_in"]))?;
+            Ok(Issued { value, expires_in })
         }
         _ => Err("an expires_in that is no number".into()),
     }
+}
+
+/// A JSON object of which no key comes twice: parsers differ in which of the two they believe.
+struct Answer(serde_json::Map<String, Value>);
+
+impl Answer {
+    fn get(&self, key: &str) -> Option<&Value> {
+        self.0.get(key)
+    }
+
+    fn text(&self, key: &str) -> Option<&str> {
+        self.get(key).and_then(Value::as_str)
+    }
+}
+
+impl<'de> Deserialize<'de> for Answer {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Once;
+        impl<'de> Visitor<'de> for Once {
+            type Value = Answer;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Answer, A::Error> {
+                let mut answer = serde_json::Map::new();
+                while let Some((key, value)) = map.next_entry::<String, Value>()? {
+                    if answer.contains_key(&key) {
+                        // Another key's name may be anything, also a secret.
+                        let known = READ.into_iter().find(|known| *known == key);
+                        let key = known.unwrap_or("a key");
+                        return Err(serde::de::Error::custom(format!("{TWICE}{key} twice")));
+                    }
+                    answer.insert(key, value);
+                }
+                Ok(Answer(answer))
+            }
+        }
+        deserializer.deserialize_map(Once)
+    }
+}
+
+/// The keys of an answer that are looked at.
+const READ: [&str; 5] = ["errcode", "errmsg", "access_token", "ticket", "expires_in"];
+
+/// Tells this mistake from those of JSON.
+const TWICE: &str = "duplicate: ";
+
+/// The first words of what was no JSON, fit for a log line: a captive portal says here what it is. Of what looks like JSON that was
+/// cut, or holds long words, nothing is shown that could be a value.
+fn first_words(body: &[u8], paid: &Secret) -> String {
+    let text = String::from_utf8_lossy(body);
+    let text = text.trim_start_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
+    if text.is_empty() || text.starts_with(['{', '[', '"']) {
+        return String::new();
+    }
+    let mut words = String::new();
+    let mut word = String::new();
+    // With a blank at the end, which ends the last word.
+    for c in printable(text, paid).chars().chain([' ']) {
+        if c.is_ascii_alphanumeric() || matches!(c, '-' | '_') {
+            word.push(c);
+            continue;
+        }
+        words.push_str(if word.len() > LONGEST_WORD {
+            "…"
+        } else {
+            &word
+        });
+        word.clear();
+        words.push(c);
+    }
+    let shown: String = words.trim_end().chars().take(FIRST_WORDS).collect();
+    format!(", which begin with {shown:?}")
 }
 
 async fn read(mut response: Response) -> Result<Vec<u8>, Failure> {
@@ -403,10 +494,24 @@ async fn read(mut response: Response) -> Result<Vec<u8>, Failure> {
 fn transport(error: reqwest::Error) -> Failure {
     let error = error.without_url(); // its query holds the secret
     let why = describe(&error);
-    if error.is_connect() || error.is_builder() {
+    if is_untrusted(&error) {
+        Failure::Untrusted(why)
+    } else if error.is_connect() || error.is_builder() {
         Failure::Unreachable(why)
     } else {
         Failure::ReplyLost(why)
+    }
+}
+
+/// Whether TLS ended because of the other side's certificate.
+fn is_untrusted(error: &(dyn std::error::Error + 'static)) -> bool {
+    if let Some(rustls::Error::InvalidCertificate(_)) = error.downcast_ref() {
+        return true;
+    }
+    let io = error.downcast_ref::<std::io::Error>();
+    match io.and_then(std::io::Error::get_ref) {
+        Some(inside) => is_untrusted(inside),
+        None => error.source().is_some_and(is_untrusted),
     }
 }
 
@@ -439,11 +544,11 @@ fn printable(text: &str, paid: &Secret) -> String {
 /// WeChat's bodies are under 1 KiB; this leaves room and still bounds what a broken gateway can make us hold.
 const MAX_BODY: usize = 64 * 1024;
 
-/// "Store at least 512 characters for the token"; observed ones have up to 214.
-const MAX_VALUE: usize = 4 * 1024;
+/// Of what was no JSON: enough for the title of a page.
+const FIRST_WORDS: usize = 80;
 
-/// WeChat promises "within 7200" seconds; more than a day is a mistake somewhere.
-const MAX_LIFE: Duration = Duration::from_secs(86_400);
+/// Secrets, tokens and tickets are longer.
+const LONGEST_WORD: usize = 15;
 
 /// Longest errmsg kept; WeChat's longest known one has about 250 characters.
 const MAX_ERRMSG: usize = 500;

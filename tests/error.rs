@@ -51,6 +51,7 @@ fn failed(system: System, paid: Paid, failure: Failure) -> UpstreamError {
         system,
         paid,
         failure,
+        also_seen: Vec::new(),
     }
 }
 
@@ -520,6 +521,50 @@ fn the_fix_names_the_ip_to_allow() {
 }
 
 #[test]
+fn several_addresses_are_all_named_and_the_egress_is_said_not_to_be_fixed() {
+    let msg = "invalid ip 203.0.113.9 ipv6 ::ffff:203.0.113.9, not in whitelist rid: 1-2-3";
+    let mut error = refused(Weixin, WithSecret, 40164, msg);
+    let others = ["203.0.113.10", "203.0.113.9", "2001:db8::7"];
+    error.also_seen = others.map(|ip| ip.parse().unwrap()).to_vec();
+    let fix = error.fix_for_operator();
+    let list = "203.0.113.9, 203.0.113.10, 2001:db8::7";
+    assert!(
+        fix.en.contains("not fixed") && fix.en.ends_with(&format!("The IPs to allow: {list}")),
+        "{}",
+        fix.en
+    );
+    assert!(
+        fix.zh.contains("出口 IP 不固定")
+            && fix
+                .zh
+                .ends_with(&format!("需要加入的 IP：{}", list.replace(", ", "、"))),
+        "{}",
+        fix.zh
+    );
+    assert!(!error.fix().en.contains("203.0.113"), "fit for the public");
+    let other = refused(Weixin, WithSecret, 40013, "invalid appid");
+    let other = UpstreamError {
+        also_seen: error.also_seen,
+        ..other
+    };
+    assert!(other.ips_to_allow().is_empty());
+}
+
+#[test]
+fn hints_say_what_operators_did_not_find_out_by_themselves() {
+    for (system, errcode, en, zh) in [
+        (Qyapi, 60020, "trusted domain", "可信域名"),
+        (Qyapi, 60020, "callback", "接收消息服务器"),
+        (Weixin, 48001, "personal subscription account", "个人订阅号"),
+        (Weixin, 40013, "gh_", "gh_"),
+    ] {
+        let fix = &explain(system, WithToken, errcode).fix;
+        assert!(fix.en.contains(en), "{errcode}: {}", fix.en);
+        assert!(fix.zh.contains(zh), "{errcode}: {}", fix.zh);
+    }
+}
+
+#[test]
 fn an_ip_that_needs_no_allowing_stays_out_of_the_fix() {
     let msg = "invalid credential, hint: [1686402237354962763423746], from ip: 203.0.113.9, more info at https://example.com";
     let error = refused(Qyapi, WithSecret, 40001, msg);
@@ -541,9 +586,16 @@ fn an_allow_list_fix_reads_well_when_wechat_names_no_ip() {
 
 // Failures in which WeChat did not speak.
 
-fn unanswered() -> [Failure; 4] {
+fn unanswered() -> [Failure; 7] {
     let why = || "x".to_owned();
+    let not_json = |status| Failure::NotJson {
+        status,
+        what: why(),
+    };
     [
+        not_json(200),
+        not_json(404),
+        Failure::Untrusted(why()),
         Failure::Unreachable(why()),
         Failure::ReplyLost(why()),
         Failure::Unusable(why()),
@@ -630,8 +682,8 @@ fn a_failed_transport_is_explained_in_both_languages() {
     let causes: HashSet<_> = all.iter().map(|(cause, _)| cause.en.clone()).collect();
     assert_eq!(
         causes.len(),
-        4,
-        "each kind of failure has a cause of its own"
+        6,
+        "each kind of failure has a cause of its own; a 404 has another fix"
     );
 }
 

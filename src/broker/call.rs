@@ -33,10 +33,17 @@ impl Flight {
                 } else {
                     self.keep(credential).await
                 };
-                if dated == Dated::New && kept.value == value {
-                    self.slot.lock().dated_here = true;
-                }
                 self.pause_if_nothing_new(&kept);
+                if dated == Dated::New && kept.value == value {
+                    let pause = {
+                        let mut state = self.slot.lock();
+                        state.dated_here = true;
+                        state.space_after(&kept)
+                    };
+                    if let Some(pause) = pause {
+                        self.space_out(kept.life(), pause.max(kept.life()));
+                    }
+                }
                 Ok(kept)
             }
             Err(error) => {
@@ -48,12 +55,15 @@ impl Flight {
         }
     }
 
-    /// WeChat gave the value that was due once more (a ticket that has not rotated yet; WeCom's token, which rotates at its very
-    /// end): it is asked again, but not at once. Until then this value is the best there is, and WeChat has just confirmed it.
+    /// WeChat gave the value that was due once more (a ticket that has not rotated yet): it is asked again, but not at once. Until
+    /// then this value is the best there is, and WeChat has just confirmed it.
     fn pause_if_nothing_new(&self, kept: &Credential) {
         if self.broker.freshness(&self.slot, kept) != Freshness::Fresh {
             let pause = self.broker.inner.clock.now().plus(PAUSE_WITHOUT_NEWS);
-            self.slot.lock().nothing_new_until = Some(pause.min(kept.expires_at));
+            let mut state = self.slot.lock();
+            if !state.rotates_at_its_end {
+                state.nothing_new_until = Some(pause.min(kept.expires_at));
+            }
         }
     }
 
@@ -242,7 +252,7 @@ impl Flight {
                 };
                 let (issued_at, generation) = (
                     last.issued_at.plus(shift),
-                    last.generation + u64::from(!shift.is_zero()),
+                    last.generation.saturating_add(u64::from(!shift.is_zero())),
                 );
                 (
                     Credential {
@@ -255,7 +265,8 @@ impl Flight {
                 )
             }
             last => {
-                let generation = sent_at.max(last.map_or(0, |last| last.generation + 1));
+                let generation =
+                    sent_at.max(last.map_or(0, |last| last.generation.saturating_add(1)));
                 (
                     Credential {
                         value: issued.value,
@@ -302,6 +313,10 @@ impl Flight {
         let left = promised.since(now);
         let is_what_is_left = self.is_stable_token() || issued.expires_in < WHOLE_LIFE;
         match () {
+            // What is left is told in whole seconds, and may have been told a second late.
+            () if is_what_is_left && dated_here && promised.since(end) <= ROUNDING => {
+                promised.max(end)
+            }
             () if dated_here || promised.since(end) <= CLOCK_TOLERANCE => end,
             () if is_what_is_left => promised,
             () if end.since(now) > MARGIN => end,
@@ -321,6 +336,7 @@ impl Flight {
             system,
             paid,
             failure: Failure::Unusable(String::new()),
+            also_seen: Vec::new(),
         }
     }
 
@@ -398,6 +414,9 @@ const WHOLE_LIFE: Duration = Duration::from_secs(7_190);
 
 /// WeChat gives out nothing that is about to end; a minute costs one call a minute, until there is a new value.
 const TRUST_WITHOUT_DATE: Duration = Duration::from_secs(60);
+
+/// The whole seconds of two machines, and a call between them that took another.
+const ROUNDING: Duration = Duration::from_secs(3);
 
 /// What the two clocks of one machine may differ by without anybody having set one of them.
 pub(super) const CLOCK_TOLERANCE: Duration = Duration::from_secs(30);

@@ -65,7 +65,9 @@ impl Topic {
     pub(super) fn of(error: &UpstreamError) -> Self {
         let code = match &error.failure {
             Failure::Unreachable(_) => "unreachable".to_owned(),
+            Failure::Untrusted(_) => "untrusted".to_owned(),
             Failure::ReplyLost(_) => "reply lost".to_owned(),
+            Failure::NotJson { .. } => "not json".to_owned(),
             Failure::Unusable(_) => "unusable".to_owned(),
             Failure::StoreUnreachable(_) => "store unreachable".to_owned(),
             Failure::Refused { errcode, .. } => errcode.to_string(),

@@ -10,7 +10,7 @@ use super::slot::State;
 use super::stats::Outcome;
 use crate::clock::UnixTime;
 use crate::credential::{Credential, Kind};
-use crate::error::{Class, Error, UpstreamError};
+use crate::error::{Class, Error, Failure, UpstreamError};
 
 impl Flight {
     /// A value came from WeChat.
@@ -30,10 +30,8 @@ impl Flight {
         let now = self.broker.inner.clock.now();
         let (account, kind, why) = (&self.member.name, self.slot.key.kind, self.why.as_str());
         let (took_ms, generation) = (self.took_ms(), kept.generation);
-        let (expires_in, next_in) = (
-            kept.remaining(now).as_secs(),
-            kept.due_at(self.slot.spread).since(now).as_secs(),
-        );
+        let due_at = self.slot.lock().due_at(kept, self.slot.spread);
+        let (expires_in, next_in) = (kept.remaining(now).as_secs(), due_at.since(now).as_secs());
         info!(account, %kind, why, outcome, took_ms, expires_in, next_in, generation, "{message}");
     }
 
@@ -47,6 +45,7 @@ impl Flight {
 
     /// Remembers a failure, logs it once, as loudly as its class asks, and makes it the callers' answer.
     pub(super) fn keep_in_mind(&self, failure: UpstreamError, kind: Kind) -> Error {
+        let failure = self.with_other_addresses(failure);
         let now = self.broker.inner.clock.now();
         self.slot.counts.count(Outcome::Failed(failure.class()));
         let error = {
@@ -61,6 +60,42 @@ impl Flight {
         };
         self.say_failure(&failure, kind, error.retry_after().unwrap_or_default());
         error
+    }
+
+    /// A value came, but again one that lives for seconds: calls at the end of each would spend the day's quota. So the next one
+    /// comes later, and the reason is told.
+    pub(super) fn space_out(&self, life: Duration, pause: Duration) {
+        let why = format!(
+            "a life of {} s, again: the next call comes in {} s",
+            life.as_secs(),
+            pause.as_secs()
+        );
+        let failure = UpstreamError {
+            failure: Failure::Unusable(why),
+            ..self.blank()
+        };
+        let kind = self.slot.key.kind;
+        {
+            let mut state = self.slot.lock();
+            let until = self.broker.inner.clock.now().plus(pause);
+            self.enter(&mut state, Arc::new(failure.clone()), kind, Some(until));
+            state.settle();
+        }
+        self.say_failure(&failure, kind, pause);
+    }
+
+    /// Names the other addresses too, from which this account was called within a day and refused.
+    fn with_other_addresses(&self, failure: UpstreamError) -> UpstreamError {
+        let Some(ip) = failure.ips_to_allow().first().copied() else {
+            return failure;
+        };
+        let now = self.broker.inner.clock.now();
+        let slot = self.member.slot(Kind::AccessToken);
+        let also_seen = slot.map_or_else(|_| Vec::new(), |slot| slot.lock().refused_from(ip, now));
+        UpstreamError {
+            also_seen,
+            ..failure
+        }
     }
 
     /// Enters a failure, which forbids another try until `until`, or for as long as its class says. That of a flight which began

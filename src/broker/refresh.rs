@@ -412,7 +412,9 @@ impl Flight {
                     credential = newer;
                     break;
                 }
-                Ok(Saved::Newer(newer)) => credential.generation = newer.generation + 1,
+                Ok(Saved::Newer(newer)) => {
+                    credential.generation = newer.generation.saturating_add(1);
+                }
                 Err(error) => {
                     self.broker.complain(
                         &self.member.name,

@@ -1,6 +1,7 @@
 //! What is known of one credential beside its living value: the refresh under way, the last failure, the last value ever seen.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -78,7 +79,17 @@ pub(super) struct State {
     pub(super) foreign_refreshes: u64,
     /// What became of the last refreshes.
     pub(super) history: History,
+    /// WeCom gives the same token until its end, and only then a new one: asked earlier, it only repeats it.
+    pub(super) rotates_at_its_end: bool,
+    /// How many values in a row had only seconds to live.
+    short_lives: u32,
+    /// Addresses that WeChat saw this account called from and refused, latest first; boxed, since most accounts have none.
+    refused_from: Option<Box<Addresses>>,
 }
+
+/// Addresses and when each was last refused.
+#[derive(Default)]
+struct Addresses(Vec<(IpAddr, UnixTime)>);
 
 /// A failure, remembered so that nobody runs into it again before `until`.
 #[derive(Clone, Debug)]
@@ -108,6 +119,10 @@ impl Slot {
     pub(super) fn new(key: CredentialKey, kept: bool) -> Self {
         let mut hasher = DefaultHasher::new();
         key.hash(&mut hasher);
+        let state = State {
+            rotates_at_its_end: key.kind == Kind::AccessToken && key.app.is_work(),
+            ..State::default()
+        };
         Self {
             key,
             spread: hasher.finish(),
@@ -115,7 +130,7 @@ impl Slot {
             may_owe: AtomicBool::new(false),
             counts: SlotCounts::default(),
             shown: ArcSwapOption::empty(),
-            state: Mutex::default(),
+            state: Mutex::new(state),
         }
     }
 
@@ -205,7 +220,42 @@ impl State {
             }
         };
         self.last = Some(newest.clone());
+        if self.rotates_at_its_end {
+            self.nothing_new_until = Some(newest.expires_at);
+        }
         newest
+    }
+
+    /// When a value of this slot is to be renewed: ahead of its end, if WeChat then gives a new one.
+    pub(super) fn due_at(&self, value: &Credential, spread: u64) -> UnixTime {
+        if self.rotates_at_its_end {
+            value.expires_at
+        } else {
+            value.due_at(spread)
+        }
+    }
+
+    /// Takes note of the life that WeChat gave a new value. One of seconds may be what is left of a longer one, and is served to its
+    /// end; after two in a row, answers how long to wait before the next call.
+    pub(super) fn space_after(&mut self, value: &Credential) -> Option<Duration> {
+        if value.life() >= SHORT_LIFE {
+            self.short_lives = 0;
+            return None;
+        }
+        self.nothing_new_until = Some(value.expires_at);
+        self.short_lives = self.short_lives.saturating_add(1);
+        let doublings = self.short_lives.checked_sub(2)?.min(8);
+        Some((SHORT_PAUSE * (1 << doublings)).min(LONG_PAUSE))
+    }
+
+    /// Takes note of an address that WeChat refused, and answers the others of the last day, latest first.
+    pub(super) fn refused_from(&mut self, ip: IpAddr, now: UnixTime) -> Vec<IpAddr> {
+        let Addresses(seen) = &mut **self.refused_from.get_or_insert_default();
+        seen.retain(|(other, at)| *other != ip && now.since(*at) < REFUSED_FOR);
+        let others = seen.iter().map(|(other, _)| *other).collect();
+        seen.insert(0, (ip, now));
+        seen.truncate(MOST_ADDRESSES);
+        others
     }
 
     /// When the last value ends, in uptime.
@@ -386,9 +436,39 @@ fn retry_at(wait: Wait, failures: u32, now: UnixTime) -> UnixTime {
 /// `stable_token` within 30 s are answered with the same token anyway.
 pub(super) const MIN_DEMAND_GAP: Duration = Duration::from_secs(30);
 
+/// A new value that lives for less is too short to be renewed ahead of its end.
+const SHORT_LIFE: Duration = Duration::from_secs(60);
+
+/// Between two calls that brought such values, doubled up to [`LONG_PAUSE`]: some 300 calls a day, of WeChat's 2,000.
+const SHORT_PAUSE: Duration = Duration::from_secs(30);
+const LONG_PAUSE: Duration = Duration::from_secs(300);
+
+/// An allow-list is filled by hand; a NAT pool has a few addresses.
+const MOST_ADDRESSES: usize = 8;
+
+/// An address that was refused longer ago may be that of another network.
+const REFUSED_FOR: Duration = Duration::from_secs(86_400);
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_addresses_of_a_day_are_kept_latest_first_and_no_more_than_eight() {
+        let mut state = State::default();
+        let ip = |last: u8| IpAddr::from([203, 0, 113, last]);
+        let at = |seconds| UnixTime(1_767_225_600 + seconds);
+        assert_eq!(state.refused_from(ip(1), at(0)), []);
+        assert_eq!(state.refused_from(ip(2), at(1)), [ip(1)]);
+        assert_eq!(state.refused_from(ip(1), at(2)), [ip(2)], "not itself");
+        let v6 = "2001:db8::7".parse().unwrap();
+        assert_eq!(state.refused_from(v6, at(3)), [ip(1), ip(2)]);
+        assert_eq!(state.refused_from(ip(2), at(86_402)), [v6], "a day later");
+        for last in 10..40 {
+            state.refused_from(ip(last), at(86_403));
+        }
+        assert_eq!(state.refused_from(ip(40), at(86_404)).len(), 8);
+    }
 
     #[test]
     fn transient_failures_are_retried_later_and_later_up_to_a_minute_and_a_half() {

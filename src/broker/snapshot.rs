@@ -213,7 +213,10 @@ impl Broker {
     ) -> CredentialSnapshot {
         let status = self.credential_status(slot);
         let state = slot.lock();
-        let due_at = state.last.as_deref().map(|last| last.due_at(slot.spread));
+        let due_at = state
+            .last
+            .as_deref()
+            .map(|last| state.due_at(last, slot.spread));
         let (_, endpoint) = endpoint(&member.account, slot.key.kind);
         CredentialSnapshot {
             health: self.slot_health(slot, &state, now),

@@ -358,7 +358,7 @@ fn overdue(state: &super::slot::State, spread: u64, now: UnixTime) -> Duration {
         return Duration::ZERO;
     }
     match (&state.last, &state.failure) {
-        (Some(last), _) => now.since(last.due_at(spread)),
+        (Some(last), _) => now.since(state.due_at(last, spread)),
         (None, Some(failure)) => now.since(failure.since),
         (None, None) => Duration::ZERO,
     }
@@ -422,6 +422,7 @@ mod tests {
             system: System::Weixin,
             paid: Paid::WithSecret,
             failure,
+            also_seen: Vec::new(),
         }
     }
 

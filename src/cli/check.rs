@@ -57,6 +57,7 @@ impl Check {
                     account.app_id()
                 )),
                 Err(error) => {
+                    let error = with_other_addresses(&upstream, account, error).await;
                     say(&explained(name, &error));
                     ended = Ended::No;
                 }
@@ -123,6 +124,28 @@ async fn probe(upstream: &Upstream, account: &Account) -> Result<(), UpstreamErr
             .await?;
     }
     Ok(())
+}
+
+/// Asks twice more where this machine's address was refused: each connection may leave by another one.
+async fn with_other_addresses(
+    upstream: &Upstream,
+    account: &Account,
+    refused: UpstreamError,
+) -> UpstreamError {
+    let mut error = refused;
+    for _ in 0..2 {
+        let seen = error.ips_to_allow();
+        match probe(upstream, account).await {
+            Err(next) if !seen.is_empty() && !next.ips_to_allow().is_empty() => {
+                error = UpstreamError {
+                    also_seen: seen,
+                    ..next
+                };
+            }
+            _ => break,
+        }
+    }
+    error
 }
 
 fn explained(name: &str, error: &UpstreamError) -> String {

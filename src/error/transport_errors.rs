@@ -1,4 +1,4 @@
-//! What is said of a call that WeChat did not answer, or not well: cause and fix, in both languages.
+//! Cause and fix, in both languages, of a call that was not answered by WeChat's API, or not usably.
 
 use super::Hint;
 
@@ -12,6 +12,48 @@ pub(super) const REPLY_LOST_CAUSE: Hint = Hint::fixed(
     "The request was sent, but no whole answer came back in time",
     "请求已发出，但没有在限时内收到完整的回复",
 );
+pub(super) const UNTRUSTED_CAUSE: Hint = Hint::fixed(
+    "The certificate of the server that answered in WeChat's place is not trusted on this machine, or not for this name, or has expired",
+    "代替微信应答的服务器，其证书不受本机信任，或与域名不符，或已过期",
+);
+pub(super) const UNTRUSTED_FIX: Hint = Hint::fixed(
+    "If the company's egress proxy opens TLS, set SSL_CERT_FILE to a PEM file with its root certificate (ask who runs the proxy). \
+     Otherwise check DNS, the [upstream] setting and the machine's clock. openssl s_client -connect HOST:443 shows the issuer.",
+    "若公司的出口代理会解密 TLS，请向管理员索取其根证书（PEM），并让环境变量 SSL_CERT_FILE 指向它；否则请检查 DNS、[upstream] \
+     配置和系统时间。可用 openssl s_client -connect 主机:443 查看证书的签发者。",
+);
+pub(super) const NOT_JSON_CAUSE: Hint = Hint::fixed(
+    "The answer is not JSON: it came from a proxy, a gateway or a login page, not from WeChat's API",
+    "收到的不是 JSON：应答来自代理、网关或登录页，而不是微信接口",
+);
+pub(super) const NOT_JSON_FIX: Hint = Hint::fixed(
+    "Its first words tell who answered: curl -i the same host from this machine. Log in to the network's portal, or let the proxy \
+     pass WeChat's hosts. It is tried again by itself.",
+    "日志中有应答开头的内容，可据此判断是谁在应答；也可在本机用 curl -i 访问同一地址。若是上网认证页，请先完成认证；若是代理，请放行微信的域名。会自动重试。",
+);
+
+/// HTTP 404 without JSON: the base URL leads to another server, or to another path of it.
+pub(super) fn no_such_path(setting: &str, endpoint: &str) -> Hint {
+    Hint {
+        en: format!(
+            "Check {setting} in the configuration: {endpoint} is appended to it, so a path in it must be one that the gateway there \
+             takes away. Without a gateway, delete the setting. It is tried again by itself."
+        )
+        .into(),
+        zh: format!(
+            "请检查配置中的 {setting}：程序会在它后面拼接 {endpoint}，其中的路径前缀必须是该网关会去掉的。没有网关时请删除此项。会自动重试。"
+        )
+        .into(),
+    }
+}
+
+/// Said where WeChat has seen more than one address.
+pub static EGRESS_IS_NOT_FIXED: Hint = Hint::fixed(
+    "WeChat saw this server call from several addresses, so its egress address is not fixed: let it leave by one fixed address (NAT \
+     gateway, egress proxy), or allow them all.",
+    "微信看到本服务器从多个地址发起调用，说明出口 IP 不固定：请改用固定出口（NAT 网关或出口代理），或全部加入白名单。",
+);
+
 pub(super) const UNUSABLE_CAUSE: Hint = Hint::fixed(
     "What came back is not an answer that WeChat gives",
     "收到的内容不是微信接口的正常回复",

@@ -1,8 +1,9 @@
 //! The file store: one process, durable. A redb database of which everything is in memory too, so that only writes touch the disk.
 //!
 //! What is acknowledged is on disk. A credential is not shown to readers before it is, so that none is handed out that a crash
-//! could lose. What cannot be read back whole is moved aside, reported and begun anew; a file in use by another process is left
-//! alone. Values in it are secrets, protected by the file's mode (0600) and nothing else.
+//! could lose. A file that cannot be read back whole is moved aside and reported; one that another program deletes, replaces or
+//! damages while this process runs is written again from memory. A file in use by another process is left alone. Values in it are
+//! secrets, protected by the file's mode (0600) and nothing else.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -139,10 +140,10 @@ impl FileStore {
         self.durable(change).await.map(|()| claim)
     }
 
-    /// Whether everything is on disk; tries once more if it is not.
+    /// Whether the file is still there with everything in it; writes it again if it is not.
     pub(super) async fn ping(self: &Arc<Self>) -> Result<(), StoreError> {
-        let change = self.state().changed;
-        self.durable(change).await
+        let _turn = self.turn.lock().await;
+        self.commit_elsewhere().await
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -158,6 +159,11 @@ impl FileStore {
         if self.state().durable >= change {
             return Ok(());
         }
+        self.commit_elsewhere().await
+    }
+
+    /// [`FileStore::commit`] on a thread that may block. Held: the turn.
+    async fn commit_elsewhere(self: &Arc<Self>) -> Result<(), StoreError> {
         let store = Arc::clone(self);
         let commit = tokio::task::spawn_blocking(move || store.commit()).await;
         commit.unwrap_or_else(|_| {
@@ -169,18 +175,36 @@ impl FileStore {
         })
     }
 
-    /// Writes all that is not on disk yet, in one transaction. What fails stays to be written with the next.
+    /// Writes all that is not on disk yet, in one transaction, and all there is where the file is not as it was left. What fails
+    /// stays to be written with the next.
     fn commit(&self) -> Result<(), StoreError> {
         let mut disk = self.disk.lock().unwrap_or_else(PoisonError::into_inner);
-        if disk.is_closed() {
-            // After a failed write the database must be opened anew, and what it then holds is not taken on trust.
-            disk.reopen()?;
+        let written = self.write_to(&mut disk);
+        // Damage may come to light in the middle of a write: then once more, into a new file.
+        if disk.is_broken() {
+            return self.write_to(&mut disk);
+        }
+        written
+    }
+
+    fn write_to(&self, disk: &mut Disk) -> Result<(), StoreError> {
+        if disk.make_sure(|entries| self.state().is_on_disk(entries))? {
+            // What the file then holds is not taken on trust.
             self.state().touch_all();
         }
         let (change, batch) = self.state().batch();
-        disk.write(&batch)?;
+        if !batch.is_empty() {
+            disk.write(&batch)?;
+        }
         self.state().written(change, batch);
         Ok(())
+    }
+}
+
+/// What happened to the file since the last look is made good before the process ends.
+impl Drop for FileStore {
+    fn drop(&mut self) {
+        let _ = self.commit(); // told already, where it fails
     }
 }
 
@@ -209,6 +233,27 @@ impl State {
         self.dirty
             .extend(names.into_iter().map(|name| (name, self.changed)));
         self.changed
+    }
+
+    /// Whether these entries are all that was written.
+    fn is_on_disk(&self, entries: &[(String, Entry)]) -> bool {
+        let written = self
+            .records
+            .names()
+            .filter(|name| !self.dirty.contains_key(*name))
+            .count();
+        let known = entries
+            .iter()
+            .filter(|(name, _)| !self.dirty.contains_key(name));
+        let mut count = 0;
+        for (name, entry) in known {
+            let ours = self.records.get(name).map(|ours| ours.write(name));
+            if ours != Some(entry.write(name)) {
+                return false;
+            }
+            count += 1;
+        }
+        count == written
     }
 
     fn touch_all(&mut self) {

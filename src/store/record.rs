@@ -1,6 +1,7 @@
 //! How entries are written where they outlive the process: in the file and in Redis.
 //!
-//! Pure. What cannot be read back to the last byte is no record: it counts as absent, and is never served.
+//! Pure. What cannot be read back to the last byte, or holds what WeChat cannot have given, is no record: it counts as absent, and
+//! is never served.
 
 use std::fmt::Write as _;
 
@@ -42,10 +43,16 @@ impl Entry {
         }
     }
 
-    /// What [`Entry::write`] wrote under this name; `None` for anything else.
-    pub(super) fn read(name: &str, text: &str) -> Option<Self> {
+    /// What [`Entry::write`] wrote under this name.
+    pub(super) fn read(name: &str, text: &str) -> Result<Self, NoRecord> {
+        if name.starts_with("credential:") {
+            return read_credential(name, text).map(Self::Credential);
+        }
+        Self::read_other(name, text).ok_or_else(NoRecord::torn)
+    }
+
+    fn read_other(name: &str, text: &str) -> Option<Self> {
         match name.split(':').next()? {
-            "credential" => read_credential(name, text).map(Self::Credential),
             "calls" => {
                 let (day, count) = unseal(name, text)?.split_once(' ')?;
                 Some(Self::Calls {
@@ -81,13 +88,30 @@ pub(super) fn write_credential(name: &str, credential: &Credential) -> String {
     )
 }
 
-/// What [`write_credential`] wrote under this name; `None` for anything else.
-pub(super) fn read_credential(name: &str, text: &str) -> Option<Credential> {
+/// Why an entry is no record. Tells no value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct NoRecord(pub(super) String);
+
+impl NoRecord {
+    /// Not what this program writes.
+    pub(super) fn torn() -> Self {
+        Self("not as this program writes it".to_owned())
+    }
+}
+
+/// What [`write_credential`] wrote under this name, if WeChat can have given it.
+pub(super) fn read_credential(name: &str, text: &str) -> Result<Credential, NoRecord> {
+    let credential = written_credential(name, text).ok_or_else(NoRecord::torn)?;
+    credential.check().map_err(NoRecord)?;
+    Ok(credential)
+}
+
+fn written_credential(name: &str, text: &str) -> Option<Credential> {
     let mut words = unseal(name, text)?.splitn(4, ' ');
     let generation = words.next()?.parse().ok()?;
     let expires_at = UnixTime(words.next()?.parse().ok()?);
     let issued_at = UnixTime(words.next()?.parse().ok()?);
-    let value = words.next().filter(|value| !value.is_empty())?;
+    let value = words.next()?;
     Some(Credential {
         value: Secret::new(value),
         issued_at,
@@ -134,7 +158,7 @@ mod tests {
 
     fn credential(generation: u64, expires_at: u64) -> Credential {
         Credential {
-            value: Secret::new("va lue"),
+            value: Secret::new("value"),
             issued_at: UnixTime(1_000),
             expires_at: UnixTime(expires_at),
             generation,
@@ -144,40 +168,50 @@ mod tests {
     #[test]
     fn a_record_is_read_as_it_was_written() {
         for written in [
-            credential(0, 0),
-            credential(1_700_000_000_123, 1_700_007_200),
-            credential(u64::MAX, u64::MAX),
+            credential(0, 1_001),
+            credential(1_700_000_000_123, 8_200),
+            credential(u64::MAX / 2, 87_400),
         ] {
             assert_eq!(
                 read_credential("a", &write_credential("a", &written)),
-                Some(written)
+                Ok(written)
             );
         }
     }
 
     #[test]
     fn a_record_with_any_byte_changed_or_missing_is_no_record() {
-        let text = write_credential("a", &credential(1_700_000_000_123, 1_700_007_200));
+        let text = write_credential("a", &credential(1_700_000_000_123, 8_200));
+        let torn = || Err(NoRecord::torn());
         for at in 0..text.len() {
             let mut bytes = text.clone().into_bytes();
             bytes[at] ^= 1;
             assert_eq!(
                 read_credential("a", std::str::from_utf8(&bytes).unwrap()),
-                None,
+                torn(),
                 "byte {at} flipped"
             );
-            assert_eq!(read_credential("a", &text[..at]), None, "cut at {at}");
+            assert_eq!(read_credential("a", &text[..at]), torn(), "cut at {at}");
         }
-        assert_eq!(read_credential("b", &text), None, "under another name");
+        assert_eq!(read_credential("b", &text), torn(), "under another name");
     }
 
     #[test]
-    fn a_record_without_a_value_is_no_record() {
-        let empty = Credential {
-            value: Secret::new(""),
-            ..credential(1, 2)
-        };
-        assert_eq!(read_credential("a", &write_credential("a", &empty)), None);
+    fn a_record_that_wechat_cannot_have_given_is_no_record_and_the_reason_tells_no_value() {
+        for (value, expires_at) in [
+            ("", 8_200),
+            ("A\r\nX-Evil: 1", 8_200),
+            ("value", 31 * 365 * 86_400),
+            ("value", 900),
+        ] {
+            let impossible = Credential {
+                value: Secret::new(value),
+                ..credential(1, expires_at)
+            };
+            let NoRecord(why) =
+                read_credential("a", &write_credential("a", &impossible)).unwrap_err();
+            assert!(!why.contains("Evil") && why != NoRecord::torn().0, "{why}");
+        }
     }
 
     #[test]

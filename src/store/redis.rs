@@ -7,13 +7,15 @@ mod link;
 mod peers;
 mod target;
 
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use redis::{Cmd, ErrorKind, FromRedisValue, RedisError};
 
 use self::link::Link;
 use self::target::Target;
-use super::record::{read_credential, write_credential};
+use super::record::{NoRecord, read_credential, write_credential};
 use super::rules::{Force, block_name, calls_name, force_name, lease_name, shanghai_day};
 use super::{Claim, Saved, StoreError};
 use crate::clock::UnixTime;
@@ -24,6 +26,8 @@ pub(super) struct RedisStore {
     link: Link,
     place: String,
     prefix: String,
+    /// Names of entries that could not be used, and of which this was told.
+    told: Mutex<HashSet<String>>,
 }
 
 impl RedisStore {
@@ -34,6 +38,7 @@ impl RedisStore {
             link: Link::new(target),
             place,
             prefix: prefix.to_owned(),
+            told: Mutex::default(),
         })
     }
 
@@ -45,7 +50,7 @@ impl RedisStore {
     pub(super) async fn load(&self, name: &str) -> Result<Option<Credential>, StoreError> {
         self.bounded(async {
             let text = self.get(name).await?;
-            Ok(text.and_then(|text| self.readable(name, read_credential(name, &text))))
+            Ok(text.and_then(|text| self.usable(name, read_credential(name, &text))))
         })
         .await
     }
@@ -59,13 +64,7 @@ impl RedisStore {
         cmd.arg(names.iter().map(|name| self.key(name)).collect::<Vec<_>>());
         let records: Vec<Option<Vec<u8>>> = self.bounded(self.run(&cmd)).await?;
         let read = |(name, record): (&String, Option<Vec<u8>>)| {
-            let record = record?;
-            self.readable(
-                name,
-                std::str::from_utf8(&record)
-                    .ok()
-                    .and_then(|text| read_credential(name, text)),
-            )
+            self.usable(name, credential_in(name, &record?))
         };
         Ok(names.iter().zip(records).map(read).collect())
     }
@@ -92,8 +91,7 @@ impl RedisStore {
                 if stored == record.as_bytes() {
                     return Ok(Saved::Stored);
                 }
-                let text = std::str::from_utf8(&stored).ok();
-                match self.readable(name, text.and_then(|text| read_credential(name, text))) {
+                match self.usable(name, credential_in(name, &stored)) {
                     Some(newer) => return Ok(Saved::Newer(newer)),
                     None => rubbish = stored,
                 }
@@ -149,7 +147,7 @@ impl RedisStore {
         let name = calls_name(app, endpoint, shanghai_day(now));
         let text = self.bounded(self.get(&name)).await?;
         Ok(text
-            .and_then(|text| self.readable(&name, text.parse().ok()))
+            .and_then(|text| self.usable(&name, number(&text)))
             .unwrap_or(0))
     }
 
@@ -169,9 +167,9 @@ impl RedisStore {
         let counts: Vec<Option<Vec<u8>>> = self.bounded(self.run(&cmd)).await?;
         let read = |(name, count): (&String, Option<Vec<u8>>)| {
             let count = std::str::from_utf8(&count?)
-                .ok()
-                .and_then(|text| text.parse().ok());
-            self.readable(name, count)
+                .map_err(|_| NoRecord::torn())
+                .and_then(number);
+            self.usable(name, count)
         };
         Ok(names
             .iter()
@@ -205,7 +203,7 @@ impl RedisStore {
         let name = block_name(app, endpoint);
         let text = self.bounded(self.get(&name)).await?;
         let until = text
-            .and_then(|text| self.readable(&name, text.parse().ok()))
+            .and_then(|text| self.usable(&name, number(&text)))
             .map(UnixTime);
         Ok(until.filter(|until| *until > now))
     }
@@ -222,9 +220,9 @@ impl RedisStore {
         self.bounded(async {
             loop {
                 let text = self.get(&name).await?;
-                let stored = text
-                    .as_deref()
-                    .and_then(|text| self.readable(&name, Force::read(text)));
+                let stored = text.as_deref().and_then(|text| {
+                    self.usable(&name, Force::read(text).ok_or_else(NoRecord::torn))
+                });
                 let (claim, Some(remember)) = Force::claim(stored, now, min_gap, daily) else {
                     return Ok(Force::claim(stored, now, min_gap, daily).0);
                 };
@@ -262,18 +260,27 @@ impl RedisStore {
             .await?
             .map(String::from_utf8)
         {
-            Some(Err(_)) => Ok(self.readable(name, None)),
+            Some(Err(_)) => Ok(self.usable(name, Err(NoRecord::torn()))),
             Some(Ok(text)) => Ok(Some(text)),
             None => Ok(None),
         }
     }
 
-    /// Reports what cannot be read, by name and without the value; it counts as absent.
-    fn readable<T>(&self, name: &str, read: Option<T>) -> Option<T> {
-        if read.is_none() {
-            tracing::error!(store = %self.place, name, "an entry cannot be read: it counts as absent");
+    /// Reports what cannot be used, once and without the value; it counts as absent.
+    fn usable<T>(&self, name: &str, read: Result<T, NoRecord>) -> Option<T> {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        match read {
+            Ok(read) => {
+                told.remove(name);
+                Some(read)
+            }
+            Err(NoRecord(why)) => {
+                if told.len() < MOST_TOLD && told.insert(name.to_owned()) {
+                    tracing::warn!(store = %self.place, name, why, "an entry cannot be used: it counts as absent");
+                }
+                None
+            }
         }
-        read
     }
 
     /// Runs a command, once more when the connection turned out to be dead: Redis was restarted, or failed over.
@@ -328,6 +335,15 @@ impl RedisStore {
     }
 }
 
+fn credential_in(name: &str, record: &[u8]) -> Result<Credential, NoRecord> {
+    let text = std::str::from_utf8(record).map_err(|_| NoRecord::torn())?;
+    read_credential(name, text)
+}
+
+fn number(text: &str) -> Result<u64, NoRecord> {
+    text.parse().map_err(|_| NoRecord::torn())
+}
+
 fn script(text: &str, key: &str, arguments: &[&[u8]]) -> Cmd {
     let mut cmd = redis::cmd("EVAL");
     cmd.arg(text).arg(1).arg(key);
@@ -364,6 +380,9 @@ fn millis(duration: Duration) -> u64 {
         .unwrap_or(u64::MAX)
         .min(LONGEST)
 }
+
+/// More entries that cannot be used are not told one by one.
+const MOST_TOLD: usize = 1_000;
 
 /// How long a caller waits for the store before going on as if it were empty.
 const BOUND: Duration = Duration::from_millis(250);

@@ -111,7 +111,7 @@ mod tests {
 
     fn credential(generation: u64, expires_at: u64) -> Credential {
         Credential {
-            value: Secret::new("va lue"),
+            value: Secret::new("value"),
             issued_at: UnixTime(1_000),
             expires_at: UnixTime(expires_at),
             generation,

@@ -235,3 +235,100 @@ async fn a_reload_that_is_refused_leaves_every_cooldown_as_it_was() {
     assert!(world.token().await.is_err());
     assert_eq!(world.calls(STABLE), 1);
 }
+
+#[tokio::test]
+async fn lives_of_seconds_without_end_cost_a_few_calls_an_hour_and_are_told() {
+    for life in [1, 6, 30, 59] {
+        let life = Duration::from_secs(life);
+        let short_token = crate::world::app().token_ttl(life);
+        let short_ticket = crate::world::app().ticket_ttl(life);
+        for (app, kind, path) in [
+            (short_token, Kind::AccessToken, STABLE),
+            (short_ticket, Kind::JsapiTicket, TICKET),
+        ] {
+            let world = World::new(TokenMode::Stable, app).await;
+            let mut told = 0;
+            for _ in 0..3_600 {
+                world.broker.tend().await;
+                let _ = world.broker.credential("main", kind).await;
+                world.assert_nothing_dead_is_served().await;
+                told += u64::from(world.status_of(kind).last_error.is_some());
+                world.advance(1);
+            }
+            let calls = world.calls(path);
+            assert!(calls <= 20, "{kind} of {life:?}: {calls} calls in an hour");
+            assert!(
+                told > 3_000,
+                "{kind} of {life:?}: told in {told} seconds of 3600"
+            );
+            let error = world.status_of(kind).last_error.unwrap().error.to_string();
+            assert!(error.contains(&format!("{} s", life.as_secs())), "{error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn one_short_life_is_served_to_its_end_and_the_next_call_comes_then() {
+    // stable_token answers with what is left: near its end that is little, and true.
+    let world = World::stable().await;
+    let short = r#"{"access_token":"85_short","expires_in":6}"#;
+    world.fault(STABLE, FaultKind::Body(short.into()));
+    let ticket = r#"{"errcode":0,"errmsg":"ok","ticket":"t","expires_in":7200}"#;
+    world.fault(TICKET, FaultKind::Body(ticket.into()));
+    for _ in 0..6 {
+        world.broker.tend().await;
+        assert_eq!(world.token().await.unwrap().value.expose(), "85_short");
+        assert_eq!(world.calls(STABLE), 1, "at {}", world.now());
+        world.advance(1);
+    }
+    let token = world.token().await.unwrap();
+    assert_eq!(token.remaining(world.now()), Duration::from_secs(7_200));
+    assert_eq!(world.calls(STABLE), 2);
+    assert!(world.status_of(Kind::AccessToken).last_error.is_none());
+}
+
+#[tokio::test]
+async fn lives_of_a_minute_and_more_are_renewed_in_time_as_ever() {
+    let app = crate::world::app().ttl(Duration::from_secs(90));
+    let world = World::new(TokenMode::Stable, app).await;
+    world.ticket().await.unwrap();
+    for _ in 0..600 {
+        world.broker.tend().await;
+        world.assert_nothing_dead_is_served().await;
+        assert!(world.ticket().await.is_ok(), "at {}", world.now());
+        world.advance(1);
+    }
+}
+
+#[tokio::test]
+async fn every_address_that_wechat_refused_within_a_day_is_named_latest_first() {
+    let world = World::stable().await;
+    for (nth, ip) in ["203.0.113.1", "2001:db8::7", "203.0.113.1", "203.0.113.2"]
+        .into_iter()
+        .enumerate()
+    {
+        let refusal = format!("invalid ip {ip} ipv6 ::ffff:{ip}, not in whitelist");
+        world.fault(STABLE, FaultKind::ErrcodeWith(40164, refusal));
+        let error = world.token().await.unwrap_err();
+        let fix = error.upstream().unwrap().fix_for_operator().en;
+        assert_eq!(fix.contains("is not fixed"), nth > 0, "{fix}");
+        assert!(error.retry_after().unwrap() <= Duration::from_secs(600));
+        world.advance(600);
+    }
+    let error = world.status_of(Kind::AccessToken).last_error.unwrap().error;
+    let ips: Vec<_> = error
+        .ips_to_allow()
+        .iter()
+        .map(|ip| ip.to_string())
+        .collect();
+    assert_eq!(ips, ["203.0.113.2", "203.0.113.1", "2001:db8::7"]);
+    // One of them was allowed, and the next call leaves by another: still the same fault.
+    assert!(world.token().await.is_ok());
+    world.advance(6_000);
+    let refusal = "invalid ip 203.0.113.9 ipv6 ::ffff:203.0.113.9, not in whitelist";
+    world.fault(STABLE, FaultKind::ErrcodeWith(40164, refusal.into()));
+    world.advance(1_100);
+    world.broker.tend().await;
+    let error = world.status_of(Kind::AccessToken).last_error.unwrap().error;
+    assert_eq!(error.ips_to_allow().len(), 4, "{error:?}");
+}

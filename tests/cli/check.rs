@@ -287,3 +287,27 @@ async fn one_bad_account_of_two_fails_the_check_and_both_are_reported() {
         ended.stdout
     );
 }
+
+#[tokio::test]
+async fn an_egress_that_is_not_fixed_is_found_out_and_every_address_named() {
+    let sandbox = sandbox_with(app()).await;
+    for ip in ["203.0.113.1", "203.0.113.2", "2001:db8::7"] {
+        let refusal = format!("invalid ip {ip} ipv6 ::ffff:{ip}, not in whitelist");
+        sandbox.fault(Fault::once(
+            "/cgi-bin/stable_token",
+            FaultKind::ErrcodeWith(40164, refusal),
+        ));
+    }
+    let ended = check(&sandbox, &account("main", APP, SECRET)).await;
+    let printed = format!("{}{}", ended.stdout, ended.stderr);
+    assert_eq!(ended.code, 1, "{printed}");
+    for words in [
+        "The IPs to allow: 2001:db8::7, 203.0.113.2, 203.0.113.1",
+        "需要加入的 IP：2001:db8::7、203.0.113.2、203.0.113.1",
+        "not fixed",
+        "出口 IP 不固定",
+    ] {
+        assert!(printed.contains(words), "{words}: {printed}");
+    }
+    assert_eq!(sandbox.calls("/cgi-bin/stable_token"), 3);
+}

@@ -2,6 +2,7 @@
 #![cfg(feature = "server")]
 #![allow(clippy::unwrap_used)] // a helper that fails is a test that fails
 
+mod behind;
 mod credentials;
 mod diagnose;
 mod keys;

@@ -96,7 +96,14 @@ impl World {
     }
 
     pub(crate) async fn with_wecom_at(qyapi: &str) -> Self {
-        let clock = Clock::manual(START);
+        Self::with(Clock::manual(START), qyapi, accounts()).await
+    }
+
+    pub(crate) async fn with(
+        clock: Clock,
+        qyapi: &str,
+        accounts: Vec<(&'static str, Account)>,
+    ) -> Self {
         let sandbox = Sandbox::start(clock.clone()).await.unwrap();
         for app in [
             App::official(APP, SECRET),
@@ -116,7 +123,7 @@ impl World {
             .clock(clock.clone())
             .store(store.clone())
             .upstream(upstream);
-        let builder = accounts()
+        let builder = accounts
             .into_iter()
             .fold(builder, |builder, (name, account)| {
                 builder.account(name, account)

@@ -270,3 +270,34 @@ async fn a_spent_quota_says_until_when() {
         "{error}"
     );
 }
+
+#[tokio::test]
+async fn addresses_that_change_are_all_on_the_page_and_in_the_data() {
+    let world = World::well().await;
+    for ip in ["203.0.113.7", "203.0.113.8"] {
+        let refusal = format!("invalid ip {ip} ipv6 ::ffff:{ip}, not in whitelist");
+        world.app.sandbox.clear_faults();
+        world.fault(TICKET, FaultKind::ErrcodeWith(40_164, refusal));
+        world.advance(if ip.ends_with('7') { 7_050 } else { 80 });
+        world
+            .until(|status| {
+                let accounts = status["accounts"].as_array().unwrap();
+                let main = accounts.iter().find(|it| it["account"] == "main").unwrap();
+                find(main, "jsapi_ticket")["error"]["ip_to_allow"] == ip
+            })
+            .await;
+    }
+    let account = world.account("main").await;
+    assert_eq!(
+        find(&account, "jsapi_ticket")["error"]["ips_to_allow"],
+        json!(["203.0.113.8", "203.0.113.7"])
+    );
+    for (lang, sentence) in [
+        ("en", "egress address is not fixed"),
+        ("zh", "出口 IP 不固定"),
+    ] {
+        let page = world.get(&format!("/status?lang={lang}")).await.text;
+        assert!(page.contains(sentence), "{page}");
+        assert!(page.contains("<code>203.0.113.8</code> <code>203.0.113.7</code>"));
+    }
+}

@@ -11,7 +11,7 @@ use wx_jssdk::credential::{Credential, CredentialKey, Kind};
 use wx_jssdk::store::{Claim, Saved, Store, StoreError};
 
 use crate::acceptance::{Fixture, accept};
-use crate::support::{GAP, NOW, TICKET, TOKEN, app, credential, key};
+use crate::support::{GAP, NOW, TICKET, TOKEN, app, credential, impossible, key};
 
 fn fixture() -> Fixture<TempDir> {
     let (directory, path) = place();
@@ -36,7 +36,7 @@ async fn everything_is_there_again_after_a_restart() {
     let (_directory, path) = place();
     let midnight = NOW.next_shanghai_midnight();
     let store = Store::file(&path).unwrap();
-    store.save(&key(), &credential(u64::MAX)).await.unwrap();
+    store.save(&key(), &credential(u64::MAX / 2)).await.unwrap();
     store.count_call(&app(), TOKEN, NOW).await.unwrap();
     store
         .set_block(&app(), TICKET, midnight, NOW)
@@ -46,7 +46,7 @@ async fn everything_is_there_again_after_a_restart() {
     drop(store);
 
     let store = Store::file(&path).unwrap();
-    assert_eq!(store.load(&key()).await, Ok(Some(credential(u64::MAX))));
+    assert_eq!(store.load(&key()).await, Ok(Some(credential(u64::MAX / 2))));
     assert_eq!(store.count_call(&app(), TOKEN, NOW).await, Ok(2));
     assert_eq!(
         store.blocked_until(&app(), TICKET, NOW).await,
@@ -223,7 +223,7 @@ async fn a_torn_file_is_moved_aside_and_never_served() {
 async fn a_file_with_flipped_bytes_never_serves_a_wrong_value() {
     let (_directory, path) = place();
     let bytes = written(&path).await;
-    let text = b"value of 2";
+    let text = b"value-of-2";
     let value = bytes
         .windows(text.len())
         .position(|window| window == text)
@@ -467,11 +467,11 @@ async fn fill(path: &Path) {
     store.save(&key(), &credential(1)).await.unwrap();
     limit(&fs::metadata(path).unwrap().len().to_string());
     let big = |n: u64| Credential {
-        value: "x".repeat(100_000).into(),
+        value: "x".repeat(4_000).into(),
         ..credential(n)
     };
     let mut failed = None;
-    for n in 2..200 {
+    for n in 2..5_000 {
         let key = CredentialKey {
             app: wx_jssdk::credential::AppKey {
                 id: Arc::from(format!("wx{n}")),
@@ -530,4 +530,210 @@ fn limit(bytes: &str) {
             .unwrap()
             .success()
     );
+}
+
+/// What other programs do to the file of a store that is in use; beside it lies an older copy.
+fn meddling() -> Vec<(&'static str, fn(&Path))> {
+    fn cut(path: &Path, length: u64) {
+        let file = fs::File::options().write(true).open(path).unwrap();
+        file.set_len(length).unwrap();
+    }
+    vec![
+        ("deleted", |path| fs::remove_file(path).unwrap()),
+        ("deleted with its lock", |path| {
+            fs::remove_file(path).unwrap();
+            fs::remove_file(lock_of(path)).unwrap();
+        }),
+        ("moved away", |path| {
+            fs::rename(path, path.with_extension("gone")).unwrap();
+        }),
+        ("emptied", |path| cut(path, 0)),
+        ("cut short", |path| {
+            cut(path, fs::metadata(path).unwrap().len() / 2);
+        }),
+        ("replaced by an older copy", |path| {
+            fs::rename(path.with_extension("old"), path).unwrap();
+        }),
+        ("written over by an older copy", |path| {
+            fs::write(path, fs::read(path.with_extension("old")).unwrap()).unwrap();
+        }),
+        ("replaced by rubbish", |path| {
+            fs::remove_file(path).unwrap();
+            fs::write(path, "rubbish").unwrap();
+        }),
+        ("damaged", damage),
+    ]
+}
+
+fn lock_of(path: &Path) -> PathBuf {
+    PathBuf::from(format!("{}.lock", path.display()))
+}
+
+/// Writes over every page but the first.
+fn damage(path: &Path) {
+    let mut bytes = fs::read(path).unwrap();
+    for (at, byte) in bytes.iter_mut().enumerate().skip(4_096) {
+        *byte ^= u8::try_from(at % 251).unwrap() | 1;
+    }
+    use std::io::Seek as _;
+    let mut file = fs::File::options().write(true).open(path).unwrap();
+    file.seek(std::io::SeekFrom::Start(4_096)).unwrap();
+    file.write_all(&bytes[4_096..]).unwrap();
+}
+
+/// A store with two generations of one credential; the first lies beside it as a copy.
+async fn in_use(path: &Path) -> Store {
+    let store = Store::file(path).unwrap();
+    store.save(&key(), &credential(1)).await.unwrap();
+    fs::copy(path, path.with_extension("old")).unwrap();
+    store.save(&key(), &credential(2)).await.unwrap();
+    store.count_call(&app(), TOKEN, NOW).await.unwrap();
+    store
+}
+
+#[tokio::test]
+async fn a_file_that_others_delete_replace_cut_or_damage_is_written_again_from_memory() {
+    for (what, meddle) in meddling() {
+        for by_a_write in [false, true] {
+            let (_directory, path) = place();
+            let store = in_use(&path).await;
+            meddle(&path);
+            let expected = if by_a_write { 3 } else { 2 };
+            if by_a_write {
+                let saved = store.save(&key(), &credential(3)).await;
+                assert_eq!(saved, Ok(Saved::Stored), "{what}");
+            } else {
+                assert_eq!(store.ping().await, Ok(()), "{what}");
+            }
+            assert_eq!(
+                store.load(&key()).await,
+                Ok(Some(credential(expected))),
+                "{what}"
+            );
+            assert!(Store::file(&path).is_err(), "{what}: it is in use");
+            drop(store);
+            let store = Store::file(&path).unwrap();
+            assert_eq!(
+                store.load(&key()).await,
+                Ok(Some(credential(expected))),
+                "{what}, after a restart"
+            );
+            assert_eq!(store.calls(&app(), TOKEN, NOW).await, Ok(1), "{what}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_happens_to_the_file_just_before_the_end_is_noticed_at_the_end() {
+    for (what, meddle) in meddling() {
+        let (_directory, path) = place();
+        let store = in_use(&path).await;
+        meddle(&path);
+        drop(store);
+        let kept = Store::file(&path).unwrap().load(&key()).await;
+        assert_eq!(kept, Ok(Some(credential(2))), "{what}");
+    }
+}
+
+#[tokio::test]
+async fn with_file_and_lock_gone_a_second_process_cannot_own_the_path_unnoticed() {
+    let (_directory, path) = place();
+    let first = in_use(&path).await;
+    let in_use = StoreError::InUse {
+        path: path.display().to_string(),
+    };
+    fs::remove_file(&path).unwrap();
+    fs::remove_file(lock_of(&path)).unwrap();
+    let second = Store::file(&path).unwrap();
+    second.save(&key(), &credential(9)).await.unwrap();
+    assert_eq!(first.ping().await, Err(in_use.clone()));
+    assert_eq!(
+        first.save(&key(), &credential(10)).await,
+        Err(in_use),
+        "what the second one has is left alone"
+    );
+    assert_eq!(second.ping().await, Ok(()));
+    drop(second);
+    // The path is free again: the first takes it back, and writes all it has.
+    assert_eq!(first.ping().await, Ok(()));
+    assert!(Store::file(&path).is_err());
+    drop(first);
+    let kept = Store::file(&path).unwrap().load(&key()).await;
+    assert_eq!(kept, Ok(Some(credential(10))));
+}
+
+/// In the child: everything that can be done to the file, the last word of which is the destructor's.
+async fn meddled_with(path: &Path) {
+    for (what, meddle) in meddling() {
+        for unnoticed in [false, true] {
+            let _ = fs::remove_file(path);
+            let store = in_use(path).await;
+            let before = fs::metadata(path).unwrap().modified().unwrap();
+            meddle(path);
+            if unnoticed && path.exists() {
+                // As if the medium had done it: no date says so, and redb runs into it.
+                let file = fs::File::options().write(true).open(path).unwrap();
+                file.set_modified(before).unwrap();
+            }
+            eprintln!("case: {what}, unnoticed: {unnoticed}");
+            for generation in 3..40 {
+                let saved = store.save(&key(), &credential(generation)).await;
+                assert_eq!(saved, Ok(Saved::Stored), "{what}");
+            }
+            drop(store);
+            let kept = Store::file(path).unwrap().load(&key()).await;
+            assert_eq!(kept, Ok(Some(credential(39))), "{what}");
+        }
+    }
+}
+
+#[test]
+fn damage_while_running_is_one_warning_and_neither_a_panic_nor_an_abort() {
+    const NAME: &str = "file::damage_while_running_is_one_warning_and_neither_a_panic_nor_an_abort";
+    if let Some(path) = role() {
+        tracing_subscriber::fmt()
+            .with_writer(std::io::stderr)
+            .with_ansi(false)
+            .init();
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        return runtime.block_on(meddled_with(&path));
+    }
+    let (_directory, path) = place();
+    let ended = again(NAME, path.to_str().unwrap())
+        .env("RUST_BACKTRACE", "1")
+        .stderr(Stdio::piped())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert!(ended.status.success(), "{said}");
+    assert!(!said.contains("panicked"), "{said}");
+    let mut cases = 0;
+    for case in said.split("case: ").skip(1) {
+        let warnings: Vec<_> = case
+            .lines()
+            .filter(|line| line.contains(" WARN "))
+            .collect();
+        assert_eq!(warnings.len(), 1, "{case}");
+        assert!(
+            warnings[0].contains("written again from memory"),
+            "{warnings:?}"
+        );
+        cases += 1;
+    }
+    assert_eq!(cases, 2 * meddling().len());
+}
+
+#[tokio::test]
+async fn a_record_that_wechat_could_not_have_given_counts_as_absent() {
+    for (what, credential) in impossible() {
+        let (_directory, path) = place();
+        let store = Store::file(&path).unwrap();
+        store.save(&key(), &credential).await.unwrap();
+        drop(store);
+        let store = Store::file(&path).unwrap();
+        assert_eq!(store.load(&key()).await, Ok(None), "{what}");
+        let next = crate::support::credential(2);
+        assert_eq!(store.save(&key(), &next).await, Ok(Saved::Stored), "{what}");
+        assert!(!moved_aside(&path).exists(), "{what}");
+    }
 }

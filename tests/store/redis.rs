@@ -10,7 +10,9 @@ use wx_jssdk::store::{Saved, Store, StoreError};
 
 use crate::acceptance::{Fixture, accept};
 use crate::redis_server::{Redis, free_port};
-use crate::support::{GAP, NOW, TICKET, TOKEN, app, credential, ending, key, other_app};
+use crate::support::{
+    GAP, NOW, TICKET, TOKEN, app, credential, ending, impossible, key, other_app,
+};
 
 /// Two stores on one server, as two processes have them.
 fn fixture() -> Fixture<Redis> {
@@ -568,7 +570,7 @@ async fn after_a_failover_the_sentinels_lead_to_the_new_master() {
     assert!(
         replica
             .cli(&["-a", "word", "GET", name])
-            .ends_with("value of 2")
+            .ends_with("value-of-2")
     );
 }
 
@@ -659,4 +661,18 @@ fn rediss_speaks_tls_and_trusts_only_known_roots() {
         }
     });
     assert!(error.to_string().contains("certificate"), "{error}");
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server: make test"]
+async fn a_record_that_wechat_could_not_have_given_counts_as_absent_for_every_process() {
+    for (what, credential) in impossible() {
+        let Fixture { a, b, _alive } = fixture();
+        a.save(&key(), &credential).await.unwrap();
+        assert_eq!(b.load(&key()).await, Ok(None), "{what}");
+        assert_eq!(b.load_many(&[&key()]).await, Ok(vec![None]), "{what}");
+        let next = crate::support::credential(2);
+        assert_eq!(b.save(&key(), &next).await, Ok(Saved::Stored), "{what}");
+        assert_eq!(a.load(&key()).await, Ok(Some(next)), "{what}");
+    }
 }

@@ -30,7 +30,7 @@ pub(crate) fn key() -> CredentialKey {
 /// A credential of two hours, whose value tells its generation.
 pub(crate) fn credential(generation: u64) -> Credential {
     Credential {
-        value: Secret::new(format!("value of {generation}")),
+        value: Secret::new(format!("value-of-{generation}")),
         issued_at: NOW,
         expires_at: NOW.plus(Duration::from_secs(7_200)),
         generation,
@@ -42,4 +42,21 @@ pub(crate) fn ending(credential: Credential, seconds: u64) -> Credential {
         expires_at: NOW.plus(Duration::from_secs(seconds)),
         ..credential
     }
+}
+
+/// What no answer of WeChat's holds, and no store may hand out.
+pub(crate) fn impossible() -> Vec<(&'static str, Credential)> {
+    let valued = |value: &str| Credential {
+        value: Secret::new(value),
+        ..credential(1)
+    };
+    vec![
+        ("a line break", valued("A\r\nX-Evil: 1")),
+        ("a blank", valued("a b")),
+        ("other letters", valued("票据")),
+        ("too long", valued(&"x".repeat(5_000))),
+        ("31 years", ending(credential(1), 31 * 365 * 86_400)),
+        ("no life", ending(credential(1), 0)),
+        ("a generation that none can follow", credential(u64::MAX)),
+    ]
 }

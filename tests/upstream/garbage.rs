@@ -1,5 +1,6 @@
 //! What comes back is no answer of WeChat's: it is told as unusable and never taken.
 
+use wx_jssdk::account::Account;
 use wx_jssdk::sandbox::FaultKind;
 
 use crate::support::*;
@@ -132,4 +133,87 @@ async fn an_errcode_that_is_no_number_is_unusable() {
         let body = format!(r#"{{"errcode":{errcode},"access_token":"85_abc","expires_in":7200}}"#);
         assert_unusable(token_answered(&body).await, "errcode");
     }
+}
+
+#[tokio::test]
+async fn a_key_that_comes_twice_is_unusable_whichever_of_the_two_is_the_better() {
+    for (body, key) in [
+        (
+            r#"{"errcode":40001,"errmsg":"no","errcode":0,"access_token":"85_abc","expires_in":7200}"#,
+            "errcode",
+        ),
+        (
+            r#"{"errcode":0,"access_token":"85_abc","expires_in":7200,"errcode":40001}"#,
+            "errcode",
+        ),
+        (
+            r#"{"errcode":0,"access_token":"85_abc","expires_in":7200,"err\u0063ode":0}"#,
+            "errcode",
+        ),
+        (
+            r#"{"access_token":"85_abc","expires_in":7200,"access_token":"85_def"}"#,
+            "access_token",
+        ),
+        (
+            r#"{"access_token":"85_abc","expires_in":7200,"expires_in":7100}"#,
+            "expires_in",
+        ),
+        (r#"{"errcode":40013,"errmsg":"a","errmsg":"b"}"#, "errmsg"),
+    ] {
+        assert_unusable(token_answered(body).await, &format!("{key} twice"));
+    }
+    let body = r#"{"access_token":"85_abc","expires_in":7200,"more":{"x":1,"x":2}}"#;
+    assert_eq!(
+        token_answered(body).await.unwrap(),
+        issued("85_abc", 7_200),
+        "what nobody reads is nobody's concern"
+    );
+}
+
+#[tokio::test]
+async fn what_was_no_json_is_shown_by_its_first_words_without_anything_secret() {
+    let portal = format!(
+        "\r\n<html><head><title>Wi-Fi login\u{202e}</title></head>\r\n<a href=\"http://portal/?u=secret%3D{SECRET}\">{}",
+        "x".repeat(500)
+    );
+    let error = token_answered(&portal).await.unwrap_err().to_string();
+    assert!(
+        error.contains("<html><head><title>Wi-Fi login</title></head>"),
+        "{error}"
+    );
+    assert!(
+        !error.contains(&SECRET[..8]) && !error.contains(['\r', '\n', '\u{202e}']),
+        "{error}"
+    );
+    assert!(error.chars().count() < 300, "{error}");
+    // A JSON that was cut holds what it was to bring.
+    for cut in [
+        r#"{"access_token":"85_abcdef","expires_in":72"#,
+        r#"cb({"access_token":"85_abcdefghijklmnopqrstuvwxyz0123456789ABCDEF","expires_in":7200})"#,
+        "\u{feff}{\"access_token\":\"85_abcdef\",",
+        r#""85_abcdef"#,
+    ] {
+        let error = token_answered(cut).await.unwrap_err().to_string();
+        assert!(!error.contains("85_abcdef"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_of_html_with_404_asks_whether_the_base_is_right() {
+    let (base, asked) = server(http("404 Not Found", "", "<html>nginx</html>"));
+    let base = format!("{base}/wechat");
+    let error = upstream(&base, PATIENT).token(&account(), false).await;
+    asked.join().unwrap();
+    let fix = error.unwrap_err().fix();
+    for text in [fix.en, fix.zh] {
+        assert!(
+            text.contains("upstream.weixin") && text.contains(STABLE),
+            "{text}"
+        );
+    }
+    let work = Account::work("ww0123456789abcdef", 1, "s");
+    let (base, asked) = server(http("404 Not Found", "", "<html>nginx</html>"));
+    let error = upstream(&base, PATIENT).token(&work, false).await;
+    asked.join().unwrap();
+    assert!(error.unwrap_err().fix().en.contains("upstream.qyapi"));
 }

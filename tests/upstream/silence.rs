@@ -140,3 +140,41 @@ async fn a_ticket_call_fails_in_the_same_ways() {
         "no ticket",
     );
 }
+
+/// Serves TLS with a certificate of its own making, as a company's egress proxy does.
+fn untrusted_server() -> (String, thread::JoinHandle<()>) {
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let key = rustls::pki_types::PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let config = rustls::ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key.into())
+        .unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let base = format!("https://{}", listener.local_addr().unwrap());
+    let serving = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut tls = rustls::ServerConnection::new(config.into()).unwrap();
+        let _ = tls.complete_io(&mut stream);
+    });
+    (base, serving)
+}
+
+#[tokio::test]
+async fn a_certificate_of_an_unknown_authority_is_told_with_the_way_to_trust_it() {
+    let (base, serving) = untrusted_server();
+    let outcome = upstream(&base, PATIENT).token(&account(), false).await;
+    serving.join().unwrap();
+    let error = outcome.clone().unwrap_err();
+    assert!(!error.may_have_been_carried_out(), "{error}");
+    assert!(error.to_string().contains("UnknownIssuer"), "{error}");
+    for text in [error.fix().en, error.fix().zh] {
+        assert!(text.contains("SSL_CERT_FILE"), "{text}");
+    }
+    assert!(
+        error.cause().en.contains("certificate"),
+        "{:?}",
+        error.cause()
+    );
+    assert_unreachable(outcome);
+}

@@ -128,9 +128,9 @@ pub(crate) fn assert_failed(
 ) -> UpstreamError {
     let error = outcome.expect_err("a failure");
     let variant = match &error.failure {
-        Failure::Unreachable(_) => "unreachable",
+        Failure::Unreachable(_) | Failure::Untrusted(_) => "unreachable",
         Failure::ReplyLost(_) => "lost",
-        Failure::Unusable(_) => "unusable",
+        Failure::NotJson { .. } | Failure::Unusable(_) => "unusable",
         Failure::StoreUnreachable(_) => "store",
         Failure::Refused { .. } => "refused",
     };

@@ -110,9 +110,11 @@ pub(super) static ROWS: &[Row] = &[
         ["应用已停用", "请启用应用：企业微信管理后台 → 应用管理 → 该应用。"]),
     row(60020, SETUP,
         ["This server's IP is not among the app's trusted IPs",
-         "Add it: WeCom admin console → Apps → the app → Company trusted IP. It takes a minute."],
+         "Add it: WeCom admin console → Apps → the app → Company trusted IP. The console takes an IP only after a trusted domain \
+          or the URL of a message callback is set for the app. It takes a minute."],
         ["本服务器的 IP 不是该应用的企业可信IP",
-         "请加入可信IP：企业微信管理后台 → 应用管理 → 该应用 → 企业可信IP，约 1 分钟后生效。"]),
+         "请加入可信IP：企业微信管理后台 → 应用管理 → 该应用 → 企业可信IP，约 1 分钟后生效。若后台不允许填写，请先为该应用设置可信域名或接收消息服务器 \
+          URL。"]),
     row(80001, SETUP,
         ["The page's host is not the app's trusted domain, or has no ICP record",
          "Set exactly this host, no parent domain: WeCom admin console → Apps → the app → Web authorisation and JS-SDK."],

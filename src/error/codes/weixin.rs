@@ -44,8 +44,8 @@ pub(super) static ROWS: &[Row] = &[
         ["grant_type 不是 client_credential", "请检查是否有代理或网关改写了请求，并核对配置中的 [upstream] weixin。"]),
     row(40013, SETUP,
         ["WeChat knows no such AppID",
-         "Copy app_id from the console; upper and lower case count. WeChat developer platform → My business → the account → \
-          Basic information."],
+         "Copy app_id from the console; upper and lower case count. It begins with wx: the original ID, gh_…, is another thing. \
+          WeChat developer platform → My business → the account → Basic information."],
         ["AppID 无效",
          "请核对 app_id，注意大小写，不要填成原始 ID（gh_ 开头）。查看位置：微信开发者平台 → 我的业务 → 公众号/服务号 → \
           基础信息；小程序在微信公众平台 → 开发管理 → 开发设置。"]),
@@ -167,9 +167,11 @@ pub(super) static ROWS: &[Row] = &[
     row(48001, SETUP,
         ["The account may not use this API",
          "See whether it is granted: WeChat developer platform → My business → the account → API management → API permissions. \
-          Many need a verified account."],
+          Many need a verified account. A personal subscription account cannot be verified and never gets JS-SDK: use a verified \
+          service or subscription account."],
         ["该账号没有此接口的权限",
-         "请查看：微信开发者平台 → 我的业务 → 公众号/服务号 → 接口管理 → 接口权限与额度；不少接口需要先完成微信认证。"]),
+         "请查看：微信开发者平台 → 我的业务 → 公众号/服务号 → 接口管理 → 接口权限与额度；不少接口需要先完成微信认证。个人订阅号无法认证，不能使用 \
+          JS-SDK，请改用已认证的服务号或订阅号。"]),
     row(48004, SETUP,
         ["WeChat has closed this API for the account because of a violation",
          "Read the notices on mp.weixin.qq.com and do what they ask."],

@@ -8,6 +8,7 @@ use super::report::{AccountReport, CredentialReport, RefreshReport, Report};
 use super::words;
 use crate::actix::shapes::Both;
 use crate::clock::UnixTime;
+use crate::error::EGRESS_IS_NOT_FIXED;
 use crate::server::pages::Lang;
 
 /// What changes: the verdict, the facts, the accounts.
@@ -100,6 +101,11 @@ impl<'a> Live<'a> {
             "down" => self.lang.t("down", "不可用"),
             _ => self.lang.t("all", "全部"),
         }
+    }
+
+    fn egress(&self) -> &'static str {
+        self.lang
+            .t(&EGRESS_IS_NOT_FIXED.en, &EGRESS_IS_NOT_FIXED.zh)
     }
 
     fn platform(&self, platform: &str) -> &'static str {

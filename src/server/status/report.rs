@@ -13,7 +13,6 @@ use crate::broker::{
     Surroundings,
 };
 use crate::clock::UnixTime;
-use crate::error::Failure;
 use crate::server::reload_record::Record;
 
 /// The document.
@@ -150,8 +149,10 @@ pub(super) struct ErrorReport {
     pub(super) said: String,
     pub(super) cause: Both<'static>,
     pub(super) fix: Both<'static>,
-    /// The IP to put in the allow-list, where that is the fix.
+    /// The IP to put in the allow-list, where that is the fix: the one that WeChat saw last.
     pub(super) ip_to_allow: Option<String>,
+    /// All that WeChat saw within a day, the last one first: more than one means that the egress address is not fixed.
+    pub(super) ips_to_allow: Vec<String>,
 }
 
 #[derive(Serialize, utoipa::ToSchema)]
@@ -393,14 +394,10 @@ impl CredentialReport {
 
 impl ErrorReport {
     fn of(last: &LastError) -> Self {
-        let (error, fix) = (&last.error, last.error.fix());
-        let said = match &error.failure {
-            Failure::Refused { errmsg, .. } => errmsg.clone(),
-            Failure::Unreachable(why)
-            | Failure::ReplyLost(why)
-            | Failure::Unusable(why)
-            | Failure::StoreUnreachable(why) => why.clone(),
-        };
+        let error = &last.error;
+        let said = error.failure.said().into_owned();
+        let ips = error.ips_to_allow();
+        let ips: Vec<_> = ips.iter().map(ToString::to_string).collect();
         Self {
             since: last.since,
             at: last.at,
@@ -412,11 +409,9 @@ impl ErrorReport {
             endpoint: error.endpoint,
             said,
             cause: error.cause().into(),
-            ip_to_allow: error
-                .seen_ip()
-                .filter(|_| error.fix_for_operator() != fix)
-                .map(str::to_owned),
-            fix: fix.into(),
+            ip_to_allow: ips.first().cloned(),
+            ips_to_allow: ips,
+            fix: error.fix().into(),
         }
     }
 }

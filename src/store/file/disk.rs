@@ -1,72 +1,350 @@
 //! The redb database under the file store: opened, checked, written. Blocking.
 
+use std::cell::Cell;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ops::Bound;
+use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Once, PoisonError, RwLock};
 
 use redb::backends::FileBackend;
 use redb::{
-    Database, ReadableDatabase as _, ReadableTable as _, TableDefinition, TableHandle as _,
+    BackendError, Database, ReadableDatabase as _, ReadableTable as _, StorageBackend,
+    TableDefinition, TableHandle as _,
 };
 
 use super::{Batch, Entry, StoreError};
+use crate::store::record::NoRecord;
 
-/// An open database, or one that must be opened anew because a write failed.
+/// An open database, or one that must be opened again: a write failed, or another program changed the file.
 pub(super) struct Disk {
     path: PathBuf,
-    database: Option<Database>,
+    open: Option<Open>,
     /// Beside the file, because a file that is moved aside takes its own lock with it. Never removed: that would be a race.
-    _lock: File,
+    lock: File,
+    /// What is in the file cannot be used, as a write found out.
+    broken: bool,
+    /// Another process has the path, and this has been told.
+    lost: bool,
+}
+
+/// A database in use.
+struct Open {
+    database: Database,
+    backend: Backend,
+    /// The same file as the backend's, whatever now has its name.
+    file: File,
+    /// What the file looked like after the last write.
+    stamp: Stamp,
 }
 
 impl Disk {
     /// Opens or makes the file and reads all of it. What cannot be read is moved aside.
     pub(super) fn open(path: &Path) -> Result<(Self, Vec<(String, Entry)>), StoreError> {
         let lock = lock(path)?;
-        let (database, entries) = open_or_rebuild(path)?;
-        Ok((
-            Self {
-                path: path.to_owned(),
-                database: Some(database),
-                _lock: lock,
-            },
-            entries,
-        ))
+        let (open, entries) = match guarded(|| read(path)) {
+            Ok(opened) => opened,
+            Err(Failure::Broken(why)) => {
+                let aside = move_aside(path).map_err(|error| problem(path, Failure::Io(error)))?;
+                tracing::warn!(
+                    file = %path.display(), moved_to = %aside.display(), %why,
+                    "the store's file was torn or is not a store: it was moved aside and a new one begun; credentials are fetched anew"
+                );
+                guarded(|| read(path)).map_err(|failure| problem(path, failure))?
+            }
+            Err(failure) => return Err(problem(path, failure)),
+        };
+        let disk = Self {
+            path: path.to_owned(),
+            open: Some(open),
+            lock,
+            broken: false,
+            lost: false,
+        };
+        Ok((disk, entries))
     }
 
-    pub(super) fn is_closed(&self) -> bool {
-        self.database.is_none()
+    /// Whether a write found out that what is in the file cannot be used.
+    pub(super) fn is_broken(&self) -> bool {
+        self.broken
     }
 
-    /// Opens again after a failed write.
-    pub(super) fn reopen(&mut self) -> Result<(), StoreError> {
-        self.database = Some(open_or_rebuild(&self.path)?.0);
-        Ok(())
+    /// Makes sure that the path is still this process's and the file as it was left: of one that was written to, `is_ours` tells
+    /// whether these are the records. Answers whether it had to be opened again, so that everything is to be written again.
+    pub(super) fn make_sure(
+        &mut self,
+        is_ours: impl FnOnce(&[(String, Entry)]) -> bool,
+    ) -> Result<bool, StoreError> {
+        self.keep_lock()?;
+        let path = self.path.clone();
+        let failed = |failure| problem(&path, failure);
+        let change = self.change().map_err(Failure::Io).map_err(failed)?;
+        if self.open.is_some() && change.is_none() {
+            return Ok(false);
+        }
+        self.close();
+        let mut told = if self.broken {
+            Some(Change::Damaged)
+        } else {
+            change.filter(|change| *change != Change::Written)
+        };
+        if told.is_none() {
+            match guarded(|| read(&path)) {
+                Ok((open, entries)) if change.is_none() || is_ours(&entries) => {
+                    self.open = Some(open);
+                    return Ok(true);
+                }
+                Ok((open, _)) => {
+                    open.close();
+                    told = Some(Change::Written);
+                }
+                Err(Failure::Broken(_)) => told = Some(Change::Damaged),
+                Err(failure) => return Err(failed(failure)),
+            }
+        }
+        let moved_to = match path.try_exists() {
+            Ok(true) => Some(move_aside(&path).map_err(Failure::Io).map_err(failed)?),
+            Ok(false) => None,
+            Err(error) => return Err(failed(Failure::Io(error))),
+        };
+        self.open = Some(guarded(|| read(&path)).map_err(failed)?.0);
+        self.broken = false;
+        tracing::warn!(
+            file = %path.display(),
+            what = told.map(Change::as_str),
+            moved_to = moved_to.map(|aside| aside.display().to_string()),
+            "the store's file was changed by another program: written again from memory"
+        );
+        Ok(true)
+    }
+
+    /// What another program did to the file since the last write.
+    fn change(&self) -> io::Result<Option<Change>> {
+        let Some(Open { stamp: before, .. }) = &self.open else {
+            return Ok(None);
+        };
+        let now = match fs::metadata(&self.path) {
+            Ok(found) => Stamp::of(&found),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Some(Change::Deleted)),
+            Err(error) => return Err(error),
+        };
+        Ok(match () {
+            () if now == *before => None,
+            () if now.file != before.file => Some(Change::Replaced),
+            () if now.length < before.length => Some(Change::Cut),
+            () => Some(Change::Written),
+        })
+    }
+
+    /// The lock is on a file, and that may have been deleted: then another process can lock the next one of this name.
+    fn keep_lock(&mut self) -> Result<(), StoreError> {
+        let path = with_suffix(&self.path, ".lock");
+        let ours = self.lock.metadata().map(|held| Stamp::of(&held).file);
+        let there = fs::metadata(&path).map(|found| Stamp::of(&found).file);
+        if let (Ok(ours), Ok(there)) = (&ours, &there)
+            && ours == there
+        {
+            return Ok(());
+        }
+        match lock(&self.path) {
+            Ok(lock) => {
+                (self.lock, self.lost) = (lock, false);
+                Ok(())
+            }
+            Err(error) => {
+                self.close();
+                if !std::mem::replace(&mut self.lost, true) {
+                    tracing::warn!(
+                        file = %self.path.display(), %error,
+                        "the store's lock was deleted and cannot be taken again: credentials are kept in memory only"
+                    );
+                }
+                Err(error)
+            }
+        }
     }
 
     /// Writes a batch in one transaction; it is on disk when this returns. A failure closes the database.
     pub(super) fn write(&mut self, batch: &Batch) -> Result<(), StoreError> {
-        let Some(database) = self.database.take() else {
+        let Some(open) = &mut self.open else {
             return Err(problem(
                 &self.path,
                 Failure::Other("the database is closed".to_owned()),
             ));
         };
-        match guarded(|| write(&database, batch)) {
-            Ok(()) => {
-                self.database = Some(database);
+        let stamped = guarded(|| {
+            write(&open.database, batch)?;
+            open.file.metadata().map_err(Failure::Io)
+        });
+        match stamped {
+            Ok(now) => {
+                open.stamp = Stamp::of(&now);
                 Ok(())
             }
             Err(failure) => {
-                // Closing writes too, and may fail the same way.
-                let _closed = guarded(|| {
-                    drop(database);
-                    Ok(())
-                });
+                self.broken = matches!(failure, Failure::Broken(_));
+                self.close();
                 Err(problem(&self.path, failure))
             }
         }
+    }
+
+    fn close(&mut self) {
+        if let Some(open) = self.open.take() {
+            open.close();
+        }
+    }
+}
+
+impl Open {
+    /// Closes without a last write, as kill -9 does: everything is on disk, and redb's own closing would read pages that may be
+    /// damaged, in a destructor.
+    fn close(self) {
+        let Self {
+            database,
+            backend,
+            file,
+            stamp: _,
+        } = self;
+        backend.take_away();
+        drop(file);
+        let _closed = guarded(|| {
+            drop(database);
+            Ok(())
+        });
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// By what a file is known again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    /// Device and inode, where the system has them.
+    file: (u64, u64),
+    length: u64,
+    /// Seconds and nanoseconds of the last write.
+    written: (i64, i64),
+}
+
+impl Stamp {
+    #[cfg(unix)]
+    fn of(found: &fs::Metadata) -> Self {
+        use std::os::unix::fs::MetadataExt as _;
+        Self {
+            file: (found.dev(), found.ino()),
+            length: found.len(),
+            written: (found.mtime(), found.mtime_nsec()),
+        }
+    }
+
+    #[cfg(not(unix))]
+    fn of(found: &fs::Metadata) -> Self {
+        Self {
+            file: (0, 0),
+            length: found.len(),
+            written: (0, 0),
+        }
+    }
+}
+
+/// What another program did to the file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Change {
+    Deleted,
+    Replaced,
+    Cut,
+    /// Written to, which need not have done harm.
+    Written,
+    Damaged,
+}
+
+impl Change {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Deleted => "deleted",
+            Self::Replaced => "replaced",
+            Self::Cut => "cut short",
+            Self::Written => "written to",
+            Self::Damaged => "damaged",
+        }
+    }
+}
+
+/// The file as redb sees it, until it is taken away: from then on every operation fails, and the file is closed even if redb,
+/// after a panic, never gets to that.
+#[derive(Clone, Debug)]
+struct Backend(Arc<RwLock<Option<FileBackend>>>);
+
+impl Backend {
+    fn new(file: File) -> Result<Self, Failure> {
+        Ok(Self(Arc::new(RwLock::new(Some(FileBackend::new(file)?)))))
+    }
+
+    fn take_away(&self) {
+        drop(
+            self.0
+                .write()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take(),
+        );
+    }
+
+    fn with<T, E: From<io::Error>>(
+        &self,
+        work: impl FnOnce(&FileBackend) -> Result<T, E>,
+    ) -> Result<T, E> {
+        match &*self.0.read().unwrap_or_else(PoisonError::into_inner) {
+            Some(file) => work(file),
+            None => Err(io::Error::other("the file was closed").into()),
+        }
+    }
+}
+
+impl StorageBackend for Backend {
+    fn len(&self) -> io::Result<u64> {
+        self.with(FileBackend::len)
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.with(|file| file.read(offset, out))
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.with(|file| file.set_len(len))
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.with(FileBackend::sync_data)
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.with(|file| file.write(offset, data))
+    }
+
+    fn close(&self) -> io::Result<()> {
+        self.with(FileBackend::close)
+    }
+
+    fn try_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+        self.with(|file| file.try_lock_range(start, end))
+    }
+
+    fn try_lock_shared_range(
+        &self,
+        start: Bound<u64>,
+        end: Bound<u64>,
+    ) -> Result<bool, BackendError> {
+        self.with(|file| file.try_lock_shared_range(start, end))
+    }
+
+    fn unlock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
+        self.with(|file| file.unlock_range(start, end))
     }
 }
 
@@ -102,41 +380,45 @@ impl<E: Into<redb::Error>> From<E> for Failure {
     }
 }
 
-/// redb may panic on a file that something else wrote into; that must not take the process with it.
+/// redb may panic on a file that something else wrote into; that must not take the process with it. What the caller says of it is
+/// enough: the panic's own report and backtrace are not printed.
 fn guarded<T>(work: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let others = panic::take_hook();
+        panic::set_hook(Box::new(move |panic| {
+            if !GUARDED.get() {
+                others(panic);
+            }
+        }));
+    });
+    let outer = GUARDED.replace(true);
+    let done = panic::catch_unwind(AssertUnwindSafe(work));
+    GUARDED.set(outer);
+    done.unwrap_or_else(|_| {
         Err(Failure::Broken(
             "redb could not make sense of it".to_owned(),
         ))
     })
 }
 
-fn open_or_rebuild(path: &Path) -> Result<(Database, Vec<(String, Entry)>), StoreError> {
-    match guarded(|| read(path)) {
-        Ok(opened) => Ok(opened),
-        Err(Failure::Broken(why)) => {
-            let aside = move_aside(path).map_err(|error| problem(path, Failure::Io(error)))?;
-            tracing::warn!(
-                file = %path.display(), moved_to = %aside.display(), %why,
-                "the store's file was torn or is not a store: it was moved aside and a new one begun; credentials are fetched anew"
-            );
-            guarded(|| read(path)).map_err(|failure| problem(path, failure))
-        }
-        Err(failure) => Err(problem(path, failure)),
-    }
+thread_local! {
+    /// Whether this thread is inside [`guarded`].
+    static GUARDED: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Opens, checks every page, and reads every record.
-fn read(path: &Path) -> Result<(Database, Vec<(String, Entry)>), Failure> {
+fn read(path: &Path) -> Result<(Open, Vec<(String, Entry)>), Failure> {
     let existed = path.exists();
     let file = open_private(path).map_err(Failure::Io)?;
     if existed && file.metadata().is_ok_and(|file| file.len() == 0) {
         tracing::warn!(file = %path.display(), "the store's file was empty: begun anew");
     }
+    let backend = Backend::new(file.try_clone().map_err(Failure::Io)?)?;
     let database = redb::Builder::new()
         .set_cache_size(CACHE)
         .set_check_integrity_on_open(true)
-        .create_with_backend(FileBackend::new(file)?)?;
+        .create_with_backend(backend.clone())?;
     let reading = database.begin_read()?;
     let names: Vec<_> = reading
         .list_tables()?
@@ -152,14 +434,20 @@ fn read(path: &Path) -> Result<(Database, Vec<(String, Entry)>), Failure> {
         for record in reading.open_table(TABLE)?.iter()? {
             let (name, text) = record?;
             match Entry::read(name.value(), text.value()) {
-                Some(entry) => entries.push((name.value().to_owned(), entry)),
-                None => {
-                    tracing::error!(file = %path.display(), name = name.value(), "a record cannot be read: left out")
+                Ok(entry) => entries.push((name.value().to_owned(), entry)),
+                Err(NoRecord(why)) => {
+                    tracing::warn!(file = %path.display(), name = name.value(), why, "a record cannot be used: left out")
                 }
             }
         }
     }
-    Ok((database, entries))
+    let open = Open {
+        stamp: Stamp::of(&file.metadata().map_err(Failure::Io)?),
+        database,
+        backend,
+        file,
+    };
+    Ok((open, entries))
 }
 
 fn write(database: &Database, batch: &Batch) -> Result<(), Failure> {
