@@ -457,7 +457,7 @@ mod tests {
     fn the_addresses_of_a_day_are_kept_latest_first_and_no_more_than_eight() {
         let mut state = State::default();
         let ip = |last: u8| IpAddr::from([203, 0, 113, last]);
-        let at = |seconds| UnixTime(1_767_225_600 + seconds);
+        let at = |seconds: u64| UnixTime(1_767_225_600 + seconds);
         assert_eq!(state.refused_from(ip(1), at(0)), []);
         assert_eq!(state.refused_from(ip(2), at(1)), [ip(1)]);
         assert_eq!(state.refused_from(ip(1), at(2)), [ip(2)], "not itself");
