@@ -737,3 +737,28 @@ async fn a_record_that_wechat_could_not_have_given_counts_as_absent() {
         assert!(!moved_aside(&path).exists(), "{what}");
     }
 }
+
+#[tokio::test]
+async fn a_file_that_only_looks_changed_is_not_moved_aside() {
+    let (_directory, path) = place();
+    let store = in_use(&path).await;
+    let touch: fn(&Path) = |path| {
+        let file = fs::File::options().write(true).open(path).unwrap();
+        file.set_modified(std::time::UNIX_EPOCH).unwrap();
+    };
+    let copy: fn(&Path) = |path| {
+        let copy = path.with_extension("copy");
+        fs::copy(path, &copy).unwrap();
+        fs::rename(copy, path).unwrap();
+    };
+    for (generation, change) in [(3, touch), (4, copy), (5, touch)] {
+        change(&path);
+        assert_eq!(store.ping().await, Ok(()));
+        let saved = store.save(&key(), &credential(generation)).await;
+        assert_eq!(saved, Ok(Saved::Stored));
+        assert!(!moved_aside(&path).exists(), "{generation}");
+    }
+    drop(store);
+    let kept = Store::file(&path).unwrap().load(&key()).await;
+    assert_eq!(kept, Ok(Some(credential(5))));
+}

@@ -84,25 +84,26 @@ impl Disk {
             return Ok(false);
         }
         self.close();
-        let mut told = if self.broken {
-            Some(Change::Damaged)
-        } else {
-            change.filter(|change| *change != Change::Written)
-        };
-        if told.is_none() {
-            match guarded(|| read(&path)) {
+        let what = match change {
+            _ if self.broken => Change::Damaged,
+            Some(change @ (Change::Deleted | Change::Cut)) => change,
+            // The same records in another file, as a filesystem without stable inodes shows them, are no harm.
+            change => match guarded(|| read(&path)) {
                 Ok((open, entries)) if change.is_none() || is_ours(&entries) => {
                     self.open = Some(open);
                     return Ok(true);
                 }
                 Ok((open, _)) => {
                     open.close();
-                    told = Some(Change::Written);
+                    change.unwrap_or(Change::Damaged)
                 }
-                Err(Failure::Broken(_)) => told = Some(Change::Damaged),
+                Err(Failure::Broken(_)) => match change {
+                    Some(Change::Replaced) => Change::Replaced,
+                    _ => Change::Damaged,
+                },
                 Err(failure) => return Err(failed(failure)),
-            }
-        }
+            },
+        };
         let moved_to = match path.try_exists() {
             Ok(true) => Some(move_aside(&path).map_err(Failure::Io).map_err(failed)?),
             Ok(false) => None,
@@ -112,7 +113,7 @@ impl Disk {
         self.broken = false;
         tracing::warn!(
             file = %path.display(),
-            what = told.map(Change::as_str),
+            what = what.as_str(),
             moved_to = moved_to.map(|aside| aside.display().to_string()),
             "the store's file was changed by another program: written again from memory"
         );
