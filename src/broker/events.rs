@@ -67,8 +67,7 @@ impl Topic {
             Failure::Unreachable(_) => "unreachable".to_owned(),
             Failure::Untrusted(_) => "untrusted".to_owned(),
             Failure::ReplyLost(_) => "reply lost".to_owned(),
-            Failure::NotJson { .. } => "not json".to_owned(),
-            Failure::Unusable(_) => "unusable".to_owned(),
+            Failure::NotJson { .. } | Failure::Unusable(_) => "unusable".to_owned(),
             Failure::StoreUnreachable(_) => "store unreachable".to_owned(),
             Failure::Refused { errcode, .. } => errcode.to_string(),
         };

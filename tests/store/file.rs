@@ -713,9 +713,13 @@ fn damage_while_running_is_one_warning_and_neither_a_panic_nor_an_abort() {
             .lines()
             .filter(|line| line.contains(" WARN "))
             .collect();
-        assert_eq!(warnings.len(), 1, "{case}");
+        // A whole store with the date and length of this one's last write: nothing shows it, and nothing is lost.
+        let shows = !case.starts_with("written over by an older copy, unnoticed: true");
+        assert_eq!(warnings.len(), usize::from(shows), "{case}");
         assert!(
-            warnings[0].contains("written again from memory"),
+            warnings
+                .iter()
+                .all(|line| line.contains("written again from memory")),
             "{warnings:?}"
         );
         cases += 1;
