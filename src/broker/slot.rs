@@ -458,7 +458,7 @@ mod tests {
         let mut state = State::default();
         let ip = |last: u8| IpAddr::from([203, 0, 113, last]);
         let at = |seconds: u64| UnixTime(1_767_225_600 + seconds);
-        assert_eq!(state.refused_from(ip(1), at(0)), []);
+        assert!(state.refused_from(ip(1), at(0)).is_empty());
         assert_eq!(state.refused_from(ip(2), at(1)), [ip(1)]);
         assert_eq!(state.refused_from(ip(1), at(2)), [ip(2)], "not itself");
         let v6 = "2001:db8::7".parse().unwrap();
