@@ -120,6 +120,16 @@ impl Broker {
             .await
     }
 
+    /// The value that the current one replaced, as far as this process saw it: to compare with, never to serve.
+    #[cfg(all(feature = "actix", feature = "diagnose"))]
+    pub(crate) fn previous(&self, account: &str, kind: Kind) -> Option<Secret> {
+        let member = self.member(account).ok()?;
+        let slot = member.slot(kind).ok()?;
+        let state = slot.lock();
+        let (previous, _) = state.previous.as_ref()?;
+        Some(previous.value.clone())
+    }
+
     /// Takes other accounts from now on, without dropping a request or a living credential: an app that stays keeps what is known
     /// of it, under whatever name. One whose secret changed is asked for again at once, should it have been refused before.
     ///

@@ -19,6 +19,7 @@ mod backend_answer;
 mod causes;
 mod client_errors;
 mod escape;
+mod given_ticket;
 mod hash;
 mod paste;
 mod search;
@@ -66,6 +67,8 @@ pub struct Case {
     pub derived: bool,
     /// What the client said.
     pub error: Option<String>,
+    /// The `jsApiList` that `wx.config` got, where it is known.
+    pub js_api_list: Option<Vec<String>>,
 }
 
 /// A ticket and what it is.
@@ -153,10 +156,10 @@ impl Case {
         }
     }
 
-    /// Adds a ticket; an empty one is none.
+    /// Adds a ticket, taken out of its quotes or out of WeChat's whole answer; an empty one is ignored.
     #[must_use]
     pub fn ticket(mut self, role: Role, value: impl Into<Secret>) -> Self {
-        let value = value.into();
+        let value = given_ticket::read(&role, value.into());
         if !value.is_empty() {
             self.tickets.push(Ticket { role, value });
         }
@@ -181,6 +184,7 @@ impl Case {
         self.app_id = self.app_id.or(answer.app_id);
         self.answered_url = self.answered_url.or(answer.url);
         self.misnamed |= answer.misnamed;
+        self.js_api_list = self.js_api_list.or(answer.js_api_list);
         self
     }
 
@@ -277,11 +281,7 @@ impl Finding {
 #[must_use]
 pub fn diagnose(case: &Case) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let said = case
-        .error
-        .as_deref()
-        .map(client_errors::explained)
-        .unwrap_or_default();
+    let said = said(case);
     if case.signature.is_empty() {
         findings.extend(said);
     } else if let Some(sent) = Sent::of(&case.signature) {
@@ -296,15 +296,55 @@ pub fn diagnose(case: &Case) -> Vec<Finding> {
     } else {
         malformed(said, &mut findings);
     }
-    if findings.is_empty() {
+    if findings.iter().all(is_refusal_alone) {
         let lacking = match case.is_whole() {
+            _ if !case.tickets.is_empty() && case.is_whole() => return findings,
             true => &verdicts::TICKET_NEEDED,
-            false if case.signature.is_empty() => &verdicts::NOTHING_GIVEN,
+            false if case.signature.is_empty() && findings.is_empty() => &verdicts::NOTHING_GIVEN,
             false => &verdicts::VALUES_NEEDED,
         };
         findings.push(Finding::new(Confidence::Possible, lacking));
     }
     findings
+}
+
+/// What the client's words mean, with what is known of the page beside them.
+fn said(case: &Case) -> Vec<Finding> {
+    let Some(error) = case.error.as_deref() else {
+        return Vec::new();
+    };
+    let mut said = client_errors::explained(error, &case.url);
+    let is_about = |codes: &[&str]| said.iter().any(|finding| codes.contains(&finding.code));
+    let page = client_errors::refused_address(error).unwrap_or(&case.url);
+    if is_about(&["offline_verifying", "permission_denied"]) && is_unlisted(case, error) {
+        said.insert(0, Finding::new(Confidence::Likely, &verdicts::NOT_LISTED));
+    } else if is_about(&["domain_not_bound", "trusted_domain_mismatch"]) && has_other_port(page) {
+        said.insert(0, Finding::new(Confidence::Likely, &verdicts::PORT));
+    }
+    said
+}
+
+/// Whether `jsApiList` is known and lacks the interface that was refused: `chooseImage:…`.
+fn is_unlisted(case: &Case, error: &str) -> bool {
+    let name = error
+        .split([':', '：'])
+        .next()
+        .and_then(|before| before.rsplit(|c: char| !c.is_ascii_alphanumeric()).next())
+        .filter(|name| !name.is_empty());
+    case.js_api_list.as_ref().is_some_and(|list| {
+        list.is_empty() || name.is_some_and(|name| !list.iter().any(|listed| listed == name))
+    })
+}
+
+/// Whether the page is on another port than clients take. An address without a domain is one of a developer's machine.
+fn has_other_port(page: &str) -> bool {
+    let Ok(page) = ::url::Url::parse(page) else {
+        return false;
+    };
+    let is_domain = page
+        .domain()
+        .is_some_and(|domain| domain != "localhost" && !domain.ends_with(".localhost"));
+    is_domain && page.port().is_some_and(|port| ![80, 443].contains(&port))
 }
 
 fn malformed(said: Vec<Finding>, findings: &mut Vec<Finding>) {
@@ -333,7 +373,7 @@ fn judged(
                 (Confidence::Proven, &verdicts::RIGHT)
             };
             // "invalid signature" explains nothing when it is valid.
-            said.retain(|finding| !is_refusal_alone(finding));
+            said.retain(|finding| !is_about_the_whole(finding));
             findings.extend(said);
             findings.push(Finding {
                 evidence: Some(string),
@@ -350,10 +390,11 @@ fn judged(
                 ..finding
             };
             findings.extend(proven.map(shown));
-            said.retain(|finding| !is_refusal_alone(finding));
+            said.retain(|finding| !is_about_the_whole(finding));
             findings.extend(said);
         }
         None => {
+            said.retain(|finding| !is_refusal_alone(finding));
             findings.extend(said);
             findings.push(Finding {
                 expected: Some(expected),
@@ -372,6 +413,7 @@ fn beside_the_signature(case: &Case) -> Vec<Finding> {
         .is_some_and(|landing| before_fragment(&escape::href(landing)) != before_fragment(&page));
     let milliseconds = in_milliseconds(case);
     let causes = [
+        (has_other_port(&page), &verdicts::PORT),
         (case.misnamed, &verdicts::MISNAMED),
         (landing, &verdicts::CURRENT_URL),
         (milliseconds, &verdicts::MILLISECONDS_SENT),
@@ -407,9 +449,12 @@ fn looked_at(case: &Case, sent: &Sent, said: Vec<Finding>, findings: &mut Vec<Fi
 
 /// Words that say no more than that the signature was refused.
 fn is_refusal_alone(finding: &Finding) -> bool {
-    [&verdicts::INVALID_SIGNATURE, &verdicts::AGENT_SIGNATURE]
-        .iter()
-        .any(|cause| cause.code == finding.code)
+    client_errors::is_refusal_alone(finding.code)
+}
+
+/// Words on the signature as a whole, beside which a computed verdict says more.
+fn is_about_the_whole(finding: &Finding) -> bool {
+    is_refusal_alone(finding) || finding.code == "config_accepted"
 }
 
 fn in_milliseconds(case: &Case) -> bool {

@@ -153,6 +153,7 @@ const KINDS = {
   error: () => t("the client's error", "客户端报错"),
   url: () => t("an address", "地址"),
   source: () => t("source code", "源代码"),
+  ticket: () => t("a ticket", "ticket"),
 };
 
 function showEvidence({ evidence, expected, code }) {

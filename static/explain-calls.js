@@ -1,7 +1,12 @@
 // Why a single call came to nothing, and what to do. The config's own failures are in explain.js.
 
+import { CLIENT_ERRORS, plain } from "./client-errors.js";
 import { client } from "./demo-client.js";
+import { sentence } from "./explain.js";
 import { pick, t } from "./language.js";
+
+/** Their words name the reason: what else the interface needs beside a signature is then no guess to be made. */
+const CERTAIN = ["local_id_invalid", "agent_config_signature", "trusted_domain_mismatch", "agent_id_invalid", "app_id_invalid"];
 
 /** `{cause, fixes}` of an outcome that is no success; `support`: what checkJsApi said of it (true, false, undefined). */
 export function explainCall(entry, outcome, res, support) {
@@ -10,11 +15,27 @@ export function explainCall(entry, outcome, res, support) {
   if (outcome === "slow") return { cause: waiting(res), fixes: [] };
   if (outcome === "timeout") return silence(entry, res, support);
   const says = String(res.errMsg || "");
-  const found = KNOWN.find((one) => one.when.test(says));
-  const words = found ? { cause: found.cause(entry), fixes: found.fixes(entry) } : unknown();
+  const found = CLIENT_ERRORS.find((one) => one.when.test(plain(says)));
+  const certain = Boolean(found) && CERTAIN.includes(found.code);
+  const words = found ? { cause: sentence(found.cause), fixes: fixesFor(entry, found) } : unknown();
   // The simulated client knows the reason: then there is nothing to guess.
-  if (res.reason) return { cause: pick([res.reason.en, res.reason.zh]), fixes: found && found.certain ? words.fixes : [] };
-  return withNeeds(entry, words, found);
+  if (res.reason) return { cause: pick([res.reason.en, res.reason.zh]), fixes: certain ? words.fixes : [] };
+  return withNeeds(entry, words, certain);
+}
+
+/** Where another interface takes its place, that is what to do. */
+function fixesFor({ name, replacedBy }, found) {
+  if (found.code !== "function_not_exist") return [pick(found.fix)];
+  if (client.wecom && /^update.*ShareData$/.test(name)) {
+    return [
+      t(
+        "WeCom knows the older onMenuShareAppMessage and onMenuShareTimeline.",
+        "企业微信使用旧接口 onMenuShareAppMessage 与 onMenuShareTimeline。",
+      ),
+    ];
+  }
+  if (replacedBy) return [t(`It is deprecated: use ${replacedBy}.`, `该接口已废弃，请改用 ${replacedBy}。`)];
+  return [pick(found.fix)];
 }
 
 function waiting({ waited }) {
@@ -43,12 +64,12 @@ function silence(entry, { waited }, support) {
   } else {
     fixes.push(t("An answer that comes after all will be shown here.", "若之后收到回应，仍会显示在这里。"));
   }
-  return withNeeds(entry, { cause, fixes }, null);
+  return withNeeds(entry, { cause, fixes }, false);
 }
 
 /** What the interface needs beside a signature is then the likeliest reason, unless the words have named another. */
-function withNeeds(entry, words, found) {
-  if (entry.needs && !(found && found.certain)) words.fixes.push(pick(entry.needs[1]));
+function withNeeds(entry, words, certain) {
+  if (entry.needs && !certain) words.fixes.push(pick(entry.needs[1]));
   if (entry.client === "wecom" && !client.wecom)
     words.cause = t("This interface is WeCom's; here is another client.", "该接口属于企业微信，当前是其他客户端。");
   if (entry.client === "mini" && !client.mini) {
@@ -63,90 +84,3 @@ function unknown() {
     fixes: [t("Check the parameters against them.", "请对照检查参数。")],
   };
 }
-
-const KNOWN = [
-  {
-    when: /offline verifying/i,
-    cause: () =>
-      t("Config has not passed, or the interface is not in jsApiList.", "config 尚未通过，或该接口不在 jsApiList 中。"),
-    fixes: () => [
-      t(
-        "This page lists it, so: is the config still right for this address?",
-        "本页已将其列入，请确认 config 对当前地址仍然有效。",
-      ),
-      t(
-        "DevTools and PC say this of interfaces that only a phone has: try a phone.",
-        "开发者工具与电脑版对仅手机支持的接口也会这样回应，请在手机上再试。",
-      ),
-    ],
-  },
-  {
-    when: /permission denied|no permission|access.denied/i,
-    cause: () => t("The account lacks this interface, or the user said no.", "账号没有该接口权限，或用户拒绝了授权。"),
-    fixes: () => [
-      t(
-        "In the account's console: does it have this interface? Many are given to verified accounts only.",
-        "请在公众平台「接口权限」中查看；许多接口仅对已认证的账号开放。",
-      ),
-    ],
-  },
-  {
-    when: /function.?not.?exist|not.?support|not implemented/i,
-    cause: () => t("This client does not have the interface.", "此客户端没有该接口。"),
-    fixes: ({ name, replacedBy }) => [
-      client.wecom && /^update.*ShareData$/.test(name)
-        ? t(
-            "WeCom knows the older onMenuShareAppMessage and onMenuShareTimeline.",
-            "企业微信使用旧接口 onMenuShareAppMessage 与 onMenuShareTimeline。",
-          )
-        : replacedBy
-          ? t(`It is deprecated: use ${replacedBy}.`, `该接口已废弃，请改用 ${replacedBy}。`)
-          : t(
-              "Update WeChat, or try a phone; ask checkJsApi before you call it.",
-              "请升级微信或换手机再试；调用前先用 checkJsApi 判断。",
-            ),
-    ],
-  },
-  {
-    when: /not in (a )?mini ?program/i,
-    certain: false,
-    cause: () => t("This page is not in a mini program's web-view.", "本页不在小程序的 web-view 中。"),
-    fixes: () => [],
-  },
-  {
-    when: /invalid localid|localid.*(missing|empty|not found)/i,
-    certain: true,
-    cause: () =>
-      t(
-        "The client does not know this localId: it lives only as long as the page.",
-        "客户端不认识该 localId：它只在本页存续期间有效。",
-      ),
-    fixes: () => [t("Choose or record again.", "请重新选图或录音。")],
-  },
-  {
-    when: /invalid signature|40093|invalid corpid|reliable domain|invalid agentid/i,
-    certain: true,
-    cause: () => t("WeCom refused the app's signature.", "企业微信拒绝了应用的签名。"),
-    fixes: () => [
-      t(
-        "It wants the ticket of type=agent_config, of this very app, over the current address.",
-        "须用该应用的 type=agent_config ticket 对当前地址签名。",
-      ),
-      t(
-        "Is the page's host the app's trusted domain (exactly), and agentid this app's?",
-        "确认本页域名与应用的可信域名完全一致，且 agentid 属于该应用。",
-      ),
-    ],
-  },
-  {
-    when: /prepay|缺少参数|参数|pay.?sign|total_fee/i,
-    certain: false,
-    cause: () => t("WeChat Pay does not accept these parameters.", "微信支付不接受这些参数。"),
-    fixes: () => [],
-  },
-  {
-    when: /location.*(off|disabled|denied)|system.?permission|auth.?deny/i,
-    cause: () => t("The phone does not allow WeChat to do this.", "手机系统没有授予微信该权限。"),
-    fixes: () => [t("Allow it in the phone's settings, under WeChat.", "请在手机「设置」中为微信开启相应权限。")],
-  },
-];

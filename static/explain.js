@@ -1,15 +1,13 @@
 // What went wrong with the config, put into words: what it means, why, and what to do. Single calls: explain-calls.js.
 
-import { chinese, t } from "./language.js";
+import { CLIENT_ERRORS, REFUSED, plain } from "./client-errors.js";
+import { chinese, pick, t } from "./language.js";
 
-/**
- * What a client's errMsg means. Clients word the same refusal differently
- * ("config:invalid signature", "config:fail,Error: 系统错误，错误码：63002,invalid signature [..]"), so words are looked for.
- */
+/** What a client's errMsg means; which words are known stands in client-errors.js. */
 export function explainAnswer(res, { sandbox = false, urls = {} } = {}) {
   const says = (res && res.errMsg) || t("(no errMsg)", "（没有 errMsg）");
-  const found = KNOWN.find((one) => one.when.test(says)) || UNKNOWN;
-  const fixes = found.fixes(urls);
+  const found = [...CLIENT_ERRORS, ...REFUSED].find((one) => one.when.test(plain(says))) || REFUSED[0];
+  const fixes = [...(found.code === "invalid_signature" ? compare(urls) : []), pick(found.fix)];
   const checked = (res && (res.checkedUrl || res.realAuthUrl)) || "";
   const reason = res && res.reason && (chinese ? res.reason.zh : res.reason.en);
   if (sandbox && !reason && !checked) {
@@ -18,16 +16,42 @@ export function explainAnswer(res, { sandbox = false, urls = {} } = {}) {
     );
   }
   return {
-    title: found.title(),
+    title: pick(found.title),
     summary: t("WeChat refused the signature.", "微信拒绝了签名。"),
     says,
-    cause: reason || found.cause(),
+    cause: reason || sentence(found.cause),
     checked:
       checked &&
       !(reason || "").includes(checked) &&
       t(`The address that was checked: ${checked}`, `实际校验的地址：${checked}`),
     fixes,
   };
+}
+
+/** A cause of the table is half a sentence. */
+export function sentence([en, zh]) {
+  return t(`${en[0].toUpperCase()}${en.slice(1)}.`, `${zh}。`);
+}
+
+/** What can be seen in the page's own addresses. */
+function compare({ signed, landing, current, checksLanding }) {
+  if (signed && current && signed !== current && !checksLanding) {
+    return [
+      t(
+        "The signed address differs from the current one (below). Sign location.href, cut at the #.",
+        "签名的地址与当前地址不同（见下方）。请对 location.href 去掉 # 的部分签名。",
+      ),
+    ];
+  }
+  if (signed && landing && signed !== landing && checksLanding) {
+    return [
+      t(
+        "iOS checks the address the page was first loaded with. Sign that one.",
+        "iOS 校验的是页面最初载入时的地址，请对该地址签名。",
+      ),
+    ];
+  }
+  return [];
 }
 
 /** What went wrong before the client was asked at all. */
@@ -124,119 +148,3 @@ function explainRefusal({ status, problem, retryAfter }) {
     fixes,
   };
 }
-
-const KNOWN = [
-  {
-    when: /invalid signature|63002/i,
-    title: () => t("Invalid signature", "签名无效"),
-    cause: () =>
-      t(
-        "WeChat computed another signature: the address, the nonce, the timestamp or the ticket was not the one signed.",
-        "微信算出的签名与此不同：地址、随机串、时间戳或 ticket 与签名时所用的不一致。",
-      ),
-    fixes: ({ signed, landing, current, checksLanding }) => {
-      const fixes = [];
-      if (signed && current && signed !== current && !checksLanding) {
-        fixes.push(
-          t(
-            "The signed address differs from the current one (below). Sign location.href, cut at the #.",
-            "签名的地址与当前地址不同（见下方）。请对 location.href 去掉 # 的部分签名。",
-          ),
-        );
-      }
-      if (signed && landing && signed !== landing && checksLanding) {
-        fixes.push(
-          t(
-            "iOS checks the address the page was first loaded with. Sign that one.",
-            "iOS 校验的是页面最初载入时的地址，请对该地址签名。",
-          ),
-        );
-      }
-      return fixes.concat([
-        t(
-          "Send it with encodeURIComponent, and let nothing on the way decode or change it.",
-          "传给后端时用 encodeURIComponent，途中不要再解码或改写。",
-        ),
-        t(
-          "Do the ticket and the App ID belong to the same account, and is the ticket still alive (two hours, not a cached older one)?",
-          "确认 ticket 与 App ID 属于同一账号，且 ticket 仍在两小时有效期内，不是缓存的旧值。",
-        ),
-        t(
-          "nonceStr and timestamp must reach wx.config exactly as signed.",
-          "传给 wx.config 的 nonceStr 与 timestamp 必须与签名时相同。",
-        ),
-      ]);
-    },
-  },
-  {
-    when: /invalid url domain|40048/i,
-    title: () => t("The domain is not bound", "域名未绑定"),
-    cause: () =>
-      t("This page's host is none of the account's JS safe domains.", "本页域名不在该公众号的 JS 接口安全域名之内。"),
-    fixes: () => [
-      t(
-        "In the console: Settings → Function settings → JS safe domains. Enter the bare host: no http://, no port.",
-        "公众平台 → 设置与开发 → 功能设置 → JS 接口安全域名，只填域名，不带 http:// 与端口。",
-      ),
-      t("Only ports 80 and 443 work, and no IP addresses.", "只支持 80 与 443 端口，不支持 IP 地址。"),
-      t(
-        "Just bound? It takes a few minutes, after an ICP filing up to a day.",
-        "刚绑定需等待几分钟生效；新备案的域名最长需一天。",
-      ),
-    ],
-  },
-  {
-    when: /require subscribe/i,
-    title: () => t("Follow the test account first", "请先关注测试号"),
-    cause: () => t("A test account answers only those who follow it.", "测试号只对已关注的用户开放。"),
-    fixes: () => [
-      t(
-        "Scan the test account's QR code in WeChat, follow it, open this page again.",
-        "用微信扫描测试号二维码并关注，再重新打开本页。",
-      ),
-    ],
-  },
-  {
-    when: /invalid appid|appid 不合法|40013/i,
-    title: () => t("WeChat does not know this App ID", "App ID 无效"),
-    cause: () => t("The App ID is mistyped, or belongs to another kind of account.", "App ID 填写有误，或账号类型不符。"),
-    fixes: () => [
-      t(
-        "Compare it, letter by letter, with the console's. A mini program's will not do.",
-        "与公众平台后台逐字核对；小程序的 App ID 不可用。",
-      ),
-    ],
-  },
-  {
-    when: /permission denied|no permission|offline verifying/i,
-    title: () => t("No permission", "没有权限"),
-    cause: () =>
-      t(
-        "The account may not use these interfaces, or the config was not accepted yet.",
-        "账号没有这些接口的权限，或 config 尚未通过。",
-      ),
-    fixes: () => [
-      t(
-        "Interface permissions depend on the account's type and verification: see the console.",
-        "接口权限取决于账号类型与认证状态，请在公众平台后台查看。",
-      ),
-    ],
-  },
-  {
-    when: /config:fail$/i,
-    title: () => t("The config is incomplete", "config 参数不全"),
-    cause: () => t("A required field did not reach the client.", "有必填字段没有传到客户端。"),
-    fixes: () => [
-      t(
-        "All of appId, timestamp, nonceStr, signature and jsApiList are needed, spelled so.",
-        "appId、timestamp、nonceStr、signature、jsApiList 均须提供，且大小写一致。",
-      ),
-    ],
-  },
-];
-
-const UNKNOWN = {
-  title: () => t("WeChat refused", "微信拒绝了"),
-  cause: () => t("Its words are above; they are none that this page knows.", "微信的原话见上，本页尚未收录这种情况。"),
-  fixes: () => [t("Search for these words; update WeChat; try another phone.", "可搜索该信息，或升级微信、换一部手机再试。")],
-};

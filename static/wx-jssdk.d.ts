@@ -18,12 +18,14 @@ export type WxJssdkErrorCode =
   | "upstream_unavailable"
   | "upstream_quota"
   | "invalid_signature"
-  | "invalid_url_domain"
+  | "domain_not_bound"
+  | "config_field_missing"
   | "config_failed"
+  | "offline_verifying"
   | "permission_denied"
-  | "api_too_old"
+  | "function_not_exist"
   | "api_failed"
-  | "cancelled"
+  | "cancelled_by_user"
   | "timeout"
   | (string & {});
 

@@ -36,40 +36,30 @@
       "请在浏览器中打开 error.address，并核对 endpoint 选项；跨域时页面须在安全域名下。",
     ],
     page_not_allowed: ["The page is outside the account's JS safe domains.", "本页不在 JS 接口安全域名内。", "", ""],
-    invalid_signature: [
-      "WeChat computed another signature, mostly for another address than the signed one.",
-      "微信算出的签名不同，多半是签名的地址与微信看到的不一致。",
-      "Compare error.signedUrl with the page's address; load this script before any router.",
-      "请比较 error.signedUrl 与页面地址；并先于路由加载本脚本。",
-    ],
-    invalid_url_domain: [
-      "The page's domain is not bound to this account.",
-      "页面域名没有绑定到该账号。",
-      "Bind it (JS接口安全域名), without port, no IP; check the App ID.",
-      "请绑定「JS接口安全域名」（不带端口，不能是 IP），并核对 AppID。",
-    ],
     config_failed: [
       "WeChat refused the config, see errMsg.",
       "微信拒绝了 config，见 errMsg。",
       "Check the App ID; users of a test account must follow it.",
       "请核对 AppID；测试号的用户须先关注。",
     ],
-    permission_denied: [
-      "This page may not call this interface.",
-      "本页无权调用该接口。",
-      "Name it in ready({apis}); check that the account has it.",
-      "请在 ready({apis}) 中列出，并确认账号有此接口权限。",
-    ],
-    api_too_old: [
-      "This client does not know the interface.",
-      "当前客户端不支持该接口。",
-      "Update WeChat; check the spelling.",
-      "请升级微信，并检查拼写。",
-    ],
-    cancelled: ["The user cancelled.", "用户已取消。", "Let the user try again.", "允许用户重试即可。"],
     timeout: ["The client did not answer.", "客户端没有响应。", "Reload the page, or update the client.", "请重新加载页面或升级客户端。"],
     api_failed: ["The client could not do it, see errMsg.", "客户端未能完成，见 errMsg。", "Check the arguments.", "请检查参数。"],
   };
+
+  // <client-errors>
+  // From src/diagnose/client_errors/table.rs: code, what the client says, cause and fix in both languages.
+  const plain = (says) => String(says).replace(/[\uff01-\uff5e]/g, (sign) => String.fromCharCode(sign.charCodeAt(0) - 0xfee0)).replace(/[^\S\n]|[_\u200b-\u200f\ufeff]/g, "").toLowerCase();
+  const SAID = [
+    ["domain_not_bound", /invalidurldomain|invaliddomain|^(?=[^]*urldomain)(?=[^]*invalid)|(?:^|\D)40048(?!\d)/, "the page's host is not bound to this appId as a JS safe domain (JS接口安全域名)", "页面域名没有绑定为该 appId 的 JS接口安全域名", "Bind the host in the console (公众号设置 → 功能设置 → JS接口安全域名) without scheme and port: only ports 80 and 443 work. It takes some minutes, after an ICP filing up to a day. Check the appId.", "请在后台「公众号设置 → 功能设置 → JS接口安全域名」绑定该域名（不带协议和端口，只支持 80/443），几分钟后生效，新备案的域名最长需一天。并核对 appId。"],
+    ["invalid_signature", /invalidsignature|signatureinvalid|signatureerror|(?:^|\D)63002(?!\d)|(?:^|\D)40093(?!\d)/, "the client refused the signature: address, nonce, timestamp or ticket differ from what was signed", "客户端拒绝了签名：地址、随机串、时间戳或 ticket 与签名时不一致", "Sign location.href before its # (on iOS the address of the first page load), sent with encodeURIComponent and unchanged on the way. nonceStr and timestamp must reach wx.config exactly as signed, the ticket must be alive and of this appId. Keep the answer out of every cache; reload by GET a page that was reached by POST or restored from cache.", "请对 # 之前的 location.href 签名（iOS 用首次加载的地址），传输用 encodeURIComponent，途中不要改写。nonceStr 和 timestamp 必须与签名时相同，ticket 要有效且属于该 appId。不要缓存签名结果；POST 打开或从缓存恢复的页面，请用 GET 重新加载。"],
+    ["offline_verifying", /offlineverifying/, "the interface was called before wx.config had passed, or it is not in jsApiList; DevTools and desktop clients say it, too", "config 尚未通过就调用了接口，或接口不在 jsApiList 中；开发者工具和电脑端也会这样提示", "Call it inside wx.ready, name it in jsApiList, and try it on a phone.", "请在 wx.ready 中调用，把接口加入 jsApiList，并在手机上再试。"],
+    ["config_field_missing", /config:fail[^\w\u4e00-\u9fff"'\n]*(?:["'\n]|$)|config:failed[^\w\u4e00-\u9fff"'\n]*(?:["'\n]|$)|preverifyjsapi:fail[^\w\u4e00-\u9fff"'\n]*(?:["'\n]|$)|argumentsisempty|configisempty|argumentisempty|(?:^|\D)63001(?!\d)/, "a field of wx.config is missing, empty or undefined", "wx.config 缺少字段，或字段为空、为 undefined", "Give appId, timestamp, nonceStr, signature and jsApiList, under exactly these names, and only once the backend has answered.", "请提供 appId、timestamp、nonceStr、signature 和 jsApiList，字段名要完全一致；收到后端的返回后再调用 wx.config。"],
+    ["permission_denied", /permissiondenied|permissiondeny|accessdenied|nopermission|noauthroize|(?:^|\D)63004(?!\d)/, "the account lacks this interface, or it is not in jsApiList", "账号没有该接口的权限，或接口不在 jsApiList 中", "Look at 接口权限 in the account's console (many are for verified accounts), and name it in jsApiList.", "请在后台「接口权限」中查看（许多接口仅对已认证的账号开放），并把接口加入 jsApiList。"],
+    ["function_not_exist", /functionnotexist|functiondoesnotexist|notsupport|notimplemented/, "this client does not have the interface: it is too old, or is no phone", "当前客户端没有该接口：版本太旧，或不是手机端", "Update WeChat, or try a phone; ask checkJsApi before you call it, and check the spelling.", "请升级微信或换手机再试；调用前先用 checkJsApi 判断，并检查拼写。"],
+    ["cancelled_by_user", /:cancel|:usercancel|:failcancel|:fail,cancel|:failusercancel|:fail,usercancel|:fail:cancel/, "the user cancelled: this is not an error", "用户取消了操作：不是错误", "Handle cancel beside fail, and let the user try again.", "请处理 cancel 回调，允许用户重试。"],
+  ];
+  // </client-errors>
+  for (const [code, , ...texts] of SAID) TEXTS[code] = texts;
 
   class WxJssdkError extends Error {
     constructor(code, more) {
@@ -304,12 +294,8 @@
   const isOk = (says) => /:(ok|confirm)$|^network_type:/.test(says);
 
   function codeOf(says, otherwise) {
-    if (/:(fail[ _,]*)?(user )?cancel/i.test(says)) return "cancelled";
-    if (/invalid signature/i.test(says)) return "invalid_signature";
-    if (/invalid url domain/i.test(says)) return "invalid_url_domain";
-    if (/permission denied|no permission|access.denied|offline verifying/i.test(says)) return "permission_denied";
-    if (/function.?not.?exist|not.support/i.test(says)) return "api_too_old";
-    return otherwise;
+    const [code] = SAID.find(([, when]) => when.test(plain(says))) || [otherwise];
+    return code;
   }
 
   // --- calls ---
@@ -339,7 +325,7 @@
           wx[name](Object.assign(given, { success: hear, fail: hear, cancel: hear }));
         } else if (inWeCom() && wx.invoke) {
           wx.invoke(name, given, hear); // WeCom's own
-        } else fail("api_too_old");
+        } else fail("function_not_exist");
       } catch (error) {
         fail("api_failed", String(error));
       }

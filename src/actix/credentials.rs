@@ -194,8 +194,8 @@ pub(super) fn unauthorized() -> Problem {
         "A valid API key is needed",
         "the request carries no key, or none that this server knows".into(),
         Hint::fixed(
-            "Send Authorization: Bearer KEY. `wx-jssdk keys new` makes a key and its line for the configuration.",
-            "请发送请求头 Authorization: Bearer 密钥。可用 `wx-jssdk keys new` 生成密钥及其配置行。",
+            "Send Authorization: Bearer KEY. wx-jssdk keys new makes a key and its line for the configuration.",
+            "请发送请求头 Authorization: Bearer 密钥。可用 wx-jssdk keys new 生成密钥及其配置行。",
         ),
     )
 }

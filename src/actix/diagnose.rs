@@ -15,7 +15,7 @@ use super::keys::{ApiKey, ApiKeys};
 use super::problem::Problem;
 use crate::broker::Broker;
 use crate::credential::Kind;
-use crate::diagnose::{Case, Target, diagnose};
+use crate::diagnose::{Case, Role, Target, diagnose};
 #[cfg(feature = "server")]
 pub use doctor::Doctor;
 #[cfg(feature = "server")]
@@ -83,6 +83,9 @@ async fn case(mut question: Question, key: &ApiKey, broker: &Broker) -> Result<C
             .map_err(Problem::for_private)?;
         let role = case.signed_for().role();
         case = case.ticket(role, ticket.value.clone());
+        if let Some(previous) = broker.previous(account, kind) {
+            case = case.ticket(Role::Previous, previous);
+        }
         case.app_id = broker
             .account(account)
             .ok()

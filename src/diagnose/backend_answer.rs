@@ -17,6 +17,8 @@ pub struct Answer {
     pub url: Option<String>,
     /// Whether a name differs from the one that `wx.config` reads.
     pub misnamed: bool,
+    /// `jsApiList`, where the answer has one.
+    pub js_api_list: Option<Vec<String>>,
 }
 
 impl Answer {
@@ -66,8 +68,15 @@ impl Answer {
             signature: Some(signature),
             url: of(&URL).0,
             misnamed,
+            js_api_list: api_list(fields),
         })
     }
+}
+
+fn api_list(fields: &Map<String, Value>) -> Option<Vec<String>> {
+    let (_, list) = fields.iter().find(|(key, _)| plain(key) == "jsapilist")?;
+    let names = list.as_array()?.iter();
+    names.map(|name| name.as_str().map(str::to_owned)).collect()
 }
 
 /// A name without case, `_` and `-`.

@@ -1,108 +1,344 @@
-//! The client's own words, explained: what no computation can see.
+//! The client's own words, and WeChat's: what no computation can see. The texts are in `client_errors/table.rs`.
 
-use super::causes::Cause;
+#[cfg(test)]
+mod script;
+#[rustfmt::skip] // one row, one paragraph
+mod table;
+
+use std::sync::LazyLock;
+
+use url::Url;
+
 use super::verdicts as v;
 use super::{Confidence, Finding};
-use crate::error::codes::all;
-use crate::error::{Paid, System, explain};
+use crate::error::codes::{all, by_sentence};
+use crate::error::{Hint, Paid, System, explain};
+pub(super) use table::is_refusal_alone;
+use table::{ClientError, REFUSED, TABLE};
 
-/// What the text points to, most telling first.
-pub(super) fn explained(text: &str) -> Vec<Finding> {
-    match in_words(text) {
-        Some(cause) => vec![Finding::new(Confidence::Likely, cause)],
-        None => by_errcode(&text.to_lowercase()).into_iter().collect(),
-    }
+/// What the text points to, most telling first. `page`: the page's address, where it is known.
+pub(super) fn explained(text: &str, page: &str) -> Vec<Finding> {
+    let said = Said::read(text);
+    let found = said
+        .errcode()
+        .or_else(|| said.row(&ROWS[0]).map(|row| of_client(row, text, page)))
+        .or_else(|| said.number())
+        .or_else(|| said.sentence())
+        .or_else(|| said.row(&ROWS[1]).map(|row| of_client(row, text, page)));
+    found.into_iter().collect()
 }
 
 /// Whether a client's words are in it, and not only a number.
 pub(super) fn has_words(text: &str) -> bool {
-    in_words(text).is_some()
+    Said::read(text).row(&ROWS[0]).is_some()
 }
 
-fn in_words(text: &str) -> Option<&'static Cause> {
-    let text = text.to_lowercase().replace('_', " ");
-    WORDS
-        .iter()
-        .find(|(words, _)| words.iter().all(|word| text.contains(word)))
-        .map(|(_, cause)| *cause)
+/// Whether it speaks of the config's answer, in words known or not.
+pub(super) fn is_about_config(text: &str) -> bool {
+    Said::read(text).squashed.contains("config:")
 }
 
-/// The first number that is an errcode of the system that spoke.
-fn by_errcode(text: &str) -> Option<Finding> {
-    let system = if text.contains("work.weixin") || text.contains("agentconfig") {
-        System::Qyapi
-    } else {
-        System::Weixin
-    };
-    let numbers = text
-        .split(|c: char| !c.is_ascii_digit())
-        .filter_map(|digits| digits.parse::<i64>().ok());
-    let systems = [
-        system,
-        if system == System::Qyapi {
-            System::Weixin
+/// The address that a refused domain's text names: newer clients say which one they checked.
+pub(super) fn refused_address(text: &str) -> Option<&str> {
+    let row = Said::read(text).row(&ROWS[0])?;
+    names_domain(row).then(|| address_in(text)).flatten()
+}
+
+fn of_client(row: &ClientError, text: &str, page: &str) -> Finding {
+    let mut finding = Finding::new(Confidence::Likely, &row.cause);
+    let host = || host_of(address_in(text).unwrap_or(page));
+    if let Some(host) = names_domain(row).then(host).flatten() {
+        let Hint { en, zh } = &row.cause.cause;
+        finding.cause = Hint {
+            en: format!("{en}: {host}").into(),
+            zh: format!("{zh}：{host}").into(),
+        };
+    }
+    finding
+}
+
+fn names_domain(row: &ClientError) -> bool {
+    ["domain_not_bound", "trusted_domain_mismatch"].contains(&row.cause.code)
+}
+
+/// The first address in it that is not one of WeChat's documents.
+fn address_in(text: &str) -> Option<&str> {
+    let starts = text.match_indices("http").map(|(at, _)| &text[at..]);
+    let addresses = starts
+        .filter(|rest| rest.starts_with("http://") || rest.starts_with("https://"))
+        .map(|rest| {
+            let is_end = |c: char| {
+                c.is_whitespace() || c.is_control() || "\"'`<>()[]{}\\|,;，。；、）".contains(c)
+            };
+            &rest[..rest.find(is_end).unwrap_or(rest.len())]
+        });
+    addresses
+        .filter(|address| !EXPLAINING.iter().any(|host| address.contains(host)))
+        .find(|address| host_of(address).is_some())
+}
+
+/// With its port, where that is not the scheme's own.
+fn host_of(address: &str) -> Option<String> {
+    let url = Url::parse(address).ok()?;
+    let host = url.host_str()?;
+    Some(
+        url.port()
+            .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")),
+    )
+}
+
+/// A text in which case, blanks, `_` and full-width signs do not count.
+struct Said {
+    /// Lower case and half width.
+    folded: String,
+    /// And without blanks and `_`, but for the ends of lines.
+    squashed: String,
+}
+
+impl Said {
+    fn read(text: &str) -> Self {
+        let folded = folded(text);
+        let squashed = squashed(&folded);
+        Self { folded, squashed }
+    }
+
+    fn row(&self, rows: &[Row]) -> Option<&'static ClientError> {
+        rows.iter()
+            .find(|row| {
+                row.when
+                    .iter()
+                    .any(|all| all.iter().all(|part| self.has(part)))
+            })
+            .map(|row| row.error)
+    }
+
+    fn has(&self, part: &Part) -> bool {
+        match part {
+            Part::Words(words) => self.squashed.contains(words),
+            Part::Number(number) => self.numbers().any(|one| one == *number),
+            Part::Ending(words) => self.squashed.match_indices(words.as_str()).any(|(at, _)| {
+                let rest = &self.squashed[at + words.len()..];
+                let end = rest.find(['\n', '"', '\'']).unwrap_or(rest.len());
+                !rest[..end].contains(char::is_alphanumeric)
+            }),
+        }
+    }
+
+    fn numbers(&self) -> impl Iterator<Item = i64> {
+        let digits = self.folded.split(|c: char| !c.is_ascii_digit());
+        digits.filter_map(|digits| digits.parse().ok())
+    }
+
+    /// An answer of WeChat's servers, which names its code; the client's own numbers are rows of the table.
+    fn errcode(&self) -> Option<Finding> {
+        self.named_errcodes()
+            .filter(|errcode| *errcode > 0 && !is_of_client(*errcode))
+            .find_map(|errcode| self.of_errcode(errcode))
+    }
+
+    /// The numbers right behind the name `errcode`.
+    fn named_errcodes(&self) -> impl Iterator<Item = i64> {
+        self.squashed.split("errcode").skip(1).filter_map(|rest| {
+            let rest = rest.trim_start_matches(['"', '\'', '\\', ':', '=', '>', ' ']);
+            let end = rest
+                .char_indices()
+                .find(|(at, c)| !(c.is_ascii_digit() || (*at == 0 && *c == '-')))
+                .map_or(rest.len(), |(at, _)| at);
+            rest[..end].parse().ok()
+        })
+    }
+
+    /// The first number that is an errcode.
+    fn number(&self) -> Option<Finding> {
+        let busy = self.named_errcodes().filter(|errcode| *errcode == -1);
+        self.numbers()
+            .filter(|errcode| *errcode > 0)
+            .chain(busy)
+            .find_map(|errcode| self.of_errcode(errcode))
+    }
+
+    /// The sentence that belongs to an errcode, where the code itself was not copied.
+    fn sentence(&self) -> Option<Finding> {
+        let [first, second] = self.systems();
+        [first, second]
+            .into_iter()
+            .find_map(|system| {
+                by_sentence(system, |sentence| {
+                    self.squashed.contains(&squashed(sentence))
+                })
+                .map(|errcode| (system, errcode))
+            })
+            .map(|(system, errcode)| of_server(system, errcode))
+    }
+
+    fn of_errcode(&self, errcode: i64) -> Option<Finding> {
+        let known =
+            |system: &System| all().any(|(of, _, code, _)| (of, code) == (*system, errcode));
+        self.systems()
+            .into_iter()
+            .find(known)
+            .map(|system| of_server(system, errcode))
+    }
+
+    /// The system that spoke, and the other one.
+    fn systems(&self) -> [System; 2] {
+        if OF_WECOM.iter().any(|word| self.folded.contains(word)) {
+            [System::Qyapi, System::Weixin]
         } else {
-            System::Qyapi
-        },
-    ];
-    let known = |system, errcode| all().any(|(of, _, code, _)| of == system && code == errcode);
-    let (system, errcode) = numbers
-        .flat_map(|errcode| systems.map(|system| (system, errcode)))
-        .find(|(system, errcode)| *errcode > 0 && known(*system, *errcode))?;
+            [System::Weixin, System::Qyapi]
+        }
+    }
+}
+
+fn of_server(system: System, errcode: i64) -> Finding {
     let advice = explain(system, Paid::WithToken, errcode);
-    Some(Finding {
+    Finding {
         cause: advice.cause.clone(),
         fix: advice.fix.clone(),
         ..Finding::new(Confidence::Likely, &v::ERRCODE)
-    })
+    }
 }
 
-/// Words that must all be there, in lower case, with blanks for `_`; the first row that fits counts.
-const WORDS: &[(&[&str], &Cause)] = &[
-    (&["not match any reliable domain"], &v::WORK_DOMAIN),
-    (&["invalid url domain"], &v::URL_DOMAIN),
-    (&["agentconfig", "invalid signature"], &v::AGENT_SIGNATURE),
-    (&["invalid signature"], &v::INVALID_SIGNATURE),
-    (&["offline verifying"], &v::OFFLINE_VERIFYING),
-    (&["require subscribe"], &v::SUBSCRIBE),
-    (&["permission denied"], &v::PERMISSION_DENIED),
-    (&["access denied"], &v::PERMISSION_DENIED),
-    (&["no permission"], &v::PERMISSION_DENIED),
-    (&["function not exist"], &v::FUNCTION_MISSING),
-    (&["appid 不合法"], &v::APP_ID),
-    (&["appid不合法"], &v::APP_ID),
-    (&["invalid appid"], &v::APP_ID),
-    (&["invalid corpid"], &v::APP_ID),
-    (&["arguments is empty"], &v::EMPTY_ARGUMENTS),
-    (&["wx is not defined"], &v::NO_BRIDGE),
-    (&["weixinjsbridge", "not defined"], &v::NO_BRIDGE),
-    (&["wx.config is not a function"], &v::NO_BRIDGE),
-    (&[":cancel"], &v::CANCELLED),
-    (&[":user cancel"], &v::CANCELLED),
-    (&[":fail cancel"], &v::CANCELLED),
-    (&[":fail,cancel"], &v::CANCELLED),
-    (&[":fail, cancel"], &v::CANCELLED),
-    (&[":fail user cancel"], &v::CANCELLED),
+fn is_of_client(errcode: i64) -> bool {
+    let mut parts = ROWS[0].iter().flat_map(|row| row.when.iter().flatten());
+    parts.any(|part| *part == Part::Number(errcode))
+}
+
+/// Full-width signs and digits as half-width ones, in lower case.
+fn folded(text: &str) -> String {
+    let half_width = |c: char| match c {
+        '\u{ff01}'..='\u{ff5e}' => char::from_u32(u32::from(c) - 0xfee0).unwrap_or(c),
+        '\u{3000}' => ' ',
+        '。' => '.',
+        '、' => ',',
+        '“' | '”' | '「' | '」' => '"',
+        '‘' | '’' => '\'',
+        _ => c,
+    };
+    text.chars()
+        .map(half_width)
+        .flat_map(char::to_lowercase)
+        .collect()
+}
+
+fn squashed(folded: &str) -> String {
+    let is_nothing = |c: &char| {
+        c.is_whitespace() && *c != '\n' || matches!(c, '_' | '\u{200b}'..='\u{200f}' | '\u{feff}')
+    };
+    folded.chars().filter(|c| !is_nothing(c)).collect()
+}
+
+/// A row of the table, ready to be looked for.
+struct Row {
+    error: &'static ClientError,
+    /// One of them, and of that all.
+    when: Vec<Vec<Part>>,
+}
+
+#[derive(PartialEq)]
+enum Part {
+    Words(String),
+    Number(i64),
+    /// Nothing but punctuation follows on its line, or within its quotes.
+    Ending(String),
+}
+
+impl Part {
+    fn read(part: &str) -> Self {
+        if let Some(number) = part
+            .strip_prefix('#')
+            .and_then(|number| number.parse().ok())
+        {
+            return Self::Number(number);
+        }
+        let words = squashed(&folded(part.trim_end_matches('$')));
+        if part.ends_with('$') {
+            Self::Ending(words)
+        } else {
+            Self::Words(words)
+        }
+    }
+}
+
+/// What is known, and what is merely recognised as a refusal.
+static ROWS: LazyLock<[Vec<Row>; 2]> = LazyLock::new(|| {
+    [TABLE, REFUSED].map(|rows| {
+        let read = |error: &'static ClientError| Row {
+            error,
+            when: error
+                .when
+                .iter()
+                .map(|all| all.split(" & ").map(Part::read).collect())
+                .collect(),
+        };
+        rows.iter().map(read).collect()
+    })
+});
+
+/// Addresses in WeChat's words that explain them.
+pub(super) const EXPLAINING: [&str; 5] = [
+    "open.work.weixin.qq.com",
+    "developer.work.weixin.qq.com",
+    "developers.weixin.qq.com",
+    "mp.weixin.qq.com",
+    "mmbizurl.cn",
+];
+
+const OF_WECOM: [&str; 10] = [
+    "work.weixin",
+    "qyapi",
+    "wecom",
+    "wxwork",
+    "企业微信",
+    "agentconfig",
+    "agentid",
+    "corpid",
+    "corpsecret",
+    "from ip:",
 ];
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn code(text: &str) -> &'static str {
+        explained(text, "")
+            .first()
+            .map_or("", |finding| finding.code)
+    }
+
     #[test]
     fn each_row_is_reached_by_its_own_words() {
-        for (words, cause) in WORDS {
-            assert_eq!(
-                explained(&words.join(" ").to_uppercase())[0].code,
-                cause.code,
-                "{words:?}"
-            );
+        for row in TABLE {
+            for when in row.when {
+                let text = when.replace(" & ", " ").replace(['#', '$'], "");
+                for text in [
+                    text.to_uppercase(),
+                    text.replace(':', "： "),
+                    format!("\"{text}\"。"),
+                ] {
+                    assert_eq!(code(&text), row.cause.code, "{text}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_refusal_in_unknown_words_is_told_from_a_known_one() {
+        for (text, wanted) in [
+            ("config:fail, something new", "config_refused"),
+            ("config:fail", "config_field_missing"),
+            ("scanQRCode:fail", "call_failed"),
+            ("uploadImage:fail: something new", "call_failed"),
+            ("something new", ""),
+        ] {
+            assert_eq!(code(text), wanted, "{text}");
         }
     }
 
     #[test]
     fn a_number_that_is_no_errcode_explains_nothing() {
-        assert_eq!(explained("config:fail at 2019-12-04 15:50:27"), []);
-        assert_eq!(explained(""), []);
+        assert_eq!(explained("at 2019-12-04 15:50:27", ""), []);
+        assert_eq!(explained("", ""), []);
     }
 }

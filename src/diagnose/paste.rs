@@ -6,7 +6,7 @@
 use serde_json::{Map, Value};
 
 use super::backend_answer::{Answer, plain};
-use super::{Case, Role, client_errors, hash};
+use super::{Case, Role, client_errors, given_ticket, hash};
 use crate::credential::Secret;
 
 /// What a pasted text holds.
@@ -22,8 +22,12 @@ pub struct Paste {
     pub error: Option<String>,
     /// The ticket, where the string that was hashed was pasted.
     pub ticket: Option<Secret>,
+    /// The ticket that was pasted by itself, as WeChat's whole answer: it did not need to sign.
+    pub given_ticket: Option<Secret>,
     /// Whether the answer's signature is no backend's, but the hash of that string.
     pub derived: bool,
+    /// The `jsApiList` that stands in it, where it holds no variables.
+    pub js_api_list: Option<Vec<String>>,
 }
 
 /// What a text, or a part of it, is.
@@ -41,6 +45,8 @@ pub enum PasteKind {
     Url,
     /// A call of `wx.config` with variables and no values: nothing can be computed from it.
     Source,
+    /// WeChat's answer to `getticket`.
+    Ticket,
 }
 
 impl PasteKind {
@@ -54,6 +60,7 @@ impl PasteKind {
             Self::Error => "error",
             Self::Url => "url",
             Self::Source => "source",
+            Self::Ticket => "ticket",
         }
     }
 }
@@ -66,7 +73,8 @@ impl Paste {
         let mut paste = Self::default();
         paste.json(text);
         paste.signed_string(text);
-        let found = if paste.kinds.is_empty() {
+        paste.js_api_list = js_api_list_in(text);
+        let found = if paste.kinds.iter().all(|kind| *kind == PasteKind::Ticket) {
             values_in(text)
         } else {
             Map::new()
@@ -74,6 +82,7 @@ impl Paste {
         paste.values(&found);
         paste.address(text);
         paste.words(text, &found);
+        paste.refused_address();
         if paste.kinds.is_empty() && text.contains("wx.config") {
             paste.kinds.push(PasteKind::Source);
         }
@@ -82,6 +91,10 @@ impl Paste {
 
     fn json(&mut self, text: &str) {
         for json in json_in(text) {
+            if let Some(ticket) = given_ticket::in_json(&json) {
+                self.given_ticket.get_or_insert(ticket);
+                self.note(PasteKind::Ticket);
+            }
             let answer = Answer::from_json(&json);
             let error = errcode_in(&json)
                 .or_else(|| word_of(&json, &ERROR))
@@ -148,6 +161,12 @@ impl Paste {
             self.answer = answer;
             self.note(PasteKind::Values);
         }
+        if self.given_ticket.is_none()
+            && let Some(ticket) = given_ticket::in_json(&Value::Object(found.clone()))
+        {
+            self.given_ticket = Some(ticket);
+            self.note(PasteKind::Ticket);
+        }
     }
 
     /// An address that stands alone on its line: in a sentence it may be anybody's.
@@ -156,7 +175,9 @@ impl Paste {
             let lower = line.get(..8).unwrap_or_default().to_ascii_lowercase();
             (lower.starts_with("https://") || lower.starts_with("http://"))
                 && !line.contains(char::is_whitespace)
-                && !EXPLAINING.iter().any(|host| line.contains(host))
+                && !client_errors::EXPLAINING
+                    .iter()
+                    .any(|host| line.contains(host))
         };
         if let Some(line) = text.lines().map(str::trim).find(is_address) {
             self.url.get_or_insert_with(|| line.to_owned());
@@ -166,33 +187,42 @@ impl Paste {
 
     /// The client's words; a bare number counts as an errcode only where nothing else was found.
     fn words(&mut self, text: &str, found: &Map<String, Value>) {
-        if self
-            .error
-            .as_deref()
-            .is_some_and(|error| !client_errors::explained(error).is_empty())
-        {
+        if self.error.as_deref().is_some_and(is_refusal) {
             return;
         }
         let named = ERROR
             .iter()
             .find_map(|name| found.iter().find(|(key, _)| plain(key) == *name))
-            .map(|(_, value)| value);
-        let text = named.and_then(Value::as_str).unwrap_or(text);
+            .and_then(|(_, value)| value.as_str())
+            .filter(|words| is_said_by_wechat(words));
+        let text = named.unwrap_or(text);
         let known = if self.kinds.is_empty() {
-            !client_errors::explained(text).is_empty()
+            is_explained(text)
         } else {
             client_errors::has_words(text)
         };
-        if known || (self.error.is_none() && text.contains("config:")) {
+        if known || (self.error.is_none() && client_errors::is_about_config(text)) {
             // The one line that says as much as all of it, if there is one.
-            let all = client_errors::explained(text);
+            let all = client_errors::explained(text, "");
             let line = text
                 .lines()
                 .map(str::trim)
-                .find(|line| !all.is_empty() && client_errors::explained(line) == all)
+                .find(|line| !all.is_empty() && client_errors::explained(line, "") == all)
                 .unwrap_or(text);
             self.error = Some(line.chars().take(MAX_ERROR).collect());
             self.note(PasteKind::Error);
+        }
+    }
+
+    /// The address that the client says it refused.
+    fn refused_address(&mut self) {
+        if self.url.is_none()
+            && let Some(address) = self
+                .error
+                .as_deref()
+                .and_then(client_errors::refused_address)
+        {
+            self.url = Some(address.to_owned());
         }
     }
 
@@ -212,12 +242,50 @@ impl Case {
         }
         self.error = self.error.or(paste.error);
         self.derived |= paste.derived && self.signature.is_empty();
-        let case = self.answer(paste.answer);
+        self.js_api_list = self.js_api_list.or(paste.js_api_list);
+        let mut case = self.answer(paste.answer);
+        let role = case.signed_for().role();
+        let is_known = case.tickets.iter().any(|ticket| ticket.role == role);
+        if let Some(ticket) = paste.given_ticket.filter(|_| !is_known) {
+            case = case.ticket(role, ticket);
+        }
         match paste.ticket {
             Some(ticket) => case.ticket(Role::Pasted, ticket),
             None => case,
         }
     }
+}
+
+/// A backend's own "ok" hides no refusal that stands beside it.
+fn is_refusal(words: &str) -> bool {
+    let said = client_errors::explained(words, "");
+    said.first()
+        .is_some_and(|finding| finding.code != "config_accepted")
+}
+
+fn is_explained(words: &str) -> bool {
+    !client_errors::explained(words, "").is_empty()
+}
+
+/// The names in `jsApiList: […]`, in JSON or in source; `None` where it is not there, or holds more than names.
+fn js_api_list_in(text: &str) -> Option<Vec<String>> {
+    let start = text.find("jsApiList")? + "jsApiList".len();
+    let rest = text[start..]
+        .trim_start_matches(|c: char| c.is_whitespace() || "\"'\\:=>".contains(c))
+        .strip_prefix('[')?;
+    let names = rest[..rest.find(']')?]
+        .split(',')
+        .map(|name| name.trim_matches(|c: char| c.is_whitespace() || c == '\\'));
+    names
+        .filter(|name| !name.is_empty())
+        .map(|name| {
+            let bare = name.trim_matches(['"', '\'', '`', '\\']);
+            let is_name = bare
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b':');
+            (bare.len() < name.len() && is_name).then(|| bare.to_owned())
+        })
+        .collect()
 }
 
 /// Every JSON object or text in it, outermost first; those inside another are that one's.
@@ -275,7 +343,7 @@ fn is_said_by_wechat(words: &str) -> bool {
     let named = words.split_once(':').is_some_and(|(name, said)| {
         !said.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric())
     });
-    named || !client_errors::explained(words).is_empty()
+    named || is_explained(words)
 }
 
 /// The first text under one of these names, at whatever depth; of a list its first.
@@ -366,6 +434,9 @@ fn is_wanted(name: &str, value: &str) -> bool {
             is_literal && !dotted
         }
         "url" | "signurl" => is_literal && value.contains("://"),
+        name if given_ticket::NAMES.contains(&name) => {
+            given_ticket::is_long_enough(value) && is_literal && !dotted
+        }
         name => ERROR.contains(&name) && is_literal,
     }
 }
@@ -374,13 +445,6 @@ const ERROR: [&str; 2] = ["errmsg", "errormessage"];
 
 /// Newer clients say which address they checked.
 const CHECKED_URL: [&str; 1] = ["realauthurl"];
-
-/// Addresses in WeCom's words that explain them.
-const EXPLAINING: [&str; 3] = [
-    "open.work.weixin.qq.com/devtool",
-    "developer.work.weixin.qq.com",
-    "developers.weixin.qq.com",
-];
 
 /// Enough for the longest that a client says, with its stack.
 const MAX_ERROR: usize = 600;

@@ -4,12 +4,16 @@
 //! users of a token server meet, not WeChat's whole list; any other code gets a row that says where to look.
 
 mod qyapi;
+#[cfg(feature = "diagnose")]
+mod sentences;
 mod weixin;
 pub mod wire_errors;
 
 use std::time::Duration;
 
 use super::{Class, Hint, Paid, System, Wait};
+#[cfg(feature = "diagnose")]
+pub(crate) use sentences::by_sentence;
 
 /// "The quota is spent", on both systems.
 pub(super) const SPENT: i64 = 45009;

@@ -89,7 +89,8 @@ const DEMO: Page = Page {
 };
 
 /// What demo.js imports, named in the page's head: a phone then fetches them side by side, not one import after another.
-const DEMO_MODULES: [&str; 19] = [
+const DEMO_MODULES: [&str; 20] = [
+    "client-errors.js",
     "demo-banner.js",
     "demo-calls.js",
     "demo-cards.js",

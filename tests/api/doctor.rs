@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use sha1::{Digest as _, Sha1};
 use wx_jssdk::Kind;
-use wx_jssdk::sandbox::{Fault, FaultKind};
+use wx_jssdk::sandbox::{Fault, FaultKind, Kind as Revoke};
 
 use crate::app::*;
 
@@ -182,6 +182,61 @@ async fn the_living_ticket_proves_the_mistake_and_is_in_no_answer() {
                 assert!(!answer.text.contains(&shown), "{code}: {}", answer.text);
             }
         }
+    }
+}
+
+#[tokio::test]
+async fn the_accounts_previous_ticket_is_recognised_and_is_in_no_answer() {
+    let app = with_demo().await;
+    let page = "https://www.example.com/shop";
+    let previous = secrets(&app).await.remove(1);
+    app.sandbox.revoke(APP, Revoke::JsapiTicket);
+    let bad = wx_jssdk::Secret::new(previous.clone());
+    app.broker
+        .reject("main", Kind::JsapiTicket, &bad)
+        .await
+        .unwrap();
+    assert_ne!(secrets(&app).await[1], previous);
+    let line = format!("jsapi_ticket={previous}&noncestr=n0nce&timestamp=1700000000&url={page}");
+    for paste in [
+        backend_answer(&signed(&previous, page)).to_string(),
+        format!("{line}\nappId: '{APP}'"),
+    ] {
+        let answer = ask(&app, &json!({"paste": paste, "url": page})).await;
+        let json = answer.ok();
+        assert_eq!(
+            (
+                &json["findings"][0]["code"],
+                &json["findings"][0]["confidence"]
+            ),
+            (&json!("previous_ticket"), &json!("proven")),
+            "{json}"
+        );
+        assert!(!answer.text.contains(&previous), "{}", answer.text);
+    }
+}
+
+#[tokio::test]
+async fn wechats_answer_to_getticket_is_a_ticket_wherever_it_is_pasted() {
+    let app = with_demo().await;
+    let answer =
+        json!({"errcode": 0, "errmsg": "ok", "ticket": OWN_TICKET, "expires_in": 7200}).to_string();
+    let signed = backend_answer(&signed(OWN_TICKET, "https://h.cn/p#x"))
+        .to_string()
+        .replace(APP, "wxforeign");
+    for question in [
+        json!({"paste": format!("{signed}\n{answer}"), "url": "https://h.cn/p#x"}),
+        json!({"paste": signed, "url": "https://h.cn/p#x", "tickets": {"signing": answer}}),
+        json!({"paste": signed, "url": "https://h.cn/p#x", "tickets": {"signing": format!(" \"{OWN_TICKET}\"\n")}}),
+    ] {
+        let answer = ask(&app, &question).await;
+        let json = answer.ok();
+        assert_eq!(
+            (&json["findings"][0]["code"], &json["ticket"]),
+            (&json!("fragment_kept"), &json!("given")),
+            "{json}"
+        );
+        assert!(!answer.text.contains(OWN_TICKET), "{}", answer.text);
     }
 }
 

@@ -97,7 +97,7 @@ describe("in the sandbox, in an ordinary browser", () => {
         await expectVerdict(page, "error", lang === "en" ? "Invalid signature" : "签名无效");
         assert.equal(await text(page, "says"), "config:invalid signature");
         assert.ok((await text(page, "cause")).length > 10);
-        assert.match(await text(page, "fixes"), lang === "en" ? /encodeURIComponent/ : /encodeURIComponent，途中/);
+        assert.match(await text(page, "fixes"), lang === "en" ? /sent with encodeURIComponent/ : /encodeURIComponent，途中/);
         assert.equal(
           await page.locator("[data-api]:enabled").count(),
           0,
@@ -210,6 +210,8 @@ describe("in a WeChat client of the test's own", () => {
     ["config:require subscribe", "Follow the test account first"],
     ["config:fail,Error: AppID 不合法", "WeChat does not know this App ID"],
     ["config:fail", "The config is incomplete"],
+    ["config：config is empty", "The config is incomplete"],
+    ["config:fail,invalid domain", "The domain is not bound"],
     ["config:something new", "WeChat refused"],
   ]) {
     test(`"${errMsg}" is understood as: ${title}`, () =>

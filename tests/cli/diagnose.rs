@@ -199,3 +199,43 @@ async fn whatever_there_is_may_be_given_in_one_text() {
         ended.stdout
     );
 }
+
+#[tokio::test]
+async fn the_commonest_texts_of_clients_and_of_wechat_are_explained() {
+    for (error, code) in [
+        ("config:fail", "config_field_missing"),
+        ("config：config is empty", "config_field_missing"),
+        ("agentConfig:fail, invalid agentid", "agent_id_invalid"),
+        ("launch:fail", "app_launch_failed"),
+        ("60011", "wechat_errcode"),
+        (
+            "access_token is invalid or not latest, could get access_token by getStableAccessToken",
+            "wechat_errcode",
+        ),
+        ("分享出去还是默认卡片", "share_card_default"),
+    ] {
+        let ended = run(&["diagnose", "--error", error]).await;
+        assert_eq!((ended.code, ended.stderr.as_str()), (0, ""), "{error}");
+        assert!(
+            ended.stdout.starts_with(&format!("{code} (likely)\n")) && is_bilingual(&ended.stdout),
+            "{error}: {}",
+            ended.stdout
+        );
+        assert!(!ended.stdout.contains('`'), "{}", ended.stdout);
+    }
+}
+
+#[tokio::test]
+async fn wechats_whole_answer_is_taken_as_the_ticket() {
+    let answer = format!(r#"{{"errcode":0,"errmsg":"ok","ticket":"{TICKET}","expires_in":7200}}"#);
+    let ended = run_with_stdin(
+        &arguments("https://h.cn/p#top", &signed("https://h.cn/p#top")),
+        &answer,
+    )
+    .await;
+    assert!(
+        ended.stdout.starts_with("fragment_kept (proven)\n"),
+        "{}",
+        ended.stdout
+    );
+}

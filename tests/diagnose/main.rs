@@ -4,6 +4,7 @@
 
 mod backend;
 mod faults;
+mod words;
 
 mod pairs;
 mod paste;

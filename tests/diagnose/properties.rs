@@ -82,8 +82,9 @@ proptest! {
         let before = page.split('#').next().unwrap();
         let signature = sha1(&string(&ticket, &nonce, &time, before));
         let findings = diagnose(&case_of(&page, [&ticket, &nonce, &time], &signature));
-        prop_assert_eq!(findings.len(), 1);
-        prop_assert_eq!(findings[0].code, "signature_is_right");
+        // A page's port is pointed at beside its signature.
+        let codes: Vec<_> = findings.iter().map(|finding| finding.code).filter(|code| *code != "port_not_supported").collect();
+        prop_assert_eq!(codes, ["signature_is_right"]);
         let shown = format!("{findings:?}");
         prop_assert!(!shown.contains(&ticket));
     }
@@ -101,7 +102,8 @@ proptest! {
             _ => serde_json::json!({"appId": "wx1", "timestamp": 1_414_587_457, "nonceStr": NONCE, "signature": signature}),
         };
         let case = Case { url: page.clone(), ..Case::default() }.answer(Answer::from_json(&shaped).unwrap());
-        prop_assert_eq!(diagnose(&case.ticket(Role::Current, TICKET))[0].code, "signature_is_right");
+        let findings = diagnose(&case.ticket(Role::Current, TICKET));
+        prop_assert_eq!(findings.last().unwrap().code, "signature_is_right");
     }
 }
 

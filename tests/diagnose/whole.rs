@@ -324,10 +324,10 @@ fn without_a_ticket_the_clients_words_are_explained() {
         ),
         ("permission_denied", "getLocation:access_denied"),
         ("function_not_exist", "scanQRCode:fail_function_not_exist"),
-        ("wechat_errcode", "40048"),
-        ("wechat_errcode", "errcode 63002"),
+        ("domain_not_bound", "40048"),
+        ("invalid_signature", "errcode 63002"),
         (
-            "wechat_errcode",
+            "trusted_domain_mismatch",
             "https://open.work.weixin.qq.com/devtool/query?e=80001",
         ),
     ] {

@@ -205,6 +205,10 @@ impl Doctor {
             }
         }
         case.tickets.extend(living);
+        // A backend's cache may hold on to it.
+        if let Some(previous) = self.broker.previous(name, signing) {
+            *case = std::mem::take(case).ticket(Role::Previous, previous);
+        }
         "account"
     }
 }
@@ -245,7 +249,7 @@ pub(crate) struct DoctorAnswer {
 #[derive(Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct ReadOut {
-    /// What the paste was: `json`, `values`, `signed_string`, `error`, `url`, `source`.
+    /// What the paste was: `json`, `values`, `signed_string`, `error`, `url`, `source`, `ticket`.
     kinds: Vec<&'static str>,
     /// The page's address.
     url: String,
@@ -275,7 +279,7 @@ fn read_out(case: &Case, paste: &Paste) -> ReadOut {
         app_id: case.app_id.clone(),
         err_msg: case.error.clone(),
         agent: case.signed_for() == Target::AgentConfig,
-        with_ticket: paste.ticket.is_some(),
+        with_ticket: paste.ticket.is_some() || paste.given_ticket.is_some(),
     }
 }
 
@@ -331,8 +335,8 @@ fn asked_too_often(wait: Duration) -> Problem {
         "Too many questions at once",
         "the doctor is asked more often than it answers".into(),
         Hint::fixed(
-            "Ask again in a few seconds, or run `wx-jssdk diagnose`.",
-            "请几秒后再试，或使用命令 `wx-jssdk diagnose`。",
+            "Ask again in a few seconds, or run wx-jssdk diagnose.",
+            "请几秒后再试，或使用命令 wx-jssdk diagnose。",
         ),
     );
     Problem {

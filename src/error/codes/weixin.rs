@@ -67,6 +67,16 @@ pub(super) static ROWS: &[Row] = &[
         ["当前页面的域名没有绑定到该账号",
          "请把域名加入 JS接口安全域名（不带 http:// 和端口），页面只能用 80 或 443 端口。位置：微信开发者平台 → 我的业务 → \
           公众号/服务号 → 基础信息 → 域名与消息推送配置。新备案的域名需等一天同步。"]),
+    row(40066, SETUP,
+        ["WeChat knows no such API, or the address in the call is not valid",
+         "Check the path of the request against the API's document, and any address that it carries; look for a proxy that \
+          rewrites the path."],
+        ["接口地址不存在，或请求中的 URL 不合法",
+         "请对照文档检查接口路径和请求中的 URL，并确认没有代理改写了路径。"]),
+    row(40097, SETUP,
+        ["A parameter of the call is missing or not valid",
+         "Compare it with the API's document; for a ticket the type is jsapi or wx_card."],
+        ["请求参数缺失或不合法", "请对照接口文档检查参数；获取 ticket 时 type 只能是 jsapi 或 wx_card。"]),
     row(40125, SETUP,
         ["The AppSecret is wrong",
          "Copy the AppSecret into secret or secret_file again. The console shows it only once: if nobody kept it, reset it \

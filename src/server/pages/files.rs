@@ -130,6 +130,7 @@ const SCRIPT: &str = "text/javascript; charset=utf-8";
 const STATIC_FILES: &[StaticFile] = &[
     static_file!("style.css", "text/css; charset=utf-8", sandbox_only: false),
     static_file!("demo.css", "text/css; charset=utf-8", sandbox_only: false),
+    static_file!("client-errors.js", SCRIPT, sandbox_only: false),
     static_file!("demo.js", SCRIPT, sandbox_only: false),
     static_file!("demo-banner.js", SCRIPT, sandbox_only: false),
     static_file!("demo-calls.js", SCRIPT, sandbox_only: false),

@@ -1,0 +1,70 @@
+//! A ticket as people give it: in quotes, with its name, or inside WeChat's whole answer to `getticket`.
+
+use serde_json::Value;
+
+use super::Role;
+use super::backend_answer::plain;
+use crate::credential::Secret;
+
+/// The ticket in what was given. One that was found in a hashed string is as it was hashed.
+pub(super) fn read(role: &Role, given: Secret) -> Secret {
+    if *role == Role::Pasted {
+        return given;
+    }
+    let name = match role {
+        Role::AccessToken => "access_token",
+        _ => "ticket",
+    };
+    let text = given.expose().trim_matches(is_around);
+    match named(text, name) {
+        Some(value) => Secret::new(value),
+        None if text.len() == given.expose().len() => given,
+        None => Secret::new(text),
+    }
+}
+
+/// The ticket of an object that has one, at whatever depth; too short a value is something else of that name.
+pub(super) fn in_json(json: &Value) -> Option<Secret> {
+    match json {
+        Value::Object(fields) => {
+            let is_ticket = |key: &str| NAMES.contains(&plain(key).as_str());
+            let own = fields
+                .iter()
+                .find_map(|(key, value)| value.as_str().filter(|_| is_ticket(key)));
+            own.filter(|value| is_long_enough(value))
+                .map(Secret::new)
+                .or_else(|| fields.values().find_map(in_json))
+        }
+        Value::Array(items) => items.iter().find_map(in_json),
+        _ => None,
+    }
+}
+
+/// Whether it can be a ticket: WeChat's has some 86 characters.
+pub(super) fn is_long_enough(value: &str) -> bool {
+    value.len() >= MIN_TICKET
+}
+
+/// The value behind the name, in JSON or not: shells take quotes away.
+fn named<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    let values = text.match_indices(name).filter_map(|(at, _)| {
+        let rest = &text[at + name.len()..];
+        let value = rest.trim_start_matches(|c: char| is_around(c) || ":=".contains(c));
+        let between = &rest[..rest.len() - value.len()];
+        let end = value
+            .find(|c: char| !(c.is_ascii_alphanumeric() || "-_".contains(c)))
+            .unwrap_or(value.len());
+        between.contains([':', '=']).then_some(&value[..end])
+    });
+    values.into_iter().find(|value| !value.is_empty())
+}
+
+/// What may stand around a value.
+fn is_around(c: char) -> bool {
+    c.is_whitespace() || "\"'`\\,;“”‘’「」＂＇\u{200b}\u{feff}".contains(c)
+}
+
+/// Names under which a ticket may stand in a JSON object.
+pub(super) const NAMES: [&str; 2] = ["ticket", "jsapiticket"];
+
+const MIN_TICKET: usize = 40;

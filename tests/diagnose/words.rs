@@ -1,0 +1,369 @@
+//! The client's words and WeChat's: what each text means, however it was copied.
+
+use wx_jssdk::diagnose::{Case, Confidence, Finding, Paste, Role, diagnose};
+
+use crate::backend::*;
+
+const URL: &str = "https://h.cn/p?a=1";
+
+fn said(error: &str) -> Vec<Finding> {
+    diagnose(&Case {
+        error: Some(error.into()),
+        ..Case::default()
+    })
+}
+
+#[track_caller]
+fn is_said(error: &str, code: &str) {
+    let findings = said(error);
+    assert_eq!(
+        (findings[0].code, findings[0].confidence),
+        (code, Confidence::Likely),
+        "{error}"
+    );
+    let pasted = diagnose(&Case::default().paste(Paste::read(error)));
+    assert_eq!(pasted[0].code, code, "pasted: {error}");
+}
+
+/// The same texts are read by the pages' script: tests/browser/client-errors.test.mjs.
+#[test]
+fn the_commonest_texts_are_known() {
+    let texts: Vec<(String, String)> =
+        serde_json::from_str(include_str!("client_errors.json")).unwrap();
+    for (error, code) in &texts {
+        is_said(error, code);
+    }
+}
+
+#[test]
+fn case_blanks_width_and_punctuation_do_not_count() {
+    for (text, code) in [
+        ("config:fail", "config_field_missing"),
+        ("config:invalid signature", "invalid_signature"),
+        ("config:fail,invalid url domain", "domain_not_bound"),
+        (
+            "chooseImage:the permission value is offline verifying",
+            "offline_verifying",
+        ),
+        ("scanQRCode:function_not_exist", "function_not_exist"),
+        ("config:require subscribe", "require_subscribe"),
+    ] {
+        let full_width = text.replace(':', "：").replace(',', "，");
+        let wide: String = text
+            .chars()
+            .map(|c| match c {
+                '!'..='~' => char::from_u32(u32::from(c) + 0xfee0).unwrap(),
+                _ => '\u{3000}',
+            })
+            .collect();
+        for error in [
+            text.to_uppercase(),
+            full_width.clone(),
+            format!("{full_width}。"),
+            wide,
+            format!("  {text} . "),
+            format!("\"{text}\""),
+            format!("“{text}”！"),
+            text.replace(':', " : "),
+            text.replace(' ', "\u{a0}"),
+            text.replace(' ', "_"),
+            format!("{text}\u{200b}"),
+            format!("{{\"errMsg\":\"{text}\"}}"),
+            format!("{{errMsg: '{text}'}}"),
+            format!("Error: {text}\n    at wx.error (index.js:12)"),
+        ] {
+            is_said(&error, code);
+        }
+    }
+}
+
+#[test]
+fn wechats_numbers_are_known_with_their_texts_and_without() {
+    for (text, words) in [
+        ("60011", "可见范围"),
+        ("40066", "接口路径"),
+        ("40097", "参数"),
+        ("40058", "参数"),
+        ("81013", "touser"),
+        ("40164", "白名单"),
+        (
+            r#"{"errcode":60011,"errmsg":"no privilege to access/modify contact/party/agent, hint: [1], from ip: 1.2.3.4"}"#,
+            "可见范围",
+        ),
+        (
+            "no privilege to access/modify contact/party/agent",
+            "可见范围",
+        ),
+        (
+            r#"{"errcode":40029,"errmsg":"invalid code, hint: [1], from ip: 1.2.3.4, more info at https://open.work.weixin.qq.com/devtool/query?e=40029"}"#,
+            "多台服务器",
+        ),
+        ("40029 (WeCom)", "多台服务器"),
+        ("企业微信 40066", "部门"),
+        ("企业微信返回 errcode：４００９７", "离职"),
+        (
+            "invalid credential, access_token is invalid or not latest, could get access_token by getStableAccessToken, more details at https://mmbizurl.cn/s/JtxxFh33r",
+            "stable",
+        ),
+        (
+            "Invalid_credential，access_token is invalid or not latest",
+            "stable",
+        ),
+        (
+            "access_token expired rid: 6aac005a-01bfdbee-79769285",
+            "校准",
+        ),
+        (
+            "invalid ip 106.41.36.218 ipv6 ::ffff:106.41.36.218, not in whitelist rid: 68d0e15f-18b1eca2-4de8f3b9",
+            "白名单",
+        ),
+        ("reach max api daily quota limit", "北京时间"),
+        (
+            "not allow to access from your ip, hint: [1], from ip: 1.2.3.4",
+            "可信IP",
+        ),
+        (
+            r#"{"errcode":40013,"errmsg":"invalid appid rid: 6aac005a-01bfdbee-79769285"}"#,
+            "app_id",
+        ),
+        (r#"{"errcode":-1,"errmsg":"system error"}"#, "自动重试"),
+    ] {
+        is_said(text, "wechat_errcode");
+        let fix = &said(text)[0].fix;
+        assert!(fix.zh.contains(words), "{text}: {}", fix.zh);
+    }
+    // WeCom's own script names a code of -1 that says nothing.
+    is_said(
+        r#"{"errMsg":"preVerifyJSAPI:invalid signature","errCode":-1}"#,
+        "invalid_signature",
+    );
+}
+
+#[test]
+fn a_refused_domain_is_named() {
+    for error in [
+        "config:invalid url domain, https://shop.h.cn/p?a=1",
+        "config:fail,Error: invalid url domain，https://shop.h.cn/p",
+        r#"{"errMsg":"config:invalid url domain, https://shop.h.cn/p"}"#,
+        "config:not match any reliable domain. https://shop.h.cn/ more info at https://open.work.weixin.qq.com/devtool/query?e=80001",
+    ] {
+        let cause = &said(error)[0].cause;
+        assert!(
+            cause.en.ends_with(": shop.h.cn") && cause.zh.ends_with("：shop.h.cn"),
+            "{error}: {cause:?}"
+        );
+        let paste = Paste::read(error);
+        assert!(
+            paste
+                .url
+                .as_deref()
+                .is_some_and(|url| url.starts_with("https://shop.h.cn/")),
+            "{paste:?}"
+        );
+    }
+    // Where the words do not name it, the page's own is.
+    let case = Case {
+        url: URL.into(),
+        error: Some("config:invalid url domain".into()),
+        ..Case::default()
+    };
+    assert!(diagnose(&case)[0].cause.en.ends_with(": h.cn"));
+}
+
+#[test]
+fn another_port_is_pointed_at_where_the_signature_is_right_or_the_domain_refused() {
+    let codes =
+        |case: &Case| -> Vec<_> { diagnose(case).iter().map(|finding| finding.code).collect() };
+    for (page, is_other) in [
+        ("https://h.cn:8443/p", true),
+        ("http://h.cn:8080/p", true),
+        ("https://h.cn/p", false),
+        ("http://h.cn:443/p", false),
+        ("http://127.0.0.1:8080/p", false),
+        ("http://localhost:8080/p", false),
+    ] {
+        let signature = sha1(&string(TICKET, NONCE, TIME, page));
+        let case = case(page, &signature);
+        let first = if is_other {
+            "port_not_supported"
+        } else {
+            "signature_is_right"
+        };
+        assert_eq!(codes(&case)[0], first, "{page}");
+        assert!(codes(&case).contains(&"signature_is_right"), "{page}");
+        let refused = Case {
+            url: page.into(),
+            error: Some("config:invalid url domain".into()),
+            ..Case::default()
+        };
+        assert_eq!(
+            codes(&refused)[0] == "port_not_supported",
+            is_other,
+            "{page}"
+        );
+    }
+    assert_eq!(
+        said("config:invalid url domain, https://h.cn:8443/p")[0].code,
+        "port_not_supported"
+    );
+}
+
+#[test]
+fn an_interface_that_is_not_listed_is_the_cause_of_offline_verifying() {
+    let signature = sha1(&string(TICKET, NONCE, TIME, URL));
+    let answer = |list: &str| {
+        format!(
+            r#"{{"appId":"wx1","timestamp":{TIME},"nonceStr":"{NONCE}","signature":"{signature}","jsApiList":{list}}}"#
+        )
+    };
+    let refused = "chooseImage:the permission value is offline verifying";
+    for (text, code) in [
+        (
+            format!("{refused}\n{}", answer("[]")),
+            "interface_not_listed",
+        ),
+        (
+            format!("{refused}\n{}", answer(r#"["scanQRCode"]"#)),
+            "interface_not_listed",
+        ),
+        (
+            format!("{refused}\n{}", answer(r#"["chooseImage"]"#)),
+            "offline_verifying",
+        ),
+        (
+            format!("chooseImage:permission denied\n{}", answer("[ ]")),
+            "interface_not_listed",
+        ),
+        (
+            format!("{refused}\nwx.config({{ appId: appId, jsApiList: [] }})"),
+            "interface_not_listed",
+        ),
+        (
+            format!("{refused}\nwx.config({{ appId: appId, jsApiList: [\n  'chooseImage',\n] }})"),
+            "offline_verifying",
+        ),
+        (
+            format!("{refused}\nwx.config({{ appId: appId, jsApiList: [...list] }})"),
+            "offline_verifying",
+        ),
+        (
+            format!("{refused}\nwx.config({{ appId: appId, jsApiList: list }})"),
+            "offline_verifying",
+        ),
+    ] {
+        let case = Case {
+            url: URL.into(),
+            ..Case::default()
+        }
+        .ticket(Role::Current, TICKET)
+        .paste(Paste::read(&text));
+        assert_eq!(diagnose(&case)[0].code, code, "{text}");
+    }
+}
+
+#[test]
+fn a_case_that_the_ticket_does_not_solve_is_not_sent_for_the_ticket() {
+    let unsolved = |error: &str, tickets: &[&str]| {
+        let case = Case {
+            error: Some(error.into()),
+            ..Case::new(URL, NONCE, TIME, sha1("something else"))
+        };
+        let case = tickets
+            .iter()
+            .fold(case, |case, ticket| case.ticket(Role::Current, *ticket));
+        diagnose(&case)
+    };
+    for error in [
+        "config:invalid signature",
+        "config:fail,63002",
+        "agentConfig:invalid signature",
+        "",
+    ] {
+        let with = unsolved(error, &[TICKET]);
+        assert_eq!(with[0].code, "no_known_mistake_fits", "{error}");
+        assert_eq!(with.len(), 1, "{error}");
+        assert!(with[0].fix.en.contains("cache") && with[0].fix.zh.contains("缓存"));
+        let without = unsolved(error, &[]);
+        assert_eq!(without.last().unwrap().code, "ticket_needed", "{error}");
+    }
+    let refused = unsolved("config:invalid signature", &[]);
+    assert_eq!(refused[0].code, "invalid_signature");
+    for word in ["cache", "POST"] {
+        assert!(refused[0].fix.en.contains(word), "{word}");
+    }
+}
+
+#[test]
+fn a_ticket_is_understood_in_quotes_and_as_the_whole_answer() {
+    let signature = sha1(&string(TICKET, NONCE, TIME, "https://h.cn/p#x"));
+    let answer = format!(r#"{{"errcode":0,"errmsg":"ok","ticket":"{TICKET}","expires_in":7200}}"#);
+    for given in [
+        TICKET.to_owned(),
+        format!("\"{TICKET}\""),
+        format!(" '{TICKET}',\n"),
+        format!("“{TICKET}”"),
+        answer.clone(),
+        answer.replace('"', "\\\""),
+        answer.replace('"', ""),
+        answer.replace("ticket", "jsapi_ticket"),
+        format!("jsapi_ticket={TICKET}"),
+        format!("ticket: \"{TICKET}\";"),
+    ] {
+        let case = Case::new("https://h.cn/p#x", NONCE, TIME, &signature);
+        assert_eq!(
+            diagnose(&case.ticket(Role::Current, given.as_str()))[0].code,
+            "fragment_kept",
+            "{given}"
+        );
+    }
+    for pasted in [
+        answer.clone(),
+        format!("ticket: \"{TICKET}\""),
+        format!("config:invalid signature\n{answer}"),
+    ] {
+        let paste = Paste::read(&pasted);
+        assert!(
+            !format!("{paste:?}").contains(TICKET),
+            "a ticket is not printed"
+        );
+        let case = Case::new("https://h.cn/p#x", NONCE, TIME, &signature).paste(paste);
+        let findings = diagnose(&case);
+        assert_eq!(findings[0].code, "fragment_kept", "{pasted}");
+        no_ticket_is_shown(&findings);
+    }
+}
+
+/// The documents' tables name texts that the doctor knows.
+#[test]
+fn what_the_readmes_explain_is_in_the_table() {
+    for document in [
+        include_str!("../../README.md"),
+        include_str!("../../README.zh-CN.md"),
+    ] {
+        let texts = document
+            .lines()
+            .filter_map(|line| line.strip_prefix("| `")?.split('`').next())
+            .filter(|text| text.starts_with("config:") || text.starts_with('…'));
+        for text in texts {
+            let known = said(&text.replace('…', "chooseImage"));
+            assert!(known[0].explains(), "{text}");
+        }
+    }
+}
+
+/// The pages and the terminal show a text as it is.
+#[test]
+fn no_text_holds_markup() {
+    for source in [
+        include_str!("../../src/diagnose/causes.rs"),
+        include_str!("../../src/diagnose/verdicts.rs"),
+        include_str!("../../src/diagnose/client_errors/table.rs"),
+        include_str!("../../src/error/codes/weixin.rs"),
+        include_str!("../../src/error/codes/qyapi.rs"),
+    ] {
+        let mut texts = source
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("//"));
+        assert_eq!(texts.find(|line| line.contains('`')), None);
+    }
+}
