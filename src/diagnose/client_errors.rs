@@ -14,7 +14,7 @@ use super::{Confidence, Finding};
 use crate::error::codes::{all, by_sentence};
 use crate::error::{Hint, Paid, System, explain};
 pub(super) use table::is_refusal_alone;
-use table::{ClientError, REFUSED, TABLE};
+use table::{ClientError, REFUSED, TABLE, is_symptom};
 
 /// What the text points to, most telling first. `page`: the page's address, where it is known.
 pub(super) fn explained(text: &str, page: &str) -> Vec<Finding> {
@@ -28,9 +28,26 @@ pub(super) fn explained(text: &str, page: &str) -> Vec<Finding> {
     found.into_iter().collect()
 }
 
-/// Whether a client's words are in it, and not only a number.
+/// Whether a client's words are in it, and not only a number. Of people's own words only a sentence counts: source code has some of
+/// them too.
 pub(super) fn has_words(text: &str) -> bool {
-    Said::read(text).row(&ROWS[0]).is_some()
+    let said = Said::read(text);
+    let is_prose = |line: &str| {
+        line.len() < MAX_PROSE && !line.contains(['{', '}', '(', ')', ';', '=', '*', '/'])
+    };
+    ROWS[0].iter().any(|row| {
+        let is_there = |said: &Said| {
+            row.when
+                .iter()
+                .any(|all| !all.iter().any(Part::is_number) && said.has_all(all))
+        };
+        if is_symptom(row.error.cause.code) {
+            text.lines()
+                .any(|line| is_prose(line) && is_there(&Said::read(line)))
+        } else {
+            is_there(&said)
+        }
+    })
 }
 
 /// Whether it speaks of the config's answer, in words known or not.
@@ -104,12 +121,12 @@ impl Said {
 
     fn row(&self, rows: &[Row]) -> Option<&'static ClientError> {
         rows.iter()
-            .find(|row| {
-                row.when
-                    .iter()
-                    .any(|all| all.iter().all(|part| self.has(part)))
-            })
+            .find(|row| row.when.iter().any(|all| self.has_all(all)))
             .map(|row| row.error)
+    }
+
+    fn has_all(&self, parts: &[Part]) -> bool {
+        parts.iter().all(|part| self.has(part))
     }
 
     fn has(&self, part: &Part) -> bool {
@@ -244,6 +261,10 @@ enum Part {
 }
 
 impl Part {
+    fn is_number(&self) -> bool {
+        matches!(self, Self::Number(_))
+    }
+
     fn read(part: &str) -> Self {
         if let Some(number) = part
             .strip_prefix('#')
@@ -283,6 +304,9 @@ pub(super) const EXPLAINING: [&str; 5] = [
     "mp.weixin.qq.com",
     "mmbizurl.cn",
 ];
+
+/// A line of code or data is longer than what a person writes.
+const MAX_PROSE: usize = 200;
 
 const OF_WECOM: [&str; 10] = [
     "work.weixin",

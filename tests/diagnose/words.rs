@@ -367,3 +367,27 @@ fn no_text_holds_markup() {
         assert_eq!(texts.find(|line| line.contains('`')), None);
     }
 }
+
+#[test]
+fn source_and_numbers_beside_an_answer_are_not_the_clients_words() {
+    let signature = sha1(&string(TICKET, NONCE, TIME, URL));
+    let answer = format!(
+        r#"{{"timestamp":{TIME},"nonceStr":"{NONCE}","signature":"{signature}","price":40093,"count":80001}}"#
+    );
+    for beside in [
+        "",
+        "// 分享标题, 默认卡片\nwx.updateAppMessageShareData({ title: '默认', link });",
+        "wx.config({ openTagList: ['wx-open-launch-app'], jsApiList: ['chooseImage'] }); // not used",
+        r#"{"errmsg":"缺少参数 url"}"#,
+    ] {
+        let text = format!("{answer}\n{beside}");
+        let case = Case {
+            url: URL.into(),
+            ..Case::default()
+        }
+        .ticket(Role::Current, TICKET)
+        .paste(Paste::read(&text));
+        assert_eq!(case.error, None, "{text}");
+        assert_eq!(diagnose(&case)[0].code, "signature_is_right", "{text}");
+    }
+}

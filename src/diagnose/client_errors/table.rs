@@ -82,17 +82,17 @@ pub(super) static TABLE: &[ClientError] = &[
         row("app_launch_failed",
         ["the open tag could not open the app: it is not installed, or the page's host is not linked to it", "开放标签没有打开 App：未安装，或页面域名没有与该 App 关联"],
         ["Handle the error event and offer the download. If the app is installed: link host and app under open.weixin.qq.com → 管理中心 → 公众账号 → 关联移动应用 (verified service account of the same owner, one app per host), pass that app's own AppID, and test on a phone.", "请处理标签的 error 事件并引导下载。已安装时：在微信开放平台「管理中心 → 公众账号」中把域名与该 App 关联（同主体的已认证服务号，一个域名只能关联一个 App），appid 填移动应用的 AppID，并在真机上测试。"])),
-    known(&["system permission", "auth deny", "auth denied", "location service", "location off", "location disabled"],
+    known(&["system permission", "auth deny", "auth denied", "getlocation:fail & service", "getlocation:fail & off", "getlocation:fail & disabled"],
         ["The phone does not allow it", "手机系统没有授权"],
         row("phone_permission",
         ["the phone, or its user, does not allow WeChat to do this", "手机系统或用户没有授予微信该权限"],
         ["Allow it in the phone's settings, under WeChat.", "请在手机「设置」中为微信开启相应权限。"])),
-    in_script(&["permission denied", "permission deny", "access denied", "no permission", "no authroize", "没有权限", "#63004"],
+    in_script(&["permission denied", "permission deny", "access denied", "no permission", "no authroize", "#63004"],
         ["No permission", "没有权限"],
         row("permission_denied",
         ["the account lacks this interface, or it is not in jsApiList", "账号没有该接口的权限，或接口不在 jsApiList 中"],
         ["Look at 接口权限 in the account's console (many are for verified accounts), and name it in jsApiList.", "请在后台「接口权限」中查看（许多接口仅对已认证的账号开放），并把接口加入 jsApiList。"])),
-    in_script(&["function not exist", "function does not exist", "not support", "not implemented"],
+    in_script(&["function not exist", "function does not exist", ":fail & not support", ":not support", ":fail & not implemented"],
         ["The client is too old", "客户端不支持"],
         row("function_not_exist",
         ["this client does not have the interface: it is too old, or is no phone", "当前客户端没有该接口：版本太旧，或不是手机端"],
@@ -117,17 +117,17 @@ pub(super) static TABLE: &[ClientError] = &[
         row("cancelled_by_user",
         ["the user cancelled: this is not an error", "用户取消了操作：不是错误"],
         ["Handle cancel beside fail, and let the user try again.", "请处理 cancel 回调，允许用户重试。"])),
-    known(&["choosewxpay:fail", "getbrandwcpayrequest:fail", "支付验证签名", "缺少参数"],
+    known(&["choosewxpay:fail", "getbrandwcpayrequest:fail", "支付验证签名", "支付 & 缺少参数"],
         ["The payment was refused", "支付被拒绝"],
         row("payment_parameters",
         ["WeChat Pay does not accept these parameters; that is not wx.config's signature", "微信支付不接受这些参数；这与 wx.config 的签名无关"],
         ["Check package (prepay_id=…), paySign and signType against the payment's own documents, and the payment directory (支付授权目录) in the merchant console.", "请按支付文档核对 package（prepay_id=…）、paySign 和 signType，并检查商户平台的支付授权目录。"])),
-    known(&["weixinopentagserror", "config:ok & wx-open", "config:ok & opentag", "config:ok & 开放标签", "config:ok & 标签", "open tag & not shown", "open tag & invisible", "wx-open & invisible", "开放标签不显示", "开放标签没", "开放标签不", "wx-open & 不显示", "wx-open & 没有显示", "标签不显示", "标签没有显示"],
+    known(&["weixinopentagserror", "config:ok & wx-open", "config:ok & opentag", "config:ok & 开放标签", "config:ok & 标签", "open tag & not", "open tag & invisible", "wx-open & not", "wx-open & invisible", "开放标签 & 不", "开放标签 & 没", "wx-open & 不", "wx-open & 没"],
         ["The open tag does not show", "开放标签不显示"],
         row("open_tags_invisible",
         ["config passed, but this client does not make the open tag", "config 已通过，但客户端没有渲染开放标签"],
         ["Name the tag in openTagList and at least one interface in jsApiList, load jweixin 1.6.0 or later, use a verified service account, and look on a real phone: DevTools, desktop clients and pages in an iframe do not make open tags. The event WeixinOpenTagsError gives the reason.", "请在 openTagList 中写上该标签（jsApiList 至少写一个接口），使用 jweixin 1.6.0 及以上版本和已认证的服务号，并在真机上查看：开发者工具、电脑端和 iframe 中不会渲染。具体原因可监听 WeixinOpenTagsError 事件。"])),
-    known(&["默认卡片", "默认的卡片", "默认样式", "默认图标", "分享无效", "分享不生效", "分享没效果", "分享没有效果", "分享还是", "分享出去还是", "分享出去是链接", "分享出来是链接", "分享后是链接", "自定义分享不", "自定义分享没", "分享卡片没", "default share card", "default card", "share card stays", "share card & default", "custom share & not"],
+    known(&["分享 & 默认", "分享 & 无效", "分享 & 不生效", "分享 & 效果", "分享 & 缩略图", "分享 & 没有图", "分享 & 不显示", "分享 & 链接", "分享 & 卡片", "default card", "share & default", "share & card", "share & thumbnail"],
         ["The share card stays the default one", "分享卡片还是默认样式"],
         row("share_card_default",
         ["the share card's texts were not taken: the account is not verified, link is on another host than the account's safe domains, or the page was opened by a bare link", "自定义分享没有生效：账号未认证，link 的域名不是该账号的安全域名，或页面是通过纯链接打开的"],
@@ -153,7 +153,12 @@ pub(super) static REFUSED: &[ClientError] = &[
         ["Compare the call's parameters with its document, ask checkJsApi whether the client has it, and look whether the phone lets WeChat use what it needs (camera, location, microphone).", "请对照文档检查该调用的参数，用 checkJsApi 判断客户端是否支持，并确认手机允许微信使用所需的权限（相机、位置、麦克风）。"])),
 ];
 
-/// Of the table, by its code.
+/// Whether people describe what they see, and no client says it.
+pub(super) const fn is_symptom(code: &str) -> bool {
+    matches!(code.as_bytes(), b"open_tags_invisible" | b"share_card_default")
+}
+
+/// Whether it says no more than that the signature was refused.
 pub(in crate::diagnose) const fn is_refusal_alone(code: &str) -> bool {
     matches!(code.as_bytes(), b"invalid_signature" | b"agent_config_signature")
 }
