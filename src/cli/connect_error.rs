@@ -61,7 +61,7 @@ impl ConnectError {
 fn causes(error: &reqwest::Error) -> Vec<&(dyn StdError + 'static)> {
     std::iter::successors(
         Some(error as &(dyn StdError + 'static)),
-        |cause| match cause
+        |&cause| match cause
             .downcast_ref::<io::Error>()
             .and_then(io::Error::get_ref)
         {
