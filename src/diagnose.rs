@@ -22,6 +22,7 @@ mod escape;
 mod given_ticket;
 mod hash;
 mod paste;
+mod rebuilt;
 mod search;
 mod url;
 mod value_mistakes;
@@ -427,10 +428,8 @@ fn beside_the_signature(case: &Case) -> Vec<Finding> {
 
 /// No ticket to compute with: the client's words, and what can be seen.
 fn looked_at(case: &Case, sent: &Sent, said: Vec<Finding>, findings: &mut Vec<Finding>) {
-    findings.extend(
-        sent.cause
-            .map(|cause| Finding::new(Confidence::Likely, cause)),
-    );
+    let look = sent.causes().into_iter();
+    findings.extend(look.map(|cause| Finding::new(Confidence::Likely, cause)));
     let (specific, general): (Vec<_>, Vec<_>) = said
         .into_iter()
         .partition(|finding| !is_refusal_alone(finding));

@@ -57,6 +57,9 @@ pub(super) static FRAGMENT_KEPT: Cause = row("fragment_kept",
     ["Send location.href.split('#')[0], or cut at the first # before signing.", "请传入 location.href.split('#')[0]，或在签名前从第一个 # 处截断。"]);
 pub(super) static PERCENT_DECODED: Cause = row("percent_decoded",
     ["the address was percent-decoded once too often before it was signed", "地址在签名前被多解码了一次（%XX 变成了原字符）"], AS_IT_CAME);
+pub(super) static CHARSET: Cause = row("another_charset",
+    ["what is not ASCII in the address went through another charset than UTF-8 (GBK, ISO-8859-1, ASCII)", "地址中的非 ASCII 字符没有按 UTF-8 处理（用了 GBK、ISO-8859-1 或 ASCII）"],
+    ["Sign the address as it came, still escaped: then it is ASCII. Where bytes are made of text, name UTF-8: getBytes(StandardCharsets.UTF_8), URIEncoding=\"UTF-8\", never the platform's default.", "请对未解码的地址签名，此时全是 ASCII。凡是文本转字节处都要指定 UTF-8：getBytes(StandardCharsets.UTF_8)、URIEncoding=\"UTF-8\"，不要用平台默认编码。"]);
 pub(super) static ENCODED: Cause = row("encoded_once_more",
     ["the address was signed in its percent-encoded form (http%3A%2F%2F…)", "签名用的是编码后的地址（http%3A%2F%2F…）"],
     ["Decode the parameter once before signing; frameworks do that by themselves. Do not encode the values of the signed string.", "签名前应解码一次（一般由框架完成），待签名字符串中的值不要编码。"]);
@@ -85,6 +88,12 @@ pub(super) static QUERY_REORDERED: Cause = row("query_reordered",
     ["the parameters of the address were put in another order", "地址中的参数顺序被改变"], AS_IT_CAME);
 pub(super) static QUERY_REENCODED: Cause = row("query_reencoded",
     ["the query was parsed and written anew, and is no longer the same bytes", "地址的参数被解析后重新拼接，字节已不相同"], AS_IT_CAME);
+pub(super) static ARRAYS_REWRITTEN: Cause = row("array_parameters_rewritten",
+    ["the list parameters of the address (a[]=1&a[]=2) were parsed and written in another form", "地址中的数组参数（a[]=1&a[]=2）被解析后写成了另一种形式"], AS_IT_CAME);
+pub(super) static DUPLICATES_DROPPED: Cause = row("duplicate_parameters_dropped",
+    ["of a parameter that the address has more than once only one value was kept", "地址中重复出现的参数只保留了一个值"], AS_IT_CAME);
+pub(super) static NAMES_REWRITTEN: Cause = row("parameter_names_rewritten",
+    ["the names of the parameters were changed: PHP writes a.b as a_b", "参数名被改变：PHP 会把 a.b 变成 a_b"], AS_IT_CAME);
 pub(super) static PARAMETER_DROPPED: Cause = row("parameter_dropped",
     ["a parameter of the address is missing in what was signed", "签名用的地址少了一个参数"],
     ["Read location.href at the moment of signing; let no router, cache or proxy strip a parameter.", "请在签名时读取 location.href，不要让路由、缓存或代理去掉参数。"]);
@@ -115,6 +124,20 @@ pub(super) static SCHEME_MISSING: Cause = row("scheme_missing",
     ["Sign the whole address: location.href.split('#')[0].", "请对完整地址签名：location.href.split('#')[0]。"]);
 pub(super) static PATH_PREFIX: Cause = row("path_prefix_stripped",
     ["the first part of the path is missing: a proxy strips it before the server sees it", "路径缺少第一段：代理转发时去掉了前缀"], FROM_THE_PAGE);
+pub(super) static PREFIX_ADDED: Cause = row("path_prefix_added",
+    ["the path begins with a part that the page's has not: a proxy puts it before the path that it passes on", "路径开头多了一段：代理转发时加上了前缀"], FROM_THE_PAGE);
+pub(super) static SCRIPT_PATH: Cause = row("script_path_signed",
+    ["the path of the script that a rewrite leads to was signed (PHP_SELF, SCRIPT_NAME or index.php?s=…), not the page's", "签名用的是重写后的脚本路径（PHP_SELF、SCRIPT_NAME 或 index.php?s=…），而不是页面路径"], FROM_THE_PAGE);
+pub(super) static PATH_DECODED: Cause = row("path_decoded",
+    ["the path was signed as the server decoded it (getServletPath, request.path, URL.Path); the phone has the escapes", "签名用的路径是服务端解码后的（getServletPath、request.path、URL.Path），而客户端保留 %XX"], FROM_THE_PAGE);
+pub(super) static PATH_REENCODED: Cause = row("path_reencoded",
+    ["the path was decoded and escaped again by other rules, and is no longer the same bytes", "路径被解码后按另一套规则重新编码，字节已不相同"], FROM_THE_PAGE);
+pub(super) static PATH_PARAMETERS: Cause = row("path_parameters_dropped",
+    ["the path lost its parameters (;jsessionid=…): servlets match without them", "路径丢掉了 ; 之后的参数（如 ;jsessionid=…）：Servlet 匹配时会去掉"], FROM_THE_PAGE);
+pub(super) static SLASHES_MERGED: Cause = row("slashes_merged",
+    ["slashes that follow each other were made one (nginx, servlets and path.Clean do that)", "连续的 / 被合并成一个（nginx、Servlet、path.Clean 会这样做）"], FROM_THE_PAGE);
+pub(super) static QUESTION_ENCODED: Cause = row("question_mark_encoded",
+    ["the ? before the query was escaped: path and query were passed on as one path", "? 被编码成 %3F：路径和参数被当作一个路径传递"], FROM_THE_PAGE);
 pub(super) static PATH_DROPPED: Cause = row("path_dropped",
     ["the path is missing in the signed address; its query is there", "签名用的地址没有路径，只有参数"], FROM_THE_PAGE);
 pub(super) static LANDING: Cause = row("landing_url_signed",
@@ -208,6 +231,8 @@ pub(super) static PARAMETER_MISSING: Cause = row("parameter_missing",
     ["one of the four parameters is missing in the signed string", "待签名字符串缺少四个参数之一"], THE_STRING);
 pub(super) static APP_ID_ADDED: Cause = row("app_id_added",
     ["the app id was put into the signed string", "待签名字符串中多了 appid"], THE_STRING);
+pub(super) static PAYMENT_KEY: Cause = row("payment_key_added",
+    ["the string was put together as for a payment, with &key= at its end", "按支付签名的规则拼接了字符串，末尾带 &key="], THE_STRING);
 pub(super) static UTF16: Cause = row("utf16_hashed",
     ["the string was hashed as UTF-16, not as UTF-8", "字符串按 UTF-16 而不是 UTF-8 计算"], THE_STRING);
 
@@ -220,7 +245,18 @@ pub(super) static MD5: Cause = row("md5_for_sha1",
     ["MD5 was used in SHA-1's place", "用了 MD5 而不是 SHA-1"], THE_HASH);
 pub(super) static SHA256: Cause = row("sha256_for_sha1",
     ["SHA-256 was used in SHA-1's place", "用了 SHA-256 而不是 SHA-1"], THE_HASH);
+pub(super) static SHA512: Cause = row("sha512_for_sha1",
+    ["SHA-512 was used in SHA-1's place", "用了 SHA-512 而不是 SHA-1"], THE_HASH);
+pub(super) static HMAC: Cause = row("hmac_for_sha1",
+    ["an HMAC with the ticket as its key was used: that is a rule of payments; here the ticket stands in the string and the hash has no key", "用了以 ticket 为密钥的 HMAC：那是支付类接口的规则；这里 ticket 在字符串中，SHA-1 不带密钥"], THE_HASH);
+pub(super) static HASHED_TWICE: Cause = row("hashed_twice",
+    ["the hash of the string was hashed once more", "对字符串的哈希又做了一次哈希"], THE_HASH);
+pub(super) static HEX_SEPARATED: Cause = row("hex_with_separators",
+    ["dashes or colons stand between the digits of the signature (BitConverter.ToString writes them)", "签名的十六进制之间有 - 或 :（BitConverter.ToString 的输出）"], THE_HASH);
+pub(super) static HEX_SIGN_EXTENDED: Cause = row("hex_sign_extended",
+    ["bytes above 127 were written as negative numbers (ffffff9d for 9d)", "大于 127 的字节被当作负数输出（9d 变成 ffffff9d）"],
+    ["Take the byte without its sign: String.format(\"%02x\", b & 0xff); in C make it an unsigned char.", "请按无符号字节输出：String.format(\"%02x\", b & 0xff)；C 语言用 unsigned char。"]);
 pub(super) static BASE64: Cause = row("base64_for_hex",
-    ["the SHA-1 is written in Base64, not in hex", "SHA-1 写成了 Base64 而不是十六进制"], THE_HASH);
+    ["the hash is written in Base64, not in hex", "哈希写成了 Base64 而不是十六进制"], THE_HASH);
 pub(super) static SIGNATURE_BLANK: Cause = row("signature_with_blanks",
     ["blanks or quotes stand around the signature", "签名前后有空白或引号"], THE_HASH);

@@ -1,5 +1,7 @@
 //! What libraries do to an address: escaping it and undoing that, as JavaScript, PHP and Java do.
 
+use encoding_rs::Encoding;
+
 /// `encodeURIComponent`.
 pub(super) fn component(text: &str) -> String {
     keeping(text, b"-_.!~*'()")
@@ -40,9 +42,83 @@ pub(super) fn href(address: &str) -> String {
     out
 }
 
-fn keeping(text: &str, kept: &[u8]) -> String {
+/// How libraries write the names and values of a query.
+pub(super) const VALUES: &[fn(&str) -> String] = &[
+    form,
+    component,
+    // qs, PHP's RFC 3986 form, Symfony, .NET's EscapeDataString; then Python's and Go's; then the browser's and Java's.
+    |text| keeping(text, b"-_.~"),
+    |text| keeping(text, b"-_.~ ").replace(' ', "+"),
+    |text| keeping(text, b"-_.* ").replace(' ', "+"),
+    // jQuery; axios; Python's quote.
+    |text| keeping(text, b"-_.!~*'() ").replace(' ', "+"),
+    |text| keeping(text, b"-_.!~*'():$,[] ").replace(' ', "+"),
+    |text| keeping(text, b"-_.~/"),
+    // vue-router 3; vue-router 4; Nuxt's ufo.
+    |text| {
+        let kept = keeping(text, b"-_.~,");
+        kept.replace("%2A", "%2a")
+    },
+    |text| keeping(text, b"-_.!~*'();,/?:@$=`{}^|[] ").replace(' ', "+"),
+    |text| keeping(text, b"-_.!~*'();,?:@$`^| ").replace(' ', "+"),
+    // HttpUtility of .NET.
+    |text| recased(&keeping(text, b"-_.!*() "), str::to_ascii_lowercase).replace(' ', "+"),
+    // java.net.URI, and encodeURI of a decoded value.
+    |text| keeping(text, b"-_.!~*'();,/?:@$=[]"),
+    |text| keeping(text, b"-_.!~*'();,/?:@$="),
+];
+
+/// How servers write a path that they have decoded.
+pub(super) const PATHS: &[fn(&str) -> String] = &[
+    // Go; Django; ASP.NET Core; encodeURI; nginx; Node's url.format; Python's quote.
+    |text| keeping(text, b"-_.~$&+,/:;=@"),
+    |text| keeping(text, b"-_.!~*'()/:@&+$,"),
+    |text| keeping(text, b"-_.!~*'()/:@&+$,;="),
+    |text| keeping(text, b"-_.!~*'();,/?:@&=+$#"),
+    |text| keeping(text, b"-_.!~*'();,/:@&=+$\"<>[]\\^`{|}"),
+    |text| keeping(text, b"-_.!~*();,/:@&=+$%"),
+    |text| keeping(text, b"-_.~/"),
+];
+
+/// Escapes of letters, digits and `-._~` undone, the others in upper case: the normal form of RFC 3986, which .NET and Java proxies write.
+pub(super) fn normal(text: &str) -> String {
+    recased(&undoing(text, is_unreserved), str::to_ascii_uppercase)
+}
+
+fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
+}
+
+/// JavaScript's `escape`.
+pub(super) fn escape_of_javascript(text: &str) -> String {
     let mut out = String::with_capacity(text.len() * 2);
-    for byte in text.bytes() {
+    for unit in text.encode_utf16() {
+        match u8::try_from(unit) {
+            Ok(byte) if byte.is_ascii_alphanumeric() || b"@*_+-./".contains(&byte) => {
+                out.push(char::from(byte));
+            }
+            Ok(byte) => {
+                out.push('%');
+                push_hex(&mut out, byte);
+            }
+            Err(_) => {
+                let [high, low] = unit.to_be_bytes();
+                out.push_str("%u");
+                push_hex(&mut out, high);
+                push_hex(&mut out, low);
+            }
+        }
+    }
+    out
+}
+
+fn keeping(text: &str, kept: &[u8]) -> String {
+    keeping_bytes(text.as_bytes(), kept)
+}
+
+fn keeping_bytes(text: &[u8], kept: &[u8]) -> String {
+    let mut out = String::with_capacity(text.len() * 2);
+    for &byte in text {
         if byte.is_ascii_alphanumeric() || kept.contains(&byte) {
             out.push(char::from(byte));
         } else {
@@ -69,11 +145,93 @@ pub(super) fn decoded_whole(text: &str) -> String {
     undone(text, b";,/?:@&=+$#")
 }
 
+/// The path of Flask's `request.url`: escapes of what has a meaning there stay.
+pub(super) fn decoded_path(text: &str) -> String {
+    undone(text, b"/?#%; ")
+}
+
+/// Its query.
+pub(super) fn decoded_query(text: &str) -> String {
+    undone(text, b"&=+#% ")
+}
+
+/// Every escape undone, and the bytes read as another charset.
+pub(super) fn decoded_as(text: &str, charset: &'static Encoding) -> String {
+    let bytes = bytes_undoing(text, |_| true);
+    charset.decode_without_bom_handling(&bytes).0.into_owned()
+}
+
+/// Every escape undone, and one character for each byte: ISO-8859-1, as servlets decoded by default.
+pub(super) fn decoded_as_latin_1(text: &str) -> String {
+    let bytes = bytes_undoing(text, |_| true);
+    bytes.into_iter().map(char::from).collect()
+}
+
+/// What is not ASCII, escaped in another charset: `%D5%C5` for `%E5%BC%A0`.
+pub(super) fn escaped_in(text: &str, charset: &'static Encoding) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('%') {
+        let end = rest[at..]
+            .as_bytes()
+            .chunks(3)
+            .take_while(|chunk| escape(chunk).is_some_and(|byte| !byte.is_ascii()))
+            .count()
+            * 3
+            + at;
+        out.push_str(&rest[..at]);
+        if end == at {
+            out.push('%');
+            rest = &rest[at + 1..];
+        } else {
+            let bytes = in_charset(&decoded(&rest[at..end]), charset);
+            out.push_str(&keeping_bytes(&bytes, b""));
+            rest = &rest[end..];
+        }
+    }
+    out.push_str(rest);
+    out
+}
+
+/// The bytes of a text in a charset; what it has no sign for becomes `?`.
+pub(super) fn in_charset(text: &str, charset: &'static Encoding) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut letters = [0; 4];
+    for letter in text.chars() {
+        let (bytes, _, lacks) = charset.encode(letter.encode_utf8(&mut letters));
+        if lacks {
+            out.push(b'?');
+        } else {
+            out.extend_from_slice(&bytes);
+        }
+    }
+    out
+}
+
+/// The bytes of a text in ISO-8859-1, or of as much of it as lies below `end`; what lies above becomes `?`.
+pub(super) fn in_latin_1(text: &str, end: u32) -> Vec<u8> {
+    text.chars()
+        .map(|letter| {
+            let byte = Some(u32::from(letter)).filter(|code| *code < end);
+            byte.and_then(|code| u8::try_from(code).ok())
+                .unwrap_or(b'?')
+        })
+        .collect()
+}
+
 fn undone(text: &str, staying: &[u8]) -> String {
+    undoing(text, |byte| !staying.contains(&byte))
+}
+
+fn undoing(text: &str, undoes: impl Fn(u8) -> bool) -> String {
+    String::from_utf8_lossy(&bytes_undoing(text, undoes)).into_owned()
+}
+
+fn bytes_undoing(text: &str, undoes: impl Fn(u8) -> bool) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&first, after)) = rest.split_first() {
-        match escape(rest).filter(|byte| !staying.contains(byte)) {
+        match escape(rest).filter(|byte| undoes(*byte)) {
             Some(byte) => {
                 out.push(byte);
                 rest = &rest[3..];
@@ -84,7 +242,7 @@ fn undone(text: &str, staying: &[u8]) -> String {
             }
         }
     }
-    String::from_utf8_lossy(&out).into_owned()
+    out
 }
 
 /// The byte that an escape at the start of `value_mistakes` stands for.

@@ -1,61 +1,164 @@
 //! The signature that was sent: which hash it must be by its look, and whether a string gives it.
 
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use md5::Md5;
 use sha1::{Digest, Sha1};
-use sha2::Sha256;
+use sha2::{Sha256, Sha512};
 
 use super::causes::{self as c, Cause};
 
 /// A signature of a known look.
 pub(super) struct Sent {
     text: String,
-    /// Whether this is the hash of that string.
-    is_of: fn(&str, &str) -> bool,
-    /// What is wrong with its look alone.
-    pub(super) cause: Option<&'static Cause>,
+    algorithm: &'static Algorithm,
+    /// Whether a digest is written like this.
+    is_written: fn(&str, &[u8]) -> bool,
+    /// What is wrong with how the digest is written.
+    writing: Option<&'static Cause>,
 }
 
+/// A hash, and what is built of it.
+struct Algorithm {
+    /// Bytes of its digest.
+    length: usize,
+    /// Why it is the wrong one.
+    cause: Option<&'static Cause>,
+    of: fn(&[u8]) -> Vec<u8>,
+    /// With a key: HMAC; and the hash of the hash.
+    others: &'static [(Keyed, &'static Cause)],
+}
+
+/// The digest of a text under a key.
+type Keyed = fn(&[u8], &[u8]) -> Vec<u8>;
+
+static ALGORITHMS: [Algorithm; 4] = [
+    Algorithm {
+        length: 20,
+        cause: None,
+        of: |text| Sha1::digest(text).to_vec(),
+        others: &[
+            (hmac_sha1, &c::HMAC),
+            (
+                |_, text| Sha1::digest(hex(&Sha1::digest(text))).to_vec(),
+                &c::HASHED_TWICE,
+            ),
+            (
+                |_, text| Sha1::digest(hex(&Md5::digest(text))).to_vec(),
+                &c::HASHED_TWICE,
+            ),
+        ],
+    },
+    Algorithm {
+        length: 16,
+        cause: Some(&c::MD5),
+        of: |text| Md5::digest(text).to_vec(),
+        others: &[
+            (hmac_md5, &c::HMAC),
+            (
+                |_, text| Md5::digest(hex(&Md5::digest(text))).to_vec(),
+                &c::HASHED_TWICE,
+            ),
+        ],
+    },
+    Algorithm {
+        length: 32,
+        cause: Some(&c::SHA256),
+        of: |text| Sha256::digest(text).to_vec(),
+        others: &[
+            (hmac_sha256, &c::HMAC),
+            (
+                |_, text| Sha256::digest(hex(&Sha256::digest(text))).to_vec(),
+                &c::HASHED_TWICE,
+            ),
+        ],
+    },
+    Algorithm {
+        length: 64,
+        cause: Some(&c::SHA512),
+        of: |text| Sha512::digest(text).to_vec(),
+        others: &[(hmac_sha512, &c::HMAC)],
+    },
+];
+
 impl Sent {
-    /// `None`: no hash that anybody uses looks like this.
+    /// `None`: no known hash looks like this.
     pub(super) fn of(signature: &str) -> Option<Self> {
         let text = signature.trim().trim_matches(['"', '\'']).trim();
-        let is_hex = text.bytes().all(|byte| byte.is_ascii_hexdigit());
         let blank = (text.len() != signature.len()).then_some(&c::SIGNATURE_BLANK);
-        let upper = text
-            .bytes()
-            .any(|byte| byte.is_ascii_uppercase())
-            .then_some(&c::UPPER_HEX);
-        let (is_of, cause): (fn(&str, &str) -> bool, _) = match text.len() {
-            40 if is_hex => (|sent, text| sent == sha1(text), upper.or(blank)),
-            32 if is_hex => (|sent, text| sent == hex(&Md5::digest(text)), Some(&c::MD5)),
-            64 if is_hex => (
-                |sent, text| sent == hex(&Sha256::digest(text)),
-                Some(&c::SHA256),
-            ),
-            28 if text.ends_with('=') => (
-                |sent, text| sent == base64(&Sha1::digest(text)),
+        let is_hex = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        // BitConverter.ToString of .NET.
+        let joined = text.replace(['-', ':'], "");
+        let is_separated = joined.len() * 3 == text.len() * 2 + 2 && is_hex(&joined);
+        let digits = if is_separated { &joined } else { text };
+        let of_length = |length: usize| ALGORITHMS.iter().find(|known| known.length == length);
+        let (algorithm, is_written, writing): (_, fn(&str, &[u8]) -> bool, _) = if let Some(known) =
+            of_length(digits.len() / 2).filter(|_| is_hex(digits) && digits.len() % 2 == 0)
+        {
+            let upper = digits.bytes().any(|byte| byte.is_ascii_uppercase());
+            let separated = is_separated.then_some(&c::HEX_SEPARATED);
+            // Another hash is named alone: its case is no matter.
+            let upper = (upper && known.cause.is_none()).then_some(&c::UPPER_HEX);
+            let blank = blank.filter(|_| known.cause.is_none());
+            (
+                known,
+                |sent, digest| sent == hex(digest),
+                separated.or(upper).or(blank),
+            )
+        } else if is_hex(text) && (SHORTEST..40).contains(&text.len()) {
+            (&ALGORITHMS[0], lost_zeros, Some(&c::ZEROS_LOST))
+        } else if is_hex(text) && text.len() > 40 && text.to_ascii_lowercase().contains("ffffff") {
+            (&ALGORITHMS[0], sign_extended, Some(&c::HEX_SIGN_EXTENDED))
+        } else if let Some(hexed) = of_base64_length(text, |length| length * 2) {
+            (
+                hexed,
+                |sent, digest| is_base64(sent, hex(digest).as_bytes()),
                 Some(&c::BASE64),
-            ),
-            SHORTEST..40 if is_hex => (lost_zeros, Some(&c::ZEROS_LOST)),
-            _ => return None,
+            )
+        } else {
+            let known = of_base64_length(text, |length| length)?;
+            (known, is_base64, Some(&c::BASE64))
         };
-        let text = if is_hex {
-            text.to_ascii_lowercase()
+        let text = if is_hex(digits) {
+            digits.to_ascii_lowercase()
         } else {
             text.to_owned()
         };
-        Some(Self { text, is_of, cause })
+        Some(Self {
+            text,
+            algorithm,
+            is_written,
+            writing,
+        })
+    }
+
+    /// What is wrong with its look alone.
+    pub(super) fn causes(&self) -> Vec<&'static Cause> {
+        self.algorithm
+            .cause
+            .into_iter()
+            .chain(self.writing)
+            .collect()
     }
 
     /// Whether it has the look of a hash only if zeros were lost: what a cut one has, too, as long as none is found that fits.
     pub(super) fn is_short(&self) -> bool {
-        self.cause
+        self.writing
             .is_some_and(|cause| cause.code == c::ZEROS_LOST.code)
     }
 
-    /// Whether it is the hash of `string`.
-    pub(super) fn fits(&self, string: &str) -> bool {
-        (self.is_of)(&self.text, string)
+    /// Whether it is the hash of `text`.
+    pub(super) fn fits(&self, text: &[u8]) -> bool {
+        (self.is_written)(&self.text, &(self.algorithm.of)(text))
+    }
+
+    /// What is wrong if it is the hash of `text` under `key`, or the hash of its hash.
+    pub(super) fn fits_otherwise(&self, key: &[u8], text: &[u8]) -> Option<Vec<&'static Cause>> {
+        let (_, cause) = self
+            .algorithm
+            .others
+            .iter()
+            .find(|(hash, _)| (self.is_written)(&self.text, &hash(key, text)))?;
+        Some([*cause].into_iter().chain(self.writing).collect())
     }
 }
 
@@ -64,15 +167,60 @@ pub(super) fn sha1(text: &str) -> String {
     hex(&Sha1::digest(text))
 }
 
+macro_rules! hmac_of {
+    ($name:ident, $hash:ty) => {
+        fn $name(key: &[u8], text: &[u8]) -> Vec<u8> {
+            // A key of any length is taken.
+            Hmac::<$hash>::new_from_slice(key).map_or_else(
+                |_| Vec::new(),
+                |hmac| hmac.chain_update(text).finalize().into_bytes().to_vec(),
+            )
+        }
+    };
+}
+hmac_of!(hmac_md5, Md5);
+hmac_of!(hmac_sha1, Sha1);
+hmac_of!(hmac_sha256, Sha256);
+hmac_of!(hmac_sha512, Sha512);
+
 /// Of each byte, or of the whole number.
-fn lost_zeros(sent: &str, text: &str) -> bool {
-    let digest = Sha1::digest(text);
-    sent == hex(&digest).trim_start_matches('0')
+fn lost_zeros(sent: &str, digest: &[u8]) -> bool {
+    sent == hex(digest).trim_start_matches('0')
         || sent
             == digest
                 .iter()
                 .map(|byte| format!("{byte:x}"))
                 .collect::<String>()
+}
+
+/// Java's `Integer.toHexString(b)` and C's `%02x` of a signed byte.
+fn sign_extended(sent: &str, digest: &[u8]) -> bool {
+    let extended = |byte: &u8| i32::from(byte.cast_signed());
+    let padded: String = digest
+        .iter()
+        .map(|byte| format!("{:02x}", extended(byte)))
+        .collect();
+    let bare: String = digest
+        .iter()
+        .map(|byte| format!("{:x}", extended(byte)))
+        .collect();
+    sent == padded || sent == bare
+}
+
+/// The algorithm whose digest, made into `bytes_of` bytes, has the length of this Base64.
+fn of_base64_length(text: &str, bytes_of: fn(usize) -> usize) -> Option<&'static Algorithm> {
+    let bare = text.trim_end_matches('=');
+    let is_base64 = bare
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"+/-_".contains(&byte));
+    let fits = |known: &&Algorithm| bare.len() == (bytes_of(known.length) * 8).div_ceil(6);
+    ALGORITHMS.iter().filter(|_| is_base64).find(fits)
+}
+
+/// In either alphabet, padded or not.
+fn is_base64(sent: &str, bytes: &[u8]) -> bool {
+    let sent = sent.replace('-', "+").replace('_', "/");
+    sent.trim_end_matches('=') == base64(bytes).trim_end_matches('=')
 }
 
 fn hex(bytes: &[u8]) -> String {

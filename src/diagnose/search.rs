@@ -121,13 +121,15 @@ impl<'a> Search<'a> {
 
     /// The mistakes that explain the signature, as few as possible.
     pub(super) fn run(self) -> Option<Found> {
-        if self.fits(&self.right.string()) {
-            return Some(self.found(&[], self.right.struck_out().string()));
+        if let Some(hashed) = self.hashed(&self.right.string()) {
+            return Some(self.found(&[], &hashed, self.right.struck_out().string()));
         }
         let changes = self.changes();
         self.singly(&changes)
+            .or_else(|| self.hashed_otherwise(&changes))
             .or_else(|| self.addresses_in_pairs(&changes))
             .or_else(|| self.in_pairs(&changes))
+            .or_else(|| self.ports())
     }
 
     /// Every change of one value.
@@ -175,8 +177,8 @@ impl<'a> Search<'a> {
                             url: text,
                             ..self.right.clone()
                         };
-                        (is_new && self.fits(&values.string()))
-                            .then(|| self.found(&[first, second], values.struck_out().string()))
+                        let hashed = is_new.then(|| self.hashed(&values.string()))??;
+                        Some(self.found(&[first, second], &hashed, values.struck_out().string()))
                     })
             })
     }
@@ -205,23 +207,76 @@ impl<'a> Search<'a> {
         let mut values = self.right.clone();
         changes.iter().for_each(|(_, part)| part.put(&mut values));
         let causes: Vec<_> = changes.iter().map(|(cause, _)| *cause).collect();
-        self.fits(&values.string())
-            .then(|| self.found(&causes, values.struck_out().string()))
+        let hashed = self.hashed(&values.string())?;
+        Some(self.found(&causes, &hashed, values.struck_out().string()))
+    }
+
+    /// With a key, or twice: one other mistake at most beside it.
+    fn hashed_otherwise(&self, changes: &[Change]) -> Option<Found> {
+        let fits = |values: &Values, string: &str| {
+            self.spend(string.len()).then(|| {
+                self.sent
+                    .fits_otherwise(values.ticket.as_bytes(), string.as_bytes())
+            })?
+        };
+        let right = &self.right;
+        if let Some(hashed) = fits(right, &right.string()) {
+            return Some(self.found(&[], &hashed, right.struck_out().string()));
+        }
+        let alone = changes.iter().find_map(|(cause, part)| {
+            let mut values = right.clone();
+            part.put(&mut values);
+            let hashed = fits(&values, &values.string())?;
+            Some(self.found(&[cause], &hashed, values.struck_out().string()))
+        });
+        alone.or_else(|| {
+            let strings = strings(right, &self.case);
+            let mut strings = strings.into_iter().enumerate();
+            strings.find_map(|(at, (cause, string))| {
+                let hashed = fits(right, &string)?;
+                let shown = string_shown(right, &self.case, at);
+                Some(self.found(&[cause], &hashed, shown))
+            })
+        })
+    }
+
+    /// A port that nothing tells of, and the scheme that goes with it behind a proxy: tried alone only, since there are thousands.
+    fn ports(&self) -> Option<Found> {
+        let (_, rest) = self.right.url.split_once("://")?;
+        let end = rest.find(['/', '?', ':']).unwrap_or(rest.len());
+        let (host, rest) = rest.split_at(end);
+        let rest = &rest[rest.find(['/', '?']).unwrap_or(rest.len())..];
+        let is_http = self.right.url.starts_with("http:");
+        let schemes = if is_http {
+            ["http", "https"]
+        } else {
+            ["https", "http"]
+        };
+        schemes.into_iter().enumerate().find_map(|(at, scheme)| {
+            let causes: &[_] = if at == 0 {
+                &[&c::PORT]
+            } else {
+                &[&c::SCHEME, &c::PORT]
+            };
+            (1..=u16::MAX)
+                .take_while(|_| self.goes_on())
+                .find_map(|port| {
+                    let values = Values {
+                        url: format!("{scheme}://{host}:{port}{rest}"),
+                        ..self.right.clone()
+                    };
+                    let hashed = self.hashed(&values.string())?;
+                    Some(self.found(causes, &hashed, values.struck_out().string()))
+                })
+        })
     }
 
     fn as_another_string(&self, values: &Values, causes: &[&'static Cause]) -> Option<Found> {
-        let (at, cause) = strings(values, &self.case)
-            .into_iter()
-            .enumerate()
-            .find_map(|(at, (cause, string))| self.fits(&string).then_some((at, cause)))?;
-        let (_, string) = strings(&values.struck_out(), &self.case).swap_remove(at);
-        // Where the string was escaped, so was what stands in the ticket's place.
-        let shown = [escape::component, escape::form]
-            .iter()
-            .fold(string, |string, encode| {
-                string.replace(&encode(&values.shown), &values.shown)
-            });
-        Some(self.found(&[causes, &[cause]].concat(), shown))
+        let mut strings = strings(values, &self.case).into_iter().enumerate();
+        let (at, cause, hashed) =
+            strings.find_map(|(at, (cause, string))| Some((at, cause, self.hashed(&string)?)))?;
+        let shown = string_shown(values, &self.case, at);
+        Some(self.found(&[causes, &[cause]].concat(), &hashed, shown))
     }
 
     /// Whether there is anything left to hash with: else nothing need be put together either.
@@ -229,18 +284,35 @@ impl<'a> Search<'a> {
         self.budget.get() > 0
     }
 
-    fn fits(&self, string: &str) -> bool {
+    /// Whether so many bytes may still be hashed.
+    fn spend(&self, bytes: usize) -> bool {
         let left = self.budget.get();
-        self.budget.set(left.saturating_sub(string.len()));
-        left > 0 && self.sent.fits(string)
+        self.budget.set(left.saturating_sub(bytes));
+        left > 0
     }
 
-    fn found(&self, causes: &[&'static Cause], string: String) -> Found {
+    /// What is wrong with the bytes and the hash if the signature is this string's.
+    fn hashed(&self, string: &str) -> Option<Vec<&'static Cause>> {
+        let fits = |bytes: &[u8]| self.spend(bytes.len()) && self.sent.fits(bytes);
+        if fits(string.as_bytes()) {
+            return Some(self.sent.causes());
+        }
+        let in_a_charset = !string.is_ascii()
+            && (url::CHARSETS
+                .iter()
+                .any(|charset| fits(&escape::in_charset(string, charset)))
+                || [0x80, 0x100]
+                    .iter()
+                    .any(|end| fits(&escape::in_latin_1(string, *end))));
+        in_a_charset.then(|| [&[&c::CHARSET], &*self.sent.causes()].concat())
+    }
+
+    fn found(&self, causes: &[&'static Cause], hashed: &[&'static Cause], string: String) -> Found {
         let mistakes = causes
             .iter()
             .copied()
             .chain(self.presumed)
-            .chain(self.sent.cause)
+            .chain(hashed.iter().copied())
             .collect();
         Found {
             mistakes,
@@ -259,6 +331,17 @@ impl<'a> Search<'a> {
             string.replace(ticket.value.expose(), &ticket.role.shown())
         })
     }
+}
+
+/// The wrongly put-together string of this place, its ticket struck out.
+fn string_shown(values: &Values, case: &Case, at: usize) -> String {
+    let (_, string) = strings(&values.struck_out(), case).swap_remove(at);
+    // Where the string was escaped, so was what stands in the ticket's place.
+    [escape::component, escape::form]
+        .iter()
+        .fold(string, |string, encode| {
+            string.replace(&encode(&values.shown), &values.shown)
+        })
 }
 
 /// Keeps a search over a very long address to about a second.

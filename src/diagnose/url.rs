@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::causes::{self as c, Cause};
-use super::{Case, escape};
+use super::{Case, escape, rebuilt};
 use crate::sign::before_fragment;
 
 /// An address as a mistake leaves it.
@@ -18,7 +18,7 @@ pub(super) fn mistaken(url: &str, case: &Case) -> Vec<Variant> {
         }
     };
     for step in [
-        fragments, elsewhere, edges, blanks, query, path, host, escaping, missing,
+        fragments, elsewhere, edges, blanks, query, path, host, escaping, rebuilt, charset, missing,
     ] {
         step(url, case, &mut add);
     }
@@ -184,15 +184,16 @@ fn query(url: &str, _: &Case, add: &mut Add<'_>) {
     add(&c::EMPTY_TAIL, joined(&filled));
     add(&c::EMPTY_TAIL, joined(&bare));
     add(&c::EMPTY_TAIL, format!("{path}?{}", equals.join("&")));
-    if let Ok(pairs) = serde_urlencoded::from_str::<Vec<(String, String)>>(query) {
-        for encode in [escape::form, escape::component] {
-            let anew: Vec<String> = pairs
-                .iter()
-                .map(|(name, value)| format!("{}={}", encode(name), encode(value)))
-                .collect();
-            add(&c::QUERY_REENCODED, format!("{path}?{}", anew.join("&")));
-        }
-    }
+    // Python's parse_qsl.
+    let valued: Vec<&str> = filled
+        .iter()
+        .copied()
+        .filter(|part| {
+            part.split_once('=')
+                .is_some_and(|(_, value)| !value.is_empty())
+        })
+        .collect();
+    add(&c::EMPTY_TAIL, joined(&valued));
     add(&c::DOUBLE_QUESTION, format!("{path}??{query}"));
     add(
         &c::DOUBLE_QUESTION,
@@ -251,7 +252,7 @@ fn host(url: &str, case: &Case, add: &mut Add<'_>) {
     add(&c::SCHEME_MISSING, rest.to_owned());
 }
 
-fn path(url: &str, _: &Case, add: &mut Add<'_>) {
+fn path(url: &str, case: &Case, add: &mut Add<'_>) {
     let Some(Parts {
         scheme,
         host,
@@ -282,8 +283,42 @@ fn path(url: &str, _: &Case, add: &mut Add<'_>) {
             None => {}
         }
     }
-    if let Some((_, after)) = path.trim_start_matches('/').split_once('/') {
-        add(&c::PATH_PREFIX, format!("{origin}/{after}{query}"));
+    let mut after = path.trim_start_matches('/');
+    for _ in 0..MAX_PREFIX {
+        let Some((_, rest)) = after.split_once('/') else {
+            break;
+        };
+        add(&c::PATH_PREFIX, format!("{origin}/{rest}{query}"));
+        after = rest;
+    }
+    let rooted = path.strip_prefix('/').unwrap_or(path);
+    for script in SCRIPTS {
+        add(
+            &c::SCRIPT_PATH,
+            format!("{origin}/{script}/{rooted}{query}"),
+        );
+        add(&c::SCRIPT_PATH, format!("{origin}/{script}{query}"));
+        let asked = query.replacen('?', "&", 1);
+        for name in ["s", "_url", "q"] {
+            add(
+                &c::SCRIPT_PATH,
+                format!("{origin}/{script}?{name}=/{rooted}{asked}"),
+            );
+            add(
+                &c::SCRIPT_PATH,
+                format!("{origin}{path}?{name}=/{rooted}{asked}"),
+            );
+        }
+    }
+    let given = case.hosts.iter().filter_map(|host| {
+        let (_, rest) = host.split_once("://")?;
+        before_fragment(rest).split('/').nth(1)
+    });
+    for prefix in given.chain(PREFIXES) {
+        add(
+            &c::PREFIX_ADDED,
+            format!("{origin}/{prefix}/{rooted}{query}"),
+        );
     }
     if !query.is_empty() {
         add(&c::PATH_DROPPED, format!("{origin}/{query}"));
@@ -326,8 +361,121 @@ fn escaping(url: &str, _: &Case, add: &mut Add<'_>) {
     add(&c::JSON_ESCAPED, url.replace('&', "\\u0026"));
     add(&c::JSON_ESCAPED, format!("\"{url}\""));
     add(&c::JSON_ESCAPED, format!("\"{}\"", url.replace('/', "\\/")));
+    add(
+        &c::HTML_ESCAPED,
+        url.replace('&', "&amp;").replace('\'', "&#039;"),
+    );
+    add(
+        &c::HTML_ESCAPED,
+        url.replace('&', "&amp;").replace('\'', "&#39;"),
+    );
     add(&c::LOWER_CASED, url.to_ascii_lowercase());
 }
+
+/// What a framework gives as the address of the request.
+fn rebuilt(url: &str, _: &Case, add: &mut Add<'_>) {
+    let Some(Parts {
+        scheme,
+        host,
+        port,
+        rest,
+    }) = Parts::of(url)
+    else {
+        return;
+    };
+    let origin = format!("{scheme}://{host}{port}");
+    let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let asked = &rest[path.len()..];
+    for (cause, path) in rebuilt::paths(path) {
+        add(cause, format!("{origin}{path}{asked}"));
+    }
+    if !query.is_empty() {
+        for (cause, query) in rebuilt::queries(query) {
+            add(cause, format!("{origin}{path}?{query}"));
+        }
+        // Flask; java.net.URI; a WHATWG parser and one that undoes it; a path joined with its query and then escaped.
+        add(
+            &c::PERCENT_DECODED,
+            format!(
+                "{origin}{}?{}",
+                escape::decoded_path(path),
+                escape::decoded_query(query)
+            ),
+        );
+        add(&c::QUERY_REENCODED, url.replace('\'', "%27"));
+        add(&c::QUERY_REENCODED, url.replace("%27", "'"));
+        add(&c::QUESTION_ENCODED, url.replacen('?', "%3F", 1));
+    }
+    add(
+        &c::PERCENT_DECODED,
+        escape::decoded(url).replace(' ', "%20"),
+    );
+    add(&c::PATH_REENCODED, url.replace('\'', "%27"));
+    let normal = escape::normal(url);
+    let cause = if normal.starts_with(&format!("{origin}{path}?")) {
+        &c::QUERY_REENCODED
+    } else {
+        &c::PATH_REENCODED
+    };
+    add(cause, normal);
+    let decoded = escape::decoded(url);
+    add(&c::QUERY_REENCODED, escape::whole(&decoded));
+    add(
+        &c::ESCAPES_ENCODED,
+        escape::whole(&escape::decoded_whole(url)),
+    );
+    // The address as part of a path.
+    add(&c::SLASHES_MERGED, url.replacen("://", ":/", 1));
+}
+
+/// What is not ASCII, through another charset than UTF-8.
+fn charset(url: &str, _: &Case, add: &mut Add<'_>) {
+    if !url.contains('%') && url.is_ascii() {
+        return;
+    }
+    add(&c::CHARSET, escape::decoded_as_latin_1(url));
+    for charset in CHARSETS {
+        add(&c::CHARSET, escape::decoded_as(url, charset));
+        let escaped = escape::escaped_in(url, charset);
+        add(
+            &c::CHARSET,
+            escape::recased(&escaped, str::to_ascii_lowercase),
+        );
+        add(&c::CHARSET, escaped);
+    }
+    if let Some(Parts {
+        scheme,
+        host,
+        port,
+        rest,
+    }) = Parts::of(url)
+    {
+        let escaped = escape::escape_of_javascript(&escape::decoded(rest));
+        add(&c::CHARSET, format!("{scheme}://{host}{port}{escaped}"));
+        let in_place: String = escape::decoded(rest)
+            .chars()
+            .map(|letter| {
+                if letter.is_ascii() {
+                    letter.to_string()
+                } else {
+                    escape::escape_of_javascript(&letter.to_string())
+                }
+            })
+            .collect();
+        add(&c::CHARSET, format!("{scheme}://{host}{port}{in_place}"));
+        // A servlet's path, decoded as ISO-8859-1 beside a query that is not.
+        let (path, query) = rest.find('?').map_or((rest, ""), |at| rest.split_at(at));
+        let path = escape::decoded_as_latin_1(path);
+        add(&c::CHARSET, format!("{scheme}://{host}{port}{path}{query}"));
+    }
+}
+
+/// The charsets of the platforms that Chinese backends run on.
+pub(super) static CHARSETS: [&encoding_rs::Encoding; 3] = [
+    encoding_rs::GBK,
+    encoding_rs::BIG5,
+    encoding_rs::WINDOWS_1252,
+];
 
 fn edges(url: &str, _: &Case, add: &mut Add<'_>) {
     for edge in ["\n", "\r\n", "\r", " ", "\t", "\u{a0}"] {
@@ -433,9 +581,19 @@ const SHARED_FROM: [&str; 6] = [
 ];
 
 /// Where an application server or a container listens behind its proxy.
-const PORTS: [u16; 12] = [
-    80, 443, 8080, 8443, 8000, 8081, 8888, 3000, 5000, 5173, 7001, 9000,
+const PORTS: [u16; 24] = [
+    80, 443, 8080, 8443, 8000, 8081, 8888, 3000, 5000, 5173, 7001, 9000, 81, 1337, 3001, 4000,
+    5001, 8001, 8082, 8088, 8090, 9090, 9501, 8787,
 ];
+
+/// Where PHP's front controllers lie, which its `SCRIPT_NAME` and `PHP_SELF` name.
+const SCRIPTS: [&str; 2] = ["index.php", "public/index.php"];
+
+/// What proxies put before a path that they pass on.
+const PREFIXES: [&str; 6] = ["api", "backend", "app", "web", "h5", "wx"];
+
+/// So many first parts of a path may a proxy have taken away.
+const MAX_PREFIX: usize = 2;
 
 /// What a server calls itself behind a proxy.
 const LOCAL: &[&str] = &["localhost", "127.0.0.1"];

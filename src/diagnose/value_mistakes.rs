@@ -210,6 +210,11 @@ pub(super) fn strings(values: &Values, case: &Case) -> Vec<(&'static Cause, Stri
         found.push((&c::VALUES_ONLY, bare.concat()));
         found.push((&c::VALUES_ONLY, bare.join("&")));
     }
+    // The rule by which WeChat checks a server: token, timestamp and nonce, sorted.
+    for order in orders(3) {
+        let bare: Vec<&str> = order.iter().map(|at| named[*at].1).collect();
+        found.push((&c::VALUES_ONLY, bare.concat()));
+    }
     for separator in [
         "", ",", ";", "|", "\n", "\r\n", " & ", "& ", " &", "&amp;", "&&",
     ] {
@@ -239,7 +244,17 @@ pub(super) fn strings(values: &Values, case: &Case) -> Vec<(&'static Cause, Stri
             .collect();
         found.push((&c::PARAMETER_MISSING, joined(&kept, "&")));
     }
+    let key = &values.ticket;
+    let unsigned = joined(&named[1..], "&");
+    found.push((&c::PAYMENT_KEY, format!("{unsigned}&key={key}")));
+    found.push((&c::PAYMENT_KEY, format!("{right}&key={key}")));
     if let Some(app_id) = &case.app_id {
+        let pay = unsigned.replacen("noncestr=", "nonceStr=", 1);
+        let capital = pay.replacen("&timestamp=", "&timeStamp=", 1);
+        for text in [pay, capital] {
+            let text = format!("appId={app_id}&{text}&key={key}");
+            found.push((&c::PAYMENT_KEY, text));
+        }
         for name in ["appid", "appId", "app_id"] {
             found.push((&c::APP_ID_ADDED, format!("{name}={app_id}&{right}")));
             found.push((&c::APP_ID_ADDED, format!("{right}&{name}={app_id}")));

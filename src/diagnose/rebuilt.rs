@@ -1,0 +1,217 @@
+//! Addresses as servers and routers give them back after they have taken them apart: PHP, Laravel, servlets, Spring, ASP.NET, Express,
+//! Koa, Next, vue-router, Nuxt, Flask, Django, Starlette, Go and nginx. Each form was read off the running software (ASP.NET's: off its
+//! documentation).
+
+use std::collections::HashMap;
+
+use super::causes::{self as c, Cause};
+use super::escape;
+
+/// Every way in which `query` is written again from its parsed parameters.
+pub(super) fn queries(query: &str) -> Vec<(&'static Cause, String)> {
+    let given = parsed(query);
+    let grouped = grouped(&given);
+    let mut by_name = given.clone();
+    by_name.sort_by(|one, other| one.0.cmp(&other.0));
+    // JavaScript's objects and PHP's sort: numbers first, in their order.
+    let mut numbers_first = grouped.clone();
+    numbers_first.sort_by_key(|(name, _)| name.parse::<u32>().unwrap_or(u32::MAX));
+    let mut numbers_first_by_name = by_name.clone();
+    numbers_first_by_name.sort_by_key(|(name, _)| name.parse::<u32>().unwrap_or(u32::MAX));
+
+    let mut found = Vec::new();
+    for pairs in [
+        &given,
+        &by_name,
+        &grouped,
+        &numbers_first,
+        &numbers_first_by_name,
+    ] {
+        written(&c::QUERY_REENCODED, pairs, &mut found);
+        found.push((&c::PERCENT_DECODED, joined(pairs, str::to_owned)));
+    }
+    let renamed: Pairs = given
+        .iter()
+        .map(|(name, value)| (name.replace(['.', ' '], "_"), value.clone()))
+        .collect();
+    if renamed != given {
+        written(&c::NAMES_REWRITTEN, &renamed, &mut found);
+    }
+    let repeats = grouped
+        .windows(2)
+        .any(|neighbours| neighbours[0].0 == neighbours[1].0);
+    if repeats {
+        for keeps_first in [true, false] {
+            let single = one_of_each(&grouped, keeps_first);
+            let mut sorted = single.clone();
+            sorted.sort();
+            for pairs in [single, sorted] {
+                written(&c::DUPLICATES_DROPPED, &pairs, &mut found);
+            }
+        }
+    }
+    if repeats || given.iter().any(|(name, _)| name.contains('[')) {
+        for pairs in arrays(&grouped) {
+            written(&c::ARRAYS_REWRITTEN, &pairs, &mut found);
+        }
+    }
+    found
+}
+
+/// Every way in which a server gives a path back that it has parsed.
+pub(super) fn paths(path: &str) -> Vec<(&'static Cause, String)> {
+    let decoded = escape::decoded(path);
+    let bare = without_parameters(path);
+    let merged = merged_slashes(path);
+    let mut found = vec![
+        (&c::PATH_PARAMETERS, bare.clone()),
+        (&c::PATH_PARAMETERS, escape::decoded(&merged_slashes(&bare))),
+        (&c::SLASHES_MERGED, merged.clone()),
+        (
+            &c::SLASHES_MERGED,
+            path.trim_end_matches('/').replacen("//", "/", 1),
+        ),
+        (
+            &c::SLASHES_MERGED,
+            format!("/{}", path.trim_start_matches('/')),
+        ),
+        (&c::SLASHES_MERGED, merged.trim_end_matches('/').to_owned()),
+        (&c::PATH_DECODED, decoded.clone()),
+    ];
+    for encode in escape::PATHS {
+        found.push((&c::PATH_REENCODED, encode(&decoded)));
+        found.push((&c::PATH_REENCODED, encode(&merged_slashes(&decoded))));
+    }
+    let segments: Vec<_> = path
+        .split('/')
+        .map(|segment| escape::component(&escape::decoded(segment)))
+        .collect();
+    found.push((&c::PATH_REENCODED, segments.join("/")));
+    found
+}
+
+type Pairs = Vec<(String, String)>;
+
+/// As form parsers read it: empty parts are skipped, and a name without a value has an empty one.
+fn parsed(query: &str) -> Pairs {
+    let read = |text: &str| escape::decoded(&text.replace('+', " "));
+    query
+        .split('&')
+        .filter(|part| !part.is_empty())
+        .map(|part| part.split_once('=').unwrap_or((part, "")))
+        .map(|(name, value)| (read(name), read(value)))
+        .collect()
+}
+
+fn joined(pairs: &[(String, String)], encode: fn(&str) -> String) -> String {
+    pairs
+        .iter()
+        .map(|(name, value)| format!("{}={}", encode(name), encode(value)))
+        .collect::<Vec<_>>()
+        .join("&")
+}
+
+fn written(cause: &'static Cause, pairs: &Pairs, found: &mut Vec<(&'static Cause, String)>) {
+    found.extend(
+        escape::VALUES
+            .iter()
+            .map(|encode| (cause, joined(pairs, *encode))),
+    );
+    if cause != &c::QUERY_REENCODED {
+        found.push((cause, joined(pairs, str::to_owned)));
+    }
+}
+
+/// The values of one name side by side, where its first one stands.
+fn grouped(pairs: &Pairs) -> Pairs {
+    let mut places = HashMap::new();
+    for (at, (name, _)) in pairs.iter().enumerate() {
+        places.entry(name.as_str()).or_insert(at);
+    }
+    let mut grouped = pairs.clone();
+    grouped.sort_by_key(|(name, _)| places[name.as_str()]);
+    grouped
+}
+
+fn one_of_each(grouped: &Pairs, keeps_first: bool) -> Pairs {
+    let mut kept: Pairs = Vec::new();
+    for pair in grouped {
+        match kept.last_mut().filter(|last| last.0 == pair.0) {
+            Some(last) if !keeps_first => last.clone_from(pair),
+            Some(_) => {}
+            None => kept.push(pair.clone()),
+        }
+    }
+    kept
+}
+
+/// A list's parameters as each framework writes them.
+fn arrays(grouped: &Pairs) -> Vec<Pairs> {
+    let base = |name: &str| name.split('[').next().unwrap_or_default().to_owned();
+    let mut counts: HashMap<&str, usize> = HashMap::new();
+    for (name, _) in grouped {
+        *counts.entry(name).or_default() += 1;
+    }
+    let is_list = |name: &str| counts[name] > 1 || name.ends_with("[]");
+    let mut seen: HashMap<&str, usize> = HashMap::new();
+    let (mut bare, mut indexed, mut bracketed) = (Vec::new(), Vec::new(), Vec::new());
+    for (name, value) in grouped {
+        let at = seen.entry(name).or_default();
+        let stem = name.strip_suffix("[]").unwrap_or(name);
+        let in_list = |written: String| {
+            (
+                if is_list(name) { written } else { name.clone() },
+                value.clone(),
+            )
+        };
+        bare.push(in_list(stem.to_owned()));
+        indexed.push(in_list(format!("{stem}[{at}]")));
+        bracketed.push(in_list(format!("{stem}[]")));
+        *at += 1;
+    }
+    let mut lists = vec![bare, indexed, bracketed];
+    for strips in [false, true] {
+        let mut commas: Pairs = Vec::new();
+        let mut name_before = None;
+        for (name, value) in grouped {
+            let stem = if strips { base(name) } else { name.clone() };
+            match commas.last_mut().filter(|_| name_before == Some(name)) {
+                Some((_, values)) => *values = format!("{values},{value}"),
+                None => commas.push((stem, value.clone())),
+            }
+            name_before = Some(name);
+        }
+        lists.push(commas);
+    }
+    // What a language prints for a list or an object.
+    for printed in ["Array", "", "[object Object]"] {
+        let mut texts: Pairs = Vec::new();
+        for (name, value) in grouped {
+            if !name.contains('[') {
+                texts.push((name.clone(), value.clone()));
+            } else if texts.last().is_none_or(|last| last.0 != base(name)) {
+                texts.push((base(name), printed.to_owned()));
+            }
+        }
+        lists.push(texts);
+    }
+    lists
+}
+
+/// `/p;jsessionid=1/q` as servlets match it: `/p/q`.
+fn without_parameters(path: &str) -> String {
+    path.split('/')
+        .map(|segment| segment.split(';').next().unwrap_or_default())
+        .collect::<Vec<_>>()
+        .join("/")
+}
+
+fn merged_slashes(path: &str) -> String {
+    let mut merged = String::with_capacity(path.len());
+    for letter in path.chars() {
+        if letter != '/' || !merged.ends_with('/') {
+            merged.push(letter);
+        }
+    }
+    merged
+}
