@@ -58,8 +58,10 @@ pub struct Case {
     pub landing: Option<String>,
     /// Hosts of the API and its proxies, or the API's address.
     pub hosts: Vec<String>,
-    /// The AppID or CorpID.
+    /// The AppID or CorpID that the page got.
     pub app_id: Option<String>,
+    /// The AppID or CorpID of the account that the tickets belong to.
+    pub account_app_id: Option<String>,
     /// The address that the backend's answer names.
     pub answered_url: Option<String>,
     /// Whether the backend's answer has other names than `wx.config` reads.
@@ -363,6 +365,7 @@ fn judged(
 ) {
     match found {
         Some(Found { mistakes, string }) if mistakes.is_empty() => {
+            findings.extend(app_id(case).map(|cause| Finding::new(Confidence::Proven, cause)));
             findings.extend(beside_the_signature(case));
             // The string agrees with itself, whatever its ticket is.
             let role = case.signed_for().role();
@@ -391,6 +394,7 @@ fn judged(
                 ..finding
             };
             findings.extend(proven.map(shown));
+            findings.extend(app_id(case).map(|cause| Finding::new(Confidence::Likely, cause)));
             said.retain(|finding| !is_about_the_whole(finding));
             findings.extend(said);
         }
@@ -426,6 +430,17 @@ fn beside_the_signature(case: &Case) -> Vec<Finding> {
         .collect()
 }
 
+/// What is wrong with the AppID that the page got: of its own look, or beside the account that signed.
+fn app_id(case: &Case) -> Option<&'static Cause> {
+    let given = case.app_id.as_deref()?.trim();
+    let is_number = !given.is_empty() && given.bytes().all(|byte| byte.is_ascii_digit());
+    if is_number {
+        return Some(&verdicts::AGENT_ID_SENT);
+    }
+    let signs = case.account_app_id.as_deref()?;
+    (given != signs).then_some(&verdicts::APP_ID_OF_ANOTHER)
+}
+
 /// No ticket to compute with: the client's words, and what can be seen.
 fn looked_at(case: &Case, sent: &Sent, said: Vec<Finding>, findings: &mut Vec<Finding>) {
     let look = sent.causes().into_iter();
@@ -434,6 +449,7 @@ fn looked_at(case: &Case, sent: &Sent, said: Vec<Finding>, findings: &mut Vec<Fi
         .into_iter()
         .partition(|finding| !is_refusal_alone(finding));
     findings.extend(specific);
+    findings.extend(app_id(case).map(|cause| Finding::new(Confidence::Likely, cause)));
     findings.extend(beside_the_signature(case));
     let page = [case.url.clone(), escape::href(&case.url)];
     let another = case

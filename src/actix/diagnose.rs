@@ -86,10 +86,11 @@ async fn case(mut question: Question, key: &ApiKey, broker: &Broker) -> Result<C
         if let Some(previous) = broker.previous(account, kind) {
             case = case.ticket(Role::Previous, previous);
         }
-        case.app_id = broker
+        case.account_app_id = broker
             .account(account)
             .ok()
             .map(|account| account.app_id().to_owned());
+        case.app_id = case.app_id.or_else(|| case.account_app_id.clone());
     }
     if case.is_whole() || case.error.is_some() {
         Ok(case)

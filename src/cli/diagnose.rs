@@ -39,6 +39,9 @@ pub(super) struct Diagnose {
     /// The WeCom app's agent_config ticket · 企业微信应用 ticket
     #[arg(long, default_value = "", hide_default_value = true)]
     agent_ticket: String,
+    /// The AppID or CorpID of the account that the ticket belongs to · ticket 所属账号的 AppID 或 CorpID
+    #[arg(long)]
+    app_id: Option<String>,
     /// The access token, in case it was taken for a ticket · 调用凭证 access_token
     #[arg(long, default_value = "", hide_default_value = true)]
     access_token: String,
@@ -114,6 +117,7 @@ impl Diagnose {
             landing: self.landing,
             hosts: self.host,
             error: self.error,
+            account_app_id: self.app_id,
             target: if self.agent {
                 Target::AgentConfig
             } else {

@@ -297,7 +297,12 @@ impl<'a> Search<'a> {
         if fits(string.as_bytes()) {
             return Some(self.sent.causes());
         }
-        let in_a_charset = !string.is_ascii()
+        // A blank or a mark beyond ASCII is a mistake of its own.
+        let has_letters = !string.is_ascii()
+            && string
+                .chars()
+                .any(|letter| !letter.is_ascii() && letter.is_alphanumeric());
+        let in_a_charset = has_letters
             && (url::CHARSETS
                 .iter()
                 .any(|charset| fits(&escape::in_charset(string, charset)))

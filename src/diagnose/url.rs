@@ -293,6 +293,11 @@ fn path(url: &str, case: &Case, add: &mut Add<'_>) {
     }
     let rooted = path.strip_prefix('/').unwrap_or(path);
     for script in SCRIPTS {
+        // PHP_SELF?QUERY_STRING.
+        if query.is_empty() {
+            add(&c::SCRIPT_PATH, format!("{origin}/{script}/{rooted}?"));
+            add(&c::SCRIPT_PATH, format!("{origin}/{script}?"));
+        }
         add(
             &c::SCRIPT_PATH,
             format!("{origin}/{script}/{rooted}{query}"),

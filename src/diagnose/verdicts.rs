@@ -32,6 +32,12 @@ pub(super) static MALFORMED: Cause = row("signature_malformed",
 pub(super) static MILLISECONDS_SENT: Cause = row("sent_in_milliseconds",
     ["the timestamp that the page got is in milliseconds; WeChat's documents ask for seconds, and WeCom refuses anything else", "页面收到的时间戳是毫秒；微信文档要求秒，企业微信只接受秒"],
     ["Make it in seconds (Math.floor(Date.now() / 1000)), and sign and send this same value.", "请生成秒级时间戳（Math.floor(Date.now() / 1000)），用同一个值签名并返回。"]);
+pub(super) static APP_ID_OF_ANOTHER: Cause = row("app_id_of_another_account",
+    ["the answer's appId is not the account that signed", "返回的 appId 与签名所用 ticket 的账号不一致"],
+    ["Send the page the appId of the account whose ticket signs: on an open platform the authorizer's AppID, not the component's; in WeCom the CorpID, not an AgentId or SuiteID.", "返回给页面的 appId 必须是签名所用 ticket 的账号：第三方平台用授权方的 AppID，而不是 component_appid；企业微信用 CorpID，而不是 AgentId 或 SuiteID。"]);
+pub(super) static AGENT_ID_SENT: Cause = row("agent_id_for_app_id",
+    ["the answer's appId is a number, as an AgentId is; wx.config takes the AppID or the CorpID", "返回的 appId 是数字（像 AgentId）；wx.config 需要 AppID 或 CorpID"],
+    ["Send the CorpID (ww…) as appId, and the AgentId as agentid to wx.agentConfig only.", "appId 填 CorpID（ww 开头）；AgentId 只作为 wx.agentConfig 的 agentid。"]);
 pub(super) static MISNAMED: Cause = row("fields_misnamed",
     ["the answer's fields are not named as wx.config reads them (appId, timestamp, nonceStr, signature): what it does not find it sends as \"undefined\"", "返回的字段名与 wx.config 要求的（appId、timestamp、nonceStr、signature）不同：找不到的值会以 \"undefined\" 发出"],
     ["Map the names in the page, or let the backend answer appId, timestamp, nonceStr, signature.", "请在页面中转换字段名，或让后端返回 appId、timestamp、nonceStr、signature。"]);

@@ -1,6 +1,8 @@
 //! Every mistake, made by a backend: first those with the address, then with the ticket, the values, the string and the hash.
 
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha1::{Digest as _, Sha1};
+use sha2::{Sha256, Sha512};
 use wx_jssdk::diagnose::{Case, Role, Target};
 
 use crate::backend::*;
@@ -27,6 +29,27 @@ fn unpadded(text: &str) -> String {
         .iter()
         .map(|byte| format!("{byte:x}"))
         .collect()
+}
+
+/// `BitConverter.ToString` of .NET.
+fn dashed(text: &str) -> String {
+    let bytes: Vec<_> = Sha1::digest(text)
+        .iter()
+        .map(|byte| format!("{byte:02X}"))
+        .collect();
+    bytes.join("-")
+}
+
+/// Java's `String.format("%02x", …)` of a byte made an int.
+fn signed_bytes(text: &str) -> String {
+    let extended = |byte: &u8| format!("{:02x}", i32::from(byte.cast_signed()));
+    Sha1::digest(text).iter().map(extended).collect()
+}
+
+/// As for payments, with the ticket as the key.
+pub(crate) fn hmac_sha256(text: &str) -> String {
+    let hmac = Hmac::<Sha256>::new_from_slice(TICKET.as_bytes()).unwrap();
+    hex(&hmac.chain_update(text).finalize().into_bytes())
 }
 
 /// Java's `BigInteger.toString(16)`.
@@ -79,6 +102,9 @@ pub(crate) static FAULTS: &[Fault] = &[
     on("https://h.cn/p?c=3&a=1&b=2", "query_reordered", |backend| backend.address.push(|url| with_parts(url, |parts| parts.rotate_left(1)))),
     on("https://h.cn/p?q=a*b&r=%7E%20", "query_reencoded", |backend| backend.address.push(|_| "https://h.cn/p?q=a%2Ab&r=%7E+".into())),
     on("https://h.cn/p?ids=1,2&t=10:30", "query_reencoded", |backend| backend.address.push(|url| url.replace(',', "%2C").replace(':', "%3A").replace("https%3A", "https:"))),
+    on("https://h.cn/p?a[]=1&a[]=2", "array_parameters_rewritten", |backend| backend.address.push(|_| "https://h.cn/p?a%5B0%5D=1&a%5B1%5D=2".into())),
+    on("https://h.cn/p?a=1&b=2&a=3", "duplicate_parameters_dropped", |backend| backend.address.push(|_| "https://h.cn/p?a=3&b=2".into())),
+    on("https://h.cn/p?a.b=1", "parameter_names_rewritten", |backend| backend.address.push(|url| url.replace("a.b", "a_b"))),
     on("https://h.cn/p?a=1&_t=7&b=2", "parameter_dropped", |backend| backend.address.push(|url| url.replace("&_t=7", ""))),
     on("https://h.cn/list?id=7&lang=en", "cut_at_ampersand", |backend| backend.address.push(|url| url.split('&').next().unwrap().to_owned())),
     on("https://h.cn/list?scene=3&version=2", "query_dropped", |backend| backend.address.push(|url| url.split('?').next().unwrap().to_owned())),
@@ -93,6 +119,16 @@ pub(crate) static FAULTS: &[Fault] = &[
     on("https://h.cn/app", "trailing_slash", |backend| backend.address.push(|url| format!("{url}/"))),
     on("https://h.cn/app/?a=1", "index_file", |backend| backend.address.push(|url| url.replace("app/", "app/index.html"))),
     on("https://h.cn/app/index.php?a=1", "index_file", |backend| backend.address.push(|url| url.replace("index.php", ""))),
+    on("https://h.cn/p?a=1", "path_prefix_added", |backend| backend.address.push(|url| url.replace("/p", "/backend/p"))),
+    on("https://h.cn/p?a=1", "script_path_signed", |backend| backend.address.push(|url| url.replace("/p", "/index.php/p"))),
+    on("https://h.cn/p?a=1", "script_path_signed", |backend| backend.address.push(|_| "https://h.cn/index.php?s=/p&a=1".into())),
+    on("https://h.cn/%E5%BC%A0/p?n=%E4%B8%89", "path_decoded", |backend| backend.address.push(|url| url.replace("%E5%BC%A0", "张"))),
+    on("https://h.cn/a@b:c,d/p?x=1", "path_reencoded", |backend| backend.address.push(|url| url.replace('@', "%40").replace(":c,", "%3Ac%2C"))),
+    on("https://h.cn/p;jsessionid=AB12?a=1", "path_parameters_dropped", |backend| backend.address.push(|url| url.replace(";jsessionid=AB12", ""))),
+    on("https://h.cn/a//b?x=1", "slashes_merged", |backend| backend.address.push(|url| url.replace("a//b", "a/b"))),
+    on("https://h.cn/p?a=1", "question_mark_encoded", |backend| backend.address.push(|url| url.replace('?', "%3F"))),
+    on("https://h.cn/p?n=%E5%BC%A0", "another_charset", |backend| backend.address.push(|url| url.replace("%E5%BC%A0", "%D5%C5"))),
+    on("https://h.cn/p?n=%E5%BC%A0", "another_charset", |backend| backend.address.push(|url| url.replace("%E5%BC%A0", "å¼\u{a0}"))),
     fault("scheme_swapped", |backend| backend.address.push(|url| url.replacen("https:", "http:", 1))),
     on("http://h.cn/p", "scheme_swapped", |backend| backend.address.push(|url| url.replacen("http:", "https:", 1))),
     fault("port_changed", |backend| backend.address.push(|url| url.replace("example.com", "example.com:8080"))),
@@ -211,6 +247,13 @@ pub(crate) static FAULTS: &[Fault] = &[
     fault("md5_for_sha1", |backend| { backend.hash = md5; }),
     fault("md5_for_sha1", |backend| { backend.hash = |text| md5(text).to_uppercase(); }),
     fault("sha256_for_sha1", |backend| { backend.hash = sha256; }),
+    fault("sha512_for_sha1", |backend| { backend.hash = |text| hex(&Sha512::digest(text)); }),
+    fault("hmac_for_sha1", |backend| { backend.hash = hmac_sha256; }),
+    fault("hashed_twice", |backend| { backend.hash = |text| md5(&md5(text)); }),
+    fault("hashed_twice", |backend| { backend.hash = |text| sha1(&sha1(text)); }),
+    fault("payment_key_added", |backend| { backend.string = |[ticket, nonce, time, url]| format!("noncestr={nonce}&timestamp={time}&url={url}&key={ticket}"); }),
+    fault("hex_with_separators", |backend| { backend.hash = dashed; }),
+    fault("hex_sign_extended", |backend| { backend.hash = signed_bytes; }),
     fault("base64_for_hex", |backend| { backend.hash = sha1_base64; }),
     fault("signature_with_blanks", |backend| { backend.hash = |text| format!("{}\n", sha1(text)); }),
     fault("signature_with_blanks", |backend| { backend.hash = |text| format!("\"{}\"", sha1(text)); }),

@@ -4,6 +4,7 @@
 
 mod backend;
 mod faults;
+mod frameworks;
 mod words;
 
 mod pairs;

@@ -4,6 +4,7 @@ use serde_json::json;
 use wx_jssdk::diagnose::{Answer, Case, Confidence, Role, diagnose};
 
 use crate::backend::*;
+use crate::faults::hmac_sha256;
 
 fn before_hash(href: &str) -> &str {
     href.split('#').next().unwrap()
@@ -422,6 +423,126 @@ fn the_address_that_the_answer_names_was_signed() {
         diagnose(&case.ticket(Role::Current, TICKET))[0].code,
         "another_url_signed"
     );
+}
+
+#[test]
+fn an_address_decoded_and_hashed_in_the_platforms_charset_is_recognised() {
+    let page = "https://h.cn/p?name=%E5%BC%A0%E4%B8%89";
+    for (signature, codes) in [
+        // GBK; ASCII, with ? for what it lacks; ISO-8859-1.
+        (
+            "f03f68f861e43ed0f03d06e78c992723f34321e4",
+            &["percent_decoded", "another_charset"][..],
+        ),
+        (
+            "03ac20bc6f7fa4f18820e29c6d452a2ef232a68a",
+            &["percent_decoded", "another_charset"],
+        ),
+        (
+            "1f4b3a28b333bde50b715f9849f0f3b111af8a1e",
+            &["another_charset"],
+        ),
+    ] {
+        let findings = diagnose(&case(page, signature));
+        let found: Vec<_> = findings.iter().map(|finding| finding.code).collect();
+        assert_eq!(found, codes, "{signature}");
+        assert_eq!(findings[0].confidence, Confidence::Proven);
+    }
+}
+
+#[test]
+fn an_app_id_that_is_not_the_signing_accounts_comes_before_right() {
+    let signature = sha1(&string(TICKET, NONCE, TIME, before_hash(PAGE)));
+    let judged = |given: &str, account: &str| {
+        let findings = diagnose(&Case {
+            app_id: Some(given.into()),
+            account_app_id: Some(account.into()),
+            ..case(PAGE, &signature)
+        });
+        findings
+            .iter()
+            .map(|finding| (finding.code, finding.confidence))
+            .collect::<Vec<_>>()
+    };
+    let right = ("signature_is_right", Confidence::Proven);
+    assert_eq!(judged("wx1", "wx1"), [right]);
+    assert_eq!(
+        judged("wxcomponent", "wx1"),
+        [("app_id_of_another_account", Confidence::Proven), right]
+    );
+    assert_eq!(
+        judged("1000002", "ww1"),
+        [("agent_id_for_app_id", Confidence::Proven), right]
+    );
+    let wrong = sha1(&string(PREVIOUS, NONCE, TIME, before_hash(PAGE)));
+    let findings = diagnose(&Case {
+        app_id: Some("wx2".into()),
+        account_app_id: Some("wx1".into()),
+        ..case(PAGE, &wrong)
+    });
+    let codes: Vec<_> = findings.iter().map(|finding| finding.code).collect();
+    assert_eq!(codes, ["previous_ticket", "app_id_of_another_account"]);
+}
+
+#[test]
+fn the_hashes_of_payments_and_logins_are_recognised() {
+    let right = string(TICKET, NONCE, TIME, before_hash(PAGE));
+    let unsigned = right.split_once('&').unwrap().1;
+    let swapped = right.replacen("https:", "http:", 1);
+    let codes = |signature: &str| {
+        let findings = diagnose(&case(PAGE, signature));
+        findings
+            .iter()
+            .map(|finding| finding.code)
+            .collect::<Vec<_>>()
+    };
+    // WeChat Pay's: sorted, the key last, MD5 or HMAC in upper case.
+    let paid = format!("{unsigned}&key={TICKET}");
+    assert_eq!(
+        codes(&md5(&paid).to_uppercase()),
+        ["payment_key_added", "md5_for_sha1"]
+    );
+    assert_eq!(
+        codes(&hmac_sha256(&paid).to_uppercase()),
+        ["payment_key_added", "hmac_for_sha1"]
+    );
+    assert_eq!(
+        codes(&hmac_sha256(unsigned)),
+        ["parameter_missing", "hmac_for_sha1"]
+    );
+    assert_eq!(
+        codes(&hmac_sha256(&swapped)),
+        ["scheme_swapped", "hmac_for_sha1"]
+    );
+    // The rule by which WeChat proves itself to a server.
+    let mut values = [TICKET, NONCE, TIME];
+    values.sort_unstable();
+    assert_eq!(codes(&sha1(&values.concat())), ["values_only"]);
+    // Base64 of other digests, in the alphabet of addresses, and of the hex digits.
+    assert_eq!(
+        codes(&sha1_base64(&right).replace('+', "-").replace('/', "_")),
+        ["base64_for_hex"]
+    );
+    assert_eq!(
+        codes(&sha1_base64(&right).replace('=', "")),
+        ["base64_for_hex"]
+    );
+}
+
+#[test]
+fn a_port_that_nothing_tells_of_is_found_with_its_scheme() {
+    named_first(
+        "port_changed",
+        "https://h.cn/p?a=1",
+        "https://h.cn:19001/p?a=1",
+    );
+    let page = "https://h.cn/p?a=1";
+    let behind = sha1(&string(TICKET, NONCE, TIME, "http://h.cn:61234/p?a=1"));
+    let codes: Vec<_> = diagnose(&case(page, &behind))
+        .iter()
+        .map(|finding| finding.code)
+        .collect();
+    assert_eq!(codes, ["scheme_swapped", "port_changed"]);
 }
 
 #[test]

@@ -186,6 +186,7 @@ impl Doctor {
         else {
             return without;
         };
+        case.account_app_id = Some(account.app_id().to_owned());
         case.app_id
             .get_or_insert_with(|| account.app_id().to_owned());
         let signing = signing_kind(case.signed_for());
