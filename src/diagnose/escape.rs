@@ -60,7 +60,7 @@ pub(super) const VALUES: &[fn(&str) -> String] = &[
         kept.replace("%2A", "%2a")
     },
     |text| keeping(text, b"-_.!~*'();,/?:@$=`{}^|[] ").replace(' ', "+"),
-    |text| keeping(text, b"-_.!~*'();,?:@$`^| ").replace(' ', "+"),
+    |text| keeping(text, b"-_.!~*'();,?:@$=`^| ").replace(' ', "+"),
     // HttpUtility of .NET.
     |text| recased(&keeping(text, b"-_.!*() "), str::to_ascii_lowercase).replace(' ', "+"),
     // java.net.URI, and encodeURI of a decoded value.

@@ -64,8 +64,6 @@ pub(super) fn paths(path: &str) -> Vec<(&'static Cause, String)> {
     let bare = without_parameters(path);
     let merged = merged_slashes(path);
     let mut found = vec![
-        (&c::PATH_PARAMETERS, bare.clone()),
-        (&c::PATH_PARAMETERS, escape::decoded(&merged_slashes(&bare))),
         (&c::SLASHES_MERGED, merged.clone()),
         (
             &c::SLASHES_MERGED,
@@ -78,6 +76,11 @@ pub(super) fn paths(path: &str) -> Vec<(&'static Cause, String)> {
         (&c::SLASHES_MERGED, merged.trim_end_matches('/').to_owned()),
         (&c::PATH_DECODED, decoded.clone()),
     ];
+    if bare != path {
+        let matched = escape::decoded(&merged_slashes(&bare));
+        found.push((&c::PATH_PARAMETERS, bare));
+        found.push((&c::PATH_PARAMETERS, matched));
+    }
     for encode in escape::PATHS {
         found.push((&c::PATH_REENCODED, encode(&decoded)));
         found.push((&c::PATH_REENCODED, encode(&merged_slashes(&decoded))));

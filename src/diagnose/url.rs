@@ -136,7 +136,8 @@ fn query(url: &str, _: &Case, add: &mut Add<'_>) {
     for (cause, _, text) in cuts {
         add(cause, text);
     }
-    for missing in 0..parts.len().min(MAX_PARTS) {
+    let with_text = |at: &usize| !parts[*at].is_empty();
+    for missing in (0..parts.len().min(MAX_PARTS)).filter(with_text) {
         let kept: Vec<&str> = parts
             .iter()
             .enumerate()
@@ -184,6 +185,12 @@ fn query(url: &str, _: &Case, add: &mut Add<'_>) {
     add(&c::EMPTY_TAIL, joined(&filled));
     add(&c::EMPTY_TAIL, joined(&bare));
     add(&c::EMPTY_TAIL, format!("{path}?{}", equals.join("&")));
+    // vue-router 4: an empty part has an empty name.
+    let empty_named: Vec<&str> = parts
+        .iter()
+        .map(|part| if part.is_empty() { "=" } else { part })
+        .collect();
+    add(&c::EMPTY_TAIL, joined(&empty_named));
     // Python's parse_qsl.
     let valued: Vec<&str> = filled
         .iter()
@@ -351,7 +358,9 @@ fn escaping(url: &str, _: &Case, add: &mut Add<'_>) {
         );
         add(&c::DOUBLE_ENCODED, encode(&encode(url)));
     }
-    add(&c::ESCAPES_ENCODED, escape::whole(url));
+    if url.contains('%') {
+        add(&c::ESCAPES_ENCODED, escape::whole(url));
+    }
     add(
         &c::ESCAPE_CASE,
         escape::recased(url, str::to_ascii_lowercase),
@@ -410,6 +419,7 @@ fn rebuilt(url: &str, _: &Case, add: &mut Add<'_>) {
         add(&c::QUERY_REENCODED, url.replace('\'', "%27"));
         add(&c::QUERY_REENCODED, url.replace("%27", "'"));
         add(&c::QUESTION_ENCODED, url.replacen('?', "%3F", 1));
+        add(&c::QUESTION_ENCODED, url.replace('?', "%3F"));
     }
     add(
         &c::PERCENT_DECODED,
