@@ -1,5 +1,5 @@
-//! The mistakes that a computation can prove, each with its cause and its fix. To teach one: a line here, and a change in `url.rs`
-//! or `text.rs` that makes it.
+//! The mistakes that a computation can prove, each with its cause and its fix. To teach one: a line here, and a change in `url.rs`,
+//! `rebuilt.rs` or `value_mistakes.rs` that makes it.
 
 use crate::error::Hint;
 
