@@ -243,6 +243,20 @@ impl Account {
         }
     }
 
+    /// What one account only may be: an AppID whatever its platform, since official accounts and mini programs fetch their tokens at
+    /// the same place and would retire each other's; at WeCom an app of a corp.
+    pub(crate) fn app_identity(&self) -> (&'static str, Arc<str>, Option<u64>) {
+        let AppKey {
+            platform,
+            id,
+            agent_id,
+        } = self.app_key();
+        match self.platform {
+            Platform::Official | Platform::Mini => ("weixin", id, None),
+            Platform::Work { .. } => (platform, id, agent_id),
+        }
+    }
+
     /// Whether a page on `host` (lower case, punycode, as in [`crate::sign::PageUrl::host`]) at `path` may be signed for.
     ///
     /// An official account's domain covers its subdomains, as WeChat's console says; a WeCom trusted domain is that host alone.

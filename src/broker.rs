@@ -92,7 +92,7 @@ impl Broker {
     /// `account` is a name given to the builder; an empty one means the default account.
     ///
     /// # Errors
-    /// [`Error::UnknownAccount`], [`Error::UnsupportedCredential`], or [`Error::Upstream`] when WeChat gives none now: then at once,
+    /// [`Error::UnknownAccount`], [`Error::AccountRequired`], [`Error::UnsupportedCredential`], or [`Error::Upstream`] when WeChat gives none now: then at once,
     /// from memory, until the time in it.
     pub async fn credential(&self, account: &str, kind: Kind) -> Result<Arc<Credential>, Error> {
         let member = self.member(account)?;
@@ -133,6 +133,8 @@ impl Broker {
     /// Takes other accounts from now on, without dropping a request or a living credential: an app that stays keeps what is known
     /// of it, under whatever name. One whose secret changed is asked for again at once, should it have been refused before.
     ///
+    /// Where one account was the default only because no other signed pages, and now others do, a default has to be named.
+    ///
     /// # Errors
     /// [`BuildError`]; then nothing has changed.
     pub fn reload(
@@ -151,7 +153,7 @@ impl Broker {
     /// The account of this name; an empty name means the default account.
     ///
     /// # Errors
-    /// [`Error::UnknownAccount`].
+    /// [`Error::UnknownAccount`], [`Error::AccountRequired`].
     pub fn account(&self, name: &str) -> Result<Arc<Account>, Error> {
         self.member(name).map(|member| member.account.clone())
     }
@@ -236,7 +238,7 @@ impl BrokerBuilder {
         self
     }
 
-    /// The account meant by a request that names none. Without this it is the only account, or none.
+    /// The account meant by a request that names none. Without this it is the only one that signs pages.
     #[must_use]
     pub fn default_account(mut self, name: impl Into<String>) -> Self {
         self.default_account = Some(name.into());
@@ -325,6 +327,11 @@ pub enum BuildError {
     /// The default account is none of the accounts.
     #[error("the default account \"{0}\" is none of the accounts")]
     NoSuchDefault(String),
+    /// Another account signs pages too from now on, so that no account is the default any more.
+    #[error(
+        "several accounts would sign pages, and requests that name none, served so far, would be refused: write server.default_account = \"{0}\""
+    )]
+    DefaultLost(String),
     /// Two accounts have a proof of one name with two contents: one address cannot serve both.
     #[error(
         "two accounts have a verify file \"{0}\" with different contents: download it from WeChat's console again"

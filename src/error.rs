@@ -99,7 +99,7 @@ pub enum Wait {
     Slow,
     /// When the current minute is over.
     NextMinute,
-    /// When the day turns in Shanghai.
+    /// When the day turns in Shanghai; tried once an hour before, since the console can clear a day's quota at any time.
     NextDay,
     /// A time that WeChat itself names.
     For(Duration),
@@ -150,15 +150,17 @@ pub enum Failure {
         errcode: i64,
         /// Its words. They name this server's IP: never for the public.
         errmsg: String,
-        /// The end of the block, where an earlier call was told of it, and this one was not made.
+        /// The end of the block that the store remembers, where it does.
         blocked_until: Option<UnixTime>,
+        /// How many such calls the processes that share the store made today, where that is far from what WeChat grants.
+        few_calls: Option<u64>,
     },
 }
 
 impl Failure {
     /// WeChat's answer to a spent quota, remembered instead of heard once more.
     #[must_use]
-    pub fn spent_until(until: UnixTime) -> Self {
+    pub fn spent_until(until: UnixTime, few_calls: Option<u64>) -> Self {
         let errmsg = format!(
             "the quota was spent earlier: no call is made before {}",
             until.utc()
@@ -167,6 +169,7 @@ impl Failure {
             errcode: codes::SPENT,
             errmsg,
             blocked_until: Some(until),
+            few_calls,
         }
     }
 
@@ -224,11 +227,23 @@ impl UpstreamError {
         )
     }
 
-    /// Until when its quota is spent, for calls of any process; `None` for every other failure, and for a minute's quota.
+    /// Whether it is a spent quota that the store remembers, so that another process can lift it.
+    #[must_use]
+    pub fn is_block(&self) -> bool {
+        matches!(
+            self.failure,
+            Failure::Refused {
+                blocked_until: Some(_),
+                ..
+            }
+        )
+    }
+
+    /// Until when no process calls again, since its quota is spent; `None` for every other failure, and for a minute's quota.
     #[must_use]
     pub fn spent_until(&self, now: UnixTime) -> Option<UnixTime> {
         match (self.class(), self.wait()) {
-            (Class::Quota, Wait::NextDay) => Some(now.next_shanghai_midnight()),
+            (Class::Quota, Wait::NextDay) => Some(next_probe(now)),
             (Class::Quota, Wait::For(time)) => Some(now.plus(time)),
             _ => None,
         }
@@ -271,6 +286,10 @@ impl UpstreamError {
     #[must_use]
     pub fn cause(&self) -> Hint {
         match &self.failure {
+            Failure::Refused {
+                few_calls: Some(calls),
+                ..
+            } => used_elsewhere(self.advice(), *calls),
             Failure::Refused { .. } => self
                 .advice()
                 .map_or(UNREACHABLE_CAUSE, |advice| advice.cause.clone()),
@@ -287,6 +306,10 @@ impl UpstreamError {
     #[must_use]
     pub fn fix(&self) -> Hint {
         match &self.failure {
+            Failure::Refused {
+                errcode: codes::SPENT,
+                ..
+            } if self.endpoint.ends_with(CLASSIC_TOKEN) => with_stable_mode(self.advice()),
             Failure::Refused { .. } => self
                 .advice()
                 .map_or(UNREACHABLE_FIX, |advice| advice.fix.clone()),
@@ -364,6 +387,52 @@ impl fmt::Display for UpstreamError {
 
 impl std::error::Error for UpstreamError {}
 
+/// When a spent day is tried again: it turns at midnight in Shanghai, and the console can clear it before.
+#[must_use]
+pub(crate) fn next_probe(now: UnixTime) -> UnixTime {
+    now.next_shanghai_midnight().min(now.plus(PROBE_EVERY))
+}
+
+/// The day's quota is spent, and not by this program.
+fn used_elsewhere(advice: Option<&Advice>, calls: u64) -> Hint {
+    let cause = advice.map_or(UNREACHABLE_CAUSE, |advice| advice.cause.clone());
+    Hint {
+        en: format!(
+            "{}, but only {calls} of them were made here: another server uses this account's quota",
+            cause.en
+        )
+        .into(),
+        zh: format!(
+            "{}，但本服务今天只调用了 {calls} 次：额度是被其他服务用掉的",
+            cause.zh
+        )
+        .into(),
+    }
+}
+
+/// Stable mode has a quota of its own, which is much larger.
+fn with_stable_mode(advice: Option<&Advice>) -> Hint {
+    let fix = advice.map_or(UNREACHABLE_FIX, |advice| advice.fix.clone());
+    Hint {
+        en: format!(
+            "{} token_mode = \"stable\" has a quota of its own, 250 times as large.",
+            fix.en
+        )
+        .into(),
+        zh: format!(
+            "{}也可改用 token_mode = \"stable\"，它有单独的额度，是现在的 250 倍。",
+            fix.zh
+        )
+        .into(),
+    }
+}
+
+/// How the path of classic mode's token call ends, and no other's.
+const CLASSIC_TOKEN: &str = "/token";
+
+/// How often a spent day's quota is tried: one call of all who share the store.
+const PROBE_EVERY: Duration = Duration::from_secs(60 * 60);
+
 /// The longest page URL that is signed, in bytes before its `#`. Browsers and proxies give up earlier.
 pub const MAX_PAGE_URL: usize = 16 * 1024;
 
@@ -427,11 +496,14 @@ impl PageError {
 #[non_exhaustive]
 pub enum Error {
     /// No account has this name.
-    #[error("{}", no_account(account))]
+    #[error("there is no account \"{account}\"")]
     UnknownAccount {
-        /// The name asked for; empty when none was given and there is no default.
+        /// The name asked for.
         account: String,
     },
+    /// The request names no account, and there is no default.
+    #[error("the request names no account, and no account is the default")]
+    AccountRequired,
     /// The account's platform has no such credential: a mini program has no jsapi_ticket.
     #[error("account \"{account}\" ({platform}) has no {kind}")]
     UnsupportedCredential {
@@ -489,14 +561,6 @@ pub enum Error {
     },
 }
 
-fn no_account(name: &str) -> String {
-    if name.is_empty() {
-        "the request names no account, and none is the default".into()
-    } else {
-        format!("there is no account \"{name}\"")
-    }
-}
-
 /// What an [`Error::Upstream`] comes to, without why.
 pub(crate) fn no_renewal(account: &str, kind: Kind, served: bool) -> String {
     match served {
@@ -511,6 +575,7 @@ impl Error {
     pub fn code(&self) -> &'static str {
         match self {
             Self::UnknownAccount { .. } => "unknown_account",
+            Self::AccountRequired => "account_required",
             Self::UnsupportedCredential { .. } => "unsupported_credential",
             Self::Page(PageError::Empty) => "missing_url",
             Self::Page(PageError::DoubleEncoded) => "url_double_encoded",

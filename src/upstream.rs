@@ -356,6 +356,7 @@ fn judged(
                     errcode,
                     errmsg,
                     blocked_until: None,
+                    few_calls: None,
                 }));
             }
             None => {

@@ -41,6 +41,7 @@ fn refused(system: System, paid: Paid, errcode: i64, errmsg: &str) -> UpstreamEr
             errcode,
             errmsg: errmsg.to_owned(),
             blocked_until: None,
+            few_calls: None,
         },
     )
 }
@@ -632,7 +633,7 @@ fn a_store_that_does_not_answer_is_not_said_to_be_wechat() {
 fn a_block_that_is_remembered_ends_at_its_own_time() {
     let until = UnixTime(1_767_225_600);
     for system in [Weixin, Qyapi] {
-        let error = failed(system, WithToken, Failure::spent_until(until));
+        let error = failed(system, WithToken, Failure::spent_until(until, None));
         assert_eq!(
             (error.class(), error.wait(), error.errcode()),
             (Class::Quota, Wait::Until(until), Some(45009))
@@ -783,6 +784,24 @@ fn an_upstream_failure_is_named_by_its_class() {
 }
 
 #[test]
+fn stable_mode_is_advised_only_where_it_is_not_in_use() {
+    let fix_of = |endpoint| {
+        let error = UpstreamError {
+            endpoint,
+            ..refused(Weixin, WithSecret, 45009, "")
+        };
+        error.fix()
+    };
+    let (classic, stable) = (fix_of("/cgi-bin/token"), fix_of("/cgi-bin/stable_token"));
+    for text in [&classic.en, &classic.zh] {
+        assert!(text.contains("token_mode = \"stable\""), "{text}");
+    }
+    for text in [&stable.en, &stable.zh] {
+        assert!(!text.contains("token_mode"), "{text}");
+    }
+}
+
+#[test]
 fn every_other_error_has_its_own_name() {
     let (account, kind) = (|| "main".to_owned(), Kind::JsapiTicket);
     let retry_after = Duration::from_secs(30);
@@ -791,6 +810,7 @@ fn every_other_error_has_its_own_name() {
             Error::UnknownAccount { account: account() },
             "unknown_account",
         ),
+        (Error::AccountRequired, "account_required"),
         (
             Error::UnsupportedCredential {
                 account: account(),
@@ -851,13 +871,7 @@ fn a_caller_is_told_how_long_to_wait_only_where_waiting_helps() {
     };
     assert_eq!(interrupted.retry_after(), Some(Duration::from_secs(1)));
     assert_eq!(Error::Page(PageError::Empty).retry_after(), None);
-    assert_eq!(
-        Error::UnknownAccount {
-            account: String::new()
-        }
-        .retry_after(),
-        None
-    );
+    assert_eq!(Error::AccountRequired.retry_after(), None);
 }
 
 #[test]

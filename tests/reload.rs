@@ -59,6 +59,15 @@ fn text(sandbox: &Sandbox, accounts: &[(&str, &str, &str)], keys: &[&str]) -> St
     text
 }
 
+/// The same configuration with a default account.
+fn with_default(text: &str, name: &str) -> String {
+    text.replacen(
+        "[server]\n",
+        &format!("[server]\ndefault_account = \"{name}\"\n"),
+        1,
+    )
+}
+
 const A: (&str, &str, &str) = ("a", "wxa", SECRET);
 const B: (&str, &str, &str) = ("b", "wxb", SECRET);
 const C: (&str, &str, &str) = ("c", "wxc", SECRET);
@@ -408,10 +417,58 @@ async fn what_only_a_restart_can_change_is_named_and_the_rest_is_taken() {
     service.end().await;
 }
 
+const MINI: &str = "[accounts.mini]\nplatform = \"mini\"\napp_id = \"wxb\"\n";
+
+#[tokio::test]
+async fn a_mini_program_beside_the_only_account_leaves_pages_that_name_none_alone() {
+    let service = Service::start(&[A], &[]).await;
+    assert_eq!(sign(&service.public, "").await.1["appId"], "wxa");
+    let mini = format!("{MINI}secret = \"{SECRET}\"\n");
+    let with_mini = settings(&(text(&service.sandbox, &[A], &[]) + &mini));
+    assert_eq!(service.reloader.reload(with_mini).unwrap().accounts, 2);
+    assert_eq!(sign(&service.public, "").await.1["appId"], "wxa");
+    service.end().await;
+}
+
+#[tokio::test]
+async fn a_reload_that_would_take_the_implied_default_away_says_what_to_write() {
+    let service = Service::start(&[A], &["k"]).await;
+    let refused = service.reloader.reload(service.settings(&[A, B], &["k"]));
+    let error = refused.unwrap_err().to_string();
+    assert!(
+        error.contains("server.default_account = \"a\""),
+        "what to write: {error}"
+    );
+    assert_eq!(sign(&service.public, "").await.1["appId"], "wxa");
+    assert_eq!(
+        sign(&service.public, "b").await.1["code"],
+        "unknown_account",
+        "what is refused changes nothing"
+    );
+    let mut with_default = service.settings(&[A, B], &["k"]);
+    with_default.server.default_account = Some("a".into());
+    service.reloader.reload(with_default).unwrap();
+    assert_eq!(sign(&service.public, "").await.1["appId"], "wxa");
+    assert_eq!(sign(&service.public, "b").await.0, 200);
+    // What was written may be taken out again: that is a wish, and no accident.
+    service
+        .reloader
+        .reload(service.settings(&[A, B], &["k"]))
+        .unwrap();
+    assert_eq!(
+        sign(&service.public, "").await.1["code"],
+        "account_required"
+    );
+    service.end().await;
+}
+
 #[tokio::test]
 async fn the_default_account_changes_with_the_configuration() {
     let service = Service::start(&[A, B], &[]).await;
-    assert_eq!(sign(&service.public, "").await.1["code"], "unknown_account");
+    assert_eq!(
+        sign(&service.public, "").await.1["code"],
+        "account_required"
+    );
     let mut with_default = service.settings(&[A, B], &[]);
     with_default.server.default_account = Some("b".into());
     service.reloader.reload(with_default).unwrap();
@@ -440,10 +497,9 @@ async fn accounts_have_a_moment_for_their_first_ticket_after_the_start_and_after
     assert_eq!(sign(&service.public, "a").await.0, 200);
     // From here on nobody gets an answer from WeChat: what has no ticket yet gets none.
     let gates = [service.sandbox.hold(STABLE), service.sandbox.hold(TICKET)];
-    service
-        .reloader
-        .reload(service.settings(&[A, B], &[]))
-        .unwrap();
+    let mut both = service.settings(&[A, B], &[]);
+    both.server.default_account = Some("a".into());
+    service.reloader.reload(both).unwrap();
     let starting = json!({ "ready": true, "rule": "all", "accounts": [
         { "account": "b", "ready": true, "reason": "starting" }, { "account": "a", "ready": true },
     ] });
@@ -571,7 +627,7 @@ async fn sighup_takes_the_new_configuration_while_requests_go_on_and_none_of_the
 async fn a_bad_new_configuration_is_refused_whole_with_every_problem_named_and_the_old_one_goes_on()
 {
     let mut process = Process::start(&[A], &["k"]).await;
-    let good = text(&process.sandbox, &[A, B], &["other"]);
+    let good = with_default(&text(&process.sandbox, &[A, B], &["other"]), "a");
     let bad = format!("{good}js_apilist = []\n[accounts.c]\napp_id = \"wxc\"\n")
         .replace("kind = \"memory\"", "kind = \"sqlite\"");
     let line = process.hang_up(&bad).await;
@@ -620,6 +676,27 @@ async fn a_bad_new_configuration_is_refused_whole_with_every_problem_named_and_t
 }
 
 #[tokio::test]
+async fn a_second_account_at_a_running_server_is_refused_with_the_line_to_write_and_pages_go_on() {
+    let mut process = Process::start(&[A], &[]).await;
+    let both = text(&process.sandbox, &[A, B], &[]);
+    let line = process.hang_up(&both).await;
+    assert!(line.contains("is refused"), "{line}");
+    assert_eq!(sign(&process.public, "").await.1["appId"], "wxa");
+    let line = process.hang_up(&with_default(&both, "a")).await;
+    assert!(line.contains("is in use"), "{line}");
+    assert_eq!(sign(&process.public, "").await.1["appId"], "wxa");
+    assert_eq!(sign(&process.public, "b").await.0, 200);
+    let ended = process.running.stop().await;
+    for part in [
+        "server.default_account: ",
+        "write server.default_account = \"a\"",
+        "请写 server.default_account = \"a\"",
+    ] {
+        assert!(ended.stderr.contains(part), "{part}: {}", ended.stderr);
+    }
+}
+
+#[tokio::test]
 async fn a_setting_that_needs_a_restart_is_said_to_and_one_that_a_flag_gave_is_not() {
     let mut process = Process::start(&[A], &[]).await;
     let good = text(&process.sandbox, &[A], &[]);
@@ -649,7 +726,7 @@ async fn many_sighups_at_once_leave_a_service_with_the_last_configuration() {
     let mut process = Process::start(&[A], &[]).await;
     std::fs::write(
         process.home.path().join("wx-jssdk.toml"),
-        text(&process.sandbox, &[A, B, C], &[]),
+        with_default(&text(&process.sandbox, &[A, B, C], &[]), "a"),
     )
     .unwrap();
     for _ in 0..20 {

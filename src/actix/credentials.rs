@@ -3,6 +3,8 @@
 //! Who may call is a matter of API keys; a key that may not see an account is not told whether there is one. What WeChat said is
 //! passed on whole, since whoever calls here has to be told what to mend.
 
+use std::net::IpAddr;
+
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, HeaderValue, WWW_AUTHENTICATE};
 use actix_web::{HttpRequest, HttpResponse, Scope, web};
@@ -50,11 +52,13 @@ async fn read(
     keys: Keys,
 ) -> HttpResponse {
     let answer = async {
-        let (account, kind) = admitted(&request, &path, &keys)?;
-        broker
+        let (account, kind, key) = admitted(&request, &path, &keys)?;
+        let credential = broker
             .credential(account, kind)
             .await
-            .map_err(Problem::for_private)
+            .map_err(Problem::for_private)?;
+        note_buyer(&request, &broker, account, kind, &credential, &key);
+        Ok(credential)
     };
     respond(
         answer
@@ -72,12 +76,14 @@ async fn reject(
     body: Body,
 ) -> HttpResponse {
     let answer = async {
-        let (account, kind) = admitted(&request, &path, &keys)?;
+        let (account, kind, key) = admitted(&request, &path, &keys)?;
         let bad_value = refused_value(body)?;
-        broker
+        let credential = broker
             .reject(account, kind, &bad_value)
             .await
-            .map_err(Problem::for_private)
+            .map_err(Problem::for_private)?;
+        note_buyer(&request, &broker, account, kind, &credential, &key);
+        Ok(credential)
     };
     respond(
         answer
@@ -117,14 +123,33 @@ impl Answer {
     }
 }
 
-/// The account and kind that the path names, if the request's key opens them.
+/// The account and kind that the path names, and the name of the request's key, if it opens them.
 fn admitted<'a>(
     request: &HttpRequest,
     path: &'a Path,
     keys: &Keys,
-) -> Result<(&'a str, Kind), Problem> {
+) -> Result<(&'a str, Kind, String), Problem> {
     let (account, kind) = (path.0.as_str(), path.1.as_str());
-    admit(request, account, kind, keys).map(|kind| (account, kind))
+    opened(request, account, kind, keys).map(|(kind, key)| (account, kind, key))
+}
+
+/// Remembers who was given an access token, which the drop-in's ticket calls show in the place of a key.
+fn note_buyer(
+    request: &HttpRequest,
+    broker: &Broker,
+    account: &str,
+    kind: Kind,
+    credential: &Credential,
+    key: &str,
+) {
+    if kind == Kind::AccessToken {
+        broker.note_buyer(account, &credential.value, key, peer_ip(request));
+    }
+}
+
+/// The address at the other end of the connection.
+pub(super) fn peer_ip(request: &HttpRequest) -> Option<IpAddr> {
+    request.peer_addr().map(|peer| peer.ip().to_canonical())
 }
 
 /// The kind of this name, if the request's key opens it for this account.
@@ -134,6 +159,16 @@ pub(crate) fn admit(
     kind: &str,
     keys: &ArcSwap<ApiKeys>,
 ) -> Result<Kind, Problem> {
+    opened(request, account, kind, keys).map(|(kind, _)| kind)
+}
+
+/// The same with the key's name.
+fn opened(
+    request: &HttpRequest,
+    account: &str,
+    kind: &str,
+    keys: &ArcSwap<ApiKeys>,
+) -> Result<(Kind, String), Problem> {
     let keys = keys.load();
     let key = key_of_request(request, &keys)?;
     let kind = kind.parse::<Kind>().map_err(|_| Problem::unknown_kind())?;
@@ -142,7 +177,7 @@ pub(crate) fn admit(
         return Err(forbidden());
     }
     debug!(key = key.name, account, %kind, path = request.match_pattern(), "private call");
-    Ok(kind)
+    Ok((kind, key.name.clone()))
 }
 
 /// The body of a `reject`.

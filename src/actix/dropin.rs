@@ -3,7 +3,7 @@
 //!
 //! Answers have WeChat's shapes and errcodes, always with status 200. A token is handed out as often as it is asked for and lives
 //! as long as is left of it; `force_refresh` is a rationed `reject`. Only tokens and tickets are served: an SDK's other calls go to
-//! WeChat itself.
+//! WeChat itself. A ticket call shows a token and no key: the limits of the keys that bought the token hold for it.
 
 pub(super) mod reply;
 mod weixin;
@@ -13,9 +13,12 @@ use actix_web::http::Method;
 use actix_web::http::header::ALLOW;
 use actix_web::{HttpRequest, HttpResponse, Resource, Route, Scope, web};
 use arc_swap::ArcSwap;
+use tracing::debug;
 
-use super::keys::ApiKeys;
+use super::credentials::peer_ip;
+use super::keys::{ApiKeys, TicketRight};
 use crate::broker::Broker;
+use crate::credential::Kind;
 
 /// The token and ticket endpoints of `api.weixin.qq.com` and `qyapi.weixin.qq.com`, below `/cgi-bin`.
 ///
@@ -52,6 +55,25 @@ fn at(path: &str, handler: impl Fn() -> Route) -> Resource {
 }
 
 type Keys = web::Data<ArcSwap<ApiKeys>>;
+
+/// Whether the client may have this ticket for the access token that it shows.
+fn ticket_right(
+    request: &HttpRequest,
+    broker: &Broker,
+    keys: &Keys,
+    account: &str,
+    token: &str,
+    kind: Kind,
+) -> TicketRight {
+    let buyers = broker.buyers_of(account, token, peer_ip(request));
+    let right = keys
+        .load()
+        .ticket_right(account, kind, &buyers, broker.has_peers());
+    if right != TicketRight::Granted {
+        debug!(account, %kind, ?buyers, "refused: no key that bought the token opens this ticket");
+    }
+    right
+}
 
 /// The query of a call; of a name that comes twice the first counts.
 struct Query(Vec<(String, String)>);

@@ -21,6 +21,18 @@ pub struct ApiKey {
     pub kinds: Option<Vec<Kind>>,
 }
 
+/// What an access token is good for in the place of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TicketRight {
+    /// The ticket.
+    Granted,
+    /// No key that bought it opens the ticket.
+    Limited,
+    /// It is not known who bought it, and it may have been a key that does not open the ticket, or the keys that did were removed.
+    /// A client whose key is right buys it again.
+    Unknown,
+}
+
 /// All keys of a configuration.
 #[derive(Clone, Debug, Default)]
 pub struct ApiKeys(Vec<ApiKey>);
@@ -103,6 +115,40 @@ impl ApiKeys {
             None,
             |found, key| if key.hash.is(&hash) { Some(key) } else { found },
         )
+    }
+
+    /// Whether a client that shows an access token of this account, and no key, may have the ticket. `buyers`: the names of the keys
+    /// that bought the token. Where that is not known, every key that opens the token has to open the ticket; with `peers`, which
+    /// may have sold it, one is enough.
+    pub(super) fn ticket_right(
+        &self,
+        account: &str,
+        kind: Kind,
+        buyers: &[String],
+        peers: bool,
+    ) -> TicketRight {
+        if !buyers.is_empty() {
+            let mut known = self.0.iter().filter(|key| buyers.contains(&key.name));
+            return match known.clone().next() {
+                None => TicketRight::Unknown,
+                Some(_) if known.any(|key| key.opens(account, kind)) => TicketRight::Granted,
+                Some(_) => TicketRight::Limited,
+            };
+        }
+        let mut sellable = self
+            .0
+            .iter()
+            .filter(|key| key.opens(account, Kind::AccessToken))
+            .map(|key| key.opens(account, kind))
+            .peekable();
+        let is_granted = match peers {
+            true => sellable.any(|opens| opens),
+            false => sellable.peek().is_some() && sellable.all(|opens| opens),
+        };
+        match is_granted {
+            true => TicketRight::Granted,
+            false => TicketRight::Unknown,
+        }
     }
 
     /// Whether there is none: then the private plane is closed to everybody.

@@ -350,6 +350,7 @@ impl From<Error> for Problem {
 fn status_and_title(code: &str) -> (StatusCode, &'static str) {
     match code {
         "unknown_account" => (StatusCode::NOT_FOUND, "There is no such account"),
+        "account_required" => (StatusCode::BAD_REQUEST, "The request names no account"),
         "unsupported_credential" => (StatusCode::NOT_FOUND, "This account does not sign pages"),
         "missing_url" => (StatusCode::BAD_REQUEST, "The page's address is missing"),
         "bad_url" => (
@@ -406,9 +407,9 @@ const MAX_DETAIL: usize = 400;
 
 fn hint(error: &Error) -> Hint {
     match error {
-        Error::UnknownAccount { account } if account.is_empty() => Hint::fixed(
-            "Several accounts are configured and none is the default: add account=NAME to the request.",
-            "配置了多个账号且没有默认账号：请在请求中加上 account=账号名。",
+        Error::AccountRequired => Hint::fixed(
+            "Several accounts sign pages and none is the default: add account=NAME to the request, or set server.default_account.",
+            "有多个可签名的账号且没有默认账号：请在请求中加上 account=账号名，或设置 server.default_account。",
         ),
         Error::UnknownAccount { .. } => Hint::fixed(
             "Use a name from the [accounts.NAME] sections of the configuration.",

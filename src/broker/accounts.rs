@@ -32,6 +32,8 @@ pub(super) struct Accounts {
     by_name: HashMap<String, Arc<AccountEntry>>,
     by_app: HashMap<AppKey, Arc<AccountEntry>>,
     default_account: Option<Arc<AccountEntry>>,
+    /// Whether the default follows from the accounts, and was not named.
+    is_implied: bool,
     /// The proofs of domains, by the path at which WeChat looks for them.
     proofs: HashMap<String, Arc<str>>,
 }
@@ -59,6 +61,11 @@ impl AccountEntry {
             #[cfg(feature = "actix")]
             template: OnceLock::new(),
         }
+    }
+
+    /// Whether it has the ticket that pages are signed with.
+    fn signs_pages(&self) -> bool {
+        self.account.has(Kind::JsapiTicket)
     }
 
     /// Whether both fetch their token in the same way, with the same secret.
@@ -97,13 +104,14 @@ impl Accounts {
         let mut by_name: HashMap<String, Arc<AccountEntry>> =
             HashMap::with_capacity(accounts.len());
         let mut by_app: HashMap<AppKey, Arc<AccountEntry>> = HashMap::with_capacity(accounts.len());
+        let mut owners = HashMap::with_capacity(accounts.len());
         let mut proofs = HashMap::new();
         for (name, account) in accounts {
             let app = account.app_key();
-            if let Some(first) = by_app.get(&app) {
+            if let Some(first) = owners.insert(account.app_identity(), name.clone()) {
                 return Err(BuildError::SameApp {
                     app: app.to_string(),
-                    names: [first.name.clone(), name],
+                    names: [first, name],
                 });
             }
             note_proofs(&account, &mut proofs)?;
@@ -117,29 +125,44 @@ impl Accounts {
             }
             by_app.insert(app, member);
         }
+        let is_implied = default_account.is_none();
         let default_account = match default_account {
             Some(name) => match by_name.get(&name) {
                 None => return Err(BuildError::NoSuchDefault(name)),
                 found => found.cloned(),
             },
-            None if by_name.len() == 1 => by_name.values().next().cloned(),
-            None => None,
+            None => implied_default(&by_name),
         };
+        let lost = before.and_then(Self::implied_signer);
+        if let Some(lost) = lost.filter(|_| is_implied && default_account.is_none())
+            && by_name.values().any(|member| member.signs_pages())
+        {
+            return Err(BuildError::DefaultLost(name_to_write(&by_name, lost)));
+        }
         Ok(Self {
             by_name,
             by_app,
             default_account,
+            is_implied,
             proofs,
         })
     }
 
+    /// The account that requests without a name mean only because no other one signs pages.
+    fn implied_signer(&self) -> Option<&AccountEntry> {
+        self.default_account
+            .as_deref()
+            .filter(|member| self.is_implied && member.signs_pages())
+    }
+
     /// The account of this name; an empty one means the default account.
     pub(super) fn named(&self, name: &str) -> Result<Arc<AccountEntry>, Error> {
-        self.find(name)
-            .cloned()
-            .ok_or_else(|| Error::UnknownAccount {
+        self.find(name).cloned().ok_or_else(|| match name {
+            "" => Error::AccountRequired,
+            name => Error::UnknownAccount {
                 account: name.to_owned(),
-            })
+            },
+        })
     }
 
     /// The same, borrowed.
@@ -213,6 +236,27 @@ impl Accounts {
             .filter(move |(app, _)| app.platform == "work" && *app.id == *corp_id);
         apps.filter_map(|(app, member)| Some((app.agent_id?, member)))
     }
+}
+
+/// The only account that signs pages; where none does, the only account.
+fn implied_default(by_name: &HashMap<String, Arc<AccountEntry>>) -> Option<Arc<AccountEntry>> {
+    let mut signing = by_name.values().filter(|member| member.signs_pages());
+    match (signing.next(), signing.next()) {
+        (Some(only), None) => Some(only.clone()),
+        (None, _) if by_name.len() == 1 => by_name.values().next().cloned(),
+        _ => None,
+    }
+}
+
+/// The name that the lost default has now, or, where it was removed, the first one of those that sign pages.
+fn name_to_write(by_name: &HashMap<String, Arc<AccountEntry>>, lost: &AccountEntry) -> String {
+    let app = lost.account.app_key();
+    let signing = || by_name.values().filter(|member| member.signs_pages());
+    let same_app = signing().find(|member| member.account.app_key() == app);
+    same_app
+        .or_else(|| signing().min_by(|a, b| a.name.cmp(&b.name)))
+        .map(|member| member.name.clone())
+        .unwrap_or_default()
 }
 
 /// At the root, and below the path of each domain that was bound with one.

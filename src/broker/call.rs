@@ -7,6 +7,7 @@ use tracing::{info, warn};
 
 use super::refresh::Flight;
 use super::slot::{MIN_DEMAND_GAP, Reason};
+use super::snapshot::daily_quota;
 use crate::account::{Platform, TokenMode};
 use crate::clock::UnixTime;
 use crate::credential::{Credential, Freshness, Kind, MARGIN, Secret};
@@ -158,24 +159,72 @@ impl Flight {
             &self.slot.key.app,
             endpoint(&self.member.account, self.slot.key.kind),
         );
-        if let Ok(Some(until)) = store.blocked_until(app, endpoint, clock.now()).await {
+        let blocked = store.blocked_until(app, endpoint, clock.now()).await;
+        let blocked = blocked.ok().flatten();
+        if let Some(until) = blocked.filter(|_| !matches!(self.why, Reason::Asked)) {
+            let today = store.calls_many(&[(app, endpoint)], clock.now()).await;
+            let few_calls = today.ok().and_then(|counts| self.if_few(*counts.first()?));
             return Err(UpstreamError {
-                failure: Failure::spent_until(until),
+                failure: Failure::spent_until(until, few_calls),
                 ..self.blank()
             });
         }
-        let outcome = self.counted(call).await;
-        if let Err(error) = &outcome
-            && let Some(until) = error.spent_until(clock.now())
-            && let Err(error) = store.set_block(app, endpoint, until, clock.now()).await
+        let mut outcome = self.counted(call).await;
+        match &mut outcome {
+            Ok(_) if blocked.is_some() => {
+                self.broker
+                    .lift_block(&self.member, self.slot.key.kind)
+                    .await;
+            }
+            Ok(_) => {}
+            Err(error) => self.note_spent(error).await,
+        }
+        outcome
+    }
+
+    /// Remembers a spent quota, for all processes that share the store.
+    async fn note_spent(&self, spent: &mut UpstreamError) {
+        let (store, now) = (&self.broker.inner.store, self.broker.inner.clock.now());
+        let Some(until) = spent.spent_until(now) else {
+            return;
+        };
+        let few = self.slot.counts.calls_today(now);
+        let few = few.and_then(|calls| self.if_few(calls));
+        let kept = store
+            .set_block(&self.slot.key.app, spent.endpoint, until, now)
+            .await;
+        if let Failure::Refused {
+            blocked_until,
+            few_calls,
+            ..
+        } = &mut spent.failure
         {
+            *few_calls = few;
+            *blocked_until = kept.is_ok().then_some(until);
+        }
+        if let Err(error) = kept {
             self.broker.complain(
                 &self.member.name,
                 &error,
                 "a spent quota could not be entered in the ledger",
             );
         }
-        outcome
+    }
+
+    /// So many calls, if that is far from the quota, a test account's too, which is a tenth. A store that ends with the process has to
+    /// have counted the whole day.
+    fn if_few(&self, calls: u64) -> Option<u64> {
+        let inner = &self.broker.inner;
+        let left = inner
+            .clock
+            .now()
+            .next_shanghai_midnight()
+            .since(inner.clock.now());
+        if inner.store.kind() == "memory" && inner.clock.uptime() + left < ONE_DAY {
+            return None;
+        }
+        let granted = daily_quota(&self.member.account, self.slot.key.kind)?;
+        Some(calls).filter(|calls| *calls < granted / 20)
     }
 
     /// Enters the call in the ledger. One that cannot be written costs a count, not a refresh.
@@ -405,6 +454,8 @@ pub(super) const TRUST_AFTER_LOST_REPLY: Duration = Duration::from_secs(240);
 
 /// Six to eight tries fit into the lead.
 const PAUSE_WITHOUT_NEWS: Duration = Duration::from_secs(30);
+
+const ONE_DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// WeChat's own limit on `force_refresh`.
 const FORCED_PER_DAY: u32 = 20;

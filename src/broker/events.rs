@@ -11,6 +11,8 @@ use std::time::Duration;
 use tracing::{error, warn};
 
 use super::Broker;
+use super::slot::{Slot, State};
+use crate::clock::UnixTime;
 use crate::error::{Class, Failure, UpstreamError};
 use crate::store::StoreError;
 
@@ -26,6 +28,8 @@ pub(super) struct Topic {
     /// Where it happened: WeChat's endpoint, or nothing.
     endpoint: &'static str,
     class: &'static str,
+    /// Whether nothing is served any more: an error, whatever the class.
+    dead: bool,
     /// WeChat's code, or the way in which there was no answer.
     code: String,
 }
@@ -62,7 +66,7 @@ struct Summary {
 
 impl Topic {
     /// A refresh that WeChat did not answer well.
-    pub(super) fn of(error: &UpstreamError) -> Self {
+    pub(super) fn of(what: &'static str, error: &UpstreamError, dead: bool) -> Self {
         let code = match &error.failure {
             Failure::Unreachable(_) => "unreachable".to_owned(),
             Failure::Untrusted(_) => "untrusted".to_owned(),
@@ -72,9 +76,10 @@ impl Topic {
             Failure::Refused { errcode, .. } => errcode.to_string(),
         };
         Self {
-            what: "refresh failed",
+            what,
             endpoint: error.endpoint,
             class: error.class().as_str(),
+            dead,
             code,
         }
     }
@@ -85,6 +90,7 @@ impl Topic {
             what,
             endpoint: "",
             class: "",
+            dead: false,
             code: String::new(),
         }
     }
@@ -160,6 +166,7 @@ impl Summary {
                     what,
                     endpoint,
                     class,
+                    dead,
                     code,
                 },
             accounts,
@@ -167,7 +174,7 @@ impl Summary {
             advice: Advice { cause, fix },
         } = self;
         let examples = examples.join(", ");
-        if *class == Class::Setup.as_str() {
+        if *dead || *class == Class::Setup.as_str() {
             error!(
                 accounts,
                 class, endpoint, code, examples, cause, fix, "and {accounts} more accounts: {what}"
@@ -183,15 +190,38 @@ impl Summary {
 
 impl Broker {
     /// Whether the failure of this account's refresh is to be told in full.
-    pub(super) fn tells_failure(&self, account: &str, error: &UpstreamError) -> bool {
+    pub(super) fn tells_failure(&self, account: &str, error: &UpstreamError, dead: bool) -> bool {
+        self.tells("refresh failed", account, error, dead)
+    }
+
+    fn tells(&self, what: &'static str, account: &str, error: &UpstreamError, dead: bool) -> bool {
         self.sum_up();
         let advice = || Advice {
             cause: error.cause().en.into_owned(),
             fix: error.fix_for_operator().en.into_owned(),
         };
+        let topic = Topic::of(what, error, dead);
         self.inner
             .flood
-            .admits(Topic::of(error), account, advice, self.inner.clock.uptime())
+            .admits(topic, account, advice, self.inner.clock.uptime())
+    }
+
+    /// Says, once for each value, that it has ended while its renewal fails: the next try may be an hour away.
+    pub(super) fn tell_end(&self, account: &str, slot: &Slot, state: &mut State, now: UnixTime) {
+        let Some(failure) = state.failure.as_ref().filter(|_| !state.end_is_told) else {
+            return;
+        };
+        if state.last.is_none() || state.confirmed(now).is_some() {
+            return;
+        }
+        let (error, kind) = (failure.error.clone(), slot.key.kind);
+        let failing_for = now.since(failure.since).as_secs();
+        let retry_in = failure.until.since(now).as_secs();
+        state.end_is_told = true;
+        let (cause, fix) = (error.cause().en, error.fix_for_operator().en);
+        if self.tells("served no more", account, &error, true) {
+            error!(account, %kind, failing_for, retry_in, %cause, %fix, "served no more: {error}");
+        }
     }
 
     /// Says what the store could not do for an account, in full or together with others.

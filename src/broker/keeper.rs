@@ -134,21 +134,24 @@ impl Broker {
         let slots = members
             .all()
             .flat_map(|member| member.slots.iter().map(move |slot| (member, slot)));
-        let due = slots.filter(|(_, slot)| slot.is_wanted() && self.is_due(slot, &at));
+        let due = slots.filter(|(member, slot)| slot.is_wanted() && self.is_due(member, slot, &at));
         due.map(|(member, slot)| (member.clone(), slot.clone()))
             .collect()
     }
 
-    fn is_due(&self, slot: &Slot, at: &Moment) -> bool {
-        let is_fresh = match &*self.living_at(slot, at) {
-            Some(living) => living.freshness(at) == Freshness::Fresh,
-            None => false,
+    fn is_due(&self, member: &AccountEntry, slot: &Slot, at: &Moment) -> bool {
+        let freshness = match &*self.living_at(slot, at) {
+            Some(living) => living.freshness(at),
+            None => Freshness::Expired,
         };
-        if is_fresh {
-            slot.owes(at.now)
-        } else {
-            !slot.lock().is_busy(at.now)
+        if freshness == Freshness::Fresh {
+            return slot.owes(at.now);
         }
+        let mut state = slot.lock();
+        if freshness == Freshness::Expired {
+            self.tell_end(&member.name, slot, &mut state, at.now);
+        }
+        !state.is_busy(at.now)
     }
 
     fn start_if_due(
@@ -157,7 +160,7 @@ impl Broker {
         slot: &Arc<Slot>,
     ) -> Option<watch::Receiver<Outcome>> {
         let at = self.inner.clock.moment();
-        if !self.is_due(slot, &at) {
+        if !self.is_due(member, slot, &at) {
             return None;
         }
         let owed = slot.lock().owed(at.now);

@@ -133,9 +133,15 @@ impl Flight {
         // How long pages go on: until then nobody notices.
         let living_for = self.broker.served_for(&self.slot).as_secs();
         let (cause, fix) = (failure.cause().en, failure.fix_for_operator().en);
-        if !self.broker.tells_failure(account, failure) {
+        let dead = living_for == 0
+            && self
+                .slot
+                .lock()
+                .confirmed(self.broker.inner.clock.now())
+                .is_none();
+        if !self.broker.tells_failure(account, failure, dead) {
             debug!(account, %kind, why, outcome, took_ms, retry_in, living_for, %cause, %fix, "refresh failed: {failure}");
-        } else if failure.class() == Class::Setup {
+        } else if dead || failure.class() == Class::Setup {
             error!(account, %kind, why, outcome, took_ms, retry_in, living_for, %cause, %fix, "refresh failed: {failure}");
         } else {
             warn!(account, %kind, why, outcome, took_ms, retry_in, living_for, %cause, %fix, "refresh failed: {failure}");

@@ -11,7 +11,7 @@ use tracing::{debug, warn};
 use super::slot::{Outcome, Reason, Slot};
 use super::stats::{self, outcome_of};
 use super::{AccountEntry, Broker};
-use crate::account::TokenMode;
+use crate::account::{Platform, TokenMode};
 use crate::clock::UnixTime;
 use crate::credential::{Credential, Freshness, Kind, LEAD, Secret};
 use crate::error::{Error, Failure, UpstreamError};
@@ -130,6 +130,9 @@ impl Broker {
 /// A token refused long before its end was retired by somebody else: say so, with the way out.
 fn warn_of_foreign_refresh(member: &AccountEntry, left: Duration) {
     let advice = match member.account.mode() {
+        _ if matches!(member.account.platform(), Platform::Work { .. }) => {
+            "the app's secret was reset, or WeCom ended the token early"
+        }
         TokenMode::Classic => {
             "another server fetches tokens of this app: let it ask this one, or set token_mode = \"stable\""
         }

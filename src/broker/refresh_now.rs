@@ -1,7 +1,8 @@
-//! "Refresh now": a person has mended something and does not want to wait for the next try.
+//! "Refresh now": an operator has removed the cause of a failure and does not want to wait for the next try.
 //!
 //! It asks WeChat in the ordinary way and forces nothing: a stable token that is well comes back as it is. The rations are those
-//! of [`Broker::reject`], and a wait that WeChat itself demands (a spent quota, an hour's ban) is not cut short.
+//! of [`Broker::reject`]. A remembered spent quota is no reason not to call, since the console can clear it: a call that succeeds
+//! ends the block, for all who share the store. An hour's ban of this server's address is not cut short.
 
 use std::sync::Arc;
 
@@ -9,7 +10,8 @@ use super::refresh::Flight;
 use super::slot::{Reason, Remembered};
 use super::{AccountEntry, Broker};
 use crate::credential::{Credential, Kind};
-use crate::error::{Error, Wait};
+use crate::error::{Class, Error, Wait};
+use crate::upstream::endpoint;
 
 /// What came of it.
 #[derive(Clone, Debug)]
@@ -21,8 +23,8 @@ pub struct Renewed {
 }
 
 impl Broker {
-    /// Renews a credential now, also while the last failure still forbids another try by itself: for a person who has mended its
-    /// cause. A ticket whose token is dead renews the token first.
+    /// Renews a credential now, also while the last failure, a spent quota among them, still forbids another try by itself: for an
+    /// operator who has removed its cause. A ticket whose token is dead renews the token first.
     ///
     /// # Errors
     /// As [`Broker::reject`].
@@ -34,6 +36,30 @@ impl Broker {
         let is_new = before.is_none_or(|before| before.value != credential.value);
         self.wake_children(&member, kind);
         Ok(Renewed { credential, is_new })
+    }
+
+    /// The quota of this call is not spent any more: what waits for it, here and in the processes that share the store, is tried at once.
+    pub(super) async fn lift_block(&self, member: &AccountEntry, kind: Kind) {
+        let (_, called) = endpoint(&member.account, kind);
+        let (app, now) = (member.account.app_key(), self.inner.clock.now());
+        if let Err(error) = self.inner.store.set_block(&app, called, now, now).await {
+            let what = "a spent quota could not be taken out of the ledger";
+            self.complain(&member.name, &error, what);
+        }
+        self.wake_blocked(member, called);
+    }
+
+    /// Ends the waits of this account's credentials for the quota of one endpoint, and of what waits for those.
+    pub(super) fn wake_blocked(&self, member: &AccountEntry, called: &str) {
+        let now = self.inner.clock.now();
+        for slot in &member.slots {
+            let mut state = slot.lock();
+            if let Some(failure) = state.failure.as_mut().filter(|failure| {
+                failure.error.class() == Class::Quota && failure.error.endpoint == called
+            }) {
+                failure.end_by(now);
+            }
+        }
     }
 
     /// What failed because of its parent need not wait any longer: the keeper tries again with its next step.
@@ -68,8 +94,9 @@ impl Flight {
 }
 
 impl Remembered {
-    /// Whether the wait after it is this program's own caution, and not WeChat's word.
+    /// Whether an operator may end the wait after it: all but a ban of this server's address.
     pub(super) fn may_be_cut_short(&self) -> bool {
         matches!(self.error.wait(), Wait::Backoff | Wait::Slow)
+            || self.error.class() == Class::Quota
     }
 }

@@ -12,9 +12,10 @@ use tokio::sync::watch;
 use super::current::Current;
 use super::history::History;
 use super::stats::SlotCounts;
+use super::token_index::Buyers;
 use crate::clock::{Clock, UnixTime};
 use crate::credential::{Credential, CredentialKey, Kind, Secret};
-use crate::error::{Class, Error, UpstreamError, Wait};
+use crate::error::{Class, Error, UpstreamError, Wait, next_probe};
 
 /// Why a credential is to be renewed.
 #[derive(Clone, Debug)]
@@ -41,6 +42,8 @@ pub(super) struct Slot {
     /// Whether to look for [`Remembered::owed`] at all: the keeper comes by every second, and takes no lock for nothing.
     may_owe: AtomicBool,
     pub(super) counts: SlotCounts,
+    /// Who bought it, where it is an access token.
+    pub(super) buyers: Buyers,
     /// What readers get, while it lives: set with the cache's entry.
     pub(super) shown: ArcSwapOption<Current>,
     state: Mutex<State>,
@@ -77,6 +80,8 @@ pub(super) struct State {
     pub(super) lost_replies: u64,
     /// Tokens refused long before their end: somebody else fetches tokens too.
     pub(super) foreign_refreshes: u64,
+    /// That the last value has ended while its renewal failed is in the log already.
+    pub(super) end_is_told: bool,
     /// What became of the last refreshes.
     pub(super) history: History,
     /// WeCom gives the same token until its end, and only then a new one: asked earlier, it only repeats it.
@@ -129,6 +134,7 @@ impl Slot {
             wanted: AtomicBool::new(kept),
             may_owe: AtomicBool::new(false),
             counts: SlotCounts::default(),
+            buyers: Buyers::default(),
             shown: ArcSwapOption::empty(),
             state: Mutex::new(state),
         }
@@ -180,6 +186,15 @@ impl Slot {
         of_its_own.is_some_and(|failure| failure.error.class() == Class::Quota)
     }
 
+    /// Whether it waits for the end of a block that the store remembers.
+    pub(super) fn is_blocked(&self, now: UnixTime) -> bool {
+        let state = self.lock();
+        let failure = state
+            .cooldown(now)
+            .filter(|failure| failure.kind == self.key.kind);
+        failure.is_some_and(|failure| failure.error.is_block())
+    }
+
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         // A panic while it was held leaves plain data behind, which is still right.
         self.state
@@ -215,7 +230,7 @@ impl State {
             last => {
                 self.seen = Some((clock.uptime(), seen.remaining(now)));
                 self.previous = last.map(|last| (last, now));
-                (self.adjusted, self.dated_here) = (false, false);
+                (self.adjusted, self.dated_here, self.end_is_told) = (false, false, false);
                 seen.clone()
             }
         };
@@ -424,9 +439,7 @@ fn retry_at(wait: Wait, failures: u32, now: UnixTime) -> UnixTime {
         Wait::Backoff => UnixTime(now.0 + jittered(doubled(1, 60))),
         Wait::Slow => UnixTime(now.0 + doubled(60, 300) + rand::random_range(0..=15)),
         Wait::NextMinute => UnixTime((now.0 / 60 + 1) * 60 + rand::random_range(0..=5)),
-        Wait::NextDay => now
-            .next_shanghai_midnight()
-            .plus(Duration::from_secs(rand::random_range(0..=60))),
+        Wait::NextDay => next_probe(now).plus(Duration::from_secs(rand::random_range(0..=60))),
         Wait::For(time) => now.plus(time),
         Wait::Until(time) => time,
     }
@@ -505,10 +518,11 @@ mod tests {
     fn quotas_are_waited_out() {
         assert!((120..=125).contains(&retry_at(Wait::NextMinute, 1, UnixTime(60)).0));
         let midnight = UnixTime(1_704_124_800);
-        assert!(
-            retry_at(Wait::NextDay, 3, UnixTime(midnight.0 - 5_000)).since(midnight)
-                <= Duration::from_secs(60)
-        );
+        for (before, wait) in [(5_000, 3_600), (3_600, 3_600), (500, 500)] {
+            let now = UnixTime(midnight.0 - before);
+            let waited = retry_at(Wait::NextDay, 3, now).0 - now.0;
+            assert!((wait..=wait + 60).contains(&waited), "{waited}");
+        }
         assert_eq!(
             retry_at(Wait::For(Duration::from_secs(3_600)), 9, UnixTime(1)),
             UnixTime(3_601)

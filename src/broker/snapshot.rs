@@ -227,10 +227,7 @@ impl Broker {
             endpoint,
             calls_today: None,
             daily_quota: daily_quota(&member.account, slot.key.kind),
-            status: CredentialStatus {
-                living: status.living || state.confirmed(now).is_some(),
-                ..status
-            },
+            status,
         }
     }
 
@@ -326,7 +323,7 @@ fn next_refresh(state: &State, due_at: Option<UnixTime>, now: UnixTime) -> Optio
 }
 
 /// What WeChat publishes for an ordinary, verified account; test accounts have a tenth. WeCom counts otherwise, and tells nobody.
-fn daily_quota(account: &Account, kind: Kind) -> Option<u64> {
+pub(super) fn daily_quota(account: &Account, kind: Kind) -> Option<u64> {
     match (account.platform(), kind, account.mode()) {
         (Platform::Work { .. }, _, _) => None,
         (_, Kind::AccessToken, TokenMode::Classic) => Some(2_000),

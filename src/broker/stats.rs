@@ -162,7 +162,7 @@ impl SlotCounts {
     }
 
     /// `None` where nobody has looked yet.
-    fn calls_today(&self, now: UnixTime) -> Option<u64> {
+    pub(super) fn calls_today(&self, now: UnixTime) -> Option<u64> {
         match self.calls_until.load(Relaxed) {
             0 => None,
             until if now.0 < until => Some(self.calls.load(Relaxed).into()),
@@ -416,6 +416,7 @@ mod tests {
             errcode,
             errmsg: "…".into(),
             blocked_until: None,
+            few_calls: None,
         };
         UpstreamError {
             endpoint: "/x",

@@ -98,7 +98,8 @@ impl Broker {
         let last = state.last.as_deref();
         CredentialStatus {
             kind: slot.key.kind,
-            living: last.is_some_and(|last| self.freshness(slot, last) != Freshness::Expired),
+            living: last.is_some_and(|last| self.freshness(slot, last) != Freshness::Expired)
+                || state.confirmed(self.inner.clock.now()).is_some(),
             issued_at: last.map(|last| last.issued_at),
             expires_at: last.map(|last| last.expires_at),
             served_until: last.map(|last| {

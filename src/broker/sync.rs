@@ -216,6 +216,25 @@ impl Broker {
             });
             self.save_all(missing.collect()).await;
         }
+        if self.inner.store.is_shared() {
+            self.notice_lifted_blocks().await;
+        }
+    }
+
+    /// A block that this process waits for may be lifted by another one: an operator's "refresh now" there, or `check`.
+    async fn notice_lifted_blocks(&self) {
+        let (members, now) = (self.inner.members.load_full(), self.inner.clock.now());
+        for member in members.all() {
+            for slot in member.slots.iter().filter(|slot| slot.is_blocked(now)) {
+                let (_, called) = endpoint(&member.account, slot.key.kind);
+                let asked = self.inner.store.blocked_until(&slot.key.app, called, now);
+                match asked.await {
+                    Ok(None) => self.wake_blocked(member, called),
+                    Ok(Some(_)) => {}
+                    Err(_) => return,
+                }
+            }
+        }
     }
 
     fn is_time_to_catch_up(&self, uptime: Duration) -> bool {

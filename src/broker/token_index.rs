@@ -1,14 +1,110 @@
-//! Whose access token a caller holds: the drop-in's ticket calls name nothing else.
+//! Whose access token a caller holds, and which API keys bought it: the drop-in's ticket calls name nothing else.
 //!
 //! One look at the clock and a comparison for each account; a lock is taken only when the token is nobody's living one.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::{AccountEntry, Broker};
 use crate::account::Account;
 use crate::clock::{Moment, UnixTime};
 use crate::credential::{Kind, Secret};
+
+/// The last buyers of one account's tokens. In this process only: a peer node remembers its own.
+#[derive(Default)]
+pub(super) struct Buyers(Mutex<VecDeque<Buyer>>);
+
+/// A token that an API key was given, and the address that presented the key.
+#[derive(PartialEq, Eq)]
+struct Buyer {
+    /// Of the token: its value stands in one place only.
+    token: u64,
+    key: String,
+    from: Option<IpAddr>,
+}
+
+impl Buyers {
+    fn note(&self, buyer: Buyer) {
+        let mut buyers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if buyers.contains(&buyer) {
+            return;
+        }
+        if buyers.len() == MOST_BUYERS {
+            buyers.pop_front();
+        }
+        buyers.push_back(buyer);
+    }
+
+    /// The names of the keys that bought the token from this address; where none did, of all that bought it.
+    fn of(&self, token: u64, from: Option<IpAddr>) -> Vec<String> {
+        let buyers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let names = |from_there: bool| {
+            let found = buyers
+                .iter()
+                .filter(|buyer| buyer.token == token && (!from_there || buyer.from == from));
+            found.map(|buyer| buyer.key.clone()).collect::<Vec<_>>()
+        };
+        let from_there = names(true);
+        if from_there.is_empty() {
+            names(false)
+        } else {
+            from_there
+        }
+    }
+}
+
+fn fingerprint(token: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    token.hash(&mut hasher);
+    hasher.finish()
+}
+
+#[cfg_attr(not(feature = "actix"), allow(dead_code))] // only the web layer sells tokens
+impl Broker {
+    /// Remembers that this key was given an access token of the account.
+    pub(crate) fn note_buyer(
+        &self,
+        account: &str,
+        token: &Secret,
+        key: &str,
+        from: Option<IpAddr>,
+    ) {
+        let members = self.inner.members.load();
+        let slot = members
+            .find(account)
+            .and_then(|member| member.slot_of(Kind::AccessToken));
+        if let Some(slot) = slot {
+            slot.buyers.note(Buyer {
+                token: fingerprint(token.expose()),
+                key: key.to_owned(),
+                from,
+            });
+        }
+    }
+
+    /// The names of the keys that bought this token of the account: from this address, or else from any.
+    pub(crate) fn buyers_of(
+        &self,
+        account: &str,
+        token: &str,
+        from: Option<IpAddr>,
+    ) -> Vec<String> {
+        let members = self.inner.members.load();
+        members
+            .find(account)
+            .and_then(|member| member.slot_of(Kind::AccessToken))
+            .map(|slot| slot.buyers.of(fingerprint(token), from))
+            .unwrap_or_default()
+    }
+
+    /// Whether peer nodes may have sold what this process knows nothing of.
+    pub(crate) fn has_peers(&self) -> bool {
+        self.inner.store.is_shared()
+    }
+}
 
 impl Broker {
     /// Whose access token this is: a living one that this process knows, or one that was replaced so lately that WeChat still takes
@@ -60,6 +156,9 @@ fn had_token(member: &AccountEntry, token: &Secret, now: UnixTime) -> bool {
 
 /// WeChat takes an access token for five minutes after it was replaced; one less for clocks and the way.
 const OVERLAP: Duration = Duration::from_secs(240);
+
+/// Of one account, remembered at once: keys times addresses of the company's servers.
+const MOST_BUYERS: usize = 256;
 
 #[cfg(test)]
 mod tests {
@@ -136,5 +235,26 @@ mod tests {
             (name_of("old"), name_of("new").as_deref()),
             (None, Some("a1"))
         );
+    }
+
+    #[test]
+    fn buyers_are_told_apart_by_address_and_the_oldest_is_forgotten() {
+        let buyers = Buyers::default();
+        let from = |n: u8| Some(IpAddr::from([10, 0, 0, n]));
+        let buyer = |token, key: &str, n| Buyer {
+            token,
+            key: key.to_owned(),
+            from: from(n),
+        };
+        (0..3).for_each(|_| buyers.note(buyer(1, "crm", 1)));
+        buyers.note(buyer(1, "shop", 2));
+        buyers.note(buyer(2, "other", 1));
+        assert_eq!(buyers.of(1, from(1)), ["crm"]);
+        assert_eq!(buyers.of(1, from(2)), ["shop"]);
+        assert_eq!(buyers.of(1, from(3)), ["crm", "shop"]);
+        assert_eq!(buyers.of(3, from(1)), Vec::<String>::new());
+        (0..MOST_BUYERS as u64).for_each(|token| buyers.note(buyer(10 + token, "crowd", 1)));
+        assert_eq!(buyers.of(1, from(1)), Vec::<String>::new());
+        assert_eq!(buyers.0.lock().unwrap().len(), MOST_BUYERS);
     }
 }

@@ -6,12 +6,14 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{Ended, Unusable, address, listed, say, with_accounts};
-use crate::account::{Account, TokenMode};
+use crate::account::{Account, Platform, TokenMode};
+use crate::clock::Clock;
 use crate::credential::Kind;
 use crate::error::UpstreamError;
 use crate::server::Preflight;
-use crate::server::config::{Problem, Settings};
-use crate::upstream::{Upstream, VerifyFileFailure, VerifyFileProbe};
+use crate::server::config::{Problem, Settings, StoreSettings};
+use crate::store::Store;
+use crate::upstream::{Upstream, VerifyFileFailure, VerifyFileProbe, endpoint};
 
 #[derive(Debug, Args)]
 #[command(
@@ -45,6 +47,7 @@ impl Check {
             let Problem { path, what } = warning;
             say(&format!("warning: {path}: {}\n    {}", what.en, what.zh));
         }
+        say_without_default(&settings.signing_without_default());
         if self.offline {
             return Ok(Ended::Well);
         }
@@ -52,10 +55,13 @@ impl Check {
         let mut ended = Ended::Well;
         for (name, account) in &settings.accounts {
             match probe(&upstream, account).await {
-                Ok(()) => say(&format!(
-                    "{name}: ok, WeChat accepts {} · 微信验证通过",
-                    account.app_id()
-                )),
+                Ok(()) => {
+                    say(&format!(
+                        "{name}: ok, WeChat accepts {} · 微信验证通过",
+                        account.app_id()
+                    ));
+                    lift_blocks(&settings.store, name, account).await;
+                }
                 Err(error) => {
                     let error = with_other_addresses(&upstream, account, error).await;
                     say(&explained(name, &error));
@@ -96,6 +102,20 @@ impl Check {
         }
         Ok(all)
     }
+}
+
+/// A note and no mistake: pages may name their account.
+fn say_without_default(names: &[&str]) {
+    if names.is_empty() {
+        return;
+    }
+    let mut some = names[..names.len().min(3)].join(", ");
+    if names.len() > 3 {
+        some.push_str(", …");
+    }
+    say(&format!(
+        "note: several accounts sign pages ({some}) and none is the default, so a request that names none is refused (400 account_required); where pages name none, write server.default_account = \"NAME\"\n    注意：有多个可签名的账号（{some}）且没有默认账号，未指定账号的请求会被拒绝（400 account_required）；如果页面不指定账号，请写 server.default_account = \"账号名\""
+    ));
 }
 
 fn host_and_address(text: &str) -> Result<(String, SocketAddr), String> {
@@ -146,6 +166,41 @@ async fn with_other_addresses(
         }
     }
     error
+}
+
+/// Where the servers share a Redis: ends the waits for the calls that have just succeeded. Other stores are the running server's
+/// own; there its status page has "refresh now", and it tries once an hour.
+async fn lift_blocks(store: &StoreSettings, name: &str, account: &Account) {
+    let StoreSettings::Redis(url) = store else {
+        return;
+    };
+    let Ok(store) = Store::redis(url.expose()) else {
+        return; // named before
+    };
+    let (app, now) = (account.app_key(), Clock::system().now());
+    let tried = [Kind::AccessToken, Kind::JsapiTicket];
+    // A classic account was asked by another call than the one that its server makes.
+    let is_other = |kind| {
+        kind == Kind::AccessToken && account.mode() == TokenMode::Classic && !is_work(account)
+    };
+    for kind in tried
+        .into_iter()
+        .filter(|kind| account.has(*kind) && !is_other(*kind))
+    {
+        let (_, called) = endpoint(account, kind);
+        let blocked = store.blocked_until(&app, called, now).await;
+        if let Ok(Some(_)) = blocked
+            && store.set_block(&app, called, now, now).await.is_ok()
+        {
+            say(&format!(
+                "{name}: the servers call {called} again, its quota is back · 额度已恢复，各节点将重新调用 {called}"
+            ));
+        }
+    }
+}
+
+fn is_work(account: &Account) -> bool {
+    matches!(account.platform(), Platform::Work { .. })
 }
 
 fn explained(name: &str, error: &UpstreamError) -> String {

@@ -150,11 +150,10 @@ async fn reload_at_hangup(
         let looking = reloader.clone();
         let _ = tokio::task::spawn_blocking(move || looking.look_at_certificates()).await;
         match tokio::task::spawn_blocking(move || serve.0.settings_beside(&serve.1)).await {
+            // A refusal is logged there, problem by problem.
             Ok(Ok(settings)) => {
                 settings.log_exposed_files();
-                if let Err(error) = reloader.reload(settings) {
-                    tracing::error!(%error, "the new configuration is refused; the one before goes on · 新配置有误，继续使用原配置");
-                }
+                drop(reloader.reload(settings));
             }
             Ok(Err(problems)) => reloader.refuse(&problems),
             Err(error) => tracing::error!(%error, "the configuration could not be read again"),

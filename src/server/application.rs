@@ -158,6 +158,11 @@ impl Application {
             builder = builder.default_account(name);
         }
         let broker = builder.build()?;
+        if !settings.signing_without_default().is_empty() {
+            tracing::info!(
+                "no account is the default: a request that names none is refused · 没有默认账号，未指定账号的请求会被拒绝"
+            );
+        }
         let keys = Arc::new(ArcSwap::from_pointee(settings.server.api_keys.clone()));
         let readiness = Readiness::new(broker.clone(), settings.server.readiness);
         let public = public(

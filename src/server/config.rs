@@ -22,7 +22,7 @@ use config::Value;
 use super::startup_error::collide;
 use crate::account::Account;
 use crate::actix::{ApiKeys, RequestLog};
-use crate::credential::Secret;
+use crate::credential::{Kind, Secret};
 use crate::error::Hint;
 use crate::upstream::UpstreamOptions;
 use section::{Section, quoted};
@@ -199,6 +199,23 @@ impl Settings {
         match settings {
             Some(settings) if problems.0.is_empty() => Ok(settings),
             _ => Err(problems),
+        }
+    }
+
+    /// The names of the accounts that sign pages, where there are several and no default among them: then a request that names
+    /// no account is refused.
+    #[must_use]
+    pub fn signing_without_default(&self) -> Vec<&str> {
+        let signing = self
+            .accounts
+            .iter()
+            .filter(|(_, account)| account.has(Kind::JsapiTicket))
+            .map(|(name, _)| name.as_str());
+        let names: Vec<_> = signing.collect();
+        if names.len() > 1 && self.server.default_account.is_none() {
+            names
+        } else {
+            Vec::new()
         }
     }
 

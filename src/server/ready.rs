@@ -1,4 +1,5 @@
-//! Readiness: whether this process should get requests, and which accounts cannot sign, since when, why, and what to do.
+//! Readiness: whether this process should get requests, and which accounts lack what they offer (the ticket that pages are signed
+//! with; a mini program's token), since when, why, and what to do.
 //!
 //! For an orchestrator, on the private listener. WeChat's own words, which name this server's IP, are not in it: nobody has to
 //! show a key to ask. The log has the IP to allow.
@@ -12,7 +13,7 @@ use serde::Serialize;
 
 use super::config::ReadyRule;
 use crate::actix::shapes::Both;
-use crate::broker::{AccountStatus, Broker, LastError};
+use crate::broker::{AccountStatus, Broker, CredentialStatus, LastError};
 use crate::credential::Kind;
 
 /// Asked by the endpoint; told by a reload that new accounts have a moment to fetch their first ticket.
@@ -24,21 +25,25 @@ pub(super) struct Readiness {
     since: Arc<AtomicU64>,
 }
 
-/// How many accounts are in which state, those that sign nothing left out.
+/// How many accounts are in which state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Census {
     pub(super) ready: u64,
     pub(super) failing: u64,
     pub(super) starting: u64,
     pub(super) down: u64,
+    /// Of those that are down, how many sign pages.
+    down_signing: u64,
+    /// How many sign pages, in whatever state.
+    signing: u64,
 }
 
 /// What an account can do now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum State {
-    /// It cannot sign.
+    /// What it offers cannot be had.
     Down,
-    /// It signs, but its renewal fails: it will be down unless somebody acts, or WeChat is well again.
+    /// It works, but its renewal fails: it will be down unless somebody acts, or WeChat is well again.
     Failing,
     /// It has not been asked for yet.
     Starting,
@@ -49,11 +54,11 @@ enum State {
 #[derive(Serialize, utoipa::ToSchema)]
 #[schema(as = Readiness)]
 pub(super) struct Report {
-    /// Whether enough of them can sign, by the rule.
+    /// Whether enough of them work, by the rule.
     ready: bool,
-    /// `any` or `all`: how many accounts have to sign.
+    /// `any` or `all`: how many accounts have to work.
     rule: &'static str,
-    /// Those that sign pages; those in trouble first, a hundred at most.
+    /// All accounts; those in trouble first, a hundred at most.
     accounts: Vec<AccountReport>,
     /// How many more there are, all in no worse state.
     #[serde(skip_serializing_if = "is_zero")]
@@ -65,13 +70,13 @@ pub(super) struct Report {
 struct AccountReport {
     /// Its name.
     account: String,
-    /// Whether it can sign now.
+    /// Whether it can sign pages now or, where it signs none, has a token.
     ready: bool,
     #[serde(flatten)]
     trouble: Trouble,
 }
 
-/// What is in the way of an account's next ticket: nothing of it is there when nothing is.
+/// What is in the way of an account's next ticket, or token: nothing of it is there when nothing is.
 #[derive(Default, Serialize, utoipa::ToSchema)]
 struct Trouble {
     /// `starting` or `missing`, where nothing was ever fetched; else the class of the last failure.
@@ -80,7 +85,7 @@ struct Trouble {
     /// Its first failure of those in a row.
     #[serde(skip_serializing_if = "Option::is_none")]
     failing_since: Option<String>,
-    /// Until then pages are signed, or were.
+    /// Until then pages are signed (a mini program: a token is handed out), or were.
     #[serde(skip_serializing_if = "Option::is_none")]
     signs_until: Option<String>,
     /// When WeChat is asked again.
@@ -126,21 +131,13 @@ impl Readiness {
             .broker
             .status()
             .into_iter()
-            .filter_map(|status| Some((State::of(&status, starting)?, status)));
+            .map(|status| (State::of(&status, starting), status));
         judged.collect()
     }
 
     /// For metrics.
     pub(super) fn census(&self) -> (bool, Census) {
-        let mut census = Census::default();
-        for (state, _) in self.judged() {
-            *match state {
-                State::Down => &mut census.down,
-                State::Failing => &mut census.failing,
-                State::Starting => &mut census.starting,
-                State::Ready => &mut census.ready,
-            } += 1;
-        }
+        let census = Census::of(&self.judged());
         (census.allows(self.rule), census)
     }
 
@@ -148,13 +145,10 @@ impl Readiness {
         let mut judged = self.judged();
         // Within a state they stay sorted by name.
         judged.sort_by_key(|(state, _)| *state);
-        let down = judged
-            .iter()
-            .filter(|(state, _)| *state == State::Down)
-            .count();
+        let ready = Census::of(&judged).allows(self.rule);
         let more = judged.len().saturating_sub(SHOWN);
         Report {
-            ready: enough(self.rule, down, judged.len()),
+            ready,
             rule: self.rule.as_str(),
             accounts: judged
                 .into_iter()
@@ -167,46 +161,60 @@ impl Readiness {
 }
 
 impl Census {
+    fn of(judged: &[(State, AccountStatus)]) -> Self {
+        let mut census = Self::default();
+        for (state, status) in judged {
+            *match state {
+                State::Down => &mut census.down,
+                State::Failing => &mut census.failing,
+                State::Starting => &mut census.starting,
+                State::Ready => &mut census.ready,
+            } += 1;
+            let signs = u64::from(credential(status, Kind::JsapiTicket).is_some());
+            census.signing += signs;
+            if *state == State::Down {
+                census.down_signing += signs;
+            }
+        }
+        census
+    }
+
+    /// By the rule `any`, one account that signs pages has to work, where some do: a mini program's token signs none. Without an
+    /// account there is nothing to wait for.
     fn allows(self, rule: ReadyRule) -> bool {
         let all = self.down + self.failing + self.starting + self.ready;
-        enough(rule, self.down, all)
-    }
-}
-
-/// Without an account that signs there is nothing to wait for.
-fn enough<N: PartialEq + Default>(rule: ReadyRule, down: N, all: N) -> bool {
-    match rule {
-        ReadyRule::All => down == N::default(),
-        ReadyRule::Any => down != all || all == N::default(),
+        match rule {
+            ReadyRule::All => self.down == 0,
+            ReadyRule::Any if self.signing > 0 => self.down_signing < self.signing,
+            ReadyRule::Any => self.down < all || all == 0,
+        }
     }
 }
 
 impl State {
-    /// `None` for an account that signs nothing.
-    fn of(status: &AccountStatus, starting: bool) -> Option<Self> {
-        let ticket = status
-            .credentials
-            .iter()
-            .find(|credential| credential.kind == Kind::JsapiTicket)?;
-        Some(match (ticket.living, error_of(status)) {
+    fn of(status: &AccountStatus, starting: bool) -> Self {
+        let living = offered(status).is_some_and(|credential| credential.living);
+        match (living, error_of(status)) {
             (true, None) => Self::Ready,
             (true, Some(_)) => Self::Failing,
             (false, None) if starting => Self::Starting,
             (false, _) => Self::Down,
-        })
+        }
     }
+}
+
+fn credential(status: &AccountStatus, kind: Kind) -> Option<&CredentialStatus> {
+    status.credentials.iter().find(|one| one.kind == kind)
+}
+
+/// What the account is there for: the ticket that pages are signed with; where it has none, the token.
+fn offered(status: &AccountStatus) -> Option<&CredentialStatus> {
+    credential(status, Kind::JsapiTicket).or_else(|| credential(status, Kind::AccessToken))
 }
 
 /// Without a token there is no ticket: what is in the token's way is in the ticket's, and came first.
 fn error_of(status: &AccountStatus) -> Option<&LastError> {
-    let of = |kind| {
-        status
-            .credentials
-            .iter()
-            .find(|credential| credential.kind == kind)?
-            .last_error
-            .as_ref()
-    };
+    let of = |kind| credential(status, kind)?.last_error.as_ref();
     of(Kind::AccessToken).or_else(|| of(Kind::JsapiTicket))
 }
 
@@ -229,10 +237,6 @@ impl Trouble {
     fn of(state: State, status: &AccountStatus) -> Self {
         let last = error_of(status);
         let error = last.map(|last| &last.error);
-        let ticket = status
-            .credentials
-            .iter()
-            .find(|credential| credential.kind == Kind::JsapiTicket);
         Self {
             reason: Some(match (last, state) {
                 (Some(last), _) => last.class,
@@ -240,8 +244,8 @@ impl Trouble {
                 (None, _) => "missing",
             }),
             failing_since: last.map(|last| last.since.utc()),
-            signs_until: ticket
-                .and_then(|ticket| ticket.served_until)
+            signs_until: offered(status)
+                .and_then(|offered| offered.served_until)
                 .map(|until| until.utc()),
             retry_at: last.map(|last| last.retry_at.utc()),
             errcode: error.and_then(|error| error.errcode()),
@@ -251,7 +255,7 @@ impl Trouble {
     }
 }
 
-/// `GET /readyz`: 200, or 503 when too few accounts can sign.
+/// `GET /readyz`: 200, or 503 when too few accounts work.
 pub(super) async fn readyz(readiness: web::Data<Readiness>) -> HttpResponse {
     let report = readiness.report();
     let mut answer = if report.ready {
@@ -281,19 +285,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_account_that_cannot_sign_is_enough_for_all_and_none_for_any() {
-        let census = |down, ready| Census {
-            down,
-            ready,
-            ..Census::default()
-        };
-        for (down, ready, any, all) in [
-            (0, 0, true, true),
-            (0, 3, true, true),
-            (1, 49, true, false),
-            (3, 0, false, false),
+    fn one_account_that_is_down_is_enough_for_all_and_no_signing_one_for_any() {
+        // How many sign and how many of those are down; then the same of those that sign nothing; the answers for `any` and `all`.
+        for (signing, down_signing, others, down_others, any, all) in [
+            (0, 0, 0, 0, true, true),
+            (3, 0, 0, 0, true, true),
+            (50, 1, 0, 0, true, false),
+            (3, 3, 0, 0, false, false),
+            (3, 3, 2, 0, false, false),
+            (3, 0, 2, 2, true, false),
+            (0, 0, 2, 1, true, false),
+            (0, 0, 2, 2, false, false),
         ] {
-            let census = census(down, ready);
+            let down = down_signing + down_others;
+            let census = Census {
+                ready: signing + others - down,
+                down,
+                down_signing,
+                signing,
+                ..Census::default()
+            };
             assert_eq!(
                 (census.allows(ReadyRule::Any), census.allows(ReadyRule::All)),
                 (any, all),

@@ -87,16 +87,11 @@ impl Reloader {
     pub fn reload(&self, settings: Settings) -> Result<Reloaded, BuildError> {
         let needs_restart = fixed_differences(&self.started_with, &settings);
         let before = self.names();
+        let had_default = self.broker.account("").is_ok();
+        let loses_default = had_default && !settings.signing_without_default().is_empty();
         self.broker
             .reload(settings.accounts, settings.server.default_account)
-            .inspect_err(|error| {
-                self.counts.refused.fetch_add(1, Ordering::Relaxed);
-                let now = self.broker.clock().now();
-                self.configuration.refused(
-                    now,
-                    &[("accounts".to_owned(), error.to_string(), error.to_string())],
-                );
-            })?;
+            .inspect_err(|error| self.refuse(&problems_of(error)))?;
         self.keys.store(Arc::new(settings.server.api_keys));
         let after = self.names();
         let reloaded = Reloaded {
@@ -115,6 +110,11 @@ impl Reloader {
         self.configuration
             .taken(self.broker.clock().now(), &reloaded.needs_restart);
         reloaded.log();
+        if loses_default {
+            tracing::warn!(
+                "no account is the default any more: a request that names none is refused · 不再有默认账号，未指定账号的请求会被拒绝"
+            );
+        }
         Ok(reloaded)
     }
 
@@ -200,6 +200,23 @@ impl Reloaded {
             );
         }
     }
+}
+
+/// The configuration is right by itself, but not after the one in use.
+fn problems_of(error: &BuildError) -> Problems {
+    let en = error.to_string();
+    let (path, zh) = match error {
+        BuildError::DefaultLost(name) => (
+            "server.default_account",
+            format!(
+                "将有多个账号可以签名，目前未指定账号也能签名的请求会被拒绝：请写 server.default_account = \"{name}\""
+            ),
+        ),
+        _ => ("accounts", format!("账号配置有误：{en}")),
+    };
+    let mut problems = Problems::default();
+    problems.add(path, en, zh);
+    problems
 }
 
 /// What is kept to compare with. The broker has the accounts; ten thousand of them need not be here a second time.

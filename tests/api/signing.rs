@@ -353,7 +353,7 @@ async fn among_several_accounts_one_has_to_be_named_unless_one_is_the_default() 
     let problem = app
         .query(&format!("url={page}"))
         .await
-        .assert_problem(404, "unknown_account");
+        .assert_problem(400, "account_required");
     assert!(
         text(&problem["hint"], "en").contains("account="),
         "{problem}"

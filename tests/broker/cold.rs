@@ -201,7 +201,7 @@ async fn among_several_accounts_the_default_must_be_named() {
     };
     assert_eq!(
         two().build().unwrap().account("").unwrap_err().code(),
-        "unknown_account"
+        "account_required"
     );
     let broker = two()
         .default_account("two")
@@ -212,6 +212,50 @@ async fn among_several_accounts_the_default_must_be_named() {
     assert!(
         matches!(two().default_account("three").build(), Err(BuildError::NoSuchDefault(name)) if name == "three")
     );
+}
+
+#[tokio::test]
+async fn the_default_is_the_only_account_that_signs_pages() {
+    let mini = |id: &str| Account::mini(id, "s");
+    let broker = Broker::builder()
+        .account("main", account(TokenMode::Stable))
+        .account("mini", mini("wx2222222222222222"))
+        .account("mini2", mini("wx3333333333333333"))
+        .build()
+        .unwrap();
+    assert_eq!(broker.account("").unwrap().app_id(), APP);
+    let alone = Broker::builder().account("mini", mini("wx2222222222222222"));
+    assert_eq!(
+        alone.build().unwrap().account("").unwrap().app_id(),
+        "wx2222222222222222",
+        "a single account is meant, whatever it is"
+    );
+}
+
+#[tokio::test]
+async fn an_appid_belongs_to_one_account_whatever_its_platform() {
+    let accounts = || {
+        [
+            ("shop".to_owned(), account(TokenMode::Classic)),
+            ("applet".to_owned(), Account::mini(APP, "s")),
+        ]
+    };
+    let build = accounts()
+        .into_iter()
+        .fold(Broker::builder(), |builder, (name, account)| {
+            builder.account(name, account)
+        });
+    let error = build.build().unwrap_err().to_string();
+    for part in ["\"shop\"", "\"applet\"", APP] {
+        assert!(error.contains(part), "{error}");
+    }
+    let world = World::classic().await;
+    let error = world.broker.reload(accounts().into(), None).unwrap_err();
+    assert!(error.to_string().contains("\"applet\""), "{error}");
+    assert_eq!(world.broker.accounts().len(), 1, "nothing has changed");
+    // The same AppID may change its platform: there is one account of it before and after.
+    let mini = vec![("applet".to_owned(), Account::mini(APP, "s"))];
+    world.broker.reload(mini, None).unwrap();
 }
 
 #[tokio::test]

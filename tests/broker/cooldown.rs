@@ -89,32 +89,127 @@ async fn a_wrong_secret_is_never_hammered() {
 }
 
 #[tokio::test]
-async fn a_spent_day_is_waited_out_until_midnight_in_shanghai() {
+async fn a_spent_day_is_probed_once_an_hour_by_one_process_of_all() {
     let world = World::stable().await;
+    let another = world.another(TokenMode::Stable);
     world.always(STABLE, FaultKind::Errcode(45009));
     let error = world.token().await.unwrap_err();
     assert_eq!(error.code(), "upstream_quota");
-    let midnight = START.next_shanghai_midnight();
     let Error::Upstream { retry_at, .. } = error else {
         panic!("{error}")
     };
+    let hour = world.now().plus(Duration::from_secs(3_600));
     assert!(
-        retry_at >= midnight && retry_at <= midnight.plus(Duration::from_secs(60)),
+        retry_at >= hour && retry_at <= hour.plus(Duration::from_secs(60)),
         "{retry_at}"
     );
+    let midnight = START.next_shanghai_midnight();
     while world.now() < midnight {
         world.broker.tend().await;
+        another.tend().await;
         assert!(world.token().await.is_err());
-        world.advance(600);
+        world.advance(60);
     }
-    assert_eq!(
-        world.calls(STABLE),
-        1,
-        "every further call would only have made it worse"
-    );
+    let calls = world.calls(STABLE);
+    assert!((15..=17).contains(&calls), "{calls} calls in sixteen hours");
     world.sandbox.clear_faults();
     world.advance(60);
+    assert!(
+        world.token().await.is_ok(),
+        "at midnight, not an hour later"
+    );
+}
+
+#[tokio::test]
+async fn a_quota_that_others_have_used_says_so() {
+    for (uptime, says_so) in [(0, false), (86_400, true)] {
+        // A store in memory has not counted what an earlier process called today.
+        let world = World::classic().await;
+        world.advance(uptime);
+        world.always(CLASSIC, FaultKind::Errcode(45009));
+        for broker in [world.broker.clone(), world.another(TokenMode::Classic)] {
+            let error = broker
+                .credential("main", Kind::AccessToken)
+                .await
+                .unwrap_err();
+            let cause = error.upstream().unwrap().cause();
+            assert_eq!(cause.en.contains("another server"), says_so, "{cause:?}");
+            assert_eq!(cause.zh.contains("其他服务"), says_so, "{cause:?}");
+        }
+    }
+    // 150 of a test account's 200 calls: that may be all.
+    let world = World::classic().await;
+    world.advance(86_400);
+    for _ in 0..150 {
+        let (app, now) = (account(TokenMode::Classic).app_key(), world.now());
+        world.store.count_call(&app, CLASSIC, now).await.unwrap();
+    }
+    world.always(CLASSIC, FaultKind::Errcode(45009));
+    let error = world.token().await.unwrap_err();
+    let cause = error.upstream().unwrap().cause().en;
+    assert!(!cause.contains("another server"), "{cause}");
+}
+
+#[tokio::test]
+async fn a_quota_that_was_cleared_in_the_console_is_found_within_the_hour() {
+    let world = World::stable().await;
+    world.always(STABLE, FaultKind::Errcode(45009));
+    world.token().await.unwrap_err();
+    world.sandbox.clear_faults();
+    world.advance(3_661);
+    // Also after a restart, which reads of the block in the store.
+    assert!(
+        world
+            .another(TokenMode::Stable)
+            .credential("main", Kind::AccessToken)
+            .await
+            .is_ok()
+    );
     assert!(world.token().await.is_ok());
+}
+
+#[tokio::test]
+async fn refresh_now_makes_one_call_in_spite_of_a_spent_quota_and_lifts_it_for_all() {
+    let world = World::stable().await;
+    let key = account(TokenMode::Stable).app_key();
+    let blocked = || async {
+        let now = world.now();
+        world.store.blocked_until(&key, STABLE, now).await.unwrap()
+    };
+    world.always(STABLE, FaultKind::Errcode(45009));
+    world.token().await.unwrap_err();
+    world.ticket().await.unwrap_err();
+    // Not cleared yet: one call, and it stays as it is.
+    let still = world.broker.renew("main", Kind::AccessToken).await;
+    assert_eq!(still.unwrap_err().code(), "upstream_quota");
+    assert_eq!(world.calls(STABLE), 2);
+    assert!(blocked().await.is_some());
+    world.sandbox.clear_faults();
+    world.advance(31);
+    assert!(world.token().await.is_err(), "no reader tries");
+    world.broker.renew("main", Kind::AccessToken).await.unwrap();
+    assert_eq!(blocked().await, None);
+    assert!(world.token().await.is_ok() && world.ticket().await.is_ok());
+    let restarted = world.another(TokenMode::Stable);
+    assert!(
+        restarted
+            .credential("main", Kind::JsapiTicket)
+            .await
+            .is_ok()
+    );
+}
+
+#[tokio::test]
+async fn refresh_now_of_one_ticket_lifts_the_quota_of_the_other_ticket_too() {
+    let world = World::stable().await;
+    let card = || world.broker.credential("main", Kind::CardTicket);
+    world.always(TICKET, FaultKind::Errcode(45009));
+    world.ticket().await.unwrap_err();
+    card().await.unwrap_err();
+    world.sandbox.clear_faults();
+    world.advance(31);
+    world.broker.renew("main", Kind::JsapiTicket).await.unwrap();
+    assert!(card().await.is_ok(), "it is the same call at WeChat");
 }
 
 #[tokio::test]

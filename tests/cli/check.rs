@@ -165,6 +165,35 @@ async fn what_is_probably_a_mistake_is_warned_of_and_the_answer_stays_yes() {
 }
 
 #[tokio::test]
+async fn several_accounts_that_sign_and_no_default_are_pointed_out() {
+    let mini = format!("{}platform = \"mini\"\n", account("applet", OTHER, SECRET));
+    let shop = account("shop", "wx2222222222222222", SECRET);
+    let main = account("main", APP, SECRET);
+    for (accounts, is_noted) in [
+        (format!("{main}{mini}"), false),
+        (format!("{main}{mini}{shop}"), true),
+        (
+            format!("server.default_account = \"shop\"\n{main}{mini}{shop}"),
+            false,
+        ),
+    ] {
+        let home = tempfile::tempdir().unwrap();
+        std::fs::write(home.path().join("wx-jssdk.toml"), &accounts).unwrap();
+        let ended = run_in(home.path(), &["check", "--offline"]).await;
+        assert_eq!(ended.code, 0, "{}{}", ended.stdout, ended.stderr);
+        let noted = ended.stdout.contains("server.default_account")
+            && ended.stdout.contains("(main, shop)");
+        assert_eq!(noted, is_noted, "{}", ended.stdout);
+        assert_eq!(
+            ended.stdout.contains("note: "),
+            is_noted,
+            "{}",
+            ended.stdout
+        );
+    }
+}
+
+#[tokio::test]
 async fn check_never_retires_the_token_of_a_running_classic_server() {
     let sandbox = sandbox_with(app()).await;
     let token = sandbox.foreign_refresh(APP, wx_jssdk::sandbox::Mode::Classic);

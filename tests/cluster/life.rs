@@ -262,3 +262,42 @@ async fn a_token_that_one_process_has_just_renewed_is_known_to_every_other_at_on
     );
     assert_eq!(cluster.calls(STABLE), 2, "nobody called WeChat for it");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server: make test"]
+async fn a_spent_quota_is_probed_by_one_process_and_a_lifted_block_is_noticed_by_all() {
+    let cluster = Cluster::cold(Stable, 3).await;
+    let spent = || Fault::always(TICKET, FaultKind::Errcode(45_009));
+    cluster.sandbox.fault(spent());
+    let all_fail = async || {
+        for broker in &cluster.brokers {
+            let answer = broker.credential("main", Kind::JsapiTicket).await;
+            assert_eq!(answer.unwrap_err().code(), "upstream_quota");
+        }
+    };
+    all_fail().await;
+    assert_eq!(cluster.calls(TICKET), 1);
+    cluster.advance(3_600);
+    all_fail().await;
+    assert_eq!(cluster.calls(TICKET), 2, "one call an hour for all of them");
+    cluster.sandbox.clear_faults();
+    cluster.advance(60);
+    all_fail().await;
+    // As `check` does, and "refresh now" at another process.
+    let (store, now) = (cluster.store(), cluster.clock.now());
+    let app = cluster.brokers[0].account("main").unwrap().app_key();
+    assert!(
+        store
+            .blocked_until(&app, TICKET, now)
+            .await
+            .unwrap()
+            .is_some()
+    );
+    store.set_block(&app, TICKET, now, now).await.unwrap();
+    cluster.advance(6);
+    cluster.tend().await;
+    for broker in &cluster.brokers {
+        cluster.read(broker, Kind::JsapiTicket).await.unwrap();
+    }
+    assert_eq!(cluster.calls(TICKET), 3);
+}

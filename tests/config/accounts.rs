@@ -99,6 +99,17 @@ fn a_misspelt_platform_is_one_problem_and_not_three() {
 }
 
 #[test]
+fn one_appid_as_official_account_and_as_mini_program_is_refused_with_both_names() {
+    for mode in ["stable", "classic"] {
+        let twice = format!(
+            "account_defaults.token_mode = \"{mode}\"\n{MAIN}[accounts.the-mini]\nplatform = \"mini\"\napp_id = \"wx0123456789abcdef\"\nsecret = \"{SECRET}\"\n"
+        );
+        let problem = only("accounts.the-mini.app_id", read(&twice));
+        assert!(problem.contains("accounts.main"), "{problem}");
+    }
+}
+
+#[test]
 fn an_app_id_that_is_none_is_refused() {
     for id in ["", "wx 1", "wx/../1", "wx1?x", &"w".repeat(65)] {
         assert_eq!(

@@ -107,7 +107,8 @@ async fn while_wechat_is_down_ten_accounts_speak_for_all_and_a_line_a_minute_cou
     );
     assert_eq!(
         (&summary["level"], &summary["class"], &summary["code"]),
-        (&json!("WARN"), &json!("transient"), &json!("unusable"))
+        (&json!("ERROR"), &json!("transient"), &json!("unusable")),
+        "nothing was ever served"
     );
     assert_eq!(summary["endpoint"], TOKEN);
     assert!(

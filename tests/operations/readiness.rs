@@ -66,6 +66,56 @@ async fn with_the_rule_all_one_account_that_cannot_sign_is_enough_for_a_503() {
     service.end().await;
 }
 
+/// Mini programs, known to WeChat under another secret.
+fn minis_with_wrong_secret(names: &[&str]) -> String {
+    let mini = |name: &&str| with_wrong_secret(name) + "platform = \"mini\"\n";
+    names.iter().map(mini).collect()
+}
+
+#[tokio::test]
+async fn a_mini_program_without_a_token_is_listed_and_counts_in_both_rules() {
+    let mini = |name: &str| wx_jssdk::sandbox::App::mini(app_id(name), SECRET);
+    for (rule, shop, minis, status) in [
+        ("all", &["shop"][..], &["applet"][..], 503),
+        ("any", &["shop"], &["applet"], 200),
+        ("any", &[], &["applet"], 503),
+        ("any", &[], &["applet", "applet2"], 503),
+    ] {
+        let text = accounts(shop.iter().copied()) + &minis_with_wrong_secret(minis);
+        let rule = format!("readiness = \"{rule}\"");
+        let service = Service::start(&rule, &text, |sandbox| {
+            shop.iter().for_each(|name| sandbox.add_app(app(name)));
+            minis.iter().for_each(|name| sandbox.add_app(mini(name)));
+        })
+        .await;
+        if !shop.is_empty() {
+            service.warm("shop").await;
+        }
+        down(&service, f64::from(u32::try_from(minis.len()).unwrap())).await;
+        let (answered, report) = service.ready().await;
+        assert_eq!(answered, status, "{rule}: {report}");
+        let first = &report["accounts"][0];
+        assert_eq!(
+            (&first["account"], &first["ready"], &first["reason"]),
+            (&json!("applet"), &json!(false), &json!("setup"))
+        );
+        assert_eq!(first["errcode"], json!(40_125));
+        service.end().await;
+    }
+    // With its token it is ready.
+    let text = accounts(["applet"]) + "platform = \"mini\"\n";
+    let service = Service::start("readiness = \"all\"", &text, |sandbox| {
+        sandbox.add_app(mini("applet"));
+    })
+    .await;
+    let ready =
+        |scrape: &Scrape| scrape.value("wx_jssdk_accounts", &[("state", "ready")]) == Some(1.0);
+    service.until("a mini program with a token", ready).await;
+    let healthy = json!({ "ready": true, "rule": "all", "accounts": [{ "account": "applet", "ready": true }] });
+    assert_eq!(service.ready().await, (200, healthy));
+    service.end().await;
+}
+
 #[tokio::test]
 async fn a_node_that_can_sign_for_nobody_is_taken_out_and_comes_back_by_itself() {
     let names = ["shop", "blog"];

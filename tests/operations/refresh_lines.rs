@@ -105,6 +105,65 @@ async fn a_refresh_that_failed_is_one_line_with_cause_and_fix_as_loud_as_its_cla
 }
 
 #[tokio::test]
+async fn a_spent_quota_is_an_error_from_when_nothing_is_served_any_more() {
+    let service = Service::with(&["shop"]).await;
+    service.warm("shop").await;
+    service.log.clear();
+    service.always(TOKEN, FaultKind::Errcode(45_009));
+    service.always(TICKET, FaultKind::Errcode(45_009));
+    service.advance(7_030);
+    let failed = |scrape: &Scrape| scrape.all("wx_jssdk_upstream_failures_total", &[]).count() >= 2;
+    service.until("both fail", failed).await;
+    for line in service.log.about("refresh failed") {
+        assert_eq!(line["level"], "WARN", "pages are signed: {line}");
+    }
+    assert!(service.log.about("served no more").is_empty());
+    // The next try is an hour away: the end is told when it comes, once for each.
+    service.advance(200);
+    let down =
+        |scrape: &Scrape| scrape.value("wx_jssdk_accounts", &[("state", "down")]) == Some(1.0);
+    service.until("the account is down", down).await;
+    service.advance(10);
+    while service.log.about("served no more").len() < 2 {
+        service.scrape().await;
+        tokio::task::yield_now().await;
+    }
+    let lines = service.log.about("served no more");
+    let mut kinds: Vec<_> = lines.iter().map(|line| line["kind"].clone()).collect();
+    kinds.sort_by_key(Value::to_string);
+    assert_eq!(kinds, [json!("access_token"), json!("jsapi_ticket")]);
+    for line in &lines {
+        assert_eq!(
+            (&line["level"], &line["account"]),
+            (&json!("ERROR"), &json!("shop"))
+        );
+        assert!(number(line, "retry_in") > 3_000, "{line}");
+        assert!(
+            !line["fix"].as_str().unwrap().contains("token_mode"),
+            "{line}"
+        );
+    }
+    // And from then on each failed try is an error.
+    service.log.clear();
+    service.advance(3_600);
+    let tried = |scrape: &Scrape| {
+        scrape
+            .all("wx_jssdk_upstream_failures_total", &[])
+            .map(|(_, count)| count)
+            .sum::<f64>()
+            >= 3.0
+    };
+    service.until("it is tried again", tried).await;
+    let lines = service.log.about("refresh failed");
+    assert!(
+        lines.iter().all(|line| line["level"] == "ERROR"),
+        "{lines:?}"
+    );
+    assert!(!lines.is_empty());
+    service.end().await;
+}
+
+#[tokio::test]
 async fn what_another_process_had_fetched_says_so() {
     let (clock, store) = (wx_jssdk::Clock::manual(START), wx_jssdk::Store::memory());
     let sandbox = wx_jssdk::sandbox::Sandbox::start(clock.clone())

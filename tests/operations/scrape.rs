@@ -171,10 +171,9 @@ async fn reloads_are_counted_by_result_and_dated() {
     };
     assert_eq!(read(&service.scrape().await), (0.0, 0.0, 1.0, 0.0));
     service.advance(50);
-    service
-        .reloader
-        .reload(service.settings(&accounts(["shop", "blog"])))
-        .unwrap();
+    let mut both = service.settings(&accounts(["shop", "blog"]));
+    both.server.default_account = Some("shop".into());
+    service.reloader.reload(both).unwrap();
     assert_eq!(read(&service.scrape().await), (1.0, 0.0, 2.0, 50.0));
     service.advance(50);
     let what = wx_jssdk::error::Hint::fixed("is wrong", "有误");

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use wx_jssdk::Kind;
+use wx_jssdk::actix::{ApiKey, ApiKeys, KeyHash};
 use wx_jssdk::sandbox::{App, FaultKind, Kind as Revoke};
 
 use crate::world::*;
@@ -267,6 +268,78 @@ async fn tickets_are_bought_with_a_token_that_was_handed_out_here() {
         );
     }
     assert_eq!(world.sandbox.calls(TICKET), 2);
+}
+
+#[tokio::test]
+async fn a_key_that_opens_tokens_only_buys_no_ticket_with_one() {
+    let world = World::new().await;
+    world.with_token_key();
+    let token = world
+        .get(&token_call(APP, TOKEN_KEY))
+        .await
+        .ok()
+        .text("access_token");
+    let call = format!("{TICKET}?access_token={token}&type=jsapi");
+    assert_eq!(
+        without_rid(&world.get(&call).await.refused(48001)),
+        "api unauthorized"
+    );
+    // Nor with one that it has from the other paths.
+    let value = world
+        .get_with(TOKEN_KEY, "/credentials/classic/access_token")
+        .await
+        .ok()
+        .text("value");
+    let classic = format!("{TICKET}?access_token={value}&type=wx_card");
+    world.get(&classic).await.refused(48001);
+    assert_eq!(world.sandbox.calls(TICKET), 0);
+    // The same token in the hands of a client whose key opens tickets.
+    let bought = world.get_from("127.0.0.2", &token_call(APP, KEY)).await;
+    assert_eq!(bought.ok().text("access_token"), token);
+    world.get_from("127.0.0.2", &call).await.ok();
+    world.get(&call).await.refused(48001);
+    // Its servers share the token among themselves.
+    world.get_from("127.0.0.3", &call).await.ok();
+}
+
+#[tokio::test]
+async fn where_a_key_is_limited_to_tokens_one_that_was_not_sold_here_buys_no_ticket() {
+    let world = World::new().await;
+    let token = world
+        .broker
+        .credential("main", Kind::AccessToken)
+        .await
+        .unwrap();
+    let call = format!("{TICKET}?access_token={}&type=jsapi", token.value.expose());
+    world.get(&call).await.ok(); // every key that opens the token opens the ticket
+    world.with_token_key();
+    let errmsg = world.get(&call).await.refused(40001);
+    assert!(errmsg.starts_with(LONG_40001), "{errmsg}");
+    world.get(&token_call(APP, KEY)).await.ok();
+    world.get(&call).await.ok();
+}
+
+#[tokio::test]
+async fn a_token_that_a_removed_key_bought_buys_no_ticket() {
+    let world = World::new().await;
+    let token = world
+        .get(&token_call(APP, MAIN_KEY))
+        .await
+        .ok()
+        .text("access_token");
+    let call = format!("{TICKET}?access_token={token}&type=jsapi");
+    world.get(&call).await.ok();
+    world
+        .keys
+        .store(std::sync::Arc::new(ApiKeys::new(vec![ApiKey {
+            name: "other".into(),
+            hash: KeyHash::of(KEY),
+            accounts: None,
+            kinds: None,
+        }])));
+    world.get(&call).await.refused(40001);
+    world.keys.store(std::sync::Arc::new(ApiKeys::default()));
+    world.get(&call).await.refused(40001);
 }
 
 #[tokio::test]

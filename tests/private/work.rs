@@ -103,6 +103,20 @@ async fn the_key_decides_which_app_of_the_corp_is_meant_else_the_agentid_does() 
 }
 
 #[tokio::test]
+async fn a_key_that_opens_tokens_only_buys_neither_of_wecoms_tickets() {
+    let world = world().await;
+    world.with_token_key();
+    let sales = format!("{}&agentid=1000002", token_call(CORP, TOKEN_KEY));
+    let token = world.get(&sales).await.ok().text("access_token");
+    for call in [
+        format!("/cgi-bin/get_jsapi_ticket?access_token={token}"),
+        format!("/cgi-bin/ticket/get?access_token={token}&type=agent_config"),
+    ] {
+        world.get(&call).await.refused(48002);
+    }
+}
+
+#[tokio::test]
 async fn token_calls_are_judged_in_wecoms_order() {
     let world = world().await;
     for (query, errcode, text) in [

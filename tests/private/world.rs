@@ -32,6 +32,8 @@ pub(crate) const KEY: &str = "wxk_all-of-it";
 pub(crate) const MAIN_KEY: &str = "wxk_main-only";
 /// Opens the jsapi_ticket of `main`.
 pub(crate) const TICKET_KEY: &str = "wxk_tickets-only";
+/// Opens access tokens only, once it is among the keys: see [`World::with_token_key`].
+pub(crate) const TOKEN_KEY: &str = "wxk_access-tokens-only";
 /// Opens `sales`.
 pub(crate) const SALES_KEY: &str = "wxk_sales-only";
 
@@ -71,13 +73,17 @@ pub(crate) fn accounts() -> Vec<(&'static str, Account)> {
 }
 
 pub(crate) fn keys() -> ApiKeys {
+    ApiKeys::new(all_keys())
+}
+
+fn all_keys() -> Vec<ApiKey> {
     let key = |name: &str, key: &str, accounts: Option<&[&str]>, kinds: Option<&[Kind]>| ApiKey {
         name: name.into(),
         hash: KeyHash::of(key),
         accounts: accounts.map(|names| names.iter().map(ToString::to_string).collect()),
         kinds: kinds.map(<[Kind]>::to_vec),
     };
-    ApiKeys::new(vec![
+    vec![
         key("all", KEY, None, None),
         key("crm", MAIN_KEY, Some(&["main", "gone"]), None),
         key(
@@ -87,7 +93,7 @@ pub(crate) fn keys() -> ApiKeys {
             Some(&[Kind::JsapiTicket]),
         ),
         key("shop", SALES_KEY, Some(&["sales"]), None),
-    ])
+    ]
 }
 
 impl World {
@@ -210,6 +216,16 @@ impl World {
         send(self.address, method, target, headers, body).await
     }
 
+    /// The same from another address of this machine.
+    pub(crate) async fn get_from(&self, source: &str, target: &str) -> Answer {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket
+            .bind(SocketAddr::new(source.parse().unwrap(), 0))
+            .unwrap();
+        let stream = socket.connect(self.address).await.unwrap();
+        send_over(stream, "GET", target, &[], "").await
+    }
+
     pub(crate) async fn get(&self, target: &str) -> Answer {
         self.send("GET", target, &[], "").await
     }
@@ -222,6 +238,19 @@ impl World {
             "",
         )
         .await
+    }
+
+    /// From now on [`TOKEN_KEY`] is a key too, limited to access tokens.
+    pub(crate) fn with_token_key(&self) {
+        let limited = ApiKey {
+            name: "tokens".into(),
+            hash: KeyHash::of(TOKEN_KEY),
+            accounts: None,
+            kinds: Some(vec![Kind::AccessToken]),
+        };
+        self.keys.store(std::sync::Arc::new(ApiKeys::new(
+            all_keys().into_iter().chain([limited]).collect(),
+        )));
     }
 
     /// `POST /credentials/…/reject`.
@@ -262,13 +291,23 @@ pub(crate) async fn send(
     headers: &[(&str, &str)],
     body: &str,
 ) -> Answer {
+    let stream = TcpStream::connect(address).await.unwrap();
+    send_over(stream, method, target, headers, body).await
+}
+
+async fn send_over(
+    mut stream: TcpStream,
+    method: &str,
+    target: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Answer {
     let mut request =
         format!("{method} {target} HTTP/1.1\r\nHost: center\r\nConnection: close\r\n");
     headers
         .iter()
         .for_each(|(name, value)| request += &format!("{name}: {value}\r\n"));
     request += &format!("Content-Length: {}\r\n\r\n{body}", body.len());
-    let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
     let read = stream.read_to_end(&mut answer);

@@ -264,10 +264,10 @@ async fn a_spent_quota_says_until_when() {
         (&error["class"], &error["ip_to_allow"]),
         (&json!("quota"), &json!(null))
     );
-    let midnight = world.app.sandbox.clock().now().next_shanghai_midnight().0;
+    let in_an_hour = world.app.sandbox.clock().now().0 + 3_600;
     assert!(
-        (midnight..=midnight + 60).contains(&error["retry_at"].as_u64().unwrap()),
-        "{error}"
+        (in_an_hour - 60..=in_an_hour + 60).contains(&error["retry_at"].as_u64().unwrap()),
+        "the console may clear it, so it is tried once an hour: {error}"
     );
 }
 

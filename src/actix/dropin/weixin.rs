@@ -9,9 +9,11 @@ use serde_json::Value;
 use tracing::debug;
 
 use super::reply::{self, Refusal};
-use super::{Keys, Query, given};
+use super::{Keys, Query, given, ticket_right};
 use crate::account::Platform;
+use crate::actix::credentials::peer_ip;
 use crate::actix::key_lockout;
+use crate::actix::keys::TicketRight;
 use crate::broker::Broker;
 use crate::clock::UnixTime;
 use crate::credential::{Credential, Kind};
@@ -31,8 +33,10 @@ pub(super) async fn token(
         key: query.get("secret"),
     };
     let answer = async {
-        let account = asked.account(&request, &broker, &keys)?;
-        Ok(broker.credential(&account, Kind::AccessToken).await?)
+        let (account, key) = asked.account(&request, &broker, &keys)?;
+        let token = broker.credential(&account, Kind::AccessToken).await?;
+        broker.note_buyer(&account, &token.value, &key, peer_ip(&request));
+        Ok(token)
     };
     respond(&broker, answer.await, reply::token)
 }
@@ -59,19 +63,23 @@ pub(super) async fn stable_token(
             grant_type: text("grant_type"),
             key: text("secret"),
         };
-        let account = asked.account(&request, &broker, &keys)?;
-        let current = broker.credential(&account, Kind::AccessToken).await?;
+        let (account, key) = asked.account(&request, &broker, &keys)?;
+        let mut token = broker.credential(&account, Kind::AccessToken).await?;
         if force {
-            forced(&broker, &account, current).await
-        } else {
-            Ok(current)
+            token = forced(&broker, &account, token).await?;
         }
+        broker.note_buyer(&account, &token.value, &key, peer_ip(&request));
+        Ok(token)
     };
     respond(&broker, answer.await, reply::token)
 }
 
 /// `GET /cgi-bin/ticket/getticket?access_token=&type=`.
-pub(super) async fn ticket(request: HttpRequest, broker: web::Data<Broker>) -> HttpResponse {
+pub(super) async fn ticket(
+    request: HttpRequest,
+    broker: web::Data<Broker>,
+    keys: Keys,
+) -> HttpResponse {
     let query = Query::of(&request);
     let answer = async {
         let token = query.get("access_token").ok_or(wire_errors::NO_TOKEN)?;
@@ -84,6 +92,11 @@ pub(super) async fn ticket(request: HttpRequest, broker: web::Data<Broker>) -> H
             Some("wx_card") => Kind::CardTicket,
             _ => return Err(wire_errors::BAD_ARGS.into()),
         };
+        match ticket_right(&request, &broker, &keys, &account, token, kind) {
+            TicketRight::Granted => {}
+            TicketRight::Limited => return Err(wire_errors::NOT_FOR_THIS_ACCOUNT.into()),
+            TicketRight::Unknown => return Err(wire_errors::DEAD_TOKEN.into()),
+        }
         debug!(account, %kind, "drop-in ticket call");
         Ok(broker.credential(&account, kind).await?)
     };
@@ -98,13 +111,13 @@ struct Asked<'a> {
 }
 
 impl Asked<'_> {
-    /// The name of the account, if the key opens its token.
+    /// The names of the account and of the key, if that opens its token.
     fn account(
         &self,
         request: &HttpRequest,
         broker: &Broker,
         keys: &Keys,
-    ) -> Result<String, Refusal> {
+    ) -> Result<(String, String), Refusal> {
         let app_id = self.app_id.ok_or(wire_errors::NO_APPID)?;
         let found = broker.account_of_app(app_id, None);
         let weixins =
@@ -118,7 +131,7 @@ impl Asked<'_> {
             .filter(|key| key.opens(&account, Kind::AccessToken))
             .ok_or(wire_errors::BAD_SECRET)?;
         debug!(key = opens.name, account, "drop-in token call");
-        Ok(account)
+        Ok((account, opens.name.clone()))
     }
 }
 

@@ -10,9 +10,11 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use tracing::debug;
 
 use super::reply::{self, Refusal};
-use super::{Keys, Query};
+use super::{Keys, Query, ticket_right};
 use crate::account::Platform;
+use crate::actix::credentials::peer_ip;
 use crate::actix::key_lockout;
+use crate::actix::keys::TicketRight;
 use crate::broker::Broker;
 use crate::clock::UnixTime;
 use crate::credential::{Credential, Kind};
@@ -26,25 +28,35 @@ pub(super) async fn token(
 ) -> HttpResponse {
     let query = Query::of(&request);
     let answer = async {
-        let account = account(&request, &query, &broker, &keys)?;
-        Ok(broker.credential(&account, Kind::AccessToken).await?)
+        let (account, key) = account(&request, &query, &broker, &keys)?;
+        let token = broker.credential(&account, Kind::AccessToken).await?;
+        broker.note_buyer(&account, &token.value, &key, peer_ip(&request));
+        Ok(token)
     };
     respond(&request, &broker, answer.await, reply::work_token)
 }
 
 /// `GET /cgi-bin/get_jsapi_ticket?access_token=`: the corp's ticket, for `wx.config`.
-pub(super) async fn corp_ticket(request: HttpRequest, broker: web::Data<Broker>) -> HttpResponse {
+pub(super) async fn corp_ticket(
+    request: HttpRequest,
+    broker: web::Data<Broker>,
+    keys: Keys,
+) -> HttpResponse {
     let query = Query::of(&request);
     respond(
         &request,
         &broker,
-        ticket(&query, &broker, Some(Kind::JsapiTicket)).await,
+        ticket(&request, &query, &broker, &keys, Some(Kind::JsapiTicket)).await,
         reply::work_ticket,
     )
 }
 
 /// `GET /cgi-bin/ticket/get?access_token=&type=agent_config`: the app's ticket, for `wx.agentConfig`.
-pub(super) async fn agent_ticket(request: HttpRequest, broker: web::Data<Broker>) -> HttpResponse {
+pub(super) async fn agent_ticket(
+    request: HttpRequest,
+    broker: web::Data<Broker>,
+    keys: Keys,
+) -> HttpResponse {
     let query = Query::of(&request);
     let kind = query
         .get("type")
@@ -53,18 +65,18 @@ pub(super) async fn agent_ticket(request: HttpRequest, broker: web::Data<Broker>
     respond(
         &request,
         &broker,
-        ticket(&query, &broker, kind).await,
+        ticket(&request, &query, &broker, &keys, kind).await,
         reply::work_ticket,
     )
 }
 
-/// The name of the account that corp, key and agent mean together.
+/// The names of the account that corp, key and agent mean together, and of the key.
 fn account(
     request: &HttpRequest,
     query: &Query,
     broker: &Broker,
     keys: &Keys,
-) -> Result<String, Refusal> {
+) -> Result<(String, String), Refusal> {
     let key = query.get("corpsecret").ok_or(wire_errors::WORK_NO_SECRET)?;
     let apps = query
         .get("corpid")
@@ -91,13 +103,15 @@ fn account(
         return Err(wire_errors::WORK_WHICH_AGENT.into());
     }
     debug!(key = key.name, account, "drop-in token call");
-    Ok(account)
+    Ok((account, key.name.clone()))
 }
 
 /// `kind` is `None` where the call asks for a type that there is not; that the token is good comes first.
 async fn ticket(
+    request: &HttpRequest,
     query: &Query,
     broker: &Broker,
+    keys: &Keys,
     kind: Option<Kind>,
 ) -> Result<Arc<Credential>, Refusal> {
     let token = query.get("access_token").ok_or(wire_errors::NO_TOKEN)?;
@@ -105,6 +119,11 @@ async fn ticket(
     let owner = owner.filter(|(_, account)| matches!(account.platform(), Platform::Work { .. }));
     let (account, _) = owner.ok_or(wire_errors::WORK_DEAD_TOKEN)?;
     let kind = kind.ok_or(wire_errors::WORK_BAD_ARGS)?;
+    match ticket_right(request, broker, keys, &account, token, kind) {
+        TicketRight::Granted => {}
+        TicketRight::Limited => return Err(wire_errors::WORK_FORBIDDEN.into()),
+        TicketRight::Unknown => return Err(wire_errors::WORK_DEAD_TOKEN.into()),
+    }
     debug!(account, %kind, "drop-in ticket call");
     Ok(broker.credential(&account, kind).await?)
 }

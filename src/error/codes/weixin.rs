@@ -34,10 +34,11 @@ pub(super) static ROWS: &[Row] = &[
          "请重新填写 secret 或 secret_file 中的 AppSecret。若在后台重置过，旧值已立即失效，所有使用它的系统都要换成新值。"]),
     row_if(WithToken, 40001, STALE,
         ["The access_token is no longer the latest: another server fetched a token of its own",
-         "Let the other server ask this one for its tokens, or set token_mode = \"stable\". If it goes on, check that both use \
-          the same AppID."],
+         "Let the other server ask this one for its tokens; in classic mode, token_mode = \"stable\" helps too. If it goes on, \
+          check that both use the same AppID."],
         ["access_token 已不是最新的：有其他服务也在用同一 AppID 获取 token",
-         "请让其他服务改为向本服务获取 token，或设置 token_mode = \"stable\"。若仍出现，请核对两边的 AppID 是否一致。"]),
+         "请让其他服务改为向本服务获取 token；classic 模式下也可改用 token_mode = \"stable\"。若仍出现，请核对两边的 AppID \
+          是否一致。"]),
     row(40002, SETUP,
         ["WeChat got no grant_type=client_credential",
          "Look for a proxy or gateway that rewrites the request, and at [upstream] weixin in the configuration."],
@@ -152,17 +153,19 @@ pub(super) static ROWS: &[Row] = &[
         ["POST 的内容为空", "请检查是否有代理或网关丢弃了请求体。"]),
     row_if(WithSecret, 45009, DAY,
         ["The account's token calls of today are used up",
-         "Set token_mode = \"stable\" and find the other server that keeps fetching tokens. The quota returns at midnight in \
-          China; the console clears it at once, ten times a month."],
+         "Find the other server that keeps fetching tokens, and let it ask this one. The quota returns at midnight in China; the \
+          console clears it at once, ten times a month, and \"refresh now\" on the status page then ends the wait."],
         ["今日获取 token 的调用次数已用完",
-         "请设置 token_mode = \"stable\"，并找出还在反复获取 token 的其他服务。次数在北京时间零点恢复；急用可在后台清零，每月 \
-          10 次。"]),
+         "请找出还在反复获取 token 的其他服务，让它改为向本服务获取。次数在北京时间零点恢复；急用可在后台清零，每月 10 次，\
+          之后在状态页点“立即刷新”即可恢复。"]),
     row_if(WithToken, 45009, DAY,
         ["The account's calls of this API are used up for today",
          "Find the other server that calls it without keeping the answer, and let it ask this one. The quota returns at \
-          midnight in China; the console clears it at once, ten times a month."],
+          midnight in China; the console clears it at once, ten times a month, and \"refresh now\" on the status page then ends \
+          the wait."],
         ["该接口今日的调用次数已用完",
-         "请找出没有缓存、反复调用该接口的其他服务，让它改为向本服务获取。次数在北京时间零点恢复；急用可在后台清零，每月 10 次。"]),
+         "请找出没有缓存、反复调用该接口的其他服务，让它改为向本服务获取。次数在北京时间零点恢复；急用可在后台清零，每月 10 次，\
+          之后在状态页点“立即刷新”即可恢复。"]),
     row(45011, MINUTE,
         ["Too many calls within this minute",
          "Nothing to do: it is tried again in the next minute. If it comes back, find the other server that calls so often."],

@@ -70,6 +70,8 @@ pub const WORK_BAD_AGENTID: WireError = said(40056, "invalid agentid");
 pub const WORK_BAD_ARGS: WireError = said(40058, "invalid request parameter");
 /// WeCom: no secret.
 pub const WORK_NO_SECRET: WireError = said(41004, "corpsecret missing");
+/// WeCom: not for the app, or the key, that has this token.
+pub const WORK_FORBIDDEN: WireError = said(48002, "api forbidden");
 /// WeCom's code for a missing AgentId, in a case that WeCom does not have: one key stands for several apps.
 pub const WORK_WHICH_AGENT: WireError = said(
     41011,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::section::{Section, quoted};
 use super::{Problems, layers, verify, warnings};
 use crate::account::{Account, SafeDomain, TokenMode};
-use crate::credential::{AppKey, Secret};
+use crate::credential::Secret;
 
 /// Judges `[account_defaults]` by itself, so that its mistakes are named there and even without any account.
 pub(super) fn defaults(section: Section, problems: &mut Problems) -> Section {
@@ -112,7 +112,7 @@ pub(super) fn read(
 ) -> Vec<(String, Account)> {
     entries.sort_by(|a, b| a.name.cmp(&b.name));
     let mut accounts: Vec<(String, Account)> = Vec::with_capacity(entries.len());
-    let mut apps: HashMap<AppKey, String> = HashMap::with_capacity(entries.len());
+    let mut apps = HashMap::with_capacity(entries.len());
     let mut before: Option<(String, String)> = None;
     let mut proofs = verify::Seen::default();
     for Entry {
@@ -132,7 +132,7 @@ pub(super) fn read(
         section.finish(problems);
         let Some(mut account) = account else { continue };
         proofs.note(account.verify_files(), &section, problems);
-        match apps.entry(account.app_key()) {
+        match apps.entry(account.app_identity()) {
             hash_map::Entry::Vacant(free) => drop(free.insert(place)),
             hash_map::Entry::Occupied(first) => {
                 let (first, key) = (

@@ -58,7 +58,7 @@ impl BrokerMetrics {
         ];
         page.gauges(
             "wx_jssdk_accounts",
-            "Accounts that sign pages, by state: failing ones still sign but cannot renew, down ones cannot sign",
+            "Accounts by state: failing ones still sign (a mini program: have a token) but cannot renew, down ones do not",
             states.map(|(state, count)| ([("state", state)], float(count))),
         )
     }

@@ -217,7 +217,11 @@ fn corp_ticket(verb: Verb, id: &'static str) -> Route {
     let route = verb((Private, DropIn), "/cgi-bin/get_jsapi_ticket", id, summary);
     refusing(
         route,
-        &[wire_errors::NO_TOKEN, wire_errors::WORK_DEAD_TOKEN],
+        &[
+            wire_errors::NO_TOKEN,
+            wire_errors::WORK_DEAD_TOKEN,
+            wire_errors::WORK_FORBIDDEN,
+        ],
     )
     .with([access_token()])
     .gives_either::<TicketReply<'_>, ErrorReply<'_>>(ANSWER, ticket_example())
@@ -235,6 +239,7 @@ fn agent_ticket(verb: Verb, id: &'static str) -> Route {
             wire_errors::NO_TOKEN,
             wire_errors::WORK_DEAD_TOKEN,
             wire_errors::WORK_BAD_ARGS,
+            wire_errors::WORK_FORBIDDEN,
         ],
     )
     .with([

@@ -60,15 +60,15 @@ fn readyz() -> Route {
         ),
     )
     .about(says(
-        "`server.readiness` is the rule: `any` asks that one account at least can sign, `all` that every one can.",
-        "规则由 `server.readiness` 决定：`any` 要求至少一个账号能签名，`all` 要求全部能签名。",
+        "`server.readiness` is the rule: `any` asks that one account at least can sign, `all` that every one can. A mini program, which signs nothing, is ready when it has a token.",
+        "规则由 `server.readiness` 决定：`any` 要求至少一个账号能签名，`all` 要求全部能签名。小程序不签名，有 token 即为就绪。",
     ))
-    .gives::<Report>("200", says("Enough accounts can sign.", "能签名的账号足够。"), well)
+    .gives::<Report>("200", says("Enough accounts are ready.", "就绪的账号足够。"), well)
     .gives::<Report>(
         "503",
         says(
-            "Too few can. Those that cannot come first, each with what is in the way and what to do.",
-            "能签名的账号不够。不能签名的列在最前，并附原因与办法。",
+            "Too few are. Those that are not come first, each with what is in the way and what to do.",
+            "就绪的账号不够。未就绪的列在最前，并附原因与办法。",
         ),
         broken,
     )
