@@ -284,6 +284,7 @@ impl Template {
 }
 
 #[cfg(all(test, feature = "actix"))]
+#[allow(clippy::unwrap_used)] // helpers of tests are not in a #[test]
 mod tests {
     use proptest::prelude::*;
     use serde_json::Value;

@@ -172,8 +172,7 @@ pub(super) fn escaped_in(text: &str, charset: &'static Encoding) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find('%') {
-        let end = rest[at..]
-            .as_bytes()
+        let end = rest.as_bytes()[at..]
             .chunks(3)
             .take_while(|chunk| escape(chunk).is_some_and(|byte| !byte.is_ascii()))
             .count()
