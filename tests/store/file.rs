@@ -753,12 +753,14 @@ fn damage_while_running_is_one_warning_and_neither_a_panic_nor_an_abort() {
     assert!(!said.contains("panicked"), "{said}");
     let mut cases = 0;
     for case in said.split("case: ").skip(1) {
+        // That others could read what lies there now is another matter.
         let warnings: Vec<_> = case
             .lines()
-            .filter(|line| line.contains(" WARN "))
+            .filter(|line| line.contains(" WARN ") && !line.contains("its mode is now"))
             .collect();
-        // A whole store with the date and length of this one's last write: nothing shows it, and nothing is lost.
-        let shows = !case.starts_with("written over by an older copy, unnoticed: true");
+        // With the date and length of the last write nothing shows it, until redb reads there; and nothing is lost.
+        let in_place = case.starts_with("written over") || case.starts_with("damaged,");
+        let shows = !(in_place && case.contains("unnoticed: true"));
         assert_eq!(warnings.len(), usize::from(shows), "{case}");
         assert!(
             warnings
