@@ -533,7 +533,10 @@ fn limit(bytes: &str) {
 }
 
 /// What other programs do to the file of a store that is in use; beside it lies an older copy.
-fn meddling() -> Vec<(&'static str, fn(&Path))> {
+/// What was done to the file, and the doing.
+type Meddling = (&'static str, fn(&Path));
+
+fn meddling() -> Vec<Meddling> {
     fn cut(path: &Path, length: u64) {
         let file = fs::File::options().write(true).open(path).unwrap();
         file.set_len(length).unwrap();
