@@ -180,6 +180,24 @@ impl Problem {
         )
     }
 
+    /// Clients have not taken the large answers that they asked for.
+    #[cfg(feature = "server")]
+    pub(crate) fn too_many_answers() -> Self {
+        Self {
+            retry_after: Some(Duration::from_secs(1)),
+            ..Self::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "rate_limited",
+                "Too many requests",
+                "too many large answers of this listener wait for their clients".into(),
+                Hint::fixed(
+                    "Read each answer to its end before the next request. Ask again after the time in Retry-After.",
+                    "请读完每个响应再发下一个请求，并在 Retry-After 指定的时间后重试。",
+                ),
+            )
+        }
+    }
+
     /// The same with an `Allow` header.
     pub(super) fn into_response_allowing(self, allow: &'static str) -> HttpResponse {
         let mut response = self.into_response();

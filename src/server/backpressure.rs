@@ -8,6 +8,8 @@
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 
 use actix_http::{Extensions, Payload, Request, Response};
@@ -21,6 +23,7 @@ use memchr::memchr_iter;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::timeouts::State;
+use crate::actix::Problem;
 
 /// A stream that is read as fast as its requests are answered. Outside of TLS, where a record holds many requests.
 pub(super) struct Paced<T> {
@@ -128,6 +131,7 @@ impl<T: ActixStream> ActixStream for Paced<T> {
 /// middleware would cost each request an allocation.
 pub(super) fn paced<F, B>(
     app: F,
+    budget: &Arc<Budget>,
     each: impl Fn(&mut Response<Pieces<B>>) + Clone + 'static,
 ) -> impl ServiceFactory<
     Request,
@@ -140,19 +144,20 @@ where
     F: ServiceFactory<Request, Response = Response<B>>,
     B: MessageBody,
 {
+    let budget = budget.clone();
     apply_fn_factory(app, move |mut request: Request, app: &F::Service| {
         let state = request.conn_data::<Rc<State>>().cloned();
         if let Some(state) = &state {
             state.begin_answer();
             meter(&mut request, state);
         }
-        let (answer, each) = (app.call(request), each.clone());
+        let (answer, each, budget) = (app.call(request), each.clone(), budget.clone());
         async move {
             let answer = answer.await;
             if let Some(state) = state {
                 state.end_answer();
             }
-            let mut answer = answer?.map_body(|_, body| Pieces::new(body));
+            let mut answer = within(answer?, &budget);
             each(&mut answer);
             Ok(answer)
         }
@@ -190,17 +195,74 @@ impl Stream for Metered {
     }
 }
 
+/// How many bytes of large answers a listener may hold for clients that have not taken them yet.
+#[derive(Debug)]
+pub(super) struct Budget {
+    limit: usize,
+    held: AtomicUsize,
+}
+
+impl Budget {
+    pub(super) fn new(limit: usize) -> Self {
+        Self {
+            limit,
+            held: AtomicUsize::new(0),
+        }
+    }
+}
+
+/// An answer's part of the budget.
+struct Held {
+    budget: Arc<Budget>,
+    bytes: usize,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.budget.held.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+/// Cuts an answer into pieces. A large one is refused while others in the budget have not been taken.
+fn within<B: MessageBody>(answer: Response<B>, budget: &Arc<Budget>) -> Response<Pieces<B>> {
+    let bytes = match answer.body().size() {
+        BodySize::Sized(size) => usize::try_from(size).unwrap_or(usize::MAX),
+        _ => 0,
+    };
+    if bytes <= LARGE {
+        return answer.map_body(|_, body| Pieces::new(body, None));
+    }
+    if budget.held.load(Ordering::Relaxed) >= budget.limit {
+        let refusal = Problem::too_many_answers().into_response();
+        return Response::from(refusal).map_body(|_, body| Pieces {
+            body: None,
+            rest: body.try_into_bytes().unwrap_or_default(),
+            held: None,
+        });
+    }
+    budget.held.fetch_add(bytes, Ordering::Relaxed);
+    let held = Held {
+        budget: budget.clone(),
+        bytes,
+    };
+    answer.map_body(|_, body| Pieces::new(body, Some(held)))
+}
+
 /// A body whose pieces are small.
 pub(super) struct Pieces<B> {
-    body: B,
+    body: Option<B>,
     rest: Bytes,
+    /// Given back when the body is dropped.
+    #[allow(dead_code, reason = "dropped, not read")]
+    held: Option<Held>,
 }
 
 impl<B> Pieces<B> {
-    fn new(body: B) -> Self {
+    fn new(body: B, held: Option<Held>) -> Self {
         Self {
-            body,
+            body: Some(body),
             rest: Bytes::new(),
+            held,
         }
     }
 }
@@ -209,7 +271,10 @@ impl<B: MessageBody + Unpin> MessageBody for Pieces<B> {
     type Error = B::Error;
 
     fn size(&self) -> BodySize {
-        self.body.size()
+        match &self.body {
+            Some(body) => body.size(),
+            None => BodySize::Sized(self.rest.len() as u64),
+        }
     }
 
     fn poll_next(
@@ -217,7 +282,10 @@ impl<B: MessageBody + Unpin> MessageBody for Pieces<B> {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, B::Error>>> {
         if self.rest.is_empty() {
-            match ready!(Pin::new(&mut self.body).poll_next(context)) {
+            let Some(body) = &mut self.body else {
+                return Poll::Ready(None);
+            };
+            match ready!(Pin::new(body).poll_next(context)) {
                 Some(Ok(bytes)) if bytes.len() > PIECE => self.rest = bytes,
                 next => return Poll::Ready(next),
             }
@@ -226,6 +294,9 @@ impl<B: MessageBody + Unpin> MessageBody for Pieces<B> {
         Poll::Ready(Some(Ok(self.rest.split_to(length))))
     }
 }
+
+/// An answer of more bytes counts towards the budget.
+const LARGE: usize = 8 * 1_024;
 
 /// Bytes of answers that are gathered before they are sent.
 pub(super) const WRITE_BUFFER: usize = 8 * 1_024;

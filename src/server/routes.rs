@@ -134,6 +134,8 @@ pub(super) fn public(
     let limits = ListenerLimits {
         workers: workers(settings),
         connections: guards.places.public,
+        // Its large answers are files, which all connections share.
+        unsent: usize::MAX,
         ..admin_limits(settings, guards.places)
     };
     let (broker, limit, log) = (
@@ -318,6 +320,8 @@ fn admin_limits(settings: &Settings, places: Places) -> ListenerLimits {
         answer: settings.upstream.timeout * 5 + limits.request + Duration::from_secs(10),
         keep_alive: limits.keep_alive,
         shutdown: settings.server.shutdown,
+        // Metrics and status are made for each request; a scrape of ten thousand accounts is 13 MiB.
+        unsent: 32 * 1_024 * 1_024,
     }
 }
 

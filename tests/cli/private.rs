@@ -207,6 +207,7 @@ async fn readiness_names_the_accounts_that_cannot_sign_and_why_without_wechats_w
         &[
             "account=\"main\" kind=jsapi_ticket",
             "account=\"broken\" kind=access_token",
+            "account=\"program\" kind=access_token",
         ],
     )
     .await;
@@ -217,7 +218,7 @@ async fn readiness_names_the_accounts_that_cannot_sign_and_why_without_wechats_w
         "one account signs"
     );
     let accounts = report["accounts"].as_array().unwrap();
-    assert_eq!(accounts.len(), 2, "a mini program signs nothing: {report}");
+    assert_eq!(accounts.len(), 3, "{report}");
     assert_eq!(
         (&accounts[0]["account"], &accounts[0]["ready"]),
         (&json!("broken"), &json!(false)),
@@ -233,7 +234,12 @@ async fn readiness_names_the_accounts_that_cannot_sign_and_why_without_wechats_w
             && is_bilingual(&accounts[0]["fix"].to_string()),
         "{report}"
     );
-    assert_eq!(accounts[1], json!({ "account": "main", "ready": true }));
+    assert_eq!(
+        (&accounts[1]["account"], &accounts[1]["errcode"]),
+        (&json!("program"), &json!(40013)),
+        "a mini program signs nothing and still needs its token: {report}"
+    );
+    assert_eq!(accounts[2], json!({ "account": "main", "ready": true }));
     let text = report.to_string();
     assert!(
         !text.contains("127.0.0.1") && !text.contains("rid"),
@@ -259,7 +265,7 @@ async fn readiness_is_503_while_wechat_answers_nobody_and_200_again_afterwards()
     std::fs::write(home.path().join("wx-jssdk.toml"), text).unwrap();
     let mut running = Running::start(command(home.path(), &["serve"]));
     let private = running.line("private").await;
-    running.log_line("WARN refresh failed").await;
+    running.log_line("ERROR refresh failed").await;
     let (status, report) = json_of(&format!("{private}/readyz")).await;
     assert_eq!(
         (status, &report["accounts"][0]["reason"]),
