@@ -78,7 +78,7 @@ fn metrics() -> Route {
     Route::get((Private, Operations), "/metrics", "metrics", says("Everything that is counted, for Prometheus", "全部指标，供 Prometheus 抓取"))
         .about(says(
             "OpenMetrics for who asks for it (`Accept: application/openmetrics-text`), else Prometheus' text format. docs/OPERATIONS.md has every name.",
-            "请求头含 `Accept: application/openmetrics-text` 时返回 OpenMetrics，否则为 Prometheus 文本格式。指标名见 docs/OPERATIONS.zh-CN.md。",
+            "请求头含 `Accept: application/openmetrics-text` 时返回 OpenMetrics，否则为 Prometheus 文本格式。指标名见 docs/zh/OPERATIONS.md。",
         ))
         .gives_text("200", says("Samples.", "指标。"), "text/plain")
 }
