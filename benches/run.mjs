@@ -1,9 +1,9 @@
-// `make bench`: the signing route against a bare actix-web route and against nginx, side by side; what signing and reading cost;
-// memory, start and size. Writes benches/result.json, and the tables that the READMEs quote.
+// `make bench`: compares the signing route with a bare actix-web route and with nginx; measures signing and reading in the library,
+// memory, start-up time and size. Writes benches/result.json, the tables of docs/PERFORMANCE.md and the sentence in the READMEs.
 //
-// Each side has one worker on one core, wrk the other core. The sides take turns in short slices, so that whatever else the
-// machine does meets all of them alike, and each round gives one ratio; the medians count. Time on the processor per request is
-// read from the kernel beside it: it tells the same on a machine that is busy.
+// Each server has one worker thread on one core; wrk has the other core. The servers take turns in short slices, so that other
+// load on the machine affects all of them alike. Each round gives one ratio, and the median of the rounds is reported. CPU time
+// per request is read from the kernel: it is reliable on a busy machine as well.
 
 import { execFileSync, spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -205,62 +205,68 @@ async function throughput() {
 }
 
 const ENGLISH = {
+  line: (rate, ratio) => `With every check enabled, one worker thread signs ${rate} requests a second, ${ratio} × an actix-web route that returns a constant: [PERFORMANCE](docs/PERFORMANCE.md).`,
+  rate: (rate) => `${(Math.floor(rate / 1000) * 1000).toLocaleString('en-US')}`,
   measured: (date, machine) => `Measured ${date} on ${machine}, by \`make bench\`.`,
-  throughput: ['one worker, 1,000 URLs, medians', 'requests/s', 'processor time a request', 'wx-jssdk against it', 'by processor time'],
-  ours: '`GET /jssdk/config`, every check on',
-  bare: (bytes) => `actix-web, a constant of ${bytes} bytes`,
-  nginx: 'nginx, `return 200` of the same',
-  paired: 'The last two columns do not divide out of those before them: all sides run in each round, the ratio is taken within the round, and its median is shown.',
-  costs: ['', '1 account', '10,000 accounts'],
-  read: 'the broker gives a living credential',
-  sign: 'the broker signs a page',
-  step: 'the keeper looks at all of them',
-  signature: 'one signature (the bare SHA-1 of the same bytes)',
-  own: 'the process',
+  throughput: ['one worker thread, 1,000 URLs, medians', 'requests/s', 'CPU time per request'],
+  ours: '`GET /jssdk/config`, every check enabled',
+  compared: (rounds) => [`wx-jssdk compared with, in the same round (median of ${rounds} rounds)`, 'requests/s', 'requests per second of CPU time'],
+  bare: (bytes) => `an actix-web route that returns ${bytes} constant bytes`,
+  nginx: 'nginx returning the same bytes (`return 200`)',
+  costs: ['the library, without HTTP', '1 account', '10,000 accounts'],
+  read: 'read a credential that is in memory',
+  sign: 'sign a page',
+  signature: 'the signature alone (SHA-1 of the same bytes alone)',
+  step: 'one pass of the refresh loop over all accounts, with nothing due',
+  own: ['the process', ''],
   idle: 'resident memory, idle',
   peak: 'resident memory, peak under full load',
-  start: 'start to the first signed answer, warm store',
+  start: 'from start to the first signed answer, credentials in the file store',
   binary: 'the stripped binary',
 }
 
 const CHINESE = {
+  line: (rate, ratio) => `全部校验开启时，单个工作线程每秒签名 ${rate}次，是 actix-web 返回固定内容时的 ${ratio} 倍：[PERFORMANCE](docs/zh/PERFORMANCE.md)。`,
+  rate: (rate) => `${(Math.floor(rate / 1000) / 10).toFixed(1)} 万`,
   measured: (date, machine) => `${date} 在 ${machine} 上用 \`make bench\` 测得。`,
-  throughput: ['单个工作线程、1,000 个 URL，取中位数', '请求/秒', '每个请求的 CPU 时间', 'wx-jssdk 与之相比', '按 CPU 时间相比'],
-  ours: '`GET /jssdk/config`，全部检查开启',
-  bare: (bytes) => `actix-web 直接返回 ${bytes} 字节常量`,
-  nginx: 'nginx 用 `return 200` 返回同样内容',
-  paired: '最后两列不等于前面两列相除：每一轮各方都运行一次，在同一轮内求比值，再取各轮比值的中位数。',
-  costs: ['', '1 个账号', '10,000 个账号'],
-  read: '取一个有效凭证',
+  throughput: ['单个工作线程、1,000 个 URL，取中位数', '请求/秒', '每个请求的 CPU 时间'],
+  ours: '`GET /jssdk/config`，全部校验开启',
+  compared: (rounds) => [`wx-jssdk 与下列各项在同一轮内之比（${rounds} 轮的中位数）`, '请求/秒', '每秒 CPU 时间的请求数'],
+  bare: (bytes) => `actix-web 路由直接返回 ${bytes} 字节固定内容`,
+  nginx: 'nginx 返回同样内容（`return 200`）',
+  costs: ['只测库，不含 HTTP', '1 个账号', '10,000 个账号'],
+  read: '读取内存中的凭证',
   sign: '签名一个页面',
-  step: '后台巡检全部账号一遍',
-  signature: '单次签名（括号内为对同样字节只算 SHA-1）',
-  own: '进程',
+  signature: '仅计算签名（括号内：对同样字节仅计算 SHA-1）',
+  step: '刷新循环检查全部账号一遍（没有到期的）',
+  own: ['进程', ''],
   idle: '空闲时常驻内存',
   peak: '满载时常驻内存峰值',
-  start: '启动到返回第一个签名（凭证已在文件中）',
+  start: '从启动到返回第一个签名（凭证已在文件存储中）',
   binary: '去除符号后的可执行文件',
 }
 
-function table({ date, machine, http, nanoseconds: ns, process: own }, words) {
+/** The tables of docs/PERFORMANCE.md. Only paired ratios are printed for the other sides: medians of different rounds must not be divided. */
+function tables({ date, machine, http, nanoseconds: ns, process: own }, words) {
   const row = (cells) => `| ${cells.join(' | ')} |`
-  const rule = (columns) => row(['---', ...Array(columns - 1).fill('---:')])
+  const head = (cells) => `${row(cells)}\n${row(['---', ...Array(cells.length - 1).fill('---:')])}`
   const mib = (bytes) => `${(bytes / 1024 / 1024).toFixed(1)} MiB`
   const number = (n) => n.toLocaleString('en-US')
-  const line = (name, label, ratio) => row([label, number(http[name].requests_per_second), `${(http[name].cpu_ns_per_request / 1000).toFixed(2)} µs`, ...(ratio ? [`${ratio.throughput.toFixed(2)} ×`, `${ratio.cpu.toFixed(2)} ×`] : ['', ''])])
+  const ours = http['wx-jssdk']
+  const ratio = (label, { throughput, cpu }) => row([label, `${throughput.toFixed(2)} ×`, `${cpu.toFixed(2)} ×`])
   return [
     words.measured(date, machine), '',
-    row(words.throughput), rule(5),
-    line('wx-jssdk', words.ours),
-    line('bare', words.bare(http.body_bytes), http.ratio_to_bare),
-    line('nginx', words.nginx, http.ratio_to_nginx), '',
-    words.paired, '',
-    row(words.costs), rule(3),
-    row([words.read, `${ns.read_of_1} ns`, `${ns.read_of_10000} ns`]),
-    row([words.sign, `${ns.page_signed_of_1} ns`, `${ns.page_signed_of_10000} ns`]),
-    row([words.step, '', `${number(Math.round(ns.idle_keeper_step_of_10000 / 1000))} µs`]),
-    row([words.signature, `${ns.signature} ns (${ns.bare_sha1} ns)`, '']), '',
-    row([words.own, '']), rule(2),
+    head(words.throughput),
+    row([words.ours, number(ours.requests_per_second), `${(ours.cpu_ns_per_request / 1000).toFixed(2)} µs`]), '',
+    head(words.compared(http.rounds)),
+    ratio(words.bare(http.body_bytes), http.ratio_to_bare),
+    ratio(words.nginx, http.ratio_to_nginx), '',
+    head(words.costs),
+    row([words.read, `${ns.read_of_1} ns`, `${number(ns.read_of_10000)} ns`]),
+    row([words.sign, `${ns.page_signed_of_1} ns`, `${number(ns.page_signed_of_10000)} ns`]),
+    row([words.signature, `${ns.signature} ns (${ns.bare_sha1} ns)`, '']),
+    row([words.step, '', `${(ns.idle_keeper_step_of_10000 / 1e6).toFixed(1)} ms`]), '',
+    head(words.own),
     row([words.idle, mib(own.idle_kib * 1024)]),
     row([words.peak, mib(own.loaded_peak_kib * 1024)]),
     row([words.start, `${own.warm_start_ms} ms`]),
@@ -268,11 +274,26 @@ function table({ date, machine, http, nanoseconds: ns, process: own }, words) {
   ].join('\n')
 }
 
-/** Between the marks of a README. */
+const line = ({ http }, words) => words.line(words.rate(http['wx-jssdk'].requests_per_second), http.ratio_to_bare.throughput.toFixed(2))
+
+/** Replaces what is between the marks of a document. */
 function quote(file, text) {
-  const readme = path.join(root, file)
+  const document = path.join(root, file)
   const marked = /(<!-- benchmarks[^>]*-->\n)[^]*(<!-- \/benchmarks -->)/
-  writeFileSync(readme, readFileSync(readme, 'utf8').replace(marked, (_, begin, end) => `${begin}${text}\n${end}`))
+  writeFileSync(document, readFileSync(document, 'utf8').replace(marked, (_, begin, end) => `${begin}${text}\n${end}`))
+}
+
+function writeDocuments(result) {
+  quote('README.md', line(result, ENGLISH))
+  quote('README.zh-CN.md', line(result, CHINESE))
+  quote('docs/PERFORMANCE.md', tables(result, ENGLISH))
+  quote('docs/zh/PERFORMANCE.md', tables(result, CHINESE))
+}
+
+// `node benches/run.mjs --documents` writes the documents again from benches/result.json, without a measurement.
+if (process.argv.includes('--documents')) {
+  writeDocuments(JSON.parse(readFileSync(path.join(root, 'benches/result.json'), 'utf8')))
+  process.exit()
 }
 
 try {
@@ -281,9 +302,8 @@ try {
   const machine = `${os.cpus().length} cores of ${os.cpus()[0].model.trim()}, ${os.type()} ${os.release().split('-')[0]}`
   const result = { date: new Date().toISOString().slice(0, 10), machine, load_average: os.loadavg()[0], ...measured, nanoseconds }
   writeFileSync(path.join(root, 'benches/result.json'), JSON.stringify(result, null, 2) + '\n')
-  quote('README.md', table(result, ENGLISH))
-  quote('README.zh-CN.md', table(result, CHINESE))
-  console.log(table(result, ENGLISH))
+  writeDocuments(result)
+  console.log(tables(result, ENGLISH))
 } finally {
   for (const child of [...started]) await stop(child)
   rmSync(home, { recursive: true, force: true })

@@ -168,4 +168,6 @@ const ABOUT_ZH: &str = "微信 JS-SDK 签名后端。**公开**监听为页面�
      带稳定的 `code` 和中英文 `hint`；仅兼容路径沿用微信的 `errcode` 与 `errmsg`，状态码为 200。除 `/credentials` 外，GET 接口均支持 HEAD。请求行超过 64 KiB 或请求头超过 128 KiB 时，返回无内容的 400 或 431。返回内容今后可能增加字段。";
 
 #[cfg(test)]
+mod errors_document;
+#[cfg(test)]
 mod tests;

@@ -10,7 +10,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-pub(crate) const DOCUMENTS: [&str; 2] = ["docs/OPERATIONS.md", "docs/OPERATIONS.zh-CN.md"];
+pub(crate) const DOCUMENTS: [&str; 2] = ["docs/OPERATIONS.md", "docs/zh/OPERATIONS.md"];
 
 pub(crate) fn document(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
@@ -269,8 +269,8 @@ fn both_languages_have_the_same_sections_and_their_links_lead_somewhere() {
                 ),
                 None => assert!(
                     root()
-                        .join("docs")
-                        .join(link.split('#').next().unwrap())
+                        .join(path)
+                        .with_file_name(link.split('#').next().unwrap())
                         .exists(),
                     "{path}: {link}"
                 ),
