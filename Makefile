@@ -1,14 +1,14 @@
-# wx-jssdk: the commands of a developer and of CI. Each works on a fresh Debian machine with Rust.
+# Commands for developers and CI. Each works on a fresh Debian machine with Rust.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 BROWSER := tests/browser
 NPM_EXAMPLES := examples/vue examples/react examples/wecom
-# Feature sets that an embedder may choose; each has to compile and to be clean alone.
+# Feature sets that an embedder may choose; each must compile without warnings.
 FEATURES := "" actix diagnose file redis sandbox actix,file,redis,sandbox server
 
-# Each takes any bytes; see fuzz/src.
+# See fuzz/src.
 FUZZ_TARGETS := page_url query upstream config diagnose central
 FUZZ_SECONDS ?= 60
 
@@ -18,10 +18,10 @@ help:
 	@echo 'make run     the service with a simulated WeChat: http://127.0.0.1:8080/'
 	@echo 'make check   formatting, lints over the feature sets, documentation, licences, the client script'\''s types'
 	@echo 'make test    every test, with Redis, a browser and public SDKs; installs what is missing'
-	@echo 'make soak    ten minutes of load while everything goes wrong in turn'
-	@echo 'make bench   signing against a bare route and nginx; reads, memory, start, size: 5 minutes'
-	@echo 'make fuzz    each fuzz target for FUZZ_SECONDS (60); installs cargo-fuzz where it is missing'
-	@echo 'make package what would be published, built from its own archive'
+	@echo 'make soak    ten minutes of load while one fault after the other is injected'
+	@echo 'make bench   compare signing with a bare route and nginx; measure reads, memory, start-up, size: 5 minutes'
+	@echo 'make fuzz    each fuzz target for FUZZ_SECONDS (60); installs cargo-fuzz if missing'
+	@echo 'make package what would be published, built from its archive'
 
 run:
 	cargo run --release -- serve --sandbox
@@ -36,12 +36,12 @@ check: deny types
 	tests/package.sh
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --all-features --quiet
 
-# Advisories need the internet (a database on GitHub): `cargo deny check advisories`, where there is some.
+# Advisories need a database on GitHub; check them with internet access: `cargo deny check advisories`.
 deny:
 	@cargo deny --version >/dev/null 2>&1 || { echo 'installing cargo-deny'; cargo install --quiet --locked cargo-deny; }
 	cargo deny --log-level error --locked check licenses bans sources
 
-# The client script's type definitions against a page that uses them. Needs npm.
+# Checks the client script's types against a page that uses them. Needs npm.
 types:
 	@command -v npm >/dev/null || tests/deps.sh
 	@cd $(BROWSER) && { [ -x node_modules/.bin/tsc ] || npm ci --silent --no-audit --no-fund; }
@@ -55,17 +55,17 @@ test: deps
 	WX_JSSDK_BIN="$(CURDIR)/target/debug/wx-jssdk" tests/openapi/run.sh
 	cd $(BROWSER) && WX_JSSDK_BIN="$(CURDIR)/target/debug/wx-jssdk" npm test
 
-# SOAK_SECONDS=3600 make soak: an hour of it.
+# For an hour: SOAK_SECONDS=3600 make soak.
 soak: deps
 	cargo test --locked --release --all-features --test soak -- --ignored --nocapture
 
-# On a machine with nothing else to do; benches/run.mjs says how it measures. BENCH_ROUNDS=3 BENCH_SECONDS=1 for a quick look.
+# Needs an idle machine; docs/PERFORMANCE.md says how it measures. BENCH_ROUNDS=3 BENCH_SECONDS=1 for a quick look.
 bench:
 	@benches/deps.sh
 	node benches/run.mjs
 
-# On the stable toolchain: coverage by the compiler's own pass, without a sanitizer (there is no unsafe code of ours to watch). What
-# is found lies in fuzz/artifacts; mend it, and keep it as fuzz/corpus/TARGET/found-WHAT: tests/fuzz_corpus.rs replays it.
+# On the stable toolchain, with the compiler's coverage and without a sanitizer (this crate has no unsafe code). Findings are written
+# to fuzz/artifacts; fix them and keep them as fuzz/corpus/TARGET/found-WHAT: tests/fuzz_corpus.rs replays them.
 fuzz:
 	@cargo fuzz --version >/dev/null 2>&1 || { echo 'installing cargo-fuzz'; cargo install --quiet --locked cargo-fuzz; }
 	cargo fuzz build -s none
@@ -75,12 +75,12 @@ fuzz:
 	    -dict=fuzz/dict/$$target.dict -print_final_stats=1; \
 	done
 
-# What is in the archive, and that it builds from there alone.
+# Checks what is in the archive, and that it builds from there.
 package:
 	tests/package.sh
 	cargo package --locked --allow-dirty
 
-# What the tests with Redis and a browser need: installed where that may be done, named otherwise.
+# Installs what the tests with Redis and a browser need, or names it if it may not be installed.
 deps:
 	@tests/deps.sh
 	@for folder in $(BROWSER) $(NPM_EXAMPLES); do (cd $$folder && npm ci --silent --no-audit --no-fund); done

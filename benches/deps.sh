@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Looks for what `make bench` needs beside Rust. As root on Debian it installs what is missing; else it says what to install.
+# Checks for what `make bench` needs besides Rust. As root on Debian it installs what is missing; otherwise it says what to install.
 set -euo pipefail
 
 missing=()

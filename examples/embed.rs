@@ -1,8 +1,8 @@
-//! A shop that has an actix-web server already: the scope signs its pages under `/jssdk`.
+//! Adds signing under `/jssdk` to an existing actix-web application.
 //!
-//! `cargo run --example embed` plays WeChat too, and works in any browser; with `WX_APP_ID`, `WX_SECRET` and `WX_DOMAIN`
-//! (`shop.example.com`) it signs with your own account. `LISTEN=127.0.0.1:0` picks a free port.
-#![allow(clippy::print_stdout)] // it says where it listens
+//! `cargo run --example embed` also starts a simulated WeChat and works in any browser. With `WX_APP_ID`, `WX_SECRET` and `WX_DOMAIN`
+//! (`shop.example.com`) it signs with your account. `LISTEN=127.0.0.1:0` picks a free port.
+#![allow(clippy::print_stdout)] // prints its address
 
 use std::env;
 use std::error::Error;
@@ -30,7 +30,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let listen = env::var("LISTEN").unwrap_or_else(|_| "127.0.0.1:8090".to_owned());
     let server = HttpServer::new(move || {
         App::new()
-            .route("/", web::get().to(shop)) // what was there before
+            .route("/", web::get().to(shop)) // the existing application
             .service(wx_jssdk::actix::public_scope("/jssdk", broker.clone()))
             .configure(|services| play_the_phone(services, wechat.as_ref()))
     })
@@ -41,7 +41,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(server.run().await?)
 }
 
-/// What an embedder writes: an account, and where its credentials come from.
+/// An account and its broker: this is what an embedder writes.
 fn signer(
     app_id: &str,
     secret: String,
@@ -57,7 +57,7 @@ fn signer(
         .build()?)
 }
 
-/// The same with a WeChat on loopback.
+/// The same with the simulated WeChat.
 async fn simulated() -> Result<(Broker, Option<Sandbox>), Box<dyn Error>> {
     let wechat = Sandbox::start(Clock::system()).await?;
     wechat.add_app(sandbox::App::official("wxshop", "secret").safe_domain("127.0.0.1"));
@@ -77,7 +77,7 @@ async fn shop() -> HttpResponse {
         .body(PAGE)
 }
 
-/// In the sandbox a script plays the phone, and asks its own origin whether a signature is good.
+/// In the sandbox, a script simulates the phone and asks the page's origin to check the signature.
 fn play_the_phone(services: &mut web::ServiceConfig, wechat: Option<&Sandbox>) {
     let script = if wechat.is_some() {
         include_str!("../static/wechat-client.js")

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// Serves a folder as the web server of a site would: its files, index.html for every other path (history routing), and the
-// signing service's /jssdk under the same origin. Loopback only; no dependency.
+// Serves a folder as a site's web server would: its files, index.html for other paths (history routing), and /jssdk forwarded to the
+// signing service. Loopback only; no dependencies.
 //
 //   node examples/serve.mjs examples/plain [--port 5173] [--service http://127.0.0.1:8080]
 
@@ -17,7 +17,7 @@ const TYPES = {
   ".svg": "image/svg+xml",
 };
 
-// Only the first is needed with a real account: the other two let the sandbox play the phone.
+// The first is needed with a real account as well; the other two let the sandbox simulate the phone.
 const PROXIED = /^\/(jssdk\/|sandbox\/pre-verify$|static\/phone\.js$)/;
 
 /** Resolves with the server once it listens; port 0 picks a free one. */
@@ -36,7 +36,7 @@ export function serve(folder, { port = 5173, service = "http://127.0.0.1:8080" }
   });
 }
 
-/** The file of this path; a path that looks like no file is one of the application's routes. */
+/** The file for this path; a path without a file extension is a route of the application. */
 function find(folder, pathname) {
   const name = normalize(decode(pathname)); // an absolute path: `..` cannot lead above the folder
   for (const path of [name, join(name, "index.html"), extname(name) ? "" : "/index.html"]) {

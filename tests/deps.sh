@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Looks for what `make test` needs beside Rust. As root on Debian it installs what is missing; else it says what to install.
+# Checks for what `make test` needs besides Rust. As root on Debian it installs what is missing; otherwise it says what to install.
 set -euo pipefail
 
 PATH="$PATH:/usr/sbin" # where Debian keeps nginx
@@ -19,7 +19,7 @@ need python3 python3
 python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
 fc-list 2>/dev/null | grep -qi 'noto.*cjk' || missing+=(fonts-noto-cjk fontconfig)
 
-# Prometheus' tool for its rules, out of its package: installing that would start a server.
+# promtool, unpacked from the prometheus package: installing the package would start a server.
 tools="$(cd "$(dirname "$0")/.." && pwd)/target/tools"
 get_promtool() {
   command -v promtool >/dev/null && return

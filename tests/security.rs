@@ -3,8 +3,12 @@
 
 use std::path::Path;
 
+fn read(path: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
+}
+
 fn document() -> String {
-    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/SECURITY.md")).unwrap()
+    read("docs/SECURITY.md")
 }
 
 /// The rows of the table: who, and the tests.
@@ -63,7 +67,6 @@ fn every_test_that_the_threat_model_names_exists() {
 
 #[test]
 fn everybody_who_could_do_harm_is_in_it_and_it_is_said_where_to_report() {
-    let document = document();
     for who in [
         "visitor",
         "Another site's page",
@@ -77,16 +80,16 @@ fn everybody_who_could_do_harm_is_in_it_and_it_is_said_where_to_report() {
     ] {
         assert!(rows().iter().any(|(name, _)| name.contains(who)), "{who}");
     }
-    assert!(document.contains("Report a vulnerability") && document.contains("报告漏洞"));
+    let chinese = read("docs/zh/SECURITY.md");
+    assert!(document().contains("Report a vulnerability") && chinese.contains("报告漏洞"));
+    let bold = |text: &str| text.lines().filter(|line| line.starts_with("| **")).count();
+    assert_eq!(bold(&document()), bold(&chinese), "a row is not translated");
 }
 
 #[test]
 #[cfg(unix)]
 fn the_limits_that_it_states_are_the_defaults() {
-    let defaults = std::fs::read_to_string(
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("wx-jssdk.default.toml"),
-    )
-    .unwrap();
+    let defaults = read("wx-jssdk.default.toml");
     for setting in [
         "max_connections = 10000",
         "request_seconds = 20",

@@ -1,7 +1,7 @@
 import vue from "@vitejs/plugin-vue";
 import { defineConfig } from "vite";
 
-// Where the signing service is. The page asks its own origin, here as in production.
+// The signing service. The page calls its own origin, here and in production.
 const service = process.env.WX_JSSDK_URL || "http://127.0.0.1:8080";
 
 export default defineConfig({
@@ -9,7 +9,7 @@ export default defineConfig({
   server: {
     proxy: {
       "/jssdk": service,
-      // Sandbox only: the script that plays the phone, and the judge behind it. 仅用于沙箱
+      // Sandbox only: the script that simulates the phone, and its signature check. 仅用于沙箱
       "/static/phone.js": service,
       "/sandbox": service,
     },

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# The API description against the service in sandbox mode: the document is valid OpenAPI 3.1, and schemathesis finds no answer of
-# the running service that is not in it. WX_JSSDK_BIN names the binary; target/debug/wx-jssdk when not given.
-# SECONDS_EACH bounds the time for each of the two listeners; SEED asks other questions, the same ones on every machine.
+# Checks the API description: it is valid OpenAPI 3.1, and schemathesis finds no answer of the running service (sandbox mode) that
+# it does not describe. WX_JSSDK_BIN: the binary, target/debug/wx-jssdk by default.
+# SECONDS_EACH: time limit for each of the two listeners. SEED: selects other requests, the same on every machine.
 set -euo pipefail
 cd "$(dirname "$0")"
 here=$PWD

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Public SDKs against the service in sandbox mode: starts it on free ports, runs their tests, ends it.
-# WX_JSSDK_BIN names the binary; target/debug/wx-jssdk when not given.
+# Tests public SDKs against the service in sandbox mode: starts it on free ports, runs the tests, stops it.
+# WX_JSSDK_BIN: the binary, target/debug/wx-jssdk by default.
 set -euo pipefail
 cd "$(dirname "$0")"
 
 binary=${WX_JSSDK_BIN:-../../target/debug/wx-jssdk}
 [ -x "$binary" ] || { echo "no $binary: build it (cargo build) or set WX_JSSDK_BIN"; exit 1; }
 
-# The SDKs. The Python ones in an environment of their own, made anew when the requirements change.
+# The SDKs. The Python SDKs get a virtual environment, recreated when the requirements change.
 if ! cmp -s requirements.txt .venv/installed; then
   rm -rf .venv
   python3 -m venv .venv

@@ -71,7 +71,7 @@ function Calls({ call, place }) {
   const whereAmI = show(() => call("getLocation", { type: "gcj02" }));
   const map = show(() => call("openLocation", { latitude, longitude, name: title, scale: 14 }));
   const network = show(() => call("getNetworkType"));
-  // WeCom's own interfaces need agentConfig, for the address of this moment. 企业微信专有接口须先 agentConfig
+  // WeCom's own interfaces need agentConfig, signed for the current URL. 企业微信专有接口须先 agentConfig
   const colleague = show(async () => {
     await wxJssdk.agentReady({ apis: ["selectEnterpriseContact"] });
     return call("selectEnterpriseContact", { fromDepartmentId: -1, mode: "single", type: ["user"] });

@@ -1,4 +1,4 @@
-// WeChat in a React app: copy this file. One call in a page's component sets its share card and tells what came of it.
+// WeChat in a React app: copy this file. One call in a page's component sets its share card and returns the result.
 // 在 React 中使用微信 JS-SDK：复制本文件即可。在页面组件里调用一次，就会设置该页的分享卡片，并得知结果。
 //
 //   const wechat = useWechat({ title: walk.title, desc: walk.desc, imgUrl });
@@ -13,9 +13,9 @@ export const inWeCom = /wxwork\//i.test(navigator.userAgent);
 
 const OPTIONS = {
   apis: ["updateAppMessageShareData", "updateTimelineShareData", "getLocation", "openLocation", "getNetworkType"],
-  // A site for both clients has an account of each. 同时用于微信与企业微信的站点，两边各用一个账号
+  // A site for both clients uses one account for each. 同时用于微信与企业微信的站点，两边各用一个账号
   account: inWeCom ? "demo-work" : "demo",
-  // History routing: all but iOS check each route's own address. 除 iOS 外，切换路由后须按新地址重新签名
+  // History routing: all clients except iOS check the URL of the current route. 除 iOS 外，切换路由后须按新地址重新签名
   autoReconfigure: true,
 };
 
@@ -35,7 +35,7 @@ async function share(card) {
   } catch (error) {
     outcome = { status: error.code === "not_in_wechat" ? "outside" : "error", error, card };
   }
-  if (mine !== latest) return; // the reader is on another route by now
+  if (mine !== latest) return; // the user is on another route now
   state = outcome;
   for (const hear of hearers) hear();
 }

@@ -1,4 +1,4 @@
-// What the site is about: a card to share for each route.
+// One share card per route.
 // 每个路由各有一张分享卡片。
 export const HOME = {
   title: "Three walks · 三条步道",
