@@ -78,18 +78,20 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// Every source file with the room it belongs to.
-fn sources() -> Vec<(String, PathBuf, String)> {
-    fn walk(dir: &Path, found: &mut Vec<PathBuf>) {
-        for entry in fs::read_dir(dir).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                walk(&path, found);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                found.push(path);
-            }
+/// Every Rust file below a folder.
+fn walk(dir: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            walk(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
         }
     }
+}
+
+/// Every source file with the room it belongs to.
+fn sources() -> Vec<(String, PathBuf, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut found = Vec::new();
     walk(&root, &mut found);
@@ -188,6 +190,68 @@ fn rooms_import_only_the_rooms_below_them() {
         }
     }
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+fn architecture() -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/ARCHITECTURE.md")).unwrap()
+}
+
+/// Tests named in full (`a_name_of_many_words`) and files or folders below tests/.
+#[test]
+fn every_test_that_an_invariant_names_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = architecture();
+    let table = text.split("## Invariants").nth(1).unwrap();
+    let table = table.split("\n## ").next().unwrap();
+    let shown_by = table
+        .lines()
+        .filter(|line| line.starts_with("| "))
+        .skip(1)
+        .map(|row| row.trim_matches('|').split(" | ").last().unwrap());
+    let named: Vec<&str> = shown_by
+        .flat_map(|cell| cell.split('`').skip(1).step_by(2))
+        .collect();
+    assert!(named.len() > 50, "{named:?}");
+    let mut tests = Vec::new();
+    walk(&root.join("tests"), &mut tests);
+    let tests: String = tests
+        .iter()
+        .map(|path| fs::read_to_string(path).unwrap())
+        .collect();
+    for name in named {
+        let exists = match name {
+            _ if name.starts_with("tests/") => {
+                root.join(name).exists() || root.join(format!("{name}.rs")).exists()
+            }
+            _ if name.matches('_').count() > 3 => tests.contains(&format!("fn {name}(")),
+            _ => true,
+        };
+        assert!(exists, "there is no {name}");
+    }
+}
+
+/// The module table of the document: each name with what it may import.
+#[test]
+fn the_table_of_the_architecture_is_this_one() {
+    let text = architecture();
+    let table = text.split("## The modules").nth(1).unwrap();
+    let table = table.split("\n## ").next().unwrap();
+    let rows = table.lines().filter(|line| line.starts_with("| `"));
+    let documented: Vec<(&str, Vec<&str>)> = rows
+        .map(|row| {
+            let cells: Vec<_> = row.trim_matches('|').split(" | ").map(str::trim).collect();
+            let imports = cells.last().unwrap().split(", ");
+            (
+                cells[0].trim_matches('`'),
+                imports.filter(|name| *name != "–").collect(),
+            )
+        })
+        .collect();
+    let checked: Vec<(&str, Vec<&str>)> = MAY_IMPORT
+        .iter()
+        .map(|(name, allowed)| (*name, allowed.to_vec()))
+        .collect();
+    assert_eq!(documented, checked);
 }
 
 #[test]
