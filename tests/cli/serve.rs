@@ -97,6 +97,38 @@ async fn serve_sandbox_answers_with_the_signature_over_the_sandboxs_ticket() {
     );
 }
 
+/// Without what differs from start to start: ports and the API key.
+fn comparable(text: &str) -> String {
+    let mut words = Vec::new();
+    for word in text.trim().split_inclusive([' ', '\n', '\'']) {
+        let port = word.find("127.0.0.1:").map(|at| at + "127.0.0.1:".len());
+        words.push(match (word.find("wxk_"), port) {
+            (Some(at), _) => format!("{}KEY{}", &word[..at], &word[word.len() - 1..]),
+            (_, Some(at)) => format!(
+                "{}PORT{}",
+                &word[..at],
+                word[at..].trim_start_matches(|c: char| c.is_ascii_digit())
+            ),
+            _ => word.to_owned(),
+        });
+    }
+    words.concat()
+}
+
+#[tokio::test]
+async fn the_readmes_show_what_serve_sandbox_prints() {
+    let home = tempfile::tempdir().unwrap();
+    let (running, ..) = serve_sandbox(home.path(), "info").await;
+    let printed = running.stop().await.stdout;
+    for readme in ["README.md", "README.zh-CN.md"] {
+        let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(readme));
+        let text = text.unwrap();
+        let shown = text.split("```text\n").nth(1).unwrap();
+        let shown = shown.split("```").next().unwrap();
+        assert_eq!(comparable(shown), comparable(&printed), "{readme}");
+    }
+}
+
 #[tokio::test]
 async fn the_service_follows_the_sandboxs_clock() {
     let home = tempfile::tempdir().unwrap();

@@ -242,3 +242,22 @@ fn a_quoted_key_with_a_dot_or_an_index_is_one_unknown_key_and_no_path() {
         "TOML's own dotted keys are paths"
     );
 }
+
+#[test]
+fn every_setting_is_in_the_configuration_document_of_both_languages() {
+    let (mut section, mut keys) = (String::new(), Vec::new());
+    for line in DEFAULTS.lines() {
+        if let Some(name) = line.strip_prefix('[') {
+            section = format!("{}.", name.trim_end_matches(']'));
+        } else if let Some((key, _)) = line.split_once(" = ").filter(|_| !line.starts_with('#')) {
+            keys.push(format!("`{section}{key}`"));
+        }
+    }
+    assert!(keys.len() > 30, "{keys:?}");
+    for path in ["docs/CONFIGURATION.md", "docs/zh/CONFIGURATION.md"] {
+        let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path));
+        let text = text.unwrap();
+        let missing: Vec<_> = keys.iter().filter(|key| !text.contains(*key)).collect();
+        assert!(missing.is_empty(), "{path}: {missing:?}");
+    }
+}
