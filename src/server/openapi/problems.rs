@@ -198,8 +198,8 @@ pub(super) const PROBLEMS: &[Documented] = &[
     problem(
         "locked_out",
         429,
-        "Too many different invalid API keys came from this address; retry after Retry-After.",
-        "来自该地址的错误 API key 过多，请在 Retry-After 之后重试。",
+        "The API key is invalid, and too many different invalid ones came from this address. A valid key passes at any time; other invalid ones are checked again after Retry-After.",
+        "API key 无效，且来自该地址的不同错误 key 过多。有效的 key 不受影响；其他错误的 key 在 Retry-After 之后才会再次校验。",
     ),
     problem(
         "account_misconfigured",
