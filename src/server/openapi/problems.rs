@@ -124,6 +124,12 @@ pub(super) const PROBLEMS: &[Documented] = &[
         "请求体不是本接口接受的 JSON。",
     ),
     problem(
+        "account_required",
+        400,
+        "The request names no account, several accounts sign pages, and there is no default (server.default_account).",
+        "请求未指定账号，而有多个可签名的账号且没有默认账号（server.default_account）。",
+    ),
+    problem(
         "unauthorized",
         401,
         "The request has no API key, or an invalid one.",
@@ -150,8 +156,8 @@ pub(super) const PROBLEMS: &[Documented] = &[
     problem(
         "unknown_account",
         404,
-        "No account has this name; or the request names no account and there is no default.",
-        "没有这个名称的账号；或未指定账号且没有默认账号。",
+        "No account has this name.",
+        "没有这个名称的账号。",
     ),
     problem(
         "unsupported_credential",
