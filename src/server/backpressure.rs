@@ -131,7 +131,7 @@ impl<T: ActixStream> ActixStream for Paced<T> {
 /// middleware would cost each request an allocation.
 pub(super) fn paced<F, B>(
     app: F,
-    budget: &Arc<Budget>,
+    budget: Arc<Budget>,
     each: impl Fn(&mut Response<Pieces<B>>) + Clone + 'static,
 ) -> impl ServiceFactory<
     Request,
@@ -144,7 +144,6 @@ where
     F: ServiceFactory<Request, Response = Response<B>>,
     B: MessageBody,
 {
-    let budget = budget.clone();
     apply_fn_factory(app, move |mut request: Request, app: &F::Service| {
         let state = request.conn_data::<Rc<State>>().cloned();
         if let Some(state) = &state {

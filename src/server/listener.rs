@@ -117,7 +117,7 @@ where
             guard().and_then(named).and_then(http(
                 app(),
                 load.clone(),
-                &budget,
+                budget.clone(),
                 ending.clone(),
                 limits,
             ))
@@ -138,7 +138,7 @@ where
             guard().and_then(named).and_then(http(
                 app(),
                 load.clone(),
-                &budget,
+                budget.clone(),
                 ending.clone(),
                 limits,
             ))
@@ -162,7 +162,7 @@ where
 fn http<I, F, B, E>(
     app: F,
     load: Arc<Load>,
-    budget: &Arc<Budget>,
+    budget: Arc<Budget>,
     ending: impl Fn() -> E + 'static,
     limits: ListenerLimits,
 ) -> impl ServiceFactory<
