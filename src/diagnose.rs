@@ -37,7 +37,7 @@ use crate::error::Hint;
 use crate::sign::before_fragment;
 use causes::Cause;
 use hash::Sent;
-use search::{Found, Search};
+use search::{Effort, Found, Search};
 
 /// What is known of a refused signature.
 #[derive(Clone, Debug, Default)]
@@ -56,6 +56,8 @@ pub struct Case {
     pub target: Target,
     /// The address of the first page load, where the page changed routes since.
     pub landing: Option<String>,
+    /// The address that the client says it checked: `realAuthUrl`.
+    pub checked_url: Option<String>,
     /// Hosts of the API and its proxies, or the API's address.
     pub hosts: Vec<String>,
     /// The AppID or CorpID that the page got.
@@ -205,6 +207,25 @@ impl Case {
         }
     }
 
+    /// The address that has to be signed: the one that the client says it checked, else the page's.
+    #[must_use]
+    pub fn checked(&self) -> &str {
+        self.checked_url.as_deref().unwrap_or(&self.url)
+    }
+
+    /// Takes over what the client said, and the address that it names there as checked.
+    #[must_use]
+    pub fn said(mut self, error: Option<String>) -> Self {
+        self.checked_url = self
+            .checked_url
+            .or_else(|| error.as_deref().and_then(client_errors::checked_url));
+        self.error = self.error.or(error);
+        if self.url.is_empty() {
+            self.url = self.checked_url.clone().unwrap_or_default();
+        }
+        self
+    }
+
     /// Whether there is enough to compute with: all four values.
     #[must_use]
     pub fn is_whole(&self) -> bool {
@@ -283,12 +304,23 @@ impl Finding {
 /// What explains the case, best first; never empty. Two mistakes made together are two findings with the same evidence.
 #[must_use]
 pub fn diagnose(case: &Case) -> Vec<Finding> {
+    diagnosed(case, Effort::Full)
+}
+
+/// Like [`diagnose`], at a bounded cost for questions from the public: ports that no application server usually has are not tried, and
+/// the pairs of mistakes on a very long address only in part.
+#[must_use]
+pub fn diagnose_briefly(case: &Case) -> Vec<Finding> {
+    diagnosed(case, Effort::Brief)
+}
+
+fn diagnosed(case: &Case, effort: Effort) -> Vec<Finding> {
     let mut findings = Vec::new();
     let said = said(case);
     if case.signature.is_empty() {
         findings.extend(said);
     } else if let Some(sent) = Sent::of(&case.signature) {
-        let search = Search::new(case, &sent).filter(|_| case.is_whole());
+        let search = Search::new(case, &sent, effort).filter(|_| case.is_whole());
         let expected = search.as_ref().map(Search::expected);
         let found = search.and_then(Search::run);
         match expected {
@@ -316,9 +348,9 @@ fn said(case: &Case) -> Vec<Finding> {
     let Some(error) = case.error.as_deref() else {
         return Vec::new();
     };
-    let mut said = client_errors::explained(error, &case.url);
+    let mut said = client_errors::explained(error, case.checked());
     let is_about = |codes: &[&str]| said.iter().any(|finding| codes.contains(&finding.code));
-    let page = client_errors::refused_address(error).unwrap_or(&case.url);
+    let page = client_errors::refused_address(error).unwrap_or(case.checked());
     if is_about(&["offline_verifying", "permission_denied"]) && is_unlisted(case, error) {
         said.insert(0, Finding::new(Confidence::Likely, &verdicts::NOT_LISTED));
     } else if is_about(&["domain_not_bound", "trusted_domain_mismatch"]) && has_other_port(page) {
@@ -411,10 +443,12 @@ fn judged(
 
 /// The signature is right: what may be wrong all the same.
 fn beside_the_signature(case: &Case) -> Vec<Finding> {
-    let page = escape::href(&case.url);
+    let page = escape::href(case.checked());
+    // Where the client says what it checked, that decides.
     let landing = case
         .landing
         .as_deref()
+        .filter(|_| case.checked_url.is_none())
         .is_some_and(|landing| before_fragment(&escape::href(landing)) != before_fragment(&page));
     let milliseconds = in_milliseconds(case);
     let causes = [
@@ -450,16 +484,31 @@ fn looked_at(case: &Case, sent: &Sent, said: Vec<Finding>, findings: &mut Vec<Fi
         .partition(|finding| !is_refusal_alone(finding));
     findings.extend(specific);
     findings.extend(app_id(case).map(|cause| Finding::new(Confidence::Likely, cause)));
-    findings.extend(beside_the_signature(case));
-    let page = [case.url.clone(), escape::href(&case.url)];
-    let another = case
-        .answered_url
-        .as_deref()
-        .is_some_and(|url| page.iter().all(|page| before_fragment(page) != url));
-    if another {
-        findings.push(Finding::new(Confidence::Likely, &causes::OTHER_URL));
-    }
+    let address = address_signed(case);
+    let beside = beside_the_signature(case).into_iter();
+    // What the answer names was signed; whether the landing page's address should have been is a guess beside it.
+    findings.extend(
+        beside.filter(|finding| address.is_none() || finding.code != verdicts::CURRENT_URL.code),
+    );
+    findings.extend(address.map(|cause| Finding::new(Confidence::Likely, cause)));
     findings.extend(general);
+}
+
+/// How the address that was signed, as far as it is known, came from the one that should have been.
+fn address_signed(case: &Case) -> Option<&'static Cause> {
+    let right = escape::href(case.checked());
+    let right = before_fragment(&right);
+    let Some(signed) = case.answered_url.as_deref() else {
+        let page = escape::href(&case.url);
+        return url::is_other_route(&page, right).then_some(&verdicts::CURRENT_URL);
+    };
+    if [right, before_fragment(case.checked())].contains(&signed) {
+        return None;
+    }
+    url::mistaken(right, &search::as_browsers_write(case))
+        .into_iter()
+        .find(|(_, text)| text == signed)
+        .map(|(cause, _)| cause)
 }
 
 /// Words that say no more than that the signature was refused.

@@ -116,7 +116,6 @@ impl Diagnose {
         let mut case = Case {
             landing: self.landing,
             hosts: self.host,
-            error: self.error,
             account_app_id: self.app_id,
             target: if self.agent {
                 Target::AgentConfig
@@ -137,6 +136,7 @@ impl Diagnose {
         if let Some(source) = self.json {
             case = case.answer(answer_in(&source)?);
         }
+        case = case.said(self.error);
         if let Some(source) = self.paste {
             case = case.paste(Paste::read(&text_of("--paste", &source)?));
         }

@@ -118,7 +118,7 @@ pub(super) static WWW: Cause = row("www_changed",
 pub(super) static API_URL: Cause = row("api_url_signed",
     ["the address of the signing request was signed, not the page's", "签名用的是签名接口自己的地址，而不是页面地址"], FROM_THE_PAGE);
 pub(super) static ORIGIN_ONLY: Cause = row("origin_only",
-    ["only scheme and host were signed: a cross-origin Referer holds no more", "只对协议和主机签名：跨域请求的 Referer 只有这些"], FROM_THE_PAGE);
+    ["only scheme and host were signed, the same for every page: the app signs a constant (location.origin, a setting), or a cross-origin Referer, which holds no more", "只对协议和主机签名，每个页面都一样：程序用了固定地址（location.origin 或配置项），或跨域请求的 Referer（只有协议和主机）"], FROM_THE_PAGE);
 pub(super) static SCHEME_MISSING: Cause = row("scheme_missing",
     ["the address was signed without its scheme, or only its path was", "签名用的地址没有协议部分，或只有路径"],
     ["Sign the whole address: location.href.split('#')[0].", "请对完整地址签名：location.href.split('#')[0]。"]);

@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 use url::Url;
 
 use super::verdicts as v;
-use super::{Confidence, Finding};
+use super::{Confidence, Finding, escape};
 use crate::error::codes::{all, by_sentence};
 use crate::error::{Hint, Paid, System, explain};
 pub(super) use table::is_refusal_alone;
@@ -59,6 +59,43 @@ pub(super) fn is_about_config(text: &str) -> bool {
 pub(super) fn refused_address(text: &str) -> Option<&str> {
     let row = Said::read(text).row(&ROWS[0])?;
     names_domain(row).then(|| address_in(text)).flatten()
+}
+
+/// The address that a newer client says it checked, `realAuthUrl`: a text or a list, in JSON, in a console's print, or escaped in either.
+pub(super) fn checked_url(text: &str) -> Option<String> {
+    let lower = text.to_ascii_lowercase();
+    let names = CHECKED_URL
+        .iter()
+        .flat_map(|name| lower.match_indices(name).map(|(at, _)| at + name.len()));
+    names
+        .take(MAX_NAMED)
+        .filter_map(|at| {
+            let rest = text[at..]
+                .chars()
+                .take(MAX_CHECKED)
+                .collect::<String>()
+                .replace("\\/", "/")
+                .replace("\\u0026", "&")
+                .replace('\\', "");
+            let value =
+                rest.trim_start_matches(|c: char| c.is_whitespace() || "\"'`:：=>[(".contains(c));
+            let quote = rest[..rest.len() - value.len()].chars().next_back();
+            let end = match quote.filter(|quote| "\"'`".contains(*quote)) {
+                Some(quote) => value.find(quote),
+                None => value.find(|c: char| c.is_whitespace() || "\"'`,;]})".contains(c)),
+            };
+            let value = &value[..end.unwrap_or(value.len())];
+            let is_escaped = value
+                .get(..8)
+                .is_some_and(|scheme| scheme.to_ascii_lowercase().contains("%3a"));
+            let value = if is_escaped {
+                escape::decoded(value)
+            } else {
+                value.trim().to_owned()
+            };
+            Some(value)
+        })
+        .find(|value| host_of(value).is_some())
 }
 
 fn of_client(row: &ClientError, text: &str, page: &str) -> Finding {
@@ -280,6 +317,14 @@ impl Part {
         }
     }
 }
+
+const CHECKED_URL: [&str; 2] = ["realauthurl", "real_auth_url"];
+
+/// As long as the signing endpoint takes an address, and room for escapes.
+const MAX_CHECKED: usize = 32 * 1024;
+
+/// A text made to name it thousands of times costs nothing.
+const MAX_NAMED: usize = 4;
 
 /// What is known, and what is merely recognised as a refusal.
 static ROWS: LazyLock<[Vec<Row>; 2]> = LazyLock::new(|| {

@@ -16,8 +16,10 @@ pub struct Paste {
     pub kinds: Vec<PasteKind>,
     /// The values of `wx.config`.
     pub answer: Answer,
-    /// The page's address.
+    /// The page's address; where the paste has none, the one that the client checked.
     pub url: Option<String>,
+    /// The address that the client says it checked: `realAuthUrl`.
+    pub checked_url: Option<String>,
     /// The client's words.
     pub error: Option<String>,
     /// The ticket, where the string that was hashed was pasted.
@@ -83,6 +85,8 @@ impl Paste {
         paste.address(text);
         paste.words(text, &found);
         paste.refused_address();
+        paste.checked_url = client_errors::checked_url(text);
+        paste.url = paste.url.or_else(|| paste.checked_url.clone());
         if paste.kinds.is_empty() && text.contains("wx.config") {
             paste.kinds.push(PasteKind::Source);
         }
@@ -99,7 +103,6 @@ impl Paste {
             let error = errcode_in(&json)
                 .or_else(|| word_of(&json, &ERROR))
                 .filter(|words| is_said_by_wechat(words));
-            let url = word_of(&json, &CHECKED_URL);
             if answer.is_none() && error.is_none() {
                 continue;
             }
@@ -107,7 +110,6 @@ impl Paste {
                 self.answer = answer;
             }
             self.error = self.error.take().or(error);
-            self.url = self.url.take().or(url);
             self.note(PasteKind::Json);
         }
         if self.error.is_some() {
@@ -240,7 +242,8 @@ impl Case {
         if self.url.is_empty() {
             self.url = paste.url.unwrap_or_default();
         }
-        self.error = self.error.or(paste.error);
+        self.checked_url = self.checked_url.or(paste.checked_url);
+        self = self.said(paste.error);
         self.derived |= paste.derived && self.signature.is_empty();
         self.js_api_list = self.js_api_list.or(paste.js_api_list);
         let mut case = self.answer(paste.answer);
@@ -442,9 +445,6 @@ fn is_wanted(name: &str, value: &str) -> bool {
 }
 
 const ERROR: [&str; 2] = ["errmsg", "errormessage"];
-
-/// Newer clients say which address they checked.
-const CHECKED_URL: [&str; 1] = ["realauthurl"];
 
 /// Enough for the longest that a client says, with its stack.
 const MAX_ERROR: usize = 600;

@@ -62,18 +62,33 @@ pub(super) struct Search<'a> {
     right: Values,
     /// Without the right ticket the search stands on a wrong one.
     presumed: Option<&'static Cause>,
-    /// Bytes that may still be hashed.
+    effort: Effort,
+    /// Bytes that may still be hashed; one that is put together costs as much as [`BUILT`] of them.
     budget: Cell<usize>,
+}
+
+/// How much a search may cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Effort {
+    /// For a question from the public.
+    Brief,
+    /// For the command line and for callers with an API key: every port, too.
+    Full,
+}
+
+impl Effort {
+    fn budget(self) -> usize {
+        match self {
+            Self::Brief => BRIEF_BUDGET,
+            Self::Full => BUDGET,
+        }
+    }
 }
 
 impl<'a> Search<'a> {
     /// `None` without any ticket.
-    pub(super) fn new(case: &Case, sent: &'a Sent) -> Option<Self> {
-        let case = Case {
-            url: escape::href(&case.url),
-            landing: case.landing.as_deref().map(escape::href),
-            ..case.clone()
-        };
+    pub(super) fn new(case: &Case, sent: &'a Sent, effort: Effort) -> Option<Self> {
+        let case = as_browsers_write(case);
         let target = &case.signed_for().role();
         let of = |role: &Role| case.tickets.iter().find(|ticket| ticket.role == *role);
         let ticket = of(target)
@@ -96,14 +111,15 @@ impl<'a> Search<'a> {
             },
             nonce: case.nonce.clone(),
             timestamp: case.timestamp.clone(),
-            url: before_fragment(&case.url).to_owned(),
+            url: before_fragment(case.checked()).to_owned(),
         };
         Some(Self {
             case,
             sent,
             right,
             presumed,
-            budget: Cell::new(BUDGET),
+            effort,
+            budget: Cell::new(effort.budget()),
         })
     }
 
@@ -129,7 +145,11 @@ impl<'a> Search<'a> {
             .or_else(|| self.hashed_otherwise(&changes))
             .or_else(|| self.addresses_in_pairs(&changes))
             .or_else(|| self.in_pairs(&changes))
-            .or_else(|| self.ports())
+            .or_else(|| {
+                (self.effort == Effort::Full)
+                    .then(|| self.ports())
+                    .flatten()
+            })
     }
 
     /// Every change of one value.
@@ -169,17 +189,17 @@ impl<'a> Search<'a> {
         addresses
             .take_while(|_| self.goes_on())
             .find_map(|(first, address)| {
-                url::mistaken(address, &self.case)
-                    .into_iter()
-                    .find_map(|(second, text)| {
-                        let is_new = second.code != first.code && seen.insert(text.clone());
-                        let values = Values {
-                            url: text,
-                            ..self.right.clone()
-                        };
-                        let hashed = is_new.then(|| self.hashed(&values.string()))??;
-                        Some(self.found(&[first, second], &hashed, values.struck_out().string()))
-                    })
+                let (mistaken, built) = url::mistaken_and_built(address, &self.case);
+                self.spend(built.saturating_mul(BUILT));
+                mistaken.into_iter().find_map(|(second, text)| {
+                    let is_new = second.code != first.code && seen.insert(text.clone());
+                    let values = Values {
+                        url: text,
+                        ..self.right.clone()
+                    };
+                    let hashed = is_new.then(|| self.hashed(&values.string()))??;
+                    Some(self.found(&[first, second], &hashed, values.struck_out().string()))
+                })
             })
     }
 
@@ -338,6 +358,16 @@ impl<'a> Search<'a> {
     }
 }
 
+/// The case with its addresses as browsers have them.
+pub(super) fn as_browsers_write(case: &Case) -> Case {
+    Case {
+        url: escape::href(&case.url),
+        landing: case.landing.as_deref().map(escape::href),
+        checked_url: case.checked_url.as_deref().map(escape::href),
+        ..case.clone()
+    }
+}
+
 /// The wrongly put-together string of this place, its ticket struck out.
 fn string_shown(values: &Values, case: &Case, at: usize) -> String {
     let (_, string) = strings(&values.struck_out(), case).swap_remove(at);
@@ -349,8 +379,14 @@ fn string_shown(values: &Values, case: &Case, at: usize) -> String {
         })
 }
 
-/// Keeps a search over a very long address to about a second.
-const BUDGET: usize = 48 * 1024 * 1024;
+/// Keeps a search over any address to about half a second.
+const BUDGET: usize = 160 * 1024 * 1024;
+
+/// About 0.2 s, in which the public doctor's other clients wait: enough for all pairs of mistakes on a usual address.
+const BRIEF_BUDGET: usize = 64 * 1024 * 1024;
+
+/// An address is escaped, sorted and compared before it is hashed.
+const BUILT: usize = 4;
 
 /// Shorter values are no tickets, and striking them out would garble the string.
 const MIN_STRUCK: usize = 6;

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use super::causes::{self as c, Cause};
+use super::verdicts as v;
 use super::{Case, escape, rebuilt};
 use crate::sign::before_fragment;
 
@@ -11,8 +12,14 @@ pub(super) type Variant = (&'static Cause, String);
 
 /// Every single mistake on `url`, likeliest first, each text once.
 pub(super) fn mistaken(url: &str, case: &Case) -> Vec<Variant> {
-    let (mut found, mut known) = (Vec::new(), HashSet::new());
+    mistaken_and_built(url, case).0
+}
+
+/// And how many bytes were put together for it: more than are in it, since most mistakes on most addresses give the same text.
+pub(super) fn mistaken_and_built(url: &str, case: &Case) -> (Vec<Variant>, usize) {
+    let (mut found, mut known, mut built) = (Vec::new(), HashSet::new(), 0);
     let mut add = |cause: &'static Cause, text: String| {
+        built += text.len();
         if text != url && known.insert(text.clone()) {
             found.push((cause, text));
         }
@@ -22,15 +29,19 @@ pub(super) fn mistaken(url: &str, case: &Case) -> Vec<Variant> {
     ] {
         step(url, case, &mut add);
     }
-    found
+    (found, built)
 }
 
 type Add<'a> = dyn FnMut(&'static Cause, String) + 'a;
 
 fn fragments(url: &str, case: &Case, add: &mut Add<'_>) {
-    for href in [Some(case.url.as_str()), case.landing.as_deref()]
-        .into_iter()
-        .flatten()
+    for href in [
+        Some(&case.url),
+        case.landing.as_ref(),
+        case.checked_url.as_ref(),
+    ]
+    .into_iter()
+    .flatten()
     {
         if let Some((_, fragment)) = href.split_once('#') {
             add(&c::FRAGMENT_KEPT, format!("{url}#{fragment}"));
@@ -45,6 +56,9 @@ fn fragments(url: &str, case: &Case, add: &mut Add<'_>) {
 fn elsewhere(url: &str, case: &Case, add: &mut Add<'_>) {
     if let Some(landing) = &case.landing {
         add(&c::LANDING, before_fragment(landing).to_owned());
+    }
+    if is_other_route(&case.url, case.checked()) {
+        add(&v::CURRENT_URL, before_fragment(&case.url).to_owned());
     }
     for host in case.hosts.iter().filter(|host| host.contains("://")) {
         add(&c::API_URL, host.clone());
@@ -254,6 +268,9 @@ fn host(url: &str, case: &Case, add: &mut Add<'_>) {
     }
     add(&c::ORIGIN_ONLY, format!("{scheme}://{host}{port}/"));
     add(&c::ORIGIN_ONLY, format!("{scheme}://{host}{port}"));
+    for file in &INDEX[..2] {
+        add(&c::ORIGIN_ONLY, format!("{scheme}://{host}{port}/{file}"));
+    }
     add(&c::SCHEME_MISSING, format!("//{host}{port}{rest}"));
     add(&c::SCHEME_MISSING, format!("{host}{port}{rest}"));
     add(&c::SCHEME_MISSING, rest.to_owned());
@@ -507,8 +524,31 @@ fn missing(_: &str, case: &Case, add: &mut Add<'_>) {
         add(&c::URL_MISSING, (*nothing).to_owned());
     }
     if let Some(other) = &case.answered_url {
-        add(&c::OTHER_URL, other.clone());
-        add(&c::OTHER_URL, before_fragment(other).to_owned());
+        // The client checked one route of this site and the backend signed another.
+        let is_route = case.checked_url.is_some() && is_other_route(other, case.checked());
+        let cause = if is_route {
+            &v::CURRENT_URL
+        } else {
+            &c::OTHER_URL
+        };
+        add(cause, other.clone());
+        add(cause, before_fragment(other).to_owned());
+    }
+}
+
+/// Whether both are pages of one site, on different paths.
+pub(super) fn is_other_route(one: &str, other: &str) -> bool {
+    let route = |url| {
+        let parts = Parts::of(before_fragment(url))?;
+        let path = parts.rest.split('?').next().unwrap_or_default();
+        let site = (parts.scheme, parts.host, parts.port);
+        Some((site, path.trim_end_matches('/').to_owned()))
+    };
+    match (route(one), route(other)) {
+        (Some((site, path)), Some((other_site, other_path))) => {
+            site == other_site && path != other_path
+        }
+        _ => false,
     }
 }
 

@@ -267,7 +267,135 @@ fn the_address_that_the_client_checked_is_taken() {
         ..case
     }
     .paste(paste);
-    assert_eq!(diagnose(&case)[0].code, "another_url_signed");
+    assert_eq!(diagnose(&case)[0].code, "current_url_signed");
+}
+
+/// What the doctor says first to a client's words that name the address it checked, beside a backend's answer that names the one it
+/// signed: with the ticket, and without it.
+fn beside_an_answer(
+    checked: &str,
+    page: Option<&str>,
+    landing: Option<&str>,
+    signed: &str,
+) -> [&'static str; 2] {
+    let signature = sha1(&string(TICKET, NONCE, TIME, signed));
+    let answer = format!(
+        r#"{{"appId":"wx1","timestamp":{TIME},"nonceStr":"{NONCE}","signature":"{signature}","url":"{signed}"}}"#
+    );
+    let text = format!("{checked}\n{answer}");
+    let case = Case {
+        url: page.unwrap_or_default().into(),
+        landing: landing.map(str::to_owned),
+        ..Case::default()
+    }
+    .paste(Paste::read(&text));
+    let computed = diagnose(&case.clone().ticket(Role::Current, TICKET));
+    [computed[0].code, diagnose(&case)[0].code]
+}
+
+#[test]
+fn the_address_that_the_client_checked_decides_what_should_have_been_signed() {
+    let said =
+        |url: &str| format!(r#"{{"errMsg":"config:invalid signature","realAuthUrl":"{url}"}}"#);
+    let home = said("https://h.cn/home?a=1");
+    for (page, landing, signed, code) in [
+        // Another route of the same site: the page's current one, whether the page's address is known or not.
+        (None, None, "https://h.cn/detail/7", "current_url_signed"),
+        (
+            Some("https://h.cn/detail/7#/x"),
+            None,
+            "https://h.cn/detail/7",
+            "current_url_signed",
+        ),
+        (
+            Some("https://h.cn/"),
+            None,
+            "https://h.cn/",
+            "current_url_signed",
+        ),
+        // Where the phone checked the current address, the signed one is the landing page's.
+        (
+            Some("https://h.cn/home?a=1"),
+            Some("https://h.cn/list"),
+            "https://h.cn/list",
+            "landing_url_signed",
+        ),
+        // A constant.
+        (None, None, "https://h.cn/", "origin_only"),
+        (None, None, "https://h.cn", "origin_only"),
+        (None, None, "https://h.cn/index.html", "origin_only"),
+        // The same route, changed on its way.
+        (None, None, "https://h.cn/home", "query_dropped"),
+        (None, None, "http://h.cn/home?a=1", "scheme_swapped"),
+        // Another site.
+        (
+            None,
+            None,
+            "https://other.cn/detail/7",
+            "another_url_signed",
+        ),
+    ] {
+        let first = beside_an_answer(&home, page, landing, signed);
+        assert_eq!(first, [code, code], "{page:?} {landing:?} {signed}");
+    }
+    // It was signed: whatever the landing page and the page are, the address is not the reason.
+    let right = beside_an_answer(
+        &home,
+        Some("https://h.cn/now"),
+        Some("https://h.cn/first"),
+        "https://h.cn/home?a=1",
+    );
+    assert_eq!(right, ["signature_is_right", "invalid_signature"]);
+}
+
+#[test]
+fn the_checked_address_is_read_in_every_form_that_clients_print() {
+    for text in [
+        r#"{"errMsg":"config:invalid signature","realAuthUrl":["https://h.cn/p?a=1&b=2","https://h.cn/q"]}"#,
+        r#""{\"errMsg\":\"config:invalid signature\",\"realAuthUrl\":[\"https:\\/\\/h.cn\\/p?a=1\\u0026b=2\"]}""#,
+        r#"{"errMsg":"config:invalid signature","realAuthUrl":"https%3A%2F%2Fh.cn%2Fp%3Fa%3D1%26b%3D2"}"#,
+        "config:invalid signature {errMsg: 'config:invalid signature', realAuthUrl: ['https://h.cn/p?a=1&b=2']}",
+        "errMsg: config:invalid signature\nrealAuthUrl: https://h.cn/p?a=1&b=2",
+        "config:invalid signature, real_auth_url=https://h.cn/p?a=1&b=2, x",
+        r#"{"errMsg":"config:invalid signature","realAuthUrl":"","data":{"realAuthUrl":"https:\/\/h.cn\/p?a=1&b=2"}}"#,
+    ] {
+        let paste = Paste::read(text);
+        assert_eq!(
+            paste.checked_url.as_deref(),
+            Some("https://h.cn/p?a=1&b=2"),
+            "{text}"
+        );
+        let case = Case::default().said(Some(text.into()));
+        assert_eq!(case.checked_url, paste.checked_url, "{text}");
+        assert_eq!(case.url, "https://h.cn/p?a=1&b=2", "{text}");
+    }
+    let with_fragment =
+        r#"{"errMsg":"config:invalid signature","realAuthUrl":"https://h.cn/p#/x"}"#;
+    for (signed, code) in [
+        ("https://h.cn/p", "signature_is_right"),
+        ("https://h.cn/p#/x", "fragment_kept"),
+    ] {
+        assert_eq!(beside_an_answer(with_fragment, None, None, signed)[0], code);
+    }
+    for text in [
+        "realAuthUrl",
+        "realAuthUrl: Array(1)",
+        r#"{"realAuthUrl":[]}"#,
+        "realAuthUrl: /p",
+    ] {
+        assert_eq!(Paste::read(text).checked_url, None, "{text}");
+    }
+}
+
+#[test]
+fn a_constant_that_is_signed_is_called_one() {
+    let page = "https://h.cn/detail/7";
+    for signed in ["https://h.cn/", "https://h.cn", "https://h.cn/index.html"] {
+        let findings = diagnose(&case(page, &sha1(&string(TICKET, NONCE, TIME, signed))));
+        assert_eq!(findings[0].code, "origin_only", "{signed}");
+        assert!(findings[0].cause.en.contains("constant"), "{findings:?}");
+        assert!(findings[0].cause.zh.contains("固定地址"), "{findings:?}");
+    }
 }
 
 #[test]

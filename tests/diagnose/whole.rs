@@ -570,6 +570,9 @@ fn an_address_made_to_be_slow_is_judged_in_bounded_time() {
         format!("https://h.cn/?{}", "&".repeat(40_000)),
         format!("https://h.cn/?{}", "%".repeat(40_000)),
         format!("https://h.cn/?{}", "?".repeat(40_000)),
+        // Most mistakes give one text here: what is put together counts, not only what is hashed.
+        format!("https://h.cn/?{}", "a[]=1&".repeat(330)),
+        format!("https://h.cn/?{}", "a[]=1&".repeat(2_700)),
     ] {
         let (tell, told) = std::sync::mpsc::channel();
         let case = Case {

@@ -29,7 +29,7 @@ use crate::actix::problem::Problem;
 use crate::actix::rate_buckets::{Limiter, RateBuckets, Ticks, key_of};
 use crate::broker::Broker;
 use crate::credential::Kind;
-use crate::diagnose::{Case, Finding, Paste, Role, Target, Ticket, diagnose};
+use crate::diagnose::{Case, Finding, Paste, Role, Target, Ticket, diagnose_briefly};
 use crate::error::Hint;
 use crate::sign::PageUrl;
 
@@ -111,10 +111,10 @@ impl Doctor {
             .collect();
         let allowed = account
             .as_ref()
-            .and_then(|(_, account)| allows(account, &case.url));
+            .and_then(|(_, account)| allows(account, case.checked()));
         let place = self.gate.searches.acquire().await;
         let _place = place.map_err(|_| asked_too_often(Duration::ZERO))?;
-        let findings: Vec<Finding> = web::block(move || diagnose(&case))
+        let findings: Vec<Finding> = web::block(move || diagnose_briefly(&case))
             .await
             .map_err(|_| bad_body())?;
         let answer = DoctorAnswer {
@@ -179,8 +179,9 @@ impl Doctor {
             ("none", "unavailable")
         };
         // Nobody said whose string it is: a foreign page's is not ours.
-        let is_ours =
-            |account: &Account| is_sure || !is_pasted || allows(account, &case.url) == Some(true);
+        let is_ours = |account: &Account| {
+            is_sure || !is_pasted || allows(account, case.checked()) == Some(true)
+        };
         let Some((name, account)) =
             account.filter(|(_, account)| case.is_whole() && is_ours(account))
         else {

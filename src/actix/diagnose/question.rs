@@ -98,7 +98,6 @@ impl Question {
                 .into_iter()
                 .filter(|host| !host.is_empty())
                 .collect(),
-            error: some(self.error),
             app_id: some(self.app_id),
             target: if self.agent {
                 Target::AgentConfig
@@ -111,7 +110,7 @@ impl Question {
             case = case.answer(answer);
         }
         let paste = Paste::read(&self.paste);
-        case = case.paste(paste.clone());
+        case = case.said(some(self.error)).paste(paste.clone());
         for (name, value) in self.tickets {
             let role = role(name, case.signed_for());
             case = case.ticket(role, value);
