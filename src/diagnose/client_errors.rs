@@ -69,7 +69,7 @@ pub(super) fn checked_url(text: &str) -> Option<String> {
         .flat_map(|name| lower.match_indices(name).map(|(at, _)| at + name.len()));
     names
         .take(MAX_NAMED)
-        .filter_map(|at| {
+        .map(|at| {
             let rest = text[at..]
                 .chars()
                 .take(MAX_CHECKED)
@@ -88,12 +88,11 @@ pub(super) fn checked_url(text: &str) -> Option<String> {
             let is_escaped = value
                 .get(..8)
                 .is_some_and(|scheme| scheme.to_ascii_lowercase().contains("%3a"));
-            let value = if is_escaped {
+            if is_escaped {
                 escape::decoded(value)
             } else {
                 value.trim().to_owned()
-            };
-            Some(value)
+            }
         })
         .find(|value| host_of(value).is_some())
 }

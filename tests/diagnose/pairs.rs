@@ -1,6 +1,6 @@
 //! Two mistakes at once: both are named, one of them first, with one evidence.
 
-use wx_jssdk::diagnose::Confidence;
+use wx_jssdk::diagnose::{Confidence, diagnose, diagnose_briefly};
 
 use crate::backend::*;
 use crate::faults::FAULTS;
@@ -132,6 +132,20 @@ fn two_mistakes_with_the_address() {
         ("query_dropped", "port_changed"),
     ] {
         all_named(&[first], &[second]);
+    }
+}
+
+#[test]
+fn the_public_doctors_shorter_search_names_the_same_pairs() {
+    // The last that are tried.
+    for (first, second) in [
+        ("www_changed", "scheme_swapped"),
+        ("ticket_of_another_account", "nonce_case_changed"),
+        ("nonce_case_changed", "values_only"),
+    ] {
+        let backend = Backend::right().with(of(first)).with(of(second));
+        let case = backend.case(PAIRED_PAGE);
+        assert_eq!(diagnose_briefly(&case), diagnose(&case));
     }
 }
 
