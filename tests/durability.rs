@@ -293,6 +293,8 @@ async fn serve(sandbox: &Sandbox, home: &Path) -> (String, String) {
         url = sandbox.url()
     );
     std::fs::write(home.join("wx-jssdk.toml"), text).unwrap();
+    let own = std::os::unix::fs::PermissionsExt::from_mode(0o600); // else a warning says that all can read it
+    std::fs::set_permissions(home.join("wx-jssdk.toml"), own).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_wx-jssdk"));
     command
         .args(["serve", "--config", "wx-jssdk.toml"])

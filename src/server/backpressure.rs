@@ -14,7 +14,8 @@ use std::task::{Context, Poll, ready};
 
 use actix_http::{Extensions, Payload, Request, Response};
 use actix_service::{Service, ServiceFactory, apply_fn_factory};
-use actix_web::body::{BodySize, MessageBody};
+use actix_web::HttpResponse;
+use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::error::PayloadError;
 use actix_web::rt::net::{ActixStream, Ready};
 use actix_web::web::Bytes;
@@ -131,7 +132,6 @@ impl<T: ActixStream> ActixStream for Paced<T> {
 /// middleware would cost each request an allocation.
 pub(super) fn paced<F, B>(
     app: F,
-    budget: Arc<Budget>,
     each: impl Fn(&mut Response<Pieces<B>>) + Clone + 'static,
 ) -> impl ServiceFactory<
     Request,
@@ -150,13 +150,13 @@ where
             state.begin_answer();
             meter(&mut request, state);
         }
-        let (answer, each, budget) = (app.call(request), each.clone(), budget.clone());
+        let (answer, each) = (app.call(request), each.clone());
         async move {
             let answer = answer.await;
             if let Some(state) = state {
                 state.end_answer();
             }
-            let mut answer = within(answer?, &budget);
+            let mut answer = answer?.map_body(|_, body| Pieces::new(body));
             each(&mut answer);
             Ok(answer)
         }
@@ -194,74 +194,17 @@ impl Stream for Metered {
     }
 }
 
-/// How many bytes of large answers a listener may hold for clients that have not taken them yet.
-#[derive(Debug)]
-pub(super) struct Budget {
-    limit: usize,
-    held: AtomicUsize,
-}
-
-impl Budget {
-    pub(super) fn new(limit: usize) -> Self {
-        Self {
-            limit,
-            held: AtomicUsize::new(0),
-        }
-    }
-}
-
-/// An answer's part of the budget.
-struct Held {
-    budget: Arc<Budget>,
-    bytes: usize,
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.budget.held.fetch_sub(self.bytes, Ordering::Relaxed);
-    }
-}
-
-/// Cuts an answer into pieces. A large one is refused while others in the budget have not been taken.
-fn within<B: MessageBody>(answer: Response<B>, budget: &Arc<Budget>) -> Response<Pieces<B>> {
-    let bytes = match answer.body().size() {
-        BodySize::Sized(size) => usize::try_from(size).unwrap_or(usize::MAX),
-        _ => 0,
-    };
-    if bytes <= LARGE {
-        return answer.map_body(|_, body| Pieces::new(body, None));
-    }
-    if budget.held.load(Ordering::Relaxed) >= budget.limit {
-        let refusal = Problem::too_many_answers().into_response();
-        return Response::from(refusal).map_body(|_, body| Pieces {
-            body: None,
-            rest: body.try_into_bytes().unwrap_or_default(),
-            held: None,
-        });
-    }
-    budget.held.fetch_add(bytes, Ordering::Relaxed);
-    let held = Held {
-        budget: budget.clone(),
-        bytes,
-    };
-    answer.map_body(|_, body| Pieces::new(body, Some(held)))
-}
-
 /// A body whose pieces are small.
 pub(super) struct Pieces<B> {
-    body: Option<B>,
+    body: B,
     rest: Bytes,
-    /// Given back when the body is dropped.
-    #[allow(dead_code, reason = "dropped, not read")]
-    held: Option<Held>,
 }
 
 impl<B> Pieces<B> {
-    fn new(body: B, held: Option<Held>) -> Self {
+    fn new(body: B) -> Self {
         Self {
-            body: Some(body),
+            body,
             rest: Bytes::new(),
-            held,
         }
     }
 }
@@ -270,10 +213,7 @@ impl<B: MessageBody + Unpin> MessageBody for Pieces<B> {
     type Error = B::Error;
 
     fn size(&self) -> BodySize {
-        match &self.body {
-            Some(body) => body.size(),
-            None => BodySize::Sized(self.rest.len() as u64),
-        }
+        self.body.size()
     }
 
     fn poll_next(
@@ -281,10 +221,7 @@ impl<B: MessageBody + Unpin> MessageBody for Pieces<B> {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, B::Error>>> {
         if self.rest.is_empty() {
-            let Some(body) = &mut self.body else {
-                return Poll::Ready(None);
-            };
-            match ready!(Pin::new(body).poll_next(context)) {
+            match ready!(Pin::new(&mut self.body).poll_next(context)) {
                 Some(Ok(bytes)) if bytes.len() > PIECE => self.rest = bytes,
                 next => return Poll::Ready(next),
             }
@@ -294,8 +231,69 @@ impl<B: MessageBody + Unpin> MessageBody for Pieces<B> {
     }
 }
 
-/// An answer of more bytes counts towards the budget.
-const LARGE: usize = 8 * 1_024;
+/// Limits how many bytes the answers hold that are made for each request and that clients have not taken yet. Files need no limit:
+/// all connections share them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct UnsentBudget(Arc<AtomicUsize>);
+
+impl UnsentBudget {
+    /// 429 while [`MOST_UNSENT`] bytes of answers wait for their clients.
+    pub(super) fn refusal(&self) -> Option<HttpResponse> {
+        let is_full = self.0.load(Ordering::Relaxed) >= MOST_UNSENT;
+        is_full.then(|| Problem::too_many_answers().into_response())
+    }
+
+    /// The answer, or [`UnsentBudget::refusal`].
+    pub(super) fn limit(&self, answer: HttpResponse) -> HttpResponse {
+        let bytes = match answer.body().size() {
+            BodySize::Sized(size) => usize::try_from(size).unwrap_or(usize::MAX),
+            _ => 0,
+        };
+        if let Some(refusal) = self.refusal() {
+            return refusal;
+        }
+        self.0.fetch_add(bytes, Ordering::Relaxed);
+        let unsent = self.0.clone();
+        answer.map_body(|_, body| {
+            BoxBody::new(Unsent {
+                body: Box::pin(body),
+                bytes,
+                unsent,
+            })
+        })
+    }
+}
+
+/// An answer within the budget.
+struct Unsent {
+    body: Pin<Box<BoxBody>>,
+    bytes: usize,
+    unsent: Arc<AtomicUsize>,
+}
+
+impl Drop for Unsent {
+    fn drop(&mut self) {
+        self.unsent.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+impl MessageBody for Unsent {
+    type Error = Box<dyn std::error::Error>;
+
+    fn size(&self) -> BodySize {
+        self.body.size()
+    }
+
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        self.body.as_mut().poll_next(context)
+    }
+}
+
+/// A scrape of ten thousand accounts is 13 MiB, and one more is begun while there is less.
+const MOST_UNSENT: usize = 8 * 1_024 * 1_024;
 
 /// Bytes of answers that are gathered before they are sent.
 pub(super) const WRITE_BUFFER: usize = 8 * 1_024;

@@ -16,7 +16,7 @@ use actix_web::dev::{AppConfig, Server, ServerHandle, ServiceFactory, fn_service
 use actix_web::http::header::{HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use actix_web::rt::net::{ActixStream, TcpStream};
 
-use super::backpressure::{Budget, Paced, WRITE_BUFFER, paced};
+use super::backpressure::{Paced, WRITE_BUFFER, paced};
 use super::sockets::{Bound, stop_listening};
 use super::telemetry;
 use super::timeouts::{ConnectionLimits, Guarded, Load, Worker};
@@ -42,8 +42,6 @@ pub(super) struct ListenerLimits {
     pub(super) answer: Duration,
     pub(super) keep_alive: Duration,
     pub(super) shutdown: Duration,
-    /// Bytes of large answers that clients have not taken yet.
-    pub(super) unsent: usize,
 }
 
 /// How a listener is left without dropping anybody.
@@ -105,7 +103,6 @@ where
             })
         }
     };
-    let budget = Arc::new(Budget::new(limits.unsent));
     let (name, counted) = (format!("{address}"), load.clone());
     let server = match certificate.map(Certificate::server_config) {
         None => server.listen(name, bound.listener, move || {
@@ -114,13 +111,9 @@ where
                 let peer = state.peer;
                 std::future::ready(Ok::<_, DispatchError>((Paced::new(io, state), peer)))
             });
-            guard().and_then(named).and_then(http(
-                app(),
-                load.clone(),
-                budget.clone(),
-                ending.clone(),
-                limits,
-            ))
+            guard()
+                .and_then(named)
+                .and_then(http(app(), load.clone(), ending.clone(), limits))
         })?,
         Some(config) => server.listen(name, bound.listener, move || {
             let mut acceptor = Acceptor::new(config.clone());
@@ -135,13 +128,9 @@ where
                     (Paced::new(io, state), peer)
                 },
             );
-            guard().and_then(named).and_then(http(
-                app(),
-                load.clone(),
-                budget.clone(),
-                ending.clone(),
-                limits,
-            ))
+            guard()
+                .and_then(named)
+                .and_then(http(app(), load.clone(), ending.clone(), limits))
         })?,
     };
     let server = server.run();
@@ -162,7 +151,6 @@ where
 fn http<I, F, B, E>(
     app: F,
     load: Arc<Load>,
-    budget: Arc<Budget>,
     ending: impl Fn() -> E + 'static,
     limits: ListenerLimits,
 ) -> impl ServiceFactory<
@@ -185,19 +173,15 @@ where
     B: MessageBody + Unpin + 'static,
     E: Future<Output = ()> + 'static,
 {
-    let app = paced(
-        map_config(app, |()| AppConfig::default()),
-        budget,
-        move |answer| {
-            if load.draining.load(Ordering::Relaxed) {
-                answer.head_mut().set_connection_type(ConnectionType::Close);
-            }
-            // Here, so that no route, error or redirect can do without.
-            answer
-                .headers_mut()
-                .insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        },
-    );
+    let app = paced(map_config(app, |()| AppConfig::default()), move |answer| {
+        if load.draining.load(Ordering::Relaxed) {
+            answer.head_mut().set_connection_type(ConnectionType::Close);
+        }
+        // Here, so that no route, error or redirect can do without.
+        answer
+            .headers_mut()
+            .insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    });
     HttpService::build()
         .graceful_shutdown_signal(ending)
         .keep_alive(limits.keep_alive)

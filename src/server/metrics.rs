@@ -14,6 +14,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use actix_web::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE};
 use actix_web::{HttpRequest, HttpResponse, web};
+
+use super::backpressure::UnsentBudget;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
@@ -31,6 +33,8 @@ use crate::broker::Distribution;
 pub(super) struct Metrics {
     registry: Registry,
     last_length: AtomicUsize,
+    /// One text is made at a time: a thousand scrapes at once would take a thread and a text each.
+    turn: tokio::sync::Mutex<()>,
 }
 
 impl Metrics {
@@ -43,6 +47,7 @@ impl Metrics {
         Self {
             registry,
             last_length: AtomicUsize::new(0),
+            turn: tokio::sync::Mutex::default(),
         }
     }
 
@@ -56,7 +61,16 @@ impl Metrics {
 }
 
 /// `GET /metrics`: OpenMetrics for who asks for it, as Prometheus does, else Prometheus' older text format.
-pub(super) async fn metrics(request: HttpRequest, metrics: web::Data<Metrics>) -> HttpResponse {
+pub(super) async fn metrics(
+    request: HttpRequest,
+    metrics: web::Data<Metrics>,
+    unsent: web::Data<UnsentBudget>,
+) -> HttpResponse {
+    let all = metrics.clone();
+    let _turn = all.turn.lock().await;
+    if let Some(refusal) = unsent.refusal() {
+        return refusal;
+    }
     let accept = request
         .headers()
         .get(ACCEPT)
@@ -72,10 +86,11 @@ pub(super) async fn metrics(request: HttpRequest, metrics: web::Data<Metrics>) -
         return HttpResponse::InternalServerError().finish();
     };
     let content_type = if open { OPEN_METRICS } else { text::PLAIN };
-    HttpResponse::Ok()
+    let answer = HttpResponse::Ok()
         .insert_header((CONTENT_TYPE, content_type))
         .insert_header((CACHE_CONTROL, "no-store"))
-        .body(text)
+        .body(text);
+    unsent.limit(answer)
 }
 
 /// What a collector writes: one family of samples after another, each with its description, also when it has no sample now.

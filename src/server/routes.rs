@@ -9,6 +9,7 @@ use actix_web::middleware::from_fn;
 use actix_web::{App, HttpResponse, web};
 use arc_swap::ArcSwap;
 
+use super::backpressure::UnsentBudget;
 use super::config::Settings;
 use super::connection_stats::Counter;
 use super::doctor::DoctorPages;
@@ -134,8 +135,6 @@ pub(super) fn public(
     let limits = ListenerLimits {
         workers: workers(settings),
         connections: guards.places.public,
-        // Its large answers are files, which all connections share.
-        unsent: usize::MAX,
         ..admin_limits(settings, guards.places)
     };
     let (broker, limit, log) = (
@@ -256,7 +255,10 @@ pub(super) fn private_services(
         broker.clone(),
         web::Data::from(keys.clone()),
     );
-    let measured = web::Data::new(metrics);
+    let (measured, unsent) = (
+        web::Data::new(metrics),
+        web::Data::new(UnsentBudget::default()),
+    );
     let (guesses, names) = (
         guards.guesses.clone(),
         web::Data::new(HostNames::new(&settings.server.admin_hosts)),
@@ -265,6 +267,7 @@ pub(super) fn private_services(
         services
             .app_data(readiness.clone())
             .app_data(measured.clone())
+            .app_data(unsent.clone())
             .app_data(guesses.clone())
             .app_data(names.clone());
         services
@@ -320,8 +323,6 @@ fn admin_limits(settings: &Settings, places: Places) -> ListenerLimits {
         answer: settings.upstream.timeout * 5 + limits.request + Duration::from_secs(10),
         keep_alive: limits.keep_alive,
         shutdown: settings.server.shutdown,
-        // Metrics and status are made for each request; a scrape of ten thousand accounts is 13 MiB.
-        unsent: 32 * 1_024 * 1_024,
     }
 }
 

@@ -13,6 +13,7 @@ mod words;
 
 use std::sync::Arc;
 
+use super::backpressure::UnsentBudget;
 use actix_web::http::header::{self, HeaderName};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use arc_swap::ArcSwap;
@@ -84,7 +85,11 @@ impl StatusPlane {
 }
 
 /// `GET /status`.
-async fn html(request: HttpRequest, plane: web::Data<StatusPlane>) -> HttpResponse {
+async fn html(
+    request: HttpRequest,
+    plane: web::Data<StatusPlane>,
+    unsent: web::Data<UnsentBudget>,
+) -> HttpResponse {
     let query = match Query::parse(request.query_string()) {
         Ok(query) => query,
         Err(problem) => return guarded(problem.into_response()),
@@ -101,7 +106,7 @@ async fn html(request: HttpRequest, plane: web::Data<StatusPlane>) -> HttpRespon
     } else {
         live.whole()
     };
-    let mut response = guarded(STATUS.answer(html, lang));
+    let mut response = guarded(unsent.limit(STATUS.answer(html, lang)));
     response.headers_mut().insert(
         header::CACHE_CONTROL,
         header::HeaderValue::from_static("no-store"),
@@ -110,9 +115,13 @@ async fn html(request: HttpRequest, plane: web::Data<StatusPlane>) -> HttpRespon
 }
 
 /// `GET /status.json`.
-async fn json(request: HttpRequest, plane: web::Data<StatusPlane>) -> HttpResponse {
+async fn json(
+    request: HttpRequest,
+    plane: web::Data<StatusPlane>,
+    unsent: web::Data<UnsentBudget>,
+) -> HttpResponse {
     match Query::parse(request.query_string()) {
-        Ok(query) => guarded(answer().json(plane.report(&query).await)),
+        Ok(query) => guarded(unsent.limit(answer().json(plane.report(&query).await))),
         Err(problem) => guarded(problem.into_response()),
     }
 }

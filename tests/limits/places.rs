@@ -66,7 +66,8 @@ async fn asks_beside_half_requests(world: &World, to: SocketAddr, count: usize) 
     }
     let counted = world.counter.now();
     println!("{count} half requests: slowest of 60 {slowest:?}; {counted:?}");
-    assert!(slowest < Duration::from_secs(1), "{slowest:?}");
+    let soon = Duration::from_secs(if cfg!(debug_assertions) { 4 } else { 1 });
+    assert!(slowest < soon, "{slowest:?}");
     assert!(counted.evicted_unfinished > 0 && counted.timed_out == 0);
 }
 
