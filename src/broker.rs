@@ -1,8 +1,10 @@
-//! The broker: every account's living credentials, renewed ahead of time, one refresh of each at a time.
+//! The broker: holds the current credentials of every account, refreshes them ahead of expiry, and runs at
+//! most one refresh per credential at a time.
 //!
-//! A read is a look at what is `current` and two comparisons: no lock, no store, no upstream. Everything else (who may
-//! refresh, from where, what a failure means) is in the rooms below: `slot` holds what is known of one credential, `refresh`
-//! is the way to a new one, `keeper` the loop that goes there before a reader has to.
+//! A read loads the value in `current` and makes two comparisons. It takes no lock and calls neither the
+//! store nor the upstream. The modules below do the rest: `slot` holds the state of one credential,
+//! `refresh` obtains a new value, and `keeper` is the loop that starts refreshes before a reader has to
+//! wait for one.
 
 mod accounts;
 mod call;
@@ -58,14 +60,14 @@ use accounts::{AccountEntry, Accounts};
 use current::{Current, UntilItsEnd};
 use slot::Reason;
 
-/// A handle on the broker: cloning it gives another handle on the same one. One per process is right.
+/// A handle to the broker. Clones share the same broker; use one broker per process.
 #[derive(Clone)]
 pub struct Broker {
     inner: Arc<Inner>,
 }
 
 struct Inner {
-    /// Replaced whole by [`Broker::reload`].
+    /// Replaced as a whole by [`Broker::reload`].
     members: ArcSwap<Accounts>,
     living: Cache<CredentialKey, Arc<Current>>,
     store: instrumented::Instrumented,
@@ -73,7 +75,8 @@ struct Inner {
     clock: Clock,
     counts: stats::Counts,
     flood: events::Flood,
-    /// Where refreshes run, so that one outlives the caller, and the worker thread, that asked for it.
+    /// The runtime for refresh tasks, so that a refresh outlives the caller and the worker thread that
+    /// started it.
     runtime: Handle,
     keeper: keeper::Pace,
     tally: Tally,
@@ -81,19 +84,21 @@ struct Inner {
 }
 
 impl Broker {
-    /// Starts to put a broker together.
+    /// Returns a builder for a broker.
     #[must_use]
     pub fn builder() -> BrokerBuilder {
         BrokerBuilder::default()
     }
 
-    /// A living credential: from memory where there is one, else after one refresh that all callers share.
+    /// Returns a valid credential: from memory if there is one, otherwise after one refresh that all
+    /// callers share.
     ///
-    /// `account` is a name given to the builder; an empty one means the default account.
+    /// `account` is a name given to the builder. An empty name selects the default account.
     ///
     /// # Errors
-    /// [`Error::UnknownAccount`], [`Error::AccountRequired`], [`Error::UnsupportedCredential`], or [`Error::Upstream`] when WeChat gives none now: then at once,
-    /// from memory, until the time in it.
+    /// [`Error::UnknownAccount`], [`Error::AccountRequired`], [`Error::UnsupportedCredential`], or
+    /// [`Error::Upstream`] if WeChat returns no credential. The upstream error is then answered from
+    /// memory, without another call, until the retry time that it contains.
     pub async fn credential(&self, account: &str, kind: Kind) -> Result<Arc<Credential>, Error> {
         let member = self.member(account)?;
         let slot = member.slot(kind)?;
@@ -103,12 +108,14 @@ impl Broker {
         }
     }
 
-    /// Compare-and-refresh: "WeChat refused this one". Renews only if `bad_value` is still the current value, and answers with the
-    /// credential to use instead. Fifty callers who saw the same refusal cause one refresh, a late caller none.
+    /// Compare-and-refresh: reports that WeChat rejected `bad_value`. Refreshes only if `bad_value` is
+    /// still the current value, and returns the credential to use instead. Fifty callers that report the
+    /// same value cause one refresh; a late caller causes none.
     ///
     /// # Errors
-    /// As [`Broker::credential`]; [`Error::Rationed`] when this credential was renewed on demand less than 30 s ago, or, except for a
-    /// stable token, so often today that only one renewal in 15 minutes is left.
+    /// As [`Broker::credential`]. [`Error::Rationed`] if this credential was refreshed on demand less than
+    /// 30 s ago, or if it has used up today's free on-demand refreshes and the last one was less than 15
+    /// minutes ago (the daily limit does not apply to stable tokens).
     pub async fn reject(
         &self,
         account: &str,
@@ -120,7 +127,8 @@ impl Broker {
             .await
     }
 
-    /// The value that the current one replaced, as far as this process saw it: to compare with, never to serve.
+    /// Returns the value that the current one replaced, if this process saw it. For comparison only; never
+    /// served.
     #[cfg(all(feature = "actix", feature = "diagnose"))]
     pub(crate) fn previous(&self, account: &str, kind: Kind) -> Option<Secret> {
         let member = self.member(account).ok()?;
@@ -130,13 +138,15 @@ impl Broker {
         Some(previous.value.clone())
     }
 
-    /// Takes other accounts from now on, without dropping a request or a living credential: an app that stays keeps what is known
-    /// of it, under whatever name. One whose secret changed is asked for again at once, should it have been refused before.
+    /// Replaces the accounts without dropping requests or current credentials. An app that stays keeps its
+    /// state, even under another name. If its secret changed, remembered failures no longer delay the next
+    /// refresh.
     ///
-    /// Where one account was the default only because no other signed pages, and now others do, a default has to be named.
+    /// If the default account was implied because only one account signed pages, and now several do, the
+    /// configuration must name a default.
     ///
     /// # Errors
-    /// [`BuildError`]; then nothing has changed.
+    /// [`BuildError`]; in that case nothing has changed.
     pub fn reload(
         &self,
         accounts: Vec<(String, Account)>,
@@ -145,12 +155,13 @@ impl Broker {
         let before = self.inner.members.load_full();
         let members = Arc::new(Accounts::new(accounts, default_account, Some(&before))?);
         self.inner.members.store(members.clone());
-        // Only now: a refresh with the old secret that fails meanwhile finds the new one, or is forgotten here.
+        // After the swap: a refresh with the old secret that fails meanwhile either sees the new account,
+        // or its failure is cleared here.
         members.forget_refusals(&before, self.inner.clock.now());
         Ok(())
     }
 
-    /// The account of this name; an empty name means the default account.
+    /// Returns the account with this name. An empty name selects the default account.
     ///
     /// # Errors
     /// [`Error::UnknownAccount`], [`Error::AccountRequired`].
@@ -158,7 +169,7 @@ impl Broker {
         self.member(name).map(|member| member.account.clone())
     }
 
-    /// All accounts under their names, in no order.
+    /// Returns all accounts with their names, unordered.
     #[must_use]
     pub fn accounts(&self) -> Vec<(String, Arc<Account>)> {
         self.inner
@@ -169,8 +180,8 @@ impl Broker {
             .collect()
     }
 
-    /// The name and the account of an AppID or CorpID (and, for WeCom, AgentId or the only app of that corp); `None` when it is
-    /// nobody's.
+    /// Returns the name and the account for an AppID or CorpID. For WeCom the AgentId selects the app;
+    /// without it the corp must have exactly one app. `None` if no account matches.
     #[must_use]
     pub fn account_of_app(
         &self,
@@ -183,7 +194,7 @@ impl Broker {
             .map(|member| (member.name.clone(), member.account.clone()))
     }
 
-    /// The accounts that are apps of this WeCom corp: their names and AgentIds, in no order.
+    /// Returns the names and AgentIds of the accounts that are apps of this WeCom corp, unordered.
     #[must_use]
     pub fn apps_of_corp(&self, corp_id: &str) -> Vec<(String, u64)> {
         self.inner
@@ -194,13 +205,13 @@ impl Broker {
             .collect()
     }
 
-    /// The proof of a domain that an account has at this path (`/MP_verify_….txt`), exactly so written.
+    /// Returns the content of the domain verification file at this exact path (`/MP_verify_….txt`).
     #[must_use]
     pub fn verify_file(&self, path: &str) -> Option<Arc<str>> {
         self.inner.members.load().proof(path).cloned()
     }
 
-    /// The clock that lives are counted on.
+    /// Returns the clock that credential lifetimes are measured with.
     #[must_use]
     pub fn clock(&self) -> &Clock {
         &self.inner.clock
@@ -219,7 +230,7 @@ impl std::fmt::Debug for Broker {
     }
 }
 
-/// Puts a [`Broker`] together. Everything but the accounts has a default.
+/// Builds a [`Broker`]. Everything except the accounts has a default.
 #[derive(Default)]
 pub struct BrokerBuilder {
     accounts: Vec<(String, Account)>,
@@ -231,52 +242,54 @@ pub struct BrokerBuilder {
 }
 
 impl BrokerBuilder {
-    /// Adds an account under a name of your choice: what `?account=` and the logs say.
+    /// Adds an account. `name` is what `?account=` and the logs use.
     #[must_use]
     pub fn account(mut self, name: impl Into<String>, account: Account) -> Self {
         self.accounts.push((name.into(), account));
         self
     }
 
-    /// The account meant by a request that names none. Without this it is the only one that signs pages.
+    /// Sets the account for requests that name none. The default is the only account that signs pages.
     #[must_use]
     pub fn default_account(mut self, name: impl Into<String>) -> Self {
         self.default_account = Some(name.into());
         self
     }
 
-    /// Where credentials outlive the process; memory when not given.
+    /// Sets the store, in which credentials outlive the process. The default is memory.
     #[must_use]
     pub fn store(mut self, store: Store) -> Self {
         self.store = Some(store);
         self
     }
 
-    /// Where WeChat is; its real hosts when not given.
+    /// Sets the upstream options. The default is WeChat's production hosts.
     #[must_use]
     pub fn upstream(mut self, options: UpstreamOptions) -> Self {
         self.upstream = options;
         self
     }
 
-    /// The clock; the machine's when not given.
+    /// Sets the clock. The default is the machine's clock.
     #[must_use]
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = Some(clock);
         self
     }
 
-    /// The name of this process among those that share the store, for their status pages; the machine's when not given.
+    /// Sets the name of this node on the status pages of all nodes that share the store. The default is the
+    /// machine's name.
     #[must_use]
     pub fn node(mut self, name: impl Into<String>) -> Self {
         self.node = Some(name.into());
         self
     }
 
-    /// The broker, which has called nobody yet. Call inside a tokio runtime: refreshes run there.
+    /// Builds the broker. Makes no upstream call. Must be called inside a tokio runtime, on which the
+    /// refreshes will run.
     ///
     /// # Errors
-    /// [`BuildError`] says which account is wrong, or why there is no HTTP client.
+    /// [`BuildError`] says which account is wrong, or why no HTTP client could be created.
     pub fn build(self) -> Result<Broker, BuildError> {
         let runtime = Handle::try_current().map_err(|_| BuildError::NoRuntime)?;
         let clock = self.clock.unwrap_or_else(Clock::system);
@@ -309,38 +322,38 @@ impl BrokerBuilder {
     }
 }
 
-/// Why no broker could be built.
+/// Why a broker could not be built.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
-    /// Two accounts are the same app: each would retire the other's tokens.
+    /// Two accounts are the same app. Each would retire the other's tokens.
     #[error("the accounts \"{}\" and \"{}\" are the same app {app}: keep one of them", names[0], names[1])]
     SameApp {
         /// Platform and id.
         app: String,
-        /// Both names.
+        /// The names of both accounts.
         names: [String; 2],
     },
-    /// Two accounts have one name.
+    /// Two accounts have the same name.
     #[error("there are two accounts with the name \"{0}\": give each its own")]
     SameName(String),
-    /// The default account is none of the accounts.
+    /// The default account does not exist.
     #[error("the default account \"{0}\" is none of the accounts")]
     NoSuchDefault(String),
-    /// Another account signs pages too from now on, so that no account is the default any more.
+    /// Another account now signs pages too, so there is no longer an implied default account.
     #[error(
         "several accounts would sign pages, and requests that name none, served so far, would be refused: write server.default_account = \"{0}\""
     )]
     DefaultLost(String),
-    /// Two accounts have a proof of one name with two contents: one address cannot serve both.
+    /// Two accounts have verify files with the same name and different content. One path cannot serve both.
     #[error(
         "two accounts have a verify file \"{0}\" with different contents: download it from WeChat's console again"
     )]
     TwoProofs(String),
-    /// Built outside a tokio runtime.
+    /// The broker was built outside a tokio runtime.
     #[error("build the broker inside a tokio (or actix) runtime: its refreshes run there")]
     NoRuntime,
-    /// No HTTP client.
+    /// The HTTP client could not be created.
     #[error(transparent)]
     Client(#[from] ClientError),
 }

@@ -1,18 +1,19 @@
-//! Time: the one place that reads it.
+//! Time: the only module that reads it.
 //!
-//! Everything else is given a [`UnixTime`] as an argument or asks a [`Clock`], so that a test can stand still, jump or advance
-//! (`clippy.toml` forbids `SystemTime::now` and `Instant::now` everywhere else).
+//! All other code takes a [`UnixTime`] as an argument or asks a [`Clock`], so that a test can stop, jump or
+//! advance time (`clippy.toml` forbids `SystemTime::now` and `Instant::now` everywhere else).
 //!
-//! A credential's life is counted on [`Clock::now`], which is never behind where the process's start and its uptime put it: when the
-//! machine's clock is set back an hour, a ticket must not live an hour longer. It is no clock that only goes forward: where the wall
-//! clock was ahead and is set right, it goes back with it, but not behind that. What is *printed* as a timestamp, and signed, is [`Clock::wall`].
+//! Credential lifetimes are measured with [`Clock::now`], which is never behind the process's start time
+//! plus its uptime: when the machine's clock is set back an hour, a ticket must not live an hour longer. It
+//! is not monotonic: if the wall clock was ahead and is corrected, it goes back too, but not behind that
+//! limit. Printed and signed timestamps are [`Clock::wall`].
 
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-/// Seconds since 1970-01-01T00:00:00Z, without leap seconds: what WeChat calls a timestamp.
+/// Seconds since 1970-01-01T00:00:00Z without leap seconds, which is WeChat's timestamp.
 #[derive(
     Clone,
     Copy,
@@ -31,22 +32,23 @@ use std::time::{Duration, Instant, SystemTime};
 pub struct UnixTime(pub u64);
 
 impl UnixTime {
-    /// This time and `life` later, whole seconds; stops at the end of time instead of wrapping.
+    /// Returns this time plus `life` in whole seconds; saturates instead of wrapping.
     #[must_use]
     pub fn plus(self, life: Duration) -> Self {
         Self(self.0.saturating_add(life.as_secs()))
     }
 
-    /// How long after `earlier` this is; zero when it is not after it.
+    /// Returns how long after `earlier` this is; zero if it is not after it.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_secs(self.0.saturating_sub(earlier.0))
     }
 
-    /// For people: `2026-11-21T14:36:11Z`.
+    /// Formats the time for people: `2026-11-21T14:36:11Z`.
     #[must_use]
     pub fn utc(self) -> String {
-        // Howard Hinnant's days-to-civil: years begin in March, so that a leap day is a year's last.
+        // Howard Hinnant's days-to-civil algorithm: years start in March, so that a leap day is the last
+        // day of a year.
         let (days, second) = (self.0 / 86_400 + 719_468, self.0 % 86_400);
         let (era, day) = (days / 146_097, days % 146_097);
         let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
@@ -58,7 +60,8 @@ impl UnixTime {
         format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
     }
 
-    /// The next midnight in Shanghai (UTC+8, no summer time), when WeChat's daily quotas are taken to start anew.
+    /// Returns the next midnight in Shanghai (UTC+8, no daylight saving time), when WeChat's daily quotas
+    /// are assumed to reset.
     #[must_use]
     pub fn next_shanghai_midnight(self) -> Self {
         const DAY: u64 = 86_400;
@@ -73,29 +76,30 @@ impl fmt::Display for UnixTime {
     }
 }
 
-/// The source of time. Cloning gives another handle on the same clock.
+/// A source of time. Clones share the same clock.
 #[derive(Clone, Debug)]
 pub enum Clock {
     /// The machine's clock.
     System(Anchor),
-    /// The machine's clock, moved ahead by so many seconds: what `serve --sandbox` runs on.
+    /// The machine's clock, moved ahead by this many milliseconds; used by `serve --sandbox`.
     Shifted(Anchor, Arc<AtomicU64>),
-    /// Stands still until it is told to advance: for tests.
+    /// Stands still until it is advanced; for tests.
     Manual(Arc<Hands>),
 }
 
-/// One look at the clock: what [`Clock::now`], [`Clock::uptime`] and [`Clock::wall`] say at the same time.
+/// One reading of the clock: [`Clock::now`], [`Clock::uptime`] and [`Clock::wall`] at the same moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Moment {
-    /// By which lives are counted.
+    /// The time for measuring lifetimes.
     pub now: UnixTime,
     /// How long the clock has been running.
     pub uptime: Duration,
-    /// To sign and to print.
+    /// The time for signing and printing.
     pub wall: UnixTime,
 }
 
-/// A manual clock: where it started, how far it has advanced, and how far somebody has set its wall clock wrong. Milliseconds.
+/// The state of a manual clock, in milliseconds: its start, how far it has advanced, and the error of its
+/// wall clock.
 #[derive(Debug)]
 pub struct Hands {
     start: u64,
@@ -103,7 +107,8 @@ pub struct Hands {
     set_wrong: AtomicI64,
 }
 
-/// Where the monotonic clock stood when the wall clock said what: what [`Clock::now`] is never behind.
+/// A reading of the monotonic clock and the wall clock at the same moment. [`Clock::now`] is never behind
+/// it plus the elapsed time.
 #[derive(Clone, Copy, Debug)]
 pub struct Anchor {
     wall: Duration,
@@ -119,7 +124,7 @@ impl Anchor {
         }
     }
 
-    /// The later of what the wall clock says and what it must be by now if nobody had set it.
+    /// Returns the later of the wall clock and the time that the monotonic clock implies.
     fn now(&self) -> Duration {
         since_epoch().max(self.wall + self.monotonic.elapsed())
     }
@@ -133,19 +138,19 @@ fn since_epoch() -> Duration {
 }
 
 impl Clock {
-    /// The machine's clock.
+    /// Returns the machine's clock.
     #[must_use]
     pub fn system() -> Self {
         Self::System(Anchor::new())
     }
 
-    /// The machine's clock, which [`Clock::advance`] can move ahead.
+    /// Returns the machine's clock in a form that [`Clock::advance`] can move ahead.
     #[must_use]
     pub fn shifted() -> Self {
         Self::Shifted(Anchor::new(), Arc::default())
     }
 
-    /// A clock that stands still at `start`.
+    /// Returns a clock that stands still at `start`.
     #[must_use]
     pub fn manual(start: UnixTime) -> Self {
         let start = start.0.saturating_mul(1_000);
@@ -156,13 +161,15 @@ impl Clock {
         }))
     }
 
-    /// The time by which lives are counted. Never behind what the uptime says; it goes back where the wall clock was ahead of that.
+    /// Returns the time for measuring lifetimes. Never behind the start time plus the uptime; goes back
+    /// only if the wall clock was ahead of that.
     #[must_use]
     pub fn now(&self) -> UnixTime {
         UnixTime(self.now_millis() / 1_000)
     }
 
-    /// [`Clock::now`] in milliseconds: fine enough to order two refreshes of one second.
+    /// Returns [`Clock::now`] in milliseconds, which is fine enough to order two refreshes within one
+    /// second.
     #[must_use]
     pub fn now_millis(&self) -> u64 {
         match self {
@@ -174,7 +181,7 @@ impl Clock {
         }
     }
 
-    /// How long this clock has been running, whatever anybody did to the wall clock meanwhile.
+    /// Returns how long this clock has been running, unaffected by changes of the wall clock.
     #[must_use]
     pub fn uptime(&self) -> Duration {
         match self {
@@ -186,7 +193,7 @@ impl Clock {
         }
     }
 
-    /// The time to sign and to print: the wall clock as it is set now.
+    /// Returns the time for signing and printing: the wall clock as currently set.
     #[must_use]
     pub fn wall(&self) -> UnixTime {
         match self {
@@ -200,7 +207,8 @@ impl Clock {
         }
     }
 
-    /// All three at once, which costs half of asking for each: for those who are asked a hundred thousand times a second.
+    /// Returns all three times at once, at half the cost of three calls, for code that runs a hundred
+    /// thousand times a second.
     #[must_use]
     pub fn moment(&self) -> Moment {
         let (anchor, ahead) = match self {
@@ -225,7 +233,7 @@ impl Clock {
         }
     }
 
-    /// Moves a manual or shifted clock ahead. Answers false, and does nothing, on the machine's own clock.
+    /// Moves a manual or shifted clock ahead. Does nothing and returns false for the machine's own clock.
     pub fn advance(&self, by: Duration) -> bool {
         match self {
             Self::System(_) => false,
@@ -240,8 +248,9 @@ impl Clock {
         }
     }
 
-    /// Sets a manual clock's wall clock ahead (or, below zero, back) by so many seconds, as an administrator or a bad time server
-    /// does: no time passes. Answers false, and does nothing, on any other clock.
+    /// Sets a manual clock's wall clock ahead (or back, if negative) by this many seconds without time
+    /// passing, as an administrator or a faulty time server does. Does nothing and returns false for any
+    /// other clock.
     pub fn set_wrong(&self, seconds: i64) -> bool {
         let Self::Manual(hands) = self else {
             return false;
@@ -285,7 +294,7 @@ mod tests {
 
     #[test]
     fn lives_are_not_prolonged_when_the_wall_clock_is_set_back() {
-        // An anchor taken an hour "ahead" of the wall clock is what a step back looks like from inside.
+        // An anchor taken with the wall clock an hour ahead looks like a clock that was set back since.
         let mut anchor = Anchor::new();
         anchor.wall += Duration::from_secs(3_600);
         let clock = Clock::System(anchor);

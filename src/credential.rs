@@ -1,6 +1,6 @@
-//! Credentials and the time rule: what is fresh, what is due, what is dead.
+//! Credentials and the rule that decides when one is fresh, due or expired.
 //!
-//! Pure. Who fetches and keeps them is `broker`'s matter.
+//! Pure data and functions; `broker` fetches and keeps credentials.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,10 +11,10 @@ use zeroize::Zeroizing;
 
 use crate::clock::UnixTime;
 
-/// A value that must not be seen: an AppSecret, an access token, a ticket.
+/// A secret value: an AppSecret, an access token or a ticket.
 ///
-/// `Debug` and `Display` print `[secret]`; the memory is wiped when the last handle goes. There is no `Serialize`: whoever means
-/// to hand it out writes [`Secret::expose`].
+/// `Debug` and `Display` print `[secret]`; the memory is wiped when the last handle is dropped. There is no
+/// `Serialize`: code that hands out the value must call [`Secret::expose`].
 #[derive(Clone)]
 pub struct Secret(Arc<Zeroizing<String>>);
 
@@ -24,22 +24,22 @@ impl Secret {
         Self(Arc::new(Zeroizing::new(value.into())))
     }
 
-    /// The value itself. Each call is a place to look at when reviewing where secrets go.
+    /// Returns the value itself. Review each call when checking where secrets go.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// Whether there is nothing in it.
+    /// Whether the value is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether this can be a token or a ticket, wherever it comes from: an answer of WeChat's, or a store.
+    /// Checks whether this can be a token or a ticket. Applies to values from WeChat and from a store.
     ///
     /// # Errors
-    /// Says what is wrong, without the value.
+    /// Describes the problem without the value.
     pub fn check(&self) -> Result<(), String> {
         match self.expose() {
             "" => Err("is empty".into()),
@@ -52,10 +52,10 @@ impl Secret {
     }
 }
 
-/// Whether a token or ticket can have so many seconds to live, wherever that is said.
+/// Checks whether a token or ticket can have this many seconds to live.
 ///
 /// # Errors
-/// Says how many.
+/// Names the number of seconds.
 pub fn check_life(seconds: u64) -> Result<Duration, String> {
     let life = Duration::from_secs(seconds);
     if life.is_zero() || life > MAX_LIFE {
@@ -64,7 +64,7 @@ pub fn check_life(seconds: u64) -> Result<Duration, String> {
     Ok(life)
 }
 
-/// Compares every byte whatever the first difference, so that the time taken tells only the length.
+/// Compares every byte regardless of the first difference, so that the time taken reveals only the length.
 impl PartialEq for Secret {
     fn eq(&self, other: &Self) -> bool {
         let (a, b) = (self.expose().as_bytes(), other.expose().as_bytes());
@@ -96,10 +96,10 @@ impl fmt::Display for Secret {
     }
 }
 
-/// What a credential is for. A ticket's parent is the access token.
+/// The kind of a credential. The parent of a ticket is the access token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
-    /// `access_token`: buys everything else.
+    /// `access_token`: needed to fetch every ticket.
     AccessToken,
     /// `jsapi_ticket`: signs `wx.config`.
     JsapiTicket,
@@ -118,7 +118,7 @@ impl Kind {
         Self::AgentTicket,
     ];
 
-    /// The name in URLs, logs, metrics and keys.
+    /// Returns the name used in URLs, logs, metrics and keys.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -129,7 +129,8 @@ impl Kind {
         }
     }
 
-    /// What it is bought with; `None` for the access token, which is bought with the secret.
+    /// Returns the kind needed to fetch this one; `None` for the access token, which is fetched with the
+    /// AppSecret.
     #[must_use]
     pub fn parent(self) -> Option<Self> {
         (self != Self::AccessToken).then_some(Self::AccessToken)
@@ -152,19 +153,19 @@ impl FromStr for Kind {
     }
 }
 
-/// Which app at which platform: the part of a key that names the owner. Never a secret, never a nickname, which may change.
+/// Identifies an app on a platform. Never contains a secret, nor a nickname, which may change.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct AppKey {
     /// `official`, `mini` or `work`.
     pub platform: &'static str,
     /// The AppID, or WeCom's CorpID.
     pub id: Arc<str>,
-    /// WeCom's AgentId: each app of a corp has tokens of its own.
+    /// WeCom's AgentId: each app of a corp has its own tokens.
     pub agent_id: Option<u64>,
 }
 
 impl AppKey {
-    /// Whether it is a WeCom app's.
+    /// Whether the app is a WeCom app.
     #[must_use]
     pub fn is_work(&self) -> bool {
         self.agent_id.is_some()
@@ -178,12 +179,12 @@ impl fmt::Display for AppKey {
     }
 }
 
-/// The name of one credential: `official:wx0123456789abcdef:jsapi_ticket`.
+/// Identifies one credential: `official:wx0123456789abcdef:jsapi_ticket`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CredentialKey {
-    /// Whose it is.
+    /// The app that it belongs to.
     pub app: AppKey,
-    /// What it is for.
+    /// Its kind.
     pub kind: Kind,
 }
 
@@ -193,57 +194,63 @@ impl fmt::Display for CredentialKey {
     }
 }
 
-/// A token or a ticket, with its life.
+/// A token or a ticket with its lifetime.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Credential {
     /// The token or ticket itself.
     pub value: Secret,
-    /// When it was first seen: its life is counted from here.
+    /// When it was first seen; its life starts here.
     pub issued_at: UnixTime,
     /// When WeChat stops accepting it.
     pub expires_at: UnixTime,
-    /// Milliseconds of the refresh that brought it: a lower one never replaces a higher one.
+    /// Time of the refresh that brought it, in milliseconds. A lower generation never replaces a higher
+    /// one.
     pub generation: u64,
 }
 
-/// What may be done with a credential at a given time.
+/// What to do with a credential at a given time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Freshness {
     /// Serve it.
     Fresh,
-    /// Serve it, and renew it in the background.
+    /// Serve it, and refresh it in the background.
     Due,
-    /// Do not serve it: a page signed with it is refused with `config:invalid signature`, worse than a plain error.
+    /// Do not serve it: WeChat would refuse a page signed with it with `config:invalid signature`, which is
+    /// worse than a plain error.
     Expired,
 }
 
-/// How long before the end a credential is renewed.
+/// How long before its end a credential is refreshed.
 ///
-/// `stable_token` rotates only in the last five minutes: asked earlier, it answers with the same token. So the lead must fit inside
-/// those five minutes, with room for a minute of failures.
+/// `stable_token` rotates only in the last five minutes and returns the same token before that
+/// (<https://developers.weixin.qq.com/minigame/dev/api-backend/open-api/access-token/auth.getStableAccessToken.html>).
+/// So the lead must fit inside those five minutes, with room for a minute of failures.
 pub const LEAD: Duration = Duration::from_secs(240);
 
-/// Spread of the lead, so that accounts started together are not renewed in the same second.
+/// Spread of the lead, so that accounts started together are not refreshed in the same second.
 pub const LEAD_SPREAD: Duration = Duration::from_secs(60);
 
-/// How long before its end a credential stops being served: the page still has to carry the signature to the phone, and the phone
-/// to WeChat.
+/// How long before its end a credential is no longer served: the page still has to carry the signature to
+/// the phone, and the phone to WeChat.
 pub const MARGIN: Duration = Duration::from_secs(5);
 
-/// "Store at least 512 characters for the token"; observed ones have up to 214.
+/// WeChat says "store at least 512 characters for the token"
+/// (<https://developers.weixin.qq.com/doc/oplatform/developers/dev/AccessToken.html>); observed tokens have
+/// up to 214.
 const MAX_VALUE: usize = 4 * 1024;
 
-/// WeChat promises "within 7200" seconds; more than a day is a mistake somewhere.
+/// WeChat promises "within 7200" seconds; a value above one day is an error.
 const MAX_LIFE: Duration = Duration::from_secs(86_400);
 
-/// Generations are times in milliseconds. From one beyond this, a next higher one may be missing.
+/// Generations are times in milliseconds. Above this limit there may be no higher one left.
 const MAX_GENERATION: u64 = u64::MAX / 2;
 
 impl Credential {
-    /// Whether this can be a credential: one that was read from a store passes what an answer of WeChat's has to pass.
+    /// Checks whether this can be a credential. A stored credential has to pass the same checks as an
+    /// answer of WeChat.
     ///
     /// # Errors
-    /// Says what is wrong, without the value.
+    /// Describes the problem without the value.
     pub fn check(&self) -> Result<(), String> {
         self.value
             .check()
@@ -255,19 +262,19 @@ impl Credential {
         Ok(())
     }
 
-    /// Whole life in seconds as WeChat promised it.
+    /// Returns the whole life as promised by WeChat.
     #[must_use]
     pub fn life(&self) -> Duration {
         self.expires_at.since(self.issued_at)
     }
 
-    /// What is really left: the number to hand out as `expires_in`.
+    /// Returns the remaining life, which is the number to hand out as `expires_in`.
     #[must_use]
     pub fn remaining(&self, now: UnixTime) -> Duration {
         self.expires_at.since(now)
     }
 
-    /// The rule. `lead` comes from [`Credential::lead`].
+    /// Returns the freshness at a time. `lead` comes from [`Credential::lead`].
     #[must_use]
     pub fn freshness(&self, now: UnixTime, lead: Duration) -> Freshness {
         let remaining = self.remaining(now);
@@ -280,16 +287,17 @@ impl Credential {
         }
     }
 
-    /// How long before its end this one is renewed: [`LEAD`], less a part of [`LEAD_SPREAD`] picked by `spread` (any number that
-    /// stays the same for the same credential), and never more than a quarter of its life: `stable_token` answers with the
-    /// *remaining* life, which may be short, and a fixed lead would then renew without end.
+    /// Returns how long before its end this credential is refreshed: [`LEAD`], minus a part of
+    /// [`LEAD_SPREAD`] selected by `spread` (any number that is constant for the credential), and never
+    /// more than a quarter of its life. `stable_token` reports the *remaining* life, which may be short; a
+    /// fixed lead would then cause endless refreshes.
     #[must_use]
     pub fn lead(&self, spread: u64) -> Duration {
         let spread = Duration::from_secs(spread % (LEAD_SPREAD.as_secs() + 1));
         (LEAD - spread).min(self.life() / 4)
     }
 
-    /// When it becomes [`Freshness::Due`].
+    /// Returns when it becomes [`Freshness::Due`].
     #[must_use]
     pub fn due_at(&self, spread: u64) -> UnixTime {
         UnixTime(

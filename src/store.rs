@@ -1,11 +1,13 @@
-//! The store: lets credentials outlive the process, and be shared by many.
+//! The store: keeps credentials beyond the life of the process and shares them between nodes.
 //!
-//! A store keeps credentials (newer wins), leases on their refresh, the ledger of calls per day, and the ration of forced
-//! refreshes. It never decides whether a credential is still good, never fetches one, and never makes a reader wait long: what
-//! comes back as a [`StoreError`] counts as empty, and the broker goes on from memory.
+//! A store holds credentials (the newer wins), leases for refreshing them, the daily call counts, and the
+//! rate limit of forced refreshes. It never decides whether a credential is still valid, never fetches one,
+//! and never delays a reader for long: the broker treats a [`StoreError`] as an empty store and continues
+//! from memory.
 //!
-//! Values in a file or in Redis are secrets, kept as they are: who can read the store can use the tokens. The file is 0600; give
-//! Redis a password and TLS. Names of entries hold platform, app id, agent id and kind, never a secret or a nickname.
+//! Values in a file or in Redis are stored in plain text: anyone who can read the store can use the tokens.
+//! The file has mode 0600; protect Redis with a password and TLS. Entry names contain platform, app id,
+//! agent id and kind, never a secret or a nickname.
 
 #[cfg(feature = "file")]
 mod file;
@@ -28,7 +30,7 @@ use rules::{block_name, credential_name, force_name};
 use crate::clock::UnixTime;
 use crate::credential::{AppKey, Credential, CredentialKey};
 
-/// A store. Cloning gives another handle on the same one.
+/// A store. Clones share the same store.
 #[derive(Clone)]
 pub struct Store(Inner);
 
@@ -41,54 +43,58 @@ enum Inner {
     Redis(Arc<redis::RedisStore>),
 }
 
-/// What became of a credential that was to be saved.
+/// The result of saving a credential.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Saved {
-    /// It is the current one.
+    /// The credential is the current one.
     Stored,
-    /// The store holds a newer one, which is the one to use.
+    /// The store holds a newer credential, which is the one to use.
     Newer(Credential),
 }
 
-/// The answer to the wish to force a refresh.
+/// The result of asking for a forced refresh.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Claim {
-    /// Do it: it has been counted.
+    /// Granted and counted.
     Granted,
-    /// The last one is too short a time ago.
+    /// The last forced refresh was too recent.
     TooSoon {
         /// When to ask again.
         retry_at: UnixTime,
     },
-    /// The day's ration is used up.
+    /// The daily budget is used up.
     SpentToday {
         /// When the next day starts in Shanghai.
         retry_at: UnixTime,
     },
 }
 
-/// The right to refresh one credential, among all processes of one Redis. Ends by itself; [`Store::release`] ends it early.
+/// The right to refresh one credential, exclusive among all processes that share a Redis. It expires by
+/// itself; [`Store::release`] ends it early.
 #[derive(Debug)]
 #[must_use = "release it when the refresh is done, or others wait for it to end by itself"]
 pub struct Lease {
-    /// Where it stands, and the random number that makes it ours; `None` where there is nobody to share with.
+    /// Its name and the random number that identifies this owner; `None` if the store is not shared.
     #[cfg_attr(not(feature = "redis"), allow(dead_code))]
     held: Option<(String, String)>,
 }
 
 impl Store {
-    /// A store that lasts as long as the process.
+    /// Returns a store that lasts as long as the process.
     #[must_use]
     pub fn memory() -> Self {
         Self(Inner::Memory(Arc::default()))
     }
 
-    /// A store in a file, for one process, durable. Opens it, or makes it with mode 0600; beside it goes `NAME.lock`.
+    /// Opens a durable store in a file, for one process. Creates the file with mode 0600 if needed;
+    /// `NAME.lock` is created beside it.
     ///
-    /// A file that is torn or not a store is moved to `NAME.corrupt-1` (`-2` …) with a warning, and begun anew.
+    /// A torn file, or one that is not a store, is moved to `NAME.corrupt-1` (`-2` …) with a warning and
+    /// replaced by a new one.
     ///
     /// # Errors
-    /// [`StoreError::InUse`] when another process has it, [`StoreError::Disk`] when it cannot be read or written.
+    /// [`StoreError::InUse`] if another process uses it, [`StoreError::Disk`] if it cannot be read or
+    /// written.
     #[cfg(feature = "file")]
     pub fn file(path: impl AsRef<std::path::Path>) -> Result<Self, StoreError> {
         Ok(Self(Inner::File(Arc::new(file::FileStore::open(
@@ -96,20 +102,22 @@ impl Store {
         )?))))
     }
 
-    /// A store in Redis (6.0 or later), for many processes. Connects when it is first used, and again when the connection dies.
+    /// Returns a store in Redis (6.0 or later), for many processes. Connects on first use, and reconnects
+    /// when the connection is lost.
     ///
-    /// `redis://[user:password@]host[:6379][/db]`, `rediss://` with TLS (roots of the system, or `SSL_CERT_FILE`),
-    /// `redis+cluster://host,host`, `redis+sentinel://host[:26379],host/master[/db][?sentinel_password=]`. Every operation ends
-    /// within 250 ms, with an error if need be. Names of entries start with `wx-jssdk:`.
+    /// `redis://[user:password@]host[:6379][/db]`, `rediss://` with TLS (the system's roots, or
+    /// `SSL_CERT_FILE`), `redis+cluster://host,host`,
+    /// `redis+sentinel://host[:26379],host/master[/db][?sentinel_password=]`. Every operation ends within
+    /// 250 ms, if necessary with an error. Entry names start with `wx-jssdk:`.
     ///
     /// # Errors
-    /// [`StoreError::Address`] when this is no such URL.
+    /// [`StoreError::Address`] if the URL is invalid.
     #[cfg(feature = "redis")]
     pub fn redis(url: &str) -> Result<Self, StoreError> {
         Self::redis_with_prefix(url, "wx-jssdk:")
     }
 
-    /// [`Store::redis`] with another start of the names: two installations may share one Redis.
+    /// [`Store::redis`] with another name prefix, so that two installations can share one Redis.
     ///
     /// # Errors
     /// As [`Store::redis`].
@@ -120,10 +128,10 @@ impl Store {
         )?))))
     }
 
-    /// The credential under this key, expired or not.
+    /// Returns the credential with this key, expired or not.
     ///
     /// # Errors
-    /// [`StoreError`] when the store cannot be read now; go on as if it were empty.
+    /// [`StoreError`] if the store cannot be read now; continue as if it were empty.
     pub async fn load(&self, key: &CredentialKey) -> Result<Option<Credential>, StoreError> {
         let name = credential_name(key);
         match &self.0 {
@@ -135,7 +143,7 @@ impl Store {
         }
     }
 
-    /// The credentials under these keys, in their order.
+    /// Returns the credentials with these keys, in the same order.
     ///
     /// # Errors
     /// As [`Store::load`].
@@ -158,7 +166,7 @@ impl Store {
         }
     }
 
-    /// Whether other processes may change what is in it.
+    /// Whether other processes may change its content.
     #[must_use]
     pub fn is_shared(&self) -> bool {
         match &self.0 {
@@ -170,11 +178,11 @@ impl Store {
         }
     }
 
-    /// Keeps a credential, unless the store has a newer one: a higher generation, or the same one with an earlier end.
-    /// When this returns, a file has it on disk.
+    /// Saves a credential, unless the store has a newer one: a higher generation, or the same generation
+    /// with an earlier end. When this returns, a file store has it on disk.
     ///
     /// # Errors
-    /// [`StoreError`] when it may not have been kept.
+    /// [`StoreError`] if it may not have been saved.
     pub async fn save(
         &self,
         key: &CredentialKey,
@@ -190,12 +198,13 @@ impl Store {
         }
     }
 
-    /// Asks for the right to refresh a credential, for `ttl` at most; `None` when another process has it.
+    /// Asks for the right to refresh a credential, for at most `ttl`; `None` if another process has it.
     ///
-    /// Within one process the broker refreshes a credential once at a time anyway, so memory and file always grant it.
+    /// Memory and file always grant it, because the broker runs one refresh per credential at a time
+    /// anyway.
     ///
     /// # Errors
-    /// [`StoreError`] when the store cannot be asked now.
+    /// [`StoreError`] if the store cannot be reached now.
     pub async fn lease(
         &self,
         key: &CredentialKey,
@@ -214,10 +223,11 @@ impl Store {
         }
     }
 
-    /// Gives a lease back, if it is still held: one that ended and went to another stays with the other.
+    /// Releases a lease if it is still held. A lease that expired and was granted to another process is not
+    /// affected.
     ///
     /// # Errors
-    /// [`StoreError`] when the store cannot be told; the lease then ends by itself.
+    /// [`StoreError`] if the store cannot be reached; the lease then expires by itself.
     pub async fn release(&self, lease: Lease) -> Result<(), StoreError> {
         match (&self.0, lease.held) {
             (Inner::Memory(_), _) => Ok(()),
@@ -230,10 +240,10 @@ impl Store {
         }
     }
 
-    /// Counts one upstream call and answers how many there were today (in Shanghai), this one included.
+    /// Counts one upstream call and returns today's count (Shanghai time), including this call.
     ///
     /// # Errors
-    /// [`StoreError`] when the count may not have been kept.
+    /// [`StoreError`] if the count may not have been saved.
     pub async fn count_call(
         &self,
         app: &AppKey,
@@ -249,10 +259,10 @@ impl Store {
         }
     }
 
-    /// How many calls were counted today (in Shanghai).
+    /// Returns today's number of calls (Shanghai time).
     ///
     /// # Errors
-    /// [`StoreError`] when the store cannot be read now.
+    /// [`StoreError`] if the store cannot be read now.
     pub async fn calls(
         &self,
         app: &AppKey,
@@ -268,7 +278,7 @@ impl Store {
         }
     }
 
-    /// [`Store::calls`] of many apps and endpoints, in their order.
+    /// [`Store::calls`] for many apps and endpoints, in the same order.
     ///
     /// # Errors
     /// As [`Store::calls`].
@@ -296,11 +306,11 @@ impl Store {
         }
     }
 
-    /// Remembers that an endpoint takes no calls of this app until then (errcode 45009), in the place of what was remembered: an
-    /// `until` that is not after `now` lifts the block.
+    /// Records that an endpoint accepts no calls of this app until a time (errcode 45009). Replaces the
+    /// previous record; an `until` that is not after `now` lifts the block.
     ///
     /// # Errors
-    /// [`StoreError`] when it may not have been kept.
+    /// [`StoreError`] if it may not have been saved.
     pub async fn set_block(
         &self,
         app: &AppKey,
@@ -323,10 +333,10 @@ impl Store {
         }
     }
 
-    /// Until when an endpoint takes no calls of this app; `None` when it does.
+    /// Returns until when an endpoint accepts no calls of this app; `None` if it is not blocked.
     ///
     /// # Errors
-    /// [`StoreError`] when the store cannot be read now.
+    /// [`StoreError`] if the store cannot be read now.
     pub async fn blocked_until(
         &self,
         app: &AppKey,
@@ -342,11 +352,11 @@ impl Store {
         }
     }
 
-    /// Asks to force a refresh, and counts it if granted: `min_gap` apart, at most `daily` on one day in Shanghai, among all who
-    /// share the store.
+    /// Asks for a forced refresh, and counts it if granted: at least `min_gap` apart and at most `daily`
+    /// per day (Shanghai time), among all nodes that share the store.
     ///
     /// # Errors
-    /// [`StoreError`] when the store cannot tell; it may have been counted.
+    /// [`StoreError`] if the store cannot be reached; the refresh may have been counted.
     pub async fn claim_force(
         &self,
         key: &CredentialKey,
@@ -364,7 +374,7 @@ impl Store {
         }
     }
 
-    /// Whether the store can be used now.
+    /// Checks whether the store can be used now.
     ///
     /// # Errors
     /// [`StoreError`] says why not.
@@ -378,7 +388,7 @@ impl Store {
         }
     }
 
-    /// What it is and where, for logs and the status page; no password.
+    /// Returns the store's kind and location for logs and the status page, without a password.
     #[must_use]
     pub fn describe(&self) -> String {
         match &self.0 {
@@ -397,11 +407,11 @@ impl fmt::Debug for Store {
     }
 }
 
-/// Why a store cannot be opened or used. Holds no value and no password.
+/// Why a store cannot be opened or used. Contains no value and no password.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// Another process has the file.
+    /// Another process uses the file.
     #[error(
         "{path}: another wx-jssdk uses it: stop it, give this one another store.path, or use store.kind = \"redis\", which many can share"
     )]
@@ -409,7 +419,7 @@ pub enum StoreError {
         /// The file.
         path: String,
     },
-    /// The disk does not do what it should.
+    /// The file cannot be read or written.
     #[error("{path}: {problem}")]
     Disk {
         /// The file.
@@ -417,7 +427,7 @@ pub enum StoreError {
         /// What is wrong, and what to do.
         problem: String,
     },
-    /// The address of the store is not one.
+    /// The store's address is invalid.
     #[error("the address of the store cannot be used: {problem}")]
     Address {
         /// What is wrong, and what to write.
@@ -426,17 +436,17 @@ pub enum StoreError {
     /// Redis did not answer in time.
     #[error("{place} did not answer within {} ms", .within.as_millis())]
     Slow {
-        /// Which Redis.
+        /// The Redis.
         place: String,
-        /// How long it was waited for.
+        /// How long the store was waited for.
         within: Duration,
     },
-    /// Redis cannot be reached, or refuses.
+    /// Redis cannot be reached, or refuses the operation.
     #[error("{place}: {problem}")]
     Unavailable {
-        /// Which Redis.
+        /// The Redis.
         place: String,
-        /// What it said.
+        /// The error that it reported.
         problem: String,
     },
 }

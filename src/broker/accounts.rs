@@ -1,4 +1,4 @@
-//! The accounts under their names, each with a slot for every credential it has.
+//! The accounts by name, each with a slot for every credential.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,9 +20,9 @@ pub(super) struct AccountEntry {
     pub(super) name: String,
     pub(super) account: Arc<Account>,
     pub(super) slots: Vec<Arc<Slot>>,
-    /// What pages got for it.
+    /// The answers that its pages got.
     pub(super) tally: Arc<AccountTally>,
-    /// Written when its first page is signed: most of ten thousand accounts sign none today.
+    /// Built when its first page is signed: most of ten thousand accounts sign none today.
     #[cfg(feature = "actix")]
     pub(super) template: OnceLock<Template>,
 }
@@ -32,14 +32,14 @@ pub(super) struct Accounts {
     by_name: HashMap<String, Arc<AccountEntry>>,
     by_app: HashMap<AppKey, Arc<AccountEntry>>,
     default_account: Option<Arc<AccountEntry>>,
-    /// Whether the default follows from the accounts, and was not named.
+    /// Whether the default account was derived from the accounts instead of named.
     is_implied: bool,
-    /// The proofs of domains, by the path at which WeChat looks for them.
+    /// The domain verification files, by the path at which WeChat requests them.
     proofs: HashMap<String, Arc<str>>,
 }
 
 impl AccountEntry {
-    /// An account with the slots and the counts of `before`, if that was the same app.
+    /// Returns an entry that keeps the slots and counters of `before`, which is the same app.
     fn new(name: String, account: Account, before: Option<&Arc<Self>>) -> Self {
         let slots = match before {
             Some(before) => before.slots.clone(),
@@ -63,18 +63,18 @@ impl AccountEntry {
         }
     }
 
-    /// Whether it has the ticket that pages are signed with.
+    /// Whether it has the ticket that signs pages.
     fn signs_pages(&self) -> bool {
         self.account.has(Kind::JsapiTicket)
     }
 
-    /// Whether both fetch their token in the same way, with the same secret.
+    /// Whether both fetch their token in the same way with the same secret.
     pub(super) fn calls_like(&self, other: &Self) -> bool {
         self.account.secret() == other.account.secret()
             && self.account.mode() == other.account.mode()
     }
 
-    /// The slots stand in the order of the platform's kinds.
+    /// The slots are in the order of the platform's kinds.
     pub(super) fn slot_of(&self, kind: Kind) -> Option<&Arc<Slot>> {
         let at = self
             .account
@@ -148,14 +148,14 @@ impl Accounts {
         })
     }
 
-    /// The account that requests without a name mean only because no other one signs pages.
+    /// Returns the default account if it was implied and signs pages.
     fn implied_signer(&self) -> Option<&AccountEntry> {
         self.default_account
             .as_deref()
             .filter(|member| self.is_implied && member.signs_pages())
     }
 
-    /// The account of this name; an empty one means the default account.
+    /// Returns the account with this name. An empty name selects the default account.
     pub(super) fn named(&self, name: &str) -> Result<Arc<AccountEntry>, Error> {
         self.find(name).cloned().ok_or_else(|| match name {
             "" => Error::AccountRequired,
@@ -165,7 +165,7 @@ impl Accounts {
         })
     }
 
-    /// The same, borrowed.
+    /// Like [`Accounts::named`], but borrowed.
     pub(super) fn find(&self, name: &str) -> Option<&Arc<AccountEntry>> {
         if name.is_empty() {
             self.default_account.as_ref()
@@ -178,12 +178,13 @@ impl Accounts {
         self.by_name.values()
     }
 
-    /// The account of this app.
+    /// Returns the account of this app.
     pub(super) fn of_key(&self, app: &AppKey) -> Option<&Arc<AccountEntry>> {
         self.by_app.get(app)
     }
 
-    /// Those whose secret or mode is another than `before` are tried again at once, should they have been refused.
+    /// Ends the cooldowns of accounts whose secret or mode has changed, so that they are tried again at
+    /// once.
     pub(super) fn forget_refusals(&self, before: &Self, now: UnixTime) {
         let corrected = |member: &&Arc<AccountEntry>| {
             before
@@ -197,12 +198,12 @@ impl Accounts {
         slots.for_each(|slot| slot.lock().begin_anew(now));
     }
 
-    /// What WeChat is to find at this path, exactly.
+    /// Returns the verify file at this exact path.
     pub(super) fn proof(&self, path: &str) -> Option<&Arc<str>> {
         self.proofs.get(path)
     }
 
-    /// Without an agent id, a corp's only app.
+    /// Without an AgentId, returns a corp's only app.
     pub(super) fn of_app(&self, app_id: &str, agent_id: Option<u64>) -> Option<&Arc<AccountEntry>> {
         let weixin = |platform| {
             self.by_app.get(&AppKey {
@@ -228,7 +229,7 @@ impl Accounts {
         }
     }
 
-    /// The apps of a WeCom corp with their AgentIds.
+    /// Returns the apps of a WeCom corp with their AgentIds.
     pub(super) fn of_corp(&self, corp_id: &str) -> impl Iterator<Item = (u64, &Arc<AccountEntry>)> {
         let apps = self
             .by_app
@@ -238,7 +239,7 @@ impl Accounts {
     }
 }
 
-/// The only account that signs pages; where none does, the only account.
+/// Returns the only account that signs pages; if none does, the only account.
 fn implied_default(by_name: &HashMap<String, Arc<AccountEntry>>) -> Option<Arc<AccountEntry>> {
     let mut signing = by_name.values().filter(|member| member.signs_pages());
     match (signing.next(), signing.next()) {
@@ -248,7 +249,8 @@ fn implied_default(by_name: &HashMap<String, Arc<AccountEntry>>) -> Option<Arc<A
     }
 }
 
-/// The name that the lost default has now, or, where it was removed, the first one of those that sign pages.
+/// Returns the present name of the lost default account or, if it was removed, the first name among those
+/// that sign pages.
 fn name_to_write(by_name: &HashMap<String, Arc<AccountEntry>>, lost: &AccountEntry) -> String {
     let app = lost.account.app_key();
     let signing = || by_name.values().filter(|member| member.signs_pages());
@@ -259,7 +261,7 @@ fn name_to_write(by_name: &HashMap<String, Arc<AccountEntry>>, lost: &AccountEnt
         .unwrap_or_default()
 }
 
-/// At the root, and below the path of each domain that was bound with one.
+/// Records the verify files at the root and below the path of each safe domain that has a path.
 fn note_proofs(
     account: &Account,
     proofs: &mut HashMap<String, Arc<str>>,

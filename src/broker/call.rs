@@ -1,4 +1,5 @@
-//! The calls of a refresh: counted, paid with a living parent, and judged by what is already known of the value that comes back.
+//! The upstream calls of a refresh: counts them, supplies the parent token, and dates the returned value by
+//! what is already known of it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +17,7 @@ use crate::store::Claim;
 use crate::upstream::{Issued, endpoint};
 
 impl Flight {
-    /// The call itself, and what becomes of its result.
+    /// Makes the call and processes its result.
     pub(super) async fn call(
         &self,
         token: Option<Arc<Credential>>,
@@ -56,8 +57,8 @@ impl Flight {
         }
     }
 
-    /// WeChat gave the value that was due once more (a ticket that has not rotated yet): it is asked again, but not at once. Until
-    /// then this value is the best there is, and WeChat has just confirmed it.
+    /// Delays the next call if WeChat returned the due value again, for example a ticket that has not
+    /// rotated yet. Until then this value is the best there is, and WeChat has just confirmed it.
     fn pause_if_nothing_new(&self, kept: &Credential) {
         if self.broker.freshness(&self.slot, kept) != Freshness::Fresh {
             let pause = self.broker.inner.clock.now().plus(PAUSE_WITHOUT_NEWS);
@@ -71,7 +72,8 @@ impl Flight {
     async fn fetch_token(&self) -> Result<Issued, UpstreamError> {
         let issued = self.ask_for_token().await?;
         match &self.why {
-            // stable_token gave the refused value again, so WeChat itself takes it for good: only force replaces it.
+            // stable_token returned the rejected value again, so WeChat itself considers it valid. Only a
+            // forced refresh replaces it.
             Reason::Rejected(bad)
                 if issued.value == *bad && self.is_stable_token() && self.may_force().await =>
             {
@@ -81,8 +83,8 @@ impl Flight {
         }
     }
 
-    /// Forces a new stable token in the place of `current`, which was refused. That forced refreshes are spent says nothing about
-    /// ordinary calls: then `current` stays.
+    /// Forces a new stable token to replace `current`, which was rejected. If the quota of forced refreshes
+    /// is spent, `current` stays: that says nothing about ordinary calls.
     async fn force_token(&self, current: Issued) -> Result<Issued, UpstreamError> {
         info!(
             account = self.member.name,
@@ -100,7 +102,8 @@ impl Flight {
         }
     }
 
-    /// Buys the ticket; when the token is refused, renews the token once and tries once more, never a third time.
+    /// Fetches the ticket. If the token is refused, refreshes the token once and tries once more, never a
+    /// third time.
     async fn fetch_ticket(&self, token: &Credential) -> Result<Issued, UpstreamError> {
         let refused = match self.ask_for_ticket(&token.value).await {
             Err(error) if error.class() == Class::StaleToken => {
@@ -123,7 +126,7 @@ impl Flight {
                 self.ask_for_ticket(&renewed.value).await
             }
             Ok(_) => Err(refused),
-            // Why the token could not be renewed says more than that it was refused.
+            // The reason for the failed token refresh is more informative than the refused token.
             Err(error) => Err(error.upstream().cloned().unwrap_or(refused)),
         }
     }
@@ -149,7 +152,8 @@ impl Flight {
         .await
     }
 
-    /// Makes no call while the quota is known to be spent, by whichever process found out, and finds out.
+    /// Makes the call unless the quota is known to be spent, whichever node found that out. Records a quota
+    /// that turns out to be spent.
     async fn unless_spent(
         &self,
         call: impl Future<Output = Result<Issued, UpstreamError>>,
@@ -182,7 +186,7 @@ impl Flight {
         outcome
     }
 
-    /// Remembers a spent quota, for all processes that share the store.
+    /// Records a spent quota for all nodes that share the store.
     async fn note_spent(&self, spent: &mut UpstreamError) {
         let (store, now) = (&self.broker.inner.store, self.broker.inner.clock.now());
         let Some(until) = spent.spent_until(now) else {
@@ -211,8 +215,8 @@ impl Flight {
         }
     }
 
-    /// So many calls, if that is far from the quota, a test account's too, which is a tenth. A store that ends with the process has to
-    /// have counted the whole day.
+    /// Returns the number of calls if it is far below the quota, even that of a test account, which is a
+    /// tenth. A memory store must have counted the whole day.
     fn if_few(&self, calls: u64) -> Option<u64> {
         let inner = &self.broker.inner;
         let left = inner
@@ -227,7 +231,7 @@ impl Flight {
         Some(calls).filter(|calls| *calls < granted / 20)
     }
 
-    /// Enters the call in the ledger. One that cannot be written costs a count, not a refresh.
+    /// Counts the call in the store, then makes it. A store error costs a count, not a refresh.
     async fn counted(
         &self,
         call: impl Future<Output = Result<Issued, UpstreamError>>,
@@ -251,7 +255,7 @@ impl Flight {
         call.await
     }
 
-    /// Whether another forced refresh fits into the day's 20 and the 30 s between two.
+    /// Whether another forced refresh fits into 20 a day with 30 s between two.
     async fn may_force(&self) -> bool {
         let now = self.broker.inner.clock.now();
         match self
@@ -280,8 +284,9 @@ impl Flight {
         }
     }
 
-    /// A life is counted from when the call was sent, and from the first time that this value was seen: the same value coming back
-    /// with a new `expires_in` does not live longer. Where the wall clock was set meanwhile, its end moves with it.
+    /// Returns the credential with its dates. The life starts when the call was sent, and when this value
+    /// was first seen: the same value returned with a new `expires_in` does not live longer. If the wall
+    /// clock was set meanwhile, the end moves with it.
     fn credential(
         &self,
         issued: Issued,
@@ -340,9 +345,9 @@ impl Flight {
         Ok((credential, dated))
     }
 
-    /// When a value ends that was known before. Its dates may come from the store, and be those of a clock that was wrong, or be read
-    /// by one: then it lives for what is left of it, where WeChat says that, or else, when it is over by its dates and WeChat gives
-    /// it out as living all the same, for a minute.
+    /// Returns when a value ends that was known before. Its dates may come from the store, and be wrong
+    /// because the clock of the writer or of this node was. Then it lives for the remaining time if WeChat
+    /// reports that; otherwise, if it has ended by its dates but WeChat still returns it, for one minute.
     fn end_of_known(&self, last: &Credential, issued: &Issued, promised: UnixTime) -> UnixTime {
         let now = self.broker.inner.clock.now();
         let (by_uptime, dated_here) = {
@@ -362,7 +367,7 @@ impl Flight {
         let left = promised.since(now);
         let is_what_is_left = self.is_stable_token() || issued.expires_in < WHOLE_LIFE;
         match () {
-            // What is left is told in whole seconds, and may have been told a second late.
+            // The remaining time is in whole seconds, and may have been reported a second late.
             () if is_what_is_left && dated_here && promised.since(end) <= ROUNDING => {
                 promised.max(end)
             }
@@ -373,7 +378,7 @@ impl Flight {
         }
     }
 
-    /// This call's error without what happened.
+    /// Returns the error of this call with an empty failure.
     pub(super) fn blank(&self) -> UpstreamError {
         let (system, endpoint) = endpoint(&self.member.account, self.slot.key.kind);
         let paid = match self.slot.key.kind.parent() {
@@ -389,8 +394,9 @@ impl Flight {
         }
     }
 
-    /// A classic call whose answer was lost may have retired the living token: from then on it has WeChat's five minutes of
-    /// overlap, and is trusted for four. A failure never *lengthens* a life.
+    /// Shortens the current token's life after a classic call whose reply was lost, since that call may
+    /// have retired it. WeChat's overlap is five minutes; the token is trusted for four. A failure never
+    /// *lengthens* a life.
     async fn distrust_old_token(&self) {
         let now = self.broker.inner.clock.now();
         let Some(living) = self.broker.living(&self.slot) else {
@@ -438,18 +444,20 @@ impl Flight {
     }
 }
 
-/// Where the dates of a value come from that a call brought.
+/// Where the dates of a returned value come from.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Dated {
-    /// From this call: it was never seen before.
+    /// From this call: the value was never seen before.
     New,
-    /// From when it was first seen.
+    /// From when the value was first seen.
     Known,
-    /// From this call or this process's uptime, since the dates it had fit no longer.
+    /// From this call or this process's uptime, because the recorded dates are no longer correct.
     Adjusted,
 }
 
-/// WeChat keeps a replaced classic token for five minutes; one less for clocks and the way.
+/// WeChat accepts a replaced classic token for five minutes
+/// (<https://developers.weixin.qq.com/doc/oplatform/developers/dev/AccessToken.html>). One minute less
+/// allows for clock differences and latency.
 pub(super) const TRUST_AFTER_LOST_REPLY: Duration = Duration::from_secs(240);
 
 /// Six to eight tries fit into the lead.
@@ -457,17 +465,19 @@ const PAUSE_WITHOUT_NEWS: Duration = Duration::from_secs(30);
 
 const ONE_DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// WeChat's own limit on `force_refresh`.
+/// WeChat's own limit on `force_refresh`:
+/// <https://developers.weixin.qq.com/minigame/dev/api-backend/open-api/access-token/auth.getStableAccessToken.html>
 const FORCED_PER_DAY: u32 = 20;
 
-/// What WeChat promises of a new value; one that it gives again may be dated as if it were new.
+/// The life that WeChat promises for a new value. WeChat may report it for a repeated value too.
 const WHOLE_LIFE: Duration = Duration::from_secs(7_190);
 
-/// WeChat gives out nothing that is about to end; a minute costs one call a minute, until there is a new value.
+/// WeChat returns no value that is about to end. One minute costs one call a minute until there is a new
+/// value.
 const TRUST_WITHOUT_DATE: Duration = Duration::from_secs(60);
 
-/// The whole seconds of two machines, and a call between them that took another.
+/// Allows for the whole seconds of two machines and for different latencies of two calls.
 const ROUNDING: Duration = Duration::from_secs(3);
 
-/// What the two clocks of one machine may differ by without anybody having set one of them.
+/// By how much the two clocks of a machine may differ without either having been set.
 pub(super) const CLOCK_TOLERANCE: Duration = Duration::from_secs(30);

@@ -1,7 +1,8 @@
-//! What readers get: the living value of a credential, with when it is to be renewed and when it is dead.
+//! The current value of each credential: what readers get, when it is due for a refresh, and when it is no
+//! longer served.
 //!
-//! moka keeps it and ends it. Beside that each slot remembers the way to its value, so that a read is a look at one pointer and
-//! two comparisons, whatever the number of accounts.
+//! moka stores the values and expires them. Each slot also holds a pointer to its value, so that a read
+//! costs one pointer load and two comparisons, whatever the number of accounts.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,13 +16,13 @@ use crate::clock::{Clock, Moment, UnixTime};
 use crate::credential::{Credential, CredentialKey, Freshness, MARGIN};
 use crate::sign::Signer;
 
-/// A value that is served, and its times by both clocks: of the two, the earlier counts. So a wall clock that was ahead when the
-/// value came, and is set right, adds no life.
+/// A served value with its deadlines on both clocks. The earlier deadline counts, so that correcting a wall
+/// clock that was ahead when the value arrived does not extend its life.
 pub(super) struct Current {
     pub(super) credential: Arc<Credential>,
-    /// With the ticket hashed already; of use for tickets that sign pages.
+    /// Signer with the ticket already hashed; used only for tickets that sign pages.
     pub(super) signer: Signer,
-    /// Its end in uptime, which nobody can set.
+    /// Its end in uptime, which cannot be changed by setting a clock.
     pub(super) ends: Duration,
     due: (UnixTime, Duration),
     dead: (UnixTime, Duration),
@@ -48,7 +49,7 @@ impl Current {
         }
     }
 
-    /// [`Credential::freshness`], by the clock that says the less is left.
+    /// Returns [`Credential::freshness`] by whichever clock says that less time is left.
     pub(super) fn freshness(&self, at: &Moment) -> Freshness {
         let is_past = |(now, uptime): (UnixTime, Duration)| at.now >= now || at.uptime >= uptime;
         match () {
@@ -60,14 +61,14 @@ impl Current {
 }
 
 impl Broker {
-    /// The hot path: what is living.
+    /// Returns the current credential. This is the hot path.
     pub(super) fn living(&self, slot: &Slot) -> Option<Arc<Credential>> {
         self.living_at(slot, &self.inner.clock.moment())
             .as_ref()
             .map(|living| living.credential.clone())
     }
 
-    /// What is living at this moment, without counting one more reader on it.
+    /// Returns the value that is current at this moment, without incrementing its reference count.
     pub(super) fn living_at(&self, slot: &Slot, at: &Moment) -> Guard<Option<Arc<Current>>> {
         let shown = slot.shown.load();
         match &*shown {
@@ -76,7 +77,8 @@ impl Broker {
         }
     }
 
-    /// The slot knows of none that lives. The cache may have one, where an app was taken out of the configuration and came back.
+    /// Looks into the cache, because the slot has no valid value. The cache may have one if an app was
+    /// removed from the configuration and added again.
     #[cold]
     fn look_into_cache(
         &self,
@@ -90,13 +92,13 @@ impl Broker {
             .get(&slot.key)
             .filter(|living| living.freshness(at) != Freshness::Expired);
         if shown.is_some() || cached.is_some() {
-            // Unless a newer one came meanwhile.
+            // Keeps a newer value that was set meanwhile.
             slot.shown.compare_and_swap(&shown, cached.clone());
         }
         Guard::from_inner(cached)
     }
 
-    /// From now on readers get this one.
+    /// Makes this credential the current one.
     pub(super) fn show(&self, slot: &Slot, state: &State, credential: Arc<Credential>) {
         let clock = &self.inner.clock;
         let by_wall = clock.uptime() + credential.remaining(clock.now());
@@ -108,7 +110,8 @@ impl Broker {
         slot.shown.store(Some(living));
     }
 
-    /// From now on readers get this one, unless a newer one has come: from a peer, while the store was being written.
+    /// Makes this credential the current one, unless a newer one arrived while the store was being written,
+    /// for example from a peer node.
     pub(super) fn show_if_newest(&self, slot: &Slot, credential: &Arc<Credential>) {
         let mut state = slot.lock();
         let newest = state.see(credential, &self.inner.clock);
@@ -120,7 +123,8 @@ impl Broker {
     }
 }
 
-/// An entry leaves the cache when the credential ends. A manual clock is asked too, on each read ([`Broker::living_at`]).
+/// Expires a cache entry at the end of its credential. Reads also check a manual clock
+/// ([`Broker::living_at`]).
 pub(super) struct UntilItsEnd(pub(super) Clock);
 
 impl Expiry<CredentialKey, Arc<Current>> for UntilItsEnd {
@@ -183,7 +187,7 @@ mod tests {
         broker.show_if_newest(slot, &living("old", 1, 7_200));
         broker.show_if_newest(slot, &living("old", 1, 240));
         assert_eq!(served(), Some((Secret::new("old"), 240)));
-        // A peer's token comes while the next cut is on its way into the store.
+        // A peer node's token arrives while the next cut is being stored.
         broker.show_if_newest(slot, &living("new", 2, 7_200));
         broker.show_if_newest(slot, &living("old", 1, 120));
         assert_eq!(served(), Some((Secret::new("new"), 7_200)));
@@ -207,7 +211,7 @@ mod tests {
             };
             let (now, ends) = (UnixTime(ISSUED + at), Duration::from_millis(ends_millis));
             let uptime = Duration::from_millis(up_millis);
-            // The rule, asked at the later of the two times, in whole seconds.
+            // The rule, evaluated at the later of the two times, in whole seconds.
             let behind = credential.remaining(now).saturating_sub(ends.saturating_sub(uptime));
             let rule = credential.freshness(now.plus(behind), credential.lead(slot.spread));
             let living = Current::new(&slot, Arc::new(credential), ends);

@@ -1,7 +1,9 @@
-//! Keeps one fault that hits many accounts from filling the log: the first accounts are told in full, the others are counted, and
-//! each minute one line says how many there were. Another cause is another fault, and starts anew.
+//! Throttles log lines when one fault hits many accounts: the first accounts are logged in full, the others
+//! are counted, and one line per minute gives their number. A different cause is a different fault and is
+//! counted separately.
 //!
-//! Decides what is said and writes the summaries; the full lines are written where the failure is.
+//! This module decides what is logged and writes the summaries. The full lines are written where the
+//! failure happens.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -16,46 +18,46 @@ use crate::clock::UnixTime;
 use crate::error::{Class, Failure, UpstreamError};
 use crate::store::StoreError;
 
-/// The faults that were met lately, each with the accounts that it hit.
+/// The recent faults, each with the accounts that it hit.
 #[derive(Default)]
 pub(super) struct Flood(Mutex<HashMap<Topic, Crowd>>);
 
-/// What makes two lines the same news: all but the account.
+/// What identifies a fault: everything in the line except the account.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Topic {
-    /// The line's message.
+    /// The log message.
     pub(super) what: &'static str,
-    /// Where it happened: WeChat's endpoint, or nothing.
+    /// WeChat's endpoint; empty if the fault has none.
     endpoint: &'static str,
     class: &'static str,
-    /// Whether nothing is served any more: an error, whatever the class.
+    /// Whether nothing is served any more. This is logged as an error, whatever the class.
     dead: bool,
-    /// WeChat's code, or the way in which there was no answer.
+    /// WeChat's errcode, or the kind of transport failure.
     code: String,
 }
 
-/// Those whom one fault has hit.
+/// The accounts that one fault has hit.
 #[derive(Default)]
 struct Crowd {
-    /// Those that are told in full, and when they last were, in uptime.
+    /// The accounts logged in full, each with the time of its last line, in uptime.
     named: HashMap<String, Duration>,
-    /// The others since the last summary: only counted, so only their hashes.
+    /// Hashes of the other accounts since the last summary; they are only counted.
     others: HashSet<u64>,
     examples: Vec<String>,
     /// When the next summary is due, in uptime.
     sum_up_at: Duration,
-    /// Cause and fix, of the last one that was counted.
+    /// Cause and fix of the last failure counted.
     advice: Advice,
 }
 
-/// What a summary says beside the count.
+/// Cause and fix in a summary.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Advice {
     pub(super) cause: String,
     pub(super) fix: String,
 }
 
-/// One line about many.
+/// One summary line.
 #[derive(Debug, PartialEq, Eq)]
 struct Summary {
     topic: Topic,
@@ -65,7 +67,7 @@ struct Summary {
 }
 
 impl Topic {
-    /// A refresh that WeChat did not answer well.
+    /// Returns the topic of a failed refresh.
     pub(super) fn of(what: &'static str, error: &UpstreamError, dead: bool) -> Self {
         let code = match &error.failure {
             Failure::Unreachable(_) => "unreachable".to_owned(),
@@ -84,7 +86,7 @@ impl Topic {
         }
     }
 
-    /// A line that is the same for every account.
+    /// Returns the topic of a line that is the same for every account.
     fn of_line(what: &'static str) -> Self {
         Self {
             what,
@@ -97,7 +99,7 @@ impl Topic {
 }
 
 impl Flood {
-    /// Whether this account's line is to be written; else it is counted.
+    /// Returns whether this account's line is to be written. If not, the account is counted.
     fn admits(
         &self,
         topic: Topic,
@@ -128,7 +130,7 @@ impl Flood {
         false
     }
 
-    /// An account is well: another may be told in full in its place.
+    /// Frees an account's place after a success, so that another account can be logged in full.
     pub(super) fn healed(&self, account: &str) {
         let mut topics = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for crowd in topics.values_mut() {
@@ -136,7 +138,8 @@ impl Flood {
         }
     }
 
-    /// The summaries that are due. Faults that were not met for long are forgotten: met again, they are news.
+    /// Returns the summaries that are due. Drops faults that have not occurred for a while; the next
+    /// occurrence is logged in full again.
     fn due(&self, uptime: Duration) -> Vec<Summary> {
         let mut topics = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut due = Vec::new();
@@ -189,7 +192,7 @@ impl Summary {
 }
 
 impl Broker {
-    /// Whether the failure of this account's refresh is to be told in full.
+    /// Whether the failure of this account's refresh is to be logged in full.
     pub(super) fn tells_failure(&self, account: &str, error: &UpstreamError, dead: bool) -> bool {
         self.tells("refresh failed", account, error, dead)
     }
@@ -206,7 +209,7 @@ impl Broker {
             .admits(topic, account, advice, self.inner.clock.uptime())
     }
 
-    /// Says, once for each value, that it has ended while its renewal fails: the next try may be an hour away.
+    /// Logs, once per value, that it has ended while its refresh fails. The next try may be an hour away.
     pub(super) fn tell_end(&self, account: &str, slot: &Slot, state: &mut State, now: UnixTime) {
         let Some(failure) = state.failure.as_ref().filter(|_| !state.end_is_told) else {
             return;
@@ -224,7 +227,7 @@ impl Broker {
         }
     }
 
-    /// Says what the store could not do for an account, in full or together with others.
+    /// Logs a store error for an account, in full or in a summary.
     pub(super) fn complain(&self, account: &str, error: &StoreError, what: &'static str) {
         self.sum_up();
         let advice = || Advice {
@@ -241,7 +244,7 @@ impl Broker {
         }
     }
 
-    /// Says something that may befall every account in the same second.
+    /// Logs a warning that may concern every account in the same second.
     pub(super) fn warn_of(&self, account: &str, what: &'static str) {
         self.sum_up();
         if self.inner.flood.admits(
@@ -254,7 +257,7 @@ impl Broker {
         }
     }
 
-    /// Writes the summaries that are due: the keeper does at each look, and whoever has something to say before.
+    /// Writes the summaries that are due. Called by the keeper at each step and before every other line.
     pub(super) fn sum_up(&self) {
         self.inner
             .flood
@@ -270,19 +273,19 @@ fn hash(account: &str) -> u64 {
     hasher.finish()
 }
 
-/// Accounts that are told in full of each fault: enough to see what they have in common.
+/// Accounts logged in full per fault: enough to see what they have in common.
 const IN_FULL: usize = 10;
 
-/// Names in a summary: with these one can begin to look.
+/// Account names in a summary, as a starting point for the investigation.
 const EXAMPLES: usize = 3;
 
-/// How often the others are summed up.
+/// Interval of the summaries.
 const PERIOD: Duration = Duration::from_secs(60);
 
-/// Longer than the slowest retry (five minutes), so that what goes on is not told as news each time.
+/// Longer than the slowest retry (five minutes), so that a continuing fault is not logged as new each time.
 const FORGOTTEN: Duration = Duration::from_secs(600);
 
-/// There are some hundred codes; more would be somebody's nonsense.
+/// There are some hundred errcodes; the limit protects against invalid ones.
 const MOST_TOPICS: usize = 500;
 
 #[cfg(test)]

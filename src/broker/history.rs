@@ -1,7 +1,8 @@
-//! What became of the last refreshes of one credential: a small ring, for people who look at a chart.
+//! The results of the last refreshes of one credential: a small ring buffer for the charts on the status
+//! page.
 //!
-//! Kept for every credential of ten thousand accounts, so an entry takes 20 bytes, and failures of one kind in a row take one:
-//! a night of refusals does not push out the day before it.
+//! It exists for every credential of ten thousand accounts, so an entry takes 20 bytes. Consecutive
+//! failures of the same kind share one entry, so a night of failures does not displace the day before.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -15,53 +16,53 @@ use crate::error::{Class, Error, UpstreamError};
 /// How a refresh ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RefreshOutcome {
-    /// WeChat gave a new value.
+    /// WeChat returned a new value.
     Fetched,
-    /// WeChat gave the same value again.
+    /// WeChat returned the same value again.
     Repeated,
-    /// The store had a newer value: of a peer, or of this process before its restart.
+    /// The store had a newer value, from a peer node or from this process before its restart.
     Taken,
-    /// It failed, for this class of reason.
+    /// It failed, with this class of error.
     Failed(Class),
 }
 
-/// One refresh, or several failures of the same kind in a row.
+/// One refresh, or several consecutive failures of the same kind.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Refresh {
     /// When it ended; of several, the first.
     pub at: UnixTime,
     /// When the last of them ended.
     pub last_at: UnixTime,
-    /// How many they are.
+    /// Number of refreshes in this entry.
     pub times: u64,
     /// How it ended.
     pub outcome: RefreshOutcome,
-    /// WeChat's code, where it refused.
+    /// WeChat's errcode, if it sent one.
     pub errcode: Option<i64>,
     /// How long it took; of several, the last.
     pub took: Duration,
-    /// When the value that came of it was to end.
+    /// When the value that it brought ends.
     pub expires_at: Option<UnixTime>,
 }
 
-/// The last [`KEPT`] of a slot, oldest first.
+/// The last [`KEPT`] refreshes of a slot, oldest first.
 #[derive(Default)]
 pub(super) struct History(VecDeque<Entry>);
 
-/// A [`Refresh`] in little room.
+/// A compact [`Refresh`].
 struct Entry {
     at: u32,
     last_at: u32,
     errcode: i32,
     times: u16,
     millis: u16,
-    /// From `at` on, in seconds; 0: there is no value.
+    /// Seconds from `at`; 0 means that there is no value.
     life: u16,
     outcome: RefreshOutcome,
 }
 
 impl RefreshOutcome {
-    /// The name in `status.json`.
+    /// Returns the name used in `status.json`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -72,7 +73,7 @@ impl RefreshOutcome {
         }
     }
 
-    /// Whether it brought no value.
+    /// Whether the refresh brought no value.
     #[must_use]
     pub fn is_failure(self) -> bool {
         matches!(self, Self::Failed(_))
@@ -97,7 +98,8 @@ impl History {
         if self.0.len() == KEPT {
             self.0.pop_front();
         }
-        // One at first, then twice as many: most slots of ten thousand accounts have seen one refresh since the start.
+        // Starts with room for one entry and doubles: most slots of ten thousand accounts have seen one
+        // refresh since the start.
         if self.0.len() == self.0.capacity() {
             self.0.reserve_exact(self.0.len().max(1));
         }
@@ -151,7 +153,7 @@ impl From<&Entry> for Refresh {
     }
 }
 
-/// What a flight started from: taken when it begins, entered into the history when it ends.
+/// The state before a refresh, needed to record its result.
 pub(super) struct Departure {
     uptime: Duration,
     had: Option<Arc<Credential>>,
@@ -165,7 +167,7 @@ impl Flight {
         }
     }
 
-    /// Enters the outcome. That nobody was asked, because of a ration, is none.
+    /// Records the result. A refresh that the rate limit refused is not recorded.
     pub(super) fn arrive(&self, departure: &Departure, outcome: &Result<Arc<Credential>, Error>) {
         let clock = &self.broker.inner.clock;
         let (now, took) = (clock.now(), clock.uptime().saturating_sub(departure.uptime));
@@ -222,7 +224,8 @@ impl Refresh {
     }
 }
 
-/// A day and a third of two-hour lives. Full for two credentials of ten thousand accounts it is 6.4 MB.
+/// A day and a third of two-hour lives. Full buffers for two credentials of ten thousand accounts take 6.4
+/// MB.
 const KEPT: usize = 16;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The store as the broker uses it: each question counted, and each that was not answered.
+//! The store as the broker uses it: counts operations and errors.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -8,14 +8,14 @@ use crate::clock::UnixTime;
 use crate::credential::{AppKey, Credential, CredentialKey};
 use crate::store::{Claim, Lease, Node, Peer, Saved, Store, StoreError};
 
-/// A store and what became of the questions to it. Every method is that of [`Store`] with the same name.
+/// A store with counters. Each method is the method of [`Store`] with the same name.
 #[derive(Clone)]
 pub(super) struct Instrumented {
     store: Store,
     operations: Arc<Operations>,
 }
 
-/// Asked and not answered, by [`Operation::ALL`].
+/// Operations and errors, by [`Operation::ALL`].
 #[derive(Default)]
 pub(super) struct Operations([[AtomicU64; 2]; Operation::ALL.len()]);
 
@@ -45,7 +45,7 @@ impl Operation {
 }
 
 impl Operations {
-    /// Each operation with how often it was wanted and how often it failed.
+    /// Returns each operation with its number of calls and errors.
     pub(super) fn read(&self) -> Vec<(&'static str, u64, u64)> {
         let counts = self
             .0
@@ -180,7 +180,7 @@ impl Instrumented {
         self.noted(Operation::Announce, self.store.announce(node, now).await)
     }
 
-    /// Counted with the announcements: where nobody shares the store, it is asked for in their place.
+    /// Counted as an announcement: for a store that is not shared, it takes the place of one.
     pub(super) async fn ping(&self) -> Result<(), StoreError> {
         self.noted(Operation::Announce, self.store.ping().await)
     }

@@ -1,6 +1,7 @@
-//! The keeper: renews what is due while it is still served, so that a reader almost never waits.
+//! The keeper: refreshes credentials while they are still served, so that a reader almost never waits.
 //!
-//! The step is [`Broker::tend`]; [`Broker::keep_fresh`] is the loop around it. A failure costs a wait, never the loop.
+//! [`Broker::tend`] is one step; [`Broker::keep_fresh`] is the loop. A failure causes a delay and never
+//! ends the loop.
 
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
@@ -17,14 +18,16 @@ use crate::clock::Moment;
 use crate::credential::{Credential, Freshness};
 use crate::error::Error;
 
-/// How many of its own refreshes the keeper has under way, the bell that rings when one ends, and what it knows of the clock.
+/// The state of the keeper: permits for its own refreshes, the signal that one ended, and what it knows of
+/// the clock.
 pub(super) struct Pace {
     free: Arc<Semaphore>,
     ended: Notify,
     pub(super) clock_jumps: AtomicU64,
-    /// What the wall clock was ahead of the uptime at the last step, in seconds.
+    /// By how much the wall clock was ahead of the uptime at the last step, in seconds.
     pub(super) wall_ahead: Mutex<Option<u64>>,
-    /// What lives are counted ahead of the wall clock, in seconds, since that was set back.
+    /// By how much the clock for lifetimes is ahead of the wall clock, in seconds, since the wall clock was
+    /// set back.
     pub(super) wall_behind: AtomicU64,
     pub(super) sync: Sync,
     pub(super) ledger: QuotaLedger,
@@ -45,10 +48,10 @@ impl Default for Pace {
 }
 
 impl Broker {
-    /// Keeps every account's credentials fresh until it is dropped. Spawn it once per process.
+    /// Keeps every account's credentials fresh until the future is dropped. Spawn it once per process.
     pub async fn keep_fresh(self) {
         self.look_around().await;
-        // A store that is slow holds up nobody's refresh.
+        // A separate loop, so that a slow store does not delay refreshes.
         let looking = async {
             loop {
                 tokio::time::sleep(TICK).await;
@@ -60,7 +63,8 @@ impl Broker {
 
     async fn keep_renewing(&self) {
         loop {
-            // One look at all of them for many refreshes: ten thousand cold accounts are not looked at ten thousand times.
+            // One scan serves many refreshes, so ten thousand cold accounts are not scanned ten thousand
+            // times.
             for (member, slot) in self.due() {
                 let free = self
                     .inner
@@ -84,9 +88,9 @@ impl Broker {
         }
     }
 
-    /// One step of the keeper: looks at the clock and, when it is time, into the store; starts the refreshes that are due, waits
-    /// for them, and says how each went. At most 16 at a time, so that ten thousand cold accounts do not call WeChat in the same
-    /// second.
+    /// Runs one step of the keeper: checks the clock and, if it is time, the store; starts the due
+    /// refreshes, waits for them, and returns their results. At most 16 refreshes run at a time, so that
+    /// ten thousand cold accounts do not all call WeChat in the same second.
     pub async fn tend(&self) -> Vec<Result<Arc<Credential>, Error>> {
         self.look_around().await;
         let mut started = Vec::new();
@@ -126,8 +130,8 @@ impl Broker {
         outcome
     }
 
-    /// What is due; parents first, since a ticket waits for its token anyway. One look at the clock, and at each slot one at two
-    /// numbers; its lock is taken only where these say that it may be due.
+    /// Returns the due slots, parents first, since a ticket needs its token anyway. Reads the clock once
+    /// and compares two numbers per slot; takes a slot's lock only if these say that it may be due.
     fn due(&self) -> Vec<(Arc<AccountEntry>, Arc<Slot>)> {
         let (members, at) = (self.inner.members.load(), self.inner.clock.moment());
         self.inner.counts.keeper_looked(at.uptime);
@@ -182,8 +186,9 @@ impl Broker {
     }
 }
 
-/// How often the keeper looks. A look at a credential that is not due costs two comparisons.
+/// How often the keeper checks. Checking a credential that is not due costs two comparisons.
 pub const TICK: Duration = Duration::from_secs(1);
 
-/// Refreshes that the keeper has under way at once: WeChat answers one in some 50 ms, so 10,000 cold accounts take a minute.
+/// Maximum number of concurrent keeper refreshes. WeChat answers one in some 50 ms, so 10,000 cold accounts
+/// take a minute.
 const AT_ONCE: usize = 16;

@@ -1,4 +1,5 @@
-//! Who else shares the store, and whether it can be reached: looked at now and then, so that a status page asks nobody.
+//! The peer nodes and the reachability of the store. The keeper checks both periodically, so that a status
+//! page causes no store access.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -7,7 +8,7 @@ use super::Broker;
 use crate::clock::UnixTime;
 use crate::store::{Node, Peer, StoreError};
 
-/// What this process calls itself, and what it last saw.
+/// The identity of this node and the result of the last check.
 pub(super) struct Presence {
     node: Node,
     seen: Mutex<Seen>,
@@ -15,30 +16,30 @@ pub(super) struct Presence {
 
 #[derive(Default)]
 struct Seen {
-    /// When to look again, in uptime; `None`: at once.
+    /// When to check again, in uptime; `None` means at once.
     next: Option<Duration>,
     peers: Vec<Peer>,
-    /// What the store last said instead, and since when it does so.
+    /// The store's last error, and since when the store has been failing.
     trouble: Option<(StoreError, UnixTime)>,
     looked_at: Option<UnixTime>,
 }
 
-/// This process, its store and its peers.
+/// This node, its store and its peer nodes.
 #[derive(Clone, Debug)]
 pub struct Surroundings {
-    /// This process.
+    /// This node.
     pub node: Node,
     /// `memory`, `file` or `redis`.
     pub store: &'static str,
-    /// Which one: no password.
+    /// Description of the store, without a password.
     pub place: String,
-    /// Whether other processes may use it too.
+    /// Whether other processes may use the store too.
     pub shared: bool,
-    /// What is wrong with it, and since when.
+    /// The store's current error, and since when it has been failing.
     pub trouble: Option<(StoreError, UnixTime)>,
-    /// When that was last looked at.
+    /// When the store was last checked.
     pub looked_at: Option<UnixTime>,
-    /// The other processes, by name. Empty where the store is not shared.
+    /// The peer nodes, sorted by name. Empty if the store is not shared.
     pub peers: Vec<Peer>,
 }
 
@@ -55,7 +56,7 @@ impl Presence {
 }
 
 impl Broker {
-    /// What is around this process, as the keeper last found it.
+    /// Returns what the keeper last found about the store and the peer nodes.
     #[must_use]
     pub fn surroundings(&self) -> Surroundings {
         let (store, presence) = (&self.inner.store, &self.inner.presence);
@@ -71,7 +72,8 @@ impl Broker {
         }
     }
 
-    /// Tells the shared store that this process is there, and hears who else is; of another store, whether it still writes.
+    /// Announces this node in a shared store and reads the peer nodes. Checks any other store for being
+    /// writable.
     pub(super) async fn meet_peers(&self) {
         let (clock, presence) = (&self.inner.clock, &self.inner.presence);
         {
@@ -94,7 +96,7 @@ impl Broker {
                 peers.sort_by(|a, b| (&a.node.name, a.node.id).cmp(&(&b.node.name, b.node.id)));
                 (seen.peers, seen.trouble) = (peers, None);
             }
-            // Who was there is still shown, with the time when it was seen.
+            // The last known peer nodes are kept, each with the time when it was last seen.
             Err(error) => {
                 let since = seen
                     .trouble
@@ -106,7 +108,7 @@ impl Broker {
     }
 }
 
-/// The machine's name, where the system tells it without a call of its own.
+/// Returns the machine's name, if `/proc` or the environment provides it.
 fn machine() -> Option<String> {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname")
         .ok()
@@ -114,5 +116,5 @@ fn machine() -> Option<String> {
     Some(name.trim().to_owned()).filter(|name| !name.is_empty())
 }
 
-/// A sixth of the time after which a process that says nothing counts as gone.
+/// A sixth of the time after which a silent node counts as gone.
 const EVERY: Duration = Duration::from_secs(10);

@@ -1,4 +1,4 @@
-//! What becomes known of a refresh when it ends: one line in the log, the counts, and for a failure the memory of it.
+//! Reports the end of a refresh: writes one log line, updates the counters, and remembers a failure.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::credential::{Credential, Kind};
 use crate::error::{Class, Error, Failure, UpstreamError};
 
 impl Flight {
-    /// A value came from WeChat.
+    /// Reports a value that WeChat returned.
     pub(super) fn report(&self, kept: &Credential) {
         let inner = &self.broker.inner;
         self.slot
@@ -25,7 +25,7 @@ impl Flight {
         self.say("refreshed", kept, "refreshed");
     }
 
-    /// One line for a refresh that brought a value. A generation is a time, and no secret.
+    /// Logs a refresh that brought a value. A generation is a time, not a secret.
     pub(super) fn say(&self, outcome: &'static str, kept: &Credential, message: &'static str) {
         let now = self.broker.inner.clock.now();
         let (account, kind, why) = (&self.member.name, self.slot.key.kind, self.why.as_str());
@@ -35,7 +35,7 @@ impl Flight {
         info!(account, %kind, why, outcome, took_ms, expires_in, next_in, generation, "{message}");
     }
 
-    /// WeChat gave no value.
+    /// Reports that WeChat returned no value.
     pub(super) fn remember(&self, failure: UpstreamError, kind: Kind) -> Error {
         let counts = &self.broker.inner.counts;
         counts.refreshed(self.slot.key.kind, false, self.took());
@@ -43,7 +43,7 @@ impl Flight {
         self.keep_in_mind(failure, kind)
     }
 
-    /// Remembers a failure, logs it once, as loudly as its class asks, and makes it the callers' answer.
+    /// Remembers a failure, logs it once at the level of its class, and returns it as the callers' error.
     pub(super) fn keep_in_mind(&self, failure: UpstreamError, kind: Kind) -> Error {
         let failure = self.with_other_addresses(failure);
         let now = self.broker.inner.clock.now();
@@ -62,8 +62,8 @@ impl Flight {
         error
     }
 
-    /// A value came, but again one that lives for seconds: calls at the end of each would spend the day's quota. So the next one
-    /// comes later, and the reason is told.
+    /// Delays the next call and logs the reason. WeChat returned a value that lives for seconds again; a
+    /// call at the end of each would use up the daily quota.
     pub(super) fn space_out(&self, life: Duration, pause: Duration) {
         let why = format!(
             "a life of {} s, again: the next call comes in {} s",
@@ -84,7 +84,7 @@ impl Flight {
         self.say_failure(&failure, kind, pause);
     }
 
-    /// Names the other addresses too, from which this account was called within a day and refused.
+    /// Adds the other IP addresses that WeChat refused for this account within a day.
     fn with_other_addresses(&self, failure: UpstreamError) -> UpstreamError {
         let Some(ip) = failure.ips_to_allow().first().copied() else {
             return failure;
@@ -98,8 +98,9 @@ impl Flight {
         }
     }
 
-    /// Enters a failure, which forbids another try until `until`, or for as long as its class says. That of a flight which began
-    /// before a reload corrected the account says nothing about the account as it is now, and forbids nothing.
+    /// Records a failure, which prevents another try until `until`, or for as long as its class says. A
+    /// failure of a flight that started before a reload corrected the account says nothing about the new
+    /// configuration, and prevents nothing.
     pub(super) fn enter(
         &self,
         state: &mut State,
@@ -122,7 +123,7 @@ impl Flight {
         }
     }
 
-    /// What everybody suffers from is summed up; see `flood`.
+    /// Logs a failure. Faults that hit many accounts are summed up; see `events`.
     fn say_failure(&self, failure: &UpstreamError, kind: Kind, retry_in: Duration) {
         let (account, why, outcome) = (
             self.member.name.as_str(),
@@ -130,7 +131,7 @@ impl Flight {
             failure.class().as_str(),
         );
         let (took_ms, retry_in) = (self.took_ms(), retry_in.as_secs());
-        // How long pages go on: until then nobody notices.
+        // How long pages keep working: until then users notice nothing.
         let living_for = self.broker.served_for(&self.slot).as_secs();
         let (cause, fix) = (failure.cause().en, failure.fix_for_operator().en);
         let dead = living_for == 0
@@ -148,12 +149,12 @@ impl Flight {
         }
     }
 
-    /// A number in JSON too, which a `u128` would not be.
+    /// Returns the duration as `u64`, which JSON logs write as a number; they would not for `u128`.
     fn took_ms(&self) -> u64 {
         u64::try_from(self.took().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Since the flight began, the wait for a lease included.
+    /// Returns the time since the flight began, including the wait for a lease.
     fn took(&self) -> Duration {
         self.broker.inner.clock.uptime().saturating_sub(self.begun)
     }

@@ -1,4 +1,5 @@
-//! How many calls the day has seen, looked up now and then for those who watch the quota: with a shared store, peers call too.
+//! Today's call counts, read from the store periodically for monitoring. With a shared store, peer nodes
+//! make calls too.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -8,14 +9,14 @@ use super::Broker;
 use super::slot::Slot;
 use crate::upstream::endpoint;
 
-/// When to look again, in seconds of uptime.
+/// The time of the next read, in seconds of uptime.
 #[derive(Default)]
 pub(super) struct QuotaLedger {
     next: AtomicU64,
 }
 
 impl Broker {
-    /// Takes note of today's counts, once a minute. A store that errs leaves them as they were.
+    /// Reads today's counts once a minute. After a store error the old counts stay.
     pub(super) async fn look_into_ledger(&self) {
         let (uptime, next) = (
             self.inner.clock.uptime().as_secs(),
@@ -52,8 +53,8 @@ impl Broker {
     }
 }
 
-/// Every process of a cluster asks; a quota is used up in hours, not in seconds.
+/// Every node of a cluster reads the counts, and a quota is used up over hours, not seconds.
 const EVERY: Duration = Duration::from_secs(60);
 
-/// How many counts one question to the store is about.
+/// Number of counts per store request.
 const PAGE: usize = 500;

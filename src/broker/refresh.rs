@@ -1,6 +1,7 @@
-//! The way to a new credential: one flight per slot, in a task of its own; store before upstream; the parent renewed once.
+//! Obtains a new credential: one flight per slot, in a task of its own. The store is asked before the
+//! upstream, and a rejected parent token is refreshed once.
 //!
-//! Read it from the top: [`Broker::refresh`] joins or starts a flight, [`Flight::run`] is the flight.
+//! Start reading at [`Broker::refresh`], which joins or starts a flight; [`Flight::run`] is the flight.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +19,8 @@ use crate::error::{Error, Failure, UpstreamError};
 use crate::store::{Lease, Saved, StoreError};
 
 impl Broker {
-    /// Joins the refresh under way or starts one, and waits for it. A caller who goes away meanwhile aborts nothing.
+    /// Joins the running refresh or starts one, and waits for it. A caller that stops waiting does not
+    /// abort the refresh.
     pub(super) async fn refresh(
         &self,
         member: &Arc<AccountEntry>,
@@ -32,7 +34,8 @@ impl Broker {
         }
     }
 
-    /// Decides under the slot's lock, and looks again there: the value may have come while the caller was on the way.
+    /// Decides under the slot's lock whether to start a refresh. Checks the value again there, since it may
+    /// have arrived meanwhile.
     pub(super) fn board(
         &self,
         member: &Arc<AccountEntry>,
@@ -82,7 +85,7 @@ impl Broker {
                 });
             }
             state.renewed_on_demand = Some(now);
-            // Told once of each value, however often its renewal has to be tried.
+            // Logged once per value, however often its refresh has to be tried.
             let is_news = state
                 .refused
                 .replace(bad.clone())
@@ -121,13 +124,15 @@ impl Broker {
         if renewed.value != *bad {
             return Ok(renewed);
         }
-        // It joined a refresh that had begun for another reason and brought the refused value again: one of its own, once.
+        // The call joined a refresh that had started for another reason and brought the rejected value
+        // again. Starts one of its own, once.
         self.refresh(member, slot, Reason::Rejected(bad.clone()))
             .await
     }
 }
 
-/// A token refused long before its end was retired by somebody else: say so, with the way out.
+/// Logs that a token was rejected long before its end, so another server has retired it, and how to prevent
+/// that.
 fn warn_of_foreign_refresh(member: &AccountEntry, left: Duration) {
     let advice = match member.account.mode() {
         _ if matches!(member.account.platform(), Platform::Work { .. }) => {
@@ -148,14 +153,14 @@ fn warn_of_foreign_refresh(member: &AccountEntry, left: Duration) {
     );
 }
 
-/// What a caller finds on the way to a refresh.
+/// The result of asking for a refresh.
 pub(super) enum Decision {
     Current(Arc<Credential>),
     Cooling(Error),
     Flight(watch::Receiver<Outcome>),
 }
 
-/// Waits for a flight to end. It can end without an outcome only when its task was killed with the runtime.
+/// Waits for a flight to end. It ends without an outcome only if its task was killed with the runtime.
 pub(super) async fn land(
     mut flight: watch::Receiver<Outcome>,
     member: &AccountEntry,
@@ -183,7 +188,7 @@ pub(super) struct Flight {
     land: watch::Sender<Outcome>,
 }
 
-/// Takes the flight off its slot however it ends, a panic included.
+/// Removes the flight from its slot however it ends, including by a panic.
 struct Landing<'a>(&'a Slot);
 
 impl Drop for Landing<'_> {
@@ -206,7 +211,7 @@ impl Flight {
         if let Some(found) = self.look_in_store().await {
             return Ok(found);
         }
-        // The parent first: a lease is short, and should be held over our own call only.
+        // The parent comes first: a lease is short and should cover only this credential's own call.
         let token = match self.slot.key.kind.parent() {
             Some(parent) => Some(self.parent(parent).await?),
             None => None,
@@ -216,7 +221,8 @@ impl Flight {
             Turn::Found(credential) => return Ok(credential),
             Turn::Wait(error, latest) => return Err(self.wait_for_store(error, latest)),
         };
-        // Only whoever would call asks for a ration: the others find what that brought.
+        // The rate limit is checked only by the node that is about to call; the others find the result in
+        // the store.
         let outcome = match self.ration().await {
             Ok(()) => self.call(token).await,
             Err(rationed) => {
@@ -253,7 +259,8 @@ impl Flight {
         parent.inspect_err(|error| self.share_cooldown(error))
     }
 
-    /// Without its parent this credential cannot come either: callers are answered from memory until the parent is tried again.
+    /// Applies the parent's cooldown: without its parent this credential cannot be fetched, so callers are
+    /// answered from memory until the parent is tried again.
     fn share_cooldown(&self, error: &Error) {
         self.slot.counts.count(stats::Outcome::NoToken);
         if let Error::Upstream {
@@ -268,7 +275,8 @@ impl Flight {
         }
     }
 
-    /// What another process, or this one before its restart, has stored, if that is what is wanted.
+    /// Returns the credential that a peer node, or this process before its restart, has stored, if it
+    /// satisfies the reason of this refresh.
     async fn look_in_store(&self) -> Option<Arc<Credential>> {
         let stored = match self.broker.inner.store.load(&self.slot.key).await {
             Ok(stored) => Arc::new(stored?),
@@ -307,7 +315,8 @@ impl Flight {
         Some(self.admit(stored))
     }
 
-    /// The right to call: at once where the store has nobody to share with, after another's refresh where it has.
+    /// Obtains the right to call: at once if the store is not shared, otherwise possibly after a peer
+    /// node's refresh.
     async fn lease(&self) -> Turn {
         let mut waiting_since = None;
         let turn = self.wait_for_turn(&mut waiting_since).await;
@@ -320,16 +329,17 @@ impl Flight {
 
     async fn wait_for_turn(&self, waiting_since: &mut Option<Duration>) -> Turn {
         let store = &self.broker.inner.store;
-        // Long enough for two: one whose owner died, and the refresh of whoever then got it.
+        // Long enough for two leases: one whose owner died, and the refresh of the node that got the lease
+        // next.
         let mut polls_left = 2 * self.lease_time().as_millis() / LEASE_POLL.as_millis();
         loop {
             match store.lease(&self.slot.key, self.lease_time()).await {
-                // Look again: it may have come between the first look and the lease.
+                // The value may have been stored between the first load and the lease.
                 Ok(Some(lease)) => {
                     return match self.look_in_store().await {
                         None => Turn::Ours(Some(lease)),
                         Some(found) => {
-                            let _ = store.release(lease).await; // else it ends by itself
+                            let _ = store.release(lease).await; // on error it expires by itself
                             Turn::Found(found)
                         }
                     };
@@ -348,8 +358,10 @@ impl Flight {
         }
     }
 
-    /// A store that errs counts as empty. But while a value lives, nobody has to refresh alone: most outages are short, and each
-    /// process that goes alone is a call too many; a classic call retires what the others got. So it waits until near the end.
+    /// Decides what to do when the store fails. An error counts as an empty store. But while a value is
+    /// valid, no node has to refresh without the store: most outages are short, every uncoordinated refresh
+    /// is an unnecessary call, and a classic call retires the tokens of the peer nodes. So the refresh
+    /// waits until near the end.
     fn without_store(&self, error: &StoreError) -> Turn {
         let alone = if self.is_classic_token() {
             CLASSIC_ALONE
@@ -374,7 +386,7 @@ impl Flight {
         }
     }
 
-    /// Tries again later, but not so late that the living value ends meanwhile.
+    /// Schedules the next try for later, but before the current value ends.
     fn wait_for_store(&self, error: UpstreamError, latest: UnixTime) -> Error {
         let waiting = self.keep_in_mind(error, self.slot.key.kind);
         if let Some(failure) = &mut self.slot.lock().failure {
@@ -393,7 +405,7 @@ impl Flight {
         }
     }
 
-    /// A little longer than the calls it covers can take.
+    /// Returns a little more than the calls under the lease can take.
     fn lease_time(&self) -> Duration {
         let calls = if self.slot.key.kind == Kind::AccessToken {
             2
@@ -403,8 +415,8 @@ impl Flight {
         self.broker.inner.upstream.timeout() * calls + Duration::from_secs(1)
     }
 
-    /// Stores, then admits: a value is handed out only when a crash cannot lose it any more. Newer wins, unless its date is that of
-    /// a clock that was wrong.
+    /// Stores the value, then admits it: a value is handed out only when a crash can no longer lose it. The
+    /// newer value wins, unless its date comes from a wrong clock.
     pub(super) async fn keep(&self, mut credential: Credential) -> Arc<Credential> {
         let key = &self.slot.key;
         for _ in 0..2 {
@@ -434,7 +446,7 @@ impl Flight {
         kept
     }
 
-    /// Admits a value whose dates fit this machine's clock only.
+    /// Admits a value whose dates are correct for this machine's clock only.
     pub(super) fn keep_here(&self, credential: Credential) -> Arc<Credential> {
         self.report(&credential);
         let clock = &self.broker.inner.clock;
@@ -447,8 +459,9 @@ impl Flight {
         self.admit(Arc::new(credential))
     }
 
-    /// Into the cache, unless what is there is newer. What came once is kept alive from now on; what never came, because the account
-    /// may not have it, is asked for only when somebody wants it: a stranger's request makes it nobody's concern.
+    /// Makes the value current, unless a newer one is there. From now on the keeper refreshes this
+    /// credential. One that was never fetched, because the account may lack the permission, is fetched only
+    /// on request, so an unauthenticated request cannot add work to the keeper.
     fn admit(&self, credential: Arc<Credential>) -> Arc<Credential> {
         self.slot.want();
         let mut state = self.slot.lock();
@@ -462,20 +475,20 @@ impl Flight {
     }
 }
 
-/// Whose turn it is to call.
+/// Whether this node may call now.
 enum Turn {
     Ours(Option<Lease>),
     Found(Arc<Credential>),
-    /// For the store, until then at most.
+    /// Wait for the store, at most until this time.
     Wait(UpstreamError, UnixTime),
 }
 
-/// How often another process's refresh is looked for.
+/// Poll interval while a peer node refreshes.
 const LEASE_POLL: Duration = Duration::from_millis(100);
 
-/// With no store to agree through, a credential is renewed only this close to its end: later than the lead, so that an outage of
-/// a minute or two costs no call, and early enough for a few failures.
+/// Without a store for coordination, a credential is refreshed only this close to its end: later than the
+/// lead, so that an outage of a minute or two costs no call, and early enough for a few failures.
 const ALONE: Duration = Duration::from_secs(120);
 
-/// A classic one even later: it retires those of the others.
+/// Later still for a classic token, because its refresh retires the tokens of the peer nodes.
 const CLASSIC_ALONE: Duration = Duration::from_secs(60);

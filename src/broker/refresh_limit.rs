@@ -1,8 +1,12 @@
-//! How often callers may have a credential renewed: whoever holds a key, however wrong they are, the day's quota stays.
+//! Rate limit for caller-requested refreshes, so that a misbehaving client cannot exhaust WeChat's daily
+//! quota.
 //!
-//! The thirty seconds between two renewals alone would let a caller who complains all day make 2,880 calls; an ordinary account
-//! has 2,000 classic token calls a day, WeCom gives a hundred tickets an hour. So the gap grows once a day's first renewals are
-//! used up. Forced refreshes of stable tokens have a ration of WeChat's own (`call`), and the calls before them cost nothing.
+//! The 30 s gap between two refreshes alone would still allow 2,880 calls a day. An ordinary account has
+//! 2,000 classic token calls a day
+//! (<https://developers.weixin.qq.com/doc/service/Message_Management/API_Call_Limits.html>), and WeCom
+//! allows a hundred tickets per app and hour (<https://developer.work.weixin.qq.com/document/path/90454>).
+//! So the gap grows once a day's first refreshes are used up. Forced refreshes of stable tokens have
+//! WeChat's own limit (`call`), and the calls before them cost nothing.
 
 use std::time::Duration;
 
@@ -12,8 +16,9 @@ use crate::error::Error;
 use crate::store::Claim;
 
 impl Flight {
-    /// Whether this refresh may be made now, if it is one on demand. Shared with all processes by the store; one that errs
-    /// forbids nothing, since a dead credential is worse and this process still keeps its gap.
+    /// Checks whether an on-demand refresh is allowed now. The limit is shared by all nodes through the
+    /// store. A store error allows the refresh: a dead credential is worse, and this process still keeps
+    /// its own gap.
     pub(super) async fn ration(&self) -> Result<(), Error> {
         if !matches!(self.why, Reason::Rejected(_) | Reason::Asked) || self.is_stable_token() {
             return Ok(());
@@ -51,5 +56,5 @@ impl Flight {
 /// More than a day ever needs: even a foreign server that retires the token every two hours causes twelve.
 const FREELY_PER_DAY: u32 = 20;
 
-/// 96 more a day: together within the 200 token calls that WeChat grants a test account.
+/// Allows 96 more a day: together within the 200 token calls that WeChat grants a test account.
 const GAP_AFTERWARDS: Duration = Duration::from_secs(15 * 60);

@@ -1,8 +1,10 @@
-//! "Refresh now": an operator has removed the cause of a failure and does not want to wait for the next try.
+//! "Refresh now": for an operator who has removed the cause of a failure and does not want to wait for the
+//! next try.
 //!
-//! It asks WeChat in the ordinary way and forces nothing: a stable token that is well comes back as it is. The rations are those
-//! of [`Broker::reject`]. A remembered spent quota is no reason not to call, since the console can clear it: a call that succeeds
-//! ends the block, for all who share the store. An hour's ban of this server's address is not cut short.
+//! It makes an ordinary call and forces nothing: a valid stable token is returned unchanged. The rate
+//! limits are those of [`Broker::reject`]. A remembered spent quota does not prevent the call, since the
+//! quota can be cleared in the console; a call that succeeds lifts the block for all nodes that share the
+//! store. A one-hour ban of this server's IP address is not cut short.
 
 use std::sync::Arc;
 
@@ -13,18 +15,19 @@ use crate::credential::{Credential, Kind};
 use crate::error::{Class, Error, Wait};
 use crate::upstream::endpoint;
 
-/// What came of it.
+/// The result of a refresh that an operator requested.
 #[derive(Clone, Debug)]
 pub struct Renewed {
-    /// The credential there is now.
+    /// The current credential.
     pub credential: Arc<Credential>,
-    /// Whether its value is another than before.
+    /// Whether its value differs from the previous one.
     pub is_new: bool,
 }
 
 impl Broker {
-    /// Renews a credential now, also while the last failure, a spent quota among them, still forbids another try by itself: for an
-    /// operator who has removed its cause. A ticket whose token is dead renews the token first.
+    /// Refreshes a credential now, even if the last failure, including a spent quota, still prevents an
+    /// automatic try. For an operator who has removed its cause. A ticket whose token is dead refreshes the
+    /// token first.
     ///
     /// # Errors
     /// As [`Broker::reject`].
@@ -38,7 +41,8 @@ impl Broker {
         Ok(Renewed { credential, is_new })
     }
 
-    /// The quota of this call is not spent any more: what waits for it, here and in the processes that share the store, is tried at once.
+    /// Lifts the block of a quota that is no longer spent. The waiting credentials are tried at once, here
+    /// and on the nodes that share the store.
     pub(super) async fn lift_block(&self, member: &AccountEntry, kind: Kind) {
         let (_, called) = endpoint(&member.account, kind);
         let (app, now) = (member.account.app_key(), self.inner.clock.now());
@@ -49,7 +53,8 @@ impl Broker {
         self.wake_blocked(member, called);
     }
 
-    /// Ends the waits of this account's credentials for the quota of one endpoint, and of what waits for those.
+    /// Ends the waits of this account's credentials for the quota of one endpoint, including those of
+    /// dependent credentials.
     pub(super) fn wake_blocked(&self, member: &AccountEntry, called: &str) {
         let now = self.inner.clock.now();
         for slot in &member.slots {
@@ -62,7 +67,8 @@ impl Broker {
         }
     }
 
-    /// What failed because of its parent need not wait any longer: the keeper tries again with its next step.
+    /// Ends the waits of credentials that failed because of this parent. The keeper tries them in its next
+    /// step.
     fn wake_children(&self, member: &AccountEntry, parent: Kind) {
         let now = self.inner.clock.now();
         for slot in member
@@ -83,7 +89,8 @@ impl Broker {
 }
 
 impl Flight {
-    /// Why the parent is wanted: who asks for a ticket now asks for its token now.
+    /// Returns the reason for the parent's refresh: an operator's request for a ticket also covers its
+    /// token.
     pub(super) fn why_the_parent(&self) -> Reason {
         if matches!(self.why, Reason::Asked) {
             Reason::Asked
@@ -94,7 +101,7 @@ impl Flight {
 }
 
 impl Remembered {
-    /// Whether an operator may end the wait after it: all but a ban of this server's address.
+    /// Whether an operator may end the wait early: always, except for a ban of this server's IP address.
     pub(super) fn may_be_cut_short(&self) -> bool {
         matches!(self.error.wait(), Wait::Backoff | Wait::Slow)
             || self.error.class() == Class::Quota

@@ -1,8 +1,9 @@
-//! What was answered: requests by route and status with their latency, and by account.
+//! Request counters: by route and status with latency, and by account.
 //!
-//! Plain atomics, resolved once and counted without a lock: a route's counter is held by whoever answers it (one for each worker, so
-//! that no two write to one cache line), an account's by the account. How they are printed is a collector's matter.
-//! No label can be chosen by a stranger: routes are patterns, statuses come from a fixed list, and names that are no account are one.
+//! Plain atomics, looked up once and incremented without a lock. Each worker holds a counter per route of
+//! its own, so that no two workers write to one cache line; an account holds its own counter. The exporter
+//! formats them. A client cannot create labels: routes are patterns, statuses come from a fixed list, and
+//! unknown account names share one label.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,17 +12,17 @@ use std::time::Duration;
 
 use super::Broker;
 
-/// Which of the two listeners.
+/// One of the two listeners.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Plane {
-    /// What pages call.
+    /// The public listener, which pages call.
     Public,
-    /// What the company's own servers call.
+    /// The admin listener, which clients call.
     Private,
 }
 
 impl Plane {
-    /// `public` or `private`.
+    /// Returns `public` or `private`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -31,15 +32,15 @@ impl Plane {
     }
 }
 
-/// All counters of requests of one process.
+/// All request counters of this process.
 #[derive(Default)]
 pub struct Tally {
     routes: Mutex<BTreeMap<(Plane, String), Shards>>,
-    /// Requests that named an account which is none.
+    /// Requests that named an unknown account.
     unknown: Arc<AccountTally>,
 }
 
-/// The counters of one route: those in use, and the sum of those that no worker holds any more.
+/// The counters of one route: those in use, and the sum of those that their workers have dropped.
 #[derive(Default)]
 struct Shards {
     used: Vec<Arc<RouteTally>>,
@@ -47,8 +48,9 @@ struct Shards {
 }
 
 impl Tally {
-    /// A counter for this route: each caller gets one of its own, and keeps it. `route` is a pattern like `/credentials/{account}/{kind}`,
-    /// never the path of a request; more patterns than any program of this kind has are counted as [`OTHER_ROUTE`].
+    /// Returns a new counter for this route, for one worker to keep. `route` is a pattern such as
+    /// `/credentials/{account}/{kind}`, never the path of a request. Patterns beyond the maximum are
+    /// counted as [`OTHER_ROUTE`].
     #[must_use]
     pub fn route(&self, plane: Plane, route: &str) -> Arc<RouteTally> {
         let mut routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
@@ -67,7 +69,7 @@ impl Tally {
 }
 
 impl Shards {
-    /// Adds up what nobody counts on any more.
+    /// Adds up the counters that no worker holds any more.
     fn fold(&mut self) {
         let (used, ended): (Vec<_>, Vec<_>) = self
             .used
@@ -92,7 +94,8 @@ impl Shards {
 #[derive(Debug)]
 pub struct RouteTally {
     by_status: [AtomicU64; STATUSES.len()],
-    /// Each counts what took at most as long as its bound and longer than the one before; the last, what took longer still.
+    /// Each bucket counts durations up to its bound and above the previous one; the last counts longer
+    /// durations.
     by_latency: [AtomicU64; LATENCIES.len() + 1],
     micros: AtomicU64,
 }
@@ -108,7 +111,8 @@ impl Default for RouteTally {
 }
 
 impl RouteTally {
-    /// Counts one answer. For one thread only, which is what makes it cheap: of two that count at once, one may be lost.
+    /// Counts one answer. Must be called by one thread only, which makes it cheap: concurrent increments
+    /// may be lost.
     pub fn record(&self, status: u16, took: Duration) {
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         let bucket = LATENCIES
@@ -155,7 +159,7 @@ impl RouteTally {
     }
 }
 
-/// What pages got for one account.
+/// The answers that pages got for one account.
 #[derive(Debug)]
 pub struct AccountTally([AtomicU64; STATUSES.len()]);
 
@@ -172,12 +176,12 @@ impl AccountTally {
     }
 }
 
-/// All counters as they stand: what a collector reads. Only what is not zero is in it.
+/// All counters at one moment, without those that are zero.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Requests {
-    /// By route, in order.
+    /// By route, sorted.
     pub routes: Vec<RouteRequests>,
-    /// By account, sorted by name: public requests that named it, or meant it as the default one.
+    /// By account, sorted by name: public requests that named it or used it as the default account.
     pub accounts: Vec<AccountRequests>,
 }
 
@@ -188,9 +192,9 @@ pub struct RouteRequests {
     pub plane: Plane,
     /// Its pattern, or [`OTHER_ROUTE`].
     pub route: String,
-    /// Status and number.
+    /// Statuses and their counts.
     pub by_status: Vec<(u16, u64)>,
-    /// How long they took.
+    /// The latencies.
     pub latency: Latency,
 }
 
@@ -199,29 +203,30 @@ pub struct RouteRequests {
 pub struct AccountRequests {
     /// Its name, or [`UNKNOWN_ACCOUNT`].
     pub account: String,
-    /// Status and number.
+    /// Statuses and their counts.
     pub by_status: Vec<(u16, u64)>,
 }
 
-/// A histogram as Prometheus has it.
+/// A histogram in the form that Prometheus uses.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Latency {
-    /// Upper bound in seconds, and how many took at most so long; `+Inf` is [`Latency::count`].
+    /// Upper bounds in seconds with cumulative counts; the count of `+Inf` is [`Latency::count`].
     pub buckets: Vec<(f64, u64)>,
-    /// All of them together, in seconds.
+    /// Sum of all values in seconds.
     pub sum: f64,
-    /// How many.
+    /// Number of values.
     pub count: u64,
 }
 
 impl Broker {
-    /// The counters of requests, to count on: whoever answers asks for its route's once.
+    /// Returns the request counters for incrementing. Each worker gets its route's counter once.
     #[must_use]
     pub fn tally(&self) -> &Tally {
         &self.inner.tally
     }
 
-    /// The counter of the account of this name (empty: the default one), to count on: all names that are none share one.
+    /// Returns the counter of this account for incrementing; an empty name selects the default account. All
+    /// unknown names share one counter.
     #[must_use]
     pub fn account_tally(&self, account: &str) -> Arc<AccountTally> {
         self.member(account).map_or_else(
@@ -230,13 +235,14 @@ impl Broker {
         )
     }
 
-    /// The name of the account that this name means (an empty one: the default one); `None` when it means none.
+    /// Returns the name of the account that this name selects; an empty name selects the default account.
+    /// `None` if there is no such account.
     #[must_use]
     pub fn name_of(&self, account: &str) -> Option<String> {
         self.member(account).ok().map(|member| member.name.clone())
     }
 
-    /// The counters of requests, to read.
+    /// Returns the current request counts.
     #[must_use]
     pub fn requests(&self) -> Requests {
         let routes = self
@@ -282,7 +288,7 @@ fn add(counter: &AtomicU64, n: u64) {
     counter.fetch_add(n, Ordering::Relaxed);
 }
 
-/// Without the lock on the bus: nobody else writes to it.
+/// Avoids an atomic read-modify-write instruction: there is no other writer.
 fn add_alone(counter: &AtomicU64, n: u64) {
     counter.store(
         counter.load(Ordering::Relaxed).wrapping_add(n),
@@ -303,7 +309,7 @@ fn seconds(micros: u64) -> f64 {
     micros as f64 / 1e6
 }
 
-/// Where a status is counted: at itself, or at the first of its class.
+/// Returns the index at which a status is counted: its own, or the first of its class.
 const fn index_of(status: u16) -> usize {
     let mut i = 0;
     let mut first_of_class = STATUSES.len() - 1;
@@ -319,7 +325,7 @@ const fn index_of(status: u16) -> usize {
     first_of_class
 }
 
-/// [`index_of`] for every status there is.
+/// [`index_of`] for every status.
 const INDEX: [usize; 1_000] = {
     let (mut index, mut status) = ([0; 1_000], 0u16);
     while status < 1_000 {
@@ -329,26 +335,26 @@ const INDEX: [usize; 1_000] = {
     index
 };
 
-/// The statuses that are told apart. Another one is counted as the first of its class.
+/// The statuses counted separately. Any other status is counted as the first of its class.
 pub const STATUSES: [u16; 23] = [
     200, 204, 206, 301, 302, 304, 400, 401, 403, 404, 405, 406, 408, 413, 414, 415, 416, 421, 429,
     431, 500, 502, 503,
 ];
 
-/// The histogram's bounds in microseconds: a signature takes a few, a refresh some tens of thousands, a call that is given up five
-/// million.
+/// The histogram's bounds in microseconds: a signature takes a few, a refresh some tens of thousands, a
+/// call that times out five million.
 pub const LATENCIES: [u64; 14] = [
     25, 50, 100, 250, 500, 1_000, 5_000, 25_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000,
     5_000_000,
 ];
 
-/// The route of requests that matched none.
+/// The route label of requests that matched no route.
 pub const OTHER_ROUTE: &str = "other";
 
-/// The account of requests that named none of ours: no account can have this name.
+/// The account label of requests that named an unknown account. No account can have this name.
 pub const UNKNOWN_ACCOUNT: &str = "?";
 
-/// Far more patterns than there are on both listeners.
+/// Far more patterns than both listeners have.
 const MAX_ROUTES: usize = 128;
 
 #[cfg(test)]

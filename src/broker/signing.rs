@@ -1,4 +1,4 @@
-//! Signatures with current tickets: what the endpoints answer.
+//! Signatures with the current tickets: the answers of the signing endpoints.
 
 use std::sync::Arc;
 
@@ -14,38 +14,41 @@ use crate::sign::{AgentConfig, CardExt, ChooseCard, JsConfig, PageUrl, Signer, n
 #[cfg(feature = "actix")]
 use crate::sign::{Warning, nonce_digits};
 
-/// What a request asks for beside the page.
+/// Options of a request besides the page.
 #[cfg(feature = "actix")]
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct ConfigOptions {
-    /// Instead of the account's own list.
+    /// Replaces the account's own list.
     pub(crate) js_api_list: Option<Vec<String>>,
-    /// Instead of the account's own list.
+    /// Replaces the account's own list.
     pub(crate) open_tag_list: Option<Vec<String>>,
     pub(crate) debug: bool,
-    /// About the request itself; one about the page's address comes first.
+    /// A warning about the request itself. A warning about the page's address takes precedence.
     pub(crate) warning: Option<Warning>,
 }
 
-/// An answer as JSON, and the counters of its account.
+/// A JSON answer and the counters of its account.
 #[cfg(feature = "actix")]
 type CountedText = (Vec<u8>, Arc<AccountTally>);
 
 impl Broker {
-    /// Everything `wx.config` takes, for one page, signed now: a fresh nonce, the wall clock's second, the account's default lists.
+    /// Returns everything that `wx.config` needs for one page, signed now with a new nonce, the wall
+    /// clock's second and the account's default lists.
     ///
     /// # Errors
-    /// [`Error::PageNotAllowed`] for a page outside the account's JS safe domains; else as [`Broker::credential`].
+    /// [`Error::PageNotAllowed`] for a page outside the account's JS safe domains; otherwise as
+    /// [`Broker::credential`].
     pub async fn js_config(&self, account: &str, page: &PageUrl) -> Result<JsConfig, Error> {
         let entry = self.member(account)?;
         self.signed(&entry, Kind::JsapiTicket, page).await
     }
 
-    /// Everything `wx.agentConfig` takes. Signed with the app's own ticket, not with the corp's: mixing them up is the classic
-    /// failure.
+    /// Returns everything that `wx.agentConfig` needs. It is signed with the app's own ticket, not the
+    /// corp's; confusing the two is the most common mistake.
     ///
     /// # Errors
-    /// [`Error::UnsupportedCredential`] for an account that is not a WeCom app; else as [`Broker::js_config`].
+    /// [`Error::UnsupportedCredential`] for an account that is not a WeCom app; otherwise as
+    /// [`Broker::js_config`].
     pub async fn agent_config(&self, account: &str, page: &PageUrl) -> Result<AgentConfig, Error> {
         let entry = self.member(account)?;
         let config = self.signed(&entry, Kind::AgentTicket, page).await?;
@@ -59,10 +62,12 @@ impl Broker {
         }
     }
 
-    /// The `cardExt` text of one coupon for `wx.addCard`; `card`'s time and nonce are set here, fresh.
+    /// Returns the `cardExt` text of one coupon for `wx.addCard`. The time and nonce of `card` are replaced
+    /// by new ones.
     ///
     /// # Errors
-    /// [`Error::UnsupportedCredential`] for an account without card ticket; else as [`Broker::credential`].
+    /// [`Error::UnsupportedCredential`] for an account without a card ticket; otherwise as
+    /// [`Broker::credential`].
     pub async fn card_ext(&self, account: &str, card: CardExt) -> Result<String, Error> {
         let ticket = self.credential(account, Kind::CardTicket).await?;
         let card = CardExt {
@@ -73,7 +78,8 @@ impl Broker {
         Ok(card.sign(&ticket.value))
     }
 
-    /// Everything `wx.chooseCard` takes. `filter`: shop id, card id and card type, each may be empty.
+    /// Returns everything that `wx.chooseCard` needs. `filter` holds shop id, card id and card type; each
+    /// may be empty.
     ///
     /// # Errors
     /// As [`Broker::card_ext`].
@@ -89,11 +95,11 @@ impl Broker {
         ))
     }
 
-    /// [`Broker::js_config`] as JSON text, from memory alone, with the account's counters; `None` where the ticket has to be
-    /// refreshed first.
+    /// Returns [`Broker::js_config`] as JSON text from memory, with the account's counters; `None` if the
+    /// ticket has to be refreshed first.
     ///
     /// # Errors
-    /// As [`Broker::js_config`], without an upstream's.
+    /// As [`Broker::js_config`], except for upstream errors.
     #[cfg(feature = "actix")]
     pub(crate) fn config_text(
         &self,
@@ -113,7 +119,7 @@ impl Broker {
         Ok(Some((text, entry.tally.clone())))
     }
 
-    /// The same after a refresh.
+    /// Refreshes the ticket first, then returns the same text as [`Broker::config_text`].
     ///
     /// # Errors
     /// As [`Broker::js_config`].
@@ -153,7 +159,7 @@ impl Broker {
 }
 
 impl AccountEntry {
-    /// The slot whose ticket signs this page.
+    /// Returns the slot whose ticket signs this page.
     fn slot_for(&self, kind: Kind, page: &PageUrl) -> Result<&Arc<Slot>, Error> {
         let slot = self.slot(kind)?;
         if self.account.allows_page(page.host(), page.path()) {
@@ -193,7 +199,7 @@ impl AccountEntry {
     }
 }
 
-/// The answer to a request that asks for nothing but a page.
+/// Returns the answer to a request without options.
 fn default_config(
     account: &Account,
     signer: &Signer,
@@ -215,23 +221,24 @@ fn blank_config(account: &Account) -> JsConfig {
     default_config(account, &signer, "", "", UnixTime(0))
 }
 
-/// The JSON text of a [`JsConfig`] as serde writes it, without timestamp, nonce, signature and address: what is the same for every
-/// page of an account. In one piece of memory, since most of ten thousand accounts are not in the processor's cache.
+/// The JSON text of a [`JsConfig`] as serde writes it, without timestamp, nonce, signature and URL: the
+/// part that is the same for every page of an account. Kept in one allocation, since most of ten thousand
+/// accounts are not in the CPU cache.
 #[cfg(feature = "actix")]
 #[derive(Debug)]
 pub(super) struct Template {
     text: Box<str>,
-    /// Where timestamp, nonce, signature and address go.
+    /// Offsets of timestamp, nonce, signature and URL.
     at: [usize; 4],
 }
 
 #[cfg(feature = "actix")]
 impl Template {
-    /// `config`: with an empty nonce and address, and the timestamp 0.
+    /// `config` must have an empty nonce and URL, and the timestamp 0.
     fn new(config: &JsConfig) -> Self {
         let signature = config.signature.to_string();
         let mut text = serde_json::to_string(config).expect("texts and numbers always serialise");
-        // A quote inside of a value is written with a backslash, so these names stand nowhere but where they are names.
+        // Quotes inside values are escaped, so these patterns match only field names.
         let mut hole = |mark: &str, length: usize| {
             let at = text.find(mark).expect("serde writes every field") + mark.len();
             text.replace_range(at..at + length, "");
@@ -249,12 +256,13 @@ impl Template {
         }
     }
 
-    /// The answer for the page at `url`, with a fresh nonce.
+    /// Returns the answer for the page at `url`, with a new nonce.
     fn fill(&self, signer: &Signer, url: &str, time: UnixTime) -> Vec<u8> {
         let (nonce, mut digits) = (nonce_digits(), itoa::Buffer::new());
         let seconds = digits.format(time.0).as_bytes();
         let signature = signer.signature_of(&nonce, seconds, url).hex();
-        // An address is visible ASCII, of which JSON escapes two characters. Counted without an early exit, many bytes at once.
+        // A URL is visible ASCII, of which JSON escapes two characters. Counting without an early exit lets
+        // the compiler vectorise the loop.
         let is_escaped = |byte: &u8| (*byte == b'"') | (*byte == b'\\');
         let escapes: usize = url.bytes().map(|byte| usize::from(is_escaped(&byte))).sum();
         let text = self.text.as_bytes();
@@ -291,7 +299,7 @@ mod tests {
 
     use super::*;
 
-    /// Fills the template and reads what was written back as serde would have written it.
+    /// Fills the template and compares the text with serde's.
     fn agree(account: &Account, url: &str, time: u64) {
         let signer = Signer::new(account.app_id(), "a-ticket");
         let json = Template::new(&blank_config(account)).fill(&signer, url, UnixTime(time));

@@ -1,4 +1,5 @@
-//! What is known of one credential beside its living value: the refresh under way, the last failure, the last value ever seen.
+//! The state of one credential besides its current value: the running refresh, the last failure, and the
+//! last value seen.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
@@ -17,106 +18,111 @@ use crate::clock::{Clock, UnixTime};
 use crate::credential::{Credential, CredentialKey, Kind, Secret};
 use crate::error::{Class, Error, UpstreamError, Wait, next_probe};
 
-/// Why a credential is to be renewed.
+/// Why a credential is refreshed.
 #[derive(Clone, Debug)]
 pub(super) enum Reason {
-    /// A reader found none living.
+    /// A reader found no valid credential.
     Missing,
-    /// The keeper found it near its end.
+    /// The keeper found it close to its end.
     Due,
-    /// WeChat refused this value, so somebody said.
+    /// A client reported that WeChat rejected this value.
     Rejected(Secret),
-    /// A person wants it renewed now.
+    /// An operator requested a refresh.
     Asked,
 }
 
-/// How a refresh ended, for everybody who waits for it; `None` while it is under way.
+/// The result of a refresh, for all callers that wait for it; `None` while it is running.
 pub(super) type Outcome = Option<Result<Arc<Credential>, Error>>;
 
 /// One credential of one account.
 pub(super) struct Slot {
     pub(super) key: CredentialKey,
-    /// Spreads the renewals of accounts that were started together: always the same number for the same key.
+    /// Spreads the refreshes of accounts that were started together. The same key always gives the same
+    /// number.
     pub(super) spread: u64,
     wanted: AtomicBool,
-    /// Whether to look for [`Remembered::owed`] at all: the keeper comes by every second, and takes no lock for nothing.
+    /// Whether [`Remembered::owed`] may be set. Lets the keeper, which checks every second, skip the lock.
     may_owe: AtomicBool,
     pub(super) counts: SlotCounts,
-    /// Who bought it, where it is an access token.
+    /// The API keys that were given this access token; empty for tickets.
     pub(super) buyers: Buyers,
-    /// What readers get, while it lives: set with the cache's entry.
+    /// The value that readers get while it is valid. Set together with the cache entry.
     pub(super) shown: ArcSwapOption<Current>,
     state: Mutex<State>,
 }
 
-/// Behind the slot's lock, which is held for a few instructions and never across an await.
+/// The part of a slot behind its lock. The lock is held for a few instructions and never across an await.
 #[derive(Default)]
 pub(super) struct State {
-    /// The refresh under way.
+    /// The running refresh.
     pub(super) flight: Option<watch::Receiver<Outcome>>,
-    /// The last failure, until a success.
-    /// Boxed: most slots have none.
+    /// The last failure; cleared by a success. Boxed, because most slots have none.
     pub(super) failure: Option<Box<Remembered>>,
-    /// The last credential ever seen, living or not: what tells a new value from the same one again.
+    /// The last credential seen, valid or not. Distinguishes a new value from a repeated one.
     pub(super) last: Option<Arc<Credential>>,
-    /// When, in uptime, its value was first seen by this process, and how long it then had to live: what a wall clock that is set
-    /// ahead or back does not change.
+    /// When, in uptime, this process first saw the value, and how long the value then had to live. Not
+    /// affected by changes of the wall clock.
     pub(super) seen: Option<(Duration, Duration)>,
-    /// Its dates come from a call of this process, and not from the store, whose writer may have had a clock that was wrong.
+    /// Whether its dates come from a call of this process. Dates from the store may come from a node with a
+    /// wrong clock.
     pub(super) dated_here: bool,
-    /// The last one's end was moved later because this machine's clock had been set: true here, and nowhere else, so it is not shared.
+    /// Whether its end was moved later because this machine's clock had been set. Such dates are valid on
+    /// this machine only and are not shared.
     pub(super) adjusted: bool,
-    /// The credential before the last: WeChat takes an access token for some minutes after it was replaced.
+    /// The credential before the last one, and when it was replaced. WeChat accepts an access token for
+    /// some minutes after it was replaced.
     pub(super) previous: Option<(Arc<Credential>, UnixTime)>,
-    /// When somebody's `reject` last caused a renewal.
+    /// When an on-demand refresh was last started.
     pub(super) renewed_on_demand: Option<UnixTime>,
-    /// The value that was then said to be refused: once replaced, it is not taken for a living one any more.
+    /// The value reported in the last `reject`. Once replaced, it no longer counts as a valid token.
     pub(super) refused: Option<Secret>,
-    /// WeChat last gave the same value again: the keeper waits until then before it asks once more.
+    /// Set when WeChat returned the same value again: the keeper does not call before this time.
     pub(super) nothing_new_until: Option<UnixTime>,
-    /// Refreshes that brought a value.
+    /// Number of refreshes that brought a value.
     pub(super) refreshes: u64,
-    /// Token calls whose answer was lost, so that the old token's life was cut.
+    /// Number of token calls whose reply was lost, so that the old token's life was cut short.
     pub(super) lost_replies: u64,
-    /// Tokens refused long before their end: somebody else fetches tokens too.
+    /// Number of tokens rejected long before their end, which means that another server fetches tokens of
+    /// this app.
     pub(super) foreign_refreshes: u64,
-    /// That the last value has ended while its renewal failed is in the log already.
+    /// Whether the log already says that the last value ended while its refresh failed.
     pub(super) end_is_told: bool,
-    /// What became of the last refreshes.
+    /// The results of the last refreshes.
     pub(super) history: History,
-    /// WeCom gives the same token until its end, and only then a new one: asked earlier, it only repeats it.
+    /// WeCom repeats the same token until it ends, so an earlier call returns no new one.
     pub(super) rotates_at_its_end: bool,
-    /// How many values in a row had only seconds to live.
+    /// Number of values in a row that had only seconds to live.
     short_lives: u32,
-    /// Addresses that WeChat saw this account called from and refused, latest first; boxed, since most accounts have none.
+    /// IP addresses that WeChat refused for this account, latest first. Boxed, because most accounts have
+    /// none.
     refused_from: Option<Box<Addresses>>,
 }
 
-/// Addresses and when each was last refused.
+/// IP addresses, each with the time of its last refusal.
 #[derive(Default)]
 struct Addresses(Vec<(IpAddr, UnixTime)>);
 
-/// A failure, remembered so that nobody runs into it again before `until`.
+/// A remembered failure, which prevents another try before `until`.
 #[derive(Clone, Debug)]
 pub(super) struct Remembered {
     pub(super) error: Arc<UpstreamError>,
-    /// Which credential failed: a ticket's failure may be its token's.
+    /// The credential that failed. A ticket's failure may be its token's.
     pub(super) kind: Kind,
     pub(super) at: UnixTime,
-    /// When the first of them in a row was.
+    /// When the first failure in a row happened.
     pub(super) since: UnixTime,
     pub(super) until: UnixTime,
-    /// How many in a row.
+    /// Number of failures in a row.
     pub(super) failures: u32,
-    /// What somebody asked for and did not get, until it succeeds: a value that looks fresh may be dead.
+    /// The on-demand refresh that failed, kept until it succeeds: a value that looks fresh may be dead.
     pub(super) owed: Option<PendingRetry>,
 }
 
-/// A renewal on demand that failed: the keeper makes it, however fresh the value looks.
+/// An on-demand refresh that failed. The keeper retries it, however fresh the value looks.
 #[derive(Clone, Debug)]
 pub(super) struct PendingRetry {
     pub(super) why: Reason,
-    /// Not before; nor before the failure's own end.
+    /// The earliest time of the retry; the retry also waits for the end of the failure.
     pub(super) from: UnixTime,
 }
 
@@ -140,17 +146,18 @@ impl Slot {
         }
     }
 
-    /// Whether the keeper keeps it alive: what an ordinary page needs, and whatever came once.
+    /// Whether the keeper refreshes this credential: one that an ordinary page needs, or one fetched at
+    /// least once.
     pub(super) fn is_wanted(&self) -> bool {
         self.wanted.load(Ordering::Relaxed)
     }
 
-    /// From now on the keeper keeps it alive.
+    /// Makes the keeper refresh this credential from now on.
     pub(super) fn want(&self) {
         self.wanted.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the keeper has to make up for a renewal on demand that failed.
+    /// Whether the keeper must retry a failed on-demand refresh now.
     pub(super) fn owes(&self, now: UnixTime) -> bool {
         if !self.may_owe.load(Ordering::Relaxed) {
             return false;
@@ -161,7 +168,7 @@ impl Slot {
         state.flight.is_none() && owed_from.is_some_and(|from| from <= now)
     }
 
-    /// Enters a failure of a refresh that was made for this reason.
+    /// Records a failed refresh that was started for this reason.
     pub(super) fn fail(
         &self,
         state: &mut State,
@@ -175,7 +182,8 @@ impl Slot {
             .store(state.owed_from().is_some(), Ordering::Relaxed);
     }
 
-    /// See [`State::clock_was_set_back`]. Answers whether a spent quota of its own was among what it waited for.
+    /// See [`State::clock_was_set_back`]. Returns whether the slot was waiting for a spent quota of its
+    /// own.
     pub(super) fn clock_was_set_back(&self, now: UnixTime) -> bool {
         let mut state = self.lock();
         state.clock_was_set_back(now);
@@ -186,7 +194,7 @@ impl Slot {
         of_its_own.is_some_and(|failure| failure.error.class() == Class::Quota)
     }
 
-    /// Whether it waits for the end of a block that the store remembers.
+    /// Whether it waits for the end of a quota block that the store remembers.
     pub(super) fn is_blocked(&self, now: UnixTime) -> bool {
         let state = self.lock();
         let failure = state
@@ -196,7 +204,7 @@ impl Slot {
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
-        // A panic while it was held leaves plain data behind, which is still right.
+        // A panic while the lock was held leaves only plain data behind, which is still consistent.
         self.state
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
@@ -204,7 +212,7 @@ impl Slot {
 }
 
 impl Reason {
-    /// For the log.
+    /// Returns the name for the log.
     pub(super) fn as_str(&self) -> &'static str {
         match self {
             Self::Missing => "missing",
@@ -216,8 +224,8 @@ impl Reason {
 }
 
 impl State {
-    /// Takes note of a credential and answers the newest known: a lower generation never replaces a higher one, and of the same
-    /// generation the shorter life counts.
+    /// Records a credential and returns the newest one known. A lower generation never replaces a higher
+    /// one; of the same generation, the shorter life wins.
     pub(super) fn see(&mut self, seen: &Arc<Credential>, clock: &Clock) -> Arc<Credential> {
         let now = clock.now();
         let newest = match self.last.take() {
@@ -241,7 +249,8 @@ impl State {
         newest
     }
 
-    /// When a value of this slot is to be renewed: ahead of its end, if WeChat then gives a new one.
+    /// Returns when a value of this slot is due for a refresh: ahead of its end, or at its end if WeChat
+    /// would only repeat it before.
     pub(super) fn due_at(&self, value: &Credential, spread: u64) -> UnixTime {
         if self.rotates_at_its_end {
             value.expires_at
@@ -250,8 +259,8 @@ impl State {
         }
     }
 
-    /// Takes note of the life that WeChat gave a new value. One of seconds may be what is left of a longer one, and is served to its
-    /// end; after two in a row, answers how long to wait before the next call.
+    /// Records the life of a new value. A life of seconds may be the rest of a longer one, so the value is
+    /// served to its end. After two such values in a row, returns how long to wait before the next call.
     pub(super) fn space_after(&mut self, value: &Credential) -> Option<Duration> {
         if value.life() >= SHORT_LIFE {
             self.short_lives = 0;
@@ -263,7 +272,8 @@ impl State {
         Some((SHORT_PAUSE * (1 << doublings)).min(LONG_PAUSE))
     }
 
-    /// Takes note of an address that WeChat refused, and answers the others of the last day, latest first.
+    /// Records an IP address that WeChat refused, and returns the other addresses refused within the last
+    /// day, latest first.
     pub(super) fn refused_from(&mut self, ip: IpAddr, now: UnixTime) -> Vec<IpAddr> {
         let Addresses(seen) = &mut **self.refused_from.get_or_insert_default();
         seen.retain(|(other, at)| *other != ip && now.since(*at) < REFUSED_FOR);
@@ -273,25 +283,26 @@ impl State {
         others
     }
 
-    /// When the last value ends, in uptime.
+    /// Returns when the last value ends, in uptime.
     pub(super) fn ends_in_uptime(&self) -> Option<Duration> {
         self.seen.map(|(at, left)| at + left)
     }
 
-    /// When the last value ends, by the time that this process has been running since it first saw it.
+    /// Returns when the last value ends, computed from the uptime since this process first saw it.
     pub(super) fn end_by_uptime(&self, clock: &Clock) -> Option<UnixTime> {
         self.ends_in_uptime()
             .map(|ends| clock.now().plus(ends.saturating_sub(clock.uptime())))
     }
 
-    /// The failure that still forbids another try.
+    /// Returns the failure that still prevents another try.
     pub(super) fn cooldown(&self, now: UnixTime) -> Option<&Remembered> {
         self.failure
             .as_deref()
             .filter(|failure| now < failure.until)
     }
 
-    /// The last value, while it is known from WeChat itself that there is no newer one: good to its very end, margin or not.
+    /// Returns the last value if WeChat has confirmed that there is no newer one. It is valid until its
+    /// very end, without a margin.
     pub(super) fn confirmed(&self, now: UnixTime) -> Option<Arc<Credential>> {
         let until = self.nothing_new_until?;
         self.last
@@ -299,20 +310,20 @@ impl State {
             .filter(|last| now < until && !last.remaining(now).is_zero())
     }
 
-    /// Whether a refresh is under way or has to wait: nothing for the keeper to do.
+    /// Whether a refresh is running or has to wait, so that the keeper has nothing to start.
     pub(super) fn is_busy(&self, now: UnixTime) -> bool {
         self.flight.is_some()
             || self.cooldown(now).is_some()
             || self.nothing_new_until.is_some_and(|until| now < until)
     }
 
-    /// How long until another renewal on demand is allowed.
+    /// Returns how long the rate limit still refuses another on-demand refresh.
     pub(super) fn ration(&self, now: UnixTime) -> Option<Duration> {
         let left = MIN_DEMAND_GAP.saturating_sub(now.since(self.renewed_on_demand?));
         (!left.is_zero()).then_some(left)
     }
 
-    /// Remembers a failure of this slot.
+    /// Records a failure of this slot.
     fn fail(&mut self, error: Arc<UpstreamError>, kind: Kind, why: &Reason, now: UnixTime) {
         let before = self.failure.take();
         let (failures, since) = before
@@ -332,7 +343,8 @@ impl State {
         }));
     }
 
-    /// When the keeper makes up for a renewal on demand that failed: when nothing forbids it any more, the ration included.
+    /// Returns when the keeper may retry a failed on-demand refresh: after its own time, the failure's
+    /// cooldown and the rate limit.
     pub(super) fn owed_from(&self) -> Option<UnixTime> {
         let failure = self.failure.as_deref()?;
         let rationed = self
@@ -341,7 +353,7 @@ impl State {
         Some(failure.owed.as_ref()?.from.max(failure.until).max(rationed))
     }
 
-    /// Why the keeper renews it now, where something is owed.
+    /// Returns the reason of the failed on-demand refresh, if it can be retried now.
     pub(super) fn owed(&self, now: UnixTime) -> Option<Reason> {
         self.owed_from().filter(|from| *from <= now)?;
         self.failure
@@ -351,7 +363,7 @@ impl State {
             .map(|owed| owed.why.clone())
     }
 
-    /// A ration forbade what is owed: not before this time.
+    /// Postpones the pending retry: the rate limit refuses it before this time.
     pub(super) fn put_off(&mut self, from: UnixTime) {
         if let Some(owed) = self
             .failure
@@ -362,14 +374,15 @@ impl State {
         }
     }
 
-    /// Nothing is owed: another value is there already.
+    /// Drops the pending retry, because the value has been replaced already.
     pub(super) fn settle(&mut self) {
         if let Some(failure) = &mut self.failure {
             failure.owed = None;
         }
     }
 
-    /// The cause of its failures was mended, as far as one can know: it is tried again at once. What is owed stays owed.
+    /// Ends the cooldown, because the cause of the failures has probably been removed. A pending retry
+    /// stays pending.
     pub(super) fn begin_anew(&mut self, now: UnixTime) {
         match self
             .failure
@@ -381,8 +394,8 @@ impl State {
         }
     }
 
-    /// The clock was ahead and was set right: what was counted from a time that is yet to come would last as long as that error.
-    /// Trying once too early costs less.
+    /// Corrects recorded times after the clock was set back. Waits that end in the future, by the wrong
+    /// clock, would last as long as the clock was ahead; one try too early costs less.
     fn clock_was_set_back(&mut self, now: UnixTime) {
         if let Some(failure) = &mut self.failure {
             failure.end_by(now);
@@ -396,7 +409,8 @@ impl State {
 }
 
 impl PendingRetry {
-    /// Somebody's report of a dead value says more than a wish for a new one; neither is forgotten over a failure of another try.
+    /// A reported dead value takes precedence over an operator's request. Neither is dropped when another
+    /// refresh fails.
     fn after(why: &Reason, from: UnixTime, before: Option<Self>) -> Option<Self> {
         match (why, before) {
             (Reason::Rejected(_), _) | (Reason::Asked, None) => Some(Self {
@@ -409,7 +423,7 @@ impl PendingRetry {
 }
 
 impl Remembered {
-    /// Forbids nothing from then on.
+    /// Ends all waits at this time at the latest.
     pub(super) fn end_by(&mut self, time: UnixTime) {
         self.until = self.until.min(time);
         if let Some(owed) = &mut self.owed {
@@ -417,7 +431,7 @@ impl Remembered {
         }
     }
 
-    /// As what a caller gets instead of a credential; `served`: whether there is a living one meanwhile.
+    /// Returns the failure as the error for callers. `served`: whether a valid credential exists meanwhile.
     pub(super) fn as_error(&self, account: &str, served: bool, now: UnixTime) -> Error {
         Error::Upstream {
             account: account.to_owned(),
@@ -430,7 +444,8 @@ impl Remembered {
     }
 }
 
-/// When to try again after the `failures`-th failure in a row, with jitter so that many servers do not come back together.
+/// Returns when to try again after the `failures`-th failure in a row. The jitter keeps many servers from
+/// retrying at the same time.
 fn retry_at(wait: Wait, failures: u32, now: UnixTime) -> UnixTime {
     let doubled =
         |first: u64, last: u64| first.saturating_mul(1 << (failures - 1).min(16)).min(last);
@@ -445,21 +460,23 @@ fn retry_at(wait: Wait, failures: u32, now: UnixTime) -> UnixTime {
     }
 }
 
-/// At most one renewal on demand per credential in this time, so that no caller can burn the quota. Two forced calls to
-/// `stable_token` within 30 s are answered with the same token anyway.
+/// At most one on-demand refresh per credential within this time, so that no client can exhaust the quota.
+/// WeChat itself answers two forced calls to `stable_token` within 30 s with the same token:
+/// <https://developers.weixin.qq.com/minigame/dev/api-backend/open-api/access-token/auth.getStableAccessToken.html>
 pub(super) const MIN_DEMAND_GAP: Duration = Duration::from_secs(30);
 
-/// A new value that lives for less is too short to be renewed ahead of its end.
+/// A new value with a shorter life cannot be refreshed ahead of its end.
 const SHORT_LIFE: Duration = Duration::from_secs(60);
 
-/// Between two calls that brought such values, doubled up to [`LONG_PAUSE`]: some 300 calls a day, of WeChat's 2,000.
+/// Pause between two calls that return such values, doubled up to [`LONG_PAUSE`]: some 300 calls a day, of
+/// WeChat's 2,000.
 const SHORT_PAUSE: Duration = Duration::from_secs(30);
 const LONG_PAUSE: Duration = Duration::from_secs(300);
 
-/// An allow-list is filled by hand; a NAT pool has a few addresses.
+/// Allow lists are filled by hand, and a NAT pool has few addresses.
 const MOST_ADDRESSES: usize = 8;
 
-/// An address that was refused longer ago may be that of another network.
+/// An address refused longer ago may belong to another network by now.
 const REFUSED_FOR: Duration = Duration::from_secs(86_400);
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
-//! What a status page shows: all accounts counted, and of those that were looked for a page in full; no secret in it.
+//! The data of a status page: counts of all accounts, and details of the accounts that match a query.
+//! Contains no secrets.
 //!
-//! Ten thousand accounts are counted and sorted on references; strings are made of the page that is asked for only.
+//! Ten thousand accounts are counted and sorted by reference. Strings are built only for the requested
+//! page.
 
 use std::cmp::Reverse;
 use std::sync::Arc;
@@ -14,50 +16,50 @@ use crate::clock::UnixTime;
 use crate::credential::{AppKey, Freshness, Kind, MARGIN};
 use crate::upstream::endpoint;
 
-/// How a credential, or an account, is. The later, the worse.
+/// Health of a credential or an account, in order of severity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Health {
-    /// Nothing to do.
+    /// Valid, without a failure.
     Ok,
     /// Nothing was fetched yet.
     Starting,
-    /// It can be used, but the last refresh failed.
+    /// Still usable, but the last refresh failed.
     Failing,
-    /// It cannot be used.
+    /// Not usable.
     Down,
 }
 
-/// Which accounts are wanted.
+/// A query for accounts.
 #[derive(Clone, Debug, Default)]
 pub struct Find {
-    /// The account of exactly this name.
+    /// The exact name of one account.
     pub account: Option<String>,
-    /// A part of the name or of the AppID, in any case; empty: all.
+    /// Part of the name or of the AppID, ignoring case; empty matches all.
     pub text: String,
-    /// In one of these states; empty: all.
+    /// The accepted states; empty accepts all.
     pub health: Vec<Health>,
-    /// So many are passed over.
+    /// Number of matches to skip.
     pub offset: usize,
-    /// So many at most.
+    /// Maximum number of accounts to return.
     pub limit: usize,
 }
 
-/// The answer.
+/// The result of a query.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
-    /// Of all accounts.
+    /// Counts of all accounts.
     pub counts: Counts,
-    /// How many accounts were found, of which a page is in `accounts`.
+    /// Number of accounts that match; `accounts` holds one page of them.
     pub matching: usize,
-    /// The worst first, then by name.
+    /// The requested page, worst health first, then by name.
     pub accounts: Vec<AccountSnapshot>,
 }
 
-/// How many accounts are how.
+/// Number of accounts by health.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize)]
 #[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct Counts {
-    /// All.
+    /// All accounts.
     pub accounts: usize,
     /// [`Health::Down`].
     pub down: usize,
@@ -69,49 +71,52 @@ pub struct Counts {
     pub ok: usize,
 }
 
-/// One account.
+/// The state of one account.
 #[derive(Clone, Debug)]
 pub struct AccountSnapshot {
     /// Its name.
     pub name: String,
-    /// Which it is.
+    /// The account itself.
     pub account: Arc<Account>,
-    /// [`Health::Down`] when what its pages (or, where it signs none, other servers) need cannot be used.
+    /// [`Health::Down`] if the credentials that its pages need (or its clients, if it signs no pages)
+    /// cannot be used.
     pub health: Health,
-    /// Until when its pages are signed (or, where it signs none, there is a token), should every refresh fail from now on.
+    /// Until when its pages can be signed (or its token is served, if it signs no pages), assuming that
+    /// every refresh fails from now on.
     pub usable_until: Option<UnixTime>,
-    /// Its credentials: what an ordinary page needs, and whatever came once.
+    /// Its credentials: those that an ordinary page needs, and those fetched at least once.
     pub credentials: Vec<CredentialSnapshot>,
 }
 
-/// One credential.
+/// The state of one credential.
 #[derive(Clone, Debug)]
 pub struct CredentialSnapshot {
-    /// What is always known.
+    /// The status that is always known.
     pub status: CredentialStatus,
-    /// How it is.
+    /// Its health.
     pub health: Health,
-    /// Whether a refresh is under way.
+    /// Whether a refresh is running.
     pub refreshing: bool,
-    /// When the next refresh is.
+    /// When the next refresh starts.
     pub next_refresh: Option<UnixTime>,
     /// When it becomes due.
     pub due_at: Option<UnixTime>,
-    /// What became of the last refreshes, oldest first.
+    /// The results of the last refreshes, oldest first.
     pub history: Vec<Refresh>,
-    /// Which call brings it.
+    /// The endpoint that returns it.
     pub endpoint: &'static str,
-    /// How many such calls were made today (in Shanghai) for this app, by all who share the store; `None`: the store does not tell.
+    /// Number of calls to the endpoint today (Shanghai time) for this app, by all nodes that share the
+    /// store; `None` if the store did not answer.
     pub calls_today: Option<u64>,
-    /// How many WeChat grants an ordinary account a day, where that is known.
+    /// The daily quota that WeChat grants an ordinary account, if known.
     pub daily_quota: Option<u64>,
 }
 
-/// The worst first.
+/// Sorted with the worst health first.
 type Found<'a> = (Reverse<Health>, &'a Arc<AccountEntry>);
 
 impl Health {
-    /// The name in `status.json`.
+    /// Returns the name used in `status.json`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -124,7 +129,7 @@ impl Health {
 }
 
 impl Broker {
-    /// Counts all accounts, and describes those that are looked for.
+    /// Counts all accounts, and describes those that match the query.
     pub async fn survey(&self, find: &Find) -> Snapshot {
         let (now, members) = (self.inner.clock.now(), self.inner.members.load_full());
         let mut counts = Counts::default();
@@ -138,7 +143,7 @@ impl Broker {
             }
         }
         let matching = found.len();
-        // Only as far as the page reaches are they put in order.
+        // Only the accounts up to the end of the page are sorted.
         let (from, to) = (
             find.offset.min(matching),
             find.offset.saturating_add(find.limit).min(matching),
@@ -231,7 +236,7 @@ impl Broker {
         }
     }
 
-    /// In one question to the store. One that does not answer costs the numbers, not the page.
+    /// Reads today's calls with one store request. On an error the counts stay unknown.
     async fn count_calls(&self, accounts: &mut [AccountSnapshot], now: UnixTime) {
         let apps: Vec<AppKey> = accounts.iter().map(|one| one.account.app_key()).collect();
         let asked = accounts.iter().zip(&apps);
@@ -277,7 +282,8 @@ impl Counts {
 }
 
 impl AccountEntry {
-    /// Whether its pages need this one; where it signs none, other servers need its token.
+    /// Whether the account's pages need this credential; for an account that signs no pages, whether its
+    /// clients need it.
     fn needs(&self, kind: Kind) -> bool {
         match self.account.platform() {
             Platform::Official => kind == Kind::JsapiTicket,
@@ -286,7 +292,7 @@ impl AccountEntry {
         }
     }
 
-    /// A dead credential that no page needs is trouble, but not yet the worst.
+    /// Limits a dead credential that no page needs to [`Health::Failing`].
     fn weigh(&self, kind: Kind, health: Health) -> Health {
         if health == Health::Down && !self.needs(kind) {
             Health::Failing
@@ -308,7 +314,7 @@ impl CredentialSnapshot {
     }
 }
 
-/// As the keeper will: when it is due, but not while something forbids it.
+/// Returns when the keeper will refresh: when the credential is due, but not during a cooldown.
 fn next_refresh(state: &State, due_at: Option<UnixTime>, now: UnixTime) -> Option<UnixTime> {
     let forbidden = [
         state.cooldown(now).map(|failure| failure.until),
@@ -322,7 +328,9 @@ fn next_refresh(state: &State, due_at: Option<UnixTime>, now: UnixTime) -> Optio
     Some(if state.flight.is_some() { now } else { next })
 }
 
-/// What WeChat publishes for an ordinary, verified account; test accounts have a tenth. WeCom counts otherwise, and tells nobody.
+/// Returns the quota that WeChat publishes for an ordinary, verified account
+/// (<https://developers.weixin.qq.com/doc/service/Message_Management/API_Call_Limits.html>). Test accounts
+/// have a tenth. WeCom counts differently and publishes no daily number.
 pub(super) fn daily_quota(account: &Account, kind: Kind) -> Option<u64> {
     match (account.platform(), kind, account.mode()) {
         (Platform::Work { .. }, _, _) => None,

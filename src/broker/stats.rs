@@ -1,7 +1,8 @@
-//! What the broker counts for monitors: plain numbers, kept as things happen, read as one picture with [`Broker::figures`].
+//! Counters and gauges for monitoring: plain numbers, updated as events happen and read together with
+//! [`Broker::figures`].
 //!
-//! Knows no monitoring system and formats nothing: `server::metrics` does. No secret is in it, and a reader of credentials never
-//! comes by here.
+//! Independent of any monitoring system; `server::metrics` does the formatting. Contains no secrets.
+//! Reading a credential does not touch these counters.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
@@ -16,65 +17,66 @@ use crate::credential::{Kind, MARGIN};
 use crate::error::{Class, Error, UpstreamError, codes};
 use crate::upstream::endpoint;
 
-/// All that the broker has counted, at one moment.
+/// All statistics of the broker at one moment.
 #[derive(Clone, Debug)]
 pub struct Stats {
     /// The accounts, sorted by name.
     pub accounts: Vec<AccountStats>,
-    /// How long refreshes took that called WeChat, by kind, and whether they brought a value.
+    /// Durations of refreshes that called WeChat, by kind and by success.
     pub durations: Vec<(Kind, bool, Distribution)>,
-    /// Calls that brought nothing, by kind, class and [`errcode_label`].
+    /// Failed calls, by kind, class and [`errcode_label`].
     pub failed_calls: Vec<((Kind, &'static str, String), u64)>,
-    /// How long another process's refresh was waited for.
+    /// Time spent waiting for a peer node's refresh.
     pub lease_waits: Distribution,
-    /// What the store was asked: operation, how often, how often it erred.
+    /// Store operations: name, number of operations, number of errors.
     pub store: Vec<(&'static str, u64, u64)>,
-    /// How long ago the keeper last looked for what is due; `None` before its first step.
+    /// Time since the keeper last checked for due credentials; `None` before its first step.
     pub keeper_idle: Option<Duration>,
     /// See [`Broker::clock_jumps`].
     pub clock_jumps: u64,
 }
 
-/// One account.
+/// Statistics of one account.
 #[derive(Clone, Debug)]
 pub struct AccountStats {
     /// Its name.
     pub account: String,
-    /// Its credentials: what an ordinary page needs, and whatever came once.
+    /// Its credentials: those that an ordinary page needs, and those fetched at least once.
     pub credentials: Vec<CredentialStats>,
-    /// Calls today (in Shanghai) by endpoint, of all processes that share the store, as last seen.
+    /// Calls today (Shanghai time) by endpoint, by all nodes that share the store, as last read.
     pub calls_today: Vec<(&'static str, u64)>,
 }
 
-/// One credential.
+/// Statistics of one credential.
 #[derive(Clone, Debug)]
 pub struct CredentialStats {
-    /// Which.
+    /// Its kind.
     pub kind: Kind,
-    /// How long it will still be served; zero when there is none.
+    /// How long it will still be served; zero if there is none.
     pub served_for: Duration,
-    /// When a value last came: from WeChat, or when that was issued which was found in the store.
+    /// Time of the last success: when WeChat returned a value, or when a value found in the store was
+    /// issued.
     pub last_success: Option<UnixTime>,
-    /// For how long its renewal has been due. Zero while WeChat says that there is no newer one.
+    /// How long its refresh has been due. Zero while WeChat confirms that there is no newer value.
     pub overdue: Duration,
-    /// The failure that is not healed yet.
+    /// The current failure.
     pub failing: Option<Failing>,
-    /// How refreshes ended: the outcome, and how often.
+    /// Refresh outcomes and their counts.
     pub outcomes: [(&'static str, u64); OUTCOMES],
-    /// Tokens refused long before their end.
+    /// Number of tokens that were rejected long before their end.
     pub foreign_refreshes: u64,
-    /// Token calls whose answer was lost.
+    /// Number of token calls whose reply was lost.
     pub lost_replies: u64,
-    /// Ticket calls refused because of their token.
+    /// Number of ticket calls that were refused because of their token.
     pub stale_refusals: u64,
 }
 
-/// A failure that is not healed yet.
+/// A failure that no success has followed yet.
 #[derive(Clone, Debug)]
 pub struct Failing {
-    /// For how long, since the first of those in a row.
+    /// Time since the first failure in a row.
     pub since: Duration,
-    /// Until it is tried again.
+    /// Time until the next try.
     pub retry_in: Duration,
     /// `transient`, `stale_token`, `quota` or `setup`.
     pub class: &'static str,
@@ -85,19 +87,19 @@ pub struct Failing {
 /// How a refresh ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// WeChat gave a value.
+    /// WeChat returned a value.
     Refreshed,
-    /// Another process had it, or this one before its restart.
+    /// The store had a value, from a peer node or from this process before its restart.
     FromStore,
-    /// A ticket got no token to be bought with.
+    /// A ticket could not be fetched because its access token was not available.
     NoToken,
-    /// Somebody's report of a dead value came too soon after another.
+    /// An on-demand refresh was refused by the rate limit.
     Rationed,
-    /// WeChat gave none.
+    /// WeChat returned no value.
     Failed(Class),
 }
 
-/// How many outcomes there are.
+/// Number of outcomes.
 pub const OUTCOMES: usize = 8;
 
 impl Outcome {
@@ -123,15 +125,15 @@ impl Outcome {
     }
 }
 
-/// What is counted of one credential. Thirty thousand of them have to be small.
+/// Counters of one credential. Kept small, for thirty thousand credentials.
 #[derive(Default)]
 pub(super) struct SlotCounts {
     outcomes: [AtomicU32; OUTCOMES],
     stale_refusals: AtomicU32,
-    /// Calls to its endpoint, and the midnight until which they are today's.
+    /// Calls to its endpoint, and the midnight until which they count as today's.
     calls: AtomicU32,
     calls_until: AtomicU64,
-    /// In seconds; 0: never.
+    /// In seconds; 0 means never.
     last_success: AtomicU64,
 }
 
@@ -153,7 +155,7 @@ impl SlotCounts {
         self.stale_refusals.fetch_add(1, Relaxed);
     }
 
-    /// Takes note of how many calls were counted today.
+    /// Records the number of calls counted today.
     pub(super) fn called(&self, count: u64, now: UnixTime) {
         self.calls
             .store(u32::try_from(count).unwrap_or(u32::MAX), Relaxed);
@@ -161,7 +163,7 @@ impl SlotCounts {
             .store(now.next_shanghai_midnight().0, Relaxed);
     }
 
-    /// `None` where nobody has looked yet.
+    /// Returns today's calls; `None` if they have not been read yet.
     pub(super) fn calls_today(&self, now: UnixTime) -> Option<u64> {
         match self.calls_until.load(Relaxed) {
             0 => None,
@@ -180,14 +182,14 @@ impl SlotCounts {
     }
 }
 
-/// What is counted beside the credentials.
+/// Counters that do not belong to one credential.
 #[derive(Default)]
 pub(super) struct Counts {
-    /// By [`Kind::ALL`]: refreshes that failed, and those that brought a value.
+    /// By [`Kind::ALL`]: failed refreshes, then successful ones.
     durations: [[Spread; 2]; Kind::ALL.len()],
     pub(super) lease_waits: Spread,
     failed_calls: Mutex<BTreeMap<(Kind, &'static str, String), u64>>,
-    /// In milliseconds of uptime, plus one; 0: never.
+    /// In milliseconds of uptime, plus one; 0 means never.
     keeper_step: AtomicU64,
 }
 
@@ -200,7 +202,7 @@ impl Counts {
         self.durations[at][usize::from(well)].observe(took);
     }
 
-    /// Bounded by the table of errcodes: WeChat's other codes are counted together.
+    /// The number of labels is bounded by the table of errcodes; other codes share one label.
     pub(super) fn call_failed(&self, kind: Kind, error: &UpstreamError) {
         let key = (kind, error.class().as_str(), errcode_label(error));
         *self
@@ -228,19 +230,20 @@ impl Counts {
     }
 }
 
-/// How long something took, each time: counts per bucket.
+/// A histogram of durations.
 #[derive(Default)]
 pub(super) struct Spread {
     counts: [AtomicU64; BUCKETS.len() + 1],
     micros: AtomicU64,
 }
 
-/// What a `Spread` holds, at one moment.
+/// The content of a `Spread` at one moment.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Distribution {
-    /// The upper bounds in seconds, the last one infinite, each with how many fell below it and above the one before.
+    /// Upper bounds in seconds, the last one infinite, each with the number of values between the previous
+    /// bound and this one.
     pub buckets: Vec<(f64, u64)>,
-    /// All of them together, in seconds.
+    /// Sum of all values in seconds.
     pub sum: f64,
 }
 
@@ -269,7 +272,7 @@ impl Spread {
 }
 
 impl Broker {
-    /// Everything that is counted. Asks neither the store nor WeChat; costs some microseconds for each account.
+    /// Returns all statistics. Calls neither the store nor WeChat; costs a few microseconds per account.
     #[must_use]
     pub fn figures(&self) -> Stats {
         let (inner, counts) = (&self.inner, &self.inner.counts);
@@ -304,7 +307,7 @@ impl Broker {
             let Some(count) = slot.counts.calls_today(self.inner.clock.now()) else {
                 continue;
             };
-            // Two tickets may come from one endpoint: the greater count was seen later.
+            // Two tickets may come from the same endpoint. The greater count was read later.
             match calls.iter_mut().find(|(known, _)| *known == endpoint) {
                 Some((_, known)) => *known = count.max(*known),
                 None => calls.push((endpoint, count)),
@@ -339,7 +342,8 @@ impl Broker {
         }
     }
 
-    /// By the clock that says the less is left, and less the margin in which it is served no more.
+    /// Returns how long the credential will still be served: the remaining life by whichever clock says
+    /// less, minus the margin before its end.
     pub(super) fn served_for(&self, slot: &Slot) -> Duration {
         let Some(living) = self.inner.living.get(&slot.key) else {
             return Duration::ZERO;
@@ -352,7 +356,8 @@ impl Broker {
     }
 }
 
-/// Since when it was to be renewed; where nothing ever came, since the first failure.
+/// Returns how long the refresh has been due, or, if there was never a value, the time since the first
+/// failure.
 fn overdue(state: &super::slot::State, spread: u64, now: UnixTime) -> Duration {
     if state.confirmed(now).is_some() {
         return Duration::ZERO;
@@ -375,7 +380,7 @@ impl Failing {
     }
 }
 
-/// How a refresh that brought nothing is counted, and for an error of another room not at all.
+/// Returns the outcome that an error counts as; `None` for an error of another module.
 pub(super) fn outcome_of(error: &Error) -> Option<Outcome> {
     match error {
         Error::Rationed { .. } => Some(Outcome::Rationed),
@@ -384,7 +389,8 @@ pub(super) fn outcome_of(error: &Error) -> Option<Outcome> {
     }
 }
 
-/// WeChat's code as far as our table has it, so that there are only so many; `other` for the rest, `none` where WeChat gave none.
+/// Returns WeChat's errcode if the table knows it, which bounds the number of labels; `other` for unknown
+/// codes, `none` if WeChat sent no code.
 #[must_use]
 pub fn errcode_label(error: &UpstreamError) -> String {
     match error.errcode() {
@@ -403,7 +409,8 @@ fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX - 1)
 }
 
-/// In seconds. WeChat answers in 0.05 to 0.2; a call ends after `upstream.timeout_ms`, 5 s by default, and a ticket may need three.
+/// In seconds. WeChat answers within 0.05 to 0.2 s. A call ends after `upstream.timeout_ms` (5 s by
+/// default), and a ticket may need three calls.
 const BUCKETS: [f64; 10] = [0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 60.0];
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What the broker knows, for people and monitors: no secret in it.
+//! The status of accounts and credentials, for people and for monitoring. Contains no secrets.
 
 use std::sync::Arc;
 
@@ -10,57 +10,58 @@ use crate::clock::UnixTime;
 use crate::credential::{Freshness, Kind, MARGIN};
 use crate::error::UpstreamError;
 
-/// One account.
+/// The status of one account.
 #[derive(Clone, Debug, Serialize)]
 pub struct AccountStatus {
     /// Its name.
     pub account: String,
     /// `official`, `mini` or `work`.
     pub platform: &'static str,
-    /// AppID or CorpID: public, it is in every page.
+    /// AppID or CorpID. Public: every page contains it.
     pub app_id: String,
-    /// Its credentials: what an ordinary page needs, and whatever came once.
+    /// Its credentials: those that an ordinary page needs, and those fetched at least once.
     pub credentials: Vec<CredentialStatus>,
 }
 
-/// One credential.
+/// The status of one credential.
 #[derive(Clone, Debug, Serialize)]
 pub struct CredentialStatus {
-    /// Which.
+    /// Its kind.
     #[serde(serialize_with = "as_str")]
     pub kind: Kind,
     /// Whether it can be used now.
     pub living: bool,
     /// When it was first seen.
     pub issued_at: Option<UnixTime>,
-    /// When it ends, or ended.
+    /// When it ends or ended.
     pub expires_at: Option<UnixTime>,
-    /// Until when it is, or was, served: a little before its end.
+    /// Until when it is or was served: a little before its end.
     pub served_until: Option<UnixTime>,
-    /// How often a value came, from WeChat or from the store.
+    /// Number of values that came from WeChat or from the store.
     pub refreshes: u64,
-    /// How often it was refused long before its end: somebody else fetches tokens of this app.
+    /// How often it was rejected long before its end, which means that another server fetches tokens of
+    /// this app.
     pub foreign_refreshes: u64,
-    /// How often the answer to a token call was lost, so that the old token's life was cut short.
+    /// How often the reply to a token call was lost, so that the old token's life was cut short.
     pub lost_replies: u64,
-    /// The last failure, if no success came after it.
+    /// The last failure, if no success has followed it.
     pub last_error: Option<LastError>,
 }
 
-/// A failure that is not yet healed.
+/// A failure that no success has followed yet.
 #[derive(Clone, Debug, Serialize)]
 pub struct LastError {
-    /// When.
+    /// When it happened.
     pub at: UnixTime,
-    /// When the first of them in a row was.
+    /// When the first failure in a row happened.
     pub since: UnixTime,
-    /// When it is tried again.
+    /// When the next try is.
     pub retry_at: UnixTime,
-    /// How many in a row.
+    /// Number of failures in a row.
     pub failures: u32,
     /// `transient`, `stale_token`, `quota` or `setup`.
     pub class: &'static str,
-    /// Which credential failed: a ticket's failure may be its token's.
+    /// The credential that failed. A ticket's failure may be its token's.
     #[serde(serialize_with = "as_str")]
     pub kind: Kind,
     /// The error itself.
@@ -69,7 +70,7 @@ pub struct LastError {
 }
 
 impl Broker {
-    /// All accounts, sorted by name.
+    /// Returns the status of all accounts, sorted by name.
     #[must_use]
     pub fn status(&self) -> Vec<AccountStatus> {
         let mut all: Vec<_> = self

@@ -1,8 +1,12 @@
-//! What the keeper looks at beside the due dates: the clock, and what other processes have put into the store.
+//! The keeper's periodic checks besides due dates: the wall clock, and the values that peer nodes have
+//! stored.
 //!
-//! A reader never looks into the store, so that what a peer renewed (after a `reject`, a lost reply, a foreign refresh) has to come
-//! to it before the value it serves is dead: WeChat keeps a replaced token for five minutes. It goes the other way too: a Redis
-//! that was restarted empty, or that failed over to a replica which had not got everything, is given what this process has.
+//! A reader never reads the store. So a value that a peer node refreshed (after a `reject`, a lost reply or
+//! a foreign refresh) must reach this process before the value that it serves is dead: WeChat accepts a
+//! replaced token for five minutes
+//! (<https://developers.weixin.qq.com/doc/oplatform/developers/dev/AccessToken.html>). It also works in the
+//! other direction: a Redis that restarted empty, or failed over to an incomplete replica, is given what
+//! this process has.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -23,24 +27,25 @@ use crate::clock::UnixTime;
 use crate::credential::{Credential, CredentialKey, Freshness, Kind};
 use crate::upstream::endpoint;
 
-/// When to look into the store again, in uptime; `None`: at once, for the first time.
+/// When to read the store again, in uptime; `None` means at once, for the first time.
 #[derive(Default)]
 pub(super) struct Sync {
     next: Mutex<Option<Duration>>,
     failed: Mutex<bool>,
-    /// When, in uptime, somebody's unknown token last was a reason to look.
+    /// When, in uptime, an unknown token last caused a store read.
     looked_for_token: tokio::sync::Mutex<Option<Duration>>,
 }
 
 impl Broker {
-    /// How often this machine's clock was found to have been set (or the machine to have slept) by more than 30 s.
+    /// Returns how often this machine's clock was changed (or the machine slept) by more than 30 s.
     #[must_use]
     pub fn clock_jumps(&self) -> u64 {
         self.inner.keeper.clock_jumps.load(Ordering::Relaxed)
     }
 
-    /// [`Broker::account_of_token`]; a token that this process does not know may be one that a peer has renewed a moment ago: then it
-    /// looks into the shared store first, once a second at most, whatever strangers ask.
+    /// As [`Broker::account_of_token`], but also finds a token that a peer node refreshed a moment ago: for
+    /// an unknown token it reads the shared store first, at most once a second however many requests
+    /// arrive.
     pub async fn find_account_of_token(&self, token: &str) -> Option<(String, Arc<Account>)> {
         if let Some(found) = self.account_of_token(token) {
             return Some(found);
@@ -58,7 +63,8 @@ impl Broker {
         self.account_of_token(token)
     }
 
-    /// Whether a credential was stored by a process whose clock was wrong, or is read by one: how long it lives cannot be told.
+    /// Whether a credential was stored or is being read by a node with a wrong clock, so that its remaining
+    /// life is unknown.
     pub(super) fn is_from_the_future(&self, credential: &Credential) -> bool {
         credential.issued_at.since(self.inner.clock.now()) > FROM_THE_FUTURE
     }
@@ -69,8 +75,8 @@ impl Broker {
             && !self.is_from_the_future(credential)
     }
 
-    /// A credential with the dates that others may trust. Once the wall clock was set back, it is not known whether it is wrong now
-    /// or was before: the earlier of the two is safe.
+    /// Returns the credential with dates that peer nodes can trust. After the wall clock was set back, it
+    /// may be wrong now or may have been wrong before, so the earlier dates are the safe ones.
     pub(super) fn dated_for_others(&self, credential: &Credential) -> Credential {
         let behind = self.inner.keeper.wall_behind.load(Ordering::Relaxed);
         let earlier = |time: UnixTime| UnixTime(time.0.saturating_sub(behind));
@@ -81,8 +87,8 @@ impl Broker {
         }
     }
 
-    /// Counts a jump of the wall clock since the last step. After one, dates are set right that are no longer: here, and in the
-    /// store, where a restart or a peer would trust them.
+    /// Counts a jump of the wall clock since the last step. After a jump, corrects the dates here and in
+    /// the store, where a restart or a peer node would trust them.
     pub(super) async fn notice_clock(&self) {
         let clock = &self.inner.clock;
         let ahead = clock.wall().0.saturating_sub(clock.uptime().as_secs());
@@ -127,8 +133,9 @@ impl Broker {
         self.save_all(mended.collect()).await;
     }
 
-    /// The clock was set back, so it was ahead: what waits until a time that it named would wait for as long as it was wrong. That
-    /// goes for blocks in the store too; where one is rightly there, a call finds out and enters it anew.
+    /// Ends the waits of a clock that was ahead and has been set back. Their end times would be wrong by as
+    /// much as the clock was. This includes blocks in the store; if a block was correct, the next call
+    /// records it again.
     async fn end_waits_of_wrong_clock(&self) {
         let (members, now) = (self.inner.members.load_full(), self.inner.clock.now());
         for member in members.all() {
@@ -154,7 +161,7 @@ impl Broker {
         }
     }
 
-    /// After a jump of the clock: what the store has to be told.
+    /// Corrects the dates of a slot after a clock jump. Returns the credential to store, if any.
     fn mend_dates(&self, slot: &Slot) -> Option<Arc<Credential>> {
         let shortened = self.shorten(slot);
         if self.inner.keeper.wall_behind.load(Ordering::Relaxed) == 0 {
@@ -169,7 +176,7 @@ impl Broker {
         Some(last)
     }
 
-    /// Sets an end right that lies later than the uptime allows.
+    /// Shortens a life that ends later than the uptime allows.
     fn shorten(&self, slot: &Slot) -> Option<Arc<Credential>> {
         let mut state = slot.lock();
         let (last, end) = (state.last.clone()?, state.end_by_uptime(&self.inner.clock)?);
@@ -188,8 +195,8 @@ impl Broker {
         Some(mended)
     }
 
-    /// Takes what the store has and this process has not, and the other way round: all of it at the start, so that a warm start is
-    /// one look; then, where processes share a store, every few seconds.
+    /// Exchanges values with the store in both directions: everything once at the start, so that a warm
+    /// start needs one pass; then, for a shared store, every few seconds.
     pub(super) async fn catch_up(&self) {
         let uptime = self.inner.clock.uptime();
         if !self.is_time_to_catch_up(uptime) {
@@ -221,7 +228,8 @@ impl Broker {
         }
     }
 
-    /// A block that this process waits for may be lifted by another one: an operator's "refresh now" there, or `check`.
+    /// Ends waits for a block that another process has lifted, by an operator's "refresh now" or by
+    /// `check`.
     async fn notice_lifted_blocks(&self) {
         let (members, now) = (self.inner.members.load_full(), self.inner.clock.now());
         for member in members.all() {
@@ -258,7 +266,7 @@ impl Broker {
             .unwrap_or_else(PoisonError::into_inner) = Some(next);
     }
 
-    /// Says once that the store went away, and once that it is back.
+    /// Logs once that the store became unreachable, and once that it is back.
     fn reachable(&self, error: Option<&crate::store::StoreError>) {
         let mut failed = self
             .inner
@@ -277,7 +285,8 @@ impl Broker {
         *failed = error.is_some();
     }
 
-    /// Takes the newer of the two; when it is ours, says what the store should get.
+    /// Adopts the stored credential if it is newer. Returns the credential to store if the one in memory is
+    /// newer.
     fn compare(
         &self,
         slot: &Slot,
@@ -305,7 +314,8 @@ impl Broker {
                 self.show(slot, &state, kept);
                 Some((slot.key.clone(), trimmed))
             }
-            // This machine's clock was set: its own dates of the same value are right here, and the store's elsewhere.
+            // This machine's clock was set. Its dates for the same value are correct here, and the stored
+            // dates are correct elsewhere.
             (Some(stored), Some(last)) if state.adjusted && stored.value == last.value => None,
             (Some(stored), last) if last.as_ref().is_none_or(|last| is_newer(&stored, last)) => {
                 if self.is_usable(slot, &stored) {
@@ -332,7 +342,8 @@ impl Broker {
         }
     }
 
-    /// Many at once, so that a file takes them in one commit. One that cannot be stored comes again with the next look.
+    /// Saves many credentials concurrently, so that a file store writes them in one commit. Failed saves
+    /// are repeated in the next pass.
     async fn save_all(&self, credentials: Vec<(CredentialKey, Arc<Credential>)>) {
         let mut saving = JoinSet::new();
         for (key, credential) in credentials {
@@ -352,7 +363,7 @@ impl Broker {
         }
     }
 
-    /// Those whose every call retires the value before.
+    /// Returns the classic tokens, for which every call retires the previous value.
     fn classic_tokens(&self) -> HashSet<CredentialKey> {
         let members = self.inner.members.load();
         let classic = members.all().filter(|member| {
@@ -374,34 +385,35 @@ impl Broker {
     }
 }
 
-/// Whether these are two classic tokens that were fetched at about the same time, by two processes that could not agree, since the
-/// store was gone: which call WeChat carried out first, and so which of them it has retired, nobody knows.
+/// Whether these are two classic tokens fetched at about the same time by two nodes that could not
+/// coordinate because the store was unreachable. It is unknown which call WeChat executed first, and
+/// therefore which token it has retired.
 fn are_rivals(one: &Credential, other: &Credential) -> bool {
     one.value != other.value && one.generation.abs_diff(other.generation) <= SAME_TIME
 }
 
-/// As every store decides it: a higher generation, or the same one cut short.
+/// The rule of every store: a higher generation wins, or the same generation with an earlier end.
 fn is_newer(stored: &Credential, last: &Credential) -> bool {
     (stored.generation, last.expires_at) > (last.generation, stored.expires_at)
 }
 
-/// A credential issued this much later than now was stored by a process whose clock was wrong, or read by one.
+/// A credential issued this much later than now was stored or is being read by a node with a wrong clock.
 const FROM_THE_FUTURE: Duration = Duration::from_secs(60);
 
-/// Generations that differ by no more, in milliseconds, may be of calls that were under way together.
+/// Two generations that differ by at most this, in milliseconds, may come from concurrent calls.
 const SAME_TIME: u64 = 10_000;
 
-/// How often to look for what others renewed: a replaced token lives for 300 s.
+/// How often to look for values of peer nodes: a replaced token lives for 300 s.
 const EVERY: Duration = Duration::from_secs(5);
 
-/// How many credentials one question to the store is about.
+/// Number of credentials per store request.
 const PAGE: usize = 500;
 
-/// How much longer to wait for each page: ten thousand accounts are looked through in 45 s.
+/// Additional delay per page: ten thousand accounts are read through in 45 s.
 const PER_PAGE: Duration = Duration::from_secs(1);
 
-/// Enough for one commit of a file, and for Redis to answer in time.
+/// Enough for one commit of a file, and few enough for Redis to answer in time.
 const SAVES_AT_ONCE: usize = 256;
 
-/// Between two looks for a token that nobody here knows.
+/// Minimum time between two store reads for unknown tokens.
 const LOOK_GAP: Duration = Duration::from_secs(1);

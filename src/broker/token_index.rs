@@ -1,6 +1,8 @@
-//! Whose access token a caller holds, and which API keys bought it: the drop-in's ticket calls name nothing else.
+//! Finds the account of an access token, and the API keys that were given it: the drop-in's ticket calls
+//! carry nothing else.
 //!
-//! One look at the clock and a comparison for each account; a lock is taken only when the token is nobody's living one.
+//! Reads the clock once and compares one value per account. Takes locks only if the token is not a current
+//! one.
 
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -13,14 +15,15 @@ use crate::account::Account;
 use crate::clock::{Moment, UnixTime};
 use crate::credential::{Kind, Secret};
 
-/// The last buyers of one account's tokens. In this process only: a peer node remembers its own.
+/// The API keys that were last given one account's tokens. Local to this process; each node remembers its
+/// own.
 #[derive(Default)]
 pub(super) struct Buyers(Mutex<VecDeque<Buyer>>);
 
-/// A token that an API key was given, and the address that presented the key.
+/// A token that was given to an API key, and the IP address that presented the key.
 #[derive(PartialEq, Eq)]
 struct Buyer {
-    /// Of the token: its value stands in one place only.
+    /// Hash of the token, so that its value is not stored twice.
     token: u64,
     key: String,
     from: Option<IpAddr>,
@@ -38,7 +41,8 @@ impl Buyers {
         buyers.push_back(buyer);
     }
 
-    /// The names of the keys that bought the token from this address; where none did, of all that bought it.
+    /// Returns the names of the keys that were given the token at this IP address; if there are none, of
+    /// all that were given it.
     fn of(&self, token: u64, from: Option<IpAddr>) -> Vec<String> {
         let buyers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let names = |from_there: bool| {
@@ -62,9 +66,9 @@ fn fingerprint(token: &str) -> u64 {
     hasher.finish()
 }
 
-#[cfg_attr(not(feature = "actix"), allow(dead_code))] // only the web layer sells tokens
+#[cfg_attr(not(feature = "actix"), allow(dead_code))] // only the web layer hands out tokens
 impl Broker {
-    /// Remembers that this key was given an access token of the account.
+    /// Records that this API key was given an access token of the account.
     pub(crate) fn note_buyer(
         &self,
         account: &str,
@@ -85,7 +89,8 @@ impl Broker {
         }
     }
 
-    /// The names of the keys that bought this token of the account: from this address, or else from any.
+    /// Returns the names of the API keys that were given this token of the account, at this IP address or
+    /// else at any.
     pub(crate) fn buyers_of(
         &self,
         account: &str,
@@ -100,15 +105,15 @@ impl Broker {
             .unwrap_or_default()
     }
 
-    /// Whether peer nodes may have sold what this process knows nothing of.
+    /// Whether peer nodes may have handed out tokens that this process does not know of.
     pub(crate) fn has_peers(&self) -> bool {
         self.inner.store.is_shared()
     }
 }
 
 impl Broker {
-    /// Whose access token this is: a living one that this process knows, or one that was replaced so lately that WeChat still takes
-    /// it, unless it was replaced because somebody reported it dead. `None` for every other value.
+    /// Returns the account of an access token: a current one that this process knows, or one replaced so
+    /// recently that WeChat still accepts it, unless it was reported dead. `None` for every other value.
     #[must_use]
     pub fn account_of_token(&self, token: &str) -> Option<(String, Arc<Account>)> {
         let (members, token, at) = (
@@ -154,10 +159,12 @@ fn had_token(member: &AccountEntry, token: &Secret, now: UnixTime) -> bool {
         && state.refused.as_ref() != Some(token)
 }
 
-/// WeChat takes an access token for five minutes after it was replaced; one less for clocks and the way.
+/// WeChat accepts an access token for five minutes after it was replaced
+/// (<https://developers.weixin.qq.com/doc/oplatform/developers/dev/AccessToken.html>). One minute less
+/// allows for clock differences and latency.
 const OVERLAP: Duration = Duration::from_secs(240);
 
-/// Of one account, remembered at once: keys times addresses of the company's servers.
+/// Per account: API keys times the IP addresses of their clients.
 const MOST_BUYERS: usize = 256;
 
 #[cfg(test)]
@@ -168,7 +175,7 @@ mod tests {
     use crate::clock::Clock;
     use crate::credential::Credential;
 
-    /// Gives an account a token of this value, for an hour.
+    /// Gives an account a token with this value, for an hour.
     fn give(broker: &Broker, name: &str, value: &str) {
         let (member, now) = (broker.member(name).unwrap(), broker.clock().now());
         let slot = member.slot(Kind::AccessToken).unwrap();
@@ -202,7 +209,7 @@ mod tests {
         let broker = broker();
         (0..50).for_each(|n| give(&broker, &format!("a{n}"), &format!("token {n}")));
         let members = broker.inner.members.load_full();
-        // Each slot is held, as by a refresh under way.
+        // Each slot is locked, as by a running refresh.
         let held: Vec<_> = members.all().map(|member| member.slots[0].lock()).collect();
         let (answer, answered) = mpsc::channel();
         let asking = broker.clone();

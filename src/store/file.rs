@@ -1,9 +1,11 @@
-//! The file store: one process, durable. A redb database of which everything is in memory too, so that only writes touch the disk.
+//! The file store: durable, for one process. A redb database that is also held in memory, so that only
+//! writes access the disk.
 //!
-//! What is acknowledged is on disk. A credential is not shown to readers before it is, so that none is handed out that a crash
-//! could lose. A file that cannot be read back whole is moved aside and reported; one that another program deletes, replaces or
-//! damages while this process runs is written again from memory. A file in use by another process is left alone. Values in it are
-//! secrets, protected by the file's mode (0600) and nothing else.
+//! Acknowledged changes are on disk. Readers see a credential only after it is on disk, so that none is
+//! handed out that a crash could lose. A file that cannot be read completely is moved aside and reported;
+//! one that another program deletes, replaces or damages while this process runs is rewritten from memory.
+//! A file in use by another process is left alone. The values are secrets, protected only by the file's
+//! mode (0600).
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -19,22 +21,22 @@ use crate::credential::{AppKey, Credential};
 
 mod disk;
 
-/// The store itself.
+/// The file store.
 pub(super) struct FileStore {
     path: PathBuf,
     state: Mutex<State>,
     disk: Mutex<Disk>,
-    /// Held while one commit is under way: what is changed meanwhile goes together in the next.
+    /// Held during a commit. Changes made meanwhile are written together in the next one.
     turn: tokio::sync::Mutex<()>,
 }
 
-/// What is in memory, and how far it is on disk.
+/// The content in memory, and how much of it is on disk.
 #[derive(Default)]
 struct State {
     records: Records,
-    /// Credentials that are not on disk yet, and therefore not shown.
+    /// Credentials that are not on disk yet, and therefore not visible to readers.
     pending: HashMap<String, Credential>,
-    /// Names to write, each with the change that made it so.
+    /// Names to write, each with the number of the change.
     dirty: HashMap<String, u64>,
     /// Number of the last change.
     changed: u64,
@@ -43,7 +45,7 @@ struct State {
 }
 
 impl FileStore {
-    /// Opens the file, or makes it.
+    /// Opens the file, or creates it.
     pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
         let (disk, entries) = Disk::open(path)?;
         let mut state = State::default();
@@ -58,7 +60,6 @@ impl FileStore {
         })
     }
 
-    /// Where it is.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
@@ -140,7 +141,7 @@ impl FileStore {
         self.durable(change).await.map(|()| claim)
     }
 
-    /// Whether the file is still there with everything in it; writes it again if it is not.
+    /// Checks that the file is still there and complete; rewrites it if not.
     pub(super) async fn ping(self: &Arc<Self>) -> Result<(), StoreError> {
         let _turn = self.turn.lock().await;
         self.commit_elsewhere().await
@@ -162,7 +163,7 @@ impl FileStore {
         self.commit_elsewhere().await
     }
 
-    /// [`FileStore::commit`] on a thread that may block. Held: the turn.
+    /// Runs [`FileStore::commit`] on a thread that may block. The caller holds `turn`.
     async fn commit_elsewhere(self: &Arc<Self>) -> Result<(), StoreError> {
         let store = Arc::clone(self);
         let commit = tokio::task::spawn_blocking(move || store.commit()).await;
@@ -175,12 +176,12 @@ impl FileStore {
         })
     }
 
-    /// Writes all that is not on disk yet, in one transaction, and all there is where the file is not as it was left. What fails
-    /// stays to be written with the next.
+    /// Writes all changes that are not on disk yet in one transaction, or everything if the file has been
+    /// changed. Failed writes are retried with the next commit.
     fn commit(&self) -> Result<(), StoreError> {
         let mut disk = self.disk.lock().unwrap_or_else(PoisonError::into_inner);
         let written = self.write_to(&mut disk);
-        // Damage may come to light in the middle of a write: then once more, into a new file.
+        // A write may reveal damage. Then write once more, into a new file.
         if disk.is_broken() {
             return self.write_to(&mut disk);
         }
@@ -189,7 +190,7 @@ impl FileStore {
 
     fn write_to(&self, disk: &mut Disk) -> Result<(), StoreError> {
         if disk.make_sure(|entries| self.state().is_on_disk(entries))? {
-            // What the file then holds is not taken on trust.
+            // The content of a reopened file is not trusted.
             self.state().touch_all();
         }
         let (change, batch) = self.state().batch();
@@ -201,21 +202,22 @@ impl FileStore {
     }
 }
 
-/// What happened to the file since the last look is made good before the process ends.
+/// Repairs the file before the process ends, if it was changed since the last check.
 impl Drop for FileStore {
     fn drop(&mut self) {
-        let _ = self.commit(); // told already, where it fails
+        let _ = self.commit(); // an error has been logged already
     }
 }
 
-/// Names with what to write there; `None` removes.
+/// Names with the entries to write; `None` removes.
 type Batch = Vec<(String, Option<Entry>)>;
 
 impl State {
-    /// Decides against the newest there is, on disk or on its way. The number is the change to wait for.
+    /// Compares with the newest credential, whether on disk or pending. Returns the change to wait for.
     fn save(&mut self, name: String, credential: &Credential) -> (Saved, u64) {
         let pending = self.pending.get(&name);
-        // What is on its way may be made durable by somebody else's commit, but not before it: wait for it all the same.
+        // Another caller's commit may write a pending credential, but it is not durable before that, so
+        // wait for it too.
         let wait = pending.map_or(0, |_| self.changed);
         match pending.or_else(|| self.records.load(&name)) {
             Some(newest) if newest == credential => (Saved::Stored, wait),
@@ -227,7 +229,7 @@ impl State {
         }
     }
 
-    /// Marks names as to be written and answers the number of this change.
+    /// Marks names as dirty and returns the number of this change.
     fn touch(&mut self, names: impl IntoIterator<Item = String>) -> u64 {
         self.changed += 1;
         self.dirty
@@ -235,7 +237,7 @@ impl State {
         self.changed
     }
 
-    /// Whether these entries are all that was written.
+    /// Whether these entries are exactly the ones that were written.
     fn is_on_disk(&self, entries: &[(String, Entry)]) -> bool {
         let written = self
             .records
@@ -275,7 +277,7 @@ impl State {
         )
     }
 
-    /// What was written is durable, and credentials among it may now be seen.
+    /// Marks a batch as durable, and makes its credentials visible to readers.
     fn written(&mut self, change: u64, batch: Batch) {
         self.dirty.retain(|_, changed| *changed > change);
         self.durable = self.durable.max(change);

@@ -1,6 +1,7 @@
-//! The memory store: lasts as long as the process. Also the part of the file store that answers reads.
+//! The memory store: lasts as long as the process. Also answers the reads of the file store.
 //!
-//! Knows nothing of time passing: an expired credential stays until a newer one comes, and whoever loads it looks at its life.
+//! Does not expire credentials: an expired one stays until a newer one is saved, and the caller checks its
+//! life.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,26 +12,26 @@ use super::{Claim, Saved};
 use crate::clock::UnixTime;
 use crate::credential::{AppKey, Credential};
 
-/// The store itself: [`Records`] behind a lock that is held for a look-up, never across an await.
+/// [`Records`] behind a lock that is held for one operation, never across an await.
 #[derive(Default)]
 pub(super) struct Memory(Mutex<Records>);
 
 impl Memory {
-    /// The records, for one operation.
+    /// Locks the records for one operation.
     pub(super) fn records(&self) -> MutexGuard<'_, Records> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Everything a store keeps, by name.
+/// All entries of a store, by name.
 #[derive(Default)]
 pub(super) struct Records {
     entries: HashMap<String, Entry>,
-    /// The last day on which old entries were dropped.
+    /// The last day on which old entries were removed.
     pruned: u64,
 }
 
-/// What stands under a name.
+/// An entry.
 #[derive(Clone)]
 pub(super) enum Entry {
     Credential(Credential),
@@ -40,24 +41,23 @@ pub(super) enum Entry {
 }
 
 impl Records {
-    /// What stands under a name.
+    /// Returns the entry with this name.
     #[cfg(feature = "file")]
     pub(super) fn get(&self, name: &str) -> Option<&Entry> {
         self.entries.get(name)
     }
 
-    /// Puts an entry there, whatever stood there.
+    /// Sets an entry, replacing any previous one.
     pub(super) fn put(&mut self, name: String, entry: Entry) {
         self.entries.insert(name, entry);
     }
 
-    /// All names.
     #[cfg(feature = "file")]
     pub(super) fn names(&self) -> impl Iterator<Item = &String> {
         self.entries.keys()
     }
 
-    /// A credential.
+    /// Returns the credential with this name.
     pub(super) fn load(&self, name: &str) -> Option<&Credential> {
         match self.entries.get(name) {
             Some(Entry::Credential(credential)) => Some(credential),
@@ -65,7 +65,7 @@ impl Records {
         }
     }
 
-    /// Keeps the newer of the two.
+    /// Saves the credential if it is the newer one.
     pub(super) fn save(&mut self, name: String, credential: &Credential) -> Saved {
         match self.load(&name) {
             Some(stored) if stored != credential && !replaces(credential, stored) => {
@@ -78,7 +78,7 @@ impl Records {
         }
     }
 
-    /// Counts one call. Answers today's count and every name that was touched: this one, and those whose day is over.
+    /// Counts one call. Returns today's count and the names of all changed entries, including removed ones.
     pub(super) fn count_call(
         &mut self,
         app: &AppKey,
@@ -94,7 +94,7 @@ impl Records {
         (count, touched)
     }
 
-    /// Today's count.
+    /// Returns today's count.
     pub(super) fn calls(&self, app: &AppKey, endpoint: &str, now: UnixTime) -> u64 {
         match self
             .entries
@@ -105,7 +105,7 @@ impl Records {
         }
     }
 
-    /// The end of a block that is not over yet.
+    /// Returns the end of a block that has not ended yet.
     pub(super) fn blocked_until(
         &self,
         app: &AppKey,
@@ -118,7 +118,7 @@ impl Records {
         }
     }
 
-    /// Decides on a forced refresh and remembers it.
+    /// Decides on a forced refresh and records it if granted.
     pub(super) fn claim_force(
         &mut self,
         name: String,
@@ -137,7 +137,7 @@ impl Records {
         claim
     }
 
-    /// Drops the counts of the days before yesterday and the blocks that are over, once a day.
+    /// Once a day, removes the counts before yesterday and the blocks that have ended.
     fn prune(&mut self, now: UnixTime) -> Vec<String> {
         let today = shanghai_day(now);
         if today <= self.pruned {

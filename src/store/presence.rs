@@ -1,4 +1,5 @@
-//! The processes that share a store, as they announce themselves there: bounded, and forgotten by itself.
+//! The nodes that share a store, as they announce themselves there. Their number is bounded, and silent
+//! nodes are removed.
 
 use super::{Inner, Store, StoreError};
 use crate::clock::UnixTime;
@@ -6,28 +7,28 @@ use crate::error::is_visible;
 #[cfg(feature = "redis")]
 use std::time::Duration;
 
-/// One process.
+/// One node.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Node {
-    /// Random: two processes of one machine are two.
+    /// A random number, so that two processes on one machine are two nodes.
     pub id: u64,
-    /// The machine's name, or what its operator calls it.
+    /// The machine's name, or the name that the operator gave.
     pub name: String,
-    /// Of the program.
+    /// The version of the program.
     pub version: String,
 }
 
-/// A process that announced itself.
+/// A node that announced itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peer {
-    /// Who.
+    /// The node.
     pub node: Node,
-    /// When it last did.
+    /// When it last announced itself.
     pub seen_at: UnixTime,
 }
 
 impl Node {
-    /// This process under that name.
+    /// Returns an identity for this process with this name.
     #[must_use]
     pub fn new(name: &str) -> Self {
         Self {
@@ -37,13 +38,13 @@ impl Node {
         }
     }
 
-    /// As it stands in the store: `ID VERSION NAME`.
+    /// Returns the text in the store: `ID VERSION NAME`.
     #[cfg(feature = "redis")]
     pub(super) fn write(&self) -> String {
         format!("{:016x} {} {}", self.id, self.version, self.name)
     }
 
-    /// What [`Node::write`] wrote; `None` for anything else.
+    /// Reads the output of [`Node::write`]; `None` for anything else.
     #[cfg(feature = "redis")]
     pub(super) fn read(text: &str) -> Option<Self> {
         let mut words = text.splitn(3, ' ');
@@ -64,7 +65,7 @@ impl Node {
 }
 
 impl Store {
-    /// Which of the three it is: `memory`, `file` or `redis`.
+    /// Returns the kind of store: `memory`, `file` or `redis`.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match &self.0 {
@@ -76,10 +77,11 @@ impl Store {
         }
     }
 
-    /// Says that this process is there, for a minute, and answers who else is, itself included; nobody where the store is not shared.
+    /// Announces this node for a minute, and returns all announced nodes including itself; an empty list if
+    /// the store is not shared.
     ///
     /// # Errors
-    /// [`StoreError`] when it cannot be told.
+    /// [`StoreError`] if the store cannot be reached.
     pub async fn announce(&self, node: &Node, now: UnixTime) -> Result<Vec<Peer>, StoreError> {
         let _ = (node, now);
         match &self.0 {
@@ -92,7 +94,7 @@ impl Store {
     }
 }
 
-/// A name of a bounded length without invisible characters: it stands on other processes' pages.
+/// Limits the length of a name and removes invisible characters, because other nodes' pages show it.
 fn fit(name: &str) -> String {
     name.chars()
         .filter(|c| is_visible(*c))
@@ -100,14 +102,15 @@ fn fit(name: &str) -> String {
         .collect()
 }
 
-/// Characters of a name. Host names have 64 at most.
+/// Maximum number of characters in a name. Host names have at most 64.
 const LONGEST: usize = 64;
 
-/// Whoever has not announced itself for so long is gone.
+/// A node that has not announced itself for this long counts as gone.
 #[cfg(feature = "redis")]
 pub(super) const GONE_AFTER: Duration = Duration::from_secs(60);
 
-/// More than anybody runs on one Redis; what a confused client announces beyond it pushes out the oldest.
+/// More nodes than share one Redis in practice. Announcements beyond it, for example of a faulty client,
+/// displace the oldest.
 #[cfg(feature = "redis")]
 pub(super) const MOST: usize = 64;
 

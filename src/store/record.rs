@@ -1,7 +1,7 @@
-//! How entries are written where they outlive the process: in the file and in Redis.
+//! The text format of entries in the file and in Redis.
 //!
-//! Pure. What cannot be read back to the last byte, or holds what WeChat cannot have given, is no record: it counts as absent, and
-//! is never served.
+//! Pure functions. An entry that cannot be read back exactly, or that contains values which WeChat cannot
+//! have issued, is invalid: it counts as absent and is never served.
 
 use std::fmt::Write as _;
 
@@ -14,12 +14,12 @@ use crate::clock::UnixTime;
 use crate::credential::{Credential, Secret};
 
 impl Force {
-    /// As written: `last day count`.
+    /// Returns the text `last day count`.
     pub(super) fn write(self) -> String {
         format!("{} {} {}", self.last, self.day, self.count)
     }
 
-    /// What [`Force::write`] wrote; `None` for anything else.
+    /// Reads the output of [`Force::write`]; `None` for anything else.
     pub(super) fn read(text: &str) -> Option<Self> {
         let mut words = text.split(' ');
         let force = Self {
@@ -33,7 +33,7 @@ impl Force {
 
 #[cfg(feature = "file")]
 impl Entry {
-    /// As written under this name in the file.
+    /// Returns the text to store under this name.
     pub(super) fn write(&self, name: &str) -> String {
         match self {
             Self::Credential(credential) => write_credential(name, credential),
@@ -43,7 +43,7 @@ impl Entry {
         }
     }
 
-    /// What [`Entry::write`] wrote under this name.
+    /// Reads the output of [`Entry::write`] for this name.
     pub(super) fn read(name: &str, text: &str) -> Result<Self, NoRecord> {
         if name.starts_with("credential:") {
             return read_credential(name, text).map(Self::Credential);
@@ -67,10 +67,10 @@ impl Entry {
     }
 }
 
-/// A credential as it is written: `1 CHECKSUM GENERATION EXPIRES ISSUED VALUE`.
+/// Returns the text of a credential: `1 CHECKSUM GENERATION EXPIRES ISSUED VALUE`.
 ///
-/// Generation and end have twenty digits, so that Redis compares them as text: its numbers are too short for them. The checksum
-/// covers the name too: a record under another's name is no record.
+/// Generation and end have twenty digits, so that Redis can compare them as text; its numbers are not
+/// precise enough. The checksum covers the name too, so a record stored under another name is invalid.
 pub(super) fn write_credential(name: &str, credential: &Credential) -> String {
     let Credential {
         value,
@@ -88,18 +88,18 @@ pub(super) fn write_credential(name: &str, credential: &Credential) -> String {
     )
 }
 
-/// Why an entry is no record. Tells no value.
+/// Why an entry is invalid. Contains no value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct NoRecord(pub(super) String);
 
 impl NoRecord {
-    /// Not what this program writes.
+    /// The text is not in the format that this program writes.
     pub(super) fn torn() -> Self {
         Self("not as this program writes it".to_owned())
     }
 }
 
-/// What [`write_credential`] wrote under this name, if WeChat can have given it.
+/// Reads the output of [`write_credential`] for this name, and checks that WeChat can have issued it.
 pub(super) fn read_credential(name: &str, text: &str) -> Result<Credential, NoRecord> {
     let credential = written_credential(name, text).ok_or_else(NoRecord::torn)?;
     credential.check().map_err(NoRecord)?;
@@ -120,12 +120,12 @@ fn written_credential(name: &str, text: &str) -> Option<Credential> {
     })
 }
 
-/// Puts the version and the checksum in front.
+/// Prepends the version and the checksum.
 fn seal(name: &str, payload: &str) -> String {
     format!("{VERSION} {} {payload}", checksum(name, payload))
 }
 
-/// The payload, if version and checksum are right.
+/// Returns the payload if version and checksum are correct.
 fn unseal<'a>(name: &str, text: &'a str) -> Option<&'a str> {
     let (sum, payload) = text
         .strip_prefix(VERSION)?
@@ -134,7 +134,8 @@ fn unseal<'a>(name: &str, text: &'a str) -> Option<&'a str> {
     (checksum(name, payload) == sum).then_some(payload)
 }
 
-/// Against torn and swapped bytes, not against an attacker: who can write the store can read the values anyway.
+/// Protects against torn and swapped bytes, not against an attacker: anyone who can write the store can
+/// read the values anyway.
 fn checksum(name: &str, payload: &str) -> String {
     let digest = Sha1::new()
         .chain_update(name)
@@ -149,7 +150,7 @@ fn checksum(name: &str, payload: &str) -> String {
         })
 }
 
-/// Of the way records are written. Another version's records count as absent.
+/// Version of the record format. Records of another version count as absent.
 const VERSION: &str = "1";
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! The Redis store: shared by many processes, on one server, behind sentinels or in a cluster.
 //!
-//! Every operation ends within [`BOUND`], and connecting goes on in the background. What is compared and set is done by one script
-//! on one key, so that it holds in a cluster too. Values in Redis are secrets: give it a password and TLS.
+//! Every operation ends within [`BOUND`]; connecting continues in the background. Each compare-and-set is
+//! one script on one key, so that it works in a cluster too. The values are secrets: protect Redis with a
+//! password and TLS.
 
 mod link;
 mod peers;
@@ -21,17 +22,17 @@ use super::{Claim, Saved, StoreError};
 use crate::clock::UnixTime;
 use crate::credential::{AppKey, Credential, CredentialKey};
 
-/// The store itself.
+/// The Redis store.
 pub(super) struct RedisStore {
     link: Link,
     place: String,
     prefix: String,
-    /// Names of entries that could not be used, and of which this was told.
+    /// Names of invalid entries that have been logged.
     told: Mutex<HashSet<String>>,
 }
 
 impl RedisStore {
-    /// Reads the address; does not connect.
+    /// Parses the address; does not connect.
     pub(super) fn new(url: &str, prefix: &str) -> Result<Self, StoreError> {
         let (target, place) = Target::parse(url)?;
         Ok(Self {
@@ -42,7 +43,7 @@ impl RedisStore {
         })
     }
 
-    /// Which Redis, without user and password.
+    /// Returns the address without user and password.
     pub(super) fn place(&self) -> &str {
         &self.place
     }
@@ -55,7 +56,7 @@ impl RedisStore {
         .await
     }
 
-    /// In one question. What is no text counts as absent here too.
+    /// Uses one request. As in `load`, a value that is not a text counts as absent.
     pub(super) async fn load_many(
         &self,
         names: &[String],
@@ -75,7 +76,8 @@ impl RedisStore {
         credential: &Credential,
     ) -> Result<Saved, StoreError> {
         let record = write_credential(name, credential);
-        // Its whole life, not what is left of it: by the clock of the process, which may not be that of Redis.
+        // The whole life instead of the remaining one, because this process's clock may differ from
+        // Redis's.
         let keep = millis(credential.life() + SLACK);
         self.bounded(async {
             let mut rubbish = Vec::new();
@@ -100,7 +102,7 @@ impl RedisStore {
         .await
     }
 
-    /// The name and owner of the lease, when it was free.
+    /// Returns the name and owner of the lease if it was free.
     pub(super) async fn lease(
         &self,
         key: &CredentialKey,
@@ -151,7 +153,7 @@ impl RedisStore {
             .unwrap_or(0))
     }
 
-    /// In one question. What is no number counts as none here too.
+    /// Uses one request. As in `calls`, a value that is not a number counts as 0.
     pub(super) async fn calls_many(
         &self,
         of: &[(&AppKey, &str)],
@@ -208,7 +210,8 @@ impl RedisStore {
         Ok(until.filter(|until| *until > now))
     }
 
-    /// The rule is the one of all stores; it is decided here, and kept only if nobody else claimed meanwhile.
+    /// Decides here, by the rule of all stores, and stores the result only if no other process has made a
+    /// claim meanwhile.
     pub(super) async fn claim_force(
         &self,
         key: &CredentialKey,
@@ -252,7 +255,7 @@ impl RedisStore {
         format!("{}{name}", self.prefix)
     }
 
-    /// The text under a name. What is no text counts as absent.
+    /// Returns the text with this name. A value that is not a text counts as absent.
     async fn get(&self, name: &str) -> Result<Option<String>, StoreError> {
         let cmd = script(GET, &self.key(name), &[]);
         match self
@@ -266,7 +269,7 @@ impl RedisStore {
         }
     }
 
-    /// Reports what cannot be used, once and without the value; it counts as absent.
+    /// Returns `None` for an invalid entry, and logs it once without the value.
     fn usable<T>(&self, name: &str, read: Result<T, NoRecord>) -> Option<T> {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         match read {
@@ -283,7 +286,8 @@ impl RedisStore {
         }
     }
 
-    /// Runs a command, once more when the connection turned out to be dead: Redis was restarted, or failed over.
+    /// Runs a command, and repeats it once if the connection was lost, for example because Redis restarted
+    /// or failed over.
     async fn run<T: FromRedisValue>(&self, cmd: &Cmd) -> Result<T, StoreError> {
         let mut retried = false;
         loop {
@@ -310,7 +314,7 @@ impl RedisStore {
         }
     }
 
-    /// The work, unless it takes longer than a caller waits for a store.
+    /// Runs the work with the timeout of store operations.
     async fn bounded<T>(
         &self,
         work: impl Future<Output = Result<T, StoreError>>,
@@ -353,7 +357,7 @@ fn script(text: &str, key: &str, arguments: &[&[u8]]) -> Cmd {
     cmd
 }
 
-/// What went wrong, without what Redis said about it: it may quote what it was sent.
+/// Describes an error without the text of Redis, which may quote the command.
 fn explain(error: &RedisError) -> String {
     if error.is_io_error() {
         return error.to_string();
@@ -381,27 +385,29 @@ fn millis(duration: Duration) -> u64 {
         .min(LONGEST)
 }
 
-/// More entries that cannot be used are not told one by one.
+/// Maximum number of invalid entries that are logged individually.
 const MOST_TOLD: usize = 1_000;
 
-/// How long a caller waits for the store before going on as if it were empty.
+/// Timeout of a store operation; after it the caller continues as if the store were empty.
 const BOUND: Duration = Duration::from_millis(250);
 
-/// How much longer than its life a credential stays in Redis: a late writer of an older generation must still find it.
+/// How much longer than its life a credential stays in Redis, so that a late writer of an older generation
+/// still finds it.
 const SLACK: Duration = Duration::from_secs(600);
 
-/// A day's count is of use on that day and, to people, on the next.
+/// A daily count is needed on its day, and on the next by people who look it up.
 const TWO_DAYS: Duration = Duration::from_secs(2 * 86_400);
 
-/// Redis refuses expiries that overflow when its clock is added. A hundred years, in milliseconds.
+/// Redis refuses expiries that overflow when added to its clock. A hundred years, in milliseconds.
 const LONGEST: u64 = 100 * 365 * 86_400_000;
 
-/// What is there, or nothing if it is no string.
+/// Returns the value; an empty text if it is not a string.
 const GET: &str =
     "local v = redis.pcall('GET', KEYS[1]) if type(v) == 'table' then return '' end return v";
 
-/// Keeps the newer: answers nothing when it stored, else what is there. A life that was cut short keeps its expiry, so that the
-/// longer one of the same generation cannot come back after it. ARGV: record, expiry, a record known to be unreadable.
+/// Stores the newer credential. Returns nothing if it was stored, otherwise the existing record. A life
+/// that was cut short keeps its expiry in Redis, so that the longer life of the same generation cannot
+/// replace it later. ARGV: record, expiry, a record known to be unreadable.
 const SAVE: &str = r"
 local stored = redis.pcall('GET', KEYS[1])
 if type(stored) == 'string' and stored ~= ARGV[3] then
@@ -415,24 +421,25 @@ end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return false";
 
-/// Grants a lease that is free, and once more to its own owner: when the answer was lost, the command is sent a second time.
+/// Grants a lease that is free or already held by this owner: if the reply is lost, the command is sent a
+/// second time.
 const ACQUIRE: &str = r"
 local owner = redis.pcall('GET', KEYS[1])
 if owner and owner ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return 1";
 
-/// Deletes a lease of this owner and no other.
+/// Deletes the lease if this owner holds it.
 const RELEASE: &str = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end return redis.status_reply('OK')";
 
-/// Counts one more, for a day and a day.
+/// Increments a count, which expires after two days.
 const COUNT: &str = r"
 local n = redis.pcall('INCR', KEYS[1])
 if type(n) == 'table' then redis.call('SET', KEYS[1], '1') n = 1 end
 if n == 1 then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
 return n";
 
-/// Replaces what was seen (empty: nothing), if it is still there.
+/// Replaces the value if it is still the expected one (empty: absent).
 const SWAP: &str = r"
 local stored = redis.pcall('GET', KEYS[1])
 if type(stored) ~= 'string' then stored = '' end

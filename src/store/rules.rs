@@ -1,6 +1,6 @@
-//! The rules that every store keeps, whatever it is made of: what replaces what, what an entry is called.
+//! The rules of every store: which credential replaces which, and how entries are named.
 //!
-//! Pure: no lock, no disk, no network.
+//! Pure functions: no lock, no disk, no network.
 
 use std::time::Duration;
 
@@ -8,44 +8,44 @@ use super::Claim;
 use crate::clock::UnixTime;
 use crate::credential::{AppKey, Credential, CredentialKey};
 
-/// Whether `new` takes the place of `stored`: a higher generation does, and of the same generation the one that ends earlier (a
-/// life that was cut short after a lost reply). Nothing ever makes a credential live longer.
+/// Whether `new` replaces `stored`: a higher generation does, and of the same generation the one that ends
+/// earlier (a life cut short after a lost reply). Nothing ever extends the life of a credential.
 pub(super) fn replaces(new: &Credential, stored: &Credential) -> bool {
     (new.generation, stored.expires_at) > (stored.generation, new.expires_at)
 }
 
-/// The name of a credential's entry.
+/// Returns the name of a credential's entry.
 pub(super) fn credential_name(key: &CredentialKey) -> String {
     format!("credential:{key}")
 }
 
-/// The name of the lease on a credential.
+/// Returns the name of the lease on a credential.
 #[cfg(feature = "redis")]
 pub(super) fn lease_name(key: &CredentialKey) -> String {
     format!("lease:{key}")
 }
 
-/// The name of the ration of forced refreshes of a credential.
+/// Returns the name of a credential's record of forced refreshes.
 pub(super) fn force_name(key: &CredentialKey) -> String {
     format!("force:{key}")
 }
 
-/// The name of the count of one app's calls to one endpoint on one day.
+/// Returns the name of the count of one app's calls to one endpoint on one day.
 pub(super) fn calls_name(app: &AppKey, endpoint: &str, day: u64) -> String {
     format!("calls:{app}:{endpoint}:{day}")
 }
 
-/// The name of the block on one app's calls to one endpoint.
+/// Returns the name of the block on one app's calls to one endpoint.
 pub(super) fn block_name(app: &AppKey, endpoint: &str) -> String {
     format!("block:{app}:{endpoint}")
 }
 
-/// The number of the day in Shanghai, in which WeChat counts.
+/// Returns the number of the day in Shanghai, which WeChat's quotas are counted by.
 pub(super) fn shanghai_day(now: UnixTime) -> u64 {
     now.next_shanghai_midnight().0 / 86_400
 }
 
-/// What was forced of one credential: when last, and how often on which day.
+/// The forced refreshes of one credential: the time of the last one, and their number on one day.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Force {
     pub(super) last: UnixTime,
@@ -54,7 +54,7 @@ pub(super) struct Force {
 }
 
 impl Force {
-    /// Decides on one more forced refresh. When it is granted, the second value is what to remember.
+    /// Decides on one more forced refresh. If it is granted, the second value is the record to save.
     pub(super) fn claim(
         stored: Option<Self>,
         now: UnixTime,
@@ -62,7 +62,8 @@ impl Force {
         daily: Option<u32>,
     ) -> (Claim, Option<Self>) {
         let today = shanghai_day(now);
-        // A day or a time a little ahead of ours was written by a process whose clock is; far ahead, by a clock that was wrong.
+        // A day or time slightly ahead of this process's was written by a node whose clock is ahead; one
+        // far ahead, by a clock that was wrong.
         let spent = stored
             .filter(|force| (today..=today + 1).contains(&force.day))
             .map_or(0, |force| force.count);

@@ -1,4 +1,4 @@
-//! The redb database under the file store: opened, checked, written. Blocking.
+//! The redb database of the file store: opens, checks and writes it. Blocking.
 
 use std::cell::Cell;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -17,15 +17,17 @@ use redb::{
 use super::{Batch, Entry, StoreError};
 use crate::store::record::NoRecord;
 
-/// An open database, or one that must be opened again: a write failed, or another program changed the file.
+/// An open database, or one that must be reopened because a write failed or another program changed the
+/// file.
 pub(super) struct Disk {
     path: PathBuf,
     open: Option<Open>,
-    /// Beside the file, because a file that is moved aside takes its own lock with it. Never removed: that would be a race.
+    /// The lock file beside the database; the database file itself cannot hold the lock, because it may be
+    /// moved aside. The lock file is never removed, which would be a race.
     lock: File,
-    /// What is in the file cannot be used, as a write found out.
+    /// A write found that the content of the file is unusable.
     broken: bool,
-    /// Another process has the path, and this has been told.
+    /// Another process holds the lock, and this has been logged.
     lost: bool,
 }
 
@@ -33,14 +35,14 @@ pub(super) struct Disk {
 struct Open {
     database: Database,
     backend: Backend,
-    /// The same file as the backend's, whatever now has its name.
+    /// The backend's file, even if its path now belongs to another file.
     file: File,
-    /// What the file looked like after the last write.
+    /// The file's metadata after the last write.
     stamp: Stamp,
 }
 
 impl Disk {
-    /// Opens or makes the file and reads all of it. What cannot be read is moved aside.
+    /// Opens or creates the file and reads all of it. An unreadable file is moved aside.
     pub(super) fn open(path: &Path) -> Result<(Self, Vec<(String, Entry)>), StoreError> {
         let lock = lock(path)?;
         let (open, entries) = match guarded(|| read(path)) {
@@ -65,13 +67,14 @@ impl Disk {
         Ok((disk, entries))
     }
 
-    /// Whether a write found out that what is in the file cannot be used.
+    /// Whether a write found that the content of the file is unusable.
     pub(super) fn is_broken(&self) -> bool {
         self.broken
     }
 
-    /// Makes sure that the path is still this process's and the file as it was left: of one that was written to, `is_ours` tells
-    /// whether these are the records. Answers whether it had to be opened again, so that everything is to be written again.
+    /// Checks that this process still holds the lock and that the file is unchanged. If the file changed,
+    /// `is_ours` tells whether its entries are still the records that were written. Returns whether the
+    /// file had to be reopened, so that everything must be written again.
     pub(super) fn make_sure(
         &mut self,
         is_ours: impl FnOnce(&[(String, Entry)]) -> bool,
@@ -87,7 +90,8 @@ impl Disk {
         let what = match change {
             _ if self.broken => Change::Damaged,
             Some(change @ (Change::Deleted | Change::Cut)) => change,
-            // The same records in another file, as a filesystem without stable inodes shows them, are no harm.
+            // The same records in another file are harmless: a filesystem without stable inodes looks like
+            // that.
             change => match guarded(|| read(&path)) {
                 Ok((open, entries)) if change.is_none() || is_ours(&entries) => {
                     self.open = Some(open);
@@ -120,7 +124,7 @@ impl Disk {
         Ok(true)
     }
 
-    /// What another program did to the file since the last write.
+    /// Returns what another program did to the file since the last write.
     fn change(&self) -> io::Result<Option<Change>> {
         let Some(Open { stamp: before, .. }) = &self.open else {
             return Ok(None);
@@ -138,7 +142,8 @@ impl Disk {
         })
     }
 
-    /// The lock is on a file, and that may have been deleted: then another process can lock the next one of this name.
+    /// Takes the lock again if the lock file was deleted: another process could lock a new file of the same
+    /// name.
     fn keep_lock(&mut self) -> Result<(), StoreError> {
         let path = with_suffix(&self.path, ".lock");
         let ours = self.lock.metadata().map(|held| Stamp::of(&held).file);
@@ -166,7 +171,8 @@ impl Disk {
         }
     }
 
-    /// Writes a batch in one transaction; it is on disk when this returns. A failure closes the database.
+    /// Writes a batch in one transaction, which is on disk when this returns. A failure closes the
+    /// database.
     pub(super) fn write(&mut self, batch: &Batch) -> Result<(), StoreError> {
         let Some(open) = &mut self.open else {
             return Err(problem(
@@ -199,8 +205,8 @@ impl Disk {
 }
 
 impl Open {
-    /// Closes without a last write, as kill -9 does: everything is on disk, and redb's own closing would read pages that may be
-    /// damaged, in a destructor.
+    /// Closes without a final write, as after kill -9. Everything is on disk already, and redb's own
+    /// closing would read pages, which may be damaged, in a destructor.
     fn close(self) {
         let Self {
             database,
@@ -223,10 +229,10 @@ impl Drop for Disk {
     }
 }
 
-/// By what a file is known again.
+/// Identifies a version of a file.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Stamp {
-    /// Device and inode, where the system has them.
+    /// Device and inode, if the system has them.
     file: (u64, u64),
     length: u64,
     /// Seconds and nanoseconds of the last write.
@@ -260,7 +266,7 @@ enum Change {
     Deleted,
     Replaced,
     Cut,
-    /// Written to, which need not have done harm.
+    /// Written to, possibly without harm.
     Written,
     Damaged,
 }
@@ -277,8 +283,8 @@ impl Change {
     }
 }
 
-/// The file as redb sees it, until it is taken away: from then on every operation fails, and the file is closed even if redb,
-/// after a panic, never gets to that.
+/// The file as redb sees it, until it is taken away. From then on every operation fails; the file is closed
+/// even if redb, after a panic, never closes it.
 #[derive(Clone, Debug)]
 struct Backend(Arc<RwLock<Option<FileBackend>>>);
 
@@ -351,13 +357,13 @@ impl StorageBackend for Backend {
 
 /// Why the database cannot be used.
 enum Failure {
-    /// What is in the file is torn, or is not ours.
+    /// The content of the file is torn or belongs to another program.
     Broken(String),
     /// The file itself cannot be read or written.
     Io(io::Error),
     /// Another program has it open.
     Busy,
-    /// None of these: nothing is wrong with what is in the file.
+    /// Any other error; the content of the file is intact.
     Other(String),
 }
 
@@ -381,8 +387,9 @@ impl<E: Into<redb::Error>> From<E> for Failure {
     }
 }
 
-/// redb may panic on a file that something else wrote into; that must not take the process with it. What the caller says of it is
-/// enough: the panic's own report and backtrace are not printed.
+/// Runs `work` and turns a panic into an error: redb may panic on a file that another program wrote to, and
+/// that must not end the process. The panic's own report and backtrace are suppressed, since the caller
+/// logs the error.
 fn guarded<T>(work: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
@@ -408,7 +415,7 @@ thread_local! {
     static GUARDED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Opens, checks every page, and reads every record.
+/// Opens the file, checks every page, and reads every record.
 fn read(path: &Path) -> Result<(Open, Vec<(String, Entry)>), Failure> {
     let existed = path.exists();
     let file = open_private(path).map_err(Failure::Io)?;
@@ -465,7 +472,7 @@ fn write(database: &Database, batch: &Batch) -> Result<(), Failure> {
     Ok(writing.commit()?)
 }
 
-/// Opens or makes a file that nobody else may read, not even for an instant.
+/// Opens a file, or creates it with a mode that never allows access by others.
 fn open_private(path: &Path) -> io::Result<File> {
     let existed = path.try_exists()?;
     let mut options = OpenOptions::new();
@@ -481,7 +488,7 @@ fn open_private(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Takes the rights of others away from a file that came from elsewhere.
+/// Removes the access rights of others from an existing file.
 #[cfg(unix)]
 fn make_private(path: &Path, file: &File) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
@@ -497,7 +504,7 @@ fn make_private(_: &Path, _: &File) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes a new name durable: the file's own sync does not cover its directory.
+/// Makes a new name durable: syncing the file does not sync its directory.
 #[cfg(unix)]
 fn sync_directory(path: &Path) -> io::Result<()> {
     let directory = path
@@ -512,8 +519,9 @@ fn sync_directory(_: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The lock on `NAME.lock`: the system drops it when the process ends, however it ends. It is waited for a moment: a predecessor may
-/// be on its way out, and a program that another thread is just starting holds this process's files until it runs.
+/// Takes the lock on `NAME.lock`. The system releases it when the process ends, however it ends. Retries
+/// for a moment: a previous process may still be exiting, and a child process that another thread is just
+/// starting holds this process's files until its program runs.
 fn lock(path: &Path) -> Result<File, StoreError> {
     let file = open_private(&with_suffix(path, ".lock"))
         .map_err(|error| problem(path, Failure::Io(error)))?;
@@ -529,11 +537,11 @@ fn lock(path: &Path) -> Result<File, StoreError> {
     })
 }
 
-/// Together half a second: longer than any start of a program, shorter than a person's patience.
+/// Together half a second: longer than starting a program takes, short enough for an operator who waits.
 const LOCK_TRIES: u32 = 20;
 const LOCK_PAUSE: std::time::Duration = std::time::Duration::from_millis(25);
 
-/// Renames to the first free `NAME.corrupt-1`, `-2` …; only the holder of the lock does this.
+/// Renames the file to the first free `NAME.corrupt-1`, `-2` …; only the holder of the lock does this.
 fn move_aside(path: &Path) -> io::Result<PathBuf> {
     for number in 1_u32.. {
         let aside = with_suffix(path, &format!(".corrupt-{number}"));
@@ -581,8 +589,8 @@ fn advice(kind: ErrorKind) -> Option<&'static str> {
     })
 }
 
-/// Name to record.
+/// Maps names to records.
 const TABLE: TableDefinition<'_, &str, &str> = TableDefinition::new("wx-jssdk");
 
-/// redb's own cache, in bytes. Small: everything is read once, into memory of our own.
+/// redb's own cache, in bytes. Small, since everything is read once and then kept in memory.
 const CACHE: usize = 1 << 20;

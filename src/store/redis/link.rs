@@ -1,4 +1,5 @@
-//! The connection: made when it is first needed, by one task for all who wait, and made anew when it died.
+//! The Redis connection: opened on first use by one task for all waiting callers, and reopened when it is
+//! lost.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -28,11 +29,13 @@ impl Connection {
         Ok(redis::from_redis_value(answer?.extract_error()?)?)
     }
 
-    /// Whether to connect anew at once. A cluster's connection mends itself, unless it has lost every node.
+    /// Whether to reconnect at once. A cluster connection recovers by itself, unless it has lost every
+    /// node.
     pub(super) fn is_dead_after(&self, error: &RedisError) -> bool {
         match self {
             Self::Single(_) => {
-                // After a failover the old master answers that it is a replica: the sentinels know the new one.
+                // After a failover the old master answers that it is a replica; the sentinels know the new
+                // one.
                 error.is_unrecoverable_error()
                     || error.is_connection_dropped()
                     || matches!(error.code(), Some("READONLY" | "MASTERDOWN"))
@@ -42,20 +45,20 @@ impl Connection {
     }
 }
 
-/// The connection there is, or the attempt under way.
+/// The current connection, or the running attempt to connect.
 pub(super) struct Link {
     target: Target,
     current: Arc<Mutex<Current>>,
-    /// How often in a row nothing was answered in time.
+    /// Number of timeouts in a row.
     silent: AtomicU32,
 }
 
-/// An error is a text: an attempt has many waiters.
+/// A shared attempt to connect. Its error is a text, because it is cloned for every waiting caller.
 type Attempt = Shared<BoxFuture<'static, Result<Connection, String>>>;
 
 #[derive(Default)]
 struct Current {
-    /// Of the attempt: who saw an older one fail says nothing about a newer.
+    /// Number of the attempt. A failure of an older attempt must not discard a newer one.
     id: u64,
     attempt: Option<Attempt>,
 }
@@ -69,7 +72,8 @@ impl Link {
         }
     }
 
-    /// The connection, with the number to [`Link::forget`] it by. Whoever stops waiting stops nothing.
+    /// Returns the connection and its number for [`Link::forget`]. A caller that stops waiting does not
+    /// stop the attempt.
     pub(super) async fn connection(&self) -> Result<(u64, Connection), String> {
         let (id, attempt) = {
             let mut current = lock(&self.current);
@@ -81,18 +85,19 @@ impl Link {
         attempt.await.map(|connection| (id, connection))
     }
 
-    /// Connect anew next time.
+    /// Makes the next call reconnect.
     pub(super) fn forget(&self, id: u64) {
         forget(&self.current, id);
     }
 
-    /// Something was answered.
+    /// Records an answer.
     pub(super) fn answered(&self) {
         self.silent.store(0, Ordering::Relaxed);
     }
 
-    /// Nothing was answered in time. One server may be gone without a word: connect anew. In a cluster it may be one node, which
-    /// is no reason to leave the others; but when nothing is heard of any, its connection is of no use. An attempt goes on.
+    /// Records a timeout. A single server may have vanished silently, so its connection is dropped. In a
+    /// cluster one node may be down, which is no reason to drop the others, so the connection is dropped
+    /// only after several timeouts in a row. A running attempt continues.
     pub(super) fn silent(&self) {
         let often = self.silent.fetch_add(1, Ordering::Relaxed) >= PATIENCE;
         let mut current = lock(&self.current);
@@ -140,8 +145,8 @@ fn lock(current: &Mutex<Current>) -> MutexGuard<'_, Current> {
     current.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// How long one attempt may take: a far Redis with TLS, or three sentinels of which two are gone.
+/// Limit for one attempt: allows for a distant Redis with TLS, or three sentinels of which two are down.
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// How many silences in a row a cluster's connection is forgiven.
+/// Number of timeouts in a row before a cluster connection is dropped.
 const PATIENCE: u32 = 4;

@@ -1,4 +1,4 @@
-//! The processes that share this Redis.
+//! The nodes that share this Redis.
 
 use super::{RedisStore, millis, script};
 use crate::clock::UnixTime;
@@ -6,7 +6,7 @@ use crate::store::StoreError;
 use crate::store::presence::{GONE_AFTER, MOST, Node, Peer};
 
 impl RedisStore {
-    /// By the clock of Redis: the processes' own may differ.
+    /// Ages are measured with Redis's clock, since the nodes' clocks may differ.
     pub(in crate::store) async fn announce(
         &self,
         node: &Node,
@@ -30,8 +30,8 @@ impl RedisStore {
     }
 }
 
-/// Enters one process, drops those that have been silent too long and, of too many, the oldest; answers each with its age in
-/// milliseconds. ARGV: the process, how long it counts, how many at most.
+/// Adds one node, and removes nodes that have been silent for too long and the oldest of too many. Returns
+/// each node with its age in milliseconds. ARGV: the node, how long it is kept, the maximum number.
 const ANNOUNCE: &str = r"
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)

@@ -1,4 +1,4 @@
-//! Which Redis: the address as it is written in the configuration, and how to connect to it.
+//! Parses the Redis address from the configuration, and connects to it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 use super::link::Connection;
 use super::{BOUND, StoreError, explain};
 
-/// One server, the master that sentinels name, or a cluster.
+/// A single server, the master that sentinels name, or a cluster.
 #[derive(Clone)]
 pub(super) enum Target {
     Single(Box<Client>),
@@ -21,13 +21,14 @@ pub(super) enum Target {
 }
 
 impl Target {
-    /// Reads an address. The second is the same without user, password and parameters.
+    /// Parses an address. Returns the target and the address without user, password and parameters.
     ///
     /// `redis://[user:password@]host[:6379][/db]`, `rediss://` with TLS, `redis+cluster://host,host`,
     /// `redis+sentinel://host[:26379],host/master[/db]` (both also `rediss+`), `redis+unix:///path`.
     pub(super) fn parse(url: &str) -> Result<(Self, String), StoreError> {
         let (scheme, rest) = url.split_once("://").ok_or_else(|| refuse(HOW))?;
-        // rustls takes whatever the application chose before; else ring, like the calls to WeChat.
+        // rustls uses the provider that the application has installed; otherwise ring, as for the calls to
+        // WeChat.
         let _chosen_before = rustls::crypto::ring::default_provider().install_default();
         match scheme.split_once('+') {
             Some((base @ ("redis" | "rediss"), "cluster")) => {
@@ -58,7 +59,7 @@ impl Target {
     }
 }
 
-/// The caller's own bound is the shorter one; these end what nobody waits for any more.
+/// Timeouts that end abandoned attempts. The caller's own timeout is shorter.
 fn config() -> AsyncConnectionConfig {
     AsyncConnectionConfig::new()
         .set_connection_timeout(Some(ONE_CONNECT))
@@ -99,7 +100,7 @@ fn sentinel(nodes: &Nodes<'_>) -> Result<(Target, String), StoreError> {
             "name the master that the sentinels watch: redis+sentinel://HOST:26379,HOST:26379/MASTER",
         ));
     }
-    // User and password are the master's; sentinels that want one of their own get it as ?sentinel_password=.
+    // User and password are those of the master; sentinels with their own take ?sentinel_password=.
     let behind = nodes
         .infos(database)?
         .first()
@@ -165,12 +166,12 @@ impl<'a> Nodes<'a> {
         })
     }
 
-    /// Each node with the user and password of Redis.
+    /// Returns each node with the user and password of Redis.
     fn infos(&self, database: &str) -> Result<Vec<ConnectionInfo>, StoreError> {
         self.with_user(self.user, database)
     }
 
-    /// Each node with the user and password of the sentinels.
+    /// Returns each node with the user and password of the sentinels.
     fn sentinels(&self) -> Result<Vec<ConnectionInfo>, StoreError> {
         let parameter = |wanted: &str| {
             self.query
@@ -196,7 +197,7 @@ impl<'a> Nodes<'a> {
     }
 }
 
-/// Says what to write, and never what was written: there may be a password in it.
+/// Returns an error that says what to write, and never what was written, which may contain a password.
 fn refuse(problem: &str) -> StoreError {
     StoreError::Address {
         problem: problem.to_owned(),
@@ -206,5 +207,5 @@ fn refuse(problem: &str) -> StoreError {
 const HOW: &str = "write redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss:// with TLS, redis+cluster://HOST,HOST or \
                    redis+sentinel://HOST,HOST/MASTER; other signs than letters and digits in a password as %XX";
 
-/// For one server; a sentinel that is gone must leave time for the next.
+/// Per server, so that an unreachable sentinel leaves time for the next.
 const ONE_CONNECT: Duration = Duration::from_secs(1);
