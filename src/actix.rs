@@ -1,4 +1,4 @@
-//! The endpoints as actix-web scopes, for an application of your own or for `server`.
+//! The HTTP endpoints as actix-web scopes, for an embedding application or for `server`.
 //!
 //! ```no_run
 //! use actix_web::{App, HttpServer};
@@ -70,7 +70,7 @@ pub(crate) use public::{uncounted_scope, unknown_path};
 #[cfg(feature = "server")]
 pub(crate) use rate_buckets::key_of as client_key;
 
-/// The shapes of bodies, for the API description.
+/// Body schemas for the API description.
 #[cfg(feature = "server")]
 pub(crate) mod shapes {
     pub(crate) use super::credentials::{Answer, Rejection};

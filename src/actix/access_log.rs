@@ -1,7 +1,9 @@
-//! One line a request, and the request's id: the proxy's if it is sane, else one made here.
+//! Access log: one line per request, and the request id. The proxy's id is used if it is safe to log,
+//! else one is generated.
 //!
-//! A line has method, route (a pattern, not the path), status, account (a configured one, not what the request says), the code of a
-//! failure, microseconds, client and id: never a query, a key or a ticket. By default it is the failed and the slow ones that get one.
+//! A line holds method, route pattern (not the path), status, configured account name (not the request's
+//! text), error code, microseconds, client and id; never a query, a key or a ticket. By default only
+//! failed and slow requests are logged on the public listener.
 
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -15,15 +17,15 @@ use tracing::{info, warn};
 use super::problem::FailureCode;
 use crate::broker::{OTHER_ROUTE, Plane};
 
-/// Which requests get a line: `[log] requests`.
+/// Which requests are logged: `[log] requests`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RequestLog {
-    /// None.
+    /// No request.
     Off,
-    /// What failed or took more than a second, and every one on the private listener.
+    /// Requests that fail or take more than a second, and every request on the admin listener.
     #[default]
     Failed,
-    /// Every one.
+    /// Every request.
     All,
 }
 
@@ -45,13 +47,13 @@ impl FromStr for RequestLog {
     }
 }
 
-/// One listener's journal.
+/// The access log of one listener.
 pub(super) struct AccessLog {
     plane: Plane,
     log: RequestLog,
 }
 
-/// What is known of a request before it is answered.
+/// What is known about a request before it is answered.
 pub(crate) struct Entry {
     id: HeaderValue,
     method: Method,
@@ -63,7 +65,7 @@ impl AccessLog {
         Self { plane, log }
     }
 
-    /// Whether a signature gets a line too.
+    /// Returns whether every request is logged, successful signatures included.
     pub(super) fn notes_all(&self) -> bool {
         self.log == RequestLog::All
     }
@@ -83,7 +85,7 @@ impl AccessLog {
         }
     }
 
-    /// A line, if this answer gets one.
+    /// Logs the answer if the configuration selects it.
     pub(super) fn note(
         &self,
         entry: &Entry,
@@ -94,7 +96,7 @@ impl AccessLog {
         took: Duration,
     ) {
         let FailureCode { code, errcode } = failure;
-        // A drop-in call fails as WeChat's do: with status 200.
+        // A failed drop-in call has status 200, like WeChat's.
         let failed = !(200..400).contains(&status) || errcode.is_some();
         let noted = match self.log {
             RequestLog::Off => false,
@@ -121,7 +123,8 @@ impl AccessLog {
         }
     }
 
-    /// Lets the caller name the request to the operator: where something failed, and on the private listener always.
+    /// Adds the request id to failed answers, and to all answers of the admin listener, so that clients
+    /// can quote it to the operator.
     pub(super) fn label(&self, entry: &Entry, status: StatusCode, headers: &mut HeaderMap) {
         if status.is_client_error() || status.is_server_error() || self.plane == Plane::Private {
             headers.insert(REQUEST_ID, entry.id.clone());
@@ -129,8 +132,9 @@ impl AccessLog {
     }
 }
 
-/// Whether an id may stand in a log and in a header as it came: no other syntax, and nothing that may be a credential in the wrong
-/// header. An AppSecret cannot be told from a trace id: both are 32 hex digits.
+/// Returns whether an id is safe in a log line and a header: no unusual characters, and nothing that may
+/// be a credential in the wrong header. An AppSecret cannot be told from a trace id: both are 32 hex
+/// digits.
 fn is_sane(id: &[u8]) -> bool {
     let is_key = || {
         id.windows(KEY.len())
@@ -153,22 +157,24 @@ fn made() -> HeaderValue {
         .expect("hex digits are visible")
 }
 
-/// What a proxy sends it in, and what it is answered in.
+/// The header of the request id, in requests and answers.
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// What filters name: `wx_jssdk::request=off`.
+/// The log target, for filters: `wx_jssdk::request=off`.
 const TARGET: &str = "wx_jssdk::request";
 
-/// A signature takes microseconds, a cold one as long as WeChat does.
+/// Requests that take longer count as slow. A signature takes microseconds, a cold one as long as WeChat
+/// takes.
 const SLOW: Duration = Duration::from_secs(1);
 
-/// A UUID has 36, a trace id of the longest kind 55.
+/// Maximum length of an id. A UUID has 36 characters, the longest kind of trace id 55.
 const MAX_ID: usize = 64;
 
-/// What an API key begins with.
+/// The prefix of API keys.
 const KEY: &[u8] = b"wxk_";
 
-/// A WeCom secret's; an API key has 47, tokens and tickets have more. Of ids only those in hex are as long.
+/// The length of a WeCom secret. API keys have 47 characters; tokens and tickets are longer. An id of
+/// this length is accepted only if it is hexadecimal.
 const SHORTEST_SECRET: usize = 43;
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
-//! Who a client is: the peer of the connection or, where the peer is a proxy that the configuration names, whom that proxy saw.
+//! Determines a client's address: the peer of the connection or, where the peer is a trusted proxy, the
+//! address that the proxy reports.
 //!
-//! A header is believed from named proxies only. From anybody else it is what the client says of itself.
+//! The header is read from trusted proxies only. From any other peer it is an unverified claim.
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,17 +9,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use actix_web::http::header::{HeaderMap, HeaderName};
 use ipnet::IpNet;
 
-/// The proxies that are believed, and the header in which they say whom they saw.
+/// The trusted proxies, and the header in which they report the client's address.
 #[derive(Debug)]
 pub struct ClientIps {
     trusted: Vec<IpNet>,
     header: HeaderName,
-    /// A named proxy that sends no header is said once.
+    /// Whether the missing header was logged already; it is logged once.
     silent_proxy_was_said: AtomicBool,
 }
 
 impl ClientIps {
-    /// `header` holds one address, or a list to whose end each proxy adds the one it saw (`X-Forwarded-For`).
+    /// Creates the rule. `header` holds one address, or a list to whose end each proxy appends the
+    /// address it saw (`X-Forwarded-For`).
     #[must_use]
     pub fn new(trusted: Vec<IpNet>, header: HeaderName) -> Self {
         Self {
@@ -28,8 +30,8 @@ impl ClientIps {
         }
     }
 
-    /// The address that stands for one client. `None` where it may stand for all of them: an unnamed peer on this machine or in a
-    /// private network is as likely a proxy as a client.
+    /// Returns the address that stands for a single client. `None` where it may stand for all clients: an
+    /// untrusted peer on this machine or in a private network is as likely a proxy as a client.
     pub(super) fn single(&self, peer: IpAddr, headers: &HeaderMap) -> Option<IpAddr> {
         let peer = peer.to_canonical();
         if self.trusts(peer) {
@@ -38,7 +40,8 @@ impl ClientIps {
         (!is_near(peer)).then_some(peer)
     }
 
-    /// The best guess at the client, where some answer is needed: the peer, unless a named proxy says more.
+    /// Returns the most likely address of the client, where an address is required: the peer, unless a
+    /// trusted proxy reports another.
     pub(super) fn likely(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let peer = peer.to_canonical();
         let forwarded = if self.trusts(peer) {
@@ -53,11 +56,12 @@ impl ClientIps {
         self.trusted.iter().any(|net| net.contains(&address))
     }
 
-    /// The last address in the header that is no named proxy's. What stands before it, the client may have written itself.
+    /// Returns the last address in the header that is not a trusted proxy's. The client may have written
+    /// the entries before it.
     ///
-    /// `None` only where the header is missing or empty. A list that ends in something else than an address stands for the proxy
-    /// that sent it, `peer`: it is the last hop that is known. To take it for no client would lift the limit for everybody who gets
-    /// such an entry to the end of the list.
+    /// Returns `None` only where the header is missing or empty. A list whose last entry is not an
+    /// address stands for `peer`, the proxy that sent it: the last known hop. Treating it as no client
+    /// would lift the limit for every client that can put such an entry at the end of the list.
     fn forwarded(&self, peer: IpAddr, headers: &HeaderMap) -> Option<IpAddr> {
         let mut nearest = headers
             .get_all(&self.header)
@@ -68,7 +72,8 @@ impl ClientIps {
             .rev()
             .flat_map(|value| value.as_bytes().rsplit(|byte| *byte == b','))
         {
-            // An entry that is no address ends what can be followed: the proxy before it is the last that is known.
+            // An entry that is not an address ends the chain: the hop after it in the list is the last
+            // known one.
             let Some(address) = address_of(entry) else {
                 break;
             };
@@ -87,7 +92,7 @@ impl ClientIps {
     }
 }
 
-/// An address as proxies write it: bare, in brackets, or with a port.
+/// Parses an address as proxies write it: bare, in brackets, or with a port.
 fn address_of(entry: &[u8]) -> Option<IpAddr> {
     let entry = std::str::from_utf8(entry).ok()?.trim().trim_matches('"');
     let bracketed = || entry.strip_prefix('[')?.split_once(']')?.0.parse().ok();
@@ -105,7 +110,8 @@ fn address_of(entry: &[u8]) -> Option<IpAddr> {
         .map(|address: IpAddr| address.to_canonical())
 }
 
-/// This machine, a private network (RFC 1918, unique local), a carrier's shared one, or the link.
+/// Returns whether the address is loopback, private (RFC 1918, unique local), carrier-grade NAT, or
+/// link-local.
 fn is_near(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => {

@@ -1,6 +1,7 @@
-//! The client script and its type definitions, compiled in: what a page needs beside a signature.
+//! Serves the client script and its type definitions, which are compiled in.
 //!
-//! They are public and the same for everybody. The script finds the endpoint by its own address, so it knows no path.
+//! Both are public and identical for all clients. The script finds the endpoint by its own address, so it
+//! contains no path.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::LazyLock;
@@ -41,7 +42,7 @@ async fn send_script(request: HttpRequest) -> HttpResponse {
 }
 
 async fn send_types(request: HttpRequest) -> HttpResponse {
-    // No media type is registered for TypeScript, and the one of `.ts` in many tables is a video's.
+    // TypeScript has no registered media type, and many tables map `.ts` to a video type.
     send(&request, "text/plain; charset=utf-8", TYPES, &TYPES_TAG)
 }
 
@@ -59,10 +60,11 @@ fn send(
     };
     response
         .insert_header(ETag(tag.clone()))
-        // Asked for again each time and mostly answered with 304: no page runs with yesterday's script.
+        // Revalidated at each load, mostly with a 304, so that no page runs an outdated script.
         .insert_header((CACHE_CONTROL, "no-cache"))
         .insert_header((X_CONTENT_TYPE_OPTIONS, "nosniff"))
-        // A module is fetched by CORS rules, from a page on any of our hosts; there is nothing in it to protect.
+        // Module scripts are fetched with CORS, from pages on any of the accounts' hosts. The content is
+        // public.
         .insert_header((ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")))
         .insert_header((CROSS_ORIGIN_RESOURCE_POLICY, "cross-origin"));
     if known {
@@ -72,14 +74,14 @@ fn send(
     }
 }
 
-/// Changes exactly when the content does; the same in every process of one build.
+/// Computes an ETag from the content. It is the same in every process of one build.
 pub(crate) fn tag_of(bytes: &[u8]) -> EntityTag {
     let mut hasher = DefaultHasher::new();
     bytes.hash(&mut hasher);
     EntityTag::new_strong(format!("{:016x}", hasher.finish()))
 }
 
-/// Whether the reader has this already: `If-None-Match`.
+/// Returns whether the client has this version already (`If-None-Match`).
 pub(crate) fn knows(request: &HttpRequest, tag: &EntityTag) -> bool {
     match request.get_header::<IfNoneMatch>() {
         Some(IfNoneMatch::Any) => true,
@@ -91,6 +93,6 @@ pub(crate) fn knows(request: &HttpRequest, tag: &EntityTag) -> bool {
 const SCRIPT: &str = include_str!("../../static/wx-jssdk.js");
 const TYPES: &str = include_str!("../../static/wx-jssdk.d.ts");
 
-/// Once: each page asks.
+/// Computed once, since every page load needs it.
 static SCRIPT_TAG: LazyLock<EntityTag> = LazyLock::new(|| tag_of(SCRIPT.as_bytes()));
 static TYPES_TAG: LazyLock<EntityTag> = LazyLock::new(|| tag_of(TYPES.as_bytes()));

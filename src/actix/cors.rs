@@ -1,7 +1,7 @@
-//! Cross-origin calls, from the accounts' safe domains only.
+//! CORS for the accounts' safe domains.
 //!
-//! By hand, not by a middleware: which origins may call is a matter of the account that the query names, and a middleware costs
-//! every request, most of which are same-origin.
+//! Not a middleware: the allowed origins depend on the account that the query names, and a middleware
+//! would cost every request, most of which are same-origin.
 
 use actix_web::http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
@@ -13,7 +13,8 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use super::query;
 use crate::broker::Broker;
 
-/// Adds what lets a page on another host of ours read the answer. `account` empty: the default one.
+/// Adds the headers that let a page on another safe domain read the answer. An empty `account` means the
+/// default one.
 pub(super) fn allow(
     broker: &Broker,
     account: &str,
@@ -35,7 +36,7 @@ pub(super) fn allow(
     );
 }
 
-/// `OPTIONS`: a browser asks first when the page adds headers of its own.
+/// Answers `OPTIONS`, the preflight that browsers send for requests with custom headers.
 pub(super) async fn preflight(request: HttpRequest, broker: web::Data<Broker>) -> HttpResponse {
     let account = query::account_of(request.query_string());
     let mut response = HttpResponse::NoContent().finish();
@@ -54,8 +55,8 @@ pub(super) async fn preflight(request: HttpRequest, broker: web::Data<Broker>) -
     response
 }
 
-/// Whether the origin's host is a safe domain of the account; of any account when there is none of that name, so that the page
-/// can read the error that says so. Any port: a port is nothing that WeChat binds.
+/// Returns whether the origin's host is a safe domain of the account; of any account if the account is
+/// unknown, so that the page can read that error. The port does not matter, since WeChat's rule has none.
 fn is_ours(broker: &Broker, account: &str, origin: &HeaderValue) -> bool {
     let Some(host) = origin.to_str().ok().and_then(host_of) else {
         return false;
@@ -69,8 +70,8 @@ fn is_ours(broker: &Broker, account: &str, origin: &HeaderValue) -> bool {
     }
 }
 
-/// The host of an origin that is written as browsers write it: in lower case, without a default port, a path or a user name. Another
-/// spelling is no browser's, and to echo it would be a guess at what it means.
+/// Returns the host of an origin as browsers write it: lower case, without a default port, a path or a
+/// user name. No browser sends another spelling, and echoing one would be a guess at its meaning.
 fn host_of(origin: &str) -> Option<String> {
     let url = url::Url::parse(origin)
         .ok()

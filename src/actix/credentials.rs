@@ -1,7 +1,7 @@
-//! Credentials for the company's own servers: hand one out with what is left of its life, be told that one is dead.
+//! Credentials for clients: returns one with its remaining lifetime, and takes reports of dead ones.
 //!
-//! Who may call is a matter of API keys; a key that may not see an account is not told whether there is one. What WeChat said is
-//! passed on whole, since whoever calls here has to be told what to mend.
+//! API keys decide who may call. A key without access to an account does not learn whether the account
+//! exists. WeChat's error messages are passed on in full, so that the client can fix the cause.
 
 use std::net::IpAddr;
 
@@ -21,10 +21,12 @@ use crate::clock::UnixTime;
 use crate::credential::{Credential, Kind, Secret};
 use crate::error::Hint;
 
-/// What the company's own servers may call, below `/credentials`, with a key as `Authorization: Bearer KEY` or `X-Api-Key: KEY`:
-/// `GET /credentials/{account}/{kind}` and `POST /credentials/{account}/{kind}/reject`.
+/// The credential endpoints for clients, below `/credentials`, with an API key as `Authorization: Bearer
+/// KEY` or `X-Api-Key: KEY`: `GET /credentials/{account}/{kind}` and `POST
+/// /credentials/{account}/{kind}/reject`.
 ///
-/// For a listener that the internet does not reach. Storing other keys in `keys` takes effect at the next request.
+/// Mount it on a listener that the internet does not reach. Storing other keys in `keys` takes effect at
+/// the next request.
 #[must_use]
 pub fn private_scope(broker: Broker, keys: web::Data<ArcSwap<ApiKeys>>) -> Scope {
     web::scope("/credentials")
@@ -44,7 +46,7 @@ pub fn private_scope(broker: Broker, keys: web::Data<ArcSwap<ApiKeys>>) -> Scope
         .default_service(web::to(unknown_path))
 }
 
-/// `GET /credentials/{account}/{kind}`.
+/// Handles `GET /credentials/{account}/{kind}`.
 async fn read(
     request: HttpRequest,
     path: Path,
@@ -67,7 +69,7 @@ async fn read(
     )
 }
 
-/// `POST /credentials/{account}/{kind}/reject`: "WeChat refused this one".
+/// Handles `POST /credentials/{account}/{kind}/reject`: WeChat refused the value.
 async fn reject(
     request: HttpRequest,
     path: Path,
@@ -94,21 +96,21 @@ async fn reject(
 
 type Path = web::Path<(String, String)>;
 type Keys = web::Data<ArcSwap<ApiKeys>>;
-/// Read before the handler runs; what went wrong with it matters only to a caller who may call.
+/// The body, read before the handler runs. A read error is reported only to authorised clients.
 type Body = Result<web::Bytes, actix_web::Error>;
 
-/// A credential as it is handed out.
+/// A credential as clients get it.
 #[derive(Serialize)]
 #[cfg_attr(feature = "server", derive(utoipa::ToSchema), schema(as = Credential))]
 pub(crate) struct Answer {
     /// The token or ticket.
     value: String,
-    /// What is really left, in seconds.
+    /// The actual remaining lifetime, in seconds.
     expires_in: u64,
-    /// When it ends, in Unix seconds.
+    /// When it expires, in Unix seconds.
     #[cfg_attr(feature = "server", schema(value_type = u64))]
     expires_at: UnixTime,
-    /// Grows with each new value.
+    /// Increases with each new value.
     generation: u64,
 }
 
@@ -123,7 +125,7 @@ impl Answer {
     }
 }
 
-/// The account and kind that the path names, and the name of the request's key, if it opens them.
+/// Returns the account and kind that the path names, and the name of the API key, if the key opens them.
 fn admitted<'a>(
     request: &HttpRequest,
     path: &'a Path,
@@ -133,7 +135,7 @@ fn admitted<'a>(
     opened(request, account, kind, keys).map(|(kind, key)| (account, kind, key))
 }
 
-/// Remembers who was given an access token, which the drop-in's ticket calls show in the place of a key.
+/// Records which key got an access token. The drop-in's ticket calls present that token instead of a key.
 fn note_buyer(
     request: &HttpRequest,
     broker: &Broker,
@@ -147,12 +149,12 @@ fn note_buyer(
     }
 }
 
-/// The address at the other end of the connection.
+/// Returns the address of the connection's peer.
 pub(super) fn peer_ip(request: &HttpRequest) -> Option<IpAddr> {
     request.peer_addr().map(|peer| peer.ip().to_canonical())
 }
 
-/// The kind of this name, if the request's key opens it for this account.
+/// Returns the kind of this name, if the request's key opens it for this account.
 pub(crate) fn admit(
     request: &HttpRequest,
     account: &str,
@@ -162,7 +164,7 @@ pub(crate) fn admit(
     opened(request, account, kind, keys).map(|(kind, _)| kind)
 }
 
-/// The same with the key's name.
+/// Returns the kind as [`admit`] does, and the key's name.
 fn opened(
     request: &HttpRequest,
     account: &str,
@@ -189,14 +191,14 @@ pub(crate) struct Rejection {
     value: String,
 }
 
-/// The value in a `reject`. What is wrong with a body is not quoted: it may hold a token.
+/// Parses the value of a `reject`. Errors do not quote the body: it may hold a token.
 fn refused_value(body: Body) -> Result<Secret, Problem> {
     let body = body.map_err(|error| match error.as_response_error().status_code() {
         StatusCode::PAYLOAD_TOO_LARGE => Problem::body_too_large(MAX_BODY, BODY_HINT),
         _ => bad_body(),
     })?;
     let rejection = object::<Rejection>(&body).ok_or_else(bad_body)?;
-    // `$(cat token.txt)` and the like bring a line break along; with it, the value would match nothing.
+    // `$(cat token.txt)` and the like may append a line break, with which the value would match nothing.
     match rejection.value.trim() {
         "" => Err(bad_body()),
         value => Ok(Secret::new(value)),
@@ -221,7 +223,7 @@ fn respond(answer: Result<Answer, Problem>) -> HttpResponse {
     }
 }
 
-/// The same for a missing and for a wrong key.
+/// The answer to a missing and to an invalid key alike.
 pub(super) fn unauthorized() -> Problem {
     Problem::new(
         StatusCode::UNAUTHORIZED,
@@ -235,7 +237,7 @@ pub(super) fn unauthorized() -> Problem {
     )
 }
 
-/// The same whether or not there is such an account.
+/// The same answer whether or not the account exists.
 pub(super) fn forbidden() -> Problem {
     Problem::new(
         StatusCode::FORBIDDEN,
@@ -265,7 +267,7 @@ async fn only_post() -> HttpResponse {
     wrong_method("POST", "POST /credentials/{account}/{kind}/reject")
 }
 
-/// The answer to another method than the one of the route.
+/// The answer to a method that the route does not have.
 pub(super) fn wrong_method(allowed: &'static str, usage: &'static str) -> HttpResponse {
     Problem {
         hint: Hint::fixed(usage, usage),
@@ -292,5 +294,6 @@ const PATHS_HINT: Hint = Hint::fixed(
     "可用的接口：GET /credentials/{account}/{kind} 与 POST /credentials/{account}/{kind}/reject。",
 );
 
-/// A token has up to 512 characters by WeChat's word; this leaves room for one as long as this program takes.
+/// WeChat documents up to 512 characters for a token; this also fits the longest token that this program
+/// accepts.
 const MAX_BODY: usize = 8 * 1024;

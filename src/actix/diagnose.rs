@@ -1,5 +1,5 @@
-//! `POST /jssdk/diagnose`: why a signature is refused. On the private plane, where a key opens an account's living ticket; the same for
-//! everybody, within limits, is `doctor`.
+//! `POST /jssdk/diagnose`: explains why a signature is refused. On the admin listener, where an API key
+//! gives access to an account's current ticket. `doctor` is the public, rate-limited form.
 
 #[cfg(feature = "server")]
 mod doctor;
@@ -23,10 +23,12 @@ pub(crate) use doctor::DoctorAnswer;
 use question::{Body, Explained, MAX_BODY, bad_body, only_post};
 pub(crate) use question::{Findings, Question};
 
-/// `POST {path}` with a key as `Authorization: Bearer KEY` or `X-Api-Key: KEY`. With `account` in the body the account's living
-/// ticket is computed with, if the key opens it; no ticket is ever answered.
+/// `POST {path}` with an API key as `Authorization: Bearer KEY` or `X-Api-Key: KEY`. If the body names an
+/// `account` that the key opens, that account's current ticket is used in the computation. No answer
+/// contains a ticket.
 ///
-/// For a listener that the internet does not reach. Storing other keys in `keys` takes effect at the next request.
+/// Mount it on a listener that the internet does not reach. Storing other keys in `keys` takes effect at
+/// the next request.
 #[must_use]
 pub fn diagnose_resource(
     path: &str,
@@ -51,7 +53,7 @@ async fn answer(
         let keys = keys.load();
         let key = key_of_request(&request, &keys)?;
         let case = case(Question::read(body)?, key, &broker).await?;
-        // Up to a second of hashing: not on the thread that serves.
+        // Up to a second of hashing: not on a worker thread.
         web::block(move || diagnose(&case))
             .await
             .map_err(|_| bad_body())
@@ -99,7 +101,7 @@ async fn case(mut question: Question, key: &ApiKey, broker: &Broker) -> Result<C
     }
 }
 
-/// The ticket that signs.
+/// Returns the kind of ticket that signs for this target.
 fn signing_kind(target: Target) -> Kind {
     match target {
         Target::Config => Kind::JsapiTicket,

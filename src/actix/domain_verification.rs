@@ -1,5 +1,6 @@
-//! `MP_verify_….txt` and `WW_verify_….txt`: the files by which WeChat sees that a domain is ours. Only those of the accounts, by their
-//! exact names: anyone who could get an arbitrary one served would own the domain.
+//! `MP_verify_….txt` and `WW_verify_….txt`: the files by which WeChat verifies the ownership of a domain.
+//! Only the accounts' own files are served, by their exact names: a third party that could get an arbitrary
+//! one served would own the domain in WeChat's eyes.
 
 use actix_web::http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
 use actix_web::{HttpRequest, HttpResponse, Resource, guard, web};
@@ -8,8 +9,8 @@ use super::problem::Problem;
 use crate::broker::Broker;
 use crate::error::Hint;
 
-/// `GET /MP_verify_….txt`: for the root of the listener that the accounts' domains reach, and below the path of a safe domain that
-/// has one. Follows [`Broker::reload`].
+/// Serves `GET /MP_verify_….txt`: at the root of the listener that the accounts' domains reach, and below
+/// the path of a safe domain that has one. Follows [`Broker::reload`].
 #[must_use]
 pub fn verify_resource(broker: Broker) -> Resource {
     web::resource(NAMES)
@@ -43,7 +44,7 @@ async fn only_get() -> HttpResponse {
 
 const READS: &str = "GET, HEAD";
 
-/// What may be looked for at all; what is there is the broker's word.
+/// The names that may be looked up; the broker decides which exist.
 const NAMES: &str = "/{file:(?:.*/)?(?:MP|WW)_verify_[^/]*}";
 
 const NOT_CONFIGURED: Hint = Hint::fixed(

@@ -1,9 +1,10 @@
-//! WeChat's own paths for the company's other servers: an existing SDK changes only its host, and has an API key in the place of
+//! WeChat's own paths for clients: an existing SDK changes only its host, and sends an API key instead of
 //! the secret.
 //!
-//! Answers have WeChat's shapes and errcodes, always with status 200. A token is handed out as often as it is asked for and lives
-//! as long as is left of it; `force_refresh` is a rationed `reject`. Only tokens and tickets are served: an SDK's other calls go to
-//! WeChat itself. A ticket call shows a token and no key: the limits of the keys that bought the token hold for it.
+//! Answers have WeChat's shapes and errcodes, always with status 200. A token request returns the current
+//! token with its remaining lifetime; `force_refresh` is a rate-limited `reject`. Only tokens and tickets
+//! are served: an SDK sends its other calls to WeChat. A ticket call presents an access token and no key;
+//! the limits of the keys that got the token apply to it.
 
 pub(super) mod reply;
 mod weixin;
@@ -22,7 +23,8 @@ use crate::credential::Kind;
 
 /// The token and ticket endpoints of `api.weixin.qq.com` and `qyapi.weixin.qq.com`, below `/cgi-bin`.
 ///
-/// For a listener that the internet does not reach. Storing other keys in `keys` takes effect at the next request.
+/// Mount it on a listener that the internet does not reach. Storing other keys in `keys` takes effect at
+/// the next request.
 #[must_use]
 pub fn dropin_scope(broker: Broker, keys: web::Data<ArcSwap<ApiKeys>>) -> Scope {
     web::scope("/cgi-bin")
@@ -35,11 +37,11 @@ pub fn dropin_scope(broker: Broker, keys: web::Data<ArcSwap<ApiKeys>>) -> Scope 
         .service(at("/gettoken", || web::to(work::token)))
         .service(at("/get_jsapi_ticket", || web::to(work::corp_ticket)))
         .service(at("/ticket/get", || web::to(work::agent_ticket)))
-        // As WeCom does: nothing in it.
+        // An empty body, like WeCom's.
         .default_service(web::to(HttpResponse::NotFound))
 }
 
-/// Like WeChat's, each takes its query by GET and by POST.
+/// Registers a path for GET and POST with the query in the address, like WeChat's.
 fn at(path: &str, handler: impl Fn() -> Route) -> Resource {
     let methods = [Method::GET, Method::HEAD, Method::POST];
     let resource = methods
@@ -56,7 +58,7 @@ fn at(path: &str, handler: impl Fn() -> Route) -> Resource {
 
 type Keys = web::Data<ArcSwap<ApiKeys>>;
 
-/// Whether the client may have this ticket for the access token that it shows.
+/// Checks whether the client may have this ticket for the access token that it presents.
 fn ticket_right(
     request: &HttpRequest,
     broker: &Broker,
@@ -75,7 +77,7 @@ fn ticket_right(
     right
 }
 
-/// The query of a call; of a name that comes twice the first counts.
+/// The query of a call. The first of several parameters with one name counts.
 struct Query(Vec<(String, String)>);
 
 impl Query {
@@ -83,17 +85,17 @@ impl Query {
         Self(serde_urlencoded::from_str(request.query_string()).unwrap_or_default())
     }
 
-    /// The parameter, unless it is missing or empty.
+    /// Returns the parameter, unless it is missing or empty.
     fn get(&self, name: &str) -> Option<&str> {
         let (_, value) = self.0.iter().find(|(key, _)| key == name)?;
         given(value)
     }
 }
 
-/// A value without the line break that a file or a shell put at its end; none of these values has white space.
+/// Trims a value, since files and shells append a line break; no valid value contains white space.
 fn given(value: &str) -> Option<&str> {
     Some(value.trim()).filter(|value| !value.is_empty())
 }
 
-/// SDKs send a few hundred bytes.
+/// Maximum length of a body. SDKs send a few hundred bytes.
 const MAX_BODY: usize = 8 * 1024;

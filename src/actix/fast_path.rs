@@ -1,7 +1,8 @@
-//! Stands before the router on both listeners: answers `GET …/config` itself, counts and logs all other requests.
+//! Runs before the router on both listeners: answers `GET …/config` itself, counts and logs all other
+//! requests.
 //!
-//! It works below actix-web's router, on the request as actix-http gives it: a router, a middleware and the boxes between them
-//! cost more than the signature. Errors that the application leaves without a body get theirs here.
+//! It works below actix-web's router, on the request that actix-http gives it: a router, a middleware and
+//! their boxed futures cost more than the signature. Errors without a body get a problem document here.
 
 use std::borrow::Cow;
 use std::future::Future;
@@ -28,18 +29,19 @@ use super::{public, query};
 use crate::broker::{Broker, Plane, RouteTally};
 use crate::error::Hint;
 
-/// The factory: makes one for each worker.
+/// The service factory: makes one [`FastPathService`] per worker.
 pub(crate) struct FastPath<F> {
     app: F,
     broker: Broker,
     plane: Plane,
     log: RequestLog,
-    /// Where the public scope is, and the limit that it keeps to.
+    /// The path of the public scope, and its rate limit.
     scope: Option<(&'static str, Arc<RateLimit>)>,
 }
 
 impl<F> FastPath<F> {
-    /// Before an application with the public scope at `scope`, mounted with [`public::uncounted_scope`], and with `limit` as its data.
+    /// Wraps an application that has the public scope at `scope`, mounted with
+    /// [`public::uncounted_scope`], and `limit` as its data.
     pub(crate) fn public(
         app: impl IntoServiceFactory<F, Request>,
         broker: Broker,
@@ -59,7 +61,7 @@ impl<F> FastPath<F> {
         }
     }
 
-    /// Before what the company's own servers call.
+    /// Wraps the application of the admin listener.
     pub(crate) fn private(
         app: impl IntoServiceFactory<F, Request>,
         broker: Broker,
@@ -124,7 +126,7 @@ where
     }
 }
 
-/// Before one worker's application.
+/// Wraps one worker's application.
 pub(crate) struct FastPathService<S> {
     app: S,
     config: Option<ConfigRoute>,
@@ -138,7 +140,7 @@ struct ConfigRoute {
     limit: Arc<RateLimit>,
 }
 
-/// What the answers of the application need.
+/// What is needed to finish the application's answers.
 pub(crate) struct Behind {
     broker: Broker,
     plane: Plane,
@@ -147,11 +149,12 @@ pub(crate) struct Behind {
     access_log: AccessLog,
 }
 
-/// A signed answer, one of this room's own, or the application's.
+/// The body of a signed answer or problem document made here, or of the application's answer.
 type Body<B> = EitherBody<Vec<u8>, B>;
 
 impl<S> FastPathService<S> {
-    /// The signed answer to a request for one that has to wait for nothing; all else is the router's.
+    /// Returns the signed answer if the request is for one and no refresh is needed. All other requests
+    /// go to the router.
     fn sign<B>(&self, request: &Request) -> Option<Response<Body<B>>> {
         let ConfigRoute {
             path,
@@ -175,7 +178,8 @@ impl<S> FastPathService<S> {
             counters,
         }) = signed.flatten()
         else {
-            // The handler waits for the refresh or says what is wrong, and does not count the request against the limit once more.
+            // The handler waits for the refresh or reports the error, and does not count the request
+            // against the rate limit again.
             request.extensions_mut().insert(Decided(decided));
             return None;
         };
@@ -230,7 +234,7 @@ where
     }
 }
 
-/// An answer that is there, or the application at work.
+/// A finished answer, or the application's pending one.
 pub(crate) enum FastPathFuture<F, B> {
     Signed(Option<Response<Body<B>>>),
     App {
@@ -268,7 +272,8 @@ where
     }
 }
 
-/// Takes `//cgi-bin/token` for `/cgi-bin/token`: what an SDK asks for whose base URL ends in a slash, and what WeChat's hosts answer.
+/// Rewrites `//cgi-bin/token` to `/cgi-bin/token`: SDKs whose base URL ends in a slash send it, and
+/// WeChat's hosts answer it.
 fn undouble(request: &mut Request) {
     let uri = &request.head().uri;
     let single = uri.path_and_query().and_then(|target| {
@@ -281,7 +286,7 @@ fn undouble(request: &mut Request) {
 }
 
 impl Behind {
-    /// Counts and notes an answer of the application, and gives it the request's id.
+    /// Counts and logs an answer of the application, and adds the request id.
     fn finish<B: MessageBody>(
         &self,
         answer: ServiceResponse<B>,
@@ -296,7 +301,7 @@ impl Behind {
         let account = match (self.plane, &pattern) {
             (Plane::Public, Some(pattern)) if self.signs(pattern) => {
                 let account = query::account_of(request.query_string());
-                // A preflight names the account that its request will name: that one is counted.
+                // A preflight names the account of the request that follows, and that request is counted.
                 if request.method() != Method::OPTIONS {
                     self.metrics.count_account(&account, status.as_u16());
                 }
@@ -305,7 +310,7 @@ impl Behind {
             (Plane::Private, _) => request.match_info().get("account").map(Cow::Borrowed),
             _ => None,
         };
-        // A name that is no account of ours is whatever somebody wrote.
+        // An unknown account name is arbitrary text from the request.
         let account = account.and_then(|account| self.broker.name_of(&account));
         let bare = self.bare_problem(&response);
         let failure = match &bare {
@@ -343,7 +348,8 @@ impl Behind {
         response
     }
 
-    /// What a 404 or 405 without a body ought to have said: the framework's own, and that of a path that no route has.
+    /// Returns the problem document for a 404 or 405 without a body: the framework's own, or that of an
+    /// unknown path.
     fn bare_problem<B>(&self, response: &actix_web::HttpResponse<B>) -> Option<Problem> {
         if response.headers().contains_key(CONTENT_TYPE) {
             return None;
@@ -371,7 +377,7 @@ impl Behind {
     }
 }
 
-/// For whoever is at the wrong listener, or asks this one for what is only WeChat's.
+/// For clients that call the wrong listener, or call this one for an endpoint that only WeChat has.
 const PRIVATE_PATHS: Hint = Hint::fixed(
     "This listener has /credentials/{account}/{kind}, WeChat's own token and ticket paths, /status, /metrics and more: /docs lists \
      them. Pages are signed by the public one, and any other call is WeChat's: send it there.",

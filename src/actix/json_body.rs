@@ -1,8 +1,9 @@
-//! Bodies that are JSON objects.
+//! JSON object bodies.
 
 use serde::de::DeserializeOwned;
 
-/// The object in a body. A derived reader takes `["…"]` too, its members in the order of their declaration: nobody means that.
+/// Parses a JSON object. A derived deserializer would also accept an array (`["…"]`) of the members in
+/// declaration order, which is never intended.
 pub(crate) fn object<T: DeserializeOwned>(body: &[u8]) -> Option<T> {
     let is_object = body.trim_ascii_start().starts_with(b"{");
     serde_json::from_slice(body).ok().filter(|_| is_object)

@@ -1,8 +1,9 @@
 //! Per-IP lockout after too many distinct invalid API keys.
 //!
-//! A valid key always passes: servers share addresses (NAT, a proxy), and one of them must not be able to shut out the others.
-//! The lockout makes guessing visible and cheap to refuse; what makes it hopeless are the key's 256 random bits.
-//! Only *distinct* invalid keys count. A server that repeats an outdated one, ten times a second, guesses nothing.
+//! A valid key always passes: servers share addresses (NAT, a proxy), and one of them must not be able to
+//! lock out the others. The lockout makes guessing visible and cheap to reject; the key's 256 random bits
+//! make it hopeless. Only *distinct* invalid keys count: a server that repeats an outdated key ten times
+//! a second is not guessing.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroU32;
@@ -25,15 +26,16 @@ use super::rate_buckets::{Limiter, RateBuckets, Ticks, key_of};
 use crate::clock::Clock;
 use crate::error::Hint;
 
-/// The limit on wrong keys. Mounted as `web::Data` in an application, the private scopes keep to it.
+/// The limit on invalid keys. The private scopes apply it if it is mounted as `web::Data` in the
+/// application.
 #[derive(Debug)]
 pub struct KeyLockout {
     limiter: Option<Limiter>,
     clock: Ticks,
     clients: Arc<ClientIps>,
-    /// Until when each address is locked out, in milliseconds of uptime.
+    /// When the lockout of each address ends, in milliseconds of uptime.
     locked: RateBuckets,
-    /// Which wrong keys were seen from where: hashes that only this process can make.
+    /// The invalid keys seen from each address, as hashes that only this process can compute.
     seen: RateBuckets,
     wrong: AtomicU64,
     refused: AtomicU64,
@@ -41,7 +43,8 @@ pub struct KeyLockout {
 }
 
 impl KeyLockout {
-    /// `allowed` different wrong keys from each address, then one more a minute; 0: no limit.
+    /// Allows `allowed` distinct invalid keys per address, then one more per minute. With 0 there is no
+    /// limit.
     #[must_use]
     pub fn new(allowed: u32, clients: Arc<ClientIps>, clock: Clock) -> Self {
         let clock = Ticks(clock);
@@ -65,20 +68,20 @@ impl KeyLockout {
         }
     }
 
-    /// How many wrong keys were presented, repeated ones included.
+    /// Returns how many invalid keys were presented, repeated ones included.
     #[must_use]
     pub fn wrong(&self) -> u64 {
         self.wrong.load(Ordering::Relaxed)
     }
 
-    /// How many calls were refused because their address was locked out.
+    /// Returns how many calls were rejected because their address was locked out.
     #[must_use]
     pub fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
     }
 
-    /// Returns the key with this text. `Err`: it is invalid, and its address is locked out for so long. All keys are compared
-    /// first and in constant time, so that a valid one passes in either case.
+    /// Returns the key with this text. `Err`: it is invalid, and its address is locked out for that long.
+    /// All keys are compared first and in constant time, so that a valid key passes in either case.
     fn find<'k>(
         &self,
         keys: &'k ApiKeys,
@@ -133,7 +136,7 @@ impl KeyLockout {
     }
 }
 
-/// The key with this text. `Err`: it is invalid, and its address is locked out for so long.
+/// Returns the key with this text. `Err`: it is invalid, and its address is locked out for that long.
 pub(super) fn find<'k>(
     request: &HttpRequest,
     keys: &'k ApiKeys,
@@ -152,7 +155,7 @@ pub(super) fn find<'k>(
     )
 }
 
-/// The key that the request carries in its headers, if it is one of ours.
+/// Returns the configured key that the request carries in its headers, if any.
 pub(super) fn key_of_request<'k>(
     request: &HttpRequest,
     keys: &'k ApiKeys,
@@ -163,7 +166,7 @@ pub(super) fn key_of_request<'k>(
         .ok_or_else(unauthorized)
 }
 
-/// The key in the headers, if there is one.
+/// Returns the key text in the headers, if any.
 fn presented(headers: &HeaderMap) -> Option<&str> {
     let header = |name: &str| headers.get(name)?.to_str().ok();
     let bearer = header("authorization").and_then(|value| {
@@ -192,8 +195,8 @@ const HINT: Hint = Hint::fixed(
     "请使用正确的 API key，可立即通过；其他错误的 key 要等 Retry-After 指定的时间后才会再次校验。",
 );
 
-/// After the first ones: 1,440 guesses a day from each address, at 2^256 keys.
+/// Once the allowed number is used up. That leaves 1,440 guesses per day and address, against 2^256 keys.
 const ONE_MORE_AFTER: Duration = Duration::from_secs(60);
 
-/// More than the servers of any company; 256 KiB in all.
+/// More than any company has servers; 256 KiB in total.
 const CELLS: usize = 1 << 13;

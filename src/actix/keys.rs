@@ -1,50 +1,51 @@
-//! API keys of the private plane: kept as SHA-256, compared in constant time, each limited to accounts and kinds.
+//! API keys of the admin listener: stored as SHA-256, compared in constant time, each limited to accounts
+//! and kinds.
 
 use sha2::{Digest as _, Sha256};
 
 use crate::credential::Kind;
 
-/// The SHA-256 of a key: what a configuration holds in its place.
+/// The SHA-256 of a key, which the configuration holds instead of the key.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct KeyHash([u8; 32]);
 
-/// One key and what it opens.
+/// An API key and what it opens.
 #[derive(Clone, Debug)]
 pub struct ApiKey {
-    /// For logs and metrics: `crm`.
+    /// The name for logs and metrics: `crm`.
     pub name: String,
-    /// Of the key itself.
+    /// The hash of the key.
     pub hash: KeyHash,
-    /// The names of the accounts it opens; `None`: all of them.
+    /// The names of the accounts it opens; `None`: all accounts.
     pub accounts: Option<Vec<String>>,
-    /// The kinds of credential it opens; `None`: all of them.
+    /// The kinds of credential it opens; `None`: all kinds.
     pub kinds: Option<Vec<Kind>>,
 }
 
-/// What an access token is good for in the place of a key.
+/// Whether an access token, presented instead of a key, opens a ticket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TicketRight {
-    /// The ticket.
+    /// It opens the ticket.
     Granted,
-    /// No key that bought it opens the ticket.
+    /// No key that got the token opens the ticket.
     Limited,
-    /// It is not known who bought it, and it may have been a key that does not open the ticket, or the keys that did were removed.
-    /// A client whose key is right buys it again.
+    /// The key that got the token is unknown and may not open the ticket, or the keys that did were
+    /// removed. A client with the right key can get the token again.
     Unknown,
 }
 
-/// All keys of a configuration.
+/// All API keys of a configuration.
 #[derive(Clone, Debug, Default)]
 pub struct ApiKeys(Vec<ApiKey>);
 
 impl KeyHash {
-    /// Of a key.
+    /// Hashes a key.
     #[must_use]
     pub fn of(key: &str) -> Self {
         Self(Sha256::digest(key).into())
     }
 
-    /// From 64 hex digits; `None` for anything else.
+    /// Parses 64 hex digits; `None` for anything else.
     #[must_use]
     pub fn from_hex(text: &str) -> Option<Self> {
         if text.len() != 64 || !text.is_ascii() {
@@ -57,7 +58,7 @@ impl KeyHash {
         Some(Self(hash))
     }
 
-    /// Looks at every byte whatever the first difference.
+    /// Compares in constant time.
     fn is(&self, other: &Self) -> bool {
         self.0
             .iter()
@@ -73,7 +74,7 @@ impl std::fmt::Display for KeyHash {
     }
 }
 
-/// Not printed by the way: a hash that lands in a log can be tried against at leisure.
+/// Redacted: a hash in a log could be attacked offline.
 impl std::fmt::Debug for KeyHash {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("[hash]")
@@ -81,7 +82,7 @@ impl std::fmt::Debug for KeyHash {
 }
 
 impl ApiKey {
-    /// Whether it opens this credential.
+    /// Returns whether the key opens this credential.
     #[must_use]
     pub fn opens(&self, account: &str, kind: Kind) -> bool {
         self.opens_account(account)
@@ -91,7 +92,7 @@ impl ApiKey {
                 .is_none_or(|kinds| kinds.contains(&kind))
     }
 
-    /// Whether it opens anything of this account.
+    /// Returns whether the key opens any credential of this account.
     #[must_use]
     pub fn opens_account(&self, account: &str) -> bool {
         self.accounts
@@ -101,13 +102,14 @@ impl ApiKey {
 }
 
 impl ApiKeys {
-    /// These and no others.
+    /// Creates the set of exactly these keys.
     #[must_use]
     pub fn new(keys: Vec<ApiKey>) -> Self {
         Self(keys)
     }
 
-    /// The key that was presented, if it is one of ours. Every key is compared, so that the time taken tells nothing.
+    /// Returns the configured key that was presented, if any. Every key is compared, so that the time
+    /// taken reveals nothing.
     #[must_use]
     pub fn find(&self, presented: &str) -> Option<&ApiKey> {
         let hash = KeyHash::of(presented);
@@ -117,9 +119,10 @@ impl ApiKeys {
         )
     }
 
-    /// Whether a client that shows an access token of this account, and no key, may have the ticket. `buyers`: the names of the keys
-    /// that bought the token. Where that is not known, every key that opens the token has to open the ticket; with `peers`, which
-    /// may have sold it, one is enough.
+    /// Decides whether a client that presents an access token of this account, and no key, may have the
+    /// ticket. `buyers` holds the names of the keys that got the token. Where they are unknown, every key
+    /// that opens the token has to open the ticket; with `peers`, nodes which may have handed the token
+    /// out, one is enough.
     pub(super) fn ticket_right(
         &self,
         account: &str,
@@ -151,14 +154,15 @@ impl ApiKeys {
         }
     }
 
-    /// Whether there is none: then the private plane is closed to everybody.
+    /// Returns whether there are no keys: then the admin listener rejects every call that needs one.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }
 
-/// A new key: `wxk_` and 43 characters of 256 random bits. It is shown once; only its hash is kept.
+/// Generates a new key: `wxk_` and 43 characters of 256 random bits. It is shown once; only its hash is
+/// kept.
 #[must_use]
 pub fn new_key() -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";

@@ -1,7 +1,7 @@
-//! So many requests a second for each client of the public plane, and 429 for more.
+//! Rate limit per client of the public listener: requests beyond it get 429.
 //!
-//! A plain function and no middleware: it is asked on every signature. Where it limits nothing it costs a comparison, else a hash
-//! and one atomic exchange.
+//! A plain function, not a middleware, since every signature calls it. It costs a comparison where no
+//! limit is set, else a hash and one atomic exchange.
 
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
@@ -22,7 +22,8 @@ use super::rate_buckets::{Limiter, RateBuckets, Ticks, key_of};
 use crate::clock::Clock;
 use crate::error::Hint;
 
-/// The limit of each client. Mounted as `web::Data` in an application, [`public_scope`](super::public_scope) keeps to it.
+/// The rate limit per client. [`public_scope`](super::public_scope) applies it if it is mounted as
+/// `web::Data` in the application.
 #[derive(Debug)]
 pub struct RateLimit {
     limiter: Option<Limiter>,
@@ -33,7 +34,8 @@ pub struct RateLimit {
 }
 
 impl RateLimit {
-    /// `per_second` requests for each client, and `burst` at once for one who was quiet; 0 a second: no limit.
+    /// Allows `per_second` requests per client, and a burst of `burst` after a quiet time. With 0 per
+    /// second there is no limit.
     #[must_use]
     pub fn new(per_second: u32, burst: u32, clients: Arc<ClientIps>, clock: Clock) -> Self {
         let clock = Ticks(clock);
@@ -58,7 +60,7 @@ impl RateLimit {
     /// Counts one request of the client that this peer and these headers stand for.
     ///
     /// # Errors
-    /// `rate_limited`, with the time after which the next one is let through.
+    /// `rate_limited`, with the time after which the next request is accepted.
     pub fn check(&self, peer: IpAddr, headers: &HeaderMap) -> Result<(), Problem> {
         let Some(limiter) = &self.limiter else {
             return Ok(());
@@ -72,7 +74,7 @@ impl RateLimit {
         }
     }
 
-    /// The same, whoever the peer is.
+    /// Checks as [`RateLimit::check`] does, for a peer that may be unknown.
     pub(super) fn decide(
         &self,
         peer: Option<SocketAddr>,
@@ -81,7 +83,7 @@ impl RateLimit {
         peer.map_or(Ok(()), |peer| self.check(peer.ip(), headers))
     }
 
-    /// How many requests were refused so far.
+    /// Returns how many requests were rejected so far.
     #[must_use]
     pub fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
@@ -101,10 +103,11 @@ impl RateLimit {
     }
 }
 
-/// Among a request's extensions: what [`RateLimit::decide`] said before the router, so that no request is counted twice.
+/// A request extension with the result of [`RateLimit::decide`] before the router, so that no request is
+/// counted twice.
 pub(super) struct Decided(pub(super) Result<(), Problem>);
 
-/// Whether the request may be answered: yes, where no limit is mounted.
+/// Checks the request against the rate limit, if one is mounted.
 pub(crate) fn admit(request: &HttpRequest) -> Result<(), Problem> {
     if let Some(Decided(decided)) = request.extensions_mut().remove() {
         return decided;
@@ -124,7 +127,7 @@ pub(super) fn too_many(
     Problem::new(StatusCode::TOO_MANY_REQUESTS, code, title, detail, hint)
 }
 
-/// Rounded up, since whoever asks a moment too early is refused again.
+/// Rounds up, since a client that retries a moment too early is rejected again.
 pub(super) fn whole_seconds(wait: Duration) -> Duration {
     Duration::from_secs(wait.as_secs() + u64::from(wait.subsec_nanos() > 0))
 }
@@ -135,7 +138,8 @@ const HINT: Hint = Hint::fixed(
     "请在 Retry-After 指定的时间后重试，每次打开页面只需签名一次。运维人员可调整 limits.requests_per_second；前面有代理时请设置 server.trusted_proxies。",
 );
 
-/// A mebibyte. With ten thousand clients at a time, one in thirteen shares its allowance, which it hardly ever uses up, with another.
+/// One MiB. With ten thousand concurrent clients, one in thirteen shares its rate limit with another,
+/// which rarely matters.
 const CELLS: usize = 1 << 17;
 
 const LOG_EVERY: Duration = Duration::from_secs(60);

@@ -1,4 +1,4 @@
-//! A line of log that is written at most once in a while, however often its cause comes.
+//! Throttles a log line to at most one per interval.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 #[derive(Debug)]
 pub(super) struct LogThrottle {
     every: Duration,
-    /// The uptime before which nothing is written again, in milliseconds.
+    /// The uptime before which nothing is logged again, in milliseconds.
     next: AtomicU64,
 }
 
@@ -18,7 +18,7 @@ impl LogThrottle {
         }
     }
 
-    /// True for one caller in each while; `uptime` is the clock's.
+    /// Returns true for one caller per interval; `uptime` is the clock's.
     pub(super) fn now_is_the_time(&self, uptime: Duration) -> bool {
         let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let next = self.next.load(Ordering::Relaxed);

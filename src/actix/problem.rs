@@ -1,7 +1,8 @@
 //! Errors as RFC 9457 `application/problem+json`: a stable code, and what to do, in English and Chinese.
 //!
-//! On the public side WeChat's own words (they name the server's IP), a ticket or the signed text never appear here. The private
-//! plane passes WeChat's words on ([`Problem::for_private`]): its callers are this company's own servers.
+//! On the public listener, WeChat's error messages (they name the server's IP), tickets and the signed
+//! text never appear. The admin listener passes WeChat's messages on ([`Problem::for_private`]): its
+//! clients are the company's own servers.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -17,39 +18,40 @@ use serde::Serialize;
 use crate::credential::Kind;
 use crate::error::{Error, Failure, Hint, UpstreamError, no_renewal};
 
-/// An error on its way to a page.
+/// An error answer.
 #[derive(Clone, Debug)]
 pub struct Problem {
     /// The HTTP status.
     pub status: StatusCode,
     /// Stable, snake_case: for programs.
     pub code: &'static str,
-    /// What it is, for people.
+    /// The error's name, for people.
     pub title: &'static str,
-    /// What it is in this case.
+    /// The details of this case.
     pub detail: String,
     /// What to do.
     pub hint: Hint,
-    /// WeChat's code, where it spoke.
+    /// WeChat's code, if WeChat answered.
     pub errcode: Option<i64>,
-    /// When asking again makes sense.
+    /// When to retry.
     pub retry_after: Option<Duration>,
-    /// What went wrong at WeChat, in full: on the private plane only.
+    /// WeChat's error in full: on the admin listener only.
     pub upstream: Option<Arc<UpstreamError>>,
 }
 
-/// Why a request failed, among the extensions of its answer: for the access log, which sees no bodies.
+/// The cause of a failed request, as an extension of its answer: for the access log, which sees no
+/// bodies.
 #[derive(Clone, Copy, Debug, Default)]
 #[cfg_attr(not(feature = "server"), allow(dead_code))] // an embedder's application has no such log
 pub(super) struct FailureCode {
-    /// A problem's.
+    /// The problem's code.
     pub(super) code: Option<&'static str>,
-    /// WeChat's, or the one spoken in its place.
+    /// WeChat's errcode, or the one that this program answered in its place.
     pub(super) errcode: Option<i64>,
 }
 
 impl Problem {
-    /// A problem that WeChat has nothing to do with.
+    /// Creates a problem without an upstream error.
     pub(super) fn new(
         status: StatusCode,
         code: &'static str,
@@ -69,7 +71,7 @@ impl Problem {
         }
     }
 
-    /// The request itself is wrong.
+    /// Creates a problem for an invalid request.
     pub(super) fn bad_request(code: &'static str, detail: String, hint: Hint) -> Self {
         Self::new(
             StatusCode::BAD_REQUEST,
@@ -80,7 +82,8 @@ impl Problem {
         )
     }
 
-    /// The same error for one of the company's own servers: with WeChat's code and words, and the IP to allow in the fix.
+    /// Creates the problem for a client on the admin listener: with WeChat's code and message, and the IP
+    /// to allow in the fix.
     pub(crate) fn for_private(error: Error) -> Self {
         let detail = error.to_string();
         let upstream = match &error {
@@ -103,7 +106,7 @@ impl Problem {
         }
     }
 
-    /// A body that is not read to its end.
+    /// The body exceeds the limit and is not read to its end.
     pub(super) fn body_too_large(limit: usize, hint: Hint) -> Self {
         let detail = format!("the body is longer than {limit} bytes");
         Self::new(
@@ -152,7 +155,7 @@ impl Problem {
         )
     }
 
-    /// The path is there, and answers `allow` only: what the `Allow` header is to say too.
+    /// The path exists but accepts only `allow`; set the `Allow` header to the same.
     pub(super) fn method_not_allowed(allow: &str) -> Self {
         Self::new(
             StatusCode::METHOD_NOT_ALLOWED,
@@ -166,7 +169,7 @@ impl Problem {
         )
     }
 
-    /// No such path.
+    /// The path does not exist.
     pub(super) fn not_found() -> Self {
         Self::new(
             StatusCode::NOT_FOUND,
@@ -180,7 +183,7 @@ impl Problem {
         )
     }
 
-    /// Clients have not taken the large answers that they asked for.
+    /// Clients have not read the large answers that they requested.
     #[cfg(feature = "server")]
     pub(crate) fn too_many_answers() -> Self {
         Self {
@@ -198,7 +201,7 @@ impl Problem {
         }
     }
 
-    /// The same with an `Allow` header.
+    /// Converts as [`Problem::into_response`] does, with an `Allow` header.
     pub(super) fn into_response_allowing(self, allow: &'static str) -> HttpResponse {
         let mut response = self.into_response();
         response
@@ -207,7 +210,7 @@ impl Problem {
         response
     }
 
-    /// As a response that no cache keeps.
+    /// Converts the problem to a response that is not cached.
     #[must_use]
     pub fn into_response(self) -> HttpResponse {
         let mut response = HttpResponse::build(self.status);
@@ -244,31 +247,31 @@ impl Problem {
     }
 }
 
-/// The document, in the order in which a person reads it.
+/// The problem document, with its members in reading order.
 #[derive(Serialize)]
 #[cfg_attr(feature = "server", derive(utoipa::ToSchema), schema(as = Problem))]
 pub(crate) struct Body<'a> {
     /// `urn:wx-jssdk:error:CODE`.
     r#type: String,
-    /// What it is, for people.
+    /// The error's name, for people.
     title: &'a str,
     /// The HTTP status.
     status: u16,
-    /// What it is in this case.
+    /// The details of this case.
     detail: &'a str,
     /// Stable, snake_case: for programs.
     code: &'a str,
     /// What to do.
     hint: Both<'a>,
-    /// WeChat's code, where it spoke.
+    /// WeChat's code, if WeChat answered.
     #[serde(skip_serializing_if = "Option::is_none")]
     errcode: Option<i64>,
-    /// What went wrong at WeChat, in full: on the private listener only.
+    /// WeChat's error in full: on the admin listener only.
     #[serde(skip_serializing_if = "Option::is_none")]
     upstream: Option<Upstream<'a>>,
 }
 
-/// A sentence in both languages.
+/// A text in both languages.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "server", derive(utoipa::ToSchema), schema(as = Hint))]
 pub(crate) struct Both<'a> {
@@ -287,21 +290,21 @@ impl From<Hint> for Both<'static> {
     }
 }
 
-/// WeChat's part of an error, for those who may see it.
+/// The upstream part of an error, for the admin listener.
 #[derive(Serialize)]
 #[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub(crate) struct Upstream<'a> {
     /// The path that was called.
     endpoint: &'a str,
-    /// WeChat's code, where it spoke.
+    /// WeChat's code, if WeChat answered.
     #[serde(skip_serializing_if = "Option::is_none")]
     errcode: Option<i64>,
-    /// WeChat's words.
+    /// WeChat's error message.
     #[serde(skip_serializing_if = "Option::is_none")]
     errmsg: Option<&'a str>,
-    /// Why.
+    /// The cause.
     cause: Both<'a>,
-    /// What to do, with the IP to allow where WeChat names it.
+    /// What to do, with the IP to allow if WeChat names it.
     fix: Both<'a>,
 }
 
@@ -399,7 +402,7 @@ fn status_and_title(code: &str) -> (StatusCode, &'static str) {
     }
 }
 
-/// The error's own words, but not where WeChat's are in them.
+/// Returns the error's text without WeChat's messages.
 fn detail(error: &Error) -> String {
     match error {
         Error::Upstream {
@@ -415,12 +418,12 @@ fn detail(error: &Error) -> String {
                 error.cause().en
             )
         }
-        // It may quote what the request said, an account's name or a host, and a request says as much as it likes.
+        // The text may quote the request, such as an account name or a host, whose length is unbounded.
         other => other.to_string().chars().take(MAX_DETAIL).collect(),
     }
 }
 
-/// Room for the longest host name there is (253 characters) and a sentence around it.
+/// Fits the longest possible host name (253 characters) and a sentence around it.
 const MAX_DETAIL: usize = 400;
 
 fn hint(error: &Error) -> Hint {

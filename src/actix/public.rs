@@ -1,4 +1,4 @@
-//! What a page may call: signatures, and nothing that signs by itself. Tickets never leave by here.
+//! The public endpoints for pages: signatures only. Tickets never leave the process here.
 
 use std::borrow::Cow;
 use std::rc::Rc;
@@ -28,9 +28,9 @@ use crate::sign::{AgentConfig, CardExt, ChooseCard, JsConfig};
 /// | `choose-card?shopId=&cardId=&cardType=&account=` | for `wx.chooseCard` |
 /// | `wx-jssdk.js`, `wx-jssdk.d.ts` | the client script, which finds this scope by its own address, and its types |
 ///
-/// Signed answers carry `Cache-Control: no-store`, errors are `application/problem+json`, and pages on the accounts' safe domains may
-/// call across origins. The page's URL is taken from the `url` parameter and never from Host, scheme or Referer, so that a
-/// proxy in front changes nothing.
+/// Signed answers carry `Cache-Control: no-store`, errors are `application/problem+json`, and pages on
+/// the accounts' safe domains may call across origins. The page's URL is taken from the `url` parameter,
+/// never from Host, scheme or Referer, so that a proxy in front changes nothing.
 #[must_use]
 pub fn public_scope(path: &str, broker: Broker) -> Scope {
     let counted = Counted {
@@ -40,7 +40,8 @@ pub fn public_scope(path: &str, broker: Broker) -> Scope {
     uncounted_scope(path, broker).app_data(Rc::new(counted))
 }
 
-/// The same where [`super::front`] counts and answers what is hot.
+/// The public scope without counters, for use behind the server's `FastPath`, which counts and answers
+/// the frequent requests.
 pub(crate) fn uncounted_scope(path: &str, broker: Broker) -> Scope {
     web::scope(path)
         .app_data(web::Data::new(broker))
@@ -74,12 +75,12 @@ pub(crate) fn uncounted_scope(path: &str, broker: Broker) -> Scope {
         .default_service(web::to(unknown_path))
 }
 
-/// One worker's counters of the signing endpoint itself.
+/// Returns one worker's counters of the signing endpoint.
 pub(super) fn config_metrics(broker: &Broker, scope: &str) -> Arc<RouteTally> {
     broker.tally().route(Plane::Public, &config_path(scope))
 }
 
-/// The pattern of the signing endpoint itself.
+/// Returns the route pattern of the signing endpoint.
 pub(crate) fn config_path(scope: &str) -> String {
     format!("{scope}/config")
 }
@@ -94,13 +95,13 @@ pub(super) const SIGNING: [&str; 5] = [
     "/choose-card",
 ];
 
-/// What a scope has that stands alone: one for each worker.
+/// The counters of a standalone scope, one per worker.
 struct Counted {
     metrics: RouteMetrics,
     config: Arc<RouteTally>,
 }
 
-/// A resource that other origins may ask about, and that answers nothing but reads.
+/// Creates a read-only resource that answers CORS preflights.
 fn signing(path: &str) -> Resource {
     web::resource(path)
         .route(web::route().method(Method::OPTIONS).to(cors::preflight))
@@ -151,23 +152,23 @@ async fn config(request: HttpRequest, broker: web::Data<Broker>) -> HttpResponse
 
 /// A signed answer.
 pub(super) struct Signed<'q> {
-    /// What `wx.config` takes.
+    /// The argument of `wx.config`.
     pub(super) json: Vec<u8>,
-    /// As the query names it.
+    /// The account as the query names it.
     pub(super) account: Cow<'q, str>,
-    /// The account's.
+    /// The account's counters.
     pub(super) counters: Arc<AccountTally>,
 }
 
-/// Why a page is not signed at once.
+/// Why a page cannot be signed without waiting.
 pub(super) enum Refused<'q> {
     Problem(Problem),
-    /// Its account has no current ticket.
+    /// The account has no current ticket.
     NeedsRefresh(Box<ConfigQuery<'q>>),
 }
 
-/// Signs the page that a query of `GET …/config` names: the whole way of almost every request. Waits for nothing and knows no
-/// web framework.
+/// Signs the page that a query of `GET …/config` names: the entire work of almost every request.
+/// Synchronous and independent of the web framework.
 pub(super) fn sign<'q>(broker: &Broker, query: &'q str) -> Result<Signed<'q>, Refused<'q>> {
     let query = ConfigQuery::parse(query).map_err(Refused::Problem)?;
     let ConfigQuery {
@@ -208,7 +209,7 @@ async fn work_config(request: HttpRequest, broker: web::Data<Broker>) -> HttpRes
     respond(&request, &broker, async {
         limit::admit(&request)?;
         let query = ConfigQuery::parse(request.query_string())?;
-        // The app's own ticket first: an account that has none is told so, and not by half an answer.
+        // The app's own ticket first: an account without one gets an error, not half an answer.
         let agent_config = agent(&broker, &query).await?;
         Ok(WorkConfig {
             config: js_config(&broker, &query).await?,
@@ -309,7 +310,7 @@ fn counted(request: &HttpRequest) -> Option<&Counted> {
     request.app_data::<Rc<Counted>>().map(Rc::as_ref)
 }
 
-/// Counts the answer, where nobody in front does.
+/// Counts the answer, unless the fast path does.
 fn count(request: &HttpRequest, response: &HttpResponse, begun: Duration) {
     if let Some(Counted { metrics, .. }) = counted(request) {
         metrics.count(
@@ -324,7 +325,7 @@ fn count(request: &HttpRequest, response: &HttpResponse, begun: Duration) {
     }
 }
 
-/// The headers of a signed answer: `account` and `origin` are the request's.
+/// Adds the headers of a signed answer. `account` and `origin` are the request's.
 pub(super) fn dress(
     broker: &Broker,
     account: &str,
@@ -336,10 +337,10 @@ pub(super) fn dress(
     cors::allow(broker, account, origin, headers);
 }
 
-/// Lets the pages of the account that the request names read the answer, errors included.
+/// Lets pages on the account's safe domains read the answer, errors included.
 fn readable(request: &HttpRequest, broker: &Broker, mut response: HttpResponse) -> HttpResponse {
     let origin = request.headers().get(ORIGIN);
-    // Most requests are same-origin and carry none: then the query need not be read again.
+    // Most requests are same-origin and have no Origin header; then the query need not be read again.
     let account = origin
         .map(|_| query::account_of(request.query_string()))
         .unwrap_or_default();
@@ -356,7 +357,7 @@ pub(super) async fn only_get(request: HttpRequest, broker: web::Data<Broker>) ->
 
 const READS: &str = "GET, HEAD, OPTIONS";
 
-/// The answer of every path that leads nowhere.
+/// Answers every unknown path.
 pub(crate) async fn unknown_path() -> HttpResponse {
     Problem::not_found().into_response()
 }

@@ -1,5 +1,5 @@
-//! The query of a signing request, read strictly: a mistake in it would come out on the phone as `config:invalid signature`,
-//! where nobody can see why.
+//! Parses the query of a signing request strictly: a mistake in it would only appear on the phone, as
+//! `config:invalid signature` without a cause.
 
 use std::borrow::Cow;
 
@@ -8,27 +8,28 @@ use crate::broker::ConfigOptions;
 use crate::error::{Error, Hint, PageError};
 use crate::sign::{PageUrl, Warning, before_fragment};
 
-/// `?url=&account=&jsApiList=&openTagList=&debug=`.
+/// The query `?url=&account=&jsApiList=&openTagList=&debug=`.
 #[derive(Debug)]
 pub(super) struct ConfigQuery<'q> {
     pub(super) url: PageUrl,
-    /// Empty: the default account.
+    /// Empty for the default account.
     pub(super) account: Cow<'q, str>,
     pub(super) options: ConfigOptions,
 }
 
-/// The parameters. Others are ignored (`_=1700000000` against caches), unless they look like the rest of a page address that
-/// was not encoded; one that differs from these in case or by an underscore gets a warning.
+/// The known parameters. Others are ignored (`_=1700000000` against caches), unless they look like the
+/// rest of a page address that was not encoded. A name that differs from a known one in case or by an
+/// underscore gets a warning.
 const KNOWN: [&str; 5] = ["url", "account", "jsApiList", "openTagList", "debug"];
 
-/// As many names as WeChat has, several times over.
+/// Several times the number of names that WeChat has.
 const MAX_NAMES: usize = 200;
 
-/// The longest name WeChat has is 24 characters long.
+/// The longest name of WeChat has 24 characters.
 const MAX_NAME: usize = 64;
 
 impl<'q> ConfigQuery<'q> {
-    /// Reads the raw query in one pass. Percent-encoding is undone exactly once.
+    /// Parses the raw query in one pass. Percent-encoding is decoded exactly once.
     pub(super) fn parse(raw: &'q str) -> Result<Self, Problem> {
         let (mut url, mut account, mut debug) = (None, None, None);
         let mut options = ConfigOptions::default();
@@ -56,7 +57,7 @@ impl<'q> ConfigQuery<'q> {
         let mut url = url.unwrap_or_default().into_owned();
         url.truncate(before_fragment(&url).len());
         let url = PageUrl::from_text(url).map_err(|error| match error {
-            // An encoded address has no blanks: a bare one with a '+' in it has, after decoding.
+            // An encoded address has no blanks; a bare one that contains '+' has blanks after decoding.
             PageError::Blank if is_bare(raw) => Problem::url_not_encoded(),
             error => Error::Page(error).into(),
         })?;
@@ -69,7 +70,8 @@ impl<'q> ConfigQuery<'q> {
     }
 }
 
-/// The name of a list parameter, however a client library marks a list: `jsApiList`, `jsApiList[]`, `jsApiList[0]`.
+/// Returns the name of a list parameter in any spelling of client libraries: `jsApiList`, `jsApiList[]`,
+/// `jsApiList[0]`.
 fn list_name(name: &str) -> Option<&str> {
     let plain = match name.split_once('[') {
         Some((plain, index)) if index.ends_with(']') => plain,
@@ -81,7 +83,7 @@ fn list_name(name: &str) -> Option<&str> {
         .then_some(plain)
 }
 
-/// The parameter that `name` was probably meant for: `jsapilist`, `js_api_list`.
+/// Returns the parameter that `name` was probably meant to be: `jsapilist`, `js_api_list`.
 fn misspelt(name: &str) -> Option<&'static str> {
     let plain = name.split('[').next()?.replace(['_', '-'], "");
     KNOWN
@@ -89,7 +91,7 @@ fn misspelt(name: &str) -> Option<&'static str> {
         .find(|known| known.eq_ignore_ascii_case(&plain))
 }
 
-/// Refuses a parameter that is there twice: which of the two was meant?
+/// Rejects a repeated parameter, whose value is ambiguous.
 fn once<'q>(
     place: &mut Option<Cow<'q, str>>,
     name: &'static str,
@@ -101,7 +103,8 @@ fn once<'q>(
     }
 }
 
-/// `?cardId=&code=&openid=&outer_str=&fixed_begintimestamp=&shopId=&cardType=&account=`: the names that WeChat gives them.
+/// The query `?cardId=&code=&openid=&outer_str=&fixed_begintimestamp=&shopId=&cardType=&account=`, with
+/// WeChat's names.
 #[derive(Debug, Default)]
 pub(super) struct CardQuery {
     pub(super) account: String,
@@ -114,7 +117,7 @@ pub(super) struct CardQuery {
     pub(super) fixed_begintimestamp: Option<u64>,
 }
 
-/// Everything that may stand in a card's query.
+/// All parameters of a card query.
 const CARD: [&str; 8] = [
     "account",
     "cardId",
@@ -180,7 +183,7 @@ fn bad_card(name: &str) -> Problem {
     )
 }
 
-/// Refuses a known parameter that is there twice: which of the two was meant?
+/// Rejects a repeated known parameter, whose value is ambiguous.
 fn none_twice(
     pairs: &[(Cow<'_, str>, Cow<'_, str>)],
     known: &[&'static str],
@@ -192,7 +195,7 @@ fn none_twice(
     }
 }
 
-/// The account that a query names, where nothing else of it matters.
+/// Returns the account that a query names, ignoring everything else in it.
 pub(super) fn account_of(raw: &str) -> Cow<'_, str> {
     pairs(raw)
         .find(|(key, _)| key == "account")
@@ -200,7 +203,7 @@ pub(super) fn account_of(raw: &str) -> Cow<'_, str> {
         .unwrap_or_default()
 }
 
-/// The decoded names and values of a query, as `application/x-www-form-urlencoded` has them.
+/// Returns the decoded names and values of an `application/x-www-form-urlencoded` query.
 fn pairs(raw: &str) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
     raw.split('&').map(|pair| {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -208,8 +211,9 @@ fn pairs(raw: &str) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
     })
 }
 
-/// Undoes form encoding once, as `form_urlencoded` does, in a third of its time: it copies the runs between the escapes. A `%`
-/// without two digits stands for itself; bytes that are not UTF-8 become U+FFFD.
+/// Decodes form encoding once, as `form_urlencoded` does but in a third of its time, since it copies the
+/// runs between escapes. A `%` without two digits stands for itself; bytes that are not UTF-8 become
+/// U+FFFD.
 fn decode(text: &str) -> Cow<'_, str> {
     let is_escape = |byte: &u8| matches!(byte, b'%' | b'+');
     let Some(first) = text.bytes().position(|byte| is_escape(&byte)) else {
@@ -249,7 +253,7 @@ const HEX: [Option<u8>; 256] = {
     values
 };
 
-/// Whether the value of `url` stands there as it is: `url=http://…`.
+/// Returns whether the value of `url` is not encoded: `url=http://…`.
 fn is_bare(raw: &str) -> bool {
     raw.split('&').any(|pair| {
         pair.strip_prefix("url=")
@@ -257,7 +261,7 @@ fn is_bare(raw: &str) -> bool {
     })
 }
 
-/// Adds the names of one occurrence of a list: separated by commas, or a JSON array.
+/// Adds the names of one occurrence of a list: comma-separated, or a JSON array.
 fn add_names(list: &mut Option<Vec<String>>, parameter: &str, text: &str) -> Result<(), Problem> {
     let names = list.get_or_insert_default();
     let array: Vec<String>;

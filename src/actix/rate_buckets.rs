@@ -1,8 +1,9 @@
-//! One number per client in a table whose size never changes, and the clock that governor counts on.
+//! A fixed-size table with one number per client, and the clock for governor.
 //!
-//! A map of clients grows with every address that an attacker can send from, and an attacker with an IPv6 network has billions.
-//! Here two clients may have to share a number, seldom and never by an attacker's choice: to fill the table, somebody has to
-//! spend the whole allowance of every cell in it, again and again.
+//! A map of clients would grow with every address that an attacker can send from, and an attacker with an
+//! IPv6 network has billions. Here two clients may share a number, but rarely and never by an attacker's
+//! choice: to fill the table, an attacker would have to use up the rate limit of every cell, again and
+//! again.
 
 use std::hash::{BuildHasher as _, Hash, RandomState};
 use std::net::IpAddr;
@@ -17,10 +18,10 @@ use governor::state::StateStore;
 
 use crate::clock::Clock;
 
-/// governor's limiter on such a table.
+/// governor's limiter on this table.
 pub(super) type Limiter = RateLimiter<u64, RateBuckets, Ticks, NoOpMiddleware<Duration>>;
 
-/// The numbers. Which key has which is different in each process.
+/// The table. Each process maps keys to cells differently.
 #[derive(Debug)]
 pub(super) struct RateBuckets {
     cells: Box<[AtomicU64]>,
@@ -35,13 +36,13 @@ impl RateBuckets {
         }
     }
 
-    /// The number of this key.
+    /// Returns the number of this key.
     pub(super) fn of(&self, key: impl Hash) -> &AtomicU64 {
         let at = self.hash(key) % self.cells.len() as u64;
         &self.cells[usize::try_from(at).expect("less than a length")]
     }
 
-    /// A hash that nobody outside can foresee.
+    /// Returns a hash that is unpredictable outside this process.
     pub(super) fn hash(&self, key: impl Hash) -> u64 {
         self.seed.hash_one(key)
     }
@@ -72,7 +73,7 @@ impl StateStore for RateBuckets {
     }
 }
 
-/// A [`Clock`] for governor.
+/// Adapts [`Clock`] to governor.
 #[derive(Clone, Debug)]
 pub(super) struct Ticks(pub(super) Clock);
 
@@ -84,10 +85,10 @@ impl GovernorClock for Ticks {
     }
 }
 
-/// One client's key: an IPv4 address, or the /64 that an IPv6 client has to itself.
+/// Returns the key of a client: its IPv4 address, or the /64 of its IPv6 address.
 pub(crate) fn key_of(address: IpAddr) -> u64 {
     match address {
-        // No client has an address below ::/8, so that the two kinds never meet.
+        // No client has an address below ::/8, so IPv4 and IPv6 keys cannot collide.
         IpAddr::V4(address) => 0x0000_ffff_0000_0000 | u64::from(address.to_bits()),
         IpAddr::V6(address) => (address.to_bits() >> 64) as u64,
     }

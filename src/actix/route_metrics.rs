@@ -1,4 +1,5 @@
-//! Where one worker counts what it answers: each route's counter is asked for once, and found again by its pattern.
+//! The request counters of one worker. Each route's counter is requested once, then found by the route's
+//! pattern.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -23,7 +24,8 @@ impl RouteMetrics {
         }
     }
 
-    /// Counts one answer of the route with this pattern, begun at this uptime, and says how long it took.
+    /// Counts an answer of the route with this pattern, begun at this uptime, and returns how long it
+    /// took.
     pub(super) fn count(&self, pattern: Option<&str>, status: u16, begun: Duration) -> Duration {
         let took = self.broker.clock().uptime().saturating_sub(begun);
         let (pattern, mut routes) = (pattern.unwrap_or(OTHER_ROUTE), self.routes.borrow_mut());
@@ -38,7 +40,7 @@ impl RouteMetrics {
         took
     }
 
-    /// Counts one answer for the account of this name.
+    /// Counts an answer for the account of this name.
     pub(super) fn count_account(&self, account: &str, status: u16) {
         self.broker.account_tally(account).record(status);
     }

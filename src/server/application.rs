@@ -1,4 +1,4 @@
-//! The application: everything put together and bound, then served until it is told to stop.
+//! The application: builds and binds all parts, then serves until it is stopped.
 
 use std::future::Future;
 use std::io;
@@ -37,37 +37,38 @@ pub struct Application {
     private: Option<Listener>,
     reloader: Reloader,
     guards: Guards,
-    /// How long requests may take to finish at the end.
+    /// How long requests in progress may take to finish at shutdown.
     shutdown: Duration,
     /// Kept alive as long as the service.
     simulated: Option<Simulated>,
 }
 
-/// What `serve --sandbox` adds.
+/// Options of `serve --sandbox`.
 #[derive(Clone, Debug)]
 pub struct SandboxOptions {
-    /// Where the simulator listens.
+    /// The address of the simulator.
     pub listen: SocketAddr,
-    /// Beside `demo.example.com`, `localhost` and `127.0.0.1`: a phone on the same network opens another host.
+    /// Safe domains in addition to `demo.example.com`, `localhost` and `127.0.0.1`: a phone on the same
+    /// network uses another host.
     pub safe_domains: Vec<String>,
 }
 
-/// The simulator, and a key made for this run of it.
+/// The simulator, and the API key generated for this run.
 struct Simulated {
     sandbox: Sandbox,
     api_key: Secret,
 }
 
 impl Application {
-    /// Opens the store, puts the broker together and binds the ports.
+    /// Opens the store, builds the broker and binds the ports.
     ///
     /// # Errors
-    /// [`StartupError`] says what is in the way and what to do.
+    /// [`StartupError`] says what is wrong and what to do.
     pub async fn build(settings: &Settings) -> Result<Self, StartupError> {
         Self::build_with(settings, Clock::system(), HandedOver::take())
     }
 
-    /// The same on a clock of the caller's: for tests.
+    /// Builds as [`Application::build`] does, with the caller's clock, for tests.
     ///
     /// # Errors
     /// [`StartupError`], as above.
@@ -94,8 +95,8 @@ impl Application {
         )
     }
 
-    /// The same with a simulated WeChat, demo accounts and an API key of its own, on a clock that the simulator can advance. Touches
-    /// no file.
+    /// Builds as [`Application::build`] does, with a simulated WeChat, demo accounts and its own API key,
+    /// on a clock that the simulator can advance. Touches no file.
     ///
     /// # Errors
     /// [`StartupError`], as above.
@@ -206,70 +207,72 @@ impl Application {
         })
     }
 
-    /// Where pages call: the real port where the configured one was 0.
+    /// Returns the address of the public listener: the actual port if the configured one was 0.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.public.address
     }
 
-    /// Where other servers call, if they may.
+    /// Returns the address of the admin listener, if there is one.
     #[must_use]
     pub fn admin_address(&self) -> Option<SocketAddr> {
         self.private.as_ref().map(|private| private.address)
     }
 
-    /// The base URL of the public listener, with https where it speaks TLS.
+    /// Returns the base URL of the public listener, with https if it uses TLS.
     #[must_use]
     pub fn url(&self) -> String {
         self.public.url()
     }
 
-    /// The base URL of the private listener.
+    /// Returns the base URL of the admin listener.
     #[must_use]
     pub fn admin_url(&self) -> Option<String> {
         self.private.as_ref().map(Listener::url)
     }
 
-    /// The certificates in use: for each, its setting and when it expires.
+    /// Returns the certificates in use, each with its setting and expiry.
     #[must_use]
     pub fn certificates(&self) -> &[Certificate] {
         &self.guards.certificates
     }
 
-    /// A handle on what the guards of both listeners count.
+    /// Returns a handle on the counters of both listeners' guards.
     #[must_use]
     pub fn counter(&self) -> Counter {
         self.guards.counter()
     }
 
-    /// The broker behind it.
+    /// Returns the application's broker.
     #[must_use]
     pub fn broker(&self) -> &Broker {
         &self.broker
     }
 
-    /// The simulator, where there is one.
+    /// Returns the simulator, if there is one.
     #[must_use]
     pub fn sandbox(&self) -> Option<&Sandbox> {
         self.simulated.as_ref().map(|simulated| &simulated.sandbox)
     }
 
-    /// The key that opens every demo account, where there is a simulator: made anew at each start, and worth nothing elsewhere.
+    /// Returns the key that opens every demo account, if there is a simulator. It is generated at each
+    /// start and valid nowhere else.
     #[must_use]
     pub fn sandbox_api_key(&self) -> Option<&Secret> {
         self.simulated.as_ref().map(|simulated| &simulated.api_key)
     }
 
-    /// What gives the running service another configuration.
+    /// Returns the handle that applies another configuration to the running service.
     #[must_use]
     pub fn reloader(&self) -> Reloader {
         self.reloader.clone()
     }
 
-    /// Serves until `stop` resolves; then accepts nobody any more, lets the requests under way finish, and returns.
+    /// Serves until `stop` resolves; then stops accepting connections, lets requests in progress finish,
+    /// and returns.
     ///
     /// # Errors
-    /// When a listener breaks.
+    /// Returns an error if a listener fails.
     pub async fn run_until_stopped(self, stop: impl Future<Output = ()>) -> io::Result<()> {
         let listeners: Vec<_> = std::iter::once(self.public).chain(self.private).collect();
         let exits: Vec<_> = listeners
@@ -286,8 +289,9 @@ impl Application {
             .collect();
         telemetry::report_accepts(true);
         systemd::ready();
-        // The keeper works on this thread: what it brings from a store fits where the configuration of ten thousand accounts was
-        // read before, while another thread would take memory of its own for it.
+        // The keeper runs on this thread: what it loads from a store fits into the memory that reading
+        // the configuration of ten thousand accounts used before, while another thread would need memory
+        // of its own.
         tokio::select! {
             () = stop => {}
             () = self.broker.clone().keep_fresh() => {}
@@ -313,7 +317,7 @@ impl Application {
     }
 }
 
-/// Begins with all listeners before it waits for any.
+/// Starts the step on all listeners before it waits for any.
 async fn at_once<F: Future<Output = ()> + Send + 'static>(
     exits: &[Exit],
     step: impl Fn(Exit) -> F,
@@ -335,7 +339,7 @@ fn open(settings: &StoreSettings) -> Result<Store, StoreError> {
     }
 }
 
-/// The sandbox's apps under the names of their accounts.
+/// Returns the sandbox's apps with the names of their accounts.
 fn demo_accounts() -> impl Iterator<Item = (&'static str, App)> {
     [DEFAULT_DEMO, "demo-mini", "demo-work"]
         .into_iter()
@@ -361,7 +365,7 @@ fn demo_account(app: &App, apis: &[String]) -> Result<Account, StartupError> {
         })
 }
 
-/// A key that opens everything, and what is kept of it.
+/// Generates a key that opens everything, and its stored form.
 fn demo_key() -> (ApiKeys, Secret) {
     let key = new_key();
     let kept = ApiKey {
@@ -373,5 +377,5 @@ fn demo_key() -> (ApiKeys, Secret) {
     (ApiKeys::new(vec![kept]), Secret::new(key))
 }
 
-/// The demo account of a request that names none.
+/// The demo account of a request that names no account.
 const DEFAULT_DEMO: &str = "demo";

@@ -1,9 +1,10 @@
-//! Backpressure: limits what one connection can make the process hold.
+//! Backpressure: limits how much memory one connection can make the process hold.
 //!
-//! actix-http reads up to 128 KiB before it decodes, decodes all requests in it before it answers the first, and reads on while its
-//! client takes no answer: small requests in a row would take megabytes of each connection. So a connection reads nothing while an
-//! answer is stuck, one request at a time otherwise, and two KiB while the application is answering, beyond the body that the
-//! application takes. Answers are sent in pieces, each of which is copied when the one before has gone.
+//! actix-http reads up to 128 KiB before it decodes, decodes all requests in it before it answers the
+//! first, and reads on while its client does not read the answer: small pipelined requests would take
+//! megabytes per connection. So a connection reads nothing while an answer is stuck, otherwise one
+//! request at a time, and 2 KiB while the application is answering, in addition to the body that the
+//! application consumes. Answers are sent in pieces, each copied when the previous one has been sent.
 
 use std::io;
 use std::pin::Pin;
@@ -26,11 +27,12 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::timeouts::State;
 use crate::actix::Problem;
 
-/// A stream that is read as fast as its requests are answered. Outside of TLS, where a record holds many requests.
+/// A stream that is read as fast as its requests are answered. Applied outside TLS, since one record
+/// holds many requests.
 pub(super) struct Paced<T> {
     io: T,
     state: Rc<State>,
-    /// What was read behind the end of a request's head.
+    /// Bytes read beyond the end of a request's head.
     rest: Bytes,
 }
 
@@ -43,7 +45,7 @@ impl<T> Paced<T> {
         }
     }
 
-    /// Gives each of its requests the connection's state.
+    /// Attaches the connection's state to each of its requests.
     pub(super) fn on_connect(&self, extensions: &mut Extensions) {
         extensions.insert(self.state.clone());
     }
@@ -81,8 +83,9 @@ impl<T: AsyncRead + Unpin> AsyncRead for Paced<T> {
     }
 }
 
-/// How many of the bytes belong to the first request, as far as can be told by the empty line at the end of its head. While the
-/// application has a request they may be its body, and a few requests do no harm.
+/// Returns how many of the bytes belong to the first request, judged by the empty line at the end of its
+/// head. While the application has a request the bytes may be its body, and a few requests more do no
+/// harm.
 fn first_request(bytes: &[u8], body: bool) -> usize {
     let at_least = if body { 256 } else { 16 };
     memchr_iter(b'\n', bytes)
@@ -128,8 +131,8 @@ impl<T: ActixStream> ActixStream for Paced<T> {
     }
 }
 
-/// Tells each connection what its application is at, and lets answers go out in pieces. A plain function of requests and answers: a
-/// middleware would cost each request an allocation.
+/// Reports the application's progress to each connection, and sends answers in pieces. A plain function
+/// of requests and answers, since a middleware would cost each request an allocation.
 pub(super) fn paced<F, B>(
     app: F,
     each: impl Fn(&mut Response<Pieces<B>>) + Clone + 'static,
@@ -194,7 +197,7 @@ impl Stream for Metered {
     }
 }
 
-/// A body whose pieces are small.
+/// A body that is sent in small pieces.
 pub(super) struct Pieces<B> {
     body: B,
     rest: Bytes,
@@ -231,19 +234,19 @@ impl<B: MessageBody + Unpin> MessageBody for Pieces<B> {
     }
 }
 
-/// Limits how many bytes the answers hold that are made for each request and that clients have not taken yet. Files need no limit:
-/// all connections share them.
+/// Limits the total size of unsent answers that are generated per request. Files need no limit: all
+/// connections share them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct UnsentBudget(Arc<AtomicUsize>);
 
 impl UnsentBudget {
-    /// 429 while [`MOST_UNSENT`] bytes of answers wait for their clients.
+    /// Returns a 429 while [`MOST_UNSENT`] bytes of answers are unsent.
     pub(super) fn refusal(&self) -> Option<HttpResponse> {
         let is_full = self.0.load(Ordering::Relaxed) >= MOST_UNSENT;
         is_full.then(|| Problem::too_many_answers().into_response())
     }
 
-    /// The answer, or [`UnsentBudget::refusal`].
+    /// Returns the answer, counted until it is sent, or [`UnsentBudget::refusal`].
     pub(super) fn limit(&self, answer: HttpResponse) -> HttpResponse {
         let bytes = match answer.body().size() {
             BodySize::Sized(size) => usize::try_from(size).unwrap_or(usize::MAX),
@@ -264,7 +267,7 @@ impl UnsentBudget {
     }
 }
 
-/// An answer within the budget.
+/// An answer that counts against the budget.
 struct Unsent {
     body: Pin<Box<BoxBody>>,
     bytes: usize,
@@ -292,13 +295,13 @@ impl MessageBody for Unsent {
     }
 }
 
-/// A scrape of ten thousand accounts is 13 MiB, and one more is begun while there is less.
+/// A scrape of ten thousand accounts is 13 MiB; another one may begin while less than this is unsent.
 const MOST_UNSENT: usize = 8 * 1_024 * 1_024;
 
-/// Bytes of answers that are gathered before they are sent.
+/// Bytes of answers that are buffered before they are sent.
 pub(super) const WRITE_BUFFER: usize = 8 * 1_024;
 
-/// With it, a full buffer stays below 16 KiB.
+/// Keeps a full buffer below 16 KiB.
 const PIECE: usize = 4 * 1_024;
 
 #[cfg(test)]

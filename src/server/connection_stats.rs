@@ -1,4 +1,4 @@
-//! What the guards of both listeners have counted since the start: for metrics and for a person who wonders.
+//! Counters of both listeners' guards since the start, for metrics and diagnosis.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -8,7 +8,7 @@ use actix_web::web;
 use super::timeouts::Load;
 use crate::actix::{KeyLockout, RateLimit};
 
-/// A handle on the running service's counts.
+/// A handle on the running service's counters.
 #[derive(Clone)]
 pub struct Counter {
     pub(super) limit: web::Data<RateLimit>,
@@ -17,26 +17,26 @@ pub struct Counter {
     pub(super) private: Arc<Load>,
 }
 
-/// The counts at one moment. All but the open connections only grow.
+/// The counters at one moment. All but the open connections only grow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Counts {
-    /// Requests that were refused with `rate_limited`.
+    /// Requests rejected with `rate_limited`.
     pub rate_limited: u64,
-    /// Wrong API keys, repeated ones included.
+    /// Invalid API keys, repeated ones included.
     pub wrong_keys: u64,
-    /// Calls that were refused with `locked_out`.
+    /// Calls rejected with `locked_out`.
     pub locked_out: u64,
-    /// Connections that are open now, on both listeners.
+    /// Open connections of both listeners.
     pub open_connections: u64,
-    /// Connections that were ended because they took too long.
+    /// Connections ended because they took too long.
     pub timed_out: u64,
-    /// Idle connections that were ended to make room for new ones.
+    /// Idle connections ended to make room for new ones.
     pub evicted_idle: u64,
-    /// Connections with an unfinished request, or an answer that is not read, that were ended to make room for new ones.
+    /// Connections with an unfinished request or an unread answer, ended to make room for new ones.
     pub evicted_unfinished: u64,
 }
 
-/// A listener's.
+/// The connection counters of one listener.
 pub(super) struct Connections {
     pub(super) open: u64,
     pub(super) timed_out: u64,
@@ -45,7 +45,7 @@ pub(super) struct Connections {
 }
 
 impl Counter {
-    /// The counts now.
+    /// Returns the current counters.
     #[must_use]
     pub fn now(&self) -> Counts {
         let [public, private] = self.connections();
@@ -60,7 +60,7 @@ impl Counter {
         }
     }
 
-    /// Those of each listener: public, private.
+    /// Returns the connection counters of each listener: public, admin.
     pub(super) fn connections(&self) -> [Connections; 2] {
         [&self.public, &self.private].map(|load| Connections {
             open: load.open.load(Ordering::Relaxed) as u64,

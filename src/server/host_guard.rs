@@ -1,8 +1,9 @@
-//! The private listener and browsers: a page that somebody opened elsewhere must not reach what this listener tells without a key.
+//! Protects the admin listener from browsers: a foreign page must not reach what this listener reveals
+//! without a key.
 //!
-//! Such a page either calls us across origins, which browsers say in `Sec-Fetch-Site`, or it has its own host's name point at our
-//! address (DNS rebinding): then the `Host` is a name that is not ours. Programs are no browsers, and are asked for a key where it
-//! matters.
+//! Such a page either sends a cross-origin request, which browsers mark in `Sec-Fetch-Site`, or points
+//! its own host name at this server's address (DNS rebinding): then `Host` is a foreign name. Programs
+//! that are not browsers are not checked here; they need a key where it matters.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -16,12 +17,13 @@ use actix_web::{Error, web};
 use crate::actix::Problem;
 use crate::error::Hint;
 
-/// Names under which a browser may open the private listener.
+/// The names under which a browser may open the admin listener.
 #[derive(Clone, Debug)]
 pub(super) struct HostNames(Vec<String>);
 
 impl HostNames {
-    /// Beside addresses, `localhost` and names without a dot, which nobody can register.
+    /// Creates the list of names that are allowed in addition to IP addresses, `localhost` and names
+    /// without a dot, which cannot be registered.
     pub(super) fn new(names: &[String]) -> Self {
         Self(names.to_vec())
     }
@@ -30,7 +32,7 @@ impl HostNames {
         if !is_browser(headers) {
             return None;
         }
-        // What cannot be read is foreign: no text of ours is outside ASCII.
+        // An unreadable value counts as foreign: no expected value has characters outside ASCII.
         let text = |name: &str| {
             headers
                 .get(name)
@@ -65,7 +67,8 @@ impl HostNames {
     }
 }
 
-/// A script cannot set or remove `Sec-Fetch-Site`; browsers that do not send it yet call themselves Mozilla.
+/// Returns whether the request comes from a browser. Scripts cannot set or remove `Sec-Fetch-Site`;
+/// browsers too old to send it have Mozilla in their `User-Agent`.
 fn is_browser(headers: &HeaderMap) -> bool {
     let mozilla = headers
         .get(USER_AGENT)
@@ -73,7 +76,7 @@ fn is_browser(headers: &HeaderMap) -> bool {
     mozilla || headers.contains_key("sec-fetch-site") || headers.contains_key(ORIGIN)
 }
 
-/// For `App::wrap(from_fn(…))`, with [`HostNames`] among the application's data.
+/// The middleware for `App::wrap(from_fn(…))`; needs [`HostNames`] in the application's data.
 pub(super) async fn keep_out(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,

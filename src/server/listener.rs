@@ -1,4 +1,4 @@
-//! A listener: its socket, the certificate if there is one, the guard on each connection, HTTP, and the way out.
+//! A listener: its socket, optional certificate, connection guard, HTTP service and shutdown.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -25,9 +25,9 @@ use super::tls::Certificate;
 /// A bound listener that is not yet serving.
 pub(super) struct Listener {
     pub(super) server: Server,
-    /// The real port where the configured one was 0.
+    /// The actual port if the configured one was 0.
     pub(super) address: SocketAddr,
-    /// Whether it speaks TLS.
+    /// Whether the listener uses TLS.
     pub(super) secure: bool,
     pub(super) exit: Exit,
 }
@@ -35,7 +35,7 @@ pub(super) struct Listener {
 /// Limits of a listener.
 #[derive(Clone, Copy)]
 pub(super) struct ListenerLimits {
-    /// Threads.
+    /// Number of worker threads.
     pub(super) workers: usize,
     pub(super) connections: usize,
     pub(super) request: Duration,
@@ -44,16 +44,16 @@ pub(super) struct ListenerLimits {
     pub(super) shutdown: Duration,
 }
 
-/// How a listener is left without dropping anybody.
+/// Shuts a listener down without dropping connections in use.
 #[derive(Clone)]
 pub(super) struct Exit {
     handle: ServerHandle,
     pub(super) load: Arc<Load>,
-    /// To stop listening by; `None` where the socket is shared, and goes on listening for another process.
+    /// The socket to stop listening on; `None` if it is shared and keeps listening for another process.
     listener: Option<Arc<TcpListener>>,
 }
 
-/// Serves what `app` makes, once per worker, on this socket.
+/// Serves the application that `app` creates, once per worker, on this socket.
 pub(super) fn open<A, F, B>(
     app: A,
     bound: Bound,
@@ -81,7 +81,8 @@ where
     };
     let workers = limits.workers;
     let (of_each, at_most) = limits.of_each_worker();
-    // The places limit handshakes, too: with a limit of their own, a few hundred that hang would hold up all others.
+    // The connection limit also bounds handshakes: with a limit of their own, a few hundred stalled ones
+    // would block all others.
     actix_tls::accept::max_concurrent_tls_connect(usize::MAX >> 1);
     let server = Server::build()
         .workers(workers)
@@ -147,7 +148,7 @@ where
     })
 }
 
-/// HTTP/1.1 over guarded and paced streams. At the end of the service, each answer says that it is the last one.
+/// HTTP/1.1 over guarded and paced streams. During shutdown each answer carries `Connection: close`.
 fn http<I, F, B, E>(
     app: F,
     load: Arc<Load>,
@@ -177,7 +178,7 @@ where
         if load.draining.load(Ordering::Relaxed) {
             answer.head_mut().set_connection_type(ConnectionType::Close);
         }
-        // Here, so that no route, error or redirect can do without.
+        // Set here so that every answer has it, including errors and redirects.
         answer
             .headers_mut()
             .insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -193,7 +194,7 @@ where
 }
 
 impl Listener {
-    /// Where it is called.
+    /// Returns the base URL of the listener.
     pub(super) fn url(&self) -> String {
         format!(
             "{}://{}",
@@ -204,7 +205,8 @@ impl Listener {
 }
 
 impl ListenerLimits {
-    /// For each worker, and its connections at most: a tenth is for new ones until those that make room for them are gone.
+    /// Returns the limits of each worker, and the most connections that it accepts: a tenth of the places
+    /// is reserved for new connections while older ones are evicted.
     fn of_each_worker(self) -> (ConnectionLimits, usize) {
         let at_most = self.connections.div_ceil(self.workers).max(2);
         let seconds = |time: Duration| u32::try_from(time.as_secs()).unwrap_or(u32::MAX - 1);
@@ -220,12 +222,13 @@ impl ListenerLimits {
 }
 
 impl Exit {
-    /// No new connections here; then each answer is the last on its connection. In this order: whoever is told to connect anew must
-    /// not come back to this socket.
+    /// Stops accepting first, then sends `Connection: close`; otherwise a reconnecting client could land
+    /// on this socket again.
     pub(super) async fn begin(&self) {
         self.handle.pause().await;
         if let Some(listener) = &self.listener {
-            // The thread that accepts is told by now, and stops in microseconds. Whoever comes in between is reset.
+            // The accepting thread has been told by now, and stops within microseconds. Connections that
+            // arrive in between are reset.
             tokio::time::sleep(Duration::from_millis(1)).await;
             telemetry::report_accepts(false);
             stop_listening(listener);
@@ -233,14 +236,14 @@ impl Exit {
         self.load.draining.store(true, Ordering::Relaxed);
     }
 
-    /// Ends it: idle connections are closed, requests under way may finish.
+    /// Stops the server: idle connections are closed, requests in progress may finish.
     pub(super) async fn end(&self) {
         self.handle.stop(true).await;
     }
 }
 
-/// Gives every client that is at work the time to be told that its connection ends, so that none finds it closed in its next
-/// request. Soon over where nobody is connected.
+/// Waits so that active clients receive `Connection: close` before their connection ends, instead of
+/// finding it closed at their next request. Returns early once no connection is open.
 pub(super) async fn say_goodbye(exits: &[Exit], within: Duration) {
     let mut left = within.min(GOODBYE);
     while !left.is_zero() {
@@ -256,14 +259,15 @@ pub(super) async fn say_goodbye(exits: &[Exit], within: Duration) {
     }
 }
 
-/// For the head of a connection's first request. After it, the guard's limit holds.
+/// Deadline for the head of a connection's first request. Later requests have the guard's limit.
 const FIRST_HEAD: Duration = Duration::from_secs(10);
 
-/// What is left of a body that nobody wanted is read for so long before the connection is closed.
+/// How long the rest of an unread request body is drained before the connection is closed.
 const DISCONNECT: Duration = Duration::from_secs(2);
 
-/// A phone in a train needs two of its round trips.
+/// Deadline for a TLS handshake, which takes two round trips, on a slow mobile network too.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
-/// Whoever asks more seldom may find its connection closed, as after any pause, and asks again on another.
+/// A client with longer pauses may find its connection closed, as after any idle time, and retries on a
+/// new one.
 const GOODBYE: Duration = Duration::from_secs(1);

@@ -1,7 +1,8 @@
-//! What a start would stumble over, found without one: certificates and the store. `check` asks before there is a service, a reload
-//! before a restart.
+//! Dry run of a start: checks certificates and the store. `check` runs it before a service exists, a
+//! reload before a restart.
 //!
-//! Reads the certificates' files; opens no store and connects to nobody. That two processes want one port is not seen here.
+//! Reads the certificate files; opens no store and makes no connection. Port conflicts between processes
+//! are not detected.
 
 use std::path::Path;
 
@@ -10,7 +11,7 @@ use super::tls::{Certificate, CertificateError};
 use crate::clock::Clock;
 use crate::store::{Store, StoreError};
 
-/// The settings that name something to be opened.
+/// The settings that name something to open.
 #[derive(Clone, Debug)]
 pub struct Preflight {
     certificates: [(&'static str, Option<TlsSettings>); 2],
@@ -18,7 +19,7 @@ pub struct Preflight {
 }
 
 impl Preflight {
-    /// Of these settings.
+    /// Collects them from these settings.
     #[must_use]
     pub fn of(settings: &Settings) -> Self {
         let server = &settings.server;
@@ -32,10 +33,10 @@ impl Preflight {
         }
     }
 
-    /// What cannot be opened, each under its setting.
+    /// Checks that everything can be opened, and reports each problem under its setting.
     ///
     /// # Errors
-    /// [`Problems`] names every one.
+    /// [`Problems`] names every problem.
     pub fn run(&self) -> Result<(), Problems> {
         let mut problems = Problems::default();
         for (setting, files) in &self.certificates {
@@ -49,11 +50,11 @@ impl Preflight {
         }
     }
 
-    /// The same of the certificates that are not those of `running`. Its own are looked at while it runs: a pair that is just being
-    /// replaced holds up no new account.
+    /// Checks as [`Preflight::run`] does, except the certificates that `running` has too. The running
+    /// service checks those itself: a pair that is being replaced must not block a new account.
     ///
     /// # Errors
-    /// [`Problems`] names every one.
+    /// [`Problems`] names every problem.
     pub fn run_beside(&self, running: &Self) -> Result<(), Problems> {
         let mut problems = Problems::default();
         let pairs = self.certificates.iter().zip(&running.certificates);
@@ -76,7 +77,7 @@ fn try_certificate(setting: &'static str, files: Option<&TlsSettings>, problems:
     }
 }
 
-/// The error has both in one line, without the file in the Chinese half.
+/// Splits the error's single line into both languages; the Chinese part does not name the file.
 fn in_both_languages(error: &CertificateError) -> (String, String) {
     let text = error.to_string();
     let (en, zh) = text.rsplit_once(" · ").unwrap_or((&text, "证书无法使用"));
@@ -97,7 +98,7 @@ fn try_store(store: &StoreSettings, problems: &mut Problems) {
         StoreSettings::Memory => {}
         StoreSettings::File(path) => try_path(path, problems),
         StoreSettings::Redis(url) => {
-            // The address is read here, and called when the store is first used.
+            // The address is only parsed; the connection is opened when the store is first used.
             if let Err(error) = Store::redis(url.expose()) {
                 let en = match error {
                     StoreError::Address { problem } => {
@@ -115,7 +116,7 @@ fn try_store(store: &StoreSettings, problems: &mut Problems) {
     }
 }
 
-/// The file is made by the start, its directory is not.
+/// Checks the path. The start creates the file but not its directory.
 fn try_path(path: &Path, problems: &mut Problems) {
     let directory = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,

@@ -1,8 +1,8 @@
-//! Readiness: whether this process should get requests, and which accounts lack what they offer (the ticket that pages are signed
-//! with; a mini program's token), since when, why, and what to do.
+//! Readiness: whether this process should receive requests, and which accounts lack their credential (the
+//! ticket that signs pages; a mini program's token), since when, why, and what to do.
 //!
-//! For an orchestrator, on the private listener. WeChat's own words, which name this server's IP, are not in it: nobody has to
-//! show a key to ask. The log has the IP to allow.
+//! Serves orchestrators on the admin listener. It contains no error message of WeChat, which names this
+//! server's IP, since the endpoint needs no key. The log has the IP to allow.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,51 +16,52 @@ use crate::actix::shapes::Both;
 use crate::broker::{AccountStatus, Broker, CredentialStatus, LastError};
 use crate::credential::Kind;
 
-/// Asked by the endpoint; told by a reload that new accounts have a moment to fetch their first ticket.
+/// The readiness of this process. A reload resets the grace time in which new accounts fetch their first
+/// ticket.
 #[derive(Clone)]
 pub(super) struct Readiness {
     broker: Broker,
     rule: ReadyRule,
-    /// When accounts were last new, in milliseconds of uptime.
+    /// When accounts were last added, in milliseconds of uptime.
     since: Arc<AtomicU64>,
 }
 
-/// How many accounts are in which state.
+/// The number of accounts in each state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Census {
     pub(super) ready: u64,
     pub(super) failing: u64,
     pub(super) starting: u64,
     pub(super) down: u64,
-    /// Of those that are down, how many sign pages.
+    /// Down accounts that sign pages.
     down_signing: u64,
-    /// How many sign pages, in whatever state.
+    /// Accounts that sign pages, in any state.
     signing: u64,
 }
 
-/// What an account can do now.
+/// The state of an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum State {
-    /// What it offers cannot be had.
+    /// No current credential.
     Down,
-    /// It works, but its renewal fails: it will be down unless somebody acts, or WeChat is well again.
+    /// Works, but its refresh fails: it goes down unless an operator acts or WeChat recovers.
     Failing,
-    /// It has not been asked for yet.
+    /// Not fetched yet.
     Starting,
     Ready,
 }
 
-/// The answer.
+/// The answer of `/readyz`.
 #[derive(Serialize, utoipa::ToSchema)]
 #[schema(as = Readiness)]
 pub(super) struct Report {
-    /// Whether enough of them work, by the rule.
+    /// Whether enough accounts work, by the rule.
     ready: bool,
     /// `any` or `all`: how many accounts have to work.
     rule: &'static str,
-    /// All accounts; those in trouble first, a hundred at most.
+    /// The accounts, those with problems first; a hundred at most.
     accounts: Vec<AccountReport>,
-    /// How many more there are, all in no worse state.
+    /// How many more accounts there are, none in a worse state.
     #[serde(skip_serializing_if = "is_zero")]
     more: usize,
 }
@@ -68,33 +69,33 @@ pub(super) struct Report {
 #[derive(Serialize, utoipa::ToSchema)]
 #[schema(as = AccountReadiness)]
 struct AccountReport {
-    /// Its name.
+    /// The account's name.
     account: String,
-    /// Whether it can sign pages now or, where it signs none, has a token.
+    /// Whether it can sign pages now or, if it signs none, has a token.
     ready: bool,
     #[serde(flatten)]
     trouble: Trouble,
 }
 
-/// What is in the way of an account's next ticket, or token: nothing of it is there when nothing is.
+/// Why an account cannot get its next ticket or token; empty if there is no problem.
 #[derive(Default, Serialize, utoipa::ToSchema)]
 struct Trouble {
-    /// `starting` or `missing`, where nothing was ever fetched; else the class of the last failure.
+    /// `starting` or `missing` if nothing was ever fetched, else the class of the last failure.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
-    /// Its first failure of those in a row.
+    /// The first of the current consecutive failures.
     #[serde(skip_serializing_if = "Option::is_none")]
     failing_since: Option<String>,
-    /// Until then pages are signed (a mini program: a token is handed out), or were.
+    /// Until when pages are or were signed (a mini program: until when its token is handed out).
     #[serde(skip_serializing_if = "Option::is_none")]
     signs_until: Option<String>,
-    /// When WeChat is asked again.
+    /// When WeChat is called again.
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_at: Option<String>,
-    /// WeChat's code, where it spoke.
+    /// WeChat's code, if WeChat answered.
     #[serde(skip_serializing_if = "Option::is_none")]
     errcode: Option<i64>,
-    /// Why.
+    /// The cause.
     #[serde(skip_serializing_if = "Option::is_none")]
     cause: Option<Both<'static>>,
     /// What to do.
@@ -113,7 +114,7 @@ impl Readiness {
         readiness
     }
 
-    /// From now on accounts that have fetched nothing yet have [`GRACE`] again.
+    /// Gives accounts that have fetched nothing yet another [`GRACE`].
     pub(super) fn accounts_are_new(&self) {
         self.since.store(self.uptime_millis(), Ordering::Relaxed);
     }
@@ -135,7 +136,7 @@ impl Readiness {
         judged.collect()
     }
 
-    /// For metrics.
+    /// Returns whether the process is ready, and the census, for metrics.
     pub(super) fn census(&self) -> (bool, Census) {
         let census = Census::of(&self.judged());
         (census.allows(self.rule), census)
@@ -143,7 +144,7 @@ impl Readiness {
 
     fn report(&self) -> Report {
         let mut judged = self.judged();
-        // Within a state they stay sorted by name.
+        // A stable sort: accounts in one state stay sorted by name.
         judged.sort_by_key(|(state, _)| *state);
         let ready = Census::of(&judged).allows(self.rule);
         let more = judged.len().saturating_sub(SHOWN);
@@ -179,8 +180,8 @@ impl Census {
         census
     }
 
-    /// By the rule `any`, one account that signs pages has to work, where some do: a mini program's token signs none. Without an
-    /// account there is nothing to wait for.
+    /// Applies the rule. With `any`, one account that signs pages has to work if there are such accounts:
+    /// a mini program's token signs no page. Without any account the process is ready.
     fn allows(self, rule: ReadyRule) -> bool {
         let all = self.down + self.failing + self.starting + self.ready;
         match rule {
@@ -207,12 +208,12 @@ fn credential(status: &AccountStatus, kind: Kind) -> Option<&CredentialStatus> {
     status.credentials.iter().find(|one| one.kind == kind)
 }
 
-/// What the account is there for: the ticket that pages are signed with; where it has none, the token.
+/// Returns the credential that the account exists for: the ticket that signs pages, else the token.
 fn offered(status: &AccountStatus) -> Option<&CredentialStatus> {
     credential(status, Kind::JsapiTicket).or_else(|| credential(status, Kind::AccessToken))
 }
 
-/// Without a token there is no ticket: what is in the token's way is in the ticket's, and came first.
+/// Returns the last error. Without a token there is no ticket, so the token's error comes first.
 fn error_of(status: &AccountStatus) -> Option<&LastError> {
     let of = |kind| credential(status, kind)?.last_error.as_ref();
     of(Kind::AccessToken).or_else(|| of(Kind::JsapiTicket))
@@ -255,7 +256,7 @@ impl Trouble {
     }
 }
 
-/// `GET /readyz`: 200, or 503 when too few accounts work.
+/// Handles `GET /readyz`: 200, or 503 if too few accounts work.
 pub(super) async fn readyz(readiness: web::Data<Readiness>) -> HttpResponse {
     let report = readiness.report();
     let mut answer = if report.ready {
@@ -273,11 +274,11 @@ fn is_zero(count: &usize) -> bool {
     *count == 0
 }
 
-/// An account that was never asked for counts as ready for so long: the keeper starts its first calls within a second, and a
-/// reader who comes before they end waits for them and is served.
+/// How long an account without a fetched credential counts as ready: the keeper starts its first calls
+/// within a second, and a request that arrives before they end waits for them and is served.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// An orchestrator asks every few seconds, and looks at the status only.
+/// Orchestrators call every few seconds and read only the status.
 const SHOWN: usize = 100;
 
 #[cfg(test)]
@@ -286,7 +287,8 @@ mod tests {
 
     #[test]
     fn one_account_that_is_down_is_enough_for_all_and_no_signing_one_for_any() {
-        // How many sign and how many of those are down; then the same of those that sign nothing; the answers for `any` and `all`.
+        // How many accounts sign and how many of those are down; the same for accounts that do not sign;
+        // the results for `any` and `all`.
         for (signing, down_signing, others, down_others, any, all) in [
             (0, 0, 0, 0, true, true),
             (3, 0, 0, 0, true, true),

@@ -1,6 +1,7 @@
-//! Another configuration for the running service: accounts and keys change at once, what is bound or opened stays.
+//! Applies another configuration to the running service: accounts and keys change at once; bound ports
+//! and opened stores stay.
 //!
-//! Reads no file: who asks for a reload brings the settings, already validated as a whole.
+//! Reads no file: the caller passes settings that are already validated as a whole.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use crate::actix::ApiKeys;
 use crate::broker::{Broker, BuildError};
 use crate::clock::UnixTime;
 
-/// A handle on the running service. Cloning gives another handle on the same one.
+/// A handle on the running service. Clones share it.
 #[derive(Clone)]
 pub struct Reloader {
     broker: Broker,
@@ -24,7 +25,7 @@ pub struct Reloader {
     readiness: Readiness,
     configuration: Configuration,
     certificates: Vec<Certificate>,
-    /// What the service was started with, without its accounts.
+    /// The settings at the start, without the accounts.
     started_with: Arc<Settings>,
     counts: Arc<Counts>,
 }
@@ -33,11 +34,11 @@ pub struct Reloader {
 struct Counts {
     taken: AtomicU64,
     refused: AtomicU64,
-    /// In seconds; 0: never.
+    /// In Unix seconds; 0: never.
     last_taken: AtomicU64,
 }
 
-/// How often it was reloaded since the start.
+/// How often the configuration was reloaded since the start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Reloads {
     pub(super) taken: u64,
@@ -48,13 +49,13 @@ pub(super) struct Reloads {
 /// What a reload changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reloaded {
-    /// How many accounts there are now.
+    /// The number of accounts now.
     pub accounts: usize,
-    /// The names that were not there before, sorted.
+    /// The new account names, sorted.
     pub added: Vec<String>,
-    /// The names that are no longer there, sorted.
+    /// The removed account names, sorted.
     pub removed: Vec<String>,
-    /// Settings that differ from what the service was started with, and that only a restart can change.
+    /// Settings that differ from those at the start, and need a restart.
     pub needs_restart: Vec<&'static str>,
 }
 
@@ -79,8 +80,8 @@ impl Reloader {
         }
     }
 
-    /// Takes the accounts and the API keys of `settings` from the next request on. No request is dropped and no living credential
-    /// is lost: an app that stays keeps what is known of it.
+    /// Applies the accounts and API keys of `settings` from the next request on. No request is dropped
+    /// and no current credential is lost: the credentials of apps that stay are kept.
     ///
     /// # Errors
     /// [`BuildError`]; then nothing has changed.
@@ -118,7 +119,7 @@ impl Reloader {
         Ok(reloaded)
     }
 
-    /// Says why a configuration is not taken, problem by problem.
+    /// Logs why a configuration is refused, problem by problem.
     pub fn refuse(&self, problems: &Problems) {
         self.counts.refused.fetch_add(1, Ordering::Relaxed);
         for problem in &problems.0 {
@@ -162,14 +163,14 @@ impl Reloader {
         }
     }
 
-    /// Reads the certificates' files again, whatever becomes of the configuration.
+    /// Reads the certificate files again, independent of the configuration.
     pub fn look_at_certificates(&self) {
         for certificate in &self.certificates {
             certificate.look();
         }
     }
 
-    /// The certificates in use.
+    /// Returns the certificates in use.
     #[must_use]
     pub fn certificates(&self) -> &[Certificate] {
         &self.certificates
@@ -202,7 +203,7 @@ impl Reloaded {
     }
 }
 
-/// The configuration is right by itself, but not after the one in use.
+/// Reports a configuration that is valid by itself, but not as a change of the one in use.
 fn problems_of(error: &BuildError) -> Problems {
     let en = error.to_string();
     let (path, zh) = match error {
@@ -219,7 +220,8 @@ fn problems_of(error: &BuildError) -> Problems {
     problems
 }
 
-/// What is kept to compare with. The broker has the accounts; ten thousand of them need not be here a second time.
+/// Returns the settings to compare later ones with. The accounts are in the broker; ten thousand of them
+/// need not be kept twice.
 fn without_accounts(settings: &Settings) -> Settings {
     Settings {
         server: settings.server.clone(),
@@ -233,7 +235,7 @@ fn without_accounts(settings: &Settings) -> Settings {
     }
 }
 
-/// The settings that differ and cannot be changed while the service runs.
+/// Returns the settings that differ and cannot change while the service runs.
 fn fixed_differences(a: &Settings, b: &Settings) -> Vec<&'static str> {
     let upstream = |settings: &Settings| {
         let upstream = &settings.upstream;

@@ -1,33 +1,34 @@
-//! What became of the configuration since the start: when it was taken, and what was wrong with the one that was refused.
+//! The record of reloads since the start: when a configuration was applied, and the problems of a refused
+//! one.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::clock::UnixTime;
 
-/// A handle on the record. Cloning gives another handle on the same one.
+/// A handle on the record. Clones share it.
 #[derive(Clone)]
 pub(super) struct Configuration(Arc<Mutex<Record>>);
 
-/// What there is to say.
+/// The state of the configuration.
 #[derive(Clone, Debug)]
 pub(super) struct Record {
-    /// When the one in use was taken.
+    /// When the configuration in use was applied.
     pub(super) loaded_at: UnixTime,
-    /// How often a new one was taken since the start.
+    /// How often a new configuration was applied since the start.
     pub(super) reloads: u64,
     /// Settings that differ from those in use, and need a restart.
     pub(super) needs_restart: Vec<&'static str>,
-    /// A newer one that is not in use.
+    /// A newer configuration that was refused.
     pub(super) refused: Option<Refused>,
 }
 
-/// A configuration with mistakes in it.
+/// A configuration with problems.
 #[derive(Clone, Debug)]
 pub(super) struct Refused {
     pub(super) at: UnixTime,
-    /// Path, English, Chinese: the first [`SHOWN`] of them.
+    /// Path, English, Chinese: the first [`SHOWN`] problems.
     pub(super) problems: Vec<(String, String, String)>,
-    /// How many there are in all.
+    /// The total number of problems.
     pub(super) count: usize,
 }
 
@@ -41,7 +42,7 @@ impl Configuration {
         })))
     }
 
-    /// A new one is in use.
+    /// Records that a new configuration is in use.
     pub(super) fn taken(&self, now: UnixTime, needs_restart: &[&'static str]) {
         let mut record = self.lock();
         *record = Record {
@@ -52,7 +53,7 @@ impl Configuration {
         };
     }
 
-    /// A new one has mistakes; the one before goes on.
+    /// Records that a new configuration was refused; the previous one stays in use.
     pub(super) fn refused(&self, now: UnixTime, problems: &[(String, String, String)]) {
         let shown = problems.iter().take(SHOWN).cloned().collect();
         self.lock().refused = Some(Refused {
@@ -71,7 +72,7 @@ impl Configuration {
     }
 }
 
-/// Ten thousand wrong files would fill a page that has something else to say.
+/// Ten thousand wrong files would hide the rest of the page.
 const SHOWN: usize = 20;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The two listeners: what is mounted on which.
+//! The routes of both listeners.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -34,13 +34,13 @@ use crate::clock::Clock;
 use crate::sandbox::Sandbox;
 use crate::sign::PageUrl;
 
-/// What guards the doors: the limits that both listeners keep to, the sockets that were handed over, the certificates.
+/// What both listeners share: the rate limits, the inherited sockets, the certificates.
 pub(super) struct Guards {
     pub(super) limit: web::Data<RateLimit>,
     pub(super) guesses: web::Data<KeyLockout>,
     clients: Arc<ClientIps>,
     pub(super) certificates: Vec<Certificate>,
-    /// What the connections of each listener are counted with.
+    /// The connection counters of each listener.
     public_load: Arc<Load>,
     private_load: Arc<Load>,
     places: Places,
@@ -92,7 +92,7 @@ impl Guards {
         })
     }
 
-    /// A handle on what they count.
+    /// Returns a handle on the counters.
     pub(super) fn counter(&self) -> Counter {
         Counter {
             limit: self.limit.clone(),
@@ -102,7 +102,7 @@ impl Guards {
         }
     }
 
-    /// Once, at the start: whoever has put a proxy in front has to name it.
+    /// Logged once, at the start, for operators who have a proxy in front and have not named it.
     pub(super) fn say_who_is_not_limited(&self, settings: &Settings) {
         if settings.limits.requests_per_second > 0 && settings.server.proxies.trusted.is_empty() {
             tracing::info!(
@@ -120,7 +120,7 @@ impl Guards {
     }
 }
 
-/// What a page may call.
+/// Opens the public listener, for pages.
 pub(super) fn public(
     settings: &Settings,
     broker: &Broker,
@@ -192,14 +192,14 @@ pub(super) fn public_services(
     }
 }
 
-/// What the operator's questions are answered from.
+/// The sources of the operator's endpoints.
 pub(super) struct Watchers {
     pub(super) readiness: Readiness,
     pub(super) metrics: Metrics,
     pub(super) configuration: Configuration,
 }
 
-/// What the company's other servers may call; `None` where there is to be no such listener.
+/// Opens the admin listener, for clients and the operator; `None` if it is not configured.
 pub(super) fn private(
     settings: &Settings,
     broker: &Broker,
@@ -234,7 +234,8 @@ pub(super) fn private(
     .map_err(failed)
 }
 
-/// `public` is where pages reach the public listener.
+/// Registers the services of the admin listener. `public` is the address at which pages reach the public
+/// listener.
 pub(super) fn private_services(
     settings: &Settings,
     broker: &Broker,
@@ -292,7 +293,7 @@ pub(super) fn private_services(
     }
 }
 
-/// Worker threads of the public listener.
+/// Returns the number of worker threads of the public listener.
 fn workers(settings: &Settings) -> usize {
     NonZeroUsize::new(settings.server.workers)
         .or_else(|| available_parallelism().ok())
@@ -312,21 +313,22 @@ fn places(settings: &Settings) -> Result<Places, StartupError> {
     sockets::places(wanted, workers)
 }
 
-/// Those of the private listener.
+/// Returns the limits of the admin listener.
 fn admin_limits(settings: &Settings, places: Places) -> ListenerLimits {
     let limits = &settings.limits;
     ListenerLimits {
         workers: PRIVATE_WORKERS,
         connections: places.admin,
         request: limits.request,
-        // A cold ticket takes a token call and a ticket call, each perhaps twice, and a wait for another process before.
+        // A cold ticket takes a token call and a ticket call, each perhaps twice, after a wait for
+        // another node.
         answer: settings.upstream.timeout * 5 + limits.request + Duration::from_secs(10),
         keep_alive: limits.keep_alive,
         shutdown: settings.server.shutdown,
     }
 }
 
-/// A QR code is drawn for pages that this server signs, and for nothing else.
+/// Builds the demo pages. A QR code is drawn only for addresses that this server signs.
 fn demo_pages(broker: &Broker, sandbox: bool) -> Pages {
     let broker = broker.clone();
     let qr_allowed = Arc::new(move |href: &str| {
@@ -353,18 +355,18 @@ fn alive(services: &mut web::ServiceConfig) {
     );
 }
 
-/// Alive: never asks anybody else.
+/// Liveness only. Makes no upstream call.
 async fn healthz() -> HttpResponse {
     HttpResponse::Ok()
         .insert_header(("Cache-Control", "no-store"))
         .json(serde_json::json!({ "status": "ok" }))
 }
 
-/// Where the public scope is.
+/// The path of the public scope.
 const SCOPE: &str = "/jssdk";
 
-/// Other servers ask now and then, and keep what they get: two threads answer tens of thousands a second.
+/// Clients call rarely and cache the answer; two threads answer tens of thousands of requests per second.
 const PRIVATE_WORKERS: usize = 2;
 
-/// A connection for each thread of each server of a company.
+/// Enough for one connection per thread of each of a company's servers.
 const PRIVATE_CONNECTIONS: usize = 1_000;

@@ -1,4 +1,5 @@
-//! The sockets to listen on: handed over by systemd, or made here; and how many connections there can be.
+//! The listening sockets, inherited from systemd or created here, and the number of connections they can
+//! have.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -9,14 +10,15 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::startup_error::StartupError;
 
-/// A socket that listens.
+/// A listening socket.
 pub(super) struct Bound {
     pub(super) listener: TcpListener,
-    /// Another process has it, too, or will: closing it for new connections is not ours to do.
+    /// Another process holds the socket too, or will, so this process must not shut it down.
     pub(super) shared: bool,
 }
 
-/// The sockets that a service manager handed over, by name (`FileDescriptorName=`), else in the order public, private.
+/// The sockets that the service manager passed, by name (`FileDescriptorName=`), else in the order
+/// public, private.
 pub(super) struct HandedOver(Mutex<Sockets>);
 
 struct Sockets {
@@ -25,9 +27,9 @@ struct Sockets {
 }
 
 impl HandedOver {
-    /// Takes them out of the environment. There are none for whoever asks a second time.
+    /// Takes the sockets out of the environment. A second call finds no sockets.
     pub(super) fn take() -> Self {
-        // Asked before they are taken, which removes the variables.
+        // Read first, since taking the sockets removes the variables.
         let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
         let names = names.split(':').map(str::to_owned).collect();
         Self(Mutex::new(Sockets {
@@ -43,7 +45,7 @@ impl HandedOver {
         }))
     }
 
-    /// The socket with this name; where no socket has either name, the one at this place.
+    /// Returns the socket with this name; if no socket has a known name, the one at this position.
     fn listener(&self, name: &str, place: usize) -> io::Result<Option<TcpListener>> {
         let mut all = self
             .0
@@ -62,7 +64,7 @@ impl HandedOver {
     }
 }
 
-/// The socket of `server.listen`.
+/// Returns the socket of `server.listen`.
 pub(super) fn public(
     handed_over: &HandedOver,
     address: SocketAddr,
@@ -71,7 +73,7 @@ pub(super) fn public(
     bind(handed_over.listener(NAMES[0], 0)?, address, reuse_port)
 }
 
-/// The socket of `server.admin_listen`.
+/// Returns the socket of `server.admin_listen`.
 pub(super) fn private(
     handed_over: &HandedOver,
     address: SocketAddr,
@@ -110,27 +112,28 @@ fn bind(
     })
 }
 
-/// Each accepted connection inherits it.
+/// Limits the socket's buffers; accepted connections inherit the limit.
 fn limit_buffers(socket: &Socket) -> io::Result<()> {
     socket.set_recv_buffer_size(SOCKET_BUFFER)?;
     socket.set_send_buffer_size(SOCKET_BUFFER)
 }
 
-/// Refuses new connections from now on; those that were accepted go on.
+/// Refuses new connections; accepted ones continue.
 pub(super) fn stop_listening(listener: &TcpListener) {
     let _ = SockRef::from(listener).shutdown(std::net::Shutdown::Both);
 }
 
-/// How many connections each listener may have at most.
+/// The maximum number of connections of each listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Places {
     pub(super) public: usize,
-    /// 0 where there is no such listener.
+    /// 0 if there is no such listener.
     pub(super) admin: usize,
 }
 
-/// As many places as are wanted, or as the limit of open files allows: each connection needs a descriptor, and the rest of the
-/// program needs some. Raises the soft limit, which is 1024 on most machines, as far as permitted.
+/// Returns the wanted numbers of connections, or as many as the limit of open files allows: each
+/// connection needs a descriptor, and the rest of the program needs some. Raises the soft limit, which is
+/// 1024 on most machines, as far as permitted.
 pub(super) fn places(wanted: Places, workers: usize) -> Result<Places, StartupError> {
     let rest = OTHER_DESCRIPTORS + workers * WORKER_DESCRIPTORS;
     let need = (wanted.public + wanted.admin + rest) as u64;
@@ -152,7 +155,7 @@ pub(super) fn places(wanted: Places, workers: usize) -> Result<Places, StartupEr
     Ok(left)
 }
 
-/// The admin listener gets a quarter where there is not enough for both.
+/// Divides the places. If there are not enough for both, the admin listener gets a quarter.
 fn fit(wanted: Places, limit: usize, rest: usize) -> Result<Places, StartupError> {
     let left = limit.saturating_sub(rest);
     if left >= wanted.public + wanted.admin {
@@ -175,22 +178,24 @@ fn fit(wanted: Places, limit: usize, rest: usize) -> Result<Places, StartupError
     Ok(Places { public, admin })
 }
 
-/// `FileDescriptorName=` of the public and of the private socket.
+/// The `FileDescriptorName=` of the public and of the admin socket.
 const NAMES: [&str; 2] = ["public", "private"];
 
-/// Connections that the system completes before we accept them. More is cut down to `net.core.somaxconn`, 4096 on Linux.
+/// Connections that the kernel completes before they are accepted. It caps the number at
+/// `net.core.somaxconn`, 4096 on Linux.
 const BACKLOG: i32 = 4_096;
 
-/// Bytes of each direction of a connection that the system holds, where it would let them grow to megabytes. It doubles the number.
+/// Kernel buffer per connection and direction, which could otherwise grow to megabytes. The kernel
+/// doubles the number.
 const SOCKET_BUFFER: usize = 64 * 1_024;
 
-/// For the store, the calls to WeChat, the runtimes, files that are read now and then.
+/// For the store, upstream calls, the runtimes, and files that are read occasionally.
 const OTHER_DESCRIPTORS: usize = 96;
 
 /// For each worker's runtime.
 const WORKER_DESCRIPTORS: usize = 4;
 
-/// Connections of a listener: with fewer, the service does not start.
+/// The fewest connections of a listener with which the service starts.
 const FEWEST: usize = 10;
 
 #[cfg(test)]

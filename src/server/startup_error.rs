@@ -1,4 +1,4 @@
-//! Why the service does not start, in both languages, with what to do.
+//! Startup errors in both languages, with what to do.
 
 use std::io;
 use std::net::SocketAddr;
@@ -12,17 +12,17 @@ use crate::store::StoreError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartupError {
-    /// The port is taken or may not be bound.
+    /// The port is in use, or binding it is not permitted.
     #[error("{setting}: cannot listen on {address}: {error}{}", advice(error))]
     Listen {
         /// The setting or flag that names it.
         setting: &'static str,
         /// The address.
         address: SocketAddr,
-        /// What the system says.
+        /// The system's error.
         error: io::Error,
     },
-    /// Two listeners were to have one address.
+    /// Two listeners have the same address.
     #[error(
         "{} and {} both name {address}: give each its own (port 0 picks a free one)\n    {} 与 {} 使用了同一地址 {address}：请分别设置（端口 0 表示自动选择）",
         settings[0], settings[1], settings[0], settings[1]
@@ -33,17 +33,17 @@ pub enum StartupError {
         /// The address.
         address: SocketAddr,
     },
-    /// `--safe-domain` is none.
+    /// `--safe-domain` is not a safe domain.
     #[error("--safe-domain: {0}\n    只写域名或 IP，例如 192.168.1.20，不要协议、端口或通配符")]
     SafeDomain(String),
-    /// Too few files may be open for the fewest connections that a listener has.
+    /// The limit of open files is too low for the fewest connections of a listener.
     #[error(
         "this process may have {limit} files open and needs {need} at least: raise the limit (ulimit -n, LimitNOFILE=)\n    最多可打开 {limit} 个文件，至少需要 {need} 个：请调高 ulimit -n 或 LimitNOFILE"
     )]
     OpenFiles {
         /// The limit.
         limit: usize,
-        /// The least that would do.
+        /// The minimum that is needed.
         need: usize,
     },
     /// A certificate cannot be used.
@@ -51,13 +51,13 @@ pub enum StartupError {
     Certificate {
         /// The setting that names it.
         setting: &'static str,
-        /// What is wrong with it.
+        /// The problem.
         error: CertificateError,
     },
     /// The store cannot be opened.
     #[error("store: {error}{}", store_advice(error))]
     Store {
-        /// What the store says.
+        /// The store's error.
         #[from]
         error: StoreError,
     },
@@ -77,7 +77,7 @@ impl StartupError {
         }
     }
 
-    /// Names the flag in the place of the setting that it was given for.
+    /// Replaces the setting's name by the flag that set the value.
     #[must_use]
     pub fn given_as(mut self, from: &str, flag: &'static str) -> Self {
         let named: &mut [&'static str] = match &mut self {
@@ -97,7 +97,8 @@ impl StartupError {
     }
 }
 
-/// Said before anything is bound: the system would only call one of them taken, by whom it cannot know.
+/// Checks for address conflicts before binding: the system would only report an address as in use,
+/// without naming the other listener.
 pub(super) fn check_addresses(
     settings: &Settings,
     sandbox: Option<SocketAddr>,
@@ -125,7 +126,7 @@ pub(super) fn check_addresses(
     Ok(())
 }
 
-/// Whether both cannot be had: 0.0.0.0:80 takes 127.0.0.1:80, too.
+/// Returns whether two addresses conflict: 0.0.0.0:80 includes 127.0.0.1:80.
 pub(super) fn collide(a: SocketAddr, b: SocketAddr) -> bool {
     a.port() == b.port()
         && a.port() != 0

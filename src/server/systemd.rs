@@ -1,6 +1,6 @@
-//! What systemd is told (`Type=notify`): ready, reloading, stopping, and that the workers are well (`WatchdogSec=`).
+//! Notifies systemd (`Type=notify`): ready, reloading, stopping, and the watchdog (`WatchdogSec=`).
 //!
-//! Without systemd, nobody is told and nothing happens.
+//! Does nothing without systemd.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,12 +9,12 @@ use sd_notify::NotifyState;
 
 use super::timeouts::Load;
 
-/// The listeners are served.
+/// Reports that the listeners are served.
 pub fn ready() {
     tell(&[NotifyState::Ready]);
 }
 
-/// A new configuration is being read; [`ready`] follows.
+/// Reports that a new configuration is being read; [`ready`] follows.
 pub fn reloading() {
     match NotifyState::monotonic_usec_now() {
         Ok(now) => tell(&[NotifyState::Reloading, now]),
@@ -22,7 +22,7 @@ pub fn reloading() {
     }
 }
 
-/// The end has begun.
+/// Reports that shutdown has begun.
 pub fn stopping() {
     tell(&[NotifyState::Stopping]);
 }
@@ -33,8 +33,8 @@ fn tell(state: &[NotifyState<'_>]) {
     }
 }
 
-/// Says that all is well for as long as every worker goes on looking through its connections. One that hangs is not well, though
-/// the process lives: then systemd hears nothing, and starts it anew.
+/// Feeds the watchdog as long as every worker keeps checking its connections. If one hangs while the
+/// process lives, systemd gets no message and restarts the service.
 pub(super) async fn keep_watchdog_calm(loads: Vec<Arc<Load>>) {
     let Some(every) = sd_notify::watchdog_enabled().map(|patience| patience / 3) else {
         return;
@@ -49,7 +49,7 @@ pub(super) async fn keep_watchdog_calm(loads: Vec<Arc<Load>>) {
     loop {
         tokio::time::sleep(every).await;
         let now = rounds();
-        // A worker looks once a second: in less, it need not have looked again.
+        // A worker checks once a second; in a shorter interval it need not have checked again.
         let well = every < LEAST
             || (now.len() == before.len()
                 && now.iter().zip(&before).all(|(now, before)| now > before));

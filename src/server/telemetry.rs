@@ -1,4 +1,4 @@
-//! Logs: to stderr, as text or JSON lines. No level prints a secret: values that are secret cannot be printed (`Secret`).
+//! Logs to stderr, as text or JSON lines. Secrets cannot be printed at any level (`Secret`).
 
 use std::io::{self, IsTerminal as _, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,7 +12,7 @@ use tracing_subscriber::{EnvFilter, Layer};
 
 use super::config::LogSettings;
 
-/// Starts logging for this process. A second call changes nothing.
+/// Starts logging for this process. A second call has no effect.
 pub fn start(settings: &LogSettings) {
     let filter = EnvFilter::try_new(with_quiet_server(&settings.level))
         .unwrap_or_else(|_| EnvFilter::new("info"));
@@ -20,7 +20,7 @@ pub fn start(settings: &LogSettings) {
         .with_env_filter(filter)
         .with_writer(|| Lines)
         .log_internal_errors(false);
-    // Fails only where a subscriber is installed already: an embedding program's own.
+    // Fails only if the embedding program has installed a subscriber already.
     let _ = if settings.json {
         let lines = lines.json().flatten_event(true).finish();
         lines.with(without_ended_accepts()).try_init()
@@ -33,8 +33,9 @@ pub fn start(settings: &LogSettings) {
     };
 }
 
-/// Stderr, as far as somebody reads it. A line that cannot be written is lost, and nothing else: told of it, the subscriber would
-/// complain to stderr, panic over that in the midst of whatever was logged, and keep the line for the next try.
+/// Stderr that ignores write errors: a line that cannot be written is lost. If the subscriber got the
+/// error, it would complain to stderr, panic over that in the middle of the logging code, and keep the
+/// line for the next attempt.
 struct Lines;
 
 impl Write for Lines {
@@ -48,7 +49,8 @@ impl Write for Lines {
     }
 }
 
-/// Whether a failed accept is reported: at the end the sockets stop listening, and actix may notice before it stops accepting.
+/// Sets whether failed accepts are logged: at shutdown the sockets stop listening, and actix may notice
+/// before it stops accepting.
 pub(super) fn report_accepts(report: bool) {
     ACCEPTS_ENDED.store(!report, Ordering::Relaxed);
 }
@@ -64,7 +66,7 @@ fn without_ended_accepts<S: Subscriber>() -> impl Layer<S> {
         })
 }
 
-/// actix's own lines about its threads say nothing that an operator asks for, unless the filters name it.
+/// Silences actix's lines about its threads, which operators do not need, unless the filter names it.
 fn with_quiet_server(level: &str) -> String {
     if level.contains("actix_server") {
         level.to_owned()

@@ -1,9 +1,10 @@
-//! Deadlines and places: no connection is held for ever, and a new one always finds room.
+//! Connection deadlines and eviction: no connection is held forever, and a new one always finds a place.
 //!
-//! actix-http bounds the first request's head and the wait for the next request. It does not bound a later head or a body that
-//! comes in drop by drop, nor a client that reads no answer. So each worker looks through its connections once a second and ends
-//! those that took too long. When all places are taken, it ends others at once to make room for a new connection. A request costs a
-//! few stores: no timer is set and no clock is read.
+//! actix-http bounds the first request's head and the wait for the next request. It does not bound a
+//! later head or a body that arrives drop by drop, nor a client that does not read its answer. So each
+//! worker checks its connections once a second and ends those that took too long. When all places are
+//! taken, it evicts connections at once to make room for a new one. A request costs a few stores: no
+//! timer is set and no clock is read.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -21,40 +22,41 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::actix::client_key;
 
-/// Limits of each connection, in seconds, and of their number.
+/// Limits of each connection, in seconds, and of the number of connections.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ConnectionLimits {
-    /// From the first byte of a request to the last that is still accepted.
+    /// From the first byte of a request to its last byte.
     pub(super) request: u32,
-    /// From the first byte of a request to the first of its answer: includes what a refresh may take.
+    /// From the first byte of a request to the first of its answer; includes the time of a refresh.
     pub(super) answer: u32,
-    /// From when an answer could not be sent on to when all of it was sent.
+    /// From the first blocked write of an answer until all of it is sent.
     pub(super) send: u32,
-    /// With no request under way.
+    /// Without a request in progress.
     pub(super) idle: u32,
     /// Connections of one worker.
     pub(super) places: usize,
 }
 
-/// What all workers of a listener count together.
+/// Counters shared by all workers of a listener.
 #[derive(Debug, Default)]
 pub(super) struct Load {
-    /// Connections that are open now.
+    /// Open connections.
     pub(super) open: AtomicUsize,
-    /// Connections that took too long.
+    /// Connections ended because they took too long.
     pub(super) timed_out: AtomicU64,
-    /// Idle connections that were ended to make room.
+    /// Idle connections ended to make room.
     pub(super) evicted_idle: AtomicU64,
-    /// Connections with an unfinished request, or an answer that is not read, that were ended to make room.
+    /// Connections with an unfinished request or an unread answer, ended to make room.
     pub(super) evicted_unfinished: AtomicU64,
-    /// Set when the service ends: each answer is then the last on its connection.
+    /// Set during shutdown: each answer then closes its connection.
     pub(super) draining: AtomicBool,
-    /// For each worker, how often it has looked through its connections: a number that stands still is a worker that hangs.
+    /// For each worker, how often it has checked its connections: a counter that stands still means a
+    /// stuck worker.
     rounds: std::sync::Mutex<Vec<Arc<AtomicU64>>>,
 }
 
 impl Load {
-    /// How often each worker has looked.
+    /// Returns how often each worker has checked its connections.
     pub(super) fn rounds(&self) -> Vec<u64> {
         let rounds = self
             .rounds
@@ -67,13 +69,13 @@ impl Load {
     }
 }
 
-/// The connections of one worker, and its seconds.
+/// The connections of one worker, and its second counter.
 pub(super) struct Worker {
     limits: ConnectionLimits,
     load: Arc<Load>,
     second: Rc<Cell<u32>>,
     next_id: Cell<u64>,
-    /// Those that may go on: one that was told to end is no longer here.
+    /// The connections that may continue; one that was told to end is removed.
     connections: RefCell<HashMap<u64, Rc<State>>>,
 }
 
@@ -85,7 +87,7 @@ pub(super) struct Guarded<T> {
     worker: Rc<Worker>,
 }
 
-/// The state of a connection, and since which second; `NEVER` where it does not apply.
+/// The state of a connection, with the second at which each phase began; `NEVER` if it does not apply.
 pub(super) struct State {
     pub(super) peer: Option<SocketAddr>,
     second: Rc<Cell<u32>>,
@@ -97,15 +99,15 @@ pub(super) struct State {
     waker: RefCell<Option<Waker>>,
     /// Requests that the application is answering: one at most in HTTP/1.1.
     answering: Cell<u32>,
-    /// Bytes that may still be read before what was read is worked off.
+    /// Bytes that may still be read before the bytes already read are processed.
     allowance: Cell<usize>,
     turn_ended: Cell<bool>,
-    /// A read was refused; what ends the reason for that has to wake the connection.
+    /// A read was refused; once its reason ends, the connection has to be woken.
     held: Cell<bool>,
 }
 
 impl Worker {
-    /// Starts its rounds on this thread's runtime.
+    /// Starts the periodic check on this thread's runtime.
     pub(super) fn start(limits: ConnectionLimits, load: Arc<Load>) -> Rc<Self> {
         let rounds = Arc::new(AtomicU64::new(0));
         load.rounds
@@ -136,7 +138,7 @@ impl Worker {
         worker
     }
 
-    /// Puts a stream under guard, and makes room for it where there is none.
+    /// Puts a stream under guard, and makes room for it if all places are taken.
     pub(super) fn guard(self: &Rc<Self>, io: TcpStream) -> Guarded<TcpStream> {
         if self.connections.borrow().len() >= self.limits.places {
             self.make_room();
@@ -177,10 +179,11 @@ impl Worker {
         end(&mut connections, &late, &self.load.timed_out);
     }
 
-    /// Ends idle connections, the longest idle first. Where none is idle, the oldest unfinished requests of the address that has
-    /// most of them: a proxy sends whole requests and loses nothing by it. A request that is being answered is never ended.
+    /// Ends idle connections, the longest idle first. If none is idle, ends the oldest unfinished
+    /// requests of the address that has most of them: a proxy sends whole requests and loses nothing. A
+    /// request that is being answered is never ended.
     ///
-    /// Several at a time, so that a flood of new connections costs few looks through all.
+    /// Ends several at a time, so that a flood of new connections causes few scans.
     fn make_room(&self) {
         let now = self.second.get();
         let at_most = (self.limits.places / 64).max(1);
@@ -210,7 +213,7 @@ impl Worker {
     }
 }
 
-/// The ids of the `count` that are oldest; accepted first among those of one second.
+/// Returns the ids of the `count` oldest connections; within one second, the first accepted come first.
 fn oldest(all: &mut [(u32, u64)], count: usize) -> Vec<u64> {
     all.sort_unstable();
     all.iter().take(count).map(|(_, id)| *id).collect()
@@ -235,14 +238,15 @@ impl State {
             || longer(self.idle_since.get(), now, limits.idle)
     }
 
-    /// Whether it has been idle for a second at least: a client that has just connected may be about to ask.
+    /// Returns whether the connection has been idle for at least a second: a client that has just
+    /// connected may be about to send a request.
     fn is_idle(&self, now: u32) -> bool {
         self.idle_since.get() != NEVER
             && self.stuck_since.get() == NEVER
             && now > self.idle_since.get() + 1
     }
 
-    /// Since when its client owes the rest of a request, or takes no answer.
+    /// Returns since when the client has owed the rest of a request, or has not read its answer.
     fn waits_for_client_since(&self) -> Option<u32> {
         let since = [&self.request_since, &self.stuck_since, &self.idle_since];
         (self.answering.get() == 0)
@@ -261,7 +265,7 @@ impl State {
         }
     }
 
-    /// What was read begins a request or goes on with it.
+    /// Records that bytes were read, which begin or continue a request.
     fn read(&self) {
         self.ask();
         self.last_read.set(self.second.get());
@@ -294,7 +298,7 @@ impl State {
         }
     }
 
-    /// A write, a flush or an end that the other side does not let happen.
+    /// Records a write, flush or shutdown that the peer blocks.
     fn stuck(&self, context: &Context<'_>) {
         if self.stuck_since.get() == NEVER {
             self.stuck_since.set(self.second.get());
@@ -311,9 +315,10 @@ impl State {
     }
 }
 
-/// When the connection may read on: see [`super::backpressure`].
+/// Decides when the connection may read on: see [`super::backpressure`].
 impl State {
-    /// How many bytes may be read now. `None`: none; the connection will be woken when that changes.
+    /// Returns how many bytes may be read now. `None`: no bytes; the connection is woken when that
+    /// changes.
     pub(super) fn may_read(&self, context: &Context<'_>) -> Option<usize> {
         let (stuck, answering) = (self.stuck_since.get() != NEVER, self.answering.get() > 0);
         if !stuck {
@@ -329,7 +334,7 @@ impl State {
         if stuck || answering {
             self.held.set(true);
         } else {
-            // What was read is worked off first, and then more is read.
+            // The bytes already read are processed first.
             context.waker().wake_by_ref();
         }
         None
@@ -340,7 +345,7 @@ impl State {
         self.allowance.set(allowance.saturating_sub(count));
     }
 
-    /// More was read than is to be worked off at once.
+    /// Records that more was read than may be processed at once.
     pub(super) fn has_read_enough(&self) {
         self.allowance.set(0);
     }
@@ -349,7 +354,7 @@ impl State {
         self.answering.get() > 0
     }
 
-    /// Everything that was read is worked off, or is being answered; all that there was to send was sent.
+    /// Records that all bytes read are processed or being answered, and that all output is sent.
     pub(super) fn end_turn(&self) {
         self.turn_ended.set(true);
         if self.held.get() && self.answering.get() == 0 {
@@ -357,7 +362,7 @@ impl State {
         }
     }
 
-    /// The application has a request.
+    /// The application has received a request.
     pub(super) fn begin_answer(&self) {
         self.answering.set(self.answering.get() + 1);
         self.ask();
@@ -368,7 +373,7 @@ impl State {
         self.answering.set(self.answering.get() - 1);
     }
 
-    /// The application has taken what there was of the request's body, and waits for more.
+    /// The application has consumed the request's body so far, and waits for more.
     pub(super) fn wants_body(&self) {
         self.allowance.set(TURN);
         self.read_on();
@@ -386,7 +391,8 @@ impl<T> Guarded<T> {
         &self.state
     }
 
-    /// After a TLS handshake: the first request may have come in with its end, and lies where no read will show it.
+    /// Called after a TLS handshake: the first request may have arrived with its last bytes, already
+    /// buffered, where no read will show it.
     pub(super) fn expects_request(&self) {
         self.state.read();
     }
@@ -442,7 +448,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Guarded<T> {
         polled
     }
 
-    /// Called when all of an answer was taken from its buffer.
+    /// Called when an answer has left its buffer.
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.state.check()?;
         let polled = Pin::new(&mut self.io).poll_flush(context);
@@ -463,8 +469,9 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Guarded<T> {
     }
 }
 
-/// No second: a worker lives 136 years at most.
+/// Sentinel for a time that is not set. A worker's seconds reach it after 136 years.
 const NEVER: u32 = u32::MAX;
 
-/// Bytes that are read before what they asked for is worked off. More than most requests have: what has more takes more turns.
+/// Bytes that are read before they are processed. Most requests are shorter; longer ones take several
+/// turns.
 const TURN: usize = 2_048;

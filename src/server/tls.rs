@@ -1,7 +1,8 @@
-//! A listener's certificate: read from its files, served, and replaced while connections go on when the files hold a better one.
+//! A listener's certificate: read from its files, served, and replaced without dropping connections when
+//! the files hold a better one.
 //!
-//! HTTP/1.1 only: one request and one small answer gain nothing by HTTP/2, which brings attacks of its own. A proxy in front may
-//! speak it.
+//! HTTP/1.1 only: one request with one small answer gains nothing from HTTP/2, which adds attack surface.
+//! A proxy in front may offer it.
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,7 +20,7 @@ use x509_cert::der::Decode as _;
 use super::config::TlsSettings;
 use crate::clock::{Clock, UnixTime};
 
-/// One listener's certificate. Cloning gives another handle on the same one.
+/// One listener's certificate. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Certificate(Arc<Inner>);
 
@@ -40,15 +41,15 @@ struct Loaded {
     until: UnixTime,
 }
 
-/// What was last found, so that nothing is said twice.
+/// The result of the last read, so that nothing is logged twice.
 #[derive(Debug)]
 struct Last {
-    /// What both files held, or why they could not be read.
+    /// The content of both files, or why they could not be read.
     seen: Result<(Vec<u8>, Vec<u8>), String>,
     age: Age,
 }
 
-/// How much of its life is left.
+/// How close a certificate is to its expiry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Age {
     Good,
@@ -59,12 +60,12 @@ enum Age {
 /// Why a certificate cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum CertificateError {
-    /// A file is not there, or may not be read.
+    /// A file does not exist or cannot be read.
     #[error("{path} cannot be read: {error} · 无法读取")]
     Unreadable {
         /// The file.
         path: String,
-        /// What the system says.
+        /// The system's error.
         error: io::Error,
     },
     /// A file holds something else.
@@ -72,20 +73,20 @@ pub enum CertificateError {
     NotPem {
         /// The file.
         path: String,
-        /// What it should hold.
+        /// The expected content.
         what: &'static str,
     },
-    /// The key is of a kind that is not supported, or broken.
+    /// The private key is broken or of an unsupported kind.
     #[error(
         "{path} holds a private key that cannot be used: {error} · 私钥无法使用，请使用 RSA、ECDSA 或 Ed25519"
     )]
     BadKey {
         /// The file.
         path: String,
-        /// What rustls says.
+        /// The error of rustls.
         error: rustls::Error,
     },
-    /// Each is good, but not with the other.
+    /// The certificate and the key are valid but do not match.
     #[error(
         "{cert} and {key} do not belong together: the key is another certificate's · 证书与私钥不匹配"
     )]
@@ -95,34 +96,34 @@ pub enum CertificateError {
         /// The key's file.
         key: String,
     },
-    /// rustls cannot use it with any key: an X.509 version 1 certificate, for one.
+    /// rustls cannot use the certificate with any key, for example because it is X.509 version 1.
     #[error(
         "{path} holds a certificate that cannot be used: {error}; issue a version 3 one, with subjectAltName · 证书无法使用，请签发带 subjectAltName 的 v3 证书"
     )]
     Unusable {
         /// The file.
         path: String,
-        /// What rustls says.
+        /// The error of rustls.
         error: rustls::Error,
     },
-    /// Clients would refuse it now, as they do not refuse the one in use.
+    /// Clients would reject the certificate now, but accept the one in use.
     #[error(
         "{path} holds a certificate that is good from {from} to {until}, and not now · 证书不在有效期内"
     )]
     NotNow {
         /// The file.
         path: String,
-        /// Its first second, for people.
+        /// The start of its validity, for people.
         from: String,
-        /// Its end, for people.
+        /// The end of its validity, for people.
         until: String,
     },
-    /// Its dates cannot be read.
+    /// The validity dates cannot be read.
     #[error("{path} holds a certificate that cannot be read: {error} · 无法解析证书")]
     BadCertificate {
         /// The file.
         path: String,
-        /// What the parser says.
+        /// The parser's error.
         error: x509_cert::der::Error,
     },
 }
@@ -155,20 +156,21 @@ impl Certificate {
         Ok(certificate)
     }
 
-    /// Which setting names it: `server.tls` or `server.admin_tls`.
+    /// Returns the setting that names it: `server.tls` or `server.admin_tls`.
     #[must_use]
     pub fn setting(&self) -> &'static str {
         self.0.setting
     }
 
-    /// When the one in use expires.
+    /// Returns when the certificate in use expires.
     #[must_use]
     pub fn expires_at(&self) -> UnixTime {
         self.0.current.load().until
     }
 
-    /// Reads the files again if they changed, and serves what they hold now from the next handshake on. What cannot be used is
-    /// said, once, and changes nothing. Answers whether there is another certificate.
+    /// Reads the files again and, if they changed, serves the new certificate from the next handshake on.
+    /// An unusable certificate is logged once and changes nothing. Returns whether the certificate was
+    /// replaced.
     pub fn look(&self) -> bool {
         let inner = &*self.0;
         let mut last = inner.last.lock().unwrap_or_else(PoisonError::into_inner);
@@ -215,7 +217,7 @@ impl Certificate {
         }
     }
 
-    /// What an acceptor needs. Certificates are asked for at each handshake.
+    /// Returns the acceptor's configuration, which looks the certificate up at each handshake.
     pub(super) fn server_config(&self) -> ServerConfig {
         let mut config = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
@@ -318,7 +320,8 @@ impl Loaded {
         self.from <= now && now < self.until
     }
 
-    /// Two weeks before the end, or a fifth of the life where that is shorter: certificates of six days are renewed every few.
+    /// Returns the age. The warning period is the last two weeks, or the last fifth of the lifetime if
+    /// that is shorter: six-day certificates are renewed every few days.
     fn age(&self, now: UnixTime) -> Age {
         let lead = Duration::from_secs(14 * 86_400).min(self.until.since(self.from) / 5);
         if now >= self.until {
@@ -341,15 +344,16 @@ fn read(files: &TlsSettings) -> Result<(Vec<u8>, Vec<u8>), CertificateError> {
     Ok((cert?, key?))
 }
 
-/// The same as the client's: an embedder may have installed another.
+/// Returns the process's default provider, as the HTTP client does: an embedding application may have
+/// installed another.
 fn provider() -> Arc<CryptoProvider> {
     CryptoProvider::get_default()
         .cloned()
         .unwrap_or_else(|| Arc::new(ring::default_provider()))
 }
 
-/// Looks at the certificates' files for as long as the service runs. They are small, and read whole: a file's time says little
-/// where it is a link that is moved.
+/// Checks the certificate files for as long as the service runs. They are small and read whole: a file's
+/// modification time says little if the path is a link that is switched.
 pub(super) async fn keep_looking(certificates: Vec<Certificate>) {
     let mut every_minute = tokio::time::interval(LOOK_EVERY);
     every_minute.tick().await;
@@ -361,7 +365,7 @@ pub(super) async fn keep_looking(certificates: Vec<Certificate>) {
     }
 }
 
-/// Whoever cannot wait sends SIGHUP.
+/// Operators who cannot wait send SIGHUP.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 
 #[cfg(test)]

@@ -1,10 +1,12 @@
-//! `POST /doctor/diagnose`: the doctor page's question, which anybody may ask.
+//! `POST /doctor/diagnose`: the doctor page's endpoint, open to the public.
 //!
-//! An account's living ticket is hashed with here, and never told. Why that is no leak: a ticket is some 86 random characters, and every
-//! signature that the public endpoint gives out already is a hash over it, which a guess can be tried on at home, and faster. What would
-//! be one is a signature over an address of the asker's choice; so none is ever computed for the answer, only compared with.
-//! What is bounded: the body, the questions in a second of each client and of all together, and the cores that search (one), so that
-//! neither the doctor nor one of its clients can make the others wait.
+//! It hashes with an account's current ticket but never returns it. That is no leak: a ticket is some 86
+//! random characters, and every signature of the public endpoint is a hash over it already, against which
+//! guesses can be tested offline, and faster. A signature over an address of the client's choice would be
+//! a leak, so none is computed for the answer; candidates are only compared with the given signature.
+//!
+//! Bounded are the body, the requests per second (per client and in total), and the cores that search
+//! (one), so that neither the doctor nor one of its clients can delay the others.
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
@@ -33,19 +35,20 @@ use crate::diagnose::{Case, Finding, Paste, Role, Target, Ticket, diagnose_brief
 use crate::error::Hint;
 use crate::sign::PageUrl;
 
-/// `POST {path}` with JSON, without a key. Make it once and clone it into each worker's application: the limits are its own.
+/// `POST {path}` with JSON, without a key. Create it once and clone it into each worker's application:
+/// the clones share the rate limits.
 #[derive(Clone)]
 pub struct Doctor {
     broker: Broker,
     gate: Arc<Gate>,
 }
 
-/// How much the public may ask.
+/// The rate limits of the public endpoint.
 struct Gate {
     clients: Arc<ClientIps>,
-    /// Of each client.
+    /// The limit per client.
     share: Limiter,
-    /// Of all clients together: a table with one cell.
+    /// The limit for all clients together: a table with one cell.
     total: Limiter,
     clock: Ticks,
     searches: Semaphore,
@@ -66,7 +69,8 @@ impl Gate {
         }
     }
 
-    /// Counts one question. A client's own share comes first: what it asks beyond takes nothing from the others.
+    /// Counts one request. The client's own limit is checked first, so that its excess requests do not
+    /// count against all clients.
     fn admit(&self, peer: Option<SocketAddr>, headers: &HeaderMap) -> Result<(), Problem> {
         let client = peer.and_then(|peer| self.clients.single(peer.ip(), headers));
         let share = client.map_or(Ok(()), |client| self.share.check_key(&key_of(client)));
@@ -77,7 +81,7 @@ impl Gate {
 }
 
 impl Doctor {
-    /// A doctor for the accounts of this broker, which tells its clients apart by `clients`.
+    /// Creates a doctor for the accounts of this broker. `clients` determines each client's address.
     #[must_use]
     pub fn new(broker: Broker, clients: Arc<ClientIps>) -> Self {
         let gate = Gate::new(clients, Ticks(broker.clock().clone()));
@@ -87,7 +91,8 @@ impl Doctor {
         }
     }
 
-    /// `POST {path}`: same-origin only, since it takes `application/json` and answers no preflight.
+    /// Serves `POST {path}`. Same-origin only, since it accepts `application/json` and answers no
+    /// preflight.
     #[must_use]
     pub fn resource(&self, path: &str) -> Resource {
         web::resource(path)
@@ -125,7 +130,7 @@ impl Doctor {
             page_allowed: allowed,
         };
         let answer = serde_json::to_string(&answer).expect("texts and numbers always serialise");
-        // Whoever pasted a ticket into another field has it struck out there, too.
+        // A ticket that was pasted into another field is redacted there too.
         let long = tickets
             .iter()
             .map(|ticket| ticket.expose())
@@ -134,7 +139,8 @@ impl Doctor {
         serde_json::from_str(&text).map_err(|_| bad_body())
     }
 
-    /// The account that the question names, or that the AppID belongs to. With a foreign AppID there is none: its pages are not ours.
+    /// Returns the account that the request names, or that the AppID belongs to. A foreign AppID has no
+    /// account: its pages are not this server's.
     fn account(
         &self,
         named: Option<&str>,
@@ -157,8 +163,9 @@ impl Doctor {
         }
     }
 
-    /// Puts the account's living credentials to the case, where the asker gave none; says what is computed with. A ticket in a pasted
-    /// string is not given: whether it is the living one is the question.
+    /// Adds the account's current credentials to the case if the client gave none, and reports which
+    /// ticket is used. A ticket in a pasted string does not count as given: whether it is the current one
+    /// is the question.
     async fn ticket(
         &self,
         case: &mut Case,
@@ -178,7 +185,7 @@ impl Doctor {
         } else {
             ("none", "unavailable")
         };
-        // Nobody said whose string it is: a foreign page's is not ours.
+        // The origin of a pasted string is unknown; that of a foreign page does not concern this account.
         let is_ours = |account: &Account| {
             is_sure || !is_pasted || allows(account, case.checked()) == Some(true)
         };
@@ -194,7 +201,7 @@ impl Doctor {
         if !account.has(signing) {
             return without;
         }
-        // What a page's own request would renew, too, and nothing else.
+        // Only what a page's own request would refresh, too.
         let mut living = Vec::new();
         for kind in account.platform().kept_kinds() {
             if let Ok(credential) = self.broker.credential(name, *kind).await {
@@ -207,7 +214,7 @@ impl Doctor {
             }
         }
         case.tickets.extend(living);
-        // A backend's cache may hold on to it.
+        // A backend's cache may still hold it.
         if let Some(previous) = self.broker.previous(name, signing) {
             *case = std::mem::take(case).ticket(Role::Previous, previous);
         }
@@ -230,28 +237,28 @@ fn allows(account: &Account, url: &str) -> Option<bool> {
         .map(|page| account.allows_page(page.host(), page.path()))
 }
 
-/// The answer: as with a key, and what the page shows beside it.
+/// The answer: the findings, as with a key, and what the page shows beside them.
 #[derive(Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct DoctorAnswer {
     /// What explains the refusal, best first.
     #[schema(min_items = 1)]
     findings: Vec<Explained>,
-    /// What was understood of the question.
+    /// How the request was understood.
     read: ReadOut,
-    /// Whose ticket was computed with: `account`, `given`, `none`, or `unavailable`.
+    /// Whose ticket was used: `account`, `given`, `none`, or `unavailable`.
     ticket: &'static str,
-    /// The AppID of the account that the question is about.
+    /// The AppID of the account that the request is about.
     app_id: Option<String>,
     /// Whether the account signs this page.
     page_allowed: Option<bool>,
 }
 
-/// What was understood: the form is filled with it. Never a ticket.
+/// How the request was understood: the page fills its form with it. Never contains a ticket.
 #[derive(Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct ReadOut {
-    /// What the paste was: `json`, `values`, `signed_string`, `error`, `url`, `source`, `ticket`.
+    /// What the pasted text was: `json`, `values`, `signed_string`, `error`, `url`, `source`, `ticket`.
     kinds: Vec<&'static str>,
     /// The page's address.
     url: String,
@@ -263,7 +270,7 @@ struct ReadOut {
     signature: String,
     /// The AppID.
     app_id: Option<String>,
-    /// What the client said.
+    /// The error message of the WeChat client.
     err_msg: Option<String>,
     /// Whether it is about `wx.agentConfig`.
     agent: bool,
@@ -287,7 +294,8 @@ fn read_out(case: &Case, paste: &Paste) -> ReadOut {
 
 async fn answer(request: HttpRequest, doctor: web::Data<Doctor>, body: Body) -> HttpResponse {
     let found = async {
-        // A form or a text can be sent across origins without a preflight: not to this endpoint, and without counting it.
+        // Forms and plain text can be sent across origins without a preflight, so they are rejected here,
+        // and not counted.
         if !is_json(&request) {
             return Err(not_json());
         }
@@ -347,24 +355,24 @@ fn asked_too_often(wait: Duration) -> Problem {
     }
 }
 
-/// One client: a quarter of what all have together. A person asks once in some seconds.
+/// A quarter of the total rate. A person sends a request every few seconds.
 const SHARE_EVERY: Duration = Duration::from_secs(1);
 
-/// For some people behind one address, or one who tries one thing after another. At some tenths of a second for each, the next
-/// client waits a few seconds.
+/// Enough for several people behind one address, or for one who tries several things in a row. At some
+/// tenths of a second per search, the next client waits a few seconds.
 const SHARE_AT_ONCE: NonZeroU32 = NonZeroU32::new(20).expect("not zero");
 
-/// 64 KiB. With hundreds of clients at a time, one in ten shares its allowance with another.
+/// 64 KiB. With hundreds of concurrent clients, one in ten shares its rate limit with another.
 const CELLS: usize = 1 << 13;
 
-/// All people together.
+/// The total rate for all clients.
 const A_SECOND: NonZeroU32 = NonZeroU32::new(4).expect("not zero");
 
-/// A class of students who begin together.
+/// For example a class of students that starts at the same time.
 const AT_ONCE: NonZeroU32 = NonZeroU32::new(60).expect("not zero");
 
-/// One search takes a core for some tenths of a second at most; the others are for the pages.
+/// One search takes a core for some tenths of a second at most; the other cores serve pages.
 const SEARCHES: usize = 1;
 
-/// Shorter values are no tickets, and striking them out would garble the answer.
+/// Shorter values are not tickets, and redacting them would garble the answer.
 const MIN_TICKET: usize = 16;

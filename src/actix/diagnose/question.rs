@@ -1,4 +1,4 @@
-//! What is asked about a refused signature, and how the answer is written: the same on both planes.
+//! The request and answer of a diagnosis, shared by both listeners.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::actix::problem::{Both, Problem};
 use crate::diagnose::{Answer, Case, Finding, Paste, Role, Target};
 use crate::error::Hint;
 
-/// The body. All is optional, but with nothing in it there is nothing to say.
+/// The body. All members are optional, but an empty case has no diagnosis.
 #[derive(Default, Deserialize)]
 #[cfg_attr(feature = "server", derive(utoipa::ToSchema), schema(as = Diagnose))]
 #[serde(default, deny_unknown_fields)]
@@ -29,32 +29,33 @@ pub(crate) struct Question {
     /// The AppID that the page got; `appId` is the same.
     #[serde(alias = "appId")]
     app_id: Option<String>,
-    /// Whose living ticket is computed with; with a key, if it opens the account.
+    /// The account whose current ticket is used; with an API key, if the key opens the account.
     pub(super) account: Option<String>,
-    /// Whether it was for `wx.agentConfig`.
+    /// Whether the signature was for `wx.agentConfig`.
     agent: bool,
-    /// The address of the first page load, where the page changed routes since.
+    /// The address of the first page load, if the page has changed routes since.
     landing: Option<String>,
     /// Hosts of the API and its proxies.
     #[cfg_attr(feature = "server", schema(max_items = 8))]
     hosts: Vec<String>,
-    /// What the client said: `config:invalid signature`; `errMsg` is the same.
+    /// The WeChat client's error: `config:invalid signature`; `errMsg` is the same.
     #[serde(alias = "errMsg")]
     error: Option<String>,
-    /// What a foreign backend answered.
+    /// The answer of a foreign backend.
     answer: Value,
-    /// Whatever a person pasted.
+    /// Any text that a person pasted.
     paste: String,
-    /// By what they are: `current`, `previous`, `card`, `agent`, `access_token`; `signing` is the one that this signature takes, be
-    /// it for `wx.config` or `wx.agentConfig`; any other name is another account's.
+    /// Tickets by role: `current`, `previous`, `card`, `agent`, `access_token`; `signing` is the ticket
+    /// for this signature, be it for `wx.config` or `wx.agentConfig`; any other name is another
+    /// account's.
     tickets: BTreeMap<String, String>,
 }
 
-/// Read before the handler runs.
+/// The body, read before the handler runs.
 pub(super) type Body = Result<web::Bytes, actix_web::Error>;
 
 impl Question {
-    /// Nothing of a body that is none is quoted: it may hold a ticket.
+    /// Parses the body. Errors do not quote an invalid body: it may hold a ticket.
     pub(super) fn read(body: Body) -> Result<Self, Problem> {
         let body = body.map_err(|error| match error.as_response_error().status_code() {
             StatusCode::PAYLOAD_TOO_LARGE => too_large(),
@@ -80,7 +81,7 @@ impl Question {
         }
     }
 
-    /// The case, and what was recognised in the paste.
+    /// Returns the case, and what was recognised in the pasted text.
     pub(super) fn case(self) -> (Case, Paste) {
         let some = |text: Option<String>| {
             text.map(|text| text.trim().to_owned())
@@ -131,7 +132,7 @@ fn role(name: String, target: Target) -> Role {
     }
 }
 
-/// The answer to who has a key: best first, never empty.
+/// The answer to an API key holder: best finding first, never empty.
 #[derive(Serialize)]
 #[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub(crate) struct Findings {
@@ -152,9 +153,9 @@ pub(crate) struct Explained {
     cause: Both<'static>,
     /// What to do.
     fix: Both<'static>,
-    /// The string that was hashed, with the ticket struck out.
+    /// The string that was hashed, with the ticket redacted.
     evidence: Option<String>,
-    /// The string that should have been hashed, where that is another matter; its ticket struck out, too.
+    /// The string that should have been hashed, if it differs, with the ticket redacted.
     expected: Option<String>,
 }
 
@@ -198,7 +199,7 @@ fn too_large() -> Problem {
     )
 }
 
-/// Each host and each ticket is tried with every mistake.
+/// Every mistake is tried with each host and each ticket, so their number is limited.
 fn too_much() -> Problem {
     let detail = format!(
         "more than {MAX_HOSTS} hosts or {MAX_TICKETS} tickets, or one of the values is longer than any is"
@@ -206,7 +207,7 @@ fn too_much() -> Problem {
     Problem::bad_request("bad_body", detail, BODY_HINT)
 }
 
-/// Every other method.
+/// Answers every other method.
 pub(super) async fn only_post() -> HttpResponse {
     let problem = Problem {
         hint: Hint::fixed("Send the case as JSON with POST.", "请用 POST 发送 JSON。"),
@@ -220,17 +221,17 @@ const BODY_HINT: Hint = Hint::fixed(
     r#"请发送 {"url","nonce","timestamp","signature"}、{"url","answer":{…}}、{"paste":"…"} 或 {"error"}，可加上 account 或 tickets、landing、hosts。"#,
 );
 
-/// A backend has an address, a proxy and a container.
+/// Enough for a backend's address, proxy and container.
 const MAX_HOSTS: usize = 8;
 
-/// One of each kind, and some other accounts'.
+/// One of each kind, and some of other accounts.
 const MAX_TICKETS: usize = 16;
 
 /// WeChat promises 512 characters at most; a host has 253.
 const MAX_TICKET: usize = 4 * 1024;
 
-/// As long as the signing endpoint takes one.
+/// The signing endpoint's limit for an address.
 const MAX_ADDRESS: usize = 16 * 1024;
 
-/// A page's address of 16 KiB twice, and room for the rest.
+/// Fits a page address of 16 KiB twice, and the rest.
 pub(super) const MAX_BODY: usize = 64 * 1024;

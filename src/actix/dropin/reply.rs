@@ -1,4 +1,4 @@
-//! Answers in WeChat's shapes: field names, their order, the tails of an errmsg.
+//! Answers in WeChat's shapes: field names, their order, and the suffixes of an errmsg.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -14,14 +14,14 @@ use crate::credential::Credential;
 use crate::error::codes::wire_errors::{self, WireError};
 use crate::error::{Class, Error, Failure};
 
-/// A call that is answered with an errcode.
+/// An answer with an errcode.
 pub(super) enum Refusal {
-    /// In this program's own name.
+    /// An error of this program.
     Ours(WireError),
-    /// What WeChat said to this program.
+    /// WeChat's error to this program, passed on.
     WeChats { errcode: i64, errmsg: String },
-    /// The API key is wrong and the caller's address locked out for so long: the one answer here whose status is not 200, for
-    /// proxies and clients that look no further.
+    /// The API key is invalid and the client's address is locked out for that long. The only answer here
+    /// whose status is not 200, for proxies and clients that check only the status.
     LockedOut(Duration),
 }
 
@@ -38,8 +38,9 @@ impl From<WireError> for Refusal {
 }
 
 impl From<Error> for Refusal {
-    /// What WeChat said goes on to the caller; where WeChat was not heard, it is busy. That a token of this program's was refused
-    /// while it bought a ticket says nothing about the caller's token.
+    /// Passes WeChat's error on to the client. If WeChat did not answer, the client gets the busy error.
+    /// An error about this program's own token while it fetched a ticket says nothing about the client's
+    /// token.
     fn from(error: Error) -> Self {
         let Some(upstream) = error.upstream() else {
             return match error {
@@ -59,7 +60,7 @@ impl From<Error> for Refusal {
     }
 }
 
-/// `api.weixin.qq.com`: `{"access_token","expires_in"}`, without an errcode.
+/// The answer of `api.weixin.qq.com`: `{"access_token","expires_in"}`, without an errcode.
 pub(super) fn token(credential: &Credential, now: UnixTime) -> HttpResponse {
     ok(
         WEIXIN_JSON,
@@ -70,7 +71,7 @@ pub(super) fn token(credential: &Credential, now: UnixTime) -> HttpResponse {
     )
 }
 
-/// WeCom: `{"errcode":0,"errmsg":"ok","access_token","expires_in"}`.
+/// The answer of WeCom: `{"errcode":0,"errmsg":"ok","access_token","expires_in"}`.
 pub(super) fn work_token(credential: &Credential, now: UnixTime) -> HttpResponse {
     let expires_in = credential.remaining(now).as_secs();
     ok(
@@ -84,12 +85,12 @@ pub(super) fn work_token(credential: &Credential, now: UnixTime) -> HttpResponse
     )
 }
 
-/// `{"errcode":0,"errmsg":"ok","ticket","expires_in"}`.
+/// The ticket answer of `api.weixin.qq.com`: `{"errcode":0,"errmsg":"ok","ticket","expires_in"}`.
 pub(super) fn ticket(credential: &Credential, now: UnixTime) -> HttpResponse {
     ticket_as(WEIXIN_JSON, credential, now)
 }
 
-/// The same of WeCom.
+/// The ticket answer of WeCom, with the same members.
 pub(super) fn work_ticket(credential: &Credential, now: UnixTime) -> HttpResponse {
     ticket_as(WORK_JSON, credential, now)
 }
@@ -108,7 +109,8 @@ fn ticket_as(content_type: &'static str, credential: &Credential, now: UnixTime)
 }
 
 impl Refusal {
-    /// `{"errcode","errmsg"}` as `api.weixin.qq.com` has it: with a rid, whose first group is the time.
+    /// Returns `{"errcode","errmsg"}` as `api.weixin.qq.com` does: with a rid, whose first group is the
+    /// time.
     pub(super) fn weixin(self, wall: UnixTime) -> HttpResponse {
         let (errcode, errmsg) = match self {
             Self::WeChats { errcode, errmsg } => (errcode, errmsg),
@@ -129,7 +131,8 @@ impl Refusal {
         refused(WEIXIN_JSON, errcode, &errmsg)
     }
 
-    /// The same as WeCom has it: with a hint, the caller's address and a link, and both in headers too.
+    /// Returns it as WeCom does: with a hint, the client's address and a link, and with the errcode and
+    /// errmsg in headers too.
     pub(super) fn work(self, wall: UnixTime, caller: IpAddr) -> HttpResponse {
         let (errcode, errmsg) = match self {
             Self::LockedOut(wait) => {
@@ -172,7 +175,7 @@ fn locked_out(mut response: HttpResponse, wait: Duration) -> HttpResponse {
 pub(crate) struct TokenReply<'a> {
     /// The token.
     access_token: &'a str,
-    /// What is really left, in seconds.
+    /// The actual remaining lifetime, in seconds.
     expires_in: u64,
 }
 
@@ -180,31 +183,32 @@ pub(crate) struct TokenReply<'a> {
 #[derive(Serialize)]
 #[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub(crate) struct WorkTokenReply<'a> {
-    /// 0.
+    /// Always 0.
     errcode: i64,
-    /// `ok`.
+    /// Always `ok`.
     errmsg: &'a str,
     /// The token.
     access_token: &'a str,
-    /// What is really left, in seconds.
+    /// The actual remaining lifetime, in seconds.
     expires_in: u64,
 }
 
-/// A ticket, of either system.
+/// A ticket of WeChat or WeCom.
 #[derive(Serialize)]
 #[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub(crate) struct TicketReply<'a> {
-    /// 0.
+    /// Always 0.
     errcode: i64,
-    /// `ok`.
+    /// Always `ok`.
     errmsg: &'a str,
     /// The ticket.
     ticket: &'a str,
-    /// What is really left, in seconds.
+    /// The actual remaining lifetime, in seconds.
     expires_in: u64,
 }
 
-/// A refusal, with status 200 as WeChat has it. Nothing else is in it: that tells it from a ticket.
+/// An error, with status 200 like WeChat's. It has no other members, which distinguishes it from a
+/// ticket.
 #[derive(Serialize)]
 #[cfg_attr(
     feature = "server",
@@ -214,7 +218,7 @@ pub(crate) struct TicketReply<'a> {
 pub(crate) struct ErrorReply<'a> {
     /// WeChat's code, never 0.
     errcode: i64,
-    /// WeChat's words, with its tail.
+    /// WeChat's error message, with its suffix.
     errmsg: &'a str,
 }
 

@@ -1,5 +1,5 @@
-//! `api.weixin.qq.com`: official accounts and mini programs. Checks come in WeChat's order: the app id before the grant type, the
-//! secret last.
+//! `api.weixin.qq.com`: official accounts and mini programs. Checks run in WeChat's order: the app id
+//! before the grant type, the secret last.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use crate::credential::{Credential, Kind};
 use crate::error::Error;
 use crate::error::codes::wire_errors;
 
-/// `GET /cgi-bin/token?grant_type=client_credential&appid=&secret=`.
+/// Handles `GET /cgi-bin/token?grant_type=client_credential&appid=&secret=`.
 pub(super) async fn token(
     request: HttpRequest,
     broker: web::Data<Broker>,
@@ -41,7 +41,7 @@ pub(super) async fn token(
     respond(&broker, answer.await, reply::token)
 }
 
-/// `POST /cgi-bin/stable_token` with the same in a JSON body, and `force_refresh`.
+/// Handles `POST /cgi-bin/stable_token`: the same parameters in a JSON body, and `force_refresh`.
 pub(super) async fn stable_token(
     request: HttpRequest,
     broker: web::Data<Broker>,
@@ -74,7 +74,7 @@ pub(super) async fn stable_token(
     respond(&broker, answer.await, reply::token)
 }
 
-/// `GET /cgi-bin/ticket/getticket?access_token=&type=`.
+/// Handles `GET /cgi-bin/ticket/getticket?access_token=&type=`.
 pub(super) async fn ticket(
     request: HttpRequest,
     broker: web::Data<Broker>,
@@ -103,7 +103,7 @@ pub(super) async fn ticket(
     respond(&broker, answer.await, reply::ticket)
 }
 
-/// What a token call says about itself.
+/// The parameters of a token call.
 struct Asked<'a> {
     app_id: Option<&'a str>,
     grant_type: Option<&'a str>,
@@ -111,7 +111,7 @@ struct Asked<'a> {
 }
 
 impl Asked<'_> {
-    /// The names of the account and of the key, if that opens its token.
+    /// Returns the names of the account and of the key, if the key opens the account's token.
     fn account(
         &self,
         request: &HttpRequest,
@@ -135,7 +135,8 @@ impl Asked<'_> {
     }
 }
 
-/// A new token in the place of `current`; where none may be forced now, `current`, as WeChat answers within 30 s of the last.
+/// Returns a new token to replace `current`. Where no refresh may be forced now, returns `current`, as
+/// WeChat does within 30 s of the last forced refresh.
 async fn forced(
     broker: &Broker,
     account: &str,

@@ -1,7 +1,7 @@
-//! `qyapi.weixin.qq.com`: WeCom. The secret is asked for before the corp, as WeCom does.
+//! `qyapi.weixin.qq.com`: WeCom. The secret is checked before the corp, as WeCom does.
 //!
-//! At WeCom a secret belongs to one app of the corp. An API key may open several: then `agentid=` says which, a parameter that
-//! WeCom does not have.
+//! In WeCom a secret belongs to one app of the corp. An API key may open several apps; then `agentid=`, a
+//! parameter that WeCom does not have, selects one.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::clock::UnixTime;
 use crate::credential::{Credential, Kind};
 use crate::error::codes::wire_errors;
 
-/// `GET /cgi-bin/gettoken?corpid=&corpsecret=[&agentid=]`.
+/// Handles `GET /cgi-bin/gettoken?corpid=&corpsecret=[&agentid=]`.
 pub(super) async fn token(
     request: HttpRequest,
     broker: web::Data<Broker>,
@@ -36,7 +36,7 @@ pub(super) async fn token(
     respond(&request, &broker, answer.await, reply::work_token)
 }
 
-/// `GET /cgi-bin/get_jsapi_ticket?access_token=`: the corp's ticket, for `wx.config`.
+/// Handles `GET /cgi-bin/get_jsapi_ticket?access_token=`: the corp's ticket, for `wx.config`.
 pub(super) async fn corp_ticket(
     request: HttpRequest,
     broker: web::Data<Broker>,
@@ -51,7 +51,8 @@ pub(super) async fn corp_ticket(
     )
 }
 
-/// `GET /cgi-bin/ticket/get?access_token=&type=agent_config`: the app's ticket, for `wx.agentConfig`.
+/// Handles `GET /cgi-bin/ticket/get?access_token=&type=agent_config`: the app's ticket, for
+/// `wx.agentConfig`.
 pub(super) async fn agent_ticket(
     request: HttpRequest,
     broker: web::Data<Broker>,
@@ -70,7 +71,7 @@ pub(super) async fn agent_ticket(
     )
 }
 
-/// The names of the account that corp, key and agent mean together, and of the key.
+/// Returns the names of the account that corp, key and agent select together, and of the key.
 fn account(
     request: &HttpRequest,
     query: &Query,
@@ -106,7 +107,7 @@ fn account(
     Ok((account, key.name.clone()))
 }
 
-/// `kind` is `None` where the call asks for a type that there is not; that the token is good comes first.
+/// Answers a ticket call. `kind` is `None` for an unknown type; the token is checked first.
 async fn ticket(
     request: &HttpRequest,
     query: &Query,
