@@ -41,7 +41,7 @@ enum Command {
     Sandbox(sandbox::SandboxCommand),
     /// Check the configuration, then ask WeChat once for each account · 检查配置，并逐个账号向微信验证
     Check(check::Check),
-    /// Sign one page with a ticket that you have, offline · 用已有的 ticket 离线签名
+    /// Sign one page offline with a ticket that you have · 用已有的 ticket 离线签名
     Sign(sign::Sign),
     /// Find out why a signature is refused · 诊断签名为何无效
     Diagnose(diagnose::Diagnose),
@@ -49,24 +49,24 @@ enum Command {
     Token(credential::Token),
     /// Ask a running server for an account's ticket · 向运行中的服务获取 ticket
     Ticket(credential::Ticket),
-    /// Report a dead token or ticket to a running server, get the newer one · 报告失效的凭证，获取新值
+    /// Report a dead token or ticket to a running server and print the new value · 报告失效的凭证，获取新值
     Reject(credential::Reject),
-    /// Make an API key for another server · 为其他服务器生成 API key
+    /// Create an API key for a client server · 为其他服务器生成 API key
     Keys(keys::Keys),
-    /// Ask a running service whether it is alive, for container orchestrators · 健康检查
+    /// Check that a running service is alive, for container orchestrators · 健康检查
     Healthcheck(healthcheck::Healthcheck),
 }
 
-/// How a command ended.
+/// How a command ended; maps to the exit code.
 #[derive(Debug, PartialEq, Eq)]
 enum Ended {
-    /// 0.
+    /// Exit code 0.
     Well,
-    /// 1: it ran, and the answer is no.
+    /// Exit code 1: the command ran, and the answer is no.
     No,
 }
 
-/// A command could not run: exit code 2, with what is printed to stderr.
+/// A command that could not run: exit code 2, with this message on stderr.
 #[derive(Debug)]
 struct Unusable(String);
 
@@ -77,7 +77,7 @@ impl<E: std::error::Error> From<E> for Unusable {
 }
 
 impl Cli {
-    /// Runs the command that was given, to its end.
+    /// Runs the parsed command to its end.
     #[must_use]
     pub fn run(self) -> ExitCode {
         let ended = match self.command {
@@ -111,13 +111,13 @@ fn in_runtime(command: impl Future<Output = Result<Ended, Unusable>>) -> Result<
     runtime.block_on(command)
 }
 
-/// A line of result. A reader that has gone away (`| head -1`) is no error.
+/// Writes one line of result. Ignores a closed pipe (`| head -1`).
 fn say(line: &str) {
     use std::io::Write as _;
     let _ = writeln!(std::io::stdout(), "{line}");
 }
 
-/// The configuration of a command that is of no use without an account.
+/// Loads the configuration for a command that needs at least one account.
 fn with_accounts(file: Option<&Path>) -> Result<Settings, Problems> {
     let settings = Settings::load(file)?;
     if !settings.accounts.is_empty() {
@@ -132,7 +132,7 @@ fn with_accounts(file: Option<&Path>) -> Result<Settings, Problems> {
     Err(problems)
 }
 
-/// All problems of a configuration, each on its line.
+/// Formats all problems of a configuration, one per line.
 fn listed(problems: &Problems) -> Unusable {
     let count = problems.0.len();
     let plural = if count == 1 { "" } else { "s" };

@@ -2,7 +2,8 @@
 //!
 //! # Three ways to use it
 //!
-//! **In an actix-web application** (feature `actix`): a scope that answers `GET /jssdk/config?url=…` with what `wx.config` takes.
+//! **In an actix-web application** (feature `actix`): a scope that answers `GET /jssdk/config?url=…` with the
+//! parameters of `wx.config`.
 //!
 //! ```no_run
 //! # #[cfg(feature = "actix")]
@@ -22,7 +23,7 @@
 //! # }
 //! ```
 //!
-//! **With no web framework**: ask the [`Broker`].
+//! **Without a web framework**: call the [`Broker`].
 //!
 //! ```no_run
 //! # async fn run(broker: wx_jssdk::Broker, dead: wx_jssdk::Secret) -> Result<(), Box<dyn std::error::Error>> {
@@ -30,13 +31,13 @@
 //!
 //! let page = PageUrl::parse("https://example.com/page?a=1#route")?;
 //! let config: JsConfig = broker.js_config("main", &page).await?;
-//! // "WeChat answered 40001 to this token":
+//! // WeChat answered 40001 to this token:
 //! broker.reject("main", Kind::AccessToken, &dead).await?;
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! **With a ticket of your own**: sign.
+//! **With your own ticket**: use the [`Signer`].
 //!
 //! ```
 //! use wx_jssdk::{PageUrl, Signer, UnixTime};
@@ -50,9 +51,10 @@
 //!
 //! # Features
 //!
-//! `server` (default) is everything the binary needs; a library user takes `default-features = false` and, as needed, `actix`
-//! (the scopes), `file` (credentials survive a restart), `redis` (several processes share them), `sandbox` (a simulated WeChat
-//! for tests), `diagnose` (why a signature is refused). The core compiles with no web framework.
+//! `server` (default) is everything that the binary needs. Library users set `default-features = false` and
+//! add what they need: `actix` (the scopes), `file` (credentials survive a restart), `redis` (several
+//! processes share credentials), `sandbox` (a simulated WeChat for tests), `diagnose` (why a signature is
+//! refused). The core compiles without a web framework.
 
 pub mod account;
 #[cfg(feature = "actix")]

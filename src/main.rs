@@ -1,10 +1,10 @@
-//! The `wx-jssdk` command: parses its arguments and runs what they say.
+//! The `wx-jssdk` command: parses its arguments and runs the subcommand.
 
 use std::process::ExitCode;
 
 use clap::Parser as _;
 
-/// Gives back what a flood of connections took; the C library's allocator keeps most of it.
+/// jemalloc returns memory after a flood of connections; the C library's allocator keeps most of it.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 

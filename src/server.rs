@@ -1,7 +1,7 @@
-//! The service: the public listener with the signing endpoint and the pages, the private one for the company's other servers, the
-//! keeper beside them, a new configuration without a restart, and a clean end.
+//! The service: the public listener with the signing endpoint and the pages, the admin listener for clients,
+//! the keeper, reload without a restart, and graceful shutdown.
 //!
-//! What is answered is `actix`'s and `pages`' matter, what is signed the broker's: here they are only put together.
+//! Only assembles the parts: `actix` and `pages` answer requests, the broker signs.
 
 mod application;
 mod backpressure;

@@ -1,4 +1,4 @@
-//! `check`: is the configuration right, can what it names be opened, and does WeChat take it?
+//! `check`: validates the configuration, opens what it names, and calls WeChat once per account.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -26,7 +26,7 @@ pub(super) struct Check {
     /// Do not call WeChat · 不访问微信
     #[arg(long)]
     offline: bool,
-    /// Look for a domain's verify file at this address, not where DNS says; may be given several times · 指定域名的地址
+    /// Connect to this address for a domain's verify file, instead of DNS; repeatable · 指定域名的地址
     #[arg(long, value_name = "HOST=IP:PORT", value_parser = host_and_address)]
     resolve: Vec<(String, SocketAddr)>,
 }
@@ -76,7 +76,7 @@ impl Check {
         })
     }
 
-    /// Whether every verify file is found under every domain of its account, as WeChat looks for it.
+    /// Returns whether every verify file is served under every domain of its account, as WeChat requests it.
     async fn proofs(&self, settings: &Settings) -> Result<bool, Unusable> {
         let reader = VerifyFileProbe::new(settings.upstream.timeout, &self.resolve)?;
         let mut all = true;
@@ -104,7 +104,7 @@ impl Check {
     }
 }
 
-/// A note and no mistake: pages may name their account.
+/// Prints a note, not a problem: pages can name their account.
 fn say_without_default(names: &[&str]) {
     if names.is_empty() {
         return;
@@ -133,8 +133,8 @@ fn without_proof(name: &str, address: &str, failure: &VerifyFileFailure) -> Stri
     )
 }
 
-/// Asks for a token, and for the ticket where the account signs. Always by `stable_token` where there is one: it leaves a running
-/// server's classic token alone, while `/cgi-bin/token` would retire it.
+/// Requests a token, and the ticket if the account signs pages. Uses `stable_token` where the platform has
+/// it: that leaves the classic token of a running server valid, while `/cgi-bin/token` would invalidate it.
 async fn probe(upstream: &Upstream, account: &Account) -> Result<(), UpstreamError> {
     let harmless = account.clone().token_mode(TokenMode::Stable);
     let token = upstream.token(&harmless, false).await?;
@@ -146,7 +146,7 @@ async fn probe(upstream: &Upstream, account: &Account) -> Result<(), UpstreamErr
     Ok(())
 }
 
-/// Asks twice more where this machine's address was refused: each connection may leave by another one.
+/// Retries twice after WeChat refused this machine's IP: each connection may use another egress IP.
 async fn with_other_addresses(
     upstream: &Upstream,
     account: &Account,
@@ -168,18 +168,18 @@ async fn with_other_addresses(
     error
 }
 
-/// Where the servers share a Redis: ends the waits for the calls that have just succeeded. Other stores are the running server's
-/// own; there its status page has "refresh now", and it tries once an hour.
+/// Clears the blocks of the endpoints that have just answered, if the servers share a Redis. Other stores
+/// belong to the running server: its status page has "refresh now", and it retries once an hour.
 async fn lift_blocks(store: &StoreSettings, name: &str, account: &Account) {
     let StoreSettings::Redis(url) = store else {
         return;
     };
     let Ok(store) = Store::redis(url.expose()) else {
-        return; // named before
+        return; // reported before
     };
     let (app, now) = (account.app_key(), Clock::system().now());
     let tried = [Kind::AccessToken, Kind::JsapiTicket];
-    // A classic account was asked by another call than the one that its server makes.
+    // The probe of a classic account used another endpoint than its server does.
     let is_other = |kind| {
         kind == Kind::AccessToken && account.mode() == TokenMode::Classic && !is_work(account)
     };

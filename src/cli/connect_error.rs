@@ -1,11 +1,12 @@
-//! Why a running wx-jssdk could not be asked, as far as it decides which advice fits. The advice is the command's.
+//! Classifies a failed request to a running wx-jssdk, as far as the advice depends on it. The commands hold
+//! the advice.
 
 use std::error::Error as StdError;
 use std::io;
 
 use rustls::{CertificateError, Error};
 
-/// What stopped a request.
+/// Why a request failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ConnectError {
     /// The server speaks TLS, and its certificate is not trusted.
@@ -14,16 +15,16 @@ pub(super) enum ConnectError {
     OutOfDate,
     /// The certificate is for another name.
     OtherName,
-    /// The server was asked over TLS and does not speak it.
+    /// The request used TLS, and the server does not.
     NoTls,
-    /// The server was asked without TLS and did not answer in HTTP.
+    /// The request did not use TLS, and the answer is not HTTP.
     NoHttp,
-    /// Nothing listens there, or it does not answer.
+    /// The port is closed, or the server does not answer.
     Absent,
 }
 
 impl ConnectError {
-    /// `secure`: whether the server was asked over TLS.
+    /// Classifies `error`. `secure`: whether the request used TLS.
     pub(super) fn of(error: &reqwest::Error, secure: bool) -> Self {
         let causes = causes(error);
         match causes.iter().find_map(|cause| cause.downcast_ref()) {
@@ -57,7 +58,8 @@ impl ConnectError {
     }
 }
 
-/// The error and what caused it, outermost first. An `io::Error` hides from `source()` what it wraps.
+/// Lists the error and its causes, outermost first. `source()` of an `io::Error` skips the error that it
+/// wraps.
 fn causes(error: &reqwest::Error) -> Vec<&(dyn StdError + 'static)> {
     std::iter::successors(
         Some(error as &(dyn StdError + 'static)),

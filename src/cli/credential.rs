@@ -1,6 +1,7 @@
-//! `token`, `ticket`, `reject`: asks a running server's private plane, as another server of the company would.
+//! `token`, `ticket`, `reject`: client of a running server's admin listener.
 //!
-//! The API key comes from a file or the environment and never from the command line, which every user of the machine can read.
+//! The API key comes from a file or the environment, never from the command line, which every user of the
+//! machine can read.
 
 use std::io::Read as _;
 use std::path::PathBuf;
@@ -18,16 +19,16 @@ use crate::error::Hint;
 use crate::server::config::Settings;
 use crate::upstream::describe;
 
-/// Whom to ask, and how to print the answer.
+/// Options that select the server and the output format.
 #[derive(Debug, Args)]
 struct Asking {
-    /// The running server's private listener, instead of server.admin_listen · 运行中服务的私有地址
+    /// The running server's admin listener, instead of server.admin_listen · 运行中服务的管理端口地址
     #[arg(long, value_name = "URL")]
     server: Option<Server>,
     /// A file with the API key; without it the environment's WX_JSSDK_API_KEY · 存放 API key 的文件，默认读环境变量
     #[arg(long, value_name = "FILE")]
     key_file: Option<PathBuf>,
-    /// Over https: trust this certificate, or the authority that issued the server's; without it the machine's · 信任的证书或 CA（PEM）
+    /// For https: trust this certificate or CA, instead of the machine's CAs · 信任的证书或 CA（PEM）
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
     /// The configuration that names server.admin_listen · 配置文件
@@ -72,10 +73,10 @@ pub(super) struct Ticket {
 pub(super) struct Reject {
     /// The account's name in the configuration · 账号名
     account: String,
-    /// What was refused · 被拒绝的凭证类型
+    /// The rejected credential's kind · 被拒绝的凭证类型
     #[arg(long, value_enum, default_value = "token")]
     kind: AnyKind,
-    /// The value that WeChat refused; - reads it from stdin · 被微信拒绝的值，- 表示从标准输入读取
+    /// The value that WeChat rejected; - reads it from stdin · 被微信拒绝的值，- 表示从标准输入读取
     #[arg(long, default_value = "-")]
     value: String,
     #[command(flatten)]
@@ -217,7 +218,7 @@ impl Asking {
     }
 }
 
-/// What to try where no answer came.
+/// Returns advice for a request that got no answer.
 fn advice(obstacle: ConnectError, server: &Server, has_ca: bool) -> Hint {
     let other = server.the_other_way();
     match obstacle {
@@ -252,7 +253,7 @@ fn advice(obstacle: ConnectError, server: &Server, has_ca: bool) -> Hint {
     }
 }
 
-/// What the server says is in the way and what to do, in both languages.
+/// Formats the server's problem answer, cause and fix, in both languages.
 fn refusal(status: u16, problem: &Value) -> String {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     if matches!(problem["code"].as_str(), None | Some("not_found")) {
@@ -272,8 +273,9 @@ fn refusal(status: u16, problem: &Value) -> String {
     )
 }
 
-/// Where the key is looked for when no file is named. One underscore: it is no setting of the service.
+/// The environment variable that holds the API key if no file is given. Single underscore: it is not a
+/// setting of the service.
 const KEY_VARIABLE: &str = "WX_JSSDK_API_KEY";
 
-/// A cold ticket takes two calls to WeChat, each of which may take its five seconds.
+/// Timeout. A ticket that is not cached takes two calls to WeChat, each with a timeout of five seconds.
 const PATIENCE: Duration = Duration::from_secs(30);

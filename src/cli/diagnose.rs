@@ -1,4 +1,4 @@
-//! `diagnose`: why a signature is refused, offline.
+//! `diagnose`: explains offline why a signature is refused.
 
 use std::io::Read as _;
 use std::path::Path;
@@ -42,7 +42,7 @@ pub(super) struct Diagnose {
     /// The AppID or CorpID of the account that the ticket belongs to · ticket 所属账号的 AppID 或 CorpID
     #[arg(long)]
     app_id: Option<String>,
-    /// The access token, in case it was taken for a ticket · 调用凭证 access_token
+    /// The access token, to detect that it was used as the ticket · 调用凭证 access_token
     #[arg(long, default_value = "", hide_default_value = true)]
     access_token: String,
     /// Another account's ticket; may be given several times · 其他账号的 ticket，可多次
@@ -54,16 +54,16 @@ pub(super) struct Diagnose {
     /// The address of the first page load, if the page changed routes · 首次加载的落地页地址
     #[arg(long)]
     landing: Option<String>,
-    /// A host or address of the API or its proxy; may be given several times · 接口或代理的主机名，可多次
+    /// A host or address of the API or its proxy; repeatable · 接口或代理的主机名，可多次
     #[arg(long)]
     host: Vec<String>,
-    /// What the client said · 客户端的报错文字
+    /// The client's error message · 客户端的报错文字
     #[arg(long)]
     error: Option<String>,
-    /// What the backend answered, as JSON; - reads stdin · 后端返回的 JSON，- 表示从标准输入读取
+    /// The backend's answer as JSON; - reads stdin · 后端返回的 JSON，- 表示从标准输入读取
     #[arg(long, value_name = "FILE")]
     json: Option<String>,
-    /// Whatever there is (error, JSON, code, log) in one text; - reads stdin · 任意内容，- 表示从标准输入读取
+    /// Any text (error, JSON, code, log); - reads stdin · 任意内容，- 表示从标准输入读取
     #[arg(long, value_name = "FILE")]
     paste: Option<String>,
 }
@@ -144,7 +144,7 @@ impl Diagnose {
     }
 }
 
-/// What a backend answered. A text that is no JSON is not quoted.
+/// Parses a backend's answer. The error does not quote a text that is not JSON.
 fn answer_in(source: &str) -> Result<Answer, Unusable> {
     let json = serde_json::from_str(&text_of("--json", source)?).ok();
     json.as_ref().and_then(Answer::from_json).ok_or_else(|| {

@@ -1,4 +1,4 @@
-//! `healthcheck`: for an image that has no curl.
+//! `healthcheck`: liveness check for images without curl.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -20,10 +20,10 @@ pub(super) struct Healthcheck {
     /// The configuration of the service to ask · 服务的配置文件
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Where it listens, instead of server.listen · 服务的监听地址
+    /// The service's public listener, instead of server.listen · 服务的监听地址
     #[arg(long, value_name = "ADDRESS:PORT", value_parser = address::listener)]
     address: Option<SocketAddr>,
-    /// Ask over TLS, where --address is given and the service has a certificate · 与 --address 同用，通过 TLS 访问
+    /// Use TLS, with --address, if the service has a certificate · 与 --address 同用，通过 TLS 访问
     #[arg(long, requires = "address")]
     tls: bool,
 }
@@ -38,7 +38,7 @@ impl Healthcheck {
                 Server::at(settings.server.listen, settings.server.tls.is_some())
             }
         };
-        // Nothing secret is sent, and an expired certificate is no reason to start the service anew.
+        // The request holds no secret, and an expired certificate is not a reason to restart the service.
         match server
             .ask(&["healthz"], None, None, Trust::any(), PATIENCE)
             .await
@@ -65,7 +65,8 @@ fn no(server: &Server, why: &str, Hint { en, zh }: &Hint) -> Ended {
     Ended::No
 }
 
-/// What to try where no answer came. Any certificate is taken, so that none can be in the way.
+/// Returns advice for a request that got no answer. Certificates are not verified here, so that none can be
+/// the cause.
 fn advice(obstacle: ConnectError, server: &Server, is_named: bool) -> Hint {
     let place = server.place();
     match obstacle {
@@ -92,5 +93,5 @@ const STRANGER: Hint = Hint::fixed(
     "wx-jssdk 在此应返回 200：该端口是否属于其他程序？--address 应为 wx-jssdk 的监听地址（server.listen）。",
 );
 
-/// An orchestrator asks again.
+/// Timeout. Orchestrators retry.
 const PATIENCE: Duration = Duration::from_secs(3);

@@ -1,4 +1,4 @@
-//! Asks a running wx-jssdk: its base URL, and one bounded exchange with it.
+//! HTTP client for a running wx-jssdk: its base URL, and one exchange of limited time and size.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
@@ -14,7 +14,7 @@ use super::tls::Trust;
 #[derive(Clone, Debug)]
 pub(super) struct Server(Url);
 
-/// What came back.
+/// Status and body of an answer.
 #[derive(Debug)]
 pub(super) struct Reply {
     pub(super) status: u16,
@@ -41,7 +41,7 @@ impl From<SocketAddr> for Server {
 }
 
 impl Server {
-    /// A service that listens on all addresses is asked on this machine's own.
+    /// Builds the URL of a listener; replaces an unspecified address with loopback.
     pub(super) fn at(mut address: SocketAddr, secure: bool) -> Self {
         if address.ip().is_unspecified() {
             address.set_ip(match address.ip() {
@@ -61,12 +61,12 @@ impl std::fmt::Display for Server {
 }
 
 impl Server {
-    /// Whether it is asked over TLS.
+    /// Returns whether the scheme is https.
     pub(super) fn is_secure(&self) -> bool {
         self.0.scheme() == "https"
     }
 
-    /// The same with TLS, or without.
+    /// Returns the URL with the other scheme: http for https, https for http.
     pub(super) fn the_other_way(&self) -> Self {
         let mut other = self.0.clone();
         other
@@ -75,12 +75,13 @@ impl Server {
         Self(other)
     }
 
-    /// Host and port.
+    /// Returns host and port.
     pub(super) fn place(&self) -> &str {
         &self.0[url::Position::BeforeHost..url::Position::AfterPort]
     }
 
-    /// Sends a `GET`, or a `POST` where there is a body. The path's segments may hold anything, the key what fits into a header.
+    /// Sends a `GET`, or a `POST` if there is a body. Path segments may hold any text; `key` must be a valid
+    /// header value.
     pub(super) async fn ask(
         &self,
         path: &[&str],
@@ -89,7 +90,7 @@ impl Server {
         trust: Trust,
         within: Duration,
     ) -> reqwest::Result<Reply> {
-        // The server is this company's own: an egress proxy does not lead to it, and it sends nobody elsewhere.
+        // The server is on the company's own network: no egress proxy, and it sends no redirects.
         let client = reqwest::Client::builder()
             .tls_backend_preconfigured(trust.client_config())
             .no_proxy()
@@ -128,7 +129,7 @@ impl Server {
     }
 }
 
-/// More than any answer of wx-jssdk has.
+/// Limit of a body, in bytes; above the size of every answer of wx-jssdk.
 const LONGEST: usize = 256 * 1_024;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! `keys new`: a key for another server, and what the configuration keeps of it.
+//! `keys new`: creates an API key for a client and prints its line for the configuration.
 
 use clap::{Args, Subcommand};
 
@@ -15,12 +15,12 @@ pub(super) struct Keys {
 
 #[derive(Debug, Subcommand)]
 enum KeysCommand {
-    /// Make an API key and print it, once, with its line for the configuration · 生成 API key 及其配置行，仅显示一次
+    /// Create an API key; prints it once, with its line for the configuration · 生成 API key 及其配置行，仅显示一次
     #[command(
         after_help = "Example · 示例:\n  wx-jssdk keys new --name crm\n  wx-jssdk keys new | head -1 > /run/secrets/wx-key"
     )]
     New {
-        /// What the logs call its owner · 使用者的名称，会出现在日志中
+        /// The name of the key's holder in the logs · 使用者的名称，会出现在日志中
         #[arg(long, default_value = "other-server")]
         name: String,
     },

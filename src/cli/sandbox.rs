@@ -1,4 +1,4 @@
-//! `sandbox`: the simulated WeChat alone.
+//! `sandbox`: runs only the simulated WeChat.
 
 use std::net::SocketAddr;
 
@@ -15,7 +15,7 @@ use crate::server::StartupError;
     after_help = "Example:\n  wx-jssdk sandbox --listen 127.0.0.1:8082\n  curl http://127.0.0.1:8082/sandbox/state"
 )]
 pub(super) struct SandboxCommand {
-    /// Where it listens; port 0 picks a free one · 监听地址
+    /// The simulator's address; port 0 picks a free one · 监听地址
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8082", value_parser = address::listener)]
     listen: SocketAddr,
 }
@@ -42,7 +42,7 @@ impl SandboxCommand {
     }
 }
 
-/// What an SDK's configuration asks for.
+/// Prints the settings that an SDK needs.
 fn announce(app: &App) {
     say(&format!("platform  {}", app.platform().as_str()));
     match app.agent_id() {

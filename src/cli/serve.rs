@@ -1,4 +1,4 @@
-//! `serve`: the service, with WeChat's real hosts or with the sandbox.
+//! `serve`: runs the service, against WeChat's hosts or the sandbox.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -19,22 +19,22 @@ use crate::server::{
     after_help = "Examples:\n  wx-jssdk serve --sandbox\n  wx-jssdk serve --config /etc/wx-jssdk.toml"
 )]
 pub(super) struct Serve {
-    /// Simulate WeChat on this machine, with a demo account: nothing to configure · 使用模拟的微信，无需任何配置
+    /// Simulate WeChat on this machine, with a demo account; needs no configuration · 使用模拟的微信，无需任何配置
     #[arg(long)]
     sandbox: bool,
     /// The configuration; wx-jssdk.toml in the working directory if it is there · 配置文件
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Where pages call, instead of server.listen · 页面访问的地址
+    /// Address of the public listener, instead of server.listen · 公开端口的监听地址，供页面访问
     #[arg(long, value_name = "ADDRESS:PORT", value_parser = address::listener)]
     listen: Option<SocketAddr>,
-    /// Where other servers call, instead of server.admin_listen; empty for nowhere · 供其他服务器访问的地址，留空则不启用
+    /// Address of the admin listener, instead of server.admin_listen; empty: none · 管理端口的监听地址，供其他服务器访问，留空则不启用
     #[arg(long, value_name = "ADDRESS:PORT")]
     admin_listen: Option<AdminListen>,
-    /// Where the simulator listens · 模拟微信的监听地址
+    /// Address of the simulator · 模拟微信的监听地址
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8082", requires = "sandbox", value_parser = address::listener)]
     sandbox_listen: SocketAddr,
-    /// One more safe domain of the demo account, e.g. this machine's address in the Wi-Fi · 演示账号增加的安全域名
+    /// An additional safe domain of the demo account, e.g. this machine's address in the Wi-Fi · 演示账号增加的安全域名
     #[arg(long, value_name = "DOMAIN", requires = "sandbox")]
     safe_domain: Vec<String>,
 }
@@ -45,7 +45,7 @@ impl Serve {
         telemetry::start(&settings.log);
         settings.log_exposed_files();
         let stop = stop_signal()?;
-        // In the sandbox there is nothing to read again, and a SIGHUP ends the program as that of a closed terminal does.
+        // The sandbox has no configuration to reload: there SIGHUP ends the process, as on a closed terminal.
         let hangup = if self.sandbox {
             None
         } else {
@@ -56,7 +56,7 @@ impl Serve {
             .await
             .map_err(|error| self.with_flags(error))?;
         let running = Preflight::of(&settings);
-        drop(settings); // the broker has the accounts
+        drop(settings); // the broker holds the accounts
         announce(&application);
         let reloading = hangup.map(|hangup| {
             tokio::spawn(reload_at_hangup(
@@ -84,7 +84,7 @@ impl Serve {
         Application::build_with_sandbox(settings, &options).await
     }
 
-    /// A flag is named where one was given: whoever wrote it looks for no setting.
+    /// Names the flag instead of the setting in the error if the flag was given.
     fn with_flags(&self, mut error: StartupError) -> StartupError {
         if self.listen.is_some() {
             error = error.given_as("server.listen", "--listen");
@@ -95,7 +95,7 @@ impl Serve {
         error
     }
 
-    /// The configuration as it is now, if a restart could start with it.
+    /// Reads the current configuration; fails if a restart could not start with it.
     fn settings_beside(&self, running: &Preflight) -> Result<Settings, Problems> {
         let settings = self.settings()?;
         Preflight::of(&settings).run_beside(running)?;
@@ -120,7 +120,7 @@ impl Serve {
     }
 }
 
-/// An address, or an empty text for none.
+/// An address, or none if the text is empty.
 #[derive(Clone, Copy, Debug)]
 struct AdminListen(Option<SocketAddr>);
 
@@ -136,7 +136,7 @@ impl FromStr for AdminListen {
     }
 }
 
-/// At each SIGHUP the configuration is read again, off the threads that serve: there may be ten thousand files of it.
+/// Reloads the configuration on each SIGHUP, outside the threads that serve: it may have ten thousand files.
 async fn reload_at_hangup(
     mut hangup: Signal,
     serve: Serve,
@@ -150,7 +150,7 @@ async fn reload_at_hangup(
         let looking = reloader.clone();
         let _ = tokio::task::spawn_blocking(move || looking.look_at_certificates()).await;
         match tokio::task::spawn_blocking(move || serve.0.settings_beside(&serve.1)).await {
-            // A refusal is logged there, problem by problem.
+            // The reloader logs each problem of a rejected configuration.
             Ok(Ok(settings)) => {
                 settings.log_exposed_files();
                 drop(reloader.reload(settings));
@@ -162,7 +162,7 @@ async fn reload_at_hangup(
     }
 }
 
-/// The addresses, for people and for scripts that let port 0 choose.
+/// Prints the addresses, for the operator and for scripts that use port 0.
 fn announce(application: &Application) {
     let public = application.url();
     say(&format!("public    {public}"));
@@ -196,7 +196,7 @@ fn announce(application: &Application) {
     say(&format!("  curl {}/sandbox/state", sandbox.url()));
 }
 
-/// Resolves at SIGTERM or Ctrl-C. Installed before anything is bound, so that an early signal is not lost.
+/// Resolves on SIGTERM or Ctrl-C. Install it before binding a socket, so that an early signal is not lost.
 pub(super) fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
     let (mut terminate, mut interrupt) = (
         signal(SignalKind::terminate())?,

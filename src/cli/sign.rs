@@ -1,4 +1,4 @@
-//! `sign`: the pure function, for scripts and for comparing with another backend.
+//! `sign`: signs with a given ticket, for scripts and to compare another backend.
 
 use std::io::Read as _;
 
@@ -20,13 +20,13 @@ pub(super) struct Sign {
     /// The page's address as location.href gives it · 页面地址
     #[arg(long)]
     url: String,
-    /// A nonce; a fresh one if not given · 随机串
+    /// The nonceStr; random if not given · 随机串
     #[arg(long)]
     noncestr: Option<String>,
     /// Seconds since 1970; now if not given · 时间戳（秒）
     #[arg(long)]
     timestamp: Option<u64>,
-    /// The appId of the answer with --json · 配合 --json 输出的 appId
+    /// The appId in the output of --json · 配合 --json 输出的 appId
     #[arg(long, default_value = "")]
     app_id: String,
     /// Print the whole wx.config object · 输出完整的 wx.config 对象
@@ -53,8 +53,8 @@ impl Sign {
         Ok(Ended::Well)
     }
 
-    /// What no browser has as its address is refused. Raw non-ASCII is signed all the same: another backend may have signed it,
-    /// and comparing is what this command is for.
+    /// Rejects URLs that no browser has as its address. Accepts raw non-ASCII: another backend may have
+    /// signed it, and this command is for comparison.
     fn checked_url(&self) -> Result<&str, Unusable> {
         let url = before_fragment(&self.url);
         match PageUrl::parse(&self.url) {

@@ -1,7 +1,8 @@
-//! Which certificates the command line trusts when it asks a running wx-jssdk over https.
+//! Certificate trust of the command line for a running wx-jssdk over https.
 //!
-//! With `--ca`, the certificate in that file itself, or what it issued: that of an admin listener is mostly self-signed. Without, what this
-//! machine trusts. Both are strict, since the API key goes over this connection.
+//! With `--ca`: the certificates in that file and those that they issued, since an admin listener's
+//! certificate is usually self-signed. Without: the machine's CAs. Both modes verify strictly, since the
+//! connection carries the API key.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,21 +14,21 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
-/// Which servers a connection may end at.
+/// The servers that a connection trusts.
 #[derive(Clone, Debug)]
 pub(super) struct Trust(Arc<Verifier>);
 
 #[derive(Debug)]
 struct Verifier {
     provider: Arc<CryptoProvider>,
-    /// Trusted as they are, for any name.
+    /// Certificates that are trusted as they are, for any name.
     pinned: Vec<CertificateDer<'static>>,
-    /// `None`: every certificate is trusted.
+    /// `None` trusts every certificate.
     issued: Option<Arc<WebPkiServerVerifier>>,
 }
 
 impl Trust {
-    /// Trusts every server: for requests that hold no secret.
+    /// Trusts every server, for requests without a secret.
     pub(super) fn any() -> Self {
         Self(Arc::new(Verifier {
             provider: provider(),
@@ -36,7 +37,7 @@ impl Trust {
         }))
     }
 
-    /// The certificates in this file and what they issued; without a file, what the machine's authorities issued.
+    /// Trusts the certificates in `ca` and those that they issued; without a file, the machine's CAs.
     pub(super) fn of(ca: Option<&Path>) -> Result<Self, String> {
         let mut roots = RootCertStore::empty();
         let pinned = match ca {
@@ -62,7 +63,7 @@ impl Trust {
         })))
     }
 
-    /// As the HTTP client takes it.
+    /// Builds the TLS configuration of the HTTP client.
     pub(super) fn client_config(self) -> ClientConfig {
         ClientConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()

@@ -1,6 +1,8 @@
-//! The configuration: `wx-jssdk.toml` over the compiled-in defaults, then the environment; every problem named at once.
+//! The configuration: `wx-jssdk.toml` over the compiled-in defaults, then the environment. Reports all
+//! problems at once.
 //!
-//! Reads and validates; opens nothing but secret files. The result holds ready [`Account`]s, not text.
+//! Reads and validates; opens only configuration and secret files. The result holds ready-to-use
+//! [`Account`]s.
 
 mod accounts;
 mod keys;
@@ -32,13 +34,13 @@ pub use limits::{LimitSettings, ProxySettings};
 pub(crate) use section::ill_written;
 pub use tls::TlsSettings;
 
-/// The defaults, and their documentation.
+/// The default configuration, which is also its documentation.
 pub const DEFAULTS: &str = include_str!("../../wx-jssdk.default.toml");
 
-/// Where the configuration is looked for when nobody says where.
+/// The configuration file that is used if none is given.
 pub const DEFAULT_PATH: &str = "wx-jssdk.toml";
 
-/// Everything that can be set.
+/// The validated configuration.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// `[server]`.
@@ -51,56 +53,57 @@ pub struct Settings {
     pub upstream: UpstreamOptions,
     /// `[limits]`.
     pub limits: LimitSettings,
-    /// `[account_defaults] js_api_list`: what an account has that is in no configuration, the sandbox's.
+    /// `[account_defaults] js_api_list`, for accounts that are not in the configuration: the sandbox's.
     pub default_apis: Vec<String>,
     /// `[accounts.NAME]`, sorted by name.
     pub accounts: Vec<(String, Account)>,
-    /// The configuration files that hold a secret and that every user of the machine can read.
+    /// Configuration files that hold a secret and are readable by every user of the machine.
     pub exposed: Vec<PathBuf>,
 }
 
 /// `[server]`.
 #[derive(Clone, Debug)]
 pub struct ServerSettings {
-    /// Where pages call.
+    /// Address of the public listener, for pages.
     pub listen: SocketAddr,
-    /// Where the company's other servers call; `None`: nowhere.
+    /// Address of the admin listener, for clients; `None` disables it.
     pub admin_listen: Option<SocketAddr>,
-    /// By which names it is reached beside its IP addresses and those without a dot: a browser is shown the status page by no other.
+    /// Host names of the admin listener, in addition to IP addresses and names without a dot. Browsers can open
+    /// the status page only under these names and addresses.
     pub admin_hosts: Vec<String>,
-    /// Who may call there.
+    /// API keys for the admin listener.
     pub api_keys: ApiKeys,
-    /// Threads; 0: one per core.
+    /// Worker threads; 0: one per core.
     pub workers: usize,
     /// How long requests may take to finish after SIGTERM.
     pub shutdown: Duration,
-    /// The account of a request that names none.
+    /// The account of a request that names no account.
     pub default_account: Option<String>,
     /// Whether the demo page is served.
     pub demo: bool,
-    /// When `/readyz` says yes.
+    /// Condition for `/readyz` to answer 200.
     pub readiness: ReadyRule,
-    /// Which proxies are believed, and what is believed of them.
+    /// Trusted proxies, and the header that carries the client IP.
     pub proxies: ProxySettings,
-    /// Whether another process may listen on the same ports.
+    /// Whether other processes may bind the same ports.
     pub reuse_port: bool,
-    /// `[server.tls]`: the certificate of the public listener.
+    /// `[server.tls]`: the public listener's certificate.
     pub tls: Option<TlsSettings>,
-    /// `[server.admin_tls]`: that of the private one.
+    /// `[server.admin_tls]`: the admin listener's certificate.
     pub admin_tls: Option<TlsSettings>,
 }
 
-/// `server.readiness`: how many accounts have to be able to sign before this process gets requests.
+/// `server.readiness`: how many accounts must be able to sign before this process gets requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReadyRule {
-    /// At least one.
+    /// At least one account.
     Any,
-    /// Each.
+    /// Every account.
     All,
 }
 
 impl ReadyRule {
-    /// As it is written in the configuration.
+    /// Returns the word in the configuration.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -113,11 +116,11 @@ impl ReadyRule {
 /// `[log]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogSettings {
-    /// A level, or filters.
+    /// A level, or `tracing` filters.
     pub level: String,
     /// Whether lines are JSON.
     pub json: bool,
-    /// Which requests get a line.
+    /// Which requests are logged.
     pub requests: RequestLog,
 }
 
@@ -128,28 +131,28 @@ pub enum StoreSettings {
     Memory,
     /// `kind = "file"`.
     File(PathBuf),
-    /// `kind = "redis"`: the URL may hold a password.
+    /// `kind = "redis"`; the URL may hold a password.
     Redis(Secret),
 }
 
-/// One thing that is wrong, and where.
+/// One problem in the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// `accounts.main.secret_file`.
+    /// The setting's path, e.g. `accounts.main.secret_file`.
     pub path: String,
-    /// What is wrong with it, and what to write instead.
+    /// What is wrong, and what to write instead.
     pub what: Hint,
 }
 
-/// Everything that is wrong with a configuration.
+/// All problems of a configuration.
 #[derive(Debug, Default)]
 pub struct Problems(pub Vec<Problem>);
 
 impl Settings {
-    /// Reads `file`, or [`DEFAULT_PATH`] if it is there, over the defaults and below the environment.
+    /// Reads `file`, or [`DEFAULT_PATH`] if it exists, over the defaults and below the environment.
     ///
     /// # Errors
-    /// [`Problems`] names every one.
+    /// [`Problems`] holds every problem.
     pub fn load(file: Option<&Path>) -> Result<Self, Problems> {
         let file = match file {
             Some(file) => Some(file.to_owned()),
@@ -175,19 +178,19 @@ impl Settings {
         Ok(settings)
     }
 
-    /// The defaults below the environment, whatever files there are.
+    /// Reads the defaults and the environment, without any file.
     ///
     /// # Errors
-    /// [`Problems`] names every one.
+    /// [`Problems`] holds every problem.
     pub fn defaults() -> Result<Self, Problems> {
         Self::read("", Path::new(""), layers::environment())
     }
 
-    /// Reads a configuration text. `base` is what relative secret files are relative to, `environment` what `WX_JSSDK__…` is
-    /// looked for in.
+    /// Reads a configuration text. Relative secret files are resolved against `base`; `environment` is
+    /// searched for `WX_JSSDK__…`.
     ///
     /// # Errors
-    /// [`Problems`] names every one.
+    /// [`Problems`] holds every problem.
     pub fn read(
         text: &str,
         base: &Path,
@@ -202,8 +205,8 @@ impl Settings {
         }
     }
 
-    /// The names of the accounts that sign pages, where there are several and no default among them: then a request that names
-    /// no account is refused.
+    /// Returns the names of the accounts that sign pages if there are several and none is the default: then a
+    /// request that names no account is rejected.
     #[must_use]
     pub fn signing_without_default(&self) -> Vec<&str> {
         let signing = self
@@ -219,7 +222,7 @@ impl Settings {
         }
     }
 
-    /// `None` only together with a problem.
+    /// Returns `None` only after adding a problem.
     fn from_table(
         table: HashMap<String, Value>,
         base: &Path,
@@ -250,7 +253,7 @@ impl Settings {
                 problems,
             ));
         }
-        // The names and not the ready accounts: one that has a problem of its own is there all the same.
+        // Uses the configured names, not the valid accounts: an account with a problem still exists.
         let names: HashSet<_> = entries.iter().map(|entry| entry.name.clone()).collect();
         let accounts = accounts::read(entries, &defaults, problems);
         root.finish(problems);
@@ -424,8 +427,8 @@ fn read_upstream(section: &mut Section, problems: &mut Problems) -> Option<Upstr
 }
 
 impl Problems {
-    /// Notes one more. What every account inherits is noted once; only there a problem comes twice, and only there it is looked
-    /// for, since ten thousand accounts may each have one of their own.
+    /// Adds a problem. Only problems of `account_defaults` can occur twice, so only those are deduplicated:
+    /// ten thousand accounts may each have their own problem, and a search through all would be slow.
     pub fn add(&mut self, path: &str, en: String, zh: String) {
         let problem = Problem {
             path: path.to_owned(),
@@ -466,8 +469,8 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Problems {
     problems
 }
 
-/// Whether every part is a level or says `target=level`. A bare word is a filter for `tracing`, but here it is a slip: `inof`
-/// would silence everything.
+/// Returns whether every part is a level or `target=level`. `tracing` accepts a bare word as a target, but
+/// here it is a typo: `inof` would disable all logging.
 fn is_filter(text: &str) -> bool {
     const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
     let good = |part: &str| {

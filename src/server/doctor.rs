@@ -1,10 +1,11 @@
-//! The doctor page, `GET /doctor`: paste what was seen, be told the one cause. Its question goes to `POST /doctor/diagnose`
-//! ([`Doctor`]), which every page of this host may ask and no other.
+//! The doctor page, `GET /doctor`: diagnoses pasted text and names one cause. The page posts to
+//! `POST /doctor/diagnose` ([`Doctor`]), which accepts requests only from pages of this host.
 //!
-//! A link may bring the details, and should bring them in the fragment, which no server and no log sees:
-//! `/doctor#url=…&landing=…&signature=…&nonceStr=…&timestamp=…&appId=…&account=…&errMsg=…&agent=1`, each value through
-//! `encodeURIComponent`; `paste=` fills the large field. All are optional. There is no `ticket`: a ticket has no place in an address.
-//! With a signature or an `errMsg` the page asks at once.
+//! A link can fill in the form, and should do so in the fragment, which reaches no server and no log:
+//! `/doctor#url=…&landing=…&signature=…&nonceStr=…&timestamp=…&appId=…&account=…&errMsg=…&agent=1`,
+//! each value encoded by `encodeURIComponent`; `paste=` fills the large field. All are optional. `ticket` is
+//! not supported, since an address must not hold a ticket. If a signature or an `errMsg` is given, the page
+//! starts the diagnosis at once.
 
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ use super::pages::{Lang, Page, reads};
 use crate::actix::{ClientIps, Doctor};
 use crate::broker::Broker;
 
-/// The page and its question.
+/// The doctor page and its endpoint.
 #[derive(Clone)]
 pub struct DoctorPages {
     doctor: Doctor,
@@ -23,7 +24,7 @@ pub struct DoctorPages {
 }
 
 impl DoctorPages {
-    /// Made once: the limits of what may be asked are for all workers together.
+    /// Create it once: all workers share its rate limits.
     #[must_use]
     pub fn new(broker: Broker, clients: Arc<ClientIps>, sandbox: bool) -> Self {
         Self {
@@ -32,7 +33,7 @@ impl DoctorPages {
         }
     }
 
-    /// Adds `/doctor` and `/doctor/diagnose` to an application; the files that the page needs are those of `pages`.
+    /// Adds `/doctor` and `/doctor/diagnose` to an application; `pages` serves the page's files.
     pub fn configure(self) -> impl FnOnce(&mut web::ServiceConfig) {
         move |services| {
             services
@@ -60,13 +61,13 @@ async fn page(request: HttpRequest, pages: web::Data<DoctorPages>) -> HttpRespon
     DOCTOR.answer(page.render(), page.lang)
 }
 
-/// Of what was pasted nothing is in the address; of where the reader comes from, nobody need know.
+/// `no-referrer`: linked sites do not learn the page's address. Pasted text is never in the address.
 const DOCTOR: Page = Page {
     name: "doctor",
     policy: POLICY,
     referrer: "no-referrer",
 };
 
-/// It loads its own files and asks its own server.
+/// The page loads its own files and calls its own server.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
      base-uri 'none'; form-action 'none'; frame-ancestors 'none'";

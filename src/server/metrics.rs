@@ -1,7 +1,7 @@
-//! `GET /metrics` on the private listener: everything that is counted, as Prometheus reads it.
+//! `GET /metrics` on the admin listener, for Prometheus.
 //!
-//! What is counted where is others' matter: each part of the service brings a collector, which is asked at each scrape. No key is
-//! needed, as for `/readyz`; the labels are the accounts' configured names, kinds, classes and codes, and never a secret.
+//! Each part of the service provides a collector, which is read at each scrape. Like `/readyz`, it needs no
+//! API key: labels are configured account names, kinds, classes and codes, never a secret.
 
 mod broker;
 mod guards;
@@ -29,16 +29,17 @@ pub(super) use requests::RequestMetrics;
 
 use crate::broker::Distribution;
 
-/// The collectors, and how long their text was last.
+/// The collectors, and the length of the last text.
 pub(super) struct Metrics {
     registry: Registry,
     last_length: AtomicUsize,
-    /// One text is made at a time: a thousand scrapes at once would take a thread and a text each.
+    /// Encodes one text at a time: a thousand concurrent scrapes would otherwise use a thread and a text
+    /// each.
     turn: tokio::sync::Mutex<()>,
 }
 
 impl Metrics {
-    /// Everything that these collectors know, in this order.
+    /// Registers the collectors, in this order.
     pub(super) fn of(collectors: Vec<Box<dyn Collector>>) -> Self {
         let mut registry = Registry::default();
         collectors
@@ -51,7 +52,7 @@ impl Metrics {
         }
     }
 
-    /// In the OpenMetrics text format.
+    /// Encodes all metrics in the OpenMetrics text format.
     fn text(&self) -> Result<String, fmt::Error> {
         let mut text = String::with_capacity(self.last_length.load(Ordering::Relaxed) + SLACK);
         encode(&mut text, &self.registry)?;
@@ -60,7 +61,8 @@ impl Metrics {
     }
 }
 
-/// `GET /metrics`: OpenMetrics for who asks for it, as Prometheus does, else Prometheus' older text format.
+/// `GET /metrics`: OpenMetrics if the client accepts it, as Prometheus does, else Prometheus' older text
+/// format.
 pub(super) async fn metrics(
     request: HttpRequest,
     metrics: web::Data<Metrics>,
@@ -77,7 +79,7 @@ pub(super) async fn metrics(
         .and_then(|accept| accept.to_str().ok())
         .unwrap_or_default();
     let open = accept.contains("application/openmetrics-text");
-    // Ten thousand accounts are megabytes: not on a thread that answers requests.
+    // The text of ten thousand accounts is megabytes: do not encode it on a thread that serves requests.
     let encoded = web::block(move || {
         let text = metrics.text()?;
         Ok::<_, fmt::Error>(if open { text } else { text::plain(&text) })
@@ -93,10 +95,10 @@ pub(super) async fn metrics(
     unsent.limit(answer)
 }
 
-/// What a collector writes: one family of samples after another, each with its description, also when it has no sample now.
+/// The encoder of a collector. Writes a family's description even if it has no sample now.
 struct Page<'a>(DescriptorEncoder<'a>);
 
-/// Label names and values.
+/// Pairs of label name and value.
 type Labels<'a, const N: usize> = [(&'static str, &'a str); N];
 
 impl Page<'_> {
@@ -118,7 +120,7 @@ impl Page<'_> {
         self.gauges(name, help, value.map(|value| ([], value)))
     }
 
-    /// The name without its `_total`, which the format adds.
+    /// Writes counters. `name` is without `_total`, which the encoder appends.
     fn counters<'a, const N: usize>(
         &mut self,
         name: &str,
@@ -154,7 +156,7 @@ impl Page<'_> {
             })
     }
 
-    /// The name without its `_info`, which the format adds.
+    /// Writes an info metric. `name` is without `_info`, which the encoder appends.
     fn info<const N: usize>(
         &mut self,
         name: &str,
@@ -167,7 +169,7 @@ impl Page<'_> {
     }
 }
 
-/// Writes one sample; without labels, without braces.
+/// Writes one sample; omits the braces if there are no labels.
 fn sample<const N: usize>(
     family: &mut MetricEncoder<'_>,
     labels: &Labels<'_, N>,
@@ -180,8 +182,8 @@ fn sample<const N: usize>(
     }
 }
 
-/// What <https://prometheus.io/docs/specs/om/open_metrics_spec/> asks for.
+/// The content type that <https://prometheus.io/docs/specs/om/open_metrics_spec/> requires.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// The next scrape is a little longer than the last.
+/// Spare capacity: the next text may be a little longer than the last.
 const SLACK: usize = 16 * 1_024;

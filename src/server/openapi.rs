@@ -1,9 +1,9 @@
-//! The API description, OpenAPI 3.1: every route of both listeners with its parameters, its answers and every error code, and
-//! the page that shows it.
+//! The API description (OpenAPI 3.1) and the page that shows it: every route of both listeners with its
+//! parameters, answers and error codes.
 //!
-//! Schemas come from the types that are served. What is said of a route stands in one of the modules below, in one place for
-//! each group. A test holds the routes described here against the routes that are mounted; `tests/openapi` asks the running
-//! service whether it keeps to them.
+//! Schemas come from the served types. The modules below describe the routes, one module per group. A test
+//! compares the described routes with the mounted ones; `tests/openapi` checks a running service against the
+//! description.
 
 mod build;
 mod central;
@@ -30,8 +30,8 @@ use self::build::{Group, Plane, Route};
 use super::pages::read_route;
 use crate::actix::shapes::Body;
 
-/// The document. `public` is where pages reach the public listener: it stands there as the default of a variable, since only
-/// whoever runs the proxy in front knows the real one.
+/// Builds the document. `public` is the public listener's URL; it is the default value of a variable, since
+/// only the operator of the proxy in front knows the real URL.
 #[must_use]
 pub fn document(public: &str) -> Value {
     let mut paths = Paths::new();
@@ -92,7 +92,7 @@ pub fn document(public: &str) -> Value {
     document
 }
 
-/// Every route, in the order of the groups.
+/// Returns every route, in the order of the groups.
 fn routes() -> Vec<Route> {
     [
         signing::routes(),
@@ -126,7 +126,7 @@ fn servers(plane: Plane, public: &str) -> Vec<Server> {
     }
 }
 
-/// Adds `/openapi.json` and `/docs`: for the private listener.
+/// Adds `/openapi.json` and `/docs`, for the admin listener.
 pub(super) fn configure(public: &str) -> impl Fn(&mut web::ServiceConfig) + Clone + Send + use<> {
     let description = Arc::new(Description::new(document(public)));
     move |services| {
@@ -137,7 +137,7 @@ pub(super) fn configure(public: &str) -> impl Fn(&mut web::ServiceConfig) + Clon
     }
 }
 
-/// The document, made once.
+/// The document as a value and as text, built once.
 struct Description {
     document: Value,
     text: web::Bytes,

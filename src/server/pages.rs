@@ -1,8 +1,8 @@
-//! The pages a person opens, and the files they need, all compiled in.
+//! The HTML pages and their files, all compiled in.
 //!
-//! The demo page proves one thing: that a signature of this server satisfies WeChat. No script or style is inline, so the
-//! policy below can forbid both; what the script must know reaches it in `data-` attributes.
-//! Nothing is signed here, and no credential is seen.
+//! The demo page proves that WeChat accepts this server's signatures. No script or style is inline, so the
+//! policy below forbids both; the server passes values to the script in `data-` attributes. Pages sign
+//! nothing and hold no credential.
 
 mod files;
 mod html;
@@ -20,19 +20,20 @@ pub(super) use lang::Lang;
 
 use files::SANDBOX_SCRIPTS;
 
-/// Whether a QR code may be drawn for a page URL: anybody's link under our host's name would serve a phisher.
+/// Decides whether a QR code may be drawn for a page URL. A QR code of any URL under this host's name would
+/// help phishing.
 pub type QrAllowed = Arc<dyn Fn(&str) -> bool + Send + Sync>;
 
 /// The demo page, its static files and its QR code.
 #[derive(Clone)]
 pub struct Pages {
-    /// The account that the page names to the endpoint; `None` leaves the choice to the server.
+    /// The account in the page's signing requests; `None`: the server's default account.
     pub account: Option<String>,
     /// The path of the signing endpoint, e.g. `/jssdk/config`.
     pub endpoint: String,
-    /// Whether a script plays the phone's client, so that any browser gets an answer.
+    /// Whether a script simulates the WeChat client, so that the page works in any browser.
     pub sandbox: bool,
-    /// For which page URLs a QR code is drawn.
+    /// The page URLs that get a QR code.
     pub qr_allowed: QrAllowed,
 }
 
@@ -60,7 +61,7 @@ pub(super) fn reads() -> impl guard::Guard {
     guard::Any(guard::Get()).or(guard::Head())
 }
 
-/// GET and HEAD.
+/// Returns a route for GET and HEAD.
 pub(super) fn read_route() -> Route {
     web::route().guard(reads())
 }
@@ -88,7 +89,8 @@ const DEMO: Page = Page {
     referrer: "strict-origin-when-cross-origin",
 };
 
-/// What demo.js imports, named in the page's head: a phone then fetches them side by side, not one import after another.
+/// The imports of demo.js, listed in the page's head: the client then fetches them in parallel, not one after
+/// another.
 const DEMO_MODULES: [&str; 20] = [
     "client-errors.js",
     "demo-banner.js",
@@ -112,12 +114,13 @@ const DEMO_MODULES: [&str; 20] = [
     "url-difference.js",
 ];
 
-/// What the page may load. `img-src`: local images come as `data:`, on phones as `weixin:` (Android) and `wxLocalResource:`
-/// (iOS) addresses, and jweixin reports by an image of open.weixin.qq.com. `frame-src`: older clients carry the bridge's
-/// calls in an invisible frame of the `weixin:` scheme; open tags are frames of `webcompt:` or of qq.com, as their documentation says.
+/// What the page may load. `img-src`: local images are `data:`, on phones `weixin:` (Android) and
+/// `wxLocalResource:` (iOS) addresses; jweixin reports by loading an image from open.weixin.qq.com.
+/// `frame-src`: older clients pass the bridge's calls through an invisible frame of the `weixin:` scheme;
+/// open tags are frames of `webcompt:` or of qq.com, as their documentation says.
 const PAGE_POLICY: &str = "default-src 'none'; script-src 'self' https://res.wx.qq.com https://res2.wx.qq.com; \
      style-src 'self'; img-src 'self' data: blob: weixin: wxlocalresource: https://open.weixin.qq.com; connect-src 'self'; \
      frame-src weixin: webcompt: https://*.qq.com; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// For what is no page: it loads nothing and is framed nowhere.
+/// The policy of other files: they load nothing and cannot be framed.
 const FILE_POLICY: &str = "default-src 'none'; frame-ancestors 'none'; sandbox";

@@ -1,7 +1,8 @@
-//! The status page of the private listener: how every credential is, for whoever is woken at three in the morning.
+//! The status page of the admin listener: the state of every credential, for the operator on call.
 //!
-//! Nobody has to show a key to read it, so there is no secret in it, and it is kept from other web sites: no CORS, no frame, no
-//! load across origins, and no host name that a stranger could point at this machine. "Refresh now" needs a key.
+//! Reading needs no API key, so the page holds no secret and is protected from other sites: no CORS, no
+//! frames, no cross-origin loads, and no host name that an attacker could point at this machine. "Refresh
+//! now" needs a key.
 
 mod chart;
 mod csrf;
@@ -26,14 +27,14 @@ use page::Live;
 use query::{Part, Query};
 use report::Report;
 
-/// The shapes of bodies, for the API description.
+/// Body types, for the API description.
 pub(super) mod shapes {
     pub(in crate::server) use super::query::{FARTHEST, LONGEST, MOST};
     pub(in crate::server) use super::refresh::{Done, Wish};
     pub(in crate::server) use super::report::Report;
 }
 
-/// Everything that it shows comes from here.
+/// The data sources of the status page.
 #[derive(Clone)]
 pub(super) struct StatusPlane {
     broker: Broker,
@@ -55,7 +56,8 @@ impl StatusPlane {
         }
     }
 
-    /// Adds `/status`, `/status.json` and `/status/refresh` to an application; the page's files are `pages`' matter.
+    /// Adds `/status`, `/status.json` and `/status/refresh` to an application; `pages` serves the page's
+    /// files.
     pub(super) fn configure(self) -> impl FnOnce(&mut web::ServiceConfig) {
         move |services| {
             services
@@ -134,7 +136,7 @@ fn answer() -> HttpResponseBuilder {
     answer
 }
 
-/// What keeps other sites away from an answer.
+/// Adds the headers that protect an answer from other sites.
 fn guarded(mut response: HttpResponse) -> HttpResponse {
     for (name, value) in GUARDS {
         response.headers_mut().insert(
@@ -145,7 +147,7 @@ fn guarded(mut response: HttpResponse) -> HttpResponse {
     response
 }
 
-/// The page loads its own style and script and talks to where it came from; nothing else.
+/// The page loads its own style, script and images, and connects only to its own server.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; \
      form-action 'self'; frame-ancestors 'none'";
 
@@ -155,7 +157,7 @@ const STATUS: Page = Page {
     referrer: "no-referrer",
 };
 
-/// On each of its answers, whatever it is.
+/// Headers of every answer.
 const GUARDS: [(&str, &str); 5] = [
     ("content-security-policy", POLICY),
     ("cross-origin-resource-policy", "same-origin"),

@@ -1,4 +1,4 @@
-//! `[accounts.NAME]` and the files of `accounts_dir`: settings into ready accounts.
+//! Builds accounts from `[accounts.NAME]` and the files of `accounts_dir`.
 
 use std::collections::{HashMap, hash_map};
 use std::io;
@@ -10,7 +10,7 @@ use super::{Problems, layers, verify, warnings};
 use crate::account::{Account, SafeDomain, TokenMode};
 use crate::credential::Secret;
 
-/// Judges `[account_defaults]` by itself, so that its mistakes are named there and even without any account.
+/// Validates `[account_defaults]` by itself, so that problems are reported there, even without any account.
 pub(super) fn defaults(section: Section, problems: &mut Problems) -> Section {
     let mut judged = section.clone();
     judged.choice("platform", PLATFORMS, problems);
@@ -24,15 +24,15 @@ pub(super) fn defaults(section: Section, problems: &mut Problems) -> Section {
     defaults
 }
 
-/// One account as it was written, in the configuration or in a file of its own.
+/// An account as configured, in the main file or in its own.
 pub(super) struct Entry {
     pub(super) name: String,
     section: Section,
-    /// What its secret file is relative to.
+    /// Base directory of its relative secret file.
     base: Arc<Path>,
 }
 
-/// The accounts of `[accounts.NAME]`.
+/// Returns the accounts of `[accounts.NAME]`.
 pub(super) fn in_file(section: Section, base: &Path, problems: &mut Problems) -> Vec<Entry> {
     let base: Arc<Path> = base.into();
     section
@@ -46,10 +46,10 @@ pub(super) fn in_file(section: Section, base: &Path, problems: &mut Problems) ->
         .collect()
 }
 
-/// The accounts of a directory: each `NAME.toml` holds what `[accounts.NAME]` would. Other files are none of our business, nor are
-/// hidden ones, which editors leave behind.
+/// Returns the accounts of a directory: `NAME.toml` holds the keys of `[accounts.NAME]`. Ignores other files
+/// and hidden files, such as editor backups.
 ///
-/// `exposed` takes the files that hold a secret and that every user of the machine can read.
+/// Adds to `exposed` the files that hold a secret and are readable by every user of the machine.
 pub(super) fn in_directory(
     directory: &Path,
     exposed: &mut Vec<PathBuf>,
@@ -77,7 +77,7 @@ pub(super) fn in_directory(
         if holds_secret && warnings::is_exposed(&file) {
             exposed.push(file.clone());
         }
-        // An account that cannot be read is an account all the same: whoever refers to it is not wrong.
+        // Keep an account that cannot be read: references to its name are still correct.
         Entry {
             name,
             section: Section::file(path, table.ok()),
@@ -104,7 +104,7 @@ fn files_of(directory: &Path) -> io::Result<Vec<(String, PathBuf)>> {
     Ok(files)
 }
 
-/// Reads all accounts, sorted by name; those with a problem are left out.
+/// Reads all accounts, sorted by name. Leaves out those with a problem.
 pub(super) fn read(
     mut entries: Vec<Entry>,
     defaults: &Section,
@@ -158,7 +158,7 @@ pub(super) fn read(
     accounts
 }
 
-/// A name must be one, and another than that of the entry before it in the order of names.
+/// Checks that the name is valid and differs from the previous entry's; entries are sorted by name.
 fn check_name(
     name: &str,
     section: &Section,
@@ -189,7 +189,7 @@ fn account(section: &mut Section, base: &Path, problems: &mut Problems) -> Optio
     let [domains, apis, tags] = LISTS.map(|key| section.list(key, problems));
     let proofs = verify::read(section, problems);
     let (platform, domains, apis, tags) = (platform?, domains?, apis?, tags?);
-    // Even if the rest is wrong: every problem is named at once.
+    // Runs even if other keys are wrong, so that all problems are reported at once.
     let domains = safe_domains(&platform, &domains, section, problems);
     let (id, secret, agent_id, mode) = (id?, secret?, agent_id?, mode?);
     let account = match platform.as_str() {
@@ -212,7 +212,7 @@ fn account(section: &mut Section, base: &Path, problems: &mut Problems) -> Optio
     })
 }
 
-/// The app's id and WeCom's agent id.
+/// Returns the app's id, and WeCom's agent id.
 fn ids(
     section: &mut Section,
     platform: Option<&str>,
@@ -252,7 +252,7 @@ fn ids(
     let mixed_up = !strangers.is_empty() && !section.has(id_key);
     section.ignore(foreign);
     if mixed_up {
-        return (None, agent_id); // the platform is what is wrong, not that the other id is missing
+        return (None, agent_id); // the platform is wrong, so do not also report a missing id
     }
     let id = section
         .text(id_key, problems)
@@ -260,7 +260,7 @@ fn ids(
     (id, agent_id)
 }
 
-/// The domains, if all of them are some.
+/// Returns the domains if all of them are valid.
 fn safe_domains(
     platform: &str,
     domains: &[String],
@@ -290,7 +290,7 @@ fn safe_domains(
     good.then(|| domains.to_vec())
 }
 
-/// `secret`, or the content of `secret_file` without the newline that editors put at its end.
+/// Returns `secret`, or the content of `secret_file` without the newline that editors append.
 fn secret(section: &mut Section, base: &Path, problems: &mut Problems) -> Option<Secret> {
     let (has_text, has_file) = (section.has("secret"), section.has("secret_file"));
     let given = section.text_if_any("secret", problems);
@@ -341,7 +341,7 @@ fn from_file(base: &Path, file: &str, path: &str, problems: &mut Problems) -> Op
         Ok(text) => return Some(text),
         Err(error) => error,
     };
-    // Somebody may have written the secret itself here: then it must not be printed.
+    // The value may be the secret itself instead of a path: do not print it.
     if file.len() >= MIN_SECRET
         && file
             .bytes()
@@ -398,8 +398,8 @@ const PLATFORMS: &[&str] = &["official", "mini", "work"];
 const TOKEN_MODES: &[&str] = &["stable", "classic"];
 const LISTS: [&str; 3] = ["js_safe_domains", "js_api_list", "open_tag_list"];
 
-/// What some editors put in front of a text.
+/// U+FEFF, which some editors put at the start of a file.
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
-/// An AppSecret has 32 characters, WeCom's 43.
+/// Length of the shortest secret: an AppSecret has 32 characters, WeCom's Secret 43.
 const MIN_SECRET: usize = 32;

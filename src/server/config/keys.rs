@@ -1,4 +1,5 @@
-//! `[[server.api_keys]]`: who may call the private plane. Of a key only its hash is here, and that is never printed either.
+//! `[[server.api_keys]]`: the API keys of the admin listener. Holds only their hashes, which are never
+//! printed.
 
 use std::collections::{HashMap, HashSet};
 
@@ -7,7 +8,7 @@ use super::section::Section;
 use crate::actix::{ApiKey, ApiKeys, KeyHash};
 use crate::credential::Kind;
 
-/// Reads all keys; those with a problem are left out. `accounts`: the names that there are.
+/// Reads all keys. Leaves out those with a problem. `accounts`: the configured names.
 pub(super) fn read(
     sections: Vec<Section>,
     accounts: &HashSet<String>,
@@ -75,7 +76,8 @@ fn key(
     })
 }
 
-/// Whether a key may have this name: it is short, and nothing that could be a key in the wrong place, since it is printed.
+/// Returns whether a key may have this name. Names are printed, so the rules exclude a key that was pasted as
+/// the name.
 #[must_use]
 pub fn is_key_name(name: &str) -> bool {
     (1..=LONGEST_NAME).contains(&name.len())
@@ -110,7 +112,7 @@ fn hash(section: &mut Section, problems: &mut Problems) -> Option<KeyHash> {
     hash
 }
 
-/// What a key is limited to: `Some(None)` is no limit, `None` only together with a problem.
+/// Reads the scope of a key. `Some(None)`: no limit. `None`: only after adding a problem.
 fn limit<T>(
     section: &mut Section,
     key: &'static str,
@@ -118,7 +120,7 @@ fn limit<T>(
     read: impl Fn(&str) -> Result<T, (String, String)>,
 ) -> Option<Option<Vec<T>>> {
     if !section.has(key) {
-        section.list(key, problems); // asked for, so that a misspelt one is told its name
+        section.list(key, problems); // registers the key for "did you mean"
         return Some(None);
     }
     let texts = section.list(key, problems)?;
@@ -144,7 +146,7 @@ fn limit<T>(
     good.then_some(Some(values))
 }
 
-/// A name that is not there may be anything: only its beginning is printed.
+/// Returns the start of an unknown name, which may be any text, even a secret.
 fn shown(name: &str) -> String {
     name.chars().take(LONGEST_NAME / 2).collect()
 }

@@ -1,7 +1,7 @@
-//! The layers of the configuration, put on each other: the defaults, the file, the environment.
+//! Merges the layers of the configuration: defaults, file, environment.
 //!
-//! Knows no setting but the two of which an account has one: what a key means and whether there is one is `section`'s and its
-//! readers' matter.
+//! Does not know the settings, except `secret` and `secret_file`, which exclude each other. `section` and its
+//! callers validate keys and values.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -10,9 +10,10 @@ use config::{ConfigError, Environment, File, FileFormat, Map, Source, Value, Val
 
 use super::{DEFAULTS, Problems, unreadable};
 
-/// The defaults, the text over them, the environment over both.
+/// Merges the defaults, the text over them, and the environment over both.
 ///
-/// Merged here and not by `Config`, which reads the keys of a file as paths: `"a[4000000000]" = 1` would make it fill the memory.
+/// Does not use `Config`, which parses a file's keys as paths: `"a[4000000000]" = 1` would exhaust the
+/// memory.
 pub(super) fn merged(
     text: &str,
     environment: HashMap<String, String>,
@@ -20,7 +21,7 @@ pub(super) fn merged(
 ) -> Result<Map<String, Value>, Problems> {
     let mut table = parsed(DEFAULTS, WHOLE)?;
     overlay(&mut table, parsed(text, WHOLE)?);
-    // Only the exact prefix: Kubernetes sets WX_JSSDK_PORT and the like for a service of this name.
+    // Match only the exact prefix: Kubernetes sets WX_JSSDK_PORT and the like for a service of this name.
     let environment = environment
         .into_iter()
         .filter(|(name, _)| name.starts_with(PREFIX))
@@ -51,7 +52,8 @@ pub(super) fn merged(
     Ok(table)
 }
 
-/// The variables that are meant for this program. One of another program's may be no UTF-8, which is none of our business.
+/// Returns the environment variables of this program. Skips names that are not UTF-8; those belong to other
+/// programs.
 pub(super) fn environment() -> HashMap<String, String> {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
@@ -60,7 +62,7 @@ pub(super) fn environment() -> HashMap<String, String> {
         .collect()
 }
 
-/// What one file holds, with nothing below or above it.
+/// Reads one file, without defaults and environment.
 pub(super) fn one_file(path: &Path) -> Result<HashMap<String, Value>, Problems> {
     let text = std::fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
     Ok(parsed(&text, &path.display().to_string())?
@@ -68,7 +70,7 @@ pub(super) fn one_file(path: &Path) -> Result<HashMap<String, Value>, Problems> 
         .collect())
 }
 
-/// Whether the main file itself holds a secret: an account's, or the password of the store.
+/// Returns whether the main file holds a secret: an account's secret, or the store's password.
 pub(super) fn holds_secret(table: &HashMap<String, Value>) -> bool {
     let section = |value: &Value| match &value.kind {
         ValueKind::Table(table) => Some(table.clone()),
@@ -97,8 +99,8 @@ fn overlay(below: &mut Map<String, Value>, above: Map<String, Value>) {
     }
 }
 
-/// An account has a `secret` or a `secret_file`. Where the environment gives one, it wins over the other in the file as well. Two in
-/// the environment are a mistake, as two in the file are.
+/// Removes the file's `secret` if the environment sets `secret_file`, and the reverse: an account has one of
+/// the two, and the environment wins. Both in the environment are an error, as both in the file are.
 fn drop_other_secret(table: &mut Map<String, Value>, path: &str) {
     let mut parts = path.splitn(3, '.');
     let (Some("accounts"), Some(account), Some(key)) = (parts.next(), parts.next(), parts.next())
@@ -123,7 +125,8 @@ fn table_of(value: &mut Value) -> Option<&mut Map<String, Value>> {
     }
 }
 
-/// Puts one setting at its dotted path. False where a section is no setting, or a setting no section.
+/// Sets the value at a dotted path. Returns false if a section would replace a setting, or a setting a
+/// section.
 fn set(table: &mut Map<String, Value>, path: &str, value: Value) -> bool {
     let Some((section, rest)) = path.split_once('.') else {
         let is_section = table
@@ -144,7 +147,7 @@ fn set(table: &mut Map<String, Value>, path: &str, value: Value) -> bool {
     }
 }
 
-/// The parser quotes the line at fault, which may hold a secret: only its position and its complaint are kept.
+/// Reports the parser's position and message only: the line that it quotes may hold a secret.
 fn unparsable(error: &ConfigError, name: &str) -> Problems {
     let mut problems = Problems::default();
     let text = error.to_string();
@@ -162,8 +165,8 @@ fn unparsable(error: &ConfigError, name: &str) -> Problems {
     problems
 }
 
-/// How a mistake in the text of the configuration is named.
+/// Path of problems in the configuration text itself.
 const WHOLE: &str = "the configuration";
 
-/// What the names of our environment variables begin with.
+/// Prefix of this program's environment variables.
 const PREFIX: &str = "WX_JSSDK__";

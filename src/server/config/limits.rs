@@ -1,4 +1,4 @@
-//! `[limits]`, and who is believed about whom they concern.
+//! `[limits]`, and the settings for proxies and host names.
 
 use std::fmt::Display;
 use std::net::IpAddr;
@@ -13,26 +13,26 @@ use super::section::{Section, quoted};
 /// `[limits]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LimitSettings {
-    /// Of one client; 0: no limit.
+    /// Rate limit per client IP; 0: no limit.
     pub requests_per_second: u32,
-    /// At once.
+    /// Burst size of the rate limit.
     pub burst: u32,
-    /// Different ones from one address; 0: no limit.
+    /// Distinct invalid API keys per IP; 0: no limit.
     pub wrong_keys: u32,
-    /// On the public listener.
+    /// Connections on the public listener.
     pub max_connections: usize,
-    /// How long a request may take to come in.
+    /// Timeout for receiving a request.
     pub request: Duration,
-    /// How long a connection may be idle.
+    /// Idle timeout of a connection.
     pub keep_alive: Duration,
 }
 
 /// `server.trusted_proxies` and `server.client_ip_header`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProxySettings {
-    /// Who is believed.
+    /// Networks of trusted proxies.
     pub trusted: Vec<IpNet>,
-    /// Where they say it.
+    /// The header in which they send the client IP.
     pub header: HeaderName,
 }
 
@@ -87,7 +87,7 @@ impl ProxySettings {
     }
 }
 
-/// `server.admin_hosts`, in lower case.
+/// Reads `server.admin_hosts`; returns the names in lower case.
 pub(super) fn hosts(section: &mut Section, problems: &mut Problems) -> Option<Vec<String>> {
     let hosts = section.list("admin_hosts", problems)?;
     each(section, "admin_hosts", hosts, problems, |text| {
@@ -102,7 +102,7 @@ pub(super) fn hosts(section: &mut Section, problems: &mut Problems) -> Option<Ve
     })
 }
 
-/// Reads each text of a list; names all that cannot be read.
+/// Parses each text of a list; reports all that are invalid.
 fn each<T, D: Display>(
     section: &Section,
     key: &str,

@@ -1,4 +1,5 @@
-//! One table of the configuration, read key by key, so that every wrong key is named and not only the first.
+//! One table of the configuration. Reads it key by key, so that every wrong key is reported, not only the
+//! first.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Display;
@@ -10,19 +11,19 @@ use config::{Value, ValueKind};
 use super::Problems;
 use crate::error::Hint;
 
-/// A table under its path. Keys are taken out as they are read; [`Section::finish`] names what nobody knows.
+/// A table and its path. Reading a key removes it; [`Section::finish`] reports the keys that are left.
 #[derive(Clone, Default)]
 pub(super) struct Section {
     path: String,
     table: HashMap<String, Value>,
-    /// What was asked for: to guess what an unknown key should have been.
+    /// The keys that were read, for "did you mean".
     known: Vec<&'static str>,
-    /// The keys that came from the defaults, which are to blame for them, and the path of those.
+    /// Keys inherited from the defaults, and the defaults' path: problems of these keys are reported there.
     inherited: HashSet<String>,
     inherited_from: String,
-    /// It is a file of its own, and `path` the file's.
+    /// Whether the table is a file of its own; then `path` is the file's.
     is_file: bool,
-    /// Something else than a table is here. That was said; that each of its keys is missing need not be.
+    /// Whether the value is not a table. That is reported once, so missing keys are not.
     broken: bool,
 }
 
@@ -34,7 +35,7 @@ impl Section {
         }
     }
 
-    /// The table that a file of its own holds; `None` where that could not be read.
+    /// Builds the section of an account's own file; `None` if the file could not be read.
     pub(super) fn file(path: String, table: Option<HashMap<String, Value>>) -> Self {
         Self {
             path,
@@ -45,7 +46,7 @@ impl Section {
         }
     }
 
-    /// A table in this one; an empty one where there is none.
+    /// Takes a subsection; an empty one if it is missing.
     pub(super) fn section(&mut self, key: &'static str, problems: &mut Problems) -> Self {
         let path = self.path_of(key);
         let value = self.take(key);
@@ -77,7 +78,7 @@ impl Section {
         }
     }
 
-    /// The tables of a list: `[[path.key]]` or `key = [{ … }]`. Those that are none are named and left out.
+    /// Takes a list of tables: `[[path.key]]` or `key = [{ … }]`. Reports and leaves out other values.
     pub(super) fn tables(&mut self, key: &'static str, problems: &mut Problems) -> Vec<Self> {
         let path = self.path_of(key);
         match self.take(key).map(|value| value.kind) {
@@ -102,34 +103,34 @@ impl Section {
         }
     }
 
-    /// Whether it has this key, of its own or inherited.
+    /// Returns whether this key exists, own or inherited.
     pub(super) fn has(&self, key: &str) -> bool {
         self.table.contains_key(key)
     }
 
-    /// Whether this key is there and says nothing: `key = ""`.
+    /// Takes the key and returns true if its value is `""`.
     pub(super) fn has_empty(&mut self, key: &'static str) -> bool {
         let empty =
             |value: &Value| matches!(&value.kind, ValueKind::String(text) if text.is_empty());
         self.table.get(key).is_some_and(empty) && self.take(key).is_some()
     }
 
-    /// Whether there is no such section at all, only something else in its place.
+    /// Returns whether the value is not a table.
     pub(super) fn is_broken(&self) -> bool {
         self.broken
     }
 
-    /// Leaves only these keys.
+    /// Removes all other keys.
     pub(super) fn retain(&mut self, keys: &[&str]) {
         self.table.retain(|key, _| keys.contains(&key.as_str()));
     }
 
-    /// Takes keys out that cannot be judged, without a word about them.
+    /// Removes keys that cannot be validated, without reporting them.
     pub(super) fn ignore(&mut self, keys: &[&str]) {
         self.table.retain(|key, _| !keys.contains(&key.as_str()));
     }
 
-    /// All tables in this one, by name, sorted.
+    /// Returns all subsections, sorted by name.
     pub(super) fn sections(self, problems: &mut Problems) -> Vec<(String, Self)> {
         let of = |(name, value): (String, Value)| {
             let path = join(&self.path, &name);
@@ -140,7 +141,7 @@ impl Section {
         sections
     }
 
-    /// All texts in this one, by name, sorted; what is no text is named and left out.
+    /// Returns all text values, sorted by name. Reports and leaves out other values.
     pub(super) fn pairs(self, problems: &mut Problems) -> Vec<(String, String)> {
         let mut pairs = Vec::with_capacity(self.table.len());
         for (name, value) in self.table {
@@ -157,7 +158,7 @@ impl Section {
         pairs
     }
 
-    /// Takes every key of `defaults` that this section lacks.
+    /// Copies every key of `defaults` that this section lacks.
     pub(super) fn default_to(&mut self, defaults: &Self) {
         self.inherited_from.clone_from(&defaults.path);
         for (key, value) in &defaults.table {
@@ -168,7 +169,7 @@ impl Section {
         }
     }
 
-    /// Where this key was written.
+    /// Returns the path where the key is written: here, or in the defaults.
     pub(super) fn path_of(&self, key: &str) -> String {
         if self.inherited.contains(key) {
             join(&self.inherited_from, key)
@@ -177,7 +178,7 @@ impl Section {
         }
     }
 
-    /// Where this key is to be written: in this section, whatever it inherits.
+    /// Returns the path of the key in this section, even if it is inherited.
     pub(super) fn own_path_of(&self, key: &str) -> String {
         if self.is_file {
             format!("{}: {key}", self.path)
@@ -190,7 +191,7 @@ impl Section {
         &self.path
     }
 
-    /// How people find it: `[accounts.main]`, or the file.
+    /// Returns the place for messages: `[accounts.main]`, or the file.
     pub(super) fn place(&self) -> String {
         if self.is_file {
             self.path.clone()
@@ -204,7 +205,7 @@ impl Section {
         self.table.remove(key)
     }
 
-    /// A text, if it is there.
+    /// Takes an optional text.
     pub(super) fn text_if_any(
         &mut self,
         key: &'static str,
@@ -225,7 +226,7 @@ impl Section {
         }
     }
 
-    /// A text that has to be there.
+    /// Takes a required text.
     pub(super) fn text(&mut self, key: &'static str, problems: &mut Problems) -> Option<String> {
         if !self.has(key) {
             self.missing(key, problems);
@@ -239,7 +240,7 @@ impl Section {
         }
     }
 
-    /// A text that is something else in disguise.
+    /// Takes a required text and parses it.
     pub(super) fn parse<T: FromStr<Err: Display>>(
         &mut self,
         key: &'static str,
@@ -258,7 +259,7 @@ impl Section {
         }
     }
 
-    /// The base of an http(s) URL, without a slash at its end.
+    /// Takes the base of an http(s) URL; removes trailing slashes.
     pub(super) fn url(&mut self, key: &'static str, problems: &mut Problems) -> Option<String> {
         let text = self.text(key, problems)?;
         match url::Url::parse(&text) {
@@ -282,7 +283,7 @@ impl Section {
         }
     }
 
-    /// One of a few words.
+    /// Takes a text that must be one of `choices`.
     pub(super) fn choice(
         &mut self,
         key: &'static str,
@@ -303,7 +304,7 @@ impl Section {
         None
     }
 
-    /// A whole number.
+    /// Takes a whole number.
     pub(super) fn number(
         &mut self,
         key: &'static str,
@@ -332,7 +333,7 @@ impl Section {
         number
     }
 
-    /// Yes or no.
+    /// Takes a boolean.
     pub(super) fn flag(&mut self, key: &'static str, problems: &mut Problems) -> Option<bool> {
         let path = self.path_of(key);
         let Some(value) = self.take(key) else {
@@ -354,7 +355,7 @@ impl Section {
         flag
     }
 
-    /// A list of texts; from the environment one text, separated by commas.
+    /// Takes a list of texts. The environment gives it as one text, separated by commas.
     pub(super) fn list(
         &mut self,
         key: &'static str,
@@ -382,7 +383,7 @@ impl Section {
         texts
     }
 
-    /// Names the keys that nobody asked for.
+    /// Reports the keys that were not read.
     pub(super) fn finish(&mut self, problems: &mut Problems) {
         let mut unknown: Vec<_> = self.table.iter().collect();
         unknown.sort_by_key(|(key, _)| *key);
@@ -411,7 +412,8 @@ impl Section {
     }
 }
 
-/// A value in a message, in both languages; not one that may be a secret in the wrong place, or that has a password in it.
+/// Quotes a value for a message in both languages. Hides values that may be a misplaced secret or hold a
+/// password.
 pub(super) fn quoted(text: &str) -> (String, String) {
     if text.chars().count() > LONGEST_QUOTED || text.contains('@') {
         return ("this value".into(), "该值".into());
@@ -419,7 +421,7 @@ pub(super) fn quoted(text: &str) -> (String, String) {
     (format!("\"{text}\""), format!("“{text}”"))
 }
 
-/// What is wrong with a text that should be something else in disguise. The command line says it of its arguments, too.
+/// Builds the message for a text that cannot be parsed. The command line uses it for arguments, too.
 pub(crate) fn ill_written(text: &str, what: &str, example: &str, error: &dyn Display) -> Hint {
     let (en, zh) = quoted(text);
     Hint {
@@ -428,7 +430,7 @@ pub(crate) fn ill_written(text: &str, what: &str, example: &str, error: &dyn Dis
     }
 }
 
-/// A text and nothing that could be printed as one: the domain 1 would be the address 0.0.0.1.
+/// Returns a text; does not convert other types: a domain `1` would become the address 0.0.0.1.
 fn text_of(value: Value) -> Option<String> {
     match value.kind {
         ValueKind::String(text) => Some(text),
@@ -444,7 +446,7 @@ fn join(path: &str, key: &str) -> String {
     }
 }
 
-/// The known key that an unknown one was probably meant to be.
+/// Returns the known key that an unknown one was probably meant to be.
 fn nearest(key: &str, known: &[&'static str]) -> Option<&'static str> {
     let (distance, nearest) = known
         .iter()
@@ -453,5 +455,5 @@ fn nearest(key: &str, known: &[&'static str]) -> Option<&'static str> {
     (distance <= 3.min(key.len() / 2)).then_some(nearest)
 }
 
-/// Shorter than any AppSecret, which has 32 characters.
+/// Longest value that is quoted. Shorter than an AppSecret, which has 32 characters.
 const LONGEST_QUOTED: usize = 31;

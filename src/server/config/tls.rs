@@ -1,21 +1,21 @@
-//! `[server.tls]` and `[server.admin_tls]`: where a certificate and its key are. They are opened when the listener is.
+//! `[server.tls]` and `[server.admin_tls]`: paths of certificates and keys. The listener opens them.
 
 use std::path::{Path, PathBuf};
 
 use super::Problems;
 use super::section::Section;
 
-/// Where a certificate and its key are.
+/// Paths of a certificate and its private key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsSettings {
-    /// The chain, the server's own first.
+    /// The certificate chain, the server's own certificate first.
     pub cert: PathBuf,
-    /// Its private key.
+    /// The private key.
     pub key: PathBuf,
 }
 
 impl TlsSettings {
-    /// `Some(None)` where both are empty, `None` only together with a problem.
+    /// Returns `Some(None)` if both keys are empty, `None` only after adding a problem.
     pub(super) fn read(
         mut section: Section,
         base: &Path,

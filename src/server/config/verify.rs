@@ -1,4 +1,4 @@
-//! `verify_files` of an account: WeChat's proofs of a domain, by name.
+//! `verify_files` of an account: WeChat's domain ownership files, by name.
 
 use std::collections::HashMap;
 
@@ -6,7 +6,7 @@ use super::Problems;
 use super::section::{Section, quoted};
 use crate::account::{VerifyFile, VerifyFileError};
 
-/// The files that an account names; those that are none are told and left out.
+/// Reads an account's files. Reports and leaves out invalid ones.
 pub(super) fn read(section: &mut Section, problems: &mut Problems) -> Vec<VerifyFile> {
     if !section.has(KEY) {
         return Vec::new();
@@ -32,12 +32,12 @@ pub(super) fn read(section: &mut Section, problems: &mut Problems) -> Vec<Verify
     pairs.into_iter().filter_map(file).collect()
 }
 
-/// All names that were seen, with their content and where that stands: one address cannot serve two contents.
+/// All file names with their content and where they are configured: one address cannot serve two contents.
 #[derive(Default)]
 pub(super) struct Seen(HashMap<String, (String, String)>);
 
 impl Seen {
-    /// Notes an account's files, and names those that another account has otherwise.
+    /// Adds an account's files. Reports those that another account has with different content.
     pub(super) fn note(
         &mut self,
         files: &[VerifyFile],

@@ -1,4 +1,5 @@
-//! What a start accepts and is probably a mistake. Only warnings: WeChat may change the shape of its ids and add interfaces.
+//! Settings that are valid but probably wrong. Only warnings, since WeChat may change the format of its ids
+//! and add interfaces.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
@@ -9,7 +10,7 @@ use super::{Problem, Problems, Settings};
 use crate::account::{Account, Platform};
 
 impl Settings {
-    /// Returns what is probably a mistake, each under its setting: for `check`.
+    /// Returns the probable mistakes, each with its setting's path, for `check`.
     #[must_use]
     pub fn warnings(&self) -> Vec<Problem> {
         let mut found = Problems::default();
@@ -29,7 +30,7 @@ impl Settings {
         found.0
     }
 
-    /// Logs the first configuration file that holds a secret and can be read by every user, and how many there are.
+    /// Logs the first file that holds a secret and is readable by every user, and the number of such files.
     pub fn log_exposed_files(&self) {
         if let Some(file) = self.exposed.first() {
             tracing::warn!(
@@ -55,7 +56,7 @@ impl Settings {
                 "AppSecret（32 位十六进制字符）",
             ),
         };
-        // Another wx-jssdk in WeChat's place takes an API key.
+        // If another wx-jssdk is the upstream, the secret is an API key.
         let is_key = secret.starts_with("wxk_") && !is_wechats(upstream);
         if !good && !is_key {
             found.add(
@@ -66,7 +67,7 @@ impl Settings {
         }
     }
 
-    /// Warns of each name once, however many accounts inherit it.
+    /// Warns once per name, even if many accounts inherit it.
     fn check_names(
         &self,
         list: &str,
@@ -76,7 +77,7 @@ impl Settings {
     ) {
         let mut unknown: BTreeMap<&str, (&str, Option<&str>)> = BTreeMap::new();
         for (account_name, account) in &self.accounts {
-            // WeCom has interfaces beyond counting: there only what looks misspelt is told.
+            // WeCom has too many interfaces for a table: for its accounts report only probable typos.
             let is_work = matches!(account.platform(), Platform::Work { .. });
             for name in of(account)
                 .iter()
@@ -111,7 +112,7 @@ impl Settings {
     }
 }
 
-/// Whether every user of the machine can read this file. A group may be let in on purpose.
+/// Returns whether every user of the machine can read the file. Access for a group may be intended.
 pub(super) fn is_exposed(path: &Path) -> bool {
     path.metadata()
         .is_ok_and(|file| file.permissions().mode() & 0o004 != 0)
@@ -155,7 +156,7 @@ fn is_base64(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'
 }
 
-/// Whether WeChat itself answers at this base.
+/// Returns whether the base URL is WeChat's or WeCom's own host.
 fn is_wechats(base: &str) -> bool {
     url::Url::parse(base)
         .ok()
@@ -163,7 +164,7 @@ fn is_wechats(base: &str) -> bool {
         .unwrap_or(false)
 }
 
-/// The known name that this one was probably meant to be: one or two letters off, whatever their case.
+/// Returns the known name at a distance of at most two letters, ignoring case.
 fn nearest(name: &str, known: &[&'static str]) -> Option<&'static str> {
     let name = name.to_lowercase();
     let (distance, nearest) = known
@@ -228,7 +229,7 @@ const JS_APIS: &[&str] = &[
     "uploadVoice",
 ];
 
-/// The open tags of the same version.
+/// The open tags of jweixin 1.6.0.
 const OPEN_TAGS: &[&str] = &[
     "wx-open-audio",
     "wx-open-launch-app",

@@ -1,4 +1,4 @@
-//! The credentials, their refreshes, and the store behind them.
+//! Metrics of credentials, refreshes and the store.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use crate::broker::{AccountStats, Broker, CredentialStats, Stats};
 use crate::credential::Kind;
 use crate::server::ready::Readiness;
 
-/// The broker, and what it means for readiness.
+/// Collector for the broker and for readiness.
 pub(in crate::server) struct BrokerMetrics {
     broker: Broker,
     readiness: Readiness,
@@ -64,7 +64,7 @@ impl BrokerMetrics {
     }
 }
 
-/// One sample for each credential.
+/// Iterates over the credentials, each with its account.
 fn each(figures: &Stats) -> impl Iterator<Item = (&AccountStats, &CredentialStats)> {
     figures.accounts.iter().flat_map(|account| {
         account
@@ -165,7 +165,7 @@ fn outcome(credential: &CredentialStats, name: &str) -> u64 {
 fn refreshes(page: &mut Page<'_>, figures: &Stats) -> fmt::Result {
     let ended = each(figures).flat_map(|(account, credential)| {
         let kind = credential.kind.as_str();
-        // What is well from the start is there from the start; each failure, only where it was met.
+        // Success is exported from the start; a failure only after it has occurred.
         let met = credential
             .outcomes
             .iter()
@@ -245,5 +245,5 @@ fn machinery(page: &mut Page<'_>, figures: &Stats) -> fmt::Result {
     )
 }
 
-/// An outcome that is no refresh, and has a metric of its own.
+/// An outcome that is not a refresh and has its own metric.
 const RATIONED: &str = "rationed";

@@ -1,4 +1,4 @@
-//! What the doors have let in, refused and hung up on, and how long their certificates last.
+//! Metrics of connections, rejected requests, timeouts and certificates.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use super::process::float;
 use crate::server::connection_stats::Counter;
 use crate::server::tls::Certificate;
 
-/// The guards of both listeners.
+/// Collector for the guards of both listeners.
 pub(in crate::server) struct GuardMetrics {
     counter: Counter,
     certificates: Vec<Certificate>,

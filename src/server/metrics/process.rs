@@ -1,4 +1,4 @@
-//! What is known of the process: its build, its age, its configuration, its memory and its open files.
+//! Metrics of the process: build, uptime, configuration, memory and open files.
 
 use std::fmt;
 use std::fs;
@@ -10,7 +10,7 @@ use super::Page;
 use crate::clock::UnixTime;
 use crate::server::reload::Reloader;
 
-/// The process and what it was configured with.
+/// Collector for the process and its configuration.
 pub(in crate::server) struct ProcessMetrics {
     started: UnixTime,
     reloader: Reloader,
@@ -81,13 +81,13 @@ pub(super) fn float(number: u64) -> f64 {
     number as f64
 }
 
-/// The first number of a line of /proc/self/status; `None` where there is no such file.
+/// Returns the first number of a line of /proc/self/status; `None` if the file does not exist.
 fn status_line(name: &str) -> Option<u64> {
     first_number(&fs::read_to_string("/proc/self/status").ok()?, name)
 }
 
 fn open_files() -> Option<u64> {
-    // The directory that is being read is one of them.
+    // The directory handle that is being read is one of the entries.
     let entries = fs::read_dir("/proc/self/fd").ok()?.count();
     u64::try_from(entries).ok()?.checked_sub(1)
 }
@@ -104,7 +104,8 @@ fn first_number(text: &str, name: &str) -> Option<u64> {
     line.split_whitespace().next()?.parse().ok()
 }
 
-/// The commit, where whoever built this said it: `WX_JSSDK_COMMIT=$(git rev-parse --short HEAD) cargo build --release`.
+/// The git commit, if set at build time:
+/// `WX_JSSDK_COMMIT=$(git rev-parse --short HEAD) cargo build --release`.
 const COMMIT: &str = match option_env!("WX_JSSDK_COMMIT") {
     Some(commit) => commit,
     None => "unknown",

@@ -1,4 +1,4 @@
-//! What was answered: by route and status with the latency, and by account.
+//! Metrics of requests: status and latency by route, and status by account.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use prometheus_client::encoding::DescriptorEncoder;
 use super::Page;
 use crate::broker::{Broker, Distribution, Latency};
 
-/// The requests that the broker's tally has counted.
+/// Collector for the broker's request counters.
 pub(in crate::server) struct RequestMetrics(pub(in crate::server) Broker);
 
 impl fmt::Debug for RequestMetrics {
@@ -80,7 +80,7 @@ impl Collector for RequestMetrics {
     }
 }
 
-/// From what fell at or below each bound to what fell between two.
+/// Converts cumulative bucket counts to counts per bucket.
 fn distribution(latency: &Latency) -> Distribution {
     let mut below = 0;
     let bounds = latency

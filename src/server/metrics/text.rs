@@ -1,12 +1,13 @@
-//! From OpenMetrics to Prometheus' older text format, for `curl`, `promtool check metrics` and agents that know no other.
+//! Converts OpenMetrics to Prometheus' older text format, for `curl`, `promtool check metrics` and agents
+//! without OpenMetrics.
 //!
-//! The samples are the same in both. What differs are the descriptions: there the name of a counter or an info is that of its
-//! samples, and there are no units and no end mark.
+//! Samples are the same in both. In the older format, the description of a counter or an info has the name of
+//! its samples, and there are no units and no end mark.
 
 /// The content type of the older format.
 pub(super) const PLAIN: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// The same metrics in the older format.
+/// Converts an OpenMetrics text to the older format.
 pub(super) fn plain(open: &str) -> String {
     let mut plain = String::with_capacity(open.len());
     let mut lines = open.lines().peekable();
@@ -15,7 +16,7 @@ pub(super) fn plain(open: &str) -> String {
             plain.extend([line, "\n"]);
             continue;
         };
-        // A description is its help, and then its type.
+        // A description is the HELP line followed by the TYPE line.
         let Some((name, help)) = comment
             .strip_prefix("HELP ")
             .and_then(|rest| rest.split_once(' '))

@@ -1,4 +1,4 @@
-//! One operation of the description, put together in the order in which a person reads it.
+//! Builder for one operation of the description; its calls follow the reading order.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ use utoipa::openapi::{ContentBuilder, RefOr, Required, Response, ResponseBuilder
 use super::problems::{self, Documented};
 use crate::error::Hint;
 
-/// A sentence in both languages.
+/// Creates a text in both languages.
 pub(super) const fn says(en: &'static str, zh: &'static str) -> Hint {
     Hint::fixed(en, zh)
 }
@@ -45,7 +45,7 @@ pub(super) enum Group {
     Sandbox,
 }
 
-/// Which listener answers.
+/// The listener that serves a route.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Plane {
     Public,
@@ -53,10 +53,10 @@ pub(super) enum Plane {
     Both,
 }
 
-/// A schema with its name, as a component.
+/// A component: a schema with its name.
 pub(super) type Named = (String, RefOr<Schema>);
 
-/// One operation on its way into the document.
+/// One operation under construction.
 pub(super) struct Route {
     pub(super) method: HttpMethod,
     pub(super) path: &'static str,
@@ -111,7 +111,7 @@ impl Route {
         Self::new(HttpMethod::Post, place, path, id, summary)
     }
 
-    /// More than fits into the summary.
+    /// Adds a description below the summary.
     pub(super) fn about(mut self, text: Hint) -> Self {
         self.operation = self.operation.description(Some(text.en));
         self.texts.insert("x-description-zh", text.zh.into());
@@ -123,7 +123,7 @@ impl Route {
         self
     }
 
-    /// A JSON body.
+    /// Declares a JSON body of type `T`.
     pub(super) fn takes<T: ToSchema>(mut self, example: Value) -> Self {
         let schema = self.component::<T>();
         let content = ContentBuilder::new()
@@ -137,7 +137,7 @@ impl Route {
         self
     }
 
-    /// A JSON body of a shape that has no type of its own.
+    /// Declares a JSON body that has no type of its own.
     pub(super) fn takes_object(mut self, schema: Object, example: Value) -> Self {
         let content = ContentBuilder::new()
             .schema(Some(schema))
@@ -150,7 +150,7 @@ impl Route {
         self
     }
 
-    /// A JSON answer of this type.
+    /// Declares a JSON answer of type `T`.
     pub(super) fn gives<T: ToSchema>(
         mut self,
         status: &'static str,
@@ -165,7 +165,7 @@ impl Route {
         self.answer(status, what, "application/json", content)
     }
 
-    /// A JSON answer of the one or the other type.
+    /// Declares a JSON answer of type `T` or `U`.
     pub(super) fn gives_either<T: ToSchema, U: ToSchema>(
         mut self,
         what: Hint,
@@ -180,7 +180,7 @@ impl Route {
         self.answer("200", what, "application/json", content)
     }
 
-    /// A JSON answer of a shape that has no type of its own.
+    /// Declares a JSON answer that has no type of its own.
     pub(super) fn gives_object(self, what: Hint, schema: Object, example: Value) -> Self {
         let content = ContentBuilder::new()
             .schema(Some(schema))
@@ -189,7 +189,7 @@ impl Route {
         self.answer("200", what, "application/json", content)
     }
 
-    /// A JSON answer with another status, of no fixed shape.
+    /// Declares a JSON answer with another status and no fixed shape.
     pub(super) fn gives_object_at(self, status: &'static str, what: Hint) -> Self {
         let content = ContentBuilder::new()
             .schema(Some(ObjectBuilder::new().schema_type(Type::Object)))
@@ -197,7 +197,7 @@ impl Route {
         self.answer(status, what, "application/json", content)
     }
 
-    /// A JSON answer that says when to ask again.
+    /// Declares a JSON answer with a `Retry-After` header.
     pub(super) fn gives_later<T: ToSchema>(
         mut self,
         status: &'static str,
@@ -214,7 +214,7 @@ impl Route {
         self
     }
 
-    /// A text answer of a media type.
+    /// Declares a text answer of a media type.
     pub(super) fn gives_text(
         self,
         status: &'static str,
@@ -225,7 +225,7 @@ impl Route {
         self.answer(status, what, media_type, content)
     }
 
-    /// An answer without a body.
+    /// Declares an answer without a body.
     pub(super) fn gives_nothing(mut self, status: &'static str, what: Hint) -> Self {
         self.operation = self.operation.response(status, described(what).build());
         self
@@ -244,7 +244,7 @@ impl Route {
         self
     }
 
-    /// Behind an API key, with what a missing and a narrow one are told.
+    /// Requires an API key; adds the problems of a missing key and of one that lacks access.
     pub(super) fn keyed(mut self) -> Self {
         for scheme in ["bearer", "apiKey"] {
             self.operation = self
@@ -254,7 +254,7 @@ impl Route {
         self.refuses(&["unauthorized", "forbidden", "locked_out"])
     }
 
-    /// The codes of the problems that it answers with.
+    /// Adds problems by code.
     pub(super) fn refuses(mut self, codes: &[&'static str]) -> Self {
         self.problems
             .extend(codes.iter().map(|code| problems::documented(code)));
@@ -267,10 +267,10 @@ impl Route {
         Ref::from_schema_name(T::name()).into()
     }
 
-    /// The finished operation.
+    /// Builds the operation.
     pub(super) fn finish(mut self) -> Operation {
         if self.plane != Plane::Public {
-            // Whatever it is: the private listener answers no page of another site.
+            // The admin listener rejects requests from pages of other sites on every route.
             self.problems
                 .extend(["foreign_host", "cross_site"].map(problems::documented));
         }
@@ -338,7 +338,7 @@ impl Group {
     }
 }
 
-/// One status with all the codes that come with it, each with an example.
+/// Builds one status with all its codes, each with an example.
 fn refusal(status: u16, problems: &[&Documented]) -> Response {
     let codes: Vec<&str> = problems.iter().map(|problem| problem.code).collect();
     let lines = |text: fn(&Documented) -> &str| {
@@ -411,12 +411,12 @@ fn described(what: Hint) -> ResponseBuilder {
         .extensions(Some(zh))
 }
 
-/// A text.
+/// A string schema.
 pub(super) fn string() -> Object {
     ObjectBuilder::new().schema_type(Type::String).build()
 }
 
-/// A text of at most so many characters.
+/// A string schema with a maximum length in characters.
 pub(super) fn text_up_to(length: usize) -> Object {
     ObjectBuilder::new()
         .schema_type(Type::String)
@@ -424,7 +424,7 @@ pub(super) fn text_up_to(length: usize) -> Object {
         .build()
 }
 
-/// One of these texts.
+/// A string schema with these values only.
 pub(super) fn one_of<'a>(values: impl IntoIterator<Item = &'a str>) -> Object {
     ObjectBuilder::new()
         .schema_type(Type::String)
@@ -432,33 +432,33 @@ pub(super) fn one_of<'a>(values: impl IntoIterator<Item = &'a str>) -> Object {
         .build()
 }
 
-/// An optional parameter of the query.
+/// An optional query parameter.
 pub(super) fn query(name: &str, what: Hint, schema: Object, example: &str) -> Parameter {
     parameter(ParameterIn::Query, name, what, schema, example).build()
 }
 
-/// A parameter of the query that has to be there.
+/// A required query parameter.
 pub(super) fn needed(name: &str, what: Hint, schema: Object, example: &str) -> Parameter {
     parameter(ParameterIn::Query, name, what, schema, example)
         .required(Required::True)
         .build()
 }
 
-/// A part of the path.
+/// A path parameter.
 pub(super) fn in_path(name: &str, what: Hint, schema: Object, example: &str) -> Parameter {
     parameter(ParameterIn::Path, name, what, schema, example)
         .required(Required::True)
         .build()
 }
 
-/// A header that has to be there.
+/// A required header.
 pub(super) fn in_header(name: &str, what: Hint, schema: Object, example: &str) -> Parameter {
     parameter(ParameterIn::Header, name, what, schema, example)
         .required(Required::True)
         .build()
 }
 
-/// A comma-separated list of the query.
+/// A query parameter with a comma-separated list.
 pub(super) fn list(
     name: &str,
     what: Hint,

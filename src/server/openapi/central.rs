@@ -1,4 +1,5 @@
-//! The private listener: credentials and the diagnosis, each behind an API key; the public one's doctor beside it.
+//! Routes behind an API key on the admin listener: credentials and diagnosis; also the public listener's
+//! doctor.
 
 use serde_json::{Value, json};
 use utoipa::openapi::path::Parameter;

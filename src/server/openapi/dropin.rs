@@ -1,4 +1,5 @@
-//! WeChat's own paths on the private listener: described in WeChat's words, with the codes that this program speaks itself.
+//! WeChat's own paths on the admin listener: described in WeChat's terms, with the codes that this program
+//! itself answers.
 
 use serde_json::json;
 use utoipa::openapi::path::{HttpMethod, Parameter};
@@ -11,7 +12,7 @@ use crate::actix::shapes::{ErrorReply, TicketReply, TokenReply, WorkTokenReply};
 use crate::error::Hint;
 use crate::error::codes::wire_errors::{self, WireError};
 
-/// Each by GET and by POST, as WeChat takes them.
+/// Returns each path for GET and POST. WeChat accepts both, except that `stable_token` answers a GET with 43002.
 pub(super) fn routes() -> Vec<Route> {
     let by = |verb: Verb, ids: [&'static str; 6]| {
         let [token, stable, get_ticket, work, corp, agent] = ids;
@@ -254,7 +255,7 @@ fn agent_ticket(verb: Verb, id: &'static str) -> Route {
     .gives_either::<TicketReply<'_>, ErrorReply<'_>>(ANSWER, ticket_example())
 }
 
-/// The codes that are spoken in WeChat's place; WeChat's own are passed on.
+/// Lists the codes that this service itself answers; it passes WeChat's own codes on.
 fn refusing(route: Route, codes: &[WireError]) -> Route {
     let spoken = |and: &str| {
         let codes = codes
@@ -269,7 +270,7 @@ fn refusing(route: Route, codes: &[WireError]) -> Route {
     })
 }
 
-/// Who presents too many wrong keys: the one answer whose status is not 200.
+/// Adds the answer to too many invalid keys: the only one whose status is not 200.
 fn locking_out(route: Route, said: WireError) -> Route {
     let what = says(
         "The API key is wrong, and too many different wrong ones came from this address: with WeChat's code for a wrong secret. The right key passes at any time.",

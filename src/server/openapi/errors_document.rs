@@ -1,7 +1,8 @@
-//! Holds the tables of `docs/ERRORS.md` and `docs/zh/ERRORS.md` against the problem codes and the errcode tables.
+//! Checks the tables of `docs/ERRORS.md` and `docs/zh/ERRORS.md` against the problem codes and the errcode
+//! tables.
 //!
-//! `UPDATE_DOCS=1 cargo test --lib errors_document` rewrites the tables. The cells "what to do" of the problem codes are written by
-//! hand and are kept.
+//! `UPDATE_DOCS=1 cargo test --lib errors_document` rewrites the tables. It keeps the cells "what to do" of
+//! the problem codes, which are written by hand.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -10,7 +11,7 @@ use super::problems::PROBLEMS;
 use crate::error::codes::{self, Advice};
 use crate::error::{Paid, System, Wait};
 
-/// What a new problem code says until a person writes what to do.
+/// Placeholder for the cell "what to do" of a new problem code.
 const TODO: &str = "–";
 
 /// A document and its language.
@@ -39,7 +40,7 @@ impl Document {
         if self.english { en } else { zh }
     }
 
-    /// One row per code, in the order of the code's table; `todo` holds the hand-written cells.
+    /// Returns one row per code, in the order of the code's table; `todo` holds the hand-written cells.
     fn problem_codes(&self, todo: &HashMap<String, String>) -> String {
         let mut table = self
             .choose(
@@ -58,7 +59,7 @@ impl Document {
         table
     }
 
-    /// The rows of one system.
+    /// Returns the rows of one system.
     fn errcodes(&self, system: System) -> String {
         let mut table = self
             .choose(
@@ -97,12 +98,12 @@ impl Document {
     }
 }
 
-/// A text that can stand in a table.
+/// Escapes a text for a table cell.
 fn cell(text: &str) -> String {
     text.replace('|', "\\|").replace('\n', " ")
 }
 
-/// The part of a document between `<!-- NAME: generated -->` and `<!-- /NAME -->`, as a range of bytes.
+/// Returns the byte range between `<!-- NAME: generated -->` and `<!-- /NAME -->`.
 fn block(text: &str, name: &str) -> std::ops::Range<usize> {
     let begin = format!("<!-- {name}: generated -->\n");
     let start = text
@@ -113,7 +114,7 @@ fn block(text: &str, name: &str) -> std::ops::Range<usize> {
     start..end
 }
 
-/// The last cells of the rows, by the code in the first.
+/// Returns the last cell of each row, by the code in the first cell.
 fn written_by_hand(table: &str) -> HashMap<String, String> {
     let rows = table.lines().filter(|line| line.starts_with("| `"));
     rows.map(|row| {

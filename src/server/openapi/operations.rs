@@ -1,4 +1,5 @@
-//! What operators and tools ask, without a key: no secret is in any of it. Only "refresh now" takes one.
+//! Routes for operators and monitoring, without an API key: no answer holds a secret. Only "refresh now"
+//! requires a key.
 
 use serde_json::json;
 use utoipa::openapi::path::Parameter;
@@ -149,7 +150,7 @@ fn refresh() -> Route {
         .refuses(super::central::CREDENTIAL_REFUSES)
 }
 
-/// Which accounts, and how many.
+/// Returns the parameters that select accounts and limit their number.
 fn found_by() -> [Parameter; 5] {
     let number = |least: usize, most: usize| {
         ObjectBuilder::new()
@@ -240,7 +241,7 @@ fn page() -> Route {
     )
 }
 
-/// Of every page.
+/// Returns the `lang` parameter of every page.
 pub(super) fn lang() -> Parameter {
     query(
         "lang",
@@ -253,7 +254,7 @@ pub(super) fn lang() -> Parameter {
     )
 }
 
-/// A program's mark, which no other site's page can set.
+/// Returns the header that marks a program's request; another site's page cannot set it.
 fn marked() -> Parameter {
     in_header(
         "X-Requested-With",

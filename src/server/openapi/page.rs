@@ -1,7 +1,8 @@
-//! The description as a page: read off the document, in the reader's language, without a script.
+//! Renders the description as a page in the reader's language, without a script.
 //!
-//! A renderer of others' was weighed: Swagger UI is 1.5 MB and needs inline styles, Redoc, RapiDoc and Scalar come from a CDN. An
-//! operator's page must open on a machine without internet, under the same policy as every other page.
+//! Existing renderers do not fit: Swagger UI is 1.5 MB and needs inline styles; Redoc, RapiDoc and Scalar
+//! load from a CDN. An operator's page must open on a machine without internet, under the same policy as
+//! every other page.
 
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -87,7 +88,7 @@ impl<'a> ApiPage<'a> {
     }
 }
 
-/// How the reader reached this page, for the commands to copy; a Host that is none is not put into a command.
+/// Returns this page's base URL, for the commands to copy. An invalid Host header is not put into a command.
 fn private_base(request: &HttpRequest) -> String {
     let host = request
         .headers()
@@ -105,5 +106,5 @@ fn private_base(request: &HttpRequest) -> String {
     )
 }
 
-/// Nothing but this server's own style and icon.
+/// Allows only this server's own styles and images.
 const PAGE_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";

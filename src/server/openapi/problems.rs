@@ -1,11 +1,12 @@
-//! Every code of `application/problem+json`: its status and what it means. A test holds this table against the code.
+//! Every code of `application/problem+json` with its status and meaning. A test compares this table with the
+//! code.
 
 use serde_json::{Value, json};
 
 use super::build::says;
 use crate::error::Hint;
 
-/// What is said of one code.
+/// The documentation of one code.
 pub(super) struct Documented {
     pub(super) code: &'static str,
     pub(super) status: u16,
@@ -13,7 +14,7 @@ pub(super) struct Documented {
 }
 
 impl Documented {
-    /// A body as it is answered.
+    /// Returns an example body.
     pub(super) fn example(&self) -> Value {
         json!({
             "type": format!("urn:wx-jssdk:error:{}", self.code),
@@ -25,16 +26,16 @@ impl Documented {
         })
     }
 
-    /// A row of the document's list of codes.
+    /// Returns a row of the document's list of codes.
     pub(super) fn row(&self) -> Value {
         json!({ "code": self.code, "status": self.status, "en": self.text.en, "zh": self.text.zh })
     }
 }
 
-/// The row of a code.
+/// Returns the row of a code.
 ///
 /// # Panics
-/// When there is none: the description is made when the service starts, and by every test.
+/// If the code is unknown. The description is built when the service starts, and by every test.
 pub(super) fn documented(code: &str) -> &'static Documented {
     PROBLEMS
         .iter()
@@ -55,7 +56,7 @@ const fn problem(
     }
 }
 
-/// In the order of their status.
+/// Sorted by status.
 pub(super) const PROBLEMS: &[Documented] = &[
     problem(
         "missing_url",

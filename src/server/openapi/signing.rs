@@ -1,4 +1,4 @@
-//! The public listener: signatures for pages, the client script, the demo page.
+//! Routes of the public listener: signatures for pages, the client script, the demo page.
 
 use serde_json::{Value, json};
 use utoipa::openapi::path::Parameter;
@@ -12,7 +12,7 @@ use crate::error::MAX_PAGE_URL;
 use crate::server::pages;
 use crate::sign::{AgentConfig, ChooseCard, JsConfig};
 
-/// What pages call for their signatures.
+/// Returns the routes that pages call for their signatures.
 pub(super) fn routes() -> Vec<Route> {
     vec![
         config(),
@@ -25,7 +25,7 @@ pub(super) fn routes() -> Vec<Route> {
     ]
 }
 
-/// What a browser loads beside them.
+/// Returns the other routes that a browser loads.
 pub(super) fn page_routes() -> Vec<Route> {
     vec![
         demo(),
@@ -200,7 +200,7 @@ fn demo() -> Route {
     )
 }
 
-/// The same on both listeners, for their own pages.
+/// Returns the file route, which both listeners have for their own pages.
 pub(super) fn static_file(id: &'static str) -> Route {
     let name = in_path(
         "name",
@@ -305,7 +305,7 @@ fn pre_verify() -> Route {
         .minimum(Some(1 - (1_isize << 53)))
         .maximum(Some((1_isize << 53) - 1))
         .build();
-    // Left out or null, as a page has none.
+    // May be missing or null: a page may have no landing URL and no list.
     let or_null = |of| SchemaType::from_iter([of, Type::Null]);
     let page = ["appId", "nonceStr", "signature", "url"]
         .into_iter()
@@ -358,7 +358,7 @@ fn url() -> Parameter {
     )
 }
 
-/// Beside a card it is held to a card's limits.
+/// With a card, the account name is subject to a card field's limits.
 fn card_account() -> Parameter {
     let what = says(
         "The account's name in the configuration; left out: the default one",
@@ -459,12 +459,12 @@ fn agent() -> Value {
     })
 }
 
-/// On a safe domain of the sandbox's accounts: the example can be tried.
+/// On a safe domain of the sandbox's accounts, so that the example works.
 const PAGE: &str = "https://demo.example.com/page?a=1&b=2";
 const NONCE: &str = "9f86d081884c7d659a2feaa0c55ad015";
 const SIGNATURE: &str = "0f9de62fce790f9a083d5c99e95740ceb90c27ed";
 
-/// As `actix/query` has them.
+/// Same values as in `actix/query`.
 const MAX_NAMES: usize = 200;
 const MAX_CARD_FIELD: usize = 128;
 

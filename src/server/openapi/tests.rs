@@ -1,4 +1,4 @@
-//! The description against the code: the same routes, the same codes. What is answered is `tests/openapi`'s matter.
+//! Compares the description with the code: routes and codes. `tests/openapi` checks the answers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -22,10 +22,11 @@ use crate::server::reload_record::Configuration;
 use crate::server::routes::{Guards, Watchers, private_services, public_services};
 use crate::server::sockets::HandedOver;
 
-/// Paths with their methods; none: any.
+/// Methods by path; an empty set: any method.
 type Routes = BTreeMap<String, BTreeSet<String>>;
 
-/// What actix says is mounted. HEAD goes with GET, and OPTIONS is the preflight: both are in the description's text.
+/// Returns the routes that actix reports. Omits HEAD, which goes with GET, and OPTIONS, which is the
+/// preflight; the description's text covers both.
 async fn mounted(services: impl Fn(&mut web::ServiceConfig)) -> Routes {
     async fn report(tree: web::Data<IntrospectionTree>) -> HttpResponse {
         HttpResponse::Ok().body(tree.report_as_json())
@@ -62,7 +63,7 @@ async fn mounted(services: impl Fn(&mut web::ServiceConfig)) -> Routes {
         .collect()
 }
 
-/// `/{file:(?:MP|WW)_verify_[^/]*}` → `/{file}`: a description has no patterns in its paths.
+/// `/{file:(?:MP|WW)_verify_[^/]*}` → `/{file}`, since paths of a description have no patterns.
 fn without_pattern(path: &str) -> String {
     match path.split_once(':') {
         Some((before, _)) => format!("{before}}}"),
@@ -70,7 +71,7 @@ fn without_pattern(path: &str) -> String {
     }
 }
 
-/// What the description says of one listener.
+/// Returns the described routes of one listener.
 fn described(public: bool) -> Routes {
     let document = document("http://pages.example.com");
     let mut routes = Routes::new();
@@ -88,7 +89,7 @@ fn described(public: bool) -> Routes {
     routes
 }
 
-/// Names every difference.
+/// Fails with every difference.
 fn assert_same(mounted: &Routes, described: &Routes) {
     assert!(mounted.len() > 5, "actix reports no routes: {mounted:?}");
     let missing: Vec<_> = mounted
@@ -158,13 +159,13 @@ async fn the_private_routes_described_are_the_private_routes_mounted() {
     assert_same(&mounted(services).await, &described(false));
 }
 
-/// The codes in the sources, wherever a problem is made: the first text in snake_case after the words that make one.
+/// Collects the codes from the sources: the first snake_case string after each call that makes a problem.
 fn codes_in_the_code() -> BTreeSet<String> {
     fn walk(dir: &Path, texts: &mut Vec<String>) {
         for entry in std::fs::read_dir(dir).unwrap() {
             let path = entry.unwrap().path();
             if path.file_stem().is_some_and(|name| name == "openapi") {
-                // It speaks of the codes and answers none.
+                // This folder lists codes and answers none.
                 continue;
             }
             if path.is_dir() {
@@ -201,7 +202,7 @@ fn codes_in_the_code() -> BTreeSet<String> {
             "too_many(",
             "code: \"",
         ] {
-            // The code is within the first arguments, on its line or one of the next.
+            // The code is within the first arguments, on the same line or one of the next.
             let made = text
                 .match_indices(maker)
                 .map(|(at, maker)| &text[at + maker.len() - usize::from(maker.ends_with('"'))..]);
@@ -236,7 +237,7 @@ fn every_code_of_a_problem_is_described_and_no_other() {
         "a code is there twice"
     );
     let mut found = codes_in_the_code();
-    // These stand there without a maker's word before them.
+    // The sources have these without one of the calls above.
     found.extend(["unauthorized", "forbidden"].map(str::to_owned));
     assert_eq!(found, described);
 }
@@ -245,7 +246,7 @@ fn every_code_of_a_problem_is_described_and_no_other() {
 fn every_code_is_an_answer_of_some_route() {
     let document = document("http://pages.example.com");
     let text = document["paths"].to_string();
-    // These two are the answers to what is not described.
+    // These two answer requests that match no described route or method.
     let elsewhere = ["not_found", "method_not_allowed"];
     for problem in problems::PROBLEMS
         .iter()

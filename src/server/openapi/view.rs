@@ -1,4 +1,4 @@
-//! The document's JSON as the page shows it.
+//! Prepares the document's JSON for the page.
 
 use serde_json::Value;
 
@@ -31,7 +31,7 @@ pub(super) struct Row {
     pub(super) example: String,
 }
 
-/// One status.
+/// One answer, by status.
 pub(super) struct Answer {
     pub(super) status: String,
     /// HTML.
@@ -39,10 +39,10 @@ pub(super) struct Answer {
     pub(super) content: Option<Content>,
 }
 
-/// A body.
+/// A request or response body.
 pub(super) struct Content {
     pub(super) media_type: String,
-    /// Names of components.
+    /// Component names.
     pub(super) schemas: Vec<String>,
     pub(super) example: String,
 }
@@ -54,7 +54,7 @@ pub(super) struct Table {
     pub(super) rows: Vec<Row>,
 }
 
-/// The operations of a group, by path.
+/// Returns the operations of a group, sorted by path.
 pub(super) fn operations(
     document: &Value,
     group: &str,
@@ -183,14 +183,14 @@ impl Table {
     }
 }
 
-/// The text in the reader's language.
+/// Returns the text in the reader's language.
 pub(super) fn text<'v>(holder: &'v Value, name: &str, lang: Lang) -> &'v str {
     let in_chinese = || holder[format!("x-{name}-zh")].as_str();
     let english = holder[name].as_str().unwrap_or_default();
     lang.t(english, in_chinese().unwrap_or(english))
 }
 
-/// The little Markdown that the descriptions have, as HTML: paragraphs, lists, `code` and **strong**.
+/// Converts the Markdown subset of the descriptions to HTML: paragraphs, lists, `code` and **strong**.
 pub(super) fn marked(text: &str) -> String {
     let mut html = String::new();
     for part in text.split("\n\n").filter(|part| !part.is_empty()) {
@@ -229,7 +229,7 @@ fn inline(text: &str) -> String {
     html
 }
 
-/// `string, ≤ 128`, `integer`, `zh | en`, `string[]`, `Hint`.
+/// Returns the type as text: `string, ≤ 128`, `integer`, `zh | en`, `string[]`, `Hint`.
 fn kind(schema: &Value) -> String {
     if let Some(name) = reference(schema) {
         return name.to_owned();
@@ -268,7 +268,7 @@ fn reference(schema: &Value) -> Option<&str> {
         .strip_prefix("#/components/schemas/")
 }
 
-/// A command that can be pasted into a shell.
+/// Returns a command for a shell.
 fn curl(base: &str, path: &str, method: &str, operation: &Value) -> String {
     let mut path = path.to_owned();
     let mut lines = Vec::new();
@@ -302,7 +302,7 @@ fn curl(base: &str, path: &str, method: &str, operation: &Value) -> String {
         .join(" \\\n  ")
 }
 
-/// For a shell.
+/// Quotes a text for a shell.
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
@@ -311,7 +311,7 @@ fn plain(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
-/// A value as a person writes it into a query.
+/// Formats a value for a query.
 fn shown(value: &Value) -> String {
     match value {
         Value::Null => String::new(),

@@ -1,4 +1,4 @@
-//! The files that pages are made of, all compiled in: a name is looked up here and never on a disk.
+//! The pages' files, all compiled in: a name is never looked up on disk.
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, ETag};
@@ -18,12 +18,12 @@ pub(super) async fn static_file(
     )
 }
 
-/// The files of the private listener's pages: `/static/{name}`.
+/// Serves the files of the admin listener's pages: `/static/{name}`.
 pub(in crate::server) fn private_files(services: &mut web::ServiceConfig) {
     services.service(web::resource("/static/{name}").route(read_route().to(private_file)));
 }
 
-/// The name of every file, each once.
+/// Returns the name of every file, without duplicates.
 pub(in crate::server) fn static_names() -> impl Iterator<Item = &'static str> {
     let private_only = PRIVATE_FILES
         .iter()
@@ -56,10 +56,12 @@ fn answer_with(request: &HttpRequest, file: Option<&'static StaticFile>) -> Http
     });
     response
         .insert_header(ETag(tag))
-        // Asked for again each time and mostly answered with 304: a page never runs with yesterday's script.
+        // Revalidated on each use and usually answered with 304, so that a page never runs an outdated
+        // script.
         .insert_header((header::CACHE_CONTROL, "no-cache"))
         .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
-        // An SVG opened by itself is a page, and a picture shown elsewhere is the visitor's matter.
+        // An SVG that is opened directly is a document, hence the policy. `readers` decides which sites may
+        // embed the file.
         .insert_header((header::CONTENT_SECURITY_POLICY, FILE_POLICY))
         .insert_header((header::CROSS_ORIGIN_RESOURCE_POLICY, file.readers()));
     if known {
@@ -69,7 +71,8 @@ fn answer_with(request: &HttpRequest, file: Option<&'static StaticFile>) -> Http
     }
 }
 
-/// The whole simulated client as one script, for pages that are not ours: the examples load it, whatever it is made of.
+/// The whole simulated client as one script, for external pages: the examples load it, independent of its
+/// parts.
 pub(super) async fn phone(pages: web::Data<Pages>) -> HttpResponse {
     if !pages.sandbox {
         return HttpResponse::NotFound()
@@ -103,7 +106,8 @@ impl StaticFile {
         STATIC_FILES.iter().find(|file| file.name == name)
     }
 
-    /// A shared card shows its picture in other pages; nothing else of ours belongs there.
+    /// Returns which sites may load the file. Other sites' pages show the image of a shared card; all other
+    /// files are for this site only.
     fn readers(&self) -> &'static str {
         if self.content_type.starts_with("image/") {
             "cross-origin"
@@ -126,7 +130,7 @@ macro_rules! static_file {
 
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
-/// Those of the public listener.
+/// The public listener's files.
 const STATIC_FILES: &[StaticFile] = &[
     static_file!("style.css", "text/css; charset=utf-8", sandbox_only: false),
     static_file!("demo.css", "text/css; charset=utf-8", sandbox_only: false),
@@ -165,7 +169,7 @@ const STATIC_FILES: &[StaticFile] = &[
     static_file!("wx-stand-in.js", SCRIPT, sandbox_only: true),
 ];
 
-/// Those of the private one.
+/// The admin listener's files.
 const PRIVATE_FILES: &[StaticFile] = &[
     static_file!("style.css", "text/css; charset=utf-8", sandbox_only: false),
     static_file!("api.css", "text/css; charset=utf-8", sandbox_only: false),
@@ -174,7 +178,7 @@ const PRIVATE_FILES: &[StaticFile] = &[
     static_file!("icon.svg", "image/svg+xml", sandbox_only: false),
 ];
 
-/// What plays the client, in the order in which they build on each other.
+/// The scripts of the simulated client, in dependency order.
 pub(super) const SANDBOX_SCRIPTS: [&str; 5] = [
     "wechat-client.js",
     "wechat-client-media.js",

@@ -1,22 +1,22 @@
-//! How every page goes out: one place, so that no page forgets a header.
+//! Builds the response of every page, with the same headers.
 
 use actix_web::HttpResponse;
 use actix_web::http::header;
 
 use super::Lang;
 
-/// What differs from page to page.
+/// The settings that differ between pages.
 pub(in crate::server) struct Page {
-    /// Its name in the log.
+    /// The page's name in the log.
     pub(in crate::server) name: &'static str,
-    /// What it may load.
+    /// The content security policy.
     pub(in crate::server) policy: &'static str,
-    /// What the sites that it links to learn of its address.
+    /// The referrer policy.
     pub(in crate::server) referrer: &'static str,
 }
 
 impl Page {
-    /// The answer. `html` is what the template gave.
+    /// Builds the response from the template's result.
     pub(in crate::server) fn answer(
         &self,
         html: askama::Result<String>,
@@ -47,6 +47,7 @@ impl Page {
     }
 }
 
-/// What the page's own script may not use, and a script of res.wx.qq.com neither: WeChat's interfaces do not go this way.
+/// Browser features that the page's own script and a script of res.wx.qq.com must not use: WeChat's
+/// interfaces do not use them.
 const NO_POWERS: &str = "accelerometer=(), camera=(), display-capture=(), geolocation=(), gyroscope=(), magnetometer=(), microphone=(), \
      payment=(), usb=()";

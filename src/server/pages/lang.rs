@@ -1,10 +1,10 @@
-//! In which language a page speaks: the reader's choice, else the browser's, else Chinese.
+//! The language of a page: the reader's choice, else the browser's, else Chinese.
 
 use actix_web::http::header;
 use actix_web::{HttpRequest, web};
 use serde::Deserialize;
 
-/// The language of a page: the two of our readers.
+/// The two languages of the pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::server) enum Lang {
     Zh,
@@ -12,8 +12,8 @@ pub(in crate::server) enum Lang {
 }
 
 impl Lang {
-    /// Of a request: `?lang=`, else the browser's. A query that cannot be read (WeChat and its users append what they like) must
-    /// not cost the page.
+    /// Returns the language of a request: `?lang=`, else the browser's. A malformed query (WeChat and its
+    /// users append parameters) must not make the page fail.
     pub(in crate::server) fn of(request: &HttpRequest) -> Self {
         let asked = web::Query::<LangQuery>::from_query(request.query_string())
             .ok()
@@ -25,12 +25,12 @@ impl Lang {
         Self::choose(asked.as_deref(), accepts)
     }
 
-    /// For `lang=` and `Content-Language`.
+    /// Returns the tag for `lang=` and `Content-Language`.
     pub(in crate::server) fn tag(self) -> &'static str {
         self.t("en", "zh-CN")
     }
 
-    /// The sentence in this language. Both stand side by side where it is said, as in `Hint`.
+    /// Returns the text in this language. The call holds both languages, like `Hint`.
     pub(in crate::server) fn t<'s>(self, en: &'s str, zh: &'s str) -> &'s str {
         match self {
             Self::En => en,
@@ -38,7 +38,7 @@ impl Lang {
         }
     }
 
-    /// The reader's own choice, else the browser's, else Chinese: that is where WeChat is.
+    /// Returns the reader's choice, else the browser's, else Chinese, since most WeChat users read Chinese.
     pub(in crate::server) fn choose(asked: Option<&str>, accept_language: Option<&str>) -> Self {
         asked
             .and_then(Self::from_tag)
@@ -54,7 +54,7 @@ impl Lang {
         }
     }
 
-    /// The one of ours that stands highest; of two with the same weight the first.
+    /// Returns the supported language with the highest weight; of equal weights the first.
     fn from_accept(value: &str) -> Option<Self> {
         let mut best: Option<(f32, Self)> = None;
         for range in value.split(',') {

@@ -1,4 +1,4 @@
-//! `GET /qr.svg`: the address of a page, for the phone that is to open it.
+//! `GET /qr.svg`: a QR code of a page's address, to open the page on a phone.
 
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -16,7 +16,7 @@ struct QrQuery {
 }
 
 pub(super) async fn qr(request: HttpRequest, pages: web::Data<Pages>) -> HttpResponse {
-    // Drawing costs a thousand times what signing does.
+    // Rate limit: drawing costs a thousand times as much as signing.
     if let Err(problem) = admit(&request) {
         return problem.into_response();
     }
@@ -76,8 +76,8 @@ fn not_allowed() -> Problem {
     }
 }
 
-/// A QR code of more than this is too fine for a phone to read from a screen.
+/// Longest URL, in bytes. A QR code of a longer one is too fine for a phone to read from a screen.
 const MAX_QR_URL: usize = 1024;
 
-/// Pixels at least; it is vector, so this is only the size of a page that shows it bare.
+/// Minimum size in pixels. The image is vector, so this matters only if a page shows it without a size.
 const QR_SIZE: u32 = 240;

@@ -1,33 +1,34 @@
-//! The refresh history as a small picture: what came goes up from a line, what failed goes down, whatever the colours.
+//! The refresh history as a small chart: successes go up from a baseline, failures go down, independent of
+//! colours.
 //!
-//! Only geometry: the template draws it.
+//! Only geometry; the template draws it.
 
 use super::report::RefreshReport;
 use crate::clock::UnixTime;
 
-/// A strip of time, the present at its right end.
+/// A time axis that ends at the present.
 pub(super) struct Chart {
     pub(super) bars: Vec<Bar>,
-    /// How long ago its left end is, in seconds.
+    /// Length of the axis, in seconds.
     pub(super) reach: u64,
-    /// How many refreshes brought a value.
+    /// Number of refreshes that returned a value.
     pub(super) came: u64,
-    /// How many did not.
+    /// Number of failed refreshes.
     pub(super) failed: u64,
 }
 
-/// One refresh, or some failures in a row.
+/// One refresh, or consecutive failures.
 pub(super) struct Bar {
     pub(super) x: u64,
     pub(super) y: u64,
     pub(super) width: u64,
     pub(super) height: u64,
-    /// The class that it is drawn in.
+    /// CSS class.
     pub(super) class: &'static str,
 }
 
 impl Chart {
-    /// `None` where there is nothing to draw.
+    /// Returns `None` if there is no history.
     pub(super) fn of(history: &[RefreshReport], now: UnixTime) -> Option<Self> {
         let first = history.first()?;
         let reach = now.since(first.at).as_secs().clamp(SHORTEST, LONGEST);
@@ -79,22 +80,22 @@ impl Bar {
     }
 }
 
-/// Ten times as long is so many units higher.
+/// Logarithmic: ten times the duration adds a fixed height.
 fn height(millis: u128) -> u64 {
     let decades = u64::from(millis.max(1).ilog10());
     (LOWEST + 5 * decades).min(LINE)
 }
 
-/// Of the whole strip; the template's viewBox says the same.
+/// Size of the chart; same as the template's viewBox.
 pub(super) const WIDTH: u64 = 240;
 pub(super) const HEIGHT: u64 = 40;
-/// Where the line is.
+/// Position of the baseline.
 pub(super) const LINE: u64 = 26;
 const DOWN: u64 = 12;
 const BAR: u64 = 4;
 const LOWEST: u64 = 8;
 
-/// What is shown of time at least and at most, in seconds.
+/// Bounds of the axis, in seconds.
 const SHORTEST: u64 = 3_600;
 const LONGEST: u64 = 86_400;
 

@@ -1,4 +1,5 @@
-//! Who may change something: this page itself, and programs. Who may read is the whole listener's business (`strangers`).
+//! CSRF check for changes: allows only this page and programs. `host_guard` protects reading, for the whole
+//! listener.
 
 use actix_web::HttpRequest;
 use actix_web::http::StatusCode;
@@ -7,7 +8,8 @@ use actix_web::http::header::{HOST, HeaderName, ORIGIN};
 use crate::actix::Problem;
 use crate::error::Hint;
 
-/// Refuses a change that was not sent by this page's own script (or by a program, which sends neither header).
+/// Rejects a change that this page's own script did not send. Programs send neither `Sec-Fetch-Site` nor
+/// `Origin`.
 pub(super) fn check_own_script(request: &HttpRequest) -> Result<(), Problem> {
     let site = header(request, HeaderName::from_static("sec-fetch-site"));
     let origin = header(request, ORIGIN);
@@ -59,13 +61,14 @@ pub(super) fn problem(
     }
 }
 
-/// The header; one that cannot be read is there, and is none of the texts that are looked for.
+/// Returns the header. An unreadable value counts as present and matches no expected text.
 fn header(request: &HttpRequest, name: HeaderName) -> Option<&str> {
     let value = request.headers().get(name)?;
     Some(value.to_str().unwrap_or("unreadable"))
 }
 
-/// What a form of another site cannot send, and its script only after a preflight that is answered with no permission.
+/// Value of `X-Requested-With`. A form of another site cannot send it; its script can only after a preflight,
+/// which this server does not allow.
 const MARK: &str = "wx-jssdk";
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! The page: the report in words of one language. What changes with time is a part of its own, which the script fetches anew.
+//! The status page: renders the report in one language. The part that changes with time is a template of its
+//! own, which the script fetches again.
 
 use askama::Template;
 
@@ -11,7 +12,7 @@ use crate::clock::UnixTime;
 use crate::error::EGRESS_IS_NOT_FIXED;
 use crate::server::pages::Lang;
 
-/// What changes: the verdict, the facts, the accounts.
+/// The part that changes: summary, facts, accounts.
 #[derive(Template)]
 #[template(path = "status-live.html")]
 pub(super) struct Live<'a> {
@@ -20,7 +21,7 @@ pub(super) struct Live<'a> {
     query: &'a Query,
 }
 
-/// The page around it.
+/// The page around the live part.
 #[derive(Template)]
 #[template(path = "status.html")]
 struct Whole<'a> {
@@ -81,7 +82,7 @@ impl<'a> Live<'a> {
         self.report.accounts.as_deref().unwrap_or_default()
     }
 
-    /// The worst state of all accounts.
+    /// Returns the worst state of all accounts.
     fn worst(&self) -> &'static str {
         let counts = &self.report.summary;
         match () {
@@ -162,7 +163,7 @@ impl<'a> Live<'a> {
         }
     }
 
-    /// How many hundredths of its life are left.
+    /// Returns the remaining lifetime in percent.
     fn hundredths_left(&self, credential: &CredentialReport) -> u64 {
         let life = credential
             .age
@@ -171,12 +172,13 @@ impl<'a> Live<'a> {
         life.unwrap_or(0)
     }
 
-    /// Whether its details are shown before anybody asks: where something is wrong, and where there are few.
+    /// Returns whether an account's details are open at first: if it has a failure, or if there are few
+    /// accounts.
     fn is_open(&self, account: &AccountReport) -> bool {
         matches!(account.state, "failing" | "down") || self.accounts().len() <= FEW
     }
 
-    /// The soonest end of what this account needs to be refreshed for, or the next refresh.
+    /// Returns the earliest next refresh of the account's credentials.
     fn next_refresh(&self, account: &AccountReport) -> Option<UnixTime> {
         account
             .credentials
@@ -185,13 +187,13 @@ impl<'a> Live<'a> {
             .min()
     }
 
-    /// English has two forms.
+    /// Returns the plural that fits the count; only English has two forms.
     fn tries(&self, count: &u32) -> &'static str {
         self.lang
             .t(if *count == 1 { " try" } else { " tries" }, " 次")
     }
 
-    /// What can be chosen: value, label, whether it is chosen.
+    /// Returns the options of the state filter: value, label, whether it is selected.
     fn states(&self) -> [(&'static str, &'static str, bool); 5] {
         State::ALL.map(|state| {
             let label = if state == State::Failing {
@@ -207,7 +209,7 @@ impl<'a> Live<'a> {
         !self.query.q.is_empty() || self.query.state != State::All || self.query.account.is_some()
     }
 
-    /// Where on the page's own address another offset or language is.
+    /// Returns a link to this page with another offset or language.
     fn link(&self, lang: &str, offset: &usize) -> String {
         let offset = (*offset > 0).then(|| offset.to_string());
         let pairs = [
@@ -236,17 +238,17 @@ impl<'a> Live<'a> {
         )
     }
 
-    /// The first of the page before, where there is one.
+    /// Returns the offset of the previous page, if any.
     fn before(&self) -> Option<usize> {
         (self.report.offset > 0).then(|| self.report.offset.saturating_sub(self.report.limit))
     }
 
-    /// The first of the page after, where there is one.
+    /// Returns the offset of the next page, if any.
     fn after(&self) -> Option<usize> {
         let next = self.report.offset.saturating_add(self.report.limit);
         (next < self.report.matching).then_some(next)
     }
 }
 
-/// So many accounts are shown in full.
+/// With at most this many accounts, all details are open.
 const FEW: usize = 4;

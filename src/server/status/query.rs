@@ -1,4 +1,4 @@
-//! What is asked for: which accounts, how many, and which part of the page.
+//! The query of the status page: which accounts, how many, and which part of the page.
 
 use actix_web::http::StatusCode;
 
@@ -10,9 +10,9 @@ use crate::error::Hint;
 /// The query of `/status` and `/status.json`.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Query {
-    /// The account of exactly this name.
+    /// The exact name of an account.
     pub(super) account: Option<String>,
-    /// A part of a name or an AppID.
+    /// Substring of a name or an AppID.
     pub(super) q: String,
     pub(super) state: State,
     pub(super) offset: usize,
@@ -26,7 +26,7 @@ pub(super) struct Query {
 pub(super) enum State {
     #[default]
     All,
-    /// Failing or down: whatever somebody should look at.
+    /// Failing or down: accounts that need attention.
     Failing,
     Down,
     Starting,
@@ -38,14 +38,15 @@ pub(super) enum State {
 pub(super) enum Part {
     #[default]
     All,
-    /// Of the page: what changes.
+    /// Only the part of the page that changes.
     Live,
-    /// Of the JSON: all but the accounts; its revision is theirs all the same.
+    /// The JSON without accounts; the revision still covers them.
     Summary,
 }
 
 impl Query {
-    /// A name that nobody knows, or a value that makes no sense, is refused: whoever scripts this should not read the wrong page.
+    /// Rejects unknown parameters and invalid values, so that a script does not silently read the wrong
+    /// accounts.
     pub(super) fn parse(text: &str) -> Result<Self, Problem> {
         let pairs: Vec<(String, String)> =
             serde_urlencoded::from_str(text).map_err(|_| bad("the query cannot be read"))?;
@@ -84,7 +85,7 @@ impl Query {
         Ok(query)
     }
 
-    /// With the number of accounts that fit a page, where none is named.
+    /// Returns the query with the page's default limit if it has none.
     pub(super) fn of_a_page(&self) -> Self {
         Self {
             limit: Some(self.limit.unwrap_or(PAGE)),
@@ -163,19 +164,19 @@ fn bad(detail: &str) -> Problem {
     )
 }
 
-/// Accounts in one JSON answer: about 300 KB when each has a full history.
+/// Largest limit of a JSON answer: about 300 KB if each account has a full history.
 pub(in crate::server) const MOST: usize = 200;
 
-/// Accounts in a JSON answer whose query says nothing.
+/// Default limit of a JSON answer.
 const USUAL: usize = 50;
 
-/// Accounts on one page.
+/// Default limit of the page.
 const PAGE: usize = 20;
 
-/// More accounts than any installation has.
+/// Largest offset; more accounts than any installation has.
 pub(in crate::server) const FARTHEST: usize = 1_000_000;
 
-/// Of a search, in characters.
+/// Longest search text, in characters.
 pub(in crate::server) const LONGEST: usize = 128;
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
-//! `POST /status/refresh`: "refresh now", for a person who has mended something and holds an API key.
+//! `POST /status/refresh`: "refresh now", for an operator with an API key who has fixed the cause of a
+//! failure.
 //!
-//! The key comes in a header and goes nowhere. The credential itself is never in the answer.
+//! The key comes in a header; it is neither stored nor logged. The answer never holds the credential.
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
@@ -14,7 +15,7 @@ use crate::clock::UnixTime;
 use crate::credential::Kind;
 use crate::error::Hint;
 
-/// Which credential.
+/// The credential to refresh.
 #[derive(Deserialize, utoipa::ToSchema)]
 #[schema(as = RefreshWish)]
 #[serde(deny_unknown_fields)]
@@ -25,23 +26,23 @@ pub(in crate::server) struct Wish {
     kind: String,
 }
 
-/// What came of it.
+/// Result of the refresh.
 #[derive(Serialize, utoipa::ToSchema)]
 #[schema(as = Refreshed)]
 pub(in crate::server) struct Done {
-    /// Of which account.
+    /// The account's name.
     account: String,
-    /// Which credential.
+    /// The credential's kind.
     kind: &'static str,
-    /// `renewed` or `unchanged`: WeChat gave the same value again.
+    /// `renewed`, or `unchanged`: WeChat returned the same value again.
     outcome: &'static str,
-    /// When it ends, in Unix seconds.
+    /// Expiry, in Unix seconds.
     expires_at: UnixTime,
-    /// The same from now, in seconds.
+    /// Seconds until expiry.
     remaining: u64,
 }
 
-/// Read before the handler runs; what went wrong with it matters only to a caller who may call.
+/// Extracted before the handler runs. A read error is reported only after the CSRF check.
 type Body = Result<web::Bytes, actix_web::Error>;
 
 pub(super) async fn refresh(
@@ -131,5 +132,5 @@ const BODY_HINT: Hint = Hint::fixed(
     r#"请发送 {"account": "main", "kind": "jsapi_ticket"}，并设置 Content-Type: application/json。"#,
 );
 
-/// An account's name and a kind.
+/// Size limit of the body, which holds an account's name and a kind.
 pub(super) const MAX_BODY: usize = 2 * 1024;

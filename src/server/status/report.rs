@@ -1,6 +1,6 @@
-//! What the page and `status.json` say, as data: one document, made once for both. No secret in it.
+//! The data of the status page and `status.json`: one document for both. Holds no secret.
 //!
-//! Times are Unix seconds of the clock that lives are counted on; `now` is that clock's.
+//! Times are Unix seconds of the clock that measures lifetimes; `now` is that clock's time.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -15,26 +15,28 @@ use crate::broker::{
 use crate::clock::UnixTime;
 use crate::server::reload_record::Record;
 
-/// The document.
+/// The status document.
 #[derive(Serialize, utoipa::ToSchema)]
 #[schema(as = Status)]
 pub(in crate::server) struct Report {
     pub(super) now: UnixTime,
-    /// Another whenever something else than the time has changed, among the accounts that were asked for or around them.
+    /// Changes whenever something other than the time has changed, in the selected accounts or outside the
+    /// accounts.
     pub(super) revision: String,
     pub(super) version: &'static str,
-    /// How long this process has been running, in seconds.
+    /// Uptime of this process, in seconds.
     pub(super) uptime: u64,
-    /// What this process calls itself.
+    /// Name of this node.
     pub(super) node: String,
     pub(super) store: StoreReport,
-    /// The other processes that share the store; empty: alone.
+    /// Peer nodes that share the store; empty if there are none.
     pub(super) peers: Vec<PeerReport>,
-    /// How often this machine's clock was found to have been set.
+    /// Number of times that this machine's clock was found to have been set.
     pub(super) clock_jumps: u64,
     pub(super) configuration: ConfigurationReport,
     pub(super) summary: Counts,
-    /// How many accounts were found; `accounts` holds those from `offset` on, `limit` at most.
+    /// Number of accounts that match the query; `accounts` holds at most `limit` of them, starting at
+    /// `offset`.
     pub(super) matching: usize,
     pub(super) offset: usize,
     pub(super) limit: usize,
@@ -51,7 +53,7 @@ pub(super) struct StoreReport {
     pub(super) shared: bool,
     pub(super) reachable: bool,
     pub(super) error: Option<String>,
-    /// Since when it is out of reach.
+    /// Since when the store is unreachable.
     pub(super) since: Option<UnixTime>,
 }
 
@@ -61,14 +63,14 @@ pub(super) struct PeerReport {
     pub(super) name: String,
     pub(super) version: String,
     pub(super) seen_at: UnixTime,
-    /// It has missed an announcement or two.
+    /// Whether the node has missed an announcement or two.
     pub(super) late: bool,
 }
 
 #[derive(Hash, Serialize, utoipa::ToSchema)]
 #[schema(as = StatusConfiguration)]
 pub(super) struct ConfigurationReport {
-    /// When the one in use was taken.
+    /// When the current configuration was loaded.
     pub(super) loaded_at: UnixTime,
     pub(super) reloads: u64,
     pub(super) needs_restart: Vec<&'static str>,
@@ -80,7 +82,7 @@ pub(super) struct ConfigurationReport {
 pub(super) struct RefusedReport {
     pub(super) at: UnixTime,
     pub(super) count: usize,
-    /// The first of them.
+    /// The first of the problems.
     pub(super) problems: Vec<ProblemReport>,
 }
 
@@ -97,13 +99,14 @@ pub(super) struct ProblemReport {
 pub(super) struct AccountReport {
     pub(super) account: String,
     pub(super) platform: &'static str,
-    /// AppID or CorpID: public, it is in every page.
+    /// AppID or CorpID. Not secret: every page holds it.
     pub(super) app_id: String,
     /// `ok`, `starting`, `failing` or `down`.
     pub(super) state: &'static str,
-    /// Whether it signs pages at all.
+    /// Whether the account signs pages.
     pub(super) signs_pages: bool,
-    /// Until when its pages are signed (or there is a token, where it signs none), should every refresh fail from now on.
+    /// Until when its pages are signed if every refresh fails from now on. For an account that signs no
+    /// pages: until when it has a token.
     pub(super) usable_until: Option<UnixTime>,
     pub(super) credentials: Vec<CredentialReport>,
 }
@@ -135,23 +138,24 @@ pub(super) struct CredentialReport {
 #[derive(Clone, Serialize, utoipa::ToSchema)]
 #[schema(as = StatusError)]
 pub(super) struct ErrorReport {
-    /// When the first of them in a row was.
+    /// Time of the first failure in a row.
     pub(super) since: UnixTime,
     pub(super) at: UnixTime,
     pub(super) retry_at: UnixTime,
     pub(super) failures: u32,
     pub(super) class: &'static str,
     pub(super) errcode: Option<i64>,
-    /// Which credential failed: a ticket's failure may be its token's.
+    /// The kind of the credential that failed: a ticket's failure may be its token's.
     pub(super) of: &'static str,
     pub(super) endpoint: &'static str,
-    /// WeChat's words, or what happened on the way.
+    /// WeChat's error message, or the transport error.
     pub(super) said: String,
     pub(super) cause: Both<'static>,
     pub(super) fix: Both<'static>,
-    /// The IP to put in the allow-list, where that is the fix: the one that WeChat saw last.
+    /// The IP to add to the allow-list, if that is the fix: the one that WeChat saw last.
     pub(super) ip_to_allow: Option<String>,
-    /// All that WeChat saw within a day, the last one first: more than one means that the egress address is not fixed.
+    /// All IPs that WeChat saw within a day, the last one first. More than one means that the egress IP is
+    /// not fixed.
     pub(super) ips_to_allow: Vec<String>,
 }
 
@@ -312,7 +316,7 @@ impl AccountReport {
         }
     }
 
-    /// Each failure once: a ticket's that is its token's stands with the token.
+    /// Returns each failure once: a ticket's failure that is its token's is listed with the token only.
     pub(super) fn errors(&self) -> Vec<(&CredentialReport, &ErrorReport)> {
         let failed = |kind| {
             self.credentials
@@ -355,7 +359,7 @@ impl CredentialReport {
         }
     }
 
-    /// What is worth drawing anew; the rest only passes with time.
+    /// Hashes what is worth a redraw. Other fields change only with time.
     fn hash_into(&self, hasher: &mut DefaultHasher) {
         (
             self.kind,
@@ -431,5 +435,5 @@ impl RefreshReport {
     }
 }
 
-/// A process announces itself every ten seconds.
+/// Seconds without an announcement until a node is late. A node announces itself every ten seconds.
 const LATE: u64 = 25;

@@ -1,9 +1,9 @@
-//! Lives and times in words, as the page's script says them too (`static/status.js`).
+//! Formats durations and times in the same way as the page's script (`static/status.js`).
 
 use crate::clock::UnixTime;
 use crate::server::pages::Lang;
 
-/// `1 h 58 min`, `4 min 12 s`: the two largest units that say something.
+/// Formats a duration with its two largest units: `1 h 58 min`, `4 min 12 s`.
 pub(super) fn span(seconds: u64, lang: Lang) -> String {
     let (d, h, m, s) = (
         seconds / 86_400,
@@ -29,13 +29,14 @@ pub(super) fn span(seconds: u64, lang: Lang) -> String {
     }
 }
 
-/// The time of day in Shanghai, where WeChat counts its days; the script puts the reader's own in its place.
+/// Formats the time of day in Shanghai, since WeChat's quota days follow that time zone; the script replaces
+/// it with the reader's local time.
 pub(super) fn time_of_day(at: UnixTime) -> String {
     let of_day = (at.0 + 8 * 3_600) % 86_400;
     format!("{:02}:{:02} UTC+8", of_day / 3_600, of_day / 60 % 60)
 }
 
-/// `500,000`.
+/// Formats a number with thousands separators: `500,000`.
 pub(super) fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let group = |(at, digit): (usize, char)| {
