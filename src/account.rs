@@ -1,4 +1,4 @@
-//! Accounts: who signs, with which credentials, for which pages.
+//! Accounts: the app to sign for, its secret, and the pages that it may sign.
 //!
 //! Pure: an [`Account`] holds settings and answers questions about them; it fetches nothing.
 
@@ -11,12 +11,12 @@ pub use verify::{VerifyFile, VerifyFileError};
 
 use crate::credential::{AppKey, CredentialKey, Kind, Secret};
 
-/// The three platforms whose tokens WeChat keeps apart.
+/// The three platforms, whose tokens WeChat keeps separate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Platform {
     /// 公众号 / 服务号: an official account. Signs pages.
     Official,
-    /// 小程序: a mini program. Has a token, no ticket.
+    /// 小程序: a mini program. Has a token, but no ticket.
     Mini,
     /// 企业微信: an app of a WeCom corp. Signs pages with the corp's ticket and with its own.
     Work {
@@ -26,7 +26,7 @@ pub enum Platform {
 }
 
 impl Platform {
-    /// The name in the configuration, in keys and in logs.
+    /// Returns the name used in the configuration, in keys and in logs.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -36,7 +36,7 @@ impl Platform {
         }
     }
 
-    /// The kinds of credential this platform has, parents first.
+    /// Returns the kinds of credential that this platform has, parents first.
     #[must_use]
     pub fn kinds(self) -> &'static [Kind] {
         match self {
@@ -46,7 +46,7 @@ impl Platform {
         }
     }
 
-    /// The kinds that are worth keeping alive before anybody asked: what an ordinary page needs.
+    /// Returns the kinds to refresh before the first request: those that an ordinary page needs.
     #[must_use]
     pub fn kept_kinds(self) -> &'static [Kind] {
         match self {
@@ -60,14 +60,16 @@ impl Platform {
 /// How an official account or mini program fetches its access token.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TokenMode {
-    /// `POST /cgi-bin/stable_token`: asking again gives the same token, so that another server asking harms nobody.
+    /// `POST /cgi-bin/stable_token`: a repeated call returns the same token, so calls by another server do
+    /// no harm. <https://developers.weixin.qq.com/doc/service/api/base/api_getstableaccesstoken>
     #[default]
     Stable,
-    /// `GET /cgi-bin/token`: each call retires the token before it. Only for accounts that cannot use stable mode.
+    /// `GET /cgi-bin/token`: each call retires the previous token. Only for accounts that cannot use stable
+    /// mode.
     Classic,
 }
 
-/// One app at one platform, with everything needed to fetch for it and to sign for it.
+/// One app on one platform, with everything needed to fetch its credentials and sign its pages.
 #[derive(Clone, Debug)]
 pub struct Account {
     platform: Platform,
@@ -75,24 +77,24 @@ pub struct Account {
     secret: Secret,
     token_mode: TokenMode,
     safe_domains: Vec<SafeDomain>,
-    /// Shared by its clones, and by the accounts of one configuration that say the same.
+    /// Shared by clones, and by the accounts of one configuration that have equal lists.
     js_api_list: Arc<[String]>,
     open_tag_list: Arc<[String]>,
     verify_files: Vec<VerifyFile>,
 }
 
 impl Account {
-    /// An official account (公众号, 服务号) by its AppID and AppSecret.
+    /// Creates an official account (公众号, 服务号) from its AppID and AppSecret.
     pub fn official(app_id: impl Into<Arc<str>>, secret: impl Into<Secret>) -> Self {
         Self::new(Platform::Official, app_id, secret)
     }
 
-    /// A mini program (小程序) by its AppID and AppSecret.
+    /// Creates a mini program (小程序) from its AppID and AppSecret.
     pub fn mini(app_id: impl Into<Arc<str>>, secret: impl Into<Secret>) -> Self {
         Self::new(Platform::Mini, app_id, secret)
     }
 
-    /// An app of a WeCom corp (企业微信) by CorpID, AgentId and the app's own secret.
+    /// Creates an app of a WeCom corp (企业微信) from the CorpID, the AgentId and the app's own secret.
     pub fn work(corp_id: impl Into<Arc<str>>, agent_id: u64, secret: impl Into<Secret>) -> Self {
         Self::new(Platform::Work { agent_id }, corp_id, secret)
     }
@@ -110,33 +112,34 @@ impl Account {
         }
     }
 
-    /// Adds a JS safe domain (JS接口安全域名), written as in WeChat's console: `example.com` or `example.com/path`.
+    /// Adds a JS safe domain (JS接口安全域名), written as in WeChat's console: `example.com` or
+    /// `example.com/path`.
     ///
     /// # Errors
-    /// [`DomainError`] says what is wrong with it: a scheme, a port, a wildcard, no host name at all.
+    /// [`DomainError`] names the problem: a scheme, a port, a wildcard or no host name.
     pub fn js_safe_domain(mut self, domain: &str) -> Result<Self, DomainError> {
         self.safe_domains.push(SafeDomain::parse(domain)?);
         Ok(self)
     }
 
-    /// The `jsApiList` of an answer whose request names none.
+    /// Sets the `jsApiList` for requests that name none.
     #[must_use]
     pub fn js_api_list<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
         self.js_api_list = names.into_iter().map(Into::into).collect();
         self
     }
 
-    /// The `openTagList` of an answer whose request names none.
+    /// Sets the `openTagList` for requests that name none.
     #[must_use]
     pub fn open_tag_list<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
         self.open_tag_list = names.into_iter().map(Into::into).collect();
         self
     }
 
-    /// Adds a proof of a domain, by the name and with the content that WeChat's console gives.
+    /// Adds a domain ownership file, with the name and content from WeChat's console.
     ///
     /// # Errors
-    /// [`VerifyFileError`] says which of them is wrong.
+    /// [`VerifyFileError`] says which of the two is invalid.
     pub fn verify_file(mut self, name: &str, content: &str) -> Result<Self, VerifyFileError> {
         self.verify_files.push(VerifyFile::new(name, content)?);
         Ok(self)
@@ -148,7 +151,8 @@ impl Account {
         self
     }
 
-    /// Holds lists once that are the same as another's: ten thousand accounts seldom have lists of their own.
+    /// Shares lists that are equal to those of another account: ten thousand accounts seldom have lists of
+    /// their own.
     #[cfg(feature = "server")]
     pub(crate) fn share_lists(&mut self, other: &Self) {
         if self.js_api_list == other.js_api_list {
@@ -159,68 +163,68 @@ impl Account {
         }
     }
 
-    /// Which token endpoint to use; without effect for WeCom, which has one.
+    /// Sets the token endpoint to use. Has no effect for WeCom, which has only one.
     #[must_use]
     pub fn token_mode(mut self, mode: TokenMode) -> Self {
         self.token_mode = mode;
         self
     }
 
-    /// The platform.
+    /// Returns the platform.
     #[must_use]
     pub fn platform(&self) -> Platform {
         self.platform
     }
 
-    /// The AppID, or WeCom's CorpID: what `wx.config` takes as `appId`.
+    /// Returns the AppID, or WeCom's CorpID: the `appId` that `wx.config` takes.
     #[must_use]
     pub fn app_id(&self) -> &str {
         &self.app_id
     }
 
-    /// The AppSecret, or the WeCom app's secret.
+    /// Returns the AppSecret, or the WeCom app's secret.
     #[must_use]
     pub fn secret(&self) -> &Secret {
         &self.secret
     }
 
-    /// The token endpoint in use.
+    /// Returns the token endpoint in use.
     #[must_use]
     pub fn mode(&self) -> TokenMode {
         self.token_mode
     }
 
-    /// The bound domains.
+    /// Returns the bound domains.
     #[must_use]
     pub fn safe_domains(&self) -> &[SafeDomain] {
         &self.safe_domains
     }
 
-    /// The default `jsApiList`.
+    /// Returns the default `jsApiList`.
     #[must_use]
     pub fn js_apis(&self) -> &[String] {
         &self.js_api_list
     }
 
-    /// The default `openTagList`.
+    /// Returns the default `openTagList`.
     #[must_use]
     pub fn open_tags(&self) -> &[String] {
         &self.open_tag_list
     }
 
-    /// The proofs of its domains.
+    /// Returns the domain ownership files.
     #[must_use]
     pub fn verify_files(&self) -> &[VerifyFile] {
         &self.verify_files
     }
 
-    /// Whether this account has credentials of this kind at all.
+    /// Returns whether this account has credentials of this kind.
     #[must_use]
     pub fn has(&self, kind: Kind) -> bool {
         self.platform.kinds().contains(&kind)
     }
 
-    /// The key under which a credential of this account is cached and stored.
+    /// Returns the key under which a credential of this account is cached and stored.
     #[must_use]
     pub fn key(&self, kind: Kind) -> CredentialKey {
         CredentialKey {
@@ -229,7 +233,7 @@ impl Account {
         }
     }
 
-    /// Platform, app id and agent id.
+    /// Returns the platform, app ID and agent ID.
     #[must_use]
     pub fn app_key(&self) -> AppKey {
         let agent_id = match self.platform {
@@ -243,8 +247,9 @@ impl Account {
         }
     }
 
-    /// What one account only may be: an AppID whatever its platform, since official accounts and mini programs fetch their tokens at
-    /// the same place and would retire each other's; at WeCom an app of a corp.
+    /// Returns the identity that only one account may have: the AppID on any platform, since official
+    /// accounts and mini programs share the token endpoint and would retire each other's tokens; for WeCom
+    /// the app of a corp.
     pub(crate) fn app_identity(&self) -> (&'static str, Arc<str>, Option<u64>) {
         let AppKey {
             platform,
@@ -257,9 +262,11 @@ impl Account {
         }
     }
 
-    /// Whether a page on `host` (lower case, punycode, as in [`crate::sign::PageUrl::host`]) at `path` may be signed for.
+    /// Returns whether a page on `host` (lower case, punycode, as in [`crate::sign::PageUrl::host`]) at
+    /// `path` may be signed.
     ///
-    /// An official account's domain covers its subdomains, as WeChat's console says; a WeCom trusted domain is that host alone.
+    /// An official account's domain covers its subdomains, as WeChat's console says; a WeCom trusted domain
+    /// covers that host only.
     #[must_use]
     pub fn allows_page(&self, host: &str, path: &str) -> bool {
         self.safe_domains.iter().any(|domain| {
@@ -267,7 +274,7 @@ impl Account {
         })
     }
 
-    /// Whether some page on `host` may be signed for: what decides about its origin, which has no path.
+    /// Returns whether any page on `host` may be signed. Used for origins, which have no path.
     #[must_use]
     pub fn allows_host(&self, host: &str) -> bool {
         self.safe_domains
@@ -280,7 +287,7 @@ impl Account {
     }
 }
 
-/// A bound domain: a host, and the path under which WeChat looks where one was bound.
+/// A bound domain: a host, and optionally the path under which WeChat looks for the verify file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SafeDomain {
     host: String,
@@ -289,10 +296,10 @@ pub struct SafeDomain {
 }
 
 impl SafeDomain {
-    /// Reads a domain as WeChat's console takes it.
+    /// Parses a domain in the form that WeChat's console accepts.
     ///
     /// # Errors
-    /// [`DomainError`] when it holds more or less than a host and a path.
+    /// [`DomainError`] if it is not exactly a host and an optional path.
     pub fn parse(domain: &str) -> Result<Self, DomainError> {
         let error = |problem| {
             Err(DomainError {
@@ -327,20 +334,20 @@ impl SafeDomain {
         }
     }
 
-    /// The host, lower case, in punycode.
+    /// Returns the host, lower case, in punycode.
     #[must_use]
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// Where a path was bound, with its slash in front; else empty.
+    /// Returns the bound path with a leading slash; empty for the whole host.
     #[must_use]
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// `host` itself or, where the domain has a dot in it, a name that ends with `.host`: `evilexample.com` is another site, and
-    /// nobody's `com` covers the world.
+    /// Returns whether the domain is `host` or, if the domain contains a dot, a parent of it: `example.com`
+    /// does not cover `evilexample.com`, and `com` covers no other host.
     fn covers_host(&self, host: &str, subdomains: bool) -> bool {
         host == self.host
             || (subdomains
@@ -362,7 +369,7 @@ impl fmt::Display for SafeDomain {
     }
 }
 
-/// A domain that WeChat's console would not take either.
+/// A domain that WeChat's console would not accept either.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("\"{domain}\" cannot be a JS safe domain: {problem}")]
 pub struct DomainError {

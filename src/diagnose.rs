@@ -1,7 +1,9 @@
-//! Why a signature is refused: tries the known mistakes, alone and in pairs, and names the one that fits.
+//! Diagnoses a rejected signature: tries the known mistakes, alone and in pairs, and names those that
+//! reproduce it.
 //!
-//! With the ticket it proves: the string that was hashed is found, or it is not. Without it, it explains the client's own words.
-//! Pure: asks nobody, and never shows a ticket.
+//! With the ticket, the mistake is proven by computation. Without it, the diagnosis uses the client's error
+//! text.
+//! Pure: makes no network call and never outputs a ticket.
 //!
 //! ```
 //! use wx_jssdk::diagnose::{Case, Role, diagnose};
@@ -39,68 +41,69 @@ use causes::Cause;
 use hash::Sent;
 use search::{Effort, Found, Search};
 
-/// What is known of a refused signature.
+/// The known facts about a rejected signature.
 #[derive(Clone, Debug, Default)]
 pub struct Case {
-    /// The address on which the page is: its `location.href`.
+    /// The page's URL: its `location.href`.
     pub url: String,
-    /// As the page got it.
+    /// The nonce as the page received it.
     pub nonce: String,
-    /// As the page got it, digit for digit.
+    /// The timestamp as the page received it, digit for digit.
     pub timestamp: String,
-    /// As the page got it.
+    /// The signature as the page received it.
     pub signature: String,
-    /// What may have signed.
+    /// The tickets that may have signed.
     pub tickets: Vec<Ticket>,
-    /// What the signature is for, as far as somebody said so; see [`Case::signed_for`].
+    /// What the signature is for, if given; see [`Case::signed_for`].
     pub target: Target,
-    /// The address of the first page load, where the page changed routes since.
+    /// The URL of the first page load, if the page has changed routes since.
     pub landing: Option<String>,
-    /// The address that the client says it checked: `realAuthUrl`.
+    /// The URL that the client reports as checked: `realAuthUrl`.
     pub checked_url: Option<String>,
-    /// Hosts of the API and its proxies, or the API's address.
+    /// Hosts of the API and its proxies, or the API's URL.
     pub hosts: Vec<String>,
-    /// The AppID or CorpID that the page got.
+    /// The AppID or CorpID that the page received.
     pub app_id: Option<String>,
-    /// The AppID or CorpID of the account that the tickets belong to.
+    /// The AppID or CorpID of the account that owns the tickets.
     pub account_app_id: Option<String>,
-    /// The address that the backend's answer names.
+    /// The URL that the backend's answer names.
     pub answered_url: Option<String>,
-    /// Whether the backend's answer has other names than `wx.config` reads.
+    /// Whether the answer's field names differ from those that `wx.config` reads.
     pub misnamed: bool,
-    /// Whether the signature was made here, from the string that was pasted: then it proves nothing about its own ticket.
+    /// Whether the signature was computed here from the pasted string; then it proves nothing about that
+    /// string's ticket.
     pub derived: bool,
-    /// What the client said.
+    /// The client's error text.
     pub error: Option<String>,
-    /// The `jsApiList` that `wx.config` got, where it is known.
+    /// The `jsApiList` passed to `wx.config`, if known.
     pub js_api_list: Option<Vec<String>>,
 }
 
-/// A ticket and what it is.
+/// A ticket and its role.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ticket {
-    /// What it is.
+    /// The role.
     pub role: Role,
-    /// The ticket itself.
+    /// The ticket's value.
     pub value: Secret,
 }
 
-/// What a ticket is.
+/// The role of a ticket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// The account's living jsapi_ticket.
+    /// The account's current jsapi_ticket.
     Current,
-    /// The jsapi_ticket before it.
+    /// The previous jsapi_ticket.
     Previous,
     /// The account's wx_card ticket.
     Card,
     /// The WeCom app's agent_config ticket.
     Agent,
-    /// No ticket at all, but taken for one.
+    /// An access token, which is not a ticket but is sometimes used as one.
     AccessToken,
-    /// The jsapi_ticket of the account of this name.
+    /// The jsapi_ticket of the account with this name.
     Other(String),
-    /// The ticket in the string that was pasted: it did sign, and whose it is is not known.
+    /// The ticket in the pasted string: it signed, but its account is unknown.
     Pasted,
 }
 
@@ -114,36 +117,36 @@ pub enum Target {
     AgentConfig,
 }
 
-/// How sure a finding is.
+/// How certain a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Confidence {
     /// The hash was reproduced.
     Proven,
-    /// Everything points to it.
+    /// All the evidence points to it.
     Likely,
-    /// Worth a look.
+    /// Worth checking.
     Possible,
 }
 
 /// One cause and its fix.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// Stable, snake_case: for programs.
+    /// A stable code in snake_case, for programs.
     pub code: &'static str,
-    /// How sure it is.
+    /// How certain it is.
     pub confidence: Confidence,
     /// What is wrong.
     pub cause: Hint,
     /// What to do.
     pub fix: Hint,
-    /// The string that was hashed, with the ticket struck out.
+    /// The string that was hashed, with the ticket redacted.
     pub evidence: Option<String>,
-    /// The string that should have been hashed, where that is another matter; its ticket struck out, too.
+    /// The string that should have been hashed, if different, with the ticket redacted.
     pub expected: Option<String>,
 }
 
 impl Case {
-    /// The four values that every case has.
+    /// Creates a case from the four values that every case has.
     pub fn new(
         url: impl Into<String>,
         nonce: impl Into<String>,
@@ -161,7 +164,7 @@ impl Case {
         }
     }
 
-    /// Adds a ticket, taken out of its quotes or out of WeChat's whole answer; an empty one is ignored.
+    /// Adds a ticket, extracted from quotes or from WeChat's complete answer. An empty ticket is ignored.
     #[must_use]
     pub fn ticket(mut self, role: Role, value: impl Into<Secret>) -> Self {
         let value = given_ticket::read(&role, value.into());
@@ -171,7 +174,7 @@ impl Case {
         self
     }
 
-    /// Takes over what a backend answered, where nothing is set yet.
+    /// Fills the unset fields from a backend's answer.
     #[must_use]
     pub fn answer(mut self, answer: Answer) -> Self {
         for (mine, its) in [
@@ -193,7 +196,8 @@ impl Case {
         self
     }
 
-    /// What the signature is for: where nobody said it, the client's own words do.
+    /// Returns what the signature is for: `wx.agentConfig` if the client's error text names it, else
+    /// [`Case::target`].
     #[must_use]
     pub fn signed_for(&self) -> Target {
         let names_agent = self
@@ -207,13 +211,14 @@ impl Case {
         }
     }
 
-    /// The address that has to be signed: the one that the client says it checked, else the page's.
+    /// Returns the URL that has to be signed: the one that the client reports as checked, else the page's
+    /// URL.
     #[must_use]
     pub fn checked(&self) -> &str {
         self.checked_url.as_deref().unwrap_or(&self.url)
     }
 
-    /// Takes over what the client said, and the address that it names there as checked.
+    /// Sets the client's error text and the checked URL that it names, where they are not set yet.
     #[must_use]
     pub fn said(mut self, error: Option<String>) -> Self {
         self.checked_url = self
@@ -226,7 +231,7 @@ impl Case {
         self
     }
 
-    /// Whether there is enough to compute with: all four values.
+    /// Returns whether all four values are present, so that a hash can be computed.
     #[must_use]
     pub fn is_whole(&self) -> bool {
         [&self.url, &self.nonce, &self.timestamp, &self.signature]
@@ -236,7 +241,7 @@ impl Case {
 }
 
 impl Target {
-    /// The ticket that it takes.
+    /// Returns the role of the ticket that signs for this target.
     #[must_use]
     pub fn role(self) -> Role {
         match self {
@@ -247,7 +252,7 @@ impl Target {
 }
 
 impl Role {
-    /// What stands in the ticket's place where a string is shown.
+    /// Returns the placeholder that is shown instead of the ticket.
     fn shown(&self) -> String {
         match self {
             Self::Current => "[jsapi_ticket]".into(),
@@ -262,7 +267,7 @@ impl Role {
 }
 
 impl Confidence {
-    /// The name in answers.
+    /// Returns the name used in API responses.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -285,7 +290,7 @@ impl Finding {
         }
     }
 
-    /// Whether it says more than that nothing was found.
+    /// Returns whether the finding says more than that nothing was found.
     #[must_use]
     pub fn explains(&self) -> bool {
         use verdicts::{NOTHING_FITS, NOTHING_GIVEN, STRING, TICKET_NEEDED, VALUES_NEEDED};
@@ -301,14 +306,15 @@ impl Finding {
     }
 }
 
-/// What explains the case, best first; never empty. Two mistakes made together are two findings with the same evidence.
+/// Returns the findings, best first; never empty. Two mistakes made together are two findings with the same
+/// evidence.
 #[must_use]
 pub fn diagnose(case: &Case) -> Vec<Finding> {
     diagnosed(case, Effort::Full)
 }
 
-/// Like [`diagnose`], at a bounded cost for questions from the public: ports that no application server usually has are not tried, and
-/// the pairs of mistakes on a very long address only in part.
+/// Like [`diagnose`], but at a bounded cost for public requests: ports that application servers rarely use
+/// are not tried, and on a very long URL only some of the pairs of mistakes.
 #[must_use]
 pub fn diagnose_briefly(case: &Case) -> Vec<Finding> {
     diagnosed(case, Effort::Brief)
@@ -343,7 +349,7 @@ fn diagnosed(case: &Case, effort: Effort) -> Vec<Finding> {
     findings
 }
 
-/// What the client's words mean, with what is known of the page beside them.
+/// Explains the client's error text, refined by what is known about the page.
 fn said(case: &Case) -> Vec<Finding> {
     let Some(error) = case.error.as_deref() else {
         return Vec::new();
@@ -359,7 +365,7 @@ fn said(case: &Case) -> Vec<Finding> {
     said
 }
 
-/// Whether `jsApiList` is known and lacks the interface that was refused: `chooseImage:…`.
+/// Returns whether `jsApiList` is known and lacks the rejected interface (`chooseImage:…`).
 fn is_unlisted(case: &Case, error: &str) -> bool {
     let name = error
         .split([':', '：'])
@@ -371,7 +377,8 @@ fn is_unlisted(case: &Case, error: &str) -> bool {
     })
 }
 
-/// Whether the page is on another port than clients take. An address without a domain is one of a developer's machine.
+/// Returns whether the page uses a port that clients do not accept (they accept 80 and 443). A host that is
+/// not a domain, or is localhost, is a development machine and does not count.
 fn has_other_port(page: &str) -> bool {
     let Ok(page) = ::url::Url::parse(page) else {
         return false;
@@ -387,7 +394,7 @@ fn malformed(said: Vec<Finding>, findings: &mut Vec<Finding>) {
     findings.extend(said);
 }
 
-/// The search has an answer, or none.
+/// Adds the findings of a search that had a ticket to compute with.
 fn judged(
     case: &Case,
     found: Option<Found>,
@@ -399,7 +406,8 @@ fn judged(
         Some(Found { mistakes, string }) if mistakes.is_empty() => {
             findings.extend(app_id(case).map(|cause| Finding::new(Confidence::Proven, cause)));
             findings.extend(beside_the_signature(case));
-            // The string agrees with itself, whatever its ticket is.
+            // A signature computed from the pasted string always matches it, so the match proves nothing
+            // about the ticket.
             let role = case.signed_for().role();
             let proves_itself =
                 case.derived && !case.tickets.iter().any(|ticket| ticket.role == role);
@@ -408,7 +416,7 @@ fn judged(
             } else {
                 (Confidence::Proven, &verdicts::RIGHT)
             };
-            // "invalid signature" explains nothing when it is valid.
+            // The signature is valid, so the client's "invalid signature" explains nothing.
             said.retain(|finding| !is_about_the_whole(finding));
             findings.extend(said);
             findings.push(Finding {
@@ -441,10 +449,10 @@ fn judged(
     }
 }
 
-/// The signature is right: what may be wrong all the same.
+/// Returns what can be wrong apart from the hash: port, field names, landing URL, unit of the timestamp.
 fn beside_the_signature(case: &Case) -> Vec<Finding> {
     let page = escape::href(case.checked());
-    // Where the client says what it checked, that decides.
+    // The URL that the client reports as checked takes precedence over the landing URL.
     let landing = case
         .landing
         .as_deref()
@@ -464,7 +472,8 @@ fn beside_the_signature(case: &Case) -> Vec<Finding> {
         .collect()
 }
 
-/// What is wrong with the AppID that the page got: of its own look, or beside the account that signed.
+/// Returns what is wrong with the AppID that the page received: it is an AgentId, or not the account that
+/// signed.
 fn app_id(case: &Case) -> Option<&'static Cause> {
     let given = case.app_id.as_deref()?.trim();
     let is_number = !given.is_empty() && given.bytes().all(|byte| byte.is_ascii_digit());
@@ -475,7 +484,7 @@ fn app_id(case: &Case) -> Option<&'static Cause> {
     (given != signs).then_some(&verdicts::APP_ID_OF_ANOTHER)
 }
 
-/// No ticket to compute with: the client's words, and what can be seen.
+/// Adds the findings that need no ticket: the client's error text and visible defects.
 fn looked_at(case: &Case, sent: &Sent, said: Vec<Finding>, findings: &mut Vec<Finding>) {
     let look = sent.causes().into_iter();
     findings.extend(look.map(|cause| Finding::new(Confidence::Likely, cause)));
@@ -486,7 +495,7 @@ fn looked_at(case: &Case, sent: &Sent, said: Vec<Finding>, findings: &mut Vec<Fi
     findings.extend(app_id(case).map(|cause| Finding::new(Confidence::Likely, cause)));
     let address = address_signed(case);
     let beside = beside_the_signature(case).into_iter();
-    // What the answer names was signed; whether the landing page's address should have been is a guess beside it.
+    // The answer's URL was signed. That the landing URL should have been signed instead is only a guess.
     findings.extend(
         beside.filter(|finding| address.is_none() || finding.code != verdicts::CURRENT_URL.code),
     );
@@ -494,7 +503,8 @@ fn looked_at(case: &Case, sent: &Sent, said: Vec<Finding>, findings: &mut Vec<Fi
     findings.extend(general);
 }
 
-/// How the address that was signed, as far as it is known, came from the one that should have been.
+/// Returns the mistake that turned the URL to be signed into the one that was signed, as far as that is
+/// known.
 fn address_signed(case: &Case) -> Option<&'static Cause> {
     let right = escape::href(case.checked());
     let right = before_fragment(&right);
@@ -511,12 +521,12 @@ fn address_signed(case: &Case) -> Option<&'static Cause> {
         .map(|(cause, _)| cause)
 }
 
-/// Words that say no more than that the signature was refused.
+/// Returns whether the finding says only that the signature was rejected.
 fn is_refusal_alone(finding: &Finding) -> bool {
     client_errors::is_refusal_alone(finding.code)
 }
 
-/// Words on the signature as a whole, beside which a computed verdict says more.
+/// Returns whether the finding is about the signature as a whole, so that a computed verdict says more.
 fn is_about_the_whole(finding: &Finding) -> bool {
     is_refusal_alone(finding) || finding.code == "config_accepted"
 }

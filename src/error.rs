@@ -1,7 +1,7 @@
-//! What can go wrong, and what to do about it.
+//! Errors: what can go wrong and how to fix it.
 //!
-//! An upstream failure is classed once, here, by what to do next ([`Class`]), and explained once, in English and Chinese
-//! ([`codes`]). Nothing outside this room knows an errcode.
+//! An upstream failure is classified here, once, by the required reaction ([`Class`]) and explained in
+//! English and Chinese ([`codes`]). No other module handles errcodes.
 
 pub mod codes;
 mod transport_errors;
@@ -19,7 +19,7 @@ use transport_errors::*;
 use crate::clock::UnixTime;
 use crate::credential::Kind;
 
-/// A sentence in both languages of our readers.
+/// A text in English and Chinese.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hint {
     /// English.
@@ -29,7 +29,7 @@ pub struct Hint {
 }
 
 impl Hint {
-    /// A fixed sentence.
+    /// Creates a hint from constant texts.
     #[must_use]
     pub const fn fixed(en: &'static str, zh: &'static str) -> Self {
         Self {
@@ -39,28 +39,30 @@ impl Hint {
     }
 }
 
-/// Whether a character of foreign text may be kept for logs and pages: one that is seen. Control characters break lines, bidi marks
-/// turn them round, zero-width ones hide words from a search and secrets from being struck out.
+/// Returns whether a character of external text is visible and may be kept in logs and pages. Control
+/// characters break lines, bidi marks reorder text, and zero-width characters hide words from a search and
+/// secrets from redaction.
 pub(crate) fn is_visible(c: char) -> bool {
-    // The standard library escapes exactly what cannot be printed, and beside it these three.
+    // `escape_debug` escapes every character that cannot be printed, and also the visible ones listed here.
     matches!(c, '"' | '\'' | '\\' | '\u{3000}') || c.escape_debug().len() == 1
 }
 
-/// What to do about an upstream failure.
+/// How to react to an upstream failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Class {
-    /// Try again, later and later, with jitter.
+    /// Retry with increasing delays and jitter.
     Transient,
-    /// The token is dead before its time: renew it once and repeat the call once.
+    /// The token was invalidated before its expiry: refresh it once and repeat the call once.
     StaleToken,
-    /// A quota is used up: every call until it resets only makes it worse.
+    /// A quota is used up: every call before it resets makes it worse.
     Quota,
-    /// A person must act (secret, allow-list, punished account): try rarely, say it loudly, with the fix.
+    /// An operator must act (secret, allow-list, punished account): retry rarely and report the failure with
+    /// its fix.
     Setup,
 }
 
 impl Class {
-    /// The name in logs and metrics.
+    /// Returns the name used in logs and metrics.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -72,7 +74,7 @@ impl Class {
     }
 }
 
-/// Which of WeChat's two systems answered: the same errcode may mean another thing.
+/// The WeChat system that answered: the same errcode can have another meaning on each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum System {
     /// `api.weixin.qq.com`: official accounts and mini programs.
@@ -81,84 +83,88 @@ pub enum System {
     Qyapi,
 }
 
-/// What the call was paid with: 40001 on a call with the secret means a wrong secret, with a token a dead token.
+/// The credential that authenticated the call. Errcode 40001 means a wrong AppSecret on a call with the
+/// secret, and an invalid token on a call with a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Paid {
-    /// A token call.
+    /// The AppSecret: a token call.
     WithSecret,
-    /// A ticket call, or any other with `access_token=`.
+    /// An access token: a ticket call, or any other call with `access_token=`.
     WithToken,
 }
 
-/// When a call that failed may be made again.
+/// When a failed call may be repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wait {
     /// 1 s, 2 s, 4 s … 60 s, with jitter.
     Backoff,
-    /// A minute, doubling up to five: somebody has to act, and asking more often is not answered better.
+    /// One minute, doubling up to five: an operator must act, and retrying more often does not help.
     Slow,
-    /// When the current minute is over.
+    /// When the current minute ends.
     NextMinute,
-    /// When the day turns in Shanghai; tried once an hour before, since the console can clear a day's quota at any time.
+    /// At midnight in Shanghai. Retried once an hour before that, since the console can clear a day's quota
+    /// at any time.
     NextDay,
-    /// A time that WeChat itself names.
+    /// A duration that WeChat specifies.
     For(Duration),
-    /// The end of a block that WeChat put on an earlier call.
+    /// The end of a block that WeChat imposed on an earlier call.
     Until(UnixTime),
 }
 
-/// One call to WeChat that brought nothing usable.
+/// An upstream call without a usable result.
 ///
-/// Prints no secret: URLs are taken out of transport errors, and the values sent are struck out of WeChat's own text.
+/// Contains no secret: URLs are removed from transport errors, and the values sent are redacted from
+/// WeChat's text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UpstreamError {
     /// The path called, e.g. `/cgi-bin/token`.
     pub endpoint: &'static str,
-    /// Which system it was.
+    /// The system called.
     pub system: System,
-    /// What it was paid with.
+    /// The credential that authenticated the call.
     pub paid: Paid,
     /// What happened.
     pub failure: Failure,
-    /// Other addresses that WeChat saw this server call from and refused, of the last day, latest first.
+    /// Other IPs from which WeChat saw and rejected this server's calls within the last day, newest first.
     pub also_seen: Vec<IpAddr>,
 }
 
 /// How an upstream call failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// The request never reached WeChat: no name, no route, connection refused, TLS refused.
+    /// The request never reached WeChat: unknown host, no route, connection refused or TLS refused.
     Unreachable(String),
     /// The request never reached WeChat: the certificate of the server that answered is not trusted here.
     Untrusted(String),
-    /// It was sent, but no whole answer came back: it may have been carried out.
+    /// The request was sent, but no complete response arrived: WeChat may have processed it.
     ReplyLost(String),
-    /// A whole answer came that is not JSON: another server's.
+    /// A complete response that is not JSON: it came from another server.
     NotJson {
-        /// Its HTTP status.
+        /// The HTTP status.
         status: u16,
-        /// Its size and its first words.
+        /// The body's size and first words.
         what: String,
     },
-    /// An answer came that cannot be used: another shape, empty value, absurd life.
+    /// A response that cannot be used: wrong shape, empty value or implausible lifetime.
     Unusable(String),
-    /// No call was made: the shared store, through which the processes agree on who calls, could not be asked.
+    /// No call was made: the shared store, which coordinates the nodes' calls, could not be reached.
     StoreUnreachable(String),
-    /// WeChat said no.
+    /// WeChat rejected the call.
     Refused {
-        /// Its code.
+        /// WeChat's errcode.
         errcode: i64,
-        /// Its words. They name this server's IP: never for the public.
+        /// WeChat's errmsg. It names this server's IP, so it must never be shown publicly.
         errmsg: String,
-        /// The end of the block that the store remembers, where it does.
+        /// The end of the block, if the store has one recorded.
         blocked_until: Option<UnixTime>,
-        /// How many such calls the processes that share the store made today, where that is far from what WeChat grants.
+        /// How many such calls the nodes that share the store made today, if that is far below WeChat's
+        /// quota.
         few_calls: Option<u64>,
     },
 }
 
 impl Failure {
-    /// WeChat's answer to a spent quota, remembered instead of heard once more.
+    /// Returns the failure for a quota known to be spent, without calling WeChat again.
     #[must_use]
     pub fn spent_until(until: UnixTime, few_calls: Option<u64>) -> Self {
         let errmsg = format!(
@@ -173,7 +179,7 @@ impl Failure {
         }
     }
 
-    /// What was said, by WeChat or by the machine between: for the operator only.
+    /// Returns the text from WeChat or from the failed transport: for the operator only.
     #[must_use]
     pub fn said(&self) -> Cow<'_, str> {
         match self {
@@ -189,18 +195,18 @@ impl Failure {
 }
 
 impl UpstreamError {
-    /// What to do.
+    /// Returns how to react.
     #[must_use]
     pub fn class(&self) -> Class {
         self.advice()
             .map_or(Class::Transient, |advice| advice.class)
     }
 
-    /// When to try again.
+    /// Returns when to retry.
     #[must_use]
     pub fn wait(&self) -> Wait {
         match self.failure {
-            // It has begun when WeChat said so, not when it was read of.
+            // The block began when WeChat reported it, not when this node read it from the store.
             Failure::Refused {
                 blocked_until: Some(until),
                 ..
@@ -209,7 +215,7 @@ impl UpstreamError {
         }
     }
 
-    /// WeChat's code, where it spoke.
+    /// Returns WeChat's errcode, if WeChat rejected the call.
     #[must_use]
     pub fn errcode(&self) -> Option<i64> {
         match self.failure {
@@ -218,7 +224,7 @@ impl UpstreamError {
         }
     }
 
-    /// Whether WeChat may have carried the call out although no answer can be used.
+    /// Returns whether WeChat may have processed the call although no usable response arrived.
     #[must_use]
     pub fn may_have_been_carried_out(&self) -> bool {
         matches!(
@@ -227,7 +233,7 @@ impl UpstreamError {
         )
     }
 
-    /// Whether it is a spent quota that the store remembers, so that another process can lift it.
+    /// Returns whether this is a spent quota recorded in the store, so that another node can lift it.
     #[must_use]
     pub fn is_block(&self) -> bool {
         matches!(
@@ -239,7 +245,8 @@ impl UpstreamError {
         )
     }
 
-    /// Until when no process calls again, since its quota is spent; `None` for every other failure, and for a minute's quota.
+    /// Returns until when no node calls again because the quota is spent; `None` for every other failure and
+    /// for a per-minute limit.
     #[must_use]
     pub fn spent_until(&self, now: UnixTime) -> Option<UnixTime> {
         match (self.class(), self.wait()) {
@@ -249,7 +256,8 @@ impl UpstreamError {
         }
     }
 
-    /// The IP address that WeChat saw this server call from, where its refusal names one: the one to put in the allow-list.
+    /// Returns the IP from which WeChat saw this server call, if its errmsg names one: the IP to add to the
+    /// allow-list.
     #[must_use]
     pub fn seen_ip(&self) -> Option<&str> {
         let Failure::Refused { errmsg, .. } = &self.failure else {
@@ -265,7 +273,8 @@ impl UpstreamError {
         ip.parse::<IpAddr>().is_ok().then_some(ip)
     }
 
-    /// The addresses to put into the allow-list, where this is a refusal for want of that: the latest first.
+    /// Returns the IPs to add to the allow-list, newest first; empty unless WeChat rejected the call because
+    /// of its IP.
     #[must_use]
     pub fn ips_to_allow(&self) -> Vec<IpAddr> {
         let is_about_the_ip = matches!(
@@ -282,7 +291,7 @@ impl UpstreamError {
         ips
     }
 
-    /// The cause, in both languages.
+    /// Returns the cause in both languages.
     #[must_use]
     pub fn cause(&self) -> Hint {
         match &self.failure {
@@ -302,7 +311,7 @@ impl UpstreamError {
         }
     }
 
-    /// What to do next, in both languages. Names no IP: fit for the public.
+    /// Returns the fix in both languages. It names no IP, so it may be shown publicly.
     #[must_use]
     pub fn fix(&self) -> Hint {
         match &self.failure {
@@ -328,7 +337,7 @@ impl UpstreamError {
         }
     }
 
-    /// [`UpstreamError::fix`] with the IPs to allow, where WeChat's refusal names one: for the operator.
+    /// Returns [`UpstreamError::fix`] with the IPs to allow, if WeChat's errmsg names one: for the operator.
     #[must_use]
     pub fn fix_for_operator(&self) -> Hint {
         let fix = self.fix();
@@ -387,13 +396,14 @@ impl fmt::Display for UpstreamError {
 
 impl std::error::Error for UpstreamError {}
 
-/// When a spent day is tried again: it turns at midnight in Shanghai, and the console can clear it before.
+/// Returns when to retry after the day's quota is spent: at midnight in Shanghai at the latest, and earlier
+/// because the console can clear the quota.
 #[must_use]
 pub(crate) fn next_probe(now: UnixTime) -> UnixTime {
     now.next_shanghai_midnight().min(now.plus(PROBE_EVERY))
 }
 
-/// The day's quota is spent, and not by this program.
+/// Returns the cause of a day's quota that another server has spent.
 fn used_elsewhere(advice: Option<&Advice>, calls: u64) -> Hint {
     let cause = advice.map_or(UNREACHABLE_CAUSE, |advice| advice.cause.clone());
     Hint {
@@ -410,7 +420,7 @@ fn used_elsewhere(advice: Option<&Advice>, calls: u64) -> Hint {
     }
 }
 
-/// Stable mode has a quota of its own, which is much larger.
+/// Returns the fix with a pointer to stable mode, which has its own, much larger quota.
 fn with_stable_mode(advice: Option<&Advice>) -> Hint {
     let fix = advice.map_or(UNREACHABLE_FIX, |advice| advice.fix.clone());
     Hint {
@@ -427,20 +437,20 @@ fn with_stable_mode(advice: Option<&Advice>) -> Hint {
     }
 }
 
-/// How the path of classic mode's token call ends, and no other's.
+/// The end of the path of classic mode's token call. No other endpoint ends like this.
 const CLASSIC_TOKEN: &str = "/token";
 
-/// How often a spent day's quota is tried: one call of all who share the store.
+/// Interval between probes of a spent day's quota: one call by all nodes that share the store.
 const PROBE_EVERY: Duration = Duration::from_secs(60 * 60);
 
-/// The longest page URL that is signed, in bytes before its `#`. Browsers and proxies give up earlier.
+/// Maximum length of a page URL before its `#`, in bytes. Browsers and proxies have lower limits.
 pub const MAX_PAGE_URL: usize = 16 * 1024;
 
-/// Why a page URL cannot be signed. Each says what the page did wrong.
+/// Reason why a page URL cannot be signed. Each variant names the page's mistake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PageError {
-    /// Nothing there.
+    /// The URL is empty.
     #[error("the url is empty")]
     Empty,
     /// Longer than [`MAX_PAGE_URL`].
@@ -449,25 +459,25 @@ pub enum PageError {
     /// Starts with `http%3A`: encoded twice.
     #[error("the url was percent-encoded twice")]
     DoubleEncoded,
-    /// No `http://` or `https://` in front.
+    /// Does not start with `http://` or `https://`.
     #[error("the url does not start with http:// or https://")]
     NotHttp,
-    /// A space, a tab, a newline or another control character in it.
+    /// Contains a space, a tab, a newline or another control character.
     #[error("the url holds a space or a control character")]
     Blank,
-    /// Bytes above 127: a browser's `location.href` has none.
+    /// Contains bytes above 127, which a browser's `location.href` never does.
     #[error("the url holds characters that a browser percent-encodes")]
     NotAscii,
-    /// `user@host`.
+    /// Contains a user name (`user@host`) or a backslash before the host.
     #[error("the url holds a user name or a backslash before its host")]
     UserInfo,
-    /// No host that could be parsed.
+    /// Has no host that can be parsed.
     #[error("the url has no valid host")]
     NoHost,
 }
 
 impl PageError {
-    /// What the page has to do.
+    /// Returns how to correct the page.
     #[must_use]
     pub fn hint(self) -> Hint {
         match self {
@@ -491,33 +501,33 @@ impl PageError {
     }
 }
 
-/// What the broker answers instead of a credential or a signature.
+/// Reason why the broker returns no credential or signature.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// No account has this name.
     #[error("there is no account \"{account}\"")]
     UnknownAccount {
-        /// The name asked for.
+        /// The requested name.
         account: String,
     },
     /// The request names no account, and there is no default.
     #[error("the request names no account, and no account is the default")]
     AccountRequired,
-    /// The account's platform has no such credential: a mini program has no jsapi_ticket.
+    /// The account's platform has no such credential: a mini program, for example, has no jsapi_ticket.
     #[error("account \"{account}\" ({platform}) has no {kind}")]
     UnsupportedCredential {
         /// The account's name.
         account: String,
         /// Its platform.
         platform: &'static str,
-        /// What was asked for.
+        /// The requested credential.
         kind: Kind,
     },
-    /// The page's URL cannot be signed at all.
+    /// The page's URL cannot be signed.
     #[error("{0}")]
     Page(#[from] PageError),
-    /// The page is on a host that the account has not bound.
+    /// The page is on a host that is not bound to the account.
     #[error("account \"{account}\" does not sign pages on \"{host}\"")]
     PageNotAllowed {
         /// The account's name.
@@ -525,28 +535,29 @@ pub enum Error {
         /// The page's host.
         host: String,
     },
-    /// WeChat gave none, now or when it was last asked.
+    /// WeChat issued no credential, now or at the last attempt.
     #[error("{}: {error}", no_renewal(account, *kind, *served))]
     Upstream {
         /// The account's name.
         account: String,
-        /// What was wanted.
+        /// The requested credential.
         kind: Kind,
-        /// Why there is none.
+        /// The upstream failure.
         error: Arc<UpstreamError>,
-        /// Whether a living value is served meanwhile: then only the renewal failed that was asked for.
+        /// Whether a valid value is still served, so that only the requested refresh failed.
         served: bool,
-        /// When it will be tried again.
+        /// When the next attempt is made.
         retry_at: UnixTime,
-        /// From now until then.
+        /// The time until the next attempt.
         retry_after: Duration,
     },
-    /// This credential was renewed on demand a moment ago; another renewal has to wait, so that no caller can burn the quota.
+    /// The credential was refreshed on request a moment ago. The rate limit delays another refresh, so that
+    /// no caller can exhaust WeChat's quota.
     #[error("the {kind} of account \"{account}\" was renewed a moment ago; ask again in {} s", retry_after.as_secs())]
     Rationed {
         /// The account's name.
         account: String,
-        /// What was to be renewed.
+        /// The credential to refresh.
         kind: Kind,
         /// How long to wait.
         retry_after: Duration,
@@ -556,12 +567,12 @@ pub enum Error {
     Interrupted {
         /// The account's name.
         account: String,
-        /// What was wanted.
+        /// The requested credential.
         kind: Kind,
     },
 }
 
-/// What an [`Error::Upstream`] comes to, without why.
+/// Returns the message of an [`Error::Upstream`] without the cause.
 pub(crate) fn no_renewal(account: &str, kind: Kind, served: bool) -> String {
     match served {
         true => format!("could not renew the {kind} of account \"{account}\""),
@@ -570,7 +581,7 @@ pub(crate) fn no_renewal(account: &str, kind: Kind, served: bool) -> String {
 }
 
 impl Error {
-    /// A stable name for programs.
+    /// Returns a stable code for programs.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
@@ -591,7 +602,7 @@ impl Error {
         }
     }
 
-    /// How long the caller should wait before asking again, where waiting helps.
+    /// Returns how long to wait before retrying, if waiting helps.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
@@ -603,7 +614,7 @@ impl Error {
         }
     }
 
-    /// The upstream failure behind it, where there is one.
+    /// Returns the underlying upstream failure, if there is one.
     #[must_use]
     pub fn upstream(&self) -> Option<&UpstreamError> {
         match self {

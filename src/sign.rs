@@ -1,7 +1,8 @@
-//! Signing: what the phone recomputes, to the byte.
+//! Signing for the JS-SDK: computes what the phone recomputes, byte for byte.
 //!
-//! `signature = hex(sha1("jsapi_ticket=T&noncestr=N&timestamp=S&url=U"))` with U the page's `location.href` cut at its first `#`
-//! and otherwise untouched. Pure functions: no ticket is fetched here, and no URL is ever decoded, encoded or normalised.
+//! `signature = hex(sha1("jsapi_ticket=T&noncestr=N&timestamp=S&url=U"))`, where U is the page's
+//! `location.href` up to its first `#`, otherwise unchanged.
+//! Pure functions: they fetch no ticket, and never decode, encode or normalise a URL.
 
 mod page;
 mod warning;
@@ -18,7 +19,7 @@ pub use crate::error::{MAX_PAGE_URL, PageError};
 pub use page::{PageUrl, before_fragment};
 pub use warning::Warning;
 
-/// An app id and a living ticket: all that signing needs.
+/// Signs pages with an app ID and a valid ticket.
 ///
 /// ```
 /// use wx_jssdk::{clock::UnixTime, sign::{PageUrl, Signer}};
@@ -31,12 +32,12 @@ pub use warning::Warning;
 #[derive(Clone)]
 pub struct Signer {
     app_id: Arc<str>,
-    /// SHA-1 after `jsapi_ticket=T&noncestr=`: the same for every page until the ticket changes.
+    /// SHA-1 state after `jsapi_ticket=T&noncestr=`: the same for every page until the ticket changes.
     state: Sha1,
 }
 
 impl Signer {
-    /// A signer for `wx.config` (with the jsapi_ticket) or `wx.agentConfig` (with the agent ticket).
+    /// Creates a signer for `wx.config` (with the jsapi_ticket) or `wx.agentConfig` (with the agent ticket).
     pub fn new(app_id: impl Into<Arc<str>>, ticket: impl Into<Secret>) -> Self {
         let state = Sha1::new()
             .chain_update("jsapi_ticket=")
@@ -48,7 +49,8 @@ impl Signer {
         }
     }
 
-    /// Signs `page`. The answer's lists are empty and `debug` is off: set them as the page wants them, they are not signed.
+    /// Signs `page`. The result's lists are empty and `debug` is off; they are not part of the signature, so
+    /// set them as the page needs.
     #[must_use]
     pub fn sign(&self, page: &PageUrl, nonce: &str, timestamp: UnixTime) -> JsConfig {
         JsConfig {
@@ -57,7 +59,8 @@ impl Signer {
         }
     }
 
-    /// [`Signer::sign`] for a text that need not be an address: to compare with what another backend signed.
+    /// Like [`Signer::sign`], for a text that need not be a URL: used to compare with another backend's
+    /// signature.
     #[must_use]
     pub fn sign_text(&self, url: &str, nonce: &str, timestamp: UnixTime) -> JsConfig {
         JsConfig {
@@ -74,13 +77,13 @@ impl Signer {
         }
     }
 
-    /// The bare signature over `url`, which is taken as it is: cut its fragment first.
+    /// Returns the signature over `url` as given: cut off the fragment first.
     #[must_use]
     pub fn signature(&self, url: &str, nonce: &str, timestamp: UnixTime) -> Signature {
         self.signature_of(nonce.as_bytes(), timestamp.to_string().as_bytes(), url)
     }
 
-    /// [`Signer::signature`] with the timestamp's digits, which the caller prints too.
+    /// Like [`Signer::signature`], with the timestamp as digits, which the caller also prints.
     pub(crate) fn signature_of(&self, nonce: &[u8], seconds: &[u8], url: &str) -> Signature {
         let mut state = self.state.clone();
         for part in [nonce, b"&timestamp=", seconds, b"&url=", url.as_bytes()] {
@@ -98,12 +101,12 @@ impl fmt::Debug for Signer {
     }
 }
 
-/// A SHA-1, printed as 40 lower-case hex digits.
+/// A SHA-1 digest, printed as 40 lower-case hex digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Signature([u8; 20]);
 
 impl Signature {
-    /// As it is printed.
+    /// Returns the printed form.
     pub(crate) fn hex(&self) -> [u8; 40] {
         let mut text = [0; 40];
         write_hex(&self.0, &mut text);
@@ -129,19 +132,19 @@ impl Serialize for Signature {
     }
 }
 
-/// What `wx.config` takes, and what `ww.register`'s `getConfigSignature` may return.
+/// The object that `wx.config` takes, and that `ww.register`'s `getConfigSignature` may return.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct JsConfig {
-    /// Alerts every call's answer on the phone. Never in production.
+    /// Shows an alert with the result of every call on the phone. Never enable it in production.
     pub debug: bool,
-    /// `true` for WeCom, whose SDK needs it for `wx.invoke`; left out otherwise.
+    /// `true` for WeCom, whose SDK needs it for `wx.invoke`; omitted otherwise.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub beta: bool,
     /// The AppID, or WeCom's CorpID.
     pub app_id: String,
-    /// When it was signed, in seconds: a JSON number.
+    /// When the signature was made, in seconds: a JSON number.
     #[cfg_attr(feature = "server", schema(value_type = u64, example = 1414587457))]
     pub timestamp: UnixTime,
     /// The nonce, spelled `noncestr` in the signed text and `nonceStr` here.
@@ -149,41 +152,41 @@ pub struct JsConfig {
     /// 40 lower-case hex digits.
     #[cfg_attr(feature = "server", schema(value_type = String, pattern = "^[0-9a-f]{40}$", example = "0f9de62fce790f9a083d5c99e95740ceb90c27ed"))]
     pub signature: Signature,
-    /// The interfaces the page wants to call.
+    /// The interfaces that the page wants to call.
     pub js_api_list: Vec<String>,
-    /// The open tags the page wants to use.
+    /// The open tags that the page wants to use.
     pub open_tag_list: Vec<String>,
-    /// The text that was signed, for people: the SDK ignores it.
+    /// The URL that was signed, for debugging; the SDK ignores it.
     pub url: String,
-    /// Why the phone will probably refuse this signature, which is valid for `url`; the SDK ignores it.
+    /// Why the phone will probably reject this signature although it is valid for `url`; the SDK ignores it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub warning: Option<Warning>,
 }
 
-/// What WeCom's `wx.agentConfig` takes.
+/// The object that WeCom's `wx.agentConfig` takes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct AgentConfig {
-    /// The CorpID: must be the one the user is logged in to.
+    /// The CorpID. It must be the corp that the user is logged in to.
     pub corpid: String,
-    /// The AgentId whose ticket signed.
+    /// The AgentId of the app whose ticket signed.
     pub agentid: String,
-    /// When it was signed, in seconds.
+    /// When the signature was made, in seconds.
     #[cfg_attr(feature = "server", schema(value_type = u64, example = 1414587457))]
     pub timestamp: UnixTime,
     /// The nonce.
     #[serde(rename = "nonceStr")]
     pub nonce_str: String,
-    /// Signed with the *agent* ticket, not the corp's.
+    /// The signature, made with the *agent* ticket, not the corp's ticket.
     #[cfg_attr(feature = "server", schema(value_type = String, pattern = "^[0-9a-f]{40}$", example = "0f9de62fce790f9a083d5c99e95740ceb90c27ed"))]
     pub signature: Signature,
-    /// The interfaces the page wants to call.
+    /// The interfaces that the page wants to call.
     #[serde(rename = "jsApiList")]
     pub js_api_list: Vec<String>,
 }
 
 impl AgentConfig {
-    /// The same fields as `config`, under the names that `agentConfig` takes.
+    /// Renames the fields of `config` to those that `wx.agentConfig` takes.
     #[must_use]
     pub fn new(config: JsConfig, agent_id: u64) -> Self {
         Self {
@@ -200,24 +203,24 @@ impl AgentConfig {
 /// The `cardExt` of one coupon in `wx.addCard`'s `cardList`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CardExt {
-    /// The card's id; signed, but a field of `cardList`, not of `cardExt`.
+    /// The card's ID. It is signed, but is a field of `cardList`, not of `cardExt`.
     pub card_id: String,
-    /// The card's code, where the merchant gives one.
+    /// The card's code, if the merchant assigns one.
     pub code: String,
-    /// The one user who may take it.
+    /// The only user who may take the card.
     pub openid: String,
-    /// When it was signed.
+    /// When the signature was made.
     pub timestamp: UnixTime,
-    /// At most 32 characters.
+    /// The nonce, at most 32 characters.
     pub nonce_str: String,
-    /// Not signed: begin of a fixed-term card.
+    /// Start of a fixed-term card. Not signed.
     pub fixed_begintimestamp: Option<u64>,
-    /// Not signed: the merchant's own mark.
+    /// The merchant's own label. Not signed.
     pub outer_str: Option<String>,
 }
 
 impl CardExt {
-    /// Signs with the wx_card ticket and gives the JSON *text* that `cardExt` must be.
+    /// Signs with the wx_card ticket and returns the JSON *text* that `cardExt` must be.
     #[must_use]
     pub fn sign(&self, ticket: &Secret) -> String {
         #[derive(Serialize)]
@@ -256,18 +259,18 @@ impl CardExt {
     }
 }
 
-/// What `wx.chooseCard` takes.
+/// The object that `wx.chooseCard` takes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ChooseCard {
-    /// A shop's id, or empty.
+    /// The shop's ID, or empty.
     pub shop_id: String,
     /// `GROUPON`, `CASH` …, or empty.
     pub card_type: String,
-    /// A card's id, or empty.
+    /// The card's ID, or empty.
     pub card_id: String,
-    /// When it was signed.
+    /// When the signature was made.
     #[cfg_attr(feature = "server", schema(value_type = u64, example = 1414587457))]
     pub timestamp: UnixTime,
     /// The nonce.
@@ -280,7 +283,7 @@ pub struct ChooseCard {
 }
 
 impl ChooseCard {
-    /// Signs a choice among the user's cards with the wx_card ticket of `app_id`.
+    /// Signs a selection among the user's cards with the wx_card ticket of `app_id`.
     #[must_use]
     pub fn sign(
         ticket: &Secret,
@@ -312,7 +315,8 @@ impl ChooseCard {
     }
 }
 
-/// The card algorithm: the values that are not empty, sorted by bytes, without separator, hashed.
+/// Returns the card signature: the SHA-1 of the non-empty values, sorted as byte strings and joined without
+/// a separator.
 #[must_use]
 pub fn card_signature<'a>(values: impl IntoIterator<Item = &'a str>) -> Signature {
     let mut values: Vec<_> = values
@@ -325,27 +329,28 @@ pub fn card_signature<'a>(values: impl IntoIterator<Item = &'a str>) -> Signatur
     Signature(state.finalize().into())
 }
 
-/// A fresh nonce: 32 hex digits, 128 bits from the operating system's seeded CSPRNG. WeChat allows up to 32 characters.
+/// Returns a new nonce: 32 hex digits, 128 bits from the operating system's seeded CSPRNG. WeChat allows up
+/// to 32 characters.
 #[must_use]
 pub fn nonce() -> String {
     String::from_utf8(nonce_digits().to_vec()).expect("hex digits are ASCII")
 }
 
-/// [`nonce`] without an allocation.
+/// Like [`nonce`], without an allocation.
 pub(crate) fn nonce_digits() -> [u8; 32] {
     let mut text = [0; 32];
     write_hex(&rand::random::<u128>().to_be_bytes(), &mut text);
     text
 }
 
-/// Writes each byte as two lower-case digits; `text` is twice as long.
+/// Writes each byte as two lower-case hex digits; `text` is twice as long as `bytes`.
 fn write_hex(bytes: &[u8], text: &mut [u8]) {
     for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {
         pair.copy_from_slice(&HEX[usize::from(*byte)]);
     }
 }
 
-/// The two digits of each byte.
+/// The two hex digits of each byte value.
 const HEX: [[u8; 2]; 256] = {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut pairs = [[0; 2]; 256];

@@ -1,7 +1,8 @@
-//! The calls to WeChat: the only user of the HTTP client, the only room that knows WeChat's paths and shapes.
+//! Calls to WeChat. The only module that uses the HTTP client and knows WeChat's paths and response formats.
 //!
-//! An answer becomes [`Issued`] or an [`UpstreamError`], judged by its `errcode` and never by its HTTP status or Content-Type.
-//! Nothing is retried, remembered or cached here: that is `broker`'s matter.
+//! A response becomes [`Issued`] or an [`UpstreamError`], decided by its `errcode` and never by the HTTP
+//! status or Content-Type.
+//! Nothing is retried or cached here: `broker` does that.
 
 mod verify_file_probe;
 
@@ -20,16 +21,16 @@ use crate::account::{Account, Platform, TokenMode};
 use crate::credential::{Kind, Secret, check_life};
 use crate::error::{Failure, Paid, System, UpstreamError, is_visible};
 
-/// Where WeChat is and how long to wait for it.
+/// The base URLs of WeChat's APIs and the timeouts of calls.
 #[derive(Clone, Debug)]
 pub struct UpstreamOptions {
-    /// Base of `api.weixin.qq.com`, without a slash at the end.
+    /// Base URL of `api.weixin.qq.com`, without a trailing slash.
     pub weixin: String,
-    /// Base of `qyapi.weixin.qq.com`.
+    /// Base URL of `qyapi.weixin.qq.com`.
     pub qyapi: String,
-    /// For the TCP and TLS handshakes.
+    /// Timeout of the TCP and TLS handshakes.
     pub connect_timeout: Duration,
-    /// For the whole call, the handshakes included.
+    /// Timeout of the whole call, including the handshakes.
     pub timeout: Duration,
 }
 
@@ -44,7 +45,7 @@ impl Default for UpstreamOptions {
     }
 }
 
-/// The client. Cloning gives another handle on the same one.
+/// The client of WeChat's APIs. Clones are handles to the same client.
 #[derive(Clone, Debug)]
 pub struct Upstream {
     client: Client,
@@ -53,21 +54,22 @@ pub struct Upstream {
     timeout: Duration,
 }
 
-/// A credential as WeChat issued it: validated, not yet cached.
+/// A credential issued by WeChat: validated, not yet cached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Issued {
     /// The token or ticket.
     pub value: Secret,
-    /// Its life, counted from when the call was *sent*.
+    /// Its lifetime, counted from when the call was *sent*.
     pub expires_in: Duration,
 }
 
-/// The HTTP client could not be made: no TLS roots, or a bad base URL.
+/// The HTTP client could not be created: no TLS roots, or an invalid base URL.
 #[derive(Debug, thiserror::Error)]
 #[error("the client for WeChat cannot be made: {0}")]
 pub struct ClientError(String);
 
-/// One of WeChat's endpoints: where it is, how it is paid, in which field the answer carries the value.
+/// A WeChat endpoint: its system and path, the credential that authenticates the call, and the response
+/// field with the value.
 struct Endpoint {
     system: System,
     path: &'static str,
@@ -108,19 +110,20 @@ const WORK_TICKET: Endpoint = Endpoint {
 };
 
 impl Upstream {
-    /// Makes the client: rustls, no redirects (WeChat sends none; a captive portal does).
+    /// Creates the client: rustls, no redirects (WeChat sends none, but a captive portal does).
     ///
     /// # Errors
-    /// [`ClientError`] when a base is no http(s) URL or TLS cannot be set up.
+    /// [`ClientError`] if a base URL is not http(s) or TLS cannot be set up.
     pub fn new(options: &UpstreamOptions) -> Result<Self, ClientError> {
-        // Already installed by somebody else in this process: then theirs is used.
+        // Fails if the process has already installed a provider, which is then used.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut builder = Client::builder()
             .connect_timeout(options.connect_timeout)
             .timeout(options.timeout)
             .redirect(redirect::Policy::none())
-            // A request sent on a kept connection that WeChat has just closed looks like a lost reply, and would cost a classic
-            // token its life. Calls are rare; a connection each is cheap.
+            // On a pooled connection that WeChat has just closed, a request looks like a lost reply, and a
+            // lost token call costs a classic token its validity. Calls are rare, so one connection per call
+            // is cheap.
             .pool_max_idle_per_host(0)
             .user_agent(concat!("wx-jssdk/", env!("CARGO_PKG_VERSION")));
         let bases = [base(&options.weixin)?, base(&options.qyapi)?];
@@ -128,10 +131,11 @@ impl Upstream {
             .iter()
             .all(|base| is_loopback(base) && base.scheme() == "http")
         {
-            // A simulator on this machine needs no roots, and is not reached through the company's egress proxy.
+            // A simulator on this machine needs no roots and is not reached through the company's egress
+            // proxy.
             builder.no_proxy().tls_certs_only([])
         } else {
-            // The machine's own roots, for a company's proxy; Mozilla's beside them, for an image that has none.
+            // The system's roots, for a company proxy, plus Mozilla's roots, for an image that has none.
             builder.tls_certs_merge(mozilla_roots())
         };
         let client = builder
@@ -146,17 +150,17 @@ impl Upstream {
         })
     }
 
-    /// The longest a call takes: what a lease must outlast.
+    /// Returns the maximum duration of a call. A lease must last longer.
     #[must_use]
     pub fn timeout(&self) -> Duration {
         self.timeout
     }
 
-    /// Fetches an access token with the account's secret. `force` retires the living token; only stable mode needs to be told so,
-    /// a classic or WeCom call does as it does.
+    /// Fetches an access token with the account's secret. `force` retires the current token; only stable
+    /// mode has this option, classic and WeCom calls ignore it.
     ///
     /// # Errors
-    /// [`UpstreamError`], classed.
+    /// [`UpstreamError`], classified.
     pub async fn token(&self, account: &Account, force: bool) -> Result<Issued, UpstreamError> {
         let (id, secret) = (account.app_id(), account.secret().expose());
         let endpoint = endpoint_of(account, Kind::AccessToken);
@@ -190,10 +194,10 @@ impl Upstream {
         }
     }
 
-    /// Buys a ticket with an access token. `kind` must be one that the account has.
+    /// Fetches a ticket with an access token. `kind` must be one that the account has.
     ///
     /// # Errors
-    /// [`UpstreamError`], classed: [`crate::error::Class::StaleToken`] when it is the token that was refused.
+    /// [`UpstreamError`], classified: [`crate::error::Class::StaleToken`] if WeChat rejected the token.
     pub async fn ticket(
         &self,
         account: &Account,
@@ -240,7 +244,8 @@ impl Upstream {
     }
 }
 
-/// Which call brings this credential: the system and the path that errors, logs and the call ledger name.
+/// Returns the endpoint that issues this credential: the system and path used in errors, logs and the quota
+/// count.
 #[must_use]
 pub fn endpoint(account: &Account, kind: Kind) -> (System, &'static str) {
     let endpoint = endpoint_of(account, kind);
@@ -260,7 +265,7 @@ fn endpoint_of(account: &Account, kind: Kind) -> &'static Endpoint {
 
 fn base(text: &str) -> Result<url::Url, ClientError> {
     if text.contains('@') {
-        // Not quoted: what stands before it is a password.
+        // Not quoted, since the text before the `@` can contain a password.
         return Err(ClientError(
             "a base URL with a user name in it: leave out everything up to the @".into(),
         ));
@@ -293,7 +298,7 @@ fn is_loopback(url: &url::Url) -> bool {
     }
 }
 
-/// Turns what came back into a value or one classed error. `paid` is struck out of everything that is kept as text.
+/// Turns a response into a value or one classified error. `paid` is redacted from all text that is kept.
 async fn judge(
     endpoint: &Endpoint,
     paid: &Secret,
@@ -312,7 +317,7 @@ async fn judge(
     judged(endpoint, paid, status, &body)
 }
 
-/// The judgement of a whole answer.
+/// Evaluates a complete response.
 fn judged(
     endpoint: &Endpoint,
     paid: &Secret,
@@ -370,7 +375,7 @@ fn judged(
         .map_err(|why| failed(Failure::Unusable(format!("HTTP {status}, {why}"))))
 }
 
-/// For the fuzz target: no part of the API.
+/// For the fuzz target; not part of the API.
 #[doc(hidden)]
 pub fn judge_body(
     account: &Account,
@@ -382,7 +387,7 @@ pub fn judge_body(
     judged(endpoint_of(account, kind), paid, status, body)
 }
 
-/// Validates a success before it is stored.
+/// Validates a successful response and returns its credential.
 fn issued(answer: &Answer, field: &str) -> Result<Issued, String> {
     let value = match answer.text(field) {
         None => return Err(format!("no {field} in it")),
@@ -392,7 +397,7 @@ fn issued(answer: &Answer, field: &str) -> Result<Issued, String> {
     value
         .check()
         .map_err(|why| format!("a {field} that {why}"))?;
-    // A number only: anything else may hold the value itself.
+    // Only a number is quoted: any other type may contain the credential itself.
     match answer.get("expires_in") {
         Some(Value::Number(life)) => {
             let seconds = life.as_u64();
@@ -405,7 +410,7 @@ fn issued(answer: &Answer, field: &str) -> Result<Issued, String> {
     }
 }
 
-/// A JSON object of which no key comes twice: parsers differ in which of the two they believe.
+/// A JSON object without duplicate keys: parsers disagree on which of two values counts.
 struct Answer(serde_json::Map<String, Value>);
 
 impl Answer {
@@ -432,7 +437,7 @@ impl<'de> Deserialize<'de> for Answer {
                 let mut answer = serde_json::Map::new();
                 while let Some((key, value)) = map.next_entry::<String, Value>()? {
                     if answer.contains_key(&key) {
-                        // Another key's name may be anything, also a secret.
+                        // Only known keys are named: any other key may contain a secret.
                         let known = READ.into_iter().find(|known| *known == key);
                         let key = known.unwrap_or("a key");
                         return Err(serde::de::Error::custom(format!("{TWICE}{key} twice")));
@@ -446,14 +451,14 @@ impl<'de> Deserialize<'de> for Answer {
     }
 }
 
-/// The keys of an answer that are looked at.
+/// The keys of a response that are read.
 const READ: [&str; 5] = ["errcode", "errmsg", "access_token", "ticket", "expires_in"];
 
-/// Tells this mistake from those of JSON.
+/// Distinguishes a duplicate key from JSON syntax errors.
 const TWICE: &str = "duplicate: ";
 
-/// The first words of what was no JSON, fit for a log line: a captive portal says here what it is. Of what looks like JSON that was
-/// cut, or holds long words, nothing is shown that could be a value.
+/// Returns the first words of a body that is not JSON, for a log line: they usually identify a captive
+/// portal. Truncated JSON and long words are omitted, since they could contain a credential.
 fn first_words(body: &[u8], paid: &Secret) -> String {
     let text = String::from_utf8_lossy(body);
     let text = text.trim_start_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
@@ -462,7 +467,7 @@ fn first_words(body: &[u8], paid: &Secret) -> String {
     }
     let mut words = String::new();
     let mut word = String::new();
-    // With a blank at the end, which ends the last word.
+    // The blank at the end terminates the last word.
     for c in printable(text, paid).chars().chain([' ']) {
         if c.is_ascii_alphanumeric() || matches!(c, '-' | '_') {
             word.push(c);
@@ -491,7 +496,8 @@ async fn read(mut response: Response) -> Result<Vec<u8>, Failure> {
     Ok(body)
 }
 
-/// A failed transport: whether the request can have reached WeChat decides what a lost token call does to the old token.
+/// Classifies a transport error. Whether the request can have reached WeChat decides what a lost token call
+/// does to the old token.
 fn transport(error: reqwest::Error) -> Failure {
     let error = error.without_url(); // its query holds the secret
     let why = describe(&error);
@@ -504,7 +510,7 @@ fn transport(error: reqwest::Error) -> Failure {
     }
 }
 
-/// Whether TLS ended because of the other side's certificate.
+/// Returns whether the TLS handshake failed because of the server's certificate.
 fn is_untrusted(error: &(dyn std::error::Error + 'static)) -> bool {
     if let Some(rustls::Error::InvalidCertificate(_)) = error.downcast_ref() {
         return true;
@@ -516,7 +522,7 @@ fn is_untrusted(error: &(dyn std::error::Error + 'static)) -> bool {
     }
 }
 
-/// An error with its innermost cause: `error sending request: Connection refused (os error 111)`.
+/// Returns an error with its innermost cause: `error sending request: Connection refused (os error 111)`.
 pub(crate) fn describe(error: &reqwest::Error) -> String {
     let mut innermost: &dyn std::error::Error = error;
     while let Some(source) = innermost.source() {
@@ -528,9 +534,10 @@ pub(crate) fn describe(error: &reqwest::Error) -> String {
     }
 }
 
-/// Somebody else's text, fit for a log line: one line, bounded, without the secret or token that paid for the call.
+/// Prepares external text for a log line: one line, bounded, without the secret or token that authenticated
+/// the call.
 ///
-/// Invisible characters go first, else one in the middle of the secret would hide it.
+/// Invisible characters are removed first, since one inside the secret would hide it from redaction.
 fn printable(text: &str, paid: &Secret) -> String {
     let mut line: String = text.chars().filter(|c| is_visible(*c)).collect();
     let encoded: String = url::form_urlencoded::byte_serialize(paid.expose().as_bytes()).collect();
@@ -542,16 +549,17 @@ fn printable(text: &str, paid: &Secret) -> String {
     line.chars().take(MAX_ERRMSG).collect()
 }
 
-/// WeChat's bodies are under 1 KiB; this leaves room and still bounds what a broken gateway can make us hold.
+/// Maximum size of a body. WeChat's are under 1 KiB; this limits what a broken gateway can make this process
+/// hold.
 const MAX_BODY: usize = 64 * 1024;
 
-/// Of what was no JSON: enough for the title of a page.
+/// Maximum length quoted from a body that is not JSON: enough for the title of a page.
 const FIRST_WORDS: usize = 80;
 
-/// Secrets, tokens and tickets are longer.
+/// Maximum length of a quoted word: secrets, tokens and tickets are longer.
 const LONGEST_WORD: usize = 15;
 
-/// Longest errmsg kept; WeChat's longest known one has about 250 characters.
+/// Maximum length of a kept errmsg. The longest known errmsg has about 250 characters.
 const MAX_ERRMSG: usize = 500;
 
 #[cfg(test)]

@@ -1,23 +1,23 @@
-//! Proof of a domain: the file that WeChat's console hands out and wants to find on the domain before it binds it.
+//! Domain ownership files: WeChat's console issues one and looks for it on the domain before binding it.
 
 use std::sync::Arc;
 
-/// One such file. Its name is exact, its content what WeChat gave, without a line break.
+/// A domain ownership file: the exact name and content that WeChat issued, without a line break.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VerifyFile {
     name: Arc<str>,
     content: Arc<str>,
 }
 
-/// What is wrong with a name or content: nothing but such a file may be served by its way.
+/// Reason why a name or content is invalid. Only ownership files may be served in this way.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum VerifyFileError {
-    /// Another name than WeChat gives.
+    /// The name is not one that WeChat issues.
     #[error(
         "the name must be MP_verify_….txt (or WW_verify_….txt) as WeChat's console gives it: letters and digits in the place of …, no path"
     )]
     Name,
-    /// Something else than one word.
+    /// The content is not a single word.
     #[error(
         "the content must be the 1 to 128 characters that are in WeChat's file: no blank, no line break, no path to a file"
     )]
@@ -25,10 +25,10 @@ pub enum VerifyFileError {
 }
 
 impl VerifyFile {
-    /// Checks both: whoever could have an arbitrary file served would own the domain.
+    /// Checks both values: control over an arbitrary file on the domain would be control over the domain.
     ///
     /// # Errors
-    /// [`VerifyFileError`] says which is wrong.
+    /// [`VerifyFileError`] says which of the two is invalid.
     pub fn new(name: &str, content: &str) -> Result<Self, VerifyFileError> {
         let middle = name.strip_suffix(".txt").and_then(|name| {
             let front = PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix));
@@ -52,23 +52,23 @@ impl VerifyFile {
         })
     }
 
-    /// `MP_verify_….txt`.
+    /// Returns the name: `MP_verify_….txt` or `WW_verify_….txt`.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// What stands in it.
+    /// Returns the content.
     #[must_use]
     pub fn content(&self) -> &Arc<str> {
         &self.content
     }
 }
 
-/// An official account's and a WeCom app's.
+/// Name prefixes of official accounts and of WeCom apps.
 const PREFIXES: [&str; 2] = ["MP_verify_", "WW_verify_"];
 
-/// WeChat's have 16.
+/// Limits of name and content; WeChat's have 16 characters.
 const MAX_NAME: usize = 64;
 const MAX_CONTENT: usize = 128;
 

@@ -1,8 +1,8 @@
-//! What a backend in any language answered: the `wx.config` object under whatever names, at whatever depth.
+//! Finds the `wx.config` object in the answer of any backend, under various field names and at any depth.
 
 use serde_json::{Map, Value};
 
-/// The parts of a backend's answer.
+/// The fields of a backend's answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Answer {
     /// `appId`, or WeCom's `corpid`.
@@ -13,16 +13,16 @@ pub struct Answer {
     pub timestamp: Option<String>,
     /// `signature`.
     pub signature: Option<String>,
-    /// The address that was signed, where the answer names it.
+    /// The URL that was signed, if the answer names it.
     pub url: Option<String>,
-    /// Whether a name differs from the one that `wx.config` reads.
+    /// Whether a field name differs from the one that `wx.config` reads.
     pub misnamed: bool,
-    /// `jsApiList`, where the answer has one.
+    /// `jsApiList`, if the answer has one.
     pub js_api_list: Option<Vec<String>>,
 }
 
 impl Answer {
-    /// Finds the object with a signature; `None` if there is no such object.
+    /// Finds the first object with a signature.
     #[must_use]
     pub fn from_json(json: &Value) -> Option<Self> {
         Self::at_depth(json, 0)
@@ -79,12 +79,13 @@ fn api_list(fields: &Map<String, Value>) -> Option<Vec<String>> {
     names.map(|name| name.as_str().map(str::to_owned)).collect()
 }
 
-/// A name without case, `_` and `-`.
+/// Returns a name in lower case, without `_` and `-`.
 pub(super) fn plain(name: &str) -> String {
     name.replace(['_', '-'], "").to_lowercase()
 }
 
-/// The first field of one of these names, compared without case, `_` and `-`; and whether it is spelled as the first of them.
+/// Returns the first field with one of these names, ignoring case, `_` and `-`, and whether it is spelled
+/// like the first name.
 fn field(fields: &Map<String, Value>, names: &[&str]) -> Option<(String, bool)> {
     names.iter().find_map(|name| {
         let exact = fields
@@ -106,5 +107,5 @@ const TIMESTAMP: [&str; 3] = ["timestamp", "time", "ts"];
 const APP_ID: [&str; 4] = ["appId", "corpid", "app", "wxAppId"];
 const URL: [&str; 3] = ["url", "link", "signUrl"];
 
-/// No answer is nested deeper; a text made to be deep costs nothing.
+/// Maximum depth. No real answer is nested deeper, and a deliberately deep text costs nothing.
 const MAX_DEPTH: usize = 8;

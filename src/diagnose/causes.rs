@@ -1,12 +1,12 @@
-//! The mistakes that a computation can prove, each with its cause and its fix. To teach one: a line here, and a change in `url.rs`,
-//! `rebuilt.rs` or `value_mistakes.rs` that makes it.
+//! The mistakes that a computation can prove, each with its cause and fix. To add one, add a row here, and
+//! in `url.rs`, `rebuilt.rs` or `value_mistakes.rs` the change that reproduces it.
 
 use crate::error::Hint;
 
 /// A known mistake.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Cause {
-    /// Stable, snake_case.
+    /// A stable code in snake_case.
     pub(super) code: &'static str,
     pub(super) cause: Hint,
     pub(super) fix: Hint,
@@ -16,37 +16,37 @@ pub(super) const fn row(code: &'static str, cause: [&'static str; 2], fix: [&'st
     Cause { code, cause: Hint::fixed(cause[0], cause[1]), fix: Hint::fixed(fix[0], fix[1]) }
 }
 
-/// For whatever changed the address between the page and the hash.
+/// Fix for any change to the URL between the page and the hash.
 const AS_IT_CAME: [&str; 2] = [
     "Sign the address byte for byte as the page sent it: location.href.split('#')[0], through encodeURIComponent once, decoded once by the web framework, then left alone.",
     "请逐字节对页面传来的地址签名：location.href.split('#')[0] 经 encodeURIComponent 编码一次，由 Web 框架解码一次，之后不再做任何处理。",
 ];
 
-/// For a backend that put the address together itself.
+/// Fix for a backend that builds the URL itself.
 const FROM_THE_PAGE: [&str; 2] = [
     "Let the page send its own address ('url=' + encodeURIComponent(location.href.split('#')[0])) and sign that; never put it together from Host, scheme, path or Referer on the server.",
     "让页面传入自己的地址（'url=' + encodeURIComponent(location.href.split('#')[0])）并对它签名；不要在服务端用 Host、协议、路径或 Referer 拼接。",
 ];
 
-/// For a string that was put together wrongly.
+/// Fix for a wrongly built string.
 const THE_STRING: [&str; 2] = [
     "Hash exactly jsapi_ticket=T&noncestr=N&timestamp=S&url=U: these names in lower case, in this order, raw values, nothing before, between or after.",
     "只对 jsapi_ticket=T&noncestr=N&timestamp=S&url=U 计算：键名小写、顺序固定、值不编码，前后和中间不要有任何多余字符。",
 ];
 
-/// For the hash.
+/// Fix for a wrong hash.
 const THE_HASH: [&str; 2] = [
     "The signature is the SHA-1 of the string, written as 40 lower-case hex digits.",
     "签名是该字符串的 SHA-1，写成 40 位小写十六进制。",
 ];
 
-/// For a value that is sent other than it was signed.
+/// Fix for a value that is sent in another form than it was signed.
 const ONE_VALUE: [&str; 2] = [
     "Make the nonce and the timestamp once, in seconds and as text, sign them, and send the page these same values.",
     "随机串和时间戳（秒）只生成一次，用同一个值签名并返回给页面。",
 ];
 
-/// For a ticket that was changed on its way.
+/// Fix for a ticket that was altered before signing.
 const THE_TICKET: [&str; 2] = [
     "Take the ticket from getticket's JSON answer as it is, keep it in a column of at least 512 characters, and sign nothing when there is none.",
     "ticket 直接取自 getticket 返回的 JSON，不做改动；数据库字段至少 512 字符；没有 ticket 时不要签名。",

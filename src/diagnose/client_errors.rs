@@ -1,4 +1,5 @@
-//! The client's own words, and WeChat's: what no computation can see. The texts are in `client_errors/table.rs`.
+//! Explains error texts of the client and of WeChat's servers, which no computation can find. The texts are
+//! in `client_errors/table.rs`.
 
 #[cfg(test)]
 mod script;
@@ -16,7 +17,7 @@ use crate::error::{Hint, Paid, System, explain};
 pub(super) use table::is_refusal_alone;
 use table::{ClientError, REFUSED, TABLE, is_symptom};
 
-/// What the text points to, most telling first. `page`: the page's address, where it is known.
+/// Returns what the text points to, most specific first. `page` is the page's URL, if known.
 pub(super) fn explained(text: &str, page: &str) -> Vec<Finding> {
     let said = Said::read(text);
     let found = said
@@ -28,8 +29,8 @@ pub(super) fn explained(text: &str, page: &str) -> Vec<Finding> {
     found.into_iter().collect()
 }
 
-/// Whether a client's words are in it, and not only a number. Of people's own words only a sentence counts: source code has some of
-/// them too.
+/// Returns whether the text contains a client's error text and not only a number. A user's own description
+/// counts only as a sentence, since source code contains some of the same words.
 pub(super) fn has_words(text: &str) -> bool {
     let said = Said::read(text);
     let is_prose = |line: &str| {
@@ -50,18 +51,20 @@ pub(super) fn has_words(text: &str) -> bool {
     })
 }
 
-/// Whether it speaks of the config's answer, in words known or not.
+/// Returns whether the text contains a result of `wx.config`, known or not.
 pub(super) fn is_about_config(text: &str) -> bool {
     Said::read(text).squashed.contains("config:")
 }
 
-/// The address that a refused domain's text names: newer clients say which one they checked.
+/// Returns the URL that an error about a rejected domain names: newer clients report the URL that they
+/// checked.
 pub(super) fn refused_address(text: &str) -> Option<&str> {
     let row = Said::read(text).row(&ROWS[0])?;
     names_domain(row).then(|| address_in(text)).flatten()
 }
 
-/// The address that a newer client says it checked, `realAuthUrl`: a text or a list, in JSON, in a console's print, or escaped in either.
+/// Returns the URL that a newer client reports as checked, `realAuthUrl`: a string or a list, in JSON or in
+/// console output, possibly escaped.
 pub(super) fn checked_url(text: &str) -> Option<String> {
     let lower = text.to_ascii_lowercase();
     let names = CHECKED_URL
@@ -114,7 +117,7 @@ fn names_domain(row: &ClientError) -> bool {
     ["domain_not_bound", "trusted_domain_mismatch"].contains(&row.cause.code)
 }
 
-/// The first address in it that is not one of WeChat's documents.
+/// Returns the first URL in the text that is not a page of WeChat's documentation.
 fn address_in(text: &str) -> Option<&str> {
     let starts = text.match_indices("http").map(|(at, _)| &text[at..]);
     let addresses = starts
@@ -130,7 +133,7 @@ fn address_in(text: &str) -> Option<&str> {
         .find(|address| host_of(address).is_some())
 }
 
-/// With its port, where that is not the scheme's own.
+/// Returns the host, with the port if it is not the scheme's default.
 fn host_of(address: &str) -> Option<String> {
     let url = Url::parse(address).ok()?;
     let host = url.host_str()?;
@@ -140,11 +143,11 @@ fn host_of(address: &str) -> Option<String> {
     )
 }
 
-/// A text in which case, blanks, `_` and full-width signs do not count.
+/// A text prepared for a comparison that ignores case, blanks, `_` and full-width characters.
 struct Said {
     /// Lower case and half width.
     folded: String,
-    /// And without blanks and `_`, but for the ends of lines.
+    /// The same without blanks and `_`; line ends are kept.
     squashed: String,
 }
 
@@ -182,14 +185,15 @@ impl Said {
         digits.filter_map(|digits| digits.parse().ok())
     }
 
-    /// An answer of WeChat's servers, which names its code; the client's own numbers are rows of the table.
+    /// Explains a response of WeChat's servers, which names its errcode. The client's own numbers are rows
+    /// of the table.
     fn errcode(&self) -> Option<Finding> {
         self.named_errcodes()
             .filter(|errcode| *errcode > 0 && !is_of_client(*errcode))
             .find_map(|errcode| self.of_errcode(errcode))
     }
 
-    /// The numbers right behind the name `errcode`.
+    /// Returns the numbers that directly follow the name `errcode`.
     fn named_errcodes(&self) -> impl Iterator<Item = i64> {
         self.squashed.split("errcode").skip(1).filter_map(|rest| {
             let rest = rest.trim_start_matches(['"', '\'', '\\', ':', '=', '>', ' ']);
@@ -201,7 +205,7 @@ impl Said {
         })
     }
 
-    /// The first number that is an errcode.
+    /// Explains the first number that is an errcode.
     fn number(&self) -> Option<Finding> {
         let busy = self.named_errcodes().filter(|errcode| *errcode == -1);
         self.numbers()
@@ -210,7 +214,7 @@ impl Said {
             .find_map(|errcode| self.of_errcode(errcode))
     }
 
-    /// The sentence that belongs to an errcode, where the code itself was not copied.
+    /// Explains an errmsg whose errcode is missing.
     fn sentence(&self) -> Option<Finding> {
         let [first, second] = self.systems();
         [first, second]
@@ -233,7 +237,7 @@ impl Said {
             .map(|system| of_server(system, errcode))
     }
 
-    /// The system that spoke, and the other one.
+    /// Returns the system that answered, then the other one.
     fn systems(&self) -> [System; 2] {
         if OF_WECOM.iter().any(|word| self.folded.contains(word)) {
             [System::Qyapi, System::Weixin]
@@ -257,7 +261,7 @@ fn is_of_client(errcode: i64) -> bool {
     parts.any(|part| *part == Part::Number(errcode))
 }
 
-/// Full-width signs and digits as half-width ones, in lower case.
+/// Converts full-width characters to half width and to lower case.
 fn folded(text: &str) -> String {
     let half_width = |c: char| match c {
         '\u{ff01}'..='\u{ff5e}' => char::from_u32(u32::from(c) - 0xfee0).unwrap_or(c),
@@ -281,10 +285,10 @@ fn squashed(folded: &str) -> String {
     folded.chars().filter(|c| !is_nothing(c)).collect()
 }
 
-/// A row of the table, ready to be looked for.
+/// A row of the table, parsed.
 struct Row {
     error: &'static ClientError,
-    /// One of them, and of that all.
+    /// Alternatives; all parts of one must match.
     when: Vec<Vec<Part>>,
 }
 
@@ -292,7 +296,7 @@ struct Row {
 enum Part {
     Words(String),
     Number(i64),
-    /// Nothing but punctuation follows on its line, or within its quotes.
+    /// Only punctuation follows on the line or within the quotes.
     Ending(String),
 }
 
@@ -319,13 +323,13 @@ impl Part {
 
 const CHECKED_URL: [&str; 2] = ["realauthurl", "real_auth_url"];
 
-/// As long as the signing endpoint takes an address, and room for escapes.
+/// The maximum URL length of the signing endpoint, plus room for escapes.
 const MAX_CHECKED: usize = 32 * 1024;
 
-/// A text made to name it thousands of times costs nothing.
+/// Bounds the cost of a text that repeats the name thousands of times.
 const MAX_NAMED: usize = 4;
 
-/// What is known, and what is merely recognised as a refusal.
+/// The known errors, and the texts that are only recognised as a rejection.
 static ROWS: LazyLock<[Vec<Row>; 2]> = LazyLock::new(|| {
     [TABLE, REFUSED].map(|rows| {
         let read = |error: &'static ClientError| Row {
@@ -340,7 +344,7 @@ static ROWS: LazyLock<[Vec<Row>; 2]> = LazyLock::new(|| {
     })
 });
 
-/// Addresses in WeChat's words that explain them.
+/// Hosts of documentation that WeChat's error texts link to.
 pub(super) const EXPLAINING: [&str; 5] = [
     "open.work.weixin.qq.com",
     "developer.work.weixin.qq.com",
@@ -349,7 +353,7 @@ pub(super) const EXPLAINING: [&str; 5] = [
     "mmbizurl.cn",
 ];
 
-/// A line of code or data is longer than what a person writes.
+/// Longer lines are code or data, not a person's description.
 const MAX_PROSE: usize = 200;
 
 const OF_WECOM: [&str; 10] = [

@@ -1,23 +1,24 @@
-//! What libraries do to an address: escaping it and undoing that, as JavaScript, PHP and Java do.
+//! Escapes and unescapes URLs as the libraries of JavaScript, PHP, Java and other languages do.
 
 use encoding_rs::Encoding;
 
-/// `encodeURIComponent`.
+/// JavaScript's `encodeURIComponent`.
 pub(super) fn component(text: &str) -> String {
     keeping(text, b"-_.!~*'()")
 }
 
-/// PHP's `urlencode`, Java's `URLEncoder`: a space becomes `+`.
+/// PHP's `urlencode` and Java's `URLEncoder`: a space becomes `+`.
 pub(super) fn form(text: &str) -> String {
     keeping(text, b"-_. ").replace(' ', "+")
 }
 
-/// `encodeURI`: leaves what has a meaning in an address, and escapes each `%` again.
+/// JavaScript's `encodeURI`: keeps the characters with a meaning in a URL, and escapes each `%` again.
 pub(super) fn whole(text: &str) -> String {
     keeping(text, b"-_.!~*'();,/?:@&=+$#")
 }
 
-/// An address as `location.href` has it, given as people read it: letters beyond ASCII and blanks escaped, the host in its ASCII form.
+/// Converts a URL from its readable form to that of `location.href`: escapes non-ASCII characters and
+/// blanks, and writes the host in punycode.
 pub(super) fn href(address: &str) -> String {
     let address = address.trim();
     let start = address.find("://").map_or(0, |at| at + 3);
@@ -25,7 +26,7 @@ pub(super) fn href(address: &str) -> String {
         .find(['/', '?', '#', ':'])
         .map_or(address.len(), |length| start + length);
     let (host, rest) = (&address[start..end], &address[end..]);
-    // Where it is no name, it stays as it was given.
+    // An invalid host name is kept as given.
     let ascii = Some(host)
         .filter(|host| !host.is_ascii())
         .and_then(|host| url::Host::parse(host).ok());
@@ -42,11 +43,12 @@ pub(super) fn href(address: &str) -> String {
     out
 }
 
-/// How libraries write the names and values of a query.
+/// The ways in which libraries write the names and values of a query.
 pub(super) const VALUES: &[fn(&str) -> String] = &[
     form,
     component,
-    // qs, PHP's RFC 3986 form, Symfony, .NET's EscapeDataString; then Python's and Go's; then the browser's and Java's.
+    // qs, PHP's RFC 3986 form, Symfony and .NET's EscapeDataString; then Python and Go; then browsers and
+    // Java.
     |text| keeping(text, b"-_.~"),
     |text| keeping(text, b"-_.~ ").replace(' ', "+"),
     |text| keeping(text, b"-_.* ").replace(' ', "+"),
@@ -61,16 +63,16 @@ pub(super) const VALUES: &[fn(&str) -> String] = &[
     },
     |text| keeping(text, b"-_.!~*'();,/?:@$=`{}^|[] ").replace(' ', "+"),
     |text| keeping(text, b"-_.!~*'();,?:@$=`^| ").replace(' ', "+"),
-    // HttpUtility of .NET.
+    // .NET's HttpUtility.
     |text| recased(&keeping(text, b"-_.!*() "), str::to_ascii_lowercase).replace(' ', "+"),
-    // java.net.URI, and encodeURI of a decoded value.
+    // java.net.URI; encodeURI of a decoded value.
     |text| keeping(text, b"-_.!~*'();,/?:@$=[]"),
     |text| keeping(text, b"-_.!~*'();,/?:@$="),
 ];
 
-/// How servers write a path that they have decoded.
+/// The ways in which servers write a path that they have decoded.
 pub(super) const PATHS: &[fn(&str) -> String] = &[
-    // Go; Django; ASP.NET Core; encodeURI; nginx; Node's url.format; Python's quote.
+    // In this order: Go; Django; ASP.NET Core; encodeURI; nginx; Node's url.format; Python's quote.
     |text| keeping(text, b"-_.~$&+,/:;=@"),
     |text| keeping(text, b"-_.!~*'()/:@&+$,"),
     |text| keeping(text, b"-_.!~*'()/:@&+$,;="),
@@ -80,7 +82,8 @@ pub(super) const PATHS: &[fn(&str) -> String] = &[
     |text| keeping(text, b"-_.~/"),
 ];
 
-/// Escapes of letters, digits and `-._~` undone, the others in upper case: the normal form of RFC 3986, which .NET and Java proxies write.
+/// Returns the normal form of RFC 3986, which .NET and Java proxies write: escapes of letters, digits and
+/// `-._~` are decoded, the others are in upper case.
 pub(super) fn normal(text: &str) -> String {
     recased(&undoing(text, is_unreserved), str::to_ascii_uppercase)
 }
@@ -135,39 +138,39 @@ fn push_hex(out: &mut String, byte: u8) {
     out.push(char::from(DIGITS[usize::from(byte & 15)]));
 }
 
-/// `decodeURIComponent`, except that what is no UTF-8 becomes the replacement sign, as in most servers.
+/// `decodeURIComponent`, except that invalid UTF-8 becomes the replacement character, as in most servers.
 pub(super) fn decoded(text: &str) -> String {
     undone(text, b"")
 }
 
-/// `decodeURI`: escapes of what has a meaning in an address stay.
+/// JavaScript's `decodeURI`: keeps the escapes of characters with a meaning in a URL.
 pub(super) fn decoded_whole(text: &str) -> String {
     undone(text, b";,/?:@&=+$#")
 }
 
-/// The path of Flask's `request.url`: escapes of what has a meaning there stay.
+/// The path of Flask's `request.url`: keeps the escapes of characters with a meaning in a path.
 pub(super) fn decoded_path(text: &str) -> String {
     undone(text, b"/?#%; ")
 }
 
-/// Its query.
+/// The query of Flask's `request.url`.
 pub(super) fn decoded_query(text: &str) -> String {
     undone(text, b"&=+#% ")
 }
 
-/// Every escape undone, and the bytes read as another charset.
+/// Decodes every escape and reads the bytes in another charset.
 pub(super) fn decoded_as(text: &str, charset: &'static Encoding) -> String {
     let bytes = bytes_undoing(text, |_| true);
     charset.decode_without_bom_handling(&bytes).0.into_owned()
 }
 
-/// Every escape undone, and one character for each byte: ISO-8859-1, as servlets decoded by default.
+/// Decodes every escape into one character per byte: ISO-8859-1, the former default of servlets.
 pub(super) fn decoded_as_latin_1(text: &str) -> String {
     let bytes = bytes_undoing(text, |_| true);
     bytes.into_iter().map(char::from).collect()
 }
 
-/// What is not ASCII, escaped in another charset: `%D5%C5` for `%E5%BC%A0`.
+/// Escapes the non-ASCII characters in another charset: `%D5%C5` instead of `%E5%BC%A0`.
 pub(super) fn escaped_in(text: &str, charset: &'static Encoding) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -192,7 +195,7 @@ pub(super) fn escaped_in(text: &str, charset: &'static Encoding) -> String {
     out
 }
 
-/// The bytes of a text in a charset; what it has no sign for becomes `?`.
+/// Encodes a text in a charset; characters that the charset lacks become `?`.
 pub(super) fn in_charset(text: &str, charset: &'static Encoding) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     let mut letters = [0; 4];
@@ -207,7 +210,7 @@ pub(super) fn in_charset(text: &str, charset: &'static Encoding) -> Vec<u8> {
     out
 }
 
-/// The bytes of a text in ISO-8859-1, or of as much of it as lies below `end`; what lies above becomes `?`.
+/// Encodes a text in ISO-8859-1, limited to code points below `end`; other characters become `?`.
 pub(super) fn in_latin_1(text: &str, end: u32) -> Vec<u8> {
     text.chars()
         .map(|letter| {
@@ -244,7 +247,7 @@ fn bytes_undoing(text: &str, undoes: impl Fn(u8) -> bool) -> Vec<u8> {
     out
 }
 
-/// The byte that an escape at the start of `value_mistakes` stands for.
+/// Returns the byte of an escape at the start of `text`.
 fn escape(text: &[u8]) -> Option<u8> {
     let [b'%', high, low, ..] = text else {
         return None;
@@ -257,7 +260,7 @@ fn escape(text: &[u8]) -> Option<u8> {
     Some(digit(high)? << 4 | digit(low)?)
 }
 
-/// The same escapes with their hex digits through `case`.
+/// Applies `case` to the hex digits of every escape.
 pub(super) fn recased(text: &str, case: fn(&str) -> String) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;

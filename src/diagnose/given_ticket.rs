@@ -1,4 +1,5 @@
-//! A ticket as people give it: in quotes, with its name, or inside WeChat's whole answer to `getticket`.
+//! Reads a ticket as users enter it: in quotes, with its name, or inside WeChat's complete answer to
+//! `getticket`.
 
 use serde_json::Value;
 
@@ -6,7 +7,7 @@ use super::Role;
 use super::backend_answer::plain;
 use crate::credential::Secret;
 
-/// The ticket in what was given. One that was found in a hashed string is as it was hashed.
+/// Extracts the ticket. A ticket from a pasted string is kept unchanged, since that is what was hashed.
 pub(super) fn read(role: &Role, given: Secret) -> Secret {
     if *role == Role::Pasted {
         return given;
@@ -23,7 +24,7 @@ pub(super) fn read(role: &Role, given: Secret) -> Secret {
     }
 }
 
-/// The ticket of an object that has one, at whatever depth; too short a value is something else of that name.
+/// Finds a ticket in JSON at any depth. A value that is too short is another field with that name.
 pub(super) fn in_json(json: &Value) -> Option<Secret> {
     match json {
         Value::Object(fields) => {
@@ -40,12 +41,12 @@ pub(super) fn in_json(json: &Value) -> Option<Secret> {
     }
 }
 
-/// Whether it can be a ticket: WeChat's has some 86 characters.
+/// Returns whether the value is long enough for a ticket: WeChat's have about 86 characters.
 pub(super) fn is_long_enough(value: &str) -> bool {
     value.len() >= MIN_TICKET
 }
 
-/// The value behind the name, in JSON or not: shells take quotes away.
+/// Returns the value after the name. Quotes are optional, since shells remove them.
 fn named<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     let values = text.match_indices(name).filter_map(|(at, _)| {
         let rest = &text[at + name.len()..];
@@ -59,12 +60,12 @@ fn named<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     values.into_iter().find(|value| !value.is_empty())
 }
 
-/// What may stand around a value.
+/// Returns whether the character may surround a value.
 fn is_around(c: char) -> bool {
     c.is_whitespace() || "\"'`\\,;“”‘’「」＂＇\u{200b}\u{feff}".contains(c)
 }
 
-/// Names under which a ticket may stand in a JSON object.
+/// Field names of a ticket in JSON.
 pub(super) const NAMES: [&str; 2] = ["ticket", "jsapiticket"];
 
 const MIN_TICKET: usize = 40;

@@ -1,4 +1,4 @@
-//! The signature that was sent: which hash it must be by its look, and whether a string gives it.
+//! Recognises the hash algorithm of a signature from its form and checks whether a string produces it.
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use md5::Md5;
@@ -7,28 +7,28 @@ use sha2::{Sha256, Sha512};
 
 use super::causes::{self as c, Cause};
 
-/// A signature of a known look.
+/// A signature in a known form.
 pub(super) struct Sent {
     text: String,
     algorithm: &'static Algorithm,
-    /// Whether a digest is written like this.
+    /// Returns whether the signature is this digest in the recognised encoding.
     is_written: fn(&str, &[u8]) -> bool,
-    /// What is wrong with how the digest is written.
+    /// What is wrong with the encoding of the digest.
     writing: Option<&'static Cause>,
 }
 
-/// A hash, and what is built of it.
+/// A hash algorithm and its variants.
 struct Algorithm {
-    /// Bytes of its digest.
+    /// Length of the digest in bytes.
     length: usize,
-    /// Why it is the wrong one.
+    /// Why this algorithm is the wrong one.
     cause: Option<&'static Cause>,
     of: fn(&[u8]) -> Vec<u8>,
-    /// With a key: HMAC; and the hash of the hash.
+    /// HMAC, and the hash of the hash.
     others: &'static [(Keyed, &'static Cause)],
 }
 
-/// The digest of a text under a key.
+/// Computes a digest from a key and a text.
 type Keyed = fn(&[u8], &[u8]) -> Vec<u8>;
 
 static ALGORITHMS: [Algorithm; 4] = [
@@ -81,12 +81,12 @@ static ALGORITHMS: [Algorithm; 4] = [
 ];
 
 impl Sent {
-    /// `None`: no known hash looks like this.
+    /// Recognises a signature; `None` if it has no known form.
     pub(super) fn of(signature: &str) -> Option<Self> {
         let text = signature.trim().trim_matches(['"', '\'']).trim();
         let blank = (text.len() != signature.len()).then_some(&c::SIGNATURE_BLANK);
         let is_hex = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
-        // BitConverter.ToString of .NET.
+        // .NET's BitConverter.ToString.
         let joined = text.replace(['-', ':'], "");
         let is_separated = joined.len() * 3 == text.len() * 2 + 2 && is_hex(&joined);
         let digits = if is_separated { &joined } else { text };
@@ -96,7 +96,7 @@ impl Sent {
         {
             let upper = digits.bytes().any(|byte| byte.is_ascii_uppercase());
             let separated = is_separated.then_some(&c::HEX_SEPARATED);
-            // Another hash is named alone: its case is no matter.
+            // For a wrong algorithm only that is reported; the case does not matter.
             let upper = (upper && known.cause.is_none()).then_some(&c::UPPER_HEX);
             let blank = blank.filter(|_| known.cause.is_none());
             (
@@ -131,7 +131,7 @@ impl Sent {
         })
     }
 
-    /// What is wrong with its look alone.
+    /// Returns what is wrong with the form of the signature.
     pub(super) fn causes(&self) -> Vec<&'static Cause> {
         self.algorithm
             .cause
@@ -140,18 +140,19 @@ impl Sent {
             .collect()
     }
 
-    /// Whether it has the look of a hash only if zeros were lost: what a cut one has, too, as long as none is found that fits.
+    /// Returns whether the signature is too short for a hash unless zeros were lost. A truncated signature
+    /// looks the same until a match is found.
     pub(super) fn is_short(&self) -> bool {
         self.writing
             .is_some_and(|cause| cause.code == c::ZEROS_LOST.code)
     }
 
-    /// Whether it is the hash of `text`.
+    /// Returns whether the signature is the hash of `text`.
     pub(super) fn fits(&self, text: &[u8]) -> bool {
         (self.is_written)(&self.text, &(self.algorithm.of)(text))
     }
 
-    /// What is wrong if it is the hash of `text` under `key`, or the hash of its hash.
+    /// Returns the causes if the signature is the HMAC of `text` under `key`, or the hash of its hash.
     pub(super) fn fits_otherwise(&self, key: &[u8], text: &[u8]) -> Option<Vec<&'static Cause>> {
         let (_, cause) = self
             .algorithm
@@ -162,7 +163,7 @@ impl Sent {
     }
 }
 
-/// The signature of a string, as it should be.
+/// Returns the correct signature of a string.
 pub(super) fn sha1(text: &str) -> String {
     hex(&Sha1::digest(text))
 }
@@ -170,7 +171,7 @@ pub(super) fn sha1(text: &str) -> String {
 macro_rules! hmac_of {
     ($name:ident, $hash:ty) => {
         fn $name(key: &[u8], text: &[u8]) -> Vec<u8> {
-            // A key of any length is taken.
+            // HMAC accepts a key of any length.
             Hmac::<$hash>::new_from_slice(key).map_or_else(
                 |_| Vec::new(),
                 |hmac| hmac.chain_update(text).finalize().into_bytes().to_vec(),
@@ -183,7 +184,7 @@ hmac_of!(hmac_sha1, Sha1);
 hmac_of!(hmac_sha256, Sha256);
 hmac_of!(hmac_sha512, Sha512);
 
-/// Of each byte, or of the whole number.
+/// Leading zeros lost from each byte, or from the whole number.
 fn lost_zeros(sent: &str, digest: &[u8]) -> bool {
     sent == hex(digest).trim_start_matches('0')
         || sent
@@ -207,7 +208,7 @@ fn sign_extended(sent: &str, digest: &[u8]) -> bool {
     sent == padded || sent == bare
 }
 
-/// The algorithm whose digest, made into `bytes_of` bytes, has the length of this Base64.
+/// Returns the algorithm whose digest, written as `bytes_of` bytes, has the length of this Base64.
 fn of_base64_length(text: &str, bytes_of: fn(usize) -> usize) -> Option<&'static Algorithm> {
     let bare = text.trim_end_matches('=');
     let is_base64 = bare
@@ -217,7 +218,7 @@ fn of_base64_length(text: &str, bytes_of: fn(usize) -> usize) -> Option<&'static
     ALGORITHMS.iter().filter(|_| is_base64).find(fits)
 }
 
-/// In either alphabet, padded or not.
+/// Compares in both Base64 alphabets, with or without padding.
 fn is_base64(sent: &str, bytes: &[u8]) -> bool {
     let sent = sent.replace('-', "+").replace('_', "/");
     sent.trim_end_matches('=') == base64(bytes).trim_end_matches('=')
@@ -251,7 +252,7 @@ fn base64(bytes: &[u8]) -> String {
     out
 }
 
-/// Half of the bytes below 16: nobody will see it.
+/// Assumes that at most half of the bytes are below 16.
 const SHORTEST: usize = 30;
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
-//! Whatever a person pastes: the client's words, what a backend answered, a piece of source or log, the string that was hashed, the
-//! page's address; each alone or all in one text.
+//! Reads a pasted text: the client's error text, a backend's answer, source code or a log, the string that
+//! was hashed, the page's URL, or several of them.
 //!
-//! It finds values and judges nothing. What it does not know, it leaves.
+//! Finds values and does not judge them. Unknown text is ignored.
 
 use serde_json::{Map, Value};
 
@@ -9,50 +9,50 @@ use super::backend_answer::{Answer, plain};
 use super::{Case, Role, client_errors, given_ticket, hash};
 use crate::credential::Secret;
 
-/// What a pasted text holds.
+/// The values found in a pasted text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Paste {
-    /// What it was recognised as, in the order of finding; empty: nothing in it is known.
+    /// The recognised kinds, in the order in which they were found; empty if nothing was recognised.
     pub kinds: Vec<PasteKind>,
     /// The values of `wx.config`.
     pub answer: Answer,
-    /// The page's address; where the paste has none, the one that the client checked.
+    /// The page's URL, else the URL that the client reports as checked.
     pub url: Option<String>,
-    /// The address that the client says it checked: `realAuthUrl`.
+    /// The URL that the client reports as checked: `realAuthUrl`.
     pub checked_url: Option<String>,
-    /// The client's words.
+    /// The client's error text.
     pub error: Option<String>,
-    /// The ticket, where the string that was hashed was pasted.
+    /// The ticket inside a pasted string that was hashed.
     pub ticket: Option<Secret>,
-    /// The ticket that was pasted by itself, as WeChat's whole answer: it did not need to sign.
+    /// A ticket that was pasted separately, such as WeChat's complete answer: it did not necessarily sign.
     pub given_ticket: Option<Secret>,
-    /// Whether the answer's signature is no backend's, but the hash of that string.
+    /// Whether the signature was computed here from the pasted string instead of given by a backend.
     pub derived: bool,
-    /// The `jsApiList` that stands in it, where it holds no variables.
+    /// The `jsApiList` in the text, if it contains no variables.
     pub js_api_list: Option<Vec<String>>,
 }
 
-/// What a text, or a part of it, is.
+/// The kind of a text or of a part of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PasteKind {
     /// A backend's answer.
     Json,
-    /// Names with values, in whatever language: a call of `wx.config`, a log line, a query.
+    /// Names with values in any language: a call of `wx.config`, a log line, a query.
     Values,
     /// `jsapi_ticket=…&noncestr=…&timestamp=…&url=…`.
     SignedString,
-    /// What the client said.
+    /// The client's error text.
     Error,
-    /// The page's address.
+    /// The page's URL.
     Url,
-    /// A call of `wx.config` with variables and no values: nothing can be computed from it.
+    /// A call of `wx.config` with variables instead of values: nothing can be computed from it.
     Source,
     /// WeChat's answer to `getticket`.
     Ticket,
 }
 
 impl PasteKind {
-    /// The name in answers.
+    /// Returns the name used in API responses.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -68,7 +68,7 @@ impl PasteKind {
 }
 
 impl Paste {
-    /// Looks for everything that it knows.
+    /// Finds all known values in a text.
     #[must_use]
     pub fn read(text: &str) -> Self {
         let text = text.trim();
@@ -117,7 +117,7 @@ impl Paste {
         }
     }
 
-    /// Whoever logs what was hashed need not give the signature: it is the string's hash.
+    /// Reads the string that was hashed. The signature may be missing, since it is the string's hash.
     fn signed_string(&mut self, text: &str) {
         for line in text.lines() {
             let Some(start) = line.to_ascii_lowercase().find("jsapi_ticket=") else {
@@ -133,7 +133,7 @@ impl Paste {
                     .to_ascii_lowercase()
                     .find(name)
                     .map(|found| &line[found + name.len()..]);
-                // The address comes last, and its own parameters are its own.
+                // The URL comes last; an `&` in it does not end it.
                 parts[at] = value.map(|value| {
                     if at == 3 {
                         value
@@ -171,7 +171,7 @@ impl Paste {
         }
     }
 
-    /// An address that stands alone on its line: in a sentence it may be anybody's.
+    /// Reads a URL that stands alone on its line. A URL within a sentence may be unrelated.
     fn address(&mut self, text: &str) {
         let is_address = |line: &&str| {
             let lower = line.get(..8).unwrap_or_default().to_ascii_lowercase();
@@ -187,7 +187,7 @@ impl Paste {
         }
     }
 
-    /// The client's words; a bare number counts as an errcode only where nothing else was found.
+    /// Reads the client's error text. A number alone counts as an errcode only if nothing else was found.
     fn words(&mut self, text: &str, found: &Map<String, Value>) {
         if self.error.as_deref().is_some_and(is_refusal) {
             return;
@@ -204,7 +204,7 @@ impl Paste {
             client_errors::has_words(text)
         };
         if known || (self.error.is_none() && client_errors::is_about_config(text)) {
-            // The one line that says as much as all of it, if there is one.
+            // Prefer a single line that explains as much as the whole text.
             let all = client_errors::explained(text, "");
             let line = text
                 .lines()
@@ -216,7 +216,7 @@ impl Paste {
         }
     }
 
-    /// The address that the client says it refused.
+    /// Uses the URL that the client's error text names as rejected.
     fn refused_address(&mut self) {
         if self.url.is_none()
             && let Some(address) = self
@@ -236,7 +236,7 @@ impl Paste {
 }
 
 impl Case {
-    /// Takes over what was pasted, where nothing is set yet. Its ticket stands beside those that are known.
+    /// Fills the unset fields from a pasted text. Its ticket is added to the known ones.
     #[must_use]
     pub fn paste(mut self, paste: Paste) -> Self {
         if self.url.is_empty() {
@@ -259,7 +259,8 @@ impl Case {
     }
 }
 
-/// A backend's own "ok" hides no refusal that stands beside it.
+/// Returns whether the text is a rejection: an "ok" of the backend itself must not hide a rejection beside
+/// it.
 fn is_refusal(words: &str) -> bool {
     let said = client_errors::explained(words, "");
     said.first()
@@ -270,7 +271,8 @@ fn is_explained(words: &str) -> bool {
     !client_errors::explained(words, "").is_empty()
 }
 
-/// The names in `jsApiList: […]`, in JSON or in source; `None` where it is not there, or holds more than names.
+/// Returns the names in `jsApiList: […]`, in JSON or in source; `None` if it is missing or contains anything
+/// but names.
 fn js_api_list_in(text: &str) -> Option<Vec<String>> {
     let start = text.find("jsApiList")? + "jsApiList".len();
     let rest = text[start..]
@@ -291,7 +293,7 @@ fn js_api_list_in(text: &str) -> Option<Vec<String>> {
         .collect()
 }
 
-/// Every JSON object or text in it, outermost first; those inside another are that one's.
+/// Returns every JSON value in the text, outermost first; nested objects are not listed separately.
 fn json_in(text: &str) -> Vec<Value> {
     if let Ok(whole) = serde_json::from_str::<Value>(text) {
         return vec![whole];
@@ -314,7 +316,7 @@ fn json_in(text: &str) -> Vec<Value> {
     found
 }
 
-/// WeChat's own refusal of a call, at whatever depth.
+/// Finds an errcode of WeChat's servers at any depth.
 fn errcode_in(json: &Value) -> Option<String> {
     match json {
         Value::Object(fields) => {
@@ -341,7 +343,8 @@ fn errcode_in(json: &Value) -> Option<String> {
     }
 }
 
-/// Backends have an `errMsg` of their own, too: WeChat's says what is known, or begins with the interface's name.
+/// Returns whether the text is WeChat's: a known error text, or one that starts with an interface's name.
+/// Backends also use an `errMsg` field of their own.
 fn is_said_by_wechat(words: &str) -> bool {
     let named = words.split_once(':').is_some_and(|(name, said)| {
         !said.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric())
@@ -349,7 +352,7 @@ fn is_said_by_wechat(words: &str) -> bool {
     named || is_explained(words)
 }
 
-/// The first text under one of these names, at whatever depth; of a list its first.
+/// Returns the first text under one of these names at any depth; of a list, its first item.
 fn word_of(json: &Value, names: &[&str]) -> Option<String> {
     match json {
         Value::Object(fields) => {
@@ -369,7 +372,8 @@ fn word_of(json: &Value, names: &[&str]) -> Option<String> {
     }
 }
 
-/// Every `name: 'value'`, `name=value`, `"name" => "value"` whose name is one that a backend's answer may have.
+/// Returns every `name: 'value'`, `name=value` or `"name" => "value"` whose name may occur in a backend's
+/// answer.
 fn values_in(text: &str) -> Map<String, Value> {
     let mut found = Map::new();
     let mut rest = text;
@@ -398,7 +402,7 @@ fn is_name(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_' || c == '-'
 }
 
-/// The value behind a name's separator, and what follows it.
+/// Returns the value after a name's separator, and the rest of the text.
 fn value_after(text: &str) -> Option<(String, &str)> {
     let text = text.trim_start_matches(['"', '\'', '`', ']']).trim_start();
     let text = ["=>", ":=", ":", "="]
@@ -423,7 +427,7 @@ fn value_after(text: &str) -> Option<(String, &str)> {
     }
 }
 
-/// Whether it is one of ours with a value, not a variable's name or a call.
+/// Returns whether the name is a known one and the value a literal, not a variable or a call.
 fn is_wanted(name: &str, value: &str) -> bool {
     let name = plain(name);
     let is_literal = !value.is_empty() && plain(value) != name && !value.contains(['(', '$', '{']);
@@ -446,11 +450,11 @@ fn is_wanted(name: &str, value: &str) -> bool {
 
 const ERROR: [&str; 2] = ["errmsg", "errormessage"];
 
-/// Enough for the longest that a client says, with its stack.
+/// Enough for the longest error text of a client, with its stack.
 const MAX_ERROR: usize = 600;
 
-/// Braces that are no JSON: a script has many.
+/// Limits the tries at braces that are not JSON: a script has many.
 const MAX_TRIES: usize = 64;
 
-/// An MD5 in Base64: anything shorter is a word.
+/// The length of an MD5 in Base64, rounded down; anything shorter is a word.
 const MIN_SIGNATURE: usize = 20;

@@ -1,19 +1,19 @@
-//! Addresses as servers and routers give them back after they have taken them apart: PHP, Laravel, servlets, Spring, ASP.NET, Express,
-//! Koa, Next, vue-router, Nuxt, Flask, Django, Starlette, Go and nginx. Each form was read off the running software (ASP.NET's: off its
-//! documentation).
+//! URLs as servers and routers write them after parsing: PHP, Laravel, servlets, Spring, ASP.NET, Express,
+//! Koa, Next, vue-router, Nuxt, Flask, Django, Starlette, Go and nginx. Each form was observed on the
+//! running software (ASP.NET's: in its documentation).
 
 use std::collections::HashMap;
 
 use super::causes::{self as c, Cause};
 use super::escape;
 
-/// Every way in which `query` is written again from its parsed parameters.
+/// Returns the forms in which `query` is rewritten from its parsed parameters.
 pub(super) fn queries(query: &str) -> Vec<(&'static Cause, String)> {
     let given = parsed(query);
     let grouped = grouped(&given);
     let mut by_name = given.clone();
     by_name.sort_by(|one, other| one.0.cmp(&other.0));
-    // JavaScript's objects and PHP's sort: numbers first, in their order.
+    // JavaScript objects and PHP's sort put numbers first, in ascending order.
     let mut numbers_first = grouped.clone();
     numbers_first.sort_by_key(|(name, _)| name.parse::<u32>().unwrap_or(u32::MAX));
     let mut numbers_first_by_name = by_name.clone();
@@ -58,7 +58,7 @@ pub(super) fn queries(query: &str) -> Vec<(&'static Cause, String)> {
     found
 }
 
-/// Every way in which a server gives a path back that it has parsed.
+/// Returns the forms in which servers write a path that they have parsed.
 pub(super) fn paths(path: &str) -> Vec<(&'static Cause, String)> {
     let decoded = escape::decoded(path);
     let bare = without_parameters(path);
@@ -95,7 +95,7 @@ pub(super) fn paths(path: &str) -> Vec<(&'static Cause, String)> {
 
 type Pairs = Vec<(String, String)>;
 
-/// As form parsers read it: empty parts are skipped, and a name without a value has an empty one.
+/// Parses a query as form parsers do: empty parts are skipped, and a name without a value gets an empty one.
 fn parsed(query: &str) -> Pairs {
     let read = |text: &str| escape::decoded(&text.replace('+', " "));
     query
@@ -125,7 +125,7 @@ fn written(cause: &'static Cause, pairs: &Pairs, found: &mut Vec<(&'static Cause
     }
 }
 
-/// The values of one name side by side, where its first one stands.
+/// Moves the values of one name together, to the place of the first.
 fn grouped(pairs: &Pairs) -> Pairs {
     let mut places = HashMap::new();
     for (at, (name, _)) in pairs.iter().enumerate() {
@@ -148,7 +148,7 @@ fn one_of_each(grouped: &Pairs, keeps_first: bool) -> Pairs {
     kept
 }
 
-/// A list's parameters as each framework writes them.
+/// Returns list parameters in the forms that the frameworks write.
 fn arrays(grouped: &Pairs) -> Vec<Pairs> {
     let base = |name: &str| name.split('[').next().unwrap_or_default().to_owned();
     let mut counts: HashMap<&str, usize> = HashMap::new();
@@ -186,7 +186,7 @@ fn arrays(grouped: &Pairs) -> Vec<Pairs> {
         }
         lists.push(commas);
     }
-    // What a language prints for a list or an object.
+    // How languages print a list or an object.
     for printed in ["Array", "", "[object Object]"] {
         let mut texts: Pairs = Vec::new();
         for (name, value) in grouped {
@@ -201,7 +201,7 @@ fn arrays(grouped: &Pairs) -> Vec<Pairs> {
     lists
 }
 
-/// `/p;jsessionid=1/q` as servlets match it: `/p/q`.
+/// Returns `/p;jsessionid=1/q` as servlets match it: `/p/q`.
 fn without_parameters(path: &str) -> String {
     path.split('/')
         .map(|segment| segment.split(';').next().unwrap_or_default())

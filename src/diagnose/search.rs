@@ -1,4 +1,4 @@
-//! The search: no mistake, then each known one alone, then every two together.
+//! The search: tries no mistake, then each known mistake alone, then every pair.
 
 use std::cell::Cell;
 use std::collections::HashSet;
@@ -9,15 +9,15 @@ use super::value_mistakes::{Values, far_timestamps, nonces, strings, tickets, ti
 use super::{Case, Role, escape, url};
 use crate::sign::before_fragment;
 
-/// What the search found.
+/// The result of a search.
 pub(super) struct Found {
-    /// None: the string was the right one.
+    /// The mistakes; empty if the right string was hashed.
     pub(super) mistakes: Vec<&'static Cause>,
-    /// The hashed string, its ticket struck out.
+    /// The hashed string, with the ticket redacted.
     pub(super) string: String,
 }
 
-/// One value changed by mistake.
+/// One value changed by a mistake.
 type Change = (&'static Cause, Part);
 
 #[derive(Clone)]
@@ -48,31 +48,32 @@ impl Part {
         }
     }
 
-    /// The value that it changes: two changes of one value are no pair, save for the address, where they add up.
+    /// Returns which value the change affects. Two changes of one value do not form a pair, except for the
+    /// URL, where they combine.
     fn place(&self) -> std::mem::Discriminant<Self> {
         std::mem::discriminant(self)
     }
 }
 
 pub(super) struct Search<'a> {
-    /// Its addresses as browsers write them.
+    /// The case, with its URLs in the form of `location.href`.
     case: Case,
     sent: &'a Sent,
-    /// What should have been signed.
+    /// The values that should have been signed.
     right: Values,
-    /// Without the right ticket the search stands on a wrong one.
+    /// The cause of a wrong ticket, set if the right ticket is missing and the search uses another one.
     presumed: Option<&'static Cause>,
     effort: Effort,
-    /// Bytes that may still be hashed; one that is put together costs as much as [`BUILT`] of them.
+    /// Bytes that may still be hashed. A byte that is only built costs as much as [`BUILT`] hashed ones.
     budget: Cell<usize>,
 }
 
 /// How much a search may cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Effort {
-    /// For a question from the public.
+    /// For public requests.
     Brief,
-    /// For the command line and for callers with an API key: every port, too.
+    /// For the command line and for callers with an API key. Also tries every port.
     Full,
 }
 
@@ -86,7 +87,7 @@ impl Effort {
 }
 
 impl<'a> Search<'a> {
-    /// `None` without any ticket.
+    /// Creates a search; `None` without any ticket.
     pub(super) fn new(case: &Case, sent: &'a Sent, effort: Effort) -> Option<Self> {
         let case = as_browsers_write(case);
         let target = &case.signed_for().role();
@@ -123,7 +124,7 @@ impl<'a> Search<'a> {
         })
     }
 
-    /// What should have been hashed, its ticket struck out.
+    /// Returns the string that should have been hashed, with the ticket redacted.
     pub(super) fn expected(&self) -> String {
         let shown = self.case.signed_for().role().shown();
         self.without_tickets(
@@ -135,7 +136,7 @@ impl<'a> Search<'a> {
         )
     }
 
-    /// The mistakes that explain the signature, as few as possible.
+    /// Returns the mistakes that explain the signature, as few as possible.
     pub(super) fn run(self) -> Option<Found> {
         if let Some(hashed) = self.hashed(&self.right.string()) {
             return Some(self.found(&[], &hashed, self.right.struck_out().string()));
@@ -152,7 +153,7 @@ impl<'a> Search<'a> {
             })
     }
 
-    /// Every change of one value.
+    /// Returns every change of one value.
     fn changes(&self) -> Vec<Change> {
         let urls = url::mistaken(&self.right.url, &self.case)
             .into_iter()
@@ -180,7 +181,7 @@ impl<'a> Search<'a> {
             })
     }
 
-    /// What one mistake leaves of the address, through another.
+    /// Tries two mistakes on the URL, one after the other.
     fn addresses_in_pairs(&self, changes: &[Change]) -> Option<Found> {
         let mut seen = HashSet::new();
         let addresses = changes
@@ -231,7 +232,7 @@ impl<'a> Search<'a> {
         Some(self.found(&causes, &hashed, values.struck_out().string()))
     }
 
-    /// With a key, or twice: one other mistake at most beside it.
+    /// Tries HMAC and double hashing, with at most one other mistake.
     fn hashed_otherwise(&self, changes: &[Change]) -> Option<Found> {
         let fits = |values: &Values, string: &str| {
             self.spend(string.len()).then(|| {
@@ -260,7 +261,8 @@ impl<'a> Search<'a> {
         })
     }
 
-    /// A port that nothing tells of, and the scheme that goes with it behind a proxy: tried alone only, since there are thousands.
+    /// Tries every port, with both schemes, since a proxy often changes both. Not in pairs, since there are
+    /// thousands.
     fn ports(&self) -> Option<Found> {
         let (_, rest) = self.right.url.split_once("://")?;
         let end = rest.find(['/', '?', ':']).unwrap_or(rest.len());
@@ -299,25 +301,25 @@ impl<'a> Search<'a> {
         Some(self.found(&[causes, &[cause]].concat(), &hashed, shown))
     }
 
-    /// Whether there is anything left to hash with: else nothing need be put together either.
+    /// Returns whether any budget is left; if not, building more strings is useless.
     fn goes_on(&self) -> bool {
         self.budget.get() > 0
     }
 
-    /// Whether so many bytes may still be hashed.
+    /// Spends so many bytes of the budget; returns whether any was left.
     fn spend(&self, bytes: usize) -> bool {
         let left = self.budget.get();
         self.budget.set(left.saturating_sub(bytes));
         left > 0
     }
 
-    /// What is wrong with the bytes and the hash if the signature is this string's.
+    /// Returns the mistakes of charset and hash if the signature is that of this string.
     fn hashed(&self, string: &str) -> Option<Vec<&'static Cause>> {
         let fits = |bytes: &[u8]| self.spend(bytes.len()) && self.sent.fits(bytes);
         if fits(string.as_bytes()) {
             return Some(self.sent.causes());
         }
-        // A blank or a mark beyond ASCII is a mistake of its own.
+        // Blanks and punctuation beyond ASCII are separate mistakes.
         let has_letters = !string.is_ascii()
             && string
                 .chars()
@@ -345,7 +347,7 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// A ticket may stand in the address, too.
+    /// Redacts all tickets; one may also occur in the URL.
     fn without_tickets(&self, string: &str) -> String {
         let tickets = self
             .case
@@ -358,7 +360,7 @@ impl<'a> Search<'a> {
     }
 }
 
-/// The case with its addresses as browsers have them.
+/// Returns the case with its URLs in the form of `location.href`.
 pub(super) fn as_browsers_write(case: &Case) -> Case {
     Case {
         url: escape::href(&case.url),
@@ -368,10 +370,10 @@ pub(super) fn as_browsers_write(case: &Case) -> Case {
     }
 }
 
-/// The wrongly put-together string of this place, its ticket struck out.
+/// Returns the wrongly built string at this position, with the ticket redacted.
 fn string_shown(values: &Values, case: &Case, at: usize) -> String {
     let (_, string) = strings(&values.struck_out(), case).swap_remove(at);
-    // Where the string was escaped, so was what stands in the ticket's place.
+    // If the string was escaped, the placeholder was too: restore it.
     [escape::component, escape::form]
         .iter()
         .fold(string, |string, encode| {
@@ -379,14 +381,15 @@ fn string_shown(values: &Values, case: &Case, at: usize) -> String {
         })
 }
 
-/// Keeps a search over any address to about half a second.
+/// Limits a search over any URL to about half a second.
 const BUDGET: usize = 160 * 1024 * 1024;
 
-/// About 0.2 s, in which the public doctor's other clients wait: enough for all pairs of mistakes on a usual address.
+/// About 0.2 s, during which the doctor's other clients wait: enough for all pairs of mistakes on a usual
+/// URL.
 const BRIEF_BUDGET: usize = 64 * 1024 * 1024;
 
-/// An address is escaped, sorted and compared before it is hashed.
+/// Cost factor of building a byte: a URL is escaped, sorted and compared before it is hashed.
 const BUILT: usize = 4;
 
-/// Shorter values are no tickets, and striking them out would garble the string.
+/// Shorter values are not tickets, and redacting them would garble the string.
 const MIN_STRUCK: usize = 6;

@@ -1,4 +1,4 @@
-//! What happens to a page's address between the page and the hash: each known mistake, made on purpose.
+//! Reproduces each known mistake that changes a page's URL between the page and the hash.
 
 use std::collections::HashSet;
 
@@ -7,15 +7,16 @@ use super::verdicts as v;
 use super::{Case, escape, rebuilt};
 use crate::sign::before_fragment;
 
-/// An address as a mistake leaves it.
+/// The URL that results from a mistake.
 pub(super) type Variant = (&'static Cause, String);
 
-/// Every single mistake on `url`, likeliest first, each text once.
+/// Returns every single mistake on `url`, most likely first, each text once.
 pub(super) fn mistaken(url: &str, case: &Case) -> Vec<Variant> {
     mistaken_and_built(url, case).0
 }
 
-/// And how many bytes were put together for it: more than are in it, since most mistakes on most addresses give the same text.
+/// Like [`mistaken`], but also returns how many bytes were built. That exceeds the result, since most
+/// mistakes give the same text on most URLs.
 pub(super) fn mistaken_and_built(url: &str, case: &Case) -> (Vec<Variant>, usize) {
     let (mut found, mut known, mut built) = (Vec::new(), HashSet::new(), 0);
     let mut add = |cause: &'static Cause, text: String| {
@@ -52,7 +53,7 @@ fn fragments(url: &str, case: &Case, add: &mut Add<'_>) {
     add(&c::FRAGMENT_KEPT, format!("{url}#/"));
 }
 
-/// Another page, or no page at all.
+/// The URL of another page, or no page URL at all.
 fn elsewhere(url: &str, case: &Case, add: &mut Add<'_>) {
     if let Some(landing) = &case.landing {
         add(&c::LANDING, before_fragment(landing).to_owned());
@@ -108,7 +109,7 @@ fn query(url: &str, _: &Case, add: &mut Add<'_>) {
         (1..parts.len().min(MAX_PARTS))
             .map(|end| (&c::CUT_AT_AMPERSAND, end, joined(&parts[..end]))),
     );
-    // The commonest mistake of all, unless what is missing tells of another.
+    // The most common mistake, so tried first, unless the missing part indicates another mistake.
     for (cause, end, text) in &cuts {
         if !(parts[*end..].iter().any(|part| tells_of_sharing(part))
             || tells_of_oauth(&parts[*end..]))
@@ -199,13 +200,13 @@ fn query(url: &str, _: &Case, add: &mut Add<'_>) {
     add(&c::EMPTY_TAIL, joined(&filled));
     add(&c::EMPTY_TAIL, joined(&bare));
     add(&c::EMPTY_TAIL, format!("{path}?{}", equals.join("&")));
-    // vue-router 4: an empty part has an empty name.
+    // vue-router 4 gives an empty part an empty name.
     let empty_named: Vec<&str> = parts
         .iter()
         .map(|part| if part.is_empty() { "=" } else { part })
         .collect();
     add(&c::EMPTY_TAIL, joined(&empty_named));
-    // Python's parse_qsl.
+    // Python's parse_qsl drops parameters without a value.
     let valued: Vec<&str> = filled
         .iter()
         .copied()
@@ -317,7 +318,7 @@ fn path(url: &str, case: &Case, add: &mut Add<'_>) {
     }
     let rooted = path.strip_prefix('/').unwrap_or(path);
     for script in SCRIPTS {
-        // PHP_SELF?QUERY_STRING.
+        // PHP's `PHP_SELF?QUERY_STRING`.
         if query.is_empty() {
             add(&c::SCRIPT_PATH, format!("{origin}/{script}/{rooted}?"));
             add(&c::SCRIPT_PATH, format!("{origin}/{script}?"));
@@ -403,7 +404,7 @@ fn escaping(url: &str, _: &Case, add: &mut Add<'_>) {
     add(&c::LOWER_CASED, url.to_ascii_lowercase());
 }
 
-/// What a framework gives as the address of the request.
+/// The request URL that frameworks return.
 fn rebuilt(url: &str, _: &Case, add: &mut Add<'_>) {
     let Some(Parts {
         scheme,
@@ -424,7 +425,8 @@ fn rebuilt(url: &str, _: &Case, add: &mut Add<'_>) {
         for (cause, query) in rebuilt::queries(query) {
             add(cause, format!("{origin}{path}?{query}"));
         }
-        // Flask; java.net.URI; a WHATWG parser and one that undoes it; a path joined with its query and then escaped.
+        // Flask; java.net.URI; a WHATWG parser, and code that undoes it; a path joined with its query and
+        // then escaped.
         add(
             &c::PERCENT_DECODED,
             format!(
@@ -456,11 +458,11 @@ fn rebuilt(url: &str, _: &Case, add: &mut Add<'_>) {
         &c::ESCAPES_ENCODED,
         escape::whole(&escape::decoded_whole(url)),
     );
-    // The address as part of a path.
+    // The URL as part of a path.
     add(&c::SLASHES_MERGED, url.replacen("://", ":/", 1));
 }
 
-/// What is not ASCII, through another charset than UTF-8.
+/// Non-ASCII characters in a charset other than UTF-8.
 fn charset(url: &str, _: &Case, add: &mut Add<'_>) {
     if !url.contains('%') && url.is_ascii() {
         return;
@@ -495,7 +497,7 @@ fn charset(url: &str, _: &Case, add: &mut Add<'_>) {
             })
             .collect();
         add(&c::CHARSET, format!("{scheme}://{host}{port}{in_place}"));
-        // A servlet's path, decoded as ISO-8859-1 beside a query that is not.
+        // A servlet's path, decoded as ISO-8859-1, with an undecoded query.
         let (path, query) = rest.find('?').map_or((rest, ""), |at| rest.split_at(at));
         let path = escape::decoded_as_latin_1(path);
         add(&c::CHARSET, format!("{scheme}://{host}{port}{path}{query}"));
@@ -524,7 +526,7 @@ fn missing(_: &str, case: &Case, add: &mut Add<'_>) {
         add(&c::URL_MISSING, (*nothing).to_owned());
     }
     if let Some(other) = &case.answered_url {
-        // The client checked one route of this site and the backend signed another.
+        // The client checked one route of this site, and the backend signed another.
         let is_route = case.checked_url.is_some() && is_other_route(other, case.checked());
         let cause = if is_route {
             &v::CURRENT_URL
@@ -536,7 +538,7 @@ fn missing(_: &str, case: &Case, add: &mut Add<'_>) {
     }
 }
 
-/// Whether both are pages of one site, on different paths.
+/// Returns whether both URLs are pages of one site, on different paths.
 pub(super) fn is_other_route(one: &str, other: &str) -> bool {
     let route = |url| {
         let parts = Parts::of(before_fragment(url))?;
@@ -552,11 +554,11 @@ pub(super) fn is_other_route(one: &str, other: &str) -> bool {
     }
 }
 
-/// An address taken apart without changing a byte.
+/// A URL split without changing a byte.
 struct Parts<'a> {
     scheme: &'a str,
     host: &'a str,
-    /// With its colon; empty if there is none.
+    /// Includes the colon; empty if there is no port.
     port: &'a str,
     rest: &'a str,
 }
@@ -584,7 +586,7 @@ fn name_of(part: &str) -> &str {
     part.split('=').next().unwrap_or_default()
 }
 
-/// Whether nobody but WeChat puts this into an address.
+/// Returns whether only WeChat adds this parameter.
 fn tells_of_sharing(part: &str) -> bool {
     match part.split_once('=') {
         Some(("from", value)) => SHARED_FROM.contains(&value),
@@ -592,14 +594,15 @@ fn tells_of_sharing(part: &str) -> bool {
     }
 }
 
-/// OAuth comes back with both; either alone is any page's own.
+/// Returns whether both OAuth parameters are present: WeChat adds both, and one alone may be the page's own.
 fn tells_of_oauth(parts: &[&str]) -> bool {
     ["code", "state"]
         .iter()
         .all(|name| parts.iter().any(|part| name_of(part) == *name))
 }
 
-/// What only WeChat and WeCom add to an address when a page is shared or opened. From captures: there is no official list.
+/// Parameters that only WeChat and WeCom add to a URL when a page is shared or opened. Taken from captures:
+/// there is no official list.
 const TELLING: &[&str] = &[
     "isappinstalled",
     "subscene",
@@ -615,7 +618,7 @@ const TELLING: &[&str] = &[
     "wxwork_userid",
 ];
 
-/// What they add, too, and many pages have of their own: these tell nothing.
+/// Parameters that WeChat and WeCom also add, but that many pages use themselves: they indicate nothing.
 const ACCOMPANYING: &[&str] = &[
     "scene",
     "devicetype",
@@ -625,7 +628,7 @@ const ACCOMPANYING: &[&str] = &[
     "sessionid",
 ];
 
-/// Where a page was opened from, in WeChat's words.
+/// WeChat's values of `from`: where a page was opened.
 const SHARED_FROM: [&str; 6] = [
     "singlemessage",
     "groupmessage",
@@ -635,22 +638,22 @@ const SHARED_FROM: [&str; 6] = [
     "qzone",
 ];
 
-/// Where an application server or a container listens behind its proxy.
+/// Ports on which application servers and containers listen behind a proxy.
 const PORTS: [u16; 24] = [
     80, 443, 8080, 8443, 8000, 8081, 8888, 3000, 5000, 5173, 7001, 9000, 81, 1337, 3001, 4000,
     5001, 8001, 8082, 8088, 8090, 9090, 9501, 8787,
 ];
 
-/// Where PHP's front controllers lie, which its `SCRIPT_NAME` and `PHP_SELF` name.
+/// Paths of PHP's front controllers, as in `SCRIPT_NAME` and `PHP_SELF`.
 const SCRIPTS: [&str; 2] = ["index.php", "public/index.php"];
 
-/// What proxies put before a path that they pass on.
+/// Path prefixes that proxies add to the path that they forward.
 const PREFIXES: [&str; 6] = ["api", "backend", "app", "web", "h5", "wx"];
 
-/// So many first parts of a path may a proxy have taken away.
+/// Maximum number of leading path segments that a proxy may have removed.
 const MAX_PREFIX: usize = 2;
 
-/// What a server calls itself behind a proxy.
+/// Host names that a server behind a proxy uses for itself.
 const LOCAL: &[&str] = &["localhost", "127.0.0.1"];
 
 const INDEX: [&str; 5] = [
@@ -661,7 +664,7 @@ const INDEX: [&str; 5] = [
     "index.aspx",
 ];
 
-/// What languages write where there is nothing.
+/// How languages print a missing value.
 pub(super) const NOTHING: &[&str] = &[
     "",
     "undefined",
@@ -673,8 +676,8 @@ pub(super) const NOTHING: &[&str] = &[
     "false",
 ];
 
-/// The same, for a query that is not there.
+/// How languages print a missing query.
 const NULLS: [&str; 4] = ["null", "undefined", "None", "nil"];
 
-/// Addresses with more parameters are searched in their first ones only.
+/// Maximum number of parameters that are tried; those after it are not varied.
 const MAX_PARTS: usize = 24;

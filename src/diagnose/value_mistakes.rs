@@ -1,10 +1,11 @@
-//! What happens to the other three values, and to the string that is put together from the four.
+//! Reproduces the known mistakes in ticket, nonce and timestamp, and in the string built from the four
+//! values.
 
 use super::causes::{self as c, Cause};
 use super::url::NOTHING;
 use super::{Case, Role, Target, escape};
 
-/// The four values of a signed string. The ticket stands beside what is shown in its place.
+/// The four values of a signed string, and the placeholder shown instead of the ticket.
 #[derive(Clone)]
 pub(super) struct Values {
     pub(super) ticket: String,
@@ -15,7 +16,7 @@ pub(super) struct Values {
 }
 
 impl Values {
-    /// Each value with its name, in the order that WeChat hashes.
+    /// Returns each value with its name, in the order that WeChat hashes.
     fn named(&self) -> [(&'static str, &str); 4] {
         [
             ("jsapi_ticket", &self.ticket),
@@ -25,12 +26,12 @@ impl Values {
         ]
     }
 
-    /// The string that WeChat hashes.
+    /// Returns the string that WeChat hashes.
     pub(super) fn string(&self) -> String {
         joined(&self.named(), "&")
     }
 
-    /// The same values with the ticket struck out.
+    /// Returns the same values with the ticket redacted.
     pub(super) fn struck_out(&self) -> Self {
         Self {
             ticket: self.shown.clone(),
@@ -39,10 +40,10 @@ impl Values {
     }
 }
 
-/// The tickets that are wrong, with what is shown in their place.
+/// Returns the wrong tickets, with the placeholders shown instead.
 pub(super) fn tickets(case: &Case, right: &str) -> Vec<(&'static Cause, String, String)> {
     let mut found = Vec::new();
-    // Last what is known least of: the string's ticket may be one of the others.
+    // Pasted tickets come last: their account is unknown, and they may equal one of the others.
     let (pasted, known): (Vec<_>, Vec<_>) = case
         .tickets
         .iter()
@@ -90,7 +91,7 @@ pub(super) fn tickets(case: &Case, right: &str) -> Vec<(&'static Cause, String, 
     found
 }
 
-/// The nonces that differ from the one that was sent.
+/// Returns nonces that differ from the one that was sent.
 pub(super) fn nonces(nonce: &str) -> Vec<(&'static Cause, String)> {
     let mut found = vec![
         (&c::NONCE_CASE, nonce.to_ascii_lowercase()),
@@ -112,7 +113,8 @@ pub(super) fn nonces(nonce: &str) -> Vec<(&'static Cause, String)> {
     found
 }
 
-/// The timestamps that differ from the one that was sent and are worth trying with every other mistake.
+/// Returns timestamps that differ from the one that was sent and are worth combining with every other
+/// mistake.
 pub(super) fn timestamps(sent: &str) -> Vec<(&'static Cause, String)> {
     let mut found = vec![(&c::TIME_AS_TEXT, sent.trim().to_owned())];
     if let Ok(time) = sent.trim().parse::<i64>() {
@@ -138,7 +140,7 @@ pub(super) fn timestamps(sent: &str) -> Vec<(&'static Cause, String)> {
     found
 }
 
-/// Timestamps farther off: tried alone only, since there are thousands.
+/// Returns timestamps farther off. Not tried in pairs, since there are thousands.
 pub(super) fn far_timestamps(sent: &str) -> Vec<(&'static Cause, String)> {
     let Ok(time) = sent.trim().parse::<i64>() else {
         return Vec::new();
@@ -167,8 +169,8 @@ pub(super) fn far_timestamps(sent: &str) -> Vec<(&'static Cause, String)> {
     found
 }
 
-/// The wrongly put-together strings. Always as many and in the same order whatever the values, so that the same place of the list
-/// made with the ticket struck out shows what was hashed.
+/// Returns the wrongly built strings. Their number and order do not depend on the values, so that the list
+/// built with the redacted ticket shows at the same position what was hashed.
 pub(super) fn strings(values: &Values, case: &Case) -> Vec<(&'static Cause, String)> {
     let named = values.named();
     let right = joined(&named, "&");
@@ -210,7 +212,7 @@ pub(super) fn strings(values: &Values, case: &Case) -> Vec<(&'static Cause, Stri
         found.push((&c::VALUES_ONLY, bare.concat()));
         found.push((&c::VALUES_ONLY, bare.join("&")));
     }
-    // The rule by which WeChat checks a server: token, timestamp and nonce, sorted.
+    // WeChat's server verification sorts token, timestamp and nonce like this.
     for order in orders(3) {
         let bare: Vec<&str> = order.iter().map(|at| named[*at].1).collect();
         found.push((&c::VALUES_ONLY, bare.concat()));
@@ -267,7 +269,7 @@ pub(super) fn strings(values: &Values, case: &Case) -> Vec<(&'static Cause, Stri
     found
 }
 
-/// Every order of `count` things but the given one, which comes first and is no mistake.
+/// Returns every order of `count` items. The given order comes first.
 pub(super) fn orders(count: usize) -> Vec<Vec<usize>> {
     let mut orders = vec![Vec::new()];
     for _ in 0..count {
@@ -292,7 +294,7 @@ fn joined(named: &[(&str, &str)], separator: &str) -> String {
         .join(separator)
 }
 
-/// What sticks to a value that was read from a file, a shell or JSON.
+/// What surrounds a value read from a file, a shell or JSON.
 const EDGES: [(&str, &str); 7] = [
     ("", "\n"),
     ("", "\r\n"),
@@ -303,10 +305,11 @@ const EDGES: [(&str, &str); 7] = [
     ("\u{feff}", ""),
 ];
 
-/// Lengths of database columns.
+/// Common lengths of database columns.
 const COLUMNS: [usize; 12] = [20, 32, 40, 50, 60, 64, 80, 85, 100, 120, 128, 255];
 
-/// Seconds between two readings of a clock: a slow request, or a signature that was cached for ten minutes.
+/// Maximum difference of two clock readings in seconds: a slow request, or a signature cached for ten
+/// minutes.
 const FAR: i64 = 600;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What is said of a case as a whole. What the client's words mean is in `client_errors/table.rs`.
+//! Verdicts on a case as a whole. The meanings of error texts are in `client_errors/table.rs`.
 
 use super::causes::{Cause, row};
 

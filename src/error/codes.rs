@@ -1,7 +1,8 @@
-//! The errcode table: what each code of WeChat means, what the program does about it, and what a person can do.
+//! The errcode table: what each WeChat errcode means, how the program reacts, and what a person can do.
 //!
-//! One row, one paragraph, in `codes/weixin.rs` or `codes/qyapi.rs`: to teach a code, add a row there. It holds the codes that
-//! users of a token server meet, not WeChat's whole list; any other code gets a row that says where to look.
+//! To add a code, add a row to `codes/weixin.rs` or `codes/qyapi.rs`, one paragraph per row. The tables hold
+//! the codes that users of a token server meet, not WeChat's complete list; any other code gets a row that
+//! says where to look.
 
 mod qyapi;
 #[cfg(feature = "diagnose")]
@@ -15,15 +16,15 @@ use super::{Class, Hint, Paid, System, Wait};
 #[cfg(feature = "diagnose")]
 pub(crate) use sentences::by_sentence;
 
-/// "The quota is spent", on both systems.
+/// The quota is spent. The same code on both systems.
 pub(super) const SPENT: i64 = 45009;
 
-/// What an errcode means and what to do about it.
+/// The meaning of an errcode and how to react.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Advice {
-    /// What the program does.
+    /// How the program reacts.
     pub class: Class,
-    /// When it tries again.
+    /// When the program retries.
     pub wait: Wait,
     /// What happened: a clause without a full stop.
     pub cause: Hint,
@@ -31,7 +32,7 @@ pub struct Advice {
     pub fix: Hint,
 }
 
-/// The row for an errcode; for one that is in no table, a row that says so.
+/// Returns the row for an errcode; for an unlisted errcode, a row that says so.
 #[must_use]
 pub fn explain(system: System, paid: Paid, errcode: i64) -> &'static Advice {
     let (rows, unknown) = table(system);
@@ -44,7 +45,8 @@ pub fn explain(system: System, paid: Paid, errcode: i64) -> &'static Advice {
         .map_or(unknown, |row| &row.advice)
 }
 
-/// Every row, for documentation and tests: the system, what the call was paid with where that matters, the code, the advice.
+/// Returns every row, for documentation and tests: the system, the credential of the call where it matters,
+/// the code and the advice.
 pub fn all() -> impl Iterator<Item = (System, Option<Paid>, i64, &'static Advice)> {
     [System::Weixin, System::Qyapi]
         .into_iter()
@@ -56,7 +58,7 @@ pub fn all() -> impl Iterator<Item = (System, Option<Paid>, i64, &'static Advice
         })
 }
 
-/// A system's rows, ascending by code, and the row for all other codes.
+/// Returns a system's rows in ascending order of code, and the row for all other codes.
 fn table(system: System) -> (&'static [Row], &'static Advice) {
     match system {
         System::Weixin => (weixin::ROWS, &weixin::UNKNOWN),
@@ -64,15 +66,15 @@ fn table(system: System) -> (&'static [Row], &'static Advice) {
     }
 }
 
-/// One line of the table.
+/// One row of the table.
 struct Row {
     errcode: i64,
-    /// Set where the same code means another thing on a call paid otherwise.
+    /// Set if the meaning of the code depends on the credential that authenticated the call.
     paid: Option<Paid>,
     advice: Advice,
 }
 
-/// A row: code, what to do, then cause and fix in English, cause and fix in Chinese.
+/// Creates a row: code, policy, then cause and fix in English, cause and fix in Chinese.
 const fn row(errcode: i64, policy: Policy, en: [&'static str; 2], zh: [&'static str; 2]) -> Row {
     Row {
         errcode,
@@ -81,7 +83,7 @@ const fn row(errcode: i64, policy: Policy, en: [&'static str; 2], zh: [&'static 
     }
 }
 
-/// A row that holds only for calls paid in this way.
+/// Creates a row that applies only to calls with this credential.
 const fn row_if(
     paid: Paid,
     errcode: i64,
@@ -105,24 +107,25 @@ const fn advice((class, wait): Policy, en: [&'static str; 2], zh: [&'static str;
     }
 }
 
-/// What the program does and when.
+/// How the program reacts, and when.
 type Policy = (Class, Wait);
 
-/// WeChat is at fault and will be well again.
+/// A temporary failure on WeChat's side.
 const BUSY: Policy = (Class::Transient, Wait::Backoff);
-/// Too many calls in this minute.
+/// Too many calls within this minute.
 const MINUTE: Policy = (Class::Transient, Wait::NextMinute);
-/// Renew the token, repeat the call; should the new token be refused too, do not hurry.
+/// Refresh the token and repeat the call; if the new token is rejected too, back off.
 const STALE: Policy = (Class::StaleToken, Wait::Backoff);
-/// Nothing more until the day turns.
+/// No call until midnight in Shanghai.
 const DAY: Policy = (Class::Quota, Wait::NextDay);
-/// WeCom's hourly block lasts as long as the window it counts in.
+/// WeCom's hourly block lasts as long as its counting window:
+/// <https://developer.work.weixin.qq.com/document/path/90454>.
 const HOUR: Policy = (Class::Quota, Wait::For(ONE_HOUR));
-/// Somebody has to act.
+/// An operator must act.
 const SETUP: Policy = (Class::Setup, Wait::Slow);
-/// The administrator said no: WeChat does not listen to this IP for an hour.
+/// The administrator refused this IP: WeChat rejects its calls for an hour.
 const REFUSED_FOR_AN_HOUR: Policy = (Class::Setup, Wait::For(ONE_HOUR));
-/// The administrator said no twice: not for a day.
+/// The administrator refused this IP twice: WeChat rejects its calls for a day.
 const REFUSED_FOR_A_DAY: Policy = (Class::Setup, Wait::For(ONE_DAY));
 
 const ONE_HOUR: Duration = Duration::from_secs(60 * 60);
@@ -132,7 +135,7 @@ const ONE_DAY: Duration = Duration::from_secs(24 * 60 * 60);
 mod tests {
     use super::*;
 
-    /// `explain` searches by halves.
+    /// `explain` uses a binary search.
     #[test]
     fn the_tables_are_sorted_by_code() {
         for system in [System::Weixin, System::Qyapi] {

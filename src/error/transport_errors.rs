@@ -1,4 +1,4 @@
-//! Cause and fix, in both languages, of a call that was not answered by WeChat's API, or not usably.
+//! Cause and fix, in both languages, of a call without a usable response from WeChat's API.
 
 use super::Hint;
 
@@ -32,7 +32,7 @@ pub(super) const NOT_JSON_FIX: Hint = Hint::fixed(
     "日志中有应答开头的内容，可据此判断是谁在应答；也可在本机用 curl -i 访问同一地址。若是上网认证页，请先完成认证；若是代理，请放行微信的域名。会自动重试。",
 );
 
-/// HTTP 404 without JSON: the base URL leads to another server, or to another path of it.
+/// Returns the fix for HTTP 404 without JSON: the base URL leads to another server or to a wrong path.
 pub(super) fn no_such_path(setting: &str, endpoint: &str) -> Hint {
     Hint {
         en: format!(
@@ -47,7 +47,7 @@ pub(super) fn no_such_path(setting: &str, endpoint: &str) -> Hint {
     }
 }
 
-/// Said where WeChat has seen more than one address.
+/// Added if WeChat has seen more than one IP.
 pub static EGRESS_IS_NOT_FIXED: Hint = Hint::fixed(
     "WeChat saw this server call from several addresses, so its egress address is not fixed: let it leave by one fixed address (NAT \
      gateway, egress proxy), or allow them all.",

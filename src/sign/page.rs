@@ -1,4 +1,4 @@
-//! The address of a page: the text that is signed, its host and path, and whether a browser would write it so.
+//! Page URLs: the text that is signed, its host and path, and whether a browser would write it like that.
 
 use std::fmt;
 use std::ops::Range;
@@ -7,7 +7,7 @@ use std::str::FromStr;
 use super::Warning;
 use crate::error::{MAX_PAGE_URL, PageError};
 
-/// The address of a page: the bytes before the first `#`, as they came, and beside them the host that they name.
+/// A page's URL: the unchanged bytes before the first `#`, and the host and path that they name.
 ///
 /// ```
 /// use wx_jssdk::sign::PageUrl;
@@ -22,33 +22,34 @@ pub struct PageUrl {
     place: Place,
 }
 
-/// Where host and path of a page stand.
+/// The host and path of a page URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Place {
-    /// Within the text, which `url::Url` would not normalise: almost every address.
+    /// Ranges of the text, which `url::Url` would not normalise. The case of almost every URL.
     Within {
         host: Range<usize>,
         path: Range<usize>,
     },
-    /// Beside it, as `url::Url` writes them: lower case, punycode, without dot segments.
+    /// Separate texts as `url::Url` writes them: lower case, punycode, without dot segments.
     Normalised {
         host: String,
         path: String,
-        /// What the browser's address bar would hold instead, if that is another text.
+        /// What `location.href` would be instead, if different.
         href: Option<String>,
     },
 }
 
 impl PageUrl {
-    /// Reads a `location.href`. What is signed is the text itself; host and path only decide whether it may be signed.
+    /// Parses a `location.href`. The text itself is signed; host and path only decide whether it may be
+    /// signed.
     ///
     /// # Errors
-    /// [`PageError`] for a text that cannot be a browser's address at all.
+    /// [`PageError`] for a text that cannot be a browser's URL.
     pub fn parse(href: &str) -> Result<Self, PageError> {
         Self::from_text(before_fragment(href).to_owned())
     }
 
-    /// Reads an address without fragment.
+    /// Parses a URL without a fragment.
     pub(crate) fn from_text(text: String) -> Result<Self, PageError> {
         let place = match canonical_place(text.as_bytes()) {
             Some((host, path)) => Place::Within { host, path },
@@ -57,8 +58,8 @@ impl PageUrl {
         Ok(Self { text, place })
     }
 
-    /// A hint about an address that is signed as it stands although no browser has it as its `location.href`: the phone would
-    /// answer `invalid signature`.
+    /// Returns a warning if no browser has this URL as its `location.href`: it is signed unchanged, but the
+    /// phone would report `invalid signature`.
     #[must_use]
     pub fn warning(&self) -> Option<Warning> {
         let Place::Normalised { href, .. } = &self.place else {
@@ -70,13 +71,13 @@ impl PageUrl {
         self.text.contains("&amp;").then(Warning::html_escaped)
     }
 
-    /// The signed text.
+    /// Returns the signed text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// The host: lower case, in punycode, an IPv6 address in brackets, without port.
+    /// Returns the host: lower case, punycode, an IPv6 address in brackets, without port.
     #[must_use]
     pub fn host(&self) -> &str {
         match &self.place {
@@ -85,7 +86,7 @@ impl PageUrl {
         }
     }
 
-    /// The path, at least `/`.
+    /// Returns the path, at least `/`.
     #[must_use]
     pub fn path(&self) -> &str {
         match &self.place {
@@ -109,7 +110,7 @@ impl fmt::Display for PageUrl {
     }
 }
 
-/// The part of an address that WeChat signs: everything before the first `#`. An escaped `%23` stays.
+/// Returns the part of a URL that WeChat signs: everything before the first `#`. An escaped `%23` is kept.
 #[must_use]
 pub fn before_fragment(href: &str) -> &str {
     href.split_once('#').map_or(href, |(before, _)| before)
@@ -120,7 +121,7 @@ fn has_prefix(text: &str, prefix: &str) -> bool {
         .is_some_and(|head| head.eq_ignore_ascii_case(prefix))
 }
 
-/// Host and path of any address, by a full parse.
+/// Finds the host and path of any URL by a full parse.
 fn normalised_place(text: &str) -> Result<Place, PageError> {
     if text.is_empty() {
         return Err(PageError::Empty);
@@ -157,9 +158,9 @@ fn normalised_place(text: &str) -> Result<Place, PageError> {
     })
 }
 
-/// Fast path for addresses that `url::Url` would not normalise: where host and path stand in them. `None` for every address that
-/// needs a full parse (upper case, punycode, a host that ends like a number, dot segments, no path, an unusual port, an escaped
-/// ampersand), valid or not.
+/// Fast path for URLs that `url::Url` would not normalise: returns the ranges of host and path. Returns
+/// `None` for every URL that needs a full parse, valid or not: upper case, punycode, a host that ends like a
+/// number, dot segments, no path, an unusual port, an escaped ampersand.
 fn canonical_place(bytes: &[u8]) -> Option<(Range<usize>, Range<usize>)> {
     if bytes.len() > MAX_PAGE_URL {
         return None;
@@ -177,15 +178,15 @@ fn canonical_place(bytes: &[u8]) -> Option<(Range<usize>, Range<usize>)> {
         return None;
     }
     let path = path_at..path_at + path_length(&bytes[path_at..])?;
-    // No early exit, so that the compiler vectorises the check.
+    // No early exit, so that the compiler can vectorise the check.
     let is_kept = bytes[path.end..]
         .iter()
         .fold(true, |all, byte| all & IS_QUERY[usize::from(*byte)]);
     is_kept.then_some((host, path))
 }
 
-/// The length of a lower-case host name whose labels are separated by one dot or hyphen, and whose last label starts with a
-/// letter. Punycode (`xn--`) has two hyphens and is left to the full parse.
+/// Returns the length of a lower-case host name whose labels are separated by single dots or hyphens and
+/// whose last label starts with a letter. Punycode (`xn--`) has two hyphens and needs the full parse.
 fn host_length(bytes: &[u8]) -> Option<usize> {
     let (mut label, mut is_sound) = (0, false);
     let mut length = bytes.len();
@@ -204,7 +205,7 @@ fn host_length(bytes: &[u8]) -> Option<usize> {
     (is_sound && bytes[label].is_ascii_lowercase() && length <= MAX_HOST).then_some(length)
 }
 
-/// The length of `:8080`, colon included; 0 without a port.
+/// Returns the length of `:8080` including the colon; 0 without a port.
 fn port_length(bytes: &[u8]) -> Option<usize> {
     if bytes.first() != Some(&b':') {
         return Some(0);
@@ -213,17 +214,17 @@ fn port_length(bytes: &[u8]) -> Option<usize> {
         .iter()
         .take_while(|byte| byte.is_ascii_digit())
         .count();
-    // Five digits may exceed the largest port, a leading zero is dropped by a parser.
+    // Five digits may exceed the largest port, and a parser drops a leading zero.
     let ends = matches!(bytes.get(1 + digits), None | Some(b'/' | b'?'));
     ((1..=4).contains(&digits) && bytes[1] != b'0' && ends).then_some(1 + digits)
 }
 
-/// The length of a path in which a parser would escape and resolve nothing.
+/// Returns the length of a path in which a parser would escape and resolve nothing.
 fn path_length(bytes: &[u8]) -> Option<usize> {
     for (at, byte) in bytes.iter().enumerate() {
         match byte {
             b'?' => return Some(at),
-            // A segment that starts with a dot, written as `.` or as `%2e`, may be one that is resolved.
+            // A segment that starts with `.` or `%2e` may be a dot segment.
             b'/' if matches!(bytes.get(at + 1), Some(b'.'))
                 || bytes[at + 1..].starts_with(b"%2") =>
             {
@@ -260,7 +261,7 @@ const IS_PATH: [bool; 256] = {
     is_path
 };
 
-/// The bytes that a parser keeps in a query, but for `;`: it may end an `&amp;`, which deserves a look.
+/// The bytes that a parser keeps in a query, except `;`: it may end an `&amp;`, which causes a warning.
 const IS_QUERY: [bool; 256] = {
     let (mut is_query, mut byte) = ([false; 256], b'!');
     while byte <= b'~' {
@@ -270,7 +271,7 @@ const IS_QUERY: [bool; 256] = {
     is_query
 };
 
-/// The longest name that DNS has.
+/// Maximum length of a DNS name.
 const MAX_HOST: usize = 253;
 
 #[cfg(test)]
@@ -279,7 +280,8 @@ mod tests {
 
     use super::*;
 
-    /// Whether the fast path takes this address; then a full parse must give the same.
+    /// Returns whether the fast path accepts this URL, and asserts that a full parse then gives the same
+    /// result.
     #[track_caller]
     fn agree(text: &str) -> bool {
         let Some((host, path)) = canonical_place(text.as_bytes()) else {

@@ -1,14 +1,14 @@
-//! Hints beside a signature that is valid for the text it was asked for, but that the phone will probably refuse.
+//! Warnings about a signature that is valid for the requested URL, but that the phone will probably reject.
 
 use std::borrow::Cow;
 
 use serde::Serialize;
 
-/// A hint for the developer of the page, in English and Chinese.
+/// A warning for the page's developer, in English and Chinese.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct Warning {
-    /// Stable, in snake_case: `address_not_canonical`, `address_html_escaped`, `parameter_ignored`.
+    /// A stable code in snake_case: `address_not_canonical`, `address_html_escaped`, `parameter_ignored`.
     #[cfg_attr(feature = "server", schema(value_type = String, example = "address_not_canonical"))]
     pub code: &'static str,
     /// English.
@@ -20,7 +20,7 @@ pub struct Warning {
 }
 
 impl Warning {
-    /// The page's address would read `href` in every browser.
+    /// Returns the warning for a URL that every browser would write as `href`.
     pub(super) fn not_canonical(href: &str) -> Self {
         Self {
             code: "address_not_canonical",
@@ -37,7 +37,7 @@ impl Warning {
         }
     }
 
-    /// The page's query holds `&amp;`.
+    /// Returns the warning for a URL whose query contains `&amp;`.
     pub(super) fn html_escaped() -> Self {
         Self {
             code: "address_html_escaped",
@@ -49,7 +49,7 @@ impl Warning {
         }
     }
 
-    /// The query has `given` where the parameter is called `known`.
+    /// Returns the warning for the query parameter `given`, which is spelled `known`.
     #[cfg(feature = "actix")]
     pub(crate) fn parameter_ignored(given: &str, known: &str) -> Self {
         Self {

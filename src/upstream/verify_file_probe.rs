@@ -1,5 +1,5 @@
-//! Whether a domain serves the file that proves it ours: asked as WeChat asks, from outside. The operator's `check` calls it, and nobody
-//! else.
+//! Checks whether a domain serves its ownership file, as WeChat does, from outside. Used only by the
+//! operator's `check` command.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -11,34 +11,35 @@ use super::{ClientError, describe, mozilla_roots};
 use crate::account::VerifyFile;
 use crate::error::{Hint, is_visible};
 
-/// Asks domains for their proof.
+/// Requests ownership files from domains.
 #[derive(Clone, Debug)]
 pub struct VerifyFileProbe {
     client: Client,
 }
 
-/// What is in the way, in the words of whoever can mend it.
+/// Reason why the file was not found, worded for the operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum VerifyFileFailure {
-    /// Nobody answers under this name, by https or http.
+    /// No server answers under this name, by https or http.
     Unreachable(String),
-    /// Sent elsewhere.
+    /// The domain redirects.
     Redirected(String),
-    /// An answer that is not 200.
+    /// The status is not 200.
     Status(u16),
-    /// The content with something around it: a line break, a byte order mark.
+    /// The right content with something around it, such as a line break or a byte order mark.
     Wrapped,
-    /// A web page: an application that answers every path.
+    /// A web page, from an application that answers every path.
     WebPage,
     /// Another text.
     OtherBody,
 }
 
 impl VerifyFileProbe {
-    /// The client: no redirects. `resolve` stands in for DNS, host by host: for tests, and for names that this machine sees otherwise.
+    /// Creates the client: no redirects. `resolve` overrides DNS for single hosts: for tests, and for names
+    /// that this machine resolves differently.
     ///
     /// # Errors
-    /// [`ClientError`] when TLS cannot be set up.
+    /// [`ClientError`] if TLS cannot be set up.
     pub fn new(timeout: Duration, resolve: &[(String, SocketAddr)]) -> Result<Self, ClientError> {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut builder = Client::builder()
@@ -58,11 +59,11 @@ impl VerifyFileProbe {
         Ok(Self { client })
     }
 
-    /// Looks for `file` at `domain` (`example.com` or `example.com/path`): by https, and by http where that does not do. The address
-    /// that served it, or what stands in the way.
+    /// Looks for `file` at `domain` (`example.com` or `example.com/path`), by https and, if that fails, by
+    /// http. Returns the URL that served it.
     ///
     /// # Errors
-    /// [`VerifyFileFailure`], of the scheme that got farther.
+    /// [`VerifyFileFailure`] of the scheme that got farther.
     pub async fn find(&self, domain: &str, file: &VerifyFile) -> Result<String, VerifyFileFailure> {
         let mut failure = None;
         for scheme in ["https", "http"] {
@@ -106,7 +107,7 @@ impl VerifyFileProbe {
     }
 }
 
-/// More than this is no proof; what else comes is not read.
+/// Reads the beginning of the body; a longer body cannot be an ownership file.
 async fn beginning(mut response: Response) -> reqwest::Result<Vec<u8>> {
     let mut body = Vec::new();
     while body.len() < MAX_BODY {
@@ -126,7 +127,7 @@ fn printable(text: &str) -> String {
 }
 
 impl VerifyFileFailure {
-    /// Of two schemes the one that somebody answered; of two that were answered https, which browsers use.
+    /// Returns the failure of the scheme that answered; if both answered, that of https, which browsers use.
     fn or(self, other: Self) -> Self {
         if matches!(self, Self::Unreachable(_)) {
             other
@@ -135,7 +136,7 @@ impl VerifyFileFailure {
         }
     }
 
-    /// What it is.
+    /// Returns the cause.
     #[must_use]
     pub fn cause(&self) -> Hint {
         match self {
@@ -160,7 +161,7 @@ impl VerifyFileFailure {
         }
     }
 
-    /// What to do about it.
+    /// Returns what to do about it.
     #[must_use]
     pub fn fix(&self) -> Hint {
         match self {
@@ -203,6 +204,6 @@ fn hint(en: String, zh: String) -> Hint {
     }
 }
 
-/// WeChat's files have 16 characters.
+/// Ownership files have 16 characters.
 const MAX_BODY: usize = 4 * 1024;
 const MAX_SHOWN: usize = 200;

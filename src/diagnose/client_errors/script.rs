@@ -1,6 +1,7 @@
-//! Writes the table into the scripts, and holds them to it.
+//! Writes the table into the scripts and checks that they match it.
 //!
-//! `WRITE_SCRIPTS=1 cargo test --features diagnose the_scripts_hold_the_table` writes them again after a change of the table.
+//! After changing the table, run
+//! `WRITE_SCRIPTS=1 cargo test --features diagnose the_scripts_hold_the_table`.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -10,7 +11,7 @@ use super::*;
 const PAGES: &str = "static/client-errors.js";
 const CLIENT: &str = "static/wx-jssdk.js";
 
-/// The lines between which the client script is written.
+/// The lines that enclose the generated part of the client script.
 const MARKS: [&str; 2] = ["  // <client-errors>", "  // </client-errors>"];
 
 #[test]
@@ -102,7 +103,7 @@ const PLAIN: &str = r#"String(says)
     .replace(/[^\S\n]|[_\u200b-\u200f\ufeff]/g, "")
     .toLowerCase()"#;
 
-/// A regular expression over a plain text.
+/// Returns a regular expression for a text normalised by [`PLAIN`].
 fn pattern<'a>(when: impl IntoIterator<Item = &'a Vec<Part>>) -> String {
     let all = |parts: &Vec<Part>| match parts.as_slice() {
         [part] => one(part),
@@ -113,7 +114,7 @@ fn pattern<'a>(when: impl IntoIterator<Item = &'a Vec<Part>>) -> String {
     when.into_iter().map(all).collect::<Vec<_>>().join("|")
 }
 
-/// What these rows know in Chinese is said by people and not by clients.
+/// Keeps the ASCII alternatives: in these rows, Chinese alternatives are words of users, not of clients.
 fn said_by_clients(when: &[Vec<Part>]) -> impl Iterator<Item = &Vec<Part>> {
     let is_ascii = |part: &Part| match part {
         Part::Words(words) | Part::Ending(words) => words.is_ascii(),

@@ -1,18 +1,19 @@
-//! The one table errMsg → cause and fix. The doctor reads it; `static/client-errors.js` (the demo page) and a part of
-//! `static/wx-jssdk.js` are written from it, see `script.rs`. To teach a text of the client: a row here.
+//! The only table from errMsg to cause and fix. The doctor page reads it; `static/client-errors.js` (the
+//! demo page) and a part of `static/wx-jssdk.js` are generated from it, see `script.rs`. To add a client's
+//! error text, add a row here.
 
 use super::super::causes::{Cause, row};
 
-/// What a client says, and what it means.
+/// A client's error text and its meaning.
 pub(super) struct ClientError {
-    /// Alternatives. Case, blanks, `_` and full-width signs do not count. ` & ` joins what must all be there, `#1` is a number that
-    /// stands alone, a `$` at the end means that no more words follow.
+    /// Alternatives. Case, blanks, `_` and full-width characters are ignored. ` & ` joins parts that must
+    /// all occur, `#1` is a number that stands alone, and a `$` at the end means that no more words follow.
     pub(super) when: &'static [&'static str],
-    /// A headline, in both languages. The scripts use it; a test writes them.
+    /// A headline in both languages, for the scripts, which a test generates.
     #[cfg_attr(not(test), expect(dead_code))]
     pub(super) title: [&'static str; 2],
     pub(super) cause: Cause,
-    /// Whether `wx-jssdk.js` has it: what a call of its own can meet.
+    /// Whether `wx-jssdk.js` includes it, because one of its own calls can fail like this.
     #[cfg_attr(not(test), expect(dead_code))]
     pub(super) in_script: bool,
 }
@@ -25,7 +26,7 @@ const fn in_script(when: &'static [&'static str], title: [&'static str; 2], caus
     ClientError { when, title, cause, in_script: true }
 }
 
-/// The first row that fits counts.
+/// The known errors. The first row that matches counts.
 pub(super) static TABLE: &[ClientError] = &[
     known(&["not match any reliable domain", "reliable domain & not match", "#80001"],
         ["The domain is not trusted", "域名不是可信域名"],
@@ -139,7 +140,7 @@ pub(super) static TABLE: &[ClientError] = &[
         ["If an interface fails all the same, give what its own call answers. Open tags that do not show need openTagList, jweixin 1.6.0, a verified service account and a real phone; a share card needs a link on a safe domain.", "如果某个接口仍然失败，请提供该接口自己的返回。开放标签不显示时：检查 openTagList、jweixin 1.6.0、已认证的服务号，并用真机；分享卡片的 link 须在安全域名下。"])),
 ];
 
-/// The client refused without words that are known: after the rows above and WeChat's own numbers.
+/// Rejections in unknown words: tried after the rows above and WeChat's errcodes.
 pub(super) static REFUSED: &[ClientError] = &[
     known(&["config:fail", "preverifyjsapi:fail"],
         ["WeChat refused", "微信拒绝了"],
@@ -153,12 +154,12 @@ pub(super) static REFUSED: &[ClientError] = &[
         ["Compare the call's parameters with its document, ask checkJsApi whether the client has it, and look whether the phone lets WeChat use what it needs (camera, location, microphone).", "请对照文档检查该调用的参数，用 checkJsApi 判断客户端是否支持，并确认手机允许微信使用所需的权限（相机、位置、麦克风）。"])),
 ];
 
-/// Whether people describe what they see, and no client says it.
+/// Returns whether the row holds users' descriptions of a symptom, not a client's error text.
 pub(super) const fn is_symptom(code: &str) -> bool {
     matches!(code.as_bytes(), b"open_tags_invisible" | b"share_card_default")
 }
 
-/// Whether it says no more than that the signature was refused.
+/// Returns whether the row says only that the signature was rejected.
 pub(in crate::diagnose) const fn is_refusal_alone(code: &str) -> bool {
     matches!(code.as_bytes(), b"invalid_signature" | b"agent_config_signature")
 }

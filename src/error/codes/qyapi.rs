@@ -1,6 +1,6 @@
-//! `qyapi.weixin.qq.com`: WeCom (企业微信).
+//! Errcodes of `qyapi.weixin.qq.com`: WeCom (企业微信).
 //!
-//! Ascending by code. Several codes mean another thing here than for official accounts: 40001, 42007, 42009, 45009.
+//! Sorted by code. Codes whose meaning differs from official accounts: 40001, 42007, 42009, 45009.
 
 use super::{Advice, BUSY, HOUR, Row, SETUP, STALE, advice, row, row_if};
 use crate::error::Paid::WithToken;
@@ -22,7 +22,8 @@ pub(super) static ROWS: &[Row] = &[
     row(-1, BUSY,
         ["WeCom is busy", "Nothing to do: it is tried again by itself."],
         ["企业微信系统繁忙", "无需处理，稍后会自动重试。"]),
-    // Also on calls with a token: a new token would be fetched with the same bad secret, and that gets the IP banned for an hour.
+    // Also on calls with a token: a refresh would use the same wrong secret, which gets the IP banned for an
+    // hour.
     row(40001, SETUP,
         ["The app's secret is wrong, was reset, belongs to another corp_id, or the app is stopped",
          "Copy the secret again: WeCom admin console → Apps → the app → Secret, and check that the app is enabled. Many calls \

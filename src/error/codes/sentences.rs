@@ -1,8 +1,8 @@
-//! The sentences of WeChat's refusals, for texts from which the number is missing.
+//! Fragments of WeChat's errmsg, to recognise an error whose errcode is missing.
 
 use crate::error::System::{self, Qyapi, Weixin};
 
-/// The errcode of this system whose sentence is found; the first row counts.
+/// Returns the errcode of this system whose fragment matches; the first row counts.
 pub(crate) fn by_sentence(system: System, is_said: impl Fn(&str) -> bool) -> Option<i64> {
     SENTENCES
         .iter()
@@ -10,7 +10,7 @@ pub(crate) fn by_sentence(system: System, is_said: impl Fn(&str) -> bool) -> Opt
         .map(|(_, errcode, _)| *errcode)
 }
 
-/// Lower case, and without what varies: rid, hint, addresses.
+/// Lower case, without the variable parts: rid, hint and IPs.
 static SENTENCES: &[(System, i64, &str)] = &[
     (Weixin, 40001, "access_token is invalid or not latest"),
     (Weixin, 40001, "access_token isinvalid or not latest"),

@@ -1,6 +1,6 @@
-//! `api.weixin.qq.com`: official accounts (公众号, 服务号), mini programs and third-party platforms.
+//! Errcodes of `api.weixin.qq.com`: official accounts (公众号, 服务号), mini programs and third-party platforms.
 //!
-//! Ascending by code. Where what was paid with matters, one row for each way.
+//! Sorted by code. Where the meaning depends on the credential of the call, there is one row for each.
 
 use super::{
     Advice, BUSY, DAY, MINUTE, REFUSED_FOR_A_DAY, REFUSED_FOR_AN_HOUR, Row, SETUP, STALE, advice,
