@@ -1,6 +1,6 @@
-//! What signing and reading cost: a part of `make bench`. Prints the medians as JSON, in nanoseconds.
+//! Measures signing and reading for `make bench`. Prints the medians as JSON, in nanoseconds.
 //!
-//! Every side is measured in short slices, in turn, so that whatever else the machine does meets all of them alike.
+//! All sides are measured in turn in short slices, so that other load on the machine affects them alike.
 
 use std::future::Future;
 use std::hint::black_box;
@@ -23,11 +23,11 @@ const NONCE: &str = "9a129eebc4a6ff4c73e9f2fc5031717a";
 const TIME: UnixTime = UnixTime(1_767_225_600);
 const MANY: usize = 10_000;
 
-/// Slices of each side, and about how long one takes.
+/// Number of slices per side, and approximate duration of one.
 const SLICES: usize = 101;
 const SLICE: Duration = Duration::from_millis(2);
 
-/// A name, and what is done so many times.
+/// A name, and a function that runs the operation a given number of times.
 type Side<'a> = (&'static str, Box<dyn FnMut(usize) + 'a>);
 
 fn main() {
@@ -73,7 +73,7 @@ fn main() {
         ),
     ];
     let medians = measure(&mut sides);
-    #[allow(clippy::print_stdout)] // what it is for
+    #[allow(clippy::print_stdout)] // prints the result
     {
         println!(
             "{}",
@@ -82,7 +82,7 @@ fn main() {
     }
 }
 
-/// Made all the same.
+/// Prevents the compiler from removing the computation.
 fn unused<T>(made: T) {
     let _ = black_box(made);
 }
@@ -131,7 +131,7 @@ fn measure(sides: &mut [Side<'_>]) -> serde_json::Map<String, serde_json::Value>
         .collect()
 }
 
-/// A read of a living value is done when it is polled once.
+/// Polls once, which completes a read of a current value.
 fn at_once<T>(read: impl Future<Output = T>) -> T {
     match pin!(read).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(answer) => answer,
@@ -139,7 +139,7 @@ fn at_once<T>(read: impl Future<Output = T>) -> T {
     }
 }
 
-/// A broker with so many accounts, all of which have living credentials.
+/// Returns a broker with this many accounts, all with current credentials.
 async fn broker(accounts: usize) -> Broker {
     let (clock, store) = (Clock::system(), Store::memory());
     let nowhere = "http://127.0.0.1:1".to_owned();

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Checks for what `make bench` needs besides Rust. As root on Debian it installs what is missing; otherwise it says what to install.
+# Checks that the tools of `make bench` are present. As root on Debian it installs missing ones; otherwise it
+# names them.
 set -euo pipefail
 
 missing=()

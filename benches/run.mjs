@@ -57,7 +57,7 @@ async function freePort() {
   return port
 }
 
-/** Asks until there is a 200; how many milliseconds that took. */
+/** Requests until it gets a 200. Returns the text and the elapsed milliseconds. */
 async function answered(url, begun = performance.now()) {
   for (;;) {
     try {
@@ -74,13 +74,13 @@ async function answered(url, begun = performance.now()) {
 
 const median = (numbers) => [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length / 2)]
 
-/** The process and those it started: nginx's worker is a child. */
+/** Returns the process and its children, as nginx's worker is a child. */
 function family(pid) {
   const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean)
   return [pid, ...children.flatMap(family)]
 }
 
-/** Nanoseconds on a processor, of all threads. */
+/** Returns the CPU time of all threads, in nanoseconds. */
 function onProcessor(pid) {
   const threads = family(pid).flatMap((one) => readdirSync(`/proc/${one}/task`).map((thread) => `/proc/${one}/task/${thread}/schedstat`))
   return threads.reduce((sum, file) => sum + Number(readFileSync(file, 'utf8').split(' ')[0]), 0)
@@ -106,7 +106,7 @@ async function sandbox() {
   return { child, url: `http://127.0.0.1:${port}`, secret: said.match(/^secret\s+(\S+)$/m)[1] }
 }
 
-/** As an operator starts it: every check on, the file store, the log at its default. */
+/** Starts the program as an operator does: all checks on, file store, default log. */
 async function service(wechat) {
   const [port, adminPort] = [await freePort(), await freePort()]
   writeFileSync(path.join(home, 'wx-jssdk.toml'), `
@@ -161,7 +161,10 @@ http {
   return { name: 'nginx', child, url: `http://127.0.0.1:${port}` }
 }
 
-/** A signature of the loaded service over WeChat's own ticket: what was measured was right. */
+/**
+ * Verifies a signature of the loaded service with the simulated WeChat's ticket, so that the measured work
+ * was correct.
+ */
 async function verify(url, wechat) {
   const config = JSON.parse((await answered(url + PAGE)).text)
   const state = JSON.parse((await answered(`${wechat.url}/sandbox/state`)).text)
@@ -187,7 +190,7 @@ async function throughput() {
   for (let round = -1; round < ROUNDS; round += 1) {
     const order = sides.map((_, n) => sides[(n + round + sides.length) % sides.length])
     const figures = Object.fromEntries(order.map((side) => [side.name, load(side)]))
-    if (round >= 0) rounds.push(figures) // the first one warms up
+    if (round >= 0) rounds.push(figures) // round -1 is the warm-up
   }
   await verify(ours.url, wechat)
   const loaded = kilobytes(ours.child.pid, 'VmHWM')
@@ -246,7 +249,10 @@ const CHINESE = {
   binary: '去除符号后的可执行文件',
 }
 
-/** The tables of docs/PERFORMANCE.md. Only paired ratios are printed for the other sides: medians of different rounds must not be divided. */
+/**
+ * Returns the tables of docs/PERFORMANCE.md. The other sides get paired ratios only: medians of different
+ * rounds must not be divided.
+ */
 function tables({ date, machine, http, nanoseconds: ns, process: own }, words) {
   const row = (cells) => `| ${cells.join(' | ')} |`
   const head = (cells) => `${row(cells)}\n${row(['---', ...Array(cells.length - 1).fill('---:')])}`
@@ -276,7 +282,7 @@ function tables({ date, machine, http, nanoseconds: ns, process: own }, words) {
 
 const line = ({ http }, words) => words.line(words.rate(http['wx-jssdk'].requests_per_second), http.ratio_to_bare.throughput.toFixed(2))
 
-/** Replaces what is between the marks of a document. */
+/** Replaces the text between a document's marks. */
 function quote(file, text) {
   const document = path.join(root, file)
   const marked = /(<!-- benchmarks[^>]*-->\n)[^]*(<!-- \/benchmarks -->)/
@@ -290,7 +296,7 @@ function writeDocuments(result) {
   quote('docs/zh/PERFORMANCE.md', tables(result, CHINESE))
 }
 
-// `node benches/run.mjs --documents` writes the documents again from benches/result.json, without a measurement.
+// `node benches/run.mjs --documents` rewrites the documents from benches/result.json, without measuring.
 if (process.argv.includes('--documents')) {
   writeDocuments(JSON.parse(readFileSync(path.join(root, 'benches/result.json'), 'utf8')))
   process.exit()

@@ -1,4 +1,4 @@
--- The requests of `make bench`: 1,000 page URLs in turn, encoded as encodeURIComponent does.
+-- Requests of `make bench`: 1,000 page URLs in turn, encoded as encodeURIComponent does.
 local requests, at = {}, 0
 
 function init()

@@ -1,8 +1,9 @@
-//! WeChat on loopback: the same paths, the same words, its own clock, and faults on demand.
+//! Simulator of WeChat's and WeCom's servers on loopback, with its own clock and faults on demand.
 //!
-//! One listener plays `api.weixin.qq.com` for official accounts and mini programs and `qyapi.weixin.qq.com` for WeCom.
-//! It plays both halves: the API that servers call, and the client's judgement of a page's signature ([`Sandbox::verify`]).
-//! It shares no line with what it is used to test: nothing of `upstream`, `sign` or `broker` is in it.
+//! One listener serves the paths of `api.weixin.qq.com` (official accounts and mini programs) and of
+//! `qyapi.weixin.qq.com` (WeCom). It simulates both sides: the API that servers call, and the client's check
+//! of a page's signature ([`Sandbox::verify`]). It shares no code with `upstream`, `sign` or `broker`, which
+//! it is used to test.
 //!
 //! ```no_run
 //! # async fn example() -> std::io::Result<()> {
@@ -67,13 +68,14 @@ pub use self::state_view::{AppState, State, TicketState, TokenState, Tokens};
 pub use self::verify::{Client, PreVerify, Verdict};
 pub use self::wechat_app::{App, Platform};
 
-/// A running sandbox. Cloning gives another handle on the same one; it stops when the last handle is dropped.
+/// Handle to a running sandbox. A clone is another handle to the same sandbox, which stops when the last
+/// handle is dropped.
 ///
-/// An app is named by its app id; a WeCom app by `corp id:agent id`, as [`App::name`] gives it, or by the corp's id alone where the
-/// corp has one app. The corp's own `jsapi` ticket needs no agent.
+/// An app is named by its app id. A WeCom app is named by `corp id:agent id` (see [`App::name`]), or by the
+/// corp id alone if the corp has one app. The corp's own `jsapi` ticket needs no agent id.
 ///
-/// Methods that take an app or an endpoint panic when the sandbox knows no such one: in a test that is a slip of the pen, and
-/// a count of 0 for a misspelt path would let the test pass.
+/// Methods that take an app or an endpoint panic if the sandbox does not know it: otherwise a misspelt path
+/// would count 0 calls and the test would pass.
 #[derive(Clone)]
 pub struct Sandbox {
     shared: Arc<Shared>,
@@ -82,18 +84,18 @@ pub struct Sandbox {
 }
 
 impl Sandbox {
-    /// Starts one on a free port of 127.0.0.1. It serves from now on, on a thread of its own.
+    /// Starts a sandbox on a free port of 127.0.0.1. It serves at once, on its own thread.
     ///
     /// # Errors
-    /// When there is no port or no thread to be had.
+    /// Fails if no port or thread is available.
     pub async fn start(clock: Clock) -> io::Result<Self> {
         Self::bind(clock, SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await
     }
 
-    /// Starts one at this address; port 0 picks a free one.
+    /// Starts a sandbox at this address. Port 0 picks a free port.
     ///
     /// # Errors
-    /// When the address cannot be bound.
+    /// Fails if the address cannot be bound.
     pub async fn bind(clock: Clock, addr: SocketAddr) -> io::Result<Self> {
         let shared = Arc::new(Shared::new(clock));
         let listener = Listener::start(shared.clone(), addr).await?;
@@ -105,104 +107,107 @@ impl Sandbox {
         })
     }
 
-    /// `http://127.0.0.1:PORT`: what to put in the place of `https://api.weixin.qq.com`.
+    /// Returns `http://127.0.0.1:PORT`, the replacement for `https://api.weixin.qq.com`.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Where it listens.
+    /// Returns the listen address.
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
         self.listener.addr
     }
 
-    /// Hangs up on everybody and stops listening. The handle can still be asked what happened.
+    /// Closes all connections and stops listening. The handle can still be queried.
     pub async fn stop(&self) {
         self.listener.stop().await;
     }
 
-    /// Adds an app, or gives one that is there new settings; its tokens, tickets and counts stay.
+    /// Adds an app, or replaces the settings of an existing one. Its tokens, tickets and counts are kept.
     pub fn add_app(&self, app: App) {
         self.shared.inside().world.add(app);
     }
 
-    /// Forgets tokens, tickets, quotas, faults and counts; the apps stay.
+    /// Clears tokens, tickets, quotas, faults and counts. The apps are kept.
     pub fn reset(&self) {
         self.shared.inside().reset();
     }
 
-    /// How often this endpoint was called, refused and failed calls included.
+    /// Returns how many calls this endpoint received, rejected and failed calls included.
     #[must_use]
     pub fn calls(&self, endpoint: &str) -> u64 {
         self.shared.inside().calls(known(endpoint))
     }
 
-    /// How often any endpoint was called.
+    /// Returns how many calls all endpoints received.
     #[must_use]
     pub fn calls_total(&self) -> u64 {
         self.shared.inside().calls_total()
     }
 
-    /// Counts calls from 0 again.
+    /// Resets the call counts to 0.
     pub fn reset_calls(&self) {
         self.shared.inside().reset_calls();
     }
 
-    /// Resolves once this endpoint has been called so often (since the start or the last reset of the counts).
+    /// Waits until this endpoint has received `at_least` calls since the start or the last reset of the
+    /// counts.
     pub async fn wait_for_calls(&self, endpoint: &str, at_least: u64) {
         self.shared.wait_for_calls(known(endpoint), at_least).await;
     }
 
-    /// Holds calls to this endpoint back while the gate lives. They are counted, but not yet carried out.
+    /// Holds calls to this endpoint until the gate is released or dropped. Held calls are counted, but not
+    /// processed.
     pub fn hold(&self, endpoint: &str) -> Gate {
         self.shared.hold(known(endpoint))
     }
 
-    /// Lays a fault on an endpoint, behind those that are laid there already.
+    /// Adds a fault to an endpoint. It takes effect after the faults added before it.
     pub fn fault(&self, fault: Fault) {
         let endpoint = known(fault.endpoint).path();
         self.shared.inside().faults.lay(Fault { endpoint, ..fault });
     }
 
-    /// Takes every fault away.
+    /// Removes all faults.
     pub fn clear_faults(&self) {
         self.shared.inside().faults.clear();
     }
 
-    /// Ends what an app holds at once, as WeChat may.
+    /// Revokes an app's credentials at once, as WeChat may.
     pub fn revoke(&self, app: &str, kind: Kind) {
         self.shared
             .revoke(app, kind)
             .unwrap_or_else(|problem| panic!("{problem}"));
     }
 
-    /// Somebody else with the same secret fetches a token (in stable mode: forces one; from WeCom: gets the living one, unless the
-    /// switch says otherwise). Answers with that token. It is neither counted nor charged.
+    /// Fetches a token as another server with the same secret would, and returns it: stable mode forces a
+    /// refresh; WeCom returns the current token unless `gettoken_always_new` is set. The call is neither
+    /// counted nor charged.
     pub fn foreign_refresh(&self, app: &str, mode: Mode) -> String {
         self.shared
             .foreign_refresh(app, mode)
             .unwrap_or_else(|problem| panic!("{problem}"))
     }
 
-    /// Moves the clock ahead; false if it is the machine's own.
+    /// Moves the clock forward. Returns false for the system clock.
     pub fn advance(&self, by: Duration) -> bool {
         self.shared.clock.advance(by)
     }
 
-    /// The sandbox's clock.
+    /// Returns the sandbox's clock.
     #[must_use]
     pub fn clock(&self) -> &Clock {
         &self.shared.clock
     }
 
-    /// Everything as it is now.
+    /// Returns a snapshot of the sandbox.
     #[must_use]
     pub fn state(&self) -> State {
         State::of(&self.shared.inside(), self.shared.clock.now())
     }
 
-    /// The living token of an app in this mode.
+    /// Returns an app's current token in this mode.
     #[must_use]
     pub fn token(&self, app: &str, mode: Mode) -> Option<String> {
         let (inside, now) = (self.shared.inside(), self.shared.clock.now());
@@ -214,7 +219,7 @@ impl Sandbox {
             .map(|issued| issued.value.clone())
     }
 
-    /// The living ticket of an app of this type: `jsapi`, `wx_card` or `agent_config`.
+    /// Returns an app's current ticket of this type: `jsapi`, `wx_card` or `agent_config`.
     #[must_use]
     pub fn ticket(&self, app: &str, kind: &str) -> Option<String> {
         let (inside, now) = (self.shared.inside(), self.shared.clock.now());
@@ -225,7 +230,7 @@ impl Sandbox {
             .map(|issued| issued.value.clone())
     }
 
-    /// Whether WeChat would take this token for this app now.
+    /// Returns whether WeChat would accept this token for this app now.
     #[must_use]
     pub fn accepts_token(&self, app: &str, token: &str) -> bool {
         let (inside, now) = (self.shared.inside(), self.shared.clock.now());
@@ -239,7 +244,7 @@ impl Sandbox {
             .any(|lineage| lineage.accepted(now).any(|living| living == token))
     }
 
-    /// Whether WeChat would take this ticket for this app and type now.
+    /// Returns whether WeChat would accept this ticket for this app and type now.
     #[must_use]
     pub fn accepts_ticket(&self, app: &str, kind: &str, ticket: &str) -> bool {
         let (inside, now) = (self.shared.inside(), self.shared.clock.now());
@@ -249,7 +254,7 @@ impl Sandbox {
             .is_some_and(|lineage| lineage.accepted(now).any(|living| living == ticket))
     }
 
-    /// Judges a page's `wx.config` as the client does.
+    /// Checks a page's `wx.config` as the client does.
     #[must_use]
     pub fn verify(&self, page: &PreVerify) -> Verdict {
         self.shared
@@ -258,7 +263,7 @@ impl Sandbox {
             .verify(page, self.shared.clock.now())
     }
 
-    /// Judges a page's `wx.agentConfig` as WeCom's client does.
+    /// Checks a page's `wx.agentConfig` as WeCom's client does.
     #[must_use]
     pub fn verify_agent(&self, page: &AgentVerify) -> Verdict {
         self.shared
@@ -267,7 +272,8 @@ impl Sandbox {
             .verify_agent(page, self.shared.clock.now())
     }
 
-    /// `POST /sandbox/pre-verify` for another listener, so that a page can ask its own origin.
+    /// Returns a scope that serves `POST /sandbox/pre-verify` on another listener, so that a page can call
+    /// its own origin.
     pub fn pre_verify_scope(&self) -> actix_web::Scope {
         let judge = web::resource("").route(web::post().to(control_api::pre_verify));
         web::scope("/sandbox/pre-verify")
@@ -275,7 +281,7 @@ impl Sandbox {
             .service(judge)
     }
 
-    /// The `Content-Type` of WeChat's answers from now on, WeCom's too.
+    /// Sets the `Content-Type` of all further answers, WeCom's included.
     pub fn set_content_type(&self, content_type: impl Into<String>) {
         self.shared.inside().content_type = Some(content_type.into());
     }

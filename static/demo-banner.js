@@ -1,4 +1,4 @@
-// The banner: how the config went, which address was signed, who the client is. It shows; it decides nothing.
+// Banner: shows the result of the config, the signed URL and the client. Display only.
 
 import { account, client, landing, pageUrl, sandbox } from "./demo-client.js";
 import { markDifference } from "./url-difference.js";
@@ -6,7 +6,7 @@ import { t } from "./language.js";
 
 const $ = (id) => document.getElementById(id);
 
-/** Runs one step and marks it in the list with the time it took. */
+/** Runs one step and shows its duration in the list. */
 export async function step(name, work) {
   const row = document.querySelector(`[data-step="${name}"]`);
   const note = row.querySelector("em");
@@ -44,7 +44,7 @@ export function showOk() {
   );
 }
 
-/** `evidence`: what the doctor wants to know of a refusal by the client, in the words of its page's fragment. */
+/** `evidence`: details of the client's refusal for the doctor page, named as in that page's fragment. */
 export function showError(words, evidence = {}) {
   const link = $("to-doctor");
   const pairs = Object.entries(evidence).filter(([, value]) => value);
@@ -78,7 +78,7 @@ export function showOutside() {
   for (const fact of document.querySelectorAll("[data-after-config]")) fact.hidden = true;
 }
 
-// --- what is known ---
+// --- facts ---
 
 export function showFacts() {
   $("client").textContent = client.label;
@@ -86,14 +86,14 @@ export function showFacts() {
   $("current-url").textContent = location.href;
   $("again").addEventListener("click", () => location.reload());
   for (const event of ["hashchange", "popstate", "focus"]) window.addEventListener(event, compareUrls);
-  // pushState and replaceState ring no other bell; elsewhere the next call of an interface looks.
+  // pushState and replaceState fire no other event; without this API the next interface call compares.
   if (window.navigation) window.navigation.addEventListener("currententrychange", compareUrls);
   for (const link of document.querySelectorAll("[data-set]")) keepQuery(link);
   $("phone").addEventListener("toggle", drawQr);
   if ($("phone").open) drawQr();
 }
 
-/** Of the endpoint's answer, good or bad. */
+/** Shows the endpoint's answer, success or error. */
 export function showAnswer(answer) {
   $("answer").textContent = JSON.stringify(answer, null, 2);
 }
@@ -105,7 +105,7 @@ export function showSigned(answer, url) {
   compareUrls();
 }
 
-/** `host`: where jweixin came from; "" while the second host is tried, `null` when the stand-in had to do. */
+/** `host`: where jweixin was loaded from; "" while the second host is tried, `null` for the stand-in. */
 export function showSdk(host) {
   if (host) {
     $("sdk").textContent = `jweixin 1.6.0 · ${host}`;
@@ -124,7 +124,7 @@ export function showSupport(known, of) {
   $("support").textContent = t(`${known} of ${of} known to this client`, `支持 ${known} / ${of} 个`);
 }
 
-/** Sets the signed address against the current one. The part after the '#' is never signed. */
+/** Compares the signed URL with the current one. The fragment is never signed. */
 export function compareUrls() {
   const signed = $("signed-url").dataset.url;
   const [current, fragment] = [pageUrl(), location.hash];
@@ -167,7 +167,7 @@ function drawQr() {
   qr.src = `qr.svg?url=${encodeURIComponent(location.href)}`;
 }
 
-/** Links that change one setting keep the rest of the query as it is. */
+/** Makes a link change one setting and keep the rest of the query. */
 function keepQuery(link) {
   const [name, value] = link.dataset.set.split("=");
   const kept = location.search
@@ -198,6 +198,6 @@ export function showSandbox() {
   for (const link of document.querySelectorAll('[data-set^="client="]')) {
     if (link.dataset.set !== `client=${played}`) continue;
     link.setAttribute("aria-current", "true");
-    link.parentElement.scrollLeft = link.offsetLeft - link.parentElement.offsetLeft - 80; // in view, on a phone
+    link.parentElement.scrollLeft = link.offsetLeft - link.parentElement.offsetLeft - 80; // visible on a phone
   }
 }

@@ -1,23 +1,23 @@
-// Calls one interface, in whichever of the ways it wants to be called, and tells what comes of it.
+// Calls one interface, in the way it requires, and reports the outcome.
 //
-// An outcome is "ok", "cancel" or "fail" as jweixin has it; "armed": a listener that waits for its event; "slow" and
-// "timeout": the client has not answered; "blocked": it was not called, with the reason.
+// Outcomes: jweixin's "ok", "cancel" and "fail"; "armed": a listener waits for its event; "slow" and
+// "timeout": the client has not answered; "blocked": not called, with the reason.
 
 import { client, pageUrl } from "./demo-client.js";
 import { askEndpoint, Explained } from "./demo-endpoint.js";
 import { WECOM_NAMES } from "./interfaces.js";
 import { t } from "./language.js";
 
-const QUICK = 8000; // ms: nothing here asks the user
-const SLOW = 15000; // ms: a user who has seen something would have been asked by now
-const USER = 90000; // ms: whoever has to choose a picture needs a while
-const READY = 6000; // ms: for an open tag to appear
+const QUICK = 8000; // ms, for interfaces without a user prompt
+const SLOW = 15000; // ms until "slow" is reported for interfaces with a user prompt
+const USER = 90000; // ms, for interfaces with a user prompt, such as choosing a picture
+const READY = 6000; // ms until an open tag must have appeared
 
-// Fired once after the config, long before anybody asks for a tag.
+// Fired once after the config, long before a tag is tried.
 let tagsRefused = "";
 document.addEventListener("WeixinOpenTagsError", ({ detail }) => (tagsRefused = (detail && detail.errMsg) || "fail"));
 
-/** `tell(outcome, res)` may come more than once: an answer after the timeout, a listener's every event. */
+/** `tell(outcome, res)` may be called several times: late answers, and each event of a listener. */
 export async function call(entry, args, tell) {
   const answered = patiently(entry, tell);
   try {
@@ -30,12 +30,12 @@ export async function call(entry, args, tell) {
   }
 }
 
-/** Nothing may hang without a word: after a while the silence itself is the answer, until another comes. */
+/** Reports "slow" and "timeout" if the client does not answer. A late answer is still reported. */
 function patiently(entry, tell) {
   const limit = entry.user ? USER : QUICK;
   const slow = entry.user && setTimeout(() => tell("slow", { waited: SLOW / 1000 }), SLOW);
   const last = setTimeout(() => {
-    clearTimeout(slow); // a phone that was asleep may ring both at once, in any order
+    clearTimeout(slow); // timers of a phone that was asleep may fire in any order
     tell("timeout", { waited: limit / 1000 });
   }, limit);
   return (outcome, res) => {
@@ -53,7 +53,7 @@ function handlers(answered) {
   };
 }
 
-/** A raw answer, judged as jweixin would. */
+/** Classifies a raw answer as jweixin does. */
 function judge(name, raw) {
   const res = { ...raw };
   const says = String(res.errMsg || res.err_msg || "");
@@ -68,7 +68,7 @@ const WAYS = {
     if (!api) return answered("blocked", missing(entry.name));
     api({ ...args, ...handlers(answered) });
   },
-  /** jweixin gives a listener's event to success; the registration itself is not answered. */
+  /** jweixin passes a listener's event to success; the registration itself gets no answer. */
   listen(entry, args, answered) {
     window.wx[entry.name]({ complete: (res) => answered("ok", res) });
     answered("armed", {});
@@ -99,12 +99,13 @@ const WAYS = {
     const name = entry.name.split(".")[1];
     window.wx.miniProgram[name]({ ...args, ...handlers(answered) });
   },
-  /** The client makes the tag's inside; the page puts the tag there and listens. */
+  /** The client renders the tag; the page inserts it and listens. */
   tag(entry, args, answered) {
     const tag = document.createElement(entry.name);
     for (const [name, value] of Object.entries(args)) tag.setAttribute(name, value);
     if (tagsRefused) return answered("fail", { errMsg: `${entry.name}:${tagsRefused}` });
-    // In a script, as frameworks and the policy leave that alone; its type is nothing a browser would run.
+    // In a script, which frameworks and the content security policy leave alone; browsers do not run this
+    // type.
     const face = document.createElement("script");
     face.type = "text/wxtag-template";
     face.textContent = `<button>${entry.name}</button>`;
@@ -124,7 +125,7 @@ const WAYS = {
   },
 };
 
-/** What this server signs at the moment of the call: each is asked for in its own way. */
+/** Parameters that this server signs at the moment of the call. */
 const SIGNED = {
   async "card-ext"(args) {
     noCouponsInWeCom();

@@ -1,4 +1,4 @@
-// The groups and their cards, built from interfaces.js: one interface each, with its call, its parameters and its result.
+// Builds the groups and cards from interfaces.js: one card per interface, with call, parameters and result.
 
 import { call } from "./demo-calls.js";
 import { log } from "./demo-log.js";
@@ -36,7 +36,7 @@ function buildLink(group) {
     pick(group.title),
     Object.assign(document.createElement("span"), { textContent: group.list.length, ariaHidden: "true" }),
   );
-  // No jump by the address: that would change what stands behind the '#', which the page shows.
+  // Scrolls without following the link, which would change the fragment that the page shows.
   link.addEventListener("click", (event) => {
     event.preventDefault();
     const element = document.getElementById(`group-${group.id}`);
@@ -73,7 +73,7 @@ function buildCard(entry) {
   const card = { element, entry, support: undefined };
   card.form = buildFields(entry, part(".fields"), () => preview());
   part(".fields").hidden = !(entry.fields || []).length;
-  // The button is the form's, wherever it stands: Enter in a field makes the call as well.
+  // Associates the button with the form, so that Enter in a field also calls.
   run.setAttribute("form", body.id);
   body.addEventListener("submit", (event) => {
     event.preventDefault();
@@ -89,7 +89,7 @@ function labelOf({ via }) {
   return via === "tag" ? t("Render", "渲染") : t("Call", "调用");
 }
 
-/** Long names may break before a capital or a hyphen, and nowhere else. */
+/** Allows line breaks only before a capital letter or a hyphen. */
 function breakable(name) {
   return name.split(/(?=[A-Z-])/).flatMap((piece, at) => (at ? [document.createElement("wbr"), piece] : [piece]));
 }
@@ -123,7 +123,7 @@ function unfold(element, open) {
   element.querySelector(".card-toggle").setAttribute("aria-expanded", String(open));
 }
 
-/** The call as one would write it. */
+/** Returns the call as source code. */
 function callText(entry, args) {
   const object = (extra) =>
     `{ ${[...Object.entries(args).map(([name, value]) => `${name}: ${JSON.stringify(value)}`), ...extra].join(", ")} }`;
@@ -143,9 +143,9 @@ function callText(entry, args) {
   return `wx.${entry.name}(${object(entry.user || entry.via === "menu" ? [...answers, "cancel"] : answers)})`;
 }
 
-// --- life ---
+// --- calls ---
 
-/** Enables the buttons: only now would the client answer. */
+/** Enables the buttons once the client would answer. */
 export function wakeCards() {
   for (const { element } of cards.values()) {
     const run = element.querySelector(".run");
@@ -154,7 +154,7 @@ export function wakeCards() {
   }
 }
 
-/** The mark before each name: what checkJsApi says of it. */
+/** Shows the result of checkJsApi before each name. */
 export function markSupport(known) {
   for (const [name, card] of cards) {
     if (["mini", "env", "raw", "rawOn", "tag"].includes(card.entry.via)) continue;
@@ -177,7 +177,7 @@ function press(name) {
   compareUrls();
   const { args, mistakes } = card.form.read();
   card.form.showMistakes(true);
-  const turn = (card.turn = ++running); // a later press of the same button: the earlier one's answer only goes to the log
+  const turn = (card.turn = ++running); // after another press of this button, an earlier answer only goes to the log
   const tell = (outcome, res) => {
     if (outcome === "ok" && entry.gives) rememberSafely(entry, res);
     if (card.turn !== turn && !["armed", "menu", "listen", "rawOn"].includes(entry.via)) return;
@@ -200,7 +200,7 @@ function rememberSafely(entry, res) {
   try {
     remember(entry.gives(res));
   } catch (error) {
-    // an answer of another shape brings nothing to remember
+    // an answer of unexpected shape: nothing to remember
   }
 }
 
@@ -210,7 +210,7 @@ function blockedBy(entry, mistakes) {
   return { cause, fixes: entry.needs ? [pick(entry.needs[1])] : [] };
 }
 
-/** One live region for the whole page: results in 68 of them would talk over each other. */
+/** One live region for the page: 68 separate ones would talk over each other. */
 function announce(words) {
   document.getElementById("live").textContent = words;
 }

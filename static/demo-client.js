@@ -1,16 +1,17 @@
-// Who is the client? Read from the user agent once, when the page begins.
+// Identifies the client from the user agent, once at page start.
 
 import { t } from "./language.js";
 
-/** The address that is signed: location.href byte for byte, up to the first '#'. */
+/** Returns the URL that is signed: location.href byte for byte, up to the first '#'. */
 export function pageUrl() {
   return location.href.split("#")[0];
 }
 
-// First thing, before anything could change the address: iOS checks the signature against the page as it was loaded.
+// Must run before anything can change the URL: iOS checks the signature against the URL the page was loaded
+// with.
 export const landing = landingUrl();
 
-/** The page as it was loaded, even if its address was replaced before this script ran. */
+/** Returns the URL the page was loaded with, even if it was replaced before this script ran. */
 function landingUrl() {
   const [entry] = performance.getEntriesByType("navigation");
   return entry && entry.name.startsWith(`${location.origin}/`) ? entry.name.split("#")[0] : pageUrl();
@@ -19,7 +20,7 @@ function landingUrl() {
 export const settings = document.body.dataset;
 export const sandbox = "sandbox" in settings;
 
-/** WeCom and devtools call themselves MicroMessenger as well, so they are asked first. */
+/** Checks WeCom and the devtools first, as both also call themselves MicroMessenger. */
 export function readClient(userAgent) {
   const found = (pattern) => (userAgent.match(pattern) || [])[1];
   const wechat = /micromessenger/i.test(userAgent);
@@ -40,7 +41,7 @@ export function readClient(userAgent) {
     wecom,
     mini,
     ios,
-    // The devtools have an iPhone's user agent but check the current address, as WeCom does.
+    // The devtools use an iPhone's user agent but check the current URL, as WeCom does.
     checksLanding: ios && !devtools && !wecom,
     version,
     label: [name, where].filter(Boolean).join(" · "),
@@ -49,7 +50,7 @@ export function readClient(userAgent) {
 
 export const client = readClient(navigator.userAgent);
 
-/** The account that signs: the address's own choice, else the simulated client's, else the server's. */
+/** Account that signs: from the page's query, else the simulated client's, else the server's default. */
 export const account =
   new URLSearchParams(location.search).get("account") ||
   settings.account ||

@@ -1,4 +1,4 @@
-// Loads jweixin and hands the signature to wx.config: what the client makes of it, and nothing about how that is shown.
+// Loads jweixin and passes the signature to wx.config. It displays nothing.
 
 import { client, landing, pageUrl, sandbox } from "./demo-client.js";
 import { Explained } from "./demo-endpoint.js";
@@ -7,9 +7,12 @@ import { explainAnswer, explainProblem } from "./explain.js";
 const SDK_HOSTS = ["https://res.wx.qq.com", "https://res2.wx.qq.com"];
 const SDK_PATH = "/open/js/jweixin-1.6.0.js";
 const SDK_PATIENCE = 5000; // ms per host
-const CLIENT_PATIENCE = 10000; // ms; a client that has not answered by then mostly never will
+const CLIENT_PATIENCE = 10000; // ms; a client that is silent for longer usually never answers
 
-/** Gives the host that served it, or `null` for the sandbox's stand-in. `retrying` is told when the first host failed. */
+/**
+ * Resolves with the host that served jweixin, or `null` for the sandbox's stand-in. Calls `retrying` when the
+ * first host failed.
+ */
 export async function loadSdk(retrying) {
   for (const host of SDK_HOSTS) {
     try {
@@ -32,7 +35,7 @@ function loadScript(address, patience) {
       outcome(value);
     };
     const timer = setTimeout(() => settle(reject, new Error(`${address} did not come`)), patience);
-    // A script that is no jweixin (a captive portal's page) loads without an error and brings no wx.
+    // A script that is not jweixin (a captive portal's page) loads without an error and defines no wx.
     script.onload = () => (window.wx && window.wx.config ? settle(resolve) : settle(reject, new Error("no wx in it")));
     script.onerror = () => settle(reject, new Error(`${address} failed`));
     script.src = address;
@@ -41,13 +44,13 @@ function loadScript(address, patience) {
 }
 
 /**
- * Resolves when the client accepts. A client that is silent for ten seconds is given up; what it says after all replaces
- * what was said in between, by `late.accepted()` or `late.refused(words)`.
+ * Resolves when the client accepts. Rejects after ten seconds without an answer; a later answer is reported
+ * by `late.accepted()` or `late.refused(words)`.
  */
 export function configure(config, late) {
   return new Promise((resolve, reject) => {
     const wx = window.wx;
-    // On a failure jweixin runs the error callback and then every ready callback as well.
+    // After a failure jweixin runs the error callback and then every ready callback as well.
     let failed = false;
     let gaveUp = false;
     const timer = setTimeout(() => {
@@ -74,12 +77,12 @@ export function configure(config, late) {
 }
 
 /**
- * jweixin compares versions as text: to it "10.0" is older than "6.0.2", and then it never calls wx.error.
- * In such a client one harmless call tells whether the config was accepted.
+ * jweixin compares versions as text: it takes "10.0" for older than "6.0.2" and then never calls wx.error. In
+ * such a client a harmless call shows whether the config was accepted.
  */
 async function unheardRefusal() {
   if (!(client.version && client.version < "6.0.2")) return "";
-  await null; // wx.invoke comes into being only when wx.config returns
+  await null; // wx.invoke is defined only when wx.config returns
   return new Promise((resolve) => {
     window.wx.invoke("getNetworkType", {}, (raw) => {
       const says = String(raw.err_msg || raw.errMsg);

@@ -1,11 +1,11 @@
-// Asks this server for signatures: the config's, and those that single interfaces need.
+// Requests signatures from this server: for the config and for single interfaces.
 
 import { account, settings } from "./demo-client.js";
 import { explainProblem } from "./explain.js";
 
-const PATIENCE = 15000; // ms; a cold server asks WeChat twice first
+const PATIENCE = 15000; // ms; a cold server first makes two calls to WeChat
 
-/** A failure that has been put into words. */
+/** A failure with its explanation. */
 export class Explained extends Error {
   constructor(words) {
     super(words.says);
@@ -13,7 +13,7 @@ export class Explained extends Error {
   }
 }
 
-/** The signed answer of `…/config`, or of another path beside it. `seen` gets every body that is JSON, also a refusal's. */
+/** Returns the signed answer of `…/config` or a sibling path. `seen` gets every JSON body, including errors. */
 export async function askEndpoint(path, parameters, { required, seen = () => {} }) {
   const address = settings.endpoint.replace(/[^/]*$/, path);
   const pairs = Object.entries({ ...parameters, account }).filter(([, value]) => value !== "");

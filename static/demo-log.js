@@ -1,15 +1,15 @@
-// The log of all calls: time, name, parameters, answer. It can be copied as text with one button, and cleared.
+// Log of all calls: time, name, parameters, answer. It can be copied as text and cleared.
 
 import { account, client } from "./demo-client.js";
 import { OUTCOMES, shorten } from "./demo-result.js";
 import { t } from "./language.js";
 
-const MOST = 200; // entries; a page that is left open all day must not grow without end
+const MOST = 200; // entries; bounds the memory of a page that stays open all day
 const $ = (id) => document.getElementById(id);
 let entries = [];
 
 export const log = {
-  /** Notes a call; what it gives back takes the answer, once or (a listener, a late answer) more often. */
+  /** Logs a call. The returned object takes its answer, or several from a listener or a late answer. */
   begin(name, parameters) {
     const entry = { name, at: new Date(), began: performance.now(), parameters, outcome: "pending", answers: [] };
     entry.row = buildRow(entry);
@@ -66,13 +66,13 @@ function showCount() {
   for (const button of [$("log-copy"), $("log-clear")]) button.disabled = !entries.length;
 }
 
-/** `14:03:59.120`, in the reader's own time. */
+/** Returns `14:03:59.120`, in local time. */
 function clock(at) {
   const two = (number, digits = 2) => String(number).padStart(digits, "0");
   return `${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}.${two(at.getMilliseconds(), 3)}`;
 }
 
-/** The log as text, oldest first, with what a colleague has to know to make sense of it. */
+/** Returns the log as text, oldest first, with the context a colleague needs. */
 export function logText() {
   const head = [
     `wx-jssdk · ${new Date().toISOString()}`,
@@ -109,7 +109,7 @@ async function copyText(text) {
     await navigator.clipboard.writeText(text);
     return true;
   } catch (error) {
-    // Older web views, and pages without TLS, have only this.
+    // Fallback for older web views and pages without TLS.
     const area = Object.assign(document.createElement("textarea"), { value: text, readOnly: true, className: "unseen" });
     const before = document.activeElement;
     document.body.append(area);

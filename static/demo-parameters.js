@@ -1,22 +1,22 @@
-// The editable parameters of one interface: fields from its data, what is in them, and whether that will do.
+// Editable parameters of one interface: builds the fields, reads and validates them.
 
 import { pageUrl, sandbox } from "./demo-client.js";
 import { API_NAMES } from "./interfaces.js";
 import { pick, t } from "./language.js";
 
-/** What earlier answers brought: local ids, server ids, a place. Later calls take it up by themselves. */
+/** Values from earlier answers, such as local ids, server ids and a location. They fill the fields of later calls. */
 const memory = new Map();
 const watchers = [];
 
 export function remember(brought) {
-  // A client whose answer lacks something has brought nothing: what is in the field stays.
+  // A value missing from the answer leaves its field unchanged.
   const useful = Object.entries(brought).filter(([, value]) => value !== undefined && !Number.isNaN(value));
   const found = Object.fromEntries(useful);
   for (const [name, value] of useful) memory.set(name, value);
   for (const refill of watchers) refill(found);
 }
 
-/** Builds the fields into `box`. `changed` is called after every edit. */
+/** Builds the fields into `box` and calls `changed` after every edit. */
 export function buildFields(entry, box, changed) {
   const fields = (entry.fields || []).map((field) => buildField(entry, field, changed));
   box.replaceChildren(...fields.map((field) => field.box));
@@ -27,7 +27,7 @@ export function buildFields(entry, box, changed) {
   return { read: () => readAll(entry, fields), showMistakes: (on) => fields.forEach((field) => field.showMistake(on)) };
 }
 
-/** `{args, mistakes}`: the parameters as they would be called, and what is wrong with them. */
+/** Returns `{args, mistakes}`: the parameters for the call, and what is wrong with them. */
 function readAll(entry, fields) {
   const args = {};
   const mistakes = [];
@@ -57,7 +57,7 @@ function buildField(entry, data, changed) {
   hint.hidden = !data.hint;
   hint.id = `${id}-hint`;
   if (data.kind === "flags") {
-    // Several controls: a group with a name, not a label of one of them.
+    // Several controls form a named group; a label can only name one control.
     const name = Object.assign(document.createElement("span"), { className: "field-name", id: `${id}-name` });
     name.append(...label.childNodes);
     label.replaceWith(name);
@@ -110,7 +110,7 @@ function resolve(value) {
 const make = (tag, properties) => Object.assign(document.createElement(tag), properties);
 const plain = { autocomplete: "off", spellcheck: false };
 
-/** Each kind's element, with how it is read (`{value}` or `{mistake}`) and written. */
+/** Per kind: its element, and how to read (`{value}` or `{mistake}`) and write it. */
 const CONTROLS = {
   text(id) {
     const element = make("input", { id, type: "text", ...plain });

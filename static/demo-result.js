@@ -1,4 +1,4 @@
-// Shows what came of a call, on its card: the outcome, a few words, cause and fix, the answer as it came.
+// Shows the result of a call on its card: outcome, summary, cause and fix, raw answer.
 
 import { explainCall } from "./explain-calls.js";
 import { pick, t } from "./language.js";
@@ -14,7 +14,7 @@ export const OUTCOMES = {
   blocked: () => t("not called", "未调用"),
 };
 
-/** Gives the line that says it all, for the one who does not see it. */
+/** Returns a one-line summary for screen readers. */
 export function showResult(card, entry, outcome, res, support) {
   const box = card.querySelector(".result");
   const words = wordsFor(entry, outcome, res, support);
@@ -48,18 +48,18 @@ function okNote(entry, res) {
   try {
     return entry.says ? pick(entry.says(res)) : t("The answer is below.", "返回见下。");
   } catch (error) {
-    return ""; // an answer of another shape than expected: it is shown as it came
+    return ""; // an answer of unexpected shape is shown as it is
   }
 }
 
 function answerText(outcome, res) {
   if (["pending", "armed", "slow", "timeout"].includes(outcome)) return "";
   if (outcome === "blocked") return res.errMsg || "";
-  const { reason, ...own } = res; // the sandbox's, which stands above in the reader's language
+  const { reason, ...own } = res; // the sandbox's reason is shown above, in the page's language
   return JSON.stringify(own, shorten, 2);
 }
 
-/** An image's base64 would bury the page. */
+/** Shortens long texts, such as an image's base64. */
 export function shorten(key, value) {
   return typeof value === "string" && value.length > 300 ? `${value.slice(0, 48)}… (${value.length})` : value;
 }
@@ -76,7 +76,7 @@ function showImages(box, localIds) {
       window.wx.getLocalImgData({
         localId,
         success: (res) => (image.src = dataUrl(res.localData)),
-        // Android shows a local id as it is; iOS (WKWebView) does not.
+        // Android displays a local id directly; iOS (WKWebView) does not.
         fail: () => (image.src = localId),
       });
       return image;
@@ -85,7 +85,7 @@ function showImages(box, localIds) {
   shots.hidden = false;
 }
 
-/** iOS gives `data:image/jgp;base64,…` (sic), Android the bare base64: the head is made anew from the first bytes. */
+/** iOS gives `data:image/jgp;base64,…` (sic), Android bare base64: the head is rebuilt from the first bytes. */
 function dataUrl(localData) {
   const base64 = localData.replace(/^data:[^,]*,/, "").replace(/\s/g, "");
   const [, kind] = [

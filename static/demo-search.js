@@ -1,4 +1,4 @@
-// Finds interfaces: by a word of either language or of the name, and by what the client makes of them.
+// Filters interfaces by name or title in either language, and by the client's support.
 
 import { allCards } from "./demo-cards.js";
 import { t } from "./language.js";
@@ -26,7 +26,7 @@ export function startSearch() {
   $("search").addEventListener("input", search);
   $("show").addEventListener("change", search);
   $("search").form.addEventListener("submit", (event) => event.preventDefault());
-  // As in many lists: a slash goes to the box, Escape empties it.
+  // Slash focuses the search box, Escape clears it.
   document.addEventListener("keydown", (event) => {
     if (event.key !== "/" || event.target.closest("input, textarea, select, dialog")) return;
     event.preventDefault();

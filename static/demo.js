@@ -1,6 +1,7 @@
-// The demo page: get a signature, hand it to wx.config, say what came of it, and let every interface be tried.
+// Demo page: fetches a signature, passes it to wx.config, shows the result and lets the user try every
+// interface.
 //
-// What there is to try is in interfaces.js, how it is called in demo-calls.js, the words for what goes wrong in explain*.js.
+// interfaces.js lists the interfaces, demo-calls.js calls them, explain*.js explains errors.
 
 import { account, client, landing, pageUrl, sandbox } from "./demo-client.js";
 import { askEndpoint, Explained } from "./demo-endpoint.js";
@@ -53,7 +54,7 @@ function accepted(entry) {
   askSupport();
 }
 
-/** Without an entry the client was never asked: then there is no signature to look into. */
+/** Without an entry the client was not asked, so there is no signature to examine. */
 function refused(words, entry) {
   if (!entry) return showError(words);
   entry.end("fail", { errMsg: words.says, cause: words.cause });
@@ -68,7 +69,7 @@ async function sign() {
   return answer;
 }
 
-/** jweixin changes the lists it is given, so it gets its own. What is WeCom's alone is asked for there alone. */
+/** Copies the lists, as jweixin changes them. WeCom's own interfaces are requested only in WeCom. */
 function configFor(answer) {
   const elsewhere = INTERFACES.filter((one) => one.client === "wecom" && !client.wecom).map((one) => one.name);
   const jsApiList = API_NAMES.filter((name) => !elsewhere.includes(name));
@@ -76,20 +77,20 @@ function configFor(answer) {
   return breakIfAsked(config);
 }
 
-/** In the sandbox one may look at a failure: the last digit of the signature is changed. */
+/** Sandbox only: changes the last digit of the signature, to demonstrate a failure. */
 function breakIfAsked(config) {
   if (!sandbox || new URLSearchParams(location.search).get("break") !== "signature") return config;
   const last = config.signature.endsWith("0") ? "1" : "0";
   return { ...config, signature: config.signature.slice(0, -1) + last };
 }
 
-/** Which interfaces does the client know? A client that does not answer leaves the marks as they are. */
+/** Asks which interfaces the client supports. Without an answer the marks stay as they are. */
 function askSupport() {
   const entry = log.begin("checkJsApi", { jsApiList: `${API_NAMES.length} names` });
   window.wx.checkJsApi({
     jsApiList: API_NAMES.slice(),
     success: (res) => {
-      // A client that says ok and nothing else leaves it open.
+      // Some clients answer ok without a result.
       if (!res.checkResult) return entry.end("ok", res);
       const able = (name) => res.checkResult[name] === true || res.checkResult[name] === "true";
       const known = API_NAMES.filter(able);

@@ -1,4 +1,4 @@
-// Signing done right, in the languages that backends are written in. Shown beside a proven mistake.
+// Correct signing code per backend language, shown with a proven mistake.
 
 export const SAMPLES = [
   {
@@ -55,7 +55,7 @@ signature := fmt.Sprintf("%x", sha1.Sum([]byte(str)))`,
   },
 ];
 
-/** Which sample helps first: the page's, where the fix is about the address; else the one that was looked at last. */
+/** Returns the sample to show first: the page's if the fix concerns the URL, else the last one chosen. */
 export function firstSample(fix, lastChosen) {
   if (/location\.href/.test(fix)) return 0;
   return lastChosen || 1;

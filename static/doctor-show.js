@@ -1,6 +1,6 @@
-// Two strings side by side, with the difference marked and what cannot be seen made visible.
+// Shows two strings side by side, marks the difference and makes invisible characters visible.
 
-/** Writes a string into an element, its four parameters on lines of their own; `marked` says which pieces differ. */
+/** Writes a string into an element, one line for each of its four parameters; `differs` marks a piece. */
 export function showString(element, pieces) {
   element.replaceChildren();
   let line = newLine(element);
@@ -22,7 +22,7 @@ function newLine(element) {
   return line;
 }
 
-/** The pieces of two strings: `[{text, differs}]` for each. */
+/** Returns the pieces of two strings: `[{text, differs}]` for each. */
 export function difference(signed, expected) {
   const [a, b] = [tokens(signed), tokens(expected)];
   let start = 0;
@@ -51,7 +51,10 @@ function joined(all, start, end, kept) {
   return pieces;
 }
 
-/** The places of a longest common subsequence; none where that would only be noise, or too long to look for. */
+/**
+ * Returns the positions of a longest common subsequence, or empty sets if too little is common or the texts
+ * are too long.
+ */
 function common(a, b) {
   const none = [new Set(), new Set()];
   if (!a.length || !b.length || a.length * b.length > MAX_TABLE) return none;
@@ -71,20 +74,20 @@ function common(a, b) {
   return [keptA, keptB];
 }
 
-/** An escape, a struck-out ticket, a word, or a sign. */
+/** Splits into escapes, masked tickets, words and single characters. */
 function tokens(text) {
   return text.match(/%[0-9A-Fa-f]{2}|\[[^\]]*\]|[A-Za-z0-9_]+|[^]/gu) || [];
 }
 
-/** A blank that matters is shown as a sign. */
+/** Replaces whitespace that differs with visible signs. */
 function visible(text, differs) {
   if (!differs) return text;
   return text.replace(/\r/g, "␍").replace(/\n/g, "␊").replace(/\t/g, "␉").replace(/\u{feff}/gu, "[BOM]").replace(/[ \u{a0}]/gu, "␣");
 }
 
-// Where the eye wants a new line.
+// Line breaks go before these parameters.
 const PARAMETERS = /(?=&(?:noncestr|nonce_?str|timestamp|time_?stamp|url)=)/i;
 const PARAMETER = /^&(?:noncestr|nonce_?str|timestamp|time_?stamp|url)=/i;
 
-// Some 700 tokens each: longer addresses are marked from the first to the last difference.
+// About 700 tokens each; longer URLs are marked from the first to the last difference.
 const MAX_TABLE = 500_000;

@@ -1,8 +1,8 @@
-// The doctor page: sends what was pasted to this server, and shows the one cause.
+// Doctor page: sends the pasted values to this server and shows the most likely cause.
 //
-// A link may bring the details in its fragment, which no server sees:
+// A link may carry the values in its fragment, which no server sees:
 //   doctor#url=…&landing=…&signature=…&nonceStr=…&timestamp=…&appId=…&account=…&errMsg=…&agent=1&paste=…
-// each value through encodeURIComponent. A ticket is not taken from there, and not put there.
+// each value through encodeURIComponent. Tickets are neither read from the fragment nor written to it.
 
 import { SAMPLES, firstSample } from "./doctor-code.js";
 import { difference, showString } from "./doctor-show.js";
@@ -12,12 +12,12 @@ const t = (en, zh) => (chinese ? zh : en);
 const at = (id) => document.getElementById(id);
 const FIELDS = ["url", "nonceStr", "timestamp", "signature", "errMsg", "landing", "host"];
 const RARE = ["nonceStr", "timestamp", "signature", "errMsg", "landing", "host", "previous", "accessToken"];
-/** What a link names and no field shows. */
+/** Values that a link may carry but no field shows. */
 const carried = { appId: "", account: "" };
 let asked = 0;
 let chosenSample = 0;
 
-/** What is asked of the server. */
+/** Returns the request to the server. */
 function question() {
   const value = (id) => at(id).value.trim();
   const tickets = { signing: value("ticket"), previous: value("previous"), access_token: value("accessToken") };
@@ -43,7 +43,7 @@ async function ask({ andGoThere = false } = {}) {
   at("ask").disabled = true;
   at("result").setAttribute("aria-busy", "true");
   const answer = await send(body);
-  // Another question came meanwhile: its answer counts.
+  // A newer question was sent meanwhile: ignore this answer.
   if (mine !== asked) return;
   at("ask").disabled = false;
   at("result").removeAttribute("aria-busy");
@@ -85,7 +85,7 @@ function showTrouble({ title, text }) {
   at("fix").textContent = text;
 }
 
-/** The panel as before any answer. */
+/** Resets the panel. */
 function reset() {
   for (const id of ["confidence", "code", "right", "waiting", "fix-part", "evidence", "should", "same", "checklist", "code-part", "others", "basis"]) {
     at(id).hidden = true;
@@ -108,7 +108,7 @@ function show(answer) {
   at("fix").textContent = chinese ? first.fix.zh : first.fix.en;
   showEvidence(first);
   const isRight = answer.findings.some((finding) => finding.code === "signature_is_right");
-  // Something else stands first: all the same nobody need look for it in the signature.
+  // The first finding is another cause, but the signature is right: say so.
   at("right").hidden = right || !isRight;
   if (right) showChecks(answer);
   if (first.confidence === "proven" && !right && first.code !== "signature_malformed") showSamples(first.fix.en);
@@ -123,7 +123,7 @@ const SURE = {
 };
 const UNKNOWN = ["no_known_mistake_fits", "string_is_right", "ticket_needed", "values_needed", "nothing_given"];
 
-/** A cause is written as half a sentence. */
+/** The server's causes start in lower case and have no full stop. */
 function sentence(text) {
   return chinese ? text : text[0].toUpperCase() + text.slice(1) + (/[.!?…)]$/.test(text) ? "" : ".");
 }
@@ -142,7 +142,7 @@ function showRead({ read }) {
     );
   }
   if (read.agent && !at("agent").checked) at("read").textContent += t(" It is about wx.agentConfig.", "针对 wx.agentConfig。");
-  // What was found in the text is shown in its fields, where one can mend it.
+  // Shows the values found in the text as placeholders, so that the user can correct them.
   for (const id of ["url", "nonceStr", "timestamp", "signature", "errMsg"]) if (!at(id).value) at(id).placeholder = read[id] || "";
 }
 
@@ -172,7 +172,7 @@ function showEvidence({ evidence, expected, code }) {
   at("same").hidden = !(evidence && expected && evidence === expected && code !== "signature_is_right");
 }
 
-/** The signature is right, and it does not work all the same: what remains. */
+/** Lists what else to check when the signature is right. */
 function showChecks({ pageAllowed, read }) {
   let host = "";
   try {
@@ -239,7 +239,7 @@ function makeTabs() {
   });
 }
 
-/** Two mistakes made together are both causes; what else was noticed stands below. */
+/** Proven findings that occur together are all causes; other findings are listed after them. */
 function showOthers(others, first) {
   const together = others.filter((finding) => finding.confidence === "proven" && first.confidence === "proven");
   at("others").hidden = !others.length;
@@ -267,7 +267,7 @@ function showBasis({ ticket, appId, findings }) {
   at("basis").hidden = !at("basis").textContent;
 }
 
-/** The form from a link's fragment; whether there is something to ask. */
+/** Fills the form from the fragment. Returns whether there is something to ask. */
 function fillFromFragment() {
   const given = new URLSearchParams(location.hash.slice(1).replace(/\+/g, "%2B"));
   const known = [...FIELDS, "paste", "appId", "account", "agent"].some((name) => given.has(name));
@@ -281,7 +281,7 @@ function fillFromFragment() {
   return Boolean(at("signature").value || at("errMsg").value || at("paste").value);
 }
 
-/** The fragment that fills the form as it is now. Without the tickets. */
+/** Returns the fragment that restores the form, without tickets. */
 function asFragment() {
   const values = new Map([...FIELDS, "paste"].map((id) => [id, at(id).value]));
   if (/jsapi_ticket=/i.test(values.get("paste"))) values.delete("paste");
@@ -307,7 +307,7 @@ function clear() {
   at("paste").focus();
 }
 
-// The ticket and the values of WeChat's own documentation.
+// Ticket and values of WeChat's documentation.
 const EXAMPLE_TICKET = "sM4AOVdWfPE4DxkXGEs8VMCPGGVi4C3VM0P37wVUCFvkVAy_90u5h9nbSlYy3-Sl-HhTdfl2fzFy1AOcHKP7qg";
 const EXAMPLES = {
   json: {
@@ -335,7 +335,7 @@ at("form").addEventListener("submit", (event) => {
   event.preventDefault();
   ask({ andGoThere: true });
 });
-// Whoever pastes wants to know: no need to press a button.
+// Pasting asks at once, without a button.
 at("paste").addEventListener("paste", () => setTimeout(ask));
 at("clear").addEventListener("click", clear);
 for (const button of document.querySelectorAll("[data-example]")) {

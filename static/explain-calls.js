@@ -1,14 +1,14 @@
-// Why a single call came to nothing, and what to do. The config's own failures are in explain.js.
+// Explains why a single call failed, and what to do. Failures of the config are in explain.js.
 
 import { CLIENT_ERRORS, plain } from "./client-errors.js";
 import { client } from "./demo-client.js";
 import { sentence } from "./explain.js";
 import { pick, t } from "./language.js";
 
-/** Their words name the reason: what else the interface needs beside a signature is then no guess to be made. */
+/** Codes that state the cause, so that the interface's other requirements are not suggested. */
 const CERTAIN = ["local_id_invalid", "agent_config_signature", "trusted_domain_mismatch", "agent_id_invalid", "app_id_invalid"];
 
-/** `{cause, fixes}` of an outcome that is no success; `support`: what checkJsApi said of it (true, false, undefined). */
+/** Returns `{cause, fixes}` of a failed call; `support`: checkJsApi's result (true, false, undefined). */
 export function explainCall(entry, outcome, res, support) {
   if (outcome === "blocked") return { cause: res.cause, fixes: res.fixes || [] };
   if (outcome === "cancel") return { cause: t("Cancelled by the user.", "用户已取消。"), fixes: [] };
@@ -18,12 +18,12 @@ export function explainCall(entry, outcome, res, support) {
   const found = CLIENT_ERRORS.find((one) => one.when.test(plain(says)));
   const certain = Boolean(found) && CERTAIN.includes(found.code);
   const words = found ? { cause: sentence(found.cause), fixes: fixesFor(entry, found) } : unknown();
-  // The simulated client knows the reason: then there is nothing to guess.
+  // The simulated client knows the reason.
   if (res.reason) return { cause: pick([res.reason.en, res.reason.zh]), fixes: certain ? words.fixes : [] };
   return withNeeds(entry, words, certain);
 }
 
-/** Where another interface takes its place, that is what to do. */
+/** Suggests the replacement if the interface has one. */
 function fixesFor({ name, replacedBy }, found) {
   if (found.code !== "function_not_exist") return [pick(found.fix)];
   if (client.wecom && /^update.*ShareData$/.test(name)) {
@@ -45,7 +45,7 @@ function waiting({ waited }) {
   );
 }
 
-/** The client said nothing at all: jweixin then calls neither success nor fail. */
+/** The client did not answer: jweixin then calls neither success nor fail. */
 function silence(entry, { waited }, support) {
   const cause = t(
     `The client has not answered for ${waited} s. jweixin itself would wait for ever.`,
@@ -67,7 +67,7 @@ function silence(entry, { waited }, support) {
   return withNeeds(entry, { cause, fixes }, false);
 }
 
-/** What the interface needs beside a signature is then the likeliest reason, unless the words have named another. */
+/** Adds what the interface needs besides a signature as the likeliest cause, unless the error names another. */
 function withNeeds(entry, words, certain) {
   if (entry.needs && !certain) words.fixes.push(pick(entry.needs[1]));
   if (entry.client === "wecom" && !client.wecom)

@@ -1,9 +1,9 @@
-// What went wrong with the config, put into words: what it means, why, and what to do. Single calls: explain-calls.js.
+// Explains why the config failed: meaning, cause and fix. Failures of single calls are in explain-calls.js.
 
 import { CLIENT_ERRORS, REFUSED, plain } from "./client-errors.js";
 import { chinese, pick, t } from "./language.js";
 
-/** What a client's errMsg means; which words are known stands in client-errors.js. */
+/** Explains a client's errMsg. client-errors.js lists the known ones. */
 export function explainAnswer(res, { sandbox = false, urls = {} } = {}) {
   const says = (res && res.errMsg) || t("(no errMsg)", "（没有 errMsg）");
   const found = [...CLIENT_ERRORS, ...REFUSED].find((one) => one.when.test(plain(says))) || REFUSED[0];
@@ -28,12 +28,12 @@ export function explainAnswer(res, { sandbox = false, urls = {} } = {}) {
   };
 }
 
-/** A cause of the table is half a sentence. */
+/** Causes in the table have neither a capital letter nor a full stop. */
 export function sentence([en, zh]) {
   return t(`${en[0].toUpperCase()}${en.slice(1)}.`, `${zh}。`);
 }
 
-/** What can be seen in the page's own addresses. */
+/** Compares the page's own URLs. */
 function compare({ signed, landing, current, checksLanding }) {
   if (signed && current && signed !== current && !checksLanding) {
     return [
@@ -54,7 +54,7 @@ function compare({ signed, landing, current, checksLanding }) {
   return [];
 }
 
-/** What went wrong before the client was asked at all. */
+/** Explains a failure before the client was asked. */
 export function explainProblem(what) {
   if (what.problem) return explainRefusal(what);
   if (what.unreachable) {
@@ -131,7 +131,7 @@ export function explainProblem(what) {
   };
 }
 
-/** The endpoint's own words: RFC 9457 with a hint in both languages. */
+/** Explains the endpoint's error: RFC 9457 with a hint in both languages. */
 function explainRefusal({ status, problem, retryAfter }) {
   const hint = problem.hint && (chinese ? problem.hint.zh : problem.hint.en);
   const fixes = hint ? [hint] : [t("Look into the server's log.", "请查看服务端日志。")];
@@ -140,7 +140,7 @@ function explainRefusal({ status, problem, retryAfter }) {
     title: t("No signature was given", "服务器没有给出签名"),
     summary: t("The server refused; WeChat was not asked.", "服务器拒绝签名，尚未交给微信校验。"),
     says: [`HTTP ${status}`, problem.code, problem.errcode && `errcode ${problem.errcode}`].filter(Boolean).join(" · "),
-    // The reason itself is in English only: in Chinese its code stands for it, and the hint says what it is about.
+    // The reason is in English only: Chinese shows its code instead, and the hint.
     cause: t(
       problem.detail || problem.title || "It gave no reason.",
       problem.code ? `服务器给出的错误码是 ${problem.code}，处理办法见下。` : "未给出原因。",

@@ -1,4 +1,4 @@
-// What an interface needs beside a signature that WeChat accepts: [short label, what exactly], each [English, Chinese].
+// What an interface needs besides an accepted signature: [short label, details], each [English, Chinese].
 
 export const MERCHANT = [
   ["merchant", "需商户号"],

@@ -1,7 +1,8 @@
-// The makers of interfaces.js: fields, and the interfaces that come in several alike.
+// Constructors for interfaces.js: fields, and groups of similar interfaces.
 //
-// A field has a name, a kind and a value, and may have more: required; from: the memory that fills it, and source: the
-// interface that writes that; sandbox: its value there; hint; min, max. "@page", "@share.png" and "@apis" are resolved later.
+// A field has a name, a kind and a value. Optional: required; from: the remembered value that fills it,
+// source: the interface that provides it; sandbox: its value there; hint; min, max. "@page", "@share.png" and
+// "@apis" are resolved later.
 
 import { IN_MINI, WECOM } from "./interface-needs.js";
 
@@ -21,7 +22,7 @@ export function flags(name, options, value, more) {
   return { name, kind: "flags", options, value, ...more };
 }
 
-/** One text a line. */
+/** A list with one text per line. */
 export function list(name, value, more) {
   return { name, kind: "list", value, ...more };
 }

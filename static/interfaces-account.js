@@ -1,4 +1,5 @@
-// The interfaces that need more than a signature: a certified account, a merchant, a coupon, another client. Read interfaces.js first.
+// Interfaces that need more than a signature: a certified account, a merchant, a coupon, another client.
+// Read interfaces.js first.
 
 import { BEACON, COUPON, MERCHANT, SERVICE, VERIFIED, WECOM } from "./interface-needs.js";
 import { SHOWN, choice, flags, json, number, page, paid, text, wecom } from "./interface-parts.js";

@@ -1,4 +1,5 @@
-// The interfaces that any account has whose signature WeChat accepts: what the phone itself can do. Read interfaces.js first.
+// Interfaces that need only an accepted signature, of any account: functions of the phone. Read interfaces.js
+// first.
 
 import {
   SENT,
@@ -213,7 +214,7 @@ export const PHONE = [
         ],
         fields: [choice("type", ["gcj02", "wgs84"])],
         user: true,
-        // Some Android clients give text; openLocation wants numbers.
+        // Some Android clients return texts; openLocation needs numbers.
         gives: (res) => ({ latitude: Number(res.latitude), longitude: Number(res.longitude) }),
         says: (res) => `${Number(res.latitude)}, ${Number(res.longitude)}`,
       },

@@ -1,13 +1,13 @@
-// The page's language, and a sentence in it. Texts stand side by side, English and Chinese, where they are used.
+// The page's language. Texts are written where they are used, in English and Chinese.
 
 export const chinese = document.body.dataset.lang !== "en";
 
-/** The sentence in the page's language. */
+/** Returns the text in the page's language. */
 export function t(en, zh) {
   return chinese ? zh : en;
 }
 
-/** The same for a pair, as the data has them; a text that is the same in both languages may stand alone. */
+/** The same for a pair. A text that is equal in both languages may be a plain string. */
 export function pick(pair) {
   return Array.isArray(pair) ? t(pair[0], pair[1]) : pair || "";
 }

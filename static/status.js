@@ -1,11 +1,11 @@
-// The status page, kept up to date without loading it anew.
+// Keeps the status page up to date without reloading it.
 //
-// It asks status.json every few seconds for a revision; when that is another, it fetches the changed part of the page, ready
-// drawn, from the server. In between it only lets the times pass. An API key is held in this tab's sessionStorage and is sent
-// in a header by "refresh now", to this origin and nowhere else.
+// Every few seconds it asks status.json for the revision; if that has changed, it fetches the changed part of
+// the page as HTML. In between it only updates the times. "Refresh now" keeps the API key in this tab's
+// sessionStorage and sends it in a header, to this origin only.
 
-const PERIOD = 4000; // ms between two questions
-const PATIENCE = 10000; // ms until a question counts as lost
+const PERIOD = 4000; // ms between two polls
+const PATIENCE = 10000; // ms until a poll counts as lost
 const KEY = "wx-jssdk-key";
 
 const english = document.body.dataset.lang === "en";
@@ -13,9 +13,9 @@ const t = (en, zh) => (english ? en : zh);
 const $ = (id) => document.getElementById(id);
 
 const live = $("live");
-let shown; // the revision that is drawn
-let ahead; // what the server's clock is ahead of this browser's, in seconds
-let answeredAt; // when the server last answered, by this browser's clock
+let shown; // the displayed revision
+let ahead; // seconds the server's clock is ahead of this browser's
+let answeredAt; // time of the server's last answer, by this browser's clock
 let lostSince;
 let uptimeBase;
 let turn = 0;
@@ -24,7 +24,7 @@ let timer;
 const browserNow = () => Date.now() / 1000;
 const serverNow = () => browserNow() + ahead;
 
-/** As `words.rs` says it. */
+/** Formats a duration as `words.rs` does. */
 function span(seconds) {
   const s = Math.max(0, Math.floor(seconds));
   const [d, h, m] = [Math.floor(s / 86400), Math.floor(s / 3600) % 24, Math.floor(s / 60) % 60];
@@ -35,7 +35,7 @@ function span(seconds) {
   return t(`${s} s`, `${s} 秒`);
 }
 
-/** A time of the server's clock, on this browser's: with the date when it is further away than the next night. */
+/** Formats a time of the server's clock, by this browser's clock; with the date if it is not near. */
 function clockTime(at, { second } = {}) {
   const when = new Date((at - ahead) * 1000);
   const locale = english ? "en-GB" : "zh-CN";
@@ -48,7 +48,7 @@ function write(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-/** Lets the times pass on what is drawn. */
+/** Updates the displayed times. */
 function tick() {
   const now = serverNow();
   for (const one of document.querySelectorAll("[data-left]")) write(one, span(one.dataset.left - now));
@@ -62,7 +62,7 @@ function tick() {
   showPulse();
 }
 
-/** Whether what is seen is of now. */
+/** Shows whether the page is up to date. */
 function showPulse() {
   const [state, text] =
     lostSince !== undefined
@@ -72,7 +72,7 @@ function showPulse() {
   write($("pulse-text"), text);
 }
 
-/** Reads the clock and the revision off what is drawn, and puts this browser's times in. */
+/** Reads the clock and the revision from the displayed page and converts its times. */
 function adopt() {
   const { revision, now } = live.firstElementChild.dataset;
   shown = revision;
@@ -87,14 +87,14 @@ function adopt() {
   for (const one of live.querySelectorAll(".st-refresh")) one.hidden = false;
 }
 
-/** The page's own query, with another part. */
+/** Returns the page's own query with another part. */
 function address(path, part) {
   const query = new URLSearchParams(location.search);
   query.set("part", part);
   if (part === "live") query.set("lang", t("en", "zh"));
   if (part === "summary") {
     query.delete("lang");
-    if (!query.has("limit")) query.set("limit", "20"); // as many as the page shows
+    if (!query.has("limit")) query.set("limit", "20"); // as on the page
   }
   return `${path}?${query}`;
 }
@@ -105,7 +105,7 @@ async function ask(path, part) {
   return answer;
 }
 
-/** Puts what changed in the place of what was there, and leaves open what was open, and the focus where it was. */
+/** Replaces what has changed. Keeps open sections open, and the focus. */
 function replace(html) {
   const fresh = new DOMParser().parseFromString(html, "text/html");
   for (const old of live.querySelectorAll("details[id]")) {
@@ -121,7 +121,7 @@ function replace(html) {
   if ($("verdict").textContent !== verdict) $("spoken").textContent = $("verdict").textContent.trim();
 }
 
-/** One question. Of two that overtake each other, the later counts. */
+/** Polls once. The later of two overlapping polls counts. */
 async function update() {
   clearTimeout(timer);
   const mine = ++turn;
@@ -146,7 +146,7 @@ document.addEventListener("visibilitychange", () => {
   else update();
 });
 
-// --- finding ---
+// --- search ---
 
 let typing;
 function find() {

@@ -1,6 +1,6 @@
-// Two addresses beside each other: what differs is marked.
+// Compares two URLs and marks the difference.
 
-/** `[same, different, same]`: what `text` has in common with `other` at both ends, and what is its own between. */
+/** Returns `[same, different, same]`: what `text` shares with `other` at both ends, and the part between. */
 export function difference(text, other) {
   let start = 0;
   while (start < text.length && start < other.length && text[start] === other[start]) start += 1;
@@ -10,7 +10,7 @@ export function difference(text, other) {
   return [text.slice(0, start), text.slice(start, text.length - end), text.slice(text.length - end)];
 }
 
-/** Writes `text` into the element; what `other` does not have stands in a <mark>. */
+/** Writes `text` into the element, with the part that differs from `other` in a <mark>. */
 export function markDifference(element, text, other) {
   const [before, own, after] = difference(text, other);
   const mark = Object.assign(document.createElement("mark"), { textContent: own });

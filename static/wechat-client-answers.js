@@ -1,4 +1,4 @@
-// Sandbox only: what the simulated phone answers to all that is neither media nor menu. See wechat-client.js.
+// Sandbox only: the simulated phone's answers, except media and menu. See wechat-client.js.
 (function () {
   "use strict";
   var phone = window.sandboxClient;
@@ -11,7 +11,7 @@
     return Object.assign(document.createElement("p"), { className: "phone-note", textContent: text });
   }
 
-  /** Shows what the phone would, and answers at once. */
+  /** Shows what the phone would show, and answers at once. */
   function shows(name, title, describe, answer) {
     plays[name] = function (params, reply) {
       phone.sheet(title, [note(describe(params))]);
@@ -19,7 +19,10 @@
     };
   }
 
-  /** Shows what the phone would ask; the answer is the user's. `cancelled` is how this interface calls that. */
+  /**
+   * Shows what the phone would ask and answers with the user's choice. `cancelled`: the interface's text for
+   * a cancel.
+   */
   function asks(name, title, describe, action, answer, cancelled) {
     plays[name] = function (params, reply) {
       phone.sheet(title, [note(describe(params))], action, function (agreed) {
@@ -29,15 +32,15 @@
     };
   }
 
-  // --- place and net ---
+  // --- location and network ---
 
-  // WeChat's own example place, in the map's system and in the satellites'.
+  // WeChat's own example location, in the map's and in the satellites' coordinate system.
   var GCJ02 = [23.099994, 113.32452];
   var WGS84 = [23.102553, 113.319173];
 
   plays.geoLocation = function (params, reply) {
     var at = params.type === "gcj02" ? GCJ02 : WGS84;
-    var form = android ? String : Number; // some Android clients give text
+    var form = android ? String : Number; // some Android clients return texts
     reply({
       err_msg: "geoLocation:ok",
       latitude: form(at[0]),
@@ -72,7 +75,7 @@
     phone.sheet(title, [field], t("Scanned", "扫到了"), function (scanned) {
       if (!scanned) return reply({ err_msg: "scanQRCode:cancel" });
       var answer = { err_msg: "scanQRCode:ok" };
-      // iOS wraps the text, jweixin unwraps it. With needResult 0 the client keeps it to itself.
+      // iOS wraps the text, jweixin unwraps it. With needResult 0 the client does not return it.
       if (params.needResult)
         answer.resultStr = phone.forms === "ios" ? JSON.stringify({ scan_code: { scan_result: field.value } }) : field.value;
       reply(answer);
@@ -154,7 +157,7 @@
       return params.businessType + " · " + params.queryString;
     },
     t("Done there", "完成"),
-    // Android gives text, which jweixin parses.
+    // Android returns a text, which jweixin parses.
     { extraData: android ? '{"query_id":"sandbox"}' : { query_id: "sandbox" } },
   );
   asks(
@@ -246,7 +249,7 @@
   plays.getCurExternalContact = function (params, reply) {
     reply({ err_msg: "getCurExternalContact:ok", userId: "wmSandboxCustomer00000001" });
   };
-  // All but the chat want the app's own config first, whatever wx.config was given.
+  // All but the chat need agentConfig, whatever wx.config was granted.
   [
     "openUserProfile",
     "sendChatMessage",

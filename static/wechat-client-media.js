@@ -1,4 +1,4 @@
-// Sandbox only: the simulated phone's pictures and sounds. See wechat-client.js.
+// Sandbox only: pictures and sounds of the simulated phone. See wechat-client.js.
 (function () {
   "use strict";
   var phone = window.sandboxClient;
@@ -25,7 +25,7 @@
       t("Choose these", "选择这些"),
       function (chosen) {
         if (!chosen) return reply({ err_msg: "chooseImage:cancel" });
-        // Android gives the list as text, which jweixin parses.
+        // Android returns the list as a text, which jweixin parses.
         var ids = phone.forms === "android" ? JSON.stringify(made) : made;
         reply({ err_msg: "chooseImage:ok", localIds: ids, sourceType: "album" });
       },
@@ -40,7 +40,7 @@
   plays.getLocalImgData = function (params, reply) {
     var base64 = pictures[params.localId];
     if (!base64) return reply({ err_msg: "getLocalImgData:fail_invalid localId" });
-    // "jgp" is how iOS spells it.
+    // "jgp" is the spelling of iOS.
     reply({ err_msg: "getLocalImgData:ok", localData: ios ? "data:image/jgp;base64," + base64 : base64 });
   };
 
@@ -100,9 +100,9 @@
   // --- sounds ---
 
   var sounds = {}; // local id -> true
-  var recording = null; // the timer that ends it by itself
+  var recording = null; // timer that ends the recording
   var playing = null;
-  // A real recording ends after a minute, a real sound when it is over; nobody wants to wait for that here.
+  // Shortened: a real recording ends after a minute, a real sound at its end.
   var LONGEST_RECORDING = 6000;
   var SOUND = 1500;
 

@@ -1,4 +1,4 @@
-// Sandbox only: the ··· menu of the simulated phone, what can be shared from it, and the window. See wechat-client.js.
+// Sandbox only: the ··· menu of the simulated phone, sharing from it, and the window. See wechat-client.js.
 (function () {
   "use strict";
   var phone = window.sandboxClient;
@@ -6,7 +6,8 @@
   var t = phone.t;
   var plays = phone.plays;
 
-  // event: what a page hears that listens the old way; send: what jweixin then calls; card: whose data is sent else.
+  // event: for pages with an old listener; send: jweixin's call after it; card: whose data is shared
+  // otherwise.
   var SHARES = {
     "menuItem:share:appMessage": {
       label: ["Send to a chat", "发送给朋友"],
@@ -48,7 +49,7 @@
   };
   var ITEMS = Object.keys(SHARES).concat(Object.keys(OTHERS));
 
-  var cards = {}; // what updateAppMessageShareData and updateTimelineShareData set
+  var cards = {}; // set by updateAppMessageShareData and updateTimelineShareData
   var hidden = {}; // menu item -> true
   var button = null;
 
@@ -94,7 +95,7 @@
     reply({ err_msg: "closeWindow:ok" });
   };
 
-  // --- the menu itself ---
+  // --- the menu ---
 
   function open() {
     var list = Object.assign(document.createElement("div"), { className: "phone-menu" });
@@ -120,7 +121,7 @@
   }
 
   function share(way) {
-    // A listener of the old kind answers with its own card; else the card that was set; else the bare page.
+    // An old listener answers with its own card. Otherwise: the card that was set, or the bare page.
     if (phone.emit(way.event, {})) return;
     var card = cards[way.card] || { title: document.title, link: location.href, imgUrl: "" };
     preview(way, card, function () {});

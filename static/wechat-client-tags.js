@@ -1,13 +1,13 @@
-// Sandbox only: the open tags, which in WeChat the client makes and no script. See wechat-client.js.
+// Sandbox only: the open tags, which the real client renders itself. See wechat-client.js.
 (function () {
   "use strict";
   var phone = window.sandboxClient;
   if (!phone || !window.customElements) return;
   var t = phone.t;
-  // WeCom and the PC have none.
+  // WeCom and the PC client have no open tags.
   if (["wecom", "desktop"].indexOf(phone.client) >= 0) return;
 
-  /** Becomes a button that asks as the phone would, and then tells the page by an event. */
+  /** Defines a tag as a button that asks as the phone would, then fires the tag's event. */
   function define(name, label, title, agreed) {
     class OpenTag extends HTMLElement {
       connectedCallback() {

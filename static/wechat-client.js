@@ -1,11 +1,11 @@
-// Sandbox only: plays the part of the WeChat client on a phone, so that any browser gets an answer.
+// Sandbox only: simulates the WeChat client on a phone, so that any browser gets an answer.
 //
-// It gives the page a WeChat user agent and a WeixinJSBridge. Whether a signature is good it does not decide: the sandbox
-// does (POST /sandbox/pre-verify), over the address this page really has. In a real WeChat it does nothing at all.
-// What the single interfaces answer is in wechat-client-*.js, which register themselves in `sandboxClient.plays`.
+// Gives the page a WeChat user agent and a WeixinJSBridge. The sandbox checks signatures (POST
+// /sandbox/pre-verify) against the page's real URL. In a real WeChat this script does nothing.
+// wechat-client-*.js register the answers of single interfaces in `sandboxClient.plays`.
 (function () {
   "use strict";
-  // iOS checks the address as it was loaded, whatever the page does to it, be it before this script.
+  // iOS checks the URL the page was loaded with, even if it was changed before this script ran.
   var loaded = performance.getEntriesByType("navigation")[0];
   var landingUrl = loaded && loaded.name.indexOf(location.origin + "/") === 0 ? loaded.name : location.href;
   var realUserAgent = navigator.userAgent;
@@ -19,7 +19,8 @@
   var WECHAT = "MicroMessenger/8.0.50";
   var ANDROID = ["Linux; Android 14; Pixel 8", "Chrome/122.0 Mobile Safari/537.36"];
   var IPHONE = ["iPhone; CPU iPhone OS 17_5 like Mac OS X", "Mobile/15E148"];
-  // verifies: which client of the sandbox judges; forms: whose way of answering; lacks: what it does not have.
+  // verifies: the sandbox's client that checks; forms: whose answer format is used; lacks: missing
+  // interfaces.
   var BEACONS = ["startMonitoringBeacons", "stopMonitoringBeacons", "onBeaconsInRange"];
   var CLIENTS = {
     android: { system: ANDROID, app: WECHAT, verifies: "android", forms: "android", lacks: [] },
@@ -73,7 +74,7 @@
       " NetType/WIFI Language/" +
       (chinese ? "zh_CN" : "en"),
   );
-  // From a PC jweixin sends no usage report: what happens in a sandbox is none of Tencent's business.
+  // On a PC jweixin sends no usage report, so none reaches Tencent from a sandbox.
   redefine(navigator, "platform", "Win32");
   if (name === "mini") redefine(window, "__wxjs_environment", "miniprogram");
 
@@ -88,16 +89,16 @@
 
   // --- the bridge ---
 
-  var granted = null; // the bridge names that config was given; null before config passed
-  var handlers = {}; // event -> the page's callback, the last one
+  var granted = null; // the bridge names that config was granted; null before config passed
+  var handlers = {}; // event -> the page's last callback
   var plays = {}; // bridge name -> function (params, reply)
   var free = {}; // names that need no permission
-  var events = {}; // names of events that a page may ask permission for
+  var events = {}; // events that a page may request permission for
 
   window.sandboxClient = {
     client: name,
     forms: client.forms,
-    // The sandbox's own WeCom account: the official one means nothing to WeCom.
+    // The sandbox's own WeCom account; WeCom does not know the official one.
     account: name === "wecom" ? "demo-work" : "",
     realUserAgent: realUserAgent,
     t: t,
@@ -122,7 +123,7 @@
   window.WeixinJSBridge = {
     invoke: function (bridgeName, params, callback) {
       var reply = function (answer) {
-        // Never in the same turn: a real client answers from another process.
+        // Always asynchronous: a real client answers from another process.
         setTimeout(function () {
           if (callback) callback(answer);
         }, 60);
@@ -184,11 +185,11 @@
     (params.jsApiList || []).forEach(function (one) {
       if (has(one) || one === "checkJsApi") result[one] = true;
     });
-    // Android gives text, which jweixin parses.
+    // Android returns a text, which jweixin parses.
     return { err_msg: "checkJsApi:ok", checkResult: client.forms === "android" ? JSON.stringify(result) : result };
   }
 
-  /** A sheet over the page: what the phone would show. `done(true)` for its button, `done(false)` for anything else. */
+  /** Shows what the phone would, as a sheet. `done(true)` for its button, `done(false)` for any other close. */
   function sheet(title, body, action, done) {
     var dialog = document.createElement("dialog");
     dialog.className = "phone-sheet";
@@ -225,6 +226,6 @@
     return dialog;
   }
 
-  // A phone's bridge comes after the page began; whoever waits for it hears this.
+  // A phone's bridge appears after the page has started; this event notifies waiting scripts.
   document.dispatchEvent(new Event("WeixinJSBridgeReady"));
 })();

@@ -1,9 +1,12 @@
-// Types of wx-jssdk.js. It sets a global and exports no value, so that one file serves <script> and import alike:
+// Types of wx-jssdk.js. It sets a global and exports no value, so one file works for <script> and import:
 //
 //   import "/jssdk/wx-jssdk.js";      // or <script src="/jssdk/wx-jssdk.js"></script>
 //   const wx = await wxJssdk.ready({ apis: ["chooseImage"] });
 
-/** What the signing endpoint and the client can answer; an unknown code of the endpoint is passed on as it is. */
+/**
+ * Errors of the signing endpoint, the client and this script. Unknown codes of the endpoint are passed on
+ * unchanged.
+ */
 export type WxJssdkErrorCode =
   | "not_in_wechat"
   | "sdk_not_loaded"
@@ -29,26 +32,26 @@ export type WxJssdkErrorCode =
   | "timeout"
   | (string & {});
 
-/** One sentence in both languages. */
+/** A text in both languages. */
 export interface Bilingual {
   readonly en: string;
   readonly zh: string;
 }
 
-/** Every failure of this script. */
+/** The error type of this script. */
 export interface WxJssdkError extends Error {
   readonly name: "WxJssdkError";
   readonly code: WxJssdkErrorCode;
   readonly cause: Bilingual;
   readonly fix: Bilingual;
-  /** What the client (or the network) said, word for word. */
+  /** The client's or the network's error text, verbatim. */
   readonly errMsg?: string;
-  /** The interface that was called. */
+  /** Name of the interface that was called. */
   readonly api?: string;
-  /** The address that was signed, and the page's when it was refused. */
+  /** The URL that was signed, and the page's URL at the refusal. */
   readonly signedUrl?: string;
   readonly currentUrl?: string;
-  /** Of the endpoint: what was asked, its HTTP status (0: none), seconds of Retry-After, its problem document. */
+  /** Endpoint errors: request URL, HTTP status (0: no answer), Retry-After in seconds, problem document. */
   readonly address?: string;
   readonly status?: number;
   readonly retryAfter?: number;
@@ -56,29 +59,32 @@ export interface WxJssdkError extends Error {
 }
 
 export interface ReadyOptions {
-  /** Interfaces for jsApiList; the account's own list if left out. */
+  /** Interfaces for jsApiList; default: the account's list. */
   apis?: readonly string[];
   /** Open tags, such as "wx-open-launch-weapp". */
   openTags?: readonly string[];
-  /** The account that signs; the server's default if left out. */
+  /** Account that signs; default: the server's. */
   account?: string;
-  /** Where the scope is, such as "/jssdk"; by default the directory of this script. */
+  /** Path of the scope, such as "/jssdk"; default: the directory of this script. */
   endpoint?: string;
-  /** wx.config's debug: every answer is alerted. */
+  /** wx.config's debug: alerts every answer. */
   debug?: boolean;
-  /** Sign anew after pushState, replaceState and popstate, where the client checks the current address; share() and call() wait for it. */
+  /**
+   * Signs again after pushState, replaceState and popstate, if the client checks the current URL; share() and
+   * call() wait for it.
+   */
   autoReconfigure?: boolean;
 }
 
 export interface ShareCard {
   title: string;
   desc?: string;
-  /** By default this page. Its domain must be a JS safe domain. */
+  /** Default: this page. Its domain must be a JS safe domain. */
   link?: string;
   imgUrl?: string;
 }
 
-/** jweixin itself. What is not named here is there as well. */
+/** jweixin. It also has the functions that are not listed here. */
 export interface Wx {
   config(config: Record<string, unknown>): void;
   ready(callback: () => void): void;
@@ -96,7 +102,7 @@ export interface WxResult {
   [field: string]: unknown;
 }
 
-/** The answers whose fields are known; every other interface gives WxResult. */
+/** Answers with known fields; every other interface returns WxResult. */
 export interface WxResults {
   checkJsApi: WxResult & { checkResult: Record<string, boolean> };
   chooseImage: WxResult & { localIds: string[] };
@@ -111,18 +117,18 @@ export interface WxResults {
 }
 
 export interface WxJssdk {
-  /** Configures (again, if options are given) and fulfils with jweixin once the client accepts the signature. */
+  /** Configures (again, if options are given) and resolves with jweixin once the client accepts the signature. */
   ready(options?: ReadyOptions): Promise<Wx>;
-  /** Signs the page's present address anew: after a route change. */
+  /** Signs the page's current URL again, after a route change. */
   reconfigure(): Promise<Wx>;
-  /** Sets the card for friends and for the timeline. */
+  /** Sets the share card for friends and for Moments. */
   share(card: ShareCard): Promise<void>;
-  /** Calls one interface, after ready(). `timeout` in ms, 0 for none: the default where the user has to act. */
+  /** Calls one interface after ready(). `timeout` in ms; 0, the default if the user has to act, means no timeout. */
   call<Name extends keyof WxResults>(name: Name, args?: object, options?: { timeout?: number }): Promise<WxResults[Name]>;
   call(name: string, args?: object, options?: { timeout?: number }): Promise<WxResult>;
   /**
-   * WeCom's agentConfig, after config, for the page's present address: to be called again after a route. `account` and `endpoint`
-   * count where ready() was not called before.
+   * Runs WeCom's agentConfig after config, for the page's current URL. Call it again after a route change.
+   * `account` and `endpoint` apply if ready() was not called before.
    */
   agentReady(options?: Pick<ReadyOptions, "apis" | "account" | "endpoint" | "debug">): Promise<Wx>;
   readonly WxJssdkError: new (code: WxJssdkErrorCode, more?: Partial<WxJssdkError>) => WxJssdkError;

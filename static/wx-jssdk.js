@@ -1,4 +1,4 @@
-// WeChat's JS-SDK as promises: window.wxJssdk, by <script> or import. Documented in wx-jssdk.d.ts. MIT OR Apache-2.0
+// WeChat's JS-SDK with promises: window.wxJssdk, by <script> or import. See wx-jssdk.d.ts. MIT OR Apache-2.0
 (function () {
   "use strict";
   const landed = typeof location === "object" ? location.href : "";
@@ -12,7 +12,7 @@
   const CLIENT_PATIENCE = 10000;
   const ATTEMPTS = 3;
   const LONGEST_WAIT = 10; // s
-  // These leave the user nothing to decide, so they may be given up.
+  // These ask the user nothing, so they may time out.
   const QUICK = /^(check|getNet|getLocal|update|hide|show)/;
 
   // code: [cause en, cause zh, fix en, fix zh]
@@ -76,17 +76,17 @@
   const inWeCom = () => client(/wxwork\//i);
   const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 
-  // The page as it was loaded, even if this script came late.
+  // The URL the page was loaded with, even if this script is late.
   function landing() {
     const [entry] = performance.getEntriesByType ? performance.getEntriesByType("navigation") : [];
     const known = entry && entry.name.indexOf(location.origin + "/") === 0 ? entry.name : landed;
     return known.split("#")[0];
   }
 
-  // iOS checks the landing page, all others the current one. The devtools call themselves iPhone.
+  // iOS checks the landing URL, all others the current one. The devtools claim to be an iPhone.
   let byLanding = client(/iphone|ipad|ipod/i) && !client(/wechatdevtools|wxdebugger|wxwork\//i);
 
-  // Our own directory; a module has no currentScript, but a stack.
+  // This script's directory; a module has no currentScript, but a stack.
   const home = (() => {
     const tag = document.currentScript;
     const [self] = (tag ? tag.src : String(new Error().stack)).match(/https?:\/\/[^\s()@?#]*\/wx-jssdk\.js/) || ["/jssdk/"];
@@ -96,13 +96,13 @@
   let options = {};
   let configured = null;
   let broken = false;
-  let queued = null; // not begun
+  let queued = null; // not started
   let tail = Promise.resolve();
   let answered = false;
   let signedUrl = "";
 
   function ready(asked) {
-    if (watching && !asked) moved(); // a router may go round what we watch
+    if (watching && !asked) moved(); // a router may bypass watchHistory
     if (!asked && configured && !broken) return configured.then((wx) => wx);
     options = Object.assign({}, options, asked);
     if (options.autoReconfigure) watchHistory();
@@ -122,7 +122,7 @@
         () => (broken = broken || configured === mine),
       );
     }
-    // The caller's own: if unhandled, the browser says so.
+    // The caller's promise: if unhandled, the browser reports it.
     return configured.then((wx) => wx);
   }
 
@@ -137,7 +137,7 @@
       const now = page();
       const other = [now, landing()].find((url) => url !== first);
       if (error.code !== "invalid_signature" || !other) throw error;
-      // Which one a client checks is known by reports only.
+      // Which one a client checks is known only from reports.
       await verify(wx, await ask("/config", other), other);
       signedUrl = other;
       byLanding = other !== now;
@@ -200,7 +200,7 @@
     return new Promise((done) => {
       const script = document.createElement("script");
       const define = window.define;
-      // To an AMD loader jweixin gives itself nameless, and sets no window.wx.
+      // With an AMD loader jweixin defines itself unnamed, not as window.wx.
       const ours = function () {
         if (document.currentScript !== script) return define.apply(this, arguments);
         window.jWeixin = window.jWeixin || arguments[arguments.length - 1]();
@@ -220,8 +220,8 @@
 
   // --- wx.config ---
 
-  // After an error jweixin calls ready as well, on a second config at once; an unheard error it keeps for the next
-  // listener; to it version 10 is older than 6.0.2. So the client's own answer is heard on its way.
+  // After an error jweixin also calls ready (on a second config at once), keeps an unheard error for the next
+  // listener, and takes version 10 for older than 6.0.2. So this listens to the client's own answer.
   function verify(wx, answer, url) {
     return new Promise((resolve, reject) => {
       const again = answered;
@@ -250,10 +250,10 @@
         bridge = window.WeixinJSBridge;
         original = bridge.invoke;
         listening = function (name, params, callback) {
-          // Another's config.
+          // Another script's.
           if (name !== "preVerifyJSAPI" || params.verifySignature !== answer.signature) return original.apply(this, arguments);
           return original.call(this, name, params, (res) => {
-            const raw = Object.assign({}, res); // jweixin rewrites it
+            const raw = Object.assign({}, res); // jweixin changes it
             if (callback) callback(res);
             judge(raw);
           });
@@ -266,7 +266,7 @@
       };
       const timer = setTimeout(() => settle("timeout", "preVerifyJSAPI"), CLIENT_PATIENCE);
       listen();
-      document.addEventListener(BRIDGE_READY, listen); // before jweixin does
+      document.addEventListener(BRIDGE_READY, listen); // before jweixin
       wx.error((res) => begun && !listens() && judge(res));
       wx.ready(() => {
         if (!listens()) setTimeout(() => judge({ errMsg: "config:ok" }), again || !begun ? 2000 : 0);
@@ -280,7 +280,7 @@
     const config = Object.assign({}, answer);
     // Copies: jweixin changes lists.
     const apis = (options.apis || answer.jsApiList || []).slice();
-    // WeCom knows only the older names.
+    // WeCom has only the older names.
     if (inWeCom() && apis.some((name) => /^update.*ShareData$/.test(name))) {
       apis.push("onMenuShareAppMessage", "onMenuShareTimeline");
     }

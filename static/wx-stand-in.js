@@ -1,7 +1,8 @@
-// Sandbox only, and only where neither of WeChat's script hosts can be reached: a stand-in for jweixin.
+// Sandbox only, used if neither of WeChat's script hosts can be reached: a stand-in for jweixin.
 //
-// It has jweixin 1.6.0's functions, and follows it in what a page can notice: the names on the bridge, the shape of the
-// parameters there, the wording of answers, and that a failed config runs the error callback and then every ready callback.
+// It has jweixin 1.6.0's functions and its visible behaviour: the names on the bridge, the shape of their
+// parameters, the wording of answers, and that a failed config runs the error callback and then every ready
+// callback.
 (function () {
   "use strict";
   if (window.wx) return;
@@ -33,7 +34,7 @@
   var android = /android/i.test(navigator.userAgent);
 
   var common = {};
-  var answered = null; // the config's answer, once there is one
+  var answered = null; // the config's answer
   var onReady = [];
   var onError = null;
 
@@ -55,7 +56,7 @@
     if (handlers.complete) handlers.complete(res);
   }
 
-  /** `preVerifyJSAPI:fail_invalid signature` -> `config:invalid signature`, as jweixin words it. */
+  /** `preVerifyJSAPI:fail_invalid signature` becomes `config:invalid signature`, as in jweixin. */
   function normalise(name, raw) {
     var res = Object.assign({}, raw);
     var says = res.errMsg;
@@ -90,7 +91,7 @@
     });
   }
 
-  // --- the interfaces: how their parameters go to the bridge, and what is done to the answer ---
+  // --- the interfaces: their parameters on the bridge, and changes to their answers ---
 
   var wx = {};
 
@@ -101,7 +102,7 @@
     };
   }
 
-  /** Parameters that keep their names. */
+  /** Passes these parameters under the same names. */
   function fields() {
     var names = arguments;
     return function (options) {

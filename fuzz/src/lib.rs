@@ -1,8 +1,9 @@
-//! The fuzz targets: each takes any bytes and panics where a promise is broken.
+//! Fuzz targets. Each takes arbitrary bytes and panics if the program breaks a promise.
 //!
-//! `fuzz_targets/` feeds them by libFuzzer (`make fuzz`); `tests/fuzz_corpus.rs` of the program runs the kept inputs through the
-//! same functions in plain `cargo test`. Everything is asked through the program's public face but the judgement of an answer of
-//! WeChat's, which is hidden behind a socket otherwise. What is right is computed here on its own wherever that can be done.
+//! `fuzz_targets/` runs them with libFuzzer (`make fuzz`); the program's `tests/fuzz_corpus.rs` runs the
+//! stored inputs in plain `cargo test`. They use the program's public API, except for the classification of
+//! WeChat's answers, which is otherwise reachable only over a socket. Expected results are computed
+//! independently where possible.
 
 mod service;
 
@@ -18,10 +19,10 @@ use wx_jssdk::{Account, Kind, PageUrl, Secret, Signer, UnixTime};
 
 pub use service::{central, query};
 
-/// Takes any bytes.
+/// A target: takes arbitrary bytes.
 pub type Run = fn(&[u8]);
 
-/// Every target with the name of its corpus.
+/// All targets, with the names of their corpora.
 pub const TARGETS: &[(&str, Run)] = &[
     ("page_url", page_url),
     ("query", query),
@@ -31,7 +32,7 @@ pub const TARGETS: &[(&str, Run)] = &[
     ("central", central),
 ];
 
-/// `PageUrl::parse` and what is signed: the text itself up to its first `#`, or nothing.
+/// Checks `PageUrl::parse` and signing: what is signed is the text up to its first `#`, or nothing.
 pub fn page_url(data: &[u8]) {
     let Ok(href) = std::str::from_utf8(data) else {
         return;
@@ -74,7 +75,7 @@ pub fn page_url(data: &[u8]) {
     }
 }
 
-/// What no `location.href` is, read off the bytes.
+/// Returns whether the text cannot be a `location.href`, judged by its bytes.
 pub fn must_be_refused(text: &str) -> bool {
     let lower = text.to_ascii_lowercase();
     let rest = lower
@@ -90,7 +91,7 @@ pub fn must_be_refused(text: &str) -> bool {
         })
 }
 
-/// An account signs its own domain and what is below it, and nothing else.
+/// Checks that an account signs its own domain and subdomains, and no other.
 fn bound_domains_only(page: &PageUrl) {
     let account = Account::official("wx0123456789abcdef", "secret")
         .js_safe_domain("example.com")
@@ -98,15 +99,15 @@ fn bound_domains_only(page: &PageUrl) {
     let below = page.host() == "example.com" || page.host().ends_with(".example.com");
     let allowed = account.allows_page(page.host(), page.path());
     assert!(!allowed || below, "{page} is none of the account's");
-    // A name with an empty part is nobody's host: it may be refused.
+    // A host with an empty label may be refused.
     assert!(
         allowed || !below || page.host().split('.').any(str::is_empty),
         "{page} is the account's"
     );
 }
 
-/// The judgement of what WeChat answered: a value that can be used, or one error that tells no secret. The first byte chooses the
-/// call, the rest is the body.
+/// Checks the classification of WeChat's answers: a usable value, or one error that contains no secret. The
+/// first byte selects the call, the rest is the body.
 pub fn upstream(data: &[u8]) {
     let Some((first, body)) = data.split_first() else {
         return;
@@ -159,12 +160,13 @@ pub fn upstream(data: &[u8]) {
     }
 }
 
-/// The text of a configuration file: settings that print no secret, or problems that say where and what.
+/// Checks configuration files: settings that print no secret, or problems that state where and what.
 pub fn config(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;
     };
-    // A configuration may name any file of the machine, `/dev/zero` too: that is its author's right, and not to be tried here.
+    // A configuration may name any file of the machine, such as `/dev/zero`. That is allowed, but not tested
+    // here.
     if ["/", "\\"].iter().any(|root| text.contains(root))
         && ["_file", "_dir"].iter().any(|name| text.contains(name))
     {
@@ -180,7 +182,7 @@ pub fn config(data: &[u8]) {
             for (name, account) in &settings.accounts {
                 let secret = account.secret().expose();
                 assert!(!name.is_empty() && !secret.is_empty());
-                // A short one may stand there for another reason.
+                // A short secret may also occur in the output for another reason.
                 assert!(
                     secret.len() < 24
                         || text.matches(secret).count() > 1
@@ -204,7 +206,7 @@ pub fn config(data: &[u8]) {
     }
 }
 
-/// A refused signature as text or JSON: something is said, and no ticket is shown.
+/// Checks the diagnosis of a refused signature, as text or JSON: it has a finding and shows no ticket.
 pub fn diagnose(data: &[u8]) {
     let case = match serde_json::from_slice::<Value>(data) {
         Ok(json @ Value::Object(_)) => case_of(&json),
@@ -263,9 +265,9 @@ fn case_of(json: &Value) -> Case {
             text("signature"),
         )
     };
-    // The search for the mistake is what costs: only where a case asks for it.
+    // Searching for the mistake is expensive, so only cases with `ticket` do it.
     if json["ticket"] == true {
-        // A ticket that a case also has as its address is in the evidence by right.
+        // If the ticket is also part of the URL or the nonce, the evidence may show it.
         if case.url.contains(service::TICKET) || case.nonce.contains(service::TICKET) {
             return Case::default();
         }
@@ -277,7 +279,7 @@ fn case_of(json: &Value) -> Case {
     }
 }
 
-/// WeChat's algorithm, on its own.
+/// WeChat's signature algorithm, implemented independently.
 fn signature(nonce: &str, timestamp: u64, url: &str) -> String {
     assert_eq!(before_fragment(url), url, "a fragment is never signed");
     let string = format!(

@@ -1,5 +1,5 @@
-//! The targets that ask the service itself, over its own scopes but without a socket: the raw query of a signing request, and
-//! what other servers may send.
+//! Targets that call the service's scopes without a socket: the raw query of a signing request, and requests
+//! of API clients.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -19,18 +19,18 @@ use wx_jssdk::{
     Account, Broker, Clock, Credential, Kind, Secret, Store, UnixTime, UpstreamOptions,
 };
 
-/// The jsapi_ticket of the account; the vectors' own.
+/// The account's jsapi_ticket, also used in the test vectors.
 pub(crate) const TICKET: &str =
     "sM4AOVdWfPE4DxkXGEs8VMCPGGVi4C3VM0P37wVUCFvkVAy_90u5h9nbSlYy3-Sl-HhTdfl2fzFy1AOcHKP7qg";
 
-/// Opens everything; also in the dictionaries.
+/// API key for every account; also in the dictionaries.
 const KEY: &str = "wxk_fuzz";
 const APP: &str = "wx0123456789abcdef";
 const SECRET: &str = "0c79e1fa963cd80cc0be99b20a18faeb";
 const TOKEN: &str = "93_the-living-access-token";
 const NOW: UnixTime = UnixTime(1_767_225_600);
 
-/// The raw query of `GET /jssdk/config`: signed is what `url` says, decoded once, or the answer is a problem that says why not.
+/// Checks the raw query of `GET /jssdk/config`: it signs `url`, decoded once, or answers with a problem.
 pub fn query(data: &[u8]) {
     let Ok(raw) = std::str::from_utf8(data) else {
         return;
@@ -44,7 +44,7 @@ pub fn query(data: &[u8]) {
         assert!([400, 403, 404].contains(&answer.status), "{answer:?}");
         return answer.assert_problem(&json);
     }
-    // Read on its own: the parameter once, up to its fragment.
+    // Decodes the parameter independently and cuts its fragment.
     let pairs: Vec<_> =
         url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).collect();
     let urls: Vec<_> = pairs.iter().filter(|(name, _)| name == "url").collect();
@@ -89,7 +89,8 @@ pub fn query(data: &[u8]) {
     }
 }
 
-/// Whatever other servers send. First line: a digit for the route; the query; from the second line on: the body.
+/// Checks requests of API clients. First line: one byte that selects the route, then the query. Other lines:
+/// the body.
 pub fn central(data: &[u8]) {
     let Some((first, rest)) = data.split_first() else {
         return;
@@ -188,14 +189,14 @@ impl Answer {
 
 type Asked = Pin<Box<dyn Future<Output = Answer>>>;
 
-/// The scopes over a broker whose credentials are in its store and whose WeChat is not there.
+/// The scopes, over a broker with stored credentials and an unreachable upstream.
 struct Service {
     runtime: tokio::runtime::Runtime,
     call: Box<dyn Fn(TestRequest) -> Asked>,
 }
 
 fn ask(request: TestRequest) -> Answer {
-    // For as long as the process lives: a thread's end is too late to put a runtime away.
+    // Leaked: at the thread's end it is too late to drop a runtime.
     thread_local! { static SERVICE: &'static Service = Box::leak(Box::new(Service::start())); }
     SERVICE.with(|service| service.runtime.block_on((service.call)(request)))
 }
@@ -253,7 +254,7 @@ impl Service {
     }
 }
 
-/// On a clock that stands still: what lives now lives for ever.
+/// Returns a broker on a manual clock, so that its credentials never expire.
 async fn broker() -> Broker {
     let store = Store::memory();
     let main = Account::official(APP, SECRET)
@@ -279,7 +280,7 @@ async fn broker() -> Broker {
             .await
             .expect("memory takes everything");
     }
-    // Nobody listens there.
+    // An unreachable port.
     let nowhere = "http://127.0.0.1:9".to_owned();
     let upstream = UpstreamOptions {
         weixin: nowhere.clone(),

@@ -1,6 +1,6 @@
-//! The client's half of `wx.agentConfig`: WeCom's second config, signed with the app's own ticket.
+//! Client-side check of `wx.agentConfig`, WeCom's second config, which is signed with the app's own ticket.
 //!
-//! Its words are those that pages have reported.
+//! Its texts are those that pages have reported.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,16 +14,16 @@ use super::verify::Verdict;
 use super::work::AGENT_CONFIG;
 use super::work_reply::more_info;
 
-/// What a page handed to `wx.agentConfig`, and where it did so. In JSON with `"kind": "agentConfig"` beside it.
+/// Arguments of `wx.agentConfig` and the page they came from. The JSON form also has `"kind": "agentConfig"`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct AgentVerify {
     /// `corpid` of the config.
     pub corpid: String,
-    /// `agentid` of the config; in JSON a string or a number, as WeCom takes both.
+    /// `agentid` of the config. In JSON a string or a number, as WeCom accepts both.
     #[serde(deserialize_with = "text_or_number")]
     pub agentid: String,
-    /// `timestamp` of the config; a string or a number.
+    /// `timestamp` of the config: a string or a number.
     #[serde(deserialize_with = "text_or_number")]
     pub timestamp: String,
     /// `nonceStr` of the config.
@@ -31,18 +31,18 @@ pub struct AgentVerify {
     pub nonce_str: String,
     /// `signature` of the config.
     pub signature: String,
-    /// `location.href` when `wx.agentConfig` was called: WeCom checks that, on every system.
+    /// `location.href` when `wx.agentConfig` was called. WeCom checks this address on every system.
     pub url: String,
-    /// `jsApiList` of the config; its absence is a mistake, its being empty is none.
+    /// `jsApiList` of the config. It must be present, but may be empty.
     #[serde(rename = "jsApiList", skip_serializing_if = "Option::is_none")]
     pub js_api_list: Option<Vec<String>>,
 }
 
-/// The words for the page, and why, for people.
+/// The text for the page and its explanation.
 type Refused = (String, Reason);
 
 impl World {
-    /// Judges as WeCom does: the fields, the corp, the app, its domains, then the signature.
+    /// Checks as WeCom does: the fields, the corp, the app, its domains, then the signature.
     pub(super) fn verify_agent(&self, page: &AgentVerify, now: UnixTime) -> Verdict {
         let checked_url = cut(&page.url).to_owned();
         match self.judge_agent(page, &checked_url, now) {
@@ -104,7 +104,7 @@ impl World {
         ))
     }
 
-    /// Tries what people get wrong most often and names the one that fits.
+    /// Tries the most common mistakes and names the one that fits.
     fn why_agent_unsigned(
         &self,
         running: &Running,
@@ -183,5 +183,5 @@ fn told(words: &str, code: i64) -> String {
     format!("{words} more info at {}", more_info(code))
 }
 
-/// The page's `success` is called.
+/// Makes the page call `success`.
 pub(super) const OK: &str = "agentConfig:ok";

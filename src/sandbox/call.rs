@@ -1,4 +1,4 @@
-//! A call as WeChat sees it: an endpoint, a query, a body, an address.
+//! An API call as WeChat sees it: endpoint, query, body and address.
 
 use std::net::IpAddr;
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::endpoint::Endpoint;
 use super::reply::Refusal;
 
-/// One call.
+/// One API call.
 pub(super) struct Call<'a> {
     pub(super) endpoint: Endpoint,
     pub(super) is_post: bool,
@@ -17,7 +17,7 @@ pub(super) struct Call<'a> {
 }
 
 impl Call<'_> {
-    /// The first parameter of this name in the query.
+    /// Returns the first query parameter of this name.
     pub(super) fn param(&self, name: &str) -> Option<&str> {
         self.query
             .iter()
@@ -25,7 +25,7 @@ impl Call<'_> {
             .map(|(_, value)| value.as_str())
     }
 
-    /// The same, where an empty one is as good as none.
+    /// Returns the first query parameter of this name, or `None` if it is empty.
     pub(super) fn filled(&self, name: &str) -> Option<&str> {
         self.param(name).filter(|value| !value.is_empty())
     }

@@ -1,6 +1,6 @@
-//! Steering over HTTP: `/sandbox/…` on the sandbox's own listener.
+//! Control API of the sandbox: `/sandbox/…` on its own listener.
 //!
-//! JSON in, JSON out. What cannot be understood is a 400 that says what would have been.
+//! JSON in, JSON out. A body that cannot be read gets a 400 that states what was expected.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ use super::state_view::State;
 use super::verify::{PreVerify, Verdict};
 use super::wechat_app::App;
 
-/// Every route under `/sandbox`.
+/// Returns the routes under `/sandbox`.
 pub(super) fn scope() -> impl HttpServiceFactory {
     web::scope("/sandbox")
         .route("/state", web::get().to(state))
@@ -45,12 +45,12 @@ pub(super) fn scope() -> impl HttpServiceFactory {
         .wrap(from_fn(own_pages_only))
 }
 
-/// The client's judgement, for a listener of one's own.
+/// Answers with the client's verdict. Other listeners can mount it.
 pub(super) async fn pre_verify(shared: Data<Shared>, body: Bytes) -> HttpResponse {
     steered(judge(&shared, &body).map(|verdict| json!(verdict)))
 }
 
-/// `wx.config`, unless the page says that it is `wx.agentConfig`.
+/// Checks a `wx.config`, or a `wx.agentConfig` if the page says so.
 fn judge(shared: &Shared, body: &[u8]) -> Result<Verdict, String> {
     #[derive(Default, Deserialize)]
     #[serde(rename_all = "camelCase")]
@@ -77,7 +77,7 @@ fn judge(shared: &Shared, body: &[u8]) -> Result<Verdict, String> {
     })
 }
 
-/// Pages of any origin may ask the sandbox itself: it stands in for the phone's own client, which has no origin either.
+/// Answers pages of any origin: the sandbox stands in for the phone's client, which has no origin either.
 async fn pre_verify_for_anybody(shared: Data<Shared>, body: Bytes) -> HttpResponse {
     let mut response = pre_verify(shared, body).await;
     response.headers_mut().insert(
@@ -120,7 +120,7 @@ async fn advance(shared: Data<Shared>, body: Bytes) -> HttpResponse {
     }
     steered(
         read::<Order>(&body, r#"{"seconds": 60}"#).and_then(|order| {
-            // A year is further than any life or quota reaches; beyond u64 the clock would wrap.
+            // A year exceeds every lifetime and quota period; beyond u64 the clock would wrap.
             if order.seconds > MAX_ADVANCE {
                 return Err(format!("\"seconds\" is at most {MAX_ADVANCE}"));
             }
@@ -185,7 +185,7 @@ async fn unknown(request: HttpRequest) -> HttpResponse {
     HttpResponse::NotFound().json(json!({ "error": error }))
 }
 
-/// The body of `POST /sandbox/faults`.
+/// Body of `POST /sandbox/faults`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct FaultOrder {
@@ -249,10 +249,10 @@ fn once() -> u64 {
     1
 }
 
-/// Reads a body as JSON, whatever its Content-Type says.
+/// Parses a body as JSON, whatever its Content-Type is.
 fn read<T: DeserializeOwned>(body: &[u8], expected: &str) -> Result<T, String> {
     if body.trim_ascii_start().starts_with(b"[") {
-        // serde would take it for the members in their order.
+        // serde would read a list as the fields in order.
         return Err(format!(
             "a list is no object; expected JSON like {expected}"
         ));
@@ -267,10 +267,10 @@ fn steered(done: Result<serde_json::Value, String>) -> HttpResponse {
     }
 }
 
-/// An hour: longer is what `hang` is for.
+/// One hour. Use `hang` for longer delays.
 const MAX_SLOW: f64 = 3_600.0;
 
-/// A year: further than any life or quota reaches.
+/// One year: longer than every lifetime and quota period.
 const MAX_ADVANCE: u64 = 366 * 86_400;
 
 const FAULTS: &str = "errcode, status, hang, cut_body, not_json, huge_body, slow, lost_reply, body";

@@ -1,4 +1,4 @@
-//! The apps of `serve --sandbox`: one of each platform, with made-up ids and a secret of their own at each start.
+//! Apps of `serve --sandbox`: one per platform, with made-up ids and a new secret at each start.
 
 use std::fmt::Write as _;
 
@@ -7,13 +7,13 @@ use rand::RngExt as _;
 use super::value::new_work_secret;
 use super::wechat_app::App;
 
-/// The official account.
+/// Returns the official account.
 #[must_use]
 pub fn demo_app() -> App {
     bound(App::official(DEMO_APP_ID, new_secret()))
 }
 
-/// One of each platform: the official account, a mini program, a WeCom app.
+/// Returns one app per platform: an official account, a mini program and a WeCom app.
 #[must_use]
 pub fn demo_apps() -> [App; 3] {
     let mini = bound(App::mini(DEMO_MINI_ID, new_secret()));
@@ -27,7 +27,7 @@ fn bound(app: App) -> App {
         .fold(app, App::safe_domain)
 }
 
-/// 32 hex digits.
+/// Returns 32 hex digits.
 fn new_secret() -> String {
     rand::rng()
         .random::<[u8; 16]>()
@@ -38,14 +38,14 @@ fn new_secret() -> String {
         })
 }
 
-/// The AppID of the official account: of the right shape and obviously nobody's, as the others are.
+/// AppID of the official account: valid in form, and obviously made up like the other ids.
 pub const DEMO_APP_ID: &str = "wx0123456789abcdef";
 
-/// The AppID of the mini program.
+/// AppID of the mini program.
 pub const DEMO_MINI_ID: &str = "wxfedcba9876543210";
 
-/// The CorpID of the WeCom app.
+/// CorpID of the WeCom app.
 pub const DEMO_CORP_ID: &str = "ww0123456789abcdef";
 
-/// The AgentId of the WeCom app: the first that WeCom gives out.
+/// AgentId of the WeCom app: the first that WeCom assigns.
 pub const DEMO_AGENT_ID: u64 = 1_000_002;

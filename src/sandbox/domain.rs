@@ -1,18 +1,18 @@
-//! Which pages a bound domain covers.
+//! Decides which pages a bound domain covers.
 
 use url::{Host, Url};
 
-/// Whether subdomains are covered too.
+/// Whether a bound domain covers its subdomains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reach {
-    /// An official account's JS safe domain covers what is under it.
+    /// An official account's JS safe domain covers its subdomains.
     Subdomains,
-    /// A trusted domain of WeCom's is that host alone.
+    /// WeCom's trusted domain covers that host only.
     Exact,
 }
 
-/// Whether a bound domain, `example.com` or `example.com/path`, covers this address: the host itself or one under it. WeChat takes
-/// only the ports 80 and 443; the sandbox takes any, as it cannot have those two.
+/// Returns whether a bound domain, `example.com` or `example.com/path`, covers this URL. WeChat accepts only
+/// ports 80 and 443; the sandbox accepts any port, as it cannot bind those two.
 pub(super) fn covers(domain: &str, reach: Reach, url: &str) -> bool {
     let Ok(url) = Url::parse(url) else {
         return false;

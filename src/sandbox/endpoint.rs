@@ -1,4 +1,4 @@
-//! The endpoints played here: one row each, and nothing else.
+//! The simulated endpoints.
 
 use super::wechat_app::Platform;
 
@@ -17,7 +17,7 @@ pub(super) enum Endpoint {
     TicketGet,
 }
 
-/// Whose an endpoint is. Both listen here at one address; their paths differ, but for those that both have.
+/// Owner of an endpoint. Both systems share one listener; their paths differ except for those that both have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum System {
     /// `api.weixin.qq.com`: official accounts and mini programs.
@@ -40,7 +40,7 @@ impl Endpoint {
         Self::TicketGet,
     ];
 
-    /// Its path, which is also its name in counts and faults.
+    /// Returns the path, which also names the endpoint in counts and faults.
     pub(super) fn path(self) -> &'static str {
         match self {
             Self::Token => "/cgi-bin/token",
@@ -56,14 +56,14 @@ impl Endpoint {
         }
     }
 
-    /// The endpoint at this exact path.
+    /// Returns the endpoint at this exact path.
     pub(super) fn at(path: &str) -> Option<Self> {
         Self::ALL
             .into_iter()
             .find(|endpoint| endpoint.path() == path)
     }
 
-    /// Whose it is; `None`: both have it, and the token decides.
+    /// Returns the owner, or `None` if both systems have the path and the token decides.
     pub(super) fn system(self) -> Option<System> {
         match self {
             Self::ApiDomainIp => None,
@@ -72,12 +72,12 @@ impl Endpoint {
         }
     }
 
-    /// Whether it answers 43002 to anything but POST. The others take what they need from the query, whatever the method.
+    /// Returns whether it answers 43002 to anything but POST. The others read the query, whatever the method.
     pub(super) fn wants_post(self) -> bool {
         matches!(self, Self::StableToken | Self::ClearQuota | Self::QuotaGet)
     }
 
-    /// Whether an app of this platform may call it: mini programs have no tickets and no menu.
+    /// Returns whether an app of this platform may call it. Mini programs have no tickets and no menu.
     pub(super) fn serves(self, platform: Platform) -> bool {
         match platform {
             Platform::Official => self.system() != Some(System::Qyapi),
@@ -89,7 +89,7 @@ impl Endpoint {
         }
     }
 
-    /// What to say when somebody names an endpoint that is not played here.
+    /// Returns the error text for an unknown endpoint.
     pub(super) fn unknown(path: &str) -> String {
         let known = Self::ALL.map(Self::path).join(", ");
         format!("\"{path}\" is no endpoint of the sandbox; there are: {known}")

@@ -1,4 +1,4 @@
-//! What can go wrong on the way: faults laid on an endpoint, used up in the order they were laid.
+//! Faults of the network and of WeChat: queued per endpoint and used up in order.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -11,19 +11,19 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::ContentType;
 use actix_web::web::Bytes;
 
-/// A fault for the next so many calls to one endpoint.
+/// A fault for the next `times` calls to one endpoint.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fault {
-    /// The endpoint's path, for example `/cgi-bin/token`.
+    /// Path of the endpoint, for example `/cgi-bin/token`.
     pub endpoint: &'static str,
-    /// What goes wrong.
+    /// Kind of fault.
     pub kind: FaultKind,
-    /// For how many calls; `u64::MAX`: until the faults are cleared.
+    /// Number of calls; `u64::MAX` means until the faults are cleared.
     pub times: u64,
 }
 
 impl Fault {
-    /// For the next call.
+    /// Returns a fault for the next call.
     #[must_use]
     pub fn once(endpoint: &'static str, kind: FaultKind) -> Self {
         Self {
@@ -33,7 +33,7 @@ impl Fault {
         }
     }
 
-    /// Until the faults are cleared.
+    /// Returns a fault that lasts until the faults are cleared.
     #[must_use]
     pub fn always(endpoint: &'static str, kind: FaultKind) -> Self {
         Self {
@@ -44,32 +44,32 @@ impl Fault {
     }
 }
 
-/// What goes wrong.
+/// Kind of fault.
 #[derive(Clone, Debug, PartialEq)]
 pub enum FaultKind {
-    /// This errcode with WeChat's wording, instead of the call.
+    /// Answers with this errcode and WeChat's wording; the call is not processed.
     Errcode(i64),
-    /// This errcode with this errmsg (a rid, or WeCom's tail, is added), instead of the call.
+    /// Answers with this errcode and errmsg (a rid or WeCom's tail is added); the call is not processed.
     ErrcodeWith(i64, String),
-    /// This HTTP status with a page of HTML, instead of the call.
+    /// Answers with this HTTP status and an HTML page; the call is not processed.
     Status(u16),
-    /// No answer until the caller hangs up; the call is not carried out.
+    /// Never answers; the call is not processed.
     Hang,
-    /// The call is carried out, and the connection ends in the middle of the answer.
+    /// Processes the call and closes the connection in the middle of the answer.
     CutBody,
-    /// 200 with a page of HTML, instead of the call.
+    /// Answers 200 with an HTML page; the call is not processed.
     NotJson,
-    /// 200 with 8 MiB of something like JSON, instead of the call.
+    /// Answers 200 with 8 MiB that start like JSON; the call is not processed.
     HugeBody,
-    /// The call is carried out, and the answer comes so much later.
+    /// Processes the call and delays the answer.
     Slow(Duration),
-    /// The call is carried out, and the connection ends without an answer.
+    /// Processes the call and closes the connection without an answer.
     LostReply,
-    /// 200 with exactly this body, instead of the call.
+    /// Answers 200 with exactly this body; the call is not processed.
     Body(String),
 }
 
-/// The faults that are laid.
+/// The queued faults.
 #[derive(Default)]
 pub(super) struct Faults(Vec<Fault>);
 
@@ -78,7 +78,7 @@ impl Faults {
         self.0.push(fault);
     }
 
-    /// Uses up one of the oldest fault of this endpoint.
+    /// Uses up one call of this endpoint's oldest fault.
     pub(super) fn take(&mut self, endpoint: &str) -> Option<FaultKind> {
         self.0.retain(|fault| fault.times > 0);
         let fault = self.0.iter_mut().find(|fault| fault.endpoint == endpoint)?;
@@ -93,7 +93,7 @@ impl Faults {
     }
 }
 
-/// A page of HTML, as a gateway in between would answer.
+/// Returns an HTML page, as a gateway would answer.
 pub(super) fn page(status: StatusCode) -> HttpResponse {
     let title = status.canonical_reason().unwrap_or("Error");
     let html = format!(
@@ -104,7 +104,7 @@ pub(super) fn page(status: StatusCode) -> HttpResponse {
         .body(html)
 }
 
-/// The first half of `body` with a Content-Length for all of it, then the end of the connection.
+/// Returns the first half of `body` with a Content-Length for all of it, then closes the connection.
 pub(super) fn cut(content_type: String, body: &str) -> HttpResponse {
     let half = Bytes::copy_from_slice(&body.as_bytes()[..body.len() / 2]);
     HttpResponse::Ok().content_type(content_type).body(Script {
@@ -113,7 +113,7 @@ pub(super) fn cut(content_type: String, body: &str) -> HttpResponse {
     })
 }
 
-/// The end of the connection, and not a byte before it.
+/// Closes the connection without sending a byte.
 pub(super) fn hang_up() -> HttpResponse {
     HttpResponse::Ok().body(Script {
         size: BodySize::Stream,
@@ -121,7 +121,7 @@ pub(super) fn hang_up() -> HttpResponse {
     })
 }
 
-/// 8 MiB that begin like a token's answer, in chunks, with no Content-Length to warn of it.
+/// Returns 8 MiB that start like a token answer, chunked, so that no Content-Length announces the size.
 pub(super) fn huge(content_type: String) -> HttpResponse {
     let chunk = Bytes::from(vec![b'a'; 64 * 1_024]);
     let mut steps = VecDeque::from([Step::Send(Bytes::from_static(br#"{"access_token":""#))]);
@@ -133,7 +133,7 @@ pub(super) fn huge(content_type: String) -> HttpResponse {
     })
 }
 
-/// A body that does as it is told.
+/// A scripted response body.
 struct Script {
     size: BodySize,
     steps: VecDeque<Step>,
@@ -141,9 +141,9 @@ struct Script {
 
 enum Step {
     Send(Bytes),
-    /// Lets what was sent so far go out to the caller.
+    /// Waits until the bytes so far have been sent to the caller.
     Flush,
-    /// An error of the body makes the server drop the connection, with whatever it had not yet sent.
+    /// Fails the body, which makes the server drop the connection and any unsent bytes.
     HangUp,
 }
 

@@ -1,4 +1,4 @@
-//! What happens to an app without a call of its own: WeChat takes something back, another server fetches a token.
+//! Changes to an app that it did not ask for: WeChat revokes a credential, or another server fetches a token.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +8,7 @@ use super::issued::Lineage;
 use super::simulator::{Running, World};
 use super::work::AGENT_CONFIG;
 
-/// One of the ways to a token; each has tokens of its own, which know nothing of the others'.
+/// A way to fetch tokens. Each mode has its own tokens, independent of the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
@@ -20,24 +20,24 @@ pub enum Mode {
     Work,
 }
 
-/// What can be revoked. What an app does not have, or has not fetched, is passed over.
+/// What to revoke. A credential that an app does not have or has not fetched is ignored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
-    /// The tokens of every mode.
+    /// Tokens of every mode.
     #[serde(alias = "access_token")]
     Token,
-    /// The tokens of stable mode.
+    /// Tokens of stable mode.
     StableToken,
-    /// The tokens of classic mode.
+    /// Tokens of classic mode.
     ClassicToken,
-    /// The tickets of every type; of a WeCom app, the corp's as well.
+    /// Tickets of every type; for a WeCom app also the corp's.
     Ticket,
-    /// The ticket of type `jsapi`; of a WeCom app, the one that it shares with the other apps of its corp.
+    /// Ticket of type `jsapi`; for a WeCom app, the ticket that all apps of its corp share.
     JsapiTicket,
-    /// The ticket of type `wx_card`.
+    /// Ticket of type `wx_card`.
     CardTicket,
-    /// The ticket of type `agent_config`.
+    /// Ticket of type `agent_config`.
     AgentTicket,
 }
 
@@ -68,8 +68,8 @@ impl World {
         Ok(())
     }
 
-    /// The token that somebody else with the same secret gets: in stable mode by force; from WeCom, which gives everybody the
-    /// living one, the same as ours.
+    /// Returns the token that another server with the same secret gets. In stable mode it forces a refresh.
+    /// WeCom gives every caller the current token.
     pub(super) fn foreign_refresh(
         &mut self,
         name: &str,

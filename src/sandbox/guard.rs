@@ -1,7 +1,7 @@
-//! Who may steer: no page of another site.
+//! Access control of the control API: rejects pages of other sites.
 //!
-//! A page that somebody happens to have open could otherwise send orders to a sandbox on the same machine: a browser sends a plain
-//! POST without asking. Programs send no `Origin`, and a page cannot leave it out.
+//! Any page open in a browser could otherwise send commands to a sandbox on the same machine, because a
+//! browser sends a plain POST without a preflight. Programs send no `Origin`, and a page cannot omit it.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -13,10 +13,10 @@ use actix_web::{Error, HttpResponse};
 use serde_json::json;
 use url::{Host, Url};
 
-/// The one order that pages of any origin may give: it asks, and changes nothing.
+/// The one path that pages of any origin may call: it changes nothing.
 pub(super) const OPEN_TO_PAGES: &str = "/sandbox/pre-verify";
 
-/// Lets a request through unless it says that it comes from a page that is not the sandbox's own.
+/// Rejects a request with an `Origin` other than the sandbox's own, except to [`OPEN_TO_PAGES`].
 pub(super) async fn own_pages_only(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
@@ -37,8 +37,9 @@ pub(super) async fn own_pages_only(
     Ok(next.call(request).await?.map_into_left_body())
 }
 
-/// Whether a page of this origin was served by the sandbox itself. That a name in `Host` is the same proves nothing: whoever owns
-/// the name may point it here. A page cannot choose `localhost`, nor an address.
+/// Returns whether the sandbox itself served the page of this origin. A matching host name in `Host` proves
+/// nothing, because the owner of a name may point it at this address. A page cannot choose `localhost` or an
+/// IP address.
 fn is_own(origin: &HeaderValue, listens_at: SocketAddr, host: &str) -> bool {
     let Some(origin) = origin
         .to_str()
@@ -53,7 +54,7 @@ fn is_own(origin: &HeaderValue, listens_at: SocketAddr, host: &str) -> bool {
         Some(Host::Domain("localhost")) => listens_at.ip(),
         _ => return false,
     };
-    // A sandbox that listens at every address of the machine is asked at the one that `Host` tells.
+    // A sandbox that listens on every address is reached at the one in `Host`.
     let asked_at = || {
         host.parse::<SocketAddr>()
             .is_ok_and(|asked| asked.ip() == address)

@@ -1,52 +1,54 @@
-//! The life of one credential: the value in force, the one before it, and those that are over.
+//! Lifecycle of one credential: its current, previous and dead values.
 //!
-//! Pure. Tokens and tickets live by the same rule; what asks for a new value, and how often it may, is `world`'s matter.
+//! Pure. Tokens and tickets follow the same rule; `simulator` decides who may request a new value, and how
+//! often.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::clock::UnixTime;
 
-/// Every value ever issued in one line of succession, newest first.
+/// All values issued for one credential, newest first.
 #[derive(Default)]
 pub(super) struct Lineage {
     issued: VecDeque<Issued>,
 }
 
-/// One value that was issued.
+/// One issued value.
 pub(super) struct Issued {
     pub(super) value: String,
     pub(super) expires_at: UnixTime,
-    /// Set when a newer value took its place or it was revoked: it is accepted until then, and not beyond its own end.
+    /// Set when a newer value replaces it or it is revoked: it is accepted until then, but not beyond
+    /// `expires_at`.
     displaced_at_end: Option<UnixTime>,
 }
 
-/// What became of a value.
+/// State of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
     Alive,
-    /// It reached its own end.
+    /// Its lifetime ended.
     Expired,
-    /// A newer one took its place more than [`OVERLAP`] ago, or it was revoked.
+    /// A newer value replaced it more than [`OVERLAP`] ago, or it was revoked.
     Displaced,
 }
 
 impl Lineage {
-    /// The value in force.
+    /// Returns the current value.
     pub(super) fn current(&self, now: UnixTime) -> Option<&Issued> {
         self.issued
             .front()
             .filter(|newest| newest.displaced_at_end.is_none() && newest.alive(now))
     }
 
-    /// The value before it, while it is still accepted.
+    /// Returns the previous value while it is still accepted.
     pub(super) fn previous(&self, now: UnixTime) -> Option<&Issued> {
         self.issued
             .iter()
             .find(|issued| issued.displaced_at_end.is_some() && issued.alive(now))
     }
 
-    /// Every value accepted now.
+    /// Returns every value that is accepted now.
     pub(super) fn accepted(&self, now: UnixTime) -> impl Iterator<Item = &str> {
         self.issued
             .iter()
@@ -54,7 +56,7 @@ impl Lineage {
             .map(|issued| issued.value.as_str())
     }
 
-    /// Values that were once accepted and no longer are.
+    /// Returns values that were once accepted and no longer are.
     pub(super) fn dead(&self, now: UnixTime) -> impl Iterator<Item = &str> {
         self.issued
             .iter()
@@ -62,7 +64,7 @@ impl Lineage {
             .map(|issued| issued.value.as_str())
     }
 
-    /// What became of `value`; `None` when it never was one of these.
+    /// Returns the state of `value`, or `None` if it was never issued.
     pub(super) fn fate(&self, value: &str, now: UnixTime) -> Option<Fate> {
         let issued = self.issued.iter().find(|issued| issued.value == value)?;
         Some(match () {
@@ -72,7 +74,8 @@ impl Lineage {
         })
     }
 
-    /// Puts `value` in force for `ttl`; the one before it is accepted for [`OVERLAP`] more. With `keep_two`, older ones end at once.
+    /// Issues `value` for `ttl`. The previous value stays accepted for [`OVERLAP`]. With `keep_two`, older
+    /// values end at once.
     pub(super) fn rotate(
         &mut self,
         value: String,
@@ -97,7 +100,7 @@ impl Lineage {
         &self.issued[0]
     }
 
-    /// The value in force, after a rotation if it has [`ROTATES_BEFORE_END`] or less to live.
+    /// Returns the current value. Rotates it if its remaining lifetime is [`ROTATES_BEFORE_END`] or less.
     pub(super) fn renewed(
         &mut self,
         now: UnixTime,
@@ -114,7 +117,7 @@ impl Lineage {
         }
     }
 
-    /// The value in force, after a rotation only if there is none.
+    /// Returns the current value. Rotates only if there is no current value.
     pub(super) fn kept(
         &mut self,
         now: UnixTime,
@@ -142,7 +145,7 @@ impl Issued {
         now < self.expires_at && self.displaced_at_end.is_none_or(|end| now < end)
     }
 
-    /// An end once set is never put off.
+    /// Sets the end; an earlier end is kept.
     fn displace(&mut self, end: UnixTime) {
         self.displaced_at_end = Some(
             self.displaced_at_end
@@ -150,7 +153,7 @@ impl Issued {
         );
     }
 
-    /// How long it still lives.
+    /// Returns the remaining lifetime.
     pub(super) fn remaining(&self, now: UnixTime) -> Duration {
         self.expires_at.since(now)
     }
@@ -159,10 +162,11 @@ impl Issued {
 /// "After a refresh the old and the new token are both accepted for five minutes."
 const OVERLAP: Duration = Duration::from_secs(300);
 
-/// `stable_token` answers with a new token once the old one has five minutes or less to live; tickets are taken to do the same.
+/// `stable_token` returns a new token once the old one has five minutes or less left; the sandbox assumes the
+/// same of tickets.
 const ROTATES_BEFORE_END: Duration = Duration::from_secs(300);
 
-/// How many past values are told apart from values that never were. Older ones answer as unknown, with the same code.
+/// Number of past values that are remembered. Older ones answer as unknown, with the same code.
 const REMEMBERED: usize = 256;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The sandbox's listener, on a thread of its own, so that it serves whatever runtime the caller has, and whether or not it is busy.
+//! Listener of the sandbox. It has its own thread, so that it serves independently of the caller's runtime.
 
 use std::io;
 use std::net::SocketAddr;
@@ -14,17 +14,17 @@ use tokio::sync::{oneshot, watch};
 use super::shared::Shared;
 use super::{control_api, wechat};
 
-/// A listener that serves until it is stopped or dropped.
+/// Serves until it is stopped or dropped.
 pub(super) struct Listener {
     pub(super) addr: SocketAddr,
     handle: ServerHandle,
-    /// Closed when the thread has ended: for those who can await.
+    /// Closes when the thread has ended; for async callers.
     ended: watch::Receiver<()>,
-    /// The same for `drop`, which cannot.
+    /// The same for `drop`, which cannot await.
     ended_blocking: Mutex<mpsc::Receiver<()>>,
 }
 
-/// What the thread reports once it listens.
+/// Reported by the thread once it listens.
 type Started = io::Result<(SocketAddr, ServerHandle)>;
 
 impl Listener {
@@ -47,7 +47,7 @@ impl Listener {
         })
     }
 
-    /// Hangs up on everybody and waits for the thread's end, which is a matter of milliseconds.
+    /// Closes all connections and waits for the thread to end, which takes milliseconds.
     pub(super) async fn stop(&self) {
         self.order_to_stop();
         let mut ended = self.ended.clone();
@@ -56,7 +56,7 @@ impl Listener {
     }
 
     fn order_to_stop(&self) {
-        // The order is sent by the call; the future would only tell when it was carried out.
+        // The call itself sends the stop order; the future only waits for it.
         drop(self.handle.stop(false));
     }
 }
@@ -72,7 +72,7 @@ impl Drop for Listener {
     }
 }
 
-/// Serves until the handle says stop.
+/// Serves until the handle stops it.
 async fn serve(shared: Arc<Shared>, addr: SocketAddr, report: oneshot::Sender<Started>) {
     let shared = Data::from(shared);
     let http = HttpServer::new(move || {
@@ -106,9 +106,9 @@ fn first_addr(addrs: &[SocketAddr]) -> io::Result<SocketAddr> {
         .ok_or_else(|| io::Error::other("no address was bound"))
 }
 
-/// How long a connection may be idle, and a request take to come in. Long: neither a pooled connection nor a busy test machine may
-/// turn into a refusal that WeChat would not have given.
+/// Keep-alive and request timeout. Long, so that neither a pooled connection nor a busy test machine causes a
+/// rejection that WeChat would not give.
 const PATIENCE: Duration = Duration::from_secs(75);
 
-/// How long a stop may take at most before the caller goes on.
+/// Maximum time to wait for a stop.
 const STOP_LIMIT: Duration = Duration::from_secs(5);

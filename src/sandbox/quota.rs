@@ -1,7 +1,7 @@
-//! How often an app may call what: per day, per minute, and how often a month its counts may be cleared.
+//! Quotas of an app: per day, per minute, and how often its counts may be cleared per month.
 //!
-//! A call is charged once its secret or its token has proved whose it is, also when it is refused afterwards (a caller hammering on
-//! 40164 uses up its day). A call refused for its quota is charged nothing.
+//! A call is charged once its secret or token identifies the app, even if it is rejected afterwards: a caller
+//! that keeps getting 40164 uses up its daily quota. A call rejected for its quota is not charged.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::endpoint::Endpoint;
 use super::reply::Refusal;
 use super::settings::{Quotas, Switches};
 
-/// What one app has spent.
+/// Usage of one app.
 #[derive(Default)]
 pub(super) struct Ledger {
     day: Window,
@@ -23,12 +23,12 @@ pub(super) struct Ledger {
     cleared: u64,
 }
 
-/// Which day, minute or month the counts are of.
+/// Number of the day, minute or month that is being counted.
 #[derive(Default, PartialEq, Eq)]
 struct Window(u64);
 
 impl Ledger {
-    /// Starts new counts where a new day, minute or month has begun.
+    /// Resets the counts when a new day, minute or month begins.
     pub(super) fn roll(&mut self, now: UnixTime, switches: &Switches) {
         let east = now.plus(SHANGHAI);
         let day = east
@@ -61,14 +61,14 @@ impl Ledger {
         Ok(())
     }
 
-    /// Charges one forced refresh; false when the day's are used up.
+    /// Charges one forced refresh. Returns false if the daily quota is used up.
     pub(super) fn spend_force(&mut self, quotas: &Quotas) -> bool {
         let allowed = self.forced < quotas.force_daily;
         self.forced += u64::from(allowed);
         allowed
     }
 
-    /// Clears the day's counts, if the month still allows it.
+    /// Clears the daily counts, if the monthly quota allows it.
     pub(super) fn clear(&mut self, quotas: &Quotas) -> Result<(), Refusal> {
         if self.cleared >= quotas.clear_monthly {
             return Err(Refusal::new(48006));
@@ -78,7 +78,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// Calls charged today.
+    /// Returns the calls charged today.
     pub(super) fn used(&self, endpoint: Endpoint) -> u64 {
         self.used[endpoint as usize]
     }
@@ -95,8 +95,8 @@ impl Window {
     }
 }
 
-/// The number of the calendar month a day (counted from 1970-01-01) lies in: years and months, without a calendar crate.
-/// After Howard Hinnant's `civil_from_days`, where a year begins in March.
+/// Returns the number of the calendar month of a day counted from 1970-01-01, without a calendar crate. After
+/// Howard Hinnant's `civil_from_days`, where a year begins in March.
 fn month(day: u64) -> u64 {
     let day = day + 719_468;
     let (era, of_era) = (day / 146_097, day % 146_097);
@@ -105,10 +105,9 @@ fn month(day: u64) -> u64 {
     (era * 400 + year) * 12 + (5 * of_year + 2) / 153
 }
 
-/// Seconds of a day.
 const DAY: u64 = 86_400;
 
-/// WeChat's days are Shanghai's: UTC+8, no summer time.
+/// WeChat counts days in Shanghai time: UTC+8, no summer time.
 const SHANGHAI: Duration = Duration::from_secs(8 * 3_600);
 
 #[cfg(test)]

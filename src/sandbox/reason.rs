@@ -1,15 +1,15 @@
-//! Why the client refused a page, for people: WeChat itself says only two words.
+//! Explains why the client rejected a page. WeChat itself reports only two words.
 
 use serde::{Deserialize, Serialize};
 
 use super::verify::Client;
 
-/// A sentence in two languages.
+/// A sentence in both languages.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reason {
-    /// In English.
+    /// English text.
     pub en: String,
-    /// In Chinese.
+    /// Chinese text.
     pub zh: String,
 }
 

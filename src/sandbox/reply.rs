@@ -1,6 +1,6 @@
 //! WeChat's answers, word for word.
 //!
-//! Programs match on these strings, so they are copied from captured answers, misspellings included.
+//! Programs match on these strings, so they are copied from captured answers, spelling mistakes included.
 
 use std::net::IpAddr;
 
@@ -20,7 +20,7 @@ pub(super) struct Refusal {
 }
 
 impl Refusal {
-    /// With the wording WeChat has for this code.
+    /// Uses WeChat's wording for this code.
     pub(super) fn new(code: i64) -> Self {
         Self {
             code,
@@ -28,7 +28,7 @@ impl Refusal {
         }
     }
 
-    /// With a wording of its own.
+    /// Uses a custom wording.
     pub(super) fn worded(code: i64, text: impl Into<String>) -> Self {
         Self {
             code,
@@ -36,7 +36,7 @@ impl Refusal {
         }
     }
 
-    /// 40164, which names the caller's address twice.
+    /// Returns 40164, which names the caller's address twice.
     pub(super) fn not_in_whitelist(peer: IpAddr) -> Self {
         let mapped = match peer {
             IpAddr::V4(v4) => v4.to_ipv6_mapped(),
@@ -48,7 +48,7 @@ impl Refusal {
         )
     }
 
-    /// With the wording that this system has for the code.
+    /// Uses this system's wording for the code.
     pub(super) fn by(system: System, code: i64) -> Self {
         match system {
             System::Weixin => Self::new(code),
@@ -56,12 +56,12 @@ impl Refusal {
         }
     }
 
-    /// The errmsg before its tail.
+    /// Returns the errmsg without its tail.
     pub(super) fn text(&self) -> &str {
         &self.text
     }
 
-    /// The answer's body.
+    /// Returns the body of the answer.
     pub(super) fn body(&self, now: UnixTime) -> String {
         #[derive(Serialize)]
         struct Body {
@@ -75,7 +75,7 @@ impl Refusal {
     }
 }
 
-/// `{"access_token","expires_in"}`: on success there is no errcode.
+/// `{"access_token","expires_in"}`: a success has no errcode.
 #[derive(Serialize)]
 pub(super) struct TokenReply<'a> {
     pub(super) access_token: &'a str,
@@ -91,7 +91,7 @@ impl<'a> TokenReply<'a> {
     }
 }
 
-/// Here there is an errcode on success as well.
+/// A success has an errcode here as well.
 #[derive(Serialize)]
 pub(super) struct TicketReply<'a> {
     pub(super) errcode: i64,
@@ -106,7 +106,7 @@ pub(super) struct IpList {
 }
 
 impl Default for IpList {
-    /// A part of what WeChat answers; the sandbox does not listen there.
+    /// A subset of WeChat's real list; the sandbox does not listen on these addresses.
     fn default() -> Self {
         Self {
             ip_list: &["101.226.103.0/25", "101.226.62.0/26", "140.207.54.0/25"],
@@ -136,18 +136,18 @@ pub(super) struct RateLimit {
     pub(super) refresh_second: u64,
 }
 
-/// JSON text with the fields in the order they are declared in, as WeChat's come in a fixed order.
+/// Returns JSON with the fields in declaration order, as WeChat's order is fixed.
 pub(super) fn json(body: &impl Serialize) -> String {
     serde_json::to_string(body).expect("a struct with text keys is always JSON")
 }
 
-/// A request id: three groups of eight hex digits, the first of which is the time.
+/// Returns a request id: three groups of eight hex digits, the first of which is the time.
 fn rid(now: UnixTime) -> String {
     let (a, b): (u32, u32) = rand::rng().random();
     format!("{:08x}-{a:08x}-{b:08x}", now.0)
 }
 
-/// The errmsg before its ` rid: …`.
+/// Returns the errmsg without its ` rid: …`.
 fn wording(code: i64) -> &'static str {
     match code {
         -1 => "system error",

@@ -1,28 +1,28 @@
-//! How often an app may call what, and how the points are played that nobody knows for certain.
+//! Quotas of an app, and switches for behaviour of WeChat that is not known for certain.
 
 use serde::{Deserialize, Serialize};
 
 use super::endpoint::Endpoint;
 
-/// How often an app may call what.
+/// Quotas of an app.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Quotas {
-    /// `/cgi-bin/token` a day.
+    /// `/cgi-bin/token` per day.
     pub token_daily: u64,
-    /// `/cgi-bin/stable_token` a day, forced or not.
+    /// `/cgi-bin/stable_token` per day, forced or not.
     pub stable_daily: u64,
-    /// `/cgi-bin/stable_token` a minute.
+    /// `/cgi-bin/stable_token` per minute.
     pub stable_per_minute: u64,
-    /// Refreshes by `force_refresh` a day.
+    /// Refreshes by `force_refresh` per day.
     pub force_daily: u64,
-    /// `/cgi-bin/ticket/getticket` a day, all types together.
+    /// `/cgi-bin/ticket/getticket` per day, all types together.
     pub ticket_daily: u64,
-    /// Each of the other endpoints a day.
+    /// Each of the other endpoints, per day.
     pub data_daily: u64,
-    /// `/cgi-bin/clear_quota` a calendar month.
+    /// `/cgi-bin/clear_quota` per calendar month.
     pub clear_monthly: u64,
-    /// Tickets of one kind that a WeCom app may fetch an hour; one more blocks it for an hour.
+    /// Tickets of one kind that a WeCom app may fetch per hour; one more blocks it for an hour.
     pub work_ticket_hourly_app: u64,
     /// The same for all apps of the corp together; one more blocks them all for an hour.
     pub work_ticket_hourly_corp: u64,
@@ -36,14 +36,15 @@ impl Quotas {
             Endpoint::GetTicket => self.ticket_daily,
             Endpoint::ApiDomainIp | Endpoint::MenuGet => self.data_daily,
             Endpoint::ClearQuota | Endpoint::QuotaGet => u64::MAX,
-            // WeCom counts by the hour, in `work`.
+            // WeCom counts per hour, in `work`.
             Endpoint::GetToken | Endpoint::GetJsapiTicket | Endpoint::TicketGet => u64::MAX,
         }
     }
 }
 
 impl Default for Quotas {
-    /// A normal, verified account's. The ticket's is not published: staff say to ask `openapi/quota/get`.
+    /// Quotas of a normal, verified account. The ticket quota is not published: WeChat's staff refer to
+    /// `openapi/quota/get`.
     fn default() -> Self {
         Self {
             token_daily: 2_000,
@@ -59,27 +60,28 @@ impl Default for Quotas {
     }
 }
 
-/// What WeChat does is not known for certain in these points; each can be played the other way.
+/// Switches for points where WeChat's behaviour is not known for certain.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Switches {
-    /// What `expires_in` says when a ticket is asked for again.
+    /// Value of `expires_in` when an existing ticket is fetched again.
     pub ticket_expires_in: ExpiresIn,
     /// Whether a third `/cgi-bin/token` within five minutes ends the first token at once.
     pub third_token_ends_first: bool,
-    /// The errcode of a `force_refresh` within 30 s of the last; `None`: the unchanged token.
+    /// Errcode of a `force_refresh` within 30 s of the last one; `None` returns the unchanged token.
     pub force_too_soon: Option<i64>,
-    /// The errcode of a `force_refresh` beyond the day's quota; `None`: the unchanged token.
+    /// Errcode of a `force_refresh` beyond the daily quota; `None` returns the unchanged token.
     pub force_over_quota: Option<i64>,
-    /// The errcode of a wrong secret.
+    /// Errcode of a wrong secret.
     pub wrong_secret: i64,
-    /// The hour in Shanghai at which daily quotas start anew.
+    /// Hour in Shanghai time at which daily quotas restart.
     pub quota_day_starts_hour: u64,
-    /// Whether each `/cgi-bin/gettoken` gives a new token (the one before it is accepted for five minutes more) or the living one.
+    /// Whether each `/cgi-bin/gettoken` returns a new token (the previous one stays accepted for five
+    /// minutes) or the current one.
     pub gettoken_always_new: bool,
-    /// Whether `/cgi-bin/gettoken` refuses an address that is not trusted, as the data calls do.
+    /// Whether `/cgi-bin/gettoken` rejects an untrusted address, as the data calls do.
     pub gettoken_checks_ip: bool,
-    /// So many wrong secrets within an hour keep their sender's address from `/cgi-bin/gettoken` for an hour.
+    /// Number of wrong secrets within an hour that bans an address from `/cgi-bin/gettoken` for an hour.
     pub wrong_secrets_until_ban: u64,
 }
 
@@ -99,12 +101,12 @@ impl Default for Switches {
     }
 }
 
-/// What `expires_in` tells about a value that was issued earlier.
+/// Meaning of `expires_in` for a value that was issued earlier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ExpiresIn {
-    /// What is left of its life.
+    /// Remaining lifetime.
     Remaining,
-    /// Its whole life, as if it were new.
+    /// Full lifetime, as if it were new.
     Full,
 }

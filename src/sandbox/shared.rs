@@ -1,4 +1,4 @@
-//! What the handles and the server's thread share: the world, the counts, the faults, the gates.
+//! State shared by the handles and the server's thread: the simulator, the counts, the faults and the gates.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,45 +11,46 @@ use super::endpoint::{Endpoint, System};
 use super::fault::{FaultKind, Faults};
 use super::simulator::World;
 
-/// Shared by every handle and by the server.
+/// State shared by every handle and by the server.
 pub(super) struct Shared {
     pub(super) clock: Clock,
     inside: Mutex<Inside>,
-    /// Touched whenever a call is counted.
+    /// Notified whenever a call is counted.
     counted: watch::Sender<()>,
 }
 
-/// What the lock guards. It is never held across an await.
+/// State behind the lock, which is never held across an await.
 pub(super) struct Inside {
     pub(super) world: World,
     pub(super) faults: Faults,
-    /// The `Content-Type` of WeChat's answers, where it is not the system's own.
+    /// Overrides the `Content-Type` of every answer.
     pub(super) content_type: Option<String>,
     calls: [u64; Endpoint::ALL.len()],
     gates: Vec<Barrier>,
     next_gate: u64,
 }
 
-/// A closed gate, as the calls see it: open when the other end is gone.
+/// The calls' side of a closed gate. It opens when the [`Gate`] is dropped.
 struct Barrier {
     id: u64,
     endpoint: Endpoint,
     opened: watch::Receiver<()>,
 }
 
-/// Holds the calls to one endpoint back until it is released or dropped: counted, but not yet carried out.
+/// Holds the calls to one endpoint until it is released or dropped. Held calls are counted, but not
+/// processed.
 ///
-/// This is how a test arranges that "a call is under way" without sleeping.
+/// Lets a test arrange a call in flight without sleeping.
 #[must_use = "a gate that is dropped holds nothing back"]
 pub struct Gate {
     shared: Arc<Shared>,
     id: u64,
-    /// Dropped with the gate, which wakes the calls that wait.
+    /// Dropped with the gate, which wakes the waiting calls.
     _closed: watch::Sender<()>,
 }
 
 impl Gate {
-    /// Lets the calls through.
+    /// Releases the held calls.
     pub fn release(self) {}
 }
 
@@ -100,7 +101,7 @@ impl Shared {
         }
     }
 
-    /// Counts a call that has come in and tells those who wait for it.
+    /// Counts a received call and notifies those that wait for it.
     pub(super) fn count(&self, endpoint: Endpoint) {
         self.inside().calls[endpoint as usize] += 1;
         self.counted.send_replace(());
@@ -167,7 +168,7 @@ impl Inside {
         self.calls = Default::default();
     }
 
-    /// As after the start, but with the same apps. Gates belong to whoever holds them.
+    /// Restores the initial state but keeps the apps. Gates stay until their holders drop them.
     pub(super) fn reset(&mut self) {
         self.world.reset();
         self.faults.clear();
@@ -175,7 +176,7 @@ impl Inside {
     }
 }
 
-/// Seen in the field; clients must not insist on it.
+/// As observed. Clients must not rely on it.
 const WEIXIN_CONTENT_TYPE: &str = "application/json; encoding=utf-8";
 
 /// As captured.

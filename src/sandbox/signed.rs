@@ -1,6 +1,6 @@
-//! A signature and what it was made over, as a page hands them to the client.
+//! A signature and the values that a page passes to the client with it.
 //!
-//! The hash is computed here on its own, so that a mistake in the signer cannot hide in its judge.
+//! The hash is computed independently of `sign`, so that a mistake there cannot go unnoticed here.
 
 use std::fmt::Write as _;
 
@@ -8,7 +8,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use sha1::{Digest as _, Sha1};
 
-/// What the page says; ticket and address are what the client knows.
+/// Values from the page. The client knows the ticket and the URL.
 pub(super) struct Signed<'a> {
     pub(super) nonce_str: &'a str,
     pub(super) timestamp: &'a str,
@@ -16,7 +16,7 @@ pub(super) struct Signed<'a> {
 }
 
 impl Signed<'_> {
-    /// Whether it was made with this ticket for this address.
+    /// Returns whether the signature was made with this ticket for this URL.
     pub(super) fn fits(&self, ticket: &str, url: &str) -> bool {
         let text = format!(
             "jsapi_ticket={ticket}&noncestr={}&timestamp={}&url={url}",
@@ -32,7 +32,7 @@ impl Signed<'_> {
     }
 }
 
-/// The first of these fields that is missing. jweixin turns a missing one into the text "undefined".
+/// Returns the first missing field. jweixin turns a missing field into the text "undefined".
 pub(super) fn missing(fields: &[(&'static str, &str)]) -> Option<&'static str> {
     fields
         .iter()
@@ -40,7 +40,7 @@ pub(super) fn missing(fields: &[(&'static str, &str)]) -> Option<&'static str> {
         .map(|(name, _)| *name)
 }
 
-/// The address without its fragment.
+/// Returns the URL without its fragment.
 pub(super) fn cut(url: &str) -> &str {
     url.split('#').next().unwrap_or_default()
 }
@@ -48,7 +48,7 @@ pub(super) fn cut(url: &str) -> &str {
 /// `Number.MAX_SAFE_INTEGER`.
 const SAFE_INTEGER: i64 = (1 << 53) - 1;
 
-/// A field that pages give as text or as a number, which is JavaScript's: `1414587457.0` is `1414587457`.
+/// Reads a field that pages pass as a text or as a JavaScript number: `1414587457.0` is `1414587457`.
 pub(super) fn text_or_number<'de, D: Deserializer<'de>>(value: D) -> Result<String, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged, expecting = "a string or a whole number")]
@@ -58,7 +58,7 @@ pub(super) fn text_or_number<'de, D: Deserializer<'de>>(value: D) -> Result<Stri
     }
     match Either::deserialize(value)? {
         Either::Text(text) => Ok(text),
-        // Digits and no fraction, as the number is whole and small enough.
+        // The number is whole and small enough to print as digits without a fraction.
         Either::Number(number) if number.fract() == 0.0 && number.abs() <= SAFE_INTEGER as f64 => {
             Ok(number.to_string())
         }

@@ -1,6 +1,7 @@
-//! What WeChat does with a call: no HTTP in it, no faults, and no clock but the time it is told.
+//! Business logic of the simulated WeChat, without HTTP and faults; the time is a parameter.
 //!
-//! The order of the checks is WeChat's where it is known: the app id comes before the grant type, the secret before the address.
+//! The order of the checks is WeChat's where it is known: the app id comes before the grant type, the secret
+//! before the address.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,23 +20,24 @@ use super::value::{new_ticket, new_token};
 use super::wechat_app::App;
 use super::work::{Bans, Corp, TicketHours};
 
-/// Every app, with what was issued to it and what it has spent.
+/// All apps, with their credentials and usage.
 #[derive(Default)]
 pub(super) struct World {
     pub(super) apps: Vec<Running>,
-    /// By corp id: what the apps of a corp share.
+    /// By corp id: state shared by the apps of a corp.
     pub(super) corps: BTreeMap<String, Corp>,
     pub(super) bans: Bans,
 }
 
-/// An app and what became of it.
+/// An app and its state.
 pub(super) struct Running {
     pub(super) app: App,
     pub(super) classic: Lineage,
     pub(super) stable: Lineage,
-    /// WeCom's tokens. A WeCom app has no others, other apps have none of these.
+    /// WeCom tokens. A WeCom app has only these, other apps have none of them.
     pub(super) work: Lineage,
-    /// By type: `jsapi`, `wx_card`, or WeCom's `agent_config`. A WeCom app's `jsapi` is its corp's.
+    /// By type: `jsapi`, `wx_card`, or WeCom's `agent_config`. A WeCom app's `jsapi` ticket belongs to its
+    /// corp.
     pub(super) tickets: BTreeMap<&'static str, Lineage>,
     pub(super) hours: TicketHours,
     forced_at: Option<UnixTime>,
@@ -43,7 +45,7 @@ pub(super) struct Running {
 }
 
 impl World {
-    /// Carries a call out and gives the answer's body.
+    /// Processes a call and returns the body of the answer.
     pub(super) fn call(
         &mut self,
         system: System,
@@ -67,13 +69,13 @@ impl World {
             Endpoint::MenuGet => self.caller(call, now)?.menu(),
             Endpoint::ClearQuota => self.caller(call, now)?.clear_quota(&call.json()?),
             Endpoint::QuotaGet => self.caller(call, now)?.quota(&call.json()?),
-            // The address list: what only WeCom has does not come here.
+            // The address list: calls that only WeCom has do not reach this arm.
             _ => self.caller(call, now).map(|_| json(&IpList::default())),
         }
     }
 
-    /// Where the app of this name is: an app id, or `corp id:agent id`, or the id of a corp that has one app. Ids are
-    /// case-sensitive.
+    /// Returns the index of the app of this name: an app id, `corp id:agent id`, or the id of a corp that has
+    /// one app. Ids are case-sensitive.
     pub(super) fn position(&self, name: &str) -> Option<usize> {
         let exact = self
             .apps
@@ -88,12 +90,12 @@ impl World {
         })
     }
 
-    /// The app of this name.
+    /// Returns the app of this name.
     pub(super) fn app(&self, name: &str) -> Option<&Running> {
         self.position(name).map(|at| &self.apps[at])
     }
 
-    /// What to say when there is no app of this name.
+    /// Returns the error text for an unknown app.
     pub(super) fn no_app(&self, name: &str) -> String {
         match self.apps_of(name).next() {
             Some(one) => format!(
@@ -104,7 +106,7 @@ impl World {
         }
     }
 
-    /// The tickets of this type that an app has; the `jsapi` ones of a WeCom app are its corp's.
+    /// Returns an app's tickets of this type. The `jsapi` ticket of a WeCom app is its corp's.
     pub(super) fn tickets_of<'a>(
         &'a self,
         running: &'a Running,
@@ -116,7 +118,7 @@ impl World {
         }
     }
 
-    /// The same by the app's name. The corp's own ticket has no need of an agent.
+    /// The same by name. The corp's own ticket needs no agent id.
     pub(super) fn tickets(&self, name: &str, kind: &str) -> Option<&Lineage> {
         let running = self
             .app(name)
@@ -124,7 +126,7 @@ impl World {
         self.tickets_of(running, kind)
     }
 
-    /// Adds an app, or gives one that is there new settings; what it was issued and has spent stays.
+    /// Adds an app, or replaces the settings of an existing one; its credentials and usage are kept.
     pub(super) fn add(&mut self, app: App) {
         match self
             .apps
@@ -136,7 +138,7 @@ impl World {
         }
     }
 
-    /// Forgets what was issued and spent; the apps stay.
+    /// Clears credentials and usage; the apps are kept.
     pub(super) fn reset(&mut self) {
         for running in &mut self.apps {
             *running = Running::new(running.app.clone());
@@ -171,7 +173,7 @@ impl World {
         Ok(json(&TokenReply::of(issued, now)))
     }
 
-    /// The app that a token call names.
+    /// Returns the app that a token call names.
     fn named(&mut self, app_id: Option<&str>) -> Result<&mut Running, Refusal> {
         let app_id = app_id
             .filter(|id| !id.is_empty())
@@ -184,7 +186,7 @@ impl World {
             .ok_or_else(|| Refusal::new(40013))
     }
 
-    /// The app whose token a data call carries, charged for the call.
+    /// Returns the app that owns a data call's token, and charges the call to it.
     fn caller(&mut self, call: &Call<'_>, now: UnixTime) -> Result<&mut Running, Refusal> {
         let token = call
             .filled("access_token")
@@ -220,21 +222,21 @@ impl Running {
         }
     }
 
-    /// What became of a token, whichever way it was fetched.
+    /// Returns the state of a token of any mode.
     pub(super) fn any_fate(&self, token: &str, now: UnixTime) -> Option<Fate> {
         self.lineages()
             .into_iter()
             .find_map(|lineage| lineage.fate(token, now))
     }
 
-    /// What became of a weixin token, whichever mode it came from.
+    /// Returns the state of a classic or stable token.
     fn token_fate(&self, token: &str, now: UnixTime) -> Option<Fate> {
         self.classic
             .fate(token, now)
             .or_else(|| self.stable.fate(token, now))
     }
 
-    /// A new classic token, which retires the one before it.
+    /// Issues a new classic token, which displaces the previous one.
     pub(super) fn refetch(&mut self, now: UnixTime) -> &Issued {
         let ttl = self.token_ttl();
         self.classic.rotate(
@@ -245,14 +247,15 @@ impl Running {
         )
     }
 
-    /// A new stable token before its time.
+    /// Issues a new stable token before the current one ends.
     pub(super) fn force(&mut self, now: UnixTime) -> &Issued {
         self.forced_at = Some(now);
         let ttl = self.token_ttl();
         self.stable.rotate(new_token(), now, ttl, true)
     }
 
-    /// Whether the caller may have a token: the secret first, which also decides whose quota is charged, then the account's state.
+    /// Checks whether the caller may have a token: first the secret, which decides whose quota is charged,
+    /// then the account's state.
     fn admit(
         &mut self,
         secret: Option<&str>,
@@ -289,7 +292,8 @@ impl Running {
         self.ledger.spend(endpoint, &self.app.quotas)
     }
 
-    /// Whether a `force_refresh` takes effect now. Within 30 s of the last it does not, and costs nothing.
+    /// Returns whether a `force_refresh` takes effect now. Within 30 s of the last one it does not, and costs
+    /// nothing.
     fn may_force(&mut self, now: UnixTime) -> Result<bool, Refusal> {
         let refused = |code: Option<i64>| code.map_or(Ok(false), |code| Err(Refusal::new(code)));
         if self
@@ -304,7 +308,7 @@ impl Running {
         Ok(true)
     }
 
-    /// The ticket of a type: the same for every token that asks, until it nears its end.
+    /// Returns the ticket of a type: the same for every token until it nears its end.
     fn ticket(&mut self, kind: Option<&str>, now: UnixTime) -> Result<String, Refusal> {
         let kind = TICKET_TYPES
             .into_iter()
@@ -321,7 +325,7 @@ impl Running {
         reply
     }
 
-    /// What is told about a ticket, whoever's it is.
+    /// Returns the answer for a ticket, the app's or the corp's.
     pub(super) fn ticket_reply(&self, issued: &Issued, now: UnixTime) -> String {
         let expires_in = match self.app.switches.ticket_expires_in {
             ExpiresIn::Remaining => issued.remaining(now),
@@ -400,7 +404,7 @@ fn wants_client_credential(grant_type: Option<&str>) -> Result<(), Refusal> {
     }
 }
 
-/// The types of ticket an official account has.
+/// Ticket types of an official account.
 const TICKET_TYPES: [&str; 2] = ["jsapi", "wx_card"];
 
 /// "Consecutive force calls need 30 s between them, otherwise no refresh happens."

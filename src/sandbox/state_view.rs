@@ -1,4 +1,4 @@
-//! The sandbox laid open: the answer of `GET /sandbox/state`.
+//! Snapshot of the sandbox: the answer of `GET /sandbox/state`.
 
 use std::collections::BTreeMap;
 
@@ -11,18 +11,18 @@ use super::shared::Inside;
 use super::simulator::{Running, World};
 use super::work::AGENT_CONFIG;
 
-/// Everything that a test or a newcomer may want to see, secrets included: they open nothing but this sandbox.
+/// State of the sandbox. It includes the secrets, which are valid for this sandbox only.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
-    /// The sandbox's time.
+    /// Time of the sandbox.
     pub now: UnixTime,
-    /// The apps, in the order they were added.
+    /// Apps in the order they were added.
     pub apps: Vec<AppState>,
     /// Calls by endpoint.
     pub calls: BTreeMap<String, u64>,
 }
 
-/// One app.
+/// State of one app.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AppState {
     /// The AppID, or the CorpID.
@@ -34,43 +34,44 @@ pub struct AppState {
     pub secret: String,
     /// `official`, `mini` or `work`.
     pub platform: String,
-    /// The tokens of every mode.
+    /// Tokens of every mode.
     pub tokens: Tokens,
-    /// The living tickets by type: `jsapi`, `wx_card`, `agent_config`. A WeCom app's `jsapi` is its corp's.
+    /// Current tickets by type: `jsapi`, `wx_card`, `agent_config`. A WeCom app's `jsapi` ticket is its
+    /// corp's.
     pub tickets: BTreeMap<String, TicketState>,
-    /// The JS safe domains.
+    /// JS safe domains.
     pub safe_domains: Vec<String>,
 }
 
-/// The tokens of one app.
+/// Tokens of one app.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tokens {
-    /// Those of `/cgi-bin/stable_token`.
+    /// Tokens of `/cgi-bin/stable_token`.
     pub stable: TokenState,
-    /// Those of `/cgi-bin/token`.
+    /// Tokens of `/cgi-bin/token`.
     pub classic: TokenState,
-    /// Those of `/cgi-bin/gettoken`: a WeCom app's only ones.
+    /// Tokens of `/cgi-bin/gettoken`, the only ones of a WeCom app.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub work: Option<TokenState>,
 }
 
-/// The living tokens of one mode.
+/// Accepted tokens of one mode.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenState {
-    /// The newest, if it lives.
+    /// Current token.
     pub current: Option<String>,
-    /// The one before it, while it is still accepted.
+    /// Previous token, while it is still accepted.
     pub previous: Option<String>,
-    /// The end of the current one.
+    /// Expiry of the current token.
     pub expires_at: Option<UnixTime>,
 }
 
-/// A living ticket.
+/// A current ticket.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TicketState {
-    /// The ticket.
+    /// Value of the ticket.
     pub value: String,
-    /// Its end.
+    /// Expiry of the ticket.
     pub expires_at: UnixTime,
 }
 

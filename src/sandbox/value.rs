@@ -1,30 +1,30 @@
-//! New tokens and tickets, of the shapes seen in the field, from a cryptographic generator.
+//! Generates tokens and tickets of the observed shapes, with a cryptographic generator.
 
 use rand::RngExt as _;
 
-/// `NN_` and base64url, 136 to 157 characters together, as seen in the field.
+/// Returns a token: `NN_` and base64url, 136 to 157 characters in all, as observed.
 pub(super) fn new_token() -> String {
     let mut rng = rand::rng();
     let (prefix, length) = (rng.random_range(10..100_u32), rng.random_range(133..=154));
     format!("{prefix}_{}", base64url(length))
 }
 
-/// WeCom's have no prefix; a real one measured 214 characters.
+/// Returns a WeCom token: no prefix; a real one had 214 characters.
 pub(super) fn new_work_token() -> String {
     base64url(214)
 }
 
-/// The secret of a WeCom app has 43 characters: 32 bytes.
+/// Returns a WeCom secret: 43 characters, which is 32 bytes.
 pub(super) fn new_work_secret() -> String {
     base64url(43)
 }
 
-/// 86 characters: 64 bytes.
+/// Returns a ticket: 86 characters, which is 64 bytes.
 pub(super) fn new_ticket() -> String {
     base64url(86)
 }
 
-/// So many random characters, each worth six bits.
+/// Returns `length` random characters of six bits each.
 fn base64url(length: usize) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let mut rng = rand::rng();

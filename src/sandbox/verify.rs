@@ -1,7 +1,8 @@
-//! The client's half: what the WeChat app does when a page calls `wx.config`.
+//! Client-side check of `wx.config`, as the WeChat app does it.
 //!
-//! The client takes the page's address from its web view, asks WeChat, and answers `preVerifyJSAPI:…`. Here the page says which
-//! address that is. A WeCom page names its corp: it is checked against the corp's ticket and the trusted domains of its apps.
+//! The real client takes the page's address from its web view, asks WeChat, and answers `preVerifyJSAPI:…`.
+//! Here the page states the address. A WeCom page names its corp and is checked against the corp's ticket and
+//! its apps' trusted domains.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,13 +14,13 @@ use super::reason::Reason;
 use super::signed::{Signed, cut, missing, text_or_number};
 use super::simulator::{Running, World};
 
-/// What a page handed to `wx.config`, and where it did so.
+/// Arguments of `wx.config` and the page they came from.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct PreVerify {
     /// `appId` of the config.
     pub app_id: String,
-    /// `timestamp` of the config; in JSON a string or a number, as jweixin takes both.
+    /// `timestamp` of the config. In JSON a string or a number, as jweixin accepts both.
     #[serde(deserialize_with = "text_or_number")]
     pub timestamp: String,
     /// `nonceStr` of the config.
@@ -31,21 +32,21 @@ pub struct PreVerify {
     /// `location.href` when the page was loaded, if `history.pushState` has changed it since.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub landing_url: Option<String>,
-    /// Which client judges.
+    /// The client that checks the signature.
     pub client: Client,
-    /// `jsApiList` of the config; its absence is a mistake, its being empty is none.
+    /// `jsApiList` of the config. It must be present, but may be empty.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub js_api_list: Option<Vec<String>>,
 }
 
-/// The clients differ in which address they check after `history.pushState`.
+/// The client that checks the signature. Clients differ in the address they check after `history.pushState`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Client {
     /// Checks the current address.
     #[default]
     Android,
-    /// Checks the landing address: the one the page was loaded with.
+    /// Checks the landing address, which the page was loaded with.
     Ios,
     /// Checks the current address.
     Devtools,
@@ -53,21 +54,21 @@ pub enum Client {
     Desktop,
 }
 
-/// What the client answers to the page.
+/// The client's answer to the page.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verdict {
-    /// `preVerifyJSAPI:ok`, `agentConfig:ok`, or the reason in WeChat's words.
+    /// `preVerifyJSAPI:ok`, `agentConfig:ok`, or WeChat's error text.
     pub err_msg: String,
     /// The address the signature was checked against.
     #[serde(rename = "checkedUrl")]
     pub checked_url: String,
-    /// Why it was refused, for people.
+    /// Explanation of a rejection.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Reason>,
 }
 
 impl Verdict {
-    /// Whether the page's `wx.ready`, or the `success` of its `wx.agentConfig`, runs.
+    /// Returns whether the page's `wx.ready`, or the `success` of its `wx.agentConfig`, runs.
     #[must_use]
     pub fn is_ok(&self) -> bool {
         self.err_msg == OK || self.err_msg == agent::OK
@@ -75,7 +76,7 @@ impl Verdict {
 }
 
 impl World {
-    /// Judges as WeChat does: the fields, the app, its domains, then the signature.
+    /// Checks as WeChat does: the fields, the app, its domains, then the signature.
     pub(super) fn verify(&self, page: &PreVerify, now: UnixTime) -> Verdict {
         let checked_url = cut(page.full_url(self.apps_of(&page.app_id).next().is_some()));
         let (err_msg, reason) = match self.judge(page, checked_url, now) {
@@ -133,7 +134,7 @@ impl World {
         ))
     }
 
-    /// Tries what people get wrong most often and names the one that fits.
+    /// Tries the most common mistakes and names the one that fits.
     fn why_unsigned(
         &self,
         running: &Running,
@@ -186,7 +187,8 @@ impl World {
 }
 
 impl PreVerify {
-    /// The address that counts for this client, before it is cut at `#`. WeCom's client takes the current one on every system.
+    /// Returns the URL that this client checks, before its fragment is cut. WeCom's client checks the current
+    /// URL on every system.
     fn full_url(&self, work: bool) -> &str {
         match (self.client, &self.landing_url) {
             (Client::Ios, Some(landing)) if !work => landing,
@@ -223,11 +225,11 @@ impl PreVerify {
 const OK: &str = "preVerifyJSAPI:ok";
 /// A required field is missing. The page sees `config:fail`.
 const FAIL: &str = "preVerifyJSAPI:fail";
-/// The wording of phones is not known; the developer tools say "AppID 不合法".
+/// The wording on phones is not known; the developer tools say "AppID 不合法".
 const INVALID_APPID: &str = "preVerifyJSAPI:fail_invalid appid";
 /// The page sees `config:invalid url domain`.
 const INVALID_DOMAIN: &str = "preVerifyJSAPI:fail_invalid url domain";
-/// The same from WeCom. The page sees `config:not match any reliable domain.`
+/// WeCom's wording. The page sees `config:not match any reliable domain.`
 const NO_RELIABLE_DOMAIN: &str = "preVerifyJSAPI:fail_not match any reliable domain.";
 /// The page sees `config:invalid signature`.
 const INVALID_SIGNATURE: &str = "preVerifyJSAPI:fail_invalid signature";

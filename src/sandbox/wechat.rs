@@ -1,7 +1,7 @@
-//! WeChat's endpoints over HTTP: count the call, wait at the gate, meet the fault, carry it out.
+//! WeChat's endpoints over HTTP: counts a call, waits at its gate, applies a fault, processes it.
 //!
-//! One listener has the paths of both systems, `api.weixin.qq.com` and `qyapi.weixin.qq.com`. Where both have a path,
-//! `get_api_domain_ip`, the token tells whose call it is (`World::system`).
+//! One listener serves the paths of `api.weixin.qq.com` and `qyapi.weixin.qq.com`. For `get_api_domain_ip`,
+//! which both have, the token decides which system is called (`World::system`).
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -16,7 +16,7 @@ use super::fault::{self, FaultKind};
 use super::reply::Refusal;
 use super::shared::Shared;
 
-/// Every path that is not `/sandbox/…`. One that is not played answers 404 with nothing in it.
+/// Answers every path outside `/sandbox/…`. An unknown path gets an empty 404.
 pub(super) async fn answer(
     shared: Data<Shared>,
     request: HttpRequest,
@@ -70,7 +70,7 @@ fn call_of<'a>(endpoint: Endpoint, request: &HttpRequest, body: &'a [u8]) -> Cal
     }
 }
 
-/// A call that has passed the gates, and whose it is.
+/// A call that has passed the gates, and the system it is for.
 struct UnderWay<'a> {
     shared: &'a Shared,
     call: &'a Call<'a>,
@@ -78,10 +78,10 @@ struct UnderWay<'a> {
     content_type: String,
 }
 
-/// An answer. Each is a 200, whatever its errcode.
+/// An answer. It is always a 200, whatever its errcode.
 struct Answer {
     body: String,
-    /// WeCom repeats the errcode and the errmsg in headers of its own.
+    /// WeCom repeats the errcode and the errmsg in response headers.
     repeated: Option<(i64, String)>,
 }
 
@@ -97,7 +97,7 @@ impl<'a> UnderWay<'a> {
         }
     }
 
-    /// Does what the call asks for.
+    /// Processes the call.
     fn carry_out(&self) -> Answer {
         let done = self
             .shared
@@ -146,7 +146,7 @@ impl Answer {
             response
                 .insert_header((SERVER, "nginx"))
                 .insert_header((ERROR_CODE, errcode.to_string()));
-            // A text that no header can hold, which only a fault can bring, is in the body alone.
+            // Only a fault can bring a text that a header cannot hold; it is then in the body alone.
             if let Ok(errmsg) = HeaderValue::from_bytes(errmsg.as_bytes()) {
                 response.insert_header((ERROR_MSG, errmsg));
             }

@@ -1,6 +1,6 @@
-//! The apps that the sandbox knows: what an account's console at WeChat would show.
+//! The simulated apps, with the settings that WeChat's console would show.
 //!
-//! Settings only; what an app's tokens and counts are is `world`'s matter.
+//! Settings only: tokens and counts belong to `simulator`.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -9,21 +9,21 @@ use serde::{Deserialize, Serialize};
 
 use super::settings::{Quotas, Switches};
 
-/// Which kind of account an app is. Tokens of different kinds buy different things.
+/// Platform of an app. Tokens of different platforms serve different endpoints.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Platform {
-    /// 公众号 / 服务号.
+    /// Official account (公众号 / 服务号).
     #[default]
     Official,
-    /// 小程序.
+    /// Mini program (小程序).
     Mini,
-    /// 企业微信: an app of a corp.
+    /// App of a WeCom corp (企业微信).
     Work,
 }
 
 impl Platform {
-    /// `official`, `mini` or `work`.
+    /// Returns `official`, `mini` or `work`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -34,9 +34,9 @@ impl Platform {
     }
 }
 
-/// One app, built like `App::official("wx…", "secret").safe_domain("example.com")`.
+/// A simulated app, built like `App::official("wx…", "secret").safe_domain("example.com")`.
 ///
-/// The body of `POST /sandbox/accounts` is this in JSON.
+/// Its JSON form is the body of `POST /sandbox/accounts`.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct App {
@@ -44,16 +44,16 @@ pub struct App {
     pub(super) platform: Platform,
     #[serde(alias = "corp_id")]
     pub(super) app_id: String,
-    /// Only WeCom's apps have one.
+    /// Set for WeCom apps only.
     #[serde(default)]
     pub(super) agent_id: Option<u64>,
     pub(super) secret: String,
     #[serde(default)]
     pub(super) safe_domains: Vec<String>,
-    /// `None`: any address may call.
+    /// `None` allows any address.
     #[serde(default)]
     pub(super) allow_ips: Option<Vec<String>>,
-    /// The address the caller seems to have, in place of its real one.
+    /// Replaces the caller's real address.
     #[serde(default)]
     pub(super) caller_ip: Option<IpAddr>,
     #[serde(default)]
@@ -66,10 +66,10 @@ pub struct App {
     pub(super) awaiting_admin: bool,
     #[serde(default)]
     pub(super) without_menu: bool,
-    /// Seconds.
+    /// In seconds.
     #[serde(default = "two_hours")]
     pub(super) token_ttl: u64,
-    /// Seconds.
+    /// In seconds.
     #[serde(default = "two_hours")]
     pub(super) ticket_ttl: u64,
     #[serde(default)]
@@ -79,17 +79,17 @@ pub struct App {
 }
 
 impl App {
-    /// An official account.
+    /// Returns an official account.
     pub fn official(app_id: impl Into<String>, secret: impl Into<String>) -> Self {
         Self::new(Platform::Official, app_id.into(), secret.into())
     }
 
-    /// A mini program.
+    /// Returns a mini program.
     pub fn mini(app_id: impl Into<String>, secret: impl Into<String>) -> Self {
         Self::new(Platform::Mini, app_id.into(), secret.into())
     }
 
-    /// An app of a WeCom corp. The corp is there as soon as one of its apps is.
+    /// Returns an app of a WeCom corp. The corp exists as soon as one of its apps does.
     pub fn work(corp_id: impl Into<String>, agent_id: u64, secret: impl Into<String>) -> Self {
         Self {
             agent_id: Some(agent_id),
@@ -118,7 +118,8 @@ impl App {
         }
     }
 
-    /// What the handle's methods and the steering call this app: its AppID, or `corp id:agent id`.
+    /// Returns the name used by [`Sandbox`](super::Sandbox) and the control API: the AppID, or `corp id:agent
+    /// id`.
     #[must_use]
     pub fn name(&self) -> String {
         match self.agent_id {
@@ -127,45 +128,46 @@ impl App {
         }
     }
 
-    /// The platform.
+    /// Returns the platform.
     #[must_use]
     pub fn platform(&self) -> Platform {
         self.platform
     }
 
-    /// The AppID, or the CorpID of a WeCom app.
+    /// Returns the AppID, or the CorpID of a WeCom app.
     #[must_use]
     pub fn app_id(&self) -> &str {
         &self.app_id
     }
 
-    /// The AgentId of a WeCom app.
+    /// Returns the AgentId of a WeCom app.
     #[must_use]
     pub fn agent_id(&self) -> Option<u64> {
         self.agent_id
     }
 
-    /// The AppSecret.
+    /// Returns the AppSecret.
     #[must_use]
     pub fn secret(&self) -> &str {
         &self.secret
     }
 
-    /// The JS safe domains.
+    /// Returns the JS safe domains.
     #[must_use]
     pub fn safe_domains(&self) -> &[String] {
         &self.safe_domains
     }
 
-    /// Binds a JS safe domain, `example.com` or `example.com/path`; of a WeCom app, a trusted domain, which has no subdomains.
+    /// Adds a JS safe domain, `example.com` or `example.com/path`. For a WeCom app it is a trusted domain,
+    /// which does not cover subdomains.
     #[must_use]
     pub fn safe_domain(mut self, domain: impl Into<String>) -> Self {
         self.safe_domains.push(domain.into());
         self
     }
 
-    /// Lets only these addresses fetch tokens; others get 40164. Of a WeCom app, the addresses whose data calls are answered;
-    /// others get 60020.
+    /// Restricts token calls to these addresses; others get 40164. For a WeCom app it restricts the data
+    /// calls; others get 60020.
     #[must_use]
     pub fn allow_ips<I: ToString>(mut self, addresses: impl IntoIterator<Item = I>) -> Self {
         self.allow_ips = Some(
@@ -177,84 +179,84 @@ impl App {
         self
     }
 
-    /// Lets any address call: the default.
+    /// Allows any address, which is the default.
     #[must_use]
     pub fn any_ip(mut self) -> Self {
         self.allow_ips = None;
         self
     }
 
-    /// Calls seem to come from this address instead of the one they come from.
+    /// Replaces the address that calls come from.
     #[must_use]
     pub fn caller_ip(mut self, address: IpAddr) -> Self {
         self.caller_ip = Some(address);
         self
     }
 
-    /// The AppSecret was frozen in the console: 40243.
+    /// Marks the AppSecret as frozen in the console: 40243.
     #[must_use]
     pub fn frozen_secret(mut self, yes: bool) -> Self {
         self.frozen_secret = yes;
         self
     }
 
-    /// The account is punished: 50004.
+    /// Marks the account as punished: 50004.
     #[must_use]
     pub fn punished(mut self, yes: bool) -> Self {
         self.punished = yes;
         self
     }
 
-    /// The account is frozen: 50007. A WeCom app is stopped: 40001 to its secret, 50003 to its token. The other three states are
-    /// unknown there.
+    /// Marks the account as frozen: 50007. A WeCom app is stopped: its secret gets 40001, its token 50003.
+    /// WeCom does not have the other three states.
     #[must_use]
     pub fn frozen(mut self, yes: bool) -> Self {
         self.frozen = yes;
         self
     }
 
-    /// The caller's address looks risky, and the account's admin has not confirmed it yet: 89503.
+    /// Marks the caller's address as risky and not yet confirmed by the account's administrator: 89503.
     #[must_use]
     pub fn awaiting_admin(mut self, yes: bool) -> Self {
         self.awaiting_admin = yes;
         self
     }
 
-    /// No menu was made: `menu/get` answers 46003.
+    /// Removes the menu: `menu/get` answers 46003.
     #[must_use]
     pub fn without_menu(mut self) -> Self {
         self.without_menu = true;
         self
     }
 
-    /// The life of tokens and of tickets, whole seconds.
+    /// Sets the lifetime of tokens and tickets, in whole seconds.
     #[must_use]
     pub fn ttl(self, life: Duration) -> Self {
         self.token_ttl(life).ticket_ttl(life)
     }
 
-    /// The life of tokens, whole seconds.
+    /// Sets the lifetime of tokens, in whole seconds.
     #[must_use]
     pub fn token_ttl(mut self, life: Duration) -> Self {
         self.token_ttl = life.as_secs();
         self
     }
 
-    /// The life of tickets, whole seconds.
+    /// Sets the lifetime of tickets, in whole seconds.
     #[must_use]
     pub fn ticket_ttl(mut self, life: Duration) -> Self {
         self.ticket_ttl = life.as_secs();
         self
     }
 
-    /// How often it may call what.
+    /// Sets the quotas.
     #[must_use]
     pub fn quotas(mut self, quotas: Quotas) -> Self {
         self.quotas = quotas;
         self
     }
 
-    /// How the uncertain points are played.
+    /// Sets how uncertain behaviour is simulated.
     #[must_use]
     pub fn switches(mut self, switches: Switches) -> Self {
         self.switches = switches;
@@ -263,7 +265,7 @@ impl App {
 }
 
 impl App {
-    /// What is wrong with an app that came as JSON.
+    /// Returns what is wrong with an app that was read from JSON.
     pub(super) fn problem(&self) -> Option<&'static str> {
         match (self.platform, self.agent_id) {
             _ if self.app_id.is_empty() || self.secret.is_empty() => {
@@ -281,7 +283,7 @@ impl App {
         self.platform == Platform::Work
     }
 
-    /// The address that a call seems to come from.
+    /// Returns the address that a call appears to come from.
     pub(super) fn seen(&self, peer: IpAddr) -> IpAddr {
         self.caller_ip.unwrap_or(peer).to_canonical()
     }
@@ -294,7 +296,7 @@ impl App {
     }
 }
 
-/// What every credential lives when nothing else is set.
+/// Default lifetime of every credential.
 fn two_hours() -> u64 {
     7_200
 }

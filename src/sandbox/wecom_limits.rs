@@ -1,12 +1,13 @@
-//! WeCom's way to count: so many an hour, and who goes beyond it is blocked for an hour.
+//! WeCom's hourly quotas: exceeding one blocks the caller for an hour.
 //!
-//! Whether its hours are the clock's or begin with the first call is not known; here they begin with the first call.
+//! It is not known whether WeCom's hours follow the clock or begin with the first call; here they begin with
+//! the first call.
 
 use std::time::Duration;
 
 use crate::clock::UnixTime;
 
-/// The count of one hour, and the block.
+/// Count of one hour, and its block.
 #[derive(Default)]
 pub(super) struct Hourly {
     began: UnixTime,
@@ -15,7 +16,8 @@ pub(super) struct Hourly {
 }
 
 impl Hourly {
-    /// Whether one more may be counted. Asking beyond the limit begins the block; asking while it lasts does not prolong it.
+    /// Returns whether one more call is allowed. A call beyond the limit starts the block; a call during the
+    /// block does not prolong it.
     pub(super) fn admits(&mut self, limit: u64, now: UnixTime) -> bool {
         if self.is_blocked(now) {
             return false;
@@ -35,7 +37,7 @@ impl Hourly {
         self.count += 1;
     }
 
-    /// Counts one, of which `limit` are enough for a block.
+    /// Counts one; reaching `limit` starts a block.
     pub(super) fn count_towards_block(&mut self, limit: u64, now: UnixTime) {
         self.count(now);
         if self.count >= limit {
@@ -43,7 +45,7 @@ impl Hourly {
         }
     }
 
-    /// Whether a block is on.
+    /// Returns whether a block is active.
     pub(super) fn is_blocked(&mut self, now: UnixTime) -> bool {
         self.roll(now);
         self.blocked_until.is_some()
@@ -53,7 +55,7 @@ impl Hourly {
         self.blocked_until = Some(now.plus(HOUR));
     }
 
-    /// Forgets an hour, or a block with all that led to it, that is over.
+    /// Resets an hour or a block that has ended.
     fn roll(&mut self, now: UnixTime) {
         let end = self.blocked_until.unwrap_or_else(|| self.began.plus(HOUR));
         if now >= end {
@@ -73,7 +75,7 @@ mod tests {
         UnixTime(1_700_000_000 + second)
     }
 
-    /// One call: whether it was let through.
+    /// Makes one call and returns whether it was allowed.
     fn call(hourly: &mut Hourly, second: u64) -> bool {
         let admitted = hourly.admits(2, at(second));
         if admitted {

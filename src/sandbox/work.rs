@@ -1,7 +1,8 @@
-//! What WeCom does with a call: `gettoken`, the two tickets, and who may have them.
+//! Business logic of the simulated WeCom: `gettoken`, the two tickets, and the checks before them.
 //!
-//! An app's token is bought with the app's own secret and buys the corp's ticket, which all apps of the corp share, and the app's
-//! own. An address that is not trusted is refused by the data calls; `gettoken` itself usually answers it.
+//! An app's token is fetched with the app's own secret. It gives access to the corp's ticket, which all apps
+//! of the corp share, and to the app's own. The data calls reject an untrusted address; `gettoken` itself
+//! usually accepts it.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -17,15 +18,15 @@ use super::value::{new_ticket, new_work_token};
 use super::wecom_limits::Hourly;
 use super::work_reply::{WorkIpList, WorkTokenReply};
 
-/// What the apps of a corp share.
+/// State shared by the apps of a corp.
 #[derive(Default)]
 pub(super) struct Corp {
-    /// The ticket of `wx.config`.
+    /// Ticket for `wx.config`.
     pub(super) jsapi: Lineage,
     hours: TicketHours,
 }
 
-/// The tickets fetched within the hour. The two kinds are counted apart.
+/// Tickets fetched within the hour. The two kinds are counted separately.
 #[derive(Default)]
 pub(super) struct TicketHours {
     jsapi: Hourly,
@@ -42,12 +43,12 @@ impl TicketHours {
     }
 }
 
-/// The wrong secrets that came from each address within the hour.
+/// Wrong secrets per address within the hour.
 pub(super) type Bans = BTreeMap<IpAddr, Hourly>;
 
 impl World {
-    /// Whose call this is: its path says so or, where both systems have the path, its token. A token that nobody was ever given is
-    /// taken for a weixin one, unless every app here is WeCom's.
+    /// Returns the system that a call is for: by its path or, if both systems have the path, by its token. An
+    /// unknown token counts as weixin's, unless all apps are WeCom's.
     pub(super) fn system(&self, call: &Call<'_>, now: UnixTime) -> System {
         let by_token = || {
             let token = call.filled("access_token")?;
@@ -71,7 +72,7 @@ impl World {
         })
     }
 
-    /// The address that WeCom names in its refusals.
+    /// Returns the address that WeCom names when it rejects a call.
     pub(super) fn seen_by_work(&self, call: &Call<'_>, now: UnixTime) -> IpAddr {
         let token = call.param("access_token").unwrap_or_default();
         let owner = match call.endpoint {
@@ -89,7 +90,7 @@ impl World {
         )
     }
 
-    /// Carries a call to WeCom out and gives the answer's body.
+    /// Processes a call to WeCom and returns the body of the answer.
     pub(super) fn work_call(&mut self, call: &Call<'_>, now: UnixTime) -> Result<String, Refusal> {
         match call.endpoint {
             Endpoint::GetToken => self.gettoken(call, now),
@@ -101,14 +102,14 @@ impl World {
         }
     }
 
-    /// The apps of a corp.
+    /// Returns the apps of a corp.
     pub(super) fn apps_of(&self, corp_id: &str) -> impl Iterator<Item = &Running> {
         self.apps
             .iter()
             .filter(move |running| running.app.is_work() && running.app.app_id == corp_id)
     }
 
-    /// The secret's presence is checked first, then the corp, then whether the address is banned, then the secret.
+    /// Checks that a secret is present, then the corp, then whether the address is banned, then the secret.
     fn gettoken(&mut self, call: &Call<'_>, now: UnixTime) -> Result<String, Refusal> {
         let secret = call
             .filled("corpsecret")
@@ -139,7 +140,7 @@ impl World {
         Ok(json(&WorkTokenReply::of(running.gettoken(now), now)))
     }
 
-    /// A stopped app has no secret that works.
+    /// Finds the app by its secret. A stopped app has no valid secret.
     fn work_app_by_secret(&mut self, corp_id: &str, secret: &str) -> Option<&mut Running> {
         self.apps.iter_mut().find(|running| {
             let app = &running.app;
@@ -147,7 +148,7 @@ impl World {
         })
     }
 
-    /// The position of the app whose token a data call carries.
+    /// Returns the index of the app that owns a data call's token.
     fn work_caller(&self, call: &Call<'_>, now: UnixTime) -> Result<usize, Refusal> {
         let token = call
             .filled("access_token")
@@ -170,7 +171,7 @@ impl World {
         }
     }
 
-    /// The corp's ticket: the same whichever of its apps asks.
+    /// Returns the corp's ticket, which is the same for all its apps.
     fn corp_ticket(&mut self, call: &Call<'_>, now: UnixTime) -> Result<String, Refusal> {
         let at = self.work_caller(call, now)?;
         let (running, corp) = self.spend_ticket(at, call.endpoint, now)?;
@@ -180,7 +181,7 @@ impl World {
         ))
     }
 
-    /// The ticket of the app whose token it is.
+    /// Returns the ticket of the app that owns the token.
     fn agent_ticket(&mut self, call: &Call<'_>, now: UnixTime) -> Result<String, Refusal> {
         let at = self.work_caller(call, now)?;
         if call.param("type") != Some(AGENT_CONFIG) {
@@ -190,7 +191,7 @@ impl World {
         Ok(running.own_ticket(AGENT_CONFIG, now))
     }
 
-    /// Charges a ticket to the app and to its corp, or to neither.
+    /// Charges a ticket to both the app and its corp, or to neither.
     fn spend_ticket(
         &mut self,
         at: usize,
@@ -213,7 +214,7 @@ impl World {
 }
 
 impl Running {
-    /// The living token, or a new one; by a switch a new one every time.
+    /// Returns the current token, or a new one if there is none. With `gettoken_always_new` it is always new.
     pub(super) fn gettoken(&mut self, now: UnixTime) -> &Issued {
         let ttl = self.token_ttl();
         match self.app.switches.gettoken_always_new {
@@ -228,5 +229,5 @@ impl Running {
     }
 }
 
-/// The type of an app's own ticket.
+/// Type of an app's own ticket.
 pub(super) const AGENT_CONFIG: &str = "agent_config";

@@ -1,5 +1,5 @@
-//! WeCom's answers, word for word: they differ from weixin's in the tail of their errmsg, in their headers, and in that a success
-//! has an errcode too.
+//! WeCom's answers, word for word. They differ from weixin's in the tail of the errmsg, in their headers, and
+//! in that a success has an errcode too.
 
 use std::net::IpAddr;
 
@@ -33,7 +33,8 @@ impl<'a> WorkTokenReply<'a> {
     }
 }
 
-/// The one data call of WeCom's that is played beside the tickets. Its errcode comes last, as captured, in refusals as well.
+/// The only simulated WeCom data call besides the tickets. Its errcode comes last, as captured, in errors as
+/// well.
 #[derive(Serialize)]
 pub(super) struct WorkIpList<'a> {
     ip_list: &'static [&'static str],
@@ -42,7 +43,7 @@ pub(super) struct WorkIpList<'a> {
 }
 
 impl Default for WorkIpList<'_> {
-    /// A part of what WeCom answers; the sandbox does not listen there.
+    /// A subset of WeCom's real list; the sandbox does not listen on these addresses.
     fn default() -> Self {
         Self {
             ip_list: &["182.254.11.176", "182.254.78.66"],
@@ -53,12 +54,12 @@ impl Default for WorkIpList<'_> {
 }
 
 impl Refusal {
-    /// With the wording WeCom has for this code.
+    /// Uses WeCom's wording for this code.
     pub(super) fn work(code: i64) -> Self {
         Self::worded(code, wording(code))
     }
 
-    /// The errmsg with WeCom's tail: when, where from, where to read more.
+    /// Returns the errmsg with WeCom's tail: the time, the caller's address and a link.
     pub(super) fn work_errmsg(&self, now: UnixTime, from: IpAddr) -> String {
         let digits: u64 = rand::rng().random_range(0..1_000_000_000_000_000);
         self.hinted(&format!("{}{digits:015}", now.0), from)
@@ -72,7 +73,7 @@ impl Refusal {
         )
     }
 
-    /// The answer's body with this errmsg: an errcode and an errmsg, after what the endpoint gives when it has nothing to give.
+    /// Returns the body with this errmsg: the endpoint's empty fields, then the errcode and the errmsg.
     pub(super) fn work_body(&self, endpoint: Endpoint, errmsg: &str) -> String {
         #[derive(Serialize)]
         struct Body<'a> {
@@ -93,12 +94,12 @@ impl Refusal {
     }
 }
 
-/// Where WeCom explains a code; the page's side is told the same address.
+/// Returns WeCom's page about a code; pages get the same link.
 pub(super) fn more_info(code: i64) -> String {
     format!("https://open.work.weixin.qq.com/devtool/query?e={code}")
 }
 
-/// The errmsg before its tail.
+/// Returns the errmsg without its tail.
 fn wording(code: i64) -> &'static str {
     match code {
         -1 => "system error",

@@ -1,4 +1,4 @@
-//! What the signing route is compared with: an actix-web route that returns a constant. `bare ADDRESS WORKERS FILE`.
+//! Baseline for the signing route: an actix-web route that returns a constant. `bare ADDRESS WORKERS FILE`.
 
 use actix_web::{App, HttpResponse, HttpServer, web};
 
