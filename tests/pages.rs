@@ -572,7 +572,7 @@ async fn the_sandboxes_phone_is_one_script_for_pages_that_are_not_ours() {
         }
     }
     assert!(
-        parts > 0 && script.starts_with("// Sandbox only: plays the part of the WeChat client"),
+        parts > 0 && script.starts_with("// Sandbox only: simulates the WeChat client"),
         "the bridge comes first"
     );
     assert_eq!(
