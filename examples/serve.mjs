@@ -7,6 +7,7 @@
 import { createReadStream, statSync } from "node:fs";
 import { createServer, request } from "node:http";
 import { extname, join, normalize, resolve } from "node:path";
+import { pipeline } from "node:stream";
 import { pathToFileURL } from "node:url";
 
 const TYPES = {
@@ -28,13 +29,16 @@ export function serve(folder, { port = 5173, service = "http://127.0.0.1:8080" }
     const file = find(resolve(folder), pathname);
     if (!file) return answer.writeHead(404, { "Content-Type": "text/plain" }).end("not found\n");
     answer.writeHead(200, { "Content-Type": TYPES[extname(file)] || "application/octet-stream", "Cache-Control": "no-cache" });
-    createReadStream(file).pipe(answer);
+    send(createReadStream(file), answer);
   });
   return new Promise((listening, failed) => {
     server.once("error", failed);
     server.listen(port, "127.0.0.1", () => listening(server));
   });
 }
+
+/** Copies a stream and closes both ends on an error: a file may be gone after it was found, a client or the service may leave. */
+const send = (from, to) => pipeline(from, to, () => {});
 
 /** The file for this path; a path without a file extension is a route of the application. */
 function find(folder, pathname) {
@@ -58,7 +62,7 @@ function proxy(asked, answer, service) {
   const call = { method: asked.method, headers: { ...asked.headers, connection: "close" }, agent: false };
   const onwards = request(service + asked.url, call, (came) => {
     answer.writeHead(came.statusCode, came.headers);
-    came.pipe(answer);
+    send(came, answer);
   });
   onwards.on("error", () => {
     if (!answer.headersSent) answer.writeHead(502, { "Content-Type": "text/plain" });

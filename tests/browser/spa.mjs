@@ -27,8 +27,7 @@ export async function startBuilt(folder, service) {
     new Promise((stopped) => {
       server.close(stopped);
       server.closeAllConnections();
-      rmSync(built, { recursive: true });
-    });
+    }).then(() => rmSync(built, { recursive: true }));
   return { origin: `http://127.0.0.1:${server.address().port}`, stop };
 }
 
