@@ -136,6 +136,7 @@ struct Service {
     public: SocketAddr,
     private: SocketAddr,
     certificates: Vec<Certificate>,
+    clock: Clock,
     _stop: oneshot::Sender<()>,
 }
 
@@ -144,15 +145,15 @@ async fn serve(home: &Home) -> Service {
         .unwrap_or_else(|problems| panic!("{problems}"));
     let (report, started) = oneshot::channel();
     let (stop, stopped) = oneshot::channel::<()>();
+    let clock = Clock::manual(UnixTime(START));
+    let of_service = clock.clone();
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .unwrap();
         runtime.block_on(async {
-            let application = Application::build_on(&settings, Clock::manual(UnixTime(START)))
-                .await
-                .unwrap();
+            let application = Application::build_on(&settings, of_service).await.unwrap();
             assert!(
                 application.url().starts_with("https://")
                     && application.admin_url().unwrap().starts_with("https://")
@@ -170,6 +171,7 @@ async fn serve(home: &Home) -> Service {
         public,
         private,
         certificates,
+        clock,
         _stop: stop,
     }
 }
@@ -320,6 +322,20 @@ async fn a_bad_new_certificate_is_not_taken_and_the_one_before_goes_on() {
         service.certificates[0].look(),
         "and a good one is taken after all"
     );
+    assert!(connect(service.public, &good).await.is_err());
+}
+
+#[tokio::test]
+async fn a_certificate_of_tomorrow_is_used_from_tomorrow_on() {
+    let home = Home::new();
+    let service = serve(&home).await;
+    let good = home.certificate("public");
+    home.put("public", &issue_between((2026, 1, 2), (2027, 1, 1)));
+    assert!(!service.certificates[0].look() && !service.certificates[0].look());
+    assert!(connect(service.public, &good).await.is_ok());
+    service.clock.advance(Duration::from_secs(DAY));
+    assert!(service.certificates[0].look(), "its time has come");
+    assert!(!service.certificates[0].look(), "once");
     assert!(connect(service.public, &good).await.is_err());
 }
 
@@ -480,7 +496,7 @@ async fn sighup_takes_a_new_certificate_and_says_until_when_it_is_good() {
     running.signal("-HUP").await;
     let line = running.log_line("new certificate is refused").await;
     assert!(
-        line.contains("from 2025-12-31T00:00:00Z to 2026-01-01T00:00:00Z, and not now")
+        line.contains("valid from 2025-12-31T00:00:00Z to 2026-01-01T00:00:00Z, not now")
             && is_bilingual(&line),
         "{line}"
     );

@@ -46,6 +46,8 @@ struct Loaded {
 struct Last {
     /// The content of both files, or why they could not be read.
     seen: Result<(Vec<u8>, Vec<u8>), String>,
+    /// The certificate in the files if it is not valid yet: it is used from the start of its validity.
+    early: Option<Loaded>,
     age: Age,
 }
 
@@ -107,9 +109,7 @@ pub enum CertificateError {
         error: rustls::Error,
     },
     /// Clients would reject the certificate now, but accept the one in use.
-    #[error(
-        "{path} holds a certificate that is good from {from} to {until}, and not now · 证书不在有效期内"
-    )]
+    #[error("{path}: the certificate is valid from {from} to {until}, not now · 证书不在有效期内")]
     NotNow {
         /// The file.
         path: String,
@@ -142,6 +142,7 @@ impl Certificate {
         let loaded = Loaded::parse(files, &bytes)?;
         let last = Mutex::new(Last {
             seen: Ok(bytes),
+            early: None,
             age: Age::Good,
         });
         let inner = Inner {
@@ -168,9 +169,9 @@ impl Certificate {
         self.0.current.load().until
     }
 
-    /// Reads the files again and, if they changed, serves the new certificate from the next handshake on.
-    /// An unusable certificate is logged once and changes nothing. Returns whether the certificate was
-    /// replaced.
+    /// Reads the files again and, if they changed, serves the new certificate from the next handshake on,
+    /// at the earliest when it becomes valid. An unusable certificate is logged once and changes nothing.
+    /// Returns whether the certificate was replaced.
     pub fn look(&self) -> bool {
         let inner = &*self.0;
         let mut last = inner.last.lock().unwrap_or_else(PoisonError::into_inner);
@@ -179,25 +180,31 @@ impl Certificate {
             .as_ref()
             .map(Clone::clone)
             .map_err(ToString::to_string);
-        if seen == last.seen {
-            drop(last);
-            self.warn_of_age();
-            return false;
-        }
-        last.seen = seen;
         let now = inner.clock.wall();
-        let loaded = found.and_then(|bytes| Loaded::parse(&inner.files, &bytes));
-        let loaded =
-            loaded.and_then(
-                |new| match inner.current.load().is_good(now) && !new.is_good(now) {
-                    false => Ok(new),
-                    true => Err(CertificateError::NotNow {
+        let loaded = if seen == last.seen {
+            match last.early.take_if(|early| early.is_good(now)) {
+                Some(early) => Ok(early),
+                None => {
+                    drop(last);
+                    self.warn_of_age();
+                    return false;
+                }
+            }
+        } else {
+            (last.seen, last.early) = (seen, None);
+            match found.and_then(|bytes| Loaded::parse(&inner.files, &bytes)) {
+                Ok(new) if inner.current.load().is_good(now) && !new.is_good(now) => {
+                    let error = CertificateError::NotNow {
                         path: inner.files.cert.display().to_string(),
                         from: new.from.utc(),
                         until: new.until.utc(),
-                    }),
-                },
-            );
+                    };
+                    last.early = (now < new.from).then_some(new);
+                    Err(error)
+                }
+                loaded => loaded,
+            }
+        };
         let setting = inner.setting;
         match loaded {
             Ok(loaded) => {
