@@ -425,12 +425,12 @@ return false";
 /// second time.
 const ACQUIRE: &str = r"
 local owner = redis.pcall('GET', KEYS[1])
-if owner and owner ~= ARGV[1] then return 0 end
+if type(owner) == 'string' and owner ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return 1";
 
 /// Deletes the lease if this owner holds it.
-const RELEASE: &str = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end return redis.status_reply('OK')";
+const RELEASE: &str = "if redis.pcall('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end return redis.status_reply('OK')";
 
 /// Increments a count, which expires after two days.
 const COUNT: &str = r"

@@ -275,6 +275,24 @@ async fn what_cannot_be_read_counts_as_absent_and_is_replaced() {
 
 #[tokio::test]
 #[ignore = "needs redis-server: make test"]
+async fn a_lease_key_of_another_type_counts_as_absent() {
+    let Fixture {
+        a,
+        b,
+        _alive: redis,
+        ..
+    } = fixture();
+    let name = "wx-jssdk:lease:official:wx0123456789abcdef:access_token";
+    let minute = Duration::from_secs(60);
+    let lease = a.lease(&key(), minute).await.unwrap().unwrap();
+    redis.cli(&["DEL", name]);
+    redis.cli(&["LPUSH", name, "x"]);
+    a.release(lease).await.unwrap();
+    assert!(b.lease(&key(), minute).await.unwrap().is_some());
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server: make test"]
 async fn a_ledger_of_rubbish_is_begun_anew() {
     let Fixture {
         a, _alive: redis, ..
