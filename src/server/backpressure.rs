@@ -22,7 +22,7 @@ use actix_web::rt::net::{ActixStream, Ready};
 use actix_web::web::Bytes;
 use futures_util::Stream;
 use memchr::memchr_iter;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf, Take};
 
 use super::timeouts::State;
 use crate::actix::Problem;
@@ -30,16 +30,17 @@ use crate::actix::Problem;
 /// A stream that is read as fast as its requests are answered. Applied outside TLS, since one record
 /// holds many requests.
 pub(super) struct Paced<T> {
-    io: T,
+    /// Its limit is set for each read.
+    io: Take<T>,
     state: Rc<State>,
     /// Bytes read beyond the end of a request's head.
     rest: Bytes,
 }
 
-impl<T> Paced<T> {
+impl<T: AsyncRead> Paced<T> {
     pub(super) fn new(io: T, state: Rc<State>) -> Self {
         Self {
-            io,
+            io: io.take(0),
             state,
             rest: Bytes::new(),
         }
@@ -61,24 +62,25 @@ impl<T: AsyncRead + Unpin> AsyncRead for Paced<T> {
         let Some(allowance) = self.state.may_read(context) else {
             return Poll::Pending;
         };
+        let before = buffer.filled().len();
         let room = allowance.min(buffer.remaining());
-        let mut part = ReadBuf::new(buffer.initialize_unfilled_to(room));
         if self.rest.is_empty() {
-            ready!(Pin::new(&mut self.io).poll_read(context, &mut part))?;
+            self.io.set_limit(room as u64);
+            ready!(Pin::new(&mut self.io).poll_read(context, buffer))?;
         } else {
             let count = room.min(self.rest.len());
-            part.put_slice(&self.rest.split_to(count));
+            buffer.put_slice(&self.rest.split_to(count));
         }
-        let read = part.filled();
+        let read = &buffer.filled()[before..];
         let count = first_request(read, self.state.is_answering());
         if count < read.len() {
             let behind = [&read[count..], &self.rest].concat();
             self.rest = behind.into();
+            buffer.set_filled(before + count);
             self.state.has_read_enough();
         } else {
             self.state.has_read(count);
         }
-        buffer.advance(count);
         Poll::Ready(Ok(()))
     }
 }
@@ -100,34 +102,34 @@ fn first_request(bytes: &[u8], body: bool) -> usize {
         .unwrap_or(bytes.len())
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for Paced<T> {
+impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Paced<T> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(context, bytes)
+        Pin::new(self.io.get_mut()).poll_write(context, bytes)
     }
 
     /// actix-http flushes at the end of each turn.
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(Pin::new(&mut self.io).poll_flush(context))?;
+        ready!(Pin::new(self.io.get_mut()).poll_flush(context))?;
         self.state.end_turn();
         Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(context)
+        Pin::new(self.io.get_mut()).poll_shutdown(context)
     }
 }
 
 impl<T: ActixStream> ActixStream for Paced<T> {
     fn poll_read_ready(&self, context: &mut Context<'_>) -> Poll<io::Result<Ready>> {
-        self.io.poll_read_ready(context)
+        self.io.get_ref().poll_read_ready(context)
     }
 
     fn poll_write_ready(&self, context: &mut Context<'_>) -> Poll<io::Result<Ready>> {
-        self.io.poll_write_ready(context)
+        self.io.get_ref().poll_write_ready(context)
     }
 }
 
