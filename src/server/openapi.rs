@@ -109,7 +109,7 @@ fn routes() -> Vec<Route> {
 fn servers(plane: Plane, public: &str) -> Vec<Server> {
     let reached = ServerVariableBuilder::new()
         .default_value(public)
-        .description(Some("Where pages reach the public listener"));
+        .description(Some("The address at which pages reach the public listener"));
     let public = ServerBuilder::new()
         .url("{public}")
         .description(Some("The public listener"))
@@ -117,7 +117,7 @@ fn servers(plane: Plane, public: &str) -> Vec<Server> {
         .build();
     let private = ServerBuilder::new()
         .url("/")
-        .description(Some("The private listener, which serves this document"))
+        .description(Some("The admin listener, which serves this document"))
         .build();
     match plane {
         Plane::Public => vec![public],
@@ -157,14 +157,14 @@ async fn json(description: web::Data<Description>) -> HttpResponse {
         .body(description.text.clone())
 }
 
-const ABOUT: &str = "The WeChat JS-SDK signing backend. The **public** listener signs pages. The **private** one, which the internet \
-     must not reach, hands credentials to the company's other servers, with an API key (`wx-jssdk keys new`) as \
-     `Authorization: Bearer KEY` or `X-Api-Key: KEY`; who operates the service asks there for readiness without one.\n\nEvery error is \
-     `application/problem+json` (RFC 9457) with a stable `code` and a `hint` in English and Chinese; only the drop-in paths speak WeChat's \
-     own `errcode` and `errmsg`, with status 200. Every GET but that of `/credentials` answers HEAD too. A request line over 64 KiB, or a head over 128 KiB, ends with 400 or 431 and no body. New members may be added to an answer at any time.";
+const ABOUT: &str = "The WeChat JS-SDK signing backend. The **public listener** signs pages. The **admin listener**, which must not be \
+     exposed to the internet, serves credentials to clients with an API key (`wx-jssdk keys new`), sent as \
+     `Authorization: Bearer KEY` or `X-Api-Key: KEY`; status, readiness and metrics need no key.\n\nEvery error is \
+     `application/problem+json` (RFC 9457) with a stable `code` and a `hint` in English and Chinese; only the drop-in paths return WeChat's \
+     own `errcode` and `errmsg`, with status 200. Every GET except that of `/credentials` also supports HEAD. A request line over 64 KiB or a head over 128 KiB gets 400 or 431 without a body. Answers may get new members at any time.";
 
-const ABOUT_ZH: &str = "微信 JS-SDK 签名后端。**公开**监听为页面签名；**私有**监听不得暴露到公网，凭 API 密钥（`wx-jssdk keys new`）向公司其他服务器提供凭证，\
-     密钥放在 `Authorization: Bearer 密钥` 或 `X-Api-Key: 密钥` 请求头中；就绪检查等无需密钥。\n\n所有错误均为 `application/problem+json`（RFC 9457），\
+const ABOUT_ZH: &str = "微信 JS-SDK 签名后端。**公开端口**为页面签名；**管理端口**不得暴露到公网，凭 API key（`wx-jssdk keys new`）向其他服务器提供凭证，\
+     放在请求头 `Authorization: Bearer KEY` 或 `X-Api-Key: KEY` 中；状态、就绪检查与指标无需 API key。\n\n所有错误均为 `application/problem+json`（RFC 9457），\
      带稳定的 `code` 和中英文 `hint`；仅兼容路径沿用微信的 `errcode` 与 `errmsg`，状态码为 200。除 `/credentials` 外，GET 接口均支持 HEAD。请求行超过 64 KiB 或请求头超过 128 KiB 时，返回无内容的 400 或 431。返回内容今后可能增加字段。";
 
 #[cfg(test)]

@@ -321,12 +321,12 @@ impl Group {
             Self::Signing => says("Signatures for pages", "页面签名"),
             Self::Pages => says("The demo page and its files", "演示页面及其文件"),
             Self::Credentials => says(
-                "Tokens and tickets for the company's other servers",
+                "Tokens and tickets for clients with an API key",
                 "供公司其他服务器使用的 token 与 ticket",
             ),
             Self::DropIn => says(
-                "WeChat's and WeCom's own paths and shapes, with an API key in the place of the secret",
-                "微信与企业微信的原有路径与格式，用 API 密钥代替 secret",
+                "WeChat's and WeCom's own paths and formats, with an API key in place of the secret",
+                "微信与企业微信的原有路径与格式，用 API key 代替 secret",
             ),
             Self::Diagnosis => says("Why a signature is refused", "签名为何被拒绝"),
             Self::Operations => says(
@@ -398,7 +398,7 @@ fn retry_after(response: ResponseBuilder) -> ResponseBuilder {
         .build();
     let header = HeaderBuilder::new()
         .schema(Some(seconds))
-        .description(Some("Seconds to wait before asking again"));
+        .description(Some("Seconds to wait before the next request"));
     response.header("Retry-After", header.build())
 }
 

@@ -19,16 +19,16 @@ fn read() -> Route {
         (Private, Credentials),
         "/credentials/{account}/{kind}",
         "readCredential",
-        says("Hand out a token or ticket", "取得 token 或 ticket"),
+        says("Get a token or ticket", "取得 token 或 ticket"),
     )
     .about(says(
-        "Ask as often as you like: it is answered from memory, and never while it is dead.",
-        "可随时调用：由内存返回，绝不会返回已失效的凭证。",
+        "Call it as often as you like: the value is served from memory, and never after its end.",
+        "可随时调用：由内存返回，不会返回已过期的凭证。",
     ))
     .with([account(), kind()])
     .gives::<Answer>(
         "200",
-        says("With what is really left of its life.", "expires_in 为真实的剩余秒数。"),
+        says("`expires_in` is the actual remaining lifetime.", "expires_in 为真实的剩余秒数。"),
         json!({ "value": "92_…", "expires_in": 5_400, "expires_at": 1_767_231_000, "generation": 1_767_225_600_000_u64 }),
     )
     .keyed()
@@ -40,17 +40,17 @@ fn reject() -> Route {
         (Private, Credentials),
         "/credentials/{account}/{kind}/reject",
         "rejectCredential",
-        says("Report a value that WeChat refused, and get the newer one", "上报被微信拒绝的凭证，并取得新的"),
+        says("Report a value that WeChat rejected, and get the new one", "上报被微信拒绝的凭证，并取得新的"),
     )
     .about(says(
-        "Renews only if the value is still the current one: many callers who saw the same refusal cause one renewal. The body has 8 KiB at most.",
+        "Refreshes only if the value is still the current one: many clients that report the same value cause one refresh. The body is limited to 8 KiB.",
         "仅当该值仍为当前值时才刷新：多个调用方同时上报只会刷新一次。请求体上限 8 KiB。",
     ))
     .with([account(), kind()])
     .takes::<Rejection>(json!({ "value": "92_…" }))
     .gives::<Answer>(
         "200",
-        says("The newer credential.", "新的凭证。"),
+        says("The new credential.", "新的凭证。"),
         json!({ "value": "93_…", "expires_in": 7_200, "expires_at": 1_767_232_800, "generation": 1_767_225_600_001_u64 }),
     )
     .keyed()
@@ -63,17 +63,17 @@ fn diagnose() -> Route {
         (Private, Diagnosis),
         "/jssdk/diagnose",
         "diagnose",
-        says("Name the mistake that explains a refused signature", "找出签名被拒绝的原因"),
+        says("Find out why a signature was refused", "找出签名被拒绝的原因"),
     )
     .about(says(
-        "Send what the page got and where it was, or what the client said. With `account` the account's living ticket is computed with; no \
-         ticket is answered. The body has 64 KiB at most.",
+        "Send the four signed values and the page's URL, or the client's error message. With `account`, the account's current ticket is \
+         used; the answer does not contain it. The body is limited to 64 KiB.",
         "请发送页面拿到的四个值与页面地址，或客户端的报错。带 `account` 时用该账号当前的 ticket 计算，但不会返回 ticket。请求体上限 64 KiB。",
     ))
     .takes::<Question>(json!({ "error": "config:invalid signature" }))
     .gives::<Findings>(
         "200",
-        says("What explains it, best first.", "可能的原因，最可信的在前。"),
+        says("Possible causes, the most likely first.", "可能的原因，最可信的在前。"),
         json!({ "findings": [finding()] }),
     )
     .keyed()
@@ -86,18 +86,18 @@ fn doctor() -> Route {
         (Public, Diagnosis),
         "/doctor/diagnose",
         "doctorDiagnose",
-        says("The doctor page's question, without a key", "诊断页的提问接口，无需密钥"),
+        says("The doctor page's endpoint, without an API key", "诊断页的接口，无需 API key"),
     )
     .about(says(
-        "Where the demo page is. It computes with the account's living ticket, and never answers a ticket or a signature of its own. For \
-         pages of the same origin: it takes `application/json` only, and answers no preflight. All people together get four questions a second.",
+        "Served where the demo page is enabled. Uses the account's current ticket, and never returns a ticket or a signature that it computed. Only for \
+         pages of the same origin: accepts only `application/json` and answers no preflight. All clients together may ask four times a second.",
         "启用演示页面时提供。使用该账号当前的 ticket 计算，但绝不返回 ticket 或自己算出的签名。仅供同源页面：只接受 `application/json`，不应答预检。\
          所有人合计每秒四次。",
     ))
     .takes::<Question>(json!({ "paste": "config:invalid signature" }))
     .gives::<DoctorAnswer>(
         "200",
-        says("What explains it, best first, and what was understood.", "可能的原因，最可信的在前，以及识别出的内容。"),
+        says("Possible causes, the most likely first, and the values that were recognised.", "可能的原因，最可信的在前，以及识别出的内容。"),
         json!({
             "findings": [finding()], "ticket": "account", "appId": "wx0123456789abcdef", "pageAllowed": true,
             "read": {
@@ -111,9 +111,9 @@ fn doctor() -> Route {
 }
 
 fn doctor_page() -> Route {
-    Route::get((Public, Pages), "/doctor", "doctor", says("The doctor page, where the demo page is", "诊断页面（启用演示页面时提供）"))
+    Route::get((Public, Pages), "/doctor", "doctor", says("The doctor page, where the demo page is enabled", "诊断页面（启用演示页面时提供）"))
         .about(says(
-            "A link may bring the details in its fragment, which no server sees: `/doctor#url=…&signature=…&nonceStr=…&timestamp=…&errMsg=…`.",
+            "A link may carry the values in its fragment, which is never sent to a server: `/doctor#url=…&signature=…&nonceStr=…&timestamp=…&errMsg=…`.",
             "链接可在 # 之后带上各项内容，服务器看不到：`/doctor#url=…&signature=…&nonceStr=…&timestamp=…&errMsg=…`。",
         ))
         .with([super::operations::lang()])

@@ -57,7 +57,7 @@ fn weixin_token(verb: Verb, id: &'static str) -> Route {
         (Private, DropIn),
         "/cgi-bin/token",
         id,
-        says("WeChat's token", "微信 token 接口"),
+        says("WeChat's token endpoint", "微信 token 接口"),
     );
     let route = locking_out(route, wire_errors::LOCKED_OUT);
     refusing(
@@ -85,7 +85,7 @@ fn weixin_token(verb: Verb, id: &'static str) -> Route {
         ),
         needed(
             "secret",
-            says("An API key of this service", "本服务的 API 密钥"),
+            says("An API key of this service", "本服务的 API key"),
             string(),
             "wxk_…",
         ),
@@ -112,12 +112,12 @@ fn stable_token(verb: Verb, id: &'static str) -> Route {
             "force_refresh",
             ObjectBuilder::new()
                 .schema_type(Type::Boolean)
-                .description(Some("A rationed renewal")),
+                .description(Some("Refreshes the token, within the rate limit")),
         )
         .required("grant_type")
         .required("appid")
         .required("secret");
-    let summary = says("WeChat's stable token", "微信 stable_token 接口");
+    let summary = says("WeChat's stable_token endpoint", "微信 stable_token 接口");
     let route = verb((Private, DropIn), "/cgi-bin/stable_token", id, summary);
     let codes = [
         wire_errors::NOT_POST,
@@ -132,11 +132,7 @@ fn stable_token(verb: Verb, id: &'static str) -> Route {
     let route = refusing(route, &codes);
     if route.method == HttpMethod::Get {
         let refusal = json!({ "errcode": wire_errors::NOT_POST.errcode, "errmsg": format!("{} rid: …", wire_errors::NOT_POST.errmsg) });
-        return route.gives::<ErrorReply<'_>>(
-            "200",
-            says("It wants a POST.", "应使用 POST。"),
-            refusal,
-        );
+        return route.gives::<ErrorReply<'_>>("200", says("Use POST.", "应使用 POST。"), refusal);
     }
     locking_out(route, wire_errors::LOCKED_OUT)
         .takes_object(
@@ -147,7 +143,7 @@ fn stable_token(verb: Verb, id: &'static str) -> Route {
 }
 
 fn ticket(verb: Verb, id: &'static str) -> Route {
-    let summary = says("WeChat's ticket", "微信 getticket 接口");
+    let summary = says("WeChat's getticket endpoint", "微信 getticket 接口");
     let route = verb((Private, DropIn), "/cgi-bin/ticket/getticket", id, summary);
     refusing(
         route,
@@ -171,7 +167,7 @@ fn ticket(verb: Verb, id: &'static str) -> Route {
 }
 
 fn work_token(verb: Verb, id: &'static str) -> Route {
-    let summary = says("WeCom's token", "企业微信 gettoken 接口");
+    let summary = says("WeCom's gettoken endpoint", "企业微信 gettoken 接口");
     let route = verb((Private, DropIn), "/cgi-bin/gettoken", id, summary);
     let codes = [
         wire_errors::WORK_NO_SECRET,
@@ -184,21 +180,21 @@ fn work_token(verb: Verb, id: &'static str) -> Route {
         .with([
             needed(
                 "corpid",
-                says("The corp's id", "企业 ID"),
+                says("The CorpID", "企业 ID"),
                 string(),
                 "ww0123456789abcdef",
             ),
             needed(
                 "corpsecret",
-                says("An API key of this service", "本服务的 API 密钥"),
+                says("An API key of this service", "本服务的 API key"),
                 string(),
                 "wxk_…",
             ),
             query(
                 "agentid",
                 says(
-                    "Which app, where the key opens several of the corp",
-                    "密钥可用于该企业的多个应用时，指定应用",
+                    "The app, if the API key allows several apps of the corp",
+                    "API key 可用于该企业的多个应用时，指定应用",
                 ),
                 string(),
                 "1000002",
@@ -212,7 +208,7 @@ fn work_token(verb: Verb, id: &'static str) -> Route {
 
 fn corp_ticket(verb: Verb, id: &'static str) -> Route {
     let summary = says(
-        "WeCom's ticket of the corp, for wx.config",
+        "WeCom's corp ticket, for wx.config",
         "企业微信企业级 ticket，用于 wx.config",
     );
     let route = verb((Private, DropIn), "/cgi-bin/get_jsapi_ticket", id, summary);
@@ -230,7 +226,7 @@ fn corp_ticket(verb: Verb, id: &'static str) -> Route {
 
 fn agent_ticket(verb: Verb, id: &'static str) -> Route {
     let summary = says(
-        "WeCom's ticket of the app, for wx.agentConfig",
+        "WeCom's app ticket, for wx.agentConfig",
         "企业微信应用级 ticket，用于 wx.agentConfig",
     );
     let route = verb((Private, DropIn), "/cgi-bin/ticket/get", id, summary);
@@ -265,16 +261,19 @@ fn refusing(route: Route, codes: &[WireError]) -> Route {
         format!("{and}\n\n{}", codes.collect::<Vec<_>>().join("\n"))
     };
     route.about(Hint {
-        en: spoken("Status 200. Beside what WeChat itself said to this service, a refusal has one of these codes:").into(),
-        zh: spoken("状态码为 200。除微信对本服务返回的错误外，拒绝时的 errcode 为：").into(),
+        en: spoken(
+            "Status 200. Besides errors that WeChat returned to this service, errcode is one of:",
+        )
+        .into(),
+        zh: spoken("状态码为 200。除微信对本服务返回的错误外，errcode 为：").into(),
     })
 }
 
 /// Adds the answer to too many invalid keys: the only one whose status is not 200.
 fn locking_out(route: Route, said: WireError) -> Route {
     let what = says(
-        "The API key is wrong, and too many different wrong ones came from this address: with WeChat's code for a wrong secret. The right key passes at any time.",
-        "API 密钥错误，且来自该地址的不同错误密钥过多，错误码沿用微信的 secret 错误。正确的密钥不受影响。",
+        "The API key is invalid, and too many different invalid ones came from this address. The errcode is WeChat's for a wrong secret. A valid key always passes.",
+        "API key 无效，且来自该地址的不同无效 key 过多。errcode 与微信的 secret 错误相同。有效的 key 不受影响。",
     );
     route.gives_later::<ErrorReply<'_>>(
         "429",
@@ -286,10 +285,7 @@ fn locking_out(route: Route, said: WireError) -> Route {
 fn access_token() -> Parameter {
     needed(
         "access_token",
-        says(
-            "A token that this service handed out",
-            "由本服务发出的 token",
-        ),
+        says("A token that this service returned", "由本服务发出的 token"),
         string(),
         "92_…",
     )
@@ -300,6 +296,6 @@ fn ticket_example() -> serde_json::Value {
 }
 
 const ANSWER: Hint = says(
-    "The credential, or an errcode: in WeChat's shape.",
+    "The credential or an errcode, in WeChat's format.",
     "凭证或错误码，格式与微信一致。",
 );

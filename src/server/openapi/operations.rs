@@ -34,7 +34,7 @@ fn healthz() -> Route {
         "healthz",
         says("Whether the process is alive", "进程是否存活"),
     )
-    .about(says("Asks nobody else.", "不依赖任何外部服务。"))
+    .about(says("Makes no upstream call.", "不访问微信和存储。"))
     .gives_object(
         says("Alive.", "存活。"),
         alive.build(),
@@ -43,7 +43,7 @@ fn healthz() -> Route {
 }
 
 fn readyz() -> Route {
-    let well =
+    let ready =
         json!({ "ready": true, "rule": "any", "accounts": [{ "account": "main", "ready": true }] });
     let broken = json!({ "ready": false, "rule": "any", "accounts": [{
         "account": "main", "ready": false, "reason": "setup", "errcode": 40_164,
@@ -56,29 +56,29 @@ fn readyz() -> Route {
         "/readyz",
         "readyz",
         says(
-            "Whether this process should get requests, and which accounts are in trouble",
+            "Whether this process should receive requests, and which accounts have problems",
             "本进程能否接收请求，哪些账号有问题",
         ),
     )
     .about(says(
-        "`server.readiness` is the rule: `any` asks that one account at least can sign, `all` that every one can. A mini program, which signs nothing, is ready when it has a token.",
+        "The rule is `server.readiness`: `any` requires at least one account that can sign, `all` requires every account. A mini program signs no pages and is ready when it has a token.",
         "规则由 `server.readiness` 决定：`any` 要求至少一个账号能签名，`all` 要求全部能签名。小程序不签名，有 token 即为就绪。",
     ))
-    .gives::<Report>("200", says("Enough accounts are ready.", "就绪的账号足够。"), well)
+    .gives::<Report>("200", says("Enough accounts are ready.", "就绪的账号足够。"), ready)
     .gives::<Report>(
         "503",
         says(
-            "Too few are. Those that are not come first, each with what is in the way and what to do.",
-            "就绪的账号不够。未就绪的列在最前，并附原因与办法。",
+            "Too few accounts are ready. Accounts with problems come first, each with cause and fix.",
+            "就绪的账号不够。有问题的账号列在最前，并附原因与解决办法。",
         ),
         broken,
     )
 }
 
 fn metrics() -> Route {
-    Route::get((Private, Operations), "/metrics", "metrics", says("Everything that is counted, for Prometheus", "全部指标，供 Prometheus 抓取"))
+    Route::get((Private, Operations), "/metrics", "metrics", says("Metrics for Prometheus", "全部指标，供 Prometheus 抓取"))
         .about(says(
-            "OpenMetrics for who asks for it (`Accept: application/openmetrics-text`), else Prometheus' text format. docs/OPERATIONS.md has every name.",
+            "OpenMetrics for clients that accept it (`Accept: application/openmetrics-text`), otherwise Prometheus' text format. docs/OPERATIONS.md lists all metrics.",
             "请求头含 `Accept: application/openmetrics-text` 时返回 OpenMetrics，否则为 Prometheus 文本格式。指标名见 docs/zh/OPERATIONS.md。",
         ))
         .gives_text("200", says("Samples.", "指标。"), "text/plain")
@@ -88,7 +88,7 @@ fn status() -> Route {
     let part = query(
         "part",
         says(
-            "live: only what changes, for the page's own script",
+            "live: only the part that changes, for the page's script",
             "live：仅返回会变化的部分，供页面脚本使用",
         ),
         one_of(["", "live", "summary"]),
@@ -99,7 +99,7 @@ fn status() -> Route {
         "/status",
         "status",
         says(
-            "The status page: how every credential is",
+            "The status page with the state of every credential",
             "状态页：每个凭证的情况",
         ),
     )
@@ -120,30 +120,30 @@ fn status_json() -> Route {
         one_of(["", "live", "summary"]),
         "summary",
     );
-    Route::get((Private, Operations), "/status.json", "statusJson", says("The same as data", "状态页的数据"))
+    Route::get((Private, Operations), "/status.json", "statusJson", says("The status page as JSON", "状态页的数据"))
         .about(says(
-            "Times are Unix seconds; `now` is the clock that they are counted on. `revision` is another when something else than the time has changed.",
+            "Times are Unix seconds of the server's clock; `now` is its current time. `revision` changes when anything but the time has changed.",
             "时间均为 Unix 秒，以 `now` 为准。除时间流逝之外有任何变化时，`revision` 都会改变。",
         ))
         .with(found_by())
         .with([lang(), part])
-        .gives::<StatusReport>("200", says("Every account that was asked for.", "所查询的账号。"), example_of_status())
+        .gives::<StatusReport>("200", says("The accounts that match the query.", "所查询的账号。"), example_of_status())
         .refuses(STATUS_REFUSES)
 }
 
 fn refresh() -> Route {
     Route::post((Private, Operations), "/status/refresh", "refreshNow", says("Refresh one credential now", "立即刷新某个凭证"))
         .about(says(
-            "For a person who has mended something. Asks WeChat at once and forces nothing; rationed like `reject`. A program sends \
-             `X-Requested-With: wx-jssdk`. The credential itself is not answered.",
+            "For operators, after they have fixed a problem. Calls WeChat at once without forcing a new value, within the rate limit of `reject`. \
+             Programs must send `X-Requested-With: wx-jssdk`. The answer does not contain the credential.",
             "供排除故障后使用。立即向微信请求一次，不会强制更换；限次与 `reject` 相同。程序调用须带请求头 `X-Requested-With: wx-jssdk`。不返回凭证本身。",
         ))
         .with([marked()])
         .takes::<Wish>(json!({ "account": "demo", "kind": "jsapi_ticket" }))
         .gives::<Done>(
             "200",
-            says("It was asked for.", "已请求。"),
-            json!({ "account": "main", "kind": "jsapi_ticket", "outcome": "renewed", "expires_at": 1_767_232_800, "remaining": 7_200 }),
+            says("WeChat was called.", "已向微信请求。"),
+            json!({ "account": "main", "kind": "jsapi_ticket", "outcome": "refreshed", "expires_at": 1_767_232_800, "remaining": 7_200 }),
         )
         .keyed()
         .refuses(&["bad_body", "cross_site", "body_too_large", "rate_limited"])
@@ -162,7 +162,7 @@ fn found_by() -> [Parameter; 5] {
     [
         query(
             "account",
-            says("The account of exactly this name", "账号名，须完全一致"),
+            says("The exact name of an account", "账号名，须完全一致"),
             string(),
             "demo",
         ),
@@ -175,21 +175,21 @@ fn found_by() -> [Parameter; 5] {
         query(
             "state",
             says(
-                "Only these; failing: down ones too",
-                "仅限该状态；failing 也包括不可用的",
+                "Only accounts in this state; degraded includes down",
+                "仅限该状态；degraded 也包括 down",
             ),
-            one_of(["", "failing", "down", "starting", "ok"]),
+            one_of(["", "degraded", "down", "starting", "ok"]),
             "ok",
         ),
         query(
             "offset",
-            says("How many to leave out", "跳过多少个"),
+            says("Number of accounts to skip", "跳过多少个"),
             number(0, FARTHEST),
             "0",
         ),
         query(
             "limit",
-            says("How many at most", "最多多少个"),
+            says("Maximum number of accounts", "最多多少个"),
             number(1, MOST),
             "20",
         ),
@@ -200,13 +200,13 @@ fn example_of_status() -> serde_json::Value {
     json!({
         "now": 1_767_225_600, "revision": "5d1f0c8a3b7e9246", "version": env!("CARGO_PKG_VERSION"), "uptime": 86_400, "node": "web-1",
         "store": { "kind": "memory", "place": "memory", "shared": false, "reachable": true, "error": null, "since": null },
-        "peers": [], "clock_jumps": 0,
+        "peer_nodes": [], "clock_jumps": 0,
         "configuration": { "loaded_at": 1_767_139_200, "reloads": 0, "needs_restart": [], "refused": null },
-        "summary": { "accounts": 1, "down": 0, "failing": 0, "starting": 0, "ok": 1 },
+        "summary": { "accounts": 1, "down": 0, "degraded": 0, "starting": 0, "ok": 1 },
         "matching": 1, "offset": 0, "limit": 50,
         "accounts": [{
             "account": "main", "platform": "official", "app_id": "wx0123456789abcdef", "state": "ok", "signs_pages": true,
-            "usable_until": 1_767_231_000, "credentials": [],
+            "served_until": 1_767_231_000, "credentials": [],
         }],
     })
 }
@@ -246,8 +246,8 @@ pub(super) fn lang() -> Parameter {
     query(
         "lang",
         says(
-            "zh or en; anything else and nothing: the browser's",
-            "zh 或 en；省略或为其他值则按浏览器语言",
+            "zh or en; by default the browser's language",
+            "zh 或 en；默认按浏览器语言",
         ),
         string(),
         "en",

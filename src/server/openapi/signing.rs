@@ -40,12 +40,12 @@ pub(super) fn page_routes() -> Vec<Route> {
 fn config() -> Route {
     Route::get((Public, Signing), "/jssdk/config", "config", says("Sign a page for wx.config", "为页面签名，供 wx.config 使用"))
         .about(says(
-            "The answer goes into `wx.config` unchanged. HEAD is answered like GET. Pages on the accounts' safe domains may call across \
+            "Pass the answer to `wx.config` unchanged. HEAD works like GET. Pages on the accounts' safe domains may call from other \
              origins; OPTIONS answers their preflight.",
             "返回内容可原样传给 `wx.config`。HEAD 与 GET 相同。各账号安全域名下的页面可跨域调用，OPTIONS 用于预检。",
         ))
         .with([url(), account(), apis(), tags(), debug()])
-        .gives::<JsConfig>("200", says("For wx.config, as it is. Never cached.", "原样用于 wx.config，不会被缓存。"), js_config())
+        .gives::<JsConfig>("200", says("For wx.config, unchanged. Never cached.", "原样用于 wx.config，不会被缓存。"), js_config())
         .refuses(CONFIG_REFUSES)
 }
 
@@ -62,7 +62,10 @@ fn agent_config() -> Route {
     .with([url(), account_of("demo-work"), apis(), tags(), debug()])
     .gives::<AgentConfig>(
         "200",
-        says("For wx.agentConfig, as it is.", "原样用于 wx.agentConfig。"),
+        says(
+            "For wx.agentConfig, unchanged.",
+            "原样用于 wx.agentConfig。",
+        ),
         agent(),
     )
     .refuses(CONFIG_REFUSES)
@@ -97,9 +100,9 @@ fn card_ext() -> Route {
     Route::get((Public, Signing), "/jssdk/card-ext", "cardExt", says("Sign a coupon for wx.addCard", "为卡券签名，供 wx.addCard 使用"))
         .with([
             id,
-            query("code", says("The card's code, where the merchant gives one", "商家自定义的卡券 code"), card_field(), "1434008071"),
-            query("openid", says("The one user who may take it", "限定领取的用户"), card_field(), "oUpF8uMuAJO_M2pxb1Q9zNjWeS6o"),
-            query("outer_str", says("The merchant's own mark, not signed", "商家自定义标记，不参与签名"), card_field(), "poster"),
+            query("code", says("The card's code, if the merchant sets it", "商家自定义的卡券 code"), card_field(), "1434008071"),
+            query("openid", says("The only user who may receive it", "限定领取的用户"), card_field(), "oUpF8uMuAJO_M2pxb1Q9zNjWeS6o"),
+            query("outer_str", says("The merchant's own value; not signed", "商家自定义标记，不参与签名"), card_field(), "poster"),
             query(
                 "fixed_begintimestamp",
                 says("When a fixed-term card begins, in Unix seconds; not signed", "固定时长卡券的生效时间（秒），不参与签名"),
@@ -110,7 +113,7 @@ fn card_ext() -> Route {
         ])
         .gives::<AddCard>(
             "200",
-            says("One entry of wx.addCard's cardList.", "wx.addCard 的 cardList 中的一项。"),
+            says("One entry of cardList for wx.addCard.", "wx.addCard 的 cardList 中的一项。"),
             json!({ "cardId": "pXch-jnOlGtbuWwIO2NDftZeynRE", "cardExt": "{\"timestamp\":\"1414587457\",\"nonce_str\":\"…\",\"signature\":\"…\"}" }),
         )
         .refuses(&["missing_card_id"])
@@ -122,7 +125,7 @@ fn choose_card() -> Route {
         (Public, Signing),
         "/jssdk/choose-card",
         "chooseCard",
-        says("Sign a choice among the user's cards for wx.chooseCard", "为 wx.chooseCard 签名"),
+        says("Sign a request for wx.chooseCard", "为 wx.chooseCard 签名"),
     )
     .with([
         query("shopId", says("A shop's id; empty for all", "门店 ID，留空表示全部"), card_field(), ""),
@@ -132,7 +135,7 @@ fn choose_card() -> Route {
     ])
     .gives::<ChooseCard>(
         "200",
-        says("For wx.chooseCard, as it is.", "原样用于 wx.chooseCard。"),
+        says("For wx.chooseCard, unchanged.", "原样用于 wx.chooseCard。"),
         json!({ "shopId": "", "cardType": "GROUPON", "cardId": "", "timestamp": 1_414_587_457, "nonceStr": NONCE, "signType": "SHA1", "cardSign": SIGNATURE }),
     )
     .refuses(CARD_REFUSES)
@@ -148,7 +151,7 @@ fn script() -> Route {
     .gives_text(
         "200",
         says(
-            "A script and an ES module; it finds this service by its own address.",
+            "A script that is also an ES module; it derives this service's address from its own.",
             "脚本，也可作为 ES 模块；由自身地址找到本服务。",
         ),
         "text/javascript",
@@ -156,8 +159,8 @@ fn script() -> Route {
     .gives_nothing(
         "304",
         says(
-            "The copy with this ETag is still the newest.",
-            "该 ETag 的副本仍是最新。",
+            "The copy with this ETag is current.",
+            "该 ETag 对应的副本仍是最新的。",
         ),
     )
 }
@@ -176,8 +179,8 @@ fn types() -> Route {
     .gives_nothing(
         "304",
         says(
-            "The copy with this ETag is still the newest.",
-            "该 ETag 的副本仍是最新。",
+            "The copy with this ETag is current.",
+            "该 ETag 对应的副本仍是最新的。",
         ),
     )
 }
@@ -188,7 +191,7 @@ fn demo() -> Route {
         "/",
         "demo",
         says(
-            "The demo page, where server.demo is on",
+            "The demo page, if server.demo is on",
             "演示页面（启用 server.demo 时）",
         ),
     )
@@ -204,7 +207,10 @@ fn demo() -> Route {
 pub(super) fn static_file(id: &'static str) -> Route {
     let name = in_path(
         "name",
-        says("One of the compiled-in files", "编译进程序的文件之一"),
+        says(
+            "One of the files compiled into the program",
+            "编译进程序的文件之一",
+        ),
         one_of(pages::static_names()),
         "style.css",
     );
@@ -216,21 +222,21 @@ pub(super) fn static_file(id: &'static str) -> Route {
     )
     .with([name])
     .about(says(
-        "The public listener has it only with the demo page.",
-        "公开监听仅在启用演示页面时提供。",
+        "The public listener serves it only if the demo page is enabled.",
+        "公开端口仅在启用演示页面时提供。",
     ))
     .gives_text("200", says("The file.", "文件内容。"), "*/*")
     .gives_nothing(
         "304",
         says(
-            "The copy with this ETag is still the newest.",
-            "该 ETag 的副本仍是最新。",
+            "The copy with this ETag is current.",
+            "该 ETag 对应的副本仍是最新的。",
         ),
     )
     .gives_text(
         "404",
         says(
-            "No such file, or one of the sandbox's only.",
+            "No such file, or a file of the sandbox.",
             "没有此文件，或仅沙箱提供。",
         ),
         "text/plain",
@@ -243,7 +249,7 @@ fn phone() -> Route {
         "/static/phone.js",
         "phone",
         says(
-            "The simulated WeChat client, for pages of your own",
+            "The simulated WeChat client, for your own pages",
             "模拟的微信客户端，供自己的页面加载",
         ),
     )
@@ -260,15 +266,15 @@ fn verify_file() -> Route {
         .schema_type(Type::String)
         .pattern(Some("^(MP|WW)_verify_[A-Za-z0-9]+\\.txt$"))
         .build();
-    let what = says("Its name, as WeChat gave it", "微信给出的文件名");
+    let what = says("The file's name, as given by WeChat", "微信给出的文件名");
     Route::get(
         (Public, Pages),
         "/{file}",
         "verifyFile",
-        says("A file by which WeChat sees that a domain is yours", "微信用来验证域名归属的文件"),
+        says("Domain verification file, by which WeChat checks who owns a domain", "微信用来验证域名归属的文件"),
     )
     .about(says(
-        "`MP_verify_….txt` and `WW_verify_….txt`: exactly the names in the accounts' `verify_files`. Also below the path of a safe domain that has one.",
+        "`MP_verify_….txt` and `WW_verify_….txt`: only the names in the accounts' `verify_files`. If a safe domain has a path, also below that path.",
         "`MP_verify_….txt` 与 `WW_verify_….txt`：仅限各账号 `verify_files` 中的文件名；安全域名带路径时，也可在该路径下访问。",
     ))
     .with([in_path("file", what, name, "MP_verify_0123456789abcdef.txt")])
@@ -288,7 +294,7 @@ fn qr() -> Route {
         "/qr.svg",
         "qr",
         says(
-            "A QR code of a page that is signed here",
+            "A QR code of a page that this service signs",
             "本服务所签名页面的二维码",
         ),
     )
@@ -330,14 +336,14 @@ fn pre_verify() -> Route {
         .required("err_msg")
         .required("checkedUrl");
     let verdict = verdict.property("reason", ObjectBuilder::new().schema_type(Type::Object));
-    Route::post((Public, Sandbox), "/sandbox/pre-verify", "preVerify", says("Judge a config as the WeChat app does", "像微信客户端一样校验 wx.config"))
+    Route::post((Public, Sandbox), "/sandbox/pre-verify", "preVerify", says("Verify a wx.config as the WeChat app does", "像微信客户端一样校验 wx.config"))
         .about(says(
-            "With `\"kind\": \"agentConfig\"`, `corpid` and `agentid` it judges a `wx.agentConfig` as WeCom does.",
+            "With `\"kind\": \"agentConfig\"`, `corpid` and `agentid` it verifies a `wx.agentConfig` as WeCom does.",
             "带上 `\"kind\": \"agentConfig\"`、`corpid` 与 `agentid` 时，像企业微信一样校验 `wx.agentConfig`。",
         ))
         .takes_object(page.build(), json!({ "appId": "wx0123456789abcdef", "timestamp": 1_414_587_457, "nonceStr": NONCE, "signature": SIGNATURE, "url": PAGE, "jsApiList": [] }))
         .gives_object(says("What the client answers to the page.", "客户端给页面的结果。"), verdict.build(), json!({ "err_msg": "preVerifyJSAPI:ok", "checkedUrl": PAGE }))
-        .gives_object_at("400", says("No such JSON.", "不是所需的 JSON。"))
+        .gives_object_at("400", says("The body is not the expected JSON.", "请求体不是所需的 JSON。"))
 }
 
 fn url() -> Parameter {
@@ -348,7 +354,7 @@ fn url() -> Parameter {
     needed(
         "url",
         says(
-            "The page's `location.href` through encodeURIComponent; signed up to its first #",
+            "The page's `location.href`, encoded with encodeURIComponent; the part before the first # is signed",
             "页面的 `location.href`，须经 encodeURIComponent 编码；签名取第一个 # 之前的部分",
         ),
         schema
@@ -361,8 +367,8 @@ fn url() -> Parameter {
 /// With a card, the account name is subject to a card field's limits.
 fn card_account() -> Parameter {
     let what = says(
-        "The account's name in the configuration; left out: the default one",
-        "配置中的账号名；省略则用默认账号",
+        "The account's name in the configuration; by default server.default_account",
+        "配置中的账号名；默认用 server.default_account",
     );
     query("account", what, card_field(), "demo")
 }
@@ -375,8 +381,8 @@ fn account_of(example: &str) -> Parameter {
     query(
         "account",
         says(
-            "The account's name in the configuration; left out: the default one",
-            "配置中的账号名；省略则用默认账号",
+            "The account's name in the configuration; by default server.default_account",
+            "配置中的账号名；默认用 server.default_account",
         ),
         string(),
         example,
@@ -385,7 +391,7 @@ fn account_of(example: &str) -> Parameter {
 
 fn apis() -> Parameter {
     let what = says(
-        "The interfaces that the page calls; left out: the account's own list",
+        "The interfaces that the page calls; by default the account's list",
         "页面要调用的接口；省略则用该账号配置的列表",
     );
     list(
@@ -399,7 +405,7 @@ fn apis() -> Parameter {
 
 fn tags() -> Parameter {
     let what = says(
-        "The open tags that the page uses; left out: the account's own list",
+        "The open tags that the page uses; by default the account's list",
         "页面要使用的开放标签；省略则用该账号配置的列表",
     );
     list(
@@ -437,7 +443,7 @@ fn debug() -> Parameter {
     query(
         "debug",
         says(
-            "Whether the phone alerts every call's answer",
+            "Whether the phone shows the result of every call in an alert",
             "是否在手机上弹出每次调用的结果",
         ),
         one_of(["true", "false", "1", "0", ""]),
