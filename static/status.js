@@ -66,7 +66,7 @@ function tick() {
 function showPulse() {
   const [state, text] =
     lostSince !== undefined
-      ? ["lost", t(`Connection lost ${span(browserNow() - lostSince)} ago: what is shown is old`, `连接已断开 ${span(browserNow() - lostSince)}，当前显示的是旧数据`)]
+      ? ["lost", t(`Connection lost ${span(browserNow() - lostSince)} ago: this page is out of date`, `连接已断开 ${span(browserNow() - lostSince)}，当前显示的是旧数据`)]
       : ["live", t(`Live · updated ${span(browserNow() - answeredAt)} ago`, `实时 · ${span(browserNow() - answeredAt)}前更新`)];
   $("pulse").dataset.pulse = state;
   write($("pulse-text"), text);
@@ -201,13 +201,13 @@ $("ask-form").addEventListener("submit", (event) => {
   event.preventDefault();
   const typed = $("ask-key").value.trim();
   const key = typed || sessionStorage.getItem(KEY);
-  if (!key) return say("failing", t("Type an API key.", "请输入 API 密钥。"));
+  if (!key) return say("degraded", t("Enter an API key.", "请输入 API key。"));
   refresh(key);
 });
 
 async function refresh(key) {
   $("ask-send").disabled = true;
-  say("busy", t("Asking WeChat…", "正在向微信请求…"));
+  say("busy", t("Calling WeChat…", "正在向微信请求…"));
   try {
     const answer = await fetch("status/refresh", {
       method: "POST",
@@ -232,8 +232,8 @@ async function refresh(key) {
 
 function tellDone({ outcome, remaining }) {
   const left = span(remaining);
-  if (outcome === "renewed") return say("ok", t(`Done: a new value, good for ${left}.`, `已刷新：获得新值，有效期 ${left}。`));
-  say("ok", t(`WeChat gave the same value again: it is well, for another ${left}.`, `微信返回了相同的值：仍然有效，还有 ${left}。`));
+  if (outcome === "refreshed") return say("ok", t(`Refreshed: a new value, valid for ${left}.`, `已刷新：获得新值，有效期 ${left}。`));
+  say("ok", t(`WeChat returned the same value: it is valid for another ${left}.`, `微信返回了相同的值：仍然有效，还有 ${left}。`));
 }
 
 function tellProblem(answer, problem) {
@@ -242,16 +242,16 @@ function tellProblem(answer, problem) {
   if (answer.status === 401) {
     sessionStorage.removeItem(KEY);
     wantKey(true);
-    return say("failing", t("This server does not know the key.", "服务器不认识该密钥。"));
+    return say("degraded", t("The API key is invalid.", "API key 无效。"));
   }
-  if (answer.status === 403) return say("failing", t("The key does not open this credential.", "该密钥无权访问此凭证。"), hint);
+  if (answer.status === 403) return say("degraded", t("The API key has no access to this credential.", "该 API key 无权访问此凭证。"), hint);
   if (answer.status === 429) {
     const again = clockTime(serverNow() + wait, { second: "2-digit" });
-    return say("failing", t(`Refreshed a moment ago: it may be tried again in ${span(wait)}, at ${again}.`, `刚刚刷新过：${span(wait)}后（${again}）可再试。`));
+    return say("degraded", t(`Refreshed a moment ago: try again in ${span(wait)}, at ${again}.`, `刚刚刷新过：${span(wait)}后（${again}）可再试。`));
   }
   const { cause, fix } = problem.upstream ?? {};
   const said = cause ? `${problem.errcode ?? ""} ${cause[t("en", "zh")]}`.trim() : t(problem.title, `服务器未能刷新（${problem.code || answer.status}）`);
-  const later = wait ? t(`Not before ${span(wait)} from now.`, `请在 ${span(wait)}后再试。`) : "";
+  const later = wait ? t(`Try again in ${span(wait)}.`, `请在 ${span(wait)}后再试。`) : "";
   say("down", said, fix ? fix[t("en", "zh")] : hint, later);
 }
 

@@ -545,7 +545,7 @@ impl Process {
         )
         .unwrap();
         let mut running = Running::start(command(home.path(), &["serve", "--listen=127.0.0.1:0"]));
-        let (public, private) = (running.line("public").await, running.line("private").await);
+        let (public, private) = (running.line("public").await, running.line("admin").await);
         Self {
             home,
             sandbox,

@@ -457,7 +457,7 @@ fn half_a_setting_is_named() {
 async fn start(home: &Home) -> (Running, String, String) {
     home.write("wx-jssdk.toml", &configuration());
     let mut running = Running::start(command(home.path(), &["serve"]));
-    let (public, private) = (running.line("public").await, running.line("private").await);
+    let (public, private) = (running.line("public").await, running.line("admin").await);
     (running, public, private)
 }
 

@@ -106,7 +106,7 @@ impl AccessLog {
         if !noted {
             return;
         }
-        let (plane, method, route) = (
+        let (listener, method, route) = (
             self.plane.as_str(),
             entry.method.as_str(),
             route.unwrap_or(OTHER_ROUTE),
@@ -117,9 +117,9 @@ impl AccessLog {
         );
         let client = entry.client.map(tracing::field::display);
         if status >= 500 {
-            warn!(target: TARGET, plane, method, route, status, code, errcode, account, micros, client, id, "request");
+            warn!(target: TARGET, listener, method, route, status, code, errcode, account, micros, client, id, "request");
         } else {
-            info!(target: TARGET, plane, method, route, status, code, errcode, account, micros, client, id, "request");
+            info!(target: TARGET, listener, method, route, status, code, errcode, account, micros, client, id, "request");
         }
     }
 

@@ -68,7 +68,7 @@ impl RefreshOutcome {
         match self {
             Self::Fetched => "fetched",
             Self::Repeated => "repeated",
-            Self::Taken => "taken",
+            Self::Taken => "from_store",
             Self::Failed(class) => class.as_str(),
         }
     }

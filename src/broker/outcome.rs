@@ -28,11 +28,11 @@ impl Flight {
     /// Logs a refresh that brought a value. A generation is a time, not a secret.
     pub(super) fn say(&self, outcome: &'static str, kept: &Credential, message: &'static str) {
         let now = self.broker.inner.clock.now();
-        let (account, kind, why) = (&self.member.name, self.slot.key.kind, self.why.as_str());
+        let (account, kind, reason) = (&self.member.name, self.slot.key.kind, self.why.as_str());
         let (took_ms, generation) = (self.took_ms(), kept.generation);
         let due_at = self.slot.lock().due_at(kept, self.slot.spread);
         let (expires_in, next_in) = (kept.remaining(now).as_secs(), due_at.since(now).as_secs());
-        info!(account, %kind, why, outcome, took_ms, expires_in, next_in, generation, "{message}");
+        info!(account, %kind, reason, outcome, took_ms, expires_in, next_in, generation, "{message}");
     }
 
     /// Reports that WeChat returned no value.
@@ -125,27 +125,27 @@ impl Flight {
 
     /// Logs a failure. Faults that hit many accounts are summed up; see `events`.
     fn say_failure(&self, failure: &UpstreamError, kind: Kind, retry_in: Duration) {
-        let (account, why, outcome) = (
+        let (account, reason, outcome) = (
             self.member.name.as_str(),
             self.why.as_str(),
             failure.class().as_str(),
         );
         let (took_ms, retry_in) = (self.took_ms(), retry_in.as_secs());
         // How long pages keep working: until then users notice nothing.
-        let living_for = self.broker.served_for(&self.slot).as_secs();
+        let served_for = self.broker.served_for(&self.slot).as_secs();
         let (cause, fix) = (failure.cause().en, failure.fix_for_operator().en);
-        let dead = living_for == 0
+        let dead = served_for == 0
             && self
                 .slot
                 .lock()
                 .confirmed(self.broker.inner.clock.now())
                 .is_none();
         if !self.broker.tells_failure(account, failure, dead) {
-            debug!(account, %kind, why, outcome, took_ms, retry_in, living_for, %cause, %fix, "refresh failed: {failure}");
+            debug!(account, %kind, reason, outcome, took_ms, retry_in, served_for, %cause, %fix, "refresh failed: {failure}");
         } else if dead || failure.class() == Class::Setup {
-            error!(account, %kind, why, outcome, took_ms, retry_in, living_for, %cause, %fix, "refresh failed: {failure}");
+            error!(account, %kind, reason, outcome, took_ms, retry_in, served_for, %cause, %fix, "refresh failed: {failure}");
         } else {
-            warn!(account, %kind, why, outcome, took_ms, retry_in, living_for, %cause, %fix, "refresh failed: {failure}");
+            warn!(account, %kind, reason, outcome, took_ms, retry_in, served_for, %cause, %fix, "refresh failed: {failure}");
         }
     }
 

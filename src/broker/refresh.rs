@@ -311,7 +311,7 @@ impl Flight {
         self.slot
             .counts
             .succeeded(stats::Outcome::FromStore, stored.issued_at);
-        self.say("from_store", &stored, "taken from the store");
+        self.say("from_store", &stored, "refreshed from the store");
         Some(self.admit(stored))
     }
 

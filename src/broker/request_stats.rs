@@ -22,12 +22,12 @@ pub enum Plane {
 }
 
 impl Plane {
-    /// Returns `public` or `private`.
+    /// Returns `public` or `admin`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Public => "public",
-            Self::Private => "private",
+            Self::Private => "admin",
         }
     }
 }

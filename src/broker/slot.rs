@@ -218,7 +218,7 @@ impl Reason {
             Self::Missing => "missing",
             Self::Due => "due",
             Self::Rejected(_) => "rejected",
-            Self::Asked => "asked",
+            Self::Asked => "refresh_now",
         }
     }
 }

@@ -64,6 +64,7 @@ pub struct Counts {
     /// [`Health::Down`].
     pub down: usize,
     /// [`Health::Failing`].
+    #[serde(rename = "degraded")]
     pub failing: usize,
     /// [`Health::Starting`].
     pub starting: usize,
@@ -122,7 +123,7 @@ impl Health {
         match self {
             Self::Ok => "ok",
             Self::Starting => "starting",
-            Self::Failing => "failing",
+            Self::Failing => "degraded",
             Self::Down => "down",
         }
     }

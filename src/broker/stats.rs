@@ -119,7 +119,7 @@ impl Outcome {
             Self::Refreshed => "refreshed",
             Self::FromStore => "from_store",
             Self::NoToken => "no_token",
-            Self::Rationed => "rationed",
+            Self::Rationed => "rate_limited",
             Self::Failed(class) => class.as_str(),
         }
     }
@@ -461,7 +461,7 @@ mod tests {
             "refreshed",
             "from_store",
             "no_token",
-            "rationed",
+            "rate_limited",
             "transient",
             "stale_token",
             "quota",

@@ -247,8 +247,8 @@ fn advice(obstacle: ConnectError, server: &Server, has_ca: bool) -> Hint {
             zh: format!("该地址可能启用了 TLS（[server.admin_tls]）：请改用 --server {other}，自签名证书另加 --ca 文件。").into(),
         },
         ConnectError::Absent => Hint::fixed(
-            "Is wx-jssdk serve running there? --server names its private listener (server.admin_listen).",
-            "无法访问：请确认 wx-jssdk serve 正在运行，--server 应为其私有地址（server.admin_listen）。",
+            "Is wx-jssdk serve running there? --server names its admin listener (server.admin_listen).",
+            "无法访问：请确认 wx-jssdk serve 正在运行，--server 应为其管理端口（server.admin_listen）。",
         ),
     }
 }
@@ -258,7 +258,7 @@ fn refusal(status: u16, problem: &Value) -> String {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     if matches!(problem["code"].as_str(), None | Some("not_found")) {
         return format!(
-            "answered {status}, and not as the private listener does\n    Does --server name server.admin_listen, not server.listen?\n    返回了 {status}：请确认 --server 是私有地址 server.admin_listen，而不是 server.listen"
+            "answered {status}, and not as the admin listener does\n    Does --server name server.admin_listen, not server.listen?\n    返回了 {status}：请确认 --server 是管理端口 server.admin_listen，而不是 server.listen"
         );
     }
     let (code, detail, hint) = (

@@ -166,8 +166,8 @@ async fn reload_at_hangup(
 fn announce(application: &Application) {
     let public = application.url();
     say(&format!("public    {public}"));
-    if let Some(private) = application.admin_url() {
-        say(&format!("private   {private}"));
+    if let Some(admin) = application.admin_url() {
+        say(&format!("admin     {admin}"));
     }
     let (Some(sandbox), Some(key)) = (application.sandbox(), application.sandbox_api_key()) else {
         return;
@@ -175,24 +175,24 @@ fn announce(application: &Application) {
     say(&format!("sandbox   {}", sandbox.url()));
     say(&format!("api key   {}", key.expose()));
     say("");
-    say(&format!("Open the demo page · 打开演示页:   {public}/"));
-    if let Some(private) = application.admin_url() {
+    say(&format!("Open the demo page · 打开演示页:    {public}/"));
+    if let Some(admin) = application.admin_url() {
         say(&format!(
-            "See how its accounts are · 查看运行状态:  {private}/status"
+            "See the status page · 查看运行状态: {admin}/status"
         ));
     }
     say("Ask for a signature · 获取签名:");
     say(&format!(
         "  curl '{public}/jssdk/config?url=https%3A%2F%2Fdemo.example.com%2Fpage%3Fa%3D1%26b%3D2%23x'"
     ));
-    if let Some(private) = application.admin_url() {
-        say("Get the token, as your other servers would · 供其他服务器获取 token:");
+    if let Some(admin) = application.admin_url() {
+        say("Get the token, as other servers do · 供其他服务器获取 token:");
         let key = key.expose();
         say(&format!(
-            "  curl -H 'Authorization: Bearer {key}' {private}/credentials/demo/access_token"
+            "  curl -H 'Authorization: Bearer {key}' {admin}/credentials/demo/access_token"
         ));
     }
-    say("See its tokens and tickets · 查看模拟的 token 与 ticket:");
+    say("See the simulator's tokens and tickets · 查看模拟的 token 与 ticket:");
     say(&format!("  curl {}/sandbox/state", sandbox.url()));
 }
 

@@ -88,7 +88,7 @@ struct Trouble {
     failing_since: Option<String>,
     /// Until when pages are or were signed (a mini program: until when its token is handed out).
     #[serde(skip_serializing_if = "Option::is_none")]
-    signs_until: Option<String>,
+    served_until: Option<String>,
     /// When WeChat is called again.
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_at: Option<String>,
@@ -245,7 +245,7 @@ impl Trouble {
                 (None, _) => "missing",
             }),
             failing_since: last.map(|last| last.since.utc()),
-            signs_until: offered(status)
+            served_until: offered(status)
                 .and_then(|offered| offered.served_until)
                 .map(|until| until.utc()),
             retry_at: last.map(|last| last.retry_at.utc()),

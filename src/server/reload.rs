@@ -32,18 +32,18 @@ pub struct Reloader {
 
 #[derive(Default)]
 struct Counts {
-    taken: AtomicU64,
+    applied: AtomicU64,
     refused: AtomicU64,
     /// In Unix seconds; 0: never.
-    last_taken: AtomicU64,
+    last_applied: AtomicU64,
 }
 
 /// How often the configuration was reloaded since the start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Reloads {
-    pub(super) taken: u64,
+    pub(super) applied: u64,
     pub(super) refused: u64,
-    pub(super) last_taken: Option<UnixTime>,
+    pub(super) last_applied: Option<UnixTime>,
 }
 
 /// What a reload changed.
@@ -104,12 +104,12 @@ impl Reloader {
         if !reloaded.added.is_empty() {
             self.readiness.accounts_are_new();
         }
-        self.counts.taken.fetch_add(1, Ordering::Relaxed);
+        self.counts.applied.fetch_add(1, Ordering::Relaxed);
         self.counts
-            .last_taken
+            .last_applied
             .store(self.broker.clock().now().0, Ordering::Relaxed);
         self.configuration
-            .taken(self.broker.clock().now(), &reloaded.needs_restart);
+            .applied(self.broker.clock().now(), &reloaded.needs_restart);
         reloaded.log();
         if loses_default {
             tracing::warn!(
@@ -150,16 +150,16 @@ impl Reloader {
 
     pub(super) fn reloads(&self) -> Reloads {
         let Counts {
-            taken,
+            applied,
             refused,
-            last_taken,
+            last_applied,
         } = &*self.counts;
-        let [taken, refused, last] =
-            [taken, refused, last_taken].map(|count| count.load(Ordering::Relaxed));
+        let [applied, refused, last] =
+            [applied, refused, last_applied].map(|count| count.load(Ordering::Relaxed));
         Reloads {
-            taken,
+            applied,
             refused,
-            last_taken: Some(UnixTime(last)).filter(|last| last.0 > 0),
+            last_applied: Some(UnixTime(last)).filter(|last| last.0 > 0),
         }
     }
 

@@ -43,7 +43,7 @@ impl Configuration {
     }
 
     /// Records that a new configuration is in use.
-    pub(super) fn taken(&self, now: UnixTime, needs_restart: &[&'static str]) {
+    pub(super) fn applied(&self, now: UnixTime, needs_restart: &[&'static str]) {
         let mut record = self.lock();
         *record = Record {
             loaded_at: now,
@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_configuration_that_is_taken_ends_the_refusal_before_it() {
+    fn an_applied_configuration_ends_the_refusal_before_it() {
         let configuration = Configuration::new(UnixTime(10));
         let problem = |n: usize| {
             (
@@ -101,7 +101,7 @@ mod tests {
             ),
             (UnixTime(10), UnixTime(20), 500, SHOWN)
         );
-        configuration.taken(UnixTime(30), &["store"]);
+        configuration.applied(UnixTime(30), &["store"]);
         let record = configuration.record();
         assert_eq!(
             (

@@ -179,7 +179,7 @@ fn fit(wanted: Places, limit: usize, rest: usize) -> Result<Places, StartupError
 }
 
 /// The `FileDescriptorName=` of the public and of the admin socket.
-const NAMES: [&str; 2] = ["public", "private"];
+const NAMES: [&str; 2] = ["public", "admin"];
 
 /// Connections that the kernel completes before they are accepted. It caps the number at
 /// `net.core.somaxconn`, 4096 on Linux.

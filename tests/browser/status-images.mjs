@@ -55,7 +55,7 @@ try {
   await service.fault(APIS.ticket, 40164);
   await service.advance(5_500);
   await settled((account) => account.state !== "ok" || account.account !== "demo");
-  await shoot("40164", "failing");
+  await shoot("40164", "degraded");
 } finally {
   await browser.close();
   await service.stop();

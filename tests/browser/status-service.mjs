@@ -37,7 +37,7 @@ export async function startStatus({ listen = "127.0.0.1:0" } = {}) {
   };
 }
 
-/** Reads the lines `private   http://…`, `sandbox   http://…` and `api key   wxk_…` that the service prints. */
+/** Reads the lines `admin     http://…`, `sandbox   http://…` and `api key   wxk_…` that the service prints. */
 function announced(child) {
   let text = "";
   let patience;
@@ -45,7 +45,7 @@ function announced(child) {
     const hear = (chunk) => {
       text += chunk;
       const find = (name) => (text.match(new RegExp(`^${name}\\s+(\\S+)$`, "m")) || [])[1];
-      const [address, sandbox, key] = [find("private"), find("sandbox"), find("api key")];
+      const [address, sandbox, key] = [find("admin"), find("sandbox"), find("api key")];
       if (address && sandbox && key) resolve({ private: address, sandbox, key });
     };
     child.stdout.on("data", hear);

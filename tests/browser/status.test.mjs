@@ -62,7 +62,7 @@ describe("the status page", () => {
       await page.locator("#refresh-demo-access_token").focus();
       await service.fault(APIS.ticket, 40164);
       await service.advance(7_040);
-      await untilVerdict(page, "failing");
+      await untilVerdict(page, "degraded");
       assert.match(await page.locator("h1").innerText(), /^1 of 3 accounts needs attention$/);
       assert.equal(await page.locator("#account-demo .st-error h3 code").innerText(), "40164");
       assert.equal(await page.locator("#account-demo .st-ip code").innerText(), "127.0.0.1");
@@ -117,14 +117,14 @@ describe("the status page", () => {
       assert.equal(await page.locator("#ask-key").getAttribute("type"), "password");
       await page.locator("#ask-key").fill("wxk_wrong");
       await page.locator("#ask-send").click();
-      await page.getByText("This server does not know the key.").waitFor();
+      await page.getByText("The API key is invalid.").waitFor();
       assert.equal(await page.evaluate(() => JSON.stringify({ ...sessionStorage })), "{}");
       await page.locator("#ask-key").fill(service.key);
       await page.keyboard.press("Enter");
-      await page.getByText(/WeChat gave the same value again/).waitFor();
+      await page.getByText(/WeChat returned the same value/).waitFor();
       assert.equal(await page.locator("#ask-key").isVisible(), false, "the tab remembers the key");
       await page.locator("#ask-send").click();
-      await page.getByText(/it may be tried again in \d+ s, at/).waitFor();
+      await page.getByText(/try again in \d+ s, at/).waitFor();
       await page.screenshot({ path: outFile("status-refresh-phone-en.png") });
       for (const request of posted) {
         assert.ok(!request.url().includes("wxk_") && !request.postData().includes("wxk_"), "the key is in a header only");
@@ -163,7 +163,7 @@ describe("the status page", () => {
       await untilVerdict(page, "ok");
       await service.fault(APIS.ticket, 40164);
       await service.advance(7_040);
-      await untilVerdict(page, "failing");
+      await untilVerdict(page, "degraded");
       await service.clearFaults();
       await page.locator("#refresh-demo-jsapi_ticket").click();
       await page.locator("#ask-key").fill(service.key);
@@ -183,7 +183,7 @@ describe("the status page", () => {
       await page.waitForFunction(() => document.querySelectorAll(".st-account").length === 1);
       assert.match(page.url(), /\?q=work$/);
       await page.locator("#q").fill("");
-      await page.locator("#state").selectOption("failing");
+      await page.locator("#state").selectOption("degraded");
       await page.getByText("No account matches.").waitFor();
       await page.getByText("Show all").click();
       await page.waitForFunction(() => document.querySelectorAll(".st-account").length === 3);

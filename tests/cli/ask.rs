@@ -22,7 +22,7 @@ impl Company {
     async fn start() -> Self {
         let home = tempfile::tempdir().unwrap();
         let (running, _, sandbox) = serve_sandbox(home.path(), "info").await;
-        let (private, key) = (running.printed("private"), running.printed("api key"));
+        let (private, key) = (running.printed("admin"), running.printed("api key"));
         Self {
             home,
             running,

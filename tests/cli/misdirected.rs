@@ -26,7 +26,7 @@ impl Served {
         std::fs::write(home.path().join("other.crt"), other.cert.pem()).unwrap();
         configure(home.path(), "127.0.0.1:0", "127.0.0.1:0", tls);
         let mut running = Running::start(command(home.path(), &["serve"]));
-        let (public, private) = (running.line("public").await, running.line("private").await);
+        let (public, private) = (running.line("public").await, running.line("admin").await);
         Self {
             home,
             running,

@@ -24,7 +24,7 @@ async fn json_of(url: &str) -> (u16, Value) {
 async fn credentials_are_where_servers_call_and_nowhere_a_page_can() {
     let home = tempfile::tempdir().unwrap();
     let (running, public, _) = serve_sandbox(home.path(), "info").await;
-    let (private, key) = (running.printed("private"), running.printed("api key"));
+    let (private, key) = (running.printed("admin"), running.printed("api key"));
     let token = |base: &str| {
         client()
             .get(format!("{base}/credentials/demo/access_token"))
@@ -87,7 +87,7 @@ async fn there_is_no_private_listener_where_its_address_is_empty() {
     let ended = running.stop().await;
     assert_eq!(ended.code, 0);
     assert!(
-        !ended.stdout.contains("private") && !ended.stdout.contains("/credentials/"),
+        !ended.stdout.contains("admin ") && !ended.stdout.contains("/credentials/"),
         "{}",
         ended.stdout
     );
@@ -140,7 +140,7 @@ async fn two_listeners_on_one_address_are_refused_by_the_names_they_were_given()
 async fn both_listeners_end_together_and_without_an_error() {
     let home = tempfile::tempdir().unwrap();
     let (running, public, _) = serve_sandbox(home.path(), "info").await;
-    let private = running.printed("private");
+    let private = running.printed("admin");
     let mut idle = Vec::new();
     for base in [&public, &private] {
         idle.push(
@@ -182,7 +182,7 @@ async fn serve(sandbox: &Sandbox, home: &Path) -> (Running, String) {
     );
     std::fs::write(home.join("wx-jssdk.toml"), text).unwrap();
     let mut running = Running::start(command(home, &["serve"]));
-    let private = running.line("private").await;
+    let private = running.line("admin").await;
     (running, private)
 }
 
@@ -264,7 +264,7 @@ async fn readiness_is_503_while_wechat_answers_nobody_and_200_again_afterwards()
     );
     std::fs::write(home.path().join("wx-jssdk.toml"), text).unwrap();
     let mut running = Running::start(command(home.path(), &["serve"]));
-    let private = running.line("private").await;
+    let private = running.line("admin").await;
     running.log_line("ERROR refresh failed").await;
     let (status, report) = json_of(&format!("{private}/readyz")).await;
     assert_eq!(

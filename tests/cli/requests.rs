@@ -26,7 +26,7 @@ async fn serve(home: &std::path::Path, requests: &str) -> (Running, String, Stri
         .env("WX_JSSDK__LOG__FORMAT", "json")
         .env("WX_JSSDK__LOG__REQUESTS", requests);
     let mut running = Running::start(command);
-    let (public, private) = (running.line("public").await, running.line("private").await);
+    let (public, private) = (running.line("public").await, running.line("admin").await);
     running.line("api key").await;
     (running, public, private)
 }
@@ -63,7 +63,7 @@ async fn lines_of(requests: &str) -> Vec<Value> {
 fn summary(line: &Value) -> (String, u64, Option<String>) {
     let route = format!(
         "{} {}",
-        line["plane"].as_str().unwrap(),
+        line["listener"].as_str().unwrap(),
         line["route"].as_str().unwrap()
     );
     (
@@ -77,12 +77,12 @@ fn summary(line: &Value) -> (String, u64, Option<String>) {
 async fn by_default_what_failed_and_what_is_private_gets_a_line() {
     let mut lines = lines_of("failed").await;
     // The first signature may have waited for a refresh for more than a second.
-    lines.retain(|line| line["plane"] == "private" || line["status"] != 200);
-    let credential = "private /credentials/{account}/{kind}".to_owned();
+    lines.retain(|line| line["listener"] == "admin" || line["status"] != 200);
+    let credential = "admin /credentials/{account}/{kind}".to_owned();
     let expected = [
         ("public /jssdk/config".to_owned(), 404, None),
         (credential, 401, Some("demo".to_owned())),
-        ("private /healthz".to_owned(), 200, None),
+        ("admin /healthz".to_owned(), 200, None),
     ];
     assert_eq!(lines.iter().map(summary).collect::<Vec<_>>(), expected);
     let codes: Vec<_> = lines.iter().map(|line| line["code"].as_str()).collect();

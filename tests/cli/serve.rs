@@ -486,7 +486,7 @@ async fn a_log_that_nobody_reads_any_more_holds_up_no_refresh() {
             .expect(name)
             .trim()
     };
-    let (public, private, sandbox) = (said("public"), said("private"), said("sandbox"));
+    let (public, private, sandbox) = (said("public"), said("admin"), said("sandbox"));
     // As when the log's collector has died.
     drop(child.stderr.take());
     for _ in 0..3 {

@@ -180,7 +180,7 @@ async fn what_can_be_opened_is_ok_and_is_not_opened() {
 async fn sighup_refuses_a_new_certificate_setting_that_no_restart_could_take() {
     let home = home_with(&tls("tls", "public.crt", "public.key"));
     let mut running = Running::start(command(home.path(), &["serve"]));
-    running.line("private").await;
+    running.line("admin").await;
     let write = |text: String| std::fs::write(home.path().join("wx-jssdk.toml"), text).unwrap();
     write(configuration(
         &(tls("tls", "public.crt", "public.key") + &tls("admin_tls", "junk", "private.key")),

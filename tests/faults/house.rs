@@ -53,7 +53,7 @@ impl Process {
     async fn of(command: Command) -> Self {
         let mut running = Running::start(command);
         let public = running.line("public ").await;
-        let private = running.line("private ").await;
+        let private = running.line("admin ").await;
         Self {
             running,
             public,

@@ -27,17 +27,17 @@ async fn what_the_guards_count_stands_in_the_metrics() {
     }
     let text = metrics(&world).await;
     for line in [
-        "wx_jssdk_connections_ended_total{plane=\"public\",why=\"timed_out\"} 0",
-        "wx_jssdk_connections_ended_total{plane=\"private\",why=\"evicted_idle\"} 0",
+        "wx_jssdk_connections_ended_total{listener=\"public\",reason=\"timed_out\"} 0",
+        "wx_jssdk_connections_ended_total{listener=\"admin\",reason=\"evicted_idle\"} 0",
         "wx_jssdk_wrong_keys_total 1",
-        "wx_jssdk_refused_clients_total{why=\"rate_limited\"} 1",
-        "wx_jssdk_refused_clients_total{why=\"locked_out\"} 0",
+        "wx_jssdk_refused_requests_total{reason=\"rate_limited\"} 1",
+        "wx_jssdk_refused_requests_total{reason=\"locked_out\"} 0",
     ] {
         assert!(text.lines().any(|found| found == line), "{line}\n{text}");
     }
     let open = text
         .lines()
-        .find_map(|line| line.strip_prefix("wx_jssdk_connections{plane=\"public\"} "));
+        .find_map(|line| line.strip_prefix("wx_jssdk_connections{listener=\"public\"} "));
     assert!(
         open.is_some_and(|open| open.parse::<f64>().unwrap() >= 1.0),
         "{text}"
@@ -63,7 +63,7 @@ async fn a_strangers_name_is_counted_as_what_it_was_answered() {
     let text = metrics(&world).await;
     assert!(
         text.contains(
-            "wx_jssdk_http_requests_total{plane=\"private\",route=\"/readyz\",status=\"421\"} 1"
+            "wx_jssdk_http_requests_total{listener=\"admin\",route=\"/readyz\",status=\"421\"} 1"
         ),
         "{text}"
     );

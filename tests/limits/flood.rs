@@ -56,7 +56,7 @@ impl Process {
         std::fs::write(home.path().join("wx-jssdk.toml"), text).unwrap();
         let mut running = Running::start(command(home.path(), &["serve"]));
         let mut addresses = Vec::new();
-        for name in ["public", "private"] {
+        for name in ["public", "admin"] {
             let url = running.line(name).await;
             addresses.push(url.split_once("://").unwrap().1.parse().unwrap());
         }

@@ -200,7 +200,7 @@ async fn guessing_is_one_line_in_the_log_with_the_address_and_without_a_key() {
         [accounts.main]\napp_id = \"wx1\"\nsecret = \"s3cret-of-main\"\njs_safe_domains = [\"example.com\"]\n";
     std::fs::write(home.path().join("wx-jssdk.toml"), text).unwrap();
     let mut running = Running::start(command(home.path(), &["serve"]));
-    let private = running.line("private").await;
+    let private = running.line("admin").await;
     let private = private.strip_prefix("http://").unwrap().parse().unwrap();
     for n in 0..50 {
         let key = format!("Bearer wxk_guess-{n}");

@@ -33,7 +33,7 @@ finish() {
 }
 trap finish EXIT
 
-# What it says once it listens: `private   http://…`, `api key   wxk_…`.
+# What it says once it listens: `admin     http://…`, `api key   wxk_…`.
 said() { sed -n "s/^$1  *\([^ ]*\)$/\1/p" out; }
 for _ in $(seq 300); do
   [ -n "$(said 'api key')" ] && break
@@ -46,7 +46,7 @@ export SANDBOX_KEY
 # Everything is on loopback, whatever proxy this machine has.
 unset http_proxy https_proxy HTTP_PROXY HTTPS_PROXY all_proxy ALL_PROXY
 
-"$venv/bin/python" - "$(said private)/openapi.json" <<'PY'
+"$venv/bin/python" - "$(said admin)/openapi.json" <<'PY'
 import sys, urllib.request
 open("openapi.json", "wb").write(urllib.request.urlopen(sys.argv[1], timeout=30).read())
 PY
@@ -77,7 +77,7 @@ failed=0
 export PYTHONHASHSEED=${SEED:-1}
 export SCHEMATHESIS_HOOKS=hooks PYTHONPATH=$here PYTHONDONTWRITEBYTECODE=1
 ask "$(said public)" '{public}' || failed=1
-ask "$(said private)" / || failed=1
+ask "$(said admin)" / || failed=1
 
 kill -0 "$service" 2>/dev/null || { echo "the service ended:"; cat err; exit 1; }
 if grep 'panicked' err; then echo 'the service panicked'; failed=1; fi

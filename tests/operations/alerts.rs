@@ -79,7 +79,7 @@ fn every_alert_that_wakes_somebody_has_a_test_of_its_own_or_a_reason_to_have_non
     // One comparison each, of a number that only a machine under load has.
     const PLAIN: [&str; 4] = [
         "WxJssdkManyCalls",
-        "WxJssdkRejectsRationed",
+        "WxJssdkRejectsRateLimited",
         "WxJssdkSlowRefreshes",
         "WxJssdkFilesRunOut",
     ];

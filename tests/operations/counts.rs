@@ -193,7 +193,7 @@ async fn foreign_refreshes_stale_refusals_and_rationed_reports_are_told_apart() 
                     .map(|(_, count)| count)
                     .sum(),
             ),
-            scrape.value("wx_jssdk_rationed_rejects_total", &TOKEN_OF_SHOP),
+            scrape.value("wx_jssdk_rate_limited_rejects_total", &TOKEN_OF_SHOP),
             scrape.value("wx_jssdk_lost_replies_total", &TOKEN_OF_SHOP[..1]),
         ]
         .map(Option::unwrap)

@@ -74,7 +74,7 @@ async fn a_server_that_wechat_no_longer_listens_to_is_found_understood_and_mende
         (200, &json!("shop"), &json!(true))
     );
     assert_eq!(account["failing_since"], "2026-01-01T01:57:10Z");
-    assert_eq!(account["signs_until"], "2026-01-01T03:57:05Z");
+    assert_eq!(account["served_until"], "2026-01-01T03:57:05Z");
     assert!(
         account["fix"]["en"].as_str().unwrap().contains("IP")
             && !report.to_string().contains("203.0.113.7"),

@@ -109,7 +109,7 @@ async fn a_mini_program_without_a_token_is_listed_and_counts_in_both_rules() {
     })
     .await;
     let ready =
-        |scrape: &Scrape| scrape.value("wx_jssdk_accounts", &[("state", "ready")]) == Some(1.0);
+        |scrape: &Scrape| scrape.value("wx_jssdk_accounts", &[("state", "ok")]) == Some(1.0);
     service.until("a mini program with a token", ready).await;
     let healthy = json!({ "ready": true, "rule": "all", "accounts": [{ "account": "applet", "ready": true }] });
     assert_eq!(service.ready().await, (200, healthy));
@@ -151,7 +151,7 @@ async fn an_account_whose_renewal_fails_is_named_with_all_that_matters_while_it_
     service.always(TICKET, FaultKind::Errcode(-1)); // else the living token would buy another one
     service.advance(7_000); // 01:56:40
     let failing =
-        |scrape: &Scrape| scrape.value("wx_jssdk_accounts", &[("state", "failing")]) == Some(1.0);
+        |scrape: &Scrape| scrape.value("wx_jssdk_accounts", &[("state", "degraded")]) == Some(1.0);
     service.until("an account that fails", failing).await;
     let (status, report) = service.ready().await;
     let account = &report["accounts"][0];
@@ -166,7 +166,10 @@ async fn an_account_whose_renewal_fails_is_named_with_all_that_matters_while_it_
         (200, &json!(true), &json!(40_164))
     );
     assert_eq!(
-        (text("failing_since").as_str(), text("signs_until").as_str()),
+        (
+            text("failing_since").as_str(),
+            text("served_until").as_str()
+        ),
         ("2026-01-01T01:56:40Z", "2026-01-01T01:59:55Z")
     );
     assert!(
@@ -190,7 +193,10 @@ async fn an_account_whose_renewal_fails_is_named_with_all_that_matters_while_it_
     down(&service, 1.0).await;
     let (status, report) = service.ready().await;
     assert_eq!(status, 503);
-    assert_eq!(report["accounts"][0]["signs_until"], "2026-01-01T01:59:55Z");
+    assert_eq!(
+        report["accounts"][0]["served_until"],
+        "2026-01-01T01:59:55Z"
+    );
     assert_eq!(
         report["accounts"][0]["failing_since"],
         "2026-01-01T01:56:40Z"
@@ -219,7 +225,7 @@ async fn what_is_in_the_tickets_own_way_is_named_too() {
         (
             &account["reason"],
             &account["errcode"],
-            &account["signs_until"]
+            &account["served_until"]
         ),
         (&json!("setup"), &json!(48_001), &Value::Null)
     );

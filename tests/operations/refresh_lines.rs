@@ -34,7 +34,7 @@ async fn a_refresh_that_went_well_is_one_line_at_info() {
             (&json!("INFO"), &json!("shop"), &json!(kind))
         );
         assert_eq!(
-            (&line["outcome"], &line["why"]),
+            (&line["outcome"], &line["reason"]),
             (&json!("refreshed"), &json!("missing"))
         );
         assert_eq!(number(line, "took_ms"), took);
@@ -78,11 +78,11 @@ async fn a_refresh_that_failed_is_one_line_with_cause_and_fix_as_loud_as_its_cla
             (&json!(level), &json!(outcome), &json!("shop"))
         );
         assert_eq!(
-            (&line["kind"], &line["why"]),
+            (&line["kind"], &line["reason"]),
             (&json!("access_token"), &json!("due"))
         );
         assert_eq!(
-            number(line, "living_for"),
+            number(line, "served_for"),
             7_200 - 7_030 - 5,
             "so long nobody notices"
         );
@@ -194,7 +194,7 @@ async fn what_another_process_had_fetched_says_so() {
         .credential("shop", Kind::AccessToken)
         .await
         .unwrap();
-    let lines = log.about("taken from the store");
+    let lines = log.about("refreshed from the store");
     assert_eq!(
         (lines.len(), &lines[0]["outcome"], &lines[0]["level"]),
         (1, &json!("from_store"), &json!("INFO"))

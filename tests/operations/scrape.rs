@@ -159,14 +159,14 @@ async fn reloads_are_counted_by_result_and_dated() {
                 .value("wx_jssdk_reloads_total", &[("result", result)])
                 .unwrap()
         };
-        let taken_at = scrape
-            .value("wx_jssdk_config_last_taken_timestamp_seconds", &[])
+        let applied_at = scrape
+            .value("wx_jssdk_config_last_applied_timestamp_seconds", &[])
             .unwrap();
         (
-            reloads("taken"),
+            reloads("applied"),
             reloads("refused"),
             scrape.value("wx_jssdk_config_generation", &[]).unwrap(),
-            taken_at - START.0 as f64,
+            applied_at - START.0 as f64,
         )
     };
     assert_eq!(read(&service.scrape().await), (0.0, 0.0, 1.0, 0.0));

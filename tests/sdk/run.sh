@@ -27,14 +27,14 @@ finish() {
 }
 trap finish EXIT
 
-# What it says once it listens: `private   http://…`, `sandbox   http://…`, `api key   wxk_…`.
+# What it says once it listens: `admin     http://…`, `sandbox   http://…`, `api key   wxk_…`.
 said() { sed -n "s/^$1  *\([^ ]*\)$/\1/p" "$work/out"; }
 for _ in $(seq 200); do
   [ -n "$(said 'api key')" ] && break
   kill -0 "$service" 2>/dev/null || { echo "the service ended:"; cat "$work/out" "$work/err"; exit 1; }
   sleep 0.1
 done
-WX_CENTER=$(said private) WX_SANDBOX=$(said sandbox) WX_API_KEY=$(said 'api key')
+WX_CENTER=$(said admin) WX_SANDBOX=$(said sandbox) WX_API_KEY=$(said 'api key')
 [ -n "$WX_API_KEY" ] || { echo "the service named no key:"; cat "$work/out" "$work/err"; exit 1; }
 export WX_CENTER WX_SANDBOX WX_API_KEY
 # Everything is on loopback, whatever proxy this machine has.

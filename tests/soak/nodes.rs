@@ -132,7 +132,7 @@ fn spawn(home: &TempDir, config: &str) -> (Child, String, String) {
             lines.find_map(|line| line.strip_prefix(name).map(|rest| rest.trim().to_owned()));
         line.unwrap_or_else(|| panic!("it did not say \"{name}\""))
     };
-    let (public, private) = (find("public "), find("private "));
+    let (public, private) = (find("public "), find("admin "));
     std::thread::spawn(move || lines.for_each(drop));
     (child, public, private)
 }

@@ -65,7 +65,7 @@ async fn ten_thousand_accounts_are_shown_a_page_at_a_time_and_what_fails_first()
     let accounts = status["accounts"].as_array().unwrap();
     assert_eq!(accounts.len(), 200);
     let rank = |state: &str| {
-        ["down", "failing", "starting", "ok"]
+        ["down", "degraded", "starting", "ok"]
             .iter()
             .position(|one| *one == state)
             .unwrap()

@@ -13,11 +13,11 @@ async fn an_ip_that_was_taken_off_the_list_is_told_while_pages_still_work_and_he
     world.advance(7_050); // in everybody's lead
     let failing_since = world.now();
     let status = world
-        .until(|status| status["summary"]["failing"] == 2)
+        .until(|status| status["summary"]["degraded"] == 2)
         .await;
     assert_eq!(
         status["summary"],
-        json!({ "accounts": 3, "down": 0, "failing": 2, "starting": 0, "ok": 1 })
+        json!({ "accounts": 3, "down": 0, "degraded": 2, "starting": 0, "ok": 1 })
     );
     let names: Vec<_> = status["accounts"]
         .as_array()
@@ -32,8 +32,8 @@ async fn an_ip_that_was_taken_off_the_list_is_told_while_pages_still_work_and_he
     );
     let account = world.account("main").await;
     assert_eq!(
-        (&account["state"], &account["usable_until"]),
-        (&json!("failing"), &json!(START.0 + 7_195))
+        (&account["state"], &account["served_until"]),
+        (&json!("degraded"), &json!(START.0 + 7_195))
     );
     let error = find(&account, "jsapi_ticket")["error"].clone();
     assert_eq!(
@@ -41,7 +41,7 @@ async fn an_ip_that_was_taken_off_the_list_is_told_while_pages_still_work_and_he
         (&json!(40_164), &json!("setup"), &json!(failing_since))
     );
     assert_eq!(
-        (&error["ip_to_allow"], &error["of"], &error["endpoint"]),
+        (&error["ip_to_allow"], &error["kind"], &error["endpoint"]),
         (
             &json!("203.0.113.7"),
             &json!("jsapi_ticket"),
@@ -65,16 +65,16 @@ async fn an_ip_that_was_taken_off_the_list_is_told_while_pages_still_work_and_he
             "en",
             [
                 "2 of 3 accounts need attention",
-                "pages work until",
+                "served until",
                 "The IP to allow",
-                "a person has to act",
+                "needs an operator",
             ],
         ),
         (
             "zh",
             [
                 "2 个账号需要处理，共 3 个",
-                "页面可用至",
+                "可用至",
                 "需要加入的 IP",
                 "需要人工处理",
             ],
@@ -97,7 +97,7 @@ async fn an_ip_that_was_taken_off_the_list_is_told_while_pages_still_work_and_he
     assert_eq!(
         (
             &main["account"],
-            &main["usable_until"],
+            &main["served_until"],
             &find(main, "jsapi_ticket")["state"]
         ),
         (&json!("main"), &json!(null), &json!("down"))
@@ -113,7 +113,7 @@ async fn an_ip_that_was_taken_off_the_list_is_told_while_pages_still_work_and_he
             .get("/status?lang=en")
             .await
             .text
-            .contains("pages are not signed")
+            .contains("pages are down")
     );
     // The IP is on the list again.
     world.app.sandbox.clear_faults();
@@ -169,7 +169,7 @@ async fn a_token_that_fails_while_the_ticket_lives_says_that_pages_still_work() 
             .find(|account| account["account"] == "main")
             .unwrap()
             .clone();
-        (main["state"] == "failing" && find(&main, "access_token")["error"]["errcode"] == 40_125)
+        (main["state"] == "degraded" && find(&main, "access_token")["error"]["errcode"] == 40_125)
             .then_some(main)
     };
     let main = failed(&world.until(|status| failed(status).is_some()).await).unwrap();
@@ -181,7 +181,7 @@ async fn a_token_that_fails_while_the_ticket_lives_says_that_pages_still_work() 
         (&json!("down"), &json!("ok"))
     );
     assert_eq!(
-        main["usable_until"],
+        main["served_until"],
         START.0 + 1_800 + 7_195,
         "pages are signed with the ticket"
     );
@@ -198,7 +198,7 @@ async fn what_never_began_is_starting_and_what_fails_from_the_start_is_down() {
     let status = world.until(|status| status["summary"]["down"] == 3).await;
     let main = &status["accounts"][1];
     assert_eq!(
-        (&main["state"], &main["usable_until"]),
+        (&main["state"], &main["served_until"]),
         (&json!("down"), &json!(null))
     );
     let (token, ticket) = (find(main, "access_token"), find(main, "jsapi_ticket"));
@@ -207,7 +207,7 @@ async fn what_never_began_is_starting_and_what_fails_from_the_start_is_down() {
         (&json!(null), &json!(null), &json!(null))
     );
     assert_eq!(
-        ticket["error"]["of"], "access_token",
+        ticket["error"]["kind"], "access_token",
         "a ticket's failure is its token's"
     );
     let page = world.get("/status?lang=en&q=main").await.text;
@@ -257,7 +257,7 @@ async fn a_spent_quota_says_until_when() {
     world.fault(TICKET, FaultKind::Errcode(45_009));
     world.advance(7_050);
     let status = world
-        .until(|status| status["summary"]["failing"] == 2)
+        .until(|status| status["summary"]["degraded"] == 2)
         .await;
     let error = find(&status["accounts"][1], "jsapi_ticket")["error"].clone();
     assert_eq!(

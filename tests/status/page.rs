@@ -42,7 +42,7 @@ async fn it_speaks_the_readers_language() {
     let world = World::well().await;
     for (target, accepts, lang, word) in [
         ("/status", "zh-CN", "zh-CN", "全部 3 个账号运行正常"),
-        ("/status", "en-US", "en", "All 3 accounts are well"),
+        ("/status", "en-US", "en", "All 3 accounts healthy"),
         ("/status?lang=en", "zh-CN", "en", "Running for"),
         ("/status?lang=zh", "en", "zh-CN", "已运行"),
     ] {
@@ -99,7 +99,7 @@ async fn the_history_is_drawn_by_the_server_and_told_in_words() {
     world.fault(TICKET, not_allowed());
     world.advance(7_050);
     world
-        .until(|status| status["summary"]["failing"] == 2)
+        .until(|status| status["summary"]["degraded"] == 2)
         .await;
     let page = world.get("/status?lang=en&account=main").await.text;
     assert_eq!(page.matches("<rect class=\"st-bad\"").count(), 1, "{page}");
@@ -131,7 +131,7 @@ async fn wechats_own_words_stay_text() {
     );
     world.advance(7_050);
     world
-        .until(|status| status["summary"]["failing"] == 2)
+        .until(|status| status["summary"]["degraded"] == 2)
         .await;
     let page = world.get("/status").await.text;
     assert!(!page.contains("<img") && page.contains("48001"), "{page}");

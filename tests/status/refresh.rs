@@ -69,7 +69,7 @@ async fn a_classic_token_is_a_new_one_and_the_history_shows_it() {
         .unwrap();
     world.advance(60);
     let answer = world.refresh("classic", "access_token").await;
-    assert_eq!(answer.ok()["outcome"], "renewed");
+    assert_eq!(answer.ok()["outcome"], "refreshed");
     tells_no_value(&world, &answer).await;
     let after = world
         .app
@@ -271,7 +271,7 @@ async fn who_has_mended_it_need_not_wait_and_the_ticket_heals_with_its_token() {
     world.advance(31);
     assert_eq!(
         world.refresh("main", "access_token").await.ok()["outcome"],
-        "renewed"
+        "refreshed"
     );
     world
         .until(|status| {
@@ -290,7 +290,7 @@ async fn who_has_mended_it_need_not_wait_and_the_ticket_heals_with_its_token() {
     // A ticket that is asked for takes its token along.
     assert_eq!(
         world.refresh("classic", "jsapi_ticket").await.ok()["outcome"],
-        "renewed"
+        "refreshed"
     );
     assert_eq!(world.account("classic").await["state"], "ok");
 }
@@ -308,7 +308,7 @@ async fn refresh_now_asks_in_spite_of_a_spent_quota_and_ends_the_wait() {
     let told = world.account("main").await;
     assert_eq!(
         (&told["state"], &find(&told, "jsapi_ticket")["remaining"]),
-        (&json!("failing"), &json!(7_140)),
+        (&json!("degraded"), &json!(7_140)),
         "the living value stays"
     );
     world.app.sandbox.clear_faults();

@@ -51,14 +51,14 @@ impl BrokerMetrics {
             Some(f64::from(u8::from(ready))),
         )?;
         let states = [
-            ("ready", census.ready),
-            ("failing", census.failing),
+            ("ok", census.ready),
+            ("degraded", census.failing),
             ("starting", census.starting),
             ("down", census.down),
         ];
         page.gauges(
             "wx_jssdk_accounts",
-            "Accounts by state: failing ones still sign (a mini program: have a token) but cannot renew, down ones do not",
+            "Accounts by state: degraded ones still sign (a mini program: have a token) but fail to refresh, down ones cannot sign",
             states.map(|(state, count)| ([("state", state)], float(count))),
         )
     }
@@ -84,17 +84,17 @@ fn labels<'t>((account, credential): (&'t AccountStats, &CredentialStats)) -> La
 fn lives(page: &mut Page<'_>, figures: &Stats) -> fmt::Result {
     page.gauges(
         "wx_jssdk_credential_remaining_seconds",
-        "How long the credential will still be served; 0: there is none",
+        "How long the credential will still be served; 0 if there is no credential",
         each(figures).map(|of| (labels(of), float(of.1.served_for.as_secs()))),
     )?;
     page.gauges(
         "wx_jssdk_credential_last_success_timestamp_seconds",
-        "When a value last came from WeChat, or was issued that another process fetched",
+        "Time of the last successful refresh, by this node or a peer node",
         each(figures).filter_map(|of| Some((labels(of), float(of.1.last_success?.0)))),
     )?;
     page.gauges(
         "wx_jssdk_credential_overdue_seconds",
-        "For how long the renewal has been due and has not succeeded",
+        "How long a refresh has been due",
         each(figures).map(|of| (labels(of), float(of.1.overdue.as_secs()))),
     )
 }
@@ -103,7 +103,7 @@ fn failures(page: &mut Page<'_>, figures: &Stats) -> fmt::Result {
     let failing = || each(figures).filter_map(|of| Some((of, of.1.failing.as_ref()?)));
     page.gauges(
         "wx_jssdk_credential_failing_seconds",
-        "For how long each refresh has failed, by the class and errcode of the last failure; absent when all is well",
+        "How long every refresh has failed, by class and errcode of the last failure; absent while refreshes succeed",
         failing().map(|((account, credential), failing)| {
             let labels = [
                 ("account", account.account.as_str()),
@@ -116,7 +116,7 @@ fn failures(page: &mut Page<'_>, figures: &Stats) -> fmt::Result {
     )?;
     page.gauges(
         "wx_jssdk_credential_cooldown_seconds",
-        "Until a failed refresh is tried again; absent when all is well",
+        "Time until a failed refresh is tried again; absent while refreshes succeed",
         failing().map(|(of, failing)| (labels(of), float(failing.retry_in.as_secs()))),
     )
 }
@@ -126,27 +126,27 @@ fn counts(page: &mut Page<'_>, figures: &Stats) -> fmt::Result {
     let tickets = || each(figures).filter(|(_, credential)| credential.kind != Kind::AccessToken);
     page.counters(
         "wx_jssdk_foreign_refreshes",
-        "Access tokens refused long before their end: somebody else fetches tokens of this app",
+        "Access tokens refused long before their end: another server fetches tokens of this app",
         tokens().map(|of| ([labels(of)[0]], of.1.foreign_refreshes)),
     )?;
     page.counters(
         "wx_jssdk_lost_replies",
-        "Token calls whose answer was lost, so that the old token was trusted for four minutes only",
+        "Token calls whose answer was lost: the old token is used for four more minutes at most",
         tokens().map(|of| ([labels(of)[0]], of.1.lost_replies)),
     )?;
     page.counters(
         "wx_jssdk_stale_refusals",
-        "Ticket calls that WeChat refused because of their access token",
+        "Ticket calls refused because of their access token",
         tickets().map(|of| (labels(of), of.1.stale_refusals)),
     )?;
     page.counters(
-        "wx_jssdk_rationed_rejects",
-        "Reports of a dead value that caused no renewal, since another had just done so",
-        each(figures).map(|of| (labels(of), outcome(of.1, RATIONED))),
+        "wx_jssdk_rate_limited_rejects",
+        "Rejects that caused no refresh because of the rate limit",
+        each(figures).map(|of| (labels(of), outcome(of.1, RATE_LIMITED))),
     )?;
     page.gauges(
         "wx_jssdk_upstream_calls_today",
-        "Calls to WeChat today (in Shanghai), of all processes that share the store; looked up once a minute",
+        "Calls to WeChat today (Shanghai time) of all nodes that share the store; read once a minute",
         figures.accounts.iter().flat_map(|account| {
             let calls = account.calls_today.iter();
             calls.map(|(endpoint, count)| ([("account", account.account.as_str()), ("endpoint", *endpoint)], float(*count)))
@@ -169,7 +169,7 @@ fn refreshes(page: &mut Page<'_>, figures: &Stats) -> fmt::Result {
         let met = credential
             .outcomes
             .iter()
-            .filter(|(name, count)| (*count > 0 || *name == "refreshed") && *name != RATIONED);
+            .filter(|(name, count)| (*count > 0 || *name == "refreshed") && *name != RATE_LIMITED);
         met.map(move |(name, count)| {
             (
                 [
@@ -181,10 +181,10 @@ fn refreshes(page: &mut Page<'_>, figures: &Stats) -> fmt::Result {
             )
         })
     });
-    page.counters("wx_jssdk_refreshes", "Refreshes by how they ended", ended)?;
+    page.counters("wx_jssdk_refreshes", "Refreshes by outcome", ended)?;
     page.counters(
         "wx_jssdk_upstream_failures",
-        "Refreshes for which WeChat gave nothing usable, by class and errcode",
+        "Refreshes that got no usable answer from WeChat, by class and errcode",
         figures
             .failed_calls
             .iter()
@@ -199,18 +199,18 @@ fn refreshes(page: &mut Page<'_>, figures: &Stats) -> fmt::Result {
                 )
             }),
     )?;
-    let durations = figures.durations.iter().map(|(kind, well, spread)| {
+    let durations = figures.durations.iter().map(|(kind, succeeded, spread)| {
         (
             [
                 ("kind", kind.as_str()),
-                ("result", if *well { "refreshed" } else { "failed" }),
+                ("result", if *succeeded { "refreshed" } else { "failed" }),
             ],
             spread,
         )
     });
     page.histograms(
         "wx_jssdk_refresh_duration_seconds",
-        "How long refreshes took that called WeChat",
+        "Duration of refreshes that called WeChat",
         durations,
     )
 }
@@ -218,32 +218,32 @@ fn refreshes(page: &mut Page<'_>, figures: &Stats) -> fmt::Result {
 fn machinery(page: &mut Page<'_>, figures: &Stats) -> fmt::Result {
     page.histograms(
         "wx_jssdk_lease_wait_seconds",
-        "How long a refresh waited for that of another process",
+        "How long refreshes waited for a peer node",
         [([], &figures.lease_waits)],
     )?;
     let store = || figures.store.iter();
     page.counters(
         "wx_jssdk_store_operations",
-        "What the store was asked for",
+        "Operations on the store",
         store().map(|(operation, asked, _)| ([("operation", *operation)], *asked)),
     )?;
     page.counters(
         "wx_jssdk_store_errors",
-        "What the store did not answer, or not in time",
+        "Store operations that failed or timed out",
         store().map(|(operation, _, failed)| ([("operation", *operation)], *failed)),
     )?;
     let idle = figures.keeper_idle.map(|idle| idle.as_secs_f64());
     page.gauge(
         "wx_jssdk_keeper_step_age_seconds",
-        "How long ago the keeper last looked for what is due",
+        "Time since the keeper last checked for due refreshes",
         idle,
     )?;
     page.counters(
         "wx_jssdk_clock_jumps",
-        "How often this machine's clock was found to have been set, or the machine to have slept",
+        "How often this machine's clock was set, or the machine slept",
         [([], figures.clock_jumps)],
     )
 }
 
 /// An outcome that is not a refresh and has its own metric.
-const RATIONED: &str = "rationed";
+const RATE_LIMITED: &str = "rate_limited";

@@ -34,31 +34,31 @@ impl fmt::Debug for GuardMetrics {
 impl Collector for GuardMetrics {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let page = &mut Page(encoder);
-        let planes: Vec<_> = ["public", "private"]
+        let listeners: Vec<_> = ["public", "admin"]
             .into_iter()
             .zip(self.counter.connections())
             .collect();
-        let open = planes
+        let open = listeners
             .iter()
-            .map(|(plane, of)| ([("plane", *plane)], float(of.open)));
-        page.gauges("wx_jssdk_connections", "Connections that are open", open)?;
-        let ended = planes.iter().flat_map(|(plane, of)| {
+            .map(|(listener, of)| ([("listener", *listener)], float(of.open)));
+        page.gauges("wx_jssdk_connections", "Open connections", open)?;
+        let ended = listeners.iter().flat_map(|(listener, of)| {
             [
                 ("timed_out", of.timed_out),
                 ("evicted_idle", of.evicted_idle),
                 ("evicted_unfinished", of.evicted_unfinished),
             ]
-            .map(|(why, count)| ([("plane", *plane), ("why", why)], count))
+            .map(|(reason, count)| ([("listener", *listener), ("reason", reason)], count))
         });
         page.counters(
             "wx_jssdk_connections_ended",
-            "Connections ended by the server: they took too long, or made room for new ones",
+            "Connections closed by the server, because they took too long or to free a place",
             ended,
         )?;
         let counts = self.counter.now();
         page.counters(
             "wx_jssdk_wrong_keys",
-            "Calls with a wrong API key, repeated ones included",
+            "Requests with an invalid API key, repeated ones included",
             [([], counts.wrong_keys)],
         )?;
         let refused = [
@@ -66,9 +66,9 @@ impl Collector for GuardMetrics {
             ("locked_out", counts.locked_out),
         ];
         page.counters(
-            "wx_jssdk_refused_clients",
-            "Requests refused for their number (rate_limited) or after too many wrong keys (locked_out)",
-            refused.map(|(why, count)| ([("why", why)], count)),
+            "wx_jssdk_refused_requests",
+            "Requests refused by the rate limit (rate_limited) or after too many invalid API keys (locked_out)",
+            refused.map(|(reason, count)| ([("reason", reason)], count)),
         )?;
         let expiries = self
             .certificates

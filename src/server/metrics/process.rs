@@ -33,44 +33,40 @@ impl Collector for ProcessMetrics {
         let page = &mut Page(encoder);
         page.info(
             "wx_jssdk_build",
-            "Which build this is",
+            "Version and commit of this build",
             [("version", env!("CARGO_PKG_VERSION")), ("commit", COMMIT)],
         )?;
         let reloads = self.reloader.reloads();
         page.gauge(
             "wx_jssdk_config_generation",
-            "How many configurations this process has taken, the one it was started with included",
-            Some(float(1 + reloads.taken)),
+            "Configurations applied since the start, including the first",
+            Some(float(1 + reloads.applied)),
         )?;
         page.counters(
             "wx_jssdk_reloads",
-            "Reloads of the configuration by result; a refused one leaves the configuration before in use",
-            [([("result", "taken")], reloads.taken), ([("result", "refused")], reloads.refused)],
+            "Configuration reloads by result; after a refused one the previous configuration stays in use",
+            [([("result", "applied")], reloads.applied), ([("result", "refused")], reloads.refused)],
         )?;
         page.gauge(
-            "wx_jssdk_config_last_taken_timestamp_seconds",
-            "When the configuration in use was taken",
-            Some(float(reloads.last_taken.unwrap_or(self.started).0)),
+            "wx_jssdk_config_last_applied_timestamp_seconds",
+            "When the current configuration was applied",
+            Some(float(reloads.last_applied.unwrap_or(self.started).0)),
         )?;
         page.gauge(
             "process_start_time_seconds",
-            "When the process was started",
+            "Start time of the process",
             Some(float(self.started.0)),
         )?;
         let memory = status_line("VmRSS:").map(|kilobytes| float(kilobytes) * 1_024.0);
-        page.gauge(
-            "process_resident_memory_bytes",
-            "Memory that is resident",
-            memory,
-        )?;
+        page.gauge("process_resident_memory_bytes", "Resident memory", memory)?;
         page.gauge(
             "process_open_fds",
-            "Files and connections that are open",
+            "Open files and connections",
             open_files().map(float),
         )?;
         page.gauge(
             "process_max_fds",
-            "How many files and connections may be open",
+            "Limit of open files and connections",
             most_open_files().map(float),
         )
     }

@@ -32,10 +32,10 @@ impl Collector for RequestMetrics {
         page.counters(
             "wx_jssdk_http_requests",
             "Requests by listener, route and status",
-            answered.iter().map(|(plane, route, status, count)| {
+            answered.iter().map(|(listener, route, status, count)| {
                 (
                     [
-                        ("plane", plane.as_str()),
+                        ("listener", listener.as_str()),
                         ("route", route.as_str()),
                         ("status", status.as_str()),
                     ],
@@ -53,7 +53,10 @@ impl Collector for RequestMetrics {
             "How long requests took to answer, by listener and route",
             latencies.iter().map(|(of, spread)| {
                 (
-                    [("plane", of.plane.as_str()), ("route", of.route.as_str())],
+                    [
+                        ("listener", of.plane.as_str()),
+                        ("route", of.route.as_str()),
+                    ],
                     spread,
                 )
             }),
@@ -69,7 +72,7 @@ impl Collector for RequestMetrics {
             .collect();
         page.counters(
             "wx_jssdk_account_requests",
-            "Public requests by the account that they name and by status; ? is a name that is none",
+            "Public requests by account and status; ? stands for unknown account names",
             signed.iter().map(|(account, status, count)| {
                 (
                     [("account", account.as_str()), ("status", status.as_str())],

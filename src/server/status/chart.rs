@@ -66,7 +66,7 @@ impl Bar {
             };
         }
         let (height, class) = match refresh.outcome {
-            "taken" => (LOWEST, "taken"),
+            "from_store" => (LOWEST, "stored"),
             "repeated" => (LOWEST, "same"),
             _ => (height(refresh.millis), "new"),
         };

@@ -88,7 +88,7 @@ impl<'a> Live<'a> {
         match () {
             () if counts.accounts == 0 => "none",
             () if counts.down > 0 => "down",
-            () if counts.failing > 0 => "failing",
+            () if counts.failing > 0 => "degraded",
             () if counts.starting > 0 => "starting",
             () => "ok",
         }
@@ -96,11 +96,11 @@ impl<'a> Live<'a> {
 
     fn state(&self, state: &str) -> &'static str {
         match state {
-            "ok" => self.lang.t("well", "正常"),
-            "starting" => self.lang.t("fetching", "正在获取"),
-            "failing" => self.lang.t("failing", "刷新失败"),
-            "down" => self.lang.t("down", "不可用"),
-            _ => self.lang.t("all", "全部"),
+            "ok" => self.lang.t("Healthy", "正常"),
+            "starting" => self.lang.t("Starting", "启动中"),
+            "degraded" => self.lang.t("Retrying", "重试中"),
+            "down" => self.lang.t("Down", "不可用"),
+            _ => self.lang.t("All", "全部"),
         }
     }
 
@@ -119,18 +119,18 @@ impl<'a> Live<'a> {
 
     fn class(&self, class: &str) -> &'static str {
         match class {
-            "setup" => self.lang.t("a person has to act", "需要人工处理"),
-            "quota" => self.lang.t("a quota is used up", "调用额度已用尽"),
-            "stale_token" => self.lang.t("a token was refused", "token 已失效"),
-            _ => self.lang.t("passing trouble", "暂时性故障"),
+            "setup" => self.lang.t("needs an operator", "需要人工处理"),
+            "quota" => self.lang.t("quota exhausted", "调用额度已用尽"),
+            "stale_token" => self.lang.t("token rejected", "token 已失效"),
+            _ => self.lang.t("temporary failure", "暂时性故障"),
         }
     }
 
     fn outcome(&self, refresh: &RefreshReport) -> &'static str {
         match refresh.outcome {
             "fetched" => self.lang.t("new value", "获得新值"),
-            "repeated" => self.lang.t("same value again", "值未变化"),
-            "taken" => self.lang.t("taken from the store", "取自共享存储"),
+            "repeated" => self.lang.t("same value", "值未变化"),
+            "from_store" => self.lang.t("from the store", "取自存储"),
             class => self.class(class),
         }
     }
@@ -139,7 +139,7 @@ impl<'a> Live<'a> {
         match self.report.store.kind {
             "memory" => self
                 .lang
-                .t("memory: lost at a restart", "内存（重启后丢失）"),
+                .t("memory (lost at a restart)", "内存（重启后丢失）"),
             "file" => self.lang.t("file", "文件"),
             _ => self.lang.t("Redis, shared", "Redis（共享）"),
         }
@@ -175,7 +175,7 @@ impl<'a> Live<'a> {
     /// Returns whether an account's details are open at first: if it has a failure, or if there are few
     /// accounts.
     fn is_open(&self, account: &AccountReport) -> bool {
-        matches!(account.state, "failing" | "down") || self.accounts().len() <= FEW
+        matches!(account.state, "degraded" | "down") || self.accounts().len() <= FEW
     }
 
     /// Returns the earliest next refresh of the account's credentials.
@@ -196,8 +196,8 @@ impl<'a> Live<'a> {
     /// Returns the options of the state filter: value, label, whether it is selected.
     fn states(&self) -> [(&'static str, &'static str, bool); 5] {
         State::ALL.map(|state| {
-            let label = if state == State::Failing {
-                self.lang.t("failing or down", "有故障")
+            let label = if state == State::Degraded {
+                self.lang.t("Retrying or down", "重试中或不可用")
             } else {
                 self.state(state.as_str())
             };

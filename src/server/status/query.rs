@@ -26,8 +26,8 @@ pub(super) struct Query {
 pub(super) enum State {
     #[default]
     All,
-    /// Failing or down: accounts that need attention.
-    Failing,
+    /// Degraded or down: accounts that need attention.
+    Degraded,
     Down,
     Starting,
     Ok,
@@ -100,7 +100,7 @@ impl Query {
     pub(super) fn find(&self) -> Find {
         let health = match self.state {
             State::All => Vec::new(),
-            State::Failing => vec![Health::Failing, Health::Down],
+            State::Degraded => vec![Health::Failing, Health::Down],
             State::Down => vec![Health::Down],
             State::Starting => vec![Health::Starting],
             State::Ok => vec![Health::Ok],
@@ -118,7 +118,7 @@ impl Query {
 impl State {
     pub(super) const ALL: [Self; 5] = [
         Self::All,
-        Self::Failing,
+        Self::Degraded,
         Self::Down,
         Self::Starting,
         Self::Ok,
@@ -127,7 +127,7 @@ impl State {
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::All => "",
-            Self::Failing => "failing",
+            Self::Degraded => "degraded",
             Self::Down => "down",
             Self::Starting => "starting",
             Self::Ok => "ok",
@@ -195,7 +195,7 @@ mod tests {
                 query.limit(),
                 query.part
             ),
-            ("shop", State::Failing, 40, 200, Part::Summary)
+            ("shop", State::Degraded, 40, 200, Part::Summary)
         );
         for wrong in [
             "limit=0",

@@ -17,7 +17,7 @@ use crate::error::Hint;
 
 /// The credential to refresh.
 #[derive(Deserialize, utoipa::ToSchema)]
-#[schema(as = RefreshWish)]
+#[schema(as = RefreshRequest)]
 #[serde(deny_unknown_fields)]
 pub(in crate::server) struct Wish {
     /// The account's name in the configuration.
@@ -34,7 +34,7 @@ pub(in crate::server) struct Done {
     account: String,
     /// The credential's kind.
     kind: &'static str,
-    /// `renewed`, or `unchanged`: WeChat returned the same value again.
+    /// `refreshed`, or `unchanged`: WeChat returned the same value again.
     outcome: &'static str,
     /// Expiry, in Unix seconds.
     expires_at: UnixTime,
@@ -81,7 +81,7 @@ async fn renew(request: &HttpRequest, body: Body, plane: &StatusPlane) -> Result
         account: wish.account,
         kind: kind.as_str(),
         outcome: if renewed.is_new {
-            "renewed"
+            "refreshed"
         } else {
             "unchanged"
         },

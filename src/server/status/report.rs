@@ -30,7 +30,7 @@ pub(in crate::server) struct Report {
     pub(super) node: String,
     pub(super) store: StoreReport,
     /// Peer nodes that share the store; empty if there are none.
-    pub(super) peers: Vec<PeerReport>,
+    pub(super) peer_nodes: Vec<PeerReport>,
     /// Number of times that this machine's clock was found to have been set.
     pub(super) clock_jumps: u64,
     pub(super) configuration: ConfigurationReport,
@@ -101,13 +101,13 @@ pub(super) struct AccountReport {
     pub(super) platform: &'static str,
     /// AppID or CorpID. Not secret: every page holds it.
     pub(super) app_id: String,
-    /// `ok`, `starting`, `failing` or `down`.
+    /// `ok`, `starting`, `degraded` or `down`.
     pub(super) state: &'static str,
     /// Whether the account signs pages.
     pub(super) signs_pages: bool,
     /// Until when its pages are signed if every refresh fails from now on. For an account that signs no
     /// pages: until when it has a token.
-    pub(super) usable_until: Option<UnixTime>,
+    pub(super) served_until: Option<UnixTime>,
     pub(super) credentials: Vec<CredentialReport>,
 }
 
@@ -146,10 +146,10 @@ pub(super) struct ErrorReport {
     pub(super) class: &'static str,
     pub(super) errcode: Option<i64>,
     /// The kind of the credential that failed: a ticket's failure may be its token's.
-    pub(super) of: &'static str,
+    pub(super) kind: &'static str,
     pub(super) endpoint: &'static str,
     /// WeChat's error message, or the transport error.
-    pub(super) said: String,
+    pub(super) message: String,
     pub(super) cause: Both<'static>,
     pub(super) fix: Both<'static>,
     /// The IP to add to the allow-list, if that is the fix: the one that WeChat saw last.
@@ -165,7 +165,7 @@ pub(super) struct RefreshReport {
     pub(super) at: UnixTime,
     pub(super) last_at: UnixTime,
     pub(super) times: u64,
-    /// `fetched`, `repeated`, `taken`, or the class of a failure.
+    /// `fetched`, `repeated`, `from_store`, or the class of a failure.
     pub(super) outcome: &'static str,
     pub(super) failed: bool,
     pub(super) errcode: Option<i64>,
@@ -194,7 +194,7 @@ impl Report {
             uptime: broker.clock().uptime().as_secs(),
             node: around.node.name.clone(),
             store: StoreReport::of(&around),
-            peers: around
+            peer_nodes: around
                 .peers
                 .iter()
                 .map(|peer| PeerReport::of(peer, now))
@@ -223,14 +223,14 @@ impl Report {
             &self.node,
         )
             .hash(&mut hasher);
-        self.peers
+        self.peer_nodes
             .iter()
             .for_each(|peer| (&peer.name, &peer.version, peer.late).hash(&mut hasher));
         for account in accounts {
             (
                 &account.account,
                 account.state,
-                account.usable_until,
+                account.served_until,
                 &account.app_id,
             )
                 .hash(&mut hasher);
@@ -307,7 +307,7 @@ impl AccountReport {
             app_id: survey.account.app_id().to_owned(),
             state: survey.health.as_str(),
             signs_pages: survey.account.has(crate::credential::Kind::JsapiTicket),
-            usable_until: survey.usable_until,
+            served_until: survey.usable_until,
             credentials: survey
                 .credentials
                 .into_iter()
@@ -328,7 +328,7 @@ impl AccountReport {
             .iter()
             .filter_map(|one| Some((one, one.error.as_ref()?)));
         with_errors
-            .filter(|(one, error)| error.of == one.kind || !failed(error.of))
+            .filter(|(one, error)| error.kind == one.kind || !failed(error.kind))
             .collect()
     }
 }
@@ -399,7 +399,7 @@ impl CredentialReport {
 impl ErrorReport {
     fn of(last: &LastError) -> Self {
         let error = &last.error;
-        let said = error.failure.said().into_owned();
+        let message = error.failure.said().into_owned();
         let ips = error.ips_to_allow();
         let ips: Vec<_> = ips.iter().map(ToString::to_string).collect();
         Self {
@@ -409,9 +409,9 @@ impl ErrorReport {
             failures: last.failures,
             class: last.class,
             errcode: error.errcode(),
-            of: last.kind.as_str(),
+            kind: last.kind.as_str(),
             endpoint: error.endpoint,
-            said,
+            message,
             cause: error.cause().into(),
             ip_to_allow: ips.first().cloned(),
             ips_to_allow: ips,
