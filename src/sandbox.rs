@@ -126,7 +126,7 @@ impl Sandbox {
 
     /// Adds an app, or replaces the settings of an existing one. Its tokens, tickets and counts are kept.
     pub fn add_app(&self, app: App) {
-        self.shared.inside().world.add(app);
+        self.shared.inside().simulator.add(app);
     }
 
     /// Clears tokens, tickets, quotas, faults and counts. The apps are kept.
@@ -212,9 +212,9 @@ impl Sandbox {
     pub fn token(&self, app: &str, mode: Mode) -> Option<String> {
         let (inside, now) = (self.shared.inside(), self.shared.clock.now());
         inside
-            .world
+            .simulator
             .app(app)?
-            .lineage(mode)
+            .issued_tokens(mode)
             .current(now)
             .map(|issued| issued.value.clone())
     }
@@ -224,7 +224,7 @@ impl Sandbox {
     pub fn ticket(&self, app: &str, kind: &str) -> Option<String> {
         let (inside, now) = (self.shared.inside(), self.shared.clock.now());
         inside
-            .world
+            .simulator
             .tickets(app, kind)?
             .current(now)
             .map(|issued| issued.value.clone())
@@ -234,14 +234,14 @@ impl Sandbox {
     #[must_use]
     pub fn accepts_token(&self, app: &str, token: &str) -> bool {
         let (inside, now) = (self.shared.inside(), self.shared.clock.now());
-        let lineages = inside
-            .world
+        let affected = inside
+            .simulator
             .app(app)
             .into_iter()
-            .flat_map(|running| running.lineages());
-        lineages
+            .flat_map(|running| running.all_tokens());
+        affected
             .into_iter()
-            .any(|lineage| lineage.accepted(now).any(|living| living == token))
+            .any(|values| values.accepted(now).any(|living| living == token))
     }
 
     /// Returns whether WeChat would accept this ticket for this app and type now.
@@ -249,9 +249,9 @@ impl Sandbox {
     pub fn accepts_ticket(&self, app: &str, kind: &str, ticket: &str) -> bool {
         let (inside, now) = (self.shared.inside(), self.shared.clock.now());
         inside
-            .world
+            .simulator
             .tickets(app, kind)
-            .is_some_and(|lineage| lineage.accepted(now).any(|living| living == ticket))
+            .is_some_and(|values| values.accepted(now).any(|living| living == ticket))
     }
 
     /// Checks a page's `wx.config` as the client does.
@@ -259,7 +259,7 @@ impl Sandbox {
     pub fn verify(&self, page: &PreVerify) -> Verdict {
         self.shared
             .inside()
-            .world
+            .simulator
             .verify(page, self.shared.clock.now())
     }
 
@@ -268,7 +268,7 @@ impl Sandbox {
     pub fn verify_agent(&self, page: &AgentVerify) -> Verdict {
         self.shared
             .inside()
-            .world
+            .simulator
             .verify_agent(page, self.shared.clock.now())
     }
 
@@ -290,12 +290,12 @@ impl Sandbox {
 impl Shared {
     fn revoke(&self, app: &str, kind: Kind) -> Result<(), String> {
         let now = self.clock.now();
-        self.inside().world.revoke(app, kind, now)
+        self.inside().simulator.revoke(app, kind, now)
     }
 
     fn foreign_refresh(&self, app: &str, mode: Mode) -> Result<String, String> {
         let now = self.clock.now();
-        self.inside().world.foreign_refresh(app, mode, now)
+        self.inside().simulator.foreign_refresh(app, mode, now)
     }
 }
 

@@ -9,7 +9,7 @@ use crate::clock::UnixTime;
 use super::domain::{Reach, covers};
 use super::reason::Reason;
 use super::signed::{Signed, cut, missing, text_or_number};
-use super::simulator::{Running, World};
+use super::simulator::{Running, Simulator};
 use super::verify::Verdict;
 use super::work::AGENT_CONFIG;
 use super::work_reply::more_info;
@@ -41,7 +41,7 @@ pub struct AgentVerify {
 /// The text for the page and its explanation.
 type Refused = (String, Reason);
 
-impl World {
+impl Simulator {
     /// Checks as WeCom does: the fields, the corp, the app, its domains, then the signature.
     pub(super) fn verify_agent(&self, page: &AgentVerify, now: UnixTime) -> Verdict {
         let checked_url = cut(&page.url).to_owned();
@@ -121,7 +121,7 @@ impl World {
             .iter()
             .filter(|other| other.app.name() != running.app.name());
         match () {
-            () if corps.is_some_and(|lineage| lineage.accepted(now).any(fits)) => {
+            () if corps.is_some_and(|values| values.accepted(now).any(fits)) => {
                 Reason::corp_ticket()
             }
             () if others.flat_map(|other| other.agent_tickets(now)).any(fits) => {
@@ -134,7 +134,7 @@ impl World {
             {
                 Reason::fragment()
             }
-            () if own.is_some_and(|lineage| lineage.dead(now).any(fits)) => {
+            () if own.is_some_and(|values| values.dead(now).any(fits)) => {
                 Reason::dead_agent_ticket()
             }
             () => Reason::mismatch(url, "agent_config ticket"),
@@ -147,7 +147,7 @@ impl Running {
         self.tickets
             .get(AGENT_CONFIG)
             .into_iter()
-            .flat_map(move |lineage| lineage.accepted(now))
+            .flat_map(move |values| values.accepted(now))
     }
 }
 

@@ -47,7 +47,7 @@ pub(super) fn scope() -> impl HttpServiceFactory {
 
 /// Answers with the client's verdict. Other listeners can mount it.
 pub(super) async fn pre_verify(shared: Data<Shared>, body: Bytes) -> HttpResponse {
-    steered(judge(&shared, &body).map(|verdict| json!(verdict)))
+    reply(judge(&shared, &body).map(|verdict| json!(verdict)))
 }
 
 /// Checks a `wx.config`, or a `wx.agentConfig` if the page says so.
@@ -68,11 +68,11 @@ fn judge(shared: &Shared, body: &[u8]) -> Result<Verdict, String> {
     Ok(match read::<Asked>(body, PRE_VERIFY)?.kind {
         Which::Config => {
             let page = read::<PreVerify>(body, PRE_VERIFY)?;
-            shared.inside().world.verify(&page, now)
+            shared.inside().simulator.verify(&page, now)
         }
         Which::AgentConfig => {
             let page = read::<AgentVerify>(body, AGENT_VERIFY)?;
-            shared.inside().world.verify_agent(&page, now)
+            shared.inside().simulator.verify_agent(&page, now)
         }
     })
 }
@@ -101,7 +101,7 @@ async fn state(shared: Data<Shared>) -> HttpResponse {
 
 async fn lay_fault(shared: Data<Shared>, body: Bytes) -> HttpResponse {
     let fault = read::<FaultOrder>(&body, FAULT).and_then(FaultOrder::fault);
-    steered(fault.map(|fault| {
+    reply(fault.map(|fault| {
         shared.inside().faults.lay(fault);
         json!({ "ok": true })
     }))
@@ -109,7 +109,7 @@ async fn lay_fault(shared: Data<Shared>, body: Bytes) -> HttpResponse {
 
 async fn clear_faults(shared: Data<Shared>) -> HttpResponse {
     shared.inside().faults.clear();
-    steered(Ok(json!({ "ok": true })))
+    reply(Ok(json!({ "ok": true })))
 }
 
 async fn advance(shared: Data<Shared>, body: Bytes) -> HttpResponse {
@@ -118,17 +118,16 @@ async fn advance(shared: Data<Shared>, body: Bytes) -> HttpResponse {
     struct Order {
         seconds: u64,
     }
-    steered(
+    reply(
         read::<Order>(&body, r#"{"seconds": 60}"#).and_then(|order| {
             // A year exceeds every lifetime and quota period; beyond u64 the clock would wrap.
             if order.seconds > MAX_ADVANCE {
-                return Err(format!("\"seconds\" is at most {MAX_ADVANCE}"));
+                return Err(format!("\"seconds\" must be at most {MAX_ADVANCE}"));
             }
             match shared.clock.advance(Duration::from_secs(order.seconds)) {
                 true => Ok(json!({ "now": shared.clock.now() })),
                 false => Err(
-                    "this sandbox runs on the machine's own clock, which cannot be moved"
-                        .to_owned(),
+                    "this sandbox runs on the machine's clock, which it cannot advance".to_owned(),
                 ),
             }
         }),
@@ -142,7 +141,7 @@ async fn revoke(shared: Data<Shared>, body: Bytes) -> HttpResponse {
         app_id: String,
         kind: Kind,
     }
-    steered(read::<Order>(&body, REVOKE).and_then(|order| {
+    reply(read::<Order>(&body, REVOKE).and_then(|order| {
         shared.revoke(&order.app_id, order.kind)?;
         Ok(json!({ "ok": true }))
     }))
@@ -155,30 +154,30 @@ async fn foreign_refresh(shared: Data<Shared>, body: Bytes) -> HttpResponse {
         app_id: String,
         mode: Mode,
     }
-    steered(read::<Order>(&body, FOREIGN_REFRESH).and_then(|order| {
+    reply(read::<Order>(&body, FOREIGN_REFRESH).and_then(|order| {
         let access_token = shared.foreign_refresh(&order.app_id, order.mode)?;
         Ok(json!({ "access_token": access_token }))
     }))
 }
 
 async fn add_account(shared: Data<Shared>, body: Bytes) -> HttpResponse {
-    steered(read::<App>(&body, ACCOUNT).and_then(|app| {
+    reply(read::<App>(&body, ACCOUNT).and_then(|app| {
         if let Some(problem) = app.problem() {
             return Err(problem.to_owned());
         }
-        shared.inside().world.add(app);
+        shared.inside().simulator.add(app);
         Ok(json!({ "ok": true }))
     }))
 }
 
 async fn reset(shared: Data<Shared>) -> HttpResponse {
     shared.inside().reset();
-    steered(Ok(json!({ "ok": true })))
+    reply(Ok(json!({ "ok": true })))
 }
 
 async fn unknown(request: HttpRequest) -> HttpResponse {
     let error = format!(
-        "{} {} is nothing here; there are: {ROUTES}",
+        "unknown endpoint {} {}; available: {ROUTES}",
         request.method(),
         request.path()
     );
@@ -205,7 +204,7 @@ impl FaultOrder {
         let endpoint = Endpoint::at(&self.endpoint)
             .ok_or_else(|| Endpoint::unknown(&self.endpoint))?
             .path();
-        let needs = |field: &str| format!("the fault \"{}\" needs \"{field}\"", self.fault);
+        let needs = |field: &str| format!("the fault \"{}\" requires \"{field}\"", self.fault);
         let kind = match self.fault.as_str() {
             "errcode" => match (self.errcode.ok_or_else(|| needs("errcode"))?, self.errmsg) {
                 (code, Some(text)) => FaultKind::ErrcodeWith(code, text),
@@ -215,7 +214,7 @@ impl FaultOrder {
                 status @ 200..=599 => FaultKind::Status(status),
                 other => {
                     return Err(format!(
-                        "\"status\" is a number from 200 to 599, not {other}"
+                        "\"status\" must be a number from 200 to 599 (got {other})"
                     ));
                 }
             },
@@ -229,13 +228,17 @@ impl FaultOrder {
                 }
                 other => {
                     return Err(format!(
-                        "\"seconds\" is a number from 0 to {MAX_SLOW}, not {other}"
+                        "\"seconds\" must be a number from 0 to {MAX_SLOW} (got {other})"
                     ));
                 }
             },
             "lost_reply" => FaultKind::LostReply,
             "body" => FaultKind::Body(self.body.ok_or_else(|| needs("body"))?),
-            other => return Err(format!("\"{other}\" is no fault; there are: {FAULTS}")),
+            other => {
+                return Err(format!(
+                    "\"fault\" must be one of: {FAULTS} (got \"{other}\")"
+                ));
+            }
         };
         Ok(Fault {
             endpoint,
@@ -253,14 +256,12 @@ fn once() -> u64 {
 fn read<T: DeserializeOwned>(body: &[u8], expected: &str) -> Result<T, String> {
     if body.trim_ascii_start().starts_with(b"[") {
         // serde would read a list as the fields in order.
-        return Err(format!(
-            "a list is no object; expected JSON like {expected}"
-        ));
+        return Err(format!("got a list; expected JSON like {expected}"));
     }
     serde_json::from_slice(body).map_err(|error| format!("{error}; expected JSON like {expected}"))
 }
 
-fn steered(done: Result<serde_json::Value, String>) -> HttpResponse {
+fn reply(done: Result<serde_json::Value, String>) -> HttpResponse {
     match done {
         Ok(answer) => HttpResponse::Ok().json(answer),
         Err(error) => HttpResponse::BadRequest().json(json!({ "error": error })),

@@ -92,7 +92,7 @@ impl Endpoint {
     /// Returns the error text for an unknown endpoint.
     pub(super) fn unknown(path: &str) -> String {
         let known = Self::ALL.map(Self::path).join(", ");
-        format!("\"{path}\" is no endpoint of the sandbox; there are: {known}")
+        format!("unknown endpoint \"{path}\"; available: {known}")
     }
 }
 

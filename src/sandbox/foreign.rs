@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::UnixTime;
 
-use super::issued::Lineage;
-use super::simulator::{Running, World};
+use super::issued::IssuedValues;
+use super::simulator::{Running, Simulator};
 use super::work::AGENT_CONFIG;
 
 /// A way to fetch tokens. Each mode has its own tokens, independent of the others.
@@ -41,7 +41,7 @@ pub enum Kind {
     AgentTicket,
 }
 
-impl World {
+impl Simulator {
     pub(super) fn revoke(&mut self, name: &str, kind: Kind, now: UnixTime) -> Result<(), String> {
         let at = self.position(name).ok_or_else(|| self.no_app(name))?;
         let running = &mut self.apps[at];
@@ -50,7 +50,7 @@ impl World {
             .get_mut(&running.app.app_id)
             .filter(|_| running.app.is_work())
             .map(|corp| &mut corp.jsapi);
-        let lineages: Vec<&mut Lineage> = match kind {
+        let affected: Vec<&mut IssuedValues> = match kind {
             Kind::Token => vec![&mut running.classic, &mut running.stable, &mut running.work],
             Kind::StableToken => vec![&mut running.stable],
             Kind::ClassicToken => vec![&mut running.classic],
@@ -64,7 +64,7 @@ impl World {
             Kind::CardTicket => running.tickets.get_mut("wx_card").into_iter().collect(),
             Kind::AgentTicket => running.tickets.get_mut(AGENT_CONFIG).into_iter().collect(),
         };
-        lineages.into_iter().for_each(|lineage| lineage.revoke(now));
+        affected.into_iter().for_each(|values| values.revoke(now));
         Ok(())
     }
 
@@ -82,10 +82,14 @@ impl World {
             (Mode::Stable, false) => running.force(now),
             (Mode::Classic, false) => running.refetch(now),
             (Mode::Work, true) => running.gettoken(now),
-            (_, true) => return Err(format!("\"{name}\" is a WeCom app: its mode is work")),
+            (_, true) => {
+                return Err(format!(
+                    "\"mode\" must be work for the WeCom app \"{name}\""
+                ));
+            }
             (Mode::Work, false) => {
                 return Err(format!(
-                    "\"{name}\" is no WeCom app: its modes are stable and classic"
+                    "\"mode\" must be stable or classic for \"{name}\", which is not a WeCom app"
                 ));
             }
         };
@@ -94,7 +98,7 @@ impl World {
 }
 
 impl Running {
-    pub(super) fn lineage(&self, mode: Mode) -> &Lineage {
+    pub(super) fn issued_tokens(&self, mode: Mode) -> &IssuedValues {
         match mode {
             Mode::Stable => &self.stable,
             Mode::Classic => &self.classic,
@@ -102,7 +106,7 @@ impl Running {
         }
     }
 
-    pub(super) fn lineages(&self) -> [&Lineage; 3] {
+    pub(super) fn all_tokens(&self) -> [&IssuedValues; 3] {
         [&self.classic, &self.stable, &self.work]
     }
 }

@@ -30,7 +30,7 @@ pub(super) async fn own_pages_only(
         .get_all(ORIGIN)
         .any(|origin| !is_own(origin, listens_at, &host));
     if foreign && request.path() != OPEN_TO_PAGES {
-        let error = "a page of another origin may not steer the sandbox";
+        let error = "pages of other origins may not control the sandbox";
         let refusal = HttpResponse::Forbidden().json(json!({ "error": error }));
         return Ok(request.into_response(refusal).map_into_right_body());
     }

@@ -10,7 +10,7 @@ use crate::clock::UnixTime;
 
 /// All values issued for one credential, newest first.
 #[derive(Default)]
-pub(super) struct Lineage {
+pub(super) struct IssuedValues {
     issued: VecDeque<Issued>,
 }
 
@@ -33,7 +33,7 @@ pub(super) enum Fate {
     Displaced,
 }
 
-impl Lineage {
+impl IssuedValues {
     /// Returns the current value.
     pub(super) fn current(&self, now: UnixTime) -> Option<&Issued> {
         self.issued
@@ -101,7 +101,7 @@ impl Lineage {
     }
 
     /// Returns the current value. Rotates it if its remaining lifetime is [`ROTATES_BEFORE_END`] or less.
-    pub(super) fn renewed(
+    pub(super) fn refreshed(
         &mut self,
         now: UnixTime,
         ttl: Duration,
@@ -179,33 +179,33 @@ mod tests {
         UnixTime(1_000_000 + second)
     }
 
-    fn rotated(rotations: &[(&str, u64)], keep_two: bool) -> Lineage {
-        let mut lineage = Lineage::default();
+    fn rotated(rotations: &[(&str, u64)], keep_two: bool) -> IssuedValues {
+        let mut values = IssuedValues::default();
         for (value, second) in rotations {
-            lineage.rotate((*value).to_owned(), at(*second), TTL, keep_two);
+            values.rotate((*value).to_owned(), at(*second), TTL, keep_two);
         }
-        lineage
+        values
     }
 
     #[test]
     fn a_displaced_value_is_accepted_for_five_minutes_to_the_second() {
-        let lineage = rotated(&[("a", 0), ("b", 1_000)], true);
-        assert_eq!(lineage.fate("a", at(1_299)), Some(Fate::Alive));
-        assert_eq!(lineage.fate("a", at(1_300)), Some(Fate::Displaced));
-        assert_eq!(lineage.fate("b", at(1_300)), Some(Fate::Alive));
+        let values = rotated(&[("a", 0), ("b", 1_000)], true);
+        assert_eq!(values.fate("a", at(1_299)), Some(Fate::Alive));
+        assert_eq!(values.fate("a", at(1_300)), Some(Fate::Displaced));
+        assert_eq!(values.fate("b", at(1_300)), Some(Fate::Alive));
     }
 
     #[test]
     fn the_overlap_never_outlives_the_values_own_end() {
-        let lineage = rotated(&[("a", 0), ("b", 7_100)], true);
-        assert_eq!(lineage.fate("a", at(7_199)), Some(Fate::Alive));
-        assert_eq!(lineage.fate("a", at(7_200)), Some(Fate::Expired));
+        let values = rotated(&[("a", 0), ("b", 7_100)], true);
+        assert_eq!(values.fate("a", at(7_199)), Some(Fate::Alive));
+        assert_eq!(values.fate("a", at(7_200)), Some(Fate::Expired));
     }
 
     #[test]
     fn a_value_both_displaced_and_past_its_end_counts_as_expired() {
-        let lineage = rotated(&[("a", 0), ("b", 1_000)], true);
-        assert_eq!(lineage.fate("a", at(7_200)), Some(Fate::Expired));
+        let values = rotated(&[("a", 0), ("b", 1_000)], true);
+        assert_eq!(values.fate("a", at(7_200)), Some(Fate::Expired));
     }
 
     #[test]
@@ -224,18 +224,18 @@ mod tests {
     }
 
     #[test]
-    fn a_value_is_renewed_in_its_last_five_minutes_and_not_before() {
-        let mut lineage = rotated(&[("a", 0)], true);
-        assert_eq!(lineage.renewed(at(6_899), TTL, || "b".into()).value, "a");
-        assert_eq!(lineage.renewed(at(6_900), TTL, || "b".into()).value, "b");
+    fn a_value_is_refreshed_in_its_last_five_minutes_and_not_before() {
+        let mut values = rotated(&[("a", 0)], true);
+        assert_eq!(values.refreshed(at(6_899), TTL, || "b".into()).value, "a");
+        assert_eq!(values.refreshed(at(6_900), TTL, || "b".into()).value, "b");
         assert_eq!(
-            lineage
+            values
                 .previous(at(6_900))
                 .map(|issued| issued.value.as_str()),
             Some("a")
         );
         assert_eq!(
-            lineage
+            values
                 .current(at(6_900))
                 .map(|issued| issued.remaining(at(6_900))),
             Some(TTL)
@@ -244,24 +244,24 @@ mod tests {
 
     #[test]
     fn a_kept_value_lasts_to_its_last_second() {
-        let mut lineage = rotated(&[("a", 0)], true);
-        assert_eq!(lineage.kept(at(7_199), TTL, || "b".into()).value, "a");
-        assert_eq!(lineage.kept(at(7_200), TTL, || "b".into()).value, "b");
-        lineage.revoke(at(7_201));
-        assert_eq!(lineage.kept(at(7_201), TTL, || "c".into()).value, "c");
+        let mut values = rotated(&[("a", 0)], true);
+        assert_eq!(values.kept(at(7_199), TTL, || "b".into()).value, "a");
+        assert_eq!(values.kept(at(7_200), TTL, || "b".into()).value, "b");
+        values.revoke(at(7_201));
+        assert_eq!(values.kept(at(7_201), TTL, || "c".into()).value, "c");
     }
 
     #[test]
     fn revoking_ends_the_current_and_the_previous_value() {
-        let mut lineage = rotated(&[("a", 0), ("b", 10)], true);
-        lineage.revoke(at(11));
+        let mut values = rotated(&[("a", 0), ("b", 10)], true);
+        values.revoke(at(11));
         assert_eq!(
-            (lineage.fate("a", at(11)), lineage.fate("b", at(11))),
+            (values.fate("a", at(11)), values.fate("b", at(11))),
             (Some(Fate::Displaced), Some(Fate::Displaced))
         );
-        assert!(lineage.current(at(11)).is_none() && lineage.previous(at(11)).is_none());
-        assert_eq!(lineage.accepted(at(11)).count(), 0);
-        assert_eq!(lineage.dead(at(11)).collect::<Vec<_>>(), ["b", "a"]);
+        assert!(values.current(at(11)).is_none() && values.previous(at(11)).is_none());
+        assert_eq!(values.accepted(at(11)).count(), 0);
+        assert_eq!(values.dead(at(11)).collect::<Vec<_>>(), ["b", "a"]);
     }
 
     #[test]
@@ -271,10 +271,10 @@ mod tests {
 
     #[test]
     fn memory_of_past_values_is_bounded() {
-        let mut lineage = Lineage::default();
+        let mut values = IssuedValues::default();
         for n in 0..2_000 {
-            lineage.rotate(n.to_string(), at(n), TTL, true);
+            values.rotate(n.to_string(), at(n), TTL, true);
         }
-        assert_eq!(lineage.issued.len(), REMEMBERED);
+        assert_eq!(values.issued.len(), REMEMBERED);
     }
 }

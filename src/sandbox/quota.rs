@@ -13,7 +13,7 @@ use super::settings::{Quotas, Switches};
 
 /// Usage of one app.
 #[derive(Default)]
-pub(super) struct Ledger {
+pub(super) struct QuotaUsage {
     day: Window,
     used: [u64; Endpoint::ALL.len()],
     forced: u64,
@@ -27,7 +27,7 @@ pub(super) struct Ledger {
 #[derive(Default, PartialEq, Eq)]
 struct Window(u64);
 
-impl Ledger {
+impl QuotaUsage {
     /// Resets the counts when a new day, minute or month begins.
     pub(super) fn roll(&mut self, now: UnixTime, switches: &Switches) {
         let east = now.plus(SHANGHAI);
@@ -125,26 +125,23 @@ mod tests {
 
     #[test]
     fn a_day_is_charged_up_to_its_limit_and_not_beyond() {
-        let (mut ledger, quotas) = (
-            Ledger::default(),
+        let (mut usage, quotas) = (
+            QuotaUsage::default(),
             Quotas {
                 token_daily: 2,
                 ..Quotas::default()
             },
         );
-        assert_eq!(ledger.spend(Endpoint::Token, &quotas), Ok(()));
-        assert_eq!(ledger.spend(Endpoint::Token, &quotas), Ok(()));
+        assert_eq!(usage.spend(Endpoint::Token, &quotas), Ok(()));
+        assert_eq!(usage.spend(Endpoint::Token, &quotas), Ok(()));
         assert_eq!(
-            ledger
+            usage
                 .spend(Endpoint::Token, &quotas)
                 .map_err(|refusal| refusal.code),
             Err(45009)
         );
         assert_eq!(
-            (
-                ledger.used(Endpoint::Token),
-                ledger.used(Endpoint::GetTicket)
-            ),
+            (usage.used(Endpoint::Token), usage.used(Endpoint::GetTicket)),
             (2, 0)
         );
     }

@@ -30,7 +30,7 @@ impl Reason {
 
     pub(super) fn unknown_app(app_id: &str) -> Self {
         Self::new(
-            format!("the sandbox knows no app {app_id}"),
+            format!("the sandbox has no app {app_id}"),
             format!("沙箱中没有 AppID {app_id}"),
         )
     }
@@ -46,7 +46,7 @@ impl Reason {
         let domains = domains.join(", ");
         Self::new(
             format!(
-                "{url} is not on a trusted domain, and subdomains are not covered; bound are: {domains}"
+                "{url} is not on a trusted domain (subdomains are not included); configured: {domains}"
             ),
             format!("{url} 不在可信域名上（不含子域名），已设置：{domains}"),
         )
@@ -55,21 +55,21 @@ impl Reason {
     pub(super) fn unbound(url: &str, domains: &[String]) -> Self {
         let domains = domains.join(", ");
         Self::new(
-            format!("{url} is not on a JS safe domain of this app; bound are: {domains}"),
+            format!("{url} is not on a JS safe domain of this app; configured: {domains}"),
             format!("{url} 不在该公众号的 JS 接口安全域名之下，已绑定：{domains}"),
         )
     }
 
     pub(super) fn no_ticket() -> Self {
         Self::new(
-            "this app has never been given a jsapi ticket",
+            "this app has never fetched a jsapi ticket",
             "该账号还没有取过 jsapi_ticket",
         )
     }
 
     pub(super) fn fragment() -> Self {
         Self::new(
-            "the signed URL still holds the part after #",
+            "the signed URL includes the part after #",
             "签名用的 URL 没有去掉 # 及其后面的部分",
         )
     }
@@ -78,12 +78,12 @@ impl Reason {
         match client {
             Client::Ios => Self::new(
                 format!(
-                    "iOS checks the address the page was loaded with, {url}, and another was signed"
+                    "iOS checks the URL with which the page was loaded, {url}; a different URL was signed"
                 ),
                 format!("iOS 校验的是页面首次加载时的地址 {url}，签名用的却是另一个地址"),
             ),
             _ => Self::new(
-                format!("this client checks the current address, {url}, and another was signed"),
+                format!("this client checks the current URL, {url}; a different URL was signed"),
                 format!("该客户端校验的是当前地址 {url}，签名用的却是另一个地址"),
             ),
         }
@@ -91,49 +91,49 @@ impl Reason {
 
     pub(super) fn no_agent_ticket() -> Self {
         Self::new(
-            "this app has never been given an agent_config ticket",
+            "this app has never fetched an agent_config ticket",
             "该应用还没有取过 agent_config 类型的 ticket",
         )
     }
 
     pub(super) fn corp_ticket() -> Self {
         Self::new(
-            "it was signed with the corp's jsapi ticket; wx.agentConfig takes the app's own, of type agent_config",
+            "signed with the corp's jsapi ticket; wx.agentConfig requires the app's ticket (type agent_config)",
             "签名用的是企业的 jsapi_ticket；wx.agentConfig 须用应用的 ticket（type=agent_config）",
         )
     }
 
     pub(super) fn agent_ticket() -> Self {
         Self::new(
-            "it was signed with an app's agent_config ticket; wx.config takes the corp's jsapi ticket",
+            "signed with an app's agent_config ticket; wx.config requires the corp's jsapi ticket",
             "签名用的是应用的 ticket（agent_config）；wx.config 须用企业的 jsapi_ticket",
         )
     }
 
     pub(super) fn other_agent() -> Self {
         Self::new(
-            "it was signed with the agent_config ticket of another app",
+            "signed with the agent_config ticket of another app",
             "签名用的是另一个应用的 ticket（agent_config）",
         )
     }
 
     pub(super) fn dead_ticket() -> Self {
         Self::new(
-            "it was signed with a jsapi ticket that is over",
+            "signed with an expired jsapi ticket",
             "签名用的 jsapi_ticket 已失效",
         )
     }
 
     pub(super) fn dead_agent_ticket() -> Self {
         Self::new(
-            "it was signed with an agent_config ticket that is over",
+            "signed with an expired agent_config ticket",
             "签名用的应用 ticket（agent_config）已失效",
         )
     }
 
     pub(super) fn other_app() -> Self {
         Self::new(
-            "it was signed with the jsapi ticket of another app",
+            "signed with the jsapi ticket of another app",
             "签名用的是另一个 AppID 的 jsapi_ticket",
         )
     }
@@ -141,7 +141,7 @@ impl Reason {
     pub(super) fn mismatch(url: &str, ticket: &str) -> Self {
         Self::new(
             format!(
-                "the signature is not that of {url} with this nonceStr and timestamp and a living {ticket} of this app"
+                "the signature does not match {url}, this nonceStr and timestamp, and a valid {ticket} of this app"
             ),
             format!("签名与 {url}、该 nonceStr、timestamp 以及有效的 {ticket} 不符"),
         )

@@ -9,7 +9,7 @@ use crate::clock::Clock;
 
 use super::endpoint::{Endpoint, System};
 use super::fault::{FaultKind, Faults};
-use super::simulator::World;
+use super::simulator::Simulator;
 
 /// State shared by every handle and by the server.
 pub(super) struct Shared {
@@ -21,7 +21,7 @@ pub(super) struct Shared {
 
 /// State behind the lock, which is never held across an await.
 pub(super) struct Inside {
-    pub(super) world: World,
+    pub(super) simulator: Simulator,
     pub(super) faults: Faults,
     /// Overrides the `Content-Type` of every answer.
     pub(super) content_type: Option<String>,
@@ -66,7 +66,7 @@ impl Drop for Gate {
 impl Shared {
     pub(super) fn new(clock: Clock) -> Self {
         let inside = Inside {
-            world: World::default(),
+            simulator: Simulator::default(),
             faults: Faults::default(),
             content_type: None,
             calls: Default::default(),
@@ -170,7 +170,7 @@ impl Inside {
 
     /// Restores the initial state but keeps the apps. Gates stay until their holders drop them.
     pub(super) fn reset(&mut self) {
-        self.world.reset();
+        self.simulator.reset();
         self.faults.clear();
         self.reset_calls();
     }

@@ -12,8 +12,8 @@ use crate::clock::UnixTime;
 
 use super::call::Call;
 use super::endpoint::{Endpoint, System};
-use super::issued::{Fate, Issued, Lineage};
-use super::quota::Ledger;
+use super::issued::{Fate, Issued, IssuedValues};
+use super::quota::QuotaUsage;
 use super::reply::{IpList, Quota, QuotaReply, RateLimit, Refusal, TicketReply, TokenReply, json};
 use super::settings::ExpiresIn;
 use super::value::{new_ticket, new_token};
@@ -22,7 +22,7 @@ use super::work::{Bans, Corp, TicketHours};
 
 /// All apps, with their credentials and usage.
 #[derive(Default)]
-pub(super) struct World {
+pub(super) struct Simulator {
     pub(super) apps: Vec<Running>,
     /// By corp id: state shared by the apps of a corp.
     pub(super) corps: BTreeMap<String, Corp>,
@@ -32,19 +32,19 @@ pub(super) struct World {
 /// An app and its state.
 pub(super) struct Running {
     pub(super) app: App,
-    pub(super) classic: Lineage,
-    pub(super) stable: Lineage,
+    pub(super) classic: IssuedValues,
+    pub(super) stable: IssuedValues,
     /// WeCom tokens. A WeCom app has only these, other apps have none of them.
-    pub(super) work: Lineage,
+    pub(super) work: IssuedValues,
     /// By type: `jsapi`, `wx_card`, or WeCom's `agent_config`. A WeCom app's `jsapi` ticket belongs to its
     /// corp.
-    pub(super) tickets: BTreeMap<&'static str, Lineage>,
+    pub(super) tickets: BTreeMap<&'static str, IssuedValues>,
     pub(super) hours: TicketHours,
     forced_at: Option<UnixTime>,
-    ledger: Ledger,
+    usage: QuotaUsage,
 }
 
-impl World {
+impl Simulator {
     /// Processes a call and returns the body of the answer.
     pub(super) fn call(
         &mut self,
@@ -99,10 +99,10 @@ impl World {
     pub(super) fn no_app(&self, name: &str) -> String {
         match self.apps_of(name).next() {
             Some(one) => format!(
-                "\"{name}\" has several apps: name one, like \"{}\"",
+                "\"{name}\" has several apps: use the name of one, such as \"{}\"",
                 one.app.name()
             ),
-            None => format!("the sandbox knows no app \"{name}\""),
+            None => format!("the sandbox has no app \"{name}\""),
         }
     }
 
@@ -111,7 +111,7 @@ impl World {
         &'a self,
         running: &'a Running,
         kind: &str,
-    ) -> Option<&'a Lineage> {
+    ) -> Option<&'a IssuedValues> {
         match running.app.is_work() && kind == "jsapi" {
             true => self.corps.get(&running.app.app_id).map(|corp| &corp.jsapi),
             false => running.tickets.get(kind),
@@ -119,7 +119,7 @@ impl World {
     }
 
     /// The same by name. The corp's own ticket needs no agent id.
-    pub(super) fn tickets(&self, name: &str, kind: &str) -> Option<&Lineage> {
+    pub(super) fn tickets(&self, name: &str, kind: &str) -> Option<&IssuedValues> {
         let running = self
             .app(name)
             .or_else(|| self.apps_of(name).next().filter(|_| kind == "jsapi"))?;
@@ -168,7 +168,7 @@ impl World {
         let ttl = running.token_ttl();
         let issued = match force && running.may_force(now)? {
             true => running.force(now),
-            false => running.stable.renewed(now, ttl, new_token),
+            false => running.stable.refreshed(now, ttl, new_token),
         };
         Ok(json(&TokenReply::of(issued, now)))
     }
@@ -212,21 +212,21 @@ impl Running {
     fn new(app: App) -> Self {
         Self {
             app,
-            classic: Lineage::default(),
-            stable: Lineage::default(),
-            work: Lineage::default(),
+            classic: IssuedValues::default(),
+            stable: IssuedValues::default(),
+            work: IssuedValues::default(),
             tickets: BTreeMap::new(),
             hours: TicketHours::default(),
             forced_at: None,
-            ledger: Ledger::default(),
+            usage: QuotaUsage::default(),
         }
     }
 
     /// Returns the state of a token of any mode.
     pub(super) fn any_fate(&self, token: &str, now: UnixTime) -> Option<Fate> {
-        self.lineages()
+        self.all_tokens()
             .into_iter()
-            .find_map(|lineage| lineage.fate(token, now))
+            .find_map(|values| values.fate(token, now))
     }
 
     /// Returns the state of a classic or stable token.
@@ -288,8 +288,8 @@ impl Running {
     }
 
     fn spend(&mut self, endpoint: Endpoint, now: UnixTime) -> Result<(), Refusal> {
-        self.ledger.roll(now, &self.app.switches);
-        self.ledger.spend(endpoint, &self.app.quotas)
+        self.usage.roll(now, &self.app.switches);
+        self.usage.spend(endpoint, &self.app.quotas)
     }
 
     /// Returns whether a `force_refresh` takes effect now. Within 30 s of the last one it does not, and costs
@@ -302,7 +302,7 @@ impl Running {
         {
             return refused(self.app.switches.force_too_soon);
         }
-        if !self.ledger.spend_force(&self.app.quotas) {
+        if !self.usage.spend_force(&self.app.quotas) {
             return refused(self.app.switches.force_over_quota);
         }
         Ok(true)
@@ -319,9 +319,9 @@ impl Running {
 
     pub(super) fn own_ticket(&mut self, kind: &'static str, now: UnixTime) -> String {
         let ttl = self.ticket_ttl();
-        let mut lineage = self.tickets.remove(kind).unwrap_or_default();
-        let reply = self.ticket_reply(lineage.renewed(now, ttl, new_ticket), now);
-        self.tickets.insert(kind, lineage);
+        let mut values = self.tickets.remove(kind).unwrap_or_default();
+        let reply = self.ticket_reply(values.refreshed(now, ttl, new_ticket), now);
+        self.tickets.insert(kind, values);
         reply
     }
 
@@ -351,7 +351,7 @@ impl Running {
             None | Some("") => Err(Refusal::new(41002)),
             Some(app_id) if app_id != self.app.app_id => Err(Refusal::new(40013)),
             Some(_) => self
-                .ledger
+                .usage
                 .clear(&self.app.quotas)
                 .map(|()| r#"{"errcode":0,"errmsg":"ok"}"#.to_owned()),
         }
@@ -369,7 +369,7 @@ impl Running {
         if !endpoint.serves(self.app.platform) {
             return Err(Refusal::new(76022));
         }
-        let (daily_limit, used) = (self.app.quotas.daily(endpoint), self.ledger.used(endpoint));
+        let (daily_limit, used) = (self.app.quotas.daily(endpoint), self.usage.used(endpoint));
         let quota = Quota {
             daily_limit,
             used,

@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::UnixTime;
 
-use super::issued::Lineage;
+use super::issued::IssuedValues;
 use super::shared::Inside;
-use super::simulator::{Running, World};
+use super::simulator::{Running, Simulator};
 use super::work::AGENT_CONFIG;
 
 /// State of the sandbox. It includes the secrets, which are valid for this sandbox only.
@@ -78,10 +78,10 @@ pub struct TicketState {
 impl State {
     pub(super) fn of(inside: &Inside, now: UnixTime) -> Self {
         let apps = inside
-            .world
+            .simulator
             .apps
             .iter()
-            .map(|running| AppState::of(&inside.world, running, now))
+            .map(|running| AppState::of(&inside.simulator, running, now))
             .collect();
         Self {
             now,
@@ -92,10 +92,10 @@ impl State {
 }
 
 impl AppState {
-    fn of(world: &World, running: &Running, now: UnixTime) -> Self {
+    fn of(simulator: &Simulator, running: &Running, now: UnixTime) -> Self {
         let app = &running.app;
         let ticket = |kind: &str| {
-            let issued = world.tickets_of(running, kind)?.current(now)?;
+            let issued = simulator.tickets_of(running, kind)?.current(now)?;
             Some((
                 kind.to_owned(),
                 TicketState {
@@ -124,11 +124,11 @@ impl AppState {
 }
 
 impl TokenState {
-    fn of(lineage: &Lineage, now: UnixTime) -> Self {
-        let current = lineage.current(now);
+    fn of(values: &IssuedValues, now: UnixTime) -> Self {
+        let current = values.current(now);
         Self {
             current: current.map(|issued| issued.value.clone()),
-            previous: lineage.previous(now).map(|issued| issued.value.clone()),
+            previous: values.previous(now).map(|issued| issued.value.clone()),
             expires_at: current.map(|issued| issued.expires_at),
         }
     }

@@ -12,7 +12,7 @@ use super::agent;
 use super::domain::{Reach, covers};
 use super::reason::Reason;
 use super::signed::{Signed, cut, missing, text_or_number};
-use super::simulator::{Running, World};
+use super::simulator::{Running, Simulator};
 
 /// Arguments of `wx.config` and the page they came from.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,7 +75,7 @@ impl Verdict {
     }
 }
 
-impl World {
+impl Simulator {
     /// Checks as WeChat does: the fields, the app, its domains, then the signature.
     pub(super) fn verify(&self, page: &PreVerify, now: UnixTime) -> Verdict {
         let checked_url = cut(page.full_url(self.apps_of(&page.app_id).next().is_some()));
@@ -167,7 +167,7 @@ impl World {
             {
                 Reason::other_url(page.client, url)
             }
-            () if jsapi.is_some_and(|lineage| lineage.dead(now).any(fits)) => Reason::dead_ticket(),
+            () if jsapi.is_some_and(|values| values.dead(now).any(fits)) => Reason::dead_ticket(),
             () if others.any(|other| self.jsapi_tickets(other, now).any(fits)) => {
                 Reason::other_app()
             }
@@ -182,7 +182,7 @@ impl World {
     ) -> impl Iterator<Item = &'a str> {
         self.tickets_of(running, "jsapi")
             .into_iter()
-            .flat_map(move |lineage| lineage.accepted(now))
+            .flat_map(move |values| values.accepted(now))
     }
 }
 

@@ -1,7 +1,7 @@
 //! WeChat's endpoints over HTTP: counts a call, waits at its gate, applies a fault, processes it.
 //!
 //! One listener serves the paths of `api.weixin.qq.com` and `qyapi.weixin.qq.com`. For `get_api_domain_ip`,
-//! which both have, the token decides which system is called (`World::system`).
+//! which both have, the token decides which system is called (`Simulator::system`).
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -88,7 +88,7 @@ struct Answer {
 impl<'a> UnderWay<'a> {
     fn new(shared: &'a Shared, call: &'a Call<'a>) -> Self {
         let inside = shared.inside();
-        let system = inside.world.system(call, shared.clock.now());
+        let system = inside.simulator.system(call, shared.clock.now());
         Self {
             shared,
             call,
@@ -99,11 +99,11 @@ impl<'a> UnderWay<'a> {
 
     /// Processes the call.
     fn carry_out(&self) -> Answer {
-        let done = self
-            .shared
-            .inside()
-            .world
-            .call(self.system, self.call, self.shared.clock.now());
+        let done =
+            self.shared
+                .inside()
+                .simulator
+                .call(self.system, self.call, self.shared.clock.now());
         match done {
             Ok(body) => Answer {
                 body,
@@ -124,7 +124,7 @@ impl<'a> UnderWay<'a> {
         let from = self
             .shared
             .inside()
-            .world
+            .simulator
             .seen_by_work(self.call, clock.now());
         let errmsg = refusal.work_errmsg(clock.wall(), from);
         Answer {

@@ -271,7 +271,7 @@ impl App {
             _ if self.app_id.is_empty() || self.secret.is_empty() => {
                 Some("\"app_id\" and \"secret\" must not be empty")
             }
-            (Platform::Work, None) => Some("an app of platform work needs \"agent_id\""),
+            (Platform::Work, None) => Some("an app of platform work requires \"agent_id\""),
             (Platform::Official | Platform::Mini, Some(_)) => {
                 Some("\"agent_id\" is for apps of platform work")
             }

@@ -9,13 +9,13 @@ use crate::clock::UnixTime;
 
 /// Count of one hour, and its block.
 #[derive(Default)]
-pub(super) struct Hourly {
+pub(super) struct HourlyLimit {
     began: UnixTime,
     count: u64,
     blocked_until: Option<UnixTime>,
 }
 
-impl Hourly {
+impl HourlyLimit {
     /// Returns whether one more call is allowed. A call beyond the limit starts the block; a call during the
     /// block does not prolong it.
     pub(super) fn admits(&mut self, limit: u64, now: UnixTime) -> bool {
@@ -76,7 +76,7 @@ mod tests {
     }
 
     /// Makes one call and returns whether it was allowed.
-    fn call(hourly: &mut Hourly, second: u64) -> bool {
+    fn call(hourly: &mut HourlyLimit, second: u64) -> bool {
         let admitted = hourly.admits(2, at(second));
         if admitted {
             hourly.count(at(second));
@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn the_limit_is_let_through_and_one_more_blocks_for_an_hour_from_then() {
-        let mut hourly = Hourly::default();
+        let mut hourly = HourlyLimit::default();
         assert!(call(&mut hourly, 0) && call(&mut hourly, 100));
         assert!(!call(&mut hourly, 3_000));
         assert!(
@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn an_hour_begins_with_its_first_call() {
-        let mut hourly = Hourly::default();
+        let mut hourly = HourlyLimit::default();
         assert!(call(&mut hourly, 0) && call(&mut hourly, 3_599));
         assert!(call(&mut hourly, 3_600) && call(&mut hourly, 3_601));
         assert!(!call(&mut hourly, 3_602));
@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn what_counts_towards_a_block_begins_it_at_the_limit_itself() {
-        let mut hourly = Hourly::default();
+        let mut hourly = HourlyLimit::default();
         hourly.count_towards_block(2, at(0));
         assert!(!hourly.is_blocked(at(0)));
         hourly.count_towards_block(2, at(1));

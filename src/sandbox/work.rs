@@ -11,30 +11,30 @@ use crate::clock::UnixTime;
 
 use super::call::Call;
 use super::endpoint::{Endpoint, System};
-use super::issued::{Fate, Issued, Lineage};
+use super::issued::{Fate, Issued, IssuedValues};
 use super::reply::{Refusal, json};
-use super::simulator::{Running, World};
+use super::simulator::{Running, Simulator};
 use super::value::{new_ticket, new_work_token};
-use super::wecom_limits::Hourly;
+use super::wecom_limits::HourlyLimit;
 use super::work_reply::{WorkIpList, WorkTokenReply};
 
 /// State shared by the apps of a corp.
 #[derive(Default)]
 pub(super) struct Corp {
     /// Ticket for `wx.config`.
-    pub(super) jsapi: Lineage,
+    pub(super) jsapi: IssuedValues,
     hours: TicketHours,
 }
 
 /// Tickets fetched within the hour. The two kinds are counted separately.
 #[derive(Default)]
 pub(super) struct TicketHours {
-    jsapi: Hourly,
-    agent: Hourly,
+    jsapi: HourlyLimit,
+    agent: HourlyLimit,
 }
 
 impl TicketHours {
-    fn of(&mut self, endpoint: Endpoint) -> &mut Hourly {
+    fn of(&mut self, endpoint: Endpoint) -> &mut HourlyLimit {
         if endpoint == Endpoint::TicketGet {
             &mut self.agent
         } else {
@@ -44,9 +44,9 @@ impl TicketHours {
 }
 
 /// Wrong secrets per address within the hour.
-pub(super) type Bans = BTreeMap<IpAddr, Hourly>;
+pub(super) type Bans = BTreeMap<IpAddr, HourlyLimit>;
 
-impl World {
+impl Simulator {
     /// Returns the system that a call is for: by its path or, if both systems have the path, by its token. An
     /// unknown token counts as weixin's, unless all apps are WeCom's.
     pub(super) fn system(&self, call: &Call<'_>, now: UnixTime) -> System {
@@ -176,7 +176,7 @@ impl World {
         let at = self.work_caller(call, now)?;
         let (running, corp) = self.spend_ticket(at, call.endpoint, now)?;
         Ok(running.ticket_reply(
-            corp.jsapi.renewed(now, running.ticket_ttl(), new_ticket),
+            corp.jsapi.refreshed(now, running.ticket_ttl(), new_ticket),
             now,
         ))
     }

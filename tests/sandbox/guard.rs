@@ -68,7 +68,7 @@ async fn no_page_of_another_origin_may_steer() {
             assert_eq!(status, 403, "{order_given:?} from {origin}");
             assert_eq!(
                 answer,
-                json!({ "error": "a page of another origin may not steer the sandbox" })
+                json!({ "error": "pages of other origins may not control the sandbox" })
             );
         }
     }

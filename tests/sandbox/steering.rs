@@ -163,23 +163,23 @@ async fn a_fault_that_cannot_be_understood_is_told_what_there_is() {
             r#"{"endpoint":"/cgi-bin/token","fault":"explode","times":1}"#,
         ),
         (
-            "\"/cgi-bin/tok\" is no endpoint of the sandbox; there are: /cgi-bin/token,",
+            "unknown endpoint \"/cgi-bin/tok\"; available: /cgi-bin/token,",
             r#"{"endpoint":"/cgi-bin/tok","fault":"hang"}"#,
         ),
         (
-            "needs \"errcode\"",
+            "requires \"errcode\"",
             r#"{"endpoint":"/cgi-bin/token","fault":"errcode"}"#,
         ),
         (
-            "needs \"status\"",
+            "requires \"status\"",
             r#"{"endpoint":"/cgi-bin/token","fault":"status"}"#,
         ),
         (
-            "needs \"seconds\"",
+            "requires \"seconds\"",
             r#"{"endpoint":"/cgi-bin/token","fault":"slow"}"#,
         ),
         (
-            "needs \"body\"",
+            "requires \"body\"",
             r#"{"endpoint":"/cgi-bin/token","fault":"body"}"#,
         ),
         (
@@ -242,7 +242,7 @@ async fn the_machines_own_clock_cannot_be_advanced() {
     let error = bad(&sandbox, "/sandbox/advance", r#"{"seconds":60}"#).await;
     assert_eq!(
         error,
-        "this sandbox runs on the machine's own clock, which cannot be moved"
+        "this sandbox runs on the machine's clock, which it cannot advance"
     );
 }
 
@@ -432,7 +432,7 @@ async fn an_unknown_way_to_steer_is_404_and_lists_the_known_ones() {
         assert_eq!(answer.status(), 404, "{method} {path}");
         let body = answer.text().await.unwrap();
         assert!(
-            body.contains(&format!("{method} {path} is nothing here"))
+            body.contains(&format!("unknown endpoint {method} {path}"))
                 && body.contains("GET /sandbox/state"),
             "{body}"
         );

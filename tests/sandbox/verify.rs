@@ -79,7 +79,7 @@ async fn the_fragment_is_cut_before_the_address_is_checked() {
         (told.as_str(), why.as_str()),
         (
             "fail_invalid signature",
-            "the signed URL still holds the part after #"
+            "the signed URL includes the part after #"
         )
     );
 }
@@ -142,7 +142,7 @@ async fn the_domain_is_checked_before_the_signature() {
         let (told, why) = refused(&sandbox, &page(&ticket, url, url));
         assert_eq!(told, "fail_invalid url domain", "{url}");
         assert!(
-            why.contains(url) && why.ends_with("bound are: example.com"),
+            why.contains(url) && why.ends_with("configured: example.com"),
             "{why}"
         );
         assert_eq!(
@@ -221,7 +221,7 @@ async fn a_displaced_ticket_still_signs_and_a_dead_one_does_not() {
         (told.as_str(), why.as_str()),
         (
             "fail_invalid signature",
-            "it was signed with a jsapi ticket that is over"
+            "signed with an expired jsapi ticket"
         )
     );
     sandbox.revoke(APP, Kind::JsapiTicket);
@@ -245,13 +245,13 @@ async fn a_ticket_of_another_type_or_app_does_not_sign() {
     };
     assert_eq!(
         refused(&sandbox, &theirs).1,
-        "this app has never been given a jsapi ticket"
+        "this app has never fetched a jsapi ticket"
     );
     let token = sandbox.foreign_refresh("wxother", wx_jssdk::sandbox::Mode::Stable);
     ticket(&sandbox, &token, "jsapi").await;
     assert_eq!(
         refused(&sandbox, &theirs).1,
-        "it was signed with the jsapi ticket of another app"
+        "signed with the jsapi ticket of another app"
     );
 }
 

@@ -71,7 +71,7 @@ fn told(words: &str, code: u32) -> String {
     )
 }
 
-const CORPS: &str = "it was signed with the corp's jsapi ticket; wx.agentConfig takes the app's own, of type agent_config";
+const CORPS: &str = "signed with the corp's jsapi ticket; wx.agentConfig requires the app's ticket (type agent_config)";
 
 #[tokio::test]
 async fn each_config_passes_with_the_ticket_that_is_its_own() {
@@ -106,7 +106,7 @@ async fn each_config_is_refused_with_the_ticket_of_the_other() {
     assert_eq!(err_msg, "preVerifyJSAPI:fail_invalid signature");
     assert_eq!(
         why,
-        "it was signed with an app's agent_config ticket; wx.config takes the corp's jsapi ticket"
+        "signed with an app's agent_config ticket; wx.config requires the corp's jsapi ticket"
     );
     let (err_msg, why) = refused(sandbox.verify_agent(&agent_config(&corp, URL, URL)));
     assert_eq!(
@@ -125,10 +125,10 @@ async fn who_has_fetched_only_the_corps_ticket_is_told_of_the_other() {
         CORPS
     );
     let (_, why) = refused(sandbox.verify_agent(&agent_config("made up", URL, URL)));
-    assert_eq!(why, "this app has never been given an agent_config ticket");
+    assert_eq!(why, "this app has never fetched an agent_config ticket");
     sandbox.reset();
     let (_, why) = refused(sandbox.verify(&config("made up", URL, URL)));
-    assert_eq!(why, "this app has never been given a jsapi ticket");
+    assert_eq!(why, "this app has never fetched a jsapi ticket");
 }
 
 #[tokio::test]
@@ -141,7 +141,7 @@ async fn the_ticket_of_another_app_of_the_corp_signs_no_agent_config() {
         (err_msg, why.as_str()),
         (
             told("invalid signature", 40093),
-            "it was signed with the agent_config ticket of another app"
+            "signed with the agent_config ticket of another app"
         )
     );
     let at = "https://second.example.com/";
@@ -165,10 +165,10 @@ async fn why_an_agent_config_is_unsigned_is_told() {
     let why = |page: AgentVerify| refused(sandbox.verify_agent(&page)).1;
     assert_eq!(
         why(agent_config(&agent, &here, &here)),
-        "the signed URL still holds the part after #"
+        "the signed URL includes the part after #"
     );
     let mismatch = format!(
-        "the signature is not that of {URL} with this nonceStr and timestamp and a living agent_config ticket of this app"
+        "the signature does not match {URL}, this nonceStr and timestamp, and a valid agent_config ticket of this app"
     );
     assert_eq!(
         why(agent_config(&agent, "https://example.com/other", URL)),
@@ -184,7 +184,7 @@ async fn why_an_agent_config_is_unsigned_is_told() {
     sandbox.revoke(AGENT_NAME, Kind::AgentTicket);
     assert_eq!(
         why(agent_config(&agent, URL, URL)),
-        "it was signed with an agent_config ticket that is over"
+        "signed with an expired agent_config ticket"
     );
 }
 
@@ -218,7 +218,7 @@ async fn a_trusted_domain_is_that_host_alone() {
             "{url}"
         );
         assert!(
-            why.contains("subdomains are not covered; bound are: example.com, localhost"),
+            why.contains("(subdomains are not included); configured: example.com, localhost"),
             "{why}"
         );
         let (err_msg, _) = refused(sandbox.verify_agent(&agent_config(&agent, url, url)));
@@ -280,12 +280,12 @@ async fn a_dead_or_a_strange_corp_ticket_is_recognised() {
     let (ours, _) = tickets(&sandbox).await;
     assert_eq!(
         refused(sandbox.verify(&config(&theirs, URL, URL))).1,
-        "it was signed with the jsapi ticket of another app"
+        "signed with the jsapi ticket of another app"
     );
     sandbox.advance(seconds(7_200));
     assert_eq!(
         refused(sandbox.verify(&config(&ours, URL, URL))).1,
-        "it was signed with a jsapi ticket that is over"
+        "signed with an expired jsapi ticket"
     );
 }
 
