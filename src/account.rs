@@ -308,29 +308,29 @@ impl SafeDomain {
             })
         };
         if domain.contains("://") {
-            return error("leave out the scheme: write example.com, not https://example.com");
+            return error("remove the scheme: write example.com instead of https://example.com");
         }
         if domain.contains('*') {
-            return error("leave out the wildcard: example.com already covers its subdomains");
+            return error("remove the wildcard: example.com already covers its subdomains");
         }
         let (host, path) = domain.split_at(domain.find('/').unwrap_or(domain.len()));
         if host.is_empty() {
-            return error("there is no host name in it");
+            return error("the host name is missing");
         }
         if !host.starts_with('[') && host.contains(':') {
             return error(
-                "leave out the port: WeChat binds hosts, and its clients accept ports 80 and 443 only",
+                "remove the port: WeChat binds hosts, and its clients accept only ports 80 and 443",
             );
         }
         if host.ends_with('.') {
-            return error("leave out the dot at the end");
+            return error("remove the dot at the end");
         }
         match url::Host::parse(host) {
             Ok(parsed) => Ok(Self {
                 host: parsed.to_string(),
                 path: path.trim_end_matches('/').to_owned(),
             }),
-            Err(_) => error("this is not a host name"),
+            Err(_) => error("not a host name"),
         }
     }
 

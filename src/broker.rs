@@ -335,10 +335,10 @@ pub enum BuildError {
         names: [String; 2],
     },
     /// Two accounts have the same name.
-    #[error("there are two accounts with the name \"{0}\": give each its own")]
+    #[error("duplicate account name \"{0}\": use different names")]
     SameName(String),
     /// The default account does not exist.
-    #[error("the default account \"{0}\" is none of the accounts")]
+    #[error("the default account \"{0}\" does not exist")]
     NoSuchDefault(String),
     /// Another account now signs pages too, so there is no longer an implied default account.
     #[error(

@@ -26,7 +26,7 @@ use crate::server::config::{Problems, Settings};
 #[derive(Debug, Parser)]
 #[command(
     version,
-    after_help = "Start here, without any WeChat account · 无需公众号即可体验:\n  wx-jssdk serve --sandbox"
+    after_help = "Start here, without a WeChat account · 无需公众号即可体验:\n  wx-jssdk serve --sandbox"
 )]
 pub struct Cli {
     #[command(subcommand)]
@@ -126,7 +126,7 @@ fn with_accounts(file: Option<&Path>) -> Result<Settings, Problems> {
     let mut problems = Problems::default();
     problems.add(
         "accounts",
-        "there are none: write [accounts.main] with app_id, secret_file and js_safe_domains into wx-jssdk.toml, or try wx-jssdk serve --sandbox".into(),
+        "no account is configured: add [accounts.main] with app_id, secret_file and js_safe_domains to wx-jssdk.toml, or try wx-jssdk serve --sandbox".into(),
         "没有配置账号：请在 wx-jssdk.toml 中写 [accounts.main]（app_id、secret_file、js_safe_domains），或先用 wx-jssdk serve --sandbox 体验".into(),
     );
     Err(problems)

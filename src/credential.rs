@@ -45,7 +45,7 @@ impl Secret {
             "" => Err("is empty".into()),
             value if value.len() > MAX_VALUE => Err(format!("has {} bytes", value.len())),
             value if !value.bytes().all(|byte| byte.is_ascii_graphic()) => {
-                Err("has blanks or other characters that WeChat's have not".into())
+                Err("contains blanks or other characters that WeChat never uses".into())
             }
             _ => Ok(()),
         }
@@ -59,7 +59,7 @@ impl Secret {
 pub fn check_life(seconds: u64) -> Result<Duration, String> {
     let life = Duration::from_secs(seconds);
     if life.is_zero() || life > MAX_LIFE {
-        return Err(format!("a life of {seconds} s"));
+        return Err(format!("a validity of {seconds} s"));
     }
     Ok(life)
 }
@@ -148,7 +148,7 @@ impl FromStr for Kind {
 
     fn from_str(name: &str) -> Result<Self, String> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == name).ok_or_else(|| {
-            format!("\"{name}\" is no kind of credential: use access_token, jsapi_ticket, card_ticket or agent_ticket")
+            format!("must be one of: access_token, jsapi_ticket, card_ticket, agent_ticket (got \"{name}\")")
         })
     }
 }
@@ -254,10 +254,10 @@ impl Credential {
     pub fn check(&self) -> Result<(), String> {
         self.value
             .check()
-            .map_err(|why| format!("a value that {why}"))?;
+            .map_err(|why| format!("the value {why}"))?;
         check_life(self.expires_at.0.saturating_sub(self.issued_at.0))?;
         if self.generation > MAX_GENERATION {
-            return Err("a generation that no time has".into());
+            return Err("a generation that is not a time".into());
         }
         Ok(())
     }
@@ -423,8 +423,8 @@ mod tests {
             (valued("two words"), "blanks"),
             (valued("票据"), "characters"),
             (valued(&"x".repeat(4_097)), "4097 bytes"),
-            (credential(1_000, 0), "a life of 0 s"),
-            (credential(1_000, 86_401), "a life of 86401 s"),
+            (credential(1_000, 0), "a validity of 0 s"),
+            (credential(1_000, 86_401), "a validity of 86401 s"),
             (
                 Credential {
                     generation: u64::MAX,

@@ -72,7 +72,7 @@ pub enum Claim {
 /// The right to refresh one credential, exclusive among all processes that share a Redis. It expires by
 /// itself; [`Store::release`] ends it early.
 #[derive(Debug)]
-#[must_use = "release it when the refresh is done, or others wait for it to end by itself"]
+#[must_use = "release it when the refresh is done; otherwise other nodes wait until it expires"]
 pub struct Lease {
     /// Its name and the random number that identifies this owner; `None` if the store is not shared.
     #[cfg_attr(not(feature = "redis"), allow(dead_code))]
@@ -413,7 +413,7 @@ impl fmt::Debug for Store {
 pub enum StoreError {
     /// Another process uses the file.
     #[error(
-        "{path}: another wx-jssdk uses it: stop it, give this one another store.path, or use store.kind = \"redis\", which many can share"
+        "{path}: in use by another wx-jssdk: stop it, choose another store.path, or share a store with store.kind = \"redis\""
     )]
     InUse {
         /// The file.
@@ -428,7 +428,7 @@ pub enum StoreError {
         problem: String,
     },
     /// The store's address is invalid.
-    #[error("the address of the store cannot be used: {problem}")]
+    #[error("invalid store address: {problem}")]
     Address {
         /// What is wrong, and what to write.
         problem: String,

@@ -65,7 +65,7 @@ pub struct Issued {
 
 /// The HTTP client could not be created: no TLS roots, or an invalid base URL.
 #[derive(Debug, thiserror::Error)]
-#[error("the client for WeChat cannot be made: {0}")]
+#[error("the HTTP client for WeChat cannot be created: {0}")]
 pub struct ClientError(String);
 
 /// A WeChat endpoint: its system and path, the credential that authenticates the call, and the response
@@ -267,10 +267,10 @@ fn base(text: &str) -> Result<url::Url, ClientError> {
     if text.contains('@') {
         // Not quoted, since the text before the `@` can contain a password.
         return Err(ClientError(
-            "a base URL with a user name in it: leave out everything up to the @".into(),
+            "the base URL contains a user name: remove everything up to the @".into(),
         ));
     }
-    let problem = |why: &str| ClientError(format!("\"{text}\" is no base URL: {why}"));
+    let problem = |why: &str| ClientError(format!("\"{text}\" is not a base URL: {why}"));
     let url = url::Url::parse(text).map_err(|error| problem(&error.to_string()))?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(problem(
@@ -278,7 +278,7 @@ fn base(text: &str) -> Result<url::Url, ClientError> {
         ));
     }
     if url.query().is_some() || url.fragment().is_some() {
-        return Err(problem("leave out the query and the fragment"));
+        return Err(problem("remove the query and the fragment"));
     }
     Ok(url)
 }
@@ -343,7 +343,7 @@ fn judged(
                 None => Failure::NotJson {
                     status,
                     what: format!(
-                        "{} bytes that are no JSON object{}",
+                        "{} bytes that are not a JSON object{}",
                         body.len(),
                         first_words(body, paid)
                     ),
@@ -366,7 +366,7 @@ fn judged(
             }
             None => {
                 return Err(failed(Failure::Unusable(format!(
-                    "HTTP {status}, an errcode that is no number"
+                    "HTTP {status}, an errcode that is not a number"
                 ))));
             }
         },
@@ -390,23 +390,21 @@ pub fn judge_body(
 /// Validates a successful response and returns its credential.
 fn issued(answer: &Answer, field: &str) -> Result<Issued, String> {
     let value = match answer.text(field) {
-        None => return Err(format!("no {field} in it")),
-        Some("") => return Err(format!("an empty {field}")),
+        None => return Err(format!("{field} is missing")),
+        Some("") => return Err(format!("{field} is empty")),
         Some(value) => Secret::new(value),
     };
-    value
-        .check()
-        .map_err(|why| format!("a {field} that {why}"))?;
+    value.check().map_err(|why| format!("{field} {why}"))?;
     // Only a number is quoted: any other type may contain the credential itself.
     match answer.get("expires_in") {
         Some(Value::Number(life)) => {
             let seconds = life.as_u64();
             let life = seconds.and_then(|seconds| check_life(seconds).ok());
             let expires_in =
-                life.ok_or_else(|| format!("an expires_in of {}", &answer.0["expires_in"]))?;
+                life.ok_or_else(|| format!("expires_in is {}", &answer.0["expires_in"]))?;
             Ok(Issued { value, expires_in })
         }
-        _ => Err("an expires_in that is no number".into()),
+        _ => Err("expires_in is not a number".into()),
     }
 }
 

@@ -559,7 +559,7 @@ impl Process {
     async fn hang_up(&mut self, text: &str) -> String {
         std::fs::write(self.home.path().join("wx-jssdk.toml"), text).unwrap();
         self.running.signal("-HUP").await;
-        self.running.log_line("the new configuration is ").await
+        self.running.log_line("new configuration ").await
     }
 }
 
@@ -589,7 +589,7 @@ async fn sighup_takes_the_new_configuration_while_requests_go_on_and_none_of_the
             .hang_up(&text(&process.sandbox, &accounts, &["k"]))
             .await;
         assert!(
-            line.contains("is in use") && line.contains("accounts=2 added=1 removed=1"),
+            line.contains("applied") && line.contains("accounts=2 added=1 removed=1"),
             "{line}"
         );
         let (gone, there) = if round % 2 == 0 {
@@ -632,7 +632,7 @@ async fn a_bad_new_configuration_is_refused_whole_with_every_problem_named_and_t
         .replace("kind = \"memory\"", "kind = \"sqlite\"");
     let line = process.hang_up(&bad).await;
     assert!(
-        line.contains("is refused") && line.contains("problems=3"),
+        line.contains("refused") && line.contains("problems=3"),
         "{line}"
     );
     assert_eq!(sign(&process.public, "a").await.0, 200);
@@ -650,26 +650,23 @@ async fn a_bad_new_configuration_is_refused_whole_with_every_problem_named_and_t
     );
     for nothing in ["", "[accounts", "[log]\nlevel = \"info\""] {
         let line = process.hang_up(nothing).await;
-        assert!(line.contains("is refused"), "{nothing}: {line}");
+        assert!(line.contains("refused"), "{nothing}: {line}");
         assert_eq!(sign(&process.public, "a").await.0, 200);
     }
     let line = process.hang_up(&good).await;
-    assert!(
-        line.contains("is in use"),
-        "a corrected one is taken: {line}"
-    );
+    assert!(line.contains("applied"), "a corrected one is taken: {line}");
     assert_eq!(sign(&process.public, "b").await.0, 200);
     let ended = process.running.stop().await;
     assert_eq!(ended.code, 0);
     for path in [
-        "accounts.b.js_apilist: ",
-        "accounts.c.secret: ",
-        "store.kind: ",
+        "path=\"accounts.b.js_apilist\"",
+        "path=\"accounts.c.secret\"",
+        "path=\"store.kind\"",
     ] {
         assert!(ended.stderr.contains(path), "{path}: {}", ended.stderr);
     }
     assert!(
-        ended.stderr.contains("继续使用原配置") && !ended.stderr.contains(SECRET),
+        ended.stderr.contains("the previous one stays in use") && !ended.stderr.contains(SECRET),
         "{}",
         ended.stderr
     );
@@ -680,10 +677,10 @@ async fn a_second_account_at_a_running_server_is_refused_with_the_line_to_write_
     let mut process = Process::start(&[A], &[]).await;
     let both = text(&process.sandbox, &[A, B], &[]);
     let line = process.hang_up(&both).await;
-    assert!(line.contains("is refused"), "{line}");
+    assert!(line.contains("refused"), "{line}");
     assert_eq!(sign(&process.public, "").await.1["appId"], "wxa");
     let line = process.hang_up(&with_default(&both, "a")).await;
-    assert!(line.contains("is in use"), "{line}");
+    assert!(line.contains("applied"), "{line}");
     assert_eq!(sign(&process.public, "").await.1["appId"], "wxa");
     assert_eq!(sign(&process.public, "b").await.0, 200);
     let ended = process.running.stop().await;
@@ -707,10 +704,7 @@ async fn a_setting_that_needs_a_restart_is_said_to_and_one_that_a_flag_gave_is_n
     );
     process.hang_up(&listen).await;
     let line = process.running.log_line("needs a restart").await;
-    assert!(
-        line.contains("server.workers") && line.contains("重启"),
-        "{line}"
-    );
+    assert!(line.contains("setting=\"server.workers\""), "{line}");
     process.hang_up(&good).await;
     let ended = process.running.stop().await;
     assert_eq!(

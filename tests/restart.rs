@@ -269,7 +269,7 @@ async fn with_reuse_port_two_processes_share_a_port_and_nobody_who_is_connected_
     home.configure(&format!("listen = \"{address}\""));
     let refused = support::run_in(home.directory.path(), &["serve"]).await;
     assert!(
-        refused.code == 2 && refused.stderr.contains("Another program has this port"),
+        refused.code == 2 && refused.stderr.contains("Another program uses this port"),
         "{}",
         refused.stderr
     );
@@ -284,7 +284,7 @@ async fn a_connection_that_was_idle_when_the_end_began_still_has_its_next_reques
     let mut idle = TcpStream::connect(address).await.unwrap();
     assert_eq!(ask(&mut idle).await, Ok(false));
     running.terminate().await;
-    running.log_line("stopping").await;
+    running.log_line("shutting down").await;
     let told = async { while !ask(&mut idle).await.expect("an answer to each request") {} };
     timeout(BOUND, told).await.expect("Connection: close");
     assert_eq!(idle.read(&mut [0; 1]).await.unwrap(), 0);
@@ -358,7 +358,7 @@ async fn where_it_cannot_be_raised_there_are_fewer_connections_and_the_log_says_
         home.shell("ulimit -n 1500; exec \"$0\" serve"),
     ))
     .await;
-    let line = running.log_line("raise the limit of open files").await;
+    let line = running.log_line("the limit of open files is too low").await;
     assert!(
         line.contains("wanted=10000") && line.contains("left=1400") && line.contains("limit=1500"),
         "{line}"
@@ -378,7 +378,7 @@ async fn where_too_few_files_may_be_open_it_does_not_start_and_says_what_to_rais
     let ended = running.ended().await;
     assert_eq!(ended.code, 2, "{}", ended.stderr);
     for words in [
-        "may have 64 files open",
+        "the limit of open files is 64",
         "ulimit -n",
         "LimitNOFILE",
         "请调高",

@@ -85,7 +85,7 @@ async fn no_secret_is_ever_said() {
         );
     }
     assert!(
-        log.contains("TRACE") && log.contains("stopping"),
+        log.contains("TRACE") && log.contains("shutting down"),
         "all levels, to the end"
     );
     assert!(secrets.len() > 20, "{} values were issued", secrets.len());

@@ -14,12 +14,12 @@ pub struct VerifyFile {
 pub enum VerifyFileError {
     /// The name is not one that WeChat issues.
     #[error(
-        "the name must be MP_verify_….txt (or WW_verify_….txt) as WeChat's console gives it: letters and digits in the place of …, no path"
+        "the name must be MP_verify_….txt or WW_verify_….txt as given by WeChat's console (… are letters and digits), without a path"
     )]
     Name,
     /// The content is not a single word.
     #[error(
-        "the content must be the 1 to 128 characters that are in WeChat's file: no blank, no line break, no path to a file"
+        "the content must be the 1 to 128 characters of WeChat's file, without blanks and line breaks; it is not a path"
     )]
     Content,
 }

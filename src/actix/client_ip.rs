@@ -85,7 +85,7 @@ impl ClientIps {
         if nearest.is_none() && !self.silent_proxy_was_said.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 header = %self.header,
-                "a trusted proxy sends no client's address in this header: its clients are not told apart, and not limited · 受信任的代理未提供客户端地址"
+                "trusted proxy sends no client address: its clients are not rate limited"
             );
         }
         nearest

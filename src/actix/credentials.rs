@@ -176,10 +176,10 @@ fn opened(
     let key = key_of_request(request, &keys)?;
     let kind = kind.parse::<Kind>().map_err(|_| Problem::unknown_kind())?;
     if !key.opens(account, kind) {
-        debug!(key = key.name, %kind, "refused: the key does not open this credential");
+        debug!(key = key.name, %kind, "API key has no access to this credential");
         return Err(forbidden());
     }
-    debug!(key = key.name, account, %kind, path = request.match_pattern(), "private call");
+    debug!(key = key.name, account, %kind, path = request.match_pattern(), "credential call");
     Ok((kind, key.name.clone()))
 }
 
@@ -229,11 +229,11 @@ pub(super) fn unauthorized() -> Problem {
     Problem::new(
         StatusCode::UNAUTHORIZED,
         "unauthorized",
-        "A valid API key is needed",
-        "the request carries no key, or none that this server knows".into(),
+        "API key required",
+        "the request has no API key, or an invalid one".into(),
         Hint::fixed(
-            "Send Authorization: Bearer KEY. wx-jssdk keys new makes a key and its line for the configuration.",
-            "请发送请求头 Authorization: Bearer 密钥。可用 wx-jssdk keys new 生成密钥及其配置行。",
+            "Send Authorization: Bearer KEY. wx-jssdk keys new creates a key and its lines for the configuration.",
+            "请发送请求头 Authorization: Bearer KEY。可用 wx-jssdk keys new 生成 API key 及其配置行。",
         ),
     )
 }
@@ -243,11 +243,11 @@ pub(super) fn forbidden() -> Problem {
     Problem::new(
         StatusCode::FORBIDDEN,
         "forbidden",
-        "This API key does not open this credential",
-        "the key is valid, but not for this account and kind".into(),
+        "API key not allowed",
+        "the API key is valid, but does not allow this account and kind".into(),
         Hint::fixed(
-            "Add the account to the key's accounts, and the kind to its kinds, in server.api_keys.",
-            "请在 server.api_keys 中为该密钥的 accounts 加上此账号、kinds 加上此类凭证。",
+            "Add the account to the key's accounts, or the kind to its kinds, in server.api_keys.",
+            "请在 server.api_keys 中为该 key 的 accounts 加上此账号、kinds 加上此类凭证。",
         ),
     )
 }
@@ -286,12 +286,12 @@ async fn unknown_path() -> HttpResponse {
 }
 
 const BODY_HINT: Hint = Hint::fixed(
-    r#"Send the value that WeChat refused: {"value": "…"}."#,
+    r#"Send the value that WeChat rejected: {"value": "…"}."#,
     r#"请发送被微信拒绝的凭证：{"value": "…"}。"#,
 );
 
 const PATHS_HINT: Hint = Hint::fixed(
-    "There are GET /credentials/{account}/{kind} and POST /credentials/{account}/{kind}/reject.",
+    "Available: GET /credentials/{account}/{kind} and POST /credentials/{account}/{kind}/reject.",
     "可用的接口：GET /credentials/{account}/{kind} 与 POST /credentials/{account}/{kind}/reject。",
 );
 

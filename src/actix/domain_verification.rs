@@ -48,6 +48,6 @@ const READS: &str = "GET, HEAD";
 const NAMES: &str = "/{file:(?:.*/)?(?:MP|WW)_verify_[^/]*}";
 
 const NOT_CONFIGURED: Hint = Hint::fixed(
-    "Write the name and the content of WeChat's file into verify_files of its account, then send SIGHUP.",
+    "Add the name and content of WeChat's file to verify_files of its account, then send SIGHUP.",
     "请把微信给的文件名和内容写入该账号的 verify_files，然后发送 SIGHUP 使其生效。",
 );

@@ -72,7 +72,7 @@ fn ticket_right(
         .load()
         .ticket_right(account, kind, &buyers, broker.has_peers());
     if right != TicketRight::Granted {
-        debug!(account, %kind, ?buyers, "refused: no key that bought the token opens this ticket");
+        debug!(account, %kind, ?buyers, "no API key that fetched the token has access to this ticket");
     }
     right
 }

@@ -379,8 +379,8 @@ impl Behind {
 
 /// For clients that call the wrong listener, or call this one for an endpoint that only WeChat has.
 const PRIVATE_PATHS: Hint = Hint::fixed(
-    "This listener has /credentials/{account}/{kind}, WeChat's own token and ticket paths, /status, /metrics and more: /docs lists \
-     them. Pages are signed by the public one, and any other call is WeChat's: send it there.",
-    "本监听提供 /credentials/{account}/{kind}、微信原有的 token 与 ticket 路径、/status、/metrics 等，完整列表见 /docs。\
+    "The admin listener serves /credentials/{account}/{kind}, WeChat's token and ticket paths, /status, /metrics and more, see /docs. \
+     Pages are signed by the public listener. Send all other calls to WeChat.",
+    "管理端口提供 /credentials/{account}/{kind}、微信原有的 token 与 ticket 路径、/status、/metrics 等，完整列表见 /docs。\
      页面签名请访问公开端口，其他接口请直接调用微信。",
 );

@@ -129,7 +129,7 @@ impl KeyLockout {
             let seconds = wait.as_secs();
             tracing::warn!(
                 %client, seconds, wrong,
-                "API keys are being guessed: wrong ones from this address are refused for a while · 有人在猜测 API key，该地址的错误 key 将被暂时拒绝"
+                "client locked out after too many invalid API keys"
             );
         }
         Err(wait)
@@ -178,21 +178,16 @@ fn presented(headers: &HeaderMap) -> Option<&str> {
 
 fn locked_out(wait: Duration) -> Problem {
     let detail =
-        "this API key is wrong, and too many different wrong ones came from this address".into();
+        "the API key is invalid, and too many different invalid ones came from this address".into();
     Problem {
         retry_after: Some(wait),
-        ..too_many(
-            "locked_out",
-            "This address is locked out for a while",
-            detail,
-            HINT,
-        )
+        ..too_many("locked_out", "Address locked out", detail, HINT)
     }
 }
 
 const HINT: Hint = Hint::fixed(
-    "Use the right API key: it is accepted at once. Other wrong keys are checked again after the time in Retry-After.",
-    "请使用正确的 API key，可立即通过；其他错误的 key 要等 Retry-After 指定的时间后才会再次校验。",
+    "Use a valid API key: it is accepted at once. Other invalid keys are checked again after Retry-After.",
+    "请使用有效的 API key，可立即通过；其他无效的 key 要等 Retry-After 指定的时间后才会再次校验。",
 );
 
 /// Once the allowed number is used up. That leaves 1,440 guesses per day and address, against 2^256 keys.

@@ -93,9 +93,9 @@ impl RateLimit {
     fn refuse(&self, client: IpAddr, wait: Duration) -> Problem {
         let refused = self.refused.fetch_add(1, Ordering::Relaxed) + 1;
         if self.log.now_is_the_time(self.clock.now()) {
-            tracing::warn!(%client, refused, "a client asks more often than limits.requests_per_second allows · 有客户端的请求超过频率限制");
+            tracing::warn!(%client, refused, "client exceeds limits.requests_per_second");
         }
-        let detail = "this client has sent more requests than it is allowed in this time".into();
+        let detail = "this client exceeded limits.requests_per_second".into();
         Problem {
             retry_after: Some(whole_seconds(wait)),
             ..too_many("rate_limited", "Too many requests", detail, HINT)
@@ -133,7 +133,7 @@ pub(super) fn whole_seconds(wait: Duration) -> Duration {
 }
 
 const HINT: Hint = Hint::fixed(
-    "Ask again after the time in Retry-After. A page needs one signature each time it is loaded. Operators: limits.requests_per_second, \
+    "Retry after the time in Retry-After. A page needs one signature per load. Operators: limits.requests_per_second, \
      and server.trusted_proxies behind a proxy.",
     "请在 Retry-After 指定的时间后重试，每次打开页面只需签名一次。运维人员可调整 limits.requests_per_second；前面有代理时请设置 server.trusted_proxies。",
 );

@@ -175,9 +175,9 @@ fn is_card_field(text: &str) -> bool {
 fn bad_card(name: &str) -> Problem {
     Problem::bad_request(
         "bad_card",
-        format!("{name} is too long or of the wrong kind"),
+        format!("{name} is too long, or not of the expected type"),
         Hint::fixed(
-            "Ids and codes are short texts as WeChat gives them; fixed_begintimestamp is a number of seconds.",
+            "Send ids and codes as given by WeChat; fixed_begintimestamp is a number of seconds.",
             "卡券 ID、code 等应为微信给出的短文本，fixed_begintimestamp 为秒级时间戳。",
         ),
     )
@@ -278,16 +278,13 @@ fn add_names(list: &mut Option<Vec<String>>, parameter: &str, text: &str) -> Res
                 .bytes()
                 .all(|b| b.is_ascii_alphanumeric() || b"_-:.".contains(&b))
         {
-            return Err(bad_list(
-                parameter,
-                "holds a text that is not an interface name",
-            ));
+            return Err(bad_list(parameter, "contains an invalid interface name"));
         }
         if !name.is_empty() && !names.iter().any(|known| known == name) {
             names.push(name.to_owned());
         }
         if names.len() > MAX_NAMES {
-            return Err(bad_list(parameter, "holds more than 200 names"));
+            return Err(bad_list(parameter, "contains more than 200 names"));
         }
     }
     Ok(())
@@ -299,9 +296,9 @@ fn flag(text: &str) -> Result<bool, Problem> {
         "false" | "0" | "" => Ok(false),
         _ => Err(Problem::bad_request(
             "bad_flag",
-            "debug is neither true nor false".into(),
+            "debug must be true or false".into(),
             Hint::fixed(
-                "Write debug=true or leave it out.",
+                "Send debug=true, or remove the parameter.",
                 "请写 debug=true，或去掉这个参数。",
             ),
         )),
@@ -311,9 +308,9 @@ fn flag(text: &str) -> Result<bool, Problem> {
 fn twice(name: &str) -> Problem {
     Problem::bad_request(
         "duplicate_parameter",
-        format!("the parameter {name} is there twice"),
+        format!("the parameter {name} appears twice"),
         Hint::fixed(
-            "Send each parameter once. If the second one belongs to the page's address, the address was not encoded: url=' + encodeURIComponent(location.href).",
+            "Send each parameter once. If the second one belongs to the page's URL, the URL was not encoded: url=' + encodeURIComponent(location.href).",
             "每个参数只传一次。如果多出来的那个属于页面地址，说明地址没有编码：url=' + encodeURIComponent(location.href)。",
         ),
     )

@@ -88,14 +88,14 @@ impl Flight {
     async fn force_token(&self, current: Issued) -> Result<Issued, UpstreamError> {
         info!(
             account = self.member.name,
-            "forcing a new stable token: the current one was refused"
+            "forcing a new stable token: the current one was rejected"
         );
         match self
             .counted(self.broker.inner.upstream.token(&self.member.account, true))
             .await
         {
             Err(error) if error.class() == Class::Quota => {
-                warn!(account = self.member.name, %error, "WeChat forces no more today: the refused token is kept until it ends");
+                warn!(account = self.member.name, %error, "WeChat's quota of forced refreshes is exhausted: the rejected token is kept until it ends");
                 Ok(current)
             }
             forced => forced,
@@ -210,7 +210,7 @@ impl Flight {
             self.broker.complain(
                 &self.member.name,
                 &error,
-                "a spent quota could not be entered in the ledger",
+                "exhausted quota could not be stored",
             );
         }
     }
@@ -246,11 +246,10 @@ impl Flight {
             .await
         {
             Ok(today) => self.slot.counts.called(today, now),
-            Err(error) => self.broker.complain(
-                &self.member.name,
-                &error,
-                "a call could not be entered in the ledger",
-            ),
+            Err(error) => {
+                self.broker
+                    .complain(&self.member.name, &error, "call count could not be stored")
+            }
         }
         call.await
     }
@@ -269,7 +268,7 @@ impl Flight {
             Ok(Claim::TooSoon { .. }) => false,
             Ok(Claim::SpentToday { .. }) => {
                 let what =
-                    "today's forced refreshes are used up: a refused token is kept until it ends";
+                    "forced refreshes of today exhausted: the rejected token is kept until it ends";
                 self.broker.warn_of(&self.member.name, what);
                 false
             }
@@ -277,7 +276,7 @@ impl Flight {
                 self.broker.complain(
                     &self.member.name,
                     &error,
-                    "the ration of forced refreshes cannot be read: not forcing",
+                    "limit of forced refreshes could not be read: none is forced",
                 );
                 false
             }
@@ -409,7 +408,8 @@ impl Flight {
         if trimmed == *living {
             return;
         }
-        let what = "the answer to a token call was lost: the old token is trusted for four minutes";
+        let what =
+            "answer to a token call lost: the old token is used for four more minutes at most";
         self.broker.warn_of(&self.member.name, what);
         if let Err(error) = self
             .broker
@@ -421,7 +421,7 @@ impl Flight {
             self.broker.complain(
                 &self.member.name,
                 &error,
-                "the shortened life could not be stored",
+                "shortened validity could not be stored",
             );
         }
         self.slot.lock().lost_replies += 1;

@@ -222,8 +222,8 @@ impl Broker {
         let retry_in = failure.until.since(now).as_secs();
         state.end_is_told = true;
         let (cause, fix) = (error.cause().en, error.fix_for_operator().en);
-        if self.tells("served no more", account, &error, true) {
-            error!(account, %kind, failing_for, retry_in, %cause, %fix, "served no more: {error}");
+        if self.tells("no longer served", account, &error, true) {
+            error!(account, %kind, failing_for, retry_in, %cause, %fix, "no longer served: {error}");
         }
     }
 

@@ -66,7 +66,7 @@ impl Flight {
     /// call at the end of each would use up the daily quota.
     pub(super) fn space_out(&self, life: Duration, pause: Duration) {
         let why = format!(
-            "a life of {} s, again: the next call comes in {} s",
+            "a validity of {} s again: the next call is in {} s",
             life.as_secs(),
             pause.as_secs()
         );

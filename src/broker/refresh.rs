@@ -149,7 +149,7 @@ fn warn_of_foreign_refresh(member: &AccountEntry, left: Duration) {
         account = member.name,
         seconds_left = left.as_secs(),
         advice,
-        "access token refused long before its end"
+        "access token rejected long before its end"
     );
 }
 
@@ -239,7 +239,7 @@ impl Flight {
         if let Some(lease) = lease
             && let Err(error) = self.broker.inner.store.release(lease).await
         {
-            debug!(%error, "a lease could not be released; it ends by itself");
+            debug!(%error, "lease could not be released: it expires by itself");
         }
         outcome
     }
@@ -282,12 +282,12 @@ impl Flight {
             Ok(stored) => Arc::new(stored?),
             Err(error) => {
                 self.broker
-                    .complain(&self.member.name, &error, "the store could not be read");
+                    .complain(&self.member.name, &error, "store could not be read");
                 return None;
             }
         };
         if self.broker.is_from_the_future(&stored) {
-            let what = "a stored credential is from the future and not used: a clock is, or was, set wrong";
+            let what = "stored credential ignored: it was issued in the future";
             self.broker.warn_of(&self.member.name, what);
             return None;
         }
@@ -434,7 +434,7 @@ impl Flight {
                     self.broker.complain(
                         &self.member.name,
                         &error,
-                        "a credential could not be stored; memory has it",
+                        "credential could not be stored: kept in memory",
                     );
                     break;
                 }

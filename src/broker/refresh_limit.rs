@@ -45,7 +45,7 @@ impl Flight {
                 self.broker.complain(
                     &self.member.name,
                     &error,
-                    "the ration of renewals cannot be read",
+                    "refresh limit could not be read from the store",
                 );
                 Ok(())
             }

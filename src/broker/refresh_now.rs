@@ -47,7 +47,7 @@ impl Broker {
         let (_, called) = endpoint(&member.account, kind);
         let (app, now) = (member.account.app_key(), self.inner.clock.now());
         if let Err(error) = self.inner.store.set_block(&app, called, now, now).await {
-            let what = "a spent quota could not be taken out of the ledger";
+            let what = "exhausted quota could not be cleared in the store";
             self.complain(&member.name, &error, what);
         }
         self.wake_blocked(member, called);

@@ -114,7 +114,7 @@ impl Broker {
         );
         warn!(
             seconds,
-            direction, "this machine's clock was set (or the machine slept): mend its time service"
+            direction, "clock jumped: it was set, or the machine slept"
         );
         let behind = Some(clock.now().since(clock.wall()))
             .filter(|behind| *behind > CLOCK_TOLERANCE)
@@ -151,11 +151,7 @@ impl Broker {
                     .set_block(&slot.key.app, endpoint, now, now)
                     .await
                 {
-                    self.complain(
-                        &member.name,
-                        &error,
-                        "a spent quota could not be entered in the ledger",
-                    );
+                    self.complain(&member.name, &error, "exhausted quota could not be stored");
                 }
             }
         }
@@ -277,9 +273,9 @@ impl Broker {
             .unwrap_or_else(PoisonError::into_inner);
         match error {
             Some(error) if !*failed => {
-                warn!(%error, "the store cannot be reached: credentials are served from memory")
+                warn!(%error, "store unreachable: credentials are served from memory")
             }
-            None if *failed => info!("the store can be reached again"),
+            None if *failed => info!("store reachable again"),
             _ => {}
         }
         *failed = error.is_some();
@@ -359,7 +355,7 @@ impl Broker {
         }
         let failed = saving.join_all().await.into_iter().find_map(Result::err);
         if let Some(error) = failed {
-            warn!(%error, "not every credential could be stored; memory has them");
+            warn!(%error, "some credentials could not be stored: kept in memory");
         }
     }
 

@@ -86,7 +86,7 @@ impl Check {
                     let domain = domain.to_string();
                     match reader.find(&domain, file).await {
                         Ok(address) => say(&format!(
-                            "{name}: ok, the proof is at {address} · 域名校验文件可访问"
+                            "{name}: ok, the domain verification file is at {address} · 域名校验文件可访问"
                         )),
                         Err(failure) => {
                             say(&without_proof(
@@ -114,21 +114,21 @@ fn say_without_default(names: &[&str]) {
         some.push_str(", …");
     }
     say(&format!(
-        "note: several accounts sign pages ({some}) and none is the default, so a request that names none is refused (400 account_required); where pages name none, write server.default_account = \"NAME\"\n    注意：有多个可签名的账号（{some}）且没有默认账号，未指定账号的请求会被拒绝（400 account_required）；如果页面不指定账号，请写 server.default_account = \"账号名\""
+        "note: several accounts sign pages ({some}) and there is no default account: requests without an account are refused (400 account_required); to allow them, write server.default_account = \"NAME\"\n    注意：有多个可签名的账号（{some}）且没有默认账号，未指定账号的请求会被拒绝（400 account_required）；如果页面不指定账号，请写 server.default_account = \"账号名\""
     ));
 }
 
 fn host_and_address(text: &str) -> Result<(String, SocketAddr), String> {
     let (host, address) = text
         .split_once('=')
-        .ok_or("write HOST=IP:PORT, such as example.com=10.0.0.5:443\n    应为 主机=IP:端口，例如 example.com=10.0.0.5:443")?;
+        .ok_or("must be HOST=IP:PORT, such as example.com=10.0.0.5:443\n    应为 主机=IP:端口，例如 example.com=10.0.0.5:443")?;
     Ok((host.to_owned(), address::like(address, "10.0.0.5:443")?))
 }
 
 fn without_proof(name: &str, address: &str, failure: &VerifyFileFailure) -> String {
     let (cause, fix) = (failure.cause(), failure.fix());
     format!(
-        "{name}: the verify file is not at {address}\n    cause: {}\n    fix:   {}\n    原因：{}\n    解决：{}",
+        "{name}: the domain verification file is not at {address}\n    cause: {}\n    fix:   {}\n    原因：{}\n    解决：{}",
         cause.en, fix.en, cause.zh, fix.zh
     )
 }
@@ -193,7 +193,7 @@ async fn lift_blocks(store: &StoreSettings, name: &str, account: &Account) {
             && store.set_block(&app, called, now, now).await.is_ok()
         {
             say(&format!(
-                "{name}: the servers call {called} again, its quota is back · 额度已恢复，各节点将重新调用 {called}"
+                "{name}: the quota of {called} is available again, and the nodes call it again · 额度已恢复，各节点将重新调用 {called}"
             ));
         }
     }

@@ -132,7 +132,7 @@ impl Reject {
         }
         let value = value.trim();
         if value.is_empty() {
-            return Err(Unusable("--value: is empty: give the value that WeChat refused, or - and one on stdin\n    请提供被微信拒绝的值，或用 - 从标准输入读取".into()));
+            return Err(Unusable("--value: is empty: pass the value that WeChat rejected, or - to read it from stdin\n    请提供被微信拒绝的值，或用 - 从标准输入读取".into()));
         }
         self.asking.ask(&self.account, kind, Some(value)).await
     }
@@ -164,7 +164,7 @@ impl Asking {
                     self.ca.is_some(),
                 );
                 let error = describe(&error.without_url());
-                eprintln!("wx-jssdk: {server} cannot be asked: {error}\n    {en}\n    {zh}");
+                eprintln!("wx-jssdk: {server}: request failed: {error}\n    {en}\n    {zh}");
                 Ok(Ended::No)
             }
         }
@@ -179,7 +179,7 @@ impl Asking {
         let secure = settings.server.admin_tls.is_some();
         settings.server.admin_listen.map(|address| Server::at(address, secure)).ok_or_else(|| {
             Unusable(
-                "--server: is not given, and server.admin_listen is empty\n    未指定 --server，且 server.admin_listen 为空"
+                "--server: is required, because server.admin_listen is empty\n    server.admin_listen 为空，必须指定 --server"
                     .into(),
             )
         })
@@ -198,7 +198,7 @@ impl Asking {
         let key = key.trim();
         if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(Unusable(format!(
-                "no API key: put one into {KEY_VARIABLE} or into a file for --key-file; wx-jssdk keys new makes one\n    没有可用的 API key：请设置环境变量 {KEY_VARIABLE} 或用 --key-file 指定文件；可用 wx-jssdk keys new 生成"
+                "API key missing or malformed: set {KEY_VARIABLE}, or pass a file with --key-file; wx-jssdk keys new creates one\n    没有可用的 API key：请设置环境变量 {KEY_VARIABLE} 或用 --key-file 指定文件；可用 wx-jssdk keys new 生成"
             )));
         }
         Ok(Secret::new(key))
@@ -223,31 +223,31 @@ fn advice(obstacle: ConnectError, server: &Server, has_ca: bool) -> Hint {
     let other = server.the_other_way();
     match obstacle {
         ConnectError::Untrusted if has_ca => Hint::fixed(
-            "--ca holds neither this certificate nor the authority that issued it. If this is the right server: copy its file of server.admin_tls.cert.",
+            "--ca contains neither this certificate nor its CA. If this is the right server, copy its file of server.admin_tls.cert.",
             "--ca 中既没有这张证书，也没有签发它的 CA。确认服务器无误后，请复制该服务器上 server.admin_tls.cert 所指的文件。",
         ),
         ConnectError::Untrusted => Hint::fixed(
-            "This machine does not trust its certificate: --ca FILE names the one to trust, the self-signed certificate itself (server.admin_tls.cert) or the authority that issued it.",
+            "This machine does not trust its certificate: pass --ca FILE with the self-signed certificate itself (server.admin_tls.cert) or with its CA.",
             "本机不信任该证书：请用 --ca 文件 指定要信任的证书，即自签名证书本身（server.admin_tls.cert）或签发它的 CA。",
         ),
         ConnectError::OutOfDate => Hint::fixed(
-            "The certificate is not good today: put a new one into the server's files of [server.admin_tls], and look at both clocks.",
+            "The certificate is expired or not yet valid: renew the server's files of [server.admin_tls], and check both clocks.",
             "证书不在有效期内：请更新服务器上 [server.admin_tls] 的证书文件，并检查两边的时钟。",
         ),
         ConnectError::OtherName => Hint::fixed(
-            "The certificate is for another name: write that into --server, or trust this very certificate with --ca FILE.",
+            "The certificate is for another host name: use that name in --server, or trust this certificate with --ca FILE.",
             "证书不是签发给这个主机名的：请在 --server 中使用证书上的名称，或用 --ca 文件 直接信任这张证书。",
         ),
         ConnectError::NoTls => Hint {
-            en: format!("It does not speak TLS there: try --server {other}. If [server.admin_tls] is new, the service needs a restart.").into(),
+            en: format!("The server does not use TLS on this port: try --server {other}. If [server.admin_tls] is new, the service needs a restart.").into(),
             zh: format!("该地址没有启用 TLS：请改用 --server {other}。若刚设置了 [server.admin_tls]，服务需要重启。").into(),
         },
         ConnectError::NoHttp => Hint {
-            en: format!("Does it speak TLS there ([server.admin_tls])? Try --server {other}, with --ca FILE for a self-signed certificate.").into(),
+            en: format!("The server may use TLS ([server.admin_tls]): try --server {other}, with --ca FILE for a self-signed certificate.").into(),
             zh: format!("该地址可能启用了 TLS（[server.admin_tls]）：请改用 --server {other}，自签名证书另加 --ca 文件。").into(),
         },
         ConnectError::Absent => Hint::fixed(
-            "Is wx-jssdk serve running there? --server names its admin listener (server.admin_listen).",
+            "Check that wx-jssdk serve is running, and that --server is its admin listener (server.admin_listen).",
             "无法访问：请确认 wx-jssdk serve 正在运行，--server 应为其管理端口（server.admin_listen）。",
         ),
     }
@@ -258,7 +258,7 @@ fn refusal(status: u16, problem: &Value) -> String {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     if matches!(problem["code"].as_str(), None | Some("not_found")) {
         return format!(
-            "answered {status}, and not as the admin listener does\n    Does --server name server.admin_listen, not server.listen?\n    返回了 {status}：请确认 --server 是管理端口 server.admin_listen，而不是 server.listen"
+            "answered {status}, which is not an answer of the admin listener\n    Check that --server is server.admin_listen, not server.listen.\n    返回了 {status}：请确认 --server 是管理端口 server.admin_listen，而不是 server.listen"
         );
     }
     let (code, detail, hint) = (

@@ -73,7 +73,7 @@ impl Diagnose {
         let case = self.case()?;
         if !case.is_whole() && case.error.is_none() {
             return Err(Unusable(
-                "give --url, --nonce, --timestamp and --signature (or --json FILE with --url), or --error TEXT, or --paste FILE with any of them\n    请提供 --url、--nonce、--timestamp、--signature（或 --json 文件加 --url），或 --error 报错文字，或用 --paste 给出含有这些内容的文件".into(),
+                "pass --url, --nonce, --timestamp and --signature (or --json FILE with --url), or --error TEXT, or --paste FILE that contains them\n    请提供 --url、--nonce、--timestamp、--signature（或 --json 文件加 --url），或 --error 报错文字，或用 --paste 给出含有这些内容的文件".into(),
             ));
         }
         let findings = diagnose(&case);
@@ -149,7 +149,7 @@ fn answer_in(source: &str) -> Result<Answer, Unusable> {
     let json = serde_json::from_str(&text_of("--json", source)?).ok();
     json.as_ref().and_then(Answer::from_json).ok_or_else(|| {
         Unusable(
-            "--json: there is no object with a signature in it\n    JSON 中没有带 signature 的对象"
+            "--json: contains no object with a signature\n    JSON 中没有带 signature 的对象"
                 .into(),
         )
     })

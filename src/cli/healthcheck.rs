@@ -71,26 +71,26 @@ fn advice(obstacle: ConnectError, server: &Server, is_named: bool) -> Hint {
     let place = server.place();
     match obstacle {
         ConnectError::NoTls if is_named => {
-            Hint::fixed("It does not speak TLS there: leave --tls out.", "该地址没有启用 TLS：请去掉 --tls。")
+            Hint::fixed("The service does not use TLS: remove --tls.", "该地址没有启用 TLS：请去掉 --tls。")
         }
         ConnectError::NoTls => Hint {
-            en: format!("It does not speak TLS there: [server.tls] needs a restart. Until then: --address {place}").into(),
+            en: format!("The service does not use TLS: [server.tls] needs a restart. Until then: --address {place}").into(),
             zh: format!("该地址没有启用 TLS：[server.tls] 需要重启服务才能生效。在此之前请用 --address {place}").into(),
         },
         ConnectError::NoHttp => Hint {
-            en: format!("Does it speak TLS there ([server.tls])? Try --address {place} --tls").into(),
+            en: format!("The service may use TLS ([server.tls]): try --address {place} --tls").into(),
             zh: format!("该地址可能启用了 TLS（[server.tls]）：请用 --address {place} --tls").into(),
         },
         _ => Hint::fixed(
-            "Is wx-jssdk serve running there? --address names its public listener (server.listen).",
-            "无法访问：请确认 wx-jssdk serve 正在运行，--address 应为其公共地址（server.listen）。",
+            "Check that wx-jssdk serve is running, and that --address is its public listener (server.listen).",
+            "无法访问：请确认 wx-jssdk serve 正在运行，--address 应为其公开端口（server.listen）。",
         ),
     }
 }
 
 const STRANGER: Hint = Hint::fixed(
-    "wx-jssdk answers 200 there: does another program have this port? --address names the listener of wx-jssdk (server.listen).",
-    "wx-jssdk 在此应返回 200：该端口是否属于其他程序？--address 应为 wx-jssdk 的监听地址（server.listen）。",
+    "wx-jssdk answers 200: another program may use this port. Check that --address is the public listener of wx-jssdk (server.listen).",
+    "wx-jssdk 在此应返回 200：该端口是否属于其他程序？--address 应为 wx-jssdk 的公开端口（server.listen）。",
 );
 
 /// Timeout. Orchestrators retry.

@@ -29,7 +29,7 @@ impl FromStr for Server {
             matches!(url.scheme(), "http" | "https") && url.has_host() && url.query().is_none()
         });
         url.map(Self).ok_or_else(|| {
-            "write http://host:port, or https:// where it has a certificate · 应为 http://主机:端口，配置了证书时用 https://".to_owned()
+            "must be http://host:port, or https://host:port with TLS · 应为 http://主机:端口，配置了证书时用 https://".to_owned()
         })
     }
 }

@@ -31,17 +31,17 @@ impl Keys {
         let KeysCommand::New { name } = self.command;
         if !is_key_name(&name) {
             return Err(Unusable(
-                "--name: use up to 30 letters, digits, _ - and .\n    名称最多 30 个字符，只能用字母、数字、_ - 和 .".into(),
+                "--name: must be up to 30 letters, digits, _ - and .\n    名称最多 30 个字符，只能用字母、数字、_ - 和 .".into(),
             ));
         }
         let key = new_key();
         say(&key);
         say("");
         say(
-            "# The key above is shown this once: give it to the other server. Into wx-jssdk.toml goes its hash; then kill -HUP.",
+            "# The key above is shown only once: give it to the client. Add the lines below to wx-jssdk.toml, then send SIGHUP.",
         );
         say(
-            "# 上面的密钥仅显示一次，请交给调用方；把下面几行写入 wx-jssdk.toml，再向进程发送 SIGHUP。",
+            "# 上面的 API key 仅显示一次，请交给调用方；把下面几行写入 wx-jssdk.toml，再向进程发送 SIGHUP。",
         );
         say("[[server.api_keys]]");
         say(&format!("name = \"{name}\""));

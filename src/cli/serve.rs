@@ -156,7 +156,7 @@ async fn reload_at_hangup(
                 drop(reloader.reload(settings));
             }
             Ok(Err(problems)) => reloader.refuse(&problems),
-            Err(error) => tracing::error!(%error, "the configuration could not be read again"),
+            Err(error) => tracing::error!(%error, "configuration could not be reloaded"),
         }
         systemd::ready();
     }

@@ -87,7 +87,7 @@ impl Sign {
             ticket.truncate(ticket.trim_end_matches(['\r', '\n']).len());
         }
         if ticket.is_empty() {
-            return Err(Unusable("--ticket: is empty: give a jsapi_ticket, or - and one on stdin\n    请提供 jsapi_ticket，或用 - 从标准输入读取".into()));
+            return Err(Unusable("--ticket: is empty: pass a jsapi_ticket, or - to read it from stdin\n    请提供 jsapi_ticket，或用 - 从标准输入读取".into()));
         }
         Ok(ticket)
     }

@@ -127,7 +127,7 @@ fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
         .unwrap_or_default();
     if found.is_empty() {
         return Err(format!(
-            "{path} holds no certificate in PEM form · 文件中没有 PEM 格式的证书"
+            "{path} contains no certificate in PEM format · 文件中没有 PEM 格式的证书"
         ));
     }
     Ok(found)

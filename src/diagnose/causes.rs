@@ -18,19 +18,19 @@ pub(super) const fn row(code: &'static str, cause: [&'static str; 2], fix: [&'st
 
 /// Fix for any change to the URL between the page and the hash.
 const AS_IT_CAME: [&str; 2] = [
-    "Sign the address byte for byte as the page sent it: location.href.split('#')[0], through encodeURIComponent once, decoded once by the web framework, then left alone.",
+    "Sign the page's URL byte for byte as the page sent it: location.href.split('#')[0], encoded once with encodeURIComponent, decoded once by the web framework, then unchanged.",
     "请逐字节对页面传来的地址签名：location.href.split('#')[0] 经 encodeURIComponent 编码一次，由 Web 框架解码一次，之后不再做任何处理。",
 ];
 
 /// Fix for a backend that builds the URL itself.
 const FROM_THE_PAGE: [&str; 2] = [
-    "Let the page send its own address ('url=' + encodeURIComponent(location.href.split('#')[0])) and sign that; never put it together from Host, scheme, path or Referer on the server.",
+    "Let the page send its own URL ('url=' + encodeURIComponent(location.href.split('#')[0])) and sign it; never build it from Host, scheme, path or Referer on the server.",
     "让页面传入自己的地址（'url=' + encodeURIComponent(location.href.split('#')[0])）并对它签名；不要在服务端用 Host、协议、路径或 Referer 拼接。",
 ];
 
 /// Fix for a wrongly built string.
 const THE_STRING: [&str; 2] = [
-    "Hash exactly jsapi_ticket=T&noncestr=N&timestamp=S&url=U: these names in lower case, in this order, raw values, nothing before, between or after.",
+    "Hash exactly jsapi_ticket=T&noncestr=N&timestamp=S&url=U: names in lower case, in this order, values not encoded, no additional characters.",
     "只对 jsapi_ticket=T&noncestr=N&timestamp=S&url=U 计算：键名小写、顺序固定、值不编码，前后和中间不要有任何多余字符。",
 ];
 
@@ -42,35 +42,35 @@ const THE_HASH: [&str; 2] = [
 
 /// Fix for a value that is sent in another form than it was signed.
 const ONE_VALUE: [&str; 2] = [
-    "Make the nonce and the timestamp once, in seconds and as text, sign them, and send the page these same values.",
+    "Create nonce and timestamp (in seconds) once, sign them, and send the same values to the page.",
     "随机串和时间戳（秒）只生成一次，用同一个值签名并返回给页面。",
 ];
 
 /// Fix for a ticket that was altered before signing.
 const THE_TICKET: [&str; 2] = [
-    "Take the ticket from getticket's JSON answer as it is, keep it in a column of at least 512 characters, and sign nothing when there is none.",
+    "Use the ticket of getticket's JSON answer unchanged, store it in a column of at least 512 characters, and do not sign without a ticket.",
     "ticket 直接取自 getticket 返回的 JSON，不做改动；数据库字段至少 512 字符；没有 ticket 时不要签名。",
 ];
 
 pub(super) static FRAGMENT_KEPT: Cause = row("fragment_kept",
-    ["the address was signed with its # and what follows; the phone cuts it there", "签名用的地址带有 # 及其后的内容，而微信校验时会去掉"],
+    ["the URL was signed with its fragment (# and after); WeChat verifies the part before it", "签名用的地址带有 # 及其后的内容，而微信校验时会去掉"],
     ["Send location.href.split('#')[0], or cut at the first # before signing.", "请传入 location.href.split('#')[0]，或在签名前从第一个 # 处截断。"]);
 pub(super) static PERCENT_DECODED: Cause = row("percent_decoded",
     ["the address was percent-decoded once too often before it was signed", "地址在签名前被多解码了一次（%XX 变成了原字符）"], AS_IT_CAME);
 pub(super) static CHARSET: Cause = row("another_charset",
-    ["what is not ASCII in the address went through another charset than UTF-8 (GBK, ISO-8859-1, ASCII)", "地址中的非 ASCII 字符没有按 UTF-8 处理（用了 GBK、ISO-8859-1 或 ASCII）"],
-    ["Sign the address as it came, still escaped: then it is ASCII. Where bytes are made of text, name UTF-8: getBytes(StandardCharsets.UTF_8), URIEncoding=\"UTF-8\", never the platform's default.", "请对未解码的地址签名，此时全是 ASCII。凡是文本转字节处都要指定 UTF-8：getBytes(StandardCharsets.UTF_8)、URIEncoding=\"UTF-8\"，不要用平台默认编码。"]);
+    ["non-ASCII characters of the URL were converted with a charset other than UTF-8 (GBK, ISO-8859-1, ASCII)", "地址中的非 ASCII 字符没有按 UTF-8 处理（用了 GBK、ISO-8859-1 或 ASCII）"],
+    ["Sign the URL in its escaped form, which is ASCII. Wherever text is converted to bytes, specify UTF-8: getBytes(StandardCharsets.UTF_8), URIEncoding=\"UTF-8\", never the platform's default.", "请对未解码的地址签名，此时全是 ASCII。凡是文本转字节处都要指定 UTF-8：getBytes(StandardCharsets.UTF_8)、URIEncoding=\"UTF-8\"，不要用平台默认编码。"]);
 pub(super) static ENCODED: Cause = row("encoded_once_more",
     ["the address was signed in its percent-encoded form (http%3A%2F%2F…)", "签名用的是编码后的地址（http%3A%2F%2F…）"],
-    ["Decode the parameter once before signing; frameworks do that by themselves. Do not encode the values of the signed string.", "签名前应解码一次（一般由框架完成），待签名字符串中的值不要编码。"]);
+    ["Decode the parameter once before signing; most frameworks do that. Do not encode the values of the signed string.", "签名前应解码一次（一般由框架完成），待签名字符串中的值不要编码。"]);
 pub(super) static DOUBLE_ENCODED: Cause = row("double_encoded",
     ["the address was percent-encoded twice", "地址被编码了两次"],
     ["Encode it once: encodeURIComponent(location.href), and let no router, axios params or template encode it again.", "只编码一次：encodeURIComponent(location.href)，不要再被路由、axios 的 params 或模板编码一遍。"]);
 pub(super) static ESCAPES_ENCODED: Cause = row("escapes_encoded_again",
     ["each % of the address became %25: it was passed through encodeURI a second time", "地址中的 % 变成了 %25：又经过了一次 encodeURI"], AS_IT_CAME);
 pub(super) static PLUS_TO_SPACE: Cause = row("plus_to_space",
-    ["a + or %20 of the address was changed into a space, a + or the other before signing", "地址中的 +、%20 与空格在签名前被互相替换"],
-    ["Send the address through encodeURIComponent (which makes %2B of +), and decode it once only.", "请用 encodeURIComponent 传入地址（+ 会变成 %2B），并只解码一次。"]);
+    ["+, %20 and space of the URL were exchanged before signing", "地址中的 +、%20 与空格在签名前被互相替换"],
+    ["Encode the URL with encodeURIComponent (+ becomes %2B), and decode it only once.", "请用 encodeURIComponent 传入地址（+ 会变成 %2B），并只解码一次。"]);
 pub(super) static ESCAPE_CASE: Cause = row("escape_case_changed",
     ["the hex digits of the escapes changed their case (%E5 and %e5 are different bytes)", "转义的十六进制大小写被改变（%E5 与 %e5 不同）"], AS_IT_CAME);
 pub(super) static HTML_ESCAPED: Cause = row("html_escaped",
@@ -87,117 +87,117 @@ pub(super) static QUERY_DROPPED: Cause = row("query_dropped",
 pub(super) static QUERY_REORDERED: Cause = row("query_reordered",
     ["the parameters of the address were put in another order", "地址中的参数顺序被改变"], AS_IT_CAME);
 pub(super) static QUERY_REENCODED: Cause = row("query_reencoded",
-    ["the query was parsed and written anew, and is no longer the same bytes", "地址的参数被解析后重新拼接，字节已不相同"], AS_IT_CAME);
+    ["the query was parsed and written again, with different bytes", "地址的参数被解析后重新拼接，字节已不相同"], AS_IT_CAME);
 pub(super) static ARRAYS_REWRITTEN: Cause = row("array_parameters_rewritten",
-    ["the list parameters of the address (a[]=1&a[]=2) were parsed and written in another form", "地址中的数组参数（a[]=1&a[]=2）被解析后写成了另一种形式"], AS_IT_CAME);
+    ["the array parameters of the URL (a[]=1&a[]=2) were parsed and written in another form", "地址中的数组参数（a[]=1&a[]=2）被解析后写成了另一种形式"], AS_IT_CAME);
 pub(super) static DUPLICATES_DROPPED: Cause = row("duplicate_parameters_dropped",
-    ["of a parameter that the address has more than once only one value was kept", "地址中重复出现的参数只保留了一个值"], AS_IT_CAME);
+    ["a repeated parameter of the URL lost all but one value", "地址中重复出现的参数只保留了一个值"], AS_IT_CAME);
 pub(super) static NAMES_REWRITTEN: Cause = row("parameter_names_rewritten",
     ["the names of the parameters were changed: PHP writes a.b as a_b", "参数名被改变：PHP 会把 a.b 变成 a_b"], AS_IT_CAME);
 pub(super) static PARAMETER_DROPPED: Cause = row("parameter_dropped",
-    ["a parameter of the address is missing in what was signed", "签名用的地址少了一个参数"],
-    ["Read location.href at the moment of signing; let no router, cache or proxy strip a parameter.", "请在签名时读取 location.href，不要让路由、缓存或代理去掉参数。"]);
+    ["a parameter of the page's URL is missing in the signed URL", "签名用的地址少了一个参数"],
+    ["Read location.href when signing; no router, cache or proxy may remove a parameter.", "请在签名时读取 location.href，不要让路由、缓存或代理去掉参数。"]);
 pub(super) static SHARE_PARAMETERS: Cause = row("share_parameters_added",
-    ["WeChat added parameters when the page was shared (from=singlemessage, isappinstalled …), and an address without them was signed", "分享后微信给地址加了参数（from=singlemessage、isappinstalled 等），而签名用的地址没有"],
+    ["WeChat added parameters when the page was shared (from=singlemessage, isappinstalled …), and the URL without them was signed", "分享后微信给地址加了参数（from=singlemessage、isappinstalled 等），而签名用的地址没有"],
     ["Read location.href in the page each time; never hard-code the address or take it from a template or cache.", "每次都在页面中读取 location.href，不要写死地址，也不要用模板或缓存中的地址。"]);
 pub(super) static OAUTH_PARAMETERS: Cause = row("oauth_parameters",
-    ["the page came back from OAuth with code and state in its address, and an address without them (or the authorize address) was signed", "页面经网页授权跳转后地址带有 code 和 state，而签名用的是不带它们的地址（或授权地址）"],
-    ["Sign the address on which the page really is after the redirect, with code and state; or redirect once more to the clean address first.", "请对授权跳转后的实际地址（含 code、state）签名；或先再跳转一次到干净的地址。"]);
+    ["the page came back from OAuth with code and state in its address, and the URL without them (or the authorisation URL) was signed", "页面经网页授权跳转后地址带有 code 和 state，而签名用的是不带它们的地址（或授权地址）"],
+    ["Sign the page's actual URL after the redirect, with code and state; or redirect to the clean URL first.", "请对授权跳转后的实际地址（含 code、state）签名；或先再跳转一次到干净的地址。"]);
 pub(super) static TRAILING_SLASH: Cause = row("trailing_slash",
     ["a slash at the end of the path was added or removed", "路径末尾多了或少了一个 /"], AS_IT_CAME);
 pub(super) static INDEX_FILE: Cause = row("index_file",
     ["the path was signed with, or without, the name of its index file", "签名用的路径多了或少了首页文件名（index.html 等）"], FROM_THE_PAGE);
 pub(super) static SCHEME: Cause = row("scheme_swapped",
-    ["http was signed for a page on https, or the other way round: behind a proxy that ends TLS the server sees http", "页面与签名的协议不同（http / https）：在终止 TLS 的代理之后，服务端看到的是 http"], FROM_THE_PAGE);
+    ["http was signed for an https page, or vice versa: behind a proxy that terminates TLS, the server sees http", "页面与签名的协议不同（http / https）：在终止 TLS 的代理之后，服务端看到的是 http"], FROM_THE_PAGE);
 pub(super) static PORT: Cause = row("port_changed",
-    ["the address was signed with a port that the page does not have, or without the one that it has", "签名用的地址多了或少了端口号"], FROM_THE_PAGE);
+    ["a port was added to the signed URL, or is missing in it", "签名用的地址多了或少了端口号"], FROM_THE_PAGE);
 pub(super) static HOST: Cause = row("another_host",
-    ["the host of the API, of a proxy or of a container was signed in place of the page's", "签名用的是接口、代理或容器的主机名，而不是页面的"], FROM_THE_PAGE);
+    ["the host of the API, a proxy or a container was signed instead of the page's host", "签名用的是接口、代理或容器的主机名，而不是页面的"], FROM_THE_PAGE);
 pub(super) static WWW: Cause = row("www_changed",
-    ["the address was signed with www. where the page has none, or without it", "签名用的地址多了或少了 www."], FROM_THE_PAGE);
+    ["www. was added to the signed URL, or is missing in it", "签名用的地址多了或少了 www."], FROM_THE_PAGE);
 pub(super) static API_URL: Cause = row("api_url_signed",
-    ["the address of the signing request was signed, not the page's", "签名用的是签名接口自己的地址，而不是页面地址"], FROM_THE_PAGE);
+    ["the URL of the signing request was signed instead of the page's URL", "签名用的是签名接口自己的地址，而不是页面地址"], FROM_THE_PAGE);
 pub(super) static ORIGIN_ONLY: Cause = row("origin_only",
-    ["only scheme and host were signed, the same for every page: the app signs a constant (location.origin, a setting), or a cross-origin Referer, which holds no more", "只对协议和主机签名，每个页面都一样：程序用了固定地址（location.origin 或配置项），或跨域请求的 Referer（只有协议和主机）"], FROM_THE_PAGE);
+    ["only scheme and host were signed, the same for every page: the app signs a constant (location.origin, a setting) or the Referer of a cross-origin request, which contains only these", "只对协议和主机签名，每个页面都一样：程序用了固定地址（location.origin 或配置项），或跨域请求的 Referer（只有协议和主机）"], FROM_THE_PAGE);
 pub(super) static SCHEME_MISSING: Cause = row("scheme_missing",
-    ["the address was signed without its scheme, or only its path was", "签名用的地址没有协议部分，或只有路径"],
+    ["the URL was signed without its scheme, or only its path was signed", "签名用的地址没有协议部分，或只有路径"],
     ["Sign the whole address: location.href.split('#')[0].", "请对完整地址签名：location.href.split('#')[0]。"]);
 pub(super) static PATH_PREFIX: Cause = row("path_prefix_stripped",
     ["the first part of the path is missing: a proxy strips it before the server sees it", "路径缺少第一段：代理转发时去掉了前缀"], FROM_THE_PAGE);
 pub(super) static PREFIX_ADDED: Cause = row("path_prefix_added",
-    ["the path begins with a part that the page's has not: a proxy puts it before the path that it passes on", "路径开头多了一段：代理转发时加上了前缀"], FROM_THE_PAGE);
+    ["the signed path has an additional prefix: a proxy adds it to the path", "路径开头多了一段：代理转发时加上了前缀"], FROM_THE_PAGE);
 pub(super) static SCRIPT_PATH: Cause = row("script_path_signed",
-    ["the path of the script that a rewrite leads to was signed (PHP_SELF, SCRIPT_NAME or index.php?s=…), not the page's", "签名用的是重写后的脚本路径（PHP_SELF、SCRIPT_NAME 或 index.php?s=…），而不是页面路径"], FROM_THE_PAGE);
+    ["the path of the rewritten script was signed (PHP_SELF, SCRIPT_NAME or index.php?s=…) instead of the page's path", "签名用的是重写后的脚本路径（PHP_SELF、SCRIPT_NAME 或 index.php?s=…），而不是页面路径"], FROM_THE_PAGE);
 pub(super) static PATH_DECODED: Cause = row("path_decoded",
-    ["the path was signed as the server decoded it (getServletPath, request.path, URL.Path); the phone has the escapes", "签名用的路径是服务端解码后的（getServletPath、request.path、URL.Path），而客户端保留 %XX"], FROM_THE_PAGE);
+    ["the decoded path was signed (getServletPath, request.path, URL.Path); the client keeps the escapes", "签名用的路径是服务端解码后的（getServletPath、request.path、URL.Path），而客户端保留 %XX"], FROM_THE_PAGE);
 pub(super) static PATH_REENCODED: Cause = row("path_reencoded",
-    ["the path was decoded and escaped again by other rules, and is no longer the same bytes", "路径被解码后按另一套规则重新编码，字节已不相同"], FROM_THE_PAGE);
+    ["the path was decoded and escaped again by other rules, with different bytes", "路径被解码后按另一套规则重新编码，字节已不相同"], FROM_THE_PAGE);
 pub(super) static PATH_PARAMETERS: Cause = row("path_parameters_dropped",
     ["the path lost its parameters (;jsessionid=…): servlets match without them", "路径丢掉了 ; 之后的参数（如 ;jsessionid=…）：Servlet 匹配时会去掉"], FROM_THE_PAGE);
 pub(super) static SLASHES_MERGED: Cause = row("slashes_merged",
-    ["slashes that follow each other were made one (nginx, servlets and path.Clean do that)", "连续的 / 被合并成一个（nginx、Servlet、path.Clean 会这样做）"], FROM_THE_PAGE);
+    ["consecutive slashes were merged (nginx, servlets and path.Clean do that)", "连续的 / 被合并成一个（nginx、Servlet、path.Clean 会这样做）"], FROM_THE_PAGE);
 pub(super) static QUESTION_ENCODED: Cause = row("question_mark_encoded",
     ["the ? before the query was escaped: path and query were passed on as one path", "? 被编码成 %3F：路径和参数被当作一个路径传递"], FROM_THE_PAGE);
 pub(super) static PATH_DROPPED: Cause = row("path_dropped",
-    ["the path is missing in the signed address; its query is there", "签名用的地址没有路径，只有参数"], FROM_THE_PAGE);
+    ["the path is missing in the signed URL, but its query is present", "签名用的地址没有路径，只有参数"], FROM_THE_PAGE);
 pub(super) static LANDING: Cause = row("landing_url_signed",
     ["the address of the first page load was signed, but the phone checks the current one (Android, DevTools)", "签名用的是落地页地址，而客户端校验的是当前地址（安卓、开发者工具）"],
     ["After a route change call wx.config again with the current address; only iOS checks the address of the first load.", "路由变化后请用当前地址重新 wx.config；只有 iOS 校验首次加载的地址。"]);
 pub(super) static LOWER_CASED: Cause = row("url_lower_cased",
     ["the address was changed to lower case", "地址被转成了小写"], AS_IT_CAME);
 pub(super) static NEWLINE: Cause = row("newline_or_blank",
-    ["a line break or a blank stands around the address: at the end of the string it is hashed with it", "地址前后有换行或空格，被一起计算"],
+    ["a line break or blank before or after the URL was hashed with it", "地址前后有换行或空格，被一起计算"],
     ["Trim the address, and hash the string without a line break (echo -n, not echo).", "请去掉地址前后的空白；计算时不要带换行（用 echo -n 而不是 echo）。"]);
 pub(super) static DOUBLE_QUESTION: Cause = row("double_question_mark",
-    ["the signed address has another number of ? than the page's", "签名用的地址多了或少了一个 ?"], AS_IT_CAME);
+    ["a ? was added to the signed URL, or is missing in it", "签名用的地址多了或少了一个 ?"], AS_IT_CAME);
 pub(super) static NULL_QUERY: Cause = row("null_query_added",
-    ["the address was put together from its parts, and for the query that the page does not have stands null (?null)", "地址是用各部分拼接的，页面没有参数，末尾却拼上了 ?null"], FROM_THE_PAGE);
+    ["the URL was built from its parts, with ?null for a page without a query", "地址是用各部分拼接的，页面没有参数，末尾却拼上了 ?null"], FROM_THE_PAGE);
 pub(super) static EMPTY_TAIL: Cause = row("empty_query_changed",
     ["an empty part of the query (a ? or & at the end, a name without a value) was added or removed", "地址末尾的 ?、& 或没有值的参数被添加或去掉"], AS_IT_CAME);
 pub(super) static URL_MISSING: Cause = row("url_was_missing",
-    ["no address arrived at the signing function: it signed an empty text, undefined or null", "签名函数没有收到地址：对空串、undefined 或 null 签了名"],
+    ["the signing function received no URL: it signed an empty string, undefined or null", "签名函数没有收到地址：对空串、undefined 或 null 签了名"],
     ["Check the name of the parameter that carries the address (query or body), and refuse to sign without it.", "请检查传地址的参数名和位置（query 或 body），没有地址时应拒绝签名。"]);
 pub(super) static OTHER_URL: Cause = row("another_url_signed",
-    ["the backend signed the address that its answer names, and the page is on another", "后端签名的是其返回内容中的地址，而页面在另一个地址"], FROM_THE_PAGE);
+    ["the backend signed the URL in its answer, and the page is on another URL", "后端签名的是其返回内容中的地址，而页面在另一个地址"], FROM_THE_PAGE);
 
 pub(super) static PREVIOUS_TICKET: Cause = row("previous_ticket",
     ["the previous jsapi_ticket was used", "签名用的是上一个 jsapi_ticket"],
-    ["Something keeps the ticket longer than its expires_in, or two servers keep one each: take it from one place, and let each cache end with its life.", "有缓存超过了 expires_in，或多台服务器各自缓存：请从同一处获取，并按剩余有效期缓存。"]);
+    ["A cache keeps the ticket longer than its expires_in, or two servers each keep their own: use one source, and cache only for the remaining lifetime.", "有缓存超过了 expires_in，或多台服务器各自缓存：请从同一处获取，并按剩余有效期缓存。"]);
 pub(super) static OTHER_ACCOUNT: Cause = row("ticket_of_another_account",
     ["the ticket of another account was used", "签名用的是其他账号的 ticket"],
-    ["The ticket must belong to the appId that wx.config names: look where the account is chosen, and at the cache key.", "ticket 必须属于 wx.config 中的 appId：请检查账号的选择以及缓存键是否区分账号。"]);
+    ["The ticket must belong to the appId of wx.config: check how the account is chosen, and the cache key.", "ticket 必须属于 wx.config 中的 appId：请检查账号的选择以及缓存键是否区分账号。"]);
 pub(super) static CARD_TICKET: Cause = row("card_ticket_for_jsapi",
     ["the wx_card ticket was used", "签名用的是卡券 ticket（wx_card）"],
     ["Call getticket with type=jsapi for wx.config, and keep the two tickets under different keys.", "wx.config 要用 getticket 的 type=jsapi，两种 ticket 要用不同的缓存键。"]);
 pub(super) static AGENT_TICKET: Cause = row("agent_ticket_for_jsapi",
     ["the app's agent_config ticket was used for wx.config", "wx.config 使用了应用的 agent_config ticket"],
-    ["wx.config takes the corp's ticket (get_jsapi_ticket); the app's (ticket/get?type=agent_config) is for wx.agentConfig.", "wx.config 用企业 ticket（get_jsapi_ticket），应用 ticket（ticket/get?type=agent_config）只用于 wx.agentConfig。"]);
+    ["wx.config requires the corp's ticket (get_jsapi_ticket); the app's (ticket/get?type=agent_config) is for wx.agentConfig.", "wx.config 用企业 ticket（get_jsapi_ticket），应用 ticket（ticket/get?type=agent_config）只用于 wx.agentConfig。"]);
 pub(super) static CORP_TICKET: Cause = row("jsapi_ticket_for_agent",
     ["the corp's jsapi_ticket was used for wx.agentConfig", "wx.agentConfig 使用了企业的 jsapi_ticket"],
-    ["wx.agentConfig takes the app's ticket: ticket/get?type=agent_config with the app's own access token.", "wx.agentConfig 要用应用的 ticket：以该应用的 access_token 调用 ticket/get?type=agent_config。"]);
+    ["wx.agentConfig requires the app's ticket: ticket/get?type=agent_config with the app's own access token.", "wx.agentConfig 要用应用的 ticket：以该应用的 access_token 调用 ticket/get?type=agent_config。"]);
 pub(super) static ACCESS_TOKEN: Cause = row("access_token_for_ticket",
-    ["the access token stands in the ticket's place", "把 access_token 当作 ticket 使用"],
-    ["Buy a ticket with it first: getticket?type=jsapi&access_token=….", "请先用它换取 ticket：getticket?type=jsapi&access_token=…。"]);
-pub(super) static PASTED_TICKET: Cause = row("ticket_not_living",
-    ["the ticket in the string that was hashed is not the account's living one", "参与计算的字符串中的 ticket 不是该账号当前有效的 ticket"],
-    ["Look where the backend has it from: a cache that outlives the ticket, a second server that renews it for itself, or another account's appId. Take it from the one place that renews it.", "请检查后端的 ticket 来源：缓存超过了有效期、另一台服务器各自刷新，或用了其他账号的 appId；应统一从唯一负责刷新的地方获取。"]);
+    ["the access token was used as the ticket", "把 access_token 当作 ticket 使用"],
+    ["Fetch a ticket with it first: getticket?type=jsapi&access_token=….", "请先用它换取 ticket：getticket?type=jsapi&access_token=…。"]);
+pub(super) static PASTED_TICKET: Cause = row("ticket_not_current",
+    ["the ticket in the signed string is not the account's current ticket", "参与计算的字符串中的 ticket 不是该账号当前有效的 ticket"],
+    ["Check the source of the backend's ticket: a cache that outlives the ticket, a second server that refreshes its own, or another account's appId. Use the single source that refreshes it.", "请检查后端的 ticket 来源：缓存超过了有效期、另一台服务器各自刷新，或用了其他账号的 appId；应统一从唯一负责刷新的地方获取。"]);
 pub(super) static TICKET_BLANK: Cause = row("ticket_with_newline",
-    ["a line break, a blank, quotes or a byte order mark stands around the ticket", "ticket 前后有换行、空格、引号或 BOM"], THE_TICKET);
+    ["a line break, blank, quotes or byte order mark surround the ticket", "ticket 前后有换行、空格、引号或 BOM"], THE_TICKET);
 pub(super) static TICKET_MISSING: Cause = row("ticket_was_missing",
-    ["there was no ticket when it was signed: an empty text, undefined or null stands in its place", "签名时没有 ticket：其位置是空串、undefined 或 null"], THE_TICKET);
+    ["there was no ticket when signing: an empty string, undefined or null was used", "签名时没有 ticket：其位置是空串、undefined 或 null"], THE_TICKET);
 pub(super) static TICKET_CUT: Cause = row("ticket_cut",
-    ["the ticket was cut short", "ticket 被截断"], THE_TICKET);
+    ["the ticket was truncated", "ticket 被截断"], THE_TICKET);
 pub(super) static TICKET_CASE: Cause = row("ticket_case_changed",
     ["the ticket changed its case", "ticket 的大小写被改变"], THE_TICKET);
 
 pub(super) static MILLISECONDS: Cause = row("timestamp_in_milliseconds",
-    ["one side has the timestamp in milliseconds, the other in seconds", "时间戳一处是毫秒，另一处是秒"], ONE_VALUE);
+    ["the timestamp is in milliseconds on one side and in seconds on the other", "时间戳一处是毫秒，另一处是秒"], ONE_VALUE);
 pub(super) static OTHER_TIME: Cause = row("another_timestamp",
-    ["another timestamp was signed than the one that was sent: the clock was read twice", "签名用的时间戳与返回的不同：取了两次时间"], ONE_VALUE);
+    ["the signed timestamp differs from the one that was sent: the clock was read twice", "签名用的时间戳与返回的不同：取了两次时间"], ONE_VALUE);
 pub(super) static TIME_ZONE: Cause = row("timestamp_in_local_time",
-    ["the signed timestamp is off by whole hours: local time was taken for UTC", "签名用的时间戳相差整小时：把本地时间当作了 UTC"], ONE_VALUE);
+    ["the signed timestamp is off by whole hours: local time was used as UTC", "签名用的时间戳相差整小时：把本地时间当作了 UTC"], ONE_VALUE);
 pub(super) static TIME_AS_TEXT: Cause = row("timestamp_written_otherwise",
-    ["the timestamp was written in another way when it was signed (quotes, decimals, blanks) or was missing", "签名时时间戳的写法不同（引号、小数、空白）或为空"], ONE_VALUE);
+    ["the timestamp was formatted differently when signed (quotes, decimals, blanks), or was missing", "签名时时间戳的写法不同（引号、小数、空白）或为空"], ONE_VALUE);
 pub(super) static NONCE_CASE: Cause = row("nonce_case_changed",
     ["the nonce changed its case between signing and sending", "随机串在签名与返回之间大小写被改变"], ONE_VALUE);
 pub(super) static NONCE_BLANK: Cause = row("nonce_trimmed",
@@ -218,11 +218,11 @@ pub(super) static VALUES_ONLY: Cause = row("values_only",
 pub(super) static SEPARATOR: Cause = row("separator",
     ["the parameters of the signed string are not joined by one &", "待签名字符串的参数没有用单个 & 连接"], THE_STRING);
 pub(super) static TIMES_ENTITY: Cause = row("times_entity",
-    ["&timestamp became ×tamp: the string went through HTML, where &times is a sign", "&timestamp 变成了 ×tamp：字符串经过了 HTML，&times 被当作实体"], THE_STRING);
+    ["&timestamp became ×tamp: the string was processed as HTML, where &times is an entity", "&timestamp 变成了 ×tamp：字符串经过了 HTML，&times 被当作实体"], THE_STRING);
 pub(super) static STRAY: Cause = row("stray_separator",
-    ["a ? or & stands before or after the signed string", "待签名字符串的前面或后面多了 ? 或 &"], THE_STRING);
+    ["the signed string has a ? or & before or after it", "待签名字符串的前面或后面多了 ? 或 &"], THE_STRING);
 pub(super) static BOM: Cause = row("byte_order_mark",
-    ["a byte order mark stands before the signed string", "待签名字符串前有 BOM"], THE_STRING);
+    ["the signed string begins with a byte order mark", "待签名字符串前有 BOM"], THE_STRING);
 pub(super) static STRING_ENCODED: Cause = row("string_encoded",
     ["the whole signed string was percent-encoded before hashing", "整个待签名字符串在计算前被编码"], THE_STRING);
 pub(super) static STRING_CASE: Cause = row("string_case_changed",
@@ -230,9 +230,9 @@ pub(super) static STRING_CASE: Cause = row("string_case_changed",
 pub(super) static PARAMETER_MISSING: Cause = row("parameter_missing",
     ["one of the four parameters is missing in the signed string", "待签名字符串缺少四个参数之一"], THE_STRING);
 pub(super) static APP_ID_ADDED: Cause = row("app_id_added",
-    ["the app id was put into the signed string", "待签名字符串中多了 appid"], THE_STRING);
+    ["the app id was added to the signed string", "待签名字符串中多了 appid"], THE_STRING);
 pub(super) static PAYMENT_KEY: Cause = row("payment_key_added",
-    ["the string was put together as for a payment, with &key= at its end", "按支付签名的规则拼接了字符串，末尾带 &key="], THE_STRING);
+    ["the string was built as for a payment, with &key= at its end", "按支付签名的规则拼接了字符串，末尾带 &key="], THE_STRING);
 pub(super) static UTF16: Cause = row("utf16_hashed",
     ["the string was hashed as UTF-16, not as UTF-8", "字符串按 UTF-16 而不是 UTF-8 计算"], THE_STRING);
 
@@ -242,21 +242,21 @@ pub(super) static ZEROS_LOST: Cause = row("hex_zeros_lost",
     ["zeros are missing in the signature's hex: bytes below 16 were written with one digit, or the number without its leading zeros", "签名的十六进制丢了 0：小于 16 的字节只写了一位，或整个数去掉了前导 0"],
     ["Write each byte with two digits (String.format(\"%02x\", b), not Integer.toHexString or BigInteger.toString(16)): always 40 digits.", "每个字节都要写成两位（用 String.format(\"%02x\", b)，不要用 Integer.toHexString 或 BigInteger.toString(16)），总长固定 40 位。"]);
 pub(super) static MD5: Cause = row("md5_for_sha1",
-    ["MD5 was used in SHA-1's place", "用了 MD5 而不是 SHA-1"], THE_HASH);
+    ["MD5 was used instead of SHA-1", "用了 MD5 而不是 SHA-1"], THE_HASH);
 pub(super) static SHA256: Cause = row("sha256_for_sha1",
-    ["SHA-256 was used in SHA-1's place", "用了 SHA-256 而不是 SHA-1"], THE_HASH);
+    ["SHA-256 was used instead of SHA-1", "用了 SHA-256 而不是 SHA-1"], THE_HASH);
 pub(super) static SHA512: Cause = row("sha512_for_sha1",
-    ["SHA-512 was used in SHA-1's place", "用了 SHA-512 而不是 SHA-1"], THE_HASH);
+    ["SHA-512 was used instead of SHA-1", "用了 SHA-512 而不是 SHA-1"], THE_HASH);
 pub(super) static HMAC: Cause = row("hmac_for_sha1",
-    ["an HMAC with the ticket as its key was used: that is a rule of payments; here the ticket stands in the string and the hash has no key", "用了以 ticket 为密钥的 HMAC：那是支付类接口的规则；这里 ticket 在字符串中，SHA-1 不带密钥"], THE_HASH);
+    ["an HMAC with the ticket as its key was used: that is the rule for payments; here the ticket is in the string, and SHA-1 has no key", "用了以 ticket 为密钥的 HMAC：那是支付类接口的规则；这里 ticket 在字符串中，SHA-1 不带密钥"], THE_HASH);
 pub(super) static HASHED_TWICE: Cause = row("hashed_twice",
-    ["the hash of the string was hashed once more", "对字符串的哈希又做了一次哈希"], THE_HASH);
+    ["the hash was hashed again", "对字符串的哈希又做了一次哈希"], THE_HASH);
 pub(super) static HEX_SEPARATED: Cause = row("hex_with_separators",
-    ["dashes or colons stand between the digits of the signature (BitConverter.ToString writes them)", "签名的十六进制之间有 - 或 :（BitConverter.ToString 的输出）"], THE_HASH);
+    ["the signature's digits are separated by dashes or colons (BitConverter.ToString writes them)", "签名的十六进制之间有 - 或 :（BitConverter.ToString 的输出）"], THE_HASH);
 pub(super) static HEX_SIGN_EXTENDED: Cause = row("hex_sign_extended",
     ["bytes above 127 were written as negative numbers (ffffff9d for 9d)", "大于 127 的字节被当作负数输出（9d 变成 ffffff9d）"],
-    ["Take the byte without its sign: String.format(\"%02x\", b & 0xff); in C make it an unsigned char.", "请按无符号字节输出：String.format(\"%02x\", b & 0xff)；C 语言用 unsigned char。"]);
+    ["Use unsigned bytes: String.format(\"%02x\", b & 0xff); in C use unsigned char.", "请按无符号字节输出：String.format(\"%02x\", b & 0xff)；C 语言用 unsigned char。"]);
 pub(super) static BASE64: Cause = row("base64_for_hex",
     ["the hash is written in Base64, not in hex", "哈希写成了 Base64 而不是十六进制"], THE_HASH);
 pub(super) static SIGNATURE_BLANK: Cause = row("signature_with_blanks",
-    ["blanks or quotes stand around the signature", "签名前后有空白或引号"], THE_HASH);
+    ["blanks or quotes surround the signature", "签名前后有空白或引号"], THE_HASH);

@@ -3,45 +3,45 @@
 use super::causes::{Cause, row};
 
 pub(super) static RIGHT: Cause = row("signature_is_right",
-    ["the signature is right; look at the domain binding, the appId, the client and the clock", "签名正确；请检查域名绑定、appId、客户端和服务器时间"],
-    ["Check that wx.config got exactly these values and that no cache answered (page, CDN, service worker: send Cache-Control: no-store), that the appId is the ticket's, that the page's host is bound as JS接口安全域名, that the ticket still lives and the server's clock is right. A page that was reached by POST or restored from the back-forward cache must be loaded again by GET. Then read the client's own words (debug: true).", "请确认 wx.config 收到的就是这些值，且没有被缓存（页面、CDN、Service Worker 的缓存，应返回 Cache-Control: no-store）；appId 与 ticket 属于同一账号，页面域名已绑定为 JS接口安全域名，ticket 未过期，服务器时间正确；POST 打开或从前进后退缓存恢复的页面要用 GET 重新加载；再看客户端的原始报错（debug: true）。"]);
+    ["the signature is correct; check the domain binding, the appId, the client and the clock", "签名正确；请检查域名绑定、appId、客户端和服务器时间"],
+    ["Check that wx.config got exactly these values and not a cached answer (page, CDN, service worker: send Cache-Control: no-store), that the appId is the ticket's, that the page's host is bound as JS接口安全域名, that the ticket is still valid and the server's clock is correct. A page that was reached by POST or restored from the back-forward cache must be loaded again by GET. Then read the client's own words (debug: true).", "请确认 wx.config 收到的就是这些值，且没有被缓存（页面、CDN、Service Worker 的缓存，应返回 Cache-Control: no-store）；appId 与 ticket 属于同一账号，页面域名已绑定为 JS接口安全域名，ticket 未过期，服务器时间正确；POST 打开或从前进后退缓存恢复的页面要用 GET 重新加载；再看客户端的原始报错（debug: true）。"]);
 pub(super) static PORT: Cause = row("port_not_supported",
-    ["the page is on another port than 80 and 443, and clients take those two only (iOS refuses first)", "页面的端口不是 80 或 443，而客户端只支持这两个端口（iOS 会先拒绝）"],
-    ["Serve the page on port 443 (or 80), by a reverse proxy if need be, and sign that address. A port in the console's domain setting does not help; only test accounts and DevTools may take one.", "请用 443（或 80）端口提供页面，可用反向代理转发，并对该地址签名。后台的域名设置中不能带端口；只有测试号和开发者工具可能接受其他端口。"]);
+    ["the page's port is not 80 or 443, and clients accept only these two (iOS refuses first)", "页面的端口不是 80 或 443，而客户端只支持这两个端口（iOS 会先拒绝）"],
+    ["Serve the page on port 443 (or 80), with a reverse proxy if needed, and sign that URL. The console's domain setting takes no port; only test accounts and DevTools may accept other ports.", "请用 443（或 80）端口提供页面，可用反向代理转发，并对该地址签名。后台的域名设置中不能带端口；只有测试号和开发者工具可能接受其他端口。"]);
 pub(super) static NOT_LISTED: Cause = row("interface_not_listed",
-    ["the jsApiList handed to wx.config is empty, or does not name the interface that is called", "传给 wx.config 的 jsApiList 为空，或没有写上所调用的接口"],
-    ["Name every interface that the page calls in jsApiList, spelled exactly so, and call it inside wx.ready.", "请在 jsApiList 中写上页面要调用的每个接口（拼写须完全一致），并在 wx.ready 中调用。"]);
+    ["the jsApiList of wx.config is empty, or does not contain the interface that is called", "传给 wx.config 的 jsApiList 为空，或没有写上所调用的接口"],
+    ["List every interface that the page calls in jsApiList, with its exact spelling, and call it inside wx.ready.", "请在 jsApiList 中写上页面要调用的每个接口（拼写须完全一致），并在 wx.ready 中调用。"]);
 pub(super) static STRING: Cause = row("string_is_right",
-    ["the string is put together rightly, for the page given; whether its ticket is the living one of this appId cannot be seen in it", "字符串拼接正确，与页面地址一致；但其中的 ticket 是否为该 appId 当前有效的 ticket，从字符串本身无法判断"],
-    ["Give the living jsapi_ticket, too, and the signature that the page got: then the ticket and the hash are computed with. By hand: compare the string's ticket with the one that the account has now, and the page's signature with the SHA-1 of the string.", "请再提供当前有效的 jsapi_ticket 和页面收到的签名，即可验算 ticket 与哈希。手动检查：字符串中的 ticket 是否就是该账号现在的 ticket，页面收到的签名是否为该字符串的 SHA-1。"]);
+    ["the string is built correctly for the given page; it does not show whether its ticket is the current one of this appId", "字符串拼接正确，与页面地址一致；但其中的 ticket 是否为该 appId 当前有效的 ticket，从字符串本身无法判断"],
+    ["Add the current jsapi_ticket and the signature that the page got, so that both can be verified. By hand: compare the string's ticket with the account's current ticket, and the page's signature with the SHA-1 of the string.", "请再提供当前有效的 jsapi_ticket 和页面收到的签名，即可验算 ticket 与哈希。手动检查：字符串中的 ticket 是否就是该账号现在的 ticket，页面收到的签名是否为该字符串的 SHA-1。"]);
 pub(super) static NOTHING_FITS: Cause = row("no_known_mistake_fits",
     ["no known mistake explains this signature", "没有已知的错误能解释这个签名"],
-    ["Check that nonce, timestamp and signature are of one answer, and that the ticket is the one that signed: give the previous ticket and other accounts' tickets, too. A page or answer from a cache is of another signing: load both again. Then compare with the command wx-jssdk sign.", "请确认随机串、时间戳和签名来自同一次返回，且提供的 ticket 就是签名时的那个（也可提供上一个 ticket 和其他账号的 ticket），缓存的页面或返回可能来自另一次签名，请重新获取两者；再用命令 wx-jssdk sign 对比。"]);
+    ["Check that nonce, timestamp and signature come from one answer, and that the ticket is the one used for signing; try the previous ticket and other accounts' tickets. A cached page or answer may belong to another signature: load both again. Then compare with the command wx-jssdk sign.", "请确认随机串、时间戳和签名来自同一次返回，且提供的 ticket 就是签名时的那个（也可提供上一个 ticket 和其他账号的 ticket），缓存的页面或返回可能来自另一次签名，请重新获取两者；再用命令 wx-jssdk sign 对比。"]);
 pub(super) static TICKET_NEEDED: Cause = row("ticket_needed",
-    ["without the ticket the signature cannot be computed", "没有 ticket 无法验算签名"],
-    ["Give the jsapi_ticket, too: then the mistake is found by computation. Or give the text of the client's error.", "请再提供 jsapi_ticket，即可算出原因；或提供客户端的报错文字。"]);
+    ["the signature cannot be verified without the ticket", "没有 ticket 无法验算签名"],
+    ["Add the jsapi_ticket, so that the mistake can be computed, or the client's error message.", "请再提供 jsapi_ticket，即可算出原因；或提供客户端的报错文字。"]);
 pub(super) static NOTHING_GIVEN: Cause = row("nothing_given",
-    ["there is nothing to go on yet: neither a signature nor words of the client that are known", "还没有可供诊断的内容：既没有签名，也没有认得的报错"],
-    ["Give the text of the error, or what the backend answered (appId, timestamp, nonceStr, signature) together with the page's address.", "请提供报错文字，或后端返回的内容（appId、timestamp、nonceStr、signature）和页面地址。"]);
+    ["nothing to diagnose: neither a signature nor a known error message", "还没有可供诊断的内容：既没有签名，也没有认得的报错"],
+    ["Enter the error message, or the backend's answer (appId, timestamp, nonceStr, signature) together with the page's URL.", "请提供报错文字，或后端返回的内容（appId、timestamp、nonceStr、signature）和页面地址。"]);
 pub(super) static VALUES_NEEDED: Cause = row("values_needed",
-    ["one of the four values is missing: the page's address, nonceStr, timestamp, signature", "四个值不全：页面地址、nonceStr、timestamp、signature"],
-    ["Give the address of the page as the phone has it (location.href), and what the backend answered, whole.", "请提供手机上的页面地址（location.href）和后端返回的完整内容。"]);
+    ["one of the four values is missing: the page's URL, nonceStr, timestamp, signature", "四个值不全：页面地址、nonceStr、timestamp、signature"],
+    ["Enter the page's URL on the phone (location.href) and the complete answer of the backend.", "请提供手机上的页面地址（location.href）和后端返回的完整内容。"]);
 pub(super) static MALFORMED: Cause = row("signature_malformed",
-    ["what was sent is no signature: it has not the length or the characters of a hash", "返回的不是签名：长度或字符不像任何哈希"],
-    ["The signature is 40 hex digits: look whether it was cut, whether the page reads the wrong field, or (a few digits short) whether each byte is written with two digits.", "签名是 40 位十六进制：请检查是否被截断、页面是否读错了字段；若只少几位，检查每个字节是否都写成了两位。"]);
+    ["the value is not a signature: its length or characters are not those of a hash", "返回的不是签名：长度或字符不像任何哈希"],
+    ["A signature has 40 hex digits: check whether it was truncated, whether the page reads the wrong field, or (if a few digits are missing) whether each byte is written with two digits.", "签名是 40 位十六进制：请检查是否被截断、页面是否读错了字段；若只少几位，检查每个字节是否都写成了两位。"]);
 pub(super) static MILLISECONDS_SENT: Cause = row("sent_in_milliseconds",
-    ["the timestamp that the page got is in milliseconds; WeChat's documents ask for seconds, and WeCom refuses anything else", "页面收到的时间戳是毫秒；微信文档要求秒，企业微信只接受秒"],
-    ["Make it in seconds (Math.floor(Date.now() / 1000)), and sign and send this same value.", "请生成秒级时间戳（Math.floor(Date.now() / 1000)），用同一个值签名并返回。"]);
+    ["the timestamp that the page got is in milliseconds; WeChat's documents require seconds, and WeCom refuses anything else", "页面收到的时间戳是毫秒；微信文档要求秒，企业微信只接受秒"],
+    ["Use seconds (Math.floor(Date.now() / 1000)), and sign and send the same value.", "请生成秒级时间戳（Math.floor(Date.now() / 1000)），用同一个值签名并返回。"]);
 pub(super) static APP_ID_OF_ANOTHER: Cause = row("app_id_of_another_account",
-    ["the answer's appId is not the account that signed", "返回的 appId 与签名所用 ticket 的账号不一致"],
-    ["Send the page the appId of the account whose ticket signs: on an open platform the authorizer's AppID, not the component's; in WeCom the CorpID, not an AgentId or SuiteID.", "返回给页面的 appId 必须是签名所用 ticket 的账号：第三方平台用授权方的 AppID，而不是 component_appid；企业微信用 CorpID，而不是 AgentId 或 SuiteID。"]);
+    ["the answer's appId is not the account whose ticket was used", "返回的 appId 与签名所用 ticket 的账号不一致"],
+    ["Send the page the appId of the account whose ticket is used: on a third-party platform the authorizer's AppID, not the component's; in WeCom the CorpID, not an AgentId or SuiteID.", "返回给页面的 appId 必须是签名所用 ticket 的账号：第三方平台用授权方的 AppID，而不是 component_appid；企业微信用 CorpID，而不是 AgentId 或 SuiteID。"]);
 pub(super) static AGENT_ID_SENT: Cause = row("agent_id_for_app_id",
-    ["the answer's appId is a number, as an AgentId is; wx.config takes the AppID or the CorpID", "返回的 appId 是数字（像 AgentId）；wx.config 需要 AppID 或 CorpID"],
-    ["Send the CorpID (ww…) as appId, and the AgentId as agentid to wx.agentConfig only.", "appId 填 CorpID（ww 开头）；AgentId 只作为 wx.agentConfig 的 agentid。"]);
+    ["the answer's appId is a number, like an AgentId; wx.config requires the AppID or CorpID", "返回的 appId 是数字（像 AgentId）；wx.config 需要 AppID 或 CorpID"],
+    ["Send the CorpID (ww…) as appId, and the AgentId only as agentid of wx.agentConfig.", "appId 填 CorpID（ww 开头）；AgentId 只作为 wx.agentConfig 的 agentid。"]);
 pub(super) static MISNAMED: Cause = row("fields_misnamed",
-    ["the answer's fields are not named as wx.config reads them (appId, timestamp, nonceStr, signature): what it does not find it sends as \"undefined\"", "返回的字段名与 wx.config 要求的（appId、timestamp、nonceStr、signature）不同：找不到的值会以 \"undefined\" 发出"],
-    ["Map the names in the page, or let the backend answer appId, timestamp, nonceStr, signature.", "请在页面中转换字段名，或让后端返回 appId、timestamp、nonceStr、signature。"]);
+    ["the answer's field names are not those of wx.config (appId, timestamp, nonceStr, signature): missing values are sent as \"undefined\"", "返回的字段名与 wx.config 要求的（appId、timestamp、nonceStr、signature）不同：找不到的值会以 \"undefined\" 发出"],
+    ["Convert the names in the page, or let the backend return appId, timestamp, nonceStr, signature.", "请在页面中转换字段名，或让后端返回 appId、timestamp、nonceStr、signature。"]);
 pub(super) static CURRENT_URL: Cause = row("current_url_signed",
-    ["the current address was signed; WeChat on iOS checks the address of the first page load", "签名用的是当前地址；iOS 微信校验的是首次加载的落地页地址"],
-    ["On iOS sign the address that the page remembered when it was loaded; elsewhere sign the current one, and call wx.config again after each route change. If the client names the address that it checked (realAuthUrl), sign exactly that one.", "iOS 上用页面加载时记下的地址签名；其他平台用当前地址签名，并在每次路由变化后重新调用 wx.config。若客户端给出了它校验的地址（realAuthUrl），就对该地址签名。"]);
+    ["the current URL was signed; WeChat on iOS verifies the URL of the first page load", "签名用的是当前地址；iOS 微信校验的是首次加载的落地页地址"],
+    ["On iOS, sign the URL that the page saved when it was loaded; elsewhere, sign the current URL, and call wx.config again after each route change. If the client returns the URL that it checked (realAuthUrl), sign exactly that one.", "iOS 上用页面加载时记下的地址签名；其他平台用当前地址签名，并在每次路由变化后重新调用 wx.config。若客户端给出了它校验的地址（realAuthUrl），就对该地址签名。"]);
 pub(super) static ERRCODE: Cause = row("wechat_errcode", ["", ""], ["", ""]);

@@ -15,7 +15,7 @@ use super::metrics::{BrokerMetrics, GuardMetrics, Metrics, ProcessMetrics, Reque
 use super::ready::Readiness;
 use super::reload::Reloader;
 use super::reload_record::Configuration;
-use super::routes::{Guards, Watchers, private, public};
+use super::routes::{Guards, Watchers, admin, public};
 use super::sockets::HandedOver;
 use super::startup_error::{StartupError, check_addresses};
 use super::systemd;
@@ -34,7 +34,7 @@ use crate::upstream::UpstreamOptions;
 pub struct Application {
     broker: Broker,
     public: Listener,
-    private: Option<Listener>,
+    admin: Option<Listener>,
     reloader: Reloader,
     guards: Guards,
     /// How long requests in progress may take to finish at shutdown.
@@ -160,9 +160,7 @@ impl Application {
         }
         let broker = builder.build()?;
         if !settings.signing_without_default().is_empty() {
-            tracing::info!(
-                "no account is the default: a request that names none is refused · 没有默认账号，未指定账号的请求会被拒绝"
-            );
+            tracing::info!("no default account: requests without an account are refused");
         }
         let keys = Arc::new(ArcSwap::from_pointee(settings.server.api_keys.clone()));
         let readiness = Readiness::new(broker.clone(), settings.server.readiness);
@@ -195,11 +193,11 @@ impl Application {
             metrics,
             configuration,
         };
-        let private = private(settings, &broker, &keys, watchers, &guards, &public.url())?;
+        let admin = admin(settings, &broker, &keys, watchers, &guards, &public.url())?;
         Ok(Self {
             broker,
             public,
-            private,
+            admin,
             reloader,
             guards,
             shutdown: settings.server.shutdown,
@@ -216,7 +214,7 @@ impl Application {
     /// Returns the address of the admin listener, if there is one.
     #[must_use]
     pub fn admin_address(&self) -> Option<SocketAddr> {
-        self.private.as_ref().map(|private| private.address)
+        self.admin.as_ref().map(|admin| admin.address)
     }
 
     /// Returns the base URL of the public listener, with https if it uses TLS.
@@ -228,7 +226,7 @@ impl Application {
     /// Returns the base URL of the admin listener.
     #[must_use]
     pub fn admin_url(&self) -> Option<String> {
-        self.private.as_ref().map(Listener::url)
+        self.admin.as_ref().map(Listener::url)
     }
 
     /// Returns the certificates in use, each with its setting and expiry.
@@ -274,7 +272,7 @@ impl Application {
     /// # Errors
     /// Returns an error if a listener fails.
     pub async fn run_until_stopped(self, stop: impl Future<Output = ()>) -> io::Result<()> {
-        let listeners: Vec<_> = std::iter::once(self.public).chain(self.private).collect();
+        let listeners: Vec<_> = std::iter::once(self.public).chain(self.admin).collect();
         let exits: Vec<_> = listeners
             .iter()
             .map(|listener| listener.exit.clone())
@@ -297,7 +295,7 @@ impl Application {
             () = self.broker.clone().keep_fresh() => {}
         }
         systemd::stopping();
-        tracing::info!("stopping: no new connections, requests under way may finish");
+        tracing::info!("shutting down: no new connections, requests in progress may finish");
         at_once(&exits, |exit| async move { exit.begin().await }).await;
         say_goodbye(&exits, self.shutdown).await;
         at_once(&exits, |exit| async move { exit.end().await }).await;

@@ -27,7 +27,7 @@ use crate::actix::{ApiKeys, RequestLog};
 use crate::credential::{Kind, Secret};
 use crate::error::Hint;
 use crate::upstream::UpstreamOptions;
-use section::{Section, quoted};
+use section::{Section, got};
 
 pub use keys::is_key_name;
 pub use limits::{LimitSettings, ProxySettings};
@@ -266,8 +266,8 @@ impl Settings {
         {
             problems.add(
                 "server.default_account",
-                format!("there is no [accounts.{name}]"),
-                format!("没有 [accounts.{name}] 这一节"),
+                format!("no such account: [accounts.{name}] does not exist"),
+                format!("没有这个账号：缺少 [accounts.{name}]"),
             );
         }
         Some(Self {
@@ -345,9 +345,9 @@ fn check_apart(listen: SocketAddr, admin: SocketAddr, section: &Section, problem
         problems.add(
             &section.path_of("admin_listen"),
             format!(
-                "{admin} is the address of server.listen ({listen}), which pages call: give it another port, or \"\" for none"
+                "{admin} conflicts with server.listen ({listen}): use another port, or \"\" to disable the admin listener"
             ),
-            format!("{admin} 与 server.listen（{listen}）冲突：请换一个端口，或留空表示不启用"),
+            format!("{admin} 与 server.listen（{listen}）冲突：请换一个端口，或留空以停用管理端口"),
         );
     }
 }
@@ -356,11 +356,11 @@ impl LogSettings {
     fn read(section: &mut Section, problems: &mut Problems) -> Option<Self> {
         let level: Option<String> = section.text("level", problems);
         if let Some(text) = level.as_ref().filter(|text| !is_filter(text)) {
-            let (en, zh) = quoted(text);
+            let (en, zh) = got(text);
             problems.add(
                 &section.path_of("level"),
-                format!("{en} is no log level: write one of error, warn, info, debug, trace, or filters such as \"info,wx_jssdk=debug\""),
-                format!("{zh}不是有效的日志级别：可写 error、warn、info、debug、trace，或 \"info,wx_jssdk=debug\" 这样的过滤规则"),
+                format!("must be error, warn, info, debug, trace, or a filter such as \"info,wx_jssdk=debug\"{en}"),
+                format!("应为 error、warn、info、debug、trace，或 \"info,wx_jssdk=debug\" 这样的过滤规则{zh}"),
             );
         }
         let json = section
@@ -391,7 +391,7 @@ impl StoreSettings {
                 if path.is_empty() {
                     problems.add(
                         "store.path",
-                        "is empty: name a file".into(),
+                        "is empty: write the path of a file".into(),
                         "不能为空，请填写文件路径".into(),
                     );
                 }
@@ -402,7 +402,7 @@ impl StoreSettings {
                 if url.is_empty() {
                     problems.add(
                         "store.url",
-                        "is missing: store.kind = \"redis\" needs redis://host:6379/0".into(),
+                        "is missing: store.kind = \"redis\" requires a URL such as redis://host:6379/0".into(),
                         "缺少地址：store.kind = \"redis\" 需要 redis://host:6379/0".into(),
                     );
                 }

@@ -14,7 +14,7 @@ pub struct Counter {
     pub(super) limit: web::Data<RateLimit>,
     pub(super) guesses: web::Data<KeyLockout>,
     pub(super) public: Arc<Load>,
-    pub(super) private: Arc<Load>,
+    pub(super) admin: Arc<Load>,
 }
 
 /// The counters at one moment. All but the open connections only grow.
@@ -48,21 +48,21 @@ impl Counter {
     /// Returns the current counters.
     #[must_use]
     pub fn now(&self) -> Counts {
-        let [public, private] = self.connections();
+        let [public, admin] = self.connections();
         Counts {
             rate_limited: self.limit.refused(),
             wrong_keys: self.guesses.wrong(),
             locked_out: self.guesses.refused(),
-            open_connections: public.open + private.open,
-            timed_out: public.timed_out + private.timed_out,
-            evicted_idle: public.evicted_idle + private.evicted_idle,
-            evicted_unfinished: public.evicted_unfinished + private.evicted_unfinished,
+            open_connections: public.open + admin.open,
+            timed_out: public.timed_out + admin.timed_out,
+            evicted_idle: public.evicted_idle + admin.evicted_idle,
+            evicted_unfinished: public.evicted_unfinished + admin.evicted_unfinished,
         }
     }
 
     /// Returns the connection counters of each listener: public, admin.
     pub(super) fn connections(&self) -> [Connections; 2] {
-        [&self.public, &self.private].map(|load| Connections {
+        [&self.public, &self.admin].map(|load| Connections {
             open: load.open.load(Ordering::Relaxed) as u64,
             timed_out: load.timed_out.load(Ordering::Relaxed),
             evicted_idle: load.evicted_idle.load(Ordering::Relaxed),

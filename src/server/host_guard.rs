@@ -94,10 +94,10 @@ fn foreign_host() -> Problem {
     Problem {
         status: StatusCode::MISDIRECTED_REQUEST,
         code: "foreign_host",
-        title: "This listener has another name",
-        detail: "a browser asked under a host name that is not this listener's".into(),
+        title: "Unknown host name",
+        detail: "a browser opened the admin listener under a host name that is not in server.admin_hosts".into(),
         hint: Hint::fixed(
-            "Open it by its address, or add the name to server.admin_hosts.",
+            "Open it by its IP address, or add the host name to server.admin_hosts.",
             "请用 IP 地址访问，或将该域名加入 server.admin_hosts。",
         ),
         errcode: None,
@@ -110,8 +110,8 @@ fn cross_site() -> Problem {
     Problem {
         status: StatusCode::FORBIDDEN,
         code: "cross_site",
-        title: "Pages of other sites may not call this listener",
-        detail: "a browser sent this request for a page of another site".into(),
+        title: "Requests from pages of other sites are not allowed",
+        detail: "a browser sent this request on behalf of a page of another site".into(),
         hint: Hint::fixed(
             "Call it from a server, with an API key.",
             "请从服务器端携带 API key 调用。",

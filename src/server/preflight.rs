@@ -7,7 +7,7 @@
 use std::path::Path;
 
 use super::config::{Problems, Settings, StoreSettings, TlsSettings};
-use super::tls::{Certificate, CertificateError};
+use super::tls::Certificate;
 use crate::clock::Clock;
 use crate::store::{Store, StoreError};
 
@@ -72,25 +72,8 @@ impl Preflight {
 fn try_certificate(setting: &'static str, files: Option<&TlsSettings>, problems: &mut Problems) {
     if let Some(Err(error)) = files.map(|files| Certificate::load(setting, files, Clock::system()))
     {
-        let (en, zh) = in_both_languages(&error);
-        problems.add(setting, en, zh);
+        problems.add(setting, error.to_string(), error.zh());
     }
-}
-
-/// Splits the error's single line into both languages; the Chinese part does not name the file.
-fn in_both_languages(error: &CertificateError) -> (String, String) {
-    let text = error.to_string();
-    let (en, zh) = text.rsplit_once(" · ").unwrap_or((&text, "证书无法使用"));
-    let files = match error {
-        CertificateError::Unreadable { path, .. }
-        | CertificateError::NotPem { path, .. }
-        | CertificateError::BadKey { path, .. }
-        | CertificateError::Unusable { path, .. }
-        | CertificateError::NotNow { path, .. }
-        | CertificateError::BadCertificate { path, .. } => path.clone(),
-        CertificateError::Mismatch { cert, key } => format!("{cert}、{key}"),
-    };
-    (en.to_owned(), format!("{zh}：{files}"))
 }
 
 fn try_store(store: &StoreSettings, problems: &mut Problems) {
@@ -102,14 +85,14 @@ fn try_store(store: &StoreSettings, problems: &mut Problems) {
             if let Err(error) = Store::redis(url.expose()) {
                 let en = match error {
                     StoreError::Address { problem } => {
-                        format!("is no address of a Redis: {problem}")
+                        format!("must be a Redis URL such as redis://host:6379/0: {problem}")
                     }
                     other => other.to_string(),
                 };
                 problems.add(
                     "store.url",
                     en,
-                    "无法使用：应为 redis://[:密码@]主机:6379/0 这样的地址".into(),
+                    "应为 redis://[:密码@]主机:6379/0 这样的地址".into(),
                 );
             }
         }
@@ -125,17 +108,15 @@ fn try_path(path: &Path, problems: &mut Problems) {
     let (shown, file) = (directory.display(), path.display());
     let (en, zh) = match directory.metadata() {
         Err(error) => (
-            format!(
-                "the directory \"{shown}\" cannot be used: {error}: make it, or name a file in another"
-            ),
-            format!("目录“{shown}”无法使用：{error}；请先创建该目录，或改用其他目录"),
+            format!("directory \"{shown}\": {error}; create it, or choose another directory"),
+            format!("目录“{shown}”：{error}；请创建该目录，或改用其他目录"),
         ),
         Ok(found) if !found.is_dir() => (
-            format!("\"{shown}\" is no directory: name a file in one"),
+            format!("\"{shown}\" is not a directory: choose a file in a directory"),
             format!("“{shown}”不是目录：请填写某个目录下的文件"),
         ),
         Ok(_) if path.is_dir() => (
-            format!("\"{file}\" is a directory: name a file in it"),
+            format!("\"{file}\" is a directory: choose a file in it"),
             format!("“{file}”是目录：请填写其中的文件名"),
         ),
         Ok(_) => return,

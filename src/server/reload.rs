@@ -112,9 +112,7 @@ impl Reloader {
             .applied(self.broker.clock().now(), &reloaded.needs_restart);
         reloaded.log();
         if loses_default {
-            tracing::warn!(
-                "no account is the default any more: a request that names none is refused · 不再有默认账号，未指定账号的请求会被拒绝"
-            );
+            tracing::warn!("default account removed: requests without an account are refused");
         }
         Ok(reloaded)
     }
@@ -123,12 +121,8 @@ impl Reloader {
     pub fn refuse(&self, problems: &Problems) {
         self.counts.refused.fetch_add(1, Ordering::Relaxed);
         for problem in &problems.0 {
-            tracing::error!(
-                "{}: {} · {}",
-                problem.path,
-                problem.what.en,
-                problem.what.zh
-            );
+            let (path, error) = (&problem.path, &problem.what.en);
+            tracing::error!(path, %error, "configuration problem");
         }
         let named = |problem: &Problem| {
             (
@@ -144,7 +138,7 @@ impl Reloader {
         let problems = problems.0.len();
         tracing::error!(
             problems,
-            "the new configuration is refused; the one before goes on · 新配置有误，继续使用原配置"
+            "new configuration refused: the previous one stays in use"
         );
     }
 
@@ -188,17 +182,9 @@ impl Reloader {
 impl Reloaded {
     fn log(&self) {
         let (accounts, added, removed) = (self.accounts, self.added.len(), self.removed.len());
-        tracing::info!(
-            accounts,
-            added,
-            removed,
-            "the new configuration is in use · 新配置已生效"
-        );
+        tracing::info!(accounts, added, removed, "new configuration applied");
         for setting in &self.needs_restart {
-            tracing::warn!(
-                setting,
-                "differs from what is in use: it needs a restart · 此项修改需要重启才能生效"
-            );
+            tracing::warn!(setting, "changed setting needs a restart");
         }
     }
 }

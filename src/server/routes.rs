@@ -22,7 +22,7 @@ use super::ready::{Readiness, readyz};
 use super::reload_record::Configuration;
 use super::sockets::{self, HandedOver, Places};
 use super::startup_error::StartupError;
-use super::status::StatusPlane;
+use super::status::StatusState;
 use super::timeouts::Load;
 use super::tls::Certificate;
 use crate::actix::{
@@ -42,7 +42,7 @@ pub(super) struct Guards {
     pub(super) certificates: Vec<Certificate>,
     /// The connection counters of each listener.
     public_load: Arc<Load>,
-    private_load: Arc<Load>,
+    admin_load: Arc<Load>,
     places: Places,
     handed_over: HandedOver,
 }
@@ -79,14 +79,14 @@ impl Guards {
         let certificates = certificates.collect::<Result<_, _>>()?;
         let (limit, guesses) = (web::Data::new(limit), web::Data::new(guesses));
         let places = places(settings)?;
-        let (public_load, private_load) = (Arc::default(), Arc::default());
+        let (public_load, admin_load) = (Arc::default(), Arc::default());
         Ok(Self {
             limit,
             guesses,
             clients,
             certificates,
             public_load,
-            private_load,
+            admin_load,
             places,
             handed_over,
         })
@@ -98,7 +98,7 @@ impl Guards {
             limit: self.limit.clone(),
             guesses: self.guesses.clone(),
             public: self.public_load.clone(),
-            private: self.private_load.clone(),
+            admin: self.admin_load.clone(),
         }
     }
 
@@ -106,9 +106,7 @@ impl Guards {
     pub(super) fn say_who_is_not_limited(&self, settings: &Settings) {
         if settings.limits.requests_per_second > 0 && settings.server.proxies.trusted.is_empty() {
             tracing::info!(
-                "server.trusted_proxies is empty: clients on public addresses are limited one by one; a peer on this machine or in a \
-                 private network is not, as it may be a proxy: name it there · 未设置 server.trusted_proxies：仅对公网地址逐个限流；\
-                 本机和内网来源可能是代理，不限流，请在该项中列出代理地址"
+                "server.trusted_proxies is empty: peers on this machine and in private networks are not rate limited, since they may be proxies"
             );
         }
     }
@@ -200,7 +198,7 @@ pub(super) struct Watchers {
 }
 
 /// Opens the admin listener, for clients and the operator; `None` if it is not configured.
-pub(super) fn private(
+pub(super) fn admin(
     settings: &Settings,
     broker: &Broker,
     keys: &Arc<ArcSwap<ApiKeys>>,
@@ -211,18 +209,18 @@ pub(super) fn private(
     let Some(listen) = settings.server.admin_listen else {
         return Ok(None);
     };
-    let services = private_services(settings, broker, keys, watchers, guards, public);
+    let services = admin_services(settings, broker, keys, watchers, guards, public);
     let (broker, log) = (broker.clone(), settings.log.requests);
     let failed = |error| StartupError::listen("server.admin_listen", listen, error);
-    let bound = sockets::private(&guards.handed_over, listen, settings.server.reuse_port)
-        .map_err(failed)?;
+    let bound =
+        sockets::admin(&guards.handed_over, listen, settings.server.reuse_port).map_err(failed)?;
     let app = move || {
         App::new()
             .configure(services.clone())
             .wrap(from_fn(keep_out))
     };
     let front = move || FastPath::private(app(), broker.clone(), log);
-    let load = guards.private_load.clone();
+    let load = guards.admin_load.clone();
     open(
         front,
         bound,
@@ -236,7 +234,7 @@ pub(super) fn private(
 
 /// Registers the services of the admin listener. `public` is the address at which pages reach the public
 /// listener.
-pub(super) fn private_services(
+pub(super) fn admin_services(
     settings: &Settings,
     broker: &Broker,
     keys: &Arc<ArcSwap<ApiKeys>>,
@@ -249,7 +247,7 @@ pub(super) fn private_services(
         metrics,
         configuration,
     } = watchers;
-    let status = StatusPlane::new(broker, keys, &configuration);
+    let status = StatusState::new(broker, keys, &configuration);
     let description = openapi::configure(public);
     let (readiness, broker, keys) = (
         web::Data::new(readiness),
@@ -307,8 +305,8 @@ fn places(settings: &Settings) -> Result<Places, StartupError> {
     };
     let mut workers = workers(settings);
     if settings.server.admin_listen.is_some() {
-        wanted.admin = PRIVATE_CONNECTIONS;
-        workers += PRIVATE_WORKERS;
+        wanted.admin = ADMIN_CONNECTIONS;
+        workers += ADMIN_WORKERS;
     }
     sockets::places(wanted, workers)
 }
@@ -317,7 +315,7 @@ fn places(settings: &Settings) -> Result<Places, StartupError> {
 fn admin_limits(settings: &Settings, places: Places) -> ListenerLimits {
     let limits = &settings.limits;
     ListenerLimits {
-        workers: PRIVATE_WORKERS,
+        workers: ADMIN_WORKERS,
         connections: places.admin,
         request: limits.request,
         // A cold ticket takes a token call and a ticket call, each perhaps twice, after a wait for
@@ -366,7 +364,7 @@ async fn healthz() -> HttpResponse {
 const SCOPE: &str = "/jssdk";
 
 /// Clients call rarely and cache the answer; two threads answer tens of thousands of requests per second.
-const PRIVATE_WORKERS: usize = 2;
+const ADMIN_WORKERS: usize = 2;
 
 /// Enough for one connection per thread of each of a company's servers.
-const PRIVATE_CONNECTIONS: usize = 1_000;
+const ADMIN_CONNECTIONS: usize = 1_000;

@@ -18,7 +18,7 @@ pub(super) struct Bound {
 }
 
 /// The sockets that the service manager passed, by name (`FileDescriptorName=`), else in the order
-/// public, private.
+/// public, admin.
 pub(super) struct HandedOver(Mutex<Sockets>);
 
 struct Sockets {
@@ -74,7 +74,7 @@ pub(super) fn public(
 }
 
 /// Returns the socket of `server.admin_listen`.
-pub(super) fn private(
+pub(super) fn admin(
     handed_over: &HandedOver,
     address: SocketAddr,
     reuse_port: bool,
@@ -149,7 +149,7 @@ pub(super) fn places(wanted: Places, workers: usize) -> Result<Places, StartupEr
             left_admin = left.admin,
             limit,
             need,
-            "fewer connections than limits.max_connections: raise the limit of open files (ulimit -n, LimitNOFILE=) · 文件描述符不足，最大连接数已降低，请调高 ulimit -n 或 LimitNOFILE"
+            "fewer connections than limits.max_connections: the limit of open files is too low"
         );
     }
     Ok(left)

@@ -24,7 +24,7 @@ pub enum StartupError {
     },
     /// Two listeners have the same address.
     #[error(
-        "{} and {} both name {address}: give each its own (port 0 picks a free one)\n    {} 与 {} 使用了同一地址 {address}：请分别设置（端口 0 表示自动选择）",
+        "{} and {} have the same address {address}: use different ports (0 picks a free port)\n    {} 与 {} 使用了同一地址 {address}：请分别设置（端口 0 表示自动选择）",
         settings[0], settings[1], settings[0], settings[1]
     )]
     SameAddress {
@@ -38,7 +38,7 @@ pub enum StartupError {
     SafeDomain(String),
     /// The limit of open files is too low for the fewest connections of a listener.
     #[error(
-        "this process may have {limit} files open and needs {need} at least: raise the limit (ulimit -n, LimitNOFILE=)\n    最多可打开 {limit} 个文件，至少需要 {need} 个：请调高 ulimit -n 或 LimitNOFILE"
+        "the limit of open files is {limit}, and at least {need} are needed: raise it (ulimit -n, LimitNOFILE=)\n    可打开文件数的上限为 {limit}，至少需要 {need}：请调高 ulimit -n 或 LimitNOFILE"
     )]
     OpenFiles {
         /// The limit.
@@ -47,7 +47,7 @@ pub enum StartupError {
         need: usize,
     },
     /// A certificate cannot be used.
-    #[error("{setting}: {error}")]
+    #[error("{setting}: {error}\n    {}", error.zh())]
     Certificate {
         /// The setting that names it.
         setting: &'static str,
@@ -136,13 +136,13 @@ pub(super) fn collide(a: SocketAddr, b: SocketAddr) -> bool {
 fn advice(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::AddrInUse => {
-            ". Another program has this port: stop it or choose another (port 0 picks a free one)\n    端口已被占用：请停止占用它的程序，或换一个端口（0 表示自动选择）"
+            ". Another program uses this port: stop it, or choose another port (0 picks a free port)\n    端口已被占用：请停止占用它的程序，或换一个端口（0 表示自动选择）"
         }
         io::ErrorKind::PermissionDenied => {
-            ". Ports below 1024 need a right that this user lacks: choose a higher one, behind nginx or Caddy\n    没有权限监听该端口：请使用 1024 以上的端口，前面放 nginx 或 Caddy"
+            ". This user may not use ports below 1024: choose a higher port, behind nginx or Caddy\n    没有权限监听该端口：请使用 1024 以上的端口，前面放 nginx 或 Caddy"
         }
         io::ErrorKind::AddrNotAvailable => {
-            ". This machine has no such address: 0.0.0.0 means all of its own\n    本机没有这个地址：0.0.0.0 表示本机的所有地址"
+            ". This machine does not have this address: use 0.0.0.0 for all its addresses\n    本机没有这个地址：0.0.0.0 表示本机的所有地址"
         }
         _ => "\n    无法监听该地址：请检查地址与端口",
     }

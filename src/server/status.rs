@@ -30,19 +30,19 @@ use report::Report;
 /// Body types, for the API description.
 pub(super) mod shapes {
     pub(in crate::server) use super::query::{FARTHEST, LONGEST, MOST};
-    pub(in crate::server) use super::refresh::{Done, Wish};
+    pub(in crate::server) use super::refresh::{RefreshRequest, Refreshed};
     pub(in crate::server) use super::report::Report;
 }
 
 /// The data sources of the status page.
 #[derive(Clone)]
-pub(super) struct StatusPlane {
+pub(super) struct StatusState {
     broker: Broker,
     keys: Arc<ArcSwap<ApiKeys>>,
     configuration: Configuration,
 }
 
-impl StatusPlane {
+impl StatusState {
     pub(super) fn new(
         broker: &Broker,
         keys: &Arc<ArcSwap<ApiKeys>>,
@@ -89,7 +89,7 @@ impl StatusPlane {
 /// `GET /status`.
 async fn html(
     request: HttpRequest,
-    plane: web::Data<StatusPlane>,
+    status: web::Data<StatusState>,
     unsent: web::Data<UnsentBudget>,
 ) -> HttpResponse {
     let query = match Query::parse(request.query_string()) {
@@ -101,7 +101,7 @@ async fn html(
         .get(header::ACCEPT_LANGUAGE)
         .and_then(|value| value.to_str().ok());
     let lang = Lang::choose(query.lang.as_deref(), accepts);
-    let report = plane.report(&query.of_a_page()).await;
+    let report = status.report(&query.of_a_page()).await;
     let live = Live::new(lang, &report, &query);
     let html = if query.part == Part::Live {
         live.only()
@@ -119,11 +119,11 @@ async fn html(
 /// `GET /status.json`.
 async fn json(
     request: HttpRequest,
-    plane: web::Data<StatusPlane>,
+    status: web::Data<StatusState>,
     unsent: web::Data<UnsentBudget>,
 ) -> HttpResponse {
     match Query::parse(request.query_string()) {
-        Ok(query) => guarded(unsent.limit(answer().json(plane.report(&query).await))),
+        Ok(query) => guarded(unsent.limit(answer().json(status.report(&query).await))),
         Err(problem) => guarded(problem.into_response()),
     }
 }

@@ -29,7 +29,7 @@ pub fn stopping() {
 
 fn tell(state: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(state) {
-        tracing::debug!(%error, "systemd could not be told");
+        tracing::debug!(%error, "systemd could not be notified");
     }
 }
 
@@ -56,9 +56,7 @@ pub(super) async fn keep_watchdog_calm(loads: Vec<Arc<Load>>) {
         if well {
             tell(&[NotifyState::Watchdog]);
         } else {
-            tracing::error!(
-                "a worker thread does not go on: systemd is not told that all is well · 有工作线程停滞"
-            );
+            tracing::error!("worker thread stuck: no watchdog message is sent to systemd");
         }
         before = now;
     }

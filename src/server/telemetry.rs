@@ -1,11 +1,15 @@
 //! Logs to stderr, as text or JSON lines. Secrets cannot be printed at any level (`Secret`).
 
+use std::fmt::{self, Debug};
 use std::io::{self, IsTerminal as _, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tracing::Subscriber;
+use tracing::field::Field;
 use tracing::subscriber::Interest;
+use tracing_subscriber::field::MakeExt as _;
 use tracing_subscriber::filter::dynamic_filter_fn;
+use tracing_subscriber::fmt::format::{self, Writer};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer};
@@ -26,11 +30,24 @@ pub fn start(settings: &LogSettings) {
         lines.with(without_ended_accepts()).try_init()
     } else {
         let lines = lines
+            .fmt_fields(format::debug_fn(logfmt).delimited(" "))
             .with_ansi(io::stderr().is_terminal())
             .with_target(false)
             .finish();
         lines.with(without_ended_accepts()).try_init()
     };
+}
+
+/// Writes `key=value`. Quotes values with blanks, so that logfmt parsers can read the line.
+fn logfmt(writer: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> fmt::Result {
+    let (name, text) = (field.name(), format!("{value:?}"));
+    match name {
+        "message" => write!(writer, "{text}"),
+        _ if !text.starts_with('"') && text.contains([' ', '=', '"']) => {
+            write!(writer, "{name}={text:?}")
+        }
+        _ => write!(writer, "{name}={text}"),
+    }
 }
 
 /// Stderr that ignores write errors: a line that cannot be written is lost. If the subscriber got the

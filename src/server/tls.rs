@@ -63,7 +63,7 @@ enum Age {
 #[derive(Debug, thiserror::Error)]
 pub enum CertificateError {
     /// A file does not exist or cannot be read.
-    #[error("{path} cannot be read: {error} · 无法读取")]
+    #[error("{path} cannot be read: {error}")]
     Unreadable {
         /// The file.
         path: String,
@@ -71,7 +71,7 @@ pub enum CertificateError {
         error: io::Error,
     },
     /// A file holds something else.
-    #[error("{path} holds no {what} in PEM form · 文件中没有 PEM 格式的证书或私钥")]
+    #[error("{path} contains no {what} in PEM format")]
     NotPem {
         /// The file.
         path: String,
@@ -80,7 +80,7 @@ pub enum CertificateError {
     },
     /// The private key is broken or of an unsupported kind.
     #[error(
-        "{path} holds a private key that cannot be used: {error} · 私钥无法使用，请使用 RSA、ECDSA 或 Ed25519"
+        "{path} contains a private key that cannot be used: {error}; use RSA, ECDSA or Ed25519"
     )]
     BadKey {
         /// The file.
@@ -89,9 +89,7 @@ pub enum CertificateError {
         error: rustls::Error,
     },
     /// The certificate and the key are valid but do not match.
-    #[error(
-        "{cert} and {key} do not belong together: the key is another certificate's · 证书与私钥不匹配"
-    )]
+    #[error("{cert} and {key} do not match: the key belongs to another certificate")]
     Mismatch {
         /// The certificate's file.
         cert: String,
@@ -100,7 +98,7 @@ pub enum CertificateError {
     },
     /// rustls cannot use the certificate with any key, for example because it is X.509 version 1.
     #[error(
-        "{path} holds a certificate that cannot be used: {error}; issue a version 3 one, with subjectAltName · 证书无法使用，请签发带 subjectAltName 的 v3 证书"
+        "{path} contains a certificate that cannot be used: {error}; issue a version 3 certificate with subjectAltName"
     )]
     Unusable {
         /// The file.
@@ -109,7 +107,7 @@ pub enum CertificateError {
         error: rustls::Error,
     },
     /// Clients would reject the certificate now, but accept the one in use.
-    #[error("{path}: the certificate is valid from {from} to {until}, not now · 证书不在有效期内")]
+    #[error("{path} contains a certificate that is valid from {from} to {until}, not now")]
     NotNow {
         /// The file.
         path: String,
@@ -119,13 +117,31 @@ pub enum CertificateError {
         until: String,
     },
     /// The validity dates cannot be read.
-    #[error("{path} holds a certificate that cannot be read: {error} · 无法解析证书")]
+    #[error("{path} contains a certificate that cannot be parsed: {error}")]
     BadCertificate {
         /// The file.
         path: String,
         /// The parser's error.
         error: x509_cert::der::Error,
     },
+}
+
+impl CertificateError {
+    /// Returns the error in Chinese.
+    pub(super) fn zh(&self) -> String {
+        let (zh, path) = match self {
+            Self::Unreadable { path, .. } => ("无法读取", path),
+            Self::NotPem { path, .. } => ("文件中没有 PEM 格式的证书或私钥", path),
+            Self::BadKey { path, .. } => ("私钥无法使用，请使用 RSA、ECDSA 或 Ed25519", path),
+            Self::Unusable { path, .. } => {
+                ("证书无法使用，请签发带 subjectAltName 的 v3 证书", path)
+            }
+            Self::NotNow { path, .. } => ("证书不在有效期内", path),
+            Self::BadCertificate { path, .. } => ("无法解析证书", path),
+            Self::Mismatch { cert, key } => return format!("证书与私钥不匹配：{cert}、{key}"),
+        };
+        format!("{zh}：{path}")
+    }
 }
 
 impl Certificate {
@@ -212,13 +228,13 @@ impl Certificate {
                 inner.current.store(Arc::new(loaded));
                 last.age = Age::Good;
                 drop(last);
-                tracing::info!(setting, %expires_at, "the new certificate is in use · 新证书已生效");
+                tracing::info!(setting, %expires_at, "new certificate applied");
                 self.warn_of_age();
                 true
             }
             Err(error) => {
                 let until = inner.current.load().until.utc();
-                tracing::error!(setting, %error, expires_at = %until, "the new certificate is refused; the one before goes on · 新证书有误，继续使用原证书");
+                tracing::error!(setting, %error, expires_at = %until, "new certificate refused: the previous one stays in use");
                 false
             }
         }
@@ -255,10 +271,10 @@ impl Certificate {
             Age::Good => {}
             Age::EndsSoon => {
                 let days = current.until.since(inner.clock.wall()).as_secs() / 86_400;
-                tracing::warn!(setting, days, %expires_at, "the certificate expires soon: put a new one into the same files · 证书即将过期，请更新证书文件");
+                tracing::warn!(setting, days, %expires_at, "certificate expires soon");
             }
             Age::Expired => {
-                tracing::error!(setting, %expires_at, "the certificate has expired, and clients refuse it: put a new one into the same files · 证书已过期，请更新证书文件");
+                tracing::error!(setting, %expires_at, "certificate expired");
             }
         }
     }

@@ -168,7 +168,7 @@ impl FileStore {
         let store = Arc::clone(self);
         let commit = tokio::task::spawn_blocking(move || store.commit()).await;
         commit.unwrap_or_else(|_| {
-            let problem = "the writing task was stopped: the process is ending".to_owned();
+            let problem = "the writing task was stopped: the process is shutting down".to_owned();
             Err(StoreError::Disk {
                 path: self.path.display().to_string(),
                 problem,

@@ -279,7 +279,7 @@ impl RedisStore {
             }
             Err(NoRecord(why)) => {
                 if told.len() < MOST_TOLD && told.insert(name.to_owned()) {
-                    tracing::warn!(store = %self.place, name, why, "an entry cannot be used: it counts as absent");
+                    tracing::warn!(store = %self.place, name, reason = why, "stored entry ignored");
                 }
                 None
             }
@@ -365,15 +365,15 @@ fn explain(error: &RedisError) -> String {
     let said = error.code().unwrap_or(error.category());
     let advice = match said {
         _ if error.kind() == ErrorKind::AuthenticationFailed => {
-            "put the user and password it wants into store.url"
+            "add its user and password to store.url"
         }
         "NOAUTH" | "WRONGPASS" | "NOPERM" => {
-            "put a user and password that may do this into store.url"
+            "add a user and password with this permission to store.url"
         }
-        "READONLY" => "it is a replica: name the master, or the sentinels",
+        "READONLY" => "this is a replica: use the master, or the sentinels",
         "OOM" => "its memory is full: raise maxmemory",
-        "MISCONF" => "it cannot write its disk",
-        "MOVED" | "ASK" => "it is a cluster: write redis+cluster://HOST,HOST in store.url",
+        "MISCONF" => "it cannot write to its disk",
+        "MOVED" | "ASK" => "this is a cluster: use redis+cluster://HOST,HOST as store.url",
         _ => return said.to_owned(),
     };
     format!("{said}: {advice}")

@@ -141,7 +141,7 @@ impl VerifyFileFailure {
     pub fn cause(&self) -> Hint {
         match self {
             Self::Unreachable(why) => hint(
-                format!("nobody answers there, by https or http: {why}"),
+                format!("the domain does not answer, neither by https nor by http: {why}"),
                 format!("该域名无法访问（https 与 http 均失败）：{why}"),
             ),
             Self::Redirected(to) if to.is_empty() => {
@@ -150,14 +150,14 @@ impl VerifyFileFailure {
             Self::Redirected(to) => hint(format!("the domain redirects to {to}"), format!("该域名重定向到了 {to}")),
             Self::Status(status) => hint(format!("the domain answers with HTTP {status}"), format!("该域名返回 HTTP {status}")),
             Self::Wrapped => hint(
-                "the content is right, but a line break, quotes or a byte order mark stands around it".into(),
+                "the content is correct, but surrounded by a line break, quotes or a byte order mark".into(),
                 "内容正确，但前后多了换行、引号或 BOM".into(),
             ),
             Self::WebPage => hint(
-                "a web page comes in the file's place: an application answers this path".into(),
+                "a web page is returned instead of the file: an application answers this path".into(),
                 "返回的是网页而不是该文件：某个应用接管了这个路径".into(),
             ),
-            Self::OtherBody => hint("the file there has another content".into(), "该文件的内容与配置不同".into()),
+            Self::OtherBody => hint("the file has different content".into(), "该文件的内容与配置不同".into()),
         }
     }
 
@@ -166,31 +166,31 @@ impl VerifyFileFailure {
     pub fn fix(&self) -> Hint {
         match self {
             Self::Unreachable(_) => Hint::fixed(
-                "Look at the domain's DNS record, at the proxy in front and its ports 80 and 443, then run check again; or take the domain out of js_safe_domains.",
+                "Check the domain's DNS record, and the proxy in front with its ports 80 and 443, then run check again; or remove the domain from js_safe_domains.",
                 "请检查域名解析、前面的代理及其 80、443 端口，然后重新 check；或把该域名从 js_safe_domains 中去掉。",
             ),
             Self::Redirected(_) => Hint::fixed(
-                "Except this one path from the redirect: WeChat wants the file at the domain itself.",
+                "Exclude this path from the redirect: WeChat expects the file on the domain itself.",
                 "请让这个路径不参与重定向：微信要求文件就在该域名下。",
             ),
             Self::Status(404) => Hint::fixed(
-                "Let the proxy pass /MP_verify_* and /WW_verify_* to this server's public listener, and SIGHUP a server that was started before the name was configured.",
+                "Let the proxy pass /MP_verify_* and /WW_verify_* to this server's public listener; send SIGHUP if the server was started before the file was configured.",
                 "请让代理把 /MP_verify_* 与 /WW_verify_* 转发到本服务的公开端口；配置之前已启动的服务需要发送 SIGHUP。",
             ),
             Self::Status(_) => Hint::fixed(
-                "Look at the log of the proxy in front: no login and no firewall may stand before this path.",
+                "Check the log of the proxy in front: this path must not require a login or be blocked by a firewall.",
                 "请查看前面代理的日志：该路径不能有登录或防火墙拦截。",
             ),
             Self::Wrapped => Hint::fixed(
-                "Serve the file's bytes as they are: let the proxy pass the path to this server, which adds nothing.",
+                "Serve the file unchanged: let the proxy pass the path to this server, which adds nothing.",
                 "请原样返回文件内容：让代理把该路径转发到本服务即可，本服务不会添加任何字符。",
             ),
             Self::WebPage => Hint::fixed(
-                "Put a rule for /MP_verify_* and /WW_verify_* before the one that sends all paths to the application's index page.",
+                "Add a rule for /MP_verify_* and /WW_verify_* before the one that sends all paths to the application's index page.",
                 "请在把所有路径转到首页的规则之前，为 /MP_verify_* 与 /WW_verify_* 单独加一条转发规则。",
             ),
             Self::OtherBody => Hint::fixed(
-                "Download the file from WeChat's console again and compare it with verify_files; look whether an older copy lies in the web server's folder.",
+                "Download the file from WeChat's console again and compare it with verify_files; look for an older copy in the web server's folder.",
                 "请从微信后台重新下载文件并与 verify_files 对照；检查网站目录中是否有旧文件。",
             ),
         }

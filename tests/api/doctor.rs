@@ -284,7 +284,7 @@ async fn the_ticket_of_a_pasted_string_is_measured_by_the_living_one_and_does_no
     for (ticket, code) in [
         (&*secrets[1], "signature_is_right"),
         (&*secrets[0], "access_token_for_ticket"),
-        (OWN_TICKET, "ticket_not_living"),
+        (OWN_TICKET, "ticket_not_current"),
     ] {
         let answer = ask(&app, &json!({"paste": line(ticket), "url": page})).await;
         let json = answer.ok();
@@ -312,7 +312,7 @@ async fn the_ticket_of_a_pasted_string_is_measured_by_the_living_one_and_does_no
     let question = json!({"paste": named, "appId": APP, "url": "https://h.cn/shop"});
     assert_eq!(
         ask(&app, &question).await.ok()["findings"][0]["code"],
-        "ticket_not_living",
+        "ticket_not_current",
         "an AppID says whose it is"
     );
 }

@@ -91,7 +91,11 @@ fn advised(ended: &Ended, words: &[&str]) {
             ended.stderr
         );
     }
-    assert!(!ended.stderr.contains("running there"), "{}", ended.stderr);
+    assert!(
+        !ended.stderr.contains("wx-jssdk serve is running"),
+        "{}",
+        ended.stderr
+    );
 }
 
 fn of_scheme(url: &str, scheme: &str) -> String {
@@ -108,7 +112,7 @@ async fn a_certificate_that_is_not_trusted_is_a_matter_of_ca() {
     let wrong = served.token(&served.private, &["--ca", "other.crt"]).await;
     advised(&wrong, &["--ca", "server.admin_tls.cert"]);
     assert!(
-        wrong.stderr.contains("holds neither this certificate"),
+        wrong.stderr.contains("contains neither this certificate"),
         "{}",
         wrong.stderr
     );
@@ -186,7 +190,7 @@ async fn an_address_that_is_none_is_refused_in_the_words_of_the_configuration() 
             (2, ""),
             "{arguments:?}"
         );
-        let words = "\"localhost:8080\" is not an address and a port such as 127.0.0.1:8080";
+        let words = "must be an address and a port such as 127.0.0.1:8080 (got \"localhost:8080\")";
         assert!(
             ended.stderr.contains(words) && ended.stderr.contains(flag),
             "{}",
@@ -195,7 +199,7 @@ async fn an_address_that_is_none_is_refused_in_the_words_of_the_configuration() 
         assert!(
             ended
                 .stderr
-                .contains("“localhost:8080”的写法不对，应为 127.0.0.1:8080"),
+                .contains("应为 127.0.0.1:8080 这样的写法（当前为“localhost:8080”）"),
             "{}",
             ended.stderr
         );

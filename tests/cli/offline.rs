@@ -301,10 +301,10 @@ async fn every_problem_of_a_configuration_is_named_at_once_by_every_command_that
             ended.stderr
         );
         for path in [
-            "server.lissten: is no setting; did you mean listen?",
+            "server.lissten: unknown setting; did you mean listen?",
             "server.workers: ",
             "accounts.main.secret: is missing",
-            "accounts.main.secrett: is no setting; did you mean secret?",
+            "accounts.main.secrett: unknown setting; did you mean secret?",
             "accounts.main.js_safe_domains: ",
             "accounts.other.secret_file: \"nowhere\" cannot be read",
             "6 problems · 配置有 6 处问题",
@@ -329,7 +329,7 @@ async fn a_configuration_that_is_not_there_or_no_toml_is_exit_code_2() {
     .unwrap();
     for (file, words) in [
         ("no.toml", ["no.toml", "cannot be read"]),
-        ("broken.toml", ["no valid TOML", "line 2, column"]),
+        ("broken.toml", ["not valid TOML", "line 2, column"]),
     ] {
         for command in ["serve", "check", "healthcheck"] {
             let ended = run_in(home.path(), &[command, "--config", file]).await;

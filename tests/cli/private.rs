@@ -126,9 +126,10 @@ async fn two_listeners_on_one_address_are_refused_by_the_names_they_were_given()
             "{arguments:?}"
         );
         assert!(
-            ended
-                .stderr
-                .contains(&format!("{} and {} both name", names[0], names[1])),
+            ended.stderr.contains(&format!(
+                "{} and {} have the same address",
+                names[0], names[1]
+            )),
             "{}",
             ended.stderr
         );

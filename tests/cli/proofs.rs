@@ -69,7 +69,9 @@ async fn a_file_that_is_there_is_said_to_be_there() {
         "{}",
         ended.stdout
     );
-    let line = format!("main: ok, the proof is at http://example.com/{FILE} · 域名校验文件可访问");
+    let line = format!(
+        "main: ok, the domain verification file is at http://example.com/{FILE} · 域名校验文件可访问"
+    );
     assert!(ended.stdout.contains(&line), "{}", ended.stdout);
     let request = asked.recv().await.unwrap().to_lowercase();
     assert!(
@@ -125,13 +127,17 @@ async fn each_thing_in_the_way_has_its_own_words_and_fix() {
         ),
         (
             around("XbCdEfGh12345678"),
-            "another content",
+            "different content",
             "from WeChat's console again",
         ),
-        (around(""), "another content", "from WeChat's console again"),
+        (
+            around(""),
+            "different content",
+            "from WeChat's console again",
+        ),
         (
             around(&"A".repeat(100_000)),
-            "another content",
+            "different content",
             "from WeChat's console again",
         ),
     ] {
@@ -146,7 +152,7 @@ async fn each_thing_in_the_way_has_its_own_words_and_fix() {
         let (_, about) = ended
             .stdout
             .split_once(&format!(
-                "main: the verify file is not at example.com/{FILE}\n"
+                "main: the domain verification file is not at example.com/{FILE}\n"
             ))
             .unwrap();
         let lines: Vec<_> = about.lines().collect();

@@ -216,7 +216,7 @@ async fn a_taken_port_is_named_with_its_setting_and_what_to_do() {
         for word in [
             &format!("{setting}: "),
             &address,
-            "Another program has this port",
+            "Another program uses this port",
             "端口已被占用",
         ] {
             assert!(ended.stderr.contains(word), "{word}: {}", ended.stderr);
@@ -244,7 +244,7 @@ async fn a_safe_domain_that_is_none_is_exit_code_2() {
     let ended = run(&listen).await;
     assert_eq!((ended.code, ended.stdout.as_str()), (2, ""));
     assert!(
-        ended.stderr.contains("--safe-domain") && ended.stderr.contains("leave out the scheme"),
+        ended.stderr.contains("--safe-domain") && ended.stderr.contains("remove the scheme"),
         "{}",
         ended.stderr
     );

@@ -59,17 +59,17 @@ async fn what_serve_does_not_start_with_check_names_by_its_setting_in_both_langu
         (
             tls("tls", "junk", "public.key"),
             "server.tls: ",
-            "junk holds no certificate",
+            "junk contains no certificate",
         ),
         (
             tls("tls", "public.crt", "private.key"),
             "server.tls: ",
-            "do not belong together",
+            "do not match",
         ),
         (
             tls("admin_tls", "private.key", "private.crt"),
             "server.admin_tls: ",
-            "private.key holds no certificate",
+            "private.key contains no certificate",
         ),
         (
             "[store]\nkind = \"file\"\npath = \"gone/wx.redb\"".into(),
@@ -79,7 +79,7 @@ async fn what_serve_does_not_start_with_check_names_by_its_setting_in_both_langu
         (
             "[store]\nkind = \"file\"\npath = \"junk/wx.redb\"".into(),
             "store.path: ",
-            "\"junk\" is no directory",
+            "\"junk\" is not a directory",
         ),
         (
             "[store]\nkind = \"file\"\npath = \".\"".into(),
@@ -186,16 +186,13 @@ async fn sighup_refuses_a_new_certificate_setting_that_no_restart_could_take() {
         &(tls("tls", "public.crt", "public.key") + &tls("admin_tls", "junk", "private.key")),
     ));
     running.signal("-HUP").await;
-    let line = running.log_line("server.admin_tls: ").await;
-    assert!(
-        line.contains("junk holds no certificate") && is_bilingual(&line),
-        "{line}"
-    );
+    let line = running.log_line("path=\"server.admin_tls\"").await;
+    assert!(line.contains("junk contains no certificate"), "{line}");
     assert!(
         running
-            .log_line("the new configuration is ")
+            .log_line("new configuration ")
             .await
-            .contains("is refused")
+            .contains("refused")
     );
     // A good one is taken, and said to wait for the restart.
     write(configuration(
@@ -204,9 +201,9 @@ async fn sighup_refuses_a_new_certificate_setting_that_no_restart_could_take() {
     running.signal("-HUP").await;
     assert!(
         running
-            .log_line("the new configuration is ")
+            .log_line("new configuration ")
             .await
-            .contains("is in use")
+            .contains("applied")
     );
     assert!(
         running
@@ -217,12 +214,12 @@ async fn sighup_refuses_a_new_certificate_setting_that_no_restart_could_take() {
     // What is in use and just being replaced keeps no account waiting: its own line says what is wrong.
     std::fs::write(home.path().join("public.key"), "nonsense").unwrap();
     running.signal("-HUP").await;
-    running.log_line("the new certificate is refused").await;
+    running.log_line("new certificate refused").await;
     assert!(
         running
-            .log_line("the new configuration is ")
+            .log_line("new configuration ")
             .await
-            .contains("is in use")
+            .contains("applied")
     );
     assert_eq!(running.stop().await.code, 0);
 }

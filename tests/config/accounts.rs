@@ -79,7 +79,7 @@ fn an_id_of_the_other_platform_is_explained() {
     let wecom = MAIN.replace("app_id", "corp_id");
     assert!(only("accounts.main.corp_id", read(&wecom)).contains("platform = work"));
     let work = format!("{MAIN}platform = \"work\"\nagent_id = 7");
-    assert!(only("accounts.main.app_id", read(&work)).contains("this account's platform is work"));
+    assert!(only("accounts.main.app_id", read(&work)).contains("this account has platform = work"));
     assert_eq!(
         paths(read(&format!("{MAIN}agent_id = 7"))),
         ["accounts.main.agent_id"]

@@ -205,12 +205,12 @@ fn an_unknown_key_is_named_with_its_path_and_the_key_it_was_meant_to_be() {
         (
             "listen = \"127.0.0.1:1\"".to_owned(),
             "listen",
-            "there are: server, log, store, upstream",
+            "known settings: server, log, store, upstream",
         ),
         (
             format!("{MAIN}zzzzzzzz = 1"),
             "accounts.main.zzzzzzzz",
-            "there are: platform, app_id, secret",
+            "known settings: platform, app_id, secret",
         ),
     ] {
         let what = only(path, read(&text));

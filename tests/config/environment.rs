@@ -116,7 +116,7 @@ fn a_secret_of_the_environment_wins_over_a_secret_file_of_the_file_and_the_other
     ];
     let both = only("accounts.main.secret_file", read_with(MAIN, &both));
     assert!(
-        both.contains("beside secret"),
+        both.contains("conflicts with secret"),
         "two in one place are a mistake there, too: {both}"
     );
     // The other account's stay as they are.

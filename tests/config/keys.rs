@@ -183,7 +183,7 @@ fn accounts_and_kinds_of_a_key_must_be_there() {
     );
     for list in ["accounts", "kinds"] {
         let path = format!("server.api_keys[0].{list}");
-        assert!(only(&path, limited(&format!("{list} = []"))).contains("leave it out"));
+        assert!(only(&path, limited(&format!("{list} = []"))).contains("remove it"));
         only(&path, limited(&format!("{list} = 1")));
     }
     assert_eq!(

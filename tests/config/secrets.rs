@@ -75,7 +75,7 @@ fn a_secret_written_where_its_file_should_be_is_not_printed() {
         "accounts.main.secret_file",
         read(&MAIN.replace("secret =", "secret_file =")),
     );
-    assert!(what.contains("call it secret"), "{what}");
+    assert!(what.contains("write secret instead"), "{what}");
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn secret_and_secret_file_together_are_refused() {
         "accounts.main.secret_file",
         read(&format!("{MAIN}secret_file = \"x\"")),
     );
-    assert!(what.contains("beside secret"), "{what}");
+    assert!(what.contains("conflicts with secret"), "{what}");
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn an_empty_or_blank_secret_is_refused_wherever_it_came_from() {
         ("", "empty"),
         ("  ", "empty"),
         ("ab cd", "blanks"),
-        ("密钥", "no AppSecret"),
+        ("密钥", "an AppSecret never has"),
     ] {
         let what = only("accounts.main.secret", read(&MAIN.replace(SECRET, secret)));
         assert!(what.contains(why), "{secret:?}: {what}");

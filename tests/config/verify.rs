@@ -99,5 +99,5 @@ fn all_accounts_together_have_none() {
         "account_defaults.verify_files",
         read(&format!("[account_defaults]\n{FILE}")),
     );
-    assert!(what.contains("is no setting"), "{what}");
+    assert!(what.contains("unknown setting"), "{what}");
 }

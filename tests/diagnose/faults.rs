@@ -180,7 +180,7 @@ pub(crate) static FAULTS: &[Fault] = &[
     fault("agent_ticket_for_jsapi", |backend| { backend.ticket = || AGENT.into(); }),
     fault("access_token_for_ticket", |backend| { backend.ticket = || TOKEN.into(); }),
     fault("ticket_of_another_account", |backend| { backend.ticket = || OTHER.into(); }),
-    fault("ticket_not_living", |backend| { backend.known = |case| case.ticket(Role::Pasted, PASTED); backend.ticket = || PASTED.into(); }),
+    fault("ticket_not_current", |backend| { backend.known = |case| case.ticket(Role::Pasted, PASTED); backend.ticket = || PASTED.into(); }),
     fault("jsapi_ticket_for_agent", |backend| { backend.known = |case| Case { target: Target::AgentConfig, ..case }; }),
     fault("ticket_with_newline", |backend| { backend.ticket = || format!("{TICKET}\n"); }),
     fault("ticket_with_newline", |backend| { backend.ticket = || format!("{TICKET} "); }),

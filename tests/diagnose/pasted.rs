@@ -65,7 +65,7 @@ fn the_accounts_own_tickets_judge_the_one_in_the_string() {
         (TICKET, "signature_is_right"),
         (TOKEN, "access_token_for_ticket"),
         (CARD, "card_ticket_for_jsapi"),
-        (PASTED, "ticket_not_living"),
+        (PASTED, "ticket_not_current"),
     ] {
         let findings = said(&string(ticket, NONCE, TIME, URL), &known);
         assert_eq!(
@@ -78,7 +78,7 @@ fn the_accounts_own_tickets_judge_the_one_in_the_string() {
         &known,
     ));
     assert!(
-        both.contains(&"ticket_not_living") && both.contains(&"scheme_swapped"),
+        both.contains(&"ticket_not_current") && both.contains(&"scheme_swapped"),
         "{both:?}"
     );
 }

@@ -213,7 +213,7 @@ async fn guessing_is_one_line_in_the_log_with_the_address_and_without_a_key() {
     let lines: Vec<_> = ended
         .stderr
         .lines()
-        .filter(|line| line.contains("being guessed"))
+        .filter(|line| line.contains("client locked out"))
         .collect();
     assert!(
         lines.len() == 1 && lines[0].contains("client=127.0.0.1"),

@@ -216,9 +216,9 @@ async fn while_the_store_is_gone_the_log_stays_readable_too() {
         );
     }
     for what in [
-        "the store could not be read",
+        "store could not be read",
         "refreshing without the store",
-        "a credential could not be stored; memory has it",
+        "credential could not be stored: kept in memory",
     ] {
         let lines: Vec<_> = crowd
             .log

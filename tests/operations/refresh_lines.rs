@@ -117,18 +117,18 @@ async fn a_spent_quota_is_an_error_from_when_nothing_is_served_any_more() {
     for line in service.log.about("refresh failed") {
         assert_eq!(line["level"], "WARN", "pages are signed: {line}");
     }
-    assert!(service.log.about("served no more").is_empty());
+    assert!(service.log.about("no longer served").is_empty());
     // The next try is an hour away: the end is told when it comes, once for each.
     service.advance(200);
     let down =
         |scrape: &Scrape| scrape.value("wx_jssdk_accounts", &[("state", "down")]) == Some(1.0);
     service.until("the account is down", down).await;
     service.advance(10);
-    while service.log.about("served no more").len() < 2 {
+    while service.log.about("no longer served").len() < 2 {
         service.scrape().await;
         tokio::task::yield_now().await;
     }
-    let lines = service.log.about("served no more");
+    let lines = service.log.about("no longer served");
     let mut kinds: Vec<_> = lines.iter().map(|line| line["kind"].clone()).collect();
     kinds.sort_by_key(Value::to_string);
     assert_eq!(kinds, [json!("access_token"), json!("jsapi_ticket")]);

@@ -233,8 +233,8 @@ async fn each_use_is_logged_by_the_name_of_the_key_and_no_key_or_value_ever_is()
     let log = log.text();
     assert!(log.contains("TRACE"), "all levels");
     for (name, what) in [
-        ("all", "private call"),
-        ("signer", "private call"),
+        ("all", "credential call"),
+        ("signer", "credential call"),
         ("signer", "refused"),
         ("all", "drop-in token call"),
     ] {

@@ -154,10 +154,10 @@ fn a_place_that_cannot_be_written_is_named_with_the_fix() {
     says(&path.join("missing/wx-jssdk.redb"), &["store.path"]);
     says(
         &directory.path().join("missing/wx-jssdk.redb"),
-        &["make its directory"],
+        &["create its directory"],
     );
     fs::create_dir(&path).unwrap();
-    says(&path, &["name a file in it"]);
+    says(&path, &["choose a file in it"]);
 }
 
 /// The start of the file's life with three credentials in it, and its bytes.
@@ -551,7 +551,7 @@ fn meddling() -> Vec<Meddling> {
             fs::rename(path, path.with_extension("gone")).unwrap();
         }),
         ("emptied", |path| cut(path, 0)),
-        ("cut short", |path| {
+        ("truncated", |path| {
             cut(path, fs::metadata(path).unwrap().len() / 2);
         }),
         ("replaced by an older copy", |path| {

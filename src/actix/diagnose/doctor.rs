@@ -329,8 +329,8 @@ fn not_json() -> Problem {
     Problem::new(
         StatusCode::UNSUPPORTED_MEDIA_TYPE,
         "unsupported_media_type",
-        "This endpoint takes JSON",
-        "the body's Content-Type is not application/json".into(),
+        "JSON required",
+        "Content-Type must be application/json".into(),
         Hint::fixed(
             "Send Content-Type: application/json.",
             "请发送请求头 Content-Type: application/json。",
@@ -342,10 +342,10 @@ fn asked_too_often(wait: Duration) -> Problem {
     let problem = Problem::new(
         StatusCode::TOO_MANY_REQUESTS,
         "rate_limited",
-        "Too many questions at once",
-        "the doctor is asked more often than it answers".into(),
+        "Too many requests",
+        "the doctor's rate limit is exceeded".into(),
         Hint::fixed(
-            "Ask again in a few seconds, or run wx-jssdk diagnose.",
+            "Retry in a few seconds, or run wx-jssdk diagnose.",
             "请几秒后再试，或使用命令 wx-jssdk diagnose。",
         ),
     );

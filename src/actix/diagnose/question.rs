@@ -183,17 +183,17 @@ impl From<Finding> for Explained {
 pub(super) fn bad_body() -> Problem {
     Problem::bad_request(
         "bad_body",
-        "the body is no case that can be diagnosed".into(),
+        "the body does not contain the values needed for a diagnosis".into(),
         BODY_HINT,
     )
 }
 
 fn too_large() -> Problem {
-    let detail = format!("the body is longer than {MAX_BODY} bytes");
+    let detail = format!("the body exceeds {MAX_BODY} bytes");
     Problem::new(
         StatusCode::PAYLOAD_TOO_LARGE,
         "body_too_large",
-        "The body is too large",
+        "Body too large",
         detail,
         BODY_HINT,
     )
@@ -202,7 +202,7 @@ fn too_large() -> Problem {
 /// Every mistake is tried with each host and each ticket, so their number is limited.
 fn too_much() -> Problem {
     let detail = format!(
-        "more than {MAX_HOSTS} hosts or {MAX_TICKETS} tickets, or one of the values is longer than any is"
+        "more than {MAX_HOSTS} hosts or {MAX_TICKETS} tickets, or a value that is too long"
     );
     Problem::bad_request("bad_body", detail, BODY_HINT)
 }
@@ -210,14 +210,14 @@ fn too_much() -> Problem {
 /// Answers every other method.
 pub(super) async fn only_post() -> HttpResponse {
     let problem = Problem {
-        hint: Hint::fixed("Send the case as JSON with POST.", "请用 POST 发送 JSON。"),
+        hint: Hint::fixed("Send JSON with POST.", "请用 POST 发送 JSON。"),
         ..Problem::method_not_allowed("POST")
     };
     problem.into_response_allowing("POST")
 }
 
 const BODY_HINT: Hint = Hint::fixed(
-    r#"Send {"url","nonce","timestamp","signature"}, {"url","answer":{…}}, {"paste":"…"} or {"error"}, and with them account or tickets, landing, hosts."#,
+    r#"Send {"url","nonce","timestamp","signature"}, {"url","answer":{…}}, {"paste":"…"} or {"error"}, optionally with account or tickets, landing, hosts."#,
     r#"请发送 {"url","nonce","timestamp","signature"}、{"url","answer":{…}}、{"paste":"…"} 或 {"error"}，可加上 account 或 tickets、landing、hosts。"#,
 );
 

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::section::{Section, quoted};
+use super::section::{Section, got};
 use super::{Problems, layers, verify, warnings};
 use crate::account::{Account, SafeDomain, TokenMode};
 use crate::credential::Secret;
@@ -145,7 +145,7 @@ pub(super) fn read(
                 );
                 problems.add(
                     &section.own_path_of(key),
-                    format!("is the same app as {first}: each would retire the other's tokens; keep one of them"),
+                    format!("is the same app as {first}: the two would invalidate each other's tokens; remove one of them"),
                     format!("与 {first} 是同一个应用，会互相使对方的凭证失效；请只保留一个"),
                 );
             }
@@ -168,14 +168,14 @@ fn check_name(
     if !is_name(name) {
         problems.add(
             section.path(),
-            "use a-z, 0-9, _ and - in an account's name".into(),
+            "account names may contain a-z, 0-9, _ and -".into(),
             "账号名只能用小写字母、数字、_ 和 -".into(),
         );
     }
     if let Some((_, first)) = before.filter(|(other, _)| other == name) {
         problems.add(
             section.path(),
-            format!("there is an account of this name already, in {first}: keep one of them"),
+            format!("duplicate account name, also in {first}: remove one of them"),
             format!("已有同名账号：{first}；请只保留一个"),
         );
     }
@@ -240,7 +240,7 @@ fn ids(
         problems.add(
             &section.path_of(key),
             format!(
-                "is for platform = {own}, but this account's platform is {}",
+                "is only for platform = {own}, but this account has platform = {}",
                 platform.unwrap_or_default()
             ),
             format!(
@@ -270,8 +270,8 @@ fn safe_domains(
     if domains.is_empty() && platform != "mini" {
         problems.add(
             &section.own_path_of("js_safe_domains"),
-            "is empty: name the domains bound in WeChat's console, or anybody could have any page signed".into(),
-            "不能为空：请填写微信后台绑定的 JS接口安全域名，否则任何人都能为任意页面签名".into(),
+            "is empty: list the domains bound in WeChat's console; otherwise any page could be signed".into(),
+            "不能为空：请填写微信后台绑定的 JS接口安全域名，否则任意页面都能获得签名".into(),
         );
         return None;
     }
@@ -300,7 +300,7 @@ fn secret(section: &mut Section, base: &Path, problems: &mut Problems) -> Option
             &section.path_of("secret"),
             "is missing: write secret_file = \"/path/to/file\" or secret = \"…\" (the AppSecret)"
                 .into(),
-            "缺少密钥：请写 secret_file = \"文件路径\" 或 secret = \"…\"（AppSecret）".into(),
+            "缺少 AppSecret：请写 secret_file = \"文件路径\" 或 secret = \"…\"（AppSecret）".into(),
         );
         return None;
     }
@@ -308,7 +308,7 @@ fn secret(section: &mut Section, base: &Path, problems: &mut Problems) -> Option
         let path = section.path_of("secret_file");
         problems.add(
             &path,
-            "is given beside secret: keep one of them".into(),
+            "conflicts with secret: keep one of them".into(),
             "与 secret 只能写一个".into(),
         );
         return None;
@@ -324,10 +324,10 @@ fn secret(section: &mut Section, base: &Path, problems: &mut Problems) -> Option
     let (en, zh) = match text {
         "" => (
             "is empty: copy the AppSecret from WeChat's console",
-            "密钥为空：请从微信后台复制 AppSecret",
+            "为空：请从微信后台复制 AppSecret",
         ),
         _ if !text.bytes().all(|b| b.is_ascii_graphic()) => (
-            "holds blanks or characters that no AppSecret has",
+            "contains blanks or characters that an AppSecret never has",
             "含有空白或 AppSecret 中不会出现的字符",
         ),
         _ => return Some(Secret::new(text)),
@@ -349,8 +349,8 @@ fn from_file(base: &Path, file: &str, path: &str, problems: &mut Problems) -> Op
     {
         problems.add(
             path,
-            format!("names no file ({error}); if this is the secret itself, call it secret, not secret_file"),
-            format!("文件不存在（{error}）；如果写的就是密钥本身，请改用 secret"),
+            format!("file not found ({error}); if this is the secret itself, write secret instead of secret_file"),
+            format!("文件不存在（{error}）；如果写的就是 AppSecret 本身，请改用 secret"),
         );
     } else {
         problems.add(
@@ -371,11 +371,13 @@ fn is_name(name: &str) -> bool {
 
 fn check_id(id: &str, path: &str, problems: &mut Problems) -> bool {
     if id.starts_with("gh_") {
-        let (en, zh) = quoted(id);
+        let (en, zh) = got(id);
         problems.add(
             path,
-            format!("{en} is the account's original ID, not its AppID: the AppID in WeChat's console looks like wx0123456789abcdef"),
-            format!("{zh}是原始 ID，不是 AppID：请在微信后台查看形如 wx0123456789abcdef 的 AppID"),
+            format!(
+                "must be an AppID such as wx0123456789abcdef, not the account's original ID{en}"
+            ),
+            format!("应为形如 wx0123456789abcdef 的 AppID，而不是原始 ID{zh}"),
         );
         return false;
     }
@@ -384,11 +386,11 @@ fn check_id(id: &str, path: &str, problems: &mut Problems) -> bool {
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
     if !good {
-        let (en, zh) = quoted(id);
+        let (en, zh) = got(id);
         problems.add(
             path,
-            format!("{en} is no AppID or CorpID: copy it from WeChat's console, it looks like wx0123456789abcdef"),
-            format!("{zh}不是 AppID 或 CorpID：请从微信后台复制，形如 wx0123456789abcdef"),
+            format!("must be an AppID or CorpID such as wx0123456789abcdef, copied from WeChat's console{en}"),
+            format!("应为从微信后台复制的 AppID 或 CorpID，形如 wx0123456789abcdef{zh}"),
         );
     }
     good

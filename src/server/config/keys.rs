@@ -25,14 +25,14 @@ pub(super) fn read(
         if let Some(first) = names.insert(key.name.clone(), path.clone()) {
             problems.add(
                 &section.path_of("name"),
-                format!("\"{}\" is the name of {first}, too: give each key its own, the logs tell them apart by it", key.name),
+                format!("duplicate name \"{}\", also of {first}: use different names, so that the logs distinguish the keys", key.name),
                 format!("“{}”与 {first} 重名：请给每个 key 不同的名称，日志靠它区分", key.name),
             );
         }
         if let Some(first) = hashes.insert(key.hash.to_string(), path) {
             problems.add(
                 &section.path_of("sha256"),
-                format!("is the same key as {first}: make another with wx-jssdk keys new"),
+                format!("is the same key as {first}: create another with wx-jssdk keys new"),
                 format!("与 {first} 是同一个 key：请用 wx-jssdk keys new 另外生成"),
             );
         }
@@ -54,7 +54,7 @@ fn key(
         match accounts.contains(name) {
             true => Ok(name.to_owned()),
             false => Err((
-                format!("there is no account \"{}\"", shown(name)),
+                format!("unknown account \"{}\"", shown(name)),
                 format!("没有账号“{}”", shown(name)),
             )),
         }
@@ -63,8 +63,8 @@ fn key(
         name.parse::<Kind>().map_err(|_| {
             let kinds = Kind::ALL.map(Kind::as_str).join(", ");
             (
-                format!("\"{}\" is none of {kinds}", shown(name)),
-                format!("“{}”应为以下之一：{kinds}", shown(name)),
+                format!("must be one of: {kinds} (got \"{}\")", shown(name)),
+                format!("应为以下之一：{kinds}（当前为“{}”）", shown(name)),
             )
         })
     });
@@ -92,8 +92,8 @@ fn check_name(name: &str, section: &Section, problems: &mut Problems) -> bool {
     if !good {
         problems.add(
             &section.path_of("name"),
-            format!("use up to {LONGEST_NAME} letters, digits, _ - and . in the name of a key, and not the key itself"),
-            format!("名称最多 {LONGEST_NAME} 个字符，只能用字母、数字、_ - 和 .，且不能是密钥本身"),
+            format!("must be up to {LONGEST_NAME} letters, digits, _ - and ., and not the API key itself"),
+            format!("名称最多 {LONGEST_NAME} 个字符，只能用字母、数字、_ - 和 .，且不能是 API key 本身"),
         );
     }
     good
@@ -105,8 +105,8 @@ fn hash(section: &mut Section, problems: &mut Problems) -> Option<KeyHash> {
     if hash.is_none() {
         problems.add(
             &section.path_of("sha256"),
-            "must be 64 hex digits, the SHA-256 of the key: wx-jssdk keys new prints a key and the line for it".into(),
-            "应为 64 位十六进制数（密钥的 SHA-256）：wx-jssdk keys new 会生成密钥及对应的配置行".into(),
+            "must be 64 hex digits, the SHA-256 of the API key: wx-jssdk keys new prints a key and this line".into(),
+            "应为 64 位十六进制数（API key 的 SHA-256）：wx-jssdk keys new 会生成 API key 及对应的配置行".into(),
         );
     }
     hash
@@ -128,8 +128,8 @@ fn limit<T>(
     if texts.is_empty() {
         problems.add(
             &path,
-            "is empty, so that the key opens nothing: leave it out to open all".into(),
-            "为空则此 key 什么也打不开：若不限制请删除此项".into(),
+            "is empty, so the key allows nothing: remove it to allow everything".into(),
+            "为空，此 key 将无任何权限：若不限制请删除此项".into(),
         );
         return None;
     }

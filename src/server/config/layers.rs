@@ -44,8 +44,8 @@ pub(super) fn merged(
             let variable = format!("{PREFIX}{}", path.to_uppercase().replace('.', "__"));
             problems.add(
                 &path,
-                format!("{variable} names no setting"),
-                format!("{variable} 不对应任何设置"),
+                format!("unknown setting {variable}"),
+                format!("没有 {variable} 这个设置"),
             );
         }
     }
@@ -159,7 +159,7 @@ fn unparsable(error: &ConfigError, name: &str) -> Problems {
     let why = lines.join(": ");
     problems.add(
         name,
-        format!("is no valid TOML: {why}"),
+        format!("is not valid TOML: {why}"),
         format!("不是有效的 TOML：{why}"),
     );
     problems

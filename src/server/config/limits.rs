@@ -8,7 +8,7 @@ use actix_web::http::header::HeaderName;
 use ipnet::IpNet;
 
 use super::Problems;
-use super::section::{Section, quoted};
+use super::section::{Section, got};
 
 /// `[limits]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,8 +69,8 @@ impl ProxySettings {
                 .or_else(|error| text.parse::<IpAddr>().map(IpNet::from).map_err(|_| error))
                 .map_err(|_| {
                     (
-                        "is no address or network such as 127.0.0.1 or 10.0.0.0/8",
-                        "应为 127.0.0.1 或 10.0.0.0/8 这样的地址或网段",
+                        "must be an IP address or network such as 127.0.0.1 or 10.0.0.0/8",
+                        "应为 127.0.0.1 或 10.0.0.0/8 这样的 IP 或网段",
                     )
                 })
         });
@@ -95,7 +95,7 @@ pub(super) fn hosts(section: &mut Section, problems: &mut Problems) -> Option<Ve
         match !text.is_empty() && text.chars().all(good) {
             true => Ok(text.to_ascii_lowercase()),
             false => Err((
-                "is no host name such as wx.internal, without scheme or port",
+                "must be a host name such as wx.internal, without scheme or port",
                 "应为 wx.internal 这样的主机名，不含协议和端口",
             )),
         }
@@ -114,11 +114,11 @@ fn each<T, D: Display>(
     let read = |text: String| match read(text.trim()) {
         Ok(value) => Some(value),
         Err((en, zh)) => {
-            let (text_en, text_zh) = quoted(&text);
+            let (got_en, got_zh) = got(&text);
             problems.add(
                 &section.path_of(key),
-                format!("{text_en} {en}"),
-                format!("{text_zh}{zh}"),
+                format!("{en}{got_en}"),
+                format!("{zh}{got_zh}"),
             );
             None
         }

@@ -2,7 +2,6 @@
 //! first.
 
 use std::collections::{HashMap, HashSet};
-use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
@@ -149,8 +148,8 @@ impl Section {
                 Some(text) => pairs.push((name, text)),
                 None => problems.add(
                     &self.path,
-                    format!("\"{name}\" must be a text in quotes"),
-                    format!("“{name}”应当是带引号的文本"),
+                    format!("\"{name}\" must be a string in quotes"),
+                    format!("“{name}”应为带引号的字符串"),
                 ),
             }
         }
@@ -218,8 +217,8 @@ impl Section {
             _ => {
                 problems.add(
                     &path,
-                    "must be a text in quotes".into(),
-                    "应当是带引号的文本".into(),
+                    "must be a string in quotes".into(),
+                    "应为带引号的字符串".into(),
                 );
                 None
             }
@@ -241,7 +240,7 @@ impl Section {
     }
 
     /// Takes a required text and parses it.
-    pub(super) fn parse<T: FromStr<Err: Display>>(
+    pub(super) fn parse<T: FromStr>(
         &mut self,
         key: &'static str,
         what: &str,
@@ -251,8 +250,8 @@ impl Section {
         let text = self.text(key, problems)?;
         match text.parse() {
             Ok(value) => Some(value),
-            Err(error) => {
-                let Hint { en, zh } = ill_written(&text, what, example, &error);
+            Err(_) => {
+                let Hint { en, zh } = ill_written(&text, what, example);
                 problems.add(&self.path_of(key), en.into(), zh.into());
                 None
             }
@@ -271,12 +270,11 @@ impl Section {
                 Some(text.trim_end_matches('/').to_owned())
             }
             _ => {
-                let (en, zh) = quoted(&text);
-                let en = format!("{en} is no base URL such as https://api.weixin.qq.com");
+                let (en, zh) = got(&text);
                 problems.add(
                     &self.path_of(key),
-                    en,
-                    format!("{zh}不是 https://api.weixin.qq.com 这样的地址"),
+                    format!("must be a base URL such as https://api.weixin.qq.com{en}"),
+                    format!("应为 https://api.weixin.qq.com 这样的地址{zh}"),
                 );
                 None
             }
@@ -295,11 +293,11 @@ impl Section {
             return Some(text);
         }
         let choices = choices.join(", ");
-        let (en, zh) = quoted(&text);
+        let (en, zh) = got(&text);
         problems.add(
             &self.path_of(key),
-            format!("{en} is none of {choices}"),
-            format!("{zh}应为以下之一：{choices}"),
+            format!("must be one of: {choices}{en}"),
+            format!("应为以下之一：{choices}{zh}"),
         );
         None
     }
@@ -376,8 +374,8 @@ impl Section {
         if texts.is_none() {
             problems.add(
                 &path,
-                "must be a list of texts: [\"a\", \"b\"]".into(),
-                "应为文本列表：[\"a\", \"b\"]".into(),
+                "must be a list of strings: [\"a\", \"b\"]".into(),
+                "应为字符串列表：[\"a\", \"b\"]".into(),
             );
         }
         texts
@@ -400,12 +398,15 @@ impl Section {
                 ),
                 None => {
                     let known = self.known.join(", ");
-                    (format!("there are: {known}"), format!("可用的有：{known}"))
+                    (
+                        format!("known settings: {known}"),
+                        format!("可用的设置：{known}"),
+                    )
                 }
             };
             problems.add(
                 &path,
-                format!("is no setting{from_en}; {en}"),
+                format!("unknown setting{from_en}; {en}"),
                 format!("没有这个设置{from_zh}；{zh}"),
             );
         }
@@ -421,12 +422,20 @@ pub(super) fn quoted(text: &str) -> (String, String) {
     (format!("\"{text}\""), format!("“{text}”"))
 }
 
+/// Returns ` (got "value")` in both languages; empty for a value that must not be quoted.
+pub(super) fn got(text: &str) -> (String, String) {
+    if text.chars().count() > LONGEST_QUOTED || text.contains('@') {
+        return Default::default();
+    }
+    (format!(" (got \"{text}\")"), format!("（当前为“{text}”）"))
+}
+
 /// Builds the message for a text that cannot be parsed. The command line uses it for arguments, too.
-pub(crate) fn ill_written(text: &str, what: &str, example: &str, error: &dyn Display) -> Hint {
-    let (en, zh) = quoted(text);
+pub(crate) fn ill_written(text: &str, what: &str, example: &str) -> Hint {
+    let (en, zh) = got(text);
     Hint {
-        en: format!("{en} is not {what} such as {example}: {error}").into(),
-        zh: format!("{zh}的写法不对，应为 {example}").into(),
+        en: format!("must be {what} such as {example}{en}").into(),
+        zh: format!("应为 {example} 这样的写法{zh}").into(),
     }
 }
 

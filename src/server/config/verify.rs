@@ -53,7 +53,7 @@ impl Seen {
                 let name = file.name();
                 problems.add(
                     &section.own_path_of(KEY),
-                    format!("{name} has another content in {place}: one address cannot serve both; download the file from WeChat's console again"),
+                    format!("{name} has different content in {place}: one address cannot serve both; download the file from WeChat's console again"),
                     format!("{name} 在 {place} 中的内容不同：同一地址无法返回两种内容，请从微信后台重新下载"),
                 );
             }

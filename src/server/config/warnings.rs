@@ -17,8 +17,9 @@ impl Settings {
         for path in &self.exposed {
             found.add(
                 &path.display().to_string(),
-                "holds a secret, and every user of this machine can read it: chmod o-r".into(),
-                "含有密钥，且本机所有用户可读：请执行 chmod o-r".into(),
+                "contains a secret and is readable by every user of this machine: run chmod o-r"
+                    .into(),
+                "含有 AppSecret 等机密，且本机所有用户可读：请执行 chmod o-r".into(),
             );
         }
         for (name, account) in &self.accounts {
@@ -35,7 +36,7 @@ impl Settings {
         if let Some(file) = self.exposed.first() {
             tracing::warn!(
                 file = %file.display(), files = self.exposed.len(),
-                "a configuration file holds a secret, and every user of this machine can read it · 配置文件含有密钥，且本机所有用户可读"
+                "configuration file with a secret is readable by every user"
             );
         }
     }
@@ -61,7 +62,7 @@ impl Settings {
         if !good && !is_key {
             found.add(
                 &format!("accounts.{name}.secret"),
-                format!("does not look like {en}: copy it again from WeChat's console"),
+                format!("does not look like {en}: copy it from WeChat's console again"),
                 format!("不像{zh}，请从微信后台重新复制"),
             );
         }
@@ -105,8 +106,8 @@ impl Settings {
             };
             found.add(
                 &path,
-                format!("{en} is unknown to WeChat's JS-SDK 1.6.0{and_en}"),
-                format!("{zh}不在微信 JS-SDK 1.6.0 中{and_zh}"),
+                format!("{en} is not an interface of WeChat's JS-SDK 1.6.0{and_en}"),
+                format!("{zh}不是微信 JS-SDK 1.6.0 的接口{and_zh}"),
             );
         }
     }

@@ -9,7 +9,9 @@ use super::build::Group::Operations;
 use super::build::Plane::{Both, Private};
 use super::build::{Route, in_header, one_of, query, says, string, text_up_to};
 use crate::server::ready::Report;
-use crate::server::status::shapes::{Done, FARTHEST, LONGEST, MOST, Report as StatusReport, Wish};
+use crate::server::status::shapes::{
+    FARTHEST, LONGEST, MOST, RefreshRequest, Refreshed, Report as StatusReport,
+};
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
@@ -139,8 +141,8 @@ fn refresh() -> Route {
             "供排除故障后使用。立即向微信请求一次，不会强制更换；限次与 `reject` 相同。程序调用须带请求头 `X-Requested-With: wx-jssdk`。不返回凭证本身。",
         ))
         .with([marked()])
-        .takes::<Wish>(json!({ "account": "demo", "kind": "jsapi_ticket" }))
-        .gives::<Done>(
+        .takes::<RefreshRequest>(json!({ "account": "demo", "kind": "jsapi_ticket" }))
+        .gives::<Refreshed>(
             "200",
             says("WeChat was called.", "已向微信请求。"),
             json!({ "account": "main", "kind": "jsapi_ticket", "outcome": "refreshed", "expires_at": 1_767_232_800, "remaining": 7_200 }),

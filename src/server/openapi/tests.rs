@@ -19,7 +19,7 @@ use crate::server::config::{ReadyRule, Settings};
 use crate::server::metrics::Metrics;
 use crate::server::ready::Readiness;
 use crate::server::reload_record::Configuration;
-use crate::server::routes::{Guards, Watchers, private_services, public_services};
+use crate::server::routes::{Guards, Watchers, admin_services, public_services};
 use crate::server::sockets::HandedOver;
 
 /// Methods by path; an empty set: any method.
@@ -148,7 +148,7 @@ async fn the_private_routes_described_are_the_private_routes_mounted() {
         metrics: Metrics::of(Vec::new()),
         configuration: Configuration::new(broker.clock().now()),
     };
-    let services = private_services(
+    let services = admin_services(
         &settings,
         &broker,
         &keys,

@@ -25,8 +25,8 @@ impl Page {
         let html = match html {
             Ok(html) => html,
             Err(error) => {
-                tracing::error!(page = self.name, %error, "a page could not be rendered");
-                let text = "This page could not be made: a mistake in the program; the log has it. · 页面生成失败：程序缺陷，详见日志。\n";
+                tracing::error!(page = self.name, %error, "page could not be rendered");
+                let text = "The page could not be rendered: a defect of the program; see the log. · 页面生成失败：程序缺陷，详见日志。\n";
                 return HttpResponse::InternalServerError()
                     .content_type("text/plain; charset=utf-8")
                     .body(text);

@@ -50,10 +50,10 @@ fn bad_url() -> Problem {
     Problem {
         status: StatusCode::BAD_REQUEST,
         code: "bad_url",
-        title: "The page's address cannot be drawn",
-        detail: format!("url is missing, doubled, or longer than {MAX_QR_URL} bytes"),
+        title: "Invalid url",
+        detail: format!("url is missing, repeated, or longer than {MAX_QR_URL} bytes"),
         hint: Hint::fixed(
-            "Ask for /qr.svg?url= followed by encodeURIComponent(location.href); drop long queries from the page's address.",
+            "Request /qr.svg?url= followed by encodeURIComponent(location.href); keep the page's query short.",
             "请请求 /qr.svg?url= 加 encodeURIComponent(location.href)，并去掉页面地址中过长的参数。",
         ),
         errcode: None,
@@ -67,7 +67,7 @@ fn not_allowed() -> Problem {
         status: StatusCode::FORBIDDEN,
         code: "page_not_allowed",
         title: "The page is outside the account's JS safe domains",
-        detail: "a QR code is drawn only for pages that may be signed".into(),
+        detail: "QR codes are only made for pages that this service signs".into(),
         hint: Hint::fixed(
             "Open the page under one of the account's JS safe domains.",
             "请通过公众号已绑定的 JS 接口安全域名访问本页。",

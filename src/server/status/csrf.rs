@@ -33,10 +33,10 @@ fn cross_site() -> Problem {
     problem(
         StatusCode::FORBIDDEN,
         "cross_site",
-        "Other sites' pages may not ask here",
-        "the request comes from a page of another origin, or does not say that it comes from this one",
+        "Requests from pages of other sites are not allowed",
+        "the request comes from a page of another origin, or lacks X-Requested-With: wx-jssdk",
         Hint::fixed(
-            "Open /status itself. A program sends the header X-Requested-With: wx-jssdk and no Origin.",
+            "Open /status directly. Programs send the header X-Requested-With: wx-jssdk and no Origin.",
             "请直接打开 /status。程序调用时请带上请求头 X-Requested-With: wx-jssdk，不要带 Origin。",
         ),
     )

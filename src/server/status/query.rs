@@ -49,35 +49,37 @@ impl Query {
     /// accounts.
     pub(super) fn parse(text: &str) -> Result<Self, Problem> {
         let pairs: Vec<(String, String)> =
-            serde_urlencoded::from_str(text).map_err(|_| bad("the query cannot be read"))?;
+            serde_urlencoded::from_str(text).map_err(|_| bad("the query is malformed"))?;
         let mut query = Self::default();
         for (name, value) in pairs {
             match name.as_str() {
                 "account" => query.account = Some(value),
                 "q" if value.chars().count() <= LONGEST => query.q = value.trim().to_owned(),
                 "state" => {
-                    query.state =
-                        State::named(&value).ok_or_else(|| bad("there is no such state"))?
+                    query.state = State::named(&value)
+                        .ok_or_else(|| bad("state must be one of: degraded, down, starting, ok"))?
                 }
                 "offset" => {
                     let offset = value.parse().ok().filter(|offset| *offset <= FARTHEST);
                     query.offset =
-                        offset.ok_or_else(|| bad("offset is no number, or too large"))?;
+                        offset.ok_or_else(|| bad("offset is not a number, or too large"))?;
                 }
                 "limit" => {
                     let limit = value
                         .parse()
                         .ok()
                         .filter(|limit| (1..=MOST).contains(limit));
-                    query.limit = Some(limit.ok_or_else(|| bad("limit is not 1 to 200"))?);
+                    query.limit =
+                        Some(limit.ok_or_else(|| bad("limit must be a number from 1 to 200"))?);
                 }
                 "lang" => query.lang = Some(value),
                 "part" => {
-                    query.part = Part::named(&value).ok_or_else(|| bad("there is no such part"))?
+                    query.part = Part::named(&value)
+                        .ok_or_else(|| bad("part must be one of: live, summary"))?
                 }
                 _ => {
                     return Err(bad(
-                        "the query holds a parameter that this page does not know, or one that is too long",
+                        "the query contains an unknown parameter, or a value that is too long",
                     ));
                 }
             }
@@ -155,11 +157,11 @@ fn bad(detail: &str) -> Problem {
     problem(
         StatusCode::BAD_REQUEST,
         "bad_query",
-        "The request cannot be understood",
+        "Invalid query",
         detail,
         Hint::fixed(
-            "There are account=NAME, q=TEXT, state=failing|down|starting|ok, offset=N, limit=1…200, part=summary and lang=en|zh.",
-            "可用的参数：account=账号名、q=关键字、state=failing|down|starting|ok、offset=N、limit=1…200、part=summary、lang=en|zh。",
+            "Supported: account=NAME, q=TEXT, state=degraded|down|starting|ok, offset=N, limit=1…200, part=summary and lang=en|zh.",
+            "可用的参数：account=账号名、q=关键字、state=degraded|down|starting|ok、offset=N、limit=1…200、part=summary、lang=en|zh。",
         ),
     )
 }
@@ -185,8 +187,9 @@ mod tests {
 
     #[test]
     fn a_query_is_read_strictly() {
-        let query = Query::parse("q=+shop+&state=failing&offset=40&limit=200&part=summary&lang=en")
-            .unwrap();
+        let query =
+            Query::parse("q=+shop+&state=degraded&offset=40&limit=200&part=summary&lang=en")
+                .unwrap();
         assert_eq!(
             (
                 query.q.as_str(),
@@ -205,7 +208,7 @@ mod tests {
             "offset=1000001",
             "state=broken",
             "part=x",
-            "nobody=knows",
+            "unknown=x",
             &format!("q={}", "a".repeat(129)),
         ] {
             assert_eq!(

@@ -9,7 +9,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 
 use super::csrf::{check_own_script, problem};
-use super::{StatusPlane, guarded};
+use super::{StatusState, guarded};
 use crate::actix::{Problem, admit_key, object};
 use crate::clock::UnixTime;
 use crate::credential::Kind;
@@ -17,9 +17,8 @@ use crate::error::Hint;
 
 /// The credential to refresh.
 #[derive(Deserialize, utoipa::ToSchema)]
-#[schema(as = RefreshRequest)]
 #[serde(deny_unknown_fields)]
-pub(in crate::server) struct Wish {
+pub(in crate::server) struct RefreshRequest {
     /// The account's name in the configuration.
     account: String,
     /// `access_token`, `jsapi_ticket`, `card_ticket` or `agent_ticket`.
@@ -28,8 +27,7 @@ pub(in crate::server) struct Wish {
 
 /// Result of the refresh.
 #[derive(Serialize, utoipa::ToSchema)]
-#[schema(as = Refreshed)]
-pub(in crate::server) struct Done {
+pub(in crate::server) struct Refreshed {
     /// The account's name.
     account: String,
     /// The credential's kind.
@@ -48,9 +46,9 @@ type Body = Result<web::Bytes, actix_web::Error>;
 pub(super) async fn refresh(
     request: HttpRequest,
     body: Body,
-    plane: web::Data<StatusPlane>,
+    status: web::Data<StatusState>,
 ) -> HttpResponse {
-    guarded(match renew(&request, body, &plane).await {
+    guarded(match refresh_now(&request, body, &status).await {
         Ok(done) => HttpResponse::Ok()
             .insert_header((CACHE_CONTROL, "no-store"))
             .json(done),
@@ -67,41 +65,45 @@ pub(super) async fn refresh(
     })
 }
 
-async fn renew(request: &HttpRequest, body: Body, plane: &StatusPlane) -> Result<Done, Problem> {
+async fn refresh_now(
+    request: &HttpRequest,
+    body: Body,
+    status: &StatusState,
+) -> Result<Refreshed, Problem> {
     check_own_script(request)?;
-    let wish = wish(request, body)?;
-    let kind: Kind = admit_key(request, &wish.account, &wish.kind, &plane.keys)?;
-    let renewed = plane
+    let wanted = parse(request, body)?;
+    let kind: Kind = admit_key(request, &wanted.account, &wanted.kind, &status.keys)?;
+    let refreshed = status
         .broker
-        .renew(&wish.account, kind)
+        .renew(&wanted.account, kind)
         .await
         .map_err(Problem::for_private)?;
-    tracing::info!(account = wish.account, %kind, is_new = renewed.is_new, "refreshed on an operator's demand");
-    Ok(Done {
-        account: wish.account,
+    tracing::info!(account = wanted.account, %kind, is_new = refreshed.is_new, "refreshed on an operator's request");
+    Ok(Refreshed {
+        account: wanted.account,
         kind: kind.as_str(),
-        outcome: if renewed.is_new {
+        outcome: if refreshed.is_new {
             "refreshed"
         } else {
             "unchanged"
         },
-        expires_at: renewed.credential.expires_at,
-        remaining: renewed
+        expires_at: refreshed.credential.expires_at,
+        remaining: refreshed
             .credential
-            .remaining(plane.broker.clock().now())
+            .remaining(status.broker.clock().now())
             .as_secs(),
     })
 }
 
-fn wish(request: &HttpRequest, body: Body) -> Result<Wish, Problem> {
+fn parse(request: &HttpRequest, body: Body) -> Result<RefreshRequest, Problem> {
     if let Err(error) = &body
         && error.as_response_error().status_code() == StatusCode::PAYLOAD_TOO_LARGE
     {
-        let detail = format!("the body is longer than {MAX_BODY} bytes");
+        let detail = format!("the body exceeds {MAX_BODY} bytes");
         return Err(problem(
             StatusCode::PAYLOAD_TOO_LARGE,
             "body_too_large",
-            "The body is too large",
+            "Body too large",
             &detail,
             BODY_HINT,
         ));
@@ -120,7 +122,7 @@ fn wish(request: &HttpRequest, body: Body) -> Result<Wish, Problem> {
         problem(
             StatusCode::BAD_REQUEST,
             "bad_body",
-            "The request cannot be understood",
+            "Invalid body",
             r#"the body is not {"account": "…", "kind": "…"} as application/json"#,
             BODY_HINT,
         )

@@ -50,8 +50,8 @@ impl Disk {
             Err(Failure::Broken(why)) => {
                 let aside = move_aside(path).map_err(|error| problem(path, Failure::Io(error)))?;
                 tracing::warn!(
-                    file = %path.display(), moved_to = %aside.display(), %why,
-                    "the store's file was torn or is not a store: it was moved aside and a new one begun; credentials are fetched anew"
+                    file = %path.display(), moved_to = %aside.display(), reason = why,
+                    "store file is damaged or not a store: moved aside, new file created"
                 );
                 guarded(|| read(path)).map_err(|failure| problem(path, failure))?
             }
@@ -117,9 +117,9 @@ impl Disk {
         self.broken = false;
         tracing::warn!(
             file = %path.display(),
-            what = what.as_str(),
+            change = what.as_str(),
             moved_to = moved_to.map(|aside| aside.display().to_string()),
-            "the store's file was changed by another program: written again from memory"
+            "store file changed by another program: written again from memory"
         );
         Ok(true)
     }
@@ -163,7 +163,7 @@ impl Disk {
                 if !std::mem::replace(&mut self.lost, true) {
                     tracing::warn!(
                         file = %self.path.display(), %error,
-                        "the store's lock was deleted and cannot be taken again: credentials are kept in memory only"
+                        "store lock was deleted and is now held by another process: credentials are kept in memory only"
                     );
                 }
                 Err(error)
@@ -276,8 +276,8 @@ impl Change {
         match self {
             Self::Deleted => "deleted",
             Self::Replaced => "replaced",
-            Self::Cut => "cut short",
-            Self::Written => "written to",
+            Self::Cut => "truncated",
+            Self::Written => "written",
             Self::Damaged => "damaged",
         }
     }
@@ -371,10 +371,10 @@ impl<E: Into<redb::Error>> From<E> for Failure {
     fn from(error: E) -> Self {
         match error.into() {
             redb::Error::Io(error) if error.kind() == ErrorKind::InvalidData => {
-                Self::Broken("it is not a redb file".to_owned())
+                Self::Broken("not a redb file".to_owned())
             }
             redb::Error::Io(error) if error.kind() == ErrorKind::UnexpectedEof => {
-                Self::Broken("its end is missing".to_owned())
+                Self::Broken("the file is truncated".to_owned())
             }
             redb::Error::Io(error) => Self::Io(error),
             redb::Error::DatabaseAlreadyOpen | redb::Error::LockProtocolMismatch => Self::Busy,
@@ -403,11 +403,7 @@ fn guarded<T>(work: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
     let outer = GUARDED.replace(true);
     let done = panic::catch_unwind(AssertUnwindSafe(work));
     GUARDED.set(outer);
-    done.unwrap_or_else(|_| {
-        Err(Failure::Broken(
-            "redb could not make sense of it".to_owned(),
-        ))
-    })
+    done.unwrap_or_else(|_| Err(Failure::Broken("redb cannot read it".to_owned())))
 }
 
 thread_local! {
@@ -420,7 +416,7 @@ fn read(path: &Path) -> Result<(Open, Vec<(String, Entry)>), Failure> {
     let existed = path.exists();
     let file = open_private(path).map_err(Failure::Io)?;
     if existed && file.metadata().is_ok_and(|file| file.len() == 0) {
-        tracing::warn!(file = %path.display(), "the store's file was empty: begun anew");
+        tracing::warn!(file = %path.display(), "store file was empty: initialised");
     }
     let backend = Backend::new(file.try_clone().map_err(Failure::Io)?)?;
     let database = redb::Builder::new()
@@ -435,7 +431,7 @@ fn read(path: &Path) -> Result<(Open, Vec<(String, Entry)>), Failure> {
     let mut entries = Vec::new();
     if names.iter().any(|name| name != TABLE.name()) {
         return Err(Failure::Broken(
-            "it is the database of another program".to_owned(),
+            "the database belongs to another program".to_owned(),
         ));
     }
     if !names.is_empty() {
@@ -444,7 +440,7 @@ fn read(path: &Path) -> Result<(Open, Vec<(String, Entry)>), Failure> {
             match Entry::read(name.value(), text.value()) {
                 Ok(entry) => entries.push((name.value().to_owned(), entry)),
                 Err(NoRecord(why)) => {
-                    tracing::warn!(file = %path.display(), name = name.value(), why, "a record cannot be used: left out")
+                    tracing::warn!(file = %path.display(), name = name.value(), reason = why, "stored record ignored")
                 }
             }
         }
@@ -495,7 +491,7 @@ fn make_private(path: &Path, file: &File) -> io::Result<()> {
     if file.metadata()?.permissions().mode() & 0o077 == 0 {
         return Ok(());
     }
-    tracing::warn!(file = %path.display(), "the store's file could be read by others: its mode is now 0600");
+    tracing::warn!(file = %path.display(), "store file was readable by other users: its mode is now 0600");
     file.set_permissions(fs::Permissions::from_mode(0o600))
 }
 
@@ -565,7 +561,7 @@ fn problem(path: &Path, failure: Failure) -> StoreError {
     let problem = match failure {
         Failure::Busy => return StoreError::InUse { path },
         Failure::Other(why) => why,
-        Failure::Broken(why) => format!("it is broken: {why}"),
+        Failure::Broken(why) => format!("damaged: {why}"),
         Failure::Io(error) => match advice(error.kind()) {
             Some(advice) => format!("{error}: {advice}"),
             None => error.to_string(),
@@ -576,15 +572,15 @@ fn problem(path: &Path, failure: Failure) -> StoreError {
 
 fn advice(kind: ErrorKind) -> Option<&'static str> {
     Some(match kind {
-        ErrorKind::NotFound => "make its directory, or change store.path",
+        ErrorKind::NotFound => "create its directory, or change store.path",
         ErrorKind::PermissionDenied => {
-            "let the user that runs wx-jssdk write the file and its directory, or change store.path"
+            "grant the user of wx-jssdk write access to the file and its directory, or change store.path"
         }
         ErrorKind::ReadOnlyFilesystem => "mount it writable, or change store.path",
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
-            "the disk is full: make room; until then credentials live in memory only"
+            "the disk is full: free some space; until then credentials are kept in memory only"
         }
-        ErrorKind::IsADirectory => "this is a directory: name a file in it",
+        ErrorKind::IsADirectory => "this is a directory: choose a file in it",
         _ => return None,
     })
 }
