@@ -49,7 +49,7 @@ types:
 
 test: deps
 	cargo test --locked --all-features
-	cargo test --locked --all-features --test store --test cluster --test faults --test operations --test restart -- --ignored
+	cargo test --locked --all-features --test store --test cli -- --ignored
 	SOAK_SECONDS=60 cargo test --locked --all-features --test soak -- --ignored
 	WX_JSSDK_BIN="$(CURDIR)/target/debug/wx-jssdk" tests/sdk/run.sh
 	WX_JSSDK_BIN="$(CURDIR)/target/debug/wx-jssdk" tests/openapi/run.sh
@@ -65,7 +65,7 @@ bench:
 	node benches/run.mjs
 
 # On the stable toolchain, with the compiler's coverage and without a sanitizer (this crate has no unsafe code). Findings are written
-# to fuzz/artifacts; fix them and keep them as fuzz/corpus/TARGET/found-WHAT: tests/fuzz_corpus.rs replays them.
+# to fuzz/artifacts; fix them and keep them as fuzz/corpus/TARGET/found-WHAT: tests/sign/fuzz_corpus.rs replays them.
 fuzz:
 	@cargo fuzz --version >/dev/null 2>&1 || { echo 'installing cargo-fuzz'; cargo install --quiet --locked cargo-fuzz; }
 	cargo fuzz build -s none

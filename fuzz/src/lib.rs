@@ -1,6 +1,6 @@
 //! Fuzz targets. Each takes arbitrary bytes and panics if the program breaks a promise.
 //!
-//! `fuzz_targets/` runs them with libFuzzer (`make fuzz`); the program's `tests/fuzz_corpus.rs` runs the
+//! `fuzz_targets/` runs them with libFuzzer (`make fuzz`); the program's `tests/sign/fuzz_corpus.rs` runs the
 //! stored inputs in plain `cargo test`. They use the program's public API, except for the classification of
 //! WeChat's answers, which is otherwise reachable only over a socket. Expected results are computed
 //! independently where possible.

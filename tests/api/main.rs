@@ -1,19 +1,28 @@
-//! The public endpoint over real HTTP: the whole service on a free port, the sandbox behind it, and a clock that stands still.
-#![cfg(feature = "server")]
-#![allow(clippy::unwrap_used)] // a helper that fails is a test that fails
+//! The service over real HTTP, in this process: both listeners on free ports, the sandbox behind them, and a manual clock.
 
-#[allow(dead_code)] // the status page's tests use the rest
+#![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only, not in their helpers
+
+mod api_description;
 mod app;
 mod bad_input;
 mod cards;
 mod client;
+#[allow(dead_code)] // each binary uses a part of it
+#[path = "../common/mod.rs"]
+mod common;
 mod cors;
 mod crowd;
 mod doctor;
 mod failures;
 mod http;
+mod limits;
 mod outage;
+mod pages;
+mod private;
 mod requests;
+mod secrets;
 mod signing;
+mod status;
+mod tls;
 mod verify;
 mod work;

@@ -1,13 +1,21 @@
-//! The broker against the sandbox, on a clock that stands still until it is told: nothing here sleeps.
+//! The broker, its stores and its upstream calls against the sandbox, on a manual clock: nothing here sleeps.
 
 #![allow(unreachable_pub)] // one binary, shared by its modules
-#![allow(clippy::unwrap_used)] // helpers of tests are not in a #[test]
+#![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only, not in their helpers
 
 mod chain;
+mod clock;
 mod cold;
+#[allow(dead_code)] // each binary uses a part of it
+#[path = "../common/mod.rs"]
+mod common;
 mod cooldown;
+mod durability;
+mod error;
 mod keeper;
+mod lessons;
 mod lost_reply;
 mod reject;
+mod upstream;
 mod work;
 mod world;

@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 use wx_jssdk::actix::KeyHash;
 
 use super::serve::{demo_app, serve_sandbox};
-use super::support::*;
+use crate::common::program::*;
 
 /// A running server, and how another server would ask it.
 struct Company {

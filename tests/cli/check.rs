@@ -7,7 +7,7 @@ use std::path::Path;
 use wx_jssdk::clock::{Clock, UnixTime};
 use wx_jssdk::sandbox::{App, Fault, FaultKind, Sandbox};
 
-use super::support::*;
+use crate::common::program::*;
 
 const OTHER: &str = "wxfedcba9876543210";
 const OTHER_SECRET: &str = "9f8e7d6c5b4a39281706f5e4d3c2b1a0";

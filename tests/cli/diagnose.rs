@@ -1,6 +1,6 @@
 //! `wx-jssdk diagnose`: what it prints, and with which exit code.
 
-use super::support::*;
+use crate::common::program::*;
 
 const TICKET: &str =
     "sM4AOVdWfPE4DxkXGEs8VMCPGGVi4C3VM0P37wVUCFvkVAy_90u5h9nbSlYy3-Sl-HhTdfl2fzFy1AOcHKP7qg";

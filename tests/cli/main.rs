@@ -1,15 +1,21 @@
-//! The real binary: what it prints, where, and with which exit code.
-#![cfg(feature = "server")]
-#![allow(clippy::unwrap_used)] // helpers are tests, too
+//! The real binary and what an operator has to do with it: its output and exit codes, configuration, reload, restart, metrics and log.
+
+#![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only, not in their helpers
 
 mod ask;
 mod check;
+#[allow(dead_code)] // each binary uses a part of it
+#[path = "../common/mod.rs"]
+mod common;
+mod config;
 mod diagnose;
 mod misdirected;
 mod offline;
+mod operations;
 mod private;
 mod proofs;
+mod reload;
 mod requests;
+mod restart;
 mod serve;
 mod startable;
-mod support;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::support::*;
+use crate::common::program::*;
 
 /// A service whose listeners have certificates, or have none.
 struct Served {

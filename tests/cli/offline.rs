@@ -4,7 +4,7 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
-use super::support::*;
+use crate::common::program::*;
 
 const TICKET: &str =
     "sM4AOVdWfPE4DxkXGEs8VMCPGGVi4C3VM0P37wVUCFvkVAy_90u5h9nbSlYy3-Sl-HhTdfl2fzFy1AOcHKP7qg";
@@ -110,7 +110,7 @@ async fn the_first_line_of_sign_is_the_signature_of_the_official_example() {
 
 #[tokio::test]
 async fn every_vector_holds_on_the_command_line() {
-    let file: Value = serde_json::from_str(include_str!("../vectors.json")).unwrap();
+    let file: Value = serde_json::from_str(include_str!("../sign/vectors.json")).unwrap();
     let vectors: Vec<_> = file["vectors"]
         .as_array()
         .unwrap()

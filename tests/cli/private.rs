@@ -10,7 +10,7 @@ use wx_jssdk::clock::Clock;
 use wx_jssdk::sandbox::{App, Fault, FaultKind, Sandbox};
 
 use super::serve::serve_sandbox;
-use super::support::*;
+use crate::common::program::*;
 
 async fn json_of(url: &str) -> (u16, Value) {
     let (status, body) = get(url).await;

@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 use wx_jssdk::clock::{Clock, UnixTime};
 use wx_jssdk::sandbox::{App, Sandbox};
 
-use super::support::*;
+use crate::common::program::*;
 
 const FILE: &str = "MP_verify_AbCdEfGh12345678.txt";
 const CONTENT: &str = "AbCdEfGh12345678";

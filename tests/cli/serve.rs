@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use wx_jssdk::clock::Clock;
 use wx_jssdk::sandbox::{App, Sandbox};
 
-use super::support::*;
+use crate::common::program::*;
 
 const PAGE: &str = "/jssdk/config?url=https%3A%2F%2Fdemo.example.com%2Fpage%3Fa%3D1%26b%3D2%23x";
 

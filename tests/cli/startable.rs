@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::support::*;
+use crate::common::program::*;
 
 /// A certificate with its key, as PEM files of this name.
 fn put_pair(home: &Path, name: &str) {

@@ -1,7 +1,10 @@
 //! The sandbox over real HTTP: it must answer as WeChat does, to the letter, and break on demand.
-#![cfg(feature = "sandbox")]
-#![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions; the helpers around them are no less tests
 
+#![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only, not in their helpers
+
+#[allow(dead_code)] // each binary uses a part of it
+#[path = "../common/mod.rs"]
+mod common;
 mod faults;
 mod guard;
 mod handle;
@@ -9,6 +12,8 @@ mod quotas;
 mod refusals;
 mod steering;
 mod support;
+#[cfg(target_os = "linux")]
+mod threads;
 mod tickets;
 mod tokens;
 mod verify;

@@ -3,19 +3,18 @@
 //! Two nodes share a Redis, a third has a file; tokens live 90 seconds and tickets 400, so that ten minutes hold many renewals. What must hold
 //! is in [`ledger`]: no wrong signature, nothing dead, no failure while a living value is there, an answer in time, memory flat.
 //!
-//! Not played here is what lasts until midnight: a spent daily quota. That is in `tests/faults` and `tests/broker`, on a manual clock.
+//! Not played here is what lasts until midnight: a spent daily quota. That is in `tests/store/faults` and `tests/broker`, on a manual clock.
 
-#![cfg(all(feature = "redis", feature = "sandbox", feature = "server"))]
-#![allow(clippy::unwrap_used)] // helpers of tests are not in a #[test]
+#![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only, not in their helpers
 #![allow(clippy::disallowed_methods)] // real processes, real time
 #![allow(clippy::print_stdout)] // its report
 
+#[allow(dead_code)] // each binary uses a part of it
+#[path = "../common/mod.rs"]
+mod common;
 mod ledger;
 mod load;
 mod nodes;
-#[allow(dead_code)]
-#[path = "../store/redis_server.rs"]
-mod redis_server;
 mod trouble;
 mod world;
 

@@ -8,9 +8,9 @@ use tokio::sync::RwLock;
 use wx_jssdk::Clock;
 use wx_jssdk::sandbox::{App, Sandbox};
 
+use crate::common::redis_server::Redis;
 use crate::ledger::Ledger;
 use crate::nodes::{Node, Shared};
-use crate::redis_server::Redis;
 
 pub(crate) const SECRET: &str = "0c79e1fa963cd80cc0be99b20a18faeb";
 pub(crate) const KEY: &str = "wxk_the-peers-key";

@@ -11,6 +11,7 @@ use wx_jssdk::credential::{Credential, CredentialKey, Kind};
 use wx_jssdk::store::{Claim, Saved, Store, StoreError};
 
 use crate::acceptance::{Fixture, accept};
+use crate::common::process::{again, passes};
 use crate::support::{GAP, NOW, TICKET, TOKEN, app, credential, impossible, key};
 
 fn fixture() -> Fixture<TempDir> {
@@ -327,17 +328,7 @@ async fn a_caller_who_hangs_up_loses_nothing() {
     );
 }
 
-/// Runs this same test in a child process, in the role that `role` stands for: see [`role`].
-fn again(test: &str, role: &str) -> Command {
-    let mut child = Command::new(std::env::current_exe().unwrap());
-    child
-        .args(["--exact", test, "--nocapture"])
-        .env(ROLE, role)
-        .stdout(Stdio::piped());
-    child
-}
-
-/// The path to work on, in the child.
+/// The path to work on, in a process that a test started of itself.
 fn role() -> Option<PathBuf> {
     std::env::var_os(ROLE).map(PathBuf::from)
 }
@@ -356,12 +347,11 @@ fn kill_9_at_any_moment_loses_nothing_that_was_acknowledged() {
     let (_directory, path) = place();
     let mut generation = 0;
     for round in 0..30 {
-        let mut child = again(
-            "file::kill_9_at_any_moment_loses_nothing_that_was_acknowledged",
-            path.to_str().unwrap(),
-        )
-        .spawn()
-        .unwrap();
+        let mut child = again(kill_9_at_any_moment_loses_nothing_that_was_acknowledged)
+            .env(ROLE, &path)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap())
             .lines()
             .map_while(Result::ok);
@@ -430,8 +420,6 @@ async fn save_for_ever(path: &Path) {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_full_disk_is_reported_and_what_was_kept_stays_until_there_is_room_again() {
-    const NAME: &str =
-        "file::a_full_disk_is_reported_and_what_was_kept_stays_until_there_is_room_again";
     if let Some(path) = role() {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
@@ -441,23 +429,13 @@ fn a_full_disk_is_reported_and_what_was_kept_stays_until_there_is_room_again() {
     }
     let (_directory, path) = place();
     drop(Store::file(&path).unwrap());
-    let inner = again(NAME, "");
-    let arguments: Vec<_> = inner
-        .get_args()
-        .map(|argument| argument.to_str().unwrap().to_owned())
-        .collect();
-    let ended = Command::new("bash")
-        .args(["-c", "trap '' XFSZ; exec \"$@\"", "bash"])
-        .arg(inner.get_program())
-        .args(arguments)
-        .env(ROLE, &path)
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&ended.stdout);
-    assert!(
-        ended.status.success() && said.contains("1 passed"),
-        "{said}{}",
-        String::from_utf8_lossy(&ended.stderr)
+    let inner = again(a_full_disk_is_reported_and_what_was_kept_stays_until_there_is_room_again);
+    passes(
+        Command::new("bash")
+            .args(["-c", "trap '' XFSZ; exec \"$@\"", "bash"])
+            .arg(inner.get_program())
+            .args(inner.get_args())
+            .env(ROLE, &path),
     );
 }
 
@@ -736,7 +714,6 @@ async fn save_many(store: &Store, generation: u64) {
 
 #[test]
 fn damage_while_running_is_one_warning_and_neither_a_panic_nor_an_abort() {
-    const NAME: &str = "file::damage_while_running_is_one_warning_and_neither_a_panic_nor_an_abort";
     if let Some(path) = role() {
         tracing_subscriber::fmt()
             .with_writer(std::io::stderr)
@@ -746,7 +723,8 @@ fn damage_while_running_is_one_warning_and_neither_a_panic_nor_an_abort() {
         return runtime.block_on(meddled_with(&path));
     }
     let (_directory, path) = place();
-    let ended = again(NAME, path.to_str().unwrap())
+    let ended = again(damage_while_running_is_one_warning_and_neither_a_panic_nor_an_abort)
+        .env(ROLE, &path)
         .env("RUST_BACKTRACE", "1")
         .stderr(Stdio::piped())
         .output()

@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use wx_jssdk::store::Store;
 
-use crate::redis_server::Redis;
+use crate::common::redis_server::Redis;
 use crate::support::key;
 
 /// A way to Redis on which the answer to the first command about a lease is lost, and the connection with it.

@@ -1,17 +1,17 @@
-//! The stores: one acceptance suite for all three, and what is particular to each.
+//! The stores: one acceptance suite for all three, and what is particular to each; many processes on one Redis; and the faults of
+//! `docs/RELIABILITY.md`.
 
-// clippy.toml allows it in tests, but knows only functions marked as tests, not what they call.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only, not in their helpers
 
 mod acceptance;
-#[cfg(feature = "file")]
+mod cluster;
+#[allow(dead_code)] // each binary uses a part of it
+#[path = "../common/mod.rs"]
+mod common;
+mod faults;
 mod file;
-#[cfg(feature = "redis")]
 mod lost_grant;
-#[cfg(feature = "redis")]
 mod redis;
-#[cfg(feature = "redis")]
-mod redis_server;
 mod support;
 
 mod memory {

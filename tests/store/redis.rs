@@ -9,7 +9,8 @@ use wx_jssdk::credential::{Credential, CredentialKey, Kind};
 use wx_jssdk::store::{Saved, Store, StoreError};
 
 use crate::acceptance::{Fixture, accept};
-use crate::redis_server::{Redis, free_port};
+use crate::common::process::{again, passes};
+use crate::common::redis_server::{Redis, free_port};
 use crate::support::{
     GAP, NOW, TICKET, TOKEN, app, credential, ending, impossible, key, other_app,
 };
@@ -651,22 +652,10 @@ fn rediss_speaks_tls_and_trusts_only_known_roots() {
         "no",
     ]);
     let url = format!("rediss://localhost:{port}");
-    let child = Command::new(std::env::current_exe().unwrap())
-        .args([
-            "--exact",
-            "redis::rediss_speaks_tls_and_trusts_only_known_roots",
-            "--ignored",
-            "--nocapture",
-        ])
-        .env("WX_JSSDK_TEST_STORE_URL", &url)
-        .env("SSL_CERT_FILE", &certificate)
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&child.stdout);
-    assert!(
-        child.status.success() && said.contains("1 passed"),
-        "{said}{}",
-        String::from_utf8_lossy(&child.stderr)
+    passes(
+        again(rediss_speaks_tls_and_trusts_only_known_roots)
+            .env("WX_JSSDK_TEST_STORE_URL", &url)
+            .env("SSL_CERT_FILE", &certificate),
     );
     // Here the certificate is nobody's.
     let error = runtime.block_on(async {

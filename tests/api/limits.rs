@@ -1,0 +1,12 @@
+//! What a client cannot do to the others: ask without end, guess keys, hold connections, borrow a browser.
+#![allow(clippy::print_stdout)] // what was measured
+
+mod doors;
+mod flood;
+mod guesses;
+mod headers;
+mod places;
+mod rate;
+mod slow;
+mod strangers;
+mod world;

@@ -1,0 +1,327 @@
+//! A thousand clients that ask without end and read no answer, and what they make the process hold.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use rustls::pki_types::CertificateDer;
+use socket2::{Domain, Socket, Type};
+use tempfile::TempDir;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio::time::{interval, timeout};
+use tokio_rustls::TlsConnector;
+use wx_jssdk::Clock;
+
+use crate::common::program::{Running, command};
+use crate::limits::world::{BOUND, PAGE, World};
+
+const CONNECTIONS: usize = 1_000;
+const MIB: u64 = 1 << 20;
+
+/// A second in a release build; the tests beside this one share its processors.
+const SOON: Duration = Duration::from_secs(if cfg!(debug_assertions) { 4 } else { 1 });
+
+/// A process of its own, whose memory is its own, too.
+struct Process {
+    running: Running,
+    public: SocketAddr,
+    admin: SocketAddr,
+    certificate: Option<CertificateDer<'static>>,
+    _home: TempDir,
+}
+
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
+
+impl Process {
+    async fn start(tls: bool) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let (certificate, tls) = if tls {
+            let (certificate, lines) = certificate(&home);
+            (Some(certificate), lines)
+        } else {
+            (None, String::new())
+        };
+        let text = format!(
+            "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\nworkers = 2\nshutdown_seconds = 0\n{tls}
+            [limits]\nrequests_per_second = 0\nmax_connections = 5000\n[store]\nkind = \"memory\"
+            [upstream]\nweixin = \"http://127.0.0.1:1\"\nqyapi = \"http://127.0.0.1:1\"
+            [log]\nlevel = \"off\"
+            [accounts.main]\napp_id = \"wx0123456789abcdef\"\nsecret = \"0c79e1fa963cd80cc0be99b20a18faeb\"\njs_safe_domains = [\"example.com\"]\n"
+        );
+        std::fs::write(home.path().join("wx-jssdk.toml"), text).unwrap();
+        let mut running = Running::start(command(home.path(), &["serve"]));
+        let mut addresses = Vec::new();
+        for name in ["public", "admin"] {
+            let url = running.line(name).await;
+            addresses.push(url.split_once("://").unwrap().1.parse().unwrap());
+        }
+        Self {
+            running,
+            public: addresses[0],
+            admin: addresses[1],
+            certificate,
+            _home: home,
+        }
+    }
+
+    fn resident(&self) -> u64 {
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", self.running.pid())).unwrap();
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .unwrap();
+        line.split_whitespace()
+            .next()
+            .unwrap()
+            .parse::<u64>()
+            .unwrap()
+            * 1_024
+    }
+
+    /// A connection whose own end holds next to nothing.
+    async fn connect_small(&self, to: SocketAddr) -> Box<dyn Stream> {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.set_recv_buffer_size(4_096).unwrap();
+        socket.set_send_buffer_size(16_384).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let _ = socket.connect(&to.into()); // under way
+        let stream = TcpStream::from_std(socket.into()).unwrap();
+        stream.writable().await.unwrap();
+        self.speak(stream).await
+    }
+
+    /// With TLS where the process has a certificate.
+    async fn speak(&self, stream: TcpStream) -> Box<dyn Stream> {
+        let Some(certificate) = &self.certificate else {
+            return Box::new(stream);
+        };
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(certificate.clone()).unwrap();
+        let config = rustls::ClientConfig::builder_with_provider(
+            rustls::crypto::ring::default_provider().into(),
+        )
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+        let connector = TlsConnector::from(Arc::new(config));
+        let name = "localhost".try_into().unwrap();
+        Box::new(connector.connect(name, stream).await.unwrap())
+    }
+
+    /// One answer on a connection of its own, and how long it took.
+    async fn answered(&self, to: SocketAddr, path: &str, clock: &Clock) -> Duration {
+        let begun = clock.uptime();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        let mut stream = self.speak(TcpStream::connect(to).await.unwrap()).await;
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        let _ = timeout(BOUND, stream.read_to_end(&mut answer))
+            .await
+            .expect("an answer");
+        assert!(answer.starts_with(b"HTTP/1.1 200"), "{path}");
+        clock.uptime() - begun
+    }
+}
+
+fn certificate(home: &TempDir) -> (CertificateDer<'static>, String) {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = rcgen::CertificateParams::new(vec!["localhost".to_owned()])
+        .unwrap()
+        .self_signed(&key)
+        .unwrap();
+    std::fs::write(home.path().join("c.pem"), certificate.pem()).unwrap();
+    std::fs::write(home.path().join("k.pem"), key.serialize_pem()).unwrap();
+    let files = "{ cert = \"c.pem\", key = \"k.pem\" }";
+    let lines = format!("tls = {files}\nadmin_tls = {files}");
+    (certificate.der().clone(), lines)
+}
+
+/// Asks for `path` again and again on a thousand connections, until not one byte more is taken. The memory at most.
+async fn flood(process: &Process, to: SocketAddr, path: &str) -> u64 {
+    let clock = Clock::system();
+    let written = Arc::new(AtomicU64::new(0));
+    let mut floods = JoinSet::new();
+    for _ in 0..CONNECTIONS {
+        let mut stream = process.connect_small(to).await;
+        let requests = format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").repeat(64);
+        let written = written.clone();
+        floods.spawn(async move {
+            while let Ok(count) = stream.write(requests.as_bytes()).await {
+                written.fetch_add(count as u64, Ordering::Relaxed);
+            }
+        });
+    }
+    // Metrics are made for each request, and refused while too many are not read.
+    let probe = if path == "/metrics" { "/healthz" } else { path };
+    let (mut peak, mut slowest, mut last, mut still) = (0, Duration::ZERO, 0, 0);
+    let mut looks = interval(Duration::from_millis(50));
+    while still < 10 {
+        looks.tick().await;
+        peak = peak.max(process.resident());
+        slowest = slowest.max(process.answered(to, probe, &clock).await);
+        let now = written.load(Ordering::Relaxed);
+        still = if now == last { still + 1 } else { 0 };
+        last = now;
+    }
+    println!(
+        "{path}: {} MiB at most; the slowest answer beside it took {slowest:?}; {} MiB were sent",
+        peak / MIB,
+        last / MIB
+    );
+    assert!(slowest < SOON, "{path} answered too late: {slowest:?}");
+    peak
+}
+
+/// One flood after another. Each is measured from where the one before left the process: the allocator keeps a part for the next.
+/// The process, and its memory before.
+async fn floods(tls: bool, paths: &[(bool, &str)]) -> (Process, u64) {
+    rlimit::increase_nofile_limit(8_192).unwrap();
+    let process = Process::start(tls).await;
+    let address = |admin| if admin { process.admin } else { process.public };
+    let clock = Clock::system();
+    for (admin, path) in paths {
+        for _ in 0..100 {
+            process.answered(address(*admin), path, &clock).await;
+        }
+    }
+    let at_rest = process.resident();
+    for (admin, path) in paths {
+        let before = process.resident();
+        let peak = flood(&process, address(*admin), path).await;
+        let grown = peak.saturating_sub(before);
+        println!("grown by {} MiB, from {}", grown / MIB, before / MIB);
+        assert!(grown <= 64 * MIB, "{path}");
+    }
+    (process, at_rest)
+}
+
+/// The allocator gives memory back some ten seconds later.
+async fn gives_back(process: &Process, at_rest: u64) {
+    let mut looks = interval(Duration::from_millis(200));
+    let given_back = async {
+        while process.resident() * 10 > at_rest * 12 {
+            looks.tick().await;
+        }
+    };
+    let rest = timeout(Duration::from_secs(60), given_back).await;
+    let left = process.resident() / MIB;
+    assert!(rest.is_ok(), "{left} MiB are left of {}", at_rest / MIB);
+}
+
+#[tokio::test]
+async fn a_thousand_clients_that_never_read_take_at_most_64_mib() {
+    let paths = [
+        (false, "/jssdk/wx-jssdk.js"),
+        (false, "/healthz"),
+        (true, "/openapi.json"),
+        (false, "/jssdk/wx-jssdk.js"),
+    ];
+    let (process, at_rest) = floods(false, &paths).await;
+    gives_back(&process, at_rest).await;
+}
+
+#[tokio::test]
+async fn a_thousand_scrapes_that_are_not_read_take_at_most_64_mib() {
+    floods(false, &[(true, "/metrics")]).await;
+}
+
+#[tokio::test]
+async fn over_tls_a_thousand_clients_that_never_read_are_bounded_too() {
+    let paths = [(false, "/jssdk/wx-jssdk.js"), (true, "/openapi.json")];
+    let (process, at_rest) = floods(true, &paths).await;
+    gives_back(&process, at_rest).await;
+}
+
+/// Sends all of `requests` at once and reads the answers to the end of the connection.
+async fn ask_in_one(to: SocketAddr, requests: &str) -> String {
+    let mut stream = TcpStream::connect(to).await.unwrap();
+    let (mut from, mut into) = stream.split();
+    let mut answers = Vec::new();
+    let (sent, read) = tokio::join!(
+        into.write_all(requests.as_bytes()),
+        timeout(BOUND, from.read_to_end(&mut answers))
+    );
+    let _ = (sent, read.expect("the answers"));
+    String::from_utf8(answers).unwrap()
+}
+
+#[tokio::test]
+async fn requests_sent_at_once_are_all_answered_in_their_order() {
+    let world = World::new("requests_per_second = 0", "").await;
+    for (count, path) in [(10, PAGE), (10, "/jssdk/wx-jssdk.js"), (1_000, "/healthz")] {
+        let mut requests = format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").repeat(count - 1);
+        requests += "GET /last HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+        let answers = ask_in_one(world.public, &requests).await;
+        assert_eq!(
+            answers.matches("HTTP/1.1 200 OK").count(),
+            count - 1,
+            "{path}"
+        );
+        let last = answers.rfind("HTTP/1.1 ").unwrap();
+        assert!(answers[last..].starts_with("HTTP/1.1 404 "), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn requests_behind_one_that_waits_for_wechat_are_answered_after_it() {
+    let world = World::new("", "").await;
+    let gate = world.sandbox.hold("/cgi-bin/ticket/getticket");
+    let mut requests = format!("GET {PAGE} HTTP/1.1\r\nHost: x\r\n\r\n");
+    requests += &"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n".repeat(500);
+    requests += "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let public = world.public;
+    let asking = tokio::spawn(async move { ask_in_one(public, &requests).await });
+    let called = world.sandbox.wait_for_calls("/cgi-bin/ticket/getticket", 1);
+    timeout(BOUND, called).await.unwrap();
+    gate.release();
+    let answers = timeout(BOUND, asking).await.unwrap().unwrap();
+    assert_eq!(answers.matches("HTTP/1.1 200 OK").count(), 502);
+}
+
+#[tokio::test]
+async fn bodies_are_read_whole_and_requests_behind_them_are_answered() {
+    let world = World::new("", "").await;
+    let head = "POST /jssdk/diagnose HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer wxk_right\r\nContent-Type: application/json\r\n";
+    let get = "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    for length in [3_000, 16_000] {
+        let body = format!("{{\"url\":\"https://example.com/{}\"}}", "x".repeat(length));
+        let whole = format!("{head}Content-Length: {}\r\n\r\n{body}{get}", body.len());
+        let mut chunks = format!("{head}Transfer-Encoding: chunked\r\n\r\n");
+        for byte in body.chars() {
+            chunks += &format!("1\r\n{byte}\r\n");
+        }
+        chunks += &format!("0\r\n\r\n{get}");
+        for requests in [whole, chunks] {
+            let answers = ask_in_one(world.private, &requests).await;
+            assert_eq!(answers.matches("HTTP/1.1 ").count(), 2, "{answers}");
+            assert!(answers.ends_with("{\"status\":\"ok\"}"), "{answers}");
+            assert!(answers.starts_with("HTTP/1.1 400 "), "{answers}");
+            assert!(
+                answers.contains("does not contain the values needed"),
+                "{answers}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_nobody_takes_is_refused_early_and_the_answer_arrives() {
+    let world = World::new("", "").await;
+    let head = "POST /jssdk/config HTTP/1.1\r\nHost: x\r\n";
+    let body = "x".repeat(1_000_000);
+    let whole = format!("{head}Content-Length: {}\r\n\r\n{body}", body.len());
+    let chunks = format!(
+        "{head}Transfer-Encoding: chunked\r\n\r\nf4240\r\n{body}\r\n0\r\n\r\nGET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    );
+    for requests in [whole, chunks] {
+        let answers = ask_in_one(world.public, &requests).await;
+        assert!(answers.starts_with("HTTP/1.1 405 "), "{answers}");
+    }
+}

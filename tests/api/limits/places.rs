@@ -1,0 +1,129 @@
+//! Places run out: what makes room, how soon, and who is served beside it.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use wx_jssdk::Clock;
+
+use crate::limits::world::*;
+
+const HALF: &str = "GET /healthz HTTP/1.1\r\nX-Half: ";
+const WHOLE: &str = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
+
+/// A client of its own: all of 127.0.0.0/8 is this machine.
+async fn connect_from(last: u8, to: SocketAddr) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    let from = IpAddr::V4(Ipv4Addr::new(127, 0, 0, last));
+    socket.bind(SocketAddr::new(from, 0)).unwrap();
+    socket.connect(to).await.unwrap()
+}
+
+/// `count` half requests from one address, each begun again when it is ended.
+fn half_requests(count: usize, from: u8, to: SocketAddr) -> JoinSet<()> {
+    let mut clients = JoinSet::new();
+    for _ in 0..count {
+        clients.spawn(async move {
+            let mut again = interval(Duration::from_millis(500));
+            again.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                again.tick().await;
+                let mut stream = connect_from(from, to).await;
+                if stream.write_all(HALF.as_bytes()).await.is_ok() {
+                    let _ = stream.read(&mut [0; 64]).await;
+                }
+            }
+        });
+    }
+    clients
+}
+
+async fn until(met: impl Fn() -> bool) {
+    let meeting = async {
+        while !met() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(BOUND, meeting).await.expect("it comes to that");
+}
+
+async fn asks_beside_half_requests(world: &World, to: SocketAddr, count: usize) {
+    let _clients = half_requests(count, 1, to);
+    until(|| world.counter.now().evicted_unfinished > 0).await;
+    let (clock, mut slowest) = (Clock::system(), Duration::ZERO);
+    for _ in 0..60 {
+        let begun = clock.uptime();
+        let mut stream = connect_from(2, to).await;
+        stream.write_all(WHOLE.as_bytes()).await.unwrap();
+        let mut answer = [0; 1_024];
+        let read = timeout(BOUND, stream.read(&mut answer)).await;
+        let count = read.expect("an answer").unwrap();
+        assert!(answer[..count].starts_with(b"HTTP/1.1 200 OK"));
+        slowest = slowest.max(clock.uptime() - begun);
+    }
+    let counted = world.counter.now();
+    println!("{count} half requests: slowest of 60 {slowest:?}; {counted:?}");
+    let soon = Duration::from_secs(if cfg!(debug_assertions) { 4 } else { 1 });
+    assert!(slowest < soon, "{slowest:?}");
+    assert!(counted.evicted_unfinished > 0 && counted.timed_out == 0);
+}
+
+#[tokio::test]
+async fn beside_900_half_requests_on_400_places_another_address_is_answered() {
+    let _ = rlimit::increase_nofile_limit(8_192);
+    let world = World::new("max_connections = 400\nrequest_seconds = 3600", "").await;
+    asks_beside_half_requests(&world, world.public, 900).await;
+}
+
+#[tokio::test]
+async fn beside_half_requests_on_all_admin_places_another_address_is_answered() {
+    let _ = rlimit::increase_nofile_limit(8_192);
+    let world = World::new("request_seconds = 3600", "").await;
+    asks_beside_half_requests(&world, world.private, 1_200).await;
+}
+
+#[tokio::test]
+async fn half_requests_of_one_address_end_none_of_another() {
+    let world = World::new("max_connections = 40\nrequest_seconds = 3600", "").await;
+    let mut slow = connect_from(2, world.public).await;
+    let (begin, rest) = WHOLE.split_at(WHOLE.len() - 2);
+    slow.write_all(begin.as_bytes()).await.unwrap();
+    until(|| world.counter.now().open_connections == 1).await;
+    let _clients = half_requests(60, 1, world.public);
+    until(|| world.counter.now().evicted_unfinished >= 200).await;
+    slow.write_all(rest.as_bytes()).await.unwrap();
+    let mut answer = [0; 1_024];
+    let count = slow.read(&mut answer).await.unwrap();
+    assert!(answer[..count].starts_with(b"HTTP/1.1 200 OK"));
+}
+
+#[tokio::test]
+async fn a_request_that_is_being_answered_is_not_ended_to_make_room() {
+    let world = World::new("max_connections = 20\nrequest_seconds = 3600", "").await;
+    let gate = world.sandbox.hold("/cgi-bin/ticket/getticket");
+    let mut waiting = connect_from(1, world.public).await;
+    let request = format!("GET {PAGE} HTTP/1.1\r\nHost: x\r\n\r\n");
+    waiting.write_all(request.as_bytes()).await.unwrap();
+    let called = world.sandbox.wait_for_calls("/cgi-bin/ticket/getticket", 1);
+    timeout(BOUND, called).await.unwrap();
+    let _clients = half_requests(40, 1, world.public);
+    until(|| world.counter.now().evicted_unfinished >= 100).await;
+    gate.release();
+    let mut answer = [0; 1_024];
+    let count = timeout(BOUND, waiting.read(&mut answer)).await.unwrap();
+    assert!(answer[..count.unwrap()].starts_with(b"HTTP/1.1 200 OK"));
+}
+
+#[tokio::test]
+async fn connections_that_send_nothing_make_room_at_once() {
+    let world = World::new("max_connections = 20\nkeep_alive_seconds = 3600", "").await;
+    let mut silent = Vec::new();
+    for _ in 0..100 {
+        silent.push(connect_from(1, world.public).await);
+    }
+    assert_eq!(ask(world.public, "GET", PAGE, &[], "").await.status, 200);
+    assert!(world.counter.now().open_connections <= 20);
+}

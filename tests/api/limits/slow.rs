@@ -1,0 +1,380 @@
+//! Clients that send, or read, as slowly as they can: with real sockets, and with others who want to be served meanwhile.
+
+use std::io::{Read as _, Write as _};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use socket2::{Domain, Socket, Type};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+use tokio::time::{interval, timeout};
+
+use crate::limits::world::*;
+
+const SHORT: &str = "request_seconds = 2\nkeep_alive_seconds = 3\nmax_connections = 400";
+
+/// Sends `first`, then one byte of `then` again and again, until the other side has had enough. What came back.
+fn drip(to: SocketAddr, first: &str, then: u8) -> JoinHandle<String> {
+    let first = first.to_owned();
+    tokio::spawn(async move {
+        let mut stream = TcpStream::connect(to).await.unwrap();
+        stream.write_all(first.as_bytes()).await.unwrap();
+        let (mut drops, mut came, mut buffer) =
+            (interval(Duration::from_millis(100)), Vec::new(), [0; 4_096]);
+        loop {
+            tokio::select! {
+                read = stream.read(&mut buffer) => match read {
+                    Ok(count @ 1..) => came.extend_from_slice(&buffer[..count]),
+                    _ => return String::from_utf8(came).unwrap(),
+                },
+                _ = drops.tick() => if stream.write_all(&[then]).await.is_err() {
+                    return String::from_utf8(came).unwrap();
+                },
+            }
+        }
+    })
+}
+
+async fn ended(dripping: JoinHandle<String>) -> String {
+    timeout(BOUND, dripping)
+        .await
+        .expect("the service hangs up")
+        .unwrap()
+}
+
+const KEPT: &str = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
+
+#[tokio::test]
+async fn a_first_head_that_comes_in_drop_by_drop_is_ended() {
+    let world = World::new(SHORT, "").await;
+    let answer = ended(drip(
+        world.public,
+        "GET /healthz HTTP/1.1\r\nX-Drip: ",
+        b'a',
+    ))
+    .await;
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+}
+
+#[tokio::test]
+async fn a_later_head_that_comes_in_drop_by_drop_is_ended_too() {
+    let world = World::new(SHORT, "").await;
+    let answer = ended(drip(
+        world.public,
+        &format!("{KEPT}GET /healthz HTTP/1.1\r\nX-Drip: "),
+        b'a',
+    ))
+    .await;
+    assert_eq!(answer.matches("HTTP/1.1 200 OK").count(), 1, "{answer}");
+    assert_eq!(world.counter.now().timed_out, 1);
+    // The same where the first answer was there before the second head began.
+    let mut stream = TcpStream::connect(world.public).await.unwrap();
+    stream.write_all(KEPT.as_bytes()).await.unwrap();
+    assert!(stream.read(&mut [0; 1_024]).await.unwrap() > 0);
+    stream
+        .write_all(b"GET /healthz HTTP/1.1\r\nX-Drip: ")
+        .await
+        .unwrap();
+    let mut drops = interval(Duration::from_millis(100));
+    let hung_up = async {
+        while stream.write_all(b"a").await.is_ok() {
+            drops.tick().await;
+        }
+    };
+    timeout(BOUND, hung_up).await.expect("the service hangs up");
+}
+
+#[tokio::test]
+async fn a_body_that_comes_in_drop_by_drop_is_ended() {
+    let world = World::new(SHORT, "").await;
+    let head =
+        format!("POST {TOKEN}/reject HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\n");
+    let whole = ended(drip(
+        world.private,
+        &format!("{head}Content-Length: 8000\r\n\r\n{{\"value\":\""),
+        b'a',
+    ))
+    .await;
+    assert!(!whole.contains(" 200 "), "{whole}");
+    // In chunks, each of which begins and does not end.
+    let chunked = ended(drip(
+        world.private,
+        &format!("{head}Transfer-Encoding: chunked\r\n\r\n1f40\r\n"),
+        b'a',
+    ))
+    .await;
+    assert!(!chunked.contains(" 200 "), "{chunked}");
+}
+
+#[tokio::test]
+async fn half_a_later_head_and_then_silence_is_ended() {
+    let world = World::new(SHORT, "").await;
+    let mut stream = TcpStream::connect(world.public).await.unwrap();
+    stream
+        .write_all(format!("{KEPT}GET /healthz HT").as_bytes())
+        .await
+        .unwrap();
+    let mut came = Vec::new();
+    timeout(BOUND, stream.read_to_end(&mut came))
+        .await
+        .expect("the service hangs up")
+        .unwrap();
+    assert!(came.starts_with(b"HTTP/1.1 200 OK"));
+}
+
+#[tokio::test]
+async fn a_client_that_asks_and_never_reads_is_ended() {
+    let world = World::new(SHORT, "").await;
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.set_recv_buffer_size(4_096).unwrap();
+    socket.connect(&world.public.into()).unwrap();
+    socket.set_nonblocking(true).unwrap();
+    let mut stream = TcpStream::from_std(socket.into()).unwrap();
+    // Far more than the buffers between hold.
+    let ask = "GET /jssdk/wx-jssdk.js HTTP/1.1\r\nHost: x\r\n\r\n".repeat(64);
+    let asking = async { while stream.write_all(ask.as_bytes()).await.is_ok() {} };
+    timeout(BOUND, asking).await.expect("the service hangs up");
+}
+
+#[tokio::test]
+async fn an_idle_connection_is_ended_after_its_time() {
+    let world = World::new(SHORT, "").await;
+    for first in ["", KEPT] {
+        let mut stream = TcpStream::connect(world.public).await.unwrap();
+        stream.write_all(first.as_bytes()).await.unwrap();
+        timeout(BOUND, stream.read_to_end(&mut Vec::new()))
+            .await
+            .expect("the service hangs up")
+            .unwrap();
+    }
+}
+
+#[tokio::test]
+async fn three_hundred_slow_clients_keep_nobody_from_being_served() {
+    let world = World::new(SHORT, "").await;
+    assert_eq!(
+        ask(world.public, "GET", PAGE, &[], "").await.status,
+        200,
+        "the ticket is there"
+    );
+    let slow: Vec<_> = (0..300)
+        .map(|n| match n % 3 {
+            0 => drip(world.public, "GET /healthz HTTP/1.1\r\nX-Drip: ", b'a'),
+            1 => drip(
+                world.public,
+                &format!("{KEPT}GET /healthz HTTP/1.1\r\nX-Drip: "),
+                b'a',
+            ),
+            _ => drip(
+                world.public,
+                "POST /jssdk/config HTTP/1.1\r\nHost: x\r\nContent-Length: 9999\r\n\r\n",
+                b'a',
+            ),
+        })
+        .collect();
+    for _ in 0..100 {
+        let served = timeout(
+            Duration::from_secs(10),
+            ask(world.public, "GET", PAGE, &[], ""),
+        )
+        .await;
+        assert_eq!(served.expect("an answer at once").status, 200);
+    }
+    for slow in slow {
+        ended(slow).await;
+    }
+}
+
+#[tokio::test]
+async fn when_the_places_are_taken_idle_connections_make_room() {
+    let world = World::new("max_connections = 20\nkeep_alive_seconds = 3600", "").await;
+    let mut idle = Vec::new();
+    for _ in 0..20 {
+        let mut stream = TcpStream::connect(world.public).await.unwrap();
+        stream.write_all(KEPT.as_bytes()).await.unwrap();
+        idle.push(stream);
+    }
+    let there = async {
+        while world.counter.now().open_connections < 18 {
+            tokio::task::yield_now().await
+        }
+    };
+    timeout(BOUND, there).await.expect("connections");
+    // Whoever comes now gets a place that an idle connection leaves.
+    for _ in 0..5 {
+        assert_eq!(ask(world.public, "GET", PAGE, &[], "").await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn few_places_are_not_taken_by_one_connection() {
+    let world = World::new("request_seconds = 2\nmax_connections = 10", "").await;
+    let mut alone = TcpStream::connect(world.public).await.unwrap();
+    for _ in 0..2 {
+        alone.write_all(KEPT.as_bytes()).await.unwrap();
+        assert!(alone.read(&mut [0; 1_024]).await.unwrap() > 0, "still open");
+        // As long as an idle connection is let be at least: another one is ended meanwhile.
+        ended(drip(
+            world.public,
+            &format!("{KEPT}GET / HTTP/1.1\r\nX-Drip: "),
+            b'a',
+        ))
+        .await;
+    }
+    assert_eq!(world.counter.now().evicted_idle, 0);
+}
+
+#[tokio::test]
+async fn a_client_that_waits_for_wechat_is_no_slow_client() {
+    let world = World::new("request_seconds = 1\nkeep_alive_seconds = 1", "").await;
+    let gate = world.sandbox.hold("/cgi-bin/ticket/getticket");
+    let public = world.public;
+    let waiting = tokio::spawn(async move { ask(public, "GET", PAGE, &[], "").await.status });
+    timeout(
+        BOUND,
+        world.sandbox.wait_for_calls("/cgi-bin/ticket/getticket", 1),
+    )
+    .await
+    .unwrap();
+    // Longer than a slow client would be let be: another connection, begun after it, is ended meanwhile.
+    ended(drip(
+        world.public,
+        &format!("{KEPT}GET / HTTP/1.1\r\nX-Drip: "),
+        b'a',
+    ))
+    .await;
+    gate.release();
+    assert_eq!(timeout(BOUND, waiting).await.unwrap().unwrap(), 200);
+}
+
+#[tokio::test]
+async fn a_first_request_that_comes_with_the_end_of_its_handshake_may_wait_as_long() {
+    let home = tempfile::tempdir().unwrap();
+    let key = rcgen::KeyPair::generate().unwrap();
+    let cert = rcgen::CertificateParams::new(vec!["localhost".to_owned()])
+        .unwrap()
+        .self_signed(&key)
+        .unwrap();
+    let files = [("c.pem", cert.pem()), ("k.pem", key.serialize_pem())].map(|(name, text)| {
+        std::fs::write(home.path().join(name), text).unwrap();
+        home.path().join(name).display().to_string()
+    });
+    let tls = format!("tls = {{ cert = {:?}, key = {:?} }}", files[0], files[1]);
+    let world = World::new("request_seconds = 7\nkeep_alive_seconds = 1", &tls).await;
+    let gate = world.sandbox.hold("/cgi-bin/ticket/getticket");
+    let waiting = tokio::spawn(ask_with_the_handshake(world.public, cert.der().clone()));
+    timeout(
+        BOUND,
+        world.sandbox.wait_for_calls("/cgi-bin/ticket/getticket", 1),
+    )
+    .await
+    .unwrap();
+    // Longer than an idle connection is let be, which is six seconds here.
+    ended(drip(
+        world.private,
+        &format!("{KEPT}GET / HTTP/1.1\r\nX-Drip: "),
+        b'a',
+    ))
+    .await;
+    gate.release();
+    let answer = timeout(BOUND, waiting).await.unwrap().unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer:?}");
+}
+
+/// Sends the last message of the handshake and the request in one piece, as clients that are not slow do.
+async fn ask_with_the_handshake(
+    to: SocketAddr,
+    trusted: rustls::pki_types::CertificateDer<'static>,
+) -> String {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(trusted).unwrap();
+    let config = rustls::ClientConfig::builder_with_provider(
+        rustls::crypto::ring::default_provider().into(),
+    )
+    .with_safe_default_protocol_versions()
+    .unwrap()
+    .with_root_certificates(roots)
+    .with_no_client_auth();
+    let mut tls =
+        rustls::ClientConnection::new(config.into(), "localhost".try_into().unwrap()).unwrap();
+    let request = format!("GET {PAGE} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    tls.writer().write_all(request.as_bytes()).unwrap();
+    let mut stream = TcpStream::connect(to).await.unwrap();
+    let (mut came, mut buffer) = (Vec::new(), [0; 4_096]);
+    loop {
+        let mut piece = Vec::new();
+        while tls.wants_write() {
+            tls.write_tls(&mut piece).unwrap();
+        }
+        stream.write_all(&piece).await.unwrap();
+        let Ok(count @ 1..) = stream.read(&mut buffer).await else {
+            break;
+        };
+        let mut read = &buffer[..count];
+        while !read.is_empty() {
+            tls.read_tls(&mut read).unwrap();
+            tls.process_new_packets().unwrap();
+        }
+        let _ = tls.reader().read_to_end(&mut came);
+    }
+    String::from_utf8(came).unwrap()
+}
+
+#[tokio::test]
+async fn what_is_too_large_is_refused_and_harms_nobody() {
+    let world = World::new("", "").await;
+    let large = "x".repeat(100_000);
+    let key = [("Authorization", "Bearer wxk_right")];
+    ask(
+        world.private,
+        "POST",
+        &format!("{TOKEN}/reject"),
+        &key,
+        &large,
+    )
+    .await
+    .problem(413, "body_too_large");
+    ask(world.private, "POST", "/jssdk/diagnose", &key, &large)
+        .await
+        .problem(413, "body_too_large");
+    assert_eq!(
+        ask(world.private, "POST", "/cgi-bin/stable_token", &[], &large)
+            .await
+            .json()["errcode"],
+        44002
+    );
+    ask(world.public, "POST", "/jssdk/config", &[], &large)
+        .await
+        .problem(405, "method_not_allowed");
+    // An address of 20 KB is refused with words; one of 70 KB, or 200 KB of headers, by the parser.
+    ask(
+        world.public,
+        "GET",
+        &format!("{PAGE}{}", &large[..20_000]),
+        &[],
+        "",
+    )
+    .await
+    .problem(400, "bad_url");
+    assert_eq!(
+        ask(
+            world.public,
+            "GET",
+            &format!("{PAGE}{}", &large[..70_000]),
+            &[],
+            ""
+        )
+        .await
+        .status,
+        400
+    );
+    let header = format!("{large}{large}");
+    assert_eq!(
+        ask(world.public, "GET", PAGE, &[("X-Large", &header)], "")
+            .await
+            .status,
+        431
+    );
+    assert_eq!(ask(world.public, "GET", PAGE, &[], "").await.status, 200);
+}

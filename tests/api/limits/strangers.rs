@@ -1,0 +1,146 @@
+//! The private listener and a browser on a machine that can reach it.
+
+use crate::limits::world::*;
+
+const BROWSER: (&str, &str) = ("User-Agent", "Mozilla/5.0 (X11; Linux x86_64) Chrome/140.0");
+
+async fn browse(world: &World, host: &str, target: &str, more: &[(&str, &str)]) -> Answer {
+    let headers: Vec<_> = [("Host", host), BROWSER]
+        .into_iter()
+        .chain(more.iter().copied())
+        .collect();
+    ask(world.private, "GET", target, &headers, "").await
+}
+
+#[tokio::test]
+async fn a_page_whose_own_name_points_here_reads_nothing() {
+    let world = World::new("", "").await;
+    for target in ["/readyz", "/healthz", TOKEN, "/cgi-bin/token", "/nothing"] {
+        for host in ["evil.com", "evil.com:8081", "127.0.0.1.nip.io"] {
+            browse(&world, host, target, &[("Sec-Fetch-Site", "same-origin")])
+                .await
+                .problem(421, "foreign_host");
+        }
+    }
+    // A browser without Sec-Fetch-Site, and a script that names itself otherwise.
+    browse(&world, "evil.com", "/readyz", &[])
+        .await
+        .problem(421, "foreign_host");
+    let headers = [
+        ("Host", "evil.com"),
+        ("User-Agent", "curl/8"),
+        ("Sec-Fetch-Site", "same-origin"),
+    ];
+    ask(world.private, "GET", "/readyz", &headers, "")
+        .await
+        .problem(421, "foreign_host");
+}
+
+#[tokio::test]
+async fn a_host_that_cannot_be_read_is_foreign_to_a_browser() {
+    let world = World::new("", "").await;
+    for host in [
+        "evil\u{3002}com",
+        "\u{ff45}vil",
+        "evil%2ecom",
+        "[evil.com",
+        "localhost, evil.com",
+    ] {
+        browse(&world, host, "/readyz", &[])
+            .await
+            .problem(421, "foreign_host");
+    }
+    browse(
+        &world,
+        "localhost",
+        "/readyz",
+        &[("Sec-Fetch-Site", "\u{ff45}")],
+    )
+    .await
+    .problem(403, "cross_site");
+}
+
+#[tokio::test]
+async fn a_page_of_another_site_may_not_call_but_a_link_may_be_followed() {
+    let world = World::new("", "").await;
+    for site in ["cross-site", "same-site"] {
+        let fetched = [
+            ("Sec-Fetch-Site", site),
+            ("Sec-Fetch-Mode", "no-cors"),
+            ("Sec-Fetch-Dest", "image"),
+        ];
+        browse(&world, "127.0.0.1:8081", "/readyz", &fetched)
+            .await
+            .problem(403, "cross_site");
+        let framed = [
+            ("Sec-Fetch-Site", site),
+            ("Sec-Fetch-Mode", "navigate"),
+            ("Sec-Fetch-Dest", "iframe"),
+        ];
+        browse(&world, "127.0.0.1:8081", "/readyz", &framed)
+            .await
+            .problem(403, "cross_site");
+        let followed = [
+            ("Sec-Fetch-Site", site),
+            ("Sec-Fetch-Mode", "navigate"),
+            ("Sec-Fetch-Dest", "document"),
+        ];
+        assert_eq!(
+            browse(&world, "127.0.0.1:8081", "/readyz", &followed)
+                .await
+                .status,
+            200
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_operators_browser_and_every_program_get_in() {
+    let world = World::new("", "admin_hosts = [\"wx.example.internal\"]").await;
+    let own = [
+        ("Sec-Fetch-Site", "none"),
+        ("Sec-Fetch-Mode", "navigate"),
+        ("Sec-Fetch-Dest", "document"),
+    ];
+    for host in [
+        "127.0.0.1:8081",
+        "[::1]:8081",
+        "localhost:8081",
+        "wx:8081",
+        "wx.example.internal",
+        "WX.example.INTERNAL:8081",
+    ] {
+        assert_eq!(
+            browse(&world, host, "/readyz", &own).await.status,
+            200,
+            "{host}"
+        );
+    }
+    for host in [
+        "prometheus.example.com",
+        "wx.default.svc.cluster.local:8081",
+    ] {
+        let headers = [("Host", host), ("User-Agent", "Prometheus/3.0")];
+        assert_eq!(
+            ask(world.private, "GET", "/readyz", &headers, "")
+                .await
+                .status,
+            200,
+            "{host}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_public_listener_asks_no_browser_for_its_name() {
+    let world = World::new("", "").await;
+    let headers = [
+        ("Host", "www.example.com"),
+        BROWSER,
+        ("Sec-Fetch-Site", "same-origin"),
+    ];
+    assert_eq!(
+        ask(world.public, "GET", PAGE, &headers, "").await.status,
+        200
+    );
+}

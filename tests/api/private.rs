@@ -1,0 +1,11 @@
+//! The private plane over real HTTP: both scopes on a free port, the sandbox behind them, and a clock that stands still.
+
+mod behind;
+mod credentials;
+mod diagnose;
+mod keys;
+mod quota;
+mod reject;
+mod weixin;
+mod work;
+mod world;

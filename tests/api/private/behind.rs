@@ -1,0 +1,234 @@
+//! A development server behind the production server: its `upstream` is production's admin listener, its secret an API key.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, copy_bidirectional};
+use tokio::net::{TcpListener, TcpStream};
+use wx_jssdk::sandbox::{App, Sandbox};
+use wx_jssdk::{Account, Broker, Clock, Kind, PageUrl, Platform, UpstreamOptions};
+
+use crate::private::world::*;
+
+const LIFE: u64 = 7_200;
+
+/// What a call of an account costs WeChat, and how its values are judged there.
+struct Case {
+    account: Account,
+    /// The account at the simulator.
+    app: &'static str,
+    token: &'static str,
+    tickets: &'static [(Kind, &'static str, &'static str)],
+}
+
+fn official() -> Case {
+    Case {
+        account: Account::official(APP, KEY),
+        app: APP,
+        token: STABLE,
+        tickets: &[(Kind::JsapiTicket, "jsapi", TICKET)],
+    }
+}
+
+fn work() -> Case {
+    Case {
+        account: Account::work(CORP, 1_000_002, SALES_KEY),
+        app: "wwbbbbbbbbbbbbbbbb:1000002",
+        token: "/cgi-bin/gettoken",
+        tickets: &[
+            (Kind::JsapiTicket, "jsapi", "/cgi-bin/get_jsapi_ticket"),
+            (Kind::AgentTicket, "agent_config", "/cgi-bin/ticket/get"),
+        ],
+    }
+}
+
+/// Production with the simulated WeChat behind it, and a development server that asks production in WeChat's place.
+struct Chain {
+    production: World,
+    wechat: Sandbox,
+    way: Way,
+    development: Broker,
+    clock: Clock,
+    case: Case,
+}
+
+/// The way from development to production.
+struct Way {
+    address: String,
+    hangs: Arc<AtomicBool>,
+    calls: Arc<AtomicU64>,
+}
+
+impl Way {
+    /// On the way of the first `slow` calls a second passes.
+    async fn to(production: SocketAddr, clock: Clock, slow: u64) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let hangs = Arc::new(AtomicBool::new(false));
+        let calls = Arc::new(AtomicU64::new(0));
+        let (hanging, counting) = (hangs.clone(), calls.clone());
+        tokio::spawn(async move {
+            while let Ok((mut client, _)) = listener.accept().await {
+                if counting.fetch_add(1, SeqCst) < slow {
+                    clock.advance(Duration::from_secs(1));
+                }
+                let hangs = hanging.load(SeqCst);
+                tokio::spawn(async move {
+                    if hangs {
+                        // Read and never answered, until the client gives up.
+                        let mut request = Vec::new();
+                        let _ = client.read_to_end(&mut request).await;
+                    } else if let Ok(mut server) = TcpStream::connect(production).await {
+                        let _ = copy_bidirectional(&mut client, &mut server).await;
+                    }
+                });
+            }
+        });
+        Self {
+            address,
+            hangs,
+            calls,
+        }
+    }
+}
+
+impl Chain {
+    async fn new(case: Case, slow: u64) -> Self {
+        let clock = Clock::manual(START);
+        let wecom = Sandbox::start(clock.clone()).await.unwrap();
+        wecom.add_app(App::work(CORP, 1_000_002, SECRET));
+        let accounts = match case.account.platform() {
+            Platform::Work { .. } => vec![("sales", Account::work(CORP, 1_000_002, SECRET))],
+            _ => vec![("main", Account::official(APP, SECRET))],
+        };
+        let production = World::with(clock.clone(), wecom.url(), accounts).await;
+        let wechat = match case.account.platform() {
+            Platform::Work { .. } => wecom,
+            _ => production.sandbox.clone(),
+        };
+        let way = Way::to(production.address, clock.clone(), slow).await;
+        let upstream = UpstreamOptions {
+            weixin: way.address.clone(),
+            qyapi: way.address.clone(),
+            connect_timeout: Duration::from_millis(300),
+            timeout: Duration::from_millis(300),
+        };
+        let account = case.account.clone().js_safe_domain("example.com").unwrap();
+        let development = Broker::builder()
+            .clock(clock.clone())
+            .upstream(upstream)
+            .account("dev", account);
+        let chain = Self {
+            production,
+            wechat,
+            way,
+            development: development.build().unwrap(),
+            clock,
+            case,
+        };
+        chain.step().await;
+        chain
+    }
+
+    async fn seconds(&self, count: u64) {
+        for _ in 0..count {
+            self.production.advance(1);
+            self.step().await;
+        }
+    }
+
+    /// Each keeper takes its step, and a page asks.
+    async fn step(&self) {
+        self.production.broker.tend().await;
+        self.development.tend().await;
+        self.signs().await;
+    }
+
+    fn passed(&self) -> u64 {
+        self.clock.now().0 - START.0
+    }
+
+    /// Every ticket is there, and WeChat takes it.
+    async fn signs(&self) {
+        let page = PageUrl::parse("https://example.com/p").unwrap();
+        let signed = self.development.js_config("dev", &page).await;
+        assert!(signed.is_ok(), "after {} s: {signed:?}", self.passed());
+        for (kind, name, _) in self.case.tickets {
+            let ticket = self.development.credential("dev", *kind).await;
+            let ticket =
+                ticket.unwrap_or_else(|error| panic!("after {} s: {error}", self.passed()));
+            assert!(
+                self.wechat
+                    .accepts_ticket(self.case.app, name, ticket.value.expose()),
+                "after {} s: a dead {kind}",
+                self.passed()
+            );
+        }
+    }
+
+    async fn token(&self) {
+        let token = self.development.credential("dev", Kind::AccessToken).await;
+        let token = token.unwrap_or_else(|error| panic!("after {} s: {error}", self.passed()));
+        assert!(
+            self.wechat
+                .accepts_token(self.case.app, token.value.expose()),
+            "after {} s: a dead token",
+            self.passed()
+        );
+    }
+}
+
+async fn three_lives_cost_one_call_each(case: fn() -> Case) {
+    for slow in [0, 1, 2] {
+        let chain = Chain::new(case(), slow).await;
+        for _ in 0..3 * LIFE {
+            chain.seconds(1).await;
+            chain.token().await;
+        }
+        // The fourth value is there already: it came some minutes before the end of the third.
+        let calls = chain.wechat.calls(chain.case.token);
+        assert!(calls <= 4, "{calls} token calls");
+        for (kind, _, path) in chain.case.tickets {
+            let calls = chain.wechat.calls(path);
+            assert!(calls <= 4, "{calls} calls for a {kind}");
+        }
+        // Of each value the first and, where production is renewing it at this very time, once more.
+        let values = 1 + chain.case.tickets.len() as u64;
+        let asked = chain.way.calls.load(SeqCst);
+        assert!(asked <= 8 * values, "production was asked {asked} times");
+    }
+}
+
+#[tokio::test]
+async fn an_official_account_behind_production_costs_wechat_one_call_a_life() {
+    three_lives_cost_one_call_each(official).await;
+}
+
+#[tokio::test]
+async fn a_wecom_app_behind_production_costs_one_call_a_life_and_always_has_a_token() {
+    three_lives_cost_one_call_each(work).await;
+}
+
+async fn pages_outlive_a_hanging_production(case: fn() -> Case) {
+    for before_the_end in [245, 200, 150, 90, 30, 1] {
+        let chain = Chain::new(case(), 0).await;
+        chain.seconds(LIFE - before_the_end).await;
+        chain.way.hangs.store(true, SeqCst);
+        chain.seconds(60).await;
+        chain.way.hangs.store(false, SeqCst);
+        chain.seconds(400).await;
+        chain.token().await;
+    }
+}
+
+#[tokio::test]
+async fn while_production_hangs_for_a_minute_every_page_of_development_is_signed() {
+    pages_outlive_a_hanging_production(official).await;
+}
+
+#[tokio::test]
+async fn while_production_hangs_for_a_minute_every_wecom_page_of_development_is_signed() {
+    pages_outlive_a_hanging_production(work).await;
+}

@@ -1,0 +1,133 @@
+//! `POST /jssdk/diagnose`: who may ask, and that a living ticket is computed with but never told.
+
+use serde_json::json;
+use sha1::{Digest as _, Sha1};
+use wx_jssdk::Kind;
+
+use crate::private::world::*;
+
+const PATH: &str = "/jssdk/diagnose";
+
+async fn ask(world: &World, key: &str, body: &str) -> Answer {
+    world.send("POST", PATH, &[("X-Api-Key", key)], body).await
+}
+
+fn signed(ticket: &str, url: &str) -> String {
+    let digest = Sha1::digest(format!(
+        "jsapi_ticket={ticket}&noncestr=n&timestamp=1414587457&url={url}"
+    ));
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[tokio::test]
+async fn nobody_asks_without_a_key() {
+    let world = World::new().await;
+    let answer = world
+        .send(
+            "POST",
+            PATH,
+            &[],
+            r#"{"error":"config:invalid url domain"}"#,
+        )
+        .await;
+    answer.problem(401, "unauthorized");
+    assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
+}
+
+#[tokio::test]
+async fn the_accounts_living_ticket_names_the_mistake_and_is_not_told() {
+    let world = World::new().await;
+    let ticket = world
+        .broker
+        .credential("main", Kind::JsapiTicket)
+        .await
+        .unwrap()
+        .value
+        .clone();
+    let body = json!({"account": "main", "url": "https://h.cn/p#x", "nonce": "n", "timestamp": 1_414_587_457,
+        "signature": signed(ticket.expose(), "https://h.cn/p#x")});
+    let answer = ask(&world, KEY, &body.to_string()).await;
+    let json = answer.ok().0;
+    let first = &json["findings"][0];
+    assert_eq!(
+        (&first["code"], &first["confidence"]),
+        (&json!("fragment_kept"), &json!("proven"))
+    );
+    assert!(
+        first["cause"]["zh"].is_string() && first["fix"]["en"].is_string(),
+        "{first}"
+    );
+    assert!(!answer.text.contains(ticket.expose()));
+}
+
+#[tokio::test]
+async fn a_key_that_does_not_open_the_account_does_not_use_its_ticket() {
+    let world = World::new().await;
+    let body = json!({"account": "main", "url": "https://h.cn/", "nonce": "n", "timestamp": "1", "signature": "x"}).to_string();
+    ask(&world, SALES_KEY, &body)
+        .await
+        .problem(403, "forbidden");
+    assert_eq!(world.sandbox.calls_total(), 0);
+}
+
+#[tokio::test]
+async fn tickets_and_a_foreign_answer_may_be_given_along() {
+    let world = World::new().await;
+    let body = json!({"url": "https://h.cn/", "tickets": {"current": "ticket-one", "previous": "ticket-two"},
+        "answer": {"data": {"nonceStr": "n", "timestamp": "1414587457", "signature": signed("ticket-two", "https://h.cn/")}}});
+    let answer = ask(&world, KEY, &body.to_string()).await;
+    assert_eq!(answer.ok().0["findings"][0]["code"], "previous_ticket");
+    assert!(!answer.text.contains("ticket-two"));
+}
+
+#[tokio::test]
+async fn a_body_that_is_no_case_is_refused_and_not_quoted() {
+    let world = World::new().await;
+    let long = format!(r#"{{"error":"{}"}}"#, "x".repeat(70_000));
+    for body in [
+        "",
+        "secret",
+        "{}",
+        r#"{"url":"https://h.cn/"}"#,
+        r#"{"unknown":"secret"}"#,
+    ] {
+        let answer = ask(&world, KEY, body).await;
+        answer.problem(400, "bad_body");
+        assert!(!answer.text.contains("secret"), "{}", answer.text);
+    }
+    ask(&world, KEY, &long).await.problem(413, "body_too_large");
+}
+
+#[tokio::test]
+async fn too_long_a_body_and_another_method_are_problem_documents() {
+    let world = World::new().await;
+    let long = format!(r#"{{"error":"{}"}}"#, "x".repeat(70_000));
+    ask(&world, KEY, &long).await.problem(413, "body_too_large");
+    for method in ["GET", "PUT", "DELETE"] {
+        let answer = world.send(method, PATH, &[("X-Api-Key", KEY)], "").await;
+        answer.problem(405, "method_not_allowed");
+        assert_eq!(answer.header("allow"), Some("POST"));
+    }
+}
+
+#[tokio::test]
+async fn a_paste_is_read_here_too() {
+    let world = World::new().await;
+    let paste = format!(
+        "config:invalid signature\nhttps://h.cn/\nnonceStr=n&timestamp=1414587457&signature={}",
+        signed("ticket-one", "http://h.cn/")
+    );
+    let body = json!({"paste": paste, "tickets": {"current": "ticket-one"}}).to_string();
+    assert_eq!(
+        ask(&world, KEY, &body).await.ok().0["findings"][0]["code"],
+        "scheme_swapped"
+    );
+}
+
+#[tokio::test]
+async fn another_method_is_told_which_one_there_is() {
+    let world = World::new().await;
+    let answer = world.get_with(KEY, "/jssdk/diagnose").await;
+    answer.problem(405, "method_not_allowed");
+    assert_eq!(answer.header("allow"), Some("POST"));
+}

@@ -1,0 +1,298 @@
+//! Who may call: keys, what they open, what the others learn.
+
+use std::sync::{Arc, Mutex};
+
+use wx_jssdk::Kind;
+use wx_jssdk::actix::{ApiKey, ApiKeys, KeyHash};
+
+use crate::common::process::alone;
+use crate::private::world::*;
+
+const PATH: &str = "/credentials/main/access_token";
+
+#[tokio::test]
+async fn a_key_comes_as_bearer_token_or_in_a_header_of_its_own() {
+    let world = World::new().await;
+    for (name, value) in [
+        ("Authorization", format!("Bearer {KEY}")),
+        ("authorization", format!("bearer {KEY}")),
+        ("X-Api-Key", KEY.to_owned()),
+        ("x-api-key", KEY.to_owned()),
+    ] {
+        world.send("GET", PATH, &[(name, &value)], "").await.ok();
+    }
+}
+
+#[tokio::test]
+async fn a_missing_and_a_wrong_key_get_the_same_answer() {
+    let world = World::new().await;
+    let wrong = [
+        vec![],
+        vec![("Authorization", "Bearer wxk_wrong".to_owned())],
+        vec![("Authorization", "Bearer ".to_owned())],
+        vec![("Authorization", "Bearer".to_owned())],
+        vec![("Authorization", format!("Basic {KEY}"))],
+        vec![("Authorization", KEY.to_owned())],
+        vec![("Authorization", format!("Bearer {}", KeyHash::of(KEY)))],
+        vec![("Authorization", format!("Bearer {}", KEY.to_uppercase()))],
+        vec![("X-Api-Key", String::new())],
+        vec![("X-Api-Key", "wxk_wrong".to_owned())],
+        vec![
+            ("Authorization", "Bearer wxk_wrong".to_owned()),
+            ("X-Api-Key", KEY.to_owned()),
+        ],
+    ];
+    let mut said = std::collections::HashSet::new();
+    for headers in wrong {
+        let headers: Vec<_> = headers
+            .iter()
+            .map(|(name, value)| (*name, value.as_str()))
+            .collect();
+        for path in [
+            PATH,
+            "/credentials/nobody/access_token",
+            "/credentials/main/nothing",
+        ] {
+            let answer = world.send("GET", path, &headers, "").await;
+            answer.problem(401, "unauthorized");
+            assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
+            said.insert(answer.text);
+        }
+        let answer = world
+            .send(
+                "POST",
+                &format!("{PATH}/reject"),
+                &headers,
+                r#"{"value":"x"}"#,
+            )
+            .await;
+        answer.problem(401, "unauthorized");
+        said.insert(answer.text);
+    }
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert_eq!(world.sandbox.calls_total(), 0);
+}
+
+#[tokio::test]
+async fn a_key_in_the_query_opens_nothing() {
+    // It would be in every access log.
+    let world = World::new().await;
+    for name in ["key", "api_key", "access_token", "secret"] {
+        world
+            .get(&format!("{PATH}?{name}={KEY}"))
+            .await
+            .problem(401, "unauthorized");
+    }
+}
+
+#[tokio::test]
+async fn a_key_opens_its_accounts_and_kinds_and_no_others() {
+    let world = World::new().await;
+    for (key, path, status) in [
+        (MAIN_KEY, "main/access_token", 200),
+        (MAIN_KEY, "main/jsapi_ticket", 200),
+        (MAIN_KEY, "mini/access_token", 403),
+        (TICKET_KEY, "main/jsapi_ticket", 200),
+        (TICKET_KEY, "main/access_token", 403),
+        (TICKET_KEY, "main/card_ticket", 403),
+        (TICKET_KEY, "classic/jsapi_ticket", 403),
+        (SALES_KEY, "main/jsapi_ticket", 403),
+        (SALES_KEY, "hr/access_token", 403),
+    ] {
+        let answer = world.get_with(key, &format!("/credentials/{path}")).await;
+        assert_eq!(answer.status, status, "{key} {path}: {answer:?}");
+    }
+    let calls = world.sandbox.calls_total();
+    let bearer = format!("Bearer {TICKET_KEY}");
+    let refused = world
+        .send(
+            "POST",
+            &format!("{PATH}/reject"),
+            &[("Authorization", &bearer)],
+            r#"{"value":"x"}"#,
+        )
+        .await;
+    refused.problem(403, "forbidden");
+    assert_eq!(world.sandbox.calls_total(), calls);
+}
+
+#[tokio::test]
+async fn a_key_that_may_not_see_an_account_is_not_told_whether_there_is_one() {
+    let world = World::new().await;
+    let mut said = std::collections::HashSet::new();
+    for account in [
+        "mini", "classic", "nobody", "mai", "main%20", "MAIN", "%6Dini",
+    ] {
+        let answer = world
+            .get_with(MAIN_KEY, &format!("/credentials/{account}/access_token"))
+            .await;
+        answer.problem(403, "forbidden");
+        said.insert(answer.text);
+    }
+    // Not even a kind that the one has and the other has not.
+    said.insert(
+        world
+            .get_with(MAIN_KEY, "/credentials/mini/jsapi_ticket")
+            .await
+            .text,
+    );
+    assert_eq!(said.len(), 1, "{said:?}");
+}
+
+#[tokio::test]
+async fn other_keys_take_effect_at_the_next_request() {
+    let world = World::new().await;
+    world.get_with(KEY, PATH).await.ok();
+    let new = ApiKey {
+        name: "new".into(),
+        hash: KeyHash::of("wxk_new"),
+        accounts: None,
+        kinds: None,
+    };
+    world.keys.store(Arc::new(ApiKeys::new(vec![new])));
+    world.get_with(KEY, PATH).await.problem(401, "unauthorized");
+    world.get_with("wxk_new", PATH).await.ok();
+    let token =
+        |key: &str| format!("/cgi-bin/token?grant_type=client_credential&appid={APP}&secret={key}");
+    world.get(&token(KEY)).await.refused(40125);
+    assert!(
+        world
+            .get(&token("wxk_new"))
+            .await
+            .ok()
+            .has_exactly(&["access_token", "expires_in"])
+    );
+    world.keys.store(Arc::default());
+    world
+        .get_with("wxk_new", PATH)
+        .await
+        .problem(401, "unauthorized");
+}
+
+#[tokio::test]
+async fn each_use_is_logged_by_the_name_of_the_key_and_no_key_or_value_ever_is() {
+    if !alone(each_use_is_logged_by_the_name_of_the_key_and_no_key_or_value_ever_is) {
+        return;
+    }
+    let log = Log::new();
+    let lines = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_ansi(false)
+        .with_writer(move || lines.clone());
+    tracing::subscriber::set_global_default(subscriber.finish()).unwrap();
+    let world = World::new().await;
+    let token = world.token("main").await;
+    let ticket = world
+        .get_with(TICKET_KEY, "/credentials/main/jsapi_ticket")
+        .await
+        .ok()
+        .text("value");
+    world
+        .get_with("wxk_wrong", PATH)
+        .await
+        .problem(401, "unauthorized");
+    world
+        .get_with(TICKET_KEY, PATH)
+        .await
+        .problem(403, "forbidden");
+    let renewed = world.reject(PATH, &token).await.ok().text("value");
+    world
+        .send(
+            "POST",
+            &format!("{PATH}/reject"),
+            &[("X-Api-Key", KEY)],
+            &format!("{{\"value\":{token}"),
+        )
+        .await;
+    world
+        .get(&format!(
+            "/cgi-bin/token?grant_type=client_credential&appid={APP}&secret={KEY}"
+        ))
+        .await
+        .ok();
+    world
+        .get(&format!(
+            "/cgi-bin/token?grant_type=client_credential&appid={APP}&secret=wxk_wrong"
+        ))
+        .await
+        .refused(40125);
+    world
+        .get(&format!("{TICKET}?access_token={renewed}&type=jsapi"))
+        .await
+        .ok();
+    world
+        .get(&format!("{TICKET}?access_token=nobodys-token&type=jsapi"))
+        .await
+        .refused(40001);
+    world
+        .seed("sales", Kind::AccessToken, "token-of-sales")
+        .await;
+    world
+        .get(&format!(
+            "/cgi-bin/gettoken?corpid={CORP}&corpsecret={SALES_KEY}"
+        ))
+        .await
+        .ok();
+    let log = log.text();
+    assert!(log.contains("TRACE"), "all levels");
+    for (name, what) in [
+        ("all", "credential call"),
+        ("signer", "credential call"),
+        ("signer", "refused"),
+        ("all", "drop-in token call"),
+    ] {
+        let name = format!("key=\"{name}\"");
+        assert!(
+            log.lines()
+                .any(|line| line.contains(&name) && line.contains(what)),
+            "{name} {what}\n{log}"
+        );
+    }
+    let secrets = [
+        &token,
+        &ticket,
+        &renewed,
+        KEY,
+        TICKET_KEY,
+        SALES_KEY,
+        "wxk_wrong",
+        "nobodys-token",
+        "token-of-sales",
+        SECRET,
+    ];
+    for secret in secrets {
+        assert!(
+            !log.contains(secret),
+            "{secret} is in: {:?}",
+            log.lines().find(|line| line.contains(secret))
+        );
+    }
+}
+
+/// What is logged in this process until it is read.
+#[derive(Clone)]
+struct Log(Arc<Mutex<Option<Vec<u8>>>>);
+
+impl Log {
+    fn new() -> Self {
+        Self(Arc::new(Mutex::new(Some(Vec::new()))))
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().take().unwrap()).unwrap()
+    }
+}
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if let Some(log) = self.0.lock().unwrap().as_mut() {
+            log.extend_from_slice(bytes);
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}

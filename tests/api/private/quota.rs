@@ -1,0 +1,87 @@
+//! Whoever holds a key cannot burn the account's quota: a day of callers who do nothing but complain.
+
+use serde_json::json;
+
+use crate::private::world::*;
+
+/// As often as one reject is granted after the other: what comes between is refused without a call.
+const DAY: u64 = 86_400;
+const EVERY: u64 = 30;
+
+/// Twenty, then four an hour, in each of the two Shanghai days that this day touches, and the natural refreshes: less than the 200
+/// classic token calls a day that WeChat grants even a test account.
+const BOUND: u64 = 2 * 20 + 4 * 24 + 14;
+
+async fn hammer(world: &World, path: &str) {
+    let mut current = world.get_with(KEY, path).await.ok().text("value");
+    for _ in 0..DAY / EVERY {
+        world.advance(EVERY);
+        let answer = world.reject(path, &current).await;
+        current = match answer.status {
+            200 => answer.ok().text("value"),
+            429 => current,
+            _ => panic!("{answer:?}"),
+        };
+    }
+}
+
+#[tokio::test]
+async fn a_day_of_rejects_forces_no_more_than_twenty_stable_tokens() {
+    let world = World::new().await;
+    let mut tokens = std::collections::HashSet::from([world.token("main").await]);
+    for _ in 0..DAY / EVERY {
+        world.advance(EVERY);
+        let current = world.token("main").await;
+        assert!(
+            world.sandbox.accepts_token(APP, &current),
+            "never a dead one"
+        );
+        world
+            .reject("/credentials/main/access_token", &current)
+            .await;
+        tokens.insert(current);
+    }
+    // Twenty forced in each of the two Shanghai days that this day touches, and the ends of twelve natural lives.
+    assert!(tokens.len() <= 2 * 20 + 14, "{} tokens", tokens.len());
+    assert!(
+        world.sandbox.calls(STABLE) < 10_000,
+        "{} calls of 500,000",
+        world.sandbox.calls(STABLE)
+    );
+}
+
+#[tokio::test]
+async fn a_day_of_force_refresh_answers_every_call_and_forces_no_more_than_the_ration() {
+    let world = World::new().await;
+    let body = json!({ "grant_type": "client_credential", "appid": APP, "secret": KEY, "force_refresh": true });
+    let mut tokens = std::collections::HashSet::new();
+    for _ in 0..DAY / EVERY {
+        world.advance(EVERY);
+        let answer = world.stable(&body).await.ok();
+        assert!(
+            world
+                .sandbox
+                .accepts_token(APP, &answer.text("access_token")),
+            "{}",
+            answer.0
+        );
+        tokens.insert(answer.text("access_token"));
+    }
+    assert!(tokens.len() <= 2 * 20 + 14, "{} tokens", tokens.len());
+}
+
+#[tokio::test]
+async fn a_day_of_rejects_leaves_a_classic_accounts_quota() {
+    let world = World::new().await;
+    hammer(&world, "/credentials/classic/access_token").await;
+    let calls = world.sandbox.calls(CLASSIC);
+    assert!((20..=BOUND).contains(&calls), "{calls} calls");
+}
+
+#[tokio::test]
+async fn a_day_of_rejected_tickets_leaves_the_ticket_quota() {
+    let world = World::new().await;
+    hammer(&world, "/credentials/main/jsapi_ticket").await;
+    let calls = world.sandbox.calls(TICKET);
+    assert!((20..=BOUND).contains(&calls), "{calls} calls");
+}

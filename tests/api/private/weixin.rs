@@ -1,0 +1,563 @@
+//! `api.weixin.qq.com`'s own paths, with an API key in the place of the secret.
+
+use serde_json::json;
+use wx_jssdk::Kind;
+use wx_jssdk::actix::{ApiKey, ApiKeys, KeyHash};
+use wx_jssdk::sandbox::{App, FaultKind, Kind as Revoke};
+
+use crate::private::world::*;
+
+const LONG_40001: &str = "invalid credential, access_token is invalid or not latest, could get access_token by \
+                          getStableAccessToken, more details at https://mmbizurl.cn/s/JtxxFh33r rid: ";
+
+fn token_call(app_id: &str, key: &str) -> String {
+    format!("/cgi-bin/token?grant_type=client_credential&appid={app_id}&secret={key}")
+}
+
+/// The errmsg without its rid, whose first group must be the time.
+fn without_rid(errmsg: &str) -> &str {
+    let (text, rid) = errmsg
+        .split_once(" rid: ")
+        .unwrap_or_else(|| panic!("no rid: {errmsg}"));
+    let groups: Vec<_> = rid.split('-').collect();
+    assert!(
+        groups.len() == 3 && groups.iter().all(|group| group.len() == 8),
+        "{errmsg}"
+    );
+    assert_eq!(u64::from_str_radix(groups[0], 16), Ok(START.0), "{errmsg}");
+    text
+}
+
+#[tokio::test]
+async fn a_token_comes_in_wechats_shape_and_lives_as_long_as_is_left_of_it() {
+    let world = World::new().await;
+    let answer = world.get(&token_call(APP, KEY)).await;
+    let first = answer.ok();
+    assert!(
+        first.has_exactly(&["access_token", "expires_in"]),
+        "no errcode on success: {}",
+        first.0
+    );
+    assert!(
+        answer
+            .header("content-type")
+            .unwrap()
+            .starts_with("application/json")
+    );
+    assert!(
+        world
+            .sandbox
+            .accepts_token(APP, &first.text("access_token"))
+    );
+    world.advance(3_600);
+    let second = world
+        .send("POST", &token_call(APP, MAIN_KEY), &[], "")
+        .await
+        .ok();
+    assert_eq!(
+        (second.text("access_token"), second.number("expires_in")),
+        (first.text("access_token"), 3_600)
+    );
+    assert_eq!(world.sandbox.calls(STABLE), 1);
+}
+
+#[tokio::test]
+async fn stable_token_takes_json_by_post_and_gives_the_same_token() {
+    let world = World::new().await;
+    let token = world
+        .get(&token_call(APP, KEY))
+        .await
+        .ok()
+        .text("access_token");
+    for body in [
+        json!({ "grant_type": "client_credential", "appid": APP, "secret": KEY }),
+        json!({ "grant_type": "client_credential", "appid": APP, "secret": KEY, "force_refresh": false }),
+        json!({ "grant_type": "client_credential", "appid": APP, "secret": KEY, "force_refresh": null, "more": 1 }),
+    ] {
+        assert_eq!(
+            world.stable(&body).await.ok().text("access_token"),
+            token,
+            "{body}"
+        );
+    }
+    assert_eq!(world.sandbox.calls(STABLE), 1);
+}
+
+#[tokio::test]
+async fn classic_accounts_and_mini_programs_have_tokens_on_both_paths() {
+    let world = World::new().await;
+    for app in [CLASSIC_APP, MINI_APP] {
+        let token = world
+            .get(&token_call(app, KEY))
+            .await
+            .ok()
+            .text("access_token");
+        assert!(world.sandbox.accepts_token(app, &token));
+        let body = json!({ "grant_type": "client_credential", "appid": app, "secret": KEY });
+        assert_eq!(world.stable(&body).await.ok().text("access_token"), token);
+    }
+    assert_eq!(
+        world.sandbox.calls(CLASSIC),
+        1,
+        "however often it is asked for: each call would retire the one before"
+    );
+}
+
+#[tokio::test]
+async fn token_calls_are_judged_in_wechats_order() {
+    let world = World::new().await;
+    let grant = "grant_type=client_credential";
+    for (query, errcode, text) in [
+        (String::new(), 41002, "appid missing"),
+        (
+            format!("{grant}&appid=&secret={KEY}"),
+            41002,
+            "appid missing",
+        ),
+        ("appid=wxffffffffffffffff".into(), 40013, "invalid appid"),
+        (
+            format!("{grant}&appid={}&secret={KEY}", APP.to_uppercase()),
+            40013,
+            "invalid appid",
+        ),
+        (
+            format!("{grant}&appid={CORP}&secret={KEY}"),
+            40013,
+            "invalid appid",
+        ),
+        (format!("appid={APP}"), 40002, "invalid grant_type"),
+        (
+            format!("grant_type=authorization_code&appid={APP}&secret={KEY}"),
+            40002,
+            "invalid grant_type",
+        ),
+        (format!("{grant}&appid={APP}"), 41004, "appsecret missing"),
+        (
+            format!("{grant}&appid={APP}&secret="),
+            41004,
+            "appsecret missing",
+        ),
+        (
+            format!("{grant}&appid={APP}&secret=wrong"),
+            40125,
+            "invalid appsecret",
+        ),
+        (
+            format!("{grant}&appid={APP}&secret={SECRET}"),
+            40125,
+            "invalid appsecret",
+        ),
+        (
+            format!("{grant}&appid={MINI_APP}&secret={MAIN_KEY}"),
+            40125,
+            "invalid appsecret",
+        ),
+        (
+            format!("{grant}&appid={APP}&secret={TICKET_KEY}"),
+            40125,
+            "invalid appsecret",
+        ),
+    ] {
+        let errmsg = world
+            .get(&format!("/cgi-bin/token?{query}"))
+            .await
+            .refused(errcode);
+        assert_eq!(without_rid(&errmsg), text, "{query}");
+    }
+    assert_eq!(world.sandbox.calls_total(), 0);
+}
+
+#[tokio::test]
+async fn stable_token_is_judged_in_wechats_order() {
+    let world = World::new().await;
+    world
+        .send("GET", &format!("{STABLE}?appid={APP}"), &[], "")
+        .await
+        .refused(43002);
+    let right = json!({ "grant_type": "client_credential", "appid": APP, "secret": KEY });
+    let with = |name: &str, value: serde_json::Value| {
+        let mut body = right.clone();
+        body[name] = value;
+        body.to_string()
+    };
+    for (body, errcode) in [
+        (String::new(), 44002),
+        ("grant_type=client_credential".into(), 47001),
+        ("[]".into(), 47001),
+        (with("force_refresh", "true".into()), 47001),
+        (with("force_refresh", 1.into()), 47001),
+        ("{}".into(), 41002),
+        (with("appid", 7.into()), 41002),
+        (with("appid", "wxffffffffffffffff".into()), 40013),
+        (with("grant_type", "x".into()), 40002),
+        (with("secret", "".into()), 41004),
+        (with("secret", "wrong".into()), 40125),
+        (with("secret", SALES_KEY.into()), 40125),
+        (with("padding", "x".repeat(9_000).into()), 44002),
+    ] {
+        without_rid(
+            &world
+                .send("POST", STABLE, &[], &body)
+                .await
+                .refused(errcode),
+        );
+    }
+    assert_eq!(world.sandbox.calls_total(), 0);
+}
+
+#[tokio::test]
+async fn force_refresh_is_a_rationed_reject_and_when_rationed_the_token_stays() {
+    let world = World::new().await;
+    let body = json!({ "grant_type": "client_credential", "appid": APP, "secret": KEY, "force_refresh": true });
+    let before = world.token("main").await;
+    world.advance(100);
+    let forced = world.stable(&body).await.ok();
+    assert_ne!(forced.text("access_token"), before);
+    assert_eq!(forced.number("expires_in"), 7_200);
+    let calls = world.sandbox.calls(STABLE);
+    for _ in 0..29 {
+        world.advance(1);
+        assert_eq!(
+            world.stable(&body).await.ok().text("access_token"),
+            forced.text("access_token")
+        );
+    }
+    assert_eq!(world.sandbox.calls(STABLE), calls);
+    world.advance(1);
+    assert_ne!(
+        world.stable(&body).await.ok().text("access_token"),
+        forced.text("access_token")
+    );
+}
+
+#[tokio::test]
+async fn tickets_are_bought_with_a_token_that_was_handed_out_here() {
+    let world = World::new().await;
+    let token = world
+        .get(&token_call(APP, KEY))
+        .await
+        .ok()
+        .text("access_token");
+    for (kind, other) in [("jsapi", "wx_card"), ("wx_card", "jsapi")] {
+        let first = world
+            .get(&format!("{TICKET}?access_token={token}&type={kind}"))
+            .await
+            .ok();
+        assert!(
+            first.has_exactly(&["errcode", "errmsg", "ticket", "expires_in"]),
+            "{}",
+            first.0
+        );
+        assert_eq!(
+            (first.number("errcode"), first.text("errmsg").as_str()),
+            (0, "ok")
+        );
+        let ticket = first.text("ticket");
+        assert!(
+            world.sandbox.accepts_ticket(APP, kind, &ticket)
+                && !world.sandbox.accepts_ticket(APP, other, &ticket)
+        );
+        world.advance(50);
+        let second = world
+            .get(&format!("{TICKET}?access_token={token}&type={kind}"))
+            .await
+            .ok();
+        assert_eq!(
+            (second.text("ticket"), second.number("expires_in")),
+            (ticket, first.number("expires_in") - 50)
+        );
+    }
+    assert_eq!(world.sandbox.calls(TICKET), 2);
+}
+
+#[tokio::test]
+async fn a_key_that_opens_tokens_only_buys_no_ticket_with_one() {
+    let world = World::new().await;
+    world.with_token_key();
+    let token = world
+        .get(&token_call(APP, TOKEN_KEY))
+        .await
+        .ok()
+        .text("access_token");
+    let call = format!("{TICKET}?access_token={token}&type=jsapi");
+    assert_eq!(
+        without_rid(&world.get(&call).await.refused(48001)),
+        "api unauthorized"
+    );
+    // Nor with one that it has from the other paths.
+    let value = world
+        .get_with(TOKEN_KEY, "/credentials/classic/access_token")
+        .await
+        .ok()
+        .text("value");
+    let classic = format!("{TICKET}?access_token={value}&type=wx_card");
+    world.get(&classic).await.refused(48001);
+    assert_eq!(world.sandbox.calls(TICKET), 0);
+    // The same token in the hands of a client whose key opens tickets.
+    let bought = world.get_from("127.0.0.2", &token_call(APP, KEY)).await;
+    assert_eq!(bought.ok().text("access_token"), token);
+    world.get_from("127.0.0.2", &call).await.ok();
+    world.get(&call).await.refused(48001);
+    // Its servers share the token among themselves.
+    world.get_from("127.0.0.3", &call).await.ok();
+}
+
+#[tokio::test]
+async fn where_a_key_is_limited_to_tokens_one_that_was_not_sold_here_buys_no_ticket() {
+    let world = World::new().await;
+    let token = world
+        .broker
+        .credential("main", Kind::AccessToken)
+        .await
+        .unwrap();
+    let call = format!("{TICKET}?access_token={}&type=jsapi", token.value.expose());
+    world.get(&call).await.ok(); // every key that opens the token opens the ticket
+    world.with_token_key();
+    let errmsg = world.get(&call).await.refused(40001);
+    assert!(errmsg.starts_with(LONG_40001), "{errmsg}");
+    world.get(&token_call(APP, KEY)).await.ok();
+    world.get(&call).await.ok();
+}
+
+#[tokio::test]
+async fn a_token_that_a_removed_key_bought_buys_no_ticket() {
+    let world = World::new().await;
+    let token = world
+        .get(&token_call(APP, MAIN_KEY))
+        .await
+        .ok()
+        .text("access_token");
+    let call = format!("{TICKET}?access_token={token}&type=jsapi");
+    world.get(&call).await.ok();
+    world
+        .keys
+        .store(std::sync::Arc::new(ApiKeys::new(vec![ApiKey {
+            name: "other".into(),
+            hash: KeyHash::of(KEY),
+            accounts: None,
+            kinds: None,
+        }])));
+    world.get(&call).await.refused(40001);
+    world.keys.store(std::sync::Arc::new(ApiKeys::default()));
+    world.get(&call).await.refused(40001);
+}
+
+#[tokio::test]
+async fn ticket_calls_are_judged_token_first() {
+    let world = World::new().await;
+    let token = world.token("main").await;
+    let mini = world.token("mini").await;
+    for (query, errcode) in [
+        ("type=jsapi".to_owned(), 41001),
+        ("access_token=&type=jsapi".to_owned(), 41001),
+        ("access_token=nobodys&type=nonsense".to_owned(), 40001),
+        (format!("access_token={KEY}&type=jsapi"), 40001),
+        (format!("access_token={token}x&type=jsapi"), 40001),
+        (format!("access_token={token}"), 40097),
+        (format!("access_token={token}&type=agent_config"), 40097),
+        (format!("access_token={mini}&type=jsapi"), 48001),
+    ] {
+        let errmsg = world
+            .get(&format!("{TICKET}?{query}"))
+            .await
+            .refused(errcode);
+        without_rid(&errmsg);
+        assert!(
+            errcode != 40001 || errmsg.starts_with(LONG_40001),
+            "{errmsg}"
+        );
+    }
+    assert_eq!(world.sandbox.calls(TICKET), 0);
+}
+
+#[tokio::test]
+async fn a_replaced_token_still_buys_tickets_for_four_minutes_and_a_dead_one_none() {
+    let world = World::new().await;
+    let old = world.token("main").await;
+    let call = format!("{TICKET}?access_token={old}&type=jsapi");
+    world.advance(7_100); // the keeper's time: it renews before the end
+    world.broker.tend().await;
+    let new = world.token("main").await;
+    assert_ne!(new, old);
+    world.get(&call).await.ok();
+    world.advance(240);
+    assert!(
+        world
+            .get(&call)
+            .await
+            .refused(40001)
+            .starts_with(LONG_40001)
+    );
+    world
+        .get(&format!("{TICKET}?access_token={new}&type=jsapi"))
+        .await
+        .ok();
+}
+
+#[tokio::test]
+async fn a_token_that_was_reported_dead_buys_no_ticket_from_then_on() {
+    let world = World::new().await;
+    let dead = world.token("main").await;
+    world.sandbox.revoke(APP, Revoke::Token);
+    let new = world
+        .reject("/credentials/main/access_token", &dead)
+        .await
+        .ok()
+        .text("value");
+    assert!(
+        world
+            .get(&format!("{TICKET}?access_token={dead}&type=jsapi"))
+            .await
+            .refused(40001)
+            .starts_with(LONG_40001)
+    );
+    world
+        .get(&format!("{TICKET}?access_token={new}&type=jsapi"))
+        .await
+        .ok();
+}
+
+#[tokio::test]
+async fn what_wechat_refused_is_passed_on_word_for_word() {
+    let world = World::new().await;
+    world.sandbox.add_app(
+        App::official(APP, SECRET)
+            .allow_ips(["203.0.113.7"])
+            .caller_ip([106, 41, 36, 218].into()),
+    );
+    let errmsg = world.get(&token_call(APP, KEY)).await.refused(40164);
+    assert!(
+        errmsg.starts_with(
+            "invalid ip 106.41.36.218 ipv6 ::ffff:106.41.36.218, not in whitelist rid: "
+        ),
+        "{errmsg}"
+    );
+    world.fault(CLASSIC, FaultKind::Errcode(45009));
+    for _ in 0..2 {
+        let errmsg = world
+            .get(&token_call(CLASSIC_APP, KEY))
+            .await
+            .refused(45009);
+        assert!(
+            errmsg.starts_with("reach max api daily quota limit rid: "),
+            "{errmsg}"
+        );
+    }
+    assert_eq!(
+        world.sandbox.calls(CLASSIC),
+        1,
+        "once told, WeChat is not asked again"
+    );
+}
+
+#[tokio::test]
+async fn a_wechat_that_cannot_be_heard_is_busy() {
+    let world = World::new().await;
+    for fault in [
+        FaultKind::Status(502),
+        FaultKind::CutBody,
+        FaultKind::NotJson,
+    ] {
+        world.fault(STABLE, fault.clone());
+        for _ in 0..2 {
+            let errmsg = world.get(&token_call(APP, KEY)).await.refused(-1);
+            assert!(
+                errmsg.starts_with("system error rid: "),
+                "{fault:?}: {errmsg}"
+            );
+        }
+        world.advance(600); // out of the cooldown
+        world.sandbox.clear_faults();
+        let before = world.sandbox.calls(STABLE);
+        world.get(&token_call(APP, KEY)).await.ok();
+        assert_eq!(world.sandbox.calls(STABLE), before + 1, "{fault:?}");
+        world.advance(7_200);
+    }
+}
+
+#[tokio::test]
+async fn the_callers_token_is_not_blamed_for_a_ticket_call_whose_own_token_was_refused() {
+    // An SDK takes 40001 for its own token's death, fetches it again, and again.
+    let world = World::new().await;
+    let token = world.token("main").await;
+    world.sandbox.fault(wx_jssdk::sandbox::Fault::always(
+        TICKET,
+        FaultKind::Errcode(40001),
+    ));
+    world
+        .get(&format!("{TICKET}?access_token={token}&type=jsapi"))
+        .await
+        .refused(-1);
+    assert_eq!(
+        world.sandbox.calls(TICKET),
+        2,
+        "renewed once, tried once more"
+    );
+}
+
+#[tokio::test]
+async fn other_paths_are_not_here() {
+    let world = World::new().await;
+    let token = world.token("main").await;
+    for path in [
+        "/cgi-bin/menu/get",
+        "/cgi-bin",
+        "/cgi-bin/",
+        "/cgi-bin/token/",
+        "/cgi-bin/Token",
+        "/cgi-bin/ticket",
+    ] {
+        let answer = world.get(&format!("{path}?access_token={token}")).await;
+        assert_eq!((answer.status, answer.text.as_str()), (404, ""), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn of_a_parameter_that_comes_twice_the_first_counts() {
+    let world = World::new().await;
+    let call = format!("{}&secret={KEY}&appid={MINI_APP}", token_call(APP, "wrong"));
+    world.get(&call).await.refused(40125);
+    let call = format!("{}&secret=wrong&appid=wrong", token_call(APP, KEY));
+    let token = world.get(&call).await.ok().text("access_token");
+    assert_eq!(
+        world
+            .broker
+            .credential("main", Kind::AccessToken)
+            .await
+            .unwrap()
+            .value
+            .expose(),
+        token
+    );
+}
+
+#[tokio::test]
+async fn a_method_that_wechat_does_not_take_gets_no_token() {
+    let world = World::new().await;
+    let query = format!("grant_type=client_credential&appid={APP}&secret={KEY}");
+    for method in ["PUT", "DELETE", "PATCH", "TRACE"] {
+        let answer = world
+            .send(method, &format!("{CLASSIC}?{query}"), &[], "")
+            .await;
+        assert_eq!(
+            (answer.status, answer.header("allow")),
+            (405, Some("GET, HEAD, POST")),
+            "{answer:?}"
+        );
+        assert_eq!(answer.text, "", "{method}");
+    }
+    world
+        .send("POST", &format!("{CLASSIC}?{query}"), &[], "")
+        .await
+        .ok()
+        .text("access_token");
+}
+
+#[tokio::test]
+async fn values_with_a_line_break_at_their_end_are_the_values() {
+    let world = World::new().await;
+    let token = world.get(&token_call(APP, &format!("{KEY}%0A"))).await.ok();
+    let token = token.text("access_token");
+    let ticket = format!("/cgi-bin/ticket/getticket?access_token={token}%0D%0A&type=jsapi");
+    assert!(!world.get(&ticket).await.ok().text("ticket").is_empty());
+}

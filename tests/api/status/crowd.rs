@@ -1,0 +1,174 @@
+//! Ten thousand accounts: what fails first, a page at a time, and no answer that is too large or too slow.
+
+#![allow(clippy::print_stdout)] // what was measured
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use wx_jssdk::sandbox::Fault;
+use wx_jssdk::{Broker, Clock, Kind, Store, UpstreamOptions};
+
+use crate::app::{Answer, SECRET, TestApp, request, spawn};
+use crate::status::world::{PATIENCE, TOKEN, not_allowed};
+
+const ACCOUNTS: usize = 10_000;
+
+async fn get(app: &TestApp, target: &str) -> Answer {
+    app.send_private(&request("GET", target, &[("Host", "127.0.0.1")]))
+        .await
+}
+
+/// Ten thousand accounts at a WeChat that lets nobody in: the first sixteen refreshes fail, the others wait their turn.
+async fn crowd() -> TestApp {
+    let mut config = String::from("[account_defaults]\njs_safe_domains = [\"example.com\"]\n");
+    for n in 0..ACCOUNTS {
+        let _ = write!(
+            config,
+            "[accounts.shop-{n:05}]\napp_id = \"wx{n:016x}\"\nsecret = \"{SECRET}\"\n"
+        );
+    }
+    spawn(&config, |sandbox| {
+        sandbox.fault(Fault::always(TOKEN, not_allowed()))
+    })
+    .await
+}
+
+#[tokio::test]
+async fn ten_thousand_accounts_are_shown_a_page_at_a_time_and_what_fails_first() {
+    let app = crowd().await;
+    let deadline = Clock::system();
+    loop {
+        let status = get(&app, "/status.json?part=summary").await.ok();
+        let down = status["summary"]["down"].as_u64().unwrap();
+        if down >= 40 {
+            break;
+        }
+        assert!(deadline.uptime() < PATIENCE * 2, "{status}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    app.sandbox.clear_faults();
+    let clock = Clock::system();
+    let answer = get(&app, "/status.json?limit=200").await;
+    let took = clock.uptime();
+    let status = answer.ok();
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    assert!(answer.text.len() < 700_000, "{} bytes", answer.text.len());
+    println!(
+        "ten thousand accounts: 200 of them in {took:?} and {} bytes",
+        answer.text.len()
+    );
+    assert_eq!(status["summary"]["accounts"], ACCOUNTS);
+    assert_eq!(
+        (status["matching"].as_u64(), status["limit"].as_u64()),
+        (Some(10_000), Some(200))
+    );
+    let accounts = status["accounts"].as_array().unwrap();
+    assert_eq!(accounts.len(), 200);
+    let rank = |state: &str| {
+        ["down", "degraded", "starting", "ok"]
+            .iter()
+            .position(|one| *one == state)
+            .unwrap()
+    };
+    let keys: Vec<_> = accounts
+        .iter()
+        .map(|one| {
+            (
+                rank(one["state"].as_str().unwrap()),
+                one["account"].as_str().unwrap().to_owned(),
+            )
+        })
+        .collect();
+    assert!(keys.is_sorted(), "the worst first, then by name");
+    assert_eq!(keys[0].0, 0, "somebody is down: {:?}", keys[0]);
+    let page = get(&app, "/status").await;
+    assert_eq!(page.text.matches("<details class=\"st-account").count(), 20);
+    assert!(page.text.len() < 400_000, "{} bytes", page.text.len());
+    assert!(page.text.contains("/ 10000") && page.text.contains("offset=20"));
+    app.stop().await;
+}
+
+/// The same without a keeper: every account as it is when nobody has asked yet.
+#[tokio::test]
+async fn every_account_is_on_exactly_one_page_and_is_found_by_name_and_by_app() {
+    let upstream = UpstreamOptions {
+        weixin: "http://127.0.0.1:9".into(),
+        qyapi: "http://127.0.0.1:9".into(),
+        ..Default::default()
+    };
+    let mut builder = Broker::builder().store(Store::memory()).upstream(upstream);
+    for n in 0..ACCOUNTS {
+        builder = builder.account(
+            format!("shop-{n:05}"),
+            wx_jssdk::Account::official(format!("wx{n:016x}"), SECRET),
+        );
+    }
+    let broker = builder.build().unwrap();
+    let find = |offset, limit| wx_jssdk::broker::Find {
+        offset,
+        limit,
+        ..Default::default()
+    };
+    let mut names = Vec::new();
+    for page in 0..=10 {
+        let survey = broker.survey(&find(page * 1_000, 1_000)).await;
+        assert_eq!(
+            (survey.matching, survey.counts.starting),
+            (ACCOUNTS, ACCOUNTS)
+        );
+        names.extend(survey.accounts.into_iter().map(|account| account.name));
+    }
+    assert!(
+        names.len() == ACCOUNTS
+            && names.is_sorted()
+            && names.windows(2).all(|pair| pair[0] != pair[1])
+    );
+    assert!(
+        broker
+            .survey(&find(usize::MAX, usize::MAX))
+            .await
+            .accounts
+            .is_empty(),
+        "beyond the end there is nothing"
+    );
+    let text = |text: &str| wx_jssdk::broker::Find {
+        text: text.into(),
+        limit: 50,
+        ..Default::default()
+    };
+    assert_eq!(broker.survey(&text("SHOP-0042")).await.matching, 10);
+    assert_eq!(
+        broker.survey(&text("wx0000000000000abc")).await.accounts[0].name,
+        "shop-02748"
+    );
+    assert_eq!(broker.survey(&text("nobody")).await.matching, 0);
+    let exactly = wx_jssdk::broker::Find {
+        account: Some("shop-00042".into()),
+        limit: 50,
+        ..Default::default()
+    };
+    let survey = broker.survey(&exactly).await;
+    assert_eq!((survey.matching, survey.counts.accounts), (1, ACCOUNTS));
+    assert_eq!(
+        survey.accounts[0].credentials.len(),
+        2,
+        "what nobody wants is not shown"
+    );
+    assert!(
+        broker
+            .credential("shop-00042", Kind::CardTicket)
+            .await
+            .is_err()
+    );
+    assert_eq!(
+        broker.survey(&exactly).await.accounts[0].credentials.len(),
+        2,
+        "nor what was asked for and never came"
+    );
+    let clock = Clock::system();
+    broker.survey(&find(0, 20)).await;
+    println!(
+        "a survey of ten thousand accounts for a page of 20: {:?}",
+        clock.uptime()
+    );
+}

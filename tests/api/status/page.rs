@@ -1,0 +1,174 @@
+//! The page itself: both languages, nothing inline, nothing that a name could break out of.
+
+use wx_jssdk::server::config::Settings;
+
+use crate::status::world::*;
+
+#[tokio::test]
+async fn nothing_is_inline_and_everything_named_is_served() {
+    let world = World::well().await;
+    let page = world.get("/status").await;
+    assert_eq!(
+        page.header("content-type"),
+        Some("text/html; charset=utf-8")
+    );
+    for forbidden in ["<style", " style=", "javascript:", " onclick=", " onload="] {
+        assert!(!page.text.contains(forbidden), "{forbidden}");
+    }
+    for script in page.text.split("<script").skip(1) {
+        assert!(script.trim_start().starts_with("src="), "inline script");
+    }
+    let named: Vec<_> = page
+        .text
+        .split("\"static/")
+        .skip(1)
+        .map(|rest| rest.split('"').next().unwrap())
+        .collect();
+    assert!(
+        named.contains(&"status.js") && named.contains(&"status.css"),
+        "{named:?}"
+    );
+    for name in named {
+        assert_eq!(
+            world.get(&format!("/static/{name}")).await.status,
+            200,
+            "{name}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn it_speaks_the_readers_language() {
+    let world = World::well().await;
+    for (target, accepts, lang, word) in [
+        ("/status", "zh-CN", "zh-CN", "全部 3 个账号运行正常"),
+        ("/status", "en-US", "en", "All 3 accounts healthy"),
+        ("/status?lang=en", "zh-CN", "en", "Running for"),
+        ("/status?lang=zh", "en", "zh-CN", "已运行"),
+    ] {
+        let page = world
+            .get_with(target, &[("Accept-Language", accepts)])
+            .await
+            .text;
+        assert!(
+            page.contains(&format!("<html lang=\"{lang}\">")) && page.contains(word),
+            "{target} {accepts}: {page}"
+        );
+    }
+    let page = world.get("/status?lang=en").await.text;
+    let chinese: Vec<_> = page
+        .chars()
+        .filter(|c| ('\u{4e00}'..'\u{9fff}').contains(c))
+        .collect();
+    assert_eq!(chinese, ['中', '文'], "only the switch of languages");
+}
+
+#[tokio::test]
+async fn the_live_part_is_what_is_in_the_page() {
+    let world = World::well().await;
+    let (whole, live) = (
+        world.get("/status?lang=en").await.text,
+        world.get("/status?lang=en&part=live").await.text,
+    );
+    assert!(!live.contains("<html") && live.contains("data-revision="));
+    assert!(whole.contains(&live), "byte for byte");
+    let status = world.get("/status.json?part=summary&limit=20").await.ok();
+    assert!(
+        live.contains(&format!(
+            "data-revision=\"{}\"",
+            status["revision"].as_str().unwrap()
+        )),
+        "the same revision"
+    );
+}
+
+#[tokio::test]
+async fn the_history_is_drawn_by_the_server_and_told_in_words() {
+    let world = World::well().await;
+    let page = world.get("/status?lang=en&account=main").await.text;
+    assert_eq!(
+        page.matches("<svg class=\"st-chart\"").count(),
+        2,
+        "one for each credential"
+    );
+    assert_eq!(page.matches("<rect class=\"st-new\"").count(), 2);
+    assert!(
+        page.contains("aria-label=\"The last 1 h: 1 refreshed, 0 failed\""),
+        "{page}"
+    );
+    world.fault(TICKET, not_allowed());
+    world.advance(7_050);
+    world
+        .until(|status| status["summary"]["degraded"] == 2)
+        .await;
+    let page = world.get("/status?lang=en&account=main").await.text;
+    assert_eq!(page.matches("<rect class=\"st-bad\"").count(), 1, "{page}");
+    assert!(page.contains("1 refreshed, 1 failed"));
+}
+
+#[tokio::test]
+async fn what_is_searched_for_stays_text() {
+    let world = World::well().await;
+    let page = world
+        .get("/status?q=%22%3E%3Cscript%3Ealert(1)%3C%2Fscript%3E&lang=en")
+        .await
+        .text;
+    assert!(
+        !page.contains("<script>alert") && page.contains("No account matches."),
+        "{page}"
+    );
+    let page = world.get("/status?lang=%22%3E%3Cb%3E").await.text;
+    assert!(!page.contains("\"><b>"), "{page}");
+}
+
+#[tokio::test]
+async fn wechats_own_words_stay_text() {
+    let world = World::well().await;
+    let odd = "<img src=x onerror=alert(1)> & \"quoted\"";
+    world.fault(
+        TICKET,
+        wx_jssdk::sandbox::FaultKind::ErrcodeWith(48_001, odd.into()),
+    );
+    world.advance(7_050);
+    world
+        .until(|status| status["summary"]["degraded"] == 2)
+        .await;
+    let page = world.get("/status").await.text;
+    assert!(!page.contains("<img") && page.contains("48001"), "{page}");
+}
+
+#[tokio::test]
+async fn an_account_taken_away_is_gone_and_none_at_all_says_how_to_begin() {
+    let world = World::well().await;
+    let read = |text: &str| {
+        Settings::read(
+            text,
+            std::path::Path::new(""),
+            std::collections::HashMap::new(),
+        )
+        .unwrap()
+    };
+    world.app.reloader.reload(read("")).unwrap();
+    let status = world.status().await;
+    assert_eq!(
+        (
+            status["summary"]["accounts"].as_u64(),
+            status["accounts"].as_array().unwrap().len()
+        ),
+        (Some(0), 0)
+    );
+    assert!(
+        world
+            .get("/status?lang=en")
+            .await
+            .text
+            .contains("No account is configured")
+    );
+    assert!(
+        world
+            .get("/status?lang=zh")
+            .await
+            .text
+            .contains("尚未配置账号")
+    );
+}

@@ -1,0 +1,273 @@
+//! What the field already got wrong with tokens and locks, each with the test that keeps it from happening here.
+//!
+//! Most are tested where they belong; what has no other place is tested below. That every test named here exists is tested too.
+//!
+//! | seen elsewhere | the tests |
+//! |---|---|
+//! | a forced refresh ends the old token first; others find none | broker/reject.rs the_refused_value_is_served_until_a_new_one_is_there |
+//! | two nodes refresh, the older answer overwrites the newer | store/acceptance.rs a_lower_generation_never_replaces_a_higher_one, store/acceptance.rs of_many_savers_the_highest_wins, store/cluster/outages.rs a_failover_to_an_older_copy_brings_no_old_value_back |
+//! | expiry checked before the lock and not after: N waiters, N refreshes | broker/cold.rs a_thousand_cold_readers_cause_one_token_and_one_ticket_call, store/cluster/processes.rs two_thousand_cold_readers_of_four_processes_cause_exactly_one_token_and_one_ticket_call |
+//! | lock waits of minutes, a lock never released | store/cluster/outages.rs a_thousand_readers_of_a_living_value_do_not_wait_for_a_stopped_redis, store/cluster/processes.rs when_the_owner_of_the_lease_is_killed_in_its_call_the_others_make_one_more, store/redis.rs a_lease_ends_by_itself_and_is_released_only_by_its_owner |
+//! | a lease of two milliseconds | store/cluster/life.rs the_lease_outlasts_the_calls_it_covers_and_not_by_minutes |
+//! | SETNX, then EXPIRE: a crash between the two locks for ever | store/redis.rs no_lease_stays_for_ever |
+//! | every start writes an empty token over the shared one | broker/lessons.rs a_start_reads_and_writes_nothing, broker/cold.rs building_a_broker_calls_nobody |
+//! | a lock for each object; a map without a lock | broker/lessons.rs clones_of_a_broker_are_handles_on_the_same_one, broker/cold.rs two_apps_of_one_sandbox_never_see_each_others_values |
+//! | endless refresh on 40164, 40013, 40125; recursion without bound | broker/cooldown.rs a_wrong_secret_is_never_hammered, broker/cooldown.rs what_a_person_must_mend_is_tried_again_in_a_minute, broker/chain.rs there_is_never_a_third_try, broker/chain.rs an_endless_40001_does_not_burn_the_quota |
+//! | 40001, then broken for two hours | broker/reject.rs a_dead_token_is_replaced, broker/reject.rs fifty_callers_who_saw_the_same_refusal_cause_one_refresh, store/cluster/life.rs a_reject_in_one_process_is_seen_by_all_within_seconds |
+//! | an error on refresh nulls a token that still lived | broker/keeper.rs a_failed_refresh_takes_nothing_away, broker/reject.rs a_rejection_that_fails_takes_nothing_away |
+//! | the old token is cut to four minutes, but failures also lengthen a dying one | broker/lost_reply.rs a_classic_token_is_trusted_for_four_minutes_after_a_lost_reply_and_no_longer, broker/lost_reply.rs what_is_left_of_it_is_never_lengthened_by_a_lost_reply, broker/lost_reply.rs a_refusal_is_no_lost_reply, broker/lost_reply.rs a_stable_token_is_not_touched_by_a_lost_reply |
+//! | a fixed lead makes a short remaining life negative | ../src/credential.rs a_short_remaining_life_does_not_make_a_credential_due_at_once, broker/keeper.rs a_stable_token_that_is_already_old_is_kept_for_what_is_left_of_it |
+//! | after one forced refresh every later one is forced | broker/lessons.rs after_a_forced_refresh_the_later_ones_are_ordinary, broker/reject.rs nobody_can_burn_the_days_forced_refreshes |
+//! | the original 7200 is answered again and again | broker/lessons.rs what_is_answered_is_what_is_really_left |
+//! | the AppSecret in the cache key | store/redis.rs everything_in_redis_ends_by_itself_and_is_named_without_secrets, broker/lessons.rs a_key_holds_no_secret_and_no_nickname |
+//! | WeCom keys without corp or agent: tickets of two tenants mixed | store/acceptance.rs each_app_and_kind_has_its_own, broker/lessons.rs two_apps_of_one_corp_and_one_agent_of_two_corps_have_keys_of_their_own |
+//! | a shared response buffer: app A stored with B's token | broker/cold.rs two_apps_of_one_sandbox_never_see_each_others_values |
+//! | an error body, an empty or a dead ticket is cached | broker/cooldown.rs nothing_that_failed_validation_is_ever_served_or_stored |
+//! | after a failed tick the next try is a whole period later, or never | broker/keeper.rs the_keeper_tries_again_later_and_later_and_heals_by_itself, broker/keeper.rs the_loop_outlives_failures |
+//! | the caller goes away: "refreshing" stays set for ever | broker/cold.rs a_caller_who_hangs_up_aborts_nothing |
+//! | the retry after 40001 sends the same dead token again | broker/chain.rs the_second_try_carries_the_new_token |
+//! | Redis lost, everything lost | store/cluster/outages.rs a_redis_restarted_empty_is_filled_again_from_memory_and_costs_no_call, store/cluster/outages.rs a_redis_gone_for_ten_minutes_around_the_end_of_a_life_costs_each_process_one_call_and_nobody_waits, broker/durability.rs kill_9_two_hundred_times_while_refreshing_loses_no_credential_and_costs_no_call_but_the_one_it_interrupted |
+//! | tokens in the log | cli/serve.rs no_secret_token_or_ticket_is_in_anything_that_is_printed_even_at_trace, broker/cold.rs a_broker_prints_no_secret |
+//! | WeChat's 40164 hidden behind an own error | broker/lessons.rs wechats_own_code_is_passed_on_with_cause_and_fix |
+//! | an allow-list against changing addresses | broker/lessons.rs the_address_that_wechat_saw_is_in_the_fix |
+
+use std::collections::HashSet;
+use std::net::IpAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use wx_jssdk::account::Account;
+use wx_jssdk::broker::Broker;
+use wx_jssdk::credential::Secret;
+use wx_jssdk::sandbox::{App, Quotas, Sandbox};
+use wx_jssdk::store::Store;
+use wx_jssdk::{Clock, Error, Kind, UnixTime, UpstreamOptions};
+
+const APP: &str = "wx0123456789abcdef";
+const SECRET: &str = "0c79e1fa963cd80cc0be99b20a18faeb";
+const STABLE: &str = "/cgi-bin/stable_token";
+const START: UnixTime = UnixTime(1_767_225_600);
+
+async fn sandbox(app: App) -> Sandbox {
+    let sandbox = Sandbox::start(Clock::manual(START)).await.unwrap();
+    sandbox.add_app(app);
+    sandbox
+}
+
+fn broker(sandbox: &Sandbox, store: &Store) -> Broker {
+    let url = sandbox.url().to_owned();
+    let upstream = UpstreamOptions {
+        weixin: url.clone(),
+        qyapi: url,
+        ..UpstreamOptions::default()
+    };
+    let builder = Broker::builder()
+        .account("main", Account::official(APP, SECRET))
+        .upstream(upstream);
+    builder
+        .store(store.clone())
+        .clock(sandbox.clock().clone())
+        .build()
+        .unwrap()
+}
+
+/// The rows of the table above: what was seen, and each test as file and name.
+fn table() -> Vec<(String, Vec<(String, String)>)> {
+    let rows = include_str!("lessons.rs")
+        .lines()
+        .filter_map(|line| line.strip_prefix("//! | "))
+        .skip(1);
+    rows.map(|row| {
+        let (seen, tests) = row.trim_end_matches(" |").split_once(" | ").unwrap();
+        let test = |test: &str| {
+            test.split_once(' ')
+                .map(|(file, name)| (file.to_owned(), name.to_owned()))
+                .unwrap()
+        };
+        (seen.to_owned(), tests.split(", ").map(test).collect())
+    })
+    .collect()
+}
+
+#[test]
+fn every_test_that_the_table_names_exists() {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let table = table();
+    assert_eq!(table.len(), 26, "one row for each lesson");
+    for (seen, proofs) in table {
+        assert!(!proofs.is_empty(), "{seen}");
+        for (file, name) in proofs {
+            let source = std::fs::read_to_string(tests.join(&file))
+                .unwrap_or_else(|error| panic!("{file}: {error}"));
+            let function = source
+                .find(&format!("fn {name}("))
+                .unwrap_or_else(|| panic!("{file} has no test {name}"));
+            let before = source[..function]
+                .lines()
+                .rev()
+                .take(5)
+                .collect::<Vec<_>>()
+                .join("\n");
+            // The rules that all stores keep are made into tests by a macro, which lists them.
+            let is_test = before.contains("test]")
+                || before.contains("tokio::test")
+                || source.matches(&name).count() > 1;
+            assert!(is_test, "{file}: {name} is no test");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_start_reads_and_writes_nothing() {
+    let (sandbox, store) = (sandbox(App::official(APP, SECRET)).await, Store::memory());
+    let first = broker(&sandbox, &store);
+    let ticket = first.credential("main", Kind::JsapiTicket).await.unwrap();
+    let keys =
+        [Kind::AccessToken, Kind::JsapiTicket].map(|kind| Account::official(APP, "").key(kind));
+    let before = store.load_many(&keys.each_ref()).await.unwrap();
+    for _ in 0..20 {
+        let started = broker(&sandbox, &store);
+        assert!(started.tend().await.is_empty());
+        assert_eq!(
+            started
+                .credential("main", Kind::JsapiTicket)
+                .await
+                .unwrap()
+                .value,
+            ticket.value
+        );
+    }
+    assert_eq!(store.load_many(&keys.each_ref()).await.unwrap(), before);
+    assert_eq!(sandbox.calls_total(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clones_of_a_broker_are_handles_on_the_same_one() {
+    let sandbox = sandbox(App::official(APP, SECRET)).await;
+    let gate = sandbox.hold(STABLE);
+    let broker = broker(&sandbox, &Store::memory());
+    let reads: Vec<_> = (0..50)
+        .map(|_| {
+            let clone = broker.clone();
+            tokio::spawn(async move { clone.credential("main", Kind::AccessToken).await })
+        })
+        .collect();
+    sandbox.wait_for_calls(STABLE, 1).await;
+    gate.release();
+    let mut values = HashSet::new();
+    for read in reads {
+        values.insert(read.await.unwrap().unwrap().value.expose().to_owned());
+    }
+    assert_eq!((values.len(), sandbox.calls(STABLE)), (1, 1));
+}
+
+#[tokio::test]
+async fn after_a_forced_refresh_the_later_ones_are_ordinary() {
+    // One force a day: a second one would be refused with 45009, and the renewal with it.
+    let quotas = Quotas {
+        force_daily: 1,
+        ..Quotas::default()
+    };
+    let sandbox = sandbox(App::official(APP, SECRET).quotas(quotas)).await;
+    let broker = broker(&sandbox, &Store::memory());
+    let first = broker.credential("main", Kind::AccessToken).await.unwrap();
+    let forced = broker
+        .reject("main", Kind::AccessToken, &first.value)
+        .await
+        .unwrap();
+    assert_ne!(forced.value, first.value);
+    for _ in 0..3 {
+        assert!(sandbox.advance(Duration::from_secs(7_200 - 170)));
+        assert!(broker.tend().await.iter().all(Result::is_ok));
+    }
+    let last = broker.credential("main", Kind::AccessToken).await.unwrap();
+    assert!(last.value != forced.value && sandbox.accepts_token(APP, last.value.expose()));
+    assert_eq!(
+        sandbox.calls(STABLE),
+        3 + 3,
+        "the first, the same again, the forced one; three renewals of one call each"
+    );
+}
+
+#[tokio::test]
+async fn what_is_answered_is_what_is_really_left() {
+    let (sandbox, store) = (sandbox(App::official(APP, SECRET)).await, Store::memory());
+    broker(&sandbox, &store)
+        .credential("main", Kind::AccessToken)
+        .await
+        .unwrap();
+    assert!(sandbox.advance(Duration::from_secs(3_000)));
+    // From memory, from the store after a restart, and from WeChat by a server that knows nothing.
+    for store in [store, Store::memory()] {
+        let token = broker(&sandbox, &store)
+            .credential("main", Kind::AccessToken)
+            .await
+            .unwrap();
+        assert_eq!(token.remaining(sandbox.clock().now()).as_secs(), 4_200);
+    }
+    assert_eq!(sandbox.calls(STABLE), 2);
+}
+
+#[test]
+fn a_key_holds_no_secret_and_no_nickname() {
+    let key = |secret: &str| Account::official(APP, secret).key(Kind::JsapiTicket);
+    assert_eq!(key("one secret"), key("another"));
+    assert_eq!(
+        key(SECRET).to_string(),
+        format!("official:{APP}:jsapi_ticket")
+    );
+}
+
+#[test]
+fn two_apps_of_one_corp_and_one_agent_of_two_corps_have_keys_of_their_own() {
+    let accounts = [
+        Account::work("ww1", 1, "s"),
+        Account::work("ww1", 2, "s"),
+        Account::work("ww2", 1, "s"),
+        Account::official("ww1", "s"),
+        Account::mini("ww1", "s"),
+    ];
+    let keys: HashSet<_> = accounts
+        .iter()
+        .flat_map(|account| Kind::ALL.map(|kind| account.key(kind).to_string()))
+        .collect();
+    assert_eq!(keys.len(), accounts.len() * Kind::ALL.len());
+}
+
+/// What a broker says of an app that may fetch tokens from elsewhere only.
+async fn not_allowed() -> Error {
+    let seen: IpAddr = "203.0.113.7".parse().unwrap();
+    let sandbox = sandbox(
+        App::official(APP, SECRET)
+            .allow_ips(["198.51.100.1"])
+            .caller_ip(seen),
+    )
+    .await;
+    broker(&sandbox, &Store::memory())
+        .credential("main", Kind::AccessToken)
+        .await
+        .unwrap_err()
+}
+
+#[tokio::test]
+async fn wechats_own_code_is_passed_on_with_cause_and_fix() {
+    let error = not_allowed().await;
+    let upstream = error.upstream().unwrap();
+    assert_eq!(upstream.errcode(), Some(40164));
+    let (cause, fix) = (upstream.cause(), upstream.fix_for_operator());
+    assert!(!cause.en.is_empty() && !cause.zh.is_empty() && !fix.zh.is_empty());
+    assert!(!format!("{error} {error:?}").contains(SECRET));
+    assert_eq!(format!("{:?}", Secret::new(SECRET)).find(SECRET), None);
+}
+
+#[tokio::test]
+async fn the_address_that_wechat_saw_is_in_the_fix() {
+    let error = not_allowed().await;
+    let fix = error.upstream().unwrap().fix_for_operator();
+    assert!(
+        fix.en.contains("203.0.113.7") && fix.zh.contains("203.0.113.7"),
+        "{} {}",
+        fix.en,
+        fix.zh
+    );
+}

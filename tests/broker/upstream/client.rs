@@ -1,0 +1,91 @@
+//! The client itself: its bases and its proxies.
+
+use wx_jssdk::upstream::{Upstream, UpstreamOptions};
+
+use crate::common::process::{again, passes};
+use crate::upstream::support::*;
+
+#[test]
+fn bases_that_are_none_are_refused() {
+    for base in [
+        "",
+        "api.weixin.qq.com",
+        "//api.weixin.qq.com",
+        "ftp://x",
+        "https://",
+        "https://x/?a=1",
+        "https://x/#f",
+        "https://u:geheim@x",
+    ] {
+        for options in [
+            UpstreamOptions {
+                weixin: base.into(),
+                ..UpstreamOptions::default()
+            },
+            UpstreamOptions {
+                qyapi: base.into(),
+                ..UpstreamOptions::default()
+            },
+        ] {
+            let error = Upstream::new(&options).expect_err(base);
+            assert!(!format!("{error} {error:?}").contains("geheim"), "{error}");
+        }
+    }
+    assert!(Upstream::new(&UpstreamOptions::default()).is_ok());
+}
+
+/// Runs one ignored test of this file in a process of its own, where the environment can be set.
+fn in_a_process_with_proxy<T>(test: T, proxy: &str) {
+    let mut child = again(test);
+    for name in [
+        "HTTP_PROXY",
+        "http_proxy",
+        "HTTPS_PROXY",
+        "https_proxy",
+        "ALL_PROXY",
+        "all_proxy",
+    ] {
+        child.env(name, proxy);
+    }
+    passes(child.env_remove("NO_PROXY").env_remove("no_proxy"));
+}
+
+#[test]
+fn an_egress_proxy_is_not_asked_for_a_simulator_on_this_machine() {
+    in_a_process_with_proxy(loopback_is_called_directly, "http://127.0.0.1:9");
+}
+
+#[tokio::test]
+#[ignore = "run with a dead proxy in its environment by the test above"]
+async fn loopback_is_called_directly() {
+    let sandbox = sandbox().await;
+    assert!(
+        upstream(sandbox.url(), PATIENT)
+            .token(&account(), false)
+            .await
+            .is_ok()
+    );
+}
+
+#[test]
+fn an_egress_proxy_is_asked_for_everything_else() {
+    let (proxy, asked) = server(http("200 OK", "", GOOD));
+    in_a_process_with_proxy(another_machine_is_called_through_the_proxy, &proxy);
+    assert!(
+        asked
+            .join()
+            .unwrap()
+            .starts_with("POST http://wechat.invalid/cgi-bin/stable_token HTTP/1.1\r\n")
+    );
+}
+
+#[tokio::test]
+#[ignore = "run with a proxy in its environment by the test above"]
+async fn another_machine_is_called_through_the_proxy() {
+    assert!(
+        upstream("http://wechat.invalid", PATIENT)
+            .token(&account(), false)
+            .await
+            .is_ok()
+    );
+}

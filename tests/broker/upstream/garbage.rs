@@ -1,0 +1,219 @@
+//! What comes back is no answer of WeChat's: it is told as unusable and never taken.
+
+use wx_jssdk::account::Account;
+use wx_jssdk::sandbox::FaultKind;
+
+use crate::upstream::support::*;
+
+#[tokio::test]
+async fn a_gateways_html_is_unusable() {
+    assert_unusable(
+        token_meets(FaultKind::Status(502), PATIENT).await,
+        "HTTP 502",
+    );
+    assert_unusable(
+        token_meets(FaultKind::NotJson, PATIENT).await,
+        "no JSON object",
+    );
+}
+
+#[tokio::test]
+async fn a_huge_body_is_not_read_to_its_end() {
+    assert_unusable(
+        token_meets(FaultKind::HugeBody, PATIENT).await,
+        "more than 65536 bytes",
+    );
+}
+
+#[tokio::test]
+async fn an_empty_body_and_json_of_another_shape_are_unusable() {
+    for body in [
+        "",
+        " ",
+        "null",
+        "[]",
+        "[{\"access_token\":\"a\",\"expires_in\":7200}]",
+        "\"ok\"",
+        "7200",
+        "{",
+        "{}{}",
+    ] {
+        assert_unusable(token_answered(body).await, "no JSON object");
+    }
+    assert_unusable(token_answered(&"[".repeat(60_000)).await, "no JSON object");
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed() {
+    let sandbox = sandbox().await;
+    for status in [
+        "301 Moved Permanently",
+        "302 Found",
+        "307 Temporary Redirect",
+    ] {
+        let location = format!("Location: {}{STABLE}\r\n", sandbox.url());
+        let (base, asked) = server(http(status, &location, ""));
+        assert_unusable(
+            upstream(&base, PATIENT).token(&account(), false).await,
+            &status[..3],
+        );
+        asked.join().unwrap();
+    }
+    assert_eq!(sandbox.calls_total(), 0);
+}
+
+#[tokio::test]
+async fn a_token_that_is_none_is_unusable() {
+    for (token, why) in [
+        (r#""""#, "an empty access_token"),
+        (r#""a b""#, "blanks"),
+        (r#"" a""#, "blanks"),
+        (r#""a\n""#, "blanks"),
+        (r#""\u4e2d""#, "blanks"),
+        ("null", "no access_token"),
+        ("7200", "no access_token"),
+        ("[\"a\"]", "no access_token"),
+    ] {
+        assert_unusable(
+            token_answered(&format!(r#"{{"access_token":{token},"expires_in":7200}}"#)).await,
+            why,
+        );
+    }
+    assert_unusable(
+        token_answered(r#"{"ticket":"t","expires_in":7200}"#).await,
+        "no access_token",
+    );
+    let long = format!(
+        r#"{{"access_token":"{}","expires_in":7200}}"#,
+        "a".repeat(10_240)
+    );
+    assert_unusable(token_answered(&long).await, "10240 bytes");
+}
+
+#[tokio::test]
+async fn a_life_that_is_none_is_unusable() {
+    for life in [
+        "0",
+        "-1",
+        "-7200",
+        r#""7200""#,
+        "7200.5",
+        "1e99",
+        "86401",
+        "18446744073709551616",
+        "null",
+        "true",
+        "[]",
+        "{}",
+    ] {
+        assert_unusable(
+            token_answered(&format!(
+                r#"{{"access_token":"85_abc","expires_in":{life}}}"#
+            ))
+            .await,
+            "expires_in",
+        );
+    }
+    assert_unusable(
+        token_answered(r#"{"access_token":"85_abc"}"#).await,
+        "expires_in",
+    );
+}
+
+#[tokio::test]
+async fn an_errcode_that_is_no_number_is_unusable() {
+    for errcode in [
+        r#""0""#,
+        r#""40001""#,
+        "1.5",
+        "true",
+        "{}",
+        "99999999999999999999",
+    ] {
+        let body = format!(r#"{{"errcode":{errcode},"access_token":"85_abc","expires_in":7200}}"#);
+        assert_unusable(token_answered(&body).await, "errcode");
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_comes_twice_is_unusable_whichever_of_the_two_is_the_better() {
+    for (body, key) in [
+        (
+            r#"{"errcode":40001,"errmsg":"no","errcode":0,"access_token":"85_abc","expires_in":7200}"#,
+            "errcode",
+        ),
+        (
+            r#"{"errcode":0,"access_token":"85_abc","expires_in":7200,"errcode":40001}"#,
+            "errcode",
+        ),
+        (
+            r#"{"errcode":0,"access_token":"85_abc","expires_in":7200,"err\u0063ode":0}"#,
+            "errcode",
+        ),
+        (
+            r#"{"access_token":"85_abc","expires_in":7200,"access_token":"85_def"}"#,
+            "access_token",
+        ),
+        (
+            r#"{"access_token":"85_abc","expires_in":7200,"expires_in":7100}"#,
+            "expires_in",
+        ),
+        (r#"{"errcode":40013,"errmsg":"a","errmsg":"b"}"#, "errmsg"),
+    ] {
+        assert_unusable(token_answered(body).await, &format!("{key} twice"));
+    }
+    let body = r#"{"access_token":"85_abc","expires_in":7200,"more":{"x":1,"x":2}}"#;
+    assert_eq!(
+        token_answered(body).await.unwrap(),
+        issued("85_abc", 7_200),
+        "what nobody reads is nobody's concern"
+    );
+}
+
+#[tokio::test]
+async fn what_was_no_json_is_shown_by_its_first_words_without_anything_secret() {
+    let portal = format!(
+        "\r\n<html><head><title>Wi-Fi login\u{202e}</title></head>\r\n<a href=\"http://portal/?u=secret%3D{SECRET}\">{}",
+        "x".repeat(500)
+    );
+    let error = token_answered(&portal).await.unwrap_err().to_string();
+    assert!(
+        error.contains("<html><head><title>Wi-Fi login</title></head>"),
+        "{error}"
+    );
+    assert!(
+        !error.contains(&SECRET[..8]) && !error.contains(['\r', '\n', '\u{202e}']),
+        "{error}"
+    );
+    assert!(error.chars().count() < 300, "{error}");
+    // A JSON that was cut holds what it was to bring.
+    for cut in [
+        r#"{"access_token":"85_abcdef","expires_in":72"#,
+        r#"cb({"access_token":"85_abcdefghijklmnopqrstuvwxyz0123456789ABCDEF","expires_in":7200})"#,
+        "\u{feff}{\"access_token\":\"85_abcdef\",",
+        r#""85_abcdef"#,
+    ] {
+        let error = token_answered(cut).await.unwrap_err().to_string();
+        assert!(!error.contains("85_abcdef"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_of_html_with_404_asks_whether_the_base_is_right() {
+    let (base, asked) = server(http("404 Not Found", "", "<html>nginx</html>"));
+    let base = format!("{base}/wechat");
+    let error = upstream(&base, PATIENT).token(&account(), false).await;
+    asked.join().unwrap();
+    let fix = error.unwrap_err().fix();
+    for text in [fix.en, fix.zh] {
+        assert!(
+            text.contains("upstream.weixin") && text.contains(STABLE),
+            "{text}"
+        );
+    }
+    let work = Account::work("ww0123456789abcdef", 1, "s");
+    let (base, asked) = server(http("404 Not Found", "", "<html>nginx</html>"));
+    let error = upstream(&base, PATIENT).token(&work, false).await;
+    asked.join().unwrap();
+    assert!(error.unwrap_err().fix().en.contains("upstream.qyapi"));
+}

@@ -1,0 +1,14 @@
+//! The configuration: what is set when nothing is written, what wins over what, and that every mistake is named.
+
+mod accounts;
+mod broken;
+mod defaults;
+mod directory;
+mod environment;
+mod examples;
+mod keys;
+mod secrets;
+mod support;
+mod values;
+mod verify;
+mod warnings;

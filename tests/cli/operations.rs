@@ -1,0 +1,12 @@
+//! What an operator has: metrics, readiness, the log, the alert rules and the document that explains them.
+#![allow(clippy::print_stdout)] // what was measured
+
+mod alerts;
+mod counts;
+mod crowd;
+mod documents;
+mod drill;
+mod readiness;
+mod refresh_lines;
+mod scrape;
+mod world;

@@ -1,0 +1,189 @@
+//! The alert rules: what they use exists, what they say is documented, and Prometheus takes them (with its own tool).
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::Command;
+use wx_jssdk::Kind;
+use wx_jssdk::sandbox::FaultKind;
+
+use crate::operations::documents::{DOCUMENTS, document, metrics};
+use crate::operations::world::*;
+
+const RULES: &str = "examples/prometheus/alerts.yml";
+
+/// Every word of the expressions that can be the name of a metric.
+fn used(rules: &str) -> BTreeSet<&str> {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let expressions = rules
+        .split("expr:")
+        .skip(1)
+        .map(|rest| rest.split("labels:").next().unwrap());
+    let words = expressions.flat_map(|text| text.split(move |c| !is_word(c)));
+    words
+        .filter(|word| word.starts_with("wx_jssdk_") || word.starts_with("process_"))
+        .collect()
+}
+
+fn names(rules: &str) -> Vec<&str> {
+    rules
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("- alert: "))
+        .collect()
+}
+
+#[tokio::test]
+async fn every_metric_that_an_alert_uses_exists() {
+    let (rules, metrics) = (document(RULES), metrics().await);
+    let used = used(&rules);
+    assert!(used.len() >= 12, "{used:?}");
+    for name in used {
+        let base = name
+            .trim_end_matches("_bucket")
+            .trim_end_matches("_count")
+            .trim_end_matches("_sum");
+        let exists = metrics
+            .iter()
+            .any(|(known, kind)| known == name || (known == base && kind == "histogram"));
+        assert!(exists, "{name} is in {RULES} and not at /metrics");
+    }
+}
+
+#[test]
+fn every_alert_says_what_to_do_under_its_name_in_both_languages() {
+    let rules = document(RULES);
+    let names = names(&rules);
+    assert!(names.len() >= 12, "{names:?}");
+    for path in DOCUMENTS {
+        let text = document(path);
+        let documented: Vec<_> = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("### WxJssdk"))
+            .collect();
+        let expected: Vec<_> = names
+            .iter()
+            .map(|name| name.strip_prefix("WxJssdk").unwrap())
+            .collect();
+        assert_eq!(documented, expected, "{path}");
+    }
+}
+
+#[test]
+fn every_alert_that_wakes_somebody_has_a_test_of_its_own_or_a_reason_to_have_none() {
+    let (rules, tests) = (
+        document(RULES),
+        document("examples/prometheus/alerts.test.yml"),
+    );
+    // One comparison each, of a number that only a machine under load has.
+    const PLAIN: [&str; 4] = [
+        "WxJssdkManyCalls",
+        "WxJssdkRejectsRateLimited",
+        "WxJssdkSlowRefreshes",
+        "WxJssdkFilesRunOut",
+    ];
+    for name in names(&rules) {
+        assert!(
+            tests.contains(&format!("alertname: {name}")) || PLAIN.contains(&name),
+            "{name} has no test"
+        );
+    }
+}
+
+/// Where Prometheus' tool is: in the `PATH`, or where `make deps` puts it when it may not write there.
+fn promtool(arguments: &[&str]) -> Command {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools/promtool");
+    let mut command = Command::new(if own.exists() {
+        own
+    } else {
+        PathBuf::from("promtool")
+    });
+    command
+        .args(arguments)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    command
+}
+
+/// Its output, if it went well.
+async fn well(mut command: Command, input: &str) -> String {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("promtool: run make deps");
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(input.as_bytes())
+        .await
+        .unwrap();
+    let output = child.wait_with_output().await.unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned()
+        + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{text}");
+    text
+}
+
+#[tokio::test]
+#[ignore = "needs promtool: make test"]
+async fn prometheus_loads_the_rules_and_they_fire_when_they_should() {
+    let said = well(promtool(&["check", "rules", RULES]), "").await;
+    assert!(
+        said.contains(&format!("{} rules found", names(&document(RULES)).len())),
+        "{said}"
+    );
+    well(
+        promtool(&["test", "rules", "examples/prometheus/alerts.test.yml"]),
+        "",
+    )
+    .await;
+    well(
+        promtool(&["check", "config", "examples/prometheus/prometheus.yml"]),
+        "",
+    )
+    .await;
+}
+
+#[tokio::test]
+#[ignore = "needs promtool: make test"]
+async fn prometheus_finds_nothing_to_mend_in_what_a_busy_service_shows() {
+    let service = Service::with(&["shop", "blog"]).await;
+    service.warm("shop").await;
+    service.warm("blog").await;
+    assert_eq!(service.sign("shop").await, 200);
+    service
+        .broker
+        .credential("shop", Kind::CardTicket)
+        .await
+        .unwrap();
+    let token = service
+        .broker
+        .credential("shop", Kind::AccessToken)
+        .await
+        .unwrap();
+    service
+        .broker
+        .reject("shop", Kind::AccessToken, &token.value)
+        .await
+        .unwrap();
+    service.always(TOKEN, FaultKind::Errcode(40_164));
+    service.advance(7_030);
+    let scrape = service
+        .until("a failure", |scrape| {
+            scrape
+                .all("wx_jssdk_credential_failing_seconds", &[])
+                .count()
+                > 0
+        })
+        .await;
+    assert_eq!(
+        well(promtool(&["check", "metrics"]), &scrape.text).await,
+        "",
+        "no remark at all"
+    );
+    service.end().await;
+}

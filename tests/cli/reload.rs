@@ -1,0 +1,764 @@
+//! A new configuration for a running service: what changes at once, what is lost (nothing), what is refused (all of it).
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::common::program::{BOUND, Running, SECRET, client, command, get};
+use serde_json::{Value, json};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use wx_jssdk::actix::KeyHash;
+use wx_jssdk::clock::{Clock, UnixTime};
+use wx_jssdk::sandbox::{App, Sandbox};
+use wx_jssdk::server::config::Settings;
+use wx_jssdk::server::{Application, Reloader};
+
+const STABLE: &str = "/cgi-bin/stable_token";
+const TICKET: &str = "/cgi-bin/ticket/getticket";
+const START: UnixTime = UnixTime(1_767_225_600);
+
+/// A simulated WeChat that knows wxa, wxb and wxc.
+async fn wechat(clock: Clock) -> Sandbox {
+    let sandbox = Sandbox::start(clock).await.unwrap();
+    for id in ["wxa", "wxb", "wxc"] {
+        sandbox.add_app(App::official(id, SECRET).safe_domain("example.com"));
+    }
+    sandbox
+}
+
+/// A configuration on that WeChat with these accounts (name, app id, secret) and keys.
+fn text(sandbox: &Sandbox, accounts: &[(&str, &str, &str)], keys: &[&str]) -> String {
+    let mut text = format!(
+        "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\nreadiness = \"all\"\n[store]\nkind = \"memory\"\n
+        [upstream]\nweixin = \"{0}\"\nqyapi = \"{0}\"\n[account_defaults]\njs_safe_domains = [\"example.com\"]\n",
+        sandbox.url()
+    );
+    for key in keys {
+        let _ = write!(
+            text,
+            "[[server.api_keys]]\nname = \"{key}\"\nsha256 = \"{}\"\n",
+            KeyHash::of(key)
+        );
+    }
+    for (name, id, secret) in accounts {
+        let _ = write!(
+            text,
+            "[accounts.{name}]\napp_id = \"{id}\"\nsecret = \"{secret}\"\n"
+        );
+    }
+    text
+}
+
+/// The same configuration with a default account.
+fn with_default(text: &str, name: &str) -> String {
+    text.replacen(
+        "[server]\n",
+        &format!("[server]\ndefault_account = \"{name}\"\n"),
+        1,
+    )
+}
+
+const A: (&str, &str, &str) = ("a", "wxa", SECRET);
+const B: (&str, &str, &str) = ("b", "wxb", SECRET);
+const C: (&str, &str, &str) = ("c", "wxc", SECRET);
+
+async fn credential(private: &str, account: &str, kind: &str, key: &str) -> (u16, Value) {
+    let url = format!("{private}/credentials/{account}/{kind}");
+    let answer = client().get(url).bearer_auth(key).send().await.unwrap();
+    (
+        answer.status().as_u16(),
+        serde_json::from_str(&answer.text().await.unwrap()).unwrap(),
+    )
+}
+
+async fn sign(public: &str, account: &str) -> (u16, Value) {
+    let (status, body) = get(&format!(
+        "{public}/jssdk/config?url=https%3A%2F%2Fexample.com%2F&account={account}"
+    ))
+    .await;
+    (status, serde_json::from_str(&body).unwrap())
+}
+
+// -- in this process, on a clock that stands still --
+
+/// The service in this process.
+struct Service {
+    sandbox: Sandbox,
+    clock: Clock,
+    public: String,
+    private: String,
+    reloader: Reloader,
+    stop: oneshot::Sender<()>,
+    running: JoinHandle<std::io::Result<()>>,
+}
+
+fn settings(text: &str) -> Settings {
+    Settings::read(text, Path::new(""), std::collections::HashMap::new())
+        .unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+impl Service {
+    async fn start(accounts: &[(&str, &str, &str)], keys: &[&str]) -> Self {
+        let clock = Clock::manual(START);
+        let sandbox = wechat(clock.clone()).await;
+        let application =
+            Application::build_on(&settings(&text(&sandbox, accounts, keys)), clock.clone())
+                .await
+                .unwrap();
+        let (public, private) = (application.address(), application.admin_address().unwrap());
+        let reloader = application.reloader();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let running = tokio::spawn(application.run_until_stopped(async { drop(stopped.await) }));
+        let [public, private] = [public, private].map(|address| format!("http://{address}"));
+        Self {
+            sandbox,
+            clock,
+            public,
+            private,
+            reloader,
+            stop,
+            running,
+        }
+    }
+
+    fn settings(&self, accounts: &[(&str, &str, &str)], keys: &[&str]) -> Settings {
+        settings(&text(&self.sandbox, accounts, keys))
+    }
+
+    async fn ready(&self) -> (u16, Value) {
+        let (status, body) = get(&format!("{}/readyz", self.private)).await;
+        (status, serde_json::from_str(&body).unwrap())
+    }
+
+    async fn end(self) {
+        self.stop.send(()).unwrap();
+        timeout(BOUND, self.running)
+            .await
+            .expect("it ends")
+            .unwrap()
+            .unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_account_that_is_removed_is_unknown_and_one_that_is_added_works_at_once() {
+    let service = Service::start(&[A, B], &["k"]).await;
+    assert_eq!(sign(&service.public, "a").await.0, 200);
+    assert_eq!(
+        sign(&service.public, "c").await.1["code"],
+        "unknown_account"
+    );
+    let reloaded = service
+        .reloader
+        .reload(service.settings(&[B, C], &["k"]))
+        .unwrap();
+    assert_eq!(
+        (reloaded.accounts, reloaded.added, reloaded.removed),
+        (2, vec!["c".into()], vec!["a".into()])
+    );
+    assert_eq!(reloaded.needs_restart, Vec::<&str>::new());
+    assert_eq!(sign(&service.public, "c").await.0, 200);
+    assert_eq!(
+        sign(&service.public, "a").await.1["code"],
+        "unknown_account"
+    );
+    assert_eq!(
+        credential(&service.private, "a", "access_token", "k")
+            .await
+            .1["code"],
+        "unknown_account"
+    );
+    service.end().await;
+}
+
+#[tokio::test]
+async fn an_app_that_stays_keeps_its_credentials_under_whatever_name() {
+    let service = Service::start(&[A, B], &["k"]).await;
+    let before = credential(&service.private, "a", "jsapi_ticket", "k")
+        .await
+        .1;
+    assert_eq!(sign(&service.public, "b").await.0, 200);
+    service.sandbox.reset_calls();
+    service
+        .reloader
+        .reload(service.settings(&[("renamed", "wxa", SECRET), B], &["k"]))
+        .unwrap();
+    assert_eq!(
+        credential(&service.private, "renamed", "jsapi_ticket", "k")
+            .await
+            .1,
+        before
+    );
+    assert_eq!(sign(&service.public, "b").await.0, 200);
+    assert_eq!(
+        (service.sandbox.calls(STABLE), service.sandbox.calls(TICKET)),
+        (0, 0),
+        "WeChat is not asked again"
+    );
+    service.end().await;
+}
+
+#[tokio::test]
+async fn a_corrected_secret_heals_at_once_though_the_wrong_one_was_cooling_down() {
+    let service = Service::start(&[("a", "wxa", "deadbeefdeadbeefdeadbeefdeadbeef")], &[]).await;
+    assert_eq!(
+        sign(&service.public, "a").await.1["code"],
+        "account_misconfigured"
+    );
+    assert_eq!(service.ready().await.0, 503);
+    service
+        .reloader
+        .reload(service.settings(&[A], &[]))
+        .unwrap();
+    assert_eq!(
+        sign(&service.public, "a").await.0,
+        200,
+        "no time has passed: the clock stands still"
+    );
+    assert_eq!(service.ready().await.0, 200);
+    service.end().await;
+}
+
+#[tokio::test]
+async fn when_a_secret_is_changed_at_wechat_the_operator_is_told_peers_have_a_token_to_its_end_and_a_reload_heals()
+ {
+    const NEW: &str = "00000000000000000000000000000000";
+    let service = Service::start(&[A], &["k"]).await;
+    let before = credential(&service.private, "a", "access_token", "k")
+        .await
+        .1;
+    assert_eq!(sign(&service.public, "a").await.0, 200);
+    service
+        .sandbox
+        .add_app(App::official("wxa", NEW).safe_domain("example.com"));
+    assert!(service.clock.advance(Duration::from_secs(7_200 - 120)));
+    let told = async {
+        loop {
+            let account = service.ready().await.1["accounts"][0].clone();
+            if account["errcode"] == 40_125 {
+                return account;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let told = timeout(BOUND, told)
+        .await
+        .expect("the renewal meets the old secret");
+    assert_eq!(
+        (&told["ready"], &told["reason"]),
+        (&json!(true), &json!("setup")),
+        "{told}"
+    );
+    assert!(
+        told["fix"]["en"].as_str().unwrap().contains("AppSecret") && told["fix"]["zh"].is_string(),
+        "{told}"
+    );
+    assert_eq!(
+        credential(&service.private, "a", "access_token", "k").await,
+        (200, {
+            let mut left = before.clone();
+            left["expires_in"] = json!(120);
+            left
+        })
+    );
+    assert!(service.clock.advance(Duration::from_secs(120)));
+    let refused = credential(&service.private, "a", "access_token", "k").await;
+    assert_eq!(
+        (refused.0, &refused.1["code"]),
+        (502, &json!("account_misconfigured")),
+        "{refused:?}"
+    );
+    service
+        .reloader
+        .reload(service.settings(&[("a", "wxa", NEW)], &["k"]))
+        .unwrap();
+    let (status, after) = credential(&service.private, "a", "access_token", "k").await;
+    assert_eq!(status, 200, "no time has passed: {after}");
+    assert!(
+        service
+            .sandbox
+            .accepts_token("wxa", after["value"].as_str().unwrap())
+    );
+    assert_eq!(sign(&service.public, "a").await.0, 200);
+    service.end().await;
+}
+
+#[tokio::test]
+async fn keys_are_replaced_at_the_next_request() {
+    let service = Service::start(&[A], &["old", "stays"]).await;
+    let status = |key: &'static str| {
+        let private = service.private.clone();
+        async move { credential(&private, "a", "access_token", key).await.0 }
+    };
+    assert_eq!(
+        (
+            status("old").await,
+            status("stays").await,
+            status("new").await
+        ),
+        (200, 200, 401)
+    );
+    service
+        .reloader
+        .reload(service.settings(&[A], &["new", "stays"]))
+        .unwrap();
+    assert_eq!(
+        (
+            status("old").await,
+            status("stays").await,
+            status("new").await
+        ),
+        (401, 200, 200)
+    );
+    service
+        .reloader
+        .reload(service.settings(&[A], &[]))
+        .unwrap();
+    assert_eq!(
+        (status("new").await, status("stays").await),
+        (401, 401),
+        "without keys it is closed to everybody"
+    );
+    service.end().await;
+}
+
+#[tokio::test]
+async fn a_request_that_waits_for_wechat_is_answered_across_a_reload_even_if_its_account_goes() {
+    let service = Service::start(&[A, B], &[]).await;
+    let gate = service.sandbox.hold(TICKET);
+    let public = service.public.clone();
+    let waiting = tokio::spawn(async move { tokio::join!(sign(&public, "a"), sign(&public, "b")) });
+    timeout(BOUND, service.sandbox.wait_for_calls(TICKET, 2))
+        .await
+        .expect("both ask for a ticket");
+    service
+        .reloader
+        .reload(service.settings(&[B], &[]))
+        .unwrap();
+    gate.release();
+    let (a, b) = timeout(BOUND, waiting).await.expect("answers").unwrap();
+    assert_eq!((a.0, b.0), (200, 200), "{a:?} {b:?}");
+    service.end().await;
+}
+
+#[tokio::test]
+async fn what_only_a_restart_can_change_is_named_and_the_rest_is_taken() {
+    let service = Service::start(&[A], &[]).await;
+    let mut changed = text(&service.sandbox, &[B], &[]);
+    changed = changed.replace(
+        "listen = \"127.0.0.1:0\"\nadmin",
+        "listen = \"127.0.0.1:9\"\nworkers = 1\ndemo = true\nadmin",
+    );
+    changed = changed.replace(
+        "admin_listen = \"127.0.0.1:0\"",
+        "admin_listen = \"\"\nshutdown_seconds = 1",
+    );
+    let doors = "readiness = \"any\"\nadmin_hosts = [\"ops.example.com\"]\ntrusted_proxies = [\"10.0.0.0/8\"]\nreuse_port = true";
+    changed = changed.replace("[upstream]", "[limits]\nburst = 9\n[upstream]");
+    changed = changed.replace("readiness = \"all\"", doors);
+    changed = changed.replace("kind = \"memory\"", "kind = \"file\"");
+    changed = changed.replace(
+        "[upstream]",
+        "[log]\nlevel = \"debug\"\n[upstream]\ntimeout_ms = 7000",
+    );
+    let reloaded = service.reloader.reload(settings(&changed)).unwrap();
+    assert_eq!(
+        reloaded.needs_restart,
+        [
+            "server.listen",
+            "server.admin_listen",
+            "server.admin_hosts",
+            "server.workers",
+            "server.shutdown_seconds",
+            "server.demo",
+            "server.readiness",
+            "server.trusted_proxies",
+            "server.reuse_port",
+            "limits",
+            "log",
+            "store",
+            "upstream"
+        ]
+    );
+    let header = text(&service.sandbox, &[B], &[])
+        .replace("[server]", "[server]\nclient_ip_header = \"X-Real-IP\"");
+    assert_eq!(
+        service
+            .reloader
+            .reload(settings(&header))
+            .unwrap()
+            .needs_restart,
+        ["server.client_ip_header"]
+    );
+    assert_eq!(
+        sign(&service.public, "b").await.0,
+        200,
+        "on the listener and the upstream from before"
+    );
+    let reloaded = service
+        .reloader
+        .reload(service.settings(&[B], &[]))
+        .unwrap();
+    assert_eq!(
+        reloaded.needs_restart,
+        Vec::<&str>::new(),
+        "compared with what runs, not with what was last read"
+    );
+    service.end().await;
+}
+
+const MINI: &str = "[accounts.mini]\nplatform = \"mini\"\napp_id = \"wxb\"\n";
+
+#[tokio::test]
+async fn a_mini_program_beside_the_only_account_leaves_pages_that_name_none_alone() {
+    let service = Service::start(&[A], &[]).await;
+    assert_eq!(sign(&service.public, "").await.1["appId"], "wxa");
+    let mini = format!("{MINI}secret = \"{SECRET}\"\n");
+    let with_mini = settings(&(text(&service.sandbox, &[A], &[]) + &mini));
+    assert_eq!(service.reloader.reload(with_mini).unwrap().accounts, 2);
+    assert_eq!(sign(&service.public, "").await.1["appId"], "wxa");
+    service.end().await;
+}
+
+#[tokio::test]
+async fn a_reload_that_would_take_the_implied_default_away_says_what_to_write() {
+    let service = Service::start(&[A], &["k"]).await;
+    let refused = service.reloader.reload(service.settings(&[A, B], &["k"]));
+    let error = refused.unwrap_err().to_string();
+    assert!(
+        error.contains("server.default_account = \"a\""),
+        "what to write: {error}"
+    );
+    assert_eq!(sign(&service.public, "").await.1["appId"], "wxa");
+    assert_eq!(
+        sign(&service.public, "b").await.1["code"],
+        "unknown_account",
+        "what is refused changes nothing"
+    );
+    let mut with_default = service.settings(&[A, B], &["k"]);
+    with_default.server.default_account = Some("a".into());
+    service.reloader.reload(with_default).unwrap();
+    assert_eq!(sign(&service.public, "").await.1["appId"], "wxa");
+    assert_eq!(sign(&service.public, "b").await.0, 200);
+    // What was written may be taken out again: that is a wish, and no accident.
+    service
+        .reloader
+        .reload(service.settings(&[A, B], &["k"]))
+        .unwrap();
+    assert_eq!(
+        sign(&service.public, "").await.1["code"],
+        "account_required"
+    );
+    service.end().await;
+}
+
+#[tokio::test]
+async fn the_default_account_changes_with_the_configuration() {
+    let service = Service::start(&[A, B], &[]).await;
+    assert_eq!(
+        sign(&service.public, "").await.1["code"],
+        "account_required"
+    );
+    let mut with_default = service.settings(&[A, B], &[]);
+    with_default.server.default_account = Some("b".into());
+    service.reloader.reload(with_default).unwrap();
+    assert_eq!(sign(&service.public, "").await.1["appId"], "wxb");
+    let mut wrong = service.settings(&[A, C], &["k"]);
+    wrong.server.default_account = Some("b".into());
+    assert!(service.reloader.reload(wrong).is_err());
+    assert_eq!(
+        sign(&service.public, "").await.1["appId"],
+        "wxb",
+        "what is refused changes nothing"
+    );
+    assert_eq!(
+        credential(&service.private, "a", "access_token", "k")
+            .await
+            .0,
+        401,
+        "nor the keys"
+    );
+    service.end().await;
+}
+
+#[tokio::test]
+async fn accounts_have_a_moment_for_their_first_ticket_after_the_start_and_after_a_reload() {
+    let service = Service::start(&[A], &[]).await;
+    assert_eq!(sign(&service.public, "a").await.0, 200);
+    // From here on nobody gets an answer from WeChat: what has no ticket yet gets none.
+    let gates = [service.sandbox.hold(STABLE), service.sandbox.hold(TICKET)];
+    let mut both = service.settings(&[A, B], &[]);
+    both.server.default_account = Some("a".into());
+    service.reloader.reload(both).unwrap();
+    let starting = json!({ "ready": true, "rule": "all", "accounts": [
+        { "account": "b", "ready": true, "reason": "starting" }, { "account": "a", "ready": true },
+    ] });
+    assert_eq!(service.ready().await, (200, starting));
+    assert!(service.clock.advance(Duration::from_secs(11)));
+    let missing = json!({ "ready": false, "rule": "all", "accounts": [
+        { "account": "b", "ready": false, "reason": "missing" }, { "account": "a", "ready": true },
+    ] });
+    assert_eq!(service.ready().await, (503, missing));
+    service
+        .reloader
+        .reload(service.settings(&[A, B], &["k"]))
+        .unwrap();
+    assert_eq!(
+        service.ready().await.0,
+        503,
+        "a reload that adds no account gives nobody more time"
+    );
+    gates.into_iter().for_each(|gate| gate.release());
+    assert_eq!(sign(&service.public, "b").await.0, 200);
+    assert_eq!(service.ready().await.0, 200);
+    service.end().await;
+}
+
+// -- the real binary --
+
+/// `serve` with its configuration in a directory of its own.
+struct Process {
+    home: tempfile::TempDir,
+    sandbox: Sandbox,
+    running: Running,
+    public: String,
+    private: String,
+}
+
+impl Process {
+    async fn start(accounts: &[(&str, &str, &str)], keys: &[&str]) -> Self {
+        let sandbox = wechat(Clock::shifted()).await;
+        let home = tempfile::tempdir().unwrap();
+        std::fs::write(
+            home.path().join("wx-jssdk.toml"),
+            text(&sandbox, accounts, keys),
+        )
+        .unwrap();
+        let mut running = Running::start(command(home.path(), &["serve", "--listen=127.0.0.1:0"]));
+        let (public, private) = (running.line("public").await, running.line("admin").await);
+        Self {
+            home,
+            sandbox,
+            running,
+            public,
+            private,
+        }
+    }
+
+    /// Writes a configuration, sends SIGHUP, and waits for the line that says what became of it.
+    async fn hang_up(&mut self, text: &str) -> String {
+        std::fs::write(self.home.path().join("wx-jssdk.toml"), text).unwrap();
+        self.running.signal("-HUP").await;
+        self.running.log_line("new configuration ").await
+    }
+}
+
+#[tokio::test]
+async fn sighup_takes_the_new_configuration_while_requests_go_on_and_none_of_them_fails() {
+    let mut process = Process::start(&[A, B], &["k"]).await;
+    let before = credential(&process.private, "a", "access_token", "k")
+        .await
+        .1;
+    let over = Arc::new(AtomicBool::new(false));
+    let traffic: Vec<_> = (0..4)
+        .map(|_| {
+            let (public, over) = (process.public.clone(), over.clone());
+            tokio::spawn(async move {
+                let mut answered = 0_u32;
+                while !over.load(Ordering::Relaxed) {
+                    assert_eq!(sign(&public, "a").await.0, 200);
+                    answered += 1;
+                }
+                answered
+            })
+        })
+        .collect();
+    for round in 0..5 {
+        let accounts = if round % 2 == 0 { [A, C] } else { [A, B] };
+        let line = process
+            .hang_up(&text(&process.sandbox, &accounts, &["k"]))
+            .await;
+        assert!(
+            line.contains("applied") && line.contains("accounts=2 added=1 removed=1"),
+            "{line}"
+        );
+        let (gone, there) = if round % 2 == 0 {
+            ("b", "c")
+        } else {
+            ("c", "b")
+        };
+        assert_eq!(
+            sign(&process.public, gone).await.1["code"],
+            "unknown_account"
+        );
+        assert_eq!(sign(&process.public, there).await.0, 200);
+    }
+    over.store(true, Ordering::Relaxed);
+    for worker in traffic {
+        assert!(
+            timeout(BOUND, worker)
+                .await
+                .expect("an end")
+                .expect("no request failed")
+                > 0
+        );
+    }
+    let after = credential(&process.private, "a", "access_token", "k")
+        .await
+        .1;
+    assert_eq!(
+        (&before["value"], &before["generation"]),
+        (&after["value"], &after["generation"])
+    );
+    assert_eq!(process.running.stop().await.code, 0);
+}
+
+#[tokio::test]
+async fn a_bad_new_configuration_is_refused_whole_with_every_problem_named_and_the_old_one_goes_on()
+{
+    let mut process = Process::start(&[A], &["k"]).await;
+    let good = with_default(&text(&process.sandbox, &[A, B], &["other"]), "a");
+    let bad = format!("{good}js_apilist = []\n[accounts.c]\napp_id = \"wxc\"\n")
+        .replace("kind = \"memory\"", "kind = \"sqlite\"");
+    let line = process.hang_up(&bad).await;
+    assert!(
+        line.contains("refused") && line.contains("problems=3"),
+        "{line}"
+    );
+    assert_eq!(sign(&process.public, "a").await.0, 200);
+    assert_eq!(
+        sign(&process.public, "b").await.1["code"],
+        "unknown_account",
+        "nothing of it is taken"
+    );
+    assert_eq!(
+        credential(&process.private, "a", "access_token", "k")
+            .await
+            .0,
+        200,
+        "not even its keys"
+    );
+    for nothing in ["", "[accounts", "[log]\nlevel = \"info\""] {
+        let line = process.hang_up(nothing).await;
+        assert!(line.contains("refused"), "{nothing}: {line}");
+        assert_eq!(sign(&process.public, "a").await.0, 200);
+    }
+    let line = process.hang_up(&good).await;
+    assert!(line.contains("applied"), "a corrected one is taken: {line}");
+    assert_eq!(sign(&process.public, "b").await.0, 200);
+    let ended = process.running.stop().await;
+    assert_eq!(ended.code, 0);
+    for path in [
+        "path=\"accounts.b.js_apilist\"",
+        "path=\"accounts.c.secret\"",
+        "path=\"store.kind\"",
+    ] {
+        assert!(ended.stderr.contains(path), "{path}: {}", ended.stderr);
+    }
+    assert!(
+        ended.stderr.contains("the previous one stays in use") && !ended.stderr.contains(SECRET),
+        "{}",
+        ended.stderr
+    );
+}
+
+#[tokio::test]
+async fn a_second_account_at_a_running_server_is_refused_with_the_line_to_write_and_pages_go_on() {
+    let mut process = Process::start(&[A], &[]).await;
+    let both = text(&process.sandbox, &[A, B], &[]);
+    let line = process.hang_up(&both).await;
+    assert!(line.contains("refused"), "{line}");
+    assert_eq!(sign(&process.public, "").await.1["appId"], "wxa");
+    let line = process.hang_up(&with_default(&both, "a")).await;
+    assert!(line.contains("applied"), "{line}");
+    assert_eq!(sign(&process.public, "").await.1["appId"], "wxa");
+    assert_eq!(sign(&process.public, "b").await.0, 200);
+    let ended = process.running.stop().await;
+    for part in [
+        "server.default_account: ",
+        "write server.default_account = \"a\"",
+        "请写 server.default_account = \"a\"",
+    ] {
+        assert!(ended.stderr.contains(part), "{part}: {}", ended.stderr);
+    }
+}
+
+#[tokio::test]
+async fn a_setting_that_needs_a_restart_is_said_to_and_one_that_a_flag_gave_is_not() {
+    let mut process = Process::start(&[A], &[]).await;
+    let good = text(&process.sandbox, &[A], &[]);
+    // The flag stands above the file, then as now.
+    let listen = good.replace(
+        "[server]\nlisten = \"127.0.0.1:0\"",
+        "[server]\nworkers = 3\nlisten = \"127.0.0.1:1\"",
+    );
+    process.hang_up(&listen).await;
+    let line = process.running.log_line("needs a restart").await;
+    assert!(line.contains("setting=\"server.workers\""), "{line}");
+    process.hang_up(&good).await;
+    let ended = process.running.stop().await;
+    assert_eq!(
+        (ended.code, ended.stderr.matches("needs a restart").count()),
+        (0, 1),
+        "{}",
+        ended.stderr
+    );
+}
+
+#[tokio::test]
+async fn many_sighups_at_once_leave_a_service_with_the_last_configuration() {
+    let mut process = Process::start(&[A], &[]).await;
+    std::fs::write(
+        process.home.path().join("wx-jssdk.toml"),
+        with_default(&text(&process.sandbox, &[A, B, C], &[]), "a"),
+    )
+    .unwrap();
+    for _ in 0..20 {
+        process.running.signal("-HUP").await;
+    }
+    process
+        .running
+        .log_line("accounts=3 added=2 removed=0")
+        .await;
+    for account in ["a", "b", "c"] {
+        assert_eq!(sign(&process.public, account).await.0, 200);
+    }
+    assert_eq!(process.running.stop().await.code, 0);
+}
+
+#[tokio::test]
+async fn a_reload_serves_the_new_proofs_of_domains_and_drops_the_old() {
+    let service = Service::start(&[A], &[]).await;
+    let proof = |name: &str| {
+        format!(
+            "{}\nverify_files = {{ \"{name}\" = \"content\" }}\n",
+            text(&service.sandbox, &[A], &[])
+        )
+    };
+    let status = async |name: &str| {
+        client()
+            .get(format!("{}/{name}", service.public))
+            .send()
+            .await
+            .unwrap()
+            .status()
+            .as_u16()
+    };
+    assert_eq!(status("MP_verify_one.txt").await, 404);
+    for (there, gone) in [
+        ("MP_verify_one.txt", "MP_verify_two.txt"),
+        ("MP_verify_two.txt", "MP_verify_one.txt"),
+    ] {
+        service.reloader.reload(settings(&proof(there))).unwrap();
+        assert_eq!((status(there).await, status(gone).await), (200, 404));
+    }
+    service
+        .reloader
+        .reload(settings(&text(&service.sandbox, &[A], &[])))
+        .unwrap();
+    assert_eq!(status("MP_verify_two.txt").await, 404);
+}

@@ -1,0 +1,385 @@
+//! Who may import whom: the rooms of `src/` in their order, and the three rooms that alone may do a thing.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The rooms, and for each the rooms it may import. A room may always import itself.
+const MAY_IMPORT: &[(&str, &[&str])] = &[
+    ("clock", &[]),
+    ("credential", &["clock"]),
+    ("error", &["clock", "credential"]),
+    ("account", &["clock", "credential"]),
+    ("sign", &["clock", "credential", "error", "account"]),
+    (
+        "diagnose",
+        &["clock", "credential", "error", "account", "sign"],
+    ),
+    ("upstream", &["clock", "credential", "error", "account"]),
+    ("store", &["clock", "credential", "error", "account"]),
+    (
+        "broker",
+        &[
+            "clock",
+            "credential",
+            "error",
+            "account",
+            "sign",
+            "upstream",
+            "store",
+        ],
+    ),
+    (
+        "actix",
+        &[
+            "clock",
+            "credential",
+            "error",
+            "account",
+            "sign",
+            "diagnose",
+            "broker",
+        ],
+    ),
+    // The simulator shares no line with what it tests.
+    ("sandbox", &["clock"]),
+    (
+        "server",
+        &[
+            "clock",
+            "credential",
+            "error",
+            "account",
+            "sign",
+            "upstream",
+            "store",
+            "broker",
+            "actix",
+            "sandbox",
+        ],
+    ),
+    (
+        "cli",
+        &[
+            "clock",
+            "credential",
+            "error",
+            "account",
+            "sign",
+            "diagnose",
+            "upstream",
+            "store",
+            "broker",
+            "actix",
+            "sandbox",
+            "server",
+        ],
+    ),
+];
+
+/// Every Rust file below a folder.
+fn walk(dir: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            walk(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// Every source file with the room it belongs to.
+fn sources() -> Vec<(String, PathBuf, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = Vec::new();
+    walk(&root, &mut found);
+    let room = |path: &Path| {
+        let first = path
+            .strip_prefix(&root)
+            .unwrap()
+            .components()
+            .next()
+            .unwrap();
+        first
+            .as_os_str()
+            .to_str()
+            .unwrap()
+            .trim_end_matches(".rs")
+            .to_owned()
+    };
+    found
+        .into_iter()
+        .map(|path| {
+            (
+                room(&path),
+                path.clone(),
+                code_of(&fs::read_to_string(path).unwrap()),
+            )
+        })
+        .collect()
+}
+
+/// The code without its comments: a link in a doc comment imports nothing.
+fn code_of(text: &str) -> String {
+    text.lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// The rooms named after each `crate::` in the code, groups included: `use crate::{a::X, b}`.
+fn imports(code: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for rest in code.split("crate::").skip(1) {
+        match rest.strip_prefix('{') {
+            None => found.push(word(rest)),
+            Some(group) => {
+                let mut depth = 0;
+                let mut start = true;
+                for (at, c) in group.char_indices() {
+                    match c {
+                        '}' if depth == 0 => break,
+                        '{' => depth += 1,
+                        '}' => depth -= 1,
+                        ',' if depth == 0 => start = true,
+                        c if start && !c.is_whitespace() => {
+                            found.push(word(&group[at..]));
+                            start = false;
+                        }
+                        _ => {}
+                    }
+                }
+            }
+        }
+    }
+    found
+}
+
+fn word(text: &str) -> String {
+    text.chars()
+        .take_while(|c| c.is_alphanumeric() || *c == '_')
+        .collect()
+}
+
+#[test]
+fn rooms_import_only_the_rooms_below_them() {
+    let mut wrong = Vec::new();
+    for (room, path, code) in sources() {
+        if ["lib", "main"].contains(&room.as_str()) {
+            continue;
+        }
+        let (_, allowed) = MAY_IMPORT
+            .iter()
+            .find(|(name, _)| *name == room)
+            .unwrap_or_else(|| panic!("{room} has no place in the order"));
+        for import in imports(&code) {
+            let is_room = MAY_IMPORT.iter().any(|(name, _)| *name == import);
+            if !is_room && import.chars().next().is_some_and(char::is_uppercase) {
+                wrong.push(format!(
+                    "{}: imports {import} from the crate's root: name its room",
+                    path.display()
+                ));
+            } else if import != room && !allowed.contains(&import.as_str()) {
+                wrong.push(format!(
+                    "{}: {room} may not import {import}",
+                    path.display()
+                ));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+fn architecture() -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/ARCHITECTURE.md")).unwrap()
+}
+
+/// Tests named in full (`a_name_of_many_words`) and files or folders below tests/.
+#[test]
+fn every_test_that_an_invariant_names_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = architecture();
+    let table = text.split("## Invariants").nth(1).unwrap();
+    let table = table.split("\n## ").next().unwrap();
+    let shown_by = table
+        .lines()
+        .filter(|line| line.starts_with("| "))
+        .skip(1)
+        .map(|row| row.trim_matches('|').split(" | ").last().unwrap());
+    let named: Vec<&str> = shown_by
+        .flat_map(|cell| cell.split('`').skip(1).step_by(2))
+        .collect();
+    assert!(named.len() > 50, "{named:?}");
+    let mut tests = Vec::new();
+    walk(&root.join("tests"), &mut tests);
+    let tests: String = tests
+        .iter()
+        .map(|path| fs::read_to_string(path).unwrap())
+        .collect();
+    for name in named {
+        let exists = match name {
+            _ if name.starts_with("tests/") => {
+                root.join(name).exists() || root.join(format!("{name}.rs")).exists()
+            }
+            _ if name.matches('_').count() > 3 => tests.contains(&format!("fn {name}(")),
+            _ => true,
+        };
+        assert!(exists, "there is no {name}");
+    }
+}
+
+/// The module table of the document: each name with what it may import.
+#[test]
+fn the_table_of_the_architecture_is_this_one() {
+    let text = architecture();
+    let table = text.split("## The modules").nth(1).unwrap();
+    let table = table.split("\n## ").next().unwrap();
+    let rows = table.lines().filter(|line| line.starts_with("| `"));
+    let documented: Vec<(&str, Vec<&str>)> = rows
+        .map(|row| {
+            let cells: Vec<_> = row.trim_matches('|').split(" | ").map(str::trim).collect();
+            let imports = cells.last().unwrap().split(", ");
+            (
+                cells[0].trim_matches('`'),
+                imports.filter(|name| *name != "–").collect(),
+            )
+        })
+        .collect();
+    let checked: Vec<(&str, Vec<&str>)> = MAY_IMPORT
+        .iter()
+        .map(|(name, allowed)| (*name, allowed.to_vec()))
+        .collect();
+    assert_eq!(documented, checked);
+}
+
+#[test]
+fn the_reader_of_imports_sees_what_it_should() {
+    assert_eq!(
+        imports("use crate::a::B;\nuse crate::{c::{D, e::F}, g, h::I};\nlet x = crate::j::k();"),
+        ["a", "c", "g", "h", "j"]
+    );
+    assert_eq!(
+        imports("use super::x;\nuse std::fmt;"),
+        Vec::<String>::new()
+    );
+    assert_eq!(
+        code_of("//! crate::broker\n    /// crate::sign\nuse crate::clock;"),
+        "use crate::clock;"
+    );
+}
+
+/// The files of other rooms in which one of the words stands.
+fn elsewhere(home: &[&str], words: &[&str]) -> Vec<String> {
+    let mut found = Vec::new();
+    for (room, path, code) in sources() {
+        let code = code.split("#[cfg(test)]").next().unwrap();
+        if !home.contains(&room.as_str()) && words.iter().any(|word| code.contains(word)) {
+            found.push(path.display().to_string());
+        }
+    }
+    found
+}
+
+#[test]
+fn only_the_clock_reads_time() {
+    assert_eq!(
+        elsewhere(
+            &["clock"],
+            &["SystemTime::now", "Instant::now", "UNIX_EPOCH"]
+        ),
+        Vec::<String>::new()
+    );
+}
+
+#[test]
+fn only_upstream_uses_the_http_client_and_knows_wechats_paths() {
+    assert_eq!(
+        elsewhere(&["upstream", "cli"], &["reqwest::"]),
+        Vec::<String>::new()
+    );
+    // The drop-in scope stands in WeChat's place: one file knows where, and one describes it.
+    let mut knowing = elsewhere(&["upstream", "sandbox"], &["\"/cgi-bin"]);
+    knowing.retain(|path| {
+        !path.ends_with("src/actix/dropin.rs") && !path.ends_with("src/server/openapi/dropin.rs")
+    });
+    assert_eq!(knowing, Vec::<String>::new());
+}
+
+#[test]
+fn only_error_knows_errcodes() {
+    let codes = [
+        "40001", "40013", "40014", "40125", "40164", "40243", "42001", "45009", "45011", "50004",
+        "89503",
+    ];
+    assert_eq!(
+        elsewhere(&["error", "sandbox"], &codes),
+        Vec::<String>::new()
+    );
+}
+
+#[test]
+fn the_core_knows_no_web_framework() {
+    assert_eq!(
+        elsewhere(
+            &["actix", "sandbox", "server", "cli"],
+            &["actix_web", "askama"]
+        ),
+        Vec::<String>::new()
+    );
+}
+
+#[test]
+fn only_the_server_knows_a_metrics_library() {
+    assert_eq!(
+        elsewhere(&["server"], &["prometheus_client"]),
+        Vec::<String>::new()
+    );
+}
+
+#[test]
+fn nobody_prints_to_stdout_but_the_command_line() {
+    assert_eq!(
+        elsewhere(&["cli", "main"], &["println!", "io::stdout"]),
+        Vec::<String>::new()
+    );
+}
+
+#[test]
+fn there_are_at_least_as_many_lines_of_tests_as_of_code() {
+    fn lines(dir: &Path, extensions: &[&str]) -> usize {
+        fs::read_dir(dir)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| {
+                path.file_name()
+                    .is_some_and(|name| name != "node_modules" && name != ".venv" && name != "out")
+            })
+            .map(|path| match path.is_dir() {
+                true => lines(&path, extensions),
+                false
+                    if path
+                        .extension()
+                        .is_some_and(|e| extensions.iter().any(|x| e == *x)) =>
+                {
+                    fs::read_to_string(&path).unwrap().lines().count()
+                }
+                false => 0,
+            })
+            .sum()
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let inline: usize = sources()
+        .iter()
+        .map(|(_, path, _)| fs::read_to_string(path).unwrap())
+        .filter_map(|text| {
+            text.split_once("#[cfg(test)]\nmod tests")
+                .map(|(_, tests)| tests.lines().count())
+        })
+        .sum();
+    let code = lines(&root.join("src"), &["rs"]) - inline;
+    let tests = lines(&root.join("tests"), &["rs", "mjs", "js", "sh", "py"]) + inline;
+    assert!(
+        tests >= code,
+        "{tests} lines of tests for {code} lines of code"
+    );
+}

@@ -1,0 +1,101 @@
+//! `docs/SECURITY.md` claims nothing without a test: each one that it names exists, and is a test.
+
+use std::path::Path;
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
+}
+
+fn document() -> String {
+    read("docs/SECURITY.md")
+}
+
+/// The rows of the table: who, and the tests.
+fn rows() -> Vec<(String, Vec<String>)> {
+    let document = document();
+    let table = document
+        .split("| who | may | may not | shown by |")
+        .nth(1)
+        .unwrap()
+        .split("\n\n")
+        .next()
+        .unwrap();
+    let rows = table.lines().skip(2).filter(|line| line.starts_with('|'));
+    rows.map(|row| {
+        let cells: Vec<_> = row.trim_matches('|').split('|').map(str::trim).collect();
+        assert_eq!(cells.len(), 4, "{row}");
+        (
+            cells[0].to_owned(),
+            cells[3].split(", ").map(str::to_owned).collect(),
+        )
+    })
+    .collect()
+}
+
+#[test]
+fn every_test_that_the_threat_model_names_exists() {
+    let rows = rows();
+    assert!(rows.len() >= 16, "{}", rows.len());
+    for (who, tests) in rows {
+        assert!(!tests.is_empty(), "{who}");
+        for test in tests {
+            let (file, name) = test
+                .split_once(' ')
+                .unwrap_or_else(|| panic!("{who}: {test}"));
+            let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join("tests")
+                .join(file);
+            let source = std::fs::read_to_string(&path)
+                .unwrap_or_else(|error| panic!("{who}: {file}: {error}"));
+            let at = source
+                .find(&format!("fn {name}("))
+                .unwrap_or_else(|| panic!("{who}: {file} has no {name}"));
+            let before = source[..at]
+                .lines()
+                .rev()
+                .take(5)
+                .collect::<Vec<_>>()
+                .join("\n");
+            assert!(
+                before.contains("test]") || before.contains("tokio::test"),
+                "{file}: {name} is no test"
+            );
+        }
+    }
+}
+
+#[test]
+fn everybody_who_could_do_harm_is_in_it_and_it_is_said_where_to_report() {
+    for who in [
+        "visitor",
+        "Another site's page",
+        "Holder of a key",
+        "wrong key",
+        "user of the machine",
+        "proxy",
+        "WeChat's place",
+        "operator",
+        "supply chain",
+    ] {
+        assert!(rows().iter().any(|(name, _)| name.contains(who)), "{who}");
+    }
+    let chinese = read("docs/zh/SECURITY.md");
+    assert!(document().contains("Report a vulnerability") && chinese.contains("报告漏洞"));
+    let bold = |text: &str| text.lines().filter(|line| line.starts_with("| **")).count();
+    assert_eq!(bold(&document()), bold(&chinese), "a row is not translated");
+}
+
+#[test]
+#[cfg(unix)]
+fn the_limits_that_it_states_are_the_defaults() {
+    let defaults = read("wx-jssdk.default.toml");
+    for setting in [
+        "max_connections = 10000",
+        "request_seconds = 20",
+        "requests_per_second = 100",
+        "wrong_keys = 10",
+    ] {
+        assert!(defaults.lines().any(|line| line == setting), "{setting}");
+    }
+    assert!(document().contains("10,000 connections, 20 s for a request, 100 requests a second"));
+}

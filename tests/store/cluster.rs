@@ -1,0 +1,10 @@
+//! Many processes on one real Redis: one call for all, nothing dead from any, and what each way of losing Redis costs.
+//!
+//! The Redis is this test's own and is paused, killed and emptied; the sandbox counts the calls and judges each answer.
+
+mod figures;
+mod life;
+mod outages;
+mod peers;
+mod processes;
+mod world;

@@ -1,0 +1,99 @@
+//! What is counted where processes share a Redis.
+
+use std::time::Duration;
+
+use wx_jssdk::Kind;
+use wx_jssdk::account::TokenMode::Stable;
+use wx_jssdk::broker::Broker;
+
+use crate::cluster::world::{Cluster, STABLE, TICKET};
+
+fn outcome(broker: &Broker, kind: Kind, name: &str) -> u64 {
+    let figures = broker.figures();
+    let credential = figures.accounts[0]
+        .credentials
+        .iter()
+        .find(|credential| credential.kind == kind)
+        .unwrap();
+    credential
+        .outcomes
+        .iter()
+        .find(|(known, _)| *known == name)
+        .unwrap()
+        .1
+}
+
+fn waits(broker: &Broker) -> (u64, f64) {
+    let waits = broker.figures().lease_waits;
+    (
+        waits.buckets.iter().map(|(_, count)| count).sum(),
+        waits.sum,
+    )
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server: make test"]
+async fn whoever_waited_for_anothers_refresh_counts_the_wait_and_takes_the_value_from_the_store() {
+    let cluster = Cluster::cold(Stable, 2).await;
+    let gate = cluster.sandbox.hold(STABLE);
+    let [first, second] = [0, 1].map(|n| cluster.brokers[n].clone());
+    let calling = tokio::spawn(async move { first.credential("main", Kind::AccessToken).await });
+    cluster.sandbox.wait_for_calls(STABLE, 1).await;
+    let waiting = tokio::spawn(async move { second.credential("main", Kind::AccessToken).await });
+    // Until it has asked for the lease and did not get it.
+    let asks = || {
+        cluster.brokers[1]
+            .figures()
+            .store
+            .iter()
+            .any(|(name, asked, _)| *name == "lease" && *asked > 0)
+    };
+    while !asks() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    cluster.advance(2);
+    gate.release();
+    calling.await.unwrap().unwrap();
+    waiting.await.unwrap().unwrap();
+    assert_eq!(
+        (waits(&cluster.brokers[0]), waits(&cluster.brokers[1]).0),
+        ((0, 0.0), 1)
+    );
+    let of = |n: usize| {
+        ["refreshed", "from_store"]
+            .map(|name| outcome(&cluster.brokers[n], Kind::AccessToken, name))
+    };
+    assert_eq!((of(0), of(1)), ([1, 0], [0, 1]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server: make test"]
+async fn every_process_knows_within_a_minute_what_all_of_them_called_today() {
+    let cluster = Cluster::warm(Stable, 3).await;
+    let dead = cluster
+        .read(&cluster.brokers[0], Kind::AccessToken)
+        .await
+        .unwrap()
+        .value
+        .clone();
+    cluster
+        .sandbox
+        .revoke(crate::cluster::world::APP, wx_jssdk::sandbox::Kind::Token);
+    cluster.brokers[0]
+        .reject("main", Kind::AccessToken, &dead)
+        .await
+        .unwrap();
+    let tokens = cluster.calls(STABLE);
+    assert!(
+        tokens >= 2,
+        "a reported token is asked for again, and forced if need be"
+    );
+    cluster.live(65, 5).await;
+    for broker in &cluster.brokers {
+        let figures = broker.figures();
+        assert_eq!(
+            figures.accounts[0].calls_today,
+            [(STABLE, tokens), (TICKET, 1)]
+        );
+    }
+}

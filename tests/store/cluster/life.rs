@@ -1,0 +1,303 @@
+//! With Redis there: one call for all, and what one process learns the others learn before it matters.
+
+use std::sync::Arc;
+
+use wx_jssdk::Kind;
+use wx_jssdk::account::TokenMode::{Classic, Stable};
+use wx_jssdk::sandbox::{Fault, FaultKind, Kind as Revoked, Mode};
+
+use crate::cluster::world::{APP, CLASSIC, Cluster, STABLE, TICKET};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server: make test"]
+async fn cold_readers_of_eight_processes_cause_one_token_and_one_ticket_call() {
+    for mode in [Stable, Classic] {
+        let cluster = Arc::new(Cluster::cold(mode, 8).await);
+        let readers: Vec<_> = (0..800)
+            .map(|n| {
+                let cluster = cluster.clone();
+                tokio::spawn(async move {
+                    cluster
+                        .read(&cluster.brokers[n % 8], Kind::JsapiTicket)
+                        .await
+                        .map(drop)
+                })
+            })
+            .collect();
+        for reader in readers {
+            reader.await.unwrap().unwrap();
+        }
+        assert_eq!(
+            (cluster.token_calls(), cluster.calls(TICKET)),
+            (1, 1),
+            "{mode:?}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server: make test"]
+async fn a_new_value_reaches_every_process_before_the_old_one_dies() {
+    for mode in [Stable, Classic] {
+        let cluster = Cluster::warm(mode, 4).await;
+        for lives in 1..=3 {
+            // No reader waits and nothing dead is read at any step: `live` looks.
+            cluster.live(7_200 - 240, 60).await;
+            cluster.live(240, 5).await;
+            assert!(
+                cluster.token_calls() <= 1 + lives,
+                "{mode:?}: {} token calls in {lives} lives",
+                cluster.token_calls()
+            );
+            assert!(
+                cluster.calls(TICKET) <= 1 + lives + lives,
+                "{mode:?}: {} ticket calls",
+                cluster.calls(TICKET)
+            );
+        }
+        assert!(cluster.token_calls() >= 3);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server: make test"]
+async fn a_dead_token_reported_to_every_process_is_renewed_once() {
+    for (mode, renewals) in [(Stable, 1), (Classic, 1)] {
+        let cluster = Cluster::warm(mode, 4).await;
+        let dead = cluster
+            .read(&cluster.brokers[0], Kind::AccessToken)
+            .await
+            .unwrap()
+            .value
+            .clone();
+        cluster.sandbox.revoke(APP, Revoked::Token);
+        let reports: Vec<_> = (0..40)
+            .map(|n| {
+                let (broker, dead) = (cluster.brokers[n % 4].clone(), dead.clone());
+                tokio::spawn(async move { broker.reject("main", Kind::AccessToken, &dead).await })
+            })
+            .collect();
+        for report in reports {
+            cluster.assert_living(Kind::AccessToken, &report.await.unwrap().unwrap());
+        }
+        assert_eq!(cluster.token_calls(), 1 + renewals, "{mode:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server: make test"]
+async fn a_reject_in_one_process_is_seen_by_all_within_seconds() {
+    let cluster = Cluster::warm(Stable, 4).await;
+    let dead = cluster
+        .read(&cluster.brokers[0], Kind::AccessToken)
+        .await
+        .unwrap()
+        .value
+        .clone();
+    cluster.sandbox.revoke(APP, Revoked::Token);
+    let new = cluster.brokers[2]
+        .reject("main", Kind::AccessToken, &dead)
+        .await
+        .unwrap();
+    cluster.advance(6);
+    cluster.tend().await;
+    let [token, _] = cluster
+        .assert_all_answer_at_once()
+        .expect("all have the same");
+    assert_eq!(token, new.value.expose());
+    assert_eq!(cluster.calls(STABLE), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server: make test"]
+async fn a_peer_that_holds_the_token_another_process_retired_has_the_new_one_before_the_overlap_ends()
+ {
+    let cluster = Cluster::warm(Classic, 4).await;
+    cluster.advance(1_000);
+    let old = cluster
+        .read(&cluster.brokers[0], Kind::AccessToken)
+        .await
+        .unwrap();
+    // It lives: somebody was wrong about it. The refetch retires it in five minutes, and three processes serve it.
+    cluster.brokers[0]
+        .reject("main", Kind::AccessToken, &old.value)
+        .await
+        .unwrap();
+    cluster.live(600, 10).await;
+    assert_eq!(cluster.calls(CLASSIC), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server: make test"]
+async fn a_foreign_refresh_costs_the_whole_cluster_one_call_and_is_counted() {
+    let cluster = Cluster::warm(Classic, 4).await;
+    let old = cluster
+        .read(&cluster.brokers[3], Kind::AccessToken)
+        .await
+        .unwrap();
+    cluster.sandbox.foreign_refresh(APP, Mode::Classic);
+    cluster.advance(301);
+    assert!(
+        !cluster.sandbox.accepts_token(APP, old.value.expose()),
+        "retired by somebody else"
+    );
+    let reports: Vec<_> = cluster
+        .brokers
+        .iter()
+        .cloned()
+        .map(|broker| {
+            let dead = old.value.clone();
+            tokio::spawn(async move { broker.reject("main", Kind::AccessToken, &dead).await })
+        })
+        .collect();
+    for report in reports {
+        cluster.assert_living(Kind::AccessToken, &report.await.unwrap().unwrap());
+    }
+    cluster.live(600, 10).await;
+    assert_eq!(cluster.calls(CLASSIC), 2);
+    let counted: u64 = cluster
+        .brokers
+        .iter()
+        .map(|broker| broker.status()[0].credentials[0].foreign_refreshes)
+        .sum();
+    assert!(counted >= 1, "{counted}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server: make test"]
+async fn a_lost_reply_in_classic_mode_cuts_the_old_tokens_life_in_every_process() {
+    let cluster = Cluster::warm(Classic, 4).await;
+    cluster.advance(1_000);
+    let old = cluster
+        .read(&cluster.brokers[0], Kind::AccessToken)
+        .await
+        .unwrap();
+    cluster
+        .sandbox
+        .fault(Fault::once(CLASSIC, FaultKind::LostReply));
+    cluster.brokers[0]
+        .reject("main", Kind::AccessToken, &old.value)
+        .await
+        .unwrap_err();
+    // Retired by a call whose answer nobody got: `live` finds it dead after five minutes, unless every process lets it go before.
+    cluster.live(900, 5).await;
+    assert_eq!(
+        cluster.calls(CLASSIC),
+        3,
+        "the first, the lost, and the one that made up for it"
+    );
+    let lost: u64 = cluster
+        .brokers
+        .iter()
+        .map(|broker| broker.status()[0].credentials[0].lost_replies)
+        .sum();
+    assert_eq!(lost, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server: make test"]
+async fn a_process_that_starts_later_calls_nobody() {
+    let cluster = Cluster::warm(Stable, 2).await;
+    let late = cluster.another();
+    assert!(
+        late.tend().await.is_empty(),
+        "it looked at the store once, and found all"
+    );
+    assert!(crate::cluster::world::at_once(cluster.read(&late, Kind::JsapiTicket)).is_some());
+    assert_eq!(cluster.sandbox.calls_total(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server: make test"]
+async fn the_lease_outlasts_the_calls_it_covers_and_not_by_minutes() {
+    let cluster = Cluster::cold(Stable, 1).await;
+    let gate = cluster.sandbox.hold(STABLE);
+    let broker = cluster.brokers[0].clone();
+    let reader = tokio::spawn(async move { broker.credential("main", Kind::AccessToken).await });
+    cluster.sandbox.wait_for_calls(STABLE, 1).await;
+    let lease = format!("wx-jssdk:lease:official:{APP}:access_token");
+    let left: u64 = cluster.redis.cli(&["PTTL", &lease]).parse().unwrap();
+    // Two calls of at most half a second each are made under it.
+    assert!((1_000..=5_000).contains(&left), "{left} ms");
+    gate.release();
+    reader.await.unwrap().unwrap();
+    assert_eq!(cluster.redis.cli(&["EXISTS", &lease]), "0", "given back");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server: make test"]
+async fn a_token_that_one_process_has_just_renewed_is_known_to_every_other_at_once() {
+    // Behind a load balancer the token comes from one node, and buys its ticket at another.
+    let cluster = Cluster::warm(Stable, 4).await;
+    let dead = cluster
+        .read(&cluster.brokers[0], Kind::AccessToken)
+        .await
+        .unwrap()
+        .value
+        .clone();
+    cluster.sandbox.revoke(APP, Revoked::Token);
+    let new = cluster.brokers[0]
+        .reject("main", Kind::AccessToken, &dead)
+        .await
+        .unwrap();
+    let askers: Vec<_> = (0..40)
+        .map(|n| {
+            let (broker, token) = (cluster.brokers[1 + n % 3].clone(), new.value.clone());
+            tokio::spawn(async move {
+                broker
+                    .find_account_of_token(token.expose())
+                    .await
+                    .map(|(name, _)| name)
+            })
+        })
+        .collect();
+    for asker in askers {
+        assert_eq!(asker.await.unwrap().as_deref(), Some("main"));
+    }
+    assert!(
+        cluster.brokers[1]
+            .find_account_of_token("nobody's")
+            .await
+            .is_none()
+    );
+    assert_eq!(cluster.calls(STABLE), 2, "nobody called WeChat for it");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server: make test"]
+async fn a_spent_quota_is_probed_by_one_process_and_a_lifted_block_is_noticed_by_all() {
+    let cluster = Cluster::cold(Stable, 3).await;
+    let spent = || Fault::always(TICKET, FaultKind::Errcode(45_009));
+    cluster.sandbox.fault(spent());
+    let all_fail = async || {
+        for broker in &cluster.brokers {
+            let answer = broker.credential("main", Kind::JsapiTicket).await;
+            assert_eq!(answer.unwrap_err().code(), "upstream_quota");
+        }
+    };
+    all_fail().await;
+    assert_eq!(cluster.calls(TICKET), 1);
+    cluster.advance(3_600);
+    all_fail().await;
+    assert_eq!(cluster.calls(TICKET), 2, "one call an hour for all of them");
+    cluster.sandbox.clear_faults();
+    cluster.advance(60);
+    all_fail().await;
+    // As `check` does, and "refresh now" at another process.
+    let (store, now) = (cluster.store(), cluster.clock.now());
+    let app = cluster.brokers[0].account("main").unwrap().app_key();
+    assert!(
+        store
+            .blocked_until(&app, TICKET, now)
+            .await
+            .unwrap()
+            .is_some()
+    );
+    store.set_block(&app, TICKET, now, now).await.unwrap();
+    cluster.advance(6);
+    cluster.tend().await;
+    for broker in &cluster.brokers {
+        cluster.read(broker, Kind::JsapiTicket).await.unwrap();
+    }
+    assert_eq!(cluster.calls(TICKET), 3);
+}

@@ -1,0 +1,303 @@
+//! Redis paused, slow, gone, empty, failed over: no reader with a living value waits, nothing dead is read, and the price is counted.
+
+use std::sync::Arc;
+
+use wx_jssdk::Kind;
+use wx_jssdk::account::TokenMode::{Classic, Stable};
+
+use crate::cluster::world::{Cluster, STABLE, TICKET, at_once};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server: make test"]
+async fn a_paused_redis_is_noticed_by_no_reader_and_costs_no_call() {
+    let cluster = Cluster::warm(Stable, 4).await;
+    cluster.redis.signal("STOP");
+    cluster.live(60, 10).await;
+    cluster.redis.signal("CONT");
+    cluster.live(60, 10).await;
+    assert_eq!((cluster.calls(STABLE), cluster.calls(TICKET)), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server: make test"]
+async fn a_redis_that_is_slow_by_seconds_when_a_renewal_is_due_costs_no_call_too_many() {
+    for mode in [Stable, Classic] {
+        let cluster = Cluster::warm(mode, 4).await;
+        cluster.live(7_200 - 240, 120).await;
+        cluster.redis.signal("STOP");
+        cluster.live(30, 5).await;
+        cluster.redis.signal("CONT");
+        cluster.live(240, 5).await;
+        assert_eq!(
+            cluster.token_calls(),
+            2,
+            "{mode:?}: the renewal waited for Redis, which came back in time"
+        );
+        assert_eq!(cluster.calls(TICKET), 2, "{mode:?}");
+        assert!(
+            cluster.assert_all_answer_at_once().is_some(),
+            "all have the same again"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server: make test"]
+async fn a_redis_that_pauses_during_the_call_gets_the_value_afterwards() {
+    let mut cluster = Cluster::cold(Stable, 1).await;
+    let gate = cluster.sandbox.hold(STABLE);
+    let broker = cluster.brokers[0].clone();
+    let reader = tokio::spawn(async move { broker.credential("main", Kind::JsapiTicket).await });
+    cluster.sandbox.wait_for_calls(STABLE, 1).await;
+    cluster.redis.signal("STOP");
+    gate.release();
+    cluster.assert_living(Kind::JsapiTicket, &reader.await.unwrap().unwrap());
+    cluster.redis.signal("CONT");
+    // The paused commands are carried out late or never; the keeper sees to it that the store has what memory has.
+    for _ in 0..3 {
+        cluster.advance(5);
+        cluster.tend().await;
+    }
+    cluster.brokers.push(cluster.another());
+    cluster.tend().await;
+    assert!(cluster.assert_all_answer_at_once().is_some());
+    assert_eq!((cluster.calls(STABLE), cluster.calls(TICKET)), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server: make test"]
+async fn a_process_that_starts_while_redis_is_paused_costs_one_call_of_each_and_harms_nobody() {
+    let mut cluster = Cluster::warm(Stable, 2).await;
+    cluster.redis.signal("STOP");
+    let late = cluster.another();
+    cluster.read(&late, Kind::JsapiTicket).await.unwrap();
+    cluster.redis.signal("CONT");
+    cluster.brokers.push(late);
+    cluster.live(60, 5).await;
+    assert_eq!((cluster.calls(STABLE), cluster.calls(TICKET)), (2, 2));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server: make test"]
+async fn a_redis_restarted_empty_is_filled_again_from_memory_and_costs_no_call() {
+    for mode in [Stable, Classic] {
+        let mut cluster = Cluster::warm(mode, 2).await;
+        cluster.redis.restart();
+        cluster.advance(6);
+        cluster.tend().await;
+        cluster.tend().await;
+        assert!(
+            cluster
+                .store()
+                .load(&key(Kind::AccessToken))
+                .await
+                .unwrap()
+                .is_some()
+        );
+        cluster.brokers.push(cluster.another());
+        cluster.tend().await;
+        assert!(cluster.assert_all_answer_at_once().is_some());
+        assert_eq!(
+            (cluster.token_calls(), cluster.calls(TICKET)),
+            (1, 1),
+            "{mode:?}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server: make test"]
+async fn a_process_that_finds_redis_just_emptied_costs_one_call_and_the_others_follow() {
+    let mut cluster = Cluster::warm(Classic, 3).await;
+    cluster.advance(1_000);
+    cluster.redis.restart();
+    let late = cluster.another();
+    cluster.read(&late, Kind::AccessToken).await.unwrap();
+    cluster.brokers.push(late);
+    // In classic mode that call retired the token of the other three.
+    cluster
+        .read(&cluster.brokers[3], Kind::JsapiTicket)
+        .await
+        .unwrap();
+    cluster.live(600, 10).await;
+    assert!(
+        cluster.assert_all_answer_at_once().is_some(),
+        "all have the same again"
+    );
+    assert!(
+        cluster.token_calls() <= 2 && cluster.calls(TICKET) <= 2,
+        "{} {}",
+        cluster.token_calls(),
+        cluster.calls(TICKET)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server: make test"]
+async fn a_redis_gone_for_two_minutes_costs_no_call_in_any_mode_wherever_in_a_life_it_goes() {
+    for (mode, before_end) in [
+        (Stable, 3_000),
+        (Stable, 240),
+        (Classic, 3_000),
+        (Classic, 200),
+    ] {
+        let mut cluster = Cluster::warm(mode, 3).await;
+        cluster.live(7_200 - before_end, 60).await;
+        let due = before_end < 300;
+        cluster.redis.kill();
+        cluster.live(if due { 100 } else { 120 }, 10).await;
+        cluster.redis.restart();
+        cluster.live(before_end + 60, 5).await;
+        assert_eq!(
+            (cluster.token_calls(), cluster.calls(TICKET)),
+            (2, 2),
+            "{mode:?}, {before_end} s before the end"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server: make test"]
+async fn a_redis_gone_for_ten_minutes_around_the_end_of_a_life_costs_each_process_one_call_and_nobody_waits()
+ {
+    let mut cluster = Cluster::warm(Stable, 4).await;
+    cluster.live(7_200 - 300, 60).await;
+    cluster.redis.kill();
+    cluster.live(600, 5).await;
+    // Nobody to ask: each process asks WeChat itself, once, and stable_token gives all of them the same.
+    assert!(cluster.assert_all_answer_at_once().is_some());
+    assert!((2..=5).contains(&cluster.calls(STABLE)) && (2..=5).contains(&cluster.calls(TICKET)));
+    let calls = cluster.sandbox.calls_total();
+    cluster.redis.restart();
+    cluster.live(6_300, 60).await;
+    assert_eq!(
+        cluster.sandbox.calls_total(),
+        calls,
+        "Redis is back and agreed upon: nothing until the next end"
+    );
+    cluster.live(600, 5).await;
+    assert_eq!(
+        cluster.sandbox.calls_total(),
+        calls + 2,
+        "and then one of each for all"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server: make test"]
+async fn two_processes_in_classic_mode_agree_again_when_redis_comes_back_after_both_went_alone() {
+    let mut cluster = Cluster::warm(Classic, 2).await;
+    cluster.live(7_200 - 300, 60).await;
+    cluster.redis.kill();
+    cluster.live(300, 5).await;
+    assert_eq!(
+        cluster.token_calls(),
+        3,
+        "each has one of its own: the first of the two dies in five minutes"
+    );
+    cluster.redis.restart();
+    cluster.advance(5);
+    cluster.tend().await;
+    cluster.live(600, 5).await;
+    assert!(cluster.assert_all_answer_at_once().is_some(), "they agree");
+    // Fetched at about the same time: nobody knows which of the two was retired, and one more call settles it.
+    assert!(
+        (3..=4).contains(&cluster.token_calls()),
+        "{}",
+        cluster.token_calls()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server: make test"]
+async fn a_failover_to_an_older_copy_brings_no_old_value_back() {
+    let mut cluster = Cluster::warm(Stable, 3).await;
+    let old = cluster
+        .store()
+        .load(&key(Kind::AccessToken))
+        .await
+        .unwrap()
+        .unwrap();
+    cluster.live(7_200 - 240, 60).await;
+    cluster.live(120, 5).await;
+    let [new, _] = cluster.assert_all_answer_at_once().unwrap();
+    assert_ne!(new, old.value.expose());
+    // The replica that was made master had not got the last writes.
+    cluster.redis.restart();
+    cluster
+        .store()
+        .save(&key(Kind::AccessToken), &old)
+        .await
+        .unwrap();
+    cluster.live(300, 10).await;
+    assert_eq!(cluster.assert_all_answer_at_once().unwrap()[0], new);
+    assert_eq!(
+        cluster
+            .store()
+            .load(&key(Kind::AccessToken))
+            .await
+            .unwrap()
+            .unwrap()
+            .value
+            .expose(),
+        new
+    );
+    assert_eq!((cluster.calls(STABLE), cluster.calls(TICKET)), (2, 2));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server: make test"]
+async fn a_thousand_readers_of_a_living_value_do_not_wait_for_a_stopped_redis() {
+    let cluster = Arc::new(Cluster::warm(Stable, 1).await);
+    cluster.live(7_200 - 240, 120).await;
+    cluster.redis.signal("STOP");
+    // A renewal is due and hangs at Redis meanwhile.
+    let broker = cluster.brokers[0].clone();
+    let keeper = tokio::spawn(async move { broker.tend().await });
+    for _ in 0..1_000 {
+        assert!(
+            at_once(cluster.read(&cluster.brokers[0], Kind::JsapiTicket))
+                .is_some_and(|read| read.is_ok())
+        );
+    }
+    keeper.await.unwrap();
+    cluster.redis.signal("CONT");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server: make test"]
+async fn a_renewal_that_waits_for_redis_says_so_and_blames_nobody_at_wechat() {
+    let mut cluster = Cluster::warm(Stable, 1).await;
+    cluster.live(7_200 - 240, 120).await;
+    cluster.redis.kill();
+    cluster.live(70, 5).await;
+    let error = cluster.brokers[0].status()[0].credentials[0]
+        .last_error
+        .clone()
+        .expect("a renewal was due");
+    assert_eq!((error.class, error.error.errcode()), ("transient", None));
+    let (cause, fix) = (error.error.cause(), error.error.fix_for_operator());
+    assert!(
+        cause.en.contains("Redis") && cause.zh.contains("Redis"),
+        "{cause:?}"
+    );
+    assert!(
+        fix.en.contains("redis-cli ping")
+            && fix.zh.contains("store.url")
+            && !fix.en.contains("qq.com"),
+        "{fix:?}"
+    );
+    assert!(
+        error
+            .error
+            .to_string()
+            .starts_with("the shared store could not be reached: "),
+        "{}",
+        error.error
+    );
+    assert_eq!(cluster.calls(STABLE), 1);
+}
+
+fn key(kind: Kind) -> wx_jssdk::credential::CredentialKey {
+    wx_jssdk::Account::official(crate::cluster::world::APP, "").key(kind)
+}

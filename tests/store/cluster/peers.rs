@@ -1,0 +1,145 @@
+//! Who shares the store sees who else does; what is silent or too much is forgotten; a store out of reach is told, with since when.
+
+use wx_jssdk::account::TokenMode;
+use wx_jssdk::store::{Node, Store};
+
+use crate::cluster::world::*;
+
+fn names(peers: &[wx_jssdk::store::Peer]) -> Vec<&str> {
+    peers.iter().map(|peer| peer.node.name.as_str()).collect()
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server: make test"]
+async fn processes_see_each_other_and_not_themselves() {
+    let cluster = Cluster::cold(TokenMode::Stable, 3).await;
+    for broker in &cluster.brokers {
+        broker.tend().await;
+    }
+    let first = cluster.brokers[0].surroundings();
+    assert!(
+        first.peers.is_empty() && first.trouble.is_none() && first.shared,
+        "nobody was there yet: {first:?}"
+    );
+    assert_eq!(cluster.brokers[2].surroundings().peers.len(), 2);
+    cluster.advance(11);
+    cluster.brokers[0].tend().await;
+    let first = cluster.brokers[0].surroundings();
+    assert_eq!(
+        (first.peers.len(), first.store, first.looked_at),
+        (2, "redis", Some(cluster.clock.now()))
+    );
+    assert!(first.peers.iter().all(
+        |peer| peer.node.id != first.node.id && peer.node.version == env!("CARGO_PKG_VERSION")
+    ));
+    let keys = cluster.redis.cli(&["PTTL", "wx-jssdk:nodes"]);
+    assert!(
+        (1..=60_000).contains(&keys.trim().parse::<i64>().unwrap()),
+        "it is forgotten by itself: {keys}"
+    );
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server: make test"]
+async fn the_silent_are_forgotten_and_a_crowd_is_bounded() {
+    let cluster = Cluster::cold(TokenMode::Stable, 0).await;
+    let (store, now) = (
+        Store::redis(&cluster.redis.url()).unwrap(),
+        cluster.clock.now(),
+    );
+    cluster.redis.cli(&[
+        "ZADD",
+        "wx-jssdk:nodes",
+        "1000",
+        "00000000000000aa 0.1.0 long-gone",
+    ]);
+    let me = Node::new("me");
+    assert_eq!(names(&store.announce(&me, now).await.unwrap()), ["me"]);
+    for n in 0..100 {
+        store
+            .announce(&Node::new(&format!("node-{n:03}")), now)
+            .await
+            .unwrap();
+    }
+    let peers = store.announce(&me, now).await.unwrap();
+    assert_eq!(peers.len(), 64, "the newest of them");
+    assert!(
+        names(&peers).contains(&"me")
+            && names(&peers).contains(&"node-099")
+            && !names(&peers).contains(&"node-000")
+    );
+    cluster
+        .redis
+        .cli(&["ZADD", "wx-jssdk:nodes", "99999999999999", "no node at all"]);
+    assert!(
+        store.announce(&me, now).await.unwrap().len() < 64,
+        "what cannot be read is nobody"
+    );
+    cluster.redis.cli(&["SET", "wx-jssdk:nodes", "a text"]);
+    assert_eq!(
+        names(&store.announce(&me, now).await.unwrap()),
+        ["me"],
+        "what is no list is replaced"
+    );
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server: make test"]
+async fn a_store_out_of_reach_is_told_with_since_when_until_it_is_back() {
+    let mut cluster = Cluster::warm(TokenMode::Stable, 2).await;
+    cluster.advance(11);
+    cluster.brokers[0].tend().await;
+    assert_eq!(cluster.brokers[0].surroundings().peers.len(), 1);
+    cluster.redis.kill();
+    cluster.advance(11);
+    let since = cluster.clock.now();
+    for _ in 0..3 {
+        cluster.brokers[0].tend().await;
+        cluster.advance(11);
+    }
+    let around = cluster.brokers[0].surroundings();
+    let (error, told) = around.trouble.expect("it is away");
+    assert_eq!(
+        (told, around.peers.len()),
+        (since, 1),
+        "since the first time; who was there is still known"
+    );
+    assert!(error.to_string().contains("127.0.0.1"), "{error}");
+    cluster.redis.restart();
+    for _ in 0..200 {
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await; // it connects anew in the background
+        cluster.advance(11);
+        cluster.brokers[0].tend().await;
+        if cluster.brokers[0].surroundings().trouble.is_none() {
+            return;
+        }
+    }
+    panic!("{:?}", cluster.brokers[0].surroundings());
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server: make test"]
+async fn the_counts_of_a_page_are_one_question() {
+    let cluster = Cluster::warm(TokenMode::Stable, 1).await;
+    let find = wx_jssdk::broker::Find {
+        limit: 20,
+        ..Default::default()
+    };
+    let survey = cluster.brokers[0].survey(&find).await;
+    let calls: Vec<_> = survey.accounts[0]
+        .credentials
+        .iter()
+        .map(|credential| credential.calls_today)
+        .collect();
+    assert_eq!(calls, [Some(1), Some(1)]);
+    cluster.redis.signal("STOP");
+    let survey = cluster.brokers[0].survey(&find).await;
+    cluster.redis.signal("CONT");
+    assert!(
+        survey.accounts[0]
+            .credentials
+            .iter()
+            .all(|credential| credential.calls_today.is_none()),
+        "no number, and no error"
+    );
+}

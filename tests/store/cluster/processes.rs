@@ -1,0 +1,164 @@
+//! Real processes of the real binary.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use wx_jssdk::Clock;
+use wx_jssdk::sandbox::{App, PreVerify, Sandbox};
+
+use crate::cluster::world::{APP, SECRET, STABLE, TICKET};
+use crate::common::redis_server::Redis;
+
+/// One `wx-jssdk serve`; killed when the test is done with it.
+struct Process {
+    child: Child,
+    address: String,
+    _home: TempDir,
+}
+
+impl Process {
+    fn start(redis: &Redis, sandbox: &Sandbox) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let text = format!(
+            "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"\"\nworkers = 1\n[log]\nlevel = \"warn\"\n[store]\nkind = \"redis\"\nurl = \"{}\"\n
+            [upstream]\nweixin = \"{url}\"\nqyapi = \"{url}\"\ntimeout_ms = 2000\n
+            [accounts.main]\napp_id = \"{APP}\"\nsecret = \"{SECRET}\"\njs_safe_domains = [\"example.com\"]\n",
+            redis.url(),
+            url = sandbox.url()
+        );
+        std::fs::write(home.path().join("wx-jssdk.toml"), text).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_wx-jssdk"));
+        command
+            .args(["serve", "--config", "wx-jssdk.toml"])
+            .current_dir(home.path())
+            .env_clear();
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap())
+            .lines()
+            .map_while(Result::ok);
+        let address = lines
+            .filter_map(|line| line.strip_prefix("public    http://").map(str::to_owned))
+            .next();
+        Self {
+            child,
+            address: address.expect("it says where it listens"),
+            _home: home,
+        }
+    }
+
+    /// kill -9.
+    fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Sends a request and does not wait for the answer.
+    async fn ask(&self) -> TcpStream {
+        let mut stream = TcpStream::connect(&self.address).await.unwrap();
+        let request = "GET /jssdk/config?url=https%3A%2F%2Fwww.example.com%2Fpage HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+        stream.write_all(request.as_bytes()).await.unwrap();
+        stream
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// The signed page, which the client takes.
+async fn answer(mut stream: TcpStream, sandbox: &Sandbox) {
+    let mut text = String::new();
+    timeout(Duration::from_secs(60), stream.read_to_string(&mut text))
+        .await
+        .expect("an answer in time")
+        .unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 200"), "{text}");
+    let config: Value = serde_json::from_str(body).unwrap();
+    let field = |name: &str| config[name].as_str().unwrap().to_owned();
+    let verdict = sandbox.verify(&PreVerify {
+        app_id: field("appId"),
+        timestamp: config["timestamp"].to_string(),
+        nonce_str: field("nonceStr"),
+        signature: field("signature"),
+        url: "https://www.example.com/page".into(),
+        js_api_list: Some(Vec::new()),
+        ..PreVerify::default()
+    });
+    assert!(verdict.is_ok(), "{verdict:?}: {body}");
+}
+
+async fn sandbox() -> Sandbox {
+    let sandbox = Sandbox::start(Clock::system()).await.unwrap();
+    sandbox.add_app(App::official(APP, SECRET).safe_domain("example.com"));
+    sandbox
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server: make test"]
+async fn two_thousand_cold_readers_of_four_processes_cause_exactly_one_token_and_one_ticket_call() {
+    let (redis, sandbox) = (Redis::start(), sandbox().await);
+    let gate = sandbox.hold(STABLE);
+    let processes: Vec<_> = (0..4).map(|_| Process::start(&redis, &sandbox)).collect();
+    let mut readers = Vec::new();
+    for reader in 0..2_000 {
+        readers.push(processes[reader % 4].ask().await);
+    }
+    // All have asked, and the first call has not been answered.
+    sandbox.wait_for_calls(STABLE, 1).await;
+    gate.release();
+    for reader in readers {
+        answer(reader, &sandbox).await;
+    }
+    assert_eq!((sandbox.calls(STABLE), sandbox.calls(TICKET)), (1, 1));
+    assert_eq!(sandbox.calls_total(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server: make test"]
+async fn when_the_owner_of_the_lease_is_killed_in_its_call_the_others_make_one_more() {
+    let (redis, sandbox) = (Redis::start(), sandbox().await);
+    let gate = sandbox.hold(STABLE);
+    let mut owner = Process::start(&redis, &sandbox);
+    sandbox.wait_for_calls(STABLE, 1).await;
+    let others: Vec<_> = (0..3).map(|_| Process::start(&redis, &sandbox)).collect();
+    let mut readers = Vec::new();
+    for reader in 0..300 {
+        readers.push(others[reader % 3].ask().await);
+    }
+    owner.kill();
+    gate.release();
+    for reader in readers {
+        answer(reader, &sandbox).await;
+    }
+    assert_eq!((sandbox.calls(STABLE), sandbox.calls(TICKET)), (2, 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server: make test"]
+async fn a_process_that_was_killed_comes_back_with_what_the_cluster_has() {
+    let (redis, sandbox) = (Redis::start(), sandbox().await);
+    let mut processes: Vec<_> = (0..2).map(|_| Process::start(&redis, &sandbox)).collect();
+    for process in &processes {
+        answer(process.ask().await, &sandbox).await;
+    }
+    processes[0].kill();
+    processes[0] = Process::start(&redis, &sandbox);
+    redis.signal("STOP");
+    answer(processes[1].ask().await, &sandbox).await;
+    redis.signal("CONT");
+    answer(processes[0].ask().await, &sandbox).await;
+    assert_eq!((sandbox.calls(STABLE), sandbox.calls(TICKET)), (1, 1));
+}

@@ -1,0 +1,163 @@
+//! Some brokers, each with a handle of its own on one Redis, as processes have; one sandbox; one clock that stands still.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use wx_jssdk::account::{Account, TokenMode};
+use wx_jssdk::broker::Broker;
+use wx_jssdk::sandbox::{App, Sandbox};
+use wx_jssdk::store::Store;
+use wx_jssdk::{Clock, Credential, Error, Kind, UnixTime, UpstreamOptions};
+
+use crate::common::redis_server::Redis;
+
+pub(crate) const APP: &str = "wx0123456789abcdef";
+pub(crate) const SECRET: &str = "0c79e1fa963cd80cc0be99b20a18faeb";
+pub(crate) const STABLE: &str = "/cgi-bin/stable_token";
+pub(crate) const CLASSIC: &str = "/cgi-bin/token";
+pub(crate) const TICKET: &str = "/cgi-bin/ticket/getticket";
+const START: UnixTime = UnixTime(1_767_225_600);
+
+pub(crate) struct Cluster {
+    pub(crate) redis: Redis,
+    pub(crate) sandbox: Sandbox,
+    pub(crate) clock: Clock,
+    pub(crate) brokers: Vec<Broker>,
+    mode: TokenMode,
+}
+
+impl Cluster {
+    /// So many cold processes.
+    pub(crate) async fn cold(mode: TokenMode, processes: usize) -> Self {
+        let clock = Clock::manual(START);
+        let sandbox = Sandbox::start(clock.clone()).await.unwrap();
+        sandbox.add_app(App::official(APP, SECRET).safe_domain("example.com"));
+        let mut cluster = Self {
+            redis: Redis::start(),
+            sandbox,
+            clock,
+            brokers: Vec::new(),
+            mode,
+        };
+        cluster.brokers = (0..processes).map(|_| cluster.another()).collect();
+        cluster
+    }
+
+    /// So many processes that all have a token and a ticket.
+    pub(crate) async fn warm(mode: TokenMode, processes: usize) -> Self {
+        let cluster = Self::cold(mode, processes).await;
+        for broker in &cluster.brokers {
+            cluster.read(broker, Kind::JsapiTicket).await.unwrap();
+            cluster.read(broker, Kind::AccessToken).await.unwrap();
+        }
+        cluster.tend().await;
+        assert_eq!((cluster.token_calls(), cluster.calls(TICKET)), (1, 1));
+        cluster
+    }
+
+    /// One more process, which knows nothing yet.
+    pub(crate) fn another(&self) -> Broker {
+        let account = Account::official(APP, SECRET)
+            .token_mode(self.mode)
+            .js_safe_domain("example.com")
+            .unwrap();
+        let upstream = UpstreamOptions {
+            weixin: self.sandbox.url().to_owned(),
+            qyapi: self.sandbox.url().to_owned(),
+            connect_timeout: Duration::from_millis(500),
+            timeout: Duration::from_millis(500),
+        };
+        let builder = Broker::builder()
+            .account("main", account)
+            .clock(self.clock.clone())
+            .upstream(upstream);
+        builder
+            .store(Store::redis(&self.redis.url()).unwrap())
+            .build()
+            .unwrap()
+    }
+
+    /// An answer of one process, which WeChat would take now.
+    pub(crate) async fn read(&self, broker: &Broker, kind: Kind) -> Result<Arc<Credential>, Error> {
+        broker
+            .credential("main", kind)
+            .await
+            .inspect(|credential| self.assert_living(kind, credential))
+    }
+
+    pub(crate) fn assert_living(&self, kind: Kind, credential: &Credential) {
+        let value = credential.value.expose();
+        let living = match kind {
+            Kind::JsapiTicket => self.sandbox.accepts_ticket(APP, "jsapi", value),
+            _ => self.sandbox.accepts_token(APP, value),
+        };
+        assert!(living, "a dead {kind} at {}", self.clock.now());
+    }
+
+    /// Every process answers at once, from memory, and with living values; they are all the same (then they are the answer).
+    pub(crate) fn assert_all_answer_at_once(&self) -> Option<[String; 2]> {
+        let mut answers: Vec<_> = self
+            .brokers
+            .iter()
+            .map(|broker| {
+                [Kind::AccessToken, Kind::JsapiTicket].map(|kind| {
+                    let read = at_once(self.read(broker, kind))
+                        .unwrap_or_else(|| panic!("a reader of {kind} waits"));
+                    read.unwrap().value.expose().to_owned()
+                })
+            })
+            .collect();
+        answers.dedup();
+        (answers.len() == 1).then(|| answers.remove(0))
+    }
+
+    /// One step of every process's keeper, at the same time.
+    pub(crate) async fn tend(&self) {
+        let steps: Vec<_> = self
+            .brokers
+            .iter()
+            .cloned()
+            .map(|broker| tokio::spawn(async move { broker.tend().await }))
+            .collect();
+        for step in steps {
+            step.await.unwrap();
+        }
+    }
+
+    /// Lets time pass in steps, with the keepers at work and readers at each step.
+    pub(crate) async fn live(&self, seconds: u64, step: u64) {
+        for _ in 0..seconds / step {
+            self.advance(step);
+            self.tend().await;
+            self.assert_all_answer_at_once();
+        }
+    }
+
+    pub(crate) fn advance(&self, seconds: u64) {
+        assert!(self.clock.advance(Duration::from_secs(seconds)));
+    }
+
+    pub(crate) fn calls(&self, endpoint: &str) -> u64 {
+        self.sandbox.calls(endpoint)
+    }
+
+    pub(crate) fn token_calls(&self) -> u64 {
+        self.calls(STABLE) + self.calls(CLASSIC)
+    }
+
+    /// A handle of our own on what they share.
+    pub(crate) fn store(&self) -> Store {
+        Store::redis(&self.redis.url()).unwrap()
+    }
+}
+
+/// What this comes to without waiting for anything: it is polled once.
+pub(crate) fn at_once<F: Future>(future: F) -> Option<F::Output> {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => Some(output),
+        Poll::Pending => None,
+    }
+}

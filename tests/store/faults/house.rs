@@ -1,0 +1,390 @@
+//! This machine is not well: the disk, the store, Redis, somebody else's token calls, a crowd. Real processes where it matters.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tokio::process::Command;
+use wx_jssdk::actix::KeyHash;
+use wx_jssdk::sandbox::{App, Kind as Revoked, Mode, Sandbox};
+use wx_jssdk::{Clock, Kind};
+
+use crate::common::program::{Running, client, command};
+use crate::common::redis_server::Redis;
+use crate::faults::service::{APP, SECRET, STABLE, Service, TICKET, app_id};
+
+const KEY: &str = "wxk_the-peers-key";
+const PAGE: &str = "/jssdk/config?url=https%3A%2F%2Fwww.example.com%2F";
+
+async fn wechat() -> Sandbox {
+    let sandbox = Sandbox::start(Clock::system()).await.unwrap();
+    sandbox.add_app(App::official(APP, SECRET).safe_domain("example.com"));
+    sandbox
+}
+
+/// A process of the real binary, with both its listeners.
+struct Process {
+    running: Running,
+    public: String,
+    private: String,
+}
+
+fn configure(home: &Path, sandbox: &Sandbox, store: &str) {
+    let text = format!(
+        "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\nworkers = 1\nshutdown_seconds = 1\n
+        [[server.api_keys]]\nname = \"peer\"\nsha256 = \"{}\"\n[store]\n{store}\n[upstream]\nweixin = \"{url}\"\nqyapi = \"{url}\"\n
+        [accounts.main]\napp_id = \"{APP}\"\nsecret = \"{SECRET}\"\njs_safe_domains = [\"example.com\"]\n",
+        KeyHash::of(KEY),
+        url = sandbox.url()
+    );
+    std::fs::write(home.join("wx-jssdk.toml"), text).unwrap();
+}
+
+const SERVE: [&str; 3] = ["serve", "--config", "wx-jssdk.toml"];
+const FILE: &str = "kind = \"file\"\npath = \"wx-jssdk.redb\"";
+
+impl Process {
+    async fn start(home: &Path) -> Self {
+        Self::of(command(home, &SERVE)).await
+    }
+
+    async fn of(command: Command) -> Self {
+        let mut running = Running::start(command);
+        let public = running.line("public ").await;
+        let private = running.line("admin ").await;
+        Self {
+            running,
+            public,
+            private,
+        }
+    }
+
+    /// A page of this process and a peer of it are both served, at once, with what WeChat takes.
+    async fn serves(&self, sandbox: &Sandbox) {
+        let begun = Instant::now();
+        let (status, config) = ask(&format!("{}{PAGE}", self.public)).await;
+        assert_eq!(status, 200, "{config}");
+        let (status, token) = ask(&format!("{}/credentials/main/access_token", self.private)).await;
+        assert_eq!(status, 200, "{token}");
+        assert!(
+            sandbox.accepts_token(APP, token["value"].as_str().unwrap()),
+            "{token}"
+        );
+        assert!(
+            begun.elapsed() < Duration::from_secs(10),
+            "nobody waits for a store: {:?}",
+            begun.elapsed()
+        );
+    }
+
+    /// Has the token renewed, as a peer does that met a 40001.
+    async fn renew(&self, sandbox: &Sandbox) {
+        let (_, token) = ask(&format!("{}/credentials/main/access_token", self.private)).await;
+        sandbox.revoke(APP, Revoked::Token);
+        let url = format!("{}/credentials/main/access_token/reject", self.private);
+        let answer = client()
+            .post(url)
+            .bearer_auth(KEY)
+            .body(json!({ "value": token["value"] }).to_string())
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(answer.status(), 200);
+    }
+
+    async fn metrics(&self) -> String {
+        client()
+            .get(format!("{}/metrics", self.private))
+            .send()
+            .await
+            .unwrap()
+            .text()
+            .await
+            .unwrap()
+    }
+}
+
+async fn ask(url: &str) -> (u16, Value) {
+    let answer = client().get(url).bearer_auth(KEY).send().await.unwrap();
+    (
+        answer.status().as_u16(),
+        serde_json::from_str(&answer.text().await.unwrap()).unwrap(),
+    )
+}
+
+/// The sum of all series of this metric.
+fn sum(metrics: &str, name: &str) -> f64 {
+    let lines = metrics
+        .lines()
+        .filter(|line| line.starts_with(name) && !line.starts_with('#'));
+    lines
+        .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+        .sum()
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn when_the_disk_is_full_pages_and_peers_are_served_from_memory_and_the_operator_is_told() {
+    let (sandbox, home) = (wechat().await, tempfile::tempdir().unwrap());
+    configure(home.path(), &sandbox, FILE);
+    // Writes fail from now on, as they do on a full disk, whatever is in the file already.
+    let mut patient = Command::new("bash");
+    patient
+        .args([
+            "-c",
+            "trap '' XFSZ; exec \"$@\"",
+            "bash",
+            env!("CARGO_BIN_EXE_wx-jssdk"),
+        ])
+        .args(SERVE);
+    patient
+        .current_dir(home.path())
+        .env_clear()
+        .kill_on_drop(true);
+    patient
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut process = Process::of(patient).await;
+    process.serves(&sandbox).await;
+    let limit = ["--pid", &process.running.pid().to_string(), "--fsize=0:0"];
+    assert!(
+        Command::new("prlimit")
+            .args(limit)
+            .status()
+            .await
+            .unwrap()
+            .success()
+    );
+    process.renew(&sandbox).await;
+    process.serves(&sandbox).await;
+    let line = process.running.log_line("disk is full").await;
+    assert!(
+        line.contains("wx-jssdk.redb") && !line.contains(SECRET),
+        "{line}"
+    );
+    assert!(sum(&process.metrics().await, "wx_jssdk_store_errors_total") > 0.0);
+    assert_eq!(
+        ask(&format!("{}/readyz", process.private)).await.0,
+        200,
+        "pages are signed"
+    );
+}
+
+#[tokio::test]
+async fn a_store_that_cannot_be_opened_ends_the_start_with_the_fix_and_nobody_is_served_half() {
+    let (sandbox, home) = (wechat().await, tempfile::tempdir().unwrap());
+    configure(
+        home.path(),
+        &sandbox,
+        "kind = \"file\"\npath = \"no-such-directory/wx-jssdk.redb\"",
+    );
+    let ended = Running::start(command(home.path(), &SERVE)).ended().await;
+    assert_eq!(ended.code, 2, "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("no-such-directory"),
+        "{}",
+        ended.stderr
+    );
+    assert!(
+        !ended.stdout.contains("http://"),
+        "it listens nowhere: {}",
+        ended.stdout
+    );
+    assert_eq!(sandbox.calls_total(), 0);
+}
+
+#[tokio::test]
+async fn a_store_of_rubbish_is_moved_aside_and_pages_and_peers_are_served_with_fresh_values() {
+    let (sandbox, home) = (wechat().await, tempfile::tempdir().unwrap());
+    configure(home.path(), &sandbox, FILE);
+    let mut file = std::fs::File::create(home.path().join("wx-jssdk.redb")).unwrap();
+    file.write_all(&[7; 50_000]).unwrap();
+    let mut process = Process::start(home.path()).await;
+    process.serves(&sandbox).await;
+    let line = process.running.log_line("wx-jssdk.redb").await;
+    assert!(line.contains("WARN") || line.contains("ERROR"), "{line}");
+    let kept = std::fs::read_dir(home.path())
+        .unwrap()
+        .any(|file| std::fs::read(file.unwrap().path()).unwrap() == [7; 50_000]);
+    assert!(kept, "what was there is kept, beside the new store");
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server: make test"]
+async fn with_redis_gone_paused_or_emptied_pages_and_peers_are_served_and_the_operator_is_told() {
+    let (sandbox, home, mut redis) = (wechat().await, tempfile::tempdir().unwrap(), Redis::start());
+    configure(
+        home.path(),
+        &sandbox,
+        &format!("kind = \"redis\"\nurl = \"{}\"", redis.url()),
+    );
+    let mut process = Process::start(home.path()).await;
+    process.serves(&sandbox).await;
+
+    redis.cli(&["flushall"]);
+    process.serves(&sandbox).await;
+
+    redis.signal("STOP");
+    process.serves(&sandbox).await;
+    process.renew(&sandbox).await;
+    process.serves(&sandbox).await;
+    process.running.log_line("WARN").await;
+    let paused = sum(&process.metrics().await, "wx_jssdk_store_errors_total");
+    assert!(paused > 0.0);
+    redis.signal("CONT");
+
+    redis.kill();
+    process.serves(&sandbox).await;
+    let begun = Instant::now();
+    while sum(&process.metrics().await, "wx_jssdk_store_errors_total") <= paused {
+        assert!(
+            begun.elapsed() < Duration::from_secs(60),
+            "nobody counted that Redis is gone"
+        );
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(
+        ask(&format!("{}/readyz", process.private)).await.0,
+        200,
+        "pages are signed"
+    );
+    redis.restart();
+    process.serves(&sandbox).await;
+}
+
+#[tokio::test]
+async fn somebody_elses_token_call_is_survived_by_pages_healed_by_a_peers_report_and_counted_for_the_operator()
+ {
+    let service = Service::warm().await;
+    let dead = service.peer("access_token").await.body["value"].clone();
+    // Another server forces the stable token, twice: the one that was handed out here is dead.
+    for _ in 0..2 {
+        service.sandbox.foreign_refresh(APP, Mode::Stable);
+    }
+    service.sandbox.revoke(APP, Revoked::Token);
+    service.signs().await;
+    let answer = service.report_dead("access_token", &dead).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    assert_ne!(answer.body["value"], dead);
+    service.peer_is_served().await;
+    assert_eq!(
+        service
+            .credential(Kind::AccessToken)
+            .unwrap()
+            .foreign_refreshes,
+        1
+    );
+    assert_eq!(
+        sum(
+            service.private("/metrics").await.body.as_str().unwrap(),
+            "wx_jssdk_foreign_refreshes_total"
+        ),
+        1.0
+    );
+}
+
+#[tokio::test]
+async fn a_ticket_that_wechat_ended_early_is_replaced_as_soon_as_one_peer_reports_it() {
+    let service = Service::warm().await;
+    let dead = service.peer("jsapi_ticket").await.body["value"].clone();
+    service.sandbox.revoke(APP, Revoked::JsapiTicket);
+    assert!(
+        !service.verdict(&service.page().await.body).is_empty(),
+        "nobody can know of it yet"
+    );
+    assert_eq!(service.report_dead("jsapi_ticket", &dead).await.status, 200);
+    service.signs().await;
+    assert!(
+        sum(
+            service.private("/metrics").await.body.as_str().unwrap(),
+            "wx_jssdk_refreshes_total"
+        ) > 2.0
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crowd_at_once_is_answered_without_a_call_and_the_operator_can_still_look() {
+    let service = std::sync::Arc::new(Service::warm().await);
+    let (tokens, tickets) = (service.sandbox.calls(STABLE), service.sandbox.calls(TICKET));
+    let pages = (0..200).map(|_| {
+        let service = service.clone();
+        tokio::spawn(async move { service.page().await.status })
+    });
+    let pages: Vec<_> = pages.collect();
+    service.peer_is_served().await;
+    assert_eq!(service.private("/readyz").await.status, 200);
+    assert!(
+        service
+            .private("/metrics")
+            .await
+            .body
+            .as_str()
+            .is_some_and(|text| text.contains("wx_jssdk_"))
+    );
+    for page in pages {
+        assert_eq!(page.await.unwrap(), 200);
+    }
+    assert_eq!(
+        (service.sandbox.calls(STABLE), service.sandbox.calls(TICKET)),
+        (tokens, tickets)
+    );
+}
+
+#[tokio::test]
+async fn a_process_killed_at_any_moment_is_back_with_what_it_had_and_calls_nobody() {
+    let (sandbox, home) = (wechat().await, tempfile::tempdir().unwrap());
+    configure(home.path(), &sandbox, FILE);
+    for _ in 0..3 {
+        let process = Process::start(home.path()).await;
+        process.serves(&sandbox).await;
+        assert_eq!(ask(&format!("{}/readyz", process.private)).await.0, 200);
+        process.running.signal("-KILL").await;
+        process.running.gone().await;
+    }
+    assert_eq!((sandbox.calls(STABLE), sandbox.calls(TICKET)), (1, 1));
+}
+
+#[tokio::test]
+async fn of_fifty_accounts_the_peers_of_forty_nine_are_served_and_those_of_the_one_with_a_wrong_secret_learn_why()
+ {
+    let names: Vec<_> = (0..49).map(|n| format!("a{n}")).collect();
+    let secret = |n| {
+        if n == 7 {
+            "deadbeefdeadbeefdeadbeefdeadbeef"
+        } else {
+            SECRET
+        }
+    };
+    let others: Vec<_> = names
+        .iter()
+        .enumerate()
+        .map(|(n, name)| (name.as_str(), secret(n)))
+        .collect();
+    let service = Service::beside(&others).await;
+    // At the first fetch, and from memory.
+    for _ in 0..2 {
+        service.peer_is_served().await;
+        for (name, secret) in &others {
+            let answer = service.peer_of(name, "access_token").await;
+            if *secret == SECRET {
+                let token = answer.body["value"]
+                    .as_str()
+                    .unwrap_or_else(|| panic!("{name}: {}", answer.body));
+                assert!(
+                    service.sandbox.accepts_token(&app_id(name), token),
+                    "{name}"
+                );
+            } else {
+                answer.is_problem(502, "account_misconfigured");
+                assert_eq!(
+                    answer.body["upstream"]["errcode"], 40_125,
+                    "{}",
+                    answer.body
+                );
+            }
+        }
+    }
+}
