@@ -1,4 +1,4 @@
-//! The HTTP endpoints as actix-web scopes, for an embedding application or for `server`.
+//! The endpoints as actix-web scopes, for an embedding application or for `server`.
 //!
 //! ```no_run
 //! use actix_web::{App, HttpServer};
@@ -18,7 +18,6 @@
 
 #[cfg(feature = "server")]
 mod access_log;
-mod client_ip;
 mod client_script;
 mod cors;
 mod credentials;
@@ -34,22 +33,18 @@ mod keys;
 mod limit;
 mod problem;
 mod public;
-mod query;
-mod rate_buckets;
 mod route_metrics;
 
-#[cfg(feature = "server")]
-pub use diagnose::Doctor;
-mod log_throttle;
-
+pub use crate::endpoint::{ClientIps, Problem, RateLimit};
 #[cfg(feature = "server")]
 pub use access_log::RequestLog;
-pub use client_ip::ClientIps;
 #[cfg(feature = "server")]
 pub(crate) use client_script::{knows, tag_of};
 #[cfg(feature = "server")]
 pub(crate) use credentials::admit as admit_key;
 pub use credentials::private_scope;
+#[cfg(feature = "server")]
+pub use diagnose::Doctor;
 #[cfg(feature = "diagnose")]
 pub use diagnose::diagnose_resource;
 pub use domain_verification::verify_resource;
@@ -60,15 +55,11 @@ pub(crate) use fast_path::FastPath;
 pub(crate) use json_body::object;
 pub use key_lockout::KeyLockout;
 pub use keys::{ApiKey, ApiKeys, KeyHash, new_key};
-pub use limit::RateLimit;
 #[cfg(feature = "server")]
 pub(crate) use limit::admit;
-pub use problem::Problem;
 pub use public::public_scope;
 #[cfg(feature = "server")]
 pub(crate) use public::{uncounted_scope, unknown_path};
-#[cfg(feature = "server")]
-pub(crate) use rate_buckets::key_of as client_key;
 
 /// Body schemas for the API description.
 #[cfg(feature = "server")]
@@ -76,6 +67,4 @@ pub(crate) mod shapes {
     pub(crate) use super::credentials::{Answer, Rejection};
     pub(crate) use super::diagnose::{DoctorAnswer, Findings, Question};
     pub(crate) use super::dropin::reply::{ErrorReply, TicketReply, TokenReply, WorkTokenReply};
-    pub(crate) use super::problem::{Body, Both};
-    pub(crate) use super::public::{AddCard, WorkConfig};
 }

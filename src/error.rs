@@ -4,6 +4,7 @@
 //! English and Chinese ([`codes`]). No other module handles errcodes.
 
 pub mod codes;
+mod problem_code;
 mod transport_errors;
 
 use std::borrow::Cow;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use codes::{Advice, explain};
+pub use problem_code::ProblemCode;
 pub use transport_errors::EGRESS_IS_NOT_FIXED;
 use transport_errors::*;
 
@@ -584,21 +586,27 @@ impl Error {
     /// Returns a stable code for programs.
     #[must_use]
     pub fn code(&self) -> &'static str {
+        self.problem().as_str()
+    }
+
+    /// Returns the code of the problem that a web layer answers.
+    #[must_use]
+    pub fn problem(&self) -> ProblemCode {
         match self {
-            Self::UnknownAccount { .. } => "unknown_account",
-            Self::AccountRequired => "account_required",
-            Self::UnsupportedCredential { .. } => "unsupported_credential",
-            Self::Page(PageError::Empty) => "missing_url",
-            Self::Page(PageError::DoubleEncoded) => "url_double_encoded",
-            Self::Page(_) => "bad_url",
-            Self::PageNotAllowed { .. } => "page_not_allowed",
+            Self::UnknownAccount { .. } => ProblemCode::UnknownAccount,
+            Self::AccountRequired => ProblemCode::AccountRequired,
+            Self::UnsupportedCredential { .. } => ProblemCode::UnsupportedCredential,
+            Self::Page(PageError::Empty) => ProblemCode::MissingUrl,
+            Self::Page(PageError::DoubleEncoded) => ProblemCode::UrlDoubleEncoded,
+            Self::Page(_) => ProblemCode::BadUrl,
+            Self::PageNotAllowed { .. } => ProblemCode::PageNotAllowed,
             Self::Upstream { error, .. } => match error.class() {
-                Class::Setup => "account_misconfigured",
-                Class::Quota => "upstream_quota",
-                Class::Transient | Class::StaleToken => "upstream_unavailable",
+                Class::Setup => ProblemCode::AccountMisconfigured,
+                Class::Quota => ProblemCode::UpstreamQuota,
+                Class::Transient | Class::StaleToken => ProblemCode::UpstreamUnavailable,
             },
-            Self::Rationed { .. } => "rate_limited",
-            Self::Interrupted { .. } => "upstream_unavailable",
+            Self::Rationed { .. } => ProblemCode::RateLimited,
+            Self::Interrupted { .. } => ProblemCode::UpstreamUnavailable,
         }
     }
 

@@ -66,6 +66,8 @@ pub mod clock;
 pub mod credential;
 #[cfg(feature = "diagnose")]
 pub mod diagnose;
+#[cfg(feature = "actix")]
+pub mod endpoint;
 pub mod error;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;

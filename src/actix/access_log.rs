@@ -16,6 +16,7 @@ use tracing::{info, warn};
 
 use super::problem::FailureCode;
 use crate::broker::{OTHER_ROUTE, Plane};
+use crate::error::ProblemCode;
 
 /// Which requests are logged: `[log] requests`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -96,6 +97,7 @@ impl AccessLog {
         took: Duration,
     ) {
         let FailureCode { code, errcode } = failure;
+        let code = code.map(ProblemCode::as_str);
         // A failed drop-in call has status 200, like WeChat's.
         let failed = !(200..400).contains(&status) || errcode.is_some();
         let noted = match self.log {

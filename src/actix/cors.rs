@@ -10,8 +10,8 @@ use actix_web::http::header::{
 };
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use super::query;
 use crate::broker::Broker;
+use crate::endpoint::{account_of, may_read};
 
 /// Adds the headers that let a page on another safe domain read the answer. An empty `account` means the
 /// default one.
@@ -22,7 +22,11 @@ pub(super) fn allow(
     headers: &mut HeaderMap,
 ) {
     headers.insert(VARY, HeaderValue::from_static("Origin"));
-    let Some(origin) = origin.filter(|origin| is_ours(broker, account, origin)) else {
+    let is_allowed = |origin: &&HeaderValue| {
+        let origin = origin.to_str();
+        origin.is_ok_and(|origin| may_read(broker, account, origin))
+    };
+    let Some(origin) = origin.filter(is_allowed) else {
         return;
     };
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
@@ -38,7 +42,7 @@ pub(super) fn allow(
 
 /// Answers `OPTIONS`, the preflight that browsers send for requests with custom headers.
 pub(super) async fn preflight(request: HttpRequest, broker: web::Data<Broker>) -> HttpResponse {
-    let account = query::account_of(request.query_string());
+    let account = account_of(request.query_string());
     let mut response = HttpResponse::NoContent().finish();
     let headers = response.headers_mut();
     allow(&broker, &account, request.headers().get(ORIGIN), headers);
@@ -53,31 +57,4 @@ pub(super) async fn preflight(request: HttpRequest, broker: web::Data<Broker>) -
         }
     }
     response
-}
-
-/// Returns whether the origin's host is a safe domain of the account; of any account if the account is
-/// unknown, so that the page can read that error. The port does not matter, since WeChat's rule has none.
-fn is_ours(broker: &Broker, account: &str, origin: &HeaderValue) -> bool {
-    let Some(host) = origin.to_str().ok().and_then(host_of) else {
-        return false;
-    };
-    match broker.account(account) {
-        Ok(account) => account.allows_host(&host),
-        Err(_) => broker
-            .accounts()
-            .iter()
-            .any(|(_, account)| account.allows_host(&host)),
-    }
-}
-
-/// Returns the host of an origin as browsers write it: lower case, without a default port, a path or a
-/// user name. No browser sends another spelling, and echoing one would be a guess at its meaning.
-fn host_of(origin: &str) -> Option<String> {
-    let url = url::Url::parse(origin)
-        .ok()
-        .filter(|url| matches!(url.scheme(), "http" | "https"))?;
-    if url.origin().ascii_serialization() != origin {
-        return None;
-    }
-    url.host_str().map(str::to_owned)
 }

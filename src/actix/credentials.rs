@@ -6,7 +6,7 @@
 use std::net::IpAddr;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CACHE_CONTROL, HeaderValue, WWW_AUTHENTICATE};
+use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpRequest, HttpResponse, Scope, web};
 use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
@@ -15,11 +15,11 @@ use tracing::debug;
 use super::json_body::object;
 use super::key_lockout::key_of_request;
 use super::keys::ApiKeys;
-use super::problem::Problem;
 use crate::broker::Broker;
 use crate::clock::UnixTime;
 use crate::credential::{Credential, Kind, Secret};
-use crate::error::Hint;
+use crate::endpoint::Problem;
+use crate::error::{Hint, ProblemCode};
 
 /// The credential endpoints for clients, below `/credentials`, with an API key as `Authorization: Bearer
 /// KEY` or `X-Api-Key: KEY`: `GET /credentials/{account}/{kind}` and `POST
@@ -211,26 +211,15 @@ fn respond(answer: Result<Answer, Problem>) -> HttpResponse {
         Ok(answer) => HttpResponse::Ok()
             .insert_header((CACHE_CONTROL, "no-store"))
             .json(answer),
-        Err(problem) => {
-            let unauthorized = problem.status == StatusCode::UNAUTHORIZED;
-            let mut response = problem.into_response();
-            if unauthorized {
-                response
-                    .headers_mut()
-                    .insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-            }
-            response
-        }
+        Err(problem) => problem.into_response(),
     }
 }
 
 /// The answer to a missing and to an invalid key alike.
 pub(super) fn unauthorized() -> Problem {
     Problem::new(
-        StatusCode::UNAUTHORIZED,
-        "unauthorized",
-        "API key required",
-        "the request has no API key, or an invalid one".into(),
+        ProblemCode::Unauthorized,
+        "the request has no API key, or an invalid one",
         Hint::fixed(
             "Send Authorization: Bearer KEY. wx-jssdk keys new creates a key and its lines for the configuration.",
             "请发送请求头 Authorization: Bearer KEY。可用 wx-jssdk keys new 生成 API key 及其配置行。",
@@ -241,10 +230,8 @@ pub(super) fn unauthorized() -> Problem {
 /// The same answer whether or not the account exists.
 pub(super) fn forbidden() -> Problem {
     Problem::new(
-        StatusCode::FORBIDDEN,
-        "forbidden",
-        "API key not allowed",
-        "the API key is valid, but does not allow this account and kind".into(),
+        ProblemCode::Forbidden,
+        "the API key is valid, but does not allow this account and kind",
         Hint::fixed(
             "Add the account to the key's accounts, or the kind to its kinds, in server.api_keys.",
             "请在 server.api_keys 中为该 key 的 accounts 加上此账号、kinds 加上此类凭证。",
@@ -253,9 +240,9 @@ pub(super) fn forbidden() -> Problem {
 }
 
 fn bad_body() -> Problem {
-    Problem::bad_request(
-        "bad_body",
-        r#"the body is not {"value": "…"}"#.into(),
+    Problem::new(
+        ProblemCode::BadBody,
+        r#"the body is not {"value": "…"}"#,
         BODY_HINT,
     )
 }

@@ -5,17 +5,17 @@
 mod doctor;
 mod question;
 
-use actix_web::http::header::{CACHE_CONTROL, HeaderValue, WWW_AUTHENTICATE};
+use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpRequest, HttpResponse, Resource, web};
 use arc_swap::ArcSwap;
 
 use super::credentials::forbidden;
 use super::key_lockout::key_of_request;
 use super::keys::{ApiKey, ApiKeys};
-use super::problem::Problem;
 use crate::broker::Broker;
 use crate::credential::Kind;
 use crate::diagnose::{Case, Role, Target, diagnose};
+use crate::endpoint::Problem;
 #[cfg(feature = "server")]
 pub use doctor::Doctor;
 #[cfg(feature = "server")]
@@ -67,7 +67,7 @@ async fn answer(
                 .insert_header((CACHE_CONTROL, "no-store"))
                 .json(findings)
         }
-        Err(problem) => refused(problem),
+        Err(problem) => problem.into_response(),
     }
 }
 
@@ -107,15 +107,4 @@ fn signing_kind(target: Target) -> Kind {
         Target::Config => Kind::JsapiTicket,
         Target::AgentConfig => Kind::AgentTicket,
     }
-}
-
-fn refused(problem: Problem) -> HttpResponse {
-    let unauthorized = problem.code == "unauthorized";
-    let mut response = problem.into_response();
-    if unauthorized {
-        response
-            .headers_mut()
-            .insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-    }
-    response
 }

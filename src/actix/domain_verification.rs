@@ -5,8 +5,8 @@
 use actix_web::http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
 use actix_web::{HttpRequest, HttpResponse, Resource, guard, web};
 
-use super::problem::Problem;
 use crate::broker::Broker;
+use crate::endpoint::Problem;
 use crate::error::Hint;
 
 /// Serves `GET /MP_verify_….txt`: at the root of the listener that the accounts' domains reach, and below

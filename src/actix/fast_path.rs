@@ -21,12 +21,12 @@ use actix_web::http::uri::PathAndQuery;
 use actix_web::http::{Method, StatusCode};
 
 use super::access_log::{AccessLog, Entry, RequestLog};
-use super::limit::{Decided, RateLimit};
-use super::problem::{FailureCode, Problem};
-use super::public::Signed;
+use super::limit::{Decided, decide};
+use super::problem::FailureCode;
+use super::public;
 use super::route_metrics::RouteMetrics;
-use super::{public, query};
 use crate::broker::{Broker, Plane, RouteTally};
+use crate::endpoint::{self, Answer, Problem, RateLimit, account_of};
 use crate::error::Hint;
 
 /// The service factory: makes one [`FastPathService`] per worker.
@@ -169,10 +169,10 @@ impl<S> FastPathService<S> {
             broker, access_log, ..
         } = self.behind.as_ref();
         let begun = broker.clock().uptime();
-        let decided = limit.decide(head.peer_addr, &head.headers);
+        let decided = decide(limit, head.peer_addr, &head.headers);
         let query = head.uri.query().unwrap_or_default();
-        let signed = decided.is_ok().then(|| public::sign(broker, query).ok());
-        let Some(Signed {
+        let signed = decided.is_ok().then(|| endpoint::sign(broker, query).ok());
+        let Some(Answer {
             json,
             account,
             counters,
@@ -300,7 +300,7 @@ impl Behind {
             .count(pattern.as_deref(), status.as_u16(), begun);
         let account = match (self.plane, &pattern) {
             (Plane::Public, Some(pattern)) if self.signs(pattern) => {
-                let account = query::account_of(request.query_string());
+                let account = account_of(request.query_string());
                 // A preflight names the account of the request that follows, and that request is counted.
                 if request.method() != Method::OPTIONS {
                     self.metrics.count_account(&account, status.as_u16());

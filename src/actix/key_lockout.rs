@@ -16,15 +16,13 @@ use actix_web::{HttpRequest, web};
 use governor::Quota;
 use governor::clock::Clock as _;
 
-use super::client_ip::ClientIps;
 use super::credentials::unauthorized;
 use super::keys::{ApiKey, ApiKeys};
-use super::limit::{too_many, whole_seconds};
-use super::log_throttle::LogThrottle;
-use super::problem::Problem;
-use super::rate_buckets::{Limiter, RateBuckets, Ticks, key_of};
 use crate::clock::Clock;
-use crate::error::Hint;
+use crate::endpoint::{
+    ClientIps, Limiter, LogThrottle, Problem, RateBuckets, Ticks, key_of, whole_seconds,
+};
+use crate::error::{Hint, ProblemCode};
 
 /// The limit on invalid keys. The private scopes apply it if it is mounted as `web::Data` in the
 /// application.
@@ -177,11 +175,13 @@ fn presented(headers: &HeaderMap) -> Option<&str> {
 }
 
 fn locked_out(wait: Duration) -> Problem {
-    let detail =
-        "the API key is invalid, and too many different invalid ones came from this address".into();
     Problem {
         retry_after: Some(wait),
-        ..too_many("locked_out", "Address locked out", detail, HINT)
+        ..Problem::new(
+            ProblemCode::LockedOut,
+            "the API key is invalid, and too many different invalid ones came from this address",
+            HINT,
+        )
     }
 }
 

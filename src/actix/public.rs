@@ -1,6 +1,5 @@
 //! The public endpoints for pages: signatures only. Tickets never leave the process here.
 
-use std::borrow::Cow;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,12 +9,10 @@ use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValu
 use actix_web::{HttpRequest, HttpResponse, Resource, Scope, web};
 use serde::Serialize;
 
-use super::problem::Problem;
-use super::query::{self, CardQuery, ConfigQuery};
 use super::route_metrics::RouteMetrics;
 use super::{client_script, cors, limit};
-use crate::broker::{AccountTally, Broker, Plane, RouteTally};
-use crate::sign::{AgentConfig, CardExt, ChooseCard, JsConfig};
+use crate::broker::{Broker, Plane, RouteTally};
+use crate::endpoint::{self, Problem, Refused, account_of};
 
 /// The endpoints below `path` (`/jssdk` in the documents), all `GET`:
 ///
@@ -111,7 +108,7 @@ fn signing(path: &str) -> Resource {
 async fn config(request: HttpRequest, broker: web::Data<Broker>) -> HttpResponse {
     let begun = broker.clock().uptime();
     let answer = match limit::admit(&request) {
-        Ok(()) => sign(&broker, request.query_string()),
+        Ok(()) => endpoint::sign(&broker, request.query_string()),
         Err(problem) => Err(Refused::Problem(problem)),
     };
     let answer = match answer {
@@ -126,17 +123,7 @@ async fn config(request: HttpRequest, broker: web::Data<Broker>) -> HttpResponse
             dress(&broker, &signed.account, origin, response.headers_mut());
             return response;
         }
-        Err(Refused::NeedsRefresh(query)) => {
-            let ConfigQuery {
-                url,
-                account,
-                options,
-            } = *query;
-            broker
-                .refreshed_config_text(&account, &url, &options)
-                .await
-                .map_err(Problem::from)
-        }
+        Err(Refused::NeedsRefresh(query)) => query.sign_refreshed(&broker).await,
         Err(Refused::Problem(problem)) => Err(problem),
     };
     let response = match answer {
@@ -150,152 +137,37 @@ async fn config(request: HttpRequest, broker: web::Data<Broker>) -> HttpResponse
     readable(&request, &broker, response)
 }
 
-/// A signed answer.
-pub(super) struct Signed<'q> {
-    /// The argument of `wx.config`.
-    pub(super) json: Vec<u8>,
-    /// The account as the query names it.
-    pub(super) account: Cow<'q, str>,
-    /// The account's counters.
-    pub(super) counters: Arc<AccountTally>,
-}
-
-/// Why a page cannot be signed without waiting.
-pub(super) enum Refused<'q> {
-    Problem(Problem),
-    /// The account has no current ticket.
-    NeedsRefresh(Box<ConfigQuery<'q>>),
-}
-
-/// Signs the page that a query of `GET …/config` names: the entire work of almost every request.
-/// Synchronous and independent of the web framework.
-pub(super) fn sign<'q>(broker: &Broker, query: &'q str) -> Result<Signed<'q>, Refused<'q>> {
-    let query = ConfigQuery::parse(query).map_err(Refused::Problem)?;
-    let ConfigQuery {
-        url,
-        account,
-        options,
-    } = &query;
-    match broker.config_text(account, url, options) {
-        Ok(Some((json, counters))) => Ok(Signed {
-            json,
-            account: query.account,
-            counters,
-        }),
-        Ok(None) => Err(Refused::NeedsRefresh(Box::new(query))),
-        Err(error) => Err(Refused::Problem(error.into())),
-    }
-}
-
 async fn agent_config(request: HttpRequest, broker: web::Data<Broker>) -> HttpResponse {
-    respond(&request, &broker, async {
-        limit::admit(&request)?;
-        let query = ConfigQuery::parse(request.query_string())?;
-        agent(&broker, &query).await
-    })
-    .await
-}
-
-/// Both configs of a WeCom page.
-#[derive(Serialize)]
-#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct WorkConfig {
-    config: JsConfig,
-    agent_config: AgentConfig,
+    let answer = endpoint::agent_config(&broker, request.query_string());
+    respond(&request, &broker, answer).await
 }
 
 async fn work_config(request: HttpRequest, broker: web::Data<Broker>) -> HttpResponse {
-    respond(&request, &broker, async {
-        limit::admit(&request)?;
-        let query = ConfigQuery::parse(request.query_string())?;
-        // The app's own ticket first: an account without one gets an error, not half an answer.
-        let agent_config = agent(&broker, &query).await?;
-        Ok(WorkConfig {
-            config: js_config(&broker, &query).await?,
-            agent_config,
-        })
-    })
-    .await
-}
-
-/// One entry of `wx.addCard`'s `cardList`.
-#[derive(Serialize)]
-#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct AddCard {
-    /// The card's id.
-    card_id: String,
-    /// A JSON *text*, signed: `{"timestamp","nonce_str","signature",…}`.
-    card_ext: String,
+    let answer = endpoint::work_config(&broker, request.query_string());
+    respond(&request, &broker, answer).await
 }
 
 async fn card_ext(request: HttpRequest, broker: web::Data<Broker>) -> HttpResponse {
-    respond(&request, &broker, async {
-        limit::admit(&request)?;
-        let query = CardQuery::parse(request.query_string())?;
-        add_card(&broker, query).await
-    })
-    .await
-}
-
-async fn add_card(broker: &Broker, query: CardQuery) -> Result<AddCard, Problem> {
-    if query.card_id.is_empty() {
-        return Err(Problem::missing_card_id());
-    }
-    let card = CardExt {
-        card_id: query.card_id.clone(),
-        code: query.code,
-        openid: query.openid,
-        outer_str: query.outer_str,
-        fixed_begintimestamp: query.fixed_begintimestamp,
-        ..CardExt::default()
-    };
-    let card_ext = broker.card_ext(&query.account, card).await?;
-    Ok(AddCard {
-        card_id: query.card_id,
-        card_ext,
-    })
+    let answer = endpoint::card_ext(&broker, request.query_string());
+    respond(&request, &broker, answer).await
 }
 
 async fn choose_card(request: HttpRequest, broker: web::Data<Broker>) -> HttpResponse {
-    respond(&request, &broker, async {
-        limit::admit(&request)?;
-        let query = CardQuery::parse(request.query_string())?;
-        let filter = [query.shop_id.as_str(), &query.card_id, &query.card_type];
-        let choice: ChooseCard = broker.choose_card(&query.account, filter).await?;
-        Ok(choice)
-    })
-    .await
+    let answer = endpoint::choose_card(&broker, request.query_string());
+    respond(&request, &broker, answer).await
 }
 
-async fn js_config(broker: &Broker, query: &ConfigQuery<'_>) -> Result<JsConfig, Problem> {
-    let mut config = broker.js_config(&query.account, &query.url).await?;
-    if let Some(names) = &query.options.js_api_list {
-        config.js_api_list.clone_from(names);
-    }
-    if let Some(names) = &query.options.open_tag_list {
-        config.open_tag_list.clone_from(names);
-    }
-    config.debug = query.options.debug;
-    config.warning = config.warning.or_else(|| query.options.warning.clone());
-    Ok(config)
-}
-
-async fn agent(broker: &Broker, query: &ConfigQuery<'_>) -> Result<AgentConfig, Problem> {
-    let mut config = broker.agent_config(&query.account, &query.url).await?;
-    if let Some(names) = &query.options.js_api_list {
-        config.js_api_list.clone_from(names);
-    }
-    Ok(config)
-}
-
+/// Answers within the rate limit.
 async fn respond<T: Serialize>(
     request: &HttpRequest,
     broker: &Broker,
     answer: impl Future<Output = Result<T, Problem>>,
 ) -> HttpResponse {
     let begun = broker.clock().uptime();
+    let answer = async {
+        limit::admit(request)?;
+        answer.await
+    };
     let response = match answer.await {
         Ok(answer) => HttpResponse::Ok()
             .insert_header((CACHE_CONTROL, "no-store"))
@@ -319,7 +191,7 @@ fn count(request: &HttpRequest, response: &HttpResponse, begun: Duration) {
             begun,
         );
         metrics.count_account(
-            &query::account_of(request.query_string()),
+            &account_of(request.query_string()),
             response.status().as_u16(),
         );
     }
@@ -342,7 +214,7 @@ fn readable(request: &HttpRequest, broker: &Broker, mut response: HttpResponse) 
     let origin = request.headers().get(ORIGIN);
     // Most requests are same-origin and have no Origin header; then the query need not be read again.
     let account = origin
-        .map(|_| query::account_of(request.query_string()))
+        .map(|_| account_of(request.query_string()))
         .unwrap_or_default();
     cors::allow(broker, &account, origin, response.headers_mut());
     response

@@ -12,6 +12,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use actix_http::{Extensions, Payload, Request, Response};
 use actix_service::{Service, ServiceFactory, apply_fn_factory};
@@ -25,7 +26,8 @@ use memchr::memchr_iter;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf, Take};
 
 use super::timeouts::State;
-use crate::actix::Problem;
+use crate::endpoint::Problem;
+use crate::error::{Hint, ProblemCode};
 
 /// A stream that is read as fast as its requests are answered. Applied outside TLS, since one record
 /// holds many requests.
@@ -245,7 +247,21 @@ impl UnsentBudget {
     /// Returns a 429 while [`MOST_UNSENT`] bytes of answers are unsent.
     pub(super) fn refusal(&self) -> Option<HttpResponse> {
         let is_full = self.0.load(Ordering::Relaxed) >= MOST_UNSENT;
-        is_full.then(|| Problem::too_many_answers().into_response())
+        is_full.then(|| {
+            let problem = Problem::new(
+                ProblemCode::RateLimited,
+                "too many large answers of this listener wait for their clients",
+                Hint::fixed(
+                    "Read each answer to its end before the next request. Retry after the time in Retry-After.",
+                    "请读完每个响应再发下一个请求，并在 Retry-After 指定的时间后重试。",
+                ),
+            );
+            Problem {
+                retry_after: Some(Duration::from_secs(1)),
+                ..problem
+            }
+            .into_response()
+        })
     }
 
     /// Returns the answer, counted until it is sent, or [`UnsentBudget::refusal`].

@@ -9,13 +9,13 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
 use actix_web::http::header::{HOST, HeaderMap, HeaderValue, ORIGIN, USER_AGENT};
-use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{Error, web};
 
-use crate::actix::Problem;
-use crate::error::Hint;
+use crate::endpoint::Problem;
+use crate::error::{Hint, ProblemCode};
 
 /// The names under which a browser may open the admin listener.
 #[derive(Clone, Debug)]
@@ -91,33 +91,25 @@ pub(super) async fn keep_out(
 }
 
 fn foreign_host() -> Problem {
-    Problem {
-        status: StatusCode::MISDIRECTED_REQUEST,
-        code: "foreign_host",
-        title: "Unknown host name",
-        detail: "a browser opened the admin listener under a host name that is not in server.admin_hosts".into(),
-        hint: Hint::fixed(
+    Problem::new(
+        ProblemCode::ForeignHost,
+        "a browser opened the admin listener under a host name that is not in server.admin_hosts",
+        Hint::fixed(
             "Open it by its IP address, or add the host name to server.admin_hosts.",
             "请用 IP 地址访问，或将该域名加入 server.admin_hosts。",
         ),
-        errcode: None,
-        retry_after: None,
-        upstream: None,
-    }
+    )
 }
 
 fn cross_site() -> Problem {
-    Problem {
-        status: StatusCode::FORBIDDEN,
-        code: "cross_site",
-        title: "Requests from pages of other sites are not allowed",
-        detail: "a browser sent this request on behalf of a page of another site".into(),
-        hint: Hint::fixed(
+    Problem::new(
+        ProblemCode::CrossSite,
+        "a browser sent this request on behalf of a page of another site",
+        Hint::fixed(
             "Call it from a server, with an API key.",
             "请从服务器端携带 API key 调用。",
         ),
-        ..foreign_host()
-    }
+    )
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ use utoipa::{PartialSchema as _, ToSchema as _};
 
 use self::build::{Group, Plane, Route};
 use super::pages::read_route;
-use crate::actix::shapes::Body;
+use crate::endpoint::shapes::Body;
 
 /// Builds the document. `public` is the public listener's URL; it is the default value of a variable, since
 /// only the operator of the proxy in front knows the real URL.
@@ -84,10 +84,7 @@ pub fn document(public: &str) -> Value {
         .tags(Some(tags))
         .build();
     let mut document = serde_json::to_value(document).expect("texts and numbers always serialise");
-    document["x-problem-codes"] = problems::PROBLEMS
-        .iter()
-        .map(problems::Documented::row)
-        .collect();
+    document["x-problem-codes"] = problems::list();
     document["info"]["x-description-zh"] = ABOUT_ZH.into();
     document
 }

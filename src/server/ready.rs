@@ -12,9 +12,9 @@ use actix_web::{HttpResponse, web};
 use serde::Serialize;
 
 use super::config::ReadyRule;
-use crate::actix::shapes::Both;
 use crate::broker::{AccountStatus, Broker, CredentialStatus, LastError};
 use crate::credential::Kind;
+use crate::endpoint::shapes::Both;
 
 /// The readiness of this process. A reload resets the grace time in which new accounts fetch their first
 /// ticket.

@@ -56,7 +56,7 @@ impl Guards {
         let (limits, proxies) = (&settings.limits, &settings.server.proxies);
         let clients = Arc::new(ClientIps::new(
             proxies.trusted.clone(),
-            proxies.header.clone(),
+            proxies.header.as_str(),
         ));
         let limit = RateLimit::new(
             limits.requests_per_second,

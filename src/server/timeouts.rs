@@ -20,7 +20,7 @@ use std::time::Duration;
 use actix_web::rt::net::{ActixStream, Ready, TcpStream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::actix::client_key;
+use crate::endpoint::key_of;
 
 /// Limits of each connection, in seconds, and of the number of connections.
 #[derive(Clone, Copy, Debug)]
@@ -201,7 +201,7 @@ impl Worker {
         let mut unfinished: HashMap<_, Vec<_>> = HashMap::new();
         for (id, state) in connections.iter() {
             if let Some(since) = state.waits_for_client_since() {
-                let address = state.peer.map(|peer| client_key(peer.ip().to_canonical()));
+                let address = state.peer.map(|peer| key_of(peer.ip().to_canonical()));
                 unfinished.entry(address).or_default().push((since, *id));
             }
         }

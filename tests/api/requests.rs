@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use actix_web::dev::ServerHandle;
-use actix_web::http::header::HeaderName;
 use actix_web::web::Data;
 use actix_web::{App as Web, HttpServer};
 use wx_jssdk::actix::{ClientIps, RateLimit, public_scope};
@@ -279,10 +278,7 @@ async fn a_scope_in_a_server_of_ones_own_counts_by_itself() {
 
 #[tokio::test]
 async fn a_scope_in_a_server_of_ones_own_keeps_to_its_limit_on_the_quick_way_too() {
-    let clients = ClientIps::new(
-        vec!["127.0.0.1/32".parse().unwrap()],
-        HeaderName::from_static("x-forwarded-for"),
-    );
+    let clients = ClientIps::new(vec!["127.0.0.1/32".parse().unwrap()], "x-forwarded-for");
     let limit = RateLimit::new(1, 3, Arc::new(clients), wx_jssdk::Clock::manual(START));
     let (broker, address, handle) = own_server(Some(limit)).await;
     let page = format!("/wx/config?{PAGE}");

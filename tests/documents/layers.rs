@@ -29,6 +29,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "endpoint",
+        &["clock", "credential", "error", "account", "sign", "broker"],
+    ),
+    (
         "actix",
         &[
             "clock",
@@ -38,6 +42,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "sign",
             "diagnose",
             "broker",
+            "endpoint",
         ],
     ),
     // The simulator shares no line with what it tests.
@@ -53,6 +58,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "upstream",
             "store",
             "broker",
+            "endpoint",
             "actix",
             "sandbox",
         ],
@@ -69,6 +75,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "upstream",
             "store",
             "broker",
+            "endpoint",
             "actix",
             "sandbox",
             "server",

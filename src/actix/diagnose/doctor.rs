@@ -13,7 +13,6 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, X_CONTENT_TYPE_OPTIONS};
 use actix_web::{HttpRequest, HttpResponse, Resource, web};
 use governor::Quota;
@@ -25,14 +24,11 @@ use tokio::sync::Semaphore;
 use super::question::{Body, Explained, MAX_BODY, Question, bad_body, only_post};
 use super::signing_kind;
 use crate::account::Account;
-use crate::actix::client_ip::ClientIps;
-use crate::actix::limit::whole_seconds;
-use crate::actix::problem::Problem;
-use crate::actix::rate_buckets::{Limiter, RateBuckets, Ticks, key_of};
 use crate::broker::Broker;
 use crate::credential::Kind;
 use crate::diagnose::{Case, Finding, Paste, Role, Target, Ticket, diagnose_briefly};
-use crate::error::Hint;
+use crate::endpoint::{ClientIps, Limiter, Problem, RateBuckets, Ticks, key_of, whole_seconds};
+use crate::error::{Hint, ProblemCode};
 use crate::sign::PageUrl;
 
 /// `POST {path}` with JSON, without a key. Create it once and clone it into each worker's application:
@@ -327,10 +323,8 @@ fn is_json(request: &HttpRequest) -> bool {
 
 fn not_json() -> Problem {
     Problem::new(
-        StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        "unsupported_media_type",
-        "JSON required",
-        "Content-Type must be application/json".into(),
+        ProblemCode::UnsupportedMediaType,
+        "Content-Type must be application/json",
         Hint::fixed(
             "Send Content-Type: application/json.",
             "请发送请求头 Content-Type: application/json。",
@@ -340,10 +334,8 @@ fn not_json() -> Problem {
 
 fn asked_too_often(wait: Duration) -> Problem {
     let problem = Problem::new(
-        StatusCode::TOO_MANY_REQUESTS,
-        "rate_limited",
-        "Too many requests",
-        "the doctor's rate limit is exceeded".into(),
+        ProblemCode::RateLimited,
+        "the doctor's rate limit is exceeded",
         Hint::fixed(
             "Retry in a few seconds, or run wx-jssdk diagnose.",
             "请几秒后再试，或使用命令 wx-jssdk diagnose。",

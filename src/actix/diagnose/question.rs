@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::actix::json_body::object;
-use crate::actix::problem::{Both, Problem};
 use crate::diagnose::{Answer, Case, Finding, Paste, Role, Target};
-use crate::error::Hint;
+use crate::endpoint::Problem;
+use crate::endpoint::shapes::Both;
+use crate::error::{Hint, ProblemCode};
 
 /// The body. All members are optional, but an empty case has no diagnosis.
 #[derive(Default, Deserialize)]
@@ -58,7 +59,7 @@ impl Question {
     /// Parses the body. Errors do not quote an invalid body: it may hold a ticket.
     pub(super) fn read(body: Body) -> Result<Self, Problem> {
         let body = body.map_err(|error| match error.as_response_error().status_code() {
-            StatusCode::PAYLOAD_TOO_LARGE => too_large(),
+            StatusCode::PAYLOAD_TOO_LARGE => Problem::body_too_large(MAX_BODY, BODY_HINT),
             _ => bad_body(),
         })?;
         let question: Self = object(&body).ok_or_else(bad_body)?;
@@ -181,20 +182,9 @@ impl From<Finding> for Explained {
 }
 
 pub(super) fn bad_body() -> Problem {
-    Problem::bad_request(
-        "bad_body",
-        "the body does not contain the values needed for a diagnosis".into(),
-        BODY_HINT,
-    )
-}
-
-fn too_large() -> Problem {
-    let detail = format!("the body exceeds {MAX_BODY} bytes");
     Problem::new(
-        StatusCode::PAYLOAD_TOO_LARGE,
-        "body_too_large",
-        "Body too large",
-        detail,
+        ProblemCode::BadBody,
+        "the body does not contain the values needed for a diagnosis",
         BODY_HINT,
     )
 }
@@ -204,7 +194,7 @@ fn too_much() -> Problem {
     let detail = format!(
         "more than {MAX_HOSTS} hosts or {MAX_TICKETS} tickets, or a value that is too long"
     );
-    Problem::bad_request("bad_body", detail, BODY_HINT)
+    Problem::new(ProblemCode::BadBody, detail, BODY_HINT)
 }
 
 /// Answers every other method.

@@ -1,5 +1,6 @@
 //! Builder for one operation of the description; its calls follow the reading order.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
@@ -18,8 +19,8 @@ use utoipa::openapi::schema::{
 use utoipa::openapi::security::SecurityRequirement;
 use utoipa::openapi::{ContentBuilder, RefOr, Required, Response, ResponseBuilder};
 
-use super::problems::{self, Documented};
-use crate::error::Hint;
+use super::problems;
+use crate::error::{Hint, ProblemCode};
 
 /// Creates a text in both languages.
 pub(super) const fn says(en: &'static str, zh: &'static str) -> Hint {
@@ -65,7 +66,7 @@ pub(super) struct Route {
     pub(super) schemas: Vec<Named>,
     operation: OperationBuilder,
     texts: BTreeMap<&'static str, Value>,
-    problems: Vec<&'static Documented>,
+    problems: Vec<ProblemCode>,
 }
 
 impl Route {
@@ -257,7 +258,7 @@ impl Route {
     /// Adds problems by code.
     pub(super) fn refuses(mut self, codes: &[&'static str]) -> Self {
         self.problems
-            .extend(codes.iter().map(|code| problems::documented(code)));
+            .extend(codes.iter().map(|code| problems::named(code)));
         self
     }
 
@@ -272,12 +273,12 @@ impl Route {
         if self.plane != Plane::Public {
             // The admin listener rejects requests from pages of other sites on every route.
             self.problems
-                .extend(["foreign_host", "cross_site"].map(problems::documented));
+                .extend([ProblemCode::ForeignHost, ProblemCode::CrossSite]);
         }
-        let mut by_status: BTreeMap<u16, Vec<&Documented>> = BTreeMap::new();
+        let mut by_status: BTreeMap<u16, Vec<ProblemCode>> = BTreeMap::new();
         for problem in self.problems {
-            let those = by_status.entry(problem.status).or_default();
-            if those.iter().all(|other| other.code != problem.code) {
+            let those = by_status.entry(problem.status()).or_default();
+            if !those.contains(&problem) {
                 those.push(problem);
             }
         }
@@ -339,12 +340,12 @@ impl Group {
 }
 
 /// Builds one status with all its codes, each with an example.
-fn refusal(status: u16, problems: &[&Documented]) -> Response {
-    let codes: Vec<&str> = problems.iter().map(|problem| problem.code).collect();
-    let lines = |text: fn(&Documented) -> &str| {
-        problems
+fn refusal(status: u16, codes_of: &[ProblemCode]) -> Response {
+    let codes: Vec<&str> = codes_of.iter().map(|problem| problem.as_str()).collect();
+    let lines = |text: fn(Hint) -> Cow<'static, str>| {
+        codes_of
             .iter()
-            .map(|problem| format!("`{}`: {}", problem.code, text(problem)))
+            .map(|problem| format!("`{problem}`: {}", text(problem.meaning())))
             .collect::<Vec<_>>()
             .join("\n\n")
     };
@@ -364,24 +365,21 @@ fn refusal(status: u16, problems: &[&Documented]) -> Response {
     let schema = AllOfBuilder::new()
         .item(Ref::from_schema_name("Problem"))
         .item(narrowed);
-    let examples = problems.iter().map(|problem| {
+    let examples = codes_of.iter().map(|problem| {
         (
-            problem.code,
-            ExampleBuilder::new().value(Some(problem.example())),
+            problem.as_str(),
+            ExampleBuilder::new().value(Some(problems::example(*problem))),
         )
     });
     let content = ContentBuilder::new()
         .schema(Some(schema))
         .examples_from_iter(examples)
         .build();
-    let zh: Extensions = [(
-        "x-description-zh",
-        lines(|problem| problem.text.zh.as_ref()),
-    )]
-    .into_iter()
-    .collect();
+    let zh: Extensions = [("x-description-zh", lines(|text| text.zh))]
+        .into_iter()
+        .collect();
     let mut response = ResponseBuilder::new()
-        .description(lines(|problem| problem.text.en.as_ref()))
+        .description(lines(|text| text.en))
         .extensions(Some(zh));
     if matches!(status, 429 | 503) {
         response = retry_after(response);

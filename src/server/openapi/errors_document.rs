@@ -7,9 +7,8 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use super::problems::PROBLEMS;
 use crate::error::codes::{self, Advice};
-use crate::error::{Paid, System, Wait};
+use crate::error::{Paid, ProblemCode, System, Wait};
 
 /// Placeholder for the cell "what to do" of a new problem code.
 const TODO: &str = "–";
@@ -48,12 +47,13 @@ impl Document {
                 "| code | 状态码 | 含义 | 处理办法 |\n|---|---|---|---|\n",
             )
             .to_owned();
-        for problem in PROBLEMS {
-            let meaning = cell(self.choose(&problem.text.en, &problem.text.zh));
-            let action = todo.get(problem.code).map_or(TODO, String::as_str);
+        for problem in ProblemCode::ALL {
+            let meaning = problem.meaning();
+            let meaning = cell(self.choose(&meaning.en, &meaning.zh));
+            let action = todo.get(problem.as_str()).map_or(TODO, String::as_str);
             table += &format!(
-                "| `{}` | {} | {meaning} | {action} |\n",
-                problem.code, problem.status
+                "| `{problem}` | {} | {meaning} | {action} |\n",
+                problem.status()
             );
         }
         table
@@ -150,12 +150,13 @@ fn the_tables_of_the_errors_document_are_those_of_the_code() {
                 document.path
             );
         }
-        for problem in PROBLEMS {
+        for problem in ProblemCode::ALL {
             assert!(
-                todo.get(problem.code).is_some_and(|action| action != TODO),
+                todo.get(problem.as_str())
+                    .is_some_and(|action| action != TODO),
                 "{}: write what to do about {}",
                 document.path,
-                problem.code
+                problem
             );
         }
     }

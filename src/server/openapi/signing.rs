@@ -7,7 +7,7 @@ use utoipa::openapi::schema::{ArrayBuilder, Object, ObjectBuilder, SchemaType, T
 use super::build::Group::{Pages, Sandbox, Signing};
 use super::build::Plane::Public;
 use super::build::{Route, in_path, list, needed, one_of, query, says, string, text_up_to};
-use crate::actix::shapes::{AddCard, WorkConfig};
+use crate::endpoint::shapes::{AddCard, WorkConfig};
 use crate::error::MAX_PAGE_URL;
 use crate::server::pages;
 use crate::sign::{AgentConfig, ChooseCard, JsConfig};
@@ -470,7 +470,7 @@ const PAGE: &str = "https://demo.example.com/page?a=1&b=2";
 const NONCE: &str = "9f86d081884c7d659a2feaa0c55ad015";
 const SIGNATURE: &str = "0f9de62fce790f9a083d5c99e95740ceb90c27ed";
 
-/// Same values as in `actix/query`.
+/// Same values as in `endpoint/query`.
 const MAX_NAMES: usize = 200;
 const MAX_CARD_FIELD: usize = 128;
 

@@ -10,10 +10,11 @@ use actix_web::{App, HttpResponse, web};
 use arc_swap::ArcSwap;
 use serde_json::Value;
 
-use super::{document, problems};
+use super::document;
 use crate::actix::ApiKeys;
 use crate::broker::Broker;
 use crate::clock::Clock;
+use crate::error::ProblemCode;
 use crate::sandbox::Sandbox;
 use crate::server::config::{ReadyRule, Settings};
 use crate::server::metrics::Metrics;
@@ -159,103 +160,19 @@ async fn the_private_routes_described_are_the_private_routes_mounted() {
     assert_same(&mounted(services).await, &described(false));
 }
 
-/// Collects the codes from the sources: the first snake_case string after each call that makes a problem.
-fn codes_in_the_code() -> BTreeSet<String> {
-    fn walk(dir: &Path, texts: &mut Vec<String>) {
-        for entry in std::fs::read_dir(dir).unwrap() {
-            let path = entry.unwrap().path();
-            if path.file_stem().is_some_and(|name| name == "openapi") {
-                // This folder lists codes and answers none.
-                continue;
-            }
-            if path.is_dir() {
-                walk(&path, texts);
-            } else if path.extension().is_some_and(|extension| extension == "rs")
-                && !path.ends_with("tests.rs")
-            {
-                texts.push(std::fs::read_to_string(path).unwrap());
-            }
-        }
-    }
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut texts = Vec::new();
-    walk(&source.join("actix"), &mut texts);
-    walk(&source.join("server"), &mut texts);
-    let is_code = |text: &&str| {
-        text.contains('_') && text.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
-    };
-    let quoted = |text: &str| {
-        text.split('"')
-            .skip(1)
-            .step_by(2)
-            .find(is_code)
-            .map(str::to_owned)
-    };
-    let mut codes = BTreeSet::new();
-    for text in &texts {
-        let text = text.split("#[cfg(test)]").next().unwrap();
-        for maker in [
-            "Problem::new(",
-            "Self::new(",
-            "bad_request(",
-            "problem(",
-            "too_many(",
-            "code: \"",
-        ] {
-            // The code is within the first arguments, on the same line or one of the next.
-            let made = text
-                .match_indices(maker)
-                .map(|(at, maker)| &text[at + maker.len() - usize::from(maker.ends_with('"'))..]);
-            codes.extend(made.filter_map(|rest| {
-                let near: String = rest.chars().take(120).collect();
-                let near = near.split(");").next().unwrap_or_default().to_owned();
-                quoted(&near)
-            }));
-        }
-    }
-    let error = std::fs::read_to_string(source.join("error.rs")).unwrap();
-    let names = error
-        .split("pub fn code(&self)")
-        .nth(1)
-        .unwrap()
-        .split("\n    }\n")
-        .next()
-        .unwrap();
-    codes.extend(names.split('"').skip(1).step_by(2).map(str::to_owned));
-    codes
-}
-
-#[test]
-fn every_code_of_a_problem_is_described_and_no_other() {
-    let described: BTreeSet<_> = problems::PROBLEMS
-        .iter()
-        .map(|problem| problem.code.to_owned())
-        .collect();
-    assert_eq!(
-        described.len(),
-        problems::PROBLEMS.len(),
-        "a code is there twice"
-    );
-    let mut found = codes_in_the_code();
-    // The sources have these without one of the calls above.
-    found.extend(["unauthorized", "forbidden"].map(str::to_owned));
-    assert_eq!(found, described);
-}
-
 #[test]
 fn every_code_is_an_answer_of_some_route() {
     let document = document("http://pages.example.com");
     let text = document["paths"].to_string();
     // These two answer requests that match no described route or method.
-    let elsewhere = ["not_found", "method_not_allowed"];
-    for problem in problems::PROBLEMS
+    let elsewhere = [ProblemCode::NotFound, ProblemCode::MethodNotAllowed];
+    for problem in ProblemCode::ALL
         .iter()
-        .filter(|problem| !elsewhere.contains(&problem.code))
+        .filter(|problem| !elsewhere.contains(problem))
     {
         assert!(
-            text.contains(&format!("`{}`", problem.code)),
-            "{} is no route's answer",
-            problem.code
+            text.contains(&format!("`{problem}`")),
+            "{problem} is no route's answer"
         );
     }
 }

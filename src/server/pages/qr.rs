@@ -1,14 +1,15 @@
 //! `GET /qr.svg`: a QR code of a page's address, to open the page on a phone.
 
-use actix_web::http::{StatusCode, header};
+use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use qrcode::QrCode;
 use qrcode::render::svg;
 use serde::Deserialize;
 
 use super::{FILE_POLICY, Pages};
-use crate::actix::{Problem, admit};
-use crate::error::Hint;
+use crate::actix::admit;
+use crate::endpoint::Problem;
+use crate::error::{Hint, ProblemCode};
 
 #[derive(Deserialize)]
 struct QrQuery {
@@ -47,33 +48,25 @@ pub(super) async fn qr(request: HttpRequest, pages: web::Data<Pages>) -> HttpRes
 }
 
 fn bad_url() -> Problem {
-    Problem {
-        status: StatusCode::BAD_REQUEST,
-        code: "bad_url",
-        title: "Invalid url",
-        detail: format!("url is missing, repeated, or longer than {MAX_QR_URL} bytes"),
-        hint: Hint::fixed(
+    Problem::new(
+        ProblemCode::BadUrl,
+        format!("url is missing, repeated, or longer than {MAX_QR_URL} bytes"),
+        Hint::fixed(
             "Request /qr.svg?url= followed by encodeURIComponent(location.href); keep the page's query short.",
             "请请求 /qr.svg?url= 加 encodeURIComponent(location.href)，并去掉页面地址中过长的参数。",
         ),
-        errcode: None,
-        retry_after: None,
-        upstream: None,
-    }
+    )
 }
 
 fn not_allowed() -> Problem {
-    Problem {
-        status: StatusCode::FORBIDDEN,
-        code: "page_not_allowed",
-        title: "The page is outside the account's JS safe domains",
-        detail: "QR codes are only made for pages that this service signs".into(),
-        hint: Hint::fixed(
+    Problem::new(
+        ProblemCode::PageNotAllowed,
+        "QR codes are only made for pages that this service signs",
+        Hint::fixed(
             "Open the page under one of the account's JS safe domains.",
             "请通过公众号已绑定的 JS 接口安全域名访问本页。",
         ),
-        ..bad_url()
-    }
+    )
 }
 
 /// Longest URL, in bytes. A QR code of a longer one is too fine for a phone to read from a screen.

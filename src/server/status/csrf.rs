@@ -2,11 +2,10 @@
 //! listener.
 
 use actix_web::HttpRequest;
-use actix_web::http::StatusCode;
 use actix_web::http::header::{HOST, HeaderName, ORIGIN};
 
-use crate::actix::Problem;
-use crate::error::Hint;
+use crate::endpoint::Problem;
+use crate::error::{Hint, ProblemCode};
 
 /// Rejects a change that this page's own script did not send. Programs send neither `Sec-Fetch-Site` nor
 /// `Origin`.
@@ -30,35 +29,14 @@ pub(super) fn check_own_script(request: &HttpRequest) -> Result<(), Problem> {
 }
 
 fn cross_site() -> Problem {
-    problem(
-        StatusCode::FORBIDDEN,
-        "cross_site",
-        "Requests from pages of other sites are not allowed",
+    Problem::new(
+        ProblemCode::CrossSite,
         "the request comes from a page of another origin, or lacks X-Requested-With: wx-jssdk",
         Hint::fixed(
             "Open /status directly. Programs send the header X-Requested-With: wx-jssdk and no Origin.",
             "请直接打开 /status。程序调用时请带上请求头 X-Requested-With: wx-jssdk，不要带 Origin。",
         ),
     )
-}
-
-pub(super) fn problem(
-    status: StatusCode,
-    code: &'static str,
-    title: &'static str,
-    detail: &str,
-    hint: Hint,
-) -> Problem {
-    Problem {
-        status,
-        code,
-        title,
-        detail: detail.to_owned(),
-        hint,
-        errcode: None,
-        retry_after: None,
-        upstream: None,
-    }
 }
 
 /// Returns the header. An unreadable value counts as present and matches no expected text.

@@ -1,11 +1,8 @@
 //! The query of the status page: which accounts, how many, and which part of the page.
 
-use actix_web::http::StatusCode;
-
-use super::csrf::problem;
-use crate::actix::Problem;
 use crate::broker::{Find, Health};
-use crate::error::Hint;
+use crate::endpoint::Problem;
+use crate::error::{Hint, ProblemCode};
 
 /// The query of `/status` and `/status.json`.
 #[derive(Clone, Debug, Default)]
@@ -154,10 +151,8 @@ impl Part {
 }
 
 fn bad(detail: &str) -> Problem {
-    problem(
-        StatusCode::BAD_REQUEST,
-        "bad_query",
-        "Invalid query",
+    Problem::new(
+        ProblemCode::BadQuery,
         detail,
         Hint::fixed(
             "Supported: account=NAME, q=TEXT, state=degraded|down|starting|ok, offset=N, limit=1…200, part=summary and lang=en|zh.",
@@ -213,7 +208,7 @@ mod tests {
         ] {
             assert_eq!(
                 Query::parse(wrong).unwrap_err().code,
-                "bad_query",
+                ProblemCode::BadQuery,
                 "{wrong}"
             );
         }

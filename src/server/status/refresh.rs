@@ -4,16 +4,17 @@
 //! The key comes in a header; it is neither stored nor logged. The answer never holds the credential.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 
-use super::csrf::{check_own_script, problem};
+use super::csrf::check_own_script;
 use super::{StatusState, guarded};
-use crate::actix::{Problem, admit_key, object};
+use crate::actix::{admit_key, object};
 use crate::clock::UnixTime;
 use crate::credential::Kind;
-use crate::error::Hint;
+use crate::endpoint::Problem;
+use crate::error::{Hint, ProblemCode};
 
 /// The credential to refresh.
 #[derive(Deserialize, utoipa::ToSchema)]
@@ -52,16 +53,7 @@ pub(super) async fn refresh(
         Ok(done) => HttpResponse::Ok()
             .insert_header((CACHE_CONTROL, "no-store"))
             .json(done),
-        Err(problem) => {
-            let unauthorized = problem.status == StatusCode::UNAUTHORIZED;
-            let mut response = problem.into_response();
-            if unauthorized {
-                response
-                    .headers_mut()
-                    .insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-            }
-            response
-        }
+        Err(problem) => problem.into_response(),
     })
 }
 
@@ -99,14 +91,7 @@ fn parse(request: &HttpRequest, body: Body) -> Result<RefreshRequest, Problem> {
     if let Err(error) = &body
         && error.as_response_error().status_code() == StatusCode::PAYLOAD_TOO_LARGE
     {
-        let detail = format!("the body exceeds {MAX_BODY} bytes");
-        return Err(problem(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "body_too_large",
-            "Body too large",
-            &detail,
-            BODY_HINT,
-        ));
+        return Err(Problem::body_too_large(MAX_BODY, BODY_HINT));
     }
     let kind_of_body = request
         .headers()
@@ -119,10 +104,8 @@ fn parse(request: &HttpRequest, body: Body) -> Result<RefreshRequest, Problem> {
         .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"));
     let read = body.ok().filter(|_| is_json).and_then(|body| object(&body));
     read.ok_or_else(|| {
-        problem(
-            StatusCode::BAD_REQUEST,
-            "bad_body",
-            "Invalid body",
+        Problem::new(
+            ProblemCode::BadBody,
             r#"the body is not {"account": "…", "kind": "…"} as application/json"#,
             BODY_HINT,
         )

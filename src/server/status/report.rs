@@ -7,12 +7,12 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use serde::Serialize;
 
 use super::query::{Part, Query};
-use crate::actix::shapes::Both;
 use crate::broker::{
     AccountSnapshot, Broker, Counts, CredentialSnapshot, Health, LastError, Refresh, Snapshot,
     Surroundings,
 };
 use crate::clock::UnixTime;
+use crate::endpoint::shapes::Both;
 use crate::server::reload_record::Record;
 
 /// The status document.

@@ -3,14 +3,14 @@
 
 use std::borrow::Cow;
 
-use super::problem::Problem;
+use super::Problem;
 use crate::broker::ConfigOptions;
-use crate::error::{Error, Hint, PageError};
+use crate::error::{Error, Hint, PageError, ProblemCode};
 use crate::sign::{PageUrl, Warning, before_fragment};
 
 /// The query `?url=&account=&jsApiList=&openTagList=&debug=`.
 #[derive(Debug)]
-pub(super) struct ConfigQuery<'q> {
+pub struct ConfigQuery<'q> {
     pub(super) url: PageUrl,
     /// Empty for the default account.
     pub(super) account: Cow<'q, str>,
@@ -173,8 +173,8 @@ fn is_card_field(text: &str) -> bool {
 }
 
 fn bad_card(name: &str) -> Problem {
-    Problem::bad_request(
-        "bad_card",
+    Problem::new(
+        ProblemCode::BadCard,
         format!("{name} is too long, or not of the expected type"),
         Hint::fixed(
             "Send ids and codes as given by WeChat; fixed_begintimestamp is a number of seconds.",
@@ -196,7 +196,7 @@ fn none_twice(
 }
 
 /// Returns the account that a query names, ignoring everything else in it.
-pub(super) fn account_of(raw: &str) -> Cow<'_, str> {
+pub(crate) fn account_of(raw: &str) -> Cow<'_, str> {
     pairs(raw)
         .find(|(key, _)| key == "account")
         .map(|(_, value)| value)
@@ -294,9 +294,9 @@ fn flag(text: &str) -> Result<bool, Problem> {
     match text {
         "true" | "1" => Ok(true),
         "false" | "0" | "" => Ok(false),
-        _ => Err(Problem::bad_request(
-            "bad_flag",
-            "debug must be true or false".into(),
+        _ => Err(Problem::new(
+            ProblemCode::BadFlag,
+            "debug must be true or false",
             Hint::fixed(
                 "Send debug=true, or remove the parameter.",
                 "请写 debug=true，或去掉这个参数。",
@@ -306,8 +306,8 @@ fn flag(text: &str) -> Result<bool, Problem> {
 }
 
 fn twice(name: &str) -> Problem {
-    Problem::bad_request(
-        "duplicate_parameter",
+    Problem::new(
+        ProblemCode::DuplicateParameter,
         format!("the parameter {name} appears twice"),
         Hint::fixed(
             "Send each parameter once. If the second one belongs to the page's URL, the URL was not encoded: url=' + encodeURIComponent(location.href).",
@@ -317,8 +317,8 @@ fn twice(name: &str) -> Problem {
 }
 
 fn bad_list(parameter: &str, what: &str) -> Problem {
-    Problem::bad_request(
-        "bad_list",
+    Problem::new(
+        ProblemCode::BadList,
         format!("{parameter} {what}"),
         Hint::fixed(
             "Send the names separated by commas (jsApiList=chooseImage,scanQRCode), as a JSON array or by repeating the parameter. Unknown names are allowed.",
@@ -332,7 +332,7 @@ mod tests {
     use super::*;
 
     fn code(raw: &str) -> &'static str {
-        ConfigQuery::parse(raw).unwrap_err().code
+        ConfigQuery::parse(raw).unwrap_err().code.as_str()
     }
 
     #[test]

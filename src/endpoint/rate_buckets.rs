@@ -19,17 +19,17 @@ use governor::state::StateStore;
 use crate::clock::Clock;
 
 /// governor's limiter on this table.
-pub(super) type Limiter = RateLimiter<u64, RateBuckets, Ticks, NoOpMiddleware<Duration>>;
+pub(crate) type Limiter = RateLimiter<u64, RateBuckets, Ticks, NoOpMiddleware<Duration>>;
 
 /// The table. Each process maps keys to cells differently.
 #[derive(Debug)]
-pub(super) struct RateBuckets {
+pub(crate) struct RateBuckets {
     cells: Box<[AtomicU64]>,
     seed: RandomState,
 }
 
 impl RateBuckets {
-    pub(super) fn new(count: usize) -> Self {
+    pub(crate) fn new(count: usize) -> Self {
         Self {
             cells: (0..count).map(|_| AtomicU64::new(0)).collect(),
             seed: RandomState::new(),
@@ -37,13 +37,13 @@ impl RateBuckets {
     }
 
     /// Returns the number of this key.
-    pub(super) fn of(&self, key: impl Hash) -> &AtomicU64 {
+    pub(crate) fn of(&self, key: impl Hash) -> &AtomicU64 {
         let at = self.hash(key) % self.cells.len() as u64;
         &self.cells[usize::try_from(at).expect("less than a length")]
     }
 
     /// Returns a hash that is unpredictable outside this process.
-    pub(super) fn hash(&self, key: impl Hash) -> u64 {
+    pub(crate) fn hash(&self, key: impl Hash) -> u64 {
         self.seed.hash_one(key)
     }
 }
@@ -75,7 +75,7 @@ impl StateStore for RateBuckets {
 
 /// Adapts [`Clock`] to governor.
 #[derive(Clone, Debug)]
-pub(super) struct Ticks(pub(super) Clock);
+pub(crate) struct Ticks(pub(crate) Clock);
 
 impl GovernorClock for Ticks {
     type Instant = Duration;

@@ -6,14 +6,19 @@
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use actix_web::http::header::{HeaderMap, HeaderName};
 use ipnet::IpNet;
+
+/// The headers of a request, in the type of a web framework.
+pub trait Headers {
+    /// Returns the values of this name, in their order.
+    fn values<'h>(&'h self, name: &str) -> impl DoubleEndedIterator<Item = &'h [u8]>;
+}
 
 /// The trusted proxies, and the header in which they report the client's address.
 #[derive(Debug)]
 pub struct ClientIps {
     trusted: Vec<IpNet>,
-    header: HeaderName,
+    header: String,
     /// Whether the missing header was logged already; it is logged once.
     silent_proxy_was_said: AtomicBool,
 }
@@ -22,17 +27,17 @@ impl ClientIps {
     /// Creates the rule. `header` holds one address, or a list to whose end each proxy appends the
     /// address it saw (`X-Forwarded-For`).
     #[must_use]
-    pub fn new(trusted: Vec<IpNet>, header: HeaderName) -> Self {
+    pub fn new(trusted: Vec<IpNet>, header: impl Into<String>) -> Self {
         Self {
             trusted,
-            header,
+            header: header.into(),
             silent_proxy_was_said: AtomicBool::new(false),
         }
     }
 
     /// Returns the address that stands for a single client. `None` where it may stand for all clients: an
     /// untrusted peer on this machine or in a private network is as likely a proxy as a client.
-    pub(super) fn single(&self, peer: IpAddr, headers: &HeaderMap) -> Option<IpAddr> {
+    pub(crate) fn single(&self, peer: IpAddr, headers: &(impl Headers + ?Sized)) -> Option<IpAddr> {
         let peer = peer.to_canonical();
         if self.trusts(peer) {
             return self.forwarded(peer, headers);
@@ -42,7 +47,7 @@ impl ClientIps {
 
     /// Returns the most likely address of the client, where an address is required: the peer, unless a
     /// trusted proxy reports another.
-    pub(super) fn likely(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+    pub(crate) fn likely(&self, peer: IpAddr, headers: &(impl Headers + ?Sized)) -> IpAddr {
         let peer = peer.to_canonical();
         let forwarded = if self.trusts(peer) {
             self.forwarded(peer, headers)
@@ -62,15 +67,15 @@ impl ClientIps {
     /// Returns `None` only where the header is missing or empty. A list whose last entry is not an
     /// address stands for `peer`, the proxy that sent it: the last known hop. Treating it as no client
     /// would lift the limit for every client that can put such an entry at the end of the list.
-    fn forwarded(&self, peer: IpAddr, headers: &HeaderMap) -> Option<IpAddr> {
+    fn forwarded(&self, peer: IpAddr, headers: &(impl Headers + ?Sized)) -> Option<IpAddr> {
         let mut nearest = headers
-            .get_all(&self.header)
-            .any(|value| !value.as_bytes().trim_ascii().is_empty())
+            .values(&self.header)
+            .any(|value| !value.trim_ascii().is_empty())
             .then_some(peer);
         for entry in headers
-            .get_all(&self.header)
+            .values(&self.header)
             .rev()
-            .flat_map(|value| value.as_bytes().rsplit(|byte| *byte == b','))
+            .flat_map(|value| value.rsplit(|byte| *byte == b','))
         {
             // An entry that is not an address ends the chain: the hop after it in the list is the last
             // known one.
@@ -127,30 +132,24 @@ fn is_near(address: IpAddr) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use actix_web::http::header::HeaderValue;
-
     use super::*;
 
-    const FORWARDED: HeaderName = HeaderName::from_static("x-forwarded-for");
+    impl Headers for [&'static str] {
+        fn values<'h>(&'h self, _: &str) -> impl DoubleEndedIterator<Item = &'h [u8]> {
+            self.iter().map(|value| value.as_bytes())
+        }
+    }
 
     fn clients(trusted: &[&str]) -> ClientIps {
         ClientIps::new(
             trusted.iter().map(|net| net.parse().unwrap()).collect(),
-            FORWARDED,
+            "x-forwarded-for",
         )
-    }
-
-    fn headers(values: &[&'static str]) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        values
-            .iter()
-            .for_each(|value| headers.append(FORWARDED, HeaderValue::from_static(value)));
-        headers
     }
 
     fn single(clients: &ClientIps, peer: &str, values: &[&'static str]) -> Option<String> {
         clients
-            .single(peer.parse().unwrap(), &headers(values))
+            .single(peer.parse().unwrap(), values)
             .map(|address| address.to_string())
     }
 
@@ -235,9 +234,7 @@ mod tests {
         ] {
             assert_eq!(single(&clients, peer, &["198.51.100.9"]), None, "{peer}");
             assert_eq!(
-                clients
-                    .likely(peer.parse().unwrap(), &HeaderMap::new())
-                    .to_string(),
+                clients.likely(peer.parse().unwrap(), &[][..]).to_string(),
                 peer
             );
         }
@@ -250,9 +247,7 @@ mod tests {
     fn where_some_answer_is_needed_the_peer_will_do() {
         let clients = clients(&["127.0.0.1/32"]);
         let likely = |peer: &str, values: &[&'static str]| {
-            clients
-                .likely(peer.parse().unwrap(), &headers(values))
-                .to_string()
+            clients.likely(peer.parse().unwrap(), values).to_string()
         };
         assert_eq!(likely("127.0.0.1", &[]), "127.0.0.1");
         assert_eq!(likely("127.0.0.1", &["10.0.0.5"]), "10.0.0.5");

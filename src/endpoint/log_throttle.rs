@@ -4,14 +4,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 #[derive(Debug)]
-pub(super) struct LogThrottle {
+pub(crate) struct LogThrottle {
     every: Duration,
     /// The uptime before which nothing is logged again, in milliseconds.
     next: AtomicU64,
 }
 
 impl LogThrottle {
-    pub(super) fn new(every: Duration) -> Self {
+    pub(crate) fn new(every: Duration) -> Self {
         Self {
             every,
             next: AtomicU64::new(0),
@@ -19,7 +19,7 @@ impl LogThrottle {
     }
 
     /// Returns true for one caller per interval; `uptime` is the clock's.
-    pub(super) fn now_is_the_time(&self, uptime: Duration) -> bool {
+    pub(crate) fn now_is_the_time(&self, uptime: Duration) -> bool {
         let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let next = self.next.load(Ordering::Relaxed);
         let after = millis(uptime + self.every);

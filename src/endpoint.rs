@@ -1,0 +1,30 @@
+//! The endpoints for pages, independent of a web framework: what a query asks for, the signed answer or
+//! the [`Problem`], which origins may read it, and the rate limit per client.
+//!
+//! `actix` mounts them as actix-web scopes.
+
+mod client_ip;
+mod log_throttle;
+mod origin;
+mod problem;
+mod query;
+mod rate_buckets;
+mod rate_limit;
+mod sign;
+
+pub use client_ip::{ClientIps, Headers};
+pub(crate) use log_throttle::LogThrottle;
+pub(crate) use origin::may_read;
+pub use problem::Problem;
+pub use query::ConfigQuery;
+pub(crate) use query::account_of;
+pub(crate) use rate_buckets::{Limiter, RateBuckets, Ticks, key_of};
+pub use rate_limit::RateLimit;
+pub(crate) use rate_limit::whole_seconds;
+pub use sign::{Answer, Refused, sign};
+pub(crate) use sign::{agent_config, card_ext, choose_card, work_config};
+#[cfg(feature = "server")]
+pub(crate) mod shapes {
+    pub(crate) use super::problem::{Body, Both};
+    pub(crate) use super::sign::{AddCard, WorkConfig};
+}

@@ -1,0 +1,31 @@
+//! Decides which pages of other origins may read an answer: those on the accounts' safe domains.
+
+use crate::broker::Broker;
+
+/// Returns whether the origin's host is a safe domain of the account; of any account if the account is
+/// unknown, so that the page can read that error. An empty `account` means the default one. The port does
+/// not matter, since WeChat's rule has none.
+pub(crate) fn may_read(broker: &Broker, account: &str, origin: &str) -> bool {
+    let Some(host) = host_of(origin) else {
+        return false;
+    };
+    match broker.account(account) {
+        Ok(account) => account.allows_host(&host),
+        Err(_) => broker
+            .accounts()
+            .iter()
+            .any(|(_, account)| account.allows_host(&host)),
+    }
+}
+
+/// Returns the host of an origin as browsers write it: lower case, without a default port, a path or a
+/// user name. No browser sends another spelling, and echoing one would be a guess at its meaning.
+fn host_of(origin: &str) -> Option<String> {
+    let url = url::Url::parse(origin)
+        .ok()
+        .filter(|url| matches!(url.scheme(), "http" | "https"))?;
+    if url.origin().ascii_serialization() != origin {
+        return None;
+    }
+    url.host_str().map(str::to_owned)
+}

@@ -1,0 +1,320 @@
+//! Errors as RFC 9457 `application/problem+json`: a stable code, and what to do, in English and Chinese.
+//!
+//! On the public listener, WeChat's error messages (they name the server's IP), tickets and the signed
+//! text never appear. The admin listener passes WeChat's messages on ([`Problem::for_private`]): its
+//! clients are the company's own servers.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::credential::Kind;
+use crate::error::{Error, Failure, Hint, ProblemCode, UpstreamError, no_renewal};
+
+/// A refused request.
+#[derive(Clone, Debug)]
+pub struct Problem {
+    /// The stable code, with its status and title.
+    pub code: ProblemCode,
+    /// The details of this case.
+    pub detail: String,
+    /// What to do.
+    pub hint: Hint,
+    /// WeChat's code, if WeChat answered.
+    pub errcode: Option<i64>,
+    /// When to retry.
+    pub retry_after: Option<Duration>,
+    /// WeChat's error in full: on the admin listener only.
+    pub upstream: Option<Arc<UpstreamError>>,
+}
+
+impl Problem {
+    /// Creates a problem without an upstream error.
+    #[must_use]
+    pub fn new(code: ProblemCode, detail: impl Into<String>, hint: Hint) -> Self {
+        Self {
+            code,
+            detail: detail.into(),
+            hint,
+            errcode: None,
+            retry_after: None,
+            upstream: None,
+        }
+    }
+
+    /// Creates the problem for a client on the admin listener: with WeChat's code and message, and the IP
+    /// to allow in the fix.
+    pub(crate) fn for_private(error: Error) -> Self {
+        let detail = error.to_string();
+        if let Error::UnsupportedCredential { .. } = error {
+            return Self::new(error.problem(), detail, KINDS_HINT);
+        }
+        let upstream = match &error {
+            Error::Upstream { error, .. } => Some(error.clone()),
+            _ => None,
+        };
+        Self {
+            detail,
+            upstream,
+            ..Self::from(error)
+        }
+    }
+
+    /// The body exceeds the limit and is not read to its end.
+    pub(crate) fn body_too_large(limit: usize, hint: Hint) -> Self {
+        let detail = format!("the body exceeds {limit} bytes");
+        Self::new(ProblemCode::BodyTooLarge, detail, hint)
+    }
+
+    /// No kind of credential has this name.
+    pub(crate) fn unknown_kind() -> Self {
+        let detail = "the path names no kind of credential";
+        Self::new(ProblemCode::UnsupportedCredential, detail, KINDS_HINT)
+    }
+
+    /// `url=https://h/p?a=1&b=2`: everything from `&b` on is lost.
+    pub(super) fn url_not_encoded() -> Self {
+        Self::new(
+            ProblemCode::UrlNotEncoded,
+            "the page's URL is in the query without encodeURIComponent, so its parameters became parameters of this request",
+            Hint::fixed(
+                "Encode it: '/jssdk/config?url=' + encodeURIComponent(location.href).",
+                "请先编码：'/jssdk/config?url=' + encodeURIComponent(location.href)。",
+            ),
+        )
+    }
+
+    /// `card-ext` without a card.
+    pub(super) fn missing_card_id() -> Self {
+        Self::new(
+            ProblemCode::MissingCardId,
+            "the parameter cardId is missing",
+            Hint::fixed(
+                "Name the coupon: card-ext?cardId=….",
+                "请指定卡券：card-ext?cardId=…。",
+            ),
+        )
+    }
+
+    /// The path exists but accepts only `allow`; set the `Allow` header to the same.
+    pub(crate) fn method_not_allowed(allow: &str) -> Self {
+        Self::new(
+            ProblemCode::MethodNotAllowed,
+            format!("allowed: {allow}"),
+            Hint {
+                en: format!("Use one of: {allow}.").into(),
+                zh: format!("请使用以下方法之一：{allow}。").into(),
+            },
+        )
+    }
+
+    /// The path does not exist.
+    pub(crate) fn not_found() -> Self {
+        Self::new(
+            ProblemCode::NotFound,
+            "no endpoint has this path",
+            Hint::fixed(
+                "The signing endpoint is GET /jssdk/config?url=.",
+                "签名接口是 GET /jssdk/config?url=。",
+            ),
+        )
+    }
+
+    /// Returns the body, `application/problem+json`.
+    #[must_use]
+    pub fn body(&self) -> String {
+        let body = Body {
+            r#type: format!("urn:wx-jssdk:error:{}", self.code),
+            title: self.code.title(),
+            status: self.code.status(),
+            detail: &self.detail,
+            code: self.code.as_str(),
+            hint: Both {
+                en: self.hint.en.as_ref().into(),
+                zh: self.hint.zh.as_ref().into(),
+            },
+            errcode: self.errcode,
+            upstream: self.upstream.as_deref().map(Upstream::of),
+        };
+        serde_json::to_string(&body).expect("texts and numbers always serialise")
+    }
+}
+
+/// The problem document, with its members in reading order.
+#[derive(Serialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema), schema(as = Problem))]
+pub(crate) struct Body<'a> {
+    /// `urn:wx-jssdk:error:CODE`.
+    r#type: String,
+    /// The error's name, for people.
+    title: &'a str,
+    /// The HTTP status.
+    status: u16,
+    /// The details of this case.
+    detail: &'a str,
+    /// Stable, snake_case: for programs.
+    code: &'a str,
+    /// What to do.
+    hint: Both<'a>,
+    /// WeChat's code, if WeChat answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    errcode: Option<i64>,
+    /// WeChat's error in full: on the admin listener only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    upstream: Option<Upstream<'a>>,
+}
+
+/// A text in both languages.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema), schema(as = Hint))]
+pub(crate) struct Both<'a> {
+    /// English.
+    pub(crate) en: Cow<'a, str>,
+    /// 中文。
+    pub(crate) zh: Cow<'a, str>,
+}
+
+impl From<Hint> for Both<'static> {
+    fn from(hint: Hint) -> Self {
+        Self {
+            en: hint.en,
+            zh: hint.zh,
+        }
+    }
+}
+
+/// The upstream part of an error, for the admin listener.
+#[derive(Serialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
+pub(crate) struct Upstream<'a> {
+    /// The path that was called.
+    endpoint: &'a str,
+    /// WeChat's code, if WeChat answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    errcode: Option<i64>,
+    /// WeChat's error message.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    errmsg: Option<&'a str>,
+    /// The cause.
+    cause: Both<'a>,
+    /// What to do, with the IP to allow if WeChat names it.
+    fix: Both<'a>,
+}
+
+impl<'a> Upstream<'a> {
+    fn of(error: &'a UpstreamError) -> Self {
+        let errmsg = match &error.failure {
+            Failure::Refused { errmsg, .. } => Some(errmsg.as_str()),
+            _ => None,
+        };
+        let (cause, fix) = (error.cause().into(), error.fix_for_operator().into());
+        Self {
+            endpoint: error.endpoint,
+            errcode: error.errcode(),
+            errmsg,
+            cause,
+            fix,
+        }
+    }
+}
+
+const KINDS_HINT: Hint = Hint::fixed(
+    "Official accounts have access_token, jsapi_ticket and card_ticket; mini programs access_token; WeCom apps access_token, \
+     jsapi_ticket and agent_ticket.",
+    "公众号（服务号）有 access_token、jsapi_ticket 和 card_ticket；小程序只有 access_token；企业微信应用有 access_token、\
+     jsapi_ticket 和 agent_ticket。",
+);
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.code, self.detail)
+    }
+}
+
+impl std::error::Error for Problem {}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        let code = error.problem();
+        Self {
+            errcode: error.upstream().and_then(UpstreamError::errcode),
+            retry_after: error
+                .retry_after()
+                .filter(|_| matches!(code.status(), 429 | 503)),
+            ..Self::new(code, detail(&error), hint(&error))
+        }
+    }
+}
+
+/// Returns the error's text without WeChat's messages.
+fn detail(error: &Error) -> String {
+    match error {
+        Error::Upstream {
+            account,
+            kind,
+            error,
+            served,
+            ..
+        } => {
+            format!(
+                "{}: {}",
+                no_renewal(account, *kind, *served),
+                error.cause().en
+            )
+        }
+        // The text may quote the request, such as an account name or a host, whose length is unbounded.
+        other => other.to_string().chars().take(MAX_DETAIL).collect(),
+    }
+}
+
+/// Fits the longest possible host name (253 characters) and a sentence around it.
+const MAX_DETAIL: usize = 400;
+
+fn hint(error: &Error) -> Hint {
+    match error {
+        Error::AccountRequired => Hint::fixed(
+            "Several accounts sign pages and none is the default: add account=NAME to the request, or set server.default_account.",
+            "有多个可签名的账号且没有默认账号：请在请求中加上 account=账号名，或设置 server.default_account。",
+        ),
+        Error::UnknownAccount { .. } => Hint::fixed(
+            "Use a name from the [accounts.NAME] sections of the configuration.",
+            "请使用配置文件 [accounts.名称] 中的账号名。",
+        ),
+        Error::UnsupportedCredential {
+            kind: Kind::AgentTicket,
+            ..
+        } => Hint::fixed(
+            "agentConfig is WeCom's: name a WeCom account with account=, and use config for the others.",
+            "agentConfig 只用于企业微信：请用 account= 指定企业微信账号，其他账号请用 config。",
+        ),
+        Error::UnsupportedCredential {
+            kind: Kind::CardTicket,
+            ..
+        } => Hint::fixed(
+            "Only official accounts have coupons: name one with account=.",
+            "只有公众号（服务号）有卡券：请用 account= 指定。",
+        ),
+        Error::UnsupportedCredential { .. } => Hint::fixed(
+            "Only official accounts and WeCom apps sign pages; a mini program has no jsapi_ticket.",
+            "只有公众号（服务号）和企业微信应用可以签名页面，小程序没有 jsapi_ticket。",
+        ),
+        Error::Page(page) => page.hint(),
+        Error::PageNotAllowed { .. } => Hint::fixed(
+            "Bind the page's domain in WeChat's console (JS接口安全域名) and add it to js_safe_domains of this account.",
+            "请在微信后台绑定该页面的域名（JS接口安全域名），并加入此账号的 js_safe_domains 配置。",
+        ),
+        Error::Upstream { error, .. } => {
+            let (cause, fix) = (error.cause(), error.fix());
+            Hint {
+                en: format!("{}. {}", cause.en.trim_end_matches('.'), fix.en).into(),
+                zh: format!("{}。{}", cause.zh.trim_end_matches('。'), fix.zh).into(),
+            }
+        }
+        _ => Hint::fixed(
+            "Ask again after the time in Retry-After.",
+            "请在 Retry-After 指定的时间后重试。",
+        ),
+    }
+}

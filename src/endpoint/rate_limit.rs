@@ -1,0 +1,111 @@
+//! Rate limit per client of the public listener: requests beyond it get 429.
+//!
+//! It costs a comparison where no limit is set, else a hash and one atomic exchange.
+
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use governor::Quota;
+use governor::clock::Clock as _;
+
+use super::client_ip::{ClientIps, Headers};
+use super::log_throttle::LogThrottle;
+use super::problem::Problem;
+use super::rate_buckets::{Limiter, RateBuckets, Ticks, key_of};
+use crate::clock::Clock;
+use crate::error::{Hint, ProblemCode};
+
+/// The rate limit per client. The actix-web scope applies it if it is mounted as `web::Data` in the
+/// application.
+#[derive(Debug)]
+pub struct RateLimit {
+    limiter: Option<Limiter>,
+    clock: Ticks,
+    clients: Arc<ClientIps>,
+    refused: AtomicU64,
+    log: LogThrottle,
+}
+
+impl RateLimit {
+    /// Allows `per_second` requests per client, and a burst of `burst` after a quiet time. With 0 per
+    /// second there is no limit.
+    #[must_use]
+    pub fn new(per_second: u32, burst: u32, clients: Arc<ClientIps>, clock: Clock) -> Self {
+        let clock = Ticks(clock);
+        let limiter = NonZeroU32::new(per_second).map(|per_second| {
+            let burst = NonZeroU32::new(burst).unwrap_or(per_second);
+            Limiter::new(
+                Quota::per_second(per_second).allow_burst(burst),
+                RateBuckets::new(CELLS),
+                clock.clone(),
+            )
+        });
+        let log = LogThrottle::new(LOG_EVERY);
+        Self {
+            limiter,
+            clock,
+            clients,
+            refused: AtomicU64::new(0),
+            log,
+        }
+    }
+
+    /// Counts one request of the client that this peer and these headers stand for.
+    ///
+    /// # Errors
+    /// `rate_limited`, with the time after which the next request is accepted.
+    pub fn check(&self, peer: IpAddr, headers: &impl Headers) -> Result<(), Problem> {
+        let Some(limiter) = &self.limiter else {
+            return Ok(());
+        };
+        let Some(client) = self.clients.single(peer, headers) else {
+            return Ok(());
+        };
+        match limiter.check_key(&key_of(client)) {
+            Ok(()) => Ok(()),
+            Err(until) => Err(self.refuse(client, until.wait_time_from(self.clock.now()))),
+        }
+    }
+
+    /// Returns how many requests were rejected so far.
+    #[must_use]
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+
+    #[cold]
+    fn refuse(&self, client: IpAddr, wait: Duration) -> Problem {
+        let refused = self.refused.fetch_add(1, Ordering::Relaxed) + 1;
+        if self.log.now_is_the_time(self.clock.now()) {
+            tracing::warn!(%client, refused, "client exceeds limits.requests_per_second");
+        }
+        Problem {
+            retry_after: Some(whole_seconds(wait)),
+            ..Problem::new(
+                ProblemCode::RateLimited,
+                "this client exceeded limits.requests_per_second",
+                HINT,
+            )
+        }
+    }
+}
+
+/// Rounds up, since a client that retries a moment too early is rejected again.
+pub(crate) fn whole_seconds(wait: Duration) -> Duration {
+    Duration::from_secs(wait.as_secs() + u64::from(wait.subsec_nanos() > 0))
+}
+
+const HINT: Hint = Hint::fixed(
+    "Retry after the time in Retry-After. A page needs one signature per load. Operators: limits.requests_per_second, \
+     and server.trusted_proxies behind a proxy.",
+    "请在 Retry-After 指定的时间后重试，每次打开页面只需签名一次。运维人员可调整 limits.requests_per_second；前面有代理时请设置 server.trusted_proxies。",
+);
+
+/// One MiB. With ten thousand concurrent clients, one in thirteen shares its rate limit with another,
+/// which rarely matters.
+const CELLS: usize = 1 << 17;
+
+const LOG_EVERY: Duration = Duration::from_secs(60);

@@ -1,0 +1,151 @@
+//! The answers of the signing endpoints. Tickets never leave the process here.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::Problem;
+use super::query::{CardQuery, ConfigQuery};
+use crate::broker::{AccountTally, Broker};
+use crate::sign::{AgentConfig, CardExt, ChooseCard, JsConfig};
+
+/// A signed answer.
+pub struct Answer<'q> {
+    /// The argument of `wx.config`, as JSON.
+    pub json: Vec<u8>,
+    /// The account as the query names it.
+    pub account: Cow<'q, str>,
+    /// The account's counters.
+    pub(crate) counters: Arc<AccountTally>,
+}
+
+/// Why a page is not signed at once.
+pub enum Refused<'q> {
+    /// The request is refused.
+    Problem(Problem),
+    /// The account has no current ticket: wait for [`ConfigQuery::sign_refreshed`].
+    NeedsRefresh(Box<ConfigQuery<'q>>),
+}
+
+/// Signs the page that a query of `GET …/config` names: the entire work of almost every request.
+///
+/// # Errors
+/// [`Refused`].
+pub fn sign<'q>(broker: &Broker, query: &'q str) -> Result<Answer<'q>, Refused<'q>> {
+    let query = ConfigQuery::parse(query).map_err(Refused::Problem)?;
+    let ConfigQuery {
+        url,
+        account,
+        options,
+    } = &query;
+    match broker.config_text(account, url, options) {
+        Ok(Some((json, counters))) => Ok(Answer {
+            json,
+            account: query.account,
+            counters,
+        }),
+        Ok(None) => Err(Refused::NeedsRefresh(Box::new(query))),
+        Err(error) => Err(Refused::Problem(error.into())),
+    }
+}
+
+impl ConfigQuery<'_> {
+    /// Refreshes the account's ticket, then signs the page.
+    ///
+    /// # Errors
+    /// The [`Problem`] to answer.
+    pub async fn sign_refreshed(&self, broker: &Broker) -> Result<Vec<u8>, Problem> {
+        let Self {
+            url,
+            account,
+            options,
+        } = self;
+        Ok(broker.refreshed_config_text(account, url, options).await?)
+    }
+}
+
+/// Answers `GET …/agent-config`.
+pub(crate) async fn agent_config(broker: &Broker, query: &str) -> Result<AgentConfig, Problem> {
+    agent(broker, &ConfigQuery::parse(query)?).await
+}
+
+/// Both configs of a WeCom page.
+#[derive(Serialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct WorkConfig {
+    config: JsConfig,
+    agent_config: AgentConfig,
+}
+
+/// Answers `GET …/work-config`.
+pub(crate) async fn work_config(broker: &Broker, query: &str) -> Result<WorkConfig, Problem> {
+    let query = ConfigQuery::parse(query)?;
+    // The app's own ticket first: an account without one gets an error, not half an answer.
+    let agent_config = agent(broker, &query).await?;
+    Ok(WorkConfig {
+        config: js_config(broker, &query).await?,
+        agent_config,
+    })
+}
+
+/// One entry of `wx.addCard`'s `cardList`.
+#[derive(Serialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct AddCard {
+    /// The card's id.
+    card_id: String,
+    /// A JSON *text*, signed: `{"timestamp","nonce_str","signature",…}`.
+    card_ext: String,
+}
+
+/// Answers `GET …/card-ext`.
+pub(crate) async fn card_ext(broker: &Broker, query: &str) -> Result<AddCard, Problem> {
+    let query = CardQuery::parse(query)?;
+    if query.card_id.is_empty() {
+        return Err(Problem::missing_card_id());
+    }
+    let card = CardExt {
+        card_id: query.card_id.clone(),
+        code: query.code,
+        openid: query.openid,
+        outer_str: query.outer_str,
+        fixed_begintimestamp: query.fixed_begintimestamp,
+        ..CardExt::default()
+    };
+    let card_ext = broker.card_ext(&query.account, card).await?;
+    Ok(AddCard {
+        card_id: query.card_id,
+        card_ext,
+    })
+}
+
+/// Answers `GET …/choose-card`.
+pub(crate) async fn choose_card(broker: &Broker, query: &str) -> Result<ChooseCard, Problem> {
+    let query = CardQuery::parse(query)?;
+    let filter = [query.shop_id.as_str(), &query.card_id, &query.card_type];
+    Ok(broker.choose_card(&query.account, filter).await?)
+}
+
+async fn js_config(broker: &Broker, query: &ConfigQuery<'_>) -> Result<JsConfig, Problem> {
+    let mut config = broker.js_config(&query.account, &query.url).await?;
+    if let Some(names) = &query.options.js_api_list {
+        config.js_api_list.clone_from(names);
+    }
+    if let Some(names) = &query.options.open_tag_list {
+        config.open_tag_list.clone_from(names);
+    }
+    config.debug = query.options.debug;
+    config.warning = config.warning.or_else(|| query.options.warning.clone());
+    Ok(config)
+}
+
+async fn agent(broker: &Broker, query: &ConfigQuery<'_>) -> Result<AgentConfig, Problem> {
+    let mut config = broker.agent_config(&query.account, &query.url).await?;
+    if let Some(names) = &query.options.js_api_list {
+        config.js_api_list.clone_from(names);
+    }
+    Ok(config)
+}
