@@ -60,11 +60,3 @@ pub(crate) use limit::admit;
 pub use public::public_scope;
 #[cfg(feature = "server")]
 pub(crate) use public::{uncounted_scope, unknown_path};
-
-/// Body schemas for the API description.
-#[cfg(feature = "server")]
-pub(crate) mod shapes {
-    pub(crate) use super::credentials::{Answer, Rejection};
-    pub(crate) use super::diagnose::{DoctorAnswer, Findings, Question};
-    pub(crate) use super::dropin::reply::{ErrorReply, TicketReply, TokenReply, WorkTokenReply};
-}

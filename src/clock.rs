@@ -27,7 +27,6 @@ use std::time::{Duration, Instant, SystemTime};
     serde::Serialize,
     serde::Deserialize,
 )]
-#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 #[serde(transparent)]
 pub struct UnixTime(pub u64);
 

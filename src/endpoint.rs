@@ -15,6 +15,7 @@ mod sign;
 pub use client_ip::{ClientIps, Headers};
 pub(crate) use log_throttle::LogThrottle;
 pub(crate) use origin::may_read;
+pub(crate) use problem::Both;
 pub use problem::Problem;
 pub use query::ConfigQuery;
 pub(crate) use query::account_of;
@@ -23,8 +24,3 @@ pub use rate_limit::RateLimit;
 pub(crate) use rate_limit::whole_seconds;
 pub use sign::{Answer, Refused, sign};
 pub(crate) use sign::{agent_config, card_ext, choose_card, work_config};
-#[cfg(feature = "server")]
-pub(crate) mod shapes {
-    pub(crate) use super::problem::{Body, Both};
-    pub(crate) use super::sign::{AddCard, WorkConfig};
-}

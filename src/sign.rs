@@ -134,7 +134,6 @@ impl Serialize for Signature {
 
 /// The object that `wx.config` takes, and that `ww.register`'s `getConfigSignature` may return.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct JsConfig {
     /// Shows an alert with the result of every call on the phone. Never enable it in production.
@@ -145,12 +144,10 @@ pub struct JsConfig {
     /// The AppID, or WeCom's CorpID.
     pub app_id: String,
     /// When the signature was made, in seconds: a JSON number.
-    #[cfg_attr(feature = "server", schema(value_type = u64, example = 1414587457))]
     pub timestamp: UnixTime,
     /// The nonce, spelled `noncestr` in the signed text and `nonceStr` here.
     pub nonce_str: String,
     /// 40 lower-case hex digits.
-    #[cfg_attr(feature = "server", schema(value_type = String, pattern = "^[0-9a-f]{40}$", example = "0f9de62fce790f9a083d5c99e95740ceb90c27ed"))]
     pub signature: Signature,
     /// The interfaces that the page wants to call.
     pub js_api_list: Vec<String>,
@@ -165,20 +162,17 @@ pub struct JsConfig {
 
 /// The object that WeCom's `wx.agentConfig` takes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct AgentConfig {
     /// The CorpID. It must be the corp that the user is logged in to.
     pub corpid: String,
     /// The AgentId of the app whose ticket signed.
     pub agentid: String,
     /// When the signature was made, in seconds.
-    #[cfg_attr(feature = "server", schema(value_type = u64, example = 1414587457))]
     pub timestamp: UnixTime,
     /// The nonce.
     #[serde(rename = "nonceStr")]
     pub nonce_str: String,
     /// The signature, made with the *agent* ticket, not the corp's ticket.
-    #[cfg_attr(feature = "server", schema(value_type = String, pattern = "^[0-9a-f]{40}$", example = "0f9de62fce790f9a083d5c99e95740ceb90c27ed"))]
     pub signature: Signature,
     /// The interfaces that the page wants to call.
     #[serde(rename = "jsApiList")]
@@ -261,7 +255,6 @@ impl CardExt {
 
 /// The object that `wx.chooseCard` takes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ChooseCard {
     /// The shop's ID, or empty.
@@ -271,14 +264,12 @@ pub struct ChooseCard {
     /// The card's ID, or empty.
     pub card_id: String,
     /// When the signature was made.
-    #[cfg_attr(feature = "server", schema(value_type = u64, example = 1414587457))]
     pub timestamp: UnixTime,
     /// The nonce.
     pub nonce_str: String,
     /// Always `SHA1`.
     pub sign_type: &'static str,
     /// The signature.
-    #[cfg_attr(feature = "server", schema(value_type = String, pattern = "^[0-9a-f]{40}$", example = "0f9de62fce790f9a083d5c99e95740ceb90c27ed"))]
     pub card_sign: Signature,
 }
 

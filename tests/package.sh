@@ -12,16 +12,16 @@ complain() { echo "cargo package: $*"; failed=1; }
 while read -r file; do
   has "$file" || complain "$file is left out"
 # Except pictures that no document shows, and the benchmark's bare server, which is a separate package.
-done < <(git ls-files src templates static docs examples benches wx-jssdk.default.toml | grep -Ev '^(docs/images|benches/bare)/')
+done < <(git ls-files src templates static openapi docs examples benches wx-jssdk.default.toml | grep -Ev '^(docs/images|benches/bare)/')
 
 # No other files: no tests (they need Redis, a browser, SDKs), no fuzzing, no leftovers.
-allowed='^(src|templates|static|docs|examples|benches)/|^(Cargo\.(toml|toml\.orig|lock)|\.cargo_vcs_info\.json|README(\.zh-CN)?\.md|(CHANGELOG|CONTRIBUTING)\.md|LICENSE-(MIT|APACHE)|wx-jssdk\.default\.toml)$'
+allowed='^(src|templates|static|openapi|docs|examples|benches)/|^(Cargo\.(toml|toml\.orig|lock)|\.cargo_vcs_info\.json|README(\.zh-CN)?\.md|(CHANGELOG|CONTRIBUTING)\.md|LICENSE-(MIT|APACHE)|wx-jssdk\.default\.toml)$'
 while read -r file; do
   complain "$file does not belong in it"
 done < <(grep -Ev "$allowed" <<<"$list" || true)
 while read -r file; do
   [ -z "$file" ] || git ls-files --error-unmatch "$file" >/dev/null 2>&1 || complain "$file is not in git"
-done < <(grep -E '^(src|templates|static|docs|examples|benches)/' <<<"$list")
+done < <(grep -E '^(src|templates|static|openapi|docs|examples|benches)/' <<<"$list")
 
 # Links of all documents lead to files that are in the package.
 for page in README.md README.zh-CN.md CHANGELOG.md CONTRIBUTING.md docs/*.md docs/zh/*.md; do

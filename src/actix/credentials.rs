@@ -101,14 +101,12 @@ type Body = Result<web::Bytes, actix_web::Error>;
 
 /// A credential as clients get it.
 #[derive(Serialize)]
-#[cfg_attr(feature = "server", derive(utoipa::ToSchema), schema(as = Credential))]
 pub(crate) struct Answer {
     /// The token or ticket.
     value: String,
     /// The actual remaining lifetime, in seconds.
     expires_in: u64,
     /// When it expires, in Unix seconds.
-    #[cfg_attr(feature = "server", schema(value_type = u64))]
     expires_at: UnixTime,
     /// Increases with each new value.
     generation: u64,
@@ -185,10 +183,8 @@ fn opened(
 
 /// The body of a `reject`.
 #[derive(Deserialize)]
-#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub(crate) struct Rejection {
     /// The value that WeChat refused.
-    #[cfg_attr(feature = "server", schema(min_length = 1))]
     value: String,
 }
 

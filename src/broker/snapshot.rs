@@ -57,7 +57,6 @@ pub struct Snapshot {
 
 /// Number of accounts by health.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize)]
-#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct Counts {
     /// All accounts.
     pub accounts: usize,

@@ -144,8 +144,7 @@ impl Problem {
 
 /// The problem document, with its members in reading order.
 #[derive(Serialize)]
-#[cfg_attr(feature = "server", derive(utoipa::ToSchema), schema(as = Problem))]
-pub(crate) struct Body<'a> {
+struct Body<'a> {
     /// `urn:wx-jssdk:error:CODE`.
     r#type: String,
     /// The error's name, for people.
@@ -168,7 +167,6 @@ pub(crate) struct Body<'a> {
 
 /// A text in both languages.
 #[derive(Clone, Debug, Serialize)]
-#[cfg_attr(feature = "server", derive(utoipa::ToSchema), schema(as = Hint))]
 pub(crate) struct Both<'a> {
     /// English.
     pub(crate) en: Cow<'a, str>,
@@ -187,8 +185,7 @@ impl From<Hint> for Both<'static> {
 
 /// The upstream part of an error, for the admin listener.
 #[derive(Serialize)]
-#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
-pub(crate) struct Upstream<'a> {
+struct Upstream<'a> {
     /// The path that was called.
     endpoint: &'a str,
     /// WeChat's code, if WeChat answered.

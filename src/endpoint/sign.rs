@@ -72,7 +72,6 @@ pub(crate) async fn agent_config(broker: &Broker, query: &str) -> Result<AgentCo
 
 /// Both configs of a WeCom page.
 #[derive(Serialize)]
-#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct WorkConfig {
     config: JsConfig,
@@ -92,7 +91,6 @@ pub(crate) async fn work_config(broker: &Broker, query: &str) -> Result<WorkConf
 
 /// One entry of `wx.addCard`'s `cardList`.
 #[derive(Serialize)]
-#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct AddCard {
     /// The card's id.

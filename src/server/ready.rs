@@ -14,7 +14,7 @@ use serde::Serialize;
 use super::config::ReadyRule;
 use crate::broker::{AccountStatus, Broker, CredentialStatus, LastError};
 use crate::credential::Kind;
-use crate::endpoint::shapes::Both;
+use crate::endpoint::Both;
 
 /// The readiness of this process. A reload resets the grace time in which new accounts fetch their first
 /// ticket.
@@ -52,8 +52,7 @@ enum State {
 }
 
 /// The answer of `/readyz`.
-#[derive(Serialize, utoipa::ToSchema)]
-#[schema(as = Readiness)]
+#[derive(Serialize)]
 pub(super) struct Report {
     /// Whether enough accounts work, by the rule.
     ready: bool,
@@ -66,8 +65,7 @@ pub(super) struct Report {
     more: usize,
 }
 
-#[derive(Serialize, utoipa::ToSchema)]
-#[schema(as = AccountReadiness)]
+#[derive(Serialize)]
 struct AccountReport {
     /// The account's name.
     account: String,
@@ -78,7 +76,7 @@ struct AccountReport {
 }
 
 /// Why an account cannot get its next ticket or token; empty if there is no problem.
-#[derive(Default, Serialize, utoipa::ToSchema)]
+#[derive(Default, Serialize)]
 struct Trouble {
     /// `starting` or `missing` if nothing was ever fetched, else the class of the last failure.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -6,16 +6,12 @@ use serde::Serialize;
 
 /// A warning for the page's developer, in English and Chinese.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct Warning {
     /// A stable code in snake_case: `address_not_canonical`, `address_html_escaped`, `parameter_ignored`.
-    #[cfg_attr(feature = "server", schema(value_type = String, example = "address_not_canonical"))]
     pub code: &'static str,
     /// English.
-    #[cfg_attr(feature = "server", schema(value_type = String))]
     pub en: Cow<'static, str>,
     /// 中文。
-    #[cfg_attr(feature = "server", schema(value_type = String))]
     pub zh: Cow<'static, str>,
 }
 

@@ -234,11 +234,10 @@ fn allows(account: &Account, url: &str) -> Option<bool> {
 }
 
 /// The answer: the findings, as with a key, and what the page shows beside them.
-#[derive(Serialize, utoipa::ToSchema)]
+#[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct DoctorAnswer {
     /// What explains the refusal, best first.
-    #[schema(min_items = 1)]
     findings: Vec<Explained>,
     /// How the request was understood.
     read: ReadOut,
@@ -251,7 +250,7 @@ pub(crate) struct DoctorAnswer {
 }
 
 /// How the request was understood: the page fills its form with it. Never contains a ticket.
-#[derive(Serialize, utoipa::ToSchema)]
+#[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct ReadOut {
     /// What the pasted text was: `json`, `values`, `signed_string`, `error`, `url`, `source`, `ticket`.

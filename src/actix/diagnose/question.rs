@@ -9,13 +9,12 @@ use serde_json::Value;
 
 use crate::actix::json_body::object;
 use crate::diagnose::{Answer, Case, Finding, Paste, Role, Target};
+use crate::endpoint::Both;
 use crate::endpoint::Problem;
-use crate::endpoint::shapes::Both;
 use crate::error::{Hint, ProblemCode};
 
 /// The body. All members are optional, but an empty case has no diagnosis.
 #[derive(Default, Deserialize)]
-#[cfg_attr(feature = "server", derive(utoipa::ToSchema), schema(as = Diagnose))]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Question {
     /// The page's `location.href`.
@@ -37,7 +36,6 @@ pub(crate) struct Question {
     /// The address of the first page load, if the page has changed routes since.
     landing: Option<String>,
     /// Hosts of the API and its proxies.
-    #[cfg_attr(feature = "server", schema(max_items = 8))]
     hosts: Vec<String>,
     /// The WeChat client's error: `config:invalid signature`; `errMsg` is the same.
     #[serde(alias = "errMsg")]
@@ -135,16 +133,13 @@ fn role(name: String, target: Target) -> Role {
 
 /// The answer to an API key holder: best finding first, never empty.
 #[derive(Serialize)]
-#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub(crate) struct Findings {
     /// What explains the refusal.
-    #[cfg_attr(feature = "server", schema(min_items = 1))]
     pub(super) findings: Vec<Explained>,
 }
 
 /// One cause and its fix.
 #[derive(Serialize)]
-#[cfg_attr(feature = "server", derive(utoipa::ToSchema), schema(as = Finding))]
 pub(crate) struct Explained {
     /// Stable, snake_case: for programs.
     code: &'static str,

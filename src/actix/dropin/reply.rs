@@ -171,7 +171,6 @@ fn locked_out(mut response: HttpResponse, wait: Duration) -> HttpResponse {
 
 /// A token of `api.weixin.qq.com`: no errcode.
 #[derive(Serialize)]
-#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub(crate) struct TokenReply<'a> {
     /// The token.
     access_token: &'a str,
@@ -181,7 +180,6 @@ pub(crate) struct TokenReply<'a> {
 
 /// A token of WeCom.
 #[derive(Serialize)]
-#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub(crate) struct WorkTokenReply<'a> {
     /// Always 0.
     errcode: i64,
@@ -195,7 +193,6 @@ pub(crate) struct WorkTokenReply<'a> {
 
 /// A ticket of WeChat or WeCom.
 #[derive(Serialize)]
-#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub(crate) struct TicketReply<'a> {
     /// Always 0.
     errcode: i64,
@@ -210,11 +207,6 @@ pub(crate) struct TicketReply<'a> {
 /// An error, with status 200 like WeChat's. It has no other members, which distinguishes it from a
 /// ticket.
 #[derive(Serialize)]
-#[cfg_attr(
-    feature = "server",
-    derive(utoipa::ToSchema),
-    serde(deny_unknown_fields)
-)]
 pub(crate) struct ErrorReply<'a> {
     /// WeChat's code, never 0.
     errcode: i64,

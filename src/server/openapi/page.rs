@@ -10,7 +10,6 @@ use askama::Template;
 use serde_json::Value;
 
 use super::Description;
-use super::build::Group;
 use super::view::{self, Operation, Table};
 use crate::server::pages::{Lang, Page};
 
@@ -19,7 +18,7 @@ use crate::server::pages::{Lang, Page};
 struct ApiPage<'a> {
     lang: Lang,
     about: String,
-    groups: Vec<(&'static str, String, Vec<Operation>)>,
+    groups: Vec<(&'a str, &'a str, Vec<Operation>)>,
     schemas: Vec<(&'a str, Table)>,
     problems: Vec<(&'a str, &'a Value, &'a str)>,
     version: &'static str,
@@ -46,21 +45,12 @@ const DOCS: Page = Page {
 
 impl<'a> ApiPage<'a> {
     fn of(document: &'a Value, lang: Lang, private: String) -> Self {
-        let mut groups: Vec<_> = Group::ALL
-            .iter()
-            .map(|group| (group.name(), String::new(), Vec::new()))
-            .collect();
-        for (name, about, operations) in &mut groups {
-            let tag = document["tags"]
-                .as_array()
-                .into_iter()
-                .flatten()
-                .find(|tag| tag["name"] == *name);
-            *about = tag
-                .map(|tag| view::text(tag, "description", lang).to_owned())
-                .unwrap_or_default();
-            operations.extend(view::operations(document, name, lang, &private));
-        }
+        let tags = document["tags"].as_array().into_iter().flatten();
+        let groups = tags.map(|tag| {
+            let name = tag["name"].as_str().unwrap_or_default();
+            let operations = view::operations(document, name, lang, &private);
+            (name, view::text(tag, "description", lang), operations)
+        });
         let schemas = document["components"]["schemas"]
             .as_object()
             .into_iter()
@@ -69,7 +59,7 @@ impl<'a> ApiPage<'a> {
         Self {
             lang,
             about: view::marked(view::text(&document["info"], "description", lang)),
-            groups,
+            groups: groups.collect(),
             schemas: schemas
                 .map(|(name, schema)| (name.as_str(), Table::of(schema)))
                 .collect(),

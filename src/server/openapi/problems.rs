@@ -1,11 +1,43 @@
 //! Problem codes in the description.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::error::ProblemCode;
 
-/// Returns an example body.
-pub(super) fn example(code: ProblemCode) -> Value {
+/// Returns the response of one status with all its codes, each with an example.
+pub(super) fn response(status: u16, codes: &[ProblemCode]) -> Value {
+    let lines = |text: fn(&ProblemCode) -> String| -> Value {
+        let lines: Vec<String> = codes.iter().map(text).collect();
+        lines.join("\n\n").into()
+    };
+    let names: Vec<&str> = codes.iter().map(|code| code.as_str()).collect();
+    let narrowed = json!({ "properties": { "code": { "type": "string", "enum": names }, "status": { "type": "integer", "enum": [status] } } });
+    let examples: Map<_, _> = codes
+        .iter()
+        .map(|code| (code.to_string(), json!({ "value": example(*code) })))
+        .collect();
+    let mut response = json!({
+        "description": lines(|code| format!("`{code}`: {}", code.meaning().en)),
+        "x-description-zh": lines(|code| format!("`{code}`: {}", code.meaning().zh)),
+        "content": {
+            "application/problem+json": {
+                "schema": { "allOf": [{ "$ref": "#/components/schemas/Problem" }, narrowed] },
+                "examples": examples,
+            }
+        },
+    });
+    if matches!(status, 429 | 503) {
+        response["headers"] = json!({
+            "Retry-After": {
+                "description": "Seconds to wait before asking again",
+                "schema": { "type": "integer", "minimum": 1 },
+            }
+        });
+    }
+    response
+}
+
+fn example(code: ProblemCode) -> Value {
     let meaning = code.meaning();
     json!({
         "type": format!("urn:wx-jssdk:error:{code}"),
@@ -30,8 +62,8 @@ pub(super) fn list() -> Value {
 ///
 /// # Panics
 /// If there is none. The description is built when the service starts, and by every test.
-pub(super) fn named(name: &str) -> ProblemCode {
+pub(super) fn named(name: &Value) -> ProblemCode {
     let mut codes = ProblemCode::ALL.iter();
-    let code = codes.find(|code| code.as_str() == name);
+    let code = codes.find(|code| name == code.as_str());
     *code.unwrap_or_else(|| panic!("there is no problem {name}"))
 }

@@ -54,7 +54,7 @@ pub(super) struct Table {
     pub(super) rows: Vec<Row>,
 }
 
-/// Returns the operations of a group, sorted by path.
+/// Returns the operations of a group, sorted by path; `GET /jssdk/config`, which readers look for, first.
 pub(super) fn operations(
     document: &Value,
     group: &str,
@@ -69,6 +69,7 @@ pub(super) fn operations(
             }
         }
     }
+    found.sort_by_key(|operation| operation.id != "config");
     found
 }
 

@@ -8,7 +8,7 @@ use super::query::{Query, State};
 use super::report::{AccountReport, CredentialReport, RefreshReport, Report};
 use super::words;
 use crate::clock::UnixTime;
-use crate::endpoint::shapes::Both;
+use crate::endpoint::Both;
 use crate::error::EGRESS_IS_NOT_FIXED;
 use crate::server::pages::Lang;
 

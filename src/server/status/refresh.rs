@@ -17,7 +17,7 @@ use crate::endpoint::Problem;
 use crate::error::{Hint, ProblemCode};
 
 /// The credential to refresh.
-#[derive(Deserialize, utoipa::ToSchema)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::server) struct RefreshRequest {
     /// The account's name in the configuration.
@@ -27,7 +27,7 @@ pub(in crate::server) struct RefreshRequest {
 }
 
 /// Result of the refresh.
-#[derive(Serialize, utoipa::ToSchema)]
+#[derive(Serialize)]
 pub(in crate::server) struct Refreshed {
     /// The account's name.
     account: String,

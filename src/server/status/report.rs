@@ -12,12 +12,11 @@ use crate::broker::{
     Surroundings,
 };
 use crate::clock::UnixTime;
-use crate::endpoint::shapes::Both;
+use crate::endpoint::Both;
 use crate::server::reload_record::Record;
 
 /// The status document.
-#[derive(Serialize, utoipa::ToSchema)]
-#[schema(as = Status)]
+#[derive(Serialize)]
 pub(in crate::server) struct Report {
     pub(super) now: UnixTime,
     /// Changes whenever something other than the time has changed, in the selected accounts or outside the
@@ -44,8 +43,7 @@ pub(in crate::server) struct Report {
     pub(super) accounts: Option<Vec<AccountReport>>,
 }
 
-#[derive(Hash, Serialize, utoipa::ToSchema)]
-#[schema(as = StatusStore)]
+#[derive(Hash, Serialize)]
 pub(super) struct StoreReport {
     /// `memory`, `file` or `redis`.
     pub(super) kind: &'static str,
@@ -57,8 +55,7 @@ pub(super) struct StoreReport {
     pub(super) since: Option<UnixTime>,
 }
 
-#[derive(Serialize, utoipa::ToSchema)]
-#[schema(as = StatusPeer)]
+#[derive(Serialize)]
 pub(super) struct PeerReport {
     pub(super) name: String,
     pub(super) version: String,
@@ -67,8 +64,7 @@ pub(super) struct PeerReport {
     pub(super) late: bool,
 }
 
-#[derive(Hash, Serialize, utoipa::ToSchema)]
-#[schema(as = StatusConfiguration)]
+#[derive(Hash, Serialize)]
 pub(super) struct ConfigurationReport {
     /// When the current configuration was loaded.
     pub(super) loaded_at: UnixTime,
@@ -77,8 +73,7 @@ pub(super) struct ConfigurationReport {
     pub(super) refused: Option<RefusedReport>,
 }
 
-#[derive(Hash, Serialize, utoipa::ToSchema)]
-#[schema(as = RefusedConfiguration)]
+#[derive(Hash, Serialize)]
 pub(super) struct RefusedReport {
     pub(super) at: UnixTime,
     pub(super) count: usize,
@@ -86,16 +81,14 @@ pub(super) struct RefusedReport {
     pub(super) problems: Vec<ProblemReport>,
 }
 
-#[derive(Hash, Serialize, utoipa::ToSchema)]
-#[schema(as = ConfigurationProblem)]
+#[derive(Hash, Serialize)]
 pub(super) struct ProblemReport {
     pub(super) path: String,
     pub(super) en: String,
     pub(super) zh: String,
 }
 
-#[derive(Serialize, utoipa::ToSchema)]
-#[schema(as = StatusAccount)]
+#[derive(Serialize)]
 pub(super) struct AccountReport {
     pub(super) account: String,
     pub(super) platform: &'static str,
@@ -111,8 +104,7 @@ pub(super) struct AccountReport {
     pub(super) credentials: Vec<CredentialReport>,
 }
 
-#[derive(Serialize, utoipa::ToSchema)]
-#[schema(as = StatusCredential)]
+#[derive(Serialize)]
 pub(super) struct CredentialReport {
     pub(super) kind: &'static str,
     pub(super) state: &'static str,
@@ -135,8 +127,7 @@ pub(super) struct CredentialReport {
     pub(super) history: Vec<RefreshReport>,
 }
 
-#[derive(Clone, Serialize, utoipa::ToSchema)]
-#[schema(as = StatusError)]
+#[derive(Clone, Serialize)]
 pub(super) struct ErrorReport {
     /// Time of the first failure in a row.
     pub(super) since: UnixTime,
@@ -159,8 +150,7 @@ pub(super) struct ErrorReport {
     pub(super) ips_to_allow: Vec<String>,
 }
 
-#[derive(Serialize, utoipa::ToSchema)]
-#[schema(as = PastRefresh)]
+#[derive(Serialize)]
 pub(super) struct RefreshReport {
     pub(super) at: UnixTime,
     pub(super) last_at: UnixTime,
@@ -169,7 +159,6 @@ pub(super) struct RefreshReport {
     pub(super) outcome: &'static str,
     pub(super) failed: bool,
     pub(super) errcode: Option<i64>,
-    #[schema(value_type = u64)]
     pub(super) millis: u128,
     pub(super) expires_at: Option<UnixTime>,
 }
