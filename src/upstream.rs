@@ -22,7 +22,7 @@ use crate::credential::{Kind, Secret, check_life};
 use crate::error::{Failure, Paid, System, UpstreamError, is_visible};
 
 /// The base URLs of WeChat's APIs and the timeouts of calls.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UpstreamOptions {
     /// Base URL of `api.weixin.qq.com`, without a trailing slash.
     pub weixin: String,

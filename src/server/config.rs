@@ -55,6 +55,8 @@ pub struct Settings {
     pub limits: LimitSettings,
     /// `[account_defaults] js_api_list`, for accounts that are not in the configuration: the sandbox's.
     pub default_apis: Vec<String>,
+    /// `[account_defaults] open_tag_list`.
+    pub default_tags: Vec<String>,
     /// `[accounts.NAME]`, sorted by name.
     pub accounts: Vec<(String, Account)>,
     /// Configuration files that hold a secret and are readable by every user of the machine.
@@ -237,10 +239,8 @@ impl Settings {
         let upstream = read_upstream(&mut root.section("upstream", problems), problems);
         let limits = LimitSettings::read(&mut root.section("limits", problems), problems);
         let defaults = accounts::defaults(root.section("account_defaults", problems), problems);
-        let default_apis = defaults
-            .clone()
-            .list("js_api_list", problems)
-            .unwrap_or_default();
+        let [default_apis, default_tags] = ["js_api_list", "open_tag_list"]
+            .map(|key| defaults.clone().list(key, problems).unwrap_or_default());
         let mut entries = accounts::in_file(root.section("accounts", problems), base, problems);
         let mut exposed = Vec::new();
         if let Some(directory) = root
@@ -277,6 +277,7 @@ impl Settings {
             upstream: upstream?,
             limits: limits?,
             default_apis,
+            default_tags,
             accounts,
             exposed,
         })

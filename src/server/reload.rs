@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 
-use super::config::{Problem, Problems, Settings};
+use super::config::{Problems, ProxySettings, ServerSettings, Settings};
 use super::ready::Readiness;
 use super::reload_record::Configuration;
 use super::tls::Certificate;
@@ -124,17 +124,8 @@ impl Reloader {
             let (path, error) = (&problem.path, &problem.what.en);
             tracing::error!(path, %error, "configuration problem");
         }
-        let named = |problem: &Problem| {
-            (
-                problem.path.clone(),
-                problem.what.en.to_string(),
-                problem.what.zh.to_string(),
-            )
-        };
-        self.configuration.refused(
-            self.broker.clock().now(),
-            &problems.0.iter().map(named).collect::<Vec<_>>(),
-        );
+        let now = self.broker.clock().now();
+        self.configuration.refused(now, &problems.0);
         let problems = problems.0.len();
         tracing::error!(
             problems,
@@ -216,57 +207,59 @@ fn without_accounts(settings: &Settings) -> Settings {
         upstream: settings.upstream.clone(),
         limits: settings.limits.clone(),
         default_apis: Vec::new(),
+        default_tags: Vec::new(),
         accounts: Vec::new(),
         exposed: Vec::new(),
     }
 }
 
-/// Returns the settings that differ and cannot change while the service runs.
-fn fixed_differences(a: &Settings, b: &Settings) -> Vec<&'static str> {
-    let upstream = |settings: &Settings| {
-        let upstream = &settings.upstream;
-        (
-            upstream.weixin.clone(),
-            upstream.qyapi.clone(),
-            upstream.connect_timeout,
-            upstream.timeout,
-        )
-    };
+/// Returns the settings that differ and cannot change while the service runs. It names every setting, so
+/// that a new one has to be placed here; `_` marks those that a reload applies.
+fn fixed_differences(before: &Settings, after: &Settings) -> Vec<&'static str> {
+    let Settings {
+        server,
+        log,
+        store,
+        upstream,
+        limits,
+        default_apis: _,
+        default_tags: _,
+        accounts: _,
+        exposed: _,
+    } = before;
+    let ServerSettings {
+        listen,
+        admin_listen,
+        admin_hosts,
+        api_keys: _,
+        workers,
+        shutdown,
+        default_account: _,
+        demo,
+        readiness,
+        proxies: ProxySettings { trusted, header },
+        reuse_port,
+        tls,
+        admin_tls,
+    } = server;
+    let now = &after.server;
     let compared = [
-        ("server.listen", a.server.listen == b.server.listen),
-        (
-            "server.admin_listen",
-            a.server.admin_listen == b.server.admin_listen,
-        ),
-        (
-            "server.admin_hosts",
-            a.server.admin_hosts == b.server.admin_hosts,
-        ),
-        ("server.workers", a.server.workers == b.server.workers),
-        (
-            "server.shutdown_seconds",
-            a.server.shutdown == b.server.shutdown,
-        ),
-        ("server.demo", a.server.demo == b.server.demo),
-        ("server.readiness", a.server.readiness == b.server.readiness),
-        (
-            "server.trusted_proxies",
-            a.server.proxies.trusted == b.server.proxies.trusted,
-        ),
-        (
-            "server.client_ip_header",
-            a.server.proxies.header == b.server.proxies.header,
-        ),
-        (
-            "server.reuse_port",
-            a.server.reuse_port == b.server.reuse_port,
-        ),
-        ("server.tls", a.server.tls == b.server.tls),
-        ("server.admin_tls", a.server.admin_tls == b.server.admin_tls),
-        ("limits", a.limits == b.limits),
-        ("log", a.log == b.log),
-        ("store", a.store == b.store),
-        ("upstream", upstream(a) == upstream(b)),
+        ("server.listen", *listen == now.listen),
+        ("server.admin_listen", *admin_listen == now.admin_listen),
+        ("server.admin_hosts", *admin_hosts == now.admin_hosts),
+        ("server.workers", *workers == now.workers),
+        ("server.shutdown_seconds", *shutdown == now.shutdown),
+        ("server.demo", *demo == now.demo),
+        ("server.readiness", *readiness == now.readiness),
+        ("server.trusted_proxies", *trusted == now.proxies.trusted),
+        ("server.client_ip_header", *header == now.proxies.header),
+        ("server.reuse_port", *reuse_port == now.reuse_port),
+        ("server.tls", *tls == now.tls),
+        ("server.admin_tls", *admin_tls == now.admin_tls),
+        ("limits", *limits == after.limits),
+        ("log", *log == after.log),
+        ("store", *store == after.store),
+        ("upstream", *upstream == after.upstream),
     ];
     compared
         .into_iter()

@@ -3,6 +3,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::config::Problem;
 use crate::clock::UnixTime;
 
 /// A handle on the record. Clones share it.
@@ -26,8 +27,8 @@ pub(super) struct Record {
 #[derive(Clone, Debug)]
 pub(super) struct Refused {
     pub(super) at: UnixTime,
-    /// Path, English, Chinese: the first [`SHOWN`] problems.
-    pub(super) problems: Vec<(String, String, String)>,
+    /// The first [`SHOWN`] problems.
+    pub(super) problems: Vec<Problem>,
     /// The total number of problems.
     pub(super) count: usize,
 }
@@ -54,7 +55,7 @@ impl Configuration {
     }
 
     /// Records that a new configuration was refused; the previous one stays in use.
-    pub(super) fn refused(&self, now: UnixTime, problems: &[(String, String, String)]) {
+    pub(super) fn refused(&self, now: UnixTime, problems: &[Problem]) {
         let shown = problems.iter().take(SHOWN).cloned().collect();
         self.lock().refused = Some(Refused {
             at: now,
@@ -78,16 +79,14 @@ const SHOWN: usize = 20;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Hint;
 
     #[test]
     fn an_applied_configuration_ends_the_refusal_before_it() {
         let configuration = Configuration::new(UnixTime(10));
-        let problem = |n: usize| {
-            (
-                format!("accounts.a{n}"),
-                "wrong".to_owned(),
-                "有误".to_owned(),
-            )
+        let problem = |n: usize| Problem {
+            path: format!("accounts.a{n}"),
+            what: Hint::fixed("wrong", "有误"),
         };
         configuration.refused(UnixTime(20), &(0..500).map(problem).collect::<Vec<_>>());
         let record = configuration.record();

@@ -26,8 +26,15 @@ impl Settings {
             check_id(name, account, &mut found);
             self.check_secret(name, account, &mut found);
         }
-        self.check_names("js_api_list", Account::js_apis, JS_APIS, &mut found);
-        self.check_names("open_tag_list", Account::open_tags, OPEN_TAGS, &mut found);
+        let (apis, tags) = (&self.default_apis, &self.default_tags);
+        self.check_names("js_api_list", apis, Account::js_apis, JS_APIS, &mut found);
+        self.check_names(
+            "open_tag_list",
+            tags,
+            Account::open_tags,
+            OPEN_TAGS,
+            &mut found,
+        );
         found.0
     }
 
@@ -72,6 +79,7 @@ impl Settings {
     fn check_names(
         &self,
         list: &str,
+        inherited: &[String],
         of: fn(&Account) -> &[String],
         known: &[&'static str],
         found: &mut Problems,
@@ -99,7 +107,7 @@ impl Settings {
                 ),
                 None => (String::new(), String::new()),
             };
-            let path = if self.default_apis.iter().any(|inherited| inherited == name) {
+            let path = if inherited.iter().any(|inherited| inherited == name) {
                 format!("account_defaults.{list}")
             } else {
                 format!("accounts.{account}.{list}")

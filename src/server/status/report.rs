@@ -266,10 +266,10 @@ impl ConfigurationReport {
             problems: refused
                 .problems
                 .iter()
-                .map(|(path, en, zh)| ProblemReport {
-                    path: path.clone(),
-                    en: en.clone(),
-                    zh: zh.clone(),
+                .map(|problem| ProblemReport {
+                    path: problem.path.clone(),
+                    en: problem.what.en.to_string(),
+                    zh: problem.what.zh.to_string(),
                 })
                 .collect(),
         });

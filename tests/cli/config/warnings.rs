@@ -113,10 +113,16 @@ fn a_misspelt_interface_or_tag_is_warned_of_with_the_one_that_was_meant() {
 #[test]
 fn a_name_that_many_accounts_inherit_is_warned_of_once() {
     let text = format!(
-        "[account_defaults]\njs_api_list = [\"chooseImge\"]\n{MAIN}{}",
+        "[account_defaults]\njs_api_list = [\"chooseImge\"]\nopen_tag_list = [\"wx-open-vidio\"]\n{MAIN}{}",
         named("other").replace("wx0123456789abcdef", "wx0123456789abcde0")
     );
-    assert_eq!(paths_of(&good(&text)), ["account_defaults.js_api_list"]);
+    assert_eq!(
+        paths_of(&good(&text)),
+        [
+            "account_defaults.js_api_list",
+            "account_defaults.open_tag_list"
+        ]
+    );
 }
 
 #[test]
