@@ -2,6 +2,7 @@
 //! and kinds.
 
 use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
 
 use crate::credential::Kind;
 
@@ -60,11 +61,7 @@ impl KeyHash {
 
     /// Compares in constant time.
     fn is(&self, other: &Self) -> bool {
-        self.0
-            .iter()
-            .zip(other.0)
-            .fold(0, |differing, (a, b)| differing | (a ^ b))
-            == 0
+        self.0.ct_eq(&other.0).into()
     }
 }
 

@@ -2,13 +2,14 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
 use actix_web::web::{self, Data};
 use actix_web::{App, HttpServer};
+use parking_lot::Mutex;
 use tokio::sync::{oneshot, watch};
 
 use super::shared::Shared;
@@ -64,10 +65,7 @@ impl Listener {
 impl Drop for Listener {
     fn drop(&mut self) {
         self.order_to_stop();
-        let ended = self
-            .ended_blocking
-            .get_mut()
-            .unwrap_or_else(PoisonError::into_inner);
+        let ended = self.ended_blocking.get_mut();
         let _ = ended.recv_timeout(STOP_LIMIT);
     }
 }

@@ -1,8 +1,9 @@
 //! State shared by the handles and the server's thread: the simulator, the counts, the faults and the gates.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 
 use crate::clock::Clock;
@@ -81,7 +82,7 @@ impl Shared {
     }
 
     pub(super) fn inside(&self) -> MutexGuard<'_, Inside> {
-        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inside.lock()
     }
 
     pub(super) fn hold(self: &Arc<Self>, endpoint: Endpoint) -> Gate {

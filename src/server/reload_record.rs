@@ -1,7 +1,9 @@
 //! The record of reloads since the start: when a configuration was applied, and the problems of a refused
 //! one.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::{Mutex, MutexGuard};
 
 use super::config::Problem;
 use crate::clock::UnixTime;
@@ -69,7 +71,7 @@ impl Configuration {
     }
 
     fn lock(&self) -> MutexGuard<'_, Record> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

@@ -3,9 +3,9 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::Mutex;
 
 use listenfd::ListenFd;
+use parking_lot::Mutex;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::startup_error::StartupError;
@@ -47,10 +47,7 @@ impl HandedOver {
 
     /// Returns the socket with this name; if no socket has a known name, the one at this position.
     fn listener(&self, name: &str, place: usize) -> io::Result<Option<TcpListener>> {
-        let mut all = self
-            .0
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut all = self.0.lock();
         let named = all.names.iter().any(|name| NAMES.contains(&name.as_str()));
         let at = if named {
             all.names.iter().position(|known| known == name)

@@ -96,11 +96,7 @@ async fn html(
         Ok(query) => query,
         Err(problem) => return guarded(problem.into_response()),
     };
-    let accepts = request
-        .headers()
-        .get(header::ACCEPT_LANGUAGE)
-        .and_then(|value| value.to_str().ok());
-    let lang = Lang::choose(query.lang.as_deref(), accepts);
+    let lang = Lang::of(&request);
     let report = status.report(&query.of_a_page()).await;
     let live = Live::new(lang, &report, &query);
     let html = if query.part == Part::Live {

@@ -52,16 +52,13 @@ pub(super) struct Load {
     pub(super) draining: AtomicBool,
     /// For each worker, how often it has checked its connections: a counter that stands still means a
     /// stuck worker.
-    rounds: std::sync::Mutex<Vec<Arc<AtomicU64>>>,
+    rounds: parking_lot::Mutex<Vec<Arc<AtomicU64>>>,
 }
 
 impl Load {
     /// Returns how often each worker has checked its connections.
     pub(super) fn rounds(&self) -> Vec<u64> {
-        let rounds = self
-            .rounds
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let rounds = self.rounds.lock();
         rounds
             .iter()
             .map(|rounds| rounds.load(Ordering::Relaxed))
@@ -110,10 +107,7 @@ impl Worker {
     /// Starts the periodic check on this thread's runtime.
     pub(super) fn start(limits: ConnectionLimits, load: Arc<Load>) -> Rc<Self> {
         let rounds = Arc::new(AtomicU64::new(0));
-        load.rounds
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .push(rounds.clone());
+        load.rounds.lock().push(rounds.clone());
         let connections = RefCell::default();
         let worker = Rc::new(Self {
             limits,

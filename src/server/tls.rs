@@ -5,10 +5,11 @@
 //! A proxy in front may offer it.
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 use rustls::ServerConfig;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject as _;
@@ -190,7 +191,7 @@ impl Certificate {
     /// Returns whether the certificate was replaced.
     pub fn look(&self) -> bool {
         let inner = &*self.0;
-        let mut last = inner.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = inner.last.lock();
         let found = read(&inner.files);
         let seen = found
             .as_ref()
@@ -255,14 +256,7 @@ impl Certificate {
         let inner = &*self.0;
         let current = inner.current.load();
         let age = current.age(inner.clock.wall());
-        let before = std::mem::replace(
-            &mut inner
-                .last
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .age,
-            age,
-        );
+        let before = std::mem::replace(&mut inner.last.lock().age, age);
         if age == before {
             return;
         }

@@ -9,8 +9,10 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
+
+use parking_lot::{Mutex, MutexGuard};
 
 use self::disk::Disk;
 use super::memory::{Entry, Records};
@@ -148,7 +150,7 @@ impl FileStore {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     /// Returns when this change is on disk.
@@ -179,7 +181,7 @@ impl FileStore {
     /// Writes all changes that are not on disk yet in one transaction, or everything if the file has been
     /// changed. Failed writes are retried with the next commit.
     fn commit(&self) -> Result<(), StoreError> {
-        let mut disk = self.disk.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut disk = self.disk.lock();
         let written = self.write_to(&mut disk);
         // A write may reveal damage. Then write once more, into a new file.
         if disk.is_broken() {

@@ -4,8 +4,9 @@
 //! life.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use parking_lot::{Mutex, MutexGuard};
 
 use super::rules::{Force, block_name, calls_name, replaces, shanghai_day};
 use super::{Claim, Saved};
@@ -19,7 +20,7 @@ pub(super) struct Memory(Mutex<Records>);
 impl Memory {
     /// Locks the records for one operation.
     pub(super) fn records(&self) -> MutexGuard<'_, Records> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

@@ -9,9 +9,9 @@ mod peers;
 mod target;
 
 use std::collections::HashSet;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use redis::{Cmd, ErrorKind, FromRedisValue, RedisError};
 
 use self::link::Link;
@@ -271,7 +271,7 @@ impl RedisStore {
 
     /// Returns `None` for an invalid entry, and logs it once without the value.
     fn usable<T>(&self, name: &str, read: Result<T, NoRecord>) -> Option<T> {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut told = self.told.lock();
         match read {
             Ok(read) => {
                 told.remove(name);

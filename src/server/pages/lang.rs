@@ -1,6 +1,8 @@
 //! The language of a page: the reader's choice, else the browser's, else Chinese.
 
-use actix_web::http::header;
+use std::cmp::Reverse;
+
+use actix_web::http::header::{AcceptLanguage, Header as _, Quality};
 use actix_web::{HttpRequest, web};
 use serde::Deserialize;
 
@@ -18,11 +20,11 @@ impl Lang {
         let asked = web::Query::<LangQuery>::from_query(request.query_string())
             .ok()
             .and_then(|query| query.into_inner().lang);
-        let accepts = request
-            .headers()
-            .get(header::ACCEPT_LANGUAGE)
-            .and_then(|value| value.to_str().ok());
-        Self::choose(asked.as_deref(), accepts)
+        asked
+            .and_then(|tag| Self::from_tag(&tag))
+            .or_else(|| Self::from_accept(AcceptLanguage::parse(request).ok()?))
+            // Most WeChat users read Chinese.
+            .unwrap_or(Self::Zh)
     }
 
     /// Returns the tag for `lang=` and `Content-Language`.
@@ -38,14 +40,6 @@ impl Lang {
         }
     }
 
-    /// Returns the reader's choice, else the browser's, else Chinese, since most WeChat users read Chinese.
-    pub(in crate::server) fn choose(asked: Option<&str>, accept_language: Option<&str>) -> Self {
-        asked
-            .and_then(Self::from_tag)
-            .or_else(|| accept_language.and_then(Self::from_accept))
-            .unwrap_or(Self::Zh)
-    }
-
     fn from_tag(tag: &str) -> Option<Self> {
         match tag.trim().split(['-', '_']).next().unwrap_or_default() {
             tag if tag.eq_ignore_ascii_case("zh") => Some(Self::Zh),
@@ -55,21 +49,11 @@ impl Lang {
     }
 
     /// Returns the supported language with the highest weight; of equal weights the first.
-    fn from_accept(value: &str) -> Option<Self> {
-        let mut best: Option<(f32, Self)> = None;
-        for range in value.split(',') {
-            let mut parts = range.split(';');
-            let Some(lang) = parts.next().and_then(Self::from_tag) else {
-                continue;
-            };
-            let q = parts
-                .find_map(|part| part.trim().strip_prefix("q="))
-                .map_or(1.0, |q| q.parse().unwrap_or(0.0));
-            if q > 0.0 && best.is_none_or(|(most, _)| q > most) {
-                best = Some((q, lang));
-            }
-        }
-        best.map(|(_, lang)| lang)
+    fn from_accept(AcceptLanguage(mut ranges): AcceptLanguage) -> Option<Self> {
+        ranges.retain(|range| range.quality > Quality::ZERO);
+        ranges.sort_by_key(|range| Reverse(range.quality));
+        let mut tags = ranges.iter().filter_map(|range| range.item.item());
+        tags.find_map(|tag| Self::from_tag(tag.primary_language()))
     }
 }
 
@@ -80,30 +64,40 @@ struct LangQuery {
 
 #[cfg(test)]
 mod tests {
+    use actix_web::http::header::ACCEPT_LANGUAGE;
+    use actix_web::test::TestRequest;
+
     use super::*;
 
+    fn of(query: &str, accepts: Option<&str>) -> Lang {
+        let request = TestRequest::with_uri(&format!("/?{query}"));
+        let request = match accepts {
+            Some(accepts) => request.insert_header((ACCEPT_LANGUAGE, accepts)),
+            None => request,
+        };
+        Lang::of(&request.to_http_request())
+    }
+
     #[test]
-    fn the_readers_choice_beats_the_browsers_and_an_unknown_one_counts_as_none() {
-        assert_eq!(Lang::choose(Some("en"), Some("zh-CN")), Lang::En);
-        assert_eq!(Lang::choose(Some("ZH-tw"), Some("en")), Lang::Zh);
-        assert_eq!(Lang::choose(Some("fr"), Some("en-GB,en;q=0.8")), Lang::En);
-        assert_eq!(Lang::choose(None, None), Lang::Zh);
+    fn the_readers_choice_beats_the_browsers_and_an_unknown_one_is_ignored() {
+        assert_eq!(of("lang=en", Some("zh-CN")), Lang::En);
+        assert_eq!(of("lang=ZH-tw", Some("en")), Lang::Zh);
+        assert_eq!(of("lang=fr", Some("en-GB,en;q=0.8")), Lang::En);
+        assert_eq!(of("", None), Lang::Zh);
     }
 
     #[test]
     fn the_browsers_languages_are_weighed() {
-        assert_eq!(
-            Lang::from_accept("fr-FR,fr;q=0.9,en;q=0.8,zh;q=0.7"),
-            Some(Lang::En)
-        );
-        assert_eq!(
-            Lang::from_accept("en;q=0.3, zh-Hans-CN;q=0.4"),
-            Some(Lang::Zh)
-        );
-        assert_eq!(Lang::from_accept("en, zh"), Some(Lang::En));
-        assert_eq!(Lang::from_accept("en;q=0"), None);
-        assert_eq!(Lang::from_accept("en;q=nonsense, zh;q=0.1"), Some(Lang::Zh));
-        assert_eq!(Lang::from_accept("*"), None);
-        assert_eq!(Lang::from_accept("english"), None);
+        for (accepts, lang) in [
+            ("fr-FR,fr;q=0.9,en;q=0.8,zh;q=0.7", Lang::En),
+            ("en;q=0.3, zh-Hans-CN;q=0.4", Lang::Zh),
+            ("en, zh", Lang::En),
+            ("en;q=0", Lang::Zh),
+            ("en;q=nonsense, zh;q=0.1", Lang::Zh),
+            ("*", Lang::Zh),
+            ("english", Lang::Zh),
+        ] {
+            assert_eq!(of("", Some(accepts)), lang, "{accepts}");
+        }
     }
 }

@@ -14,7 +14,6 @@ pub(super) struct Query {
     pub(super) state: State,
     pub(super) offset: usize,
     pub(super) limit: Option<usize>,
-    pub(super) lang: Option<String>,
     pub(super) part: Part,
 }
 
@@ -69,7 +68,8 @@ impl Query {
                     query.limit =
                         Some(limit.ok_or_else(|| bad("limit must be a number from 1 to 200"))?);
                 }
-                "lang" => query.lang = Some(value),
+                // `Lang::of` reads it.
+                "lang" => {}
                 "part" => {
                     query.part = Part::named(&value)
                         .ok_or_else(|| bad("part must be one of: live, summary"))?

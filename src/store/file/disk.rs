@@ -6,8 +6,9 @@ use std::io::{self, ErrorKind};
 use std::ops::Bound;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Once, PoisonError, RwLock};
+use std::sync::{Arc, Once};
 
+use parking_lot::RwLock;
 use redb::backends::FileBackend;
 use redb::{
     BackendError, Database, ReadableDatabase as _, ReadableTable as _, StorageBackend,
@@ -294,19 +295,14 @@ impl Backend {
     }
 
     fn take_away(&self) {
-        drop(
-            self.0
-                .write()
-                .unwrap_or_else(PoisonError::into_inner)
-                .take(),
-        );
+        drop(self.0.write().take());
     }
 
     fn with<T, E: From<io::Error>>(
         &self,
         work: impl FnOnce(&FileBackend) -> Result<T, E>,
     ) -> Result<T, E> {
-        match &*self.0.read().unwrap_or_else(PoisonError::into_inner) {
+        match &*self.0.read() {
             Some(file) => work(file),
             None => Err(io::Error::other("the file was closed").into()),
         }

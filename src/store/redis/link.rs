@@ -1,12 +1,13 @@
 //! The Redis connection: opened on first use by one task for all waiting callers, and reopened when it is
 //! lost.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared};
+use parking_lot::{Mutex, MutexGuard};
 use redis::aio::{ConnectionLike as _, MultiplexedConnection};
 use redis::cluster_async::ClusterConnection;
 use redis::{Cmd, FromRedisValue, RedisError};
@@ -142,7 +143,7 @@ fn forget(current: &Mutex<Current>, id: u64) {
 }
 
 fn lock(current: &Mutex<Current>) -> MutexGuard<'_, Current> {
-    current.lock().unwrap_or_else(PoisonError::into_inner)
+    current.lock()
 }
 
 /// Limit for one attempt: allows for a distant Redis with TLS, or three sentinels of which two are down.
