@@ -35,28 +35,27 @@ mod problem;
 mod public;
 mod route_metrics;
 
-pub use crate::endpoint::{ClientIps, Problem, RateLimit};
-#[cfg(feature = "server")]
-pub use access_log::RequestLog;
-#[cfg(feature = "server")]
-pub(crate) use client_script::{knows, tag_of};
-#[cfg(feature = "server")]
-pub(crate) use credentials::admit as admit_key;
 pub use credentials::private_scope;
-#[cfg(feature = "server")]
-pub use diagnose::Doctor;
 #[cfg(feature = "diagnose")]
-pub use diagnose::diagnose_resource;
+pub use diagnose::{Doctor, diagnose_resource};
 pub use domain_verification::verify_resource;
 pub use dropin::dropin_scope;
-#[cfg(feature = "server")]
-pub(crate) use fast_path::FastPath;
-#[cfg(feature = "server")]
-pub(crate) use json_body::object;
 pub use key_lockout::KeyLockout;
 pub use keys::{ApiKey, ApiKeys, KeyHash, new_key};
-#[cfg(feature = "server")]
-pub(crate) use limit::admit;
 pub use public::public_scope;
+
+pub use crate::endpoint::{ClientIps, Problem, RateLimit};
 #[cfg(feature = "server")]
-pub(crate) use public::{uncounted_scope, unknown_path};
+pub use for_server::*;
+
+/// What only the server uses.
+#[cfg(feature = "server")]
+mod for_server {
+    pub use super::access_log::RequestLog;
+    pub(crate) use super::client_script::{knows, tag_of};
+    pub(crate) use super::credentials::admit as admit_key;
+    pub(crate) use super::fast_path::FastPath;
+    pub(crate) use super::json_body::object;
+    pub(crate) use super::limit::admit;
+    pub(crate) use super::public::{uncounted_scope, unknown_path};
+}

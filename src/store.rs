@@ -9,6 +9,19 @@
 //! The file has mode 0600; protect Redis with a password and TLS. Entry names contain platform, app id,
 //! agent id and kind, never a secret or a nickname.
 
+/// Matches the kind of a store; the arms of kinds that are not compiled in are left out.
+macro_rules! by_store {
+    ($inner:expr; Memory($memory:pat) => $a:expr, File($file:pat) => $b:expr, Redis($redis:pat) => $c:expr $(,)?) => {
+        match $inner {
+            Inner::Memory($memory) => $a,
+            #[cfg(feature = "file")]
+            Inner::File($file) => $b,
+            #[cfg(feature = "redis")]
+            Inner::Redis($redis) => $c,
+        }
+    };
+}
+
 #[cfg(feature = "file")]
 mod file;
 mod memory;
@@ -134,12 +147,10 @@ impl Store {
     /// [`StoreError`] if the store cannot be read now; continue as if it were empty.
     pub async fn load(&self, key: &CredentialKey) -> Result<Option<Credential>, StoreError> {
         let name = credential_name(key);
-        match &self.0 {
-            Inner::Memory(memory) => Ok(memory.records().load(&name).cloned()),
-            #[cfg(feature = "file")]
-            Inner::File(file) => Ok(file.load(&name)),
-            #[cfg(feature = "redis")]
-            Inner::Redis(redis) => redis.load(&name).await,
+        by_store! { &self.0;
+            Memory(memory) => Ok(memory.records().load(&name).cloned()),
+            File(file) => Ok(file.load(&name)),
+            Redis(redis) => redis.load(&name).await,
         }
     }
 
@@ -152,29 +163,26 @@ impl Store {
         keys: &[&CredentialKey],
     ) -> Result<Vec<Option<Credential>>, StoreError> {
         let names = keys.iter().map(|key| credential_name(key));
-        match &self.0 {
-            Inner::Memory(memory) => {
+        by_store! { &self.0;
+            Memory(memory) => {
                 let records = memory.records();
                 Ok(names.map(|name| records.load(&name).cloned()).collect())
-            }
-            #[cfg(feature = "file")]
-            Inner::File(file) => Ok(names.map(|name| file.load(&name)).collect()),
-            #[cfg(feature = "redis")]
-            Inner::Redis(_) if names.len() == 0 => Ok(Vec::new()),
-            #[cfg(feature = "redis")]
-            Inner::Redis(redis) => redis.load_many(&names.collect::<Vec<_>>()).await,
+            },
+            File(file) => Ok(names.map(|name| file.load(&name)).collect()),
+            Redis(redis) => match names.len() {
+                0 => Ok(Vec::new()),
+                _ => redis.load_many(&names.collect::<Vec<_>>()).await,
+            },
         }
     }
 
     /// Whether other processes may change its content.
     #[must_use]
     pub fn is_shared(&self) -> bool {
-        match &self.0 {
-            Inner::Memory(_) => false,
-            #[cfg(feature = "file")]
-            Inner::File(_) => false,
-            #[cfg(feature = "redis")]
-            Inner::Redis(_) => true,
+        by_store! { &self.0;
+            Memory(_) => false,
+            File(_) => false,
+            Redis(_) => true,
         }
     }
 
@@ -189,12 +197,10 @@ impl Store {
         credential: &Credential,
     ) -> Result<Saved, StoreError> {
         let name = credential_name(key);
-        match &self.0 {
-            Inner::Memory(memory) => Ok(memory.records().save(name, credential)),
-            #[cfg(feature = "file")]
-            Inner::File(file) => file.save(name, credential).await,
-            #[cfg(feature = "redis")]
-            Inner::Redis(redis) => redis.save(&name, credential).await,
+        by_store! { &self.0;
+            Memory(memory) => Ok(memory.records().save(name, credential)),
+            File(file) => file.save(name, credential).await,
+            Redis(redis) => redis.save(&name, credential).await,
         }
     }
 
@@ -211,12 +217,10 @@ impl Store {
         ttl: Duration,
     ) -> Result<Option<Lease>, StoreError> {
         let _ = (key, ttl);
-        match &self.0 {
-            Inner::Memory(_) => Ok(Some(Lease { held: None })),
-            #[cfg(feature = "file")]
-            Inner::File(_) => Ok(Some(Lease { held: None })),
-            #[cfg(feature = "redis")]
-            Inner::Redis(redis) => Ok(redis
+        by_store! { &self.0;
+            Memory(_) => Ok(Some(Lease { held: None })),
+            File(_) => Ok(Some(Lease { held: None })),
+            Redis(redis) => Ok(redis
                 .lease(key, ttl)
                 .await?
                 .map(|held| Lease { held: Some(held) })),
@@ -229,14 +233,14 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the store cannot be reached; the lease then expires by itself.
     pub async fn release(&self, lease: Lease) -> Result<(), StoreError> {
-        match (&self.0, lease.held) {
-            (Inner::Memory(_), _) => Ok(()),
-            #[cfg(feature = "file")]
-            (Inner::File(_), _) => Ok(()),
-            #[cfg(feature = "redis")]
-            (Inner::Redis(_), None) => Ok(()),
-            #[cfg(feature = "redis")]
-            (Inner::Redis(redis), Some((name, owner))) => redis.release(&name, &owner).await,
+        let _ = &lease;
+        by_store! { &self.0;
+            Memory(_) => Ok(()),
+            File(_) => Ok(()),
+            Redis(redis) => match lease.held {
+                Some((name, owner)) => redis.release(&name, &owner).await,
+                None => Ok(()),
+            },
         }
     }
 
@@ -250,12 +254,10 @@ impl Store {
         endpoint: &str,
         now: UnixTime,
     ) -> Result<u64, StoreError> {
-        match &self.0 {
-            Inner::Memory(memory) => Ok(memory.records().count_call(app, endpoint, now).0),
-            #[cfg(feature = "file")]
-            Inner::File(file) => file.count_call(app, endpoint, now).await,
-            #[cfg(feature = "redis")]
-            Inner::Redis(redis) => redis.count_call(app, endpoint, now).await,
+        by_store! { &self.0;
+            Memory(memory) => Ok(memory.records().count_call(app, endpoint, now).0),
+            File(file) => file.count_call(app, endpoint, now).await,
+            Redis(redis) => redis.count_call(app, endpoint, now).await,
         }
     }
 
@@ -269,12 +271,10 @@ impl Store {
         endpoint: &str,
         now: UnixTime,
     ) -> Result<u64, StoreError> {
-        match &self.0 {
-            Inner::Memory(memory) => Ok(memory.records().calls(app, endpoint, now)),
-            #[cfg(feature = "file")]
-            Inner::File(file) => Ok(file.calls(app, endpoint, now)),
-            #[cfg(feature = "redis")]
-            Inner::Redis(redis) => redis.calls(app, endpoint, now).await,
+        by_store! { &self.0;
+            Memory(memory) => Ok(memory.records().calls(app, endpoint, now)),
+            File(file) => Ok(file.calls(app, endpoint, now)),
+            Redis(redis) => redis.calls(app, endpoint, now).await,
         }
     }
 
@@ -288,21 +288,20 @@ impl Store {
         now: UnixTime,
     ) -> Result<Vec<u64>, StoreError> {
         let of = of.iter();
-        match &self.0 {
-            Inner::Memory(memory) => {
+        by_store! { &self.0;
+            Memory(memory) => {
                 let records = memory.records();
                 Ok(of
                     .map(|(app, endpoint)| records.calls(app, endpoint, now))
                     .collect())
-            }
-            #[cfg(feature = "file")]
-            Inner::File(file) => Ok(of
+            },
+            File(file) => Ok(of
                 .map(|(app, endpoint)| file.calls(app, endpoint, now))
                 .collect()),
-            #[cfg(feature = "redis")]
-            Inner::Redis(_) if of.len() == 0 => Ok(Vec::new()),
-            #[cfg(feature = "redis")]
-            Inner::Redis(redis) => redis.calls_many(of.as_slice(), now).await,
+            Redis(redis) => match of.as_slice() {
+                [] => Ok(Vec::new()),
+                of => redis.calls_many(of, now).await,
+            },
         }
     }
 
@@ -319,17 +318,15 @@ impl Store {
         now: UnixTime,
     ) -> Result<(), StoreError> {
         let _ = now;
-        match &self.0 {
-            Inner::Memory(memory) => {
+        by_store! { &self.0;
+            Memory(memory) => {
                 memory
                     .records()
                     .put(block_name(app, endpoint), Entry::Block(until));
                 Ok(())
-            }
-            #[cfg(feature = "file")]
-            Inner::File(file) => file.set_block(app, endpoint, until).await,
-            #[cfg(feature = "redis")]
-            Inner::Redis(redis) => redis.set_block(app, endpoint, until, now).await,
+            },
+            File(file) => file.set_block(app, endpoint, until).await,
+            Redis(redis) => redis.set_block(app, endpoint, until, now).await,
         }
     }
 
@@ -343,12 +340,10 @@ impl Store {
         endpoint: &str,
         now: UnixTime,
     ) -> Result<Option<UnixTime>, StoreError> {
-        match &self.0 {
-            Inner::Memory(memory) => Ok(memory.records().blocked_until(app, endpoint, now)),
-            #[cfg(feature = "file")]
-            Inner::File(file) => Ok(file.blocked_until(app, endpoint, now)),
-            #[cfg(feature = "redis")]
-            Inner::Redis(redis) => redis.blocked_until(app, endpoint, now).await,
+        by_store! { &self.0;
+            Memory(memory) => Ok(memory.records().blocked_until(app, endpoint, now)),
+            File(file) => Ok(file.blocked_until(app, endpoint, now)),
+            Redis(redis) => redis.blocked_until(app, endpoint, now).await,
         }
     }
 
@@ -365,12 +360,10 @@ impl Store {
         daily: Option<u32>,
     ) -> Result<Claim, StoreError> {
         let name = force_name(key);
-        match &self.0 {
-            Inner::Memory(memory) => Ok(memory.records().claim_force(name, now, min_gap, daily)),
-            #[cfg(feature = "file")]
-            Inner::File(file) => file.claim_force(name, now, min_gap, daily).await,
-            #[cfg(feature = "redis")]
-            Inner::Redis(redis) => redis.claim_force(key, now, min_gap, daily).await,
+        by_store! { &self.0;
+            Memory(memory) => Ok(memory.records().claim_force(name, now, min_gap, daily)),
+            File(file) => file.claim_force(name, now, min_gap, daily).await,
+            Redis(redis) => redis.claim_force(key, now, min_gap, daily).await,
         }
     }
 
@@ -379,24 +372,20 @@ impl Store {
     /// # Errors
     /// [`StoreError`] says why not.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        match &self.0 {
-            Inner::Memory(_) => Ok(()),
-            #[cfg(feature = "file")]
-            Inner::File(file) => file.ping().await,
-            #[cfg(feature = "redis")]
-            Inner::Redis(redis) => redis.ping().await,
+        by_store! { &self.0;
+            Memory(_) => Ok(()),
+            File(file) => file.ping().await,
+            Redis(redis) => redis.ping().await,
         }
     }
 
     /// Returns the store's kind and location for logs and the status page, without a password.
     #[must_use]
     pub fn describe(&self) -> String {
-        match &self.0 {
-            Inner::Memory(_) => "memory".to_owned(),
-            #[cfg(feature = "file")]
-            Inner::File(file) => format!("file {}", file.path().display()),
-            #[cfg(feature = "redis")]
-            Inner::Redis(redis) => redis.place().to_owned(),
+        by_store! { &self.0;
+            Memory(_) => "memory".to_owned(),
+            File(file) => format!("file {}", file.path().display()),
+            Redis(redis) => redis.place().to_owned(),
         }
     }
 }

@@ -1,7 +1,6 @@
 //! `POST /jssdk/diagnose`: explains why a signature is refused. On the admin listener, where an API key
 //! gives access to an account's current ticket. `doctor` is the public, rate-limited form.
 
-#[cfg(feature = "server")]
 mod doctor;
 mod question;
 
@@ -16,12 +15,9 @@ use crate::broker::Broker;
 use crate::credential::Kind;
 use crate::diagnose::{Case, Role, Target, diagnose};
 use crate::endpoint::Problem;
-#[cfg(feature = "server")]
 pub use doctor::Doctor;
-#[cfg(feature = "server")]
-pub(crate) use doctor::DoctorAnswer;
 use question::{Body, Explained, MAX_BODY, bad_body, only_post};
-pub(crate) use question::{Findings, Question};
+use question::{Findings, Question};
 
 /// `POST {path}` with an API key as `Authorization: Bearer KEY` or `X-Api-Key: KEY`. If the body names an
 /// `account` that the key opens, that account's current ticket is used in the computation. No answer

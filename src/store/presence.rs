@@ -68,12 +68,10 @@ impl Store {
     /// Returns the kind of store: `memory`, `file` or `redis`.
     #[must_use]
     pub fn kind(&self) -> &'static str {
-        match &self.0 {
-            Inner::Memory(_) => "memory",
-            #[cfg(feature = "file")]
-            Inner::File(_) => "file",
-            #[cfg(feature = "redis")]
-            Inner::Redis(_) => "redis",
+        by_store! { &self.0;
+            Memory(_) => "memory",
+            File(_) => "file",
+            Redis(_) => "redis",
         }
     }
 
@@ -84,12 +82,10 @@ impl Store {
     /// [`StoreError`] if the store cannot be reached.
     pub async fn announce(&self, node: &Node, now: UnixTime) -> Result<Vec<Peer>, StoreError> {
         let _ = (node, now);
-        match &self.0 {
-            Inner::Memory(_) => Ok(Vec::new()),
-            #[cfg(feature = "file")]
-            Inner::File(_) => Ok(Vec::new()),
-            #[cfg(feature = "redis")]
-            Inner::Redis(redis) => redis.announce(node, now).await,
+        by_store! { &self.0;
+            Memory(_) => Ok(Vec::new()),
+            File(_) => Ok(Vec::new()),
+            Redis(redis) => redis.announce(node, now).await,
         }
     }
 }
