@@ -35,7 +35,7 @@ pub use backend_answer::Answer;
 pub use paste::{Paste, PasteKind};
 
 use crate::credential::Secret;
-use crate::error::Hint;
+use crate::error::Text;
 use crate::sign::before_fragment;
 use causes::Cause;
 use hash::Sent;
@@ -136,9 +136,9 @@ pub struct Finding {
     /// How certain it is.
     pub confidence: Confidence,
     /// What is wrong.
-    pub cause: Hint,
+    pub cause: Text,
     /// What to do.
-    pub fix: Hint,
+    pub fix: Text,
     /// The string that was hashed, with the ticket redacted.
     pub evidence: Option<String>,
     /// The string that should have been hashed, if different, with the ticket redacted.

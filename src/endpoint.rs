@@ -15,7 +15,6 @@ mod sign;
 pub use client_ip::{ClientIps, Headers};
 pub(crate) use log_throttle::LogThrottle;
 pub(crate) use origin::may_read;
-pub(crate) use problem::Both;
 pub use problem::Problem;
 pub use query::ConfigQuery;
 pub(crate) use query::account_of;

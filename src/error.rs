@@ -5,6 +5,7 @@
 
 pub mod codes;
 mod problem_code;
+mod text;
 mod transport_errors;
 
 use std::borrow::Cow;
@@ -15,31 +16,12 @@ use std::time::Duration;
 
 pub use codes::{Advice, explain};
 pub use problem_code::ProblemCode;
+pub use text::Text;
 pub use transport_errors::EGRESS_IS_NOT_FIXED;
 use transport_errors::*;
 
 use crate::clock::UnixTime;
 use crate::credential::Kind;
-
-/// A text in English and Chinese.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Hint {
-    /// English.
-    pub en: Cow<'static, str>,
-    /// 中文。
-    pub zh: Cow<'static, str>,
-}
-
-impl Hint {
-    /// Creates a hint from constant texts.
-    #[must_use]
-    pub const fn fixed(en: &'static str, zh: &'static str) -> Self {
-        Self {
-            en: Cow::Borrowed(en),
-            zh: Cow::Borrowed(zh),
-        }
-    }
-}
 
 /// Returns whether a character of external text is visible and may be kept in logs and pages. Control
 /// characters break lines, bidi marks reorder text, and zero-width characters hide words from a search and
@@ -295,7 +277,7 @@ impl UpstreamError {
 
     /// Returns the cause in both languages.
     #[must_use]
-    pub fn cause(&self) -> Hint {
+    pub fn cause(&self) -> Text {
         match &self.failure {
             Failure::Refused {
                 few_calls: Some(calls),
@@ -315,7 +297,7 @@ impl UpstreamError {
 
     /// Returns the fix in both languages. It names no IP, so it may be shown publicly.
     #[must_use]
-    pub fn fix(&self) -> Hint {
+    pub fn fix(&self) -> Text {
         match &self.failure {
             Failure::Refused {
                 errcode: codes::SPENT,
@@ -341,17 +323,17 @@ impl UpstreamError {
 
     /// Returns [`UpstreamError::fix`] with the IPs to allow, if WeChat's errmsg names one: for the operator.
     #[must_use]
-    pub fn fix_for_operator(&self) -> Hint {
+    pub fn fix_for_operator(&self) -> Text {
         let fix = self.fix();
         let ips = self.ips_to_allow();
         let list: Vec<_> = ips.iter().map(IpAddr::to_string).collect();
         match list.as_slice() {
             [] => fix,
-            [ip] => Hint {
+            [ip] => Text {
                 en: format!("{} The IP to allow: {ip}", fix.en).into(),
                 zh: format!("{}需要加入的 IP：{ip}", fix.zh).into(),
             },
-            _ => Hint {
+            _ => Text {
                 en: format!(
                     "{} {} The IPs to allow: {}",
                     fix.en,
@@ -406,9 +388,9 @@ pub(crate) fn next_probe(now: UnixTime) -> UnixTime {
 }
 
 /// Returns the cause of a day's quota that another server has spent.
-fn used_elsewhere(advice: Option<&Advice>, calls: u64) -> Hint {
+fn used_elsewhere(advice: Option<&Advice>, calls: u64) -> Text {
     let cause = advice.map_or(UNREACHABLE_CAUSE, |advice| advice.cause.clone());
-    Hint {
+    Text {
         en: format!(
             "{}, but only {calls} of them were made here: another server uses this account's quota",
             cause.en
@@ -423,9 +405,9 @@ fn used_elsewhere(advice: Option<&Advice>, calls: u64) -> Hint {
 }
 
 /// Returns the fix with a pointer to stable mode, which has its own, much larger quota.
-fn with_stable_mode(advice: Option<&Advice>) -> Hint {
+fn with_stable_mode(advice: Option<&Advice>) -> Text {
     let fix = advice.map_or(UNREACHABLE_FIX, |advice| advice.fix.clone());
-    Hint {
+    Text {
         en: format!(
             "{} token_mode = \"stable\" has a quota of its own, 250 times as large.",
             fix.en
@@ -481,21 +463,21 @@ pub enum PageError {
 impl PageError {
     /// Returns how to correct the page.
     #[must_use]
-    pub fn hint(self) -> Hint {
+    pub fn hint(self) -> Text {
         match self {
-            Self::DoubleEncoded => Hint::fixed(
+            Self::DoubleEncoded => Text::new(
                 "Encode it once: encodeURIComponent(location.href), and let no router, axios params or template encode it again.",
                 "只编码一次：encodeURIComponent(location.href)，不要再被路由、axios 的 params 或模板编码一遍。",
             ),
-            Self::Blank | Self::NotAscii => Hint::fixed(
+            Self::Blank | Self::NotAscii => Text::new(
                 "Send location.href as the browser gives it, through encodeURIComponent, never a decoded one: WeChat checks the encoded form.",
                 "请把浏览器给出的 location.href 原样经 encodeURIComponent 后传入，不要先解码：微信校验的是编码后的地址。",
             ),
-            Self::TooLong => Hint::fixed(
+            Self::TooLong => Text::new(
                 "Keep data out of the page's query, for example in sessionStorage or behind the #.",
                 "不要把大量数据放进页面地址的参数，可放进 sessionStorage 或 # 之后。",
             ),
-            Self::Empty | Self::NotHttp | Self::UserInfo | Self::NoHost => Hint::fixed(
+            Self::Empty | Self::NotHttp | Self::UserInfo | Self::NoHost => Text::new(
                 "Send the whole address of the page: 'url=' + encodeURIComponent(location.href.split('#')[0]).",
                 "请传入页面的完整地址：'url=' + encodeURIComponent(location.href.split('#')[0])。",
             ),

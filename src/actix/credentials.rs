@@ -19,7 +19,7 @@ use crate::broker::Broker;
 use crate::clock::UnixTime;
 use crate::credential::{Credential, Kind, Secret};
 use crate::endpoint::Problem;
-use crate::error::{Hint, ProblemCode};
+use crate::error::{ProblemCode, Text};
 
 /// The credential endpoints for clients, below `/credentials`, with an API key as `Authorization: Bearer
 /// KEY` or `X-Api-Key: KEY`: `GET /credentials/{account}/{kind}` and `POST
@@ -216,7 +216,7 @@ pub(super) fn unauthorized() -> Problem {
     Problem::new(
         ProblemCode::Unauthorized,
         "the request has no API key, or an invalid one",
-        Hint::fixed(
+        Text::new(
             "Send Authorization: Bearer KEY. wx-jssdk keys new creates a key and its lines for the configuration.",
             "请发送请求头 Authorization: Bearer KEY。可用 wx-jssdk keys new 生成 API key 及其配置行。",
         ),
@@ -228,7 +228,7 @@ pub(super) fn forbidden() -> Problem {
     Problem::new(
         ProblemCode::Forbidden,
         "the API key is valid, but does not allow this account and kind",
-        Hint::fixed(
+        Text::new(
             "Add the account to the key's accounts, or the kind to its kinds, in server.api_keys.",
             "请在 server.api_keys 中为该 key 的 accounts 加上此账号、kinds 加上此类凭证。",
         ),
@@ -254,7 +254,7 @@ async fn only_post() -> HttpResponse {
 /// The answer to a method that the route does not have.
 pub(super) fn wrong_method(allowed: &'static str, usage: &'static str) -> HttpResponse {
     Problem {
-        hint: Hint::fixed(usage, usage),
+        hint: Text::new(usage, usage),
         ..Problem::method_not_allowed(allowed)
     }
     .into_response_allowing(allowed)
@@ -268,12 +268,12 @@ async fn unknown_path() -> HttpResponse {
     .into_response()
 }
 
-const BODY_HINT: Hint = Hint::fixed(
+const BODY_HINT: Text = Text::new(
     r#"Send the value that WeChat rejected: {"value": "…"}."#,
     r#"请发送被微信拒绝的凭证：{"value": "…"}。"#,
 );
 
-const PATHS_HINT: Hint = Hint::fixed(
+const PATHS_HINT: Text = Text::new(
     "Available: GET /credentials/{account}/{kind} and POST /credentials/{account}/{kind}/reject.",
     "可用的接口：GET /credentials/{account}/{kind} 与 POST /credentials/{account}/{kind}/reject。",
 );

@@ -7,7 +7,7 @@ use actix_web::{HttpRequest, HttpResponse, Resource, guard, web};
 
 use crate::broker::Broker;
 use crate::endpoint::Problem;
-use crate::error::Hint;
+use crate::error::Text;
 
 /// Serves `GET /MP_verify_….txt`: at the root of the listener that the accounts' domains reach, and below
 /// the path of a safe domain that has one. Follows [`Broker::reload`].
@@ -47,7 +47,7 @@ const READS: &str = "GET, HEAD";
 /// The names that may be looked up; the broker decides which exist.
 const NAMES: &str = "/{file:(?:.*/)?(?:MP|WW)_verify_[^/]*}";
 
-const NOT_CONFIGURED: Hint = Hint::fixed(
+const NOT_CONFIGURED: Text = Text::new(
     "Add the name and content of WeChat's file to verify_files of its account, then send SIGHUP.",
     "请把微信给的文件名和内容写入该账号的 verify_files，然后发送 SIGHUP 使其生效。",
 );

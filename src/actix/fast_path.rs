@@ -27,7 +27,7 @@ use super::public;
 use super::route_metrics::RouteMetrics;
 use crate::broker::{Broker, Plane, RouteTally};
 use crate::endpoint::{self, Answer, Problem, RateLimit, account_of};
-use crate::error::Hint;
+use crate::error::Text;
 
 /// The service factory: makes one [`FastPathService`] per worker.
 pub(crate) struct FastPath<F> {
@@ -378,7 +378,7 @@ impl Behind {
 }
 
 /// For clients that call the wrong listener, or call this one for an endpoint that only WeChat has.
-const PRIVATE_PATHS: Hint = Hint::fixed(
+const PRIVATE_PATHS: Text = Text::new(
     "The admin listener serves /credentials/{account}/{kind}, WeChat's token and ticket paths, /status, /metrics and more, see /docs. \
      Pages are signed by the public listener. Send all other calls to WeChat.",
     "管理端口提供 /credentials/{account}/{kind}、微信原有的 token 与 ticket 路径、/status、/metrics 等，完整列表见 /docs。\

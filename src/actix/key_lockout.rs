@@ -22,7 +22,7 @@ use crate::clock::Clock;
 use crate::endpoint::{
     ClientIps, Limiter, LogThrottle, Problem, RateBuckets, Ticks, key_of, whole_seconds,
 };
-use crate::error::{Hint, ProblemCode};
+use crate::error::{ProblemCode, Text};
 
 /// The limit on invalid keys. The private scopes apply it if it is mounted as `web::Data` in the
 /// application.
@@ -185,7 +185,7 @@ fn locked_out(wait: Duration) -> Problem {
     }
 }
 
-const HINT: Hint = Hint::fixed(
+const HINT: Text = Text::new(
     "Use a valid API key: it is accepted at once. Other invalid keys are checked again after Retry-After.",
     "请使用有效的 API key，可立即通过；其他无效的 key 要等 Retry-After 指定的时间后才会再次校验。",
 );

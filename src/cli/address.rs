@@ -11,8 +11,6 @@ pub(super) fn listener(text: &str) -> Result<SocketAddr, String> {
 
 /// Parses an address; an error quotes `example`.
 pub(super) fn like(text: &str, example: &str) -> Result<SocketAddr, String> {
-    text.parse().map_err(|_| {
-        let what = ill_written(text, "an address and a port", example);
-        format!("{}\n    {}", what.en, what.zh)
-    })
+    text.parse()
+        .map_err(|_| ill_written(text, "an address and a port", example).to_string())
 }

@@ -45,7 +45,7 @@ impl Check {
         ));
         for warning in settings.warnings() {
             let Problem { path, what } = warning;
-            say(&format!("warning: {path}: {}\n    {}", what.en, what.zh));
+            say(&format!("warning: {path}: {what}"));
         }
         say_without_default(&settings.signing_without_default());
         if self.offline {

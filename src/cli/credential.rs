@@ -15,7 +15,7 @@ use super::http::{Reply, Server};
 use super::tls::Trust;
 use super::{Ended, Unusable, listed, say};
 use crate::credential::{Kind, Secret};
-use crate::error::Hint;
+use crate::error::Text;
 use crate::server::config::Settings;
 use crate::upstream::describe;
 
@@ -158,13 +158,13 @@ impl Asking {
         {
             Ok(reply) => Ok(self.print(&server, &reply)),
             Err(error) => {
-                let Hint { en, zh } = advice(
+                let advice = advice(
                     ConnectError::of(&error, server.is_secure()),
                     &server,
                     self.ca.is_some(),
                 );
                 let error = describe(&error.without_url());
-                eprintln!("wx-jssdk: {server}: request failed: {error}\n    {en}\n    {zh}");
+                eprintln!("wx-jssdk: {server}: request failed: {error}\n    {advice}");
                 Ok(Ended::No)
             }
         }
@@ -219,34 +219,34 @@ impl Asking {
 }
 
 /// Returns advice for a request that got no answer.
-fn advice(obstacle: ConnectError, server: &Server, has_ca: bool) -> Hint {
+fn advice(obstacle: ConnectError, server: &Server, has_ca: bool) -> Text {
     let other = server.the_other_way();
     match obstacle {
-        ConnectError::Untrusted if has_ca => Hint::fixed(
+        ConnectError::Untrusted if has_ca => Text::new(
             "--ca contains neither this certificate nor its CA. If this is the right server, copy its file of server.admin_tls.cert.",
             "--ca 中既没有这张证书，也没有签发它的 CA。确认服务器无误后，请复制该服务器上 server.admin_tls.cert 所指的文件。",
         ),
-        ConnectError::Untrusted => Hint::fixed(
+        ConnectError::Untrusted => Text::new(
             "This machine does not trust its certificate: pass --ca FILE with the self-signed certificate itself (server.admin_tls.cert) or with its CA.",
             "本机不信任该证书：请用 --ca 文件 指定要信任的证书，即自签名证书本身（server.admin_tls.cert）或签发它的 CA。",
         ),
-        ConnectError::OutOfDate => Hint::fixed(
+        ConnectError::OutOfDate => Text::new(
             "The certificate is expired or not yet valid: renew the server's files of [server.admin_tls], and check both clocks.",
             "证书不在有效期内：请更新服务器上 [server.admin_tls] 的证书文件，并检查两边的时钟。",
         ),
-        ConnectError::OtherName => Hint::fixed(
+        ConnectError::OtherName => Text::new(
             "The certificate is for another host name: use that name in --server, or trust this certificate with --ca FILE.",
             "证书不是签发给这个主机名的：请在 --server 中使用证书上的名称，或用 --ca 文件 直接信任这张证书。",
         ),
-        ConnectError::NoTls => Hint {
+        ConnectError::NoTls => Text {
             en: format!("The server does not use TLS on this port: try --server {other}. If [server.admin_tls] is new, the service needs a restart.").into(),
             zh: format!("该地址没有启用 TLS：请改用 --server {other}。若刚设置了 [server.admin_tls]，服务需要重启。").into(),
         },
-        ConnectError::NoHttp => Hint {
+        ConnectError::NoHttp => Text {
             en: format!("The server may use TLS ([server.admin_tls]): try --server {other}, with --ca FILE for a self-signed certificate.").into(),
             zh: format!("该地址可能启用了 TLS（[server.admin_tls]）：请改用 --server {other}，自签名证书另加 --ca 文件。").into(),
         },
-        ConnectError::Absent => Hint::fixed(
+        ConnectError::Absent => Text::new(
             "Check that wx-jssdk serve is running, and that --server is its admin listener (server.admin_listen).",
             "无法访问：请确认 wx-jssdk serve 正在运行，--server 应为其管理端口（server.admin_listen）。",
         ),

@@ -10,7 +10,7 @@ use super::connect_error::ConnectError;
 use super::http::{Reply, Server};
 use super::tls::Trust;
 use super::{Ended, Unusable, address, listed, say};
-use crate::error::Hint;
+use crate::error::Text;
 use crate::server::config::Settings;
 use crate::upstream::describe;
 
@@ -60,35 +60,35 @@ impl Healthcheck {
     }
 }
 
-fn no(server: &Server, why: &str, Hint { en, zh }: &Hint) -> Ended {
-    eprintln!("wx-jssdk: {server}/healthz: {why}\n    {en}\n    {zh}");
+fn no(server: &Server, why: &str, advice: &Text) -> Ended {
+    eprintln!("wx-jssdk: {server}/healthz: {why}\n    {advice}");
     Ended::No
 }
 
 /// Returns advice for a request that got no answer. Certificates are not verified here, so that none can be
 /// the cause.
-fn advice(obstacle: ConnectError, server: &Server, is_named: bool) -> Hint {
+fn advice(obstacle: ConnectError, server: &Server, is_named: bool) -> Text {
     let place = server.place();
     match obstacle {
         ConnectError::NoTls if is_named => {
-            Hint::fixed("The service does not use TLS: remove --tls.", "该地址没有启用 TLS：请去掉 --tls。")
+            Text::new("The service does not use TLS: remove --tls.", "该地址没有启用 TLS：请去掉 --tls。")
         }
-        ConnectError::NoTls => Hint {
+        ConnectError::NoTls => Text {
             en: format!("The service does not use TLS: [server.tls] needs a restart. Until then: --address {place}").into(),
             zh: format!("该地址没有启用 TLS：[server.tls] 需要重启服务才能生效。在此之前请用 --address {place}").into(),
         },
-        ConnectError::NoHttp => Hint {
+        ConnectError::NoHttp => Text {
             en: format!("The service may use TLS ([server.tls]): try --address {place} --tls").into(),
             zh: format!("该地址可能启用了 TLS（[server.tls]）：请用 --address {place} --tls").into(),
         },
-        _ => Hint::fixed(
+        _ => Text::new(
             "Check that wx-jssdk serve is running, and that --address is its public listener (server.listen).",
             "无法访问：请确认 wx-jssdk serve 正在运行，--address 应为其公开端口（server.listen）。",
         ),
     }
 }
 
-const STRANGER: Hint = Hint::fixed(
+const STRANGER: Text = Text::new(
     "wx-jssdk answers 200: another program may use this port. Check that --address is the public listener of wx-jssdk (server.listen).",
     "wx-jssdk 在此应返回 200：该端口是否属于其他程序？--address 应为 wx-jssdk 的公开端口（server.listen）。",
 );

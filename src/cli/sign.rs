@@ -60,22 +60,11 @@ impl Sign {
         match PageUrl::parse(&self.url) {
             Ok(_) => Ok(url),
             Err(PageError::NotAscii) => {
-                let hint = PageError::NotAscii.hint();
-                eprintln!(
-                    "wx-jssdk: warning: {}\n    {}\n    {}",
-                    PageError::NotAscii,
-                    hint.en,
-                    hint.zh
-                );
+                let (error, hint) = (PageError::NotAscii, PageError::NotAscii.hint());
+                eprintln!("wx-jssdk: warning: {error}\n    {hint}");
                 Ok(url)
             }
-            Err(error) => {
-                let hint = error.hint();
-                Err(Unusable(format!(
-                    "--url: {error}\n    {}\n    {}",
-                    hint.en, hint.zh
-                )))
-            }
+            Err(error) => Err(Unusable(format!("--url: {error}\n    {}", error.hint()))),
         }
     }
 

@@ -1,19 +1,19 @@
 //! The mistakes that a computation can prove, each with its cause and fix. To add one, add a row here, and
 //! in `url.rs`, `rebuilt.rs` or `value_mistakes.rs` the change that reproduces it.
 
-use crate::error::Hint;
+use crate::error::Text;
 
 /// A known mistake.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Cause {
     /// A stable code in snake_case.
     pub(super) code: &'static str,
-    pub(super) cause: Hint,
-    pub(super) fix: Hint,
+    pub(super) cause: Text,
+    pub(super) fix: Text,
 }
 
 pub(super) const fn row(code: &'static str, cause: [&'static str; 2], fix: [&'static str; 2]) -> Cause {
-    Cause { code, cause: Hint::fixed(cause[0], cause[1]), fix: Hint::fixed(fix[0], fix[1]) }
+    Cause { code, cause: Text::new(cause[0], cause[1]), fix: Text::new(fix[0], fix[1]) }
 }
 
 /// Fix for any change to the URL between the page and the hash.

@@ -13,7 +13,7 @@ use url::Url;
 use super::verdicts as v;
 use super::{Confidence, Finding, escape};
 use crate::error::codes::{all, by_sentence};
-use crate::error::{Hint, Paid, System, explain};
+use crate::error::{Paid, System, Text, explain};
 pub(super) use table::is_refusal_alone;
 use table::{ClientError, REFUSED, TABLE, is_symptom};
 
@@ -104,8 +104,8 @@ fn of_client(row: &ClientError, text: &str, page: &str) -> Finding {
     let mut finding = Finding::new(Confidence::Likely, &row.cause);
     let host = || host_of(address_in(text).unwrap_or(page));
     if let Some(host) = names_domain(row).then(host).flatten() {
-        let Hint { en, zh } = &row.cause.cause;
-        finding.cause = Hint {
+        let Text { en, zh } = &row.cause.cause;
+        finding.cause = Text {
             en: format!("{en}: {host}").into(),
             zh: format!("{zh}：{host}").into(),
         };

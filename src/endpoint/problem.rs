@@ -4,14 +4,13 @@
 //! text never appear. The admin listener passes WeChat's messages on ([`Problem::for_private`]): its
 //! clients are the company's own servers.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
 
 use crate::credential::Kind;
-use crate::error::{Error, Failure, Hint, ProblemCode, UpstreamError, no_renewal};
+use crate::error::{Error, Failure, ProblemCode, Text, UpstreamError, no_renewal};
 
 /// A refused request.
 #[derive(Clone, Debug)]
@@ -21,7 +20,7 @@ pub struct Problem {
     /// The details of this case.
     pub detail: String,
     /// What to do.
-    pub hint: Hint,
+    pub hint: Text,
     /// WeChat's code, if WeChat answered.
     pub errcode: Option<i64>,
     /// When to retry.
@@ -33,7 +32,7 @@ pub struct Problem {
 impl Problem {
     /// Creates a problem without an upstream error.
     #[must_use]
-    pub fn new(code: ProblemCode, detail: impl Into<String>, hint: Hint) -> Self {
+    pub fn new(code: ProblemCode, detail: impl Into<String>, hint: Text) -> Self {
         Self {
             code,
             detail: detail.into(),
@@ -63,7 +62,7 @@ impl Problem {
     }
 
     /// The body exceeds the limit and is not read to its end.
-    pub(crate) fn body_too_large(limit: usize, hint: Hint) -> Self {
+    pub(crate) fn body_too_large(limit: usize, hint: Text) -> Self {
         let detail = format!("the body exceeds {limit} bytes");
         Self::new(ProblemCode::BodyTooLarge, detail, hint)
     }
@@ -79,7 +78,7 @@ impl Problem {
         Self::new(
             ProblemCode::UrlNotEncoded,
             "the page's URL is in the query without encodeURIComponent, so its parameters became parameters of this request",
-            Hint::fixed(
+            Text::new(
                 "Encode it: '/jssdk/config?url=' + encodeURIComponent(location.href).",
                 "请先编码：'/jssdk/config?url=' + encodeURIComponent(location.href)。",
             ),
@@ -91,7 +90,7 @@ impl Problem {
         Self::new(
             ProblemCode::MissingCardId,
             "the parameter cardId is missing",
-            Hint::fixed(
+            Text::new(
                 "Name the coupon: card-ext?cardId=….",
                 "请指定卡券：card-ext?cardId=…。",
             ),
@@ -103,7 +102,7 @@ impl Problem {
         Self::new(
             ProblemCode::MethodNotAllowed,
             format!("allowed: {allow}"),
-            Hint {
+            Text {
                 en: format!("Use one of: {allow}.").into(),
                 zh: format!("请使用以下方法之一：{allow}。").into(),
             },
@@ -115,7 +114,7 @@ impl Problem {
         Self::new(
             ProblemCode::NotFound,
             "no endpoint has this path",
-            Hint::fixed(
+            Text::new(
                 "The signing endpoint is GET /jssdk/config?url=.",
                 "签名接口是 GET /jssdk/config?url=。",
             ),
@@ -131,10 +130,7 @@ impl Problem {
             status: self.code.status(),
             detail: &self.detail,
             code: self.code.as_str(),
-            hint: Both {
-                en: self.hint.en.as_ref().into(),
-                zh: self.hint.zh.as_ref().into(),
-            },
+            hint: &self.hint,
             errcode: self.errcode,
             upstream: self.upstream.as_deref().map(Upstream::of),
         };
@@ -156,31 +152,13 @@ struct Body<'a> {
     /// Stable, snake_case: for programs.
     code: &'a str,
     /// What to do.
-    hint: Both<'a>,
+    hint: &'a Text,
     /// WeChat's code, if WeChat answered.
     #[serde(skip_serializing_if = "Option::is_none")]
     errcode: Option<i64>,
     /// WeChat's error in full: on the admin listener only.
     #[serde(skip_serializing_if = "Option::is_none")]
     upstream: Option<Upstream<'a>>,
-}
-
-/// A text in both languages.
-#[derive(Clone, Debug, Serialize)]
-pub(crate) struct Both<'a> {
-    /// English.
-    pub(crate) en: Cow<'a, str>,
-    /// 中文。
-    pub(crate) zh: Cow<'a, str>,
-}
-
-impl From<Hint> for Both<'static> {
-    fn from(hint: Hint) -> Self {
-        Self {
-            en: hint.en,
-            zh: hint.zh,
-        }
-    }
 }
 
 /// The upstream part of an error, for the admin listener.
@@ -195,9 +173,9 @@ struct Upstream<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     errmsg: Option<&'a str>,
     /// The cause.
-    cause: Both<'a>,
+    cause: Text,
     /// What to do, with the IP to allow if WeChat names it.
-    fix: Both<'a>,
+    fix: Text,
 }
 
 impl<'a> Upstream<'a> {
@@ -206,7 +184,7 @@ impl<'a> Upstream<'a> {
             Failure::Refused { errmsg, .. } => Some(errmsg.as_str()),
             _ => None,
         };
-        let (cause, fix) = (error.cause().into(), error.fix_for_operator().into());
+        let (cause, fix) = (error.cause(), error.fix_for_operator());
         Self {
             endpoint: error.endpoint,
             errcode: error.errcode(),
@@ -217,7 +195,7 @@ impl<'a> Upstream<'a> {
     }
 }
 
-const KINDS_HINT: Hint = Hint::fixed(
+const KINDS_HINT: Text = Text::new(
     "Official accounts have access_token, jsapi_ticket and card_ticket; mini programs access_token; WeCom apps access_token, \
      jsapi_ticket and agent_ticket.",
     "公众号（服务号）有 access_token、jsapi_ticket 和 card_ticket；小程序只有 access_token；企业微信应用有 access_token、\
@@ -269,47 +247,47 @@ fn detail(error: &Error) -> String {
 /// Fits the longest possible host name (253 characters) and a sentence around it.
 const MAX_DETAIL: usize = 400;
 
-fn hint(error: &Error) -> Hint {
+fn hint(error: &Error) -> Text {
     match error {
-        Error::AccountRequired => Hint::fixed(
+        Error::AccountRequired => Text::new(
             "Several accounts sign pages and none is the default: add account=NAME to the request, or set server.default_account.",
             "有多个可签名的账号且没有默认账号：请在请求中加上 account=账号名，或设置 server.default_account。",
         ),
-        Error::UnknownAccount { .. } => Hint::fixed(
+        Error::UnknownAccount { .. } => Text::new(
             "Use a name from the [accounts.NAME] sections of the configuration.",
             "请使用配置文件 [accounts.名称] 中的账号名。",
         ),
         Error::UnsupportedCredential {
             kind: Kind::AgentTicket,
             ..
-        } => Hint::fixed(
+        } => Text::new(
             "agentConfig is WeCom's: name a WeCom account with account=, and use config for the others.",
             "agentConfig 只用于企业微信：请用 account= 指定企业微信账号，其他账号请用 config。",
         ),
         Error::UnsupportedCredential {
             kind: Kind::CardTicket,
             ..
-        } => Hint::fixed(
+        } => Text::new(
             "Only official accounts have coupons: name one with account=.",
             "只有公众号（服务号）有卡券：请用 account= 指定。",
         ),
-        Error::UnsupportedCredential { .. } => Hint::fixed(
+        Error::UnsupportedCredential { .. } => Text::new(
             "Only official accounts and WeCom apps sign pages; a mini program has no jsapi_ticket.",
             "只有公众号（服务号）和企业微信应用可以签名页面，小程序没有 jsapi_ticket。",
         ),
         Error::Page(page) => page.hint(),
-        Error::PageNotAllowed { .. } => Hint::fixed(
+        Error::PageNotAllowed { .. } => Text::new(
             "Bind the page's domain in WeChat's console (JS接口安全域名) and add it to js_safe_domains of this account.",
             "请在微信后台绑定该页面的域名（JS接口安全域名），并加入此账号的 js_safe_domains 配置。",
         ),
         Error::Upstream { error, .. } => {
             let (cause, fix) = (error.cause(), error.fix());
-            Hint {
+            Text {
                 en: format!("{}. {}", cause.en.trim_end_matches('.'), fix.en).into(),
                 zh: format!("{}。{}", cause.zh.trim_end_matches('。'), fix.zh).into(),
             }
         }
-        _ => Hint::fixed(
+        _ => Text::new(
             "Ask again after the time in Retry-After.",
             "请在 Retry-After 指定的时间后重试。",
         ),

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use super::Problem;
 use crate::broker::ConfigOptions;
-use crate::error::{Error, Hint, PageError, ProblemCode};
+use crate::error::{Error, PageError, ProblemCode, Text};
 use crate::sign::{PageUrl, Warning, before_fragment};
 
 /// The query `?url=&account=&jsApiList=&openTagList=&debug=`.
@@ -176,7 +176,7 @@ fn bad_card(name: &str) -> Problem {
     Problem::new(
         ProblemCode::BadCard,
         format!("{name} is too long, or not of the expected type"),
-        Hint::fixed(
+        Text::new(
             "Send ids and codes as given by WeChat; fixed_begintimestamp is a number of seconds.",
             "卡券 ID、code 等应为微信给出的短文本，fixed_begintimestamp 为秒级时间戳。",
         ),
@@ -297,7 +297,7 @@ fn flag(text: &str) -> Result<bool, Problem> {
         _ => Err(Problem::new(
             ProblemCode::BadFlag,
             "debug must be true or false",
-            Hint::fixed(
+            Text::new(
                 "Send debug=true, or remove the parameter.",
                 "请写 debug=true，或去掉这个参数。",
             ),
@@ -309,7 +309,7 @@ fn twice(name: &str) -> Problem {
     Problem::new(
         ProblemCode::DuplicateParameter,
         format!("the parameter {name} appears twice"),
-        Hint::fixed(
+        Text::new(
             "Send each parameter once. If the second one belongs to the page's URL, the URL was not encoded: url=' + encodeURIComponent(location.href).",
             "每个参数只传一次。如果多出来的那个属于页面地址，说明地址没有编码：url=' + encodeURIComponent(location.href)。",
         ),
@@ -320,7 +320,7 @@ fn bad_list(parameter: &str, what: &str) -> Problem {
     Problem::new(
         ProblemCode::BadList,
         format!("{parameter} {what}"),
-        Hint::fixed(
+        Text::new(
             "Send the names separated by commas (jsApiList=chooseImage,scanQRCode), as a JSON array or by repeating the parameter. Unknown names are allowed.",
             "请用逗号分隔接口名：jsApiList=chooseImage,scanQRCode，也可以传 JSON 数组或重复该参数。未知的接口名也可以传。",
         ),

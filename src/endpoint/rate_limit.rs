@@ -16,7 +16,7 @@ use super::log_throttle::LogThrottle;
 use super::problem::Problem;
 use super::rate_buckets::{Limiter, RateBuckets, Ticks, key_of};
 use crate::clock::Clock;
-use crate::error::{Hint, ProblemCode};
+use crate::error::{ProblemCode, Text};
 
 /// The rate limit per client. The actix-web scope applies it if it is mounted as `web::Data` in the
 /// application.
@@ -98,7 +98,7 @@ pub(crate) fn whole_seconds(wait: Duration) -> Duration {
     Duration::from_secs(wait.as_secs() + u64::from(wait.subsec_nanos() > 0))
 }
 
-const HINT: Hint = Hint::fixed(
+const HINT: Text = Text::new(
     "Retry after the time in Retry-After. A page needs one signature per load. Operators: limits.requests_per_second, \
      and server.trusted_proxies behind a proxy.",
     "请在 Retry-After 指定的时间后重试，每次打开页面只需签名一次。运维人员可调整 limits.requests_per_second；前面有代理时请设置 server.trusted_proxies。",

@@ -12,7 +12,7 @@ pub mod wire_errors;
 
 use std::time::Duration;
 
-use super::{Class, Hint, Paid, System, Wait};
+use super::{Class, Paid, System, Text, Wait};
 #[cfg(feature = "diagnose")]
 pub(crate) use sentences::by_sentence;
 
@@ -27,9 +27,9 @@ pub struct Advice {
     /// When the program retries.
     pub wait: Wait,
     /// What happened: a clause without a full stop.
-    pub cause: Hint,
+    pub cause: Text,
     /// What a person can do: whole sentences.
-    pub fix: Hint,
+    pub fix: Text,
 }
 
 /// Returns the row for an errcode; for an unlisted errcode, a row that says so.
@@ -102,8 +102,8 @@ const fn advice((class, wait): Policy, en: [&'static str; 2], zh: [&'static str;
     Advice {
         class,
         wait,
-        cause: Hint::fixed(en[0], zh[0]),
-        fix: Hint::fixed(en[1], zh[1]),
+        cause: Text::new(en[0], zh[0]),
+        fix: Text::new(en[1], zh[1]),
     }
 }
 

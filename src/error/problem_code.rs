@@ -1,6 +1,6 @@
 //! The stable codes of problems (RFC 9457), each with its HTTP status, title and meaning.
 
-use super::Hint;
+use super::Text;
 
 macro_rules! problem_codes {
     ($($variant:ident: $code:literal, $status:literal, $title:literal, $en:literal, $zh:literal;)+) => {
@@ -41,9 +41,9 @@ macro_rules! problem_codes {
 
             /// Returns what the code means.
             #[must_use]
-            pub const fn meaning(self) -> Hint {
+            pub const fn meaning(self) -> Text {
                 match self {
-                    $(Self::$variant => Hint::fixed($en, $zh),)+
+                    $(Self::$variant => Text::new($en, $zh),)+
                 }
             }
         }

@@ -1,40 +1,40 @@
 //! Cause and fix, in both languages, of a call without a usable response from WeChat's API.
 
-use super::Hint;
+use super::Text;
 
-pub(super) const UNREACHABLE_CAUSE: Hint =
-    Hint::fixed("WeChat could not be reached", "无法连接微信服务器");
-pub(super) const UNREACHABLE_FIX: Hint = Hint::fixed(
+pub(super) const UNREACHABLE_CAUSE: Text =
+    Text::new("WeChat could not be reached", "无法连接微信服务器");
+pub(super) const UNREACHABLE_FIX: Text = Text::new(
     "Check DNS, routes, the egress proxy and the machine's clock; curl https://api.weixin.qq.com/ from this machine.",
     "请检查本机的 DNS、路由、出口代理和系统时间；可在本机执行 curl https://api.weixin.qq.com/ 验证。",
 );
-pub(super) const REPLY_LOST_CAUSE: Hint = Hint::fixed(
+pub(super) const REPLY_LOST_CAUSE: Text = Text::new(
     "The request was sent, but no complete answer arrived in time",
     "请求已发出，但没有在限时内收到完整的回复",
 );
-pub(super) const UNTRUSTED_CAUSE: Hint = Hint::fixed(
+pub(super) const UNTRUSTED_CAUSE: Text = Text::new(
     "The certificate of the server that answered is not trusted on this machine, is for another host name, or has expired",
     "代替微信应答的服务器，其证书不受本机信任，或与域名不符，或已过期",
 );
-pub(super) const UNTRUSTED_FIX: Hint = Hint::fixed(
+pub(super) const UNTRUSTED_FIX: Text = Text::new(
     "If the company's egress proxy intercepts TLS, set SSL_CERT_FILE to a PEM file with its root certificate. \
      Otherwise check DNS, the [upstream] setting and the machine's clock. openssl s_client -connect HOST:443 shows the issuer.",
     "若公司的出口代理会解密 TLS，请向管理员索取其根证书（PEM），并让环境变量 SSL_CERT_FILE 指向它；否则请检查 DNS、[upstream] \
      配置和系统时间。可用 openssl s_client -connect 主机:443 查看证书的签发者。",
 );
-pub(super) const NOT_JSON_CAUSE: Hint = Hint::fixed(
+pub(super) const NOT_JSON_CAUSE: Text = Text::new(
     "The answer is not JSON: it came from a proxy, a gateway or a login page, not from WeChat's API",
     "收到的不是 JSON：应答来自代理、网关或登录页，而不是微信接口",
 );
-pub(super) const NOT_JSON_FIX: Hint = Hint::fixed(
+pub(super) const NOT_JSON_FIX: Text = Text::new(
     "The log has the beginning of the answer; or run curl -i against the same host from this machine. Log in to the network's \
      portal, or let the proxy pass WeChat's hosts. The call is retried automatically.",
     "日志中有应答开头的内容，可据此判断是谁在应答；也可在本机用 curl -i 访问同一地址。若是上网认证页，请先完成认证；若是代理，请放行微信的域名。会自动重试。",
 );
 
 /// Returns the fix for HTTP 404 without JSON: the base URL leads to another server or to a wrong path.
-pub(super) fn no_such_path(setting: &str, endpoint: &str) -> Hint {
-    Hint {
+pub(super) fn no_such_path(setting: &str, endpoint: &str) -> Text {
+    Text {
         en: format!(
             "Check {setting} in the configuration: {endpoint} is appended to it, so the gateway must remove any path that it \
              contains. Without a gateway, delete the setting. The call is retried automatically."
@@ -48,25 +48,25 @@ pub(super) fn no_such_path(setting: &str, endpoint: &str) -> Hint {
 }
 
 /// Added if WeChat has seen more than one IP.
-pub static EGRESS_IS_NOT_FIXED: Hint = Hint::fixed(
+pub static EGRESS_IS_NOT_FIXED: Text = Text::new(
     "WeChat saw calls of this server from several addresses, so its egress address is not fixed: use one fixed address (NAT \
      gateway, egress proxy), or allow all of them.",
     "微信看到本服务器从多个地址发起调用，说明出口 IP 不固定：请改用固定出口（NAT 网关或出口代理），或全部加入白名单。",
 );
 
-pub(super) const UNUSABLE_CAUSE: Hint = Hint::fixed(
+pub(super) const UNUSABLE_CAUSE: Text = Text::new(
     "The answer is not a valid answer of WeChat's API",
     "收到的内容不是微信接口的正常回复",
 );
-pub(super) const UNUSABLE_FIX: Hint = Hint::fixed(
+pub(super) const UNUSABLE_FIX: Text = Text::new(
     "The call is retried automatically. If the error persists, look for a proxy or gateway between this server and WeChat.",
     "会自动重试。若持续出现，请检查本机与微信之间的代理或网关。",
 );
-pub(super) const STORE_CAUSE: Hint = Hint::fixed(
+pub(super) const STORE_CAUSE: Text = Text::new(
     "The shared store (Redis) does not answer, and the refresh waits for it: WeChat was not called",
     "共享存储（Redis）没有响应，刷新正在等待它恢复：尚未请求微信",
 );
-pub(super) const STORE_FIX: Hint = Hint::fixed(
+pub(super) const STORE_FIX: Text = Text::new(
     "Check that Redis is running (redis-cli ping) and that store.url is correct. Valid credentials are served from memory \
      meanwhile, and refreshed without the store shortly before their end.",
     "请检查 Redis 是否在运行（redis-cli ping），以及 store.url 是否指向它。在此期间，仍有效的凭证由内存继续提供，并会在到期前不久绕过存储自行刷新。",

@@ -27,7 +27,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf, Take};
 
 use super::timeouts::State;
 use crate::endpoint::Problem;
-use crate::error::{Hint, ProblemCode};
+use crate::error::{ProblemCode, Text};
 
 /// A stream that is read as fast as its requests are answered. Applied outside TLS, since one record
 /// holds many requests.
@@ -251,7 +251,7 @@ impl UnsentBudget {
             let problem = Problem::new(
                 ProblemCode::RateLimited,
                 "too many large answers of this listener wait for their clients",
-                Hint::fixed(
+                Text::new(
                     "Read each answer to its end before the next request. Retry after the time in Retry-After.",
                     "请读完每个响应再发下一个请求，并在 Retry-After 指定的时间后重试。",
                 ),

@@ -25,7 +25,7 @@ use super::startup_error::collide;
 use crate::account::Account;
 use crate::actix::{ApiKeys, RequestLog};
 use crate::credential::{Kind, Secret};
-use crate::error::Hint;
+use crate::error::Text;
 use crate::upstream::UpstreamOptions;
 use section::{Section, got};
 
@@ -143,7 +143,7 @@ pub struct Problem {
     /// The setting's path, e.g. `accounts.main.secret_file`.
     pub path: String,
     /// What is wrong, and what to write instead.
-    pub what: Hint,
+    pub what: Text,
 }
 
 /// All problems of a configuration.
@@ -433,7 +433,7 @@ impl Problems {
     pub fn add(&mut self, path: &str, en: String, zh: String) {
         let problem = Problem {
             path: path.to_owned(),
-            what: Hint {
+            what: Text {
                 en: en.into(),
                 zh: zh.into(),
             },
@@ -447,11 +447,7 @@ impl Problems {
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for problem in &self.0 {
-            writeln!(
-                f,
-                "{}: {}\n    {}",
-                problem.path, problem.what.en, problem.what.zh
-            )?;
+            writeln!(f, "{}: {}", problem.path, problem.what)?;
         }
         Ok(())
     }

@@ -15,7 +15,7 @@ use actix_web::middleware::Next;
 use actix_web::{Error, web};
 
 use crate::endpoint::Problem;
-use crate::error::{Hint, ProblemCode};
+use crate::error::{ProblemCode, Text};
 
 /// The names under which a browser may open the admin listener.
 #[derive(Clone, Debug)]
@@ -94,7 +94,7 @@ fn foreign_host() -> Problem {
     Problem::new(
         ProblemCode::ForeignHost,
         "a browser opened the admin listener under a host name that is not in server.admin_hosts",
-        Hint::fixed(
+        Text::new(
             "Open it by its IP address, or add the host name to server.admin_hosts.",
             "请用 IP 地址访问，或将该域名加入 server.admin_hosts。",
         ),
@@ -105,7 +105,7 @@ fn cross_site() -> Problem {
     Problem::new(
         ProblemCode::CrossSite,
         "a browser sent this request on behalf of a page of another site",
-        Hint::fixed(
+        Text::new(
             "Call it from a server, with an API key.",
             "请从服务器端携带 API key 调用。",
         ),

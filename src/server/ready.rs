@@ -14,7 +14,7 @@ use serde::Serialize;
 use super::config::ReadyRule;
 use crate::broker::{AccountStatus, Broker, CredentialStatus, LastError};
 use crate::credential::Kind;
-use crate::endpoint::Both;
+use crate::error::{Text, UpstreamError};
 
 /// The readiness of this process. A reload resets the grace time in which new accounts fetch their first
 /// ticket.
@@ -95,10 +95,10 @@ struct Trouble {
     errcode: Option<i64>,
     /// The cause.
     #[serde(skip_serializing_if = "Option::is_none")]
-    cause: Option<Both<'static>>,
+    cause: Option<Text>,
     /// What to do.
     #[serde(skip_serializing_if = "Option::is_none")]
-    fix: Option<Both<'static>>,
+    fix: Option<Text>,
 }
 
 impl Readiness {
@@ -248,8 +248,8 @@ impl Trouble {
                 .map(|until| until.utc()),
             retry_at: last.map(|last| last.retry_at.utc()),
             errcode: error.and_then(|error| error.errcode()),
-            cause: error.map(|error| error.cause().into()),
-            fix: error.map(|error| error.fix().into()),
+            cause: error.map(UpstreamError::cause),
+            fix: error.map(UpstreamError::fix),
         }
     }
 }

@@ -81,14 +81,14 @@ const SHOWN: usize = 20;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Hint;
+    use crate::error::Text;
 
     #[test]
     fn an_applied_configuration_ends_the_refusal_before_it() {
         let configuration = Configuration::new(UnixTime(10));
         let problem = |n: usize| Problem {
             path: format!("accounts.a{n}"),
-            what: Hint::fixed("wrong", "有误"),
+            what: Text::new("wrong", "有误"),
         };
         configuration.refused(UnixTime(20), &(0..500).map(problem).collect::<Vec<_>>());
         let record = configuration.record();

@@ -9,7 +9,7 @@ use reqwest::{Client, Response, redirect};
 
 use super::{ClientError, describe, mozilla_roots};
 use crate::account::VerifyFile;
-use crate::error::{Hint, is_visible};
+use crate::error::{Text, is_visible};
 
 /// Requests ownership files from domains.
 #[derive(Clone, Debug)]
@@ -138,7 +138,7 @@ impl VerifyFileFailure {
 
     /// Returns the cause.
     #[must_use]
-    pub fn cause(&self) -> Hint {
+    pub fn cause(&self) -> Text {
         match self {
             Self::Unreachable(why) => hint(
                 format!("the domain does not answer, neither by https nor by http: {why}"),
@@ -163,33 +163,33 @@ impl VerifyFileFailure {
 
     /// Returns what to do about it.
     #[must_use]
-    pub fn fix(&self) -> Hint {
+    pub fn fix(&self) -> Text {
         match self {
-            Self::Unreachable(_) => Hint::fixed(
+            Self::Unreachable(_) => Text::new(
                 "Check the domain's DNS record, and the proxy in front with its ports 80 and 443, then run check again; or remove the domain from js_safe_domains.",
                 "请检查域名解析、前面的代理及其 80、443 端口，然后重新 check；或把该域名从 js_safe_domains 中去掉。",
             ),
-            Self::Redirected(_) => Hint::fixed(
+            Self::Redirected(_) => Text::new(
                 "Exclude this path from the redirect: WeChat expects the file on the domain itself.",
                 "请让这个路径不参与重定向：微信要求文件就在该域名下。",
             ),
-            Self::Status(404) => Hint::fixed(
+            Self::Status(404) => Text::new(
                 "Let the proxy pass /MP_verify_* and /WW_verify_* to this server's public listener; send SIGHUP if the server was started before the file was configured.",
                 "请让代理把 /MP_verify_* 与 /WW_verify_* 转发到本服务的公开端口；配置之前已启动的服务需要发送 SIGHUP。",
             ),
-            Self::Status(_) => Hint::fixed(
+            Self::Status(_) => Text::new(
                 "Check the log of the proxy in front: this path must not require a login or be blocked by a firewall.",
                 "请查看前面代理的日志：该路径不能有登录或防火墙拦截。",
             ),
-            Self::Wrapped => Hint::fixed(
+            Self::Wrapped => Text::new(
                 "Serve the file unchanged: let the proxy pass the path to this server, which adds nothing.",
                 "请原样返回文件内容：让代理把该路径转发到本服务即可，本服务不会添加任何字符。",
             ),
-            Self::WebPage => Hint::fixed(
+            Self::WebPage => Text::new(
                 "Add a rule for /MP_verify_* and /WW_verify_* before the one that sends all paths to the application's index page.",
                 "请在把所有路径转到首页的规则之前，为 /MP_verify_* 与 /WW_verify_* 单独加一条转发规则。",
             ),
-            Self::OtherBody => Hint::fixed(
+            Self::OtherBody => Text::new(
                 "Download the file from WeChat's console again and compare it with verify_files; look for an older copy in the web server's folder.",
                 "请从微信后台重新下载文件并与 verify_files 对照；检查网站目录中是否有旧文件。",
             ),
@@ -197,8 +197,8 @@ impl VerifyFileFailure {
     }
 }
 
-fn hint(en: String, zh: String) -> Hint {
-    Hint {
+fn hint(en: String, zh: String) -> Text {
+    Text {
         en: en.into(),
         zh: zh.into(),
     }

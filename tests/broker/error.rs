@@ -7,7 +7,7 @@ use std::time::Duration;
 use wx_jssdk::clock::UnixTime;
 use wx_jssdk::credential::Kind;
 use wx_jssdk::error::{
-    Advice, Class, Error, Failure, Hint, PageError, Paid, System, UpstreamError, Wait, codes,
+    Advice, Class, Error, Failure, PageError, Paid, System, Text, UpstreamError, Wait, codes,
     explain,
 };
 
@@ -902,7 +902,7 @@ fn every_page_error_says_what_the_page_has_to_do() {
         UserInfo,
         NoHost,
     ] {
-        let Hint { en, zh } = error.hint();
+        let Text { en, zh } = error.hint();
         assert!(
             !en.chars().any(is_cjk) && en.ends_with('.'),
             "{error:?}: {en}"

@@ -28,7 +28,7 @@ use crate::broker::Broker;
 use crate::credential::Kind;
 use crate::diagnose::{Case, Finding, Paste, Role, Target, Ticket, diagnose_briefly};
 use crate::endpoint::{ClientIps, Limiter, Problem, RateBuckets, Ticks, key_of, whole_seconds};
-use crate::error::{Hint, ProblemCode};
+use crate::error::{ProblemCode, Text};
 use crate::sign::PageUrl;
 
 /// `POST {path}` with JSON, without a key. Create it once and clone it into each worker's application:
@@ -324,7 +324,7 @@ fn not_json() -> Problem {
     Problem::new(
         ProblemCode::UnsupportedMediaType,
         "Content-Type must be application/json",
-        Hint::fixed(
+        Text::new(
             "Send Content-Type: application/json.",
             "请发送请求头 Content-Type: application/json。",
         ),
@@ -335,7 +335,7 @@ fn asked_too_often(wait: Duration) -> Problem {
     let problem = Problem::new(
         ProblemCode::RateLimited,
         "the doctor's rate limit is exceeded",
-        Hint::fixed(
+        Text::new(
             "Retry in a few seconds, or run wx-jssdk diagnose.",
             "请几秒后再试，或使用命令 wx-jssdk diagnose。",
         ),

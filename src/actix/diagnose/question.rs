@@ -9,9 +9,8 @@ use serde_json::Value;
 
 use crate::actix::json_body::object;
 use crate::diagnose::{Answer, Case, Finding, Paste, Role, Target};
-use crate::endpoint::Both;
 use crate::endpoint::Problem;
-use crate::error::{Hint, ProblemCode};
+use crate::error::{ProblemCode, Text};
 
 /// The body. All members are optional, but an empty case has no diagnosis.
 #[derive(Default, Deserialize)]
@@ -146,9 +145,9 @@ pub(crate) struct Explained {
     /// `proven`, `likely` or `possible`.
     confidence: &'static str,
     /// What is wrong.
-    cause: Both<'static>,
+    cause: Text,
     /// What to do.
-    fix: Both<'static>,
+    fix: Text,
     /// The string that was hashed, with the ticket redacted.
     evidence: Option<String>,
     /// The string that should have been hashed, if it differs, with the ticket redacted.
@@ -168,8 +167,8 @@ impl From<Finding> for Explained {
         Self {
             code,
             confidence: confidence.as_str(),
-            cause: cause.into(),
-            fix: fix.into(),
+            cause,
+            fix,
             evidence,
             expected,
         }
@@ -195,13 +194,13 @@ fn too_much() -> Problem {
 /// Answers every other method.
 pub(super) async fn only_post() -> HttpResponse {
     let problem = Problem {
-        hint: Hint::fixed("Send JSON with POST.", "请用 POST 发送 JSON。"),
+        hint: Text::new("Send JSON with POST.", "请用 POST 发送 JSON。"),
         ..Problem::method_not_allowed("POST")
     };
     problem.into_response_allowing("POST")
 }
 
-const BODY_HINT: Hint = Hint::fixed(
+const BODY_HINT: Text = Text::new(
     r#"Send {"url","nonce","timestamp","signature"}, {"url","answer":{…}}, {"paste":"…"} or {"error"}, optionally with account or tickets, landing, hosts."#,
     r#"请发送 {"url","nonce","timestamp","signature"}、{"url","answer":{…}}、{"paste":"…"} 或 {"error"}，可加上 account 或 tickets、landing、hosts。"#,
 );

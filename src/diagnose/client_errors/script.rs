@@ -75,7 +75,7 @@ fn for_client() -> String {
     script += &PLAIN.replace("\n    ", "");
     script += ";\n  const SAID = [\n";
     for Row { error, when } in ROWS[0].iter().filter(|row| row.error.in_script) {
-        let Hint { en, zh } = &error.cause.cause;
+        let Text { en, zh } = &error.cause.cause;
         let fix = &error.cause.fix;
         let _ = writeln!(
             script,

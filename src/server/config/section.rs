@@ -8,7 +8,7 @@ use std::str::FromStr;
 use config::{Value, ValueKind};
 
 use super::Problems;
-use crate::error::Hint;
+use crate::error::Text;
 
 /// A table and its path. Reading a key removes it; [`Section::finish`] reports the keys that are left.
 #[derive(Clone, Default)]
@@ -251,7 +251,7 @@ impl Section {
         match text.parse() {
             Ok(value) => Some(value),
             Err(_) => {
-                let Hint { en, zh } = ill_written(&text, what, example);
+                let Text { en, zh } = ill_written(&text, what, example);
                 problems.add(&self.path_of(key), en.into(), zh.into());
                 None
             }
@@ -431,9 +431,9 @@ pub(super) fn got(text: &str) -> (String, String) {
 }
 
 /// Builds the message for a text that cannot be parsed. The command line uses it for arguments, too.
-pub(crate) fn ill_written(text: &str, what: &str, example: &str) -> Hint {
+pub(crate) fn ill_written(text: &str, what: &str, example: &str) -> Text {
     let (en, zh) = got(text);
-    Hint {
+    Text {
         en: format!("must be {what} such as {example}{en}").into(),
         zh: format!("应为 {example} 这样的写法{zh}").into(),
     }

@@ -230,7 +230,7 @@ fn inline(text: &str) -> String {
     html
 }
 
-/// Returns the type as text: `string, ≤ 128`, `integer`, `zh | en`, `string[]`, `Hint`.
+/// Returns the type as text: `string, ≤ 128`, `integer`, `zh | en`, `string[]`, `Text`.
 fn kind(schema: &Value) -> String {
     if let Some(name) = reference(schema) {
         return name.to_owned();
@@ -351,8 +351,8 @@ mod tests {
         assert_eq!(kind(&json!({ "type": ["string", "null"] })), "string");
         assert_eq!(kind(&json!({ "enum": ["zh", "en", ""] })), "zh | en");
         assert_eq!(
-            kind(&json!({ "$ref": "#/components/schemas/Hint" })),
-            "Hint"
+            kind(&json!({ "$ref": "#/components/schemas/Text" })),
+            "Text"
         );
     }
 

@@ -32,7 +32,7 @@ impl Lang {
         self.t("en", "zh-CN")
     }
 
-    /// Returns the text in this language. The call holds both languages, like `Hint`.
+    /// Returns the text in this language. The call holds both languages, like `Text`.
     pub(in crate::server) fn t<'s>(self, en: &'s str, zh: &'s str) -> &'s str {
         match self {
             Self::En => en,

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::{FILE_POLICY, Pages};
 use crate::actix::admit;
 use crate::endpoint::Problem;
-use crate::error::{Hint, ProblemCode};
+use crate::error::{ProblemCode, Text};
 
 #[derive(Deserialize)]
 struct QrQuery {
@@ -51,7 +51,7 @@ fn bad_url() -> Problem {
     Problem::new(
         ProblemCode::BadUrl,
         format!("url is missing, repeated, or longer than {MAX_QR_URL} bytes"),
-        Hint::fixed(
+        Text::new(
             "Request /qr.svg?url= followed by encodeURIComponent(location.href); keep the page's query short.",
             "请请求 /qr.svg?url= 加 encodeURIComponent(location.href)，并去掉页面地址中过长的参数。",
         ),
@@ -62,7 +62,7 @@ fn not_allowed() -> Problem {
     Problem::new(
         ProblemCode::PageNotAllowed,
         "QR codes are only made for pages that this service signs",
-        Hint::fixed(
+        Text::new(
             "Open the page under one of the account's JS safe domains.",
             "请通过公众号已绑定的 JS 接口安全域名访问本页。",
         ),

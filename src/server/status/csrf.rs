@@ -5,7 +5,7 @@ use actix_web::HttpRequest;
 use actix_web::http::header::{HOST, HeaderName, ORIGIN};
 
 use crate::endpoint::Problem;
-use crate::error::{Hint, ProblemCode};
+use crate::error::{ProblemCode, Text};
 
 /// Rejects a change that this page's own script did not send. Programs send neither `Sec-Fetch-Site` nor
 /// `Origin`.
@@ -32,7 +32,7 @@ fn cross_site() -> Problem {
     Problem::new(
         ProblemCode::CrossSite,
         "the request comes from a page of another origin, or lacks X-Requested-With: wx-jssdk",
-        Hint::fixed(
+        Text::new(
             "Open /status directly. Programs send the header X-Requested-With: wx-jssdk and no Origin.",
             "请直接打开 /status。程序调用时请带上请求头 X-Requested-With: wx-jssdk，不要带 Origin。",
         ),

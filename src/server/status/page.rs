@@ -8,8 +8,8 @@ use super::query::{Query, State};
 use super::report::{AccountReport, CredentialReport, RefreshReport, Report};
 use super::words;
 use crate::clock::UnixTime;
-use crate::endpoint::Both;
 use crate::error::EGRESS_IS_NOT_FIXED;
+use crate::error::Text;
 use crate::server::pages::Lang;
 
 /// The part that changes: summary, facts, accounts.
@@ -50,7 +50,7 @@ impl<'a> Live<'a> {
         .render()
     }
 
-    fn both<'s>(&self, both: &'s Both<'_>) -> &'s str {
+    fn both<'s>(&self, both: &'s Text) -> &'s str {
         self.lang.t(&both.en, &both.zh)
     }
 

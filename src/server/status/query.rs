@@ -2,7 +2,7 @@
 
 use crate::broker::{Find, Health};
 use crate::endpoint::Problem;
-use crate::error::{Hint, ProblemCode};
+use crate::error::{ProblemCode, Text};
 
 /// The query of `/status` and `/status.json`.
 #[derive(Clone, Debug, Default)]
@@ -154,7 +154,7 @@ fn bad(detail: &str) -> Problem {
     Problem::new(
         ProblemCode::BadQuery,
         detail,
-        Hint::fixed(
+        Text::new(
             "Supported: account=NAME, q=TEXT, state=degraded|down|starting|ok, offset=N, limit=1…200, part=summary and lang=en|zh.",
             "可用的参数：account=账号名、q=关键字、state=degraded|down|starting|ok、offset=N、limit=1…200、part=summary、lang=en|zh。",
         ),

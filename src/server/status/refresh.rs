@@ -14,7 +14,7 @@ use crate::actix::{admit_key, object};
 use crate::clock::UnixTime;
 use crate::credential::Kind;
 use crate::endpoint::Problem;
-use crate::error::{Hint, ProblemCode};
+use crate::error::{ProblemCode, Text};
 
 /// The credential to refresh.
 #[derive(Deserialize)]
@@ -112,7 +112,7 @@ fn parse(request: &HttpRequest, body: Body) -> Result<RefreshRequest, Problem> {
     })
 }
 
-const BODY_HINT: Hint = Hint::fixed(
+const BODY_HINT: Text = Text::new(
     r#"Send {"account": "main", "kind": "jsapi_ticket"} with Content-Type: application/json."#,
     r#"请发送 {"account": "main", "kind": "jsapi_ticket"}，并设置 Content-Type: application/json。"#,
 );

@@ -12,7 +12,7 @@ use crate::broker::{
     Surroundings,
 };
 use crate::clock::UnixTime;
-use crate::endpoint::Both;
+use crate::error::Text;
 use crate::server::reload_record::Record;
 
 /// The status document.
@@ -141,8 +141,8 @@ pub(super) struct ErrorReport {
     pub(super) endpoint: &'static str,
     /// WeChat's error message, or the transport error.
     pub(super) message: String,
-    pub(super) cause: Both<'static>,
-    pub(super) fix: Both<'static>,
+    pub(super) cause: Text,
+    pub(super) fix: Text,
     /// The IP to add to the allow-list, if that is the fix: the one that WeChat saw last.
     pub(super) ip_to_allow: Option<String>,
     /// All IPs that WeChat saw within a day, the last one first. More than one means that the egress IP is
@@ -401,10 +401,10 @@ impl ErrorReport {
             kind: last.kind.as_str(),
             endpoint: error.endpoint,
             message,
-            cause: error.cause().into(),
+            cause: error.cause(),
             ip_to_allow: ips.first().cloned(),
             ips_to_allow: ips,
-            fix: error.fix().into(),
+            fix: error.fix(),
         }
     }
 }

@@ -176,7 +176,7 @@ async fn reloads_are_counted_by_result_and_dated() {
     service.reloader.reload(both).unwrap();
     assert_eq!(read(&service.scrape().await), (1.0, 0.0, 2.0, 50.0));
     service.advance(50);
-    let what = wx_jssdk::error::Hint::fixed("is wrong", "有误");
+    let what = wx_jssdk::error::Text::new("is wrong", "有误");
     service.reloader.refuse(&Problems(vec![Problem {
         path: "accounts.x".into(),
         what,

@@ -1,0 +1,33 @@
+//! The type of every text that a person reads in English or Chinese.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Serialize;
+
+/// A text in English and Chinese.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+pub struct Text {
+    /// English.
+    pub en: Cow<'static, str>,
+    /// 中文。
+    pub zh: Cow<'static, str>,
+}
+
+impl Text {
+    /// Creates a constant text.
+    #[must_use]
+    pub const fn new(en: &'static str, zh: &'static str) -> Self {
+        Self {
+            en: Cow::Borrowed(en),
+            zh: Cow::Borrowed(zh),
+        }
+    }
+}
+
+/// Shows both languages as the command line does: Chinese below English.
+impl fmt::Display for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}\n    {}", self.en, self.zh)
+    }
+}
