@@ -61,9 +61,9 @@ enum Command {
 #[derive(Debug, PartialEq, Eq)]
 enum Ended {
     /// Exit code 0.
-    Well,
+    Success,
     /// Exit code 1: the command ran, and the answer is no.
-    No,
+    Failure,
 }
 
 /// A command that could not run: exit code 2, with this message on stderr.
@@ -93,8 +93,8 @@ impl Cli {
             Command::Keys(command) => command.run(),
         };
         match ended {
-            Ok(Ended::Well) => ExitCode::SUCCESS,
-            Ok(Ended::No) => ExitCode::from(1),
+            Ok(Ended::Success) => ExitCode::SUCCESS,
+            Ok(Ended::Failure) => ExitCode::from(1),
             Err(Unusable(message)) => {
                 eprintln!("wx-jssdk: {}", message.trim_end());
                 ExitCode::from(2)

@@ -49,10 +49,10 @@ impl Check {
         }
         say_without_default(&settings.signing_without_default());
         if self.offline {
-            return Ok(Ended::Well);
+            return Ok(Ended::Success);
         }
         let upstream = Upstream::new(&settings.upstream)?;
-        let mut ended = Ended::Well;
+        let mut ended = Ended::Success;
         for (name, account) in &settings.accounts {
             match probe(&upstream, account).await {
                 Ok(()) => {
@@ -65,19 +65,19 @@ impl Check {
                 Err(error) => {
                     let error = with_other_addresses(&upstream, account, error).await;
                     say(&explained(name, &error));
-                    ended = Ended::No;
+                    ended = Ended::Failure;
                 }
             }
         }
-        Ok(if self.proofs(&settings).await? {
+        Ok(if self.check_verify_files(&settings).await? {
             ended
         } else {
-            Ended::No
+            Ended::Failure
         })
     }
 
     /// Returns whether every verify file is served under every domain of its account, as WeChat requests it.
-    async fn proofs(&self, settings: &Settings) -> Result<bool, Unusable> {
+    async fn check_verify_files(&self, settings: &Settings) -> Result<bool, Unusable> {
         let reader = VerifyFileProbe::new(settings.upstream.timeout, &self.resolve)?;
         let mut all = true;
         for (name, account) in &settings.accounts {

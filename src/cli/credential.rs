@@ -165,7 +165,7 @@ impl Asking {
                 );
                 let error = describe(&error.without_url());
                 eprintln!("wx-jssdk: {server}: request failed: {error}\n    {advice}");
-                Ok(Ended::No)
+                Ok(Ended::Failure)
             }
         }
     }
@@ -211,17 +211,17 @@ impl Asking {
             (200, Some(value)) => say(value),
             (status, _) => {
                 eprintln!("wx-jssdk: {server}: {}", refusal(status, &answer));
-                return Ended::No;
+                return Ended::Failure;
             }
         }
-        Ended::Well
+        Ended::Success
     }
 }
 
 /// Returns advice for a request that got no answer.
-fn advice(obstacle: ConnectError, server: &Server, has_ca: bool) -> Text {
+fn advice(error: ConnectError, server: &Server, has_ca: bool) -> Text {
     let other = server.the_other_way();
-    match obstacle {
+    match error {
         ConnectError::Untrusted if has_ca => Text::new(
             "--ca contains neither this certificate nor its CA. If this is the right server, copy its file of server.admin_tls.cert.",
             "--ca 中既没有这张证书，也没有签发它的 CA。确认服务器无误后，请复制该服务器上 server.admin_tls.cert 所指的文件。",

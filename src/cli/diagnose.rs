@@ -85,9 +85,9 @@ impl Diagnose {
             say(&format!("\nsigned · 被签名的字符串: {string}"));
         }
         Ok(if findings[0].explains() {
-            Ended::Well
+            Ended::Success
         } else {
-            Ended::No
+            Ended::Failure
         })
     }
 

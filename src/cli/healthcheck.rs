@@ -45,9 +45,11 @@ impl Healthcheck {
         {
             Ok(Reply { status: 200, .. }) => {
                 say("ok");
-                Ok(Ended::Well)
+                Ok(Ended::Success)
             }
-            Ok(Reply { status, .. }) => Ok(no(&server, &format!("answered {status}"), &STRANGER)),
+            Ok(Reply { status, .. }) => {
+                Ok(no(&server, &format!("answered {status}"), &NOT_WX_JSSDK))
+            }
             Err(error) => {
                 let advice = advice(
                     ConnectError::of(&error, server.is_secure()),
@@ -62,14 +64,14 @@ impl Healthcheck {
 
 fn no(server: &Server, why: &str, advice: &Text) -> Ended {
     eprintln!("wx-jssdk: {server}/healthz: {why}\n    {advice}");
-    Ended::No
+    Ended::Failure
 }
 
 /// Returns advice for a request that got no answer. Certificates are not verified here, so that none can be
 /// the cause.
-fn advice(obstacle: ConnectError, server: &Server, is_named: bool) -> Text {
+fn advice(error: ConnectError, server: &Server, is_named: bool) -> Text {
     let place = server.place();
-    match obstacle {
+    match error {
         ConnectError::NoTls if is_named => {
             Text::new("The service does not use TLS: remove --tls.", "该地址没有启用 TLS：请去掉 --tls。")
         }
@@ -88,7 +90,7 @@ fn advice(obstacle: ConnectError, server: &Server, is_named: bool) -> Text {
     }
 }
 
-const STRANGER: Text = Text::new(
+const NOT_WX_JSSDK: Text = Text::new(
     "wx-jssdk answers 200: another program may use this port. Check that --address is the public listener of wx-jssdk (server.listen).",
     "wx-jssdk 在此应返回 200：该端口是否属于其他程序？--address 应为 wx-jssdk 的公开端口（server.listen）。",
 );

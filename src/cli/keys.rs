@@ -46,6 +46,6 @@ impl Keys {
         say("[[server.api_keys]]");
         say(&format!("name = \"{name}\""));
         say(&format!("sha256 = \"{}\"", KeyHash::of(&key)));
-        Ok(Ended::Well)
+        Ok(Ended::Success)
     }
 }

@@ -38,7 +38,7 @@ impl SandboxCommand {
         }
         stop.await;
         sandbox.stop().await;
-        Ok(Ended::Well)
+        Ok(Ended::Success)
     }
 }
 

@@ -70,7 +70,7 @@ impl Serve {
         if let Some(reloading) = reloading {
             reloading.abort();
         }
-        Ok(Ended::Well)
+        Ok(Ended::Success)
     }
 
     async fn build(&self, settings: &Settings) -> Result<Application, StartupError> {
@@ -148,7 +148,7 @@ async fn reload_at_hangup(
         let serve = serve.clone();
         systemd::reloading();
         let looking = reloader.clone();
-        let _ = tokio::task::spawn_blocking(move || looking.look_at_certificates()).await;
+        let _ = tokio::task::spawn_blocking(move || looking.reload_certificates()).await;
         match tokio::task::spawn_blocking(move || serve.0.settings_beside(&serve.1)).await {
             // The reloader logs each problem of a rejected configuration.
             Ok(Ok(settings)) => {

@@ -50,7 +50,7 @@ impl Sign {
             say(&signer.signature(url, &nonce, timestamp).to_string());
             say(&format!("noncestr={nonce}&timestamp={timestamp}&url={url}"));
         }
-        Ok(Ended::Well)
+        Ok(Ended::Success)
     }
 
     /// Rejects URLs that no browser has as its address. Accepts raw non-ASCII: another backend may have

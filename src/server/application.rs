@@ -10,7 +10,7 @@ use arc_swap::ArcSwap;
 
 use super::config::{Settings, StoreSettings};
 use super::connection_stats::Counter;
-use super::listener::{Exit, Listener, say_goodbye};
+use super::listener::{Exit, Listener, drain_connections};
 use super::metrics::{BrokerMetrics, GuardMetrics, Metrics, ProcessMetrics, RequestMetrics};
 use super::ready::Readiness;
 use super::reload::Reloader;
@@ -20,7 +20,7 @@ use super::sockets::HandedOver;
 use super::startup_error::{StartupError, check_addresses};
 use super::systemd;
 use super::telemetry;
-use super::tls::{Certificate, keep_looking};
+use super::tls::{Certificate, watch_certificates};
 use crate::account::Account;
 use crate::actix::{ApiKey, ApiKeys, KeyHash, new_key};
 use crate::broker::Broker;
@@ -83,7 +83,7 @@ impl Application {
     ) -> Result<Self, StartupError> {
         check_addresses(settings, None)?;
         let guards = Guards::new(settings, &clock, handed_over)?;
-        guards.say_who_is_not_limited(settings);
+        guards.log_unlimited_peers(settings);
         let store = open(&settings.store)?;
         Self::assemble(
             settings,
@@ -277,8 +277,8 @@ impl Application {
             .iter()
             .map(|listener| listener.exit.clone())
             .collect();
-        let looking = tokio::spawn(keep_looking(self.guards.certificates));
-        let calming = tokio::spawn(systemd::keep_watchdog_calm(
+        let certificates = tokio::spawn(watch_certificates(self.guards.certificates));
+        let watchdog = tokio::spawn(systemd::feed_watchdog(
             exits.iter().map(|exit| exit.load.clone()).collect(),
         ));
         let serving: Vec<_> = listeners
@@ -296,10 +296,12 @@ impl Application {
         }
         systemd::stopping();
         tracing::info!("shutting down: no new connections, requests in progress may finish");
-        at_once(&exits, |exit| async move { exit.begin().await }).await;
-        say_goodbye(&exits, self.shutdown).await;
-        at_once(&exits, |exit| async move { exit.end().await }).await;
-        [looking, calming].iter().for_each(|task| task.abort());
+        in_parallel(&exits, |exit| async move { exit.begin().await }).await;
+        drain_connections(&exits, self.shutdown).await;
+        in_parallel(&exits, |exit| async move { exit.end().await }).await;
+        [certificates, watchdog]
+            .iter()
+            .for_each(|task| task.abort());
         let mut served = Ok(());
         for server in serving {
             served = served.and(
@@ -316,7 +318,7 @@ impl Application {
 }
 
 /// Starts the step on all listeners before it waits for any.
-async fn at_once<F: Future<Output = ()> + Send + 'static>(
+async fn in_parallel<F: Future<Output = ()> + Send + 'static>(
     exits: &[Exit],
     step: impl Fn(Exit) -> F,
 ) {

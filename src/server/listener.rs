@@ -244,8 +244,8 @@ impl Exit {
 
 /// Waits so that active clients receive `Connection: close` before their connection ends, instead of
 /// finding it closed at their next request. Returns early once no connection is open.
-pub(super) async fn say_goodbye(exits: &[Exit], within: Duration) {
-    let mut left = within.min(GOODBYE);
+pub(super) async fn drain_connections(exits: &[Exit], within: Duration) {
+    let mut left = within.min(DRAIN_TIME);
     while !left.is_zero() {
         let step = left.min(Duration::from_millis(50));
         tokio::time::sleep(step).await;
@@ -270,4 +270,4 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// A client with longer pauses may find its connection closed, as after any idle time, and retries on a
 /// new one.
-const GOODBYE: Duration = Duration::from_secs(1);
+const DRAIN_TIME: Duration = Duration::from_secs(1);

@@ -149,7 +149,7 @@ impl Reloader {
     }
 
     /// Reads the certificate files again, independent of the configuration.
-    pub fn look_at_certificates(&self) {
+    pub fn reload_certificates(&self) {
         for certificate in &self.certificates {
             certificate.look();
         }

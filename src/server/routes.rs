@@ -103,7 +103,7 @@ impl Guards {
     }
 
     /// Logged once, at the start, for operators who have a proxy in front and have not named it.
-    pub(super) fn say_who_is_not_limited(&self, settings: &Settings) {
+    pub(super) fn log_unlimited_peers(&self, settings: &Settings) {
         if settings.limits.requests_per_second > 0 && settings.server.proxies.trusted.is_empty() {
             tracing::info!(
                 "server.trusted_proxies is empty: peers on this machine and in private networks are not rate limited, since they may be proxies"

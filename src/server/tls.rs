@@ -371,7 +371,7 @@ fn provider() -> Arc<CryptoProvider> {
 
 /// Checks the certificate files for as long as the service runs. They are small and read whole: a file's
 /// modification time says little if the path is a link that is switched.
-pub(super) async fn keep_looking(certificates: Vec<Certificate>) {
+pub(super) async fn watch_certificates(certificates: Vec<Certificate>) {
     let mut every_minute = tokio::time::interval(LOOK_EVERY);
     every_minute.tick().await;
     loop {
