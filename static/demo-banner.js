@@ -40,7 +40,7 @@ export function showOk() {
     client.wecom
       ? t("WeCom accepts this server's signature.", "企业微信认可这台服务器的签名。")
       : t("WeChat accepts this server's signature.", "微信认可这台服务器的签名。"),
-    t("WeChat has accepted the signature: try them.", "签名已获认可，可以逐个试用。"),
+    t("WeChat accepted the signature: try the interfaces.", "签名已获认可，可以逐个试用。"),
   );
 }
 
@@ -54,7 +54,7 @@ export function showError(words, evidence = {}) {
     "error",
     words.title,
     words.summary || "",
-    t("Locked: WeChat has not accepted a signature yet.", "暂不可用：微信还没有认可签名。"),
+    t("Disabled until WeChat accepts the signature.", "暂不可用：微信还没有认可签名。"),
   );
   $("says").textContent = words.says;
   $("says").parentElement.hidden = !words.says;
@@ -71,7 +71,7 @@ export function showOutside() {
     "outside",
     t("Not inside WeChat", "当前不在微信中"),
     t("jweixin never answers anywhere else.", "jweixin 只在微信内才会回应。"),
-    t("Locked: open this page inside WeChat.", "暂不可用：请在微信中打开本页。"),
+    t("Disabled: open this page in WeChat.", "暂不可用：请在微信中打开本页。"),
   );
   $("phone").open = true;
   $("steps").hidden = true;
@@ -112,16 +112,16 @@ export function showSdk(host) {
   } else if (host === "") {
     $("sdk").textContent = t("trying the second host…", "正在尝试备用域名…");
   } else {
-    $("sdk").textContent = t("a stand-in, not jweixin", "替身脚本，并非 jweixin");
+    $("sdk").textContent = t("a substitute, not jweixin", "沙箱的替代脚本，并非 jweixin");
     $("sandbox-note").textContent = t(
-      "The real jweixin cannot be reached from here, so a stand-in of this sandbox is used. The signature is really checked.",
-      "此处无法访问真正的 jweixin，现由沙箱自带的替身脚本代替；签名仍是真实校验的。",
+      "jweixin cannot be loaded here, so the sandbox's substitute is used. The signature is still verified.",
+      "此处无法加载 jweixin，已改用沙箱自带的替代脚本；签名仍是真实校验的。",
     );
   }
 }
 
 export function showSupport(known, of) {
-  $("support").textContent = t(`${known} of ${of} known to this client`, `支持 ${known} / ${of} 个`);
+  $("support").textContent = t(`${known} of ${of} supported by this client`, `支持 ${known} / ${of} 个`);
 }
 
 /** Compares the signed URL with the current one. The fragment is never signed. */
@@ -157,12 +157,12 @@ function drawQr() {
   qr.onerror = () => {
     qr.hidden = true;
     note.textContent = t(
-      "This address is not one of the account's JS safe domains, so no QR code is drawn and no signature would be given.",
+      "This host is not one of the account's JS safe domains: there is no QR code, and pages on it are not signed.",
       "当前地址不在公众号的 JS 接口安全域名内，因此不生成二维码，也无法签名。",
     );
   };
   if (/^(localhost|127\.|\[::1\])/.test(location.host)) {
-    note.textContent = t("A phone cannot reach this address: it is this computer only.", "该地址仅限本机访问，手机无法打开。");
+    note.textContent = t("Phones cannot open this address: it only works on this computer.", "该地址仅限本机访问，手机无法打开。");
   }
   qr.src = `qr.svg?url=${encodeURIComponent(location.href)}`;
 }
@@ -177,7 +177,7 @@ function keepQuery(link) {
   const on = new URLSearchParams(location.search).get(name) === value;
   const toggles = name === "break";
   link.href = `?${kept.concat(on && toggles ? [] : [`${name}=${value}`]).join("&")}${location.hash}`;
-  if (on && toggles) link.textContent = t("Mend the signature", "恢复签名");
+  if (on && toggles) link.textContent = t("Restore the signature", "恢复签名");
 }
 
 export function showSandbox() {
@@ -188,10 +188,10 @@ export function showSandbox() {
     $("sandbox-nav").hidden = true;
     note.textContent = client.wechat
       ? t(
-          "This is a real WeChat, but the sandbox's account is made up: WeChat will refuse it. Start the server with your own account.",
+          "This is a real WeChat client, but the sandbox's account does not exist: WeChat will refuse it. Start the server with your own account.",
           "当前是真实的微信，而沙箱账号是虚构的，微信会拒绝其签名。请用自己的账号启动服务。",
         )
-      : t("The script that plays the client did not load.", "模拟客户端的脚本没有加载。");
+      : t("The script that simulates the client did not load.", "模拟客户端的脚本没有加载。");
     return;
   }
   $("client").textContent = `${client.label} (${t("simulated", "模拟")})`;

@@ -150,7 +150,7 @@ function noCouponsInWeCom() {
   throw new Explained({
     says: "",
     cause: t(
-      "Coupons belong to official accounts: WeCom has none. It was not called.",
+      "Only official accounts have coupons; WeCom does not. The interface was not called.",
       "卡券属于公众号，企业微信中没有，因此没有调用。",
     ),
     fixes: [t("Open this page in WeChat.", "请在微信中打开本页。")],
@@ -165,7 +165,7 @@ function notWeCom(name) {
     ),
     fixes: [
       t(
-        "Open this page in WeCom, with ?account= naming a WeCom account of this server.",
+        "Open this page in WeCom, with ?account= set to a WeCom account of this server.",
         "请在企业微信中打开本页，并用 ?account= 指定本服务中的企业微信账号。",
       ),
     ],

@@ -162,8 +162,8 @@ export function markSupport(known) {
     const mark = card.element.querySelector(".mark-dot");
     mark.dataset.support = card.support;
     mark.querySelector(".unseen").textContent = card.support
-      ? t("known to this client", "客户端支持")
-      : t("not known to this client", "客户端不支持");
+      ? t("supported by this client", "客户端支持")
+      : t("not supported by this client", "客户端不支持");
     mark.title = mark.textContent;
     card.element.dataset.support = card.support;
   }

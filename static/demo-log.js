@@ -97,7 +97,7 @@ async function copy() {
   const copied = await copyText(text);
   $("log-note").textContent = copied
     ? t(`Copied: ${entries.length} calls.`, `已复制 ${entries.length} 条记录。`)
-    : t("This client does not let pages copy. Select the text below.", "此客户端不允许网页复制，请手动选择下方文字。");
+    : t("This client does not allow pages to copy. Select the text below.", "此客户端不允许网页复制，请手动选择下方文字。");
   const manual = $("log-text");
   manual.hidden = copied;
   manual.value = copied ? "" : text;

@@ -64,14 +64,14 @@ async function send(body) {
     return {
       trouble: {
         title: t(answer.title || code, `服务器没有给出诊断（${code}）`),
-        text: t(answer.hint?.en || answer.detail || "Ask again later.", answer.hint?.zh || "请稍后再试。"),
+        text: t(answer.hint?.en || answer.detail || "Try again later.", answer.hint?.zh || "请稍后再试。"),
       },
     };
   } catch {
     return {
       trouble: {
         title: t("The server does not answer", "服务器没有响应"),
-        text: t("Look whether it runs, and ask again.", "请确认服务正在运行，然后重试。"),
+        text: t("Check that it is running, then try again.", "请确认服务正在运行，然后重试。"),
       },
     };
   }
@@ -117,7 +117,7 @@ function show(answer) {
 }
 
 const SURE = {
-  proven: () => t("Proven by computation", "已由计算证明"),
+  proven: () => t("Proven by recomputation", "已重算确认"),
   likely: () => t("Very likely", "很可能"),
   possible: () => t("Possibly", "可能"),
 };
@@ -134,10 +134,10 @@ function showRead({ read }) {
   at("read").dataset.known = String(read.kinds.length > 0);
   at("read").textContent = named
     ? t(`Recognised: ${named}.`, `已识别：${named}。`)
-    : t("Nothing in the text was recognised.", "没有识别出任何内容。");
+    : t("No values were recognised in the text.", "没有识别出任何内容。");
   if (read.kinds.includes("source")) {
     at("read").textContent = t(
-      "This is source code with variables. Paste what they hold: console.log(JSON.stringify(config)).",
+      "This is source code with variables. Paste their values: console.log(JSON.stringify(config)).",
       "这是只有变量的代码。请贴出它们的值：console.log(JSON.stringify(config))。",
     );
   }
@@ -183,12 +183,12 @@ function showChecks({ pageAllowed, read }) {
   const checks = [
     [
       t(`${host} is bound as JS接口安全域名 (WeCom: trusted domain) of this very appId, without scheme and port.`, `${host} 已绑定为该 appId 的「JS接口安全域名」（企业微信：可信域名），不带协议和端口。`),
-      pageAllowed === false && t("This server signs no page of that host for this account.", "本服务器的该账号不为这个域名签名，请先检查它。"),
+      pageAllowed === false && t("This server does not sign pages of this host for this account.", "本服务器的该账号不为这个域名签名，请先检查它。"),
     ],
     [t("wx.config gets exactly these values, and appId is the account of the ticket.", "传给 wx.config 的就是这些值，appId 与 ticket 属于同一账号。")],
-    [t("The address is the one that the client checks: on iOS that of the first page load, elsewhere the current one; after sharing it has more parameters.", "地址与客户端校验的一致：iOS 校验首次加载的地址，其他平台校验当前地址；分享后地址会多出参数。")],
-    [t("The answer is not from a cache: a signature lives as long as its ticket, two hours at most.", "返回内容没有被缓存：签名随 ticket 失效，最长两小时。")],
-    [t("What the client says with debug: true. Not every failure is the signature's: permissions, jsApiList, an old client.", "用 debug: true 查看客户端的原话：不是所有失败都与签名有关，也可能是权限、jsApiList 或客户端版本。")],
+    [t("The URL is the one that the client verifies: on iOS that of the first page load, elsewhere the current one; sharing adds parameters.", "地址与客户端校验的一致：iOS 校验首次加载的地址，其他平台校验当前地址；分享后地址会多出参数。")],
+    [t("The answer is not cached: a signature is valid as long as its ticket, two hours at most.", "返回内容没有被缓存：签名随 ticket 失效，最长两小时。")],
+    [t("The client's message with debug: true. Other causes: permissions, jsApiList, an old client.", "用 debug: true 查看客户端的原话：不是所有失败都与签名有关，也可能是权限、jsApiList 或客户端版本。")],
   ];
   at("checks").replaceChildren(
     ...checks.map(([text, warning]) => {
@@ -258,9 +258,9 @@ function showOthers(others, first) {
 function showBasis({ ticket, appId, findings }) {
   const computed = findings.some((finding) => finding.evidence || finding.expected);
   const basis = {
-    given: () => t("Computed with the ticket that you gave.", "使用你提供的 ticket 计算。"),
-    account: () => t(`Computed with the living ticket of ${appId} on this server, which is not shown.`, `使用本服务器上 ${appId} 的有效 ticket 计算（不会显示）。`),
-    unavailable: () => t(`This server has no ticket of ${appId} at the moment: nothing could be computed.`, `本服务器暂时没有 ${appId} 的 ticket，无法计算。`),
+    given: () => t("Computed with the ticket that you entered.", "使用你提供的 ticket 计算。"),
+    account: () => t(`Computed with the current ticket of ${appId} on this server, which is not shown.`, `使用本服务器上 ${appId} 的有效 ticket 计算（不会显示）。`),
+    unavailable: () => t(`This server has no ticket of ${appId} at the moment: no computation was possible.`, `本服务器暂时没有 ${appId} 的 ticket，无法计算。`),
     none: () => "",
   }[ticket]();
   at("basis").textContent = computed || ticket === "unavailable" ? basis : "";

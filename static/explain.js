@@ -12,7 +12,7 @@ export function explainAnswer(res, { sandbox = false, urls = {} } = {}) {
   const reason = res && res.reason && (chinese ? res.reason.zh : res.reason.en);
   if (sandbox && !reason && !checked) {
     fixes.unshift(
-      t("The sandbox's account is made up; only the simulated client knows it.", "沙箱账号是虚构的，只有模拟客户端认识它。"),
+      t("The sandbox's account does not exist at WeChat; only the simulated client accepts it.", "沙箱账号是虚构的，只有模拟客户端认识它。"),
     );
   }
   return {
@@ -64,12 +64,12 @@ export function explainProblem(what) {
       cause: what.slow
         ? t("No answer came within 15 seconds.", "15 秒内没有收到回复。")
         : t(
-            "The connection failed: the server is down, or a proxy, CORS rule or network stands between.",
+            "The connection failed: the server is down, or a proxy, a CORS rule or the network prevents it.",
             "连接失败：服务未启动，或被代理、跨域规则、网络拦截。",
           ),
       fixes: [
-        t("Is the server running? Look at /healthz.", "确认服务已启动，可查看 /healthz。"),
-        t("Behind nginx or Caddy: is the path passed on?", "若前面有 nginx 或 Caddy，请确认该路径已转发。"),
+        t("Check that the server is running, for example with /healthz.", "确认服务已启动，可查看 /healthz。"),
+        t("Behind nginx or Caddy: check that the path is forwarded.", "若前面有 nginx 或 Caddy，请确认该路径已转发。"),
       ],
     };
   }
@@ -78,10 +78,10 @@ export function explainProblem(what) {
       title: t("The endpoint's answer is not JSON", "签名接口返回的不是 JSON"),
       says: `HTTP ${what.status}: ${what.notJson.trim().slice(0, 120)}`,
       cause: t(
-        "Somebody else answered: a proxy's error page, or another site at this path.",
+        "Another server answered: a proxy's error page, or another site at this path.",
         "回复来自别处：代理的错误页，或该路径属于其他站点。",
       ),
-      fixes: [t("Ask for the endpoint by itself and see who answers.", "请单独访问签名接口，看看是谁在回复。")],
+      fixes: [t("Request the endpoint directly and check which server answers.", "请单独访问签名接口，看看是谁在回复。")],
     };
   }
   if (what.missing) {
@@ -89,7 +89,7 @@ export function explainProblem(what) {
       title: t("The endpoint's answer is incomplete", "签名接口的返回不完整"),
       says: what.missing.join(", "),
       cause: t("wx.config needs these fields, spelled exactly so.", "wx.config 需要这些字段，且大小写必须一致。"),
-      fixes: [t("Is the endpoint really wx-jssdk?", "请确认该接口确为 wx-jssdk。")],
+      fixes: [t("Check that the endpoint is wx-jssdk.", "请确认该接口确为 wx-jssdk。")],
     };
   }
   if (what.noSdk) {
@@ -98,9 +98,9 @@ export function explainProblem(what) {
       says: what.noSdk.join(", "),
       cause: t("Neither of WeChat's two script hosts answered.", "微信的两个脚本域名都没有响应。"),
       fixes: [
-        t("Check the phone's network, and whether it lets these hosts through.", "检查手机网络，以及是否拦截了上述域名。"),
+        t("Check the phone's network, and that it does not block these hosts.", "检查手机网络，以及是否拦截了上述域名。"),
         t(
-          "If a Content-Security-Policy is added on the way: it must allow both in script-src.",
+          "If a proxy adds a Content-Security-Policy, its script-src must allow both hosts.",
           "若中途附加了 CSP，其 script-src 必须允许这两个域名。",
         ),
       ],
@@ -116,17 +116,17 @@ export function explainProblem(what) {
       ),
       fixes: [
         t(
-          "Is this really WeChat's own browser, and not an app with WeChat's user agent?",
+          "Check that this is WeChat's browser, and not another app with WeChat's user agent.",
           "确认这是微信内置浏览器，而不是伪装 UA 的应用。",
         ),
-        t("Close the page, open it again; update WeChat.", "关闭后重新打开本页，或升级微信。"),
+        t("Close and reopen the page, or update WeChat.", "关闭后重新打开本页，或升级微信。"),
       ],
     };
   }
   return {
     title: t("The page itself failed", "页面自身出错"),
     says: String(what.thrown),
-    cause: t("A fault in this page's script.", "本页脚本出现异常。"),
+    cause: t("An error in this page's script.", "本页脚本出现异常。"),
     fixes: [t("Please report it with the line above.", "请附上面的信息反馈。")],
   };
 }
@@ -134,15 +134,15 @@ export function explainProblem(what) {
 /** Explains the endpoint's error: RFC 9457 with a hint in both languages. */
 function explainRefusal({ status, problem, retryAfter }) {
   const hint = problem.hint && (chinese ? problem.hint.zh : problem.hint.en);
-  const fixes = hint ? [hint] : [t("Look into the server's log.", "请查看服务端日志。")];
+  const fixes = hint ? [hint] : [t("Check the server's log.", "请查看服务端日志。")];
   if (retryAfter) fixes.push(t(`Try again in ${retryAfter} s.`, `${retryAfter} 秒后再试。`));
   return {
-    title: t("No signature was given", "服务器没有给出签名"),
-    summary: t("The server refused; WeChat was not asked.", "服务器拒绝签名，尚未交给微信校验。"),
+    title: t("No signature", "服务器没有给出签名"),
+    summary: t("The server refused to sign; WeChat was not involved.", "服务器拒绝签名，尚未交给微信校验。"),
     says: [`HTTP ${status}`, problem.code, problem.errcode && `errcode ${problem.errcode}`].filter(Boolean).join(" · "),
     // The reason is in English only: Chinese shows its code instead, and the hint.
     cause: t(
-      problem.detail || problem.title || "It gave no reason.",
+      problem.detail || problem.title || "No reason was given.",
       problem.code ? `服务器给出的错误码是 ${problem.code}，处理办法见下。` : "未给出原因。",
     ),
     fixes,

@@ -34,7 +34,7 @@ export const PHONE = [
         fields: [list("jsApiList", "@apis", { required: true })],
         says: (res) => {
           const known = Object.values(res.checkResult || {}).filter((able) => able === true || able === "true").length;
-          return [`${known} known to this client`, `客户端支持 ${known} 个`];
+          return [`${known} supported by this client`, `客户端支持 ${known} 个`];
         },
       },
       {
@@ -253,7 +253,7 @@ export const PHONE = [
       {
         name: "closeWindow",
         title: ["Close this window", "关闭当前窗口"],
-        about: ["A client that closes the page has nobody left to answer.", "页面被关闭后，自然收不到回应。"],
+        about: ["A client that closes the page cannot answer it.", "页面被关闭后，自然收不到回应。"],
         says: () => ["Closed, or about to be.", "窗口已关闭或即将关闭。"],
       },
     ],

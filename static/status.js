@@ -223,7 +223,7 @@ async function refresh(key) {
     }
     answer.ok ? tellDone(body) : tellProblem(answer, body);
   } catch {
-    say("down", t("The server did not answer. Is it running?", "服务器没有响应，请确认其是否在运行。"));
+    say("down", t("The server did not answer. Check that it is running.", "服务器没有响应，请确认其是否在运行。"));
   }
   $("ask-send").disabled = false;
   shown = undefined;

@@ -18,10 +18,10 @@
   // code: [cause en, cause zh, fix en, fix zh]
   const TEXTS = {
     not_in_wechat: [
-      "This is not WeChat (for agentReady: not WeCom); nothing would answer.",
+      "This is not WeChat (for agentReady: not WeCom): no client would answer.",
       "当前不在微信中（agentReady 须在企业微信中），不会有响应。",
       "Open the page there.",
-      "请在其中打开。",
+      "请在微信（或企业微信）中打开本页。",
     ],
     sdk_not_loaded: [
       "jweixin came neither from res.wx.qq.com nor from res2.wx.qq.com.",
@@ -30,9 +30,9 @@
       "请检查网络和 CSP 的 script-src。",
     ],
     endpoint_unreachable: [
-      "The signing endpoint gave no usable answer.",
+      "The signing endpoint returned no usable answer.",
       "签名接口没有返回可用的结果。",
-      "Open error.address in a browser; is the option endpoint right? Across origins the page must be on a safe domain.",
+      "Open error.address in a browser, and check the option endpoint. From another origin, the page must be on a safe domain.",
       "请在浏览器中打开 error.address，并核对 endpoint 选项；跨域时页面须在安全域名下。",
     ],
     page_not_allowed: ["The page is outside the account's JS safe domains.", "本页不在 JS 接口安全域名内。", "", ""],
@@ -43,7 +43,7 @@
       "请核对 AppID；测试号的用户须先关注。",
     ],
     timeout: ["The client did not answer.", "客户端没有响应。", "Reload the page, or update the client.", "请重新加载页面或升级客户端。"],
-    api_failed: ["The client could not do it, see errMsg.", "客户端未能完成，见 errMsg。", "Check the arguments.", "请检查参数。"],
+    api_failed: ["The client could not complete the call, see errMsg.", "客户端未能完成，见 errMsg。", "Check the arguments.", "请检查参数。"],
   };
 
   // <client-errors>

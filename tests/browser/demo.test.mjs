@@ -104,7 +104,7 @@ describe("in the sandbox, in an ordinary browser", () => {
           "ready runs after an error as well, and must not count",
         );
         expectQuiet(page);
-        await page.getByRole("link", { name: lang === "en" ? "Mend the signature" : "恢复签名" }).click();
+        await page.getByRole("link", { name: lang === "en" ? "Restore the signature" : "恢复签名" }).click();
         await expectVerdict(page, "ok", "config:ok");
       }));
   }
@@ -337,7 +337,7 @@ describe("when it cannot work", () => {
         }),
       );
       await page.goto(`${service.url}/?lang=en`);
-      await expectVerdict(page, "error", "No signature was given");
+      await expectVerdict(page, "error", "No signature");
       assert.equal(await text(page, "says"), "HTTP 502 · account_misconfigured · errcode 40164");
       assert.equal(await text(page, "cause"), "WeChat refuses this server's IP.");
       assert.match(await text(page, "fixes"), /Add the IP to the allow-list\.[^]*Try again in 60 s/);

@@ -105,7 +105,7 @@ describe("the answer", () => {
       const marks = (id) => page.locator(`#${id} mark`).allInnerTexts();
       assert.deepEqual([await marks("signed"), await marks("expected")], [["张"], ["%E5%BC%A0"]]);
       assert.equal(await page.locator("#signed").evaluate((one) => one.textContent), `jsapi_ticket=[jsapi_ticket]&noncestr=${NONCE}&timestamp=${TIME}&url=https://h.cn/p?name=张&b=2`);
-      assert.equal(await page.locator("#confidence").innerText(), "Proven by computation");
+      assert.equal(await page.locator("#confidence").innerText(), "Proven by recomputation");
       assert.match(await page.locator("#fix").innerText(), /byte for byte/);
     }));
 
@@ -215,7 +215,7 @@ describe("the answer", () => {
   test("the server's refusals are told in words", () =>
     atDoctor({}, async (page) => {
       await page.route("**/doctor/diagnose", (route) =>
-        route.fulfill({ status: 429, contentType: "application/problem+json", body: JSON.stringify({ code: "rate_limited", title: "Too many questions", hint: { en: "Ask again later.", zh: "请稍后再试。" } }) }),
+        route.fulfill({ status: 429, contentType: "application/problem+json", body: JSON.stringify({ code: "rate_limited", title: "Too many questions", hint: { en: "Try again later.", zh: "请稍后再试。" } }) }),
       );
       await fill(page, { paste: "x" });
       await page.locator("#ask").click();

@@ -16,7 +16,7 @@ async function shoot(state, verdict) {
   for (const [size, viewport] of [["phone", PHONE], ["desktop", DESKTOP]]) {
     for (const [lang, locale] of [["zh", "zh-CN"], ["en", "en-US"]]) {
       const page = await openPage(browser, { viewport, locale, timezoneId: "Asia/Shanghai" });
-      await page.goto(`${service.private}/status?lang=${lang}`);
+      await page.goto(`${service.admin}/status?lang=${lang}`);
       await page.locator(`.st-verdict[data-state="${verdict}"]`).waitFor();
       await page.locator('#pulse[data-pulse="live"]').waitFor();
       const path = join(images, `status-${size}-${lang}-${state}.png`);
@@ -40,7 +40,7 @@ async function pass(lives) {
 
 async function settled(isSo) {
   for (let tries = 0; tries < 200; tries++) {
-    const { accounts } = await (await fetch(`${service.private}/status.json`)).json();
+    const { accounts } = await (await fetch(`${service.admin}/status.json`)).json();
     if (accounts.every(isSo)) return;
     await new Promise((resolve) => setTimeout(resolve, 100));
   }

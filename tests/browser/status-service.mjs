@@ -1,4 +1,4 @@
-// The service in sandbox mode as the status page's tests need it: its private address, the key of this run, and WeChat's faults.
+// The service in sandbox mode as the status page's tests need it: its admin address, the key of this run, and WeChat's faults.
 
 import { spawn } from "node:child_process";
 import { join } from "node:path";
@@ -46,7 +46,7 @@ function announced(child) {
       text += chunk;
       const find = (name) => (text.match(new RegExp(`^${name}\\s+(\\S+)$`, "m")) || [])[1];
       const [address, sandbox, key] = [find("admin"), find("sandbox"), find("api key")];
-      if (address && sandbox && key) resolve({ private: address, sandbox, key });
+      if (address && sandbox && key) resolve({ admin: address, sandbox, key });
     };
     child.stdout.on("data", hear);
     child.stderr.on("data", hear);

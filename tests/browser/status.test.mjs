@@ -26,7 +26,7 @@ async function onPage(options, work) {
 }
 
 async function open(page, query = "") {
-  await page.goto(`${service.private}/status${query}`);
+  await page.goto(`${service.admin}/status${query}`);
   await page.locator('#pulse[data-pulse="live"]').waitFor();
 }
 
@@ -48,7 +48,7 @@ describe("the status page", () => {
       assert.equal(await page.locator(".st-chart").count(), 6);
       assert.match(await page.locator("#account-demo .st-life").first().innerText(), /剩余 1 小时 59 分/);
       assert.ok((await page.locator("#account-demo .st-fill").first().getAttribute("width")) > 99);
-      const response = await page.request.get(`${service.private}/status`);
+      const response = await page.request.get(`${service.admin}/status`);
       assert.match(response.headers()["content-security-policy"], /script-src 'self'; style-src 'self'/);
       expectQuiet(page);
     }));
