@@ -433,8 +433,8 @@ mod tests {
                 "generation",
             ),
         ] {
-            let said = impossible.check().unwrap_err();
-            assert!(said.contains(why) && !said.contains("Evil"), "{said}");
+            let reason = impossible.check().unwrap_err();
+            assert!(reason.contains(why) && !reason.contains("Evil"), "{reason}");
         }
         assert_eq!(valued(&"x".repeat(4_096)).check(), Ok(()));
         assert_eq!(credential(1_000, 86_400).check(), Ok(()));

@@ -220,7 +220,7 @@ impl Case {
 
     /// Sets the client's error text and the checked URL that it names, where they are not set yet.
     #[must_use]
-    pub fn said(mut self, error: Option<String>) -> Self {
+    pub fn client_error(mut self, error: Option<String>) -> Self {
         self.checked_url = self
             .checked_url
             .or_else(|| error.as_deref().and_then(client_errors::checked_url));
@@ -322,20 +322,20 @@ pub fn diagnose_briefly(case: &Case) -> Vec<Finding> {
 
 fn diagnosed(case: &Case, effort: Effort) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let said = said(case);
+    let client_findings = client_findings(case);
     if case.signature.is_empty() {
-        findings.extend(said);
+        findings.extend(client_findings);
     } else if let Some(sent) = Sent::of(&case.signature) {
         let search = Search::new(case, &sent, effort).filter(|_| case.is_whole());
         let expected = search.as_ref().map(Search::expected);
         let found = search.and_then(Search::run);
         match expected {
-            _ if found.is_none() && sent.is_short() => malformed(said, &mut findings),
-            Some(expected) => judged(case, found, expected, said, &mut findings),
-            None => looked_at(case, &sent, said, &mut findings),
+            _ if found.is_none() && sent.is_short() => malformed(client_findings, &mut findings),
+            Some(expected) => judged(case, found, expected, client_findings, &mut findings),
+            None => without_verdict(case, &sent, client_findings, &mut findings),
         }
     } else {
-        malformed(said, &mut findings);
+        malformed(client_findings, &mut findings);
     }
     if findings.iter().all(is_refusal_alone) {
         let lacking = match case.is_whole() {
@@ -350,19 +350,23 @@ fn diagnosed(case: &Case, effort: Effort) -> Vec<Finding> {
 }
 
 /// Explains the client's error text, refined by what is known about the page.
-fn said(case: &Case) -> Vec<Finding> {
+fn client_findings(case: &Case) -> Vec<Finding> {
     let Some(error) = case.error.as_deref() else {
         return Vec::new();
     };
-    let mut said = client_errors::explained(error, case.checked());
-    let is_about = |codes: &[&str]| said.iter().any(|finding| codes.contains(&finding.code));
+    let mut client_findings = client_errors::explained(error, case.checked());
+    let is_about = |codes: &[&str]| {
+        client_findings
+            .iter()
+            .any(|finding| codes.contains(&finding.code))
+    };
     let page = client_errors::refused_address(error).unwrap_or(case.checked());
     if is_about(&["offline_verifying", "permission_denied"]) && is_unlisted(case, error) {
-        said.insert(0, Finding::new(Confidence::Likely, &verdicts::NOT_LISTED));
+        client_findings.insert(0, Finding::new(Confidence::Likely, &verdicts::NOT_LISTED));
     } else if is_about(&["domain_not_bound", "trusted_domain_mismatch"]) && has_other_port(page) {
-        said.insert(0, Finding::new(Confidence::Likely, &verdicts::PORT));
+        client_findings.insert(0, Finding::new(Confidence::Likely, &verdicts::PORT));
     }
-    said
+    client_findings
 }
 
 /// Returns whether `jsApiList` is known and lacks the rejected interface (`chooseImage:…`).
@@ -389,9 +393,9 @@ fn has_other_port(page: &str) -> bool {
     is_domain && page.port().is_some_and(|port| ![80, 443].contains(&port))
 }
 
-fn malformed(said: Vec<Finding>, findings: &mut Vec<Finding>) {
+fn malformed(client_findings: Vec<Finding>, findings: &mut Vec<Finding>) {
     findings.push(Finding::new(Confidence::Proven, &verdicts::MALFORMED));
-    findings.extend(said);
+    findings.extend(client_findings);
 }
 
 /// Adds the findings of a search that had a ticket to compute with.
@@ -399,7 +403,7 @@ fn judged(
     case: &Case,
     found: Option<Found>,
     expected: String,
-    mut said: Vec<Finding>,
+    mut client_findings: Vec<Finding>,
     findings: &mut Vec<Finding>,
 ) {
     match found {
@@ -417,8 +421,8 @@ fn judged(
                 (Confidence::Proven, &verdicts::RIGHT)
             };
             // The signature is valid, so the client's "invalid signature" explains nothing.
-            said.retain(|finding| !is_about_the_whole(finding));
-            findings.extend(said);
+            client_findings.retain(|finding| !is_about_the_whole(finding));
+            findings.extend(client_findings);
             findings.push(Finding {
                 evidence: Some(string),
                 ..Finding::new(sure, verdict)
@@ -435,12 +439,12 @@ fn judged(
             };
             findings.extend(proven.map(shown));
             findings.extend(app_id(case).map(|cause| Finding::new(Confidence::Likely, cause)));
-            said.retain(|finding| !is_about_the_whole(finding));
-            findings.extend(said);
+            client_findings.retain(|finding| !is_about_the_whole(finding));
+            findings.extend(client_findings);
         }
         None => {
-            said.retain(|finding| !is_refusal_alone(finding));
-            findings.extend(said);
+            client_findings.retain(|finding| !is_refusal_alone(finding));
+            findings.extend(client_findings);
             findings.push(Finding {
                 expected: Some(expected),
                 ..Finding::new(Confidence::Possible, &verdicts::NOTHING_FITS)
@@ -485,10 +489,15 @@ fn app_id(case: &Case) -> Option<&'static Cause> {
 }
 
 /// Adds the findings that need no ticket: the client's error text and visible defects.
-fn looked_at(case: &Case, sent: &Sent, said: Vec<Finding>, findings: &mut Vec<Finding>) {
+fn without_verdict(
+    case: &Case,
+    sent: &Sent,
+    client_findings: Vec<Finding>,
+    findings: &mut Vec<Finding>,
+) {
     let look = sent.causes().into_iter();
     findings.extend(look.map(|cause| Finding::new(Confidence::Likely, cause)));
-    let (specific, general): (Vec<_>, Vec<_>) = said
+    let (specific, general): (Vec<_>, Vec<_>) = client_findings
         .into_iter()
         .partition(|finding| !is_refusal_alone(finding));
     findings.extend(specific);

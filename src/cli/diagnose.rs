@@ -136,7 +136,7 @@ impl Diagnose {
         if let Some(source) = self.json {
             case = case.answer(answer_in(&source)?);
         }
-        case = case.said(self.error);
+        case = case.client_error(self.error);
         if let Some(source) = self.paste {
             case = case.paste(Paste::read(&text_of("--paste", &source)?));
         }

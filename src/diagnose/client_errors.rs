@@ -19,47 +19,47 @@ use table::{ClientError, REFUSED, TABLE, is_symptom};
 
 /// Returns what the text points to, most specific first. `page` is the page's URL, if known.
 pub(super) fn explained(text: &str, page: &str) -> Vec<Finding> {
-    let said = Said::read(text);
-    let found = said
+    let words = ErrorText::read(text);
+    let found = words
         .errcode()
-        .or_else(|| said.row(&ROWS[0]).map(|row| of_client(row, text, page)))
-        .or_else(|| said.number())
-        .or_else(|| said.sentence())
-        .or_else(|| said.row(&ROWS[1]).map(|row| of_client(row, text, page)));
+        .or_else(|| words.row(&ROWS[0]).map(|row| of_client(row, text, page)))
+        .or_else(|| words.number())
+        .or_else(|| words.sentence())
+        .or_else(|| words.row(&ROWS[1]).map(|row| of_client(row, text, page)));
     found.into_iter().collect()
 }
 
 /// Returns whether the text contains a client's error text and not only a number. A user's own description
 /// counts only as a sentence, since source code contains some of the same words.
 pub(super) fn has_words(text: &str) -> bool {
-    let said = Said::read(text);
+    let words = ErrorText::read(text);
     let is_prose = |line: &str| {
         line.len() < MAX_PROSE && !line.contains(['{', '}', '(', ')', ';', '=', '*', '/'])
     };
     ROWS[0].iter().any(|row| {
-        let is_there = |said: &Said| {
+        let is_there = |words: &ErrorText| {
             row.when
                 .iter()
-                .any(|all| !all.iter().any(Part::is_number) && said.has_all(all))
+                .any(|all| !all.iter().any(Part::is_number) && words.has_all(all))
         };
         if is_symptom(row.error.cause.code) {
             text.lines()
-                .any(|line| is_prose(line) && is_there(&Said::read(line)))
+                .any(|line| is_prose(line) && is_there(&ErrorText::read(line)))
         } else {
-            is_there(&said)
+            is_there(&words)
         }
     })
 }
 
 /// Returns whether the text contains a result of `wx.config`, known or not.
 pub(super) fn is_about_config(text: &str) -> bool {
-    Said::read(text).squashed.contains("config:")
+    ErrorText::read(text).squashed.contains("config:")
 }
 
 /// Returns the URL that an error about a rejected domain names: newer clients report the URL that they
 /// checked.
 pub(super) fn refused_address(text: &str) -> Option<&str> {
-    let row = Said::read(text).row(&ROWS[0])?;
+    let row = ErrorText::read(text).row(&ROWS[0])?;
     names_domain(row).then(|| address_in(text)).flatten()
 }
 
@@ -144,14 +144,14 @@ fn host_of(address: &str) -> Option<String> {
 }
 
 /// A text prepared for a comparison that ignores case, blanks, `_` and full-width characters.
-struct Said {
+struct ErrorText {
     /// Lower case and half width.
     folded: String,
     /// The same without blanks and `_`; line ends are kept.
     squashed: String,
 }
 
-impl Said {
+impl ErrorText {
     fn read(text: &str) -> Self {
         let folded = folded(text);
         let squashed = squashed(&folded);

@@ -243,7 +243,7 @@ impl Case {
             self.url = paste.url.unwrap_or_default();
         }
         self.checked_url = self.checked_url.or(paste.checked_url);
-        self = self.said(paste.error);
+        self = self.client_error(paste.error);
         self.derived |= paste.derived && self.signature.is_empty();
         self.js_api_list = self.js_api_list.or(paste.js_api_list);
         let mut case = self.answer(paste.answer);
@@ -262,8 +262,9 @@ impl Case {
 /// Returns whether the text is a rejection: an "ok" of the backend itself must not hide a rejection beside
 /// it.
 fn is_refusal(words: &str) -> bool {
-    let said = client_errors::explained(words, "");
-    said.first()
+    let findings = client_errors::explained(words, "");
+    findings
+        .first()
         .is_some_and(|finding| finding.code != "config_accepted")
 }
 
@@ -346,8 +347,8 @@ fn errcode_in(json: &Value) -> Option<String> {
 /// Returns whether the text is WeChat's: a known error text, or one that starts with an interface's name.
 /// Backends also use an `errMsg` field of their own.
 fn is_said_by_wechat(words: &str) -> bool {
-    let named = words.split_once(':').is_some_and(|(name, said)| {
-        !said.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    let named = words.split_once(':').is_some_and(|(name, rest)| {
+        !rest.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric())
     });
     named || is_explained(words)
 }

@@ -362,8 +362,8 @@ fn explain(error: &RedisError) -> String {
     if error.is_io_error() {
         return error.to_string();
     }
-    let said = error.code().unwrap_or(error.category());
-    let advice = match said {
+    let code = error.code().unwrap_or(error.category());
+    let advice = match code {
         _ if error.kind() == ErrorKind::AuthenticationFailed => {
             "add its user and password to store.url"
         }
@@ -374,9 +374,9 @@ fn explain(error: &RedisError) -> String {
         "OOM" => "its memory is full: raise maxmemory",
         "MISCONF" => "it cannot write to its disk",
         "MOVED" | "ASK" => "this is a cluster: use redis+cluster://HOST,HOST as store.url",
-        _ => return said.to_owned(),
+        _ => return code.to_owned(),
     };
-    format!("{said}: {advice}")
+    format!("{code}: {advice}")
 }
 
 fn millis(duration: Duration) -> u64 {

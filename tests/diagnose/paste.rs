@@ -365,7 +365,7 @@ fn the_checked_address_is_read_in_every_form_that_clients_print() {
             Some("https://h.cn/p?a=1&b=2"),
             "{text}"
         );
-        let case = Case::default().said(Some(text.into()));
+        let case = Case::default().client_error(Some(text.into()));
         assert_eq!(case.checked_url, paste.checked_url, "{text}");
         assert_eq!(case.url, "https://h.cn/p?a=1&b=2", "{text}");
     }

@@ -109,7 +109,7 @@ impl Question {
             case = case.answer(answer);
         }
         let paste = Paste::read(&self.paste);
-        case = case.said(some(self.error)).paste(paste.clone());
+        case = case.client_error(some(self.error)).paste(paste.clone());
         for (name, value) in self.tickets {
             let role = role(name, case.signed_for());
             case = case.ticket(role, value);

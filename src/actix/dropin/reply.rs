@@ -32,8 +32,8 @@ impl From<Duration> for Refusal {
 }
 
 impl From<WireError> for Refusal {
-    fn from(said: WireError) -> Self {
-        Self::Ours(said)
+    fn from(error: WireError) -> Self {
+        Self::Ours(error)
     }
 }
 

@@ -18,7 +18,7 @@ impl RedisStore {
             &self.key("nodes"),
             &[node.write().as_bytes(), keep.as_bytes(), most.as_bytes()],
         );
-        let said: Vec<String> = self.bounded(self.run(&cmd)).await?;
+        let reply: Vec<String> = self.bounded(self.run(&cmd)).await?;
         let read = |pair: &[String]| {
             let ago = pair.get(1)?.parse::<u64>().ok()? / 1_000;
             Some(Peer {
@@ -26,7 +26,7 @@ impl RedisStore {
                 seen_at: UnixTime(now.0.saturating_sub(ago)),
             })
         };
-        Ok(said.chunks(2).filter_map(read).collect())
+        Ok(reply.chunks(2).filter_map(read).collect())
     }
 }
 
