@@ -35,7 +35,7 @@ mod problem;
 mod public;
 mod route_metrics;
 
-pub use credentials::private_scope;
+pub use credentials::credentials_scope;
 #[cfg(feature = "diagnose")]
 pub use diagnose::{Doctor, diagnose_resource};
 pub use domain_verification::verify_resource;

@@ -114,18 +114,18 @@ fn start(home: &Path) -> (Child, String, String) {
         line.split_once(" http")
             .map(|(_, rest)| format!("http{rest}"))
     });
-    let [public, private] = [(); 2].map(|()| addresses.next().expect("it serves"));
-    (child, public, private)
+    let [public, admin] = [(); 2].map(|()| addresses.next().expect("it serves"));
+    (child, public, admin)
 }
 
 /// What `GET /metrics` costs: so many lines for each account, and no more.
-async fn scrape(private: &str, clock: &Clock) -> String {
+async fn scrape(admin: &str, clock: &Clock) -> String {
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let (mut took, mut text) = (Vec::new(), String::new());
     for _ in 0..5 {
         let begun = clock.uptime();
         let answer = client
-            .get(format!("{private}/metrics"))
+            .get(format!("{admin}/metrics"))
             .header("Accept", "application/openmetrics-text")
             .send()
             .await
@@ -168,7 +168,7 @@ async fn ten_thousand_accounts_start_warm_in_little_memory_and_call_nobody() {
     )
     .await;
     let begun = clock.uptime();
-    let (mut child, address, private) = start(home.path());
+    let (mut child, address, admin) = start(home.path());
     let listening = clock.uptime() - begun;
     let config = sign(&address, ACCOUNTS / 2).await;
     let signed = clock.uptime() - begun;
@@ -181,7 +181,7 @@ async fn ten_thousand_accounts_start_warm_in_little_memory_and_call_nobody() {
         memory(&child, "VmHWM"),
         memory(&child, "RssAnon"),
     );
-    let scraped = scrape(&private, &clock).await;
+    let scraped = scrape(&admin, &clock).await;
     let after_scrape = memory(&child, "VmHWM");
     child.kill().unwrap();
     child.wait().unwrap();

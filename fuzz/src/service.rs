@@ -13,7 +13,7 @@ use actix_web::{App, web};
 use arc_swap::ArcSwap;
 use serde_json::Value;
 use wx_jssdk::actix::{
-    ApiKey, ApiKeys, KeyHash, diagnose_resource, dropin_scope, private_scope, public_scope,
+    ApiKey, ApiKeys, KeyHash, credentials_scope, diagnose_resource, dropin_scope, public_scope,
 };
 use wx_jssdk::{
     Account, Broker, Clock, Credential, Kind, Secret, Store, UnixTime, UpstreamOptions,
@@ -222,7 +222,7 @@ impl Service {
                     broker.clone(),
                     keys.clone(),
                 ))
-                .service(private_scope(broker.clone(), keys.clone()))
+                .service(credentials_scope(broker.clone(), keys.clone()))
                 .service(dropin_scope(broker.clone(), keys))
                 .service(public_scope("/jssdk", broker));
             Rc::new(init_service(app).await)

@@ -26,8 +26,8 @@ use super::status::StatusState;
 use super::timeouts::Load;
 use super::tls::Certificate;
 use crate::actix::{
-    ApiKeys, ClientIps, FastPath, KeyLockout, RateLimit, diagnose_resource, dropin_scope,
-    private_scope, uncounted_scope, unknown_path, verify_resource,
+    ApiKeys, ClientIps, FastPath, KeyLockout, RateLimit, credentials_scope, diagnose_resource,
+    dropin_scope, uncounted_scope, unknown_path, verify_resource,
 };
 use crate::broker::Broker;
 use crate::clock::Clock;
@@ -286,7 +286,7 @@ pub(super) fn admin_services(
             keys.clone(),
         ));
         services
-            .service(private_scope(broker.clone(), keys.clone()))
+            .service(credentials_scope(broker.clone(), keys.clone()))
             .service(dropin_scope(broker.clone(), keys.clone()));
     }
 }

@@ -1,4 +1,4 @@
-//! `/openapi.json` and `/docs` of the private listener, over HTTP. What is in the document is held against the code beside it
+//! `/openapi.json` and `/docs` of the admin listener, over HTTP. What is in the document is held against the code beside it
 //! (`src/server/openapi/tests.rs`), and against the running service by `tests/openapi`.
 
 use std::collections::HashMap;
@@ -16,7 +16,7 @@ use wx_jssdk::server::{Application, SandboxOptions};
 /// Both listeners of `serve --sandbox`; it stops when it is dropped.
 struct Service {
     public: SocketAddr,
-    private: SocketAddr,
+    admin: SocketAddr,
     _stop: oneshot::Sender<()>,
 }
 
@@ -59,10 +59,10 @@ impl Service {
                 service.run_until_stopped(stop).await.unwrap();
             });
         });
-        let (public, private) = started.await.unwrap();
+        let (public, admin) = started.await.unwrap();
         Self {
             public,
-            private,
+            admin,
             _stop: stop,
         }
     }
@@ -72,11 +72,11 @@ impl Service {
     }
 
     async fn send(&self, method: &str, target: &str, headers: &str) -> Answer {
-        let mut stream = TcpStream::connect(self.private).await.unwrap();
+        let mut stream = TcpStream::connect(self.admin).await.unwrap();
         let host = if headers.contains("Host:") {
             String::new()
         } else {
-            format!("Host: {}\r\n", self.private)
+            format!("Host: {}\r\n", self.admin)
         };
         let request =
             format!("{method} {target} HTTP/1.1\r\n{host}{headers}Connection: close\r\n\r\n");

@@ -38,7 +38,7 @@ js_api_list = ["chooseImage", "scanQRCode"]
 pub(crate) struct TestApp {
     pub(crate) address: SocketAddr,
     /// Where the company's other servers call.
-    pub(crate) private: SocketAddr,
+    pub(crate) admin: SocketAddr,
     pub(crate) sandbox: Sandbox,
     pub(crate) broker: Broker,
     pub(crate) reloader: Reloader,
@@ -101,10 +101,10 @@ pub(crate) async fn spawn(config: &str, prepare: impl FnOnce(&Sandbox)) -> TestA
             let application = Application::build_on(&settings, clock)
                 .await
                 .unwrap_or_else(|error| panic!("{error}"));
-            let private = application.admin_address().expect("there is one");
+            let admin = application.admin_address().expect("there is one");
             let _ = report.send((
                 application.address(),
-                private,
+                admin,
                 application.broker().clone(),
                 application.reloader(),
             ));
@@ -116,10 +116,10 @@ pub(crate) async fn spawn(config: &str, prepare: impl FnOnce(&Sandbox)) -> TestA
         });
         let _ = at_end.send(());
     });
-    let (address, private, broker, reloader) = started.await.expect("the service starts");
+    let (address, admin, broker, reloader) = started.await.expect("the service starts");
     TestApp {
         address,
-        private,
+        admin,
         sandbox,
         broker,
         reloader,
@@ -148,10 +148,10 @@ impl TestApp {
         self.request("GET", target, &[]).await
     }
 
-    /// From the private listener.
+    /// From the admin listener.
     #[allow(dead_code)] // as above
-    pub(crate) async fn get_privately(&self, target: &str) -> Answer {
-        let mut stream = TcpStream::connect(self.private).await.unwrap();
+    pub(crate) async fn get_admin(&self, target: &str) -> Answer {
+        let mut stream = TcpStream::connect(self.admin).await.unwrap();
         stream
             .write_all(&request("GET", target, &[]))
             .await
@@ -179,9 +179,9 @@ impl TestApp {
         send_to(self.address, bytes).await
     }
 
-    /// The same on the private listener.
-    pub(crate) async fn send_private(&self, bytes: &[u8]) -> Answer {
-        send_to(self.private, bytes).await
+    /// The same on the admin listener.
+    pub(crate) async fn send_admin(&self, bytes: &[u8]) -> Answer {
+        send_to(self.admin, bytes).await
     }
 
     /// The client's judgement of this answer on this page.

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only, not in their helpers
 
+mod admin;
 mod api_description;
 mod app;
 mod bad_input;
@@ -18,7 +19,6 @@ mod http;
 mod limits;
 mod outage;
 mod pages;
-mod private;
 mod requests;
 mod secrets;
 mod signing;

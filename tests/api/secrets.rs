@@ -125,7 +125,7 @@ impl Life {
     async fn ask_all(&mut self) {
         let page = encode("https://example.com/p?a=1");
         for target in ["/metrics", "/readyz"] {
-            let answer = self.app.get_privately(target).await;
+            let answer = self.app.get_admin(target).await;
             assert_eq!(
                 (answer.status == 404, answer.text.contains("calm")),
                 (false, true),
@@ -161,10 +161,7 @@ impl Life {
             "/status.json?q=calm",
             "/readyz",
         ] {
-            let answer = self
-                .app
-                .send_private(&request("GET", target, &[host]))
-                .await;
+            let answer = self.app.send_admin(&request("GET", target, &[host])).await;
             assert!(matches!(answer.status, 200 | 503), "{answer:?}");
             self.note(&answer);
         }
@@ -188,7 +185,7 @@ impl Life {
                 body.into_bytes(),
             ]
             .concat();
-            let answer = self.app.send_private(&bytes).await;
+            let answer = self.app.send_admin(&bytes).await;
             assert_eq!(answer.status == 404, kind == "nothing", "{answer:?}");
             self.note(&answer);
         }
@@ -297,7 +294,7 @@ impl Life {
                     serde_json::to_string(&self.app.broker.status()).unwrap()
                 );
                 for target in ["/metrics", "/readyz"] {
-                    let answer = self.app.get_privately(target).await;
+                    let answer = self.app.get_admin(target).await;
                     assert!(answer.text.contains("failing"), "{answer:?}");
                     self.note(&answer);
                 }

@@ -85,7 +85,7 @@ impl Home {
     fn new() -> Self {
         let home = Self(tempfile::tempdir().unwrap());
         home.put("public", &issue(365));
-        home.put("private", &issue(365));
+        home.put("admin", &issue(365));
         home
     }
 
@@ -118,7 +118,7 @@ impl Home {
 fn configuration() -> String {
     format!(
         "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\nworkers = 1\nshutdown_seconds = 0\n
-        [server.tls]\ncert = \"public.crt\"\nkey = \"public.key\"\n[server.admin_tls]\ncert = \"private.crt\"\nkey = \"private.key\"\n
+        [server.tls]\ncert = \"public.crt\"\nkey = \"public.key\"\n[server.admin_tls]\ncert = \"admin.crt\"\nkey = \"admin.key\"\n
         [store]\nkind = \"memory\"\n[upstream]\nweixin = \"http://127.0.0.1:9\"\nqyapi = \"http://127.0.0.1:9\"\n
         [[server.api_keys]]\nname = \"crm\"\nsha256 = \"{}\"\n
         [accounts.main]\napp_id = \"wx0123456789abcdef\"\nsecret = \"{SECRET}\"\njs_safe_domains = [\"example.com\"]\n",
@@ -128,7 +128,7 @@ fn configuration() -> String {
 
 struct Service {
     public: SocketAddr,
-    private: SocketAddr,
+    admin: SocketAddr,
     certificates: Vec<Certificate>,
     clock: Clock,
     _stop: oneshot::Sender<()>,
@@ -160,10 +160,10 @@ async fn serve(home: &Home) -> Service {
                 .unwrap();
         });
     });
-    let ((public, private), certificates) = timeout(BOUND, started).await.unwrap().unwrap();
+    let ((public, admin), certificates) = timeout(BOUND, started).await.unwrap().unwrap();
     Service {
         public,
-        private,
+        admin,
         certificates,
         clock,
         _stop: stop,
@@ -226,8 +226,8 @@ async fn each_listener_speaks_tls_with_its_own_certificate_and_http_1_1() {
     let home = Home::new();
     let service = serve(&home).await;
     for (address, name, other) in [
-        (service.public, "public", "private"),
-        (service.private, "private", "public"),
+        (service.public, "public", "admin"),
+        (service.admin, "admin", "public"),
     ] {
         let mut stream = connect(address, &home.certificate(name)).await.unwrap();
         assert_eq!(
@@ -448,8 +448,8 @@ fn half_a_setting_is_named() {
 async fn start(home: &Home) -> (Running, String, String) {
     home.write("wx-jssdk.toml", &configuration());
     let mut running = Running::start(command(home.path(), &["serve"]));
-    let (public, private) = (running.line("public").await, running.line("admin").await);
-    (running, public, private)
+    let (public, admin) = (running.line("public").await, running.line("admin").await);
+    (running, public, admin)
 }
 
 /// Certificates that are good today, whatever day that is.
@@ -466,7 +466,7 @@ fn issue_now(days: u64) -> (String, String) {
 async fn sighup_takes_a_new_certificate_and_says_until_when_it_is_good() {
     let home = Home::new();
     home.put("public", &issue_now(5));
-    home.put("private", &issue_now(300));
+    home.put("admin", &issue_now(300));
     let (mut running, public, _) = start(&home).await;
     assert!(public.starts_with("https://127.0.0.1:"), "{public}");
     let line = running.log_line("expires soon").await;
@@ -503,7 +503,7 @@ async fn sighup_takes_a_new_certificate_and_says_until_when_it_is_good() {
 async fn an_expired_certificate_is_an_error_in_the_log_and_the_service_lives() {
     let home = Home::new();
     home.put("public", &issue(1));
-    home.put("private", &issue_now(300));
+    home.put("admin", &issue_now(300));
     let (mut running, public, _) = start(&home).await;
     let line = running.log_line("certificate expired").await;
     assert!(
@@ -529,17 +529,17 @@ async fn an_expired_certificate_is_an_error_in_the_log_and_the_service_lives() {
 async fn the_command_line_trusts_the_certificate_it_is_given_and_sends_its_key_to_no_other() {
     let home = Home::new();
     home.put("public", &issue_now(300));
-    home.put("private", &issue_now(300));
-    let (running, _, private) = start(&home).await;
+    home.put("admin", &issue_now(300));
+    let (running, _, admin) = start(&home).await;
     let token = |arguments: &[&str]| {
-        let mut all = vec!["token", "main", "--server", private.as_str()];
+        let mut all = vec!["token", "main", "--server", admin.as_str()];
         all.extend(arguments);
         let mut command = command(home.path(), &all);
         command.env("WX_JSSDK_API_KEY", "wxk_right");
         run_command(command)
     };
-    // WeChat is not there: the private listener's own answer shows that the key arrived.
-    let asked = token(&["--ca", "private.crt"]).await;
+    // WeChat is not there: the admin listener's own answer shows that the key arrived.
+    let asked = token(&["--ca", "admin.crt"]).await;
     assert!(
         asked.code == 1 && asked.stderr.contains("upstream_unavailable"),
         "{}",
@@ -559,7 +559,7 @@ async fn the_command_line_trusts_the_certificate_it_is_given_and_sends_its_key_t
         "{}",
         asked.stderr
     );
-    let asked = token(&["--ca", "private.key"]).await;
+    let asked = token(&["--ca", "admin.key"]).await;
     assert!(
         asked.code == 2 && asked.stderr.contains("contains no certificate"),
         "{}",

@@ -1,4 +1,4 @@
-//! The private listener of `serve`: where it is, what it answers, that it ends with the public one; and readiness.
+//! The admin listener of `serve`: where it is, what it answers, that it ends with the public one; and readiness.
 
 use std::path::Path;
 
@@ -24,37 +24,37 @@ async fn json_of(url: &str) -> (u16, Value) {
 async fn credentials_are_where_servers_call_and_nowhere_a_page_can() {
     let home = tempfile::tempdir().unwrap();
     let (running, public, _) = serve_sandbox(home.path(), "info").await;
-    let (private, key) = (running.printed("admin"), running.printed("api key"));
+    let (admin, key) = (running.printed("admin"), running.printed("api key"));
     let token = |base: &str| {
         client()
             .get(format!("{base}/credentials/demo/access_token"))
             .bearer_auth(&key)
             .send()
     };
-    assert_eq!(token(&private).await.unwrap().status(), 200);
+    assert_eq!(token(&admin).await.unwrap().status(), 200);
     assert_eq!(token(&public).await.unwrap().status(), 404);
-    let without = get(&format!("{private}/credentials/demo/access_token")).await;
+    let without = get(&format!("{admin}/credentials/demo/access_token")).await;
     assert!(
         without.0 == 401 && without.1.contains("unauthorized"),
         "{without:?}"
     );
     let dropin = format!("/cgi-bin/token?grant_type=client_credential&appid={APP}&secret={key}");
-    assert!(get_json(&format!("{private}{dropin}")).await["access_token"].is_string());
+    assert!(get_json(&format!("{admin}{dropin}")).await["access_token"].is_string());
     for path in [dropin.as_str(), "/readyz", "/credentials/demo/access_token"] {
         assert_eq!(get(&format!("{public}{path}")).await.0, 404, "{path}");
     }
-    assert_eq!(get(&format!("{private}/healthz")).await.0, 200);
+    assert_eq!(get(&format!("{admin}/healthz")).await.0, 200);
     for path in [
         "/",
         "/jssdk/config?url=https%3A%2F%2Fdemo.example.com%2F",
         "/static/demo.js",
     ] {
-        assert_eq!(get(&format!("{private}{path}")).await.0, 404, "{path}");
+        assert_eq!(get(&format!("{admin}{path}")).await.0, 404, "{path}");
     }
     let ended = running.stop().await;
     assert_eq!(ended.code, 0);
     let curl =
-        format!("curl -H 'Authorization: Bearer {key}' {private}/credentials/demo/access_token");
+        format!("curl -H 'Authorization: Bearer {key}' {admin}/credentials/demo/access_token");
     assert!(ended.stdout.contains(&curl), "{}", ended.stdout);
     assert!(
         !ended.stderr.contains(&key),
@@ -73,7 +73,7 @@ async fn each_start_of_the_sandbox_makes_another_key() {
 }
 
 #[tokio::test]
-async fn there_is_no_private_listener_where_its_address_is_empty() {
+async fn there_is_no_admin_listener_where_its_address_is_empty() {
     let home = tempfile::tempdir().unwrap();
     let arguments = [
         "serve",
@@ -141,9 +141,9 @@ async fn two_listeners_on_one_address_are_refused_by_the_names_they_were_given()
 async fn both_listeners_end_together_and_without_an_error() {
     let home = tempfile::tempdir().unwrap();
     let (running, public, _) = serve_sandbox(home.path(), "info").await;
-    let private = running.printed("admin");
+    let admin = running.printed("admin");
     let mut idle = Vec::new();
-    for base in [&public, &private] {
+    for base in [&public, &admin] {
         idle.push(
             TcpStream::connect(base.strip_prefix("http://").unwrap())
                 .await
@@ -158,7 +158,7 @@ async fn both_listeners_end_together_and_without_an_error() {
             .expect("it is closed");
         assert!(matches!(read, Ok(0) | Err(_)));
     }
-    for base in [public, private] {
+    for base in [public, admin] {
         assert!(
             TcpStream::connect(base.strip_prefix("http://").unwrap())
                 .await
@@ -169,7 +169,7 @@ async fn both_listeners_end_together_and_without_an_error() {
 
 // -- readiness --
 
-/// `serve` with an account that WeChat knows, one that signs nothing and one with a wrong secret; the private listener's URL.
+/// `serve` with an account that WeChat knows, one that signs nothing and one with a wrong secret; the admin listener's URL.
 async fn serve(sandbox: &Sandbox, home: &Path) -> (Running, String) {
     sandbox.add_app(App::official(APP, SECRET).safe_domain("example.com"));
     sandbox.add_app(App::official("wx1", SECRET).safe_domain("example.com"));
@@ -183,8 +183,8 @@ async fn serve(sandbox: &Sandbox, home: &Path) -> (Running, String) {
     );
     std::fs::write(home.join("wx-jssdk.toml"), text).unwrap();
     let mut running = Running::start(command(home, &["serve"]));
-    let private = running.line("admin").await;
-    (running, private)
+    let admin = running.line("admin").await;
+    (running, admin)
 }
 
 /// Until each of these was logged, in whatever order.
@@ -202,7 +202,7 @@ async fn readiness_names_the_accounts_that_cannot_sign_and_why_without_wechats_w
         Sandbox::start(Clock::shifted()).await.unwrap(),
         tempfile::tempdir().unwrap(),
     );
-    let (mut running, private) = serve(&sandbox, home.path()).await;
+    let (mut running, admin) = serve(&sandbox, home.path()).await;
     settled(
         &mut running,
         &[
@@ -212,7 +212,7 @@ async fn readiness_names_the_accounts_that_cannot_sign_and_why_without_wechats_w
         ],
     )
     .await;
-    let (status, report) = json_of(&format!("{private}/readyz")).await;
+    let (status, report) = json_of(&format!("{admin}/readyz")).await;
     assert_eq!(
         (status, &report["ready"], &report["rule"]),
         (200, &json!(true), &json!("any")),
@@ -265,9 +265,9 @@ async fn readiness_is_503_while_wechat_answers_nobody_and_200_again_afterwards()
     );
     std::fs::write(home.path().join("wx-jssdk.toml"), text).unwrap();
     let mut running = Running::start(command(home.path(), &["serve"]));
-    let private = running.line("admin").await;
+    let admin = running.line("admin").await;
     running.log_line("ERROR refresh failed").await;
-    let (status, report) = json_of(&format!("{private}/readyz")).await;
+    let (status, report) = json_of(&format!("{admin}/readyz")).await;
     assert_eq!(
         (status, &report["accounts"][0]["reason"]),
         (503, &json!("transient")),
@@ -278,7 +278,7 @@ async fn readiness_is_503_while_wechat_answers_nobody_and_200_again_afterwards()
         .log_line("INFO refreshed account=\"main\" kind=jsapi_ticket")
         .await;
     assert_eq!(
-        json_of(&format!("{private}/readyz")).await,
+        json_of(&format!("{admin}/readyz")).await,
         (
             200,
             json!({

@@ -13,7 +13,7 @@ use crate::common::program::*;
 struct Company {
     home: tempfile::TempDir,
     running: Running,
-    private: String,
+    admin: String,
     sandbox: String,
     key: String,
 }
@@ -22,11 +22,11 @@ impl Company {
     async fn start() -> Self {
         let home = tempfile::tempdir().unwrap();
         let (running, _, sandbox) = serve_sandbox(home.path(), "info").await;
-        let (private, key) = (running.printed("admin"), running.printed("api key"));
+        let (admin, key) = (running.printed("admin"), running.printed("api key"));
         Self {
             home,
             running,
-            private,
+            admin,
             sandbox,
             key,
         }
@@ -34,14 +34,14 @@ impl Company {
 
     /// Asks with the key in the environment.
     async fn ask(&self, arguments: &[&str]) -> Ended {
-        let arguments = [arguments, &["--server", &self.private]].concat();
+        let arguments = [arguments, &["--server", &self.admin]].concat();
         let mut command = command(self.home.path(), &arguments);
         command.env("WX_JSSDK_API_KEY", &self.key);
         run_command(command).await
     }
 
     async fn reject(&self, arguments: &[&str], value: &str) -> Ended {
-        let arguments = [&["reject"], arguments, &["--server", &self.private]].concat();
+        let arguments = [&["reject"], arguments, &["--server", &self.admin]].concat();
         let mut command = command(self.home.path(), &arguments);
         command.env("WX_JSSDK_API_KEY", &self.key);
         run_with_input(command, value).await
@@ -126,7 +126,7 @@ async fn a_server_that_says_no_is_exit_code_1_with_cause_and_fix_in_both_languag
     }
     let mut wrong = command(
         company.home.path(),
-        &["token", "demo", "--server", &company.private],
+        &["token", "demo", "--server", &company.admin],
     );
     wrong.env("WX_JSSDK_API_KEY", "wxk_nobodys");
     let ended = run_command(wrong).await;
@@ -178,7 +178,7 @@ async fn the_key_may_be_in_a_file_and_the_address_in_the_configuration() {
     let company = Company::start().await;
     let home = tempfile::tempdir().unwrap();
     std::fs::write(home.path().join("key"), format!("{}\n", company.key)).unwrap();
-    let port = company.private.rsplit(':').next().unwrap();
+    let port = company.admin.rsplit(':').next().unwrap();
     std::fs::write(
         home.path().join("wx-jssdk.toml"),
         format!("server.admin_listen = \"0.0.0.0:{port}\""),
@@ -191,7 +191,7 @@ async fn the_key_may_be_in_a_file_and_the_address_in_the_configuration() {
 }
 
 #[tokio::test]
-async fn the_public_listener_is_told_from_the_private_one() {
+async fn the_public_listener_is_told_from_the_admin_one() {
     let company = Company::start().await;
     let mut asking = command(
         company.home.path(),

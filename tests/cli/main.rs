@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only, not in their helpers
 
+mod admin;
 mod ask;
 mod check;
 #[allow(dead_code)] // each binary uses a part of it
@@ -12,7 +13,6 @@ mod diagnose;
 mod misdirected;
 mod offline;
 mod operations;
-mod private;
 mod proofs;
 mod reload;
 mod requests;

@@ -9,7 +9,7 @@ struct Served {
     home: tempfile::TempDir,
     running: Running,
     public: String,
-    private: String,
+    admin: String,
 }
 
 impl Served {
@@ -26,16 +26,16 @@ impl Served {
         std::fs::write(home.path().join("other.crt"), other.cert.pem()).unwrap();
         configure(home.path(), "127.0.0.1:0", "127.0.0.1:0", tls);
         let mut running = Running::start(command(home.path(), &["serve"]));
-        let (public, private) = (running.line("public").await, running.line("admin").await);
+        let (public, admin) = (running.line("public").await, running.line("admin").await);
         Self {
             home,
             running,
             public,
-            private,
+            admin,
         }
     }
 
-    /// The private listener is asked there, with these arguments more.
+    /// The admin listener is asked there, with these arguments more.
     async fn token(&self, server: &str, more: &[&str]) -> Ended {
         self.asked(&[&["token", "main", "--server", server], more].concat())
             .await
@@ -52,7 +52,7 @@ impl Served {
     }
 }
 
-fn configure(home: &Path, public: &str, private: &str, tls: bool) {
+fn configure(home: &Path, public: &str, admin: &str, tls: bool) {
     let pair = "cert = \"own.crt\"\nkey = \"own.key\"\n";
     let tls = if tls {
         format!("[server.tls]\n{pair}[server.admin_tls]\n{pair}")
@@ -60,7 +60,7 @@ fn configure(home: &Path, public: &str, private: &str, tls: bool) {
         String::new()
     };
     let text = format!(
-        "[server]\nlisten = \"{public}\"\nadmin_listen = \"{private}\"\n{tls}[store]\nkind = \"memory\"\n\
+        "[server]\nlisten = \"{public}\"\nadmin_listen = \"{admin}\"\n{tls}[store]\nkind = \"memory\"\n\
          [upstream]\nweixin = \"http://127.0.0.1:1\"\nqyapi = \"http://127.0.0.1:1\"\n\
          [accounts.main]\napp_id = \"{APP}\"\nsecret = \"{SECRET}\"\njs_safe_domains = [\"example.com\"]\n"
     );
@@ -106,17 +106,17 @@ fn of_scheme(url: &str, scheme: &str) -> String {
 async fn a_certificate_that_is_not_trusted_is_a_matter_of_ca() {
     let served = Served::start(true).await;
     advised(
-        &served.token(&served.private, &[]).await,
+        &served.token(&served.admin, &[]).await,
         &["--ca", "server.admin_tls.cert"],
     );
-    let wrong = served.token(&served.private, &["--ca", "other.crt"]).await;
+    let wrong = served.token(&served.admin, &["--ca", "other.crt"]).await;
     advised(&wrong, &["--ca", "server.admin_tls.cert"]);
     assert!(
         wrong.stderr.contains("contains neither this certificate"),
         "{}",
         wrong.stderr
     );
-    let right = served.token(&served.private, &["--ca", "own.crt"]).await;
+    let right = served.token(&served.admin, &["--ca", "own.crt"]).await;
     assert!(
         right.stderr.contains("unauthorized"),
         "the advice helps: {}",
@@ -130,7 +130,7 @@ async fn whoever_asks_with_tls_or_without_where_it_is_the_other_way_is_told_the_
 {
     for tls in [true, false] {
         let served = Served::start(tls).await;
-        let wrong = of_scheme(&served.private, if tls { "http" } else { "https" });
+        let wrong = of_scheme(&served.admin, if tls { "http" } else { "https" });
         for arguments in [
             &["token", "main"][..],
             &["ticket", "main"],
@@ -139,9 +139,9 @@ async fn whoever_asks_with_tls_or_without_where_it_is_the_other_way_is_told_the_
             let ended = served
                 .asked(&[arguments, &["--server", &wrong]].concat())
                 .await;
-            advised(&ended, &[&format!("--server {}", served.private)]);
+            advised(&ended, &[&format!("--server {}", served.admin)]);
         }
-        let right = served.token(&served.private, &["--ca", "own.crt"]).await;
+        let right = served.token(&served.admin, &["--ca", "own.crt"]).await;
         assert!(
             right.stderr.contains("unauthorized"),
             "the advice helps: {}",

@@ -66,8 +66,8 @@ const A: (&str, &str, &str) = ("a", "wxa", SECRET);
 const B: (&str, &str, &str) = ("b", "wxb", SECRET);
 const C: (&str, &str, &str) = ("c", "wxc", SECRET);
 
-async fn credential(private: &str, account: &str, kind: &str, key: &str) -> (u16, Value) {
-    let url = format!("{private}/credentials/{account}/{kind}");
+async fn credential(admin: &str, account: &str, kind: &str, key: &str) -> (u16, Value) {
+    let url = format!("{admin}/credentials/{account}/{kind}");
     let answer = client().get(url).bearer_auth(key).send().await.unwrap();
     (
         answer.status().as_u16(),
@@ -90,7 +90,7 @@ struct Service {
     sandbox: Sandbox,
     clock: Clock,
     public: String,
-    private: String,
+    admin: String,
     reloader: Reloader,
     stop: oneshot::Sender<()>,
     running: JoinHandle<std::io::Result<()>>,
@@ -109,16 +109,16 @@ impl Service {
             Application::build_on(&settings(&text(&sandbox, accounts, keys)), clock.clone())
                 .await
                 .unwrap();
-        let (public, private) = (application.address(), application.admin_address().unwrap());
+        let (public, admin) = (application.address(), application.admin_address().unwrap());
         let reloader = application.reloader();
         let (stop, stopped) = oneshot::channel::<()>();
         let running = tokio::spawn(application.run_until_stopped(async { drop(stopped.await) }));
-        let [public, private] = [public, private].map(|address| format!("http://{address}"));
+        let [public, admin] = [public, admin].map(|address| format!("http://{address}"));
         Self {
             sandbox,
             clock,
             public,
-            private,
+            admin,
             reloader,
             stop,
             running,
@@ -130,7 +130,7 @@ impl Service {
     }
 
     async fn ready(&self) -> (u16, Value) {
-        let (status, body) = get(&format!("{}/readyz", self.private)).await;
+        let (status, body) = get(&format!("{}/readyz", self.admin)).await;
         (status, serde_json::from_str(&body).unwrap())
     }
 
@@ -167,9 +167,7 @@ async fn an_account_that_is_removed_is_unknown_and_one_that_is_added_works_at_on
         "unknown_account"
     );
     assert_eq!(
-        credential(&service.private, "a", "access_token", "k")
-            .await
-            .1["code"],
+        credential(&service.admin, "a", "access_token", "k").await.1["code"],
         "unknown_account"
     );
     service.end().await;
@@ -178,9 +176,7 @@ async fn an_account_that_is_removed_is_unknown_and_one_that_is_added_works_at_on
 #[tokio::test]
 async fn an_app_that_stays_keeps_its_credentials_under_whatever_name() {
     let service = Service::start(&[A, B], &["k"]).await;
-    let before = credential(&service.private, "a", "jsapi_ticket", "k")
-        .await
-        .1;
+    let before = credential(&service.admin, "a", "jsapi_ticket", "k").await.1;
     assert_eq!(sign(&service.public, "b").await.0, 200);
     service.sandbox.reset_calls();
     service
@@ -188,7 +184,7 @@ async fn an_app_that_stays_keeps_its_credentials_under_whatever_name() {
         .reload(service.settings(&[("renamed", "wxa", SECRET), B], &["k"]))
         .unwrap();
     assert_eq!(
-        credential(&service.private, "renamed", "jsapi_ticket", "k")
+        credential(&service.admin, "renamed", "jsapi_ticket", "k")
             .await
             .1,
         before
@@ -228,9 +224,7 @@ async fn when_a_secret_is_changed_at_wechat_the_operator_is_told_peers_have_a_to
  {
     const NEW: &str = "00000000000000000000000000000000";
     let service = Service::start(&[A], &["k"]).await;
-    let before = credential(&service.private, "a", "access_token", "k")
-        .await
-        .1;
+    let before = credential(&service.admin, "a", "access_token", "k").await.1;
     assert_eq!(sign(&service.public, "a").await.0, 200);
     service
         .sandbox
@@ -258,7 +252,7 @@ async fn when_a_secret_is_changed_at_wechat_the_operator_is_told_peers_have_a_to
         "{told}"
     );
     assert_eq!(
-        credential(&service.private, "a", "access_token", "k").await,
+        credential(&service.admin, "a", "access_token", "k").await,
         (200, {
             let mut left = before.clone();
             left["expires_in"] = json!(120);
@@ -266,7 +260,7 @@ async fn when_a_secret_is_changed_at_wechat_the_operator_is_told_peers_have_a_to
         })
     );
     assert!(service.clock.advance(Duration::from_secs(120)));
-    let refused = credential(&service.private, "a", "access_token", "k").await;
+    let refused = credential(&service.admin, "a", "access_token", "k").await;
     assert_eq!(
         (refused.0, &refused.1["code"]),
         (502, &json!("account_misconfigured")),
@@ -276,7 +270,7 @@ async fn when_a_secret_is_changed_at_wechat_the_operator_is_told_peers_have_a_to
         .reloader
         .reload(service.settings(&[("a", "wxa", NEW)], &["k"]))
         .unwrap();
-    let (status, after) = credential(&service.private, "a", "access_token", "k").await;
+    let (status, after) = credential(&service.admin, "a", "access_token", "k").await;
     assert_eq!(status, 200, "no time has passed: {after}");
     assert!(
         service
@@ -291,8 +285,8 @@ async fn when_a_secret_is_changed_at_wechat_the_operator_is_told_peers_have_a_to
 async fn keys_are_replaced_at_the_next_request() {
     let service = Service::start(&[A], &["old", "stays"]).await;
     let status = |key: &'static str| {
-        let private = service.private.clone();
-        async move { credential(&private, "a", "access_token", key).await.0 }
+        let admin = service.admin.clone();
+        async move { credential(&admin, "a", "access_token", key).await.0 }
     };
     assert_eq!(
         (
@@ -476,9 +470,7 @@ async fn the_default_account_changes_with_the_configuration() {
         "what is refused changes nothing"
     );
     assert_eq!(
-        credential(&service.private, "a", "access_token", "k")
-            .await
-            .0,
+        credential(&service.admin, "a", "access_token", "k").await.0,
         401,
         "nor the keys"
     );
@@ -526,7 +518,7 @@ struct Process {
     sandbox: Sandbox,
     running: Running,
     public: String,
-    private: String,
+    admin: String,
 }
 
 impl Process {
@@ -539,13 +531,13 @@ impl Process {
         )
         .unwrap();
         let mut running = Running::start(command(home.path(), &["serve", "--listen=127.0.0.1:0"]));
-        let (public, private) = (running.line("public").await, running.line("admin").await);
+        let (public, admin) = (running.line("public").await, running.line("admin").await);
         Self {
             home,
             sandbox,
             running,
             public,
-            private,
+            admin,
         }
     }
 
@@ -560,9 +552,7 @@ impl Process {
 #[tokio::test]
 async fn sighup_takes_the_new_configuration_while_requests_go_on_and_none_of_them_fails() {
     let mut process = Process::start(&[A, B], &["k"]).await;
-    let before = credential(&process.private, "a", "access_token", "k")
-        .await
-        .1;
+    let before = credential(&process.admin, "a", "access_token", "k").await.1;
     let over = Arc::new(AtomicBool::new(false));
     let traffic: Vec<_> = (0..4)
         .map(|_| {
@@ -607,9 +597,7 @@ async fn sighup_takes_the_new_configuration_while_requests_go_on_and_none_of_the
                 > 0
         );
     }
-    let after = credential(&process.private, "a", "access_token", "k")
-        .await
-        .1;
+    let after = credential(&process.admin, "a", "access_token", "k").await.1;
     assert_eq!(
         (&before["value"], &before["generation"]),
         (&after["value"], &after["generation"])
@@ -636,9 +624,7 @@ async fn a_bad_new_configuration_is_refused_whole_with_every_problem_named_and_t
         "nothing of it is taken"
     );
     assert_eq!(
-        credential(&process.private, "a", "access_token", "k")
-            .await
-            .0,
+        credential(&process.admin, "a", "access_token", "k").await.0,
         200,
         "not even its keys"
     );

@@ -26,25 +26,25 @@ async fn serve(home: &std::path::Path, requests: &str) -> (Running, String, Stri
         .env("WX_JSSDK__LOG__FORMAT", "json")
         .env("WX_JSSDK__LOG__REQUESTS", requests);
     let mut running = Running::start(command);
-    let (public, private) = (running.line("public").await, running.line("admin").await);
+    let (public, admin) = (running.line("public").await, running.line("admin").await);
     running.line("api key").await;
-    (running, public, private)
+    (running, public, admin)
 }
 
 /// All request lines of a run that asked for a signature, an unknown account, and a credential without a key.
 async fn lines_of(requests: &str) -> Vec<Value> {
     let home = tempfile::tempdir().unwrap();
-    let (running, public, private) = serve(home.path(), requests).await;
+    let (running, public, admin) = serve(home.path(), requests).await;
     assert_eq!(get(&format!("{public}{PAGE}")).await.0, 200);
     assert_eq!(get(&format!("{public}{PAGE}")).await.0, 200);
     assert_eq!(get(&format!("{public}{PAGE}-of-nobody")).await.0, 404);
     assert_eq!(
-        get(&format!("{private}/credentials/demo/access_token"))
+        get(&format!("{admin}/credentials/demo/access_token"))
             .await
             .0,
         401
     );
-    assert_eq!(get(&format!("{private}/healthz")).await.0, 200);
+    assert_eq!(get(&format!("{admin}/healthz")).await.0, 200);
     let ended = running.stop().await;
     assert!(
         !ended.stderr.contains("secret-page"),
@@ -74,7 +74,7 @@ fn summary(line: &Value) -> (String, u64, Option<String>) {
 }
 
 #[tokio::test]
-async fn by_default_what_failed_and_what_is_private_gets_a_line() {
+async fn by_default_failed_requests_and_all_on_the_admin_listener_get_a_line() {
     let mut lines = lines_of("failed").await;
     // The first signature may have waited for a refresh for more than a second.
     lines.retain(|line| line["listener"] == "admin" || line["status"] != 200);
@@ -138,17 +138,17 @@ async fn a_wrong_value_is_named_with_the_right_ones() {
 #[tokio::test]
 async fn a_failed_requests_line_says_why_and_never_a_key_that_came_as_its_id() {
     let home = tempfile::tempdir().unwrap();
-    let (running, public, private) = serve(home.path(), "failed").await;
+    let (running, public, admin) = serve(home.path(), "failed").await;
     for address in [
         format!("{public}/nothing"),
         format!("{public}/jssdk/config?account=demo"),
-        format!("{private}/cgi-bin/token?grant_type=client_credential&appid=wx0&secret=s"),
-        format!("{private}/cgi-bin/gettoken?corpid=ww0&corpsecret=s"),
+        format!("{admin}/cgi-bin/token?grant_type=client_credential&appid=wx0&secret=s"),
+        format!("{admin}/cgi-bin/gettoken?corpid=ww0&corpsecret=s"),
     ] {
         get(&address).await;
     }
-    let private = private.strip_prefix("http://").unwrap();
-    let mut stream = TcpStream::connect(private).await.unwrap();
+    let admin = admin.strip_prefix("http://").unwrap();
+    let mut stream = TcpStream::connect(admin).await.unwrap();
     let head = "GET /credentials/demo/access_token HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nX-Request-Id: wxk_my-own-key\r\n\r\n";
     stream.write_all(head.as_bytes()).await.unwrap();
     let mut answer = String::new();

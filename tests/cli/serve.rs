@@ -486,7 +486,7 @@ async fn a_log_that_nobody_reads_any_more_holds_up_no_refresh() {
             .expect(name)
             .trim()
     };
-    let (public, private, sandbox) = (said("public"), said("admin"), said("sandbox"));
+    let (public, admin, sandbox) = (said("public"), said("admin"), said("sandbox"));
     // As when the log's collector has died.
     drop(child.stderr.take());
     for _ in 0..3 {
@@ -497,12 +497,12 @@ async fn a_log_that_nobody_reads_any_more_holds_up_no_refresh() {
             signature_with(&ticket, &config)
         );
         let token = client()
-            .get(format!("{private}/credentials/demo/access_token"))
+            .get(format!("{admin}/credentials/demo/access_token"))
             .bearer_auth(said("api key"))
             .send()
             .await;
         assert_eq!(token.unwrap().status(), 200);
-        assert_eq!(get(&format!("{private}/readyz")).await.0, 200);
+        assert_eq!(get(&format!("{admin}/readyz")).await.0, 200);
         post(&format!("{sandbox}/sandbox/advance"), r#"{"seconds":7300}"#).await;
     }
     assert!(

@@ -31,7 +31,7 @@ fn configuration(more: &str) -> String {
 
 fn home_with(more: &str) -> tempfile::TempDir {
     let home = tempfile::tempdir().unwrap();
-    ["public", "private"]
+    ["public", "admin"]
         .into_iter()
         .for_each(|name| put_pair(home.path(), name));
     std::fs::write(home.path().join("junk"), "nonsense").unwrap();
@@ -52,7 +52,7 @@ async fn what_serve_does_not_start_with_check_names_by_its_setting_in_both_langu
             "gone.crt cannot be read",
         ),
         (
-            tls("admin_tls", "private.crt", "gone.key"),
+            tls("admin_tls", "admin.crt", "gone.key"),
             "server.admin_tls: ",
             "gone.key cannot be read",
         ),
@@ -62,14 +62,14 @@ async fn what_serve_does_not_start_with_check_names_by_its_setting_in_both_langu
             "junk contains no certificate",
         ),
         (
-            tls("tls", "public.crt", "private.key"),
+            tls("tls", "public.crt", "admin.key"),
             "server.tls: ",
             "do not match",
         ),
         (
-            tls("admin_tls", "private.key", "private.crt"),
+            tls("admin_tls", "admin.key", "admin.crt"),
             "server.admin_tls: ",
-            "private.key contains no certificate",
+            "admin.key contains no certificate",
         ),
         (
             "[store]\nkind = \"file\"\npath = \"gone/wx.redb\"".into(),
@@ -159,7 +159,7 @@ async fn all_that_cannot_be_opened_is_named_at_once() {
 #[tokio::test]
 async fn what_can_be_opened_is_ok_and_is_not_opened() {
     for more in [
-        tls("tls", "public.crt", "public.key") + &tls("admin_tls", "private.crt", "private.key"),
+        tls("tls", "public.crt", "public.key") + &tls("admin_tls", "admin.crt", "admin.key"),
         "[store]\nkind = \"file\"\npath = \"new.redb\"".into(),
         "[store]\nkind = \"redis\"\nurl = \"redis://:password@127.0.0.1:1/0\"".into(),
         "[store]\nkind = \"redis\"\nurl = \"rediss+sentinel://127.0.0.1:1,127.0.0.1:2/master\""
@@ -183,7 +183,7 @@ async fn sighup_refuses_a_new_certificate_setting_that_no_restart_could_take() {
     running.line("admin").await;
     let write = |text: String| std::fs::write(home.path().join("wx-jssdk.toml"), text).unwrap();
     write(configuration(
-        &(tls("tls", "public.crt", "public.key") + &tls("admin_tls", "junk", "private.key")),
+        &(tls("tls", "public.crt", "public.key") + &tls("admin_tls", "junk", "admin.key")),
     ));
     running.signal("-HUP").await;
     let line = running.log_line("path=\"server.admin_tls\"").await;
@@ -196,7 +196,7 @@ async fn sighup_refuses_a_new_certificate_setting_that_no_restart_could_take() {
     );
     // A good one is taken, and said to wait for the restart.
     write(configuration(
-        &(tls("tls", "public.crt", "public.key") + &tls("admin_tls", "private.crt", "private.key")),
+        &(tls("tls", "public.crt", "public.key") + &tls("admin_tls", "admin.crt", "admin.key")),
     ));
     running.signal("-HUP").await;
     assert!(

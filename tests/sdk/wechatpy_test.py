@@ -54,7 +54,7 @@ def steer(what, body):
     requests.post(f"{SANDBOX}/sandbox/{what}", json=body, timeout=10).raise_for_status()
 
 
-def private(method, path, **options):
+def admin(method, path, **options):
     answer = requests.request(
         method, f"{CENTER}/credentials/{path}", headers={"Authorization": f"Bearer {KEY}"}, timeout=10, **options
     )
@@ -72,7 +72,7 @@ class OfficialAccount(unittest.TestCase):
 
     def test_gets_the_centers_token_with_what_is_left_of_its_life(self):
         client, center, _ = redirected(WeChatClient(APP, KEY))
-        before = private("GET", "demo/access_token")
+        before = admin("GET", "demo/access_token")
         self.assertEqual(client.access_token, before["value"])
         self.assertEqual(len(center), 1)
         left = client.expires_at - time.time()
@@ -83,7 +83,7 @@ class OfficialAccount(unittest.TestCase):
     def test_signs_a_page_that_wechat_accepts(self):
         client, _, wechat = redirected(WeChatClient(APP, KEY))
         ticket = client.jsapi.get_jsapi_ticket()
-        self.assertEqual(ticket, private("GET", "demo/jsapi_ticket")["value"])
+        self.assertEqual(ticket, admin("GET", "demo/jsapi_ticket")["value"])
         signature = client.jsapi.get_jsapi_signature("Wm3WZYTPz0wzccnW", ticket, 1414587457, PAGE)
         config = {"appId": APP, "timestamp": "1414587457", "nonceStr": "Wm3WZYTPz0wzccnW", "signature": signature}
         answer = verdict({**config, "url": PAGE + "#route", "jsApiList": []})
@@ -93,7 +93,7 @@ class OfficialAccount(unittest.TestCase):
     def test_signs_cards_with_the_card_ticket(self):
         client, _, _ = redirected(WeChatClient(APP, KEY))
         ticket = client.jsapi.get_jsapi_card_ticket()
-        self.assertEqual(ticket, private("GET", "demo/card_ticket")["value"])
+        self.assertEqual(ticket, admin("GET", "demo/card_ticket")["value"])
         params = client.jsapi.get_jsapi_card_params(ticket, "GROUPON", noncestr="nonce", timestamp="1414587457")
         parts = sorted(["GROUPON", "nonce", ticket, APP, "1414587457"])
         self.assertEqual(params["sign"], hashlib.sha1("".join(parts).encode()).hexdigest())
@@ -108,7 +108,7 @@ class OfficialAccount(unittest.TestCase):
         dead = client.access_token
         client.menu.get()
         steer("revoke", {"app_id": APP, "kind": "token"})
-        new = private("POST", "demo/access_token/reject", json={"value": dead})
+        new = admin("POST", "demo/access_token/reject", json={"value": dead})
         self.assertNotEqual(new["value"], dead)
         center.clear(), wechat.clear()
         self.assertEqual(client.menu.get(), {"menu": {"button": []}})
@@ -128,10 +128,10 @@ class OfficialAccount(unittest.TestCase):
 class WorkApp(unittest.TestCase):
     def test_gets_the_token_and_both_tickets(self):
         client, center, wechat = redirected(WorkClient(CORP, KEY))
-        self.assertEqual(client.access_token, private("GET", "demo-work/access_token")["value"])
-        self.assertEqual(client.jsapi.get_jsapi_ticket(), private("GET", "demo-work/jsapi_ticket")["value"])
+        self.assertEqual(client.access_token, admin("GET", "demo-work/access_token")["value"])
+        self.assertEqual(client.jsapi.get_jsapi_ticket(), admin("GET", "demo-work/jsapi_ticket")["value"])
         agent = client.jsapi.get_agent_ticket()
-        self.assertEqual((agent["errcode"], agent["ticket"]), (0, private("GET", "demo-work/agent_ticket")["value"]))
+        self.assertEqual((agent["errcode"], agent["ticket"]), (0, admin("GET", "demo-work/agent_ticket")["value"]))
         self.assertEqual((len(center), wechat), (3, []))
 
     def test_signs_a_page_that_wecom_accepts(self):
@@ -146,7 +146,7 @@ class WorkApp(unittest.TestCase):
         dead = client.access_token
         self.assertTrue(client.get("get_api_domain_ip")["ip_list"])
         steer("revoke", {"app_id": f"{CORP}:{AGENT}", "kind": "token"})
-        new = private("POST", "demo-work/access_token/reject", json={"value": dead})["value"]
+        new = admin("POST", "demo-work/access_token/reject", json={"value": dead})["value"]
         wechat.clear()
         self.assertTrue(client.get("get_api_domain_ip")["ip_list"])
         self.assertEqual([call.split("access_token=")[1] for call in wechat], [dead, new])

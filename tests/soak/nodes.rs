@@ -21,7 +21,7 @@ pub(crate) struct Shared {
 
 pub(crate) struct Node {
     pub(crate) public: String,
-    pub(crate) private: String,
+    pub(crate) admin: String,
     child: Child,
     home: TempDir,
     config: String,
@@ -59,10 +59,10 @@ impl Node {
                 config += "token_mode = \"classic\"\n";
             }
         }
-        let (child, public, private) = spawn(&home, &config);
+        let (child, public, admin) = spawn(&home, &config);
         Self {
             public,
-            private,
+            admin,
             child,
             home,
             config,
@@ -73,7 +73,7 @@ impl Node {
     pub(crate) fn restart(&mut self, signal: &str) {
         self.signal(signal);
         self.child.wait().unwrap();
-        (self.child, self.public, self.private) = spawn(&self.home, &self.config);
+        (self.child, self.public, self.admin) = spawn(&self.home, &self.config);
     }
 
     pub(crate) fn signal(&self, name: &str) {
@@ -132,9 +132,9 @@ fn spawn(home: &TempDir, config: &str) -> (Child, String, String) {
             lines.find_map(|line| line.strip_prefix(name).map(|rest| rest.trim().to_owned()));
         line.unwrap_or_else(|| panic!("it did not say \"{name}\""))
     };
-    let (public, private) = (find("public "), find("admin "));
+    let (public, admin) = (find("public "), find("admin "));
     std::thread::spawn(move || lines.for_each(drop));
-    (child, public, private)
+    (child, public, admin)
 }
 
 /// The memory of the two nodes that are never restarted: one with Redis, one with a file.

@@ -109,7 +109,7 @@ async fn upstream(world: &World, kind: FaultKind) {
 async fn revoked(world: &World) {
     let tenant = &TENANTS[0];
     let node = world.nodes[0].read().await;
-    let url = format!("{}/credentials/{}/jsapi_ticket", node.private, tenant.name);
+    let url = format!("{}/credentials/{}/jsapi_ticket", node.admin, tenant.name);
     let held = client().get(&url).bearer_auth(KEY).send().await.unwrap();
     if held.status() != 200 {
         return; // nothing lives: nothing can be revoked

@@ -1,4 +1,4 @@
-//! The file store: durable, private, alone, and never fooled by what is in the file.
+//! The file store: durable, admin, alone, and never fooled by what is in the file.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};

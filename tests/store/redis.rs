@@ -611,7 +611,7 @@ fn rediss_speaks_tls_and_trusts_only_known_roots() {
     }
     let directory = tempfile::tempdir().unwrap();
     let file = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
-    let (certificate, private) = (file("certificate.pem"), file("key.pem"));
+    let (certificate, admin) = (file("certificate.pem"), file("key.pem"));
     let made = Command::new("openssl")
         .args([
             "req",
@@ -632,7 +632,7 @@ fn rediss_speaks_tls_and_trusts_only_known_roots() {
             "-addext",
             "basicConstraints=critical,CA:FALSE",
         ])
-        .args(["-keyout", &private, "-out", &certificate])
+        .args(["-keyout", &admin, "-out", &certificate])
         .output()
         .unwrap();
     assert!(
@@ -647,7 +647,7 @@ fn rediss_speaks_tls_and_trusts_only_known_roots() {
         "--tls-cert-file",
         &certificate,
         "--tls-key-file",
-        &private,
+        &admin,
         "--tls-auth-clients",
         "no",
     ]);

@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use wx_jssdk::sandbox::{App, Sandbox};
 use wx_jssdk::{Account, Broker, Clock, Kind, PageUrl, Platform, UpstreamOptions};
 
-use crate::private::world::*;
+use crate::admin::world::*;
 
 const LIFE: u64 = 7_200;
 

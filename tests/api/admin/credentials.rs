@@ -2,7 +2,7 @@
 
 use wx_jssdk::sandbox::{App, FaultKind};
 
-use crate::private::world::*;
+use crate::admin::world::*;
 
 #[tokio::test]
 async fn a_credential_comes_with_what_is_left_of_its_life() {

@@ -4,7 +4,7 @@ use serde_json::json;
 use sha1::{Digest as _, Sha1};
 use wx_jssdk::Kind;
 
-use crate::private::world::*;
+use crate::admin::world::*;
 
 const PATH: &str = "/jssdk/diagnose";
 

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use wx_jssdk::Kind;
 use wx_jssdk::actix::{ApiKey, ApiKeys, KeyHash};
 
+use crate::admin::world::*;
 use crate::common::process::alone;
-use crate::private::world::*;
 
 const PATH: &str = "/credentials/main/access_token";
 

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::private::world::*;
+use crate::admin::world::*;
 
 /// As often as one reject is granted after the other: what comes between is refused without a call.
 const DAY: u64 = 86_400;

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use wx_jssdk::sandbox::{FaultKind, Kind as Revoke};
 
-use crate::private::world::*;
+use crate::admin::world::*;
 
 const PATH: &str = "/credentials/main/access_token";
 

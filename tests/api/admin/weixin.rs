@@ -5,7 +5,7 @@ use wx_jssdk::Kind;
 use wx_jssdk::actix::{ApiKey, ApiKeys, KeyHash};
 use wx_jssdk::sandbox::{App, FaultKind, Kind as Revoke};
 
-use crate::private::world::*;
+use crate::admin::world::*;
 
 const LONG_40001: &str = "invalid credential, access_token is invalid or not latest, could get access_token by \
                           getStableAccessToken, more details at https://mmbizurl.cn/s/JtxxFh33r rid: ";

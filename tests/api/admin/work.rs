@@ -3,7 +3,7 @@
 use wx_jssdk::sandbox::{App, Kind as Revoke, Sandbox};
 use wx_jssdk::{Clock, Kind};
 
-use crate::private::world::*;
+use crate::admin::world::*;
 
 fn token_call(corp: &str, key: &str) -> String {
     format!("/cgi-bin/gettoken?corpid={corp}&corpsecret={key}")

@@ -1,4 +1,4 @@
-//! A private listener with one account of each kind, and a client that sends exactly what it is told.
+//! An admin listener with one account of each kind, and a client that sends exactly what it is told.
 
 use std::net::SocketAddr;
 use std::thread;
@@ -11,7 +11,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use wx_jssdk::account::{Account, TokenMode};
-use wx_jssdk::actix::{ApiKey, ApiKeys, KeyHash, diagnose_resource, dropin_scope, private_scope};
+use wx_jssdk::actix::{
+    ApiKey, ApiKeys, KeyHash, credentials_scope, diagnose_resource, dropin_scope,
+};
 use wx_jssdk::sandbox::{App, Fault, FaultKind, Sandbox};
 use wx_jssdk::store::Store;
 use wx_jssdk::{Broker, Clock, Credential, Kind, Secret, UnixTime, UpstreamOptions};
@@ -149,7 +151,7 @@ impl World {
                             served.clone(),
                             served_keys.clone(),
                         ))
-                        .service(private_scope(served.clone(), served_keys.clone()))
+                        .service(credentials_scope(served.clone(), served_keys.clone()))
                         .service(dropin_scope(served.clone(), served_keys.clone()))
                 });
                 let server = server
@@ -339,7 +341,7 @@ impl Answer {
         Json(serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {self:?}")))
     }
 
-    /// The body of a success of the private plane.
+    /// The body of a success of the admin listener.
     pub(crate) fn ok(&self) -> Json {
         assert_eq!(
             (self.status, self.header("cache-control")),

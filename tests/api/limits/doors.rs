@@ -6,7 +6,7 @@ use tokio::net::TcpStream;
 use crate::limits::world::*;
 
 async fn metrics(world: &World) -> String {
-    ask(world.private, "GET", "/metrics", &[], "").await.text
+    ask(world.admin, "GET", "/metrics", &[], "").await.text
 }
 
 #[tokio::test]
@@ -52,7 +52,7 @@ async fn what_the_guards_count_stands_in_the_metrics() {
 async fn a_strangers_name_is_counted_as_what_it_was_answered() {
     let world = World::new("", "").await;
     ask(
-        world.private,
+        world.admin,
         "GET",
         "/readyz",
         &[("Host", "evil.example"), ("Sec-Fetch-Site", "same-origin")],
@@ -98,8 +98,8 @@ async fn a_preflight_is_not_counted_for_the_account_that_its_request_will_name()
 async fn the_wrong_method_is_told_the_right_ones() {
     let world = World::new("", "").await;
     for (to, method, path, allow) in [
-        (world.private, "GET", "/status/refresh", "POST"),
-        (world.private, "DELETE", "/metrics", "GET, HEAD"),
+        (world.admin, "GET", "/status/refresh", "POST"),
+        (world.admin, "DELETE", "/metrics", "GET, HEAD"),
         (world.public, "POST", PAGE, "GET, HEAD, OPTIONS"),
     ] {
         let answer = ask(to, method, path, &[], "").await;
@@ -133,10 +133,10 @@ async fn a_path_that_a_listener_has_not_is_answered_with_those_that_it_has() {
             "/credentials/main/access_token",
             "/jssdk/config?url=",
         ),
-        (world.private, "/cgi-bin/menu/get", "/docs"),
-        (world.private, "/jssdk/config", "/docs"),
+        (world.admin, "/cgi-bin/menu/get", "/docs"),
+        (world.admin, "/jssdk/config", "/docs"),
         (
-            world.private,
+            world.admin,
             "/credentials/main",
             "/credentials/{account}/{kind}",
         ),

@@ -299,7 +299,7 @@ async fn bodies_are_read_whole_and_requests_behind_them_are_answered() {
         }
         chunks += &format!("0\r\n\r\n{get}");
         for requests in [whole, chunks] {
-            let answers = ask_in_one(world.private, &requests).await;
+            let answers = ask_in_one(world.admin, &requests).await;
             assert_eq!(answers.matches("HTTP/1.1 ").count(), 2, "{answers}");
             assert!(answers.ends_with("{\"status\":\"ok\"}"), "{answers}");
             assert!(answers.starts_with("HTTP/1.1 400 "), "{answers}");

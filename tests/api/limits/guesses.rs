@@ -76,7 +76,7 @@ async fn one_outdated_key_repeated_without_end_locks_nobody_out() {
 async fn no_key_is_no_guess() {
     let world = World::new("wrong_keys = 1", "").await;
     for _ in 0..20 {
-        ask(world.private, "GET", TOKEN, &[], "")
+        ask(world.admin, "GET", TOKEN, &[], "")
             .await
             .problem(401, "unauthorized");
     }
@@ -88,10 +88,10 @@ async fn guesses_count_together_wherever_they_are_made_and_each_path_answers_in_
     let world = World::new("wrong_keys = 3", "").await;
     let weixin =
         |key: &str| format!("/cgi-bin/token?grant_type=client_credential&appid={APP}&secret={key}");
-    let private = world.private;
+    let admin = world.admin;
     let diagnose = |key: &'static str| async move {
         ask(
-            private,
+            admin,
             "POST",
             "/jssdk/diagnose",
             &[("X-Api-Key", key)],
@@ -100,14 +100,12 @@ async fn guesses_count_together_wherever_they_are_made_and_each_path_answers_in_
         .await
     };
     assert_eq!(
-        ask(world.private, "GET", &weixin("a"), &[], "")
-            .await
-            .json()["errcode"],
+        ask(world.admin, "GET", &weixin("a"), &[], "").await.json()["errcode"],
         40125
     );
     diagnose("wxk_b").await.problem(401, "unauthorized");
     world.token("-", "wxk_c").await.problem(401, "unauthorized");
-    let refused = ask(world.private, "GET", &weixin("d"), &[], "").await;
+    let refused = ask(world.admin, "GET", &weixin("d"), &[], "").await;
     assert_eq!(
         (refused.status, refused.retry_after()),
         (429, 60),
@@ -130,7 +128,7 @@ async fn guesses_count_together_wherever_they_are_made_and_each_path_answers_in_
     };
     for (key, status) in [("g", 429), (KEY, 200)] {
         let answer = ask(
-            world.private,
+            world.admin,
             "POST",
             "/cgi-bin/stable_token",
             &[],
@@ -140,9 +138,7 @@ async fn guesses_count_together_wherever_they_are_made_and_each_path_answers_in_
         assert_eq!(answer.status, status, "{answer:?}");
     }
     assert_eq!(
-        ask(world.private, "GET", &weixin(KEY), &[], "")
-            .await
-            .status,
+        ask(world.admin, "GET", &weixin(KEY), &[], "").await.status,
         200
     );
     assert_ne!(diagnose(KEY).await.status, 429);
@@ -158,7 +154,7 @@ async fn a_locked_out_address_still_learns_whether_the_service_is_alive_and_read
     assert_eq!(world.token("-", "wxk_0").await.status, 429);
     for path in ["/healthz", "/readyz"] {
         assert_eq!(
-            ask(world.private, "GET", path, &[], "").await.status,
+            ask(world.admin, "GET", path, &[], "").await.status,
             200,
             "{path}"
         );
@@ -200,11 +196,11 @@ async fn guessing_is_one_line_in_the_log_with_the_address_and_without_a_key() {
         [accounts.main]\napp_id = \"wx1\"\nsecret = \"s3cret-of-main\"\njs_safe_domains = [\"example.com\"]\n";
     std::fs::write(home.path().join("wx-jssdk.toml"), text).unwrap();
     let mut running = Running::start(command(home.path(), &["serve"]));
-    let private = running.line("admin").await;
-    let private = private.strip_prefix("http://").unwrap().parse().unwrap();
+    let admin = running.line("admin").await;
+    let admin = admin.strip_prefix("http://").unwrap().parse().unwrap();
     for n in 0..50 {
         let key = format!("Bearer wxk_guess-{n}");
-        let status = ask(private, "GET", TOKEN, &[("Authorization", &key)], "")
+        let status = ask(admin, "GET", TOKEN, &[("Authorization", &key)], "")
             .await
             .status;
         assert_eq!(status, if n < 3 { 401 } else { 429 });
@@ -230,14 +226,14 @@ async fn a_base_url_with_a_slash_at_its_end_reaches_wechats_paths_and_no_others(
     let stable =
         format!(r#"{{"grant_type":"client_credential","appid":"{APP}","secret":"{KEY}"}}"#);
     for slashes in ["/", "//", "///"] {
-        let answer = ask(world.private, "GET", &format!("{slashes}{token}"), &[], "").await;
+        let answer = ask(world.admin, "GET", &format!("{slashes}{token}"), &[], "").await;
         assert!(answer.json()["access_token"].is_string(), "{answer:?}");
         let target = format!("{slashes}cgi-bin/stable_token");
-        let answer = ask(world.private, "POST", &target, &[], &stable).await;
+        let answer = ask(world.admin, "POST", &target, &[], &stable).await;
         assert!(answer.json()["access_token"].is_string(), "{answer:?}");
     }
     for target in ["//credentials/main/access_token", "//status", "//readyz"] {
-        ask(world.private, "GET", target, &[], "")
+        ask(world.admin, "GET", target, &[], "")
             .await
             .problem(404, "not_found");
     }

@@ -12,8 +12,8 @@ async fn every_page_is_framed_nowhere_and_may_use_no_sensor_and_shares_no_window
     for (listener, target) in [
         (world.public, "/"),
         (world.public, "/doctor"),
-        (world.private, "/status"),
-        (world.private, "/docs"),
+        (world.admin, "/status"),
+        (world.admin, "/docs"),
     ] {
         let page = ask(listener, "GET", target, &[("Host", "localhost")], "").await;
         assert_eq!(
@@ -97,7 +97,7 @@ async fn a_file_is_no_page_and_only_pictures_and_the_client_script_are_for_other
 #[tokio::test]
 async fn every_answer_of_both_listeners_forbids_the_guessing_of_types() {
     let world = World::new("", "").await;
-    let (public, private) = (world.public, world.private);
+    let (public, admin) = (world.public, world.admin);
     let script = "/jssdk/wx-jssdk.js";
     let tag = get(&world, script).await.header("etag").unwrap().to_owned();
     for (listener, method, target, status) in [
@@ -109,17 +109,17 @@ async fn every_answer_of_both_listeners_forbids_the_guessing_of_types() {
         (public, "GET", "/nothing", 404),
         (public, "POST", "/healthz", 405),
         (public, "OPTIONS", PAGE, 204),
-        (private, "GET", "/healthz", 200),
-        (private, "GET", "/readyz", 200),
-        (private, "GET", "/metrics", 200),
-        (private, "GET", "/status.json", 200),
-        (private, "GET", TOKEN, 401),
-        (private, "GET", "/cgi-bin/token", 200),
-        (private, "GET", "/cgi-bin/nothing", 404),
-        (private, "DELETE", "/cgi-bin/token", 405),
-        (private, "GET", "/static/none.js", 404),
-        (private, "GET", "/nothing", 404),
-        (private, "GET", "/openapi.json", 200),
+        (admin, "GET", "/healthz", 200),
+        (admin, "GET", "/readyz", 200),
+        (admin, "GET", "/metrics", 200),
+        (admin, "GET", "/status.json", 200),
+        (admin, "GET", TOKEN, 401),
+        (admin, "GET", "/cgi-bin/token", 200),
+        (admin, "GET", "/cgi-bin/nothing", 404),
+        (admin, "DELETE", "/cgi-bin/token", 405),
+        (admin, "GET", "/static/none.js", 404),
+        (admin, "GET", "/nothing", 404),
+        (admin, "GET", "/openapi.json", 200),
     ] {
         let headers = [("Host", "localhost"), ("If-None-Match", &*tag)];
         let answer = ask(listener, method, target, &headers, "").await;

@@ -79,7 +79,7 @@ async fn the_quick_and_the_ordinary_way_to_a_signature_take_one_turn_each_and_a_
     let refused = ask(world.public, "GET", PAGE, &headers, "").await;
     refused.problem(429, "rate_limited");
     assert_eq!(refused.header("x-request-id"), Some("trace-7"));
-    let metrics = ask(world.private, "GET", "/metrics", &[], "").await.text;
+    let metrics = ask(world.admin, "GET", "/metrics", &[], "").await.text;
     for (status, count) in [(200, 3), (429, 1)] {
         let route = r#"wx_jssdk_http_requests_total{listener="public",route="/jssdk/config","#;
         assert!(

@@ -91,7 +91,7 @@ async fn a_body_that_comes_in_drop_by_drop_is_ended() {
     let head =
         format!("POST {TOKEN}/reject HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\n");
     let whole = ended(drip(
-        world.private,
+        world.admin,
         &format!("{head}Content-Length: 8000\r\n\r\n{{\"value\":\""),
         b'a',
     ))
@@ -99,7 +99,7 @@ async fn a_body_that_comes_in_drop_by_drop_is_ended() {
     assert!(!whole.contains(" 200 "), "{whole}");
     // In chunks, each of which begins and does not end.
     let chunked = ended(drip(
-        world.private,
+        world.admin,
         &format!("{head}Transfer-Encoding: chunked\r\n\r\n1f40\r\n"),
         b'a',
     ))
@@ -272,7 +272,7 @@ async fn a_first_request_that_comes_with_the_end_of_its_handshake_may_wait_as_lo
     .unwrap();
     // Longer than an idle connection is let be, which is six seconds here.
     ended(drip(
-        world.private,
+        world.admin,
         &format!("{KEPT}GET / HTTP/1.1\r\nX-Drip: "),
         b'a',
     ))
@@ -327,7 +327,7 @@ async fn what_is_too_large_is_refused_and_harms_nobody() {
     let large = "x".repeat(100_000);
     let key = [("Authorization", "Bearer wxk_right")];
     ask(
-        world.private,
+        world.admin,
         "POST",
         &format!("{TOKEN}/reject"),
         &key,
@@ -335,11 +335,11 @@ async fn what_is_too_large_is_refused_and_harms_nobody() {
     )
     .await
     .problem(413, "body_too_large");
-    ask(world.private, "POST", "/jssdk/diagnose", &key, &large)
+    ask(world.admin, "POST", "/jssdk/diagnose", &key, &large)
         .await
         .problem(413, "body_too_large");
     assert_eq!(
-        ask(world.private, "POST", "/cgi-bin/stable_token", &[], &large)
+        ask(world.admin, "POST", "/cgi-bin/stable_token", &[], &large)
             .await
             .json()["errcode"],
         44002

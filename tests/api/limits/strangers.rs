@@ -1,4 +1,4 @@
-//! The private listener and a browser on a machine that can reach it.
+//! The admin listener and a browser on a machine that can reach it.
 
 use crate::limits::world::*;
 
@@ -9,7 +9,7 @@ async fn browse(world: &World, host: &str, target: &str, more: &[(&str, &str)]) 
         .into_iter()
         .chain(more.iter().copied())
         .collect();
-    ask(world.private, "GET", target, &headers, "").await
+    ask(world.admin, "GET", target, &headers, "").await
 }
 
 #[tokio::test]
@@ -31,7 +31,7 @@ async fn a_page_whose_own_name_points_here_reads_nothing() {
         ("User-Agent", "curl/8"),
         ("Sec-Fetch-Site", "same-origin"),
     ];
-    ask(world.private, "GET", "/readyz", &headers, "")
+    ask(world.admin, "GET", "/readyz", &headers, "")
         .await
         .problem(421, "foreign_host");
 }
@@ -122,7 +122,7 @@ async fn an_operators_browser_and_every_program_get_in() {
     ] {
         let headers = [("Host", host), ("User-Agent", "Prometheus/3.0")];
         assert_eq!(
-            ask(world.private, "GET", "/readyz", &headers, "")
+            ask(world.admin, "GET", "/readyz", &headers, "")
                 .await
                 .status,
             200,

@@ -28,7 +28,7 @@ pub(crate) const BOUND: Duration = Duration::from_secs(60);
 
 pub(crate) struct World {
     pub(crate) public: SocketAddr,
-    pub(crate) private: SocketAddr,
+    pub(crate) admin: SocketAddr,
     pub(crate) clock: Clock,
     pub(crate) sandbox: Sandbox,
     pub(crate) counter: Counter,
@@ -84,10 +84,10 @@ impl World {
                     .unwrap();
             });
         });
-        let (public, private, counter) = timeout(BOUND, started).await.unwrap().unwrap();
+        let (public, admin, counter) = timeout(BOUND, started).await.unwrap().unwrap();
         Self {
             public,
-            private,
+            admin,
             clock,
             sandbox,
             counter,
@@ -110,7 +110,7 @@ impl World {
     /// `GET /credentials/main/access_token` with this key, as a proxy that saw `client` passes it on.
     pub(crate) async fn token(&self, client: &str, key: &str) -> Answer {
         ask(
-            self.private,
+            self.admin,
             "GET",
             TOKEN,
             &[

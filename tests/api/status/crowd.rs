@@ -14,7 +14,7 @@ use crate::status::world::{PATIENCE, TOKEN, not_allowed};
 const ACCOUNTS: usize = 10_000;
 
 async fn get(app: &TestApp, target: &str) -> Answer {
-    app.send_private(&request("GET", target, &[("Host", "127.0.0.1")]))
+    app.send_admin(&request("GET", target, &[("Host", "127.0.0.1")]))
         .await
 }
 

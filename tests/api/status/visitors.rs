@@ -119,7 +119,7 @@ async fn a_page_of_another_site_may_link_here_and_not_fetch() {
 }
 
 #[tokio::test]
-async fn it_is_on_the_private_listener_only() {
+async fn it_is_on_the_admin_listener_only() {
     let world = World::well().await;
     for page in [
         "/status",
@@ -141,7 +141,7 @@ async fn it_is_on_the_private_listener_only() {
     );
     let posted = world
         .app
-        .send_private(&request("POST", "/status", &[("Host", "127.0.0.1")]))
+        .send_admin(&request("POST", "/status", &[("Host", "127.0.0.1")]))
         .await;
     assert!(matches!(posted.status, 404 | 405), "{posted:?}");
 }

@@ -112,9 +112,7 @@ impl World {
             .copied()
             .chain((!named).then_some(host))
             .collect();
-        self.app
-            .send_private(&request("GET", target, &headers))
-            .await
+        self.app.send_admin(&request("GET", target, &headers)).await
     }
 
     pub(crate) async fn status(&self) -> Value {
@@ -184,7 +182,7 @@ impl World {
             .filter(|(name, _)| !headers.iter().any(|(other, _)| other == name));
         let headers: Vec<_> = fixed.chain(headers.iter().copied()).collect();
         self.app
-            .send_private(&[request("POST", "/status/refresh", &headers), body.into()].concat())
+            .send_admin(&[request("POST", "/status/refresh", &headers), body.into()].concat())
             .await
     }
 }

@@ -15,7 +15,7 @@ fn line(name: &str, key: &str) -> String {
 }
 
 #[test]
-fn the_private_listener_is_on_loopback_elsewhere_or_nowhere() {
+fn the_admin_listener_is_on_loopback_elsewhere_or_nowhere() {
     assert_eq!(
         good("server.admin_listen = \"[::1]:9\"")
             .server

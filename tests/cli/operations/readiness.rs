@@ -264,7 +264,7 @@ async fn being_alive_depends_on_nobody() {
             .is_err()
     );
     let calls = service.sandbox.calls_total();
-    for plane in [&service.public, &service.private] {
+    for plane in [&service.public, &service.admin] {
         for _ in 0..50 {
             assert_eq!(
                 get(&format!("{plane}/healthz")).await,

@@ -32,7 +32,7 @@ async fn ask(url: &str, accept: Option<&str>) -> (u16, String, String) {
 async fn prometheus_gets_openmetrics_and_everybody_else_the_older_text() {
     let service = Service::with(&["shop"]).await;
     service.warm("shop").await;
-    let url = format!("{}/metrics", service.private);
+    let url = format!("{}/metrics", service.admin);
     let (status, kind, open) = ask(&url, Some(PROMETHEUS)).await;
     assert_eq!((status, kind.as_str()), (200, OPEN));
     assert!(
@@ -55,19 +55,19 @@ async fn prometheus_gets_openmetrics_and_everybody_else_the_older_text() {
 }
 
 #[tokio::test]
-async fn metrics_are_on_the_private_listener_only_and_need_no_key() {
+async fn metrics_are_on_the_admin_listener_only_and_need_no_key() {
     let service = Service::with(&["shop"]).await;
     assert_eq!(
         ask(&format!("{}/metrics", service.public), None).await.0,
         404
     );
     assert_eq!(
-        ask(&format!("{}/metrics", service.private), None).await.0,
+        ask(&format!("{}/metrics", service.admin), None).await.0,
         200
     );
     assert_eq!(
         client()
-            .post(format!("{}/metrics", service.private))
+            .post(format!("{}/metrics", service.admin))
             .send()
             .await
             .unwrap()

@@ -42,7 +42,7 @@ pub(crate) struct Service {
     pub(crate) clock: Clock,
     pub(crate) broker: Broker,
     pub(crate) public: String,
-    pub(crate) private: String,
+    pub(crate) admin: String,
     pub(crate) reloader: Reloader,
     pub(crate) log: Log,
     head: String,
@@ -90,7 +90,7 @@ impl Service {
         let application = Application::build_on(&read(&format!("{head}{accounts}")), clock.clone())
             .await
             .unwrap();
-        let [public, private] = [application.address(), application.admin_address().unwrap()]
+        let [public, admin] = [application.address(), application.admin_address().unwrap()]
             .map(|address| format!("http://{address}"));
         let (broker, reloader) = (application.broker().clone(), application.reloader());
         let (stop, stopped) = oneshot::channel::<()>();
@@ -100,7 +100,7 @@ impl Service {
             clock,
             broker,
             public,
-            private,
+            admin,
             reloader,
             log,
             head,
@@ -137,12 +137,12 @@ impl Service {
     }
 
     pub(crate) async fn ready(&self) -> (u16, Value) {
-        let (status, body) = get(&format!("{}/readyz", self.private)).await;
+        let (status, body) = get(&format!("{}/readyz", self.admin)).await;
         (status, serde_json::from_str(&body).unwrap())
     }
 
     pub(crate) async fn scrape(&self) -> Scrape {
-        let (status, text) = get(&format!("{}/metrics", self.private)).await;
+        let (status, text) = get(&format!("{}/metrics", self.admin)).await;
         assert_eq!(status, 200, "{text}");
         Scrape::of(text)
     }

@@ -28,7 +28,7 @@ async fn wechat() -> Sandbox {
 struct Process {
     running: Running,
     public: String,
-    private: String,
+    admin: String,
 }
 
 fn configure(home: &Path, sandbox: &Sandbox, store: &str) {
@@ -53,11 +53,11 @@ impl Process {
     async fn of(command: Command) -> Self {
         let mut running = Running::start(command);
         let public = running.line("public ").await;
-        let private = running.line("admin ").await;
+        let admin = running.line("admin ").await;
         Self {
             running,
             public,
-            private,
+            admin,
         }
     }
 
@@ -66,7 +66,7 @@ impl Process {
         let begun = Instant::now();
         let (status, config) = ask(&format!("{}{PAGE}", self.public)).await;
         assert_eq!(status, 200, "{config}");
-        let (status, token) = ask(&format!("{}/credentials/main/access_token", self.private)).await;
+        let (status, token) = ask(&format!("{}/credentials/main/access_token", self.admin)).await;
         assert_eq!(status, 200, "{token}");
         assert!(
             sandbox.accepts_token(APP, token["value"].as_str().unwrap()),
@@ -81,9 +81,9 @@ impl Process {
 
     /// Has the token renewed, as a peer does that met a 40001.
     async fn renew(&self, sandbox: &Sandbox) {
-        let (_, token) = ask(&format!("{}/credentials/main/access_token", self.private)).await;
+        let (_, token) = ask(&format!("{}/credentials/main/access_token", self.admin)).await;
         sandbox.revoke(APP, Revoked::Token);
-        let url = format!("{}/credentials/main/access_token/reject", self.private);
+        let url = format!("{}/credentials/main/access_token/reject", self.admin);
         let answer = client()
             .post(url)
             .bearer_auth(KEY)
@@ -96,7 +96,7 @@ impl Process {
 
     async fn metrics(&self) -> String {
         client()
-            .get(format!("{}/metrics", self.private))
+            .get(format!("{}/metrics", self.admin))
             .send()
             .await
             .unwrap()
@@ -167,7 +167,7 @@ async fn when_the_disk_is_full_pages_and_peers_are_served_from_memory_and_the_op
     );
     assert!(sum(&process.metrics().await, "wx_jssdk_store_errors_total") > 0.0);
     assert_eq!(
-        ask(&format!("{}/readyz", process.private)).await.0,
+        ask(&format!("{}/readyz", process.admin)).await.0,
         200,
         "pages are signed"
     );
@@ -247,7 +247,7 @@ async fn with_redis_gone_paused_or_emptied_pages_and_peers_are_served_and_the_op
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     assert_eq!(
-        ask(&format!("{}/readyz", process.private)).await.0,
+        ask(&format!("{}/readyz", process.admin)).await.0,
         200,
         "pages are signed"
     );
@@ -279,7 +279,7 @@ async fn somebody_elses_token_call_is_survived_by_pages_healed_by_a_peers_report
     );
     assert_eq!(
         sum(
-            service.private("/metrics").await.body.as_str().unwrap(),
+            service.admin("/metrics").await.body.as_str().unwrap(),
             "wx_jssdk_foreign_refreshes_total"
         ),
         1.0
@@ -299,7 +299,7 @@ async fn a_ticket_that_wechat_ended_early_is_replaced_as_soon_as_one_peer_report
     service.signs().await;
     assert!(
         sum(
-            service.private("/metrics").await.body.as_str().unwrap(),
+            service.admin("/metrics").await.body.as_str().unwrap(),
             "wx_jssdk_refreshes_total"
         ) > 2.0
     );
@@ -315,10 +315,10 @@ async fn a_crowd_at_once_is_answered_without_a_call_and_the_operator_can_still_l
     });
     let pages: Vec<_> = pages.collect();
     service.peer_is_served().await;
-    assert_eq!(service.private("/readyz").await.status, 200);
+    assert_eq!(service.admin("/readyz").await.status, 200);
     assert!(
         service
-            .private("/metrics")
+            .admin("/metrics")
             .await
             .body
             .as_str()
@@ -340,7 +340,7 @@ async fn a_process_killed_at_any_moment_is_back_with_what_it_had_and_calls_nobod
     for _ in 0..3 {
         let process = Process::start(home.path()).await;
         process.serves(&sandbox).await;
-        assert_eq!(ask(&format!("{}/readyz", process.private)).await.0, 200);
+        assert_eq!(ask(&format!("{}/readyz", process.admin)).await.0, 200);
         process.running.signal("-KILL").await;
         process.running.gone().await;
     }

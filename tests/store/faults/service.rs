@@ -37,7 +37,7 @@ pub(crate) struct Service {
     pub(crate) broker: Broker,
     client: Client,
     public: String,
-    private: String,
+    admin: String,
     _stop: oneshot::Sender<()>,
 }
 
@@ -80,7 +80,7 @@ impl Service {
         let application = Application::build_on(&settings, sandbox.clock().clone())
             .await
             .unwrap();
-        let [public, private] = [application.address(), application.admin_address().unwrap()]
+        let [public, admin] = [application.address(), application.admin_address().unwrap()]
             .map(|at| format!("http://{at}"));
         let broker = application.broker().clone();
         let (stop, stopped) = oneshot::channel::<()>();
@@ -90,7 +90,7 @@ impl Service {
             broker,
             client: client(),
             public,
-            private,
+            admin,
             _stop: stop,
         };
         service.signs().await;
@@ -212,7 +212,7 @@ impl Service {
 
     /// The same of another account.
     pub(crate) async fn peer_of(&self, account: &str, kind: &str) -> Answer {
-        self.ask(&format!("{}/credentials/{account}/{kind}", self.private))
+        self.ask(&format!("{}/credentials/{account}/{kind}", self.admin))
             .await
     }
 
@@ -236,20 +236,20 @@ impl Service {
     pub(crate) async fn dropin(&self) -> Value {
         self.ask(&format!(
             "{}/cgi-bin/token?grant_type=client_credential&appid={APP}&secret={KEY}",
-            self.private
+            self.admin
         ))
         .await
         .body
     }
 
-    /// `GET` a path of the private listener.
-    pub(crate) async fn private(&self, path: &str) -> Answer {
-        self.ask(&format!("{}{path}", self.private)).await
+    /// `GET` a path of the admin listener.
+    pub(crate) async fn admin(&self, path: &str) -> Answer {
+        self.ask(&format!("{}{path}", self.admin)).await
     }
 
     /// `POST /credentials/main/{kind}/reject`, as a peer does whom WeChat refused this value.
     pub(crate) async fn report_dead(&self, kind: &str, value: &Value) -> Answer {
-        let url = format!("{}/credentials/main/{kind}/reject", self.private);
+        let url = format!("{}/credentials/main/{kind}/reject", self.admin);
         let request = self
             .client
             .post(url)

@@ -97,7 +97,7 @@ async fn an_operator(fault: FaultKind, after: After) {
     assert!(words.contains(after.word), "{words}");
     assert!(!format!("{error:?} {words}").contains(SECRET));
     assert_eq!(
-        service.private("/readyz").await.status,
+        service.admin("/readyz").await.status,
         200,
         "as long as pages are signed"
     );
@@ -107,7 +107,7 @@ async fn an_operator(fault: FaultKind, after: After) {
     );
     let failing = format!("wx_jssdk_credential_failing_seconds{{{labels}");
     let metrics = service
-        .private("/metrics")
+        .admin("/metrics")
         .await
         .body
         .as_str()
@@ -119,7 +119,7 @@ async fn an_operator(fault: FaultKind, after: After) {
     );
 
     service.end_of_life();
-    let ready = service.private("/readyz").await;
+    let ready = service.admin("/readyz").await;
     assert_eq!(ready.status, 503, "{}", ready.body);
     let account = &ready.body["accounts"][0];
     assert_eq!(
@@ -131,7 +131,7 @@ async fn an_operator(fault: FaultKind, after: After) {
 
     service.heal().await;
     service.signs_again().await;
-    assert_eq!(service.private("/readyz").await.status, 200);
+    assert_eq!(service.admin("/readyz").await.status, 200);
     let healed = || async {
         let tickets = service.credential(Kind::JsapiTicket)?;
         (tickets.living && tickets.last_error.is_none()).then_some(())
@@ -249,8 +249,8 @@ mod unreachable {
         service.sandbox.stop().await;
         let error = service.renewal_failed().await.last_error.unwrap();
         assert_eq!(error.class, "transient");
-        assert_eq!(service.private("/readyz").await.status, 200);
+        assert_eq!(service.admin("/readyz").await.status, 200);
         service.end_of_life();
-        assert_eq!(service.private("/readyz").await.status, 503);
+        assert_eq!(service.admin("/readyz").await.status, 503);
     }
 }
