@@ -151,10 +151,7 @@ impl Failure {
     /// Returns the failure for a quota known to be spent, without calling WeChat again.
     #[must_use]
     pub fn spent_until(until: UnixTime, few_calls: Option<u64>) -> Self {
-        let errmsg = format!(
-            "the quota was spent earlier: no call is made before {}",
-            until.utc()
-        );
+        let errmsg = format!("the quota is exhausted: no call before {}", until.utc());
         Self::Refused {
             errcode: codes::SPENT,
             errmsg,
@@ -392,7 +389,7 @@ fn used_elsewhere(advice: Option<&Advice>, calls: u64) -> Text {
     let cause = advice.map_or(UNREACHABLE_CAUSE, |advice| advice.cause.clone());
     Text {
         en: format!(
-            "{}, but only {calls} of them were made here: another server uses this account's quota",
+            "{}, but this service made only {calls} calls: another server uses this account's quota",
             cause.en
         )
         .into(),
@@ -409,7 +406,7 @@ fn with_stable_mode(advice: Option<&Advice>) -> Text {
     let fix = advice.map_or(UNREACHABLE_FIX, |advice| advice.fix.clone());
     Text {
         en: format!(
-            "{} token_mode = \"stable\" has a quota of its own, 250 times as large.",
+            "{} token_mode = \"stable\" has a separate quota, 250 times as large.",
             fix.en
         )
         .into(),
@@ -438,7 +435,7 @@ pub enum PageError {
     #[error("the url is empty")]
     Empty,
     /// Longer than [`MAX_PAGE_URL`].
-    #[error("the url is longer than {} bytes", MAX_PAGE_URL)]
+    #[error("the url exceeds {} bytes", MAX_PAGE_URL)]
     TooLong,
     /// Starts with `http%3A`: encoded twice.
     #[error("the url was percent-encoded twice")]
@@ -447,13 +444,13 @@ pub enum PageError {
     #[error("the url does not start with http:// or https://")]
     NotHttp,
     /// Contains a space, a tab, a newline or another control character.
-    #[error("the url holds a space or a control character")]
+    #[error("the url contains a space or a control character")]
     Blank,
     /// Contains bytes above 127, which a browser's `location.href` never does.
-    #[error("the url holds characters that a browser percent-encodes")]
+    #[error("the url contains characters that a browser percent-encodes")]
     NotAscii,
     /// Contains a user name (`user@host`) or a backslash before the host.
-    #[error("the url holds a user name or a backslash before its host")]
+    #[error("the url contains a user name or a backslash before its host")]
     UserInfo,
     /// Has no host that can be parsed.
     #[error("the url has no valid host")]
@@ -466,19 +463,19 @@ impl PageError {
     pub fn hint(self) -> Text {
         match self {
             Self::DoubleEncoded => Text::new(
-                "Encode it once: encodeURIComponent(location.href), and let no router, axios params or template encode it again.",
+                "Encode it once: encodeURIComponent(location.href); routers, axios params and templates must not encode it again.",
                 "只编码一次：encodeURIComponent(location.href)，不要再被路由、axios 的 params 或模板编码一遍。",
             ),
             Self::Blank | Self::NotAscii => Text::new(
-                "Send location.href as the browser gives it, through encodeURIComponent, never a decoded one: WeChat checks the encoded form.",
+                "Send encodeURIComponent(location.href) without decoding it first: WeChat verifies the encoded form.",
                 "请把浏览器给出的 location.href 原样经 encodeURIComponent 后传入，不要先解码：微信校验的是编码后的地址。",
             ),
             Self::TooLong => Text::new(
-                "Keep data out of the page's query, for example in sessionStorage or behind the #.",
+                "Move data out of the page's query, for example to sessionStorage or behind the #.",
                 "不要把大量数据放进页面地址的参数，可放进 sessionStorage 或 # 之后。",
             ),
             Self::Empty | Self::NotHttp | Self::UserInfo | Self::NoHost => Text::new(
-                "Send the whole address of the page: 'url=' + encodeURIComponent(location.href.split('#')[0]).",
+                "Send the page's full URL: 'url=' + encodeURIComponent(location.href.split('#')[0]).",
                 "请传入页面的完整地址：'url=' + encodeURIComponent(location.href.split('#')[0])。",
             ),
         }
@@ -490,13 +487,13 @@ impl PageError {
 #[non_exhaustive]
 pub enum Error {
     /// No account has this name.
-    #[error("there is no account \"{account}\"")]
+    #[error("unknown account \"{account}\"")]
     UnknownAccount {
         /// The requested name.
         account: String,
     },
     /// The request names no account, and there is no default.
-    #[error("the request names no account, and no account is the default")]
+    #[error("the request names no account, and there is no default account")]
     AccountRequired,
     /// The account's platform has no such credential: a mini program, for example, has no jsapi_ticket.
     #[error("account \"{account}\" ({platform}) has no {kind}")]
@@ -520,7 +517,7 @@ pub enum Error {
         host: String,
     },
     /// WeChat issued no credential, now or at the last attempt.
-    #[error("{}: {error}", no_renewal(account, *kind, *served))]
+    #[error("{}: {error}", no_refresh(account, *kind, *served))]
     Upstream {
         /// The account's name.
         account: String,
@@ -537,7 +534,7 @@ pub enum Error {
     },
     /// The credential was refreshed on request a moment ago. The rate limit delays another refresh, so that
     /// no caller can exhaust WeChat's quota.
-    #[error("the {kind} of account \"{account}\" was renewed a moment ago; ask again in {} s", retry_after.as_secs())]
+    #[error("the {kind} of account \"{account}\" was refreshed a moment ago; retry in {} s", retry_after.as_secs())]
     Rationed {
         /// The account's name.
         account: String,
@@ -557,10 +554,10 @@ pub enum Error {
 }
 
 /// Returns the message of an [`Error::Upstream`] without the cause.
-pub(crate) fn no_renewal(account: &str, kind: Kind, served: bool) -> String {
+pub(crate) fn no_refresh(account: &str, kind: Kind, served: bool) -> String {
     match served {
-        true => format!("could not renew the {kind} of account \"{account}\""),
-        false => format!("account \"{account}\" has no living {kind}"),
+        true => format!("could not refresh the {kind} of account \"{account}\""),
+        false => format!("account \"{account}\" has no valid {kind}"),
     }
 }
 

@@ -91,7 +91,7 @@ impl Problem {
             ProblemCode::MissingCardId,
             "the parameter cardId is missing",
             Text::new(
-                "Name the coupon: card-ext?cardId=….",
+                "Send the coupon: card-ext?cardId=….",
                 "请指定卡券：card-ext?cardId=…。",
             ),
         )
@@ -250,7 +250,7 @@ const MAX_DETAIL: usize = 400;
 fn hint(error: &Error) -> Text {
     match error {
         Error::AccountRequired => Text::new(
-            "Several accounts sign pages and none is the default: add account=NAME to the request, or set server.default_account.",
+            "Several accounts sign pages, and there is no default account: add account=NAME to the request, or set server.default_account.",
             "有多个可签名的账号且没有默认账号：请在请求中加上 account=账号名，或设置 server.default_account。",
         ),
         Error::UnknownAccount { .. } => Text::new(
@@ -261,14 +261,14 @@ fn hint(error: &Error) -> Text {
             kind: Kind::AgentTicket,
             ..
         } => Text::new(
-            "agentConfig is WeCom's: name a WeCom account with account=, and use config for the others.",
+            "agentConfig is only for WeCom: send account= with a WeCom account, and use config for the others.",
             "agentConfig 只用于企业微信：请用 account= 指定企业微信账号，其他账号请用 config。",
         ),
         Error::UnsupportedCredential {
             kind: Kind::CardTicket,
             ..
         } => Text::new(
-            "Only official accounts have coupons: name one with account=.",
+            "Only official accounts have coupons: send account= with one of them.",
             "只有公众号（服务号）有卡券：请用 account= 指定。",
         ),
         Error::UnsupportedCredential { .. } => Text::new(
@@ -277,7 +277,7 @@ fn hint(error: &Error) -> Text {
         ),
         Error::Page(page) => page.hint(),
         Error::PageNotAllowed { .. } => Text::new(
-            "Bind the page's domain in WeChat's console (JS接口安全域名) and add it to js_safe_domains of this account.",
+            "Bind the page's domain in WeChat's console (JS接口安全域名), and add it to js_safe_domains of this account.",
             "请在微信后台绑定该页面的域名（JS接口安全域名），并加入此账号的 js_safe_domains 配置。",
         ),
         Error::Upstream { error, .. } => {
@@ -288,7 +288,7 @@ fn hint(error: &Error) -> Text {
             }
         }
         _ => Text::new(
-            "Ask again after the time in Retry-After.",
+            "Retry after the time in Retry-After.",
             "请在 Retry-After 指定的时间后重试。",
         ),
     }

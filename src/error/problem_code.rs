@@ -57,21 +57,21 @@ problem_codes! {
     BadUrl: "bad_url", 400, "Invalid url",
         "The url is not a URL that a browser would send: not http(s), contains blanks, unencoded characters or a user name, has no host, or exceeds 16 KiB.",
         "url 不是浏览器会给出的地址：不是 http(s)、含空白、未编码的字符或用户名、没有主机名，或超过 16 KiB。";
-    UrlNotEncoded: "url_not_encoded", 400, "url not encoded",
+    UrlNotEncoded: "url_not_encoded", 400, "Page URL not encoded",
         "The page's URL was put into the query without encodeURIComponent, so its parameters became parameters of this request.",
         "页面地址未经 encodeURIComponent 就放进了查询串，它自己的参数因此变成了本请求的参数。";
-    UrlDoubleEncoded: "url_double_encoded", 400, "url encoded twice",
+    UrlDoubleEncoded: "url_double_encoded", 400, "Page URL encoded twice",
         "The page's URL was percent-encoded twice.",
         "页面地址被编码了两次。";
-    DuplicateParameter: "duplicate_parameter", 400, "Repeated parameter",
+    DuplicateParameter: "duplicate_parameter", 400, "Duplicate parameter",
         "A parameter appears twice.",
         "同一参数出现了两次。";
     BadList: "bad_list", 400, "Invalid list",
         "jsApiList or openTagList contains an invalid name, or more than 200 names.",
         "jsApiList 或 openTagList 中有无效的接口名，或超过 200 个。";
-    BadFlag: "bad_flag", 400, "Invalid debug",
-        "debug is neither true nor false.",
-        "debug 的值既不是 true 也不是 false。";
+    BadFlag: "bad_flag", 400, "Invalid flag",
+        "debug must be true or false.",
+        "debug 应为 true 或 false。";
     BadCard: "bad_card", 400, "Invalid coupon parameter",
         "A coupon parameter is too long, contains control characters or is not a number.",
         "卡券参数过长、含控制字符或不是数字。";
@@ -96,13 +96,13 @@ problem_codes! {
     Forbidden: "forbidden", 403, "API key not allowed",
         "The API key does not allow this account and kind of credential.",
         "该 API key 无权访问此账号的这类凭证。";
-    CrossSite: "cross_site", 403, "Requests from pages of other sites are not allowed",
+    CrossSite: "cross_site", 403, "Cross-site request refused",
         "A browser sent the request for a page of another site, or X-Requested-With: wx-jssdk is missing where it is required.",
         "浏览器代其他网站的页面发出了请求；或缺少必需的请求头 X-Requested-With: wx-jssdk。";
     UnknownAccount: "unknown_account", 404, "Unknown account",
         "No account has this name.",
         "没有这个名称的账号。";
-    UnsupportedCredential: "unsupported_credential", 404, "The account has no such credential",
+    UnsupportedCredential: "unsupported_credential", 404, "Unsupported credential",
         "The account's platform does not have this credential.",
         "该账号所属平台没有这种凭证。";
     NotFound: "not_found", 404, "Not found",
@@ -126,13 +126,13 @@ problem_codes! {
     LockedOut: "locked_out", 429, "Address locked out",
         "The API key is invalid, and too many different invalid ones came from this address. A valid key passes at any time; other invalid ones are checked again after Retry-After.",
         "API key 无效，且来自该地址的不同错误 key 过多。有效的 key 不受影响；其他错误的 key 在 Retry-After 之后才会再次校验。";
-    AccountMisconfigured: "account_misconfigured", 502, "WeChat refuses the account until the operator acts",
+    AccountMisconfigured: "account_misconfigured", 502, "WeChat refuses this account until an operator acts",
         "WeChat refuses this account until the operator acts (secret, IP allow-list, penalised account); see errcode.",
         "微信拒绝该账号，需运营者处理（secret、IP 白名单、账号被处罚等），具体见 errcode。";
     UpstreamUnavailable: "upstream_unavailable", 503, "No credential from WeChat",
-        "WeChat gives no credential at the moment, and there is no valid one left.",
+        "WeChat returns no credential at the moment, and no valid one is left.",
         "微信暂时没有返回凭证，也没有仍然有效的凭证。";
-    UpstreamQuota: "upstream_quota", 503, "WeChat quota exhausted",
+    UpstreamQuota: "upstream_quota", 503, "The account's quota at WeChat is exhausted",
         "The account's quota at WeChat is exhausted; it resets after Retry-After.",
         "该账号在微信的调用额度已用尽，恢复时间见 Retry-After。";
 }
