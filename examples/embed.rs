@@ -80,7 +80,7 @@ async fn shop() -> HttpResponse {
 /// In the sandbox, a script simulates the phone and asks the page's origin to check the signature.
 fn play_the_phone(services: &mut web::ServiceConfig, wechat: Option<&Sandbox>) {
     let script = if wechat.is_some() {
-        include_str!("../static/wechat-client.js")
+        include_str!("../static/sandbox/wechat-client.js")
     } else {
         ""
     };

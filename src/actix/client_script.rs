@@ -90,8 +90,8 @@ pub(crate) fn knows(request: &HttpRequest, tag: &EntityTag) -> bool {
     }
 }
 
-const SCRIPT: &str = include_str!("../../static/wx-jssdk.js");
-const TYPES: &str = include_str!("../../static/wx-jssdk.d.ts");
+const SCRIPT: &str = include_str!("../../static/client/wx-jssdk.js");
+const TYPES: &str = include_str!("../../static/client/wx-jssdk.d.ts");
 
 /// Computed once, since every page load needs it.
 static SCRIPT_TAG: LazyLock<EntityTag> = LazyLock::new(|| tag_of(SCRIPT.as_bytes()));

@@ -18,8 +18,6 @@ pub(super) use files::{private_files, static_names};
 pub(super) use html::Page;
 pub(super) use lang::Lang;
 
-use files::SANDBOX_SCRIPTS;
-
 /// Decides whether a QR code may be drawn for a page URL. A QR code of any URL under this host's name would
 /// help phishing.
 pub type QrAllowed = Arc<dyn Fn(&str) -> bool + Send + Sync>;
@@ -74,6 +72,14 @@ struct DemoPage<'a> {
     version: &'static str,
 }
 
+impl DemoPage<'_> {
+    /// The address of the client script, which is beside the signing endpoint.
+    fn client_script(&self) -> String {
+        let scope = self.pages.endpoint.trim_end_matches("/config");
+        format!("{scope}/wx-jssdk.js")
+    }
+}
+
 async fn demo(request: HttpRequest, pages: web::Data<Pages>) -> HttpResponse {
     let page = DemoPage {
         lang: Lang::of(&request),
@@ -88,31 +94,6 @@ const DEMO: Page = Page {
     policy: PAGE_POLICY,
     referrer: "strict-origin-when-cross-origin",
 };
-
-/// The imports of demo.js, listed in the page's head: the client then fetches them in parallel, not one after
-/// another.
-const DEMO_MODULES: [&str; 20] = [
-    "client-errors.js",
-    "demo-banner.js",
-    "demo-calls.js",
-    "demo-cards.js",
-    "demo-client.js",
-    "demo-config.js",
-    "demo-endpoint.js",
-    "demo-log.js",
-    "demo-parameters.js",
-    "demo-result.js",
-    "demo-search.js",
-    "explain.js",
-    "explain-calls.js",
-    "interface-needs.js",
-    "interface-parts.js",
-    "interfaces.js",
-    "interfaces-account.js",
-    "interfaces-phone.js",
-    "language.js",
-    "url-difference.js",
-];
 
 /// What the page may load. `img-src`: local images are `data:`, on phones `weixin:` (Android) and
 /// `wxLocalResource:` (iOS) addresses; jweixin reports by loading an image from open.weixin.qq.com.

@@ -8,8 +8,8 @@ use wx_jssdk::broker::Broker;
 
 use crate::app::*;
 
-const SCRIPT: &str = include_str!("../../static/wx-jssdk.js");
-const TYPES: &str = include_str!("../../static/wx-jssdk.d.ts");
+const SCRIPT: &str = include_str!("../../static/client/wx-jssdk.js");
+const TYPES: &str = include_str!("../../static/client/wx-jssdk.d.ts");
 
 #[tokio::test]
 async fn the_script_and_its_types_are_served_with_their_types() {

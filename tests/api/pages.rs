@@ -1,5 +1,6 @@
 //! The demo page, its files and its QR code, over HTTP.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use actix_web::body::to_bytes;
@@ -28,6 +29,15 @@ const SANDBOX_FILES: [&str; 6] = [
     "wechat-client-tags.js",
     "wx-stand-in.js",
 ];
+
+/// The file that `/static/{name}` serves, in one of the folders of `static/`.
+fn on_disk(name: &str) -> PathBuf {
+    std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/static"))
+        .unwrap()
+        .map(|folder| folder.unwrap().path().join(name))
+        .find(|path| path.exists())
+        .unwrap()
+}
 
 fn pages() -> Pages {
     Pages {
@@ -349,7 +359,9 @@ async fn only_the_sandbox_plays_a_client_and_it_says_so() {
         ..pages()
     };
     let html = text_of(get(sandbox.clone(), "/?lang=en").await).await;
-    assert!(html.contains("data-sandbox") && html.contains("A script plays the WeChat client;"));
+    assert!(
+        html.contains("data-sandbox") && html.contains("A script simulates the WeChat client;")
+    );
     let (client, demo) = (
         html.find("wechat-client.js").unwrap(),
         html.find("demo.js").unwrap(),
@@ -385,11 +397,7 @@ async fn static_files_have_their_types_and_are_revalidated() {
         let tag = header_of(&response, "etag").to_owned();
         assert!(tag.starts_with('"') && tag.len() == 18, "{name}: {tag}");
         let body = to_bytes(response.into_body()).await.unwrap();
-        assert_eq!(
-            body,
-            std::fs::read(format!("{}/static/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap(),
-            "{name}"
-        );
+        assert_eq!(body, std::fs::read(on_disk(name)).unwrap(), "{name}");
 
         for (known, status) in [
             (tag.clone(), StatusCode::NOT_MODIFIED),
@@ -551,7 +559,7 @@ async fn the_sandboxes_phone_is_one_script_for_pages_that_are_not_ours() {
         "text/javascript; charset=utf-8"
     );
     let script = text_of(response).await;
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/static");
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/static/sandbox");
     let mut parts = 0;
     for file in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
         if file

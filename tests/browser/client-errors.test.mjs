@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
-import { CLIENT_ERRORS, REFUSED, plain } from "../../static/client-errors.js";
+import { CLIENT_ERRORS, REFUSED, plain } from "../../static/demo/client-errors.js";
 
 const TEXTS = JSON.parse(readFileSync(new URL("../diagnose/client_errors.json", import.meta.url), "utf8"));
 

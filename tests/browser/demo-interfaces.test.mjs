@@ -137,13 +137,13 @@ describe("every button, pressed", () => {
     withPage({}, async (page) => {
       await page.goto(`${service.url}/?client=wecom&lang=en`);
       await expectVerdict(page, "ok");
-      await page.locator('#support:has-text("supported by this client")').waitFor();
+      await page.locator('#support:has-text("supported")').waitFor();
       const mark = (name) => cardOf(page, name).locator(".mark-dot").getAttribute("data-support");
       assert.equal(await mark("chooseImage"), "true");
       assert.equal(await mark("updateAppMessageShareData"), "false");
       assert.equal(await mark("wx-open-audio"), null, "cannot be asked");
       const known = await page.locator('.card .mark-dot[data-support="true"]').count();
-      assert.match(await page.locator("#support").innerText(), new RegExp(`^${known} of \\d+ known`));
+      assert.match(await page.locator("#support").innerText(), new RegExp(`^${known} of \\d+ supported`));
       assert.equal(await cardOf(page, "chooseImage").locator(".mark-dot .unseen").innerText(), "supported by this client");
     }));
 

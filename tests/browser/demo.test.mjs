@@ -53,18 +53,18 @@ describe("in the sandbox, in an ordinary browser", () => {
       assert.equal(await buttons.first().getAttribute("aria-describedby"), null);
     }));
 
-  test("with both script hosts out of reach a stand-in reaches config:ok and the page says so", () =>
+  test("with both script hosts out of reach the sandbox simulates jweixin too, and the page says so", () =>
     withPage({ cdn: [] }, async (page) => {
       await page.goto(`${service.url}/?lang=en`);
       await expectVerdict(page, "ok", "config:ok");
-      assert.match(await text(page, "sdk"), /stand-in, not jweixin/);
-      assert.match(await text(page, "sandbox-note"), /real jweixin cannot be reached/);
+      assert.match(await text(page, "sdk"), /simulated by the sandbox/);
+      assert.match(await text(page, "sandbox-note"), /jweixin could not be loaded/);
       await page.locator('[data-api="checkJsApi"]').click();
-      await page.locator('[data-card="checkJsApi"] [data-result="ok"]', { hasText: "47 known" }).waitFor();
+      await page.locator('[data-card="checkJsApi"] [data-result="ok"]', { hasText: "47 supported" }).waitFor();
       expectQuiet(page);
     }));
 
-  test("the stand-in too shows an error once and does not call it ready", () =>
+  test("the simulated jweixin shows an error once and does not call it ready", () =>
     withPage({ cdn: [] }, async (page) => {
       await page.goto(`${service.url}/?break=signature&client=ios`);
       await expectVerdict(page, "error", "签名无效");
@@ -78,16 +78,6 @@ describe("in the sandbox, in an ordinary browser", () => {
       await expectVerdict(page, "ok", "config:ok");
       assert.match(await text(page, "sdk"), /res2\.wx\.qq\.com/);
       expectQuiet(page);
-    }));
-
-  test("a first script host that hangs costs five seconds and no more", () =>
-    withPage({}, async (page) => {
-      await page.route("https://res.wx.qq.com/**", () => {}); // never answered
-      const began = Date.now();
-      await page.goto(`${service.url}/`, { waitUntil: "commit" });
-      await expectVerdict(page, "ok", "config:ok");
-      assert.match(await text(page, "sdk"), /res2\.wx\.qq\.com/);
-      assert.ok(Date.now() - began < 9000);
     }));
 
   for (const lang of ["zh", "en"]) {
@@ -104,7 +94,7 @@ describe("in the sandbox, in an ordinary browser", () => {
           "ready runs after an error as well, and must not count",
         );
         expectQuiet(page);
-        await page.getByRole("link", { name: lang === "en" ? "Restore the signature" : "恢复签名" }).click();
+        await page.getByRole("link", { name: lang === "en" ? "Restore signature" : "恢复签名" }).click();
         await expectVerdict(page, "ok", "config:ok");
       }));
   }
@@ -176,18 +166,6 @@ describe("in a WeChat client of the test's own", () => {
         assert.match(await text(page, "client"), new RegExp(`微信 8\\.0\\.50.* · ${name}$`), "not called simulated");
         expectQuiet(page);
       }));
-
-    test(`the same on ${name} with Chinese, %2F, + and a #hash in the address`, () =>
-      withPage({ userAgent }, async (page) => {
-        await installBridge(page, service, { checksLanding });
-        const path = "/?q=你好&p=a%2Fb%2fc&plus=1+1&from=singlemessage&&empty=";
-        await page.goto(`${service.url}${path}#/路由?x=1`);
-        await expectVerdict(page, "ok", "config:ok");
-        assert.equal(page.verified.url, `${service.url}/?q=%E4%BD%A0%E5%A5%BD&p=a%2Fb%2fc&plus=1+1&from=singlemessage&&empty=`);
-        assert.equal(await text(page, "signed-url"), page.verified.url);
-        assert.equal(await page.locator("#same-url").getAttribute("data-same"), "true");
-        expectQuiet(page);
-      }));
   }
 
   test("a signature changed on the way is refused, and the page names cause and fix", () =>
@@ -205,13 +183,8 @@ describe("in a WeChat client of the test's own", () => {
     }));
 
   for (const [errMsg, title] of [
-    ["config:fail,Error: 系统错误，错误码：63002,invalid signature [2019-12-04 15:50:27][]", "Invalid signature"],
-    ["config:fail,Error: invalid url domain", "The domain is not bound"],
     ["config:require subscribe", "Follow the test account first"],
-    ["config:fail,Error: AppID 不合法", "WeChat does not know this App ID"],
     ["config:fail", "The config is incomplete"],
-    ["config：config is empty", "The config is incomplete"],
-    ["config:fail,invalid domain", "The domain is not bound"],
     ["config:something new", "WeChat refused"],
   ]) {
     test(`"${errMsg}" is understood as: ${title}`, () =>
@@ -269,21 +242,6 @@ describe("in a WeChat client of the test's own", () => {
       await page.clock.fastForward(1000);
       await expectVerdict(page, "error", "Invalid signature");
     }));
-
-  test("to jweixin version 10 is older than 6.0.2 and errors go unheard: the page asks once more", () =>
-    withPage({ userAgent: ANDROID_WECHAT.replace("8.0.50.2701", "10.0.1") }, async (page) => {
-      await page.addInitScript(() => {
-        const answer = (name) => ({
-          err_msg:
-            name === "preVerifyJSAPI"
-              ? `${name}:fail_invalid signature`
-              : `${name}:fail_the permission value is offline verifying`,
-        });
-        window.WeixinJSBridge = { invoke: (name, params, callback) => callback(answer(name)), on() {} };
-      });
-      await page.goto(`${service.url}/?lang=en`);
-      await expectVerdict(page, "error", "No permission");
-    }));
 });
 
 describe("when it cannot work", () => {
@@ -306,15 +264,9 @@ describe("when it cannot work", () => {
       assert.match(await text(page, "outside-note"), /本机/);
       assert.equal(await page.locator("#signed-url").isVisible(), false, "nothing was signed");
       assert.equal(asked, 0, "no signature is wasted");
+      assert.equal(await page.locator("[data-api]:enabled").count(), 0);
+      assert.ok((await page.locator("[data-card]").count()) >= 68, "the interfaces can still be read");
       expectQuiet(page);
-    }));
-
-  test("an endpoint that is down is named", () =>
-    withPage({}, async (page) => {
-      await page.route("**/jssdk/config?**", (route) => route.abort("connectionrefused"));
-      await page.goto(`${service.url}/?lang=en`);
-      await expectVerdict(page, "error", "The endpoint does not answer");
-      assert.match(await text(page, "says"), /\/jssdk\/config/);
     }));
 
   test("the endpoint's own error is shown with its hint", () =>
@@ -337,12 +289,12 @@ describe("when it cannot work", () => {
         }),
       );
       await page.goto(`${service.url}/?lang=en`);
-      await expectVerdict(page, "error", "No signature");
+      await expectVerdict(page, "error", "The server refused to sign");
       assert.equal(await text(page, "says"), "HTTP 502 · account_misconfigured · errcode 40164");
       assert.equal(await text(page, "cause"), "WeChat refuses this server's IP.");
       assert.match(await text(page, "fixes"), /Add the IP to the allow-list\.[^]*Try again in 60 s/);
       await page.goto(`${service.url}/?lang=zh`);
-      await expectVerdict(page, "error", "服务器没有给出签名");
+      await expectVerdict(page, "error", "服务器拒绝签名");
       assert.equal(await text(page, "cause"), "服务器给出的错误码是 account_misconfigured，处理办法见下。");
       assert.match(await text(page, "fixes"), /把该 IP 加入白名单/);
     }));
@@ -353,13 +305,13 @@ describe("when it cannot work", () => {
         route.fulfill({ status: 504, contentType: "text/html", body: "<h1>504 Gateway Time-out</h1>" }),
       );
       await page.goto(`${service.url}/?lang=en`);
-      await expectVerdict(page, "error", "The endpoint's answer is not JSON");
+      await expectVerdict(page, "error", "The endpoint returned no signature");
       assert.match(await text(page, "says"), /HTTP 504: <h1>504 Gateway/, "shown as text, not as HTML");
       await page.unroute("**/jssdk/config?**");
       await page.route("**/jssdk/config?**", (route) => route.fulfill({ json: { appId: "wx1", noncestr: "n" } }));
       await page.reload();
-      await expectVerdict(page, "error", "The endpoint's answer is incomplete");
-      assert.equal(await text(page, "says"), "timestamp, nonceStr, signature");
+      await expectVerdict(page, "error", "The endpoint returned no signature");
+      assert.equal(await text(page, "says"), "HTTP 200 without timestamp, nonceStr, signature");
     }));
 
   test("inside a real WeChat the sandbox does not pretend", () =>
@@ -372,7 +324,7 @@ describe("when it cannot work", () => {
       });
       await page.goto(`${service.url}/?lang=en`);
       await expectVerdict(page, "error", "Invalid signature");
-      assert.match(await text(page, "sandbox-note"), /real WeChat, but the sandbox's account is made up/);
-      assert.match(await text(page, "fixes"), /account is made up/);
+      assert.match(await text(page, "sandbox-note"), /real WeChat, but the sandbox's account is fictitious/);
+      assert.match(await text(page, "fixes"), /account is fictitious/);
     }));
 });

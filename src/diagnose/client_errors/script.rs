@@ -1,4 +1,4 @@
-//! Writes the table into the scripts and checks that they match it.
+//! Writes the table into the scripts and documents and checks that they match it.
 //!
 //! After changing the table, run
 //! `WRITE_SCRIPTS=1 cargo test --features diagnose the_scripts_hold_the_table`.
@@ -8,36 +8,78 @@ use std::path::Path;
 
 use super::*;
 
-const PAGES: &str = "static/client-errors.js";
-const CLIENT: &str = "static/wx-jssdk.js";
+const PAGES: &str = "static/demo/client-errors.js";
+const CLIENT: &str = "static/client/wx-jssdk.js";
+const ENGLISH: &str = "docs/ERRORS.md";
+const CHINESE: &str = "docs/zh/ERRORS.md";
 
-/// The lines that enclose the generated part of the client script.
-const MARKS: [&str; 2] = ["  // <client-errors>", "  // </client-errors>"];
+/// The lines that enclose the generated part of the client script and of a document.
+const CLIENT_MARKS: [&str; 2] = ["  // <client-errors>\n", "  // </client-errors>"];
+const DOCUMENT_MARKS: [&str; 2] = ["<!-- client errors -->\n", "<!-- /client errors -->"];
 
 #[test]
 fn the_scripts_hold_the_table() {
-    let path = |name: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
-    let client = std::fs::read_to_string(path(CLIENT)).unwrap();
-    let (before, rest) = client.split_once(MARKS[0]).unwrap();
-    let (_, after) = rest.split_once(MARKS[1]).unwrap();
-    let client_wanted = format!("{before}{}\n{}{}{after}", MARKS[0], for_client(), MARKS[1]);
-    for (name, held, wanted) in [
-        (
-            PAGES,
-            std::fs::read_to_string(path(PAGES)).unwrap_or_default(),
-            for_pages(),
-        ),
-        (CLIENT, client, client_wanted),
-    ] {
-        if std::env::var_os("WRITE_SCRIPTS").is_some() {
-            std::fs::write(path(name), wanted).unwrap();
-        } else {
-            assert!(
-                held == wanted,
-                "{name} differs from src/diagnose/client_errors/table.rs: run WRITE_SCRIPTS=1 cargo test --features diagnose the_scripts_hold_the_table"
-            );
-        }
+    holds(PAGES, |_| for_pages());
+    holds(CLIENT, |held| between(held, CLIENT_MARKS, &for_client()));
+    holds(ENGLISH, |held| {
+        between(held, DOCUMENT_MARKS, &for_document(true))
+    });
+    holds(CHINESE, |held| {
+        between(held, DOCUMENT_MARKS, &for_document(false))
+    });
+}
+
+fn holds(name: &str, wanted: impl FnOnce(&str) -> String) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+    let held = std::fs::read_to_string(&path).unwrap_or_default();
+    let wanted = wanted(&held);
+    if std::env::var_os("WRITE_SCRIPTS").is_some() {
+        std::fs::write(path, wanted).unwrap();
+    } else {
+        assert!(
+            held == wanted,
+            "{name} differs from src/diagnose/client_errors/table.rs: run WRITE_SCRIPTS=1 cargo test --features diagnose the_scripts_hold_the_table"
+        );
     }
+}
+
+fn between(held: &str, marks: [&str; 2], part: &str) -> String {
+    let (before, rest) = held.split_once(marks[0]).unwrap();
+    let (_, after) = rest.split_once(marks[1]).unwrap();
+    format!("{before}{}{part}{}{after}", marks[0], marks[1])
+}
+
+/// Returns one row per error: the first text of a client, cause and fix.
+fn for_document(english: bool) -> String {
+    let choose = |text: &Hint| {
+        if english {
+            text.en.to_string()
+        } else {
+            text.zh.to_string()
+        }
+    };
+    let mut table = String::from(if english {
+        "| `errMsg` contains | cause | fix |\n|---|---|---|\n"
+    } else {
+        "| `errMsg` 包含 | 原因 | 处理办法 |\n|---|---|---|\n"
+    });
+    for Row { error, .. } in &ROWS[0] {
+        let says = error.when.iter().find(|says| says.is_ascii());
+        let says = says
+            .unwrap_or(&error.when[0])
+            .trim_end_matches('$')
+            .replace(" & ", "` … `");
+        let cause = choose(&error.cause.cause);
+        let (first, rest) = cause.split_at(cause.chars().next().map_or(0, char::len_utf8));
+        let stop = if english { "." } else { "。" };
+        let _ = writeln!(
+            table,
+            "| `{says}` | {}{rest}{stop} | {} |",
+            first.to_uppercase(),
+            choose(&error.cause.fix)
+        );
+    }
+    table
 }
 
 fn for_pages() -> String {

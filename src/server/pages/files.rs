@@ -7,15 +7,105 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use super::{FILE_POLICY, Pages, read_route};
 use crate::actix::{knows, tag_of};
 
+/// One file of `static/`. Its URL is `/static/{name}`, without the folder.
+struct StaticFile {
+    folder: &'static str,
+    name: &'static str,
+    bytes: &'static [u8],
+}
+
+macro_rules! files {
+    ($($folder:literal: $($name:literal)+;)+) => {
+        &[$($(StaticFile {
+            folder: $folder,
+            name: $name,
+            bytes: include_bytes!(concat!("../../../static/", $folder, "/", $name)),
+        }),+),+]
+    };
+}
+
+/// Every file of `static/` except `client/`, which the signing scope serves.
+const FILES: &[StaticFile] = files! {
+    "shared": "style.css" "icon.svg";
+    "demo": "demo.css" "share.png" "client-errors.js" "demo.js" "demo-banner.js" "demo-calls.js"
+        "demo-cards.js" "demo-client.js" "demo-log.js" "demo-parameters.js" "demo-result.js"
+        "demo-search.js" "explain.js" "explain-calls.js" "interface-needs.js" "interface-parts.js"
+        "interfaces.js" "interfaces-account.js" "interfaces-phone.js" "language.js" "sign-coupon.js"
+        "url-difference.js";
+    "doctor": "doctor.css" "doctor.js" "doctor-code.js" "doctor-show.js";
+    "status": "status.css" "status.js";
+    "docs": "api.css";
+    // wechat-client.js first: the others add to it.
+    "sandbox": "wechat-client.js" "wechat-client-media.js" "wechat-client-menu.js"
+        "wechat-client-answers.js" "wechat-client-tags.js" "wx-stand-in.js";
+};
+
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+
+impl StaticFile {
+    fn find(name: &str, folders: &[&str]) -> Option<&'static Self> {
+        FILES
+            .iter()
+            .find(|file| file.name == name && folders.contains(&file.folder))
+    }
+
+    fn content_type(&self) -> &'static str {
+        match self.name.rsplit('.').next() {
+            Some("css") => "text/css; charset=utf-8",
+            Some("svg") => "image/svg+xml",
+            Some("png") => "image/png",
+            _ => SCRIPT,
+        }
+    }
+
+    /// Returns which sites may load the file. Other sites' pages show the image of a shared card; all other
+    /// files are for this site only.
+    fn readers(&self) -> &'static str {
+        if self.content_type().starts_with("image/") {
+            "cross-origin"
+        } else {
+            "same-origin"
+        }
+    }
+}
+
+/// Returns the name of every file.
+pub(in crate::server) fn static_names() -> impl Iterator<Item = &'static str> {
+    FILES.iter().map(|file| file.name)
+}
+
+/// Returns the modules that demo.js imports.
+pub(super) fn demo_modules() -> impl Iterator<Item = &'static str> {
+    FILES
+        .iter()
+        .filter(|file| file.folder == "demo" && file.content_type() == SCRIPT)
+        .map(|file| file.name)
+        .filter(|name| *name != "demo.js")
+}
+
+/// Returns the scripts of the simulated client, in dependency order.
+pub(super) fn sandbox_scripts() -> impl Iterator<Item = &'static str> {
+    simulated_client().map(|file| file.name)
+}
+
+fn simulated_client() -> impl Iterator<Item = &'static StaticFile> {
+    FILES
+        .iter()
+        .filter(|file| file.name.starts_with("wechat-client"))
+}
+
+/// Serves a file of the public listener: `/static/{name}`.
 pub(super) async fn static_file(
     request: HttpRequest,
     name: web::Path<String>,
     pages: web::Data<Pages>,
 ) -> HttpResponse {
-    answer_with(
-        &request,
-        StaticFile::named(&name).filter(|file| pages.sandbox || !file.sandbox_only),
-    )
+    let folders: &[&str] = if pages.sandbox {
+        &["shared", "demo", "doctor", "sandbox"]
+    } else {
+        &["shared", "demo", "doctor"]
+    };
+    answer_with(&request, StaticFile::find(&name, folders))
 }
 
 /// Serves the files of the admin listener's pages: `/static/{name}`.
@@ -23,29 +113,16 @@ pub(in crate::server) fn private_files(services: &mut web::ServiceConfig) {
     services.service(web::resource("/static/{name}").route(read_route().to(private_file)));
 }
 
-/// Returns the name of every file, without duplicates.
-pub(in crate::server) fn static_names() -> impl Iterator<Item = &'static str> {
-    let private_only = PRIVATE_FILES
-        .iter()
-        .filter(|file| StaticFile::named(file.name).is_none());
-    STATIC_FILES
-        .iter()
-        .chain(private_only)
-        .map(|file| file.name)
-}
-
 async fn private_file(request: HttpRequest, name: web::Path<String>) -> HttpResponse {
     answer_with(
         &request,
-        PRIVATE_FILES.iter().find(|file| file.name == *name),
+        StaticFile::find(&name, &["shared", "status", "docs"]),
     )
 }
 
 fn answer_with(request: &HttpRequest, file: Option<&'static StaticFile>) -> HttpResponse {
     let Some(file) = file else {
-        return HttpResponse::NotFound()
-            .content_type("text/plain; charset=utf-8")
-            .body("not found\n");
+        return not_found();
     };
     let tag = tag_of(file.bytes);
     let known = knows(request, &tag);
@@ -67,140 +144,55 @@ fn answer_with(request: &HttpRequest, file: Option<&'static StaticFile>) -> Http
     if known {
         response.finish()
     } else {
-        response.content_type(file.content_type).body(file.bytes)
+        response.content_type(file.content_type()).body(file.bytes)
     }
 }
 
-/// The whole simulated client as one script, for external pages: the examples load it, independent of its
-/// parts.
+/// Serves the whole simulated client as one script, for external pages such as the examples.
 pub(super) async fn phone(pages: web::Data<Pages>) -> HttpResponse {
     if !pages.sandbox {
-        return HttpResponse::NotFound()
-            .content_type("text/plain; charset=utf-8")
-            .body("not found\n");
+        return not_found();
     }
-    let parts = SANDBOX_SCRIPTS
-        .iter()
-        .filter_map(|name| STATIC_FILES.iter().find(|file| file.name == *name));
+    let parts: Vec<_> = simulated_client().map(|file| file.bytes).collect();
     HttpResponse::Ok()
         .content_type(SCRIPT)
         .insert_header((header::CACHE_CONTROL, "no-cache"))
         .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
-        .body(
-            parts
-                .map(|file| file.bytes)
-                .collect::<Vec<_>>()
-                .join(&b'\n'),
-        )
+        .body(parts.join(&b'\n'))
 }
 
-struct StaticFile {
-    name: &'static str,
-    content_type: &'static str,
-    bytes: &'static [u8],
-    sandbox_only: bool,
+fn not_found() -> HttpResponse {
+    HttpResponse::NotFound()
+        .content_type("text/plain; charset=utf-8")
+        .body("not found\n")
 }
-
-impl StaticFile {
-    fn named(name: &str) -> Option<&'static Self> {
-        STATIC_FILES.iter().find(|file| file.name == name)
-    }
-
-    /// Returns which sites may load the file. Other sites' pages show the image of a shared card; all other
-    /// files are for this site only.
-    fn readers(&self) -> &'static str {
-        if self.content_type.starts_with("image/") {
-            "cross-origin"
-        } else {
-            "same-origin"
-        }
-    }
-}
-
-macro_rules! static_file {
-    ($name:literal, $content_type:expr, sandbox_only: $sandbox_only:literal) => {
-        StaticFile {
-            name: $name,
-            content_type: $content_type,
-            bytes: include_bytes!(concat!("../../../static/", $name)),
-            sandbox_only: $sandbox_only,
-        }
-    };
-}
-
-const SCRIPT: &str = "text/javascript; charset=utf-8";
-
-/// The public listener's files.
-const STATIC_FILES: &[StaticFile] = &[
-    static_file!("style.css", "text/css; charset=utf-8", sandbox_only: false),
-    static_file!("demo.css", "text/css; charset=utf-8", sandbox_only: false),
-    static_file!("client-errors.js", SCRIPT, sandbox_only: false),
-    static_file!("demo.js", SCRIPT, sandbox_only: false),
-    static_file!("demo-banner.js", SCRIPT, sandbox_only: false),
-    static_file!("demo-calls.js", SCRIPT, sandbox_only: false),
-    static_file!("demo-cards.js", SCRIPT, sandbox_only: false),
-    static_file!("demo-client.js", SCRIPT, sandbox_only: false),
-    static_file!("demo-config.js", SCRIPT, sandbox_only: false),
-    static_file!("demo-endpoint.js", SCRIPT, sandbox_only: false),
-    static_file!("demo-log.js", SCRIPT, sandbox_only: false),
-    static_file!("demo-parameters.js", SCRIPT, sandbox_only: false),
-    static_file!("demo-result.js", SCRIPT, sandbox_only: false),
-    static_file!("demo-search.js", SCRIPT, sandbox_only: false),
-    static_file!("explain.js", SCRIPT, sandbox_only: false),
-    static_file!("doctor.css", "text/css; charset=utf-8", sandbox_only: false),
-    static_file!("doctor.js", SCRIPT, sandbox_only: false),
-    static_file!("doctor-show.js", SCRIPT, sandbox_only: false),
-    static_file!("doctor-code.js", SCRIPT, sandbox_only: false),
-    static_file!("explain-calls.js", SCRIPT, sandbox_only: false),
-    static_file!("interface-needs.js", SCRIPT, sandbox_only: false),
-    static_file!("interface-parts.js", SCRIPT, sandbox_only: false),
-    static_file!("interfaces.js", SCRIPT, sandbox_only: false),
-    static_file!("interfaces-account.js", SCRIPT, sandbox_only: false),
-    static_file!("interfaces-phone.js", SCRIPT, sandbox_only: false),
-    static_file!("language.js", SCRIPT, sandbox_only: false),
-    static_file!("url-difference.js", SCRIPT, sandbox_only: false),
-    static_file!("icon.svg", "image/svg+xml", sandbox_only: false),
-    static_file!("share.png", "image/png", sandbox_only: false),
-    static_file!("wechat-client.js", SCRIPT, sandbox_only: true),
-    static_file!("wechat-client-media.js", SCRIPT, sandbox_only: true),
-    static_file!("wechat-client-menu.js", SCRIPT, sandbox_only: true),
-    static_file!("wechat-client-answers.js", SCRIPT, sandbox_only: true),
-    static_file!("wechat-client-tags.js", SCRIPT, sandbox_only: true),
-    static_file!("wx-stand-in.js", SCRIPT, sandbox_only: true),
-];
-
-/// The admin listener's files.
-const PRIVATE_FILES: &[StaticFile] = &[
-    static_file!("style.css", "text/css; charset=utf-8", sandbox_only: false),
-    static_file!("api.css", "text/css; charset=utf-8", sandbox_only: false),
-    static_file!("status.css", "text/css; charset=utf-8", sandbox_only: false),
-    static_file!("status.js", SCRIPT, sandbox_only: false),
-    static_file!("icon.svg", "image/svg+xml", sandbox_only: false),
-];
-
-/// The scripts of the simulated client, in dependency order.
-pub(super) const SANDBOX_SCRIPTS: [&str; 5] = [
-    "wechat-client.js",
-    "wechat-client-media.js",
-    "wechat-client-menu.js",
-    "wechat-client-answers.js",
-    "wechat-client-tags.js",
-];
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
-    fn every_static_file_has_a_name_and_content_of_its_own() {
-        for (at, file) in STATIC_FILES.iter().enumerate() {
-            assert!(!file.bytes.is_empty(), "{}", file.name);
-            assert!(
-                STATIC_FILES[at + 1..]
-                    .iter()
-                    .all(|other| other.name != file.name
-                        && tag_of(other.bytes) != tag_of(file.bytes))
-            );
+    fn the_table_has_every_file_once() {
+        let listed: BTreeSet<String> = FILES
+            .iter()
+            .map(|file| format!("{}/{}", file.folder, file.name))
+            .collect();
+        let folders = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/static")).unwrap();
+        let mut on_disk = BTreeSet::new();
+        for folder in folders.map(Result::unwrap) {
+            for file in std::fs::read_dir(folder.path())
+                .unwrap()
+                .map(Result::unwrap)
+            {
+                let path = [folder.file_name(), file.file_name()];
+                on_disk.insert(path.map(|part| part.into_string().unwrap()).join("/"));
+            }
         }
+        on_disk.retain(|path| !path.starts_with("client/"));
+        assert_eq!(listed, on_disk);
+        let names: BTreeSet<_> = static_names().collect();
+        assert_eq!(names.len(), FILES.len(), "names are unique across folders");
     }
 }

@@ -1,4 +1,4 @@
-//! Formats durations and times in the same way as the page's script (`static/status.js`).
+//! Formats durations and times in the same way as the page's script (`static/status/status.js`).
 
 use crate::clock::UnixTime;
 use crate::server::pages::Lang;

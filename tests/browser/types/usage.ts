@@ -1,7 +1,7 @@
 // What a page may write, checked by `npm run types`; the lines after @ts-expect-error must not compile.
 
-/// <reference path="../../../static/wx-jssdk.d.ts" />
-import type { Bilingual, WxJssdkError, WxJssdkErrorCode } from "../../../static/wx-jssdk";
+/// <reference path="../../../static/client/wx-jssdk.d.ts" />
+import type { Bilingual, WxJssdkError, WxJssdkErrorCode } from "../../../static/client/wx-jssdk";
 
 export async function page(): Promise<string> {
   const wx = await wxJssdk.ready({ apis: ["chooseImage"], openTags: ["wx-open-launch-weapp"], account: "main", debug: false });
@@ -10,6 +10,7 @@ export async function page(): Promise<string> {
   await wxJssdk.share({ title: "t", desc: "d", link: location.href, imgUrl: "https://example.com/i.png" });
   const { localIds } = await wxJssdk.call("chooseImage", { count: 1 });
   const { errMsg } = await wxJssdk.call("closeWindow", {}, { timeout: 500 });
+  await wxJssdk.ready({ timeout: 0, onStep: (event) => console.log(event.step, event.step === "signed" && event.answer.appId) });
   await window.wxJssdk.reconfigure();
   await wxJssdk.agentReady({ apis: ["selectExternalContact"], account: "crm" });
   return localIds.join() + errMsg;

@@ -6,22 +6,19 @@ import { t } from "./language.js";
 
 const $ = (id) => document.getElementById(id);
 
-/** Runs one step and shows its duration in the list. */
-export async function step(name, work) {
+const began = {}; // step -> start time
+
+/** Marks a step as running. */
+export function beginStep(name) {
+  began[name] = began[name] || performance.now();
+  document.querySelector(`[data-step="${name}"]`).dataset.done = "now";
+}
+
+/** Marks a step as done or failed and shows its duration. */
+export function endStep(name, ok) {
   const row = document.querySelector(`[data-step="${name}"]`);
-  const note = row.querySelector("em");
-  const began = performance.now();
-  row.dataset.done = "now";
-  try {
-    const result = await work();
-    row.dataset.done = "ok";
-    note.textContent = `${Math.round(performance.now() - began)} ms`;
-    return result;
-  } catch (error) {
-    row.dataset.done = "fail";
-    note.textContent = "";
-    throw error;
-  }
+  row.dataset.done = ok ? "ok" : "fail";
+  row.querySelector("em").textContent = ok && began[name] ? `${Math.round(performance.now() - began[name])} ms` : "";
 }
 
 function setState(state, title, text, why) {
@@ -33,14 +30,13 @@ function setState(state, title, text, why) {
 
 export function showOk() {
   $("advice").hidden = true;
-  document.querySelector('[data-step="verify"]').dataset.done = "ok";
   setState(
     "ok",
     "config:ok",
     client.wecom
-      ? t("WeCom accepts this server's signature.", "企业微信认可这台服务器的签名。")
-      : t("WeChat accepts this server's signature.", "微信认可这台服务器的签名。"),
-    t("WeChat accepted the signature: try the interfaces.", "签名已获认可，可以逐个试用。"),
+      ? t("WeCom accepted this server's signature.", "企业微信认可了本服务器的签名。")
+      : t("WeChat accepted this server's signature.", "微信认可了本服务器的签名。"),
+    t("The signature is accepted: all interfaces can be called.", "签名已获认可，可以逐个试用。"),
   );
 }
 
@@ -54,7 +50,7 @@ export function showError(words, evidence = {}) {
     "error",
     words.title,
     words.summary || "",
-    t("Disabled until WeChat accepts the signature.", "暂不可用：微信还没有认可签名。"),
+    t("Locked until WeChat accepts a signature.", "暂不可用：微信还没有认可签名。"),
   );
   $("says").textContent = words.says;
   $("says").parentElement.hidden = !words.says;
@@ -69,9 +65,9 @@ export function showError(words, evidence = {}) {
 export function showOutside() {
   setState(
     "outside",
-    t("Not inside WeChat", "当前不在微信中"),
-    t("jweixin never answers anywhere else.", "jweixin 只在微信内才会回应。"),
-    t("Disabled: open this page in WeChat.", "暂不可用：请在微信中打开本页。"),
+    t("Not in WeChat", "当前不在微信中"),
+    t("jweixin answers only in WeChat.", "jweixin 只在微信内才会回应。"),
+    t("Locked: open this page in WeChat.", "暂不可用：请在微信中打开本页。"),
   );
   $("phone").open = true;
   $("steps").hidden = true;
@@ -93,7 +89,7 @@ export function showFacts() {
   if ($("phone").open) drawQr();
 }
 
-/** Shows the endpoint's answer, success or error. */
+/** Shows the endpoint's answer, a signature or an error. */
 export function showAnswer(answer) {
   $("answer").textContent = JSON.stringify(answer, null, 2);
 }
@@ -105,23 +101,23 @@ export function showSigned(answer, url) {
   compareUrls();
 }
 
-/** `host`: where jweixin was loaded from; "" while the second host is tried, `null` for the stand-in. */
+/** `host`: where jweixin was loaded from; "" while the second host is tried, `null` if simulated. */
 export function showSdk(host) {
   if (host) {
     $("sdk").textContent = `jweixin 1.6.0 · ${host}`;
   } else if (host === "") {
     $("sdk").textContent = t("trying the second host…", "正在尝试备用域名…");
   } else {
-    $("sdk").textContent = t("a substitute, not jweixin", "沙箱的替代脚本，并非 jweixin");
+    $("sdk").textContent = t("simulated by the sandbox", "由沙箱模拟");
     $("sandbox-note").textContent = t(
-      "jweixin cannot be loaded here, so the sandbox's substitute is used. The signature is still verified.",
-      "此处无法加载 jweixin，已改用沙箱自带的替代脚本；签名仍是真实校验的。",
+      "jweixin could not be loaded, so the sandbox simulates it as well. The signature is really checked.",
+      "无法加载 jweixin，由沙箱一并模拟；签名仍是真实校验的。",
     );
   }
 }
 
 export function showSupport(known, of) {
-  $("support").textContent = t(`${known} of ${of} supported by this client`, `支持 ${known} / ${of} 个`);
+  $("support").textContent = t(`${known} of ${of} supported`, `支持 ${known} / ${of} 个`);
 }
 
 /** Compares the signed URL with the current one. The fragment is never signed. */
@@ -147,7 +143,7 @@ export function compareUrls() {
       "✓ iOS checks the address of the first load, which was signed",
       "✓ iOS 校验的是最初载入的地址，签名的正是它",
     );
-  else note.textContent = t("differs from the signed one: WeChat would refuse it", "与签名的地址不同：微信会拒绝");
+  else note.textContent = t("differs from the signed address: WeChat would refuse it", "与签名的地址不同：微信会拒绝");
 }
 
 function drawQr() {
@@ -157,12 +153,12 @@ function drawQr() {
   qr.onerror = () => {
     qr.hidden = true;
     note.textContent = t(
-      "This host is not one of the account's JS safe domains: there is no QR code, and pages on it are not signed.",
+      "This address is not on a JS safe domain of the account: there is no QR code, and it cannot be signed.",
       "当前地址不在公众号的 JS 接口安全域名内，因此不生成二维码，也无法签名。",
     );
   };
   if (/^(localhost|127\.|\[::1\])/.test(location.host)) {
-    note.textContent = t("Phones cannot open this address: it only works on this computer.", "该地址仅限本机访问，手机无法打开。");
+    note.textContent = t("Only this computer can open this address, a phone cannot.", "该地址仅限本机访问，手机无法打开。");
   }
   qr.src = `qr.svg?url=${encodeURIComponent(location.href)}`;
 }
@@ -177,7 +173,7 @@ function keepQuery(link) {
   const on = new URLSearchParams(location.search).get(name) === value;
   const toggles = name === "break";
   link.href = `?${kept.concat(on && toggles ? [] : [`${name}=${value}`]).join("&")}${location.hash}`;
-  if (on && toggles) link.textContent = t("Restore the signature", "恢复签名");
+  if (on && toggles) link.textContent = t("Restore signature", "恢复签名");
 }
 
 export function showSandbox() {
@@ -188,7 +184,7 @@ export function showSandbox() {
     $("sandbox-nav").hidden = true;
     note.textContent = client.wechat
       ? t(
-          "This is a real WeChat client, but the sandbox's account does not exist: WeChat will refuse it. Start the server with your own account.",
+          "This is a real WeChat, but the sandbox's account is fictitious: WeChat will refuse it. Start the server with your own account.",
           "当前是真实的微信，而沙箱账号是虚构的，微信会拒绝其签名。请用自己的账号启动服务。",
         )
       : t("The script that simulates the client did not load.", "模拟客户端的脚本没有加载。");

@@ -46,6 +46,8 @@ export interface WxJssdkError extends Error {
   readonly fix: Bilingual;
   /** The client's or the network's error text, verbatim. */
   readonly errMsg?: string;
+  /** The client's whole answer, if it gave one. */
+  readonly answer?: Readonly<Record<string, unknown>>;
   /** Name of the interface that was called. */
   readonly api?: string;
   /** The URL that was signed, and the page's URL at the refusal. */
@@ -74,7 +76,23 @@ export interface ReadyOptions {
    * call() wait for it.
    */
   autoReconfigure?: boolean;
+  /** Time in ms that the client may take to answer wx.config; default 10000, 0 means no timeout. */
+  timeout?: number;
+  /** Called at each step of configuring, for logs and diagnosis. */
+  onStep?: (step: ReadyStep) => void;
 }
+
+/** In this order; signing and loading run side by side. After `config` the promise resolves or rejects. */
+export type ReadyStep =
+  | { step: "sign"; url: string }
+  | { step: "signed"; url: string; answer: Readonly<Record<string, unknown>> }
+  | { step: "load"; address: string }
+  /** Without an address: the page had loaded jweixin itself. */
+  | { step: "loaded"; address?: string }
+  /** What wx.config gets; the listener may change it. */
+  | { step: "config"; config: Record<string, unknown> }
+  /** The client refused this URL; the other one is signed. */
+  | { step: "retry"; error: WxJssdkError };
 
 export interface ShareCard {
   title: string;

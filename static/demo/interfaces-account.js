@@ -15,12 +15,12 @@ export const ACCOUNT = [
         title: ["Start searching", "开始查找周边设备"],
         fields: [
           text("ticket", "", {
-            hint: ["Of the shake page's address; empty elsewhere.", "摇周边业务页面 URL 中的 ticket，其他场景留空。"],
+            hint: ["From the shake page's URL; otherwise empty.", "摇周边业务页面 URL 中的 ticket，其他场景留空。"],
           }),
         ],
         needs: BEACON,
         user: true,
-        says: () => ["Searching: onSearchBeacons hears what is found.", "查找中，结果由 onSearchBeacons 返回。"],
+        says: () => ["Searching: results arrive at onSearchBeacons.", "查找中，结果由 onSearchBeacons 返回。"],
       },
       {
         name: "stopSearchBeacons",
@@ -66,7 +66,7 @@ export const ACCOUNT = [
       {
         name: "chooseCard",
         title: ["Choose a coupon", "拉取可用卡券列表"],
-        about: ["cardSign is made by this server when you press the button.", "cardSign 会在点击时由本服务实时签名。"],
+        about: ["cardSign is signed by this server when you press the button.", "cardSign 会在点击时由本服务实时签名。"],
         fields: [
           text("shopId", ""),
           choice("cardType", ["", "GROUPON", "CASH", "DISCOUNT", "GIFT", "GENERAL_COUPON"]),
@@ -113,14 +113,14 @@ export const ACCOUNT = [
         name: "chooseWXPay",
         title: ["WeChat Pay", "微信支付"],
         about: [
-          "All five come from your server, in one piece. signType defaults to SHA1, which no payment uses.",
+          "Your server provides all five together. signType defaults to SHA1, which WeChat Pay does not use.",
           "五个参数由你的服务端一并给出；signType 默认为 SHA1，但支付并不使用它。",
         ],
         fields: paid("wx201410272009395522657a690389285100"),
         needs: MERCHANT,
         user: true,
         says: () => [
-          "Paid, says the client. Your server must ask WeChat Pay itself.",
+          "The client reports a payment. Your server must confirm it with WeChat Pay.",
           "客户端报告已支付；服务端须自行向微信支付查单确认。",
         ],
       },
@@ -147,7 +147,7 @@ export const ACCOUNT = [
       {
         name: "openAddress",
         title: ["Delivery address", "获取收货地址"],
-        about: ["The district comes as countryName: jweixin spells it so.", "区县在 countryName 中：jweixin 就是这样拼写的。"],
+        about: ["The district is in countryName (jweixin's spelling).", "区县在 countryName 中：jweixin 就是这样拼写的。"],
         needs: VERIFIED,
         user: true,
         says: (res) =>
@@ -229,21 +229,21 @@ export const ACCOUNT = [
         says: (res) =>
           res.miniprogram
             ? ["Yes.", "是。"]
-            : ["No: this is no web-view of a mini program.", "否：当前不在小程序的 web-view 中。"],
+            : ["No: this page is not in a mini program's web-view.", "否：当前不在小程序的 web-view 中。"],
       },
-      page("navigateTo", ["Open a page of it", "打开小程序页面"], [text("url", "/pages/index/index", { required: true })]),
+      page("navigateTo", ["Open a mini program page", "打开小程序页面"], [text("url", "/pages/index/index", { required: true })]),
       page(
         "redirectTo",
-        ["Go to a page of it instead", "重定向到小程序页面"],
+        ["Redirect to a mini program page", "重定向到小程序页面"],
         [text("url", "/pages/index/index", { required: true })],
       ),
-      page("switchTab", ["Switch its tab", "切换小程序标签页"], [text("url", "/pages/index/index", { required: true })]),
-      page("reLaunch", ["Close all, open one", "关闭所有页面并打开"], [text("url", "/pages/index/index", { required: true })]),
-      page("navigateBack", ["Back to it", "返回小程序"], [number("delta", 1, { min: 1, max: 10 })]),
+      page("switchTab", ["Switch the mini program's tab", "切换小程序标签页"], [text("url", "/pages/index/index", { required: true })]),
+      page("reLaunch", ["Close all pages, open one", "关闭所有页面并打开"], [text("url", "/pages/index/index", { required: true })]),
+      page("navigateBack", ["Back to the mini program", "返回小程序"], [number("delta", 1, { min: 1, max: 10 })]),
       {
-        ...page("postMessage", ["Send it a message", "向小程序发送消息"], [json("data", { from: "wx-jssdk" })]),
+        ...page("postMessage", ["Send a message", "向小程序发送消息"], [json("data", { from: "wx-jssdk" })]),
         about: [
-          "It arrives when the page goes back, is closed or shared; not at once.",
+          "Delivered when the page goes back, is closed or shared, not at once.",
           "消息在后退、销毁或分享时才会送达，并非立即。",
         ],
       },
@@ -320,10 +320,9 @@ export const ACCOUNT = [
           "点击时由本服务用应用的 ticket 实时签名。",
         ],
         via: "agent",
-        signs: "agent-config",
         client: "wecom",
         needs: WECOM,
-        says: () => ["WeCom accepts the app's signature.", "企业微信认可应用的签名。"],
+        says: () => ["WeCom accepted the app's signature.", "企业微信认可了应用的签名。"],
       },
       {
         name: "openEnterpriseChat",
@@ -353,7 +352,7 @@ export const ACCOUNT = [
       ),
       wecom("getContext", ["How was the page opened?", "获取进入页面的入口"], [], { user: false }),
       wecom("selectExternalContact", ["Choose customers", "选择外部联系人"], [choice("filterType", [0, 1])]),
-      wecom("getCurExternalContact", ["The present customer", "获取当前外部联系人"], [], { user: false }),
+      wecom("getCurExternalContact", ["Current customer", "获取当前外部联系人"], [], { user: false }),
       wecom(
         "sendChatMessage",
         ["Send into this chat", "发送消息到当前会话"],

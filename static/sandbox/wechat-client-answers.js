@@ -264,7 +264,7 @@
       reply({
         err_msg: name + ":permission denied",
         reason: {
-          en: "WeCom wants agentConfig first: call it above.",
+          en: "Call agentConfig first, see above.",
           zh: "须先通过 agentConfig，请先点击上方的「注入应用权限」。",
         },
       });

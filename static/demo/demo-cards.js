@@ -138,6 +138,7 @@ function callText(entry, args) {
   if (entry.via === "env") return "wx.miniProgram.getEnv((res) => …)";
   if (entry.via === "invoke") return `wx.invoke("${entry.name}", ${object([]).replace("{  }", "{}")}, (res) => …)`;
   if (entry.via === "listen") return `wx.${entry.name}({ complete })`;
+  if (entry.via === "agent") return "await wxJssdk.agentReady({ apis }); // wx.agentConfig";
   if (entry.signs === "card-ext") return 'wx.addCard({ cardList: [await fetch("/jssdk/card-ext?cardId=…")], success, fail })';
   if (entry.signs) return `wx.${entry.name}({ ...await fetch("/jssdk/${entry.signs}?…"), success, fail })`;
   return `wx.${entry.name}(${object(entry.user || entry.via === "menu" ? [...answers, "cancel"] : answers)})`;

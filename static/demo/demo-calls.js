@@ -3,10 +3,11 @@
 // Outcomes: jweixin's "ok", "cancel" and "fail"; "armed": a listener waits for its event; "slow" and
 // "timeout": the client has not answered; "blocked": not called, with the reason.
 
-import { client, pageUrl } from "./demo-client.js";
-import { askEndpoint, Explained } from "./demo-endpoint.js";
+import { client } from "./demo-client.js";
+import { explain } from "./explain.js";
 import { WECOM_NAMES } from "./interfaces.js";
 import { t } from "./language.js";
+import { signCoupon } from "./sign-coupon.js";
 
 const QUICK = 8000; // ms, for interfaces without a user prompt
 const SLOW = 15000; // ms until "slow" is reported for interfaces with a user prompt
@@ -21,12 +22,13 @@ document.addEventListener("WeixinOpenTagsError", ({ detail }) => (tagsRefused = 
 export async function call(entry, args, tell) {
   const answered = patiently(entry, tell);
   try {
+    if (entry.signs && client.wecom) return answered("blocked", noCoupons());
     const signed = entry.signs && (await SIGNED[entry.signs](args));
     await WAYS[entry.via || "api"](entry, signed || args, answered);
   } catch (error) {
-    if (error instanceof Explained)
-      answered("blocked", { errMsg: error.words.says, cause: error.words.cause, fixes: error.words.fixes });
-    else answered("fail", { errMsg: String(error) });
+    if (!error.code) return answered("fail", { errMsg: String(error) });
+    const { says, cause, fixes } = explain(error);
+    answered("blocked", { errMsg: says, cause, fixes });
   }
 }
 
@@ -88,9 +90,16 @@ const WAYS = {
     window.wx.on(event, (raw) => answered("ok", { event, ...raw }));
     answered("armed", {});
   },
-  agent(entry, signed, answered) {
-    if (window.wx.agentConfig) return window.wx.agentConfig({ ...signed, ...handlers(answered) });
-    window.wx.invoke("agentConfig", { ...signed }, (raw) => answered(...judge("agentConfig", raw)));
+  async agent(entry, args, answered) {
+    if (!client.wecom) return answered("blocked", notWeCom(entry.name));
+    try {
+      await window.wxJssdk.agentReady({ apis: WECOM_NAMES });
+      answered("ok", { errMsg: "agentConfig:ok" });
+    } catch (error) {
+      if (error.code === "timeout") return; // reported already
+      if (!error.answer) throw error;
+      answered(...judge("agentConfig", error.answer));
+    }
   },
   env(entry, args, answered) {
     window.wx.miniProgram.getEnv((res) => answered("ok", res));
@@ -128,44 +137,31 @@ const WAYS = {
 /** Parameters that this server signs at the moment of the call. */
 const SIGNED = {
   async "card-ext"(args) {
-    noCouponsInWeCom();
-    const answer = await askEndpoint("card-ext", args, { required: ["cardId", "cardExt"] });
-    return { cardList: [{ cardId: answer.cardId, cardExt: answer.cardExt }] };
+    const { cardId, cardExt } = await signCoupon("card-ext", args);
+    return { cardList: [{ cardId, cardExt }] };
   },
-  async "choose-card"(args) {
-    noCouponsInWeCom();
-    return askEndpoint("choose-card", args, { required: ["timestamp", "nonceStr", "cardSign"] });
-  },
-  async "agent-config"() {
-    if (!client.wecom) throw new Explained({ says: "", ...notWeCom("agentConfig") });
-    const required = ["corpid", "agentid", "timestamp", "nonceStr", "signature"];
-    const answer = await askEndpoint("agent-config", { url: pageUrl() }, { required });
-    const texts = required.map((name) => [name, String(answer[name])]);
-    return { ...Object.fromEntries(texts), jsApiList: WECOM_NAMES.slice() };
-  },
+  "choose-card": (args) => signCoupon("choose-card", args),
 };
 
-function noCouponsInWeCom() {
-  if (!client.wecom) return;
-  throw new Explained({
-    says: "",
+function noCoupons() {
+  return {
     cause: t(
-      "Only official accounts have coupons; WeCom does not. The interface was not called.",
-      "卡券属于公众号，企业微信中没有，因此没有调用。",
+      "Not called: coupons belong to official accounts, WeCom has none.",
+      "没有调用：卡券属于公众号，企业微信中没有。",
     ),
     fixes: [t("Open this page in WeChat.", "请在微信中打开本页。")],
-  });
+  };
 }
 
 function notWeCom(name) {
   return {
     cause: t(
-      `${name} exists in WeCom only, and this is another client. It was not called.`,
-      `${name} 仅存在于企业微信，当前是其他客户端，因此没有调用。`,
+      `Not called: only WeCom has ${name}, and this is another client.`,
+      `没有调用：${name} 仅存在于企业微信，当前是其他客户端。`,
     ),
     fixes: [
       t(
-        "Open this page in WeCom, with ?account= set to a WeCom account of this server.",
+        "Open this page in WeCom, with ?account= naming a WeCom account of this server.",
         "请在企业微信中打开本页，并用 ?account= 指定本服务中的企业微信账号。",
       ),
     ],

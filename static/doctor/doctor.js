@@ -71,7 +71,7 @@ async function send(body) {
     return {
       trouble: {
         title: t("The server does not answer", "服务器没有响应"),
-        text: t("Check that it is running, then try again.", "请确认服务正在运行，然后重试。"),
+        text: t("Check that it runs, then try again.", "请确认服务正在运行，然后重试。"),
       },
     };
   }
@@ -102,7 +102,7 @@ function show(answer) {
   at("result-title").textContent = sentence(chinese ? first.cause.zh : first.cause.en);
   at("code").textContent = first.code;
   at("code").hidden = false;
-  at("confidence").textContent = right ? t("Computed", "计算结果") : UNKNOWN.includes(first.code) ? t("No cause yet", "尚无结论") : SURE[first.confidence]();
+  at("confidence").textContent = right ? t("Recomputed", "重算结果") : UNKNOWN.includes(first.code) ? t("No cause yet", "尚无结论") : SURE[first.confidence]();
   at("confidence").hidden = false;
   at("fix-part").hidden = right;
   at("fix").textContent = chinese ? first.fix.zh : first.fix.en;
@@ -134,7 +134,7 @@ function showRead({ read }) {
   at("read").dataset.known = String(read.kinds.length > 0);
   at("read").textContent = named
     ? t(`Recognised: ${named}.`, `已识别：${named}。`)
-    : t("No values were recognised in the text.", "没有识别出任何内容。");
+    : t("Nothing in the text was recognised.", "没有识别出任何内容。");
   if (read.kinds.includes("source")) {
     at("read").textContent = t(
       "This is source code with variables. Paste their values: console.log(JSON.stringify(config)).",
@@ -149,7 +149,7 @@ function showRead({ read }) {
 const KINDS = {
   json: () => t("a backend's JSON", "后端 JSON"),
   values: () => t("the values of wx.config", "wx.config 的各项值"),
-  signed_string: () => t("the string that was hashed", "参与计算的字符串"),
+  signed_string: () => t("the signed string", "待签名字符串"),
   error: () => t("the client's error", "客户端报错"),
   url: () => t("an address", "地址"),
   source: () => t("source code", "源代码"),
@@ -182,13 +182,13 @@ function showChecks({ pageAllowed, read }) {
   }
   const checks = [
     [
-      t(`${host} is bound as JS接口安全域名 (WeCom: trusted domain) of this very appId, without scheme and port.`, `${host} 已绑定为该 appId 的「JS接口安全域名」（企业微信：可信域名），不带协议和端口。`),
-      pageAllowed === false && t("This server does not sign pages of this host for this account.", "本服务器的该账号不为这个域名签名，请先检查它。"),
+      t(`${host} is bound as JS接口安全域名 (WeCom: trusted domain) of this appId, without scheme and port.`, `${host} 已绑定为该 appId 的「JS接口安全域名」（企业微信：可信域名），不带协议和端口。`),
+      pageAllowed === false && t("This server does not sign pages of that host for this account.", "本服务器的该账号不为这个域名签名，请先检查它。"),
     ],
-    [t("wx.config gets exactly these values, and appId is the account of the ticket.", "传给 wx.config 的就是这些值，appId 与 ticket 属于同一账号。")],
-    [t("The URL is the one that the client verifies: on iOS that of the first page load, elsewhere the current one; sharing adds parameters.", "地址与客户端校验的一致：iOS 校验首次加载的地址，其他平台校验当前地址；分享后地址会多出参数。")],
-    [t("The answer is not cached: a signature is valid as long as its ticket, two hours at most.", "返回内容没有被缓存：签名随 ticket 失效，最长两小时。")],
-    [t("The client's message with debug: true. Other causes: permissions, jsApiList, an old client.", "用 debug: true 查看客户端的原话：不是所有失败都与签名有关，也可能是权限、jsApiList 或客户端版本。")],
+    [t("wx.config gets exactly these values, and the ticket belongs to appId.", "传给 wx.config 的就是这些值，appId 与 ticket 属于同一账号。")],
+    [t("The address is the one that the client checks: on iOS that of the first page load, elsewhere the current one. Sharing adds parameters to it.", "地址与客户端校验的一致：iOS 校验首次加载的地址，其他平台校验当前地址；分享后地址会多出参数。")],
+    [t("The answer is not from a cache: a signature is valid as long as its ticket, two hours at most.", "返回内容没有被缓存：签名随 ticket 失效，最长两小时。")],
+    [t("The client's message with debug: true. Other causes than the signature: permissions, jsApiList, an old client.", "用 debug: true 查看客户端的原话：不是所有失败都与签名有关，也可能是权限、jsApiList 或客户端版本。")],
   ];
   at("checks").replaceChildren(
     ...checks.map(([text, warning]) => {
@@ -243,7 +243,7 @@ function makeTabs() {
 function showOthers(others, first) {
   const together = others.filter((finding) => finding.confidence === "proven" && first.confidence === "proven");
   at("others").hidden = !others.length;
-  at("others").querySelector("h3").textContent = together.length ? t("And at the same time", "同时还有") : t("Also", "另外");
+  at("others").querySelector("h3").textContent = together.length ? t("At the same time", "同时还有") : t("Also", "另外");
   at("other-list").replaceChildren(
     ...others.map((finding) => {
       const item = document.createElement("li");
@@ -258,9 +258,9 @@ function showOthers(others, first) {
 function showBasis({ ticket, appId, findings }) {
   const computed = findings.some((finding) => finding.evidence || finding.expected);
   const basis = {
-    given: () => t("Computed with the ticket that you entered.", "使用你提供的 ticket 计算。"),
-    account: () => t(`Computed with the current ticket of ${appId} on this server, which is not shown.`, `使用本服务器上 ${appId} 的有效 ticket 计算（不会显示）。`),
-    unavailable: () => t(`This server has no ticket of ${appId} at the moment: no computation was possible.`, `本服务器暂时没有 ${appId} 的 ticket，无法计算。`),
+    given: () => t("Recomputed with your ticket.", "使用你提供的 ticket 重算。"),
+    account: () => t(`Recomputed with this server's current ticket of ${appId} (not shown).`, `使用本服务器上 ${appId} 的有效 ticket 重算（不会显示）。`),
+    unavailable: () => t(`This server has no ticket of ${appId} at the moment, so the signature was not recomputed.`, `本服务器暂时没有 ${appId} 的 ticket，无法重算。`),
     none: () => "",
   }[ticket]();
   at("basis").textContent = computed || ticket === "unavailable" ? basis : "";

@@ -18,21 +18,21 @@
   // code: [cause en, cause zh, fix en, fix zh]
   const TEXTS = {
     not_in_wechat: [
-      "This is not WeChat (for agentReady: not WeCom): no client would answer.",
-      "当前不在微信中（agentReady 须在企业微信中），不会有响应。",
-      "Open the page there.",
-      "请在微信（或企业微信）中打开本页。",
+      "The page is not open in WeChat (agentReady: in WeCom).",
+      "当前不在微信中（agentReady 须在企业微信中）。",
+      "Open the page in WeChat (agentReady: in WeCom).",
+      "请在微信中打开本页（agentReady：在企业微信中打开）。",
     ],
     sdk_not_loaded: [
-      "jweixin came neither from res.wx.qq.com nor from res2.wx.qq.com.",
+      "jweixin could not be loaded from res.wx.qq.com or res2.wx.qq.com.",
       "无法从 res.wx.qq.com 和 res2.wx.qq.com 加载 jweixin。",
       "Check the network, and script-src of the Content-Security-Policy.",
       "请检查网络和 CSP 的 script-src。",
     ],
     endpoint_unreachable: [
-      "The signing endpoint returned no usable answer.",
-      "签名接口没有返回可用的结果。",
-      "Open error.address in a browser, and check the option endpoint. From another origin, the page must be on a safe domain.",
+      "The signing endpoint returned no signature.",
+      "签名接口没有返回签名。",
+      "Open error.address in a browser and check the option endpoint. Across origins the page must be on a safe domain.",
       "请在浏览器中打开 error.address，并核对 endpoint 选项；跨域时页面须在安全域名下。",
     ],
     page_not_allowed: ["The page is outside the account's JS safe domains.", "本页不在 JS 接口安全域名内。", "", ""],
@@ -43,7 +43,7 @@
       "请核对 AppID；测试号的用户须先关注。",
     ],
     timeout: ["The client did not answer.", "客户端没有响应。", "Reload the page, or update the client.", "请重新加载页面或升级客户端。"],
-    api_failed: ["The client could not complete the call, see errMsg.", "客户端未能完成，见 errMsg。", "Check the arguments.", "请检查参数。"],
+    api_failed: ["The call failed, see errMsg.", "调用失败，见 errMsg。", "Check the arguments.", "请检查参数。"],
   };
 
   // <client-errors>
@@ -51,11 +51,11 @@
   const plain = (says) => String(says).replace(/[\uff01-\uff5e]/g, (sign) => String.fromCharCode(sign.charCodeAt(0) - 0xfee0)).replace(/[^\S\n]|[_\u200b-\u200f\ufeff]/g, "").toLowerCase();
   const SAID = [
     ["domain_not_bound", /invalidurldomain|invaliddomain|^(?=[^]*urldomain)(?=[^]*invalid)|(?:^|\D)40048(?!\d)/, "the page's host is not bound to this appId as a JS safe domain (JS接口安全域名)", "页面域名没有绑定为该 appId 的 JS接口安全域名", "Bind the host in the console (公众号设置 → 功能设置 → JS接口安全域名) without scheme and port: only ports 80 and 443 work. It takes some minutes, after an ICP filing up to a day. Check the appId.", "请在后台「公众号设置 → 功能设置 → JS接口安全域名」绑定该域名（不带协议和端口，只支持 80/443），几分钟后生效，新备案的域名最长需一天。并核对 appId。"],
-    ["invalid_signature", /invalidsignature|signatureinvalid|signatureerror|(?:^|\D)63002(?!\d)|(?:^|\D)40093(?!\d)/, "the client refused the signature: address, nonce, timestamp or ticket differ from what was signed", "客户端拒绝了签名：地址、随机串、时间戳或 ticket 与签名时不一致", "Sign location.href before its # (on iOS the address of the first page load), sent with encodeURIComponent and unchanged on the way. nonceStr and timestamp must reach wx.config exactly as signed, the ticket must be alive and of this appId. Keep the answer out of every cache; reload by GET a page that was reached by POST or restored from cache.", "请对 # 之前的 location.href 签名（iOS 用首次加载的地址），传输用 encodeURIComponent，途中不要改写。nonceStr 和 timestamp 必须与签名时相同，ticket 要有效且属于该 appId。不要缓存签名结果；POST 打开或从缓存恢复的页面，请用 GET 重新加载。"],
-    ["offline_verifying", /offlineverifying/, "the interface was called before wx.config had passed, or it is not in jsApiList; DevTools and desktop clients say it, too", "config 尚未通过就调用了接口，或接口不在 jsApiList 中；开发者工具和电脑端也会这样提示", "Call it inside wx.ready, name it in jsApiList, and try it on a phone.", "请在 wx.ready 中调用，把接口加入 jsApiList，并在手机上再试。"],
-    ["config_field_missing", /config:fail[^\w\u4e00-\u9fff"'\n]*(?:["'\n]|$)|config:failed[^\w\u4e00-\u9fff"'\n]*(?:["'\n]|$)|preverifyjsapi:fail[^\w\u4e00-\u9fff"'\n]*(?:["'\n]|$)|argumentsisempty|configisempty|argumentisempty|(?:^|\D)63001(?!\d)/, "a field of wx.config is missing, empty or undefined", "wx.config 缺少字段，或字段为空、为 undefined", "Give appId, timestamp, nonceStr, signature and jsApiList, under exactly these names, and only once the backend has answered.", "请提供 appId、timestamp、nonceStr、signature 和 jsApiList，字段名要完全一致；收到后端的返回后再调用 wx.config。"],
-    ["permission_denied", /permissiondenied|permissiondeny|accessdenied|nopermission|noauthroize|(?:^|\D)63004(?!\d)/, "the account lacks this interface, or it is not in jsApiList", "账号没有该接口的权限，或接口不在 jsApiList 中", "Look at 接口权限 in the account's console (many are for verified accounts), and name it in jsApiList.", "请在后台「接口权限」中查看（许多接口仅对已认证的账号开放），并把接口加入 jsApiList。"],
-    ["function_not_exist", /functionnotexist|functiondoesnotexist|^(?=[^]*:fail)(?=[^]*notsupport)|:notsupport|^(?=[^]*:fail)(?=[^]*notimplemented)/, "this client does not have the interface: it is too old, or is no phone", "当前客户端没有该接口：版本太旧，或不是手机端", "Update WeChat, or try a phone; ask checkJsApi before you call it, and check the spelling.", "请升级微信或换手机再试；调用前先用 checkJsApi 判断，并检查拼写。"],
+    ["invalid_signature", /invalidsignature|signatureinvalid|signatureerror|(?:^|\D)63002(?!\d)|(?:^|\D)40093(?!\d)/, "the client refused the signature: address, nonce, timestamp or ticket differ from what was signed", "客户端拒绝了签名：地址、随机串、时间戳或 ticket 与签名时不一致", "Sign location.href before its # (on iOS the address of the first page load), sent with encodeURIComponent and unchanged on the way. nonceStr and timestamp must reach wx.config exactly as signed, the ticket must be valid and belong to this appId. Do not cache the answer; reload by GET a page that was reached by POST or restored from cache.", "请对 # 之前的 location.href 签名（iOS 用首次加载的地址），传输用 encodeURIComponent，途中不要改写。nonceStr 和 timestamp 必须与签名时相同，ticket 要有效且属于该 appId。不要缓存签名结果；POST 打开或从缓存恢复的页面，请用 GET 重新加载。"],
+    ["offline_verifying", /offlineverifying/, "the interface was called before wx.config had passed, or it is not in jsApiList; DevTools and desktop clients report it too", "config 尚未通过就调用了接口，或接口不在 jsApiList 中；开发者工具和电脑端也会这样提示", "Call it inside wx.ready, list it in jsApiList, and try it on a phone.", "请在 wx.ready 中调用，把接口加入 jsApiList，并在手机上再试。"],
+    ["config_field_missing", /config:fail[^\w\u4e00-\u9fff"'\n]*(?:["'\n]|$)|config:failed[^\w\u4e00-\u9fff"'\n]*(?:["'\n]|$)|preverifyjsapi:fail[^\w\u4e00-\u9fff"'\n]*(?:["'\n]|$)|argumentsisempty|configisempty|argumentisempty|(?:^|\D)63001(?!\d)/, "a field of wx.config is missing, empty or undefined", "wx.config 缺少字段，或字段为空、为 undefined", "Pass appId, timestamp, nonceStr, signature and jsApiList under exactly these names, after the backend has answered.", "请提供 appId、timestamp、nonceStr、signature 和 jsApiList，字段名要完全一致；收到后端的返回后再调用 wx.config。"],
+    ["permission_denied", /permissiondenied|permissiondeny|accessdenied|nopermission|noauthroize|(?:^|\D)63004(?!\d)/, "the account lacks this interface, or it is not in jsApiList", "账号没有该接口的权限，或接口不在 jsApiList 中", "Check 接口权限 in the account's console (many are for verified accounts), and list it in jsApiList.", "请在后台「接口权限」中查看（许多接口仅对已认证的账号开放），并把接口加入 jsApiList。"],
+    ["function_not_exist", /functionnotexist|functiondoesnotexist|^(?=[^]*:fail)(?=[^]*notsupport)|:notsupport|^(?=[^]*:fail)(?=[^]*notimplemented)/, "this client does not have the interface: it is too old, or not a phone", "当前客户端没有该接口：版本太旧，或不是手机端", "Update WeChat, or try a phone; ask checkJsApi before you call it, and check the spelling.", "请升级微信或换手机再试；调用前先用 checkJsApi 判断，并检查拼写。"],
     ["cancelled_by_user", /:cancel|:usercancel|:failcancel|:fail,cancel|:failusercancel|:fail,usercancel|:fail:cancel/, "the user cancelled: this is not an error", "用户取消了操作：不是错误", "Handle cancel beside fail, and let the user try again.", "请处理 cancel 回调，允许用户重试。"],
   ];
   // </client-errors>
@@ -130,15 +130,16 @@
     if (!client(/micromessenger/i)) throw new WxJssdkError("not_in_wechat");
     const first = byLanding ? landing() : page();
     signedUrl = first;
-    const [wx, answer] = await Promise.all([loadSdk(), ask("/config", first)]);
+    const [wx, answer] = await Promise.all([loadSdk(), sign(first)]);
     try {
       await verify(wx, answer, first);
     } catch (error) {
       const now = page();
       const other = [now, landing()].find((url) => url !== first);
       if (error.code !== "invalid_signature" || !other) throw error;
+      tell("retry", { error });
       // Which one a client checks is known only from reports.
-      await verify(wx, await ask("/config", other), other);
+      await verify(wx, await sign(other), other);
       signedUrl = other;
       byLanding = other !== now;
       if (watching) moved();
@@ -146,7 +147,16 @@
     return wx;
   }
 
+  const tell = (step, more) => options.onStep && options.onStep(Object.assign({ step }, more));
+
   // --- the endpoint ---
+
+  async function sign(url) {
+    tell("sign", { url });
+    const answer = await ask("/config", url);
+    tell("signed", { url, answer });
+    return answer;
+  }
 
   async function ask(path, url) {
     const base = options.endpoint ? String(options.endpoint).replace(/(\/config)?\/*$/, "") : home;
@@ -154,7 +164,8 @@
     if (options.account) address += "&account=" + encodeURIComponent(options.account);
     for (let attempt = 1; ; attempt++) {
       const { status, body, errMsg, retryAfter } = await getJson(address);
-      if (status === 200 && body && body.signature && body.nonceStr && body.timestamp) {
+      const lacks = ["timestamp", "nonceStr", "signature"].filter((name) => !body || !body[name]);
+      if (status === 200 && !lacks.length) {
         if (body.warning) console.warn(body.warning.code, body.warning.en, body.warning.zh);
         return body;
       }
@@ -164,6 +175,7 @@
         continue;
       }
       const said = { address, signedUrl: url, status, errMsg, retryAfter };
+      if (status === 200 && body) said.errMsg += " without " + lacks.join(", ");
       if (status === 200 || !body || !body.code) throw new WxJssdkError("endpoint_unreachable", said);
       said.problem = body;
       if (body.hint) said.fix = body.hint;
@@ -177,7 +189,12 @@
     const asking = fetch(address, { cache: "no-store" }).then(async (response) => {
       answer.retryAfter = Number(response.headers.get("Retry-After")) || 0;
       answer.errMsg = "HTTP " + (answer.status = response.status);
-      answer.body = await response.json();
+      const text = await response.text();
+      try {
+        answer.body = JSON.parse(text);
+      } catch (error) {
+        answer.errMsg += ": " + text.trim().slice(0, 120);
+      }
     });
     const failed = (error) => (answer.errMsg = answer.errMsg || error.message);
     await Promise.race([asking.catch(failed), sleep(ENDPOINT_PATIENCE).then(() => failed({ message: "timeout" }))]);
@@ -189,9 +206,14 @@
   const loaded = () => [window.jWeixin, window.wx].find((sdk) => sdk && sdk.config);
 
   async function loadSdk() {
-    for (let at = 0; at < HOSTS.length && !loaded(); at++) await loadScript(HOSTS[at] + SDK);
+    let address;
+    for (let at = 0; at < HOSTS.length && !loaded(); at++) {
+      tell("load", { address: (address = HOSTS[at] + SDK) });
+      await loadScript(address);
+    }
     const wx = loaded();
     if (!wx) throw new WxJssdkError("sdk_not_loaded");
+    tell("loaded", { address });
     if (!window.wx) window.wx = wx;
     return wx;
   }
@@ -223,6 +245,9 @@
   // After an error jweixin also calls ready (on a second config at once), keeps an unheard error for the next
   // listener, and takes version 10 for older than 6.0.2. So this listens to the client's own answer.
   function verify(wx, answer, url) {
+    const config = configFor(answer);
+    tell("config", { config });
+    const { timeout = CLIENT_PATIENCE } = options;
     return new Promise((resolve, reject) => {
       const again = answered;
       let settled = false;
@@ -231,19 +256,19 @@
       let listening;
       let begun;
       const listens = () => bridge && bridge.invoke === listening;
-      const settle = (code, says) => {
+      const settle = (code, says, raw) => {
         if (settled) return;
         settled = true;
         clearTimeout(timer);
         document.removeEventListener(BRIDGE_READY, listen);
         if (listens()) bridge.invoke = original;
-        if (code) reject(new WxJssdkError(code, { errMsg: says, signedUrl: url, currentUrl: page() }));
+        if (code) reject(new WxJssdkError(code, { errMsg: says, answer: raw, signedUrl: url, currentUrl: page() }));
         else resolve();
       };
       const judge = (res) => {
         const says = saysOf(res);
         answered = true;
-        settle(isOk(says) || /function.not.exist/.test(says) ? "" : codeOf(says, "config_failed"), says);
+        settle(isOk(says) || /function.not.exist/.test(says) ? "" : codeOf(says, "config_failed"), says, res);
       };
       const listen = () => {
         if (bridge === window.WeixinJSBridge || !window.WeixinJSBridge) return;
@@ -251,7 +276,7 @@
         original = bridge.invoke;
         listening = function (name, params, callback) {
           // Another script's.
-          if (name !== "preVerifyJSAPI" || params.verifySignature !== answer.signature) return original.apply(this, arguments);
+          if (name !== "preVerifyJSAPI" || params.verifySignature !== config.signature) return original.apply(this, arguments);
           return original.call(this, name, params, (res) => {
             const raw = Object.assign({}, res); // jweixin changes it
             if (callback) callback(res);
@@ -264,7 +289,7 @@
           // frozen
         }
       };
-      const timer = setTimeout(() => settle("timeout", "preVerifyJSAPI"), CLIENT_PATIENCE);
+      const timer = timeout && setTimeout(() => settle("timeout", "preVerifyJSAPI"), timeout);
       listen();
       document.addEventListener(BRIDGE_READY, listen); // before jweixin
       wx.error((res) => begun && !listens() && judge(res));
@@ -272,7 +297,7 @@
         if (!listens()) setTimeout(() => judge({ errMsg: "config:ok" }), again || !begun ? 2000 : 0);
       });
       begun = true;
-      wx.config(configFor(answer));
+      wx.config(config);
     });
   }
 
@@ -309,13 +334,13 @@
       let timer;
       const given = Object.assign({}, args);
       for (const key in given) if (Array.isArray(given[key])) given[key] = given[key].slice();
-      const fail = (code, errMsg) => {
+      const fail = (code, errMsg, answer) => {
         clearTimeout(timer);
-        reject(new WxJssdkError(code, { api: name, errMsg }));
+        reject(new WxJssdkError(code, { api: name, errMsg, answer }));
       };
       const hear = (res) => {
         const says = saysOf(res);
-        if (!isOk(says)) return fail(codeOf(says, "api_failed"), says);
+        if (!isOk(says)) return fail(codeOf(says, "api_failed"), says, res);
         clearTimeout(timer);
         resolve(res);
       };

@@ -47,12 +47,12 @@ export function paid(packageText) {
 }
 
 const SHARE_TITLE = ["wx-jssdk: the signature works", "wx-jssdk：签名可用"];
-const SHARE_DESC = ["WeChat accepted this page's signature. Open it and see.", "微信已认可本页的签名，点开看看。"];
-export const SHARED = ["Done. Now share with ··· at the top right.", "已设置，请点右上角 ··· 分享。"];
-const ARMED = ["Registered: the client answers when you share with ···.", "已注册：点右上角 ··· 分享时才会回应。"];
-export const SHOWN = ["Shown by the client.", "已由客户端展示。"];
+const SHARE_DESC = ["WeChat accepted this page's signature. Open it to see.", "微信已认可本页的签名，点开看看。"];
+export const SHARED = ["Set. Now share with ··· at the top right.", "已设置，请点右上角 ··· 分享。"];
+const ARMED = ["Listening: it answers when you share with ···.", "已注册：点右上角 ··· 分享时才会回应。"];
+export const SHOWN = ["The client shows it.", "已由客户端展示。"];
 export const SENT = [
-  "Sent: check the effect in the menu behind ···.",
+  "Done. The client shows no message; open the ··· menu to see it.",
   "已生效：客户端没有提示，请打开右上角 ··· 查看菜单。",
 ];
 export const card = () => [
@@ -60,7 +60,7 @@ export const card = () => [
   text("desc", SHARE_DESC),
   text("link", "@page", {
     hint: [
-      "Must be on a JS safe domain; otherwise WeChat shares a plain link.",
+      "Must be on a JS safe domain; otherwise WeChat silently ignores it.",
       "须在 JS 接口安全域名下，否则微信会静默忽略。",
     ],
   }),
@@ -89,7 +89,7 @@ export const page = (name, title, fields) => ({
   via: "mini",
   client: "mini",
   needs: IN_MINI,
-  says: () => ["Sent to the mini program.", "已交给小程序处理。"],
+  says: () => ["Passed to the mini program.", "已交给小程序处理。"],
 });
 export const wecom = (name, title, fields, more) => ({
   name,

@@ -3,28 +3,28 @@
 export const MERCHANT = [
   ["merchant", "需商户号"],
   [
-    "A signature is not enough: a WeChat Pay merchant number bound to this account, the payment directory set to this page's path, and a prepay_id that your server gets from WeChat Pay, with a paySign over it. This service provides none of them.",
+    "A signature is not enough: a WeChat Pay merchant number bound to this account, the payment directory set to this page's path, and a prepay_id that your server gets from WeChat Pay, with a paySign over it. This service does not provide them.",
     "仅有签名不够：需要与账号绑定的微信支付商户号、将本页路径设为支付授权目录，并由你的服务端向微信支付下单取得 prepay_id 并计算 paySign；本服务不涉及支付。",
   ],
 ];
 export const COUPON = [
   ["coupon", "需卡券"],
   [
-    "A coupon of this account (its card_id) and the wx_card ticket. This server signs with that ticket; the account needs the coupon permission, which only verified accounts get.",
+    "A coupon of this account (its card_id) and the wx_card ticket. This server fetches that ticket and signs with it; the account needs the coupon permission, which WeChat gives to verified accounts only.",
     "需要本账号的卡券（card_id）与 wx_card ticket。ticket 由本服务自动取得并签名；卡券权限仅对已认证的账号开放。",
   ],
 ];
 export const BEACON = [
   ["beacon", "需 iBeacon"],
   [
-    "The account's permission for nearby devices (摇一摇周边), registered iBeacon devices near the phone, and Bluetooth switched on. WeChat has discontinued this service, so most clients no longer answer.",
+    "The account's permission for nearby devices (摇一摇周边), registered iBeacon devices near the phone, and Bluetooth switched on. WeChat is discontinuing this service; most clients no longer answer.",
     "账号须开通摇一摇周边，附近有已登记的 iBeacon 设备，并打开手机蓝牙。该能力已逐步下线，多数客户端不再响应。",
   ],
 ];
 export const WECOM = [
   ["WeCom", "企业微信"],
   [
-    "WeCom only, after agentConfig, and for an app that has the permission. Open this page in WeCom with ?account= set to a WeCom account of this server.",
+    "WeCom only, after agentConfig, and for an app that has the permission. Open this page in WeCom with ?account= naming a WeCom account of this server.",
     "仅限企业微信，须先通过 agentConfig，且应用具有相应权限。请在企业微信中打开本页，并用 ?account= 指定本服务中的企业微信账号。",
   ],
 ];
@@ -44,5 +44,5 @@ export const SERVICE = [
 ];
 export const VERIFIED = [
   ["verified", "需认证"],
-  ["Only for verified accounts.", "仅对已认证的账号开放。"],
+  ["WeChat gives this interface to verified accounts only.", "仅对已认证的账号开放。"],
 ];

@@ -28,20 +28,20 @@ export const PHONE = [
         name: "checkJsApi",
         title: ["What this client can do", "客户端支持情况"],
         about: [
-          "Asked once by the page itself: the dot before each name is its answer.",
+          "The page has called it already: the dot before each name shows the result.",
           "本页已自动查询一次：各接口名称前的圆点即为结果。",
         ],
         fields: [list("jsApiList", "@apis", { required: true })],
         says: (res) => {
           const known = Object.values(res.checkResult || {}).filter((able) => able === true || able === "true").length;
-          return [`${known} supported by this client`, `客户端支持 ${known} 个`];
+          return [`${known} supported`, `客户端支持 ${known} 个`];
         },
       },
       {
         name: "invoke",
         title: ["Raw bridge call", "直接调用 Bridge"],
         about: [
-          "wx.invoke: the bridge's own name, and its answer as it comes.",
+          "wx.invoke takes the bridge's name and returns the raw answer.",
           "wx.invoke：使用 Bridge 的原始名称，返回不经处理。",
         ],
         fields: [text("name", "getNetworkType", { required: true }), json("args", {})],
@@ -52,7 +52,7 @@ export const PHONE = [
         title: ["Raw bridge event", "直接监听 Bridge 事件"],
         fields: [text("event", "onVoicePlayEnd", { required: true })],
         via: "rawOn",
-        armed: ["Listening: the answer comes with the event.", "已监听：事件发生时才有回应。"],
+        armed: ["Listening: it answers when the event occurs.", "已监听：事件发生时才有回应。"],
       },
     ],
   },
@@ -126,7 +126,7 @@ export const PHONE = [
         name: "uploadImage",
         title: ["Upload to WeChat", "上传图片到微信"],
         about: [
-          "Goes to WeChat's server for three days; yours fetches it by serverId.",
+          "WeChat stores it for three days; your server downloads it by serverId.",
           "保存在微信服务器三天，你的服务端可凭 serverId 下载。",
         ],
         fields: [text("localId", "", { required: true, from: "image", source: "chooseImage" }), tips()],
@@ -177,7 +177,7 @@ export const PHONE = [
         name: "onVoicePlayEnd",
         title: ["Listen: playing ended", "监听播放完毕"],
         via: "listen",
-        armed: ["Listening: it answers when playVoice has come to the end.", "已监听：playVoice 播放完毕时才会回应。"],
+        armed: ["Listening: it answers when playVoice has finished.", "已监听：playVoice 播放完毕时才会回应。"],
         says: (res) => `localId ${res.localId}`,
       },
       voice("uploadVoice", ["Upload to WeChat", "上传语音到微信"], ["Uploaded; kept for three days.", "已上传，保存三天。"], {
@@ -209,7 +209,7 @@ export const PHONE = [
         name: "getLocation",
         title: ["Where am I?", "获取地理位置"],
         about: [
-          "gcj02 is what WeChat's map wants; the default of WeChat is wgs84.",
+          "WeChat's map needs gcj02; the default is wgs84.",
           "微信地图使用 gcj02；微信的默认值是 wgs84。",
         ],
         fields: [choice("type", ["gcj02", "wgs84"])],
@@ -253,8 +253,8 @@ export const PHONE = [
       {
         name: "closeWindow",
         title: ["Close this window", "关闭当前窗口"],
-        about: ["A client that closes the page cannot answer it.", "页面被关闭后，自然收不到回应。"],
-        says: () => ["Closed, or about to be.", "窗口已关闭或即将关闭。"],
+        about: ["There is no answer if the client closes the page.", "页面被关闭后，自然收不到回应。"],
+        says: () => ["The window is closing.", "窗口已关闭或即将关闭。"],
       },
     ],
   },
@@ -267,7 +267,7 @@ export const PHONE = [
         name: "scanQRCode",
         title: ["Scan a code", "调起扫一扫"],
         about: [
-          "With needResult 0, WeChat's default, the text never comes back to the page.",
+          "With needResult 0, WeChat's default, the page does not get the text.",
           "needResult 为 0（微信的默认值）时，内容不会返回给页面。",
         ],
         fields: [
@@ -275,7 +275,7 @@ export const PHONE = [
           flags("scanType", ["qrCode", "barCode"], ["qrCode", "barCode"], { required: true }),
         ],
         user: true,
-        says: (res) => res.resultStr || ["The client keeps the result to itself.", "结果由客户端自行处理。"],
+        says: (res) => res.resultStr || ["The client handles the result itself.", "结果由客户端自行处理。"],
       },
     ],
   },

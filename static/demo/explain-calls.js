@@ -19,7 +19,7 @@ export function explainCall(entry, outcome, res, support) {
   const certain = Boolean(found) && CERTAIN.includes(found.code);
   const words = found ? { cause: sentence(found.cause), fixes: fixesFor(entry, found) } : unknown();
   // The simulated client knows the reason.
-  if (res.reason) return { cause: pick([res.reason.en, res.reason.zh]), fixes: certain ? words.fixes : [] };
+  if (res.reason) return { cause: sentence([res.reason.en, res.reason.zh]), fixes: certain ? words.fixes : [] };
   return withNeeds(entry, words, certain);
 }
 
@@ -29,7 +29,7 @@ function fixesFor({ name, replacedBy }, found) {
   if (client.wecom && /^update.*ShareData$/.test(name)) {
     return [
       t(
-        "WeCom supports the older onMenuShareAppMessage and onMenuShareTimeline.",
+        "WeCom knows the older onMenuShareAppMessage and onMenuShareTimeline.",
         "企业微信使用旧接口 onMenuShareAppMessage 与 onMenuShareTimeline。",
       ),
     ];
@@ -40,7 +40,7 @@ function fixesFor({ name, replacedBy }, found) {
 
 function waiting({ waited }) {
   return t(
-    `No answer for ${waited} s. If the phone shows a dialog, answer it.`,
+    `No answer for ${waited} s. If the phone shows a dialog, it is waiting for you.`,
     `已等待 ${waited} 秒仍无回应。若手机上有弹出界面，说明正在等待你操作。`,
   );
 }
@@ -48,21 +48,21 @@ function waiting({ waited }) {
 /** The client did not answer: jweixin then calls neither success nor fail. */
 function silence(entry, { waited }, support) {
   const cause = t(
-    `The client has not answered for ${waited} s. jweixin itself waits without a limit.`,
+    `The client has not answered for ${waited} s; jweixin would wait forever.`,
     `客户端 ${waited} 秒内没有回应；jweixin 自身会一直等下去。`,
   );
   const fixes = [];
   if (entry.via === "tag") {
     fixes.push(
       t(
-        "The tag did not become ready: this client does not render open tags, or the account has no permission for them.",
+        "The tag did not become ready: this client does not render open tags, or the account has no permission.",
         "标签没有就绪：客户端不支持开放标签，或账号没有权限。",
       ),
     );
   } else if (support === false) {
-    fixes.push(t("checkJsApi says that this client does not know it.", "checkJsApi 表明此客户端不支持该接口。"));
+    fixes.push(t("According to checkJsApi this client does not support it.", "checkJsApi 表明此客户端不支持该接口。"));
   } else {
-    fixes.push(t("A later answer will be shown here.", "若之后收到回应，仍会显示在这里。"));
+    fixes.push(t("A late answer will still be shown here.", "若之后收到回应，仍会显示在这里。"));
   }
   return withNeeds(entry, { cause, fixes }, false);
 }
@@ -71,7 +71,7 @@ function silence(entry, { waited }, support) {
 function withNeeds(entry, words, certain) {
   if (entry.needs && !certain) words.fixes.push(pick(entry.needs[1]));
   if (entry.client === "wecom" && !client.wecom)
-    words.cause = t("This interface belongs to WeCom, and this is another client.", "该接口属于企业微信，当前是其他客户端。");
+    words.cause = t("Only WeCom has this interface; this is another client.", "该接口属于企业微信，当前是其他客户端。");
   if (entry.client === "mini" && !client.mini) {
     words.cause = t("This page is not in a mini program's web-view.", "本页不在小程序的 web-view 中。");
   }
@@ -80,7 +80,7 @@ function withNeeds(entry, words, certain) {
 
 function unknown() {
   return {
-    cause: t("The client refused, see the message below.", "客户端拒绝了，原话见下。"),
-    fixes: [t("Compare the parameters with the message.", "请对照检查参数。")],
+    cause: t("The client refused; its message is below.", "客户端拒绝了，返回见下。"),
+    fixes: [t("Check the parameters.", "请对照检查参数。")],
   };
 }
