@@ -148,7 +148,7 @@ describe("the answer", () => {
       const signature = createHash("sha1").update(stringOf(PAGE).replace(TIME, milliseconds)).digest("hex");
       const paste = JSON.stringify({ timestamp: milliseconds, nonceStr: NONCE, signature });
       assert.equal(await diagnosed(page, { paste, url: PAGE, ticket: TICKET }), "sent_in_milliseconds");
-      assert.match(await page.getByRole("status").filter({ hasText: "milliseconds" }).innerText(), /The signature itself is right\./);
+      assert.match(await page.getByRole("status").filter({ hasText: "milliseconds" }).innerText(), /The signature itself is correct\./);
       await diagnosed(page, { paste: json(sign(`${PAGE}#x`)), url: `${PAGE}#x`, ticket: TICKET });
       assert.equal(await page.locator("#right").isVisible(), false);
       await diagnosed(page, { paste: json(sign(PAGE)), url: PAGE, ticket: TICKET });

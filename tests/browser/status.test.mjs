@@ -42,7 +42,7 @@ describe("the status page", () => {
     onPage({ viewport: DESKTOP }, async (page) => {
       await open(page);
       await untilVerdict(page, "ok");
-      assert.match(await page.locator("h1").innerText(), /全部 3 个账号运行正常/);
+      assert.match(await page.locator("h1").innerText(), /3 个账号全部正常/);
       assert.equal(await page.locator(".st-account").count(), 3);
       assert.equal(await page.locator(".st-credential").count(), 6);
       assert.equal(await page.locator(".st-chart").count(), 6);
@@ -82,7 +82,7 @@ describe("the status page", () => {
       await open(page);
       await page.route("**/status.json**", (route) => route.abort());
       await page.locator('#pulse[data-pulse="lost"]').waitFor({ timeout: 20_000 });
-      assert.match(await page.locator("#pulse-text").innerText(), /连接已断开/);
+      assert.match(await page.locator("#pulse-text").innerText(), /离线/);
       await page.unroute("**/status.json**");
       await page.locator('#pulse[data-pulse="live"]').waitFor({ timeout: 20_000 });
       assert.deepEqual(page.complaints.filter((one) => !/net::ERR_FAILED/.test(one)), []);

@@ -94,6 +94,13 @@ impl<'a> Live<'a> {
         }
     }
 
+    /// Returns whether the accounts have different states, so that the verdict alone does not say it all.
+    fn is_mixed(&self) -> bool {
+        let counts = &self.report.summary;
+        let states = [counts.down, counts.failing, counts.starting, counts.ok];
+        states.iter().filter(|count| **count > 0).count() > 1
+    }
+
     fn state(&self, state: &str) -> &'static str {
         match state {
             "ok" => self.lang.t("Healthy", "正常"),
@@ -111,8 +118,8 @@ impl<'a> Live<'a> {
 
     fn platform(&self, platform: &str) -> &'static str {
         match platform {
-            "official" => self.lang.t("official account", "公众号"),
-            "mini" => self.lang.t("mini program", "小程序"),
+            "official" => self.lang.t("Official account", "公众号"),
+            "mini" => self.lang.t("Mini program", "小程序"),
             _ => self.lang.t("WeCom", "企业微信"),
         }
     }
