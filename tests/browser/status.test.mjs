@@ -82,7 +82,7 @@ describe("the status page", () => {
       await open(page);
       await page.route("**/status.json**", (route) => route.abort());
       await page.locator('#pulse[data-pulse="lost"]').waitFor({ timeout: 20_000 });
-      assert.match(await page.locator("#pulse-text").innerText(), /离线/);
+      assert.match(await page.locator("#pulse-text").innerText(), /连接已断开/);
       await page.unroute("**/status.json**");
       await page.locator('#pulse[data-pulse="live"]').waitFor({ timeout: 20_000 });
       assert.deepEqual(page.complaints.filter((one) => !/net::ERR_FAILED/.test(one)), []);

@@ -41,7 +41,7 @@ async fn nothing_is_inline_and_everything_named_is_served() {
 async fn it_speaks_the_readers_language() {
     let world = World::well().await;
     for (target, accepts, lang, word) in [
-        ("/status", "zh-CN", "zh-CN", "全部 3 个账号运行正常"),
+        ("/status", "zh-CN", "zh-CN", "3 个账号全部正常"),
         ("/status", "en-US", "en", "All 3 accounts healthy"),
         ("/status?lang=en", "zh-CN", "en", "Running for"),
         ("/status?lang=zh", "en", "zh-CN", "已运行"),
