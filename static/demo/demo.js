@@ -58,8 +58,8 @@ async function configure() {
   } catch (error) {
     if (!sandbox || error.code !== "sdk_not_loaded") throw error;
     await import("./wx-stand-in.js"); // in static/sandbox
-    await window.wxJssdk.ready();
     showSdk(null);
+    await window.wxJssdk.ready();
   }
 }
 
