@@ -16,7 +16,7 @@ use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpResponse, web};
 use serde_json::Value;
 
-use super::pages::read_route;
+use super::pages::{read_route, static_names};
 use crate::error::ProblemCode;
 
 /// Builds the document. `public` is the public listener's URL; it is the default value of a variable, since
@@ -27,6 +27,9 @@ pub fn document(public: &str) -> Value {
         serde_json::from_str(include_str!("../../openapi/openapi.json")).expect("tests read it");
     document["info"]["version"] = env!("CARGO_PKG_VERSION").into();
     document["x-problem-codes"] = problems::list();
+    if let Some(file) = document.pointer_mut("/paths/~1static~1{name}/get/parameters/0/schema") {
+        file["enum"] = static_names().collect();
+    }
     let paths = document["paths"].as_object_mut().into_iter().flatten();
     for operation in paths.filter_map(|(_, item)| item.as_object_mut()).flatten() {
         complete(operation.1, public);

@@ -14,7 +14,7 @@ use serde::Serialize;
 use super::config::ReadyRule;
 use crate::broker::{AccountStatus, Broker, CredentialStatus, LastError};
 use crate::credential::Kind;
-use crate::error::{Text, UpstreamError};
+use crate::error::Text;
 
 /// The readiness of this process. A reload resets the grace time in which new accounts fetch their first
 /// ticket.
@@ -248,8 +248,8 @@ impl Trouble {
                 .map(|until| until.utc()),
             retry_at: last.map(|last| last.retry_at.utc()),
             errcode: error.and_then(|error| error.errcode()),
-            cause: error.map(UpstreamError::cause),
-            fix: error.map(UpstreamError::fix),
+            cause: error.map(|error| error.cause()),
+            fix: error.map(|error| error.fix()),
         }
     }
 }

@@ -27,13 +27,6 @@ use page::Live;
 use query::{Part, Query};
 use report::Report;
 
-/// Body types, for the API description.
-pub(super) mod shapes {
-    pub(in crate::server) use super::query::{FARTHEST, LONGEST, MOST};
-    pub(in crate::server) use super::refresh::{RefreshRequest, Refreshed};
-    pub(in crate::server) use super::report::Report;
-}
-
 /// The data sources of the status page.
 #[derive(Clone)]
 pub(super) struct StatusState {

@@ -14,6 +14,8 @@ pub(super) struct Query {
     pub(super) state: State,
     pub(super) offset: usize,
     pub(super) limit: Option<usize>,
+    /// For the page's own links.
+    pub(super) lang: Option<String>,
     pub(super) part: Part,
 }
 
@@ -68,8 +70,7 @@ impl Query {
                     query.limit =
                         Some(limit.ok_or_else(|| bad("limit must be a number from 1 to 200"))?);
                 }
-                // `Lang::of` reads it.
-                "lang" => {}
+                "lang" => query.lang = Some(value),
                 "part" => {
                     query.part = Part::named(&value)
                         .ok_or_else(|| bad("part must be one of: live, summary"))?
@@ -162,7 +163,7 @@ fn bad(detail: &str) -> Problem {
 }
 
 /// Largest limit of a JSON answer: about 300 KB if each account has a full history.
-pub(in crate::server) const MOST: usize = 200;
+const MOST: usize = 200;
 
 /// Default limit of a JSON answer.
 const USUAL: usize = 50;
@@ -171,10 +172,10 @@ const USUAL: usize = 50;
 const PAGE: usize = 20;
 
 /// Largest offset; more accounts than any installation has.
-pub(in crate::server) const FARTHEST: usize = 1_000_000;
+const FARTHEST: usize = 1_000_000;
 
 /// Longest search text, in characters.
-pub(in crate::server) const LONGEST: usize = 128;
+const LONGEST: usize = 128;
 
 #[cfg(test)]
 mod tests {

@@ -19,7 +19,7 @@ use crate::error::{ProblemCode, Text};
 /// The credential to refresh.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(in crate::server) struct RefreshRequest {
+struct RefreshRequest {
     /// The account's name in the configuration.
     account: String,
     /// `access_token`, `jsapi_ticket`, `card_ticket` or `agent_ticket`.
@@ -28,7 +28,7 @@ pub(in crate::server) struct RefreshRequest {
 
 /// Result of the refresh.
 #[derive(Serialize)]
-pub(in crate::server) struct Refreshed {
+struct Refreshed {
     /// The account's name.
     account: String,
     /// The credential's kind.

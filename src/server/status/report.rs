@@ -17,7 +17,7 @@ use crate::server::reload_record::Record;
 
 /// The status document.
 #[derive(Serialize)]
-pub(in crate::server) struct Report {
+pub(super) struct Report {
     pub(super) now: UnixTime,
     /// Changes whenever something other than the time has changed, in the selected accounts or outside the
     /// accounts.
