@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::credential::Kind;
-use crate::error::{Error, Failure, ProblemCode, Text, UpstreamError, no_renewal};
+use crate::error::{Error, Failure, ProblemCode, Text, UpstreamError, no_refresh};
 
 /// A refused request.
 #[derive(Clone, Debug)]
@@ -235,7 +235,7 @@ fn detail(error: &Error) -> String {
         } => {
             format!(
                 "{}: {}",
-                no_renewal(account, *kind, *served),
+                no_refresh(account, *kind, *served),
                 error.cause().en
             )
         }

@@ -51,7 +51,7 @@ fn between(held: &str, marks: [&str; 2], part: &str) -> String {
 
 /// Returns one row per error: the first text of a client, cause and fix.
 fn for_document(english: bool) -> String {
-    let choose = |text: &Hint| {
+    let choose = |text: &Text| {
         if english {
             text.en.to_string()
         } else {
