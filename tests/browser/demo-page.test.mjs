@@ -194,7 +194,7 @@ describe("the log", () => {
       await page.goto(`${service.url}/?lang=en`);
       await expectVerdict(page, "ok");
       await page.locator("#log-copy").click();
-      await page.locator("#log-note", { hasText: "does not let pages copy" }).waitFor();
+      await page.locator("#log-note", { hasText: "does not allow pages to copy" }).waitFor();
       assert.match(await page.locator("#log-text").inputValue(), /wx\.config/);
     }));
 

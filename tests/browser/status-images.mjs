@@ -51,7 +51,7 @@ try {
   await settled((account) => account.state === "ok");
   await pass(6);
   await service.advance(1_500);
-  await shoot("well", "ok");
+  await shoot("healthy", "ok");
   await service.fault(APIS.ticket, 40164);
   await service.advance(5_500);
   await settled((account) => account.state !== "ok" || account.account !== "demo");

@@ -206,7 +206,7 @@ describe("the status page", () => {
           await untilVerdict(page, "ok");
           const text = await page.locator("body").innerText();
           if (lang === "en") assert.doesNotMatch(text.replace("中文", ""), /[\u4e00-\u9fff]/);
-          await shoot("well");
+          await shoot("healthy");
           await service.fault(APIS.token, 40164);
           await service.advance(7_300);
           await untilVerdict(page, "down");
