@@ -184,7 +184,7 @@ async fn ios_checks_the_landing_address_and_the_others_the_current_one() {
         let (told, why) = refused(&sandbox, &at(other));
         assert_eq!(told, "fail_invalid signature", "{client:?}");
         assert!(
-            why.contains(checked) && why.ends_with("and another was signed"),
+            why.contains(checked) && why.ends_with("a different URL was signed"),
             "{client:?}: {why}"
         );
     }
