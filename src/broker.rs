@@ -31,7 +31,6 @@ mod token_index;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use moka::sync::Cache;
 use tokio::runtime::Handle;
 
 pub use history::{Refresh, RefreshOutcome};
@@ -52,12 +51,11 @@ pub use status::{AccountStatus, CredentialStatus, LastError};
 
 use crate::account::Account;
 use crate::clock::Clock;
-use crate::credential::{Credential, CredentialKey, Kind, Secret};
+use crate::credential::{Credential, Kind, Secret};
 use crate::error::Error;
 use crate::store::Store;
 use crate::upstream::{ClientError, Upstream, UpstreamOptions};
 use accounts::{AccountEntry, Accounts};
-use current::{Current, UntilItsEnd};
 use slot::Reason;
 
 /// A handle to the broker. Clones share the same broker; use one broker per process.
@@ -69,7 +67,7 @@ pub struct Broker {
 struct Inner {
     /// Replaced as a whole by [`Broker::reload`].
     members: ArcSwap<Accounts>,
-    living: Cache<CredentialKey, Arc<Current>>,
+    current: current::CurrentValues,
     store: instrumented::Instrumented,
     upstream: Upstream,
     clock: Clock,
@@ -102,7 +100,7 @@ impl Broker {
     pub async fn credential(&self, account: &str, kind: Kind) -> Result<Arc<Credential>, Error> {
         let member = self.member(account)?;
         let slot = member.slot(kind)?;
-        match self.living(slot) {
+        match self.current_credential(slot) {
             Some(credential) => Ok(credential),
             None => self.refresh(&member, slot, Reason::Missing).await,
         }
@@ -295,9 +293,7 @@ impl BrokerBuilder {
         let clock = self.clock.unwrap_or_else(Clock::system);
         let members =
             ArcSwap::from_pointee(Accounts::new(self.accounts, self.default_account, None)?);
-        let living = Cache::builder()
-            .expire_after(UntilItsEnd(clock.clone()))
-            .build();
+        let current = current::CurrentValues::new(clock.clone());
         let store = instrumented::Instrumented::new(self.store.unwrap_or_else(Store::memory));
         let upstream = Upstream::new(&self.upstream)?;
         let (keeper, tally) = (keeper::Pace::default(), Tally::default());
@@ -305,7 +301,7 @@ impl BrokerBuilder {
         let presence = nodes::Presence::new(self.node);
         let inner = Inner {
             members,
-            living,
+            current,
             store,
             upstream,
             clock,

@@ -278,13 +278,21 @@ impl Credential {
     #[must_use]
     pub fn freshness(&self, now: UnixTime, lead: Duration) -> Freshness {
         let remaining = self.remaining(now);
-        if remaining <= MARGIN.min(self.life() / 20) {
+        if now >= self.served_until() {
             Freshness::Expired
         } else if remaining <= lead {
             Freshness::Due
         } else {
             Freshness::Fresh
         }
+    }
+
+    /// Returns until when it is served: [`MARGIN`] before its end, and never more than a twentieth of its
+    /// life.
+    #[must_use]
+    pub fn served_until(&self) -> UnixTime {
+        let margin = MARGIN.min(self.life() / 20);
+        UnixTime(self.expires_at.0.saturating_sub(margin.as_secs()))
     }
 
     /// Returns how long before its end this credential is refreshed: [`LEAD`], minus a part of

@@ -40,7 +40,9 @@ impl Flight {
                     let pause = {
                         let mut state = self.slot.lock();
                         state.dated_here = true;
-                        state.space_after(&kept)
+                        let pause = state.space_after(&kept);
+                        self.broker.publish(&self.slot, &state);
+                        pause
                     };
                     if let Some(pause) = pause {
                         self.space_out(kept.life(), pause.max(kept.life()));
@@ -65,6 +67,7 @@ impl Flight {
             let mut state = self.slot.lock();
             if !state.rotates_at_its_end {
                 state.nothing_new_until = Some(pause.min(kept.expires_at));
+                self.broker.publish(&self.slot, &state);
             }
         }
     }
@@ -398,7 +401,7 @@ impl Flight {
     /// *lengthens* a life.
     async fn distrust_old_token(&self) {
         let now = self.broker.inner.clock.now();
-        let Some(living) = self.broker.living(&self.slot) else {
+        let Some(living) = self.broker.current_credential(&self.slot) else {
             return;
         };
         let trimmed = Credential {
@@ -425,7 +428,8 @@ impl Flight {
             );
         }
         self.slot.lock().lost_replies += 1;
-        self.broker.show_if_newest(&self.slot, &Arc::new(trimmed));
+        self.broker
+            .publish_if_newest(&self.slot, &Arc::new(trimmed));
     }
 
     pub(super) fn is_stable_token(&self) -> bool {

@@ -1,121 +1,200 @@
-//! The current value of each credential: what readers get, when it is due for a refresh, and when it is no
-//! longer served.
+//! The current value of each credential: the one answer to what is served, and until when.
 //!
-//! moka stores the values and expires them. Each slot also holds a pointer to its value, so that a read
-//! costs one pointer load and two comparisons, whatever the number of accounts.
+//! moka owns the values and ends each with its credential. Each slot has a view of its value, which
+//! inserting and evicting keep, so that a read costs one pointer load and two comparisons, whatever the
+//! number of accounts.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use arc_swap::Guard;
 use moka::Expiry;
+use moka::notification::RemovalCause;
+use moka::sync::Cache;
 
 use super::Broker;
 use super::slot::{Slot, State};
 use crate::clock::{Clock, Moment, UnixTime};
-use crate::credential::{Credential, CredentialKey, Freshness, MARGIN};
+use crate::credential::{Credential, CredentialKey, Freshness};
 use crate::sign::Signer;
 
-/// A served value with its deadlines on both clocks. The earlier deadline counts, so that correcting a wall
-/// clock that was ahead when the value arrived does not extend its life.
+/// A served value with its deadlines.
 pub(super) struct Current {
-    pub(super) credential: Arc<Credential>,
+    served_until: Deadline,
+    due: Deadline,
     /// Signer with the ticket already hashed; used only for tickets that sign pages.
     pub(super) signer: Signer,
-    /// Its end in uptime, which cannot be changed by setting a clock.
-    pub(super) ends: Duration,
-    due: (UnixTime, Duration),
-    dead: (UnixTime, Duration),
+    pub(super) credential: Arc<Credential>,
+    /// When it ends, in uptime.
+    ends: Duration,
+    /// The slot whose view it is.
+    slot: Weak<Slot>,
+}
+
+/// A time on both clocks. The earlier one counts, so that correcting a wall clock that was ahead when the
+/// value arrived does not extend its life.
+#[derive(Clone, Copy)]
+struct Deadline {
+    time: UnixTime,
+    uptime: Duration,
+}
+
+impl Deadline {
+    /// Returns the deadline of a value that ends at `ends` in uptime, for a time before its end.
+    fn new(time: UnixTime, credential: &Credential, ends: Duration) -> Self {
+        let before_end = credential.expires_at.since(time);
+        Self {
+            time,
+            uptime: ends.saturating_sub(before_end),
+        }
+    }
+
+    fn is_past(self, at: &Moment) -> bool {
+        at.now >= self.time || at.uptime >= self.uptime
+    }
+
+    fn left(self, at: &Moment) -> Duration {
+        let by_uptime = self.uptime.saturating_sub(at.uptime);
+        self.time.since(at.now).min(by_uptime)
+    }
+
+    /// Returns the earlier time, in whole seconds.
+    fn time(self, at: &Moment) -> UnixTime {
+        let by_uptime = self.uptime.saturating_sub(at.uptime);
+        let seconds = by_uptime.as_secs() + u64::from(by_uptime.subsec_nanos() > 0);
+        self.time.min(UnixTime(at.now.0 + seconds))
+    }
 }
 
 impl Current {
-    fn new(slot: &Slot, credential: Arc<Credential>, ends: Duration) -> Self {
-        let before_end = |by: Duration| {
-            let by = Duration::from_secs(by.as_secs());
-            (
-                UnixTime(credential.expires_at.0.saturating_sub(by.as_secs())),
-                ends.saturating_sub(by),
-            )
-        };
-        let due = before_end(credential.lead(slot.spread));
-        let dead = before_end(MARGIN.min(credential.life() / 20));
-        let signer = Signer::new(slot.key.app.id.clone(), credential.value.clone());
+    /// `confirmed_until`: WeChat has confirmed that there is no newer value before this time, so this one is
+    /// served without a margin.
+    fn new(
+        slot: &Arc<Slot>,
+        credential: Arc<Credential>,
+        ends: Duration,
+        confirmed_until: Option<UnixTime>,
+    ) -> Self {
+        let confirmed_until = confirmed_until
+            .unwrap_or_default()
+            .min(credential.expires_at);
+        let served_until = credential.served_until().max(confirmed_until);
         Self {
+            served_until: Deadline::new(served_until, &credential, ends),
+            due: Deadline::new(credential.due_at(slot.spread), &credential, ends),
+            signer: Signer::new(slot.key.app.id.clone(), credential.value.clone()),
             credential,
-            signer,
             ends,
-            due,
-            dead,
+            slot: Arc::downgrade(slot),
         }
     }
 
     /// Returns [`Credential::freshness`] by whichever clock says that less time is left.
     pub(super) fn freshness(&self, at: &Moment) -> Freshness {
-        let is_past = |(now, uptime): (UnixTime, Duration)| at.now >= now || at.uptime >= uptime;
-        match () {
-            () if is_past(self.dead) => Freshness::Expired,
-            () if is_past(self.due) => Freshness::Due,
-            () => Freshness::Fresh,
+        if self.served_until.is_past(at) {
+            Freshness::Expired
+        } else if self.due.is_past(at) {
+            Freshness::Due
+        } else {
+            Freshness::Fresh
         }
+    }
+
+    /// Returns until when it is served.
+    pub(super) fn served_until(&self, at: &Moment) -> UnixTime {
+        self.served_until.time(at)
+    }
+
+    /// Returns how long it is still served.
+    pub(super) fn served_for(&self, at: &Moment) -> Duration {
+        self.served_until.left(at)
+    }
+}
+
+/// The current values of all credentials.
+pub(super) struct CurrentValues(Cache<CredentialKey, Arc<Current>>);
+
+impl CurrentValues {
+    pub(super) fn new(clock: Clock) -> Self {
+        let cache = Cache::builder()
+            .expire_after(UntilItsEnd(clock))
+            .eviction_listener(|_, evicted: Arc<Current>, cause| {
+                if cause != RemovalCause::Replaced
+                    && let Some(slot) = evicted.slot.upgrade()
+                {
+                    slot.view.compare_and_swap(&Some(evicted), None);
+                }
+            })
+            .build();
+        Self(cache)
+    }
+
+    fn insert(&self, slot: &Slot, current: Arc<Current>) {
+        self.0.insert(slot.key.clone(), current.clone());
+        slot.view.store(Some(current));
     }
 }
 
 impl Broker {
-    /// Returns the current credential. This is the hot path.
-    pub(super) fn living(&self, slot: &Slot) -> Option<Arc<Credential>> {
-        self.living_at(slot, &self.inner.clock.moment())
-            .as_ref()
-            .map(|living| living.credential.clone())
-    }
-
-    /// Returns the value that is current at this moment, without incrementing its reference count.
-    pub(super) fn living_at(&self, slot: &Slot, at: &Moment) -> Guard<Option<Arc<Current>>> {
-        let shown = slot.shown.load();
-        match &*shown {
-            Some(living) if living.freshness(at) != Freshness::Expired => shown,
-            _ => self.look_into_cache(slot, shown, at),
+    /// Returns the value that is current at this moment, without incrementing its reference count. Every
+    /// reader, metric and page asks this function.
+    pub(super) fn current(&self, slot: &Slot, at: &Moment) -> Guard<Option<Arc<Current>>> {
+        let view = slot.view.load();
+        match &*view {
+            Some(current) if current.freshness(at) != Freshness::Expired => view,
+            _ => self.find_owned(slot, view, at),
         }
     }
 
     /// Looks into the cache, because the slot has no valid value. The cache may have one if an app was
     /// removed from the configuration and added again.
     #[cold]
-    fn look_into_cache(
+    fn find_owned(
         &self,
         slot: &Slot,
-        shown: Guard<Option<Arc<Current>>>,
+        view: Guard<Option<Arc<Current>>>,
         at: &Moment,
     ) -> Guard<Option<Arc<Current>>> {
-        let cached = self
+        let owned = self
             .inner
-            .living
+            .current
+            .0
             .get(&slot.key)
-            .filter(|living| living.freshness(at) != Freshness::Expired);
-        if shown.is_some() || cached.is_some() {
+            .filter(|current| current.freshness(at) != Freshness::Expired);
+        if view.is_some() || owned.is_some() {
             // Keeps a newer value that was set meanwhile.
-            slot.shown.compare_and_swap(&shown, cached.clone());
+            slot.view.compare_and_swap(&view, owned.clone());
         }
-        Guard::from_inner(cached)
+        Guard::from_inner(owned)
     }
 
-    /// Makes this credential the current one.
-    pub(super) fn show(&self, slot: &Slot, state: &State, credential: Arc<Credential>) {
+    /// Returns the credential that is current now.
+    pub(super) fn current_credential(&self, slot: &Slot) -> Option<Arc<Credential>> {
+        self.current(slot, &self.inner.clock.moment())
+            .as_ref()
+            .map(|current| current.credential.clone())
+    }
+
+    /// Makes the last credential of the slot the current one.
+    pub(super) fn publish(&self, slot: &Arc<Slot>, state: &State) {
+        let Some(credential) = state.last.clone() else {
+            return;
+        };
         let clock = &self.inner.clock;
         let by_wall = clock.uptime() + credential.remaining(clock.now());
         let ends = state
             .ends_in_uptime()
             .map_or(by_wall, |ends| ends.min(by_wall));
-        let living = Arc::new(Current::new(slot, credential, ends));
-        self.inner.living.insert(slot.key.clone(), living.clone());
-        slot.shown.store(Some(living));
+        let current = Current::new(slot, credential, ends, state.nothing_new_until);
+        self.inner.current.insert(slot, Arc::new(current));
     }
 
     /// Makes this credential the current one, unless a newer one arrived while the store was being written,
     /// for example from a peer node.
-    pub(super) fn show_if_newest(&self, slot: &Slot, credential: &Arc<Credential>) {
+    pub(super) fn publish_if_newest(&self, slot: &Arc<Slot>, credential: &Arc<Credential>) {
         let mut state = slot.lock();
-        let newest = state.see(credential, &self.inner.clock);
-        self.show(slot, &state, newest);
+        state.see(credential, &self.inner.clock);
+        self.publish(slot, &state);
     }
 
     pub(super) fn freshness(&self, slot: &Slot, credential: &Credential) -> Freshness {
@@ -123,28 +202,33 @@ impl Broker {
     }
 }
 
-/// Expires a cache entry at the end of its credential. Reads also check a manual clock
-/// ([`Broker::living_at`]).
-pub(super) struct UntilItsEnd(pub(super) Clock);
+/// Ends a cache entry at the end of its credential. Reads also check a manual clock ([`Broker::current`]).
+struct UntilItsEnd(Clock);
+
+impl UntilItsEnd {
+    fn left(&self, current: &Current) -> Option<Duration> {
+        Some(current.ends.saturating_sub(self.0.uptime()))
+    }
+}
 
 impl Expiry<CredentialKey, Arc<Current>> for UntilItsEnd {
     fn expire_after_create(
         &self,
         _: &CredentialKey,
-        living: &Arc<Current>,
+        current: &Arc<Current>,
         _: Instant,
     ) -> Option<Duration> {
-        Some(living.ends.saturating_sub(self.0.uptime()))
+        self.left(current)
     }
 
     fn expire_after_update(
         &self,
         _: &CredentialKey,
-        living: &Arc<Current>,
+        current: &Arc<Current>,
         _: Instant,
         _: Option<Duration>,
     ) -> Option<Duration> {
-        Some(living.ends.saturating_sub(self.0.uptime()))
+        self.left(current)
     }
 }
 
@@ -177,24 +261,47 @@ mod tests {
             })
         };
         let served = || {
-            broker.living(slot).map(|living| {
+            broker.current_credential(slot).map(|living| {
                 (
                     living.value.clone(),
                     living.expires_at.since(clock.now()).as_secs(),
                 )
             })
         };
-        broker.show_if_newest(slot, &living("old", 1, 7_200));
-        broker.show_if_newest(slot, &living("old", 1, 240));
+        broker.publish_if_newest(slot, &living("old", 1, 7_200));
+        broker.publish_if_newest(slot, &living("old", 1, 240));
         assert_eq!(served(), Some((Secret::new("old"), 240)));
         // A peer node's token arrives while the next cut is being stored.
-        broker.show_if_newest(slot, &living("new", 2, 7_200));
-        broker.show_if_newest(slot, &living("old", 1, 120));
+        broker.publish_if_newest(slot, &living("new", 2, 7_200));
+        broker.publish_if_newest(slot, &living("old", 1, 120));
         assert_eq!(served(), Some((Secret::new("new"), 7_200)));
         assert_eq!(
             slot.lock().last.as_ref().map(|last| last.generation),
             Some(2)
         );
+    }
+
+    #[tokio::test]
+    async fn an_evicted_value_leaves_the_view_of_its_slot() {
+        let broker = Broker::builder()
+            .account("main", Account::official("wx1", "s"))
+            .build()
+            .unwrap();
+        let member = broker.member("main").unwrap();
+        let slot = member.slot(Kind::AccessToken).unwrap();
+        let now = broker.clock().now();
+        let credential = Credential {
+            value: Secret::new("value"),
+            issued_at: now,
+            expires_at: now.plus(Duration::from_secs(7_200)),
+            generation: 1,
+        };
+        broker.publish_if_newest(slot, &Arc::new(credential));
+        assert!(slot.view.load().is_some());
+        let values = &broker.inner.current.0;
+        values.invalidate(&slot.key);
+        values.run_pending_tasks();
+        assert!(slot.view.load().is_none());
     }
 
     proptest! {
@@ -205,7 +312,7 @@ mod tests {
             app in "[a-z0-9]{4}", life in 1u64..8_000, at in 0u64..9_000, ends_millis in 0u64..9_000_000, up_millis in 0u64..9_000_000,
         ) {
             const ISSUED: u64 = 1_700_000_000;
-            let slot = Slot::new(Account::official(app.as_str(), "s").key(Kind::JsapiTicket), true);
+            let slot = Arc::new(Slot::new(Account::official(app.as_str(), "s").key(Kind::JsapiTicket), true));
             let credential = Credential {
                 value: Secret::new("t"), issued_at: UnixTime(ISSUED), expires_at: UnixTime(ISSUED + life), generation: 1,
             };
@@ -214,8 +321,11 @@ mod tests {
             // The rule, evaluated at the later of the two times, in whole seconds.
             let behind = credential.remaining(now).saturating_sub(ends.saturating_sub(uptime));
             let rule = credential.freshness(now.plus(behind), credential.lead(slot.spread));
-            let living = Current::new(&slot, Arc::new(credential), ends);
-            prop_assert_eq!(living.freshness(&Moment { now, uptime, wall: now }), rule);
+            let current = Current::new(&slot, Arc::new(credential), ends, None);
+            let at = Moment { now, uptime, wall: now };
+            prop_assert_eq!(current.freshness(&at), rule);
+            prop_assert_eq!(current.served_for(&at).is_zero(), rule == Freshness::Expired);
+            prop_assert_eq!(current.served_until(&at) <= now, rule == Freshness::Expired);
         }
     }
 }

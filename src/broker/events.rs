@@ -214,7 +214,7 @@ impl Broker {
         let Some(failure) = state.failure.as_ref().filter(|_| !state.end_is_told) else {
             return;
         };
-        if state.last.is_none() || state.confirmed(now).is_some() {
+        if state.last.is_none() {
             return;
         }
         let (error, kind) = (failure.error.clone(), slot.key.kind);

@@ -144,8 +144,8 @@ impl Broker {
     }
 
     fn is_due(&self, member: &AccountEntry, slot: &Slot, at: &Moment) -> bool {
-        let freshness = match &*self.living_at(slot, at) {
-            Some(living) => living.freshness(at),
+        let freshness = match &*self.current(slot, at) {
+            Some(current) => current.freshness(at),
             None => Freshness::Expired,
         };
         if freshness == Freshness::Fresh {
@@ -169,7 +169,7 @@ impl Broker {
         }
         let owed = slot.lock().owed(at.now);
         let ordinary = || {
-            if self.living(slot).is_some() {
+            if self.current_credential(slot).is_some() {
                 Reason::Due
             } else {
                 Reason::Missing

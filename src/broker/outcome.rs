@@ -49,7 +49,7 @@ impl Flight {
         let now = self.broker.inner.clock.now();
         self.slot.counts.count(Outcome::Failed(failure.class()));
         let error = {
-            let served = self.broker.living(&self.slot).is_some();
+            let served = self.broker.current_credential(&self.slot).is_some();
             let mut state = self.slot.lock();
             self.enter(&mut state, Arc::new(failure.clone()), kind, None);
             state.failure.as_ref().expect("just remembered").as_error(
@@ -132,14 +132,9 @@ impl Flight {
         );
         let (took_ms, retry_in) = (self.took_ms(), retry_in.as_secs());
         // How long pages keep working: until then users notice nothing.
-        let served_for = self.broker.served_for(&self.slot).as_secs();
+        let served_for = self.broker.served_for(&self.slot);
+        let (dead, served_for) = (served_for.is_zero(), served_for.as_secs());
         let (cause, fix) = (failure.cause().en, failure.fix_for_operator().en);
-        let dead = served_for == 0
-            && self
-                .slot
-                .lock()
-                .confirmed(self.broker.inner.clock.now())
-                .is_none();
         if !self.broker.tells_failure(account, failure, dead) {
             debug!(account, %kind, reason, outcome, took_ms, retry_in, served_for, %cause, %fix, "refresh failed: {failure}");
         } else if dead || failure.class() == Class::Setup {

@@ -44,7 +44,7 @@ impl Broker {
     ) -> Decision {
         let now = self.inner.clock.now();
         let mut state = slot.lock();
-        let living = self.living(slot);
+        let living = self.current_credential(slot);
         if let Some(living) = living.as_ref().filter(|living| match &why {
             Reason::Missing => true,
             Reason::Due => self.freshness(slot, living) == Freshness::Fresh,
@@ -52,9 +52,6 @@ impl Broker {
             Reason::Asked => false,
         }) {
             return Decision::Current(living.clone());
-        }
-        if let (Reason::Missing, Some(confirmed)) = (&why, state.confirmed(now)) {
-            return Decision::Current(confirmed);
         }
         if let Some(flight) = &state.flight {
             return Decision::Flight(flight.clone());
@@ -246,7 +243,7 @@ impl Flight {
 
     async fn parent(&self, kind: Kind) -> Result<Arc<Credential>, Error> {
         let slot = self.member.slot(kind)?;
-        let parent = match self.broker.living(slot) {
+        let parent = match self.broker.current_credential(slot) {
             Some(living) => Ok(living),
             None => {
                 Box::pin(
@@ -371,7 +368,7 @@ impl Flight {
         let now = self.broker.inner.clock.now();
         match self
             .broker
-            .living(&self.slot)
+            .current_credential(&self.slot)
             .filter(|living| living.remaining(now) > alone)
         {
             Some(living) if !matches!(self.why, Reason::Rejected(_)) => Turn::Wait(
@@ -470,7 +467,7 @@ impl Flight {
         }
         state.refreshes += 1;
         let kept = state.see(&credential, &self.broker.inner.clock);
-        self.broker.show(&self.slot, &state, kept.clone());
+        self.broker.publish(&self.slot, &state);
         kept
     }
 }

@@ -111,7 +111,7 @@ impl Broker {
         let entry = accounts.named(account)?;
         let slot = entry.slot_for(Kind::JsapiTicket, page)?;
         let at = self.inner.clock.moment();
-        let current = self.living_at(slot, &at);
+        let current = self.current(slot, &at);
         let Some(current) = current.as_ref() else {
             return Ok(None);
         };
@@ -149,7 +149,7 @@ impl Broker {
             warning: page.warning(),
             ..default_config(&entry.account, signer, page.as_str(), &nonce(), time)
         };
-        if let Some(current) = self.living_at(slot, &at).as_ref() {
+        if let Some(current) = self.current(slot, &at).as_ref() {
             return Ok(config(&current.signer, at.wall));
         }
         let ticket = self.refresh(entry, slot, Reason::Missing).await?;

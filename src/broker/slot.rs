@@ -46,8 +46,8 @@ pub(super) struct Slot {
     pub(super) counts: SlotCounts,
     /// The API keys that were given this access token; empty for tickets.
     pub(super) buyers: Buyers,
-    /// The value that readers get while it is valid. Set together with the cache entry.
-    pub(super) shown: ArcSwapOption<Current>,
+    /// The view of the current value, which the cache owns.
+    pub(super) view: ArcSwapOption<Current>,
     state: Mutex<State>,
 }
 
@@ -141,7 +141,7 @@ impl Slot {
             may_owe: AtomicBool::new(false),
             counts: SlotCounts::default(),
             buyers: Buyers::default(),
-            shown: ArcSwapOption::empty(),
+            view: ArcSwapOption::empty(),
             state: Mutex::new(state),
         }
     }
@@ -301,13 +301,10 @@ impl State {
             .filter(|failure| now < failure.until)
     }
 
-    /// Returns the last value if WeChat has confirmed that there is no newer one. It is valid until its
-    /// very end, without a margin.
-    pub(super) fn confirmed(&self, now: UnixTime) -> Option<Arc<Credential>> {
-        let until = self.nothing_new_until?;
-        self.last
-            .clone()
-            .filter(|last| now < until && !last.remaining(now).is_zero())
+    /// Whether WeChat has confirmed that there is no newer value than the last one.
+    pub(super) fn is_confirmed(&self, now: UnixTime) -> bool {
+        self.nothing_new_until.is_some_and(|until| now < until)
+            && self.last.as_ref().is_some_and(|last| last.expires_at > now)
     }
 
     /// Whether a refresh is running or has to wait, so that the keeper has nothing to start.

@@ -13,7 +13,7 @@ use super::status::CredentialStatus;
 use super::{AccountEntry, Broker};
 use crate::account::{Account, Platform, TokenMode};
 use crate::clock::UnixTime;
-use crate::credential::{AppKey, Freshness, Kind, MARGIN};
+use crate::credential::{AppKey, Kind};
 use crate::upstream::endpoint;
 
 /// Health of a credential or an account, in order of severity.
@@ -136,7 +136,7 @@ impl Broker {
         let mut found: Vec<Found<'_>> = Vec::new();
         let text = find.text.to_lowercase();
         for member in members.all() {
-            let health = self.health_of(member, now);
+            let health = self.health_of(member);
             counts.add(health);
             if find.wants(member, health, &text) {
                 found.push((Reverse(health), member));
@@ -166,19 +166,18 @@ impl Broker {
         }
     }
 
-    fn health_of(&self, member: &AccountEntry, now: UnixTime) -> Health {
+    fn health_of(&self, member: &AccountEntry) -> Health {
         let wanted = member.slots.iter().filter(|slot| slot.is_wanted());
         wanted
-            .map(|slot| member.weigh(slot.key.kind, self.slot_health(slot, &slot.lock(), now)))
+            .map(|slot| member.weigh(slot.key.kind, self.slot_health(slot, &slot.lock())))
             .max()
             .unwrap_or(Health::Ok)
     }
 
-    fn slot_health(&self, slot: &Slot, state: &State, now: UnixTime) -> Health {
+    fn slot_health(&self, slot: &Slot, state: &State) -> Health {
         let last = state.last.as_deref();
-        let living = last.is_some_and(|last| self.freshness(slot, last) != Freshness::Expired)
-            || state.confirmed(now).is_some();
-        match (living, state.failure.is_some()) {
+        let at = self.inner.clock.moment();
+        match (self.current(slot, &at).is_some(), state.failure.is_some()) {
             (true, false) => Health::Ok,
             (true, true) => Health::Failing,
             (false, false) if last.is_none() || state.flight.is_some() => Health::Starting,
@@ -199,7 +198,9 @@ impl Broker {
         let needed = credentials
             .iter()
             .filter(|one| member.needs(one.status.kind));
-        let ends: Option<Vec<_>> = needed.map(|one| one.usable_until()).collect();
+        let ends: Option<Vec<_>> = needed
+            .map(|one| one.status.served_until.filter(|_| one.status.living))
+            .collect();
         let usable_until = ends.and_then(|ends| ends.into_iter().min());
         AccountSnapshot {
             name: member.name.clone(),
@@ -224,7 +225,7 @@ impl Broker {
             .map(|last| state.due_at(last, slot.spread));
         let (_, endpoint) = endpoint(&member.account, slot.key.kind);
         CredentialSnapshot {
-            health: self.slot_health(slot, &state, now),
+            health: self.slot_health(slot, &state),
             refreshing: state.flight.is_some(),
             next_refresh: next_refresh(&state, due_at, now),
             due_at,
@@ -299,18 +300,6 @@ impl AccountEntry {
         } else {
             health
         }
-    }
-}
-
-impl CredentialSnapshot {
-    fn usable_until(&self) -> Option<UnixTime> {
-        let margin = self
-            .status
-            .issued_at
-            .zip(self.status.expires_at)
-            .map(|(from, to)| MARGIN.min(to.since(from) / 20))?;
-        let end = self.status.expires_at.filter(|_| self.status.living)?;
-        Some(UnixTime(end.0.saturating_sub(margin.as_secs())))
     }
 }
 

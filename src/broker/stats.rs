@@ -13,7 +13,7 @@ use super::instrumented::Operations;
 use super::slot::{Remembered, Slot};
 use super::{AccountEntry, Broker};
 use crate::clock::UnixTime;
-use crate::credential::{Kind, MARGIN};
+use crate::credential::Kind;
 use crate::error::{Class, Error, UpstreamError, codes};
 use crate::upstream::endpoint;
 
@@ -342,24 +342,19 @@ impl Broker {
         }
     }
 
-    /// Returns how long the credential will still be served: the remaining life by whichever clock says
-    /// less, minus the margin before its end.
+    /// Returns how long the credential will still be served.
     pub(super) fn served_for(&self, slot: &Slot) -> Duration {
-        let Some(living) = self.inner.living.get(&slot.key) else {
-            return Duration::ZERO;
-        };
-        let (clock, credential) = (&self.inner.clock, &living.credential);
-        let left = credential
-            .remaining(clock.now())
-            .min(living.ends.saturating_sub(clock.uptime()));
-        left.saturating_sub(MARGIN.min(credential.life() / 20))
+        let at = self.inner.clock.moment();
+        self.current(slot, &at)
+            .as_ref()
+            .map_or(Duration::ZERO, |current| current.served_for(&at))
     }
 }
 
 /// Returns how long the refresh has been due, or, if there was never a value, the time since the first
 /// failure.
 fn overdue(state: &super::slot::State, spread: u64, now: UnixTime) -> Duration {
-    if state.confirmed(now).is_some() {
+    if state.is_confirmed(now) {
         return Duration::ZERO;
     }
     match (&state.last, &state.failure) {

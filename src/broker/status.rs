@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::slot::{Remembered, Slot};
 use super::{AccountEntry, Broker};
 use crate::clock::UnixTime;
-use crate::credential::{Freshness, Kind, MARGIN};
+use crate::credential::Kind;
 use crate::error::UpstreamError;
 
 /// The status of one account.
@@ -95,21 +95,19 @@ impl Broker {
     }
 
     pub(super) fn credential_status(&self, slot: &Slot) -> CredentialStatus {
+        let at = self.inner.clock.moment();
         let state = slot.lock();
         let last = state.last.as_deref();
+        let current = self.current(slot, &at);
         CredentialStatus {
             kind: slot.key.kind,
-            living: last.is_some_and(|last| self.freshness(slot, last) != Freshness::Expired)
-                || state.confirmed(self.inner.clock.now()).is_some(),
+            living: current.is_some(),
             issued_at: last.map(|last| last.issued_at),
             expires_at: last.map(|last| last.expires_at),
-            served_until: last.map(|last| {
-                UnixTime(
-                    last.expires_at
-                        .0
-                        .saturating_sub(MARGIN.min(last.life() / 20).as_secs()),
-                )
-            }),
+            served_until: match current.as_ref() {
+                Some(current) => Some(current.served_until(&at)),
+                None => last.map(|last| last.served_until().min(at.now)),
+            },
             refreshes: state.refreshes,
             foreign_refreshes: state.foreign_refreshes,
             lost_replies: state.lost_replies,

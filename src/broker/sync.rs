@@ -158,7 +158,7 @@ impl Broker {
     }
 
     /// Corrects the dates of a slot after a clock jump. Returns the credential to store, if any.
-    fn mend_dates(&self, slot: &Slot) -> Option<Arc<Credential>> {
+    fn mend_dates(&self, slot: &Arc<Slot>) -> Option<Arc<Credential>> {
         let shortened = self.shorten(slot);
         if self.inner.keeper.wall_behind.load(Ordering::Relaxed) == 0 {
             return shortened;
@@ -173,7 +173,7 @@ impl Broker {
     }
 
     /// Shortens a life that ends later than the uptime allows.
-    fn shorten(&self, slot: &Slot) -> Option<Arc<Credential>> {
+    fn shorten(&self, slot: &Arc<Slot>) -> Option<Arc<Credential>> {
         let mut state = slot.lock();
         let (last, end) = (state.last.clone()?, state.end_by_uptime(&self.inner.clock)?);
         if last.expires_at.since(end) <= CLOCK_TOLERANCE {
@@ -187,7 +187,7 @@ impl Broker {
         });
         state.last = Some(mended.clone());
         state.adjusted = false;
-        self.show(slot, &state, mended.clone());
+        self.publish(slot, &state);
         Some(mended)
     }
 
@@ -285,7 +285,7 @@ impl Broker {
     /// newer.
     fn compare(
         &self,
-        slot: &Slot,
+        slot: &Arc<Slot>,
         stored: Option<Credential>,
         is_classic: bool,
     ) -> Option<(CredentialKey, Arc<Credential>)> {
@@ -306,8 +306,8 @@ impl Broker {
                     expires_at: end,
                     ..newer
                 });
-                let kept = state.see(&trimmed, &self.inner.clock);
-                self.show(slot, &state, kept);
+                state.see(&trimmed, &self.inner.clock);
+                self.publish(slot, &state);
                 Some((slot.key.clone(), trimmed))
             }
             // This machine's clock was set. Its dates for the same value are correct here, and the stored
@@ -326,8 +326,8 @@ impl Broker {
                             stored.expires_at,
                         ));
                     }
-                    let kept = state.see(&Arc::new(stored), &self.inner.clock);
-                    self.show(slot, &state, kept);
+                    state.see(&Arc::new(stored), &self.inner.clock);
+                    self.publish(slot, &state);
                 }
                 None
             }

@@ -136,7 +136,7 @@ impl Broker {
         let Some(slot) = member.slot_of(Kind::AccessToken) else {
             return false;
         };
-        self.living_at(slot, at)
+        self.current(slot, at)
             .as_ref()
             .is_some_and(|living| living.credential.value == *token)
     }
@@ -188,8 +188,8 @@ mod tests {
             expires_at,
             generation,
         });
-        let token = state.see(&token, broker.clock());
-        broker.show(slot, &state, token);
+        state.see(&token, broker.clock());
+        broker.publish(slot, &state);
     }
 
     fn broker() -> Broker {

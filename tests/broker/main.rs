@@ -16,6 +16,7 @@ mod keeper;
 mod lessons;
 mod lost_reply;
 mod reject;
+mod served_until;
 mod upstream;
 mod work;
 mod world;
