@@ -269,9 +269,10 @@ impl Account {
     /// covers that host only.
     #[must_use]
     pub fn allows_page(&self, host: &str, path: &str) -> bool {
-        self.safe_domains.iter().any(|domain| {
-            domain.covers_host(host, self.covers_subdomains()) && domain.covers_path(path)
-        })
+        let subdomains = self.covers_subdomains();
+        self.safe_domains
+            .iter()
+            .any(|domain| SafeDomain::covers(&domain.text, subdomains, host, path))
     }
 
     /// Returns whether any page on `host` may be signed. Used for origins, which have no path.
@@ -279,10 +280,10 @@ impl Account {
     pub fn allows_host(&self, host: &str) -> bool {
         self.safe_domains
             .iter()
-            .any(|domain| domain.covers_host(host, self.covers_subdomains()))
+            .any(|domain| covers_host(domain.host(), self.covers_subdomains(), host))
     }
 
-    fn covers_subdomains(&self) -> bool {
+    pub(crate) fn covers_subdomains(&self) -> bool {
         !matches!(self.platform, Platform::Work { .. })
     }
 }
@@ -290,9 +291,8 @@ impl Account {
 /// A bound domain: a host, and optionally the path under which WeChat looks for the verify file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SafeDomain {
-    host: String,
-    /// Starts with `/` and does not end with one; empty for the whole host.
-    path: String,
+    /// Host and path. The path starts with `/` and does not end with one; empty for the whole host.
+    text: String,
 }
 
 impl SafeDomain {
@@ -327,8 +327,7 @@ impl SafeDomain {
         }
         match url::Host::parse(host) {
             Ok(parsed) => Ok(Self {
-                host: parsed.to_string(),
-                path: path.trim_end_matches('/').to_owned(),
+                text: format!("{parsed}{}", path.trim_end_matches('/')),
             }),
             Err(_) => error("not a host name"),
         }
@@ -337,35 +336,45 @@ impl SafeDomain {
     /// Returns the host, lower case, in punycode.
     #[must_use]
     pub fn host(&self) -> &str {
-        &self.host
+        split(&self.text).0
     }
 
     /// Returns the bound path with a leading slash; empty for the whole host.
     #[must_use]
     pub fn path(&self) -> &str {
-        &self.path
+        split(&self.text).1
     }
 
-    /// Returns whether the domain is `host` or, if the domain contains a dot, a parent of it: `example.com`
-    /// does not cover `evilexample.com`, and `com` covers no other host.
-    fn covers_host(&self, host: &str, subdomains: bool) -> bool {
-        host == self.host
-            || (subdomains
-                && self.host.contains('.')
-                && host
-                    .strip_suffix(&self.host)
-                    .is_some_and(|front| front.len() > 1 && front.ends_with('.')))
+    /// Returns whether a domain in printed form covers a page.
+    pub(crate) fn covers(domain: &str, subdomains: bool, host: &str, path: &str) -> bool {
+        let (bound_host, bound_path) = split(domain);
+        let below = path.strip_prefix(bound_path);
+        covers_host(bound_host, subdomains, host)
+            && below.is_some_and(|rest| {
+                bound_path.is_empty() || rest.is_empty() || rest.starts_with('/')
+            })
     }
+}
 
-    fn covers_path(&self, path: &str) -> bool {
-        path.strip_prefix(&self.path)
-            .is_some_and(|rest| self.path.is_empty() || rest.is_empty() || rest.starts_with('/'))
-    }
+/// Splits a domain in printed form into host and path.
+fn split(domain: &str) -> (&str, &str) {
+    domain.split_at(domain.find('/').unwrap_or(domain.len()))
+}
+
+/// Returns whether the domain is `host` or, if the domain contains a dot, a parent of it: `example.com`
+/// does not cover `evilexample.com`, and `com` covers no other host.
+fn covers_host(bound: &str, subdomains: bool, host: &str) -> bool {
+    host == bound
+        || (subdomains
+            && bound.contains('.')
+            && host
+                .strip_suffix(bound)
+                .is_some_and(|front| front.len() > 1 && front.ends_with('.')))
 }
 
 impl fmt::Display for SafeDomain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}", self.host, self.path)
+        f.write_str(&self.text)
     }
 }
 

@@ -33,7 +33,7 @@ mod keys;
 mod limit;
 mod problem;
 mod public;
-mod route_metrics;
+mod request_stats;
 
 pub use credentials::credentials_scope;
 #[cfg(feature = "diagnose")]
@@ -42,7 +42,8 @@ pub use domain_verification::verify_resource;
 pub use dropin::dropin_scope;
 pub use key_lockout::KeyLockout;
 pub use keys::{ApiKey, ApiKeys, KeyHash, new_key};
-pub use public::public_scope;
+pub use public::{counted_scope, public_scope};
+pub use request_stats::{ListenerName, OTHER_ROUTE, RequestStats, RouteRequests, UNKNOWN_ACCOUNT};
 
 pub use crate::endpoint::{ClientIps, Problem, RateLimit};
 #[cfg(feature = "server")]
@@ -57,5 +58,5 @@ mod for_server {
     pub(crate) use super::fast_path::FastPath;
     pub(crate) use super::json_body::object;
     pub(crate) use super::limit::admit;
-    pub(crate) use super::public::{uncounted_scope, unknown_path};
+    pub(crate) use super::public::unknown_path;
 }

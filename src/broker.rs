@@ -11,20 +11,14 @@ mod call;
 mod current;
 mod events;
 mod history;
-mod instrumented;
 mod keeper;
-mod nodes;
-mod outcome;
-mod quota;
+mod limits;
 mod refresh;
-mod refresh_limit;
-mod refresh_now;
-mod request_stats;
+mod report;
 mod signing;
 mod slot;
 mod snapshot;
 mod stats;
-mod status;
 mod sync;
 mod token_index;
 
@@ -33,21 +27,18 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use tokio::runtime::Handle;
 
+pub use accounts::Accounts;
 pub use history::{Refresh, RefreshOutcome};
 pub use keeper::TICK;
-pub use nodes::Surroundings;
-pub use refresh_now::Renewed;
-pub use request_stats::{
-    AccountRequests, AccountTally, LATENCIES, Latency, OTHER_ROUTE, Plane, Requests, RouteRequests,
-    RouteTally, STATUSES, Tally, UNKNOWN_ACCOUNT,
-};
 #[cfg(feature = "actix")]
 pub(crate) use signing::ConfigOptions;
-pub use snapshot::{AccountSnapshot, Counts, CredentialSnapshot, Find, Health, Snapshot};
-pub use stats::{
-    AccountStats, CredentialStats, Distribution, Failing, OUTCOMES, Stats, errcode_label,
+pub use snapshot::{
+    AccountSnapshot, Counts, CredentialSnapshot, Find, Health, LastError, Snapshot,
 };
-pub use status::{AccountStatus, CredentialStatus, LastError};
+#[cfg(feature = "actix")]
+pub(crate) use stats::StatusCounts;
+pub use stats::{Distribution, OUTCOMES, Stats, errcode_label};
+pub use sync::Cluster;
 
 use crate::account::Account;
 use crate::clock::Clock;
@@ -55,7 +46,7 @@ use crate::credential::{Credential, Kind, Secret};
 use crate::error::Error;
 use crate::store::Store;
 use crate::upstream::{ClientError, Upstream, UpstreamOptions};
-use accounts::{AccountEntry, Accounts};
+use accounts::AccountEntry;
 use slot::Reason;
 
 /// A handle to the broker. Clones share the same broker; use one broker per process.
@@ -66,19 +57,18 @@ pub struct Broker {
 
 struct Inner {
     /// Replaced as a whole by [`Broker::reload`].
-    members: ArcSwap<Accounts>,
+    accounts: ArcSwap<Accounts>,
     current: current::CurrentValues,
-    store: instrumented::Instrumented,
+    store: Store,
     upstream: Upstream,
     clock: Clock,
     counts: stats::Counts,
-    flood: events::Flood,
+    throttle: events::Throttle,
     /// The runtime for refresh tasks, so that a refresh outlives the caller and the worker thread that
     /// started it.
     runtime: Handle,
     keeper: keeper::Pace,
-    tally: Tally,
-    presence: nodes::Presence,
+    presence: sync::Presence,
 }
 
 impl Broker {
@@ -98,11 +88,11 @@ impl Broker {
     /// [`Error::Upstream`] if WeChat returns no credential. The upstream error is then answered from
     /// memory, without another call, until the retry time that it contains.
     pub async fn credential(&self, account: &str, kind: Kind) -> Result<Arc<Credential>, Error> {
-        let member = self.member(account)?;
-        let slot = member.slot(kind)?;
+        let entry = self.entry(account)?;
+        let slot = entry.slot(kind)?;
         match self.current_credential(slot) {
             Some(credential) => Ok(credential),
-            None => self.refresh(&member, slot, Reason::Missing).await,
+            None => self.refresh(&entry, slot, Reason::Missing).await,
         }
     }
 
@@ -111,7 +101,7 @@ impl Broker {
     /// same value cause one refresh; a late caller causes none.
     ///
     /// # Errors
-    /// As [`Broker::credential`]. [`Error::Rationed`] if this credential was refreshed on demand less than
+    /// As [`Broker::credential`]. [`Error::RateLimited`] if this credential was refreshed on demand less than
     /// 30 s ago, or if it has used up today's free on-demand refreshes and the last one was less than 15
     /// minutes ago (the daily limit does not apply to stable tokens).
     pub async fn reject(
@@ -120,17 +110,34 @@ impl Broker {
         kind: Kind,
         bad_value: &Secret,
     ) -> Result<Arc<Credential>, Error> {
-        let member = self.member(account)?;
-        self.renew_if_current(&member, member.slot(kind)?, bad_value)
+        let entry = self.entry(account)?;
+        self.refresh_if_current(&entry, entry.slot(kind)?, bad_value)
             .await
+    }
+
+    /// "Refresh now": refreshes a credential even if the last failure, including a spent quota, still
+    /// prevents an automatic try. For an operator who has removed its cause. It makes an ordinary call and
+    /// forces nothing: a valid stable token is returned unchanged. A one-hour ban of this server's IP address
+    /// is not cut short. A ticket whose token is dead refreshes the token first.
+    ///
+    /// # Errors
+    /// As [`Broker::reject`].
+    pub async fn refresh_now(&self, account: &str, kind: Kind) -> Result<Refreshed, Error> {
+        let entry = self.entry(account)?;
+        let slot = entry.slot(kind)?;
+        let before = slot.lock().last.clone();
+        let credential = self.refresh(&entry, slot, Reason::RefreshNow).await?;
+        let is_new = before.is_none_or(|before| before.value != credential.value);
+        self.end_waits_for_parent(&entry, kind);
+        Ok(Refreshed { credential, is_new })
     }
 
     /// Returns the value that the current one replaced, if this process saw it. For comparison only; never
     /// served.
     #[cfg(all(feature = "actix", feature = "diagnose"))]
     pub(crate) fn previous(&self, account: &str, kind: Kind) -> Option<Secret> {
-        let member = self.member(account).ok()?;
-        let slot = member.slot(kind).ok()?;
+        let entry = self.entry(account).ok()?;
+        let slot = entry.slot(kind).ok()?;
         let state = slot.lock();
         let (previous, _) = state.previous.as_ref()?;
         Some(previous.value.clone())
@@ -150,63 +157,19 @@ impl Broker {
         accounts: Vec<(String, Account)>,
         default_account: Option<String>,
     ) -> Result<(), BuildError> {
-        let before = self.inner.members.load_full();
-        let members = Arc::new(Accounts::new(accounts, default_account, Some(&before))?);
-        self.inner.members.store(members.clone());
+        let before = self.inner.accounts.load_full();
+        let accounts = Arc::new(Accounts::new(accounts, default_account, Some(&before))?);
+        self.inner.accounts.store(accounts.clone());
         // After the swap: a refresh with the old secret that fails meanwhile either sees the new account,
         // or its failure is cleared here.
-        members.forget_refusals(&before, self.inner.clock.now());
+        accounts.end_cooldowns_of_corrected(&before, self.inner.clock.now());
         Ok(())
     }
 
-    /// Returns the account with this name. An empty name selects the default account.
-    ///
-    /// # Errors
-    /// [`Error::UnknownAccount`], [`Error::AccountRequired`].
-    pub fn account(&self, name: &str) -> Result<Arc<Account>, Error> {
-        self.member(name).map(|member| member.account.clone())
-    }
-
-    /// Returns all accounts with their names, unordered.
+    /// Returns all accounts as they are now. A reload replaces them as a whole.
     #[must_use]
-    pub fn accounts(&self) -> Vec<(String, Arc<Account>)> {
-        self.inner
-            .members
-            .load()
-            .all()
-            .map(|member| (member.name.clone(), member.account.clone()))
-            .collect()
-    }
-
-    /// Returns the name and the account for an AppID or CorpID. For WeCom the AgentId selects the app;
-    /// without it the corp must have exactly one app. `None` if no account matches.
-    #[must_use]
-    pub fn account_of_app(
-        &self,
-        app_id: &str,
-        agent_id: Option<u64>,
-    ) -> Option<(String, Arc<Account>)> {
-        let members = self.inner.members.load();
-        members
-            .of_app(app_id, agent_id)
-            .map(|member| (member.name.clone(), member.account.clone()))
-    }
-
-    /// Returns the names and AgentIds of the accounts that are apps of this WeCom corp, unordered.
-    #[must_use]
-    pub fn apps_of_corp(&self, corp_id: &str) -> Vec<(String, u64)> {
-        self.inner
-            .members
-            .load()
-            .of_corp(corp_id)
-            .map(|(agent_id, member)| (member.name.clone(), agent_id))
-            .collect()
-    }
-
-    /// Returns the content of the domain verification file at this exact path (`/MP_verify_….txt`).
-    #[must_use]
-    pub fn verify_file(&self, path: &str) -> Option<Arc<str>> {
-        self.inner.members.load().proof(path).cloned()
+    pub fn accounts(&self) -> Arc<Accounts> {
+        self.inner.accounts.load_full()
     }
 
     /// Returns the clock that credential lifetimes are measured with.
@@ -215,15 +178,60 @@ impl Broker {
         &self.inner.clock
     }
 
-    fn member(&self, name: &str) -> Result<Arc<AccountEntry>, Error> {
-        self.inner.members.load().named(name)
+    /// Returns the answers that the pages of each account got, by status.
+    #[cfg(feature = "actix")]
+    pub(crate) fn answers(&self) -> Vec<(String, Vec<(u16, u64)>)> {
+        let accounts = self.inner.accounts.load();
+        accounts
+            .all()
+            .map(|entry| (entry.name.clone(), entry.answers.read()))
+            .collect()
     }
+
+    /// Returns the counter of an account's answers; an empty name selects the default account. `None` if
+    /// there is no such account.
+    #[cfg(feature = "actix")]
+    pub(crate) fn answers_of(&self, account: &str) -> Option<Arc<StatusCounts>> {
+        self.entry(account).ok().map(|entry| entry.answers.clone())
+    }
+
+    /// Ends the waits of credentials that failed because of this parent. The keeper tries them in its next
+    /// step.
+    fn end_waits_for_parent(&self, entry: &AccountEntry, parent: Kind) {
+        let now = self.inner.clock.now();
+        for slot in entry
+            .slots()
+            .filter(|slot| slot.key.kind.parent() == Some(parent))
+        {
+            if let Some(failure) = slot
+                .lock()
+                .failure
+                .as_mut()
+                .filter(|failure| failure.kind == parent)
+            {
+                failure.end_by(now);
+            }
+        }
+    }
+
+    fn entry(&self, name: &str) -> Result<Arc<AccountEntry>, Error> {
+        self.inner.accounts.load().find(name).cloned()
+    }
+}
+
+/// The result of a refresh that an operator requested.
+#[derive(Clone, Debug)]
+pub struct Refreshed {
+    /// The current credential.
+    pub credential: Arc<Credential>,
+    /// Whether its value differs from the previous one.
+    pub is_new: bool,
 }
 
 impl std::fmt::Debug for Broker {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Broker")
-            .field("accounts", &self.inner.members.load().all().count())
+            .field("accounts", &self.inner.accounts.load().all().count())
             .finish_non_exhaustive()
     }
 }
@@ -287,29 +295,28 @@ impl BrokerBuilder {
     /// refreshes will run.
     ///
     /// # Errors
-    /// [`BuildError`] says which account is wrong, or why no HTTP client could be created.
+    /// [`BuildError`] says which account is wrong, or reason no HTTP client could be created.
     pub fn build(self) -> Result<Broker, BuildError> {
         let runtime = Handle::try_current().map_err(|_| BuildError::NoRuntime)?;
         let clock = self.clock.unwrap_or_else(Clock::system);
-        let members =
+        let accounts =
             ArcSwap::from_pointee(Accounts::new(self.accounts, self.default_account, None)?);
         let current = current::CurrentValues::new(clock.clone());
-        let store = instrumented::Instrumented::new(self.store.unwrap_or_else(Store::memory));
+        let store = self.store.unwrap_or_else(Store::memory);
         let upstream = Upstream::new(&self.upstream)?;
-        let (keeper, tally) = (keeper::Pace::default(), Tally::default());
-        let (counts, flood) = (stats::Counts::default(), events::Flood::default());
-        let presence = nodes::Presence::new(self.node);
+        let keeper = keeper::Pace::default();
+        let (counts, throttle) = (stats::Counts::default(), events::Throttle::default());
+        let presence = sync::Presence::new(self.node);
         let inner = Inner {
-            members,
+            accounts,
             current,
             store,
             upstream,
             clock,
             counts,
-            flood,
+            throttle,
             runtime,
             keeper,
-            tally,
             presence,
         };
         Ok(Broker {
@@ -345,7 +352,7 @@ pub enum BuildError {
     #[error(
         "two accounts have a verify file \"{0}\" with different contents: download it from WeChat's console again"
     )]
-    TwoProofs(String),
+    TwoVerifyFiles(String),
     /// The broker was built outside a tokio runtime.
     #[error("build the broker inside a tokio (or actix) runtime: its refreshes run there")]
     NoRuntime,

@@ -535,7 +535,7 @@ pub enum Error {
     /// The credential was refreshed on request a moment ago. The rate limit delays another refresh, so that
     /// no caller can exhaust WeChat's quota.
     #[error("the {kind} of account \"{account}\" was refreshed a moment ago; retry in {} s", retry_after.as_secs())]
-    Rationed {
+    RateLimited {
         /// The account's name.
         account: String,
         /// The credential to refresh.
@@ -584,7 +584,7 @@ impl Error {
                 Class::Quota => ProblemCode::UpstreamQuota,
                 Class::Transient | Class::StaleToken => ProblemCode::UpstreamUnavailable,
             },
-            Self::Rationed { .. } => ProblemCode::RateLimited,
+            Self::RateLimited { .. } => ProblemCode::RateLimited,
             Self::Interrupted { .. } => ProblemCode::UpstreamUnavailable,
         }
     }
@@ -593,7 +593,7 @@ impl Error {
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Upstream { retry_after, .. } | Self::Rationed { retry_after, .. } => {
+            Self::Upstream { retry_after, .. } | Self::RateLimited { retry_after, .. } => {
                 Some(*retry_after)
             }
             Self::Interrupted { .. } => Some(Duration::from_secs(1)),

@@ -24,6 +24,7 @@ macro_rules! by_store {
 
 #[cfg(feature = "file")]
 mod file;
+mod instrumented;
 mod memory;
 mod presence;
 #[cfg(any(feature = "file", feature = "redis"))]
@@ -36,6 +37,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use instrumented::{Operation, Operations};
 use memory::{Entry, Memory};
 pub use presence::{Node, Peer};
 use rules::{block_name, credential_name, force_name};
@@ -45,7 +47,10 @@ use crate::credential::{AppKey, Credential, CredentialKey};
 
 /// A store. Clones share the same store.
 #[derive(Clone)]
-pub struct Store(Inner);
+pub struct Store {
+    inner: Inner,
+    operations: Arc<Operations>,
+}
 
 #[derive(Clone)]
 enum Inner {
@@ -96,7 +101,7 @@ impl Store {
     /// Returns a store that lasts as long as the process.
     #[must_use]
     pub fn memory() -> Self {
-        Self(Inner::Memory(Arc::default()))
+        Self::new(Inner::Memory(Arc::default()))
     }
 
     /// Opens a durable store in a file, for one process. Creates the file with mode 0600 if needed;
@@ -110,9 +115,8 @@ impl Store {
     /// written.
     #[cfg(feature = "file")]
     pub fn file(path: impl AsRef<std::path::Path>) -> Result<Self, StoreError> {
-        Ok(Self(Inner::File(Arc::new(file::FileStore::open(
-            path.as_ref(),
-        )?))))
+        let file = file::FileStore::open(path.as_ref())?;
+        Ok(Self::new(Inner::File(Arc::new(file))))
     }
 
     /// Returns a store in Redis (6.0 or later), for many processes. Connects on first use, and reconnects
@@ -136,9 +140,13 @@ impl Store {
     /// As [`Store::redis`].
     #[cfg(feature = "redis")]
     pub fn redis_with_prefix(url: &str, prefix: &str) -> Result<Self, StoreError> {
-        Ok(Self(Inner::Redis(Arc::new(redis::RedisStore::new(
-            url, prefix,
-        )?))))
+        let redis = redis::RedisStore::new(url, prefix)?;
+        Ok(Self::new(Inner::Redis(Arc::new(redis))))
+    }
+
+    fn new(inner: Inner) -> Self {
+        let operations = Arc::default();
+        Self { inner, operations }
     }
 
     /// Returns the credential with this key, expired or not.
@@ -146,12 +154,15 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the store cannot be read now; continue as if it were empty.
     pub async fn load(&self, key: &CredentialKey) -> Result<Option<Credential>, StoreError> {
-        let name = credential_name(key);
-        by_store! { &self.0;
-            Memory(memory) => Ok(memory.records().load(&name).cloned()),
-            File(file) => Ok(file.load(&name)),
-            Redis(redis) => redis.load(&name).await,
-        }
+        self.counted(Operation::Load, async {
+            let name = credential_name(key);
+            by_store! { &self.inner;
+                Memory(memory) => Ok(memory.records().load(&name).cloned()),
+                File(file) => Ok(file.load(&name)),
+                Redis(redis) => redis.load(&name).await,
+            }
+        })
+        .await
     }
 
     /// Returns the credentials with these keys, in the same order.
@@ -162,24 +173,27 @@ impl Store {
         &self,
         keys: &[&CredentialKey],
     ) -> Result<Vec<Option<Credential>>, StoreError> {
-        let names = keys.iter().map(|key| credential_name(key));
-        by_store! { &self.0;
-            Memory(memory) => {
-                let records = memory.records();
-                Ok(names.map(|name| records.load(&name).cloned()).collect())
-            },
-            File(file) => Ok(names.map(|name| file.load(&name)).collect()),
-            Redis(redis) => match names.len() {
-                0 => Ok(Vec::new()),
-                _ => redis.load_many(&names.collect::<Vec<_>>()).await,
-            },
-        }
+        self.counted(Operation::Load, async {
+            let names = keys.iter().map(|key| credential_name(key));
+            by_store! { &self.inner;
+                Memory(memory) => {
+                    let records = memory.records();
+                    Ok(names.map(|name| records.load(&name).cloned()).collect())
+                },
+                File(file) => Ok(names.map(|name| file.load(&name)).collect()),
+                Redis(redis) => match names.len() {
+                    0 => Ok(Vec::new()),
+                    _ => redis.load_many(&names.collect::<Vec<_>>()).await,
+                },
+            }
+        })
+        .await
     }
 
     /// Whether other processes may change its content.
     #[must_use]
     pub fn is_shared(&self) -> bool {
-        by_store! { &self.0;
+        by_store! { &self.inner;
             Memory(_) => false,
             File(_) => false,
             Redis(_) => true,
@@ -196,12 +210,15 @@ impl Store {
         key: &CredentialKey,
         credential: &Credential,
     ) -> Result<Saved, StoreError> {
-        let name = credential_name(key);
-        by_store! { &self.0;
-            Memory(memory) => Ok(memory.records().save(name, credential)),
-            File(file) => file.save(name, credential).await,
-            Redis(redis) => redis.save(&name, credential).await,
-        }
+        self.counted(Operation::Save, async {
+            let name = credential_name(key);
+            by_store! { &self.inner;
+                Memory(memory) => Ok(memory.records().save(name, credential)),
+                File(file) => file.save(name, credential).await,
+                Redis(redis) => redis.save(&name, credential).await,
+            }
+        })
+        .await
     }
 
     /// Asks for the right to refresh a credential, for at most `ttl`; `None` if another process has it.
@@ -216,15 +233,18 @@ impl Store {
         key: &CredentialKey,
         ttl: Duration,
     ) -> Result<Option<Lease>, StoreError> {
-        let _ = (key, ttl);
-        by_store! { &self.0;
-            Memory(_) => Ok(Some(Lease { held: None })),
-            File(_) => Ok(Some(Lease { held: None })),
-            Redis(redis) => Ok(redis
-                .lease(key, ttl)
-                .await?
-                .map(|held| Lease { held: Some(held) })),
-        }
+        self.counted(Operation::Lease, async {
+            let _ = (key, ttl);
+            by_store! { &self.inner;
+                Memory(_) => Ok(Some(Lease { held: None })),
+                File(_) => Ok(Some(Lease { held: None })),
+                Redis(redis) => Ok(redis
+                    .lease(key, ttl)
+                    .await?
+                    .map(|held| Lease { held: Some(held) })),
+            }
+        })
+        .await
     }
 
     /// Releases a lease if it is still held. A lease that expired and was granted to another process is not
@@ -233,15 +253,18 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the store cannot be reached; the lease then expires by itself.
     pub async fn release(&self, lease: Lease) -> Result<(), StoreError> {
-        let _ = &lease;
-        by_store! { &self.0;
-            Memory(_) => Ok(()),
-            File(_) => Ok(()),
-            Redis(redis) => match lease.held {
-                Some((name, owner)) => redis.release(&name, &owner).await,
-                None => Ok(()),
-            },
-        }
+        self.counted(Operation::Release, async {
+            let _ = &lease;
+            by_store! { &self.inner;
+                Memory(_) => Ok(()),
+                File(_) => Ok(()),
+                Redis(redis) => match lease.held {
+                    Some((name, owner)) => redis.release(&name, &owner).await,
+                    None => Ok(()),
+                },
+            }
+        })
+        .await
     }
 
     /// Counts one upstream call and returns today's count (Shanghai time), including this call.
@@ -254,11 +277,14 @@ impl Store {
         endpoint: &str,
         now: UnixTime,
     ) -> Result<u64, StoreError> {
-        by_store! { &self.0;
-            Memory(memory) => Ok(memory.records().count_call(app, endpoint, now).0),
-            File(file) => file.count_call(app, endpoint, now).await,
-            Redis(redis) => redis.count_call(app, endpoint, now).await,
-        }
+        self.counted(Operation::Count, async {
+            by_store! { &self.inner;
+                Memory(memory) => Ok(memory.records().count_call(app, endpoint, now).0),
+                File(file) => file.count_call(app, endpoint, now).await,
+                Redis(redis) => redis.count_call(app, endpoint, now).await,
+            }
+        })
+        .await
     }
 
     /// Returns today's number of calls (Shanghai time).
@@ -271,11 +297,14 @@ impl Store {
         endpoint: &str,
         now: UnixTime,
     ) -> Result<u64, StoreError> {
-        by_store! { &self.0;
-            Memory(memory) => Ok(memory.records().calls(app, endpoint, now)),
-            File(file) => Ok(file.calls(app, endpoint, now)),
-            Redis(redis) => redis.calls(app, endpoint, now).await,
-        }
+        self.counted(Operation::Count, async {
+            by_store! { &self.inner;
+                Memory(memory) => Ok(memory.records().calls(app, endpoint, now)),
+                File(file) => Ok(file.calls(app, endpoint, now)),
+                Redis(redis) => redis.calls(app, endpoint, now).await,
+            }
+        })
+        .await
     }
 
     /// [`Store::calls`] for many apps and endpoints, in the same order.
@@ -287,22 +316,25 @@ impl Store {
         of: &[(&AppKey, &str)],
         now: UnixTime,
     ) -> Result<Vec<u64>, StoreError> {
-        let of = of.iter();
-        by_store! { &self.0;
-            Memory(memory) => {
-                let records = memory.records();
-                Ok(of
-                    .map(|(app, endpoint)| records.calls(app, endpoint, now))
-                    .collect())
-            },
-            File(file) => Ok(of
-                .map(|(app, endpoint)| file.calls(app, endpoint, now))
-                .collect()),
-            Redis(redis) => match of.as_slice() {
-                [] => Ok(Vec::new()),
-                of => redis.calls_many(of, now).await,
-            },
-        }
+        self.counted(Operation::Count, async {
+            let of = of.iter();
+            by_store! { &self.inner;
+                Memory(memory) => {
+                    let records = memory.records();
+                    Ok(of
+                        .map(|(app, endpoint)| records.calls(app, endpoint, now))
+                        .collect())
+                },
+                File(file) => Ok(of
+                    .map(|(app, endpoint)| file.calls(app, endpoint, now))
+                    .collect()),
+                Redis(redis) => match of.as_slice() {
+                    [] => Ok(Vec::new()),
+                    of => redis.calls_many(of, now).await,
+                },
+            }
+        })
+        .await
     }
 
     /// Records that an endpoint accepts no calls of this app until a time (errcode 45009). Replaces the
@@ -317,17 +349,20 @@ impl Store {
         until: UnixTime,
         now: UnixTime,
     ) -> Result<(), StoreError> {
-        let _ = now;
-        by_store! { &self.0;
-            Memory(memory) => {
-                memory
-                    .records()
-                    .put(block_name(app, endpoint), Entry::Block(until));
-                Ok(())
-            },
-            File(file) => file.set_block(app, endpoint, until).await,
-            Redis(redis) => redis.set_block(app, endpoint, until, now).await,
-        }
+        self.counted(Operation::Block, async {
+            let _ = now;
+            by_store! { &self.inner;
+                Memory(memory) => {
+                    memory
+                        .records()
+                        .put(block_name(app, endpoint), Entry::Block(until));
+                    Ok(())
+                },
+                File(file) => file.set_block(app, endpoint, until).await,
+                Redis(redis) => redis.set_block(app, endpoint, until, now).await,
+            }
+        })
+        .await
     }
 
     /// Returns until when an endpoint accepts no calls of this app; `None` if it is not blocked.
@@ -340,11 +375,14 @@ impl Store {
         endpoint: &str,
         now: UnixTime,
     ) -> Result<Option<UnixTime>, StoreError> {
-        by_store! { &self.0;
-            Memory(memory) => Ok(memory.records().blocked_until(app, endpoint, now)),
-            File(file) => Ok(file.blocked_until(app, endpoint, now)),
-            Redis(redis) => redis.blocked_until(app, endpoint, now).await,
-        }
+        self.counted(Operation::Block, async {
+            by_store! { &self.inner;
+                Memory(memory) => Ok(memory.records().blocked_until(app, endpoint, now)),
+                File(file) => Ok(file.blocked_until(app, endpoint, now)),
+                Redis(redis) => redis.blocked_until(app, endpoint, now).await,
+            }
+        })
+        .await
     }
 
     /// Asks for a forced refresh, and counts it if granted: at least `min_gap` apart and at most `daily`
@@ -359,12 +397,15 @@ impl Store {
         min_gap: Duration,
         daily: Option<u32>,
     ) -> Result<Claim, StoreError> {
-        let name = force_name(key);
-        by_store! { &self.0;
-            Memory(memory) => Ok(memory.records().claim_force(name, now, min_gap, daily)),
-            File(file) => file.claim_force(name, now, min_gap, daily).await,
-            Redis(redis) => redis.claim_force(key, now, min_gap, daily).await,
-        }
+        self.counted(Operation::Claim, async {
+            let name = force_name(key);
+            by_store! { &self.inner;
+                Memory(memory) => Ok(memory.records().claim_force(name, now, min_gap, daily)),
+                File(file) => file.claim_force(name, now, min_gap, daily).await,
+                Redis(redis) => redis.claim_force(key, now, min_gap, daily).await,
+            }
+        })
+        .await
     }
 
     /// Checks whether the store can be used now.
@@ -372,17 +413,20 @@ impl Store {
     /// # Errors
     /// [`StoreError`] says why not.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        by_store! { &self.0;
-            Memory(_) => Ok(()),
-            File(file) => file.ping().await,
-            Redis(redis) => redis.ping().await,
-        }
+        self.counted(Operation::Announce, async {
+            by_store! { &self.inner;
+                Memory(_) => Ok(()),
+                File(file) => file.ping().await,
+                Redis(redis) => redis.ping().await,
+            }
+        })
+        .await
     }
 
     /// Returns the store's kind and location for logs and the status page, without a password.
     #[must_use]
     pub fn describe(&self) -> String {
-        by_store! { &self.0;
+        by_store! { &self.inner;
             Memory(_) => "memory".to_owned(),
             File(file) => format!("file {}", file.path().display()),
             Redis(redis) => redis.place().to_owned(),

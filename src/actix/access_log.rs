@@ -15,7 +15,7 @@ use actix_web::http::{Method, StatusCode};
 use tracing::{info, warn};
 
 use super::problem::FailureCode;
-use crate::broker::{OTHER_ROUTE, Plane};
+use super::request_stats::{ListenerName, OTHER_ROUTE};
 use crate::error::ProblemCode;
 
 /// Which requests are logged: `[log] requests`.
@@ -50,7 +50,7 @@ impl FromStr for RequestLog {
 
 /// The access log of one listener.
 pub(super) struct AccessLog {
-    plane: Plane,
+    listener: ListenerName,
     log: RequestLog,
 }
 
@@ -62,8 +62,8 @@ pub(crate) struct Entry {
 }
 
 impl AccessLog {
-    pub(super) fn new(plane: Plane, log: RequestLog) -> Self {
-        Self { plane, log }
+    pub(super) fn new(listener: ListenerName, log: RequestLog) -> Self {
+        Self { listener, log }
     }
 
     /// Returns whether every request is logged, successful signatures included.
@@ -102,14 +102,14 @@ impl AccessLog {
         let failed = !(200..400).contains(&status) || errcode.is_some();
         let noted = match self.log {
             RequestLog::Off => false,
-            RequestLog::Failed => failed || took > SLOW || self.plane == Plane::Private,
+            RequestLog::Failed => failed || took > SLOW || self.listener == ListenerName::Admin,
             RequestLog::All => true,
         };
         if !noted {
             return;
         }
         let (listener, method, route) = (
-            self.plane.as_str(),
+            self.listener.as_str(),
             entry.method.as_str(),
             route.unwrap_or(OTHER_ROUTE),
         );
@@ -128,7 +128,10 @@ impl AccessLog {
     /// Adds the request id to failed answers, and to all answers of the admin listener, so that clients
     /// can quote it to the operator.
     pub(super) fn label(&self, entry: &Entry, status: StatusCode, headers: &mut HeaderMap) {
-        if status.is_client_error() || status.is_server_error() || self.plane == Plane::Private {
+        if status.is_client_error()
+            || status.is_server_error()
+            || self.listener == ListenerName::Admin
+        {
             headers.insert(REQUEST_ID, entry.id.clone());
         }
     }

@@ -85,9 +85,10 @@ async fn case(mut question: Question, key: &ApiKey, broker: &Broker) -> Result<C
             case = case.ticket(Role::Previous, previous);
         }
         case.account_app_id = broker
-            .account(account)
+            .accounts()
+            .get(account)
             .ok()
-            .map(|account| account.app_id().to_owned());
+            .map(|(_, account)| account.app_id().to_owned());
         case.app_id = case.app_id.or_else(|| case.account_app_id.clone());
     }
     if case.is_whole() || case.error.is_some() {

@@ -24,7 +24,7 @@ pub fn verify_resource(broker: Broker) -> Resource {
 }
 
 async fn send(request: HttpRequest, broker: web::Data<Broker>) -> HttpResponse {
-    match broker.verify_file(request.path()) {
+    match broker.accounts().verify_file(request.path()) {
         Some(content) => HttpResponse::Ok()
             .content_type("text/plain")
             .insert_header((CACHE_CONTROL, "no-cache"))

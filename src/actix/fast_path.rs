@@ -24,8 +24,8 @@ use super::access_log::{AccessLog, Entry, RequestLog};
 use super::limit::{Decided, decide};
 use super::problem::FailureCode;
 use super::public;
-use super::route_metrics::RouteMetrics;
-use crate::broker::{Broker, Plane, RouteTally};
+use super::request_stats::{ListenerName, RequestStats, RouteCounter, WorkerStats};
+use crate::broker::Broker;
 use crate::endpoint::{self, Answer, Problem, RateLimit, account_of};
 use crate::error::Text;
 
@@ -33,7 +33,8 @@ use crate::error::Text;
 pub(crate) struct FastPath<F> {
     app: F,
     broker: Broker,
-    plane: Plane,
+    stats: RequestStats,
+    listener: ListenerName,
     log: RequestLog,
     /// The path of the public scope, and its rate limit.
     scope: Option<(&'static str, Arc<RateLimit>)>,
@@ -45,6 +46,7 @@ impl<F> FastPath<F> {
     pub(crate) fn public(
         app: impl IntoServiceFactory<F, Request>,
         broker: Broker,
+        stats: RequestStats,
         scope: &'static str,
         limit: Arc<RateLimit>,
         log: RequestLog,
@@ -55,16 +57,18 @@ impl<F> FastPath<F> {
         Self {
             app: app.into_factory(),
             broker,
-            plane: Plane::Public,
+            stats,
+            listener: ListenerName::Public,
             log,
             scope: Some((scope, limit)),
         }
     }
 
     /// Wraps the application of the admin listener.
-    pub(crate) fn private(
+    pub(crate) fn admin(
         app: impl IntoServiceFactory<F, Request>,
         broker: Broker,
+        stats: RequestStats,
         log: RequestLog,
     ) -> Self
     where
@@ -73,7 +77,8 @@ impl<F> FastPath<F> {
         Self {
             app: app.into_factory(),
             broker,
-            plane: Plane::Private,
+            stats,
+            listener: ListenerName::Admin,
             log,
             scope: None,
         }
@@ -101,19 +106,22 @@ where
 
     fn new_service(&self, config: AppConfig) -> Self::Future {
         let app = self.app.new_service(config);
-        let config = self.scope.as_ref().map(|(scope, limit)| ConfigRoute {
-            path: public::config_path(scope),
-            metrics: public::config_metrics(&self.broker, scope),
-            limit: limit.clone(),
+        let stats = WorkerStats::new(self.broker.clone(), self.stats.clone(), self.listener);
+        let config = self.scope.as_ref().map(|(scope, limit)| {
+            let path = public::config_path(scope);
+            ConfigRoute {
+                counter: stats.route(&path),
+                path,
+                limit: limit.clone(),
+            }
         });
         let scope = self.scope.as_ref().map(|(scope, _)| *scope);
-        let metrics = RouteMetrics::new(self.broker.clone(), self.plane);
-        let access_log = AccessLog::new(self.plane, self.log);
+        let access_log = AccessLog::new(self.listener, self.log);
         let behind = Rc::new(Behind {
             broker: self.broker.clone(),
-            plane: self.plane,
+            listener: self.listener,
             scope,
-            metrics,
+            stats,
             access_log,
         });
         Box::pin(async move {
@@ -136,16 +144,16 @@ pub(crate) struct FastPathService<S> {
 /// The route that is answered here.
 struct ConfigRoute {
     path: String,
-    metrics: Arc<RouteTally>,
+    counter: Arc<RouteCounter>,
     limit: Arc<RateLimit>,
 }
 
 /// What is needed to finish the application's answers.
 pub(crate) struct Behind {
     broker: Broker,
-    plane: Plane,
+    listener: ListenerName,
     scope: Option<&'static str>,
-    metrics: RouteMetrics,
+    stats: WorkerStats,
     access_log: AccessLog,
 }
 
@@ -158,7 +166,7 @@ impl<S> FastPathService<S> {
     fn sign<B>(&self, request: &Request) -> Option<Response<Body<B>>> {
         let ConfigRoute {
             path,
-            metrics,
+            counter,
             limit,
         } = self.config.as_ref()?;
         let head = request.head();
@@ -175,7 +183,7 @@ impl<S> FastPathService<S> {
         let Some(Answer {
             json,
             account,
-            counters,
+            answers,
         }) = signed.flatten()
         else {
             // The handler waits for the refresh or reports the error, and does not count the request
@@ -184,13 +192,14 @@ impl<S> FastPathService<S> {
             return None;
         };
         let took = broker.clock().uptime().saturating_sub(begun);
-        metrics.record(200, took);
-        counters.record(200);
+        counter.record(200, took);
+        answers.record(200);
         if access_log.notes_all() {
-            let name = broker.name_of(&account);
+            let accounts = broker.accounts();
+            let name = accounts.get(&account).ok().map(|(name, _)| name);
             let entry = access_log.open(request);
             let no_failure = FailureCode::default();
-            access_log.note(&entry, Some(path), 200, no_failure, name.as_deref(), took);
+            access_log.note(&entry, Some(path), 200, no_failure, name, took);
         }
         let mut response = Response::with_body(StatusCode::OK, EitherBody::left(json));
         let origin = head.headers.get(ORIGIN);
@@ -214,7 +223,7 @@ where
     }
 
     fn call(&self, mut request: Request) -> Self::Future {
-        if self.behind.plane == Plane::Private {
+        if self.behind.listener == ListenerName::Admin {
             undouble(&mut request);
         }
         match self.sign(&request) {
@@ -295,23 +304,22 @@ impl Behind {
     ) -> Response<Body<B>> {
         let (request, response) = answer.into_parts();
         let (status, pattern) = (response.status(), request.match_pattern());
-        let took = self
-            .metrics
-            .count(pattern.as_deref(), status.as_u16(), begun);
-        let account = match (self.plane, &pattern) {
-            (Plane::Public, Some(pattern)) if self.signs(pattern) => {
+        let took = self.stats.count(pattern.as_deref(), status.as_u16(), begun);
+        let account = match (self.listener, &pattern) {
+            (ListenerName::Public, Some(pattern)) if self.signs(pattern) => {
                 let account = account_of(request.query_string());
                 // A preflight names the account of the request that follows, and that request is counted.
                 if request.method() != Method::OPTIONS {
-                    self.metrics.count_account(&account, status.as_u16());
+                    self.stats.count_account(&account, status.as_u16());
                 }
                 Some(account)
             }
-            (Plane::Private, _) => request.match_info().get("account").map(Cow::Borrowed),
+            (ListenerName::Admin, _) => request.match_info().get("account").map(Cow::Borrowed),
             _ => None,
         };
         // An unknown account name is arbitrary text from the request.
-        let account = account.and_then(|account| self.broker.name_of(&account));
+        let accounts = self.broker.accounts();
+        let account = account.and_then(|account| Some(accounts.get(&account).ok()?.0));
         let bare = self.bare_problem(&response);
         let failure = match &bare {
             Some(problem) => FailureCode {
@@ -325,7 +333,7 @@ impl Behind {
             pattern.as_deref(),
             status.as_u16(),
             failure,
-            account.as_deref(),
+            account,
             took,
         );
         let mut response = match bare {
@@ -354,10 +362,10 @@ impl Behind {
         if response.headers().contains_key(CONTENT_TYPE) {
             return None;
         }
-        match (response.status(), self.plane) {
-            (StatusCode::NOT_FOUND, Plane::Public) => Some(Problem::not_found()),
-            (StatusCode::NOT_FOUND, Plane::Private) => Some(Problem {
-                hint: PRIVATE_PATHS,
+        match (response.status(), self.listener) {
+            (StatusCode::NOT_FOUND, ListenerName::Public) => Some(Problem::not_found()),
+            (StatusCode::NOT_FOUND, ListenerName::Admin) => Some(Problem {
+                hint: ADMIN_PATHS,
                 ..Problem::not_found()
             }),
             (StatusCode::METHOD_NOT_ALLOWED, _) => {
@@ -378,7 +386,7 @@ impl Behind {
 }
 
 /// For clients that call the wrong listener, or call this one for an endpoint that only WeChat has.
-const PRIVATE_PATHS: Text = Text::new(
+const ADMIN_PATHS: Text = Text::new(
     "The admin listener serves /credentials/{account}/{kind}, WeChat's token and ticket paths, /status, /metrics and more, see /docs. \
      Pages are signed by the public listener. Send all other calls to WeChat.",
     "管理端口提供 /credentials/{account}/{kind}、微信原有的 token 与 ticket 路径、/status、/metrics 等，完整列表见 /docs。\

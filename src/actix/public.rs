@@ -9,9 +9,9 @@ use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValu
 use actix_web::{HttpRequest, HttpResponse, Resource, Scope, web};
 use serde::Serialize;
 
-use super::route_metrics::RouteMetrics;
+use super::request_stats::{ListenerName, RequestStats, RouteCounter, WorkerStats};
 use super::{client_script, cors, limit};
-use crate::broker::{Broker, Plane, RouteTally};
+use crate::broker::Broker;
 use crate::endpoint::{self, Problem, Refused, account_of};
 
 /// The endpoints below `path` (`/jssdk` in the documents), all `GET`:
@@ -30,16 +30,6 @@ use crate::endpoint::{self, Problem, Refused, account_of};
 /// never from Host, scheme or Referer, so that a proxy in front changes nothing.
 #[must_use]
 pub fn public_scope(path: &str, broker: Broker) -> Scope {
-    let counted = Counted {
-        metrics: RouteMetrics::new(broker.clone(), Plane::Public),
-        config: config_metrics(&broker, path),
-    };
-    uncounted_scope(path, broker).app_data(Rc::new(counted))
-}
-
-/// The public scope without counters, for use behind the server's `FastPath`, which counts and answers
-/// the frequent requests.
-pub(crate) fn uncounted_scope(path: &str, broker: Broker) -> Scope {
     web::scope(path)
         .app_data(web::Data::new(broker))
         .service(
@@ -72,9 +62,12 @@ pub(crate) fn uncounted_scope(path: &str, broker: Broker) -> Scope {
         .default_service(web::to(unknown_path))
 }
 
-/// Returns one worker's counters of the signing endpoint.
-pub(super) fn config_metrics(broker: &Broker, scope: &str) -> Arc<RouteTally> {
-    broker.tally().route(Plane::Public, &config_path(scope))
+/// [`public_scope`] with counters of its requests.
+#[must_use]
+pub fn counted_scope(path: &str, broker: Broker, stats: &RequestStats) -> Scope {
+    let stats = WorkerStats::new(broker.clone(), stats.clone(), ListenerName::Public);
+    let config = stats.route(&config_path(path));
+    public_scope(path, broker).app_data(Rc::new(Counted { stats, config }))
 }
 
 /// Returns the route pattern of the signing endpoint.
@@ -92,10 +85,10 @@ pub(super) const SIGNING: [&str; 5] = [
     "/choose-card",
 ];
 
-/// The counters of a standalone scope, one per worker.
+/// The counters of a [`counted_scope`], one per worker.
 struct Counted {
-    metrics: RouteMetrics,
-    config: Arc<RouteTally>,
+    stats: WorkerStats,
+    config: Arc<RouteCounter>,
 }
 
 /// Creates a read-only resource that answers CORS preflights.
@@ -116,7 +109,7 @@ async fn config(request: HttpRequest, broker: web::Data<Broker>) -> HttpResponse
             if let Some(counted) = counted(&request) {
                 let took = broker.clock().uptime().saturating_sub(begun);
                 counted.config.record(200, took);
-                signed.counters.record(200);
+                signed.answers.record(200);
             }
             let mut response = HttpResponse::Ok().body(signed.json);
             let origin = request.headers().get(ORIGIN);
@@ -184,13 +177,13 @@ fn counted(request: &HttpRequest) -> Option<&Counted> {
 
 /// Counts the answer, unless the fast path does.
 fn count(request: &HttpRequest, response: &HttpResponse, begun: Duration) {
-    if let Some(Counted { metrics, .. }) = counted(request) {
-        metrics.count(
+    if let Some(Counted { stats, .. }) = counted(request) {
+        stats.count(
             request.match_pattern().as_deref(),
             response.status().as_u16(),
             begun,
         );
-        metrics.count_account(
+        stats.count_account(
             &account_of(request.query_string()),
             response.status().as_u16(),
         );

@@ -1,15 +1,17 @@
 //! The accounts by name, each with a slot for every credential.
 
-use std::collections::HashMap;
+use std::borrow::Borrow;
+use std::collections::{HashMap, HashSet};
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 #[cfg(feature = "actix")]
 use std::sync::OnceLock;
 
 use super::BuildError;
-use super::request_stats::AccountTally;
 #[cfg(feature = "actix")]
 use super::signing::Template;
 use super::slot::Slot;
+use super::stats::StatusCounts;
 use crate::account::Account;
 use crate::clock::UnixTime;
 use crate::credential::{AppKey, Kind};
@@ -19,23 +21,47 @@ use crate::error::Error;
 pub(super) struct AccountEntry {
     pub(super) name: String,
     pub(super) account: Arc<Account>,
-    pub(super) slots: Vec<Arc<Slot>>,
+    /// By kind; none for a kind that the platform does not have.
+    slots: [Option<Arc<Slot>>; Kind::ALL.len()],
     /// The answers that its pages got.
-    pub(super) tally: Arc<AccountTally>,
+    pub(super) answers: Arc<StatusCounts>,
     /// Built when its first page is signed: most of ten thousand accounts sign none today.
     #[cfg(feature = "actix")]
     pub(super) template: OnceLock<Template>,
 }
 
+/// An account that is found by its name. The name is not kept twice, which keeps the set small.
+struct ByName(Arc<AccountEntry>);
+
+impl Borrow<str> for ByName {
+    fn borrow(&self) -> &str {
+        &self.0.name
+    }
+}
+
+impl Hash for ByName {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.name.hash(state);
+    }
+}
+
+impl PartialEq for ByName {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.name == other.0.name
+    }
+}
+
+impl Eq for ByName {}
+
 /// All accounts of a configuration.
-pub(super) struct Accounts {
-    by_name: HashMap<String, Arc<AccountEntry>>,
+pub struct Accounts {
+    by_name: HashSet<ByName>,
     by_app: HashMap<AppKey, Arc<AccountEntry>>,
     default_account: Option<Arc<AccountEntry>>,
     /// Whether the default account was derived from the accounts instead of named.
     is_implied: bool,
     /// The domain verification files, by the path at which WeChat requests them.
-    proofs: HashMap<String, Arc<str>>,
+    verify_files: HashMap<String, Arc<str>>,
 }
 
 impl AccountEntry {
@@ -44,27 +70,32 @@ impl AccountEntry {
         let slots = match before {
             Some(before) => before.slots.clone(),
             None => {
-                let kept = account.platform().kept_kinds();
-                let slot =
-                    |kind: &Kind| Arc::new(Slot::new(account.key(*kind), kept.contains(kind)));
-                account.platform().kinds().iter().map(slot).collect()
+                let (kinds, kept) = (account.platform().kinds(), account.platform().kept_kinds());
+                Kind::ALL.map(|kind| {
+                    let slot = || Arc::new(Slot::new(account.key(kind), kept.contains(&kind)));
+                    kinds.contains(&kind).then(slot)
+                })
             }
         };
-        let tally = before
-            .map(|before| before.tally.clone())
+        let answers = before
+            .map(|before| before.answers.clone())
             .unwrap_or_default();
         Self {
             name,
             account: Arc::new(account),
             slots,
-            tally,
+            answers,
             #[cfg(feature = "actix")]
             template: OnceLock::new(),
         }
     }
 
+    fn named_account(&self) -> (&str, &Arc<Account>) {
+        (&self.name, &self.account)
+    }
+
     /// Whether it has the ticket that signs pages.
-    fn signs_pages(&self) -> bool {
+    pub(super) fn signs_pages(&self) -> bool {
         self.account.has(Kind::JsapiTicket)
     }
 
@@ -74,15 +105,13 @@ impl AccountEntry {
             && self.account.mode() == other.account.mode()
     }
 
-    /// The slots are in the order of the platform's kinds.
+    /// Returns its slots, parents first.
+    pub(super) fn slots(&self) -> impl Iterator<Item = &Arc<Slot>> {
+        self.slots.iter().flatten()
+    }
+
     pub(super) fn slot_of(&self, kind: Kind) -> Option<&Arc<Slot>> {
-        let at = self
-            .account
-            .platform()
-            .kinds()
-            .iter()
-            .position(|known| *known == kind)?;
-        self.slots.get(at)
+        self.slots[kind as usize].as_ref()
     }
 
     pub(super) fn slot(&self, kind: Kind) -> Result<&Arc<Slot>, Error> {
@@ -101,11 +130,10 @@ impl Accounts {
         default_account: Option<String>,
         before: Option<&Self>,
     ) -> Result<Self, BuildError> {
-        let mut by_name: HashMap<String, Arc<AccountEntry>> =
-            HashMap::with_capacity(accounts.len());
+        let mut by_name = HashSet::with_capacity(accounts.len());
         let mut by_app: HashMap<AppKey, Arc<AccountEntry>> = HashMap::with_capacity(accounts.len());
         let mut owners = HashMap::with_capacity(accounts.len());
-        let mut proofs = HashMap::new();
+        let mut verify_files = HashMap::new();
         for (name, account) in accounts {
             let app = account.app_key();
             if let Some(first) = owners.insert(account.app_identity(), name.clone()) {
@@ -114,28 +142,28 @@ impl Accounts {
                     names: [first, name],
                 });
             }
-            note_proofs(&account, &mut proofs)?;
-            let member = Arc::new(AccountEntry::new(
+            note_verify_files(&account, &mut verify_files)?;
+            let entry = Arc::new(AccountEntry::new(
                 name.clone(),
                 account,
                 before.and_then(|before| before.by_app.get(&app)),
             ));
-            if by_name.insert(name.clone(), member.clone()).is_some() {
+            if !by_name.insert(ByName(entry.clone())) {
                 return Err(BuildError::SameName(name));
             }
-            by_app.insert(app, member);
+            by_app.insert(app, entry);
         }
         let is_implied = default_account.is_none();
         let default_account = match default_account {
-            Some(name) => match by_name.get(&name) {
+            Some(name) => match by_name.get(name.as_str()) {
                 None => return Err(BuildError::NoSuchDefault(name)),
-                found => found.cloned(),
+                found => found.map(|ByName(entry)| entry.clone()),
             },
             None => implied_default(&by_name),
         };
         let lost = before.and_then(Self::implied_signer);
         if let Some(lost) = lost.filter(|_| is_implied && default_account.is_none())
-            && by_name.values().any(|member| member.signs_pages())
+            && by_name.iter().any(|ByName(entry)| entry.signs_pages())
         {
             return Err(BuildError::DefaultLost(name_to_write(&by_name, lost)));
         }
@@ -144,7 +172,7 @@ impl Accounts {
             by_app,
             default_account,
             is_implied,
-            proofs,
+            verify_files,
         })
     }
 
@@ -152,12 +180,17 @@ impl Accounts {
     fn implied_signer(&self) -> Option<&AccountEntry> {
         self.default_account
             .as_deref()
-            .filter(|member| self.is_implied && member.signs_pages())
+            .filter(|entry| self.is_implied && entry.signs_pages())
     }
 
     /// Returns the account with this name. An empty name selects the default account.
-    pub(super) fn named(&self, name: &str) -> Result<Arc<AccountEntry>, Error> {
-        self.find(name).cloned().ok_or_else(|| match name {
+    pub(super) fn find(&self, name: &str) -> Result<&Arc<AccountEntry>, Error> {
+        let found = if name.is_empty() {
+            self.default_account.as_ref()
+        } else {
+            self.by_name.get(name).map(|ByName(entry)| entry)
+        };
+        found.ok_or_else(|| match name {
             "" => Error::AccountRequired,
             name => Error::UnknownAccount {
                 account: name.to_owned(),
@@ -165,17 +198,8 @@ impl Accounts {
         })
     }
 
-    /// Like [`Accounts::named`], but borrowed.
-    pub(super) fn find(&self, name: &str) -> Option<&Arc<AccountEntry>> {
-        if name.is_empty() {
-            self.default_account.as_ref()
-        } else {
-            self.by_name.get(name)
-        }
-    }
-
     pub(super) fn all(&self) -> impl Iterator<Item = &Arc<AccountEntry>> {
-        self.by_name.values()
+        self.by_name.iter().map(|ByName(entry)| entry)
     }
 
     /// Returns the account of this app.
@@ -185,26 +209,20 @@ impl Accounts {
 
     /// Ends the cooldowns of accounts whose secret or mode has changed, so that they are tried again at
     /// once.
-    pub(super) fn forget_refusals(&self, before: &Self, now: UnixTime) {
-        let corrected = |member: &&Arc<AccountEntry>| {
+    pub(super) fn end_cooldowns_of_corrected(&self, before: &Self, now: UnixTime) {
+        let corrected = |entry: &&Arc<AccountEntry>| {
             before
-                .of_key(&member.account.app_key())
-                .is_some_and(|before| !before.calls_like(member))
+                .of_key(&entry.account.app_key())
+                .is_some_and(|before| !before.calls_like(entry))
         };
-        let slots = self
-            .all()
-            .filter(corrected)
-            .flat_map(|member| &member.slots);
-        slots.for_each(|slot| slot.lock().begin_anew(now));
-    }
-
-    /// Returns the verify file at this exact path.
-    pub(super) fn proof(&self, path: &str) -> Option<&Arc<str>> {
-        self.proofs.get(path)
+        let slots = self.all().filter(corrected).flat_map(|entry| entry.slots());
+        for slot in slots {
+            slot.lock().end_cooldown(now);
+        }
     }
 
     /// Without an AgentId, returns a corp's only app.
-    pub(super) fn of_app(&self, app_id: &str, agent_id: Option<u64>) -> Option<&Arc<AccountEntry>> {
+    fn entry_of_app(&self, app_id: &str, agent_id: Option<u64>) -> Option<&Arc<AccountEntry>> {
         let weixin = |platform| {
             self.by_app.get(&AppKey {
                 platform,
@@ -217,64 +235,115 @@ impl Accounts {
         {
             return Some(found);
         }
-        let mut apps = self.of_corp(app_id);
+        let mut apps = self.entries_of_corp(app_id);
         match agent_id {
             Some(agent_id) => apps
                 .find(|(agent, _)| *agent == agent_id)
-                .map(|(_, member)| member),
+                .map(|(_, entry)| entry),
             None => apps
                 .next()
                 .filter(|_| apps.next().is_none())
-                .map(|(_, member)| member),
+                .map(|(_, entry)| entry),
         }
     }
 
-    /// Returns the apps of a WeCom corp with their AgentIds.
-    pub(super) fn of_corp(&self, corp_id: &str) -> impl Iterator<Item = (u64, &Arc<AccountEntry>)> {
+    fn entries_of_corp(&self, corp_id: &str) -> impl Iterator<Item = (u64, &Arc<AccountEntry>)> {
         let apps = self
             .by_app
             .iter()
             .filter(move |(app, _)| app.platform == "work" && *app.id == *corp_id);
-        apps.filter_map(|(app, member)| Some((app.agent_id?, member)))
+        apps.filter_map(|(app, entry)| Some((app.agent_id?, entry)))
+    }
+}
+
+/// What others may ask.
+impl Accounts {
+    /// Returns all accounts with their names, unordered.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Arc<Account>)> {
+        self.all().map(|entry| entry.named_account())
+    }
+
+    /// Returns the name and the account that a name selects. An empty name selects the default account.
+    ///
+    /// # Errors
+    /// [`Error::UnknownAccount`], [`Error::AccountRequired`].
+    pub fn get(&self, name: &str) -> Result<(&str, &Arc<Account>), Error> {
+        self.find(name).map(|entry| entry.named_account())
+    }
+
+    /// Returns the name and the account for an AppID or CorpID. For WeCom the AgentId selects the app;
+    /// without it the corp must have exactly one app. `None` if no account matches.
+    #[must_use]
+    pub fn of_app(&self, app_id: &str, agent_id: Option<u64>) -> Option<(&str, &Arc<Account>)> {
+        self.entry_of_app(app_id, agent_id)
+            .map(|entry| entry.named_account())
+    }
+
+    /// Returns the names and AgentIds of the accounts that are apps of this WeCom corp, unordered.
+    pub fn of_corp(&self, corp_id: &str) -> impl Iterator<Item = (&str, u64)> {
+        self.entries_of_corp(corp_id)
+            .map(|(agent_id, entry)| (entry.name.as_str(), agent_id))
+    }
+
+    /// Returns the content of the domain verification file at this exact path (`/MP_verify_….txt`).
+    #[must_use]
+    pub fn verify_file(&self, path: &str) -> Option<&Arc<str>> {
+        self.verify_files.get(path)
+    }
+}
+
+impl std::fmt::Debug for Accounts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Accounts")
+            .field("accounts", &self.by_name.len())
+            .finish_non_exhaustive()
     }
 }
 
 /// Returns the only account that signs pages; if none does, the only account.
-fn implied_default(by_name: &HashMap<String, Arc<AccountEntry>>) -> Option<Arc<AccountEntry>> {
-    let mut signing = by_name.values().filter(|member| member.signs_pages());
+fn implied_default(by_name: &HashSet<ByName>) -> Option<Arc<AccountEntry>> {
+    let mut signing = by_name
+        .iter()
+        .map(|ByName(entry)| entry)
+        .filter(|entry| entry.signs_pages());
     match (signing.next(), signing.next()) {
         (Some(only), None) => Some(only.clone()),
-        (None, _) if by_name.len() == 1 => by_name.values().next().cloned(),
+        (None, _) if by_name.len() == 1 => by_name.iter().next().map(|ByName(entry)| entry.clone()),
         _ => None,
     }
 }
 
 /// Returns the present name of the lost default account or, if it was removed, the first name among those
 /// that sign pages.
-fn name_to_write(by_name: &HashMap<String, Arc<AccountEntry>>, lost: &AccountEntry) -> String {
+fn name_to_write(by_name: &HashSet<ByName>, lost: &AccountEntry) -> String {
     let app = lost.account.app_key();
-    let signing = || by_name.values().filter(|member| member.signs_pages());
-    let same_app = signing().find(|member| member.account.app_key() == app);
+    let signing = || {
+        by_name
+            .iter()
+            .map(|ByName(entry)| entry)
+            .filter(|entry| entry.signs_pages())
+    };
+    let same_app = signing().find(|entry| entry.account.app_key() == app);
     same_app
         .or_else(|| signing().min_by(|a, b| a.name.cmp(&b.name)))
-        .map(|member| member.name.clone())
+        .map(|entry| entry.name.clone())
         .unwrap_or_default()
 }
 
 /// Records the verify files at the root and below the path of each safe domain that has a path.
-fn note_proofs(
+fn note_verify_files(
     account: &Account,
-    proofs: &mut HashMap<String, Arc<str>>,
+    verify_files: &mut HashMap<String, Arc<str>>,
 ) -> Result<(), BuildError> {
     for file in account.verify_files() {
         for path in
             std::iter::once("").chain(account.safe_domains().iter().map(|domain| domain.path()))
         {
-            let known = proofs
+            let known = verify_files
                 .entry(format!("{path}/{}", file.name()))
                 .or_insert_with(|| file.content().clone());
             if known != file.content() {
-                return Err(BuildError::TwoProofs(file.name().to_owned()));
+                return Err(BuildError::TwoVerifyFiles(file.name().to_owned()));
             }
         }
     }

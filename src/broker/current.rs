@@ -248,8 +248,8 @@ mod tests {
             .clock(clock.clone())
             .build()
             .unwrap();
-        let member = broker.member("main").unwrap();
-        let slot = member.slot(Kind::AccessToken).unwrap();
+        let entry = broker.entry("main").unwrap();
+        let slot = entry.slot(Kind::AccessToken).unwrap();
         let living = |value: &str, generation, seconds| {
             let (issued_at, expires_at) =
                 (clock.now(), clock.now().plus(Duration::from_secs(seconds)));
@@ -287,8 +287,8 @@ mod tests {
             .account("main", Account::official("wx1", "s"))
             .build()
             .unwrap();
-        let member = broker.member("main").unwrap();
-        let slot = member.slot(Kind::AccessToken).unwrap();
+        let entry = broker.entry("main").unwrap();
+        let slot = entry.slot(Kind::AccessToken).unwrap();
         let now = broker.clock().now();
         let credential = Credential {
             value: Secret::new("value"),

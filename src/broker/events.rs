@@ -10,17 +10,20 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use tracing::{error, warn};
+use tracing::{debug, error, info, warn};
 
-use super::Broker;
+use super::refresh::Flight;
 use super::slot::{Slot, State};
+use super::{AccountEntry, Broker};
+use crate::account::{Platform, TokenMode};
 use crate::clock::UnixTime;
+use crate::credential::{Credential, Kind};
 use crate::error::{Class, Failure, UpstreamError};
 use crate::store::StoreError;
 
 /// The recent faults, each with the accounts that it hit.
 #[derive(Default)]
-pub(super) struct Flood(Mutex<HashMap<Topic, Crowd>>);
+pub(super) struct Throttle(Mutex<HashMap<Topic, Crowd>>);
 
 /// What identifies a fault: everything in the line except the account.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -98,7 +101,7 @@ impl Topic {
     }
 }
 
-impl Flood {
+impl Throttle {
     /// Returns whether this account's line is to be written. If not, the account is counted.
     fn admits(
         &self,
@@ -131,7 +134,7 @@ impl Flood {
     }
 
     /// Frees an account's place after a success, so that another account can be logged in full.
-    pub(super) fn healed(&self, account: &str) {
+    pub(super) fn recovered(&self, account: &str) {
         let mut topics = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for crowd in topics.values_mut() {
             crowd.named.remove(account);
@@ -192,26 +195,21 @@ impl Summary {
 }
 
 impl Broker {
-    /// Whether the failure of this account's refresh is to be logged in full.
-    pub(super) fn tells_failure(&self, account: &str, error: &UpstreamError, dead: bool) -> bool {
-        self.tells("refresh failed", account, error, dead)
-    }
-
-    fn tells(&self, what: &'static str, account: &str, error: &UpstreamError, dead: bool) -> bool {
-        self.sum_up();
+    fn admits(&self, what: &'static str, account: &str, error: &UpstreamError, dead: bool) -> bool {
+        self.log_summaries();
         let advice = || Advice {
             cause: error.cause().en.into_owned(),
             fix: error.fix_for_operator().en.into_owned(),
         };
         let topic = Topic::of(what, error, dead);
         self.inner
-            .flood
+            .throttle
             .admits(topic, account, advice, self.inner.clock.uptime())
     }
 
     /// Logs, once per value, that it has ended while its refresh fails. The next try may be an hour away.
-    pub(super) fn tell_end(&self, account: &str, slot: &Slot, state: &mut State, now: UnixTime) {
-        let Some(failure) = state.failure.as_ref().filter(|_| !state.end_is_told) else {
+    pub(super) fn log_end(&self, account: &str, slot: &Slot, state: &mut State, now: UnixTime) {
+        let Some(failure) = state.failure.as_ref().filter(|_| !state.end_is_logged) else {
             return;
         };
         if state.last.is_none() {
@@ -220,21 +218,21 @@ impl Broker {
         let (error, kind) = (failure.error.clone(), slot.key.kind);
         let failing_for = now.since(failure.since).as_secs();
         let retry_in = failure.until.since(now).as_secs();
-        state.end_is_told = true;
+        state.end_is_logged = true;
         let (cause, fix) = (error.cause().en, error.fix_for_operator().en);
-        if self.tells("no longer served", account, &error, true) {
+        if self.admits("no longer served", account, &error, true) {
             error!(account, %kind, failing_for, retry_in, %cause, %fix, "no longer served: {error}");
         }
     }
 
     /// Logs a store error for an account, in full or in a summary.
-    pub(super) fn complain(&self, account: &str, error: &StoreError, what: &'static str) {
-        self.sum_up();
+    pub(super) fn log_store_error(&self, account: &str, error: &StoreError, what: &'static str) {
+        self.log_summaries();
         let advice = || Advice {
             cause: error.to_string(),
             fix: String::new(),
         };
-        if self.inner.flood.admits(
+        if self.inner.throttle.admits(
             Topic::of_line(what),
             account,
             advice,
@@ -245,9 +243,9 @@ impl Broker {
     }
 
     /// Logs a warning that may concern every account in the same second.
-    pub(super) fn warn_of(&self, account: &str, what: &'static str) {
-        self.sum_up();
-        if self.inner.flood.admits(
+    pub(super) fn log_warning(&self, account: &str, what: &'static str) {
+        self.log_summaries();
+        if self.inner.throttle.admits(
             Topic::of_line(what),
             account,
             Advice::default,
@@ -258,12 +256,85 @@ impl Broker {
     }
 
     /// Writes the summaries that are due. Called by the keeper at each step and before every other line.
-    pub(super) fn sum_up(&self) {
+    pub(super) fn log_summaries(&self) {
         self.inner
-            .flood
+            .throttle
             .due(self.inner.clock.uptime())
             .iter()
             .for_each(Summary::write);
+    }
+}
+
+impl Flight {
+    /// Logs a refresh that brought a value. A generation is a time, not a secret.
+    pub(super) fn log_value(
+        &self,
+        outcome: &'static str,
+        credential: &Credential,
+        message: &'static str,
+    ) {
+        let now = self.broker.inner.clock.now();
+        let (account, kind, reason) = (&self.entry.name, self.slot.key.kind, self.reason.as_str());
+        let due_at = self.slot.lock().due_at(credential, self.slot.spread);
+        let (expires_in, next_in) = (
+            credential.remaining(now).as_secs(),
+            due_at.since(now).as_secs(),
+        );
+        let (took_ms, generation) = (self.took_ms(), credential.generation);
+        info!(account, %kind, reason, outcome, took_ms, expires_in, next_in, generation, "{message}");
+    }
+
+    /// Logs a failure. Faults that hit many accounts are summed up.
+    pub(super) fn log_failure(&self, failure: &UpstreamError, kind: Kind, retry_in: Duration) {
+        let (account, reason) = (self.entry.name.as_str(), self.reason.as_str());
+        let outcome = failure.class().as_str();
+        let (took_ms, retry_in) = (self.took_ms(), retry_in.as_secs());
+        // How long pages keep working: until then users notice nothing.
+        let at = self.broker.inner.clock.moment();
+        let current = self.broker.current(&self.slot, &at);
+        let served_for = current.as_ref().map(|current| current.served_for(&at));
+        let is_dead = served_for.is_none();
+        let served_for = served_for.unwrap_or_default().as_secs();
+        let (cause, fix) = (failure.cause().en, failure.fix_for_operator().en);
+        if !self
+            .broker
+            .admits("refresh failed", account, failure, is_dead)
+        {
+            debug!(account, %kind, reason, outcome, took_ms, retry_in, served_for, %cause, %fix, "refresh failed: {failure}");
+        } else if is_dead || failure.class() == Class::Setup {
+            error!(account, %kind, reason, outcome, took_ms, retry_in, served_for, %cause, %fix, "refresh failed: {failure}");
+        } else {
+            warn!(account, %kind, reason, outcome, took_ms, retry_in, served_for, %cause, %fix, "refresh failed: {failure}");
+        }
+    }
+
+    /// Returns the duration as `u64`, which JSON logs write as a number; they would not for `u128`.
+    fn took_ms(&self) -> u64 {
+        u64::try_from(self.took().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+impl AccountEntry {
+    /// Logs that a token was rejected long before its end, so another server has retired it, and how to prevent
+    /// that.
+    pub(super) fn log_foreign_refresh(&self, left: Duration) {
+        let advice = match self.account.mode() {
+            _ if matches!(self.account.platform(), Platform::Work { .. }) => {
+                "the app's secret was reset, or WeCom ended the token early"
+            }
+            TokenMode::Classic => {
+                "another server fetches tokens of this app: let it ask this one, or set token_mode = \"stable\""
+            }
+            TokenMode::Stable => {
+                "another server forces refreshes of this app's stable token, or its secret was reset"
+            }
+        };
+        warn!(
+            account = self.name,
+            seconds_left = left.as_secs(),
+            advice,
+            "access token rejected long before its end"
+        );
     }
 }
 
@@ -299,13 +370,13 @@ mod tests {
     }
 
     fn admitted(
-        flood: &Flood,
+        throttle: &Throttle,
         what: &'static str,
         accounts: std::ops::Range<usize>,
         seconds: u64,
     ) -> usize {
         let admits = |n: &usize| {
-            flood.admits(
+            throttle.admits(
                 Topic::of_line(what),
                 &format!("a{n}"),
                 Advice::default,
@@ -317,23 +388,23 @@ mod tests {
 
     #[test]
     fn the_first_ten_accounts_are_told_in_full_and_the_others_once_a_minute() {
-        let flood = Flood::default();
-        assert_eq!(admitted(&flood, BUSY, 0..10_000, 0), 10);
+        let throttle = Throttle::default();
+        assert_eq!(admitted(&throttle, BUSY, 0..10_000, 0), 10);
         assert_eq!(
-            admitted(&flood, BUSY, 0..10_000, 30),
+            admitted(&throttle, BUSY, 0..10_000, 30),
             10,
             "the same ten again"
         );
-        assert_eq!(flood.due(at(59)), []);
-        let due = flood.due(at(60));
+        assert_eq!(throttle.due(at(59)), []);
+        let due = throttle.due(at(60));
         assert_eq!(
             (due.len(), due[0].accounts, due[0].examples.join(" ")),
             (1, 9_990, "a10 a11 a12".to_owned())
         );
-        assert_eq!(flood.due(at(61)), [], "once");
-        assert_eq!(admitted(&flood, BUSY, 5_000..5_005, 70), 0);
+        assert_eq!(throttle.due(at(61)), [], "once");
+        assert_eq!(admitted(&throttle, BUSY, 5_000..5_005, 70), 0);
         assert_eq!(
-            flood.due(at(130))[0].accounts,
+            throttle.due(at(130))[0].accounts,
             5,
             "only those that were met since"
         );
@@ -341,41 +412,41 @@ mod tests {
 
     #[test]
     fn another_cause_is_told_in_full_in_the_middle_of_a_flood() {
-        let flood = Flood::default();
-        admitted(&flood, BUSY, 0..10_000, 0);
-        assert_eq!(admitted(&flood, "another", 42..43, 1), 1);
-        assert_eq!(admitted(&flood, "another", 100..200, 1), 9);
+        let throttle = Throttle::default();
+        admitted(&throttle, BUSY, 0..10_000, 0);
+        assert_eq!(admitted(&throttle, "another", 42..43, 1), 1);
+        assert_eq!(admitted(&throttle, "another", 100..200, 1), 9);
     }
 
     #[test]
     fn an_account_that_is_well_again_makes_room_for_another() {
-        let flood = Flood::default();
-        admitted(&flood, BUSY, 0..10, 0);
-        assert_eq!(admitted(&flood, BUSY, 10..11, 1), 0);
-        flood.healed("a3");
-        assert_eq!(admitted(&flood, BUSY, 11..13, 1), 1);
+        let throttle = Throttle::default();
+        admitted(&throttle, BUSY, 0..10, 0);
+        assert_eq!(admitted(&throttle, BUSY, 10..11, 1), 0);
+        throttle.recovered("a3");
+        assert_eq!(admitted(&throttle, BUSY, 11..13, 1), 1);
     }
 
     #[test]
     fn what_was_not_met_for_ten_minutes_is_news_again_and_takes_no_memory() {
-        let flood = Flood::default();
-        admitted(&flood, BUSY, 0..20, 0);
-        assert_eq!(flood.due(at(60)).len(), 1);
-        assert_eq!(flood.due(at(600)), []);
-        assert!(flood.0.lock().unwrap().is_empty());
-        assert_eq!(admitted(&flood, BUSY, 15..16, 601), 1);
+        let throttle = Throttle::default();
+        admitted(&throttle, BUSY, 0..20, 0);
+        assert_eq!(throttle.due(at(60)).len(), 1);
+        assert_eq!(throttle.due(at(600)), []);
+        assert!(throttle.0.lock().unwrap().is_empty());
+        assert_eq!(admitted(&throttle, BUSY, 15..16, 601), 1);
     }
 
     #[test]
     fn causes_without_end_are_told_and_not_kept() {
-        let flood = Flood::default();
+        let throttle = Throttle::default();
         for n in 0..2 * MOST_TOPICS {
             let topic = Topic {
                 code: n.to_string(),
                 ..Topic::of_line(BUSY)
             };
-            assert!(flood.admits(topic, "a", Advice::default, at(0)));
+            assert!(throttle.admits(topic, "a", Advice::default, at(0)));
         }
-        assert_eq!(flood.0.lock().unwrap().len(), MOST_TOPICS);
+        assert_eq!(throttle.0.lock().unwrap().len(), MOST_TOPICS);
     }
 }

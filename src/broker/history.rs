@@ -5,13 +5,10 @@
 //! failures of the same kind share one entry, so a night of failures does not displace the day before.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::Duration;
 
-use super::refresh::Flight;
 use crate::clock::UnixTime;
-use crate::credential::Credential;
-use crate::error::{Class, Error, UpstreamError};
+use crate::error::{Class, UpstreamError};
 
 /// How a refresh ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -21,7 +18,7 @@ pub enum RefreshOutcome {
     /// WeChat returned the same value again.
     Repeated,
     /// The store had a newer value, from a peer node or from this process before its restart.
-    Taken,
+    FromStore,
     /// It failed, with this class of error.
     Failed(Class),
 }
@@ -68,7 +65,7 @@ impl RefreshOutcome {
         match self {
             Self::Fetched => "fetched",
             Self::Repeated => "repeated",
-            Self::Taken => "from_store",
+            Self::FromStore => "from_store",
             Self::Failed(class) => class.as_str(),
         }
     }
@@ -153,45 +150,6 @@ impl From<&Entry> for Refresh {
     }
 }
 
-/// The state before a refresh, needed to record its result.
-pub(super) struct Departure {
-    uptime: Duration,
-    had: Option<Arc<Credential>>,
-}
-
-impl Flight {
-    pub(super) fn depart(&self) -> Departure {
-        Departure {
-            uptime: self.broker.inner.clock.uptime(),
-            had: self.slot.lock().last.clone(),
-        }
-    }
-
-    /// Records the result. A refresh that the rate limit refused is not recorded.
-    pub(super) fn arrive(&self, departure: &Departure, outcome: &Result<Arc<Credential>, Error>) {
-        let clock = &self.broker.inner.clock;
-        let (now, took) = (clock.now(), clock.uptime().saturating_sub(departure.uptime));
-        let mut state = self.slot.lock();
-        let refresh = match outcome {
-            Ok(credential) => {
-                let same = departure
-                    .had
-                    .as_ref()
-                    .is_some_and(|had| had.value == credential.value);
-                let outcome = match () {
-                    () if same => RefreshOutcome::Repeated,
-                    () if state.dated_here => RefreshOutcome::Fetched,
-                    () => RefreshOutcome::Taken,
-                };
-                Refresh::success(now, outcome, took, credential.expires_at)
-            }
-            Err(Error::Upstream { error, .. }) => Refresh::failure(now, took, error),
-            Err(_) => return,
-        };
-        state.history.add(&refresh);
-    }
-}
-
 impl Refresh {
     pub(super) fn success(
         at: UnixTime,
@@ -210,7 +168,7 @@ impl Refresh {
         }
     }
 
-    fn failure(at: UnixTime, took: Duration, error: &UpstreamError) -> Self {
+    pub(super) fn failure(at: UnixTime, took: Duration, error: &UpstreamError) -> Self {
         let outcome = RefreshOutcome::Failed(error.class());
         Self {
             at,

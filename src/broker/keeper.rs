@@ -3,20 +3,23 @@
 //! [`Broker::tend`] is one step; [`Broker::keep_fresh`] is the loop. A failure causes a delay and never
 //! ends the loop.
 
-use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
+use tracing::warn;
 
-use super::quota::QuotaLedger;
-use super::refresh::{Decision, land};
+use super::call::CLOCK_TOLERANCE;
+use super::limits::QuotaReads;
+use super::refresh::{Decision, wait};
 use super::slot::{Outcome, Reason, Slot};
 use super::sync::Sync;
 use super::{AccountEntry, Broker};
-use crate::clock::Moment;
+use crate::clock::{Moment, UnixTime};
 use crate::credential::{Credential, Freshness};
 use crate::error::Error;
+use crate::upstream::endpoint;
 
 /// The state of the keeper: permits for its own refreshes, the signal that one ended, and what it knows of
 /// the clock.
@@ -30,7 +33,7 @@ pub(super) struct Pace {
     /// set back.
     pub(super) wall_behind: AtomicU64,
     pub(super) sync: Sync,
-    pub(super) ledger: QuotaLedger,
+    pub(super) quota_reads: QuotaReads,
 }
 
 impl Default for Pace {
@@ -42,7 +45,7 @@ impl Default for Pace {
             wall_ahead: Mutex::default(),
             wall_behind: AtomicU64::default(),
             sync: Sync::default(),
-            ledger: QuotaLedger::default(),
+            quota_reads: QuotaReads::default(),
         }
     }
 }
@@ -50,22 +53,22 @@ impl Default for Pace {
 impl Broker {
     /// Keeps every account's credentials fresh until the future is dropped. Spawn it once per process.
     pub async fn keep_fresh(self) {
-        self.look_around().await;
+        self.run_checks().await;
         // A separate loop, so that a slow store does not delay refreshes.
-        let looking = async {
+        let checks = async {
             loop {
                 tokio::time::sleep(TICK).await;
-                self.look_around().await;
+                self.run_checks().await;
             }
         };
-        tokio::join!(self.keep_renewing(), looking);
+        tokio::join!(self.refresh_due(), checks);
     }
 
-    async fn keep_renewing(&self) {
+    async fn refresh_due(&self) {
         loop {
             // One scan serves many refreshes, so ten thousand cold accounts are not scanned ten thousand
             // times.
-            for (member, slot) in self.due() {
+            for (entry, slot) in self.due() {
                 let free = self
                     .inner
                     .keeper
@@ -75,10 +78,10 @@ impl Broker {
                     .await
                     .expect("it is never closed");
                 self.inner.counts.keeper_looked(self.inner.clock.uptime());
-                if let Some(flight) = self.start_if_due(&member, &slot) {
+                if let Some(flight) = self.start_if_due(&entry, &slot) {
                     self.inner
                         .runtime
-                        .spawn(self.clone().see_home(member, slot, flight, free));
+                        .spawn(self.clone().wait_and_release(entry, slot, flight, free));
                 }
             }
             tokio::select! {
@@ -92,14 +95,14 @@ impl Broker {
     /// refreshes, waits for them, and returns their results. At most 16 refreshes run at a time, so that
     /// ten thousand cold accounts do not all call WeChat in the same second.
     pub async fn tend(&self) -> Vec<Result<Arc<Credential>, Error>> {
-        self.look_around().await;
+        self.run_checks().await;
         let mut started = Vec::new();
-        for (member, slot) in self.due() {
+        for (entry, slot) in self.due() {
             let Ok(free) = self.inner.keeper.free.clone().try_acquire_owned() else {
                 break;
             };
-            if let Some(flight) = self.start_if_due(&member, &slot) {
-                started.push(self.clone().see_home(member, slot, flight, free));
+            if let Some(flight) = self.start_if_due(&entry, &slot) {
+                started.push(self.clone().wait_and_release(entry, slot, flight, free));
             }
         }
         let mut outcomes = Vec::new();
@@ -109,22 +112,126 @@ impl Broker {
         outcomes
     }
 
-    async fn look_around(&self) {
-        self.sum_up();
+    async fn run_checks(&self) {
+        self.log_summaries();
         self.notice_clock().await;
         self.catch_up().await;
-        self.look_into_ledger().await;
-        self.meet_peers().await;
+        self.read_calls().await;
+        self.announce().await;
     }
 
-    async fn see_home(
+    /// Counts a jump of the wall clock since the last step. After a jump, corrects the dates here and in
+    /// the store, where a restart or a peer node would trust them.
+    pub(super) async fn notice_clock(&self) {
+        let clock = &self.inner.clock;
+        let ahead = clock.wall().0.saturating_sub(clock.uptime().as_secs());
+        let before = self
+            .inner
+            .keeper
+            .wall_ahead
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .replace(ahead);
+        let Some(before) =
+            before.filter(|before| before.abs_diff(ahead) > CLOCK_TOLERANCE.as_secs())
+        else {
+            return;
+        };
+        self.inner
+            .keeper
+            .clock_jumps
+            .fetch_add(1, Ordering::Relaxed);
+        let (seconds, direction) = (
+            before.abs_diff(ahead),
+            if ahead > before { "ahead" } else { "back" },
+        );
+        warn!(
+            seconds,
+            direction, "clock jumped: it was set, or the machine slept"
+        );
+        let behind = Some(clock.now().since(clock.wall()))
+            .filter(|behind| *behind > CLOCK_TOLERANCE)
+            .unwrap_or_default();
+        self.inner
+            .keeper
+            .wall_behind
+            .store(behind.as_secs(), Ordering::Relaxed);
+        if ahead < before {
+            self.end_waits_of_wrong_clock().await;
+        }
+        let corrected = self.slots().into_iter().filter_map(|slot| {
+            self.correct_dates(&slot)
+                .map(|corrected| (slot.key.clone(), corrected))
+        });
+        self.save_all(corrected.collect()).await;
+    }
+
+    /// Ends the waits of a clock that was ahead and has been set back. Their end times would be wrong by as
+    /// much as the clock was. This includes blocks in the store; if a block was correct, the next call
+    /// records it again.
+    async fn end_waits_of_wrong_clock(&self) {
+        let (accounts, now) = (self.inner.accounts.load_full(), self.inner.clock.now());
+        for entry in accounts.all() {
+            for slot in entry.slots().filter(|slot| slot.clock_was_set_back(now)) {
+                let (_, endpoint) = endpoint(&entry.account, slot.key.kind);
+                if let Err(error) = self
+                    .inner
+                    .store
+                    .set_block(&slot.key.app, endpoint, now, now)
+                    .await
+                {
+                    self.log_store_error(
+                        &entry.name,
+                        &error,
+                        "exhausted quota could not be stored",
+                    );
+                }
+            }
+        }
+    }
+
+    /// Corrects the dates of a slot after a clock jump. Returns the credential to store, if any.
+    fn correct_dates(&self, slot: &Arc<Slot>) -> Option<Arc<Credential>> {
+        let shortened = self.shorten(slot);
+        if self.inner.keeper.wall_behind.load(Ordering::Relaxed) == 0 {
+            return shortened;
+        }
+        let mut state = slot.lock();
+        let last = state
+            .last
+            .clone()
+            .filter(|last| self.is_usable(slot, last))?;
+        state.adjusted = true;
+        Some(last)
+    }
+
+    /// Shortens a life that ends later than the uptime allows.
+    fn shorten(&self, slot: &Arc<Slot>) -> Option<Arc<Credential>> {
+        let mut state = slot.lock();
+        let (last, end) = (state.last.clone()?, state.end_by_uptime(&self.inner.clock)?);
+        if last.expires_at.since(end) <= CLOCK_TOLERANCE {
+            return None;
+        }
+        let issued_at = UnixTime(end.0.saturating_sub(last.life().as_secs()));
+        let corrected = Arc::new(Credential {
+            issued_at,
+            expires_at: end,
+            ..(*last).clone()
+        });
+        state.last = Some(corrected.clone());
+        state.adjusted = false;
+        self.publish(slot, &state);
+        Some(corrected)
+    }
+
+    async fn wait_and_release(
         self,
-        member: Arc<AccountEntry>,
+        entry: Arc<AccountEntry>,
         slot: Arc<Slot>,
         flight: watch::Receiver<Outcome>,
         free: OwnedSemaphorePermit,
     ) -> Result<Arc<Credential>, Error> {
-        let outcome = land(flight, &member, slot.key.kind).await;
+        let outcome = wait(flight, &entry, slot.key.kind).await;
         drop(free);
         self.inner.keeper.ended.notify_one();
         outcome
@@ -133,41 +240,41 @@ impl Broker {
     /// Returns the due slots, parents first, since a ticket needs its token anyway. Reads the clock once
     /// and compares two numbers per slot; takes a slot's lock only if these say that it may be due.
     fn due(&self) -> Vec<(Arc<AccountEntry>, Arc<Slot>)> {
-        let (members, at) = (self.inner.members.load(), self.inner.clock.moment());
+        let (accounts, at) = (self.inner.accounts.load(), self.inner.clock.moment());
         self.inner.counts.keeper_looked(at.uptime);
-        let slots = members
+        let slots = accounts
             .all()
-            .flat_map(|member| member.slots.iter().map(move |slot| (member, slot)));
-        let due = slots.filter(|(member, slot)| slot.is_wanted() && self.is_due(member, slot, &at));
-        due.map(|(member, slot)| (member.clone(), slot.clone()))
+            .flat_map(|entry| entry.slots().map(move |slot| (entry, slot)));
+        let due = slots.filter(|(entry, slot)| slot.is_wanted() && self.is_due(entry, slot, &at));
+        due.map(|(entry, slot)| (entry.clone(), slot.clone()))
             .collect()
     }
 
-    fn is_due(&self, member: &AccountEntry, slot: &Slot, at: &Moment) -> bool {
+    fn is_due(&self, entry: &AccountEntry, slot: &Slot, at: &Moment) -> bool {
         let freshness = match &*self.current(slot, at) {
             Some(current) => current.freshness(at),
             None => Freshness::Expired,
         };
         if freshness == Freshness::Fresh {
-            return slot.owes(at.now);
+            return slot.must_retry(at.now);
         }
         let mut state = slot.lock();
         if freshness == Freshness::Expired {
-            self.tell_end(&member.name, slot, &mut state, at.now);
+            self.log_end(&entry.name, slot, &mut state, at.now);
         }
         !state.is_busy(at.now)
     }
 
     fn start_if_due(
         &self,
-        member: &Arc<AccountEntry>,
+        entry: &Arc<AccountEntry>,
         slot: &Arc<Slot>,
     ) -> Option<watch::Receiver<Outcome>> {
         let at = self.inner.clock.moment();
-        if !self.is_due(member, slot, &at) {
+        if !self.is_due(entry, slot, &at) {
             return None;
         }
-        let owed = slot.lock().owed(at.now);
+        let retry = slot.lock().retry_reason(at.now);
         let ordinary = || {
             if self.current_credential(slot).is_some() {
                 Reason::Due
@@ -175,13 +282,13 @@ impl Broker {
                 Reason::Missing
             }
         };
-        match self.board(member, slot, owed.unwrap_or_else(ordinary)) {
-            Decision::Flight(flight) => Some(flight),
+        match self.join_or_start(entry, slot, retry.unwrap_or_else(ordinary)) {
+            Decision::Wait(flight) => Some(flight),
             Decision::Current(_) => {
-                slot.lock().settle();
+                slot.lock().drop_retry();
                 None
             }
-            Decision::Cooling(_) => None,
+            Decision::Refused(_) => None,
         }
     }
 }

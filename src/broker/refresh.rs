@@ -1,18 +1,17 @@
-//! Obtains a new credential: one flight per slot, in a task of its own. The store is asked before the
-//! upstream, and a rejected parent token is refreshed once.
+//! Obtains a new credential: one flight per slot, in a task of its own.
 //!
-//! Start reading at [`Broker::refresh`], which joins or starts a flight; [`Flight::run`] is the flight.
+//! [`Broker::refresh`] joins or starts a flight. [`Flight::run`] is the flight: load → parent → lease →
+//! limit → call → date → store → publish → report. Each stage returns its result; only `report` acts on it.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tracing::{debug, warn};
+use tracing::debug;
 
+use super::call::Dates;
 use super::slot::{Outcome, Reason, Slot};
-use super::stats::{self, outcome_of};
-use super::{AccountEntry, Broker};
-use crate::account::{Platform, TokenMode};
+use super::{AccountEntry, Broker, stats};
 use crate::clock::UnixTime;
 use crate::credential::{Credential, Freshness, Kind, LEAD, Secret};
 use crate::error::{Error, Failure, UpstreamError};
@@ -23,148 +22,118 @@ impl Broker {
     /// abort the refresh.
     pub(super) async fn refresh(
         &self,
-        member: &Arc<AccountEntry>,
+        entry: &Arc<AccountEntry>,
         slot: &Arc<Slot>,
-        why: Reason,
+        reason: Reason,
     ) -> Result<Arc<Credential>, Error> {
-        match self.board(member, slot, why) {
+        match self.join_or_start(entry, slot, reason) {
             Decision::Current(credential) => Ok(credential),
-            Decision::Cooling(error) => Err(error),
-            Decision::Flight(flight) => land(flight, member, slot.key.kind).await,
+            Decision::Refused(error) => Err(error),
+            Decision::Wait(flight) => wait(flight, entry, slot.key.kind).await,
         }
     }
 
     /// Decides under the slot's lock whether to start a refresh. Checks the value again there, since it may
     /// have arrived meanwhile.
-    pub(super) fn board(
+    pub(super) fn join_or_start(
         &self,
-        member: &Arc<AccountEntry>,
+        entry: &Arc<AccountEntry>,
         slot: &Arc<Slot>,
-        why: Reason,
+        reason: Reason,
     ) -> Decision {
         let now = self.inner.clock.now();
         let mut state = slot.lock();
-        let living = self.current_credential(slot);
-        if let Some(living) = living.as_ref().filter(|living| match &why {
+        let current = self.current_credential(slot);
+        if let Some(current) = current.as_ref().filter(|current| match &reason {
             Reason::Missing => true,
-            Reason::Due => self.freshness(slot, living) == Freshness::Fresh,
-            Reason::Rejected(bad) => living.value != *bad,
-            Reason::Asked => false,
+            Reason::Due => self.freshness(slot, current) == Freshness::Fresh,
+            Reason::Rejected(bad) => current.value != *bad,
+            Reason::RefreshNow => false,
         }) {
-            return Decision::Current(living.clone());
+            return Decision::Current(current.clone());
         }
         if let Some(flight) = &state.flight {
-            return Decision::Flight(flight.clone());
+            return Decision::Wait(flight.clone());
         }
-        if let Some(failure) = state
-            .cooldown(now)
-            .filter(|failure| !(matches!(why, Reason::Asked) && failure.may_be_cut_short()))
-        {
-            return Decision::Cooling(failure.as_error(&member.name, living.is_some(), now));
+        let failure = state.cooldown(now);
+        if let Some(failure) = failure.filter(|failure| !failure.is_overridden_by(&reason)) {
+            return Decision::Refused(failure.as_error(&entry.name, current.is_some(), now));
         }
-        if let Reason::Asked = &why {
-            if let Some(retry_after) = state.ration(now) {
-                return Decision::Cooling(Error::Rationed {
-                    account: member.name.clone(),
+        if reason.is_on_demand() {
+            if let Some(retry_after) = state.rate_limited_for(now) {
+                if matches!(reason, Reason::Rejected(_)) {
+                    slot.counts.count(stats::Outcome::RateLimited);
+                }
+                return Decision::Refused(Error::RateLimited {
+                    account: entry.name.clone(),
                     kind: slot.key.kind,
                     retry_after,
                 });
             }
-            state.renewed_on_demand = Some(now);
+            state.refreshed_on_demand = Some(now);
         }
-        if let Reason::Rejected(bad) = &why {
-            if let Some(retry_after) = state.ration(now) {
-                slot.counts.count(stats::Outcome::Rationed);
-                return Decision::Cooling(Error::Rationed {
-                    account: member.name.clone(),
-                    kind: slot.key.kind,
-                    retry_after,
-                });
-            }
-            state.renewed_on_demand = Some(now);
+        if let Reason::Rejected(bad) = &reason {
             // Logged once per value, however often its refresh has to be tried.
-            let is_news = state
-                .refused
-                .replace(bad.clone())
-                .is_none_or(|told| told != *bad)
-                && slot.key.kind == Kind::AccessToken;
-            if let Some(refused) = living.filter(|living| is_news && living.remaining(now) > LEAD) {
+            let before = state.rejected.replace(bad.clone());
+            let is_news = before.is_none_or(|before| before != *bad);
+            if is_news
+                && slot.key.kind == Kind::AccessToken
+                && let Some(left) = current.map(|current| current.remaining(now))
+                && left > LEAD
+            {
                 state.foreign_refreshes += 1;
-                warn_of_foreign_refresh(member, refused.remaining(now));
+                entry.log_foreign_refresh(left);
             }
         }
-        let (land, flight) = watch::channel(None);
+        let (outcome, flight) = watch::channel(None);
+        let had = state.last.clone();
         state.flight = Some(flight.clone());
-        let begun = self.inner.clock.uptime();
-        let flying = Flight {
+        let started = Flight {
             broker: self.clone(),
-            member: member.clone(),
+            entry: entry.clone(),
             slot: slot.clone(),
-            why,
-            begun,
-            land,
+            reason,
+            began: self.inner.clock.uptime(),
+            had,
+            outcome,
         };
-        self.inner.runtime.spawn(flying.run());
-        Decision::Flight(flight)
+        self.inner.runtime.spawn(started.run());
+        Decision::Wait(flight)
     }
 
     /// Compare-and-refresh: see [`Broker::reject`].
-    pub(super) async fn renew_if_current(
+    pub(super) async fn refresh_if_current(
         &self,
-        member: &Arc<AccountEntry>,
+        entry: &Arc<AccountEntry>,
         slot: &Arc<Slot>,
         bad: &Secret,
     ) -> Result<Arc<Credential>, Error> {
-        let renewed = self
-            .refresh(member, slot, Reason::Rejected(bad.clone()))
-            .await?;
-        if renewed.value != *bad {
-            return Ok(renewed);
+        let reason = || Reason::Rejected(bad.clone());
+        let refreshed = self.refresh(entry, slot, reason()).await?;
+        if refreshed.value != *bad {
+            return Ok(refreshed);
         }
         // The call joined a refresh that had started for another reason and brought the rejected value
         // again. Starts one of its own, once.
-        self.refresh(member, slot, Reason::Rejected(bad.clone()))
-            .await
+        self.refresh(entry, slot, reason()).await
     }
-}
-
-/// Logs that a token was rejected long before its end, so another server has retired it, and how to prevent
-/// that.
-fn warn_of_foreign_refresh(member: &AccountEntry, left: Duration) {
-    let advice = match member.account.mode() {
-        _ if matches!(member.account.platform(), Platform::Work { .. }) => {
-            "the app's secret was reset, or WeCom ended the token early"
-        }
-        TokenMode::Classic => {
-            "another server fetches tokens of this app: let it ask this one, or set token_mode = \"stable\""
-        }
-        TokenMode::Stable => {
-            "another server forces refreshes of this app's stable token, or its secret was reset"
-        }
-    };
-    warn!(
-        account = member.name,
-        seconds_left = left.as_secs(),
-        advice,
-        "access token rejected long before its end"
-    );
 }
 
 /// The result of asking for a refresh.
 pub(super) enum Decision {
     Current(Arc<Credential>),
-    Cooling(Error),
-    Flight(watch::Receiver<Outcome>),
+    Refused(Error),
+    Wait(watch::Receiver<Outcome>),
 }
 
 /// Waits for a flight to end. It ends without an outcome only if its task was killed with the runtime.
-pub(super) async fn land(
+pub(super) async fn wait(
     mut flight: watch::Receiver<Outcome>,
-    member: &AccountEntry,
+    entry: &AccountEntry,
     kind: Kind,
 ) -> Result<Arc<Credential>, Error> {
     let interrupted = || Error::Interrupted {
-        account: member.name.clone(),
+        account: entry.name.clone(),
         kind,
     };
     let outcome = flight
@@ -177,18 +146,47 @@ pub(super) async fn land(
 /// One refresh of one credential.
 pub(super) struct Flight {
     pub(super) broker: Broker,
-    pub(super) member: Arc<AccountEntry>,
+    pub(super) entry: Arc<AccountEntry>,
     pub(super) slot: Arc<Slot>,
-    pub(super) why: Reason,
+    pub(super) reason: Reason,
     /// In uptime.
-    pub(super) begun: Duration,
-    land: watch::Sender<Outcome>,
+    pub(super) began: Duration,
+    /// The last value before the refresh.
+    pub(super) had: Option<Arc<Credential>>,
+    outcome: watch::Sender<Outcome>,
+}
+
+/// A value that a refresh made current.
+pub(super) struct Published {
+    pub(super) credential: Arc<Credential>,
+    /// Whether the store had it.
+    pub(super) is_from_store: bool,
+    /// How long to wait before the next call, if WeChat's values live for seconds.
+    pub(super) pause: Option<Duration>,
+}
+
+/// Why a refresh brought no value.
+pub(super) enum Failed {
+    /// WeChat returned none.
+    Call(UpstreamError),
+    /// The token that the call needs could not be obtained.
+    Parent(Error),
+    /// The store failed, and the current value is good enough until this time.
+    Store(UpstreamError, UnixTime),
+    /// The rate limit for refreshes on request.
+    RateLimited(Error),
+}
+
+/// Whether this node may call now.
+enum Turn {
+    Ours(Option<Lease>),
+    Found(Arc<Credential>),
 }
 
 /// Removes the flight from its slot however it ends, including by a panic.
-struct Landing<'a>(&'a Slot);
+struct FlightGuard<'a>(&'a Slot);
 
-impl Drop for Landing<'_> {
+impl Drop for FlightGuard<'_> {
     fn drop(&mut self) {
         self.0.lock().flight = None;
     }
@@ -196,125 +194,98 @@ impl Drop for Landing<'_> {
 
 impl Flight {
     async fn run(self) {
-        let landing = Landing(&self.slot);
-        let departure = self.depart();
-        let outcome = self.fetch().await;
-        self.arrive(&departure, &outcome);
-        drop(landing);
-        self.land.send_replace(Some(outcome));
+        let guard = FlightGuard(&self.slot);
+        let result = self.refresh().await;
+        let outcome = self.report(result);
+        drop(guard);
+        self.outcome.send_replace(Some(outcome));
     }
 
-    async fn fetch(&self) -> Result<Arc<Credential>, Error> {
-        if let Some(found) = self.look_in_store().await {
-            return Ok(found);
+    async fn refresh(&self) -> Result<Published, Failed> {
+        if let Some(stored) = self.load().await {
+            return Ok(self.publish(stored, None));
         }
         // The parent comes first: a lease is short and should cover only this credential's own call.
-        let token = match self.slot.key.kind.parent() {
-            Some(parent) => Some(self.parent(parent).await?),
-            None => None,
-        };
-        let lease = match self.lease().await {
-            Turn::Ours(lease) => lease,
-            Turn::Found(credential) => return Ok(credential),
-            Turn::Wait(error, latest) => return Err(self.wait_for_store(error, latest)),
-        };
-        // The rate limit is checked only by the node that is about to call; the others find the result in
-        // the store.
-        let outcome = match self.ration().await {
-            Ok(()) => self.call(token).await,
-            Err(rationed) => {
-                outcome_of(&rationed)
-                    .into_iter()
-                    .for_each(|outcome| self.slot.counts.count(outcome));
-                let wait = rationed.retry_after().unwrap_or_default();
-                self.slot
-                    .lock()
-                    .put_off(self.broker.inner.clock.now().plus(wait));
-                Err(rationed)
+        let parent = self.parent().await.map_err(Failed::Parent)?;
+        match self.lease().await? {
+            Turn::Found(stored) => Ok(self.publish(stored, None)),
+            Turn::Ours(lease) => {
+                let result = self.fetch(parent).await;
+                self.release(lease).await;
+                result
             }
-        };
-        if let Some(lease) = lease
-            && let Err(error) = self.broker.inner.store.release(lease).await
-        {
-            debug!(%error, "lease could not be released: it expires by itself");
         }
-        outcome
     }
 
-    async fn parent(&self, kind: Kind) -> Result<Arc<Credential>, Error> {
-        let slot = self.member.slot(kind)?;
-        let parent = match self.broker.current_credential(slot) {
-            Some(living) => Ok(living),
-            None => {
-                Box::pin(
-                    self.broker
-                        .refresh(&self.member, slot, self.why_the_parent()),
-                )
-                .await
-            }
-        };
-        parent.inspect_err(|error| self.share_cooldown(error))
-    }
-
-    /// Applies the parent's cooldown: without its parent this credential cannot be fetched, so callers are
-    /// answered from memory until the parent is tried again.
-    fn share_cooldown(&self, error: &Error) {
-        self.slot.counts.count(stats::Outcome::NoToken);
-        if let Error::Upstream {
-            error,
-            kind,
-            retry_at,
-            ..
-        } = error
-        {
-            let mut state = self.slot.lock();
-            self.enter(&mut state, error.clone(), *kind, Some(*retry_at));
+    /// Calls WeChat. The limit is checked only by the node that is about to call; the others find the
+    /// result in the store.
+    async fn fetch(&self, parent: Option<Arc<Credential>>) -> Result<Published, Failed> {
+        self.limit().await.map_err(Failed::RateLimited)?;
+        let sent_at = self.broker.inner.clock.now_millis();
+        let issued = self.call(parent.as_deref()).await;
+        let dated = issued.and_then(|issued| self.date(issued, sent_at));
+        if let Err(error) = &dated {
+            self.distrust_after(error).await;
         }
+        let (credential, dates) = dated.map_err(Failed::Call)?;
+        let (credential, dates) = self.store(credential, dates).await;
+        Ok(self.publish(Arc::new(credential), Some(dates)))
     }
 
     /// Returns the credential that a peer node, or this process before its restart, has stored, if it
     /// satisfies the reason of this refresh.
-    async fn look_in_store(&self) -> Option<Arc<Credential>> {
-        let stored = match self.broker.inner.store.load(&self.slot.key).await {
+    async fn load(&self) -> Option<Arc<Credential>> {
+        let broker = &self.broker;
+        let stored = match broker.inner.store.load(&self.slot.key).await {
             Ok(stored) => Arc::new(stored?),
             Err(error) => {
-                self.broker
-                    .complain(&self.member.name, &error, "store could not be read");
+                broker.log_store_error(&self.entry.name, &error, "store could not be read");
                 return None;
             }
         };
-        if self.broker.is_from_the_future(&stored) {
+        if broker.is_from_the_future(&stored) {
             let what = "stored credential ignored: it was issued in the future";
-            self.broker.warn_of(&self.member.name, what);
+            broker.log_warning(&self.entry.name, what);
             return None;
         }
-        let is_news = self
-            .slot
-            .lock()
-            .last
-            .as_ref()
-            .is_none_or(|last| last.generation < stored.generation);
-        self.slot.lock().see(&stored, &self.broker.inner.clock);
-        let freshness = self.broker.freshness(&self.slot, &stored);
-        let wanted = match &self.why {
+        let is_news = {
+            let mut state = self.slot.lock();
+            let last = state.last.as_ref();
+            let is_news = last.is_none_or(|last| last.generation < stored.generation);
+            state.see(&stored, &broker.inner.clock);
+            is_news
+        };
+        let freshness = broker.freshness(&self.slot, &stored);
+        let is_wanted = match &self.reason {
             Reason::Missing => freshness != Freshness::Expired,
             Reason::Due => freshness == Freshness::Fresh,
             Reason::Rejected(bad) => freshness != Freshness::Expired && stored.value != *bad,
-            Reason::Asked => freshness == Freshness::Fresh && is_news,
+            Reason::RefreshNow => freshness == Freshness::Fresh && is_news,
         };
-        if !wanted {
-            return None;
+        is_wanted.then_some(stored)
+    }
+
+    /// Returns the token that a ticket's call needs. An operator's request for a ticket also covers its
+    /// token.
+    async fn parent(&self) -> Result<Option<Arc<Credential>>, Error> {
+        let Some(kind) = self.slot.key.kind.parent() else {
+            return Ok(None);
+        };
+        let slot = self.entry.slot(kind)?;
+        if let Some(current) = self.broker.current_credential(slot) {
+            return Ok(Some(current));
         }
-        self.slot
-            .counts
-            .succeeded(stats::Outcome::FromStore, stored.issued_at);
-        self.say("from_store", &stored, "refreshed from the store");
-        Some(self.admit(stored))
+        let reason = match self.reason {
+            Reason::RefreshNow => Reason::RefreshNow,
+            _ => Reason::Missing,
+        };
+        let refreshed = Box::pin(self.broker.refresh(&self.entry, slot, reason));
+        refreshed.await.map(Some)
     }
 
     /// Obtains the right to call: at once if the store is not shared, otherwise possibly after a peer
     /// node's refresh.
-    async fn lease(&self) -> Turn {
+    async fn lease(&self) -> Result<Turn, Failed> {
         let mut waiting_since = None;
         let turn = self.wait_for_turn(&mut waiting_since).await;
         if let Some(since) = waiting_since {
@@ -324,7 +295,7 @@ impl Flight {
         turn
     }
 
-    async fn wait_for_turn(&self, waiting_since: &mut Option<Duration>) -> Turn {
+    async fn wait_for_turn(&self, waiting_since: &mut Option<Duration>) -> Result<Turn, Failed> {
         let store = &self.broker.inner.store;
         // Long enough for two leases: one whose owner died, and the refresh of the node that got the lease
         // next.
@@ -332,22 +303,20 @@ impl Flight {
         loop {
             match store.lease(&self.slot.key, self.lease_time()).await {
                 // The value may have been stored between the first load and the lease.
-                Ok(Some(lease)) => {
-                    return match self.look_in_store().await {
-                        None => Turn::Ours(Some(lease)),
-                        Some(found) => {
-                            let _ = store.release(lease).await; // on error it expires by itself
-                            Turn::Found(found)
-                        }
-                    };
-                }
-                Ok(None) if polls_left == 0 => return Turn::Ours(None),
+                Ok(Some(lease)) => match self.load().await {
+                    None => return Ok(Turn::Ours(Some(lease))),
+                    Some(found) => {
+                        let _ = store.release(lease).await; // on error it expires by itself
+                        return Ok(Turn::Found(found));
+                    }
+                },
+                Ok(None) if polls_left == 0 => return Ok(Turn::Ours(None)),
                 Ok(None) => {
                     polls_left -= 1;
                     waiting_since.get_or_insert_with(|| self.broker.inner.clock.uptime());
                     tokio::time::sleep(LEASE_POLL).await;
-                    if let Some(found) = self.look_in_store().await {
-                        return Turn::Found(found);
+                    if let Some(found) = self.load().await {
+                        return Ok(Turn::Found(found));
                     }
                 }
                 Err(error) => return self.without_store(&error),
@@ -356,49 +325,32 @@ impl Flight {
     }
 
     /// Decides what to do when the store fails. An error counts as an empty store. But while a value is
-    /// valid, no node has to refresh without the store: most outages are short, every uncoordinated refresh
+    /// served, no node has to refresh without the store: most outages are short, every uncoordinated refresh
     /// is an unnecessary call, and a classic call retires the tokens of the peer nodes. So the refresh
     /// waits until near the end.
-    fn without_store(&self, error: &StoreError) -> Turn {
+    fn without_store(&self, error: &StoreError) -> Result<Turn, Failed> {
         let alone = if self.is_classic_token() {
             CLASSIC_ALONE
         } else {
             ALONE
         };
         let now = self.broker.inner.clock.now();
-        match self
-            .broker
-            .current_credential(&self.slot)
-            .filter(|living| living.remaining(now) > alone)
-        {
-            Some(living) if !matches!(self.why, Reason::Rejected(_)) => Turn::Wait(
-                self.unavailable(error),
-                UnixTime(living.expires_at.0.saturating_sub(alone.as_secs())),
-            ),
-            _ => {
-                self.broker
-                    .complain(&self.member.name, error, "refreshing without the store");
-                Turn::Ours(None)
+        let current = self.broker.current_credential(&self.slot);
+        match current.filter(|current| current.remaining(now) > alone) {
+            Some(current) if !matches!(self.reason, Reason::Rejected(_)) => {
+                let latest = current.expires_at.0.saturating_sub(alone.as_secs());
+                let unavailable = UpstreamError {
+                    endpoint: "the shared store",
+                    failure: Failure::StoreUnreachable(error.to_string()),
+                    ..self.blank()
+                };
+                Err(Failed::Store(unavailable, UnixTime(latest)))
             }
-        }
-    }
-
-    /// Schedules the next try for later, but before the current value ends.
-    fn wait_for_store(&self, error: UpstreamError, latest: UnixTime) -> Error {
-        let waiting = self.keep_in_mind(error, self.slot.key.kind);
-        if let Some(failure) = &mut self.slot.lock().failure {
-            failure.until = failure
-                .until
-                .min(latest.plus(Duration::from_secs(rand::random_range(0..=10))));
-        }
-        waiting
-    }
-
-    fn unavailable(&self, error: &StoreError) -> UpstreamError {
-        UpstreamError {
-            endpoint: "the shared store",
-            failure: Failure::StoreUnreachable(error.to_string()),
-            ..self.blank()
+            _ => {
+                let what = "refreshing without the store";
+                self.broker.log_store_error(&self.entry.name, error, what);
+                Ok(Turn::Ours(None))
+            }
         }
     }
 
@@ -412,72 +364,86 @@ impl Flight {
         self.broker.inner.upstream.timeout() * calls + Duration::from_secs(1)
     }
 
-    /// Stores the value, then admits it: a value is handed out only when a crash can no longer lose it. The
-    /// newer value wins, unless its date comes from a wrong clock.
-    pub(super) async fn keep(&self, mut credential: Credential) -> Arc<Credential> {
-        let key = &self.slot.key;
+    async fn release(&self, lease: Option<Lease>) {
+        let Some(lease) = lease else { return };
+        if let Err(error) = self.broker.inner.store.release(lease).await {
+            debug!(%error, "lease could not be released: it expires by itself");
+        }
+    }
+
+    /// Stores a value before it is published, so that a crash cannot lose a value that was handed out. The
+    /// newer value wins, unless its date comes from a wrong clock. A value whose dates are correct on this
+    /// machine only is not stored.
+    async fn store(&self, mut credential: Credential, dates: Dates) -> (Credential, Dates) {
+        if dates == Dates::Adjusted {
+            return (credential, dates);
+        }
         for _ in 0..2 {
             let shared = self.broker.dated_for_others(&credential);
-            match self.broker.inner.store.save(key, &shared).await {
+            match self.broker.inner.store.save(&self.slot.key, &shared).await {
                 Ok(Saved::Stored) => break,
                 Ok(Saved::Newer(newer)) if self.broker.is_usable(&self.slot, &newer) => {
-                    credential = newer;
-                    break;
+                    let dates = if newer.value == credential.value {
+                        dates
+                    } else {
+                        Dates::Known
+                    };
+                    return (newer, dates);
                 }
                 Ok(Saved::Newer(newer)) => {
                     credential.generation = newer.generation.saturating_add(1);
                 }
                 Err(error) => {
-                    self.broker.complain(
-                        &self.member.name,
-                        &error,
-                        "credential could not be stored: kept in memory",
-                    );
+                    let what = "credential could not be stored: kept in memory";
+                    self.broker.log_store_error(&self.entry.name, &error, what);
                     break;
                 }
             }
         }
-        self.report(&credential);
-        let kept = self.admit(Arc::new(credential));
-        self.slot.lock().adjusted |= self.broker.dated_for_others(&kept) != *kept;
-        kept
+        (credential, dates)
     }
 
-    /// Admits a value whose dates are correct for this machine's clock only.
-    pub(super) fn keep_here(&self, credential: Credential) -> Arc<Credential> {
-        self.report(&credential);
-        let clock = &self.broker.inner.clock;
-        let left = credential.remaining(clock.now());
-        {
-            let mut state = self.slot.lock();
-            state.seen = Some((clock.uptime(), left));
-            state.adjusted = true;
-        }
-        self.admit(Arc::new(credential))
-    }
-
-    /// Makes the value current, unless a newer one is there. From now on the keeper refreshes this
-    /// credential. One that was never fetched, because the account may lack the permission, is fetched only
-    /// on request, so an unauthenticated request cannot add work to the keeper.
-    fn admit(&self, credential: Arc<Credential>) -> Arc<Credential> {
+    /// Makes a value current, unless a newer one is there. `dates` says where the dates of a value of
+    /// WeChat's come from; `None` for one that the store had.
+    ///
+    /// From now on the keeper refreshes this credential. One that was never fetched, because the account
+    /// may lack the permission, is fetched only on request, so an unauthenticated request cannot add work
+    /// to the keeper.
+    fn publish(&self, credential: Arc<Credential>, dates: Option<Dates>) -> Published {
+        let (broker, clock) = (&self.broker, &self.broker.inner.clock);
         self.slot.want();
         let mut state = self.slot.lock();
         if state.failure.take().is_some() {
-            self.broker.inner.flood.healed(&self.member.name);
+            broker.inner.throttle.recovered(&self.entry.name);
         }
         state.refreshes += 1;
-        let kept = state.see(&credential, &self.broker.inner.clock);
-        self.broker.publish(&self.slot, &state);
-        kept
+        if dates == Some(Dates::Adjusted) {
+            state.seen = Some((clock.uptime(), credential.remaining(clock.now())));
+            state.adjusted = true;
+        }
+        let current = state.see(&credential, clock);
+        let mut pause = None;
+        if let Some(dates) = dates {
+            state.adjusted |= broker.dated_for_others(&current) != *current;
+            // WeChat returned the due value again, for example a ticket that has not rotated yet. For now
+            // it is the best there is, and WeChat has just confirmed it.
+            let is_due = broker.freshness(&self.slot, &current) != Freshness::Fresh;
+            if is_due && !state.rotates_at_its_end {
+                let until = clock.now().plus(PAUSE_WITHOUT_NEWS);
+                state.nothing_new_until = Some(until.min(current.expires_at));
+            }
+            if dates == Dates::New && current.value == credential.value {
+                state.dated_here = true;
+                pause = state.pause_after(&current);
+            }
+        }
+        broker.publish(&self.slot, &state);
+        Published {
+            credential: current,
+            is_from_store: dates.is_none(),
+            pause,
+        }
     }
-}
-
-/// Whether this node may call now.
-enum Turn {
-    Ours(Option<Lease>),
-    Found(Arc<Credential>),
-    /// Wait for the store, at most until this time.
-    Wait(UpstreamError, UnixTime),
 }
 
 /// Poll interval while a peer node refreshes.
@@ -489,3 +455,6 @@ const ALONE: Duration = Duration::from_secs(120);
 
 /// Later still for a classic token, because its refresh retires the tokens of the peer nodes.
 const CLASSIC_ALONE: Duration = Duration::from_secs(60);
+
+/// Six to eight tries fit into the lead.
+const PAUSE_WITHOUT_NEWS: Duration = Duration::from_secs(30);

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-#[cfg(feature = "actix")]
-use super::request_stats::AccountTally;
 use super::slot::{Reason, Slot};
+#[cfg(feature = "actix")]
+use super::stats::StatusCounts;
 use super::{AccountEntry, Broker};
+#[cfg(feature = "actix")]
+use crate::account::SafeDomain;
 use crate::account::{Account, Platform};
 use crate::clock::UnixTime;
 use crate::credential::Kind;
@@ -29,7 +31,7 @@ pub(crate) struct ConfigOptions {
 
 /// A JSON answer and the counters of its account.
 #[cfg(feature = "actix")]
-type CountedText = (Vec<u8>, Arc<AccountTally>);
+type CountedText = (Vec<u8>, Arc<StatusCounts>);
 
 impl Broker {
     /// Returns everything that `wx.config` needs for one page, signed now with a new nonce, the wall
@@ -39,7 +41,7 @@ impl Broker {
     /// [`Error::PageNotAllowed`] for a page outside the account's JS safe domains; otherwise as
     /// [`Broker::credential`].
     pub async fn js_config(&self, account: &str, page: &PageUrl) -> Result<JsConfig, Error> {
-        let entry = self.member(account)?;
+        let entry = self.entry(account)?;
         self.signed(&entry, Kind::JsapiTicket, page).await
     }
 
@@ -50,7 +52,7 @@ impl Broker {
     /// [`Error::UnsupportedCredential`] for an account that is not a WeCom app; otherwise as
     /// [`Broker::js_config`].
     pub async fn agent_config(&self, account: &str, page: &PageUrl) -> Result<AgentConfig, Error> {
-        let entry = self.member(account)?;
+        let entry = self.entry(account)?;
         let config = self.signed(&entry, Kind::AgentTicket, page).await?;
         match entry.account.platform() {
             Platform::Work { agent_id } => Ok(AgentConfig::new(config, agent_id)),
@@ -84,11 +86,11 @@ impl Broker {
     /// # Errors
     /// As [`Broker::card_ext`].
     pub async fn choose_card(&self, account: &str, filter: [&str; 3]) -> Result<ChooseCard, Error> {
-        let app_id = self.account(account)?;
+        let entry = self.entry(account)?;
         let ticket = self.credential(account, Kind::CardTicket).await?;
         Ok(ChooseCard::sign(
             &ticket.value,
-            app_id.app_id(),
+            entry.account.app_id(),
             filter,
             &nonce(),
             self.inner.clock.wall(),
@@ -107,8 +109,8 @@ impl Broker {
         page: &PageUrl,
         options: &ConfigOptions,
     ) -> Result<Option<CountedText>, Error> {
-        let accounts = self.inner.members.load();
-        let entry = accounts.named(account)?;
+        let accounts = self.inner.accounts.load();
+        let entry = accounts.find(account)?;
         let slot = entry.slot_for(Kind::JsapiTicket, page)?;
         let at = self.inner.clock.moment();
         let current = self.current(slot, &at);
@@ -116,7 +118,7 @@ impl Broker {
             return Ok(None);
         };
         let text = entry.config_text(&current.signer, page, options, at.wall);
-        Ok(Some((text, entry.tally.clone())))
+        Ok(Some((text, entry.answers.clone())))
     }
 
     /// Refreshes the ticket first, then returns the same text as [`Broker::config_text`].
@@ -130,7 +132,7 @@ impl Broker {
         page: &PageUrl,
         options: &ConfigOptions,
     ) -> Result<Vec<u8>, Error> {
-        let entry = self.member(account)?;
+        let entry = self.entry(account)?;
         let slot = entry.slot_for(Kind::JsapiTicket, page)?;
         let ticket = self.refresh(&entry, slot, Reason::Missing).await?;
         let signer = Signer::new(entry.account.app_id(), ticket.value.clone());
@@ -162,13 +164,28 @@ impl AccountEntry {
     /// Returns the slot whose ticket signs this page.
     fn slot_for(&self, kind: Kind, page: &PageUrl) -> Result<&Arc<Slot>, Error> {
         let slot = self.slot(kind)?;
-        if self.account.allows_page(page.host(), page.path()) {
+        if self.allows(page) {
             return Ok(slot);
         }
         Err(Error::PageNotAllowed {
             account: self.name.clone(),
             host: page.host().to_owned(),
         })
+    }
+
+    #[cfg(feature = "actix")]
+    fn allows(&self, page: &PageUrl) -> bool {
+        self.template().allows(page.host(), page.path())
+    }
+
+    #[cfg(not(feature = "actix"))]
+    fn allows(&self, page: &PageUrl) -> bool {
+        self.account.allows_page(page.host(), page.path())
+    }
+
+    #[cfg(feature = "actix")]
+    fn template(&self) -> &Template {
+        self.template.get_or_init(|| Template::of(&self.account))
     }
 
     #[cfg(feature = "actix")]
@@ -181,10 +198,7 @@ impl AccountEntry {
     ) -> Vec<u8> {
         let warning = page.warning();
         if warning.is_none() && *options == ConfigOptions::default() {
-            let template = self
-                .template
-                .get_or_init(|| Template::new(&blank_config(&self.account)));
-            return template.fill(signer, page.as_str(), time);
+            return self.template().fill(signer, page.as_str(), time);
         }
         let mut config = blank_config(&self.account);
         if let Some(names) = &options.js_api_list {
@@ -222,14 +236,19 @@ fn blank_config(account: &Account) -> JsConfig {
 }
 
 /// The JSON text of a [`JsConfig`] as serde writes it, without timestamp, nonce, signature and URL: the
-/// part that is the same for every page of an account. Kept in one allocation, since most of ten thousand
-/// accounts are not in the CPU cache.
+/// part that is the same for every page of an account. The account's safe domains are kept before it in one
+/// allocation, since most of ten thousand accounts are not in the CPU cache.
 #[cfg(feature = "actix")]
 #[derive(Debug)]
 pub(super) struct Template {
+    /// The safe domains, one a line, then the JSON text.
     text: Box<str>,
+    /// Offset of the JSON text.
+    json_at: usize,
     /// Offsets of timestamp, nonce, signature and URL.
     at: [usize; 4],
+    /// Whether a safe domain covers its subdomains.
+    subdomains: bool,
 }
 
 #[cfg(feature = "actix")]
@@ -252,8 +271,32 @@ impl Template {
         ];
         Self {
             text: text.into(),
+            json_at: 0,
             at,
+            subdomains: false,
         }
+    }
+
+    /// Returns the template of an account's answers without options.
+    fn of(account: &Account) -> Self {
+        let domains = account.safe_domains().iter().map(ToString::to_string);
+        // No page has a line break in its path.
+        let domains = domains.filter(|domain| !domain.contains('\n'));
+        let domains: String = domains.map(|domain| domain + "\n").collect();
+        let (json, json_at) = (Self::new(&blank_config(account)), domains.len());
+        Self {
+            text: (domains + &json.text).into(),
+            json_at,
+            at: json.at.map(|at| json_at + at),
+            subdomains: account.covers_subdomains(),
+        }
+    }
+
+    /// Returns [`Account::allows_page`].
+    fn allows(&self, host: &str, path: &str) -> bool {
+        self.text[..self.json_at]
+            .lines()
+            .any(|domain| SafeDomain::covers(domain, self.subdomains, host, path))
     }
 
     /// Returns the answer for the page at `url`, with a new nonce.
@@ -266,10 +309,10 @@ impl Template {
         let is_escaped = |byte: &u8| (*byte == b'"') | (*byte == b'\\');
         let escapes: usize = url.bytes().map(|byte| usize::from(is_escaped(&byte))).sum();
         let text = self.text.as_bytes();
-        let length =
-            text.len() + seconds.len() + nonce.len() + signature.len() + url.len() + escapes;
+        let mut written = self.json_at;
+        let length = text.len() - written
+            + (seconds.len() + nonce.len() + signature.len() + url.len() + escapes);
         let mut json = Vec::with_capacity(length);
-        let mut written = 0;
         for (at, value) in self.at.into_iter().zip([seconds, &nonce, &signature]) {
             json.extend_from_slice(&text[written..at]);
             json.extend_from_slice(value);
@@ -302,7 +345,7 @@ mod tests {
     /// Fills the template and compares the text with serde's.
     fn agree(account: &Account, url: &str, time: u64) {
         let signer = Signer::new(account.app_id(), "a-ticket");
-        let json = Template::new(&blank_config(account)).fill(&signer, url, UnixTime(time));
+        let json = Template::of(account).fill(&signer, url, UnixTime(time));
         assert_eq!(json.capacity(), json.len());
         let text = String::from_utf8(json).unwrap();
         let read: Value = serde_json::from_str(&text).unwrap();
@@ -317,8 +360,38 @@ mod tests {
         let work = Account::work("ww12ab", 7, "s").open_tag_list(["wx-open-audio"]);
         let odd = Account::official(r#"","timestamp":0,"url":""#, "s")
             .js_api_list([r#""signature":""#, r#"\","url":""#]);
-        for account in [official, work, odd, Account::mini("wx12ab", "s")] {
+        let bound = Account::official("wx12ab", "s")
+            .js_safe_domain("example.com/shop")
+            .unwrap();
+        for account in [official, work, odd, bound, Account::mini("wx12ab", "s")] {
             agree(&account, "https://example.com/p?a=1", 1_767_225_600);
+        }
+    }
+
+    #[test]
+    fn a_template_allows_the_pages_that_its_account_allows() {
+        let domains = ["example.com", "shop.example.org/a", "localhost"];
+        let pages = [
+            ("example.com", "/"),
+            ("www.example.com", "/p"),
+            ("evilexample.com", "/"),
+            ("shop.example.org", "/a/b"),
+            ("shop.example.org", "/ab"),
+            ("localhost", "/"),
+            ("", ""),
+        ];
+        for account in [Account::official("wx1", "s"), Account::work("ww1", 7, "s")] {
+            let bind = |account: Account, domain| account.js_safe_domain(domain).unwrap();
+            let bound = domains.into_iter().fold(account.clone(), bind);
+            for account in [account, bound] {
+                for (host, path) in pages {
+                    assert_eq!(
+                        Template::of(&account).allows(host, path),
+                        account.allows_page(host, path),
+                        "{host}{path}"
+                    );
+                }
+            }
         }
     }
 

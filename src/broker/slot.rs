@@ -28,7 +28,7 @@ pub(super) enum Reason {
     /// A client reported that WeChat rejected this value.
     Rejected(Secret),
     /// An operator requested a refresh.
-    Asked,
+    RefreshNow,
 }
 
 /// The result of a refresh, for all callers that wait for it; `None` while it is running.
@@ -41,8 +41,8 @@ pub(super) struct Slot {
     /// number.
     pub(super) spread: u64,
     wanted: AtomicBool,
-    /// Whether [`Remembered::owed`] may be set. Lets the keeper, which checks every second, skip the lock.
-    may_owe: AtomicBool,
+    /// Whether [`Remembered::pending`] may be set. Lets the keeper, which checks every second, skip the lock.
+    may_retry: AtomicBool,
     pub(super) counts: SlotCounts,
     /// The API keys that were given this access token; empty for tickets.
     pub(super) buyers: Buyers,
@@ -73,9 +73,9 @@ pub(super) struct State {
     /// some minutes after it was replaced.
     pub(super) previous: Option<(Arc<Credential>, UnixTime)>,
     /// When an on-demand refresh was last started.
-    pub(super) renewed_on_demand: Option<UnixTime>,
+    pub(super) refreshed_on_demand: Option<UnixTime>,
     /// The value reported in the last `reject`. Once replaced, it no longer counts as a valid token.
-    pub(super) refused: Option<Secret>,
+    pub(super) rejected: Option<Secret>,
     /// Set when WeChat returned the same value again: the keeper does not call before this time.
     pub(super) nothing_new_until: Option<UnixTime>,
     /// Number of refreshes that brought a value.
@@ -86,7 +86,7 @@ pub(super) struct State {
     /// this app.
     pub(super) foreign_refreshes: u64,
     /// Whether the log already says that the last value ended while its refresh failed.
-    pub(super) end_is_told: bool,
+    pub(super) end_is_logged: bool,
     /// The results of the last refreshes.
     pub(super) history: History,
     /// WeCom repeats the same token until it ends, so an earlier call returns no new one.
@@ -115,13 +115,13 @@ pub(super) struct Remembered {
     /// Number of failures in a row.
     pub(super) failures: u32,
     /// The on-demand refresh that failed, kept until it succeeds: a value that looks fresh may be dead.
-    pub(super) owed: Option<PendingRetry>,
+    pub(super) pending: Option<PendingRetry>,
 }
 
 /// An on-demand refresh that failed. The keeper retries it, however fresh the value looks.
 #[derive(Clone, Debug)]
 pub(super) struct PendingRetry {
-    pub(super) why: Reason,
+    pub(super) reason: Reason,
     /// The earliest time of the retry; the retry also waits for the end of the failure.
     pub(super) from: UnixTime,
 }
@@ -138,7 +138,7 @@ impl Slot {
             key,
             spread: hasher.finish(),
             wanted: AtomicBool::new(kept),
-            may_owe: AtomicBool::new(false),
+            may_retry: AtomicBool::new(false),
             counts: SlotCounts::default(),
             buyers: Buyers::default(),
             view: ArcSwapOption::empty(),
@@ -158,14 +158,15 @@ impl Slot {
     }
 
     /// Whether the keeper must retry a failed on-demand refresh now.
-    pub(super) fn owes(&self, now: UnixTime) -> bool {
-        if !self.may_owe.load(Ordering::Relaxed) {
+    pub(super) fn must_retry(&self, now: UnixTime) -> bool {
+        if !self.may_retry.load(Ordering::Relaxed) {
             return false;
         }
         let state = self.lock();
-        let owed_from = state.owed_from();
-        self.may_owe.store(owed_from.is_some(), Ordering::Relaxed);
-        state.flight.is_none() && owed_from.is_some_and(|from| from <= now)
+        let retry_from = state.retry_from();
+        self.may_retry
+            .store(retry_from.is_some(), Ordering::Relaxed);
+        state.flight.is_none() && retry_from.is_some_and(|from| from <= now)
     }
 
     /// Records a failed refresh that was started for this reason.
@@ -174,12 +175,12 @@ impl Slot {
         state: &mut State,
         error: Arc<UpstreamError>,
         kind: Kind,
-        why: &Reason,
+        reason: &Reason,
         now: UnixTime,
     ) {
-        state.fail(error, kind, why, now);
-        self.may_owe
-            .store(state.owed_from().is_some(), Ordering::Relaxed);
+        state.fail(error, kind, reason, now);
+        self.may_retry
+            .store(state.retry_from().is_some(), Ordering::Relaxed);
     }
 
     /// See [`State::clock_was_set_back`]. Returns whether the slot was waiting for a spent quota of its
@@ -211,14 +212,27 @@ impl Slot {
     }
 }
 
+impl std::fmt::Debug for Slot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Slot")
+            .field("key", &self.key)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Reason {
+    /// Whether a client or an operator asked for the refresh, so that the rate limit applies.
+    pub(super) fn is_on_demand(&self) -> bool {
+        matches!(self, Self::Rejected(_) | Self::RefreshNow)
+    }
+
     /// Returns the name for the log.
     pub(super) fn as_str(&self) -> &'static str {
         match self {
             Self::Missing => "missing",
             Self::Due => "due",
             Self::Rejected(_) => "rejected",
-            Self::Asked => "refresh_now",
+            Self::RefreshNow => "refresh_now",
         }
     }
 }
@@ -238,7 +252,7 @@ impl State {
             last => {
                 self.seen = Some((clock.uptime(), seen.remaining(now)));
                 self.previous = last.map(|last| (last, now));
-                (self.adjusted, self.dated_here, self.end_is_told) = (false, false, false);
+                (self.adjusted, self.dated_here, self.end_is_logged) = (false, false, false);
                 seen.clone()
             }
         };
@@ -261,7 +275,7 @@ impl State {
 
     /// Records the life of a new value. A life of seconds may be the rest of a longer one, so the value is
     /// served to its end. After two such values in a row, returns how long to wait before the next call.
-    pub(super) fn space_after(&mut self, value: &Credential) -> Option<Duration> {
+    pub(super) fn pause_after(&mut self, value: &Credential) -> Option<Duration> {
         if value.life() >= SHORT_LIFE {
             self.short_lives = 0;
             return None;
@@ -315,20 +329,21 @@ impl State {
     }
 
     /// Returns how long the rate limit still refuses another on-demand refresh.
-    pub(super) fn ration(&self, now: UnixTime) -> Option<Duration> {
-        let left = MIN_DEMAND_GAP.saturating_sub(now.since(self.renewed_on_demand?));
+    pub(super) fn rate_limited_for(&self, now: UnixTime) -> Option<Duration> {
+        let left = MIN_DEMAND_GAP.saturating_sub(now.since(self.refreshed_on_demand?));
         (!left.is_zero()).then_some(left)
     }
 
     /// Records a failure of this slot.
-    fn fail(&mut self, error: Arc<UpstreamError>, kind: Kind, why: &Reason, now: UnixTime) {
+    fn fail(&mut self, error: Arc<UpstreamError>, kind: Kind, reason: &Reason, now: UnixTime) {
         let before = self.failure.take();
         let (failures, since) = before
             .as_ref()
             .map_or((0, now), |failure| (failure.failures, failure.since));
         let failures = failures.saturating_add(1);
         let until = retry_at(error.wait(), failures, now);
-        let owed = PendingRetry::after(why, until, before.and_then(|failure| failure.owed));
+        let pending =
+            PendingRetry::after(reason, until, before.and_then(|failure| failure.pending));
         self.failure = Some(Box::new(Remembered {
             error,
             kind,
@@ -336,55 +351,62 @@ impl State {
             at: now,
             until,
             failures,
-            owed,
+            pending,
         }));
     }
 
     /// Returns when the keeper may retry a failed on-demand refresh: after its own time, the failure's
     /// cooldown and the rate limit.
-    pub(super) fn owed_from(&self) -> Option<UnixTime> {
+    pub(super) fn retry_from(&self) -> Option<UnixTime> {
         let failure = self.failure.as_deref()?;
-        let rationed = self
-            .renewed_on_demand
+        let limited = self
+            .refreshed_on_demand
             .map_or(UnixTime(0), |at| at.plus(MIN_DEMAND_GAP));
-        Some(failure.owed.as_ref()?.from.max(failure.until).max(rationed))
+        Some(
+            failure
+                .pending
+                .as_ref()?
+                .from
+                .max(failure.until)
+                .max(limited),
+        )
     }
 
     /// Returns the reason of the failed on-demand refresh, if it can be retried now.
-    pub(super) fn owed(&self, now: UnixTime) -> Option<Reason> {
-        self.owed_from().filter(|from| *from <= now)?;
+    pub(super) fn retry_reason(&self, now: UnixTime) -> Option<Reason> {
+        self.retry_from().filter(|from| *from <= now)?;
         self.failure
             .as_ref()?
-            .owed
+            .pending
             .as_ref()
-            .map(|owed| owed.why.clone())
+            .map(|pending| pending.reason.clone())
     }
 
     /// Postpones the pending retry: the rate limit refuses it before this time.
-    pub(super) fn put_off(&mut self, from: UnixTime) {
-        if let Some(owed) = self
+    pub(super) fn postpone_retry(&mut self, from: UnixTime) {
+        if let Some(pending) = self
             .failure
             .as_mut()
-            .and_then(|failure| failure.owed.as_mut())
+            .and_then(|failure| failure.pending.as_mut())
         {
-            owed.from = owed.from.max(from);
+            pending.from = pending.from.max(from);
         }
     }
 
     /// Drops the pending retry, because the value has been replaced already.
-    pub(super) fn settle(&mut self) {
+    pub(super) fn drop_retry(&mut self) {
         if let Some(failure) = &mut self.failure {
-            failure.owed = None;
+            failure.pending = None;
         }
     }
 
     /// Ends the cooldown, because the cause of the failures has probably been removed. A pending retry
     /// stays pending.
-    pub(super) fn begin_anew(&mut self, now: UnixTime) {
+    pub(super) fn end_cooldown(&mut self, now: UnixTime) {
         match self
             .failure
             .as_mut()
-            .filter(|failure| failure.owed.is_some())
+            .filter(|failure| failure.pending.is_some())
         {
             Some(failure) => failure.end_by(now),
             None => self.failure = None,
@@ -401,17 +423,17 @@ impl State {
         if let Some((_, replaced)) = &mut self.previous {
             *replaced = (*replaced).min(now);
         }
-        (self.nothing_new_until, self.renewed_on_demand) = (None, None);
+        (self.nothing_new_until, self.refreshed_on_demand) = (None, None);
     }
 }
 
 impl PendingRetry {
     /// A reported dead value takes precedence over an operator's request. Neither is dropped when another
     /// refresh fails.
-    fn after(why: &Reason, from: UnixTime, before: Option<Self>) -> Option<Self> {
-        match (why, before) {
-            (Reason::Rejected(_), _) | (Reason::Asked, None) => Some(Self {
-                why: why.clone(),
+    fn after(reason: &Reason, from: UnixTime, before: Option<Self>) -> Option<Self> {
+        match (reason, before) {
+            (Reason::Rejected(_), _) | (Reason::RefreshNow, None) => Some(Self {
+                reason: reason.clone(),
                 from,
             }),
             (_, before) => before,
@@ -420,11 +442,18 @@ impl PendingRetry {
 }
 
 impl Remembered {
+    /// Whether an operator may end the wait early: always, except for a ban of this server's IP address.
+    pub(super) fn is_overridden_by(&self, reason: &Reason) -> bool {
+        matches!(reason, Reason::RefreshNow)
+            && (matches!(self.error.wait(), Wait::Backoff | Wait::Slow)
+                || self.error.class() == Class::Quota)
+    }
+
     /// Ends all waits at this time at the latest.
     pub(super) fn end_by(&mut self, time: UnixTime) {
         self.until = self.until.min(time);
-        if let Some(owed) = &mut self.owed {
-            owed.from = owed.from.min(time);
+        if let Some(pending) = &mut self.pending {
+            pending.from = pending.from.min(time);
         }
     }
 

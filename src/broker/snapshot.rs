@@ -1,31 +1,36 @@
-//! The data of a status page: counts of all accounts, and details of the accounts that match a query.
-//! Contains no secrets.
+//! The state of everything at one moment: `/readyz`, `/metrics`, `/status` and `/status.json` are views of
+//! it. Contains no secrets.
 //!
-//! Ten thousand accounts are counted and sorted by reference. Strings are built only for the requested
-//! page.
+//! Ten thousand accounts are counted and sorted by reference. Details are built only for the accounts that
+//! a query selects.
 
 use std::cmp::Reverse;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use super::history::Refresh;
-use super::slot::{Slot, State};
-use super::status::CredentialStatus;
+use super::limits::daily_quota;
+use super::slot::{Remembered, Slot, State};
+use super::stats::{OUTCOMES, Stats};
+use super::sync::Cluster;
 use super::{AccountEntry, Broker};
-use crate::account::{Account, Platform, TokenMode};
-use crate::clock::UnixTime;
-use crate::credential::{AppKey, Kind};
+use crate::account::Account;
+use crate::clock::{Moment, UnixTime};
+use crate::credential::Kind;
+use crate::error::UpstreamError;
 use crate::upstream::endpoint;
 
 /// Health of a credential or an account, in order of severity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Health {
-    /// Valid, without a failure.
+    /// Served, without a failure.
     Ok,
     /// Nothing was fetched yet.
     Starting,
-    /// Still usable, but the last refresh failed.
-    Failing,
-    /// Not usable.
+    /// Still served, but a refresh failed.
+    Degraded,
+    /// Not served.
     Down,
 }
 
@@ -44,15 +49,23 @@ pub struct Find {
     pub limit: usize,
 }
 
-/// The result of a query.
+/// The state of everything, with details of the accounts that match a query.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
+    /// When it was taken.
+    pub now: UnixTime,
     /// Counts of all accounts.
     pub counts: Counts,
+    /// Counts of the accounts that sign pages.
+    pub signing: Counts,
     /// Number of accounts that match; `accounts` holds one page of them.
     pub matching: usize,
     /// The requested page, worst health first, then by name.
     pub accounts: Vec<AccountSnapshot>,
+    /// This node, its store and its peer nodes.
+    pub cluster: Cluster,
+    /// Counters that do not belong to one credential.
+    pub stats: Stats,
 }
 
 /// Number of accounts by health.
@@ -62,9 +75,8 @@ pub struct Counts {
     pub accounts: usize,
     /// [`Health::Down`].
     pub down: usize,
-    /// [`Health::Failing`].
-    #[serde(rename = "degraded")]
-    pub failing: usize,
+    /// [`Health::Degraded`].
+    pub degraded: usize,
     /// [`Health::Starting`].
     pub starting: usize,
     /// [`Health::Ok`].
@@ -78,12 +90,9 @@ pub struct AccountSnapshot {
     pub name: String,
     /// The account itself.
     pub account: Arc<Account>,
-    /// [`Health::Down`] if the credentials that its pages need (or its clients, if it signs no pages)
-    /// cannot be used.
+    /// [`Health::Down`] if its primary credential is not served; [`Health::Degraded`] if it is, but any of
+    /// its credentials fails.
     pub health: Health,
-    /// Until when its pages can be signed (or its token is served, if it signs no pages), assuming that
-    /// every refresh fails from now on.
-    pub usable_until: Option<UnixTime>,
     /// Its credentials: those that an ordinary page needs, and those fetched at least once.
     pub credentials: Vec<CredentialSnapshot>,
 }
@@ -91,182 +100,242 @@ pub struct AccountSnapshot {
 /// The state of one credential.
 #[derive(Clone, Debug)]
 pub struct CredentialSnapshot {
-    /// The status that is always known.
-    pub status: CredentialStatus,
+    /// Its kind.
+    pub kind: Kind,
     /// Its health.
     pub health: Health,
+    /// When it was first seen.
+    pub issued_at: Option<UnixTime>,
+    /// When it ends or ended.
+    pub expires_at: Option<UnixTime>,
+    /// Until when it is or was served: a little before its end.
+    pub served_until: Option<UnixTime>,
+    /// How long it is still served; zero if it is not.
+    pub served_for: Duration,
     /// Whether a refresh is running.
     pub refreshing: bool,
-    /// When the next refresh starts.
-    pub next_refresh: Option<UnixTime>,
     /// When it becomes due.
     pub due_at: Option<UnixTime>,
-    /// The results of the last refreshes, oldest first.
-    pub history: Vec<Refresh>,
+    /// When the next refresh starts.
+    pub next_refresh: Option<UnixTime>,
+    /// How long its refresh has been due. Zero while WeChat confirms that there is no newer value.
+    pub overdue: Duration,
+    /// Time of the last success: when WeChat returned a value, or when a value found in the store was
+    /// issued.
+    pub last_success: Option<UnixTime>,
+    /// The last failure, if no success has followed it.
+    pub last_error: Option<LastError>,
+    /// Number of values that came from WeChat or from the store.
+    pub refreshes: u64,
+    /// How often it was rejected long before its end, which means that another server fetches tokens of
+    /// this app.
+    pub foreign_refreshes: u64,
+    /// How often the reply to a token call was lost, so that the old token's life was cut short.
+    pub lost_replies: u64,
+    /// Number of ticket calls that were refused because of their token.
+    pub stale_refusals: u64,
+    /// Refresh outcomes and their counts.
+    pub outcomes: [(&'static str, u64); OUTCOMES],
     /// The endpoint that returns it.
     pub endpoint: &'static str,
     /// Number of calls to the endpoint today (Shanghai time) for this app, by all nodes that share the
-    /// store; `None` if the store did not answer.
+    /// store, as last read; `None` before the first reading.
     pub calls_today: Option<u64>,
     /// The daily quota that WeChat grants an ordinary account, if known.
     pub daily_quota: Option<u64>,
+    slot: Arc<Slot>,
+}
+
+/// A failure that no success has followed yet.
+#[derive(Clone, Debug)]
+pub struct LastError {
+    /// When it happened.
+    pub at: UnixTime,
+    /// When the first failure in a row happened.
+    pub since: UnixTime,
+    /// When the next try is.
+    pub retry_at: UnixTime,
+    /// Number of failures in a row.
+    pub failures: u32,
+    /// `transient`, `stale_token`, `quota` or `setup`.
+    pub class: &'static str,
+    /// The credential that failed. A ticket's failure may be its token's.
+    pub kind: Kind,
+    /// The error itself.
+    pub error: Arc<UpstreamError>,
 }
 
 /// Sorted with the worst health first.
 type Found<'a> = (Reverse<Health>, &'a Arc<AccountEntry>);
 
 impl Health {
-    /// Returns the name used in `status.json`.
+    /// Returns the name used in metrics, pages and JSON.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Ok => "ok",
             Self::Starting => "starting",
-            Self::Failing => "degraded",
+            Self::Degraded => "degraded",
             Self::Down => "down",
+        }
+    }
+
+    fn of_slot(state: &State, is_served: bool) -> Self {
+        match (is_served, state.failure.is_some()) {
+            (true, false) => Self::Ok,
+            (true, true) => Self::Degraded,
+            (false, false) if state.last.is_none() || state.flight.is_some() => Self::Starting,
+            (false, _) => Self::Down,
         }
     }
 }
 
+impl Find {
+    /// Selects all accounts.
+    #[must_use]
+    pub fn all() -> Self {
+        Self {
+            limit: usize::MAX,
+            ..Self::default()
+        }
+    }
+
+    fn wants(&self, entry: &AccountEntry, health: Health, text: &str) -> bool {
+        let contains = |name: &str| name.to_lowercase().contains(text);
+        (self.health.is_empty() || self.health.contains(&health))
+            && self.account.as_ref().is_none_or(|name| *name == entry.name)
+            && (text.is_empty() || contains(&entry.name) || contains(entry.account.app_id()))
+    }
+}
+
 impl Broker {
-    /// Counts all accounts, and describes those that match the query.
-    pub async fn survey(&self, find: &Find) -> Snapshot {
-        let (now, members) = (self.inner.clock.now(), self.inner.members.load_full());
-        let mut counts = Counts::default();
+    /// Returns the state of everything now. Calls neither the store nor WeChat.
+    #[must_use]
+    pub fn snapshot(&self, find: &Find) -> Snapshot {
+        let (at, accounts) = (self.inner.clock.moment(), self.inner.accounts.load());
+        let (mut counts, mut signing) = (Counts::default(), Counts::default());
         let mut found: Vec<Found<'_>> = Vec::new();
         let text = find.text.to_lowercase();
-        for member in members.all() {
-            let health = self.health_of(member);
+        for entry in accounts.all() {
+            let health = self.health_of(entry, &at);
             counts.add(health);
-            if find.wants(member, health, &text) {
-                found.push((Reverse(health), member));
+            if entry.signs_pages() {
+                signing.add(health);
+            }
+            if find.wants(entry, health, &text) {
+                found.push((Reverse(health), entry));
             }
         }
         let matching = found.len();
         // Only the accounts up to the end of the page are sorted.
-        let (from, to) = (
-            find.offset.min(matching),
-            find.offset.saturating_add(find.limit).min(matching),
-        );
+        let from = find.offset.min(matching);
+        let to = find.offset.saturating_add(find.limit).min(matching);
         let by = |a: &Found<'_>, b: &Found<'_>| (a.0, &a.1.name).cmp(&(b.0, &b.1.name));
         if to < matching && to > 0 {
             found.select_nth_unstable_by(to, by);
         }
         found.truncate(to);
         found.sort_unstable_by(by);
-        let mut accounts: Vec<_> = found[from..]
-            .iter()
-            .map(|(health, member)| self.account_survey(member, health.0, now))
-            .collect();
-        self.count_calls(&mut accounts, now).await;
+        let page = found[from..].iter();
         Snapshot {
+            now: at.now,
             counts,
+            signing,
             matching,
-            accounts,
+            accounts: page
+                .map(|(health, entry)| self.account_snapshot(entry, health.0, &at))
+                .collect(),
+            cluster: self.cluster(),
+            stats: self.stats(),
         }
     }
 
-    fn health_of(&self, member: &AccountEntry) -> Health {
-        let wanted = member.slots.iter().filter(|slot| slot.is_wanted());
-        wanted
-            .map(|slot| member.weigh(slot.key.kind, self.slot_health(slot, &slot.lock())))
-            .max()
-            .unwrap_or(Health::Ok)
-    }
-
-    fn slot_health(&self, slot: &Slot, state: &State) -> Health {
-        let last = state.last.as_deref();
-        let at = self.inner.clock.moment();
-        match (self.current(slot, &at).is_some(), state.failure.is_some()) {
-            (true, false) => Health::Ok,
-            (true, true) => Health::Failing,
-            (false, false) if last.is_none() || state.flight.is_some() => Health::Starting,
-            (false, _) => Health::Down,
+    fn health_of(&self, entry: &AccountEntry, at: &Moment) -> Health {
+        let (mut primary, mut is_troubled) = (Health::Ok, false);
+        for slot in entry.wanted_slots() {
+            let health = Health::of_slot(&slot.lock(), self.current(slot, at).is_some());
+            if slot.key.kind == entry.primary() {
+                primary = health;
+            } else {
+                is_troubled |= health >= Health::Degraded;
+            }
+        }
+        match (primary, is_troubled) {
+            (Health::Ok, true) => Health::Degraded,
+            (Health::Starting, true) => Health::Down,
+            (primary, _) => primary,
         }
     }
 
-    fn account_survey(
+    fn account_snapshot(
         &self,
-        member: &AccountEntry,
+        entry: &AccountEntry,
         health: Health,
-        now: UnixTime,
+        at: &Moment,
     ) -> AccountSnapshot {
-        let wanted = member.slots.iter().filter(|slot| slot.is_wanted());
-        let credentials: Vec<_> = wanted
-            .map(|slot| self.credential_survey(member, slot, now))
+        let slots = entry.wanted_slots();
+        let mut credentials: Vec<_> = slots
+            .map(|slot| self.credential_snapshot(entry, slot, at))
             .collect();
-        let needed = credentials
-            .iter()
-            .filter(|one| member.needs(one.status.kind));
-        let ends: Option<Vec<_>> = needed
-            .map(|one| one.status.served_until.filter(|_| one.status.living))
-            .collect();
-        let usable_until = ends.and_then(|ends| ends.into_iter().min());
+        // Two tickets may come from the same endpoint. The greater count was read later.
+        for at in 0..credentials.len() {
+            let endpoint = credentials[at].endpoint;
+            let same = credentials.iter().filter(|one| one.endpoint == endpoint);
+            credentials[at].calls_today = same.filter_map(|one| one.calls_today).max();
+        }
         AccountSnapshot {
-            name: member.name.clone(),
-            account: member.account.clone(),
+            name: entry.name.clone(),
+            account: entry.account.clone(),
             health,
-            usable_until,
             credentials,
         }
     }
 
-    fn credential_survey(
+    fn credential_snapshot(
         &self,
-        member: &AccountEntry,
-        slot: &Slot,
-        now: UnixTime,
+        entry: &AccountEntry,
+        slot: &Arc<Slot>,
+        at: &Moment,
     ) -> CredentialSnapshot {
-        let status = self.credential_status(slot);
-        let state = slot.lock();
-        let due_at = state
-            .last
-            .as_deref()
-            .map(|last| state.due_at(last, slot.spread));
-        let (_, endpoint) = endpoint(&member.account, slot.key.kind);
+        let (_, endpoint) = endpoint(&entry.account, slot.key.kind);
+        let (state, current) = (slot.lock(), self.current(slot, at));
+        let (last, current) = (state.last.as_deref(), current.as_deref());
+        let due_at = last.map(|last| state.due_at(last, slot.spread));
         CredentialSnapshot {
-            health: self.slot_health(slot, &state),
+            kind: slot.key.kind,
+            health: Health::of_slot(&state, current.is_some()),
+            issued_at: last.map(|last| last.issued_at),
+            expires_at: last.map(|last| last.expires_at),
+            served_until: match current {
+                Some(current) => Some(current.served_until(at)),
+                None => last.map(|last| last.served_until().min(at.now)),
+            },
+            served_for: current.map_or(Duration::ZERO, |current| current.served_for(at)),
             refreshing: state.flight.is_some(),
-            next_refresh: next_refresh(&state, due_at, now),
             due_at,
-            history: state.history.all(),
+            next_refresh: next_refresh(&state, due_at, at.now),
+            overdue: overdue(&state, due_at, at.now),
+            last_success: slot.counts.last_success(),
+            last_error: state.failure.as_deref().map(LastError::from),
+            refreshes: state.refreshes,
+            foreign_refreshes: state.foreign_refreshes,
+            lost_replies: state.lost_replies,
+            stale_refusals: slot.counts.stale_refusals(),
+            outcomes: slot.counts.outcomes(),
             endpoint,
-            calls_today: None,
-            daily_quota: daily_quota(&member.account, slot.key.kind),
-            status,
+            calls_today: slot.counts.calls_today(at.now),
+            daily_quota: daily_quota(&entry.account, slot.key.kind),
+            slot: slot.clone(),
         }
     }
 
-    /// Reads today's calls with one store request. On an error the counts stay unknown.
-    async fn count_calls(&self, accounts: &mut [AccountSnapshot], now: UnixTime) {
-        let apps: Vec<AppKey> = accounts.iter().map(|one| one.account.app_key()).collect();
-        let asked = accounts.iter().zip(&apps);
-        let asked: Vec<_> = asked
-            .flat_map(|(one, app)| {
-                one.credentials
-                    .iter()
-                    .map(move |credential| (app, credential.endpoint))
-            })
-            .collect();
-        let Ok(counts) = self.inner.store.calls_many(&asked, now).await else {
-            return;
-        };
-        let credentials = accounts.iter_mut().flat_map(|one| &mut one.credentials);
-        credentials
-            .zip(counts)
-            .for_each(|(credential, count)| credential.calls_today = Some(count));
-    }
-}
-
-impl Find {
-    fn wants(&self, member: &AccountEntry, health: Health, text: &str) -> bool {
-        let contains = |name: &str| name.to_lowercase().contains(text);
-        (self.health.is_empty() || self.health.contains(&health))
-            && self
-                .account
-                .as_ref()
-                .is_none_or(|name| *name == member.name)
-            && (text.is_empty() || contains(&member.name) || contains(member.account.app_id()))
+    fn stats(&self) -> Stats {
+        let inner = &self.inner;
+        Stats {
+            store: inner.store.operations(),
+            clock_jumps: inner.keeper.clock_jumps.load(Ordering::Relaxed),
+            ..inner.counts.read(inner.clock.uptime())
+        }
     }
 }
 
@@ -276,29 +345,93 @@ impl Counts {
         *match health {
             Health::Ok => &mut self.ok,
             Health::Starting => &mut self.starting,
-            Health::Failing => &mut self.failing,
+            Health::Degraded => &mut self.degraded,
             Health::Down => &mut self.down,
         } += 1;
     }
 }
 
 impl AccountEntry {
-    /// Whether the account's pages need this credential; for an account that signs no pages, whether its
-    /// clients need it.
-    fn needs(&self, kind: Kind) -> bool {
-        match self.account.platform() {
-            Platform::Official => kind == Kind::JsapiTicket,
-            Platform::Mini => kind == Kind::AccessToken,
-            Platform::Work { .. } => matches!(kind, Kind::JsapiTicket | Kind::AgentTicket),
+    /// Returns the kind of the credential that the account exists for: the ticket that signs its pages, or
+    /// the token if it signs none.
+    fn primary(&self) -> Kind {
+        if self.signs_pages() {
+            Kind::JsapiTicket
+        } else {
+            Kind::AccessToken
         }
     }
 
-    /// Limits a dead credential that no page needs to [`Health::Failing`].
-    fn weigh(&self, kind: Kind, health: Health) -> Health {
-        if health == Health::Down && !self.needs(kind) {
-            Health::Failing
+    fn wanted_slots(&self) -> impl Iterator<Item = &Arc<Slot>> {
+        self.slots().filter(|slot| slot.is_wanted())
+    }
+}
+
+impl AccountSnapshot {
+    /// Whether it signs pages.
+    #[must_use]
+    pub fn signs_pages(&self) -> bool {
+        self.account.has(Kind::JsapiTicket)
+    }
+
+    /// Returns the credential that the account exists for: the ticket that signs its pages, or the token if
+    /// it signs none.
+    #[must_use]
+    pub fn primary(&self) -> Option<&CredentialSnapshot> {
+        let kind = if self.signs_pages() {
+            Kind::JsapiTicket
         } else {
-            health
+            Kind::AccessToken
+        };
+        self.credentials.iter().find(|one| one.kind == kind)
+    }
+
+    /// Returns today's calls by endpoint, as far as they are known.
+    #[must_use]
+    pub fn calls_today(&self) -> Vec<(&'static str, u64)> {
+        let mut calls: Vec<(&'static str, u64)> = Vec::new();
+        for one in &self.credentials {
+            if let Some(count) = one.calls_today
+                && !calls.iter().any(|(known, _)| *known == one.endpoint)
+            {
+                calls.push((one.endpoint, count));
+            }
+        }
+        calls
+    }
+
+    /// Returns the failure to fix first. Without a token there is no ticket, so the token's comes first.
+    #[must_use]
+    pub fn last_error(&self) -> Option<&LastError> {
+        let mut errors = self.credentials.iter();
+        errors.find_map(|one| one.last_error.as_ref())
+    }
+}
+
+impl CredentialSnapshot {
+    /// Whether it is served now.
+    #[must_use]
+    pub fn is_served(&self) -> bool {
+        matches!(self.health, Health::Ok | Health::Degraded)
+    }
+
+    /// Returns the results of the last refreshes, oldest first.
+    #[must_use]
+    pub fn history(&self) -> Vec<Refresh> {
+        self.slot.lock().history.all()
+    }
+}
+
+impl From<&Remembered> for LastError {
+    fn from(failure: &Remembered) -> Self {
+        Self {
+            since: failure.since,
+            at: failure.at,
+            retry_at: failure.until,
+            failures: failure.failures,
+            class: failure.error.class().as_str(),
+            kind: failure.kind,
+            error: failure.error.clone(),
         }
     }
 }
@@ -312,19 +445,17 @@ fn next_refresh(state: &State, due_at: Option<UnixTime>, now: UnixTime) -> Optio
     let earliest = forbidden.into_iter().flatten().fold(now, UnixTime::max);
     let next = due_at.map_or(earliest, |due| due.max(earliest));
     let next = state
-        .owed_from()
-        .map_or(next, |owed| next.min(owed.max(now)));
+        .retry_from()
+        .map_or(next, |from| next.min(from.max(now)));
     Some(if state.flight.is_some() { now } else { next })
 }
 
-/// Returns the quota that WeChat publishes for an ordinary, verified account
-/// (<https://developers.weixin.qq.com/doc/service/Message_Management/API_Call_Limits.html>). Test accounts
-/// have a tenth. WeCom counts differently and publishes no daily number.
-pub(super) fn daily_quota(account: &Account, kind: Kind) -> Option<u64> {
-    match (account.platform(), kind, account.mode()) {
-        (Platform::Work { .. }, _, _) => None,
-        (_, Kind::AccessToken, TokenMode::Classic) => Some(2_000),
-        (_, Kind::AccessToken, TokenMode::Stable) => Some(500_000),
-        (_, _, _) => Some(10_000),
+/// Returns how long the refresh has been due, or, if there was never a value, the time since the first
+/// failure.
+fn overdue(state: &State, due_at: Option<UnixTime>, now: UnixTime) -> Duration {
+    let since = due_at.or(state.failure.as_ref().map(|failure| failure.since));
+    match since {
+        Some(since) if !state.is_confirmed(now) => now.since(since),
+        _ => Duration::ZERO,
     }
 }

@@ -1,5 +1,4 @@
-//! Counters and gauges for monitoring: plain numbers, updated as events happen and read together with
-//! [`Broker::figures`].
+//! Counters for monitoring: plain numbers, updated as events happen and read together in a snapshot.
 //!
 //! Independent of any monitoring system; `server::metrics` does the formatting. Contains no secrets.
 //! Reading a credential does not touch these counters.
@@ -9,19 +8,13 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use super::instrumented::Operations;
-use super::slot::{Remembered, Slot};
-use super::{AccountEntry, Broker};
 use crate::clock::UnixTime;
 use crate::credential::Kind;
-use crate::error::{Class, Error, UpstreamError, codes};
-use crate::upstream::endpoint;
+use crate::error::{Class, UpstreamError, codes};
 
-/// All statistics of the broker at one moment.
-#[derive(Clone, Debug)]
+/// Counters that do not belong to one credential, at one moment.
+#[derive(Clone, Debug, Default)]
 pub struct Stats {
-    /// The accounts, sorted by name.
-    pub accounts: Vec<AccountStats>,
     /// Durations of refreshes that called WeChat, by kind and by success.
     pub durations: Vec<(Kind, bool, Distribution)>,
     /// Failed calls, by kind, class and [`errcode_label`].
@@ -32,56 +25,8 @@ pub struct Stats {
     pub store: Vec<(&'static str, u64, u64)>,
     /// Time since the keeper last checked for due credentials; `None` before its first step.
     pub keeper_idle: Option<Duration>,
-    /// See [`Broker::clock_jumps`].
+    /// How often this machine's clock was changed (or the machine slept) by more than 30 s.
     pub clock_jumps: u64,
-}
-
-/// Statistics of one account.
-#[derive(Clone, Debug)]
-pub struct AccountStats {
-    /// Its name.
-    pub account: String,
-    /// Its credentials: those that an ordinary page needs, and those fetched at least once.
-    pub credentials: Vec<CredentialStats>,
-    /// Calls today (Shanghai time) by endpoint, by all nodes that share the store, as last read.
-    pub calls_today: Vec<(&'static str, u64)>,
-}
-
-/// Statistics of one credential.
-#[derive(Clone, Debug)]
-pub struct CredentialStats {
-    /// Its kind.
-    pub kind: Kind,
-    /// How long it will still be served; zero if there is none.
-    pub served_for: Duration,
-    /// Time of the last success: when WeChat returned a value, or when a value found in the store was
-    /// issued.
-    pub last_success: Option<UnixTime>,
-    /// How long its refresh has been due. Zero while WeChat confirms that there is no newer value.
-    pub overdue: Duration,
-    /// The current failure.
-    pub failing: Option<Failing>,
-    /// Refresh outcomes and their counts.
-    pub outcomes: [(&'static str, u64); OUTCOMES],
-    /// Number of tokens that were rejected long before their end.
-    pub foreign_refreshes: u64,
-    /// Number of token calls whose reply was lost.
-    pub lost_replies: u64,
-    /// Number of ticket calls that were refused because of their token.
-    pub stale_refusals: u64,
-}
-
-/// A failure that no success has followed yet.
-#[derive(Clone, Debug)]
-pub struct Failing {
-    /// Time since the first failure in a row.
-    pub since: Duration,
-    /// Time until the next try.
-    pub retry_in: Duration,
-    /// `transient`, `stale_token`, `quota` or `setup`.
-    pub class: &'static str,
-    /// [`errcode_label`].
-    pub errcode: String,
 }
 
 /// How a refresh ended.
@@ -94,7 +39,7 @@ pub(super) enum Outcome {
     /// A ticket could not be fetched because its access token was not available.
     NoToken,
     /// An on-demand refresh was refused by the rate limit.
-    Rationed,
+    RateLimited,
     /// WeChat returned no value.
     Failed(Class),
 }
@@ -107,7 +52,7 @@ impl Outcome {
         Self::Refreshed,
         Self::FromStore,
         Self::NoToken,
-        Self::Rationed,
+        Self::RateLimited,
         Self::Failed(Class::Transient),
         Self::Failed(Class::StaleToken),
         Self::Failed(Class::Quota),
@@ -119,7 +64,7 @@ impl Outcome {
             Self::Refreshed => "refreshed",
             Self::FromStore => "from_store",
             Self::NoToken => "no_token",
-            Self::Rationed => "rate_limited",
+            Self::RateLimited => "rate_limited",
             Self::Failed(class) => class.as_str(),
         }
     }
@@ -151,6 +96,16 @@ impl SlotCounts {
         self.last_success.fetch_max(at.0, Relaxed);
     }
 
+    /// Returns the time of the last success.
+    pub(super) fn last_success(&self) -> Option<UnixTime> {
+        let at = self.last_success.load(Relaxed);
+        (at > 0).then_some(UnixTime(at))
+    }
+
+    pub(super) fn stale_refusals(&self) -> u64 {
+        self.stale_refusals.load(Relaxed).into()
+    }
+
     pub(super) fn token_was_refused(&self) {
         self.stale_refusals.fetch_add(1, Relaxed);
     }
@@ -172,7 +127,7 @@ impl SlotCounts {
         }
     }
 
-    fn outcomes(&self) -> [(&'static str, u64); OUTCOMES] {
+    pub(super) fn outcomes(&self) -> [(&'static str, u64); OUTCOMES] {
         std::array::from_fn(|at| {
             (
                 Outcome::ALL[at].as_str(),
@@ -194,12 +149,12 @@ pub(super) struct Counts {
 }
 
 impl Counts {
-    pub(super) fn refreshed(&self, kind: Kind, well: bool, took: Duration) {
+    pub(super) fn refreshed(&self, kind: Kind, is_success: bool, took: Duration) {
         let at = Kind::ALL
             .iter()
             .position(|known| *known == kind)
             .expect("all kinds are in it");
-        self.durations[at][usize::from(well)].observe(took);
+        self.durations[at][usize::from(is_success)].observe(took);
     }
 
     /// The number of labels is bounded by the table of errcodes; other codes share one label.
@@ -222,9 +177,22 @@ impl Counts {
         Some(Duration::from_millis(millis(uptime).saturating_sub(at)))
     }
 
+    /// Returns the counters of this module.
+    pub(super) fn read(&self, uptime: Duration) -> Stats {
+        let failed = &self.failed_calls;
+        let failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
+        Stats {
+            durations: self.durations(),
+            failed_calls: failed.iter().map(|(key, n)| (key.clone(), *n)).collect(),
+            lease_waits: self.lease_waits.read(),
+            keeper_idle: self.keeper_idle(uptime),
+            ..Stats::default()
+        }
+    }
+
     fn durations(&self) -> Vec<(Kind, bool, Distribution)> {
         let of = |(kind, spreads): (&Kind, &[Spread; 2])| {
-            [false, true].map(|well| (*kind, well, spreads[usize::from(well)].read()))
+            [false, true].map(|ok| (*kind, ok, spreads[usize::from(ok)].read()))
         };
         Kind::ALL.iter().zip(&self.durations).flat_map(of).collect()
     }
@@ -238,7 +206,7 @@ pub(super) struct Spread {
 }
 
 /// The content of a `Spread` at one moment.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Distribution {
     /// Upper bounds in seconds, the last one infinite, each with the number of values between the previous
     /// bound and this one.
@@ -271,116 +239,41 @@ impl Spread {
     }
 }
 
-impl Broker {
-    /// Returns all statistics. Calls neither the store nor WeChat; costs a few microseconds per account.
-    #[must_use]
-    pub fn figures(&self) -> Stats {
-        let (inner, counts) = (&self.inner, &self.inner.counts);
-        let mut accounts: Vec<_> = inner
-            .members
-            .load()
-            .all()
-            .map(|member| self.figures_of(member))
-            .collect();
-        accounts.sort_by(|a, b| a.account.cmp(&b.account));
-        let failed = counts
-            .failed_calls
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        Stats {
-            accounts,
-            durations: counts.durations(),
-            failed_calls: failed.into_iter().collect(),
-            lease_waits: counts.lease_waits.read(),
-            store: Operations::read(inner.store.operations()),
-            keeper_idle: counts.keeper_idle(inner.clock.uptime()),
-            clock_jumps: self.clock_jumps(),
+/// Number of answers by status.
+#[derive(Debug, Default)]
+pub(crate) struct StatusCounts([AtomicU64; STATUSES.len()]);
+
+#[cfg_attr(not(feature = "actix"), allow(dead_code))] // only the web layer answers
+impl StatusCounts {
+    /// Counts one answer.
+    pub(crate) fn record(&self, status: u16) {
+        self.at(status).fetch_add(1, Relaxed);
+    }
+
+    /// Like [`StatusCounts::record`], but cheaper: there must be no other writer.
+    pub(crate) fn record_alone(&self, status: u16) {
+        let counter = self.at(status);
+        counter.store(counter.load(Relaxed).wrapping_add(1), Relaxed);
+    }
+
+    pub(crate) fn add_to(&self, sum: &Self) {
+        for (from, to) in self.0.iter().zip(&sum.0) {
+            to.fetch_add(from.load(Relaxed), Relaxed);
         }
     }
 
-    fn figures_of(&self, member: &AccountEntry) -> AccountStats {
-        let wanted = || member.slots.iter().filter(|slot| slot.is_wanted());
-        let mut calls: Vec<(&'static str, u64)> = Vec::new();
-        for slot in wanted() {
-            let (_, endpoint) = endpoint(&member.account, slot.key.kind);
-            let Some(count) = slot.counts.calls_today(self.inner.clock.now()) else {
-                continue;
-            };
-            // Two tickets may come from the same endpoint. The greater count was read later.
-            match calls.iter_mut().find(|(known, _)| *known == endpoint) {
-                Some((_, known)) => *known = count.max(*known),
-                None => calls.push((endpoint, count)),
-            }
-        }
-        AccountStats {
-            account: member.name.clone(),
-            credentials: wanted().map(|slot| self.figures_of_slot(slot)).collect(),
-            calls_today: calls,
-        }
+    /// Returns the statuses and their counts, without those that are zero.
+    pub(crate) fn read(&self) -> Vec<(u16, u64)> {
+        let counts = self.0.iter().map(|counter| counter.load(Relaxed));
+        STATUSES
+            .into_iter()
+            .zip(counts)
+            .filter(|(_, n)| *n > 0)
+            .collect()
     }
 
-    fn figures_of_slot(&self, slot: &Slot) -> CredentialStats {
-        let now = self.inner.clock.now();
-        let served_for = self.served_for(slot);
-        let state = slot.lock();
-        CredentialStats {
-            kind: slot.key.kind,
-            served_for,
-            last_success: Some(slot.counts.last_success.load(Relaxed))
-                .filter(|at| *at > 0)
-                .map(UnixTime),
-            overdue: overdue(&state, slot.spread, now),
-            failing: state
-                .failure
-                .as_ref()
-                .map(|failure| Failing::of(failure, now)),
-            outcomes: slot.counts.outcomes(),
-            foreign_refreshes: state.foreign_refreshes,
-            lost_replies: state.lost_replies,
-            stale_refusals: slot.counts.stale_refusals.load(Relaxed).into(),
-        }
-    }
-
-    /// Returns how long the credential will still be served.
-    pub(super) fn served_for(&self, slot: &Slot) -> Duration {
-        let at = self.inner.clock.moment();
-        self.current(slot, &at)
-            .as_ref()
-            .map_or(Duration::ZERO, |current| current.served_for(&at))
-    }
-}
-
-/// Returns how long the refresh has been due, or, if there was never a value, the time since the first
-/// failure.
-fn overdue(state: &super::slot::State, spread: u64, now: UnixTime) -> Duration {
-    if state.is_confirmed(now) {
-        return Duration::ZERO;
-    }
-    match (&state.last, &state.failure) {
-        (Some(last), _) => now.since(state.due_at(last, spread)),
-        (None, Some(failure)) => now.since(failure.since),
-        (None, None) => Duration::ZERO,
-    }
-}
-
-impl Failing {
-    fn of(failure: &Remembered, now: UnixTime) -> Self {
-        Self {
-            since: now.since(failure.since),
-            retry_in: failure.until.since(now),
-            class: failure.error.class().as_str(),
-            errcode: errcode_label(&failure.error),
-        }
-    }
-}
-
-/// Returns the outcome that an error counts as; `None` for an error of another module.
-pub(super) fn outcome_of(error: &Error) -> Option<Outcome> {
-    match error {
-        Error::Rationed { .. } => Some(Outcome::Rationed),
-        Error::Upstream { error, .. } => Some(Outcome::Failed(error.class())),
-        _ => None,
+    fn at(&self, status: u16) -> &AtomicU64 {
+        &self.0[INDEX[usize::from(status) % INDEX.len()]]
     }
 }
 
@@ -399,6 +292,38 @@ pub fn errcode_label(error: &UpstreamError) -> String {
         Some(_) => "other".to_owned(),
     }
 }
+
+/// Returns the index at which a status is counted: its own, or the first of its class.
+const fn index_of(status: u16) -> usize {
+    let mut i = 0;
+    let mut first_of_class = STATUSES.len() - 1;
+    while i < STATUSES.len() {
+        if STATUSES[i] == status {
+            return i;
+        }
+        if STATUSES[i] / 100 == status / 100 && first_of_class == STATUSES.len() - 1 {
+            first_of_class = i;
+        }
+        i += 1;
+    }
+    first_of_class
+}
+
+/// [`index_of`] for every status.
+const INDEX: [usize; 1_000] = {
+    let (mut index, mut status) = ([0; 1_000], 0u16);
+    while status < 1_000 {
+        index[status as usize] = index_of(status);
+        status += 1;
+    }
+    index
+};
+
+/// The statuses counted separately. Any other status is counted as the first of its class.
+const STATUSES: [u16; 23] = [
+    200, 204, 206, 301, 302, 304, 400, 401, 403, 404, 405, 406, 408, 413, 414, 415, 416, 421, 429,
+    431, 500, 502, 503,
+];
 
 fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX - 1)
@@ -444,6 +369,24 @@ mod tests {
             .collect();
         assert_eq!(filled, [(0.05, 1), (0.1, 1), (60.0, 1), (f64::INFINITY, 1)]);
         assert!((read.sum - 120.102).abs() < 1e-9, "{read:?}");
+    }
+
+    #[test]
+    fn a_status_is_counted_at_itself_or_with_its_class() {
+        for status in STATUSES {
+            assert_eq!(STATUSES[INDEX[usize::from(status)]], status);
+        }
+        for (status, counted) in [
+            (201, 200),
+            (399, 301),
+            (418, 400),
+            (507, 500),
+            (100, 503),
+            (0, 503),
+            (999, 503),
+        ] {
+            assert_eq!(STATUSES[index_of(status)], counted, "{status}");
+        }
     }
 
     #[test]

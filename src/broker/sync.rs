@@ -1,7 +1,7 @@
-//! The keeper's periodic checks besides due dates: the wall clock, and the values that peer nodes have
-//! stored.
+//! The other nodes: which there are, and the values that they have stored. The keeper looks periodically, so
+//! that no reader and no page reads the store.
 //!
-//! A reader never reads the store. So a value that a peer node refreshed (after a `reject`, a lost reply or
+//! A value that a peer node refreshed (after a `reject`, a lost reply or
 //! a foreign refresh) must reach this process before the value that it serves is dead: WeChat accepts a
 //! replaced token for five minutes
 //! (<https://developers.weixin.qq.com/doc/oplatform/developers/dev/AccessToken.html>). It also works in the
@@ -18,13 +18,14 @@ use tokio::task::JoinSet;
 use tracing::{info, warn};
 
 use super::Broker;
-use super::call::{CLOCK_TOLERANCE, TRUST_AFTER_LOST_REPLY};
+use super::call::TRUST_AFTER_LOST_REPLY;
 use super::history::{Refresh, RefreshOutcome};
 use super::slot::Slot;
 use super::stats::Outcome;
 use crate::account::{Account, Platform, TokenMode};
 use crate::clock::UnixTime;
 use crate::credential::{Credential, CredentialKey, Freshness, Kind};
+use crate::store::{Node, Peer, StoreError};
 use crate::upstream::endpoint;
 
 /// When to read the store again, in uptime; `None` means at once, for the first time.
@@ -36,11 +37,102 @@ pub(super) struct Sync {
     looked_for_token: tokio::sync::Mutex<Option<Duration>>,
 }
 
+/// The identity of this node and the result of the last check.
+pub(super) struct Presence {
+    node: Node,
+    seen: Mutex<Seen>,
+}
+
+#[derive(Default)]
+struct Seen {
+    /// When to check again, in uptime; `None` means at once.
+    next: Option<Duration>,
+    peers: Vec<Peer>,
+    /// The store's last error, and since when the store has been failing.
+    trouble: Option<(StoreError, UnixTime)>,
+    looked_at: Option<UnixTime>,
+}
+
+/// This node, its store and its peer nodes.
+#[derive(Clone, Debug)]
+pub struct Cluster {
+    /// This node.
+    pub node: Node,
+    /// `memory`, `file` or `redis`.
+    pub store: &'static str,
+    /// Description of the store, without a password.
+    pub place: String,
+    /// Whether other processes may use the store too.
+    pub shared: bool,
+    /// The store's current error, and since when it has been failing.
+    pub trouble: Option<(StoreError, UnixTime)>,
+    /// When the store was last checked.
+    pub looked_at: Option<UnixTime>,
+    /// The peer nodes, sorted by name. Empty if the store is not shared.
+    pub peers: Vec<Peer>,
+}
+
+impl Presence {
+    pub(super) fn new(name: Option<String>) -> Self {
+        let name = name
+            .or_else(machine)
+            .unwrap_or_else(|| "wx-jssdk".to_owned());
+        Self {
+            node: Node::new(&name),
+            seen: Mutex::default(),
+        }
+    }
+}
+
 impl Broker {
-    /// Returns how often this machine's clock was changed (or the machine slept) by more than 30 s.
-    #[must_use]
-    pub fn clock_jumps(&self) -> u64 {
-        self.inner.keeper.clock_jumps.load(Ordering::Relaxed)
+    /// Returns what the keeper last found about the store and the peer nodes.
+    pub(super) fn cluster(&self) -> Cluster {
+        let (store, presence) = (&self.inner.store, &self.inner.presence);
+        let seen = presence.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        Cluster {
+            node: presence.node.clone(),
+            store: store.kind(),
+            place: store.describe(),
+            shared: store.is_shared(),
+            trouble: seen.trouble.clone(),
+            looked_at: seen.looked_at,
+            peers: seen.peers.clone(),
+        }
+    }
+
+    /// Announces this node in a shared store and reads the peer nodes. Checks any other store for being
+    /// writable.
+    pub(super) async fn announce(&self) {
+        let (clock, presence) = (&self.inner.clock, &self.inner.presence);
+        {
+            let mut seen = presence.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            if seen.next.is_some_and(|next| clock.uptime() < next) {
+                return;
+            }
+            seen.next = Some(clock.uptime() + ANNOUNCE_EVERY);
+        }
+        let store = &self.inner.store;
+        let answer = match store.is_shared() {
+            true => store.announce(&presence.node, clock.now()).await,
+            false => store.ping().await.map(|()| Vec::new()),
+        };
+        let mut seen = presence.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.looked_at = Some(clock.now());
+        match answer {
+            Ok(mut peers) => {
+                peers.retain(|peer| peer.node.id != presence.node.id);
+                peers.sort_by(|a, b| (&a.node.name, a.node.id).cmp(&(&b.node.name, b.node.id)));
+                (seen.peers, seen.trouble) = (peers, None);
+            }
+            // The last known peer nodes are kept, each with the time when it was last seen.
+            Err(error) => {
+                let since = seen
+                    .trouble
+                    .as_ref()
+                    .map_or(clock.now(), |(_, since)| *since);
+                seen.trouble = Some((error, since));
+            }
+        }
     }
 
     /// As [`Broker::account_of_token`], but also finds a token that a peer node refreshed a moment ago: for
@@ -87,110 +179,6 @@ impl Broker {
         }
     }
 
-    /// Counts a jump of the wall clock since the last step. After a jump, corrects the dates here and in
-    /// the store, where a restart or a peer node would trust them.
-    pub(super) async fn notice_clock(&self) {
-        let clock = &self.inner.clock;
-        let ahead = clock.wall().0.saturating_sub(clock.uptime().as_secs());
-        let before = self
-            .inner
-            .keeper
-            .wall_ahead
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .replace(ahead);
-        let Some(before) =
-            before.filter(|before| before.abs_diff(ahead) > CLOCK_TOLERANCE.as_secs())
-        else {
-            return;
-        };
-        self.inner
-            .keeper
-            .clock_jumps
-            .fetch_add(1, Ordering::Relaxed);
-        let (seconds, direction) = (
-            before.abs_diff(ahead),
-            if ahead > before { "ahead" } else { "back" },
-        );
-        warn!(
-            seconds,
-            direction, "clock jumped: it was set, or the machine slept"
-        );
-        let behind = Some(clock.now().since(clock.wall()))
-            .filter(|behind| *behind > CLOCK_TOLERANCE)
-            .unwrap_or_default();
-        self.inner
-            .keeper
-            .wall_behind
-            .store(behind.as_secs(), Ordering::Relaxed);
-        if ahead < before {
-            self.end_waits_of_wrong_clock().await;
-        }
-        let mended = self.slots().into_iter().filter_map(|slot| {
-            self.mend_dates(&slot)
-                .map(|mended| (slot.key.clone(), mended))
-        });
-        self.save_all(mended.collect()).await;
-    }
-
-    /// Ends the waits of a clock that was ahead and has been set back. Their end times would be wrong by as
-    /// much as the clock was. This includes blocks in the store; if a block was correct, the next call
-    /// records it again.
-    async fn end_waits_of_wrong_clock(&self) {
-        let (members, now) = (self.inner.members.load_full(), self.inner.clock.now());
-        for member in members.all() {
-            for slot in member
-                .slots
-                .iter()
-                .filter(|slot| slot.clock_was_set_back(now))
-            {
-                let (_, endpoint) = endpoint(&member.account, slot.key.kind);
-                if let Err(error) = self
-                    .inner
-                    .store
-                    .set_block(&slot.key.app, endpoint, now, now)
-                    .await
-                {
-                    self.complain(&member.name, &error, "exhausted quota could not be stored");
-                }
-            }
-        }
-    }
-
-    /// Corrects the dates of a slot after a clock jump. Returns the credential to store, if any.
-    fn mend_dates(&self, slot: &Arc<Slot>) -> Option<Arc<Credential>> {
-        let shortened = self.shorten(slot);
-        if self.inner.keeper.wall_behind.load(Ordering::Relaxed) == 0 {
-            return shortened;
-        }
-        let mut state = slot.lock();
-        let last = state
-            .last
-            .clone()
-            .filter(|last| self.is_usable(slot, last))?;
-        state.adjusted = true;
-        Some(last)
-    }
-
-    /// Shortens a life that ends later than the uptime allows.
-    fn shorten(&self, slot: &Arc<Slot>) -> Option<Arc<Credential>> {
-        let mut state = slot.lock();
-        let (last, end) = (state.last.clone()?, state.end_by_uptime(&self.inner.clock)?);
-        if last.expires_at.since(end) <= CLOCK_TOLERANCE {
-            return None;
-        }
-        let issued_at = UnixTime(end.0.saturating_sub(last.life().as_secs()));
-        let mended = Arc::new(Credential {
-            issued_at,
-            expires_at: end,
-            ..(*last).clone()
-        });
-        state.last = Some(mended.clone());
-        state.adjusted = false;
-        self.publish(slot, &state);
-        Some(mended)
-    }
-
     /// Exchanges values with the store in both directions: everything once at the start, so that a warm
     /// start needs one pass; then, for a shared store, every few seconds.
     pub(super) async fn catch_up(&self) {
@@ -227,13 +215,13 @@ impl Broker {
     /// Ends waits for a block that another process has lifted, by an operator's "refresh now" or by
     /// `check`.
     async fn notice_lifted_blocks(&self) {
-        let (members, now) = (self.inner.members.load_full(), self.inner.clock.now());
-        for member in members.all() {
-            for slot in member.slots.iter().filter(|slot| slot.is_blocked(now)) {
-                let (_, called) = endpoint(&member.account, slot.key.kind);
+        let (accounts, now) = (self.inner.accounts.load_full(), self.inner.clock.now());
+        for entry in accounts.all() {
+            for slot in entry.slots().filter(|slot| slot.is_blocked(now)) {
+                let (_, called) = endpoint(&entry.account, slot.key.kind);
                 let asked = self.inner.store.blocked_until(&slot.key.app, called, now);
                 match asked.await {
-                    Ok(None) => self.wake_blocked(member, called),
+                    Ok(None) => self.end_waits_for_quota(entry, called),
                     Ok(Some(_)) => {}
                     Err(_) => return,
                 }
@@ -263,7 +251,7 @@ impl Broker {
     }
 
     /// Logs once that the store became unreachable, and once that it is back.
-    fn reachable(&self, error: Option<&crate::store::StoreError>) {
+    fn reachable(&self, error: Option<&StoreError>) {
         let mut failed = self
             .inner
             .keeper
@@ -321,7 +309,7 @@ impl Broker {
                         slot.counts.succeeded(Outcome::FromStore, stored.issued_at);
                         state.history.add(&Refresh::success(
                             self.inner.clock.now(),
-                            RefreshOutcome::Taken,
+                            RefreshOutcome::FromStore,
                             Duration::ZERO,
                             stored.expires_at,
                         ));
@@ -340,7 +328,7 @@ impl Broker {
 
     /// Saves many credentials concurrently, so that a file store writes them in one commit. Failed saves
     /// are repeated in the next pass.
-    async fn save_all(&self, credentials: Vec<(CredentialKey, Arc<Credential>)>) {
+    pub(super) async fn save_all(&self, credentials: Vec<(CredentialKey, Arc<Credential>)>) {
         let mut saving = JoinSet::new();
         for (key, credential) in credentials {
             if saving.len() >= SAVES_AT_ONCE {
@@ -361,24 +349,32 @@ impl Broker {
 
     /// Returns the classic tokens, for which every call retires the previous value.
     fn classic_tokens(&self) -> HashSet<CredentialKey> {
-        let members = self.inner.members.load();
-        let classic = members.all().filter(|member| {
-            member.account.mode() == TokenMode::Classic
-                && !matches!(member.account.platform(), Platform::Work { .. })
+        let accounts = self.inner.accounts.load();
+        let classic = accounts.all().filter(|entry| {
+            entry.account.mode() == TokenMode::Classic
+                && !matches!(entry.account.platform(), Platform::Work { .. })
         });
         classic
-            .map(|member| member.account.key(Kind::AccessToken))
+            .map(|entry| entry.account.key(Kind::AccessToken))
             .collect()
     }
 
-    fn slots(&self) -> Vec<Arc<Slot>> {
+    pub(super) fn slots(&self) -> Vec<Arc<Slot>> {
         self.inner
-            .members
+            .accounts
             .load()
             .all()
-            .flat_map(|member| member.slots.iter().cloned())
+            .flat_map(|entry| entry.slots().cloned())
             .collect()
     }
+}
+
+/// Returns the machine's name, if `/proc` or the environment provides it.
+fn machine() -> Option<String> {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .ok()
+        .or_else(|| std::env::var("HOSTNAME").ok())?;
+    Some(name.trim().to_owned()).filter(|name| !name.is_empty())
 }
 
 /// Whether these are two classic tokens fetched at about the same time by two nodes that could not
@@ -413,3 +409,6 @@ const SAVES_AT_ONCE: usize = 256;
 
 /// Minimum time between two store reads for unknown tokens.
 const LOOK_GAP: Duration = Duration::from_secs(1);
+
+/// A sixth of the time after which a silent node counts as gone.
+const ANNOUNCE_EVERY: Duration = Duration::from_secs(10);

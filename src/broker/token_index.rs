@@ -76,10 +76,11 @@ impl Broker {
         key: &str,
         from: Option<IpAddr>,
     ) {
-        let members = self.inner.members.load();
-        let slot = members
+        let accounts = self.inner.accounts.load();
+        let slot = accounts
             .find(account)
-            .and_then(|member| member.slot_of(Kind::AccessToken));
+            .ok()
+            .and_then(|entry| entry.slot_of(Kind::AccessToken));
         if let Some(slot) = slot {
             slot.buyers.note(Buyer {
                 token: fingerprint(token.expose()),
@@ -97,10 +98,11 @@ impl Broker {
         token: &str,
         from: Option<IpAddr>,
     ) -> Vec<String> {
-        let members = self.inner.members.load();
-        members
+        let accounts = self.inner.accounts.load();
+        accounts
             .find(account)
-            .and_then(|member| member.slot_of(Kind::AccessToken))
+            .ok()
+            .and_then(|entry| entry.slot_of(Kind::AccessToken))
             .map(|slot| slot.buyers.of(fingerprint(token), from))
             .unwrap_or_default()
     }
@@ -114,36 +116,35 @@ impl Broker {
 impl Broker {
     /// Returns the account of an access token: a current one that this process knows, or one replaced so
     /// recently that WeChat still accepts it, unless it was reported dead. `None` for every other value.
-    #[must_use]
-    pub fn account_of_token(&self, token: &str) -> Option<(String, Arc<Account>)> {
-        let (members, token, at) = (
-            self.inner.members.load(),
+    pub(super) fn account_of_token(&self, token: &str) -> Option<(String, Arc<Account>)> {
+        let (accounts, token, at) = (
+            self.inner.accounts.load(),
             Secret::new(token),
             self.inner.clock.moment(),
         );
-        let living = members
+        let current = accounts
             .all()
-            .find(|member| self.has_living_token(member, &token, &at));
-        let found = living.or_else(|| {
-            members
+            .find(|entry| self.has_current_token(entry, &token, &at));
+        let found = current.or_else(|| {
+            accounts
                 .all()
-                .find(|member| had_token(member, &token, at.now))
+                .find(|entry| had_token(entry, &token, at.now))
         });
-        found.map(|member| (member.name.clone(), member.account.clone()))
+        found.map(|entry| (entry.name.clone(), entry.account.clone()))
     }
 
-    fn has_living_token(&self, member: &AccountEntry, token: &Secret, at: &Moment) -> bool {
-        let Some(slot) = member.slot_of(Kind::AccessToken) else {
+    fn has_current_token(&self, entry: &AccountEntry, token: &Secret, at: &Moment) -> bool {
+        let Some(slot) = entry.slot_of(Kind::AccessToken) else {
             return false;
         };
         self.current(slot, at)
             .as_ref()
-            .is_some_and(|living| living.credential.value == *token)
+            .is_some_and(|current| current.credential.value == *token)
     }
 }
 
-fn had_token(member: &AccountEntry, token: &Secret, now: UnixTime) -> bool {
-    let Some(slot) = member.slot_of(Kind::AccessToken) else {
+fn had_token(entry: &AccountEntry, token: &Secret, now: UnixTime) -> bool {
+    let Some(slot) = entry.slot_of(Kind::AccessToken) else {
         return false;
     };
     let state = slot.lock();
@@ -156,7 +157,7 @@ fn had_token(member: &AccountEntry, token: &Secret, now: UnixTime) -> bool {
     };
     previous.expires_at > now
         && now.since(*replaced) < OVERLAP
-        && state.refused.as_ref() != Some(token)
+        && state.rejected.as_ref() != Some(token)
 }
 
 /// WeChat accepts an access token for five minutes after it was replaced
@@ -177,8 +178,8 @@ mod tests {
 
     /// Gives an account a token with this value, for an hour.
     fn give(broker: &Broker, name: &str, value: &str) {
-        let (member, now) = (broker.member(name).unwrap(), broker.clock().now());
-        let slot = member.slot(Kind::AccessToken).unwrap();
+        let (entry, now) = (broker.entry(name).unwrap(), broker.clock().now());
+        let slot = entry.slot(Kind::AccessToken).unwrap();
         let mut state = slot.lock();
         let generation = state.last.as_ref().map_or(1, |last| last.generation + 1);
         let expires_at = now.plus(Duration::from_secs(3_600));
@@ -208,9 +209,12 @@ mod tests {
     async fn whose_living_token_it_is_is_found_without_a_lock() {
         let broker = broker();
         (0..50).for_each(|n| give(&broker, &format!("a{n}"), &format!("token {n}")));
-        let members = broker.inner.members.load_full();
+        let accounts = broker.inner.accounts.load_full();
         // Each slot is locked, as by a running refresh.
-        let held: Vec<_> = members.all().map(|member| member.slots[0].lock()).collect();
+        let held: Vec<_> = accounts
+            .all()
+            .map(|entry| entry.slot_of(Kind::AccessToken).unwrap().lock())
+            .collect();
         let (answer, answered) = mpsc::channel();
         let asking = broker.clone();
         std::thread::spawn(move || {

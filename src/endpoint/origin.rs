@@ -9,10 +9,10 @@ pub(crate) fn may_read(broker: &Broker, account: &str, origin: &str) -> bool {
     let Some(host) = host_of(origin) else {
         return false;
     };
-    match broker.account(account) {
-        Ok(account) => account.allows_host(&host),
-        Err(_) => broker
-            .accounts()
+    let accounts = broker.accounts();
+    match accounts.get(account) {
+        Ok((_, account)) => account.allows_host(&host),
+        Err(_) => accounts
             .iter()
             .any(|(_, account)| account.allows_host(&host)),
     }

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::Problem;
 use super::query::{CardQuery, ConfigQuery};
-use crate::broker::{AccountTally, Broker};
+use crate::broker::{Broker, StatusCounts};
 use crate::sign::{AgentConfig, CardExt, ChooseCard, JsConfig};
 
 /// A signed answer.
@@ -16,8 +16,8 @@ pub struct Answer<'q> {
     pub json: Vec<u8>,
     /// The account as the query names it.
     pub account: Cow<'q, str>,
-    /// The account's counters.
-    pub(crate) counters: Arc<AccountTally>,
+    /// The counter of the account's answers.
+    pub(crate) answers: Arc<StatusCounts>,
 }
 
 /// Why a page is not signed at once.
@@ -40,10 +40,10 @@ pub fn sign<'q>(broker: &Broker, query: &'q str) -> Result<Answer<'q>, Refused<'
         options,
     } = &query;
     match broker.config_text(account, url, options) {
-        Ok(Some((json, counters))) => Ok(Answer {
+        Ok(Some((json, answers))) => Ok(Answer {
             json,
             account: query.account,
-            counters,
+            answers,
         }),
         Ok(None) => Err(Refused::NeedsRefresh(Box::new(query))),
         Err(error) => Err(Refused::Problem(error.into())),

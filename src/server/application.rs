@@ -22,7 +22,7 @@ use super::systemd;
 use super::telemetry;
 use super::tls::{Certificate, watch_certificates};
 use crate::account::Account;
-use crate::actix::{ApiKey, ApiKeys, KeyHash, new_key};
+use crate::actix::{ApiKey, ApiKeys, KeyHash, RequestStats, new_key};
 use crate::broker::Broker;
 use crate::clock::Clock;
 use crate::credential::Secret;
@@ -33,6 +33,7 @@ use crate::upstream::UpstreamOptions;
 /// The whole service, bound to its ports and not yet serving.
 pub struct Application {
     broker: Broker,
+    requests: RequestStats,
     public: Listener,
     admin: Option<Listener>,
     reloader: Reloader,
@@ -164,9 +165,11 @@ impl Application {
         }
         let keys = Arc::new(ArcSwap::from_pointee(settings.server.api_keys.clone()));
         let readiness = Readiness::new(broker.clone(), settings.server.readiness);
+        let requests = RequestStats::default();
         let public = public(
             settings,
             &broker,
+            &requests,
             simulated.as_ref().map(|simulated| &simulated.sandbox),
             &guards,
         )?;
@@ -181,7 +184,7 @@ impl Application {
         );
         let metrics = Metrics::of(vec![
             Box::new(BrokerMetrics::new(broker.clone(), readiness.clone())),
-            Box::new(RequestMetrics(broker.clone())),
+            Box::new(RequestMetrics::new(broker.clone(), requests.clone())),
             Box::new(GuardMetrics::new(
                 guards.counter(),
                 guards.certificates.clone(),
@@ -193,9 +196,11 @@ impl Application {
             metrics,
             configuration,
         };
-        let admin = admin(settings, &broker, &keys, watchers, &guards, &public.url())?;
+        let url = public.url();
+        let admin = admin(settings, &broker, &keys, watchers, &guards, &url, &requests)?;
         Ok(Self {
             broker,
+            requests,
             public,
             admin,
             reloader,
@@ -245,6 +250,12 @@ impl Application {
     #[must_use]
     pub fn broker(&self) -> &Broker {
         &self.broker
+    }
+
+    /// Returns the counters of both listeners' requests.
+    #[must_use]
+    pub fn request_stats(&self) -> &RequestStats {
+        &self.requests
     }
 
     /// Returns the simulator, if there is one.

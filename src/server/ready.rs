@@ -12,8 +12,7 @@ use actix_web::{HttpResponse, web};
 use serde::Serialize;
 
 use super::config::ReadyRule;
-use crate::broker::{AccountStatus, Broker, CredentialStatus, LastError};
-use crate::credential::Kind;
+use crate::broker::{AccountSnapshot, Broker, Counts, Find, Health, Snapshot};
 use crate::error::Text;
 
 /// The readiness of this process. A reload resets the grace time in which new accounts fetch their first
@@ -24,31 +23,6 @@ pub(super) struct Readiness {
     rule: ReadyRule,
     /// When accounts were last added, in milliseconds of uptime.
     since: Arc<AtomicU64>,
-}
-
-/// The number of accounts in each state.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Census {
-    pub(super) ready: u64,
-    pub(super) failing: u64,
-    pub(super) starting: u64,
-    pub(super) down: u64,
-    /// Down accounts that sign pages.
-    down_signing: u64,
-    /// Accounts that sign pages, in any state.
-    signing: u64,
-}
-
-/// The state of an account.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum State {
-    /// No current credential.
-    Down,
-    /// Works, but its refresh fails: it goes down unless an operator acts or WeChat recovers.
-    Failing,
-    /// Not fetched yet.
-    Starting,
-    Ready,
 }
 
 /// The answer of `/readyz`.
@@ -121,130 +95,88 @@ impl Readiness {
         u64::try_from(self.broker.clock().uptime().as_millis()).unwrap_or(u64::MAX)
     }
 
-    fn judged(&self) -> Vec<(State, AccountStatus)> {
-        let age = self
-            .uptime_millis()
-            .saturating_sub(self.since.load(Ordering::Relaxed));
-        let starting = Duration::from_millis(age) < GRACE;
-        let judged = self
-            .broker
-            .status()
-            .into_iter()
-            .map(|status| (State::of(&status, starting), status));
-        judged.collect()
-    }
-
-    /// Returns whether the process is ready, and the census, for metrics.
-    pub(super) fn census(&self) -> (bool, Census) {
-        let census = Census::of(&self.judged());
-        (census.allows(self.rule), census)
-    }
-
-    fn report(&self) -> Report {
-        let mut judged = self.judged();
-        // A stable sort: accounts in one state stay sorted by name.
-        judged.sort_by_key(|(state, _)| *state);
-        let ready = Census::of(&judged).allows(self.rule);
-        let more = judged.len().saturating_sub(SHOWN);
-        Report {
-            ready,
-            rule: self.rule.as_str(),
-            accounts: judged
-                .into_iter()
-                .take(SHOWN)
-                .map(|(state, status)| AccountReport::of(state, status))
-                .collect(),
-            more,
-        }
-    }
-}
-
-impl Census {
-    fn of(judged: &[(State, AccountStatus)]) -> Self {
-        let mut census = Self::default();
-        for (state, status) in judged {
-            *match state {
-                State::Down => &mut census.down,
-                State::Failing => &mut census.failing,
-                State::Starting => &mut census.starting,
-                State::Ready => &mut census.ready,
-            } += 1;
-            let signs = u64::from(credential(status, Kind::JsapiTicket).is_some());
-            census.signing += signs;
-            if *state == State::Down {
-                census.down_signing += signs;
-            }
-        }
-        census
+    /// Whether accounts that have fetched nothing yet count as ready.
+    fn is_grace(&self) -> bool {
+        let since = self.since.load(Ordering::Relaxed);
+        Duration::from_millis(self.uptime_millis().saturating_sub(since)) < GRACE
     }
 
     /// Applies the rule. With `any`, one account that signs pages has to work if there are such accounts:
     /// a mini program's token signs no page. Without any account the process is ready.
-    fn allows(self, rule: ReadyRule) -> bool {
-        let all = self.down + self.failing + self.starting + self.ready;
-        match rule {
-            ReadyRule::All => self.down == 0,
-            ReadyRule::Any if self.signing > 0 => self.down_signing < self.signing,
-            ReadyRule::Any => self.down < all || all == 0,
+    pub(super) fn is_ready(&self, snapshot: &Snapshot) -> bool {
+        allows(
+            self.rule,
+            snapshot.counts,
+            snapshot.signing,
+            self.is_grace(),
+        )
+    }
+
+    fn report(&self) -> Report {
+        let is_grace = self.is_grace();
+        let snapshot = self.broker.snapshot(&Find {
+            limit: SHOWN,
+            ..Find::default()
+        });
+        let accounts = snapshot.accounts.iter();
+        Report {
+            ready: self.is_ready(&snapshot),
+            rule: self.rule.as_str(),
+            accounts: accounts
+                .map(|account| AccountReport::of(account, is_grace))
+                .collect(),
+            more: snapshot.matching - snapshot.accounts.len(),
         }
     }
 }
 
-impl State {
-    fn of(status: &AccountStatus, starting: bool) -> Self {
-        let living = offered(status).is_some_and(|credential| credential.living);
-        match (living, error_of(status)) {
-            (true, None) => Self::Ready,
-            (true, Some(_)) => Self::Failing,
-            (false, None) if starting => Self::Starting,
-            (false, _) => Self::Down,
-        }
+fn allows(rule: ReadyRule, all: Counts, signing: Counts, is_grace: bool) -> bool {
+    let failed = |counts: Counts| match is_grace {
+        true => counts.down,
+        false => counts.down + counts.starting,
+    };
+    let any = |counts: Counts| failed(counts) < counts.accounts;
+    match rule {
+        ReadyRule::All => failed(all) == 0,
+        ReadyRule::Any if signing.accounts > 0 => any(signing),
+        ReadyRule::Any => any(all) || all.accounts == 0,
     }
-}
-
-fn credential(status: &AccountStatus, kind: Kind) -> Option<&CredentialStatus> {
-    status.credentials.iter().find(|one| one.kind == kind)
-}
-
-/// Returns the credential that the account exists for: the ticket that signs pages, else the token.
-fn offered(status: &AccountStatus) -> Option<&CredentialStatus> {
-    credential(status, Kind::JsapiTicket).or_else(|| credential(status, Kind::AccessToken))
-}
-
-/// Returns the last error. Without a token there is no ticket, so the token's error comes first.
-fn error_of(status: &AccountStatus) -> Option<&LastError> {
-    let of = |kind| credential(status, kind)?.last_error.as_ref();
-    of(Kind::AccessToken).or_else(|| of(Kind::JsapiTicket))
 }
 
 impl AccountReport {
-    fn of(state: State, status: AccountStatus) -> Self {
-        let trouble = if state == State::Ready {
+    fn of(account: &AccountSnapshot, is_grace: bool) -> Self {
+        let ready = match account.health {
+            Health::Ok | Health::Degraded => true,
+            Health::Starting => is_grace,
+            Health::Down => false,
+        };
+        let trouble = if account.health == Health::Ok {
             Trouble::default()
         } else {
-            Trouble::of(state, &status)
+            Trouble::of(account, is_grace)
         };
         Self {
-            ready: state != State::Down,
-            account: status.account,
+            account: account.name.clone(),
+            ready,
             trouble,
         }
     }
 }
 
 impl Trouble {
-    fn of(state: State, status: &AccountStatus) -> Self {
-        let last = error_of(status);
+    fn of(account: &AccountSnapshot, is_grace: bool) -> Self {
+        let last = account.last_error();
         let error = last.map(|last| &last.error);
         Self {
-            reason: Some(match (last, state) {
-                (Some(last), _) => last.class,
-                (None, State::Starting) => "starting",
-                (None, _) => "missing",
+            reason: Some(match last {
+                Some(last) => last.class,
+                None if account.health == Health::Starting && is_grace => "starting",
+                None => "missing",
             }),
             failing_since: last.map(|last| last.since.utc()),
-            served_until: offered(status)
-                .and_then(|offered| offered.served_until)
+            served_until: account
+                .primary()
+                .and_then(|primary| primary.served_until)
                 .map(|until| until.utc()),
             retry_at: last.map(|last| last.retry_at.utc()),
             errcode: error.and_then(|error| error.errcode()),
@@ -287,7 +219,7 @@ mod tests {
     fn one_account_that_is_down_is_enough_for_all_and_no_signing_one_for_any() {
         // How many accounts sign and how many of those are down; the same for accounts that do not sign;
         // the results for `any` and `all`.
-        for (signing, down_signing, others, down_others, any, all) in [
+        for (signing, down_signing, others, down_others, any, all_of_them) in [
             (0, 0, 0, 0, true, true),
             (3, 0, 0, 0, true, true),
             (50, 1, 0, 0, true, false),
@@ -297,18 +229,19 @@ mod tests {
             (0, 0, 2, 1, true, false),
             (0, 0, 2, 2, false, false),
         ] {
-            let down = down_signing + down_others;
-            let census = Census {
-                ready: signing + others - down,
+            let counts = |accounts: usize, down: usize| Counts {
+                accounts,
                 down,
-                down_signing,
-                signing,
-                ..Census::default()
+                ok: accounts - down,
+                ..Counts::default()
             };
+            let all = counts(signing + others, down_signing + down_others);
+            let signing = counts(signing, down_signing);
+            let allows = |rule| allows(rule, all, signing, true);
             assert_eq!(
-                (census.allows(ReadyRule::Any), census.allows(ReadyRule::All)),
-                (any, all),
-                "{census:?}"
+                (allows(ReadyRule::Any), allows(ReadyRule::All)),
+                (any, all_of_them),
+                "{all:?} {signing:?}"
             );
         }
     }

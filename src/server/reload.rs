@@ -88,7 +88,7 @@ impl Reloader {
     pub fn reload(&self, settings: Settings) -> Result<Reloaded, BuildError> {
         let needs_restart = fixed_differences(&self.started_with, &settings);
         let before = self.names();
-        let had_default = self.broker.account("").is_ok();
+        let had_default = self.broker.accounts().get("").is_ok();
         let loses_default = had_default && !settings.signing_without_default().is_empty();
         self.broker
             .reload(settings.accounts, settings.server.default_account)
@@ -164,8 +164,8 @@ impl Reloader {
     fn names(&self) -> HashSet<String> {
         self.broker
             .accounts()
-            .into_iter()
-            .map(|(name, _)| name)
+            .iter()
+            .map(|(name, _)| name.to_owned())
             .collect()
     }
 }

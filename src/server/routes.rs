@@ -26,8 +26,8 @@ use super::status::StatusState;
 use super::timeouts::Load;
 use super::tls::Certificate;
 use crate::actix::{
-    ApiKeys, ClientIps, FastPath, KeyLockout, RateLimit, credentials_scope, diagnose_resource,
-    dropin_scope, uncounted_scope, unknown_path, verify_resource,
+    ApiKeys, ClientIps, FastPath, KeyLockout, RateLimit, RequestStats, credentials_scope,
+    diagnose_resource, dropin_scope, public_scope, unknown_path, verify_resource,
 };
 use crate::broker::Broker;
 use crate::clock::Clock;
@@ -122,6 +122,7 @@ impl Guards {
 pub(super) fn public(
     settings: &Settings,
     broker: &Broker,
+    stats: &RequestStats,
     sandbox: Option<&Sandbox>,
     guards: &Guards,
 ) -> Result<Listener, StartupError> {
@@ -135,15 +136,13 @@ pub(super) fn public(
         connections: guards.places.public,
         ..admin_limits(settings, guards.places)
     };
-    let (broker, limit, log) = (
-        broker.clone(),
-        guards.limit.clone().into_inner(),
-        settings.log.requests,
-    );
+    let (broker, stats) = (broker.clone(), stats.clone());
+    let (limit, log) = (guards.limit.clone().into_inner(), settings.log.requests);
     let front = move || {
         FastPath::public(
             App::new().configure(services.clone()),
             broker.clone(),
+            stats.clone(),
             SCOPE,
             limit.clone(),
             log,
@@ -174,7 +173,7 @@ pub(super) fn public_services(
     move |services: &mut web::ServiceConfig| {
         services.app_data(limit.clone());
         services
-            .service(uncounted_scope(SCOPE, broker.clone()))
+            .service(public_scope(SCOPE, broker.clone()))
             .configure(alive);
         services.service(verify_resource(broker.clone()));
         if let Some(pages) = pages.clone() {
@@ -205,12 +204,13 @@ pub(super) fn admin(
     watchers: Watchers,
     guards: &Guards,
     public: &str,
+    stats: &RequestStats,
 ) -> Result<Option<Listener>, StartupError> {
     let Some(listen) = settings.server.admin_listen else {
         return Ok(None);
     };
     let services = admin_services(settings, broker, keys, watchers, guards, public);
-    let (broker, log) = (broker.clone(), settings.log.requests);
+    let (broker, stats, log) = (broker.clone(), stats.clone(), settings.log.requests);
     let failed = |error| StartupError::listen("server.admin_listen", listen, error);
     let bound =
         sockets::admin(&guards.handed_over, listen, settings.server.reuse_port).map_err(failed)?;
@@ -219,7 +219,7 @@ pub(super) fn admin(
             .configure(services.clone())
             .wrap(from_fn(keep_out))
     };
-    let front = move || FastPath::private(app(), broker.clone(), log);
+    let front = move || FastPath::admin(app(), broker.clone(), stats.clone(), log);
     let load = guards.admin_load.clone();
     open(
         front,

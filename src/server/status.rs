@@ -73,9 +73,8 @@ impl StatusState {
         }
     }
 
-    async fn report(&self, query: &Query) -> Report {
-        let survey = self.broker.survey(&query.find()).await;
-        Report::new(&self.broker, &self.configuration.record(), survey, query)
+    fn report(&self, query: &Query) -> Report {
+        Report::new(&self.broker, &self.configuration.record(), query)
     }
 }
 
@@ -90,7 +89,7 @@ async fn html(
         Err(problem) => return guarded(problem.into_response()),
     };
     let lang = Lang::of(&request);
-    let report = status.report(&query.of_a_page()).await;
+    let report = status.report(&query.of_a_page());
     let live = Live::new(lang, &report, &query);
     let html = if query.part == Part::Live {
         live.only()
@@ -112,7 +111,7 @@ async fn json(
     unsent: web::Data<UnsentBudget>,
 ) -> HttpResponse {
     match Query::parse(request.query_string()) {
-        Ok(query) => guarded(unsent.limit(answer().json(status.report(&query).await))),
+        Ok(query) => guarded(unsent.limit(answer().json(status.report(&query)))),
         Err(problem) => guarded(problem.into_response()),
     }
 }

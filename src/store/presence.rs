@@ -1,7 +1,7 @@
 //! The nodes that share a store, as they announce themselves there. Their number is bounded, and silent
 //! nodes are removed.
 
-use super::{Inner, Store, StoreError};
+use super::{Inner, Operation, Store, StoreError};
 use crate::clock::UnixTime;
 use crate::error::is_visible;
 #[cfg(feature = "redis")]
@@ -68,7 +68,7 @@ impl Store {
     /// Returns the kind of store: `memory`, `file` or `redis`.
     #[must_use]
     pub fn kind(&self) -> &'static str {
-        by_store! { &self.0;
+        by_store! { &self.inner;
             Memory(_) => "memory",
             File(_) => "file",
             Redis(_) => "redis",
@@ -81,12 +81,15 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the store cannot be reached.
     pub async fn announce(&self, node: &Node, now: UnixTime) -> Result<Vec<Peer>, StoreError> {
-        let _ = (node, now);
-        by_store! { &self.0;
-            Memory(_) => Ok(Vec::new()),
-            File(_) => Ok(Vec::new()),
-            Redis(redis) => redis.announce(node, now).await,
-        }
+        self.counted(Operation::Announce, async {
+            let _ = (node, now);
+            by_store! { &self.inner;
+                Memory(_) => Ok(Vec::new()),
+                File(_) => Ok(Vec::new()),
+                Redis(redis) => redis.announce(node, now).await,
+            }
+        })
+        .await
     }
 }
 

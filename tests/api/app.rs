@@ -11,6 +11,7 @@ use sha1::{Digest as _, Sha1};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
+use wx_jssdk::actix::RequestStats;
 use wx_jssdk::broker::Broker;
 use wx_jssdk::clock::{Clock, UnixTime};
 use wx_jssdk::sandbox::{App, PreVerify, Sandbox, Verdict};
@@ -41,6 +42,7 @@ pub(crate) struct TestApp {
     pub(crate) admin: SocketAddr,
     pub(crate) sandbox: Sandbox,
     pub(crate) broker: Broker,
+    pub(crate) stats: RequestStats,
     pub(crate) reloader: Reloader,
     stop: oneshot::Sender<()>,
     ended: oneshot::Receiver<()>,
@@ -106,6 +108,7 @@ pub(crate) async fn spawn(config: &str, prepare: impl FnOnce(&Sandbox)) -> TestA
                 application.address(),
                 admin,
                 application.broker().clone(),
+                application.request_stats().clone(),
                 application.reloader(),
             ));
             // Dropping the sender is the order to stop.
@@ -116,12 +119,13 @@ pub(crate) async fn spawn(config: &str, prepare: impl FnOnce(&Sandbox)) -> TestA
         });
         let _ = at_end.send(());
     });
-    let (address, admin, broker, reloader) = started.await.expect("the service starts");
+    let (address, admin, broker, stats, reloader) = started.await.expect("the service starts");
     TestApp {
         address,
         admin,
         sandbox,
         broker,
+        stats,
         reloader,
         stop,
         ended,

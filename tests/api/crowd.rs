@@ -126,7 +126,7 @@ async fn a_thousand_cold_requests_and_the_keeper_cause_one_of_each_as_well() {
         ),
         (1, 1)
     );
-    for credential in &app.broker.status()[0].credentials {
+    for credential in &app.broker.snapshot(&wx_jssdk::broker::Find::all()).accounts[0].credentials {
         assert_eq!(credential.refreshes, 1, "{credential:?}");
     }
 }

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use actix_web::dev::ServerHandle;
 use actix_web::web::Data;
 use actix_web::{App as Web, HttpServer};
-use wx_jssdk::actix::{ClientIps, RateLimit, public_scope};
-use wx_jssdk::broker::{Broker, Plane, Requests, UNKNOWN_ACCOUNT};
+use wx_jssdk::actix::{
+    ClientIps, ListenerName, RateLimit, RequestStats, RouteRequests, UNKNOWN_ACCOUNT, counted_scope,
+};
+use wx_jssdk::broker::Broker;
 use wx_jssdk::{Account, UpstreamOptions};
 
 use crate::app::*;
@@ -14,33 +16,29 @@ use crate::app::*;
 const PAGE: &str = "url=https%3A%2F%2Fexample.com%2F";
 
 /// `(status, number)` of a route.
-fn route(requests: &Requests, route: &str) -> Vec<(u16, u64)> {
-    let found = requests
-        .routes
+fn route(routes: &[RouteRequests], route: &str) -> Vec<(u16, u64)> {
+    let found = routes
         .iter()
-        .find(|known| known.plane == Plane::Public && known.route == route);
-    let found = found.unwrap_or_else(|| panic!("no {route} in {requests:?}"));
+        .find(|known| known.listener == ListenerName::Public && known.route == route);
+    let found = found.unwrap_or_else(|| panic!("no {route} in {routes:?}"));
     assert_eq!(
         found.by_status.iter().map(|(_, n)| n).sum::<u64>(),
-        found.latency.count,
+        found.latency.buckets.iter().map(|(_, n)| n).sum(),
         "each is timed once: {found:?}"
     );
     found.by_status.clone()
 }
 
-fn account(requests: &Requests, name: &str) -> Vec<(u16, u64)> {
-    requests
-        .accounts
-        .iter()
-        .find(|account| account.account == name)
-        .map(|account| account.by_status.clone())
-        .unwrap_or_default()
+fn account(stats: &RequestStats, broker: &Broker, name: &str) -> Vec<(u16, u64)> {
+    let mut accounts = stats.accounts(broker).into_iter();
+    let found = accounts.find(|(account, _)| account == name);
+    found.map(|(_, by_status)| by_status).unwrap_or_default()
 }
 
 #[tokio::test]
 async fn requests_are_counted_by_route_status_and_account() {
     let app = spawn_app().await;
-    assert_eq!(app.broker.requests(), Requests::default());
+    assert_eq!(app.stats.routes(), []);
     for (query, status) in [
         (PAGE.to_owned(), 200),
         (format!("{PAGE}&account=main"), 200),
@@ -60,14 +58,14 @@ async fn requests_are_counted_by_route_status_and_account() {
         app.get(&format!("/jssdk/agent-config?{PAGE}")).await.status,
         404
     );
-    let requests = app.broker.requests();
+    let requests = app.stats.routes();
     assert_eq!(
         route(&requests, "/jssdk/config"),
         [(200, 4), (400, 1), (403, 1)]
     );
     assert_eq!(route(&requests, "/jssdk/agent-config"), [(404, 1)]);
     assert_eq!(
-        account(&requests, "main"),
+        account(&app.stats, &app.broker, "main"),
         [(200, 4), (400, 1), (403, 1), (404, 1)]
     );
 }
@@ -91,21 +89,12 @@ async fn no_stranger_chooses_a_label() {
         );
     }
     assert_eq!(app.get("/healthz").await.status, 200);
-    let requests = app.broker.requests();
-    let routes: Vec<_> = requests
-        .routes
-        .iter()
-        .map(|route| route.route.as_str())
-        .collect();
+    let requests = app.stats.routes();
+    let routes: Vec<_> = requests.iter().map(|route| route.route.as_str()).collect();
     assert_eq!(routes, ["/healthz", "/jssdk/config", "other"]);
     assert_eq!(route(&requests, "other"), [(404, 40)]);
-    let accounts: Vec<_> = requests
-        .accounts
-        .iter()
-        .map(|account| account.account.as_str())
-        .collect();
-    assert_eq!(accounts, [UNKNOWN_ACCOUNT]);
-    assert_eq!(account(&requests, UNKNOWN_ACCOUNT), [(404, 20)]);
+    let unknown = (UNKNOWN_ACCOUNT.to_owned(), vec![(404, 20)]);
+    assert_eq!(app.stats.accounts(&app.broker), [unknown]);
 }
 
 #[tokio::test]
@@ -115,12 +104,12 @@ async fn an_account_keeps_its_counts_through_a_reload() {
     let accounts = app
         .broker
         .accounts()
-        .into_iter()
-        .map(|(name, account)| (name, (*account).clone()))
+        .iter()
+        .map(|(name, account)| (name.to_owned(), (**account).clone()))
         .collect();
     app.broker.reload(accounts, None).unwrap();
     app.query(PAGE).await.ok();
-    assert_eq!(account(&app.broker.requests(), "main"), [(200, 2)]);
+    assert_eq!(account(&app.stats, &app.broker, "main"), [(200, 2)]);
 }
 
 #[tokio::test]
@@ -204,7 +193,9 @@ async fn both_ways_give_the_same_fields_in_the_same_order() {
 }
 
 /// A server of one's own on two threads, with this scope in it.
-async fn own_server(limit: Option<RateLimit>) -> (Broker, std::net::SocketAddr, ServerHandle) {
+async fn own_server(
+    limit: Option<RateLimit>,
+) -> (Broker, RequestStats, std::net::SocketAddr, ServerHandle) {
     let sandbox = wx_jssdk::sandbox::Sandbox::start(wx_jssdk::Clock::manual(START))
         .await
         .unwrap();
@@ -227,6 +218,8 @@ async fn own_server(limit: Option<RateLimit>) -> (Broker, std::net::SocketAddr, 
         .unwrap();
     // So that the sandbox stays for as long as the broker may ask it.
     let (served, limit) = (broker.clone(), limit.map(Data::new));
+    let stats = RequestStats::default();
+    let counted = stats.clone();
     let server = HttpServer::new(move || {
         let _ = &sandbox;
         let limit = limit.clone();
@@ -236,7 +229,7 @@ async fn own_server(limit: Option<RateLimit>) -> (Broker, std::net::SocketAddr, 
                     services.app_data(limit);
                 }
             })
-            .service(public_scope("/wx", served.clone()))
+            .service(counted_scope("/wx", served.clone(), &counted))
     });
     let server = server
         .workers(2)
@@ -247,7 +240,7 @@ async fn own_server(limit: Option<RateLimit>) -> (Broker, std::net::SocketAddr, 
     let server = server.run();
     let handle = server.handle();
     tokio::spawn(server);
-    (broker, address, handle)
+    (broker, stats, address, handle)
 }
 
 async fn ask(address: std::net::SocketAddr, target: &str, headers: &[(&str, &str)]) -> Answer {
@@ -260,7 +253,7 @@ async fn ask(address: std::net::SocketAddr, target: &str, headers: &[(&str, &str
 
 #[tokio::test]
 async fn a_scope_in_a_server_of_ones_own_counts_by_itself() {
-    let (broker, address, handle) = own_server(None).await;
+    let (broker, stats, address, handle) = own_server(None).await;
     for target in [
         format!("/wx/config?{PAGE}"),
         format!("/wx/config?{PAGE}"),
@@ -269,10 +262,10 @@ async fn a_scope_in_a_server_of_ones_own_counts_by_itself() {
     ] {
         ask(address, &target, &[]).await;
     }
-    let requests = broker.requests();
+    let requests = stats.routes();
     assert_eq!(route(&requests, "/wx/config"), [(200, 2), (400, 1)]);
     assert_eq!(route(&requests, "/wx/card-ext"), [(400, 1)]);
-    assert_eq!(account(&requests, "main"), [(200, 2), (400, 2)]);
+    assert_eq!(account(&stats, &broker, "main"), [(200, 2), (400, 2)]);
     handle.stop(false).await;
 }
 
@@ -280,7 +273,7 @@ async fn a_scope_in_a_server_of_ones_own_counts_by_itself() {
 async fn a_scope_in_a_server_of_ones_own_keeps_to_its_limit_on_the_quick_way_too() {
     let clients = ClientIps::new(vec!["127.0.0.1/32".parse().unwrap()], "x-forwarded-for");
     let limit = RateLimit::new(1, 3, Arc::new(clients), wx_jssdk::Clock::manual(START));
-    let (broker, address, handle) = own_server(Some(limit)).await;
+    let (_, stats, address, handle) = own_server(Some(limit)).await;
     let page = format!("/wx/config?{PAGE}");
     for _ in 0..3 {
         assert_eq!(
@@ -299,9 +292,6 @@ async fn a_scope_in_a_server_of_ones_own_keeps_to_its_limit_on_the_quick_way_too
             .status,
         200
     );
-    assert_eq!(
-        route(&broker.requests(), "/wx/config"),
-        [(200, 4), (429, 1)]
-    );
+    assert_eq!(route(&stats.routes(), "/wx/config"), [(200, 4), (429, 1)]);
     handle.stop(false).await;
 }

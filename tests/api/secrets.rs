@@ -288,11 +288,8 @@ impl Life {
                 assert!(outcome.is_err());
                 self.note_outcome(outcome);
                 self.ask_status().await;
-                self.said += &format!(
-                    "{:?}\n{}\n",
-                    self.app.broker.status(),
-                    serde_json::to_string(&self.app.broker.status()).unwrap()
-                );
+                let snapshot = self.app.broker.snapshot(&wx_jssdk::broker::Find::all());
+                self.said += &format!("{snapshot:?}\n");
                 for target in ["/metrics", "/readyz"] {
                     let answer = self.app.get_admin(target).await;
                     assert!(answer.text.contains("failing"), "{answer:?}");

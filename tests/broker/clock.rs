@@ -306,11 +306,26 @@ async fn jumps_of_the_clock_are_counted_and_small_corrections_are_not() {
         world.set(small);
         world.live(10, 10).await;
     }
-    assert_eq!(world.broker.clock_jumps(), 0);
+    assert_eq!(
+        world
+            .broker
+            .snapshot(&wx_jssdk::broker::Find::all())
+            .stats
+            .clock_jumps,
+        0
+    );
     for (jumps, seconds) in [(1, HOUR), (2, -HOUR), (3, 31), (4, -31)] {
         world.set(seconds);
         world.live(20, 10).await;
-        assert_eq!(world.broker.clock_jumps(), jumps, "{seconds} s");
+        assert_eq!(
+            world
+                .broker
+                .snapshot(&wx_jssdk::broker::Find::all())
+                .stats
+                .clock_jumps,
+            jumps,
+            "{seconds} s"
+        );
     }
 }
 
@@ -341,7 +356,11 @@ async fn a_failure_while_the_clock_was_ahead_costs_no_longer_wait_once_it_is_set
         world.pass(1);
         world.broker.tend().await;
         world.read().await;
-        let status = world.broker.status().remove(0);
+        let status = world
+            .broker
+            .snapshot(&wx_jssdk::broker::Find::all())
+            .accounts
+            .remove(0);
         assert!(
             status
                 .credentials
@@ -380,7 +399,11 @@ async fn a_failure_is_not_said_to_be_from_the_future_once_the_clock_is_set_right
     world.set(-HOUR);
     world.pass(1);
     world.broker.tend().await;
-    let failure = world.broker.status()[0].credentials[1]
+    let failure = world
+        .broker
+        .snapshot(&wx_jssdk::broker::Find::all())
+        .accounts[0]
+        .credentials[1]
         .last_error
         .clone()
         .unwrap();

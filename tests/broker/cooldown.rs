@@ -180,14 +180,18 @@ async fn refresh_now_makes_one_call_in_spite_of_a_spent_quota_and_lifts_it_for_a
     world.token().await.unwrap_err();
     world.ticket().await.unwrap_err();
     // Not cleared yet: one call, and it stays as it is.
-    let still = world.broker.renew("main", Kind::AccessToken).await;
+    let still = world.broker.refresh_now("main", Kind::AccessToken).await;
     assert_eq!(still.unwrap_err().code(), "upstream_quota");
     assert_eq!(world.calls(STABLE), 2);
     assert!(blocked().await.is_some());
     world.sandbox.clear_faults();
     world.advance(31);
     assert!(world.token().await.is_err(), "no reader tries");
-    world.broker.renew("main", Kind::AccessToken).await.unwrap();
+    world
+        .broker
+        .refresh_now("main", Kind::AccessToken)
+        .await
+        .unwrap();
     assert_eq!(blocked().await, None);
     assert!(world.token().await.is_ok() && world.ticket().await.is_ok());
     let restarted = world.another(TokenMode::Stable);
@@ -208,7 +212,11 @@ async fn refresh_now_of_one_ticket_lifts_the_quota_of_the_other_ticket_too() {
     card().await.unwrap_err();
     world.sandbox.clear_faults();
     world.advance(31);
-    world.broker.renew("main", Kind::JsapiTicket).await.unwrap();
+    world
+        .broker
+        .refresh_now("main", Kind::JsapiTicket)
+        .await
+        .unwrap();
     assert!(card().await.is_ok(), "it is the same call at WeChat");
 }
 
@@ -272,7 +280,7 @@ async fn nothing_that_failed_validation_is_ever_served_or_stored() {
         assert!(world.ticket().await.is_err(), "{body}");
         let key = crate::world::account(wx_jssdk::TokenMode::Stable).key(Kind::JsapiTicket);
         assert!(world.store.load(&key).await.unwrap().is_none(), "{body}");
-        assert!(!world.status_of(Kind::JsapiTicket).living);
+        assert!(!world.status_of(Kind::JsapiTicket).is_served());
     }
 }
 

@@ -831,7 +831,7 @@ fn every_other_error_has_its_own_name() {
             "page_not_allowed",
         ),
         (
-            Error::Rationed {
+            Error::RateLimited {
                 account: account(),
                 kind,
                 retry_after,
@@ -855,7 +855,7 @@ fn every_other_error_has_its_own_name() {
 #[test]
 fn a_caller_is_told_how_long_to_wait_only_where_waiting_helps() {
     let retry_after = Duration::from_secs(30);
-    let rationed = Error::Rationed {
+    let rationed = Error::RateLimited {
         account: "main".into(),
         kind: Kind::AccessToken,
         retry_after,

@@ -135,7 +135,7 @@ async fn the_keeper_tries_again_later_and_later_and_heals_by_itself() {
     world.advance(91);
     world.broker.tend().await;
     world.broker.tend().await;
-    assert!(world.status_of(Kind::AccessToken).living);
+    assert!(world.status_of(Kind::AccessToken).is_served());
     assert!(world.status_of(Kind::AccessToken).last_error.is_none());
     assert!(world.ticket().await.is_ok());
 }
@@ -211,9 +211,10 @@ async fn accounts_that_start_together_are_not_renewed_in_the_same_second() {
     }
     let broker = builder.build().unwrap();
     while broker
-        .status()
+        .snapshot(&Find::all())
+        .accounts
         .iter()
-        .any(|account| !account.credentials[0].living)
+        .any(|account| !account.credentials[0].is_served())
     {
         assert!(broker.tend().await.len() <= 16, "a cold start is paced");
     }
@@ -304,22 +305,19 @@ async fn what_an_account_may_not_have_is_not_kept_after_because_a_stranger_asked
         [Kind::AccessToken, Kind::JsapiTicket],
         "and nobody is told of trouble"
     );
-    let survey = world
-        .broker
-        .survey(&Find {
-            limit: 1,
-            ..Find::default()
-        })
-        .await;
+    let survey = world.broker.snapshot(&Find {
+        limit: 1,
+        ..Find::default()
+    });
     assert_eq!(
         (survey.counts.ok, survey.accounts[0].credentials.len()),
         (1, 2)
     );
-    let figures = world.broker.figures().accounts.remove(0).credentials;
+    let figures = world.status().credentials;
     assert_eq!(
         figures
             .iter()
-            .filter(|one| one.failing.is_some() || !one.overdue.is_zero())
+            .filter(|one| one.last_error.is_some() || !one.overdue.is_zero())
             .count(),
         0,
         "{figures:?}"
@@ -363,7 +361,7 @@ async fn what_every_page_needs_is_kept_after_though_it_never_came() {
         2
     );
     assert_eq!(
-        world.broker.survey(&Find::default()).await.counts.down,
+        world.broker.snapshot(&Find::default()).counts.down,
         1,
         "and shown"
     );

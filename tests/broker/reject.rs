@@ -329,11 +329,10 @@ async fn a_rejection_that_fails_is_made_up_for_by_the_keeper_however_fresh_the_v
         );
         let next = world
             .broker
-            .survey(&Find {
+            .snapshot(&Find {
                 limit: 1,
                 ..Find::default()
             })
-            .await
             .accounts
             .remove(0);
         let next = next.credentials[0].next_refresh.unwrap();
@@ -404,7 +403,7 @@ async fn a_refresh_that_a_person_asked_for_and_that_failed_is_made_up_for_too() 
     world.fault(CLASSIC, FaultKind::Errcode(-1));
     let error = world
         .broker
-        .renew("main", Kind::AccessToken)
+        .refresh_now("main", Kind::AccessToken)
         .await
         .unwrap_err();
     assert!(

@@ -1,45 +1,22 @@
 //! Readers, metrics and the status agree on until when a value is served.
 
-use std::time::Duration;
-
-use wx_jssdk::broker::Find;
+use wx_jssdk::Kind;
 use wx_jssdk::sandbox::FaultKind;
-use wx_jssdk::{Kind, UnixTime};
 
 use crate::world::*;
-
-/// Until when each view says that the ticket is served, and whether it is served now.
-async fn views(world: &World) -> (bool, [Option<UnixTime>; 3]) {
-    let all = Find {
-        limit: 1,
-        ..Find::default()
-    };
-    let now = world.now();
-    let figures = world.broker.figures().accounts.remove(0).credentials;
-    let metric = figures.iter().find(|one| one.kind == Kind::JsapiTicket);
-    let metric = metric.unwrap().served_for;
-    let status = world.status_of(Kind::JsapiTicket).served_until;
-    let page = world.broker.survey(&all).await.accounts[0].usable_until;
-    let served = world.broker.js_config("main", &crate::world::page()).await;
-    (
-        served.is_ok(),
-        [
-            Some(now.plus(metric)).filter(|_| metric > Duration::ZERO),
-            status.filter(|until| *until > now),
-            page,
-        ],
-    )
-}
 
 async fn assert_views_agree_to_the_end(world: &World) {
     let mut ends = Vec::new();
     for _ in 0..15 {
         world.broker.tend().await;
-        let (served, [metric, status, page]) = views(world).await;
-        let now = world.now();
-        assert_eq!((metric, status), (page, page), "at {now}");
-        assert_eq!(served, page.is_some(), "at {now}: {page:?}");
-        ends.extend(page);
+        let is_signed = world.broker.js_config("main", &page()).await.is_ok();
+        let (now, ticket) = (world.now(), world.status_of(Kind::JsapiTicket));
+        let until = ticket.served_until.filter(|until| *until > now);
+        let left = Some(ticket.served_for).filter(|left| !left.is_zero());
+        assert_eq!(is_signed, ticket.is_served(), "{ticket:?}");
+        assert_eq!(is_signed, until.is_some(), "at {now}: {ticket:?}");
+        assert_eq!(left.map(|left| now.plus(left)), until, "at {now}");
+        ends.extend(until);
         world.advance(1);
     }
     assert!(!ends.is_empty() && ends.len() < 15, "{ends:?}");

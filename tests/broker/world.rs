@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use wx_jssdk::account::{Account, TokenMode};
-use wx_jssdk::broker::{AccountStatus, Broker, CredentialStatus};
+use wx_jssdk::broker::{AccountSnapshot, Broker, CredentialSnapshot, Find};
 use wx_jssdk::sandbox::{App, Fault, FaultKind, Sandbox};
 use wx_jssdk::store::Store;
 use wx_jssdk::{Clock, Credential, Error, Kind, PageUrl, UnixTime, UpstreamOptions};
@@ -91,11 +91,11 @@ impl World {
         self.broker.credential("main", Kind::JsapiTicket).await
     }
 
-    pub fn status(&self) -> AccountStatus {
-        self.broker.status().remove(0)
+    pub fn status(&self) -> AccountSnapshot {
+        self.broker.snapshot(&Find::all()).accounts.remove(0)
     }
 
-    pub fn status_of(&self, kind: Kind) -> CredentialStatus {
+    pub fn status_of(&self, kind: Kind) -> CredentialSnapshot {
         self.status()
             .credentials
             .into_iter()

@@ -142,21 +142,16 @@ impl Doctor {
         named: Option<&str>,
         case: &Case,
     ) -> Result<Option<(String, Arc<Account>)>, Problem> {
-        match (named, &case.app_id) {
-            (Some(name), _) => Ok(Some((name.to_owned(), self.broker.account(name)?))),
-            (None, Some(app_id)) => Ok(self.broker.account_of_app(app_id, None).or_else(|| {
-                let (name, _) = self.broker.apps_of_corp(app_id).into_iter().min()?;
-                self.broker
-                    .account(&name)
-                    .ok()
-                    .map(|account| (name, account))
-            })),
-            (None, None) => Ok(self
-                .broker
-                .account("")
-                .ok()
-                .map(|account| (String::new(), account))),
-        }
+        let accounts = self.broker.accounts();
+        let found = match (named, &case.app_id) {
+            (Some(name), _) => Some(accounts.get(name)?),
+            (None, Some(app_id)) => accounts.of_app(app_id, None).or_else(|| {
+                let (name, _) = accounts.of_corp(app_id).min()?;
+                accounts.get(name).ok()
+            }),
+            (None, None) => accounts.get("").ok(),
+        };
+        Ok(found.map(|(name, account)| (name.to_owned(), account.clone())))
     }
 
     /// Adds the account's current credentials to the case if the client gave none, and reports which

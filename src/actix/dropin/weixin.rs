@@ -119,7 +119,8 @@ impl Asked<'_> {
         keys: &Keys,
     ) -> Result<(String, String), Refusal> {
         let app_id = self.app_id.ok_or(wire_errors::NO_APPID)?;
-        let found = broker.account_of_app(app_id, None);
+        let accounts = broker.accounts();
+        let found = accounts.of_app(app_id, None);
         let weixins =
             found.filter(|(_, account)| !matches!(account.platform(), Platform::Work { .. }));
         let (account, _) = weixins.ok_or(wire_errors::BAD_APPID)?;
@@ -128,10 +129,10 @@ impl Asked<'_> {
         }
         let (key, keys) = (self.key.ok_or(wire_errors::NO_SECRET)?, keys.load());
         let opens = key_lockout::find(request, &keys, key)?
-            .filter(|key| key.opens(&account, Kind::AccessToken))
+            .filter(|key| key.opens(account, Kind::AccessToken))
             .ok_or(wire_errors::BAD_SECRET)?;
         debug!(key = opens.name, account, "drop-in token call");
-        Ok((account, opens.name.clone()))
+        Ok((account.to_owned(), opens.name.clone()))
     }
 }
 
@@ -146,7 +147,7 @@ async fn forced(
         .reject(account, Kind::AccessToken, &current.value)
         .await
     {
-        Err(Error::Rationed { .. }) => Ok(current),
+        Err(Error::RateLimited { .. }) => Ok(current),
         renewed => Ok(renewed?),
     }
 }

@@ -79,10 +79,9 @@ fn account(
     keys: &Keys,
 ) -> Result<(String, String), Refusal> {
     let key = query.get("corpsecret").ok_or(wire_errors::WORK_NO_SECRET)?;
-    let apps = query
-        .get("corpid")
-        .map(|corp_id| broker.apps_of_corp(corp_id))
-        .unwrap_or_default();
+    let accounts = broker.accounts();
+    let corp_id = query.get("corpid").unwrap_or_default();
+    let apps: Vec<_> = accounts.of_corp(corp_id).collect();
     if apps.is_empty() {
         return Err(wire_errors::WORK_BAD_CORPID.into());
     }
@@ -104,7 +103,7 @@ fn account(
         return Err(wire_errors::WORK_WHICH_AGENT.into());
     }
     debug!(key = key.name, account, "drop-in token call");
-    Ok((account, key.name.clone()))
+    Ok((account.to_owned(), key.name.clone()))
 }
 
 /// Answers a ticket call. `kind` is `None` for an unknown type; the token is checked first.

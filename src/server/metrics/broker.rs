@@ -7,7 +7,7 @@ use prometheus_client::encoding::DescriptorEncoder;
 
 use super::process::float;
 use super::{Labels, Page};
-use crate::broker::{AccountStats, Broker, CredentialStats, Stats};
+use crate::broker::{AccountSnapshot, Broker, CredentialSnapshot, Find, Snapshot, errcode_label};
 use crate::credential::Kind;
 use crate::server::ready::Readiness;
 
@@ -32,41 +32,42 @@ impl fmt::Debug for BrokerMetrics {
 impl Collector for BrokerMetrics {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let page = &mut Page(encoder);
-        self.readiness(page)?;
-        let figures = self.broker.figures();
-        lives(page, &figures)?;
-        failures(page, &figures)?;
-        counts(page, &figures)?;
-        refreshes(page, &figures)?;
-        machinery(page, &figures)
+        let snapshot = self.broker.snapshot(&Find::all());
+        self.readiness(page, &snapshot)?;
+        lives(page, &snapshot)?;
+        failures(page, &snapshot)?;
+        counts(page, &snapshot)?;
+        refreshes(page, &snapshot)?;
+        machinery(page, &snapshot)
     }
 }
 
 impl BrokerMetrics {
-    fn readiness(&self, page: &mut Page<'_>) -> fmt::Result {
-        let (ready, census) = self.readiness.census();
+    fn readiness(&self, page: &mut Page<'_>, snapshot: &Snapshot) -> fmt::Result {
+        let ready = self.readiness.is_ready(snapshot);
+        let counts = snapshot.counts;
         page.gauge(
             "wx_jssdk_ready",
             "Whether /readyz answers 200",
             Some(f64::from(u8::from(ready))),
         )?;
         let states = [
-            ("ok", census.ready),
-            ("degraded", census.failing),
-            ("starting", census.starting),
-            ("down", census.down),
+            ("ok", counts.ok),
+            ("degraded", counts.degraded),
+            ("starting", counts.starting),
+            ("down", counts.down),
         ];
         page.gauges(
             "wx_jssdk_accounts",
             "Accounts by state: degraded ones still sign (a mini program: have a token) but fail to refresh, down ones cannot sign",
-            states.map(|(state, count)| ([("state", state)], float(count))),
+            states.map(|(state, count)| ([("state", state)], float(count as u64))),
         )
     }
 }
 
 /// Iterates over the credentials, each with its account.
-fn each(figures: &Stats) -> impl Iterator<Item = (&AccountStats, &CredentialStats)> {
-    figures.accounts.iter().flat_map(|account| {
+fn each(snapshot: &Snapshot) -> impl Iterator<Item = (&AccountSnapshot, &CredentialSnapshot)> {
+    snapshot.accounts.iter().flat_map(|account| {
         account
             .credentials
             .iter()
@@ -74,56 +75,62 @@ fn each(figures: &Stats) -> impl Iterator<Item = (&AccountStats, &CredentialStat
     })
 }
 
-fn labels<'t>((account, credential): (&'t AccountStats, &CredentialStats)) -> Labels<'t, 2> {
+fn labels<'t>((account, credential): (&'t AccountSnapshot, &CredentialSnapshot)) -> Labels<'t, 2> {
     [
-        ("account", &account.account),
+        ("account", &account.name),
         ("kind", credential.kind.as_str()),
     ]
 }
 
-fn lives(page: &mut Page<'_>, figures: &Stats) -> fmt::Result {
+fn lives(page: &mut Page<'_>, snapshot: &Snapshot) -> fmt::Result {
     page.gauges(
         "wx_jssdk_credential_remaining_seconds",
         "How long the credential will still be served; 0 if there is no credential",
-        each(figures).map(|of| (labels(of), float(of.1.served_for.as_secs()))),
+        each(snapshot).map(|of| (labels(of), float(of.1.served_for.as_secs()))),
     )?;
     page.gauges(
         "wx_jssdk_credential_last_success_timestamp_seconds",
         "Time of the last successful refresh, by this node or a peer node",
-        each(figures).filter_map(|of| Some((labels(of), float(of.1.last_success?.0)))),
+        each(snapshot).filter_map(|of| Some((labels(of), float(of.1.last_success?.0)))),
     )?;
     page.gauges(
         "wx_jssdk_credential_overdue_seconds",
         "How long a refresh has been due",
-        each(figures).map(|of| (labels(of), float(of.1.overdue.as_secs()))),
+        each(snapshot).map(|of| (labels(of), float(of.1.overdue.as_secs()))),
     )
 }
 
-fn failures(page: &mut Page<'_>, figures: &Stats) -> fmt::Result {
-    let failing = || each(figures).filter_map(|of| Some((of, of.1.failing.as_ref()?)));
+fn failures(page: &mut Page<'_>, snapshot: &Snapshot) -> fmt::Result {
+    let now = snapshot.now;
+    let failing: Vec<_> = each(snapshot)
+        .filter_map(|of| Some((of, of.1.last_error.as_ref()?)))
+        .map(|(of, last)| (of, last, errcode_label(&last.error)))
+        .collect();
     page.gauges(
         "wx_jssdk_credential_failing_seconds",
         "How long every refresh has failed, by class and errcode of the last failure; absent while refreshes succeed",
-        failing().map(|((account, credential), failing)| {
+        failing.iter().map(|((account, credential), last, errcode)| {
             let labels = [
-                ("account", account.account.as_str()),
+                ("account", account.name.as_str()),
                 ("kind", credential.kind.as_str()),
-                ("class", failing.class),
-                ("errcode", &failing.errcode),
+                ("class", last.class),
+                ("errcode", errcode.as_str()),
             ];
-            (labels, float(failing.since.as_secs()))
+            (labels, float(now.since(last.since).as_secs()))
         }),
     )?;
     page.gauges(
         "wx_jssdk_credential_cooldown_seconds",
         "Time until a failed refresh is tried again; absent while refreshes succeed",
-        failing().map(|(of, failing)| (labels(of), float(failing.retry_in.as_secs()))),
+        failing
+            .iter()
+            .map(|(of, last, _)| (labels(*of), float(last.retry_at.since(now).as_secs()))),
     )
 }
 
-fn counts(page: &mut Page<'_>, figures: &Stats) -> fmt::Result {
-    let tokens = || each(figures).filter(|(_, credential)| credential.kind == Kind::AccessToken);
-    let tickets = || each(figures).filter(|(_, credential)| credential.kind != Kind::AccessToken);
+fn counts(page: &mut Page<'_>, snapshot: &Snapshot) -> fmt::Result {
+    let tokens = || each(snapshot).filter(|(_, credential)| credential.kind == Kind::AccessToken);
+    let tickets = || each(snapshot).filter(|(_, credential)| credential.kind != Kind::AccessToken);
     page.counters(
         "wx_jssdk_foreign_refreshes",
         "Access tokens refused long before their end: another server fetches tokens of this app",
@@ -142,19 +149,19 @@ fn counts(page: &mut Page<'_>, figures: &Stats) -> fmt::Result {
     page.counters(
         "wx_jssdk_rate_limited_rejects",
         "Rejects that caused no refresh because of the rate limit",
-        each(figures).map(|of| (labels(of), outcome(of.1, RATE_LIMITED))),
+        each(snapshot).map(|of| (labels(of), outcome(of.1, RATE_LIMITED))),
     )?;
     page.gauges(
         "wx_jssdk_upstream_calls_today",
         "Calls to WeChat today (Shanghai time) of all nodes that share the store; read once a minute",
-        figures.accounts.iter().flat_map(|account| {
-            let calls = account.calls_today.iter();
-            calls.map(|(endpoint, count)| ([("account", account.account.as_str()), ("endpoint", *endpoint)], float(*count)))
+        snapshot.accounts.iter().flat_map(|account| {
+            let calls = account.calls_today().into_iter();
+            calls.map(|(endpoint, count)| ([("account", account.name.as_str()), ("endpoint", endpoint)], float(count)))
         }),
     )
 }
 
-fn outcome(credential: &CredentialStats, name: &str) -> u64 {
+fn outcome(credential: &CredentialSnapshot, name: &str) -> u64 {
     credential
         .outcomes
         .iter()
@@ -162,8 +169,8 @@ fn outcome(credential: &CredentialStats, name: &str) -> u64 {
         .map_or(0, |(_, count)| *count)
 }
 
-fn refreshes(page: &mut Page<'_>, figures: &Stats) -> fmt::Result {
-    let ended = each(figures).flat_map(|(account, credential)| {
+fn refreshes(page: &mut Page<'_>, snapshot: &Snapshot) -> fmt::Result {
+    let ended = each(snapshot).flat_map(|(account, credential)| {
         let kind = credential.kind.as_str();
         // Success is exported from the start; a failure only after it has occurred.
         let met = credential
@@ -173,7 +180,7 @@ fn refreshes(page: &mut Page<'_>, figures: &Stats) -> fmt::Result {
         met.map(move |(name, count)| {
             (
                 [
-                    ("account", account.account.as_str()),
+                    ("account", account.name.as_str()),
                     ("kind", kind),
                     ("outcome", *name),
                 ],
@@ -185,7 +192,8 @@ fn refreshes(page: &mut Page<'_>, figures: &Stats) -> fmt::Result {
     page.counters(
         "wx_jssdk_upstream_failures",
         "Refreshes that got no usable answer from WeChat, by class and errcode",
-        figures
+        snapshot
+            .stats
             .failed_calls
             .iter()
             .map(|((kind, class, errcode), count)| {
@@ -199,15 +207,19 @@ fn refreshes(page: &mut Page<'_>, figures: &Stats) -> fmt::Result {
                 )
             }),
     )?;
-    let durations = figures.durations.iter().map(|(kind, succeeded, spread)| {
-        (
-            [
-                ("kind", kind.as_str()),
-                ("result", if *succeeded { "refreshed" } else { "failed" }),
-            ],
-            spread,
-        )
-    });
+    let durations = snapshot
+        .stats
+        .durations
+        .iter()
+        .map(|(kind, succeeded, spread)| {
+            (
+                [
+                    ("kind", kind.as_str()),
+                    ("result", if *succeeded { "refreshed" } else { "failed" }),
+                ],
+                spread,
+            )
+        });
     page.histograms(
         "wx_jssdk_refresh_duration_seconds",
         "Duration of refreshes that called WeChat",
@@ -215,13 +227,13 @@ fn refreshes(page: &mut Page<'_>, figures: &Stats) -> fmt::Result {
     )
 }
 
-fn machinery(page: &mut Page<'_>, figures: &Stats) -> fmt::Result {
+fn machinery(page: &mut Page<'_>, snapshot: &Snapshot) -> fmt::Result {
     page.histograms(
         "wx_jssdk_lease_wait_seconds",
         "How long refreshes waited for a peer node",
-        [([], &figures.lease_waits)],
+        [([], &snapshot.stats.lease_waits)],
     )?;
-    let store = || figures.store.iter();
+    let store = || snapshot.stats.store.iter();
     page.counters(
         "wx_jssdk_store_operations",
         "Operations on the store",
@@ -232,7 +244,7 @@ fn machinery(page: &mut Page<'_>, figures: &Stats) -> fmt::Result {
         "Store operations that failed or timed out",
         store().map(|(operation, _, failed)| ([("operation", *operation)], *failed)),
     )?;
-    let idle = figures.keeper_idle.map(|idle| idle.as_secs_f64());
+    let idle = snapshot.stats.keeper_idle.map(|idle| idle.as_secs_f64());
     page.gauge(
         "wx_jssdk_keeper_step_age_seconds",
         "Time since the keeper last checked for due refreshes",
@@ -241,7 +253,7 @@ fn machinery(page: &mut Page<'_>, figures: &Stats) -> fmt::Result {
     page.counters(
         "wx_jssdk_clock_jumps",
         "How often this machine's clock was set, or the machine slept",
-        [([], figures.clock_jumps)],
+        [([], snapshot.stats.clock_jumps)],
     )
 }
 

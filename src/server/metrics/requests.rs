@@ -6,10 +6,20 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 
 use super::Page;
-use crate::broker::{Broker, Distribution, Latency};
+use crate::actix::RequestStats;
+use crate::broker::Broker;
 
-/// Collector for the broker's request counters.
-pub(in crate::server) struct RequestMetrics(pub(in crate::server) Broker);
+/// Collector for the request counters.
+pub(in crate::server) struct RequestMetrics {
+    broker: Broker,
+    stats: RequestStats,
+}
+
+impl RequestMetrics {
+    pub(in crate::server) fn new(broker: Broker, stats: RequestStats) -> Self {
+        Self { broker, stats }
+    }
+}
 
 impl fmt::Debug for RequestMetrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -19,14 +29,13 @@ impl fmt::Debug for RequestMetrics {
 
 impl Collector for RequestMetrics {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let (page, requests) = (&mut Page(encoder), self.0.requests());
-        let answered: Vec<_> = requests
-            .routes
+        let (page, routes) = (&mut Page(encoder), self.stats.routes());
+        let answered: Vec<_> = routes
             .iter()
             .flat_map(|of| {
-                of.by_status
-                    .iter()
-                    .map(move |(status, count)| (of.plane, &of.route, status.to_string(), *count))
+                of.by_status.iter().map(move |(status, count)| {
+                    (of.listener, &of.route, status.to_string(), *count)
+                })
             })
             .collect();
         page.counters(
@@ -43,31 +52,26 @@ impl Collector for RequestMetrics {
                 )
             }),
         )?;
-        let latencies: Vec<_> = requests
-            .routes
-            .iter()
-            .map(|of| (of, distribution(&of.latency)))
-            .collect();
         page.histograms(
             "wx_jssdk_http_request_duration_seconds",
             "How long requests took to answer, by listener and route",
-            latencies.iter().map(|(of, spread)| {
+            routes.iter().map(|of| {
                 (
                     [
-                        ("listener", of.plane.as_str()),
+                        ("listener", of.listener.as_str()),
                         ("route", of.route.as_str()),
                     ],
-                    spread,
+                    &of.latency,
                 )
             }),
         )?;
-        let signed: Vec<_> = requests
-            .accounts
+        let accounts = self.stats.accounts(&self.broker);
+        let signed: Vec<_> = accounts
             .iter()
-            .flat_map(|of| {
-                of.by_status
+            .flat_map(|(account, by_status)| {
+                by_status
                     .iter()
-                    .map(move |(status, count)| (&of.account, status.to_string(), *count))
+                    .map(move |(status, count)| (account, status.to_string(), *count))
             })
             .collect();
         page.counters(
@@ -80,44 +84,5 @@ impl Collector for RequestMetrics {
                 )
             }),
         )
-    }
-}
-
-/// Converts cumulative bucket counts to counts per bucket.
-fn distribution(latency: &Latency) -> Distribution {
-    let mut below = 0;
-    let bounds = latency
-        .buckets
-        .iter()
-        .copied()
-        .chain([(f64::INFINITY, latency.count)]);
-    let buckets = bounds
-        .map(|(bound, count)| (bound, count - std::mem::replace(&mut below, count)))
-        .collect();
-    Distribution {
-        buckets,
-        sum: latency.sum,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn cumulative_counts_become_counts_of_each_bucket() {
-        let latency = Latency {
-            buckets: vec![(0.1, 2), (0.5, 2), (1.0, 7)],
-            sum: 9.0,
-            count: 8,
-        };
-        let expected = vec![(0.1, 2), (0.5, 0), (1.0, 5), (f64::INFINITY, 1)];
-        assert_eq!(
-            distribution(&latency),
-            Distribution {
-                buckets: expected,
-                sum: 9.0
-            }
-        );
     }
 }

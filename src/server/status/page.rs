@@ -88,7 +88,7 @@ impl<'a> Live<'a> {
         match () {
             () if counts.accounts == 0 => "none",
             () if counts.down > 0 => "down",
-            () if counts.failing > 0 => "degraded",
+            () if counts.degraded > 0 => "degraded",
             () if counts.starting > 0 => "starting",
             () => "ok",
         }
@@ -97,7 +97,7 @@ impl<'a> Live<'a> {
     /// Returns whether the accounts have different states, so that the verdict alone does not say it all.
     fn is_mixed(&self) -> bool {
         let counts = &self.report.summary;
-        let states = [counts.down, counts.failing, counts.starting, counts.ok];
+        let states = [counts.down, counts.degraded, counts.starting, counts.ok];
         states.iter().filter(|count| **count > 0).count() > 1
     }
 

@@ -100,7 +100,7 @@ impl Query {
     pub(super) fn find(&self) -> Find {
         let health = match self.state {
             State::All => Vec::new(),
-            State::Degraded => vec![Health::Failing, Health::Down],
+            State::Degraded => vec![Health::Degraded, Health::Down],
             State::Down => vec![Health::Down],
             State::Starting => vec![Health::Starting],
             State::Ok => vec![Health::Ok],

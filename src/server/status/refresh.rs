@@ -67,7 +67,7 @@ async fn refresh_now(
     let kind: Kind = admit_key(request, &wanted.account, &wanted.kind, &status.keys)?;
     let refreshed = status
         .broker
-        .renew(&wanted.account, kind)
+        .refresh_now(&wanted.account, kind)
         .await
         .map_err(Problem::for_private)?;
     tracing::info!(account = wanted.account, %kind, is_new = refreshed.is_new, "refreshed on an operator's request");

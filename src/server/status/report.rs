@@ -8,8 +8,7 @@ use serde::Serialize;
 
 use super::query::{Part, Query};
 use crate::broker::{
-    AccountSnapshot, Broker, Counts, CredentialSnapshot, Health, LastError, Refresh, Snapshot,
-    Surroundings,
+    AccountSnapshot, Broker, Cluster, Counts, CredentialSnapshot, Health, LastError, Refresh,
 };
 use crate::clock::UnixTime;
 use crate::error::Text;
@@ -164,16 +163,12 @@ pub(super) struct RefreshReport {
 }
 
 impl Report {
-    pub(super) fn new(
-        broker: &Broker,
-        configuration: &Record,
-        survey: Snapshot,
-        query: &Query,
-    ) -> Self {
-        let (now, around) = (broker.clock().now(), broker.surroundings());
-        let accounts: Vec<_> = survey
+    pub(super) fn new(broker: &Broker, configuration: &Record, query: &Query) -> Self {
+        let snapshot = broker.snapshot(&query.find());
+        let (now, cluster) = (snapshot.now, &snapshot.cluster);
+        let accounts: Vec<_> = snapshot
             .accounts
-            .into_iter()
+            .iter()
             .map(|account| AccountReport::of(account, now))
             .collect();
         let mut report = Self {
@@ -181,17 +176,17 @@ impl Report {
             revision: String::new(),
             version: env!("CARGO_PKG_VERSION"),
             uptime: broker.clock().uptime().as_secs(),
-            node: around.node.name.clone(),
-            store: StoreReport::of(&around),
-            peer_nodes: around
+            node: cluster.node.name.clone(),
+            store: StoreReport::of(cluster),
+            peer_nodes: cluster
                 .peers
                 .iter()
                 .map(|peer| PeerReport::of(peer, now))
                 .collect(),
-            clock_jumps: broker.clock_jumps(),
+            clock_jumps: snapshot.stats.clock_jumps,
             configuration: ConfigurationReport::of(configuration),
-            summary: survey.counts,
-            matching: survey.matching,
+            summary: snapshot.counts,
+            matching: snapshot.matching,
             offset: query.offset,
             limit: query.limit(),
             accounts: None,
@@ -233,12 +228,12 @@ impl Report {
 }
 
 impl StoreReport {
-    fn of(around: &Surroundings) -> Self {
-        let trouble = around.trouble.as_ref();
+    fn of(cluster: &Cluster) -> Self {
+        let trouble = cluster.trouble.as_ref();
         Self {
-            kind: around.store,
-            place: around.place.clone(),
-            shared: around.shared,
+            kind: cluster.store,
+            place: cluster.place.clone(),
+            shared: cluster.shared,
             reachable: trouble.is_none(),
             error: trouble.map(|(error, _)| error.to_string()),
             since: trouble.map(|(_, since)| *since),
@@ -288,18 +283,18 @@ impl ConfigurationReport {
 }
 
 impl AccountReport {
-    fn of(survey: AccountSnapshot, now: UnixTime) -> Self {
-        let platform = survey.account.platform();
+    fn of(account: &AccountSnapshot, now: UnixTime) -> Self {
+        let primary = account.primary().filter(|primary| primary.is_served());
         Self {
-            account: survey.name,
-            platform: platform.as_str(),
-            app_id: survey.account.app_id().to_owned(),
-            state: survey.health.as_str(),
-            signs_pages: survey.account.has(crate::credential::Kind::JsapiTicket),
-            served_until: survey.usable_until,
-            credentials: survey
+            account: account.name.clone(),
+            platform: account.account.platform().as_str(),
+            app_id: account.account.app_id().to_owned(),
+            state: account.health.as_str(),
+            signs_pages: account.signs_pages(),
+            served_until: primary.and_then(|primary| primary.served_until),
+            credentials: account
                 .credentials
-                .into_iter()
+                .iter()
                 .map(|credential| CredentialReport::of(credential, now))
                 .collect(),
         }
@@ -323,28 +318,27 @@ impl AccountReport {
 }
 
 impl CredentialReport {
-    fn of(survey: CredentialSnapshot, now: UnixTime) -> Self {
-        let status = survey.status;
+    fn of(credential: &CredentialSnapshot, now: UnixTime) -> Self {
+        let (issued_at, expires_at) = (credential.issued_at, credential.expires_at);
+        let is_tried = credential.health != Health::Starting || credential.last_error.is_some();
         Self {
-            kind: status.kind.as_str(),
-            state: survey.health.as_str(),
-            issued_at: status.issued_at,
-            expires_at: status.expires_at,
-            age: status.issued_at.map(|issued| now.since(issued).as_secs()),
-            remaining: status.expires_at.map(|end| end.since(now).as_secs()),
-            refreshing: survey.refreshing,
-            due_at: survey.due_at,
-            next_refresh: survey
-                .next_refresh
-                .filter(|_| survey.health != Health::Starting || status.last_error.is_some()),
-            refreshes: status.refreshes,
-            foreign_refreshes: status.foreign_refreshes,
-            lost_replies: status.lost_replies,
-            endpoint: survey.endpoint,
-            calls_today: survey.calls_today,
-            daily_quota: survey.daily_quota,
-            error: status.last_error.as_ref().map(ErrorReport::of),
-            history: survey.history.iter().map(RefreshReport::of).collect(),
+            kind: credential.kind.as_str(),
+            state: credential.health.as_str(),
+            issued_at,
+            expires_at,
+            age: issued_at.map(|issued| now.since(issued).as_secs()),
+            remaining: expires_at.map(|end| end.since(now).as_secs()),
+            refreshing: credential.refreshing,
+            due_at: credential.due_at,
+            next_refresh: credential.next_refresh.filter(|_| is_tried),
+            refreshes: credential.refreshes,
+            foreign_refreshes: credential.foreign_refreshes,
+            lost_replies: credential.lost_replies,
+            endpoint: credential.endpoint,
+            calls_today: credential.calls_today,
+            daily_quota: credential.daily_quota,
+            error: credential.last_error.as_ref().map(ErrorReport::of),
+            history: credential.history().iter().map(RefreshReport::of).collect(),
         }
     }
 

@@ -193,7 +193,7 @@ impl World {
         };
         self.store
             .save(
-                &self.broker.account(account).unwrap().key(kind),
+                &self.broker.accounts().get(account).unwrap().1.key(kind),
                 &credential,
             )
             .await

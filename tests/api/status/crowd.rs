@@ -111,12 +111,12 @@ async fn every_account_is_on_exactly_one_page_and_is_found_by_name_and_by_app() 
     };
     let mut names = Vec::new();
     for page in 0..=10 {
-        let survey = broker.survey(&find(page * 1_000, 1_000)).await;
+        let snapshot = broker.snapshot(&find(page * 1_000, 1_000));
         assert_eq!(
-            (survey.matching, survey.counts.starting),
+            (snapshot.matching, snapshot.counts.starting),
             (ACCOUNTS, ACCOUNTS)
         );
-        names.extend(survey.accounts.into_iter().map(|account| account.name));
+        names.extend(snapshot.accounts.into_iter().map(|account| account.name));
     }
     assert!(
         names.len() == ACCOUNTS
@@ -125,8 +125,7 @@ async fn every_account_is_on_exactly_one_page_and_is_found_by_name_and_by_app() 
     );
     assert!(
         broker
-            .survey(&find(usize::MAX, usize::MAX))
-            .await
+            .snapshot(&find(usize::MAX, usize::MAX))
             .accounts
             .is_empty(),
         "beyond the end there is nothing"
@@ -136,21 +135,21 @@ async fn every_account_is_on_exactly_one_page_and_is_found_by_name_and_by_app() 
         limit: 50,
         ..Default::default()
     };
-    assert_eq!(broker.survey(&text("SHOP-0042")).await.matching, 10);
+    assert_eq!(broker.snapshot(&text("SHOP-0042")).matching, 10);
     assert_eq!(
-        broker.survey(&text("wx0000000000000abc")).await.accounts[0].name,
+        broker.snapshot(&text("wx0000000000000abc")).accounts[0].name,
         "shop-02748"
     );
-    assert_eq!(broker.survey(&text("nobody")).await.matching, 0);
+    assert_eq!(broker.snapshot(&text("nobody")).matching, 0);
     let exactly = wx_jssdk::broker::Find {
         account: Some("shop-00042".into()),
         limit: 50,
         ..Default::default()
     };
-    let survey = broker.survey(&exactly).await;
-    assert_eq!((survey.matching, survey.counts.accounts), (1, ACCOUNTS));
+    let snapshot = broker.snapshot(&exactly);
+    assert_eq!((snapshot.matching, snapshot.counts.accounts), (1, ACCOUNTS));
     assert_eq!(
-        survey.accounts[0].credentials.len(),
+        snapshot.accounts[0].credentials.len(),
         2,
         "what nobody wants is not shown"
     );
@@ -161,14 +160,14 @@ async fn every_account_is_on_exactly_one_page_and_is_found_by_name_and_by_app() 
             .is_err()
     );
     assert_eq!(
-        broker.survey(&exactly).await.accounts[0].credentials.len(),
+        broker.snapshot(&exactly).accounts[0].credentials.len(),
         2,
         "nor what was asked for and never came"
     );
     let clock = Clock::system();
-    broker.survey(&find(0, 20)).await;
+    broker.snapshot(&find(0, 20));
     println!(
-        "a survey of ten thousand accounts for a page of 20: {:?}",
+        "a snapshot of ten thousand accounts for a page of 20: {:?}",
         clock.uptime()
     );
 }

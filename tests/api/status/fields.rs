@@ -172,7 +172,7 @@ async fn a_token_retired_by_somebody_else_is_counted_and_so_is_a_lost_reply() {
         world
             .app
             .broker
-            .renew("classic", Kind::AccessToken)
+            .refresh_now("classic", Kind::AccessToken)
             .await
             .is_err()
     );

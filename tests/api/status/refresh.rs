@@ -330,7 +330,7 @@ async fn fifty_who_press_at_once_cause_one_call() {
     let mut pressing = tokio::task::JoinSet::new();
     for _ in 0..50 {
         let broker = broker.clone();
-        pressing.spawn(async move { broker.renew("classic", Kind::AccessToken).await });
+        pressing.spawn(async move { broker.refresh_now("classic", Kind::AccessToken).await });
     }
     // On this thread each of them comes as far as to wait for the call, which is held.
     while sandbox.calls(CLASSIC) < 2 {

@@ -1,7 +1,7 @@
 //! What the metrics say of credentials and refreshes, each after something that happened.
 
 use wx_jssdk::account::{Account, TokenMode};
-use wx_jssdk::broker::Broker;
+use wx_jssdk::broker::{Broker, Find};
 use wx_jssdk::sandbox::{FaultKind, Kind as Revoked, Mode, Sandbox};
 use wx_jssdk::store::Store;
 use wx_jssdk::{Clock, Kind, UpstreamOptions};
@@ -297,22 +297,23 @@ async fn broker(store: Store, clock: &Clock) -> (Broker, Sandbox) {
     (broker, sandbox)
 }
 
+fn keeper_idle(broker: &Broker) -> Option<std::time::Duration> {
+    broker.snapshot(&Find::default()).stats.keeper_idle
+}
+
 #[tokio::test]
 async fn the_keepers_last_step_has_an_age() {
     let clock = Clock::manual(START);
     let (broker, _sandbox) = broker(Store::memory(), &clock).await;
-    assert_eq!(broker.figures().keeper_idle, None, "before its first step");
+    assert_eq!(keeper_idle(&broker), None, "before its first step");
     broker.tend().await;
     clock.advance(std::time::Duration::from_secs(30));
     assert_eq!(
-        broker.figures().keeper_idle,
+        keeper_idle(&broker),
         Some(std::time::Duration::from_secs(30))
     );
     broker.tend().await;
-    assert_eq!(
-        broker.figures().keeper_idle,
-        Some(std::time::Duration::ZERO)
-    );
+    assert_eq!(keeper_idle(&broker), Some(std::time::Duration::ZERO));
 }
 
 #[tokio::test]
@@ -341,7 +342,7 @@ async fn a_store_that_is_gone_is_counted_by_what_was_wanted_of_it() {
     // Nobody listens there.
     let (broker, _sandbox) = broker(Store::redis("redis://127.0.0.1:1/0").unwrap(), &clock).await;
     broker.credential("shop", Kind::JsapiTicket).await.unwrap();
-    let store = broker.figures().store;
+    let store = broker.snapshot(&Find::all()).stats.store;
     let of = |name: &str| {
         store
             .iter()
@@ -357,7 +358,8 @@ async fn a_store_that_is_gone_is_counted_by_what_was_wanted_of_it() {
     let (fine, _sandbox) = self::broker(Store::memory(), &clock).await;
     fine.credential("shop", Kind::JsapiTicket).await.unwrap();
     assert!(
-        fine.figures()
+        fine.snapshot(&Find::all())
+            .stats
             .store
             .iter()
             .all(|(_, _, failed)| *failed == 0)
@@ -383,7 +385,7 @@ async fn what_comes_from_the_store_is_no_call_and_keeps_its_own_date() {
         .build()
         .unwrap();
     again.tend().await;
-    let figures = again.figures();
+    let figures = again.snapshot(&Find::all());
     for credential in &figures.accounts[0].credentials {
         assert_eq!(credential.last_success, Some(START), "{credential:?}");
         let outcomes: Vec<_> = credential
@@ -395,7 +397,7 @@ async fn what_comes_from_the_store_is_no_call_and_keeps_its_own_date() {
     }
     assert_eq!(
         figures.accounts[0]
-            .calls_today
+            .calls_today()
             .iter()
             .map(|(_, count)| *count)
             .collect::<Vec<_>>(),

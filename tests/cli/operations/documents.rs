@@ -167,7 +167,7 @@ fn arguments(text: &str) -> (&str, Vec<&str>) {
 fn messages() -> BTreeSet<String> {
     let mut messages = BTreeSet::new();
     for (_, code) in sources() {
-        for call in ["warn!(", "error!(", ".complain(", ".warn_of("] {
+        for call in ["warn!(", "error!(", ".log_store_error(", ".log_warning("] {
             for rest in code.split(call).skip(1) {
                 let (_, strings) = arguments(rest);
                 messages.extend(strings.last().map(|message| fixed_part(message)));
@@ -177,7 +177,7 @@ fn messages() -> BTreeSet<String> {
         let named = code
             .split("let what = \"")
             .skip(1)
-            .filter(|_| code.contains(".warn_of("));
+            .filter(|_| code.contains(".log_warning("));
         messages.extend(named.map(|rest| fixed_part(rest.split('"').next().unwrap())));
     }
     messages.retain(|message| message.len() > 8);

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use wx_jssdk::Kind;
 use wx_jssdk::account::TokenMode::Stable;
-use wx_jssdk::broker::Broker;
+use wx_jssdk::broker::{Broker, Find};
 
 use crate::cluster::world::{Cluster, STABLE, TICKET};
 
 fn outcome(broker: &Broker, kind: Kind, name: &str) -> u64 {
-    let figures = broker.figures();
+    let figures = broker.snapshot(&Find::all());
     let credential = figures.accounts[0]
         .credentials
         .iter()
@@ -24,7 +24,7 @@ fn outcome(broker: &Broker, kind: Kind, name: &str) -> u64 {
 }
 
 fn waits(broker: &Broker) -> (u64, f64) {
-    let waits = broker.figures().lease_waits;
+    let waits = broker.snapshot(&Find::all()).stats.lease_waits;
     (
         waits.buckets.iter().map(|(_, count)| count).sum(),
         waits.sum,
@@ -43,7 +43,8 @@ async fn whoever_waited_for_anothers_refresh_counts_the_wait_and_takes_the_value
     // Until it has asked for the lease and did not get it.
     let asks = || {
         cluster.brokers[1]
-            .figures()
+            .snapshot(&Find::all())
+            .stats
             .store
             .iter()
             .any(|(name, asked, _)| *name == "lease" && *asked > 0)
@@ -90,9 +91,9 @@ async fn every_process_knows_within_a_minute_what_all_of_them_called_today() {
     );
     cluster.live(65, 5).await;
     for broker in &cluster.brokers {
-        let figures = broker.figures();
+        let figures = broker.snapshot(&Find::all());
         assert_eq!(
-            figures.accounts[0].calls_today,
+            figures.accounts[0].calls_today(),
             [(STABLE, tokens), (TICKET, 1)]
         );
     }

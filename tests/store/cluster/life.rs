@@ -158,7 +158,10 @@ async fn a_foreign_refresh_costs_the_whole_cluster_one_call_and_is_counted() {
     let counted: u64 = cluster
         .brokers
         .iter()
-        .map(|broker| broker.status()[0].credentials[0].foreign_refreshes)
+        .map(|broker| {
+            broker.snapshot(&wx_jssdk::broker::Find::all()).accounts[0].credentials[0]
+                .foreign_refreshes
+        })
         .sum();
     assert!(counted >= 1, "{counted}");
 }
@@ -189,7 +192,9 @@ async fn a_lost_reply_in_classic_mode_cuts_the_old_tokens_life_in_every_process(
     let lost: u64 = cluster
         .brokers
         .iter()
-        .map(|broker| broker.status()[0].credentials[0].lost_replies)
+        .map(|broker| {
+            broker.snapshot(&wx_jssdk::broker::Find::all()).accounts[0].credentials[0].lost_replies
+        })
         .sum();
     assert_eq!(lost, 1);
 }

@@ -271,7 +271,10 @@ async fn a_renewal_that_waits_for_redis_says_so_and_blames_nobody_at_wechat() {
     cluster.live(7_200 - 240, 120).await;
     cluster.redis.kill();
     cluster.live(70, 5).await;
-    let error = cluster.brokers[0].status()[0].credentials[0]
+    let error = cluster.brokers[0]
+        .snapshot(&wx_jssdk::broker::Find::all())
+        .accounts[0]
+        .credentials[0]
         .last_error
         .clone()
         .expect("a renewal was due");

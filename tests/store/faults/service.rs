@@ -10,7 +10,7 @@ use reqwest::Client;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 use wx_jssdk::actix::KeyHash;
-use wx_jssdk::broker::{Broker, CredentialStatus};
+use wx_jssdk::broker::{Broker, CredentialSnapshot, Find};
 use wx_jssdk::sandbox::{App, Fault, FaultKind, PreVerify, Sandbox};
 use wx_jssdk::server::Application;
 use wx_jssdk::server::config::Settings;
@@ -122,7 +122,7 @@ impl Service {
     }
 
     /// Moves it to the middle of the time in which the keeper renews, and waits until a renewal has met the fault.
-    pub(crate) async fn renewal_failed(&self) -> CredentialStatus {
+    pub(crate) async fn renewal_failed(&self) -> CredentialSnapshot {
         self.leave(120);
         self.eventually("a failed renewal", || async {
             self.failed(Kind::AccessToken)
@@ -131,14 +131,15 @@ impl Service {
     }
 
     /// The credential whose last call failed.
-    fn failed(&self, kind: Kind) -> Option<CredentialStatus> {
+    fn failed(&self, kind: Kind) -> Option<CredentialSnapshot> {
         self.credential(kind)
             .filter(|credential| credential.last_error.is_some())
     }
 
-    pub(crate) fn credential(&self, kind: Kind) -> Option<CredentialStatus> {
+    pub(crate) fn credential(&self, kind: Kind) -> Option<CredentialSnapshot> {
         self.broker
-            .status()
+            .snapshot(&Find::all())
+            .accounts
             .remove(0)
             .credentials
             .into_iter()

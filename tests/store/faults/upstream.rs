@@ -79,7 +79,7 @@ async fn an_operator(fault: FaultKind, after: After) {
     let service = Service::warm().await;
     service.lay(&fault);
     let token = service.renewal_failed().await;
-    assert!(token.living, "pages still work");
+    assert!(token.is_served(), "pages still work");
     let error = token.last_error.unwrap();
     assert_eq!(error.class, after.class);
     assert!(error.retry_at > error.at, "{error:?}");
@@ -134,7 +134,7 @@ async fn an_operator(fault: FaultKind, after: After) {
     assert_eq!(service.admin("/readyz").await.status, 200);
     let healed = || async {
         let tickets = service.credential(Kind::JsapiTicket)?;
-        (tickets.living && tickets.last_error.is_none()).then_some(())
+        (tickets.is_served() && tickets.last_error.is_none()).then_some(())
     };
     service
         .eventually("a ticket without a failure", healed)

@@ -1,0 +1,294 @@
+//! What limits calls to WeChat: its daily quotas, and this service's own rate limit for refreshes on request.
+//!
+//! Calls are counted in the store, among all nodes that share it. A quota that is spent (45009) blocks its
+//! endpoint there until the day ends.
+//!
+//! The rate limit exists so that a misbehaving client cannot exhaust the quota. The 30 s gap between two
+//! refreshes alone would still allow 2,880 calls a day. An ordinary account has 2,000 classic token calls a
+//! day (<https://developers.weixin.qq.com/doc/service/Message_Management/API_Call_Limits.html>), and WeCom
+//! allows a hundred tickets per app and hour (<https://developer.work.weixin.qq.com/document/path/90454>).
+//! So the gap grows once a day's first refreshes are used up. Forced refreshes of stable tokens have WeChat's
+//! own limit, and the calls before them cost nothing.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use super::refresh::Flight;
+use super::slot::{MIN_DEMAND_GAP, Reason, Slot};
+use super::{AccountEntry, Broker};
+use crate::account::{Account, Platform, TokenMode};
+use crate::credential::Kind;
+use crate::error::{Class, Error, Failure, UpstreamError};
+use crate::store::Claim;
+use crate::upstream::{Issued, endpoint};
+
+/// The time of the next read, in seconds of uptime.
+#[derive(Default)]
+pub(super) struct QuotaReads {
+    next: AtomicU64,
+}
+
+impl Broker {
+    /// Reads today's counts once a minute. After a store error the old counts stay.
+    pub(super) async fn read_calls(&self) {
+        let (uptime, next) = (
+            self.inner.clock.uptime().as_secs(),
+            &self.inner.keeper.quota_reads.next,
+        );
+        if uptime < next.load(Relaxed) {
+            return;
+        }
+        next.store(uptime + READ_EVERY.as_secs(), Relaxed);
+        let now = self.inner.clock.now();
+        for page in self.entries().chunks(PAGE) {
+            let of: Vec<_> = page
+                .iter()
+                .map(|(slot, endpoint)| (&slot.key.app, *endpoint))
+                .collect();
+            let Ok(counts) = self.inner.store.calls_many(&of, now).await else {
+                return;
+            };
+            page.iter()
+                .zip(counts)
+                .for_each(|((slot, _), count)| slot.counts.called(count, now));
+        }
+    }
+
+    fn entries(&self) -> Vec<(Arc<Slot>, &'static str)> {
+        let accounts = self.inner.accounts.load();
+        let slots = accounts
+            .all()
+            .flat_map(|entry| entry.slots().map(move |slot| (entry, slot)));
+        let wanted = slots.filter(|(_, slot)| slot.is_wanted());
+        wanted
+            .map(|(entry, slot)| (slot.clone(), endpoint(&entry.account, slot.key.kind).1))
+            .collect()
+    }
+
+    /// Lifts the block of a quota that is no longer spent. The waiting credentials are tried at once, here
+    /// and on the nodes that share the store.
+    async fn lift_block(&self, entry: &AccountEntry, kind: Kind) {
+        let (_, called) = endpoint(&entry.account, kind);
+        let (app, now) = (entry.account.app_key(), self.inner.clock.now());
+        if let Err(error) = self.inner.store.set_block(&app, called, now, now).await {
+            let what = "exhausted quota could not be cleared in the store";
+            self.log_store_error(&entry.name, &error, what);
+        }
+        self.end_waits_for_quota(entry, called);
+    }
+
+    /// Ends the waits of this account's credentials for the quota of one endpoint, including those of
+    /// dependent credentials.
+    pub(super) fn end_waits_for_quota(&self, entry: &AccountEntry, called: &str) {
+        let now = self.inner.clock.now();
+        for slot in entry.slots() {
+            let mut state = slot.lock();
+            if let Some(failure) = state.failure.as_mut().filter(|failure| {
+                failure.error.class() == Class::Quota && failure.error.endpoint == called
+            }) {
+                failure.end_by(now);
+            }
+        }
+    }
+}
+
+impl Flight {
+    /// Checks whether an on-demand refresh is allowed now. The limit is shared by all nodes through the
+    /// store. A store error allows the refresh: a dead credential is worse, and this process still keeps
+    /// its own gap.
+    pub(super) async fn limit(&self) -> Result<(), Error> {
+        if !self.reason.is_on_demand() || self.is_stable_token() {
+            return Ok(());
+        }
+        let (store, now) = (&self.broker.inner.store, self.broker.inner.clock.now());
+        let mut claim = store
+            .claim_force(&self.slot.key, now, MIN_DEMAND_GAP, Some(FREELY_PER_DAY))
+            .await;
+        if matches!(claim, Ok(Claim::SpentToday { .. })) {
+            claim = store
+                .claim_force(&self.slot.key, now, GAP_AFTERWARDS, None)
+                .await;
+        }
+        match claim {
+            Ok(Claim::Granted) => Ok(()),
+            Ok(Claim::TooSoon { retry_at } | Claim::SpentToday { retry_at }) => {
+                Err(Error::RateLimited {
+                    account: self.entry.name.clone(),
+                    kind: self.slot.key.kind,
+                    retry_after: retry_at.since(now).max(Duration::from_secs(1)),
+                })
+            }
+            Err(error) => {
+                self.broker.log_store_error(
+                    &self.entry.name,
+                    &error,
+                    "refresh limit could not be read from the store",
+                );
+                Ok(())
+            }
+        }
+    }
+
+    /// Makes the call unless the quota is known to be spent, whichever node found that out. Records a quota
+    /// that turns out to be spent.
+    pub(super) async fn unless_spent(
+        &self,
+        call: impl Future<Output = Result<Issued, UpstreamError>>,
+    ) -> Result<Issued, UpstreamError> {
+        let (store, clock) = (&self.broker.inner.store, &self.broker.inner.clock);
+        let (app, (_, endpoint)) = (
+            &self.slot.key.app,
+            endpoint(&self.entry.account, self.slot.key.kind),
+        );
+        let blocked = store.blocked_until(app, endpoint, clock.now()).await;
+        let blocked = blocked.ok().flatten();
+        if let Some(until) = blocked.filter(|_| !matches!(self.reason, Reason::RefreshNow)) {
+            let today = store.calls_many(&[(app, endpoint)], clock.now()).await;
+            let few_calls = today.ok().and_then(|counts| self.if_few(*counts.first()?));
+            return Err(UpstreamError {
+                failure: Failure::spent_until(until, few_calls),
+                ..self.blank()
+            });
+        }
+        let mut outcome = self.counted(call).await;
+        match &mut outcome {
+            Ok(_) if blocked.is_some() => {
+                self.broker
+                    .lift_block(&self.entry, self.slot.key.kind)
+                    .await;
+            }
+            Ok(_) => {}
+            Err(error) => self.note_spent(error).await,
+        }
+        outcome
+    }
+
+    /// Records a spent quota for all nodes that share the store.
+    async fn note_spent(&self, spent: &mut UpstreamError) {
+        let (store, now) = (&self.broker.inner.store, self.broker.inner.clock.now());
+        let Some(until) = spent.spent_until(now) else {
+            return;
+        };
+        let few = self.slot.counts.calls_today(now);
+        let few = few.and_then(|calls| self.if_few(calls));
+        let kept = store
+            .set_block(&self.slot.key.app, spent.endpoint, until, now)
+            .await;
+        if let Failure::Refused {
+            blocked_until,
+            few_calls,
+            ..
+        } = &mut spent.failure
+        {
+            *few_calls = few;
+            *blocked_until = kept.is_ok().then_some(until);
+        }
+        if let Err(error) = kept {
+            self.broker.log_store_error(
+                &self.entry.name,
+                &error,
+                "exhausted quota could not be stored",
+            );
+        }
+    }
+
+    /// Returns the number of calls if it is far below the quota, even that of a test account, which is a
+    /// tenth. A memory store must have counted the whole day.
+    fn if_few(&self, calls: u64) -> Option<u64> {
+        let inner = &self.broker.inner;
+        let left = inner
+            .clock
+            .now()
+            .next_shanghai_midnight()
+            .since(inner.clock.now());
+        if inner.store.kind() == "memory" && inner.clock.uptime() + left < ONE_DAY {
+            return None;
+        }
+        let granted = daily_quota(&self.entry.account, self.slot.key.kind)?;
+        Some(calls).filter(|calls| *calls < granted / 20)
+    }
+
+    /// Counts the call in the store, then makes it. A store error costs a count, not a refresh.
+    pub(super) async fn counted(
+        &self,
+        call: impl Future<Output = Result<Issued, UpstreamError>>,
+    ) -> Result<Issued, UpstreamError> {
+        let (_, endpoint) = endpoint(&self.entry.account, self.slot.key.kind);
+        let now = self.broker.inner.clock.now();
+        match self
+            .broker
+            .inner
+            .store
+            .count_call(&self.slot.key.app, endpoint, now)
+            .await
+        {
+            Ok(today) => self.slot.counts.called(today, now),
+            Err(error) => self.broker.log_store_error(
+                &self.entry.name,
+                &error,
+                "call count could not be stored",
+            ),
+        }
+        call.await
+    }
+
+    /// Whether another forced refresh fits into 20 a day with 30 s between two.
+    pub(super) async fn may_force(&self) -> bool {
+        let now = self.broker.inner.clock.now();
+        match self
+            .broker
+            .inner
+            .store
+            .claim_force(&self.slot.key, now, MIN_DEMAND_GAP, Some(FORCED_PER_DAY))
+            .await
+        {
+            Ok(Claim::Granted) => true,
+            Ok(Claim::TooSoon { .. }) => false,
+            Ok(Claim::SpentToday { .. }) => {
+                let what =
+                    "forced refreshes of today exhausted: the rejected token is kept until it ends";
+                self.broker.log_warning(&self.entry.name, what);
+                false
+            }
+            Err(error) => {
+                self.broker.log_store_error(
+                    &self.entry.name,
+                    &error,
+                    "limit of forced refreshes could not be read: none is forced",
+                );
+                false
+            }
+        }
+    }
+}
+
+/// Returns the quota that WeChat publishes for an ordinary, verified account
+/// (<https://developers.weixin.qq.com/doc/service/Message_Management/API_Call_Limits.html>). Test accounts
+/// have a tenth. WeCom counts differently and publishes no daily number.
+pub(super) fn daily_quota(account: &Account, kind: Kind) -> Option<u64> {
+    match (account.platform(), kind, account.mode()) {
+        (Platform::Work { .. }, _, _) => None,
+        (_, Kind::AccessToken, TokenMode::Classic) => Some(2_000),
+        (_, Kind::AccessToken, TokenMode::Stable) => Some(500_000),
+        (_, _, _) => Some(10_000),
+    }
+}
+
+/// Every node of a cluster reads the counts, and a quota is used up over hours, not seconds.
+const READ_EVERY: Duration = Duration::from_secs(60);
+
+/// Number of counts per store request.
+const PAGE: usize = 500;
+
+/// More than a day ever needs: even a foreign server that retires the token every two hours causes twelve.
+const FREELY_PER_DAY: u32 = 20;
+
+/// Allows 96 more a day: together within the 200 token calls that WeChat grants a test account.
+const GAP_AFTERWARDS: Duration = Duration::from_secs(15 * 60);
+
+const ONE_DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// WeChat's own limit on `force_refresh`:
+/// <https://developers.weixin.qq.com/minigame/dev/api-backend/open-api/access-token/auth.getStableAccessToken.html>
+const FORCED_PER_DAY: u32 = 20;

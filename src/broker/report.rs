@@ -1,0 +1,190 @@
+//! Acts on the result of a refresh: counts it, logs it, remembers a failure and records the history.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::history::{Refresh, RefreshOutcome};
+use super::refresh::{Failed, Flight, Published};
+use super::slot::State;
+use super::stats::Outcome;
+use crate::clock::UnixTime;
+use crate::credential::{Credential, Kind};
+use crate::error::{Error, Failure, UpstreamError};
+
+impl Flight {
+    /// Returns the result for the callers.
+    pub(super) fn report(
+        &self,
+        result: Result<Published, Failed>,
+    ) -> Result<Arc<Credential>, Error> {
+        let outcome = match result {
+            Ok(published) => Ok(self.report_value(published)),
+            Err(Failed::Call(error)) => {
+                let (kind, counts) = (self.slot.key.kind, &self.broker.inner.counts);
+                counts.refreshed(kind, false, self.took());
+                counts.call_failed(kind, &error);
+                Err(self.remember(error, None))
+            }
+            Err(Failed::Store(error, latest)) => {
+                let jitter = Duration::from_secs(rand::random_range(0..=10));
+                Err(self.remember(error, Some(latest.plus(jitter))))
+            }
+            Err(Failed::Parent(error)) => {
+                self.share_cooldown(&error);
+                Err(error)
+            }
+            Err(Failed::RateLimited(error)) => {
+                self.slot.counts.count(Outcome::RateLimited);
+                let wait = error.retry_after().unwrap_or_default();
+                let from = self.broker.inner.clock.now().plus(wait);
+                self.slot.lock().postpone_retry(from);
+                Err(error)
+            }
+        };
+        self.record(&outcome);
+        outcome
+    }
+
+    fn report_value(&self, published: Published) -> Arc<Credential> {
+        let (inner, counts) = (&self.broker.inner, &self.slot.counts);
+        let credential = published.credential;
+        if published.is_from_store {
+            counts.succeeded(Outcome::FromStore, credential.issued_at);
+            self.log_value("from_store", &credential, "refreshed from the store");
+        } else {
+            counts.succeeded(Outcome::Refreshed, inner.clock.now());
+            inner
+                .counts
+                .refreshed(self.slot.key.kind, true, self.took());
+            self.log_value("refreshed", &credential, "refreshed");
+        }
+        if let Some(pause) = published.pause {
+            self.space_out(credential.life(), pause.max(credential.life()));
+        }
+        credential
+    }
+
+    /// Remembers a failure, logs it once at the level of its class, and returns it as the callers' error.
+    /// The next try is at `latest` at the latest.
+    fn remember(&self, error: UpstreamError, latest: Option<UnixTime>) -> Error {
+        let (kind, now) = (self.slot.key.kind, self.broker.inner.clock.now());
+        let error = Arc::new(self.with_other_addresses(error));
+        self.slot.counts.count(Outcome::Failed(error.class()));
+        let is_served = self.broker.current_credential(&self.slot).is_some();
+        let remembered = {
+            let mut state = self.slot.lock();
+            self.enter(&mut state, error.clone(), kind, None);
+            let failure = state.failure.as_mut().expect("just remembered");
+            if let Some(latest) = latest {
+                failure.until = failure.until.min(latest);
+            }
+            failure.as_error(&self.entry.name, is_served, now)
+        };
+        self.log_failure(&error, kind, remembered.retry_after().unwrap_or_default());
+        remembered
+    }
+
+    /// Applies the parent's cooldown: without its parent this credential cannot be fetched, so callers are
+    /// answered from memory until the parent is tried again.
+    fn share_cooldown(&self, error: &Error) {
+        self.slot.counts.count(Outcome::NoToken);
+        if let Error::Upstream {
+            error,
+            kind,
+            retry_at,
+            ..
+        } = error
+        {
+            let mut state = self.slot.lock();
+            self.enter(&mut state, error.clone(), *kind, Some(*retry_at));
+        }
+    }
+
+    /// Delays the next call and logs the reason. WeChat returned a value that lives for seconds again; a
+    /// call at the end of each would use up the daily quota.
+    fn space_out(&self, life: Duration, pause: Duration) {
+        let reason = format!(
+            "a validity of {} s again: the next call is in {} s",
+            life.as_secs(),
+            pause.as_secs()
+        );
+        let failure = UpstreamError {
+            failure: Failure::Unusable(reason),
+            ..self.blank()
+        };
+        let kind = self.slot.key.kind;
+        {
+            let mut state = self.slot.lock();
+            let until = self.broker.inner.clock.now().plus(pause);
+            self.enter(&mut state, Arc::new(failure.clone()), kind, Some(until));
+            state.drop_retry();
+        }
+        self.log_failure(&failure, kind, pause);
+    }
+
+    /// Adds the other IP addresses that WeChat refused for this account within a day.
+    fn with_other_addresses(&self, failure: UpstreamError) -> UpstreamError {
+        let Some(ip) = failure.ips_to_allow().first().copied() else {
+            return failure;
+        };
+        let now = self.broker.inner.clock.now();
+        let slot = self.entry.slot(Kind::AccessToken);
+        let also_seen = slot.map_or_else(|_| Vec::new(), |slot| slot.lock().refused_from(ip, now));
+        UpstreamError {
+            also_seen,
+            ..failure
+        }
+    }
+
+    /// Records a failure, which prevents another try until `until`, or for as long as its class says. A
+    /// failure of a flight that started before a reload corrected the account says nothing about the new
+    /// configuration, and prevents nothing.
+    fn enter(
+        &self,
+        state: &mut State,
+        error: Arc<UpstreamError>,
+        kind: Kind,
+        until: Option<UnixTime>,
+    ) {
+        let now = self.broker.inner.clock.now();
+        self.slot.fail(state, error, kind, &self.reason, now);
+        let Some(failure) = &mut state.failure else {
+            return;
+        };
+        failure.until = until.unwrap_or(failure.until);
+        let current = self.broker.inner.accounts.load();
+        if current
+            .of_key(&self.slot.key.app)
+            .is_some_and(|current| !current.calls_like(&self.entry))
+        {
+            failure.end_by(now);
+        }
+    }
+
+    /// Records the result in the history, unless the rate limit refused the refresh.
+    fn record(&self, outcome: &Result<Arc<Credential>, Error>) {
+        let (now, took) = (self.broker.inner.clock.now(), self.took());
+        let mut state = self.slot.lock();
+        let refresh = match outcome {
+            Ok(credential) => {
+                let before = self.had.as_ref();
+                let outcome = if before.is_some_and(|before| before.value == credential.value) {
+                    RefreshOutcome::Repeated
+                } else if state.dated_here {
+                    RefreshOutcome::Fetched
+                } else {
+                    RefreshOutcome::FromStore
+                };
+                Refresh::success(now, outcome, took, credential.expires_at)
+            }
+            Err(Error::Upstream { error, .. }) => Refresh::failure(now, took, error),
+            Err(_) => return,
+        };
+        state.history.add(&refresh);
+    }
+
+    /// Returns the time since the flight began, including the wait for a lease.
+    pub(super) fn took(&self) -> Duration {
+        self.broker.inner.clock.uptime().saturating_sub(self.began)
+    }
+}
