@@ -200,7 +200,13 @@ async fn among_several_accounts_the_default_must_be_named() {
             .account("two", second.clone())
     };
     assert_eq!(
-        two().build().unwrap().account("").unwrap_err().code(),
+        two()
+            .build()
+            .unwrap()
+            .accounts()
+            .get("")
+            .unwrap_err()
+            .code(),
         "account_required"
     );
     let broker = two()
@@ -229,7 +235,14 @@ async fn the_default_is_the_only_account_that_signs_pages() {
     assert_eq!(broker.accounts().get("").unwrap().1.app_id(), APP);
     let alone = Broker::builder().account("mini", mini("wx2222222222222222"));
     assert_eq!(
-        alone.build().unwrap().account("").unwrap().app_id(),
+        alone
+            .build()
+            .unwrap()
+            .accounts()
+            .get("")
+            .unwrap()
+            .1
+            .app_id(),
         "wx2222222222222222",
         "a single account is meant, whatever it is"
     );
