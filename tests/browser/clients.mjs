@@ -22,20 +22,27 @@ const DEVTOOLS_WORDS = {
   domain: "fail,Error: invalid url domain",
 };
 
-/** `checks`: the address a client looks at. `sandbox`: no bridge of ours, but the service's own simulated client. */
+/**
+ * `checks`: the address a client looks at.
+ * `sandbox`: no bridge of ours, but the service's own simulated client.
+ * `twin`: differs from the one before it, or from Android WeChat, in nothing but its name; see CLIENT_KINDS.
+ */
 export const CLIENTS = [
   { name: "iOS WeChat", userAgent: IOS_WECHAT, platform: "iPhone", checks: "landing", refuses: WECHATS_WORDS },
   { name: "Android WeChat", userAgent: ANDROID_WECHAT, platform: "Linux armv81", checks: "current", refuses: WECHATS_WORDS },
   { name: "WeChat on Windows", userAgent: WECHAT_WINDOWS, platform: "Win32", checks: "current", refuses: WECHATS_WORDS, desktop: true },
-  { name: "WeChat on a Mac", userAgent: WECHAT_MAC, platform: "MacIntel", checks: "current", refuses: WECHATS_WORDS, desktop: true },
+  { name: "WeChat on a Mac", userAgent: WECHAT_MAC, platform: "MacIntel", checks: "current", refuses: WECHATS_WORDS, desktop: true, twin: true },
   { name: "the DevTools", userAgent: DEVTOOLS, platform: "MacIntel", checks: "current", refuses: DEVTOOLS_WORDS },
   { name: "WeCom on iOS", userAgent: WECOM_IOS, platform: "iPhone", checks: "current", refuses: WECOMS_WORDS, wecom: true },
-  { name: "WeCom on Android", userAgent: WECOM_ANDROID, platform: "Linux armv81", checks: "current", refuses: WECOMS_WORDS, wecom: true },
-  { name: "WeCom on Windows", userAgent: WECOM_WINDOWS, platform: "Win32", checks: "current", refuses: WECOMS_WORDS, wecom: true },
-  { name: "a browser in which the sandbox plays Android", sandbox: "android", checks: "current" },
+  { name: "WeCom on Android", userAgent: WECOM_ANDROID, platform: "Linux armv81", checks: "current", refuses: WECOMS_WORDS, wecom: true, twin: true },
+  { name: "WeCom on Windows", userAgent: WECOM_WINDOWS, platform: "Win32", checks: "current", refuses: WECOMS_WORDS, wecom: true, twin: true },
+  { name: "a browser in which the sandbox plays Android", sandbox: "android", checks: "current", twin: true },
   { name: "a browser in which the sandbox plays iOS", sandbox: "ios", checks: "landing" },
   { name: "a desktop browser", outside: true },
 ];
+
+/** One client of each kind. What tells twins apart is in wx-jssdk.js, which the demo page meets in every client. */
+export const CLIENT_KINDS = CLIENTS.filter((client) => !client.twin);
 
 export const clientNamed = (name) => CLIENTS.find((client) => client.name === name);
 

@@ -1,6 +1,7 @@
-// The Vue example in every client: matrix.mjs has the table.
+// The Vue example in a client of each kind: matrix.mjs has the table.
 
+import { CLIENT_KINDS } from "./clients.mjs";
 import { matrix } from "./matrix.mjs";
 import { spa } from "./spa.mjs";
 
-matrix(spa("the Vue example", "vue"));
+matrix(spa("the Vue example", "vue"), CLIENT_KINDS);

@@ -207,7 +207,7 @@ const AT_ONCE = 2;
  * The table for one site: `start(service)` gives its origin and the way to end it, `status` the attribute in which the page says
  * "loading", "ok", "error" or "outside", `words` the element that says why, `again(page)` what the user does after a failure.
  */
-export function matrix(site) {
+export function matrix(site, clients = CLIENTS) {
   let service;
   let browser;
   let running;
@@ -222,7 +222,7 @@ export function matrix(site) {
     if (service) await service.stop();
   });
 
-  for (const client of CLIENTS) {
+  for (const client of clients) {
     describe(`${site.name} in ${client.name}`, { concurrency: AT_ONCE }, () => {
       for (const [name, { run, without = {}, options, page: wish }] of Object.entries(CASES)) {
         const kind = ["outside", "sandbox"].find((one) => client[one]);
