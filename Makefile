@@ -12,10 +12,14 @@ FEATURES := "" actix diagnose file redis sandbox actix,file,redis,sandbox server
 FUZZ_TARGETS := page_url query upstream config diagnose central
 FUZZ_SECONDS ?= 60
 
-.PHONY: help run check test bench soak fuzz package deps deny types browser
+# Modules that `make quick` leaves out.
+SLOW_TESTS := limits:: doctor:: durability:: behind::
+
+.PHONY: help run quick check test bench soak fuzz package deps deny types browser
 
 help:
 	@echo 'make run     the service with a simulated WeChat: http://127.0.0.1:8080/'
+	@echo 'make quick   formatting, lints of the library, and the tests of library, broker and API: under a minute when warm'
 	@echo 'make check   formatting, lints over the feature sets, documentation, licences, the client script'\''s types'
 	@echo 'make test    every test, with Redis, a browser and public SDKs; installs what is missing'
 	@echo 'make soak    ten minutes of load while one fault after the other is injected'
@@ -25,6 +29,12 @@ help:
 
 run:
 	cargo run --release -- serve --sandbox
+
+# Without the tests that wait for time limits, measure memory, or search for the mistake behind a signature.
+quick:
+	cargo fmt --all --check
+	cargo clippy --quiet --locked --all-features --lib -- -D warnings
+	cargo test --quiet --locked --all-features --lib --test broker --test api -- $(addprefix --skip ,$(SLOW_TESTS))
 
 check: deny types
 	cargo fmt --all --check
