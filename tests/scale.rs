@@ -240,7 +240,7 @@ async fn fill_in_one_second(store: &Store, accounts: usize, now: UnixTime) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn renewals_of_two_thousand_accounts_that_started_in_one_second_are_spread_over_a_minute() {
+async fn refreshes_of_two_thousand_accounts_started_at_once_are_spread_over_a_minute() {
     const MANY: usize = 2_000;
     let clock = Clock::manual(UnixTime(1_767_225_600));
     let (sandbox, store) = (

@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_that_wechat_cannot_have_given_is_no_record_and_the_reason_tells_no_value() {
+    fn an_impossible_record_counts_as_absent_and_the_reason_contains_no_value() {
         for (value, expires_at) in [
             ("", 8_200),
             ("A\r\nX-Evil: 1", 8_200),

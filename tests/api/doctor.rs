@@ -274,7 +274,7 @@ async fn a_ticket_that_was_pasted_is_used_and_not_repeated() {
 }
 
 #[tokio::test]
-async fn the_ticket_of_a_pasted_string_is_measured_by_the_living_one_and_does_not_prove_itself() {
+async fn the_ticket_of_a_pasted_string_is_compared_with_the_current_one() {
     let app = with_demo().await;
     let secrets = secrets(&app).await;
     let page = "https://www.example.com/shop";

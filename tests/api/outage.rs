@@ -45,7 +45,7 @@ async fn lives_through(app: &TestApp) {
 }
 
 #[tokio::test]
-async fn with_wechat_answering_errors_the_living_ticket_is_served_to_its_end_and_no_longer() {
+async fn with_wechat_answering_errors_a_valid_ticket_is_served_until_its_end() {
     let app = spawn_app().await;
     served_first(&app).await;
     for call in [TOKEN_CALL, TICKET_CALL] {

@@ -526,7 +526,7 @@ async fn an_expired_certificate_is_an_error_in_the_log_and_the_service_lives() {
 }
 
 #[tokio::test]
-async fn the_command_line_trusts_the_certificate_it_is_given_and_sends_its_key_to_no_other() {
+async fn the_command_line_trusts_the_given_certificate_and_sends_its_key_to_no_other() {
     let home = Home::new();
     home.put("public", &issue_now(300));
     home.put("admin", &issue_now(300));

@@ -6,7 +6,7 @@ use wx_jssdk::sandbox::{FaultKind, Kind as Revoke, Mode};
 use crate::world::{APP, CLASSIC, STABLE, TICKET, World};
 
 #[tokio::test]
-async fn a_ticket_refused_because_of_its_token_renews_the_token_once_and_is_tried_once_more() {
+async fn a_ticket_refused_because_of_its_token_refreshes_the_token_and_is_retried_once() {
     for errcode in [40001, 40014, 42001] {
         let world = World::stable().await;
         let old = world.token().await.unwrap();

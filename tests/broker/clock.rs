@@ -140,7 +140,7 @@ fn broker(sandbox: &Sandbox, clock: &Clock, store: &Store, mode: TokenMode) -> B
 }
 
 #[tokio::test]
-async fn a_clock_set_an_hour_ahead_or_back_costs_at_most_one_call_of_each_whenever_it_happens() {
+async fn a_clock_set_an_hour_ahead_or_back_costs_at_most_one_call_of_each_kind() {
     for mode in MODES {
         for seconds in [HOUR, -HOUR] {
             for age in [60, 3_000, 5_000, 6_900] {
@@ -189,8 +189,7 @@ async fn a_clock_that_was_back_and_is_set_right_again_costs_at_most_one_call_of_
 }
 
 #[tokio::test]
-async fn a_process_started_with_a_wrong_clock_serves_nothing_dead_before_and_after_the_clock_is_set_right()
- {
+async fn a_process_started_with_a_wrong_clock_serves_no_expired_credential() {
     for mode in MODES {
         for wrong in [HOUR, -HOUR] {
             for right_after in [100, 3_000, 7_000] {
@@ -274,7 +273,7 @@ async fn a_restart_at_the_moment_the_clock_is_set_right_serves_nothing_dead() {
 }
 
 #[tokio::test]
-async fn a_ticket_that_always_claims_its_whole_life_is_not_believed_by_a_clock_that_was_wrong() {
+async fn after_a_clock_jump_a_ticket_that_always_claims_7200_seconds_is_not_prolonged() {
     // By this switch WeChat says 7200 of a ticket however old it is: then nobody knows what is left, and it is asked for by the minute.
     let mut world = World::with(TokenMode::Stable, 0, ExpiresIn::Full).await;
     world.read().await;
@@ -417,7 +416,7 @@ async fn a_failure_is_not_said_to_be_from_the_future_once_the_clock_is_set_right
 }
 
 #[tokio::test]
-async fn a_renewal_on_demand_while_the_clock_was_ahead_rations_nobody_once_it_is_set_right() {
+async fn a_requested_refresh_while_the_clock_was_ahead_limits_none_after_it_is_set_right() {
     for mode in MODES {
         let mut world = World::new(mode, 0).await;
         world.broker.tend().await;

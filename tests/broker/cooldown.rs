@@ -285,7 +285,7 @@ async fn nothing_that_failed_validation_is_ever_served_or_stored() {
 }
 
 #[tokio::test]
-async fn a_refresh_that_began_with_the_old_secret_does_not_undo_a_reload_with_the_right_one() {
+async fn a_refresh_begun_with_the_old_secret_does_not_undo_a_reload_with_the_new_one() {
     for wrong in [
         Account::official(APP, "deadbeefdeadbeefdeadbeefdeadbeef"),
         account(TokenMode::Classic),

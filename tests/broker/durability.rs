@@ -31,8 +31,7 @@ fn account() -> Account {
 }
 
 #[test]
-fn kill_9_two_hundred_times_while_refreshing_loses_no_credential_and_costs_no_call_but_the_one_it_interrupted()
- {
+fn kill_9_while_refreshing_loses_no_credential_and_costs_only_the_interrupted_call() {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -204,7 +203,7 @@ impl Process {
             sandbox.clock().now(),
             path.display()
         );
-        let test = kill_9_two_hundred_times_while_refreshing_loses_no_credential_and_costs_no_call_but_the_one_it_interrupted;
+        let test = kill_9_while_refreshing_loses_no_credential_and_costs_only_the_interrupted_call;
         let mut child = again(test)
             .env(ROLE, role)
             .stdin(Stdio::piped())
@@ -339,8 +338,7 @@ fn assert_signed(sandbox: &Sandbox, config: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_service_starts_on_a_torn_or_foreign_file_reports_it_signs_and_finds_all_after_a_restart()
- {
+async fn the_service_starts_on_a_damaged_or_foreign_file_reports_it_and_signs() {
     let sandbox = Sandbox::start(Clock::system()).await.unwrap();
     sandbox.add_app(App::official(APP, SECRET).safe_domain("example.com"));
     let whole = tempfile::tempdir().unwrap();

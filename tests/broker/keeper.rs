@@ -141,7 +141,7 @@ async fn the_keeper_tries_again_later_and_later_and_heals_by_itself() {
 }
 
 #[tokio::test]
-async fn a_ticket_that_comes_back_the_same_lives_no_longer_and_is_asked_for_at_a_calm_pace() {
+async fn an_unchanged_ticket_is_not_prolonged_and_is_fetched_again_at_a_calm_pace() {
     // Whether getticket answers a repeated call with 7200 or with what is left is not known: both must be safe.
     let world = World::stable().await;
     let ticket = world.ticket().await.unwrap();

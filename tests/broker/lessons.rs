@@ -6,7 +6,7 @@
 //! |---|---|
 //! | a forced refresh ends the old token first; others find none | broker/reject.rs the_refused_value_is_served_until_a_new_one_is_there |
 //! | two nodes refresh, the older answer overwrites the newer | store/acceptance.rs a_lower_generation_never_replaces_a_higher_one, store/acceptance.rs of_many_savers_the_highest_wins, store/cluster/outages.rs a_failover_to_an_older_copy_brings_no_old_value_back |
-//! | expiry checked before the lock and not after: N waiters, N refreshes | broker/cold.rs a_thousand_cold_readers_cause_one_token_and_one_ticket_call, store/cluster/processes.rs two_thousand_cold_readers_of_four_processes_cause_exactly_one_token_and_one_ticket_call |
+//! | expiry checked before the lock and not after: N waiters, N refreshes | broker/cold.rs a_thousand_cold_readers_cause_one_token_and_one_ticket_call, store/cluster/processes.rs two_thousand_cold_readers_of_four_processes_cause_one_token_and_one_ticket_call |
 //! | lock waits of minutes, a lock never released | store/cluster/outages.rs a_thousand_readers_of_a_living_value_do_not_wait_for_a_stopped_redis, store/cluster/processes.rs when_the_owner_of_the_lease_is_killed_in_its_call_the_others_make_one_more, store/redis.rs a_lease_ends_by_itself_and_is_released_only_by_its_owner |
 //! | a lease of two milliseconds | store/cluster/life.rs the_lease_outlasts_the_calls_it_covers_and_not_by_minutes |
 //! | SETNX, then EXPIRE: a crash between the two locks for ever | store/redis.rs no_lease_stays_for_ever |
@@ -26,7 +26,7 @@
 //! | after a failed tick the next try is a whole period later, or never | broker/keeper.rs the_keeper_tries_again_later_and_later_and_heals_by_itself, broker/keeper.rs the_loop_outlives_failures |
 //! | the caller goes away: "refreshing" stays set for ever | broker/cold.rs a_caller_who_hangs_up_aborts_nothing |
 //! | the retry after 40001 sends the same dead token again | broker/chain.rs the_second_try_carries_the_new_token |
-//! | Redis lost, everything lost | store/cluster/outages.rs a_redis_restarted_empty_is_filled_again_from_memory_and_costs_no_call, store/cluster/outages.rs a_redis_gone_for_ten_minutes_around_the_end_of_a_life_costs_each_process_one_call_and_nobody_waits, broker/durability.rs kill_9_two_hundred_times_while_refreshing_loses_no_credential_and_costs_no_call_but_the_one_it_interrupted |
+//! | Redis lost, everything lost | store/cluster/outages.rs a_redis_restarted_empty_is_filled_again_from_memory_and_costs_no_call, store/cluster/outages.rs redis_down_past_the_end_of_a_credential_costs_each_node_one_call_and_no_wait, broker/durability.rs kill_9_while_refreshing_loses_no_credential_and_costs_only_the_interrupted_call |
 //! | tokens in the log | cli/serve.rs no_secret_token_or_ticket_is_in_anything_that_is_printed_even_at_trace, broker/cold.rs a_broker_prints_no_secret |
 //! | WeChat's 40164 hidden behind an own error | broker/lessons.rs wechats_own_code_is_passed_on_with_cause_and_fix |
 //! | an allow-list against changing addresses | broker/lessons.rs the_address_that_wechat_saw_is_in_the_fix |

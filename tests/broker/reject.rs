@@ -311,7 +311,7 @@ async fn a_token_refused_near_its_end_is_no_foreign_refresh() {
 }
 
 #[tokio::test]
-async fn a_rejection_that_fails_is_made_up_for_by_the_keeper_however_fresh_the_value_looks() {
+async fn the_keeper_repeats_a_rejection_that_failed_however_fresh_the_value_looks() {
     for (world, endpoint) in [
         (World::stable().await, STABLE),
         (World::classic().await, CLASSIC),

@@ -119,7 +119,7 @@ async fn a_spent_hour_is_waited_out_and_no_longer() {
 }
 
 #[tokio::test]
-async fn a_block_that_is_read_from_the_store_ends_when_it_ends_and_not_an_hour_after_it_was_read() {
+async fn a_block_read_from_the_store_ends_at_its_own_end() {
     let clock = Clock::manual(START.plus(Duration::from_secs(3_000)));
     let sandbox = Sandbox::start(clock.clone()).await.unwrap();
     sandbox.add_app(App::work(CORP, 1_000_002, "crm").safe_domain("www.example.com"));

@@ -126,8 +126,7 @@ async fn a_certificate_that_is_not_trusted_is_a_matter_of_ca() {
 }
 
 #[tokio::test]
-async fn whoever_asks_with_tls_or_without_where_it_is_the_other_way_is_told_the_address_that_works()
-{
+async fn http_to_an_https_port_and_https_to_an_http_port_are_told_the_right_address() {
     for tls in [true, false] {
         let served = Served::start(tls).await;
         let wrong = of_scheme(&served.admin, if tls { "http" } else { "https" });

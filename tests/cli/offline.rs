@@ -413,7 +413,7 @@ async fn healthcheck_is_0_when_the_service_answers_and_1_when_it_does_not() {
 }
 
 #[tokio::test]
-async fn healthcheck_finds_the_address_in_the_configuration_even_where_it_is_all_addresses() {
+async fn healthcheck_reads_the_address_from_the_configuration_also_0_0_0_0() {
     let home = tempfile::tempdir().unwrap();
     let address = answering(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
     let port = address.rsplit(':').next().unwrap();

@@ -220,8 +220,7 @@ async fn a_corrected_secret_heals_at_once_though_the_wrong_one_was_cooling_down(
 }
 
 #[tokio::test]
-async fn when_a_secret_is_changed_at_wechat_the_operator_is_told_peers_have_a_token_to_its_end_and_a_reload_heals()
- {
+async fn a_secret_reset_at_wechat_is_reported_and_a_reload_with_the_new_one_recovers() {
     const NEW: &str = "00000000000000000000000000000000";
     let service = Service::start(&[A], &["k"]).await;
     let before = credential(&service.admin, "a", "access_token", "k").await.1;
@@ -321,7 +320,7 @@ async fn keys_are_replaced_at_the_next_request() {
 }
 
 #[tokio::test]
-async fn a_request_that_waits_for_wechat_is_answered_across_a_reload_even_if_its_account_goes() {
+async fn a_request_waiting_for_wechat_is_answered_though_a_reload_removes_its_account() {
     let service = Service::start(&[A, B], &[]).await;
     let gate = service.sandbox.hold(TICKET);
     let public = service.public.clone();
@@ -606,8 +605,7 @@ async fn sighup_takes_the_new_configuration_while_requests_go_on_and_none_of_the
 }
 
 #[tokio::test]
-async fn a_bad_new_configuration_is_refused_whole_with_every_problem_named_and_the_old_one_goes_on()
-{
+async fn a_reload_with_mistakes_is_rejected_as_a_whole_and_every_problem_is_named() {
     let mut process = Process::start(&[A], &["k"]).await;
     let good = with_default(&text(&process.sandbox, &[A, B], &["other"]), "a");
     let bad = format!("{good}js_apilist = []\n[accounts.c]\napp_id = \"wxc\"\n")
@@ -653,7 +651,7 @@ async fn a_bad_new_configuration_is_refused_whole_with_every_problem_named_and_t
 }
 
 #[tokio::test]
-async fn a_second_account_at_a_running_server_is_refused_with_the_line_to_write_and_pages_go_on() {
+async fn a_second_account_without_a_default_is_rejected_with_the_line_to_write() {
     let mut process = Process::start(&[A], &[]).await;
     let both = text(&process.sandbox, &[A, B], &[]);
     let line = process.hang_up(&both).await;

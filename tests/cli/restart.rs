@@ -198,8 +198,7 @@ async fn client(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn on_a_socket_that_is_handed_over_no_request_fails_whether_the_new_process_comes_before_or_after_the_old_one_goes()
- {
+async fn on_a_socket_passed_on_no_request_fails_in_either_order_of_stop_and_start() {
     let home = Home::new("").await;
     let socket = TcpListener::bind("127.0.0.1:0").unwrap();
     let (mut old, address) = home.serve_on(&socket).await;
@@ -230,7 +229,7 @@ async fn on_a_socket_that_is_handed_over_no_request_fails_whether_the_new_proces
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn with_reuse_port_two_processes_share_a_port_and_nobody_who_is_connected_loses_a_request() {
+async fn with_reuse_port_two_processes_share_a_port_and_no_connection_loses_a_request() {
     let home = Home::new("reuse_port = true\nlisten = \"127.0.0.1:0\"").await;
     let (old, address) = home.serve().await;
     home.configure(&format!("reuse_port = true\nlisten = \"{address}\""));
@@ -271,8 +270,7 @@ async fn with_reuse_port_two_processes_share_a_port_and_nobody_who_is_connected_
 }
 
 #[tokio::test]
-async fn a_connection_that_was_idle_when_the_end_began_still_has_its_next_request_answered_and_is_told_to_close()
- {
+async fn during_shutdown_an_idle_connection_gets_one_more_answer_with_connection_close() {
     let home = Home::new("listen = \"127.0.0.1:0\"").await;
     let (mut running, address) = home.serve().await;
     let mut idle = TcpStream::connect(address).await.unwrap();

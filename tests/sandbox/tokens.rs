@@ -138,7 +138,7 @@ async fn stable_and_classic_tokens_know_nothing_of_each_other() {
 }
 
 #[tokio::test]
-async fn asking_again_for_the_stable_token_gives_the_same_one_and_what_is_left_of_its_life() {
+async fn a_repeated_stable_token_call_returns_the_same_token_with_the_time_left() {
     let sandbox = sandbox().await;
     let token = token_of(&stable(&sandbox).await);
     for (later, left) in [(0, 7_200), (1, 7_199), (6_898, 301)] {

@@ -91,7 +91,7 @@ async fn the_same_token_comes_again_with_what_is_left_until_its_last_second() {
 }
 
 #[tokio::test]
-async fn by_a_switch_each_call_gives_a_new_token_and_the_one_before_lives_five_minutes_more() {
+async fn by_a_switch_each_call_returns_a_new_token_and_the_old_one_lasts_five_minutes() {
     let sandbox = sandbox_with(work_app().switches(Switches {
         gettoken_always_new: true,
         ..Switches::default()

@@ -17,7 +17,7 @@ async fn second_token(sandbox: &Sandbox) -> String {
 }
 
 #[tokio::test]
-async fn an_app_may_fetch_a_hundred_corp_tickets_an_hour_and_is_blocked_for_an_hour_by_one_more() {
+async fn the_101st_corp_ticket_of_an_app_within_an_hour_blocks_it_for_an_hour() {
     let sandbox = corp().await;
     let token = token_of(&gettoken(&sandbox).await);
     for _ in 0..100 {

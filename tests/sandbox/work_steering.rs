@@ -150,7 +150,7 @@ async fn revoking_from_a_corp_without_naming_the_agent_does_not_pass_silently() 
 }
 
 #[tokio::test]
-async fn another_server_with_the_same_secret_gets_the_same_token_or_by_the_switch_a_new_one() {
+async fn another_server_with_the_same_secret_gets_the_same_token_or_by_a_switch_a_new_one() {
     let sandbox = corp().await;
     let ours = token_of(&gettoken(&sandbox).await);
     assert_eq!(sandbox.foreign_refresh(AGENT_NAME, Mode::Work), ours);

@@ -87,7 +87,7 @@ async fn two_corps_have_nothing_in_common_not_even_with_the_same_agent_id() {
 }
 
 #[tokio::test]
-async fn the_same_tickets_come_again_with_what_is_left_and_change_in_their_last_five_minutes() {
+async fn the_same_ticket_is_repeated_until_its_last_five_minutes() {
     let sandbox = sandbox_with(work_app().token_ttl(seconds(20_000))).await;
     let token = token_of(&gettoken(&sandbox).await);
     let (corp, agent) = (

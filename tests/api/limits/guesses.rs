@@ -84,7 +84,7 @@ async fn no_key_is_no_guess() {
 }
 
 #[tokio::test]
-async fn guesses_count_together_wherever_they_are_made_and_each_path_answers_in_its_own_shape() {
+async fn wrong_keys_on_all_paths_count_together_and_each_path_answers_in_its_shape() {
     let world = World::new("wrong_keys = 3", "").await;
     let weixin =
         |key: &str| format!("/cgi-bin/token?grant_type=client_credential&appid={APP}&secret={key}");

@@ -61,8 +61,7 @@ async fn what_is_refused_is_counted() {
 }
 
 #[tokio::test]
-async fn the_quick_and_the_ordinary_way_to_a_signature_take_one_turn_each_and_a_refusal_is_counted_with_its_id()
- {
+async fn signing_before_and_behind_the_router_costs_one_request_of_the_rate_limit_each() {
     let world = World::new("requests_per_second = 1\nburst = 3", LOCAL_PROXY).await;
     // The first waits for a ticket, the last has a list of its own: both begin on the quick way and go on to the ordinary one.
     for target in [PAGE, PAGE, &format!("{PAGE}&jsApiList=scanQRCode")] {

@@ -7,7 +7,7 @@ use crate::app::START;
 use crate::status::world::*;
 
 #[tokio::test]
-async fn an_ip_that_was_taken_off_the_list_is_told_while_pages_still_work_and_heals_by_itself() {
+async fn an_ip_removed_from_the_list_is_shown_while_pages_work_and_recovers_by_itself() {
     let world = World::well().await;
     world.fault(TICKET, not_allowed());
     world.advance(7_050); // in everybody's lead

@@ -145,7 +145,7 @@ fn a_file_that_cannot_be_read_is_named_and_its_account_may_be_referred_to() {
 }
 
 #[test]
-fn an_account_that_is_in_the_configuration_as_well_is_refused_and_both_places_are_named() {
+fn an_account_in_both_directory_and_configuration_is_rejected_with_both_places() {
     let home = home(MAIN, &[("main.toml", &account("wx2"))]);
     let what = only(&at(&home, "main.toml", ""), load(home.path()));
     assert!(what.contains("[accounts.main]"), "{what}");

@@ -81,7 +81,7 @@ fn an_account_may_live_in_the_environment_alone() {
 }
 
 #[test]
-fn a_secret_of_the_environment_wins_over_a_secret_file_of_the_file_and_the_other_way_round() {
+fn a_secret_or_secret_file_in_the_environment_replaces_either_one_in_the_file() {
     let home = tempfile::tempdir().unwrap();
     let file = home.path().join("main.secret");
     std::fs::write(&file, "22223333444455556666777788889999").unwrap();

@@ -40,7 +40,7 @@ fn the_admin_listener_is_on_loopback_elsewhere_or_nowhere() {
 }
 
 #[test]
-fn both_listeners_on_one_address_are_refused_even_where_one_of_them_means_all_addresses() {
+fn both_listeners_on_one_address_are_rejected_also_if_one_means_all_addresses() {
     for (listen, admin) in [
         ("127.0.0.1:8081", "127.0.0.1:8081"),
         ("0.0.0.0:8081", "127.0.0.1:8081"),

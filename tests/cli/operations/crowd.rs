@@ -81,7 +81,7 @@ fn named(lines: &[Value]) -> HashSet<String> {
 }
 
 #[tokio::test]
-async fn while_wechat_is_down_ten_accounts_speak_for_all_and_a_line_a_minute_counts_the_others() {
+async fn with_wechat_down_ten_accounts_are_logged_and_one_line_a_minute_counts_the_others() {
     let crowd = Crowd::new(Store::memory()).await;
     crowd
         .sandbox

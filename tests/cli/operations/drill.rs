@@ -9,8 +9,7 @@ const TOKEN_OF_SHOP: [(&str, &str); 2] = [("account", "shop"), ("kind", "access_
 const TICKET_OF_SHOP: [(&str, &str); 2] = [("account", "shop"), ("kind", "jsapi_ticket")];
 
 #[tokio::test]
-async fn a_server_that_wechat_no_longer_listens_to_is_found_understood_and_mended_without_a_restart()
- {
+async fn an_address_missing_in_the_ip_list_is_found_explained_and_fixed_without_restart() {
     let egress = "203.0.113.7".parse().unwrap();
     let known = |allowed: [&str; 1]| app("shop").caller_ip(egress).allow_ips(allowed);
     let service = Service::start("", &accounts(["blog", "shop"]), |sandbox| {

@@ -135,7 +135,7 @@ async fn a_node_that_can_sign_for_nobody_is_taken_out_and_comes_back_by_itself()
 }
 
 #[tokio::test]
-async fn an_account_whose_renewal_fails_is_named_with_all_that_matters_while_it_still_signs() {
+async fn an_account_whose_refresh_fails_is_named_with_details_while_it_still_signs() {
     let service = Service::with(&["shop"]).await;
     service.warm("shop").await;
     let healthy =

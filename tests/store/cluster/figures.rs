@@ -33,7 +33,7 @@ fn waits(broker: &Broker) -> (u64, f64) {
 
 #[tokio::test]
 #[ignore = "needs redis-server: make test"]
-async fn whoever_waited_for_anothers_refresh_counts_the_wait_and_takes_the_value_from_the_store() {
+async fn waiting_for_another_nodes_refresh_is_counted_and_ends_with_the_stored_value() {
     let cluster = Cluster::cold(Stable, 2).await;
     let gate = cluster.sandbox.hold(STABLE);
     let [first, second] = [0, 1].map(|n| cluster.brokers[n].clone());

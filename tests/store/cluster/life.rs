@@ -110,8 +110,7 @@ async fn a_reject_in_one_process_is_seen_by_all_within_seconds() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs redis-server: make test"]
-async fn a_peer_that_holds_the_token_another_process_retired_has_the_new_one_before_the_overlap_ends()
- {
+async fn a_node_with_a_replaced_token_has_the_new_one_before_the_old_one_ends() {
     let cluster = Cluster::warm(Classic, 4).await;
     cluster.advance(1_000);
     let old = cluster

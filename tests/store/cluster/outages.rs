@@ -66,7 +66,7 @@ async fn a_redis_that_pauses_during_the_call_gets_the_value_afterwards() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs redis-server: make test"]
-async fn a_process_that_starts_while_redis_is_paused_costs_one_call_of_each_and_harms_nobody() {
+async fn a_process_that_starts_while_redis_is_paused_costs_one_call_of_each_kind() {
     let mut cluster = Cluster::warm(Stable, 2).await;
     cluster.redis.signal("STOP");
     let late = cluster.another();
@@ -134,7 +134,7 @@ async fn a_process_that_finds_redis_just_emptied_costs_one_call_and_the_others_f
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs redis-server: make test"]
-async fn a_redis_gone_for_two_minutes_costs_no_call_in_any_mode_wherever_in_a_life_it_goes() {
+async fn redis_down_for_two_minutes_costs_no_call_in_any_mode_at_any_time() {
     for (mode, before_end) in [
         (Stable, 3_000),
         (Stable, 240),
@@ -158,8 +158,7 @@ async fn a_redis_gone_for_two_minutes_costs_no_call_in_any_mode_wherever_in_a_li
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs redis-server: make test"]
-async fn a_redis_gone_for_ten_minutes_around_the_end_of_a_life_costs_each_process_one_call_and_nobody_waits()
- {
+async fn redis_down_past_the_end_of_a_credential_costs_each_node_one_call_and_no_wait() {
     let mut cluster = Cluster::warm(Stable, 4).await;
     cluster.live(7_200 - 300, 60).await;
     cluster.redis.kill();
@@ -185,7 +184,7 @@ async fn a_redis_gone_for_ten_minutes_around_the_end_of_a_life_costs_each_proces
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs redis-server: make test"]
-async fn two_processes_in_classic_mode_agree_again_when_redis_comes_back_after_both_went_alone() {
+async fn two_nodes_in_classic_mode_agree_again_after_redis_was_down() {
     let mut cluster = Cluster::warm(Classic, 2).await;
     cluster.live(7_200 - 300, 60).await;
     cluster.redis.kill();

@@ -126,7 +126,7 @@ fn sum(metrics: &str, name: &str) -> f64 {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn when_the_disk_is_full_pages_and_peers_are_served_from_memory_and_the_operator_is_told() {
+async fn with_a_full_disk_all_are_served_from_memory_and_the_operator_is_told() {
     let (sandbox, home) = (wechat().await, tempfile::tempdir().unwrap());
     configure(home.path(), &sandbox, FILE);
     // Writes fail from now on, as they do on a full disk, whatever is in the file already.
@@ -174,7 +174,7 @@ async fn when_the_disk_is_full_pages_and_peers_are_served_from_memory_and_the_op
 }
 
 #[tokio::test]
-async fn a_store_that_cannot_be_opened_ends_the_start_with_the_fix_and_nobody_is_served_half() {
+async fn a_store_that_cannot_be_opened_ends_the_start_with_the_fix() {
     let (sandbox, home) = (wechat().await, tempfile::tempdir().unwrap());
     configure(
         home.path(),
@@ -197,7 +197,7 @@ async fn a_store_that_cannot_be_opened_ends_the_start_with_the_fix_and_nobody_is
 }
 
 #[tokio::test]
-async fn a_store_of_rubbish_is_moved_aside_and_pages_and_peers_are_served_with_fresh_values() {
+async fn a_damaged_store_is_moved_aside_and_all_are_served_with_new_values() {
     let (sandbox, home) = (wechat().await, tempfile::tempdir().unwrap());
     configure(home.path(), &sandbox, FILE);
     let mut file = std::fs::File::create(home.path().join("wx-jssdk.redb")).unwrap();
@@ -214,7 +214,7 @@ async fn a_store_of_rubbish_is_moved_aside_and_pages_and_peers_are_served_with_f
 
 #[tokio::test]
 #[ignore = "needs redis-server: make test"]
-async fn with_redis_gone_paused_or_emptied_pages_and_peers_are_served_and_the_operator_is_told() {
+async fn with_redis_down_paused_or_emptied_all_are_served_and_the_operator_is_told() {
     let (sandbox, home, mut redis) = (wechat().await, tempfile::tempdir().unwrap(), Redis::start());
     configure(
         home.path(),
@@ -256,8 +256,7 @@ async fn with_redis_gone_paused_or_emptied_pages_and_peers_are_served_and_the_op
 }
 
 #[tokio::test]
-async fn somebody_elses_token_call_is_survived_by_pages_healed_by_a_peers_report_and_counted_for_the_operator()
- {
+async fn a_foreign_token_call_harms_no_page_and_is_healed_by_a_reject_and_counted() {
     let service = Service::warm().await;
     let dead = service.peer("access_token").await.body["value"].clone();
     // Another server forces the stable token, twice: the one that was handed out here is dead.
@@ -348,8 +347,7 @@ async fn a_process_killed_at_any_moment_is_back_with_what_it_had_and_calls_nobod
 }
 
 #[tokio::test]
-async fn of_fifty_accounts_the_peers_of_forty_nine_are_served_and_those_of_the_one_with_a_wrong_secret_learn_why()
- {
+async fn one_wrong_secret_of_fifty_fails_only_the_clients_of_its_account() {
     let names: Vec<_> = (0..49).map(|n| format!("a{n}")).collect();
     let secret = |n| {
         if n == 7 {
