@@ -18,6 +18,12 @@ use wx_jssdk::sandbox::{App, Sandbox};
 use wx_jssdk::store::Store;
 use wx_jssdk::{Clock, Credential, Kind, UnixTime, UpstreamOptions};
 
+#[allow(dead_code)] // each binary uses a part of it
+#[path = "common/mod.rs"]
+mod common;
+
+use common::http::client;
+
 const ACCOUNTS: usize = 10_000;
 const MIB: u64 = 1 << 20;
 
@@ -85,8 +91,7 @@ fn memory(child: &Child, name: &str) -> u64 {
 }
 
 async fn sign(address: &str, n: usize) -> serde_json::Value {
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let client = client();
     let url = format!("{address}/jssdk/config?account=a{n}&url=https%3A%2F%2Fwww.example.com%2F");
     let answer = client.get(url).send().await.unwrap();
     assert_eq!(answer.status(), 200);
@@ -120,7 +125,7 @@ fn start(home: &Path) -> (Child, String, String) {
 
 /// What `GET /metrics` costs: so many lines for each account, and no more.
 async fn scrape(admin: &str, clock: &Clock) -> String {
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let client = client();
     let (mut took, mut text) = (Vec::new(), String::new());
     for _ in 0..5 {
         let begun = clock.uptime();

@@ -1,136 +1,53 @@
 //! `/openapi.json` and `/docs` of the admin listener, over HTTP. What is in the document is held against the code beside it
 //! (`src/server/openapi/tests.rs`), and against the running service by `tests/openapi`.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::thread;
 
 use serde_json::Value;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
-use tokio::sync::oneshot;
-use wx_jssdk::server::config::Settings;
 use wx_jssdk::server::{Application, SandboxOptions};
 
-/// Both listeners of `serve --sandbox`; it stops when it is dropped.
-struct Service {
-    public: SocketAddr,
-    admin: SocketAddr,
-    _stop: oneshot::Sender<()>,
-}
+use crate::common::http::{self, Answer, Request};
+use crate::common::service::{Service, settings};
 
-struct Answer {
-    status: u16,
-    head: String,
-    body: String,
-}
+/// The admin listener of `serve --sandbox`.
+struct Sandboxed(Service);
 
-impl Service {
+impl Sandboxed {
     async fn start() -> Self {
-        let mut settings = Settings::read("", Path::new(""), HashMap::new())
-            .unwrap_or_else(|problems| panic!("{problems}"));
+        let mut settings = settings("", Path::new(""));
         let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
-        (
-            settings.server.listen,
-            settings.server.admin_listen,
-            settings.server.workers,
-        ) = (anywhere, Some(anywhere), 1);
+        settings.server.listen = anywhere;
+        settings.server.admin_listen = Some(anywhere);
+        settings.server.workers = 1;
         settings.server.shutdown = std::time::Duration::ZERO;
-        let (report, started) = oneshot::channel();
-        let (stop, stopped) = oneshot::channel::<()>();
-        thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .unwrap();
-            runtime.block_on(async {
-                let options = SandboxOptions {
-                    listen: anywhere,
-                    safe_domains: Vec::new(),
-                };
-                let service = Application::build_with_sandbox(&settings, &options)
-                    .await
-                    .unwrap_or_else(|error| panic!("{error}"));
-                let _ = report.send((service.address(), service.admin_address().unwrap()));
-                let stop = async {
-                    let _ = stopped.await;
-                };
-                service.run_until_stopped(stop).await.unwrap();
-            });
-        });
-        let (public, admin) = started.await.unwrap();
-        Self {
-            public,
-            admin,
-            _stop: stop,
-        }
+        let options = SandboxOptions {
+            listen: anywhere,
+            safe_domains: Vec::new(),
+        };
+        let build = async move || Application::build_with_sandbox(&settings, &options).await;
+        Self(Service::build(build).await)
     }
 
     async fn get(&self, target: &str) -> Answer {
-        self.send("GET", target, "Accept-Language: en\r\n").await
+        let request = http::get(target).header("Host", self.0.admin);
+        self.send(request.header("Accept-Language", "en")).await
     }
 
-    async fn send(&self, method: &str, target: &str, headers: &str) -> Answer {
-        let mut stream = TcpStream::connect(self.admin).await.unwrap();
-        let host = if headers.contains("Host:") {
-            String::new()
-        } else {
-            format!("Host: {}\r\n", self.admin)
-        };
-        let request =
-            format!("{method} {target} HTTP/1.1\r\n{host}{headers}Connection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).await.unwrap();
-        let mut bytes = Vec::new();
-        stream.read_to_end(&mut bytes).await.unwrap();
-        let text = String::from_utf8_lossy(&bytes).into_owned();
-        let (head, body) = text
-            .split_once("\r\n\r\n")
-            .unwrap_or_else(|| panic!("no answer: {text}"));
-        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        Answer {
-            status,
-            head: head.to_lowercase(),
-            body: body.to_owned(),
-        }
+    async fn send(&self, request: Request) -> Answer {
+        http::send(self.0.admin, request.close().text()).await
     }
-}
-
-impl Answer {
-    fn header(&self, name: &str) -> &str {
-        self.head
-            .lines()
-            .find_map(|line| line.strip_prefix(&format!("{name}: ")))
-            .unwrap_or_default()
-    }
-}
-
-/// A large answer comes in chunks: what is in it, without their lengths.
-fn unchunked(answer: &Answer) -> String {
-    if !answer.head.contains("transfer-encoding: chunked") {
-        return answer.body.clone();
-    }
-    let (mut rest, mut whole) = (answer.body.as_str(), String::new());
-    while let Some((length, more)) = rest.split_once("\r\n") {
-        let length = usize::from_str_radix(length, 16).unwrap();
-        whole += &more[..length];
-        rest = &more[(length + 2).min(more.len())..];
-        if length == 0 {
-            break;
-        }
-    }
-    whole
 }
 
 #[tokio::test]
 async fn the_description_is_openapi_3_1_and_names_where_pages_really_call() {
-    let service = Service::start().await;
+    let service = Sandboxed::start().await;
     let answer = service.get("/openapi.json").await;
     assert_eq!(
         (answer.status, answer.header("content-type")),
-        (200, "application/json")
+        (200, Some("application/json"))
     );
-    let document: Value = serde_json::from_str(&unchunked(&answer)).unwrap();
+    let document: Value = answer.json();
     assert!(
         document["openapi"].as_str().unwrap().starts_with("3.1"),
         "{}",
@@ -140,7 +57,7 @@ async fn the_description_is_openapi_3_1_and_names_where_pages_really_call() {
     let config = &document["paths"]["/jssdk/config"]["get"];
     assert_eq!(
         config["servers"][0]["variables"]["public"]["default"],
-        format!("http://{}", service.public)
+        format!("http://{}", service.0.public)
     );
     assert_eq!(
         document["paths"]["/readyz"]["get"]["servers"][0]["url"],
@@ -154,10 +71,9 @@ async fn the_description_is_openapi_3_1_and_names_where_pages_really_call() {
 
 #[tokio::test]
 async fn the_page_shows_every_operation_code_and_schema_of_the_document() {
-    let service = Service::start().await;
-    let document: Value =
-        serde_json::from_str(&unchunked(&service.get("/openapi.json").await)).unwrap();
-    let page = unchunked(&service.get("/docs").await);
+    let service = Sandboxed::start().await;
+    let document: Value = service.get("/openapi.json").await.json();
+    let page = service.get("/docs").await.text;
     let operations = document["paths"]
         .as_object()
         .unwrap()
@@ -204,7 +120,7 @@ async fn the_page_shows_every_operation_code_and_schema_of_the_document() {
     assert!(
         page.contains(&format!(
             "curl -G &#39;http://{}/jssdk/config&#39;",
-            service.public
+            service.0.public
         )),
         "a command to paste"
     );
@@ -212,22 +128,21 @@ async fn the_page_shows_every_operation_code_and_schema_of_the_document() {
 
 #[tokio::test]
 async fn the_page_is_in_the_readers_language() {
-    let service = Service::start().await;
+    let service = Sandboxed::start().await;
     for (target, accepts, expected, title) in [
         ("/docs", "zh-CN", "zh-CN", "HTTP 接口"),
         ("/docs", "en", "en", "HTTP API"),
         ("/docs?lang=zh", "en", "zh-CN", "HTTP 接口"),
         ("/docs?lang=en", "zh", "en", "HTTP API"),
     ] {
-        let answer = service
-            .send("GET", target, &format!("Accept-Language: {accepts}\r\n"))
-            .await;
+        let request = http::get(target).header("Accept-Language", accepts);
+        let answer = service.send(request).await;
         assert_eq!(
             (answer.status, answer.header("content-language")),
-            (200, expected.to_lowercase().as_str()),
+            (200, Some(expected)),
             "{target}"
         );
-        let page = unchunked(&answer);
+        let page = &answer.text;
         assert!(
             page.contains(&format!("<title>wx-jssdk · {title}</title>")),
             "{target} {accepts}"
@@ -241,9 +156,9 @@ async fn the_page_is_in_the_readers_language() {
 
 #[tokio::test]
 async fn the_page_needs_nothing_but_this_server_and_runs_no_script() {
-    let service = Service::start().await;
+    let service = Sandboxed::start().await;
     let answer = service.get("/docs").await;
-    let policy = answer.header("content-security-policy");
+    let policy = answer.header("content-security-policy").unwrap();
     assert!(
         policy.contains("default-src 'none'") && policy.contains("frame-ancestors 'none'"),
         "{policy}"
@@ -252,8 +167,8 @@ async fn the_page_needs_nothing_but_this_server_and_runs_no_script() {
         !policy.contains("script-src") && !policy.contains("unsafe") && !policy.contains("http"),
         "{policy}"
     );
-    assert_eq!(answer.header("x-content-type-options"), "nosniff");
-    let page = unchunked(&answer);
+    assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+    let page = &answer.text;
     assert!(
         !page.contains("<script")
             && !page.contains("<style")
@@ -276,27 +191,23 @@ async fn the_page_needs_nothing_but_this_server_and_runs_no_script() {
         404,
         "the sandbox's scripts are the public pages' matter"
     );
-    assert_eq!(service.send("HEAD", "/docs", "").await.status, 200);
+    assert_eq!(
+        service.send(Request::new("HEAD", "/docs")).await.status,
+        200
+    );
 }
 
 #[tokio::test]
 async fn a_host_that_is_none_comes_into_no_command() {
-    let service = Service::start().await;
-    let page = unchunked(&service.send("GET", "/docs", "Host: a'$(id)\r\n").await);
+    let service = Sandboxed::start().await;
+    let request = http::get("/docs").header("Host", "a'$(id)");
+    let page = service.send(request).await.text;
     assert!(!page.contains("$(id)"), "the Host header is in the page");
 }
 
 #[tokio::test]
 async fn a_path_that_leads_nowhere_is_a_problem_like_every_other() {
-    let service = Service::start().await;
+    let service = Sandboxed::start().await;
     let answer = service.get("/nothing").await;
-    assert_eq!(
-        (answer.status, answer.header("content-type")),
-        (404, "application/problem+json")
-    );
-    assert!(
-        answer.body.contains("\"code\":\"not_found\""),
-        "{}",
-        answer.body
-    );
+    answer.assert_problem(404, "not_found");
 }

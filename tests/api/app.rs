@@ -1,22 +1,20 @@
-//! `spawn_app`: the service as `serve` starts it, and a client that sends exactly the bytes it is given.
+//! `spawn_app`: the service as `serve` starts it, one account and the WeChat behind it.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::thread;
 use std::time::Duration;
 
 use serde_json::Value;
 use sha1::{Digest as _, Sha1};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
-use tokio::sync::oneshot;
 use wx_jssdk::actix::RequestStats;
 use wx_jssdk::broker::Broker;
 use wx_jssdk::clock::{Clock, UnixTime};
 use wx_jssdk::sandbox::{App, PreVerify, Sandbox, Verdict};
-use wx_jssdk::server::config::Settings;
-use wx_jssdk::server::{Application, Reloader};
+use wx_jssdk::server::Reloader;
+
+use crate::common::http::{self, Request};
+pub(crate) use crate::common::http::{Answer, read};
+use crate::common::service::{self, Service};
 
 pub(crate) const APP: &str = "wx0123456789abcdef";
 pub(crate) const SECRET: &str = "0c79e1fa963cd80cc0be99b20a18faeb";
@@ -44,16 +42,7 @@ pub(crate) struct TestApp {
     pub(crate) broker: Broker,
     pub(crate) stats: RequestStats,
     pub(crate) reloader: Reloader,
-    stop: oneshot::Sender<()>,
-    ended: oneshot::Receiver<()>,
-}
-
-/// An HTTP answer, as it came.
-#[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    pub(crate) headers: Vec<(String, String)>,
-    pub(crate) text: String,
+    service: Service,
 }
 
 /// One account, `main`, and a WeChat that is well.
@@ -76,8 +65,7 @@ pub(crate) async fn spawn(config: &str, prepare: impl FnOnce(&Sandbox)) -> TestA
         .await
         .expect("a free port on loopback");
     prepare(&sandbox);
-    let mut settings = Settings::read(config, Path::new(""), HashMap::new())
-        .unwrap_or_else(|problems| panic!("{problems}"));
+    let mut settings = service::settings(config, Path::new(""));
     settings.server.listen = SocketAddr::from(([127, 0, 0, 1], 0));
     settings.server.admin_listen = Some(settings.server.listen);
     settings.server.workers = 1;
@@ -90,45 +78,15 @@ pub(crate) async fn spawn(config: &str, prepare: impl FnOnce(&Sandbox)) -> TestA
     if !config.contains("timeout_ms") {
         settings.upstream.timeout = Duration::from_secs(60);
     }
-    let (report, started) = oneshot::channel();
-    let (stop, stopped) = oneshot::channel::<()>();
-    let (at_end, ended) = oneshot::channel();
-    let clock = sandbox.clock().clone();
-    thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
-        runtime.block_on(async {
-            let application = Application::build_on(&settings, clock)
-                .await
-                .unwrap_or_else(|error| panic!("{error}"));
-            let admin = application.admin_address().expect("there is one");
-            let _ = report.send((
-                application.address(),
-                admin,
-                application.broker().clone(),
-                application.request_stats().clone(),
-                application.reloader(),
-            ));
-            // Dropping the sender is the order to stop.
-            application
-                .run_until_stopped(async { drop(stopped.await) })
-                .await
-                .unwrap();
-        });
-        let _ = at_end.send(());
-    });
-    let (address, admin, broker, stats, reloader) = started.await.expect("the service starts");
+    let service = Service::start(settings, sandbox.clock().clone()).await;
     TestApp {
-        address,
-        admin,
+        address: service.public,
+        admin: service.admin,
         sandbox,
-        broker,
-        stats,
-        reloader,
-        stop,
-        ended,
+        broker: service.broker.clone(),
+        stats: service.stats.clone(),
+        reloader: service.reloader.clone(),
+        service,
     }
 }
 
@@ -153,14 +111,8 @@ impl TestApp {
     }
 
     /// From the admin listener.
-    #[allow(dead_code)] // as above
     pub(crate) async fn get_admin(&self, target: &str) -> Answer {
-        let mut stream = TcpStream::connect(self.admin).await.unwrap();
-        stream
-            .write_all(&request("GET", target, &[]))
-            .await
-            .unwrap();
-        read(stream).await
+        self.send_admin(&request("GET", target, &[])).await
     }
 
     pub(crate) async fn request(
@@ -174,18 +126,17 @@ impl TestApp {
 
     /// Stops it as SIGTERM does, and waits for its end.
     pub(crate) async fn stop(self) {
-        drop(self.stop);
-        self.ended.await.expect("the service ends well");
+        self.service.end().await;
     }
 
     /// Sends these bytes and reads until the service hangs up.
     pub(crate) async fn send(&self, bytes: &[u8]) -> Answer {
-        send_to(self.address, bytes).await
+        http::send(self.address, bytes).await
     }
 
     /// The same on the admin listener.
     pub(crate) async fn send_admin(&self, bytes: &[u8]) -> Answer {
-        send_to(self.admin, bytes).await
+        http::send(self.admin, bytes).await
     }
 
     /// The client's judgement of this answer on this page.
@@ -215,104 +166,10 @@ impl TestApp {
     }
 }
 
-impl Answer {
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(known, _)| known == name)
-            .map(|(_, value)| value.as_str())
-    }
-
-    pub(crate) fn json(&self) -> Value {
-        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {self:?}"))
-    }
-
-    /// The JSON of a 200.
-    pub(crate) fn ok(&self) -> Value {
-        assert_eq!(self.status, 200, "{self:?}");
-        self.json()
-    }
-
-    /// Checks everything that every problem has, and this one's status and code.
-    #[track_caller]
-    pub(crate) fn assert_problem(&self, status: u16, code: &str) -> Value {
-        assert_eq!(self.status, status, "{self:?}");
-        let problem = self.json();
-        assert_eq!(problem["code"], code, "{problem}");
-        assert_eq!(problem["status"], status, "{problem}");
-        assert_eq!(problem["type"], format!("urn:wx-jssdk:error:{code}"));
-        assert_eq!(
-            self.header("content-type"),
-            Some("application/problem+json")
-        );
-        assert_eq!(self.header("cache-control"), Some("no-store"));
-        for field in [
-            &problem["title"],
-            &problem["detail"],
-            &problem["hint"]["en"],
-            &problem["hint"]["zh"],
-        ] {
-            assert!(
-                field
-                    .as_str()
-                    .is_some_and(|sentence| sentence.chars().count() > 5),
-                "{problem}"
-            );
-        }
-        assert!(
-            text(&problem["hint"], "zh").chars().any(|c| c > '\u{4e00}'),
-            "{problem}"
-        );
-        problem
-    }
-}
-
 /// The bytes of a request without a body, after which the service hangs up.
 pub(crate) fn request(method: &str, target: &str, headers: &[(&str, &str)]) -> Vec<u8> {
-    let mut text = format!("{method} {target} HTTP/1.1\r\n");
-    if !headers
-        .iter()
-        .any(|(name, _)| name.eq_ignore_ascii_case("host"))
-    {
-        text += "Host: service.test\r\n";
-    }
-    for (name, value) in headers {
-        text += &format!("{name}: {value}\r\n");
-    }
-    (text + "Connection: close\r\n\r\n").into_bytes()
-}
-
-async fn send_to(address: SocketAddr, bytes: &[u8]) -> Answer {
-    let mut stream = TcpStream::connect(address).await.unwrap();
-    // A request that is too large is answered before it is read to its end.
-    let _ = stream.write_all(bytes).await;
-    read(stream).await
-}
-
-pub(crate) async fn read(mut stream: TcpStream) -> Answer {
-    let mut bytes = Vec::new();
-    let mut buffer = [0; 4_096];
-    // What came before a reset counts.
-    while let Ok(count @ 1..) = stream.read(&mut buffer).await {
-        bytes.extend_from_slice(&buffer[..count]);
-    }
-    let answer = String::from_utf8(bytes).expect("answers are UTF-8");
-    let (head, text) = answer
-        .split_once("\r\n\r\n")
-        .unwrap_or_else(|| panic!("no whole answer: {answer:?}"));
-    let mut lines = head.split("\r\n");
-    let status = lines
-        .next()
-        .and_then(|line| line.split(' ').nth(1))
-        .and_then(|status| status.parse().ok());
-    let headers = lines
-        .filter_map(|line| line.split_once(": "))
-        .map(|(name, value)| (name.to_lowercase(), value.to_owned()));
-    Answer {
-        status: status.expect("a status"),
-        headers: headers.collect(),
-        text: text.to_owned(),
-    }
+    let request = Request::new(method, target).headers(headers).close();
+    request.text().into_bytes()
 }
 
 /// `encodeURIComponent`.

@@ -1,6 +1,7 @@
 //! Requests that a page gets wrong: each is told what is wrong and what to do, in English and Chinese, and WeChat hears of none.
 
 use crate::app::*;
+use crate::common::http;
 
 /// Asks for `page`, encoded rightly, and expects this refusal.
 async fn refuses_page(page: &str, status: u16, code: &str) {
@@ -400,10 +401,8 @@ async fn raw_bytes_that_are_no_utf_8() {
         b"\x80\x00",
         "https://example.com/中文".as_bytes(),
     ] {
-        let mut bytes = b"GET /jssdk/config?url=".to_vec();
-        bytes.extend_from_slice(raw);
-        bytes.extend_from_slice(b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
-        let answer = app.send(&bytes).await;
+        let request = http::get("/jssdk/config?url=RAW").close().text();
+        let answer = app.send(&http::with_bytes(&request, "RAW", raw)).await;
         assert_eq!(answer.status, 400, "{answer:?}");
     }
     app.config("https://example.com/").await.ok();

@@ -1,6 +1,7 @@
 //! Who may read the answers across origins: pages on the accounts' safe domains.
 
 use crate::app::*;
+use crate::common::http;
 
 const PAGE: &str = "/jssdk/config?url=https%3A%2F%2Fexample.com%2F";
 
@@ -76,10 +77,8 @@ async fn pages_elsewhere_may_not() {
 #[tokio::test]
 async fn an_origin_in_raw_bytes_is_nobodys() {
     let app = spawn_app().await;
-    let mut bytes =
-        format!("GET {PAGE} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nOrigin: https://")
-            .into_bytes();
-    bytes.extend_from_slice(b"\xff.example.com\r\n\r\n");
+    let request = http::get(PAGE).header("Origin", "https://RAW.example.com");
+    let bytes = http::with_bytes(&request.close().text(), "RAW", b"\xff");
     let answer = app.send(&bytes).await;
     assert_eq!(
         answer.header("access-control-allow-origin"),

@@ -6,6 +6,7 @@ use wx_jssdk::Kind;
 use wx_jssdk::sandbox::{Fault, FaultKind, Kind as Revoke};
 
 use crate::app::*;
+use crate::common::http;
 
 const PATH: &str = "/doctor/diagnose";
 const PAGE: &str = "https://www.example.com/shop?name=%E5%BC%A0#/hot";
@@ -33,11 +34,8 @@ fn signed(ticket: &str, url: &str) -> String {
 }
 
 async fn post(app: &TestApp, content_type: &str, body: &str) -> Answer {
-    let head = format!(
-        "POST {PATH} HTTP/1.1\r\nHost: service.test\r\nConnection: close\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n\r\n",
-        body.len()
-    );
-    app.send(&[head.as_bytes(), body.as_bytes()].concat()).await
+    let request = http::post(PATH).header("Content-Type", content_type);
+    app.send(request.close().body(body).as_bytes()).await
 }
 
 async fn ask(app: &TestApp, question: &Value) -> Answer {

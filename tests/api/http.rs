@@ -1,6 +1,7 @@
 //! The endpoint among the rules of HTTP: methods, paths, proxies in front.
 
 use crate::app::*;
+use crate::common::http;
 
 const PAGE: &str = "/jssdk/config?url=https%3A%2F%2Fexample.com%2F";
 
@@ -22,12 +23,8 @@ async fn other_methods_are_told_which_ones_there_are() {
 async fn a_post_whose_body_is_a_form_is_told_the_same() {
     let app = spawn_app().await;
     let body = "url=https%3A%2F%2Fexample.com%2F";
-    let mut bytes = format!(
-        "POST /jssdk/config HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
-        body.len()
-    );
-    bytes += body;
-    app.send(bytes.as_bytes())
+    let request = http::post("/jssdk/config").close().body(body);
+    app.send(request.as_bytes())
         .await
         .assert_problem(405, "method_not_allowed");
 }
@@ -126,14 +123,9 @@ async fn no_header_stands_in_for_the_url() {
 #[tokio::test]
 async fn many_requests_share_one_connection() {
     let app = spawn_app().await;
-    let one = String::from_utf8(request("GET", PAGE, &[])).unwrap();
-    let kept = one.replace("Connection: close\r\n", "");
-    let answer = app.send(format!("{kept}{kept}{one}").as_bytes()).await;
-    assert_eq!(
-        answer.text.matches("HTTP/1.1 200 OK").count() + 1,
-        3,
-        "{answer:?}"
-    );
+    let requests = http::get(PAGE).text().repeat(2) + &http::get(PAGE).close().text();
+    let answer = app.send(requests.as_bytes()).await;
+    assert_eq!(answer.text.matches(http::OK).count() + 1, 3, "{answer:?}");
 }
 
 #[tokio::test]

@@ -23,7 +23,7 @@ fn route(routes: &[RouteRequests], route: &str) -> Vec<(u16, u64)> {
     let found = found.unwrap_or_else(|| panic!("no {route} in {routes:?}"));
     assert_eq!(
         found.by_status.iter().map(|(_, n)| n).sum::<u64>(),
-        found.latency.buckets.iter().map(|(_, n)| n).sum(),
+        found.latency.buckets.iter().map(|(_, n)| n).sum::<u64>(),
         "each is timed once: {found:?}"
     );
     found.by_status.clone()

@@ -6,7 +6,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::common::program::{BOUND, Running, SECRET, command, is_bilingual, run_command};
 use rcgen::{CertificateParams, KeyPair};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -14,15 +13,17 @@ use rustls::{ClientConfig, RootCertStore};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use wx_jssdk::actix::KeyHash;
-use wx_jssdk::server::Application;
 use wx_jssdk::server::config::{Settings, TlsSettings};
 use wx_jssdk::server::tls::Certificate;
 use wx_jssdk::{Clock, UnixTime};
+
+use crate::common::http;
+use crate::common::program::{BOUND, Running, SECRET, command, is_bilingual, run_command};
+use crate::common::service::{Service, settings};
 
 /// 2026-01-01, and a day.
 const START: u64 = 1_767_225_600;
@@ -126,48 +127,11 @@ fn configuration() -> String {
     )
 }
 
-struct Service {
-    public: SocketAddr,
-    admin: SocketAddr,
-    certificates: Vec<Certificate>,
-    clock: Clock,
-    _stop: oneshot::Sender<()>,
-}
-
-async fn serve(home: &Home) -> Service {
-    let settings = Settings::read(&configuration(), home.path(), HashMap::new())
-        .unwrap_or_else(|problems| panic!("{problems}"));
-    let (report, started) = oneshot::channel();
-    let (stop, stopped) = oneshot::channel::<()>();
+/// The service with these certificates and its clock.
+async fn serve(home: &Home) -> (Service, Clock) {
     let clock = Clock::manual(UnixTime(START));
-    let of_service = clock.clone();
-    std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
-        runtime.block_on(async {
-            let application = Application::build_on(&settings, of_service).await.unwrap();
-            assert!(
-                application.url().starts_with("https://")
-                    && application.admin_url().unwrap().starts_with("https://")
-            );
-            let addresses = (application.address(), application.admin_address().unwrap());
-            let _ = report.send((addresses, application.certificates().to_vec()));
-            application
-                .run_until_stopped(async { drop(stopped.await) })
-                .await
-                .unwrap();
-        });
-    });
-    let ((public, admin), certificates) = timeout(BOUND, started).await.unwrap().unwrap();
-    Service {
-        public,
-        admin,
-        certificates,
-        clock,
-        _stop: stop,
-    }
+    let settings = settings(&configuration(), home.path());
+    (Service::start(settings, clock.clone()).await, clock)
 }
 
 /// A client that trusts this certificate alone.
@@ -210,7 +174,7 @@ impl rustls::time_provider::TimeProvider for Then {
 /// One request on a connection that stays open.
 async fn alive(stream: &mut TlsStream<TcpStream>) -> String {
     stream
-        .write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        .write_all(http::get("/healthz").text().as_bytes())
         .await
         .unwrap();
     let mut buffer = [0; 4_096];
@@ -224,7 +188,7 @@ async fn alive(stream: &mut TlsStream<TcpStream>) -> String {
 #[tokio::test]
 async fn each_listener_speaks_tls_with_its_own_certificate_and_http_1_1() {
     let home = Home::new();
-    let service = serve(&home).await;
+    let (service, _) = serve(&home).await;
     for (address, name, other) in [
         (service.public, "public", "admin"),
         (service.admin, "admin", "public"),
@@ -235,10 +199,7 @@ async fn each_listener_speaks_tls_with_its_own_certificate_and_http_1_1() {
             Some(&b"http/1.1"[..]),
             "HTTP/2 is not offered"
         );
-        assert!(
-            alive(&mut stream).await.starts_with("HTTP/1.1 200 OK"),
-            "{name}"
-        );
+        assert!(alive(&mut stream).await.starts_with(http::OK), "{name}");
         assert!(
             connect(address, &home.certificate(other)).await.is_err(),
             "{name} has not {other}'s certificate"
@@ -259,10 +220,10 @@ async fn each_listener_speaks_tls_with_its_own_certificate_and_http_1_1() {
 #[tokio::test]
 async fn a_new_certificate_in_the_same_files_is_served_and_open_connections_go_on() {
     let home = Home::new();
-    let service = serve(&home).await;
+    let (service, _) = serve(&home).await;
     let old = home.certificate("public");
     let mut open = connect(service.public, &old).await.unwrap();
-    assert!(alive(&mut open).await.starts_with("HTTP/1.1 200 OK"));
+    assert!(alive(&mut open).await.starts_with(http::OK));
     assert!(!service.certificates[0].look(), "nothing has changed");
     home.put("public", &issue(90));
     assert!(service.certificates[0].look());
@@ -273,13 +234,13 @@ async fn a_new_certificate_in_the_same_files_is_served_and_open_connections_go_o
     let mut new = connect(service.public, &home.certificate("public"))
         .await
         .unwrap();
-    assert!(alive(&mut new).await.starts_with("HTTP/1.1 200 OK"));
+    assert!(alive(&mut new).await.starts_with(http::OK));
     assert!(
         connect(service.public, &old).await.is_err(),
         "the old one is gone"
     );
     assert!(
-        alive(&mut open).await.starts_with("HTTP/1.1 200 OK"),
+        alive(&mut open).await.starts_with(http::OK),
         "on the connection from before"
     );
 }
@@ -287,7 +248,7 @@ async fn a_new_certificate_in_the_same_files_is_served_and_open_connections_go_o
 #[tokio::test]
 async fn a_bad_new_certificate_is_not_taken_and_the_one_before_goes_on() {
     let home = Home::new();
-    let service = serve(&home).await;
+    let (service, _) = serve(&home).await;
     let good = home.certificate("public");
     let (cert, key) = issue(90);
     let (old, early) = (issue(1), issue_between((2026, 1, 2), (2027, 1, 1)));
@@ -322,12 +283,12 @@ async fn a_bad_new_certificate_is_not_taken_and_the_one_before_goes_on() {
 #[tokio::test]
 async fn a_certificate_of_tomorrow_is_used_from_tomorrow_on() {
     let home = Home::new();
-    let service = serve(&home).await;
+    let (service, clock) = serve(&home).await;
     let good = home.certificate("public");
     home.put("public", &issue_between((2026, 1, 2), (2027, 1, 1)));
     assert!(!service.certificates[0].look() && !service.certificates[0].look());
     assert!(connect(service.public, &good).await.is_ok());
-    service.clock.advance(Duration::from_secs(DAY));
+    clock.advance(Duration::from_secs(DAY));
     assert!(service.certificates[0].look(), "its time has come");
     assert!(!service.certificates[0].look(), "once");
     assert!(connect(service.public, &good).await.is_err());
@@ -336,7 +297,7 @@ async fn a_certificate_of_tomorrow_is_used_from_tomorrow_on() {
 #[tokio::test]
 async fn a_handshake_that_hangs_and_plain_http_hold_up_nobody() {
     let home = Home::new();
-    let service = serve(&home).await;
+    let (service, _) = serve(&home).await;
     let mut hanging = Vec::new();
     for n in 0..300 {
         let mut stream = TcpStream::connect(service.public).await.unwrap();
@@ -346,7 +307,7 @@ async fn a_handshake_that_hangs_and_plain_http_hold_up_nobody() {
     }
     let mut plain = TcpStream::connect(service.public).await.unwrap();
     plain
-        .write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        .write_all(http::get("/healthz").text().as_bytes())
         .await
         .unwrap();
     let mut answer = Vec::new();
@@ -357,7 +318,7 @@ async fn a_handshake_that_hangs_and_plain_http_hold_up_nobody() {
     let mut stream = connect(service.public, &home.certificate("public"))
         .await
         .unwrap();
-    assert!(alive(&mut stream).await.starts_with("HTTP/1.1 200 OK"));
+    assert!(alive(&mut stream).await.starts_with(http::OK));
 }
 
 #[test]

@@ -13,6 +13,7 @@ use wx_jssdk::sandbox::{App, Sandbox};
 use wx_jssdk::store::Store;
 use wx_jssdk::{Clock, Credential, Kind, UnixTime, UpstreamOptions};
 
+use crate::common::http::client;
 use crate::common::process::again;
 
 const APP: &str = "wx0123456789abcdef";
@@ -250,7 +251,7 @@ async fn refresh_for_ever(role: &str) {
     let broker = broker.build().unwrap();
     say(&broker, "\n").await;
     std::io::stdin().read_line(&mut String::new()).unwrap();
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let client = client();
     loop {
         // WeChat's clock first: were this process killed in between, its successor would only be late, and not early.
         let advanced = client
@@ -305,8 +306,7 @@ async fn serve(sandbox: &Sandbox, home: &Path) -> (String, String) {
     let address = lines
         .find_map(|line| line.strip_prefix("public    ").map(str::to_owned))
         .expect("it serves");
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let client = client();
     let url = format!("{address}/jssdk/config?url=https%3A%2F%2Fwww.example.com%2F");
     let answer = client.get(url).send().await.unwrap();
     assert_eq!(answer.status(), 200);

@@ -4,6 +4,7 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
+use crate::common::http;
 use crate::common::program::*;
 
 const TICKET: &str =
@@ -364,29 +365,30 @@ async fn a_foreign_variable_that_is_no_text_harms_nobody() {
 
 // -- healthcheck --
 
-/// Answers one request with these bytes.
-async fn answering(bytes: &'static [u8]) -> String {
+/// Answers one request with this status.
+async fn answering(status: &str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
+    let answer = http::answer(status, "", "");
     tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.unwrap();
         let mut request = [0; 1_024];
         let length = stream.read(&mut request).await.unwrap();
-        assert!(request[..length].starts_with(b"GET /healthz HTTP/1.1\r\n"));
-        stream.write_all(bytes).await.unwrap();
+        assert!(request[..length].starts_with(b"GET /healthz "));
+        stream.write_all(answer.as_bytes()).await.unwrap();
     });
     address
 }
 
 #[tokio::test]
 async fn healthcheck_is_0_when_the_service_answers_and_1_when_it_does_not() {
-    let alive = answering(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+    let alive = answering("200 OK").await;
     let ended = run(&["healthcheck", "--address", &alive]).await;
     assert_eq!(
         (ended.code, ended.stdout.as_str(), ended.stderr.as_str()),
         (0, "ok\n", "")
     );
-    let sick = answering(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n").await;
+    let sick = answering("503 Service Unavailable").await;
     let ended = run(&["healthcheck", "--address", &sick]).await;
     assert_eq!((ended.code, ended.stdout.as_str()), (1, ""));
     assert!(
@@ -415,7 +417,7 @@ async fn healthcheck_is_0_when_the_service_answers_and_1_when_it_does_not() {
 #[tokio::test]
 async fn healthcheck_reads_the_address_from_the_configuration_also_0_0_0_0() {
     let home = tempfile::tempdir().unwrap();
-    let address = answering(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+    let address = answering("200 OK").await;
     let port = address.rsplit(':').next().unwrap();
     std::fs::write(
         home.path().join("wx-jssdk.toml"),

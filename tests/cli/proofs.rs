@@ -7,6 +7,7 @@ use tokio::net::TcpListener;
 use wx_jssdk::clock::{Clock, UnixTime};
 use wx_jssdk::sandbox::{App, Sandbox};
 
+use crate::common::http::answer;
 use crate::common::program::*;
 
 const FILE: &str = "MP_verify_AbCdEfGh12345678.txt";
@@ -29,13 +30,6 @@ async fn domain(answer: String) -> (SocketAddr, tokio::sync::mpsc::UnboundedRece
         }
     });
     (address, asked)
-}
-
-fn http(status: &str, headers: &str, body: &str) -> String {
-    format!(
-        "HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {}\r\n{headers}\r\n{body}",
-        body.len()
-    )
 }
 
 /// `check` of an account with one domain and one file; `example.com` is at `address`.
@@ -61,7 +55,7 @@ async fn check(address: SocketAddr, arguments: &[&str]) -> Ended {
 
 #[tokio::test]
 async fn a_file_that_is_there_is_said_to_be_there() {
-    let (address, mut asked) = domain(http("200 OK", "", CONTENT)).await;
+    let (address, mut asked) = domain(answer("200 OK", "", CONTENT)).await;
     let ended = check(address, &[]).await;
     assert_eq!(
         (ended.code, ended.stderr.as_str()),
@@ -83,25 +77,25 @@ async fn a_file_that_is_there_is_said_to_be_there() {
 
 #[tokio::test]
 async fn each_thing_in_the_way_has_its_own_words_and_fix() {
-    let around = |text: &str| http("200 OK", "", text);
+    let around = |text: &str| answer("200 OK", "", text);
     for (answer, cause, fix) in [
         (
-            http("404 Not Found", "", "nothing"),
+            answer("404 Not Found", "", "nothing"),
             "HTTP 404",
             "pass /MP_verify_*",
         ),
         (
-            http("403 Forbidden", "", "no"),
+            answer("403 Forbidden", "", "no"),
             "HTTP 403",
             "no login and no firewall",
         ),
         (
-            http("502 Bad Gateway", "", ""),
+            answer("502 Bad Gateway", "", ""),
             "HTTP 502",
             "the log of the proxy",
         ),
         (
-            http(
+            answer(
                 "301 Moved Permanently",
                 "Location: https://www.example.com/x\r\n",
                 "",
@@ -110,7 +104,7 @@ async fn each_thing_in_the_way_has_its_own_words_and_fix() {
             "from the redirect",
         ),
         (
-            http("302 Found", "", ""),
+            answer("302 Found", "", ""),
             "answers with a redirect",
             "from the redirect",
         ),
@@ -189,7 +183,7 @@ async fn a_domain_where_nobody_answers_is_said_to_be_unreachable() {
 
 #[tokio::test]
 async fn offline_asks_no_domain() {
-    let (address, mut asked) = domain(http("404 Not Found", "", "")).await;
+    let (address, mut asked) = domain(answer("404 Not Found", "", "")).await;
     let ended = check(address, &["--offline"]).await;
     assert_eq!(ended.code, 0, "{}", ended.stdout);
     assert!(asked.try_recv().is_err());

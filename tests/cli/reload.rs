@@ -6,16 +6,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::common::program::{BOUND, Running, SECRET, client, command, get};
 use serde_json::{Value, json};
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use wx_jssdk::actix::KeyHash;
 use wx_jssdk::clock::{Clock, UnixTime};
 use wx_jssdk::sandbox::{App, Sandbox};
+use wx_jssdk::server::Reloader;
 use wx_jssdk::server::config::Settings;
-use wx_jssdk::server::{Application, Reloader};
+
+use crate::common::program::{BOUND, Running, SECRET, client, command, get};
+use crate::common::service;
 
 const STABLE: &str = "/cgi-bin/stable_token";
 const TICKET: &str = "/cgi-bin/ticket/getticket";
@@ -92,35 +92,25 @@ struct Service {
     public: String,
     admin: String,
     reloader: Reloader,
-    stop: oneshot::Sender<()>,
-    running: JoinHandle<std::io::Result<()>>,
+    running: service::Service,
 }
 
 fn settings(text: &str) -> Settings {
-    Settings::read(text, Path::new(""), std::collections::HashMap::new())
-        .unwrap_or_else(|problems| panic!("{problems}"))
+    service::settings(text, Path::new(""))
 }
 
 impl Service {
     async fn start(accounts: &[(&str, &str, &str)], keys: &[&str]) -> Self {
         let clock = Clock::manual(START);
         let sandbox = wechat(clock.clone()).await;
-        let application =
-            Application::build_on(&settings(&text(&sandbox, accounts, keys)), clock.clone())
-                .await
-                .unwrap();
-        let (public, admin) = (application.address(), application.admin_address().unwrap());
-        let reloader = application.reloader();
-        let (stop, stopped) = oneshot::channel::<()>();
-        let running = tokio::spawn(application.run_until_stopped(async { drop(stopped.await) }));
-        let [public, admin] = [public, admin].map(|address| format!("http://{address}"));
+        let settings = settings(&text(&sandbox, accounts, keys));
+        let running = service::Service::start_here(&settings, clock.clone()).await;
         Self {
             sandbox,
             clock,
-            public,
-            admin,
-            reloader,
-            stop,
+            public: format!("http://{}", running.public),
+            admin: format!("http://{}", running.admin),
+            reloader: running.reloader.clone(),
             running,
         }
     }
@@ -135,12 +125,7 @@ impl Service {
     }
 
     async fn end(self) {
-        self.stop.send(()).unwrap();
-        timeout(BOUND, self.running)
-            .await
-            .expect("it ends")
-            .unwrap()
-            .unwrap();
+        self.running.end().await;
     }
 }
 

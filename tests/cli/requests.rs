@@ -1,9 +1,8 @@
 //! `[log] requests`: which requests get a line, and what stands in it.
 
 use serde_json::Value;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 
+use crate::common::http;
 use crate::common::program::*;
 
 const PAGE: &str = "/jssdk/config?url=https%3A%2F%2Fdemo.example.com%2Fsecret-page&account=demo";
@@ -148,11 +147,12 @@ async fn a_failed_requests_line_says_why_and_never_a_key_that_came_as_its_id() {
         get(&address).await;
     }
     let admin = admin.strip_prefix("http://").unwrap();
-    let mut stream = TcpStream::connect(admin).await.unwrap();
-    let head = "GET /credentials/demo/access_token HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nX-Request-Id: wxk_my-own-key\r\n\r\n";
-    stream.write_all(head.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
+    let request = http::get("/credentials/demo/access_token")
+        .header("Host", "localhost")
+        .header("X-Request-Id", "wxk_my-own-key")
+        .close();
+    let answer = http::exchange(admin.parse().unwrap(), request.text()).await;
+    let answer = String::from_utf8(answer).unwrap();
     assert!(
         answer.contains(" 401 ") && !answer.contains("my-own-key"),
         "{answer}"

@@ -7,6 +7,7 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
+use crate::common::http;
 use crate::common::program::{APP, BOUND, Running, SECRET, command, run_in};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -17,8 +18,9 @@ use tokio::time::timeout;
 use wx_jssdk::Clock;
 use wx_jssdk::sandbox::{App, Sandbox};
 
-const REQUEST: &str =
-    "GET /jssdk/config?url=https%3A%2F%2Fexample.com%2F HTTP/1.1\r\nHost: x\r\n\r\n";
+fn request() -> String {
+    http::get("/jssdk/config?url=https%3A%2F%2Fexample.com%2F").text()
+}
 
 /// A simulated WeChat and a configuration for processes that use it.
 struct Home {
@@ -90,7 +92,7 @@ impl Home {
 async fn ask(stream: &mut TcpStream) -> Result<bool, String> {
     let said = |what: &str, error: std::io::Error| format!("{what}: {error}");
     stream
-        .write_all(REQUEST.as_bytes())
+        .write_all(request().as_bytes())
         .await
         .map_err(|error| said("sending", error))?;
     let (mut came, mut buffer) = (Vec::new(), [0; 4_096]);

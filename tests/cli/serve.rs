@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use wx_jssdk::clock::Clock;
 use wx_jssdk::sandbox::{App, Sandbox};
 
+use crate::common::http;
 use crate::common::program::*;
 
 const PAGE: &str = "/jssdk/config?url=https%3A%2F%2Fdemo.example.com%2Fpage%3Fa%3D1%26b%3D2%23x";
@@ -323,15 +324,15 @@ async fn sigterm_refuses_new_connections_finishes_the_request_under_way_and_exit
     let address = public.strip_prefix("http://").unwrap();
     // A browser's idle connection must not hold the end up.
     let mut idle = TcpStream::connect(address).await.unwrap();
-    idle.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+    idle.write_all(http::get("/healthz").text().as_bytes())
         .await
         .unwrap();
     assert!(idle.read(&mut [0; 1_024]).await.unwrap() > 0);
     // Two requests in one packet: once the first is answered, the second has been read, too. It waits for the ticket.
     let mut stream = TcpStream::connect(address).await.unwrap();
-    let page = "GET /jssdk/config?url=https%3A%2F%2Fexample.com%2F HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let page = http::get("/jssdk/config?url=https%3A%2F%2Fexample.com%2F").close();
     stream
-        .write_all(format!("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n{page}").as_bytes())
+        .write_all((http::get("/healthz").text() + &page.text()).as_bytes())
         .await
         .unwrap();
     let mut first = [0; 1_024];
@@ -358,7 +359,7 @@ async fn sigterm_refuses_new_connections_finishes_the_request_under_way_and_exit
         .await
         .expect("an answer")
         .unwrap();
-    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    assert!(answer.starts_with(http::OK), "{answer}");
     let config: Value = serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap();
     let ticket = sandbox.ticket(APP, "jsapi").unwrap();
     assert_eq!(

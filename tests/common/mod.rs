@@ -1,6 +1,9 @@
 //! Helpers that several test binaries share.
 
+pub(crate) mod http;
 pub(crate) mod process;
 #[cfg(feature = "server")]
 pub(crate) mod program;
 pub(crate) mod redis_server;
+#[cfg(feature = "server")]
+pub(crate) mod service;

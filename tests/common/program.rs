@@ -2,13 +2,14 @@
 
 use std::path::Path;
 use std::process::{Output, Stdio};
-use std::sync::Once;
 use std::time::Duration;
 
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 use tokio::time::timeout;
+
+pub(crate) use super::http::{client, fetch as get};
 
 pub(crate) const APP: &str = "wx0123456789abcdef";
 pub(crate) const SECRET: &str = "0c79e1fa963cd80cc0be99b20a18faeb";
@@ -229,21 +230,6 @@ impl Running {
         self.terminate().await;
         self.ended().await
     }
-}
-
-pub(crate) fn client() -> reqwest::Client {
-    static PROVIDER: Once = Once::new();
-    PROVIDER.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
-    reqwest::Client::builder()
-        .no_proxy()
-        .timeout(BOUND)
-        .build()
-        .unwrap()
-}
-
-pub(crate) async fn get(url: &str) -> (u16, String) {
-    let answer = client().get(url).send().await.unwrap();
-    (answer.status().as_u16(), answer.text().await.unwrap())
 }
 
 pub(crate) async fn get_json(url: &str) -> Value {

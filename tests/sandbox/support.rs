@@ -1,13 +1,12 @@
 //! A sandbox with one app, and the calls that a server makes, to WeChat and to WeCom.
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
-use std::sync::Once;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use wx_jssdk::clock::{Clock, UnixTime};
 use wx_jssdk::sandbox::{App, Sandbox};
+
+use crate::common::http;
 
 pub(crate) const APP: &str = "wx0123456789abcdef";
 pub(crate) const SECRET: &str = "0c79e1fa963cd80cc0be99b20a18faeb";
@@ -32,15 +31,7 @@ pub(crate) async fn sandbox_with(app: App) -> Sandbox {
 }
 
 pub(crate) fn client() -> reqwest::Client {
-    static PROVIDER: Once = Once::new();
-    PROVIDER.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
-    // No roots to load: loopback speaks plain HTTP.
-    reqwest::Client::builder()
-        .tls_certs_only([])
-        .no_proxy()
-        .timeout(Duration::from_secs(10))
-        .build()
-        .unwrap()
+    http::client_within(Duration::from_secs(10))
 }
 
 /// An answer: WeChat's are all 200.
@@ -144,21 +135,7 @@ pub(crate) fn errmsg(sandbox: &Sandbox, answer: &Value) -> String {
 
 /// Every byte that comes back for a GET, headers included, until the connection ends.
 pub(crate) async fn raw(sandbox: &Sandbox, path_and_query: &str) -> Vec<u8> {
-    let (addr, request) = (
-        sandbox.addr(),
-        format!("GET {path_and_query} HTTP/1.1\r\nHost: sandbox\r\nConnection: close\r\n\r\n"),
-    );
-    let read = move || {
-        let mut stream = TcpStream::connect(addr).unwrap();
-        stream
-            .set_read_timeout(Some(Duration::from_secs(10)))
-            .unwrap();
-        stream.write_all(request.as_bytes()).unwrap();
-        let mut bytes = Vec::new();
-        let _ = stream.read_to_end(&mut bytes);
-        bytes
-    };
-    tokio::task::spawn_blocking(read).await.unwrap()
+    http::exchange(sandbox.addr(), http::get(path_and_query).close().text()).await
 }
 
 pub(crate) const CORP: &str = "ww0123456789abcdef";

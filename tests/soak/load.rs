@@ -11,6 +11,7 @@ use tokio::sync::RwLock;
 use tokio::task::JoinHandle;
 use wx_jssdk::sandbox::{PreVerify, Sandbox};
 
+use crate::common::http::client_within;
 use crate::ledger::{Ledger, Wrong};
 use crate::nodes::Node;
 use crate::world::{TENANTS, Tenant, World};
@@ -191,13 +192,7 @@ impl Visitor {
 }
 
 pub(crate) fn client() -> Client {
-    static PROVIDER: std::sync::Once = std::sync::Once::new();
-    PROVIDER.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
-    Client::builder()
-        .no_proxy()
-        .timeout(Duration::from_secs(20))
-        .build()
-        .unwrap()
+    client_within(Duration::from_secs(20))
 }
 
 /// From question to judgement: less than the service's margin, by the second to which clocks are cut.

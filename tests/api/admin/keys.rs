@@ -56,7 +56,7 @@ async fn a_missing_and_a_wrong_key_get_the_same_answer() {
             let answer = world.send("GET", path, &headers, "").await;
             answer.problem(401, "unauthorized");
             assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
-            said.insert(answer.text);
+            said.insert(answer.text.clone());
         }
         let answer = world
             .send(
@@ -67,7 +67,7 @@ async fn a_missing_and_a_wrong_key_get_the_same_answer() {
             )
             .await;
         answer.problem(401, "unauthorized");
-        said.insert(answer.text);
+        said.insert(answer.text.clone());
     }
     assert_eq!(said.len(), 1, "{said:?}");
     assert_eq!(world.sandbox.calls_total(), 0);
@@ -127,14 +127,15 @@ async fn a_key_that_may_not_see_an_account_is_not_told_whether_there_is_one() {
             .get_with(MAIN_KEY, &format!("/credentials/{account}/access_token"))
             .await;
         answer.problem(403, "forbidden");
-        said.insert(answer.text);
+        said.insert(answer.text.clone());
     }
     // Not even a kind that the one has and the other has not.
     said.insert(
         world
             .get_with(MAIN_KEY, "/credentials/mini/jsapi_ticket")
             .await
-            .text,
+            .text
+            .clone(),
     );
     assert_eq!(said.len(), 1, "{said:?}");
 }

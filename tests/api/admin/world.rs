@@ -1,6 +1,7 @@
 //! An admin listener with one account of each kind, and a client that sends exactly what it is told.
 
 use std::net::SocketAddr;
+use std::ops::Deref;
 use std::thread;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use actix_web::{App as Web, HttpServer, web};
 use arc_swap::ArcSwap;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use wx_jssdk::account::{Account, TokenMode};
 use wx_jssdk::actix::{
@@ -17,6 +18,8 @@ use wx_jssdk::actix::{
 use wx_jssdk::sandbox::{App, Fault, FaultKind, Sandbox};
 use wx_jssdk::store::Store;
 use wx_jssdk::{Broker, Clock, Credential, Kind, Secret, UnixTime, UpstreamOptions};
+
+use crate::common::http::{self, Request};
 
 pub(crate) const APP: &str = "wx0123456789abcdef";
 pub(crate) const CLASSIC_APP: &str = "wxcccccccccccccccc";
@@ -53,12 +56,16 @@ pub(crate) struct World {
     _stop: oneshot::Sender<()>,
 }
 
-/// An HTTP answer, as it came.
+/// An answer of the admin listener.
 #[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    head: String,
-    pub(crate) text: String,
+pub(crate) struct Answer(http::Answer);
+
+impl Deref for Answer {
+    type Target = http::Answer;
+
+    fn deref(&self) -> &http::Answer {
+        &self.0
+    }
 }
 
 pub(crate) fn accounts() -> Vec<(&'static str, Account)> {
@@ -225,7 +232,8 @@ impl World {
             .bind(SocketAddr::new(source.parse().unwrap(), 0))
             .unwrap();
         let stream = socket.connect(self.address).await.unwrap();
-        send_over(stream, "GET", target, &[], "").await
+        let answer = http::exchange_over(stream, http::get(target).close().text()).await;
+        Answer(http::Answer::parse(&answer))
     }
 
     pub(crate) async fn get(&self, target: &str) -> Answer {
@@ -293,52 +301,13 @@ pub(crate) async fn send(
     headers: &[(&str, &str)],
     body: &str,
 ) -> Answer {
-    let stream = TcpStream::connect(address).await.unwrap();
-    send_over(stream, method, target, headers, body).await
-}
-
-async fn send_over(
-    mut stream: TcpStream,
-    method: &str,
-    target: &str,
-    headers: &[(&str, &str)],
-    body: &str,
-) -> Answer {
-    let mut request =
-        format!("{method} {target} HTTP/1.1\r\nHost: center\r\nConnection: close\r\n");
-    headers
-        .iter()
-        .for_each(|(name, value)| request += &format!("{name}: {value}\r\n"));
-    request += &format!("Content-Length: {}\r\n\r\n{body}", body.len());
-    stream.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = Vec::new();
-    let read = stream.read_to_end(&mut answer);
-    tokio::time::timeout(Duration::from_secs(30), read)
-        .await
-        .expect("an answer")
-        .unwrap();
-    let answer = String::from_utf8(answer).unwrap();
-    let (head, text) = answer
-        .split_once("\r\n\r\n")
-        .unwrap_or_else(|| panic!("no HTTP answer: {answer}"));
-    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    Answer {
-        status,
-        head: head.to_owned(),
-        text: text.to_owned(),
-    }
+    let request = Request::new(method, target).headers(headers).close();
+    Answer(http::send(address, request.body(body)).await)
 }
 
 impl Answer {
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        let mut lines = self.head.lines().filter_map(|line| line.split_once(": "));
-        lines
-            .find(|(found, _)| found.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value)
-    }
-
     pub(crate) fn json(&self) -> Json {
-        Json(serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {self:?}")))
+        Json(self.0.json())
     }
 
     /// The body of a success of the admin listener.
@@ -352,31 +321,7 @@ impl Answer {
     }
 
     pub(crate) fn problem(&self, status: u16, code: &str) -> Json {
-        assert_eq!(
-            (self.status, self.header("cache-control")),
-            (status, Some("no-store")),
-            "{self:?}"
-        );
-        assert_eq!(
-            self.header("content-type"),
-            Some("application/problem+json"),
-            "{self:?}"
-        );
-        let problem = self.json();
-        assert_eq!(
-            (problem.text("code").as_str(), problem.number("status")),
-            (code, u64::from(status)),
-            "{self:?}"
-        );
-        for language in ["en", "zh"] {
-            assert!(
-                problem.0["hint"][language]
-                    .as_str()
-                    .is_some_and(|hint| !hint.is_empty()),
-                "{self:?}"
-            );
-        }
-        problem
+        Json(self.assert_problem(status, code))
     }
 
     /// A refusal in WeChat's shape: status 200, an errcode, an errmsg, and nothing else.
@@ -424,11 +369,8 @@ pub(crate) async fn wecom_that_says(body: &'static str) -> String {
         while let Ok((mut stream, _)) = listener.accept().await {
             let mut request = [0; 4_096];
             let _ = stream.read(&mut request).await;
-            let head = format!(
-                "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
-                body.len()
-            );
-            let _ = stream.write_all(format!("{head}{body}").as_bytes()).await;
+            let answer = http::answer("200 OK", "", body);
+            let _ = stream.write_all(answer.as_bytes()).await;
         }
     });
     url

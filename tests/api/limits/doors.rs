@@ -17,7 +17,7 @@ async fn what_the_guards_count_stands_in_the_metrics() {
     )
     .await;
     let mut kept = TcpStream::connect(world.public).await.unwrap();
-    kept.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+    kept.write_all(http::get("/healthz").text().as_bytes())
         .await
         .unwrap();
     assert!(kept.read(&mut [0; 1_024]).await.unwrap() > 0);
@@ -59,7 +59,7 @@ async fn a_strangers_name_is_counted_as_what_it_was_answered() {
         "",
     )
     .await
-    .problem(421, "foreign_host");
+    .assert_problem(421, "foreign_host");
     let text = metrics(&world).await;
     assert!(
         text.contains(
@@ -103,7 +103,7 @@ async fn the_wrong_method_is_told_the_right_ones() {
         (world.public, "POST", PAGE, "GET, HEAD, OPTIONS"),
     ] {
         let answer = ask(to, method, path, &[], "").await;
-        let problem = answer.problem(405, "method_not_allowed");
+        let problem = answer.assert_problem(405, "method_not_allowed");
         let allowed = answer
             .header("allow")
             .unwrap_or_else(|| panic!("no Allow: {answer:?}"));
@@ -143,7 +143,7 @@ async fn a_path_that_a_listener_has_not_is_answered_with_those_that_it_has() {
     ] {
         let problem = ask(to, "GET", path, &[], "")
             .await
-            .problem(404, "not_found");
+            .assert_problem(404, "not_found");
         assert!(
             problem["hint"]["en"].as_str().unwrap().contains(names),
             "{path}: {problem}"

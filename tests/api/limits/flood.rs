@@ -15,6 +15,7 @@ use tokio::time::{interval, timeout};
 use tokio_rustls::TlsConnector;
 use wx_jssdk::Clock;
 
+use crate::common::http;
 use crate::common::program::{Running, command};
 use crate::limits::world::{BOUND, PAGE, World};
 
@@ -118,14 +119,14 @@ impl Process {
     /// One answer on a connection of its own, and how long it took.
     async fn answered(&self, to: SocketAddr, path: &str, clock: &Clock) -> Duration {
         let begun = clock.uptime();
-        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        let request = http::get(path).close().text();
         let mut stream = self.speak(TcpStream::connect(to).await.unwrap()).await;
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = Vec::new();
         let _ = timeout(BOUND, stream.read_to_end(&mut answer))
             .await
             .expect("an answer");
-        assert!(answer.starts_with(b"HTTP/1.1 200"), "{path}");
+        assert!(answer.starts_with(http::OK.as_bytes()), "{path}");
         clock.uptime() - begun
     }
 }
@@ -150,7 +151,7 @@ async fn flood(process: &Process, to: SocketAddr, path: &str) -> u64 {
     let mut floods = JoinSet::new();
     for _ in 0..CONNECTIONS {
         let mut stream = process.connect_small(to).await;
-        let requests = format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").repeat(64);
+        let requests = http::get(path).text().repeat(64);
         let written = written.clone();
         floods.spawn(async move {
             while let Ok(count) = stream.write(requests.as_bytes()).await {
@@ -241,31 +242,22 @@ async fn over_tls_a_thousand_clients_that_never_read_are_bounded_too() {
 
 /// Sends all of `requests` at once and reads the answers to the end of the connection.
 async fn ask_in_one(to: SocketAddr, requests: &str) -> String {
-    let mut stream = TcpStream::connect(to).await.unwrap();
-    let (mut from, mut into) = stream.split();
-    let mut answers = Vec::new();
-    let (sent, read) = tokio::join!(
-        into.write_all(requests.as_bytes()),
-        timeout(BOUND, from.read_to_end(&mut answers))
-    );
-    let _ = (sent, read.expect("the answers"));
-    String::from_utf8(answers).unwrap()
+    String::from_utf8(http::exchange(to, requests).await).unwrap()
 }
 
 #[tokio::test]
 async fn requests_sent_at_once_are_all_answered_in_their_order() {
     let world = World::new("requests_per_second = 0", "").await;
     for (count, path) in [(10, PAGE), (10, "/jssdk/wx-jssdk.js"), (1_000, "/healthz")] {
-        let mut requests = format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").repeat(count - 1);
-        requests += "GET /last HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+        let mut requests = http::get(path).text().repeat(count - 1);
+        requests += &http::get("/last").close().text();
         let answers = ask_in_one(world.public, &requests).await;
-        assert_eq!(
-            answers.matches("HTTP/1.1 200 OK").count(),
-            count - 1,
-            "{path}"
+        assert_eq!(answers.matches(http::OK).count(), count - 1, "{path}");
+        let last = (
+            answers.rfind(http::OK),
+            answers.rfind(&http::status_line(404)),
         );
-        let last = answers.rfind("HTTP/1.1 ").unwrap();
-        assert!(answers[last..].starts_with("HTTP/1.1 404 "), "{path}");
+        assert!(last.0 < last.1, "{path}");
     }
 }
 
@@ -273,36 +265,35 @@ async fn requests_sent_at_once_are_all_answered_in_their_order() {
 async fn requests_behind_one_that_waits_for_wechat_are_answered_after_it() {
     let world = World::new("", "").await;
     let gate = world.sandbox.hold("/cgi-bin/ticket/getticket");
-    let mut requests = format!("GET {PAGE} HTTP/1.1\r\nHost: x\r\n\r\n");
-    requests += &"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n".repeat(500);
-    requests += "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let mut requests = http::get(PAGE).text();
+    requests += &http::get("/healthz").text().repeat(500);
+    requests += &http::get("/healthz").close().text();
     let public = world.public;
     let asking = tokio::spawn(async move { ask_in_one(public, &requests).await });
     let called = world.sandbox.wait_for_calls("/cgi-bin/ticket/getticket", 1);
     timeout(BOUND, called).await.unwrap();
     gate.release();
     let answers = timeout(BOUND, asking).await.unwrap().unwrap();
-    assert_eq!(answers.matches("HTTP/1.1 200 OK").count(), 502);
+    assert_eq!(answers.matches(http::OK).count(), 502);
 }
 
 #[tokio::test]
 async fn bodies_are_read_whole_and_requests_behind_them_are_answered() {
     let world = World::new("", "").await;
-    let head = "POST /jssdk/diagnose HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer wxk_right\r\nContent-Type: application/json\r\n";
-    let get = "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let head = http::post("/jssdk/diagnose")
+        .bearer("wxk_right")
+        .header("Content-Type", "application/json");
+    let get = http::get("/healthz").close().text();
     for length in [3_000, 16_000] {
         let body = format!("{{\"url\":\"https://example.com/{}\"}}", "x".repeat(length));
-        let whole = format!("{head}Content-Length: {}\r\n\r\n{body}{get}", body.len());
-        let mut chunks = format!("{head}Transfer-Encoding: chunked\r\n\r\n");
-        for byte in body.chars() {
-            chunks += &format!("1\r\n{byte}\r\n");
-        }
-        chunks += &format!("0\r\n\r\n{get}");
+        let bytes = body.chars().map(String::from);
+        let chunks = head.clone().chunks(bytes) + &get;
+        let whole = head.clone().body(body) + &get;
         for requests in [whole, chunks] {
             let answers = ask_in_one(world.admin, &requests).await;
-            assert_eq!(answers.matches("HTTP/1.1 ").count(), 2, "{answers}");
+            assert_eq!(answers.matches(http::OK).count(), 1, "{answers}");
             assert!(answers.ends_with("{\"status\":\"ok\"}"), "{answers}");
-            assert!(answers.starts_with("HTTP/1.1 400 "), "{answers}");
+            assert!(answers.starts_with(&http::status_line(400)), "{answers}");
             assert!(
                 answers.contains("does not contain the values needed"),
                 "{answers}"
@@ -314,14 +305,12 @@ async fn bodies_are_read_whole_and_requests_behind_them_are_answered() {
 #[tokio::test]
 async fn a_body_that_nobody_takes_is_refused_early_and_the_answer_arrives() {
     let world = World::new("", "").await;
-    let head = "POST /jssdk/config HTTP/1.1\r\nHost: x\r\n";
+    let head = http::post("/jssdk/config");
     let body = "x".repeat(1_000_000);
-    let whole = format!("{head}Content-Length: {}\r\n\r\n{body}", body.len());
-    let chunks = format!(
-        "{head}Transfer-Encoding: chunked\r\n\r\nf4240\r\n{body}\r\n0\r\n\r\nGET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-    );
+    let whole = head.clone().body(&body);
+    let chunks = head.chunks([&body]) + &http::get("/healthz").close().text();
     for requests in [whole, chunks] {
         let answers = ask_in_one(world.public, &requests).await;
-        assert!(answers.starts_with("HTTP/1.1 405 "), "{answers}");
+        assert!(answers.starts_with(&http::status_line(405)), "{answers}");
     }
 }

@@ -12,10 +12,10 @@ async fn wrong_keys_lock_an_address_out_and_a_right_key_from_it_still_passes() {
         world
             .token("198.51.100.1", &format!("wxk_{n}"))
             .await
-            .problem(401, "unauthorized");
+            .assert_problem(401, "unauthorized");
     }
     let refused = world.token("198.51.100.1", "wxk_one-more").await;
-    refused.problem(429, "locked_out");
+    refused.assert_problem(429, "locked_out");
     assert_eq!(refused.retry_after(), 60);
     assert_eq!(world.token("198.51.100.2", KEY).await.status, 200);
     assert_eq!(
@@ -25,7 +25,7 @@ async fn wrong_keys_lock_an_address_out_and_a_right_key_from_it_still_passes() {
     );
     world.advance(30);
     let refused = world.token("198.51.100.1", "wxk_0").await;
-    refused.problem(429, "locked_out");
+    refused.assert_problem(429, "locked_out");
     assert_eq!(
         refused.retry_after(),
         30,
@@ -35,11 +35,11 @@ async fn wrong_keys_lock_an_address_out_and_a_right_key_from_it_still_passes() {
     world
         .token("198.51.100.1", "wxk_yet-another")
         .await
-        .problem(401, "unauthorized");
+        .assert_problem(401, "unauthorized");
     world
         .token("198.51.100.1", "wxk_and-one-more")
         .await
-        .problem(429, "locked_out");
+        .assert_problem(429, "locked_out");
 }
 
 #[tokio::test]
@@ -67,7 +67,7 @@ async fn one_outdated_key_repeated_without_end_locks_nobody_out() {
         world
             .token("-", "wxk_outdated")
             .await
-            .problem(401, "unauthorized");
+            .assert_problem(401, "unauthorized");
     }
     assert_eq!(world.token("-", KEY).await.status, 200);
 }
@@ -78,7 +78,7 @@ async fn no_key_is_no_guess() {
     for _ in 0..20 {
         ask(world.admin, "GET", TOKEN, &[], "")
             .await
-            .problem(401, "unauthorized");
+            .assert_problem(401, "unauthorized");
     }
     assert_eq!(world.token("-", KEY).await.status, 200);
 }
@@ -103,8 +103,11 @@ async fn wrong_keys_on_all_paths_count_together_and_each_path_answers_in_its_sha
         ask(world.admin, "GET", &weixin("a"), &[], "").await.json()["errcode"],
         40125
     );
-    diagnose("wxk_b").await.problem(401, "unauthorized");
-    world.token("-", "wxk_c").await.problem(401, "unauthorized");
+    diagnose("wxk_b").await.assert_problem(401, "unauthorized");
+    world
+        .token("-", "wxk_c")
+        .await
+        .assert_problem(401, "unauthorized");
     let refused = ask(world.admin, "GET", &weixin("d"), &[], "").await;
     assert_eq!(
         (refused.status, refused.retry_after()),
@@ -121,8 +124,11 @@ async fn wrong_keys_on_all_paths_count_together_and_each_path_answers_in_its_sha
         errmsg.starts_with("invalid appsecret: too many") && errmsg.contains("rid: "),
         "{errmsg}"
     );
-    diagnose("wxk_e").await.problem(429, "locked_out");
-    world.token("-", "wxk_f").await.problem(429, "locked_out");
+    diagnose("wxk_e").await.assert_problem(429, "locked_out");
+    world
+        .token("-", "wxk_f")
+        .await
+        .assert_problem(429, "locked_out");
     let stable = |key: &str| {
         format!(r#"{{"grant_type":"client_credential","appid":"{APP}","secret":"{key}"}}"#)
     };
@@ -184,7 +190,7 @@ async fn no_ration_is_no_ration() {
         world
             .token("-", &format!("wxk_{n}"))
             .await
-            .problem(401, "unauthorized");
+            .assert_problem(401, "unauthorized");
     }
 }
 
@@ -235,9 +241,9 @@ async fn a_base_url_with_a_slash_at_its_end_reaches_wechats_paths_and_no_others(
     for target in ["//credentials/main/access_token", "//status", "//readyz"] {
         ask(world.admin, "GET", target, &[], "")
             .await
-            .problem(404, "not_found");
+            .assert_problem(404, "not_found");
     }
     ask(world.public, "GET", &format!("//{token}"), &[], "")
         .await
-        .problem(404, "not_found");
+        .assert_problem(404, "not_found");
 }

@@ -11,9 +11,6 @@ use wx_jssdk::Clock;
 
 use crate::limits::world::*;
 
-const HALF: &str = "GET /healthz HTTP/1.1\r\nX-Half: ";
-const WHOLE: &str = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
-
 /// A client of its own: all of 127.0.0.0/8 is this machine.
 async fn connect_from(last: u8, to: SocketAddr) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
@@ -26,13 +23,14 @@ async fn connect_from(last: u8, to: SocketAddr) -> TcpStream {
 fn half_requests(count: usize, from: u8, to: SocketAddr) -> JoinSet<()> {
     let mut clients = JoinSet::new();
     for _ in 0..count {
+        let half = http::get("/healthz").unfinished();
         clients.spawn(async move {
             let mut again = interval(Duration::from_millis(500));
             again.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
                 again.tick().await;
                 let mut stream = connect_from(from, to).await;
-                if stream.write_all(HALF.as_bytes()).await.is_ok() {
+                if stream.write_all(half.as_bytes()).await.is_ok() {
                     let _ = stream.read(&mut [0; 64]).await;
                 }
             }
@@ -57,11 +55,12 @@ async fn asks_beside_half_requests(world: &World, to: SocketAddr, count: usize) 
     for _ in 0..60 {
         let begun = clock.uptime();
         let mut stream = connect_from(2, to).await;
-        stream.write_all(WHOLE.as_bytes()).await.unwrap();
+        let whole = http::get("/healthz").text();
+        stream.write_all(whole.as_bytes()).await.unwrap();
         let mut answer = [0; 1_024];
         let read = timeout(BOUND, stream.read(&mut answer)).await;
         let count = read.expect("an answer").unwrap();
-        assert!(answer[..count].starts_with(b"HTTP/1.1 200 OK"));
+        assert!(answer[..count].starts_with(http::OK.as_bytes()));
         slowest = slowest.max(clock.uptime() - begun);
     }
     let counted = world.counter.now();
@@ -89,7 +88,8 @@ async fn beside_half_requests_on_all_admin_places_another_address_is_answered() 
 async fn half_requests_of_one_address_end_none_of_another() {
     let world = World::new("max_connections = 40\nrequest_seconds = 3600", "").await;
     let mut slow = connect_from(2, world.public).await;
-    let (begin, rest) = WHOLE.split_at(WHOLE.len() - 2);
+    let whole = http::get("/healthz").text();
+    let (begin, rest) = whole.split_at(whole.len() - 2);
     slow.write_all(begin.as_bytes()).await.unwrap();
     until(|| world.counter.now().open_connections == 1).await;
     let _clients = half_requests(60, 1, world.public);
@@ -97,7 +97,7 @@ async fn half_requests_of_one_address_end_none_of_another() {
     slow.write_all(rest.as_bytes()).await.unwrap();
     let mut answer = [0; 1_024];
     let count = slow.read(&mut answer).await.unwrap();
-    assert!(answer[..count].starts_with(b"HTTP/1.1 200 OK"));
+    assert!(answer[..count].starts_with(http::OK.as_bytes()));
 }
 
 #[tokio::test]
@@ -105,7 +105,7 @@ async fn a_request_that_is_being_answered_is_not_ended_to_make_room() {
     let world = World::new("max_connections = 20\nrequest_seconds = 3600", "").await;
     let gate = world.sandbox.hold("/cgi-bin/ticket/getticket");
     let mut waiting = connect_from(1, world.public).await;
-    let request = format!("GET {PAGE} HTTP/1.1\r\nHost: x\r\n\r\n");
+    let request = http::get(PAGE).text();
     waiting.write_all(request.as_bytes()).await.unwrap();
     let called = world.sandbox.wait_for_calls("/cgi-bin/ticket/getticket", 1);
     timeout(BOUND, called).await.unwrap();
@@ -114,7 +114,7 @@ async fn a_request_that_is_being_answered_is_not_ended_to_make_room() {
     gate.release();
     let mut answer = [0; 1_024];
     let count = timeout(BOUND, waiting.read(&mut answer)).await.unwrap();
-    assert!(answer[..count.unwrap()].starts_with(b"HTTP/1.1 200 OK"));
+    assert!(answer[..count.unwrap()].starts_with(http::OK.as_bytes()));
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ async fn who_asks_too_often_gets_429_with_retry_after_and_the_others_go_on() {
         assert_eq!(world.get_for("198.51.100.1", PAGE).await.status, 200);
     }
     let refused = world.get_for("198.51.100.1", PAGE).await;
-    refused.problem(429, "rate_limited");
+    refused.assert_problem(429, "rate_limited");
     assert_eq!(
         (refused.retry_after(), refused.header("cache-control")),
         (1, Some("no-store"))
@@ -76,7 +76,7 @@ async fn signing_before_and_behind_the_router_costs_one_request_of_the_rate_limi
         ("X-Request-Id", "trace-7"),
     ];
     let refused = ask(world.public, "GET", PAGE, &headers, "").await;
-    refused.problem(429, "rate_limited");
+    refused.assert_problem(429, "rate_limited");
     assert_eq!(refused.header("x-request-id"), Some("trace-7"));
     let metrics = ask(world.admin, "GET", "/metrics", &[], "").await.text;
     for (status, count) in [(200, 3), (429, 1)] {
@@ -139,7 +139,7 @@ async fn a_client_that_asks_the_doctor_without_end_leaves_the_others_their_turn(
         if answer.status == 200 {
             answered += 1;
         } else {
-            answer.problem(429, "rate_limited");
+            answer.assert_problem(429, "rate_limited");
             assert_eq!(answer.retry_after(), 1);
         }
     }
@@ -158,7 +158,7 @@ async fn a_client_that_asks_the_doctor_without_end_leaves_the_others_their_turn(
     for _ in 0..100 {
         ask(world.public, "POST", "/doctor/diagnose", &form, "{}")
             .await
-            .problem(415, "unsupported_media_type");
+            .assert_problem(415, "unsupported_media_type");
     }
     assert_eq!(diagnose("198.51.100.3").await.status, 200);
 }
@@ -177,12 +177,12 @@ async fn every_signing_path_and_the_qr_code_count_and_being_alive_does_not() {
         world
             .get_for("198.51.100.1", &format!("/jssdk/{path}?url=x"))
             .await
-            .problem(429, "rate_limited");
+            .assert_problem(429, "rate_limited");
     }
     world
         .get_for("198.51.100.1", "/qr.svg?url=https%3A%2F%2Fexample.com%2F")
         .await
-        .problem(429, "rate_limited");
+        .assert_problem(429, "rate_limited");
     for path in ["/healthz", "/jssdk/wx-jssdk.js", "/"] {
         assert_eq!(
             world.get_for("198.51.100.1", path).await.status,
@@ -204,7 +204,7 @@ async fn a_page_on_another_host_can_read_that_it_asked_too_often() {
         200
     );
     let refused = ask(world.public, "GET", PAGE, &headers, "").await;
-    refused.problem(429, "rate_limited");
+    refused.assert_problem(429, "rate_limited");
     assert_eq!(
         refused.header("access-control-allow-origin"),
         Some("https://example.com")

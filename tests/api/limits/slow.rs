@@ -43,39 +43,34 @@ async fn ended(dripping: JoinHandle<String>) -> String {
         .unwrap()
 }
 
-const KEPT: &str = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
+/// A request after whose answer the connection stays open.
+fn kept() -> String {
+    http::get("/healthz").text()
+}
+
+/// The beginning of a request, whose head is sent byte by byte.
+fn half() -> String {
+    http::get("/healthz").unfinished()
+}
 
 #[tokio::test]
 async fn a_first_head_that_comes_in_drop_by_drop_is_ended() {
     let world = World::new(SHORT, "").await;
-    let answer = ended(drip(
-        world.public,
-        "GET /healthz HTTP/1.1\r\nX-Drip: ",
-        b'a',
-    ))
-    .await;
-    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    let answer = ended(drip(world.public, &half(), b'a')).await;
+    assert!(answer.starts_with(&http::status_line(408)), "{answer}");
 }
 
 #[tokio::test]
 async fn a_later_head_that_comes_in_drop_by_drop_is_ended_too() {
     let world = World::new(SHORT, "").await;
-    let answer = ended(drip(
-        world.public,
-        &format!("{KEPT}GET /healthz HTTP/1.1\r\nX-Drip: "),
-        b'a',
-    ))
-    .await;
-    assert_eq!(answer.matches("HTTP/1.1 200 OK").count(), 1, "{answer}");
+    let answer = ended(drip(world.public, &(kept() + &half()), b'a')).await;
+    assert_eq!(answer.matches(http::OK).count(), 1, "{answer}");
     assert_eq!(world.counter.now().timed_out, 1);
     // The same where the first answer was there before the second head began.
     let mut stream = TcpStream::connect(world.public).await.unwrap();
-    stream.write_all(KEPT.as_bytes()).await.unwrap();
+    stream.write_all(kept().as_bytes()).await.unwrap();
     assert!(stream.read(&mut [0; 1_024]).await.unwrap() > 0);
-    stream
-        .write_all(b"GET /healthz HTTP/1.1\r\nX-Drip: ")
-        .await
-        .unwrap();
+    stream.write_all(half().as_bytes()).await.unwrap();
     let mut drops = interval(Duration::from_millis(100));
     let hung_up = async {
         while stream.write_all(b"a").await.is_ok() {
@@ -88,22 +83,13 @@ async fn a_later_head_that_comes_in_drop_by_drop_is_ended_too() {
 #[tokio::test]
 async fn a_body_that_comes_in_drop_by_drop_is_ended() {
     let world = World::new(SHORT, "").await;
-    let head =
-        format!("POST {TOKEN}/reject HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\n");
-    let whole = ended(drip(
-        world.admin,
-        &format!("{head}Content-Length: 8000\r\n\r\n{{\"value\":\""),
-        b'a',
-    ))
-    .await;
+    let reject = http::post(format_args!("{TOKEN}/reject")).bearer(KEY);
+    let (length, chunked) = (("Content-Length", "8000"), ("Transfer-Encoding", "chunked"));
+    let head = |header| reject.clone().headers(&[header]).text();
+    let whole = ended(drip(world.admin, &(head(length) + "{\"value\":\""), b'a')).await;
     assert!(!whole.contains(" 200 "), "{whole}");
     // In chunks, each of which begins and does not end.
-    let chunked = ended(drip(
-        world.admin,
-        &format!("{head}Transfer-Encoding: chunked\r\n\r\n1f40\r\n"),
-        b'a',
-    ))
-    .await;
+    let chunked = ended(drip(world.admin, &(head(chunked) + "1f40\r\n"), b'a')).await;
     assert!(!chunked.contains(" 200 "), "{chunked}");
 }
 
@@ -112,7 +98,7 @@ async fn half_a_later_head_and_then_silence_is_ended() {
     let world = World::new(SHORT, "").await;
     let mut stream = TcpStream::connect(world.public).await.unwrap();
     stream
-        .write_all(format!("{KEPT}GET /healthz HT").as_bytes())
+        .write_all((kept() + &half()[..15]).as_bytes())
         .await
         .unwrap();
     let mut came = Vec::new();
@@ -120,7 +106,7 @@ async fn half_a_later_head_and_then_silence_is_ended() {
         .await
         .expect("the service hangs up")
         .unwrap();
-    assert!(came.starts_with(b"HTTP/1.1 200 OK"));
+    assert!(came.starts_with(http::OK.as_bytes()));
 }
 
 #[tokio::test]
@@ -132,7 +118,7 @@ async fn a_client_that_asks_and_never_reads_is_ended() {
     socket.set_nonblocking(true).unwrap();
     let mut stream = TcpStream::from_std(socket.into()).unwrap();
     // Far more than the buffers between hold.
-    let ask = "GET /jssdk/wx-jssdk.js HTTP/1.1\r\nHost: x\r\n\r\n".repeat(64);
+    let ask = http::get("/jssdk/wx-jssdk.js").text().repeat(64);
     let asking = async { while stream.write_all(ask.as_bytes()).await.is_ok() {} };
     timeout(BOUND, asking).await.expect("the service hangs up");
 }
@@ -140,7 +126,7 @@ async fn a_client_that_asks_and_never_reads_is_ended() {
 #[tokio::test]
 async fn an_idle_connection_is_ended_after_its_time() {
     let world = World::new(SHORT, "").await;
-    for first in ["", KEPT] {
+    for first in [String::new(), kept()] {
         let mut stream = TcpStream::connect(world.public).await.unwrap();
         stream.write_all(first.as_bytes()).await.unwrap();
         timeout(BOUND, stream.read_to_end(&mut Vec::new()))
@@ -160,15 +146,13 @@ async fn three_hundred_slow_clients_keep_nobody_from_being_served() {
     );
     let slow: Vec<_> = (0..300)
         .map(|n| match n % 3 {
-            0 => drip(world.public, "GET /healthz HTTP/1.1\r\nX-Drip: ", b'a'),
-            1 => drip(
-                world.public,
-                &format!("{KEPT}GET /healthz HTTP/1.1\r\nX-Drip: "),
-                b'a',
-            ),
+            0 => drip(world.public, &half(), b'a'),
+            1 => drip(world.public, &(kept() + &half()), b'a'),
             _ => drip(
                 world.public,
-                "POST /jssdk/config HTTP/1.1\r\nHost: x\r\nContent-Length: 9999\r\n\r\n",
+                &http::post("/jssdk/config")
+                    .header("Content-Length", 9_999)
+                    .text(),
                 b'a',
             ),
         })
@@ -192,7 +176,7 @@ async fn when_the_places_are_taken_idle_connections_make_room() {
     let mut idle = Vec::new();
     for _ in 0..20 {
         let mut stream = TcpStream::connect(world.public).await.unwrap();
-        stream.write_all(KEPT.as_bytes()).await.unwrap();
+        stream.write_all(kept().as_bytes()).await.unwrap();
         idle.push(stream);
     }
     let there = async {
@@ -212,15 +196,10 @@ async fn few_places_are_not_taken_by_one_connection() {
     let world = World::new("request_seconds = 2\nmax_connections = 10", "").await;
     let mut alone = TcpStream::connect(world.public).await.unwrap();
     for _ in 0..2 {
-        alone.write_all(KEPT.as_bytes()).await.unwrap();
+        alone.write_all(kept().as_bytes()).await.unwrap();
         assert!(alone.read(&mut [0; 1_024]).await.unwrap() > 0, "still open");
         // As long as an idle connection is let be at least: another one is ended meanwhile.
-        ended(drip(
-            world.public,
-            &format!("{KEPT}GET / HTTP/1.1\r\nX-Drip: "),
-            b'a',
-        ))
-        .await;
+        ended(drip(world.public, &(kept() + &half()), b'a')).await;
     }
     assert_eq!(world.counter.now().evicted_idle, 0);
 }
@@ -238,12 +217,7 @@ async fn a_client_that_waits_for_wechat_is_no_slow_client() {
     .await
     .unwrap();
     // Longer than a slow client would be let be: another connection, begun after it, is ended meanwhile.
-    ended(drip(
-        world.public,
-        &format!("{KEPT}GET / HTTP/1.1\r\nX-Drip: "),
-        b'a',
-    ))
-    .await;
+    ended(drip(world.public, &(kept() + &half()), b'a')).await;
     gate.release();
     assert_eq!(timeout(BOUND, waiting).await.unwrap().unwrap(), 200);
 }
@@ -271,15 +245,10 @@ async fn a_first_request_that_comes_with_the_end_of_its_handshake_may_wait_as_lo
     .await
     .unwrap();
     // Longer than an idle connection is let be, which is six seconds here.
-    ended(drip(
-        world.admin,
-        &format!("{KEPT}GET / HTTP/1.1\r\nX-Drip: "),
-        b'a',
-    ))
-    .await;
+    ended(drip(world.admin, &(kept() + &half()), b'a')).await;
     gate.release();
     let answer = timeout(BOUND, waiting).await.unwrap().unwrap();
-    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer:?}");
+    assert!(answer.starts_with(http::OK), "{answer:?}");
 }
 
 /// Sends the last message of the handshake and the request in one piece, as clients that are not slow do.
@@ -298,7 +267,7 @@ async fn ask_with_the_handshake(
     .with_no_client_auth();
     let mut tls =
         rustls::ClientConnection::new(config.into(), "localhost".try_into().unwrap()).unwrap();
-    let request = format!("GET {PAGE} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    let request = http::get(PAGE).close().text();
     tls.writer().write_all(request.as_bytes()).unwrap();
     let mut stream = TcpStream::connect(to).await.unwrap();
     let (mut came, mut buffer) = (Vec::new(), [0; 4_096]);
@@ -334,10 +303,10 @@ async fn what_is_too_large_is_refused_and_harms_nobody() {
         &large,
     )
     .await
-    .problem(413, "body_too_large");
+    .assert_problem(413, "body_too_large");
     ask(world.admin, "POST", "/jssdk/diagnose", &key, &large)
         .await
-        .problem(413, "body_too_large");
+        .assert_problem(413, "body_too_large");
     assert_eq!(
         ask(world.admin, "POST", "/cgi-bin/stable_token", &[], &large)
             .await
@@ -346,7 +315,7 @@ async fn what_is_too_large_is_refused_and_harms_nobody() {
     );
     ask(world.public, "POST", "/jssdk/config", &[], &large)
         .await
-        .problem(405, "method_not_allowed");
+        .assert_problem(405, "method_not_allowed");
     // An address of 20 KB is refused with words; one of 70 KB, or 200 KB of headers, by the parser.
     ask(
         world.public,
@@ -356,7 +325,7 @@ async fn what_is_too_large_is_refused_and_harms_nobody() {
         "",
     )
     .await
-    .problem(400, "bad_url");
+    .assert_problem(400, "bad_url");
     assert_eq!(
         ask(
             world.public,

@@ -19,13 +19,13 @@ async fn a_page_whose_own_name_points_here_reads_nothing() {
         for host in ["evil.com", "evil.com:8081", "127.0.0.1.nip.io"] {
             browse(&world, host, target, &[("Sec-Fetch-Site", "same-origin")])
                 .await
-                .problem(421, "foreign_host");
+                .assert_problem(421, "foreign_host");
         }
     }
     // A browser without Sec-Fetch-Site, and a script that names itself otherwise.
     browse(&world, "evil.com", "/readyz", &[])
         .await
-        .problem(421, "foreign_host");
+        .assert_problem(421, "foreign_host");
     let headers = [
         ("Host", "evil.com"),
         ("User-Agent", "curl/8"),
@@ -33,7 +33,7 @@ async fn a_page_whose_own_name_points_here_reads_nothing() {
     ];
     ask(world.admin, "GET", "/readyz", &headers, "")
         .await
-        .problem(421, "foreign_host");
+        .assert_problem(421, "foreign_host");
 }
 
 #[tokio::test]
@@ -48,7 +48,7 @@ async fn a_host_that_cannot_be_read_is_foreign_to_a_browser() {
     ] {
         browse(&world, host, "/readyz", &[])
             .await
-            .problem(421, "foreign_host");
+            .assert_problem(421, "foreign_host");
     }
     browse(
         &world,
@@ -57,7 +57,7 @@ async fn a_host_that_cannot_be_read_is_foreign_to_a_browser() {
         &[("Sec-Fetch-Site", "\u{ff45}")],
     )
     .await
-    .problem(403, "cross_site");
+    .assert_problem(403, "cross_site");
 }
 
 #[tokio::test]
@@ -71,7 +71,7 @@ async fn a_page_of_another_site_may_not_call_but_a_link_may_be_followed() {
         ];
         browse(&world, "127.0.0.1:8081", "/readyz", &fetched)
             .await
-            .problem(403, "cross_site");
+            .assert_problem(403, "cross_site");
         let framed = [
             ("Sec-Fetch-Site", site),
             ("Sec-Fetch-Mode", "navigate"),
@@ -79,7 +79,7 @@ async fn a_page_of_another_site_may_not_call_but_a_link_may_be_followed() {
         ];
         browse(&world, "127.0.0.1:8081", "/readyz", &framed)
             .await
-            .problem(403, "cross_site");
+            .assert_problem(403, "cross_site");
         let followed = [
             ("Sec-Fetch-Site", site),
             ("Sec-Fetch-Mode", "navigate"),

@@ -93,7 +93,7 @@ async fn the_errcode_is_judged_and_not_the_http_status() {
         "500 Internal Server Error",
         "203 Non-Authoritative Information",
     ] {
-        let (base, asked) = server(http(status, "", GOOD));
+        let (base, asked) = server(answer(status, "", GOOD));
         assert!(
             upstream(&base, PATIENT)
                 .token(&account(), false)
@@ -102,7 +102,7 @@ async fn the_errcode_is_judged_and_not_the_http_status() {
             "{status}"
         );
         asked.join().unwrap();
-        let (base, asked) = server(http(
+        let (base, asked) = server(answer(
             status,
             "",
             r#"{"errcode":40125,"errmsg":"invalid appsecret"}"#,
@@ -132,7 +132,7 @@ async fn the_content_type_is_not_insisted_on() {
             "{content_type}"
         );
     }
-    let (base, asked) = server(http("200 OK", "", GOOD));
+    let (base, asked) = server(answer("200 OK", "", GOOD));
     assert!(
         crate::upstream::support::upstream(&base, PATIENT)
             .token(&account(), false)

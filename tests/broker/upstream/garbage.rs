@@ -52,7 +52,7 @@ async fn a_redirect_is_not_followed() {
         "307 Temporary Redirect",
     ] {
         let location = format!("Location: {}{STABLE}\r\n", sandbox.url());
-        let (base, asked) = server(http(status, &location, ""));
+        let (base, asked) = server(answer(status, &location, ""));
         assert_unusable(
             upstream(&base, PATIENT).token(&account(), false).await,
             &status[..3],
@@ -200,7 +200,7 @@ async fn what_was_no_json_is_shown_by_its_first_words_without_anything_secret() 
 
 #[tokio::test]
 async fn a_page_of_html_with_404_asks_whether_the_base_is_right() {
-    let (base, asked) = server(http("404 Not Found", "", "<html>nginx</html>"));
+    let (base, asked) = server(answer("404 Not Found", "", "<html>nginx</html>"));
     let base = format!("{base}/wechat");
     let error = upstream(&base, PATIENT).token(&account(), false).await;
     asked.join().unwrap();
@@ -212,7 +212,7 @@ async fn a_page_of_html_with_404_asks_whether_the_base_is_right() {
         );
     }
     let work = Account::work("ww0123456789abcdef", 1, "s");
-    let (base, asked) = server(http("404 Not Found", "", "<html>nginx</html>"));
+    let (base, asked) = server(answer("404 Not Found", "", "<html>nginx</html>"));
     let error = upstream(&base, PATIENT).token(&work, false).await;
     asked.join().unwrap();
     assert!(error.unwrap_err().fix().en.contains("upstream.qyapi"));

@@ -72,9 +72,7 @@ async fn a_body_that_is_cut_is_a_lost_reply() {
 
 #[tokio::test]
 async fn a_body_shorter_than_it_was_promised_is_a_lost_reply() {
-    let (base, asked) = server(format!(
-        "HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n{GOOD}"
-    ));
+    let (base, asked) = server(unfinished_answer(GOOD));
     assert_lost(upstream(&base, PATIENT).token(&account(), false).await);
     asked.join().unwrap();
 }
@@ -86,9 +84,7 @@ async fn a_body_that_never_ends_is_given_up() {
     let serving = thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
         request_from(&mut stream);
-        stream
-            .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n{")
-            .unwrap();
+        stream.write_all(unfinished_answer("{").as_bytes()).unwrap();
         stream
     });
     assert_lost(upstream(&base, BRIEF).token(&account(), false).await);

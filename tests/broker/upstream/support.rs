@@ -12,6 +12,8 @@ use wx_jssdk::error::{Class, Failure, UpstreamError};
 use wx_jssdk::sandbox::{App, Fault, FaultKind, Sandbox};
 use wx_jssdk::upstream::{Issued, Upstream, UpstreamOptions};
 
+pub(crate) use crate::common::http::{answer, unfinished_answer};
+
 pub(crate) const APP: &str = "wx0123456789abcdef";
 pub(crate) const SECRET: &str = "0c79e1fa963cd80cc0be99b20a18faeb";
 pub(crate) const STABLE: &str = "/cgi-bin/stable_token";
@@ -98,13 +100,6 @@ pub(crate) fn request_from(stream: &mut TcpStream) -> String {
             return request;
         }
     }
-}
-
-pub(crate) fn http(status: &str, headers: &str, body: &str) -> String {
-    format!(
-        "HTTP/1.1 {status}\r\n{headers}Content-Length: {}\r\n\r\n{body}",
-        body.len()
-    )
 }
 
 pub(crate) const GOOD: &str = r#"{"access_token":"85_abc-DEF_123","expires_in":7200}"#;

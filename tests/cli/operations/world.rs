@@ -1,21 +1,22 @@
 //! The whole service in this process, on a clock that stands still, with what it logs and what it shows.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
-use std::sync::{Arc, Mutex, Once};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tracing::subscriber::DefaultGuard;
 use wx_jssdk::Broker;
 use wx_jssdk::clock::{Clock, UnixTime};
 use wx_jssdk::sandbox::{App, Fault, FaultKind, Sandbox};
+use wx_jssdk::server::Reloader;
 use wx_jssdk::server::config::Settings;
-use wx_jssdk::server::{Application, Reloader};
+
+pub(crate) use crate::common::http::{BOUND, client, fetch as get};
+use crate::common::service;
 
 pub(crate) const SECRET: &str = "0c79e1fa963cd80cc0be99b20a18faeb";
 pub(crate) const TOKEN: &str = "/cgi-bin/stable_token";
@@ -24,9 +25,6 @@ pub(crate) const TICKET: &str = "/cgi-bin/ticket/getticket";
 
 /// 2026-01-01T00:00:00Z: 08:00 in Shanghai.
 pub(crate) const START: UnixTime = UnixTime(1_767_225_600);
-
-/// No step takes a second; what has not come by then does not come.
-pub(crate) const BOUND: Duration = Duration::from_secs(60);
 
 /// The AppID of an account of this name.
 pub(crate) fn app_id(name: &str) -> String {
@@ -46,8 +44,7 @@ pub(crate) struct Service {
     pub(crate) reloader: Reloader,
     pub(crate) log: Log,
     head: String,
-    stop: oneshot::Sender<()>,
-    running: JoinHandle<std::io::Result<()>>,
+    running: service::Service,
     _listening: DefaultGuard,
 }
 
@@ -87,24 +84,17 @@ impl Service {
         );
         let log = Log::default();
         let _listening = log.listen();
-        let application = Application::build_on(&read(&format!("{head}{accounts}")), clock.clone())
-            .await
-            .unwrap();
-        let [public, admin] = [application.address(), application.admin_address().unwrap()]
-            .map(|address| format!("http://{address}"));
-        let (broker, reloader) = (application.broker().clone(), application.reloader());
-        let (stop, stopped) = oneshot::channel::<()>();
-        let running = tokio::spawn(application.run_until_stopped(async { drop(stopped.await) }));
+        let settings = read(&format!("{head}{accounts}"));
+        let running = service::Service::start_here(&settings, clock.clone()).await;
         Self {
             sandbox,
             clock,
-            broker,
-            public,
-            admin,
-            reloader,
+            broker: running.broker.clone(),
+            public: format!("http://{}", running.public),
+            admin: format!("http://{}", running.admin),
+            reloader: running.reloader.clone(),
             log,
             head,
-            stop,
             running,
             _listening,
         }
@@ -175,34 +165,13 @@ impl Service {
     }
 
     pub(crate) async fn end(self) -> Log {
-        self.stop.send(()).unwrap();
-        timeout(BOUND, self.running)
-            .await
-            .expect("it ends")
-            .unwrap()
-            .unwrap();
+        self.running.end().await;
         self.log
     }
 }
 
 fn read(text: &str) -> Settings {
-    Settings::read(text, Path::new(""), HashMap::new())
-        .unwrap_or_else(|problems| panic!("{problems}"))
-}
-
-pub(crate) fn client() -> reqwest::Client {
-    static PROVIDER: Once = Once::new();
-    PROVIDER.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
-    reqwest::Client::builder()
-        .no_proxy()
-        .timeout(BOUND)
-        .build()
-        .unwrap()
-}
-
-pub(crate) async fn get(url: &str) -> (u16, String) {
-    let answer = client().get(url).send().await.unwrap();
-    (answer.status().as_u16(), answer.text().await.unwrap())
+    service::settings(text, Path::new(""))
 }
 
 /// The samples of one scrape in the older text format.

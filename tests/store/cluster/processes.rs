@@ -13,6 +13,7 @@ use wx_jssdk::Clock;
 use wx_jssdk::sandbox::{App, PreVerify, Sandbox};
 
 use crate::cluster::world::{APP, SECRET, STABLE, TICKET};
+use crate::common::http;
 use crate::common::redis_server::Redis;
 
 /// One `wx-jssdk serve`; killed when the test is done with it.
@@ -65,7 +66,9 @@ impl Process {
     /// Sends a request and does not wait for the answer.
     async fn ask(&self) -> TcpStream {
         let mut stream = TcpStream::connect(&self.address).await.unwrap();
-        let request = "GET /jssdk/config?url=https%3A%2F%2Fwww.example.com%2Fpage HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+        let request = http::get("/jssdk/config?url=https%3A%2F%2Fwww.example.com%2Fpage")
+            .close()
+            .text();
         stream.write_all(request.as_bytes()).await.unwrap();
         stream
     }
@@ -84,8 +87,8 @@ async fn answer(mut stream: TcpStream, sandbox: &Sandbox) {
         .await
         .expect("an answer in time")
         .unwrap();
-    let (head, body) = text.split_once("\r\n\r\n").unwrap();
-    assert!(head.starts_with("HTTP/1.1 200"), "{text}");
+    let (_, body) = text.split_once("\r\n\r\n").unwrap();
+    assert!(text.starts_with(http::OK), "{text}");
     let config: Value = serde_json::from_str(body).unwrap();
     let field = |name: &str| config[name].as_str().unwrap().to_owned();
     let verdict = sandbox.verify(&PreVerify {

@@ -1,20 +1,18 @@
 //! A service with one official account, on a clock that stands still, and the WeChat behind it.
 
-use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::path::Path;
-use std::sync::Once;
 use std::time::{Duration, Instant};
 
 use reqwest::Client;
 use serde_json::{Value, json};
-use tokio::sync::oneshot;
 use wx_jssdk::actix::KeyHash;
 use wx_jssdk::broker::{Broker, CredentialSnapshot, Find};
 use wx_jssdk::sandbox::{App, Fault, FaultKind, PreVerify, Sandbox};
-use wx_jssdk::server::Application;
-use wx_jssdk::server::config::Settings;
 use wx_jssdk::{Clock, Kind, UnixTime};
+
+use crate::common::http::client;
+use crate::common::service;
 
 pub(crate) const APP: &str = "wx0123456789abcdef";
 pub(crate) const SECRET: &str = "0c79e1fa963cd80cc0be99b20a18faeb";
@@ -38,7 +36,7 @@ pub(crate) struct Service {
     client: Client,
     public: String,
     admin: String,
-    _stop: oneshot::Sender<()>,
+    _running: service::Service,
 }
 
 /// A status and a JSON body.
@@ -75,23 +73,15 @@ impl Service {
                 "[accounts.{name}]\napp_id = \"{id}\"\nsecret = \"{secret}\"\n{domains}\n"
             );
         }
-        let settings = Settings::read(&config, Path::new(""), HashMap::new())
-            .unwrap_or_else(|problems| panic!("{problems}"));
-        let application = Application::build_on(&settings, sandbox.clock().clone())
-            .await
-            .unwrap();
-        let [public, admin] = [application.address(), application.admin_address().unwrap()]
-            .map(|at| format!("http://{at}"));
-        let broker = application.broker().clone();
-        let (stop, stopped) = oneshot::channel::<()>();
-        tokio::spawn(application.run_until_stopped(async { drop(stopped.await) }));
+        let settings = service::settings(&config, Path::new(""));
+        let running = service::Service::start_here(&settings, sandbox.clock().clone()).await;
         let service = Self {
             sandbox,
-            broker,
+            broker: running.broker.clone(),
             client: client(),
-            public,
-            admin,
-            _stop: stop,
+            public: format!("http://{}", running.public),
+            admin: format!("http://{}", running.admin),
+            _running: running,
         };
         service.signs().await;
         service
@@ -329,14 +319,4 @@ impl Answer {
 /// The AppID of an account of this name.
 pub(crate) fn app_id(name: &str) -> String {
     format!("wx{name:0>16}")
-}
-
-fn client() -> Client {
-    static PROVIDER: Once = Once::new();
-    PROVIDER.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
-    Client::builder()
-        .no_proxy()
-        .timeout(Duration::from_secs(60))
-        .build()
-        .unwrap()
 }

@@ -1,0 +1,110 @@
+//! The service in this process, as `serve` starts it.
+
+use std::collections::HashMap;
+use std::fmt::Display;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::thread;
+
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+use wx_jssdk::Clock;
+use wx_jssdk::actix::RequestStats;
+use wx_jssdk::broker::Broker;
+use wx_jssdk::server::config::Settings;
+use wx_jssdk::server::tls::Certificate;
+use wx_jssdk::server::{Application, Counter, Reloader};
+
+use super::http::BOUND;
+
+/// Both listeners and what tests look into. It stops when it is dropped.
+pub(crate) struct Service {
+    pub(crate) public: SocketAddr,
+    pub(crate) admin: SocketAddr,
+    pub(crate) broker: Broker,
+    pub(crate) stats: RequestStats,
+    pub(crate) reloader: Reloader,
+    pub(crate) counter: Counter,
+    pub(crate) certificates: Vec<Certificate>,
+    stop: oneshot::Sender<()>,
+    ended: oneshot::Receiver<()>,
+}
+
+/// Reads a configuration that has no mistake; its paths are relative to `home`.
+pub(crate) fn settings(text: &str, home: &Path) -> Settings {
+    Settings::read(text, home, HashMap::new()).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+impl Service {
+    /// Starts it in a thread and a runtime of its own.
+    pub(crate) async fn start(settings: Settings, clock: Clock) -> Self {
+        Self::build(async move || Application::build_on(&settings, clock).await).await
+    }
+
+    /// The same with an application that `build` makes.
+    pub(crate) async fn build<E: Display>(
+        build: impl AsyncFnOnce() -> Result<Application, E> + Send + 'static,
+    ) -> Self {
+        let (report, started) = oneshot::channel();
+        thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .expect("a runtime");
+            runtime.block_on(async {
+                let application = build().await.unwrap_or_else(|error| panic!("{error}"));
+                let (service, running) = Self::around(application);
+                let _ = report.send(service);
+                running.await;
+            });
+        });
+        timeout(BOUND, started)
+            .await
+            .expect("it starts in time")
+            .expect("it starts")
+    }
+
+    /// Starts it in the test's own runtime: what its tasks log goes to the subscriber of the test's thread.
+    pub(crate) async fn start_here(settings: &Settings, clock: Clock) -> Self {
+        let application = Application::build_on(settings, clock)
+            .await
+            .unwrap_or_else(|error| panic!("{error}"));
+        let (service, running) = Self::around(application);
+        tokio::spawn(running);
+        service
+    }
+
+    fn around(application: Application) -> (Self, impl Future<Output = ()> + Send) {
+        let (stop, stopped) = oneshot::channel::<()>();
+        let (at_end, ended) = oneshot::channel();
+        let service = Self {
+            public: application.address(),
+            admin: application.admin_address().expect("an admin listener"),
+            broker: application.broker().clone(),
+            stats: application.request_stats().clone(),
+            reloader: application.reloader(),
+            counter: application.counter(),
+            certificates: application.certificates().to_vec(),
+            stop,
+            ended,
+        };
+        let running = async move {
+            // Dropping the sender is the order to stop.
+            application
+                .run_until_stopped(async { drop(stopped.await) })
+                .await
+                .expect("it runs until it is stopped");
+            let _ = at_end.send(());
+        };
+        (service, running)
+    }
+
+    /// Stops it as SIGTERM does, and waits for its end.
+    pub(crate) async fn end(self) {
+        drop(self.stop);
+        timeout(BOUND, self.ended)
+            .await
+            .expect("it ends in time")
+            .expect("it ends without an error");
+    }
+}
