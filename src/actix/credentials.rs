@@ -58,7 +58,7 @@ async fn read(
         let credential = broker
             .credential(account, kind)
             .await
-            .map_err(Problem::for_private)?;
+            .map_err(Problem::for_admin)?;
         note_buyer(&request, &broker, account, kind, &credential, &key);
         Ok(credential)
     };
@@ -83,7 +83,7 @@ async fn reject(
         let credential = broker
             .reject(account, kind, &bad_value)
             .await
-            .map_err(Problem::for_private)?;
+            .map_err(Problem::for_admin)?;
         note_buyer(&request, &broker, account, kind, &credential, &key);
         Ok(credential)
     };

@@ -78,7 +78,7 @@ async fn case(mut question: Question, key: &ApiKey, broker: &Broker) -> Result<C
         let ticket = broker
             .credential(account, kind)
             .await
-            .map_err(Problem::for_private)?;
+            .map_err(Problem::for_admin)?;
         let role = case.signed_for().role();
         case = case.ticket(role, ticket.value.clone());
         if let Some(previous) = broker.previous(account, kind) {

@@ -24,7 +24,7 @@ use crate::endpoint::{
 };
 use crate::error::{ProblemCode, Text};
 
-/// The limit on invalid keys. The private scopes apply it if it is mounted as `web::Data` in the
+/// The limit on invalid keys. The scopes of the admin listener apply it if it is mounted as `web::Data` in the
 /// application.
 #[derive(Debug)]
 pub struct KeyLockout {

@@ -1,7 +1,7 @@
 //! Errors as RFC 9457 `application/problem+json`: a stable code, and what to do, in English and Chinese.
 //!
 //! On the public listener, WeChat's error messages (they name the server's IP), tickets and the signed
-//! text never appear. The admin listener passes WeChat's messages on ([`Problem::for_private`]): its
+//! text never appear. The admin listener passes WeChat's messages on ([`Problem::for_admin`]): its
 //! clients are the company's own servers.
 
 use std::sync::Arc;
@@ -45,7 +45,7 @@ impl Problem {
 
     /// Creates the problem for a client on the admin listener: with WeChat's code and message, and the IP
     /// to allow in the fix.
-    pub(crate) fn for_private(error: Error) -> Self {
+    pub(crate) fn for_admin(error: Error) -> Self {
         let detail = error.to_string();
         if let Error::UnsupportedCredential { .. } = error {
             return Self::new(error.problem(), detail, KINDS_HINT);

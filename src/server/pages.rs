@@ -14,7 +14,7 @@ use std::sync::Arc;
 use actix_web::{HttpRequest, HttpResponse, Route, guard, web};
 use askama::Template;
 
-pub(super) use files::{private_files, static_names};
+pub(super) use files::{admin_files, static_names};
 pub(super) use html::Page;
 pub(super) use lang::Lang;
 

@@ -17,7 +17,7 @@ use super::host_guard::{HostNames, keep_out};
 use super::listener::{Listener, ListenerLimits, open};
 use super::metrics::{self, Metrics};
 use super::openapi;
-use super::pages::{Pages, private_files, read_route};
+use super::pages::{Pages, admin_files, read_route};
 use super::ready::{Readiness, readyz};
 use super::reload_record::Configuration;
 use super::sockets::{self, HandedOver, Places};
@@ -273,7 +273,7 @@ pub(super) fn admin_services(
             .configure(alive)
             .configure(status.clone().configure())
             .configure(description.clone())
-            .configure(private_files);
+            .configure(admin_files);
         services.service(
             web::resource("/readyz")
                 .route(web::get().to(readyz))

@@ -261,7 +261,10 @@ async fn wecom_on_ios_checks_the_current_address_too() {
             ..config(&corp, "https://example.com/landing", URL)
         };
         let (_, why) = refused(sandbox.verify(&page));
-        assert!(why.contains("a different URL was signed"), "{client:?}: {why}");
+        assert!(
+            why.contains("a different URL was signed"),
+            "{client:?}: {why}"
+        );
     }
 }
 

@@ -32,7 +32,7 @@ pub(super) async fn show(
     let page = ApiPage::of(
         &description.document,
         Lang::of(&request),
-        private_base(&request),
+        admin_base(&request),
     );
     DOCS.answer(page.render(), page.lang)
 }
@@ -44,11 +44,11 @@ const DOCS: Page = Page {
 };
 
 impl<'a> ApiPage<'a> {
-    fn of(document: &'a Value, lang: Lang, private: String) -> Self {
+    fn of(document: &'a Value, lang: Lang, admin: String) -> Self {
         let tags = document["tags"].as_array().into_iter().flatten();
         let groups = tags.map(|tag| {
             let name = tag["name"].as_str().unwrap_or_default();
-            let operations = view::operations(document, name, lang, &private);
+            let operations = view::operations(document, name, lang, &admin);
             (name, view::text(tag, "description", lang), operations)
         });
         let schemas = document["components"]["schemas"]
@@ -79,7 +79,7 @@ impl<'a> ApiPage<'a> {
 }
 
 /// Returns this page's base URL, for the commands to copy. An invalid Host header is not put into a command.
-fn private_base(request: &HttpRequest) -> String {
+fn admin_base(request: &HttpRequest) -> String {
     let host = request
         .headers()
         .get(header::HOST)

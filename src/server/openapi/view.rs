@@ -9,7 +9,7 @@ pub(super) struct Operation {
     pub(super) id: String,
     pub(super) method: String,
     pub(super) path: String,
-    pub(super) private: bool,
+    pub(super) admin: bool,
     pub(super) keyed: bool,
     pub(super) summary: String,
     /// HTML.
@@ -55,17 +55,12 @@ pub(super) struct Table {
 }
 
 /// Returns the operations of a group, sorted by path; `GET /jssdk/config`, which readers look for, first.
-pub(super) fn operations(
-    document: &Value,
-    group: &str,
-    lang: Lang,
-    private: &str,
-) -> Vec<Operation> {
+pub(super) fn operations(document: &Value, group: &str, lang: Lang, admin: &str) -> Vec<Operation> {
     let mut found = Vec::new();
     for (path, item) in document["paths"].as_object().into_iter().flatten() {
         for (method, operation) in item.as_object().into_iter().flatten() {
             if operation["tags"][0] == group {
-                found.push(Operation::of(path, method, operation, lang, private));
+                found.push(Operation::of(path, method, operation, lang, admin));
             }
         }
     }
@@ -74,7 +69,7 @@ pub(super) fn operations(
 }
 
 impl Operation {
-    fn of(path: &str, method: &str, operation: &Value, lang: Lang, private: &str) -> Self {
+    fn of(path: &str, method: &str, operation: &Value, lang: Lang, admin: &str) -> Self {
         let server = &operation["servers"][0];
         let public = server["variables"]["public"]["default"].as_str();
         let parameters = operation["parameters"].as_array().into_iter().flatten();
@@ -83,7 +78,7 @@ impl Operation {
             id: plain(&operation["operationId"]),
             method: method.to_uppercase(),
             path: path.to_owned(),
-            private: public.is_none(),
+            admin: public.is_none(),
             keyed: operation["security"].is_array(),
             summary: text(operation, "summary", lang).to_owned(),
             about: marked(text(operation, "description", lang)),
@@ -94,7 +89,7 @@ impl Operation {
             answers: answers
                 .map(|(status, answer)| Answer::of(status, answer, lang))
                 .collect(),
-            curl: curl(public.unwrap_or(private), path, method, operation),
+            curl: curl(public.unwrap_or(admin), path, method, operation),
         }
     }
 }

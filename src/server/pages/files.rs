@@ -109,11 +109,11 @@ pub(super) async fn static_file(
 }
 
 /// Serves the files of the admin listener's pages: `/static/{name}`.
-pub(in crate::server) fn private_files(services: &mut web::ServiceConfig) {
-    services.service(web::resource("/static/{name}").route(read_route().to(private_file)));
+pub(in crate::server) fn admin_files(services: &mut web::ServiceConfig) {
+    services.service(web::resource("/static/{name}").route(read_route().to(admin_file)));
 }
 
-async fn private_file(request: HttpRequest, name: web::Path<String>) -> HttpResponse {
+async fn admin_file(request: HttpRequest, name: web::Path<String>) -> HttpResponse {
     answer_with(
         &request,
         StaticFile::find(&name, &["shared", "status", "docs"]),

@@ -69,7 +69,7 @@ async fn refresh_now(
         .broker
         .refresh_now(&wanted.account, kind)
         .await
-        .map_err(Problem::for_private)?;
+        .map_err(Problem::for_admin)?;
     tracing::info!(account = wanted.account, %kind, is_new = refreshed.is_new, "refreshed on an operator's request");
     Ok(Refreshed {
         account: wanted.account,

@@ -165,7 +165,7 @@ async fn every_account_is_on_exactly_one_page_and_is_found_by_name_and_by_app() 
         "nor what was asked for and never came"
     );
     let clock = Clock::system();
-    broker.snapshot(&find(0, 20));
+    let _ = broker.snapshot(&find(0, 20));
     println!(
         "a snapshot of ten thousand accounts for a page of 20: {:?}",
         clock.uptime()

@@ -264,10 +264,10 @@ async fn being_alive_depends_on_nobody() {
             .is_err()
     );
     let calls = service.sandbox.calls_total();
-    for plane in [&service.public, &service.admin] {
+    for listener in [&service.public, &service.admin] {
         for _ in 0..50 {
             assert_eq!(
-                get(&format!("{plane}/healthz")).await,
+                get(&format!("{listener}/healthz")).await,
                 (200, r#"{"status":"ok"}"#.to_owned())
             );
         }

@@ -289,7 +289,12 @@ async fn a_spent_quota_is_probed_by_one_process_and_a_lifted_block_is_noticed_by
     all_fail().await;
     // As `check` does, and "refresh now" at another process.
     let (store, now) = (cluster.store(), cluster.clock.now());
-    let app = cluster.brokers[0].accounts().account("main").unwrap().app_key();
+    let app = cluster.brokers[0]
+        .accounts()
+        .get("main")
+        .unwrap()
+        .1
+        .app_key();
     assert!(
         store
             .blocked_until(&app, TICKET, now)
