@@ -254,7 +254,10 @@ async fn only_post() -> HttpResponse {
 /// The answer to a method that the route does not have.
 pub(super) fn wrong_method(allowed: &'static str, usage: &'static str) -> HttpResponse {
     Problem {
-        hint: Text::new(usage, usage),
+        hint: Text {
+            en: format!("Use {usage}.").into(),
+            zh: format!("请使用 {usage}。").into(),
+        },
         ..Problem::method_not_allowed(allowed)
     }
     .into_response_allowing(allowed)

@@ -884,7 +884,7 @@ fn the_upstream_failure_stays_within_reach() {
     assert!(
         error
             .to_string()
-            .contains("account \"main\" has no living jsapi_ticket"),
+            .contains("account \"main\" has no valid jsapi_ticket"),
         "{error}"
     );
 }

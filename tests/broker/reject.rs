@@ -409,7 +409,7 @@ async fn a_refresh_that_a_person_asked_for_and_that_failed_is_made_up_for_too() 
     assert!(
         error
             .to_string()
-            .starts_with("could not renew the access_token of account \"main\": "),
+            .starts_with("could not refresh the access_token of account \"main\": "),
         "{error}"
     );
     world.advance(31);
@@ -433,7 +433,7 @@ async fn an_error_says_whether_a_living_value_is_served_meanwhile() {
         assert!(
             error
                 .to_string()
-                .starts_with("could not renew the access_token of account \"main\": "),
+                .starts_with("could not refresh the access_token of account \"main\": "),
             "{error}"
         );
     }
@@ -443,7 +443,7 @@ async fn an_error_says_whether_a_living_value_is_served_meanwhile() {
         assert!(
             error
                 .to_string()
-                .starts_with("account \"main\" has no living access_token: "),
+                .starts_with("account \"main\" has no valid access_token: "),
             "{error}"
         );
     }

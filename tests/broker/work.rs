@@ -155,7 +155,7 @@ async fn a_block_read_from_the_store_ends_at_its_own_end() {
         assert!(
             error
                 .to_string()
-                .ends_with("no call is made before 2026-01-01T01:00:00Z"),
+                .ends_with("no call before 2026-01-01T01:00:00Z"),
             "{error}"
         );
     }

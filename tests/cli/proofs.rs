@@ -87,7 +87,7 @@ async fn each_thing_in_the_way_has_its_own_words_and_fix() {
         (
             answer("403 Forbidden", "", "no"),
             "HTTP 403",
-            "no login and no firewall",
+            "must not require a login",
         ),
         (
             answer("502 Bad Gateway", "", ""),
@@ -108,11 +108,15 @@ async fn each_thing_in_the_way_has_its_own_words_and_fix() {
             "answers with a redirect",
             "from the redirect",
         ),
-        (around(&format!("{CONTENT}\n")), "line break", "as they are"),
+        (
+            around(&format!("{CONTENT}\n")),
+            "line break",
+            "Serve the file unchanged",
+        ),
         (
             around(&format!("\u{feff}{CONTENT}")),
             "byte order mark",
-            "as they are",
+            "Serve the file unchanged",
         ),
         (
             around("<!doctype html><div id=app></div>"),
@@ -175,7 +179,7 @@ async fn a_domain_where_nobody_answers_is_said_to_be_unreachable() {
     let ended = check(nobody, &[]).await;
     assert_eq!(ended.code, 1);
     assert!(
-        ended.stdout.contains("nobody answers there") && ended.stdout.contains("域名解析"),
+        ended.stdout.contains("the domain does not answer") && ended.stdout.contains("域名解析"),
         "{}",
         ended.stdout
     );

@@ -74,7 +74,7 @@ async fn what_serve_does_not_start_with_check_names_by_its_setting_in_both_langu
         (
             "[store]\nkind = \"file\"\npath = \"gone/wx.redb\"".into(),
             "store.path: ",
-            "the directory \"gone\" cannot be used",
+            "directory \"gone\": No such file",
         ),
         (
             "[store]\nkind = \"file\"\npath = \"junk/wx.redb\"".into(),

@@ -232,11 +232,9 @@ impl Answer {
                 "{problem}"
             );
         }
-        let is_chinese = |language: &str| {
-            let text = problem["hint"][language].as_str().unwrap_or_default();
-            text.chars().any(|c| c > '\u{4e00}')
-        };
-        assert!(is_chinese("zh") && !is_chinese("en"), "{problem}");
+        let hint = |language: &str| problem["hint"][language].as_str().unwrap_or_default();
+        assert!(hint("zh").chars().any(|c| c > '\u{4e00}'), "{problem}");
+        assert!(hint("en").starts_with(|c: char| c.is_ascii()), "{problem}");
         problem
     }
 

@@ -34,7 +34,7 @@ fn a_right_signature_is_called_right_and_the_reader_is_sent_elsewhere() {
         findings[0]
             .cause
             .en
-            .starts_with("the signature is right; look at"),
+            .starts_with("the signature is correct; check"),
         "{:?}",
         findings[0]
     );

@@ -90,7 +90,7 @@ async fn calls_are_counted_by_endpoint_and_the_count_can_start_anew() {
 }
 
 #[tokio::test]
-#[should_panic(expected = "is no endpoint of the sandbox")]
+#[should_panic(expected = "unknown endpoint \"/cgi-bin/tokens\"")]
 async fn the_count_of_a_misspelt_endpoint_is_not_zero() {
     let _ = sandbox().await.calls("/cgi-bin/tokens");
 }
@@ -261,7 +261,7 @@ async fn another_server_that_forces_retires_the_stable_token() {
 }
 
 #[tokio::test]
-#[should_panic(expected = "the sandbox knows no app \"wxnobody\"")]
+#[should_panic(expected = "the sandbox has no app \"wxnobody\"")]
 async fn revoking_from_an_app_that_is_not_there_does_not_pass_silently() {
     sandbox().await.revoke("wxnobody", Kind::Token);
 }

@@ -290,7 +290,7 @@ async fn tokens_and_tickets_are_revoked_over_http() {
         r#"{"app_id":"wxnobody","kind":"token"}"#,
     )
     .await;
-    assert_eq!(error, "the sandbox knows no app \"wxnobody\"");
+    assert_eq!(error, "the sandbox has no app \"wxnobody\"");
 }
 
 #[tokio::test]
@@ -369,7 +369,7 @@ async fn an_account_that_cannot_be_understood_is_told_what_would_be() {
         ),
         ("must not be empty", r#"{"app_id":"","secret":"s"}"#),
         (
-            "of platform work needs \"agent_id\"",
+            "of platform work requires \"agent_id\"",
             r#"{"platform":"work","app_id":"ww1","secret":"s"}"#,
         ),
         (

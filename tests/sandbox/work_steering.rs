@@ -114,11 +114,11 @@ async fn an_order_that_leaves_the_agent_open_is_told_how_to_name_one() {
     for (app, told) in [
         (
             CORP,
-            r#"\"ww0123456789abcdef\" has several apps: name one, like \"ww0123456789abcdef:1000002\""#,
+            r#"\"ww0123456789abcdef\" has several apps: use the name of one, such as \"ww0123456789abcdef:1000002\""#,
         ),
         (
             "ww0123456789abcdef:9",
-            r#"the sandbox knows no app \"ww0123456789abcdef:9\""#,
+            r#"the sandbox has no app \"ww0123456789abcdef:9\""#,
         ),
     ] {
         let answer = client()
@@ -144,7 +144,7 @@ async fn the_only_app_of_a_corp_may_be_named_by_the_corp_alone() {
 }
 
 #[tokio::test]
-#[should_panic(expected = "has several apps: name one")]
+#[should_panic(expected = "has several apps: use the name of one")]
 async fn revoking_from_a_corp_without_naming_the_agent_does_not_pass_silently() {
     corp_of_two().await.revoke(CORP, Kind::Token);
 }
@@ -183,8 +183,8 @@ async fn a_foreign_refresh_in_a_mode_of_another_platform_is_refused() {
     sandbox.add_app(app());
     let url = format!("{}/sandbox/foreign-refresh", sandbox.url());
     for (app, mode, told) in [
-        (AGENT_NAME, "stable", "its mode is work"),
-        (APP, "work", "its modes are stable and classic"),
+        (AGENT_NAME, "stable", "must be work for the WeCom app"),
+        (APP, "work", "must be stable or classic for"),
     ] {
         let answer = client()
             .post(&url)

@@ -240,7 +240,7 @@ async fn each_use_is_logged_by_the_name_of_the_key_and_no_key_or_value_ever_is()
     for (name, what) in [
         ("all", "credential call"),
         ("signer", "credential call"),
-        ("signer", "refused"),
+        ("signer", "no access"),
         ("all", "drop-in token call"),
     ] {
         let name = format!("key=\"{name}\"");

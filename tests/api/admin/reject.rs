@@ -116,7 +116,7 @@ async fn a_reject_that_fails_passes_on_what_wechat_said_and_takes_nothing_away()
     assert_eq!(problem.0["upstream"]["errcode"], 40125);
     let detail = problem.text("detail");
     assert!(
-        detail.starts_with("could not renew the access_token of account \"main\": "),
+        detail.starts_with("could not refresh the access_token of account \"main\": "),
         "one is served on: {detail}"
     );
     assert!(

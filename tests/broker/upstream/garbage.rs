@@ -13,7 +13,7 @@ async fn a_gateways_html_is_unusable() {
     );
     assert_unusable(
         token_meets(FaultKind::NotJson, PATIENT).await,
-        "no JSON object",
+        "not a JSON object",
     );
 }
 
@@ -38,9 +38,12 @@ async fn an_empty_body_and_json_of_another_shape_are_unusable() {
         "{",
         "{}{}",
     ] {
-        assert_unusable(token_answered(body).await, "no JSON object");
+        assert_unusable(token_answered(body).await, "not a JSON object");
     }
-    assert_unusable(token_answered(&"[".repeat(60_000)).await, "no JSON object");
+    assert_unusable(
+        token_answered(&"[".repeat(60_000)).await,
+        "not a JSON object",
+    );
 }
 
 #[tokio::test]
@@ -65,14 +68,14 @@ async fn a_redirect_is_not_followed() {
 #[tokio::test]
 async fn a_token_that_is_none_is_unusable() {
     for (token, why) in [
-        (r#""""#, "an empty access_token"),
+        (r#""""#, "access_token is empty"),
         (r#""a b""#, "blanks"),
         (r#"" a""#, "blanks"),
         (r#""a\n""#, "blanks"),
         (r#""\u4e2d""#, "blanks"),
-        ("null", "no access_token"),
-        ("7200", "no access_token"),
-        ("[\"a\"]", "no access_token"),
+        ("null", "access_token is missing"),
+        ("7200", "access_token is missing"),
+        ("[\"a\"]", "access_token is missing"),
     ] {
         assert_unusable(
             token_answered(&format!(r#"{{"access_token":{token},"expires_in":7200}}"#)).await,
@@ -81,7 +84,7 @@ async fn a_token_that_is_none_is_unusable() {
     }
     assert_unusable(
         token_answered(r#"{"ticket":"t","expires_in":7200}"#).await,
-        "no access_token",
+        "access_token is missing",
     );
     let long = format!(
         r#"{{"access_token":"{}","expires_in":7200}}"#,

@@ -133,7 +133,7 @@ async fn a_ticket_call_fails_in_the_same_ways() {
     sandbox.fault(Fault::once(TICKET, FaultKind::Body(GOOD.into())));
     assert_unusable(
         patient.ticket(&account(), Kind::JsapiTicket, &token).await,
-        "no ticket",
+        "ticket is missing",
     );
 }
 

@@ -131,7 +131,7 @@ fn every_interface_and_tag_of_the_demo_page_is_known() {
     for file in ["interfaces-phone.js", "interfaces-account.js"] {
         let text = fs::read_to_string(
             Path::new(env!("CARGO_MANIFEST_DIR"))
-                .join("static")
+                .join("static/demo")
                 .join(file),
         )
         .unwrap();
