@@ -135,9 +135,8 @@ impl Broker {
         }
     }
 
-    /// As [`Broker::account_of_token`], but also finds a token that a peer node refreshed a moment ago: for
-    /// an unknown token it reads the shared store first, at most once a second however many requests
-    /// arrive.
+    /// Returns the account whose token this is. For an unknown token it first reads the shared store, where
+    /// a peer node may have put it a moment ago, at most once a second.
     pub async fn find_account_of_token(&self, token: &str) -> Option<(String, Arc<Account>)> {
         if let Some(found) = self.account_of_token(token) {
             return Some(found);

@@ -110,7 +110,7 @@ async fn a_second_process_is_told_who_has_the_file_and_what_to_do() {
     );
     for word in [
         path.to_str().unwrap(),
-        "another wx-jssdk uses it",
+        "in use by another wx-jssdk",
         "store.path",
         "store.kind = \"redis\"",
     ] {
@@ -468,7 +468,11 @@ async fn fill(path: &Path) {
         }
     }
     let (failed, error) = failed.expect("twenty megabytes are more than the limit");
-    for word in [path.to_str().unwrap(), "the disk is full", "make room"] {
+    for word in [
+        path.to_str().unwrap(),
+        "the disk is full",
+        "free some space",
+    ] {
         assert!(error.to_string().contains(word), "{error}");
     }
     assert_eq!(
