@@ -136,7 +136,7 @@ describe("the answer", () => {
   test("a right signature is called right, with a list of what to look at", () =>
     atDoctor({}, async (page) => {
       await diagnosed(page, { paste: json(sign(PAGE)), url: `${PAGE}#x`, ticket: TICKET });
-      assert.match(await page.locator("#result-title").innerText(), /^The signature is right; look at/);
+      assert.match(await page.locator("#result-title").innerText(), /^The signature is correct; check/);
       assert.equal(await page.locator("#checks li").count(), 5);
       assert.match(await page.locator("#checks li").first().innerText(), /^h\.cn is bound/);
       assert.ok(!(await page.locator("#code-part").isVisible()));
@@ -220,7 +220,7 @@ describe("the answer", () => {
       await fill(page, { paste: "x" });
       await page.locator("#ask").click();
       await page.locator('#result[data-tone="trouble"]').waitFor();
-      assert.match(await page.locator("#result").innerText(), /Too many questions[^]*Ask again later\./);
+      assert.match(await page.locator("#result").innerText(), /Too many questions[^]*Try again later\./);
       await page.goto(`${service.url}/doctor?lang=zh`);
       await fill(page, { paste: "x" });
       await page.locator("#ask").click();
