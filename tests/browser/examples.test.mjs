@@ -95,7 +95,7 @@ describe("the plain page", () => {
       inPage(browser, {}, async (page) => {
         await become(page, service, clientNamed("a desktop browser"));
         await page.goto(`${url}/`);
-        await page.locator("#state", { hasText: /not_in_wechat.*请在其中打开/ }).waitFor();
+        await page.locator("#state", { hasText: /not_in_wechat.*请在微信中打开本页/ }).waitFor();
         expectQuiet(page);
       }),
     ));
