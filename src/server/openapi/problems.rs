@@ -61,7 +61,7 @@ pub(super) fn list() -> Value {
 /// Returns the code of this name.
 ///
 /// # Panics
-/// If there is none. The description is built when the service starts, and by every test.
+/// If no code has this name. The description is built when the service starts, and by every test.
 pub(super) fn named(name: &Value) -> ProblemCode {
     let mut codes = ProblemCode::ALL.iter();
     let code = codes.find(|code| name == code.as_str());
