@@ -2,11 +2,13 @@
 //!
 //! Pure: an [`Account`] holds settings and answers questions about them; it fetches nothing.
 
+mod egress;
 mod verify;
 
 use std::fmt;
 use std::sync::Arc;
 
+pub use egress::{Egress, Proxy, ProxyError};
 pub use verify::{VerifyFile, VerifyFileError};
 
 use crate::credential::{AppKey, CredentialKey, Kind, Secret};
@@ -81,6 +83,8 @@ pub struct Account {
     js_api_list: Arc<[String]>,
     open_tag_list: Arc<[String]>,
     verify_files: Vec<VerifyFile>,
+    /// Boxed, because most accounts have none.
+    egress: Option<Box<Egress>>,
 }
 
 impl Account {
@@ -109,6 +113,7 @@ impl Account {
             js_api_list: Arc::default(),
             open_tag_list: Arc::default(),
             verify_files: Vec::new(),
+            egress: None,
         }
     }
 
@@ -170,6 +175,14 @@ impl Account {
         self
     }
 
+    /// Sets the way by which this account's calls leave, if it is not that of all accounts
+    /// ([`crate::UpstreamOptions::egress`]).
+    #[must_use]
+    pub fn egress(mut self, egress: Egress) -> Self {
+        self.egress = Some(Box::new(egress));
+        self
+    }
+
     /// Returns the platform.
     #[must_use]
     pub fn platform(&self) -> Platform {
@@ -216,6 +229,12 @@ impl Account {
     #[must_use]
     pub fn verify_files(&self) -> &[VerifyFile] {
         &self.verify_files
+    }
+
+    /// Returns the way by which this account's calls leave, if it has one of its own.
+    #[must_use]
+    pub fn own_egress(&self) -> Option<&Egress> {
+        self.egress.as_deref()
     }
 
     /// Returns whether this account has credentials of this kind.

@@ -303,7 +303,7 @@ impl BrokerBuilder {
             ArcSwap::from_pointee(Accounts::new(self.accounts, self.default_account, None)?);
         let current = current::CurrentValues::new(clock.clone());
         let store = self.store.unwrap_or_else(Store::memory);
-        let upstream = Upstream::new(&self.upstream)?;
+        let upstream = Upstream::with_clock(&self.upstream, clock.clone())?;
         let keeper = keeper::Pace::default();
         let (counts, throttle) = (stats::Counts::default(), events::Throttle::default());
         let presence = sync::Presence::new(self.node);

@@ -5,6 +5,7 @@
 
 pub mod codes;
 mod problem_code;
+mod proxy;
 mod text;
 mod transport_errors;
 
@@ -16,6 +17,7 @@ use std::time::Duration;
 
 pub use codes::{Advice, explain};
 pub use problem_code::ProblemCode;
+pub use proxy::ProxyProblem;
 pub use text::Text;
 pub use transport_errors::EGRESS_IS_NOT_FIXED;
 use transport_errors::*;
@@ -120,6 +122,13 @@ pub enum Failure {
     Unreachable(String),
     /// The request never reached WeChat: the certificate of the server that answered is not trusted here.
     Untrusted(String),
+    /// The request never reached WeChat: the egress proxy did not pass it.
+    Proxy {
+        /// What the proxy did.
+        problem: ProxyProblem,
+        /// The proxy's host and port, and the transport error.
+        said: String,
+    },
     /// The request was sent, but no complete response arrived: WeChat may have processed it.
     ReplyLost(String),
     /// A complete response that is not JSON: it came from another server.
@@ -165,6 +174,7 @@ impl Failure {
     pub fn said(&self) -> Cow<'_, str> {
         match self {
             Self::Refused { errmsg: said, .. }
+            | Self::Proxy { said, .. }
             | Self::Unreachable(said)
             | Self::Untrusted(said)
             | Self::ReplyLost(said)
@@ -179,8 +189,12 @@ impl UpstreamError {
     /// Returns how to react.
     #[must_use]
     pub fn class(&self) -> Class {
-        self.advice()
-            .map_or(Class::Transient, |advice| advice.class)
+        match self.failure {
+            Failure::Proxy { problem, .. } => problem.class(),
+            _ => self
+                .advice()
+                .map_or(Class::Transient, |advice| advice.class),
+        }
     }
 
     /// Returns when to retry.
@@ -192,6 +206,7 @@ impl UpstreamError {
                 blocked_until: Some(until),
                 ..
             } => Wait::Until(until),
+            Failure::Proxy { problem, .. } => problem.wait(),
             _ => self.advice().map_or(Wait::Backoff, |advice| advice.wait),
         }
     }
@@ -212,6 +227,16 @@ impl UpstreamError {
             self.failure,
             Failure::ReplyLost(_) | Failure::NotJson { .. } | Failure::Unusable(_)
         )
+    }
+
+    /// Returns whether the host could not be reached: nothing was sent, and another host may be reachable.
+    #[must_use]
+    pub fn is_about_the_host(&self) -> bool {
+        match self.failure {
+            Failure::Unreachable(_) | Failure::Untrusted(_) => true,
+            Failure::Proxy { problem, .. } => problem.is_about_the_host(),
+            _ => false,
+        }
     }
 
     /// Returns whether this is a spent quota recorded in the store, so that another node can lift it.
@@ -285,6 +310,7 @@ impl UpstreamError {
                 .map_or(UNREACHABLE_CAUSE, |advice| advice.cause.clone()),
             Failure::Unreachable(_) => UNREACHABLE_CAUSE,
             Failure::Untrusted(_) => UNTRUSTED_CAUSE,
+            Failure::Proxy { problem, .. } => problem.cause(),
             Failure::ReplyLost(_) => REPLY_LOST_CAUSE,
             Failure::NotJson { .. } => NOT_JSON_CAUSE,
             Failure::Unusable(_) => UNUSABLE_CAUSE,
@@ -305,6 +331,7 @@ impl UpstreamError {
                 .map_or(UNREACHABLE_FIX, |advice| advice.fix.clone()),
             Failure::Unreachable(_) => UNREACHABLE_FIX,
             Failure::Untrusted(_) => UNTRUSTED_FIX,
+            Failure::Proxy { problem, .. } => problem.fix(),
             Failure::NotJson { status: 404, .. } => {
                 let setting = match self.system {
                     System::Weixin => "upstream.weixin",
@@ -360,6 +387,7 @@ impl fmt::Display for UpstreamError {
         match &self.failure {
             Failure::Unreachable(why)
             | Failure::Untrusted(why)
+            | Failure::Proxy { said: why, .. }
             | Failure::StoreUnreachable(why) => {
                 write!(f, "{} could not be reached: {why}", self.endpoint)
             }

@@ -4,22 +4,29 @@
 //! status or Content-Type.
 //! Nothing is retried or cached here: `broker` does that.
 
+mod answer;
+mod hosts;
+mod route;
+mod transport;
 mod verify_file_probe;
 
-use std::error::Error as _;
-use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::{Certificate, Client, Response, redirect};
-use serde::de::{MapAccess, Visitor};
-use serde::{Deserialize, Deserializer};
-use serde_json::Value;
+use hyper_util::client::proxy::matcher::Matcher;
+use moka::sync::Cache;
+use reqwest::{Certificate, Client, ClientBuilder, RequestBuilder, Response, redirect};
 
+pub use route::{Route, Via};
+pub(crate) use transport::describe;
 pub use verify_file_probe::{VerifyFileFailure, VerifyFileProbe};
 
-use crate::account::{Account, Platform, TokenMode};
-use crate::credential::{Kind, Secret, check_life};
-use crate::error::{Failure, Paid, System, UpstreamError, is_visible};
+use crate::account::{Account, Egress, Platform, TokenMode};
+use crate::clock::Clock;
+use crate::credential::{Kind, Secret};
+use crate::error::{Failure, Paid, ProxyProblem, System, UpstreamError};
+use hosts::Hosts;
+use transport::Through;
 
 /// The base URLs of WeChat's APIs and the timeouts of calls.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +35,10 @@ pub struct UpstreamOptions {
     pub weixin: String,
     /// Base URL of `qyapi.weixin.qq.com`.
     pub qyapi: String,
+    /// Base URLs of further hosts of `api.weixin.qq.com`, used while those before them cannot be reached.
+    pub fallback: Vec<String>,
+    /// The way by which calls leave, for accounts that have none of their own.
+    pub egress: Egress,
     /// Timeout of the TCP and TLS handshakes.
     pub connect_timeout: Duration,
     /// Timeout of the whole call, including the handshakes.
@@ -39,6 +50,8 @@ impl Default for UpstreamOptions {
         Self {
             weixin: "https://api.weixin.qq.com".into(),
             qyapi: "https://qyapi.weixin.qq.com".into(),
+            fallback: Vec::new(),
+            egress: Egress::Environment,
             connect_timeout: Duration::from_secs(2),
             timeout: Duration::from_secs(5),
         }
@@ -48,9 +61,16 @@ impl Default for UpstreamOptions {
 /// The client of WeChat's APIs. Clones are handles to the same client.
 #[derive(Clone, Debug)]
 pub struct Upstream {
-    client: Client,
-    weixin: String,
-    qyapi: String,
+    weixin: Arc<Hosts>,
+    qyapi: Arc<Hosts>,
+    egress: Arc<Egress>,
+    /// One for each way by which calls leave.
+    clients: Cache<Egress, Client>,
+    /// The proxies of the process's environment, as the HTTP client reads them.
+    environment: Arc<Matcher>,
+    /// Whether all base URLs are simulators on this machine.
+    is_local: bool,
+    connect_timeout: Duration,
     timeout: Duration,
 }
 
@@ -64,7 +84,7 @@ pub struct Issued {
 }
 
 /// The HTTP client could not be created: no TLS roots, or an invalid base URL.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[error("the HTTP client for WeChat cannot be created: {0}")]
 pub struct ClientError(String);
 
@@ -115,45 +135,143 @@ impl Upstream {
     /// # Errors
     /// [`ClientError`] if a base URL is not http(s) or TLS cannot be set up.
     pub fn new(options: &UpstreamOptions) -> Result<Self, ClientError> {
+        Self::with_clock(options, Clock::system())
+    }
+
+    /// The same with a clock for the times at which a host is left out.
+    ///
+    /// # Errors
+    /// As [`Upstream::new`].
+    pub fn with_clock(options: &UpstreamOptions, clock: Clock) -> Result<Self, ClientError> {
         // Fails if the process has already installed a provider, which is then used.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut builder = Client::builder()
-            .connect_timeout(options.connect_timeout)
-            .timeout(options.timeout)
-            .redirect(redirect::Policy::none())
-            // On a pooled connection that WeChat has just closed, a request looks like a lost reply, and a
-            // lost token call costs a classic token its validity. Calls are rare, so one connection per call
-            // is cheap.
-            .pool_max_idle_per_host(0)
-            .user_agent(concat!("wx-jssdk/", env!("CARGO_PKG_VERSION")));
-        let bases = [base(&options.weixin)?, base(&options.qyapi)?];
-        builder = if bases
+        let weixin = std::iter::once(&options.weixin).chain(&options.fallback);
+        let weixin: Vec<_> = weixin.map(|text| base(text)).collect::<Result<_, _>>()?;
+        let qyapi = base(&options.qyapi)?;
+        let is_local = weixin
             .iter()
-            .all(|base| is_loopback(base) && base.scheme() == "http")
-        {
-            // A simulator on this machine needs no roots and is not reached through the company's egress
-            // proxy.
-            builder.no_proxy().tls_certs_only([])
-        } else {
-            // The system's roots, for a company proxy, plus Mozilla's roots, for an image that has none.
-            builder.tls_certs_merge(mozilla_roots())
+            .chain([&qyapi])
+            .all(|base| is_loopback(base) && base.scheme() == "http");
+        let hosts = |bases: &[url::Url], clock| {
+            let plain = |url: &url::Url| url.as_str().trim_end_matches('/').to_owned();
+            Arc::new(Hosts::new(bases.iter().map(plain).collect(), clock))
         };
-        let client = builder
-            .build()
-            .map_err(|error| ClientError(describe(&error.without_url())))?;
-        let [weixin, qyapi] = bases.map(|url| url.as_str().trim_end_matches('/').to_owned());
-        Ok(Self {
-            client,
-            weixin,
-            qyapi,
+        let upstream = Self {
+            weixin: hosts(&weixin, clock.clone()),
+            qyapi: hosts(&[qyapi], clock),
+            egress: Arc::new(options.egress.clone()),
+            clients: Cache::new(MOST_CLIENTS),
+            environment: Arc::new(Matcher::from_system()),
+            is_local,
+            connect_timeout: options.connect_timeout,
             timeout: options.timeout,
-        })
+        };
+        upstream.client(&upstream.egress)?;
+        Ok(upstream)
     }
 
     /// Returns the maximum duration of a call. A lease must last longer.
     #[must_use]
     pub fn timeout(&self) -> Duration {
-        self.timeout
+        // Each host but the last can fail to connect, and a proxy can be asked why.
+        let hosts = u32::try_from(self.weixin.all().len()).unwrap_or(u32::MAX);
+        self.timeout + self.connect_timeout * hosts
+    }
+
+    /// Returns the way by which an account's calls leave: the key for a client per way.
+    pub(crate) fn egress_of<'a>(&'a self, account: &'a Account) -> &'a Egress {
+        account.own_egress().unwrap_or(&self.egress)
+    }
+
+    /// Returns a builder of HTTP clients for an account's calls: TLS roots, the account's proxy, no redirects,
+    /// the user agent. It has no timeouts and the default connection pool.
+    #[allow(dead_code)] // for the gateway
+    pub(crate) fn client_builder(&self, account: &Account) -> ClientBuilder {
+        self.builder(self.egress_of(account))
+    }
+
+    /// Returns the base URLs of a system in the order to try now. A caller goes on to the next one only if
+    /// nothing was sent to the one before, and reports each with [`Upstream::host_failed`] or
+    /// [`Upstream::host_answered`].
+    pub(crate) fn bases(&self, system: System) -> Vec<&str> {
+        self.hosts(system).to_try()
+    }
+
+    /// Records that nothing could be sent to the host of this base URL: it could not be resolved or connected
+    /// to, or its TLS handshake failed. A failure of the proxy is not the host's.
+    pub(crate) fn host_failed(&self, base: &str) {
+        self.weixin.failed(base);
+        self.qyapi.failed(base);
+    }
+
+    /// Records that the host of this base URL answered.
+    pub(crate) fn host_answered(&self, base: &str) {
+        self.weixin.answered(base);
+        self.qyapi.answered(base);
+    }
+
+    /// Classifies the error of a call to `base` that was not answered.
+    #[allow(dead_code)] // for the gateway
+    pub(crate) async fn failure(
+        &self,
+        account: &Account,
+        base: &str,
+        error: reqwest::Error,
+    ) -> Failure {
+        let proxy = self.proxy(self.egress_of(account), base);
+        let through = proxy.as_ref().map(|proxy| self.through(proxy, base));
+        transport::failure(error, through).await
+    }
+
+    fn hosts(&self, system: System) -> &Hosts {
+        match system {
+            System::Weixin => &self.weixin,
+            System::Qyapi => &self.qyapi,
+        }
+    }
+
+    fn builder(&self, egress: &Egress) -> ClientBuilder {
+        let mut builder = Client::builder()
+            .redirect(redirect::Policy::none())
+            .user_agent(concat!("wx-jssdk/", env!("CARGO_PKG_VERSION")));
+        let mut needs_roots = !self.is_local;
+        match egress {
+            // A simulator on this machine is not reached through the company's egress proxy.
+            Egress::Environment if self.is_local => builder = builder.no_proxy(),
+            Egress::Environment => {}
+            Egress::Direct => builder = builder.no_proxy(),
+            Egress::Proxy(proxy) => {
+                let url = proxy.url_with_credentials();
+                let proxy_of_all = reqwest::Proxy::all(url.expose());
+                builder = builder.proxy(proxy_of_all.expect("a proxy has a valid URL"));
+                needs_roots |= proxy.is_tls();
+            }
+        }
+        if needs_roots {
+            // The system's roots, for a company proxy, plus Mozilla's roots, for an image that has none.
+            builder.tls_certs_merge(mozilla_roots())
+        } else {
+            builder.tls_certs_only([])
+        }
+    }
+
+    fn client(&self, egress: &Egress) -> Result<Client, ClientError> {
+        let build = || {
+            let client = self
+                .builder(egress)
+                .connect_timeout(self.connect_timeout)
+                .timeout(self.timeout)
+                // On a pooled connection that WeChat has just closed, a request looks like a lost reply, and a
+                // lost token call costs a classic token its validity. Calls are rare, so one connection per
+                // call is cheap.
+                .pool_max_idle_per_host(0)
+                .build();
+            client.map_err(|error| ClientError(describe(&error.without_url())))
+        };
+        let client = self.clients.entry_by_ref(egress).or_try_insert_with(build);
+        client
+            .map(moka::Entry::into_value)
+            .map_err(|error| (*error).clone())
     }
 
     /// Fetches an access token with the account's secret. `force` retires the current token; only stable
@@ -164,34 +282,28 @@ impl Upstream {
     pub async fn token(&self, account: &Account, force: bool) -> Result<Issued, UpstreamError> {
         let (id, secret) = (account.app_id(), account.secret().expose());
         let endpoint = endpoint_of(account, Kind::AccessToken);
-        match (endpoint.system, account.mode()) {
-            (System::Qyapi, _) => {
-                self.get(
-                    endpoint,
-                    &[("corpid", id), ("corpsecret", secret)],
-                    account.secret(),
-                )
-                .await
-            }
-            (System::Weixin, TokenMode::Classic) => {
-                let query = [
-                    ("grant_type", "client_credential"),
-                    ("appid", id),
-                    ("secret", secret),
-                ];
-                self.get(endpoint, &query, account.secret()).await
-            }
+        let query = match (endpoint.system, account.mode()) {
+            (System::Qyapi, _) => vec![("corpid", id), ("corpsecret", secret)],
+            (System::Weixin, TokenMode::Classic) => vec![
+                ("grant_type", "client_credential"),
+                ("appid", id),
+                ("secret", secret),
+            ],
             (System::Weixin, TokenMode::Stable) => {
                 let body = serde_json::json!({
                     "grant_type": "client_credential", "appid": id, "secret": secret, "force_refresh": force,
                 });
-                let request = self.client.post(self.url(endpoint, &[]));
-                let request = request
-                    .header("content-type", "application/json")
-                    .body(body.to_string());
-                judge(endpoint, account.secret(), request.send().await).await
+                let body = body.to_string();
+                let post = |client: &Client, base: &str| {
+                    client
+                        .post(url(base, endpoint, &[]))
+                        .header("content-type", "application/json")
+                        .body(body.clone())
+                };
+                return self.call(account, endpoint, account.secret(), post).await;
             }
-        }
+        };
+        self.get(account, endpoint, &query, account.secret()).await
     }
 
     /// Fetches a ticket with an access token. `kind` must be one that the account has.
@@ -213,34 +325,117 @@ impl Upstream {
         };
         let mut query = vec![("access_token", token.expose())];
         query.extend(kind.map(|kind| ("type", kind)));
-        self.get(endpoint, &query, token).await
+        self.get(account, endpoint, &query, token).await
     }
 
     async fn get(
         &self,
+        account: &Account,
         endpoint: &Endpoint,
         query: &[(&str, &str)],
         paid: &Secret,
     ) -> Result<Issued, UpstreamError> {
-        judge(
-            endpoint,
-            paid,
-            self.client.get(self.url(endpoint, query)).send().await,
-        )
-        .await
+        let get = |client: &Client, base: &str| client.get(url(base, endpoint, query));
+        self.call(account, endpoint, paid, get).await
     }
 
-    fn url(&self, endpoint: &Endpoint, query: &[(&str, &str)]) -> String {
-        let base = match endpoint.system {
-            System::Weixin => &self.weixin,
-            System::Qyapi => &self.qyapi,
-        };
-        let query = serde_urlencoded::to_string(query).expect("pairs of strings always encode");
-        if query.is_empty() {
-            format!("{base}{}", endpoint.path)
-        } else {
-            format!("{base}{}?{query}", endpoint.path)
+    /// Calls the hosts in their order until something was sent to one. `paid` is redacted from all text that
+    /// is kept.
+    async fn call(
+        &self,
+        account: &Account,
+        endpoint: &Endpoint,
+        paid: &Secret,
+        request: impl Fn(&Client, &str) -> RequestBuilder,
+    ) -> Result<Issued, UpstreamError> {
+        let egress = self.egress_of(account);
+        let client = self
+            .client(egress)
+            .map_err(|ClientError(why)| endpoint.failed(Failure::Unreachable(why)))?;
+        let mut unreachable = None;
+        for base in self.bases(endpoint.system) {
+            let proxy = self.proxy(egress, base);
+            let through = proxy.as_ref().map(|proxy| self.through(proxy, base));
+            let sent = request(&client, base).send().await;
+            match judge(endpoint, paid, sent, through).await {
+                Err(error) if error.is_about_the_host() => {
+                    self.host_failed(base);
+                    unreachable.get_or_insert(error);
+                }
+                outcome => {
+                    let is_answer = !matches!(
+                        outcome,
+                        Err(UpstreamError {
+                            failure: Failure::ReplyLost(_) | Failure::Proxy { .. },
+                            ..
+                        })
+                    );
+                    if is_answer {
+                        self.host_answered(base);
+                    }
+                    return outcome;
+                }
+            }
         }
+        // The first host's failure: the others are only its replacements.
+        Err(unreachable.expect("there is always a host to try"))
+    }
+}
+
+impl Endpoint {
+    /// Returns the error of a call to this endpoint.
+    fn failed(&self, failure: Failure) -> UpstreamError {
+        UpstreamError {
+            endpoint: self.path,
+            system: self.system,
+            paid: self.paid,
+            failure,
+            also_seen: Vec::new(),
+        }
+    }
+}
+
+fn url(base: &str, endpoint: &Endpoint, query: &[(&str, &str)]) -> String {
+    let query = serde_urlencoded::to_string(query).expect("pairs of strings always encode");
+    if query.is_empty() {
+        format!("{base}{}", endpoint.path)
+    } else {
+        format!("{base}{}?{query}", endpoint.path)
+    }
+}
+
+/// Turns a response into a value or one classified error. `paid` is redacted from all text that is kept.
+async fn judge(
+    endpoint: &Endpoint,
+    paid: &Secret,
+    sent: reqwest::Result<Response>,
+    through: Option<Through<'_>>,
+) -> Result<Issued, UpstreamError> {
+    let response = match sent {
+        Ok(response) => response,
+        Err(error) => return Err(endpoint.failed(transport::failure(error, through).await)),
+    };
+    let status = response.status().as_u16();
+    let body = answer::read(response).await;
+    let body = body.map_err(|failure| endpoint.failed(failure))?;
+    let judged = answer::judged(endpoint, paid, status, &body);
+    // A proxy that forwards plain requests answers in the place of WeChat, which has neither status.
+    match (&judged, through.filter(Through::forwards)) {
+        (
+            Err(UpstreamError {
+                failure: Failure::NotJson { status, .. },
+                ..
+            }),
+            Some(through),
+        ) => {
+            let problem = match status {
+                407 => ProxyProblem::Password,
+                403 => ProxyProblem::Rules,
+                _ => return judged,
+            };
+            Err(endpoint.failed(through.failure(problem, &format!("HTTP {status}"))))
+        }
+        _ => judged,
     }
 }
 
@@ -298,83 +493,6 @@ fn is_loopback(url: &url::Url) -> bool {
     }
 }
 
-/// Turns a response into a value or one classified error. `paid` is redacted from all text that is kept.
-async fn judge(
-    endpoint: &Endpoint,
-    paid: &Secret,
-    sent: reqwest::Result<Response>,
-) -> Result<Issued, UpstreamError> {
-    let failed = |failure| UpstreamError {
-        endpoint: endpoint.path,
-        system: endpoint.system,
-        paid: endpoint.paid,
-        failure,
-        also_seen: Vec::new(),
-    };
-    let response = sent.map_err(|error| failed(transport(error)))?;
-    let status = response.status().as_u16();
-    let body = read(response).await.map_err(failed)?;
-    judged(endpoint, paid, status, &body)
-}
-
-/// Evaluates a complete response.
-fn judged(
-    endpoint: &Endpoint,
-    paid: &Secret,
-    status: u16,
-    body: &[u8],
-) -> Result<Issued, UpstreamError> {
-    let failed = |failure| UpstreamError {
-        endpoint: endpoint.path,
-        system: endpoint.system,
-        paid: endpoint.paid,
-        failure,
-        also_seen: Vec::new(),
-    };
-    let answer = match serde_json::from_slice::<Answer>(body) {
-        Ok(answer) => answer,
-        Err(error) => {
-            let error = error.to_string();
-            let twice = error
-                .strip_prefix(TWICE)
-                .and_then(|rest| rest.split_once(" at line"));
-            return Err(failed(match twice {
-                Some((twice, _)) => Failure::Unusable(format!("HTTP {status}, {twice}")),
-                None => Failure::NotJson {
-                    status,
-                    what: format!(
-                        "{} bytes that are not a JSON object{}",
-                        body.len(),
-                        first_words(body, paid)
-                    ),
-                },
-            }));
-        }
-    };
-    match answer.get("errcode") {
-        None | Some(Value::Null) => {}
-        Some(code) => match code.as_i64() {
-            Some(0) => {}
-            Some(errcode) => {
-                let errmsg = printable(answer.text("errmsg").unwrap_or_default(), paid);
-                return Err(failed(Failure::Refused {
-                    errcode,
-                    errmsg,
-                    blocked_until: None,
-                    few_calls: None,
-                }));
-            }
-            None => {
-                return Err(failed(Failure::Unusable(format!(
-                    "HTTP {status}, an errcode that is not a number"
-                ))));
-            }
-        },
-    }
-    issued(&answer, endpoint.field)
-        .map_err(|why| failed(Failure::Unusable(format!("HTTP {status}, {why}"))))
-}
-
 /// For the fuzz target; not part of the API.
 #[doc(hidden)]
 pub fn judge_body(
@@ -384,233 +502,15 @@ pub fn judge_body(
     status: u16,
     body: &[u8],
 ) -> Result<Issued, UpstreamError> {
-    judged(endpoint_of(account, kind), paid, status, body)
+    answer::judged(endpoint_of(account, kind), paid, status, body)
 }
 
-/// Validates a successful response and returns its credential.
-fn issued(answer: &Answer, field: &str) -> Result<Issued, String> {
-    let value = match answer.text(field) {
-        None => return Err(format!("{field} is missing")),
-        Some("") => return Err(format!("{field} is empty")),
-        Some(value) => Secret::new(value),
-    };
-    value.check().map_err(|why| format!("{field} {why}"))?;
-    // Only a number is quoted: any other type may contain the credential itself.
-    match answer.get("expires_in") {
-        Some(Value::Number(life)) => {
-            let seconds = life.as_u64();
-            let life = seconds.and_then(|seconds| check_life(seconds).ok());
-            let expires_in =
-                life.ok_or_else(|| format!("expires_in is {}", &answer.0["expires_in"]))?;
-            Ok(Issued { value, expires_in })
-        }
-        _ => Err("expires_in is not a number".into()),
-    }
-}
-
-/// A JSON object without duplicate keys: parsers disagree on which of two values counts.
-struct Answer(serde_json::Map<String, Value>);
-
-impl Answer {
-    fn get(&self, key: &str) -> Option<&Value> {
-        self.0.get(key)
-    }
-
-    fn text(&self, key: &str) -> Option<&str> {
-        self.get(key).and_then(Value::as_str)
-    }
-}
-
-impl<'de> Deserialize<'de> for Answer {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Once;
-        impl<'de> Visitor<'de> for Once {
-            type Value = Answer;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a JSON object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Answer, A::Error> {
-                let mut answer = serde_json::Map::new();
-                while let Some((key, value)) = map.next_entry::<String, Value>()? {
-                    if answer.contains_key(&key) {
-                        // Only known keys are named: any other key may contain a secret.
-                        let known = READ.into_iter().find(|known| *known == key);
-                        let key = known.unwrap_or("a key");
-                        return Err(serde::de::Error::custom(format!("{TWICE}{key} twice")));
-                    }
-                    answer.insert(key, value);
-                }
-                Ok(Answer(answer))
-            }
-        }
-        deserializer.deserialize_map(Once)
-    }
-}
-
-/// The keys of a response that are read.
-const READ: [&str; 5] = ["errcode", "errmsg", "access_token", "ticket", "expires_in"];
-
-/// Distinguishes a duplicate key from JSON syntax errors.
-const TWICE: &str = "duplicate: ";
-
-/// Returns the first words of a body that is not JSON, for a log line: they usually identify a captive
-/// portal. Truncated JSON and long words are omitted, since they could contain a credential.
-fn first_words(body: &[u8], paid: &Secret) -> String {
-    let text = String::from_utf8_lossy(body);
-    let text = text.trim_start_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
-    if text.is_empty() || text.starts_with(['{', '[', '"']) {
-        return String::new();
-    }
-    let mut words = String::new();
-    let mut word = String::new();
-    // The blank at the end terminates the last word.
-    for c in printable(text, paid).chars().chain([' ']) {
-        if c.is_ascii_alphanumeric() || matches!(c, '-' | '_') {
-            word.push(c);
-            continue;
-        }
-        words.push_str(if word.len() > LONGEST_WORD {
-            "…"
-        } else {
-            &word
-        });
-        word.clear();
-        words.push(c);
-    }
-    let shown: String = words.trim_end().chars().take(FIRST_WORDS).collect();
-    format!(", which begin with {shown:?}")
-}
-
-async fn read(mut response: Response) -> Result<Vec<u8>, Failure> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(transport)? {
-        if body.len() + chunk.len() > MAX_BODY {
-            return Err(Failure::Unusable(format!("more than {MAX_BODY} bytes")));
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
-}
-
-/// Classifies a transport error. Whether the request can have reached WeChat decides what a lost token call
-/// does to the old token.
-fn transport(error: reqwest::Error) -> Failure {
-    let error = error.without_url(); // its query holds the secret
-    let why = describe(&error);
-    if is_untrusted(&error) {
-        Failure::Untrusted(why)
-    } else if error.is_connect() || error.is_builder() {
-        Failure::Unreachable(why)
-    } else {
-        Failure::ReplyLost(why)
-    }
-}
-
-/// Returns whether the TLS handshake failed because of the server's certificate.
-fn is_untrusted(error: &(dyn std::error::Error + 'static)) -> bool {
-    if let Some(rustls::Error::InvalidCertificate(_)) = error.downcast_ref() {
-        return true;
-    }
-    let io = error.downcast_ref::<std::io::Error>();
-    match io.and_then(std::io::Error::get_ref) {
-        Some(inside) => is_untrusted(inside),
-        None => error.source().is_some_and(is_untrusted),
-    }
-}
-
-/// Returns an error with its innermost cause: `error sending request: Connection refused (os error 111)`.
-pub(crate) fn describe(error: &reqwest::Error) -> String {
-    let mut innermost: &dyn std::error::Error = error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
-    }
-    match error.source() {
-        None => error.to_string(),
-        Some(_) => format!("{error}: {innermost}"),
-    }
-}
-
-/// Prepares external text for a log line: one line, bounded, without the secret or token that authenticated
-/// the call.
-///
-/// Invisible characters are removed first, since one inside the secret would hide it from redaction.
-fn printable(text: &str, paid: &Secret) -> String {
-    let mut line: String = text.chars().filter(|c| is_visible(*c)).collect();
-    let encoded: String = url::form_urlencoded::byte_serialize(paid.expose().as_bytes()).collect();
-    for secret in [paid.expose(), &encoded] {
-        if !secret.is_empty() {
-            line = line.replace(secret, "[secret]");
-        }
-    }
-    line.chars().take(MAX_ERRMSG).collect()
-}
-
-/// Maximum size of a body. WeChat's are under 1 KiB; this limits what a broken gateway can make this process
-/// hold.
-const MAX_BODY: usize = 64 * 1024;
-
-/// Maximum length quoted from a body that is not JSON: enough for the title of a page.
-const FIRST_WORDS: usize = 80;
-
-/// Maximum length of a quoted word: secrets, tokens and tickets are longer.
-const LONGEST_WORD: usize = 15;
-
-/// Maximum length of a kept errmsg. The longest known errmsg has about 250 characters.
-const MAX_ERRMSG: usize = 500;
+/// Maximum number of HTTP clients kept: one for each proxy in use.
+const MOST_CLIENTS: u64 = 256;
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn text_from_outside_becomes_one_bounded_line_without_the_secret() {
-        let secret = Secret::new("0c79e1fa963cd80cc0be99b20a18faeb");
-        let text = format!(
-            "bad secret {}\r\nINFO forged line {}",
-            secret.expose(),
-            "x".repeat(1_000)
-        );
-        let line = printable(&text, &secret);
-        assert!(
-            line.starts_with("bad secret [secret]INFO forged line xxx"),
-            "{line}"
-        );
-        assert_eq!(line.chars().count(), MAX_ERRMSG);
-    }
-
-    #[test]
-    fn invisible_characters_of_a_foreign_text_are_dropped_and_seen_ones_kept() {
-        let secret = Secret::new("0c79e1fa963cd80cc0be99b20a18faeb");
-        for invisible in [
-            '\u{200b}',
-            '\u{200d}',
-            '\u{200e}',
-            '\u{202e}',
-            '\u{2028}',
-            '\u{2029}',
-            '\u{2066}',
-            '\u{2069}',
-            '\u{feff}',
-            '\u{ad}',
-            '\u{61c}',
-            '\u{fe0f}',
-            '\u{e0041}',
-            '\u{85}',
-            '\0',
-            '\t',
-        ] {
-            let text = format!("in{invisible}valid 0c79e1fa{invisible}963cd80cc0be99b20a18faeb");
-            assert_eq!(
-                printable(&text, &secret),
-                "invalid [secret]",
-                "{invisible:?}"
-            );
-        }
-        let seen = "不合法的 appsecret：\"é\" \\ it's 🙂";
-        assert_eq!(printable(seen, &secret), seen);
-    }
 
     #[test]
     fn only_a_simulator_on_this_machine_bypasses_the_proxy() {

@@ -99,10 +99,11 @@ impl AccountEntry {
         self.account.has(Kind::JsapiTicket)
     }
 
-    /// Whether both fetch their token in the same way with the same secret.
+    /// Whether both fetch their token in the same way, by the same proxy, with the same secret.
     pub(super) fn calls_like(&self, other: &Self) -> bool {
         self.account.secret() == other.account.secret()
             && self.account.mode() == other.account.mode()
+            && self.account.own_egress() == other.account.own_egress()
     }
 
     /// Returns its slots, parents first.
@@ -207,7 +208,7 @@ impl Accounts {
         self.by_app.get(app)
     }
 
-    /// Ends the cooldowns of accounts whose secret or mode has changed, so that they are tried again at
+    /// Ends the cooldowns of accounts whose secret, mode or proxy has changed, so that they are tried again at
     /// once.
     pub(super) fn end_cooldowns_of_corrected(&self, before: &Self, now: UnixTime) {
         let corrected = |entry: &&Arc<AccountEntry>| {

@@ -75,6 +75,7 @@ impl Topic {
         let code = match &error.failure {
             Failure::Unreachable(_) => "unreachable".to_owned(),
             Failure::Untrusted(_) => "untrusted".to_owned(),
+            Failure::Proxy { problem, .. } => problem.as_str().to_owned(),
             Failure::ReplyLost(_) => "reply lost".to_owned(),
             Failure::NotJson { .. } | Failure::Unusable(_) => "unusable".to_owned(),
             Failure::StoreUnreachable(_) => "store unreachable".to_owned(),

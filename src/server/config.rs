@@ -5,6 +5,7 @@
 //! [`Account`]s.
 
 mod accounts;
+mod egress;
 mod keys;
 mod layers;
 mod limits;
@@ -236,7 +237,7 @@ impl Settings {
         let server = ServerSettings::read(&mut server, base, problems);
         let log = LogSettings::read(&mut root.section("log", problems), problems);
         let store = StoreSettings::read(&mut root.section("store", problems), problems);
-        let upstream = read_upstream(&mut root.section("upstream", problems), problems);
+        let upstream = read_upstream(&mut root.section("upstream", problems), base, problems);
         let limits = LimitSettings::read(&mut root.section("limits", problems), problems);
         let defaults = accounts::defaults(root.section("account_defaults", problems), problems);
         let [default_apis, default_tags] = ["js_api_list", "open_tag_list"]
@@ -413,15 +414,23 @@ impl StoreSettings {
     }
 }
 
-fn read_upstream(section: &mut Section, problems: &mut Problems) -> Option<UpstreamOptions> {
+fn read_upstream(
+    section: &mut Section,
+    base: &Path,
+    problems: &mut Problems,
+) -> Option<UpstreamOptions> {
     let weixin = section.url("weixin", problems);
     let qyapi = section.url("qyapi", problems);
+    let fallback = egress::fallback(section, weixin.as_deref(), problems);
+    let egress = egress::read(section, base, problems);
     let connect_timeout = section.number("connect_timeout_ms", 1..=60_000, problems);
     let timeout = section.number("timeout_ms", 1..=60_000, problems);
     section.finish(problems);
     Some(UpstreamOptions {
         weixin: weixin?,
         qyapi: qyapi?,
+        fallback: fallback?,
+        egress: egress?.unwrap_or_default(),
         connect_timeout: Duration::from_millis(connect_timeout?),
         timeout: Duration::from_millis(timeout?),
     })

@@ -140,6 +140,7 @@ pub fn upstream(sandbox: &Sandbox) -> UpstreamOptions {
         qyapi: sandbox.url().to_owned(),
         connect_timeout: Duration::from_millis(500),
         timeout: Duration::from_millis(500),
+        ..UpstreamOptions::default()
     }
 }
 

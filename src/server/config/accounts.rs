@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::section::{Section, got};
-use super::{Problems, layers, verify, warnings};
+use super::{Problems, egress, layers, verify, warnings};
 use crate::account::{Account, SafeDomain, TokenMode};
 use crate::credential::Secret;
 
@@ -73,7 +73,7 @@ pub(super) fn in_directory(
         let table = layers::one_file(&file).map_err(|found| problems.0.extend(found.0));
         let holds_secret = table
             .as_ref()
-            .is_ok_and(|table| table.contains_key("secret"));
+            .is_ok_and(|table| layers::SECRETS.iter().any(|key| table.contains_key(*key)));
         if holds_secret && warnings::is_exposed(&file) {
             exposed.push(file.clone());
         }
@@ -186,6 +186,7 @@ fn account(section: &mut Section, base: &Path, problems: &mut Problems) -> Optio
     let (id, agent_id) = ids(section, platform.as_deref(), problems);
     let secret = secret(section, base, problems);
     let mode = section.choice("token_mode", TOKEN_MODES, problems);
+    let egress = egress::read(section, base, problems);
     let [domains, apis, tags] = LISTS.map(|key| section.list(key, problems));
     let proofs = verify::read(section, problems);
     let (platform, domains, apis, tags) = (platform?, domains?, apis?, tags?);
@@ -207,6 +208,10 @@ fn account(section: &mut Section, base: &Path, problems: &mut Problems) -> Optio
         .js_api_list(apis)
         .open_tag_list(tags)
         .verify_files_of(proofs);
+    let account = match egress? {
+        Some(egress) => account.egress(egress),
+        None => account,
+    };
     domains?.iter().try_fold(account, |account, domain| {
         account.js_safe_domain(domain).ok()
     })
@@ -317,7 +322,13 @@ fn secret(section: &mut Section, base: &Path, problems: &mut Problems) -> Option
         (Some(text), _) => ("secret", text),
         (None, file) => (
             "secret_file",
-            from_file(base, &file?, &section.path_of("secret_file"), problems)?,
+            from_file(
+                base,
+                &file?,
+                &section.path_of("secret_file"),
+                "secret",
+                problems,
+            )?,
         ),
     };
     let text = text.trim_start_matches(BYTE_ORDER_MARK).trim();
@@ -336,7 +347,14 @@ fn secret(section: &mut Section, base: &Path, problems: &mut Problems) -> Option
     None
 }
 
-fn from_file(base: &Path, file: &str, path: &str, problems: &mut Problems) -> Option<String> {
+/// Returns the content of a file that holds a secret. `instead` is the key for the secret itself.
+pub(super) fn from_file(
+    base: &Path,
+    file: &str,
+    path: &str,
+    instead: &str,
+    problems: &mut Problems,
+) -> Option<String> {
     let error = match std::fs::read_to_string(base.join(file)) {
         Ok(text) => return Some(text),
         Err(error) => error,
@@ -349,8 +367,8 @@ fn from_file(base: &Path, file: &str, path: &str, problems: &mut Problems) -> Op
     {
         problems.add(
             path,
-            format!("file not found ({error}); if this is the secret itself, write secret instead of secret_file"),
-            format!("文件不存在（{error}）；如果写的就是 AppSecret 本身，请改用 secret"),
+            format!("file not found ({error}); if this is the secret itself, write {instead} instead of {instead}_file"),
+            format!("文件不存在（{error}）；如果写的就是密钥本身，请改用 {instead}"),
         );
     } else {
         problems.add(
@@ -401,7 +419,7 @@ const TOKEN_MODES: &[&str] = &["stable", "classic"];
 const LISTS: [&str; 3] = ["js_safe_domains", "js_api_list", "open_tag_list"];
 
 /// U+FEFF, which some editors put at the start of a file.
-const BYTE_ORDER_MARK: char = '\u{feff}';
+pub(super) const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// Length of the shortest secret: an AppSecret has 32 characters, WeCom's Secret 43.
 const MIN_SECRET: usize = 32;

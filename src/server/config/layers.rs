@@ -1,6 +1,6 @@
 //! Merges the layers of the configuration: defaults, file, environment.
 //!
-//! Does not know the settings, except `secret` and `secret_file`, which exclude each other. `section` and its
+//! Does not know the settings, except `secret` and `secret_file` (and a proxy's password), which exclude each other. `section` and its
 //! callers validate keys and values.
 
 use std::collections::HashMap;
@@ -70,7 +70,7 @@ pub(super) fn one_file(path: &Path) -> Result<HashMap<String, Value>, Problems> 
         .collect())
 }
 
-/// Returns whether the main file holds a secret: an account's secret, or the store's password.
+/// Returns whether the main file holds a secret: an account's secret, the store's or a proxy's password.
 pub(super) fn holds_secret(table: &HashMap<String, Value>) -> bool {
     let section = |value: &Value| match &value.kind {
         ValueKind::Table(table) => Some(table.clone()),
@@ -80,8 +80,13 @@ pub(super) fn holds_secret(table: &HashMap<String, Value>) -> bool {
     let store = table.get("store").and_then(section).unwrap_or_default();
     let url = store.get("url").map(ToString::to_string);
     let mut accounts = accounts.values().filter_map(section);
-    accounts.any(|account| account.contains_key("secret"))
-        || url.is_some_and(|url| url.contains('@'))
+    let upstream = table.get("upstream").and_then(section).unwrap_or_default();
+    let has_secret = |table: Map<String, Value>| SECRETS.iter().any(|key| is_set(table.get(*key)));
+    accounts.any(has_secret) || has_secret(upstream) || url.is_some_and(|url| url.contains('@'))
+}
+
+fn is_set(value: Option<&Value>) -> bool {
+    value.is_some_and(|value| !value.to_string().is_empty())
 }
 
 fn parsed(text: &str, name: &str) -> Result<Map<String, Value>, Problems> {
@@ -100,21 +105,23 @@ fn overlay(below: &mut Map<String, Value>, above: Map<String, Value>) {
 }
 
 /// Removes the file's `secret` if the environment sets `secret_file`, and the reverse: an account has one of
-/// the two, and the environment wins. Both in the environment are an error, as both in the file are.
+/// the two, and the environment wins. Both in the environment are an error, as both in the file are. The
+/// same for the password of a proxy.
 fn drop_other_secret(table: &mut Map<String, Value>, path: &str) {
-    let mut parts = path.splitn(3, '.');
-    let (Some("accounts"), Some(account), Some(key)) = (parts.next(), parts.next(), parts.next())
-    else {
+    let Some((section, key)) = path.rsplit_once('.') else {
         return;
     };
-    let other = match key {
-        "secret" => "secret_file",
-        "secret_file" => "secret",
-        _ => return,
-    };
-    let accounts = table.get_mut("accounts").and_then(table_of);
-    if let Some(account) = accounts.and_then(|accounts| table_of(accounts.get_mut(account)?)) {
-        account.remove(other);
+    let other = SECRETS.into_iter().find_map(|secret| match key {
+        _ if key == secret => Some(format!("{secret}_file")),
+        _ => (key.strip_suffix("_file") == Some(secret)).then(|| secret.to_owned()),
+    });
+    let Some(other) = other else { return };
+    let mut table = Some(table);
+    for name in section.split('.') {
+        table = table.and_then(|table| table_of(table.get_mut(name)?));
+    }
+    if let Some(section) = table {
+        section.remove(&other);
     }
 }
 
@@ -164,6 +171,9 @@ fn unparsable(error: &ConfigError, name: &str) -> Problems {
     );
     problems
 }
+
+/// Keys that hold a secret; `…_file` names a file that does.
+pub(super) const SECRETS: [&str; 2] = ["secret", "proxy_password"];
 
 /// Path of problems in the configuration text itself.
 const WHOLE: &str = "the configuration";

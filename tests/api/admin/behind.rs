@@ -114,6 +114,7 @@ impl Chain {
             qyapi: way.address.clone(),
             connect_timeout: Duration::from_millis(300),
             timeout: Duration::from_millis(300),
+            ..UpstreamOptions::default()
         };
         let account = case.account.clone().js_safe_domain("example.com").unwrap();
         let development = Broker::builder()

@@ -133,6 +133,7 @@ impl World {
             qyapi: qyapi.to_owned(),
             connect_timeout: Duration::from_secs(5),
             timeout: Duration::from_secs(5),
+            ..UpstreamOptions::default()
         };
         let builder = Broker::builder()
             .clock(clock.clone())

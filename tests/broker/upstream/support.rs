@@ -43,6 +43,7 @@ pub(crate) fn upstream(base: &str, timeout: Duration) -> Upstream {
         qyapi: base,
         connect_timeout: timeout,
         timeout,
+        ..UpstreamOptions::default()
     })
     .unwrap()
 }
@@ -124,6 +125,7 @@ pub(crate) fn assert_failed(
     let error = outcome.expect_err("a failure");
     let variant = match &error.failure {
         Failure::Unreachable(_) | Failure::Untrusted(_) => "unreachable",
+        Failure::Proxy { .. } => "proxy",
         Failure::ReplyLost(_) => "lost",
         Failure::NotJson { .. } | Failure::Unusable(_) => "unusable",
         Failure::StoreUnreachable(_) => "store",

@@ -69,6 +69,7 @@ impl Cluster {
             qyapi: self.sandbox.url().to_owned(),
             connect_timeout: Duration::from_millis(500),
             timeout: Duration::from_millis(500),
+            ..UpstreamOptions::default()
         };
         let builder = Broker::builder()
             .account("main", account)

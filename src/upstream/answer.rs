@@ -1,0 +1,253 @@
+//! Evaluates the responses of WeChat's API: a value, or one classified error.
+
+use std::fmt;
+
+use reqwest::Response;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+
+use super::{Endpoint, Issued, transport};
+use crate::credential::{Secret, check_life};
+use crate::error::{Failure, UpstreamError, is_visible};
+
+/// Evaluates a complete response.
+pub(super) fn judged(
+    endpoint: &Endpoint,
+    paid: &Secret,
+    status: u16,
+    body: &[u8],
+) -> Result<Issued, UpstreamError> {
+    let failed = |failure| endpoint.failed(failure);
+    let answer = match serde_json::from_slice::<Answer>(body) {
+        Ok(answer) => answer,
+        Err(error) => {
+            let error = error.to_string();
+            let twice = error
+                .strip_prefix(TWICE)
+                .and_then(|rest| rest.split_once(" at line"));
+            return Err(failed(match twice {
+                Some((twice, _)) => Failure::Unusable(format!("HTTP {status}, {twice}")),
+                None => Failure::NotJson {
+                    status,
+                    what: format!(
+                        "{} bytes that are not a JSON object{}",
+                        body.len(),
+                        first_words(body, paid)
+                    ),
+                },
+            }));
+        }
+    };
+    match answer.get("errcode") {
+        None | Some(Value::Null) => {}
+        Some(code) => match code.as_i64() {
+            Some(0) => {}
+            Some(errcode) => {
+                let errmsg = printable(answer.text("errmsg").unwrap_or_default(), paid);
+                return Err(failed(Failure::Refused {
+                    errcode,
+                    errmsg,
+                    blocked_until: None,
+                    few_calls: None,
+                }));
+            }
+            None => {
+                return Err(failed(Failure::Unusable(format!(
+                    "HTTP {status}, an errcode that is not a number"
+                ))));
+            }
+        },
+    }
+    issued(&answer, endpoint.field)
+        .map_err(|why| failed(Failure::Unusable(format!("HTTP {status}, {why}"))))
+}
+
+/// Validates a successful response and returns its credential.
+fn issued(answer: &Answer, field: &str) -> Result<Issued, String> {
+    let value = match answer.text(field) {
+        None => return Err(format!("{field} is missing")),
+        Some("") => return Err(format!("{field} is empty")),
+        Some(value) => Secret::new(value),
+    };
+    value.check().map_err(|why| format!("{field} {why}"))?;
+    // Only a number is quoted: any other type may contain the credential itself.
+    match answer.get("expires_in") {
+        Some(Value::Number(life)) => {
+            let seconds = life.as_u64();
+            let life = seconds.and_then(|seconds| check_life(seconds).ok());
+            let expires_in =
+                life.ok_or_else(|| format!("expires_in is {}", &answer.0["expires_in"]))?;
+            Ok(Issued { value, expires_in })
+        }
+        _ => Err("expires_in is not a number".into()),
+    }
+}
+
+/// A JSON object without duplicate keys: parsers disagree on which of two values counts.
+struct Answer(serde_json::Map<String, Value>);
+
+impl Answer {
+    fn get(&self, key: &str) -> Option<&Value> {
+        self.0.get(key)
+    }
+
+    fn text(&self, key: &str) -> Option<&str> {
+        self.get(key).and_then(Value::as_str)
+    }
+}
+
+impl<'de> Deserialize<'de> for Answer {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Once;
+        impl<'de> Visitor<'de> for Once {
+            type Value = Answer;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Answer, A::Error> {
+                let mut answer = serde_json::Map::new();
+                while let Some((key, value)) = map.next_entry::<String, Value>()? {
+                    if answer.contains_key(&key) {
+                        // Only known keys are named: any other key may contain a secret.
+                        let known = READ.into_iter().find(|known| *known == key);
+                        let key = known.unwrap_or("a key");
+                        return Err(serde::de::Error::custom(format!("{TWICE}{key} twice")));
+                    }
+                    answer.insert(key, value);
+                }
+                Ok(Answer(answer))
+            }
+        }
+        deserializer.deserialize_map(Once)
+    }
+}
+
+/// The keys of a response that are read.
+const READ: [&str; 5] = ["errcode", "errmsg", "access_token", "ticket", "expires_in"];
+
+/// Distinguishes a duplicate key from JSON syntax errors.
+const TWICE: &str = "duplicate: ";
+
+/// Returns the first words of a body that is not JSON, for a log line: they usually identify a captive
+/// portal. Truncated JSON and long words are omitted, since they could contain a credential.
+fn first_words(body: &[u8], paid: &Secret) -> String {
+    let text = String::from_utf8_lossy(body);
+    let text = text.trim_start_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
+    if text.is_empty() || text.starts_with(['{', '[', '"']) {
+        return String::new();
+    }
+    let mut words = String::new();
+    let mut word = String::new();
+    // The blank at the end terminates the last word.
+    for c in printable(text, paid).chars().chain([' ']) {
+        if c.is_ascii_alphanumeric() || matches!(c, '-' | '_') {
+            word.push(c);
+            continue;
+        }
+        words.push_str(if word.len() > LONGEST_WORD {
+            "…"
+        } else {
+            &word
+        });
+        word.clear();
+        words.push(c);
+    }
+    let shown: String = words.trim_end().chars().take(FIRST_WORDS).collect();
+    format!(", which begin with {shown:?}")
+}
+
+/// Reads the body of a response.
+pub(super) async fn read(mut response: Response) -> Result<Vec<u8>, Failure> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(transport::lost)? {
+        if body.len() + chunk.len() > MAX_BODY {
+            return Err(Failure::Unusable(format!("more than {MAX_BODY} bytes")));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+/// Prepares external text for a log line: one line, bounded, without the secret or token that authenticated
+/// the call.
+///
+/// Invisible characters are removed first, since one inside the secret would hide it from redaction.
+fn printable(text: &str, paid: &Secret) -> String {
+    let mut line: String = text.chars().filter(|c| is_visible(*c)).collect();
+    let encoded: String = url::form_urlencoded::byte_serialize(paid.expose().as_bytes()).collect();
+    for secret in [paid.expose(), &encoded] {
+        if !secret.is_empty() {
+            line = line.replace(secret, "[secret]");
+        }
+    }
+    line.chars().take(MAX_ERRMSG).collect()
+}
+
+/// Maximum size of a body. WeChat's are under 1 KiB; this limits what a broken gateway can make this process
+/// hold.
+const MAX_BODY: usize = 64 * 1024;
+
+/// Maximum length quoted from a body that is not JSON: enough for the title of a page.
+const FIRST_WORDS: usize = 80;
+
+/// Maximum length of a quoted word: secrets, tokens and tickets are longer.
+const LONGEST_WORD: usize = 15;
+
+/// Maximum length of a kept errmsg. The longest known errmsg has about 250 characters.
+const MAX_ERRMSG: usize = 500;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_from_outside_becomes_one_bounded_line_without_the_secret() {
+        let secret = Secret::new("0c79e1fa963cd80cc0be99b20a18faeb");
+        let text = format!(
+            "bad secret {}\r\nINFO forged line {}",
+            secret.expose(),
+            "x".repeat(1_000)
+        );
+        let line = printable(&text, &secret);
+        assert!(
+            line.starts_with("bad secret [secret]INFO forged line xxx"),
+            "{line}"
+        );
+        assert_eq!(line.chars().count(), MAX_ERRMSG);
+    }
+
+    #[test]
+    fn invisible_characters_of_a_foreign_text_are_dropped_and_seen_ones_kept() {
+        let secret = Secret::new("0c79e1fa963cd80cc0be99b20a18faeb");
+        for invisible in [
+            '\u{200b}',
+            '\u{200d}',
+            '\u{200e}',
+            '\u{202e}',
+            '\u{2028}',
+            '\u{2029}',
+            '\u{2066}',
+            '\u{2069}',
+            '\u{feff}',
+            '\u{ad}',
+            '\u{61c}',
+            '\u{fe0f}',
+            '\u{e0041}',
+            '\u{85}',
+            '\0',
+            '\t',
+        ] {
+            let text = format!("in{invisible}valid 0c79e1fa{invisible}963cd80cc0be99b20a18faeb");
+            assert_eq!(
+                printable(&text, &secret),
+                "invalid [secret]",
+                "{invisible:?}"
+            );
+        }
+        let seen = "不合法的 appsecret：\"é\" \\ it's 🙂";
+        assert_eq!(printable(seen, &secret), seen);
+    }
+}
