@@ -27,6 +27,8 @@ mod domain_verification;
 mod dropin;
 #[cfg(feature = "server")]
 mod fast_path;
+#[cfg(feature = "server")]
+mod gateway;
 mod json_body;
 mod key_lockout;
 mod keys;
@@ -41,7 +43,7 @@ pub use diagnose::{Doctor, diagnose_resource};
 pub use domain_verification::verify_resource;
 pub use dropin::dropin_scope;
 pub use key_lockout::KeyLockout;
-pub use keys::{ApiKey, ApiKeys, KeyHash, new_key};
+pub use keys::{ApiKey, ApiKeys, BadCall, Call, CallPath, KeyHash, TokenStyle, new_key};
 pub use public::{counted_scope, public_scope};
 pub use request_stats::{ListenerName, OTHER_ROUTE, RequestStats, RouteRequests, UNKNOWN_ACCOUNT};
 
@@ -56,6 +58,8 @@ mod for_server {
     pub(crate) use super::client_script::{knows, tag_of};
     pub(crate) use super::credentials::admit as admit_key;
     pub(crate) use super::fast_path::FastPath;
+    pub(crate) use super::gateway::pass;
+    pub use super::gateway::{CallOutcome, CallStats, Gateway, GatewayOptions, GatewayStats};
     pub(crate) use super::json_body::object;
     pub(crate) use super::limit::admit;
     pub(crate) use super::public::unknown_path;

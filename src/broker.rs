@@ -59,6 +59,7 @@ struct Inner {
     /// Replaced as a whole by [`Broker::reload`].
     accounts: ArcSwap<Accounts>,
     current: current::CurrentValues,
+    handed: token_index::HandedTokens,
     store: Store,
     upstream: Upstream,
     clock: Clock,
@@ -170,6 +171,12 @@ impl Broker {
     #[must_use]
     pub fn accounts(&self) -> Arc<Accounts> {
         self.inner.accounts.load_full()
+    }
+
+    /// Returns the client of WeChat's APIs.
+    #[cfg_attr(not(feature = "server"), allow(dead_code))] // only the gateway makes other calls
+    pub(crate) fn upstream(&self) -> &Upstream {
+        &self.inner.upstream
     }
 
     /// Returns the clock that credential lifetimes are measured with.
@@ -307,9 +314,11 @@ impl BrokerBuilder {
         let keeper = keeper::Pace::default();
         let (counts, throttle) = (stats::Counts::default(), events::Throttle::default());
         let presence = sync::Presence::new(self.node);
+        let handed = token_index::HandedTokens::default();
         let inner = Inner {
             accounts,
             current,
+            handed,
             store,
             upstream,
             clock,

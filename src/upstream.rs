@@ -24,7 +24,7 @@ pub use verify_file_probe::{VerifyFileFailure, VerifyFileProbe};
 use crate::account::{Account, Egress, Platform, TokenMode};
 use crate::clock::Clock;
 use crate::credential::{Kind, Secret};
-use crate::error::{Failure, Paid, ProxyProblem, System, UpstreamError};
+use crate::error::{Class, Failure, Paid, ProxyProblem, System, UpstreamError};
 use hosts::Hosts;
 use transport::Through;
 
@@ -122,6 +122,15 @@ const WORK_JSAPI_TICKET: Endpoint = Endpoint {
     system: System::Qyapi,
     path: "/cgi-bin/get_jsapi_ticket",
     ..TICKET
+};
+/// Answers a list of addresses, which is no credential: only a refused token matters.
+const CHECK: Endpoint = Endpoint {
+    path: "/cgi-bin/get_api_domain_ip",
+    ..TICKET
+};
+const WORK_CHECK: Endpoint = Endpoint {
+    system: System::Qyapi,
+    ..CHECK
 };
 const WORK_TICKET: Endpoint = Endpoint {
     system: System::Qyapi,
@@ -304,6 +313,20 @@ impl Upstream {
             }
         };
         self.get(account, endpoint, &query, account.secret()).await
+    }
+
+    /// Returns whether WeChat refuses this access token, by a call that costs nothing
+    /// (<https://developers.weixin.qq.com/doc/service/api/base/api_getapidomainip>). False if it could not be
+    /// found out.
+    #[cfg_attr(not(feature = "actix"), allow(dead_code))] // only the drop-in asks
+    pub(crate) async fn refuses_token(&self, account: &Account, token: &Secret) -> bool {
+        let endpoint = match account.platform() {
+            Platform::Work { .. } => &WORK_CHECK,
+            _ => &CHECK,
+        };
+        let query = [("access_token", token.expose())];
+        let answer = self.get(account, endpoint, &query, token).await;
+        answer.is_err_and(|error| error.class() == Class::StaleToken)
     }
 
     /// Fetches a ticket with an access token. `kind` must be one that the account has.

@@ -14,7 +14,7 @@ use tracing::debug;
 
 use super::json_body::object;
 use super::key_lockout::key_of_request;
-use super::keys::ApiKeys;
+use super::keys::{ApiKeys, TokenStyle};
 use crate::broker::Broker;
 use crate::clock::UnixTime;
 use crate::credential::{Credential, Kind, Secret};
@@ -177,6 +177,9 @@ fn opened(
         debug!(key = key.name, %kind, "API key has no access to this credential");
         return Err(forbidden());
     }
+    if key.token == TokenStyle::Virtual && kind == Kind::AccessToken {
+        return Err(only_virtual());
+    }
     debug!(key = key.name, account, %kind, path = request.match_pattern(), "credential call");
     Ok((kind, key.name.clone()))
 }
@@ -233,6 +236,17 @@ pub(super) fn forbidden() -> Problem {
             "请在 server.api_keys 中为该 key 的 accounts 加上此账号、kinds 加上此类凭证。",
         ),
     )
+}
+
+/// The answer to a key that gets virtual tokens: the real one does not leave this server.
+fn only_virtual() -> Problem {
+    Problem {
+        hint: Text::new(
+            "This key has token = \"virtual\": it gets its token from /cgi-bin/token, and calls WeChat through the gateway.",
+            "该 key 配置了 token = \"virtual\"：请从 /cgi-bin/token 获取虚拟 token，并通过网关调用微信。",
+        ),
+        ..forbidden()
+    }
 }
 
 fn bad_body() -> Problem {

@@ -2,24 +2,32 @@
 //! the secret.
 //!
 //! Answers have WeChat's shapes and errcodes, always with status 200. A token request returns the current
-//! token with its remaining lifetime; `force_refresh` is a rate-limited `reject`. Only tokens and tickets
-//! are served: an SDK sends its other calls to WeChat. A ticket call presents an access token and no key;
-//! the limits of the keys that got the token apply to it.
+//! token with its remaining lifetime; `force_refresh` is a rate-limited `reject`. All other calls are the
+//! gateway's. A ticket call presents an access token and no key; the limits of the keys that got the token
+//! apply to it.
 
 pub(super) mod reply;
 mod weixin;
 mod work;
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use actix_web::http::Method;
 use actix_web::http::header::ALLOW;
-use actix_web::{HttpRequest, HttpResponse, Resource, Route, Scope, web};
+use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, Resource, Route, Scope, web};
 use arc_swap::ArcSwap;
 use tracing::debug;
 
+use self::reply::Refusal;
 use super::credentials::peer_ip;
-use super::keys::{ApiKeys, TicketRight};
+use super::key_lockout;
+use super::keys::{ApiKey, ApiKeys, TicketRight, TokenStyle, virtual_token};
+use crate::account::{Account, Platform};
 use crate::broker::Broker;
-use crate::credential::Kind;
+use crate::credential::{Credential, Kind};
+use crate::error::Error;
+use crate::error::codes::wire_errors::WireError;
 
 /// The token and ticket endpoints of `api.weixin.qq.com` and `qyapi.weixin.qq.com`, below `/cgi-bin`.
 ///
@@ -58,7 +66,134 @@ fn at(path: &str, handler: impl Fn() -> Route) -> Resource {
 
 type Keys = web::Data<ArcSwap<ApiKeys>>;
 
-/// Checks whether the client may have this ticket for the access token that it presents.
+/// The account that the base URL `http://…/wx/{account}` names: an extension of the request.
+pub(super) struct BaseAccount(pub(super) String);
+
+/// Returns whether the base URL allows this account.
+fn is_base(request: &HttpRequest, account: &str) -> bool {
+    let extensions = request.extensions();
+    let base = extensions.get::<BaseAccount>();
+    base.is_none_or(|base| base.0 == account)
+}
+
+/// The account that the `access_token` of a ticket call stands for.
+struct TokenOwner {
+    /// The configured name.
+    account: String,
+    is_work: bool,
+    /// The key, if the token is an API key or a virtual token.
+    key: Option<ApiKey>,
+}
+
+impl TokenOwner {
+    /// Returns the owner of a token of WeChat, a virtual token or an API key that opens one account.
+    async fn find(
+        request: &HttpRequest,
+        broker: &Broker,
+        keys: &Keys,
+        token: &str,
+    ) -> Option<Self> {
+        let found = match broker.find_account_of_token(token).await {
+            Some((account, _)) => Some((account, None)),
+            None => Self::of_key(request, broker, &keys.load(), token),
+        };
+        let (account, key) = found.filter(|(account, _)| is_base(request, account))?;
+        let is_work = {
+            let accounts = broker.accounts();
+            let (_, account) = accounts.get(&account).ok()?;
+            matches!(account.platform(), Platform::Work { .. })
+        };
+        Some(Self {
+            account,
+            is_work,
+            key,
+        })
+    }
+
+    fn of_key(
+        request: &HttpRequest,
+        broker: &Broker,
+        keys: &ApiKeys,
+        token: &str,
+    ) -> Option<(String, Option<ApiKey>)> {
+        let accounts = broker.accounts();
+        if let Some((key, account)) = virtual_token::open(token, keys, &accounts) {
+            return Some((account, Some(key.clone())));
+        }
+        let key = keys.find(token)?;
+        let base = request
+            .extensions()
+            .get::<BaseAccount>()
+            .map(|base| base.0.clone());
+        let account = base.or_else(|| key.only_account(&accounts).map(str::to_owned))?;
+        Some((account, Some(key.clone())))
+    }
+
+    /// Checks whether the client may have this ticket.
+    fn ticket_right(
+        &self,
+        request: &HttpRequest,
+        broker: &Broker,
+        keys: &Keys,
+        token: &str,
+        kind: Kind,
+    ) -> TicketRight {
+        match &self.key {
+            Some(key) if key.opens(&self.account, kind) => TicketRight::Granted,
+            Some(_) => TicketRight::Limited,
+            None => ticket_right(request, broker, keys, &self.account, token, kind),
+        }
+    }
+}
+
+/// Returns the access token that a key gets for an account: a virtual one, or the current one.
+async fn token_for_key(
+    request: &HttpRequest,
+    broker: &Broker,
+    account: &str,
+    key: &ApiKey,
+) -> Result<Arc<Credential>, Error> {
+    if key.token == TokenStyle::Virtual {
+        let now = broker.clock().now();
+        let accounts = broker.accounts();
+        let (_, account) = accounts.get(account)?;
+        return Ok(Arc::new(Credential {
+            value: virtual_token::of(key, account),
+            issued_at: now,
+            expires_at: now.plus(VIRTUAL_LIFE),
+            generation: 0,
+        }));
+    }
+    broker
+        .token_for_key(account, &key.name, peer_ip(request))
+        .await
+}
+
+/// Returns the refusal of a secret that is not an API key. It names the cause if it is the AppSecret.
+pub(super) fn not_a_key(
+    request: &HttpRequest,
+    broker: &Broker,
+    presented: &str,
+    error: WireError,
+) -> Refusal {
+    let accounts = broker.accounts();
+    let is_secret = |account: &Account| account.secret().expose() == presented;
+    match accounts.iter().find(|(_, account)| is_secret(account)) {
+        None => error.into(),
+        Some((name, _)) => {
+            key_lockout::log_app_secret(request, name);
+            Refusal::explained(
+                error.errcode,
+                format!(
+                    "{}: this is wx-jssdk, send its API key instead of the AppSecret",
+                    error.errmsg
+                ),
+            )
+        }
+    }
+}
+
+/// Checks whether the client may have this ticket for the access token of WeChat that it presents.
 fn ticket_right(
     request: &HttpRequest,
     broker: &Broker,
@@ -96,6 +231,9 @@ impl Query {
 fn given(value: &str) -> Option<&str> {
     Some(value.trim()).filter(|value| !value.is_empty())
 }
+
+/// WeChat's tokens live as long.
+const VIRTUAL_LIFE: Duration = Duration::from_secs(7_200);
 
 /// Maximum length of a body. SDKs send a few hundred bytes.
 const MAX_BODY: usize = 8 * 1024;

@@ -21,6 +21,9 @@ use actix_web::http::uri::PathAndQuery;
 use actix_web::http::{Method, StatusCode};
 
 use super::access_log::{AccessLog, Entry, RequestLog};
+use super::dropin::BaseAccount;
+use super::gateway::PassedCall;
+use super::keys::CallPath;
 use super::limit::{Decided, decide};
 use super::problem::FailureCode;
 use super::public;
@@ -224,7 +227,7 @@ where
 
     fn call(&self, mut request: Request) -> Self::Future {
         if self.behind.listener == ListenerName::Admin {
-            undouble(&mut request);
+            readdress(&mut request);
         }
         match self.sign(&request) {
             Some(response) => FastPathFuture::Signed(Some(response)),
@@ -281,16 +284,36 @@ where
     }
 }
 
-/// Rewrites `//cgi-bin/token` to `/cgi-bin/token`: SDKs whose base URL ends in a slash send it, and
-/// WeChat's hosts answer it.
-fn undouble(request: &mut Request) {
+/// Rewrites the path of a call that is meant for WeChat: SDKs whose base URL ends in a slash double it, and a
+/// base URL `http://…/wx/{account}` names the account.
+fn readdress(request: &mut Request) {
     let uri = &request.head().uri;
-    let single = uri.path_and_query().and_then(|target| {
-        let rest = target.as_str().strip_prefix("//")?.trim_start_matches('/');
-        rest.starts_with("cgi-bin/").then(|| format!("/{rest}"))
-    });
-    if let Some(Ok(target)) = single.map(PathAndQuery::try_from) {
-        request.head_mut().uri = target.into();
+    let path = uri.path();
+    if !path.starts_with("//") && !path.starts_with(BASE) {
+        return;
+    }
+    let single = format!("/{}", path.trim_start_matches('/'));
+    let (account, rest) = match single
+        .strip_prefix(BASE)
+        .and_then(|rest| rest.split_once('/'))
+    {
+        Some((account, rest)) => (Some(account.to_owned()), format!("/{rest}")),
+        None => (None, single),
+    };
+    if !CallPath::parse(&rest).is_some_and(CallPath::is_known) {
+        return;
+    }
+    let rest = rest.trim_start_matches('/');
+    let target = match uri.query() {
+        Some(query) => format!("/{rest}?{query}"),
+        None => format!("/{rest}"),
+    };
+    let Ok(target) = PathAndQuery::try_from(target) else {
+        return;
+    };
+    request.head_mut().uri = target.into();
+    if let Some(account) = account {
+        request.extensions_mut().insert(BaseAccount(account));
     }
 }
 
@@ -302,8 +325,14 @@ impl Behind {
         begun: Duration,
         entry: Entry,
     ) -> Response<Body<B>> {
-        let (request, response) = answer.into_parts();
+        let (request, mut response) = answer.into_parts();
+        let passed: Option<PassedCall> = response.extensions_mut().remove();
         let (status, pattern) = (response.status(), request.match_pattern());
+        // A call that was passed on has one route in the metrics, and its path's group in the log.
+        let pattern = match passed {
+            Some(_) => Some(GATEWAY_ROUTE.to_owned()),
+            None => pattern,
+        };
         let took = self.stats.count(pattern.as_deref(), status.as_u16(), begun);
         let account = match (self.listener, &pattern) {
             (ListenerName::Public, Some(pattern)) if self.signs(pattern) => {
@@ -314,7 +343,11 @@ impl Behind {
                 }
                 Some(account)
             }
-            (ListenerName::Admin, _) => request.match_info().get("account").map(Cow::Borrowed),
+            (ListenerName::Admin, _) => match passed.as_ref().and_then(|call| call.account.clone())
+            {
+                Some(account) => Some(Cow::Owned(account)),
+                None => request.match_info().get("account").map(Cow::Borrowed),
+            },
             _ => None,
         };
         // An unknown account name is arbitrary text from the request.
@@ -328,9 +361,12 @@ impl Behind {
             },
             None => response.extensions().get().copied().unwrap_or_default(),
         };
+        let group = passed.as_ref().map(|call| call.group.as_str());
         self.access_log.note(
             &entry,
-            pattern.as_deref(),
+            group
+                .filter(|group| !group.is_empty())
+                .or(pattern.as_deref()),
             status.as_u16(),
             failure,
             account,
@@ -385,10 +421,16 @@ impl Behind {
     }
 }
 
+/// The route label of calls that were passed on.
+const GATEWAY_ROUTE: &str = "/{wechat}";
+
+/// The start of a base URL's path that names an account.
+const BASE: &str = "/wx/";
+
 /// For clients that call the wrong listener, or call this one for an endpoint that only WeChat has.
 const ADMIN_PATHS: Text = Text::new(
     "The admin listener serves /credentials/{account}/{kind}, WeChat's token and ticket paths, /status, /metrics and more, see /docs. \
-     Pages are signed by the public listener. Send all other calls to WeChat.",
+     It passes WeChat's other calls on, see docs/GATEWAY.md. Pages are signed by the public listener.",
     "管理端口提供 /credentials/{account}/{kind}、微信原有的 token 与 ticket 路径、/status、/metrics 等，完整列表见 /docs。\
-     页面签名请访问公开端口，其他接口请直接调用微信。",
+     微信的其他接口由网关转发，见 docs/zh/GATEWAY.md；页面签名请访问公开端口。",
 );

@@ -38,6 +38,7 @@ pub struct KeyLockout {
     wrong: AtomicU64,
     refused: AtomicU64,
     log: LogThrottle,
+    secret_log: LogThrottle,
 }
 
 impl KeyLockout {
@@ -54,6 +55,7 @@ impl KeyLockout {
         });
         let (locked, seen) = (RateBuckets::new(CELLS), RateBuckets::new(CELLS));
         let log = LogThrottle::new(ONE_MORE_AFTER);
+        let secret_log = LogThrottle::new(ONE_MORE_AFTER);
         Self {
             limiter,
             clock,
@@ -63,6 +65,7 @@ impl KeyLockout {
             wrong: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             log,
+            secret_log,
         }
     }
 
@@ -153,6 +156,22 @@ pub(super) fn find<'k>(
     )
 }
 
+/// Logs that a client sent an account's AppSecret instead of an API key, at most once a minute.
+pub(super) fn log_app_secret(request: &HttpRequest, account: &str) {
+    let Some(guesses) = request.app_data::<web::Data<KeyLockout>>() else {
+        return;
+    };
+    if guesses.secret_log.now_is_the_time(guesses.clock.now()) {
+        let client = request.peer_addr().map(|peer| peer.ip().to_canonical());
+        let client = client.map(tracing::field::display);
+        tracing::warn!(
+            account,
+            client,
+            "client sent the AppSecret: configure its API key instead"
+        );
+    }
+}
+
 /// Returns the configured key that the request carries in its headers, if any.
 pub(super) fn key_of_request<'k>(
     request: &HttpRequest,
@@ -165,7 +184,7 @@ pub(super) fn key_of_request<'k>(
 }
 
 /// Returns the key text in the headers, if any.
-fn presented(headers: &HeaderMap) -> Option<&str> {
+pub(super) fn presented(headers: &HeaderMap) -> Option<&str> {
     let header = |name: &str| headers.get(name)?.to_str().ok();
     let bearer = header("authorization").and_then(|value| {
         let (scheme, key) = value.split_once(' ')?;

@@ -1,9 +1,18 @@
-//! API keys of the admin listener: stored as SHA-256, compared in constant time, each limited to accounts
-//! and kinds.
+//! API keys of the admin listener: stored as SHA-256, compared in constant time, each limited to accounts,
+//! kinds, and calls through the gateway.
 
+mod calls;
+pub(super) mod virtual_token;
+
+use actix_web::http::Method;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
+pub use calls::{BadCall, Call, CallPath};
+pub(super) use calls::{CLEAR_QUOTA_V2, CallRight};
+pub use virtual_token::TokenStyle;
+
+use crate::broker::Accounts;
 use crate::credential::Kind;
 
 /// The SHA-256 of a key, which the configuration holds instead of the key.
@@ -21,6 +30,10 @@ pub struct ApiKey {
     pub accounts: Option<Vec<String>>,
     /// The kinds of credential it opens; `None`: all kinds.
     pub kinds: Option<Vec<Kind>>,
+    /// The calls to WeChat that it may make through the gateway; none by default.
+    pub calls: Vec<Call>,
+    /// Which access token it gets.
+    pub token: TokenStyle,
 }
 
 /// Whether an access token, presented instead of a key, opens a ticket.
@@ -79,6 +92,19 @@ impl std::fmt::Debug for KeyHash {
 }
 
 impl ApiKey {
+    /// Creates a key that opens all accounts and kinds, and makes no calls.
+    #[must_use]
+    pub fn new(name: impl Into<String>, hash: KeyHash) -> Self {
+        Self {
+            name: name.into(),
+            hash,
+            accounts: None,
+            kinds: None,
+            calls: Vec::new(),
+            token: TokenStyle::default(),
+        }
+    }
+
     /// Returns whether the key opens this credential.
     #[must_use]
     pub fn opens(&self, account: &str, kind: Kind) -> bool {
@@ -95,6 +121,26 @@ impl ApiKey {
         self.accounts
             .as_ref()
             .is_none_or(|accounts| accounts.iter().any(|name| name == account))
+    }
+}
+
+impl ApiKey {
+    /// Decides whether the key may make this call through the gateway.
+    pub(super) fn right(&self, method: &Method, path: CallPath<'_>) -> CallRight {
+        Call::right(&self.calls, method, path)
+    }
+
+    /// Returns the account that the key opens, if it opens exactly one.
+    pub(super) fn only_account<'a>(&'a self, accounts: &'a Accounts) -> Option<&'a str> {
+        match self.accounts.as_deref() {
+            Some([name]) => Some(name),
+            Some(_) => None,
+            None => {
+                let mut all = accounts.iter();
+                let (name, _) = all.next()?;
+                all.next().is_none().then_some(name)
+            }
+        }
     }
 }
 
@@ -151,6 +197,10 @@ impl ApiKeys {
         }
     }
 
+    pub(super) fn iter(&self) -> impl Iterator<Item = &ApiKey> {
+        self.0.iter()
+    }
+
     /// Returns whether there are no keys: then the admin listener rejects every call that needs one.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -175,10 +225,9 @@ mod tests {
 
     fn key(name: &str, accounts: Option<&[&str]>, kinds: Option<&[Kind]>) -> ApiKey {
         ApiKey {
-            name: name.into(),
-            hash: KeyHash::of(&format!("key of {name}")),
             accounts: accounts.map(|names| names.iter().map(ToString::to_string).collect()),
             kinds: kinds.map(<[Kind]>::to_vec),
+            ..ApiKey::new(name, KeyHash::of(&format!("key of {name}")))
         }
     }
 

@@ -1,38 +1,78 @@
-//! Finds the account of an access token, and the API keys that were given it: the drop-in's ticket calls
-//! carry nothing else.
+//! Finds the account of an access token, and the API keys that were given it: the drop-in's ticket calls and
+//! the gateway's calls may carry nothing else. Checks a token for which a client asks again too soon.
 //!
 //! Reads the clock once and compares one value per account. Takes locks only if the token is not a current
 //! one.
 
 use std::collections::VecDeque;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher as _;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
+
+use moka::sync::Cache;
+use parking_lot::Mutex;
 
 use super::{AccountEntry, Broker};
 use crate::account::Account;
 use crate::clock::{Moment, UnixTime};
-use crate::credential::{Kind, Secret};
+use crate::credential::{AppKey, Credential, Kind, Secret};
+use crate::error::Error;
 
 /// The API keys that were last given one account's tokens. Local to this process; each node remembers its
 /// own.
 #[derive(Default)]
-pub(super) struct Buyers(Mutex<VecDeque<Buyer>>);
+pub(super) struct Buyers {
+    buyers: Mutex<VecDeque<Buyer>>,
+    /// When, in uptime, the token was last checked because a client asked for it again.
+    checked: tokio::sync::Mutex<Option<Duration>>,
+}
 
 /// A token that was given to an API key, and the IP address that presented the key.
-#[derive(PartialEq, Eq)]
 struct Buyer {
     /// Hash of the token, so that its value is not stored twice.
     token: u64,
     key: String,
     from: Option<IpAddr>,
+    /// When, in uptime, it was given last.
+    at: Duration,
+}
+
+/// The accounts of the tokens that this process has given to API keys, also of those that are no longer
+/// valid: a client that keeps its token too long can still be recognised. Holds hashes only.
+pub(super) struct HandedTokens {
+    accounts: Cache<u64, AppKey>,
+    hasher: RandomState,
+}
+
+impl Default for HandedTokens {
+    fn default() -> Self {
+        Self {
+            accounts: Cache::builder()
+                .max_capacity(MOST_HANDED)
+                .time_to_live(HANDED_LIFE)
+                .build(),
+            hasher: RandomState::new(),
+        }
+    }
+}
+
+impl HandedTokens {
+    /// Returns a hash that only this process can compute.
+    fn fingerprint(&self, token: &str) -> u64 {
+        self.hasher.hash_one(token)
+    }
 }
 
 impl Buyers {
     fn note(&self, buyer: Buyer) {
-        let mut buyers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if buyers.contains(&buyer) {
+        let mut buyers = self.buyers.lock();
+        let known = buyers.iter_mut().find(|known| {
+            (known.token, &known.key, known.from) == (buyer.token, &buyer.key, buyer.from)
+        });
+        if let Some(known) = known {
+            known.at = buyer.at;
             return;
         }
         if buyers.len() == MOST_BUYERS {
@@ -44,7 +84,7 @@ impl Buyers {
     /// Returns the names of the keys that were given the token at this IP address; if there are none, of
     /// all that were given it.
     fn of(&self, token: u64, from: Option<IpAddr>) -> Vec<String> {
-        let buyers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let buyers = self.buyers.lock();
         let names = |from_there: bool| {
             let found = buyers
                 .iter()
@@ -58,16 +98,71 @@ impl Buyers {
             from_there
         }
     }
-}
 
-fn fingerprint(token: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    token.hash(&mut hasher);
-    hasher.finish()
+    /// Returns whether the key was given this token within the last minute.
+    fn has_just_been_given(&self, token: u64, key: &str, now: Duration) -> bool {
+        let buyers = self.buyers.lock();
+        buyers.iter().any(|buyer| {
+            buyer.token == token && buyer.key == key && now.saturating_sub(buyer.at) < ASKED_AGAIN
+        })
+    }
 }
 
 #[cfg_attr(not(feature = "actix"), allow(dead_code))] // only the web layer hands out tokens
 impl Broker {
+    /// Returns the access token for a client that presents this API key, and records that it was given.
+    ///
+    /// A client that asks again within a minute, although its token is valid for five minutes more, was
+    /// probably refused by WeChat: SDKs then drop their token and ask for another. So the token is checked
+    /// once, at most once a minute, and refreshed if WeChat refuses it.
+    ///
+    /// # Errors
+    /// As [`Broker::credential`].
+    pub(crate) async fn token_for_key(
+        &self,
+        account: &str,
+        key: &str,
+        from: Option<IpAddr>,
+    ) -> Result<Arc<Credential>, Error> {
+        let entry = self.entry(account)?;
+        let slot = entry.slot(Kind::AccessToken)?;
+        let mut token = self.credential(account, Kind::AccessToken).await?;
+        let clock = &self.inner.clock;
+        let fingerprint = self.inner.handed.fingerprint(token.value.expose());
+        if token.remaining(clock.now()) > STILL_LONG
+            && slot
+                .buyers
+                .has_just_been_given(fingerprint, key, clock.uptime())
+        {
+            let mut checked = slot.buyers.checked.lock().await;
+            // Another caller may have checked and refreshed it while this one waited.
+            token = self.credential(account, Kind::AccessToken).await?;
+            let is_due = checked.is_none_or(|at| clock.uptime().saturating_sub(at) >= ASKED_AGAIN);
+            if is_due {
+                *checked = Some(clock.uptime());
+                if self
+                    .inner
+                    .upstream
+                    .refuses_token(&entry.account, &token.value)
+                    .await
+                {
+                    tracing::info!(
+                        account = entry.name,
+                        key,
+                        "client asked again for a token that WeChat refuses"
+                    );
+                    // A limited or failed refresh leaves the client with what there is.
+                    token = self
+                        .refresh_if_current(&entry, slot, &token.value)
+                        .await
+                        .unwrap_or(token);
+                }
+            }
+        }
+        self.note_buyer(account, &token.value, key, from);
+        Ok(token)
+    }
+
     /// Records that this API key was given an access token of the account.
     pub(crate) fn note_buyer(
         &self,
@@ -82,12 +177,27 @@ impl Broker {
             .ok()
             .and_then(|entry| entry.slot_of(Kind::AccessToken));
         if let Some(slot) = slot {
+            let handed = &self.inner.handed;
+            let fingerprint = handed.fingerprint(token.expose());
+            if !handed.accounts.contains_key(&fingerprint) {
+                handed.accounts.insert(fingerprint, slot.key.app.clone());
+            }
             slot.buyers.note(Buyer {
-                token: fingerprint(token.expose()),
+                token: fingerprint,
                 key: key.to_owned(),
                 from,
+                at: self.inner.clock.uptime(),
             });
         }
+    }
+
+    /// Returns the name of the account of a token that this process has given to a client, though it may no
+    /// longer be valid.
+    pub(crate) fn account_of_handed_token(&self, token: &str) -> Option<String> {
+        let handed = &self.inner.handed;
+        let app = handed.accounts.get(&handed.fingerprint(token))?;
+        let accounts = self.inner.accounts.load();
+        accounts.of_key(&app).map(|entry| entry.name.clone())
     }
 
     /// Returns the names of the API keys that were given this token of the account, at this IP address or
@@ -103,7 +213,10 @@ impl Broker {
             .find(account)
             .ok()
             .and_then(|entry| entry.slot_of(Kind::AccessToken))
-            .map(|slot| slot.buyers.of(fingerprint(token), from))
+            .map(|slot| {
+                let fingerprint = self.inner.handed.fingerprint(token);
+                slot.buyers.of(fingerprint, from)
+            })
             .unwrap_or_default()
     }
 
@@ -167,6 +280,19 @@ const OVERLAP: Duration = Duration::from_secs(240);
 
 /// Per account: API keys times the IP addresses of their clients.
 const MOST_BUYERS: usize = 256;
+
+/// Tokens whose account is remembered: some 2 MiB.
+const MOST_HANDED: u64 = 20_000;
+
+/// Longer than any client keeps a token that lives for two hours.
+const HANDED_LIFE: Duration = Duration::from_secs(86_400);
+
+/// A client that asks for a token twice in this time is probably refused with it. Also the time between two
+/// checks.
+const ASKED_AGAIN: Duration = Duration::from_secs(60);
+
+/// Clients ask again without being refused when their token nears its end.
+const STILL_LONG: Duration = Duration::from_secs(300);
 
 #[cfg(test)]
 mod tests {
@@ -255,6 +381,7 @@ mod tests {
         let buyer = |token, key: &str, n| Buyer {
             token,
             key: key.to_owned(),
+            at: Duration::ZERO,
             from: from(n),
         };
         (0..3).for_each(|_| buyers.note(buyer(1, "crm", 1)));

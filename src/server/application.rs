@@ -11,7 +11,9 @@ use arc_swap::ArcSwap;
 use super::config::{Settings, StoreSettings};
 use super::connection_stats::Counter;
 use super::listener::{Exit, Listener, drain_connections};
-use super::metrics::{BrokerMetrics, GuardMetrics, Metrics, ProcessMetrics, RequestMetrics};
+use super::metrics::{
+    BrokerMetrics, GatewayMetrics, GuardMetrics, Metrics, ProcessMetrics, RequestMetrics,
+};
 use super::ready::Readiness;
 use super::reload::Reloader;
 use super::reload_record::Configuration;
@@ -22,7 +24,7 @@ use super::systemd;
 use super::telemetry;
 use super::tls::{Certificate, watch_certificates};
 use crate::account::Account;
-use crate::actix::{ApiKey, ApiKeys, KeyHash, RequestStats, new_key};
+use crate::actix::{ApiKey, ApiKeys, Gateway, KeyHash, RequestStats, new_key};
 use crate::broker::Broker;
 use crate::clock::Clock;
 use crate::credential::Secret;
@@ -182,9 +184,11 @@ impl Application {
             configuration.clone(),
             guards.certificates.clone(),
         );
+        let gateway = Gateway::new(broker.clone(), keys.clone(), settings.gateway.clone());
         let metrics = Metrics::of(vec![
             Box::new(BrokerMetrics::new(broker.clone(), readiness.clone())),
             Box::new(RequestMetrics::new(broker.clone(), requests.clone())),
+            Box::new(GatewayMetrics::new(gateway.clone())),
             Box::new(GuardMetrics::new(
                 guards.counter(),
                 guards.certificates.clone(),
@@ -195,6 +199,7 @@ impl Application {
             readiness,
             metrics,
             configuration,
+            gateway,
         };
         let url = public.url();
         let admin = admin(settings, &broker, &keys, watchers, &guards, &url, &requests)?;
@@ -380,10 +385,8 @@ fn demo_account(app: &App, apis: &[String]) -> Result<Account, StartupError> {
 fn demo_key() -> (ApiKeys, Secret) {
     let key = new_key();
     let kept = ApiKey {
-        name: "sandbox".to_owned(),
-        hash: KeyHash::of(&key),
-        accounts: None,
-        kinds: None,
+        calls: vec!["/".parse().expect("every path")],
+        ..ApiKey::new("sandbox", KeyHash::of(&key))
     };
     (ApiKeys::new(vec![kept]), Secret::new(key))
 }

@@ -24,7 +24,7 @@ use config::Value;
 
 use super::startup_error::collide;
 use crate::account::Account;
-use crate::actix::{ApiKeys, RequestLog};
+use crate::actix::{ApiKeys, GatewayOptions, RequestLog};
 use crate::credential::{Kind, Secret};
 use crate::error::Text;
 use crate::upstream::UpstreamOptions;
@@ -52,6 +52,8 @@ pub struct Settings {
     pub store: StoreSettings,
     /// `[upstream]`.
     pub upstream: UpstreamOptions,
+    /// `[gateway]`.
+    pub gateway: GatewayOptions,
     /// `[limits]`.
     pub limits: LimitSettings,
     /// `[account_defaults] js_api_list`, for accounts that are not in the configuration: the sandbox's.
@@ -238,6 +240,7 @@ impl Settings {
         let log = LogSettings::read(&mut root.section("log", problems), problems);
         let store = StoreSettings::read(&mut root.section("store", problems), problems);
         let upstream = read_upstream(&mut root.section("upstream", problems), base, problems);
+        let gateway = read_gateway(&mut root.section("gateway", problems), problems);
         let limits = LimitSettings::read(&mut root.section("limits", problems), problems);
         let defaults = accounts::defaults(root.section("account_defaults", problems), problems);
         let [default_apis, default_tags] = ["js_api_list", "open_tag_list"]
@@ -276,6 +279,7 @@ impl Settings {
             log: log?,
             store: store?,
             upstream: upstream?,
+            gateway: gateway?,
             limits: limits?,
             default_apis,
             default_tags,
@@ -433,6 +437,24 @@ fn read_upstream(
         egress: egress?.unwrap_or_default(),
         connect_timeout: Duration::from_millis(connect_timeout?),
         timeout: Duration::from_millis(timeout?),
+    })
+}
+
+fn read_gateway(section: &mut Section, problems: &mut Problems) -> Option<GatewayOptions> {
+    let replay_limit = section.number("replay_limit", 0..=16 * 1_048_576, problems);
+    let body_limit = section.number("body_limit", 1..=1_073_741_824, problems);
+    let connect_timeout = section.number("connect_timeout_ms", 1..=60_000, problems);
+    let timeout = section.number("timeout_ms", 1..=600_000, problems);
+    let calls_at_once = section.number("calls_at_once", 1..=100_000, problems);
+    let calls_per_second = section.number("calls_per_second", 0..=1_000_000, problems);
+    section.finish(problems);
+    Some(GatewayOptions {
+        replay_limit: usize::try_from(replay_limit?).ok()?,
+        body_limit: body_limit?,
+        connect_timeout: Duration::from_millis(connect_timeout?),
+        timeout: Duration::from_millis(timeout?),
+        calls_at_once: u32::try_from(calls_at_once?).ok()?,
+        calls_per_second: u32::try_from(calls_per_second?).ok()?,
     })
 }
 

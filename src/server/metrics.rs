@@ -4,6 +4,7 @@
 //! API key: labels are configured account names, kinds, classes and codes, never a secret.
 
 mod broker;
+mod gateway;
 mod guards;
 mod process;
 mod requests;
@@ -23,6 +24,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
 pub(super) use broker::BrokerMetrics;
+pub(super) use gateway::GatewayMetrics;
 pub(super) use guards::GuardMetrics;
 pub(super) use process::ProcessMetrics;
 pub(super) use requests::RequestMetrics;

@@ -26,8 +26,8 @@ use super::status::StatusState;
 use super::timeouts::Load;
 use super::tls::Certificate;
 use crate::actix::{
-    ApiKeys, ClientIps, FastPath, KeyLockout, RateLimit, RequestStats, credentials_scope,
-    diagnose_resource, dropin_scope, public_scope, unknown_path, verify_resource,
+    ApiKeys, ClientIps, FastPath, Gateway, KeyLockout, RateLimit, RequestStats, credentials_scope,
+    diagnose_resource, dropin_scope, pass, public_scope, unknown_path, verify_resource,
 };
 use crate::broker::Broker;
 use crate::clock::Clock;
@@ -134,6 +134,8 @@ pub(super) fn public(
     let limits = ListenerLimits {
         workers: workers(settings),
         connections: guards.places.public,
+        request: settings.limits.request,
+        answer: settings.upstream.timeout * 5 + settings.limits.request + SLACK,
         ..admin_limits(settings, guards.places)
     };
     let (broker, stats) = (broker.clone(), stats.clone());
@@ -194,6 +196,7 @@ pub(super) struct Watchers {
     pub(super) readiness: Readiness,
     pub(super) metrics: Metrics,
     pub(super) configuration: Configuration,
+    pub(super) gateway: Gateway,
 }
 
 /// Opens the admin listener, for clients and the operator; `None` if it is not configured.
@@ -246,6 +249,7 @@ pub(super) fn admin_services(
         readiness,
         metrics,
         configuration,
+        gateway,
     } = watchers;
     let status = StatusState::new(broker, keys, &configuration);
     let description = openapi::configure(public);
@@ -286,8 +290,10 @@ pub(super) fn admin_services(
             keys.clone(),
         ));
         services
+            .configure(|services| gateway.configure(services))
             .service(credentials_scope(broker.clone(), keys.clone()))
-            .service(dropin_scope(broker.clone(), keys.clone()));
+            .service(dropin_scope(broker.clone(), keys.clone()).default_service(web::to(pass)))
+            .default_service(web::to(pass));
     }
 }
 
@@ -317,10 +323,13 @@ fn admin_limits(settings: &Settings, places: Places) -> ListenerLimits {
     ListenerLimits {
         workers: ADMIN_WORKERS,
         connections: places.admin,
-        request: limits.request,
+        // An upload takes longer than a token call.
+        request: limits.request.max(settings.gateway.timeout),
         // A cold ticket takes a token call and a ticket call, each perhaps twice, after a wait for
         // another node.
-        answer: settings.upstream.timeout * 5 + limits.request + Duration::from_secs(10),
+        answer: (settings.upstream.timeout * 5).max(settings.gateway.timeout * 2)
+            + limits.request.max(settings.gateway.timeout)
+            + SLACK,
         keep_alive: limits.keep_alive,
         shutdown: settings.server.shutdown,
     }
@@ -362,6 +371,9 @@ async fn healthz() -> HttpResponse {
 
 /// The path of the public scope.
 const SCOPE: &str = "/jssdk";
+
+/// For waits that are not calls, such as for another node.
+const SLACK: Duration = Duration::from_secs(10);
 
 /// Clients call rarely and cache the answer; two threads answer tens of thousands of requests per second.
 const ADMIN_WORKERS: usize = 2;

@@ -1,6 +1,7 @@
 //! Answers in WeChat's shapes: field names, their order, and the suffixes of an errmsg.
 
-use std::net::IpAddr;
+use std::borrow::Cow;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use actix_web::HttpResponse;
@@ -15,14 +16,35 @@ use crate::error::codes::wire_errors::{self, WireError};
 use crate::error::{Class, Error, Failure};
 
 /// An answer with an errcode.
-pub(super) enum Refusal {
+#[derive(Debug)]
+pub(in crate::actix) enum Refusal {
     /// An error of this program.
-    Ours(WireError),
+    Ours {
+        errcode: i64,
+        errmsg: Cow<'static, str>,
+    },
     /// WeChat's error to this program, passed on.
     WeChats { errcode: i64, errmsg: String },
-    /// The API key is invalid and the client's address is locked out for that long. The only answer here
-    /// whose status is not 200, for proxies and clients that check only the status.
+    /// The API key is invalid and the client's address is locked out for that long. Its status is not 200,
+    /// for proxies and clients that check only the status.
     LockedOut(Duration),
+    /// The call could not be passed on, or its outcome is unknown. The status is not 200 for the same
+    /// reason; the errcode is -1.
+    Unavailable {
+        status: StatusCode,
+        retry_after: Option<Duration>,
+        errmsg: String,
+    },
+}
+
+impl Refusal {
+    /// Creates an error of this program with a text that says what to do.
+    pub(in crate::actix) fn explained(errcode: i64, errmsg: impl Into<Cow<'static, str>>) -> Self {
+        Self::Ours {
+            errcode,
+            errmsg: errmsg.into(),
+        }
+    }
 }
 
 impl From<Duration> for Refusal {
@@ -33,7 +55,7 @@ impl From<Duration> for Refusal {
 
 impl From<WireError> for Refusal {
     fn from(error: WireError) -> Self {
-        Self::Ours(error)
+        Self::explained(error.errcode, error.errmsg)
     }
 }
 
@@ -111,61 +133,84 @@ fn ticket_as(content_type: &'static str, credential: &Credential, now: UnixTime)
 impl Refusal {
     /// Returns `{"errcode","errmsg"}` as `api.weixin.qq.com` does: with a rid, whose first group is the
     /// time.
-    pub(super) fn weixin(self, wall: UnixTime) -> HttpResponse {
-        let (errcode, errmsg) = match self {
-            Self::WeChats { errcode, errmsg } => (errcode, errmsg),
-            Self::LockedOut(wait) => {
-                return locked_out(Self::from(wire_errors::LOCKED_OUT).weixin(wall), wait);
-            }
-            Self::Ours(WireError { errcode, errmsg }) => {
-                let random: [u32; 2] = rand::random();
-                (
-                    errcode,
-                    format!(
-                        "{errmsg} rid: {:08x}-{:08x}-{:08x}",
-                        wall.0, random[0], random[1]
-                    ),
-                )
-            }
+    pub(in crate::actix) fn weixin(self, wall: UnixTime) -> HttpResponse {
+        let rid = |errmsg: &str| {
+            let random: [u32; 2] = rand::random();
+            format!(
+                "{errmsg} rid: {:08x}-{:08x}-{:08x}",
+                wall.0, random[0], random[1]
+            )
         };
-        refused(WEIXIN_JSON, errcode, &errmsg)
+        match self {
+            Self::WeChats { errcode, errmsg } => refused(WEIXIN_JSON, errcode, &errmsg),
+            Self::Ours { errcode, errmsg } => refused(WEIXIN_JSON, errcode, &rid(&errmsg)),
+            Self::LockedOut(wait) => {
+                let answer = Self::from(wire_errors::LOCKED_OUT).weixin(wall);
+                unavailable(answer, StatusCode::TOO_MANY_REQUESTS, Some(wait))
+            }
+            Self::Unavailable {
+                status,
+                retry_after,
+                errmsg,
+            } => {
+                let answer = refused(WEIXIN_JSON, wire_errors::BUSY.errcode, &rid(&errmsg));
+                unavailable(answer, status, retry_after)
+            }
+        }
     }
 
     /// Returns it as WeCom does: with a hint, the client's address and a link, and with the errcode and
     /// errmsg in headers too.
-    pub(super) fn work(self, wall: UnixTime, caller: IpAddr) -> HttpResponse {
-        let (errcode, errmsg) = match self {
-            Self::LockedOut(wait) => {
-                return locked_out(
-                    Self::from(wire_errors::WORK_LOCKED_OUT).work(wall, caller),
-                    wait,
-                );
-            }
-            Self::WeChats { errcode, errmsg } => (errcode, errmsg),
-            Self::Ours(WireError { errcode, errmsg }) => {
-                let digits = rand::random_range(0..1_000_000_000_000_000_u64);
-                let tail = format!(
-                    "hint: [{}{digits:015}], from ip: {caller}, more info at {MORE_INFO}{errcode}",
-                    wall.0
-                );
-                (errcode, format!("{errmsg}, {tail}"))
-            }
+    pub(in crate::actix) fn work(self, wall: UnixTime, caller: Option<IpAddr>) -> HttpResponse {
+        let hint = |errcode: i64, errmsg: &str| {
+            let digits = rand::random_range(0..1_000_000_000_000_000_u64);
+            let caller = caller.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+            let tail = format!(
+                "hint: [{}{digits:015}], from ip: {caller}, more info at {MORE_INFO}{errcode}",
+                wall.0
+            );
+            format!("{errmsg}, {tail}")
         };
-        let mut response = refused(WORK_JSON, errcode, &errmsg);
-        let headers = response.headers_mut();
-        headers.insert(HeaderName::from_static("error-code"), errcode.into());
-        if let Ok(errmsg) = errmsg.parse() {
-            headers.insert(HeaderName::from_static("error-msg"), errmsg);
+        match self {
+            Self::WeChats { errcode, errmsg } => refused_by_work(errcode, &errmsg),
+            Self::Ours { errcode, errmsg } => refused_by_work(errcode, &hint(errcode, &errmsg)),
+            Self::LockedOut(wait) => {
+                let answer = Self::from(wire_errors::WORK_LOCKED_OUT).work(wall, caller);
+                unavailable(answer, StatusCode::TOO_MANY_REQUESTS, Some(wait))
+            }
+            Self::Unavailable {
+                status,
+                retry_after,
+                errmsg,
+            } => {
+                let errcode = wire_errors::BUSY.errcode;
+                let answer = refused_by_work(errcode, &hint(errcode, &errmsg));
+                unavailable(answer, status, retry_after)
+            }
         }
-        response
     }
 }
 
-fn locked_out(mut response: HttpResponse, wait: Duration) -> HttpResponse {
-    *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
+fn refused_by_work(errcode: i64, errmsg: &str) -> HttpResponse {
+    let mut response = refused(WORK_JSON, errcode, errmsg);
+    let headers = response.headers_mut();
+    headers.insert(HeaderName::from_static("error-code"), errcode.into());
+    if let Ok(errmsg) = errmsg.parse() {
+        headers.insert(HeaderName::from_static("error-msg"), errmsg);
+    }
     response
-        .headers_mut()
-        .insert(RETRY_AFTER, wait.as_secs().into());
+}
+
+fn unavailable(
+    mut response: HttpResponse,
+    status: StatusCode,
+    retry_after: Option<Duration>,
+) -> HttpResponse {
+    *response.status_mut() = status;
+    if let Some(wait) = retry_after {
+        let seconds = wait.as_secs().max(1);
+        response.headers_mut().insert(RETRY_AFTER, seconds.into());
+    }
     response
 }
 

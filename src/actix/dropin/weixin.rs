@@ -9,11 +9,11 @@ use serde_json::Value;
 use tracing::debug;
 
 use super::reply::{self, Refusal};
-use super::{Keys, Query, given, ticket_right};
+use super::{Keys, Query, TokenOwner, given, is_base, not_a_key, token_for_key};
 use crate::account::Platform;
 use crate::actix::credentials::peer_ip;
 use crate::actix::key_lockout;
-use crate::actix::keys::TicketRight;
+use crate::actix::keys::{ApiKey, TicketRight, TokenStyle};
 use crate::broker::Broker;
 use crate::clock::UnixTime;
 use crate::credential::{Credential, Kind};
@@ -34,9 +34,7 @@ pub(super) async fn token(
     };
     let answer = async {
         let (account, key) = asked.account(&request, &broker, &keys)?;
-        let token = broker.credential(&account, Kind::AccessToken).await?;
-        broker.note_buyer(&account, &token.value, &key, peer_ip(&request));
-        Ok(token)
+        Ok(token_for_key(&request, &broker, &account, &key).await?)
     };
     respond(&broker, answer.await, reply::token)
 }
@@ -56,7 +54,7 @@ pub(super) async fn stable_token(
         let text = |name: &str| body.get(name).and_then(Value::as_str).and_then(given);
         let force = match body.get("force_refresh") {
             None | Some(Value::Null) => false,
-            Some(value) => value.as_bool().ok_or(wire_errors::BAD_BODY)?,
+            Some(value) => truth(value).ok_or(wire_errors::BAD_BODY)?,
         };
         let asked = Asked {
             app_id: text("appid"),
@@ -64,11 +62,12 @@ pub(super) async fn stable_token(
             key: text("secret"),
         };
         let (account, key) = asked.account(&request, &broker, &keys)?;
-        let mut token = broker.credential(&account, Kind::AccessToken).await?;
-        if force {
-            token = forced(&broker, &account, token).await?;
+        if !force || key.token == TokenStyle::Virtual {
+            return Ok(token_for_key(&request, &broker, &account, &key).await?);
         }
-        broker.note_buyer(&account, &token.value, &key, peer_ip(&request));
+        let token = broker.credential(&account, Kind::AccessToken).await?;
+        let token = forced(&broker, &account, token).await?;
+        broker.note_buyer(&account, &token.value, &key.name, peer_ip(&request));
         Ok(token)
     };
     respond(&broker, answer.await, reply::token)
@@ -83,20 +82,20 @@ pub(super) async fn ticket(
     let query = Query::of(&request);
     let answer = async {
         let token = query.get("access_token").ok_or(wire_errors::NO_TOKEN)?;
-        let owner = broker.find_account_of_token(token).await;
-        let owner =
-            owner.filter(|(_, account)| !matches!(account.platform(), Platform::Work { .. }));
-        let (account, _) = owner.ok_or(wire_errors::DEAD_TOKEN)?;
+        let owner = TokenOwner::find(&request, &broker, &keys, token).await;
+        let owner = owner.filter(|owner| !owner.is_work);
+        let owner = owner.ok_or(wire_errors::DEAD_TOKEN)?;
         let kind = match query.get("type") {
             Some("jsapi") => Kind::JsapiTicket,
             Some("wx_card") => Kind::CardTicket,
             _ => return Err(wire_errors::BAD_ARGS.into()),
         };
-        match ticket_right(&request, &broker, &keys, &account, token, kind) {
+        match owner.ticket_right(&request, &broker, &keys, token, kind) {
             TicketRight::Granted => {}
             TicketRight::Limited => return Err(wire_errors::NOT_FOR_THIS_ACCOUNT.into()),
             TicketRight::Unknown => return Err(wire_errors::DEAD_TOKEN.into()),
         }
+        let account = owner.account;
         debug!(account, %kind, "drop-in ticket call");
         Ok(broker.credential(&account, kind).await?)
     };
@@ -111,28 +110,32 @@ struct Asked<'a> {
 }
 
 impl Asked<'_> {
-    /// Returns the names of the account and of the key, if the key opens the account's token.
+    /// Returns the name of the account and the key, if the key opens the account's token.
     fn account(
         &self,
         request: &HttpRequest,
         broker: &Broker,
         keys: &Keys,
-    ) -> Result<(String, String), Refusal> {
+    ) -> Result<(String, ApiKey), Refusal> {
         let app_id = self.app_id.ok_or(wire_errors::NO_APPID)?;
         let accounts = broker.accounts();
         let found = accounts.of_app(app_id, None);
-        let weixins =
-            found.filter(|(_, account)| !matches!(account.platform(), Platform::Work { .. }));
+        let weixins = found.filter(|(name, account)| {
+            !matches!(account.platform(), Platform::Work { .. }) && is_base(request, name)
+        });
         let (account, _) = weixins.ok_or(wire_errors::BAD_APPID)?;
         if self.grant_type != Some("client_credential") {
             return Err(wire_errors::BAD_GRANT_TYPE.into());
         }
         let (key, keys) = (self.key.ok_or(wire_errors::NO_SECRET)?, keys.load());
-        let opens = key_lockout::find(request, &keys, key)?
+        let Some(found) = key_lockout::find(request, &keys, key)? else {
+            return Err(not_a_key(request, broker, key, wire_errors::BAD_SECRET));
+        };
+        let opens = Some(found)
             .filter(|key| key.opens(account, Kind::AccessToken))
             .ok_or(wire_errors::BAD_SECRET)?;
         debug!(key = opens.name, account, "drop-in token call");
-        Ok((account.to_owned(), opens.name.clone()))
+        Ok((account.to_owned(), opens.clone()))
     }
 }
 
@@ -149,6 +152,24 @@ async fn forced(
     {
         Err(Error::RateLimited { .. }) => Ok(current),
         renewed => Ok(renewed?),
+    }
+}
+
+/// Reads a boolean as clients write it: `true`, `"true"`, 1 or `"1"`, and their opposites.
+fn truth(value: &Value) -> Option<bool> {
+    match value {
+        Value::Bool(value) => Some(*value),
+        Value::Number(number) => match number.as_u64() {
+            Some(0) => Some(false),
+            Some(1) => Some(true),
+            _ => None,
+        },
+        Value::String(text) => match text.trim().to_ascii_lowercase().as_str() {
+            "true" | "1" => Some(true),
+            "false" | "0" | "" => Some(false),
+            _ => None,
+        },
+        _ => None,
     }
 }
 

@@ -3,18 +3,16 @@
 //! In WeCom a secret belongs to one app of the corp. An API key may open several apps; then `agentid=`, a
 //! parameter that WeCom does not have, selects one.
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use tracing::debug;
 
 use super::reply::{self, Refusal};
-use super::{Keys, Query, ticket_right};
-use crate::account::Platform;
+use super::{Keys, Query, TokenOwner, is_base, not_a_key, token_for_key};
 use crate::actix::credentials::peer_ip;
 use crate::actix::key_lockout;
-use crate::actix::keys::TicketRight;
+use crate::actix::keys::{ApiKey, TicketRight};
 use crate::broker::Broker;
 use crate::clock::UnixTime;
 use crate::credential::{Credential, Kind};
@@ -29,9 +27,7 @@ pub(super) async fn token(
     let query = Query::of(&request);
     let answer = async {
         let (account, key) = account(&request, &query, &broker, &keys)?;
-        let token = broker.credential(&account, Kind::AccessToken).await?;
-        broker.note_buyer(&account, &token.value, &key, peer_ip(&request));
-        Ok(token)
+        Ok(token_for_key(&request, &broker, &account, &key).await?)
     };
     respond(&request, &broker, answer.await, reply::work_token)
 }
@@ -71,14 +67,14 @@ pub(super) async fn agent_ticket(
     )
 }
 
-/// Returns the names of the account that corp, key and agent select together, and of the key.
+/// Returns the name of the account that corp, key and agent select together, and the key.
 fn account(
     request: &HttpRequest,
     query: &Query,
     broker: &Broker,
     keys: &Keys,
-) -> Result<(String, String), Refusal> {
-    let key = query.get("corpsecret").ok_or(wire_errors::WORK_NO_SECRET)?;
+) -> Result<(String, ApiKey), Refusal> {
+    let presented = query.get("corpsecret").ok_or(wire_errors::WORK_NO_SECRET)?;
     let accounts = broker.accounts();
     let corp_id = query.get("corpid").unwrap_or_default();
     let apps: Vec<_> = accounts.of_corp(corp_id).collect();
@@ -86,12 +82,18 @@ fn account(
         return Err(wire_errors::WORK_BAD_CORPID.into());
     }
     let keys = keys.load();
-    let key = key_lockout::find(request, &keys, key)?.ok_or(wire_errors::WORK_BAD_SECRET)?;
+    let Some(key) = key_lockout::find(request, &keys, presented)? else {
+        let error = wire_errors::WORK_BAD_SECRET;
+        return Err(not_a_key(request, broker, presented, error));
+    };
     let asked = query.get("agentid");
     let meant = apps
         .into_iter()
         .filter(|(_, agent_id)| asked.is_none_or(|asked| asked.parse() == Ok(*agent_id)));
-    let meant: Vec<_> = meant.map(|(name, _)| name).collect();
+    let meant: Vec<_> = meant
+        .map(|(name, _)| name)
+        .filter(|name| is_base(request, name))
+        .collect();
     if meant.is_empty() {
         return Err(wire_errors::WORK_BAD_AGENTID.into());
     }
@@ -103,7 +105,7 @@ fn account(
         return Err(wire_errors::WORK_WHICH_AGENT.into());
     }
     debug!(key = key.name, account, "drop-in token call");
-    Ok((account.to_owned(), key.name.clone()))
+    Ok((account.to_owned(), key.clone()))
 }
 
 /// Answers a ticket call. `kind` is `None` for an unknown type; the token is checked first.
@@ -115,15 +117,16 @@ async fn ticket(
     kind: Option<Kind>,
 ) -> Result<Arc<Credential>, Refusal> {
     let token = query.get("access_token").ok_or(wire_errors::NO_TOKEN)?;
-    let owner = broker.find_account_of_token(token).await;
-    let owner = owner.filter(|(_, account)| matches!(account.platform(), Platform::Work { .. }));
-    let (account, _) = owner.ok_or(wire_errors::WORK_DEAD_TOKEN)?;
+    let owner = TokenOwner::find(request, broker, keys, token).await;
+    let owner = owner.filter(|owner| owner.is_work);
+    let owner = owner.ok_or(wire_errors::WORK_DEAD_TOKEN)?;
     let kind = kind.ok_or(wire_errors::WORK_BAD_ARGS)?;
-    match ticket_right(request, broker, keys, &account, token, kind) {
+    match owner.ticket_right(request, broker, keys, token, kind) {
         TicketRight::Granted => {}
         TicketRight::Limited => return Err(wire_errors::WORK_FORBIDDEN.into()),
         TicketRight::Unknown => return Err(wire_errors::WORK_DEAD_TOKEN.into()),
     }
+    let account = owner.account;
     debug!(account, %kind, "drop-in ticket call");
     Ok(broker.credential(&account, kind).await?)
 }
@@ -134,15 +137,8 @@ fn respond(
     answer: Result<Arc<Credential>, Refusal>,
     reply: fn(&Credential, UnixTime) -> HttpResponse,
 ) -> HttpResponse {
-    let caller = || {
-        request
-            .peer_addr()
-            .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| {
-                peer.ip().to_canonical()
-            })
-    };
     match answer {
         Ok(credential) => reply(&credential, broker.clock().now()),
-        Err(refusal) => refusal.work(broker.clock().wall(), caller()),
+        Err(refusal) => refusal.work(broker.clock().wall(), peer_ip(request)),
     }
 }

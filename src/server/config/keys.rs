@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::Problems;
 use super::section::Section;
-use crate::actix::{ApiKey, ApiKeys, KeyHash};
+use crate::actix::{ApiKey, ApiKeys, Call, KeyHash, TokenStyle};
 use crate::credential::Kind;
 
 /// Reads all keys. Leaves out those with a problem. `accounts`: the configured names.
@@ -68,12 +68,51 @@ fn key(
             )
         })
     });
+    let calls = calls(section, problems);
+    let token = match section.has("token") {
+        true => section.choice("token", &["real", "virtual"], problems),
+        false => {
+            section.text_if_any("token", problems); // registers the key for "did you mean"
+            Some("real".to_owned())
+        }
+    };
     Some(ApiKey {
         name: name?,
         hash: hash?,
         accounts: accounts?,
         kinds: kinds?,
+        calls: calls?,
+        token: match token?.as_str() {
+            "virtual" => TokenStyle::Virtual,
+            _ => TokenStyle::Real,
+        },
     })
+}
+
+/// Reads `calls`; an empty list allows none, as without it.
+fn calls(section: &mut Section, problems: &mut Problems) -> Option<Vec<Call>> {
+    if !section.has("calls") {
+        section.text_if_any("calls", problems); // registers the key for "did you mean"
+        return Some(Vec::new());
+    }
+    let texts = section.list("calls", problems)?;
+    let path = section.path_of("calls");
+    let mut is_good = true;
+    let read = |text: &String| {
+        let call = text.parse::<Call>().ok();
+        if call.is_none() {
+            is_good = false;
+            let text = shown(text);
+            problems.add(
+                &path,
+                format!("must be a path of WeChat's API such as \"/cgi-bin/message/\", or \"POST /wxa/\" (got \"{text}\")"),
+                format!("应为微信接口的路径，如 \"/cgi-bin/message/\" 或 \"POST /wxa/\"（当前为“{text}”）"),
+            );
+        }
+        call
+    };
+    let calls = texts.iter().filter_map(read).collect();
+    is_good.then_some(calls)
 }
 
 /// Returns whether a key may have this name. Names are printed, so the rules exclude a key that was pasted as

@@ -1,0 +1,251 @@
+//! Answers of WeChat: an error is recognised by its errcode, whatever the status and Content-Type; everything
+//! else streams.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use actix_web::HttpResponse;
+use actix_web::body::{BodySize, BoxBody, MessageBody};
+use actix_web::http::StatusCode;
+use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::web::{Bytes, BytesMut};
+use futures_util::Stream;
+use reqwest::Response;
+use reqwest::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap};
+use serde::Deserialize;
+
+use super::super::problem::FailureCode;
+use super::stats::InProgress;
+
+/// An answer, of which the beginning was read.
+pub(super) struct Answer {
+    status: u16,
+    headers: HeaderMap,
+    /// The declared length; `None`: chunked.
+    length: Option<u64>,
+    pub(super) first: Bytes,
+    /// The unread rest; `None` if `first` is everything.
+    rest: Option<Response>,
+    /// The errcode of a JSON object of up to [`PEEKED`] bytes, unless it is 0.
+    pub(super) errcode: Option<i64>,
+}
+
+/// Other members do not matter.
+#[derive(Deserialize)]
+struct Errcode {
+    errcode: Option<i64>,
+}
+
+impl Answer {
+    /// Reads the beginning of an answer: a JSON object of up to [`PEEKED`] bytes completely, of any other
+    /// answer one chunk.
+    pub(super) async fn peek(mut response: Response, is_head: bool) -> reqwest::Result<Self> {
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let declared = headers
+            .get(CONTENT_LENGTH)
+            .and_then(|length| length.to_str().ok()?.parse().ok());
+        let mut answer = Self {
+            status,
+            headers,
+            length: declared,
+            first: Bytes::new(),
+            rest: None,
+            errcode: None,
+        };
+        if is_head {
+            return Ok(answer);
+        }
+        let Some(first) = response.chunk().await? else {
+            return Ok(answer);
+        };
+        answer.first = first;
+        let encoded = answer.headers.get(CONTENT_ENCODING);
+        let is_encoded = encoded.is_some_and(|encoding| encoding != "identity");
+        let is_small = answer.length.is_none_or(|length| length <= PEEKED as u64);
+        if is_encoded || !is_small || !answer.first.trim_ascii_start().starts_with(b"{") {
+            answer.rest = Some(response);
+            return Ok(answer);
+        }
+        let mut joined: Option<BytesMut> = None;
+        while let Some(chunk) = response.chunk().await? {
+            let joined = joined.get_or_insert_with(|| BytesMut::from(&answer.first[..]));
+            joined.extend_from_slice(&chunk);
+            if joined.len() > PEEKED {
+                answer.rest = Some(response);
+                break;
+            }
+        }
+        if let Some(joined) = joined {
+            answer.first = joined.freeze();
+        }
+        if answer.rest.is_none() {
+            answer.errcode = errcode(&answer.first);
+        }
+        Ok(answer)
+    }
+
+    /// Returns whether this is a complete answer.
+    pub(super) fn is_whole(&self) -> bool {
+        self.rest.is_none()
+    }
+
+    /// Hides the tokens in quoted requests: `access_token=…`.
+    pub(super) fn redact(&mut self) {
+        let Ok(text) = std::str::from_utf8(&self.first) else {
+            return;
+        };
+        let mut redacted = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some(at) = rest.find(TOKEN) {
+            let (before, value) = rest.split_at(at + TOKEN.len());
+            let end = value
+                .find(|c: char| !(c.is_ascii_alphanumeric() || "-_%.~+".contains(c)))
+                .unwrap_or(value.len());
+            redacted.push_str(before);
+            redacted.push_str("***");
+            rest = &value[end..];
+        }
+        redacted.push_str(rest);
+        self.length = Some(redacted.len() as u64);
+        self.first = redacted.into_bytes().into();
+    }
+
+    /// Turns it into the answer to the caller. `call` is in progress until the last byte is sent.
+    pub(super) fn into_response(self, call: InProgress) -> HttpResponse {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::BAD_GATEWAY);
+        let mut response = HttpResponse::build(status);
+        for (name, value) in &self.headers {
+            if HOP_BY_HOP.contains(&name.as_str()) {
+                continue;
+            }
+            if let (Ok(name), Ok(value)) = (
+                HeaderName::from_bytes(name.as_str().as_bytes()),
+                HeaderValue::from_bytes(value.as_bytes()),
+            ) {
+                response.append_header((name, value));
+            }
+        }
+        let errcode = self.errcode;
+        let size = match (self.length, &self.rest) {
+            (Some(length), _) => BodySize::Sized(length),
+            (None, None) => BodySize::Sized(self.first.len() as u64),
+            (None, Some(_)) => BodySize::Stream,
+        };
+        let rest: Option<Chunks> = self
+            .rest
+            .map(|rest| Box::pin(rest.bytes_stream()) as Chunks);
+        let body = PassedBody {
+            size,
+            first: self.first,
+            rest,
+            call,
+        };
+        let mut response = response
+            .message_body(BoxBody::new(body))
+            .unwrap_or_else(|_| HttpResponse::new(StatusCode::BAD_GATEWAY));
+        if errcode.is_some() {
+            response.extensions_mut().insert(FailureCode {
+                code: None,
+                errcode,
+            });
+        }
+        response
+    }
+}
+
+fn errcode(body: &[u8]) -> Option<i64> {
+    let parsed: Errcode = serde_json::from_slice(body).ok()?;
+    parsed.errcode.filter(|errcode| *errcode != 0)
+}
+
+type Chunks = Pin<Box<dyn Stream<Item = reqwest::Result<Bytes>>>>;
+
+/// The body of an answer while it is sent.
+struct PassedBody {
+    size: BodySize,
+    first: Bytes,
+    rest: Option<Chunks>,
+    call: InProgress,
+}
+
+impl MessageBody for PassedBody {
+    type Error = reqwest::Error;
+
+    fn size(&self) -> BodySize {
+        self.size
+    }
+
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, reqwest::Error>>> {
+        let next = if self.first.is_empty() {
+            match &mut self.rest {
+                None => return Poll::Ready(None),
+                Some(rest) => std::task::ready!(rest.as_mut().poll_next(context)),
+            }
+        } else {
+            Some(Ok(std::mem::take(&mut self.first)))
+        };
+        if let Some(Ok(bytes)) = &next {
+            self.call.sent(bytes.len());
+        }
+        Poll::Ready(next)
+    }
+}
+
+/// Headers of the connection to WeChat, and the length, which actix-web sets.
+const HOP_BY_HOP: [&str; 8] = [
+    "connection",
+    "content-length",
+    "keep-alive",
+    "proxy-authenticate",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// Larger than any error of WeChat.
+pub(super) const PEEKED: usize = 64 * 1024;
+
+const TOKEN: &str = "access_token=";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_errcode_is_that_of_the_object_itself() {
+        for (body, expected) in [
+            (r#"{"errcode":40001,"errmsg":"e"}"#, Some(40001)),
+            (r#" {"a":{"errcode":1},"errcode":42001}"#, Some(42001)),
+            (r#"{"errcode":0,"errmsg":"ok"}"#, None),
+            (r#"{"a":{"errcode":40001}}"#, None),
+            (r#"{"errcode":"40001"}"#, None),
+            (r#"{"errcode":40001"#, None),
+            (r#"[{"errcode":40001}]"#, None),
+        ] {
+            assert_eq!(errcode(body.as_bytes()), expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn tokens_in_quoted_requests_are_hidden() {
+        let quoted = r#"{"request":{"request_url":"/cgi-bin/x?access_token=24_A-b_9&type=a","body":"access_token=B\"}"}}"#;
+        let mut answer = Answer {
+            status: 200,
+            headers: HeaderMap::new(),
+            length: None,
+            first: Bytes::from_static(quoted.as_bytes()),
+            rest: None,
+            errcode: None,
+        };
+        answer.redact();
+        let text = std::str::from_utf8(&answer.first).unwrap();
+        assert_eq!(
+            text,
+            r#"{"request":{"request_url":"/cgi-bin/x?access_token=***&type=a","body":"access_token=***\"}"}}"#
+        );
+    }
+}

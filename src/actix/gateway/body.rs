@@ -1,0 +1,322 @@
+//! Request bodies: small ones are kept, so that a call can be repeated; all others stream. None may contain
+//! an API key.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use actix_web::dev::Payload;
+use actix_web::http::StatusCode;
+use actix_web::web::{Bytes, BytesMut};
+use actix_web::{HttpRequest, rt};
+use futures_util::StreamExt as _;
+use parking_lot::Mutex;
+use tokio::sync::mpsc;
+
+use super::super::dropin::reply::Refusal;
+use super::super::keys::{CLEAR_QUOTA_V2, CallPath};
+use super::GatewayOptions;
+use super::request::{OVERLAP, contains_key, key_found};
+
+/// The bytes of all bodies that are kept at the moment. Beyond the limit, bodies stream.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ReplayBudget(Arc<AtomicUsize>);
+
+/// Bytes that count against the budget until they are dropped.
+#[derive(Debug)]
+pub(super) struct Reserved {
+    bytes: usize,
+    budget: ReplayBudget,
+}
+
+impl ReplayBudget {
+    fn reserve(&self) -> Reserved {
+        Reserved {
+            bytes: 0,
+            budget: self.clone(),
+        }
+    }
+}
+
+impl Reserved {
+    /// Adds bytes; false if the budget is used up.
+    fn add(&mut self, bytes: usize) -> bool {
+        let total = self.budget.0.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        self.bytes += bytes;
+        total <= MOST_KEPT
+    }
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        self.budget.0.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+/// A request body.
+pub(super) enum Body {
+    /// Complete: it can be sent twice.
+    Whole(Bytes, #[allow(dead_code)] Option<Reserved>), // the reservation ends with it
+    /// A body that is sent while it arrives.
+    Streaming(Streaming),
+}
+
+/// The rest of a body, its beginning, and its length if the client declared it.
+pub(super) struct Streaming {
+    first: Bytes,
+    rest: Payload,
+    pub(super) length: Option<u64>,
+    limit: u64,
+    reserved: Option<Reserved>,
+}
+
+/// Why a streaming body ended early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cut {
+    /// It contains an API key.
+    HasKey,
+    /// It is longer than the limit.
+    TooLarge,
+    /// The client ended the connection, or sent no valid body.
+    Client,
+}
+
+/// What the sending side of a streaming body reports.
+#[derive(Clone, Default)]
+pub(super) struct Progress {
+    cut: Arc<Mutex<Option<Cut>>>,
+    bytes: Arc<AtomicU64>,
+}
+
+impl Progress {
+    pub(super) fn cut(&self) -> Option<Cut> {
+        *self.cut.lock()
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+}
+
+impl Cut {
+    pub(super) fn refusal(self, options: &GatewayOptions) -> Refusal {
+        match self {
+            Self::HasKey => key_found(),
+            Self::TooLarge => too_large(options),
+            Self::Client => super::unavailable(
+                StatusCode::BAD_REQUEST,
+                "system error: the request body ended before its end".into(),
+            ),
+        }
+    }
+}
+
+/// Reads the body of a call that carries the AppSecret in JSON; `None` for all other calls.
+pub(super) async fn login(
+    request: &HttpRequest,
+    path: CallPath<'_>,
+    body: &mut Payload,
+) -> Result<Option<Bytes>, Refusal> {
+    if path.as_str().trim_end_matches('/') != CLEAR_QUOTA_V2 || request.method() != "POST" {
+        return Ok(None);
+    }
+    let mut read = BytesMut::new();
+    while let Some(chunk) = body.next().await {
+        read.extend_from_slice(&chunk.map_err(|_| client_left())?);
+        if read.len() > LOGIN_LIMIT {
+            return Err(Refusal::explained(
+                47001,
+                format!("data format error: the body has more than {LOGIN_LIMIT} bytes"),
+            ));
+        }
+    }
+    Ok(Some(read.freeze()))
+}
+
+/// Reads a body: as a whole up to `replay_limit` bytes and while the budget lasts.
+pub(super) async fn read(
+    request: &HttpRequest,
+    mut rest: Payload,
+    options: &GatewayOptions,
+    budget: &ReplayBudget,
+) -> Result<Body, Refusal> {
+    let length = match request.headers().get("content-length") {
+        None => None,
+        Some(length) => length.to_str().ok().and_then(|length| length.parse().ok()),
+    };
+    if length.is_some_and(|length| length > options.body_limit) {
+        return Err(too_large(options));
+    }
+    let streaming = |first: Bytes, rest: Payload, reserved: Option<Reserved>| {
+        Ok(Body::Streaming(Streaming {
+            first,
+            rest,
+            length,
+            limit: options.body_limit,
+            reserved,
+        }))
+    };
+    if length.is_some_and(|length| length > options.replay_limit as u64) {
+        return streaming(Bytes::new(), rest, None);
+    }
+    let mut reserved = budget.reserve();
+    let mut only: Option<Bytes> = None;
+    let mut joined = BytesMut::new();
+    while let Some(chunk) = rest.next().await {
+        let chunk = chunk.map_err(|_| client_left())?;
+        let is_kept = reserved.add(chunk.len());
+        match only.take() {
+            None if joined.is_empty() => only = Some(chunk),
+            first => {
+                joined.extend_from_slice(&first.unwrap_or_default());
+                joined.extend_from_slice(&chunk);
+            }
+        }
+        let read = only.as_ref().map_or(joined.len(), Bytes::len);
+        if !is_kept || read > options.replay_limit {
+            let first = only.take().unwrap_or_else(|| joined.freeze());
+            return streaming(first, rest, Some(reserved));
+        }
+    }
+    let whole = only.unwrap_or_else(|| joined.freeze());
+    if contains_key(&whole) {
+        return Err(key_found());
+    }
+    Ok(Body::Whole(whole, Some(reserved)))
+}
+
+impl Streaming {
+    /// Starts to read the rest, and returns the body for the HTTP client. It runs as a task of its own, since
+    /// the client's body must be `Send` and the request's is not.
+    pub(super) fn start(self) -> (reqwest::Body, Progress) {
+        let (send, mut receive) = mpsc::channel::<io::Result<Bytes>>(CHUNKS_AHEAD);
+        let progress = Progress::default();
+        let reported = progress.clone();
+        rt::spawn(async move {
+            if let Err(cut) = self.pump(&send, &reported).await {
+                *reported.cut.lock() = Some(cut);
+                let _ = send.send(Err(io::ErrorKind::Other.into())).await;
+            }
+        });
+        let stream = futures_util::stream::poll_fn(move |context| receive.poll_recv(context));
+        (reqwest::Body::wrap_stream(stream), progress)
+    }
+
+    async fn pump(
+        self,
+        send: &mpsc::Sender<io::Result<Bytes>>,
+        progress: &Progress,
+    ) -> Result<(), Cut> {
+        let Self {
+            first,
+            mut rest,
+            limit,
+            reserved,
+            ..
+        } = self;
+        let mut scan = Scan::default();
+        let mut chunk = first;
+        loop {
+            let length = chunk.len() as u64;
+            if progress.bytes.fetch_add(length, Ordering::Relaxed) + length > limit {
+                return Err(Cut::TooLarge);
+            }
+            if scan.finds_key(&chunk) {
+                return Err(Cut::HasKey);
+            }
+            // The HTTP client has dropped the body: the call is over.
+            if !chunk.is_empty() && send.send(Ok(chunk)).await.is_err() {
+                return Ok(());
+            }
+            chunk = match rest.next().await {
+                None => break,
+                Some(Ok(chunk)) => chunk,
+                Some(Err(_)) => return Err(Cut::Client),
+            };
+        }
+        drop(reserved);
+        Ok(())
+    }
+}
+
+/// Searches a stream for a key, also across chunks.
+#[derive(Default)]
+struct Scan {
+    tail: Vec<u8>,
+}
+
+impl Scan {
+    fn finds_key(&mut self, chunk: &[u8]) -> bool {
+        let head = &chunk[..chunk.len().min(OVERLAP)];
+        self.tail.extend_from_slice(head);
+        let found = contains_key(&self.tail) || contains_key(chunk);
+        let kept = if chunk.len() >= OVERLAP {
+            chunk[chunk.len() - OVERLAP..].to_vec()
+        } else {
+            self.tail[self.tail.len().saturating_sub(OVERLAP)..].to_vec()
+        };
+        self.tail = kept;
+        found
+    }
+}
+
+fn too_large(options: &GatewayOptions) -> Refusal {
+    Refusal::explained(
+        45001,
+        format!(
+            "media size out of limit: the body has more than {} bytes, see gateway.body_limit",
+            options.body_limit
+        ),
+    )
+}
+
+fn client_left() -> Refusal {
+    super::unavailable(
+        StatusCode::BAD_REQUEST,
+        "system error: the request body ended before its end; nothing was sent to WeChat".into(),
+    )
+}
+
+/// The bodies of all calls in progress that are kept for a repetition.
+const MOST_KEPT: usize = 32 * 1024 * 1024;
+
+/// Chunks of a streaming body that are read before WeChat has taken them.
+const CHUNKS_AHEAD: usize = 2;
+
+/// A login's body has two hundred bytes.
+const LOGIN_LIMIT: usize = 8 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_found_across_chunks_of_any_size() {
+        let key = crate::actix::new_key();
+        let body = format!("{}{key}{}", "a=".repeat(100), "&b".repeat(100));
+        for size in 1..=body.len() {
+            let mut scan = Scan::default();
+            let found = body
+                .as_bytes()
+                .chunks(size)
+                .any(|chunk| scan.finds_key(chunk));
+            assert!(found, "in chunks of {size}");
+            let mut scan = Scan::default();
+            let innocent = body.replace(&key, &"wxk_ ".repeat(20));
+            let chunks = innocent.as_bytes().chunks(size);
+            assert!(!chunks.into_iter().any(|chunk| scan.finds_key(chunk)));
+        }
+    }
+
+    #[test]
+    fn the_budget_is_given_back() {
+        let budget = ReplayBudget::default();
+        let mut first = budget.reserve();
+        assert!(first.add(MOST_KEPT));
+        let mut second = budget.reserve();
+        assert!(!second.add(1));
+        drop(first);
+        drop(second);
+        assert!(budget.reserve().add(MOST_KEPT));
+    }
+}

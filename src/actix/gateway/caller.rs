@@ -1,0 +1,290 @@
+//! Who calls, and for which account: found from an API key, a token that this server handed out, or a user's
+//! token from a login through this server.
+
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::{HttpMessage as _, HttpRequest};
+use moka::sync::Cache;
+use serde_json::Value;
+
+use super::super::credentials::peer_ip;
+use super::super::dropin::reply::Refusal;
+use super::super::dropin::{BaseAccount, not_a_key};
+use super::super::key_lockout;
+use super::super::keys::{ApiKey, ApiKeys, CallPath, CallRight, virtual_token};
+use super::Shared;
+use super::request::Query;
+use crate::account::{Account, Platform};
+use crate::broker::Accounts;
+use crate::credential::Kind;
+use crate::error::codes::wire_errors;
+
+/// An authorised caller.
+pub(super) struct Caller {
+    pub(super) key: ApiKey,
+    /// The configured name of the account.
+    pub(super) name: String,
+    pub(super) account: Arc<Account>,
+    pub(super) is_work: bool,
+}
+
+/// The users' tokens that logins through this server returned, as hashes that only this process can compute,
+/// with the key and the account of the login. `/sns/` calls present such a token and nothing else.
+pub(super) struct UserTokens {
+    owners: Cache<u64, (String, String)>,
+    hasher: RandomState,
+}
+
+impl Default for UserTokens {
+    fn default() -> Self {
+        Self {
+            owners: Cache::builder()
+                .max_capacity(MOST_USERS)
+                .time_to_live(REFRESH_TOKEN_LIFE)
+                .build(),
+            hasher: RandomState::new(),
+        }
+    }
+}
+
+impl UserTokens {
+    /// Records the tokens of a successful login.
+    pub(super) fn note(&self, caller: &Caller, answer: &Value) {
+        for member in ["access_token", "refresh_token"] {
+            if let Some(token) = answer.get(member).and_then(Value::as_str) {
+                let owner = (caller.key.name.clone(), caller.name.clone());
+                self.owners.insert(self.hasher.hash_one(token), owner);
+            }
+        }
+    }
+
+    fn owner(&self, token: &str) -> Option<(String, String)> {
+        self.owners.get(&self.hasher.hash_one(token))
+    }
+}
+
+impl Shared {
+    /// Returns the caller, if its key opens the account. `login_body` is the body of a call that carries the
+    /// AppSecret in JSON.
+    pub(super) async fn identify(
+        &self,
+        request: &HttpRequest,
+        path: CallPath<'_>,
+        keys: &ApiKeys,
+        login_body: Option<&[u8]>,
+    ) -> Result<Caller, Refusal> {
+        let query = Query(request.query_string());
+        if key_lockout::presented(request.headers()).is_some() {
+            let key = key_lockout::key_of_request(request, keys)?;
+            return self.of_key(request, key, &query, login_body);
+        }
+        if let Some(parameter) = path.secret_parameter() {
+            let secret = query.get(parameter).map(std::borrow::Cow::into_owned);
+            let secret = secret.or_else(|| text_in(login_body?, parameter));
+            let secret = secret.ok_or(wire_errors::NO_SECRET)?;
+            let Some(key) = key_lockout::find(request, keys, &secret)? else {
+                return Err(not_a_key(
+                    request,
+                    &self.broker,
+                    &secret,
+                    wire_errors::BAD_SECRET,
+                ));
+            };
+            return self.of_key(request, key, &query, login_body);
+        }
+        if path.is_user_api() {
+            return self.of_user(keys, &query);
+        }
+        let token = query.get("access_token").ok_or_else(|| {
+            Refusal::explained(
+                41001,
+                "access_token missing: send an API key of wx-jssdk, or what its /cgi-bin/token returned",
+            )
+        })?;
+        self.of_token(request, path, keys, &token, &query).await
+    }
+
+    async fn of_token(
+        &self,
+        request: &HttpRequest,
+        path: CallPath<'_>,
+        keys: &ApiKeys,
+        token: &str,
+        query: &Query<'_>,
+    ) -> Result<Caller, Refusal> {
+        if token.starts_with(API_KEY_PREFIX) || keys.find(token).is_some() {
+            let key = key_lockout::find(request, keys, token)?;
+            let key = key.ok_or_else(|| {
+                Refusal::explained(
+                    40001,
+                    "invalid credential: wx-jssdk does not have this API key",
+                )
+            })?;
+            return self.of_key(request, key, query, None);
+        }
+        let accounts = self.broker.accounts();
+        if token.starts_with(virtual_token::PREFIX) {
+            let (key, name) = virtual_token::open(token, keys, &accounts)
+                .ok_or_else(|| self.dead_token(request))?;
+            return self.caller(request, key, &name, &accounts);
+        }
+        let found = self.broker.find_account_of_token(token).await;
+        let name = found
+            .map(|(name, _)| name)
+            .or_else(|| self.broker.account_of_handed_token(token))
+            .ok_or_else(|| self.dead_token(request))?;
+        let buyers = self.broker.buyers_of(&name, token, peer_ip(request));
+        let key = key_of_token(keys, &buyers, &name, |key| {
+            key.right(request.method(), path) == CallRight::Granted
+        });
+        let key = key.ok_or_else(|| self.dead_token(request))?;
+        self.caller(request, key, &name, &accounts)
+    }
+
+    /// Returns the caller for a key, and the account that the base URL, the query or the key itself names.
+    fn of_key(
+        &self,
+        request: &HttpRequest,
+        key: &ApiKey,
+        query: &Query<'_>,
+        login_body: Option<&[u8]>,
+    ) -> Result<Caller, Refusal> {
+        let accounts = self.broker.accounts();
+        let base = request
+            .extensions()
+            .get::<BaseAccount>()
+            .map(|base| base.0.clone());
+        if let Some(name) = base {
+            return self.caller(request, key, &name, &accounts);
+        }
+        let id = |name: &str| {
+            let id = query.get(name).map(std::borrow::Cow::into_owned);
+            id.or_else(|| text_in(login_body?, name))
+        };
+        if let Some(app_id) = id("appid").or_else(|| id("corpid")) {
+            let agent_id = query.get("agentid").and_then(|agent| agent.parse().ok());
+            let (name, _) = accounts
+                .of_app(&app_id, agent_id)
+                .filter(|(name, _)| key.opens_account(name))
+                .ok_or(wire_errors::BAD_APPID)?;
+            return self.caller(request, key, name, &accounts);
+        }
+        let name = key.only_account(&accounts).ok_or_else(|| {
+            Refusal::explained(
+                41002,
+                format!(
+                    "appid missing: the API key \"{}\" opens several accounts, so name one in the base URL: http://HOST/wx/ACCOUNT",
+                    key.name
+                ),
+            )
+        })?;
+        self.caller(request, key, name, &accounts)
+    }
+
+    /// Returns the caller of a `/sns/` call, which carries the user's token.
+    fn of_user(&self, keys: &ApiKeys, query: &Query<'_>) -> Result<Caller, Refusal> {
+        let token = query
+            .get("access_token")
+            .or_else(|| query.get("refresh_token"));
+        let owner = token.and_then(|token| self.user_tokens.owner(&token));
+        let accounts = self.broker.accounts();
+        let known = owner.and_then(|(key, name)| {
+            let key = keys.iter().find(|known| known.name == key)?;
+            Some((key, name))
+        });
+        let (key, name) = known.ok_or_else(|| {
+            Refusal::explained(
+                40001,
+                "invalid credential: this user's token does not come from a login through this wx-jssdk; send an API key as Authorization: Bearer KEY",
+            )
+        })?;
+        let (_, account) = accounts.get(&name).map_err(|_| wire_errors::DEAD_TOKEN)?;
+        Ok(Caller::new(key, &name, account))
+    }
+
+    fn caller(
+        &self,
+        request: &HttpRequest,
+        key: &ApiKey,
+        name: &str,
+        accounts: &Accounts,
+    ) -> Result<Caller, Refusal> {
+        let extensions = request.extensions();
+        let base = extensions.get::<BaseAccount>();
+        let is_base = base.is_none_or(|base| base.0 == name);
+        match accounts.get(name) {
+            Ok((name, account)) if is_base && key.opens_account(name) => {
+                Ok(Caller::new(key, name, account))
+            }
+            // The same answer whether or not the account exists.
+            _ => Err(Refusal::explained(
+                40013,
+                format!(
+                    "invalid appid: the API key \"{}\" does not open this account, see its accounts in server.api_keys",
+                    key.name
+                ),
+            )),
+        }
+    }
+
+    /// Returns the error for a token that is none of an account, in the words of the system that the base
+    /// URL names.
+    fn dead_token(&self, request: &HttpRequest) -> Refusal {
+        match self.is_work(None, request) {
+            true => wire_errors::WORK_DEAD_TOKEN.into(),
+            false => wire_errors::DEAD_TOKEN.into(),
+        }
+    }
+}
+
+impl Caller {
+    fn new(key: &ApiKey, name: &str, account: &Arc<Account>) -> Self {
+        Self {
+            key: key.clone(),
+            name: name.to_owned(),
+            account: account.clone(),
+            is_work: matches!(account.platform(), Platform::Work { .. }),
+        }
+    }
+}
+
+/// Returns the key that a token stands for: one that was given it and may make the call, or else any that
+/// was. Where that is unknown, after a restart or at another node, every key that opens the token must be
+/// allowed to make the call.
+fn key_of_token<'k>(
+    keys: &'k ApiKeys,
+    buyers: &[String],
+    account: &str,
+    may: impl Fn(&ApiKey) -> bool,
+) -> Option<&'k ApiKey> {
+    if buyers.is_empty() {
+        let mut openers = keys
+            .iter()
+            .filter(|key| key.opens(account, Kind::AccessToken))
+            .peekable();
+        let first = openers.peek().copied();
+        let refused = openers.find(|key| !may(key));
+        return refused.or(first);
+    }
+    let known = || keys.iter().filter(|key| buyers.contains(&key.name));
+    known().find(|key| may(key)).or_else(|| known().next())
+}
+
+/// Returns a text member of a JSON object.
+fn text_in(body: &[u8], name: &str) -> Option<String> {
+    let body: Value = serde_json::from_slice(body).ok()?;
+    body.get(name)?.as_str().map(str::to_owned)
+}
+
+/// The start of the API keys that `wx-jssdk keys new` makes.
+pub(super) const API_KEY_PREFIX: &str = "wxk_";
+
+/// WeChat's refresh tokens of users are valid for 30 days
+/// (<https://developers.weixin.qq.com/doc/service/guide/h5/auth.html>).
+const REFRESH_TOKEN_LIFE: Duration = Duration::from_secs(30 * 86_400);
+
+/// Some 3 MiB.
+const MOST_USERS: u64 = 20_000;

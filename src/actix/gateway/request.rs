@@ -1,0 +1,235 @@
+//! The request as it goes upstream: the query with the account's token or secret, the headers without those
+//! of this hop, and no API key anywhere.
+
+use std::borrow::Cow;
+
+use actix_web::HttpRequest;
+use memchr::memmem;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+
+use super::super::dropin::reply::Refusal;
+use super::super::keys::virtual_token;
+use super::caller::API_KEY_PREFIX;
+use crate::error::codes::wire_errors;
+
+/// A query string as it stands in the request.
+#[derive(Clone, Copy)]
+pub(super) struct Query<'a>(pub(super) &'a str);
+
+impl<'a> Query<'a> {
+    fn pairs(self) -> impl Iterator<Item = (&'a str, Cow<'a, str>, Cow<'a, str>)> {
+        let pairs = self.0.split('&').filter(|pair| !pair.is_empty());
+        pairs.filter_map(|raw| {
+            let (name, value) = url::form_urlencoded::parse(raw.as_bytes()).next()?;
+            Some((raw, name, value))
+        })
+    }
+
+    /// Returns the first parameter of this name, trimmed; `None` if it is missing or empty.
+    pub(super) fn get(self, name: &str) -> Option<Cow<'a, str>> {
+        let (_, _, value) = self.pairs().find(|(_, key, _)| key == name)?;
+        match value.trim() {
+            "" => None,
+            trimmed if trimmed.len() == value.len() => Some(value),
+            trimmed => Some(Cow::Owned(trimmed.to_owned())),
+        }
+    }
+
+    /// Returns the query with this value for the parameter, at its first place or else at the end. All other
+    /// bytes stay.
+    pub(super) fn with(self, name: &str, value: &str) -> String {
+        let mut query = String::with_capacity(self.0.len() + name.len() + value.len() + 2);
+        let add = |query: &mut String, part: &str| {
+            if !query.is_empty() {
+                query.push('&');
+            }
+            query.push_str(part);
+        };
+        let encoded: String = url::form_urlencoded::byte_serialize(value.as_bytes()).collect();
+        let replaced = format!("{name}={encoded}");
+        let mut is_placed = false;
+        for (raw, key, _) in self.pairs() {
+            if key != name {
+                add(&mut query, raw);
+            } else if !std::mem::replace(&mut is_placed, true) {
+                add(&mut query, &replaced);
+            }
+        }
+        if !is_placed {
+            add(&mut query, &replaced);
+        }
+        query
+    }
+
+    fn contains_key(self) -> bool {
+        contains_key(self.0.as_bytes())
+            || (self.0.contains('%')
+                && self.pairs().any(|(_, name, value)| {
+                    contains_key(name.as_bytes()) || contains_key(value.as_bytes())
+                }))
+    }
+}
+
+/// Refuses a request that this process has passed on already: the upstream leads back to it.
+pub(super) fn refuse_loop(request: &HttpRequest, via: &str) -> Result<(), Refusal> {
+    let came_back = request
+        .headers()
+        .get_all("via")
+        .any(|hops| memmem::find(hops.as_bytes(), via.as_bytes()).is_some());
+    match came_back {
+        true => Err(super::unavailable(
+            actix_web::http::StatusCode::LOOP_DETECTED,
+            "system error: the call came back to this wx-jssdk, so upstream.weixin or upstream.qyapi leads to itself".into(),
+        )),
+        false => Ok(()),
+    }
+}
+
+/// Refuses what must not go upstream: an API key in the path, the final query or a header that is passed on,
+/// or an oversized query.
+pub(super) fn check(path: &str, query: &str, headers: &HeaderMap) -> Result<(), Refusal> {
+    if query.len() > LONGEST_QUERY {
+        return Err(Refusal::explained(
+            wire_errors::BAD_ARGS.errcode,
+            format!("invalid args: the query has more than {LONGEST_QUERY} bytes"),
+        ));
+    }
+    let is_in_headers = || headers.values().any(|value| contains_key(value.as_bytes()));
+    if contains_key(path.as_bytes()) || Query(query).contains_key() || is_in_headers() {
+        return Err(key_found());
+    }
+    Ok(())
+}
+
+/// The refusal of a request with an API key in a part that would go upstream.
+pub(super) fn key_found() -> Refusal {
+    Refusal::explained(
+        40001,
+        "invalid credential: the request contains an API key or a virtual token of wx-jssdk in a place from where it would reach WeChat; \
+         send it as Authorization: Bearer KEY or as access_token in the query",
+    )
+}
+
+/// Whether this contains what looks like an API key or a virtual token.
+pub(super) fn contains_key(bytes: &[u8]) -> bool {
+    [API_KEY_PREFIX, virtual_token::PREFIX]
+        .iter()
+        .any(|prefix| {
+            memmem::find_iter(bytes, prefix.as_bytes()).any(|at| {
+                let rest = &bytes[at + prefix.len()..];
+                let length = rest
+                    .iter()
+                    .take_while(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(byte))
+                    .count();
+                length >= SHORTEST_REST
+            })
+        })
+}
+
+/// Bytes of a body that the next chunk may continue to a key.
+pub(super) const OVERLAP: usize = API_KEY_PREFIX.len() + SHORTEST_REST;
+
+/// An API key has 43 characters after its prefix, a virtual token more.
+const SHORTEST_REST: usize = 43;
+
+/// Returns the headers to send. Dropped are those of this hop, those with the caller's credentials and
+/// addresses, and `Accept-Encoding`, since the errcode of a compressed answer cannot be read.
+pub(super) fn headers(request: &HttpRequest, via: &str) -> HeaderMap {
+    let source = request.headers();
+    let named: Vec<String> = source
+        .get_all("connection")
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(|name| name.trim().to_ascii_lowercase())
+        .collect();
+    let mut headers = HeaderMap::with_capacity(source.len() + 1);
+    for (name, value) in source {
+        let name = name.as_str();
+        let is_dropped = DROPPED.contains(&name)
+            || name.starts_with("x-forwarded-")
+            || name.starts_with("proxy-")
+            || named.iter().any(|hop| hop == name);
+        if is_dropped {
+            continue;
+        }
+        if let (Ok(name), Ok(value)) = (
+            HeaderName::from_bytes(name.as_bytes()),
+            HeaderValue::from_bytes(value.as_bytes()),
+        ) {
+            headers.append(name, value);
+        }
+    }
+    if let Ok(via) = HeaderValue::try_from(format!("1.1 {via}")) {
+        headers.append(reqwest::header::VIA, via);
+    }
+    headers
+}
+
+/// Hop-by-hop headers (RFC 9110 section 7.6.1), credentials, and what the HTTP client sets itself.
+const DROPPED: [&str; 16] = [
+    "accept-encoding",
+    "authorization",
+    "connection",
+    "content-length",
+    "cookie",
+    "expect",
+    "forwarded",
+    "host",
+    "keep-alive",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "x-api-key",
+    "x-real-ip",
+    "x-request-id",
+];
+
+/// WeChat's own servers refuse longer ones.
+const LONGEST_QUERY: usize = 16 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_parameter_is_replaced_at_its_place_and_nothing_else_changes() {
+        for (query, expected) in [
+            (
+                "access_token=OLD&type=image",
+                "access_token=NEW%2B&type=image",
+            ),
+            (
+                "a=%7E~&access_token=OLD&b=x+y%20z&&",
+                "a=%7E~&access_token=NEW%2B&b=x+y%20z",
+            ),
+            ("%61ccess_token=OLD&a=1", "access_token=NEW%2B&a=1"),
+            ("access_token=A&access_token=B&a", "access_token=NEW%2B&a"),
+            ("", "access_token=NEW%2B"),
+            ("a=1", "a=1&access_token=NEW%2B"),
+        ] {
+            assert_eq!(
+                Query(query).with("access_token", "NEW+"),
+                expected,
+                "{query}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_api_key_is_found_in_every_spelling_that_arrives() {
+        let key = crate::actix::new_key();
+        let encoded = key.replace('w', "%77");
+        for query in [
+            format!("a={key}"),
+            format!("{key}=a"),
+            format!("a={encoded}&b=1"),
+            format!("a=x{key}y"),
+        ] {
+            assert!(Query(&query).contains_key(), "{query}");
+        }
+        for query in ["", "a=wxk_", "a=wxk_short", "prefix=wxv_1"] {
+            assert!(!Query(query).contains_key(), "{query}");
+        }
+    }
+}

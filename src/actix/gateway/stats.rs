@@ -1,0 +1,190 @@
+//! Counters of the calls that were passed on, by account and the first two segments of the path.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::broker::Distribution;
+
+/// The counters of a process. Clones share them.
+#[derive(Clone, Debug, Default)]
+pub struct GatewayStats(Arc<Mutex<BTreeMap<(String, String), CallStats>>>);
+
+/// The calls of one account below one path.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CallStats {
+    /// The configured name of the account.
+    pub account: String,
+    /// The first two segments: `/cgi-bin/message`.
+    pub path: String,
+    /// How the calls ended, in the order of [`CallOutcome::ALL`].
+    pub outcomes: [u64; CallOutcome::ALL.len()],
+    /// Calls that were repeated with another token.
+    pub replays: u64,
+    /// Repeated calls whose second answer has no token error.
+    pub healed: u64,
+    /// Bytes of request bodies.
+    pub bytes_sent: u64,
+    /// Bytes of answers.
+    pub bytes_received: u64,
+    /// The time until WeChat's answer began: counts by bucket, and the sum in microseconds.
+    latencies: [u64; BOUNDS.len() + 1],
+    micros: u64,
+}
+
+/// How a call ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallOutcome {
+    /// WeChat answered without an errcode.
+    Ok,
+    /// WeChat answered with an errcode.
+    Errcode,
+    /// WeChat did not answer, or not completely.
+    Failed,
+    /// It was not passed on.
+    Refused,
+}
+
+impl CallOutcome {
+    /// Every outcome.
+    pub const ALL: [Self; 4] = [Self::Ok, Self::Errcode, Self::Failed, Self::Refused];
+
+    /// Returns the label in metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Errcode => "errcode",
+            Self::Failed => "failed",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+impl GatewayStats {
+    /// Returns the counters, sorted by account and path.
+    #[must_use]
+    pub fn calls(&self) -> Vec<CallStats> {
+        self.0.lock().values().cloned().collect()
+    }
+
+    /// Returns the number of calls that WeChat answered for an account.
+    #[must_use]
+    pub fn answered(&self, account: &str) -> u64 {
+        let calls = self.0.lock();
+        let of_account = calls.values().filter(|calls| calls.account == account);
+        of_account
+            .map(|calls| {
+                calls.outcomes[CallOutcome::Ok as usize]
+                    + calls.outcomes[CallOutcome::Errcode as usize]
+            })
+            .sum()
+    }
+
+    pub(super) fn refused(&self, account: &str, path: &str) {
+        self.update(account, path, |calls| {
+            calls.outcomes[CallOutcome::Refused as usize] += 1;
+        });
+    }
+
+    fn update(&self, account: &str, path: &str, change: impl FnOnce(&mut CallStats)) {
+        let mut all = self.0.lock();
+        let key = (account.to_owned(), path.to_owned());
+        let key = match all.len() < MOST_SERIES || all.contains_key(&key) {
+            true => key,
+            false => (OTHER.to_owned(), OTHER.to_owned()),
+        };
+        let calls = all
+            .entry(key)
+            .or_insert_with_key(|(account, path)| CallStats {
+                account: account.clone(),
+                path: path.clone(),
+                ..CallStats::default()
+            });
+        change(calls);
+    }
+}
+
+impl CallStats {
+    /// Returns how long WeChat took to answer.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss)] // 285 years of microseconds fit
+    pub fn latency(&self) -> Distribution {
+        let seconds = |micros: u64| micros as f64 / 1e6;
+        let bounds = BOUNDS.into_iter().map(seconds).chain([f64::INFINITY]);
+        Distribution {
+            buckets: bounds.zip(self.latencies).collect(),
+            sum: seconds(self.micros),
+        }
+    }
+}
+
+/// A call in progress: counted when it is dropped, after the last byte of the answer.
+pub(super) struct InProgress {
+    pub(super) stats: GatewayStats,
+    pub(super) account: String,
+    pub(super) path: String,
+    pub(super) outcome: CallOutcome,
+    pub(super) took: Duration,
+    pub(super) replayed: bool,
+    pub(super) healed: bool,
+    pub(super) bytes_sent: u64,
+    bytes_received: u64,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl InProgress {
+    pub(super) fn new(
+        stats: &GatewayStats,
+        account: &str,
+        path: &str,
+        permit: OwnedSemaphorePermit,
+    ) -> Self {
+        Self {
+            stats: stats.clone(),
+            account: account.to_owned(),
+            path: path.to_owned(),
+            outcome: CallOutcome::Failed,
+            took: Duration::ZERO,
+            replayed: false,
+            healed: false,
+            bytes_sent: 0,
+            bytes_received: 0,
+            _permit: permit,
+        }
+    }
+
+    pub(super) fn sent(&mut self, bytes: usize) {
+        self.bytes_received += bytes as u64;
+    }
+}
+
+impl Drop for InProgress {
+    fn drop(&mut self) {
+        self.stats.update(&self.account, &self.path, |calls| {
+            let micros = u64::try_from(self.took.as_micros()).unwrap_or(u64::MAX);
+            let bucket = BOUNDS.iter().position(|bound| micros <= *bound);
+            calls.latencies[bucket.unwrap_or(BOUNDS.len())] += 1;
+            calls.micros += micros;
+            calls.outcomes[self.outcome as usize] += 1;
+            calls.replays += u64::from(self.replayed);
+            calls.healed += u64::from(self.healed);
+            calls.bytes_sent += self.bytes_sent;
+            calls.bytes_received += self.bytes_received;
+        });
+    }
+}
+
+/// The histogram's bounds in microseconds: WeChat answers in some tens of milliseconds, uploads take seconds.
+const BOUNDS: [u64; 10] = [
+    5_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000, 10_000_000, 60_000_000,
+];
+
+/// Accounts times paths that are counted apart.
+const MOST_SERIES: usize = 1_000;
+
+/// The labels of all others.
+const OTHER: &str = "other";
