@@ -16,6 +16,7 @@
 //! ```
 
 mod agent;
+mod api_management;
 mod call;
 mod control_api;
 mod demo_accounts;
@@ -26,10 +27,14 @@ mod foreign;
 mod guard;
 mod issued;
 mod listener;
+mod login;
+mod made_body;
 mod quota;
 mod reason;
+mod received;
 mod reply;
 mod settings;
+mod shape;
 mod shared;
 mod signed;
 mod simulator;
@@ -42,6 +47,7 @@ mod wecom_limits;
 mod work;
 mod work_reply;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -53,6 +59,7 @@ use crate::clock::Clock;
 
 use self::endpoint::Endpoint;
 use self::listener::Listener;
+use self::login::Login;
 use self::shared::Shared;
 
 pub use self::agent::AgentVerify;
@@ -62,6 +69,7 @@ pub use self::demo_accounts::{
 pub use self::fault::{Fault, FaultKind};
 pub use self::foreign::{Kind, Mode};
 pub use self::reason::Reason;
+pub use self::received::ReceivedRequest;
 pub use self::settings::{ExpiresIn, Quotas, Switches};
 pub use self::shared::Gate;
 pub use self::state_view::{AppState, State, TicketState, TokenState, Tokens};
@@ -73,6 +81,8 @@ pub use self::wechat_app::{App, Platform};
 ///
 /// An app is named by its app id. A WeCom app is named by `corp id:agent id` (see [`App::name`]), or by the
 /// corp id alone if the corp has one app. The corp's own `jsapi` ticket needs no agent id.
+///
+/// An endpoint is named by its path without a query. Any path below a first segment of WeChat's is known.
 ///
 /// Methods that take an app or an endpoint panic if the sandbox does not know it: otherwise a misspelt path
 /// would count 0 calls and the test would pass.
@@ -129,7 +139,7 @@ impl Sandbox {
         self.shared.inside().simulator.add(app);
     }
 
-    /// Clears tokens, tickets, quotas, faults and counts. The apps are kept.
+    /// Clears tokens, tickets, logins, quotas, faults, counts and received requests. The apps are kept.
     pub fn reset(&self) {
         self.shared.inside().reset();
     }
@@ -140,13 +150,27 @@ impl Sandbox {
         self.shared.inside().calls(known(endpoint))
     }
 
+    /// Returns how often this endpoint answered with each errcode; 0 is a success. Answers without an errcode,
+    /// such as a fault's HTML page, are not in it.
+    #[must_use]
+    pub fn errcodes(&self, endpoint: &str) -> BTreeMap<i64, u64> {
+        self.shared.inside().errcodes(known(endpoint))
+    }
+
+    /// Returns the newest requests that this endpoint received, the newest last. The sandbox remembers 256
+    /// requests of all endpoints together.
+    #[must_use]
+    pub fn last_requests(&self, endpoint: &str) -> Vec<ReceivedRequest> {
+        self.shared.inside().received.of(Some(known(endpoint)))
+    }
+
     /// Returns how many calls all endpoints received.
     #[must_use]
     pub fn calls_total(&self) -> u64 {
         self.shared.inside().calls_total()
     }
 
-    /// Resets the call counts to 0.
+    /// Resets the call counts to 0 and forgets the received requests.
     pub fn reset_calls(&self) {
         self.shared.inside().reset_calls();
     }
@@ -157,16 +181,17 @@ impl Sandbox {
         self.shared.wait_for_calls(known(endpoint), at_least).await;
     }
 
-    /// Holds calls to this endpoint until the gate is released or dropped. Held calls are counted, but not
-    /// processed.
+    /// Holds calls to this endpoint until the gate is released or dropped. Held calls are counted, but their
+    /// bodies are not read and they are not processed.
     pub fn hold(&self, endpoint: &str) -> Gate {
         self.shared.hold(known(endpoint))
     }
 
     /// Adds a fault to an endpoint. It takes effect after the faults added before it.
     pub fn fault(&self, fault: Fault) {
-        let endpoint = known(fault.endpoint).path();
-        self.shared.inside().faults.lay(Fault { endpoint, ..fault });
+        let path = known(fault.endpoint).to_owned();
+        let mut inside = self.shared.inside();
+        inside.faults.lay(path, fault.kind, fault.times);
     }
 
     /// Removes all faults.
@@ -187,6 +212,14 @@ impl Sandbox {
     pub fn foreign_refresh(&self, app: &str, mode: Mode) -> String {
         self.shared
             .foreign_refresh(app, mode)
+            .unwrap_or_else(|problem| panic!("{problem}"))
+    }
+
+    /// Returns a login code of an official account or a mini program, as the user's phone would get it. It can
+    /// be used once within five minutes.
+    pub fn login_code(&self, app: &str) -> String {
+        self.shared
+            .login_code(Login::of(app))
             .unwrap_or_else(|problem| panic!("{problem}"))
     }
 
@@ -297,8 +330,19 @@ impl Shared {
         let now = self.clock.now();
         self.inside().simulator.foreign_refresh(app, mode, now)
     }
+
+    fn login_code(&self, login: Login) -> Result<String, String> {
+        let now = self.clock.now();
+        self.inside().simulator.login_code(login, now)
+    }
 }
 
-fn known(endpoint: &str) -> Endpoint {
-    Endpoint::at(endpoint).unwrap_or_else(|| panic!("{}", Endpoint::unknown(endpoint)))
+/// Returns the path if the sandbox knows it.
+fn known(endpoint: &str) -> &str {
+    assert!(
+        Endpoint::of(endpoint).is_some(),
+        "{}",
+        Endpoint::unknown(endpoint)
+    );
+    endpoint
 }

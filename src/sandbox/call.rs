@@ -10,6 +10,7 @@ use super::reply::Refusal;
 /// One API call.
 pub(super) struct Call<'a> {
     pub(super) endpoint: Endpoint,
+    pub(super) path: &'a str,
     pub(super) is_post: bool,
     pub(super) query: Vec<(String, String)>,
     pub(super) body: &'a [u8],

@@ -17,9 +17,10 @@ use serde_json::json;
 
 use super::agent::AgentVerify;
 use super::endpoint::Endpoint;
-use super::fault::{Fault, FaultKind};
+use super::fault::FaultKind;
 use super::foreign::{Kind, Mode};
 use super::guard::own_pages_only;
+use super::login::Login;
 use super::shared::Shared;
 use super::state_view::State;
 use super::verify::{PreVerify, Verdict};
@@ -29,11 +30,13 @@ use super::wechat_app::App;
 pub(super) fn scope() -> impl HttpServiceFactory {
     web::scope("/sandbox")
         .route("/state", web::get().to(state))
+        .route("/requests", web::get().to(requests))
         .route("/faults", web::post().to(lay_fault))
         .route("/faults", web::delete().to(clear_faults))
         .route("/advance", web::post().to(advance))
         .route("/revoke", web::post().to(revoke))
         .route("/foreign-refresh", web::post().to(foreign_refresh))
+        .route("/login-codes", web::post().to(login_code))
         .route("/accounts", web::post().to(add_account))
         .route("/reset", web::post().to(reset))
         .route("/pre-verify", web::post().to(pre_verify_for_anybody))
@@ -99,11 +102,29 @@ async fn state(shared: Data<Shared>) -> HttpResponse {
     HttpResponse::Ok().json(State::of(&shared.inside(), shared.clock.now()))
 }
 
+async fn requests(shared: Data<Shared>, request: HttpRequest) -> HttpResponse {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Wanted {
+        path: Option<String>,
+    }
+    let wanted = serde_urlencoded::from_str::<Wanted>(request.query_string());
+    let wanted = wanted.map_err(|error| format!("{error}; expected ?path=/cgi-bin/… or no query"));
+    reply(wanted.and_then(|Wanted { path }| {
+        if let Some(path) = path.as_deref().filter(|path| Endpoint::of(path).is_none()) {
+            return Err(Endpoint::unknown(path));
+        }
+        let requests = shared.inside().received.of(path.as_deref());
+        Ok(json!({ "requests": requests }))
+    }))
+}
+
 async fn lay_fault(shared: Data<Shared>, body: Bytes) -> HttpResponse {
-    let fault = read::<FaultOrder>(&body, FAULT).and_then(FaultOrder::fault);
-    reply(fault.map(|fault| {
-        shared.inside().faults.lay(fault);
-        json!({ "ok": true })
+    reply(read::<FaultOrder>(&body, FAULT).and_then(|order| {
+        let kind = order.kind()?;
+        let mut inside = shared.inside();
+        inside.faults.lay(order.endpoint, kind, order.times);
+        Ok(json!({ "ok": true }))
     }))
 }
 
@@ -160,6 +181,13 @@ async fn foreign_refresh(shared: Data<Shared>, body: Bytes) -> HttpResponse {
     }))
 }
 
+async fn login_code(shared: Data<Shared>, body: Bytes) -> HttpResponse {
+    reply(read::<Login>(&body, LOGIN_CODE).and_then(|login| {
+        let code = shared.login_code(login)?;
+        Ok(json!({ "code": code }))
+    }))
+}
+
 async fn add_account(shared: Data<Shared>, body: Bytes) -> HttpResponse {
     reply(read::<App>(&body, ACCOUNT).and_then(|app| {
         if let Some(problem) = app.problem() {
@@ -200,14 +228,14 @@ struct FaultOrder {
 }
 
 impl FaultOrder {
-    fn fault(self) -> Result<Fault, String> {
-        let endpoint = Endpoint::at(&self.endpoint)
-            .ok_or_else(|| Endpoint::unknown(&self.endpoint))?
-            .path();
+    fn kind(&self) -> Result<FaultKind, String> {
+        if Endpoint::of(&self.endpoint).is_none() {
+            return Err(Endpoint::unknown(&self.endpoint));
+        }
         let needs = |field: &str| format!("the fault \"{}\" requires \"{field}\"", self.fault);
-        let kind = match self.fault.as_str() {
-            "errcode" => match (self.errcode.ok_or_else(|| needs("errcode"))?, self.errmsg) {
-                (code, Some(text)) => FaultKind::ErrcodeWith(code, text),
+        Ok(match self.fault.as_str() {
+            "errcode" => match (self.errcode.ok_or_else(|| needs("errcode"))?, &self.errmsg) {
+                (code, Some(text)) => FaultKind::ErrcodeWith(code, text.clone()),
                 (code, None) => FaultKind::Errcode(code),
             },
             "status" => match self.status.ok_or_else(|| needs("status"))? {
@@ -233,17 +261,12 @@ impl FaultOrder {
                 }
             },
             "lost_reply" => FaultKind::LostReply,
-            "body" => FaultKind::Body(self.body.ok_or_else(|| needs("body"))?),
+            "body" => FaultKind::Body(self.body.clone().ok_or_else(|| needs("body"))?),
             other => {
                 return Err(format!(
                     "\"fault\" must be one of: {FAULTS} (got \"{other}\")"
                 ));
             }
-        };
-        Ok(Fault {
-            endpoint,
-            kind,
-            times: self.times,
         })
     }
 }
@@ -278,7 +301,8 @@ const FAULTS: &str = "errcode, status, hang, cut_body, not_json, huge_body, slow
 const FAULT: &str = r#"{"endpoint": "/cgi-bin/token", "fault": "errcode", "errcode": -1, "times": 1}, where "fault" is errcode (with "errcode", perhaps "errmsg"), status (with "status"), hang, cut_body, not_json, huge_body, slow (with "seconds"), lost_reply or body (with "body")"#;
 const REVOKE: &str = r#"{"app_id": "wx…", "kind": "token"}, where "kind" is token, stable_token, classic_token, ticket, jsapi_ticket, card_ticket or agent_ticket, and a WeCom app's "app_id" is "ww…:1000002""#;
 const FOREIGN_REFRESH: &str = r#"{"app_id": "wx…", "mode": "stable"}, where "mode" is stable or classic, or work for "app_id" "ww…:1000002""#;
+const LOGIN_CODE: &str = r#"{"app_id": "wx…"}, perhaps with "openid" and "scope", which is snsapi_base or snsapi_userinfo"#;
 const ACCOUNT: &str = r#"{"platform": "official", "app_id": "wx…", "secret": "…", "safe_domains": ["example.com"], "allow_ips": null}, where "platform" is official, mini or work (with "agent_id")"#;
 const AGENT_VERIFY: &str = r#"{"kind": "agentConfig", "corpid": "ww…", "agentid": "1000002", "timestamp": "…", "nonceStr": "…", "signature": "…", "url": "https://…", "jsApiList": []}"#;
 const PRE_VERIFY: &str = r#"{"appId": "wx…", "timestamp": "…", "nonceStr": "…", "signature": "…", "url": "https://…", "landingUrl": "https://…", "client": "android", "jsApiList": []}, where "client" is android, ios, devtools or desktop; "kind" is config or agentConfig"#;
-const ROUTES: &str = "GET /sandbox/state, POST and DELETE /sandbox/faults, POST /sandbox/advance, /sandbox/revoke, /sandbox/foreign-refresh, /sandbox/accounts, /sandbox/reset, /sandbox/pre-verify";
+const ROUTES: &str = "GET /sandbox/state, GET /sandbox/requests, POST and DELETE /sandbox/faults, POST /sandbox/advance, /sandbox/revoke, /sandbox/foreign-refresh, /sandbox/login-codes, /sandbox/accounts, /sandbox/reset, /sandbox/pre-verify";

@@ -1,4 +1,4 @@
-//! The simulated endpoints.
+//! The simulated endpoints, and the paths that are answered with an echo.
 
 use super::wechat_app::Platform;
 
@@ -15,6 +15,19 @@ pub(super) enum Endpoint {
     GetToken,
     GetJsapiTicket,
     TicketGet,
+    ClearQuotaV2,
+    RidGet,
+    JsCode2Session,
+    UserToken,
+    UserTokenRefresh,
+    UserInfo,
+    UserAuth,
+    /// Any other path below `/cgi-bin/`, a first segment that both systems have.
+    OtherCgi,
+    /// Any other path below `/sns/`, where `access_token` is the user's.
+    OtherUser,
+    /// Any other path below a first segment that only `api.weixin.qq.com` has.
+    OtherWeixin,
 }
 
 /// Owner of an endpoint. Both systems share one listener; their paths differ except for those that both have.
@@ -27,46 +40,72 @@ pub(super) enum System {
 }
 
 impl Endpoint {
-    pub(super) const ALL: [Self; 10] = [
-        Self::Token,
-        Self::StableToken,
-        Self::GetTicket,
-        Self::ApiDomainIp,
-        Self::MenuGet,
-        Self::ClearQuota,
-        Self::QuotaGet,
-        Self::GetToken,
-        Self::GetJsapiTicket,
-        Self::TicketGet,
+    /// The endpoints with a simulation of their own, and their paths.
+    pub(super) const SIMULATED: [(Self, &'static str); 17] = [
+        (Self::Token, "/cgi-bin/token"),
+        (Self::StableToken, "/cgi-bin/stable_token"),
+        (Self::GetTicket, "/cgi-bin/ticket/getticket"),
+        (Self::ApiDomainIp, "/cgi-bin/get_api_domain_ip"),
+        (Self::MenuGet, "/cgi-bin/menu/get"),
+        (Self::ClearQuota, "/cgi-bin/clear_quota"),
+        (Self::QuotaGet, "/cgi-bin/openapi/quota/get"),
+        (Self::GetToken, "/cgi-bin/gettoken"),
+        (Self::GetJsapiTicket, "/cgi-bin/get_jsapi_ticket"),
+        (Self::TicketGet, "/cgi-bin/ticket/get"),
+        (Self::ClearQuotaV2, "/cgi-bin/clear_quota/v2"),
+        (Self::RidGet, "/cgi-bin/openapi/rid/get"),
+        (Self::JsCode2Session, "/sns/jscode2session"),
+        (Self::UserToken, "/sns/oauth2/access_token"),
+        (Self::UserTokenRefresh, "/sns/oauth2/refresh_token"),
+        (Self::UserInfo, "/sns/userinfo"),
+        (Self::UserAuth, "/sns/auth"),
     ];
 
-    /// Returns the path, which also names the endpoint in counts and faults.
-    pub(super) fn path(self) -> &'static str {
-        match self {
-            Self::Token => "/cgi-bin/token",
-            Self::StableToken => "/cgi-bin/stable_token",
-            Self::GetTicket => "/cgi-bin/ticket/getticket",
-            Self::ApiDomainIp => "/cgi-bin/get_api_domain_ip",
-            Self::MenuGet => "/cgi-bin/menu/get",
-            Self::ClearQuota => "/cgi-bin/clear_quota",
-            Self::QuotaGet => "/cgi-bin/openapi/quota/get",
-            Self::GetToken => "/cgi-bin/gettoken",
-            Self::GetJsapiTicket => "/cgi-bin/get_jsapi_ticket",
-            Self::TicketGet => "/cgi-bin/ticket/get",
+    /// Returns the endpoint with a simulation of its own at this exact path.
+    pub(super) fn at(path: &str) -> Option<Self> {
+        Self::SIMULATED
+            .into_iter()
+            .find(|(_, own)| *own == path)
+            .map(|(endpoint, _)| endpoint)
+    }
+
+    /// Returns the endpoint that answers this path, or `None` below an unknown first segment.
+    pub(super) fn of(path: &str) -> Option<Self> {
+        if let Some(endpoint) = Self::at(path) {
+            return Some(endpoint);
+        }
+        let (first, rest) = path.strip_prefix('/')?.split_once('/')?;
+        match first {
+            _ if rest.is_empty() || rest.contains('?') => None,
+            _ if !FIRST_SEGMENTS.contains(&first) => None,
+            "cgi-bin" => Some(Self::OtherCgi),
+            "sns" => Some(Self::OtherUser),
+            _ => Some(Self::OtherWeixin),
         }
     }
 
-    /// Returns the endpoint at this exact path.
-    pub(super) fn at(path: &str) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|endpoint| endpoint.path() == path)
+    /// Returns whether it is answered with an echo, after the check of the token.
+    pub(super) fn is_echo(self) -> bool {
+        matches!(self, Self::OtherCgi | Self::OtherUser | Self::OtherWeixin)
+    }
+
+    /// Returns whether it is below `/sns/`, which writes its error messages in its own way.
+    pub(super) fn is_sns(self) -> bool {
+        matches!(
+            self,
+            Self::JsCode2Session
+                | Self::UserToken
+                | Self::UserTokenRefresh
+                | Self::UserInfo
+                | Self::UserAuth
+                | Self::OtherUser
+        )
     }
 
     /// Returns the owner, or `None` if both systems have the path and the token decides.
     pub(super) fn system(self) -> Option<System> {
         match self {
-            Self::ApiDomainIp => None,
+            Self::ApiDomainIp | Self::OtherCgi => None,
             Self::GetToken | Self::GetJsapiTicket | Self::TicketGet => Some(System::Qyapi),
             _ => Some(System::Weixin),
         }
@@ -74,7 +113,14 @@ impl Endpoint {
 
     /// Returns whether it answers 43002 to anything but POST. The others read the query, whatever the method.
     pub(super) fn wants_post(self) -> bool {
-        matches!(self, Self::StableToken | Self::ClearQuota | Self::QuotaGet)
+        matches!(
+            self,
+            Self::StableToken
+                | Self::ClearQuota
+                | Self::ClearQuotaV2
+                | Self::QuotaGet
+                | Self::RidGet
+        )
     }
 
     /// Returns whether an app of this platform may call it. Mini programs have no tickets and no menu.
@@ -89,12 +135,47 @@ impl Endpoint {
         }
     }
 
-    /// Returns the error text for an unknown endpoint.
+    /// Returns the error text for a path below an unknown first segment.
     pub(super) fn unknown(path: &str) -> String {
-        let known = Self::ALL.map(Self::path).join(", ");
-        format!("unknown endpoint \"{path}\"; available: {known}")
+        let known = FIRST_SEGMENTS.join(", ");
+        format!("unknown endpoint \"{path}\"; its first segment must be one of: {known}")
     }
 }
+
+/// First path segments of `api.weixin.qq.com`. All paths of `qyapi.weixin.qq.com` begin with `cgi-bin`.
+const FIRST_SEGMENTS: [&str; 30] = [
+    "cgi-bin",
+    "wxa",
+    "sns",
+    "channels",
+    "shop",
+    "product",
+    "card",
+    "wxaapi",
+    "tcb",
+    "componenttcb",
+    "union",
+    "datacube",
+    "xpay",
+    "customservice",
+    "nontax",
+    "promoter",
+    "cv",
+    "intp",
+    "cityservice",
+    "wedata",
+    "user-order",
+    "donut",
+    "scan",
+    "publisher",
+    "semantic",
+    // In older SDKs:
+    "merchant",
+    "device",
+    "shakearound",
+    "bizwifi",
+    "business",
+];
 
 #[cfg(test)]
 mod tests {
@@ -102,8 +183,9 @@ mod tests {
 
     #[test]
     fn every_endpoint_is_found_by_its_own_path_only() {
-        for endpoint in Endpoint::ALL {
-            assert_eq!(Endpoint::at(endpoint.path()), Some(endpoint));
+        for (endpoint, path) in Endpoint::SIMULATED {
+            assert_eq!(Endpoint::at(path), Some(endpoint));
+            assert!(!endpoint.is_echo() && endpoint.is_sns() == path.starts_with("/sns/"));
         }
         assert_eq!(Endpoint::at("/cgi-bin/token/"), None);
         assert_eq!(Endpoint::at("/CGI-BIN/token"), None);
@@ -111,14 +193,38 @@ mod tests {
             Endpoint::at("/cgi-bin/ticket/get"),
             Some(Endpoint::TicketGet)
         );
-        assert!(Endpoint::unknown("/x").contains("/cgi-bin/token, /cgi-bin/stable_token"));
+        assert!(Endpoint::unknown("/x").contains("one of: cgi-bin, wxa, sns"));
     }
+
+    #[test]
+    fn the_first_segment_decides_who_echoes_a_path() {
+        for (path, endpoint) in [
+            ("/cgi-bin/token/", Some(Endpoint::OtherCgi)),
+            ("/cgi-bin/message/send", Some(Endpoint::OtherCgi)),
+            ("/wxa/getwxacode", Some(Endpoint::OtherWeixin)),
+            ("/user-order/x", Some(Endpoint::OtherWeixin)),
+            ("/sns/component/jscode2session", Some(Endpoint::OtherUser)),
+            ("/sns/auth", Some(Endpoint::UserAuth)),
+            ("/cgi-bin", None),
+            ("/cgi-bin/", None),
+            ("/cgi-bin/message/send?access_token=x", None),
+            ("//cgi-bin/token", None),
+            ("/CGI-BIN/token", None),
+            ("/cgi-bin2/token", None),
+            ("cgi-bin/token", None),
+            ("/", None),
+            ("", None),
+        ] {
+            assert_eq!(Endpoint::of(path), endpoint, "{path}");
+        }
+    }
+
     #[test]
     fn each_platform_may_call_its_own_systems_endpoints_and_the_one_that_both_have() {
         let of = |platform| {
-            Endpoint::ALL
+            Endpoint::SIMULATED
                 .into_iter()
-                .filter(move |endpoint| endpoint.serves(platform))
+                .filter(move |(endpoint, _)| endpoint.serves(platform))
                 .count()
         };
         assert_eq!(
@@ -127,14 +233,14 @@ mod tests {
                 of(Platform::Mini),
                 of(Platform::Work)
             ),
-            (7, 5, 4)
+            (14, 12, 4)
         );
         assert!(
-            Endpoint::ALL
+            Endpoint::SIMULATED
                 .iter()
                 .enumerate()
-                .all(|(at, endpoint)| *endpoint as usize == at),
-            "they index the counts"
+                .all(|(at, (endpoint, _))| *endpoint as usize == at),
+            "they index the charges"
         );
     }
 }

@@ -1,20 +1,17 @@
 //! Faults of the network and of WeChat: queued per endpoint and used up in order.
 
-use std::collections::VecDeque;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use actix_web::HttpResponse;
-use actix_web::body::{BodySize, MessageBody};
 use actix_web::http::StatusCode;
 use actix_web::http::header::ContentType;
-use actix_web::web::Bytes;
+
+use super::made_body::MadeBody;
 
 /// A fault for the next `times` calls to one endpoint.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fault {
-    /// Path of the endpoint, for example `/cgi-bin/token`.
+    /// Path of the endpoint, for example `/cgi-bin/token` or `/wxa/getwxacode`.
     pub endpoint: &'static str,
     /// Kind of fault.
     pub kind: FaultKind,
@@ -71,17 +68,23 @@ pub enum FaultKind {
 
 /// The queued faults.
 #[derive(Default)]
-pub(super) struct Faults(Vec<Fault>);
+pub(super) struct Faults(Vec<Queued>);
+
+struct Queued {
+    path: String,
+    kind: FaultKind,
+    times: u64,
+}
 
 impl Faults {
-    pub(super) fn lay(&mut self, fault: Fault) {
-        self.0.push(fault);
+    pub(super) fn lay(&mut self, path: String, kind: FaultKind, times: u64) {
+        self.0.push(Queued { path, kind, times });
     }
 
-    /// Uses up one call of this endpoint's oldest fault.
-    pub(super) fn take(&mut self, endpoint: &str) -> Option<FaultKind> {
+    /// Uses up one call of this path's oldest fault.
+    pub(super) fn take(&mut self, path: &str) -> Option<FaultKind> {
         self.0.retain(|fault| fault.times > 0);
-        let fault = self.0.iter_mut().find(|fault| fault.endpoint == endpoint)?;
+        let fault = self.0.iter_mut().find(|fault| fault.path == path)?;
         if fault.times != u64::MAX {
             fault.times -= 1;
         }
@@ -104,72 +107,15 @@ pub(super) fn page(status: StatusCode) -> HttpResponse {
         .body(html)
 }
 
-/// Returns the first half of `body` with a Content-Length for all of it, then closes the connection.
-pub(super) fn cut(content_type: String, body: &str) -> HttpResponse {
-    let half = Bytes::copy_from_slice(&body.as_bytes()[..body.len() / 2]);
-    HttpResponse::Ok().content_type(content_type).body(Script {
-        size: BodySize::Sized(body.len() as u64),
-        steps: VecDeque::from([Step::Send(half), Step::Flush, Step::HangUp]),
-    })
-}
-
 /// Closes the connection without sending a byte.
 pub(super) fn hang_up() -> HttpResponse {
-    HttpResponse::Ok().body(Script {
-        size: BodySize::Stream,
-        steps: VecDeque::from([Step::HangUp]),
-    })
+    MadeBody::lost().respond(&mut HttpResponse::Ok())
 }
 
 /// Returns 8 MiB that start like a token answer, chunked, so that no Content-Length announces the size.
-pub(super) fn huge(content_type: String) -> HttpResponse {
-    let chunk = Bytes::from(vec![b'a'; 64 * 1_024]);
-    let mut steps = VecDeque::from([Step::Send(Bytes::from_static(br#"{"access_token":""#))]);
-    steps.extend((0..128).map(|_| Step::Send(chunk.clone())));
-    steps.push_back(Step::Send(Bytes::from_static(br#"","expires_in":7200}"#)));
-    HttpResponse::Ok().content_type(content_type).body(Script {
-        size: BodySize::Stream,
-        steps,
-    })
-}
-
-/// A scripted response body.
-struct Script {
-    size: BodySize,
-    steps: VecDeque<Step>,
-}
-
-enum Step {
-    Send(Bytes),
-    /// Waits until the bytes so far have been sent to the caller.
-    Flush,
-    /// Fails the body, which makes the server drop the connection and any unsent bytes.
-    HangUp,
-}
-
-impl MessageBody for Script {
-    type Error = std::io::Error;
-
-    fn size(&self) -> BodySize {
-        self.size
-    }
-
-    fn poll_next(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Bytes, Self::Error>>> {
-        match self.steps.pop_front() {
-            None => Poll::Ready(None),
-            Some(Step::Send(bytes)) => Poll::Ready(Some(Ok(bytes))),
-            Some(Step::Flush) => {
-                cx.waker().wake_by_ref();
-                Poll::Pending
-            }
-            Some(Step::HangUp) => {
-                Poll::Ready(Some(Err(std::io::ErrorKind::ConnectionAborted.into())))
-            }
-        }
-    }
+pub(super) fn huge() -> MadeBody {
+    let (head, tail) = (r#"{"access_token":""#, r#"","expires_in":7200}"#);
+    MadeBody::padded(head, 8 * 1_024 * 1_024, tail).chunked()
 }
 
 #[cfg(test)]
@@ -179,13 +125,9 @@ mod tests {
     #[test]
     fn faults_of_one_endpoint_are_used_up_in_the_order_they_were_laid() {
         let mut faults = Faults::default();
-        faults.lay(Fault {
-            endpoint: "/a",
-            kind: FaultKind::Errcode(-1),
-            times: 2,
-        });
-        faults.lay(Fault::once("/b", FaultKind::Hang));
-        faults.lay(Fault::once("/a", FaultKind::NotJson));
+        faults.lay("/a".into(), FaultKind::Errcode(-1), 2);
+        faults.lay("/b".into(), FaultKind::Hang, 1);
+        faults.lay("/a".into(), FaultKind::NotJson, 1);
         assert_eq!(faults.take("/a"), Some(FaultKind::Errcode(-1)));
         assert_eq!(faults.take("/a"), Some(FaultKind::Errcode(-1)));
         assert_eq!(faults.take("/a"), Some(FaultKind::NotJson));
@@ -196,12 +138,8 @@ mod tests {
     #[test]
     fn an_endless_fault_lasts_until_it_is_cleared_and_one_of_no_times_does_nothing() {
         let mut faults = Faults::default();
-        faults.lay(Fault {
-            endpoint: "/a",
-            kind: FaultKind::Hang,
-            times: 0,
-        });
-        faults.lay(Fault::always("/a", FaultKind::NotJson));
+        faults.lay("/a".into(), FaultKind::Hang, 0);
+        faults.lay("/a".into(), FaultKind::NotJson, u64::MAX);
         for _ in 0..1_000 {
             assert_eq!(faults.take("/a"), Some(FaultKind::NotJson));
         }

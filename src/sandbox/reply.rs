@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::clock::UnixTime;
 
-use super::endpoint::System;
+use super::endpoint::{Endpoint, System};
 use super::issued::Issued;
 
 /// A business error: HTTP 200 with an `errcode`.
@@ -61,16 +61,17 @@ impl Refusal {
         &self.text
     }
 
-    /// Returns the body of the answer.
-    pub(super) fn body(&self, now: UnixTime) -> String {
+    /// Returns the body of the answer. Below `/sns/` a comma precedes the rid.
+    pub(super) fn body(&self, endpoint: Endpoint, now: UnixTime) -> String {
         #[derive(Serialize)]
         struct Body {
             errcode: i64,
             errmsg: String,
         }
+        let comma = if endpoint.is_sns() { "," } else { "" };
         json(&Body {
             errcode: self.code,
-            errmsg: format!("{} rid: {}", self.text, rid(now)),
+            errmsg: format!("{}{comma} rid: {}", self.text, rid(now)),
         })
     }
 }
@@ -156,16 +157,24 @@ fn wording(code: i64) -> &'static str {
             "invalid credential, access_token is invalid or not latest, could get access_token by getStableAccessToken, more details at https://mmbizurl.cn/s/JtxxFh33r"
         }
         40002 => "invalid grant_type",
+        40003 => "invalid openid",
         40013 => "invalid appid",
         40014 => "invalid access_token",
+        40029 => "invalid code",
+        40030 => "invalid refresh_token",
         40097 => "invalid args",
         40125 => "invalid appsecret",
+        40163 => "code been used",
         40164 => "invalid ip 127.0.0.1 ipv6 ::ffff:127.0.0.1, not in whitelist",
         40243 => "AppSecret frozen",
         41001 => "access_token missing",
         41002 => "appid missing",
+        41003 => "refresh_token missing",
         41004 => "appsecret missing",
+        41008 => "missing code",
+        41009 => "missing openid",
         42001 => "access_token expired",
+        42002 => "refresh_token expired",
         43002 => "require POST method",
         43003 => "require https",
         44002 => "empty post data",
@@ -195,7 +204,7 @@ mod tests {
 
     #[test]
     fn a_refusal_is_errcode_then_errmsg_with_a_rid_that_tells_the_time() {
-        let body = Refusal::new(40013).body(UnixTime(0x6aac_005a));
+        let body = Refusal::new(40013).body(Endpoint::Token, UnixTime(0x6aac_005a));
         let rid = body
             .strip_prefix(r#"{"errcode":40013,"errmsg":"invalid appid rid: 6aac005a-"#)
             .unwrap();
@@ -210,10 +219,19 @@ mod tests {
     }
 
     #[test]
+    fn below_sns_a_comma_precedes_the_rid() {
+        let body = Refusal::new(40029).body(Endpoint::JsCode2Session, UnixTime(0x6aac_005a));
+        assert!(
+            body.starts_with(r#"{"errcode":40029,"errmsg":"invalid code, rid: 6aac005a-"#),
+            "{body}"
+        );
+    }
+
+    #[test]
     fn two_refusals_of_one_second_have_different_rids() {
         assert_ne!(
-            Refusal::new(-1).body(UnixTime(1)),
-            Refusal::new(-1).body(UnixTime(1))
+            Refusal::new(-1).body(Endpoint::Token, UnixTime(1)),
+            Refusal::new(-1).body(Endpoint::Token, UnixTime(1))
         );
     }
 

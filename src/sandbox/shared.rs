@@ -1,6 +1,6 @@
 //! State shared by the handles and the server's thread: the simulator, the counts, the faults and the gates.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use parking_lot::{Mutex, MutexGuard};
@@ -10,6 +10,7 @@ use crate::clock::Clock;
 
 use super::endpoint::{Endpoint, System};
 use super::fault::{FaultKind, Faults};
+use super::received::ReceivedRequests;
 use super::simulator::Simulator;
 
 /// State shared by every handle and by the server.
@@ -26,20 +27,30 @@ pub(super) struct Inside {
     pub(super) faults: Faults,
     /// Overrides the `Content-Type` of every answer.
     pub(super) content_type: Option<String>,
-    calls: [u64; Endpoint::ALL.len()],
+    pub(super) received: ReceivedRequests,
+    /// By path.
+    calls: HashMap<String, Calls>,
     gates: Vec<Barrier>,
     next_gate: u64,
+}
+
+/// Calls of one path.
+#[derive(Default)]
+struct Calls {
+    received: u64,
+    /// Answers by their errcode; 0 is a success.
+    answered: BTreeMap<i64, u64>,
 }
 
 /// The calls' side of a closed gate. It opens when the [`Gate`] is dropped.
 struct Barrier {
     id: u64,
-    endpoint: Endpoint,
+    path: String,
     opened: watch::Receiver<()>,
 }
 
-/// Holds the calls to one endpoint until it is released or dropped. Held calls are counted, but not
-/// processed.
+/// Holds the calls to one path until it is released or dropped. Held calls are counted, but their bodies are
+/// not read and they are not processed.
 ///
 /// Lets a test arrange a call in flight without sleeping.
 #[must_use = "a gate that is dropped holds nothing back"]
@@ -70,7 +81,8 @@ impl Shared {
             simulator: Simulator::default(),
             faults: Faults::default(),
             content_type: None,
-            calls: Default::default(),
+            received: ReceivedRequests::default(),
+            calls: HashMap::new(),
             gates: Vec::new(),
             next_gate: 0,
         };
@@ -85,14 +97,14 @@ impl Shared {
         self.inside.lock()
     }
 
-    pub(super) fn hold(self: &Arc<Self>, endpoint: Endpoint) -> Gate {
+    pub(super) fn hold(self: &Arc<Self>, path: &str) -> Gate {
         let (closed, opened) = watch::channel(());
         let mut inside = self.inside();
         inside.next_gate += 1;
         let id = inside.next_gate;
         inside.gates.push(Barrier {
             id,
-            endpoint,
+            path: path.to_owned(),
             opened,
         });
         Gate {
@@ -103,14 +115,14 @@ impl Shared {
     }
 
     /// Counts a received call and notifies those that wait for it.
-    pub(super) fn count(&self, endpoint: Endpoint) {
-        self.inside().calls[endpoint as usize] += 1;
+    pub(super) fn count(&self, path: &str) {
+        self.inside().calls_mut(path).received += 1;
         self.counted.send_replace(());
     }
 
-    pub(super) async fn wait_for_calls(&self, endpoint: Endpoint, at_least: u64) {
+    pub(super) async fn wait_for_calls(&self, path: &str, at_least: u64) {
         let mut counted = self.counted.subscribe();
-        while self.inside().calls(endpoint) < at_least {
+        while self.inside().calls(path) < at_least {
             counted
                 .changed()
                 .await
@@ -118,14 +130,14 @@ impl Shared {
         }
     }
 
-    /// Waits until no gate holds this endpoint.
-    pub(super) async fn pass_gates(&self, endpoint: Endpoint) {
+    /// Waits until no gate holds this path.
+    pub(super) async fn pass_gates(&self, path: &str) {
         loop {
             let gate = self
                 .inside()
                 .gates
                 .iter()
-                .find(|barrier| barrier.endpoint == endpoint)
+                .find(|barrier| barrier.path == path)
                 .map(|b| b.opened.clone());
             match gate {
                 Some(mut opened) => while opened.changed().await.is_ok() {},
@@ -134,14 +146,15 @@ impl Shared {
         }
     }
 
-    pub(super) fn take_fault(&self, endpoint: Endpoint) -> Option<FaultKind> {
-        self.inside().faults.take(endpoint.path())
+    pub(super) fn take_fault(&self, path: &str) -> Option<FaultKind> {
+        self.inside().faults.take(path)
     }
 }
 
 impl Inside {
-    pub(super) fn content_type(&self, system: System) -> String {
+    pub(super) fn content_type(&self, system: System, endpoint: Endpoint) -> String {
         let of_system = match system {
+            System::Weixin if endpoint.is_sns() => SNS_CONTENT_TYPE,
             System::Weixin => WEIXIN_CONTENT_TYPE,
             System::Qyapi => QYAPI_CONTENT_TYPE,
         };
@@ -150,23 +163,55 @@ impl Inside {
             .unwrap_or_else(|| of_system.to_owned())
     }
 
-    pub(super) fn calls(&self, endpoint: Endpoint) -> u64 {
-        self.calls[endpoint as usize]
+    pub(super) fn count_errcode(&mut self, path: &str, code: i64) {
+        *self.calls_mut(path).answered.entry(code).or_default() += 1;
     }
 
+    fn calls_mut(&mut self, path: &str) -> &mut Calls {
+        if !self.calls.contains_key(path) {
+            self.calls.insert(path.to_owned(), Calls::default());
+        }
+        self.calls
+            .get_mut(path)
+            .expect("it was inserted if it was absent")
+    }
+
+    pub(super) fn calls(&self, path: &str) -> u64 {
+        self.calls.get(path).map_or(0, |calls| calls.received)
+    }
+
+    pub(super) fn errcodes(&self, path: &str) -> BTreeMap<i64, u64> {
+        let calls = self.calls.get(path);
+        calls
+            .map(|calls| calls.answered.clone())
+            .unwrap_or_default()
+    }
+
+    /// Returns the counts of all simulated endpoints, and of the other paths that were called.
     pub(super) fn all_calls(&self) -> BTreeMap<String, u64> {
-        Endpoint::ALL
-            .into_iter()
-            .map(|endpoint| (endpoint.path().to_owned(), self.calls(endpoint)))
+        let simulated = Endpoint::SIMULATED.map(|(_, path)| (path.to_owned(), 0));
+        let called = self.calls.iter();
+        let mut all = BTreeMap::from(simulated);
+        all.extend(called.map(|(path, calls)| (path.clone(), calls.received)));
+        all
+    }
+
+    pub(super) fn all_errcodes(&self) -> BTreeMap<String, BTreeMap<i64, u64>> {
+        self.calls
+            .iter()
+            .filter(|(_, calls)| !calls.answered.is_empty())
+            .map(|(path, calls)| (path.clone(), calls.answered.clone()))
             .collect()
     }
 
     pub(super) fn calls_total(&self) -> u64 {
-        self.calls.iter().sum()
+        self.calls.values().map(|calls| calls.received).sum()
     }
 
+    /// Forgets the counts and the received requests.
     pub(super) fn reset_calls(&mut self) {
-        self.calls = Default::default();
+        self.calls.clear();
+        self.received.clear();
     }
 
     /// Restores the initial state but keeps the apps. Gates stay until their holders drop them.
@@ -179,6 +224,9 @@ impl Inside {
 
 /// As observed. Clients must not rely on it.
 const WEIXIN_CONTENT_TYPE: &str = "application/json; encoding=utf-8";
+
+/// As reported: `/sns/…` answers JSON as plain text.
+const SNS_CONTENT_TYPE: &str = "text/plain";
 
 /// As captured.
 const QYAPI_CONTENT_TYPE: &str = "application/json; charset=UTF-8";

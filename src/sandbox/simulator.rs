@@ -13,8 +13,9 @@ use crate::clock::UnixTime;
 use super::call::Call;
 use super::endpoint::{Endpoint, System};
 use super::issued::{Fate, Issued, IssuedValues};
+use super::login::Logins;
 use super::quota::QuotaUsage;
-use super::reply::{IpList, Quota, QuotaReply, RateLimit, Refusal, TicketReply, TokenReply, json};
+use super::reply::{IpList, Refusal, TicketReply, TokenReply, json};
 use super::settings::ExpiresIn;
 use super::value::{new_ticket, new_token};
 use super::wechat_app::App;
@@ -27,6 +28,7 @@ pub(super) struct Simulator {
     /// By corp id: state shared by the apps of a corp.
     pub(super) corps: BTreeMap<String, Corp>,
     pub(super) bans: Bans,
+    pub(super) logins: Logins,
 }
 
 /// An app and its state.
@@ -41,7 +43,7 @@ pub(super) struct Running {
     pub(super) tickets: BTreeMap<&'static str, IssuedValues>,
     pub(super) hours: TicketHours,
     forced_at: Option<UnixTime>,
-    usage: QuotaUsage,
+    pub(super) usage: QuotaUsage,
 }
 
 impl Simulator {
@@ -67,10 +69,31 @@ impl Simulator {
             Endpoint::StableToken => self.stable_token(call, now),
             Endpoint::GetTicket => self.caller(call, now)?.ticket(call.param("type"), now),
             Endpoint::MenuGet => self.caller(call, now)?.menu(),
-            Endpoint::ClearQuota => self.caller(call, now)?.clear_quota(&call.json()?),
+            Endpoint::ClearQuota => self.caller(call, now)?.clear_quota(&call.json()?, now),
+            Endpoint::ClearQuotaV2 => self.clear_quota_by_secret(call, now),
             Endpoint::QuotaGet => self.caller(call, now)?.quota(&call.json()?),
+            Endpoint::RidGet => self.request_by_rid(call, now),
+            Endpoint::JsCode2Session => self.jscode2session(call, now),
+            Endpoint::UserToken => self.user_token(call, now),
+            Endpoint::UserTokenRefresh => self.refresh_user_token(call, now),
+            Endpoint::UserInfo => self.user_info(call, now),
+            Endpoint::UserAuth => self.check_user(call, now),
             // The address list: calls that only WeCom has do not reach this arm.
             _ => self.caller(call, now).map(|_| json(&IpList::default())),
+        }
+    }
+
+    /// Checks the token of a call that is answered with an echo.
+    pub(super) fn check_token(
+        &mut self,
+        system: System,
+        call: &Call<'_>,
+        now: UnixTime,
+    ) -> Result<(), Refusal> {
+        match (system, call.endpoint) {
+            (System::Qyapi, _) => self.work_caller(call, now).map(drop),
+            (System::Weixin, Endpoint::OtherUser) => self.logins.user(call, now).map(drop),
+            (System::Weixin, _) => self.caller(call, now).map(drop),
         }
     }
 
@@ -145,6 +168,7 @@ impl Simulator {
         }
         self.corps.clear();
         self.bans.clear();
+        self.logins = Logins::default();
     }
 
     fn token(&mut self, call: &Call<'_>, now: UnixTime) -> Result<String, Refusal> {
@@ -174,7 +198,7 @@ impl Simulator {
     }
 
     /// Returns the app that a token call names.
-    fn named(&mut self, app_id: Option<&str>) -> Result<&mut Running, Refusal> {
+    pub(super) fn named(&mut self, app_id: Option<&str>) -> Result<&mut Running, Refusal> {
         let app_id = app_id
             .filter(|id| !id.is_empty())
             .ok_or_else(|| Refusal::new(41002))?;
@@ -187,7 +211,11 @@ impl Simulator {
     }
 
     /// Returns the app that owns a data call's token, and charges the call to it.
-    fn caller(&mut self, call: &Call<'_>, now: UnixTime) -> Result<&mut Running, Refusal> {
+    pub(super) fn caller(
+        &mut self,
+        call: &Call<'_>,
+        now: UnixTime,
+    ) -> Result<&mut Running, Refusal> {
         let token = call
             .filled("access_token")
             .ok_or_else(|| Refusal::new(41001))?;
@@ -262,18 +290,7 @@ impl Running {
         call: &Call<'_>,
         now: UnixTime,
     ) -> Result<(), Refusal> {
-        let secret = secret
-            .filter(|secret| !secret.is_empty())
-            .ok_or_else(|| Refusal::new(41004))?;
-        if secret != self.app.secret {
-            return Err(match self.app.switches.wrong_secret {
-                40001 => Refusal::worded(
-                    40001,
-                    "invalid credential access_token isinvalid or not latest",
-                ),
-                code => Refusal::new(code),
-            });
-        }
+        self.check_secret(secret)?;
         self.spend(call.endpoint, now)?;
         let app = &self.app;
         let peer = app.seen(call.peer);
@@ -285,6 +302,22 @@ impl Running {
             () if app.frozen => Err(Refusal::new(50007)),
             () => Ok(()),
         }
+    }
+
+    pub(super) fn check_secret(&self, secret: Option<&str>) -> Result<(), Refusal> {
+        let secret = secret
+            .filter(|secret| !secret.is_empty())
+            .ok_or_else(|| Refusal::new(41004))?;
+        if secret == self.app.secret {
+            return Ok(());
+        }
+        Err(match self.app.switches.wrong_secret {
+            40001 => Refusal::worded(
+                40001,
+                "invalid credential access_token isinvalid or not latest",
+            ),
+            code => Refusal::new(code),
+        })
     }
 
     fn spend(&mut self, endpoint: Endpoint, now: UnixTime) -> Result<(), Refusal> {
@@ -344,47 +377,6 @@ impl Running {
             return Err(Refusal::new(46003));
         }
         Ok(r#"{"menu":{"button":[]}}"#.to_owned())
-    }
-
-    fn clear_quota(&mut self, body: &Value) -> Result<String, Refusal> {
-        match body.get("appid").and_then(Value::as_str) {
-            None | Some("") => Err(Refusal::new(41002)),
-            Some(app_id) if app_id != self.app.app_id => Err(Refusal::new(40013)),
-            Some(_) => self
-                .usage
-                .clear(&self.app.quotas)
-                .map(|()| r#"{"errcode":0,"errmsg":"ok"}"#.to_owned()),
-        }
-    }
-
-    fn quota(&self, body: &Value) -> Result<String, Refusal> {
-        let path = body
-            .get("cgi_path")
-            .and_then(Value::as_str)
-            .filter(|path| path.starts_with('/'));
-        let path = path.ok_or_else(|| Refusal::new(76003))?;
-        let endpoint = Endpoint::at(path)
-            .filter(|it| it.system() != Some(System::Qyapi))
-            .ok_or_else(|| Refusal::new(76021))?;
-        if !endpoint.serves(self.app.platform) {
-            return Err(Refusal::new(76022));
-        }
-        let (daily_limit, used) = (self.app.quotas.daily(endpoint), self.usage.used(endpoint));
-        let quota = Quota {
-            daily_limit,
-            used,
-            remain: daily_limit.saturating_sub(used),
-        };
-        let rate_limit = (endpoint == Endpoint::StableToken).then_some(RateLimit {
-            call_count: self.app.quotas.stable_per_minute,
-            refresh_second: 60,
-        });
-        Ok(json(&QuotaReply {
-            errcode: 0,
-            errmsg: "ok",
-            quota,
-            rate_limit,
-        }))
     }
 
     pub(super) fn token_ttl(&self) -> Duration {

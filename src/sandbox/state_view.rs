@@ -18,8 +18,11 @@ pub struct State {
     pub now: UnixTime,
     /// Apps in the order they were added.
     pub apps: Vec<AppState>,
-    /// Calls by endpoint.
+    /// Calls by path: of every simulated endpoint, and of other paths that were called.
     pub calls: BTreeMap<String, u64>,
+    /// Answers by path and errcode; 0 is a success.
+    #[serde(default)]
+    pub errcodes: BTreeMap<String, BTreeMap<i64, u64>>,
 }
 
 /// State of one app.
@@ -87,6 +90,7 @@ impl State {
             now,
             apps,
             calls: inside.all_calls(),
+            errcodes: inside.all_errcodes(),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Generates tokens and tickets of the observed shapes, with a cryptographic generator.
 
 use rand::RngExt as _;
+use sha2::{Digest as _, Sha256};
 
 /// Returns a token: `NN_` and base64url, 136 to 157 characters in all, as observed.
 pub(super) fn new_token() -> String {
@@ -24,14 +25,41 @@ pub(super) fn new_ticket() -> String {
     base64url(86)
 }
 
+/// Returns a login code: 32 characters.
+pub(super) fn new_login_code() -> String {
+    base64url(32)
+}
+
+/// Returns a mini program's session key: 16 bytes in base64. Clients use it as an AES key.
+pub(super) fn new_session_key() -> String {
+    const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut rng = rand::rng();
+    let mut key: String = (0..21)
+        .map(|_| char::from(LETTERS[rng.random_range(0..LETTERS.len())]))
+        .collect();
+    // The last character carries two bits: strict decoders refuse others.
+    key.push(char::from(b"AQgw"[rng.random_range(0..4)]));
+    key + "=="
+}
+
+/// Returns the openid of an app's simulated user: `o` and 27 characters, the same each time.
+pub(super) fn openid_of(app_id: &str) -> String {
+    let hash = Sha256::digest(app_id.as_bytes());
+    let rest = hash[..27]
+        .iter()
+        .map(|byte| char::from(ALPHABET[usize::from(byte % 64)]));
+    std::iter::once('o').chain(rest).collect()
+}
+
 /// Returns `length` random characters of six bits each.
 fn base64url(length: usize) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let mut rng = rand::rng();
     (0..length)
         .map(|_| char::from(ALPHABET[rng.random_range(0..ALPHABET.len())]))
         .collect()
 }
+
+const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 #[cfg(test)]
 mod tests {
@@ -63,6 +91,11 @@ mod tests {
                 ),
                 (86, 214, 43)
             );
+            let key = new_session_key();
+            assert!(key.len() == 24 && key.ends_with("=="), "{key}");
         }
+        let openid = openid_of("wx1");
+        assert!(openid.len() == 28 && openid.starts_with('o'), "{openid}");
+        assert_eq!(openid, openid_of("wx1"));
     }
 }

@@ -1,66 +1,68 @@
-//! WeChat's endpoints over HTTP: counts a call, waits at its gate, applies a fault, processes it.
+//! WeChat's endpoints over HTTP: counts a call, waits at its gate, reads its body, applies a fault, processes it.
 //!
-//! One listener serves the paths of `api.weixin.qq.com` and `qyapi.weixin.qq.com`. For `get_api_domain_ip`,
-//! which both have, the token decides which system is called (`Simulator::system`).
+//! One listener serves the paths of `api.weixin.qq.com` and `qyapi.weixin.qq.com`. For paths that both have,
+//! the token decides which system is called (`Simulator::system`). A path without a simulation of its own is
+//! answered with an echo of the request, or with the shape that its query asks for.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
-use actix_web::http::header::{HeaderName, HeaderValue, SERVER};
+use actix_web::http::header::{
+    CONTENT_DISPOSITION, CONTENT_ENCODING, HeaderName, HeaderValue, SERVER,
+};
 use actix_web::http::{Method, StatusCode};
-use actix_web::web::{Bytes, Data};
+use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
+use serde::Serialize;
 
 use super::call::Call;
 use super::endpoint::{Endpoint, System};
 use super::fault::{self, FaultKind};
-use super::reply::Refusal;
+use super::made_body::MadeBody;
+use super::received::{Body, ReceivedRequest};
+use super::reply::{Refusal, json};
+use super::shape::{PICTURE, Shape};
 use super::shared::Shared;
 
-/// Answers every path outside `/sandbox/…`. An unknown path gets an empty 404.
+/// Answers every path outside `/sandbox/…`. Below an unknown first segment it is an empty 404.
 pub(super) async fn answer(
     shared: Data<Shared>,
     request: HttpRequest,
-    body: Bytes,
+    payload: Payload,
 ) -> HttpResponse {
-    let Some(endpoint) = Endpoint::at(request.path()) else {
+    let Some(endpoint) = Endpoint::of(request.path()) else {
         return HttpResponse::NotFound().finish();
     };
-    shared.count(endpoint);
-    shared.pass_gates(endpoint).await;
-    let call = call_of(endpoint, &request, &body);
-    let under_way = UnderWay::new(&shared, &call);
-    let content_type = || under_way.content_type.clone();
-    match shared.take_fault(endpoint) {
-        None => under_way.carry_out().into_response(content_type()),
-        Some(FaultKind::Errcode(code)) => under_way
-            .refused(&Refusal::by(under_way.system, code))
-            .into_response(content_type()),
-        Some(FaultKind::ErrcodeWith(code, text)) => under_way
-            .refused(&Refusal::worded(code, text))
-            .into_response(content_type()),
-        Some(FaultKind::Status(status)) => {
-            fault::page(StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY))
-        }
-        Some(FaultKind::Hang) => std::future::pending().await,
-        Some(FaultKind::CutBody) => fault::cut(content_type(), &under_way.carry_out().body),
-        Some(FaultKind::NotJson) => fault::page(StatusCode::OK),
-        Some(FaultKind::HugeBody) => fault::huge(content_type()),
-        Some(FaultKind::Body(body)) => HttpResponse::Ok().content_type(content_type()).body(body),
-        Some(FaultKind::LostReply) => {
-            under_way.carry_out();
-            fault::hang_up()
-        }
-        Some(FaultKind::Slow(by)) => {
-            let answer = under_way.carry_out();
-            tokio::time::sleep(by).await;
-            answer.into_response(content_type())
-        }
+    shared.count(request.path());
+    shared.pass_gates(request.path()).await;
+    let keep = if endpoint.is_echo() { 0 } else { LONGEST_READ };
+    let body = Body::read(payload, keep).await;
+    let received = Arc::new(ReceivedRequest::of(&request, &body));
+    shared.inside().received.push(received.clone());
+    if received.body_sha256.is_none() {
+        return fault::hang_up();
     }
+    if !endpoint.is_echo() && body.length > LONGEST_READ as u64 {
+        return fault::page(StatusCode::PAYLOAD_TOO_LARGE);
+    }
+    let call = call_of(endpoint, &request, &body.kept);
+    let shape = match endpoint.is_echo() {
+        true => Shape::of(&call),
+        false => Ok(Shape::default()),
+    };
+    let shape = match shape {
+        Ok(shape) => shape,
+        Err(error) => return bad_shape(error),
+    };
+    UnderWay::new(&shared, &call, &received, shape)
+        .respond()
+        .await
 }
 
-fn call_of<'a>(endpoint: Endpoint, request: &HttpRequest, body: &'a [u8]) -> Call<'a> {
+fn call_of<'a>(endpoint: Endpoint, request: &'a HttpRequest, body: &'a [u8]) -> Call<'a> {
     Call {
         endpoint,
+        path: request.path(),
         is_post: request.method() == Method::POST,
         query: serde_urlencoded::from_str(request.query_string()).unwrap_or_default(),
         body,
@@ -74,74 +76,164 @@ fn call_of<'a>(endpoint: Endpoint, request: &HttpRequest, body: &'a [u8]) -> Cal
 struct UnderWay<'a> {
     shared: &'a Shared,
     call: &'a Call<'a>,
+    received: &'a ReceivedRequest,
+    shape: Shape<'a>,
     system: System,
     content_type: String,
 }
 
 /// An answer. It is always a 200, whatever its errcode.
 struct Answer {
-    body: String,
+    body: MadeBody,
+    content_type: String,
+    /// Set for a file.
+    file_name: Option<&'static str>,
+    gzip: bool,
     /// WeCom repeats the errcode and the errmsg in response headers.
     repeated: Option<(i64, String)>,
 }
 
 impl<'a> UnderWay<'a> {
-    fn new(shared: &'a Shared, call: &'a Call<'a>) -> Self {
+    fn new(
+        shared: &'a Shared,
+        call: &'a Call<'a>,
+        received: &'a ReceivedRequest,
+        shape: Shape<'a>,
+    ) -> Self {
         let inside = shared.inside();
         let system = inside.simulator.system(call, shared.clock.now());
         Self {
             shared,
             call,
+            received,
+            shape,
             system,
-            content_type: inside.content_type(system),
+            content_type: inside.content_type(system, call.endpoint),
         }
+    }
+
+    /// Processes the call, unless a fault prevents it.
+    async fn respond(&self) -> HttpResponse {
+        match self.shared.take_fault(self.call.path) {
+            None => self.carry_out(),
+            Some(FaultKind::Errcode(code)) => self.refused(&Refusal::by(self.system, code)),
+            Some(FaultKind::ErrcodeWith(code, text)) => self.refused(&Refusal::worded(code, text)),
+            Some(FaultKind::Status(status)) => {
+                let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
+                return fault::page(status);
+            }
+            Some(FaultKind::Hang) => std::future::pending().await,
+            Some(FaultKind::CutBody) => self.carry_out().cut(),
+            Some(FaultKind::NotJson) => return fault::page(StatusCode::OK),
+            Some(FaultKind::HugeBody) => self.answer(fault::huge(), None),
+            Some(FaultKind::Body(body)) => self.answer(MadeBody::of(body), None),
+            Some(FaultKind::LostReply) => {
+                self.carry_out();
+                return fault::hang_up();
+            }
+            Some(FaultKind::Slow(by)) => {
+                let answer = self.carry_out();
+                tokio::time::sleep(by).await;
+                answer
+            }
+        }
+        .into_response()
     }
 
     /// Processes the call.
     fn carry_out(&self) -> Answer {
-        let done =
-            self.shared
-                .inside()
-                .simulator
-                .call(self.system, self.call, self.shared.clock.now());
+        if self.call.endpoint.is_echo() {
+            return self.echo();
+        }
+        let now = self.shared.clock.now();
+        let mut inside = self.shared.inside();
+        let done = inside.simulator.call(self.system, self.call, now);
+        drop(inside);
         match done {
-            Ok(body) => Answer {
-                body,
-                repeated: self.repeated(0, "ok".to_owned()),
-            },
+            Ok(body) => self.succeeded(MadeBody::of(body)),
             Err(refusal) => self.refused(&refusal),
         }
     }
 
-    fn refused(&self, refusal: &Refusal) -> Answer {
-        let clock = &self.shared.clock;
-        if self.system == System::Weixin {
-            return Answer {
-                body: refusal.body(clock.wall()),
-                repeated: None,
-            };
+    /// Checks the token, then answers with the request, or with what the query asks for.
+    fn echo(&self) -> Answer {
+        let now = self.shared.clock.now();
+        let mut inside = self.shared.inside();
+        let checked = inside.simulator.check_token(self.system, self.call, now);
+        drop(inside);
+        if let Err(refusal) = checked {
+            return self.refused(&refusal);
         }
-        let from = self
-            .shared
-            .inside()
-            .simulator
-            .seen_by_work(self.call, clock.now());
-        let errmsg = refusal.work_errmsg(clock.wall(), from);
-        Answer {
-            body: refusal.work_body(self.call.endpoint, &errmsg),
-            repeated: self.repeated(refusal.code, errmsg),
-        }
+        let answer = match self.shape.errcode {
+            Some(code) => self.refused(&Refusal::by(self.system, code)),
+            None => self.succeeded(self.shape.body().unwrap_or_else(|| echo(self.received))),
+        };
+        answer.shaped(&self.shape)
     }
 
-    fn repeated(&self, errcode: i64, errmsg: String) -> Option<(i64, String)> {
-        (self.system == System::Qyapi).then_some((errcode, errmsg))
+    fn succeeded(&self, body: MadeBody) -> Answer {
+        self.count_errcode(0);
+        self.answer(body, Some((0, "ok".to_owned())))
+    }
+
+    fn refused(&self, refusal: &Refusal) -> Answer {
+        self.count_errcode(refusal.code);
+        let (now, wall) = (self.shared.clock.now(), self.shared.clock.wall());
+        if self.system == System::Weixin {
+            return self.answer(MadeBody::of(refusal.body(self.call.endpoint, wall)), None);
+        }
+        let from = self.shared.inside().simulator.seen_by_work(self.call, now);
+        let errmsg = refusal.work_errmsg(wall, from);
+        let body = refusal.work_body(self.call.endpoint, &errmsg);
+        self.answer(MadeBody::of(body), Some((refusal.code, errmsg)))
+    }
+
+    fn count_errcode(&self, code: i64) {
+        self.shared.inside().count_errcode(self.call.path, code);
+    }
+
+    fn answer(&self, body: MadeBody, outcome: Option<(i64, String)>) -> Answer {
+        Answer {
+            body,
+            content_type: self.content_type.clone(),
+            file_name: None,
+            gzip: false,
+            repeated: outcome.filter(|_| self.system == System::Qyapi),
+        }
     }
 }
 
 impl Answer {
-    fn into_response(self, content_type: String) -> HttpResponse {
+    fn shaped(mut self, shape: &Shape<'_>) -> Self {
+        self.body = shape.sent(self.body);
+        self.gzip = shape.gzip;
+        if shape.is_binary() {
+            self.file_name = Some(shape.file_name());
+            self.content_type = PICTURE.to_owned();
+        }
+        if let Some(content_type) = shape.content_type {
+            self.content_type = content_type.to_owned();
+        }
+        self
+    }
+
+    /// Sends the first half and closes the connection.
+    fn cut(mut self) -> Self {
+        let half = self.body.len() / 2;
+        self.body = self.body.cut_after(half);
+        self
+    }
+
+    fn into_response(self) -> HttpResponse {
         let mut response = HttpResponse::Ok();
-        response.content_type(content_type);
+        response.content_type(self.content_type);
+        if let Some(name) = self.file_name {
+            let disposition = format!("attachment; filename=\"{name}\"");
+            response.insert_header((CONTENT_DISPOSITION, disposition));
+        }
+        if self.gzip {
+            response.insert_header((CONTENT_ENCODING, "gzip"));
+        }
         if let Some((errcode, errmsg)) = self.repeated {
             response
                 .insert_header((SERVER, "nginx"))
@@ -151,9 +243,32 @@ impl Answer {
                 response.insert_header((ERROR_MSG, errmsg));
             }
         }
-        response.body(self.body)
+        self.body.respond(&mut response)
     }
 }
+
+/// Returns the request as the body of a success.
+fn echo(received: &ReceivedRequest) -> MadeBody {
+    #[derive(Serialize)]
+    struct Echo<'a> {
+        errcode: i64,
+        errmsg: &'static str,
+        echo: &'a ReceivedRequest,
+    }
+    MadeBody::of(json(&Echo {
+        errcode: 0,
+        errmsg: "ok",
+        echo: received,
+    }))
+}
+
+/// Returns an answer that WeChat would not give, so that a misspelt parameter is noticed.
+fn bad_shape(error: String) -> HttpResponse {
+    HttpResponse::BadRequest().json(serde_json::json!({ "error": error }))
+}
+
+/// Longest body of a call with a simulation of its own. In bytes.
+const LONGEST_READ: usize = 256 * 1_024;
 
 const ERROR_CODE: HeaderName = HeaderName::from_static("error-code");
 const ERROR_MSG: HeaderName = HeaderName::from_static("error-msg");

@@ -149,7 +149,7 @@ impl Simulator {
     }
 
     /// Returns the index of the app that owns a data call's token.
-    fn work_caller(&self, call: &Call<'_>, now: UnixTime) -> Result<usize, Refusal> {
+    pub(super) fn work_caller(&self, call: &Call<'_>, now: UnixTime) -> Result<usize, Refusal> {
         let token = call
             .filled("access_token")
             .ok_or_else(|| Refusal::work(41001))?;

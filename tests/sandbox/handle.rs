@@ -90,9 +90,9 @@ async fn calls_are_counted_by_endpoint_and_the_count_can_start_anew() {
 }
 
 #[tokio::test]
-#[should_panic(expected = "unknown endpoint \"/cgi-bin/tokens\"")]
+#[should_panic(expected = "unknown endpoint \"/cgi/token\"")]
 async fn the_count_of_a_misspelt_endpoint_is_not_zero() {
-    let _ = sandbox().await.calls("/cgi-bin/tokens");
+    let _ = sandbox().await.calls("/cgi/token");
 }
 
 #[tokio::test]

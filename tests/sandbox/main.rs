@@ -5,11 +5,14 @@
 #[allow(dead_code)] // each binary uses a part of it
 #[path = "../common/mod.rs"]
 mod common;
+mod echo;
 mod faults;
 mod guard;
 mod handle;
+mod login;
 mod quotas;
 mod refusals;
+mod shapes;
 mod steering;
 mod support;
 #[cfg(target_os = "linux")]

@@ -299,9 +299,16 @@ async fn a_token_is_taken_from_the_query_only() {
 }
 
 #[tokio::test]
-async fn an_unknown_path_is_404_with_nothing_in_it_and_is_not_counted() {
+async fn a_path_below_an_unknown_first_segment_is_an_empty_404_and_not_counted() {
     let sandbox = sandbox().await;
-    for path in ["/", "/cgi-bin/token/", "/cgi-bin/nothing", "/cgi-bin"] {
+    for path in [
+        "/",
+        "/cgi-bin",
+        "/cgi-bin/",
+        "//cgi-bin/token",
+        "/cgi/token",
+        "/jssdk/config",
+    ] {
         let answer = client()
             .get(format!("{}{path}", sandbox.url()))
             .send()

@@ -50,7 +50,10 @@ async fn the_state_shows_everything_in_its_documented_shape() {
                 "/cgi-bin/token": 2, "/cgi-bin/stable_token": 0, "/cgi-bin/ticket/getticket": 1,
                 "/cgi-bin/get_api_domain_ip": 0, "/cgi-bin/menu/get": 0, "/cgi-bin/clear_quota": 0, "/cgi-bin/openapi/quota/get": 0,
                 "/cgi-bin/gettoken": 0, "/cgi-bin/get_jsapi_ticket": 0, "/cgi-bin/ticket/get": 0,
+                "/cgi-bin/clear_quota/v2": 0, "/cgi-bin/openapi/rid/get": 0,
+                "/sns/jscode2session": 0, "/sns/oauth2/access_token": 0, "/sns/oauth2/refresh_token": 0, "/sns/userinfo": 0, "/sns/auth": 0,
             },
+            "errcodes": { "/cgi-bin/token": { "0": 2 }, "/cgi-bin/ticket/getticket": { "0": 1 } },
         })
     );
     assert!(
@@ -163,8 +166,8 @@ async fn a_fault_that_cannot_be_understood_is_told_what_there_is() {
             r#"{"endpoint":"/cgi-bin/token","fault":"explode","times":1}"#,
         ),
         (
-            "unknown endpoint \"/cgi-bin/tok\"; available: /cgi-bin/token,",
-            r#"{"endpoint":"/cgi-bin/tok","fault":"hang"}"#,
+            "unknown endpoint \"/cgi/token\"; its first segment must be one of: cgi-bin, wxa,",
+            r#"{"endpoint":"/cgi/token","fault":"hang"}"#,
         ),
         (
             "requires \"errcode\"",

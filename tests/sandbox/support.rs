@@ -58,7 +58,7 @@ pub(crate) async fn post(
     json_of(answer).await
 }
 
-async fn json_of(answer: reqwest::Response) -> Value {
+pub(crate) async fn json_of(answer: reqwest::Response) -> Value {
     assert_eq!(answer.status(), 200);
     serde_json::from_str(&answer.text().await.unwrap()).unwrap()
 }

@@ -1,0 +1,138 @@
+//! Calls about calls: `clear_quota`, `openapi/quota/get` and `openapi/rid/get`.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::clock::UnixTime;
+
+use super::call::Call;
+use super::endpoint::{Endpoint, System};
+use super::reply::{Quota, QuotaReply, RateLimit, Refusal, json as text};
+use super::simulator::{Running, Simulator};
+
+/// A success without data.
+pub(super) const OK: &str = r#"{"errcode":0,"errmsg":"ok"}"#;
+
+impl Simulator {
+    /// Clears the counts of the app that `appid` and `appsecret` name, in the query or in a JSON body.
+    pub(super) fn clear_quota_by_secret(
+        &mut self,
+        call: &Call<'_>,
+        now: UnixTime,
+    ) -> Result<String, Refusal> {
+        let body = match call.body.is_empty() {
+            true => Value::Null,
+            false => call.json()?,
+        };
+        let param = |name| {
+            call.filled(name)
+                .or_else(|| body.get(name).and_then(Value::as_str))
+        };
+        let running = self.named(param("appid"))?;
+        running.check_secret(param("appsecret"))?;
+        running.clear(now)
+    }
+
+    /// Returns the request of a rid. The sandbox keeps no rids: every well-formed one is a failed call with the
+    /// caller's own token, because WeChat's real answer holds a token as well.
+    pub(super) fn request_by_rid(
+        &mut self,
+        call: &Call<'_>,
+        now: UnixTime,
+    ) -> Result<String, Refusal> {
+        #[derive(Serialize)]
+        struct Reply<'a> {
+            errcode: i64,
+            errmsg: &'a str,
+            request: Value,
+        }
+        self.caller(call, now)?;
+        let body = call.json()?;
+        let rid = body.get("rid").and_then(Value::as_str).unwrap_or_default();
+        if !is_rid(rid) {
+            return Err(Refusal::worded(76001, "rid not found"));
+        }
+        let token = call.param("access_token").unwrap_or_default();
+        Ok(text(&Reply {
+            errcode: 0,
+            errmsg: "ok",
+            request: json!({
+                "invoke_time": now.0,
+                "cost_in_ms": 30,
+                "request_url": format!("https://api.weixin.qq.com/cgi-bin/clear_quota?access_token={token}"),
+                "request_body": "",
+                "response_body": format!(r#"{{"errcode":43002,"errmsg":"require POST method rid: {rid}"}}"#),
+                "client_ip": call.peer.to_canonical().to_string(),
+            }),
+        }))
+    }
+}
+
+impl Running {
+    pub(super) fn clear_quota(&mut self, body: &Value, now: UnixTime) -> Result<String, Refusal> {
+        match body.get("appid").and_then(Value::as_str) {
+            None | Some("") => Err(Refusal::new(41002)),
+            Some(app_id) if app_id != self.app.app_id => Err(Refusal::new(40013)),
+            Some(_) => self.clear(now),
+        }
+    }
+
+    fn clear(&mut self, now: UnixTime) -> Result<String, Refusal> {
+        self.usage.roll(now, &self.app.switches);
+        self.usage.clear(&self.app.quotas).map(|()| OK.to_owned())
+    }
+
+    pub(super) fn quota(&self, body: &Value) -> Result<String, Refusal> {
+        let path = body
+            .get("cgi_path")
+            .and_then(Value::as_str)
+            .filter(|path| path.starts_with('/'));
+        let path = path.ok_or_else(|| Refusal::new(76003))?;
+        let endpoint = Endpoint::at(path)
+            .filter(|it| it.system() != Some(System::Qyapi) && !it.is_sns())
+            .ok_or_else(|| Refusal::new(76021))?;
+        if !endpoint.serves(self.app.platform) {
+            return Err(Refusal::new(76022));
+        }
+        let (daily_limit, used) = (self.app.quotas.daily(endpoint), self.usage.used(endpoint));
+        let quota = Quota {
+            daily_limit,
+            used,
+            remain: daily_limit.saturating_sub(used),
+        };
+        let rate_limit = (endpoint == Endpoint::StableToken).then_some(RateLimit {
+            call_count: self.app.quotas.stable_per_minute,
+            refresh_second: 60,
+        });
+        Ok(text(&QuotaReply {
+            errcode: 0,
+            errmsg: "ok",
+            quota,
+            rate_limit,
+        }))
+    }
+}
+
+/// Returns whether it is three groups of eight hex digits.
+fn is_rid(rid: &str) -> bool {
+    let group = |group: &str| group.len() == 8 && group.bytes().all(|b| b.is_ascii_hexdigit());
+    rid.split('-').count() == 3 && rid.split('-').all(group)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rid_is_three_groups_of_eight_hex_digits() {
+        assert!(is_rid("6aac005a-01bfdbee-79769285"));
+        for not in [
+            "",
+            "6aac005a-01bfdbee",
+            "6aac005a-01bfdbee-7976928g",
+            "a-b-c",
+        ] {
+            assert!(!is_rid(not), "{not}");
+        }
+    }
+}
