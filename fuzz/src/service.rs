@@ -209,12 +209,7 @@ impl Service {
             .expect("a runtime");
         let app = runtime.block_on(async {
             let broker = broker().await;
-            let key = ApiKey {
-                name: "fuzz".into(),
-                hash: KeyHash::of(KEY),
-                accounts: None,
-                kinds: None,
-            };
+            let key = ApiKey::new("fuzz", KeyHash::of(KEY));
             let keys = web::Data::new(ArcSwap::from_pointee(ApiKeys::new(vec![key])));
             let app = App::new()
                 .service(diagnose_resource(

@@ -157,6 +157,11 @@ pub(crate) async fn pass(
 /// Whether a path that no API has was probably meant for WeChat.
 fn looks_like_wechats(path: &str) -> bool {
     let lower = path.trim_start_matches('/').to_ascii_lowercase();
+    // With the base URL `/wx/{account}`, the account comes first.
+    let below = lower
+        .strip_prefix("wx/")
+        .and_then(|rest| rest.split_once('/'));
+    let lower = below.map_or(lower.as_str(), |(_, rest)| rest.trim_start_matches('/'));
     ["cgi-bin", "wxa", "sns"].iter().any(|first| {
         lower
             .strip_prefix(first)
@@ -255,8 +260,8 @@ impl From<Problem> for Refusal {
         match problem.retry_after {
             Some(wait) => Self::LockedOut(wait),
             None => Self::explained(
-                40001,
-                "invalid credential: the API key in the header is invalid",
+                40125,
+                "invalid appsecret: the API key in the header is invalid",
             ),
         }
     }

@@ -15,6 +15,7 @@ mod cors;
 mod crowd;
 mod doctor;
 mod failures;
+mod gateway;
 mod http;
 mod limits;
 mod outage;

@@ -103,9 +103,10 @@ pub(super) fn check(path: &str, query: &str, headers: &HeaderMap) -> Result<(), 
 
 /// The refusal of a request with an API key in a part that would go upstream.
 pub(super) fn key_found() -> Refusal {
+    // Not one of the errcodes for which SDKs fetch another token and try again.
     Refusal::explained(
-        40001,
-        "invalid credential: the request contains an API key or a virtual token of wx-jssdk in a place from where it would reach WeChat; \
+        48001,
+        "api unauthorized: the request contains an API key or a virtual token of wx-jssdk in a place from where it would reach WeChat; \
          send it as Authorization: Bearer KEY or as access_token in the query",
     )
 }

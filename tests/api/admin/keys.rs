@@ -144,12 +144,7 @@ async fn a_key_that_may_not_see_an_account_is_not_told_whether_there_is_one() {
 async fn other_keys_take_effect_at_the_next_request() {
     let world = World::new().await;
     world.get_with(KEY, PATH).await.ok();
-    let new = ApiKey {
-        name: "new".into(),
-        hash: KeyHash::of("wxk_new"),
-        accounts: None,
-        kinds: None,
-    };
+    let new = ApiKey::new("new", KeyHash::of("wxk_new"));
     world.keys.store(Arc::new(ApiKeys::new(vec![new])));
     world.get_with(KEY, PATH).await.problem(401, "unauthorized");
     world.get_with("wxk_new", PATH).await.ok();

@@ -331,12 +331,10 @@ async fn a_token_that_a_removed_key_bought_buys_no_ticket() {
     world.get(&call).await.ok();
     world
         .keys
-        .store(std::sync::Arc::new(ApiKeys::new(vec![ApiKey {
-            name: "other".into(),
-            hash: KeyHash::of(KEY),
-            accounts: None,
-            kinds: None,
-        }])));
+        .store(std::sync::Arc::new(ApiKeys::new(vec![ApiKey::new(
+            "other",
+            KeyHash::of(KEY),
+        )])));
     world.get(&call).await.refused(40001);
     world.keys.store(std::sync::Arc::new(ApiKeys::default()));
     world.get(&call).await.refused(40001);

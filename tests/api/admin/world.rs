@@ -87,10 +87,9 @@ pub(crate) fn keys() -> ApiKeys {
 
 fn all_keys() -> Vec<ApiKey> {
     let key = |name: &str, key: &str, accounts: Option<&[&str]>, kinds: Option<&[Kind]>| ApiKey {
-        name: name.into(),
-        hash: KeyHash::of(key),
         accounts: accounts.map(|names| names.iter().map(ToString::to_string).collect()),
         kinds: kinds.map(<[Kind]>::to_vec),
+        ..ApiKey::new(name, KeyHash::of(key))
     };
     vec![
         key("all", KEY, None, None),
@@ -254,10 +253,8 @@ impl World {
     /// From now on [`TOKEN_KEY`] is a key too, limited to access tokens.
     pub(crate) fn with_token_key(&self) {
         let limited = ApiKey {
-            name: "tokens".into(),
-            hash: KeyHash::of(TOKEN_KEY),
-            accounts: None,
             kinds: Some(vec![Kind::AccessToken]),
+            ..ApiKey::new("tokens", KeyHash::of(TOKEN_KEY))
         };
         self.keys.store(std::sync::Arc::new(ApiKeys::new(
             all_keys().into_iter().chain([limited]).collect(),

@@ -1,0 +1,196 @@
+//! The gateway: the admin listener in front of the sandbox, as SDKs use it.
+
+mod calls;
+mod dropin;
+mod healing;
+mod limits;
+mod logins;
+mod refusals;
+mod streams;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+use wx_jssdk::actix::KeyHash;
+use wx_jssdk::sandbox::{App, Kind, Mode, ReceivedRequest, Sandbox};
+use wx_jssdk::{Clock, UnixTime};
+
+use crate::common::http::{self, Answer, Request, client, get};
+use crate::common::service::{Service, settings};
+
+const APP: &str = "wx0123456789abcdef";
+const MINI: &str = "wxaaaaaaaaaaaaaaaa";
+const CORP: &str = "wwbbbbbbbbbbbbbbbb";
+const SECRET: &str = "0c79e1fa963cd80cc0be99b20a18faeb";
+const CORP_SECRET: &str = "y4IIQ9eBfHpkOzLrbmDxRlIcDCWZ8pBVFKxGzkVcEnY";
+
+/// May call everything that is not sensitive, for every account.
+const KEY: &str = "wxk_0123456789012345678901234567890123456789all";
+/// May make some calls for `main` only.
+const CRM_KEY: &str = "wxk_0123456789012345678901234567890123456789crm";
+/// May make no calls.
+const NO_CALLS_KEY: &str = "wxk_012345678901234567890123456789012345678none";
+/// As [`KEY`], with virtual tokens, and sensitive paths by name.
+const VIRTUAL_KEY: &str = "wxk_01234567890123456789012345678901234567virtu";
+
+const STABLE: &str = "/cgi-bin/stable_token";
+/// A call that the sandbox echoes.
+const USERS: &str = "/cgi-bin/user/get";
+
+/// 2026-01-01T08:00:00 in Shanghai.
+const START: UnixTime = UnixTime(1_767_225_600);
+
+pub(super) struct World {
+    service: Service,
+    sandbox: Sandbox,
+    clock: Clock,
+    _home: TempDir,
+}
+
+impl World {
+    async fn new() -> Self {
+        Self::with("").await
+    }
+
+    /// Starts with further settings.
+    async fn with(more: &str) -> Self {
+        let clock = Clock::manual(START);
+        let sandbox = Sandbox::start(clock.clone()).await.unwrap();
+        for app in [
+            App::official(APP, SECRET),
+            App::mini(MINI, SECRET),
+            App::work(CORP, 7, CORP_SECRET),
+        ] {
+            sandbox.add_app(app);
+        }
+        let key = |name: &str, key: &str, more: &str| {
+            let hash = KeyHash::of(key);
+            format!("[[server.api_keys]]\nname = \"{name}\"\nsha256 = \"{hash}\"\n{more}\n")
+        };
+        let text = [
+            "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\n".to_owned(),
+            key("all", KEY, "calls = [\"/\"]"),
+            key(
+                "crm",
+                CRM_KEY,
+                "accounts = [\"main\"]\ncalls = [\"/cgi-bin/message/\", \"GET /cgi-bin/user/\"]",
+            ),
+            key("signer", NO_CALLS_KEY, ""),
+            key(
+                "shop",
+                VIRTUAL_KEY,
+                "token = \"virtual\"\ncalls = [\"/\", \"/cgi-bin/clear_quota/v2\", \"/cgi-bin/openapi/rid/get\"]",
+            ),
+            format!("[upstream]\nweixin = \"{0}\"\nqyapi = \"{0}\"\n", sandbox.url()),
+            "[store]\nkind = \"memory\"\n".to_owned(),
+            format!("[accounts.main]\napp_id = \"{APP}\"\nsecret = \"{SECRET}\"\njs_safe_domains = [\"example.com\"]\n"),
+            format!("[accounts.mini]\nplatform = \"mini\"\napp_id = \"{MINI}\"\nsecret = \"{SECRET}\"\n"),
+            format!(
+                "[accounts.corp]\nplatform = \"work\"\ncorp_id = \"{CORP}\"\nagent_id = 7\nsecret = \"{CORP_SECRET}\"\njs_safe_domains = [\"example.com\"]\n"
+            ),
+            more.to_owned(),
+        ]
+        .concat();
+        let home = TempDir::new().unwrap();
+        let service = Service::start(settings(&text, home.path()), clock.clone()).await;
+        Self {
+            service,
+            sandbox,
+            clock,
+            _home: home,
+        }
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.service.admin)
+    }
+
+    /// Sends exactly this request to the admin listener.
+    async fn send(&self, request: Request) -> Answer {
+        self.send_text(request.close().text()).await
+    }
+
+    async fn send_text(&self, request: String) -> Answer {
+        http::send(self.service.admin, request).await
+    }
+
+    /// The JSON of `GET path`.
+    async fn get(&self, path: &str) -> Value {
+        self.send(get(path)).await.ok()
+    }
+
+    /// The token that the drop-in gives this key for `main`.
+    async fn token(&self, key: &str) -> String {
+        let path = format!("/cgi-bin/token?grant_type=client_credential&appid={APP}&secret={key}");
+        let answer = self.get(&path).await;
+        let token = answer["access_token"].as_str();
+        token.unwrap_or_else(|| panic!("{answer}")).to_owned()
+    }
+
+    /// The newest request that the sandbox has received for this path.
+    fn received(&self, path: &str) -> ReceivedRequest {
+        let all = self.sandbox.last_requests(path);
+        all.last().cloned().unwrap_or_else(|| panic!("no {path}"))
+    }
+
+    fn revoke(&self) {
+        self.sandbox.revoke(APP, Kind::Token);
+    }
+
+    fn current(&self) -> String {
+        self.sandbox.token(APP, Mode::Stable).expect("a token")
+    }
+
+    /// The number of calls that the gateway has passed on, whatever their path. The service's own calls have
+    /// no `Via`.
+    async fn passed_on(&self) -> usize {
+        let url = format!("{}/sandbox/requests", self.sandbox.url());
+        let (_, text) = http::fetch(&url).await;
+        text.matches("\"via\"").count()
+    }
+}
+
+/// The errcode of an answer with status 200.
+#[track_caller]
+fn errcode(answer: &Answer) -> i64 {
+    let json = answer.ok();
+    json["errcode"].as_i64().unwrap_or_else(|| panic!("{json}"))
+}
+
+/// Asserts that a refusal has this errcode, and this word in its errmsg.
+#[track_caller]
+fn refused(answer: &Answer, code: i64, word: &str) {
+    let json = answer.ok();
+    assert_eq!(json["errcode"], code, "{json}");
+    let errmsg = json["errmsg"].as_str().unwrap_or_default();
+    assert!(errmsg.contains(word), "{word}: {errmsg}");
+}
+
+/// Many requests at once with one client of their own.
+async fn all_at_once(url: &str, count: usize) -> Vec<Value> {
+    let client = client();
+    let tasks: Vec<_> = (0..count)
+        .map(|_| {
+            let request = client.get(url);
+            tokio::spawn(async move {
+                let answer = request.send().await.expect("an answer");
+                let text = answer.text().await.expect("a whole answer");
+                serde_json::from_str::<Value>(&text)
+                    .unwrap_or_else(|error| panic!("{error}: {text}"))
+            })
+        })
+        .collect();
+    let mut answers = Vec::with_capacity(count);
+    for task in tasks {
+        answers.push(task.await.unwrap());
+    }
+    answers
+}
+
+fn shared(world: World) -> Arc<World> {
+    Arc::new(world)
+}
+
+const MINUTE: Duration = Duration::from_secs(60);

@@ -1,0 +1,123 @@
+//! Clients that only get their tokens here, and whose token dies at WeChat.
+
+use super::*;
+use crate::common::http::post;
+
+/// The cheap call with which a token is checked.
+const CHECK: &str = "/cgi-bin/get_api_domain_ip";
+
+#[tokio::test]
+async fn a_client_that_asks_again_gets_a_living_token() {
+    let world = World::new().await;
+    let token = world.token(NO_CALLS_KEY).await;
+    world.revoke();
+    world.clock.advance(Duration::from_secs(10));
+    let again = world.token(NO_CALLS_KEY).await;
+    assert_ne!(again, token);
+    assert!(world.sandbox.accepts_token(APP, &again));
+    assert_eq!(world.sandbox.calls(CHECK), 1);
+}
+
+#[tokio::test]
+async fn fifty_workers_that_start_cold_cost_one_check() {
+    let world = World::new().await;
+    let path =
+        format!("/cgi-bin/token?grant_type=client_credential&appid={APP}&secret={NO_CALLS_KEY}");
+    let answers = all_at_once(&world.url(&path), 50).await;
+    let tokens: std::collections::HashSet<_> = answers
+        .iter()
+        .map(|answer| answer["access_token"].to_string())
+        .collect();
+    assert_eq!(tokens.len(), 1, "{answers:?}");
+    assert_eq!(world.sandbox.calls(CHECK), 1);
+    // The service fetches the mini program's token too.
+    assert!(world.sandbox.calls(STABLE) <= 2);
+}
+
+#[tokio::test]
+async fn other_keys_later_requests_and_a_tokens_last_minutes_are_no_symptom() {
+    let world = World::new().await;
+    world.token(NO_CALLS_KEY).await;
+    world.token(KEY).await;
+    world.clock.advance(MINUTE);
+    world.token(NO_CALLS_KEY).await;
+    assert_eq!(world.sandbox.calls(CHECK), 0);
+}
+
+#[tokio::test]
+async fn a_token_is_checked_once_a_minute_at_most() {
+    let world = World::new().await;
+    for _ in 0..20 {
+        world.token(NO_CALLS_KEY).await;
+    }
+    assert_eq!(world.sandbox.calls(CHECK), 1);
+    world.clock.advance(Duration::from_secs(59));
+    world.token(NO_CALLS_KEY).await;
+    assert_eq!(world.sandbox.calls(CHECK), 1);
+    world.clock.advance(Duration::from_secs(1));
+    world.token(NO_CALLS_KEY).await;
+    assert_eq!(world.sandbox.calls(CHECK), 2);
+}
+
+#[tokio::test]
+async fn a_wecom_client_that_asks_again_gets_a_living_token() {
+    let world = World::new().await;
+    let path = format!("/cgi-bin/gettoken?corpid={CORP}&corpsecret={NO_CALLS_KEY}");
+    let token = world.get(&path).await["access_token"].clone();
+    world.sandbox.revoke(&format!("{CORP}:7"), Kind::Token);
+    let again = world.get(&path).await;
+    assert_ne!(again["access_token"], token, "{again}");
+}
+
+#[tokio::test]
+async fn force_refresh_is_understood_as_clients_write_it() {
+    let world = World::new().await;
+    for (value, forces) in [
+        ("true", true),
+        ("\"true\"", true),
+        ("1", true),
+        ("\"1\"", true),
+        ("false", false),
+        ("\"false\"", false),
+        ("0", false),
+        ("\"\"", false),
+        ("null", false),
+    ] {
+        world.clock.advance(MINUTE);
+        let before = world.token(NO_CALLS_KEY).await;
+        world.clock.advance(MINUTE);
+        let body = format!(
+            r#"{{"grant_type":"client_credential","appid":"{APP}","secret":"{NO_CALLS_KEY}","force_refresh":{value}}}"#
+        );
+        let answer = world.send_text(post(STABLE).close().body(body)).await.ok();
+        assert_eq!(
+            answer["access_token"] != *before,
+            forces,
+            "{value}: {answer}"
+        );
+    }
+    for value in ["2", "\"yes\"", "[]"] {
+        let body = format!(
+            r#"{{"grant_type":"client_credential","appid":"{APP}","secret":"{NO_CALLS_KEY}","force_refresh":{value}}}"#
+        );
+        let answer = world.send_text(post(STABLE).close().body(body)).await;
+        assert_eq!(errcode(&answer), 47001, "{value}");
+    }
+}
+
+#[tokio::test]
+async fn the_app_secret_in_the_keys_place_is_recognised() {
+    let world = World::new().await;
+    let path = format!("/cgi-bin/token?grant_type=client_credential&appid={APP}&secret={SECRET}");
+    refused(
+        &world.send(get(path)).await,
+        40125,
+        "this is wx-jssdk, send its API key",
+    );
+    let path = format!("/cgi-bin/gettoken?corpid={CORP}&corpsecret={CORP_SECRET}");
+    refused(
+        &world.send(get(path)).await,
+        40001,
+        "this is wx-jssdk, send its API key",
+    );
+}

@@ -1,0 +1,227 @@
+//! Tokens that die at WeChat before their end.
+
+use super::*;
+use crate::common::http::post;
+use wx_jssdk::sandbox::{Fault, FaultKind};
+
+#[tokio::test]
+async fn a_dead_token_is_replaced_and_the_call_repeated_once() {
+    let world = World::new().await;
+    let token = world.token(KEY).await;
+    world.revoke();
+    let target = format!("/cgi-bin/message/custom/send?access_token={token}");
+    let answer = world
+        .send_text(post(&target).close().body(r#"{"a":1}"#))
+        .await;
+    assert_eq!(errcode(&answer), 0, "{answer:?}");
+    let received = world.sandbox.last_requests("/cgi-bin/message/custom/send");
+    assert_eq!(received.len(), 2);
+    assert_eq!(received[0].body_sha256, received[1].body_sha256);
+    assert_eq!(received[0].headers, received[1].headers);
+    assert!(world.sandbox.accepts_token(APP, &world.token(KEY).await));
+    let metrics = world.send(get("/metrics")).await.text;
+    for name in ["replays", "healed"] {
+        let line = format!(
+            "wx_jssdk_gateway_{name}_total{{account=\"main\",path=\"/cgi-bin/message\"}} 1"
+        );
+        assert!(metrics.contains(&line), "{metrics}");
+    }
+}
+
+#[tokio::test]
+async fn each_token_error_of_wechat_heals() {
+    for code in [40001, 40014, 42001] {
+        let world = World::new().await;
+        let token = world.token(KEY).await;
+        world
+            .sandbox
+            .fault(Fault::once(USERS, FaultKind::Errcode(code)));
+        let answer = world.get(&format!("{USERS}?access_token={token}")).await;
+        assert_eq!(answer["errcode"], 0, "{code}: {answer}");
+        assert_eq!(world.sandbox.calls(USERS), 2, "{code}");
+    }
+}
+
+#[tokio::test]
+async fn no_other_error_is_repeated() {
+    let world = World::new().await;
+    let token = world.token(KEY).await;
+    for code in [-1, 45009, 40013, 41001, 48001] {
+        world.sandbox.reset_calls();
+        world
+            .sandbox
+            .fault(Fault::once(USERS, FaultKind::Errcode(code)));
+        let answer = world.get(&format!("{USERS}?access_token={token}")).await;
+        assert_eq!(answer["errcode"], code, "{answer}");
+        assert_eq!(
+            (world.sandbox.calls(USERS), world.sandbox.calls(STABLE)),
+            (1, 0)
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_second_token_error_in_a_row_is_passed_on() {
+    let world = World::new().await;
+    let token = world.token(KEY).await;
+    world
+        .sandbox
+        .fault(Fault::always(USERS, FaultKind::Errcode(40001)));
+    let answer = world.get(&format!("{USERS}?access_token={token}")).await;
+    assert_eq!(answer["errcode"], 40001, "{answer}");
+    assert_eq!(world.sandbox.calls(USERS), 2);
+}
+
+#[tokio::test]
+async fn wecom_40001_renews_nothing_and_40014_heals() {
+    let world = World::new().await;
+    let target = format!("/wx/corp/cgi-bin/user/list?access_token={KEY}");
+    let path = "/cgi-bin/user/list";
+    world.get(&target).await;
+    world.sandbox.reset_calls();
+    world
+        .sandbox
+        .fault(Fault::once(path, FaultKind::Errcode(40001)));
+    let answer = world.get(&target).await;
+    assert_eq!(answer["errcode"], 40001, "{answer}");
+    assert_eq!(
+        (
+            world.sandbox.calls(path),
+            world.sandbox.calls("/cgi-bin/gettoken")
+        ),
+        (1, 0)
+    );
+    world.sandbox.revoke(&format!("{CORP}:7"), Kind::Token);
+    let answer = world.get(&target).await;
+    assert_eq!(answer["errcode"], 0, "{answer}");
+}
+
+#[tokio::test]
+async fn a_body_over_the_buffer_is_not_repeated_but_the_next_call_succeeds() {
+    let world = World::with("[gateway]\nreplay_limit = 1000\n").await;
+    let token = world.token(KEY).await;
+    world.revoke();
+    let target = format!("/cgi-bin/media/upload?access_token={token}");
+    for (body, expected) in [("x".repeat(2_000), 40001), ("x".repeat(2_000), 0)] {
+        let answer = world.send_text(post(&target).close().body(body)).await;
+        assert_eq!(errcode(&answer), expected, "{answer:?}");
+    }
+    assert_eq!(world.sandbox.calls("/cgi-bin/media/upload"), 2);
+    world.clock.advance(MINUTE);
+    world.revoke();
+    let chunks = post(&target)
+        .close()
+        .chunks(["x".repeat(900), "x".repeat(900)]);
+    assert_eq!(errcode(&world.send_text(chunks).await), 40001);
+}
+
+#[tokio::test]
+async fn a_limited_refresh_passes_the_original_answer_on() {
+    let world = World::new().await;
+    let token = world.token(KEY).await;
+    world.revoke();
+    let target = format!("{USERS}?access_token={token}");
+    assert_eq!(world.get(&target).await["errcode"], 0);
+    world.revoke();
+    world.sandbox.reset_calls();
+    let answer = world.get(&target).await;
+    assert_eq!(answer["errcode"], 40001, "{answer}");
+    assert_eq!(
+        (world.sandbox.calls(USERS), world.sandbox.calls(STABLE)),
+        (1, 0)
+    );
+    world.clock.advance(MINUTE);
+    assert_eq!(world.get(&target).await["errcode"], 0);
+}
+
+#[tokio::test]
+async fn two_hundred_calls_when_a_token_dies_cost_one_refresh() {
+    let world = World::new().await;
+    let token = world.token(KEY).await;
+    world.revoke();
+    world.sandbox.reset_calls();
+    let url = world.url(&format!("{USERS}?access_token={token}"));
+    let answers = all_at_once(&url, 200).await;
+    for answer in &answers {
+        assert_eq!(answer["errcode"], 0, "{answer}");
+    }
+    // A stable token is asked for, found unchanged, and then forced: one refresh.
+    assert!(
+        world.sandbox.calls(STABLE) <= 2,
+        "{}",
+        world.sandbox.calls(STABLE)
+    );
+    assert!(world.sandbox.calls(USERS) <= 400);
+}
+
+#[tokio::test]
+async fn a_token_that_a_client_keeps_too_long_is_replaced() {
+    let world = World::new().await;
+    let token = world.token(KEY).await;
+    for hours in [3, 6, 12] {
+        world.clock.advance(Duration::from_secs(hours * 3_600));
+        let answer = world.get(&format!("{USERS}?access_token={token}")).await;
+        assert_eq!(answer["errcode"], 0, "after {hours} hours: {answer}");
+    }
+    assert!(!world.sandbox.accepts_token(APP, &token));
+    assert_eq!(
+        world.sandbox.errcodes(USERS).get(&40001),
+        None,
+        "it was never sent"
+    );
+}
+
+#[tokio::test]
+async fn an_unknown_outcome_is_never_repeated() {
+    let world = World::with("[gateway]\ntimeout_ms = 300\n").await;
+    let token = world.token(KEY).await;
+    let target = format!("/cgi-bin/message/custom/send?access_token={token}");
+    let path = "/cgi-bin/message/custom/send";
+    for fault in [FaultKind::LostReply, FaultKind::CutBody, FaultKind::Hang] {
+        world.sandbox.reset_calls();
+        world.sandbox.fault(Fault::once(path, fault));
+        let answer = world.send_text(post(&target).close().body("{}")).await;
+        assert_eq!(answer.status, 504, "{answer:?}");
+        let json = answer.json();
+        assert_eq!(json["errcode"], -1, "{json}");
+        assert!(answer.text.contains("may have processed"), "{json}");
+        assert_eq!(world.sandbox.calls(path), 1);
+    }
+}
+
+#[tokio::test]
+async fn an_unreachable_wechat_is_said_and_nothing_was_sent() {
+    let world = World::new().await;
+    let token = world.token(KEY).await;
+    world.sandbox.stop().await;
+    let answer = world
+        .send(get(format!("{USERS}?access_token={token}")))
+        .await;
+    assert_eq!(answer.status, 502, "{answer:?}");
+    assert_eq!(answer.json()["errcode"], -1);
+    assert!(answer.text.contains("nothing was sent"), "{answer:?}");
+}
+
+#[tokio::test]
+async fn callers_beside_ever_dying_tokens_get_right_answers_or_wechats_own() {
+    let world = shared(World::with("[gateway]\ncalls_per_second = 0\n").await);
+    let token = world.token(KEY).await;
+    world.sandbox.reset_calls();
+    let url = world.url(&format!("{USERS}?access_token={token}"));
+    let mut refreshes = 0;
+    for _ in 0..12 {
+        world.revoke();
+        let answers = all_at_once(&url, 100).await;
+        for answer in &answers {
+            assert!(
+                [0, 40001].contains(&answer["errcode"].as_i64().unwrap()),
+                "{answer}"
+            );
+        }
+        refreshes = world.sandbox.calls(STABLE);
+        world.clock.advance(Duration::from_secs(5));
+    }
+    // A minute allows two refreshes on demand, and the one at the beginning.
+    assert!(refreshes <= 6, "{refreshes}");
+    assert!(world.sandbox.calls(USERS) <= 2 * 12 * 100);
+}

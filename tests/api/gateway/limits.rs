@@ -1,0 +1,66 @@
+//! Limits per API key, and of bodies.
+
+use super::*;
+use crate::common::http::post;
+
+#[tokio::test]
+async fn a_keys_calls_in_progress_are_limited_and_others_go_on() {
+    let world = World::with("[gateway]\ncalls_at_once = 1\n").await;
+    let token = world.token(KEY).await;
+    let gate = world.sandbox.hold("/cgi-bin/menu/get");
+    let url = world.url(&format!("/cgi-bin/menu/get?access_token={token}"));
+    let held = tokio::spawn(async move { http::fetch(&url).await });
+    world.sandbox.wait_for_calls("/cgi-bin/menu/get", 1).await;
+    let second = world
+        .send(get(format!("/wx/main{USERS}?access_token={KEY}")))
+        .await;
+    assert_eq!(second.status, 429, "{second:?}");
+    assert_eq!(second.json()["errcode"], -1);
+    assert!(second.text.contains("calls_at_once") && second.retry_after() > 0);
+    let other = world
+        .send(get(format!("/wx/main{USERS}?access_token={CRM_KEY}")))
+        .await;
+    assert_eq!(errcode(&other), 0);
+    gate.release();
+    assert_eq!(held.await.unwrap().0, 200);
+    let again = world
+        .send(get(format!("/wx/main{USERS}?access_token={KEY}")))
+        .await;
+    assert_eq!(errcode(&again), 0);
+}
+
+#[tokio::test]
+async fn a_keys_calls_per_second_are_limited() {
+    let world = World::with("[gateway]\ncalls_per_second = 2\n").await;
+    let target = format!("/wx/main{USERS}?access_token={KEY}");
+    for _ in 0..2 {
+        assert_eq!(errcode(&world.send(get(&target)).await), 0);
+    }
+    let third = world.send(get(&target)).await;
+    assert_eq!((third.status, third.retry_after()), (429, 1), "{third:?}");
+    world.clock.advance(Duration::from_secs(1));
+    assert_eq!(errcode(&world.send(get(&target)).await), 0);
+}
+
+#[tokio::test]
+async fn a_body_over_the_limit_is_refused_declared_or_chunked() {
+    let world = World::with("[gateway]\nbody_limit = 100000\nreplay_limit = 1000\n").await;
+    let target = format!("/wx/main/cgi-bin/message/x?access_token={KEY}");
+    let large = "x".repeat(100_001);
+    refused(
+        &world.send_text(post(&target).close().body(&large)).await,
+        45001,
+        "gateway.body_limit",
+    );
+    assert_eq!(world.passed_on().await, 0);
+    let chunks = post(&target)
+        .close()
+        .chunks([&large[..50_000], &large[..50_000], "x"]);
+    refused(&world.send_text(chunks).await, 45001, "gateway.body_limit");
+    for received in world.sandbox.last_requests("/cgi-bin/message/x") {
+        assert_eq!(received.body_sha256, None, "no whole body arrived");
+    }
+    let fits = post(&target).close().body(&large[..100_000]);
+    assert_eq!(errcode(&world.send_text(fits).await), 0);
+    assert_eq!(world.received("/cgi-bin/message/x").body_bytes, 100_000);
+}

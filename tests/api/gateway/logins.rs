@@ -1,0 +1,114 @@
+//! Calls that carry the AppSecret or a user's token instead of the account's token.
+
+use super::*;
+use crate::common::http::post;
+
+#[tokio::test]
+async fn a_login_carries_the_accounts_secret_in_the_keys_place() {
+    let world = World::new().await;
+    for (path, app, code) in [
+        ("/sns/oauth2/access_token", APP, "code"),
+        ("/sns/jscode2session", MINI, "js_code"),
+    ] {
+        let login = world.sandbox.login_code(app);
+        let target =
+            format!("{path}?appid={app}&secret={KEY}&{code}={login}&grant_type=authorization_code");
+        let answer = world.get(&target).await;
+        assert!(answer["openid"].is_string(), "{answer}");
+        let query = world.received(path).query;
+        assert!(
+            query.starts_with(&format!("appid={app}&secret=0c79***&{code}=")),
+            "{query}"
+        );
+        assert!(!query.contains("access_token="), "{query}");
+        let login = world.sandbox.login_code(app);
+        let target = format!("{path}?appid={app}&{code}={login}&grant_type=authorization_code");
+        let answer = world.send(get(&target).bearer(KEY)).await.ok();
+        assert!(answer["openid"].is_string(), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn sns_userinfo_keeps_the_users_token() {
+    let world = World::new().await;
+    let token = world.token(KEY).await;
+    let code = world.sandbox.login_code(APP);
+    let login = world
+        .get(&format!("/sns/oauth2/access_token?appid={APP}&secret={KEY}&code={code}&grant_type=authorization_code"))
+        .await;
+    let of = |name: &str| login[name].as_str().unwrap().to_owned();
+    let info = format!(
+        "/sns/userinfo?access_token={}&openid={}",
+        of("access_token"),
+        of("openid")
+    );
+    let user = world.get(&info).await;
+    assert_eq!(user["openid"], login["openid"], "{user}");
+    let refresh = format!(
+        "/sns/oauth2/refresh_token?appid={APP}&grant_type=refresh_token&refresh_token={}",
+        of("refresh_token")
+    );
+    let refreshed = world.get(&refresh).await;
+    assert_eq!(refreshed["openid"], login["openid"], "{refreshed}");
+    let calls = world.sandbox.calls("/sns/userinfo");
+    let foreign = get("/sns/userinfo?access_token=71_of-somebody&openid=o");
+    refused(&world.send(foreign.clone()).await, 40001, "Bearer");
+    assert_eq!(
+        world.sandbox.calls("/sns/userinfo"),
+        calls,
+        "nobody was asked"
+    );
+    // With a key it is passed on as it is, and WeChat refuses it.
+    let answer = world
+        .send(get("/wx/main/sns/userinfo?access_token=71_of-somebody&openid=o").bearer(KEY))
+        .await;
+    assert_eq!(errcode(&answer), 40001);
+    assert_eq!(world.sandbox.calls("/sns/userinfo"), calls + 1);
+    assert_eq!(
+        world.token(KEY).await,
+        token,
+        "the account's token was not refreshed"
+    );
+}
+
+#[tokio::test]
+async fn a_wrong_secret_in_a_login_is_refused_here() {
+    let world = World::new().await;
+    let target = |secret: &str| {
+        get(format!(
+            "/sns/jscode2session?appid={MINI}&secret={secret}&js_code=c"
+        ))
+    };
+    refused(
+        &world.send(target("wxk_wrong")).await,
+        40125,
+        "invalid appsecret",
+    );
+    refused(&world.send(target(SECRET)).await, 40125, "this is wx-jssdk");
+    refused(&world.send(target("")).await, 41004, "missing");
+    let crm = target(CRM_KEY);
+    refused(&world.send(crm).await, 40013, "invalid appid");
+    assert_eq!(world.passed_on().await, 0);
+}
+
+#[tokio::test]
+async fn a_quota_is_cleared_with_the_secret_by_a_key_that_names_the_path() {
+    let world = World::new().await;
+    let path = "/cgi-bin/clear_quota/v2";
+    for request in [
+        post(path).close().body(format!(
+            r#"{{"appid":"{APP}","appsecret":"{VIRTUAL_KEY}"}}"#
+        )),
+        post(format!("{path}?appid={APP}&appsecret={VIRTUAL_KEY}"))
+            .close()
+            .body(""),
+    ] {
+        let answer = world.send_text(request).await;
+        assert_eq!(errcode(&answer), 0, "{answer:?}");
+    }
+    let other = post(format!("{path}?appid={APP}&appsecret={KEY}"))
+        .close()
+        .body("");
+    refused(&world.send_text(other).await, 48001, "exactly this path");
+    assert_eq!(world.sandbox.calls(path), 2);
+}

@@ -1,0 +1,197 @@
+//! Calls that never reach WeChat.
+
+use super::*;
+use crate::common::http::post;
+
+#[tokio::test]
+async fn a_key_without_calls_is_told_what_to_set() {
+    let world = World::new().await;
+    let token = world.token(NO_CALLS_KEY).await;
+    for target in [
+        format!("{USERS}?access_token={token}"),
+        format!("/wx/main{USERS}?access_token={NO_CALLS_KEY}"),
+    ] {
+        let answer = world.send(get(&target)).await;
+        refused(
+            &answer,
+            48001,
+            "calls = [\"/cgi-bin/user/\"] for the key \"signer\"",
+        );
+    }
+    let anonymous = world.send(get(USERS)).await;
+    refused(&anonymous, 41001, "access_token missing");
+    assert_eq!(world.passed_on().await, 0);
+}
+
+#[tokio::test]
+async fn a_path_outside_the_keys_calls_asks_nobody() {
+    let world = World::new().await;
+    let token = world.token(CRM_KEY).await;
+    for request in [
+        get(format!("/wxa/getwxacode?access_token={token}")),
+        post(format!("{USERS}?access_token={token}")),
+        get(format!("/cgi-bin/messages/x?access_token={token}")),
+    ] {
+        refused(&world.send(request).await, 48001, "do not include");
+    }
+    assert_eq!(world.passed_on().await, 0);
+    assert_eq!(
+        errcode(
+            &world
+                .send(get(format!("{USERS}?access_token={token}")))
+                .await
+        ),
+        0
+    );
+}
+
+#[tokio::test]
+async fn a_key_of_another_account_asks_nobody() {
+    let world = World::new().await;
+    for target in ["/wx/mini/cgi-bin/message/x", "/wx/gone/cgi-bin/message/x"] {
+        let answer = world
+            .send(get(format!("{target}?access_token={CRM_KEY}")))
+            .await;
+        refused(&answer, 40013, "does not open this account");
+    }
+    assert_eq!(world.passed_on().await, 0);
+}
+
+#[tokio::test]
+async fn odd_paths_are_refused_with_an_errcode() {
+    let world = World::new().await;
+    for path in [
+        "/cgi-bin/../cgi-bin/user/get",
+        "/cgi-bin/%2e%2e/user/get",
+        "/cgi-bin/user%2fget",
+        "/cgi-bin%2Fuser/get",
+        "/cgi-bin//user/get",
+        "/cgi-bin/user/get//",
+        "/cgi-bin/%63lear_quota",
+        "/cgi-bin/user;a=b/get",
+        "/cgi-bin/user\\get",
+        "/wx/main/cgi-bin/../user/get",
+        "/wx/main/../main/cgi-bin/user/get",
+    ] {
+        let answer = world.send(get(format!("{path}?access_token={KEY}"))).await;
+        if path.starts_with("/wx/main/..") {
+            assert_eq!(answer.status, 404, "{path}");
+        } else {
+            refused(&answer, 40066, "no such path");
+        }
+    }
+    assert_eq!(world.passed_on().await, 0);
+    for foreign in ["/foo", "/wx/main/foo", "/wx/main", "/cgi-binx/y"] {
+        let answer = world
+            .send(get(format!("{foreign}?access_token={KEY}")))
+            .await;
+        answer.assert_problem(404, "not_found");
+    }
+}
+
+#[tokio::test]
+async fn sensitive_paths_and_those_that_issue_tokens_stay_here() {
+    let world = World::new().await;
+    for (path, word) in [
+        ("/cgi-bin/clear_quota", "exactly this path"),
+        ("/cgi-bin/openapi/quota/clear", "exactly this path"),
+        ("/cgi-bin/component/api_query_auth", "exactly this path"),
+        ("/cgi-bin/Token", "answered by wx-jssdk"),
+        ("/cgi-bin/STABLE_TOKEN", "answered by wx-jssdk"),
+        ("/cgi-bin/gettoken/", "answered by wx-jssdk"),
+    ] {
+        let answer = world
+            .send(get(format!("/wx/main{path}?access_token={KEY}")))
+            .await;
+        refused(&answer, 48001, word);
+    }
+    assert_eq!(world.passed_on().await, 0);
+}
+
+#[tokio::test]
+async fn an_api_key_never_goes_upstream() {
+    let world = World::new().await;
+    let token = world.token(KEY).await;
+    let encoded = CRM_KEY.replace("wxk", "w%78k");
+    for target in [
+        format!("{USERS}?access_token={token}&x={CRM_KEY}"),
+        format!("{USERS}?access_token={token}&{CRM_KEY}"),
+        format!("{USERS}?access_token={token}&x={encoded}"),
+        format!("/cgi-bin/user/{CRM_KEY}?access_token={token}"),
+        format!("/wx/main/sns/userinfo?access_token={CRM_KEY}"),
+    ] {
+        let request = get(&target);
+        let request = if target.contains("/sns/") {
+            request.bearer(KEY)
+        } else {
+            request
+        };
+        refused(&world.send(request).await, 48001, "API key");
+    }
+    let header = get(format!("{USERS}?access_token={token}")).header("X-Trace", CRM_KEY);
+    refused(&world.send(header).await, 48001, "API key");
+    let target = format!("/cgi-bin/message/x?access_token={token}");
+    let body = format!("{{\"secret\":\"{CRM_KEY}\"}}");
+    refused(
+        &world.send_text(post(&target).close().body(&body)).await,
+        48001,
+        "API key",
+    );
+    let (one, two) = body.split_at(20);
+    let chunks = post(&target).close().chunks([one, two]);
+    refused(&world.send_text(chunks).await, 48001, "API key");
+    assert_eq!(world.passed_on().await, 0);
+    // One that is too large to be kept is found on its way, and the call is broken off.
+    let large = format!("{}{CRM_KEY}", "x".repeat(2_000_000));
+    refused(
+        &world.send_text(post(&target).close().body(large)).await,
+        48001,
+        "API key",
+    );
+    for request in world.sandbox.last_requests("/cgi-bin/message/x") {
+        assert_eq!(request.body_sha256, None, "no whole body arrived");
+    }
+}
+
+#[tokio::test]
+async fn a_query_may_have_line_breaks_but_not_64_kilobytes() {
+    let world = World::new().await;
+    let token = world.token(KEY).await;
+    let answer = world
+        .send(get(format!(
+            "{USERS}?access_token={token}&x=a%0d%0aX-Evil:%201"
+        )))
+        .await;
+    assert_eq!(errcode(&answer), 0);
+    let received = world.received(USERS);
+    assert!(
+        received.query.ends_with("&x=a%0d%0aX-Evil:%201"),
+        "{}",
+        received.query
+    );
+    assert_eq!(received.header("x-evil"), None);
+    let long = format!("{USERS}?access_token={token}&x={}", "a".repeat(60_000));
+    refused(&world.send(get(long)).await, 40097, "16384 bytes");
+    let longer = format!("{USERS}?access_token={token}&x={}", "a".repeat(70_000));
+    assert!(world.send(get(longer)).await.status >= 400);
+}
+
+#[tokio::test]
+async fn a_call_that_comes_back_is_a_loop() {
+    let world = World::new().await;
+    let token = world.token(KEY).await;
+    world.get(&format!("{USERS}?access_token={token}")).await;
+    let via = world.received(USERS).header("via").unwrap().to_owned();
+    let request = get(format!("{USERS}?access_token={token}"))
+        .header("Via", format_args!("1.0 proxy, {via}"));
+    let answer = world.send(request).await;
+    assert_eq!(answer.status, 508, "{answer:?}");
+    assert_eq!(answer.json()["errcode"], -1);
+    let other =
+        get(format!("{USERS}?access_token={token}")).header("Via", "1.1 wx-jssdk-0000000000000000");
+    assert_eq!(
+        errcode(&world.send(other).await),
+        0,
+        "another wx-jssdk may be in front"
+    );
+}

@@ -1,0 +1,151 @@
+//! Large, binary and broken answers.
+
+use super::*;
+use crate::common::http::{exchange, post};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+
+async fn bytes_of(world: &World, query: &str) -> (reqwest::header::HeaderMap, Vec<u8>) {
+    let url = world.url(&format!(
+        "/wx/main/cgi-bin/media/x?access_token={KEY}&{query}"
+    ));
+    let answer = client().get(url).send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+    let headers = answer.headers().clone();
+    (headers, answer.bytes().await.unwrap().to_vec())
+}
+
+/// What the sandbox answers without the gateway.
+async fn direct(world: &World, query: &str) -> Vec<u8> {
+    let url = format!(
+        "{}/cgi-bin/media/x?access_token={}&{query}",
+        world.sandbox.url(),
+        world.current()
+    );
+    client()
+        .get(url)
+        .send()
+        .await
+        .unwrap()
+        .bytes()
+        .await
+        .unwrap()
+        .to_vec()
+}
+
+#[tokio::test]
+async fn a_binary_answer_streams_with_its_name() {
+    let world = World::new().await;
+    let (headers, bytes) = bytes_of(&world, "sandbox_bytes=3000000").await;
+    assert_eq!(headers["content-type"], "image/jpeg");
+    assert_eq!(headers["content-length"], "3000000");
+    assert!(
+        headers["content-disposition"]
+            .to_str()
+            .unwrap()
+            .starts_with("attachment; filename=")
+    );
+    assert!(bytes == direct(&world, "sandbox_bytes=3000000").await);
+}
+
+#[tokio::test]
+async fn an_answer_of_5_megabytes_that_starts_like_json_streams() {
+    let world = World::new().await;
+    for query in [
+        "sandbox_json=5000000",
+        "sandbox_json=5000000&sandbox_chunked=1",
+        "sandbox_json=65536",
+    ] {
+        let (_, bytes) = bytes_of(&world, query).await;
+        assert!(bytes == direct(&world, query).await, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn a_gzip_answer_passes_as_it_is() {
+    let world = World::new().await;
+    let (headers, bytes) = bytes_of(&world, "sandbox_gzip=1&sandbox_json=1000").await;
+    assert_eq!(headers["content-encoding"], "gzip");
+    assert!(bytes.starts_with(&[0x1f, 0x8b]));
+}
+
+#[tokio::test]
+async fn an_error_in_the_place_of_an_image_is_recognised() {
+    let world = World::new().await;
+    world
+        .get(&format!("/wx/main{USERS}?access_token={KEY}"))
+        .await;
+    world.revoke();
+    for content_type in ["image/jpeg", "text/plain"] {
+        let (_, bytes) = bytes_of(
+            &world,
+            &format!("sandbox_bytes=1000&sandbox_type={content_type}"),
+        )
+        .await;
+        assert_eq!(bytes.len(), 1_000, "the dead token was replaced");
+        let (headers, bytes) = bytes_of(
+            &world,
+            &format!("sandbox_errcode=40007&sandbox_type={content_type}"),
+        )
+        .await;
+        assert_eq!(headers["content-type"], content_type);
+        let error: Value = serde_json::from_slice(&bytes).unwrap();
+        assert_eq!(error["errcode"], 40007);
+    }
+}
+
+#[tokio::test]
+async fn a_head_request_has_no_body() {
+    let world = World::new().await;
+    let request = Request::new("HEAD", format!("/wx/main{USERS}?access_token={KEY}"));
+    let answer = world.send(request).await;
+    assert_eq!((answer.status, answer.text.as_str()), (200, ""));
+    assert_eq!(world.received(USERS).method, "HEAD");
+}
+
+#[tokio::test]
+async fn an_answer_that_is_cut_is_cut_for_the_caller_too() {
+    let world = World::new().await;
+    let target = format!(
+        "/wx/main/cgi-bin/media/x?access_token={KEY}&sandbox_bytes=100000&sandbox_cut=50000"
+    );
+    let bytes = exchange(world.service.admin, get(target).close().text()).await;
+    let head = String::from_utf8_lossy(&bytes[..bytes.len().min(500)]).to_lowercase();
+    assert!(head.contains("content-length: 100000"), "{head}");
+    assert!(bytes.len() < 60_000, "{} bytes", bytes.len());
+    let short = format!("/wx/main{USERS}?access_token={KEY}&sandbox_json=1000&sandbox_cut=100");
+    let answer = world.send(get(short)).await;
+    assert_eq!(answer.status, 504, "{answer:?}");
+    assert!(answer.text.contains("may have processed"), "{answer:?}");
+    assert_eq!(world.sandbox.calls(USERS), 1, "it is not repeated");
+}
+
+#[tokio::test]
+async fn a_caller_that_hangs_up_ends_the_call() {
+    let world = World::new().await;
+    let path = "/cgi-bin/media/upload";
+    let head = post(format!("/wx/main{path}?access_token={KEY}"))
+        .header("Content-Length", 5_000_000)
+        .text();
+    let mut stream = TcpStream::connect(world.service.admin).await.unwrap();
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(&[b'x'; 100_000]).await.unwrap();
+    world.sandbox.wait_for_calls(path, 1).await;
+    drop(stream);
+    let url = world.url("/metrics");
+    let ended = async {
+        loop {
+            let (_, metrics) = http::fetch(&url).await;
+            if metrics.contains("wx_jssdk_gateway_calls_in_progress 0.0") {
+                return metrics;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(http::BOUND, ended)
+        .await
+        .expect("the call ends");
+    for received in world.sandbox.last_requests(path) {
+        assert_eq!(received.body_sha256, None);
+    }
+}
