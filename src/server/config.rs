@@ -274,6 +274,9 @@ impl Settings {
                 format!("没有这个账号：缺少 [accounts.{name}]"),
             );
         }
+        if let (Some(server), Some(upstream)) = (&server, &upstream) {
+            check_upstream_is_elsewhere(server, upstream, problems);
+        }
         Some(Self {
             server: server?,
             log: log?,
@@ -438,6 +441,34 @@ fn read_upstream(
         connect_timeout: Duration::from_millis(connect_timeout?),
         timeout: Duration::from_millis(timeout?),
     })
+}
+
+/// Reports an upstream that is one of this server's own listeners: every call would come back.
+fn check_upstream_is_elsewhere(
+    server: &ServerSettings,
+    upstream: &UpstreamOptions,
+    problems: &mut Problems,
+) {
+    let own = [Some(server.listen), server.admin_listen];
+    for (setting, base) in [("weixin", &upstream.weixin), ("qyapi", &upstream.qyapi)] {
+        let Ok(url) = url::Url::parse(base) else {
+            continue;
+        };
+        let ip = match url.host() {
+            Some(url::Host::Ipv4(ip)) => ip.into(),
+            Some(url::Host::Ipv6(ip)) => ip.into(),
+            Some(url::Host::Domain("localhost")) => std::net::Ipv4Addr::LOCALHOST.into(),
+            _ => continue,
+        };
+        let address = SocketAddr::new(ip, url.port_or_known_default().unwrap_or_default());
+        if own.into_iter().flatten().any(|own| collide(own, address)) {
+            problems.add(
+                &format!("upstream.{setting}"),
+                format!("{address} is this server itself: write the address of WeChat, or of another wx-jssdk"),
+                format!("{address} 是本服务自己的地址：请填写微信或另一台 wx-jssdk 的地址"),
+            );
+        }
+    }
 }
 
 fn read_gateway(section: &mut Section, problems: &mut Problems) -> Option<GatewayOptions> {

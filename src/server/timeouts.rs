@@ -369,7 +369,7 @@ impl State {
 
     /// The application has consumed the request's body so far, and waits for more.
     pub(super) fn wants_body(&self) {
-        self.allowance.set(TURN);
+        self.allowance.set(BODY_TURN);
         self.read_on();
     }
 
@@ -469,3 +469,6 @@ const NEVER: u32 = u32::MAX;
 /// Bytes that are read before they are processed. Most requests are shorter; longer ones take several
 /// turns.
 const TURN: usize = 2_048;
+
+/// The same for a body that the application waits for: uploads are fast, and each holds no more than that.
+const BODY_TURN: usize = 32 * 1_024;

@@ -5,7 +5,9 @@ mod dropin;
 mod healing;
 mod limits;
 mod logins;
+mod memory;
 mod refusals;
+mod secrets;
 mod streams;
 
 use std::sync::Arc;

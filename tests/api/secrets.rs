@@ -365,10 +365,10 @@ fn form_encoded(text: &str) -> String {
 
 /// What `tracing` and `log` are told by every crate of this process.
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
-    fn listen(&self) {
+    pub(crate) fn listen(&self) {
         let writer = self.clone();
         let lines = tracing_subscriber::fmt()
             .with_max_level(tracing::Level::TRACE)
@@ -381,7 +381,7 @@ impl Log {
         log::set_max_level(log::LevelFilter::Trace);
     }
 
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
 }

@@ -278,7 +278,7 @@ fn client_left() -> Refusal {
 }
 
 /// The bodies of all calls in progress that are kept for a repetition.
-const MOST_KEPT: usize = 32 * 1024 * 1024;
+const MOST_KEPT: usize = 16 * 1024 * 1024;
 
 /// Chunks of a streaming body that are read before WeChat has taken them.
 const CHUNKS_AHEAD: usize = 2;

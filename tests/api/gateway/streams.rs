@@ -149,3 +149,23 @@ async fn a_caller_that_hangs_up_ends_the_call() {
         assert_eq!(received.body_sha256, None);
     }
 }
+
+#[tokio::test]
+async fn a_shutdown_lets_answers_in_progress_finish() {
+    let world = World::new().await;
+    let path = "/cgi-bin/media/y";
+    let gate = world.sandbox.hold(path);
+    let url = world.url(&format!(
+        "/wx/main{path}?access_token={KEY}&sandbox_bytes=2000000"
+    ));
+    let called = tokio::spawn(async move {
+        let answer = client().get(url).send().await.unwrap();
+        answer.bytes().await.unwrap().len()
+    });
+    world.sandbox.wait_for_calls(path, 1).await;
+    let World { service, .. } = world;
+    let ended = tokio::spawn(service.end());
+    gate.release();
+    assert_eq!(called.await.unwrap(), 2_000_000);
+    ended.await.unwrap();
+}

@@ -1,0 +1,88 @@
+//! What uploads make the process hold.
+
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+
+use crate::common::http::client_within;
+use crate::common::program::{Running, command};
+
+const UPLOADS: usize = 100;
+/// 20 MB in a release build. What is held at a time does not depend on the length.
+const BYTES: usize = if cfg!(debug_assertions) {
+    3_000_000
+} else {
+    20_000_000
+};
+const MIB: u64 = 1 << 20;
+
+/// Sends so many bodies at once; returns how much the memory grew. The simulated WeChat is in the same process.
+async fn grown_by(chunked: bool) -> u64 {
+    let home = tempfile::tempdir().unwrap();
+    let free = "127.0.0.1:0";
+    let arguments = [
+        "serve",
+        "--sandbox",
+        "--listen",
+        free,
+        "--admin-listen",
+        free,
+        "--sandbox-listen",
+        free,
+    ];
+    let mut running = Running::start(command(home.path(), &arguments));
+    let admin = running.line("admin").await;
+    let key = running.line("api key").await;
+    let url = format!("{admin}/wx/demo/cgi-bin/media/upload?type=image&access_token={key}");
+    let client = client_within(Duration::from_secs(300));
+    let body: &'static [u8] = vec![b'x'; BYTES].leak();
+    let upload = move |client: &reqwest::Client| {
+        let body = match chunked {
+            false => reqwest::Body::from(body),
+            true => {
+                let chunks = body.chunks(64 * 1_024).map(Ok::<_, std::io::Error>);
+                reqwest::Body::wrap_stream(futures_util::stream::iter(chunks))
+            }
+        };
+        client.post(&url).body(body).send()
+    };
+    let received = format!("\"body_bytes\":{BYTES}");
+    let answer = upload(&client).await.unwrap().text().await.unwrap();
+    assert!(answer.contains(&received), "{answer}");
+    let before = running.resident();
+    let mut uploads = JoinSet::new();
+    for _ in 0..UPLOADS {
+        let sent = upload(&client);
+        uploads.spawn(async move { sent.await.unwrap().text().await.unwrap() });
+    }
+    let mut peak = before;
+    let mut looks = tokio::time::interval(Duration::from_millis(20));
+    let mut done = 0;
+    while done < UPLOADS {
+        tokio::select! {
+            answer = uploads.join_next() => {
+                let answer = answer.unwrap().unwrap();
+                // Beyond calls_at_once there would be a 429.
+                assert!(answer.contains(&received), "{answer}");
+                done += 1;
+            }
+            _ = looks.tick() => peak = peak.max(running.resident()),
+        }
+    }
+    println!(
+        "chunked {chunked}: {} MiB more than {}",
+        (peak - before) / MIB,
+        before / MIB
+    );
+    peak - before
+}
+
+#[tokio::test]
+async fn a_hundred_large_uploads_take_less_than_64_mib() {
+    assert!(grown_by(false).await < 64 * MIB);
+}
+
+#[tokio::test]
+async fn a_hundred_large_chunked_uploads_take_less_than_64_mib() {
+    assert!(grown_by(true).await < 64 * MIB);
+}
