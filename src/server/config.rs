@@ -461,7 +461,12 @@ fn check_upstream_is_elsewhere(
             _ => continue,
         };
         let address = SocketAddr::new(ip, url.port_or_known_default().unwrap_or_default());
-        if own.into_iter().flatten().any(|own| collide(own, address)) {
+        // An address of another machine may have the same port, also if this server listens on all of its own.
+        let is_own = |own: SocketAddr| {
+            own.port() == address.port()
+                && (own.ip() == ip || (own.ip().is_unspecified() && ip.is_loopback()))
+        };
+        if own.into_iter().flatten().any(is_own) {
             problems.add(
                 &format!("upstream.{setting}"),
                 format!("{address} is this server itself: write the address of WeChat, or of another wx-jssdk"),

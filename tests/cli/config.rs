@@ -6,6 +6,7 @@ mod defaults;
 mod directory;
 mod environment;
 mod examples;
+mod gateway;
 mod keys;
 mod secrets;
 mod support;
