@@ -1,5 +1,5 @@
-// `make bench`: compares the signing route with a bare actix-web route and with nginx; measures signing and reading in the library,
-// memory, start-up time and size. Writes benches/result.json, the tables of docs/PERFORMANCE.md and the sentence in the READMEs.
+// `make bench`: compares the signing route with a bare actix-web route and with nginx, and the gateway with nginx's proxy_pass;
+// measures signing and reading in the library, memory, start-up time and size. Writes benches/result.json, the tables of docs/PERFORMANCE.md and the sentence in the READMEs.
 //
 // Each server has one worker thread on one core; wrk has the other core. The servers take turns in short slices, so that other
 // load on the machine affects all of them alike. Each round gives one ratio, and the median of the rounds is reported. CPU time
@@ -29,8 +29,8 @@ const PAGE = '/jssdk/config?url=' + encodeURIComponent('https://www.demo.example
 const home = mkdtempSync(path.join(os.tmpdir(), 'wx-jssdk-bench-'))
 const started = new Set()
 
-function start(command, args, environment = {}) {
-  const child = spawn('taskset', ['-c', SERVER_CORE, command, ...args], {
+function start(command, args, environment = {}, core = SERVER_CORE) {
+  const child = spawn('taskset', ['-c', core, command, ...args], {
     cwd: home, env: { ...process.env, ...environment }, stdio: ['ignore', 'pipe', 'pipe'],
   })
   child.stderr.resume()
@@ -88,13 +88,19 @@ function onProcessor(pid) {
 
 const kilobytes = (pid, field) => Number(readFileSync(`/proc/${pid}/status`, 'utf8').match(new RegExp(`${field}:\\s+(\\d+)`))[1])
 
-function load(side) {
+const loadSigning = (side) => load(side, side.url, ['-s', path.join(root, 'benches/urls.lua')])
+
+function load(side, url, options) {
   const before = onProcessor(side.child.pid)
-  const script = path.join(root, 'benches/urls.lua')
-  const said = execFileSync('taskset', ['-c', LOAD_CORE, 'wrk', '-t1', `-c${CONNECTIONS}`, `-d${SECONDS}s`, '-s', script, side.url], { encoding: 'utf8' })
+  const said = execFileSync('taskset', ['-c', LOAD_CORE, 'wrk', '-t1', `-c${CONNECTIONS}`, `-d${SECONDS}s`, '--latency', ...options, url], { encoding: 'utf8' })
   if (/Non-2xx|Socket errors/.test(said)) throw new Error(`${side.name}: ${said}`)
   const requests = Number(said.match(/(\d+) requests in/)[1])
-  return { rate: Number(said.match(/Requests\/sec:\s+([\d.]+)/)[1]), cpu: (onProcessor(side.child.pid) - before) / requests }
+  const [, median, unit] = said.match(/50%\s+([\d.]+)(us|ms|s)/)
+  return {
+    rate: Number(said.match(/Requests\/sec:\s+([\d.]+)/)[1]),
+    cpu: (onProcessor(side.child.pid) - before) / requests,
+    latency: Number(median) * { us: 1, ms: 1_000, s: 1_000_000 }[unit],
+  }
 }
 
 async function sandbox() {
@@ -148,16 +154,7 @@ async function bare(body) {
 
 async function nginx(body) {
   const port = await freePort()
-  for (const directory of ['logs', 'temp']) mkdirSync(path.join(home, directory), { recursive: true })
-  const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((name) => `${name}_temp_path temp/${name};`).join(' ')
-  writeFileSync(path.join(home, 'nginx.conf'), `
-worker_processes 1; daemon off; pid nginx.pid; error_log stderr error;
-events { worker_connections 1024; }
-http {
-  access_log off; keepalive_requests 1000000000; ${temporary}
-  server { listen 127.0.0.1:${port}; location = /jssdk/config { default_type application/json; return 200 '${body}'; } }
-}`)
-  const child = start('nginx', ['-p', home, '-c', path.join(home, 'nginx.conf'), '-e', 'stderr'], { PATH: `${process.env.PATH}:/usr/sbin` })
+  const child = startNginx('constant', SERVER_CORE, `server { listen 127.0.0.1:${port}; location = /jssdk/config { default_type application/json; return 200 '${body}'; } }`)
   return { name: 'nginx', child, url: `http://127.0.0.1:${port}` }
 }
 
@@ -189,7 +186,7 @@ async function throughput() {
   const rounds = []
   for (let round = -1; round < ROUNDS; round += 1) {
     const order = sides.map((_, n) => sides[(n + round + sides.length) % sides.length])
-    const figures = Object.fromEntries(order.map((side) => [side.name, load(side)]))
+    const figures = Object.fromEntries(order.map((side) => [side.name, loadSigning(side)]))
     if (round >= 0) rounds.push(figures) // round -1 is the warm-up
   }
   await verify(ours.url, wechat)
@@ -207,6 +204,100 @@ async function throughput() {
   }
 }
 
+/** Writes an nginx configuration with these servers and starts it on this core. */
+function startNginx(name, core, servers) {
+  const folder = path.join(home, name)
+  for (const directory of ['logs', 'temp']) mkdirSync(path.join(folder, directory), { recursive: true })
+  const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((one) => `${one}_temp_path temp/${one};`).join(' ')
+  const user = process.getuid() === 0 ? 'user root;' : ''
+  writeFileSync(path.join(folder, 'nginx.conf'), `${user} worker_processes 1; daemon off; pid nginx.pid; error_log stderr error;
+events { worker_connections 1024; }
+http { access_log off; keepalive_requests 1000000000; client_max_body_size 100m; sendfile on; ${temporary} ${servers} }`)
+  return start('nginx', ['-p', folder, '-c', path.join(folder, 'nginx.conf'), '-e', 'stderr'], { PATH: `${process.env.PATH}:/usr/sbin` }, core)
+}
+
+const KILOBYTE = JSON.stringify({ list: 'x'.repeat(989) })
+const KEY = 'wxk_0123456789012345678901234567890123456789all'
+/** The calls that are measured: a small JSON answer, a large file, a large upload. */
+const CALLS = {
+  small: { path: '/cgi-bin/user/get', options: [] },
+  download: { path: '/cgi-bin/media/get', options: [] },
+  upload: { path: '/cgi-bin/media/upload', options: ['-s', path.join(root, 'benches/upload.lua')] },
+}
+
+/**
+ * Compares the gateway with nginx's proxy_pass: both on one core, WeChat's part is a second nginx beside wrk. Neither writes a log
+ * line per call.
+ */
+async function gateway() {
+  const [wechat, proxy, port, adminPort] = [await freePort(), await freePort(), await freePort(), await freePort()]
+  const files = path.join(home, 'files/cgi-bin/media')
+  mkdirSync(files, { recursive: true })
+  writeFileSync(path.join(files, 'get'), Buffer.alloc(1 << 20, 'wx-jssdk'))
+  chmodSync(home, 0o755)
+  const json = (location, body) => `location = ${location} { default_type application/json; return 200 '${body}'; }`
+  startNginx('wechat', LOAD_CORE, `server { listen 127.0.0.1:${wechat}; root ${path.join(home, 'files')}; default_type image/jpeg;
+    ${json('/cgi-bin/stable_token', JSON.stringify({ access_token: 'A'.repeat(130), expires_in: 7200 }))}
+    ${json('/cgi-bin/ticket/getticket', JSON.stringify({ errcode: 0, errmsg: 'ok', ticket: 'T'.repeat(86), expires_in: 7200 }))}
+    ${json(CALLS.small.path, KILOBYTE)} ${json(CALLS.upload.path, '{"errcode":0}')} }`)
+  const proxying = startNginx('proxy', SERVER_CORE, `upstream wechat { server 127.0.0.1:${wechat}; keepalive 64; keepalive_requests 1000000000; }
+    server { listen 127.0.0.1:${proxy}; location / { proxy_pass http://wechat; proxy_http_version 1.1; proxy_set_header Connection ""; } }`)
+  const file = path.join(home, 'gateway.toml')
+  writeFileSync(file, `
+[server]
+listen = "127.0.0.1:${port}"
+admin_listen = "127.0.0.1:${adminPort}"
+workers = 1
+[[server.api_keys]]
+name = "bench"
+sha256 = "${createHash('sha256').update(KEY).digest('hex')}"
+calls = ["/"]
+[gateway]
+calls_per_second = 0
+[log]
+requests = "off"
+[store]
+kind = "memory"
+[upstream]
+weixin = "http://127.0.0.1:${wechat}"
+qyapi = "http://127.0.0.1:${wechat}"
+[accounts.main]
+app_id = "wx0123456789abcdef"
+secret = "0c79e1fa963cd80cc0be99b20a18faeb"
+js_safe_domains = ["demo.example.com"]
+`)
+  chmodSync(file, 0o600)
+  const child = start(PROGRAM, ['serve', '--config', file])
+  child.stdout.resume()
+  const sides = [
+    { name: 'wx-jssdk', child, url: `http://127.0.0.1:${adminPort}` },
+    { name: 'nginx', child: proxying, url: `http://127.0.0.1:${proxy}` },
+  ]
+  const address = (side, call) => `${side.url}${call.path}?access_token=${KEY}`
+  for (const side of sides) await answered(address(side, CALLS.small))
+  const rounds = []
+  for (let round = -1; round < Math.ceil(ROUNDS / 3); round += 1) {
+    const figures = {}
+    for (const [name, call] of Object.entries(CALLS)) {
+      const order = round % 2 ? sides : [...sides].reverse()
+      figures[name] = Object.fromEntries(order.map((side) => [side.name, load(side, address(side, call), call.options)]))
+    }
+    if (round >= 0) rounds.push(figures)
+  }
+  for (const one of [...started]) await stop(one)
+  const compared = (name) => {
+    const of = (side, figure) => median(rounds.map((round) => round[name][side][figure]))
+    return {
+      throughput: Number(median(rounds.map((round) => round[name]['wx-jssdk'].rate / round[name].nginx.rate)).toFixed(3)),
+      cpu: Number(median(rounds.map((round) => round[name].nginx.cpu / round[name]['wx-jssdk'].cpu)).toFixed(3)),
+      requests_per_second: Math.round(of('wx-jssdk', 'rate')),
+      median_us: Math.round(of('wx-jssdk', 'latency')),
+      nginx_median_us: Math.round(of('nginx', 'latency')),
+    }
+  }
+  return Object.fromEntries(Object.keys(CALLS).map((name) => [name, compared(name)]))
+}
+
 const ENGLISH = {
   line: (rate, ratio) => `With every check enabled, one worker thread signs ${rate} requests a second, ${ratio} × an actix-web route that returns a constant: [PERFORMANCE](docs/PERFORMANCE.md).`,
   rate: (rate) => `${(Math.floor(rate / 1000) * 1000).toLocaleString('en-US')}`,
@@ -216,6 +307,10 @@ const ENGLISH = {
   compared: (rounds) => [`wx-jssdk compared with, in the same round (median of ${rounds} rounds)`, 'requests/s', 'requests per second of CPU time'],
   bare: (bytes) => `an actix-web route that returns ${bytes} constant bytes`,
   nginx: 'nginx returning the same bytes (`return 200`)',
+  passed: ['the gateway compared with nginx `proxy_pass`, 16 connections, in the same round', 'calls/s', 'calls per second of CPU time', 'median answer, gateway / nginx'],
+  small: 'a call with a JSON answer of 1 KB',
+  download: 'a call with an answer of 1 MiB',
+  upload: 'a call with a body of 1 MiB',
   costs: ['the library, without HTTP', '1 account', '10,000 accounts'],
   read: 'read a credential that is in memory',
   sign: 'sign a page',
@@ -237,6 +332,10 @@ const CHINESE = {
   compared: (rounds) => [`wx-jssdk 与下列各项在同一轮内之比（${rounds} 轮的中位数）`, '请求/秒', '每秒 CPU 时间的请求数'],
   bare: (bytes) => `actix-web 路由直接返回 ${bytes} 字节固定内容`,
   nginx: 'nginx 返回同样内容（`return 200`）',
+  passed: ['网关与 nginx `proxy_pass` 在同一轮内之比（16 个连接）', '调用/秒', '每秒 CPU 时间的调用数', '响应时间中位数：网关 / nginx'],
+  small: '返回 1 KB JSON 的调用',
+  download: '返回 1 MiB 的调用',
+  upload: '上传 1 MiB 的调用',
   costs: ['只测库，不含 HTTP', '1 个账号', '10,000 个账号'],
   read: '读取内存中的凭证',
   sign: '签名一个页面',
@@ -253,13 +352,15 @@ const CHINESE = {
  * Returns the tables of docs/PERFORMANCE.md. The other sides get paired ratios only: medians of different
  * rounds must not be divided.
  */
-function tables({ date, machine, http, nanoseconds: ns, process: own }, words) {
+function tables({ date, machine, http, gateway, nanoseconds: ns, process: own }, words) {
   const row = (cells) => `| ${cells.join(' | ')} |`
   const head = (cells) => `${row(cells)}\n${row(['---', ...Array(cells.length - 1).fill('---:')])}`
   const mib = (bytes) => `${(bytes / 1024 / 1024).toFixed(1)} MiB`
   const number = (n) => n.toLocaleString('en-US')
   const ours = http['wx-jssdk']
   const ratio = (label, { throughput, cpu }) => row([label, `${throughput.toFixed(2)} ×`, `${cpu.toFixed(2)} ×`])
+  const milliseconds = (us) => (us / 1000).toFixed(2)
+  const passed = (label, of) => row([label, `${of.throughput.toFixed(2)} ×`, `${of.cpu.toFixed(2)} ×`, `${milliseconds(of.median_us)} / ${milliseconds(of.nginx_median_us)} ms`])
   return [
     words.measured(date, machine), '',
     head(words.throughput),
@@ -267,6 +368,8 @@ function tables({ date, machine, http, nanoseconds: ns, process: own }, words) {
     head(words.compared(http.rounds)),
     ratio(words.bare(http.body_bytes), http.ratio_to_bare),
     ratio(words.nginx, http.ratio_to_nginx), '',
+    head(words.passed),
+    ...Object.keys(CALLS).map((name) => passed(words[name], gateway[name])), '',
     head(words.costs),
     row([words.read, `${ns.read_of_1} ns`, `${number(ns.read_of_10000)} ns`]),
     row([words.sign, `${ns.page_signed_of_1} ns`, `${number(ns.page_signed_of_10000)} ns`]),
@@ -304,7 +407,7 @@ if (process.argv.includes('--documents')) {
 
 try {
   const nanoseconds = build()
-  const measured = await throughput()
+  const measured = { ...await throughput(), gateway: await gateway() }
   const machine = `${os.cpus().length} cores of ${os.cpus()[0].model.trim()}, ${os.type()} ${os.release().split('-')[0]}`
   const result = { date: new Date().toISOString().slice(0, 10), machine, load_average: os.loadavg()[0], ...measured, nanoseconds }
   writeFileSync(path.join(root, 'benches/result.json'), JSON.stringify(result, null, 2) + '\n')

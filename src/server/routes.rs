@@ -304,6 +304,11 @@ fn workers(settings: &Settings) -> usize {
         .map_or(1, NonZeroUsize::get)
 }
 
+/// Returns the number of worker threads of the admin listener.
+fn admin_workers(settings: &Settings) -> usize {
+    workers(settings).min(ADMIN_WORKERS)
+}
+
 fn places(settings: &Settings) -> Result<Places, StartupError> {
     let mut wanted = Places {
         public: settings.limits.max_connections,
@@ -312,7 +317,7 @@ fn places(settings: &Settings) -> Result<Places, StartupError> {
     let mut workers = workers(settings);
     if settings.server.admin_listen.is_some() {
         wanted.admin = ADMIN_CONNECTIONS;
-        workers += ADMIN_WORKERS;
+        workers += admin_workers(settings);
     }
     sockets::places(wanted, workers)
 }
@@ -321,7 +326,7 @@ fn places(settings: &Settings) -> Result<Places, StartupError> {
 fn admin_limits(settings: &Settings, places: Places) -> ListenerLimits {
     let limits = &settings.limits;
     ListenerLimits {
-        workers: ADMIN_WORKERS,
+        workers: admin_workers(settings),
         connections: places.admin,
         // An upload takes longer than a token call.
         request: limits.request.max(settings.gateway.timeout),
