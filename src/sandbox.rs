@@ -25,10 +25,13 @@ mod endpoint;
 mod fault;
 mod foreign;
 mod guard;
+mod hosts;
 mod issued;
 mod listener;
 mod login;
 mod made_body;
+mod network_api;
+mod proxy;
 mod quota;
 mod reason;
 mod received;
@@ -58,7 +61,7 @@ use actix_web::web::{self, Data};
 use crate::clock::Clock;
 
 use self::endpoint::Endpoint;
-use self::listener::Listener;
+use self::hosts::Network;
 use self::login::Login;
 use self::shared::Shared;
 
@@ -68,6 +71,8 @@ pub use self::demo_accounts::{
 };
 pub use self::fault::{Fault, FaultKind};
 pub use self::foreign::{Kind, Mode};
+pub use self::hosts::Host;
+pub use self::proxy::{Proxy, ProxyKind, ProxyRule};
 pub use self::reason::Reason;
 pub use self::received::ReceivedRequest;
 pub use self::settings::{ExpiresIn, Quotas, Switches};
@@ -89,7 +94,7 @@ pub use self::wechat_app::{App, Platform};
 #[derive(Clone)]
 pub struct Sandbox {
     shared: Arc<Shared>,
-    listener: Arc<Listener>,
+    network: Arc<Network>,
     url: Arc<str>,
 }
 
@@ -108,11 +113,13 @@ impl Sandbox {
     /// Fails if the address cannot be bound.
     pub async fn bind(clock: Clock, addr: SocketAddr) -> io::Result<Self> {
         let shared = Arc::new(Shared::new(clock));
-        let listener = Listener::start(shared.clone(), addr).await?;
-        let url = format!("http://{}", listener.addr).into();
+        let host = Host::start("api", shared.clone(), addr).await?;
+        let url = host.url().into();
+        let network = Arc::new(Network::new(host));
+        shared.set_network(&network);
         Ok(Self {
             shared,
-            listener: Arc::new(listener),
+            network,
             url,
         })
     }
@@ -126,12 +133,50 @@ impl Sandbox {
     /// Returns the listen address.
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
-        self.listener.addr
+        self.network.first.addr()
     }
 
     /// Closes all connections and stops listening. The handle can still be queried.
     pub async fn stop(&self) {
-        self.listener.stop().await;
+        self.network.stop().await;
+    }
+
+    /// Returns the first host: the one at [`Sandbox::url`].
+    #[must_use]
+    pub fn host(&self) -> &Host {
+        &self.network.first
+    }
+
+    /// Returns a second host of the same WeChat, as `api2.weixin.qq.com` is. It starts at first use.
+    ///
+    /// # Errors
+    /// Fails if no port or thread is available.
+    pub async fn second_host(&self) -> io::Result<Host> {
+        self.network.second().await
+    }
+
+    /// Starts an HTTP proxy that asks for this user name and password, if they are given.
+    ///
+    /// # Errors
+    /// Fails if no port or thread is available.
+    pub async fn http_proxy(&self, credentials: Option<(&str, &str)>) -> io::Result<Proxy> {
+        self.proxy(ProxyKind::Http, credentials).await
+    }
+
+    /// Starts a SOCKS5 proxy that asks for this user name and password, if they are given.
+    ///
+    /// # Errors
+    /// Fails if no port or thread is available.
+    pub async fn socks5_proxy(&self, credentials: Option<(&str, &str)>) -> io::Result<Proxy> {
+        self.proxy(ProxyKind::Socks5, credentials).await
+    }
+
+    async fn proxy(&self, kind: ProxyKind, credentials: Option<(&str, &str)>) -> io::Result<Proxy> {
+        let credentials =
+            credentials.map(|(user, password)| (user.to_owned(), password.to_owned()));
+        let proxy = Proxy::start(kind, credentials, &self.shared).await?;
+        self.network.proxies.lock().push(proxy.clone());
+        Ok(proxy)
     }
 
     /// Adds an app, or replaces the settings of an existing one. Its tokens, tickets and counts are kept.

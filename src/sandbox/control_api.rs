@@ -21,6 +21,7 @@ use super::fault::FaultKind;
 use super::foreign::{Kind, Mode};
 use super::guard::own_pages_only;
 use super::login::Login;
+use super::network_api;
 use super::shared::Shared;
 use super::state_view::State;
 use super::verify::{PreVerify, Verdict};
@@ -44,6 +45,7 @@ pub(super) fn scope() -> impl HttpServiceFactory {
             "/pre-verify",
             web::method(actix_web::http::Method::OPTIONS).to(preflight),
         )
+        .configure(network_api::routes)
         .default_service(web::to(unknown))
         .wrap(from_fn(own_pages_only))
 }
@@ -276,7 +278,7 @@ fn once() -> u64 {
 }
 
 /// Parses a body as JSON, whatever its Content-Type is.
-fn read<T: DeserializeOwned>(body: &[u8], expected: &str) -> Result<T, String> {
+pub(super) fn read<T: DeserializeOwned>(body: &[u8], expected: &str) -> Result<T, String> {
     if body.trim_ascii_start().starts_with(b"[") {
         // serde would read a list as the fields in order.
         return Err(format!("got a list; expected JSON like {expected}"));
@@ -284,7 +286,8 @@ fn read<T: DeserializeOwned>(body: &[u8], expected: &str) -> Result<T, String> {
     serde_json::from_slice(body).map_err(|error| format!("{error}; expected JSON like {expected}"))
 }
 
-fn reply(done: Result<serde_json::Value, String>) -> HttpResponse {
+/// Answers with the result, or with 400 and the error.
+pub(super) fn reply(done: Result<serde_json::Value, String>) -> HttpResponse {
     match done {
         Ok(answer) => HttpResponse::Ok().json(answer),
         Err(error) => HttpResponse::BadRequest().json(json!({ "error": error })),
@@ -305,4 +308,4 @@ const LOGIN_CODE: &str = r#"{"app_id": "wx…"}, perhaps with "openid" and "scop
 const ACCOUNT: &str = r#"{"platform": "official", "app_id": "wx…", "secret": "…", "safe_domains": ["example.com"], "allow_ips": null}, where "platform" is official, mini or work (with "agent_id")"#;
 const AGENT_VERIFY: &str = r#"{"kind": "agentConfig", "corpid": "ww…", "agentid": "1000002", "timestamp": "…", "nonceStr": "…", "signature": "…", "url": "https://…", "jsApiList": []}"#;
 const PRE_VERIFY: &str = r#"{"appId": "wx…", "timestamp": "…", "nonceStr": "…", "signature": "…", "url": "https://…", "landingUrl": "https://…", "client": "android", "jsApiList": []}, where "client" is android, ios, devtools or desktop; "kind" is config or agentConfig"#;
-const ROUTES: &str = "GET /sandbox/state, GET /sandbox/requests, POST and DELETE /sandbox/faults, POST /sandbox/advance, /sandbox/revoke, /sandbox/foreign-refresh, /sandbox/login-codes, /sandbox/accounts, /sandbox/reset, /sandbox/pre-verify";
+const ROUTES: &str = "GET /sandbox/state, GET /sandbox/requests, POST and DELETE /sandbox/faults, POST /sandbox/advance, /sandbox/revoke, /sandbox/foreign-refresh, /sandbox/login-codes, /sandbox/accounts, /sandbox/reset, /sandbox/pre-verify, GET and POST /sandbox/hosts, GET, POST and DELETE /sandbox/proxies";

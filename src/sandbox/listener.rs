@@ -2,11 +2,12 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use actix_web::dev::ServerHandle;
+use actix_web::dev::{ServerHandle, Service as _};
 use actix_web::web::{self, Data};
 use actix_web::{App, HttpServer};
 use parking_lot::Mutex;
@@ -29,7 +30,12 @@ pub(super) struct Listener {
 type Started = io::Result<(SocketAddr, ServerHandle)>;
 
 impl Listener {
-    pub(super) async fn start(shared: Arc<Shared>, addr: SocketAddr) -> io::Result<Self> {
+    /// Serves at this address. `calls` counts the calls of WeChat's API.
+    pub(super) async fn start(
+        shared: Arc<Shared>,
+        calls: Arc<AtomicU64>,
+        addr: SocketAddr,
+    ) -> io::Result<Self> {
         let (report, started) = oneshot::channel();
         let (alive, ended) = watch::channel(());
         let (alive_blocking, ended_blocking) = mpsc::channel();
@@ -37,7 +43,7 @@ impl Listener {
             .name("wechat-sandbox".into())
             .spawn(move || {
                 let _until_the_end = (alive, alive_blocking);
-                actix_web::rt::System::new().block_on(serve(shared, addr, report));
+                actix_web::rt::System::new().block_on(serve(shared, calls, addr, report));
             })?;
         let (addr, handle) = started.await.map_err(io::Error::other)??;
         Ok(Self {
@@ -71,10 +77,22 @@ impl Drop for Listener {
 }
 
 /// Serves until the handle stops it.
-async fn serve(shared: Arc<Shared>, addr: SocketAddr, report: oneshot::Sender<Started>) {
+async fn serve(
+    shared: Arc<Shared>,
+    calls: Arc<AtomicU64>,
+    addr: SocketAddr,
+    report: oneshot::Sender<Started>,
+) {
     let shared = Data::from(shared);
     let http = HttpServer::new(move || {
+        let calls = calls.clone();
         App::new()
+            .wrap_fn(move |request, service| {
+                if !request.path().starts_with("/sandbox/") {
+                    calls.fetch_add(1, Ordering::Relaxed);
+                }
+                service.call(request)
+            })
             .app_data(shared.clone())
             .service(control_api::scope())
             .default_service(web::to(wechat::answer))

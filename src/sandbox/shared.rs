@@ -1,7 +1,8 @@
 //! State shared by the handles and the server's thread: the simulator, the counts, the faults and the gates.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::{Arc, OnceLock, Weak};
 
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
@@ -10,6 +11,7 @@ use crate::clock::Clock;
 
 use super::endpoint::{Endpoint, System};
 use super::fault::{FaultKind, Faults};
+use super::hosts::Network;
 use super::received::ReceivedRequests;
 use super::simulator::Simulator;
 
@@ -19,6 +21,8 @@ pub(super) struct Shared {
     inside: Mutex<Inside>,
     /// Notified whenever a call is counted.
     counted: watch::Sender<()>,
+    /// Set once, at the start. Weak, because its listeners hold this state.
+    network: OnceLock<Weak<Network>>,
 }
 
 /// State behind the lock, which is never held across an await.
@@ -30,6 +34,8 @@ pub(super) struct Inside {
     pub(super) received: ReceivedRequests,
     /// By path.
     calls: HashMap<String, Calls>,
+    /// The address from which WeChat sees the calls of a proxy's connection.
+    pub(super) seen_from: HashMap<SocketAddr, IpAddr>,
     gates: Vec<Barrier>,
     next_gate: u64,
 }
@@ -83,6 +89,7 @@ impl Shared {
             content_type: None,
             received: ReceivedRequests::default(),
             calls: HashMap::new(),
+            seen_from: HashMap::new(),
             gates: Vec::new(),
             next_gate: 0,
         };
@@ -90,11 +97,30 @@ impl Shared {
             clock,
             inside: Mutex::new(inside),
             counted: watch::channel(()).0,
+            network: OnceLock::new(),
         }
     }
 
     pub(super) fn inside(&self) -> MutexGuard<'_, Inside> {
         self.inside.lock()
+    }
+
+    /// Returns the hosts and proxies, unless the sandbox is being dropped.
+    pub(super) fn network(&self) -> Option<Arc<Network>> {
+        self.network.get().and_then(Weak::upgrade)
+    }
+
+    pub(super) fn set_network(&self, network: &Arc<Network>) {
+        let _ = self.network.set(Arc::downgrade(network));
+    }
+
+    /// Returns the address from which WeChat sees a call: the peer's, or that of the proxy in between.
+    pub(super) fn seen_from(&self, peer: Option<SocketAddr>) -> IpAddr {
+        let Some(peer) = peer else {
+            return IpAddr::V4(Ipv4Addr::LOCALHOST);
+        };
+        let egress = self.inside().seen_from.get(&peer).copied();
+        egress.unwrap_or_else(|| peer.ip())
     }
 
     pub(super) fn hold(self: &Arc<Self>, path: &str) -> Gate {

@@ -4,7 +4,6 @@
 //! the token decides which system is called (`Simulator::system`). A path without a simulation of its own is
 //! answered with an echo of the request, or with the shape that its query asks for.
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use actix_web::http::header::{
@@ -45,7 +44,7 @@ pub(super) async fn answer(
     if !endpoint.is_echo() && body.length > LONGEST_READ as u64 {
         return fault::page(StatusCode::PAYLOAD_TOO_LARGE);
     }
-    let call = call_of(endpoint, &request, &body.kept);
+    let call = call_of(endpoint, &shared, &request, &body.kept);
     let shape = match endpoint.is_echo() {
         true => Shape::of(&call),
         false => Ok(Shape::default()),
@@ -59,16 +58,19 @@ pub(super) async fn answer(
         .await
 }
 
-fn call_of<'a>(endpoint: Endpoint, request: &'a HttpRequest, body: &'a [u8]) -> Call<'a> {
+fn call_of<'a>(
+    endpoint: Endpoint,
+    shared: &Shared,
+    request: &'a HttpRequest,
+    body: &'a [u8],
+) -> Call<'a> {
     Call {
         endpoint,
         path: request.path(),
         is_post: request.method() == Method::POST,
         query: serde_urlencoded::from_str(request.query_string()).unwrap_or_default(),
         body,
-        peer: request
-            .peer_addr()
-            .map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |peer| peer.ip()),
+        peer: shared.seen_from(request.peer_addr()),
     }
 }
 

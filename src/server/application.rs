@@ -23,7 +23,7 @@ use super::startup_error::{StartupError, check_addresses};
 use super::systemd;
 use super::telemetry;
 use super::tls::{Certificate, watch_certificates};
-use crate::account::Account;
+use crate::account::{Account, Egress};
 use crate::actix::{ApiKey, ApiKeys, Gateway, KeyHash, RequestStats, new_key};
 use crate::broker::Broker;
 use crate::clock::Clock;
@@ -130,6 +130,9 @@ impl Application {
         let upstream = UpstreamOptions {
             weixin: sandbox.url().to_owned(),
             qyapi: sandbox.url().to_owned(),
+            // Never the real WeChat, and no proxy to this process.
+            fallback: Vec::new(),
+            egress: Egress::default(),
             ..settings.upstream.clone()
         };
         let guards = Guards::new(&settings, &clock, HandedOver::take())?;

@@ -2,6 +2,8 @@
 
 mod answers;
 mod client;
+mod egress;
+mod fallback;
 mod garbage;
 mod refusals;
 mod requests;

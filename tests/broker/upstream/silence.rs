@@ -138,7 +138,7 @@ async fn a_ticket_call_fails_in_the_same_ways() {
 }
 
 /// Serves TLS with a certificate of its own making, as a company's egress proxy does.
-fn untrusted_server() -> (String, thread::JoinHandle<()>) {
+pub(crate) fn untrusted_server() -> (String, thread::JoinHandle<()>) {
     let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
     let key = rustls::pki_types::PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
     let _ = rustls::crypto::ring::default_provider().install_default();

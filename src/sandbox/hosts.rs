@@ -1,0 +1,181 @@
+//! The hosts of the simulated WeChat, and the proxies in front of it. All hosts serve the same state.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex as SyncMutex;
+use serde::Serialize;
+use tokio::net::TcpSocket;
+use tokio::sync::Mutex;
+
+use super::listener::Listener;
+use super::proxy::Proxy;
+use super::shared::Shared;
+
+/// The listeners of a sandbox besides its state. They end with the last handle.
+pub(super) struct Network {
+    pub(super) first: Host,
+    second: Mutex<Option<Host>>,
+    pub(super) proxies: SyncMutex<Vec<Proxy>>,
+}
+
+impl Network {
+    pub(super) fn new(first: Host) -> Self {
+        Self {
+            first,
+            second: Mutex::default(),
+            proxies: SyncMutex::default(),
+        }
+    }
+
+    /// Returns the second host; starts it at first use.
+    pub(super) async fn second(&self) -> io::Result<Host> {
+        let mut second = self.second.lock().await;
+        if let Some(host) = &*second {
+            return Ok(host.clone());
+        }
+        let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let host = Host::start("api2", self.first.inner.shared.clone(), addr).await?;
+        Ok(second.insert(host).clone())
+    }
+
+    /// Returns the host of this name, or all.
+    pub(super) async fn hosts(&self) -> Vec<Host> {
+        let second = self.second.lock().await.clone();
+        std::iter::once(self.first.clone()).chain(second).collect()
+    }
+
+    pub(super) async fn stop(&self) {
+        for host in self.hosts().await {
+            let _ = host.set_reachable(false).await;
+        }
+        self.proxies.lock().iter().for_each(Proxy::stop);
+    }
+}
+
+/// A host of the simulated WeChat. A clone is another handle to it.
+#[derive(Clone)]
+pub struct Host {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    name: &'static str,
+    addr: SocketAddr,
+    shared: Arc<Shared>,
+    calls: Arc<AtomicU64>,
+    listening: Mutex<Listening>,
+}
+
+enum Listening {
+    Yes(Listener),
+    /// Holds the port meanwhile, so that connections to it are refused.
+    No {
+        #[allow(dead_code)]
+        port: Option<TcpSocket>,
+    },
+}
+
+/// State of a host in the control API.
+#[derive(Serialize)]
+pub(super) struct HostState {
+    pub(super) name: &'static str,
+    pub(super) url: String,
+    pub(super) reachable: bool,
+    pub(super) calls: u64,
+}
+
+impl Host {
+    pub(super) async fn start(
+        name: &'static str,
+        shared: Arc<Shared>,
+        addr: SocketAddr,
+    ) -> io::Result<Self> {
+        let calls = Arc::<AtomicU64>::default();
+        let listener = Listener::start(shared.clone(), calls.clone(), addr).await?;
+        let inner = Inner {
+            name,
+            addr: listener.addr,
+            shared,
+            calls,
+            listening: Mutex::new(Listening::Yes(listener)),
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
+    }
+
+    /// Returns `http://127.0.0.1:PORT`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.inner.addr)
+    }
+
+    /// Returns the listen address.
+    #[must_use]
+    pub fn addr(&self) -> SocketAddr {
+        self.inner.addr
+    }
+
+    /// Returns how many calls this host received.
+    #[must_use]
+    pub fn calls(&self) -> u64 {
+        self.inner.calls.load(Ordering::Relaxed)
+    }
+
+    /// Makes the host unreachable (open connections are closed, new ones are refused) or reachable again.
+    ///
+    /// # Errors
+    /// Fails if the port cannot be bound again.
+    pub async fn set_reachable(&self, reachable: bool) -> io::Result<()> {
+        let Inner {
+            addr,
+            shared,
+            calls,
+            listening,
+            ..
+        } = &*self.inner;
+        let mut listening = listening.lock().await;
+        match (&*listening, reachable) {
+            (Listening::Yes(listener), false) => {
+                listener.stop().await;
+                *listening = Listening::No {
+                    port: hold(*addr).ok(),
+                };
+            }
+            (Listening::No { .. }, true) => {
+                *listening = Listening::No { port: None };
+                let listener = Listener::start(shared.clone(), calls.clone(), *addr).await?;
+                *listening = Listening::Yes(listener);
+            }
+            (Listening::Yes(_), true) | (Listening::No { .. }, false) => {}
+        }
+        Ok(())
+    }
+
+    pub(super) fn name(&self) -> &'static str {
+        self.inner.name
+    }
+
+    pub(super) async fn state(&self) -> HostState {
+        HostState {
+            name: self.inner.name,
+            url: self.url(),
+            reachable: matches!(&*self.inner.listening.lock().await, Listening::Yes(_)),
+            calls: self.calls(),
+        }
+    }
+}
+
+/// Binds a port without listening: connections are refused, and no other program gets the port.
+fn hold(addr: SocketAddr) -> io::Result<TcpSocket> {
+    let socket = match addr {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    socket.set_reuseaddr(true)?;
+    socket.bind(addr)?;
+    Ok(socket)
+}

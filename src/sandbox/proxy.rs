@@ -1,0 +1,280 @@
+//! Egress proxies in front of the simulated WeChat: an HTTP proxy (CONNECT, and plain requests) and a SOCKS5
+//! proxy (RFC 1928, with the user name and password of RFC 1929).
+//!
+//! They connect to this machine only. The simulated WeChat sees their calls as coming from the proxy's egress
+//! address, which 40164 and 60020 then name.
+
+mod http;
+mod socks;
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::thread;
+
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+use super::shared::Shared;
+
+/// The protocol of a proxy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ProxyKind {
+    /// An HTTP proxy.
+    Http,
+    /// A SOCKS5 proxy.
+    Socks5,
+}
+
+/// What a proxy does with a connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ProxyRule {
+    /// Passes it.
+    #[default]
+    Pass,
+    /// Refuses it by its rules: 403, or SOCKS's "not allowed".
+    Deny,
+    /// Fails to connect: 502, or SOCKS's "host unreachable".
+    Fail,
+    /// Never answers.
+    Hang,
+}
+
+/// A running proxy. A clone is another handle to it; it stops with its sandbox.
+#[derive(Clone)]
+pub struct Proxy {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    kind: ProxyKind,
+    addr: SocketAddr,
+    /// User name and password that it asks for.
+    credentials: Option<(String, String)>,
+    terms: Mutex<Terms>,
+    connections: AtomicU64,
+    shared: Weak<Shared>,
+    stop: watch::Sender<bool>,
+}
+
+struct Terms {
+    /// The address that WeChat sees; `None`: 127.0.0.1.
+    egress: Option<IpAddr>,
+    rule: ProxyRule,
+    /// The targets asked for, as the client named them.
+    targets: Vec<String>,
+}
+
+/// State of a proxy in the control API.
+#[derive(Serialize)]
+pub(super) struct ProxyState {
+    pub(super) kind: ProxyKind,
+    pub(super) url: String,
+    pub(super) port: u16,
+    pub(super) egress: Option<IpAddr>,
+    pub(super) rule: ProxyRule,
+    pub(super) connections: u64,
+}
+
+/// Why a proxy opened no connection.
+enum Refused {
+    /// By its rules.
+    Rules,
+    /// The target cannot be reached.
+    Unreachable,
+}
+
+impl Proxy {
+    /// Starts a proxy on a free port of 127.0.0.1, on its own thread.
+    pub(super) async fn start(
+        kind: ProxyKind,
+        credentials: Option<(String, String)>,
+        shared: &Arc<Shared>,
+    ) -> io::Result<Self> {
+        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        listener.set_nonblocking(true)?;
+        let (stop, stopped) = watch::channel(false);
+        let inner = Arc::new(Inner {
+            kind,
+            addr: listener.local_addr()?,
+            credentials,
+            terms: Mutex::new(Terms {
+                egress: None,
+                rule: ProxyRule::Pass,
+                targets: Vec::new(),
+            }),
+            connections: AtomicU64::new(0),
+            shared: Arc::downgrade(shared),
+            stop,
+        });
+        let weak = Arc::downgrade(&inner);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        thread::Builder::new()
+            .name("sandbox-proxy".into())
+            .spawn(move || runtime.block_on(serve(listener, weak, stopped)))?;
+        Ok(Self { inner })
+    }
+
+    /// Returns the listen address.
+    #[must_use]
+    pub fn addr(&self) -> SocketAddr {
+        self.inner.addr
+    }
+
+    /// Returns the URL without credentials: `http://127.0.0.1:PORT` or `socks5://127.0.0.1:PORT`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        let scheme = match self.inner.kind {
+            ProxyKind::Http => "http",
+            ProxyKind::Socks5 => "socks5",
+        };
+        format!("{scheme}://{}", self.inner.addr)
+    }
+
+    /// Sets the address from which WeChat sees the calls through this proxy.
+    pub fn set_egress(&self, address: IpAddr) {
+        self.inner.terms.lock().egress = Some(address);
+    }
+
+    /// Sets what it does with new connections.
+    pub fn set_rule(&self, rule: ProxyRule) {
+        self.inner.terms.lock().rule = rule;
+    }
+
+    /// Returns how many connections it accepted.
+    #[must_use]
+    pub fn connections(&self) -> u64 {
+        self.inner.connections.load(Ordering::Relaxed)
+    }
+
+    /// Returns the targets that clients asked for, as they named them: `host:port`.
+    #[must_use]
+    pub fn targets(&self) -> Vec<String> {
+        self.inner.terms.lock().targets.clone()
+    }
+
+    /// Stops it: from now on, connections are refused.
+    pub fn stop(&self) {
+        self.inner.stop.send_replace(true);
+    }
+
+    pub(super) fn state(&self) -> ProxyState {
+        let terms = self.inner.terms.lock();
+        ProxyState {
+            kind: self.inner.kind,
+            url: self.url(),
+            port: self.inner.addr.port(),
+            egress: terms.egress,
+            rule: terms.rule,
+            connections: self.connections(),
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.stop.send_replace(true);
+    }
+}
+
+/// Serves until it is stopped; then the runtime ends with its connections.
+async fn serve(
+    listener: std::net::TcpListener,
+    proxy: Weak<Inner>,
+    mut stopped: watch::Receiver<bool>,
+) {
+    let Ok(listener) = TcpListener::from_std(listener) else {
+        return;
+    };
+    let accepting = async {
+        loop {
+            let Ok((client, _)) = listener.accept().await else {
+                continue;
+            };
+            let Some(inner) = proxy.upgrade() else { return };
+            inner.connections.fetch_add(1, Ordering::Relaxed);
+            tokio::spawn(async move {
+                // A client that hangs up or sends garbage ends its connection only.
+                let _ = match inner.kind {
+                    ProxyKind::Http => http::serve(client, &inner).await,
+                    ProxyKind::Socks5 => socks::serve(client, &inner).await,
+                };
+            });
+        }
+    };
+    tokio::select! {
+        () = accepting => {}
+        _ = stopped.wait_for(|stopped| *stopped) => {}
+    }
+}
+
+impl Inner {
+    /// Opens the connection that a client asks for.
+    async fn connect(&self, host: &str, port: u16) -> Result<Outgoing, Refused> {
+        let rule = {
+            let mut terms = self.terms.lock();
+            terms.targets.push(format!("{host}:{port}"));
+            terms.rule
+        };
+        match rule {
+            ProxyRule::Pass => {}
+            ProxyRule::Deny => return Err(Refused::Rules),
+            ProxyRule::Fail => return Err(Refused::Unreachable),
+            ProxyRule::Hang => std::future::pending().await,
+        }
+        let target = resolve(host).ok_or(Refused::Rules)?;
+        let stream = TcpStream::connect((target, port)).await;
+        let stream = stream.map_err(|_| Refused::Unreachable)?;
+        let shared = self.shared.upgrade().ok_or(Refused::Unreachable)?;
+        let from = stream.local_addr().map_err(|_| Refused::Unreachable)?;
+        let egress = self.terms.lock().egress;
+        if let Some(egress) = egress {
+            shared.inside().seen_from.insert(from, egress);
+        }
+        Ok(Outgoing {
+            stream,
+            shared,
+            from,
+        })
+    }
+}
+
+/// A connection to the simulated WeChat. Its calls come from the proxy's egress address.
+struct Outgoing {
+    stream: TcpStream,
+    shared: Arc<Shared>,
+    from: SocketAddr,
+}
+
+impl Outgoing {
+    async fn relay(
+        &mut self,
+        client: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    ) -> io::Result<()> {
+        copy_bidirectional(client, &mut self.stream).await.map(drop)
+    }
+}
+
+impl Drop for Outgoing {
+    fn drop(&mut self) {
+        self.shared.inside().seen_from.remove(&self.from);
+    }
+}
+
+/// Returns an address of this machine, the only ones allowed. Names under `.test` are its own, so that a test
+/// can tell who resolved a name.
+fn resolve(host: &str) -> Option<IpAddr> {
+    if host == "localhost" || host.ends_with(".test") {
+        return Some(Ipv4Addr::LOCALHOST.into());
+    }
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    host.parse().ok().filter(IpAddr::is_loopback)
+}

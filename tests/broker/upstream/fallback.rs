@@ -1,0 +1,157 @@
+//! The fallback hosts: used only if nothing was sent to those before them.
+
+use std::time::Duration;
+
+use wx_jssdk::account::{Egress, Proxy as Way, TokenMode};
+use wx_jssdk::clock::{Clock, UnixTime};
+use wx_jssdk::error::Failure;
+use wx_jssdk::sandbox::{App, Fault, FaultKind, Host, ProxyRule, Sandbox};
+use wx_jssdk::upstream::{Upstream, UpstreamOptions};
+
+use crate::upstream::support::*;
+
+struct Two {
+    sandbox: Sandbox,
+    second: Host,
+    clock: Clock,
+    upstream: Upstream,
+}
+
+impl Two {
+    async fn new(egress: Egress) -> Self {
+        let clock = Clock::manual(UnixTime(1_700_000_000));
+        let sandbox = Sandbox::start(clock.clone()).await.unwrap();
+        sandbox.add_app(App::official(APP, SECRET));
+        let second = sandbox.second_host().await.unwrap();
+        let options = UpstreamOptions {
+            weixin: sandbox.url().to_owned(),
+            qyapi: sandbox.url().to_owned(),
+            fallback: vec![second.url()],
+            egress,
+            connect_timeout: BRIEF,
+            timeout: PATIENT,
+        };
+        let upstream = Upstream::with_clock(&options, clock.clone()).unwrap();
+        Self {
+            sandbox,
+            second,
+            clock,
+            upstream,
+        }
+    }
+
+    async fn token(&self) -> bool {
+        let token = self.upstream.token(&account(), false).await;
+        token.is_ok()
+    }
+
+    /// Calls that reached the hosts.
+    fn calls(&self) -> (u64, u64) {
+        (self.sandbox.host().calls(), self.second.calls())
+    }
+
+    fn in_use(&self) -> (String, bool) {
+        let route = self.upstream.route(&account());
+        (route.base, route.is_fallback)
+    }
+}
+
+#[tokio::test]
+async fn the_second_host_is_called_only_while_the_first_refuses_connections() {
+    let two = Two::new(Egress::Direct).await;
+    assert!(two.token().await);
+    assert_eq!(two.calls(), (1, 0));
+    two.sandbox.host().set_reachable(false).await.unwrap();
+    assert!(two.token().await);
+    assert_eq!(two.calls(), (1, 1));
+    two.sandbox.host().set_reachable(true).await.unwrap();
+    assert!(two.token().await);
+    assert_eq!(two.calls(), (2, 1), "back when the first is");
+}
+
+#[tokio::test]
+async fn after_three_failures_the_first_is_left_out_until_a_probe_succeeds() {
+    let two = Two::new(Egress::Direct).await;
+    assert_eq!(two.in_use(), (two.sandbox.url().to_owned(), false));
+    two.sandbox.host().set_reachable(false).await.unwrap();
+    for _ in 0..3 {
+        assert!(two.token().await);
+    }
+    assert_eq!(two.in_use(), (two.second.url(), true));
+    assert_eq!(two.upstream.left_out(), [two.sandbox.url()]);
+    two.sandbox.host().set_reachable(true).await.unwrap();
+    assert!(two.token().await);
+    assert_eq!(two.calls(), (0, 4), "the circuit is open");
+    two.clock.advance(Duration::from_secs(60));
+    assert!(two.token().await);
+    assert_eq!(two.calls(), (1, 4), "the probe");
+    assert!(two.token().await);
+    assert_eq!(two.calls(), (2, 4), "healed");
+    assert!(two.upstream.left_out().is_empty());
+}
+
+#[tokio::test]
+async fn a_call_that_was_sent_is_not_repeated_on_another_host() {
+    let two = Two::new(Egress::Direct).await;
+    let classic = account().token_mode(TokenMode::Classic);
+    for kind in [FaultKind::LostReply, FaultKind::CutBody] {
+        two.sandbox.fault(Fault::once("/cgi-bin/token", kind));
+        assert_lost(two.upstream.token(&classic, false).await);
+    }
+    for kind in [FaultKind::Status(502), FaultKind::NotJson] {
+        two.sandbox.fault(Fault::once("/cgi-bin/token", kind));
+        let outcome = two.upstream.token(&classic, false).await;
+        assert!(outcome.unwrap_err().may_have_been_carried_out());
+    }
+    two.sandbox
+        .fault(Fault::once("/cgi-bin/token", FaultKind::Errcode(-1)));
+    assert!(two.upstream.token(&classic, false).await.is_err());
+    assert_eq!(two.calls(), (5, 0));
+    assert_eq!(
+        two.in_use().0,
+        two.sandbox.url(),
+        "it is no failure to connect"
+    );
+}
+
+#[tokio::test]
+async fn when_no_host_can_be_reached_the_failure_is_the_firsts() {
+    let two = Two::new(Egress::Direct).await;
+    two.sandbox.host().set_reachable(false).await.unwrap();
+    two.second.set_reachable(false).await.unwrap();
+    for _ in 0..5 {
+        assert_unreachable(two.upstream.token(&account(), false).await);
+    }
+    assert_eq!(two.calls(), (0, 0));
+    two.second.set_reachable(true).await.unwrap();
+    assert!(two.token().await, "open circuits never block every host");
+}
+
+#[tokio::test]
+async fn wecom_has_no_fallback() {
+    let two = Two::new(Egress::Direct).await;
+    two.sandbox.host().set_reachable(false).await.unwrap();
+    let work = wx_jssdk::account::Account::work("ww0123456789abcdef", 1, SECRET);
+    assert!(two.upstream.token(&work, false).await.is_err());
+    assert_eq!(two.calls(), (0, 0));
+}
+
+#[tokio::test]
+async fn a_host_that_the_proxy_cannot_reach_is_replaced_and_a_dead_proxy_is_not_the_hosts_fault() {
+    let two = Two::new(Egress::Direct).await;
+    let proxy = two.sandbox.socks5_proxy(None).await.unwrap();
+    let by_proxy = account().egress(Egress::Proxy(Way::parse(&proxy.url()).unwrap()));
+    two.sandbox.host().set_reachable(false).await.unwrap();
+    two.upstream.token(&by_proxy, false).await.unwrap();
+    assert_eq!((two.calls(), proxy.connections()), ((0, 1), 2));
+    two.sandbox.host().set_reachable(true).await.unwrap();
+    proxy.set_rule(ProxyRule::Deny);
+    for _ in 0..4 {
+        let error = two.upstream.token(&by_proxy, false).await.unwrap_err();
+        assert!(matches!(error.failure, Failure::Proxy { .. }), "{error}");
+    }
+    assert_eq!(proxy.connections(), 6, "one connection each");
+    assert_eq!(two.in_use().0, two.sandbox.url());
+    assert!(two.token().await);
+    assert_eq!(two.calls(), (1, 1));
+}
