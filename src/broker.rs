@@ -9,6 +9,7 @@
 mod accounts;
 mod call;
 mod current;
+mod egress;
 mod events;
 mod history;
 mod keeper;
@@ -28,6 +29,7 @@ use arc_swap::ArcSwap;
 use tokio::runtime::Handle;
 
 pub use accounts::Accounts;
+pub use egress::{EgressSnapshot, EgressWay};
 pub use history::{Refresh, RefreshOutcome};
 pub use keeper::TICK;
 #[cfg(feature = "actix")]

@@ -211,14 +211,21 @@ impl Accounts {
     /// Ends the cooldowns of accounts whose secret, mode or proxy has changed, so that they are tried again at
     /// once.
     pub(super) fn end_cooldowns_of_corrected(&self, before: &Self, now: UnixTime) {
-        let corrected = |entry: &&Arc<AccountEntry>| {
-            before
-                .of_key(&entry.account.app_key())
-                .is_some_and(|before| !before.calls_like(entry))
-        };
-        let slots = self.all().filter(corrected).flat_map(|entry| entry.slots());
-        for slot in slots {
-            slot.lock().end_cooldown(now);
+        for entry in self.all() {
+            let Some(before) = before.of_key(&entry.account.app_key()) else {
+                continue;
+            };
+            if before.calls_like(entry) {
+                continue;
+            }
+            let has_moved = before.account.own_egress() != entry.account.own_egress();
+            for slot in entry.slots() {
+                let mut state = slot.lock();
+                state.end_cooldown(now);
+                if has_moved {
+                    state.forget_addresses();
+                }
+            }
         }
     }
 

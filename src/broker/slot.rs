@@ -297,6 +297,19 @@ impl State {
         others
     }
 
+    /// Returns the IP addresses that WeChat refused within the last day, latest first.
+    pub(super) fn addresses(&self, now: UnixTime) -> Vec<IpAddr> {
+        let seen = self.refused_from.iter().flat_map(|seen| &seen.0);
+        seen.filter(|(_, at)| now.since(*at) < REFUSED_FOR)
+            .map(|(ip, _)| *ip)
+            .collect()
+    }
+
+    /// Forgets the refused addresses: calls leave by another way now.
+    pub(super) fn forget_addresses(&mut self) {
+        self.refused_from = None;
+    }
+
     /// Returns when the last value ends, in uptime.
     pub(super) fn ends_in_uptime(&self) -> Option<Duration> {
         self.seen.map(|(at, left)| at + left)

@@ -1,6 +1,7 @@
 //! `check`: validates the configuration, opens what it names, and calls WeChat once per account.
 
-use std::net::SocketAddr;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::Args;
@@ -13,7 +14,7 @@ use crate::error::UpstreamError;
 use crate::server::Preflight;
 use crate::server::config::{Problem, Settings, StoreSettings};
 use crate::store::Store;
-use crate::upstream::{Upstream, VerifyFileFailure, VerifyFileProbe, endpoint};
+use crate::upstream::{Route, Upstream, VerifyFileFailure, VerifyFileProbe, endpoint};
 
 #[derive(Debug, Args)]
 #[command(
@@ -52,6 +53,8 @@ impl Check {
             return Ok(Ended::Success);
         }
         let upstream = Upstream::new(&settings.upstream)?;
+        let mut ways = Ways::of(&upstream, &settings.accounts);
+        ways.say();
         let mut ended = Ended::Success;
         for (name, account) in &settings.accounts {
             match probe(&upstream, account).await {
@@ -65,9 +68,16 @@ impl Check {
                 Err(error) => {
                     let error = with_other_addresses(&upstream, account, error).await;
                     say(&explained(name, &error));
+                    ways.note(&upstream, account, &error);
                     ended = Ended::Failure;
                 }
             }
+        }
+        ways.say_addresses();
+        for host in upstream.unreachable_hosts() {
+            say(&format!(
+                "egress: {host} cannot be reached, another host was called instead · 出口：无法访问 {host}，已改用其他域名"
+            ));
         }
         Ok(if self.check_verify_files(&settings).await? {
             ended
@@ -104,18 +114,80 @@ impl Check {
     }
 }
 
+/// The ways by which the accounts' calls leave, each with the first account names and the addresses that WeChat
+/// named.
+struct Ways<'a>(BTreeMap<Route, (Vec<&'a str>, Vec<IpAddr>)>);
+
+impl<'a> Ways<'a> {
+    fn of(upstream: &Upstream, accounts: &'a [(String, Account)]) -> Self {
+        let mut ways = BTreeMap::<_, (Vec<_>, _)>::new();
+        for (name, account) in accounts {
+            let way = ways.entry(upstream.route(account)).or_default();
+            way.0.push(name.as_str());
+        }
+        Self(ways)
+    }
+
+    fn say(&self) {
+        for (route, (names, _)) in &self.0 {
+            let (via, host) = (route.via.text(), &route.base);
+            let of = match self.0.len() {
+                1 => String::new(),
+                _ => format!(" ({})", first_names(names)),
+            };
+            say(&format!(
+                "egress: {} to {host}{of} · 出口：{}",
+                via.en, via.zh
+            ));
+        }
+    }
+
+    fn note(&mut self, upstream: &Upstream, account: &Account, error: &UpstreamError) {
+        // A host may have been left out since the start: then the way has another host.
+        let via = upstream.route(account).via;
+        let way = self.0.iter_mut().find(|(route, _)| route.via == via);
+        let Some((_, (_, addresses))) = way else {
+            return;
+        };
+        for address in error.ips_to_allow() {
+            if !addresses.contains(&address) {
+                addresses.push(address);
+            }
+        }
+    }
+
+    fn say_addresses(&self) {
+        for (route, (_, addresses)) in &self.0 {
+            if addresses.is_empty() {
+                continue;
+            }
+            let (via, list) = (route.via.text(), addresses.iter().map(ToString::to_string));
+            let list = list.collect::<Vec<_>>().join(", ");
+            say(&format!(
+                "egress: WeChat refuses {list} ({}) · 出口：微信拒绝了 {list}（{}）",
+                via.en, via.zh
+            ));
+        }
+    }
+}
+
 /// Prints a note, not a problem: pages can name their account.
 fn say_without_default(names: &[&str]) {
     if names.is_empty() {
         return;
     }
+    let some = first_names(names);
+    say(&format!(
+        "note: several accounts sign pages ({some}) and there is no default account: requests without an account are refused (400 account_required); to allow them, write server.default_account = \"NAME\"\n    注意：有多个可签名的账号（{some}）且没有默认账号，未指定账号的请求会被拒绝（400 account_required）；如果页面不指定账号，请写 server.default_account = \"账号名\""
+    ));
+}
+
+fn first_names(names: &[&str]) -> String {
     let mut some = names[..names.len().min(3)].join(", ");
     if names.len() > 3 {
         some.push_str(", …");
     }
-    say(&format!(
-        "note: several accounts sign pages ({some}) and there is no default account: requests without an account are refused (400 account_required); to allow them, write server.default_account = \"NAME\"\n    注意：有多个可签名的账号（{some}）且没有默认账号，未指定账号的请求会被拒绝（400 account_required）；如果页面不指定账号，请写 server.default_account = \"账号名\""
-    ));
+    some
 }
 
 fn host_and_address(text: &str) -> Result<(String, SocketAddr), String> {

@@ -61,11 +61,11 @@ impl Hosts {
         &self.bases[closed.unwrap_or(0)]
     }
 
-    /// Returns all base URLs, each with whether its circuit is open.
+    /// Returns all base URLs, each with whether nothing could be sent to it last time.
     pub(super) fn all(&self) -> Vec<(&str, bool)> {
         let circuits = self.circuits.lock();
-        let open = circuits.iter().map(|circuit| circuit.open_until.is_some());
-        self.bases.iter().map(String::as_str).zip(open).collect()
+        let failed = circuits.iter().map(|circuit| circuit.failures > 0);
+        self.bases.iter().map(String::as_str).zip(failed).collect()
     }
 
     /// Records that nothing could be sent to this host.

@@ -5,7 +5,8 @@ use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use super::Upstream;
 use super::transport::{Through, address_of};
 use crate::account::{Account, Egress};
-use crate::error::System;
+use crate::credential::Kind;
+use crate::error::{System, Text};
 
 /// The way of an account's next call.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -29,15 +30,51 @@ pub enum Via {
     Proxy(String),
 }
 
+impl Via {
+    /// Returns the name used in `status.json`.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Direct => "direct",
+            Self::Environment(_) => "environment",
+            Self::Proxy(_) => "proxy",
+        }
+    }
+
+    /// Returns the proxy without credentials, if there is one.
+    #[must_use]
+    pub fn proxy(&self) -> Option<&str> {
+        match self {
+            Self::Direct => None,
+            Self::Environment(proxy) | Self::Proxy(proxy) => Some(proxy),
+        }
+    }
+
+    /// Returns a sentence part for people.
+    #[must_use]
+    pub fn text(&self) -> Text {
+        match self {
+            Self::Direct => Text::new("direct", "直连"),
+            Self::Environment(proxy) => Text {
+                en: format!("proxy {proxy} of the environment").into(),
+                zh: format!("环境变量中的代理 {proxy}").into(),
+            },
+            Self::Proxy(proxy) => Text {
+                en: format!("proxy {proxy}").into(),
+                zh: format!("代理 {proxy}").into(),
+            },
+        }
+    }
+}
+
 impl Upstream {
     /// Returns the way of an account's next call.
     #[must_use]
     pub fn route(&self, account: &Account) -> Route {
-        let system = super::endpoint(account, crate::credential::Kind::AccessToken).0;
+        let (system, egress) = self.way_of(account);
         let hosts = self.hosts(system);
         let base = hosts.in_use();
         let is_fallback = hosts.all().first().is_some_and(|(first, _)| *first != base);
-        let egress = self.egress_of(account);
         let via = match (egress, self.proxy(egress, base)) {
             (Egress::Proxy(proxy), _) => Via::Proxy(proxy.url()),
             (_, Some(proxy)) => Via::Environment(address_of(&proxy)),
@@ -50,11 +87,19 @@ impl Upstream {
         }
     }
 
-    /// Returns the base URLs that are left out because they could not be reached.
+    /// Returns what determines the way of an account's calls. Cheaper than the way itself.
+    pub(crate) fn way_of<'a>(&'a self, account: &'a Account) -> (System, &'a Egress) {
+        let (system, _) = super::endpoint(account, Kind::AccessToken);
+        (system, self.egress_of(account))
+    }
+
+    /// Returns the base URLs of `api.weixin.qq.com` to which nothing could be sent last time, if there are
+    /// fallback hosts.
     #[must_use]
-    pub fn left_out(&self) -> Vec<String> {
-        let open = self.hosts(System::Weixin).all().into_iter();
-        open.filter(|(_, is_open)| *is_open)
+    pub fn unreachable_hosts(&self) -> Vec<String> {
+        let hosts = self.hosts(System::Weixin).all().into_iter();
+        hosts
+            .filter(|(_, has_failed)| *has_failed)
             .map(|(base, _)| base.to_owned())
             .collect()
     }

@@ -8,7 +8,8 @@ use serde::Serialize;
 
 use super::query::{Part, Query};
 use crate::broker::{
-    AccountSnapshot, Broker, Cluster, Counts, CredentialSnapshot, Health, LastError, Refresh,
+    AccountSnapshot, Broker, Cluster, Counts, CredentialSnapshot, EgressSnapshot, EgressWay,
+    Health, LastError, Refresh,
 };
 use crate::clock::UnixTime;
 use crate::error::Text;
@@ -32,6 +33,7 @@ pub(super) struct Report {
     /// Number of times that this machine's clock was found to have been set.
     pub(super) clock_jumps: u64,
     pub(super) configuration: ConfigurationReport,
+    pub(super) egress: EgressReport,
     pub(super) summary: Counts,
     /// Number of accounts that match the query; `accounts` holds at most `limit` of them, starting at
     /// `offset`.
@@ -61,6 +63,34 @@ pub(super) struct PeerReport {
     pub(super) seen_at: UnixTime,
     /// Whether the node has missed an announcement or two.
     pub(super) late: bool,
+}
+
+/// How calls to WeChat leave.
+#[derive(Hash, Serialize)]
+pub(super) struct EgressReport {
+    /// Each way in use, the one of most accounts first.
+    pub(super) ways: Vec<WayReport>,
+    /// Hosts of WeChat to which nothing could be sent last time, while others are used.
+    pub(super) unreachable_hosts: Vec<String>,
+}
+
+#[derive(Hash, Serialize)]
+pub(super) struct WayReport {
+    /// `direct`, `environment` (the proxy of the process's environment) or `proxy` (a configured one).
+    pub(super) via: &'static str,
+    /// The proxy without credentials.
+    pub(super) proxy: Option<String>,
+    /// Base URL that the next call tries first.
+    pub(super) host: String,
+    /// Whether `host` is a fallback host.
+    pub(super) fallback: bool,
+    /// Number of accounts.
+    pub(super) accounts: usize,
+    /// The addresses that WeChat named when it refused calls within a day. More than one means that the
+    /// address is not fixed.
+    pub(super) addresses: Vec<String>,
+    #[serde(skip)]
+    pub(super) text: Text,
 }
 
 #[derive(Hash, Serialize)]
@@ -185,6 +215,7 @@ impl Report {
                 .collect(),
             clock_jumps: snapshot.stats.clock_jumps,
             configuration: ConfigurationReport::of(configuration),
+            egress: EgressReport::of(&broker.egress()),
             summary: snapshot.counts,
             matching: snapshot.matching,
             offset: query.offset,
@@ -200,7 +231,7 @@ impl Report {
         let mut hasher = DefaultHasher::new();
         (
             &self.store,
-            &self.configuration,
+            (&self.configuration, &self.egress),
             self.summary,
             self.matching,
             self.clock_jumps,
@@ -249,6 +280,24 @@ impl PeerReport {
             version,
             seen_at: peer.seen_at,
             late: now.since(peer.seen_at).as_secs() > LATE,
+        }
+    }
+}
+
+impl EgressReport {
+    fn of(egress: &EgressSnapshot) -> Self {
+        let way = |way: &EgressWay| WayReport {
+            via: way.route.via.as_str(),
+            proxy: way.route.via.proxy().map(str::to_owned),
+            host: way.route.base.clone(),
+            fallback: way.route.is_fallback,
+            accounts: way.accounts,
+            addresses: way.addresses.iter().map(ToString::to_string).collect(),
+            text: way.route.via.text(),
+        };
+        Self {
+            ways: egress.ways.iter().map(way).collect(),
+            unreachable_hosts: egress.unreachable_hosts.clone(),
         }
     }
 }

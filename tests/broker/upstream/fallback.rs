@@ -78,7 +78,7 @@ async fn after_three_failures_the_first_is_left_out_until_a_probe_succeeds() {
         assert!(two.token().await);
     }
     assert_eq!(two.in_use(), (two.second.url(), true));
-    assert_eq!(two.upstream.left_out(), [two.sandbox.url()]);
+    assert_eq!(two.upstream.unreachable_hosts(), [two.sandbox.url()]);
     two.sandbox.host().set_reachable(true).await.unwrap();
     assert!(two.token().await);
     assert_eq!(two.calls(), (0, 4), "the circuit is open");
@@ -87,7 +87,7 @@ async fn after_three_failures_the_first_is_left_out_until_a_probe_succeeds() {
     assert_eq!(two.calls(), (1, 4), "the probe");
     assert!(two.token().await);
     assert_eq!(two.calls(), (2, 4), "healed");
-    assert!(two.upstream.left_out().is_empty());
+    assert!(two.upstream.unreachable_hosts().is_empty());
 }
 
 #[tokio::test]

@@ -1,0 +1,65 @@
+//! The ways by which the accounts' calls leave, and the addresses from which WeChat saw them.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use super::Broker;
+use crate::credential::Kind;
+use crate::upstream::Route;
+
+/// The ways by which calls leave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EgressSnapshot {
+    /// Each way in use, the one of most accounts first.
+    pub ways: Vec<EgressWay>,
+    /// Base URLs to which nothing could be sent last time.
+    pub unreachable_hosts: Vec<String>,
+}
+
+/// A way by which the calls of some accounts leave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EgressWay {
+    /// The way.
+    pub route: Route,
+    /// How many accounts take it.
+    pub accounts: usize,
+    /// The addresses that WeChat named when it refused calls of these accounts within a day. More than one
+    /// means that this way has no fixed address.
+    pub addresses: Vec<IpAddr>,
+}
+
+impl Broker {
+    /// Returns the ways by which calls leave. Makes no call.
+    #[must_use]
+    pub fn egress(&self) -> EgressSnapshot {
+        let (accounts, now) = (self.inner.accounts.load(), self.inner.clock.now());
+        let upstream = &self.inner.upstream;
+        // Ten thousand accounts have a few ways at most.
+        let mut ways: HashMap<_, EgressWay> = HashMap::new();
+        for entry in accounts.all() {
+            let key = upstream.way_of(&entry.account);
+            let way = ways.entry(key).or_insert_with(|| EgressWay {
+                route: upstream.route(&entry.account),
+                accounts: 0,
+                addresses: Vec::new(),
+            });
+            way.accounts += 1;
+            let slot = entry.slot_of(Kind::AccessToken);
+            let seen = slot.map(|slot| slot.lock().addresses(now));
+            for address in seen.into_iter().flatten() {
+                if !way.addresses.contains(&address) && way.addresses.len() < MOST_ADDRESSES {
+                    way.addresses.push(address);
+                }
+            }
+        }
+        let mut ways: Vec<_> = ways.into_values().collect();
+        ways.sort_by(|a, b| (b.accounts, &a.route).cmp(&(a.accounts, &b.route)));
+        EgressSnapshot {
+            ways,
+            unreachable_hosts: upstream.unreachable_hosts(),
+        }
+    }
+}
+
+/// Enough to see that an address is not fixed.
+const MOST_ADDRESSES: usize = 8;
