@@ -47,11 +47,23 @@ impl Network {
         std::iter::once(self.first.clone()).chain(second).collect()
     }
 
+    /// Ends all listeners, and gives their ports back.
     pub(super) async fn stop(&self) {
         for host in self.hosts().await {
-            let _ = host.set_reachable(false).await;
+            let mut listening = host.inner.listening.lock().await;
+            if let Listening::Yes(listener) = &*listening {
+                listener.stop().await;
+            }
+            *listening = Listening::No { port: None };
         }
         self.proxies.lock().iter().for_each(Proxy::stop);
+    }
+}
+
+/// A test may hold a handle to a proxy for longer.
+impl Drop for Network {
+    fn drop(&mut self) {
+        self.proxies.get_mut().iter().for_each(Proxy::stop);
     }
 }
 

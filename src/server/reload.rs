@@ -16,6 +16,7 @@ use super::tls::Certificate;
 use crate::actix::ApiKeys;
 use crate::broker::{Broker, BuildError};
 use crate::clock::UnixTime;
+use crate::upstream::UpstreamOptions;
 
 /// A handle on the running service. Clones share it.
 #[derive(Clone)]
@@ -244,7 +245,19 @@ fn fixed_differences(before: &Settings, after: &Settings) -> Vec<&'static str> {
         tls,
         admin_tls,
     } = server;
-    let now = &after.server;
+    let UpstreamOptions {
+        weixin,
+        qyapi,
+        fallback,
+        egress,
+        connect_timeout,
+        timeout,
+    } = upstream;
+    let (now, upstream_now) = (&after.server, &after.upstream);
+    let same_upstream = *weixin == upstream_now.weixin
+        && *qyapi == upstream_now.qyapi
+        && *connect_timeout == upstream_now.connect_timeout
+        && *timeout == upstream_now.timeout;
     let compared = [
         ("server.listen", *listen == now.listen),
         ("server.admin_listen", *admin_listen == now.admin_listen),
@@ -262,7 +275,9 @@ fn fixed_differences(before: &Settings, after: &Settings) -> Vec<&'static str> {
         ("limits", *limits == after.limits),
         ("log", *log == after.log),
         ("store", *store == after.store),
-        ("upstream", *upstream == after.upstream),
+        ("upstream", same_upstream),
+        ("upstream.fallback", *fallback == upstream_now.fallback),
+        ("upstream.proxy", *egress == upstream_now.egress),
     ];
     compared
         .into_iter()

@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex};
 
 use tracing_subscriber::fmt::format::FmtSpan;
 use wx_jssdk::actix::KeyHash;
+use wx_jssdk::clock::Clock;
 use wx_jssdk::credential::{Kind, Secret};
 use wx_jssdk::error::Error;
-use wx_jssdk::sandbox::{self, App, Fault, FaultKind};
+use wx_jssdk::sandbox::{self, App, Fault, FaultKind, ProxyRule, Sandbox};
 
 use crate::app::{Answer, TICKET_CALL, TestApp, encode, request, seconds, spawn};
 use crate::common::process::alone;
@@ -33,12 +34,23 @@ timeout_ms = 1500
 app_id = "wxaaaaaaaaaaaaaaaa"
 secret = "0c79e1fa963cd80cc0be99b20a18faeb"
 js_safe_domains = ["example.com"]
+proxy = "HTTP_PROXY"
+proxy_user = "gateway-user"
+proxy_password = "p@ss:wörd/4711"
 [accounts.lively]
 app_id = "wxbbbbbbbbbbbbbbbb"
 secret = "5f+9d/1c=4b&8a72e63d0f51b49ce8a7"
 token_mode = "classic"
 js_safe_domains = ["example.com"]
+proxy = "SOCKS_PROXY"
+proxy_user = "gateway-user"
+proxy_password = "p@ss:wörd/4711"
 "#;
+
+/// The credentials of the proxies, and how an HTTP client writes them.
+const PROXY_USER: &str = "gateway-user";
+const PROXY_PASSWORD: &str = "p@ss:wörd/4711";
+const PROXY_FORMS: [&str; 2] = ["Z2F0ZXdheS11c2VyOn", "p%40ss%3Aw"];
 
 /// Account, call, and the secret that pays for it.
 const CALLS: [(&str, &str, &str); 3] = [
@@ -53,6 +65,9 @@ struct Life {
     /// Answers and errors, as text.
     said: String,
     secrets: BTreeSet<String>,
+    proxies: [sandbox::Proxy; 2],
+    /// Runs the proxies; another sandbox is WeChat.
+    _proxies_of: Sandbox,
 }
 
 #[tokio::test]
@@ -67,8 +82,11 @@ async fn no_secret_is_ever_said() {
     life.refresh().await;
     life.reject().await;
     life.fail_in_every_way().await;
+    life.fail_by_the_proxies().await;
     life.ask_all().await;
-    let Life { app, said, secrets } = life;
+    let Life {
+        app, said, secrets, ..
+    } = life;
     app.stop().await;
     let log = log.text();
     for line in [
@@ -103,7 +121,16 @@ async fn no_secret_is_ever_said() {
 
 impl Life {
     async fn begin() -> Self {
-        let config = ACCOUNTS.replace("HASH", &KeyHash::of(KEY).to_string());
+        let proxies_of = Sandbox::start(Clock::system()).await.unwrap();
+        let credentials = Some((PROXY_USER, PROXY_PASSWORD));
+        let proxies = [
+            proxies_of.http_proxy(credentials).await.unwrap(),
+            proxies_of.socks5_proxy(credentials).await.unwrap(),
+        ];
+        let config = ACCOUNTS
+            .replace("HASH", &KeyHash::of(KEY).to_string())
+            .replace("HTTP_PROXY", &proxies[0].url())
+            .replace("SOCKS_PROXY", &proxies[1].url());
         let app = spawn(&config, |sandbox| {
             sandbox.add_app(
                 App::official("wxaaaaaaaaaaaaaaaa", STABLE_SECRET).safe_domain("example.com"),
@@ -113,11 +140,21 @@ impl Life {
             );
         })
         .await;
-        let secrets = BTreeSet::from([STABLE_SECRET, CLASSIC_SECRET, KEY].map(str::to_owned));
+        let secrets = [
+            STABLE_SECRET,
+            CLASSIC_SECRET,
+            KEY,
+            PROXY_USER,
+            PROXY_PASSWORD,
+        ];
+        let secrets = secrets.iter().chain(&PROXY_FORMS);
+        let secrets = secrets.map(|secret| (*secret).to_owned()).collect();
         Self {
             app,
             said: String::new(),
             secrets,
+            proxies,
+            _proxies_of: proxies_of,
         }
     }
 
@@ -300,6 +337,27 @@ impl Life {
                 assert_eq!(self.sign(account).await, 200, "after {kind:?}");
             }
         }
+    }
+
+    /// Each proxy refuses, fails and ends, with the credentials dead.
+    async fn fail_by_the_proxies(&mut self) {
+        for rule in [ProxyRule::Deny, ProxyRule::Fail, ProxyRule::Pass] {
+            for proxy in &self.proxies {
+                proxy.set_rule(rule);
+                if rule == ProxyRule::Pass {
+                    proxy.stop();
+                }
+            }
+            self.app.sandbox.advance(seconds(100_000));
+            for account in ["calm", "lively"] {
+                assert!(self.sign(account).await >= 500, "{rule:?}");
+                let outcome = self.app.broker.credential(account, Kind::JsapiTicket).await;
+                assert!(outcome.is_err());
+                self.note_outcome(outcome);
+            }
+            self.ask_status().await;
+        }
+        assert!(self.said.contains("egress proxy"), "named in the answers");
     }
 
     fn every_fault(&self, paid: &str) -> Vec<FaultKind> {

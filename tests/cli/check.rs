@@ -340,3 +340,89 @@ async fn an_egress_that_is_not_fixed_is_found_out_and_every_address_named() {
     }
     assert_eq!(sandbox.calls("/cgi-bin/stable_token"), 3);
 }
+
+#[tokio::test]
+async fn the_way_by_which_calls_leave_is_named_without_the_password() {
+    let sandbox = sandbox_with(app().allow_ips(["203.0.113.7"])).await;
+    sandbox.add_app(App::official(OTHER, OTHER_SECRET));
+    let proxy = sandbox
+        .http_proxy(Some(("u", "geheim-4711")))
+        .await
+        .unwrap();
+    proxy.set_egress("203.0.113.7".parse().unwrap());
+    let by_proxy = |password: &str| {
+        format!(
+            "{}proxy = \"{}\"\nproxy_user = \"u\"\nproxy_password = \"{password}\"\n{}",
+            account("main", APP, SECRET),
+            proxy.url(),
+            account("other", OTHER, OTHER_SECRET)
+        )
+    };
+    let ended = check(&sandbox, &by_proxy("geheim-4711")).await;
+    assert_eq!(ended.code, 0, "{}", ended.stdout);
+    let (url, way) = (sandbox.url(), proxy.url());
+    for line in [
+        format!("egress: direct to {url} (other) · 出口：直连\n"),
+        format!("egress: proxy {way} to {url} (main) · 出口：代理 {way}\n"),
+    ] {
+        assert!(ended.stdout.contains(&line), "{line}{}", ended.stdout);
+    }
+    assert!(!format!("{ended:?}").contains("geheim"), "{ended:?}");
+
+    proxy.set_egress("203.0.113.8".parse().unwrap());
+    let ended = check(&sandbox, &by_proxy("geheim-4711")).await;
+    explained(&ended, "main", "refused: 40164");
+    let line = format!("egress: WeChat refuses 203.0.113.8 (proxy {way})");
+    assert!(ended.stdout.contains(&line), "{}", ended.stdout);
+
+    let ended = check(&sandbox, &by_proxy("geheim-0815")).await;
+    let about = explained(&ended, "main", "could not be reached: proxy 127.0.0.1:");
+    assert!(about.contains("egress proxy refuses the user name or password"));
+    assert!(about.contains("proxy_password"), "{about}");
+    assert!(!format!("{ended:?}").contains("geheim"), "{ended:?}");
+}
+
+#[tokio::test]
+async fn the_environments_proxy_is_named_and_a_fallback_host_that_had_to_help() {
+    let home = tempfile::tempdir().unwrap();
+    let sandbox = sandbox_with(app()).await;
+    let proxy = sandbox.http_proxy(None).await.unwrap();
+    let second = sandbox.second_host().await.unwrap();
+    let port = |url: &str| url.rsplit_once(':').unwrap().1.to_owned();
+    let (api, api2) = (port(sandbox.url()), port(&second.url()));
+    write(
+        home.path(),
+        &format!("http://api.test:{api}"),
+        &account("main", APP, SECRET),
+    );
+    let mut command = command(home.path(), &["check"]);
+    command
+        .env("HTTP_PROXY", proxy.url().replace("://", "://u:geheim@"))
+        .env(
+            "WX_JSSDK__UPSTREAM__FALLBACK",
+            format!("http://api2.test:{api2}"),
+        );
+    sandbox.host().set_reachable(false).await.unwrap();
+    let ended = run_command(command).await;
+    // An HTTP proxy that forwards plain requests answers 502 for a host that it cannot reach.
+    assert!(
+        ended.stdout.contains(&format!(
+            "egress: proxy {} of the environment to http://api.test:{api} · ",
+            proxy.addr()
+        )),
+        "{}",
+        ended.stdout
+    );
+    assert!(!format!("{ended:?}").contains("geheim"), "{ended:?}");
+
+    write(home.path(), sandbox.url(), &account("main", APP, SECRET));
+    let mut command = crate::common::program::command(home.path(), &["check"]);
+    command.env("WX_JSSDK__UPSTREAM__FALLBACK", second.url());
+    let ended = run_command(command).await;
+    assert_eq!(ended.code, 0, "{}", ended.stdout);
+    let line = format!(
+        "egress: {} cannot be reached, another host was called",
+        sandbox.url()
+    );
+    assert!(ended.stdout.contains(&line), "{}", ended.stdout);
+}

@@ -4,6 +4,7 @@ mod accounts;
 mod broken;
 mod defaults;
 mod directory;
+mod egress;
 mod environment;
 mod examples;
 mod gateway;

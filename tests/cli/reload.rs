@@ -389,6 +389,32 @@ async fn what_only_a_restart_can_change_is_named_and_the_rest_is_taken() {
     service.end().await;
 }
 
+#[tokio::test]
+async fn an_accounts_proxy_changes_at_once_and_that_of_all_is_named() {
+    let service = Service::start(&[A], &[]).await;
+    let proxy = service.sandbox.socks5_proxy(None).await.unwrap();
+    proxy.set_egress("203.0.113.7".parse().unwrap());
+    let own = format!(
+        "{}proxy = \"{}\"\n",
+        text(&service.sandbox, &[B], &[]),
+        proxy.url()
+    );
+    let reloaded = service.reloader.reload(settings(&own)).unwrap();
+    assert_eq!(reloaded.needs_restart, Vec::<&str>::new());
+    assert_eq!(sign(&service.public, "b").await.0, 200);
+    assert_eq!(proxy.connections(), 2, "a token and a ticket");
+    let of_all = text(&service.sandbox, &[B], &[]).replace(
+        "[upstream]",
+        "[upstream]\nproxy = \"http://127.0.0.1:9\"\nfallback = [\"http://127.0.0.1:9\"]",
+    );
+    let reloaded = service.reloader.reload(settings(&of_all)).unwrap();
+    assert_eq!(
+        reloaded.needs_restart,
+        ["upstream.fallback", "upstream.proxy"]
+    );
+    service.end().await;
+}
+
 const MINI: &str = "[accounts.mini]\nplatform = \"mini\"\napp_id = \"wxb\"\n";
 
 #[tokio::test]

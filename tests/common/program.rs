@@ -33,6 +33,7 @@ pub(crate) fn command(home: &Path, arguments: &[&str]) -> Command {
 }
 
 /// How a command ended.
+#[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) code: i32,
     pub(crate) stdout: String,

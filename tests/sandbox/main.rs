@@ -10,6 +10,7 @@ mod faults;
 mod guard;
 mod handle;
 mod login;
+mod network;
 mod quotas;
 mod refusals;
 mod shapes;

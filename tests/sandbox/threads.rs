@@ -50,6 +50,16 @@ fn sandboxes_that_are_gone_leave_no_threads_behind() {
     runtime.block_on(sandbox.stop());
     wait_until_gone(before, "stop");
 
+    let sandbox = start();
+    let (_host, _proxies) = runtime.block_on(async {
+        let host = sandbox.second_host().await.unwrap();
+        let http = sandbox.http_proxy(None).await.unwrap();
+        (host, [http, sandbox.socks5_proxy(None).await.unwrap()])
+    });
+    assert!(threads() >= before + 4);
+    runtime.block_on(sandbox.stop());
+    wait_until_gone(before, "stop, with a second host and proxies");
+
     let addr = start().addr();
     let taken = std::net::TcpListener::bind(addr).unwrap();
     assert!(

@@ -292,6 +292,10 @@ async fn addresses_that_change_are_all_on_the_page_and_in_the_data() {
         find(&account, "jsapi_ticket")["error"]["ips_to_allow"],
         json!(["203.0.113.8", "203.0.113.7"])
     );
+    assert_eq!(
+        world.status().await["egress"]["ways"][0]["addresses"],
+        json!(["203.0.113.8", "203.0.113.7"])
+    );
     for (lang, sentence) in [
         ("en", "egress address is not fixed"),
         ("zh", "出口 IP 不固定"),

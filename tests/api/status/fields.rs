@@ -118,6 +118,16 @@ async fn what_is_around_the_accounts_is_told_too() {
     );
     assert!(status["node"].as_str().is_some_and(|node| !node.is_empty()));
     assert_eq!(
+        status["egress"],
+        json!({
+            "ways": [{
+                "via": "direct", "proxy": null, "host": world.app.sandbox.url(), "fallback": false, "accounts": 3,
+                "addresses": [],
+            }],
+            "unreachable_hosts": [],
+        })
+    );
+    assert_eq!(
         status["configuration"],
         json!({ "loaded_at": START.0, "reloads": 0, "needs_restart": [], "refused": null })
     );
