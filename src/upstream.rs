@@ -182,9 +182,9 @@ impl Upstream {
     /// Returns the maximum duration of a call. A lease must last longer.
     #[must_use]
     pub fn timeout(&self) -> Duration {
-        // Each host but the last can fail to connect, and a proxy can be asked why.
-        let hosts = u32::try_from(self.weixin.all().len()).unwrap_or(u32::MAX);
-        self.timeout + self.connect_timeout * hosts
+        // Each host but the last can fail to connect.
+        let others = self.weixin.all().len().saturating_sub(1);
+        self.timeout + self.connect_timeout * u32::try_from(others).unwrap_or(u32::MAX)
     }
 
     /// Returns the way by which an account's calls leave: the key for a client per way.

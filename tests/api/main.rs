@@ -14,6 +14,7 @@ mod common;
 mod cors;
 mod crowd;
 mod doctor;
+mod egress;
 mod failures;
 mod gateway;
 mod http;
