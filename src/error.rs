@@ -169,6 +169,16 @@ impl Failure {
         }
     }
 
+    /// Returns whether the host could not be reached: nothing was sent, and another host may be reachable.
+    #[must_use]
+    pub fn is_about_the_host(&self) -> bool {
+        match self {
+            Self::Unreachable(_) | Self::Untrusted(_) => true,
+            Self::Proxy { problem, .. } => problem.is_about_the_host(),
+            _ => false,
+        }
+    }
+
     /// Returns the text from WeChat or from the failed transport: for the operator only.
     #[must_use]
     pub fn said(&self) -> Cow<'_, str> {
@@ -227,16 +237,6 @@ impl UpstreamError {
             self.failure,
             Failure::ReplyLost(_) | Failure::NotJson { .. } | Failure::Unusable(_)
         )
-    }
-
-    /// Returns whether the host could not be reached: nothing was sent, and another host may be reachable.
-    #[must_use]
-    pub fn is_about_the_host(&self) -> bool {
-        match self.failure {
-            Failure::Unreachable(_) | Failure::Untrusted(_) => true,
-            Failure::Proxy { problem, .. } => problem.is_about_the_host(),
-            _ => false,
-        }
     }
 
     /// Returns whether this is a spent quota recorded in the store, so that another node can lift it.

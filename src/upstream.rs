@@ -194,7 +194,7 @@ impl Upstream {
 
     /// Returns a builder of HTTP clients for an account's calls: TLS roots, the account's proxy, no redirects,
     /// the user agent. It has no timeouts and the default connection pool.
-    #[allow(dead_code)] // for the gateway
+    #[cfg_attr(not(feature = "actix"), allow(dead_code))] // for the gateway
     pub(crate) fn client_builder(&self, account: &Account) -> ClientBuilder {
         self.builder(self.egress_of(account))
     }
@@ -220,7 +220,7 @@ impl Upstream {
     }
 
     /// Classifies the error of a call to `base` that was not answered.
-    #[allow(dead_code)] // for the gateway
+    #[cfg_attr(not(feature = "actix"), allow(dead_code))] // for the gateway
     pub(crate) async fn failure(
         &self,
         account: &Account,
@@ -381,7 +381,7 @@ impl Upstream {
             let through = proxy.as_ref().map(|proxy| self.through(proxy, base));
             let sent = request(&client, base).send().await;
             match judge(endpoint, paid, sent, through).await {
-                Err(error) if error.is_about_the_host() => {
+                Err(error) if error.failure.is_about_the_host() => {
                     self.host_failed(base);
                     unreachable.get_or_insert(error);
                 }

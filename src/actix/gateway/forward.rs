@@ -216,10 +216,12 @@ impl Call<'_> {
                     if !is_unsent {
                         return Err(Failed::Unknown(said));
                     }
-                    upstream.host_failed(base);
                     unsent = said;
-                    // A streaming body may have been read already.
-                    if whole.is_none() {
+                    // Another host is behind the same proxy; a streaming body may have been read already.
+                    if failure.is_about_the_host() {
+                        upstream.host_failed(base);
+                    }
+                    if whole.is_none() || !failure.is_about_the_host() {
                         break;
                     }
                 }
