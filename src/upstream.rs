@@ -232,6 +232,15 @@ impl Upstream {
         transport::failure(error, through).await
     }
 
+    /// Returns the failure behind an answer with status 407: a proxy that forwards plain requests answers in
+    /// the place of WeChat. `None` if no such proxy is in between.
+    #[cfg_attr(not(feature = "actix"), allow(dead_code))] // for the gateway
+    pub(crate) fn refused_by_proxy(&self, account: &Account, base: &str) -> Option<Failure> {
+        let proxy = self.proxy(self.egress_of(account), base)?;
+        let through = Some(self.through(&proxy, base)).filter(Through::forwards)?;
+        Some(through.failure(ProxyProblem::Password, "HTTP 407"))
+    }
+
     fn hosts(&self, system: System) -> &Hosts {
         match system {
             System::Weixin => &self.weixin,

@@ -2,6 +2,7 @@
 
 mod calls;
 mod dropin;
+mod egress;
 mod healing;
 mod limits;
 mod logins;
@@ -58,8 +59,13 @@ impl World {
 
     /// Starts with further settings.
     async fn with(more: &str) -> Self {
-        let clock = Clock::manual(START);
-        let sandbox = Sandbox::start(clock.clone()).await.unwrap();
+        let sandbox = Sandbox::start(Clock::manual(START)).await.unwrap();
+        Self::on(sandbox, "", more).await
+    }
+
+    /// Starts with this sandbox, and further lines of `[upstream]`.
+    async fn on(sandbox: Sandbox, upstream: &str, more: &str) -> Self {
+        let clock = sandbox.clock().clone();
         for app in [
             App::official(APP, SECRET),
             App::mini(MINI, SECRET),
@@ -85,7 +91,7 @@ impl World {
                 VIRTUAL_KEY,
                 "token = \"virtual\"\ncalls = [\"/\", \"/cgi-bin/clear_quota/v2\", \"/cgi-bin/openapi/rid/get\"]",
             ),
-            format!("[upstream]\nweixin = \"{0}\"\nqyapi = \"{0}\"\n", sandbox.url()),
+            format!("[upstream]\nweixin = \"{0}\"\nqyapi = \"{0}\"\n{upstream}\n", sandbox.url()),
             "[store]\nkind = \"memory\"\n".to_owned(),
             format!("[accounts.main]\napp_id = \"{APP}\"\nsecret = \"{SECRET}\"\njs_safe_domains = [\"example.com\"]\n"),
             format!("[accounts.mini]\nplatform = \"mini\"\napp_id = \"{MINI}\"\nsecret = \"{SECRET}\"\n"),

@@ -195,7 +195,14 @@ impl Call<'_> {
                 request = request.body(body);
             }
             let answered = match request.send().await {
-                Ok(response) => Answer::peek(response, is_head).await,
+                Ok(response) => {
+                    if response.status().as_u16() == 407
+                        && let Some(failure) = upstream.refused_by_proxy(&self.caller.account, base)
+                    {
+                        return Err(Failed::Unsent(failure.said().into_owned()));
+                    }
+                    Answer::peek(response, is_head).await
+                }
                 Err(error) => Err(error),
             };
             if let Some(progress) = &progress {

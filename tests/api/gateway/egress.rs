@@ -1,0 +1,112 @@
+//! Calls that leave through a proxy, or by a fallback host.
+
+use wx_jssdk::sandbox::{Fault, FaultKind, Proxy, ProxyRule};
+
+use super::*;
+use crate::common::http::post;
+
+async fn sandbox() -> Sandbox {
+    Sandbox::start(Clock::manual(START)).await.unwrap()
+}
+
+async fn by_proxy(sandbox: Sandbox, proxy: &Proxy, password: &str) -> World {
+    let lines = format!(
+        "proxy = \"{}\"\nproxy_user = \"u\"\nproxy_password = \"{password}\"",
+        proxy.url()
+    );
+    World::on(sandbox, &lines, "").await
+}
+
+fn users() -> String {
+    format!("/wx/main{USERS}?access_token={KEY}")
+}
+
+/// Asserts that a call was not sent, and that the proxy is named for it.
+#[track_caller]
+fn assert_proxys(answer: &Answer) {
+    assert_eq!(answer.status, 502, "{answer:?}");
+    assert!(
+        answer.text.contains("nothing was sent: proxy 127.0.0.1:"),
+        "{answer:?}"
+    );
+    assert!(!answer.text.contains("geheim"), "{answer:?}");
+}
+
+#[tokio::test]
+async fn calls_leave_through_the_proxy_with_its_address_and_its_failures_are_its_own() {
+    let sandbox = sandbox().await;
+    let credentials = Some(("u", "geheim"));
+    for proxy in [
+        sandbox.http_proxy(credentials).await.unwrap(),
+        sandbox.socks5_proxy(credentials).await.unwrap(),
+    ] {
+        let world = by_proxy(sandbox.clone(), &proxy, "geheim").await;
+        let before = proxy.connections();
+        assert_eq!(errcode(&world.send(get(users())).await), 0);
+        assert!(proxy.connections() > before);
+        let received = world.received(USERS);
+        assert!(
+            !format!("{received:?}")
+                .to_lowercase()
+                .contains("proxy-authorization")
+        );
+        let calls = sandbox.calls(USERS);
+        // Idle connections of the gateway go on; new ones are refused.
+        sandbox.host().set_reachable(false).await.unwrap();
+        sandbox.host().set_reachable(true).await.unwrap();
+        if proxy.url().starts_with("socks5") {
+            proxy.set_rule(ProxyRule::Deny);
+            assert_proxys(&world.send(get(users())).await);
+        }
+        proxy.stop();
+        // A connection that the proxy kept is closed at the first use.
+        let mut answer = world.send(get(users())).await;
+        if answer.status == 504 {
+            answer = world.send(get(users())).await;
+        }
+        assert_proxys(&answer);
+        assert_eq!(sandbox.calls(USERS), calls);
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_that_wants_another_password_is_named_for_it() {
+    let sandbox = sandbox().await;
+    let credentials = Some(("u", "geheim"));
+    for proxy in [
+        sandbox.http_proxy(credentials).await.unwrap(),
+        sandbox.socks5_proxy(credentials).await.unwrap(),
+    ] {
+        let world = by_proxy(sandbox.clone(), &proxy, "geheim-0815").await;
+        // A login needs no token: the gateway itself meets the proxy.
+        let login = format!(
+            "/wx/mini/sns/jscode2session?appid={MINI}&secret={KEY}&js_code=x&grant_type=authorization_code"
+        );
+        assert_proxys(&world.send(get(&login)).await);
+    }
+    assert_eq!(sandbox.calls("/sns/jscode2session"), 0);
+}
+
+#[tokio::test]
+async fn the_fallback_host_is_called_after_a_failed_connection_and_not_after_a_lost_answer() {
+    let sandbox = sandbox().await;
+    let second = sandbox.second_host().await.unwrap();
+    let lines = format!("fallback = [\"{}\"]", second.url());
+    let world = World::on(sandbox.clone(), &lines, "").await;
+    let call = || async { world.send_text(post(users()).close().body("{}")).await };
+    assert_eq!(errcode(&call().await), 0);
+    assert_eq!(second.calls(), 0);
+    for kind in [FaultKind::LostReply, FaultKind::CutBody] {
+        sandbox.fault(Fault::once(USERS, kind));
+        let answer = call().await;
+        assert!(answer.status == 504 || answer.status == 200, "{answer:?}");
+        assert_eq!(second.calls(), 0, "it may have been carried out");
+    }
+    sandbox.clear_faults();
+    sandbox.host().set_reachable(false).await.unwrap();
+    assert_eq!(errcode(&call().await), 0);
+    assert_eq!(second.calls(), 1);
+    sandbox.host().set_reachable(true).await.unwrap();
+    assert_eq!(errcode(&call().await), 0);
+    assert_eq!(second.calls(), 1, "back at the first");
+}
