@@ -334,6 +334,7 @@ impl Broker {
         Stats {
             store: inner.store.operations(),
             clock_jumps: inner.keeper.clock_jumps.load(Ordering::Relaxed),
+            unreachable_hosts: inner.upstream.unreachable_hosts().len(),
             ..inner.counts.read(inner.clock.uptime())
         }
     }

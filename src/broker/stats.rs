@@ -27,6 +27,8 @@ pub struct Stats {
     pub keeper_idle: Option<Duration>,
     /// How often this machine's clock was changed (or the machine slept) by more than 30 s.
     pub clock_jumps: u64,
+    /// Number of hosts of `api.weixin.qq.com` to which nothing could be sent last time, while others are used.
+    pub unreachable_hosts: usize,
 }
 
 /// How a refresh ended.

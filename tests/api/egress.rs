@@ -179,6 +179,11 @@ async fn with_the_first_host_gone_all_go_on_by_the_fallback_and_the_status_says_
         (&way["host"], &way["fallback"]),
         (&json!(second.url()), &json!(true))
     );
+    let metrics = world.operator("/metrics").await.text;
+    assert!(
+        metrics.contains("\nwx_jssdk_upstream_unreachable_hosts 1"),
+        "{metrics}"
+    );
     let page = world.operator("/status?lang=zh").await.text;
     assert!(
         page.contains("（备用）") && page.contains("无法访问："),

@@ -254,6 +254,11 @@ fn machinery(page: &mut Page<'_>, snapshot: &Snapshot) -> fmt::Result {
         "wx_jssdk_clock_jumps",
         "How often this machine's clock was set, or the machine slept",
         [([], snapshot.stats.clock_jumps)],
+    )?;
+    page.gauge(
+        "wx_jssdk_upstream_unreachable_hosts",
+        "Hosts of WeChat to which nothing could be sent last time, while fallback hosts are used",
+        Some(float(snapshot.stats.unreachable_hosts as u64)),
     )
 }
 
