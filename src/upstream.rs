@@ -194,7 +194,7 @@ impl Upstream {
 
     /// Returns a builder of HTTP clients for an account's calls: TLS roots, the account's proxy, no redirects,
     /// the user agent. It has no timeouts and the default connection pool.
-    #[cfg_attr(not(feature = "actix"), allow(dead_code))] // for the gateway
+    #[cfg_attr(not(feature = "server"), allow(dead_code))] // for the gateway
     pub(crate) fn client_builder(&self, account: &Account) -> ClientBuilder {
         self.builder(self.egress_of(account))
     }
@@ -220,7 +220,7 @@ impl Upstream {
     }
 
     /// Classifies the error of a call to `base` that was not answered.
-    #[cfg_attr(not(feature = "actix"), allow(dead_code))] // for the gateway
+    #[cfg_attr(not(feature = "server"), allow(dead_code))] // for the gateway
     pub(crate) async fn failure(
         &self,
         account: &Account,
@@ -234,7 +234,7 @@ impl Upstream {
 
     /// Returns the failure behind an answer with status 407: a proxy that forwards plain requests answers in
     /// the place of WeChat. `None` if no such proxy is in between.
-    #[cfg_attr(not(feature = "actix"), allow(dead_code))] // for the gateway
+    #[cfg_attr(not(feature = "server"), allow(dead_code))] // for the gateway
     pub(crate) fn refused_by_proxy(&self, account: &Account, base: &str) -> Option<Failure> {
         let proxy = self.proxy(self.egress_of(account), base)?;
         let through = Some(self.through(&proxy, base)).filter(Through::forwards)?;
