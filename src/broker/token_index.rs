@@ -393,6 +393,6 @@ mod tests {
         assert_eq!(buyers.of(3, from(1)), Vec::<String>::new());
         (0..MOST_BUYERS as u64).for_each(|token| buyers.note(buyer(10 + token, "crowd", 1)));
         assert_eq!(buyers.of(1, from(1)), Vec::<String>::new());
-        assert_eq!(buyers.0.lock().unwrap().len(), MOST_BUYERS);
+        assert_eq!(buyers.buyers.lock().len(), MOST_BUYERS);
     }
 }

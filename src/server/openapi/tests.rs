@@ -11,7 +11,7 @@ use arc_swap::ArcSwap;
 use serde_json::Value;
 
 use super::document;
-use crate::actix::ApiKeys;
+use crate::actix::{ApiKeys, Gateway};
 use crate::broker::Broker;
 use crate::clock::Clock;
 use crate::error::ProblemCode;
@@ -144,7 +144,9 @@ async fn the_public_routes_described_are_the_public_routes_mounted() {
 async fn the_private_routes_described_are_the_private_routes_mounted() {
     let (settings, broker) = (settings(), Broker::builder().build().unwrap());
     let keys = Arc::new(ArcSwap::from_pointee(ApiKeys::default()));
+    let gateway = Gateway::new(broker.clone(), keys.clone(), settings.gateway.clone());
     let watchers = Watchers {
+        gateway,
         readiness: Readiness::new(broker.clone(), ReadyRule::Any),
         metrics: Metrics::of(Vec::new()),
         configuration: Configuration::new(broker.clock().now()),
