@@ -450,7 +450,9 @@ fn check_upstream_is_elsewhere(
     problems: &mut Problems,
 ) {
     let own = [Some(server.listen), server.admin_listen];
-    for (setting, base) in [("weixin", &upstream.weixin), ("qyapi", &upstream.qyapi)] {
+    let fallback = upstream.fallback.iter().map(|base| ("fallback", base));
+    let bases = [("weixin", &upstream.weixin), ("qyapi", &upstream.qyapi)];
+    for (setting, base) in bases.into_iter().chain(fallback) {
         let Ok(url) = url::Url::parse(base) else {
             continue;
         };

@@ -201,6 +201,15 @@ fn fallback_hosts_are_other_base_urls() {
 }
 
 #[test]
+fn a_fallback_host_is_not_this_server_itself() {
+    let what = only(
+        "upstream.fallback",
+        read(&upstream("fallback = [\"http://127.0.0.1:8081\"]")),
+    );
+    assert!(what.contains("this server itself"), "{what}");
+}
+
+#[test]
 fn a_file_with_a_proxys_password_is_one_that_holds_a_secret() {
     use std::os::unix::fs::PermissionsExt as _;
     let home = tempfile::tempdir().unwrap();
