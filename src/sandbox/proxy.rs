@@ -12,6 +12,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::thread;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
@@ -67,7 +68,7 @@ struct Terms {
     /// The address that WeChat sees; `None`: 127.0.0.1.
     egress: Option<IpAddr>,
     rule: ProxyRule,
-    /// The targets asked for, as the client named them.
+    /// The first targets asked for, as the client named them.
     targets: Vec<String>,
 }
 
@@ -155,7 +156,7 @@ impl Proxy {
         self.inner.connections.load(Ordering::Relaxed)
     }
 
-    /// Returns the targets that clients asked for, as they named them: `host:port`.
+    /// Returns the first thousand targets that clients asked for, as they named them: `host:port`.
     #[must_use]
     pub fn targets(&self) -> Vec<String> {
         self.inner.terms.lock().targets.clone()
@@ -197,6 +198,8 @@ async fn serve(
     let accepting = async {
         loop {
             let Ok((client, _)) = listener.accept().await else {
+                // Too many open files: some will be closed.
+                tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             };
             let Some(inner) = proxy.upgrade() else { return };
@@ -221,7 +224,9 @@ impl Inner {
     async fn connect(&self, host: &str, port: u16) -> Result<Outgoing, Refused> {
         let rule = {
             let mut terms = self.terms.lock();
-            terms.targets.push(format!("{host}:{port}"));
+            if terms.targets.len() < MOST_TARGETS {
+                terms.targets.push(format!("{host}:{port}"));
+            }
             terms.rule
         };
         match rule {
@@ -278,3 +283,8 @@ fn resolve(host: &str) -> Option<IpAddr> {
     let host = host.trim_start_matches('[').trim_end_matches(']');
     host.parse().ok().filter(IpAddr::is_loopback)
 }
+
+/// How many targets are kept: more than a test looks at.
+const MOST_TARGETS: usize = 1_000;
+
+const ACCEPT_PAUSE: Duration = Duration::from_millis(10);

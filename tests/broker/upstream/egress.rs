@@ -1,7 +1,8 @@
 //! Calls through a proxy: which way they take, and how the proxy's failures are named.
 
 use std::io::Write as _;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 use std::time::Duration;
 
 use wx_jssdk::account::{Account, Egress, Proxy as Way};
@@ -10,6 +11,7 @@ use wx_jssdk::error::{Class, Failure, ProxyProblem, UpstreamError};
 use wx_jssdk::sandbox::{App, Proxy, ProxyRule, Sandbox};
 use wx_jssdk::upstream::{Issued, Upstream, UpstreamOptions, Via};
 
+use crate::common::process::{again, passes};
 use crate::upstream::silence::untrusted_server;
 use crate::upstream::support::*;
 
@@ -289,4 +291,72 @@ fn no_debug_output_holds_the_credentials() {
     for secret in ["p@ss", "p%40ss", USER, "gateway"] {
         assert!(!printed.contains(secret), "{secret}: {printed}");
     }
+}
+
+/// Terminates TLS for 127.0.0.1 with a new certificate, in front of this address. Returns its own address and
+/// the certificate as PEM.
+fn tls_in_front_of(target: SocketAddr) -> (SocketAddr, String) {
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let key = rustls::pki_types::PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let config = rustls::ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key.into())
+        .unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let address = listener.local_addr().unwrap();
+    let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                let mut client = acceptor.accept(stream).await.unwrap();
+                let mut server = tokio::net::TcpStream::connect(target).await.unwrap();
+                let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+            });
+        }
+    });
+    (address, made.cert.pem())
+}
+
+#[tokio::test]
+async fn https_calls_pass_every_kind_of_proxy_when_its_root_is_trusted() {
+    let sandbox = sandbox().await;
+    let [http, socks] = proxies(&sandbox).await;
+    let (wechat, root) = tls_in_front_of(sandbox.addr());
+    let (https, roots_too) = tls_in_front_of(http.addr());
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("roots.pem");
+    std::fs::write(&file, root + &roots_too).unwrap();
+    for proxy in [
+        http.url(),
+        socks.url(),
+        socks.url().replace("socks5:", "socks5h:"),
+        format!("https://{https}"),
+    ] {
+        let calls = sandbox.calls(STABLE);
+        // In a process of its own, whose certificates the environment names.
+        let file = file.clone();
+        let passed = tokio::task::spawn_blocking(move || {
+            passes(
+                again(one_https_call_by_the_proxy_of_the_environment)
+                    .env("SSL_CERT_FILE", &file)
+                    .env("TEST_WECHAT", format!("https://{wechat}"))
+                    .env("TEST_PROXY", proxy),
+            );
+        });
+        passed.await.unwrap();
+        assert_eq!(sandbox.calls(STABLE), calls + 1);
+    }
+    assert_eq!((http.connections(), socks.connections()), (2, 2));
+}
+
+#[tokio::test]
+#[ignore = "run with certificates in its environment by the test above"]
+async fn one_https_call_by_the_proxy_of_the_environment() {
+    let [wechat, proxy] = ["TEST_WECHAT", "TEST_PROXY"].map(|name| std::env::var(name).unwrap());
+    let upstream = upstream_by(&wechat, through(&proxy), PATIENT);
+    upstream.token(&account(), false).await.unwrap();
 }
