@@ -5,6 +5,7 @@
 //! Nothing is retried or cached here: `broker` does that.
 
 mod answer;
+mod endpoints;
 mod hosts;
 mod route;
 mod transport;
@@ -17,6 +18,7 @@ use hyper_util::client::proxy::matcher::Matcher;
 use moka::sync::Cache;
 use reqwest::{Certificate, Client, ClientBuilder, RequestBuilder, Response, redirect};
 
+pub use endpoints::endpoint;
 pub use route::{Route, Via};
 pub(crate) use transport::describe;
 pub use verify_file_probe::{VerifyFileFailure, VerifyFileProbe};
@@ -24,7 +26,8 @@ pub use verify_file_probe::{VerifyFileFailure, VerifyFileProbe};
 use crate::account::{Account, Egress, Platform, TokenMode};
 use crate::clock::Clock;
 use crate::credential::{Kind, Secret};
-use crate::error::{Class, Failure, Paid, ProxyProblem, System, UpstreamError};
+use crate::error::{Class, Failure, ProxyProblem, System, UpstreamError};
+use endpoints::{CHECK, Endpoint, TICKET, WORK_CHECK, endpoint_of, url};
 use hosts::Hosts;
 use transport::Through;
 
@@ -87,56 +90,6 @@ pub struct Issued {
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("the HTTP client for WeChat cannot be created: {0}")]
 pub struct ClientError(String);
-
-/// A WeChat endpoint: its system and path, the credential that authenticates the call, and the response
-/// field with the value.
-struct Endpoint {
-    system: System,
-    path: &'static str,
-    paid: Paid,
-    field: &'static str,
-}
-
-const TOKEN: Endpoint = Endpoint {
-    system: System::Weixin,
-    path: "/cgi-bin/token",
-    paid: Paid::WithSecret,
-    field: "access_token",
-};
-const STABLE_TOKEN: Endpoint = Endpoint {
-    path: "/cgi-bin/stable_token",
-    ..TOKEN
-};
-const GETTOKEN: Endpoint = Endpoint {
-    system: System::Qyapi,
-    path: "/cgi-bin/gettoken",
-    ..TOKEN
-};
-const TICKET: Endpoint = Endpoint {
-    system: System::Weixin,
-    path: "/cgi-bin/ticket/getticket",
-    paid: Paid::WithToken,
-    field: "ticket",
-};
-const WORK_JSAPI_TICKET: Endpoint = Endpoint {
-    system: System::Qyapi,
-    path: "/cgi-bin/get_jsapi_ticket",
-    ..TICKET
-};
-/// Answers a list of addresses, which is no credential: only a refused token matters.
-const CHECK: Endpoint = Endpoint {
-    path: "/cgi-bin/get_api_domain_ip",
-    ..TICKET
-};
-const WORK_CHECK: Endpoint = Endpoint {
-    system: System::Qyapi,
-    ..CHECK
-};
-const WORK_TICKET: Endpoint = Endpoint {
-    system: System::Qyapi,
-    path: "/cgi-bin/ticket/get",
-    ..TICKET
-};
 
 impl Upstream {
     /// Creates the client: rustls, no redirects (WeChat sends none, but a captive portal does).
@@ -414,28 +367,6 @@ impl Upstream {
     }
 }
 
-impl Endpoint {
-    /// Returns the error of a call to this endpoint.
-    fn failed(&self, failure: Failure) -> UpstreamError {
-        UpstreamError {
-            endpoint: self.path,
-            system: self.system,
-            paid: self.paid,
-            failure,
-            also_seen: Vec::new(),
-        }
-    }
-}
-
-fn url(base: &str, endpoint: &Endpoint, query: &[(&str, &str)]) -> String {
-    let query = serde_urlencoded::to_string(query).expect("pairs of strings always encode");
-    if query.is_empty() {
-        format!("{base}{}", endpoint.path)
-    } else {
-        format!("{base}{}?{query}", endpoint.path)
-    }
-}
-
 /// Turns a response into a value or one classified error. `paid` is redacted from all text that is kept.
 async fn judge(
     endpoint: &Endpoint,
@@ -468,25 +399,6 @@ async fn judge(
             Err(endpoint.failed(through.failure(problem, &format!("HTTP {status}"))))
         }
         _ => judged,
-    }
-}
-
-/// Returns the endpoint that issues this credential: the system and path used in errors, logs and the quota
-/// count.
-#[must_use]
-pub fn endpoint(account: &Account, kind: Kind) -> (System, &'static str) {
-    let endpoint = endpoint_of(account, kind);
-    (endpoint.system, endpoint.path)
-}
-
-fn endpoint_of(account: &Account, kind: Kind) -> &'static Endpoint {
-    match (account.platform(), kind, account.mode()) {
-        (Platform::Work { .. }, Kind::AccessToken, _) => &GETTOKEN,
-        (Platform::Work { .. }, Kind::AgentTicket, _) => &WORK_TICKET,
-        (Platform::Work { .. }, _, _) => &WORK_JSAPI_TICKET,
-        (_, Kind::AccessToken, TokenMode::Classic) => &TOKEN,
-        (_, Kind::AccessToken, TokenMode::Stable) => &STABLE_TOKEN,
-        (_, _, _) => &TICKET,
     }
 }
 

@@ -1,0 +1,97 @@
+//! The endpoints of WeChat's API that this service calls.
+
+use crate::account::{Account, Platform, TokenMode};
+use crate::credential::Kind;
+use crate::error::{Failure, Paid, System, UpstreamError};
+
+/// A WeChat endpoint: its system and path, the credential that authenticates the call, and the response
+/// field with the value.
+pub(super) struct Endpoint {
+    pub(super) system: System,
+    pub(super) path: &'static str,
+    pub(super) paid: Paid,
+    pub(super) field: &'static str,
+}
+
+const TOKEN: Endpoint = Endpoint {
+    system: System::Weixin,
+    path: "/cgi-bin/token",
+    paid: Paid::WithSecret,
+    field: "access_token",
+};
+const STABLE_TOKEN: Endpoint = Endpoint {
+    path: "/cgi-bin/stable_token",
+    ..TOKEN
+};
+const GETTOKEN: Endpoint = Endpoint {
+    system: System::Qyapi,
+    path: "/cgi-bin/gettoken",
+    ..TOKEN
+};
+pub(super) const TICKET: Endpoint = Endpoint {
+    system: System::Weixin,
+    path: "/cgi-bin/ticket/getticket",
+    paid: Paid::WithToken,
+    field: "ticket",
+};
+const WORK_JSAPI_TICKET: Endpoint = Endpoint {
+    system: System::Qyapi,
+    path: "/cgi-bin/get_jsapi_ticket",
+    ..TICKET
+};
+/// Answers a list of addresses, which is no credential: only a refused token matters.
+pub(super) const CHECK: Endpoint = Endpoint {
+    path: "/cgi-bin/get_api_domain_ip",
+    ..TICKET
+};
+pub(super) const WORK_CHECK: Endpoint = Endpoint {
+    system: System::Qyapi,
+    ..CHECK
+};
+const WORK_TICKET: Endpoint = Endpoint {
+    system: System::Qyapi,
+    path: "/cgi-bin/ticket/get",
+    ..TICKET
+};
+
+impl Endpoint {
+    /// Returns the error of a call to this endpoint.
+    pub(super) fn failed(&self, failure: Failure) -> UpstreamError {
+        UpstreamError {
+            endpoint: self.path,
+            system: self.system,
+            paid: self.paid,
+            failure,
+            also_seen: Vec::new(),
+        }
+    }
+}
+
+/// Returns the URL of a call.
+pub(super) fn url(base: &str, endpoint: &Endpoint, query: &[(&str, &str)]) -> String {
+    let query = serde_urlencoded::to_string(query).expect("pairs of strings always encode");
+    if query.is_empty() {
+        format!("{base}{}", endpoint.path)
+    } else {
+        format!("{base}{}?{query}", endpoint.path)
+    }
+}
+
+/// Returns the endpoint that issues this credential: the system and path used in errors, logs and the quota
+/// count.
+#[must_use]
+pub fn endpoint(account: &Account, kind: Kind) -> (System, &'static str) {
+    let endpoint = endpoint_of(account, kind);
+    (endpoint.system, endpoint.path)
+}
+
+pub(super) fn endpoint_of(account: &Account, kind: Kind) -> &'static Endpoint {
+    match (account.platform(), kind, account.mode()) {
+        (Platform::Work { .. }, Kind::AccessToken, _) => &GETTOKEN,
+        (Platform::Work { .. }, Kind::AgentTicket, _) => &WORK_TICKET,
+        (Platform::Work { .. }, _, _) => &WORK_JSAPI_TICKET,
+        (_, Kind::AccessToken, TokenMode::Classic) => &TOKEN,
+        (_, Kind::AccessToken, TokenMode::Stable) => &STABLE_TOKEN,
+        (_, _, _) => &TICKET,
+    }
+}
