@@ -383,5 +383,6 @@ const SLACK: Duration = Duration::from_secs(10);
 /// Clients call rarely and cache the answer; two threads answer tens of thousands of requests per second.
 const ADMIN_WORKERS: usize = 2;
 
-/// Enough for one connection per thread of each of a company's servers.
-const ADMIN_CONNECTIONS: usize = 1_000;
+/// Enough for a thousand concurrent callers: each worker has half of the places, and not exactly half of the
+/// callers.
+const ADMIN_CONNECTIONS: usize = 2_000;

@@ -128,12 +128,19 @@ pub(super) struct Places {
     pub(super) admin: usize,
 }
 
+impl Places {
+    /// A call that the gateway passes on needs a second connection.
+    fn descriptors(self) -> usize {
+        self.public + 2 * self.admin
+    }
+}
+
 /// Returns the wanted numbers of connections, or as many as the limit of open files allows: each
 /// connection needs a descriptor, and the rest of the program needs some. Raises the soft limit, which is
 /// 1024 on most machines, as far as permitted.
 pub(super) fn places(wanted: Places, workers: usize) -> Result<Places, StartupError> {
     let rest = OTHER_DESCRIPTORS + workers * WORKER_DESCRIPTORS;
-    let need = (wanted.public + wanted.admin + rest) as u64;
+    let need = (wanted.descriptors() + rest) as u64;
     let limit = match rlimit::Resource::NOFILE.get() {
         Ok((soft, _)) if soft >= need => soft,
         _ => rlimit::increase_nofile_limit(need).unwrap_or(1_024),
@@ -152,20 +159,21 @@ pub(super) fn places(wanted: Places, workers: usize) -> Result<Places, StartupEr
     Ok(left)
 }
 
-/// Divides the places. If there are not enough for both, the admin listener gets a quarter.
+/// Divides the places. If there are not enough for both, the admin listener gets a quarter of the
+/// descriptors.
 fn fit(wanted: Places, limit: usize, rest: usize) -> Result<Places, StartupError> {
     let left = limit.saturating_sub(rest);
-    if left >= wanted.public + wanted.admin {
+    if left >= wanted.descriptors() {
         return Ok(wanted);
     }
-    let admin = wanted.admin.min(left / 4);
-    let public = wanted.public.min(left - admin);
+    let admin = wanted.admin.min(left / 8);
+    let public = wanted.public.min(left - 2 * admin);
     let too_few = |places: usize, wanted: usize| places < wanted.min(FEWEST);
     if too_few(public, wanted.public) || too_few(admin, wanted.admin) {
         let fewest = if wanted.admin == 0 {
             FEWEST
         } else {
-            4 * FEWEST
+            8 * FEWEST
         };
         return Err(StartupError::OpenFiles {
             limit,
@@ -212,11 +220,11 @@ mod tests {
                 .map(|left| (left.public, left.admin))
         };
         assert_eq!(fit(20_000), Some((10_000, 1_000)));
-        assert_eq!(fit(11_112), Some((10_000, 1_000)));
-        assert_eq!(fit(4_096), Some((2_988, 996)));
-        assert_eq!(fit(1_024), Some((684, 228)));
-        assert_eq!(fit(152), Some((30, 10)));
-        assert_eq!(fit(151), None);
+        assert_eq!(fit(12_112), Some((10_000, 1_000)));
+        assert_eq!(fit(4_096), Some((2_988, 498)));
+        assert_eq!(fit(1_024), Some((684, 114)));
+        assert_eq!(fit(192), Some((60, 10)));
+        assert_eq!(fit(191), None);
         assert_eq!(fit(64), None);
     }
 

@@ -79,9 +79,9 @@ async fn beside_900_half_requests_on_400_places_another_address_is_answered() {
 
 #[tokio::test]
 async fn beside_half_requests_on_all_admin_places_another_address_is_answered() {
-    let _ = rlimit::increase_nofile_limit(8_192);
+    let _ = rlimit::increase_nofile_limit(16_384);
     let world = World::new("request_seconds = 3600", "").await;
-    asks_beside_half_requests(&world, world.admin, 1_200).await;
+    asks_beside_half_requests(&world, world.admin, 2_300).await;
 }
 
 #[tokio::test]
