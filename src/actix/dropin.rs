@@ -182,12 +182,9 @@ pub(super) fn not_a_key(
         None => error.into(),
         Some((name, _)) => {
             key_lockout::log_app_secret(request, name);
-            Refusal::explained(
-                error.errcode,
-                format!(
-                    "{}: this is wx-jssdk, send its API key instead of the AppSecret",
-                    error.errmsg
-                ),
+            Refusal::because(
+                error,
+                "this is wx-jssdk, send its API key instead of the AppSecret",
             )
         }
     }

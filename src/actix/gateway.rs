@@ -35,6 +35,7 @@ use super::keys::{ApiKeys, CallPath, CallRight};
 use crate::account::Platform;
 use crate::broker::Broker;
 use crate::endpoint::Problem;
+use crate::error::codes::wire_errors;
 
 /// `[gateway]`: limits of calls that are passed on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -133,9 +134,9 @@ pub(crate) async fn pass(
             }
             answered
         }
-        None if looks_like_wechats(path) => Err(Refusal::explained(
-            40066,
-            "invalid url: WeChat has no such path; doubled or encoded slashes, dots and other characters in the path are refused",
+        None if looks_like_wechats(path) => Err(Refusal::because(
+            wire_errors::BAD_URL,
+            "WeChat has no such path; doubled or encoded slashes, dots and other characters in the path are refused",
         )),
         _ => return HttpResponse::NotFound().finish(),
     };
@@ -207,7 +208,10 @@ impl Shared {
         caller: &Caller,
     ) -> Result<(), Refusal> {
         let (key, called) = (&caller.key.name, path.as_str().trim_end_matches('/'));
-        let forbidden = if caller.is_work { 48002 } else { 48001 };
+        let forbidden = match caller.is_work {
+            true => wire_errors::WORK_FORBIDDEN,
+            false => wire_errors::NOT_FOR_THIS_ACCOUNT,
+        };
         let what = match caller.key.right(request.method(), path) {
             CallRight::Granted => return Ok(()),
             CallRight::NotListed if caller.key.calls.is_empty() => format!(
@@ -225,10 +229,7 @@ impl Shared {
                 "{called} is answered by wx-jssdk itself: check the spelling and the method of the path"
             ),
         };
-        Err(Refusal::explained(
-            forbidden,
-            format!("api unauthorized: {what}"),
-        ))
+        Err(Refusal::because(forbidden, what))
     }
 
     /// Whether errors have WeCom's shape: decided by the account, or by what is known of it.
@@ -259,10 +260,7 @@ impl From<Problem> for Refusal {
     fn from(problem: Problem) -> Self {
         match problem.retry_after {
             Some(wait) => Self::LockedOut(wait),
-            None => Self::explained(
-                40125,
-                "invalid appsecret: the API key in the header is invalid",
-            ),
+            None => Self::because(wire_errors::BAD_SECRET, "the API key in the header is invalid"),
         }
     }
 }

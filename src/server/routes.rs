@@ -251,7 +251,7 @@ pub(super) fn admin_services(
         configuration,
         gateway,
     } = watchers;
-    let status = StatusState::new(broker, keys, &configuration);
+    let status = StatusState::new(broker, keys, &configuration, gateway.stats());
     let description = openapi::configure(public);
     let (readiness, broker, keys) = (
         web::Data::new(readiness),

@@ -21,7 +21,7 @@ use arc_swap::ArcSwap;
 
 use super::pages::{Lang, Page};
 use super::reload_record::Configuration;
-use crate::actix::ApiKeys;
+use crate::actix::{ApiKeys, GatewayStats};
 use crate::broker::Broker;
 use page::Live;
 use query::{Part, Query};
@@ -33,6 +33,7 @@ pub(super) struct StatusState {
     broker: Broker,
     keys: Arc<ArcSwap<ApiKeys>>,
     configuration: Configuration,
+    gateway: GatewayStats,
 }
 
 impl StatusState {
@@ -40,12 +41,14 @@ impl StatusState {
         broker: &Broker,
         keys: &Arc<ArcSwap<ApiKeys>>,
         configuration: &Configuration,
+        gateway: &GatewayStats,
     ) -> Self {
         let (broker, keys, configuration) = (broker.clone(), keys.clone(), configuration.clone());
         Self {
             broker,
             keys,
             configuration,
+            gateway: gateway.clone(),
         }
     }
 
@@ -74,7 +77,8 @@ impl StatusState {
     }
 
     fn report(&self, query: &Query) -> Report {
-        Report::new(&self.broker, &self.configuration.record(), query)
+        let configuration = self.configuration.record();
+        Report::new(&self.broker, &self.gateway, &configuration, query)
     }
 }
 

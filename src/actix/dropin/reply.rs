@@ -1,6 +1,7 @@
 //! Answers in WeChat's shapes: field names, their order, and the suffixes of an errmsg.
 
 use std::borrow::Cow;
+use std::fmt::Display;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
@@ -38,11 +39,11 @@ pub(in crate::actix) enum Refusal {
 }
 
 impl Refusal {
-    /// Creates an error of this program with a text that says what to do.
-    pub(in crate::actix) fn explained(errcode: i64, errmsg: impl Into<Cow<'static, str>>) -> Self {
+    /// Creates an error of this program whose errmsg goes on to say what to do.
+    pub(in crate::actix) fn because(error: WireError, why: impl Display) -> Self {
         Self::Ours {
-            errcode,
-            errmsg: errmsg.into(),
+            errcode: error.errcode,
+            errmsg: format!("{}: {why}", error.errmsg).into(),
         }
     }
 }
@@ -55,7 +56,10 @@ impl From<Duration> for Refusal {
 
 impl From<WireError> for Refusal {
     fn from(error: WireError) -> Self {
-        Self::explained(error.errcode, error.errmsg)
+        Self::Ours {
+            errcode: error.errcode,
+            errmsg: error.errmsg.into(),
+        }
     }
 }
 

@@ -17,6 +17,7 @@ use super::super::dropin::reply::Refusal;
 use super::super::keys::{CLEAR_QUOTA_V2, CallPath};
 use super::GatewayOptions;
 use super::request::{OVERLAP, contains_key, key_found};
+use crate::error::codes::wire_errors;
 
 /// The bytes of all bodies that are kept at the moment. Beyond the limit, bodies stream.
 #[derive(Clone, Debug, Default)]
@@ -124,9 +125,9 @@ pub(super) async fn login(
     while let Some(chunk) = body.next().await {
         read.extend_from_slice(&chunk.map_err(|_| client_left())?);
         if read.len() > LOGIN_LIMIT {
-            return Err(Refusal::explained(
-                47001,
-                format!("data format error: the body has more than {LOGIN_LIMIT} bytes"),
+            return Err(Refusal::because(
+                wire_errors::BAD_BODY,
+                format_args!("the body has more than {LOGIN_LIMIT} bytes"),
             ));
         }
     }
@@ -261,12 +262,10 @@ impl Scan {
 }
 
 fn too_large(options: &GatewayOptions) -> Refusal {
-    Refusal::explained(
-        45001,
-        format!(
-            "media size out of limit: the body has more than {} bytes, see gateway.body_limit",
-            options.body_limit
-        ),
+    let limit = options.body_limit;
+    Refusal::because(
+        wire_errors::TOO_LARGE,
+        format_args!("the body has more than {limit} bytes, see gateway.body_limit"),
     )
 }
 

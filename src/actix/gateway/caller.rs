@@ -99,9 +99,9 @@ impl Shared {
             return self.of_user(keys, &query);
         }
         let token = query.get("access_token").ok_or_else(|| {
-            Refusal::explained(
-                41001,
-                "access_token missing: send an API key of wx-jssdk, or what its /cgi-bin/token returned",
+            Refusal::because(
+                wire_errors::NO_TOKEN,
+                "send an API key of wx-jssdk, or what its /cgi-bin/token returned",
             )
         })?;
         self.of_token(request, path, keys, &token, &query).await
@@ -118,9 +118,10 @@ impl Shared {
         if token.starts_with(API_KEY_PREFIX) || keys.find(token).is_some() {
             let key = key_lockout::find(request, keys, token)?;
             let key = key.ok_or_else(|| {
-                Refusal::explained(
-                    40001,
-                    "invalid credential: wx-jssdk does not have this API key",
+                // Not an errcode for which SDKs fetch another token and try again.
+                Refusal::because(
+                    wire_errors::BAD_SECRET,
+                    "wx-jssdk does not have this API key",
                 )
             })?;
             return self.of_key(request, key, query, None);
@@ -173,10 +174,10 @@ impl Shared {
             return self.caller(request, key, name, &accounts);
         }
         let name = key.only_account(&accounts).ok_or_else(|| {
-            Refusal::explained(
-                41002,
-                format!(
-                    "appid missing: the API key \"{}\" opens several accounts, so name one in the base URL: http://HOST/wx/ACCOUNT",
+            Refusal::because(
+                wire_errors::NO_APPID,
+                format_args!(
+                    "the API key \"{}\" opens several accounts, so name one in the base URL: http://HOST/wx/ACCOUNT",
                     key.name
                 ),
             )
@@ -196,9 +197,9 @@ impl Shared {
             Some((key, name))
         });
         let (key, name) = known.ok_or_else(|| {
-            Refusal::explained(
-                40001,
-                "invalid credential: this user's token does not come from a login through this wx-jssdk; send an API key as Authorization: Bearer KEY",
+            Refusal::because(
+                wire_errors::BAD_CREDENTIAL,
+                "this user's token does not come from a login through this wx-jssdk; send an API key as Authorization: Bearer KEY",
             )
         })?;
         let (_, account) = accounts.get(&name).map_err(|_| wire_errors::DEAD_TOKEN)?;
@@ -220,10 +221,10 @@ impl Shared {
                 Ok(Caller::new(key, name, account))
             }
             // The same answer whether or not the account exists.
-            _ => Err(Refusal::explained(
-                40013,
-                format!(
-                    "invalid appid: the API key \"{}\" does not open this account, see its accounts in server.api_keys",
+            _ => Err(Refusal::because(
+                wire_errors::BAD_APPID,
+                format_args!(
+                    "the API key \"{}\" does not open this account, see its accounts in server.api_keys",
                     key.name
                 ),
             )),

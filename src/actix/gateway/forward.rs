@@ -25,7 +25,7 @@ use super::stats::{CallOutcome, InProgress};
 use super::{Shared, unavailable};
 use crate::account::{Egress, Platform};
 use crate::credential::{Credential, Kind};
-use crate::error::System;
+use crate::error::{Class, Paid, System, explain};
 use crate::upstream::Upstream;
 
 /// The HTTP clients of one worker, by the way on which calls leave. Their connections stay on the worker's thread.
@@ -250,12 +250,10 @@ impl Call<'_> {
         }
     }
 
-    /// Whether WeChat refused the token. WeCom's 40001 means a wrong secret, which no refresh corrects.
+    /// Whether WeChat refused the token, so that a refresh may help.
     fn is_token_error(&self, errcode: i64) -> bool {
-        match self.caller.is_work {
-            true => matches!(errcode, 40014 | 42001),
-            false => matches!(errcode, 40001 | 40014 | 42001),
-        }
+        let advice = explain(self.system(), Paid::WithToken, errcode);
+        advice.class == Class::StaleToken
     }
 
     /// Removes tokens that the answer quotes, and remembers users' tokens that it returns.

@@ -90,9 +90,9 @@ pub(super) fn refuse_loop(request: &HttpRequest, via: &str) -> Result<(), Refusa
 /// or an oversized query.
 pub(super) fn check(path: &str, query: &str, headers: &HeaderMap) -> Result<(), Refusal> {
     if query.len() > LONGEST_QUERY {
-        return Err(Refusal::explained(
-            wire_errors::BAD_ARGS.errcode,
-            format!("invalid args: the query has more than {LONGEST_QUERY} bytes"),
+        return Err(Refusal::because(
+            wire_errors::BAD_ARGS,
+            format_args!("the query has more than {LONGEST_QUERY} bytes"),
         ));
     }
     let is_in_headers = || headers.values().any(|value| contains_key(value.as_bytes()));
@@ -105,9 +105,9 @@ pub(super) fn check(path: &str, query: &str, headers: &HeaderMap) -> Result<(), 
 /// The refusal of a request with an API key in a part that would go upstream.
 pub(super) fn key_found() -> Refusal {
     // Not one of the errcodes for which SDKs fetch another token and try again.
-    Refusal::explained(
-        48001,
-        "api unauthorized: the request contains an API key or a virtual token of wx-jssdk in a place from where it would reach WeChat; \
+    Refusal::because(
+        wire_errors::NOT_FOR_THIS_ACCOUNT,
+        "the request contains an API key or a virtual token of wx-jssdk in a place from where it would reach WeChat; \
          send it as Authorization: Bearer KEY or as access_token in the query",
     )
 }

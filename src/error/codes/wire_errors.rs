@@ -35,6 +35,12 @@ pub const DEAD_TOKEN: WireError = error(
     "invalid credential, access_token is invalid or not latest, could get access_token by getStableAccessToken, more details at \
      https://mmbizurl.cn/s/JtxxFh33r",
 );
+/// `api.weixin.qq.com`: a user's token is unknown.
+pub const BAD_CREDENTIAL: WireError = error(40001, "invalid credential");
+/// `api.weixin.qq.com`: no such path.
+pub const BAD_URL: WireError = error(40066, "invalid url");
+/// `api.weixin.qq.com`: the body is too large.
+pub const TOO_LARGE: WireError = error(45001, "media size out of limit");
 /// `api.weixin.qq.com`: `grant_type` is not `client_credential`.
 pub const BAD_GRANT_TYPE: WireError = error(40002, "invalid grant_type");
 /// `api.weixin.qq.com`: unknown AppID.

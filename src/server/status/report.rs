@@ -7,6 +7,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use serde::Serialize;
 
 use super::query::{Part, Query};
+use crate::actix::GatewayStats;
 use crate::broker::{
     AccountSnapshot, Broker, Cluster, Counts, CredentialSnapshot, EgressSnapshot, EgressWay,
     Health, LastError, Refresh,
@@ -130,6 +131,8 @@ pub(super) struct AccountReport {
     /// Until when its pages are signed if every refresh fails from now on. For an account that signs no
     /// pages: until when it has a token.
     pub(super) served_until: Option<UnixTime>,
+    /// Calls that this node has passed on to WeChat since its start and that were answered.
+    pub(super) gateway_calls: u64,
     pub(super) credentials: Vec<CredentialReport>,
 }
 
@@ -193,13 +196,18 @@ pub(super) struct RefreshReport {
 }
 
 impl Report {
-    pub(super) fn new(broker: &Broker, configuration: &Record, query: &Query) -> Self {
+    pub(super) fn new(
+        broker: &Broker,
+        gateway: &GatewayStats,
+        configuration: &Record,
+        query: &Query,
+    ) -> Self {
         let snapshot = broker.snapshot(&query.find());
         let (now, cluster) = (snapshot.now, &snapshot.cluster);
         let accounts: Vec<_> = snapshot
             .accounts
             .iter()
-            .map(|account| AccountReport::of(account, now))
+            .map(|account| AccountReport::of(account, gateway, now))
             .collect();
         let mut report = Self {
             now,
@@ -332,10 +340,11 @@ impl ConfigurationReport {
 }
 
 impl AccountReport {
-    fn of(account: &AccountSnapshot, now: UnixTime) -> Self {
+    fn of(account: &AccountSnapshot, gateway: &GatewayStats, now: UnixTime) -> Self {
         let primary = account.primary().filter(|primary| primary.is_served());
         Self {
             account: account.name.clone(),
+            gateway_calls: gateway.answered(&account.name),
             platform: account.account.platform().as_str(),
             app_id: account.account.app_id().to_owned(),
             state: account.health.as_str(),
