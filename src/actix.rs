@@ -58,7 +58,6 @@ mod for_server {
     pub(crate) use super::client_script::{knows, tag_of};
     pub(crate) use super::credentials::admit as admit_key;
     pub(crate) use super::fast_path::FastPath;
-    pub(crate) use super::gateway::pass;
     pub use super::gateway::{CallOutcome, CallStats, Gateway, GatewayOptions, GatewayStats};
     pub(crate) use super::json_body::object;
     pub(crate) use super::limit::admit;

@@ -21,7 +21,7 @@ use tracing::debug;
 
 use self::reply::Refusal;
 use super::credentials::peer_ip;
-use super::key_lockout;
+use super::key_lockout::Presenter;
 use super::keys::{ApiKey, ApiKeys, TicketRight, TokenStyle, virtual_token};
 use crate::account::{Account, Platform};
 use crate::broker::Broker;
@@ -171,7 +171,7 @@ async fn token_for_key(
 
 /// Returns the refusal of a secret that is not an API key. It names the cause if it is the AppSecret.
 pub(super) fn not_a_key(
-    request: &HttpRequest,
+    presenter: Presenter<'_>,
     broker: &Broker,
     presented: &str,
     error: WireError,
@@ -181,7 +181,7 @@ pub(super) fn not_a_key(
     match accounts.iter().find(|(_, account)| is_secret(account)) {
         None => error.into(),
         Some((name, _)) => {
-            key_lockout::log_app_secret(request, name);
+            presenter.log_app_secret(name);
             Refusal::because(
                 error,
                 "this is wx-jssdk, send its API key instead of the AppSecret",

@@ -1,5 +1,5 @@
-//! Runs before the router on both listeners: answers `GET …/config` itself, counts and logs all other
-//! requests.
+//! Runs before the router on both listeners: answers `GET …/config` itself, gives calls that are meant for
+//! WeChat to the gateway, counts and logs all other requests.
 //!
 //! It works below actix-web's router, on the request that actix-http gives it: a router, a middleware and
 //! their boxed futures cost more than the signature. Errors without a body get a problem document here.
@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use actix_http::{HttpMessage as _, Request};
 use actix_service::{IntoServiceFactory, Service, ServiceFactory};
-use actix_web::body::{EitherBody, MessageBody};
+use actix_web::body::{BoxBody, EitherBody, MessageBody};
 use actix_web::dev::{AppConfig, Response, ServiceResponse};
 use actix_web::http::header::{ALLOW, CONTENT_TYPE, ORIGIN};
 use actix_web::http::uri::PathAndQuery;
@@ -22,7 +22,7 @@ use actix_web::http::{Method, StatusCode};
 
 use super::access_log::{AccessLog, Entry, RequestLog};
 use super::dropin::BaseAccount;
-use super::gateway::PassedCall;
+use super::gateway::{Clients, Gateway, Passed};
 use super::keys::CallPath;
 use super::limit::{Decided, decide};
 use super::problem::FailureCode;
@@ -41,6 +41,7 @@ pub(crate) struct FastPath<F> {
     log: RequestLog,
     /// The path of the public scope, and its rate limit.
     scope: Option<(&'static str, Arc<RateLimit>)>,
+    gateway: Option<Gateway>,
 }
 
 impl<F> FastPath<F> {
@@ -64,6 +65,7 @@ impl<F> FastPath<F> {
             listener: ListenerName::Public,
             log,
             scope: Some((scope, limit)),
+            gateway: None,
         }
     }
 
@@ -72,6 +74,7 @@ impl<F> FastPath<F> {
         app: impl IntoServiceFactory<F, Request>,
         broker: Broker,
         stats: RequestStats,
+        gateway: Gateway,
         log: RequestLog,
     ) -> Self
     where
@@ -84,6 +87,7 @@ impl<F> FastPath<F> {
             listener: ListenerName::Admin,
             log,
             scope: None,
+            gateway: Some(gateway),
         }
     }
 }
@@ -119,6 +123,10 @@ where
             }
         });
         let scope = self.scope.as_ref().map(|(scope, _)| *scope);
+        let gateway = self
+            .gateway
+            .clone()
+            .map(|gateway| (gateway, Rc::new(Clients::default())));
         let access_log = AccessLog::new(self.listener, self.log);
         let behind = Rc::new(Behind {
             broker: self.broker.clone(),
@@ -131,6 +139,7 @@ where
             Ok(FastPathService {
                 app: app.await?,
                 config,
+                gateway,
                 behind,
             })
         })
@@ -141,6 +150,8 @@ where
 pub(crate) struct FastPathService<S> {
     app: S,
     config: Option<ConfigRoute>,
+    /// The gateway, and this worker's connections to WeChat.
+    gateway: Option<(Gateway, Rc<Clients>)>,
     behind: Rc<Behind>,
 }
 
@@ -160,8 +171,9 @@ pub(crate) struct Behind {
     access_log: AccessLog,
 }
 
-/// The body of a signed answer or problem document made here, or of the application's answer.
-type Body<B> = EitherBody<Vec<u8>, B>;
+/// The body of a signed answer or problem document made here, of a call that was passed on, or of the
+/// application's answer.
+type Body<B> = EitherBody<Vec<u8>, EitherBody<BoxBody, B>>;
 
 impl<S> FastPathService<S> {
     /// Returns the signed answer if the request is for one and no refresh is needed. All other requests
@@ -229,26 +241,34 @@ where
         if self.behind.listener == ListenerName::Admin {
             readdress(&mut request);
         }
-        match self.sign(&request) {
-            Some(response) => FastPathFuture::Signed(Some(response)),
-            None => {
-                let begun = self.behind.broker.clock().uptime();
-                let entry = self.behind.access_log.open(&request);
-                let app = Box::pin(self.app.call(request));
-                FastPathFuture::App {
-                    app,
-                    behind: self.behind.clone(),
-                    begun,
-                    entry: Some(entry),
-                }
-            }
+        if let Some(response) = self.sign(&request) {
+            return FastPathFuture::Signed(Some(response));
+        }
+        let behind = self.behind.clone();
+        let begun = behind.broker.clock().uptime();
+        let entry = behind.access_log.open(&request);
+        if let Some((gateway, clients)) = &self.gateway
+            && Gateway::answers(request.uri().path())
+        {
+            let (gateway, clients) = (gateway.clone(), clients.clone());
+            return FastPathFuture::Gateway(Box::pin(async move {
+                let passed = gateway.pass(request, clients).await;
+                behind.finish_passed(passed, begun, &entry)
+            }));
+        }
+        FastPathFuture::App {
+            app: Box::pin(self.app.call(request)),
+            behind,
+            begun,
+            entry: Some(entry),
         }
     }
 }
 
-/// A finished answer, or the application's pending one.
+/// A finished answer, or a pending one of the gateway or the application.
 pub(crate) enum FastPathFuture<F, B> {
     Signed(Option<Response<Body<B>>>),
+    Gateway(Pin<Box<dyn Future<Output = Response<BoxBody>>>>),
     App {
         app: Pin<Box<F>>,
         behind: Rc<Behind>,
@@ -267,6 +287,12 @@ where
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match self.get_mut() {
             Self::Signed(response) => Poll::Ready(Ok(response.take().expect("polled once"))),
+            Self::Gateway(answer) => {
+                let answer = ready!(answer.as_mut().poll(context));
+                Poll::Ready(Ok(
+                    answer.map_body(|_, body| EitherBody::right(EitherBody::left(body)))
+                ))
+            }
             Self::App {
                 app,
                 behind,
@@ -325,14 +351,8 @@ impl Behind {
         begun: Duration,
         entry: Entry,
     ) -> Response<Body<B>> {
-        let (request, mut response) = answer.into_parts();
-        let passed: Option<PassedCall> = response.extensions_mut().remove();
+        let (request, response) = answer.into_parts();
         let (status, pattern) = (response.status(), request.match_pattern());
-        // A call that was passed on has one route in the metrics, and its path's group in the log.
-        let pattern = match passed {
-            Some(_) => Some(GATEWAY_ROUTE.to_owned()),
-            None => pattern,
-        };
         let took = self.stats.count(pattern.as_deref(), status.as_u16(), begun);
         let account = match (self.listener, &pattern) {
             (ListenerName::Public, Some(pattern)) if self.signs(pattern) => {
@@ -343,11 +363,7 @@ impl Behind {
                 }
                 Some(account)
             }
-            (ListenerName::Admin, _) => match passed.as_ref().and_then(|call| call.account.clone())
-            {
-                Some(account) => Some(Cow::Owned(account)),
-                None => request.match_info().get("account").map(Cow::Borrowed),
-            },
+            (ListenerName::Admin, _) => request.match_info().get("account").map(Cow::Borrowed),
             _ => None,
         };
         // An unknown account name is arbitrary text from the request.
@@ -361,12 +377,9 @@ impl Behind {
             },
             None => response.extensions().get().copied().unwrap_or_default(),
         };
-        let group = passed.as_ref().map(|call| call.group.as_str());
         self.access_log.note(
             &entry,
-            group
-                .filter(|group| !group.is_empty())
-                .or(pattern.as_deref()),
+            pattern.as_deref(),
             status.as_u16(),
             failure,
             account,
@@ -385,10 +398,41 @@ impl Behind {
                     )
                 }))
             }
-            None => Response::from(response).map_body(|_, body| EitherBody::right(body)),
+            None => Response::from(response)
+                .map_body(|_, body| EitherBody::right(EitherBody::right(body))),
         };
         self.access_log
             .label(&entry, status, response.headers_mut());
+        response
+    }
+
+    /// Counts and logs an answer of the gateway, and adds the request id.
+    fn finish_passed(&self, passed: Passed, begun: Duration, entry: &Entry) -> Response<BoxBody> {
+        let Passed {
+            response,
+            group,
+            account,
+        } = passed;
+        let status = response.status();
+        let took = self
+            .stats
+            .count(Some(GATEWAY_ROUTE), status.as_u16(), begun);
+        let failure = response.extensions().get().copied().unwrap_or_default();
+        let route = if group.is_empty() {
+            GATEWAY_ROUTE
+        } else {
+            &group
+        };
+        self.access_log.note(
+            entry,
+            Some(route),
+            status.as_u16(),
+            failure,
+            account.as_deref(),
+            took,
+        );
+        let mut response = Response::from(response);
+        self.access_log.label(entry, status, response.headers_mut());
         response
     }
 

@@ -14,23 +14,26 @@ mod key_limits;
 mod request;
 mod stats;
 
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix_http::{HttpMessage as _, Request};
+use actix_web::HttpResponse;
 use actix_web::dev::Payload;
-use actix_web::http::StatusCode;
-use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, web};
+use actix_web::http::header::HeaderMap;
+use actix_web::http::{Method, StatusCode};
 use arc_swap::ArcSwap;
 
 use self::body::ReplayBudget;
 use self::caller::{Caller, UserTokens};
-use self::forward::Clients;
+pub(crate) use self::forward::Clients;
 use self::key_limits::KeyLimits;
 pub use self::stats::{CallOutcome, CallStats, GatewayStats};
-use super::credentials::peer_ip;
 use super::dropin::BaseAccount;
 use super::dropin::reply::Refusal;
+use super::key_lockout::KeyLockout;
 use super::keys::{ApiKeys, CallPath, CallRight};
 use crate::account::Platform;
 use crate::broker::Broker;
@@ -62,6 +65,7 @@ struct Shared {
     broker: Broker,
     keys: Arc<ArcSwap<ApiKeys>>,
     options: GatewayOptions,
+    lockout: Arc<KeyLockout>,
     limits: KeyLimits,
     budget: ReplayBudget,
     user_tokens: UserTokens,
@@ -70,8 +74,9 @@ struct Shared {
     via: String,
 }
 
-/// What the access log and the route's metric show for a call: an extension of the answer.
-pub(crate) struct PassedCall {
+/// An answer of the gateway, and what the access log shows of it.
+pub(crate) struct Passed {
+    pub(crate) response: HttpResponse,
     /// The first two segments of the path; empty for a refused caller.
     pub(crate) group: String,
     /// The configured name of the account.
@@ -82,9 +87,15 @@ impl Gateway {
     /// Creates a gateway for these accounts and keys. Storing other keys in `keys` takes effect at the next
     /// request.
     #[must_use]
-    pub fn new(broker: Broker, keys: Arc<ArcSwap<ApiKeys>>, options: GatewayOptions) -> Self {
+    pub fn new(
+        broker: Broker,
+        keys: Arc<ArcSwap<ApiKeys>>,
+        lockout: Arc<KeyLockout>,
+        options: GatewayOptions,
+    ) -> Self {
         let limits = KeyLimits::new(&options, broker.clock().clone());
         Self(Arc::new(Shared {
+            lockout,
             limits,
             broker,
             keys,
@@ -108,51 +119,82 @@ impl Gateway {
         self.0.limits.in_progress()
     }
 
-    /// Adds what [`pass`] needs to a worker's application.
-    pub(crate) fn configure(&self, services: &mut web::ServiceConfig) {
-        services
-            .app_data(web::Data::new(self.clone()))
-            .app_data(Rc::new(Clients::default()));
+    /// Whether the gateway answers a path of the admin listener.
+    pub(crate) fn answers(path: &str) -> bool {
+        match CallPath::parse(path) {
+            Some(path) => path.is_known() && !path.is_issued_here(),
+            None => looks_like_wechats(path),
+        }
+    }
+
+    /// Passes a call on, and says what the log and the metrics show of it. `clients` are the worker's.
+    pub(crate) async fn pass(&self, mut request: Request, clients: Rc<Clients>) -> Passed {
+        let shared = &*self.0;
+        let body = Payload::from(request.take_payload());
+        let incoming = Incoming {
+            request: &request,
+            base: request
+                .extensions()
+                .get::<BaseAccount>()
+                .map(|base| base.0.clone()),
+        };
+        let (mut group, mut account) = (String::new(), None);
+        let answer = match CallPath::parse(request.uri().path()) {
+            Some(path) => {
+                let answered = shared.answer(&incoming, path, body, &clients, &mut account);
+                let answered = answered.await;
+                if account.is_some() {
+                    path.group().clone_into(&mut group);
+                }
+                answered
+            }
+            None => Err(Refusal::because(
+                wire_errors::BAD_URL,
+                "WeChat has no such path; doubled or encoded slashes, dots and other characters in the path are refused",
+            )),
+        };
+        let response = answer.unwrap_or_else(|refusal| {
+            if let Some(account) = &account {
+                shared.stats.refused(account, &group);
+            }
+            let wall = shared.broker.clock().wall();
+            match shared.is_work(account.as_deref(), &incoming) {
+                true => refusal.work(wall, incoming.peer_ip()),
+                false => refusal.weixin(wall),
+            }
+        });
+        Passed {
+            response,
+            group,
+            account,
+        }
     }
 }
 
-/// Passes a call on; the default service of the admin listener. Paths that WeChat does not have are a 404.
-pub(crate) async fn pass(
-    request: HttpRequest,
-    body: web::Payload,
-    gateway: web::Data<Gateway>,
-) -> HttpResponse {
-    let shared = &*gateway.0;
-    let path = request.uri().path();
-    let (mut group, mut account) = (String::new(), None);
-    let answer = match CallPath::parse(path) {
-        Some(path) if path.is_known() => {
-            let answered = shared.answer(&request, path, body.into_inner(), &mut account);
-            let answered = answered.await;
-            if account.is_some() {
-                path.group().clone_into(&mut group);
-            }
-            answered
-        }
-        None if looks_like_wechats(path) => Err(Refusal::because(
-            wire_errors::BAD_URL,
-            "WeChat has no such path; doubled or encoded slashes, dots and other characters in the path are refused",
-        )),
-        _ => return HttpResponse::NotFound().finish(),
-    };
-    let mut response = answer.unwrap_or_else(|refusal| {
-        if let Some(account) = &account {
-            shared.stats.refused(account, &group);
-        }
-        let wall = shared.broker.clock().wall();
-        match shared.is_work(account.as_deref(), &request) {
-            true => refusal.work(wall, peer_ip(&request)),
-            false => refusal.weixin(wall),
-        }
-    });
-    let passed = PassedCall { group, account };
-    response.extensions_mut().insert(passed);
-    response
+/// A request of a caller, before the router.
+struct Incoming<'a> {
+    request: &'a Request,
+    /// The account that the base URL names.
+    base: Option<String>,
+}
+
+impl<'a> Incoming<'a> {
+    fn headers(&self) -> &'a HeaderMap {
+        self.request.headers()
+    }
+
+    fn query(&self) -> &'a str {
+        self.request.uri().query().unwrap_or_default()
+    }
+
+    fn method(&self) -> &'a Method {
+        self.request.method()
+    }
+
+    fn peer_ip(&self) -> Option<IpAddr> {
+        let peer = self.request.peer_addr();
+        peer.map(|peer| peer.ip().to_canonical())
+    }
 }
 
 /// Whether a path that no API has was probably meant for WeChat.
@@ -174,28 +216,27 @@ impl Shared {
     /// Passes an authorised call on. Sets `named` to the account as soon as it is known.
     async fn answer(
         &self,
-        request: &HttpRequest,
+        incoming: &Incoming<'_>,
         path: CallPath<'_>,
         mut body: Payload,
+        clients: &Clients,
         named: &mut Option<String>,
     ) -> Result<HttpResponse, Refusal> {
-        request::refuse_loop(request, &self.via)?;
+        request::refuse_loop(incoming.headers(), &self.via)?;
         let keys = self.keys.load_full();
-        let login_body = body::login(request, path, &mut body).await?;
+        let login_body = body::login(incoming, path, &mut body).await?;
         let caller = self
-            .identify(request, path, &keys, login_body.as_deref())
+            .identify(incoming, path, &keys, login_body.as_deref())
             .await?;
         *named = Some(caller.name.clone());
-        self.check_right(request, path, &caller)?;
+        self.check_right(incoming, path, &caller)?;
         let permit = self.limits.enter(&caller.key.name)?;
-        let clients = request.app_data::<Rc<Clients>>().cloned();
-        let clients = clients.unwrap_or_default();
         forward::Call {
             shared: self,
-            request,
+            incoming,
             path,
             caller: &caller,
-            clients: &clients,
+            clients,
         }
         .make(body, login_body, permit)
         .await
@@ -203,7 +244,7 @@ impl Shared {
 
     fn check_right(
         &self,
-        request: &HttpRequest,
+        incoming: &Incoming<'_>,
         path: CallPath<'_>,
         caller: &Caller,
     ) -> Result<(), Refusal> {
@@ -212,7 +253,7 @@ impl Shared {
             true => wire_errors::WORK_FORBIDDEN,
             false => wire_errors::NOT_FOR_THIS_ACCOUNT,
         };
-        let what = match caller.key.right(request.method(), path) {
+        let what = match caller.key.right(incoming.method(), path) {
             CallRight::Granted => return Ok(()),
             CallRight::NotListed if caller.key.calls.is_empty() => format!(
                 "wx-jssdk passes calls on only for API keys with calls: write calls = [\"{}/\"] for the key \"{key}\" in server.api_keys",
@@ -220,7 +261,7 @@ impl Shared {
             ),
             CallRight::NotListed => format!(
                 "the calls of the API key \"{key}\" do not include {} {called}: add it to calls in server.api_keys",
-                request.method()
+                incoming.method()
             ),
             CallRight::NeedsExactEntry => format!(
                 "{called} is sensitive: the calls of the API key \"{key}\" must name exactly this path, a part of it is not enough"
@@ -233,13 +274,9 @@ impl Shared {
     }
 
     /// Whether errors have WeCom's shape: decided by the account, or by what is known of it.
-    fn is_work(&self, account: Option<&str>, request: &HttpRequest) -> bool {
+    fn is_work(&self, account: Option<&str>, incoming: &Incoming<'_>) -> bool {
         let accounts = self.broker.accounts();
-        let base = request
-            .extensions()
-            .get::<BaseAccount>()
-            .map(|base| base.0.clone());
-        let named = account.or(base.as_deref());
+        let named = account.or(incoming.base.as_deref());
         let is_work = |name: &str| {
             let found = accounts.get(name).ok();
             found.is_some_and(|(_, account)| matches!(account.platform(), Platform::Work { .. }))
@@ -260,7 +297,10 @@ impl From<Problem> for Refusal {
     fn from(problem: Problem) -> Self {
         match problem.retry_after {
             Some(wait) => Self::LockedOut(wait),
-            None => Self::because(wire_errors::BAD_SECRET, "the API key in the header is invalid"),
+            None => Self::because(
+                wire_errors::BAD_SECRET,
+                "the API key in the header is invalid",
+            ),
         }
     }
 }

@@ -5,7 +5,7 @@
 //! make it hopeless. Only *distinct* invalid keys count: a server that repeats an outdated key ten times
 //! a second is not guessing.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -137,38 +137,63 @@ impl KeyLockout {
     }
 }
 
-/// Returns the key with this text. `Err`: it is invalid, and its address is locked out for that long.
-pub(super) fn find<'k>(
-    request: &HttpRequest,
-    keys: &'k ApiKeys,
-    presented: &str,
-) -> Result<Option<&'k ApiKey>, Duration> {
-    let Some(guesses) = request.app_data::<web::Data<KeyLockout>>() else {
-        return Ok(keys.find(presented));
-    };
-    let peer = request
-        .peer_addr()
-        .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
-    guesses.find(
-        keys,
-        presented,
-        guesses.clients.likely(peer, request.headers()),
-    )
+/// Who presents a key: the connection's peer, the headers, and the limit that applies.
+#[derive(Clone, Copy)]
+pub(super) struct Presenter<'a> {
+    pub(super) lockout: Option<&'a KeyLockout>,
+    pub(super) peer: Option<SocketAddr>,
+    pub(super) headers: &'a HeaderMap,
 }
 
-/// Logs that a client sent an account's AppSecret instead of an API key, at most once a minute.
-pub(super) fn log_app_secret(request: &HttpRequest, account: &str) {
-    let Some(guesses) = request.app_data::<web::Data<KeyLockout>>() else {
-        return;
-    };
-    if guesses.secret_log.now_is_the_time(guesses.clock.now()) {
-        let client = request.peer_addr().map(|peer| peer.ip().to_canonical());
-        let client = client.map(tracing::field::display);
-        tracing::warn!(
-            account,
-            client,
-            "client sent the AppSecret: configure its API key instead"
-        );
+impl<'a> From<&'a HttpRequest> for Presenter<'a> {
+    fn from(request: &'a HttpRequest) -> Self {
+        Self {
+            lockout: request
+                .app_data::<web::Data<KeyLockout>>()
+                .map(|data| &***data),
+            peer: request.peer_addr(),
+            headers: request.headers(),
+        }
+    }
+}
+
+impl Presenter<'_> {
+    /// Returns the key with this text. `Err`: it is invalid, and its address is locked out for that long.
+    pub(super) fn find<'k>(
+        self,
+        keys: &'k ApiKeys,
+        presented: &str,
+    ) -> Result<Option<&'k ApiKey>, Duration> {
+        let Some(lockout) = self.lockout else {
+            return Ok(keys.find(presented));
+        };
+        let unknown = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        let peer = self.peer.map_or(unknown, |peer| peer.ip());
+        lockout.find(keys, presented, lockout.clients.likely(peer, self.headers))
+    }
+
+    /// Returns the configured key that the headers carry, if any.
+    pub(super) fn find_in_headers<'k>(self, keys: &'k ApiKeys) -> Result<&'k ApiKey, Problem> {
+        let presented = presented(self.headers).ok_or_else(unauthorized)?;
+        self.find(keys, presented)
+            .map_err(locked_out)?
+            .ok_or_else(unauthorized)
+    }
+
+    /// Logs that a client sent an account's AppSecret instead of an API key, at most once a minute.
+    pub(super) fn log_app_secret(self, account: &str) {
+        let Some(lockout) = self.lockout else {
+            return;
+        };
+        if lockout.secret_log.now_is_the_time(lockout.clock.now()) {
+            let client = self.peer.map(|peer| peer.ip().to_canonical());
+            let client = client.map(tracing::field::display);
+            tracing::warn!(
+                account,
+                client,
+                "client sent the AppSecret: configure its API key instead"
+            );
+        }
     }
 }
 
@@ -177,10 +202,7 @@ pub(super) fn key_of_request<'k>(
     request: &HttpRequest,
     keys: &'k ApiKeys,
 ) -> Result<&'k ApiKey, Problem> {
-    let presented = presented(request.headers()).ok_or_else(unauthorized)?;
-    find(request, keys, presented)
-        .map_err(locked_out)?
-        .ok_or_else(unauthorized)
+    Presenter::from(request).find_in_headers(keys)
 }
 
 /// Returns the key text in the headers, if any.

@@ -187,7 +187,12 @@ impl Application {
             configuration.clone(),
             guards.certificates.clone(),
         );
-        let gateway = Gateway::new(broker.clone(), keys.clone(), settings.gateway.clone());
+        let gateway = Gateway::new(
+            broker.clone(),
+            keys.clone(),
+            guards.guesses.clone().into_inner(),
+            settings.gateway.clone(),
+        );
         let metrics = Metrics::of(vec![
             Box::new(BrokerMetrics::new(broker.clone(), readiness.clone())),
             Box::new(RequestMetrics::new(broker.clone(), requests.clone())),

@@ -27,7 +27,7 @@ use super::timeouts::Load;
 use super::tls::Certificate;
 use crate::actix::{
     ApiKeys, ClientIps, FastPath, Gateway, KeyLockout, RateLimit, RequestStats, credentials_scope,
-    diagnose_resource, dropin_scope, pass, public_scope, unknown_path, verify_resource,
+    diagnose_resource, dropin_scope, public_scope, unknown_path, verify_resource,
 };
 use crate::broker::Broker;
 use crate::clock::Clock;
@@ -212,6 +212,7 @@ pub(super) fn admin(
     let Some(listen) = settings.server.admin_listen else {
         return Ok(None);
     };
+    let gateway = watchers.gateway.clone();
     let services = admin_services(settings, broker, keys, watchers, guards, public);
     let (broker, stats, log) = (broker.clone(), stats.clone(), settings.log.requests);
     let failed = |error| StartupError::listen("server.admin_listen", listen, error);
@@ -222,7 +223,7 @@ pub(super) fn admin(
             .configure(services.clone())
             .wrap(from_fn(keep_out))
     };
-    let front = move || FastPath::admin(app(), broker.clone(), stats.clone(), log);
+    let front = move || FastPath::admin(app(), broker.clone(), stats.clone(), gateway.clone(), log);
     let load = guards.admin_load.clone();
     open(
         front,
@@ -290,10 +291,8 @@ pub(super) fn admin_services(
             keys.clone(),
         ));
         services
-            .configure(|services| gateway.configure(services))
             .service(credentials_scope(broker.clone(), keys.clone()))
-            .service(dropin_scope(broker.clone(), keys.clone()).default_service(web::to(pass)))
-            .default_service(web::to(pass));
+            .service(dropin_scope(broker.clone(), keys.clone()));
     }
 }
 

@@ -12,7 +12,7 @@ use super::reply::{self, Refusal};
 use super::{Keys, Query, TokenOwner, given, is_base, not_a_key, token_for_key};
 use crate::account::Platform;
 use crate::actix::credentials::peer_ip;
-use crate::actix::key_lockout;
+use crate::actix::key_lockout::Presenter;
 use crate::actix::keys::{ApiKey, TicketRight, TokenStyle};
 use crate::broker::Broker;
 use crate::clock::UnixTime;
@@ -128,8 +128,13 @@ impl Asked<'_> {
             return Err(wire_errors::BAD_GRANT_TYPE.into());
         }
         let (key, keys) = (self.key.ok_or(wire_errors::NO_SECRET)?, keys.load());
-        let Some(found) = key_lockout::find(request, &keys, key)? else {
-            return Err(not_a_key(request, broker, key, wire_errors::BAD_SECRET));
+        let Some(found) = Presenter::from(request).find(&keys, key)? else {
+            return Err(not_a_key(
+                request.into(),
+                broker,
+                key,
+                wire_errors::BAD_SECRET,
+            ));
         };
         let opens = Some(found)
             .filter(|key| key.opens(account, Kind::AccessToken))

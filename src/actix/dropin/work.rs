@@ -11,7 +11,7 @@ use tracing::debug;
 use super::reply::{self, Refusal};
 use super::{Keys, Query, TokenOwner, is_base, not_a_key, token_for_key};
 use crate::actix::credentials::peer_ip;
-use crate::actix::key_lockout;
+use crate::actix::key_lockout::Presenter;
 use crate::actix::keys::{ApiKey, TicketRight};
 use crate::broker::Broker;
 use crate::clock::UnixTime;
@@ -82,9 +82,9 @@ fn account(
         return Err(wire_errors::WORK_BAD_CORPID.into());
     }
     let keys = keys.load();
-    let Some(key) = key_lockout::find(request, &keys, presented)? else {
+    let Some(key) = Presenter::from(request).find(&keys, presented)? else {
         let error = wire_errors::WORK_BAD_SECRET;
-        return Err(not_a_key(request, broker, presented, error));
+        return Err(not_a_key(request.into(), broker, presented, error));
     };
     let asked = query.get("agentid");
     let meant = apps

@@ -7,16 +7,16 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
+use actix_web::rt;
 use actix_web::web::{Bytes, BytesMut};
-use actix_web::{HttpRequest, rt};
 use futures_util::StreamExt as _;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 use super::super::dropin::reply::Refusal;
 use super::super::keys::{CLEAR_QUOTA_V2, CallPath};
-use super::GatewayOptions;
 use super::request::{OVERLAP, contains_key, key_found};
+use super::{GatewayOptions, Incoming};
 use crate::error::codes::wire_errors;
 
 /// The bytes of all bodies that are kept at the moment. Beyond the limit, bodies stream.
@@ -114,11 +114,11 @@ impl Cut {
 
 /// Reads the body of a call that carries the AppSecret in JSON; `None` for all other calls.
 pub(super) async fn login(
-    request: &HttpRequest,
+    incoming: &Incoming<'_>,
     path: CallPath<'_>,
     body: &mut Payload,
 ) -> Result<Option<Bytes>, Refusal> {
-    if path.as_str().trim_end_matches('/') != CLEAR_QUOTA_V2 || request.method() != "POST" {
+    if path.as_str().trim_end_matches('/') != CLEAR_QUOTA_V2 || incoming.method() != "POST" {
         return Ok(None);
     }
     let mut read = BytesMut::new();
@@ -136,12 +136,12 @@ pub(super) async fn login(
 
 /// Reads a body: as a whole up to `replay_limit` bytes and while the budget lasts.
 pub(super) async fn read(
-    request: &HttpRequest,
+    incoming: &Incoming<'_>,
     mut rest: Payload,
     options: &GatewayOptions,
     budget: &ReplayBudget,
 ) -> Result<Body, Refusal> {
-    let length = match request.headers().get("content-length") {
+    let length = match incoming.headers().get("content-length") {
         None => None,
         Some(length) => length.to_str().ok().and_then(|length| length.parse().ok()),
     };

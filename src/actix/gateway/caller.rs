@@ -6,17 +6,15 @@ use std::hash::BuildHasher as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::{HttpMessage as _, HttpRequest};
 use moka::sync::Cache;
 use serde_json::Value;
 
-use super::super::credentials::peer_ip;
+use super::super::dropin::not_a_key;
 use super::super::dropin::reply::Refusal;
-use super::super::dropin::{BaseAccount, not_a_key};
-use super::super::key_lockout;
+use super::super::key_lockout::{self, Presenter};
 use super::super::keys::{ApiKey, ApiKeys, CallPath, CallRight, virtual_token};
-use super::Shared;
 use super::request::Query;
+use super::{Incoming, Shared};
 use crate::account::{Account, Platform};
 use crate::broker::Accounts;
 use crate::credential::Kind;
@@ -71,29 +69,29 @@ impl Shared {
     /// AppSecret in JSON.
     pub(super) async fn identify(
         &self,
-        request: &HttpRequest,
+        incoming: &Incoming<'_>,
         path: CallPath<'_>,
         keys: &ApiKeys,
         login_body: Option<&[u8]>,
     ) -> Result<Caller, Refusal> {
-        let query = Query(request.query_string());
-        if key_lockout::presented(request.headers()).is_some() {
-            let key = key_lockout::key_of_request(request, keys)?;
-            return self.of_key(request, key, &query, login_body);
+        let query = Query(incoming.query());
+        if key_lockout::presented(incoming.headers()).is_some() {
+            let key = self.presenter(incoming).find_in_headers(keys)?;
+            return self.of_key(incoming, key, &query, login_body);
         }
         if let Some(parameter) = path.secret_parameter() {
             let secret = query.get(parameter).map(std::borrow::Cow::into_owned);
             let secret = secret.or_else(|| text_in(login_body?, parameter));
             let secret = secret.ok_or(wire_errors::NO_SECRET)?;
-            let Some(key) = key_lockout::find(request, keys, &secret)? else {
+            let Some(key) = self.presenter(incoming).find(keys, &secret)? else {
                 return Err(not_a_key(
-                    request,
+                    self.presenter(incoming),
                     &self.broker,
                     &secret,
                     wire_errors::BAD_SECRET,
                 ));
             };
-            return self.of_key(request, key, &query, login_body);
+            return self.of_key(incoming, key, &query, login_body);
         }
         if path.is_user_api() {
             return self.of_user(keys, &query);
@@ -104,19 +102,19 @@ impl Shared {
                 "send an API key of wx-jssdk, or what its /cgi-bin/token returned",
             )
         })?;
-        self.of_token(request, path, keys, &token, &query).await
+        self.of_token(incoming, path, keys, &token, &query).await
     }
 
     async fn of_token(
         &self,
-        request: &HttpRequest,
+        incoming: &Incoming<'_>,
         path: CallPath<'_>,
         keys: &ApiKeys,
         token: &str,
         query: &Query<'_>,
     ) -> Result<Caller, Refusal> {
         if token.starts_with(API_KEY_PREFIX) || keys.find(token).is_some() {
-            let key = key_lockout::find(request, keys, token)?;
+            let key = self.presenter(incoming).find(keys, token)?;
             let key = key.ok_or_else(|| {
                 // Not an errcode for which SDKs fetch another token and try again.
                 Refusal::because(
@@ -124,42 +122,38 @@ impl Shared {
                     "wx-jssdk does not have this API key",
                 )
             })?;
-            return self.of_key(request, key, query, None);
+            return self.of_key(incoming, key, query, None);
         }
         let accounts = self.broker.accounts();
         if token.starts_with(virtual_token::PREFIX) {
             let (key, name) = virtual_token::open(token, keys, &accounts)
-                .ok_or_else(|| self.dead_token(request))?;
-            return self.caller(request, key, &name, &accounts);
+                .ok_or_else(|| self.dead_token(incoming))?;
+            return self.caller(incoming, key, &name, &accounts);
         }
         let found = self.broker.find_account_of_token(token).await;
         let name = found
             .map(|(name, _)| name)
             .or_else(|| self.broker.account_of_handed_token(token))
-            .ok_or_else(|| self.dead_token(request))?;
-        let buyers = self.broker.buyers_of(&name, token, peer_ip(request));
+            .ok_or_else(|| self.dead_token(incoming))?;
+        let buyers = self.broker.buyers_of(&name, token, incoming.peer_ip());
         let key = key_of_token(keys, &buyers, &name, |key| {
-            key.right(request.method(), path) == CallRight::Granted
+            key.right(incoming.method(), path) == CallRight::Granted
         });
-        let key = key.ok_or_else(|| self.dead_token(request))?;
-        self.caller(request, key, &name, &accounts)
+        let key = key.ok_or_else(|| self.dead_token(incoming))?;
+        self.caller(incoming, key, &name, &accounts)
     }
 
     /// Returns the caller for a key, and the account that the base URL, the query or the key itself names.
     fn of_key(
         &self,
-        request: &HttpRequest,
+        incoming: &Incoming<'_>,
         key: &ApiKey,
         query: &Query<'_>,
         login_body: Option<&[u8]>,
     ) -> Result<Caller, Refusal> {
         let accounts = self.broker.accounts();
-        let base = request
-            .extensions()
-            .get::<BaseAccount>()
-            .map(|base| base.0.clone());
-        if let Some(name) = base {
-            return self.caller(request, key, &name, &accounts);
+        if let Some(name) = &incoming.base {
+            return self.caller(incoming, key, name, &accounts);
         }
         let id = |name: &str| {
             let id = query.get(name).map(std::borrow::Cow::into_owned);
@@ -171,7 +165,7 @@ impl Shared {
                 .of_app(&app_id, agent_id)
                 .filter(|(name, _)| key.opens_account(name))
                 .ok_or(wire_errors::BAD_APPID)?;
-            return self.caller(request, key, name, &accounts);
+            return self.caller(incoming, key, name, &accounts);
         }
         let name = key.only_account(&accounts).ok_or_else(|| {
             Refusal::because(
@@ -182,7 +176,7 @@ impl Shared {
                 ),
             )
         })?;
-        self.caller(request, key, name, &accounts)
+        self.caller(incoming, key, name, &accounts)
     }
 
     /// Returns the caller of a `/sns/` call, which carries the user's token.
@@ -208,14 +202,12 @@ impl Shared {
 
     fn caller(
         &self,
-        request: &HttpRequest,
+        incoming: &Incoming<'_>,
         key: &ApiKey,
         name: &str,
         accounts: &Accounts,
     ) -> Result<Caller, Refusal> {
-        let extensions = request.extensions();
-        let base = extensions.get::<BaseAccount>();
-        let is_base = base.is_none_or(|base| base.0 == name);
+        let is_base = incoming.base.as_ref().is_none_or(|base| base == name);
         match accounts.get(name) {
             Ok((name, account)) if is_base && key.opens_account(name) => {
                 Ok(Caller::new(key, name, account))
@@ -231,10 +223,18 @@ impl Shared {
         }
     }
 
+    fn presenter<'a>(&'a self, incoming: &Incoming<'a>) -> Presenter<'a> {
+        Presenter {
+            lockout: Some(&self.lockout),
+            peer: incoming.request.peer_addr(),
+            headers: incoming.headers(),
+        }
+    }
+
     /// Returns the error for a token that is none of an account, in the words of the system that the base
     /// URL names.
-    fn dead_token(&self, request: &HttpRequest) -> Refusal {
-        match self.is_work(None, request) {
+    fn dead_token(&self, incoming: &Incoming<'_>) -> Refusal {
+        match self.is_work(None, incoming) {
             true => wire_errors::WORK_DEAD_TOKEN.into(),
             false => wire_errors::DEAD_TOKEN.into(),
         }

@@ -5,15 +5,16 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix_web::HttpResponse;
 use actix_web::dev::Payload;
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::Bytes;
-use actix_web::{HttpRequest, HttpResponse};
 use reqwest::Client;
 use reqwest::header::{CONTENT_LENGTH, HeaderMap};
 use serde_json::Value;
 use tokio::sync::OwnedSemaphorePermit;
 use tracing::{debug, info};
+use url::Url;
 
 use super::super::dropin::reply::Refusal;
 use super::super::keys::CallPath;
@@ -22,7 +23,7 @@ use super::body::{self, Body, Progress};
 use super::caller::Caller;
 use super::request::{self, Query};
 use super::stats::{CallOutcome, InProgress};
-use super::{Shared, unavailable};
+use super::{Incoming, Shared, unavailable};
 use crate::account::{Egress, Platform};
 use crate::credential::{Credential, Kind};
 use crate::error::{Class, Paid, System, explain};
@@ -30,12 +31,16 @@ use crate::upstream::Upstream;
 
 /// The HTTP clients of one worker, by the way on which calls leave. Their connections stay on the worker's thread.
 #[derive(Default)]
-pub(super) struct Clients(RefCell<HashMap<Egress, Client>>);
+pub(crate) struct Clients {
+    clients: RefCell<HashMap<Egress, Client>>,
+    /// The base URLs, parsed.
+    bases: RefCell<HashMap<String, Url>>,
+}
 
 /// An authorised call.
 pub(super) struct Call<'a> {
     pub(super) shared: &'a Shared,
-    pub(super) request: &'a HttpRequest,
+    pub(super) incoming: &'a Incoming<'a>,
     pub(super) path: CallPath<'a>,
     pub(super) caller: &'a Caller,
     pub(super) clients: &'a Clients,
@@ -67,12 +72,12 @@ impl Call<'_> {
             ..
         } = self.shared;
         let mut call = InProgress::new(stats, &self.caller.name, self.path.group(), permit);
-        let headers = request::headers(self.request, &self.shared.via);
+        let headers = request::headers(self.incoming.headers(), &self.shared.via);
         let mut token = self.token().await?;
         let (query, body) = match login_body {
             Some(body) => self.with_secret_in_body(&body),
             None => {
-                let body = body::read(self.request, payload, options, budget).await?;
+                let body = body::read(self.incoming, payload, options, budget).await?;
                 (self.query(token.as_deref()), body)
             }
         };
@@ -129,7 +134,7 @@ impl Call<'_> {
     }
 
     fn query(&self, token: Option<&Credential>) -> String {
-        let query = Query(self.request.query_string());
+        let query = Query(self.incoming.query());
         match (token, self.path.secret_parameter()) {
             (Some(token), _) => query.with("access_token", token.value.expose()),
             (None, Some(parameter)) => query.with(parameter, self.caller.account.secret().expose()),
@@ -145,7 +150,7 @@ impl Call<'_> {
         {
             *secret = self.caller.account.secret().expose().into();
             let body = Value::Object(members).to_string();
-            let query = self.request.query_string().to_owned();
+            let query = self.incoming.query().to_owned();
             return (query, Body::Whole(body.into(), None));
         }
         let body = Bytes::copy_from_slice(body);
@@ -169,15 +174,12 @@ impl Call<'_> {
             Sending::Whole(bytes) => (Some(bytes), None, None),
             Sending::Stream(body, length, progress) => (None, Some((body, length)), Some(progress)),
         };
-        let method = reqwest::Method::from_bytes(self.request.method().as_str().as_bytes())
+        let method = reqwest::Method::from_bytes(self.incoming.method().as_str().as_bytes())
             .map_err(|_| Failed::Unsent("the method is not HTTP".into()))?;
-        let is_head = self.request.method() == Method::HEAD;
+        let is_head = self.incoming.method() == Method::HEAD;
         let mut unsent = String::new();
         for base in upstream.bases(self.system()) {
-            let target = match query {
-                "" => format!("{base}{}", self.path.as_str()),
-                query => format!("{base}{}?{query}", self.path.as_str()),
-            };
+            let target = self.clients.target(base, self.path.as_str(), query);
             let mut request = client
                 .request(method.clone(), target)
                 .headers(headers.clone())
@@ -239,7 +241,7 @@ impl Call<'_> {
 
     /// Whether the client declared a body.
     fn has_body(&self) -> bool {
-        let headers = self.request.headers();
+        let headers = self.incoming.headers();
         headers.contains_key("content-length") || headers.contains_key("transfer-encoding")
     }
 
@@ -307,10 +309,29 @@ enum Sending {
 }
 
 impl Clients {
+    /// Returns the URL of a call. The path needs no escaping, and a base is parsed once.
+    fn target(&self, base: &str, path: &str, query: &str) -> Url {
+        let known = self.bases.borrow().get(base).cloned();
+        let mut url = known.unwrap_or_else(|| {
+            let url = Url::parse(base).expect("checked when the client was built");
+            self.bases.borrow_mut().insert(base.to_owned(), url.clone());
+            url
+        });
+        match url.path() {
+            "/" => url.set_path(path),
+            below => {
+                let path = format!("{}{path}", below.trim_end_matches('/'));
+                url.set_path(&path);
+            }
+        }
+        url.set_query(Some(query).filter(|query| !query.is_empty()));
+        url
+    }
+
     fn get(&self, upstream: &Upstream, call: &Call<'_>) -> Result<Client, String> {
         let account = &call.caller.account;
         let egress = upstream.egress_of(account);
-        if let Some(client) = self.0.borrow().get(egress) {
+        if let Some(client) = self.clients.borrow().get(egress) {
             return Ok(client.clone());
         }
         let client = upstream
@@ -319,7 +340,9 @@ impl Clients {
             .pool_idle_timeout(IDLE)
             .build()
             .map_err(|error| error.without_url().to_string())?;
-        self.0.borrow_mut().insert(egress.clone(), client.clone());
+        self.clients
+            .borrow_mut()
+            .insert(egress.clone(), client.clone());
         Ok(client)
     }
 }

@@ -67,6 +67,11 @@ impl<'a> CallPath<'a> {
         FIRST_SEGMENTS.contains(&first)
     }
 
+    /// Returns whether this server answers the path itself, exactly as it is written.
+    pub(crate) fn is_issued_here(self) -> bool {
+        ISSUED_HERE.contains(&self.0)
+    }
+
     /// Returns the first two segments, for metrics: `/cgi-bin/message`.
     pub(crate) fn group(self) -> &'a str {
         let path = self.without_slash();
