@@ -470,5 +470,5 @@ const NEVER: u32 = u32::MAX;
 /// turns.
 const TURN: usize = 2_048;
 
-/// The same for a body that the application waits for: uploads are fast, and each holds no more than that.
-const BODY_TURN: usize = 32 * 1_024;
+/// The same for a body that the application waits for. The HTTP client queues up to 16 such pieces.
+const BODY_TURN: usize = 8 * 1_024;
