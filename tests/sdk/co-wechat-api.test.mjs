@@ -1,69 +1,26 @@
-// co-wechat-api, as it is on npm, takes its tokens and tickets from this service. Only `prefix` is changed, its own setting for
-// the base URL.
-//
-// Its prefix is one for all calls. Where an SDK knows only one host, a reverse proxy in front sends the token and ticket paths to
-// the center and all others to WeChat: here a dozen lines, in a deployment three of nginx.
+// co-wechat-api, as it is on npm, takes its tokens and tickets from this service, and makes its other calls through it. Only
+// `prefix` is changed, its own setting for the base URL, and `snsPrefix` for logins.
 
 import assert from "node:assert/strict";
-import http from "node:http";
 import { after, before, beforeEach, test } from "node:test";
 import API from "co-wechat-api";
+import { APP, MINI, center, credential, fresh, healed, key, loginCode, paths, post, revoke, splitting, steer, upstream } from "./center.mjs";
 
-const { WX_CENTER: center, WX_SANDBOX: sandbox, WX_API_KEY: key } = process.env;
-const APP = "wx0123456789abcdef";
 const PAGE = "https://demo.example.com/page?a=1&b=2";
-const AT_THE_CENTER = /^\/cgi-bin\/(token|stable_token|ticket\/getticket)(\?|$)/;
 
-/** The calls that went through the proxy: `center /cgi-bin/token?…`. */
-const calls = [];
-const proxy = http.createServer((request, response) => {
-  const mine = AT_THE_CENTER.test(request.url);
-  calls.push(`${mine ? "center" : "wechat"} ${request.url}`);
-  const { hostname, port } = new URL(mine ? center : sandbox);
-  const { method, headers, url: path } = request;
-  const onward = http.request({ hostname, port, method, headers, path }, (answer) => {
-    response.writeHead(answer.statusCode, answer.headers);
-    answer.pipe(response);
-  });
-  onward.on("error", () => response.destroy());
-  request.pipe(onward);
-});
-
-before(() => new Promise((ready) => proxy.listen(0, "127.0.0.1", ready)));
-after(() => {
-  proxy.close();
-  proxy.closeAllConnections();
-});
-
+let proxy;
+before(async () => (proxy = await splitting()));
+after(() => proxy.close());
 beforeEach(async () => {
-  await steer("advance", { seconds: 60 }); // past the thirty seconds between two rejects
-  calls.length = 0;
+  await fresh();
+  proxy.calls.length = 0;
 });
 
-function client(base = `http://127.0.0.1:${proxy.address().port}`, secret = key) {
-  const api = new API(APP, secret);
+function client(base = proxy.url, secret = key, app = APP) {
+  const api = new API(app, secret);
   api.prefix = `${base}/cgi-bin/`;
+  api.snsPrefix = `${base}/sns/`;
   return api;
-}
-
-async function steer(what, body) {
-  const answer = await post(`${sandbox}/sandbox/${what}`, body);
-  assert.ok(answer.ok, `${what}: ${answer.status}`);
-  return answer;
-}
-
-function post(url, body, headers = {}) {
-  return fetch(url, {
-    method: "POST",
-    headers: { "content-type": "application/json", ...headers },
-    body: JSON.stringify(body),
-  });
-}
-
-async function credential(kind) {
-  const answer = await fetch(`${center}/credentials/demo/${kind}`, { headers: { "x-api-key": key } });
-  assert.equal(answer.status, 200);
-  return answer.json();
 }
 
 async function reject(value) {
@@ -97,32 +54,32 @@ test("it gets the card ticket, which is another one", async () => {
 
 test("behind a proxy that splits the paths it calls WeChat itself with the token", async () => {
   assert.deepEqual(await client().getMenu(), { menu: { button: [] } });
-  assert.deepEqual(calls.map((call) => call.split("?")[0]), ["center /cgi-bin/token", "wechat /cgi-bin/menu/get"]);
+  assert.deepEqual(proxy.calls.map((call) => call.split("?")[0]), ["center /cgi-bin/token", "wechat /cgi-bin/menu/get"]);
 });
 
 test("its own next request after a reject carries the new token", async () => {
   const api = client();
   await api.getMenu();
   const { accessToken: dead } = await api.ensureAccessToken();
-  await steer("revoke", { app_id: APP, kind: "token" });
-  const fresh = await reject(dead);
-  assert.notEqual(fresh, dead);
-  calls.length = 0;
+  await revoke(APP);
+  const fresher = await reject(dead);
+  assert.notEqual(fresher, dead);
+  proxy.calls.length = 0;
   assert.deepEqual(await api.getMenu(), { menu: { button: [] } });
   // 40001 for the dead one, one question to the center, the same call with the new one.
   const menu = (token) => `wechat /cgi-bin/menu/get?access_token=${token}`;
-  assert.deepEqual([calls[0], calls[1].split("?")[0], calls[2]], [menu(dead), "center /cgi-bin/token", menu(fresh)]);
-  assert.equal(calls.length, 3);
+  assert.deepEqual([proxy.calls[0], proxy.calls[1].split("?")[0], proxy.calls[2]], [menu(dead), "center /cgi-bin/token", menu(fresher)]);
+  assert.equal(proxy.calls.length, 3);
 });
 
 test("a dead token buys no ticket: it asks for the new one and goes on", async () => {
   const api = client();
   const { accessToken: dead } = await api.ensureAccessToken();
-  await steer("revoke", { app_id: APP, kind: "token" });
-  const fresh = await reject(dead);
+  await revoke(APP);
+  const fresher = await reject(dead);
   const { ticket } = await api.getTicket();
   assert.equal(ticket, (await credential("jsapi_ticket")).value);
-  assert.equal((await api.ensureAccessToken()).accessToken, fresh);
+  assert.equal((await api.ensureAccessToken()).accessToken, fresher);
 });
 
 test("a wrong key is what a wrong secret is", async () => {
@@ -131,4 +88,53 @@ test("a wrong key is what a wrong secret is", async () => {
     assert.match(error.message, /^invalid appsecret rid: [0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{8}$/);
     return true;
   });
+});
+
+test("through the gateway its next call after a token died succeeds, and it does not notice", async () => {
+  const api = client(center);
+  await api.getMenu();
+  const { accessToken: dead } = await api.ensureAccessToken();
+  await revoke(APP);
+  const since = await upstream();
+  assert.deepEqual(await api.getMenu(), { menu: { button: [] } });
+  assert.deepEqual(paths(await since()), healed("/cgi-bin/menu/get"));
+  assert.equal((await api.ensureAccessToken()).accessToken, dead);
+  assert.equal((await api.sendText("openid", "hello")).errcode, 0);
+});
+
+test("without the gateway its next call after a token died succeeds too: the center looks at a token that is asked for again", async () => {
+  const api = client();
+  await api.getMenu();
+  await revoke(APP);
+  proxy.calls.length = 0;
+  const since = await upstream();
+  assert.deepEqual(await api.getMenu(), { menu: { button: [] } });
+  assert.deepEqual(proxy.calls.map((call) => call.split("?")[0]), ["wechat /cgi-bin/menu/get", "center /cgi-bin/token", "wechat /cgi-bin/menu/get"]);
+  assert.deepEqual(paths(await since()), ["/cgi-bin/menu/get", "/cgi-bin/get_api_domain_ip", "/cgi-bin/stable_token", "/cgi-bin/menu/get"]);
+});
+
+test("without the gateway a token that died long after it was fetched costs one more round", async () => {
+  const api = client();
+  await api.getMenu();
+  await steer("advance", { seconds: 1800 });
+  await revoke(APP);
+  proxy.calls.length = 0;
+  assert.deepEqual(await api.getMenu(), { menu: { button: [] } });
+  assert.equal(proxy.calls.filter((call) => call.startsWith("center")).length, 2);
+});
+
+test("through the gateway it logs a user of a mini program in", async () => {
+  const session = await client(center, key, MINI).code2Session(await loginCode(MINI));
+  assert.ok(session.openid && session.session_key, JSON.stringify(session));
+});
+
+test("through the gateway it uploads a file and downloads one", async () => {
+  const api = client(center);
+  const since = await upstream();
+  await api.uploadMedia(Buffer.alloc(300_000, "x"), "image", "a.jpg", "image/jpeg");
+  const { body_bytes, headers } = (await since()).at(-1);
+  assert.ok(body_bytes > 300_000);
+  assert.match(Object.fromEntries(headers)["content-type"], /^multipart\/form-data; ?boundary=/);
+  const file = await api.getMedia("MEDIA_ID");
+  assert.equal(file.length, 1024);
 });

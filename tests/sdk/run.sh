@@ -7,12 +7,14 @@ cd "$(dirname "$0")"
 binary=${WX_JSSDK_BIN:-../../target/debug/wx-jssdk}
 [ -x "$binary" ] || { echo "no $binary: build it (cargo build) or set WX_JSSDK_BIN"; exit 1; }
 
-# The SDKs. The Python SDKs get a virtual environment, recreated when the requirements change.
-if ! cmp -s requirements.txt .venv/installed; then
-  rm -rf .venv
+# The SDKs. The Python SDKs get a virtual environment, and wechatpy 2 a folder; both are recreated when the requirements change.
+if ! cat requirements*.txt | cmp -s - .venv/installed; then
+  rm -rf .venv .wechatpy2
   python3 -m venv .venv
-  .venv/bin/pip install --quiet --disable-pip-version-check --requirement requirements.txt
-  cp requirements.txt .venv/installed
+  pip() { .venv/bin/pip install --quiet --disable-pip-version-check "$@"; }
+  pip --requirement requirements.txt
+  pip --no-deps --target .wechatpy2 --requirement requirements-wechatpy2.txt
+  cat requirements*.txt >.venv/installed
 fi
 npm ci --silent --no-audit --no-fund
 
@@ -40,5 +42,6 @@ export WX_CENTER WX_SANDBOX WX_API_KEY
 # Everything is on loopback, whatever proxy this machine has.
 unset http_proxy https_proxy HTTP_PROXY HTTPS_PROXY all_proxy ALL_PROXY
 
-.venv/bin/python -m unittest --verbose wechatpy_test
+.venv/bin/python -m unittest --verbose wechatpy_test weixin_python_test py_wecom_toolkit_test
+PYTHONPATH=.wechatpy2 .venv/bin/python -m unittest --verbose wechatpy_test
 npm test --silent

@@ -1,0 +1,86 @@
+// The service, its sandbox, and a proxy for SDKs that know only one host.
+
+import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
+import http from "node:http";
+
+export const { WX_CENTER: center, WX_SANDBOX: sandbox, WX_API_KEY: key } = process.env;
+export const [APP, MINI, CORP, AGENT] = ["wx0123456789abcdef", "wxfedcba9876543210", "ww0123456789abcdef", 1000002];
+
+const AT_THE_CENTER = /^\/cgi-bin\/(token|stable_token|ticket\/get|ticket\/getticket|gettoken|get_jsapi_ticket)(\?|$)/;
+
+/**
+ * Without the gateway, an SDK with one base URL needs a proxy that sends token and ticket calls to the center and all others to
+ * WeChat: here a dozen lines, in a deployment three of nginx. `calls` are those that went through: `center /cgi-bin/token?…`.
+ */
+export async function splitting() {
+  const calls = [];
+  const proxy = http.createServer((request, response) => {
+    const mine = AT_THE_CENTER.test(request.url);
+    calls.push(`${mine ? "center" : "wechat"} ${request.url}`);
+    const { hostname, port } = new URL(mine ? center : sandbox);
+    const { method, headers, url: path } = request;
+    const onward = http.request({ hostname, port, method, headers, path }, (answer) => {
+      response.writeHead(answer.statusCode, answer.headers);
+      answer.pipe(response);
+    });
+    onward.on("error", () => response.destroy());
+    request.pipe(onward);
+  });
+  await new Promise((ready) => proxy.listen(0, "127.0.0.1", ready));
+  const close = () => {
+    proxy.close();
+    proxy.closeAllConnections();
+  };
+  return { calls, close, url: `http://127.0.0.1:${proxy.address().port}` };
+}
+
+export function post(url, body, headers = {}) {
+  return fetch(url, {
+    method: "POST",
+    headers: { "content-type": "application/json", ...headers },
+    body: JSON.stringify(body),
+  });
+}
+
+export async function steer(what, body) {
+  const answer = await post(`${sandbox}/sandbox/${what}`, body);
+  assert.ok(answer.ok, `${what}: ${answer.status}`);
+  return answer;
+}
+
+export const revoke = (app) => steer("revoke", { app_id: app === CORP ? `${CORP}:${AGENT}` : app, kind: "token" });
+
+export async function loginCode(app) {
+  return (await (await steer("login-codes", { app_id: app })).json()).code;
+}
+
+export async function credential(kind, account = "demo") {
+  const answer = await fetch(`${center}/credentials/${account}/${kind}`, { headers: { "x-api-key": key } });
+  assert.equal(answer.status, 200);
+  return answer.json();
+}
+
+/** A case starts with living credentials and without a past: no rate limit of an earlier case counts. */
+export async function fresh() {
+  await steer("advance", { seconds: 3 * 3600 });
+  // Nothing else is due while upstream calls are counted. A ticket brings its token with it.
+  for (const kind of ["jsapi_ticket", "card_ticket"]) await credential(kind);
+  for (const kind of ["jsapi_ticket", "agent_ticket"]) await credential(kind, "demo-work");
+  await credential("access_token", "demo-mini");
+}
+
+/** Returns what gives the requests that reached the simulated WeChat since. */
+export async function upstream() {
+  const marker = `marker=${randomUUID()}`;
+  await fetch(`${sandbox}/cgi-bin/get?${marker}`);
+  return async () => {
+    const { requests } = await (await fetch(`${sandbox}/sandbox/requests`)).json();
+    return requests.slice(requests.findIndex(({ query }) => query === marker) + 1);
+  };
+}
+
+export const paths = (requests) => requests.map(({ path }) => path);
+
+/** The upstream calls of a call that was healed by the gateway. */
+export const healed = (path, token = "/cgi-bin/stable_token") => [path, token, path];
