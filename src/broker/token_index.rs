@@ -25,8 +25,41 @@ use crate::error::Error;
 #[derive(Default)]
 pub(super) struct Buyers {
     buyers: Mutex<VecDeque<Buyer>>,
-    /// When, in uptime, the token was last checked because a client asked for it again.
-    checked: tokio::sync::Mutex<Option<Duration>>,
+    /// The last check of the token because a client asked for it again.
+    checked: tokio::sync::Mutex<Option<Check>>,
+}
+
+/// A check of a token, and how often clients have asked for it again since.
+struct Check {
+    /// When it was made, in uptime.
+    at: Duration,
+    asked: u32,
+    /// As many requests make the next check due before its time.
+    patience: u32,
+}
+
+impl Check {
+    /// Returns whether a check is due, and counts it as made: a minute after the last one, or sooner for
+    /// clients that ask without end, as SDKs do that repeat a call until its token is accepted. Each check
+    /// before its time doubles the requests that the next one takes.
+    fn is_due(last: &mut Option<Self>, now: Duration) -> bool {
+        let patience = match last {
+            Some(check) if now.saturating_sub(check.at) < ASKED_AGAIN => {
+                check.asked += 1;
+                if check.asked < check.patience {
+                    return false;
+                }
+                check.patience.saturating_mul(2)
+            }
+            _ => PATIENCE,
+        };
+        *last = Some(Self {
+            at: now,
+            asked: 0,
+            patience,
+        });
+        true
+    }
 }
 
 /// A token that was given to an API key, and the IP address that presented the key.
@@ -114,7 +147,7 @@ impl Broker {
     ///
     /// A client that asks again within a minute, although its token is valid for five minutes more, was
     /// probably refused by WeChat: SDKs then drop their token and ask for another. So the token is checked
-    /// once, at most once a minute, and refreshed if WeChat refuses it.
+    /// once, as a rule at most once a minute, and refreshed if WeChat refuses it.
     ///
     /// # Errors
     /// As [`Broker::credential`].
@@ -137,26 +170,23 @@ impl Broker {
             let mut checked = slot.buyers.checked.lock().await;
             // Another caller may have checked and refreshed it while this one waited.
             token = self.credential(account, Kind::AccessToken).await?;
-            let is_due = checked.is_none_or(|at| clock.uptime().saturating_sub(at) >= ASKED_AGAIN);
-            if is_due {
-                *checked = Some(clock.uptime());
-                if self
+            if Check::is_due(&mut checked, clock.uptime())
+                && self
                     .inner
                     .upstream
                     .refuses_token(&entry.account, &token.value)
                     .await
-                {
-                    tracing::info!(
-                        account = entry.name,
-                        key,
-                        "client asked again for a token that WeChat refuses"
-                    );
-                    // A limited or failed refresh leaves the client with what there is.
-                    token = self
-                        .refresh_if_current(&entry, slot, &token.value)
-                        .await
-                        .unwrap_or(token);
-                }
+            {
+                tracing::info!(
+                    account = entry.name,
+                    key,
+                    "client asked again for a token that WeChat refuses"
+                );
+                // A limited or failed refresh leaves the client with what there is.
+                token = self
+                    .refresh_if_current(&entry, slot, &token.value)
+                    .await
+                    .unwrap_or(token);
             }
         }
         self.note_buyer(account, &token.value, key, from);
@@ -286,6 +316,9 @@ const MOST_HANDED: u64 = 20_000;
 
 /// Longer than any client keeps a token that lives for two hours.
 const HANDED_LIFE: Duration = Duration::from_secs(86_400);
+
+/// More workers than usually start at once with one key, and fewer calls than an SDK's recursion allows.
+const PATIENCE: u32 = 60;
 
 /// A client that asks for a token twice in this time is probably refused with it. Also the time between two
 /// checks.

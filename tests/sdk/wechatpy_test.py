@@ -140,6 +140,15 @@ class WithoutTheGateway(Healing):
         self.assertEqual(client.menu.get(), {"menu": {"button": []}})
         self.assertEqual((len(center), len(wechat)), (2, 3))
 
+    def test_a_token_that_died_just_after_a_look_at_it_is_no_endless_loop(self):
+        client, center, wechat = redirected(WeChatClient(APP, KEY))
+        client.menu.get()
+        redirected(WeChatClient(APP, KEY))[0].menu.get()  # another worker asks: the token is still well
+        steer("revoke", {"app_id": APP, "kind": "token"})
+        center.clear(), wechat.clear()
+        self.assertEqual(client.menu.get(), {"menu": {"button": []}})
+        self.assertLessEqual(len(center), 60)
+
     def test_its_next_call_to_wecom_succeeds(self):
         client, center, wechat = redirected(WorkClient(CORP, KEY))
         self.assertTrue(client.get("get_api_domain_ip")["ip_list"])

@@ -60,6 +60,29 @@ async fn a_token_is_checked_once_a_minute_at_most() {
 }
 
 #[tokio::test]
+async fn a_client_that_asks_without_end_gets_a_living_token_soon() {
+    let world = World::new().await;
+    world.token(NO_CALLS_KEY).await;
+    let token = world.token(NO_CALLS_KEY).await;
+    assert_eq!(world.sandbox.calls(CHECK), 1, "a second worker has started");
+    world.revoke();
+    let mut rounds = 1;
+    while world.token(NO_CALLS_KEY).await == token {
+        rounds += 1;
+        assert!(rounds <= 60);
+    }
+    assert_eq!((rounds, world.sandbox.calls(CHECK)), (60, 2));
+    for _ in 0..119 {
+        world.token(NO_CALLS_KEY).await;
+    }
+    assert_eq!(
+        world.sandbox.calls(CHECK),
+        2,
+        "the next takes twice as many"
+    );
+}
+
+#[tokio::test]
 async fn a_wecom_client_that_asks_again_gets_a_living_token() {
     let world = World::new().await;
     let path = format!("/cgi-bin/gettoken?corpid={CORP}&corpsecret={NO_CALLS_KEY}");
