@@ -65,6 +65,9 @@ async fn a_client_that_asks_without_end_gets_a_living_token_soon() {
     world.token(NO_CALLS_KEY).await;
     let token = world.token(NO_CALLS_KEY).await;
     assert_eq!(world.sandbox.calls(CHECK), 1, "a second worker has started");
+    // No ticket call finds the dead token first.
+    let ticket = format!("/cgi-bin/ticket/getticket?type=jsapi&access_token={token}");
+    assert_eq!(world.get(&ticket).await["errcode"], 0);
     world.revoke();
     let mut rounds = 1;
     while world.token(NO_CALLS_KEY).await == token {
