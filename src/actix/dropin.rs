@@ -82,7 +82,7 @@ struct TokenOwner {
     account: String,
     is_work: bool,
     /// The key, if the token is an API key or a virtual token.
-    key: Option<ApiKey>,
+    key: Option<Arc<ApiKey>>,
 }
 
 impl TokenOwner {
@@ -115,7 +115,7 @@ impl TokenOwner {
         broker: &Broker,
         keys: &ApiKeys,
         token: &str,
-    ) -> Option<(String, Option<ApiKey>)> {
+    ) -> Option<(String, Option<Arc<ApiKey>>)> {
         let accounts = broker.accounts();
         if let Some((key, account)) = virtual_token::open(token, keys, &accounts) {
             return Some((account, Some(key.clone())));

@@ -34,7 +34,8 @@ pub use self::stats::{CallOutcome, CallStats, GatewayStats};
 use super::dropin::BaseAccount;
 use super::dropin::reply::Refusal;
 use super::key_lockout::KeyLockout;
-use super::keys::{ApiKeys, CallPath, CallRight};
+use super::keys::calls::CallRight;
+use super::keys::{ApiKeys, CallPath};
 use crate::account::Platform;
 use crate::broker::Broker;
 use crate::endpoint::Problem;
@@ -130,7 +131,7 @@ impl Gateway {
     /// Passes a call on, and says what the log and the metrics show of it. `clients` are the worker's.
     pub(crate) async fn pass(&self, mut request: Request, clients: Rc<Clients>) -> Passed {
         let shared = &*self.0;
-        let body = Payload::from(request.take_payload());
+        let body = request.take_payload();
         let incoming = Incoming {
             request: &request,
             base: request

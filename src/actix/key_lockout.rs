@@ -88,7 +88,7 @@ impl KeyLockout {
         keys: &'k ApiKeys,
         presented: &str,
         client: IpAddr,
-    ) -> Result<Option<&'k ApiKey>, Duration> {
+    ) -> Result<Option<&'k Arc<ApiKey>>, Duration> {
         let found = keys.find(presented);
         if found.is_none() {
             self.count_wrong(presented, client)?;
@@ -163,7 +163,7 @@ impl Presenter<'_> {
         self,
         keys: &'k ApiKeys,
         presented: &str,
-    ) -> Result<Option<&'k ApiKey>, Duration> {
+    ) -> Result<Option<&'k Arc<ApiKey>>, Duration> {
         let Some(lockout) = self.lockout else {
             return Ok(keys.find(presented));
         };
@@ -173,7 +173,7 @@ impl Presenter<'_> {
     }
 
     /// Returns the configured key that the headers carry, if any.
-    pub(super) fn find_in_headers<'k>(self, keys: &'k ApiKeys) -> Result<&'k ApiKey, Problem> {
+    pub(super) fn find_in_headers(self, keys: &ApiKeys) -> Result<&Arc<ApiKey>, Problem> {
         let presented = presented(self.headers).ok_or_else(unauthorized)?;
         self.find(keys, presented)
             .map_err(locked_out)?
@@ -201,7 +201,7 @@ impl Presenter<'_> {
 pub(super) fn key_of_request<'k>(
     request: &HttpRequest,
     keys: &'k ApiKeys,
-) -> Result<&'k ApiKey, Problem> {
+) -> Result<&'k Arc<ApiKey>, Problem> {
     Presenter::from(request).find_in_headers(keys)
 }
 

@@ -1,16 +1,19 @@
 //! API keys of the admin listener: stored as SHA-256, compared in constant time, each limited to accounts,
 //! kinds, and calls through the gateway.
 
-mod calls;
+pub(super) mod calls;
 pub(super) mod virtual_token;
+
+use std::sync::Arc;
 
 use actix_web::http::Method;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
 pub use calls::{BadCall, Call, CallPath};
-pub(super) use calls::{CLEAR_QUOTA_V2, CallRight};
 pub use virtual_token::TokenStyle;
+
+use calls::CallRight;
 
 use crate::broker::Accounts;
 use crate::credential::Kind;
@@ -50,7 +53,7 @@ pub(super) enum TicketRight {
 
 /// All API keys of a configuration.
 #[derive(Clone, Debug, Default)]
-pub struct ApiKeys(Vec<ApiKey>);
+pub struct ApiKeys(Vec<Arc<ApiKey>>);
 
 impl KeyHash {
     /// Hashes a key.
@@ -148,13 +151,13 @@ impl ApiKeys {
     /// Creates the set of exactly these keys.
     #[must_use]
     pub fn new(keys: Vec<ApiKey>) -> Self {
-        Self(keys)
+        Self(keys.into_iter().map(Arc::new).collect())
     }
 
     /// Returns the configured key that was presented, if any. Every key is compared, so that the time
     /// taken reveals nothing.
     #[must_use]
-    pub fn find(&self, presented: &str) -> Option<&ApiKey> {
+    pub fn find(&self, presented: &str) -> Option<&Arc<ApiKey>> {
         let hash = KeyHash::of(presented);
         self.0.iter().fold(
             None,
@@ -197,7 +200,7 @@ impl ApiKeys {
         }
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &ApiKey> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<ApiKey>> {
         self.0.iter()
     }
 

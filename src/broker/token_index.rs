@@ -141,7 +141,7 @@ impl Buyers {
     }
 }
 
-#[cfg_attr(not(feature = "actix"), allow(dead_code))] // only the web layer hands out tokens
+#[cfg_attr(not(feature = "server"), allow(dead_code))] // only the web layer hands out tokens
 impl Broker {
     /// Returns the access token for a client that presents this API key, and records that it was given.
     ///

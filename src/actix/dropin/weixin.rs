@@ -116,7 +116,7 @@ impl Asked<'_> {
         request: &HttpRequest,
         broker: &Broker,
         keys: &Keys,
-    ) -> Result<(String, ApiKey), Refusal> {
+    ) -> Result<(String, Arc<ApiKey>), Refusal> {
         let app_id = self.app_id.ok_or(wire_errors::NO_APPID)?;
         let accounts = broker.accounts();
         let found = accounts.of_app(app_id, None);

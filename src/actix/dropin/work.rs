@@ -73,7 +73,7 @@ fn account(
     query: &Query,
     broker: &Broker,
     keys: &Keys,
-) -> Result<(String, ApiKey), Refusal> {
+) -> Result<(String, Arc<ApiKey>), Refusal> {
     let presented = query.get("corpsecret").ok_or(wire_errors::WORK_NO_SECRET)?;
     let accounts = broker.accounts();
     let corp_id = query.get("corpid").unwrap_or_default();

@@ -14,7 +14,8 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 use super::super::dropin::reply::Refusal;
-use super::super::keys::{CLEAR_QUOTA_V2, CallPath};
+use super::super::keys::CallPath;
+use super::super::keys::calls::CLEAR_QUOTA_V2;
 use super::request::{OVERLAP, contains_key, key_found};
 use super::{GatewayOptions, Incoming};
 use crate::error::codes::wire_errors;

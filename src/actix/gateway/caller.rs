@@ -12,7 +12,8 @@ use serde_json::Value;
 use super::super::dropin::not_a_key;
 use super::super::dropin::reply::Refusal;
 use super::super::key_lockout::{self, Presenter};
-use super::super::keys::{ApiKey, ApiKeys, CallPath, CallRight, virtual_token};
+use super::super::keys::calls::CallRight;
+use super::super::keys::{ApiKey, ApiKeys, CallPath, virtual_token};
 use super::request::Query;
 use super::{Incoming, Shared};
 use crate::account::{Account, Platform};
@@ -22,7 +23,7 @@ use crate::error::codes::wire_errors;
 
 /// An authorised caller.
 pub(super) struct Caller {
-    pub(super) key: ApiKey,
+    pub(super) key: Arc<ApiKey>,
     /// The configured name of the account.
     pub(super) name: String,
     pub(super) account: Arc<Account>,
@@ -147,7 +148,7 @@ impl Shared {
     fn of_key(
         &self,
         incoming: &Incoming<'_>,
-        key: &ApiKey,
+        key: &Arc<ApiKey>,
         query: &Query<'_>,
         login_body: Option<&[u8]>,
     ) -> Result<Caller, Refusal> {
@@ -203,7 +204,7 @@ impl Shared {
     fn caller(
         &self,
         incoming: &Incoming<'_>,
-        key: &ApiKey,
+        key: &Arc<ApiKey>,
         name: &str,
         accounts: &Accounts,
     ) -> Result<Caller, Refusal> {
@@ -242,7 +243,7 @@ impl Shared {
 }
 
 impl Caller {
-    fn new(key: &ApiKey, name: &str, account: &Arc<Account>) -> Self {
+    fn new(key: &Arc<ApiKey>, name: &str, account: &Arc<Account>) -> Self {
         Self {
             key: key.clone(),
             name: name.to_owned(),
@@ -260,7 +261,7 @@ fn key_of_token<'k>(
     buyers: &[String],
     account: &str,
     may: impl Fn(&ApiKey) -> bool,
-) -> Option<&'k ApiKey> {
+) -> Option<&'k Arc<ApiKey>> {
     if buyers.is_empty() {
         let mut openers = keys
             .iter()

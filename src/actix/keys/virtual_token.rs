@@ -4,6 +4,8 @@
 //! AppSecret: every node verifies it without shared state, after a restart too, and who reads the
 //! configuration file alone cannot make one. It is valid until the API key or the AppSecret changes.
 
+use std::sync::Arc;
+
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 use subtle::ConstantTimeEq as _;
@@ -25,7 +27,7 @@ pub(crate) fn open<'k>(
     token: &str,
     keys: &'k ApiKeys,
     accounts: &Accounts,
-) -> Option<(&'k ApiKey, String)> {
+) -> Option<(&'k Arc<ApiKey>, String)> {
     let (name, rest) = token.strip_prefix(PREFIX)?.rsplit_once('-')?;
     let (key_id, presented) = rest.split_at_checked(SHORT)?;
     let (app_id, agent_id) = match name.split_once('-') {

@@ -144,7 +144,13 @@ async fn the_public_routes_described_are_the_public_routes_mounted() {
 async fn the_private_routes_described_are_the_private_routes_mounted() {
     let (settings, broker) = (settings(), Broker::builder().build().unwrap());
     let keys = Arc::new(ArcSwap::from_pointee(ApiKeys::default()));
-    let gateway = Gateway::new(broker.clone(), keys.clone(), settings.gateway.clone());
+    let guards = guards(&settings);
+    let gateway = Gateway::new(
+        broker.clone(),
+        keys.clone(),
+        guards.guesses.clone().into_inner(),
+        settings.gateway.clone(),
+    );
     let watchers = Watchers {
         gateway,
         readiness: Readiness::new(broker.clone(), ReadyRule::Any),
@@ -156,7 +162,7 @@ async fn the_private_routes_described_are_the_private_routes_mounted() {
         &broker,
         &keys,
         watchers,
-        &guards(&settings),
+        &guards,
         "http://127.0.0.1:8080",
     );
     assert_same(&mounted(services).await, &described(false));

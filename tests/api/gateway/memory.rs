@@ -69,11 +69,6 @@ async fn grown_by(chunked: bool) -> u64 {
             _ = looks.tick() => peak = peak.max(running.resident()),
         }
     }
-    println!(
-        "chunked {chunked}: {} MiB more than {}",
-        (peak - before) / MIB,
-        before / MIB
-    );
     peak - before
 }
 
