@@ -145,7 +145,7 @@ async fn token_calls_are_judged_in_wechats_order() {
         (
             format!("{grant}&appid={APP}&secret={SECRET}"),
             40125,
-            "invalid appsecret",
+            "invalid appsecret: this is wx-jssdk, send its API key instead of the AppSecret",
         ),
         (
             format!("{grant}&appid={MINI_APP}&secret={MAIN_KEY}"),
@@ -184,8 +184,8 @@ async fn stable_token_is_judged_in_wechats_order() {
         (String::new(), 44002),
         ("grant_type=client_credential".into(), 47001),
         ("[]".into(), 47001),
-        (with("force_refresh", "true".into()), 47001),
-        (with("force_refresh", 1.into()), 47001),
+        (with("force_refresh", "yes".into()), 47001),
+        (with("force_refresh", 2.into()), 47001),
         ("{}".into(), 41002),
         (with("appid", 7.into()), 41002),
         (with("appid", "wxffffffffffffffff".into()), 40013),

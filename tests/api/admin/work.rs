@@ -141,7 +141,7 @@ async fn token_calls_are_judged_in_wecoms_order() {
         (
             format!("corpid={CORP}&corpsecret={SECRET}"),
             40001,
-            "invalid credential",
+            "invalid credential: this is wx-jssdk, send its API key instead of the AppSecret",
         ),
         (
             format!("corpid={CORP}&corpsecret={MAIN_KEY}"),
