@@ -133,7 +133,7 @@ async fn a_path_that_a_listener_has_not_is_answered_with_those_that_it_has() {
             "/credentials/main/access_token",
             "/jssdk/config?url=",
         ),
-        (world.admin, "/cgi-bin/menu/get", "/docs"),
+        (world.admin, "/menu/get", "/docs"),
         (world.admin, "/jssdk/config", "/docs"),
         (
             world.admin,
