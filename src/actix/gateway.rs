@@ -128,6 +128,12 @@ impl Gateway {
         }
     }
 
+    /// Returns whether the gateway may answer a path as a client writes it: with a base URL that names an
+    /// account, or with doubled slashes.
+    pub(crate) fn may_answer(path: &str) -> bool {
+        path.trim_start_matches('/').starts_with("wx/") || Self::answers(path)
+    }
+
     /// Passes a call on, and says what the log and the metrics show of it. `clients` are the worker's.
     pub(crate) async fn pass(&self, mut request: Request, clients: Rc<Clients>) -> Passed {
         let shared = &*self.0;

@@ -135,10 +135,12 @@ impl<T: ActixStream> ActixStream for Paced<T> {
     }
 }
 
-/// Reports the application's progress to each connection, and sends answers in pieces. A plain function
+/// Reports the application's progress to each connection, and sends answers in pieces. `may_upload` selects
+/// the requests whose bodies may take long. A plain function
 /// of requests and answers, since a middleware would cost each request an allocation.
 pub(super) fn paced<F, B>(
     app: F,
+    may_upload: fn(&Request) -> bool,
     each: impl Fn(&mut Response<Pieces<B>>) + Clone + 'static,
 ) -> impl ServiceFactory<
     Request,
@@ -154,7 +156,7 @@ where
     apply_fn_factory(app, move |mut request: Request, app: &F::Service| {
         let state = request.conn_data::<Rc<State>>().cloned();
         if let Some(state) = &state {
-            state.begin_answer();
+            state.begin_answer(may_upload(&request));
             meter(&mut request, state);
         }
         let (answer, each) = (app.call(request), each.clone());

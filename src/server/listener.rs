@@ -39,6 +39,8 @@ pub(super) struct ListenerLimits {
     pub(super) workers: usize,
     pub(super) connections: usize,
     pub(super) request: Duration,
+    /// Selects the requests whose bodies may take as long as their answers.
+    pub(super) may_upload: fn(&Request) -> bool,
     pub(super) answer: Duration,
     pub(super) keep_alive: Duration,
     pub(super) shutdown: Duration,
@@ -174,15 +176,19 @@ where
     B: MessageBody + Unpin + 'static,
     E: Future<Output = ()> + 'static,
 {
-    let app = paced(map_config(app, |()| AppConfig::default()), move |answer| {
-        if load.draining.load(Ordering::Relaxed) {
-            answer.head_mut().set_connection_type(ConnectionType::Close);
-        }
-        // Set here so that every answer has it, including errors and redirects.
-        answer
-            .headers_mut()
-            .insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    });
+    let app = paced(
+        map_config(app, |()| AppConfig::default()),
+        limits.may_upload,
+        move |answer| {
+            if load.draining.load(Ordering::Relaxed) {
+                answer.head_mut().set_connection_type(ConnectionType::Close);
+            }
+            // Set here so that every answer has it, including errors and redirects.
+            answer
+                .headers_mut()
+                .insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        },
+    );
     HttpService::build()
         .graceful_shutdown_signal(ending)
         .keep_alive(limits.keep_alive)

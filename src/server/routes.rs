@@ -135,6 +135,7 @@ pub(super) fn public(
         workers: workers(settings),
         connections: guards.places.public,
         request: settings.limits.request,
+        may_upload: |_| false,
         answer: settings.upstream.timeout * 5 + settings.limits.request + SLACK,
         ..admin_limits(settings, guards.places)
     };
@@ -327,12 +328,12 @@ fn admin_limits(settings: &Settings, places: Places) -> ListenerLimits {
     ListenerLimits {
         workers: admin_workers(settings),
         connections: places.admin,
-        // An upload takes longer than a token call.
-        request: limits.request.max(settings.gateway.timeout),
+        request: limits.request,
+        may_upload: |request| Gateway::may_answer(request.uri().path()),
         // A cold ticket takes a token call and a ticket call, each perhaps twice, after a wait for
         // another node.
         answer: (settings.upstream.timeout * 5).max(settings.gateway.timeout * 2)
-            + limits.request.max(settings.gateway.timeout)
+            + limits.request
             + SLACK,
         keep_alive: limits.keep_alive,
         shutdown: settings.server.shutdown,

@@ -96,6 +96,8 @@ pub(super) struct State {
     waker: RefCell<Option<Waker>>,
     /// Requests that the application is answering: one at most in HTTP/1.1.
     answering: Cell<u32>,
+    /// Whether the request in progress is one whose body may take long.
+    may_upload: Cell<bool>,
     /// Bytes that may still be read before the bytes already read are processed.
     allowance: Cell<usize>,
     turn_ended: Cell<bool>,
@@ -147,6 +149,7 @@ impl Worker {
             over: Cell::new(false),
             waker: RefCell::default(),
             answering: Cell::new(0),
+            may_upload: Cell::new(false),
             allowance: Cell::new(TURN),
             turn_ended: Cell::new(false),
             held: Cell::new(false),
@@ -226,7 +229,11 @@ impl State {
             since != NEVER && until.saturating_sub(since) > limit
         };
         let request = self.request_since.get();
-        longer(request, self.last_read.get(), limits.request)
+        let receive = match self.may_upload.get() {
+            true => limits.answer,
+            false => limits.request,
+        };
+        longer(request, self.last_read.get(), receive)
             || longer(request, now, limits.answer)
             || longer(self.stuck_since.get(), now, limits.send)
             || longer(self.idle_since.get(), now, limits.idle)
@@ -357,8 +364,10 @@ impl State {
     }
 
     /// The application has received a request.
-    pub(super) fn begin_answer(&self) {
+    /// `may_upload`: its body may take as long as its answer.
+    pub(super) fn begin_answer(&self, may_upload: bool) {
         self.answering.set(self.answering.get() + 1);
+        self.may_upload.set(may_upload);
         self.ask();
     }
 
