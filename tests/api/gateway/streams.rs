@@ -169,3 +169,23 @@ async fn a_shutdown_lets_answers_in_progress_finish() {
     assert_eq!(called.await.unwrap(), 2_000_000);
     ended.await.unwrap();
 }
+
+#[tokio::test]
+async fn an_upload_may_take_longer_than_other_requests() {
+    let world = World::with("[limits]\nrequest_seconds = 1\n").await;
+    let path = "/cgi-bin/media/upload";
+    let head = post(format!("/wx/main{path}?access_token={KEY}"))
+        .header("Content-Length", 10)
+        .close()
+        .text();
+    let mut stream = TcpStream::connect(world.service.admin).await.unwrap();
+    stream.write_all(head.as_bytes()).await.unwrap();
+    // Three seconds, of which others have one.
+    let mut every = tokio::time::interval(Duration::from_millis(330));
+    for _ in 0..10 {
+        every.tick().await;
+        stream.write_all(b"x").await.unwrap();
+    }
+    assert_eq!(errcode(&http::read(stream).await), 0);
+    assert_eq!(world.received(path).body_bytes, 10);
+}
