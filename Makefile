@@ -23,7 +23,7 @@ help:
 	@echo 'make check   formatting, lints over the feature sets, documentation, licences, the client script'\''s types'
 	@echo 'make test    every test, with Redis, a browser and public SDKs; installs what is missing'
 	@echo 'make soak    ten minutes of load while one fault after the other is injected'
-	@echo 'make bench   compare signing with a bare route and nginx; measure reads, memory, start-up, size: 5 minutes'
+	@echo 'make bench   compare signing with a bare route and nginx; measure reads, memory, start-up, size: 7 minutes'
 	@echo 'make fuzz    each fuzz target for FUZZ_SECONDS (60); installs cargo-fuzz if missing'
 	@echo 'make package what would be published, built from its archive'
 
