@@ -152,7 +152,7 @@ pub(super) fn peer_ip(request: &HttpRequest) -> Option<IpAddr> {
     request.peer_addr().map(|peer| peer.ip().to_canonical())
 }
 
-#[cfg(feature = "server")]
+#[cfg_attr(not(feature = "server"), allow(dead_code))] // the status page asks
 /// Returns the kind of this name, if the request's key opens it for this account.
 pub(crate) fn admit(
     request: &HttpRequest,
