@@ -1,6 +1,7 @@
 //! The gateway: the admin listener in front of the sandbox, as SDKs use it.
 
 mod calls;
+mod chain;
 mod dropin;
 mod egress;
 mod healing;

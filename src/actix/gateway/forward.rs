@@ -73,16 +73,15 @@ impl Call<'_> {
         } = self.shared;
         let mut call = InProgress::new(stats, &self.caller.name, self.path.group(), permit);
         let headers = request::headers(self.incoming.headers(), &self.shared.via);
+        self.check(&headers)?;
         let mut token = self.token().await?;
-        let (query, body) = match login_body {
-            Some(body) => self.with_secret_in_body(&body),
+        let (mut query, mut body) = match login_body {
+            Some(body) => self.with_secret_in_body(&body)?,
             None => {
                 let body = body::read(self.incoming, payload, options, budget).await?;
                 (self.query(token.as_deref()), body)
             }
         };
-        self.check(&query, &headers)?;
-        let (mut query, mut body) = (query, body);
         let begun = broker.clock().uptime();
         loop {
             let (again, sending) = match body {
@@ -143,22 +142,36 @@ impl Call<'_> {
     }
 
     /// Returns query and body with the AppSecret: in the body if that has the key, else in the query.
-    fn with_secret_in_body(&self, body: &[u8]) -> (String, Body) {
+    fn with_secret_in_body(&self, body: &[u8]) -> Result<(String, Body), Refusal> {
         let parameter = self.path.secret_parameter().unwrap_or_default();
-        if let Ok(Value::Object(mut members)) = serde_json::from_slice(body)
-            && let Some(secret) = members.get_mut(parameter)
-        {
-            *secret = self.caller.account.secret().expose().into();
-            let body = Value::Object(members).to_string();
-            let query = self.incoming.query().to_owned();
-            return (query, Body::Whole(body.into(), None));
+        let mut members = match serde_json::from_slice(body) {
+            Ok(Value::Object(members)) => members,
+            _ => serde_json::Map::new(),
+        };
+        let has_key = members.remove(parameter).is_some();
+        let rest = Value::Object(members.clone()).to_string();
+        if request::contains_key(rest.as_bytes()) || (!has_key && request::contains_key(body)) {
+            return Err(request::key_found());
         }
-        let body = Bytes::copy_from_slice(body);
-        (self.query(None), Body::Whole(body, None))
+        if !has_key {
+            let body = Bytes::copy_from_slice(body);
+            return Ok((self.query(None), Body::Whole(body, None)));
+        }
+        let secret = self.caller.account.secret().expose();
+        members.insert(parameter.to_owned(), secret.into());
+        let body = Value::Object(members).to_string();
+        let query = self.incoming.query().to_owned();
+        Ok((query, Body::Whole(body.into(), None)))
     }
 
-    fn check(&self, query: &str, headers: &HeaderMap) -> Result<(), Refusal> {
-        request::check(self.path.as_str(), query, headers)
+    fn check(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+        let replaced = match self.path.secret_parameter() {
+            Some(parameter) => parameter,
+            None if self.path.is_user_api() => "",
+            None => "access_token",
+        };
+        let query = Query(self.incoming.query());
+        request::check(self.path.as_str(), query, replaced, headers)
     }
 
     async fn send(
