@@ -118,7 +118,7 @@ pub enum ProxyError {
     /// It holds a user name or a password, which belong into settings of their own.
     #[error("the URL of a proxy must not contain a user name or a password")]
     Credentials,
-    /// The scheme is none of those supported.
+    /// The scheme is not supported.
     #[error("the URL of a proxy must start with http://, https://, socks5:// or socks5h://")]
     Scheme,
     /// The host or the port is invalid.

@@ -232,8 +232,7 @@ impl Shared {
         }
     }
 
-    /// Returns the error for a token that is none of an account, in the words of the system that the base
-    /// URL names.
+    /// Returns the error for an unknown token, in the words of the system that the base URL names.
     fn dead_token(&self, incoming: &Incoming<'_>) -> Refusal {
         match self.is_work(None, incoming) {
             true => wire_errors::WORK_DEAD_TOKEN.into(),
