@@ -5,18 +5,23 @@
 //! Nothing is retried or cached here: `broker` does that.
 
 mod answer;
+#[cfg(feature = "server")]
+pub(crate) mod connection;
 mod endpoints;
 mod hosts;
 mod route;
 mod transport;
 mod verify_file_probe;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use hyper_util::client::proxy::matcher::Matcher;
 use moka::sync::Cache;
-use reqwest::{Certificate, Client, ClientBuilder, RequestBuilder, Response, redirect};
+use reqwest::{Client, RequestBuilder, Response, redirect};
+use rustls::crypto::CryptoProvider;
+use rustls::{ClientConfig, RootCertStore};
+use rustls_platform_verifier::Verifier;
 
 pub use endpoints::endpoint;
 pub use route::{Route, Via};
@@ -29,6 +34,9 @@ use crate::credential::{Kind, Secret};
 use crate::error::{Class, Failure, ProxyProblem, System, UpstreamError};
 use endpoints::{CHECK, Endpoint, TICKET, WORK_CHECK, endpoint_of, url};
 use hosts::Hosts;
+#[cfg(feature = "server")]
+pub(crate) use transport::BoxError;
+pub(crate) use transport::Broken;
 use transport::Through;
 
 /// The base URLs of WeChat's APIs and the timeouts of calls.
@@ -71,6 +79,8 @@ pub struct Upstream {
     clients: Cache<Egress, Client>,
     /// The proxies of the process's environment, as the HTTP client reads them.
     environment: Arc<Matcher>,
+    /// Made when it is first needed.
+    tls: Arc<OnceLock<Arc<ClientConfig>>>,
     /// Whether all base URLs are simulators on this machine.
     is_local: bool,
     connect_timeout: Duration,
@@ -124,6 +134,7 @@ impl Upstream {
             egress: Arc::new(options.egress.clone()),
             clients: Cache::new(MOST_CLIENTS),
             environment: Arc::new(Matcher::from_system()),
+            tls: Arc::default(),
             is_local,
             connect_timeout: options.connect_timeout,
             timeout: options.timeout,
@@ -143,13 +154,6 @@ impl Upstream {
     /// Returns the way by which an account's calls leave: the key for a client per way.
     pub(crate) fn egress_of<'a>(&'a self, account: &'a Account) -> &'a Egress {
         account.own_egress().unwrap_or(&self.egress)
-    }
-
-    /// Returns a builder of HTTP clients for an account's calls: TLS roots, the account's proxy, no redirects,
-    /// the user agent. It has no timeouts and the default connection pool.
-    #[cfg_attr(not(feature = "server"), allow(dead_code))] // for the gateway
-    pub(crate) fn client_builder(&self, account: &Account) -> ClientBuilder {
-        self.builder(self.egress_of(account))
     }
 
     /// Returns the base URLs of a system in the order to try now. A caller goes on to the next one only if
@@ -174,15 +178,10 @@ impl Upstream {
 
     /// Classifies the error of a call to `base` that was not answered.
     #[cfg_attr(not(feature = "server"), allow(dead_code))] // for the gateway
-    pub(crate) async fn failure(
-        &self,
-        account: &Account,
-        base: &str,
-        error: reqwest::Error,
-    ) -> Failure {
+    pub(crate) async fn failure(&self, account: &Account, base: &str, broken: Broken) -> Failure {
         let proxy = self.proxy(self.egress_of(account), base);
         let through = proxy.as_ref().map(|proxy| self.through(proxy, base));
-        transport::failure(error, through).await
+        transport::failure(broken, through).await
     }
 
     /// Returns the failure behind an answer with status 407: a proxy that forwards plain requests answers in
@@ -201,48 +200,52 @@ impl Upstream {
         }
     }
 
-    fn builder(&self, egress: &Egress) -> ClientBuilder {
-        let mut builder = Client::builder()
-            .redirect(redirect::Policy::none())
-            .user_agent(concat!("wx-jssdk/", env!("CARGO_PKG_VERSION")));
-        let mut needs_roots = !self.is_local;
-        match egress {
-            // A simulator on this machine is not reached through the company's egress proxy.
-            Egress::Environment if self.is_local => builder = builder.no_proxy(),
-            Egress::Environment => {}
-            Egress::Direct => builder = builder.no_proxy(),
-            Egress::Proxy(proxy) => {
-                let url = proxy.url_with_credentials();
-                let proxy_of_all = reqwest::Proxy::all(url.expose());
-                builder = builder.proxy(proxy_of_all.expect("a proxy has a valid URL"));
-                needs_roots |= proxy.is_tls();
-            }
-        }
-        if needs_roots {
-            // The system's roots, for a company proxy, plus Mozilla's roots, for an image that has none.
-            builder.tls_certs_merge(mozilla_roots())
-        } else {
-            builder.tls_certs_only([])
-        }
-    }
-
     fn client(&self, egress: &Egress) -> Result<Client, ClientError> {
         let build = || {
-            let client = self
-                .builder(egress)
+            let tls = self.tls(egress)?;
+            let mut builder = Client::builder()
+                .redirect(redirect::Policy::none())
+                .user_agent(concat!("wx-jssdk/", env!("CARGO_PKG_VERSION")))
+                .tls_backend_preconfigured(ClientConfig::clone(&tls))
                 .connect_timeout(self.connect_timeout)
                 .timeout(self.timeout)
                 // On a pooled connection that WeChat has just closed, a request looks like a lost reply, and a
                 // lost token call costs a classic token its validity. Calls are rare, so one connection per
                 // call is cheap.
-                .pool_max_idle_per_host(0)
-                .build();
+                .pool_max_idle_per_host(0);
+            match egress {
+                // A simulator on this machine is not reached through the company's egress proxy.
+                Egress::Environment if self.is_local => builder = builder.no_proxy(),
+                Egress::Environment => {}
+                Egress::Direct => builder = builder.no_proxy(),
+                Egress::Proxy(proxy) => {
+                    let url = proxy.url_with_credentials();
+                    let proxy = reqwest::Proxy::all(url.expose());
+                    builder = builder.proxy(proxy.expect("a proxy has a valid URL"));
+                }
+            }
+            let client = builder.build();
             client.map_err(|error| ClientError(describe(&error.without_url())))
         };
         let client = self.clients.entry_by_ref(egress).or_try_insert_with(build);
         client
             .map(moka::Entry::into_value)
             .map_err(|error| (*error).clone())
+    }
+
+    /// Returns the settings of TLS. A simulator on this machine needs no certificates, which take a while to
+    /// read.
+    fn tls(&self, egress: &Egress) -> Result<Arc<ClientConfig>, ClientError> {
+        let needs_roots =
+            !self.is_local || matches!(egress, Egress::Proxy(proxy) if proxy.is_tls());
+        match (needs_roots, self.tls.get()) {
+            (false, _) => Ok(Arc::new(tls_without_roots())),
+            (true, Some(tls)) => Ok(tls.clone()),
+            (true, None) => {
+                let tls = Arc::new(tls_config()?);
+                Ok(self.tls.get_or_init(|| tls).clone())
+            }
+        }
     }
 
     /// Fetches an access token with the account's secret. `force` retires the current token; only stable
@@ -376,7 +379,7 @@ async fn judge(
 ) -> Result<Issued, UpstreamError> {
     let response = match sent {
         Ok(response) => response,
-        Err(error) => return Err(endpoint.failed(transport::failure(error, through).await)),
+        Err(error) => return Err(endpoint.failed(transport::failure(error.into(), through).await)),
     };
     let status = response.status().as_u16();
     let body = answer::read(response).await;
@@ -422,10 +425,25 @@ fn base(text: &str) -> Result<url::Url, ClientError> {
     Ok(url)
 }
 
-fn mozilla_roots() -> impl Iterator<Item = Certificate> {
-    webpki_root_certs::TLS_SERVER_ROOT_CERTS
-        .iter()
-        .filter_map(|root| Certificate::from_der(root).ok())
+/// Returns the settings of TLS with the system's roots, for a company proxy, and Mozilla's, for an image that has
+/// none.
+fn tls_config() -> Result<ClientConfig, ClientError> {
+    let provider = CryptoProvider::get_default().expect("installed with the client");
+    let mozilla = webpki_root_certs::TLS_SERVER_ROOT_CERTS;
+    let verifier = Verifier::new_with_extra_roots(mozilla.iter().cloned(), provider.clone());
+    let verifier = verifier.map_err(|error| ClientError(error.to_string()))?;
+    let mut config = ClientConfig::builder()
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+fn tls_without_roots() -> ClientConfig {
+    ClientConfig::builder()
+        .with_root_certificates(RootCertStore::empty())
+        .with_no_client_auth()
 }
 
 fn is_loopback(url: &url::Url) -> bool {

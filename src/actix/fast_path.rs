@@ -22,7 +22,7 @@ use actix_web::http::{Method, StatusCode};
 
 use super::access_log::{AccessLog, Entry, RequestLog};
 use super::dropin::BaseAccount;
-use super::gateway::{Clients, Gateway, Passed};
+use super::gateway::{Connections, Gateway, Passed};
 use super::keys::CallPath;
 use super::limit::{Decided, decide};
 use super::problem::FailureCode;
@@ -123,10 +123,12 @@ where
             }
         });
         let scope = self.scope.as_ref().map(|(scope, _)| *scope);
-        let gateway = self
-            .gateway
-            .clone()
-            .map(|gateway| (gateway, Rc::new(Clients::default())));
+        let gateway = self.gateway.clone().map(|gateway| {
+            (
+                gateway,
+                Rc::new(Connections::new(self.broker.clock().clone())),
+            )
+        });
         let access_log = AccessLog::new(self.listener, self.log);
         let behind = Rc::new(Behind {
             broker: self.broker.clone(),
@@ -151,7 +153,7 @@ pub(crate) struct FastPathService<S> {
     app: S,
     config: Option<ConfigRoute>,
     /// The gateway, and this worker's connections to WeChat.
-    gateway: Option<(Gateway, Rc<Clients>)>,
+    gateway: Option<(Gateway, Rc<Connections>)>,
     behind: Rc<Behind>,
 }
 
@@ -247,12 +249,12 @@ where
         let behind = self.behind.clone();
         let begun = behind.broker.clock().uptime();
         let entry = behind.access_log.open(&request);
-        if let Some((gateway, clients)) = &self.gateway
+        if let Some((gateway, connections)) = &self.gateway
             && Gateway::answers(request.uri().path())
         {
-            let (gateway, clients) = (gateway.clone(), clients.clone());
+            let (gateway, connections) = (gateway.clone(), connections.clone());
             return FastPathFuture::Gateway(Box::pin(async move {
-                let passed = gateway.pass(request, clients).await;
+                let passed = gateway.pass(request, connections).await;
                 behind.finish_passed(passed, begun, &entry)
             }));
         }

@@ -9,6 +9,7 @@
 mod answer;
 mod body;
 mod caller;
+mod connections;
 mod forward;
 mod key_limits;
 mod request;
@@ -28,7 +29,7 @@ use arc_swap::ArcSwap;
 
 use self::body::ReplayBudget;
 use self::caller::{Caller, UserTokens};
-pub(crate) use self::forward::Clients;
+pub(crate) use self::connections::Connections;
 use self::key_limits::KeyLimits;
 pub use self::stats::{CallOutcome, CallStats, GatewayStats};
 use super::dropin::BaseAccount;
@@ -134,8 +135,8 @@ impl Gateway {
         path.trim_start_matches('/').starts_with("wx/") || Self::answers(path)
     }
 
-    /// Passes a call on, and says what the log and the metrics show of it. `clients` are the worker's.
-    pub(crate) async fn pass(&self, mut request: Request, clients: Rc<Clients>) -> Passed {
+    /// Passes a call on, and says what the log and the metrics show of it. `connections` are the worker's.
+    pub(crate) async fn pass(&self, mut request: Request, connections: Rc<Connections>) -> Passed {
         let shared = &*self.0;
         let body = request.take_payload();
         let incoming = Incoming {
@@ -148,7 +149,7 @@ impl Gateway {
         let (mut group, mut account) = (String::new(), None);
         let answer = match CallPath::parse(request.uri().path()) {
             Some(path) => {
-                let answered = shared.answer(&incoming, path, body, &clients, &mut account);
+                let answered = shared.answer(&incoming, path, body, &connections, &mut account);
                 let answered = answered.await;
                 if account.is_some() {
                     path.group().clone_into(&mut group);
@@ -226,7 +227,7 @@ impl Shared {
         incoming: &Incoming<'_>,
         path: CallPath<'_>,
         mut body: Payload,
-        clients: &Clients,
+        connections: &Connections,
         named: &mut Option<String>,
     ) -> Result<HttpResponse, Refusal> {
         request::refuse_loop(incoming.headers(), &self.via)?;
@@ -243,7 +244,7 @@ impl Shared {
             incoming,
             path,
             caller: &caller,
-            clients,
+            connections,
         }
         .make(body, login_body, permit)
         .await

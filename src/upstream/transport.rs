@@ -20,18 +20,52 @@ pub(super) struct Through<'a> {
     pub(super) patience: Duration,
 }
 
+pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
+
+/// Why a call was not answered.
+pub(crate) struct Broken {
+    /// Contains no URL: the query holds secrets.
+    pub(crate) error: BoxError,
+    /// Whether WeChat has certainly received nothing.
+    pub(crate) is_unsent: bool,
+    /// Whether time ran out.
+    pub(crate) is_timeout: bool,
+}
+
+impl Broken {
+    /// Creates it for a call of which nothing was sent.
+    #[cfg_attr(not(feature = "server"), allow(dead_code))] // for the gateway
+    pub(crate) fn unsent(error: BoxError) -> Self {
+        Self {
+            error,
+            is_unsent: true,
+            is_timeout: false,
+        }
+    }
+}
+
+impl From<reqwest::Error> for Broken {
+    fn from(error: reqwest::Error) -> Self {
+        Self {
+            is_unsent: error.is_connect() || error.is_builder(),
+            is_timeout: error.is_timeout(),
+            error: error.without_url().into(),
+        }
+    }
+}
+
 /// Classifies the error of a call that was not answered. Asks an HTTP proxy that refused a tunnel for its
 /// status, which the HTTP client does not tell.
-pub(super) async fn failure(error: reqwest::Error, through: Option<Through<'_>>) -> Failure {
-    let error = error.without_url(); // its query holds the secret
-    let why = describe(&error);
-    let is_unsent = error.is_connect() || error.is_builder();
+pub(super) async fn failure(broken: Broken, through: Option<Through<'_>>) -> Failure {
+    let error: &(dyn Error + 'static) = &*broken.error;
+    let why = describe(error);
+    let is_unsent = broken.is_unsent;
     match through {
-        Some(_) if is_unsent && chain(&error).iter().any(|text| text == RESOLVED_HERE) => {
+        Some(_) if is_unsent && chain(error).any(|text| text.starts_with(RESOLVED_HERE)) => {
             Failure::Unreachable(why)
         }
         Some(through) if is_unsent => {
-            let mut problem = through.problem(&error);
+            let mut problem = through.problem(&broken);
             if problem == ProxyProblem::NoRoute
                 && why.ends_with(TUNNEL_REFUSED)
                 && let Some(400..=499) = through.tunnel_status().await
@@ -40,7 +74,7 @@ pub(super) async fn failure(error: reqwest::Error, through: Option<Through<'_>>)
             }
             through.failure(problem, &why)
         }
-        None if is_untrusted(&error) => Failure::Untrusted(why),
+        None if is_untrusted(error) => Failure::Untrusted(why),
         None if is_unsent => Failure::Unreachable(why),
         _ => Failure::ReplyLost(why),
     }
@@ -70,17 +104,14 @@ impl Through<'_> {
     }
 
     /// Names the problem by the texts of the HTTP client's errors: their types are private.
-    fn problem(&self, error: &reqwest::Error) -> ProxyProblem {
-        let texts = chain(error);
-        let said = |lead: &str| {
-            texts
-                .iter()
-                .find_map(|text| text.strip_prefix(lead).map(str::to_owned))
-        };
+    fn problem(&self, broken: &Broken) -> ProxyProblem {
+        let error: &(dyn Error + 'static) = &*broken.error;
+        let said =
+            |lead: &str| chain(error).find_map(|text| text.strip_prefix(lead).map(str::to_owned));
         if is_untrusted(error) {
             return ProxyProblem::Untrusted;
         }
-        if error.is_timeout() {
+        if broken.is_timeout {
             return ProxyProblem::TimedOut;
         }
         match said("tunnel error: ").or_else(|| said("SOCKS error: ")) {
@@ -147,14 +178,13 @@ fn is_http(scheme: &str) -> bool {
 }
 
 /// Returns the texts of an error and its causes.
-fn chain(error: &reqwest::Error) -> Vec<String> {
-    let mut texts = Vec::new();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        texts.push(error.to_string());
-        cause = error.source();
-    }
-    texts
+fn chain(error: &(dyn Error + 'static)) -> impl Iterator<Item = String> {
+    let mut next = Some(error);
+    std::iter::from_fn(move || {
+        let error = next?;
+        next = error.source();
+        Some(error.to_string())
+    })
 }
 
 /// Returns whether the TLS handshake failed because of the server's certificate.
@@ -170,8 +200,8 @@ fn is_untrusted(error: &(dyn Error + 'static)) -> bool {
 }
 
 /// Returns an error with its innermost cause: `error sending request: Connection refused (os error 111)`.
-pub(crate) fn describe(error: &reqwest::Error) -> String {
-    let mut innermost: &dyn Error = error;
+pub(crate) fn describe(error: &(dyn Error + 'static)) -> String {
+    let mut innermost = error;
     while let Some(source) = innermost.source() {
         innermost = source;
     }
@@ -182,7 +212,7 @@ pub(crate) fn describe(error: &reqwest::Error) -> String {
 }
 
 /// The HTTP client's text for a host name that this machine could not resolve for a `socks5` proxy.
-const RESOLVED_HERE: &str = "error resolving for socks proxy";
+pub(super) const RESOLVED_HERE: &str = "error resolving for socks proxy";
 
 /// The HTTP client's text for a CONNECT that was answered with neither 200 nor 407.
 const TUNNEL_REFUSED: &str = "tunnel error: unsuccessful";

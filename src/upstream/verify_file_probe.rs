@@ -7,7 +7,7 @@ use std::time::Duration;
 use reqwest::header::LOCATION;
 use reqwest::{Client, Response, redirect};
 
-use super::{ClientError, describe, mozilla_roots};
+use super::{ClientError, describe, tls_config};
 use crate::account::VerifyFile;
 use crate::error::{Text, is_visible};
 
@@ -46,7 +46,7 @@ impl VerifyFileProbe {
             .timeout(timeout)
             .redirect(redirect::Policy::none())
             .user_agent(concat!("wx-jssdk/", env!("CARGO_PKG_VERSION"), " check"))
-            .tls_certs_merge(mozilla_roots());
+            .tls_backend_preconfigured(tls_config()?);
         if !resolve.is_empty() {
             builder = builder.no_proxy();
         }

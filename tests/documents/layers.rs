@@ -302,7 +302,10 @@ fn only_the_clock_reads_time() {
 #[test]
 fn only_upstream_uses_the_http_client_and_knows_wechats_paths() {
     let mut users = elsewhere(&["upstream", "cli"], &["reqwest::"]);
-    users.retain(|path| !is_of_the_gateway(path));
+    users.extend(elsewhere(
+        &["upstream"],
+        &["hyper_util::", "hyper_rustls::"],
+    ));
     assert_eq!(users, Vec::<String>::new());
     // The drop-in scope stands in WeChat's place: one file knows where, and one describes it. Two say which
     // paths a key may call.
@@ -316,7 +319,7 @@ fn only_upstream_uses_the_http_client_and_knows_wechats_paths() {
         ]
         .iter()
         .any(|file| path.ends_with(&format!("src/{file}")))
-            && !is_of_the_gateway(path)
+            && !path.contains("src/actix/gateway")
     });
     assert_eq!(knowing, Vec::<String>::new());
 }
@@ -331,11 +334,6 @@ fn only_error_knows_errcodes() {
         elsewhere(&["error", "sandbox"], &codes),
         Vec::<String>::new()
     );
-}
-
-/// The gateway passes calls on, with the clients that `upstream` configures.
-fn is_of_the_gateway(path: &str) -> bool {
-    path.contains("src/actix/gateway")
 }
 
 #[test]

@@ -1,31 +1,35 @@
 //! Answers of WeChat: an error is recognised by its errcode, whatever the status and Content-Type; everything
 //! else streams.
 
+use std::error::Error;
+use std::future::{Future as _, poll_fn};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use actix_web::HttpResponse;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::web::{Bytes, BytesMut};
-use futures_util::Stream;
-use reqwest::Response;
-use reqwest::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap};
+use hyper::Response;
+use hyper::body::{Body as _, Incoming};
+use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap};
 use serde::Deserialize;
+use tokio::time::Sleep;
 
 use super::super::problem::FailureCode;
+use super::connections::Lent;
 use super::stats::InProgress;
 
 /// An answer, of which the beginning was read.
 pub(super) struct Answer {
-    status: u16,
+    pub(super) status: u16,
     headers: HeaderMap,
     /// The declared length; `None`: chunked.
     length: Option<u64>,
     pub(super) first: Bytes,
     /// The unread rest; `None` if `first` is everything.
-    rest: Option<Response>,
+    rest: Option<Rest>,
     /// The errcode of a JSON object of up to [`PEEKED`] bytes, unless it is 0.
     pub(super) errcode: Option<i64>,
 }
@@ -36,52 +40,79 @@ struct Errcode {
     errcode: Option<i64>,
 }
 
+/// The part of an answer that is not read yet.
+pub(super) struct Rest {
+    body: Incoming,
+    /// Given back after the last byte.
+    lent: Option<Lent>,
+    /// Ends when the call takes too long.
+    deadline: Option<Pin<Box<Sleep>>>,
+}
+
 impl Answer {
     /// Reads the beginning of an answer: a JSON object of up to [`PEEKED`] bytes completely, of any other
     /// answer one chunk.
-    pub(super) async fn peek(mut response: Response, is_head: bool) -> reqwest::Result<Self> {
-        let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let declared = headers
+    pub(super) async fn peek(
+        response: Response<Incoming>,
+        lent: Lent,
+        is_head: bool,
+    ) -> hyper::Result<Self> {
+        let (head, body) = response.into_parts();
+        let declared = head
+            .headers
             .get(CONTENT_LENGTH)
             .and_then(|length| length.to_str().ok()?.parse().ok());
         let mut answer = Self {
-            status,
-            headers,
+            status: head.status.as_u16(),
+            headers: head.headers,
             length: declared,
             first: Bytes::new(),
             rest: None,
             errcode: None,
         };
+        let mut body = body;
         if is_head {
+            lent.give_back();
             return Ok(answer);
         }
-        let Some(first) = response.chunk().await? else {
+        let Some(first) = chunk(&mut body).await? else {
+            lent.give_back();
             return Ok(answer);
         };
         answer.first = first;
         let encoded = answer.headers.get(CONTENT_ENCODING);
         let is_encoded = encoded.is_some_and(|encoding| encoding != "identity");
         let is_small = answer.length.is_none_or(|length| length <= PEEKED as u64);
-        if is_encoded || !is_small || !answer.first.trim_ascii_start().starts_with(b"{") {
-            answer.rest = Some(response);
-            return Ok(answer);
-        }
+        let mut is_read =
+            is_encoded || !is_small || !answer.first.trim_ascii_start().starts_with(b"{");
         let mut joined: Option<BytesMut> = None;
-        while let Some(chunk) = response.chunk().await? {
+        while !is_read && let Some(chunk) = chunk(&mut body).await? {
             let joined = joined.get_or_insert_with(|| BytesMut::from(&answer.first[..]));
             joined.extend_from_slice(&chunk);
-            if joined.len() > PEEKED {
-                answer.rest = Some(response);
-                break;
-            }
+            is_read = joined.len() > PEEKED;
         }
         if let Some(joined) = joined {
             answer.first = joined.freeze();
         }
-        if answer.rest.is_none() {
+        if is_read {
+            answer.rest = Some(Rest {
+                body,
+                lent: Some(lent),
+                deadline: None,
+            });
+        } else {
+            lent.give_back();
             answer.errcode = errcode(&answer.first);
         }
         Ok(answer)
+    }
+
+    /// Sets the time at which an unread rest is given up.
+    pub(super) fn until(mut self, deadline: Pin<Box<Sleep>>) -> Self {
+        if let Some(rest) = &mut self.rest {
+            rest.deadline = Some(deadline);
+        }
+        self
     }
 
     /// Returns whether this is a complete answer.
@@ -131,13 +162,10 @@ impl Answer {
             (None, None) => BodySize::Sized(self.first.len() as u64),
             (None, Some(_)) => BodySize::Stream,
         };
-        let rest: Option<Chunks> = self
-            .rest
-            .map(|rest| Box::pin(rest.bytes_stream()) as Chunks);
         let body = PassedBody {
             size,
             first: self.first,
-            rest,
+            rest: self.rest,
             call,
         };
         let mut response = response
@@ -158,18 +186,36 @@ fn errcode(body: &[u8]) -> Option<i64> {
     parsed.errcode.filter(|errcode| *errcode != 0)
 }
 
-type Chunks = Pin<Box<dyn Stream<Item = reqwest::Result<Bytes>>>>;
+/// Returns the next bytes of a body; `None` at its end.
+async fn chunk(body: &mut Incoming) -> hyper::Result<Option<Bytes>> {
+    poll_fn(|context| poll_chunk(body, context)).await
+}
+
+fn poll_chunk(
+    body: &mut Incoming,
+    context: &mut Context<'_>,
+) -> Poll<hyper::Result<Option<Bytes>>> {
+    while !body.is_end_stream()
+        && let Some(frame) = ready!(Pin::new(&mut *body).poll_frame(context))
+    {
+        // Trailers are not passed on.
+        if let Ok(bytes) = frame?.into_data() {
+            return Poll::Ready(Ok(Some(bytes)));
+        }
+    }
+    Poll::Ready(Ok(None))
+}
 
 /// The body of an answer while it is sent.
 struct PassedBody {
     size: BodySize,
     first: Bytes,
-    rest: Option<Chunks>,
+    rest: Option<Rest>,
     call: InProgress,
 }
 
 impl MessageBody for PassedBody {
-    type Error = reqwest::Error;
+    type Error = Box<dyn Error>;
 
     fn size(&self) -> BodySize {
         self.size
@@ -178,19 +224,41 @@ impl MessageBody for PassedBody {
     fn poll_next(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Bytes, reqwest::Error>>> {
+    ) -> Poll<Option<Result<Bytes, Self::Error>>> {
         let next = if self.first.is_empty() {
             match &mut self.rest {
-                None => return Poll::Ready(None),
-                Some(rest) => std::task::ready!(rest.as_mut().poll_next(context)),
+                None => None,
+                Some(rest) => ready!(rest.poll_next(context))?,
             }
         } else {
-            Some(Ok(std::mem::take(&mut self.first)))
+            Some(std::mem::take(&mut self.first))
         };
-        if let Some(Ok(bytes)) = &next {
+        if let Some(bytes) = &next {
             self.call.sent(bytes.len());
         }
-        Poll::Ready(next)
+        Poll::Ready(next.map(Ok))
+    }
+}
+
+impl Rest {
+    fn poll_next(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<Option<Bytes>, Box<dyn Error>>> {
+        let polled = poll_chunk(&mut self.body, context);
+        if polled.is_pending()
+            && let Some(deadline) = &mut self.deadline
+            && deadline.as_mut().poll(context).is_ready()
+        {
+            return Poll::Ready(Err("the call took too long".into()));
+        }
+        let next = ready!(polled)?;
+        if next.is_none()
+            && let Some(lent) = self.lent.take()
+        {
+            lent.give_back();
+        }
+        Poll::Ready(Ok(next))
     }
 }
 

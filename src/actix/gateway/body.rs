@@ -1,17 +1,18 @@
 //! Request bodies: small ones are kept, so that a call can be repeated; all others stream. None may contain
 //! an API key.
 
-use std::io;
+use std::cell::Cell;
+use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, ready};
 
 use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
-use actix_web::rt;
 use actix_web::web::{Bytes, BytesMut};
-use futures_util::StreamExt as _;
-use parking_lot::Mutex;
-use tokio::sync::mpsc;
+use futures_util::{Stream as _, StreamExt as _};
+use hyper::body::{Frame, SizeHint};
 
 use super::super::dropin::reply::Refusal;
 use super::super::keys::CallPath;
@@ -67,36 +68,55 @@ pub(super) enum Body {
 pub(super) struct Streaming {
     first: Bytes,
     rest: Payload,
-    pub(super) length: Option<u64>,
+    length: Option<u64>,
     limit: u64,
+    scan: Scan,
+    progress: Progress,
     reserved: Option<Reserved>,
 }
 
 /// Why a streaming body ended early.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Cut {
     /// It contains an API key.
+    #[error("the body contains an API key")]
     HasKey,
     /// It is longer than the limit.
+    #[error("the body is too long")]
     TooLarge,
     /// The client ended the connection, or sent no valid body.
+    #[error("the body ended before its end")]
     Client,
 }
 
-/// What the sending side of a streaming body reports.
+/// How far a streaming body was sent.
 #[derive(Clone, Default)]
-pub(super) struct Progress {
-    cut: Arc<Mutex<Option<Cut>>>,
-    bytes: Arc<AtomicU64>,
+pub(super) struct Progress(Rc<Cell<State>>);
+
+#[derive(Clone, Copy, Default)]
+struct State {
+    bytes: u64,
+    is_complete: bool,
+    cut: Option<Cut>,
 }
 
 impl Progress {
     pub(super) fn cut(&self) -> Option<Cut> {
-        *self.cut.lock()
+        self.0.get().cut
     }
 
     pub(super) fn bytes(&self) -> u64 {
-        self.bytes.load(Ordering::Relaxed)
+        self.0.get().bytes
+    }
+
+    pub(super) fn is_complete(&self) -> bool {
+        self.0.get().is_complete
+    }
+
+    fn update(&self, change: impl FnOnce(&mut State)) {
+        let mut state = self.0.get();
+        change(&mut state);
+        self.0.set(state);
     }
 }
 
@@ -155,6 +175,8 @@ pub(super) async fn read(
             rest,
             length,
             limit: options.body_limit,
+            scan: Scan::default(),
+            progress: Progress::default(),
             reserved,
         }))
     };
@@ -187,57 +209,74 @@ pub(super) async fn read(
     Ok(Body::Whole(whole, Some(reserved)))
 }
 
+/// The body as the HTTP client sends it.
+pub(super) enum Outgoing {
+    Whole(Bytes),
+    Streaming(Box<Streaming>),
+}
+
 impl Streaming {
-    /// Starts to read the rest, and returns the body for the HTTP client. It runs as a task of its own, since
-    /// the client's body must be `Send` and the request's is not.
-    pub(super) fn start(self) -> (reqwest::Body, Progress) {
-        let (send, mut receive) = mpsc::channel::<io::Result<Bytes>>(CHUNKS_AHEAD);
-        let progress = Progress::default();
-        let reported = progress.clone();
-        rt::spawn(async move {
-            if let Err(cut) = self.pump(&send, &reported).await {
-                *reported.cut.lock() = Some(cut);
-                let _ = send.send(Err(io::ErrorKind::Other.into())).await;
-            }
-        });
-        let stream = futures_util::stream::poll_fn(move |context| receive.poll_recv(context));
-        (reqwest::Body::wrap_stream(stream), progress)
+    pub(super) fn progress(&self) -> Progress {
+        self.progress.clone()
     }
 
-    async fn pump(
-        self,
-        send: &mpsc::Sender<io::Result<Bytes>>,
-        progress: &Progress,
-    ) -> Result<(), Cut> {
-        let Self {
-            first,
-            mut rest,
-            limit,
-            reserved,
-            ..
-        } = self;
-        let mut scan = Scan::default();
-        let mut chunk = first;
-        loop {
-            let length = chunk.len() as u64;
-            if progress.bytes.fetch_add(length, Ordering::Relaxed) + length > limit {
-                return Err(Cut::TooLarge);
-            }
-            if scan.finds_key(&chunk) {
-                return Err(Cut::HasKey);
-            }
-            // The HTTP client has dropped the body: the call is over.
-            if !chunk.is_empty() && send.send(Ok(chunk)).await.is_err() {
-                return Ok(());
-            }
-            chunk = match rest.next().await {
-                None => break,
+    fn poll_chunk(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Cut>>> {
+        let chunk = if self.first.is_empty() {
+            match ready!(Pin::new(&mut self.rest).poll_next(context)) {
                 Some(Ok(chunk)) => chunk,
-                Some(Err(_)) => return Err(Cut::Client),
-            };
+                Some(Err(_)) => return self.cut(Cut::Client),
+                None => {
+                    self.reserved = None;
+                    self.progress.update(|state| state.is_complete = true);
+                    return Poll::Ready(None);
+                }
+            }
+        } else {
+            std::mem::take(&mut self.first)
+        };
+        self.progress
+            .update(|state| state.bytes += chunk.len() as u64);
+        if self.progress.bytes() > self.limit {
+            return self.cut(Cut::TooLarge);
         }
-        drop(reserved);
-        Ok(())
+        if self.scan.finds_key(&chunk) {
+            return self.cut(Cut::HasKey);
+        }
+        Poll::Ready(Some(Ok(chunk)))
+    }
+
+    fn cut(&self, cut: Cut) -> Poll<Option<Result<Bytes, Cut>>> {
+        self.progress.update(|state| state.cut = Some(cut));
+        Poll::Ready(Some(Err(cut)))
+    }
+}
+
+impl hyper::body::Body for Outgoing {
+    type Data = Bytes;
+    type Error = Cut;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        let chunk = match &mut *self {
+            Self::Whole(bytes) if bytes.is_empty() => None,
+            Self::Whole(bytes) => Some(Ok(std::mem::take(bytes))),
+            Self::Streaming(streaming) => ready!(streaming.poll_chunk(context)),
+        };
+        Poll::Ready(chunk.map(|chunk| chunk.map(Frame::data)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self, Self::Whole(bytes) if bytes.is_empty())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let length = match self {
+            Self::Whole(bytes) => Some(bytes.len() as u64),
+            Self::Streaming(streaming) => streaming.length,
+        };
+        length.map_or_else(SizeHint::default, SizeHint::with_exact)
     }
 }
 
@@ -279,9 +318,6 @@ fn client_left() -> Refusal {
 
 /// The bodies of all calls in progress that are kept for a repetition.
 const MOST_KEPT: usize = 16 * 1024 * 1024;
-
-/// Chunks of a streaming body that are read before WeChat has taken them.
-const CHUNKS_AHEAD: usize = 2;
 
 /// A login's body has two hundred bytes.
 const LOGIN_LIMIT: usize = 8 * 1024;

@@ -1,41 +1,31 @@
 //! Sends a call upstream, and repeats it once if WeChat refuses the token.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix_web::HttpResponse;
 use actix_web::dev::Payload;
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::Bytes;
-use reqwest::Client;
-use reqwest::header::{CONTENT_LENGTH, HeaderMap};
+use hyper::Request;
+use hyper::header::{CONTENT_LENGTH, HeaderMap, HeaderValue};
 use serde_json::Value;
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::sleep;
 use tracing::{debug, info};
-use url::Url;
 
 use super::super::dropin::reply::Refusal;
 use super::super::keys::CallPath;
 use super::answer::Answer;
-use super::body::{self, Body, Progress};
+use super::body::{self, Body, Outgoing, Progress};
 use super::caller::Caller;
+use super::connections::Connections;
 use super::request::{self, Query};
 use super::stats::{CallOutcome, InProgress};
 use super::{Incoming, Shared, unavailable};
-use crate::account::{Egress, Platform};
+use crate::account::Platform;
 use crate::credential::{Credential, Kind};
 use crate::error::{Class, Paid, System, explain};
-use crate::upstream::Upstream;
-
-/// The HTTP clients of one worker, by the way on which calls leave. Their connections stay on the worker's thread.
-#[derive(Default)]
-pub(crate) struct Clients {
-    clients: RefCell<HashMap<Egress, Client>>,
-    /// The base URLs, parsed.
-    bases: RefCell<HashMap<String, Url>>,
-}
+use crate::upstream::Broken;
 
 /// An authorised call.
 pub(super) struct Call<'a> {
@@ -43,7 +33,7 @@ pub(super) struct Call<'a> {
     pub(super) incoming: &'a Incoming<'a>,
     pub(super) path: CallPath<'a>,
     pub(super) caller: &'a Caller,
-    pub(super) clients: &'a Clients,
+    pub(super) connections: &'a Connections,
 }
 
 /// Why there is no answer.
@@ -72,7 +62,7 @@ impl Call<'_> {
             ..
         } = self.shared;
         let mut call = InProgress::new(stats, &self.caller.name, self.path.group(), permit);
-        let headers = request::headers(self.incoming.headers(), &self.shared.via);
+        let mut headers = request::headers(self.incoming.headers(), &self.shared.via);
         self.check(&headers)?;
         let mut token = self.token().await?;
         let (mut query, mut body) = match login_body {
@@ -82,19 +72,18 @@ impl Call<'_> {
                 (self.query(token.as_deref()), body)
             }
         };
+        if matches!(&body, Body::Whole(bytes, _) if bytes.is_empty()) && self.has_body() {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
         let begun = broker.clock().uptime();
         loop {
-            let (again, sending) = match body {
+            let (again, outgoing) = match body {
                 Body::Whole(bytes, reserved) => {
-                    (Some((bytes.clone(), reserved)), Sending::Whole(bytes))
+                    (Some((bytes.clone(), reserved)), Outgoing::Whole(bytes))
                 }
-                Body::Streaming(streaming) => {
-                    let length = streaming.length;
-                    let (stream, progress) = streaming.start();
-                    (None, Sending::Stream(stream, length, progress))
-                }
+                Body::Streaming(streaming) => (None, Outgoing::Streaming(Box::new(streaming))),
             };
-            let answered = self.send(&query, &headers, sending, &mut call).await;
+            let answered = self.send(&query, &headers, outgoing, &mut call).await;
             call.took = broker.clock().uptime().saturating_sub(begun);
             let mut answer = answered.map_err(|failed| self.refusal(failed))?;
             let is_token_error = answer.errcode.is_some_and(|code| self.is_token_error(code));
@@ -174,82 +163,135 @@ impl Call<'_> {
         request::check(self.path.as_str(), query, replaced, headers)
     }
 
+    /// Sends the call to the first host that can be reached.
     async fn send(
         &self,
         query: &str,
         headers: &HeaderMap,
-        sending: Sending,
+        body: Outgoing,
         call: &mut InProgress,
     ) -> Result<Answer, Failed> {
         let upstream = self.shared.broker.upstream();
-        let client = self.clients.get(upstream, self).map_err(Failed::Unsent)?;
-        let (whole, mut streamed, progress) = match sending {
-            Sending::Whole(bytes) => (Some(bytes), None, None),
-            Sending::Stream(body, length, progress) => (None, Some((body, length)), Some(progress)),
+        let account = &self.caller.account;
+        let progress = match &body {
+            Outgoing::Whole(bytes) => {
+                call.bytes_sent += bytes.len() as u64;
+                None
+            }
+            Outgoing::Streaming(streaming) => Some(streaming.progress()),
         };
-        let method = reqwest::Method::from_bytes(self.incoming.method().as_str().as_bytes())
-            .map_err(|_| Failed::Unsent("the method is not HTTP".into()))?;
-        let is_head = self.incoming.method() == Method::HEAD;
+        let target = match query {
+            "" => self.path.as_str().to_owned(),
+            query => format!("{}?{query}", self.path.as_str()),
+        };
+        let mut attempt = Attempt {
+            target,
+            headers,
+            body: Some(body),
+            progress: progress.clone(),
+        };
         let mut unsent = String::new();
         for base in upstream.bases(self.system()) {
-            let target = self.clients.target(base, self.path.as_str(), query);
-            let mut request = client
-                .request(method.clone(), target)
-                .headers(headers.clone())
-                .timeout(self.shared.options.timeout);
-            if let Some(bytes) = &whole {
-                call.bytes_sent += bytes.len() as u64;
-                // A GET without a body gets no `Content-Length: 0`.
-                if !bytes.is_empty() || self.has_body() {
-                    request = request.body(bytes.clone());
-                }
-            } else if let Some((body, length)) = streamed.take() {
-                if let Some(length) = length {
-                    request = request.header(CONTENT_LENGTH, length);
-                }
-                request = request.body(body);
-            }
-            let answered = match request.send().await {
-                Ok(response) => {
-                    if response.status().as_u16() == 407
-                        && let Some(failure) = upstream.refused_by_proxy(&self.caller.account, base)
-                    {
-                        return Err(Failed::Unsent(failure.said().into_owned()));
-                    }
-                    Answer::peek(response, is_head).await
-                }
-                Err(error) => Err(error),
-            };
+            let answered = self.attempt(base, &mut attempt).await;
             if let Some(progress) = &progress {
                 call.bytes_sent = progress.bytes();
                 if let Some(cut) = progress.cut() {
                     return Err(Failed::Body(cut));
                 }
             }
-            match answered {
+            let broken = match answered {
                 Ok(answer) => {
+                    if answer.status == 407
+                        && let Some(failure) = upstream.refused_by_proxy(account, base)
+                    {
+                        return Err(Failed::Unsent(failure.said().into_owned()));
+                    }
                     upstream.host_answered(base);
                     return Ok(answer);
                 }
-                Err(error) => {
-                    let is_unsent = error.is_connect();
-                    let failure = upstream.failure(&self.caller.account, base, error).await;
-                    let said = failure.said().into_owned();
-                    if !is_unsent {
-                        return Err(Failed::Unknown(said));
-                    }
-                    unsent = said;
-                    // Another host is behind the same proxy; a streaming body may have been read already.
-                    if failure.is_about_the_host() {
-                        upstream.host_failed(base);
-                    }
-                    if whole.is_none() || !failure.is_about_the_host() {
-                        break;
-                    }
-                }
+                Err(broken) => broken,
+            };
+            let is_unsent = broken.is_unsent;
+            let failure = upstream.failure(account, base, broken).await;
+            let said = failure.said().into_owned();
+            if !is_unsent {
+                return Err(Failed::Unknown(said));
             }
+            unsent = said;
+            // Another host is behind the same proxy.
+            if !failure.is_about_the_host() {
+                break;
+            }
+            upstream.host_failed(base);
         }
         Err(Failed::Unsent(unsent))
+    }
+
+    /// Sends the call to one host, on a kept connection if there is one.
+    async fn attempt(&self, base: &str, attempt: &mut Attempt<'_>) -> Result<Answer, Broken> {
+        let timeout = self.shared.options.timeout;
+        let mut deadline = Box::pin(sleep(timeout));
+        let mut is_sent = false;
+        let answered = tokio::select! {
+            biased;
+            answered = self.exchange(base, attempt, &mut is_sent) => answered,
+            () = &mut deadline => {
+                return Err(Broken {
+                    error: format!("no answer within {} s", timeout.as_secs_f32()).into(),
+                    is_unsent: !is_sent,
+                    is_timeout: true,
+                });
+            }
+        };
+        answered.map(|answer| answer.until(deadline))
+    }
+
+    async fn exchange(
+        &self,
+        base: &str,
+        attempt: &mut Attempt<'_>,
+        is_sent: &mut bool,
+    ) -> Result<Answer, Broken> {
+        let (upstream, account) = (self.shared.broker.upstream(), &self.caller.account);
+        let method = self.incoming.method();
+        let is_head = method == Method::HEAD;
+        let method = hyper::Method::from_bytes(method.as_str().as_bytes())
+            .map_err(|error| Broken::unsent(error.into()))?;
+        loop {
+            let mut lent = self
+                .connections
+                .get(upstream, account, base, self.shared.options.connect_timeout)
+                .await?;
+            lent.progress.clone_from(&attempt.progress);
+            let body = attempt.body.take().expect("it comes back unsent");
+            let headers = attempt.headers.clone();
+            let request = lent
+                .request(base, &attempt.target, method.clone(), headers, body)
+                .map_err(Broken::unsent)?;
+            *is_sent = true;
+            let mut error = match lent.sender().try_send_request(request).await {
+                Ok(response) => {
+                    let answer = Answer::peek(response, lent, is_head).await;
+                    return answer.map_err(|error| Broken {
+                        error: error.into(),
+                        is_unsent: false,
+                        is_timeout: false,
+                    });
+                }
+                Err(error) => error,
+            };
+            let unsent = error.take_message();
+            *is_sent = unsent.is_none();
+            attempt.body = unsent.map(Request::into_body);
+            // WeChat had closed the connection.
+            if !(lent.is_reused && attempt.body.is_some()) {
+                return Err(Broken {
+                    error: error.into_error().into(),
+                    is_unsent: !*is_sent,
+                    is_timeout: false,
+                });
+            }
+        }
     }
 
     /// Whether the client declared a body.
@@ -315,51 +357,12 @@ impl Call<'_> {
     }
 }
 
-/// A body on its way.
-enum Sending {
-    Whole(Bytes),
-    Stream(reqwest::Body, Option<u64>, Progress),
+/// What is sent to one host after the other until one can be reached.
+struct Attempt<'a> {
+    /// Path and query.
+    target: String,
+    headers: &'a HeaderMap,
+    /// `None`: it is on its way.
+    body: Option<Outgoing>,
+    progress: Option<Progress>,
 }
-
-impl Clients {
-    /// Returns the URL of a call. The path needs no escaping, and a base is parsed once.
-    fn target(&self, base: &str, path: &str, query: &str) -> Url {
-        let known = self.bases.borrow().get(base).cloned();
-        let mut url = known.unwrap_or_else(|| {
-            let url = Url::parse(base).expect("checked when the client was built");
-            self.bases.borrow_mut().insert(base.to_owned(), url.clone());
-            url
-        });
-        match url.path() {
-            "/" => url.set_path(path),
-            below => {
-                let path = format!("{}{path}", below.trim_end_matches('/'));
-                url.set_path(&path);
-            }
-        }
-        url.set_query(Some(query).filter(|query| !query.is_empty()));
-        url
-    }
-
-    fn get(&self, upstream: &Upstream, call: &Call<'_>) -> Result<Client, String> {
-        let account = &call.caller.account;
-        let egress = upstream.egress_of(account);
-        if let Some(client) = self.clients.borrow().get(egress) {
-            return Ok(client.clone());
-        }
-        let client = upstream
-            .client_builder(account)
-            .connect_timeout(call.shared.options.connect_timeout)
-            .pool_idle_timeout(IDLE)
-            .build()
-            .map_err(|error| error.without_url().to_string())?;
-        self.clients
-            .borrow_mut()
-            .insert(egress.clone(), client.clone());
-        Ok(client)
-    }
-}
-
-/// Shorter than servers keep idle connections: on one that is just being closed, a call's outcome would be
-/// unknown.
-const IDLE: Duration = Duration::from_secs(10);

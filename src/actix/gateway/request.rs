@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use actix_web::http::header::HeaderMap as Incoming;
+use hyper::header::{HeaderMap, HeaderName, HeaderValue, VIA};
 use memchr::memmem;
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
 use super::super::dropin::reply::Refusal;
 use super::super::keys::virtual_token;
@@ -21,6 +21,10 @@ impl<'a> Query<'a> {
     fn pairs(self) -> impl Iterator<Item = (&'a str, Cow<'a, str>, Cow<'a, str>)> {
         let pairs = self.0.split('&').filter(|pair| !pair.is_empty());
         pairs.filter_map(|raw| {
+            if !raw.contains(['%', '+']) {
+                let (name, value) = raw.split_once('=').unwrap_or((raw, ""));
+                return Some((raw, Cow::Borrowed(name), Cow::Borrowed(value)));
+            }
             let (name, value) = url::form_urlencoded::parse(raw.as_bytes()).next()?;
             Some((raw, name, value))
         })
@@ -39,15 +43,18 @@ impl<'a> Query<'a> {
     /// Returns the query with this value for the parameter, at its first place or else at the end. All other
     /// bytes stay.
     pub(super) fn with(self, name: &str, value: &str) -> String {
-        let mut query = String::with_capacity(self.0.len() + name.len() + value.len() + 2);
+        let length = self.0.len() + name.len() + value.len() + 2;
+        let mut query = String::with_capacity(length);
         let add = |query: &mut String, part: &str| {
             if !query.is_empty() {
                 query.push('&');
             }
             query.push_str(part);
         };
-        let encoded: String = url::form_urlencoded::byte_serialize(value.as_bytes()).collect();
-        let replaced = format!("{name}={encoded}");
+        let mut replaced = String::with_capacity(length);
+        replaced.push_str(name);
+        replaced.push('=');
+        replaced.extend(url::form_urlencoded::byte_serialize(value.as_bytes()));
         let mut is_placed = false;
         for (raw, key, _) in self.pairs() {
             if key != name {
@@ -174,7 +181,7 @@ pub(super) fn headers(source: &Incoming, via: &str) -> HeaderMap {
         }
     }
     if let Ok(via) = HeaderValue::try_from(format!("1.1 {via}")) {
-        headers.append(reqwest::header::VIA, via);
+        headers.append(VIA, via);
     }
     headers
 }
