@@ -66,6 +66,12 @@ impl World {
 
     /// Starts with this sandbox, and further lines of `[upstream]`.
     async fn on(sandbox: Sandbox, upstream: &str, more: &str) -> Self {
+        let base = sandbox.url().to_owned();
+        Self::at(sandbox, &base, upstream, more).await
+    }
+
+    /// Starts with this sandbox at this base URL.
+    async fn at(sandbox: Sandbox, base: &str, upstream: &str, more: &str) -> Self {
         let clock = sandbox.clock().clone();
         for app in [
             App::official(APP, SECRET),
@@ -92,7 +98,7 @@ impl World {
                 VIRTUAL_KEY,
                 "token = \"virtual\"\ncalls = [\"/\", \"/cgi-bin/clear_quota/v2\", \"/cgi-bin/openapi/rid/get\"]",
             ),
-            format!("[upstream]\nweixin = \"{0}\"\nqyapi = \"{0}\"\n{upstream}\n", sandbox.url()),
+            format!("[upstream]\nweixin = \"{base}\"\nqyapi = \"{base}\"\n{upstream}\n"),
             "[store]\nkind = \"memory\"\n".to_owned(),
             format!("[accounts.main]\napp_id = \"{APP}\"\nsecret = \"{SECRET}\"\njs_safe_domains = [\"example.com\"]\n"),
             format!("[accounts.mini]\nplatform = \"mini\"\napp_id = \"{MINI}\"\nsecret = \"{SECRET}\"\n"),

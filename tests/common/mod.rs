@@ -7,3 +7,4 @@ pub(crate) mod program;
 pub(crate) mod redis_server;
 #[cfg(feature = "server")]
 pub(crate) mod service;
+pub(crate) mod tls;

@@ -4,6 +4,8 @@ use wx_jssdk::sandbox::{Fault, FaultKind, Proxy, ProxyRule};
 
 use super::*;
 use crate::common::http::post;
+use crate::common::process::{again, passes};
+use crate::common::tls::TlsCertificate;
 
 async fn sandbox() -> Sandbox {
     Sandbox::start(Clock::manual(START)).await.unwrap()
@@ -106,7 +108,60 @@ async fn the_fallback_host_is_called_after_a_failed_connection_and_not_after_a_l
     sandbox.host().set_reachable(false).await.unwrap();
     assert_eq!(errcode(&call().await), 0);
     assert_eq!(second.calls(), 1);
+    // Larger than what is kept for a repetition: nothing of it was read yet.
+    let large = "x".repeat(2 * 1024 * 1024);
+    let answer = world.send_text(post(users()).close().body(&large)).await;
+    assert_eq!(errcode(&answer), 0);
+    assert_eq!(second.calls(), 2);
     sandbox.host().set_reachable(true).await.unwrap();
     assert_eq!(errcode(&call().await), 0);
-    assert_eq!(second.calls(), 1, "back at the first");
+    assert_eq!(second.calls(), 2, "back at the first");
+}
+
+#[test]
+fn calls_are_encrypted_directly_and_through_every_kind_of_proxy() {
+    let home = TempDir::new().unwrap();
+    let file = home.path().join("certificate.pem");
+    std::fs::write(&file, TlsCertificate::new().pem()).unwrap();
+    // In a process of its own, whose certificates the environment names.
+    passes(again(calls_to_wechat_by_tls).env("SSL_CERT_FILE", &file));
+}
+
+#[tokio::test]
+#[ignore = "run with certificates in its environment by the test above"]
+async fn calls_to_wechat_by_tls() {
+    let certificate = std::env::var_os("SSL_CERT_FILE").unwrap();
+    let certificate = TlsCertificate::read(certificate.as_ref());
+    let sandbox = sandbox().await;
+    let base = format!("https://{}", certificate.in_front_of(sandbox.addr()));
+    let credentials = Some(("u", "geheim"));
+    let http = sandbox.http_proxy(credentials).await.unwrap();
+    let socks = sandbox.socks5_proxy(credentials).await.unwrap();
+    let https = certificate.in_front_of(http.addr());
+    let ways = [
+        None,
+        Some(http.url()),
+        Some(format!("https://{https}")),
+        Some(socks.url()),
+        Some(socks.url().replace("socks5:", "socks5h:")),
+    ];
+    for way in ways {
+        let connections = http.connections() + socks.connections();
+        let lines = match &way {
+            None => String::new(),
+            Some(proxy) => {
+                format!("proxy = \"{proxy}\"\nproxy_user = \"u\"\nproxy_password = \"geheim\"")
+            }
+        };
+        let world = World::at(sandbox.clone(), &base, &lines, "").await;
+        for _ in 0..2 {
+            assert_eq!(errcode(&world.send(get(users())).await), 0, "{way:?}");
+        }
+        let received = world.received(USERS);
+        let host = base.strip_prefix("https://");
+        assert_eq!(received.header("host"), host, "{way:?}");
+        assert_eq!(received.header("proxy-authorization"), None, "{way:?}");
+        let more = http.connections() + socks.connections() - connections;
+        assert_eq!(more > 0, way.is_some(), "{way:?}");
+    }
 }

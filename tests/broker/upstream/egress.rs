@@ -1,8 +1,7 @@
 //! Calls through a proxy: which way they take, and how the proxy's failures are named.
 
 use std::io::Write as _;
-use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
+use std::net::TcpListener;
 use std::time::Duration;
 
 use wx_jssdk::account::{Account, Egress, Proxy as Way};
@@ -12,6 +11,7 @@ use wx_jssdk::sandbox::{App, Proxy, ProxyRule, Sandbox};
 use wx_jssdk::upstream::{Issued, Upstream, UpstreamOptions, Via};
 
 use crate::common::process::{again, passes};
+use crate::common::tls::TlsCertificate;
 use crate::upstream::silence::untrusted_server;
 use crate::upstream::support::*;
 
@@ -293,43 +293,16 @@ fn no_debug_output_holds_the_credentials() {
     }
 }
 
-/// Terminates TLS for 127.0.0.1 with a new certificate, in front of this address. Returns its own address and
-/// the certificate as PEM.
-fn tls_in_front_of(target: SocketAddr) -> (SocketAddr, String) {
-    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
-    let key = rustls::pki_types::PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let config = rustls::ServerConfig::builder()
-        .with_no_client_auth()
-        .with_single_cert(vec![made.cert.der().clone()], key.into())
-        .unwrap();
-    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.set_nonblocking(true).unwrap();
-    let address = listener.local_addr().unwrap();
-    let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let acceptor = acceptor.clone();
-            tokio::spawn(async move {
-                let mut client = acceptor.accept(stream).await.unwrap();
-                let mut server = tokio::net::TcpStream::connect(target).await.unwrap();
-                let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
-            });
-        }
-    });
-    (address, made.cert.pem())
-}
-
 #[tokio::test]
 async fn https_calls_pass_every_kind_of_proxy_when_its_root_is_trusted() {
     let sandbox = sandbox().await;
     let [http, socks] = proxies(&sandbox).await;
-    let (wechat, root) = tls_in_front_of(sandbox.addr());
-    let (https, roots_too) = tls_in_front_of(http.addr());
+    let certificate = TlsCertificate::new();
+    let wechat = certificate.in_front_of(sandbox.addr());
+    let https = certificate.in_front_of(http.addr());
     let home = tempfile::tempdir().unwrap();
     let file = home.path().join("roots.pem");
-    std::fs::write(&file, root + &roots_too).unwrap();
+    std::fs::write(&file, certificate.pem()).unwrap();
     for proxy in [
         http.url(),
         socks.url(),
