@@ -209,7 +209,12 @@ fn readable(request: &HttpRequest, broker: &Broker, mut response: HttpResponse) 
     let account = origin
         .map(|_| account_of(request.query_string()))
         .unwrap_or_default();
-    cors::allow(broker, &account, origin, response.headers_mut());
+    let is_error = !response.status().is_success();
+    let headers = response.headers_mut();
+    cors::allow(broker, &account, origin, headers);
+    if is_error && origin.is_some() {
+        cors::allow_anyone(headers);
+    }
     response
 }
 
@@ -222,7 +227,9 @@ pub(super) async fn only_get(request: HttpRequest, broker: web::Data<Broker>) ->
 
 const READS: &str = "GET, HEAD, OPTIONS";
 
-/// Answers every unknown path.
+/// Answers every unknown path, to pages of any site.
 pub(crate) async fn unknown_path() -> HttpResponse {
-    Problem::not_found().into_response()
+    let mut response = Problem::not_found().into_response();
+    cors::allow_anyone(response.headers_mut());
+    response
 }

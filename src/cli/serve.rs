@@ -1,14 +1,17 @@
 //! `serve`: runs the service, against WeChat's hosts or the sandbox.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use clap::Args;
+use qrcode::QrCode;
+use qrcode::render::unicode;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{Ended, Unusable, address, listed, say, with_accounts};
+use crate::account::SafeDomain;
 use crate::server::config::{Problems, Settings};
 use crate::server::{
     Application, Preflight, Reloader, SandboxOptions, StartupError, systemd, telemetry,
@@ -56,8 +59,16 @@ impl Serve {
             .await
             .map_err(|error| self.with_flags(error))?;
         let running = Preflight::of(&settings);
-        drop(settings); // the broker holds the accounts
         announce(&application);
+        if self.sandbox {
+            announce_sandbox(&application);
+            if let Some(address) = self.lan_address() {
+                announce_on_lan(address);
+            }
+        } else {
+            announce_pages(&application, &settings);
+        }
+        drop(settings); // the broker holds the accounts
         let reloading = hangup.map(|hangup| {
             tokio::spawn(reload_at_hangup(
                 hangup,
@@ -77,11 +88,24 @@ impl Serve {
         if !self.sandbox {
             return Application::build(settings).await;
         }
+        let mut safe_domains = self.safe_domain.clone();
+        safe_domains.extend(self.lan_address().map(|address| address.ip().to_string()));
         let options = SandboxOptions {
             listen: self.sandbox_listen,
-            safe_domains: self.safe_domain.clone(),
+            safe_domains,
         };
         Application::build_with_sandbox(settings, &options).await
+    }
+
+    /// Returns the address at which a phone in the same network reaches a public listener that is bound to all
+    /// interfaces.
+    fn lan_address(&self) -> Option<SocketAddr> {
+        let listen = self.listen.filter(|listen| listen.ip().is_unspecified())?;
+        // Connecting a UDP socket sends nothing, and chooses the interface of the default route.
+        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
+        socket.connect(ELSEWHERE).ok()?;
+        let ip = socket.local_addr().ok()?.ip();
+        Some(SocketAddr::new(ip, listen.port()))
     }
 
     /// Names the flag instead of the setting in the error if the flag was given.
@@ -164,11 +188,57 @@ async fn reload_at_hangup(
 
 /// Prints the addresses, for the operator and for scripts that use port 0.
 fn announce(application: &Application) {
-    let public = application.url();
-    say(&format!("public    {public}"));
+    say(&format!("public    {}", application.url()));
     if let Some(admin) = application.admin_url() {
         say(&format!("admin     {admin}"));
     }
+}
+
+/// Prints what to open and to call next.
+fn announce_pages(application: &Application, settings: &Settings) {
+    let public = application.url();
+    say("");
+    if settings.server.demo {
+        say(&format!(
+            "Open the demo page · 打开演示页:    {public}/demo"
+        ));
+    }
+    if let Some(admin) = application.admin_url() {
+        say(&format!(
+            "See the status page · 查看运行状态: {admin}/status"
+        ));
+        say(&format!("Read the HTTP API · 查看接口文档:   {admin}/docs"));
+    }
+    if let Some((account, domain)) = first_page(settings) {
+        say("Ask for a signature · 获取签名:");
+        say(&format!(
+            "  curl '{public}/jssdk/config?url=https%3A%2F%2F{domain}%2F{account}'"
+        ));
+    }
+}
+
+/// Returns the query part that names an account, if it must be named, and a domain whose pages it signs.
+fn first_page(settings: &Settings) -> Option<(String, &SafeDomain)> {
+    let default = settings.server.default_account.as_ref();
+    let accounts = &settings.accounts;
+    let is_default = |name: &String| default == Some(name) || accounts.len() == 1;
+    let mut able = accounts
+        .iter()
+        .filter_map(|(name, account)| Some((name, account.safe_domains().first()?)));
+    let (name, domain) = able
+        .clone()
+        .find(|(name, _)| is_default(name))
+        .or_else(|| able.next())?;
+    let account = match is_default(name) {
+        true => String::new(),
+        false => format!("&account={name}"),
+    };
+    Some((account, domain))
+}
+
+/// Prints the sandbox's addresses, its API key, and what to try first.
+fn announce_sandbox(application: &Application) {
+    let public = application.url();
     let (Some(sandbox), Some(key)) = (application.sandbox(), application.sandbox_api_key()) else {
         return;
     };
@@ -195,6 +265,20 @@ fn announce(application: &Application) {
     say("See the simulator's tokens and tickets · 查看模拟的 token 与 ticket:");
     say(&format!("  curl {}/sandbox/state", sandbox.url()));
 }
+
+/// Prints the address for a phone in the same network, and its QR code.
+fn announce_on_lan(address: SocketAddr) {
+    let url = format!("http://{address}/");
+    say(&format!(
+        "On a phone in the same network · 同一网络中的手机: {url}"
+    ));
+    if let Ok(code) = QrCode::new(&url) {
+        say(&code.render::<unicode::Dense1x2>().build());
+    }
+}
+
+/// Not on this machine, and not assigned (RFC 5737).
+const ELSEWHERE: (Ipv4Addr, u16) = (Ipv4Addr::new(192, 0, 2, 1), 9);
 
 /// Resolves on SIGTERM or Ctrl-C. Install it before binding a socket, so that an early signal is not lost.
 pub(super) fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {

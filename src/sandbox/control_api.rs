@@ -40,7 +40,7 @@ pub(super) fn scope() -> impl HttpServiceFactory {
         .route("/login-codes", web::post().to(login_code))
         .route("/accounts", web::post().to(add_account))
         .route("/reset", web::post().to(reset))
-        .route("/pre-verify", web::post().to(pre_verify_for_anybody))
+        .route("/pre-verify", web::post().to(pre_verify))
         .route(
             "/pre-verify",
             web::method(actix_web::http::Method::OPTIONS).to(preflight),
@@ -50,9 +50,15 @@ pub(super) fn scope() -> impl HttpServiceFactory {
         .wrap(from_fn(own_pages_only))
 }
 
-/// Answers with the client's verdict. Other listeners can mount it.
+/// Answers with the client's verdict, to pages of any origin: the sandbox stands in for the phone's client,
+/// which has no origin either. Other listeners can mount it.
 pub(super) async fn pre_verify(shared: Data<Shared>, body: Bytes) -> HttpResponse {
-    reply(judge(&shared, &body).map(|verdict| json!(verdict)))
+    let mut response = reply(judge(&shared, &body).map(|verdict| json!(verdict)));
+    response.headers_mut().insert(
+        ACCESS_CONTROL_ALLOW_ORIGIN,
+        actix_web::http::header::HeaderValue::from_static("*"),
+    );
+    response
 }
 
 /// Checks a `wx.config`, or a `wx.agentConfig` if the page says so.
@@ -82,17 +88,7 @@ fn judge(shared: &Shared, body: &[u8]) -> Result<Verdict, String> {
     })
 }
 
-/// Answers pages of any origin: the sandbox stands in for the phone's client, which has no origin either.
-async fn pre_verify_for_anybody(shared: Data<Shared>, body: Bytes) -> HttpResponse {
-    let mut response = pre_verify(shared, body).await;
-    response.headers_mut().insert(
-        ACCESS_CONTROL_ALLOW_ORIGIN,
-        actix_web::http::header::HeaderValue::from_static("*"),
-    );
-    response
-}
-
-async fn preflight() -> HttpResponse {
+pub(super) async fn preflight() -> HttpResponse {
     HttpResponse::NoContent()
         .insert_header((ACCESS_CONTROL_ALLOW_ORIGIN, "*"))
         .insert_header((ACCESS_CONTROL_ALLOW_METHODS, "POST"))

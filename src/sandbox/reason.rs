@@ -89,6 +89,51 @@ impl Reason {
         }
     }
 
+    /// `page` is the address for which the config was made.
+    pub(super) fn cached(page: &str, url: &str) -> Self {
+        Self::new(
+            format!(
+                "this config was made for {page} and is used again on {url}: it comes from a cache. Request a config for each page load"
+            ),
+            format!(
+                "这份 config 是为 {page} 生成的，却又用在 {url}：它来自缓存。每次打开页面都要重新请求签名"
+            ),
+        )
+    }
+
+    pub(super) fn query_lost(signed: &str, url: &str) -> Self {
+        Self::new(
+            format!(
+                "{signed} was signed, {url} is checked: the query was lost. Encode the address with encodeURIComponent before it becomes a parameter"
+            ),
+            format!(
+                "签名用的是 {signed}，校验的是 {url}：查询参数丢失了。地址作为参数传递前须用 encodeURIComponent 编码"
+            ),
+        )
+    }
+
+    pub(super) fn other_route(signed: &str, url: &str) -> Self {
+        Self::new(
+            format!(
+                "{signed} was signed, {url} is checked: the address of another route. Sign location.href without the part after #, when wx.config is called"
+            ),
+            format!(
+                "签名用的是 {signed}，校验的是 {url}：这是另一个路由的地址。调用 wx.config 时，对当时的 location.href 去掉 # 之后的部分签名"
+            ),
+        )
+    }
+
+    pub(super) fn other_scheme(signed: &str, url: &str) -> Self {
+        Self::new(
+            format!(
+                "{signed} was signed, {url} is checked: http and https differ. Take the address from location.href in the browser, not from the request at the server"
+            ),
+            format!(
+                "签名用的是 {signed}，校验的是 {url}：http 与 https 不同。地址应取浏览器中的 location.href，不要取服务器收到的请求地址"
+            ),
+        )
+    }
+
     pub(super) fn no_agent_ticket() -> Self {
         Self::new(
             "this app has never fetched an agent_config ticket",

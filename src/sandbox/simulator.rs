@@ -18,6 +18,7 @@ use super::quota::QuotaUsage;
 use super::reply::{IpList, Refusal, TicketReply, TokenReply, json};
 use super::settings::ExpiresIn;
 use super::value::{new_ticket, new_token};
+use super::verify::AcceptedConfigs;
 use super::wechat_app::App;
 use super::work::{Bans, Corp, TicketHours};
 
@@ -29,6 +30,7 @@ pub(super) struct Simulator {
     pub(super) corps: BTreeMap<String, Corp>,
     pub(super) bans: Bans,
     pub(super) logins: Logins,
+    pub(super) accepted: AcceptedConfigs,
 }
 
 /// An app and its state.

@@ -4,6 +4,8 @@
 //! Here the page states the address. A WeCom page names its corp and is checked against the corp's ticket and
 //! its apps' trusted domains.
 
+use std::collections::VecDeque;
+
 use serde::{Deserialize, Serialize};
 
 use crate::clock::UnixTime;
@@ -77,10 +79,13 @@ impl Verdict {
 
 impl Simulator {
     /// Checks as WeChat does: the fields, the app, its domains, then the signature.
-    pub(super) fn verify(&self, page: &PreVerify, now: UnixTime) -> Verdict {
+    pub(super) fn verify(&mut self, page: &PreVerify, now: UnixTime) -> Verdict {
         let checked_url = cut(page.full_url(self.apps_of(&page.app_id).next().is_some()));
         let (err_msg, reason) = match self.judge(page, checked_url, now) {
-            Ok(()) => (OK, None),
+            Ok(()) => {
+                self.accepted.note(&page.signature, checked_url);
+                (OK, None)
+            }
             Err((err_msg, reason)) => (err_msg, Some(reason)),
         };
         Verdict {
@@ -155,24 +160,33 @@ impl Simulator {
         let mut agents = self
             .apps_of(&running.app.app_id)
             .flat_map(|agent| agent.agent_tickets(now));
-        let jsapi = self.tickets_of(running, "jsapi");
-        match () {
-            () if agents.any(fits) => Reason::agent_ticket(),
-            () if jsapi.is_none() => Reason::no_ticket(),
-            () if fits_living(page.full_url(running.app.is_work())) => Reason::fragment(),
-            () if [Some(page.url.as_str()), page.landing_url.as_deref()]
-                .iter()
-                .flatten()
-                .any(|u| fits_living(cut(u))) =>
-            {
-                Reason::other_url(page.client, url)
-            }
-            () if jsapi.is_some_and(|values| values.dead(now).any(fits)) => Reason::dead_ticket(),
-            () if others.any(|other| self.jsapi_tickets(other, now).any(fits)) => {
-                Reason::other_app()
-            }
-            () => Reason::mismatch(url, "jsapi ticket"),
+        if agents.any(fits) {
+            return Reason::agent_ticket();
         }
+        let Some(jsapi) = self.tickets_of(running, "jsapi") else {
+            return Reason::no_ticket();
+        };
+        if fits_living(page.full_url(running.app.is_work())) {
+            return Reason::fragment();
+        }
+        let mut own = [Some(page.url.as_str()), page.landing_url.as_deref()].into_iter();
+        if own.any(|own| own.is_some_and(|own| fits_living(cut(own)))) {
+            return Reason::other_url(page.client, url);
+        }
+        let other_page = self.accepted.page_of(&page.signature);
+        if let Some(other) = other_page.filter(|other| *other != url) {
+            return Reason::cached(other, url);
+        }
+        if let Some((signed, reason)) = nearby(url).find(|(signed, _)| fits_living(signed)) {
+            return reason(&signed, url);
+        }
+        if jsapi.dead(now).any(fits) {
+            return Reason::dead_ticket();
+        }
+        if others.any(|other| self.jsapi_tickets(other, now).any(fits)) {
+            return Reason::other_app();
+        }
+        Reason::mismatch(url, "jsapi ticket")
     }
 
     fn jsapi_tickets<'a>(
@@ -184,6 +198,47 @@ impl Simulator {
             .into_iter()
             .flat_map(move |values| values.accepted(now))
     }
+}
+
+/// The configs that were accepted last, with the page of each: a page that caches a config presents it again.
+#[derive(Default)]
+pub(super) struct AcceptedConfigs(VecDeque<(String, String)>);
+
+impl AcceptedConfigs {
+    fn note(&mut self, signature: &str, url: &str) {
+        if self.page_of(signature).is_some() {
+            return;
+        }
+        self.0.truncate(REMEMBERED - 1);
+        self.0.push_front((signature.to_owned(), url.to_owned()));
+    }
+
+    fn page_of(&self, signature: &str) -> Option<&str> {
+        let found = self.0.iter().find(|(known, _)| known == signature);
+        found.map(|(_, url)| url.as_str())
+    }
+}
+
+/// Returns the addresses that pages sign by mistake instead of theirs, each with its explanation.
+fn nearby(url: &str) -> impl Iterator<Item = (String, fn(&str, &str) -> Reason)> {
+    let (path, query) = url.split_once('?').unwrap_or((url, ""));
+    let origin_end = path
+        .find("://")
+        .and_then(|at| Some(at + 3 + path[at + 3..].find('/')?));
+    let origin = &path[..origin_end.unwrap_or(path.len())];
+    let other_scheme = match url.strip_prefix("https://") {
+        Some(rest) => format!("http://{rest}"),
+        None => url.replacen("http://", "https://", 1),
+    };
+    let first = query.split('&').next().unwrap_or_default();
+    let reasons: [(String, fn(&str, &str) -> Reason); 5] = [
+        (path.to_owned(), Reason::query_lost),
+        (format!("{path}?{first}"), Reason::query_lost),
+        (format!("{origin}/"), Reason::other_route),
+        (origin.to_owned(), Reason::other_route),
+        (other_scheme, Reason::other_scheme),
+    ];
+    reasons.into_iter()
 }
 
 impl PreVerify {
@@ -221,6 +276,9 @@ impl PreVerify {
         }
     }
 }
+
+/// Enough for the pages that a developer has open.
+const REMEMBERED: usize = 64;
 
 const OK: &str = "preVerifyJSAPI:ok";
 /// A required field is missing. The page sees `config:fail`.

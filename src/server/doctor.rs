@@ -21,6 +21,7 @@ use crate::broker::Broker;
 pub struct DoctorPages {
     doctor: Doctor,
     sandbox: bool,
+    admin: bool,
 }
 
 impl DoctorPages {
@@ -30,16 +31,32 @@ impl DoctorPages {
         Self {
             doctor: Doctor::new(broker, clients),
             sandbox,
+            admin: false,
         }
+    }
+
+    /// Shows the links of the admin listener.
+    pub(super) fn on_admin(mut self) -> Self {
+        self.admin = true;
+        self
     }
 
     /// Adds `/doctor` and `/doctor/diagnose` to an application; `pages` serves the page's files.
     pub fn configure(self) -> impl FnOnce(&mut web::ServiceConfig) {
+        self.configure_below("")
+    }
+
+    /// Adds `{prefix}/doctor` and `{prefix}/doctor/diagnose`.
+    pub(super) fn configure_below(
+        self,
+        prefix: &str,
+    ) -> impl FnOnce(&mut web::ServiceConfig) + use<> {
+        let path = format!("{prefix}/doctor");
         move |services| {
             services
-                .service(self.doctor.resource("/doctor/diagnose"))
+                .service(self.doctor.resource(&format!("{path}/diagnose")))
                 .app_data(web::Data::new(self))
-                .service(web::resource("/doctor").route(web::route().guard(reads()).to(page)));
+                .service(web::resource(path).route(web::route().guard(reads()).to(page)));
         }
     }
 }
@@ -49,6 +66,7 @@ impl DoctorPages {
 struct DoctorPage {
     lang: Lang,
     sandbox: bool,
+    admin: bool,
     version: &'static str,
 }
 
@@ -56,6 +74,7 @@ async fn page(request: HttpRequest, pages: web::Data<DoctorPages>) -> HttpRespon
     let page = DoctorPage {
         lang: Lang::of(&request),
         sandbox: pages.sandbox,
+        admin: pages.admin,
         version: env!("CARGO_PKG_VERSION"),
     };
     DOCTOR.answer(page.render(), page.lang)

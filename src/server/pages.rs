@@ -11,12 +11,15 @@ mod qr;
 
 use std::sync::Arc;
 
+use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, Route, guard, web};
 use askama::Template;
 
 pub(super) use files::{admin_files, static_names};
 pub(super) use html::Page;
 pub(super) use lang::Lang;
+
+use crate::actix::unknown_path;
 
 /// Decides whether a QR code may be drawn for a page URL. A QR code of any URL under this host's name would
 /// help phishing.
@@ -36,24 +39,61 @@ pub struct Pages {
 }
 
 impl Pages {
-    /// Adds `/`, `/static/{name}` and `/qr.svg` to an application.
+    /// Adds `/`, `/demo`, `/static/{name}` and `/qr.svg` to an application.
     pub fn configure(self) -> impl FnOnce(&mut web::ServiceConfig) {
         move |services| {
+            services.service(web::resource("/").route(web::route().guard(reads()).to(demo)));
+            self.configure_below("")(services);
+        }
+    }
+
+    /// Adds `{prefix}/demo` with its files, for proxies that pass on a prefix only.
+    pub(super) fn configure_below(
+        self,
+        prefix: &str,
+    ) -> impl FnOnce(&mut web::ServiceConfig) + use<> {
+        let prefix = prefix.to_owned();
+        move |services| {
+            let at = |path: &str| web::resource(format!("{prefix}{path}"));
             services
                 .app_data(web::Data::new(self))
-                .service(web::resource("/").route(web::route().guard(reads()).to(demo)))
+                .service(at("/demo").route(web::route().guard(reads()).to(demo)))
+                .service(at("/static/phone.js").route(web::route().guard(reads()).to(files::phone)))
                 .service(
-                    web::resource("/static/phone.js")
-                        .route(web::route().guard(reads()).to(files::phone)),
+                    at("/static/{name}").route(web::route().guard(reads()).to(files::static_file)),
                 )
-                .service(
-                    web::resource("/static/{name}")
-                        .route(web::route().guard(reads()).to(files::static_file)),
-                )
-                .service(web::resource("/qr.svg").route(web::route().guard(reads()).to(qr::qr)));
+                .service(at("/qr.svg").route(web::route().guard(reads()).to(qr::qr)));
         }
     }
 }
+
+/// Answers unknown paths: browsers get a page, programs a problem document.
+pub(super) async fn not_found(request: HttpRequest) -> HttpResponse {
+    let accepts = request.headers().get(header::ACCEPT);
+    let is_browser = accepts
+        .and_then(|accepts| accepts.to_str().ok())
+        .is_some_and(|accepts| accepts.contains("text/html"));
+    if !is_browser {
+        return unknown_path().await;
+    }
+    let lang = Lang::of(&request);
+    let mut response = NOT_FOUND.answer(NotFoundPage { lang }.render(), lang);
+    *response.status_mut() = StatusCode::NOT_FOUND;
+    response
+}
+
+#[derive(Template)]
+#[template(path = "not-found.html")]
+struct NotFoundPage {
+    lang: Lang,
+}
+
+/// The page loads nothing: its relative files would be missing below an unknown path.
+const NOT_FOUND: Page = Page {
+    name: "not found",
+    policy: "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+    referrer: "no-referrer",
+};
 
 pub(super) fn reads() -> impl guard::Guard {
     guard::Any(guard::Get()).or(guard::Head())

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
+use actix_web::http::header::LOCATION;
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpResponse, web};
 use arc_swap::ArcSwap;
@@ -17,7 +18,7 @@ use super::host_guard::{HostNames, keep_out};
 use super::listener::{Listener, ListenerLimits, open};
 use super::metrics::{self, Metrics};
 use super::openapi;
-use super::pages::{Pages, admin_files, read_route};
+use super::pages::{Pages, admin_files, not_found, read_route};
 use super::ready::{Readiness, readyz};
 use super::reload_record::Configuration;
 use super::sockets::{self, HandedOver, Places};
@@ -27,7 +28,7 @@ use super::timeouts::Load;
 use super::tls::Certificate;
 use crate::actix::{
     ApiKeys, ClientIps, FastPath, Gateway, KeyLockout, RateLimit, RequestStats, credentials_scope,
-    diagnose_resource, dropin_scope, public_scope, unknown_path, verify_resource,
+    diagnose_resource, dropin_scope, public_scope, verify_resource,
 };
 use crate::broker::Broker;
 use crate::clock::Clock;
@@ -175,20 +176,24 @@ pub(super) fn public_services(
     let (broker, sandbox, limit) = (broker.clone(), sandbox.cloned(), guards.limit.clone());
     move |services: &mut web::ServiceConfig| {
         services.app_data(limit.clone());
+        // Also below the signing scope, for proxies that pass on nothing else. Before the scope, which answers
+        // every path.
+        if let Some(pages) = pages.clone() {
+            services.configure(pages.clone().configure_below(SCOPE));
+            services.configure(pages.configure());
+        }
+        if let Some(doctor) = doctor.clone() {
+            services.configure(doctor.clone().configure_below(SCOPE));
+            services.configure(doctor.configure());
+        }
         services
             .service(public_scope(SCOPE, broker.clone()))
             .configure(alive);
         services.service(verify_resource(broker.clone()));
-        if let Some(pages) = pages.clone() {
-            services.configure(pages.configure());
-        }
-        if let Some(doctor) = doctor.clone() {
-            services.configure(doctor.configure());
-        }
         if let Some(sandbox) = &sandbox {
             services.service(sandbox.pre_verify_scope());
         }
-        services.default_service(web::to(unknown_path));
+        services.default_service(web::to(not_found));
     }
 }
 
@@ -255,6 +260,7 @@ pub(super) fn admin_services(
     } = watchers;
     let status = StatusState::new(broker, keys, &configuration, gateway.stats());
     let description = openapi::configure(public);
+    let doctor = DoctorPages::new(broker.clone(), guards.clients.clone(), false).on_admin();
     let (readiness, broker, keys) = (
         web::Data::new(readiness),
         broker.clone(),
@@ -279,7 +285,9 @@ pub(super) fn admin_services(
             .configure(alive)
             .configure(status.clone().configure())
             .configure(description.clone())
+            .configure(doctor.clone().configure())
             .configure(admin_files);
+        services.service(web::resource("/").route(read_route().to(to_status)));
         services.service(
             web::resource("/readyz")
                 .route(web::get().to(readyz))
@@ -359,6 +367,13 @@ fn demo_pages(broker: &Broker, sandbox: bool) -> Pages {
     }
 }
 
+/// Leads a browser from the bare address to the page it wants.
+async fn to_status() -> HttpResponse {
+    HttpResponse::Found()
+        .insert_header((LOCATION, "status"))
+        .finish()
+}
+
 fn alive(services: &mut web::ServiceConfig) {
     services.service(
         web::resource("/healthz")
@@ -375,7 +390,7 @@ async fn healthz() -> HttpResponse {
 }
 
 /// The path of the public scope.
-const SCOPE: &str = "/jssdk";
+pub(super) const SCOPE: &str = "/jssdk";
 
 /// For waits that are not calls, such as for another node.
 const SLACK: Duration = Duration::from_secs(10);

@@ -11,6 +11,9 @@
   var realUserAgent = navigator.userAgent;
   if (/MicroMessenger/i.test(realUserAgent) || window.WeixinJSBridge) return;
 
+  // A page on another port loads this script from the sandbox's service, which verifies.
+  var service = document.currentScript ? new URL(document.currentScript.src).origin : "";
+
   var chinese = document.documentElement.lang.indexOf("zh") === 0;
   var t = function (en, zh) {
     return chinese ? zh : en;
@@ -154,12 +157,27 @@
     };
     ask(question, "preVerifyJSAPI", function (answer) {
       granted = answer.err_msg === "preVerifyJSAPI:ok" ? question.jsApiList : null;
+      if (!granted) report(answer);
       reply(answer);
     });
   }
 
+  /** Says on the console why, which a real phone keeps to itself. */
+  function report(answer) {
+    var reason = answer.reason || { en: "unknown", zh: "未知" };
+    console.error(
+      [
+        "wx-jssdk sandbox: wx.config fails with " + answer.err_msg.replace("preVerifyJSAPI:fail_", ""),
+        "  page · 页面地址:    " + location.href,
+        "  checked · 校验地址: " + (answer.checkedUrl || location.href),
+        "  cause:  " + reason.en,
+        "  原因：  " + reason.zh,
+      ].join("\n"),
+    );
+  }
+
   function ask(question, asking, done) {
-    fetch("/sandbox/pre-verify", {
+    fetch(service + "/sandbox/pre-verify", {
       method: "POST",
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify(question),

@@ -266,10 +266,32 @@ async fn it_decides_about_bad_requests_as_well() {
             Some("https://news.cn"),
             "{query}"
         );
+        // An error holds nothing secret, and says more than the browser's own message.
         assert_eq!(
-            allowed_origin(&app, &target, "https://shop.cn").await,
-            None,
+            allowed_origin(&app, &target, "https://shop.cn")
+                .await
+                .as_deref(),
+            Some("*"),
             "{query}"
         );
+    }
+}
+
+#[tokio::test]
+async fn pages_of_any_site_may_read_why_they_are_refused_and_nothing_else() {
+    let app = spawn_app().await;
+    for (target, status, readable) in [
+        ("/jssdk/config?url=https%3A%2F%2Fevil.com", 403, true),
+        ("/jssdk/no-such-path", 404, true),
+        ("/no-such-path", 404, true),
+        (PAGE, 200, false),
+    ] {
+        let answer = app
+            .request("GET", target, &[("Origin", "https://evil.com")])
+            .await;
+        assert_eq!(answer.status, status, "{answer:?}");
+        let allowed = answer.header("access-control-allow-origin");
+        assert_eq!(allowed, readable.then_some("*"), "{target}");
+        assert_eq!(answer.header("access-control-allow-credentials"), None);
     }
 }

@@ -9,6 +9,8 @@ use actix_web::http::{Method, StatusCode, header};
 use actix_web::{App, test};
 use wx_jssdk::server::pages::Pages;
 
+use crate::app::{MAIN, spawn};
+
 /// One of each kind, and every file that a page of another kind imports.
 const STATIC_FILES: [(&str, &str); 9] = [
     ("style.css", "text/css; charset=utf-8"),
@@ -584,4 +586,54 @@ async fn the_sandboxes_phone_is_one_script_for_pages_that_are_not_ours() {
         get(pages(), "/static/phone.js").await.status(),
         StatusCode::NOT_FOUND
     );
+}
+
+#[tokio::test]
+async fn browsers_get_a_page_for_an_unknown_path_and_programs_a_problem() {
+    let app = spawn(&format!("[server]\ndemo = true\n{MAIN}"), |_| {}).await;
+    let browser = [("Accept", "text/html,*/*;q=0.8"), ("Accept-Language", "en")];
+    let page = app.request("GET", "/no-such-path", &browser).await;
+    assert_eq!(page.status, 404, "{page:?}");
+    assert!(page.text.contains("There is no page here"), "{page:?}");
+    assert!(page.text.contains("/jssdk/config?url="), "{page:?}");
+    let program = app.request("GET", "/no-such-path", &[]).await;
+    program.assert_problem(404, "not_found");
+}
+
+#[tokio::test]
+async fn demo_and_doctor_are_also_below_the_signing_scope() {
+    let app = spawn(&format!("[server]\ndemo = true\n{MAIN}"), |_| {}).await;
+    for path in ["/demo", "/doctor"] {
+        let (root, below) = (
+            app.request("GET", path, &[]).await,
+            app.request("GET", &format!("/jssdk{path}"), &[]).await,
+        );
+        assert_eq!((root.status, below.status), (200, 200), "{path}");
+        assert_eq!(root.text, below.text, "links are relative");
+    }
+    for path in [
+        "/jssdk/static/style.css",
+        "/jssdk/static/demo.js",
+        "/jssdk/wx-jssdk.js",
+    ] {
+        assert_eq!(app.request("GET", path, &[]).await.status, 200, "{path}");
+    }
+    let off = spawn(MAIN, |_| {}).await;
+    for path in ["/demo", "/jssdk/demo", "/jssdk/doctor"] {
+        assert_eq!(off.request("GET", path, &[]).await.status, 404, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn the_admin_listener_leads_to_the_status_page_and_has_the_doctor() {
+    let app = spawn(MAIN, |_| {}).await;
+    let root = app.get_admin("/").await;
+    assert_eq!(
+        (root.status, root.header("location")),
+        (302, Some("status"))
+    );
+    let doctor = app.get_admin("/doctor").await;
+    assert_eq!(doctor.status, 200, "{doctor:?}");
+    assert!(doctor.text.contains("href=\"status?lang="), "its own links");
+    assert_eq!(app.get_admin("/static/doctor.js").await.status, 200);
 }

@@ -108,6 +108,51 @@ describe("the plain page", () => {
   });
 });
 
+/** A page of another server that loads the simulated phone and signatures from the service, and caches its config. */
+const cachingPage = (service) => `<!doctype html>
+<html lang="en"><title>Own page</title><p id="state">…</p>
+<script src="${service}/static/phone.js"></script>
+<script src="https://res.wx.qq.com/open/js/jweixin-1.6.0.js"></script>
+<script>
+  const show = (words) => { document.getElementById("state").textContent = words; };
+  const asked = "${service}/jssdk/config?url=" + encodeURIComponent(location.href.split("#")[0]);
+  (async () => {
+    const cached = localStorage.getItem("config");
+    const config = cached ? JSON.parse(cached) : await (await fetch(asked)).json();
+    localStorage.setItem("config", JSON.stringify(config));
+    wx.config(config);
+    let failed = false; // jweixin calls ready after an error, too
+    wx.ready(() => failed || show("config:ok"));
+    wx.error((error) => { failed = true; show(error.errMsg); });
+  })();
+</script></html>`;
+
+test("a page on another port needs one line for the phone, and learns why its config fails", async () => {
+  const server = createHttpServer((_, answer) => {
+    answer.writeHead(200, { "Content-Type": "text/html; charset=utf-8" }).end(cachingPage(service.url));
+  });
+  await new Promise((listening) => server.listen(0, "127.0.0.1", listening));
+  const own = `http://127.0.0.1:${server.address().port}`;
+  try {
+    await inPage(browser, {}, async (page) => {
+      await page.goto(`${own}/one?a=1`);
+      await page.locator("#state", { hasText: "config:ok" }).waitFor();
+      expectQuiet(page);
+      const said = page.waitForEvent("console", (message) => message.text().startsWith("wx-jssdk sandbox"));
+      await page.goto(`${own}/two?b=2`);
+      await page.locator("#state", { hasText: "invalid signature" }).waitFor();
+      const words = (await said).text();
+      assert.match(words, /fails with invalid signature/);
+      assert.ok(words.includes(`page · 页面地址:    ${own}/two?b=2`), words);
+      assert.ok(words.includes(`this config was made for ${own}/one?a=1 and is used again on ${own}/two?b=2`), words);
+      assert.match(words, /原因：.*它来自缓存/);
+    });
+  } finally {
+    server.close();
+    server.closeAllConnections();
+  }
+});
+
 describe("the folder server", () => {
   test("serves files and routes, nothing above its folder, and says when the service is away", async () => {
     const args = [join(EXAMPLES, "serve.mjs"), join(EXAMPLES, "plain"), "--port", "0", "--service", "http://127.0.0.1:9"];

@@ -45,7 +45,6 @@ async fn credentials_are_where_servers_call_and_nowhere_a_page_can() {
     }
     assert_eq!(get(&format!("{admin}/healthz")).await.0, 200);
     for path in [
-        "/",
         "/jssdk/config?url=https%3A%2F%2Fdemo.example.com%2F",
         "/static/demo.js",
     ] {

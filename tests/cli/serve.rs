@@ -131,6 +131,26 @@ async fn the_readmes_show_what_serve_sandbox_prints() {
 }
 
 #[tokio::test]
+async fn serve_says_what_to_open_and_to_call_next() {
+    let home = tempfile::tempdir().unwrap();
+    let sandbox = Sandbox::start(Clock::system()).await.unwrap();
+    let (mut running, public) = serve_on(&sandbox, home.path(), "info").await;
+    let admin = running.line("admin").await;
+    let printed = running.stop().await.stdout;
+    for line in [
+        format!("See the status page · 查看运行状态: {admin}/status"),
+        format!("Read the HTTP API · 查看接口文档:   {admin}/docs"),
+        format!("  curl '{public}/jssdk/config?url=https%3A%2F%2Fexample.com%2F'"),
+    ] {
+        assert!(
+            printed.lines().any(|shown| shown == line),
+            "{line}: {printed}"
+        );
+    }
+    assert!(!printed.contains("/demo"), "it is off: {printed}");
+}
+
+#[tokio::test]
 async fn the_service_follows_the_sandboxs_clock() {
     let home = tempfile::tempdir().unwrap();
     let (running, public, sandbox) = serve_sandbox(home.path(), "info").await;

@@ -229,6 +229,29 @@ async fn a_displaced_ticket_still_signs_and_a_dead_one_does_not() {
 }
 
 #[tokio::test]
+async fn the_address_that_was_signed_instead_is_named() {
+    let sandbox = sandbox().await;
+    let ticket = jsapi(&sandbox).await;
+    for (signed, why) in [
+        ("https://example.com/page", "the query was lost"),
+        ("https://example.com/page?a=1", "the query was lost"),
+        ("https://example.com/", "the address of another route"),
+        ("https://example.com", "the address of another route"),
+        ("http://example.com/page?a=1&b=2", "http and https differ"),
+    ] {
+        let (_, reason) = refused(&sandbox, &page(&ticket, signed, URL));
+        assert!(reason.contains(why), "{signed}: {reason}");
+        assert!(reason.starts_with(&format!("{signed} was signed, {URL} is checked")));
+    }
+    // A config that was accepted on one page, and is used on the next.
+    assert!(sandbox.verify(&page(&ticket, URL, URL)).is_ok());
+    let next = "https://example.com/next?a=1";
+    let (_, reason) = refused(&sandbox, &page(&ticket, URL, next));
+    let start = format!("this config was made for {URL} and is used again on {next}");
+    assert!(reason.starts_with(&start), "{reason}");
+}
+
+#[tokio::test]
 async fn a_ticket_of_another_type_or_app_does_not_sign() {
     let sandbox = sandbox().await;
     let ours = jsapi(&sandbox).await;

@@ -116,7 +116,7 @@ pub(in crate::server) fn admin_files(services: &mut web::ServiceConfig) {
 async fn admin_file(request: HttpRequest, name: web::Path<String>) -> HttpResponse {
     answer_with(
         &request,
-        StaticFile::find(&name, &["shared", "status", "docs"]),
+        StaticFile::find(&name, &["shared", "status", "docs", "doctor"]),
     )
 }
 
@@ -148,7 +148,7 @@ fn answer_with(request: &HttpRequest, file: Option<&'static StaticFile>) -> Http
     }
 }
 
-/// Serves the whole simulated client as one script, for external pages such as the examples.
+/// Serves the whole simulated client as one script, for pages on other ports.
 pub(super) async fn phone(pages: web::Data<Pages>) -> HttpResponse {
     if !pages.sandbox {
         return not_found();
@@ -158,6 +158,7 @@ pub(super) async fn phone(pages: web::Data<Pages>) -> HttpResponse {
         .content_type(SCRIPT)
         .insert_header((header::CACHE_CONTROL, "no-cache"))
         .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .insert_header((header::CROSS_ORIGIN_RESOURCE_POLICY, "cross-origin"))
         .body(parts.join(&b'\n'))
 }
 
