@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use qrcode::QrCode;
-use qrcode::render::unicode;
+use qrcode::render::unicode::Dense1x2;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{Ended, Unusable, address, listed, say, with_accounts};
@@ -273,7 +273,13 @@ fn announce_on_lan(address: SocketAddr) {
         "On a phone in the same network · 同一网络中的手机: {url}"
     ));
     if let Ok(code) = QrCode::new(&url) {
-        say(&code.render::<unicode::Dense1x2>().build());
+        // Light on dark, as most terminals are.
+        let drawn = code
+            .render()
+            .dark_color(Dense1x2::Light)
+            .light_color(Dense1x2::Dark)
+            .build();
+        say(&drawn);
     }
 }
 

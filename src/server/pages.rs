@@ -9,11 +9,14 @@ mod html;
 mod lang;
 mod qr;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, Route, guard, web};
 use askama::Template;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use sha2::{Digest as _, Sha256};
 
 pub(super) use files::{admin_files, static_names};
 pub(super) use html::Page;
@@ -77,7 +80,12 @@ pub(super) async fn not_found(request: HttpRequest) -> HttpResponse {
         return unknown_path().await;
     }
     let lang = Lang::of(&request);
-    let mut response = NOT_FOUND.answer(NotFoundPage { lang }.render(), lang);
+    let page = Page {
+        name: "not found",
+        policy: &NOT_FOUND_POLICY,
+        referrer: "no-referrer",
+    };
+    let mut response = page.answer(NotFoundPage { lang }.render(), lang);
     *response.status_mut() = StatusCode::NOT_FOUND;
     response
 }
@@ -88,12 +96,17 @@ struct NotFoundPage {
     lang: Lang,
 }
 
-/// The page loads nothing: its relative files would be missing below an unknown path.
-const NOT_FOUND: Page = Page {
-    name: "not found",
-    policy: "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
-    referrer: "no-referrer",
-};
+/// Inline, since relative files would be missing below an unknown path.
+const NOT_FOUND_STYLE: &str = "body{max-width:40rem;margin:12vh auto;padding:0 20px;font:1rem/1.7 system-ui,'PingFang SC','Noto Sans CJK SC',sans-serif}\
+     h1{font-size:1.5rem}code{font-size:.9375rem}a{color:#067a3c}@media(prefers-color-scheme:dark){body{background:#0e1210;color:#e8eeea}a{color:#3ddc84}}";
+
+/// The page may use its style, and load nothing.
+static NOT_FOUND_POLICY: LazyLock<String> = LazyLock::new(|| {
+    let hash = BASE64_STANDARD.encode(Sha256::digest(NOT_FOUND_STYLE));
+    format!(
+        "default-src 'none'; style-src 'sha256-{hash}'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+    )
+});
 
 pub(super) fn reads() -> impl guard::Guard {
     guard::Any(guard::Get()).or(guard::Head())
