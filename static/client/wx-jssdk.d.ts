@@ -41,6 +41,8 @@ export interface Bilingual {
 /** The error type of this script. */
 export interface WxJssdkError extends Error {
   readonly name: "WxJssdkError";
+  /** Code, cause and fix, in the page's language (`lang` of its html element, else the browser's). */
+  readonly message: string;
   readonly code: WxJssdkErrorCode;
   readonly cause: Bilingual;
   readonly fix: Bilingual;

@@ -62,6 +62,16 @@ function expectError(came, code) {
   }
 }
 
+test("an error's message is in the page's language, with cause and fix", () =>
+  withPage({ userAgent: null, client: null, locale: "zh-CN" }, async (page) => {
+    await page.open();
+    for (const [lang, one] of [["", "zh"], ["en", "en"], ["zh-Hant", "zh"]]) {
+      await page.evaluate((tag) => { document.documentElement.lang = tag; }, lang);
+      const { code, message, cause, fix } = await outcome(page, "ready", { apis: ["chooseImage"] });
+      assert.equal(message, `${code}: ${cause[one]} ${fix[one]}`, lang);
+    }
+  }));
+
 async function expectReady(page, options = { apis: ["chooseImage"] }) {
   const came = await outcome(page, "ready", options);
   assert.equal(came.code, "ok", JSON.stringify(came));
