@@ -7,15 +7,15 @@
 //! wait for one.
 
 mod accounts;
+mod after_refresh;
 mod call;
 mod current;
-mod egress;
+mod egress_snapshot;
 mod events;
 mod history;
 mod keeper;
 mod limits;
 mod refresh;
-mod report;
 mod signing;
 mod slot;
 mod snapshot;
@@ -29,7 +29,7 @@ use arc_swap::ArcSwap;
 use tokio::runtime::Handle;
 
 pub use accounts::Accounts;
-pub use egress::{EgressSnapshot, EgressWay};
+pub use egress_snapshot::{EgressSnapshot, EgressWay};
 pub use history::{Refresh, RefreshOutcome};
 pub use keeper::TICK;
 #[cfg(feature = "actix")]

@@ -29,7 +29,7 @@ mod search;
 mod url;
 mod value_mistakes;
 #[rustfmt::skip] // as above
-mod verdicts;
+mod whole_case;
 
 pub use backend_answer::Answer;
 pub use paste::{Paste, PasteKind};
@@ -293,7 +293,7 @@ impl Finding {
     /// Returns whether the finding says more than that nothing was found.
     #[must_use]
     pub fn explains(&self) -> bool {
-        use verdicts::{NOTHING_FITS, NOTHING_GIVEN, STRING, TICKET_NEEDED, VALUES_NEEDED};
+        use whole_case::{NOTHING_FITS, NOTHING_GIVEN, STRING, TICKET_NEEDED, VALUES_NEEDED};
         ![
             &NOTHING_FITS,
             &NOTHING_GIVEN,
@@ -340,9 +340,9 @@ fn diagnosed(case: &Case, effort: Effort) -> Vec<Finding> {
     if findings.iter().all(is_refusal_alone) {
         let lacking = match case.is_whole() {
             _ if !case.tickets.is_empty() && case.is_whole() => return findings,
-            true => &verdicts::TICKET_NEEDED,
-            false if case.signature.is_empty() && findings.is_empty() => &verdicts::NOTHING_GIVEN,
-            false => &verdicts::VALUES_NEEDED,
+            true => &whole_case::TICKET_NEEDED,
+            false if case.signature.is_empty() && findings.is_empty() => &whole_case::NOTHING_GIVEN,
+            false => &whole_case::VALUES_NEEDED,
         };
         findings.push(Finding::new(Confidence::Possible, lacking));
     }
@@ -362,9 +362,9 @@ fn client_findings(case: &Case) -> Vec<Finding> {
     };
     let page = client_errors::refused_address(error).unwrap_or(case.checked());
     if is_about(&["offline_verifying", "permission_denied"]) && is_unlisted(case, error) {
-        client_findings.insert(0, Finding::new(Confidence::Likely, &verdicts::NOT_LISTED));
+        client_findings.insert(0, Finding::new(Confidence::Likely, &whole_case::NOT_LISTED));
     } else if is_about(&["domain_not_bound", "trusted_domain_mismatch"]) && has_other_port(page) {
-        client_findings.insert(0, Finding::new(Confidence::Likely, &verdicts::PORT));
+        client_findings.insert(0, Finding::new(Confidence::Likely, &whole_case::PORT));
     }
     client_findings
 }
@@ -394,7 +394,7 @@ fn has_other_port(page: &str) -> bool {
 }
 
 fn malformed(client_findings: Vec<Finding>, findings: &mut Vec<Finding>) {
-    findings.push(Finding::new(Confidence::Proven, &verdicts::MALFORMED));
+    findings.push(Finding::new(Confidence::Proven, &whole_case::MALFORMED));
     findings.extend(client_findings);
 }
 
@@ -416,9 +416,9 @@ fn judged(
             let proves_itself =
                 case.derived && !case.tickets.iter().any(|ticket| ticket.role == role);
             let (sure, verdict) = if proves_itself {
-                (Confidence::Possible, &verdicts::STRING)
+                (Confidence::Possible, &whole_case::STRING)
             } else {
-                (Confidence::Proven, &verdicts::RIGHT)
+                (Confidence::Proven, &whole_case::RIGHT)
             };
             // The signature is valid, so the client's "invalid signature" explains nothing.
             client_findings.retain(|finding| !is_about_the_whole(finding));
@@ -447,7 +447,7 @@ fn judged(
             findings.extend(client_findings);
             findings.push(Finding {
                 expected: Some(expected),
-                ..Finding::new(Confidence::Possible, &verdicts::NOTHING_FITS)
+                ..Finding::new(Confidence::Possible, &whole_case::NOTHING_FITS)
             });
         }
     }
@@ -464,10 +464,10 @@ fn beside_the_signature(case: &Case) -> Vec<Finding> {
         .is_some_and(|landing| before_fragment(&escape::href(landing)) != before_fragment(&page));
     let milliseconds = in_milliseconds(case);
     let causes = [
-        (has_other_port(&page), &verdicts::PORT),
-        (case.misnamed, &verdicts::MISNAMED),
-        (landing, &verdicts::CURRENT_URL),
-        (milliseconds, &verdicts::MILLISECONDS_SENT),
+        (has_other_port(&page), &whole_case::PORT),
+        (case.misnamed, &whole_case::MISNAMED),
+        (landing, &whole_case::CURRENT_URL),
+        (milliseconds, &whole_case::MILLISECONDS_SENT),
     ];
     causes
         .into_iter()
@@ -482,10 +482,10 @@ fn app_id(case: &Case) -> Option<&'static Cause> {
     let given = case.app_id.as_deref()?.trim();
     let is_number = !given.is_empty() && given.bytes().all(|byte| byte.is_ascii_digit());
     if is_number {
-        return Some(&verdicts::AGENT_ID_SENT);
+        return Some(&whole_case::AGENT_ID_SENT);
     }
     let signs = case.account_app_id.as_deref()?;
-    (given != signs).then_some(&verdicts::APP_ID_OF_ANOTHER)
+    (given != signs).then_some(&whole_case::APP_ID_OF_ANOTHER)
 }
 
 /// Adds the findings that need no ticket: the client's error text and visible defects.
@@ -506,7 +506,7 @@ fn without_verdict(
     let beside = beside_the_signature(case).into_iter();
     // The answer's URL was signed. That the landing URL should have been signed instead is only a guess.
     findings.extend(
-        beside.filter(|finding| address.is_none() || finding.code != verdicts::CURRENT_URL.code),
+        beside.filter(|finding| address.is_none() || finding.code != whole_case::CURRENT_URL.code),
     );
     findings.extend(address.map(|cause| Finding::new(Confidence::Likely, cause)));
     findings.extend(general);
@@ -519,7 +519,7 @@ fn address_signed(case: &Case) -> Option<&'static Cause> {
     let right = before_fragment(&right);
     let Some(signed) = case.answered_url.as_deref() else {
         let page = escape::href(&case.url);
-        return url::is_other_route(&page, right).then_some(&verdicts::CURRENT_URL);
+        return url::is_other_route(&page, right).then_some(&whole_case::CURRENT_URL);
     };
     if [right, before_fragment(case.checked())].contains(&signed) {
         return None;

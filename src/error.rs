@@ -3,10 +3,10 @@
 //! An upstream failure is classified here, once, by the required reaction ([`Class`]) and explained in
 //! English and Chinese ([`codes`]). No other module handles errcodes.
 
+mod bilingual_text;
 pub mod codes;
 mod problem_code;
 mod proxy;
-mod text;
 mod transport_errors;
 
 use std::borrow::Cow;
@@ -15,10 +15,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use bilingual_text::Text;
 pub use codes::{Advice, explain};
 pub use problem_code::ProblemCode;
 pub use proxy::ProxyProblem;
-pub use text::Text;
 pub use transport_errors::EGRESS_IS_NOT_FIXED;
 use transport_errors::*;
 

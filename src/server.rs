@@ -6,8 +6,9 @@
 mod application;
 mod backpressure;
 pub mod config;
-mod connection_stats;
+mod connection_guard;
 pub mod doctor;
+mod guard_stats;
 mod host_guard;
 mod listener;
 mod metrics;
@@ -23,11 +24,10 @@ mod startup_error;
 mod status;
 pub mod systemd;
 pub mod telemetry;
-mod timeouts;
 pub mod tls;
 
 pub use application::{Application, SandboxOptions};
-pub use connection_stats::{Counter, Counts};
+pub use guard_stats::{GuardCounts, GuardStats};
 pub use preflight::Preflight;
 pub use reload::{Reloaded, Reloader};
 pub use startup_error::StartupError;

@@ -10,9 +10,9 @@ use std::sync::LazyLock;
 
 use url::Url;
 
-use super::verdicts as v;
+use super::whole_case as v;
 use super::{Confidence, Finding, escape};
-use crate::error::codes::{all, by_sentence};
+use crate::error::codes::{all, by_errmsg};
 use crate::error::{Paid, System, Text, explain};
 pub(super) use table::is_refusal_alone;
 use table::{ClientError, REFUSED, TABLE, is_symptom};
@@ -220,7 +220,7 @@ impl ErrorText {
         [first, second]
             .into_iter()
             .find_map(|system| {
-                by_sentence(system, |sentence| {
+                by_errmsg(system, |sentence| {
                     self.squashed.contains(&squashed(sentence))
                 })
                 .map(|errcode| (system, errcode))

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::causes::{self as c, Cause};
-use super::verdicts as v;
+use super::whole_case as v;
 use super::{Case, escape, rebuilt};
 use crate::sign::before_fragment;
 

@@ -4,17 +4,17 @@
 //! the codes that users of a token server meet, not WeChat's complete list; any other code gets a row that
 //! says where to look.
 
-mod qyapi;
 #[cfg(feature = "diagnose")]
-mod sentences;
+mod errmsg_fragments;
+pub mod own_errors;
+mod qyapi;
 mod weixin;
-pub mod wire_errors;
 
 use std::time::Duration;
 
 use super::{Class, Paid, System, Text, Wait};
 #[cfg(feature = "diagnose")]
-pub(crate) use sentences::by_sentence;
+pub(crate) use errmsg_fragments::by_errmsg;
 
 /// The quota is spent. The same code on both systems.
 pub(super) const SPENT: i64 = 45009;

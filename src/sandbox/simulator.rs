@@ -16,7 +16,7 @@ use super::issued::{Fate, Issued, IssuedValues};
 use super::login::Logins;
 use super::quota::QuotaUsage;
 use super::reply::{IpList, Refusal, TicketReply, TokenReply, json};
-use super::settings::ExpiresIn;
+use super::switches::ExpiresIn;
 use super::value::{new_ticket, new_token};
 use super::verify::AcceptedConfigs;
 use super::wechat_app::App;

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::settings::{Quotas, Switches};
+use super::quota::Quotas;
+use super::switches::Switches;
 
 /// Platform of an app. Tokens of different platforms serve different endpoints.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

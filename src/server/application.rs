@@ -9,7 +9,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 
 use super::config::{Settings, StoreSettings};
-use super::connection_stats::Counter;
+use super::guard_stats::GuardStats;
 use super::listener::{Exit, Listener, drain_connections};
 use super::metrics::{
     BrokerMetrics, GatewayMetrics, GuardMetrics, Metrics, ProcessMetrics, RequestMetrics,
@@ -190,7 +190,7 @@ impl Application {
         let gateway = Gateway::new(
             broker.clone(),
             keys.clone(),
-            guards.guesses.clone().into_inner(),
+            guards.lockout.clone().into_inner(),
             settings.gateway.clone(),
         );
         let metrics = Metrics::of(vec![
@@ -198,7 +198,7 @@ impl Application {
             Box::new(RequestMetrics::new(broker.clone(), requests.clone())),
             Box::new(GatewayMetrics::new(gateway.clone())),
             Box::new(GuardMetrics::new(
-                guards.counter(),
+                guards.guard_stats(),
                 guards.certificates.clone(),
             )),
             Box::new(ProcessMetrics::new(broker.clock().now(), reloader.clone())),
@@ -255,8 +255,8 @@ impl Application {
 
     /// Returns a handle on the counters of both listeners' guards.
     #[must_use]
-    pub fn counter(&self) -> Counter {
-        self.guards.counter()
+    pub fn guard_stats(&self) -> GuardStats {
+        self.guards.guard_stats()
     }
 
     /// Returns the application's broker.

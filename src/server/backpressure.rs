@@ -25,7 +25,7 @@ use futures_util::Stream;
 use memchr::memchr_iter;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf, Take};
 
-use super::timeouts::State;
+use super::connection_guard::State;
 use crate::endpoint::Problem;
 use crate::error::{ProblemCode, Text};
 

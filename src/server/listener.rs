@@ -17,9 +17,9 @@ use actix_web::http::header::{HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use actix_web::rt::net::{ActixStream, TcpStream};
 
 use super::backpressure::{Paced, WRITE_BUFFER, paced};
+use super::connection_guard::{ConnectionLimits, Guarded, Load, Worker};
 use super::sockets::{Bound, stop_listening};
 use super::telemetry;
-use super::timeouts::{ConnectionLimits, Guarded, Load, Worker};
 use super::tls::Certificate;
 
 /// A bound listener that is not yet serving.

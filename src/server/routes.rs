@@ -12,8 +12,9 @@ use arc_swap::ArcSwap;
 
 use super::backpressure::UnsentBudget;
 use super::config::Settings;
-use super::connection_stats::Counter;
+use super::connection_guard::Load;
 use super::doctor::DoctorPages;
+use super::guard_stats::GuardStats;
 use super::host_guard::{HostNames, keep_out};
 use super::listener::{Listener, ListenerLimits, open};
 use super::metrics::{self, Metrics};
@@ -24,7 +25,6 @@ use super::reload_record::Configuration;
 use super::sockets::{self, HandedOver, Places};
 use super::startup_error::StartupError;
 use super::status::StatusState;
-use super::timeouts::Load;
 use super::tls::Certificate;
 use crate::actix::{
     ApiKeys, ClientIps, FastPath, Gateway, KeyLockout, RateLimit, RequestStats, credentials_scope,
@@ -38,7 +38,7 @@ use crate::sign::PageUrl;
 /// What both listeners share: the rate limits, the inherited sockets, the certificates.
 pub(super) struct Guards {
     pub(super) limit: web::Data<RateLimit>,
-    pub(super) guesses: web::Data<KeyLockout>,
+    pub(super) lockout: web::Data<KeyLockout>,
     clients: Arc<ClientIps>,
     pub(super) certificates: Vec<Certificate>,
     /// The connection counters of each listener.
@@ -65,7 +65,7 @@ impl Guards {
             clients.clone(),
             clock.clone(),
         );
-        let guesses = KeyLockout::new(limits.wrong_keys, clients.clone(), clock.clone());
+        let lockout = KeyLockout::new(limits.wrong_keys, clients.clone(), clock.clone());
         let wanted = [
             ("server.tls", &settings.server.tls),
             ("server.admin_tls", &settings.server.admin_tls),
@@ -78,12 +78,12 @@ impl Guards {
                 .map_err(|error| StartupError::Certificate { setting, error })
         });
         let certificates = certificates.collect::<Result<_, _>>()?;
-        let (limit, guesses) = (web::Data::new(limit), web::Data::new(guesses));
+        let (limit, lockout) = (web::Data::new(limit), web::Data::new(lockout));
         let places = places(settings)?;
         let (public_load, admin_load) = (Arc::default(), Arc::default());
         Ok(Self {
             limit,
-            guesses,
+            lockout,
             clients,
             certificates,
             public_load,
@@ -94,10 +94,10 @@ impl Guards {
     }
 
     /// Returns a handle on the counters.
-    pub(super) fn counter(&self) -> Counter {
-        Counter {
+    pub(super) fn guard_stats(&self) -> GuardStats {
+        GuardStats {
             limit: self.limit.clone(),
-            guesses: self.guesses.clone(),
+            lockout: self.lockout.clone(),
             public: self.public_load.clone(),
             admin: self.admin_load.clone(),
         }
@@ -270,8 +270,8 @@ pub(super) fn admin_services(
         web::Data::new(metrics),
         web::Data::new(UnsentBudget::default()),
     );
-    let (guesses, names) = (
-        guards.guesses.clone(),
+    let (lockout, names) = (
+        guards.lockout.clone(),
         web::Data::new(HostNames::new(&settings.server.admin_hosts)),
     );
     move |services: &mut web::ServiceConfig| {
@@ -279,7 +279,7 @@ pub(super) fn admin_services(
             .app_data(readiness.clone())
             .app_data(measured.clone())
             .app_data(unsent.clone())
-            .app_data(guesses.clone())
+            .app_data(lockout.clone())
             .app_data(names.clone());
         services
             .configure(alive)

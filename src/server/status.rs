@@ -6,11 +6,11 @@
 
 mod chart;
 mod csrf;
+mod format;
 mod page;
 mod query;
 mod refresh;
 mod report;
-mod words;
 
 use std::sync::Arc;
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sd_notify::NotifyState;
 
-use super::timeouts::Load;
+use super::connection_guard::Load;
 
 /// Reports that the listeners are served.
 pub fn ready() {

@@ -13,7 +13,7 @@ use wx_jssdk::actix::RequestStats;
 use wx_jssdk::broker::Broker;
 use wx_jssdk::server::config::Settings;
 use wx_jssdk::server::tls::Certificate;
-use wx_jssdk::server::{Application, Counter, Reloader};
+use wx_jssdk::server::{Application, GuardStats, Reloader};
 
 use super::http::BOUND;
 
@@ -24,7 +24,7 @@ pub(crate) struct Service {
     pub(crate) broker: Broker,
     pub(crate) stats: RequestStats,
     pub(crate) reloader: Reloader,
-    pub(crate) counter: Counter,
+    pub(crate) guard_stats: GuardStats,
     pub(crate) certificates: Vec<Certificate>,
     stop: oneshot::Sender<()>,
     ended: oneshot::Receiver<()>,
@@ -83,7 +83,7 @@ impl Service {
             broker: application.broker().clone(),
             stats: application.request_stats().clone(),
             reloader: application.reloader(),
-            counter: application.counter(),
+            guard_stats: application.guard_stats(),
             certificates: application.certificates().to_vec(),
             stop,
             ended,

@@ -7,19 +7,19 @@ use prometheus_client::encoding::DescriptorEncoder;
 
 use super::Page;
 use super::process::float;
-use crate::server::connection_stats::Counter;
+use crate::server::guard_stats::GuardStats;
 use crate::server::tls::Certificate;
 
 /// Collector for the guards of both listeners.
 pub(in crate::server) struct GuardMetrics {
-    counter: Counter,
+    stats: GuardStats,
     certificates: Vec<Certificate>,
 }
 
 impl GuardMetrics {
-    pub(in crate::server) fn new(counter: Counter, certificates: Vec<Certificate>) -> Self {
+    pub(in crate::server) fn new(stats: GuardStats, certificates: Vec<Certificate>) -> Self {
         Self {
-            counter,
+            stats,
             certificates,
         }
     }
@@ -36,7 +36,7 @@ impl Collector for GuardMetrics {
         let page = &mut Page(encoder);
         let listeners: Vec<_> = ["public", "admin"]
             .into_iter()
-            .zip(self.counter.connections())
+            .zip(self.stats.connections())
             .collect();
         let open = listeners
             .iter()
@@ -55,7 +55,7 @@ impl Collector for GuardMetrics {
             "Connections closed by the server, because they took too long or to free a place",
             ended,
         )?;
-        let counts = self.counter.now();
+        let counts = self.stats.now();
         page.counters(
             "wx_jssdk_wrong_keys",
             "Requests with an invalid API key, repeated ones included",

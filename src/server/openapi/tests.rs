@@ -148,7 +148,7 @@ async fn the_private_routes_described_are_the_private_routes_mounted() {
     let gateway = Gateway::new(
         broker.clone(),
         keys.clone(),
-        guards.guesses.clone().into_inner(),
+        guards.lockout.clone().into_inner(),
         settings.gateway.clone(),
     );
     let watchers = Watchers {

@@ -4,9 +4,9 @@
 use askama::Template;
 
 use super::chart::{Chart, HEIGHT, LINE, WIDTH};
+use super::format;
 use super::query::{Query, State};
 use super::report::{AccountReport, CredentialReport, RefreshReport, Report};
-use super::words;
 use crate::clock::UnixTime;
 use crate::error::EGRESS_IS_NOT_FIXED;
 use crate::error::Text;
@@ -55,15 +55,15 @@ impl<'a> Live<'a> {
     }
 
     fn span(&self, seconds: &u64) -> String {
-        words::span(*seconds, self.lang)
+        format::span(*seconds, self.lang)
     }
 
     fn left(&self, at: &UnixTime) -> String {
-        words::span(at.since(self.report.now).as_secs(), self.lang)
+        format::span(at.since(self.report.now).as_secs(), self.lang)
     }
 
     fn past(&self, at: &UnixTime) -> String {
-        words::span(self.report.now.since(*at).as_secs(), self.lang)
+        format::span(self.report.now.since(*at).as_secs(), self.lang)
     }
 
     fn is_past(&self, at: &UnixTime) -> bool {
@@ -71,11 +71,11 @@ impl<'a> Live<'a> {
     }
 
     fn time(&self, at: &UnixTime) -> String {
-        words::time_of_day(*at)
+        format::time_of_day(*at)
     }
 
     fn number(&self, number: &u64) -> String {
-        words::thousands(*number)
+        format::thousands(*number)
     }
 
     fn accounts(&self) -> &[AccountReport] {

@@ -50,7 +50,7 @@ async fn until(met: impl Fn() -> bool) {
 
 async fn asks_beside_half_requests(world: &World, to: SocketAddr, count: usize) {
     let _clients = half_requests(count, 1, to);
-    until(|| world.counter.now().evicted_unfinished > 0).await;
+    until(|| world.guard_stats.now().evicted_unfinished > 0).await;
     let (clock, mut slowest) = (Clock::system(), Duration::ZERO);
     for _ in 0..60 {
         let begun = clock.uptime();
@@ -63,7 +63,7 @@ async fn asks_beside_half_requests(world: &World, to: SocketAddr, count: usize) 
         assert!(answer[..count].starts_with(http::OK.as_bytes()));
         slowest = slowest.max(clock.uptime() - begun);
     }
-    let counted = world.counter.now();
+    let counted = world.guard_stats.now();
     println!("{count} half requests: slowest of 60 {slowest:?}; {counted:?}");
     let soon = Duration::from_secs(if cfg!(debug_assertions) { 4 } else { 1 });
     assert!(slowest < soon, "{slowest:?}");
@@ -91,9 +91,9 @@ async fn half_requests_of_one_address_end_none_of_another() {
     let whole = http::get("/healthz").text();
     let (begin, rest) = whole.split_at(whole.len() - 2);
     slow.write_all(begin.as_bytes()).await.unwrap();
-    until(|| world.counter.now().open_connections == 1).await;
+    until(|| world.guard_stats.now().open_connections == 1).await;
     let _clients = half_requests(60, 1, world.public);
-    until(|| world.counter.now().evicted_unfinished >= 200).await;
+    until(|| world.guard_stats.now().evicted_unfinished >= 200).await;
     slow.write_all(rest.as_bytes()).await.unwrap();
     let mut answer = [0; 1_024];
     let count = slow.read(&mut answer).await.unwrap();
@@ -110,7 +110,7 @@ async fn a_request_that_is_being_answered_is_not_ended_to_make_room() {
     let called = world.sandbox.wait_for_calls("/cgi-bin/ticket/getticket", 1);
     timeout(BOUND, called).await.unwrap();
     let _clients = half_requests(40, 1, world.public);
-    until(|| world.counter.now().evicted_unfinished >= 100).await;
+    until(|| world.guard_stats.now().evicted_unfinished >= 100).await;
     gate.release();
     let mut answer = [0; 1_024];
     let count = timeout(BOUND, waiting.read(&mut answer)).await.unwrap();
@@ -125,5 +125,5 @@ async fn connections_that_send_nothing_make_room_at_once() {
         silent.push(connect_from(1, world.public).await);
     }
     assert_eq!(ask(world.public, "GET", PAGE, &[], "").await.status, 200);
-    assert!(world.counter.now().open_connections <= 20);
+    assert!(world.guard_stats.now().open_connections <= 20);
 }

@@ -65,7 +65,7 @@ async fn a_later_head_that_comes_in_drop_by_drop_is_ended_too() {
     let world = World::new(SHORT, "").await;
     let answer = ended(drip(world.public, &(kept() + &half()), b'a')).await;
     assert_eq!(answer.matches(http::OK).count(), 1, "{answer}");
-    assert_eq!(world.counter.now().timed_out, 1);
+    assert_eq!(world.guard_stats.now().timed_out, 1);
     // The same where the first answer was there before the second head began.
     let mut stream = TcpStream::connect(world.public).await.unwrap();
     stream.write_all(kept().as_bytes()).await.unwrap();
@@ -180,7 +180,7 @@ async fn when_the_places_are_taken_idle_connections_make_room() {
         idle.push(stream);
     }
     let there = async {
-        while world.counter.now().open_connections < 18 {
+        while world.guard_stats.now().open_connections < 18 {
             tokio::task::yield_now().await
         }
     };
@@ -201,7 +201,7 @@ async fn few_places_are_not_taken_by_one_connection() {
         // As long as an idle connection is let be at least: another one is ended meanwhile.
         ended(drip(world.public, &(kept() + &half()), b'a')).await;
     }
-    assert_eq!(world.counter.now().evicted_idle, 0);
+    assert_eq!(world.guard_stats.now().evicted_idle, 0);
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use wx_jssdk::actix::KeyHash;
 use wx_jssdk::sandbox::{App, Sandbox};
-use wx_jssdk::server::Counter;
+use wx_jssdk::server::GuardStats;
 use wx_jssdk::{Clock, UnixTime};
 
 use crate::common::http::Request;
@@ -23,7 +23,7 @@ pub(crate) struct World {
     pub(crate) admin: SocketAddr,
     pub(crate) clock: Clock,
     pub(crate) sandbox: Sandbox,
-    pub(crate) counter: Counter,
+    pub(crate) guard_stats: GuardStats,
     _service: Service,
 }
 
@@ -49,7 +49,7 @@ impl World {
             admin: service.admin,
             clock,
             sandbox,
-            counter: service.counter.clone(),
+            guard_stats: service.guard_stats.clone(),
             _service: service,
         }
     }

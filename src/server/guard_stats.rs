@@ -5,21 +5,21 @@ use std::sync::atomic::Ordering;
 
 use actix_web::web;
 
-use super::timeouts::Load;
+use super::connection_guard::Load;
 use crate::actix::{KeyLockout, RateLimit};
 
 /// A handle on the running service's counters.
 #[derive(Clone)]
-pub struct Counter {
+pub struct GuardStats {
     pub(super) limit: web::Data<RateLimit>,
-    pub(super) guesses: web::Data<KeyLockout>,
+    pub(super) lockout: web::Data<KeyLockout>,
     pub(super) public: Arc<Load>,
     pub(super) admin: Arc<Load>,
 }
 
 /// The counters at one moment. All but the open connections only grow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Counts {
+pub struct GuardCounts {
     /// Requests rejected with `rate_limited`.
     pub rate_limited: u64,
     /// Invalid API keys, repeated ones included.
@@ -44,15 +44,15 @@ pub(super) struct Connections {
     pub(super) evicted_unfinished: u64,
 }
 
-impl Counter {
+impl GuardStats {
     /// Returns the current counters.
     #[must_use]
-    pub fn now(&self) -> Counts {
+    pub fn now(&self) -> GuardCounts {
         let [public, admin] = self.connections();
-        Counts {
+        GuardCounts {
             rate_limited: self.limit.refused(),
-            wrong_keys: self.guesses.wrong(),
-            locked_out: self.guesses.refused(),
+            wrong_keys: self.lockout.wrong(),
+            locked_out: self.lockout.refused(),
             open_connections: public.open + admin.open,
             timed_out: public.timed_out + admin.timed_out,
             evicted_idle: public.evicted_idle + admin.evicted_idle,

@@ -3,15 +3,15 @@
 use crate::error::System::{self, Qyapi, Weixin};
 
 /// Returns the errcode of this system whose fragment matches; the first row counts.
-pub(crate) fn by_sentence(system: System, is_said: impl Fn(&str) -> bool) -> Option<i64> {
-    SENTENCES
+pub(crate) fn by_errmsg(system: System, is_in: impl Fn(&str) -> bool) -> Option<i64> {
+    FRAGMENTS
         .iter()
-        .find(|(of, _, sentence)| *of == system && is_said(sentence))
+        .find(|(of, _, fragment)| *of == system && is_in(fragment))
         .map(|(_, errcode, _)| *errcode)
 }
 
 /// Lower case, without the variable parts: rid, hint and IPs.
-static SENTENCES: &[(System, i64, &str)] = &[
+static FRAGMENTS: &[(System, i64, &str)] = &[
     (Weixin, 40001, "access_token is invalid or not latest"),
     (Weixin, 40001, "access_token isinvalid or not latest"),
     (Weixin, 40001, "getstableaccesstoken"),
@@ -57,11 +57,11 @@ mod tests {
     use crate::error::codes::all;
 
     #[test]
-    fn each_sentence_belongs_to_a_code_that_has_advice() {
-        for (system, errcode, sentence) in SENTENCES {
+    fn each_fragment_belongs_to_a_code_that_has_advice() {
+        for (system, errcode, fragment) in FRAGMENTS {
             assert!(
                 all().any(|(of, _, code, _)| (of, code) == (*system, *errcode)),
-                "{errcode} {sentence}"
+                "{errcode} {fragment}"
             );
         }
     }

@@ -1,63 +1,6 @@
-//! Quotas of an app, and switches for behaviour of WeChat that is not known for certain.
+//! Switches for behaviour of WeChat that is not known for certain.
 
 use serde::{Deserialize, Serialize};
-
-use super::endpoint::Endpoint;
-
-/// Quotas of an app.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Quotas {
-    /// `/cgi-bin/token` per day.
-    pub token_daily: u64,
-    /// `/cgi-bin/stable_token` per day, forced or not.
-    pub stable_daily: u64,
-    /// `/cgi-bin/stable_token` per minute.
-    pub stable_per_minute: u64,
-    /// Refreshes by `force_refresh` per day.
-    pub force_daily: u64,
-    /// `/cgi-bin/ticket/getticket` per day, all types together.
-    pub ticket_daily: u64,
-    /// `/cgi-bin/get_api_domain_ip` and `/cgi-bin/menu/get`, each per day.
-    pub data_daily: u64,
-    /// `/cgi-bin/clear_quota` per calendar month.
-    pub clear_monthly: u64,
-    /// Tickets of one kind that a WeCom app may fetch per hour; one more blocks it for an hour.
-    pub work_ticket_hourly_app: u64,
-    /// The same for all apps of the corp together; one more blocks them all for an hour.
-    pub work_ticket_hourly_corp: u64,
-}
-
-impl Quotas {
-    pub(super) fn daily(&self, endpoint: Endpoint) -> u64 {
-        match endpoint {
-            Endpoint::Token => self.token_daily,
-            Endpoint::StableToken => self.stable_daily,
-            Endpoint::GetTicket => self.ticket_daily,
-            Endpoint::ApiDomainIp | Endpoint::MenuGet => self.data_daily,
-            // WeCom counts per hour, in `work`; the others have no quota here.
-            _ => u64::MAX,
-        }
-    }
-}
-
-impl Default for Quotas {
-    /// Quotas of a normal, verified account. The ticket quota is not published: WeChat's staff refer to
-    /// `openapi/quota/get`.
-    fn default() -> Self {
-        Self {
-            token_daily: 2_000,
-            stable_daily: 500_000,
-            stable_per_minute: 10_000,
-            force_daily: 20,
-            ticket_daily: 10_000,
-            data_daily: 10_000,
-            clear_monthly: 10,
-            work_ticket_hourly_app: 100,
-            work_ticket_hourly_corp: 400,
-        }
-    }
-}
 
 /// Switches for points where WeChat's behaviour is not known for certain.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
