@@ -1,10 +1,12 @@
-//! Runs before the router on both listeners: answers `GET …/config` itself, gives calls that are meant for
-//! WeChat to the gateway, counts and logs all other requests.
+//! Runs before the router on both listeners: answers `GET …/config` itself, passes calls that are meant for
+//! WeChat to the gateway and all other requests to the router, and counts and logs every answer.
 //!
-//! It works below actix-web's router, on the request that actix-http gives it: a router, a middleware and
-//! their boxed futures cost more than the signature. Errors without a body get a problem document here.
+//! It works on the request that actix-http gives it: actix-web's router, a middleware and their boxed futures
+//! cost more than the signature.
 
-use std::borrow::Cow;
+mod base_path;
+mod finish;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -16,21 +18,18 @@ use actix_http::{HttpMessage as _, Request};
 use actix_service::{IntoServiceFactory, Service, ServiceFactory};
 use actix_web::body::{BoxBody, EitherBody, MessageBody};
 use actix_web::dev::{AppConfig, Response, ServiceResponse};
-use actix_web::http::header::{ALLOW, CONTENT_TYPE, ORIGIN};
-use actix_web::http::uri::PathAndQuery;
+use actix_web::http::header::ORIGIN;
 use actix_web::http::{Method, StatusCode};
 
+use self::finish::Finisher;
 use super::access_log::{AccessLog, Entry, RequestLog};
-use super::dropin::BaseAccount;
-use super::gateway::{Connections, Gateway, Passed};
-use super::keys::CallPath;
+use super::gateway::{Connections, Gateway};
 use super::limit::{Decided, decide};
 use super::problem::FailureCode;
 use super::public;
 use super::request_stats::{ListenerName, RequestStats, RouteCounter, WorkerStats};
 use crate::broker::Broker;
-use crate::endpoint::{self, Answer, Problem, RateLimit, account_of};
-use crate::error::Text;
+use crate::endpoint::{self, Answer, RateLimit};
 
 /// The service factory: makes one [`FastPathService`] per worker.
 pub(crate) struct FastPath<F> {
@@ -45,8 +44,7 @@ pub(crate) struct FastPath<F> {
 }
 
 impl<F> FastPath<F> {
-    /// Wraps an application that has the public scope at `scope`, mounted with
-    /// [`public::uncounted_scope`], and `limit` as its data.
+    /// Wraps an application that has the public scope at `scope`, and `limit` as its data.
     pub(crate) fn public(
         app: impl IntoServiceFactory<F, Request>,
         broker: Broker,
@@ -130,7 +128,7 @@ where
             )
         });
         let access_log = AccessLog::new(self.listener, self.log);
-        let behind = Rc::new(Behind {
+        let finisher = Rc::new(Finisher {
             broker: self.broker.clone(),
             listener: self.listener,
             scope,
@@ -142,7 +140,7 @@ where
                 app: app.await?,
                 config,
                 gateway,
-                behind,
+                finisher,
             })
         })
     }
@@ -154,7 +152,7 @@ pub(crate) struct FastPathService<S> {
     config: Option<ConfigRoute>,
     /// The gateway, and this worker's connections to WeChat.
     gateway: Option<(Gateway, Rc<Connections>)>,
-    behind: Rc<Behind>,
+    finisher: Rc<Finisher>,
 }
 
 /// The route that is answered here.
@@ -164,22 +162,13 @@ struct ConfigRoute {
     limit: Arc<RateLimit>,
 }
 
-/// What is needed to finish the application's answers.
-pub(crate) struct Behind {
-    broker: Broker,
-    listener: ListenerName,
-    scope: Option<&'static str>,
-    stats: WorkerStats,
-    access_log: AccessLog,
-}
-
-/// The body of a signed answer or problem document made here, of a call that was passed on, or of the
-/// application's answer.
+/// The body of an answer, by where it comes from: bytes made here (a signature or a problem document), the
+/// gateway's answer, or the application's.
 type Body<B> = EitherBody<Vec<u8>, EitherBody<BoxBody, B>>;
 
 impl<S> FastPathService<S> {
-    /// Returns the signed answer if the request is for one and no refresh is needed. All other requests
-    /// go to the router.
+    /// Returns the signed answer if the request is for one and no refresh is needed; `None` for every other
+    /// request.
     fn sign<B>(&self, request: &Request) -> Option<Response<Body<B>>> {
         let ConfigRoute {
             path,
@@ -190,9 +179,9 @@ impl<S> FastPathService<S> {
         if head.uri.path() != path || head.method != Method::GET {
             return None;
         }
-        let Behind {
+        let Finisher {
             broker, access_log, ..
-        } = self.behind.as_ref();
+        } = self.finisher.as_ref();
         let begun = broker.clock().uptime();
         let decided = decide(limit, head.peer_addr, &head.headers);
         let query = head.uri.query().unwrap_or_default();
@@ -240,27 +229,27 @@ where
     }
 
     fn call(&self, mut request: Request) -> Self::Future {
-        if self.behind.listener == ListenerName::Admin {
-            readdress(&mut request);
+        if self.finisher.listener == ListenerName::Admin {
+            base_path::readdress(&mut request);
         }
         if let Some(response) = self.sign(&request) {
             return FastPathFuture::Signed(Some(response));
         }
-        let behind = self.behind.clone();
-        let begun = behind.broker.clock().uptime();
-        let entry = behind.access_log.open(&request);
+        let finisher = self.finisher.clone();
+        let begun = finisher.broker.clock().uptime();
+        let entry = finisher.access_log.open(&request);
         if let Some((gateway, connections)) = &self.gateway
             && Gateway::answers(request.uri().path())
         {
             let (gateway, connections) = (gateway.clone(), connections.clone());
             return FastPathFuture::Gateway(Box::pin(async move {
                 let passed = gateway.pass(request, connections).await;
-                behind.finish_passed(passed, begun, &entry)
+                finisher.finish_passed(passed, begun, &entry)
             }));
         }
         FastPathFuture::App {
             app: Box::pin(self.app.call(request)),
-            behind,
+            finisher,
             begun,
             entry: Some(entry),
         }
@@ -273,7 +262,7 @@ pub(crate) enum FastPathFuture<F, B> {
     Gateway(Pin<Box<dyn Future<Output = Response<BoxBody>>>>),
     App {
         app: Pin<Box<F>>,
-        behind: Rc<Behind>,
+        finisher: Rc<Finisher>,
         begun: Duration,
         entry: Option<Entry>,
     },
@@ -297,12 +286,12 @@ where
             }
             Self::App {
                 app,
-                behind,
+                finisher,
                 begun,
                 entry,
             } => {
                 let answer = ready!(app.as_mut().poll(context))?;
-                Poll::Ready(Ok(behind.finish(
+                Poll::Ready(Ok(finisher.finish(
                     answer,
                     *begun,
                     entry.take().expect("ready once"),
@@ -311,172 +300,3 @@ where
         }
     }
 }
-
-/// Rewrites the path of a call that is meant for WeChat: SDKs whose base URL ends in a slash double it, and a
-/// base URL `http://…/wx/{account}` names the account.
-fn readdress(request: &mut Request) {
-    let uri = &request.head().uri;
-    let path = uri.path();
-    if !path.starts_with("//") && !path.starts_with(BASE) {
-        return;
-    }
-    let single = format!("/{}", path.trim_start_matches('/'));
-    let (account, rest) = match single
-        .strip_prefix(BASE)
-        .and_then(|rest| rest.split_once('/'))
-    {
-        Some((account, rest)) => (Some(account.to_owned()), format!("/{rest}")),
-        None => (None, single),
-    };
-    if !CallPath::parse(&rest).is_some_and(CallPath::is_known) {
-        return;
-    }
-    let rest = rest.trim_start_matches('/');
-    let target = match uri.query() {
-        Some(query) => format!("/{rest}?{query}"),
-        None => format!("/{rest}"),
-    };
-    let Ok(target) = PathAndQuery::try_from(target) else {
-        return;
-    };
-    request.head_mut().uri = target.into();
-    if let Some(account) = account {
-        request.extensions_mut().insert(BaseAccount(account));
-    }
-}
-
-impl Behind {
-    /// Counts and logs an answer of the application, and adds the request id.
-    fn finish<B: MessageBody>(
-        &self,
-        answer: ServiceResponse<B>,
-        begun: Duration,
-        entry: Entry,
-    ) -> Response<Body<B>> {
-        let (request, response) = answer.into_parts();
-        let (status, pattern) = (response.status(), request.match_pattern());
-        let took = self.stats.count(pattern.as_deref(), status.as_u16(), begun);
-        let account = match (self.listener, &pattern) {
-            (ListenerName::Public, Some(pattern)) if self.signs(pattern) => {
-                let account = account_of(request.query_string());
-                // A preflight names the account of the request that follows, and that request is counted.
-                if request.method() != Method::OPTIONS {
-                    self.stats.count_account(&account, status.as_u16());
-                }
-                Some(account)
-            }
-            (ListenerName::Admin, _) => request.match_info().get("account").map(Cow::Borrowed),
-            _ => None,
-        };
-        // An unknown account name is arbitrary text from the request.
-        let accounts = self.broker.accounts();
-        let account = account.and_then(|account| Some(accounts.get(&account).ok()?.0));
-        let bare = self.bare_problem(&response);
-        let failure = match &bare {
-            Some(problem) => FailureCode {
-                code: Some(problem.code),
-                errcode: None,
-            },
-            None => response.extensions().get().copied().unwrap_or_default(),
-        };
-        self.access_log.note(
-            &entry,
-            pattern.as_deref(),
-            status.as_u16(),
-            failure,
-            account,
-            took,
-        );
-        let mut response = match bare {
-            Some(problem) => {
-                let mut answer = problem.into_response();
-                if let Some(allow) = response.headers().get(ALLOW) {
-                    answer.headers_mut().insert(ALLOW, allow.clone());
-                }
-                Response::from(answer.map_body(|_, body| {
-                    EitherBody::left(
-                        body.try_into_bytes()
-                            .map_or_else(|_| Vec::new(), |bytes| bytes.to_vec()),
-                    )
-                }))
-            }
-            None => Response::from(response)
-                .map_body(|_, body| EitherBody::right(EitherBody::right(body))),
-        };
-        self.access_log
-            .label(&entry, status, response.headers_mut());
-        response
-    }
-
-    /// Counts and logs an answer of the gateway, and adds the request id.
-    fn finish_passed(&self, passed: Passed, begun: Duration, entry: &Entry) -> Response<BoxBody> {
-        let Passed {
-            response,
-            group,
-            account,
-        } = passed;
-        let status = response.status();
-        let took = self
-            .stats
-            .count(Some(GATEWAY_ROUTE), status.as_u16(), begun);
-        let failure = response.extensions().get().copied().unwrap_or_default();
-        let route = if group.is_empty() {
-            GATEWAY_ROUTE
-        } else {
-            &group
-        };
-        self.access_log.note(
-            entry,
-            Some(route),
-            status.as_u16(),
-            failure,
-            account.as_deref(),
-            took,
-        );
-        let mut response = Response::from(response);
-        self.access_log.label(entry, status, response.headers_mut());
-        response
-    }
-
-    /// Returns the problem document for a 404 or 405 without a body: the framework's own, or that of an
-    /// unknown path.
-    fn bare_problem<B>(&self, response: &actix_web::HttpResponse<B>) -> Option<Problem> {
-        if response.headers().contains_key(CONTENT_TYPE) {
-            return None;
-        }
-        match (response.status(), self.listener) {
-            (StatusCode::NOT_FOUND, ListenerName::Public) => Some(Problem::not_found()),
-            (StatusCode::NOT_FOUND, ListenerName::Admin) => Some(Problem {
-                hint: ADMIN_PATHS,
-                ..Problem::not_found()
-            }),
-            (StatusCode::METHOD_NOT_ALLOWED, _) => {
-                let allow = response
-                    .headers()
-                    .get(ALLOW)
-                    .and_then(|allow| allow.to_str().ok());
-                Some(Problem::method_not_allowed(allow.unwrap_or("GET, HEAD")))
-            }
-            _ => None,
-        }
-    }
-
-    fn signs(&self, pattern: &str) -> bool {
-        let below = self.scope.and_then(|scope| pattern.strip_prefix(scope));
-        below.is_some_and(|route| public::SIGNING.contains(&route))
-    }
-}
-
-/// The route label of calls that were passed on.
-const GATEWAY_ROUTE: &str = "/{wechat}";
-
-/// The start of a base URL's path that names an account.
-const BASE: &str = "/wx/";
-
-/// For clients that call the wrong listener, or call this one for an endpoint that only WeChat has.
-const ADMIN_PATHS: Text = Text::new(
-    "The admin listener serves /credentials/{account}/{kind}, WeChat's token and ticket paths, /status, /metrics and more, see /docs. \
-     It passes WeChat's other calls on, see docs/GATEWAY.md. Pages are signed by the public listener.",
-    "管理端口提供 /credentials/{account}/{kind}、微信原有的 token 与 ticket 路径、/status、/metrics 等，完整列表见 /docs。\
-     微信的其他接口由网关转发，见 docs/zh/GATEWAY.md；页面签名请访问公开端口。",
-);
