@@ -1,0 +1,160 @@
+//! Changes of blanks, escapes and charsets, and the URLs that frameworks rebuild.
+
+use super::{Add, Parts};
+use crate::diagnose::causes as c;
+use crate::diagnose::{Case, escape, rebuilt};
+
+pub(super) fn blanks(url: &str, _: &Case, add: &mut Add<'_>) {
+    add(&c::PLUS_TO_SPACE, url.replace('+', " "));
+    add(&c::PLUS_TO_SPACE, url.replace("%20", "+"));
+    add(&c::PLUS_TO_SPACE, url.replace('+', "%20"));
+    add(&c::PLUS_TO_SPACE, url.replace('+', "%2B"));
+    add(&c::PLUS_TO_SPACE, url.replace("%2B", "+"));
+}
+
+pub(super) fn escaping(url: &str, _: &Case, add: &mut Add<'_>) {
+    add(&c::PERCENT_DECODED, escape::decoded(url));
+    add(&c::PERCENT_DECODED, escape::decoded_whole(url));
+    add(&c::PERCENT_DECODED, escape::decoded(&url.replace('+', " ")));
+    for encode in [escape::component, escape::form] {
+        add(&c::ENCODED, encode(url));
+        add(
+            &c::ENCODED,
+            escape::recased(&encode(url), str::to_ascii_lowercase),
+        );
+        add(&c::DOUBLE_ENCODED, encode(&encode(url)));
+    }
+    if url.contains('%') {
+        add(&c::ESCAPES_ENCODED, escape::whole(url));
+    }
+    add(
+        &c::ESCAPE_CASE,
+        escape::recased(url, str::to_ascii_lowercase),
+    );
+    add(
+        &c::ESCAPE_CASE,
+        escape::recased(url, str::to_ascii_uppercase),
+    );
+    add(&c::HTML_ESCAPED, url.replace('&', "&amp;"));
+    add(&c::HTML_ESCAPED, url.replace("&amp;", "&"));
+    add(&c::JSON_ESCAPED, url.replace('/', "\\/"));
+    add(&c::JSON_ESCAPED, url.replace('&', "\\u0026"));
+    add(&c::JSON_ESCAPED, format!("\"{url}\""));
+    add(&c::JSON_ESCAPED, format!("\"{}\"", url.replace('/', "\\/")));
+    add(
+        &c::HTML_ESCAPED,
+        url.replace('&', "&amp;").replace('\'', "&#039;"),
+    );
+    add(
+        &c::HTML_ESCAPED,
+        url.replace('&', "&amp;").replace('\'', "&#39;"),
+    );
+    add(&c::LOWER_CASED, url.to_ascii_lowercase());
+}
+
+/// The request URL that frameworks return.
+pub(super) fn rebuilt(url: &str, _: &Case, add: &mut Add<'_>) {
+    let Some(Parts {
+        scheme,
+        host,
+        port,
+        rest,
+    }) = Parts::of(url)
+    else {
+        return;
+    };
+    let origin = format!("{scheme}://{host}{port}");
+    let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let asked = &rest[path.len()..];
+    for (cause, path) in rebuilt::paths(path) {
+        add(cause, format!("{origin}{path}{asked}"));
+    }
+    if !query.is_empty() {
+        for (cause, query) in rebuilt::queries(query) {
+            add(cause, format!("{origin}{path}?{query}"));
+        }
+        // Flask; java.net.URI; a WHATWG parser, and code that undoes it; a path joined with its query and
+        // then escaped.
+        add(
+            &c::PERCENT_DECODED,
+            format!(
+                "{origin}{}?{}",
+                escape::decoded_path(path),
+                escape::decoded_query(query)
+            ),
+        );
+        add(&c::QUERY_REENCODED, url.replace('\'', "%27"));
+        add(&c::QUERY_REENCODED, url.replace("%27", "'"));
+        add(&c::QUESTION_ENCODED, url.replacen('?', "%3F", 1));
+        add(&c::QUESTION_ENCODED, url.replace('?', "%3F"));
+    }
+    add(
+        &c::PERCENT_DECODED,
+        escape::decoded(url).replace(' ', "%20"),
+    );
+    add(&c::PATH_REENCODED, url.replace('\'', "%27"));
+    let normal = escape::normal(url);
+    let cause = if normal.starts_with(&format!("{origin}{path}?")) {
+        &c::QUERY_REENCODED
+    } else {
+        &c::PATH_REENCODED
+    };
+    add(cause, normal);
+    let decoded = escape::decoded(url);
+    add(&c::QUERY_REENCODED, escape::whole(&decoded));
+    add(
+        &c::ESCAPES_ENCODED,
+        escape::whole(&escape::decoded_whole(url)),
+    );
+    // The URL as part of a path.
+    add(&c::SLASHES_MERGED, url.replacen("://", ":/", 1));
+}
+
+/// Non-ASCII characters in a charset other than UTF-8.
+pub(super) fn charset(url: &str, _: &Case, add: &mut Add<'_>) {
+    if !url.contains('%') && url.is_ascii() {
+        return;
+    }
+    add(&c::CHARSET, escape::decoded_as_latin_1(url));
+    for charset in CHARSETS {
+        add(&c::CHARSET, escape::decoded_as(url, charset));
+        let escaped = escape::escaped_in(url, charset);
+        add(
+            &c::CHARSET,
+            escape::recased(&escaped, str::to_ascii_lowercase),
+        );
+        add(&c::CHARSET, escaped);
+    }
+    if let Some(Parts {
+        scheme,
+        host,
+        port,
+        rest,
+    }) = Parts::of(url)
+    {
+        let escaped = escape::escape_of_javascript(&escape::decoded(rest));
+        add(&c::CHARSET, format!("{scheme}://{host}{port}{escaped}"));
+        let in_place: String = escape::decoded(rest)
+            .chars()
+            .map(|letter| {
+                if letter.is_ascii() {
+                    letter.to_string()
+                } else {
+                    escape::escape_of_javascript(&letter.to_string())
+                }
+            })
+            .collect();
+        add(&c::CHARSET, format!("{scheme}://{host}{port}{in_place}"));
+        // A servlet's path, decoded as ISO-8859-1, with an undecoded query.
+        let (path, query) = rest.find('?').map_or((rest, ""), |at| rest.split_at(at));
+        let path = escape::decoded_as_latin_1(path);
+        add(&c::CHARSET, format!("{scheme}://{host}{port}{path}{query}"));
+    }
+}
+
+/// The charsets of the platforms that Chinese backends run on.
+pub(in crate::diagnose) static CHARSETS: [&encoding_rs::Encoding; 3] = [
+    encoding_rs::GBK,
+    encoding_rs::BIG5,
+    encoding_rs::WINDOWS_1252,
+];
