@@ -1,20 +1,21 @@
 //! The broker: holds the current credentials of every account, refreshes them ahead of expiry, and runs at
 //! most one refresh per credential at a time.
 //!
-//! A read loads the value in `current` and makes two comparisons. It takes no lock and calls neither the
-//! store nor the upstream. The modules below do the rest: `slot` holds the state of one credential,
-//! `refresh` obtains a new value, and `keeper` is the loop that starts refreshes before a reader has to
-//! wait for one.
+//! A read loads the value in `current` and makes two comparisons. It takes no lock and calls neither the store
+//! nor the upstream.
+//!
+//! - State: `accounts` (the accounts with their slots), `slot` (one credential), `current` (its current value).
+//! - Work: `refresh` obtains a new value, `keeper` starts refreshes before a reader has to wait for one, `sync`
+//!   exchanges values with the other nodes.
+//! - Readers: `signing` (the answer for a page), `token_index` (the account and the API keys of a token).
+//! - Reports: `snapshot` and `egress_snapshot` (the state for pages and metrics), `stats` (counters), `events`
+//!   (the log).
 
 mod accounts;
-mod after_refresh;
-mod call;
 mod current;
 mod egress_snapshot;
 mod events;
-mod history;
 mod keeper;
-mod limits;
 mod refresh;
 mod signing;
 mod slot;
@@ -30,10 +31,10 @@ use tokio::runtime::Handle;
 
 pub use accounts::Accounts;
 pub use egress_snapshot::{EgressSnapshot, EgressWay};
-pub use history::{Refresh, RefreshOutcome};
 pub use keeper::TICK;
 #[cfg(feature = "actix")]
 pub(crate) use signing::ConfigOptions;
+pub use slot::{Refresh, RefreshOutcome};
 pub use snapshot::{
     AccountSnapshot, Counts, CredentialSnapshot, Find, Health, LastError, Snapshot,
 };
@@ -204,8 +205,8 @@ impl Broker {
         self.entry(account).ok().map(|entry| entry.answers.clone())
     }
 
-    /// Ends the waits of credentials that failed because of this parent. The keeper tries them in its next
-    /// step.
+    /// Ends the waits of the tickets that failed because this token could not be fetched. The keeper tries them
+    /// in its next step.
     fn end_waits_for_parent(&self, entry: &AccountEntry, parent: Kind) {
         let now = self.inner.clock.now();
         for slot in entry
@@ -304,7 +305,7 @@ impl BrokerBuilder {
     /// refreshes will run.
     ///
     /// # Errors
-    /// [`BuildError`] says which account is wrong, or reason no HTTP client could be created.
+    /// [`BuildError`] says which account is wrong, or why no HTTP client could be created.
     pub fn build(self) -> Result<Broker, BuildError> {
         let runtime = Handle::try_current().map_err(|_| BuildError::NoRuntime)?;
         let clock = self.clock.unwrap_or_else(Clock::system);

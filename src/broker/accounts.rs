@@ -223,7 +223,7 @@ impl Accounts {
                 let mut state = slot.lock();
                 state.end_cooldown(now);
                 if has_moved {
-                    state.forget_addresses();
+                    state.forget_refused_addresses();
                 }
             }
         }

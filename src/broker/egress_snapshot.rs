@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 
 use super::Broker;
+use super::slot::MOST_ADDRESSES;
 use crate::credential::Kind;
 use crate::upstream::Route;
 
@@ -45,7 +46,7 @@ impl Broker {
             });
             way.accounts += 1;
             let slot = entry.slot_of(Kind::AccessToken);
-            let seen = slot.map(|slot| slot.lock().addresses(now));
+            let seen = slot.map(|slot| slot.lock().refused_addresses(now));
             for address in seen.into_iter().flatten() {
                 if !way.addresses.contains(&address) && way.addresses.len() < MOST_ADDRESSES {
                     way.addresses.push(address);
@@ -60,6 +61,3 @@ impl Broker {
         }
     }
 }
-
-/// Enough to see that an address is not fixed.
-const MOST_ADDRESSES: usize = 8;

@@ -2,22 +2,19 @@
 //! are counted, and one line per minute gives their number. A different cause is a different fault and is
 //! counted separately.
 //!
-//! This module decides what is logged and writes the summaries. The full lines are written where the
-//! failure happens.
+//! Decides which lines are written, and writes the summaries and the lines of the store, of warnings and of an
+//! ended value. The lines of a refresh are in `refresh::log`.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use tracing::{debug, error, info, warn};
+use tracing::{error, warn};
 
-use super::refresh::Flight;
+use super::Broker;
 use super::slot::{Slot, State};
-use super::{AccountEntry, Broker};
-use crate::account::{Platform, TokenMode};
 use crate::clock::UnixTime;
-use crate::credential::{Credential, Kind};
 use crate::error::{Class, Failure, UpstreamError};
 use crate::store::StoreError;
 
@@ -196,7 +193,13 @@ impl Summary {
 }
 
 impl Broker {
-    fn admits(&self, what: &'static str, account: &str, error: &UpstreamError, dead: bool) -> bool {
+    pub(super) fn admits(
+        &self,
+        what: &'static str,
+        account: &str,
+        error: &UpstreamError,
+        dead: bool,
+    ) -> bool {
         self.log_summaries();
         let advice = || Advice {
             cause: error.cause().en.into_owned(),
@@ -263,79 +266,6 @@ impl Broker {
             .due(self.inner.clock.uptime())
             .iter()
             .for_each(Summary::write);
-    }
-}
-
-impl Flight {
-    /// Logs a refresh that brought a value. A generation is a time, not a secret.
-    pub(super) fn log_value(
-        &self,
-        outcome: &'static str,
-        credential: &Credential,
-        message: &'static str,
-    ) {
-        let now = self.broker.inner.clock.now();
-        let (account, kind, reason) = (&self.entry.name, self.slot.key.kind, self.reason.as_str());
-        let due_at = self.slot.lock().due_at(credential, self.slot.spread);
-        let (expires_in, next_in) = (
-            credential.remaining(now).as_secs(),
-            due_at.since(now).as_secs(),
-        );
-        let (took_ms, generation) = (self.took_ms(), credential.generation);
-        info!(account, %kind, reason, outcome, took_ms, expires_in, next_in, generation, "{message}");
-    }
-
-    /// Logs a failure. Faults that hit many accounts are summed up.
-    pub(super) fn log_failure(&self, failure: &UpstreamError, kind: Kind, retry_in: Duration) {
-        let (account, reason) = (self.entry.name.as_str(), self.reason.as_str());
-        let outcome = failure.class().as_str();
-        let (took_ms, retry_in) = (self.took_ms(), retry_in.as_secs());
-        // How long pages keep working: until then users notice nothing.
-        let at = self.broker.inner.clock.moment();
-        let current = self.broker.current(&self.slot, &at);
-        let served_for = current.as_ref().map(|current| current.served_for(&at));
-        let is_dead = served_for.is_none();
-        let served_for = served_for.unwrap_or_default().as_secs();
-        let (cause, fix) = (failure.cause().en, failure.fix_for_operator().en);
-        if !self
-            .broker
-            .admits("refresh failed", account, failure, is_dead)
-        {
-            debug!(account, %kind, reason, outcome, took_ms, retry_in, served_for, %cause, %fix, "refresh failed: {failure}");
-        } else if is_dead || failure.class() == Class::Setup {
-            error!(account, %kind, reason, outcome, took_ms, retry_in, served_for, %cause, %fix, "refresh failed: {failure}");
-        } else {
-            warn!(account, %kind, reason, outcome, took_ms, retry_in, served_for, %cause, %fix, "refresh failed: {failure}");
-        }
-    }
-
-    /// Returns the duration as `u64`, which JSON logs write as a number; they would not for `u128`.
-    fn took_ms(&self) -> u64 {
-        u64::try_from(self.took().as_millis()).unwrap_or(u64::MAX)
-    }
-}
-
-impl AccountEntry {
-    /// Logs that a token was rejected long before its end, so another server has retired it, and how to prevent
-    /// that.
-    pub(super) fn log_foreign_refresh(&self, left: Duration) {
-        let advice = match self.account.mode() {
-            _ if matches!(self.account.platform(), Platform::Work { .. }) => {
-                "the app's secret was reset, or WeCom ended the token early"
-            }
-            TokenMode::Classic => {
-                "another server fetches tokens of this app: let it ask this one, or set token_mode = \"stable\""
-            }
-            TokenMode::Stable => {
-                "another server forces refreshes of this app's stable token, or its secret was reset"
-            }
-        };
-        warn!(
-            account = self.name,
-            seconds_left = left.as_secs(),
-            advice,
-            "access token rejected long before its end"
-        );
     }
 }
 

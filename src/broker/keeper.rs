@@ -10,9 +10,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tracing::warn;
 
-use super::call::CLOCK_TOLERANCE;
-use super::limits::QuotaReads;
-use super::refresh::{Decision, wait};
+use super::refresh::{CLOCK_TOLERANCE, Decision, QuotaReads, wait};
 use super::slot::{Outcome, Reason, Slot};
 use super::sync::Sync;
 use super::{AccountEntry, Broker};

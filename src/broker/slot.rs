@@ -1,8 +1,12 @@
-//! The state of one credential besides its current value: the running refresh, the last failure, and the
-//! last value seen.
+//! The state of one credential: a view of its current value, the last values seen, the running refresh, and
+//! its counters. `retry` has the last failure and the wait after it, `refused_addresses` the IP addresses that
+//! WeChat refused, `history` the results of the last refreshes.
+
+mod history;
+mod refused_addresses;
+mod retry;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -10,13 +14,17 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use tokio::sync::watch;
 
+use self::history::History;
+pub use self::history::{Refresh, RefreshOutcome};
+pub(super) use self::refused_addresses::MOST_ADDRESSES;
+use self::refused_addresses::RefusedAddresses;
+pub(super) use self::retry::Remembered;
 use super::current::Current;
-use super::history::History;
 use super::stats::SlotCounts;
 use super::token_index::Buyers;
 use crate::clock::{Clock, UnixTime};
 use crate::credential::{Credential, CredentialKey, Kind, Secret};
-use crate::error::{Class, Error, UpstreamError, Wait, next_probe};
+use crate::error::{Class, Error, UpstreamError};
 
 /// Why a credential is refreshed.
 #[derive(Clone, Debug)]
@@ -76,7 +84,8 @@ pub(super) struct State {
     pub(super) refreshed_on_demand: Option<UnixTime>,
     /// The value reported in the last `reject`. Once replaced, it no longer counts as a valid token.
     pub(super) rejected: Option<Secret>,
-    /// Set when WeChat returned the same value again: the keeper does not call before this time.
+    /// The keeper does not call before this time: WeChat has just repeated the value, the value lives for seconds
+    /// only, or WeCom repeats it until it ends.
     pub(super) nothing_new_until: Option<UnixTime>,
     /// Number of refreshes that brought a value.
     pub(super) refreshes: u64,
@@ -95,35 +104,7 @@ pub(super) struct State {
     short_lives: u32,
     /// IP addresses that WeChat refused for this account, latest first. Boxed, because most accounts have
     /// none.
-    refused_from: Option<Box<Addresses>>,
-}
-
-/// IP addresses, each with the time of its last refusal.
-#[derive(Default)]
-struct Addresses(Vec<(IpAddr, UnixTime)>);
-
-/// A remembered failure, which prevents another try before `until`.
-#[derive(Clone, Debug)]
-pub(super) struct Remembered {
-    pub(super) error: Arc<UpstreamError>,
-    /// The credential that failed. A ticket's failure may be its token's.
-    pub(super) kind: Kind,
-    pub(super) at: UnixTime,
-    /// When the first failure in a row happened.
-    pub(super) since: UnixTime,
-    pub(super) until: UnixTime,
-    /// Number of failures in a row.
-    pub(super) failures: u32,
-    /// The on-demand refresh that failed, kept until it succeeds: a value that looks fresh may be dead.
-    pub(super) pending: Option<PendingRetry>,
-}
-
-/// An on-demand refresh that failed. The keeper retries it, however fresh the value looks.
-#[derive(Clone, Debug)]
-pub(super) struct PendingRetry {
-    pub(super) reason: Reason,
-    /// The earliest time of the retry; the retry also waits for the end of the failure.
-    pub(super) from: UnixTime,
+    refused: Option<Box<RefusedAddresses>>,
 }
 
 impl Slot {
@@ -243,11 +224,7 @@ impl State {
     pub(super) fn see(&mut self, seen: &Arc<Credential>, clock: &Clock) -> Arc<Credential> {
         let now = clock.now();
         let newest = match self.last.take() {
-            Some(last)
-                if (last.generation, seen.expires_at) > (seen.generation, last.expires_at) =>
-            {
-                last
-            }
+            Some(last) if supersedes(&last, seen) => last,
             Some(last) if last.value == seen.value => seen.clone(),
             last => {
                 self.seen = Some((clock.uptime(), seen.remaining(now)));
@@ -286,30 +263,6 @@ impl State {
         Some((SHORT_PAUSE * (1 << doublings)).min(LONG_PAUSE))
     }
 
-    /// Records an IP address that WeChat refused, and returns the other addresses refused within the last
-    /// day, latest first.
-    pub(super) fn refused_from(&mut self, ip: IpAddr, now: UnixTime) -> Vec<IpAddr> {
-        let Addresses(seen) = &mut **self.refused_from.get_or_insert_default();
-        seen.retain(|(other, at)| *other != ip && now.since(*at) < REFUSED_FOR);
-        let others = seen.iter().map(|(other, _)| *other).collect();
-        seen.insert(0, (ip, now));
-        seen.truncate(MOST_ADDRESSES);
-        others
-    }
-
-    /// Returns the IP addresses that WeChat refused within the last day, latest first.
-    pub(super) fn addresses(&self, now: UnixTime) -> Vec<IpAddr> {
-        let seen = self.refused_from.iter().flat_map(|seen| &seen.0);
-        seen.filter(|(_, at)| now.since(*at) < REFUSED_FOR)
-            .map(|(ip, _)| *ip)
-            .collect()
-    }
-
-    /// Forgets the refused addresses: calls leave by another way now.
-    pub(super) fn forget_addresses(&mut self) {
-        self.refused_from = None;
-    }
-
     /// Returns when the last value ends, in uptime.
     pub(super) fn ends_in_uptime(&self) -> Option<Duration> {
         self.seen.map(|(at, left)| at + left)
@@ -319,13 +272,6 @@ impl State {
     pub(super) fn end_by_uptime(&self, clock: &Clock) -> Option<UnixTime> {
         self.ends_in_uptime()
             .map(|ends| clock.now().plus(ends.saturating_sub(clock.uptime())))
-    }
-
-    /// Returns the failure that still prevents another try.
-    pub(super) fn cooldown(&self, now: UnixTime) -> Option<&Remembered> {
-        self.failure
-            .as_deref()
-            .filter(|failure| now < failure.until)
     }
 
     /// Whether WeChat has confirmed that there is no newer value than the last one.
@@ -347,85 +293,6 @@ impl State {
         (!left.is_zero()).then_some(left)
     }
 
-    /// Records a failure of this slot.
-    fn fail(&mut self, error: Arc<UpstreamError>, kind: Kind, reason: &Reason, now: UnixTime) {
-        let before = self.failure.take();
-        let (failures, since) = before
-            .as_ref()
-            .map_or((0, now), |failure| (failure.failures, failure.since));
-        let failures = failures.saturating_add(1);
-        let until = retry_at(error.wait(), failures, now);
-        let pending =
-            PendingRetry::after(reason, until, before.and_then(|failure| failure.pending));
-        self.failure = Some(Box::new(Remembered {
-            error,
-            kind,
-            since,
-            at: now,
-            until,
-            failures,
-            pending,
-        }));
-    }
-
-    /// Returns when the keeper may retry a failed on-demand refresh: after its own time, the failure's
-    /// cooldown and the rate limit.
-    pub(super) fn retry_from(&self) -> Option<UnixTime> {
-        let failure = self.failure.as_deref()?;
-        let limited = self
-            .refreshed_on_demand
-            .map_or(UnixTime(0), |at| at.plus(MIN_DEMAND_GAP));
-        Some(
-            failure
-                .pending
-                .as_ref()?
-                .from
-                .max(failure.until)
-                .max(limited),
-        )
-    }
-
-    /// Returns the reason of the failed on-demand refresh, if it can be retried now.
-    pub(super) fn retry_reason(&self, now: UnixTime) -> Option<Reason> {
-        self.retry_from().filter(|from| *from <= now)?;
-        self.failure
-            .as_ref()?
-            .pending
-            .as_ref()
-            .map(|pending| pending.reason.clone())
-    }
-
-    /// Postpones the pending retry: the rate limit refuses it before this time.
-    pub(super) fn postpone_retry(&mut self, from: UnixTime) {
-        if let Some(pending) = self
-            .failure
-            .as_mut()
-            .and_then(|failure| failure.pending.as_mut())
-        {
-            pending.from = pending.from.max(from);
-        }
-    }
-
-    /// Drops the pending retry, because the value has been replaced already.
-    pub(super) fn drop_retry(&mut self) {
-        if let Some(failure) = &mut self.failure {
-            failure.pending = None;
-        }
-    }
-
-    /// Ends the cooldown, because the cause of the failures has probably been removed. A pending retry
-    /// stays pending.
-    pub(super) fn end_cooldown(&mut self, now: UnixTime) {
-        match self
-            .failure
-            .as_mut()
-            .filter(|failure| failure.pending.is_some())
-        {
-            Some(failure) => failure.end_by(now),
-            None => self.failure = None,
-        }
-    }
-
     /// Corrects recorded times after the clock was set back. Waits that end in the future, by the wrong
     /// clock, would last as long as the clock was ahead; one try too early costs less.
     fn clock_was_set_back(&mut self, now: UnixTime) {
@@ -440,63 +307,11 @@ impl State {
     }
 }
 
-impl PendingRetry {
-    /// A reported dead value takes precedence over an operator's request. Neither is dropped when another
-    /// refresh fails.
-    fn after(reason: &Reason, from: UnixTime, before: Option<Self>) -> Option<Self> {
-        match (reason, before) {
-            (Reason::Rejected(_), _) | (Reason::RefreshNow, None) => Some(Self {
-                reason: reason.clone(),
-                from,
-            }),
-            (_, before) => before,
-        }
-    }
-}
-
-impl Remembered {
-    /// Whether an operator may end the wait early: always, except for a ban of this server's IP address.
-    pub(super) fn is_overridden_by(&self, reason: &Reason) -> bool {
-        matches!(reason, Reason::RefreshNow)
-            && (matches!(self.error.wait(), Wait::Backoff | Wait::Slow)
-                || self.error.class() == Class::Quota)
-    }
-
-    /// Ends all waits at this time at the latest.
-    pub(super) fn end_by(&mut self, time: UnixTime) {
-        self.until = self.until.min(time);
-        if let Some(pending) = &mut self.pending {
-            pending.from = pending.from.min(time);
-        }
-    }
-
-    /// Returns the failure as the error for callers. `served`: whether a valid credential exists meanwhile.
-    pub(super) fn as_error(&self, account: &str, served: bool, now: UnixTime) -> Error {
-        Error::Upstream {
-            account: account.to_owned(),
-            kind: self.kind,
-            error: self.error.clone(),
-            served,
-            retry_at: self.until,
-            retry_after: self.until.since(now).max(Duration::from_secs(1)),
-        }
-    }
-}
-
-/// Returns when to try again after the `failures`-th failure in a row. The jitter keeps many servers from
-/// retrying at the same time.
-fn retry_at(wait: Wait, failures: u32, now: UnixTime) -> UnixTime {
-    let doubled =
-        |first: u64, last: u64| first.saturating_mul(1 << (failures - 1).min(16)).min(last);
-    let jittered = |seconds: u64| seconds + rand::random_range(0..=seconds / 2);
-    match wait {
-        Wait::Backoff => UnixTime(now.0 + jittered(doubled(1, 60))),
-        Wait::Slow => UnixTime(now.0 + doubled(60, 300) + rand::random_range(0..=15)),
-        Wait::NextMinute => UnixTime((now.0 / 60 + 1) * 60 + rand::random_range(0..=5)),
-        Wait::NextDay => next_probe(now).plus(Duration::from_secs(rand::random_range(0..=60))),
-        Wait::For(time) => now.plus(time),
-        Wait::Until(time) => time,
-    }
+/// Whether `last` stays although `seen` came after it: its generation is higher, or its end is earlier within
+/// the same generation.
+fn supersedes(last: &Credential, seen: &Credential) -> bool {
+    last.generation > seen.generation
+        || (last.generation == seen.generation && last.expires_at < seen.expires_at)
 }
 
 /// At most one on-demand refresh per credential within this time, so that no client can exhaust the quota.
@@ -511,85 +326,3 @@ const SHORT_LIFE: Duration = Duration::from_secs(60);
 /// WeChat's 2,000.
 const SHORT_PAUSE: Duration = Duration::from_secs(30);
 const LONG_PAUSE: Duration = Duration::from_secs(300);
-
-/// Allow lists are filled by hand, and a NAT pool has few addresses.
-const MOST_ADDRESSES: usize = 8;
-
-/// An address refused longer ago may belong to another network by now.
-const REFUSED_FOR: Duration = Duration::from_secs(86_400);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_addresses_of_a_day_are_kept_latest_first_and_no_more_than_eight() {
-        let mut state = State::default();
-        let ip = |last: u8| IpAddr::from([203, 0, 113, last]);
-        let at = |seconds: u64| UnixTime(1_767_225_600 + seconds);
-        assert!(state.refused_from(ip(1), at(0)).is_empty());
-        assert_eq!(state.refused_from(ip(2), at(1)), [ip(1)]);
-        assert_eq!(state.refused_from(ip(1), at(2)), [ip(2)], "not itself");
-        let v6 = "2001:db8::7".parse().unwrap();
-        assert_eq!(state.refused_from(v6, at(3)), [ip(1), ip(2)]);
-        assert_eq!(state.refused_from(ip(2), at(86_402)), [v6], "a day later");
-        for last in 10..40 {
-            state.refused_from(ip(last), at(86_403));
-        }
-        assert_eq!(state.refused_from(ip(40), at(86_404)).len(), 8);
-    }
-
-    #[test]
-    fn transient_failures_are_retried_later_and_later_up_to_a_minute_and_a_half() {
-        for (failures, least, most) in [
-            (1, 1, 1),
-            (2, 2, 3),
-            (3, 4, 6),
-            (6, 32, 48),
-            (7, 60, 90),
-            (1_000, 60, 90),
-        ] {
-            for _ in 0..50 {
-                let wait = retry_at(Wait::Backoff, failures, UnixTime(1_000)).0 - 1_000;
-                assert!(
-                    (least..=most).contains(&wait),
-                    "failure {failures}: {wait} s"
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn what_a_person_must_mend_is_tried_once_in_one_to_five_minutes() {
-        for (failures, least) in [(1, 60), (2, 120), (3, 240), (4, 300), (400, 300)] {
-            let wait = retry_at(Wait::Slow, failures, UnixTime(0)).0;
-            assert!(
-                (least..=least + 15).contains(&wait),
-                "failure {failures}: {wait} s"
-            );
-        }
-    }
-
-    #[test]
-    fn quotas_are_waited_out() {
-        assert!((120..=125).contains(&retry_at(Wait::NextMinute, 1, UnixTime(60)).0));
-        let midnight = UnixTime(1_704_124_800);
-        for (before, wait) in [(5_000, 3_600), (3_600, 3_600), (500, 500)] {
-            let now = UnixTime(midnight.0 - before);
-            let waited = retry_at(Wait::NextDay, 3, now).0 - now.0;
-            assert!((wait..=wait + 60).contains(&waited), "{waited}");
-        }
-        assert_eq!(
-            retry_at(Wait::For(Duration::from_secs(3_600)), 9, UnixTime(1)),
-            UnixTime(3_601)
-        );
-    }
-
-    #[test]
-    fn servers_that_failed_together_do_not_come_back_together() {
-        let times: std::collections::HashSet<_> = (0..200)
-            .map(|_| retry_at(Wait::Backoff, 10, UnixTime(0)))
-            .collect();
-        assert!(times.len() > 10);
-    }
-}

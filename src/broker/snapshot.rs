@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::history::Refresh;
-use super::limits::daily_quota;
+use super::refresh::daily_quota;
+use super::slot::Refresh;
 use super::slot::{Remembered, Slot, State};
 use super::stats::{OUTCOMES, Stats};
 use super::sync::Cluster;

@@ -18,9 +18,9 @@ use tokio::task::JoinSet;
 use tracing::{info, warn};
 
 use super::Broker;
-use super::call::TRUST_AFTER_LOST_REPLY;
-use super::history::{Refresh, RefreshOutcome};
+use super::refresh::TRUST_AFTER_LOST_REPLY;
 use super::slot::Slot;
+use super::slot::{Refresh, RefreshOutcome};
 use super::stats::Outcome;
 use crate::account::{Account, Platform, TokenMode};
 use crate::clock::UnixTime;

@@ -44,7 +44,7 @@ pub struct Refresh {
 
 /// The last [`KEPT`] refreshes of a slot, oldest first.
 #[derive(Default)]
-pub(super) struct History(VecDeque<Entry>);
+pub(in crate::broker) struct History(VecDeque<Entry>);
 
 /// A compact [`Refresh`].
 struct Entry {
@@ -78,7 +78,7 @@ impl RefreshOutcome {
 }
 
 impl History {
-    pub(super) fn add(&mut self, refresh: &Refresh) {
+    pub(in crate::broker) fn add(&mut self, refresh: &Refresh) {
         let new = Entry::from(refresh);
         if let Some(last) = self
             .0
@@ -103,7 +103,7 @@ impl History {
         self.0.push_back(new);
     }
 
-    pub(super) fn all(&self) -> Vec<Refresh> {
+    pub(in crate::broker) fn all(&self) -> Vec<Refresh> {
         self.0.iter().map(Refresh::from).collect()
     }
 }
@@ -151,7 +151,7 @@ impl From<&Entry> for Refresh {
 }
 
 impl Refresh {
-    pub(super) fn success(
+    pub(in crate::broker) fn success(
         at: UnixTime,
         outcome: RefreshOutcome,
         took: Duration,
@@ -168,7 +168,7 @@ impl Refresh {
         }
     }
 
-    pub(super) fn failure(at: UnixTime, took: Duration, error: &UpstreamError) -> Self {
+    pub(in crate::broker) fn failure(at: UnixTime, took: Duration, error: &UpstreamError) -> Self {
         let outcome = RefreshOutcome::Failed(error.class());
         Self {
             at,

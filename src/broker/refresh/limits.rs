@@ -14,10 +14,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use super::refresh::Flight;
-use super::slot::{MIN_DEMAND_GAP, Reason, Slot};
-use super::{AccountEntry, Broker};
+use super::Flight;
 use crate::account::{Account, Platform, TokenMode};
+use crate::broker::slot::{MIN_DEMAND_GAP, Reason, Slot};
+use crate::broker::{AccountEntry, Broker};
 use crate::credential::Kind;
 use crate::error::{Class, Error, Failure, UpstreamError};
 use crate::store::Claim;
@@ -25,13 +25,13 @@ use crate::upstream::{Issued, endpoint};
 
 /// The time of the next read, in seconds of uptime.
 #[derive(Default)]
-pub(super) struct QuotaReads {
+pub(in crate::broker) struct QuotaReads {
     next: AtomicU64,
 }
 
 impl Broker {
     /// Reads today's counts once a minute. After a store error the old counts stay.
-    pub(super) async fn read_calls(&self) {
+    pub(in crate::broker) async fn read_calls(&self) {
         let (uptime, next) = (
             self.inner.clock.uptime().as_secs(),
             &self.inner.keeper.quota_reads.next,
@@ -80,7 +80,7 @@ impl Broker {
 
     /// Ends the waits of this account's credentials for the quota of one endpoint, including those of
     /// dependent credentials.
-    pub(super) fn end_waits_for_quota(&self, entry: &AccountEntry, called: &str) {
+    pub(in crate::broker) fn end_waits_for_quota(&self, entry: &AccountEntry, called: &str) {
         let now = self.inner.clock.now();
         for slot in entry.slots() {
             let mut state = slot.lock();
@@ -266,7 +266,7 @@ impl Flight {
 /// Returns the quota that WeChat publishes for an ordinary, verified account
 /// (<https://developers.weixin.qq.com/doc/service/Message_Management/API_Call_Limits.html>). Test accounts
 /// have a tenth. WeCom counts differently and publishes no daily number.
-pub(super) fn daily_quota(account: &Account, kind: Kind) -> Option<u64> {
+pub(in crate::broker) fn daily_quota(account: &Account, kind: Kind) -> Option<u64> {
     match (account.platform(), kind, account.mode()) {
         (Platform::Work { .. }, _, _) => None,
         (_, Kind::AccessToken, TokenMode::Classic) => Some(2_000),

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use tracing::{info, warn};
 
-use super::refresh::Flight;
-use super::slot::Reason;
+use super::Flight;
 use crate::account::{Platform, TokenMode};
+use crate::broker::slot::Reason;
 use crate::clock::UnixTime;
 use crate::credential::{Credential, Kind, MARGIN, Secret};
 use crate::error::{Class, Failure, Paid, UpstreamError};
@@ -279,7 +279,7 @@ pub(super) enum Dates {
 /// WeChat accepts a replaced classic token for five minutes
 /// (<https://developers.weixin.qq.com/doc/oplatform/developers/dev/AccessToken.html>). One minute less
 /// allows for clock differences and latency.
-pub(super) const TRUST_AFTER_LOST_REPLY: Duration = Duration::from_secs(240);
+pub(in crate::broker) const TRUST_AFTER_LOST_REPLY: Duration = Duration::from_secs(240);
 
 /// The life that WeChat promises for a new value. WeChat may report it for a repeated value too.
 const WHOLE_LIFE: Duration = Duration::from_secs(7_190);
@@ -292,4 +292,4 @@ const TRUST_WITHOUT_DATE: Duration = Duration::from_secs(60);
 const ROUNDING: Duration = Duration::from_secs(3);
 
 /// By how much the two clocks of a machine may differ without either having been set.
-pub(super) const CLOCK_TOLERANCE: Duration = Duration::from_secs(30);
+pub(in crate::broker) const CLOCK_TOLERANCE: Duration = Duration::from_secs(30);

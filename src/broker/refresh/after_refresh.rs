@@ -3,10 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::history::{Refresh, RefreshOutcome};
-use super::refresh::{Failed, Flight, Published};
-use super::slot::State;
-use super::stats::Outcome;
+use super::{Failed, Flight, Published};
+use crate::broker::slot::{Refresh, RefreshOutcome, State};
+use crate::broker::stats::Outcome;
 use crate::clock::UnixTime;
 use crate::credential::{Credential, Kind};
 use crate::error::{Error, Failure, UpstreamError};
@@ -129,7 +128,10 @@ impl Flight {
         };
         let now = self.broker.inner.clock.now();
         let slot = self.entry.slot(Kind::AccessToken);
-        let also_seen = slot.map_or_else(|_| Vec::new(), |slot| slot.lock().refused_from(ip, now));
+        let also_seen = slot.map_or_else(
+            |_| Vec::new(),
+            |slot| slot.lock().note_refused_address(ip, now),
+        );
         UpstreamError {
             also_seen,
             ..failure

@@ -1,0 +1,121 @@
+//! The lease of a refresh: the right to call WeChat among the nodes that share a store.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::debug;
+
+use super::{Failed, Flight};
+use crate::broker::slot::Reason;
+use crate::clock::UnixTime;
+use crate::credential::{Credential, Kind};
+use crate::error::{Failure, UpstreamError};
+use crate::store::{Lease, StoreError};
+
+/// Whether this node may call now.
+pub(super) enum Turn {
+    /// It may; without a lease if the store failed or the wait was too long.
+    Ours(Option<Lease>),
+    /// Another node has stored a new value.
+    Found(Arc<Credential>),
+}
+
+impl Flight {
+    /// Obtains the right to call: at once if the store is not shared, otherwise possibly after a peer
+    /// node's refresh.
+    pub(super) async fn lease(&self) -> Result<Turn, Failed> {
+        let mut waiting_since = None;
+        let turn = self.wait_for_turn(&mut waiting_since).await;
+        if let Some(since) = waiting_since {
+            let waited = self.broker.inner.clock.uptime().saturating_sub(since);
+            self.broker.inner.counts.lease_waits.observe(waited);
+        }
+        turn
+    }
+
+    async fn wait_for_turn(&self, waiting_since: &mut Option<Duration>) -> Result<Turn, Failed> {
+        let store = &self.broker.inner.store;
+        // Long enough for two leases: one whose owner died, and the refresh of the node that got the lease
+        // next.
+        let mut polls_left = 2 * self.lease_time().as_millis() / LEASE_POLL.as_millis();
+        loop {
+            match store.lease(&self.slot.key, self.lease_time()).await {
+                // The value may have been stored between the first load and the lease.
+                Ok(Some(lease)) => match self.load().await {
+                    None => return Ok(Turn::Ours(Some(lease))),
+                    Some(found) => {
+                        let _ = store.release(lease).await; // on error it expires by itself
+                        return Ok(Turn::Found(found));
+                    }
+                },
+                Ok(None) if polls_left == 0 => return Ok(Turn::Ours(None)),
+                Ok(None) => {
+                    polls_left -= 1;
+                    waiting_since.get_or_insert_with(|| self.broker.inner.clock.uptime());
+                    tokio::time::sleep(LEASE_POLL).await;
+                    if let Some(found) = self.load().await {
+                        return Ok(Turn::Found(found));
+                    }
+                }
+                Err(error) => return self.without_store(&error),
+            }
+        }
+    }
+
+    /// Decides what to do when the store fails. An error counts as an empty store. But while a value is
+    /// served, no node has to refresh without the store: most outages are short, every uncoordinated refresh
+    /// is an unnecessary call, and a classic call retires the tokens of the peer nodes. So the refresh
+    /// waits until near the end.
+    fn without_store(&self, error: &StoreError) -> Result<Turn, Failed> {
+        let alone = if self.is_classic_token() {
+            CLASSIC_ALONE
+        } else {
+            ALONE
+        };
+        let now = self.broker.inner.clock.now();
+        let current = self.broker.current_credential(&self.slot);
+        match current.filter(|current| current.remaining(now) > alone) {
+            Some(current) if !matches!(self.reason, Reason::Rejected(_)) => {
+                let latest = current.expires_at.0.saturating_sub(alone.as_secs());
+                let unavailable = UpstreamError {
+                    endpoint: "the shared store",
+                    failure: Failure::StoreUnreachable(error.to_string()),
+                    ..self.blank()
+                };
+                Err(Failed::Store(unavailable, UnixTime(latest)))
+            }
+            _ => {
+                let what = "refreshing without the store";
+                self.broker.log_store_error(&self.entry.name, error, what);
+                Ok(Turn::Ours(None))
+            }
+        }
+    }
+
+    /// Returns a little more than the calls under the lease can take.
+    fn lease_time(&self) -> Duration {
+        let calls = if self.slot.key.kind == Kind::AccessToken {
+            2
+        } else {
+            3
+        };
+        self.broker.inner.upstream.timeout() * calls + Duration::from_secs(1)
+    }
+
+    pub(super) async fn release(&self, lease: Option<Lease>) {
+        let Some(lease) = lease else { return };
+        if let Err(error) = self.broker.inner.store.release(lease).await {
+            debug!(%error, "lease could not be released: it expires by itself");
+        }
+    }
+}
+
+/// Poll interval while a peer node refreshes.
+const LEASE_POLL: Duration = Duration::from_millis(100);
+
+/// Without a store for coordination, a credential is refreshed only this close to its end: later than the
+/// lead, so that an outage of a minute or two costs no call, and early enough for a few failures.
+const ALONE: Duration = Duration::from_secs(120);
+
+/// Later still for a classic token, because its refresh retires the tokens of the peer nodes.
+const CLASSIC_ALONE: Duration = Duration::from_secs(60);

@@ -1,0 +1,247 @@
+//! The last failure of a slot, when it may be tried again, and the on-demand refresh that waits for that.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{MIN_DEMAND_GAP, Reason, State};
+use crate::clock::UnixTime;
+use crate::credential::Kind;
+use crate::error::{Class, Error, UpstreamError, Wait, next_probe};
+
+/// A remembered failure, which prevents another try before `until`.
+#[derive(Clone, Debug)]
+pub(in crate::broker) struct Remembered {
+    pub(in crate::broker) error: Arc<UpstreamError>,
+    /// The credential that failed. A ticket's failure may be its token's.
+    pub(in crate::broker) kind: Kind,
+    pub(in crate::broker) at: UnixTime,
+    /// When the first failure in a row happened.
+    pub(in crate::broker) since: UnixTime,
+    pub(in crate::broker) until: UnixTime,
+    /// Number of failures in a row.
+    pub(in crate::broker) failures: u32,
+    /// The on-demand refresh that failed, kept until it succeeds: a value that looks fresh may be dead.
+    pub(in crate::broker) pending: Option<PendingRetry>,
+}
+
+/// An on-demand refresh that failed. The keeper retries it, however fresh the value looks.
+#[derive(Clone, Debug)]
+pub(in crate::broker) struct PendingRetry {
+    pub(in crate::broker) reason: Reason,
+    /// The earliest time of the retry; the retry also waits for the end of the failure.
+    pub(in crate::broker) from: UnixTime,
+}
+
+impl State {
+    /// Returns the failure that still prevents another try.
+    pub(in crate::broker) fn cooldown(&self, now: UnixTime) -> Option<&Remembered> {
+        self.failure
+            .as_deref()
+            .filter(|failure| now < failure.until)
+    }
+
+    /// Records a failure of this slot.
+    pub(super) fn fail(
+        &mut self,
+        error: Arc<UpstreamError>,
+        kind: Kind,
+        reason: &Reason,
+        now: UnixTime,
+    ) {
+        let before = self.failure.take();
+        let (failures, since) = before
+            .as_ref()
+            .map_or((0, now), |failure| (failure.failures, failure.since));
+        let failures = failures.saturating_add(1);
+        let until = retry_at(error.wait(), failures, now);
+        let pending =
+            PendingRetry::after(reason, until, before.and_then(|failure| failure.pending));
+        self.failure = Some(Box::new(Remembered {
+            error,
+            kind,
+            since,
+            at: now,
+            until,
+            failures,
+            pending,
+        }));
+    }
+
+    /// Returns when the keeper may retry a failed on-demand refresh: after its own time, the failure's
+    /// cooldown and the rate limit.
+    pub(in crate::broker) fn retry_from(&self) -> Option<UnixTime> {
+        let failure = self.failure.as_deref()?;
+        let limited = self
+            .refreshed_on_demand
+            .map_or(UnixTime(0), |at| at.plus(MIN_DEMAND_GAP));
+        Some(
+            failure
+                .pending
+                .as_ref()?
+                .from
+                .max(failure.until)
+                .max(limited),
+        )
+    }
+
+    /// Returns the reason of the failed on-demand refresh, if it can be retried now.
+    pub(in crate::broker) fn retry_reason(&self, now: UnixTime) -> Option<Reason> {
+        self.retry_from().filter(|from| *from <= now)?;
+        self.failure
+            .as_ref()?
+            .pending
+            .as_ref()
+            .map(|pending| pending.reason.clone())
+    }
+
+    /// Postpones the pending retry: the rate limit refuses it before this time.
+    pub(in crate::broker) fn postpone_retry(&mut self, from: UnixTime) {
+        if let Some(pending) = self
+            .failure
+            .as_mut()
+            .and_then(|failure| failure.pending.as_mut())
+        {
+            pending.from = pending.from.max(from);
+        }
+    }
+
+    /// Drops the pending retry, because the value has been replaced already.
+    pub(in crate::broker) fn drop_retry(&mut self) {
+        if let Some(failure) = &mut self.failure {
+            failure.pending = None;
+        }
+    }
+
+    /// Ends the cooldown, because the cause of the failures has probably been removed. A pending retry
+    /// stays pending.
+    pub(in crate::broker) fn end_cooldown(&mut self, now: UnixTime) {
+        match self
+            .failure
+            .as_mut()
+            .filter(|failure| failure.pending.is_some())
+        {
+            Some(failure) => failure.end_by(now),
+            None => self.failure = None,
+        }
+    }
+}
+
+impl PendingRetry {
+    /// A reported dead value takes precedence over an operator's request. Neither is dropped when another
+    /// refresh fails.
+    fn after(reason: &Reason, from: UnixTime, before: Option<Self>) -> Option<Self> {
+        match (reason, before) {
+            (Reason::Rejected(_), _) | (Reason::RefreshNow, None) => Some(Self {
+                reason: reason.clone(),
+                from,
+            }),
+            (_, before) => before,
+        }
+    }
+}
+
+impl Remembered {
+    /// Whether this reason starts a refresh although the failure still prevents one: an operator's request does,
+    /// after an error that may be over by now and after a spent quota, but not within a fixed wait such as the ban
+    /// of an IP address.
+    pub(in crate::broker) fn is_overridden_by(&self, reason: &Reason) -> bool {
+        matches!(reason, Reason::RefreshNow)
+            && (matches!(self.error.wait(), Wait::Backoff | Wait::Slow)
+                || self.error.class() == Class::Quota)
+    }
+
+    /// Ends all waits at this time at the latest.
+    pub(in crate::broker) fn end_by(&mut self, time: UnixTime) {
+        self.until = self.until.min(time);
+        if let Some(pending) = &mut self.pending {
+            pending.from = pending.from.min(time);
+        }
+    }
+
+    /// Returns the failure as the error for callers. `served`: whether a valid credential exists meanwhile.
+    pub(in crate::broker) fn as_error(&self, account: &str, served: bool, now: UnixTime) -> Error {
+        Error::Upstream {
+            account: account.to_owned(),
+            kind: self.kind,
+            error: self.error.clone(),
+            served,
+            retry_at: self.until,
+            retry_after: self.until.since(now).max(Duration::from_secs(1)),
+        }
+    }
+}
+
+/// Returns when to try again after the `failures`-th failure in a row. The jitter keeps many servers from
+/// retrying at the same time.
+fn retry_at(wait: Wait, failures: u32, now: UnixTime) -> UnixTime {
+    let doubled =
+        |first: u64, last: u64| first.saturating_mul(1 << (failures - 1).min(16)).min(last);
+    let jittered = |seconds: u64| seconds + rand::random_range(0..=seconds / 2);
+    match wait {
+        Wait::Backoff => UnixTime(now.0 + jittered(doubled(1, 60))),
+        Wait::Slow => UnixTime(now.0 + doubled(60, 300) + rand::random_range(0..=15)),
+        Wait::NextMinute => UnixTime((now.0 / 60 + 1) * 60 + rand::random_range(0..=5)),
+        Wait::NextDay => next_probe(now).plus(Duration::from_secs(rand::random_range(0..=60))),
+        Wait::For(time) => now.plus(time),
+        Wait::Until(time) => time,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn transient_failures_are_retried_later_and_later_up_to_a_minute_and_a_half() {
+        for (failures, least, most) in [
+            (1, 1, 1),
+            (2, 2, 3),
+            (3, 4, 6),
+            (6, 32, 48),
+            (7, 60, 90),
+            (1_000, 60, 90),
+        ] {
+            for _ in 0..50 {
+                let wait = retry_at(Wait::Backoff, failures, UnixTime(1_000)).0 - 1_000;
+                assert!(
+                    (least..=most).contains(&wait),
+                    "failure {failures}: {wait} s"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_person_must_mend_is_tried_once_in_one_to_five_minutes() {
+        for (failures, least) in [(1, 60), (2, 120), (3, 240), (4, 300), (400, 300)] {
+            let wait = retry_at(Wait::Slow, failures, UnixTime(0)).0;
+            assert!(
+                (least..=least + 15).contains(&wait),
+                "failure {failures}: {wait} s"
+            );
+        }
+    }
+
+    #[test]
+    fn quotas_are_waited_out() {
+        assert!((120..=125).contains(&retry_at(Wait::NextMinute, 1, UnixTime(60)).0));
+        let midnight = UnixTime(1_704_124_800);
+        for (before, wait) in [(5_000, 3_600), (3_600, 3_600), (500, 500)] {
+            let now = UnixTime(midnight.0 - before);
+            let waited = retry_at(Wait::NextDay, 3, now).0 - now.0;
+            assert!((wait..=wait + 60).contains(&waited), "{waited}");
+        }
+        assert_eq!(
+            retry_at(Wait::For(Duration::from_secs(3_600)), 9, UnixTime(1)),
+            UnixTime(3_601)
+        );
+    }
+
+    #[test]
+    fn servers_that_failed_together_do_not_come_back_together() {
+        let times: std::collections::HashSet<_> = (0..200)
+            .map(|_| retry_at(Wait::Backoff, 10, UnixTime(0)))
+            .collect();
+        assert!(times.len() > 10);
+    }
+}

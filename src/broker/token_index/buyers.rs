@@ -1,0 +1,203 @@
+//! Which API keys were given which token, and the account of each token that was given to one.
+
+use std::collections::VecDeque;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher as _;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use moka::sync::Cache;
+use parking_lot::Mutex;
+
+use super::check::{ASKED_AGAIN, Check};
+use crate::broker::Broker;
+use crate::credential::{AppKey, Kind, Secret};
+
+/// The API keys that were last given one account's tokens. Local to this process; each node remembers its
+/// own.
+#[derive(Default)]
+pub(in crate::broker) struct Buyers {
+    buyers: Mutex<VecDeque<Buyer>>,
+    /// The last check of the token because a client asked for it again.
+    pub(super) checked: tokio::sync::Mutex<Option<Check>>,
+}
+
+/// A token that was given to an API key, and the IP address that presented the key.
+struct Buyer {
+    /// Hash of the token, so that its value is not stored twice.
+    token: u64,
+    key: String,
+    from: Option<IpAddr>,
+    /// When, in uptime, it was given last.
+    at: Duration,
+}
+
+/// The accounts of the tokens that this process has given to API keys, also of those that are no longer
+/// valid: a client that keeps its token too long can still be recognised. Holds hashes only.
+pub(in crate::broker) struct HandedTokens {
+    accounts: Cache<u64, AppKey>,
+    hasher: RandomState,
+}
+
+impl Default for HandedTokens {
+    fn default() -> Self {
+        Self {
+            accounts: Cache::builder()
+                .max_capacity(MOST_HANDED)
+                .time_to_live(HANDED_LIFE)
+                .build(),
+            hasher: RandomState::new(),
+        }
+    }
+}
+
+impl HandedTokens {
+    /// Returns a hash that only this process can compute.
+    pub(super) fn fingerprint(&self, token: &str) -> u64 {
+        self.hasher.hash_one(token)
+    }
+}
+
+impl Buyers {
+    fn note(&self, buyer: Buyer) {
+        let mut buyers = self.buyers.lock();
+        let known = buyers.iter_mut().find(|known| {
+            (known.token, &known.key, known.from) == (buyer.token, &buyer.key, buyer.from)
+        });
+        if let Some(known) = known {
+            known.at = buyer.at;
+            return;
+        }
+        if buyers.len() == MOST_BUYERS {
+            buyers.pop_front();
+        }
+        buyers.push_back(buyer);
+    }
+
+    /// Returns the names of the keys that were given the token at this IP address; if there are none, of
+    /// all that were given it.
+    fn of(&self, token: u64, from: Option<IpAddr>) -> Vec<String> {
+        let buyers = self.buyers.lock();
+        let names = |from_there: bool| {
+            let found = buyers
+                .iter()
+                .filter(|buyer| buyer.token == token && (!from_there || buyer.from == from));
+            found.map(|buyer| buyer.key.clone()).collect::<Vec<_>>()
+        };
+        let from_there = names(true);
+        if from_there.is_empty() {
+            names(false)
+        } else {
+            from_there
+        }
+    }
+
+    /// Returns whether the key was given this token within the last minute.
+    pub(super) fn has_just_been_given(&self, token: u64, key: &str, now: Duration) -> bool {
+        let buyers = self.buyers.lock();
+        buyers.iter().any(|buyer| {
+            buyer.token == token && buyer.key == key && now.saturating_sub(buyer.at) < ASKED_AGAIN
+        })
+    }
+}
+
+#[cfg_attr(not(feature = "server"), allow(dead_code))] // only the web layer hands out tokens
+impl Broker {
+    /// Records that this API key was given an access token of the account.
+    pub(crate) fn note_buyer(
+        &self,
+        account: &str,
+        token: &Secret,
+        key: &str,
+        from: Option<IpAddr>,
+    ) {
+        let accounts = self.inner.accounts.load();
+        let slot = accounts
+            .find(account)
+            .ok()
+            .and_then(|entry| entry.slot_of(Kind::AccessToken));
+        if let Some(slot) = slot {
+            let handed = &self.inner.handed;
+            let fingerprint = handed.fingerprint(token.expose());
+            if !handed.accounts.contains_key(&fingerprint) {
+                handed.accounts.insert(fingerprint, slot.key.app.clone());
+            }
+            slot.buyers.note(Buyer {
+                token: fingerprint,
+                key: key.to_owned(),
+                from,
+                at: self.inner.clock.uptime(),
+            });
+        }
+    }
+
+    /// Returns the name of the account of a token that this process has given to a client, though it may no
+    /// longer be valid.
+    pub(crate) fn account_of_handed_token(&self, token: &str) -> Option<String> {
+        let handed = &self.inner.handed;
+        let app = handed.accounts.get(&handed.fingerprint(token))?;
+        let accounts = self.inner.accounts.load();
+        accounts.of_key(&app).map(|entry| entry.name.clone())
+    }
+
+    /// Returns the names of the API keys that were given this token of the account, at this IP address or
+    /// else at any.
+    pub(crate) fn buyers_of(
+        &self,
+        account: &str,
+        token: &str,
+        from: Option<IpAddr>,
+    ) -> Vec<String> {
+        let accounts = self.inner.accounts.load();
+        accounts
+            .find(account)
+            .ok()
+            .and_then(|entry| entry.slot_of(Kind::AccessToken))
+            .map(|slot| {
+                let fingerprint = self.inner.handed.fingerprint(token);
+                slot.buyers.of(fingerprint, from)
+            })
+            .unwrap_or_default()
+    }
+
+    /// Whether peer nodes may have handed out tokens that this process does not know of.
+    pub(crate) fn has_peers(&self) -> bool {
+        self.inner.store.is_shared()
+    }
+}
+
+/// Per account: API keys times the IP addresses of their clients.
+const MOST_BUYERS: usize = 256;
+
+/// Tokens whose account is remembered: some 2 MiB.
+const MOST_HANDED: u64 = 20_000;
+
+/// Longer than any client keeps a token that lives for two hours.
+const HANDED_LIFE: Duration = Duration::from_secs(86_400);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buyers_are_told_apart_by_address_and_the_oldest_is_forgotten() {
+        let buyers = Buyers::default();
+        let from = |n: u8| Some(IpAddr::from([10, 0, 0, n]));
+        let buyer = |token, key: &str, n| Buyer {
+            token,
+            key: key.to_owned(),
+            at: Duration::ZERO,
+            from: from(n),
+        };
+        (0..3).for_each(|_| buyers.note(buyer(1, "crm", 1)));
+        buyers.note(buyer(1, "shop", 2));
+        buyers.note(buyer(2, "other", 1));
+        assert_eq!(buyers.of(1, from(1)), ["crm"]);
+        assert_eq!(buyers.of(1, from(2)), ["shop"]);
+        assert_eq!(buyers.of(1, from(3)), ["crm", "shop"]);
+        assert_eq!(buyers.of(3, from(1)), Vec::<String>::new());
+        (0..MOST_BUYERS as u64).for_each(|token| buyers.note(buyer(10 + token, "crowd", 1)));
+        assert_eq!(buyers.of(1, from(1)), Vec::<String>::new());
+        assert_eq!(buyers.buyers.lock().len(), MOST_BUYERS);
+    }
+}
