@@ -1,7 +1,13 @@
 //! The service: the public listener with the signing endpoint and the pages, the admin listener for clients,
 //! the keeper, reload without a restart, and graceful shutdown.
 //!
-//! Only assembles the parts: `actix` and `pages` answer requests, the broker signs.
+//! `Application` assembles the parts: `actix` and `pages` answer requests, the broker signs.
+//!
+//! - Network: `routes`, `listener`, `sockets`, `tls`, `systemd`.
+//! - Guards: `connection_guard` (deadlines and eviction), `backpressure`, `host_guard`, `guard_stats`.
+//! - Pages: `pages`, `doctor`, `status`, `openapi`.
+//! - Configuration: `config`, `preflight`, `startup_error`, `reload`, `reload_record`.
+//! - Observability: `ready`, `metrics`, `telemetry`.
 
 mod application;
 mod backpressure;

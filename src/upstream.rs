@@ -57,6 +57,8 @@ pub struct UpstreamOptions {
 }
 
 impl Default for UpstreamOptions {
+    /// The same values as `[upstream]` in `wx-jssdk.default.toml`, for embedders; `tests/cli/config/defaults.rs`
+    /// compares the two.
     fn default() -> Self {
         Self {
             weixin: "https://api.weixin.qq.com".into(),

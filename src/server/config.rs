@@ -3,6 +3,8 @@
 //!
 //! Reads and validates; opens only configuration and secret files. The result holds ready-to-use
 //! [`Account`]s.
+//!
+//! Defaults: `wx-jssdk.default.toml`.
 
 mod accounts;
 mod egress;

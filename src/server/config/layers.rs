@@ -2,6 +2,8 @@
 //!
 //! Does not know the settings, except `secret` and `secret_file` (and a proxy's password), which exclude each other. `section` and its
 //! callers validate keys and values.
+//!
+//! Defaults: `wx-jssdk.default.toml`.
 
 use std::collections::HashMap;
 use std::path::Path;

@@ -1,4 +1,6 @@
 //! `[limits]`, and the settings for proxies and host names.
+//!
+//! Defaults: `wx-jssdk.default.toml`.
 
 use std::fmt::Display;
 use std::net::IpAddr;

@@ -1,5 +1,7 @@
 //! One table of the configuration. Reads it key by key, so that every wrong key is reported, not only the
 //! first.
+//!
+//! Defaults: `wx-jssdk.default.toml`.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::RangeInclusive;

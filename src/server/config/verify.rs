@@ -1,4 +1,6 @@
 //! `verify_files` of an account: WeChat's domain ownership files, by name.
+//!
+//! Defaults: `wx-jssdk.default.toml`.
 
 use std::collections::HashMap;
 
