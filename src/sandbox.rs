@@ -321,7 +321,7 @@ impl Sandbox {
             .flat_map(|running| running.all_tokens());
         affected
             .into_iter()
-            .any(|values| values.accepted(now).any(|living| living == token))
+            .any(|values| values.accepted(now).any(|accepted| accepted == token))
     }
 
     /// Returns whether WeChat would accept this ticket for this app and type now.
@@ -331,7 +331,7 @@ impl Sandbox {
         inside
             .simulator
             .tickets(app, kind)
-            .is_some_and(|values| values.accepted(now).any(|living| living == ticket))
+            .is_some_and(|values| values.accepted(now).any(|accepted| accepted == ticket))
     }
 
     /// Checks a page's `wx.config` as the client does.

@@ -39,7 +39,7 @@ use std::time::Duration;
 
 use instrumented::{Operation, Operations};
 use memory::{Entry, Memory};
-pub use presence::{Node, Peer};
+pub use presence::{Node, PeerNode};
 use rules::{block_name, credential_name, force_name};
 
 use crate::clock::UnixTime;

@@ -1,4 +1,4 @@
-//! Ten thousand accounts: a warm start calls nobody, memory stays small, renewals are spread, and reading costs what it costs with one.
+//! Ten thousand accounts: a warm start calls nobody, memory stays small, refreshes are spread, and reading costs what it costs with one.
 //!
 //! Counts and memory are asserted. Times are printed: they say more about the machine than about the program.
 
@@ -279,27 +279,27 @@ async fn refreshes_of_two_thousand_accounts_started_at_once_are_spread_over_a_mi
     let broker = builder.upstream(upstream).build().unwrap();
     assert!(
         broker.tend().await.is_empty(),
-        "a warm start renews nothing"
+        "a warm start refreshes nothing"
     );
     assert!(clock.advance(Duration::from_secs(7_200 - 245)));
     let mut seconds = Vec::new();
     for _ in 0..70 {
-        let mut renewed = 0;
+        let mut refreshed = 0;
         loop {
             let outcomes = broker.tend().await;
-            renewed += outcomes.iter().filter(|outcome| outcome.is_ok()).count();
+            refreshed += outcomes.iter().filter(|outcome| outcome.is_ok()).count();
             assert!(outcomes.iter().all(Result::is_ok));
             if outcomes.is_empty() {
                 break;
             }
         }
-        seconds.push(renewed);
+        seconds.push(refreshed);
         assert!(clock.advance(Duration::from_secs(1)));
     }
     let (sum, most) = (seconds.iter().sum::<usize>(), seconds.iter().max().unwrap());
     println!(
-        "{sum} renewals in {} seconds, at most {most} in one",
-        seconds.iter().filter(|&&renewed| renewed > 0).count()
+        "{sum} refreshes in {} seconds, at most {most} in one",
+        seconds.iter().filter(|&&refreshed| refreshed > 0).count()
     );
     assert_eq!((sum, sandbox.calls_total()), (MANY, MANY as u64));
     assert!(*most <= 3 * MANY / 61, "{seconds:?}");

@@ -114,7 +114,7 @@ mod tests {
             "",
             "a b",
             "a\n",
-            "/run/secrets/proof",
+            "/run/secrets/verify",
             "<script>",
             "张",
             &"a".repeat(129),

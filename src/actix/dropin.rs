@@ -202,7 +202,7 @@ fn ticket_right(
     let buyers = broker.buyers_of(account, token, peer_ip(request));
     let right = keys
         .load()
-        .ticket_right(account, kind, &buyers, broker.has_peers());
+        .ticket_right(account, kind, &buyers, broker.has_peer_nodes());
     if right != TicketRight::Granted {
         debug!(account, %kind, ?buyers, "no API key that fetched the token has access to this ticket");
     }

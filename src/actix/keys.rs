@@ -167,14 +167,14 @@ impl ApiKeys {
 
     /// Decides whether a client that presents an access token of this account, and no key, may have the
     /// ticket. `buyers` holds the names of the keys that got the token. Where they are unknown, every key
-    /// that opens the token has to open the ticket; with `peers`, nodes which may have handed the token
+    /// that opens the token has to open the ticket; with `has_peer_nodes`, nodes which may have handed the token
     /// out, one is enough.
     pub(super) fn ticket_right(
         &self,
         account: &str,
         kind: Kind,
         buyers: &[String],
-        peers: bool,
+        has_peer_nodes: bool,
     ) -> TicketRight {
         if !buyers.is_empty() {
             let mut known = self.0.iter().filter(|key| buyers.contains(&key.name));
@@ -190,7 +190,7 @@ impl ApiKeys {
             .filter(|key| key.opens(account, Kind::AccessToken))
             .map(|key| key.opens(account, kind))
             .peekable();
-        let is_granted = match peers {
+        let is_granted = match has_peer_nodes {
             true => sellable.any(|opens| opens),
             false => sellable.peek().is_some() && sellable.all(|opens| opens),
         };

@@ -250,7 +250,7 @@ mod tests {
             .unwrap();
         let entry = broker.entry("main").unwrap();
         let slot = entry.slot(Kind::AccessToken).unwrap();
-        let living = |value: &str, generation, seconds| {
+        let credential = |value: &str, generation, seconds| {
             let (issued_at, expires_at) =
                 (clock.now(), clock.now().plus(Duration::from_secs(seconds)));
             Arc::new(Credential {
@@ -261,19 +261,19 @@ mod tests {
             })
         };
         let served = || {
-            broker.current_credential(slot).map(|living| {
+            broker.current_credential(slot).map(|served| {
                 (
-                    living.value.clone(),
-                    living.expires_at.since(clock.now()).as_secs(),
+                    served.value.clone(),
+                    served.expires_at.since(clock.now()).as_secs(),
                 )
             })
         };
-        broker.publish_if_newest(slot, &living("old", 1, 7_200));
-        broker.publish_if_newest(slot, &living("old", 1, 240));
+        broker.publish_if_newest(slot, &credential("old", 1, 7_200));
+        broker.publish_if_newest(slot, &credential("old", 1, 240));
         assert_eq!(served(), Some((Secret::new("old"), 240)));
         // A peer node's token arrives while the next cut is being stored.
-        broker.publish_if_newest(slot, &living("new", 2, 7_200));
-        broker.publish_if_newest(slot, &living("old", 1, 120));
+        broker.publish_if_newest(slot, &credential("new", 2, 7_200));
+        broker.publish_if_newest(slot, &credential("old", 1, 120));
         assert_eq!(served(), Some((Secret::new("new"), 7_200)));
         assert_eq!(
             slot.lock().last.as_ref().map(|last| last.generation),

@@ -25,7 +25,7 @@ use super::stats::Outcome;
 use crate::account::{Account, Platform, TokenMode};
 use crate::clock::UnixTime;
 use crate::credential::{Credential, CredentialKey, Freshness, Kind};
-use crate::store::{Node, Peer, StoreError};
+use crate::store::{Node, PeerNode, StoreError};
 use crate::upstream::endpoint;
 
 /// When to read the store again, in uptime; `None` means at once, for the first time.
@@ -47,7 +47,7 @@ pub(super) struct Presence {
 struct Seen {
     /// When to check again, in uptime; `None` means at once.
     next: Option<Duration>,
-    peers: Vec<Peer>,
+    peer_nodes: Vec<PeerNode>,
     /// The store's last error, and since when the store has been failing.
     trouble: Option<(StoreError, UnixTime)>,
     looked_at: Option<UnixTime>,
@@ -69,7 +69,7 @@ pub struct Cluster {
     /// When the store was last checked.
     pub looked_at: Option<UnixTime>,
     /// The peer nodes, sorted by name. Empty if the store is not shared.
-    pub peers: Vec<Peer>,
+    pub peer_nodes: Vec<PeerNode>,
 }
 
 impl Presence {
@@ -96,7 +96,7 @@ impl Broker {
             shared: store.is_shared(),
             trouble: seen.trouble.clone(),
             looked_at: seen.looked_at,
-            peers: seen.peers.clone(),
+            peer_nodes: seen.peer_nodes.clone(),
         }
     }
 
@@ -119,10 +119,11 @@ impl Broker {
         let mut seen = presence.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.looked_at = Some(clock.now());
         match answer {
-            Ok(mut peers) => {
-                peers.retain(|peer| peer.node.id != presence.node.id);
-                peers.sort_by(|a, b| (&a.node.name, a.node.id).cmp(&(&b.node.name, b.node.id)));
-                (seen.peers, seen.trouble) = (peers, None);
+            Ok(mut peer_nodes) => {
+                peer_nodes.retain(|peer| peer.node.id != presence.node.id);
+                peer_nodes
+                    .sort_by(|a, b| (&a.node.name, a.node.id).cmp(&(&b.node.name, b.node.id)));
+                (seen.peer_nodes, seen.trouble) = (peer_nodes, None);
             }
             // The last known peer nodes are kept, each with the time when it was last seen.
             Err(error) => {

@@ -99,7 +99,7 @@ impl Check {
                             "{name}: ok, the domain verification file is at {address} · 域名校验文件可访问"
                         )),
                         Err(failure) => {
-                            say(&without_proof(
+                            say(&without_verify_file(
                                 name,
                                 &format!("{domain}/{}", file.name()),
                                 &failure,
@@ -197,7 +197,7 @@ fn host_and_address(text: &str) -> Result<(String, SocketAddr), String> {
     Ok((host.to_owned(), address::like(address, "10.0.0.5:443")?))
 }
 
-fn without_proof(name: &str, address: &str, failure: &VerifyFileFailure) -> String {
+fn without_verify_file(name: &str, address: &str, failure: &VerifyFileFailure) -> String {
     let (cause, fix) = (failure.cause(), failure.fix());
     format!(
         "{name}: the domain verification file is not at {address}\n    cause: {}\n    fix:   {}\n    原因：{}\n    解决：{}",

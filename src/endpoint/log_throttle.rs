@@ -37,8 +37,8 @@ mod tests {
 
     #[test]
     fn once_in_a_while_and_then_again() {
-        let seldom = LogThrottle::new(Duration::from_secs(60));
-        let at = |seconds| seldom.now_is_the_time(Duration::from_secs(seconds));
+        let throttle = LogThrottle::new(Duration::from_secs(60));
+        let at = |seconds| throttle.now_is_the_time(Duration::from_secs(seconds));
         assert_eq!(
             [at(0), at(0), at(59), at(60), at(61), at(500)],
             [true, false, false, true, false, true]

@@ -71,12 +71,12 @@ fn judge(shared: &Shared, body: &[u8]) -> Result<Verdict, String> {
         AgentConfig,
     }
     #[derive(Deserialize)]
-    struct Asked {
+    struct KindOnly {
         #[serde(default)]
         kind: Which,
     }
     let now = shared.clock.now();
-    Ok(match read::<Asked>(body, PRE_VERIFY)?.kind {
+    Ok(match read::<KindOnly>(body, PRE_VERIFY)?.kind {
         Which::Config => {
             let page = read::<PreVerify>(body, PRE_VERIFY)?;
             shared.inside().simulator.verify(&page, now)

@@ -58,13 +58,13 @@ struct Inner {
     addr: SocketAddr,
     /// User name and password that it asks for.
     credentials: Option<(String, String)>,
-    terms: Mutex<Terms>,
+    behaviour: Mutex<Behaviour>,
     connections: AtomicU64,
     shared: Weak<Shared>,
     stop: watch::Sender<bool>,
 }
 
-struct Terms {
+struct Behaviour {
     /// The address that WeChat sees; `None`: 127.0.0.1.
     egress: Option<IpAddr>,
     rule: ProxyRule,
@@ -105,7 +105,7 @@ impl Proxy {
             kind,
             addr: listener.local_addr()?,
             credentials,
-            terms: Mutex::new(Terms {
+            behaviour: Mutex::new(Behaviour {
                 egress: None,
                 rule: ProxyRule::Pass,
                 targets: Vec::new(),
@@ -142,12 +142,12 @@ impl Proxy {
 
     /// Sets the address from which WeChat sees the calls through this proxy.
     pub fn set_egress(&self, address: IpAddr) {
-        self.inner.terms.lock().egress = Some(address);
+        self.inner.behaviour.lock().egress = Some(address);
     }
 
     /// Sets what it does with new connections.
     pub fn set_rule(&self, rule: ProxyRule) {
-        self.inner.terms.lock().rule = rule;
+        self.inner.behaviour.lock().rule = rule;
     }
 
     /// Returns how many connections it accepted.
@@ -159,7 +159,7 @@ impl Proxy {
     /// Returns the first thousand targets that clients asked for, as they named them: `host:port`.
     #[must_use]
     pub fn targets(&self) -> Vec<String> {
-        self.inner.terms.lock().targets.clone()
+        self.inner.behaviour.lock().targets.clone()
     }
 
     /// Stops it: from now on, connections are refused.
@@ -168,13 +168,13 @@ impl Proxy {
     }
 
     pub(super) fn state(&self) -> ProxyState {
-        let terms = self.inner.terms.lock();
+        let behaviour = self.inner.behaviour.lock();
         ProxyState {
             kind: self.inner.kind,
             url: self.url(),
             port: self.inner.addr.port(),
-            egress: terms.egress,
-            rule: terms.rule,
+            egress: behaviour.egress,
+            rule: behaviour.rule,
             connections: self.connections(),
         }
     }
@@ -223,11 +223,11 @@ impl Inner {
     /// Opens the connection that a client asks for.
     async fn connect(&self, host: &str, port: u16) -> Result<Outgoing, Refused> {
         let rule = {
-            let mut terms = self.terms.lock();
-            if terms.targets.len() < MOST_TARGETS {
-                terms.targets.push(format!("{host}:{port}"));
+            let mut behaviour = self.behaviour.lock();
+            if behaviour.targets.len() < MOST_TARGETS {
+                behaviour.targets.push(format!("{host}:{port}"));
             }
-            terms.rule
+            behaviour.rule
         };
         match rule {
             ProxyRule::Pass => {}
@@ -240,7 +240,7 @@ impl Inner {
         let stream = stream.map_err(|_| Refused::Unreachable)?;
         let shared = self.shared.upgrade().ok_or(Refused::Unreachable)?;
         let from = stream.local_addr().map_err(|_| Refused::Unreachable)?;
-        let egress = self.terms.lock().egress;
+        let egress = self.behaviour.lock().egress;
         if let Some(egress) = egress {
             shared.inside().seen_from.insert(from, egress);
         }

@@ -149,7 +149,7 @@ impl Simulator {
     ) -> Reason {
         let signed = page.signed();
         let fits = |ticket: &str| signed.fits(ticket, url);
-        let fits_living = |other: &str| {
+        let fits_valid_ticket = |other: &str| {
             self.jsapi_tickets(running, now)
                 .any(|ticket| signed.fits(ticket, other))
         };
@@ -166,18 +166,18 @@ impl Simulator {
         let Some(jsapi) = self.tickets_of(running, "jsapi") else {
             return Reason::no_ticket();
         };
-        if fits_living(page.full_url(running.app.is_work())) {
+        if fits_valid_ticket(page.full_url(running.app.is_work())) {
             return Reason::fragment();
         }
         let mut own = [Some(page.url.as_str()), page.landing_url.as_deref()].into_iter();
-        if own.any(|own| own.is_some_and(|own| fits_living(cut(own)))) {
+        if own.any(|own| own.is_some_and(|own| fits_valid_ticket(cut(own)))) {
             return Reason::other_url(page.client, url);
         }
         let other_page = self.accepted.page_of(&page.signature);
         if let Some(other) = other_page.filter(|other| *other != url) {
             return Reason::cached(other, url);
         }
-        if let Some((signed, reason)) = nearby(url).find(|(signed, _)| fits_living(signed)) {
+        if let Some((signed, reason)) = nearby(url).find(|(signed, _)| fits_valid_ticket(signed)) {
             return reason(&signed, url);
         }
         if jsapi.dead(now).any(fits) {

@@ -61,11 +61,11 @@ impl<T: AsyncRead + Unpin> AsyncRead for Paced<T> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         self.state.check()?;
-        let Some(allowance) = self.state.may_read(context) else {
+        let Some(budget) = self.state.may_read(context) else {
             return Poll::Pending;
         };
         let before = buffer.filled().len();
-        let room = allowance.min(buffer.remaining());
+        let room = budget.min(buffer.remaining());
         if self.rest.is_empty() {
             self.io.set_limit(room as u64);
             ready!(Pin::new(&mut self.io).poll_read(context, buffer))?;

@@ -99,7 +99,7 @@ pub(super) struct State {
     /// Whether the request in progress is one whose body may take long.
     may_upload: Cell<bool>,
     /// Bytes that may still be read before the bytes already read are processed.
-    allowance: Cell<usize>,
+    read_budget: Cell<usize>,
     turn_ended: Cell<bool>,
     /// A read was refused; once its reason ends, the connection has to be woken.
     held: Cell<bool>,
@@ -150,7 +150,7 @@ impl Worker {
             waker: RefCell::default(),
             answering: Cell::new(0),
             may_upload: Cell::new(false),
-            allowance: Cell::new(TURN),
+            read_budget: Cell::new(TURN),
             turn_ended: Cell::new(false),
             held: Cell::new(false),
         });
@@ -324,11 +324,11 @@ impl State {
         let (stuck, answering) = (self.stuck_since.get() != NEVER, self.answering.get() > 0);
         if !stuck {
             if self.turn_ended.replace(false) && !answering {
-                self.allowance.set(TURN);
+                self.read_budget.set(TURN);
             }
-            let allowance = self.allowance.get();
-            if allowance > 0 {
-                return Some(allowance);
+            let read_budget = self.read_budget.get();
+            if read_budget > 0 {
+                return Some(read_budget);
             }
         }
         self.wait(context);
@@ -342,13 +342,13 @@ impl State {
     }
 
     pub(super) fn has_read(&self, count: usize) {
-        let allowance = self.allowance.get();
-        self.allowance.set(allowance.saturating_sub(count));
+        let read_budget = self.read_budget.get();
+        self.read_budget.set(read_budget.saturating_sub(count));
     }
 
     /// Records that more was read than may be processed at once.
     pub(super) fn has_read_enough(&self) {
-        self.allowance.set(0);
+        self.read_budget.set(0);
     }
 
     pub(super) fn is_answering(&self) -> bool {
@@ -378,7 +378,7 @@ impl State {
 
     /// The application has consumed the request's body so far, and waits for more.
     pub(super) fn wants_body(&self) {
-        self.allowance.set(BODY_TURN);
+        self.read_budget.set(BODY_TURN);
         self.read_on();
     }
 

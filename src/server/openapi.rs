@@ -42,14 +42,14 @@ fn complete(operation: &mut Value, public: &str) {
     let names = operation["x-problems"].take();
     let names = names.as_array().into_iter().flatten();
     let mut codes: Vec<ProblemCode> = names.map(problems::named).collect();
-    let mut is_private = false;
+    let mut is_admin = false;
     for server in operation["servers"].as_array_mut().into_iter().flatten() {
         match server.pointer_mut("/variables/public/default") {
             Some(default) => *default = public.into(),
-            None => is_private = true,
+            None => is_admin = true,
         }
     }
-    if is_private {
+    if is_admin {
         // The admin listener rejects requests from pages of other sites on every route.
         codes.extend([ProblemCode::ForeignHost, ProblemCode::CrossSite]);
     }

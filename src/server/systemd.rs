@@ -50,10 +50,10 @@ pub(super) async fn feed_watchdog(loads: Vec<Arc<Load>>) {
         tokio::time::sleep(every).await;
         let now = rounds();
         // A worker checks once a second; in a shorter interval it need not have checked again.
-        let well = every < LEAST
+        let all_work = every < LEAST
             || (now.len() == before.len()
                 && now.iter().zip(&before).all(|(now, before)| now > before));
-        if well {
+        if all_work {
             tell(&[NotifyState::Watchdog]);
         } else {
             tracing::error!("worker thread stuck: no watchdog message is sent to systemd");

@@ -20,7 +20,7 @@ pub struct Node {
 
 /// A node that announced itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Peer {
+pub struct PeerNode {
     /// The node.
     pub node: Node,
     /// When it last announced itself.
@@ -80,7 +80,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be reached.
-    pub async fn announce(&self, node: &Node, now: UnixTime) -> Result<Vec<Peer>, StoreError> {
+    pub async fn announce(&self, node: &Node, now: UnixTime) -> Result<Vec<PeerNode>, StoreError> {
         self.counted(Operation::Announce, async {
             let _ = (node, now);
             by_store! { &self.inner;

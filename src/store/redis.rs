@@ -5,7 +5,7 @@
 //! password and TLS.
 
 mod link;
-mod peers;
+mod presence;
 mod target;
 
 use std::collections::HashSet;

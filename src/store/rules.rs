@@ -163,7 +163,7 @@ mod tests {
         assert_eq!(
             Force::claim(second, now.plus(GAP * 2), GAP, None).0,
             Claim::Granted,
-            "classic mode has no daily ration"
+            "classic mode has no daily limit"
         );
         assert_eq!(
             Force::claim(second, now.next_shanghai_midnight(), GAP, Some(2)).0,

@@ -157,7 +157,7 @@ impl TestApp {
         let ticket = self
             .sandbox
             .ticket(text(config, "appId"), "jsapi")
-            .expect("a living ticket");
+            .expect("a valid ticket");
         let (nonce, timestamp) = (text(config, "nonceStr"), &config["timestamp"]);
         let digest = Sha1::digest(format!(
             "jsapi_ticket={ticket}&noncestr={nonce}&timestamp={timestamp}&url={signed}"

@@ -213,7 +213,7 @@ async fn a_request_under_way_is_answered_before_the_service_ends() {
     let app = spawn(&config, |sandbox| sandbox.add_app(main_app())).await;
     let (address, sandbox) = (app.address, app.sandbox.clone());
     read(send(address).await).await.ok();
-    // Dead for the request, and the renewal is held back.
+    // Dead for the request, and the refresh is held back.
     let held = sandbox.hold(TOKEN_CALL);
     sandbox.advance(seconds(8_000));
     let under_way = send(address).await;

@@ -42,7 +42,7 @@ async fn ask(app: &TestApp, question: &Value) -> Answer {
     post(app, "application/json", &question.to_string()).await
 }
 
-/// The living credentials of `main`: none of them may stand in an answer.
+/// The valid credentials of `main`: none of them may stand in an answer.
 async fn secrets(app: &TestApp) -> Vec<String> {
     let mut secrets = Vec::new();
     for kind in [Kind::AccessToken, Kind::JsapiTicket] {
@@ -130,7 +130,7 @@ async fn the_page_runs_nothing_that_stands_in_it_and_asks_nobody_else() {
 }
 
 #[tokio::test]
-async fn the_living_ticket_proves_the_mistake_and_is_in_no_answer() {
+async fn the_valid_ticket_proves_the_mistake_and_is_in_no_answer() {
     let app = with_demo().await;
     let secrets = secrets(&app).await;
     let ticket = &secrets[1];

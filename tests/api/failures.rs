@@ -203,7 +203,7 @@ async fn once_wechat_is_well_again_pages_are_signed() {
 }
 
 #[tokio::test]
-async fn a_dead_token_is_renewed_on_the_way_to_the_ticket() {
+async fn a_dead_token_is_refreshed_on_the_way_to_the_ticket() {
     let app =
         spawn_against(|sandbox| sandbox.fault(Fault::once(TICKET_CALL, FaultKind::Errcode(40001))))
             .await;
@@ -220,11 +220,8 @@ async fn no_public_answer_tells_what_is_inside() {
         app.config("https://evil.com/").await,
         app.query("account=x").await,
     ];
-    let ticket = app.sandbox.ticket(APP, "jsapi").expect("a living ticket");
-    let token = app
-        .sandbox
-        .token(APP, Mode::Stable)
-        .expect("a living token");
+    let ticket = app.sandbox.ticket(APP, "jsapi").expect("a valid ticket");
+    let token = app.sandbox.token(APP, Mode::Stable).expect("a valid token");
     for kind in [
         FaultKind::ErrcodeWith(40001, format!("invalid ip 203.0.113.77, {SECRET} {token}")),
         FaultKind::ErrcodeWith(

@@ -59,7 +59,7 @@ async fn with_wechat_answering_errors_a_valid_ticket_is_served_until_its_end() {
 }
 
 #[tokio::test]
-async fn with_wechat_unreachable_the_living_ticket_is_served_to_its_end_and_no_longer() {
+async fn with_wechat_unreachable_the_valid_ticket_is_served_to_its_end_and_no_longer() {
     let app = spawn_app().await;
     served_first(&app).await;
     app.sandbox.stop().await;
@@ -77,7 +77,7 @@ async fn served_first(app: &TestApp) {
 }
 
 #[tokio::test]
-async fn a_quota_that_is_spent_does_not_take_the_living_ticket_away() {
+async fn a_quota_that_is_spent_does_not_take_the_valid_ticket_away() {
     let app = spawn_app().await;
     served_first(&app).await;
     for call in [TOKEN_CALL, TICKET_CALL] {

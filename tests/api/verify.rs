@@ -1,4 +1,4 @@
-//! The proofs of domains: exactly the configured names, exactly their contents, and nothing else.
+//! The verify files of domains: exactly the configured names, exactly their contents, and nothing else.
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};

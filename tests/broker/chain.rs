@@ -71,7 +71,7 @@ async fn an_endless_40001_does_not_burn_the_quota() {
 }
 
 #[tokio::test]
-async fn a_setup_error_of_a_ticket_renews_no_token() {
+async fn a_setup_error_of_a_ticket_refreshes_no_token() {
     let world = World::stable().await;
     world.always(TICKET, FaultKind::Errcode(48001));
     let error = world.ticket().await.unwrap_err();

@@ -103,7 +103,7 @@ async fn a_caller_who_hangs_up_aborts_nothing() {
 }
 
 #[tokio::test]
-async fn a_reader_of_a_living_value_does_not_wait_for_the_refresh_under_way() {
+async fn a_reader_of_a_valid_value_does_not_wait_for_the_refresh_under_way() {
     let world = World::stable().await;
     let old = world.ticket().await.unwrap();
     world.advance(7_200 - 100);
@@ -378,7 +378,7 @@ async fn a_store_never_replaces_a_newer_value_in_memory_by_an_older_one() {
     let other = world.another(TokenMode::Stable);
     world.advance(7_100);
     let new = other.credential("main", Kind::AccessToken).await.unwrap();
-    assert_eq!(new.value, old.value, "still living, so nobody refreshed");
+    assert_eq!(new.value, old.value, "still valid, so nobody refreshed");
     other.tend().await;
     let new = other.credential("main", Kind::AccessToken).await.unwrap();
     assert_ne!(new.value, old.value);
@@ -406,7 +406,7 @@ async fn nothing_is_called_for_a_kind_that_nobody_asked_for() {
         .unwrap();
     world.advance(7_100);
     world.broker.tend().await;
-    assert_eq!(world.calls(TICKET), 4, "now both are renewed");
+    assert_eq!(world.calls(TICKET), 4, "now both are refreshed");
 }
 
 #[tokio::test]

@@ -391,7 +391,7 @@ async fn one_short_life_is_served_to_its_end_and_the_next_call_comes_then() {
 }
 
 #[tokio::test]
-async fn lives_of_a_minute_and_more_are_renewed_in_time_as_ever() {
+async fn lives_of_a_minute_and_more_are_refreshed_in_time_as_ever() {
     let app = crate::world::app().ttl(Duration::from_secs(90));
     let world = World::new(TokenMode::Stable, app).await;
     world.ticket().await.unwrap();

@@ -79,7 +79,7 @@ async fn one_life(sandbox: &Sandbox, path: &Path, round: u64) -> (u64, u64) {
             Some(before) => assert_eq!(
                 first,
                 &line(before),
-                "round {round}: living, and not there again"
+                "round {round}: valid, and not there again"
             ),
             None => expected += 1,
         }
@@ -127,7 +127,7 @@ async fn one_life(sandbox: &Sandbox, path: &Path, round: u64) -> (u64, u64) {
         );
         assert!(
             accepts(sandbox, kind, after),
-            "round {round}: what is stored is living"
+            "round {round}: what is stored is valid"
         );
         // Handed out, or stored and not yet handed out, or cut short.
         let new = said

@@ -190,7 +190,7 @@ fn a_stale_token_is_only_blamed_on_calls_paid_with_a_token() {
             assert_eq!(
                 paid,
                 Some(WithToken),
-                "{system:?} {errcode}: a token call has no token to renew"
+                "{system:?} {errcode}: a token call has no token to refresh"
             );
         }
     }
@@ -283,7 +283,7 @@ fn wecom_is_never_asked_for_a_new_token_because_of_a_bad_secret() {
 }
 
 #[test]
-fn a_dead_token_is_renewed_once() {
+fn a_dead_token_is_refreshed_once() {
     for (system, errcode) in [
         (Weixin, 40001),
         (Weixin, 40014),
@@ -306,7 +306,7 @@ fn a_forgotten_token_is_the_callers_fault_and_not_a_dead_one() {
 }
 
 #[test]
-fn tokens_of_users_suites_and_platforms_do_not_renew_ours() {
+fn tokens_of_users_suites_and_platforms_do_not_refresh_ours() {
     for errcode in [42002, 42003, 42006, 42007, 40029, 40030, 61023] {
         assert_eq!(
             policy(Weixin, WithToken, errcode).0,
@@ -641,7 +641,7 @@ fn a_block_that_is_remembered_ends_at_its_own_time() {
         assert_eq!(
             error.spent_until(UnixTime(0)),
             None,
-            "it is in the ledger already, and not entered anew"
+            "the store has it already, so it is not stored again"
         );
         assert!(
             error.to_string().ends_with("before 2026-01-01T00:00:00Z"),
@@ -855,12 +855,12 @@ fn every_other_error_has_its_own_name() {
 #[test]
 fn a_caller_is_told_how_long_to_wait_only_where_waiting_helps() {
     let retry_after = Duration::from_secs(30);
-    let rationed = Error::RateLimited {
+    let limited = Error::RateLimited {
         account: "main".into(),
         kind: Kind::AccessToken,
         retry_after,
     };
-    assert_eq!(rationed.retry_after(), Some(retry_after));
+    assert_eq!(limited.retry_after(), Some(retry_after));
     assert_eq!(
         upstream(refused(Weixin, WithSecret, 45009, ""), 7).retry_after(),
         Some(Duration::from_secs(7))

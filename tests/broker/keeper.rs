@@ -20,7 +20,7 @@ async fn the_keeper_fills_a_cold_broker_before_anybody_asks() {
 }
 
 #[tokio::test]
-async fn a_due_value_is_renewed_while_it_is_still_served() {
+async fn a_due_value_is_refreshed_while_it_is_still_served() {
     let world = World::stable().await;
     let (old_token, old_ticket) = (world.token().await.unwrap(), world.ticket().await.unwrap());
     world.advance(7_200 - 241);
@@ -198,7 +198,7 @@ async fn a_stable_token_that_is_already_old_is_kept_for_what_is_left_of_it() {
 }
 
 #[tokio::test]
-async fn accounts_that_start_together_are_not_renewed_in_the_same_second() {
+async fn accounts_that_start_together_are_not_refreshed_in_the_same_second() {
     let clock = Clock::manual(START);
     let sandbox = Sandbox::start(clock.clone()).await.unwrap();
     let mut builder = Broker::builder()
@@ -230,7 +230,7 @@ async fn accounts_that_start_together_are_not_renewed_in_the_same_second() {
     assert_eq!(sandbox.calls(STABLE), 120);
     assert!(
         seconds.len() >= 25,
-        "renewed in {} different seconds",
+        "refreshed in {} different seconds",
         seconds.len()
     );
 }

@@ -7,7 +7,7 @@
 //! | a forced refresh ends the old token first; others find none | broker/reject.rs the_refused_value_is_served_until_a_new_one_is_there |
 //! | two nodes refresh, the older answer overwrites the newer | store/acceptance.rs a_lower_generation_never_replaces_a_higher_one, store/acceptance.rs of_many_savers_the_highest_wins, store/cluster/outages.rs a_failover_to_an_older_copy_brings_no_old_value_back |
 //! | expiry checked before the lock and not after: N waiters, N refreshes | broker/cold.rs a_thousand_cold_readers_cause_one_token_and_one_ticket_call, store/cluster/processes.rs two_thousand_cold_readers_of_four_processes_cause_one_token_and_one_ticket_call |
-//! | lock waits of minutes, a lock never released | store/cluster/outages.rs a_thousand_readers_of_a_living_value_do_not_wait_for_a_stopped_redis, store/cluster/processes.rs when_the_owner_of_the_lease_is_killed_in_its_call_the_others_make_one_more, store/redis.rs a_lease_ends_by_itself_and_is_released_only_by_its_owner |
+//! | lock waits of minutes, a lock never released | store/cluster/outages.rs a_thousand_readers_of_a_valid_value_do_not_wait_for_a_stopped_redis, store/cluster/processes.rs when_the_owner_of_the_lease_is_killed_in_its_call_the_others_make_one_more, store/redis.rs a_lease_ends_by_itself_and_is_released_only_by_its_owner |
 //! | a lease of two milliseconds | store/cluster/life.rs the_lease_outlasts_the_calls_it_covers_and_not_by_minutes |
 //! | SETNX, then EXPIRE: a crash between the two locks for ever | store/redis.rs no_lease_stays_for_ever |
 //! | every start writes an empty token over the shared one | broker/lessons.rs a_start_reads_and_writes_nothing, broker/cold.rs building_a_broker_calls_nobody |
@@ -94,9 +94,9 @@ fn every_test_that_the_table_names_exists() {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
     let table = table();
     assert_eq!(table.len(), 26, "one row for each lesson");
-    for (seen, proofs) in table {
-        assert!(!proofs.is_empty(), "{seen}");
-        for (file, name) in proofs {
+    for (seen, prevented_by) in table {
+        assert!(!prevented_by.is_empty(), "{seen}");
+        for (file, name) in prevented_by {
             let source = std::fs::read_to_string(tests.join(&file))
                 .unwrap_or_else(|error| panic!("{file}: {error}"));
             let function = source
@@ -163,7 +163,7 @@ async fn clones_of_a_broker_are_handles_on_the_same_one() {
 
 #[tokio::test]
 async fn after_a_forced_refresh_the_later_ones_are_ordinary() {
-    // One force a day: a second one would be refused with 45009, and the renewal with it.
+    // One force a day: a second one would be refused with 45009, and the refresh with it.
     let quotas = Quotas {
         force_daily: 1,
         ..Quotas::default()
@@ -185,7 +185,7 @@ async fn after_a_forced_refresh_the_later_ones_are_ordinary() {
     assert_eq!(
         sandbox.calls(STABLE),
         3 + 3,
-        "the first, the same again, the forced one; three renewals of one call each"
+        "the first, the same again, the forced one; three refreshes of one call each"
     );
 }
 

@@ -89,7 +89,7 @@ async fn a_late_caller_with_an_old_value_causes_none() {
 }
 
 #[tokio::test]
-async fn a_living_stable_token_is_forced_out_only_after_wechat_gave_it_once_more() {
+async fn a_valid_stable_token_is_forced_out_only_after_wechat_gave_it_once_more() {
     let world = World::stable().await;
     let token = world.token().await.unwrap();
     let new = world
@@ -182,7 +182,7 @@ async fn nobody_can_burn_the_days_forced_refreshes() {
     assert_eq!(forced, 20);
     assert!(
         world.sandbox.accepts_token(APP, current.value.expose()),
-        "and the token in use is still a living one"
+        "and the token in use is still a valid one"
     );
 }
 
@@ -339,7 +339,7 @@ async fn the_keeper_repeats_a_rejection_that_failed_however_fresh_the_value_look
         assert_eq!(
             next,
             world.now().plus(Duration::from_secs(30)),
-            "the ration binds the keeper too"
+            "the rate limit applies to the keeper too"
         );
         for _ in 0..29 {
             world.advance(1);
@@ -387,7 +387,7 @@ async fn a_rejection_that_goes_on_failing_is_tried_within_the_days_ration_and_ca
     );
     assert!(
         flights <= 40,
-        "{flights} tries: one that the ration forbids is put off, not repeated"
+        "{flights} tries: one that the rate limit forbids is put off, not repeated"
     );
     world.sandbox.clear_faults();
     world.advance(900);
@@ -419,7 +419,7 @@ async fn a_refresh_that_a_person_asked_for_and_that_failed_is_made_up_for_too() 
 }
 
 #[tokio::test]
-async fn an_error_says_whether_a_living_value_is_served_meanwhile() {
+async fn an_error_says_whether_a_valid_value_is_served_meanwhile() {
     let world = World::stable().await;
     let token = world.token().await.unwrap();
     world.always(STABLE, FaultKind::Status(503));

@@ -92,7 +92,7 @@ async fn a_wrong_wecom_secret_is_not_hammered_into_a_ban() {
 }
 
 #[tokio::test]
-async fn a_dead_wecom_token_is_renewed_for_the_ticket() {
+async fn a_dead_wecom_token_is_refreshed_for_the_ticket() {
     let (sandbox, _, broker) = work().await;
     broker.credential("crm", Kind::AccessToken).await.unwrap();
     sandbox.revoke(&format!("{CORP}:1000002"), wx_jssdk::sandbox::Kind::Token);

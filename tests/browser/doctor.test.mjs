@@ -202,7 +202,7 @@ describe("the answer", () => {
       assert.equal(await page.locator("#result img, #result b, #read b").count(), 0);
     }));
 
-  test("the living ticket of this server proves the mistake, and stands nowhere", () =>
+  test("the valid ticket of this server proves the mistake, and stands nowhere", () =>
     atDoctor({}, async (page) => {
       const config = await (await fetch(`${service.url}/jssdk/config?url=${encodeURIComponent("https://demo.example.com/p")}`)).json();
       const code = await diagnosed(page, { paste: JSON.stringify(config), url: "http://demo.example.com/p" });

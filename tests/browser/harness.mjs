@@ -180,7 +180,7 @@ export function expectQuiet(page) {
   assert.deepEqual(page.strayed, []);
 }
 
-/** The living jsapi ticket of an app, as the sandbox tells it to tests. */
+/** The valid jsapi ticket of an app, as the sandbox tells it to tests. */
 export async function jsapiTicket(service, appId) {
   const state = await (await fetch(`${service.sandbox}/sandbox/state`)).json();
   return state.apps.find((app) => app.app_id === appId).tickets.jsapi.value;

@@ -27,7 +27,7 @@ async function shoot(state, verdict) {
   }
 }
 
-/** Lets two-hour lives pass, each renewed near its end, as in half a day. */
+/** Lets two-hour lives pass, each refreshed near its end, as in half a day. */
 async function pass(lives) {
   for (let n = 0; n < lives; n++) {
     await service.advance(7_050);

@@ -141,26 +141,26 @@ async fn a_server_that_says_no_is_exit_code_1_with_cause_and_fix_in_both_languag
 }
 
 #[tokio::test]
-async fn reject_renews_what_is_current_and_answers_the_newer_one_to_who_comes_late() {
+async fn reject_refreshes_what_is_current_and_answers_the_newer_one_to_who_comes_late() {
     let company = Company::start().await;
     let old = company.ask(&["token", "demo"]).await.stdout;
-    let renewed = company.reject(&["demo"], &old).await;
-    assert_eq!((renewed.code, renewed.stderr.as_str()), (0, ""));
-    assert_ne!(renewed.stdout, old);
+    let refreshed = company.reject(&["demo"], &old).await;
+    assert_eq!((refreshed.code, refreshed.stderr.as_str()), (0, ""));
+    assert_ne!(refreshed.stdout, old);
     let late = company
         .reject(&["demo", "--kind", "token", "--value", "-"], &old)
         .await;
     assert_eq!(
         (late.code, &late.stdout),
-        (0, &renewed.stdout),
+        (0, &refreshed.stdout),
         "{}",
         late.stderr
     );
-    let again = company.reject(&["demo"], &renewed.stdout).await;
+    let again = company.reject(&["demo"], &refreshed.stdout).await;
     assert_eq!(
         (again.code, again.stdout.as_str()),
         (1, ""),
-        "renewals on demand are rationed"
+        "refreshes on request are rate limited"
     );
     assert!(
         again.stderr.contains("rate_limited") && is_bilingual(&again.stderr),

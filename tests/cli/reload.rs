@@ -225,7 +225,7 @@ async fn a_secret_reset_at_wechat_is_reported_and_a_reload_with_the_new_one_reco
     };
     let told = timeout(BOUND, told)
         .await
-        .expect("the renewal meets the old secret");
+        .expect("the refresh meets the old secret");
     assert_eq!(
         (&told["ready"], &told["reason"]),
         (&json!(true), &json!("setup")),
@@ -725,9 +725,9 @@ async fn many_sighups_at_once_leave_a_service_with_the_last_configuration() {
 }
 
 #[tokio::test]
-async fn a_reload_serves_the_new_proofs_of_domains_and_drops_the_old() {
+async fn a_reload_serves_the_new_verify_files_and_drops_the_old() {
     let service = Service::start(&[A], &[]).await;
-    let proof = |name: &str| {
+    let with_file = |name: &str| {
         format!(
             "{}\nverify_files = {{ \"{name}\" = \"content\" }}\n",
             text(&service.sandbox, &[A], &[])
@@ -747,7 +747,10 @@ async fn a_reload_serves_the_new_proofs_of_domains_and_drops_the_old() {
         ("MP_verify_one.txt", "MP_verify_two.txt"),
         ("MP_verify_two.txt", "MP_verify_one.txt"),
     ] {
-        service.reloader.reload(settings(&proof(there))).unwrap();
+        service
+            .reloader
+            .reload(settings(&with_file(there)))
+            .unwrap();
         assert_eq!((status(there).await, status(gone).await), (200, 404));
     }
     service

@@ -341,11 +341,11 @@ async fn a_missing_field_is_a_plain_failure_that_names_it() {
 #[tokio::test]
 async fn an_unknown_app_is_refused() {
     let sandbox = sandbox().await;
-    let stranger = PreVerify {
+    let unknown = PreVerify {
         app_id: "wxnobody".into(),
         ..page(&jsapi(&sandbox).await, URL, URL)
     };
-    assert_eq!(refused(&sandbox, &stranger).0, "fail_invalid appid");
+    assert_eq!(refused(&sandbox, &unknown).0, "fail_invalid appid");
 }
 
 fn body(ticket: &str) -> Value {

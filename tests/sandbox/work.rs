@@ -224,9 +224,9 @@ async fn data_calls_tell_missing_bad_and_expired_tokens_apart() {
             assert_eq!(answer.as_object().unwrap().len(), 2, "{answer}");
         }
     }
-    let living = token_of(&gettoken(&sandbox).await);
+    let valid = token_of(&gettoken(&sandbox).await);
     sandbox.advance(seconds(7_200));
-    for token in [old, living] {
+    for token in [old, valid] {
         let answer = corp_ticket(&sandbox, &token).await;
         assert_eq!(
             work_refusal(&sandbox, &answer),

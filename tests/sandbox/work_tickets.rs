@@ -194,11 +194,11 @@ async fn a_revoked_corp_ticket_is_over_for_every_app_and_an_agents_for_that_one(
     sandbox.revoke(AGENT_NAME, Kind::JsapiTicket);
     assert!(!sandbox.accepts_ticket(AGENT_2_NAME, "jsapi", &shared));
     assert_ne!(value(&corp_ticket(&sandbox, &second).await), shared);
-    let renewed = value(&corp_ticket(&sandbox, &second).await);
+    let refreshed = value(&corp_ticket(&sandbox, &second).await);
     sandbox.revoke(AGENT_2_NAME, Kind::Ticket);
     assert!(
         !sandbox.accepts_ticket(AGENT_2_NAME, "agent_config", &other)
-            && !sandbox.accepts_ticket(CORP, "jsapi", &renewed)
+            && !sandbox.accepts_ticket(CORP, "jsapi", &refreshed)
     );
 }
 

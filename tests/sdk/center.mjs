@@ -61,7 +61,7 @@ export async function credential(kind, account = "demo") {
   return answer.json();
 }
 
-/** A case starts with living credentials and without a past: no rate limit of an earlier case counts. */
+/** A case starts with valid credentials and without a past: no rate limit of an earlier case counts. */
 export async function fresh() {
   await steer("advance", { seconds: 3 * 3600 });
   // Nothing else is due while upstream calls are counted. A ticket brings its token with it.

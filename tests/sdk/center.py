@@ -85,7 +85,7 @@ class Upstream:
 
 
 class Healing(unittest.TestCase):
-    """A case that starts with living credentials and without a past: no rate limit of an earlier case counts."""
+    """a case that starts with valid credentials and without a past: no rate limit of an earlier case counts."""
 
     def setUp(self):
         steer("advance", {"seconds": 3 * 3600})

@@ -69,7 +69,7 @@ for (const [name, { app, id, token, call, path, isRight, refused }] of Object.en
     assert.deepEqual(paths(await since()), healed(path, token));
   });
 
-  test(`${name}: without the gateway its own refresh gets a living token`, async () => {
+  test(`${name}: without the gateway its own refresh gets a valid token`, async () => {
     const own = app(proxy.url);
     const client = own.getClient();
     isRight(await call(client));

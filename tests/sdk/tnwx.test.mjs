@@ -72,7 +72,7 @@ for (const [name, { id, refresh, token, call, path, isRight, refused }] of Objec
     assert.deepEqual(paths(await since()), healed(path, token));
   });
 
-  test(`${name}: without the gateway its own refresh gets a living token`, async () => {
+  test(`${name}: without the gateway its own refresh gets a valid token`, async () => {
     HttpKit.setHttpDelegate = new Address(sandbox);
     await refresh();
     isRight(await call());

@@ -47,7 +47,7 @@ test("what its key may not call is an error and no success", async () => {
   assert.deepEqual(await since(), []);
 });
 
-test("without the gateway its own getAccessToken gets a living token", async () => {
+test("without the gateway its own getAccessToken gets a valid token", async () => {
   const api = client(proxy.url);
   await api.getMenu();
   await revoke(APP);

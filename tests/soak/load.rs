@@ -12,8 +12,8 @@ use tokio::task::JoinHandle;
 use wx_jssdk::sandbox::{PreVerify, Sandbox};
 
 use crate::common::http::client_within;
-use crate::ledger::{Ledger, Wrong};
 use crate::nodes::Node;
+use crate::results::{Results, Wrong};
 use crate::world::{TENANTS, Tenant, World};
 
 /// Pages whose addresses are easily signed wrong, and a plain one.
@@ -43,7 +43,7 @@ pub(crate) fn start(world: &World) -> Vec<JoinHandle<()>> {
                     only_in: (place >= CLIENTS / tenant.nodes.len()).then(|| world.crowd.clone()),
                     node: world.nodes[number].clone(),
                     sandbox: world.sandbox.clone(),
-                    ledger: world.ledger.clone(),
+                    results: world.results.clone(),
                     client: client.clone(),
                 };
                 clients.push(tokio::spawn(visitor.stay(place, world.ended())));
@@ -59,7 +59,7 @@ struct Visitor {
     only_in: Option<Arc<AtomicBool>>,
     node: Arc<RwLock<Node>>,
     sandbox: Sandbox,
-    ledger: Arc<Ledger>,
+    results: Arc<Results>,
     client: Client,
 }
 
@@ -99,11 +99,11 @@ impl Visitor {
             ),
             Err(error) => {
                 return self
-                    .ledger
+                    .results
                     .lost(self.number, &error.without_url().to_string());
             }
         };
-        self.ledger.answered(status, begun.elapsed());
+        self.results.answered(status, begun.elapsed());
         match status {
             200 => self.judge(
                 page,
@@ -111,11 +111,11 @@ impl Visitor {
                 begun,
             ),
             429 | 500.. if lived => {
-                self.ledger
+                self.results
                     .wrong(Wrong::Withheld, self.tenant.name, self.number, &body)
             }
             502 | 503 => {}
-            _ => self.ledger.wrong(
+            _ => self.results.wrong(
                 Wrong::Status,
                 self.tenant.name,
                 self.number,
@@ -141,7 +141,7 @@ impl Visitor {
         };
         ticket.expires_at > now.plus(SPARE)
             && self
-                .ledger
+                .results
                 .has_signed_with(self.number, self.tenant.name, &ticket.value)
     }
 
@@ -159,10 +159,10 @@ impl Visitor {
         });
         // The service counts five seconds for the way to WeChat: who takes longer may find the ticket over.
         if begun.elapsed() > WAY {
-            return self.ledger.came_late();
+            return self.results.came_late();
         }
         if !verdict.is_ok() {
-            return self.ledger.wrong(
+            return self.results.wrong(
                 Wrong::Signature,
                 self.tenant.name,
                 self.number,
@@ -184,7 +184,7 @@ impl Visitor {
                 .map(|byte| format!("{byte:02x}"))
                 .collect();
             if own == signature {
-                self.ledger
+                self.results
                     .signed_with(self.number, self.tenant.name, &ticket);
             }
         }

@@ -1,7 +1,7 @@
 //! `make soak`: three processes under load while everything goes wrong in turn. Each answer is judged by the WeChat behind them.
 //!
-//! Two nodes share a Redis, a third has a file; tokens live 90 seconds and tickets 400, so that ten minutes hold many renewals. What must hold
-//! is in [`ledger`]: no wrong signature, nothing dead, no failure while a living value is there, an answer in time, memory flat.
+//! Two nodes share a Redis, a third has a file; tokens live 90 seconds and tickets 400, so that ten minutes hold many refreshes. What must hold
+//! is in [`results`]: no wrong signature, nothing dead, no failure while a valid value is there, an answer in time, memory flat.
 //!
 //! Not played here is what lasts until midnight: a spent daily quota. That is in `tests/store/faults` and `tests/broker`, on a manual clock.
 
@@ -12,9 +12,9 @@
 #[allow(dead_code)] // each binary uses a part of it
 #[path = "../common/mod.rs"]
 mod common;
-mod ledger;
 mod load;
 mod nodes;
+mod results;
 mod trouble;
 mod world;
 
@@ -43,7 +43,7 @@ async fn under_load_and_every_fault_in_turn_all_signatures_are_right_and_none_is
         turn += 1;
         let begun = Instant::now();
         trouble.play(&world).await;
-        world.ledger.played(trouble.name());
+        world.results.played(trouble.name());
         println!(
             "{:>8.1?} into it: {} for {:.1?}",
             start.elapsed(),
@@ -58,7 +58,7 @@ async fn under_load_and_every_fault_in_turn_all_signatures_are_right_and_none_is
         client.await.unwrap();
     }
     let memory = watch.await.unwrap();
-    world.ledger.report(&memory, world.sandbox.calls_total());
-    world.ledger.assert_clean();
+    world.results.report(&memory, world.sandbox.calls_total());
+    world.results.assert_clean();
     memory.assert_flat();
 }

@@ -116,7 +116,7 @@ async fn revoked(world: &World) {
     }
     let held: Value = serde_json::from_str(&held.text().await.unwrap()).unwrap();
     // Peers learn of it from the store, five seconds later at most; a refresh may be in its cooldown.
-    world.ledger.revoked(tenant.name, Duration::from_secs(30));
+    world.results.revoked(tenant.name, Duration::from_secs(30));
     world.sandbox.revoke(tenant.handle, Kind::JsapiTicket);
     let body = serde_json::json!({ "value": held["value"] }).to_string();
     let answer = client()
@@ -148,19 +148,19 @@ async fn redis_gone(world: &World) {
 
 /// kill -9 in the middle of whatever it does. Pages that are under way are lost, and no others.
 async fn killed(world: &World) {
-    world.ledger.dying(0, true);
+    world.results.dying(0, true);
     world.nodes[0].read().await.signal("-KILL");
     let mut node = world.nodes[0].write().await;
     node.restart("-0");
     drop(node);
-    world.ledger.dying(0, false);
+    world.results.dying(0, false);
 }
 
 /// SIGTERM between two questions: nobody loses an answer.
 async fn terminated(world: &World) {
     let mut node = world.nodes[0].write().await;
-    world.ledger.dying(0, true);
-    world.ledger.dying(0, false);
+    world.results.dying(0, true);
+    world.results.dying(0, false);
     node.restart("-TERM");
 }
 

@@ -9,8 +9,8 @@ use wx_jssdk::Clock;
 use wx_jssdk::sandbox::{App, Sandbox};
 
 use crate::common::redis_server::Redis;
-use crate::ledger::Ledger;
 use crate::nodes::{Node, Shared};
+use crate::results::Results;
 
 pub(crate) const SECRET: &str = "0c79e1fa963cd80cc0be99b20a18faeb";
 pub(crate) const KEY: &str = "wxk_the-peers-key";
@@ -51,7 +51,7 @@ pub(crate) const TENANTS: [Tenant; 4] = [
     },
 ];
 
-/// Many renewals in ten minutes, and yet a lead (a quarter of it) that is longer than most troubles.
+/// Many refreshes in ten minutes, and yet a lead (a quarter of it) that is longer than most troubles.
 const TOKEN_LIFE: Duration = Duration::from_secs(90);
 
 /// WeChat gives the same ticket again until five minutes before its end. With a shorter life each call would make another, and
@@ -63,7 +63,7 @@ pub(crate) struct World {
     pub(crate) redis: Arc<Mutex<Redis>>,
     /// Clients read-lock a node while they ask it: it is replaced only between two questions, or under their eyes on purpose.
     pub(crate) nodes: Vec<Arc<RwLock<Node>>>,
-    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) results: Arc<Results>,
     pub(crate) length: Duration,
     ended: Arc<AtomicBool>,
     /// More clients than usual.
@@ -102,7 +102,7 @@ impl World {
             sandbox,
             redis: Arc::new(Mutex::new(redis)),
             nodes,
-            ledger: Arc::default(),
+            results: Arc::default(),
             length,
             ended: Arc::default(),
             crowd: Arc::default(),

@@ -26,7 +26,7 @@ macro_rules! accept {
             an_empty_store_has_nothing, what_is_saved_is_loaded, many_are_loaded_at_once_in_their_order, a_lower_generation_never_replaces_a_higher_one,
             an_equal_generation_can_only_shorten, saving_the_same_again_is_no_conflict, of_many_savers_the_highest_wins,
             each_app_and_kind_has_its_own, an_expired_credential_is_still_there, a_lease_is_granted_and_released,
-            calls_are_counted_per_app_endpoint_and_day, the_ledger_turns_at_midnight_in_shanghai,
+            calls_are_counted_per_app_endpoint_and_day, the_call_counts_restart_at_midnight_in_shanghai,
             concurrent_calls_are_all_counted, a_block_lasts_until_the_day_turns, a_block_can_be_lifted,
             forced_refreshes_are_rationed_among_all, of_many_claims_at_once_one_is_granted, a_usable_store_says_so,
         );
@@ -205,7 +205,7 @@ pub(crate) async fn calls_are_counted_per_app_endpoint_and_day(a: &Store, b: &St
     assert_eq!(b.calls(&other_app(), TICKET, NOW).await, Ok(0));
 }
 
-pub(crate) async fn the_ledger_turns_at_midnight_in_shanghai(a: &Store, b: &Store) {
+pub(crate) async fn the_call_counts_restart_at_midnight_in_shanghai(a: &Store, b: &Store) {
     let midnight = NOW.next_shanghai_midnight();
     let before = UnixTime(midnight.0 - 1);
     a.count_call(&app(), TOKEN, NOW).await.unwrap();
@@ -308,12 +308,12 @@ pub(crate) async fn forced_refreshes_are_rationed_among_all(a: &Store, b: &Store
     assert_eq!(
         a.claim_force(&other, now, GAP, Some(20)).await,
         Ok(Claim::Granted),
-        "each credential has its own ration"
+        "each credential has its own limit"
     );
     assert_eq!(
         b.claim_force(&key(), now, GAP, None).await,
         Ok(Claim::Granted),
-        "no ration, only the gap"
+        "no daily limit, only the gap"
     );
     assert_eq!(
         b.claim_force(&key(), retry_at, GAP, Some(20)).await,

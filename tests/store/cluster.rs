@@ -2,9 +2,9 @@
 //!
 //! The Redis is this test's own and is paused, killed and emptied; the sandbox counts the calls and judges each answer.
 
-mod figures;
+mod counters;
 mod life;
+mod nodes;
 mod outages;
-mod peers;
 mod processes;
 mod world;

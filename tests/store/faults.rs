@@ -1,6 +1,6 @@
 //! The rows of `docs/RELIABILITY.md`: each fault laid on a running service, seen by a page, by a peer server and by the operator.
 //!
-//! A renewal meets the fault, the values live on to their end, they end, the fault goes, and everything heals. Nothing is restarted.
+//! A refresh meets the fault, the values live on to their end, they end, the fault goes, and everything heals. Nothing is restarted.
 
 #![allow(clippy::disallowed_methods)] // real processes, real time
 

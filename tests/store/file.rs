@@ -487,7 +487,7 @@ async fn fill(path: &Path) {
         Ok(Claim::TooSoon {
             retry_at: NOW.plus(GAP)
         }),
-        "rationed all the same"
+        "limited all the same"
     );
     limit("unlimited");
     assert_eq!(store.ping().await, Ok(()), "there is room again");

@@ -294,7 +294,7 @@ async fn a_lease_key_of_another_type_counts_as_absent() {
 
 #[tokio::test]
 #[ignore = "needs redis-server: make test"]
-async fn a_ledger_of_rubbish_is_begun_anew() {
+async fn call_counts_that_are_rubbish_start_again() {
     let Fixture {
         a, _alive: redis, ..
     } = fixture();

@@ -36,11 +36,11 @@ use crate::sign::PageUrl;
 #[derive(Clone)]
 pub struct Doctor {
     broker: Broker,
-    gate: Arc<Gate>,
+    limits: Arc<Limits>,
 }
 
 /// The rate limits of the public endpoint.
-struct Gate {
+struct Limits {
     clients: Arc<ClientIps>,
     /// The limit per client.
     share: Limiter,
@@ -50,7 +50,7 @@ struct Gate {
     searches: Semaphore,
 }
 
-impl Gate {
+impl Limits {
     fn new(clients: Arc<ClientIps>, clock: Ticks) -> Self {
         let share = Quota::with_period(SHARE_EVERY)
             .expect("not zero")
@@ -80,10 +80,10 @@ impl Doctor {
     /// Creates a doctor for the accounts of this broker. `clients` determines each client's address.
     #[must_use]
     pub fn new(broker: Broker, clients: Arc<ClientIps>) -> Self {
-        let gate = Gate::new(clients, Ticks(broker.clock().clone()));
+        let limits = Limits::new(clients, Ticks(broker.clock().clone()));
         Self {
             broker,
-            gate: Arc::new(gate),
+            limits: Arc::new(limits),
         }
     }
 
@@ -113,7 +113,7 @@ impl Doctor {
         let allowed = account
             .as_ref()
             .and_then(|(_, account)| allows(account, case.checked()));
-        let place = self.gate.searches.acquire().await;
+        let place = self.limits.searches.acquire().await;
         let _place = place.map_err(|_| asked_too_often(Duration::ZERO))?;
         let findings: Vec<Finding> = web::block(move || diagnose_briefly(&case))
             .await
@@ -193,10 +193,10 @@ impl Doctor {
             return without;
         }
         // Only what a page's own request would refresh, too.
-        let mut living = Vec::new();
+        let mut current = Vec::new();
         for kind in account.platform().kept_kinds() {
             if let Ok(credential) = self.broker.credential(name, *kind).await {
-                living.push(Ticket {
+                current.push(Ticket {
                     role: role_of(*kind),
                     value: credential.value.clone(),
                 });
@@ -204,7 +204,7 @@ impl Doctor {
                 return failing;
             }
         }
-        case.tickets.extend(living);
+        case.tickets.extend(current);
         // A backend's cache may still hold it.
         if let Some(previous) = self.broker.previous(name, signing) {
             *case = std::mem::take(case).ticket(Role::Previous, previous);
@@ -289,7 +289,9 @@ async fn answer(request: HttpRequest, doctor: web::Data<Doctor>, body: Body) -> 
         if !is_json(&request) {
             return Err(not_json());
         }
-        doctor.gate.admit(request.peer_addr(), request.headers())?;
+        doctor
+            .limits
+            .admit(request.peer_addr(), request.headers())?;
         doctor.examine(Question::read(body)?).await
     };
     match found.await {

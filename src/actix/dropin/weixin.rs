@@ -27,13 +27,13 @@ pub(super) async fn token(
     keys: Keys,
 ) -> HttpResponse {
     let query = Query::of(&request);
-    let asked = Asked {
+    let token_request = TokenRequest {
         app_id: query.get("appid"),
         grant_type: query.get("grant_type"),
         key: query.get("secret"),
     };
     let answer = async {
-        let (account, key) = asked.account(&request, &broker, &keys)?;
+        let (account, key) = token_request.account(&request, &broker, &keys)?;
         Ok(token_for_key(&request, &broker, &account, &key).await?)
     };
     respond(&broker, answer.await, reply::token)
@@ -56,12 +56,12 @@ pub(super) async fn stable_token(
             None | Some(Value::Null) => false,
             Some(value) => truth(value).ok_or(own_errors::BAD_BODY)?,
         };
-        let asked = Asked {
+        let token_request = TokenRequest {
             app_id: text("appid"),
             grant_type: text("grant_type"),
             key: text("secret"),
         };
-        let (account, key) = asked.account(&request, &broker, &keys)?;
+        let (account, key) = token_request.account(&request, &broker, &keys)?;
         if !force || key.token == TokenStyle::Virtual {
             return Ok(token_for_key(&request, &broker, &account, &key).await?);
         }
@@ -103,13 +103,13 @@ pub(super) async fn ticket(
 }
 
 /// The parameters of a token call.
-struct Asked<'a> {
+struct TokenRequest<'a> {
     app_id: Option<&'a str>,
     grant_type: Option<&'a str>,
     key: Option<&'a str>,
 }
 
-impl Asked<'_> {
+impl TokenRequest<'_> {
     /// Returns the name of the account and the key, if the key opens the account's token.
     fn account(
         &self,

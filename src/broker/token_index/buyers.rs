@@ -161,7 +161,7 @@ impl Broker {
     }
 
     /// Whether peer nodes may have handed out tokens that this process does not know of.
-    pub(crate) fn has_peers(&self) -> bool {
+    pub(crate) fn has_peer_nodes(&self) -> bool {
         self.inner.store.is_shared()
     }
 }

@@ -116,7 +116,7 @@ pub(super) fn read(
     let mut accounts: Vec<(String, Account)> = Vec::with_capacity(entries.len());
     let mut apps = HashMap::with_capacity(entries.len());
     let mut before: Option<(String, String)> = None;
-    let mut proofs = verify::Seen::default();
+    let mut seen_files = verify::Seen::default();
     for Entry {
         name,
         mut section,
@@ -133,7 +133,7 @@ pub(super) fn read(
         let account = account(&mut section, &base, problems);
         section.finish(problems);
         let Some(mut account) = account else { continue };
-        proofs.note(account.verify_files(), &section, problems);
+        seen_files.note(account.verify_files(), &section, problems);
         match apps.entry(account.app_identity()) {
             hash_map::Entry::Vacant(free) => drop(free.insert(place)),
             hash_map::Entry::Occupied(first) => {
@@ -190,7 +190,7 @@ fn account(section: &mut Section, base: &Path, problems: &mut Problems) -> Optio
     let mode = section.choice("token_mode", TOKEN_MODES, problems);
     let egress = egress::read(section, base, problems);
     let [domains, apis, tags] = LISTS.map(|key| section.list(key, problems));
-    let proofs = verify::read(section, problems);
+    let verify_files = verify::read(section, problems);
     let (platform, domains, apis, tags) = (platform?, domains?, apis?, tags?);
     // Runs even if other keys are wrong, so that all problems are reported at once.
     let domains = safe_domains(&platform, &domains, section, problems);
@@ -209,7 +209,7 @@ fn account(section: &mut Section, base: &Path, problems: &mut Problems) -> Optio
         .token_mode(mode)
         .js_api_list(apis)
         .open_tag_list(tags)
-        .verify_files_of(proofs);
+        .verify_files_of(verify_files);
     let account = match egress? {
         Some(egress) => account.egress(egress),
         None => account,
@@ -237,8 +237,8 @@ fn ids(
             return (None, None);
         }
     };
-    let strangers: Vec<_> = foreign.iter().filter(|key| section.has(key)).collect();
-    for key in &strangers {
+    let foreign_keys: Vec<_> = foreign.iter().filter(|key| section.has(key)).collect();
+    for key in &foreign_keys {
         let (own, zh) = if id_key == "corp_id" {
             ("official or mini", "公众号或小程序")
         } else {
@@ -256,7 +256,7 @@ fn ids(
             ),
         );
     }
-    let mixed_up = !strangers.is_empty() && !section.has(id_key);
+    let mixed_up = !foreign_keys.is_empty() && !section.has(id_key);
     section.ignore(foreign);
     if mixed_up {
         return (None, agent_id); // the platform is wrong, so do not also report a missing id

@@ -30,7 +30,7 @@ pub(super) struct Report {
     pub(super) node: String,
     pub(super) store: StoreReport,
     /// Peer nodes that share the store; empty if there are none.
-    pub(super) peer_nodes: Vec<PeerReport>,
+    pub(super) peer_nodes: Vec<PeerNodeReport>,
     /// Number of times that this machine's clock was found to have been set.
     pub(super) clock_jumps: u64,
     pub(super) configuration: ConfigurationReport,
@@ -58,7 +58,7 @@ pub(super) struct StoreReport {
 }
 
 #[derive(Serialize)]
-pub(super) struct PeerReport {
+pub(super) struct PeerNodeReport {
     pub(super) name: String,
     pub(super) version: String,
     pub(super) seen_at: UnixTime,
@@ -217,9 +217,9 @@ impl Report {
             node: cluster.node.name.clone(),
             store: StoreReport::of(cluster),
             peer_nodes: cluster
-                .peers
+                .peer_nodes
                 .iter()
-                .map(|peer| PeerReport::of(peer, now))
+                .map(|peer| PeerNodeReport::of(peer, now))
                 .collect(),
             clock_jumps: snapshot.stats.clock_jumps,
             configuration: ConfigurationReport::of(configuration),
@@ -280,8 +280,8 @@ impl StoreReport {
     }
 }
 
-impl PeerReport {
-    fn of(peer: &crate::store::Peer, now: UnixTime) -> Self {
+impl PeerNodeReport {
+    fn of(peer: &crate::store::PeerNode, now: UnixTime) -> Self {
         let (name, version) = (peer.node.name.clone(), peer.node.version.clone());
         Self {
             name,

@@ -1,4 +1,4 @@
-//! `POST /jssdk/diagnose`: who may ask, and that a living ticket is computed with but never told.
+//! `POST /jssdk/diagnose`: who may ask, and that a valid ticket is computed with but never told.
 
 use serde_json::json;
 use sha1::{Digest as _, Sha1};
@@ -35,7 +35,7 @@ async fn nobody_asks_without_a_key() {
 }
 
 #[tokio::test]
-async fn the_accounts_living_ticket_names_the_mistake_and_is_not_told() {
+async fn the_accounts_valid_ticket_names_the_mistake_and_is_not_told() {
     let world = World::new().await;
     let ticket = world
         .broker

@@ -192,7 +192,7 @@ async fn each_use_is_logged_by_the_name_of_the_key_and_no_key_or_value_ever_is()
         .get_with(TICKET_KEY, PATH)
         .await
         .problem(403, "forbidden");
-    let renewed = world.reject(PATH, &token).await.ok().text("value");
+    let refreshed = world.reject(PATH, &token).await.ok().text("value");
     world
         .send(
             "POST",
@@ -214,7 +214,7 @@ async fn each_use_is_logged_by_the_name_of_the_key_and_no_key_or_value_ever_is()
         .await
         .refused(40125);
     world
-        .get(&format!("{TICKET}?access_token={renewed}&type=jsapi"))
+        .get(&format!("{TICKET}?access_token={refreshed}&type=jsapi"))
         .await
         .ok();
     world
@@ -248,7 +248,7 @@ async fn each_use_is_logged_by_the_name_of_the_key_and_no_key_or_value_ever_is()
     let secrets = [
         &token,
         &ticket,
-        &renewed,
+        &refreshed,
         KEY,
         TICKET_KEY,
         SALES_KEY,

@@ -373,7 +373,7 @@ async fn a_replaced_token_still_buys_tickets_for_four_minutes_and_a_dead_one_non
     let world = World::new().await;
     let old = world.token("main").await;
     let call = format!("{TICKET}?access_token={old}&type=jsapi");
-    world.advance(7_100); // the keeper's time: it renews before the end
+    world.advance(7_100); // the keeper's time: it refreshes before the end
     world.broker.tend().await;
     let new = world.token("main").await;
     assert_ne!(new, old);
@@ -489,7 +489,7 @@ async fn the_callers_token_is_not_blamed_for_a_ticket_call_whose_own_token_was_r
     assert_eq!(
         world.sandbox.calls(TICKET),
         2,
-        "renewed once, tried once more"
+        "refreshed once, tried once more"
     );
 }
 

@@ -7,7 +7,7 @@ use crate::common::http::post;
 const CHECK: &str = "/cgi-bin/get_api_domain_ip";
 
 #[tokio::test]
-async fn a_client_that_asks_again_gets_a_living_token() {
+async fn a_client_that_asks_again_gets_a_valid_token() {
     let world = World::new().await;
     let token = world.token(NO_CALLS_KEY).await;
     world.revoke();
@@ -60,7 +60,7 @@ async fn a_token_is_checked_once_a_minute_at_most() {
 }
 
 #[tokio::test]
-async fn a_client_that_asks_without_end_gets_a_living_token_soon() {
+async fn a_client_that_asks_without_end_gets_a_valid_token_soon() {
     let world = World::new().await;
     world.token(NO_CALLS_KEY).await;
     let token = world.token(NO_CALLS_KEY).await;
@@ -86,7 +86,7 @@ async fn a_client_that_asks_without_end_gets_a_living_token_soon() {
 }
 
 #[tokio::test]
-async fn a_wecom_client_that_asks_again_gets_a_living_token() {
+async fn a_wecom_client_that_asks_again_gets_a_valid_token() {
     let world = World::new().await;
     let path = format!("/cgi-bin/gettoken?corpid={CORP}&corpsecret={NO_CALLS_KEY}");
     let token = world.get(&path).await["access_token"].clone();

@@ -73,7 +73,7 @@ async fn a_second_token_error_in_a_row_is_passed_on() {
 }
 
 #[tokio::test]
-async fn wecom_40001_renews_nothing_and_40014_heals() {
+async fn wecom_40001_refreshes_nothing_and_40014_heals() {
     let world = World::new().await;
     let target = format!("/wx/corp/cgi-bin/user/list?access_token={KEY}");
     let path = "/cgi-bin/user/list";

@@ -225,7 +225,7 @@ async fn it_is_rationed_and_says_when_it_may_be_tried_again() {
         .await;
     assert!(
         rejected.is_err(),
-        "it is the ration of those who report dead tokens"
+        "it has the same rate limit as a reported dead token"
     );
     world.advance(20);
     assert_eq!(world.refresh("classic", "access_token").await.status, 200);
@@ -309,7 +309,7 @@ async fn refresh_now_asks_in_spite_of_a_spent_quota_and_ends_the_wait() {
     assert_eq!(
         (&told["state"], &find(&told, "jsapi_ticket")["remaining"]),
         (&json!("degraded"), &json!(7_140)),
-        "the living value stays"
+        "the valid value stays"
     );
     world.app.sandbox.clear_faults();
     world.advance(60);
@@ -341,7 +341,7 @@ async fn fifty_who_press_at_once_cause_one_call() {
     assert!(
         answers
             .iter()
-            .all(|answer| answer.as_ref().is_ok_and(|renewed| renewed.is_new)),
+            .all(|answer| answer.as_ref().is_ok_and(|refreshed| refreshed.is_new)),
         "{answers:?}"
     );
     assert_eq!(sandbox.calls(CLASSIC), 2);

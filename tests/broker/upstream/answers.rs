@@ -11,7 +11,7 @@ use wx_jssdk::upstream::Issued;
 use crate::upstream::support::*;
 
 #[tokio::test]
-async fn both_modes_bring_the_living_token_of_their_own() {
+async fn both_modes_bring_the_valid_token_of_their_own() {
     let sandbox = sandbox().await;
     let upstream = upstream(sandbox.url(), PATIENT);
     let stable = upstream.token(&account(), false).await.unwrap();

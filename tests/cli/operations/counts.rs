@@ -38,7 +38,7 @@ async fn remaining_lives_count_down_and_the_last_success_stays() {
 }
 
 #[tokio::test]
-async fn a_renewal_that_fails_is_overdue_failing_and_cooling_until_it_succeeds() {
+async fn a_refresh_that_fails_is_overdue_failing_and_cooling_until_it_succeeds() {
     let service = Service::with(&["shop"]).await;
     service.warm("shop").await;
     service.always(TOKEN, FaultKind::Errcode(40_164));
@@ -228,7 +228,7 @@ async fn foreign_refreshes_stale_refusals_and_rationed_reports_are_told_apart() 
             .reject("shop", Kind::AccessToken, &token.value)
             .await
             .is_err(),
-        "too soon after that renewal"
+        "too soon after that refresh"
     );
     assert_eq!(counts(&service.scrape().await), [1.0, 1.0, 1.0, 0.0]);
     service.advance(60);

@@ -24,7 +24,7 @@ async fn an_address_missing_in_the_ip_list_is_found_explained_and_fixed_without_
     // 00:10: the allow-list is changed. Nobody notices: everything lives.
     service.advance(600);
     service.sandbox.add_app(known(["198.51.100.1"]));
-    // 01:57:10: both accounts renew. The shop's old token, which lives for three more minutes, buys its last ticket.
+    // 01:57:10: both accounts refresh. The shop's old token, which lives for three more minutes, buys its last ticket.
     service.advance(6_430);
     let (began, until) = (START.0 + 7_030, START.0 + 7_030 + 7_200 - 5);
     let alarm = |scrape: &Scrape| {

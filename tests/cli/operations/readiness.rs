@@ -148,7 +148,7 @@ async fn an_account_whose_refresh_fails_is_named_with_details_while_it_still_sig
             "invalid ip 203.0.113.7 ipv6 ::ffff:203.0.113.7, not in whitelist".into(),
         ),
     );
-    service.always(TICKET, FaultKind::Errcode(-1)); // else the living token would buy another one
+    service.always(TICKET, FaultKind::Errcode(-1)); // else the valid token would buy another one
     service.advance(7_000); // 01:56:40
     let failing =
         |scrape: &Scrape| scrape.value("wx_jssdk_accounts", &[("state", "degraded")]) == Some(1.0);

@@ -155,13 +155,13 @@ impl Service {
 
     /// Until this account has its ticket.
     pub(crate) async fn warm(&self, account: &str) -> Scrape {
-        let living = |scrape: &Scrape| {
+        let valid = |scrape: &Scrape| {
             scrape.value(
                 "wx_jssdk_credential_remaining_seconds",
                 &[("account", account), ("kind", "jsapi_ticket")],
             ) > Some(0.0)
         };
-        self.until("a living ticket", living).await
+        self.until("a valid ticket", valid).await
     }
 
     pub(crate) async fn end(self) -> Log {

@@ -61,8 +61,8 @@ async fn a_new_value_reaches_every_process_before_the_old_one_dies() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs redis-server: make test"]
-async fn a_dead_token_reported_to_every_process_is_renewed_once() {
-    for (mode, renewals) in [(Stable, 1), (Classic, 1)] {
+async fn a_dead_token_reported_to_every_process_is_refreshed_once() {
+    for (mode, refreshes) in [(Stable, 1), (Classic, 1)] {
         let cluster = Cluster::warm(mode, 4).await;
         let dead = cluster
             .read(&cluster.brokers[0], Kind::AccessToken)
@@ -78,9 +78,9 @@ async fn a_dead_token_reported_to_every_process_is_renewed_once() {
             })
             .collect();
         for report in reports {
-            cluster.assert_living(Kind::AccessToken, &report.await.unwrap().unwrap());
+            cluster.assert_valid(Kind::AccessToken, &report.await.unwrap().unwrap());
         }
-        assert_eq!(cluster.token_calls(), 1 + renewals, "{mode:?}");
+        assert_eq!(cluster.token_calls(), 1 + refreshes, "{mode:?}");
     }
 }
 
@@ -150,7 +150,7 @@ async fn a_foreign_refresh_costs_the_whole_cluster_one_call_and_is_counted() {
         })
         .collect();
     for report in reports {
-        cluster.assert_living(Kind::AccessToken, &report.await.unwrap().unwrap());
+        cluster.assert_valid(Kind::AccessToken, &report.await.unwrap().unwrap());
     }
     cluster.live(600, 10).await;
     assert_eq!(cluster.calls(CLASSIC), 2);
@@ -230,7 +230,7 @@ async fn the_lease_outlasts_the_calls_it_covers_and_not_by_minutes() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs redis-server: make test"]
-async fn a_token_that_one_process_has_just_renewed_is_known_to_every_other_at_once() {
+async fn a_token_that_one_process_has_just_refreshed_is_known_to_every_other_at_once() {
     // Behind a load balancer the token comes from one node, and buys its ticket at another.
     let cluster = Cluster::warm(Stable, 4).await;
     let dead = cluster

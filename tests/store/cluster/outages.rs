@@ -1,4 +1,4 @@
-//! Redis paused, slow, gone, empty, failed over: no reader with a living value waits, nothing dead is read, and the price is counted.
+//! Redis paused, slow, gone, empty, failed over: no reader with a valid value waits, nothing dead is read, and the price is counted.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ async fn a_paused_redis_is_noticed_by_no_reader_and_costs_no_call() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs redis-server: make test"]
-async fn a_redis_that_is_slow_by_seconds_when_a_renewal_is_due_costs_no_call_too_many() {
+async fn a_redis_that_is_slow_by_seconds_when_a_refresh_is_due_costs_no_call_too_many() {
     for mode in [Stable, Classic] {
         let cluster = Cluster::warm(mode, 4).await;
         cluster.live(7_200 - 240, 120).await;
@@ -31,7 +31,7 @@ async fn a_redis_that_is_slow_by_seconds_when_a_renewal_is_due_costs_no_call_too
         assert_eq!(
             cluster.token_calls(),
             2,
-            "{mode:?}: the renewal waited for Redis, which came back in time"
+            "{mode:?}: the refresh waited for Redis, which came back in time"
         );
         assert_eq!(cluster.calls(TICKET), 2, "{mode:?}");
         assert!(
@@ -51,7 +51,7 @@ async fn a_redis_that_pauses_during_the_call_gets_the_value_afterwards() {
     cluster.sandbox.wait_for_calls(STABLE, 1).await;
     cluster.redis.signal("STOP");
     gate.release();
-    cluster.assert_living(Kind::JsapiTicket, &reader.await.unwrap().unwrap());
+    cluster.assert_valid(Kind::JsapiTicket, &reader.await.unwrap().unwrap());
     cluster.redis.signal("CONT");
     // The paused commands are carried out late or never; the keeper sees to it that the store has what memory has.
     for _ in 0..3 {
@@ -246,11 +246,11 @@ async fn a_failover_to_an_older_copy_brings_no_old_value_back() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs redis-server: make test"]
-async fn a_thousand_readers_of_a_living_value_do_not_wait_for_a_stopped_redis() {
+async fn a_thousand_readers_of_a_valid_value_do_not_wait_for_a_stopped_redis() {
     let cluster = Arc::new(Cluster::warm(Stable, 1).await);
     cluster.live(7_200 - 240, 120).await;
     cluster.redis.signal("STOP");
-    // A renewal is due and hangs at Redis meanwhile.
+    // A refresh is due and hangs at Redis meanwhile.
     let broker = cluster.brokers[0].clone();
     let keeper = tokio::spawn(async move { broker.tend().await });
     for _ in 0..1_000 {
@@ -265,7 +265,7 @@ async fn a_thousand_readers_of_a_living_value_do_not_wait_for_a_stopped_redis() 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs redis-server: make test"]
-async fn a_renewal_that_waits_for_redis_says_so_and_blames_nobody_at_wechat() {
+async fn a_refresh_that_waits_for_redis_says_so_and_blames_nobody_at_wechat() {
     let mut cluster = Cluster::warm(Stable, 1).await;
     cluster.live(7_200 - 240, 120).await;
     cluster.redis.kill();
@@ -276,7 +276,7 @@ async fn a_renewal_that_waits_for_redis_says_so_and_blames_nobody_at_wechat() {
         .credentials[0]
         .last_error
         .clone()
-        .expect("a renewal was due");
+        .expect("a refresh was due");
     assert_eq!((error.class, error.error.errcode()), ("transient", None));
     let (cause, fix) = (error.error.cause(), error.error.fix_for_operator());
     assert!(

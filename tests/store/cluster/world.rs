@@ -86,19 +86,19 @@ impl Cluster {
         broker
             .credential("main", kind)
             .await
-            .inspect(|credential| self.assert_living(kind, credential))
+            .inspect(|credential| self.assert_valid(kind, credential))
     }
 
-    pub(crate) fn assert_living(&self, kind: Kind, credential: &Credential) {
+    pub(crate) fn assert_valid(&self, kind: Kind, credential: &Credential) {
         let value = credential.value.expose();
-        let living = match kind {
+        let valid = match kind {
             Kind::JsapiTicket => self.sandbox.accepts_ticket(APP, "jsapi", value),
             _ => self.sandbox.accepts_token(APP, value),
         };
-        assert!(living, "a dead {kind} at {}", self.clock.now());
+        assert!(valid, "a dead {kind} at {}", self.clock.now());
     }
 
-    /// Every process answers at once, from memory, and with living values; they are all the same (then they are the answer).
+    /// Every process answers at once, from memory, and with valid values; they are all the same (then they are the answer).
     pub(crate) fn assert_all_answer_at_once(&self) -> Option<[String; 2]> {
         let mut answers: Vec<_> = self
             .brokers

@@ -79,8 +79,8 @@ impl Process {
         );
     }
 
-    /// Has the token renewed, as a peer does that met a 40001.
-    async fn renew(&self, sandbox: &Sandbox) {
+    /// Has the token refreshed, as a peer does that met a 40001.
+    async fn refresh(&self, sandbox: &Sandbox) {
         let (_, token) = ask(&format!("{}/credentials/main/access_token", self.admin)).await;
         sandbox.revoke(APP, Revoked::Token);
         let url = format!("{}/credentials/main/access_token/reject", self.admin);
@@ -158,7 +158,7 @@ async fn with_a_full_disk_all_are_served_from_memory_and_the_operator_is_told() 
             .unwrap()
             .success()
     );
-    process.renew(&sandbox).await;
+    process.refresh(&sandbox).await;
     process.serves(&sandbox).await;
     let line = process.running.log_line("disk is full").await;
     assert!(
@@ -229,7 +229,7 @@ async fn with_redis_down_paused_or_emptied_all_are_served_and_the_operator_is_to
 
     redis.signal("STOP");
     process.serves(&sandbox).await;
-    process.renew(&sandbox).await;
+    process.refresh(&sandbox).await;
     process.serves(&sandbox).await;
     process.running.log_line("WARN").await;
     let paused = sum(&process.metrics().await, "wx_jssdk_store_errors_total");

@@ -111,10 +111,10 @@ impl Service {
         self.leave(MARGIN + 1);
     }
 
-    /// Moves it to the middle of the time in which the keeper renews, and waits until a renewal has met the fault.
-    pub(crate) async fn renewal_failed(&self) -> CredentialSnapshot {
+    /// Moves it to the middle of the time in which the keeper refreshes, and waits until a refresh has met the fault.
+    pub(crate) async fn refresh_failed(&self) -> CredentialSnapshot {
         self.leave(120);
-        self.eventually("a failed renewal", || async {
+        self.eventually("a failed refresh", || async {
             self.failed(Kind::AccessToken)
         })
         .await

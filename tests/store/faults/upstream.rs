@@ -1,4 +1,4 @@
-//! WeChat is not well: every class of answer and of silence, at the next renewal and beyond the end of a life.
+//! WeChat is not well: every class of answer and of silence, at the next refresh and beyond the end of a life.
 //!
 //! Each fault is a module of three tests: what a page sees, what a peer server sees, what the operator sees.
 
@@ -23,7 +23,7 @@ struct After {
 async fn a_page(fault: FaultKind, after: After) {
     let service = Service::warm().await;
     service.lay(&fault);
-    service.renewal_failed().await;
+    service.refresh_failed().await;
     for left in [60, 30, 10] {
         service.leave(left);
         service.signs().await;
@@ -42,7 +42,7 @@ async fn a_page(fault: FaultKind, after: After) {
 async fn a_peer(fault: FaultKind, after: After) {
     let service = Service::warm().await;
     service.lay(&fault);
-    service.renewal_failed().await;
+    service.refresh_failed().await;
     for left in [60, 10] {
         service.leave(left);
         service.peer_is_served().await;
@@ -78,7 +78,7 @@ async fn a_peer(fault: FaultKind, after: After) {
 async fn an_operator(fault: FaultKind, after: After) {
     let service = Service::warm().await;
     service.lay(&fault);
-    let token = service.renewal_failed().await;
+    let token = service.refresh_failed().await;
     assert!(token.is_served(), "pages still work");
     let error = token.last_error.unwrap();
     assert_eq!(error.class, after.class);
@@ -179,7 +179,7 @@ macro_rules! faults {
             }
 
             #[tokio::test]
-            async fn a_peer_has_a_living_token_to_its_end_and_then_the_reason() {
+            async fn a_peer_has_a_valid_token_to_its_end_and_then_the_reason() {
                 a_peer($fault, $after).await;
             }
 
@@ -222,7 +222,7 @@ mod unreachable {
     async fn a_page_is_signed_until_the_last_second() {
         let service = Service::warm().await;
         service.sandbox.stop().await;
-        service.renewal_failed().await;
+        service.refresh_failed().await;
         service.last_second();
         service.signs().await;
         service.end_of_life();
@@ -230,10 +230,10 @@ mod unreachable {
     }
 
     #[tokio::test]
-    async fn a_peer_has_a_living_token_to_its_end_and_then_the_reason() {
+    async fn a_peer_has_a_valid_token_to_its_end_and_then_the_reason() {
         let service = Service::warm().await;
         service.sandbox.stop().await;
-        service.renewal_failed().await;
+        service.refresh_failed().await;
         service.last_second();
         service.peer_is_served().await;
         service.end_of_life();
@@ -247,7 +247,7 @@ mod unreachable {
     async fn the_operator_is_told_while_pages_still_work() {
         let service = Service::warm().await;
         service.sandbox.stop().await;
-        let error = service.renewal_failed().await.last_error.unwrap();
+        let error = service.refresh_failed().await.last_error.unwrap();
         assert_eq!(error.class, "transient");
         assert_eq!(service.admin("/readyz").await.status, 200);
         service.end_of_life();

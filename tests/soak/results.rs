@@ -11,14 +11,14 @@ use crate::nodes::Memory;
 pub(crate) enum Wrong {
     /// The client refuses a signature.
     Signature,
-    /// A failure although this node has a living ticket.
+    /// A failure although this node has a valid ticket.
     Withheld,
     /// A status that has no place here.
     Status,
 }
 
 #[derive(Default)]
-pub(crate) struct Ledger(Mutex<Seen>);
+pub(crate) struct Results(Mutex<Seen>);
 
 #[derive(Default)]
 struct Seen {
@@ -38,7 +38,7 @@ struct Seen {
     late: u64,
 }
 
-impl Ledger {
+impl Results {
     fn seen(&self) -> std::sync::MutexGuard<'_, Seen> {
         self.0.lock().unwrap()
     }

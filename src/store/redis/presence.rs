@@ -3,7 +3,7 @@
 use super::{RedisStore, millis, script};
 use crate::clock::UnixTime;
 use crate::store::StoreError;
-use crate::store::presence::{GONE_AFTER, MOST, Node, Peer};
+use crate::store::presence::{GONE_AFTER, MOST, Node, PeerNode};
 
 impl RedisStore {
     /// Ages are measured with Redis's clock, since the nodes' clocks may differ.
@@ -11,7 +11,7 @@ impl RedisStore {
         &self,
         node: &Node,
         now: UnixTime,
-    ) -> Result<Vec<Peer>, StoreError> {
+    ) -> Result<Vec<PeerNode>, StoreError> {
         let (keep, most) = (millis(GONE_AFTER).to_string(), MOST.to_string());
         let cmd = script(
             ANNOUNCE,
@@ -21,7 +21,7 @@ impl RedisStore {
         let reply: Vec<String> = self.bounded(self.run(&cmd)).await?;
         let read = |pair: &[String]| {
             let ago = pair.get(1)?.parse::<u64>().ok()? / 1_000;
-            Some(Peer {
+            Some(PeerNode {
                 node: Node::read(&pair[0])?,
                 seen_at: UnixTime(now.0.saturating_sub(ago)),
             })

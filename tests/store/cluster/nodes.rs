@@ -5,8 +5,8 @@ use wx_jssdk::store::{Node, Store};
 
 use crate::cluster::world::*;
 
-fn names(peers: &[wx_jssdk::store::Peer]) -> Vec<&str> {
-    peers.iter().map(|peer| peer.node.name.as_str()).collect()
+fn names(nodes: &[wx_jssdk::store::PeerNode]) -> Vec<&str> {
+    nodes.iter().map(|peer| peer.node.name.as_str()).collect()
 }
 
 #[tokio::test]
@@ -20,14 +20,14 @@ async fn processes_see_each_other_and_not_themselves() {
         .snapshot(&wx_jssdk::broker::Find::all())
         .cluster;
     assert!(
-        first.peers.is_empty() && first.trouble.is_none() && first.shared,
+        first.peer_nodes.is_empty() && first.trouble.is_none() && first.shared,
         "nobody was there yet: {first:?}"
     );
     assert_eq!(
         cluster.brokers[2]
             .snapshot(&wx_jssdk::broker::Find::all())
             .cluster
-            .peers
+            .peer_nodes
             .len(),
         2
     );
@@ -37,10 +37,10 @@ async fn processes_see_each_other_and_not_themselves() {
         .snapshot(&wx_jssdk::broker::Find::all())
         .cluster;
     assert_eq!(
-        (first.peers.len(), first.store, first.looked_at),
+        (first.peer_nodes.len(), first.store, first.looked_at),
         (2, "redis", Some(cluster.clock.now()))
     );
-    assert!(first.peers.iter().all(
+    assert!(first.peer_nodes.iter().all(
         |peer| peer.node.id != first.node.id && peer.node.version == env!("CARGO_PKG_VERSION")
     ));
     let keys = cluster.redis.cli(&["PTTL", "wx-jssdk:nodes"]);
@@ -72,12 +72,12 @@ async fn the_silent_are_forgotten_and_a_crowd_is_bounded() {
             .await
             .unwrap();
     }
-    let peers = store.announce(&me, now).await.unwrap();
-    assert_eq!(peers.len(), 64, "the newest of them");
+    let nodes = store.announce(&me, now).await.unwrap();
+    assert_eq!(nodes.len(), 64, "the newest of them");
     assert!(
-        names(&peers).contains(&"me")
-            && names(&peers).contains(&"node-099")
-            && !names(&peers).contains(&"node-000")
+        names(&nodes).contains(&"me")
+            && names(&nodes).contains(&"node-099")
+            && !names(&nodes).contains(&"node-000")
     );
     cluster
         .redis
@@ -104,7 +104,7 @@ async fn a_store_out_of_reach_is_told_with_since_when_until_it_is_back() {
         cluster.brokers[0]
             .snapshot(&wx_jssdk::broker::Find::all())
             .cluster
-            .peers
+            .peer_nodes
             .len(),
         1
     );
@@ -120,7 +120,7 @@ async fn a_store_out_of_reach_is_told_with_since_when_until_it_is_back() {
         .cluster;
     let (error, told) = around.trouble.expect("it is away");
     assert_eq!(
-        (told, around.peers.len()),
+        (told, around.peer_nodes.len()),
         (since, 1),
         "since the first time; who was there is still known"
     );

@@ -1,4 +1,4 @@
-//! `check` and the proofs of domains: a server of the test's own stands in for the domain, and answers as proxies and applications do.
+//! `check` and the verify files of domains: a server of the test's own stands in for the domain, and answers as proxies and applications do.
 
 use std::net::SocketAddr;
 
