@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ration_is_read_as_it_was_written_and_nothing_else_is() {
+    fn a_refresh_limit_is_read_as_it_was_written_and_nothing_else_is() {
         let force = Force {
             last: UnixTime(7),
             day: 19_000,

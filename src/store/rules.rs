@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn forces_are_spaced_and_rationed() {
+    fn forced_refreshes_are_spaced_and_limited() {
         let now = UnixTime(1_704_000_000);
         let (claim, first) = Force::claim(None, now, GAP, Some(2));
         assert_eq!(claim, Claim::Granted);
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn two_clocks_on_either_side_of_midnight_share_one_ration() {
+    fn two_clocks_on_either_side_of_midnight_share_one_limit() {
         let midnight = UnixTime(1_704_000_000).next_shanghai_midnight();
         let after = Force::claim(None, midnight.plus(GAP), GAP, Some(2)).1;
         let before = Force::claim(after, UnixTime(midnight.0 - 1), GAP, Some(2)).1;

@@ -71,7 +71,7 @@ async fn requests_are_counted_by_route_status_and_account() {
 }
 
 #[tokio::test]
-async fn no_stranger_chooses_a_label() {
+async fn no_client_chooses_a_label() {
     let app = spawn_app().await;
     for n in 0..20 {
         assert_eq!(

@@ -10,7 +10,7 @@ use crate::app::*;
 const NAME: &str = "/MP_verify_AbCdEfGh12345678.txt";
 const CONTENT: &str = "AbCdEfGh12345678";
 
-async fn with_proofs() -> TestApp {
+async fn with_verify_files() -> TestApp {
     let config = r#"
 [accounts.main]
 app_id = "wx0123456789abcdef"
@@ -33,7 +33,7 @@ verify_files = { "WW_verify_Zz.txt" = "Zz" }
 
 #[tokio::test]
 async fn a_configured_file_is_served_as_wechat_gave_it() {
-    let app = with_proofs().await;
+    let app = with_verify_files().await;
     for (path, content) in [
         (NAME, CONTENT),
         ("/WW_verify_Zz.txt", "Zz"),
@@ -60,7 +60,7 @@ async fn a_configured_file_is_served_as_wechat_gave_it() {
 
 #[tokio::test]
 async fn every_other_name_is_not_there() {
-    let app = with_proofs().await;
+    let app = with_verify_files().await;
     for path in [
         "/MP_verify_abcdefgh12345678.txt",
         "/mp_verify_AbCdEfGh12345678.txt",
@@ -86,8 +86,8 @@ async fn every_other_name_is_not_there() {
 }
 
 #[tokio::test]
-async fn a_proof_is_read_and_nothing_else() {
-    let app = with_proofs().await;
+async fn a_verify_file_is_read_and_nothing_else() {
+    let app = with_verify_files().await;
     for method in ["POST", "PUT", "DELETE"] {
         let answer = app.request(method, NAME, &[]).await;
         answer.assert_problem(405, "method_not_allowed");
@@ -97,7 +97,7 @@ async fn a_proof_is_read_and_nothing_else() {
 
 /// Whatever is asked for: only the three addresses are there.
 #[tokio::test]
-async fn no_other_path_is_a_proof() {
+async fn no_other_path_is_a_verify_file() {
     let account = Account::official("wx1", SECRET)
         .js_safe_domain("example.org/shop")
         .unwrap();

@@ -274,7 +274,7 @@ async fn classic_mode_overlaps_so_that_a_peer_with_the_old_token_is_not_cut_off(
 }
 
 #[tokio::test]
-async fn what_an_account_may_not_have_is_not_kept_after_because_a_stranger_asked_once() {
+async fn what_an_account_may_not_have_is_not_kept_because_a_client_asked_once() {
     // WeChat answers 48001 to whoever has no coupons: no trouble of the account's, and nothing for the keeper.
     let world = World::stable().await;
     world.broker.tend().await;

@@ -121,7 +121,7 @@ async fn a_foreign_force_costs_no_force_of_ours() {
 }
 
 #[tokio::test]
-async fn rejections_are_rationed_to_one_in_thirty_seconds() {
+async fn rejections_are_limited_to_one_in_thirty_seconds() {
     for (world, endpoint) in [
         (World::stable().await, STABLE),
         (World::classic().await, CLASSIC),
@@ -363,7 +363,7 @@ async fn the_keeper_repeats_a_rejection_that_failed_however_fresh_the_value_look
 }
 
 #[tokio::test]
-async fn a_rejection_that_goes_on_failing_is_tried_within_the_days_ration_and_calms_down() {
+async fn a_rejection_that_goes_on_failing_is_tried_within_the_days_limit_and_calms_down() {
     let world = World::classic().await;
     let dead = world.token().await.unwrap();
     world.ticket().await.unwrap();

@@ -9,18 +9,7 @@ const PAGE: &str = "/jssdk/config?url=https%3A%2F%2Fdemo.example.com%2Fsecret-pa
 
 /// `serve --sandbox` that logs JSON lines of these requests: the process and the two addresses.
 async fn serve(home: &std::path::Path, requests: &str) -> (Running, String, String) {
-    let free = "127.0.0.1:0";
-    let arguments = [
-        "serve",
-        "--sandbox",
-        "--listen",
-        free,
-        "--admin-listen",
-        free,
-        "--sandbox-listen",
-        free,
-    ];
-    let mut command = command(home, &arguments);
+    let mut command = serve_sandbox_command(home);
     command
         .env("WX_JSSDK__LOG__FORMAT", "json")
         .env("WX_JSSDK__LOG__REQUESTS", requests);

@@ -18,17 +18,7 @@ const PAGE: &str = "/jssdk/config?url=https%3A%2F%2Fdemo.example.com%2Fpage%3Fa%
 
 /// `serve --sandbox` on free ports: the service's base URL and the sandbox's.
 pub(crate) async fn serve_sandbox(home: &Path, level: &str) -> (Running, String, String) {
-    let arguments = [
-        "serve",
-        "--sandbox",
-        "--listen",
-        "127.0.0.1:0",
-        "--admin-listen",
-        "127.0.0.1:0",
-        "--sandbox-listen",
-        "127.0.0.1:0",
-    ];
-    let mut command = command(home, &arguments);
+    let mut command = serve_sandbox_command(home);
     command
         .env("WX_JSSDK__LOG__LEVEL", level)
         .env("RUST_LOG", "trace");
@@ -478,18 +468,7 @@ async fn the_simulated_service_prints_no_secret_at_trace_either() {
 #[tokio::test]
 async fn a_log_that_nobody_reads_any_more_holds_up_no_refresh() {
     let home = tempfile::tempdir().unwrap();
-    let free = "127.0.0.1:0";
-    let arguments = [
-        "serve",
-        "--sandbox",
-        "--listen",
-        free,
-        "--admin-listen",
-        free,
-        "--sandbox-listen",
-        free,
-    ];
-    let mut child = command(home.path(), &arguments).spawn().unwrap();
+    let mut child = serve_sandbox_command(home.path()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let mut printed = String::new();
     while !printed.contains("api key") {

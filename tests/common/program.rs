@@ -32,6 +32,20 @@ pub(crate) fn command(home: &Path, arguments: &[&str]) -> Command {
     command
 }
 
+/// `serve --sandbox` with all three listeners on free ports.
+pub(crate) fn serve_sandbox_command(home: &Path) -> Command {
+    const FREE: &str = "127.0.0.1:0";
+    let listeners = [
+        "--listen",
+        FREE,
+        "--admin-listen",
+        FREE,
+        "--sandbox-listen",
+        FREE,
+    ];
+    command(home, &[&["serve", "--sandbox"], &listeners[..]].concat())
+}
+
 /// How a command ended.
 #[derive(Debug)]
 pub(crate) struct Ended {

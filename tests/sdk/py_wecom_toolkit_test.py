@@ -52,7 +52,7 @@ class WorkApp(Healing):
         client = self.client(Material, base_url=CENTER)
         self.assertEqual(len(client.download("MEDIA_ID")), 1024)
 
-    def test_without_the_gateway_its_own_refresh_gets_a_living_token(self):
+    def test_without_the_gateway_its_own_refresh_gets_a_valid_token(self):
         split = Split()
         client = self.client(agentid=AGENT, transport=split)
         client.send(HELLO)

@@ -28,7 +28,7 @@ macro_rules! accept {
             each_app_and_kind_has_its_own, an_expired_credential_is_still_there, a_lease_is_granted_and_released,
             calls_are_counted_per_app_endpoint_and_day, the_call_counts_restart_at_midnight_in_shanghai,
             concurrent_calls_are_all_counted, a_block_lasts_until_the_day_turns, a_block_can_be_lifted,
-            forced_refreshes_are_rationed_among_all, of_many_claims_at_once_one_is_granted, a_usable_store_says_so,
+            forced_refreshes_are_limited_among_all, of_many_claims_at_once_one_is_granted, a_usable_store_says_so,
         );
     };
     (@ $fixture:expr, $attributes:tt, $($rule:ident,)*) => {
@@ -275,7 +275,7 @@ pub(crate) async fn a_block_can_be_lifted(a: &Store, b: &Store) {
     assert_eq!(a.blocked_until(&app(), TOKEN, NOW).await, Ok(None));
 }
 
-pub(crate) async fn forced_refreshes_are_rationed_among_all(a: &Store, b: &Store) {
+pub(crate) async fn forced_refreshes_are_limited_among_all(a: &Store, b: &Store) {
     let mut now = NOW;
     for n in 0..20 {
         let (this, that) = if n % 2 == 0 { (a, b) } else { (b, a) };

@@ -504,7 +504,7 @@ async fn a_cluster_keeps_every_rule() {
     redis.cli(&["FLUSHALL"]);
     crate::acceptance::each_app_and_kind_has_its_own(&a, &b).await;
     crate::acceptance::many_are_loaded_at_once_in_their_order(&a, &b).await;
-    crate::acceptance::forced_refreshes_are_rationed_among_all(&a, &b).await;
+    crate::acceptance::forced_refreshes_are_limited_among_all(&a, &b).await;
     crate::acceptance::concurrent_calls_are_all_counted(&a, &b).await;
     crate::acceptance::a_lease_is_granted_and_released(&a, &b).await;
     crate::acceptance::a_usable_store_says_so(&a, &b).await;

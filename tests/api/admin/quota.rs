@@ -51,7 +51,7 @@ async fn a_day_of_rejects_forces_no_more_than_twenty_stable_tokens() {
 }
 
 #[tokio::test]
-async fn a_day_of_force_refresh_answers_every_call_and_forces_no_more_than_the_ration() {
+async fn a_day_of_force_refresh_answers_every_call_and_forces_no_more_than_the_limit() {
     let world = World::new().await;
     let body = json!({ "grant_type": "client_credential", "appid": APP, "secret": KEY, "force_refresh": true });
     let mut tokens = std::collections::HashSet::new();

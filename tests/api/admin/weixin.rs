@@ -206,7 +206,7 @@ async fn stable_token_is_judged_in_wechats_order() {
 }
 
 #[tokio::test]
-async fn force_refresh_is_a_rationed_reject_and_when_rationed_the_token_stays() {
+async fn force_refresh_is_a_limited_reject_and_beyond_the_limit_the_token_stays() {
     let world = World::new().await;
     let body = json!({ "grant_type": "client_credential", "appid": APP, "secret": KEY, "force_refresh": true });
     let before = world.token("main").await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 use crate::common::http::client_within;
-use crate::common::program::{Running, command};
+use crate::common::program::{Running, serve_sandbox_command};
 
 const UPLOADS: usize = 100;
 /// 20 MB in a release build. What is held at a time does not depend on the length.
@@ -19,18 +19,7 @@ const MIB: u64 = 1 << 20;
 /// Sends so many bodies at once; returns how much the memory grew. The simulated WeChat is in the same process.
 async fn grown_by(chunked: bool) -> u64 {
     let home = tempfile::tempdir().unwrap();
-    let free = "127.0.0.1:0";
-    let arguments = [
-        "serve",
-        "--sandbox",
-        "--listen",
-        free,
-        "--admin-listen",
-        free,
-        "--sandbox-listen",
-        free,
-    ];
-    let mut running = Running::start(command(home.path(), &arguments));
+    let mut running = Running::start(serve_sandbox_command(home.path()));
     let admin = running.line("admin").await;
     let key = running.line("api key").await;
     let url = format!("{admin}/wx/demo/cgi-bin/media/upload?type=image&access_token={key}");

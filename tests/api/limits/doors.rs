@@ -49,7 +49,7 @@ async fn what_the_guards_count_stands_in_the_metrics() {
 }
 
 #[tokio::test]
-async fn a_strangers_name_is_counted_as_what_it_was_answered() {
+async fn an_unknown_name_is_counted_as_what_it_was_answered() {
     let world = World::new("", "").await;
     ask(
         world.admin,

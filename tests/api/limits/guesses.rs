@@ -184,7 +184,7 @@ async fn an_ipv6_network_guesses_as_one() {
 }
 
 #[tokio::test]
-async fn no_ration_is_no_ration() {
+async fn a_limit_of_zero_is_no_limit() {
     let world = World::new("wrong_keys = 0", "").await;
     for n in 0..30 {
         world

@@ -8,7 +8,7 @@ use crate::status::world::*;
 
 #[tokio::test]
 async fn an_ip_removed_from_the_list_is_shown_while_pages_work_and_recovers_by_itself() {
-    let world = World::well().await;
+    let world = World::healthy().await;
     world.fault(TICKET, not_allowed());
     world.advance(7_050); // in everybody's lead
     let failing_since = world.now();
@@ -253,7 +253,7 @@ async fn before_the_first_answer_an_account_is_starting() {
 
 #[tokio::test]
 async fn a_spent_quota_says_until_when() {
-    let world = World::well().await;
+    let world = World::healthy().await;
     world.fault(TICKET, FaultKind::Errcode(45_009));
     world.advance(7_050);
     let status = world
@@ -273,7 +273,7 @@ async fn a_spent_quota_says_until_when() {
 
 #[tokio::test]
 async fn addresses_that_change_are_all_on_the_page_and_in_the_data() {
-    let world = World::well().await;
+    let world = World::healthy().await;
     for ip in ["203.0.113.7", "203.0.113.8"] {
         let refusal = format!("invalid ip {ip} ipv6 ::ffff:{ip}, not in whitelist");
         world.app.sandbox.clear_faults();

@@ -10,7 +10,7 @@ use crate::status::world::*;
 
 #[tokio::test]
 async fn the_life_of_a_credential_is_told_whole() {
-    let world = World::well().await;
+    let world = World::healthy().await;
     world.advance(600);
     let account = world.account("main").await;
     assert_eq!(
@@ -89,7 +89,7 @@ async fn the_life_of_a_credential_is_told_whole() {
 
 #[tokio::test]
 async fn what_is_around_the_accounts_is_told_too() {
-    let world = World::well().await;
+    let world = World::healthy().await;
     world.advance(75);
     let status = world.status().await;
     assert_eq!(
@@ -135,7 +135,7 @@ async fn what_is_around_the_accounts_is_told_too() {
 
 #[tokio::test]
 async fn a_refresh_while_the_old_value_lives_is_the_second_in_the_history() {
-    let world = World::well().await;
+    let world = World::healthy().await;
     world.advance(7_050);
     let two = |status: &serde_json::Value| {
         status["accounts"][1]["credentials"][1]["history"]
@@ -154,7 +154,7 @@ async fn a_refresh_while_the_old_value_lives_is_the_second_in_the_history() {
 
 #[tokio::test]
 async fn a_token_retired_by_somebody_else_is_counted_and_so_is_a_lost_reply() {
-    let world = World::well().await;
+    let world = World::healthy().await;
     let token = world
         .app
         .broker
@@ -193,7 +193,7 @@ async fn a_token_retired_by_somebody_else_is_counted_and_so_is_a_lost_reply() {
 
 #[tokio::test]
 async fn a_jump_of_the_clock_is_counted() {
-    let world = World::well().await;
+    let world = World::healthy().await;
     assert!(world.app.sandbox.clock().set_wrong(3_600));
     world.until(|status| status["clock_jumps"] == 1).await;
     let page = world.get("/status?lang=en").await;
@@ -205,7 +205,7 @@ async fn a_jump_of_the_clock_is_counted() {
 
 #[tokio::test]
 async fn a_refused_configuration_is_shown_until_one_is_taken() {
-    let world = World::well().await;
+    let world = World::healthy().await;
     let read = |text: &str| {
         Settings::read(
             text,
@@ -287,7 +287,7 @@ async fn a_refused_configuration_is_shown_until_one_is_taken() {
 
 #[tokio::test]
 async fn the_revision_changes_with_what_is_seen_and_not_with_the_time() {
-    let world = World::well().await;
+    let world = World::healthy().await;
     let before = world.get("/status.json?part=summary").await.ok();
     assert_eq!(before["accounts"], json!(null), "all but the accounts");
     world.advance(30);

@@ -6,7 +6,7 @@ use crate::status::world::*;
 
 #[tokio::test]
 async fn nothing_is_inline_and_everything_named_is_served() {
-    let world = World::well().await;
+    let world = World::healthy().await;
     let page = world.get("/status").await;
     assert_eq!(
         page.header("content-type"),
@@ -39,7 +39,7 @@ async fn nothing_is_inline_and_everything_named_is_served() {
 
 #[tokio::test]
 async fn it_speaks_the_readers_language() {
-    let world = World::well().await;
+    let world = World::healthy().await;
     for (target, accepts, lang, word) in [
         ("/status", "zh-CN", "zh-CN", "3 个账号全部正常"),
         ("/status", "en-US", "en", "All 3 accounts healthy"),
@@ -65,7 +65,7 @@ async fn it_speaks_the_readers_language() {
 
 #[tokio::test]
 async fn the_live_part_is_what_is_in_the_page() {
-    let world = World::well().await;
+    let world = World::healthy().await;
     let (whole, live) = (
         world.get("/status?lang=en").await.text,
         world.get("/status?lang=en&part=live").await.text,
@@ -84,7 +84,7 @@ async fn the_live_part_is_what_is_in_the_page() {
 
 #[tokio::test]
 async fn the_history_is_drawn_by_the_server_and_told_in_words() {
-    let world = World::well().await;
+    let world = World::healthy().await;
     let page = world.get("/status?lang=en&account=main").await.text;
     assert_eq!(
         page.matches("<svg class=\"st-chart\"").count(),
@@ -108,7 +108,7 @@ async fn the_history_is_drawn_by_the_server_and_told_in_words() {
 
 #[tokio::test]
 async fn what_is_searched_for_stays_text() {
-    let world = World::well().await;
+    let world = World::healthy().await;
     let page = world
         .get("/status?q=%22%3E%3Cscript%3Ealert(1)%3C%2Fscript%3E&lang=en")
         .await
@@ -123,7 +123,7 @@ async fn what_is_searched_for_stays_text() {
 
 #[tokio::test]
 async fn wechats_own_words_stay_text() {
-    let world = World::well().await;
+    let world = World::healthy().await;
     let odd = "<img src=x onerror=alert(1)> & \"quoted\"";
     world.fault(
         TICKET,
@@ -139,7 +139,7 @@ async fn wechats_own_words_stay_text() {
 
 #[tokio::test]
 async fn an_account_taken_away_is_gone_and_none_at_all_says_how_to_begin() {
-    let world = World::well().await;
+    let world = World::healthy().await;
     let read = |text: &str| {
         Settings::read(
             text,

@@ -26,7 +26,7 @@ async fn tells_no_value(world: &World, answer: &Answer) {
 
 #[tokio::test]
 async fn a_stable_token_that_is_well_comes_back_as_it_is() {
-    let world = World::well().await;
+    let world = World::healthy().await;
     let before = world
         .app
         .broker
@@ -60,7 +60,7 @@ async fn a_stable_token_that_is_well_comes_back_as_it_is() {
 
 #[tokio::test]
 async fn a_classic_token_is_a_new_one_and_the_history_shows_it() {
-    let world = World::well().await;
+    let world = World::healthy().await;
     let before = world
         .app
         .broker
@@ -91,7 +91,7 @@ async fn a_classic_token_is_a_new_one_and_the_history_shows_it() {
 
 #[tokio::test]
 async fn a_missing_or_wrong_key_refreshes_nothing() {
-    let world = World::well().await;
+    let world = World::healthy().await;
     let calls = world.app.sandbox.calls_total();
     for key in [None, Some(""), Some("wxk_wrong"), Some("wxk_operator ")] {
         let headers: Vec<_> = std::iter::once(MARK)
@@ -135,7 +135,7 @@ async fn a_missing_or_wrong_key_refreshes_nothing() {
 
 #[tokio::test]
 async fn another_sites_page_refreshes_nothing_even_with_the_key() {
-    let world = World::well().await;
+    let world = World::healthy().await;
     let calls = world.app.sandbox.calls_total();
     let key = ("X-Api-Key", KEY);
     for headers in [
@@ -205,8 +205,8 @@ async fn another_sites_page_refreshes_nothing_even_with_the_key() {
 }
 
 #[tokio::test]
-async fn it_is_rationed_and_says_when_it_may_be_tried_again() {
-    let world = World::well().await;
+async fn it_is_rate_limited_and_says_when_it_may_be_tried_again() {
+    let world = World::healthy().await;
     assert_eq!(world.refresh("classic", "access_token").await.status, 200);
     world.advance(10);
     let answer = world.refresh("classic", "access_token").await;
@@ -234,7 +234,7 @@ async fn it_is_rationed_and_says_when_it_may_be_tried_again() {
 
 #[tokio::test]
 async fn a_day_of_pressing_leaves_the_quota() {
-    let world = World::well().await;
+    let world = World::healthy().await;
     for _ in 0..1_440 {
         world.advance(60);
         let answer = world.refresh("classic", "access_token").await;
@@ -297,7 +297,7 @@ async fn who_has_mended_it_need_not_wait_and_the_ticket_heals_with_its_token() {
 
 #[tokio::test]
 async fn refresh_now_asks_in_spite_of_a_spent_quota_and_ends_the_wait() {
-    let world = World::well().await;
+    let world = World::healthy().await;
     world.fault(TICKET, FaultKind::Errcode(45_009));
     world.advance(60);
     world
@@ -323,7 +323,7 @@ async fn refresh_now_asks_in_spite_of_a_spent_quota_and_ends_the_wait() {
 
 #[tokio::test]
 async fn fifty_who_press_at_once_cause_one_call() {
-    let world = World::well().await;
+    let world = World::healthy().await;
     world.advance(60);
     let (sandbox, broker) = (&world.app.sandbox, &world.app.broker);
     let gate = sandbox.hold(CLASSIC);

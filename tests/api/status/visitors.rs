@@ -15,7 +15,7 @@ const BROWSER: (&str, &str) = ("User-Agent", "Mozilla/5.0");
 
 #[tokio::test]
 async fn every_answer_is_kept_from_other_sites_and_from_caches() {
-    let world = World::well().await;
+    let world = World::healthy().await;
     let mut answers = Vec::new();
     for page in PAGES
         .into_iter()
@@ -55,7 +55,7 @@ async fn every_answer_is_kept_from_other_sites_and_from_caches() {
 }
 
 #[tokio::test]
-async fn a_name_that_a_stranger_can_point_here_is_answered_nothing() {
+async fn a_name_that_anyone_can_point_here_is_answered_nothing() {
     let world = World::with(r#"admin_hosts = ["ops.example.com"]"#, |_| ()).await;
     for host in [
         "127.0.0.1:8081",
@@ -93,7 +93,7 @@ async fn a_name_that_a_stranger_can_point_here_is_answered_nothing() {
 
 #[tokio::test]
 async fn a_page_of_another_site_may_link_here_and_not_fetch() {
-    let world = World::well().await;
+    let world = World::healthy().await;
     for site in ["cross-site", "same-site"] {
         for mode in ["cors", "no-cors", "websocket"] {
             let answer = world
@@ -120,7 +120,7 @@ async fn a_page_of_another_site_may_link_here_and_not_fetch() {
 
 #[tokio::test]
 async fn it_is_on_the_admin_listener_only() {
-    let world = World::well().await;
+    let world = World::healthy().await;
     for page in [
         "/status",
         "/status.json",
@@ -148,7 +148,7 @@ async fn it_is_on_the_admin_listener_only() {
 
 #[tokio::test]
 async fn a_query_that_makes_no_sense_is_refused_with_what_makes_some() {
-    let world = World::well().await;
+    let world = World::healthy().await;
     for query in [
         "state=broken",
         "limit=0",

@@ -57,7 +57,7 @@ secret = "0c79e1fa963cd80cc0be99b20a18faeb"
 
 impl World {
     /// Every credential fetched.
-    pub(crate) async fn well() -> Self {
+    pub(crate) async fn healthy() -> Self {
         let world = Self::cold(|_| ()).await;
         world.until(|status| status["summary"]["ok"] == 3).await;
         world

@@ -181,7 +181,7 @@ async fn a_refresh_is_timed_from_its_start_to_its_end() {
 }
 
 #[tokio::test]
-async fn foreign_refreshes_stale_refusals_and_rationed_reports_are_told_apart() {
+async fn foreign_refreshes_stale_refusals_and_limited_reports_are_told_apart() {
     let text = accounts(["shop"]).replace("secret", "token_mode = \"classic\"\nsecret");
     let service = Service::start("", &text, |sandbox| sandbox.add_app(app("shop"))).await;
     let counts = |scrape: &Scrape| {

@@ -215,7 +215,7 @@ async fn an_account_that_is_removed_leaves_no_series_behind() {
 }
 
 #[tokio::test]
-async fn the_services_own_answers_name_no_account_that_a_stranger_made_up() {
+async fn the_services_own_answers_name_no_account_that_a_client_made_up() {
     let service = Service::with(&["shop"]).await;
     for n in 0..50 {
         assert_eq!(service.sign(&format!("made-up-{n}")).await, 404);

@@ -71,15 +71,7 @@ async fn waiting_for_another_nodes_refresh_is_counted_and_ends_with_the_stored_v
 #[ignore = "needs redis-server: make test"]
 async fn every_process_knows_within_a_minute_what_all_of_them_called_today() {
     let cluster = Cluster::warm(Stable, 3).await;
-    let dead = cluster
-        .read(&cluster.brokers[0], Kind::AccessToken)
-        .await
-        .unwrap()
-        .value
-        .clone();
-    cluster
-        .sandbox
-        .revoke(crate::cluster::world::APP, wx_jssdk::sandbox::Kind::Token);
+    let dead = cluster.revoke_token().await;
     cluster.brokers[0]
         .reject("main", Kind::AccessToken, &dead)
         .await

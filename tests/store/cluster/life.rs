@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use wx_jssdk::Kind;
 use wx_jssdk::account::TokenMode::{Classic, Stable};
-use wx_jssdk::sandbox::{Fault, FaultKind, Kind as Revoked, Mode};
+use wx_jssdk::sandbox::{Fault, FaultKind, Mode};
 
 use crate::cluster::world::{APP, CLASSIC, Cluster, STABLE, TICKET};
 
@@ -64,13 +64,7 @@ async fn a_new_value_reaches_every_process_before_the_old_one_dies() {
 async fn a_dead_token_reported_to_every_process_is_refreshed_once() {
     for (mode, refreshes) in [(Stable, 1), (Classic, 1)] {
         let cluster = Cluster::warm(mode, 4).await;
-        let dead = cluster
-            .read(&cluster.brokers[0], Kind::AccessToken)
-            .await
-            .unwrap()
-            .value
-            .clone();
-        cluster.sandbox.revoke(APP, Revoked::Token);
+        let dead = cluster.revoke_token().await;
         let reports: Vec<_> = (0..40)
             .map(|n| {
                 let (broker, dead) = (cluster.brokers[n % 4].clone(), dead.clone());
@@ -88,13 +82,7 @@ async fn a_dead_token_reported_to_every_process_is_refreshed_once() {
 #[ignore = "needs redis-server: make test"]
 async fn a_reject_in_one_process_is_seen_by_all_within_seconds() {
     let cluster = Cluster::warm(Stable, 4).await;
-    let dead = cluster
-        .read(&cluster.brokers[0], Kind::AccessToken)
-        .await
-        .unwrap()
-        .value
-        .clone();
-    cluster.sandbox.revoke(APP, Revoked::Token);
+    let dead = cluster.revoke_token().await;
     let new = cluster.brokers[2]
         .reject("main", Kind::AccessToken, &dead)
         .await
@@ -233,13 +221,7 @@ async fn the_lease_outlasts_the_calls_it_covers_and_not_by_minutes() {
 async fn a_token_that_one_process_has_just_refreshed_is_known_to_every_other_at_once() {
     // Behind a load balancer the token comes from one node, and buys its ticket at another.
     let cluster = Cluster::warm(Stable, 4).await;
-    let dead = cluster
-        .read(&cluster.brokers[0], Kind::AccessToken)
-        .await
-        .unwrap()
-        .value
-        .clone();
-    cluster.sandbox.revoke(APP, Revoked::Token);
+    let dead = cluster.revoke_token().await;
     let new = cluster.brokers[0]
         .reject("main", Kind::AccessToken, &dead)
         .await

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use wx_jssdk::account::{Account, TokenMode};
 use wx_jssdk::broker::Broker;
-use wx_jssdk::sandbox::{App, Sandbox};
+use wx_jssdk::sandbox::{App, Kind as Revoked, Sandbox};
 use wx_jssdk::store::Store;
-use wx_jssdk::{Clock, Credential, Error, Kind, UnixTime, UpstreamOptions};
+use wx_jssdk::{Clock, Credential, Error, Kind, Secret, UnixTime, UpstreamOptions};
 
 use crate::common::redis_server::Redis;
 
@@ -87,6 +87,13 @@ impl Cluster {
             .credential("main", kind)
             .await
             .inspect(|credential| self.assert_valid(kind, credential))
+    }
+
+    /// Ends the current token at WeChat and returns it.
+    pub(crate) async fn revoke_token(&self) -> Secret {
+        let token = self.read(&self.brokers[0], Kind::AccessToken).await;
+        self.sandbox.revoke(APP, Revoked::Token);
+        token.unwrap().value.clone()
     }
 
     pub(crate) fn assert_valid(&self, kind: Kind, credential: &Credential) {
