@@ -219,8 +219,11 @@ impl AcceptedConfigs {
     }
 }
 
+/// From the signed and the checked address.
+type Explain = fn(&str, &str) -> Reason;
+
 /// Returns the addresses that pages sign by mistake instead of theirs, each with its explanation.
-fn nearby(url: &str) -> impl Iterator<Item = (String, fn(&str, &str) -> Reason)> {
+fn nearby(url: &str) -> impl Iterator<Item = (String, Explain)> {
     let (path, query) = url.split_once('?').unwrap_or((url, ""));
     let origin_end = path
         .find("://")
@@ -231,7 +234,7 @@ fn nearby(url: &str) -> impl Iterator<Item = (String, fn(&str, &str) -> Reason)>
         None => url.replacen("http://", "https://", 1),
     };
     let first = query.split('&').next().unwrap_or_default();
-    let reasons: [(String, fn(&str, &str) -> Reason); 5] = [
+    let reasons: [(String, Explain); 5] = [
         (path.to_owned(), Reason::query_lost),
         (format!("{path}?{first}"), Reason::query_lost),
         (format!("{origin}/"), Reason::other_route),

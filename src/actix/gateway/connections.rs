@@ -19,9 +19,12 @@ use crate::upstream::{BoxError, Broken, Upstream};
 
 /// The connections of one worker, by the way on which calls leave and the base URL.
 pub(crate) struct Connections {
-    pools: RefCell<HashMap<Egress, Vec<(String, Rc<Pool>)>>>,
+    pools: RefCell<HashMap<Egress, Pools>>,
     clock: Clock,
 }
+
+/// By base URL: an account has one or a few.
+type Pools = Vec<(String, Rc<Pool>)>;
 
 /// The connections to one host that no call uses.
 struct Pool {
