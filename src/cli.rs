@@ -10,6 +10,7 @@ mod diagnose;
 mod healthcheck;
 mod http;
 mod keys;
+mod notify;
 mod sandbox;
 mod serve;
 mod sign;
@@ -53,6 +54,8 @@ enum Command {
     Reject(credential::Reject),
     /// Create an API key for a client server · 为其他服务器生成 API key
     Keys(keys::Keys),
+    /// Messages to people: test the webhooks of [notify] · 测试通知 webhook
+    Notify(notify::Notify),
     /// Check that a running service is alive, for container orchestrators · 健康检查
     Healthcheck(healthcheck::Healthcheck),
 }
@@ -88,6 +91,7 @@ impl Cli {
             Command::Token(command) => in_runtime(command.run()),
             Command::Ticket(command) => in_runtime(command.run()),
             Command::Reject(command) => in_runtime(command.run()),
+            Command::Notify(command) => in_runtime(command.run()),
             Command::Sign(command) => command.run(),
             Command::Diagnose(command) => command.run(),
             Command::Keys(command) => command.run(),

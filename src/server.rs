@@ -18,6 +18,7 @@ mod guard_stats;
 mod host_guard;
 mod listener;
 mod metrics;
+pub mod notify;
 pub mod openapi;
 pub mod pages;
 mod preflight;

@@ -12,8 +12,10 @@ use super::config::{Settings, StoreSettings};
 use super::guard_stats::GuardStats;
 use super::listener::{Exit, Listener, drain_connections};
 use super::metrics::{
-    BrokerMetrics, GatewayMetrics, GuardMetrics, Metrics, ProcessMetrics, RequestMetrics,
+    BrokerMetrics, GatewayMetrics, GuardMetrics, Metrics, NotifyMetrics, ProcessMetrics,
+    RequestMetrics,
 };
+use super::notify::Notifier;
 use super::ready::Readiness;
 use super::reload::Reloader;
 use super::reload_record::Configuration;
@@ -39,6 +41,7 @@ pub struct Application {
     public: Listener,
     admin: Option<Listener>,
     reloader: Reloader,
+    notifier: Notifier,
     guards: Guards,
     /// How long requests in progress may take to finish at shutdown.
     shutdown: Duration,
@@ -127,6 +130,8 @@ impl Application {
         settings.server.default_account = Some(DEFAULT_DEMO.to_owned());
         let (api_keys, api_key) = demo_key();
         settings.server.api_keys = api_keys;
+        // Real people need not hear of simulated outages.
+        settings.notify.webhooks.clear();
         let upstream = UpstreamOptions {
             weixin: sandbox.url().to_owned(),
             qyapi: sandbox.url().to_owned(),
@@ -187,6 +192,13 @@ impl Application {
             configuration.clone(),
             guards.certificates.clone(),
         );
+        let notifier = Notifier::new(
+            &settings.notify,
+            &settings.upstream.egress,
+            broker.clone(),
+            configuration.clone(),
+            guards.certificates.clone(),
+        )?;
         let gateway = Gateway::new(
             broker.clone(),
             keys.clone(),
@@ -201,6 +213,7 @@ impl Application {
                 guards.guard_stats(),
                 guards.certificates.clone(),
             )),
+            Box::new(NotifyMetrics::new(notifier.counts())),
             Box::new(ProcessMetrics::new(broker.clock().now(), reloader.clone())),
         ]);
         let watchers = Watchers {
@@ -217,6 +230,7 @@ impl Application {
             public,
             admin,
             reloader,
+            notifier,
             guards,
             shutdown: settings.server.shutdown,
             simulated,
@@ -302,6 +316,7 @@ impl Application {
             .map(|listener| listener.exit.clone())
             .collect();
         let certificates = tokio::spawn(watch_certificates(self.guards.certificates));
+        let notifying = tokio::spawn(self.notifier.run());
         let watchdog = tokio::spawn(systemd::feed_watchdog(
             exits.iter().map(|exit| exit.load.clone()).collect(),
         ));
@@ -323,7 +338,7 @@ impl Application {
         in_parallel(&exits, |exit| async move { exit.begin().await }).await;
         drain_connections(&exits, self.shutdown).await;
         in_parallel(&exits, |exit| async move { exit.end().await }).await;
-        [certificates, watchdog]
+        [certificates, watchdog, notifying]
             .iter()
             .for_each(|task| task.abort());
         let mut served = Ok(());

@@ -11,6 +11,7 @@ mod egress;
 mod keys;
 mod layers;
 mod limits;
+mod notify;
 mod section;
 mod tls;
 mod verify;
@@ -34,6 +35,7 @@ use section::{Section, got};
 
 pub use keys::is_key_name;
 pub use limits::{LimitSettings, ProxySettings};
+pub use notify::{NotifySettings, WebhookKind, WebhookSettings};
 pub(crate) use section::ill_written;
 pub use tls::TlsSettings;
 
@@ -58,6 +60,8 @@ pub struct Settings {
     pub gateway: GatewayOptions,
     /// `[limits]`.
     pub limits: LimitSettings,
+    /// `[notify]`.
+    pub notify: NotifySettings,
     /// `[account_defaults] js_api_list`, for accounts that are not in the configuration: the sandbox's.
     pub default_apis: Vec<String>,
     /// `[account_defaults] open_tag_list`.
@@ -244,6 +248,7 @@ impl Settings {
         let upstream = read_upstream(&mut root.section("upstream", problems), base, problems);
         let gateway = read_gateway(&mut root.section("gateway", problems), problems);
         let limits = LimitSettings::read(&mut root.section("limits", problems), problems);
+        let notify = NotifySettings::read(&mut root.section("notify", problems), base, problems);
         let defaults = accounts::defaults(root.section("account_defaults", problems), problems);
         let [default_apis, default_tags] = ["js_api_list", "open_tag_list"]
             .map(|key| defaults.clone().list(key, problems).unwrap_or_default());
@@ -286,6 +291,7 @@ impl Settings {
             upstream: upstream?,
             gateway: gateway?,
             limits: limits?,
+            notify: notify?,
             default_apis,
             default_tags,
             accounts,

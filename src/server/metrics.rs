@@ -6,6 +6,7 @@
 mod broker;
 mod gateway;
 mod guards;
+mod notify;
 mod process;
 mod requests;
 mod text;
@@ -26,6 +27,7 @@ use prometheus_client::registry::Registry;
 pub(super) use broker::BrokerMetrics;
 pub(super) use gateway::GatewayMetrics;
 pub(super) use guards::GuardMetrics;
+pub(super) use notify::NotifyMetrics;
 pub(super) use process::ProcessMetrics;
 pub(super) use requests::RequestMetrics;
 

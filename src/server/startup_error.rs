@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use super::config::Settings;
+use super::notify::NotifyError;
 use super::tls::CertificateError;
 use crate::broker::BuildError;
 use crate::store::StoreError;
@@ -66,6 +67,9 @@ pub enum StartupError {
         "{0}\n    无法启动：请检查 [accounts]、server.default_account 与 [upstream] 的设置，可运行 wx-jssdk check --offline"
     )]
     Broker(#[from] BuildError),
+    /// The webhooks cannot be called.
+    #[error("{0}\n    无法启动：请检查 [notify] 与 upstream.proxy 的设置")]
+    Notify(#[from] NotifyError),
 }
 
 impl StartupError {
@@ -87,7 +91,8 @@ impl StartupError {
             | Self::OpenFiles { .. }
             | Self::Certificate { .. }
             | Self::Store { .. }
-            | Self::Broker(_) => &mut [],
+            | Self::Broker(_)
+            | Self::Notify(_) => &mut [],
         };
         named
             .iter_mut()

@@ -186,6 +186,12 @@ impl Certificate {
         self.0.current.load().until
     }
 
+    /// Returns how long the certificate in use is still valid if it expires soon; zero if it has expired.
+    pub(super) fn expires_soon(&self) -> Option<Duration> {
+        let (current, now) = (self.0.current.load(), self.0.clock.wall());
+        (current.age(now) != Age::Good).then(|| current.until.since(now))
+    }
+
     /// Reads the files again and, if they changed, serves the new certificate from the next handshake on,
     /// at the earliest when it becomes valid. An unusable certificate is logged once and changes nothing.
     /// Returns whether the certificate was replaced.

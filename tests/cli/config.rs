@@ -9,6 +9,7 @@ mod environment;
 mod examples;
 mod gateway;
 mod keys;
+mod notify;
 mod secrets;
 mod support;
 mod values;

@@ -6,6 +6,7 @@ mod counts;
 mod crowd;
 mod documents;
 mod drill;
+mod notify;
 mod readiness;
 mod refresh_lines;
 mod scrape;

@@ -1,6 +1,6 @@
 //! Merges the layers of the configuration: defaults, file, environment.
 //!
-//! Does not know the settings, except `secret` and `secret_file` (and a proxy's password), which exclude each other. `section` and its
+//! Does not know the settings, except `secret` and `secret_file` (and the other [`SECRETS`]), which exclude each other. `section` and its
 //! callers validate keys and values.
 //!
 //! Defaults: `wx-jssdk.default.toml`.
@@ -72,7 +72,8 @@ pub(super) fn one_file(path: &Path) -> Result<HashMap<String, Value>, Problems> 
         .collect())
 }
 
-/// Returns whether the main file holds a secret: an account's secret, the store's or a proxy's password.
+/// Returns whether the main file holds a secret: an account's secret, the store's or a proxy's password, a
+/// webhook's address.
 pub(super) fn holds_secret(table: &HashMap<String, Value>) -> bool {
     let section = |value: &Value| match &value.kind {
         ValueKind::Table(table) => Some(table.clone()),
@@ -81,10 +82,15 @@ pub(super) fn holds_secret(table: &HashMap<String, Value>) -> bool {
     let accounts = table.get("accounts").and_then(section).unwrap_or_default();
     let store = table.get("store").and_then(section).unwrap_or_default();
     let url = store.get("url").map(ToString::to_string);
-    let mut accounts = accounts.values().filter_map(section);
+    let notify = table.get("notify").and_then(section).unwrap_or_default();
+    let webhooks = notify.get("webhooks").and_then(section).unwrap_or_default();
+    let mut sections = accounts
+        .values()
+        .chain(webhooks.values())
+        .filter_map(section);
     let upstream = table.get("upstream").and_then(section).unwrap_or_default();
     let has_secret = |table: Map<String, Value>| SECRETS.iter().any(|key| is_set(table.get(*key)));
-    accounts.any(has_secret) || has_secret(upstream) || url.is_some_and(|url| url.contains('@'))
+    sections.any(has_secret) || has_secret(upstream) || url.is_some_and(|url| url.contains('@'))
 }
 
 fn is_set(value: Option<&Value>) -> bool {
@@ -174,8 +180,8 @@ fn unparsable(error: &ConfigError, name: &str) -> Problems {
     problems
 }
 
-/// Keys that hold a secret; `…_file` names a file that does.
-pub(super) const SECRETS: [&str; 2] = ["secret", "proxy_password"];
+/// Keys that hold a secret; `…_file` names a file that does. `url` is a webhook's.
+pub(super) const SECRETS: [&str; 3] = ["secret", "proxy_password", "url"];
 
 /// Path of problems in the configuration text itself.
 const WHOLE: &str = "the configuration";

@@ -1,0 +1,248 @@
+//! Tells people of outages, by webhooks: WeCom, DingTalk and Feishu robots, or a program.
+//!
+//! Looks at the same snapshot as `/readyz` and the metrics, once a second; the broker does not know it.
+//! [`incidents`] decides what is worth a message, [`delivery`] sends it.
+
+mod delivery;
+mod incidents;
+mod message;
+mod text;
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc::{self, Sender};
+
+use super::config::{NotifySettings, Settings};
+use super::reload_record::Configuration;
+use super::tls::Certificate;
+use crate::account::Egress;
+use crate::broker::{AccountSnapshot, Broker, Find, Health};
+use crate::clock::{Clock, UnixTime};
+use crate::error::Class;
+use delivery::{Courier, Link};
+use incidents::{Cause, Detail, Event, Finding, Incidents, Notice, Severity, Timing, World};
+
+pub(super) use delivery::DeliveryCounts;
+pub use delivery::{NotifyError, Undelivered};
+
+/// Watches the service and tells the webhooks.
+pub(super) struct Notifier {
+    broker: Broker,
+    configuration: Configuration,
+    certificates: Vec<Certificate>,
+    timing: Timing,
+    couriers: Vec<Courier>,
+}
+
+impl Notifier {
+    pub(super) fn new(
+        settings: &NotifySettings,
+        egress: &Egress,
+        broker: Broker,
+        configuration: Configuration,
+        certificates: Vec<Certificate>,
+    ) -> Result<Self, NotifyError> {
+        let node = broker.snapshot(&Find::default()).cluster.node.name;
+        let link = match settings.webhooks.is_empty() {
+            true => None, // no HTTP client either
+            false => Some(Link::new(egress, broker.clock().clone())?),
+        };
+        let couriers = settings.webhooks.iter().zip(std::iter::repeat(link));
+        let couriers = couriers.filter_map(|(webhook, link)| {
+            let (webhook, node) = (webhook.clone(), node.clone());
+            Some(Courier::new(webhook, link?, settings.language, node))
+        });
+        Ok(Self {
+            broker,
+            configuration,
+            certificates,
+            timing: Timing {
+                settle: settings.settle,
+                repeat: settings.repeat,
+            },
+            couriers: couriers.collect(),
+        })
+    }
+
+    /// Returns the counters of each webhook.
+    pub(super) fn counts(&self) -> Vec<Arc<DeliveryCounts>> {
+        let counts = self.couriers.iter().map(|courier| courier.counts.clone());
+        counts.collect()
+    }
+
+    /// Runs as long as the service; ends at once if there is no webhook.
+    pub(super) async fn run(mut self) {
+        let couriers = std::mem::take(&mut self.couriers);
+        if couriers.is_empty() {
+            return;
+        }
+        let (queues, delivering): (Vec<_>, Vec<_>) = couriers
+            .into_iter()
+            .map(|courier| {
+                let (queue, notices) = mpsc::channel(MOST_WAITING);
+                (queue, courier.deliver(notices))
+            })
+            .unzip();
+        // Dropped with this future, and all deliveries with it.
+        let mut tasks = tokio::task::JoinSet::new();
+        for deliver in delivering {
+            tasks.spawn(deliver);
+        }
+        self.watch(&queues).await;
+    }
+
+    async fn watch(self, queues: &[Sender<Arc<Notice>>]) {
+        let mut incidents = Incidents::new(self.timing);
+        loop {
+            tokio::time::sleep(TICK).await;
+            let clock = self.broker.clock();
+            let accounts = self.broker.accounts();
+            let exists = |name: &str| accounts.get(name).is_ok();
+            let notices = incidents.step(self.look(), clock.uptime(), clock.wall(), exists);
+            for notice in notices.into_iter().map(Arc::new) {
+                let (event, count) = (notice.event_name(), notice.count);
+                tracing::info!(event, count, "notification queued");
+                for queue in queues {
+                    // A full queue belongs to a webhook that has refused for long, which is logged there.
+                    let _ = queue.try_send(notice.clone());
+                }
+            }
+        }
+    }
+
+    /// Collects what is wrong now.
+    fn look(&self) -> World {
+        let mut world = World::default();
+        let troubled = Find {
+            health: vec![Health::Starting, Health::Degraded, Health::Down],
+            ..Find::all()
+        };
+        for account in self.broker.snapshot(&troubled).accounts {
+            if account.health == Health::Starting {
+                world.unclear.insert(account.name);
+            } else {
+                world.findings.extend(of_account(&account));
+            }
+        }
+        for certificate in &self.certificates {
+            world.findings.extend(of_certificate(certificate));
+        }
+        if let Some(refused) = self.configuration.record().refused {
+            let mut hasher = DefaultHasher::new();
+            let texts = refused.problems.iter().map(|it| (&it.path, &it.what));
+            texts.for_each(|text| text.hash(&mut hasher));
+            let cause = Cause::Reload(hasher.finish());
+            // The paths only: a group chat is no place for what somebody wrote into a configuration.
+            let problems = refused.problems.into_iter().map(|problem| problem.path);
+            let finding = |path| Finding {
+                subject: path,
+                cause: cause.clone(),
+                severity: Severity::Failing,
+                served_for: None,
+                detail: Detail::default(),
+            };
+            world.findings.extend(problems.map(finding));
+        }
+        world
+    }
+}
+
+/// Returns what is wrong with an account, if a person should know: something is not served, or it fails for a
+/// reason that does not pass by itself.
+fn of_account(account: &AccountSnapshot) -> Option<Finding> {
+    let is_down = account
+        .credentials
+        .iter()
+        .any(|it| it.health == Health::Down);
+    let last = account.last_error();
+    let cause = last.map_or(Cause::Passing, |last| match last.error.class() {
+        Class::Setup if !last.error.ips_to_allow().is_empty() => Cause::Ip,
+        Class::Setup => Cause::Setup(crate::broker::errcode_label(&last.error)),
+        Class::Quota => Cause::Quota,
+        Class::Transient | Class::StaleToken => Cause::Passing,
+    });
+    if !is_down && cause == Cause::Passing {
+        return None;
+    }
+    let detail = last.map(|last| Detail {
+        errcode: last.error.errcode(),
+        advice: Some((last.error.cause(), last.error.fix_for_operator())),
+        ips: last.error.ips_to_allow(),
+    });
+    let served = account.primary().map(|primary| primary.served_for);
+    Some(Finding {
+        subject: account.name.clone(),
+        cause,
+        severity: if is_down {
+            Severity::Down
+        } else {
+            Severity::Failing
+        },
+        served_for: served.filter(|_| !is_down),
+        detail: detail.unwrap_or_default(),
+    })
+}
+
+fn of_certificate(certificate: &Certificate) -> Option<Finding> {
+    let left = certificate.expires_soon()?;
+    Some(Finding {
+        subject: certificate.setting().to_owned(),
+        cause: Cause::Certificate,
+        severity: if left.is_zero() {
+            Severity::Down
+        } else {
+            Severity::Failing
+        },
+        served_for: Some(left).filter(|left| !left.is_zero()),
+        detail: Detail::default(),
+    })
+}
+
+/// Sends a test message to each webhook of the configuration, or to the one of this name. Returns each name
+/// with the result.
+///
+/// # Errors
+/// [`NotifyError`] if the HTTP client cannot be created.
+pub async fn send_test(
+    settings: &Settings,
+    only: Option<&str>,
+) -> Result<Vec<(String, Result<(), Undelivered>)>, NotifyError> {
+    let clock = Clock::system();
+    let link = Link::new(&settings.upstream.egress, clock.clone())?;
+    let notice = test_notice(clock.wall());
+    let mut results = Vec::new();
+    let webhooks = settings.notify.webhooks.iter();
+    for webhook in webhooks.filter(|webhook| only.is_none_or(|name| name == webhook.name)) {
+        let language = settings.notify.language;
+        let courier = Courier::new(
+            webhook.clone(),
+            link.clone(),
+            language,
+            "wx-jssdk notify test".into(),
+        );
+        let sent = courier.send(std::slice::from_ref(&notice)).await;
+        results.push((webhook.name.clone(), sent));
+    }
+    Ok(results)
+}
+
+fn test_notice(at: UnixTime) -> Arc<Notice> {
+    Arc::new(Notice {
+        event: Event::Test,
+        cause: Cause::Passing,
+        count: 0,
+        names: Vec::new(),
+        served_for: None,
+        detail: Detail::default(),
+        lasted: Duration::ZERO,
+        at,
+    })
+}
+
+/// How often the snapshot is looked at. It has only the accounts with problems.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Notices that wait for one webhook. They are sent together.
+const MOST_WAITING: usize = 64;

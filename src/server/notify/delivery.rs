@@ -1,0 +1,248 @@
+//! Sends messages to one webhook: a few per minute, again after a failure, and what gathers meanwhile together.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use reqwest::header::CONTENT_TYPE;
+use reqwest::{Certificate, Client, Proxy, redirect};
+use tokio::sync::mpsc::Receiver;
+use url::Url;
+
+use super::incidents::Notice;
+use super::message::{Message, accepted};
+use crate::account::Egress;
+use crate::clock::Clock;
+use crate::server::config::WebhookSettings;
+use crate::server::pages::Lang;
+use crate::upstream::describe;
+
+/// The HTTP client for webhooks could not be created.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("the HTTP client for webhooks cannot be created: {0}")]
+pub struct NotifyError(String);
+
+/// A message was not accepted. The text holds no secret.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Undelivered(String);
+
+/// How messages leave this machine: as the calls to WeChat do.
+#[derive(Clone)]
+pub(super) struct Link {
+    client: Client,
+    clock: Clock,
+}
+
+/// Counters of one webhook's messages.
+#[derive(Debug, Default)]
+pub(in crate::server) struct DeliveryCounts {
+    /// Its name.
+    pub(in crate::server) webhook: String,
+    sent: AtomicU64,
+    failed: AtomicU64,
+    lost: AtomicU64,
+}
+
+/// Brings messages to one webhook.
+pub(super) struct Courier {
+    webhook: WebhookSettings,
+    link: Link,
+    lang: Lang,
+    node: String,
+    pub(super) counts: Arc<DeliveryCounts>,
+}
+
+impl Link {
+    pub(super) fn new(egress: &Egress, clock: Clock) -> Result<Self, NotifyError> {
+        // Fails if the process has already installed a provider, which is then used.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter();
+        let roots = roots.filter_map(|root| Certificate::from_der(root).ok());
+        let builder = Client::builder()
+            .user_agent(concat!("wx-jssdk/", env!("CARGO_PKG_VERSION")))
+            // A redirect would carry the webhook's key elsewhere.
+            .redirect(redirect::Policy::none())
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(TIMEOUT)
+            .pool_max_idle_per_host(0)
+            .tls_certs_merge(roots);
+        let builder = match egress {
+            Egress::Environment => builder,
+            Egress::Direct => builder.no_proxy(),
+            Egress::Proxy(proxy) => {
+                let url = proxy.url_with_credentials();
+                builder.proxy(Proxy::all(url.expose()).expect("a proxy has a valid URL"))
+            }
+        };
+        let client = builder
+            .build()
+            .map_err(|error| NotifyError(describe(&error.without_url())))?;
+        Ok(Self { client, clock })
+    }
+
+    /// Waits on the service's clock, which a test moves.
+    async fn wait_until(&self, uptime: Duration) {
+        while self.clock.uptime() < uptime {
+            tokio::time::sleep(TICK).await;
+        }
+    }
+}
+
+impl DeliveryCounts {
+    /// Returns the results with their counts.
+    pub(in crate::server) fn read(&self) -> [(&'static str, u64); 3] {
+        [
+            ("sent", self.sent.load(Relaxed)),
+            ("failed", self.failed.load(Relaxed)),
+            ("lost", self.lost.load(Relaxed)),
+        ]
+    }
+}
+
+impl Courier {
+    pub(super) fn new(webhook: WebhookSettings, link: Link, lang: Lang, node: String) -> Self {
+        let counts = DeliveryCounts {
+            webhook: webhook.name.clone(),
+            ..DeliveryCounts::default()
+        };
+        Self {
+            webhook,
+            link,
+            lang,
+            node,
+            counts: Arc::new(counts),
+        }
+    }
+
+    /// Delivers notices until there will be no more.
+    pub(super) async fn deliver(self, mut notices: Receiver<Arc<Notice>>) {
+        let mut sent_at = VecDeque::new();
+        while let Some(first) = notices.recv().await {
+            let mut waiting = vec![first];
+            let mut attempt = 0;
+            loop {
+                self.wait_for_turn(&mut sent_at).await;
+                while let Ok(notice) = notices.try_recv() {
+                    waiting.push(notice);
+                }
+                sent_at.push_back(self.link.clock.uptime());
+                let Err(error) = self.send(&waiting).await else {
+                    break;
+                };
+                attempt += 1;
+                if self.gives_up(&error, attempt).await {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Waits until another message keeps within the limit of every service.
+    async fn wait_for_turn(&self, sent_at: &mut VecDeque<Duration>) {
+        if sent_at.len() < PER_MINUTE {
+            return;
+        }
+        if let Some(oldest) = sent_at.pop_front() {
+            self.link.wait_until(oldest + MINUTE).await;
+        }
+    }
+
+    /// Waits before the next attempt; returns true if there is none.
+    async fn gives_up(&self, error: &Undelivered, attempt: u32) -> bool {
+        let webhook = &self.webhook.name;
+        if attempt >= ATTEMPTS {
+            self.counts.lost.fetch_add(1, Relaxed);
+            tracing::error!(webhook, %error, "notification lost: the webhook did not accept it");
+            return true;
+        }
+        let wait = (FIRST_WAIT * 2_u32.pow(attempt - 1)).min(LONGEST_WAIT);
+        let retry_in = wait.as_secs();
+        tracing::warn!(webhook, %error, retry_in, "notification could not be sent");
+        let clock = &self.link.clock;
+        self.link.wait_until(clock.uptime() + wait).await;
+        false
+    }
+
+    /// Sends notices as one message, once.
+    pub(super) async fn send(&self, notices: &[Arc<Notice>]) -> Result<(), Undelivered> {
+        let now = self.link.clock.wall();
+        let message = Message::of(&self.webhook, notices, self.lang, &self.node, now);
+        match self.post(message).await {
+            Ok(()) => {
+                self.counts.sent.fetch_add(1, Relaxed);
+                let webhook = &self.webhook.name;
+                tracing::info!(webhook, notices = notices.len(), "notification sent");
+                Ok(())
+            }
+            Err(error) => {
+                self.counts.failed.fetch_add(1, Relaxed);
+                Err(Undelivered(self.without_secrets(&error)))
+            }
+        }
+    }
+
+    async fn post(&self, message: Message) -> Result<(), String> {
+        let request = self.link.client.post(message.url.expose());
+        let request = request.header(CONTENT_TYPE, "application/json; charset=utf-8");
+        let sent = request.body(message.body).send().await;
+        let failed = |error: reqwest::Error| describe(&error.without_url());
+        let mut response = sent.map_err(failed)?;
+        let status = response.status().as_u16();
+        let mut body = Vec::new();
+        while body.len() < LONGEST_ANSWER
+            && let Some(chunk) = response.chunk().await.map_err(failed)?
+        {
+            body.extend_from_slice(&chunk);
+        }
+        accepted(self.webhook.kind, status, &body)
+    }
+
+    /// Removes the parts of the URL that may be a key, which a service might repeat in its answer, and bounds
+    /// the text.
+    fn without_secrets(&self, error: &str) -> String {
+        let mut text = error.to_owned();
+        let url = Url::parse(self.webhook.url.expose()).ok();
+        let url = url.as_ref();
+        let path = url.and_then(Url::path_segments).into_iter().flatten();
+        let path = path.map(str::to_owned);
+        let query = url.map(Url::query_pairs).into_iter().flatten();
+        let query = query.map(|(_, value)| value.into_owned());
+        let secret = self.webhook.secret.iter().map(|it| it.expose().to_owned());
+        let user = url
+            .into_iter()
+            .flat_map(|it| [Some(it.username()), it.password()]);
+        let user = user.flatten().map(str::to_owned);
+        let secrets = path.chain(query).chain(secret).chain(user);
+        for secret in secrets.filter(|secret| secret.len() >= SHORTEST_SECRET) {
+            text = text.replace(&secret, "…");
+        }
+        let visible = text.chars().filter(|c| !c.is_control());
+        visible.take(LONGEST_ERROR).collect()
+    }
+}
+
+/// WeCom and DingTalk accept 20 a minute for each robot; several nodes may share one.
+const PER_MINUTE: usize = 10;
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// With the waits between them, three quarters of an hour.
+const ATTEMPTS: u32 = 14;
+const FIRST_WAIT: Duration = Duration::from_secs(5);
+const LONGEST_WAIT: Duration = Duration::from_secs(300);
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How often a wait looks at the clock.
+const TICK: Duration = Duration::from_millis(200);
+
+/// Longest answer that is read, in bytes.
+const LONGEST_ANSWER: usize = 16 * 1_024;
+
+/// Longest error text, in characters.
+const LONGEST_ERROR: usize = 200;
+
+/// Shorter parts of a URL (`robot`, `send`, `hook`) are not secret.
+const SHORTEST_SECRET: usize = 8;

@@ -1,0 +1,471 @@
+//! Decides when something is worth a message: one incident per cause, one message when it begins, one when it
+//! is over, whatever the number of accounts.
+//!
+//! Pure: [`Incidents::step`] is given what is wrong now, and the time.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::clock::UnixTime;
+use crate::error::Text;
+
+/// What identifies an incident.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Cause {
+    /// WeChat or the network fails; it may pass by itself.
+    Passing,
+    /// WeChat does not allow this server's IP.
+    Ip,
+    /// A quota is exhausted.
+    Quota,
+    /// WeChat, or the egress proxy, refuses for this reason, and a person must act.
+    Setup(String),
+    /// A certificate of this service ends.
+    Certificate,
+    /// A new configuration was refused. The hash of its problems tells one from the next.
+    Reload(u64),
+}
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Severity {
+    /// Still served, and a person must act.
+    Failing,
+    /// Not served.
+    Down,
+}
+
+/// One thing that is wrong now.
+#[derive(Clone, Debug)]
+pub(super) struct Finding {
+    /// The account, or the setting.
+    pub(super) subject: String,
+    pub(super) cause: Cause,
+    pub(super) severity: Severity,
+    /// How long it is still served.
+    pub(super) served_for: Option<Duration>,
+    pub(super) detail: Detail,
+}
+
+/// The explanation of a finding.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Detail {
+    pub(super) errcode: Option<i64>,
+    /// Cause and fix. The fix names the IPs to allow.
+    pub(super) advice: Option<(Text, Text)>,
+    pub(super) ips: Vec<IpAddr>,
+}
+
+/// What a message says.
+#[derive(Clone, Debug)]
+pub(super) struct Notice {
+    pub(super) event: Event,
+    pub(super) cause: Cause,
+    /// Number of accounts; of those that are down if `event` says down.
+    pub(super) count: usize,
+    /// The first of them, sorted.
+    pub(super) names: Vec<String>,
+    /// The shortest time that one of them is still served.
+    pub(super) served_for: Option<Duration>,
+    pub(super) detail: Detail,
+    /// How long the incident has lasted.
+    pub(super) lasted: Duration,
+    pub(super) at: UnixTime,
+}
+
+/// The kinds of messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Event {
+    Problem(Severity),
+    Recovered,
+    /// `wx-jssdk notify test`.
+    Test,
+}
+
+/// The state of the world, as far as messages depend on it.
+#[derive(Debug, Default)]
+pub(super) struct World {
+    pub(super) findings: Vec<Finding>,
+    /// Accounts whose state is not known yet.
+    pub(super) unclear: BTreeSet<String>,
+}
+
+/// Timing of messages: `[notify]`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Timing {
+    pub(super) settle: Duration,
+    pub(super) repeat: Duration,
+}
+
+/// All open incidents.
+#[derive(Debug)]
+pub(super) struct Incidents {
+    timing: Timing,
+    open: BTreeMap<Cause, Incident>,
+}
+
+#[derive(Debug)]
+struct Incident {
+    began: Duration,
+    affected: BTreeMap<String, Affected>,
+    /// Every subject since the beginning.
+    hit: BTreeSet<String>,
+    reported: Option<Reported>,
+    /// Since when nothing is affected.
+    quiet_since: Option<Duration>,
+}
+
+#[derive(Debug)]
+struct Affected {
+    /// Since when it has at least this severity.
+    since: Duration,
+    finding: Finding,
+}
+
+#[derive(Debug)]
+struct Reported {
+    severity: Severity,
+    count: usize,
+    at: Duration,
+}
+
+impl Cause {
+    /// Events of the service itself happen once and do not flap.
+    fn settle(&self, timing: Timing) -> Duration {
+        match self {
+            Self::Certificate | Self::Reload(_) => Duration::ZERO,
+            _ => timing.settle,
+        }
+    }
+
+    /// Returns whether the subjects are accounts, not settings.
+    pub(super) fn is_of_accounts(&self) -> bool {
+        !matches!(self, Self::Certificate | Self::Reload(_))
+    }
+}
+
+impl Incidents {
+    pub(super) fn new(timing: Timing) -> Self {
+        Self {
+            timing,
+            open: BTreeMap::new(),
+        }
+    }
+
+    /// Compares the world with what was reported. `exists` says whether a subject is still configured: what
+    /// was removed has not recovered.
+    pub(super) fn step(
+        &mut self,
+        world: World,
+        uptime: Duration,
+        at: UnixTime,
+        exists: impl Fn(&str) -> bool,
+    ) -> Vec<Notice> {
+        self.take_in(world, uptime);
+        let mut notices = Vec::new();
+        for (cause, incident) in &mut self.open {
+            notices.extend(incident.problem(cause, self.timing, uptime, at));
+        }
+        notices.extend(self.close(uptime, at, exists));
+        notices
+    }
+
+    fn take_in(&mut self, world: World, uptime: Duration) {
+        let mut found: HashMap<Cause, BTreeMap<String, Finding>> = HashMap::new();
+        for finding in world.findings {
+            let of_cause = found.entry(finding.cause.clone()).or_default();
+            of_cause.insert(finding.subject.clone(), finding);
+        }
+        for cause in found.keys() {
+            let begin = || Incident {
+                began: uptime,
+                affected: BTreeMap::new(),
+                hit: BTreeSet::new(),
+                reported: None,
+                quiet_since: None,
+            };
+            self.open.entry(cause.clone()).or_insert_with(begin);
+        }
+        for (cause, incident) in &mut self.open {
+            let mut found = found.remove(cause).unwrap_or_default();
+            incident.affected.retain(|subject, _| {
+                found.contains_key(subject) || world.unclear.contains(subject)
+            });
+            while let Some((subject, finding)) = found.pop_first() {
+                let before = incident.affected.get(&subject);
+                let since = match before {
+                    Some(before) if before.finding.severity >= finding.severity => before.since,
+                    _ => uptime,
+                };
+                incident.hit.insert(subject.clone());
+                incident
+                    .affected
+                    .insert(subject, Affected { since, finding });
+            }
+        }
+    }
+
+    fn close(
+        &mut self,
+        uptime: Duration,
+        at: UnixTime,
+        exists: impl Fn(&str) -> bool,
+    ) -> Vec<Notice> {
+        let timing = self.timing;
+        let mut over = Vec::new();
+        for (cause, incident) in &mut self.open {
+            if !incident.affected.is_empty() {
+                incident.quiet_since = None;
+                continue;
+            }
+            let quiet_since = *incident.quiet_since.get_or_insert(uptime);
+            let is_over = uptime.saturating_sub(quiet_since) >= cause.settle(timing);
+            if is_over || incident.reported.is_none() {
+                over.push(cause.clone());
+            }
+        }
+        let mut closed = Vec::new();
+        for cause in over {
+            closed.extend(self.open.remove(&cause).map(|incident| (cause, incident)));
+        }
+        let is_affected = |subject: &String| {
+            let mut open = self.open.values();
+            open.any(|incident| incident.affected.contains_key(subject))
+        };
+        closed.retain(|(_, incident)| incident.reported.is_some());
+        let recovered = closed.into_iter().filter_map(|(cause, incident)| {
+            let is_there = |it: &&String| !cause.is_of_accounts() || exists(it);
+            let names = incident.hit.iter().filter(is_there);
+            let names: Vec<_> = names.filter(|it| !is_affected(it)).collect();
+            (!names.is_empty()).then(|| Notice {
+                event: Event::Recovered,
+                cause,
+                count: names.len(),
+                names: names.into_iter().take(NAMED).cloned().collect(),
+                served_for: None,
+                detail: Detail::default(),
+                lasted: uptime.saturating_sub(incident.began),
+                at,
+            })
+        });
+        recovered.collect()
+    }
+}
+
+impl Incident {
+    /// Returns the message about this incident that is due now, if any.
+    fn problem(
+        &mut self,
+        cause: &Cause,
+        timing: Timing,
+        uptime: Duration,
+        at: UnixTime,
+    ) -> Option<Notice> {
+        let settle = cause.settle(timing);
+        let settled = self.affected.values();
+        let settled = settled.filter(|it| uptime.saturating_sub(it.since) >= settle);
+        let severity = settled.map(|it| it.finding.severity).max()?;
+        // All of them, also those that have not settled: they have the same cause.
+        let of_severity = self.affected.values().map(|it| &it.finding);
+        let of_severity: Vec<_> = of_severity.filter(|it| it.severity >= severity).collect();
+        let count = of_severity.len();
+        let is_news = match &self.reported {
+            None => true,
+            Some(before) if severity > before.severity => true,
+            Some(before) => {
+                severity == before.severity
+                    && count > before.count
+                    && !timing.repeat.is_zero()
+                    && uptime.saturating_sub(before.at) >= timing.repeat
+            }
+        };
+        if !is_news {
+            return None;
+        }
+        let mut ips = Vec::new();
+        for ip in of_severity.iter().flat_map(|it| &it.detail.ips) {
+            if !ips.contains(ip) {
+                ips.push(*ip);
+            }
+        }
+        let names = of_severity.iter().map(|it| it.subject.clone());
+        let notice = Notice {
+            event: Event::Problem(severity),
+            cause: cause.clone(),
+            count,
+            names: names.take(NAMED).collect(),
+            served_for: of_severity.iter().filter_map(|it| it.served_for).min(),
+            detail: Detail {
+                ips,
+                ..of_severity.first()?.detail.clone()
+            },
+            lasted: uptime.saturating_sub(self.began),
+            at,
+        };
+        self.reported = Some(Reported {
+            severity,
+            count,
+            at: uptime,
+        });
+        Some(notice)
+    }
+}
+
+/// Number of accounts that a message names.
+pub(super) const NAMED: usize = 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: Timing = Timing {
+        settle: Duration::from_secs(60),
+        repeat: Duration::from_secs(3_600),
+    };
+
+    fn finding(subject: &str, cause: Cause, severity: Severity) -> Finding {
+        Finding {
+            subject: subject.to_owned(),
+            cause,
+            severity,
+            served_for: None,
+            detail: Detail::default(),
+        }
+    }
+
+    fn down(subjects: impl IntoIterator<Item = usize>) -> World {
+        let findings = subjects.into_iter();
+        let findings =
+            findings.map(|n| finding(&format!("a{n:03}"), Cause::Passing, Severity::Down));
+        World {
+            findings: findings.collect(),
+            ..World::default()
+        }
+    }
+
+    /// The messages of a step: what and how many.
+    fn step(incidents: &mut Incidents, seconds: u64, world: World) -> Vec<(Event, usize)> {
+        let uptime = Duration::from_secs(seconds);
+        let notices = incidents.step(world, uptime, UnixTime(seconds), |name| name != "removed");
+        notices.iter().map(|it| (it.event, it.count)).collect()
+    }
+
+    const DOWN: Event = Event::Problem(Severity::Down);
+    const FAILING: Event = Event::Problem(Severity::Failing);
+
+    #[test]
+    fn an_outage_of_200_accounts_is_one_message_and_its_end_another() {
+        let mut incidents = Incidents::new(MINUTE);
+        assert_eq!(step(&mut incidents, 0, down(0..120)), []);
+        assert_eq!(step(&mut incidents, 59, down(0..180)), []);
+        assert_eq!(step(&mut incidents, 60, down(0..200)), [(DOWN, 200)]);
+        for seconds in 61..3_000 {
+            assert_eq!(step(&mut incidents, seconds, down(0..200)), []);
+        }
+        assert_eq!(step(&mut incidents, 3_000, down(0..3)), []);
+        assert_eq!(step(&mut incidents, 3_010, down([])), []);
+        assert_eq!(step(&mut incidents, 3_069, down([])), []);
+        let over = step(&mut incidents, 3_070, down([]));
+        assert_eq!(over, [(Event::Recovered, 200)]);
+        assert_eq!(step(&mut incidents, 9_000, down([])), []);
+    }
+
+    #[test]
+    fn a_flap_of_seconds_pages_nobody_in_either_direction() {
+        let mut incidents = Incidents::new(MINUTE);
+        for seconds in 0..600 {
+            let flapping = down((seconds % 30 < 10).then_some(1));
+            assert_eq!(step(&mut incidents, seconds, flapping), [], "{seconds}");
+        }
+        for seconds in 600..660 {
+            step(&mut incidents, seconds, down([1]));
+        }
+        for seconds in 660..720 {
+            let flapping = down((seconds % 30 < 10).then_some(1));
+            let said = step(&mut incidents, seconds, flapping);
+            assert!(said.is_empty() || said == [(DOWN, 1)], "{said:?}");
+        }
+    }
+
+    #[test]
+    fn an_outage_that_grows_is_reported_again_after_the_time_set_for_it() {
+        let mut incidents = Incidents::new(MINUTE);
+        step(&mut incidents, 0, down(0..1));
+        assert_eq!(step(&mut incidents, 60, down(0..1)), [(DOWN, 1)]);
+        assert_eq!(step(&mut incidents, 3_659, down(0..9)), []);
+        assert_eq!(step(&mut incidents, 3_660, down(0..9)), [(DOWN, 9)]);
+        assert_eq!(step(&mut incidents, 99_999, down(0..9)), [], "not larger");
+    }
+
+    #[test]
+    fn what_fails_is_reported_once_and_once_more_when_it_is_down() {
+        let mut incidents = Incidents::new(MINUTE);
+        let of = |severity| World {
+            findings: vec![finding("shop", Cause::Ip, severity)],
+            ..World::default()
+        };
+        step(&mut incidents, 0, of(Severity::Failing));
+        let said = step(&mut incidents, 60, of(Severity::Failing));
+        assert_eq!(said, [(FAILING, 1)]);
+        assert_eq!(step(&mut incidents, 4_000, of(Severity::Down)), []);
+        assert_eq!(step(&mut incidents, 4_060, of(Severity::Down)), [(DOWN, 1)]);
+        assert_eq!(step(&mut incidents, 4_100, of(Severity::Failing)), []);
+        assert_eq!(step(&mut incidents, 5_000, World::default()), []);
+        let over = step(&mut incidents, 5_060, World::default());
+        assert_eq!(over, [(Event::Recovered, 1)]);
+    }
+
+    #[test]
+    fn another_cause_of_the_same_account_is_news_and_no_recovery() {
+        let mut incidents = Incidents::new(MINUTE);
+        let of = |cause| World {
+            findings: vec![finding("shop", cause, Severity::Down)],
+            ..World::default()
+        };
+        step(&mut incidents, 0, of(Cause::Passing));
+        assert_eq!(step(&mut incidents, 60, of(Cause::Passing)), [(DOWN, 1)]);
+        assert_eq!(step(&mut incidents, 70, of(Cause::Quota)), []);
+        assert_eq!(step(&mut incidents, 130, of(Cause::Quota)), [(DOWN, 1)]);
+        assert_eq!(step(&mut incidents, 200, of(Cause::Quota)), []);
+    }
+
+    #[test]
+    fn an_account_that_was_removed_or_is_starting_has_not_recovered() {
+        let mut incidents = Incidents::new(MINUTE);
+        let of = |subject| World {
+            findings: vec![finding(subject, Cause::Passing, Severity::Down)],
+            ..World::default()
+        };
+        step(&mut incidents, 0, of("removed"));
+        assert_eq!(step(&mut incidents, 60, of("removed")), [(DOWN, 1)]);
+        step(&mut incidents, 61, World::default());
+        assert_eq!(step(&mut incidents, 999, World::default()), []);
+        step(&mut incidents, 1_000, of("shop"));
+        assert_eq!(step(&mut incidents, 1_060, of("shop")), [(DOWN, 1)]);
+        let starting = || World {
+            unclear: BTreeSet::from(["shop".to_owned()]),
+            ..World::default()
+        };
+        step(&mut incidents, 1_070, starting());
+        assert_eq!(step(&mut incidents, 1_999, starting()), []);
+    }
+
+    #[test]
+    fn a_refused_configuration_is_reported_at_once_and_once_for_the_same_mistakes() {
+        let mut incidents = Incidents::new(MINUTE);
+        let of = |hash| World {
+            findings: vec![finding(
+                "configuration",
+                Cause::Reload(hash),
+                Severity::Failing,
+            )],
+            ..World::default()
+        };
+        assert_eq!(step(&mut incidents, 0, of(1)), [(FAILING, 1)]);
+        assert_eq!(step(&mut incidents, 60, of(1)), []);
+        assert_eq!(step(&mut incidents, 61, of(2)), [(FAILING, 1)]);
+        let applied = step(&mut incidents, 62, World::default());
+        assert_eq!(applied, [(Event::Recovered, 1)]);
+    }
+}

@@ -1,0 +1,161 @@
+//! The words of a message, in one language.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::incidents::{Cause, Event, NAMED, Notice, Severity};
+use crate::server::pages::Lang;
+
+impl Notice {
+    /// Returns the name of the event, for programs.
+    pub(super) fn event_name(&self) -> &'static str {
+        match (&self.event, &self.cause) {
+            (Event::Test, _) => "test",
+            (Event::Recovered, _) => "recovered",
+            (_, Cause::Reload(_)) => "reload_refused",
+            (_, Cause::Certificate) => "certificate",
+            (Event::Problem(Severity::Down), _) => "down",
+            (Event::Problem(Severity::Failing), Cause::Ip) => "ip_not_allowed",
+            (Event::Problem(Severity::Failing), _) => "failing",
+        }
+    }
+
+    /// Returns the first line. It begins with the name of the program, which a robot may require as keyword.
+    pub(super) fn title(&self, lang: Lang) -> String {
+        let (count, names) = (self.count, self.names.join(", "));
+        let accounts = if count == 1 { "account" } else { "accounts" };
+        let (en, zh) = match (&self.event, &self.cause) {
+            (Event::Test, _) => (
+                "test message: this webhook works".to_owned(),
+                "测试消息：该 webhook 可用".to_owned(),
+            ),
+            (Event::Recovered, Cause::Certificate) => (
+                format!("certificate replaced ({names})"),
+                format!("证书已更新（{names}）"),
+            ),
+            (Event::Recovered, Cause::Reload(_)) => {
+                ("new configuration applied".into(), "新配置已生效".into())
+            }
+            (Event::Recovered, _) => (
+                format!("recovered: {count} {accounts}"),
+                format!("已恢复：{count} 个账号"),
+            ),
+            (Event::Problem(_), Cause::Reload(_)) => (
+                "new configuration refused, the previous one stays in use".into(),
+                "新配置有误，已拒绝，继续使用原配置".into(),
+            ),
+            (Event::Problem(Severity::Down), Cause::Certificate) => (
+                format!("certificate expired ({names})"),
+                format!("证书已过期（{names}）"),
+            ),
+            (Event::Problem(Severity::Failing), Cause::Certificate) => (
+                format!("certificate expires soon ({names})"),
+                format!("证书即将到期（{names}）"),
+            ),
+            (Event::Problem(Severity::Down), Cause::Ip) => (
+                format!("down: {count} {accounts}, this server's IP is not allowed"),
+                format!("不可用：{count} 个账号，服务器 IP 不在白名单"),
+            ),
+            (Event::Problem(Severity::Down), _) => (
+                format!("down: {count} {accounts}"),
+                format!("不可用：{count} 个账号"),
+            ),
+            (Event::Problem(Severity::Failing), Cause::Ip) => (
+                format!("this server's IP is not allowed: {count} {accounts}, still served"),
+                format!("服务器 IP 不在白名单：影响 {count} 个账号，目前仍可用"),
+            ),
+            (Event::Problem(Severity::Failing), _) => (
+                format!("refresh refused, a person must act: {count} {accounts}, still served"),
+                format!("刷新被拒绝，需要人工处理：{count} 个账号，目前仍可用"),
+            ),
+        };
+        match lang {
+            Lang::En => format!("wx-jssdk: {en}"),
+            Lang::Zh => format!("wx-jssdk：{zh}"),
+        }
+    }
+
+    /// Returns the whole message, line by line.
+    pub(super) fn text(&self, lang: Lang, node: &str) -> String {
+        let mut lines = vec![self.title(lang)];
+        let mut line = |en: &str, zh: &str, value: String| {
+            lines.push(match lang {
+                Lang::En => format!("{en}: {value}"),
+                Lang::Zh => format!("{zh}：{value}"),
+            });
+        };
+        line("Node", "节点", node.to_owned());
+        match self.cause {
+            _ if self.event == Event::Test => {}
+            Cause::Certificate => {}
+            Cause::Reload(_) if self.event == Event::Recovered => {}
+            Cause::Reload(_) => line(
+                "Settings",
+                "有误的设置",
+                listed(&self.names, self.count, lang),
+            ),
+            _ => line("Accounts", "账号", listed(&self.names, self.count, lang)),
+        }
+        if let Some(served_for) = self.served_for {
+            line("Served for", "最短还可用", span(served_for, lang));
+        }
+        if let Some((cause, fix)) = &self.detail.advice {
+            let code = self.detail.errcode;
+            let code = code.map(|code| format!(" ({code})")).unwrap_or_default();
+            line(
+                "Cause",
+                "原因",
+                format!("{}{code}", lang.t(&cause.en, &cause.zh)),
+            );
+            line("Fix", "处理", lang.t(&fix.en, &fix.zh).to_owned());
+        }
+        if self.event == Event::Recovered && self.cause.is_of_accounts() {
+            line("Lasted", "持续", span(self.lasted, lang));
+        }
+        line("Time", "时间", self.at.utc());
+        lines.join("\n")
+    }
+
+    /// Returns the message for programs.
+    pub(super) fn json(&self, lang: Lang, node: &str) -> Value {
+        let advice = self.detail.advice.as_ref();
+        json!({
+            "event": self.event_name(),
+            "title": self.title(lang),
+            "text": self.text(lang, node),
+            "count": self.count,
+            "subjects": self.names,
+            "errcode": self.detail.errcode,
+            "cause": advice.map(|(cause, _)| cause),
+            "fix": advice.map(|(_, fix)| fix),
+            "ips_to_allow": self.detail.ips.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "served_for": self.served_for.map(|left| left.as_secs()),
+            "lasted": self.lasted.as_secs(),
+            "at": self.at,
+        })
+    }
+}
+
+fn listed(names: &[String], count: usize, lang: Lang) -> String {
+    let list = names.join(lang.t(", ", "、"));
+    match (count > names.len(), lang) {
+        (false, _) => list,
+        (true, Lang::En) => format!("{list} and {} more", count - names.len().min(NAMED)),
+        (true, Lang::Zh) => format!("{list} 等 {count} 个"),
+    }
+}
+
+fn span(time: Duration, lang: Lang) -> String {
+    let seconds = time.as_secs();
+    let (hours, minutes) = (seconds / 3_600, seconds % 3_600 / 60);
+    match (hours, minutes) {
+        (0, 0) => format!("{seconds} {}", lang.t("s", "秒")),
+        (0, _) => format!("{minutes} {}", lang.t("min", "分钟")),
+        _ => format!(
+            "{hours} {} {minutes} {}",
+            lang.t("h", "小时"),
+            lang.t("min", "分钟")
+        ),
+    }
+}

@@ -1,0 +1,355 @@
+//! Messages to webhooks: a receiver that checks what WeCom, DingTalk and Feishu document, and what it gets.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use serde_json::{Value, json};
+use sha2::Sha256;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
+use tokio::time::timeout;
+use wx_jssdk::sandbox::FaultKind;
+use wx_jssdk::server::config::Settings;
+
+use crate::common::http::answer;
+use crate::common::program::{command, is_bilingual, run_command};
+use crate::operations::world::*;
+
+const KEY: &str = "693a91f6-7xxx-4bc4-97a0-0ec2sifa5aaa";
+const TOKEN_OF_DINGTALK: &str = "566cc69da782ec33a1b2c3d4e5f6";
+const HOOK: &str = "a1b2c3d4-0000-4444-8888-e5f6a7b8c9d0";
+const SIGNING: &str = "SEC0c79e1fa963cd80cc0be99b20a18faeb";
+
+/// What the services are, on this machine: each request, and how often they fail.
+#[derive(Clone, Default)]
+struct Receiver(Arc<Got>);
+
+#[derive(Default)]
+struct Got {
+    requests: Mutex<Vec<(String, Value)>>,
+    refusals: Mutex<u32>,
+    came: Notify,
+}
+
+impl Receiver {
+    async fn start() -> (Self, SocketAddr) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (address, receiver) = (listener.local_addr().unwrap(), Self::default());
+        let here = receiver.clone();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(here.clone().serve(stream));
+            }
+        });
+        (receiver, address)
+    }
+
+    async fn serve(self, mut stream: TcpStream) {
+        let (mut text, mut buffer) = (Vec::new(), [0; 4_096]);
+        let (head, body) = loop {
+            let read = stream.read(&mut buffer).await.unwrap();
+            text.extend_from_slice(&buffer[..read]);
+            let whole = String::from_utf8_lossy(&text);
+            let Some((head, body)) = whole.split_once("\r\n\r\n") else {
+                continue;
+            };
+            let lower = head.to_lowercase();
+            let length = lower.split("content-length: ").nth(1).unwrap();
+            let length: usize = length.lines().next().unwrap().parse().unwrap();
+            if body.len() >= length {
+                break (head.to_owned(), body.to_owned());
+            }
+        };
+        assert!(
+            head.to_lowercase()
+                .contains("content-type: application/json")
+        );
+        let target = head.split(' ').nth(1).unwrap().to_owned();
+        let body: Value = serde_json::from_str(&body).unwrap();
+        let reply = self.judge(&target, &body);
+        let reply = answer("200 OK", "", &reply.to_string());
+        self.0.requests.lock().unwrap().push((target, body));
+        self.0.came.notify_one();
+        let _ = stream.write_all(reply.as_bytes()).await;
+    }
+
+    /// Answers as the service behind this path documents it.
+    fn judge(&self, target: &str, body: &Value) -> Value {
+        let mut refusals = self.0.refusals.lock().unwrap();
+        if *refusals > 0 {
+            *refusals -= 1;
+            // It repeats the key, which must not get into a log.
+            return json!({"errcode": 45_009, "errmsg": format!("api freq out of limit {KEY}")});
+        }
+        let length = |text: &Value| text.as_str().map_or(0, str::len);
+        match target.split('?').next().unwrap() {
+            "/cgi-bin/webhook/send" if !target.ends_with(&format!("?key={KEY}")) => {
+                json!({"errcode": 93_000, "errmsg": "invalid webhook url"})
+            }
+            "/cgi-bin/webhook/send" => match (&body["msgtype"], length(&body["text"]["content"])) {
+                (kind, 1..=2_048) if kind == "text" => json!({"errcode": 0, "errmsg": "ok"}),
+                _ => json!({"errcode": 40_058, "errmsg": "content size out of limit"}),
+            },
+            "/robot/send" => {
+                let url = url::Url::parse(&format!("http://x{target}")).unwrap();
+                let query: HashMap<_, _> = url.query_pairs().into_owned().collect();
+                let (time, text) = (
+                    &query["timestamp"],
+                    body["text"]["content"].as_str().unwrap(),
+                );
+                let right = query["access_token"] == TOKEN_OF_DINGTALK
+                    && time.len() == 13
+                    && query["sign"] == hmac(SIGNING, &format!("{time}\n{SIGNING}"));
+                match right && text.contains("wx-jssdk") && body["msgtype"] == "text" {
+                    true if body.to_string().len() <= 20_000 => {
+                        json!({"errcode": 0, "errmsg": "ok"})
+                    }
+                    _ => json!({"errcode": 310_000, "errmsg": "sign not match"}),
+                }
+            }
+            "/open-apis/bot/v2/hook/a1b2c3d4-0000-4444-8888-e5f6a7b8c9d0" => {
+                let time = body["timestamp"].as_str().unwrap();
+                let right = time.len() == 10
+                    && body["sign"] == hmac(&format!("{time}\n{SIGNING}"), "")
+                    && body["msg_type"] == "text"
+                    && body["content"]["text"]
+                        .as_str()
+                        .is_some_and(|it| it.contains("wx-jssdk"));
+                match right && body.to_string().len() <= 20_480 {
+                    true => json!({"code": 0, "msg": "success", "data": {}}),
+                    false => json!({"code": 19_021, "msg": "sign match fail"}),
+                }
+            }
+            _ => json!({}),
+        }
+    }
+
+    /// Moves the clock in steps of a settle time until there are this many requests.
+    async fn wait_for(&self, count: usize, service: &Service) -> Vec<(String, Value)> {
+        let waiting = async {
+            while self.requests().len() < count {
+                service.advance(61);
+                let _ = timeout(Duration::from_millis(1_500), self.0.came.notified()).await;
+            }
+        };
+        let log = service.log.clone();
+        let came = timeout(BOUND, waiting).await;
+        came.unwrap_or_else(|_| panic!("{:#?}\n{}", self.requests(), log.text()));
+        self.requests()
+    }
+
+    fn requests(&self) -> Vec<(String, Value)> {
+        self.0.requests.lock().unwrap().clone()
+    }
+}
+
+fn hmac(key: &str, text: &str) -> String {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key.as_bytes()).unwrap();
+    mac.update(text.as_bytes());
+    STANDARD.encode(mac.finalize().into_bytes())
+}
+
+/// All four kinds of webhooks, at this address.
+fn webhooks(address: SocketAddr) -> String {
+    format!(
+        "[notify.webhooks.a]\ntype = \"wecom\"\nurl = \"http://{address}/cgi-bin/webhook/send?key={KEY}\"\n
+        [notify.webhooks.b]\ntype = \"dingtalk\"\nurl = \"http://{address}/robot/send?access_token={TOKEN_OF_DINGTALK}\"\nsecret = \"{SIGNING}\"\n
+        [notify.webhooks.c]\ntype = \"feishu\"\nurl = \"http://{address}/open-apis/bot/v2/hook/{HOOK}\"\nsecret = \"{SIGNING}\"\n
+        [notify.webhooks.d]\ntype = \"json\"\nurl = \"http://{address}/own\"\n"
+    )
+}
+
+/// One webhook for a program, with its messages in English.
+fn own(address: SocketAddr) -> String {
+    format!(
+        "[notify]\nlanguage = \"en\"\n[notify.webhooks.own]\ntype = \"json\"\nurl = \"http://{address}/own\"\n"
+    )
+}
+
+fn events(requests: &[(String, Value)]) -> Vec<&Value> {
+    let events = requests
+        .iter()
+        .flat_map(|(_, body)| body["events"].as_array().unwrap());
+    events.collect()
+}
+
+#[tokio::test]
+async fn an_outage_of_200_accounts_is_one_down_and_one_recovered_with_counts() {
+    let (receiver, address) = Receiver::start().await;
+    let names: Vec<_> = (0..200).map(|n| format!("a{n:03}")).collect();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    let text = accounts(names.iter().copied()) + &own(address);
+    let service = Service::start("", &text, |sandbox| {
+        names.iter().for_each(|name| sandbox.add_app(app(name)));
+        sandbox.fault(wx_jssdk::sandbox::Fault::always(
+            TOKEN,
+            FaultKind::Errcode(-1),
+        ));
+    })
+    .await;
+    let of = |state, count: f64| {
+        move |scrape: &Scrape| scrape.value("wx_jssdk_accounts", &[("state", state)]) == Some(count)
+    };
+    service.until("all down", of("down", 200.0)).await;
+    let requests = receiver.wait_for(1, &service).await;
+    assert_eq!(events(&requests)[0]["count"], 200, "{requests:#?}");
+    service.sandbox.clear_faults();
+    let healing = async {
+        while service
+            .broker
+            .snapshot(&wx_jssdk::broker::Find::default())
+            .counts
+            .ok
+            < 200
+        {
+            service.advance(10);
+            let _ = timeout(Duration::from_millis(50), std::future::pending::<()>()).await;
+        }
+    };
+    timeout(BOUND, healing).await.expect("all recover");
+    let requests = receiver.wait_for(2, &service).await;
+    let events = events(&requests);
+    let said: Vec<_> = events
+        .iter()
+        .map(|it| (it["event"].as_str().unwrap(), &it["count"]))
+        .collect();
+    assert_eq!(said, [("down", &json!(200)), ("recovered", &json!(200))]);
+    let first = events[0]["text"].as_str().unwrap();
+    assert!(
+        first.starts_with("wx-jssdk: down: 200 accounts\n"),
+        "{first}"
+    );
+    assert!(
+        first.contains("a000, a001") && first.contains("and 190 more"),
+        "{first}"
+    );
+    assert!(is_bilingual(&events[0]["cause"].to_string()), "{first}");
+    let scrape = service.scrape().await;
+    let sent = scrape.value("wx_jssdk_notifications_total", &[("result", "sent")]);
+    assert_eq!(sent, Some(2.0));
+    service.end().await;
+}
+
+#[tokio::test]
+async fn each_service_gets_its_documented_shape_and_no_secret_is_said() {
+    let (receiver, address) = Receiver::start().await;
+    *receiver.0.refusals.lock().unwrap() = 1;
+    let text = accounts(["shop"]) + &webhooks(address);
+    let service = Service::start("", &text, |sandbox| {
+        sandbox.add_app(app("shop"));
+        sandbox.fault(wx_jssdk::sandbox::Fault::always(
+            TOKEN,
+            FaultKind::Errcode(40_164),
+        ));
+    })
+    .await;
+    // One of the five is the repetition of the one that was refused.
+    let requests = receiver.wait_for(5, &service).await;
+    let sent = |scrape: &Scrape| {
+        let sent = [("result", "sent")];
+        scrape
+            .all("wx_jssdk_notifications_total", &sent)
+            .filter(|(_, count)| *count == 1.0)
+            .count()
+            == 4
+    };
+    service.until("all accepted", sent).await;
+    let (_, own) = requests
+        .iter()
+        .find(|(target, _)| target == "/own")
+        .unwrap();
+    let event = &own["events"][0];
+    assert_eq!(
+        (&event["event"], &event["errcode"]),
+        (&json!("down"), &json!(40_164))
+    );
+    let text = event["text"].as_str().unwrap();
+    let ip = event["ips_to_allow"][0].as_str().expect("the IP");
+    assert!(text.contains("不在白名单") && text.contains(ip), "{text}");
+    let all = format!("{requests:?}");
+    assert!(!all.contains(SECRET), "{all}");
+    let said = service.log.text() + &service.scrape().await.text;
+    for secret in [KEY, TOKEN_OF_DINGTALK, HOOK, SIGNING, SECRET] {
+        assert!(!said.contains(secret), "{secret}: {said}");
+    }
+    let failed = service.log.about("notification could not be sent");
+    assert_eq!(failed.len(), 1, "{said}");
+    assert!(
+        failed[0]["error"]
+            .as_str()
+            .unwrap()
+            .contains("api freq out of limit …"),
+        "{failed:?}"
+    );
+    service.end().await;
+}
+
+#[tokio::test]
+async fn a_refused_reload_is_reported_without_what_was_written() {
+    let (receiver, address) = Receiver::start().await;
+    let text = accounts(["shop"]) + &own(address);
+    let service = Service::start("", &text, |sandbox| sandbox.add_app(app("shop"))).await;
+    service.warm("shop").await;
+    let broken = "[accounts.shop]\napp_id = \"wx1\"\nsecret = \"x\"\nbadly_named = 1\n";
+    let problems = Settings::read(broken, Path::new(""), HashMap::new()).unwrap_err();
+    service.reloader.refuse(&problems);
+    let requests = receiver.wait_for(1, &service).await;
+    let text = events(&requests)[0]["text"].as_str().unwrap().to_owned();
+    assert_eq!(events(&requests)[0]["event"], "reload_refused");
+    assert!(text.contains("accounts.shop.badly_named"), "{text}");
+    assert!(!text.contains("known settings"), "{text}");
+    service
+        .reloader
+        .reload(service.settings(&accounts(["shop"])))
+        .unwrap();
+    let requests = receiver.wait_for(2, &service).await;
+    assert_eq!(events(&requests)[1]["event"], "recovered");
+    service.end().await;
+}
+
+#[tokio::test]
+async fn notify_test_says_of_each_webhook_whether_it_accepts() {
+    let (receiver, address) = Receiver::start().await;
+    let home = tempfile::tempdir().unwrap();
+    let config = home.path().join("wx-jssdk.toml");
+    std::fs::write(&config, webhooks(address)).unwrap();
+    let ended = run_command(command(home.path(), &["notify", "test"])).await;
+    assert_eq!(ended.code, 0, "{}{}", ended.stdout, ended.stderr);
+    assert_eq!(
+        ended.stdout.matches(": sent").count(),
+        4,
+        "{}",
+        ended.stdout
+    );
+    assert_eq!(receiver.requests().len(), 4);
+    let wrong = webhooks(address).replace(SIGNING, "SEC-another-one-that-is-wrong");
+    std::fs::write(&config, wrong).unwrap();
+    let ended = run_command(command(home.path(), &["notify", "test", "--webhook", "b"])).await;
+    assert_eq!(
+        (ended.code, ended.stdout.as_str()),
+        (1, ""),
+        "{}",
+        ended.stderr
+    );
+    assert!(
+        ended
+            .stderr
+            .contains("b: not accepted: 310000 sign not match"),
+        "{}",
+        ended.stderr
+    );
+    assert!(is_bilingual(&ended.stderr) && !ended.stderr.contains(TOKEN_OF_DINGTALK));
+    let ended = run_command(command(
+        home.path(),
+        &["notify", "test", "--webhook", "none"],
+    ))
+    .await;
+    assert_eq!(ended.code, 2, "{}", ended.stderr);
+}
