@@ -2,7 +2,8 @@
 //! else one is generated.
 //!
 //! A line holds method, route pattern (not the path), status, configured account name (not the request's
-//! text), error code, microseconds, client and id; never a query, a key or a ticket. By default only
+//! text), error code, microseconds, client and id; never a query, a key or a ticket. A 404 of the public
+//! listener has the path, bounded, since no route says what was asked for. By default only
 //! failed and slow requests are logged on the public listener.
 
 use std::net::IpAddr;
@@ -86,11 +87,11 @@ impl AccessLog {
         }
     }
 
-    /// Logs the answer if the configuration selects it.
+    /// Logs the answer if the configuration selects it. `path` is that of a request without a route.
     pub(super) fn note(
         &self,
         entry: &Entry,
-        route: Option<&str>,
+        (route, path): (Option<&str>, Option<&str>),
         status: u16,
         failure: FailureCode,
         account: Option<&str>,
@@ -118,10 +119,12 @@ impl AccessLog {
             entry.id.to_str().unwrap_or_default(),
         );
         let client = entry.client.map(tracing::field::display);
+        let path = path.map(shown);
+        let path = path.as_deref();
         if status >= 500 {
-            warn!(target: TARGET, listener, method, route, status, code, errcode, account, micros, client, id, "request");
+            warn!(target: TARGET, listener, method, route, path, status, code, errcode, account, micros, client, id, "request");
         } else {
-            info!(target: TARGET, listener, method, route, status, code, errcode, account, micros, client, id, "request");
+            info!(target: TARGET, listener, method, route, path, status, code, errcode, account, micros, client, id, "request");
         }
     }
 
@@ -157,6 +160,22 @@ fn is_sane(id: &[u8]) -> bool {
         && (id.len() < SHORTEST_SECRET || is_trace())
 }
 
+/// Returns a path for the log: visible ASCII, bounded, without parts that may be a secret.
+fn shown(path: &str) -> String {
+    let may_be_secret = |part: &str| {
+        part.len() >= SHORTEST_PATH_SECRET || part.as_bytes().windows(KEY.len()).any(|it| it == KEY)
+    };
+    let part = |part| if may_be_secret(part) { "…" } else { part };
+    let parts: Vec<_> = path.split('/').map(part).collect();
+    let path = parts.join("/");
+    let visible = path.chars().filter(|c| c.is_ascii_graphic() || *c == '…');
+    let mut shown: String = visible.clone().take(MAX_PATH).collect();
+    if visible.count() > MAX_PATH {
+        shown.push('…');
+    }
+    shown
+}
+
 fn made() -> HeaderValue {
     HeaderValue::from_str(&format!("{:016x}", rand::random::<u64>()))
         .expect("hex digits are visible")
@@ -174,6 +193,13 @@ const SLOW: Duration = Duration::from_secs(1);
 
 /// Maximum length of an id. A UUID has 36 characters, the longest kind of trace id 55.
 const MAX_ID: usize = 64;
+
+/// Maximum length of a path, in characters.
+const MAX_PATH: usize = 100;
+
+/// Parts of a path from this length on are not shown: an AppSecret has 32 characters, a verification file's
+/// name 30.
+const SHORTEST_PATH_SECRET: usize = 32;
 
 /// The prefix of API keys.
 const KEY: &[u8] = b"wxk_";
@@ -225,6 +251,27 @@ mod tests {
         ] {
             assert!(!is_sane(id.as_bytes()), "{id}");
         }
+    }
+
+    #[test]
+    fn a_path_in_the_log_is_short_and_visible_and_holds_no_secret() {
+        for (path, expected) in [
+            ("/wp-login.php", "/wp-login.php"),
+            ("/a\u{202e}b\u{7f}\u{85}/\u{200b}c", "/ab/c"),
+            (
+                "/MP_verify_AbCdEfGh12345678.txt",
+                "/MP_verify_AbCdEfGh12345678.txt",
+            ),
+            ("/x/wxk_short", "/x/…"),
+            ("/0c79e1fa963cd80cc0be99b20a18faeb/y", "/…/y"),
+        ] {
+            assert_eq!(shown(path), expected);
+        }
+        let long = shown(&"/ab".repeat(99));
+        assert_eq!(
+            (long.chars().count(), long.ends_with('…')),
+            (MAX_PATH + 1, true)
+        );
     }
 
     #[test]

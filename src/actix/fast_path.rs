@@ -205,7 +205,7 @@ impl<S> FastPathService<S> {
             let name = accounts.get(&account).ok().map(|(name, _)| name);
             let entry = access_log.open(request);
             let no_failure = FailureCode::default();
-            access_log.note(&entry, Some(path), 200, no_failure, name, took);
+            access_log.note(&entry, (Some(path), None), 200, no_failure, name, took);
         }
         let mut response = Response::with_body(StatusCode::OK, EitherBody::left(json));
         let origin = head.headers.get(ORIGIN);

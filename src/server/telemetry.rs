@@ -4,13 +4,16 @@ use std::fmt::{self, Debug};
 use std::io::{self, IsTerminal as _, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tracing::Subscriber;
 use tracing::field::Field;
 use tracing::subscriber::Interest;
+use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::field::MakeExt as _;
 use tracing_subscriber::filter::dynamic_filter_fn;
-use tracing_subscriber::fmt::format::{self, Writer};
+use tracing_subscriber::fmt::FmtContext;
+use tracing_subscriber::fmt::format::{self, FormatEvent, FormatFields, Writer};
+use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer};
 
@@ -32,21 +35,50 @@ pub fn start(settings: &LogSettings) {
         let lines = lines
             .fmt_fields(format::debug_fn(logfmt).delimited(" "))
             .with_ansi(io::stderr().is_terminal())
-            .with_target(false)
+            .event_format(Logfmt)
             .finish();
         lines.with(without_ended_accepts()).try_init()
     };
 }
 
+/// Writes a line as logfmt: `time=…Z level=… msg=… key=value`. The time is UTC.
+struct Logfmt;
+
+impl<S, N> FormatEvent<S, N> for Logfmt
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        write!(writer, "time=")?;
+        SystemTime.format_time(&mut writer)?;
+        let level = *event.metadata().level();
+        match (writer.has_ansi_escapes(), level) {
+            (true, Level::ERROR) => write!(writer, " level=\x1b[31m{level}\x1b[0m ")?,
+            (true, Level::WARN) => write!(writer, " level=\x1b[33m{level}\x1b[0m ")?,
+            _ => write!(writer, " level={level} ")?,
+        }
+        context
+            .field_format()
+            .format_fields(writer.by_ref(), event)?;
+        writeln!(writer)
+    }
+}
+
 /// Writes `key=value`. Quotes values with blanks, so that logfmt parsers can read the line.
 fn logfmt(writer: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> fmt::Result {
     let (name, text) = (field.name(), format!("{value:?}"));
-    match name {
-        "message" => write!(writer, "{text}"),
-        _ if !text.starts_with('"') && text.contains([' ', '=', '"']) => {
-            write!(writer, "{name}={text:?}")
-        }
-        _ => write!(writer, "{name}={text}"),
+    let name = if name == "message" { "msg" } else { name };
+    let needs_quotes = |c: char| c.is_whitespace() || c.is_control() || c == '=' || c == '"';
+    if text.is_empty() || (!text.starts_with('"') && text.contains(needs_quotes)) {
+        write!(writer, "{name}={text:?}")
+    } else {
+        write!(writer, "{name}={text}")
     }
 }
 
@@ -114,6 +146,83 @@ mod tests {
         for (words, count) in [("accept true", 2), ("accept false", 0), ("ours false", 1)] {
             assert_eq!(text.matches(words).count(), count, "{words}: {text}");
         }
+    }
+
+    /// Reads `key=value` and `key="quoted \" value"` strictly.
+    fn parsed(line: &str) -> Vec<(&str, String)> {
+        let (mut rest, mut pairs) = (line, Vec::new());
+        while !rest.is_empty() {
+            let (key, value) = rest.split_once('=').unwrap();
+            assert!(
+                !key.is_empty() && !key.contains([' ', '"']),
+                "{key:?} in {line}"
+            );
+            let length = match value.strip_prefix('"') {
+                None => value.find(' ').unwrap_or(value.len()),
+                Some(quoted) => {
+                    let mut is_escaped = false;
+                    let end = quoted.find(|c| {
+                        let is_end = c == '"' && !is_escaped;
+                        is_escaped = c == '\\' && !is_escaped;
+                        is_end
+                    });
+                    end.unwrap() + 2
+                }
+            };
+            let (value, after) = value.split_at(length);
+            let is_bare = !value.starts_with('"');
+            assert!(!is_bare || !value.contains('"'), "{value} in {line}");
+            let text = if is_bare {
+                value.to_owned()
+            } else {
+                serde_json::from_str(value).unwrap()
+            };
+            pairs.push((key, text));
+            rest = after.strip_prefix(' ').unwrap_or(after);
+        }
+        pairs
+    }
+
+    #[test]
+    fn a_text_line_is_logfmt_with_its_time_in_utc() {
+        let written = tempfile::NamedTempFile::new().unwrap();
+        let lines = tracing_subscriber::fmt()
+            .with_writer(std::sync::Mutex::new(written.reopen().unwrap()))
+            .fmt_fields(format::debug_fn(logfmt).delimited(" "))
+            .with_ansi(false)
+            .event_format(Logfmt)
+            .finish();
+        tracing::subscriber::with_default(lines, || {
+            let error = "refused: 40164 \"invalid ip\", a=b\nnext";
+            tracing::error!(account = "shop", took_ms = 61, fix = %error, empty = %"", "refresh failed: {error}");
+            tracing::info!("refreshed");
+        });
+        let text = std::fs::read_to_string(written.path()).unwrap();
+        let [first, second] = text.lines().collect::<Vec<_>>()[..] else {
+            panic!("{text}");
+        };
+        let pairs = parsed(first);
+        let keys: Vec<_> = pairs.iter().map(|(key, _)| *key).collect();
+        assert_eq!(
+            keys,
+            ["time", "level", "msg", "account", "took_ms", "fix", "empty"]
+        );
+        assert!(
+            pairs[0].1.starts_with("20") && pairs[0].1.ends_with('Z'),
+            "{first}"
+        );
+        assert_eq!(
+            (pairs[1].1.as_str(), pairs[3].1.as_str()),
+            ("ERROR", "shop")
+        );
+        assert!(
+            pairs[2]
+                .1
+                .starts_with("refresh failed: refused: 40164 \"invalid ip\"")
+        );
+        assert!(
+            second.ends_with("Z level=INFO msg=\"refreshed\"") || second.ends_with("msg=refreshed")
+        );
     }
 
     #[test]

@@ -265,7 +265,7 @@ async fn readiness_is_503_while_wechat_answers_nobody_and_200_again_afterwards()
     std::fs::write(home.path().join("wx-jssdk.toml"), text).unwrap();
     let mut running = Running::start(command(home.path(), &["serve"]));
     let admin = running.line("admin").await;
-    running.log_line("ERROR refresh failed").await;
+    running.log_line("level=ERROR msg=\"refresh failed").await;
     let (status, report) = json_of(&format!("{admin}/readyz")).await;
     assert_eq!(
         (status, &report["accounts"][0]["reason"]),
@@ -274,7 +274,7 @@ async fn readiness_is_503_while_wechat_answers_nobody_and_200_again_afterwards()
     );
     sandbox.clear_faults();
     running
-        .log_line("INFO refreshed account=\"main\" kind=jsapi_ticket")
+        .log_line("level=INFO msg=refreshed account=\"main\" kind=jsapi_ticket")
         .await;
     assert_eq!(
         json_of(&format!("{admin}/readyz")).await,

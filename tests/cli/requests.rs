@@ -128,7 +128,7 @@ async fn a_failed_requests_line_says_why_and_never_a_key_that_came_as_its_id() {
     let home = tempfile::tempdir().unwrap();
     let (running, public, admin) = serve(home.path(), "failed").await;
     for address in [
-        format!("{public}/nothing"),
+        format!("{public}/nothing?ticket=of-nobody"),
         format!("{public}/jssdk/config?account=demo"),
         format!("{admin}/cgi-bin/token?grant_type=client_credential&appid=wx0&secret=s"),
         format!("{admin}/cgi-bin/gettoken?corpid=ww0&corpsecret=s"),
@@ -148,12 +148,23 @@ async fn a_failed_requests_line_says_why_and_never_a_key_that_came_as_its_id() {
     );
     let ended = running.stop().await;
     assert!(!ended.stderr.contains("my-own-key"), "{}", ended.stderr);
-    let lines = ended
-        .stderr
-        .lines()
-        .map(|line| serde_json::from_str::<Value>(line).unwrap());
-    let reasons: Vec<_> = lines
+    assert!(!ended.stderr.contains("of-nobody"), "{}", ended.stderr);
+    let lines = ended.stderr.lines();
+    let lines = lines.map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let lines: Vec<_> = lines
         .filter(|line| line["target"] == "wx_jssdk::request")
+        .collect();
+    let paths: Vec<_> = lines
+        .iter()
+        .filter_map(|line| line["path"].as_str())
+        .collect();
+    assert_eq!(
+        paths,
+        ["/nothing"],
+        "of the public listener, where no route says what was asked for"
+    );
+    let reasons: Vec<_> = lines
+        .iter()
         .map(|line| {
             (
                 line["code"].as_str().map(str::to_owned),

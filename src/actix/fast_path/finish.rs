@@ -62,9 +62,11 @@ impl Finisher {
             },
             None => response.extensions().get().copied().unwrap_or_default(),
         };
+        let is_unknown = pattern.is_none() && self.listener == ListenerName::Public;
+        let path = is_unknown.then(|| request.path());
         self.access_log.note(
             &entry,
-            pattern.as_deref(),
+            (pattern.as_deref(), path),
             status.as_u16(),
             failure,
             account,
@@ -115,7 +117,7 @@ impl Finisher {
         };
         self.access_log.note(
             entry,
-            Some(route),
+            (Some(route), None),
             status.as_u16(),
             failure,
             account.as_deref(),
