@@ -1,19 +1,23 @@
 //! The command line. Results go to stdout, messages to stderr.
 //!
-//! Exit codes: 0 done; 1 it ran and the answer is no; 2 wrong usage or configuration.
+//! Exit codes: 0 done; 1 it ran and the answer is no; 2 wrong usage or configuration; 3 (of the commands for
+//! operators) the server does not answer.
 
 mod address;
 mod check;
 mod connect_error;
+mod connection;
 mod credential;
 mod diagnose;
 mod healthcheck;
 mod http;
 mod keys;
 mod notify;
+mod operate;
 mod sandbox;
 mod serve;
 mod sign;
+mod status;
 mod tls;
 
 use std::path::Path;
@@ -52,6 +56,14 @@ enum Command {
     Ticket(credential::Ticket),
     /// Report a dead token or ticket to a running server and print the new value · 报告失效的凭证，获取新值
     Reject(credential::Reject),
+    /// Show the accounts of a running server: health, remaining time, errors, quota · 查看运行中服务的账号状态
+    Status(status::Status),
+    /// Refresh one credential now, after a problem was fixed · 排除故障后立即刷新某个凭证
+    Refresh(operate::Refresh),
+    /// Try again at once what waits for an exhausted quota · 额度清零后立即重试，不等自动恢复
+    Unblock(operate::Unblock),
+    /// Read the configuration again, as SIGHUP does · 重新读取配置（与 SIGHUP 相同）
+    Reload(operate::Reload),
     /// Create an API key for a client server · 为其他服务器生成 API key
     Keys(keys::Keys),
     /// Messages to people: test the webhooks of [notify] · 测试通知 webhook
@@ -67,6 +79,8 @@ enum Ended {
     Success,
     /// Exit code 1: the command ran, and the answer is no.
     Failure,
+    /// Exit code 3: the running server did not answer.
+    NoAnswer,
 }
 
 /// A command that could not run: exit code 2, with this message on stderr.
@@ -91,6 +105,10 @@ impl Cli {
             Command::Token(command) => in_runtime(command.run()),
             Command::Ticket(command) => in_runtime(command.run()),
             Command::Reject(command) => in_runtime(command.run()),
+            Command::Status(command) => in_runtime(command.run()),
+            Command::Refresh(command) => in_runtime(command.run()),
+            Command::Unblock(command) => in_runtime(command.run()),
+            Command::Reload(command) => in_runtime(command.run()),
             Command::Notify(command) => in_runtime(command.run()),
             Command::Sign(command) => command.run(),
             Command::Diagnose(command) => command.run(),
@@ -99,6 +117,7 @@ impl Cli {
         match ended {
             Ok(Ended::Success) => ExitCode::SUCCESS,
             Ok(Ended::Failure) => ExitCode::from(1),
+            Ok(Ended::NoAnswer) => ExitCode::from(3),
             Err(Unusable(message)) => {
                 eprintln!("wx-jssdk: {}", message.trim_end());
                 ExitCode::from(2)

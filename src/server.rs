@@ -36,5 +36,5 @@ pub mod tls;
 pub use application::{Application, SandboxOptions};
 pub use guard_stats::{GuardCounts, GuardStats};
 pub use preflight::Preflight;
-pub use reload::{Reloaded, Reloader};
+pub use reload::{ReloadRequest, Reloaded, Reloader};
 pub use startup_error::StartupError;

@@ -163,6 +163,27 @@ pub(crate) fn admit(
     opened(request, account, kind, keys).map(|(kind, _)| kind)
 }
 
+#[cfg_attr(not(feature = "server"), allow(dead_code))] // a reload asks
+/// Returns the name of the request's key if it is limited neither to accounts nor to kinds.
+pub(crate) fn admit_unlimited(
+    request: &HttpRequest,
+    keys: &ArcSwap<ApiKeys>,
+) -> Result<String, Problem> {
+    let keys = keys.load();
+    let key = key_of_request(request, &keys)?;
+    if key.accounts.is_some() || key.kinds.is_some() {
+        return Err(Problem::new(
+            ProblemCode::Forbidden,
+            "the API key is limited to some accounts or kinds",
+            Text::new(
+                "A reload concerns every account: use an API key without accounts and kinds, or send SIGHUP.",
+                "重新加载涉及全部账号：请使用未限定 accounts 与 kinds 的 API key，或发送 SIGHUP。",
+            ),
+        ));
+    }
+    Ok(key.name.clone())
+}
+
 /// Returns the kind as [`admit`] does, and the key's name.
 fn opened(
     request: &HttpRequest,

@@ -56,7 +56,7 @@ impl Server {
 
 impl std::fmt::Display for Server {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.0.as_str().trim_end_matches('/'))
+        f.write_str(self.0[..url::Position::AfterPath].trim_end_matches('/'))
     }
 }
 
@@ -73,6 +73,13 @@ impl Server {
             .set_scheme(if self.is_secure() { "http" } else { "https" })
             .expect("both are schemes of the web");
         Self(other)
+    }
+
+    /// Returns the server with a query for its next request.
+    pub(super) fn asking(&self, query: &[(&str, &str)]) -> Self {
+        let mut asking = self.0.clone();
+        asking.query_pairs_mut().extend_pairs(query);
+        Self(asking)
     }
 
     /// Returns host and port.
@@ -102,6 +109,8 @@ impl Server {
             Some(body) => client
                 .post(self.address(path))
                 .header(CONTENT_TYPE, "application/json")
+                // What changes something on the status page wants to know that no foreign page asks.
+                .header("X-Requested-With", "wx-jssdk")
                 .body(body),
         };
         if let Some(key) = key {
@@ -129,8 +138,8 @@ impl Server {
     }
 }
 
-/// Limit of a body, in bytes; above the size of every answer of wx-jssdk.
-const LONGEST: usize = 256 * 1_024;
+/// Limit of a body, in bytes; above the size of every answer of wx-jssdk to a command.
+const LONGEST: usize = 1_024 * 1_024;
 
 #[cfg(test)]
 mod tests {

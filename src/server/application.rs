@@ -220,6 +220,7 @@ impl Application {
             readiness,
             metrics,
             configuration,
+            reloader: reloader.clone(),
             gateway,
         };
         let url = public.url();

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use tokio::sync::{mpsc, oneshot};
 
 use super::config::{Problems, ProxySettings, ServerSettings, Settings};
 use super::ready::Readiness;
@@ -29,6 +31,18 @@ pub struct Reloader {
     /// The settings at the start, without the accounts.
     started_with: Arc<Settings>,
     counts: Arc<Counts>,
+    requests: Arc<Requests>,
+}
+
+/// A reload that an operator requested over HTTP, instead of SIGHUP.
+#[derive(Debug)]
+pub struct ReloadRequest(oneshot::Sender<Result<Reloaded, Problems>>);
+
+/// The way from the admin listener to whoever reads configurations.
+struct Requests {
+    sender: mpsc::Sender<ReloadRequest>,
+    /// `None` once it was taken.
+    receiver: Mutex<Option<mpsc::Receiver<ReloadRequest>>>,
 }
 
 #[derive(Default)]
@@ -78,22 +92,45 @@ impl Reloader {
             certificates,
             started_with,
             counts: Arc::default(),
+            requests: Arc::default(),
         }
+    }
+
+    /// Returns the requests for a reload, the first time it is called. The caller reads the configuration
+    /// and answers each with [`ReloadRequest::answer`].
+    #[must_use]
+    pub fn requests(&self) -> Option<mpsc::Receiver<ReloadRequest>> {
+        self.requests.receiver.lock().take()
+    }
+
+    /// Requests a reload and waits for its result. `None` if nothing reads configurations in this process.
+    pub(super) async fn request(&self) -> Option<Result<Reloaded, Problems>> {
+        if self.requests.receiver.lock().is_some() {
+            return None;
+        }
+        let (answer, result) = oneshot::channel();
+        self.requests
+            .sender
+            .send(ReloadRequest(answer))
+            .await
+            .ok()?;
+        result.await.ok()
     }
 
     /// Applies the accounts and API keys of `settings` from the next request on. No request is dropped
     /// and no current credential is lost: the credentials of apps that stay are kept.
     ///
     /// # Errors
-    /// [`BuildError`]; then nothing has changed.
-    pub fn reload(&self, settings: Settings) -> Result<Reloaded, BuildError> {
+    /// [`Problems`], which are logged; then nothing has changed.
+    pub fn reload(&self, settings: Settings) -> Result<Reloaded, Problems> {
         let needs_restart = fixed_differences(&self.started_with, &settings);
         let before = self.names();
         let had_default = self.broker.accounts().get("").is_ok();
         let loses_default = had_default && !settings.signing_without_default().is_empty();
         self.broker
             .reload(settings.accounts, settings.server.default_account)
-            .inspect_err(|error| self.refuse(&problems_of(error)))?;
+            .map_err(|error| problems_of(&error))
+            .inspect_err(|problems| self.refuse(problems))?;
         self.keys.store(Arc::new(settings.server.api_keys));
         let after = self.names();
         let reloaded = Reloaded {
@@ -168,6 +205,22 @@ impl Reloader {
             .iter()
             .map(|(name, _)| name.to_owned())
             .collect()
+    }
+}
+
+impl Default for Requests {
+    fn default() -> Self {
+        let (sender, receiver) = mpsc::channel(1);
+        let receiver = Mutex::new(Some(receiver));
+        Self { sender, receiver }
+    }
+}
+
+impl ReloadRequest {
+    /// Reports the result to whoever requested the reload.
+    pub fn answer(self, result: Result<Reloaded, Problems>) {
+        // Nobody may wait any more: the reload was done all the same.
+        let _ = self.0.send(result);
     }
 }
 

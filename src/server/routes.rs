@@ -21,6 +21,7 @@ use super::metrics::{self, Metrics};
 use super::openapi;
 use super::pages::{Pages, admin_files, not_found, read_route};
 use super::ready::{Readiness, readyz};
+use super::reload::Reloader;
 use super::reload_record::Configuration;
 use super::sockets::{self, HandedOver, Places};
 use super::startup_error::StartupError;
@@ -202,6 +203,7 @@ pub(super) struct Watchers {
     pub(super) readiness: Readiness,
     pub(super) metrics: Metrics,
     pub(super) configuration: Configuration,
+    pub(super) reloader: Reloader,
     pub(super) gateway: Gateway,
 }
 
@@ -256,9 +258,10 @@ pub(super) fn admin_services(
         readiness,
         metrics,
         configuration,
+        reloader,
         gateway,
     } = watchers;
-    let status = StatusState::new(broker, keys, &configuration, gateway.stats());
+    let status = StatusState::new(broker, keys, &configuration, gateway.stats(), reloader);
     let description = openapi::configure(public);
     let doctor = DoctorPages::new(broker.clone(), guards.clients.clone(), false).on_admin();
     let (readiness, broker, keys) = (

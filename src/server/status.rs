@@ -10,6 +10,7 @@ mod format;
 mod page;
 mod query;
 mod refresh;
+mod reload;
 mod report;
 
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use arc_swap::ArcSwap;
 
 use super::pages::{Lang, Page};
+use super::reload::Reloader;
 use super::reload_record::Configuration;
 use crate::actix::{ApiKeys, GatewayStats};
 use crate::broker::Broker;
@@ -34,6 +36,7 @@ pub(super) struct StatusState {
     keys: Arc<ArcSwap<ApiKeys>>,
     configuration: Configuration,
     gateway: GatewayStats,
+    reloader: Reloader,
 }
 
 impl StatusState {
@@ -42,6 +45,7 @@ impl StatusState {
         keys: &Arc<ArcSwap<ApiKeys>>,
         configuration: &Configuration,
         gateway: &GatewayStats,
+        reloader: Reloader,
     ) -> Self {
         let (broker, keys, configuration) = (broker.clone(), keys.clone(), configuration.clone());
         Self {
@@ -49,10 +53,11 @@ impl StatusState {
             keys,
             configuration,
             gateway: gateway.clone(),
+            reloader,
         }
     }
 
-    /// Adds `/status`, `/status.json` and `/status/refresh` to an application; `pages` serves the page's
+    /// Adds `/status`, `/status.json`, `/status/refresh` and `/status/reload` to an application; `pages` serves the page's
     /// files.
     pub(super) fn configure(self) -> impl FnOnce(&mut web::ServiceConfig) {
         move |services| {
@@ -72,7 +77,8 @@ impl StatusState {
                     web::resource("/status/refresh")
                         .app_data(web::PayloadConfig::new(refresh::MAX_BODY))
                         .route(web::post().to(refresh::refresh)),
-                );
+                )
+                .service(web::resource("/status/reload").route(web::post().to(reload::reload)));
         }
     }
 

@@ -12,6 +12,7 @@ mod config;
 mod diagnose;
 mod misdirected;
 mod offline;
+mod operate;
 mod operations;
 mod reload;
 mod requests;

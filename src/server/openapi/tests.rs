@@ -19,6 +19,7 @@ use crate::sandbox::Sandbox;
 use crate::server::config::{ReadyRule, Settings};
 use crate::server::metrics::Metrics;
 use crate::server::ready::Readiness;
+use crate::server::reload::Reloader;
 use crate::server::reload_record::Configuration;
 use crate::server::routes::{Guards, SCOPE, Watchers, admin_services, public_services};
 use crate::server::sockets::HandedOver;
@@ -151,11 +152,21 @@ async fn the_private_routes_described_are_the_private_routes_mounted() {
         guards.lockout.clone().into_inner(),
         settings.gateway.clone(),
     );
+    let readiness = Readiness::new(broker.clone(), ReadyRule::Any);
+    let configuration = Configuration::new(broker.clock().now());
     let watchers = Watchers {
         gateway,
-        readiness: Readiness::new(broker.clone(), ReadyRule::Any),
+        readiness: readiness.clone(),
         metrics: Metrics::of(Vec::new()),
-        configuration: Configuration::new(broker.clock().now()),
+        configuration: configuration.clone(),
+        reloader: Reloader::new(
+            &settings,
+            broker.clone(),
+            keys.clone(),
+            readiness,
+            configuration,
+            Vec::new(),
+        ),
     };
     let services = admin_services(
         &settings,

@@ -14,6 +14,7 @@ use crate::broker::{
 };
 use crate::clock::UnixTime;
 use crate::error::Text;
+use crate::server::config::Problem;
 use crate::server::reload_record::Record;
 
 /// The status document.
@@ -315,15 +316,7 @@ impl ConfigurationReport {
         let refused = record.refused.as_ref().map(|refused| RefusedReport {
             at: refused.at,
             count: refused.count,
-            problems: refused
-                .problems
-                .iter()
-                .map(|problem| ProblemReport {
-                    path: problem.path.clone(),
-                    en: problem.what.en.to_string(),
-                    zh: problem.what.zh.to_string(),
-                })
-                .collect(),
+            problems: refused.problems.iter().map(ProblemReport::of).collect(),
         });
         let (loaded_at, reloads, needs_restart) = (
             record.loaded_at,
@@ -335,6 +328,16 @@ impl ConfigurationReport {
             reloads,
             needs_restart,
             refused,
+        }
+    }
+}
+
+impl ProblemReport {
+    pub(super) fn of(problem: &Problem) -> Self {
+        Self {
+            path: problem.path.clone(),
+            en: problem.what.en.to_string(),
+            zh: problem.what.zh.to_string(),
         }
     }
 }

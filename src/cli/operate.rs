@@ -1,0 +1,195 @@
+//! `refresh`, `unblock`, `reload`: what an operator does to a running server, by its admin listener.
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::connection::{Connection, refusal};
+use super::credential::AnyKind;
+use super::http::{Reply, Server};
+use super::{Ended, Unusable, say};
+use crate::clock::UnixTime;
+use crate::credential::Secret;
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example · 示例:\n  wx-jssdk refresh main jsapi --key-file /run/secrets/wx-key
+Exit codes · 退出码: 0 refreshed · 已刷新; 1 refused · 被拒绝; 2 wrong usage · 用法有误; 3 no answer · 服务无响应"
+)]
+pub(super) struct Refresh {
+    /// The account's name in the configuration · 账号名
+    account: String,
+    /// Which credential · 哪一种凭证
+    #[arg(value_enum)]
+    kind: AnyKind,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "After the quota was reset in WeChat's console: makes one call for each credential that waits for its quota;
+if WeChat answers, the wait is over, also on the nodes that share the Redis.
+在微信后台清零额度后使用：对每个因额度用尽而等待的凭证请求一次，成功即恢复（共享 Redis 的节点一并恢复）。
+
+Example · 示例:\n  wx-jssdk unblock main --key-file /run/secrets/wx-key
+Exit codes · 退出码: 0 nothing waits any more · 已恢复或无需恢复; 1 refused · 被拒绝; 2 wrong usage · 用法有误; 3 no answer · 服务无响应"
+)]
+pub(super) struct Unblock {
+    /// The account's name in the configuration · 账号名
+    account: String,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Needs an API key without accounts and kinds · 需要未限定 accounts 与 kinds 的 API key
+
+Example · 示例:\n  wx-jssdk reload --key-file /run/secrets/wx-key
+Exit codes · 退出码: 0 applied · 已生效; 1 refused · 被拒绝，继续使用原配置; 2 wrong usage · 用法有误; 3 no answer · 服务无响应"
+)]
+pub(super) struct Reload {
+    #[command(flatten)]
+    connection: Connection,
+    /// Print the whole answer · 输出完整的 JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Refresh {
+    pub(super) async fn run(self) -> Result<Ended, Unusable> {
+        let (server, key) = (self.connection.server()?, self.connection.key()?);
+        let kind = self.kind.kind().as_str();
+        refresh(&self.connection, &server, &key, &self.account, kind).await
+    }
+}
+
+impl Unblock {
+    pub(super) async fn run(self) -> Result<Ended, Unusable> {
+        let (connection, account) = (&self.connection, &self.account);
+        let (server, key) = (connection.server()?, connection.key()?);
+        let asking = server.asking(&[("account", account)]);
+        let reply = connection
+            .ask(&asking, &["status.json"], None, None)
+            .await?;
+        let Some(reply) = reply else {
+            return Ok(Ended::NoAnswer);
+        };
+        let report = match read(&server, reply) {
+            Ok(report) => report,
+            Err(ended) => return Ok(ended),
+        };
+        let Some(found) = report["accounts"][0].as_object() else {
+            eprintln!("wx-jssdk: {server}: no account {account} · 没有账号 {account}");
+            return Ok(Ended::Failure);
+        };
+        let credentials = found["credentials"].as_array().into_iter().flatten();
+        let waiting = credentials.filter(|one| {
+            let error = &one["error"];
+            error["class"] == "quota" && error["kind"] == one["kind"]
+        });
+        let kinds: Vec<_> = waiting.filter_map(|one| one["kind"].as_str()).collect();
+        if kinds.is_empty() {
+            say(&format!(
+                "{account}: nothing waits for a quota · 没有因额度用尽而等待的凭证"
+            ));
+        }
+        for kind in kinds {
+            match refresh(connection, &server, &key, account, kind).await? {
+                Ended::Success => {}
+                ended => return Ok(ended),
+            }
+        }
+        Ok(Ended::Success)
+    }
+}
+
+impl Reload {
+    pub(super) async fn run(self) -> Result<Ended, Unusable> {
+        let (server, key) = (self.connection.server()?, self.connection.key()?);
+        let path = ["status", "reload"];
+        let body = Some(String::new());
+        let Some(reply) = self
+            .connection
+            .ask(&server, &path, Some(&key), body)
+            .await?
+        else {
+            return Ok(Ended::NoAnswer);
+        };
+        let answer = match read(&server, reply) {
+            Ok(answer) => answer,
+            Err(ended) => return Ok(ended),
+        };
+        let is_applied = answer["outcome"] == "applied";
+        if self.json {
+            say(&answer.to_string());
+        } else if is_applied {
+            let number = |name: &str| answer[name].as_u64().unwrap_or_default();
+            let (accounts, added, removed) =
+                (number("accounts"), number("added"), number("removed"));
+            say(&format!(
+                "applied: {accounts} accounts, {added} added, {removed} removed · 已生效：共 {accounts} 个账号，新增 {added}，移除 {removed}"
+            ));
+            let fixed = answer["needs_restart"].as_array().into_iter().flatten();
+            for setting in fixed.filter_map(Value::as_str) {
+                say(&format!(
+                    "{setting}: changed, needs a restart · 已修改，重启后生效"
+                ));
+            }
+        } else {
+            let problems = answer["problems"].as_array().into_iter().flatten();
+            eprintln!(
+                "wx-jssdk: {server}: refused, the previous configuration stays in use · 新配置有误，继续使用原配置"
+            );
+            for problem in problems {
+                let text = |name: &str| problem[name].as_str().unwrap_or_default();
+                eprintln!("{}: {}\n    {}", text("path"), text("en"), text("zh"));
+            }
+        }
+        Ok(if is_applied {
+            Ended::Success
+        } else {
+            Ended::Failure
+        })
+    }
+}
+
+/// Requests one refresh and prints its result.
+async fn refresh(
+    connection: &Connection,
+    server: &Server,
+    key: &Secret,
+    account: &str,
+    kind: &str,
+) -> Result<Ended, Unusable> {
+    let body = json!({ "account": account, "kind": kind }).to_string();
+    let path = ["status", "refresh"];
+    let reply = connection.ask(server, &path, Some(key), Some(body)).await?;
+    let Some(reply) = reply else {
+        return Ok(Ended::NoAnswer);
+    };
+    let answer = match read(server, reply) {
+        Ok(answer) => answer,
+        Err(ended) => return Ok(ended),
+    };
+    let until = UnixTime(answer["expires_at"].as_u64().unwrap_or_default()).utc();
+    say(&match answer["outcome"].as_str() {
+        Some("refreshed") => {
+            format!("{account} {kind}: refreshed, valid until {until} · 已刷新，有效期至 {until}")
+        }
+        _ => format!(
+            "{account} {kind}: WeChat returned the same value, valid until {until} · 微信返回了同一个值，有效期至 {until}"
+        ),
+    });
+    Ok(Ended::Success)
+}
+
+/// Returns the answer, or prints why it is none.
+pub(super) fn read(server: &Server, reply: Reply) -> Result<Value, Ended> {
+    let answer: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
+    if reply.status == 200 && answer.is_object() {
+        return Ok(answer);
+    }
+    eprintln!("wx-jssdk: {server}: {}", refusal(reply.status, &answer));
+    Err(Ended::Failure)
+}

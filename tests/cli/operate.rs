@@ -1,0 +1,234 @@
+//! What an operator types at night: `status`, `refresh`, `unblock`, `reload`, and what a script learns from them.
+
+use std::path::Path;
+
+use serde_json::Value;
+use wx_jssdk::Clock;
+use wx_jssdk::actix::KeyHash;
+use wx_jssdk::sandbox::{App, Fault, FaultKind, Sandbox};
+
+use crate::common::program::*;
+
+const SECRET: &str = "0c79e1fa963cd80cc0be99b20a18faeb";
+const TOKEN: &str = "/cgi-bin/stable_token";
+const KEY: &str = "wxk_an-operators-key-of-this-test";
+const LIMITED: &str = "wxk_a-key-for-one-account";
+
+/// `serve` with the account `shop`, an operator's key and one that is limited.
+struct World {
+    sandbox: Sandbox,
+    home: tempfile::TempDir,
+    running: Running,
+    admin: String,
+}
+
+fn write(home: &Path, sandbox: &Sandbox, more: &str) {
+    let text = format!(
+        "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\n
+        [[server.api_keys]]\nname = \"operator\"\nsha256 = \"{}\"\n
+        [[server.api_keys]]\nname = \"limited\"\nsha256 = \"{}\"\naccounts = [\"shop\"]\n
+        [store]\nkind = \"memory\"\n[upstream]\nweixin = \"{}\"\n[account_defaults]\njs_safe_domains = [\"example.com\"]\n
+        [accounts.shop]\napp_id = \"wx0000000000000001\"\nsecret = \"{SECRET}\"\n{more}",
+        KeyHash::of(KEY),
+        KeyHash::of(LIMITED),
+        sandbox.url()
+    );
+    std::fs::write(home.join("wx-jssdk.toml"), text).unwrap();
+}
+
+impl World {
+    async fn start(errcode: Option<i64>) -> Self {
+        let sandbox = Sandbox::start(Clock::shifted()).await.unwrap();
+        sandbox.add_app(App::official("wx0000000000000001", SECRET).safe_domain("example.com"));
+        sandbox.add_app(App::official("wx0000000000000002", SECRET).safe_domain("example.com"));
+        if let Some(errcode) = errcode {
+            sandbox.fault(Fault::always(TOKEN, FaultKind::Errcode(errcode)));
+        }
+        let home = tempfile::tempdir().unwrap();
+        write(home.path(), &sandbox, "");
+        let mut running = Running::start(command(home.path(), &["serve"]));
+        let admin = running.line("admin").await;
+        let first = if errcode.is_some() {
+            "refresh failed"
+        } else {
+            "kind=jsapi_ticket"
+        };
+        running.log_line(first).await;
+        Self {
+            sandbox,
+            home,
+            running,
+            admin,
+        }
+    }
+
+    /// Runs a command with this key.
+    async fn run_with(&self, key: &str, arguments: &[&str]) -> Ended {
+        let mut command = command(self.home.path(), arguments);
+        command
+            .args(["--server", &self.admin])
+            .env("WX_JSSDK_API_KEY", key);
+        run_command(command).await
+    }
+
+    async fn run(&self, arguments: &[&str]) -> Ended {
+        self.run_with(KEY, arguments).await
+    }
+}
+
+#[tokio::test]
+async fn status_is_a_table_or_json_and_its_exit_code_says_whether_something_is_down() {
+    let world = World::start(None).await;
+    let ended = world.run_with("", &["status"]).await;
+    assert_eq!(ended.code, 0, "no key is needed: {}", ended.stderr);
+    let lines: Vec<_> = ended.stdout.lines().collect();
+    assert_eq!(lines[1], "1 accounts: 0 down, 0 degraded, 0 starting, 1 ok");
+    assert!(
+        lines[3].starts_with("ACCOUNT  HEALTH  SERVED UNTIL"),
+        "{}",
+        ended.stdout
+    );
+    assert!(
+        lines[4].starts_with("shop     ok      20"),
+        "{}",
+        ended.stdout
+    );
+    let ended = world.run(&["status", "--account", "shop", "--json"]).await;
+    let report: Value = serde_json::from_str(&ended.stdout).unwrap();
+    assert_eq!(
+        (ended.code, &report["accounts"][0]["account"]),
+        (0, &"shop".into())
+    );
+    let ended = world.run(&["status", "--account", "nobody"]).await;
+    assert_eq!(ended.code, 1, "{}", ended.stderr);
+    assert!(is_bilingual(&ended.stderr), "{}", ended.stderr);
+    world.running.stop().await;
+    let mut command = command(world.home.path(), &["status", "--server", &world.admin]);
+    command.env("WX_JSSDK_API_KEY", KEY);
+    let ended = run_command(command).await;
+    assert_eq!(
+        (ended.code, ended.stdout.as_str()),
+        (3, ""),
+        "{}",
+        ended.stderr
+    );
+}
+
+#[tokio::test]
+async fn a_down_account_is_exit_code_1_with_cause_fix_and_ip() {
+    let world = World::start(Some(40_164)).await;
+    let ended = world.run(&["status"]).await;
+    assert_eq!(ended.code, 1, "{}", ended.stderr);
+    for part in ["1 down", "40164 for", "    IP: ", "白名单"] {
+        assert!(ended.stdout.contains(part), "{part}: {}", ended.stdout);
+    }
+    world.sandbox.clear_faults();
+    let ended = world.run(&["refresh", "shop", "access_token"]).await;
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    let done = "shop access_token: refreshed";
+    assert!(ended.stdout.contains(done), "{}", ended.stdout);
+    let refused = world.run(&["refresh", "shop", "token"]).await;
+    assert_eq!(
+        (refused.code, refused.stdout.as_str()),
+        (1, ""),
+        "at most one in 30 s"
+    );
+    assert!(
+        refused.stderr.contains("rate_limited"),
+        "{}",
+        refused.stderr
+    );
+    assert!(is_bilingual(&refused.stderr), "{}", refused.stderr);
+    let ended = world
+        .run_with(LIMITED, &["refresh", "other", "jsapi"])
+        .await;
+    assert_eq!(ended.code, 1, "{}", ended.stderr);
+    let ended = world.run(&["refresh", "shop", "tocken"]).await;
+    assert_eq!(ended.code, 2, "{}", ended.stderr);
+    world.running.stop().await;
+}
+
+#[tokio::test]
+async fn unblock_tries_what_waits_for_a_quota_and_nothing_else() {
+    let world = World::start(Some(45_009)).await;
+    world.sandbox.clear_faults();
+    let ended = world.run(&["unblock", "shop"]).await;
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    assert!(
+        ended.stdout.contains("shop access_token: refreshed"),
+        "{}",
+        ended.stdout
+    );
+    let calls = world.sandbox.calls(TOKEN);
+    let ended = world.run(&["unblock", "shop"]).await;
+    assert_eq!(
+        (ended.code, world.sandbox.calls(TOKEN)),
+        (0, calls),
+        "{}",
+        ended.stderr
+    );
+    assert!(ended.stdout.contains("nothing waits"), "{}", ended.stdout);
+    let ended = world.run(&["unblock", "nobody"]).await;
+    assert_eq!(ended.code, 1, "{}", ended.stderr);
+    world.running.stop().await;
+}
+
+#[tokio::test]
+async fn unblock_is_refused_while_the_quota_is_exhausted() {
+    let world = World::start(Some(45_009)).await;
+    let refused = world.run(&["unblock", "shop"]).await;
+    assert_eq!((refused.code, refused.stdout.as_str()), (1, ""));
+    assert!(
+        refused.stderr.contains("upstream_quota"),
+        "{}",
+        refused.stderr
+    );
+    assert!(is_bilingual(&refused.stderr), "{}", refused.stderr);
+    world.running.stop().await;
+}
+
+#[tokio::test]
+async fn reload_says_what_changed_or_every_mistake() {
+    let world = World::start(None).await;
+    let second =
+        format!("[accounts.blog]\napp_id = \"wx0000000000000002\"\nsecret = \"{SECRET}\"\n");
+    write(world.home.path(), &world.sandbox, &second);
+    let ended = world.run_with(LIMITED, &["reload"]).await;
+    assert_eq!(ended.code, 1, "a key for one account: {}", ended.stdout);
+    assert!(ended.stderr.contains("forbidden"), "{}", ended.stderr);
+    let ended = world.run(&["reload"]).await;
+    assert_eq!(
+        ended.code, 1,
+        "two accounts sign, and none is the default: {}",
+        ended.stdout
+    );
+    assert!(
+        ended.stderr.contains("server.default_account"),
+        "{}",
+        ended.stderr
+    );
+    assert!(is_bilingual(&ended.stderr), "{}", ended.stderr);
+    let mini = second.replace("app_id", "platform = \"mini\"\napp_id");
+    write(world.home.path(), &world.sandbox, &mini);
+    let ended = world.run(&["reload"]).await;
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    assert!(
+        ended
+            .stdout
+            .starts_with("applied: 2 accounts, 1 added, 0 removed"),
+        "{}",
+        ended.stdout
+    );
+    write(
+        world.home.path(),
+        &world.sandbox,
+        "nonsense = 1\n[gateway]\ntimeout_ms = \"x\"\n",
+    );
+    let ended = world.run(&["reload", "--json"]).await;
+    let answer: Value = serde_json::from_str(&ended.stdout).unwrap();
+    assert_eq!(
+        (ended.code, &answer["outcome"], &answer["count"]),
+        (1, &"refused".into(), &2.into())
+    );
+    world.running.stop().await;
+}
