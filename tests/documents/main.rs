@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only, not in their helpers
 
+mod grafana;
 mod layers;
 mod reliability;
 mod security;

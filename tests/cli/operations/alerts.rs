@@ -70,6 +70,43 @@ fn every_alert_says_what_to_do_under_its_name_in_both_languages() {
     }
 }
 
+/// The annotations of each alert, by name.
+fn annotations(rules: &str, name: &str) -> Vec<String> {
+    let lines = rules.lines().map(str::trim);
+    let values = lines.filter_map(|line| line.strip_prefix(&format!("{name}: ")));
+    values
+        .map(|value| value.trim_matches('"').to_owned())
+        .collect()
+}
+
+#[test]
+fn every_alert_has_a_chinese_summary_and_the_place_of_its_runbook() {
+    let rules = document(RULES);
+    let names = names(&rules);
+    let [english, chinese] = ["summary", "summary_zh"].map(|name| annotations(&rules, name));
+    assert_eq!((english.len(), chinese.len()), (names.len(), names.len()));
+    let values = |text: &str| {
+        text.split("{{")
+            .skip(1)
+            .map(|it| it.split("}}").next().unwrap().to_owned())
+            .collect::<BTreeSet<_>>()
+    };
+    for (english, chinese) in english.iter().zip(&chinese) {
+        assert!(
+            chinese
+                .chars()
+                .any(|c| ('\u{4e00}'..='\u{9fff}').contains(&c)),
+            "{chinese}"
+        );
+        assert!(values(chinese).is_subset(&values(english)), "{chinese}");
+    }
+    let expected: Vec<_> = names
+        .iter()
+        .map(|name| format!("docs/OPERATIONS.md#{}", name.to_lowercase()))
+        .collect();
+    assert_eq!(annotations(&rules, "runbook_url"), expected);
+}
+
 #[test]
 fn every_alert_that_wakes_somebody_has_a_test_of_its_own_or_a_reason_to_have_none() {
     let (rules, tests) = (
