@@ -8,10 +8,12 @@
 
 mod accounts;
 mod egress;
+mod environment;
 mod keys;
 mod layers;
 mod limits;
 mod notify;
+mod quote;
 mod section;
 mod tls;
 mod verify;
@@ -31,12 +33,13 @@ use crate::actix::{ApiKeys, GatewayOptions, RequestLog};
 use crate::credential::{Kind, Secret};
 use crate::error::Text;
 use crate::upstream::UpstreamOptions;
-use section::{Section, got};
+use quote::got;
+use section::Section;
 
 pub use keys::is_key_name;
 pub use limits::{LimitSettings, ProxySettings};
 pub use notify::{NotifySettings, WebhookKind, WebhookSettings};
-pub(crate) use section::ill_written;
+pub(crate) use quote::ill_written;
 pub use tls::TlsSettings;
 
 /// The default configuration, which is also its documentation.
@@ -180,7 +183,7 @@ impl Settings {
             .and_then(Path::parent)
             .unwrap_or(Path::new(""))
             .to_owned();
-        let mut settings = Self::read(&text, &base, layers::environment())?;
+        let mut settings = Self::read(&text, &base, environment::variables())?;
         if let Some(path) = file.filter(|path| warnings::is_exposed(path))
             && layers::one_file(&path).is_ok_and(|table| layers::holds_secret(&table))
         {
@@ -194,7 +197,7 @@ impl Settings {
     /// # Errors
     /// [`Problems`] holds every problem.
     pub fn defaults() -> Result<Self, Problems> {
-        Self::read("", Path::new(""), layers::environment())
+        Self::read("", Path::new(""), environment::variables())
     }
 
     /// Reads a configuration text. Relative secret files are resolved against `base`; `environment` is

@@ -1,7 +1,7 @@
 //! Merges the layers of the configuration: defaults, file, environment.
 //!
-//! Does not know the settings, except `secret` and `secret_file` (and the other [`SECRETS`]), which exclude each other. `section` and its
-//! callers validate keys and values.
+//! Does not know the settings, except `secret` and `secret_file` (and the other [`SECRETS`]), which exclude each
+//! other, and `api_keys`, a list. `section` and its callers validate keys and values.
 //!
 //! Defaults: `wx-jssdk.default.toml`.
 
@@ -10,7 +10,7 @@ use std::path::Path;
 
 use config::{ConfigError, Environment, File, FileFormat, Map, Source, Value, ValueKind};
 
-use super::{DEFAULTS, Problems, unreadable};
+use super::{DEFAULTS, Problems, environment, unreadable};
 
 /// Merges the defaults, the text over them, and the environment over both.
 ///
@@ -22,12 +22,8 @@ pub(super) fn merged(
     problems: &mut Problems,
 ) -> Result<Map<String, Value>, Problems> {
     let mut table = parsed(DEFAULTS, WHOLE)?;
+    let environment = environment::settings(environment, &table, problems);
     overlay(&mut table, parsed(text, WHOLE)?);
-    // Match only the exact prefix: Kubernetes sets WX_JSSDK_PORT and the like for a service of this name.
-    let environment = environment
-        .into_iter()
-        .filter(|(name, _)| name.starts_with(PREFIX))
-        .collect();
     let environment = Environment::with_prefix("WX_JSSDK")
         .prefix_separator("__")
         .separator("__")
@@ -43,7 +39,7 @@ pub(super) fn merged(
         .for_each(|(path, _)| drop_other_secret(&mut table, path));
     for (path, value) in variables {
         if !set(&mut table, &path, value) {
-            let variable = format!("{PREFIX}{}", path.to_uppercase().replace('.', "__"));
+            let variable = environment::variable(&path);
             problems.add(
                 &path,
                 format!("unknown setting {variable}"),
@@ -54,14 +50,9 @@ pub(super) fn merged(
     Ok(table)
 }
 
-/// Returns the environment variables of this program. Skips names that are not UTF-8; those belong to other
-/// programs.
-pub(super) fn environment() -> HashMap<String, String> {
-    std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
-        .filter(|(name, _)| name.starts_with(PREFIX))
-        .map(|(name, value)| (name, value.to_string_lossy().into_owned()))
-        .collect()
+/// Returns the variable that an unknown path of the environment was probably meant to be.
+pub(super) fn variable_meant(path: &str) -> Option<String> {
+    environment::meant(path, &parsed(DEFAULTS, WHOLE).ok()?)
 }
 
 /// Reads one file, without defaults and environment.
@@ -158,8 +149,30 @@ fn set(table: &mut Map<String, Value>, path: &str, value: Value) -> bool {
         .kind
     {
         ValueKind::Table(table) => set(table, rest, value),
+        ValueKind::Array(entries) if section == NAMED_LIST => set_named(entries, rest, value),
         _ => false,
     }
+}
+
+/// Sets `NAME.key` in a list of tables that have a `name`. Adds an entry of that name if there is none; upper
+/// and lower case are the same, because variables are written in upper case.
+fn set_named(entries: &mut Vec<Value>, path: &str, value: Value) -> bool {
+    let Some((name, key)) = path.split_once('.') else {
+        return false;
+    };
+    let is_named = |entry: &mut Value| {
+        let name_of = |table: &mut Map<String, Value>| table.get("name").map(ToString::to_string);
+        table_of(entry)
+            .and_then(name_of)
+            .is_some_and(|other| other.eq_ignore_ascii_case(name))
+    };
+    let at = entries.iter_mut().position(is_named).unwrap_or_else(|| {
+        let own = [("name".to_owned(), Value::from(name))];
+        let own = ValueKind::Table(own.into_iter().collect());
+        entries.push(Value::new(value.origin().map(str::to_owned).as_ref(), own));
+        entries.len() - 1
+    });
+    table_of(&mut entries[at]).is_some_and(|table| set(table, key, value))
 }
 
 /// Reports the parser's position and message only: the line that it quotes may hold a secret.
@@ -186,5 +199,5 @@ pub(super) const SECRETS: [&str; 3] = ["secret", "proxy_password", "url"];
 /// Path of problems in the configuration text itself.
 const WHOLE: &str = "the configuration";
 
-/// Prefix of this program's environment variables.
-const PREFIX: &str = "WX_JSSDK__";
+/// The list whose entries the environment addresses by name: `WX_JSSDK__SERVER__API_KEYS__CRM__SHA256`.
+const NAMED_LIST: &str = "api_keys";

@@ -10,7 +10,8 @@ use actix_web::http::header::HeaderName;
 use ipnet::IpNet;
 
 use super::Problems;
-use super::section::{Section, got};
+use super::quote::got;
+use super::section::Section;
 
 /// `[limits]`.
 #[derive(Clone, Debug, PartialEq, Eq)]

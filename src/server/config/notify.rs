@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::Problems;
 use super::accounts::{BYTE_ORDER_MARK, from_file, is_name};
-use super::section::{Section, quoted};
+use super::quote::quoted;
+use super::section::Section;
 use crate::credential::Secret;
 use crate::server::pages::Lang;
 

@@ -9,7 +9,8 @@ use std::str::FromStr;
 
 use config::{Value, ValueKind};
 
-use super::Problems;
+use super::quote::{got, ill_written};
+use super::{Problems, environment, layers};
 use crate::error::Text;
 
 /// A table and its path. Reading a key removes it; [`Section::finish`] reports the keys that are left.
@@ -85,7 +86,13 @@ impl Section {
         match self.take(key).map(|value| value.kind) {
             None => Vec::new(),
             Some(ValueKind::Array(values)) => {
-                let of = |(at, value)| Self::of(format!("{path}[{at}]"), Some(value), problems);
+                let of = |(at, value): (usize, Value)| {
+                    let path = match environments_name(&value) {
+                        Some(name) => format!("{path}.{name}"),
+                        None => format!("{path}[{at}]"),
+                    };
+                    Self::of(path, Some(value), problems)
+                };
                 values
                     .into_iter()
                     .enumerate()
@@ -114,6 +121,17 @@ impl Section {
         let empty =
             |value: &Value| matches!(&value.kind, ValueKind::String(text) if text.is_empty());
         self.table.get(key).is_some_and(empty) && self.take(key).is_some()
+    }
+
+    /// Takes the key if the environment set it as a text.
+    pub(super) fn take_variable(&mut self, key: &'static str) -> Option<String> {
+        let value = self.table.get(key)?;
+        let text = match (&value.kind, value.origin()) {
+            (ValueKind::String(text), Some(_)) => text.clone(),
+            _ => return None,
+        };
+        self.take(key);
+        Some(text)
     }
 
     /// Returns whether the value is not a table.
@@ -393,7 +411,12 @@ impl Section {
                 Some(_) => (" (from the environment)", "（来自环境变量）"),
                 None => ("", ""),
             };
-            let (en, zh) = match nearest(key, &self.known) {
+            let meant = match (nearest(key, &self.known), value.origin()) {
+                (Some(known), Some(_)) => Some(environment::variable(&self.path_of(known))),
+                (None, Some(_)) => layers::variable_meant(&path),
+                (known, None) => known.map(str::to_owned),
+            };
+            let (en, zh) = match meant {
                 Some(known) => (
                     format!("did you mean {known}?"),
                     format!("是否想写 {known}？"),
@@ -415,38 +438,20 @@ impl Section {
     }
 }
 
-/// Quotes a value for a message in both languages. Hides values that may be a misplaced secret or hold a
-/// password.
-pub(super) fn quoted(text: &str) -> (String, String) {
-    if text.chars().count() > LONGEST_QUOTED || text.contains('@') {
-        return ("this value".into(), "该值".into());
-    }
-    (format!("\"{text}\""), format!("“{text}”"))
-}
-
-/// Returns ` (got "value")` in both languages; empty for a value that must not be quoted.
-pub(super) fn got(text: &str) -> (String, String) {
-    if text.chars().count() > LONGEST_QUOTED || text.contains('@') {
-        return Default::default();
-    }
-    (format!(" (got \"{text}\")"), format!("（当前为“{text}”）"))
-}
-
-/// Builds the message for a text that cannot be parsed. The command line uses it for arguments, too.
-pub(crate) fn ill_written(text: &str, what: &str, example: &str) -> Text {
-    let (en, zh) = got(text);
-    Text {
-        en: format!("must be {what} such as {example}{en}").into(),
-        zh: format!("应为 {example} 这样的写法{zh}").into(),
-    }
-}
-
 /// Returns a text; does not convert other types: a domain `1` would become the address 0.0.0.1.
 fn text_of(value: Value) -> Option<String> {
     match value.kind {
         ValueKind::String(text) => Some(text),
         _ => None,
     }
+}
+
+/// Returns the name of a list's entry if the environment added it: the operator knows it by name, not by number.
+fn environments_name(entry: &Value) -> Option<String> {
+    let (Some(_), ValueKind::Table(table)) = (entry.origin(), &entry.kind) else {
+        return None;
+    };
+    table.get("name").map(ToString::to_string)
 }
 
 fn join(path: &str, key: &str) -> String {
@@ -465,6 +470,3 @@ fn nearest(key: &str, known: &[&'static str]) -> Option<&'static str> {
         .min()?;
     (distance <= 3.min(key.len() / 2)).then_some(nearest)
 }
-
-/// Longest value that is quoted. Shorter than an AppSecret, which has 32 characters.
-const LONGEST_QUOTED: usize = 31;

@@ -5,7 +5,8 @@
 use std::collections::HashMap;
 
 use super::Problems;
-use super::section::{Section, quoted};
+use super::quote::quoted;
+use super::section::Section;
 use crate::account::{VerifyFile, VerifyFileError};
 
 /// Reads an account's files. Reports and leaves out invalid ones.
@@ -14,7 +15,10 @@ pub(super) fn read(section: &mut Section, problems: &mut Problems) -> Vec<Verify
         return Vec::new();
     }
     let path = section.path_of(KEY);
-    let pairs = section.section(KEY, problems).pairs(problems);
+    let pairs = match section.take_variable(KEY) {
+        Some(text) => listed(&text),
+        None => section.section(KEY, problems).pairs(problems),
+    };
     let file = |(name, content): (String, String)| match VerifyFile::new(&name, &content) {
         Ok(file) => Some(file),
         Err(error) => {
@@ -32,6 +36,16 @@ pub(super) fn read(section: &mut Section, problems: &mut Problems) -> Vec<Verify
         }
     };
     pairs.into_iter().filter_map(file).collect()
+}
+
+/// Splits the environment's `NAME=CONTENT,NAME=CONTENT`: a variable's name cannot hold a file's name.
+fn listed(text: &str) -> Vec<(String, String)> {
+    text.split(',')
+        .map(str::trim)
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+        .map(|(name, content)| (name.to_owned(), content.to_owned()))
+        .collect()
 }
 
 /// All file names with their content and where they are configured: one address cannot serve two contents.

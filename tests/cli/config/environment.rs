@@ -164,11 +164,21 @@ fn mistakes_in_the_environment_are_named_as_such() {
 }
 
 #[test]
-fn variables_of_others_are_none_of_our_business() {
-    // Kubernetes sets the first two for a service that is named wx-jssdk.
+fn variables_of_other_programs_are_ignored() {
+    // Kubernetes sets these for services named wx-jssdk and wx-jssdk-admin.
     for name in [
         "WX_JSSDK_PORT",
+        "WX_JSSDK_PORT_8080_TCP",
+        "WX_JSSDK_PORT_8080_TCP_PROTO",
+        "WX_JSSDK_PORT_8080_TCP_PORT",
         "WX_JSSDK_PORT_8080_TCP_ADDR",
+        "WX_JSSDK_SERVICE_HOST",
+        "WX_JSSDK_SERVICE_PORT",
+        "WX_JSSDK_SERVICE_PORT_HTTP",
+        "WX_JSSDK_ADMIN_PORT",
+        "WX_JSSDK_ADMIN_PORT_8081_TCP_ADDR",
+        "WX_JSSDK_ADMIN_SERVICE_HOST",
+        "WX_JSSDK_API_KEY",
         "wx_jssdk__server__workers",
         "XWX_JSSDK__SERVER__WORKERS",
         "PATH",
@@ -197,4 +207,154 @@ fn a_secret_in_the_environment_is_printed_by_no_problem() {
         MAIN,
         &[("WX_JSSDK__ACCOUNTS__MAIN__SECRET_FILE", SECRET)],
     ));
+}
+
+#[test]
+fn an_unknown_variable_is_an_error_that_names_the_nearest_setting() {
+    for (name, nearest) in [
+        ("WX_JSSDK_SERVER__LISTEN", "WX_JSSDK__SERVER__LISTEN"),
+        ("WX_JSSDK_SERVER_LISTEN", "WX_JSSDK__SERVER__LISTEN"),
+        (
+            "WX_JSSDK_SERVER_ADMIN_LISTN",
+            "WX_JSSDK__SERVER__ADMIN_LISTEN",
+        ),
+        ("WX_JSSDK_STORE_URL", "WX_JSSDK__STORE__URL"),
+        (
+            "WX_JSSDK_ACCOUNTS__MAIN__SECRET",
+            "WX_JSSDK__ACCOUNTS__MAIN__SECRET",
+        ),
+        (
+            "WX_JSSDK_ACCOUNTS_MAIN_SECRET",
+            "WX_JSSDK__ACCOUNTS__NAME__KEY",
+        ),
+        (
+            "WX_JSSDK_SERVER__API_KEYS__CRM__SHA256",
+            "WX_JSSDK__SERVER__API_KEYS__CRM__SHA256",
+        ),
+        ("WX_JSSDK_FOO", "WX_JSSDK__SERVER__LISTEN"), // as an example
+        ("WX_JSSDK_PORT", "WX_JSSDK__SERVER__LISTEN"), // not Kubernetes's: that is an address
+    ] {
+        let text = only(name, read_with(MAIN, &[(name, "8080")]));
+        assert!(
+            text.contains("unknown environment variable") && text.contains(nearest),
+            "{text}"
+        );
+    }
+    for (name, path, nearest) in [
+        (
+            "WX_JSSDK__SERVER_LISTEN",
+            "server_listen",
+            "WX_JSSDK__SERVER__LISTEN",
+        ),
+        (
+            "WX_JSSDK__SERVER__LISSTEN",
+            "server.lissten",
+            "WX_JSSDK__SERVER__LISTEN",
+        ),
+        ("WX_JSSDK__LISTEN", "listen", "known settings: "),
+        (
+            "WX_JSSDK__ACCOUNTS__MAIN__SECRETT",
+            "accounts.main.secrett",
+            "WX_JSSDK__ACCOUNTS__MAIN__SECRET",
+        ),
+    ] {
+        let text = only(path, read_with(MAIN, &[(name, "x")]));
+        assert!(
+            text.contains("from the environment") && text.contains(nearest),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn api_keys_may_live_in_the_environment_alone() {
+    let (key, other) = (hash("a"), hash("b"));
+    let settings = good_with(
+        MAIN,
+        &[
+            ("WX_JSSDK__SERVER__API_KEYS__CRM__SHA256", &key),
+            ("WX_JSSDK__SERVER__API_KEYS__CRM__ACCOUNTS", "main"),
+            (
+                "WX_JSSDK__SERVER__API_KEYS__CRM__KINDS",
+                "access_token,jsapi_ticket",
+            ),
+            (
+                "WX_JSSDK__SERVER__API_KEYS__CRM__CALLS",
+                "/cgi-bin/message/, POST /wxa/getwxacodeunlimit",
+            ),
+            ("WX_JSSDK__SERVER__API_KEYS__SHOP_1__SHA256", &other),
+        ],
+    );
+    let lines = format!(
+        "[[server.api_keys]]\nname = \"crm\"\nsha256 = \"{key}\"\naccounts = [\"main\"]\n\
+         kinds = [\"access_token\", \"jsapi_ticket\"]\n\
+         calls = [\"/cgi-bin/message/\", \"POST /wxa/getwxacodeunlimit\"]\n\
+         [[server.api_keys]]\nname = \"shop_1\"\nsha256 = \"{other}\"\n{MAIN}"
+    );
+    assert_eq!(
+        format!("{:?}", settings.server.api_keys),
+        format!("{:?}", good(&lines).server.api_keys)
+    );
+}
+
+#[test]
+fn an_api_key_in_the_environment_changes_the_files_key_of_that_name() {
+    let text = format!(
+        "[[server.api_keys]]\nname = \"Crm\"\nsha256 = \"{}\"\nkinds = [\"access_token\"]\n{MAIN}",
+        hash("a")
+    );
+    let changed = text.replace(&hash("a"), &hash("b"));
+    let variable = ("WX_JSSDK__SERVER__API_KEYS__CRM__SHA256", &*hash("b"));
+    assert_eq!(
+        format!("{:?}", good_with(&text, &[variable]).server.api_keys),
+        format!("{:?}", good(&changed).server.api_keys)
+    );
+}
+
+#[test]
+fn mistakes_in_an_api_key_of_the_environment_are_reported_by_its_name() {
+    for (variable, path) in [
+        ("CRM__SHA256", "server.api_keys.crm.sha256"),
+        ("CRM__KIND", "server.api_keys.crm.kind"),
+        ("CRM__ACCOUNTS", "server.api_keys.crm.accounts"),
+        ("CRM", "server.api_keys.crm"),
+    ] {
+        let sha256 = ("WX_JSSDK__SERVER__API_KEYS__CRM__SHA256", &*hash("a"));
+        let wrong = format!("WX_JSSDK__SERVER__API_KEYS__{variable}");
+        only(path, read_with(MAIN, &[sha256, (&wrong, "other")]));
+    }
+    let text = only(
+        "server.api_keys.crm.sha256",
+        read_with(
+            MAIN,
+            &[("WX_JSSDK__SERVER__API_KEYS__CRM__KINDS", "access_token")],
+        ),
+    );
+    assert!(text.contains("is missing"), "{text}");
+}
+
+#[test]
+fn verification_files_are_a_list_in_the_environment() {
+    let variable = "WX_JSSDK__ACCOUNTS__MAIN__VERIFY_FILES";
+    let value = "MP_verify_AbCdEfGh12345678.txt=AbCdEfGh12345678, WW_verify_0123456789abcdef.txt=0123456789abcdef";
+    let settings = good_with(MAIN, &[(variable, value)]);
+    let files = settings.accounts[0].1.verify_files();
+    let names: Vec<_> = files.iter().map(|file| file.name()).collect();
+    assert_eq!(
+        names,
+        [
+            "MP_verify_AbCdEfGh12345678.txt",
+            "WW_verify_0123456789abcdef.txt"
+        ]
+    );
+    assert_eq!(&**files[0].content(), "AbCdEfGh12345678");
+    only(
+        "accounts.main.verify_files",
+        read_with(MAIN, &[(variable, "MP_verify_AbCdEfGh12345678.txt")]),
+    );
+}
+
+/// Returns 64 hex digits.
+fn hash(digit: &str) -> String {
+    digit.repeat(64)
 }

@@ -1,0 +1,158 @@
+//! The environment: which variables belong to this program, and which setting a wrong name was meant to be.
+
+use std::collections::HashMap;
+
+use config::{Map, Value, ValueKind};
+
+use super::Problems;
+
+/// Returns the environment variables with this program's prefix. Skips names that are not UTF-8; those belong
+/// to other programs.
+pub(super) fn variables() -> HashMap<String, String> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
+        .filter(|(name, _)| name.starts_with(OWN))
+        .map(|(name, value)| (name, value.to_string_lossy().into_owned()))
+        .collect()
+}
+
+/// Keeps the variables that set something (`WX_JSSDK__…`). Reports other `WX_JSSDK_…`, which are probably
+/// misspelt: a setting that is silently not applied is worse than a refused start.
+pub(super) fn settings(
+    variables: HashMap<String, String>,
+    defaults: &Map<String, Value>,
+    problems: &mut Problems,
+) -> HashMap<String, String> {
+    let (settings, others): (HashMap<_, _>, HashMap<_, _>) = variables
+        .into_iter()
+        .filter(|(name, _)| name.starts_with(OWN))
+        .partition(|(name, _)| name.starts_with(PREFIX));
+    let mut unknown: Vec<_> = others
+        .into_iter()
+        .filter(|(name, value)| !is_service_link(name, value) && !is_other_use(name))
+        .map(|(name, _)| name)
+        .collect();
+    unknown.sort();
+    for name in unknown {
+        let (en, zh) = match meant(&name, defaults) {
+            Some(meant) => (
+                format!("did you mean {meant}?"),
+                format!("是否想写 {meant}？"),
+            ),
+            None => (
+                format!(
+                    "write {PREFIX} and the setting, two underscores for each dot: {PREFIX}SERVER__LISTEN"
+                ),
+                format!("应为 {PREFIX} 加配置项，每个点换成两个下划线：{PREFIX}SERVER__LISTEN"),
+            ),
+        };
+        problems.add(
+            &name,
+            format!("unknown environment variable; {en}"),
+            format!("没有这个环境变量；{zh}"),
+        );
+    }
+    settings
+}
+
+/// Returns the variable that sets the key at a dotted path.
+pub(super) fn variable(path: &str) -> String {
+    format!("{PREFIX}{}", upper(path))
+}
+
+fn upper(path: &str) -> String {
+    path.to_uppercase().replace('.', "__")
+}
+
+/// Returns the variable that was probably meant. `name` is a variable, or the path that it would set.
+pub(super) fn meant(name: &str, defaults: &Map<String, Value>) -> Option<String> {
+    let name = upper(name);
+    let rest = name
+        .strip_prefix(OWN)
+        .unwrap_or(&name)
+        .trim_start_matches('_');
+    // The name of an account or key is the operator's, so only its place can be checked.
+    for list in ["ACCOUNTS", "SERVER__API_KEYS", "NOTIFY__WEBHOOKS"] {
+        let parts = list.split("__").count() + 2;
+        if rest.starts_with(list) && rest.split("__").count() == parts {
+            return Some(format!("{PREFIX}{rest}")).filter(|meant| *meant != name);
+        }
+        if flat(rest).starts_with(&flat(list)) {
+            return Some(format!("{PREFIX}{list}__NAME__KEY"));
+        }
+    }
+    let mut paths = Vec::new();
+    leaves("", defaults, &mut paths);
+    let (distance, path) = paths
+        .into_iter()
+        .map(|path| {
+            let distance = strsim::damerau_levenshtein(&flat(rest), &flat(&upper(&path)));
+            (distance, path)
+        })
+        .min()?;
+    (distance <= FARTHEST.min(rest.len() / 3)).then(|| variable(&path))
+}
+
+/// Returns the name with single underscores: most mistakes are in their number.
+fn flat(name: &str) -> String {
+    name.split('_')
+        .filter(|part| !part.is_empty())
+        .collect::<Vec<_>>()
+        .join("_")
+}
+
+/// Collects the dotted paths of all settings that are not sections.
+fn leaves(path: &str, table: &Map<String, Value>, paths: &mut Vec<String>) {
+    for (key, value) in table {
+        let path = if path.is_empty() {
+            key.clone()
+        } else {
+            format!("{path}.{key}")
+        };
+        match &value.kind {
+            ValueKind::Table(table) => leaves(&path, table, paths),
+            _ => paths.push(path),
+        }
+    }
+}
+
+/// Returns whether Kubernetes sets this variable, for a service whose name begins with wx-jssdk.
+fn is_service_link(name: &str, value: &str) -> bool {
+    let is_address = |name: &str| {
+        name.rsplit_once("_PORT_").is_some_and(|(_, port)| {
+            let mut parts = port.split('_');
+            parts
+                .next()
+                .is_some_and(|number| number.parse::<u16>().is_ok())
+                && parts
+                    .next()
+                    .is_some_and(|protocol| ["TCP", "UDP", "SCTP"].contains(&protocol))
+        })
+    };
+    let address = ["_ADDR", "_PORT", "_PROTO"]
+        .iter()
+        .find_map(|field| name.strip_suffix(field).filter(|name| is_address(name)));
+    address.is_some()
+        || is_address(name)
+        || name.ends_with("_SERVICE_HOST")
+        || name.ends_with("_SERVICE_PORT")
+        || name.contains("_SERVICE_PORT_")
+        || (name.ends_with("_PORT") && value.contains("://"))
+}
+
+fn is_other_use(name: &str) -> bool {
+    OTHER_USES.contains(&name) || name.starts_with("WX_JSSDK_TEST_")
+}
+
+/// Prefix of this program's environment variables.
+const OWN: &str = "WX_JSSDK_";
+
+/// Prefix of the variables that set something. Longer than `OWN`, because Kubernetes sets `WX_JSSDK_PORT` and
+/// the like.
+const PREFIX: &str = "WX_JSSDK__";
+
+/// The command line's API key; the commit in a build, and the program under test in this repository's scripts.
+const OTHER_USES: [&str; 3] = ["WX_JSSDK_API_KEY", "WX_JSSDK_COMMIT", "WX_JSSDK_BIN"];
+
+/// Largest distance of a misspelt name.
+const FARTHEST: usize = 3;
