@@ -24,6 +24,8 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use rand::TryRng as _;
+use rand::rngs::SysRng;
 
 use crate::server::config::{Problems, Settings};
 
@@ -97,7 +99,7 @@ impl Cli {
     /// Runs the parsed command to its end.
     #[must_use]
     pub fn run(self) -> ExitCode {
-        let ended = match self.command {
+        let ended = check_random_source().and_then(|()| match self.command {
             Command::Serve(command) => in_runtime(command.run()),
             Command::Sandbox(command) => in_runtime(command.run()),
             Command::Check(command) => in_runtime(command.run()),
@@ -113,7 +115,7 @@ impl Cli {
             Command::Sign(command) => command.run(),
             Command::Diagnose(command) => command.run(),
             Command::Keys(command) => command.run(),
-        };
+        });
         match ended {
             Ok(Ended::Success) => ExitCode::SUCCESS,
             Ok(Ended::Failure) => ExitCode::from(1),
@@ -124,6 +126,17 @@ impl Cli {
             }
         }
     }
+}
+
+/// Returns an error if the system gives no random numbers. A static binary reads /dev/urandom, which an empty
+/// root directory lacks; the random generators would panic.
+fn check_random_source() -> Result<(), Unusable> {
+    SysRng.try_fill_bytes(&mut [0; 8]).map_err(|error| {
+        Unusable(format!(
+            "no random numbers: {error}. In a container or chroot, provide /dev/urandom\n    \
+             无法获得随机数：请在容器或 chroot 中提供 /dev/urandom"
+        ))
+    })
 }
 
 fn in_runtime(command: impl Future<Output = Result<Ended, Unusable>>) -> Result<Ended, Unusable> {

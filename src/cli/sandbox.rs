@@ -18,6 +18,9 @@ pub(super) struct SandboxCommand {
     /// The simulator's address; port 0 picks a free one · 监听地址
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8082", value_parser = address::listener)]
     listen: SocketAddr,
+    /// AppSecret of the official account, instead of a new one at each start · 公众号的 AppSecret，默认每次启动随机生成
+    #[arg(long, value_name = "TEXT")]
+    secret: Option<String>,
 }
 
 impl SandboxCommand {
@@ -31,7 +34,12 @@ impl SandboxCommand {
                 error,
             })?;
         say(&format!("sandbox   {}", sandbox.url()));
-        for app in demo_apps() {
+        let [official, mini, work] = demo_apps();
+        let official = match self.secret {
+            Some(secret) => official.with_secret(secret),
+            None => official,
+        };
+        for app in [official, mini, work] {
             say("");
             announce(&app);
             sandbox.add_app(app);

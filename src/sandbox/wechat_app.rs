@@ -153,6 +153,13 @@ impl App {
         &self.secret
     }
 
+    /// Sets the AppSecret.
+    #[must_use]
+    pub fn with_secret(mut self, secret: impl Into<String>) -> Self {
+        self.secret = secret.into();
+        self
+    }
+
     /// Returns the JS safe domains.
     #[must_use]
     pub fn safe_domains(&self) -> &[String] {

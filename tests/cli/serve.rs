@@ -263,16 +263,18 @@ async fn a_safe_domain_that_is_none_is_exit_code_2() {
 
 #[tokio::test]
 async fn the_sandbox_alone_serves_the_app_that_it_prints() {
+    const SECRET: &str = "0c79e1fa963cd80cc0be99b20a18faeb";
     let home = tempfile::tempdir().unwrap();
     let mut running = Running::start(command(
         home.path(),
-        &["sandbox", "--listen", "127.0.0.1:0"],
+        &["sandbox", "--listen", "127.0.0.1:0", "--secret", SECRET],
     ));
     let (url, id, secret) = (
         running.line("sandbox").await,
         running.line("app_id").await,
         running.line("secret").await,
     );
+    assert_eq!(secret, SECRET);
     let token =
         format!("{url}/cgi-bin/token?grant_type=client_credential&appid={id}&secret={secret}");
     let answer = get_json(&token).await;
