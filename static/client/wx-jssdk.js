@@ -91,7 +91,7 @@
   // This script's directory; a module has no currentScript, but a stack.
   const home = (() => {
     const tag = document.currentScript;
-    const [self] = (tag ? tag.src : String(new Error().stack)).match(/https?:\/\/[^\s()@?#]*\/wx-jssdk\.js/) || ["/jssdk/"];
+    const [self] = (tag ? tag.src : String(new Error().stack)).match(/https?:\/\/(?!\S*node_modules)[^\s()@?#]*\/wx-jssdk\.js/) || ["/jssdk/"];
     return self.slice(0, self.lastIndexOf("/"));
   })();
 

@@ -246,15 +246,15 @@ describe("WeCom in a single-page example", () => {
       }
     });
 
-    test(`without the script the page says so, and works once it is there (${folder})`, async () => {
+    test(`without the service the page says so, and works once it is there (${folder})`, async () => {
       const site = await startBuilt(folder, service);
       try {
         await inPage(browser, { userAgent: ANDROID.userAgent }, async (page) => {
           await become(page, service, ANDROID);
-          await page.route("**/jssdk/wx-jssdk.js", (route) => route.abort("connectionrefused"));
+          await page.route("**/jssdk/config*", (route) => route.abort("connectionrefused"));
           await page.goto(`${site.origin}/`);
-          await page.locator("#wechat-code", { hasText: "script_not_loaded" }).waitFor();
-          await page.unroute("**/jssdk/wx-jssdk.js");
+          await page.locator("#wechat-code", { hasText: "endpoint_unreachable" }).waitFor();
+          await page.unroute("**/jssdk/config*");
           await page.reload();
           await page.locator('#wechat[data-status="ok"]').waitFor();
         });

@@ -1,4 +1,5 @@
 import { useState } from "react";
+import { agentReady } from "wx-jssdk-client";
 import { inWeCom } from "./useWechat.js";
 
 const TITLES = {
@@ -73,7 +74,7 @@ function Calls({ call, place }) {
   const network = show(() => call("getNetworkType"));
   // WeCom's own interfaces need agentConfig, signed for the current URL. 企业微信专有接口须先 agentConfig
   const colleague = show(async () => {
-    await wxJssdk.agentReady({ apis: ["selectEnterpriseContact"] });
+    await agentReady({ apis: ["selectEnterpriseContact"] });
     return call("selectEnterpriseContact", { fromDepartmentId: -1, mode: "single", type: ["user"] });
   });
   return (

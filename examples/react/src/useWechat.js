@@ -4,10 +4,11 @@
 //   const wechat = useWechat({ title: walk.title, desc: walk.desc, imgUrl });
 //   const { latitude } = await wechat.call("getLocation", { type: "gcj02" });
 //
-// index.html loads /jssdk/wx-jssdk.js before the router.
+// The package wx-jssdk-client is this repository's static/client. 即本仓库的 static/client
 
 import { useEffect, useSyncExternalStore } from "react";
 import { useLocation } from "react-router";
+import { call, ready, share as setCard } from "wx-jssdk-client";
 
 export const inWeCom = /wxwork\//i.test(navigator.userAgent);
 
@@ -30,7 +31,7 @@ async function share(card) {
   let outcome;
   try {
     await begin();
-    await wxJssdk.share(card); // waits for the signature of this route
+    await setCard(card); // waits for the signature of this route
     outcome = { status: "ok", error: null, card };
   } catch (error) {
     outcome = { status: error.code === "not_in_wechat" ? "outside" : "error", error, card };
@@ -41,17 +42,10 @@ async function share(card) {
 }
 
 async function begin() {
-  if (!window.wxJssdk) throw MISSING;
   if (started) return;
   started = true;
-  await wxJssdk.ready(OPTIONS);
+  await ready(OPTIONS);
 }
-
-const MISSING = {
-  code: "script_not_loaded",
-  cause: { en: "/jssdk/wx-jssdk.js did not load.", zh: "/jssdk/wx-jssdk.js 没有加载。" },
-  fix: { en: "Is the service running, and /jssdk proxied to it?", zh: "请确认签名服务已启动，且 /jssdk 已转发给它。" },
-};
 
 function subscribe(hear) {
   hearers.add(hear);
@@ -65,6 +59,6 @@ export function useWechat({ title, desc, imgUrl }) {
   return {
     state: useSyncExternalStore(subscribe, () => state),
     retry: again,
-    call: (name, args) => wxJssdk.call(name, args),
+    call,
   };
 }

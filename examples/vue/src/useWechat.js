@@ -4,10 +4,11 @@
 //   const wechat = useWechat(() => ({ title: walk.value.title, desc: walk.value.desc, imgUrl }));
 //   const { latitude } = await wechat.call("getLocation", { type: "gcj02" });
 //
-// index.html loads /jssdk/wx-jssdk.js before the router.
+// The package wx-jssdk-client is this repository's static/client. 即本仓库的 static/client
 
 import { readonly, shallowReactive, toValue, watchEffect } from "vue";
 import { useRoute } from "vue-router";
+import { call, ready, share as setCard } from "wx-jssdk-client";
 
 export const inWeCom = /wxwork\//i.test(navigator.userAgent);
 
@@ -29,7 +30,7 @@ async function share(card) {
   let outcome;
   try {
     await begin();
-    await wxJssdk.share(card); // waits for the signature of this route
+    await setCard(card); // waits for the signature of this route
     outcome = { status: "ok", error: null, card };
   } catch (error) {
     outcome = { status: error.code === "not_in_wechat" ? "outside" : "error", error, card };
@@ -38,22 +39,15 @@ async function share(card) {
 }
 
 async function begin() {
-  if (!window.wxJssdk) throw MISSING;
   if (started) return;
   started = true;
-  await wxJssdk.ready(OPTIONS);
+  await ready(OPTIONS);
 }
-
-const MISSING = {
-  code: "script_not_loaded",
-  cause: { en: "/jssdk/wx-jssdk.js did not load.", zh: "/jssdk/wx-jssdk.js 没有加载。" },
-  fix: { en: "Is the service running, and /jssdk proxied to it?", zh: "请确认签名服务已启动，且 /jssdk 已转发给它。" },
-};
 
 export function useWechat(card) {
   const route = useRoute();
   const again = () => share(toValue(card));
   // After the render: the page being left no longer sets the card.
   watchEffect(() => route.fullPath && again(), { flush: "post" });
-  return { state: readonly(state), retry: again, call: (name, args) => wxJssdk.call(name, args) };
+  return { state: readonly(state), retry: again, call };
 }

@@ -1,0 +1,32 @@
+// The npm package of the client script: what is in it, and that it can be imported where there is no page.
+
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+
+const ROOT = join(import.meta.dirname, "..", "..");
+const CLIENT = join(ROOT, "static", "client");
+const manifest = JSON.parse(readFileSync(join(CLIENT, "package.json"), "utf8"));
+
+test("the npm package has the script, its types and nothing else", () => {
+  const [packed] = JSON.parse(execFileSync("npm", ["pack", "--dry-run", "--json"], { cwd: CLIENT, encoding: "utf8" }));
+  const files = packed.files.map(({ path }) => path).sort();
+  assert.deepEqual(files, ["README.md", "index.d.ts", "index.js", "package.json", "wx-jssdk.d.ts", "wx-jssdk.js"]);
+  const named = Object.values(manifest.exports).flatMap((entry) => (typeof entry === "string" ? entry : Object.values(entry)));
+  for (const path of named) assert.ok(files.includes(path.replace("./", "")), path);
+});
+
+test("the npm package has the server's version", () => {
+  const [, version] = readFileSync(join(ROOT, "Cargo.toml"), "utf8").match(/^version = "(.*)"$/m);
+  assert.equal(manifest.version, version);
+});
+
+test("the npm package exports what the script sets, and does nothing on a server", async () => {
+  const exported = await import("../../static/client/index.js");
+  assert.equal(globalThis.wxJssdk, undefined);
+  const [, names] = readFileSync(join(CLIENT, "wx-jssdk.js"), "utf8").match(/window\.wxJssdk = \{ (.*) \};/);
+  assert.deepEqual(Object.keys(exported).sort(), names.split(", ").map((name) => name.split(":")[0]).sort());
+  assert.ok(new exported.WxJssdkError() instanceof Error);
+});
