@@ -128,13 +128,13 @@ impl Cli {
     }
 }
 
-/// Returns an error if the system gives no random numbers. A static binary reads /dev/urandom, which an empty
+/// Returns an error if the system gives no random numbers. A static binary reads /dev/random and /dev/urandom, which an empty
 /// root directory lacks; the random generators would panic.
 fn check_random_source() -> Result<(), Unusable> {
     SysRng.try_fill_bytes(&mut [0; 8]).map_err(|error| {
         Unusable(format!(
-            "no random numbers: {error}. In a container or chroot, provide /dev/urandom\n    \
-             无法获得随机数：请在容器或 chroot 中提供 /dev/urandom"
+            "no random numbers: {error}. In a container or chroot, provide /dev/random and /dev/urandom\n    \
+             无法获得随机数：请在容器或 chroot 中提供 /dev/random 与 /dev/urandom"
         ))
     })
 }
