@@ -15,7 +15,12 @@ FUZZ_SECONDS ?= 60
 # Modules that `make quick` leaves out.
 SLOW_TESTS := limits:: doctor:: durability:: behind::
 
-.PHONY: help run quick check test bench soak fuzz package deps deny types browser
+# Static, so that it runs in an empty image and on any distribution. PROFILE=dev for a quick try of image and dist.
+TARGET := $(shell rustc -vV | sed -n 's/^host: //p')
+PROFILE ?= release
+STATIC := target/$(TARGET)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))/wx-jssdk
+
+.PHONY: help run quick check test bench soak fuzz package static image dist dist-test deps deny types browser
 
 help:
 	@echo 'make run     the service with a simulated WeChat: http://127.0.0.1:8080/'
@@ -26,6 +31,9 @@ help:
 	@echo 'make bench   compare signing with a bare route and nginx; measure reads, memory, start-up, size: 7 minutes'
 	@echo 'make fuzz    each fuzz target for FUZZ_SECONDS (60); installs cargo-fuzz if missing'
 	@echo 'make package what would be published, built from its archive'
+	@echo 'make image   the container image, without a daemon; runs its root file system and gets a signature. Root on Debian'
+	@echo 'make dist    target/dist: archive, Debian package, SHA-256 sums'
+	@echo 'make dist-test  image and dist, then installs, starts, upgrades and purges the package. Root on Debian'
 
 run:
 	cargo run --release -- serve --sandbox
@@ -89,6 +97,21 @@ fuzz:
 package:
 	tests/package.sh
 	cargo package --locked --allow-dirty
+
+# With an explicit target, the flag does not reach build scripts and procedural macros, which cannot be static.
+static:
+	RUSTFLAGS='-C target-feature=+crt-static' cargo build --profile $(PROFILE) --locked --target $(TARGET)
+
+# The Dockerfile builds the binary in an image with Rust, from Docker Hub. Here and in CI, buildah replaces that stage by the binary
+# of `make static` (--build-context build=…) and carries out the rest of the same Dockerfile, from scratch: no registry, no daemon.
+image: static
+	packaging/image.sh $(STATIC)
+
+dist: static
+	packaging/dist.sh $(STATIC)
+
+dist-test: image dist
+	packaging/dist-test.sh
 
 # Installs what the tests with Redis and a browser need, or names it if it may not be installed.
 deps:
