@@ -8,10 +8,7 @@
 FROM rust:1-bookworm AS build
 WORKDIR /src
 COPY . .
-# With an explicit target, the flag does not reach build scripts and procedural macros, which cannot be static.
-RUN target="$(rustc -vV | sed -n 's/^host: //p')" \
- && RUSTFLAGS='-C target-feature=+crt-static' cargo build --release --locked --target "$target" \
- && mkdir -p /out/store && cp "target/$target/release/wx-jssdk" /out/
+RUN make static && mkdir -p /out/store && cp target/*-linux-gnu/release/wx-jssdk /out/
 
 FROM scratch
 COPY --from=build /out/wx-jssdk /usr/bin/wx-jssdk

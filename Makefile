@@ -98,9 +98,10 @@ package:
 	tests/package.sh
 	cargo package --locked --allow-dirty
 
-# With an explicit target, the flag does not reach build scripts and procedural macros, which cannot be static.
+# With an explicit target, the flag does not reach build scripts and procedural macros, which cannot be static. Kernels for aarch64 have
+# pages of 4 to 64 KiB, and jemalloc must be built for the largest.
 static:
-	RUSTFLAGS='-C target-feature=+crt-static' cargo build --profile $(PROFILE) --locked --target $(TARGET)
+	$(if $(filter aarch64-%,$(TARGET)),JEMALLOC_SYS_WITH_LG_PAGE=16 )RUSTFLAGS='-C target-feature=+crt-static' cargo build --profile $(PROFILE) --locked --target $(TARGET)
 
 # The Dockerfile builds the binary in an image with Rust, from Docker Hub. Here and in CI, buildah replaces that stage by the binary
 # of `make static` (--build-context build=…) and carries out the rest of the same Dockerfile, from scratch: no registry, no daemon.

@@ -4,7 +4,7 @@ use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 
-use wx_jssdk::server::config::Settings;
+use wx_jssdk::server::config::{Settings, StoreSettings};
 
 use super::support::*;
 
@@ -37,6 +37,45 @@ fn the_cluster_believes_its_nginx_about_who_asks() {
     assert_eq!(proxies.header.as_str(), "x-forwarded-for");
 }
 
+#[test]
+fn the_compose_files_environment_is_a_configuration() {
+    let text = fs::read_to_string(example("cluster/compose.yaml")).unwrap();
+    let variables = text.lines().filter_map(|line| {
+        let (name, value) = line.trim().split_once(": ")?;
+        name.starts_with("WX_JSSDK__")
+            .then(|| (name.to_owned(), value.replace("&secret ", "")))
+    });
+    let settings = Settings::read("", Path::new(""), variables.collect())
+        .unwrap_or_else(|problems| panic!("{problems}"));
+    assert_eq!(settings.accounts[0].0, "main");
+    assert!(settings.server.api_keys.find("wxk_compose").is_some());
+    assert!(matches!(settings.store, StoreSettings::Redis(_)));
+    let nginx = text.split_once("ipv4_address: ").unwrap().1;
+    let nginx = nginx.split(' ').next().unwrap().parse::<IpAddr>().unwrap();
+    assert!(
+        settings
+            .server
+            .proxies
+            .trusted
+            .iter()
+            .any(|net| net.contains(&nginx))
+    );
+}
+
+#[test]
+fn the_kubernetes_manifest_holds_a_configuration() {
+    let text = fs::read_to_string(example("kubernetes/wx-jssdk.yaml")).unwrap();
+    let map = text.split_once("  wx-jssdk.toml: |\n").unwrap().1;
+    let lines = map.split("---").next().unwrap().lines();
+    let lines: Vec<_> = lines.map(|line| line.trim_start()).collect();
+    let home = tempfile::tempdir().unwrap();
+    fs::write(home.path().join("main"), SECRET).unwrap();
+    let text = lines.join("\n");
+    let there = text.replace("/run/secrets/wx-jssdk", home.path().to_str().unwrap());
+    assert_ne!(text, there);
+    good(&there);
+}
+
 /// What a block hands on to those in it that set no header of their own.
 fn before_any_server(conf: &str) -> &str {
     let http = conf.split_once("http {").expect("an http block").1;
@@ -46,7 +85,11 @@ fn before_any_server(conf: &str) -> &str {
 #[test]
 fn each_nginx_says_who_asks_and_no_location_before_the_service_drops_it() {
     const FORWARDS: &str = "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;";
-    for file in ["cluster/nginx.conf", "nginx/nginx.conf"] {
+    for file in [
+        "cluster/nginx.conf",
+        "cluster/compose.nginx.conf",
+        "nginx/nginx.conf",
+    ] {
         let conf = fs::read_to_string(example(file)).unwrap();
         assert!(before_any_server(&conf).contains(FORWARDS), "{file}");
         // A header of its own makes nginx forget all that were set around it.
