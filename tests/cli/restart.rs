@@ -429,16 +429,19 @@ async fn analyze(arguments: &[&str], home: &TempDir) -> (bool, String) {
 #[tokio::test]
 #[ignore = "needs systemd: make test"]
 async fn systemd_finds_no_fault_with_the_units() {
-    let (well, said) = analyze(
-        &["verify", "./wx-jssdk.service", "./wx-jssdk.socket"],
-        &units(),
-    )
-    .await;
+    // The man page is installed by the package only.
+    let arguments = [
+        "verify",
+        "--man=no",
+        "./wx-jssdk.service",
+        "./wx-jssdk.socket",
+    ];
+    let (is_valid, said) = analyze(&arguments, &units()).await;
     let ours: Vec<_> = said
         .lines()
         .filter(|line| line.contains("wx-jssdk"))
         .collect();
-    assert!(well && ours.is_empty(), "{said}");
+    assert!(is_valid && ours.is_empty(), "{said}");
 }
 
 #[tokio::test]
