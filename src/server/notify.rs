@@ -1,7 +1,7 @@
 //! Tells people of outages, by webhooks: WeCom, DingTalk and Feishu robots, or a program.
 //!
 //! Looks at the same snapshot as `/readyz` and the metrics, once a second; the broker does not know it.
-//! [`incidents`] decides what is worth a message, [`delivery`] sends it.
+//! `incidents` decides what is worth a message, `delivery` sends it.
 
 mod delivery;
 mod incidents;
