@@ -184,7 +184,7 @@ async fn refresh(
     Ok(Ended::Success)
 }
 
-/// Returns the answer, or prints why it is none.
+/// Returns the answer, or prints why there is no answer.
 pub(super) fn read(server: &Server, reply: Reply) -> Result<Value, Ended> {
     let answer: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
     if reply.status == 200 && answer.is_object() {

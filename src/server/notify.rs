@@ -134,7 +134,7 @@ impl Notifier {
             let texts = refused.problems.iter().map(|it| (&it.path, &it.what));
             texts.for_each(|text| text.hash(&mut hasher));
             let cause = Cause::Reload(hasher.finish());
-            // The paths only: a group chat is no place for what somebody wrote into a configuration.
+            // The paths only: values of a configuration do not belong in a group chat.
             let problems = refused.problems.into_iter().map(|problem| problem.path);
             let finding = |path| Finding {
                 subject: path,

@@ -38,7 +38,7 @@ pub struct Reloader {
 #[derive(Debug)]
 pub struct ReloadRequest(oneshot::Sender<Result<Reloaded, Problems>>);
 
-/// The way from the admin listener to whoever reads configurations.
+/// Passes reload requests from the admin listener to the task that reads the configuration.
 struct Requests {
     sender: mpsc::Sender<ReloadRequest>,
     /// `None` once it was taken.
@@ -217,9 +217,9 @@ impl Default for Requests {
 }
 
 impl ReloadRequest {
-    /// Reports the result to whoever requested the reload.
+    /// Reports the result to the client that requested the reload.
     pub fn answer(self, result: Result<Reloaded, Problems>) {
-        // Nobody may wait any more: the reload was done all the same.
+        // The client may have left: the reload was done all the same.
         let _ = self.0.send(result);
     }
 }

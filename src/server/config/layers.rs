@@ -154,7 +154,7 @@ fn set(table: &mut Map<String, Value>, path: &str, value: Value) -> bool {
     }
 }
 
-/// Sets `NAME.key` in a list of tables that have a `name`. Adds an entry of that name if there is none; upper
+/// Sets `NAME.key` in a list of tables that have a `name`. Adds an entry of that name if it is missing; upper
 /// and lower case are the same, because variables are written in upper case.
 fn set_named(entries: &mut Vec<Value>, path: &str, value: Value) -> bool {
     let Some((name, key)) = path.split_once('.') else {

@@ -30,7 +30,7 @@ pub struct WebhookSettings {
     pub name: String,
     /// The service behind the URL, which decides the shape of messages.
     pub kind: WebhookKind,
-    /// The URL. Whoever knows it can post, so it is a secret.
+    /// The URL. Its holder can post messages, so it is a secret.
     pub url: Secret,
     /// The key of signatures, if the robot requires them.
     pub secret: Option<Secret>,

@@ -149,7 +149,7 @@ impl Courier {
         }
     }
 
-    /// Waits before the next attempt; returns true if there is none.
+    /// Waits before the next attempt; returns true if no attempt is left.
     async fn gives_up(&self, error: &Undelivered, attempt: u32) -> bool {
         let webhook = &self.webhook.name;
         if attempt >= ATTEMPTS {
