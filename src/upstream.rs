@@ -429,8 +429,10 @@ fn base(text: &str) -> Result<url::Url, ClientError> {
 
 /// Returns the settings of TLS with the system's roots, for a company proxy, and Mozilla's, for an image that has
 /// none.
-fn tls_config() -> Result<ClientConfig, ClientError> {
-    let provider = CryptoProvider::get_default().expect("installed with the client");
+pub(crate) fn tls_config() -> Result<ClientConfig, ClientError> {
+    // Fails if the process has already installed a provider, which is then used.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let provider = CryptoProvider::get_default().expect("just installed");
     let mozilla = webpki_root_certs::TLS_SERVER_ROOT_CERTS;
     let verifier = Verifier::new_with_extra_roots(mozilla.iter().cloned(), provider.clone());
     let verifier = verifier.map_err(|error| ClientError(error.to_string()))?;

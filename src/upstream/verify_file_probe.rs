@@ -41,7 +41,6 @@ impl VerifyFileProbe {
     /// # Errors
     /// [`ClientError`] if TLS cannot be set up.
     pub fn new(timeout: Duration, resolve: &[(String, SocketAddr)]) -> Result<Self, ClientError> {
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let mut builder = Client::builder()
             .timeout(timeout)
             .redirect(redirect::Policy::none())

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use reqwest::header::CONTENT_TYPE;
-use reqwest::{Certificate, Client, Proxy, redirect};
+use reqwest::{Client, Proxy, redirect};
 use tokio::sync::mpsc::Receiver;
 use url::Url;
 
@@ -16,7 +16,7 @@ use crate::account::Egress;
 use crate::clock::Clock;
 use crate::server::config::WebhookSettings;
 use crate::server::pages::Lang;
-use crate::upstream::describe;
+use crate::upstream::{describe, tls_config};
 
 /// The HTTP client for webhooks could not be created.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -56,10 +56,7 @@ pub(super) struct Courier {
 
 impl Link {
     pub(super) fn new(egress: &Egress, clock: Clock) -> Result<Self, NotifyError> {
-        // Fails if the process has already installed a provider, which is then used.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter();
-        let roots = roots.filter_map(|root| Certificate::from_der(root).ok());
+        let tls = tls_config().map_err(|error| NotifyError(error.to_string()))?;
         let builder = Client::builder()
             .user_agent(concat!("wx-jssdk/", env!("CARGO_PKG_VERSION")))
             // A redirect would carry the webhook's key elsewhere.
@@ -67,7 +64,7 @@ impl Link {
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(TIMEOUT)
             .pool_max_idle_per_host(0)
-            .tls_certs_merge(roots);
+            .tls_backend_preconfigured(tls);
         let builder = match egress {
             Egress::Environment => builder,
             Egress::Direct => builder.no_proxy(),
