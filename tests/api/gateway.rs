@@ -110,6 +110,7 @@ impl World {
         .concat();
         let home = TempDir::new().unwrap();
         let service = Service::start(settings(&text, home.path()), clock.clone()).await;
+        service.wait_for_first_refreshes().await;
         Self {
             service,
             sandbox,

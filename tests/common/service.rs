@@ -99,6 +99,16 @@ impl Service {
         (service, running)
     }
 
+    /// Waits until the keeper has made its first refreshes, so that none of its first calls comes between the
+    /// steps of a test. A credential that cannot be fetched is no error here.
+    pub(crate) async fn wait_for_first_refreshes(&self) {
+        for (name, account) in self.broker.accounts().iter() {
+            for &kind in account.platform().kept_kinds() {
+                let _ = self.broker.credential(name, kind).await;
+            }
+        }
+    }
+
     /// Stops it as SIGTERM does, and waits for its end.
     pub(crate) async fn end(self) {
         drop(self.stop);
