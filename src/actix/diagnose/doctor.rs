@@ -47,6 +47,8 @@ struct Limits {
     /// The limit for all clients together: a table with one cell.
     total: Limiter,
     clock: Ticks,
+    /// Questions in progress, those that wait for a search included.
+    questions: Semaphore,
     searches: Semaphore,
 }
 
@@ -61,6 +63,7 @@ impl Limits {
             share: Limiter::new(share, RateBuckets::new(CELLS), clock.clone()),
             total: Limiter::new(total, RateBuckets::new(1), clock.clone()),
             clock,
+            questions: Semaphore::new(QUESTIONS),
             searches: Semaphore::new(SEARCHES),
         }
     }
@@ -99,6 +102,8 @@ impl Doctor {
     }
 
     async fn examine(&self, question: Question) -> Result<Value, Problem> {
+        let question_place = self.limits.questions.try_acquire();
+        let _question_place = question_place.map_err(|_| asked_too_often(LONGEST_WAIT))?;
         let named = question.account.clone().filter(|name| !name.is_empty());
         let (mut case, paste) = question.case();
         let account = self.account(named.as_deref(), &case)?;
@@ -359,8 +364,39 @@ const A_SECOND: NonZeroU32 = NonZeroU32::new(4).expect("not zero");
 /// For example a class of students that starts at the same time.
 const AT_ONCE: NonZeroU32 = NonZeroU32::new(60).expect("not zero");
 
+/// As many as may come at the same time. On a slow core questions come faster than they are answered, and those
+/// that wait are bounded.
+const QUESTIONS: usize = AT_ONCE.get() as usize;
+
+/// By then a full queue has become shorter.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+
 /// One search takes a core for some tenths of a second at most; the other cores serve pages.
 const SEARCHES: usize = 1;
 
 /// Shorter values are not tickets, and redacting them would garble the answer.
 const MIN_TICKET: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn questions_that_wait_for_a_search_are_bounded() {
+        let broker = Broker::builder().build().expect("a broker");
+        let clients = Arc::new(ClientIps::new(Vec::new(), "x-forwarded-for"));
+        let doctor = Doctor::new(broker, clients);
+        let searching = doctor.limits.searches.acquire().await;
+        let mut waiting: Vec<_> = (0..QUESTIONS)
+            .map(|_| Box::pin(doctor.examine(Question::default())))
+            .collect();
+        assert!(waiting.iter_mut().all(|it| it.now_or_never().is_none()));
+        let one_more = doctor.examine(Question::default()).await;
+        assert_eq!(one_more.unwrap_err().code, ProblemCode::RateLimited);
+        drop(searching);
+        drop(waiting);
+        assert!(doctor.examine(Question::default()).await.is_ok());
+    }
+}
