@@ -96,9 +96,19 @@ struct NotFoundPage {
     lang: Lang,
 }
 
-/// Inline, since relative files would be missing below an unknown path.
-const NOT_FOUND_STYLE: &str = "body{max-width:40rem;margin:12vh auto;padding:0 20px;font:1rem/1.7 system-ui,'PingFang SC','Noto Sans CJK SC',sans-serif}\
-     h1{font-size:1.5rem}code{font-size:.9375rem}a{color:#067a3c}@media(prefers-color-scheme:dark){body{background:#0e1210;color:#e8eeea}a{color:#3ddc84}}";
+/// Inline, since relative files would be missing below an unknown path. Same tokens as `ui.css`.
+const NOT_FOUND_STYLE: &str = ":root{--bg:#f7f9f8;--surface:#fff;--line:#e3e8e5;--ink:#121a16;--ink-2:#46534c;--ink-3:#63706a;--accent:#0a6a3d}\
+     @media(prefers-color-scheme:dark){:root{--bg:#0c110f;--surface:#141a17;--line:#252e29;--ink:#e8eeea;--ink-2:#b3bfb8;--ink-3:#8d9a93;--accent:#7fcfa3}}\
+     *{box-sizing:border-box;margin:0}\
+     body{background:var(--bg);color:var(--ink);overflow-wrap:break-word;\
+     font:.9375rem/1.6 -apple-system,BlinkMacSystemFont,'Segoe UI',Roboto,'Helvetica Neue',Arial,'PingFang SC','Microsoft YaHei','Noto Sans CJK SC',sans-serif}\
+     header{display:flex;align-items:center;gap:8px;height:56px;padding:0 max(16px,50% - 304px);background:var(--surface);border-bottom:1px solid var(--line)}\
+     header svg{width:28px;height:28px}main{max-width:640px;margin:12vh auto;padding:0 16px}\
+     p{color:var(--ink-2)}main>p:first-child{color:var(--ink-3);font-weight:600}h1{font-size:1.625rem;line-height:1.3;font-weight:650;margin-bottom:4px}\
+     dl{margin-top:24px;border:1px solid var(--line);border-radius:12px;background:var(--surface)}\
+     dl div{display:flex;flex-wrap:wrap;justify-content:space-between;gap:0 24px;padding:12px 16px}div+div{border-top:1px solid var(--line)}dt{color:var(--ink-2)}\
+     code,dd a{font-family:ui-monospace,'SF Mono',Menlo,Consolas,'Liberation Mono',monospace;font-size:.92em}\
+     a{color:var(--accent);text-underline-offset:3px}:focus-visible{outline:2px solid var(--accent);outline-offset:2px;border-radius:4px}";
 
 /// The page may use its style, and load nothing.
 static NOT_FOUND_POLICY: LazyLock<String> = LazyLock::new(|| {
