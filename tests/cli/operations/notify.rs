@@ -9,13 +9,15 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
+use rcgen::{CertificateParams, KeyPair};
 use serde_json::{Value, json};
 use sha2::Sha256;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::time::timeout;
-use wx_jssdk::sandbox::FaultKind;
+use wx_jssdk::clock::Clock;
+use wx_jssdk::sandbox::{FaultKind, ProxyRule, Sandbox};
 use wx_jssdk::server::config::Settings;
 
 use crate::common::http::answer;
@@ -312,6 +314,64 @@ async fn a_refused_reload_is_reported_without_what_was_written() {
     let requests = receiver.wait_for(2, &service).await;
     assert_eq!(events(&requests)[1]["event"], "recovered");
     service.end().await;
+}
+
+#[tokio::test]
+async fn a_certificate_that_ends_soon_is_reported_once_and_its_successor_too() {
+    let (receiver, address) = Receiver::start().await;
+    let home = tempfile::tempdir().unwrap();
+    let (cert, key) = (home.path().join("a.crt"), home.path().join("a.key"));
+    let issue = |(year, month, day)| {
+        let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+        params.not_before = rcgen::date_time_ymd(2025, 12, 1);
+        params.not_after = rcgen::date_time_ymd(year, month, day);
+        let pair = KeyPair::generate().unwrap();
+        std::fs::write(&cert, params.self_signed(&pair).unwrap().pem()).unwrap();
+        std::fs::write(&key, pair.serialize_pem()).unwrap();
+    };
+    issue((2026, 1, 8));
+    let tls = format!("tls = {{ cert = {cert:?}, key = {key:?} }}");
+    let text = accounts(["shop"]) + &own(address);
+    let service = Service::start(&tls, &text, |sandbox| sandbox.add_app(app("shop"))).await;
+    let requests = receiver.wait_for(1, &service).await;
+    let ending = events(&requests)[0].clone();
+    assert_eq!(ending["event"], "certificate", "{ending}");
+    let text = ending["text"].as_str().unwrap();
+    assert!(
+        text.contains("certificate expires soon (server.tls)"),
+        "{text}"
+    );
+    issue((2027, 1, 1));
+    assert!(service.certificates()[0].look());
+    let requests = receiver.wait_for(2, &service).await;
+    assert_eq!(requests.len(), 2);
+    let text = events(&requests)[1]["text"].as_str().unwrap().to_owned();
+    assert!(text.contains("certificate replaced"), "{text}");
+    service.end().await;
+}
+
+#[tokio::test]
+async fn messages_leave_through_the_egress_proxy() {
+    const PASSWORD: &str = "geheim-4711";
+    let (receiver, address) = Receiver::start().await;
+    let sandbox = Sandbox::start(Clock::manual(START)).await.unwrap();
+    let proxy = sandbox.http_proxy(Some(("u", PASSWORD))).await.unwrap();
+    let home = tempfile::tempdir().unwrap();
+    let text = format!(
+        "[upstream]\nproxy = \"{}\"\nproxy_user = \"u\"\nproxy_password = \"{PASSWORD}\"\n{}",
+        proxy.url(),
+        own(address)
+    );
+    std::fs::write(home.path().join("wx-jssdk.toml"), text).unwrap();
+    let ended = run_command(command(home.path(), &["notify", "test"])).await;
+    assert_eq!(ended.code, 0, "{}{}", ended.stdout, ended.stderr);
+    assert_eq!(receiver.requests().len(), 1);
+    assert_eq!(proxy.targets(), [address.to_string()]);
+    proxy.set_rule(ProxyRule::Deny);
+    let ended = run_command(command(home.path(), &["notify", "test"])).await;
+    assert_eq!(ended.code, 1, "{}", ended.stderr);
+    assert_eq!(receiver.requests().len(), 1, "never without the proxy");
+    assert!(!ended.stderr.contains(PASSWORD), "{}", ended.stderr);
 }
 
 #[tokio::test]

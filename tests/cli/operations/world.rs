@@ -14,6 +14,7 @@ use wx_jssdk::clock::{Clock, UnixTime};
 use wx_jssdk::sandbox::{App, Fault, FaultKind, Sandbox};
 use wx_jssdk::server::Reloader;
 use wx_jssdk::server::config::Settings;
+use wx_jssdk::server::tls::Certificate;
 
 pub(crate) use crate::common::http::{BOUND, client, fetch as get};
 use crate::common::service;
@@ -103,6 +104,10 @@ impl Service {
     /// The same with other accounts.
     pub(crate) fn settings(&self, accounts: &str) -> Settings {
         read(&format!("{}{accounts}", self.head))
+    }
+
+    pub(crate) fn certificates(&self) -> &[Certificate] {
+        &self.running.certificates
     }
 
     pub(crate) fn advance(&self, seconds: u64) {
