@@ -3,6 +3,8 @@
 
 use std::borrow::Cow;
 
+use memchr::{memchr, memchr2};
+
 use super::Problem;
 use crate::broker::ConfigOptions;
 use crate::error::{Error, PageError, ProblemCode, Text};
@@ -205,24 +207,38 @@ pub(crate) fn account_of(raw: &str) -> Cow<'_, str> {
 
 /// Returns the decoded names and values of an `application/x-www-form-urlencoded` query.
 fn pairs(raw: &str) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
-    raw.split('&').map(|pair| {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        (decode(name), decode(value))
+    let mut rest = Some(raw);
+    std::iter::from_fn(move || {
+        let (pair, behind) = cut(rest?, b'&');
+        rest = behind;
+        let (name, value) = cut(pair, b'=');
+        Some((decode(name), decode(value.unwrap_or_default())))
     })
 }
 
-/// Decodes form encoding once, as `form_urlencoded` does but in a third of its time, since it copies the
+/// Splits at the first `separator`, an ASCII character.
+fn cut(text: &str, separator: u8) -> (&str, Option<&str>) {
+    match memchr(separator, text.as_bytes()) {
+        Some(at) => (&text[..at], Some(&text[at + 1..])),
+        None => (text, None),
+    }
+}
+
+/// Decodes form encoding once, as `form_urlencoded` does but in a fraction of its time, since it copies the
 /// runs between escapes. A `%` without two digits stands for itself; bytes that are not UTF-8 become
 /// U+FFFD.
 fn decode(text: &str) -> Cow<'_, str> {
-    let is_escape = |byte: &u8| matches!(byte, b'%' | b'+');
-    let Some(first) = text.bytes().position(|byte| is_escape(&byte)) else {
+    let escape_in = |bytes: &[u8]| memchr2(b'%', b'+', bytes);
+    let mut rest = text.as_bytes();
+    let Some(mut run) = escape_in(rest) else {
         return Cow::Borrowed(text);
     };
     let mut decoded = Vec::with_capacity(text.len());
-    let (run, mut rest) = text.as_bytes().split_at(first);
-    decoded.extend_from_slice(run);
-    while let [escape, after @ ..] = rest {
+    loop {
+        decoded.extend_from_slice(&rest[..run]);
+        let [escape, after @ ..] = &rest[run..] else {
+            break;
+        };
         let digit = |at: usize| after.get(at).and_then(|byte| HEX[usize::from(*byte)]);
         let (byte, length) = match (escape, digit(0), digit(1)) {
             (b'+', ..) => (b' ', 0),
@@ -231,9 +247,7 @@ fn decode(text: &str) -> Cow<'_, str> {
         };
         decoded.push(byte);
         rest = &after[length..];
-        let run = rest.iter().position(is_escape).unwrap_or(rest.len());
-        decoded.extend_from_slice(&rest[..run]);
-        rest = &rest[run..];
+        run = escape_in(rest).unwrap_or(rest.len());
     }
     Cow::Owned(
         String::from_utf8(decoded)
