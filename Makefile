@@ -6,7 +6,7 @@ SHELL := /bin/bash
 BROWSER := tests/browser
 NPM_EXAMPLES := examples/vue examples/react examples/wecom
 # Feature sets that an embedder may choose; each must compile without warnings.
-FEATURES := "" actix diagnose file redis sandbox actix,file,redis,sandbox server
+FEATURES := "" actix diagnose file redis sql sandbox actix,file,redis,sql,sandbox server
 
 # See fuzz/src.
 FUZZ_TARGETS := page_url query upstream config diagnose central
@@ -26,7 +26,7 @@ help:
 	@echo 'make run     the service with a simulated WeChat: http://127.0.0.1:8080/'
 	@echo 'make quick   formatting, lints of the library, and the tests of library, broker and API: under a minute when warm'
 	@echo 'make check   formatting, lints over the feature sets, documentation, licences, the client script'\''s types'
-	@echo 'make test    every test, with Redis, a browser and public SDKs; installs what is missing'
+	@echo 'make test    every test, with Redis, databases, a browser and public SDKs; installs what is missing'
 	@echo 'make soak    ten minutes of load while one fault after the other is injected'
 	@echo 'make bench   compare signing with a bare route and nginx; measure reads, memory, start-up, size: 7 minutes'
 	@echo 'make fuzz    each fuzz target for FUZZ_SECONDS (60); installs cargo-fuzz if missing'

@@ -18,6 +18,8 @@ mod sandbox;
 mod serve;
 mod sign;
 mod status;
+#[cfg(feature = "sql")]
+mod store;
 mod tls;
 
 use std::path::Path;
@@ -68,6 +70,9 @@ enum Command {
     Reload(operate::Reload),
     /// Create an API key for a client server · 为其他服务器生成 API key
     Keys(keys::Keys),
+    /// The tables of an SQL store · SQL 存储的数据表
+    #[cfg(feature = "sql")]
+    Store(store::StoreCommand),
     /// Messages to people: test the webhooks of [notify] · 测试通知 webhook
     Notify(notify::Notify),
     /// Check that a running service is alive, for container orchestrators · 健康检查
@@ -115,6 +120,8 @@ impl Cli {
             Command::Sign(command) => command.run(),
             Command::Diagnose(command) => command.run(),
             Command::Keys(command) => command.run(),
+            #[cfg(feature = "sql")]
+            Command::Store(command) => command.run(),
         });
         match ended {
             Ok(Ended::Success) => ExitCode::SUCCESS,

@@ -52,7 +52,7 @@
 //! # Features
 //!
 //! `server` (default) is everything that the binary needs. Library users set `default-features = false` and
-//! add what they need: `actix` (the scopes), `file` (credentials survive a restart), `redis` (several
+//! add what they need: `actix` (the scopes), `file` (credentials survive a restart), `redis` or `sql` (several
 //! processes share credentials), `sandbox` (a simulated WeChat for tests), `diagnose` (why a signature is
 //! refused). The core compiles without a web framework.
 

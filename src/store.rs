@@ -5,51 +5,67 @@
 //! and never delays a reader for long: the broker treats a [`StoreError`] as an empty store and continues
 //! from memory.
 //!
-//! Values in a file or in Redis are stored in plain text: anyone who can read the store can use the tokens.
-//! The file has mode 0600; protect Redis with a password and TLS. Entry names contain platform, app id,
-//! agent id and kind, never a secret or a nickname.
+//! Without an encryption key, values are stored in plain text: anyone who can read the store can use the
+//! tokens. The file has mode 0600; protect a server with a password and TLS. Entry names contain platform,
+//! app id, agent id and kind, never a secret or a nickname.
 
-/// Matches the kind of a store; the arms of kinds that are not compiled in are left out.
+/// Matches the kind of a store; the arms of kinds that are not compiled in are left out. `Shared` stands for
+/// every kind that processes share: they have the same methods.
 macro_rules! by_store {
-    ($inner:expr; Memory($memory:pat) => $a:expr, File($file:pat) => $b:expr, Redis($redis:pat) => $c:expr $(,)?) => {
+    ($inner:expr; Memory($memory:pat) => $a:expr, File($file:pat) => $b:expr, Shared($shared:pat) => $c:expr $(,)?) => {
         match $inner {
             Inner::Memory($memory) => $a,
             #[cfg(feature = "file")]
             Inner::File($file) => $b,
             #[cfg(feature = "redis")]
-            Inner::Redis($redis) => $c,
+            Inner::Redis($shared) => $c,
+            #[cfg(feature = "sql")]
+            Inner::Sql($shared) => $c,
         }
     };
 }
 
+mod encryption;
+mod error;
 #[cfg(feature = "file")]
 mod file;
+mod ignored;
 mod instrumented;
+mod limits;
 mod memory;
 mod presence;
-#[cfg(any(feature = "file", feature = "redis"))]
+#[cfg(any(feature = "file", feature = "redis", feature = "sql"))]
 mod record;
 #[cfg(feature = "redis")]
 mod redis;
 mod rules;
+mod sealed;
+#[cfg(feature = "sql")]
+mod sql;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use encryption::{Closed, Opened};
+pub use encryption::{EncryptionKey, EncryptionKeys, InvalidKey};
+pub use error::StoreError;
+use ignored::Ignored;
 use instrumented::{Operation, Operations};
-use memory::{Entry, Memory};
+use memory::Memory;
 pub use presence::{Node, PeerNode};
-use rules::{block_name, credential_name, force_name};
+use rules::credential_name;
 
 use crate::clock::UnixTime;
-use crate::credential::{AppKey, Credential, CredentialKey};
+use crate::credential::{Credential, CredentialKey};
 
 /// A store. Clones share the same store.
 #[derive(Clone)]
 pub struct Store {
     inner: Inner,
     operations: Arc<Operations>,
+    encryption: Arc<EncryptionKeys>,
+    ignored: Arc<Ignored>,
 }
 
 #[derive(Clone)]
@@ -59,6 +75,8 @@ enum Inner {
     File(Arc<file::FileStore>),
     #[cfg(feature = "redis")]
     Redis(Arc<redis::RedisStore>),
+    #[cfg(feature = "sql")]
+    Sql(Arc<sql::SqlStore>),
 }
 
 /// The result of saving a credential.
@@ -87,13 +105,13 @@ pub enum Claim {
     },
 }
 
-/// The right to refresh one credential, exclusive among all processes that share a Redis. It expires by
+/// The right to refresh one credential, exclusive among all processes that share a store. It expires by
 /// itself; [`Store::release`] ends it early.
 #[derive(Debug)]
 #[must_use = "release it when the refresh is done; otherwise other nodes wait until it expires"]
 pub struct Lease {
     /// Its name and the random number that identifies this owner; `None` if the store is not shared.
-    #[cfg_attr(not(feature = "redis"), allow(dead_code))]
+    #[cfg_attr(not(any(feature = "redis", feature = "sql")), allow(dead_code))]
     held: Option<(String, String)>,
 }
 
@@ -144,9 +162,55 @@ impl Store {
         Ok(Self::new(Inner::Redis(Arc::new(redis))))
     }
 
+    /// Returns a store in PostgreSQL, MySQL or MariaDB, for many processes, or in an SQLite file, for those of
+    /// one machine. Connects on first use, creates its tables if needed, and reconnects when the connection
+    /// is lost.
+    ///
+    /// `postgres://user:password@host[:5432]/database`, `mysql://…`, `mariadb://…`, `sqlite:///path`. TLS by
+    /// the options of the URL (`sslmode`, `sslrootcert`; `ssl-mode`, `ssl-ca`). Every operation ends within
+    /// 250 ms, if necessary with an error. Table names start with `table_prefix`.
+    ///
+    /// # Errors
+    /// [`StoreError::Address`] if the URL or the prefix is invalid.
+    #[cfg(feature = "sql")]
+    pub fn sql(url: &str, table_prefix: &str) -> Result<Self, StoreError> {
+        Self::sql_within(url, table_prefix, BOUND)
+    }
+
+    /// [`Store::sql`] with another time limit for operations. Refreshes wait that long for a database that
+    /// does not answer.
+    ///
+    /// # Errors
+    /// As [`Store::sql`].
+    #[cfg(feature = "sql")]
+    pub fn sql_within(url: &str, table_prefix: &str, limit: Duration) -> Result<Self, StoreError> {
+        let sql = sql::SqlStore::new(url, table_prefix, limit)?;
+        Ok(Self::new(Inner::Sql(Arc::new(sql))))
+    }
+
+    /// Returns the statements that create the tables of [`Store::sql`], for an administrator.
+    ///
+    /// # Errors
+    /// As [`Store::sql`].
+    #[cfg(feature = "sql")]
+    pub fn sql_schema(url: &str, table_prefix: &str) -> Result<String, StoreError> {
+        sql::SqlStore::ddl(url, table_prefix)
+    }
+
     fn new(inner: Inner) -> Self {
-        let operations = Arc::default();
-        Self { inner, operations }
+        Self {
+            inner,
+            operations: Arc::default(),
+            encryption: Arc::default(),
+            ignored: Arc::default(),
+        }
+    }
+
+    /// Returns the same store with encrypted values, whatever its kind.
+    #[must_use]
+    pub fn encrypted(mut self, keys: EncryptionKeys) -> Self {
+        self.encryption = Arc::new(keys);
+        self
     }
 
     /// Returns the credential with this key, expired or not.
@@ -156,16 +220,19 @@ impl Store {
     pub async fn load(&self, key: &CredentialKey) -> Result<Option<Credential>, StoreError> {
         self.counted(Operation::Load, async {
             let name = credential_name(key);
-            by_store! { &self.inner;
-                Memory(memory) => Ok(memory.records().load(&name).cloned()),
-                File(file) => Ok(file.load(&name)),
-                Redis(redis) => redis.load(&name).await,
-            }
+            let stored = by_store! { &self.inner;
+                Memory(memory) => memory.records().load(&name).cloned(),
+                File(file) => file.load(&name),
+                Shared(shared) => shared.load(&name).await?,
+            };
+            let opened = stored.map(|stored| self.open(&name, stored)).transpose()?;
+            Ok(opened.flatten().map(|opened| opened.credential))
         })
         .await
     }
 
-    /// Returns the credentials with these keys, in the same order.
+    /// Returns the credentials with these keys, in the same order. Writes those again that are not
+    /// encrypted with the current key.
     ///
     /// # Errors
     /// As [`Store::load`].
@@ -174,18 +241,19 @@ impl Store {
         keys: &[&CredentialKey],
     ) -> Result<Vec<Option<Credential>>, StoreError> {
         self.counted(Operation::Load, async {
-            let names = keys.iter().map(|key| credential_name(key));
-            by_store! { &self.inner;
+            let names: Vec<_> = keys.iter().map(|key| credential_name(key)).collect();
+            let stored = by_store! { &self.inner;
                 Memory(memory) => {
                     let records = memory.records();
-                    Ok(names.map(|name| records.load(&name).cloned()).collect())
+                    names.iter().map(|name| records.load(name).cloned()).collect()
                 },
-                File(file) => Ok(names.map(|name| file.load(&name)).collect()),
-                Redis(redis) => match names.len() {
-                    0 => Ok(Vec::new()),
-                    _ => redis.load_many(&names.collect::<Vec<_>>()).await,
+                File(file) => names.iter().map(|name| file.load(name)).collect(),
+                Shared(shared) => match names.as_slice() {
+                    [] => Vec::new(),
+                    names => shared.load_many(names).await?,
                 },
-            }
+            };
+            self.open_many(names, stored).await
         })
         .await
     }
@@ -196,7 +264,7 @@ impl Store {
         by_store! { &self.inner;
             Memory(_) => false,
             File(_) => false,
-            Redis(_) => true,
+            Shared(_) => true,
         }
     }
 
@@ -212,10 +280,18 @@ impl Store {
     ) -> Result<Saved, StoreError> {
         self.counted(Operation::Save, async {
             let name = credential_name(key);
-            by_store! { &self.inner;
-                Memory(memory) => Ok(memory.records().save(name, credential)),
-                File(file) => file.save(name, credential).await,
-                Redis(redis) => redis.save(&name, credential).await,
+            let sealed = self.encryption.seal(&name, credential);
+            let mut damaged = None;
+            loop {
+                let stored = match self.put(name.clone(), &sealed, damaged.as_ref()).await? {
+                    Saved::Stored => return Ok(Saved::Stored),
+                    Saved::Newer(stored) => stored,
+                };
+                match self.open(&name, stored.clone())? {
+                    Some(opened) if opened.credential == *credential => return Ok(Saved::Stored),
+                    Some(opened) => return Ok(Saved::Newer(opened.credential)),
+                    None => damaged = Some(stored),
+                }
             }
         })
         .await
@@ -238,7 +314,7 @@ impl Store {
             by_store! { &self.inner;
                 Memory(_) => Ok(Some(Lease { held: None })),
                 File(_) => Ok(Some(Lease { held: None })),
-                Redis(redis) => Ok(redis
+                Shared(shared) => Ok(shared
                     .lease(key, ttl)
                     .await?
                     .map(|held| Lease { held: Some(held) })),
@@ -258,151 +334,10 @@ impl Store {
             by_store! { &self.inner;
                 Memory(_) => Ok(()),
                 File(_) => Ok(()),
-                Redis(redis) => match lease.held {
-                    Some((name, owner)) => redis.release(&name, &owner).await,
+                Shared(shared) => match lease.held {
+                    Some((name, owner)) => shared.release(&name, &owner).await,
                     None => Ok(()),
                 },
-            }
-        })
-        .await
-    }
-
-    /// Counts one upstream call and returns today's count (Shanghai time), including this call.
-    ///
-    /// # Errors
-    /// [`StoreError`] if the count may not have been saved.
-    pub async fn count_call(
-        &self,
-        app: &AppKey,
-        endpoint: &str,
-        now: UnixTime,
-    ) -> Result<u64, StoreError> {
-        self.counted(Operation::Count, async {
-            by_store! { &self.inner;
-                Memory(memory) => Ok(memory.records().count_call(app, endpoint, now).0),
-                File(file) => file.count_call(app, endpoint, now).await,
-                Redis(redis) => redis.count_call(app, endpoint, now).await,
-            }
-        })
-        .await
-    }
-
-    /// Returns today's number of calls (Shanghai time).
-    ///
-    /// # Errors
-    /// [`StoreError`] if the store cannot be read now.
-    pub async fn calls(
-        &self,
-        app: &AppKey,
-        endpoint: &str,
-        now: UnixTime,
-    ) -> Result<u64, StoreError> {
-        self.counted(Operation::Count, async {
-            by_store! { &self.inner;
-                Memory(memory) => Ok(memory.records().calls(app, endpoint, now)),
-                File(file) => Ok(file.calls(app, endpoint, now)),
-                Redis(redis) => redis.calls(app, endpoint, now).await,
-            }
-        })
-        .await
-    }
-
-    /// [`Store::calls`] for many apps and endpoints, in the same order.
-    ///
-    /// # Errors
-    /// As [`Store::calls`].
-    pub async fn calls_many(
-        &self,
-        of: &[(&AppKey, &str)],
-        now: UnixTime,
-    ) -> Result<Vec<u64>, StoreError> {
-        self.counted(Operation::Count, async {
-            let of = of.iter();
-            by_store! { &self.inner;
-                Memory(memory) => {
-                    let records = memory.records();
-                    Ok(of
-                        .map(|(app, endpoint)| records.calls(app, endpoint, now))
-                        .collect())
-                },
-                File(file) => Ok(of
-                    .map(|(app, endpoint)| file.calls(app, endpoint, now))
-                    .collect()),
-                Redis(redis) => match of.as_slice() {
-                    [] => Ok(Vec::new()),
-                    of => redis.calls_many(of, now).await,
-                },
-            }
-        })
-        .await
-    }
-
-    /// Records that an endpoint accepts no calls of this app until a time (errcode 45009). Replaces the
-    /// previous record; an `until` that is not after `now` lifts the block.
-    ///
-    /// # Errors
-    /// [`StoreError`] if it may not have been saved.
-    pub async fn set_block(
-        &self,
-        app: &AppKey,
-        endpoint: &str,
-        until: UnixTime,
-        now: UnixTime,
-    ) -> Result<(), StoreError> {
-        self.counted(Operation::Block, async {
-            let _ = now;
-            by_store! { &self.inner;
-                Memory(memory) => {
-                    memory
-                        .records()
-                        .put(block_name(app, endpoint), Entry::Block(until));
-                    Ok(())
-                },
-                File(file) => file.set_block(app, endpoint, until).await,
-                Redis(redis) => redis.set_block(app, endpoint, until, now).await,
-            }
-        })
-        .await
-    }
-
-    /// Returns until when an endpoint accepts no calls of this app; `None` if it is not blocked.
-    ///
-    /// # Errors
-    /// [`StoreError`] if the store cannot be read now.
-    pub async fn blocked_until(
-        &self,
-        app: &AppKey,
-        endpoint: &str,
-        now: UnixTime,
-    ) -> Result<Option<UnixTime>, StoreError> {
-        self.counted(Operation::Block, async {
-            by_store! { &self.inner;
-                Memory(memory) => Ok(memory.records().blocked_until(app, endpoint, now)),
-                File(file) => Ok(file.blocked_until(app, endpoint, now)),
-                Redis(redis) => redis.blocked_until(app, endpoint, now).await,
-            }
-        })
-        .await
-    }
-
-    /// Asks for a forced refresh, and counts it if granted: at least `min_gap` apart and at most `daily`
-    /// per day (Shanghai time), among all nodes that share the store.
-    ///
-    /// # Errors
-    /// [`StoreError`] if the store cannot be reached; the refresh may have been counted.
-    pub async fn claim_force(
-        &self,
-        key: &CredentialKey,
-        now: UnixTime,
-        min_gap: Duration,
-        daily: Option<u32>,
-    ) -> Result<Claim, StoreError> {
-        self.counted(Operation::Claim, async {
-            let name = force_name(key);
-            by_store! { &self.inner;
-                Memory(memory) => Ok(memory.records().claim_force(name, now, min_gap, daily)),
-                File(file) => file.claim_force(name, now, min_gap, daily).await,
-                Redis(redis) => redis.claim_force(key, now, min_gap, daily).await,
             }
         })
         .await
@@ -417,7 +352,7 @@ impl Store {
             by_store! { &self.inner;
                 Memory(_) => Ok(()),
                 File(file) => file.ping().await,
-                Redis(redis) => redis.ping().await,
+                Shared(shared) => shared.ping().await,
             }
         })
         .await
@@ -429,7 +364,7 @@ impl Store {
         by_store! { &self.inner;
             Memory(_) => "memory".to_owned(),
             File(file) => format!("file {}", file.path().display()),
-            Redis(redis) => redis.place().to_owned(),
+            Shared(shared) => shared.place().to_owned(),
         }
     }
 }
@@ -440,46 +375,6 @@ impl fmt::Debug for Store {
     }
 }
 
-/// Why a store cannot be opened or used. Contains no value and no password.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum StoreError {
-    /// Another process uses the file.
-    #[error(
-        "{path}: in use by another wx-jssdk: stop it, choose another store.path, or share a store with store.kind = \"redis\""
-    )]
-    InUse {
-        /// The file.
-        path: String,
-    },
-    /// The file cannot be read or written.
-    #[error("{path}: {problem}")]
-    Disk {
-        /// The file.
-        path: String,
-        /// What is wrong, and what to do.
-        problem: String,
-    },
-    /// The store's address is invalid.
-    #[error("invalid store address: {problem}")]
-    Address {
-        /// What is wrong, and what to write.
-        problem: String,
-    },
-    /// Redis did not answer in time.
-    #[error("{place} did not answer within {} ms", .within.as_millis())]
-    Slow {
-        /// The Redis.
-        place: String,
-        /// How long the store was waited for.
-        within: Duration,
-    },
-    /// Redis cannot be reached, or refuses the operation.
-    #[error("{place}: {problem}")]
-    Unavailable {
-        /// The Redis.
-        place: String,
-        /// The error that it reported.
-        problem: String,
-    },
-}
+/// Timeout of an operation of a shared store; after it the caller continues as if the store were empty.
+#[cfg(any(feature = "redis", feature = "sql"))]
+const BOUND: Duration = Duration::from_millis(250);

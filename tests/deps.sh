@@ -8,6 +8,12 @@ need() { # command package
   command -v "$1" >/dev/null || missing+=("$2")
 }
 need redis-server redis-server
+compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || missing+=(postgresql)
+need psql postgresql-client
+need mariadbd mariadb-server-core
+need mariadb mariadb-client-core
+need setpriv util-linux
+need pkill procps
 need chromium chromium
 need nginx nginx-light
 need node nodejs
@@ -40,7 +46,8 @@ fi
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
   echo "installing: ${missing[*]}"
   apt-get update -qq
-  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+  # RUNLEVEL=1: no service is started; the tests start their own.
+  RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
   exit 0
 fi
 echo "make test needs: ${missing[*]}"

@@ -58,7 +58,7 @@ struct Seen {
 pub struct Cluster {
     /// This node.
     pub node: Node,
-    /// `memory`, `file` or `redis`.
+    /// `memory`, `file`, `redis` or `sql`.
     pub store: &'static str,
     /// Description of the store, without a password.
     pub place: String,
@@ -216,15 +216,25 @@ impl Broker {
     /// `check`.
     async fn notice_lifted_blocks(&self) {
         let (accounts, now) = (self.inner.accounts.load_full(), self.inner.clock.now());
-        for entry in accounts.all() {
-            for slot in entry.slots().filter(|slot| slot.is_blocked(now)) {
+        let blocked = accounts.all().flat_map(|entry| {
+            let slots = entry.slots().filter(|slot| slot.is_blocked(now));
+            slots.map(move |slot| {
                 let (_, called) = endpoint(&entry.account, slot.key.kind);
-                let asked = self.inner.store.blocked_until(&slot.key.app, called, now);
-                match asked.await {
-                    Ok(None) => self.end_waits_for_quota(entry, called),
-                    Ok(Some(_)) => {}
-                    Err(_) => return,
-                }
+                (entry, &slot.key.app, called)
+            })
+        });
+        let blocked: Vec<_> = blocked.collect();
+        for page in blocked.chunks(PAGE) {
+            let of: Vec<_> = page
+                .iter()
+                .map(|(_, app, called)| (*app, *called))
+                .collect();
+            let Ok(blocks) = self.inner.store.blocked_many(&of, now).await else {
+                return;
+            };
+            let lifted = page.iter().zip(blocks).filter(|(_, until)| until.is_none());
+            for (&(entry, _, called), _) in lifted {
+                self.end_waits_for_quota(entry, called);
             }
         }
     }

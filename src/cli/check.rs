@@ -13,7 +13,6 @@ use crate::credential::Kind;
 use crate::error::UpstreamError;
 use crate::server::Preflight;
 use crate::server::config::{Problem, Settings, StoreSettings};
-use crate::store::Store;
 use crate::upstream::{Route, Upstream, VerifyFileFailure, VerifyFileProbe, endpoint};
 
 #[derive(Debug, Args)]
@@ -240,13 +239,13 @@ async fn with_other_addresses(
     error
 }
 
-/// Clears the blocks of the endpoints that have just answered, if the servers share a Redis. Other stores
+/// Clears the blocks of the endpoints that have just answered, if the servers share a store. Other stores
 /// belong to the running server: its status page has "refresh now", and it retries once an hour.
 async fn lift_blocks(store: &StoreSettings, name: &str, account: &Account) {
-    let StoreSettings::Redis(url) = store else {
+    if !store.kind.is_shared() {
         return;
-    };
-    let Ok(store) = Store::redis(url.expose()) else {
+    }
+    let Ok(store) = store.open() else {
         return; // reported before
     };
     let (app, now) = (account.app_key(), Clock::system().now());

@@ -63,11 +63,11 @@ pub(super) const UNUSABLE_FIX: Text = Text::new(
     "会自动重试。若持续出现，请检查本机与微信之间的代理或网关。",
 );
 pub(super) const STORE_CAUSE: Text = Text::new(
-    "The shared store (Redis) does not answer, and the refresh waits for it: WeChat was not called",
-    "共享存储（Redis）没有响应，刷新正在等待它恢复：尚未请求微信",
+    "The shared store (Redis or a database) does not answer, and the refresh waits for it: WeChat was not called",
+    "共享存储（Redis 或数据库）没有响应，刷新正在等待它恢复：尚未请求微信",
 );
 pub(super) const STORE_FIX: Text = Text::new(
-    "Check that Redis is running (redis-cli ping) and that store.url is correct. Valid credentials are served from memory \
+    "Check that Redis (redis-cli ping) or the database is running and that store.url is correct. Valid credentials are served from memory \
      meanwhile, and refreshed without the store shortly before their end.",
-    "请检查 Redis 是否在运行（redis-cli ping），以及 store.url 是否指向它。在此期间，仍有效的凭证由内存继续提供，并会在到期前不久绕过存储自行刷新。",
+    "请检查 Redis（redis-cli ping）或数据库是否在运行，以及 store.url 是否指向它。在此期间，仍有效的凭证由内存继续提供，并会在到期前不久绕过存储自行刷新。",
 );

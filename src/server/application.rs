@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
-use super::config::{Settings, StoreSettings};
+use super::config::Settings;
 use super::guard_stats::GuardStats;
 use super::listener::{Exit, Listener, drain_connections};
 use super::metrics::{
@@ -31,7 +31,7 @@ use crate::broker::Broker;
 use crate::clock::Clock;
 use crate::credential::Secret;
 use crate::sandbox::{App, Platform, Sandbox, demo_apps};
-use crate::store::{Store, StoreError};
+use crate::store::Store;
 use crate::upstream::UpstreamOptions;
 
 /// The whole service, bound to its ports and not yet serving.
@@ -71,7 +71,7 @@ impl Application {
     /// # Errors
     /// [`StartupError`] says what is wrong and what to do.
     pub async fn build(settings: &Settings) -> Result<Self, StartupError> {
-        Self::build_with(settings, Clock::system(), HandedOver::take())
+        Self::build_with(settings, Clock::system(), HandedOver::take()).await
     }
 
     /// Builds as [`Application::build`] does, with the caller's clock, for tests.
@@ -79,10 +79,10 @@ impl Application {
     /// # Errors
     /// [`StartupError`], as above.
     pub async fn build_on(settings: &Settings, clock: Clock) -> Result<Self, StartupError> {
-        Self::build_with(settings, clock, HandedOver::none())
+        Self::build_with(settings, clock, HandedOver::none()).await
     }
 
-    fn build_with(
+    async fn build_with(
         settings: &Settings,
         clock: Clock,
         handed_over: HandedOver,
@@ -90,7 +90,8 @@ impl Application {
         check_addresses(settings, None)?;
         let guards = Guards::new(settings, &clock, handed_over)?;
         guards.log_unlimited_peers(settings);
-        let store = open(&settings.store)?;
+        let store = settings.store.open()?;
+        settings.check_store(&store).await?;
         Self::assemble(
             settings,
             settings.upstream.clone(),
@@ -368,14 +369,6 @@ async fn in_parallel<F: Future<Output = ()> + Send + 'static>(
         .collect();
     for step in steps {
         let _ = step.await;
-    }
-}
-
-fn open(settings: &StoreSettings) -> Result<Store, StoreError> {
-    match settings {
-        StoreSettings::Memory => Ok(Store::memory()),
-        StoreSettings::File(path) => Store::file(path),
-        StoreSettings::Redis(url) => Store::redis(url.expose()),
     }
 }
 

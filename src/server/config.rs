@@ -15,6 +15,7 @@ mod limits;
 mod notify;
 mod quote;
 mod section;
+mod store;
 mod tls;
 mod verify;
 mod warnings;
@@ -30,7 +31,7 @@ use config::Value;
 use super::startup_error::collide;
 use crate::account::Account;
 use crate::actix::{ApiKeys, GatewayOptions, RequestLog};
-use crate::credential::{Kind, Secret};
+use crate::credential::Kind;
 use crate::error::Text;
 use crate::upstream::UpstreamOptions;
 use quote::got;
@@ -40,6 +41,7 @@ pub use keys::is_key_name;
 pub use limits::{LimitSettings, ProxySettings};
 pub use notify::{NotifySettings, WebhookKind, WebhookSettings};
 pub(crate) use quote::ill_written;
+pub use store::{StoreKind, StoreSettings};
 pub use tls::TlsSettings;
 
 /// The default configuration, which is also its documentation.
@@ -136,17 +138,6 @@ pub struct LogSettings {
     pub json: bool,
     /// Which requests are logged.
     pub requests: RequestLog,
-}
-
-/// `[store]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StoreSettings {
-    /// `kind = "memory"`.
-    Memory,
-    /// `kind = "file"`.
-    File(PathBuf),
-    /// `kind = "redis"`; the URL may hold a password.
-    Redis(Secret),
 }
 
 /// One problem in the configuration.
@@ -247,7 +238,7 @@ impl Settings {
         let api_keys = server.tables("api_keys", problems);
         let server = ServerSettings::read(&mut server, base, problems);
         let log = LogSettings::read(&mut root.section("log", problems), problems);
-        let store = StoreSettings::read(&mut root.section("store", problems), problems);
+        let store = StoreSettings::read(&mut root.section("store", problems), base, problems);
         let upstream = read_upstream(&mut root.section("upstream", problems), base, problems);
         let gateway = read_gateway(&mut root.section("gateway", problems), problems);
         let limits = LimitSettings::read(&mut root.section("limits", problems), problems);
@@ -395,40 +386,6 @@ impl LogSettings {
             json: json?,
             requests: requests?,
         })
-    }
-}
-
-impl StoreSettings {
-    fn read(section: &mut Section, problems: &mut Problems) -> Option<Self> {
-        let kind = section.choice("kind", &["memory", "file", "redis"], problems);
-        let path = section.text("path", problems);
-        let url = section.text("url", problems);
-        section.finish(problems);
-        match kind?.as_str() {
-            "memory" => Some(Self::Memory),
-            "file" => {
-                let path = path?;
-                if path.is_empty() {
-                    problems.add(
-                        "store.path",
-                        "is empty: write the path of a file".into(),
-                        "不能为空，请填写文件路径".into(),
-                    );
-                }
-                Some(Self::File(path.into()))
-            }
-            _ => {
-                let url = url?;
-                if url.is_empty() {
-                    problems.add(
-                        "store.url",
-                        "is missing: store.kind = \"redis\" requires a URL such as redis://host:6379/0".into(),
-                        "缺少地址：store.kind = \"redis\" 需要 redis://host:6379/0".into(),
-                    );
-                }
-                Some(Self::Redis(Secret::new(url)))
-            }
-        }
     }
 }
 

@@ -6,10 +6,10 @@
 
 use std::path::Path;
 
-use super::config::{Problems, Settings, StoreSettings, TlsSettings};
+use super::config::{Problems, Settings, StoreKind, StoreSettings, TlsSettings};
 use super::tls::Certificate;
 use crate::clock::Clock;
-use crate::store::{Store, StoreError};
+use crate::store::StoreError;
 
 /// The settings that name something to open.
 #[derive(Clone, Debug)]
@@ -77,23 +77,19 @@ fn try_certificate(setting: &'static str, files: Option<&TlsSettings>, problems:
 }
 
 fn try_store(store: &StoreSettings, problems: &mut Problems) {
-    match store {
-        StoreSettings::Memory => {}
-        StoreSettings::File(path) => try_path(path, problems),
-        StoreSettings::Redis(url) => {
-            // The address is only parsed; the connection is opened when the store is first used.
-            if let Err(error) = Store::redis(url.expose()) {
+    match &store.kind {
+        StoreKind::File(path) => try_path(path, problems),
+        // A shared store only parses its address, and connects when it is first used.
+        kind => {
+            if let Err(error) = kind.open() {
                 let en = match error {
                     StoreError::Address { problem } => {
-                        format!("must be a Redis URL such as redis://host:6379/0: {problem}")
+                        format!("must be a URL such as {}: {problem}", kind.url_example())
                     }
                     other => other.to_string(),
                 };
-                problems.add(
-                    "store.url",
-                    en,
-                    "应为 redis://[:密码@]主机:6379/0 这样的地址".into(),
-                );
+                let zh = format!("应为 {} 这样的地址", kind.url_example());
+                problems.add("store.url", en, zh);
             }
         }
     }

@@ -156,13 +156,17 @@ fn advice(error: &io::Error) -> &'static str {
 fn store_advice(error: &StoreError) -> &'static str {
     match error {
         StoreError::InUse { .. } => {
-            "\n    该文件正被另一个 wx-jssdk 使用：请停止它，或换一个 store.path，或改用可共享的 store.kind = \"redis\""
+            "\n    该文件正被另一个 wx-jssdk 使用：请停止它，或换一个 store.path，或改用可共享的 store.kind = \"redis\" 或 \"sql\""
         }
         StoreError::Disk { .. } => {
             "\n    无法读写凭证文件：请检查 store.path 所在目录是否存在、是否有读写权限、磁盘是否已满"
         }
-        StoreError::Address { .. } => {
-            "\n    store.url 无法使用：应为 redis://[:密码@]主机:6379/0 这样的地址"
+        StoreError::Address { .. } => "\n    store.url 无法使用：请检查其格式",
+        StoreError::OtherKey { .. } => {
+            "\n    存储中的凭证是用另一密钥加密的：请检查 store.encryption_key_file 与 store.previous_encryption_key_file"
+        }
+        StoreError::Schema { .. } => {
+            "\n    数据库中的表无法创建或使用：请由管理员执行 wx-jssdk store schema 输出的语句，并授予 SELECT、INSERT、UPDATE、DELETE 权限"
         }
         _ => "\n    凭证存储无法使用：请检查 [store] 的设置",
     }

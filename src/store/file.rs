@@ -74,8 +74,9 @@ impl FileStore {
         self: &Arc<Self>,
         name: String,
         credential: &Credential,
+        outdated: Option<&Credential>,
     ) -> Result<Saved, StoreError> {
-        let (saved, change) = self.state().save(name, credential);
+        let (saved, change) = self.state().save(name, credential, outdated);
         self.durable(change).await.map(|()| saved)
     }
 
@@ -215,15 +216,23 @@ impl Drop for FileStore {
 type Batch = Vec<(String, Option<Entry>)>;
 
 impl State {
-    /// Compares with the newest credential, whether on disk or pending. Returns the change to wait for.
-    fn save(&mut self, name: String, credential: &Credential) -> (Saved, u64) {
+    /// Compares with the newest credential, whether on disk or pending; `outdated` is replaced in any case.
+    /// Returns the change to wait for.
+    fn save(
+        &mut self,
+        name: String,
+        credential: &Credential,
+        outdated: Option<&Credential>,
+    ) -> (Saved, u64) {
         let pending = self.pending.get(&name);
         // Another caller's commit may write a pending credential, but it is not durable before that, so
         // wait for it too.
         let wait = pending.map_or(0, |_| self.changed);
         match pending.or_else(|| self.records.load(&name)) {
             Some(newest) if newest == credential => (Saved::Stored, wait),
-            Some(newest) if !replaces(credential, newest) => (Saved::Newer(newest.clone()), wait),
+            Some(newest) if Some(newest) != outdated && !replaces(credential, newest) => {
+                (Saved::Newer(newest.clone()), wait)
+            }
             _ => {
                 self.pending.insert(name.clone(), credential.clone());
                 (Saved::Stored, self.touch([name]))

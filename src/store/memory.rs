@@ -66,10 +66,19 @@ impl Records {
         }
     }
 
-    /// Saves the credential if it is the newer one.
-    pub(super) fn save(&mut self, name: String, credential: &Credential) -> Saved {
+    /// Saves the credential if it is the newer one; `outdated` is replaced in any case.
+    pub(super) fn save(
+        &mut self,
+        name: String,
+        credential: &Credential,
+        outdated: Option<&Credential>,
+    ) -> Saved {
         match self.load(&name) {
-            Some(stored) if stored != credential && !replaces(credential, stored) => {
+            Some(stored)
+                if stored != credential
+                    && Some(stored) != outdated
+                    && !replaces(credential, stored) =>
+            {
                 Saved::Newer(stored.clone())
             }
             _ => {

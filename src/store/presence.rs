@@ -4,7 +4,7 @@
 use super::{Inner, Operation, Store, StoreError};
 use crate::clock::UnixTime;
 use crate::error::is_visible;
-#[cfg(feature = "redis")]
+#[cfg(any(feature = "redis", feature = "sql"))]
 use std::time::Duration;
 
 /// One node.
@@ -39,13 +39,13 @@ impl Node {
     }
 
     /// Returns the text in the store: `ID VERSION NAME`.
-    #[cfg(feature = "redis")]
+    #[cfg(any(feature = "redis", feature = "sql"))]
     pub(super) fn write(&self) -> String {
         format!("{:016x} {} {}", self.id, self.version, self.name)
     }
 
     /// Reads the output of [`Node::write`]; `None` for anything else.
-    #[cfg(feature = "redis")]
+    #[cfg(any(feature = "redis", feature = "sql"))]
     pub(super) fn read(text: &str) -> Option<Self> {
         let mut words = text.splitn(3, ' ');
         let id = words
@@ -65,13 +65,13 @@ impl Node {
 }
 
 impl Store {
-    /// Returns the kind of store: `memory`, `file` or `redis`.
+    /// Returns the kind of store: `memory`, `file`, `redis` or `sql`.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         by_store! { &self.inner;
             Memory(_) => "memory",
             File(_) => "file",
-            Redis(_) => "redis",
+            Shared(shared) => shared.kind(),
         }
     }
 
@@ -86,7 +86,7 @@ impl Store {
             by_store! { &self.inner;
                 Memory(_) => Ok(Vec::new()),
                 File(_) => Ok(Vec::new()),
-                Redis(redis) => redis.announce(node, now).await,
+                Shared(shared) => shared.announce(node, now).await,
             }
         })
         .await
@@ -105,15 +105,15 @@ fn fit(name: &str) -> String {
 const LONGEST: usize = 64;
 
 /// A node that has not announced itself for this long counts as gone.
-#[cfg(feature = "redis")]
+#[cfg(any(feature = "redis", feature = "sql"))]
 pub(super) const GONE_AFTER: Duration = Duration::from_secs(60);
 
-/// More nodes than share one Redis in practice. Announcements beyond it, for example of a faulty client,
+/// More nodes than share one store in practice. Announcements beyond it, for example of a faulty client,
 /// displace the oldest.
-#[cfg(feature = "redis")]
+#[cfg(any(feature = "redis", feature = "sql"))]
 pub(super) const MOST: usize = 64;
 
-#[cfg(all(test, feature = "redis"))]
+#[cfg(all(test, any(feature = "redis", feature = "sql")))]
 mod tests {
     use super::*;
 

@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 
 use sha1::{Digest as _, Sha1};
 
+use super::ignored::NoRecord;
 #[cfg(feature = "file")]
 use super::memory::Entry;
 use super::rules::Force;
@@ -86,17 +87,6 @@ pub(super) fn write_credential(name: &str, credential: &Credential) -> String {
             value.expose()
         ),
     )
-}
-
-/// Why an entry is invalid. Contains no value.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct NoRecord(pub(super) String);
-
-impl NoRecord {
-    /// The text is not in the format that this program writes.
-    pub(super) fn torn() -> Self {
-        Self("not as this program writes it".to_owned())
-    }
 }
 
 /// Reads the output of [`write_credential`] for this name, and checks that WeChat can have issued it.

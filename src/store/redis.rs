@@ -8,17 +8,16 @@ mod link;
 mod presence;
 mod target;
 
-use std::collections::HashSet;
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use redis::{Cmd, ErrorKind, FromRedisValue, RedisError};
 
 use self::link::Link;
 use self::target::Target;
-use super::record::{NoRecord, read_credential, write_credential};
+use super::ignored::{Ignored, NoRecord};
+use super::record::{read_credential, write_credential};
 use super::rules::{Force, block_name, calls_name, force_name, lease_name, shanghai_day};
-use super::{Claim, Saved, StoreError};
+use super::{BOUND, Claim, Saved, StoreError};
 use crate::clock::UnixTime;
 use crate::credential::{AppKey, Credential, CredentialKey};
 
@@ -27,8 +26,7 @@ pub(super) struct RedisStore {
     link: Link,
     place: String,
     prefix: String,
-    /// Names of invalid entries that have been logged.
-    told: Mutex<HashSet<String>>,
+    ignored: Ignored,
 }
 
 impl RedisStore {
@@ -39,8 +37,12 @@ impl RedisStore {
             link: Link::new(target),
             place,
             prefix: prefix.to_owned(),
-            told: Mutex::default(),
+            ignored: Ignored::default(),
         })
+    }
+
+    pub(super) fn kind(&self) -> &'static str {
+        "redis"
     }
 
     /// Returns the address without user and password.
@@ -70,17 +72,20 @@ impl RedisStore {
         Ok(names.iter().zip(records).map(read).collect())
     }
 
+    /// Saves the newer of this and the stored credential; `outdated` is replaced in any case.
     pub(super) async fn save(
         &self,
         name: &str,
         credential: &Credential,
+        outdated: Option<&Credential>,
     ) -> Result<Saved, StoreError> {
         let record = write_credential(name, credential);
         // The whole life instead of the remaining one, because this process's clock may differ from
         // Redis's.
         let keep = millis(credential.life() + SLACK);
         self.bounded(async {
-            let mut rubbish = Vec::new();
+            let outdated = outdated.map(|outdated| write_credential(name, outdated));
+            let mut rubbish = outdated.unwrap_or_default().into_bytes();
             loop {
                 let cmd = script(
                     SAVE,
@@ -146,38 +151,36 @@ impl RedisStore {
         endpoint: &str,
         now: UnixTime,
     ) -> Result<u64, StoreError> {
-        let name = calls_name(app, endpoint, shanghai_day(now));
-        let text = self.bounded(self.get(&name)).await?;
-        Ok(text
-            .and_then(|text| self.usable(&name, number(&text)))
-            .unwrap_or(0))
+        let calls = self.calls_many(&[(app, endpoint)], now).await?;
+        Ok(calls.first().copied().unwrap_or(0))
     }
 
-    /// Uses one request. As in `calls`, a value that is not a number counts as 0.
+    /// Uses one request. A value that is not a number counts as 0.
     pub(super) async fn calls_many(
         &self,
         of: &[(&AppKey, &str)],
         now: UnixTime,
     ) -> Result<Vec<u64>, StoreError> {
         let day = shanghai_day(now);
-        let names: Vec<_> = of
+        let names = of
             .iter()
-            .map(|(app, endpoint)| calls_name(app, endpoint, day))
-            .collect();
+            .map(|(app, endpoint)| calls_name(app, endpoint, day));
+        let counts = self.numbers(&names.collect::<Vec<_>>()).await?;
+        Ok(counts.into_iter().map(|count| count.unwrap_or(0)).collect())
+    }
+
+    /// Returns the numbers with these names.
+    async fn numbers(&self, names: &[String]) -> Result<Vec<Option<u64>>, StoreError> {
         let mut cmd = redis::cmd("MGET");
         cmd.arg(names.iter().map(|name| self.key(name)).collect::<Vec<_>>());
-        let counts: Vec<Option<Vec<u8>>> = self.bounded(self.run(&cmd)).await?;
-        let read = |(name, count): (&String, Option<Vec<u8>>)| {
-            let count = std::str::from_utf8(&count?)
+        let numbers: Vec<Option<Vec<u8>>> = self.bounded(self.run(&cmd)).await?;
+        let read = |(name, text): (&String, Option<Vec<u8>>)| {
+            let text = std::str::from_utf8(&text?)
                 .map_err(|_| NoRecord::torn())
                 .and_then(number);
-            self.usable(name, count)
+            self.usable(name, text)
         };
-        Ok(names
-            .iter()
-            .zip(counts)
-            .map(|named| read(named).unwrap_or(0))
-            .collect())
+        Ok(names.iter().zip(numbers).map(read).collect())
     }
 
     pub(super) async fn set_block(
@@ -196,18 +199,16 @@ impl RedisStore {
         self.bounded(self.run(&cmd)).await
     }
 
-    pub(super) async fn blocked_until(
+    /// Uses one request. A value that is not a number is no block.
+    pub(super) async fn blocked_many(
         &self,
-        app: &AppKey,
-        endpoint: &str,
+        of: &[(&AppKey, &str)],
         now: UnixTime,
-    ) -> Result<Option<UnixTime>, StoreError> {
-        let name = block_name(app, endpoint);
-        let text = self.bounded(self.get(&name)).await?;
-        let until = text
-            .and_then(|text| self.usable(&name, number(&text)))
-            .map(UnixTime);
-        Ok(until.filter(|until| *until > now))
+    ) -> Result<Vec<Option<UnixTime>>, StoreError> {
+        let names = of.iter().map(|(app, endpoint)| block_name(app, endpoint));
+        let blocks = self.numbers(&names.collect::<Vec<_>>()).await?;
+        let until = |until: Option<u64>| until.map(UnixTime).filter(|until| *until > now);
+        Ok(blocks.into_iter().map(until).collect())
     }
 
     /// Decides here, by the rule of all stores, and stores the result only if no other process has made a
@@ -269,21 +270,8 @@ impl RedisStore {
         }
     }
 
-    /// Returns `None` for an invalid entry, and logs it once without the value.
     fn usable<T>(&self, name: &str, read: Result<T, NoRecord>) -> Option<T> {
-        let mut told = self.told.lock();
-        match read {
-            Ok(read) => {
-                told.remove(name);
-                Some(read)
-            }
-            Err(NoRecord(why)) => {
-                if told.len() < MOST_TOLD && told.insert(name.to_owned()) {
-                    tracing::warn!(store = %self.place, name, reason = why, "stored entry ignored");
-                }
-                None
-            }
-        }
+        self.ignored.usable(&self.place, name, read)
     }
 
     /// Runs a command, and repeats it once if the connection was lost, for example because Redis restarted
@@ -385,12 +373,6 @@ fn millis(duration: Duration) -> u64 {
         .min(LONGEST)
 }
 
-/// Maximum number of invalid entries that are logged individually.
-const MOST_TOLD: usize = 1_000;
-
-/// Timeout of a store operation; after it the caller continues as if the store were empty.
-const BOUND: Duration = Duration::from_millis(250);
-
 /// How much longer than its life a credential stays in Redis, so that a late writer of an older generation
 /// still finds it.
 const SLACK: Duration = Duration::from_secs(600);
@@ -407,7 +389,7 @@ const GET: &str =
 
 /// Stores the newer credential. Returns nothing if it was stored, otherwise the existing record. A life
 /// that was cut short keeps its expiry in Redis, so that the longer life of the same generation cannot
-/// replace it later. ARGV: record, expiry, a record known to be unreadable.
+/// replace it later. ARGV: record, expiry, a record to replace in any case.
 const SAVE: &str = r"
 local stored = redis.pcall('GET', KEYS[1])
 if type(stored) == 'string' and stored ~= ARGV[3] then

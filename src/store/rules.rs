@@ -20,7 +20,7 @@ pub(super) fn credential_name(key: &CredentialKey) -> String {
 }
 
 /// Returns the name of the lease on a credential.
-#[cfg(feature = "redis")]
+#[cfg(any(feature = "redis", feature = "sql"))]
 pub(super) fn lease_name(key: &CredentialKey) -> String {
     format!("lease:{key}")
 }

@@ -72,7 +72,7 @@ pub(crate) async fn spawn(config: &str, prepare: impl FnOnce(&Sandbox)) -> TestA
     if !config.contains("shutdown_seconds") {
         settings.server.shutdown = Duration::ZERO;
     }
-    settings.store = wx_jssdk::server::config::StoreSettings::Memory;
+    settings.store = wx_jssdk::server::config::StoreSettings::MEMORY;
     settings.upstream.weixin = sandbox.url().to_owned();
     settings.upstream.qyapi = sandbox.url().to_owned();
     if !config.contains("timeout_ms") {

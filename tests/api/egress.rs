@@ -52,7 +52,7 @@ impl World {
         settings.server.admin_listen = Some(settings.server.listen);
         settings.server.workers = 1;
         settings.server.shutdown = Duration::ZERO;
-        settings.store = StoreSettings::Memory;
+        settings.store = StoreSettings::MEMORY;
         let service = Service::start(settings, sandbox.clock().clone()).await;
         Self { service, sandbox }
     }

@@ -96,6 +96,11 @@ async fn what_serve_does_not_start_with_check_names_by_its_setting_in_both_langu
             "store.url: ",
             "between the commas",
         ),
+        (
+            "[store]\nkind = \"sql\"\nurl = \"redis://x\"".into(),
+            "store.url: ",
+            "postgres://",
+        ),
     ] {
         let home = home_with(&more);
         let serve = run_in(home.path(), &["serve"]).await;
@@ -222,4 +227,22 @@ async fn sighup_refuses_a_new_certificate_setting_that_no_restart_could_take() {
             .contains("applied")
     );
     assert_eq!(running.stop().await.code, 0);
+}
+
+#[tokio::test]
+async fn the_tables_of_an_sql_store_are_printed_for_an_administrator() {
+    let sql = "[store]\nkind = \"sql\"\nurl = \"mysql://wx:hunter2@db/x\"\ntable_prefix = \"a_\"";
+    let home = home_with(sql);
+    let ended = run_in(home.path(), &["store", "schema"]).await;
+    assert_eq!((ended.code, ended.stderr.as_str()), (0, ""));
+    let tables = ended
+        .stdout
+        .matches("CREATE TABLE IF NOT EXISTS a_")
+        .count();
+    assert_eq!(tables, 7, "{}", ended.stdout);
+    assert!(!ended.stdout.contains("hunter2"), "{}", ended.stdout);
+    let home = home_with("");
+    let ended = run_in(home.path(), &["store", "schema"]).await;
+    assert_eq!(ended.code, 2);
+    assert!(ended.stderr.contains("store.kind"), "{}", ended.stderr);
 }

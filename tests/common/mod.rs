@@ -7,4 +7,5 @@ pub(crate) mod program;
 pub(crate) mod redis_server;
 #[cfg(feature = "server")]
 pub(crate) mod service;
+pub(crate) mod sql_server;
 pub(crate) mod tls;

@@ -7,4 +7,6 @@ mod life;
 mod nodes;
 mod outages;
 mod processes;
+#[cfg(feature = "sql")]
+mod sql;
 mod world;

@@ -8,10 +8,13 @@ mod cluster;
 #[allow(dead_code)] // each binary uses a part of it
 #[path = "../common/mod.rs"]
 mod common;
+mod encryption;
 mod faults;
 mod file;
 mod lost_grant;
 mod redis;
+#[cfg(feature = "sql")]
+mod sql;
 mod support;
 
 mod memory {

@@ -31,7 +31,7 @@ accept!(fixture(), #[ignore = "needs redis-server: make test"]);
 const BOUND: u64 = 500;
 
 /// Every operation, each with how long it took in milliseconds and its error.
-async fn try_all(store: &Store) -> Vec<(&'static str, u64, Option<StoreError>)> {
+pub(crate) async fn try_all(store: &Store) -> Vec<(&'static str, u64, Option<StoreError>)> {
     let clock = Clock::system();
     let mut tried = Vec::new();
     macro_rules! time {
@@ -54,7 +54,7 @@ async fn try_all(store: &Store) -> Vec<(&'static str, u64, Option<StoreError>)> 
 }
 
 /// Asks until the answer is a good one; a store that is never of use again fails the test.
-async fn until_usable(store: &Store) {
+pub(crate) async fn until_usable(store: &Store) {
     let clock = Clock::system();
     let start = clock.now_millis();
     while let Err(error) = store.ping().await {

@@ -48,7 +48,7 @@ pub(super) struct Report {
 
 #[derive(Hash, Serialize)]
 pub(super) struct StoreReport {
-    /// `memory`, `file` or `redis`.
+    /// `memory`, `file`, `redis` or `sql`.
     pub(super) kind: &'static str,
     pub(super) place: String,
     pub(super) shared: bool,

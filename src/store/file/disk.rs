@@ -16,7 +16,7 @@ use redb::{
 };
 
 use super::{Batch, Entry, StoreError};
-use crate::store::record::NoRecord;
+use crate::store::ignored::NoRecord;
 
 /// An open database, or one that must be reopened because a write failed or another program changed the
 /// file.

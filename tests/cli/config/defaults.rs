@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use wx_jssdk::account::{Platform, TokenMode};
-use wx_jssdk::server::config::{DEFAULTS, StoreSettings};
+use wx_jssdk::server::config::{DEFAULTS, StoreKind};
 
 use super::support::*;
 
@@ -65,7 +65,7 @@ fn the_defaults_are_valid_and_are_what_the_documentation_says() {
         ("info", false)
     );
     assert!(
-        matches!(&settings.store, StoreSettings::File(path) if path == Path::new("wx-jssdk.redb"))
+        matches!(&settings.store.kind, StoreKind::File(path) if path == Path::new("wx-jssdk.redb"))
     );
     assert_eq!(settings.upstream.weixin, "https://api.weixin.qq.com");
     assert_eq!(settings.upstream.qyapi, "https://qyapi.weixin.qq.com");

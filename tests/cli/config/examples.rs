@@ -4,7 +4,7 @@ use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 
-use wx_jssdk::server::config::{Settings, StoreSettings};
+use wx_jssdk::server::config::{Settings, StoreKind};
 
 use super::support::*;
 
@@ -45,11 +45,16 @@ fn the_compose_files_environment_is_a_configuration() {
         name.starts_with("WX_JSSDK__")
             .then(|| (name.to_owned(), value.replace("&secret ", "")))
     });
+    // `${NAME:-DEFAULT}`, as without a profile.
+    let variables = variables.map(|(name, value)| match value.split_once(":-") {
+        Some((_, default)) => (name, default.trim_end_matches('}').to_owned()),
+        None => (name, value),
+    });
     let settings = Settings::read("", Path::new(""), variables.collect())
         .unwrap_or_else(|problems| panic!("{problems}"));
     assert_eq!(settings.accounts[0].0, "main");
     assert!(settings.server.api_keys.find("wxk_compose").is_some());
-    assert!(matches!(settings.store, StoreSettings::Redis(_)));
+    assert!(matches!(settings.store.kind, StoreKind::Redis(_)));
     let nginx = text.split_once("ipv4_address: ").unwrap().1;
     let nginx = nginx.split(' ').next().unwrap().parse::<IpAddr>().unwrap();
     assert!(

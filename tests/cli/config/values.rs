@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use wx_jssdk::server::config::StoreSettings;
+use wx_jssdk::server::config::StoreKind;
 
 use super::support::*;
 
@@ -167,17 +167,13 @@ fn a_bad_upstream_is_refused_and_a_good_one_loses_its_last_slash() {
 
 #[test]
 fn each_store_needs_what_it_needs() {
-    assert!(matches!(
-        good("store.kind = \"memory\"").store,
-        StoreSettings::Memory
-    ));
+    let kind = |text: &str| good(text).store.kind;
+    assert_eq!(kind("store.kind = \"memory\""), StoreKind::Memory);
     assert!(
-        matches!(good("store.path = \"/x\"").store, StoreSettings::File(path) if path == Path::new("/x"))
+        matches!(kind("store.path = \"/x\""), StoreKind::File(path) if path == Path::new("/x"))
     );
-    let redis = good("store.kind = \"redis\"\nstore.url = \"redis://127.0.0.1:6379/0\"").store;
-    assert!(
-        matches!(redis, StoreSettings::Redis(url) if url.expose() == "redis://127.0.0.1:6379/0")
-    );
+    let redis = kind("store.kind = \"redis\"\nstore.url = \"redis://127.0.0.1:6379/0\"");
+    assert!(matches!(redis, StoreKind::Redis(url) if url.expose() == "redis://127.0.0.1:6379/0"));
     only("store.path", read("store.path = \"\""));
     only("store.url", read("store.kind = \"redis\""));
     assert!(only("store.kind", read("store.kind = \"sqlite\"")).contains("memory, file, redis"));
@@ -259,5 +255,67 @@ fn a_wrong_list_hides_no_other_problem_and_invents_none() {
     assert_eq!(
         paths(read(&text)),
         ["accounts.main.secret", "accounts.main.js_safe_domains"]
+    );
+}
+
+#[test]
+fn an_encryption_key_is_read_from_its_file_and_never_quoted() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("store.key");
+    let setting = format!("store.encryption_key_file = \"{}\"", file.display());
+    std::fs::write(&file, format!("{}\n", "0a".repeat(32))).unwrap();
+    assert!(good(&setting).store.encryption.current.is_some());
+    assert_eq!(good("").store.encryption, Default::default());
+    std::fs::write(&file, "hunter2").unwrap();
+    let problems = read(&setting).unwrap_err().to_string();
+    assert!(problems.contains("store.encryption_key_file") && problems.contains("openssl"));
+    assert!(!problems.contains("hunter2"), "{problems}");
+    only(
+        "store.previous_encryption_key_file",
+        read("store.previous_encryption_key_file = \"/none\""),
+    );
+}
+
+#[test]
+fn a_password_in_a_file_goes_into_the_stores_url() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("password");
+    std::fs::write(&file, "p@ss /word\n").unwrap();
+    for (kind, url, expected) in [
+        (
+            "sql",
+            "postgres://wx@db/x",
+            "postgres://wx:p%40ss%20%2Fword@db/x",
+        ),
+        (
+            "sql",
+            "mysql://wx:old@db/x",
+            "mysql://wx:p%40ss%20%2Fword@db/x",
+        ),
+        (
+            "redis",
+            "redis://h:6379/0",
+            "redis://:p%40ss%20%2Fword@h:6379/0",
+        ),
+    ] {
+        let file = file.display();
+        let settings = good(&format!(
+            "[store]\nkind = \"{kind}\"\nurl = \"{url}\"\npassword_file = \"{file}\""
+        ));
+        match settings.store.kind {
+            StoreKind::Sql { url, table_prefix } => {
+                assert_eq!(
+                    (url.expose(), table_prefix.as_str()),
+                    (expected, "wx_jssdk_")
+                );
+            }
+            StoreKind::Redis(url) => assert_eq!(url.expose(), expected),
+            other => panic!("{other:?}"),
+        }
+    }
+    only("store.url", read("store.kind = \"sql\""));
+    only(
+        "store.password_file",
+        read("store.password_file = \"/none\""),
     );
 }

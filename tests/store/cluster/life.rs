@@ -208,12 +208,12 @@ async fn the_lease_outlasts_the_calls_it_covers_and_not_by_minutes() {
     let reader = tokio::spawn(async move { broker.credential("main", Kind::AccessToken).await });
     cluster.sandbox.wait_for_calls(STABLE, 1).await;
     let lease = format!("wx-jssdk:lease:official:{APP}:access_token");
-    let left: u64 = cluster.redis.cli(&["PTTL", &lease]).parse().unwrap();
+    let left: u64 = cluster.shared.cli(&["PTTL", &lease]).parse().unwrap();
     // Two calls of at most half a second each are made under it.
     assert!((1_000..=5_000).contains(&left), "{left} ms");
     gate.release();
     reader.await.unwrap().unwrap();
-    assert_eq!(cluster.redis.cli(&["EXISTS", &lease]), "0", "given back");
+    assert_eq!(cluster.shared.cli(&["EXISTS", &lease]), "0", "given back");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -43,7 +43,7 @@ async fn processes_see_each_other_and_not_themselves() {
     assert!(first.peer_nodes.iter().all(
         |peer| peer.node.id != first.node.id && peer.node.version == env!("CARGO_PKG_VERSION")
     ));
-    let keys = cluster.redis.cli(&["PTTL", "wx-jssdk:nodes"]);
+    let keys = cluster.shared.cli(&["PTTL", "wx-jssdk:nodes"]);
     assert!(
         (1..=60_000).contains(&keys.trim().parse::<i64>().unwrap()),
         "it is forgotten by itself: {keys}"
@@ -55,10 +55,10 @@ async fn processes_see_each_other_and_not_themselves() {
 async fn the_silent_are_forgotten_and_a_crowd_is_bounded() {
     let cluster = Cluster::cold(TokenMode::Stable, 0).await;
     let (store, now) = (
-        Store::redis(&cluster.redis.url()).unwrap(),
+        Store::redis(&cluster.shared.url()).unwrap(),
         cluster.clock.now(),
     );
-    cluster.redis.cli(&[
+    cluster.shared.cli(&[
         "ZADD",
         "wx-jssdk:nodes",
         "1000",
@@ -80,13 +80,13 @@ async fn the_silent_are_forgotten_and_a_crowd_is_bounded() {
             && !names(&nodes).contains(&"node-000")
     );
     cluster
-        .redis
+        .shared
         .cli(&["ZADD", "wx-jssdk:nodes", "99999999999999", "no node at all"]);
     assert!(
         store.announce(&me, now).await.unwrap().len() < 64,
         "what cannot be read is nobody"
     );
-    cluster.redis.cli(&["SET", "wx-jssdk:nodes", "a text"]);
+    cluster.shared.cli(&["SET", "wx-jssdk:nodes", "a text"]);
     assert_eq!(
         names(&store.announce(&me, now).await.unwrap()),
         ["me"],
@@ -108,7 +108,7 @@ async fn a_store_out_of_reach_is_told_with_since_when_until_it_is_back() {
             .len(),
         1
     );
-    cluster.redis.kill();
+    cluster.shared.kill();
     cluster.advance(11);
     let since = cluster.clock.now();
     for _ in 0..3 {
@@ -125,7 +125,7 @@ async fn a_store_out_of_reach_is_told_with_since_when_until_it_is_back() {
         "since the first time; who was there is still known"
     );
     assert!(error.to_string().contains("127.0.0.1"), "{error}");
-    cluster.redis.restart();
+    cluster.shared.restart();
     for _ in 0..200 {
         tokio::time::sleep(std::time::Duration::from_millis(50)).await; // it connects anew in the background
         cluster.advance(11);
@@ -157,9 +157,9 @@ async fn a_page_shows_the_counts_last_read_while_redis_is_stopped() {
         credentials.map(|one| one.calls_today).collect::<Vec<_>>()
     };
     assert_eq!(counts(), [Some(1), Some(1)]);
-    cluster.redis.signal("STOP");
+    cluster.shared.signal("STOP");
     cluster.live(65, 30).await;
     let stopped = counts();
-    cluster.redis.signal("CONT");
+    cluster.shared.signal("CONT");
     assert_eq!(stopped, [Some(1), Some(1)]);
 }

@@ -11,9 +11,9 @@ use crate::cluster::world::{Cluster, STABLE, TICKET, at_once};
 #[ignore = "needs redis-server: make test"]
 async fn a_paused_redis_is_noticed_by_no_reader_and_costs_no_call() {
     let cluster = Cluster::warm(Stable, 4).await;
-    cluster.redis.signal("STOP");
+    cluster.shared.signal("STOP");
     cluster.live(60, 10).await;
-    cluster.redis.signal("CONT");
+    cluster.shared.signal("CONT");
     cluster.live(60, 10).await;
     assert_eq!((cluster.calls(STABLE), cluster.calls(TICKET)), (1, 1));
 }
@@ -24,9 +24,9 @@ async fn a_redis_that_is_slow_by_seconds_when_a_refresh_is_due_costs_no_call_too
     for mode in [Stable, Classic] {
         let cluster = Cluster::warm(mode, 4).await;
         cluster.live(7_200 - 240, 120).await;
-        cluster.redis.signal("STOP");
+        cluster.shared.signal("STOP");
         cluster.live(30, 5).await;
-        cluster.redis.signal("CONT");
+        cluster.shared.signal("CONT");
         cluster.live(240, 5).await;
         assert_eq!(
             cluster.token_calls(),
@@ -49,10 +49,10 @@ async fn a_redis_that_pauses_during_the_call_gets_the_value_afterwards() {
     let broker = cluster.brokers[0].clone();
     let reader = tokio::spawn(async move { broker.credential("main", Kind::JsapiTicket).await });
     cluster.sandbox.wait_for_calls(STABLE, 1).await;
-    cluster.redis.signal("STOP");
+    cluster.shared.signal("STOP");
     gate.release();
     cluster.assert_valid(Kind::JsapiTicket, &reader.await.unwrap().unwrap());
-    cluster.redis.signal("CONT");
+    cluster.shared.signal("CONT");
     // The paused commands are carried out late or never; the keeper sees to it that the store has what memory has.
     for _ in 0..3 {
         cluster.advance(5);
@@ -68,10 +68,10 @@ async fn a_redis_that_pauses_during_the_call_gets_the_value_afterwards() {
 #[ignore = "needs redis-server: make test"]
 async fn a_process_that_starts_while_redis_is_paused_costs_one_call_of_each_kind() {
     let mut cluster = Cluster::warm(Stable, 2).await;
-    cluster.redis.signal("STOP");
+    cluster.shared.signal("STOP");
     let late = cluster.another();
     cluster.read(&late, Kind::JsapiTicket).await.unwrap();
-    cluster.redis.signal("CONT");
+    cluster.shared.signal("CONT");
     cluster.brokers.push(late);
     cluster.live(60, 5).await;
     assert_eq!((cluster.calls(STABLE), cluster.calls(TICKET)), (2, 2));
@@ -82,7 +82,7 @@ async fn a_process_that_starts_while_redis_is_paused_costs_one_call_of_each_kind
 async fn a_redis_restarted_empty_is_filled_again_from_memory_and_costs_no_call() {
     for mode in [Stable, Classic] {
         let mut cluster = Cluster::warm(mode, 2).await;
-        cluster.redis.restart();
+        cluster.shared.restart();
         cluster.advance(6);
         cluster.tend().await;
         cluster.tend().await;
@@ -110,7 +110,7 @@ async fn a_redis_restarted_empty_is_filled_again_from_memory_and_costs_no_call()
 async fn a_process_that_finds_redis_just_emptied_costs_one_call_and_the_others_follow() {
     let mut cluster = Cluster::warm(Classic, 3).await;
     cluster.advance(1_000);
-    cluster.redis.restart();
+    cluster.shared.restart();
     let late = cluster.another();
     cluster.read(&late, Kind::AccessToken).await.unwrap();
     cluster.brokers.push(late);
@@ -144,9 +144,9 @@ async fn redis_down_for_two_minutes_costs_no_call_in_any_mode_at_any_time() {
         let mut cluster = Cluster::warm(mode, 3).await;
         cluster.live(7_200 - before_end, 60).await;
         let due = before_end < 300;
-        cluster.redis.kill();
+        cluster.shared.kill();
         cluster.live(if due { 100 } else { 120 }, 10).await;
-        cluster.redis.restart();
+        cluster.shared.restart();
         cluster.live(before_end + 60, 5).await;
         assert_eq!(
             (cluster.token_calls(), cluster.calls(TICKET)),
@@ -161,13 +161,13 @@ async fn redis_down_for_two_minutes_costs_no_call_in_any_mode_at_any_time() {
 async fn redis_down_past_the_end_of_a_credential_costs_each_node_one_call_and_no_wait() {
     let mut cluster = Cluster::warm(Stable, 4).await;
     cluster.live(7_200 - 300, 60).await;
-    cluster.redis.kill();
+    cluster.shared.kill();
     cluster.live(600, 5).await;
     // Nobody to ask: each process asks WeChat itself, once, and stable_token gives all of them the same.
     assert!(cluster.assert_all_answer_at_once().is_some());
     assert!((2..=5).contains(&cluster.calls(STABLE)) && (2..=5).contains(&cluster.calls(TICKET)));
     let calls = cluster.sandbox.calls_total();
-    cluster.redis.restart();
+    cluster.shared.restart();
     cluster.live(6_300, 60).await;
     assert_eq!(
         cluster.sandbox.calls_total(),
@@ -187,14 +187,14 @@ async fn redis_down_past_the_end_of_a_credential_costs_each_node_one_call_and_no
 async fn two_nodes_in_classic_mode_agree_again_after_redis_was_down() {
     let mut cluster = Cluster::warm(Classic, 2).await;
     cluster.live(7_200 - 300, 60).await;
-    cluster.redis.kill();
+    cluster.shared.kill();
     cluster.live(300, 5).await;
     assert_eq!(
         cluster.token_calls(),
         3,
         "each has one of its own: the first of the two dies in five minutes"
     );
-    cluster.redis.restart();
+    cluster.shared.restart();
     cluster.advance(5);
     cluster.tend().await;
     cluster.live(600, 5).await;
@@ -222,7 +222,7 @@ async fn a_failover_to_an_older_copy_brings_no_old_value_back() {
     let [new, _] = cluster.assert_all_answer_at_once().unwrap();
     assert_ne!(new, old.value.expose());
     // The replica that was made master had not got the last writes.
-    cluster.redis.restart();
+    cluster.shared.restart();
     cluster
         .store()
         .save(&key(Kind::AccessToken), &old)
@@ -249,7 +249,7 @@ async fn a_failover_to_an_older_copy_brings_no_old_value_back() {
 async fn a_thousand_readers_of_a_valid_value_do_not_wait_for_a_stopped_redis() {
     let cluster = Arc::new(Cluster::warm(Stable, 1).await);
     cluster.live(7_200 - 240, 120).await;
-    cluster.redis.signal("STOP");
+    cluster.shared.signal("STOP");
     // A refresh is due and hangs at Redis meanwhile.
     let broker = cluster.brokers[0].clone();
     let keeper = tokio::spawn(async move { broker.tend().await });
@@ -260,7 +260,7 @@ async fn a_thousand_readers_of_a_valid_value_do_not_wait_for_a_stopped_redis() {
         );
     }
     keeper.await.unwrap();
-    cluster.redis.signal("CONT");
+    cluster.shared.signal("CONT");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -268,7 +268,7 @@ async fn a_thousand_readers_of_a_valid_value_do_not_wait_for_a_stopped_redis() {
 async fn a_refresh_that_waits_for_redis_says_so_and_blames_nobody_at_wechat() {
     let mut cluster = Cluster::warm(Stable, 1).await;
     cluster.live(7_200 - 240, 120).await;
-    cluster.redis.kill();
+    cluster.shared.kill();
     cluster.live(70, 5).await;
     let error = cluster.brokers[0]
         .snapshot(&wx_jssdk::broker::Find::all())

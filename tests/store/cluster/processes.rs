@@ -17,20 +17,20 @@ use crate::common::http;
 use crate::common::redis_server::Redis;
 
 /// One `wx-jssdk serve`; killed when the test is done with it.
-struct Process {
+pub(crate) struct Process {
     child: Child,
     address: String,
     _home: TempDir,
 }
 
 impl Process {
-    fn start(redis: &Redis, sandbox: &Sandbox) -> Self {
+    /// `store` is the content of `[store]`.
+    pub(crate) fn start(store: &str, sandbox: &Sandbox) -> Self {
         let home = tempfile::tempdir().unwrap();
         let text = format!(
-            "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"\"\nworkers = 1\n[log]\nlevel = \"warn\"\n[store]\nkind = \"redis\"\nurl = \"{}\"\n
+            "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"\"\nworkers = 1\n[log]\nlevel = \"warn\"\n[store]\n{store}\n
             [upstream]\nweixin = \"{url}\"\nqyapi = \"{url}\"\ntimeout_ms = 2000\n
             [accounts.main]\napp_id = \"{APP}\"\nsecret = \"{SECRET}\"\njs_safe_domains = [\"example.com\"]\n",
-            redis.url(),
             url = sandbox.url()
         );
         std::fs::write(home.path().join("wx-jssdk.toml"), text).unwrap();
@@ -109,20 +109,25 @@ async fn sandbox() -> Sandbox {
     sandbox
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs redis-server: make test"]
-async fn two_thousand_cold_readers_of_four_processes_cause_one_token_and_one_ticket_call() {
-    let (redis, sandbox) = (Redis::start(), sandbox().await);
+fn in_redis(redis: &Redis) -> String {
+    format!("kind = \"redis\"\nurl = \"{}\"", redis.url())
+}
+
+pub(crate) async fn cold_readers_of_four_processes_cause_one_token_and_one_ticket_call(
+    store: &str,
+    readers: usize,
+) {
+    let sandbox = sandbox().await;
     let gate = sandbox.hold(STABLE);
-    let processes: Vec<_> = (0..4).map(|_| Process::start(&redis, &sandbox)).collect();
-    let mut readers = Vec::new();
-    for reader in 0..2_000 {
-        readers.push(processes[reader % 4].ask().await);
+    let processes: Vec<_> = (0..4).map(|_| Process::start(store, &sandbox)).collect();
+    let mut reading = Vec::new();
+    for reader in 0..readers {
+        reading.push(processes[reader % 4].ask().await);
     }
     // All have asked, and the first call has not been answered.
     sandbox.wait_for_calls(STABLE, 1).await;
     gate.release();
-    for reader in readers {
+    for reader in reading {
         answer(reader, &sandbox).await;
     }
     assert_eq!((sandbox.calls(STABLE), sandbox.calls(TICKET)), (1, 1));
@@ -131,12 +136,18 @@ async fn two_thousand_cold_readers_of_four_processes_cause_one_token_and_one_tic
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs redis-server: make test"]
-async fn when_the_owner_of_the_lease_is_killed_in_its_call_the_others_make_one_more() {
-    let (redis, sandbox) = (Redis::start(), sandbox().await);
+async fn two_thousand_cold_readers_of_four_processes_cause_one_token_and_one_ticket_call() {
+    let redis = Redis::start();
+    let store = in_redis(&redis);
+    cold_readers_of_four_processes_cause_one_token_and_one_ticket_call(&store, 2_000).await;
+}
+
+pub(crate) async fn an_owner_killed_in_its_call_costs_one_more(store: &str) {
+    let sandbox = sandbox().await;
     let gate = sandbox.hold(STABLE);
-    let mut owner = Process::start(&redis, &sandbox);
+    let mut owner = Process::start(store, &sandbox);
     sandbox.wait_for_calls(STABLE, 1).await;
-    let others: Vec<_> = (0..3).map(|_| Process::start(&redis, &sandbox)).collect();
+    let others: Vec<_> = (0..3).map(|_| Process::start(store, &sandbox)).collect();
     let mut readers = Vec::new();
     for reader in 0..300 {
         readers.push(others[reader % 3].ask().await);
@@ -151,14 +162,23 @@ async fn when_the_owner_of_the_lease_is_killed_in_its_call_the_others_make_one_m
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs redis-server: make test"]
+async fn when_the_owner_of_the_lease_is_killed_in_its_call_the_others_make_one_more() {
+    let redis = Redis::start();
+    an_owner_killed_in_its_call_costs_one_more(&in_redis(&redis)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server: make test"]
 async fn a_process_that_was_killed_comes_back_with_what_the_cluster_has() {
     let (redis, sandbox) = (Redis::start(), sandbox().await);
-    let mut processes: Vec<_> = (0..2).map(|_| Process::start(&redis, &sandbox)).collect();
+    let mut processes: Vec<_> = (0..2)
+        .map(|_| Process::start(&in_redis(&redis), &sandbox))
+        .collect();
     for process in &processes {
         answer(process.ask().await, &sandbox).await;
     }
     processes[0].kill();
-    processes[0] = Process::start(&redis, &sandbox);
+    processes[0] = Process::start(&in_redis(&redis), &sandbox);
     redis.signal("STOP");
     answer(processes[1].ask().await, &sandbox).await;
     redis.signal("CONT");

@@ -1,4 +1,4 @@
-//! Some brokers, each with a handle of its own on one Redis, as processes have; one sandbox; one clock that stands still.
+//! Some brokers, each with a handle of its own on one store, as processes have; one sandbox; one clock that stands still.
 
 use std::future::Future;
 use std::pin::pin;
@@ -21,22 +21,42 @@ pub(crate) const CLASSIC: &str = "/cgi-bin/token";
 pub(crate) const TICKET: &str = "/cgi-bin/ticket/getticket";
 const START: UnixTime = UnixTime(1_767_225_600);
 
-pub(crate) struct Cluster {
-    pub(crate) redis: Redis,
+/// What the processes share.
+pub(crate) trait Shared {
+    fn start() -> Self;
+
+    /// A handle of another process.
+    fn open(&self) -> Store;
+}
+
+impl Shared for Redis {
+    fn start() -> Self {
+        Self::start()
+    }
+
+    fn open(&self) -> Store {
+        Store::redis(&self.url()).unwrap()
+    }
+}
+
+pub(crate) type Cluster = ClusterOn<Redis>;
+
+pub(crate) struct ClusterOn<S> {
+    pub(crate) shared: S,
     pub(crate) sandbox: Sandbox,
     pub(crate) clock: Clock,
     pub(crate) brokers: Vec<Broker>,
     mode: TokenMode,
 }
 
-impl Cluster {
+impl<S: Shared> ClusterOn<S> {
     /// So many cold processes.
     pub(crate) async fn cold(mode: TokenMode, processes: usize) -> Self {
         let clock = Clock::manual(START);
         let sandbox = Sandbox::start(clock.clone()).await.unwrap();
         sandbox.add_app(App::official(APP, SECRET).safe_domain("example.com"));
         let mut cluster = Self {
-            redis: Redis::start(),
+            shared: S::start(),
             sandbox,
             clock,
             brokers: Vec::new(),
@@ -75,10 +95,7 @@ impl Cluster {
             .account("main", account)
             .clock(self.clock.clone())
             .upstream(upstream);
-        builder
-            .store(Store::redis(&self.redis.url()).unwrap())
-            .build()
-            .unwrap()
+        builder.store(self.shared.open()).build().unwrap()
     }
 
     /// An answer of one process, which WeChat would take now.
@@ -158,7 +175,7 @@ impl Cluster {
 
     /// A handle of our own on what they share.
     pub(crate) fn store(&self) -> Store {
-        Store::redis(&self.redis.url()).unwrap()
+        self.shared.open()
     }
 }
 

@@ -1,0 +1,42 @@
+//! `store schema`: prints the statements that create the tables of an SQL store.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::{Ended, Unusable, listed, say};
+use crate::server::config::{Settings, StoreKind};
+use crate::store::Store;
+
+#[derive(Debug, Args)]
+pub(super) struct StoreCommand {
+    #[command(subcommand)]
+    command: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Print the statements that create the tables, for an administrator · 输出建表语句，供数据库管理员执行
+    #[command(
+        after_help = "Example · 示例:\n  wx-jssdk store schema --config wx-jssdk.toml | psql wechat"
+    )]
+    Schema {
+        /// The configuration with store.kind = "sql" · 配置文件
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
+}
+
+impl StoreCommand {
+    pub(super) fn run(self) -> Result<Ended, Unusable> {
+        let Action::Schema { config } = self.command;
+        let settings = Settings::load(config.as_deref()).map_err(|problems| listed(&problems))?;
+        let StoreKind::Sql { url, table_prefix } = &settings.store.kind else {
+            return Err(Unusable(
+                "store.kind is not \"sql\": set it, and store.url\n    store.kind 不是 \"sql\"：请先设置 store.kind 与 store.url".into(),
+            ));
+        };
+        say(Store::sql_schema(url.expose(), table_prefix)?.trim_end());
+        Ok(Ended::Success)
+    }
+}

@@ -1,0 +1,236 @@
+//! `[store]`: where credentials are kept, and the keys that encrypt them.
+//!
+//! Defaults: `wx-jssdk.default.toml`.
+
+use std::path::{Path, PathBuf};
+
+use super::section::Section;
+use super::{Problems, Settings};
+use crate::credential::{Kind, Secret};
+use crate::store::{EncryptionKey, EncryptionKeys, Store, StoreError};
+
+/// `[store]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreSettings {
+    /// Where credentials are kept.
+    pub kind: StoreKind,
+    /// The keys that encrypt them there.
+    pub encryption: EncryptionKeys,
+}
+
+/// The kind of store, with its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreKind {
+    /// `kind = "memory"`.
+    Memory,
+    /// `kind = "file"`.
+    File(PathBuf),
+    /// `kind = "redis"`; the URL may hold a password.
+    Redis(Secret),
+    /// `kind = "sql"`.
+    Sql {
+        /// May hold a password.
+        url: Secret,
+        /// What the names of the tables start with.
+        table_prefix: String,
+    },
+}
+
+impl StoreSettings {
+    /// In memory, for tests.
+    pub const MEMORY: Self = Self {
+        kind: StoreKind::Memory,
+        encryption: EncryptionKeys {
+            current: None,
+            previous: None,
+        },
+    };
+
+    pub(super) fn read(
+        section: &mut Section,
+        base: &Path,
+        problems: &mut Problems,
+    ) -> Option<Self> {
+        let kind = section.choice("kind", &["memory", "file", "redis", "sql"], problems);
+        let path = section.text("path", problems);
+        let url = section.text("url", problems);
+        let table_prefix = section.text("table_prefix", problems);
+        let password = password(section, base, problems);
+        let current = key(section, base, "encryption_key_file", problems);
+        let previous = key(section, base, "previous_encryption_key_file", problems);
+        section.finish(problems);
+        let kind = match kind?.as_str() {
+            "memory" => StoreKind::Memory,
+            "file" => StoreKind::File(file(path?, problems)),
+            "redis" => StoreKind::Redis(with_password(url?, password)),
+            _ => StoreKind::Sql {
+                url: with_password(url?, password),
+                table_prefix: table_prefix?,
+            },
+        };
+        kind.check_url(problems);
+        Some(Self {
+            kind,
+            encryption: EncryptionKeys { current, previous },
+        })
+    }
+
+    /// Opens the store. A server is connected to when the store is first used.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the file cannot be used, or the URL is invalid.
+    pub fn open(&self) -> Result<Store, StoreError> {
+        let store = self.kind.open()?;
+        Ok(store.encrypted(self.encryption.clone()))
+    }
+}
+
+impl StoreKind {
+    /// Opens the store, without encryption.
+    ///
+    /// # Errors
+    /// As [`StoreSettings::open`].
+    pub fn open(&self) -> Result<Store, StoreError> {
+        match self {
+            Self::Memory => Ok(Store::memory()),
+            Self::File(path) => Store::file(path),
+            Self::Redis(url) => Store::redis(url.expose()),
+            #[cfg(feature = "sql")]
+            Self::Sql { url, table_prefix } => Store::sql(url.expose(), table_prefix),
+            #[cfg(not(feature = "sql"))]
+            Self::Sql { .. } => Err(StoreError::Address {
+                problem: "this program was built without the feature \"sql\"".to_owned(),
+            }),
+        }
+    }
+
+    /// Whether several processes may use the store at the same time.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.url().is_some()
+    }
+
+    /// Returns the name in the configuration, the URL, and an example of one.
+    fn url(&self) -> Option<(&'static str, &Secret, &'static str)> {
+        match self {
+            Self::Memory | Self::File(_) => None,
+            Self::Redis(url) => Some(("redis", url, "redis://host:6379/0")),
+            Self::Sql { url, .. } => Some(("sql", url, "postgres://user@host/database")),
+        }
+    }
+
+    /// Returns an example of the URL, if the store has one.
+    #[must_use]
+    pub fn url_example(&self) -> &'static str {
+        self.url().map_or("", |(_, _, example)| example)
+    }
+
+    fn check_url(&self, problems: &mut Problems) {
+        if let Some((kind, url, example)) = self.url()
+            && url.expose().is_empty()
+        {
+            problems.add(
+                "store.url",
+                format!("is missing: store.kind = \"{kind}\" requires a URL such as {example}"),
+                format!("缺少地址：store.kind = \"{kind}\" 需要 {example} 这样的地址"),
+            );
+        }
+    }
+}
+
+impl Settings {
+    /// Checks an opened store for problems that only an operator can solve.
+    ///
+    /// # Errors
+    /// As [`Store::check`].
+    pub(in crate::server) async fn check_store(&self, store: &Store) -> Result<(), StoreError> {
+        if self.store.kind != StoreKind::Memory && !store.is_encrypted() {
+            tracing::info!(
+                store = %store.describe(),
+                "stored values are not encrypted: store.encryption_key_file is not set"
+            );
+        }
+        let accounts = self.accounts.iter().map(|(_, account)| account);
+        let keys = accounts.flat_map(|account| {
+            let kinds = Kind::ALL.into_iter().filter(|kind| account.has(*kind));
+            kinds.map(|kind| account.key(kind))
+        });
+        let keys: Vec<_> = keys.take(CHECKED).collect();
+        store.check(&keys.iter().collect::<Vec<_>>()).await
+    }
+}
+
+fn file(path: String, problems: &mut Problems) -> PathBuf {
+    if path.is_empty() {
+        problems.add(
+            "store.path",
+            "is empty: write the path of a file".into(),
+            "不能为空，请填写文件路径".into(),
+        );
+    }
+    path.into()
+}
+
+/// Reads the content of `password_file`, without the newline that editors append; `None` if there is none,
+/// or after a problem.
+fn password(section: &mut Section, base: &Path, problems: &mut Problems) -> Option<Secret> {
+    let file = section.text_if_any("password_file", problems)?;
+    if file.is_empty() {
+        return None;
+    }
+    match std::fs::read_to_string(base.join(&file)) {
+        Ok(text) => Some(Secret::new(text.trim_end_matches(['\r', '\n']))),
+        Err(error) => {
+            problems.add(
+                &section.path_of("password_file"),
+                format!("\"{file}\" cannot be read: {error}"),
+                format!("无法读取“{file}”：{error}"),
+            );
+            None
+        }
+    }
+}
+
+/// Puts a password into a URL that has none.
+fn with_password(url: String, password: Option<Secret>) -> Secret {
+    let (Some(password), Some((scheme, rest))) = (password, url.split_once("://")) else {
+        return Secret::new(url);
+    };
+    let encoded: String = url::form_urlencoded::byte_serialize(password.expose().as_bytes())
+        .collect::<String>()
+        .replace('+', "%20");
+    let (user, rest) = rest.rsplit_once('@').unwrap_or(("", rest));
+    let user = user.split(':').next().unwrap_or_default();
+    Secret::new(format!("{scheme}://{user}:{encoded}@{rest}"))
+}
+
+/// Reads the key in a file; `None` if the setting is empty, or after a problem.
+fn key(
+    section: &mut Section,
+    base: &Path,
+    setting: &'static str,
+    problems: &mut Problems,
+) -> Option<EncryptionKey> {
+    let file = section.text_if_any(setting, problems)?;
+    if file.is_empty() {
+        return None;
+    }
+    let (en, zh) = match std::fs::read_to_string(base.join(&file)) {
+        Err(error) => (
+            format!("\"{file}\" cannot be read: {error}"),
+            format!("无法读取“{file}”：{error}"),
+        ),
+        Ok(text) => match EncryptionKey::parse(&text) {
+            Ok(key) => return Some(key),
+            Err(error) => (
+                format!("the content of \"{file}\" {error}"),
+                format!("“{file}”的内容应为 64 位十六进制数：openssl rand -hex 32"),
+            ),
+        },
+    };
+    problems.add(&section.path_of(setting), en, zh);
+    None
+}
+
+/// Number of credentials that are read at the start.
+const CHECKED: usize = 500;

@@ -1,0 +1,306 @@
+//! Encryption of stored values with AES-256-GCM, above every kind of store: a store only ever gets the
+//! sealed credential. Name, generation and dates stay in plain text, because stores compare them; they are
+//! authenticated, so that a value under another name or with other dates counts as damaged.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
+use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use ring::digest;
+
+use super::ignored::NoRecord;
+use crate::credential::{Credential, Secret};
+
+/// A key for stored values.
+#[derive(Clone)]
+pub struct EncryptionKey {
+    id: String,
+    key: LessSafeKey,
+}
+
+impl EncryptionKey {
+    /// Reads a key of 64 hexadecimal digits, as `openssl rand -hex 32` writes it.
+    ///
+    /// # Errors
+    /// [`InvalidKey`] if it is anything else.
+    pub fn parse(text: &str) -> Result<Self, InvalidKey> {
+        let text = text.trim();
+        let pairs = text.as_bytes().chunks(2);
+        let bytes: Vec<u8> = pairs
+            .map(|pair| {
+                let pair = std::str::from_utf8(pair).map_err(|_| InvalidKey)?;
+                u8::from_str_radix(pair, 16).map_err(|_| InvalidKey)
+            })
+            .collect::<Result<_, _>>()?;
+        if text.len() != 64 || !text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+            return Err(InvalidKey);
+        }
+        let key = UnboundKey::new(&AES_256_GCM, &bytes).map_err(|_| InvalidKey)?;
+        let fingerprint = digest::digest(&digest::SHA256, &bytes);
+        let id = &fingerprint.as_ref()[..4];
+        Ok(Self {
+            id: id.iter().map(|byte| format!("{byte:02x}")).collect(),
+            key: LessSafeKey::new(key),
+        })
+    }
+
+    /// Returns the eight digits that name this key in records and messages: a part of its SHA-256.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+impl PartialEq for EncryptionKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id
+    }
+}
+
+impl Eq for EncryptionKey {}
+
+impl fmt::Debug for EncryptionKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "EncryptionKey({})", self.id)
+    }
+}
+
+/// A text that is not an encryption key. Does not contain the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be 64 hexadecimal digits: openssl rand -hex 32")]
+pub struct InvalidKey;
+
+/// The keys of a store. Without any, values are stored in plain text.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EncryptionKeys {
+    /// Seals what is written. Without it, values are written in plain text.
+    pub current: Option<EncryptionKey>,
+    /// Also opens what was written before. A value that is not sealed by `current` is written again.
+    pub previous: Option<EncryptionKey>,
+}
+
+/// A stored credential in plain text.
+#[derive(Debug, PartialEq)]
+pub(super) struct Opened {
+    pub(super) credential: Credential,
+    /// Whether it is to be written again, because another key sealed it, or none.
+    pub(super) is_outdated: bool,
+}
+
+/// Why a stored credential cannot be opened.
+#[derive(Debug, PartialEq)]
+pub(super) enum Closed {
+    /// Sealed by a key that this process does not have.
+    OtherKey(String),
+    /// Damaged, or changed by another program.
+    Damaged(NoRecord),
+}
+
+impl EncryptionKeys {
+    /// Returns the credential as it is stored: its value is `sealed:KEYID:BASE64` of nonce and ciphertext.
+    pub(super) fn seal(&self, name: &str, credential: &Credential) -> Credential {
+        let Some(EncryptionKey { id, key }) = &self.current else {
+            return credential.clone();
+        };
+        let nonce: [u8; NONCE_LEN] = rand::random();
+        let mut text = credential.value.expose().as_bytes().to_vec();
+        let aad = Aad::from(authenticated(name, credential));
+        key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), aad, &mut text)
+            .expect("a value is shorter than 64 GiB");
+        let sealed = BASE64.encode([nonce.as_slice(), &text].concat());
+        Credential {
+            value: Secret::new(format!("{SEALED}{id}:{sealed}")),
+            ..credential.clone()
+        }
+    }
+
+    /// Reads the output of [`EncryptionKeys::seal`] under the same name.
+    pub(super) fn open(&self, name: &str, stored: Credential) -> Result<Opened, Closed> {
+        let Some(sealed) = stored.value.expose().strip_prefix(SEALED) else {
+            return Ok(Opened {
+                credential: stored,
+                is_outdated: self.current.is_some(),
+            });
+        };
+        let damaged = || Closed::Damaged(NoRecord("it cannot be decrypted".to_owned()));
+        let (id, sealed) = sealed.split_once(':').ok_or_else(damaged)?;
+        let keys = [&self.current, &self.previous];
+        let key = keys.into_iter().flatten().find(|key| key.id == id);
+        let Some(EncryptionKey { key, .. }) = key else {
+            return Err(Closed::OtherKey(id.to_owned()));
+        };
+        let mut bytes = BASE64.decode(sealed).map_err(|_| damaged())?;
+        let (nonce, text) = bytes.split_at_mut_checked(NONCE_LEN).ok_or_else(damaged)?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| damaged())?;
+        let aad = Aad::from(authenticated(name, &stored));
+        let value = key.open_in_place(nonce, aad, text).map_err(|_| damaged())?;
+        let value = std::str::from_utf8(value).map_err(|_| damaged())?;
+        let credential = Credential {
+            value: Secret::new(value),
+            ..stored
+        };
+        credential
+            .check()
+            .map_err(|why| Closed::Damaged(NoRecord(why)))?;
+        Ok(Opened {
+            credential,
+            is_outdated: self.current.as_ref().is_none_or(|current| current.id != id),
+        })
+    }
+}
+
+/// What is authenticated beside the value.
+fn authenticated(name: &str, credential: &Credential) -> String {
+    let Credential {
+        issued_at,
+        expires_at,
+        generation,
+        value: _,
+    } = credential;
+    format!("{name} {generation} {expires_at} {issued_at}")
+}
+
+/// WeChat's values contain no colon.
+const SEALED: &str = "sealed:";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::UnixTime;
+
+    fn key(digit: &str) -> EncryptionKey {
+        EncryptionKey::parse(&digit.repeat(64)).unwrap()
+    }
+
+    fn keys(current: &str, previous: &str) -> EncryptionKeys {
+        let some = |digit: &str| (!digit.is_empty()).then(|| key(digit));
+        EncryptionKeys {
+            current: some(current),
+            previous: some(previous),
+        }
+    }
+
+    fn credential() -> Credential {
+        Credential {
+            value: Secret::new("value-of-7"),
+            issued_at: UnixTime(1_000),
+            expires_at: UnixTime(8_200),
+            generation: 7,
+        }
+    }
+
+    #[test]
+    fn a_sealed_value_is_opened_by_its_key_and_shows_nothing() {
+        let sealed = keys("a", "").seal("n", &credential());
+        assert!(!sealed.value.expose().contains("value"));
+        assert_eq!(sealed.check(), Ok(()));
+        assert_eq!((sealed.generation, sealed.expires_at), (7, UnixTime(8_200)));
+        for (opening, is_outdated) in [
+            (keys("a", ""), false),
+            (keys("a", "b"), false),
+            (keys("b", "a"), true),
+            (keys("", "a"), true),
+        ] {
+            let opened = Opened {
+                credential: credential(),
+                is_outdated,
+            };
+            assert_eq!(opening.open("n", sealed.clone()), Ok(opened));
+        }
+    }
+
+    #[test]
+    fn a_value_sealed_by_another_key_names_that_key() {
+        let sealed = keys("a", "").seal("n", &credential());
+        for other in [keys("", ""), keys("b", "c")] {
+            let opened = other.open("n", sealed.clone());
+            assert_eq!(opened, Err(Closed::OtherKey(key("a").id().to_owned())));
+        }
+    }
+
+    #[test]
+    fn a_value_in_plain_text_is_read_and_written_again_only_with_a_key() {
+        for (opening, is_outdated) in [(keys("", ""), false), (keys("a", ""), true)] {
+            let opened = opening.open("n", credential()).unwrap();
+            assert_eq!(
+                (opened.credential, opened.is_outdated),
+                (credential(), is_outdated)
+            );
+        }
+        assert_eq!(keys("", "a").seal("n", &credential()), credential());
+    }
+
+    #[test]
+    fn a_changed_value_name_date_or_generation_is_damage() {
+        let with = keys("a", "");
+        let sealed = with.seal("n", &credential());
+        let mut damaged = vec![
+            ("m", sealed.clone()),
+            (
+                "n",
+                Credential {
+                    generation: 8,
+                    ..sealed.clone()
+                },
+            ),
+            (
+                "n",
+                Credential {
+                    expires_at: UnixTime(9_000),
+                    ..sealed.clone()
+                },
+            ),
+            (
+                "n",
+                Credential {
+                    issued_at: UnixTime(1_001),
+                    ..sealed.clone()
+                },
+            ),
+        ];
+        let text = sealed.value.expose();
+        for at in text.len() - 60..text.len() {
+            let mut bytes = text.as_bytes().to_vec();
+            bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
+            let value = Secret::new(String::from_utf8(bytes).unwrap());
+            damaged.push((
+                "n",
+                Credential {
+                    value,
+                    ..sealed.clone()
+                },
+            ));
+            let value = Secret::new(&text[..at]);
+            damaged.push((
+                "n",
+                Credential {
+                    value,
+                    ..sealed.clone()
+                },
+            ));
+        }
+        for (name, stored) in damaged {
+            let opened = with.open(name, stored);
+            assert!(matches!(opened, Err(Closed::Damaged(_))), "{opened:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_is_64_hexadecimal_digits_and_is_not_printed() {
+        for bad in [
+            "",
+            "a",
+            &"g".repeat(64),
+            &"+1".repeat(32),
+            &"a".repeat(63),
+            &"a".repeat(66),
+            "钥匙",
+        ] {
+            assert_eq!(EncryptionKey::parse(bad), Err(InvalidKey), "{bad}");
+        }
+        let key = EncryptionKey::parse(&format!("{}\n", "Ab".repeat(32))).unwrap();
+        assert_eq!(format!("{key:?}"), format!("EncryptionKey({})", key.id()));
+        assert_eq!(key.id().len(), 8);
+    }
+}

@@ -1,0 +1,73 @@
+//! Errors of the stores.
+
+use std::time::Duration;
+
+/// Why a store cannot be opened or used. Contains no value and no password.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// Another process uses the file.
+    #[error(
+        "{path}: in use by another wx-jssdk: stop it, choose another store.path, or share a store with store.kind = \"redis\" or \"sql\""
+    )]
+    InUse {
+        /// The file.
+        path: String,
+    },
+    /// The file cannot be read or written.
+    #[error("{path}: {problem}")]
+    Disk {
+        /// The file.
+        path: String,
+        /// What is wrong, and what to do.
+        problem: String,
+    },
+    /// The store's address is invalid.
+    #[error("invalid store address: {problem}")]
+    Address {
+        /// What is wrong, and what to write.
+        problem: String,
+    },
+    /// A server did not answer in time.
+    #[error("{place} did not answer within {} ms", .within.as_millis())]
+    Slow {
+        /// The server.
+        place: String,
+        /// How long the store was waited for.
+        within: Duration,
+    },
+    /// A server cannot be reached, or refuses the operation.
+    #[error("{place}: {problem}")]
+    Unavailable {
+        /// The server.
+        place: String,
+        /// The error that it reported.
+        problem: String,
+    },
+    /// The tables cannot be created or used.
+    #[error("{place}: {problem}")]
+    Schema {
+        /// The database.
+        place: String,
+        /// What is wrong, and what to do.
+        problem: String,
+    },
+    /// The stored values are encrypted, and this process has another key, or none.
+    #[error(
+        "{place}: the stored values are encrypted with key {key}, which is neither in store.encryption_key_file nor in store.previous_encryption_key_file"
+    )]
+    OtherKey {
+        /// The store.
+        place: String,
+        /// The ID of the key.
+        key: String,
+    },
+}
+
+impl StoreError {
+    /// Whether it lasts until a person changes something.
+    #[must_use]
+    pub fn needs_operator(&self) -> bool {
+        matches!(self, Self::OtherKey { .. } | Self::Schema { .. })
+    }
+}

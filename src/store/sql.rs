@@ -1,0 +1,331 @@
+//! The SQL store: shared by many processes in PostgreSQL, MySQL or MariaDB, or by those of one machine in an
+//! SQLite file.
+//!
+//! Every operation ends within a time limit; connecting continues in the background. Each compare-and-set is one
+//! statement on one row, so that no lock is held between two of them. Records are those of the other stores;
+//! beside a credential's record stand the two columns that are compared.
+
+mod dialect;
+mod limits;
+mod link;
+mod presence;
+mod schema;
+mod target;
+
+use std::collections::HashMap;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use sqlx::any::{AnyQueryResult, AnyRow};
+use sqlx::{AssertSqlSafe, Row as _};
+
+use self::dialect::{Dialect, Failure};
+use self::link::Link;
+use self::schema::Schema;
+use self::target::Target;
+use super::ignored::{Ignored, NoRecord};
+use super::record::{read_credential, write_credential};
+use super::rules::{lease_name, replaces};
+use super::{Saved, StoreError};
+use crate::credential::{Credential, CredentialKey};
+
+/// The SQL store.
+pub(super) struct SqlStore {
+    link: Link,
+    dialect: Dialect,
+    place: String,
+    prefix: String,
+    bound: Duration,
+    ignored: Ignored,
+    /// The last day on which old rows were removed.
+    pruned: AtomicU64,
+}
+
+/// A value of a statement.
+#[derive(Clone, Copy)]
+enum Value<'a> {
+    Number(i64),
+    Text(&'a str),
+}
+use Value::{Number, Text};
+
+impl SqlStore {
+    /// Parses the address; does not connect. Every operation ends within `bound`.
+    pub(super) fn new(url: &str, prefix: &str, bound: Duration) -> Result<Self, StoreError> {
+        let target = Target::parse(url)?;
+        let schema = Schema::new(target.dialect, target::prefix(prefix)?);
+        Ok(Self {
+            dialect: target.dialect,
+            place: target.place.clone(),
+            link: Link::new(target, schema),
+            prefix: prefix.to_owned(),
+            bound,
+            ignored: Ignored::default(),
+            pruned: AtomicU64::new(0),
+        })
+    }
+
+    /// Returns the statements that create the tables.
+    pub(super) fn ddl(url: &str, prefix: &str) -> Result<String, StoreError> {
+        let Target { dialect, .. } = Target::parse(url)?;
+        Ok(Schema::new(dialect, target::prefix(prefix)?).ddl())
+    }
+
+    pub(super) fn kind(&self) -> &'static str {
+        "sql"
+    }
+
+    /// Returns the address without user and password.
+    pub(super) fn place(&self) -> &str {
+        &self.place
+    }
+
+    pub(super) async fn load(&self, name: &str) -> Result<Option<Credential>, StoreError> {
+        let loaded = self.load_many(&[name.to_owned()]).await?;
+        Ok(loaded.into_iter().next().flatten())
+    }
+
+    /// Uses one query.
+    pub(super) async fn load_many(
+        &self,
+        names: &[String],
+    ) -> Result<Vec<Option<Credential>>, StoreError> {
+        let records: HashMap<String, String> = self
+            .bounded(self.named("credentials", "record", names))
+            .await?;
+        let read = |name: &String| {
+            let record = records.get(name)?;
+            self.usable(name, read_credential(name, record))
+        };
+        Ok(names.iter().map(read).collect())
+    }
+
+    /// Saves the newer of this and the stored credential; `outdated` is replaced in any case.
+    pub(super) async fn save(
+        &self,
+        name: &str,
+        credential: &Credential,
+        outdated: Option<&Credential>,
+    ) -> Result<Saved, StoreError> {
+        let record = write_credential(name, credential);
+        let [generation, end] = [credential.generation, credential.expires_at.0].map(number);
+        let outdated = outdated.map(|outdated| write_credential(name, outdated));
+        let mut replaced = outdated.unwrap_or_default();
+        self.bounded(async {
+            loop {
+                let update = "UPDATE {}credentials SET generation = ?, expires_at = ?, record = ? WHERE name = ? \
+                     AND (generation < ? OR (generation = ? AND expires_at > ?) OR record = ?)";
+                let values = [
+                    generation,
+                    end,
+                    Text(&record),
+                    Text(name),
+                    generation,
+                    generation,
+                    end,
+                    Text(&replaced),
+                ];
+                let insert = "INTO {}credentials (name, generation, expires_at, record) VALUES (?, ?, ?, ?)";
+                let row = [Text(name), generation, end, Text(&record)];
+                if self.changed(update, &values).await? || self.inserted(insert, &row).await? {
+                    return Ok(Saved::Stored);
+                }
+                let stored = self.text("credentials", name).await?;
+                let Some(stored) = stored.filter(|stored| *stored != record) else {
+                    return Ok(Saved::Stored);
+                };
+                match self.usable(name, read_credential(name, &stored)) {
+                    // Else another process inserted an older one between two statements.
+                    Some(newer) if !replaces(credential, &newer) => return Ok(Saved::Newer(newer)),
+                    Some(_) => {}
+                    None => replaced = stored,
+                }
+            }
+        })
+        .await
+    }
+
+    /// Returns the name and owner of the lease if it was free. A statement that is repeated after a lost
+    /// answer finds the owner's own lease.
+    pub(super) async fn lease(
+        &self,
+        key: &CredentialKey,
+        ttl: Duration,
+    ) -> Result<Option<(String, String)>, StoreError> {
+        let (name, owner) = (lease_name(key), format!("{:032x}", rand::random::<u128>()));
+        let ttl = number(
+            u64::try_from(ttl.as_millis())
+                .unwrap_or(u64::MAX)
+                .clamp(1, LONGEST),
+        );
+        let now = self.dialect.now();
+        let granted = self
+            .bounded(async {
+                let update = format!(
+                    "UPDATE {{}}leases SET owner = ?, expires_at = {now} + ? WHERE name = ? AND (owner = ? OR expires_at <= {now})"
+                );
+                let insert =
+                    format!("INTO {{}}leases (name, owner, expires_at) VALUES (?, ?, {now} + ?)");
+                let (name, owner) = (Text(&name), Text(&owner));
+                let values = [owner, ttl, name, owner];
+                Ok(self.changed(&update, &values).await?
+                    || self.inserted(&insert, &[name, owner, ttl]).await?)
+            })
+            .await?;
+        Ok(granted.then_some((name, owner)))
+    }
+
+    pub(super) async fn release(&self, name: &str, owner: &str) -> Result<(), StoreError> {
+        let delete = "DELETE FROM {}leases WHERE name = ? AND owner = ?";
+        let values = [Text(name), Text(owner)];
+        self.bounded(self.changed(delete, &values)).await.map(drop)
+    }
+
+    /// Writes nothing, but fails on a server that does not accept writes.
+    pub(super) async fn ping(&self) -> Result<(), StoreError> {
+        let delete = "DELETE FROM {}leases WHERE name = ?";
+        self.bounded(self.changed(delete, &[Text("")]))
+            .await
+            .map(drop)
+    }
+
+    /// Returns a column of the rows with these names.
+    async fn named<T>(
+        &self,
+        table: &str,
+        column: &str,
+        names: &[String],
+    ) -> Result<HashMap<String, T>, Failure>
+    where
+        T: for<'r> sqlx::Decode<'r, sqlx::Any> + sqlx::Type<sqlx::Any>,
+    {
+        let places = vec!["?"; names.len()].join(", ");
+        let select = format!("SELECT name, {column} FROM {{}}{table} WHERE name IN ({places})");
+        let values: Vec<_> = names.iter().map(|name| Text(name)).collect();
+        let rows = self.rows(&select, &values).await?;
+        let read = |row: &AnyRow| Ok((row.try_get(0)?, row.try_get(1)?));
+        let read: Result<_, sqlx::Error> = rows.iter().map(read).collect();
+        read.map_err(|error| self.dialect.classify(&error))
+    }
+
+    /// Returns the record with this name.
+    async fn text(&self, table: &str, name: &str) -> Result<Option<String>, Failure> {
+        let names = [name.to_owned()];
+        let mut records = self.named(table, "record", &names).await?;
+        Ok(records.remove(name))
+    }
+
+    async fn changed(&self, text: &str, values: &[Value<'_>]) -> Result<bool, Failure> {
+        Ok(self.execute(text, values).await?.rows_affected() > 0)
+    }
+
+    /// Inserts a row, unless it exists.
+    async fn inserted(&self, into_values: &str, values: &[Value<'_>]) -> Result<bool, Failure> {
+        let insert = self.dialect.insert_if_absent(into_values);
+        self.changed(&insert, values).await
+    }
+
+    async fn execute(&self, text: &str, values: &[Value<'_>]) -> Result<AnyQueryResult, Failure> {
+        let mut tries = 0;
+        loop {
+            let mut held = self.link.connection().await?;
+            let mut connection = held.begin()?;
+            let done = self.query(text, values).execute(&mut connection).await;
+            let done = done.map_err(|error| self.dialect.classify(&error));
+            match done {
+                Ok(done) => {
+                    held.end(connection);
+                    return Ok(done);
+                }
+                Err(failure) => self.again(failure, &mut tries, || held.end(connection))?,
+            }
+        }
+    }
+
+    async fn rows(&self, text: &str, values: &[Value<'_>]) -> Result<Vec<AnyRow>, Failure> {
+        let mut tries = 0;
+        loop {
+            let mut held = self.link.connection().await?;
+            let mut connection = held.begin()?;
+            let rows = self.query(text, values).fetch_all(&mut connection).await;
+            match rows.map_err(|error| self.dialect.classify(&error)) {
+                Ok(rows) => {
+                    held.end(connection);
+                    return Ok(rows);
+                }
+                Err(failure) => self.again(failure, &mut tries, || held.end(connection))?,
+            }
+        }
+    }
+
+    /// Decides whether a statement is repeated: once if the connection was lost, for example because the
+    /// server restarted or failed over; some times if another transaction was in the way.
+    fn again(&self, failure: Failure, tries: &mut u32, keep: impl FnOnce()) -> Result<(), Failure> {
+        *tries += 1;
+        let most = match failure {
+            Failure::Lost(_) | Failure::NoTable(_) => {
+                self.link.forget();
+                1
+            }
+            Failure::Busy(_) => {
+                keep();
+                10
+            }
+            Failure::Schema(_) | Failure::Other(_) => {
+                keep();
+                0
+            }
+        };
+        if *tries > most { Err(failure) } else { Ok(()) }
+    }
+
+    /// Returns a statement; `{}` stands for the prefix of the tables.
+    fn query<'q>(
+        &self,
+        text: &str,
+        values: &[Value<'_>],
+    ) -> sqlx::query::Query<'q, sqlx::Any, sqlx::any::AnyArguments> {
+        let text = self.dialect.placeholders(&text.replace("{}", &self.prefix));
+        let is_list = text.contains(" IN (");
+        let query = sqlx::query(AssertSqlSafe(text));
+        let query = values.iter().fold(query, |query, value| match *value {
+            Number(number) => query.bind(number),
+            Text(text) => query.bind(text.to_owned()),
+        });
+        // Lists have many lengths: each would be a prepared statement.
+        query.persistent(!is_list)
+    }
+
+    fn usable<T>(&self, name: &str, read: Result<T, NoRecord>) -> Option<T> {
+        self.ignored.usable(&self.place, name, read)
+    }
+
+    /// Runs the work with the timeout of store operations.
+    async fn bounded<T>(
+        &self,
+        work: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, StoreError> {
+        let place = self.place.clone();
+        match tokio::time::timeout(self.bound, work).await {
+            Ok(Ok(done)) => Ok(done),
+            Ok(Err(Failure::Schema(problem))) => Err(StoreError::Schema { place, problem }),
+            Ok(Err(failure)) => Err(StoreError::Unavailable {
+                place,
+                problem: failure.problem(),
+            }),
+            // The connection in use is closed: its answer may come later.
+            Err(_) => Err(StoreError::Slow {
+                place,
+                within: self.bound,
+            }),
+        }
+    }
+}
+
+/// Returns a number as the database holds it.
+fn number(number: u64) -> Value<'static> {
+    Number(i64::try_from(number).unwrap_or(i64::MAX))
+}
+
+/// A hundred years, in milliseconds: a sum with the clock does not overflow.
+const LONGEST: u64 = 100 * 365 * 86_400_000;

@@ -1,0 +1,164 @@
+//! Calls of each day, blocks of endpoints, and forced refreshes.
+
+use std::collections::HashMap;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use sqlx::Row as _;
+
+use super::dialect::{Dialect, Failure};
+use super::{SqlStore, Text, number};
+use crate::clock::UnixTime;
+use crate::credential::{AppKey, CredentialKey};
+use crate::store::ignored::NoRecord;
+use crate::store::rules::{Force, block_name, calls_name, force_name, shanghai_day};
+use crate::store::{Claim, StoreError};
+
+impl SqlStore {
+    pub(in crate::store) async fn count_call(
+        &self,
+        app: &AppKey,
+        endpoint: &str,
+        now: UnixTime,
+    ) -> Result<u64, StoreError> {
+        let day = shanghai_day(now);
+        let name = calls_name(app, endpoint, day);
+        let insert = "INSERT INTO {}calls (name, day, calls) VALUES (?, ?, 1)";
+        let values = [Text(&name), number(day)];
+        self.bounded(async {
+            if self.pruned.fetch_max(day, Ordering::Relaxed) < day {
+                self.prune(now).await?;
+            }
+            if self.dialect == Dialect::MySql {
+                let count = format!("{insert} ON DUPLICATE KEY UPDATE calls = LAST_INSERT_ID(calls + 1)");
+                let done = self.execute(&count, &values).await?;
+                return Ok(match done.rows_affected() {
+                    1 => 1,
+                    _ => done.last_insert_id().map_or(0, i64::unsigned_abs),
+                });
+            }
+            let count = format!(
+                "{insert} ON CONFLICT (name) DO UPDATE SET calls = {{}}calls.calls + 1 RETURNING calls"
+            );
+            let rows = self.rows(&count, &values).await?;
+            let count = rows.first().and_then(|row| row.try_get::<i64, _>(0).ok());
+            Ok(count.map_or(0, i64::unsigned_abs))
+        })
+        .await
+    }
+
+    pub(in crate::store) async fn calls(
+        &self,
+        app: &AppKey,
+        endpoint: &str,
+        now: UnixTime,
+    ) -> Result<u64, StoreError> {
+        let calls = self.calls_many(&[(app, endpoint)], now).await?;
+        Ok(calls.first().copied().unwrap_or(0))
+    }
+
+    /// Uses one query.
+    pub(in crate::store) async fn calls_many(
+        &self,
+        of: &[(&AppKey, &str)],
+        now: UnixTime,
+    ) -> Result<Vec<u64>, StoreError> {
+        let day = shanghai_day(now);
+        let names = of
+            .iter()
+            .map(|(app, endpoint)| calls_name(app, endpoint, day));
+        let names: Vec<_> = names.collect();
+        let counts: HashMap<String, i64> =
+            self.bounded(self.named("calls", "calls", &names)).await?;
+        let count = |name: &String| counts.get(name).map_or(0, |count| count.unsigned_abs());
+        Ok(names.iter().map(count).collect())
+    }
+
+    pub(in crate::store) async fn set_block(
+        &self,
+        app: &AppKey,
+        endpoint: &str,
+        until: UnixTime,
+        _now: UnixTime,
+    ) -> Result<(), StoreError> {
+        let (name, until) = (block_name(app, endpoint), number(until.0));
+        let update = "UPDATE {}blocks SET blocked_until = ? WHERE name = ?";
+        let insert = "INTO {}blocks (name, blocked_until) VALUES (?, ?)";
+        self.bounded(async {
+            // A row that another process inserts in between is updated in the next round.
+            while !self.changed(update, &[until, Text(&name)]).await?
+                && !self.inserted(insert, &[Text(&name), until]).await?
+            {}
+            Ok(())
+        })
+        .await
+    }
+
+    /// Uses one query.
+    pub(in crate::store) async fn blocked_many(
+        &self,
+        of: &[(&AppKey, &str)],
+        now: UnixTime,
+    ) -> Result<Vec<Option<UnixTime>>, StoreError> {
+        let names = of.iter().map(|(app, endpoint)| block_name(app, endpoint));
+        let names: Vec<_> = names.collect();
+        let blocks: HashMap<String, i64> = self
+            .bounded(self.named("blocks", "blocked_until", &names))
+            .await?;
+        let until = |name: &String| Some(UnixTime(blocks.get(name)?.unsigned_abs()));
+        let until = |name: &String| until(name).filter(|until| *until > now);
+        Ok(names.iter().map(until).collect())
+    }
+
+    /// Decides here, by the rule of all stores, and stores the result only if no other process has made a
+    /// claim meanwhile.
+    pub(in crate::store) async fn claim_force(
+        &self,
+        key: &CredentialKey,
+        now: UnixTime,
+        min_gap: Duration,
+        daily: Option<u32>,
+    ) -> Result<Claim, StoreError> {
+        let name = force_name(key);
+        let update = "UPDATE {}refresh_limits SET record = ? WHERE name = ? AND record = ?";
+        let insert = "INTO {}refresh_limits (name, record) VALUES (?, ?)";
+        self.bounded(async {
+            loop {
+                let text = self.text("refresh_limits", &name).await?;
+                let stored = text.as_deref().and_then(|text| {
+                    self.usable(&name, Force::read(text).ok_or_else(NoRecord::torn))
+                });
+                let (claim, Some(remember)) = Force::claim(stored, now, min_gap, daily) else {
+                    return Ok(Force::claim(stored, now, min_gap, daily).0);
+                };
+                let record = remember.write();
+                let (name, record) = (Text(&name), Text(&record));
+                let done = match &text {
+                    Some(seen) => self.changed(update, &[record, name, Text(seen)]).await?,
+                    None => self.inserted(insert, &[name, record]).await?,
+                };
+                if done {
+                    return Ok(claim);
+                }
+            }
+        })
+        .await
+    }
+
+    /// Removes rows that nobody needs any more, once a day.
+    async fn prune(&self, now: UnixTime) -> Result<(), Failure> {
+        let yesterday = number(shanghai_day(now).saturating_sub(1));
+        let long_ago = number(now.0.saturating_sub(KEPT.as_secs()));
+        for (delete, value) in [
+            ("DELETE FROM {}calls WHERE day < ?", yesterday),
+            ("DELETE FROM {}blocks WHERE blocked_until < ?", long_ago),
+            ("DELETE FROM {}credentials WHERE expires_at < ?", long_ago),
+        ] {
+            self.changed(delete, &[value]).await?;
+        }
+        Ok(())
+    }
+}
+
+/// How long rows of the past are kept, for people who look them up.
+const KEPT: Duration = Duration::from_secs(7 * 86_400);

@@ -1,0 +1,52 @@
+//! The nodes that share these tables.
+
+use std::time::Duration;
+
+use sqlx::Row as _;
+
+use super::{SqlStore, Text, number};
+use crate::clock::UnixTime;
+use crate::store::StoreError;
+use crate::store::presence::{GONE_AFTER, MOST, Node, PeerNode};
+
+impl SqlStore {
+    /// Ages are measured with the server's clock, since the nodes' clocks may differ.
+    pub(in crate::store) async fn announce(
+        &self,
+        node: &Node,
+        now: UnixTime,
+    ) -> Result<Vec<PeerNode>, StoreError> {
+        let time = self.dialect.now();
+        let update = format!("UPDATE {{}}nodes SET seen_at = {time} WHERE node = ?");
+        let insert = format!("INTO {{}}nodes (node, seen_at) VALUES (?, {time})");
+        let remove = format!("DELETE FROM {{}}nodes WHERE seen_at < {time} - ?");
+        let select = format!("SELECT node, {time} - seen_at FROM {{}}nodes ORDER BY seen_at DESC");
+        let text = node.write();
+        let keep = number(u64::try_from(GONE_AFTER.as_millis()).unwrap_or(u64::MAX));
+        let rows = self.bounded(async {
+            if !self.changed(&update, &[Text(&text)]).await? {
+                self.inserted(&insert, &[Text(&text)]).await?;
+                self.changed(&remove, &[keep]).await?;
+            }
+            let rows = self.rows(&select, &[]).await?;
+            // Announcements beyond it, for example of a faulty client, displace the oldest.
+            for row in rows.iter().skip(MOST) {
+                let node: String = row.try_get(0).unwrap_or_default();
+                let delete = "DELETE FROM {}nodes WHERE node = ?";
+                self.changed(delete, &[Text(&node)]).await?;
+            }
+            Ok(rows)
+        });
+        let read = |row: &sqlx::any::AnyRow| {
+            let node: String = row.try_get(0).ok()?;
+            let age: i64 = row.try_get(1).ok()?;
+            let age = Duration::from_millis(u64::try_from(age).unwrap_or(0));
+            (age <= GONE_AFTER).then_some(())?;
+            Some(PeerNode {
+                node: Node::read(&node)?,
+                seen_at: UnixTime(now.0.saturating_sub(age.as_secs())),
+            })
+        };
+        Ok(rows.await?.iter().take(MOST).filter_map(read).collect())
+    }
+}

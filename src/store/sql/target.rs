@@ -1,0 +1,142 @@
+//! Parses the database's address from the configuration.
+
+use std::str::FromStr as _;
+
+use sqlx::any::AnyConnectOptions;
+use sqlx::mysql::MySqlConnectOptions;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::sqlite::SqliteConnectOptions;
+use url::Url;
+
+use super::dialect::Dialect;
+use crate::store::StoreError;
+
+/// A database.
+pub(super) struct Target {
+    pub(super) options: AnyConnectOptions,
+    pub(super) dialect: Dialect,
+    /// The address without user, password and options.
+    pub(super) place: String,
+    /// The file of SQLite.
+    pub(super) file: Option<String>,
+}
+
+impl Target {
+    /// Parses `postgres://`, `mysql://`, `mariadb://` with `USER:PASSWORD@HOST[:PORT]/DATABASE[?OPTIONS]`, or
+    /// `sqlite://PATH`.
+    pub(super) fn parse(url: &str) -> Result<Self, StoreError> {
+        let (scheme, rest) = url.split_once(':').ok_or_else(|| refuse(HOW))?;
+        if scheme == "sqlite" {
+            return Self::sqlite(rest);
+        }
+        let mut parsed = Url::parse(url).map_err(|_| refuse(HOW))?;
+        let (dialect, name, port) = match scheme {
+            "postgres" | "postgresql" => (Dialect::Postgres, "postgresql", 5432),
+            "mysql" | "mariadb" => (Dialect::MySql, scheme, 3306),
+            _ => return Err(refuse(HOW)),
+        };
+        let database = parsed.path().trim_start_matches('/').to_owned();
+        let host = parsed.host_str().unwrap_or_default().to_owned();
+        let by_option = |wanted: &str| parsed.query_pairs().any(|(key, _)| key == wanted);
+        if database.is_empty() || database.contains('/') {
+            return Err(refuse(
+                "name the database at the end: postgres://USER:PASSWORD@HOST/DATABASE",
+            ));
+        }
+        if host.is_empty() && !by_option("host") && !by_option("socket") {
+            return Err(refuse("the host is missing"));
+        }
+        let known = match dialect {
+            Dialect::Postgres => PgConnectOptions::from_str(url).map(drop),
+            _ => MySqlConnectOptions::from_str(url).map(drop),
+        };
+        known.map_err(|_| refuse(OPTIONS))?;
+        if dialect == Dialect::Postgres && !by_option("application_name") {
+            parsed
+                .query_pairs_mut()
+                .append_pair("application_name", "wx-jssdk");
+        }
+        let port = parsed.port().unwrap_or(port);
+        let place = match host.as_str() {
+            "" => format!("{name} {database}"),
+            host => format!("{name} {database} at {host}:{port}"),
+        };
+        Self::new(parsed.as_str(), dialect, place, None)
+    }
+
+    fn sqlite(rest: &str) -> Result<Self, StoreError> {
+        let rest = rest.strip_prefix("//").unwrap_or(rest);
+        let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
+        if path.is_empty() || path.contains(":memory:") || query.contains("mode=memory") {
+            return Err(refuse(
+                "name a file: sqlite:///var/lib/wx-jssdk/wx-jssdk.sqlite",
+            ));
+        }
+        let create = match query {
+            "" => "?mode=rwc".to_owned(),
+            query if query.contains("mode=") => format!("?{query}"),
+            query => format!("?{query}&mode=rwc"),
+        };
+        let url = format!("sqlite://{path}{create}");
+        SqliteConnectOptions::from_str(&url).map_err(|_| refuse(OPTIONS))?;
+        let place = format!("sqlite {path}");
+        Self::new(&url, Dialect::Sqlite, place, Some(path.to_owned()))
+    }
+
+    fn new(
+        url: &str,
+        dialect: Dialect,
+        place: String,
+        file: Option<String>,
+    ) -> Result<Self, StoreError> {
+        // An application that installed its own drivers before keeps them.
+        let _ = sqlx::any::install_drivers(&[
+            sqlx::mysql::any::DRIVER,
+            sqlx::postgres::any::DRIVER,
+            sqlx::sqlite::any::DRIVER,
+        ]);
+        Ok(Self {
+            options: AnyConnectOptions::from_str(url).map_err(|_| refuse(HOW))?,
+            dialect,
+            place,
+            file,
+        })
+    }
+}
+
+/// Checks the prefix of the tables, which becomes a part of statements.
+pub(super) fn prefix(prefix: &str) -> Result<&str, StoreError> {
+    let fits = prefix.len() <= 32
+        && prefix
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+        && !prefix.starts_with(|first: char| first.is_ascii_digit());
+    match fits {
+        true => Ok(prefix),
+        false => Err(refuse(
+            "store.table_prefix must be at most 32 lower-case letters, digits and underscores",
+        )),
+    }
+}
+
+/// Creates the file for this user only, because it will hold secrets. SQLite gives its other files the same
+/// mode, and reports what fails here when it opens the file.
+pub(super) fn create_private(path: &str) {
+    let mut options = std::fs::OpenOptions::new();
+    options.create_new(true).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let _ = options.open(path);
+}
+
+/// Returns an error that says what to write, and never what was written, which may contain a password.
+fn refuse(problem: &str) -> StoreError {
+    StoreError::Address {
+        problem: problem.to_owned(),
+    }
+}
+
+const HOW: &str = "write postgres://USER:PASSWORD@HOST[:PORT]/DATABASE, mysql://… or mariadb://… of the same form, or \
+                   sqlite:///PATH; other signs than letters and digits in a password as %XX";
+
+const OPTIONS: &str = "an option after the question mark is unknown or has a wrong value";

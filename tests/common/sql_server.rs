@@ -1,0 +1,298 @@
+//! PostgreSQL and MariaDB servers to store credentials in.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, Weak};
+
+use tempfile::TempDir;
+
+use super::redis_server::free_port;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Postgres,
+    MariaDb,
+}
+
+/// A real server of the tests' own; ends with it. It is run by `nobody`, because neither server is run by root.
+pub(crate) struct Sql {
+    pub(crate) kind: Kind,
+    server: Mutex<Child>,
+    pub(crate) port: u16,
+    directory: TempDir,
+}
+
+/// The server that tests share at this moment: starting one takes seconds.
+static SHARED: [Mutex<Weak<Sql>>; 2] = [const { Mutex::new(Weak::new()) }; 2];
+
+impl Sql {
+    /// A server that other tests may use too: choose other names of tables, and leave it running.
+    pub(crate) fn shared(kind: Kind) -> Arc<Self> {
+        let mut shared = SHARED[kind as usize].lock().expect("no start panicked");
+        shared.upgrade().unwrap_or_else(|| {
+            let server = Arc::new(Self::start(kind));
+            *shared = Arc::downgrade(&server);
+            server
+        })
+    }
+
+    pub(crate) fn start(kind: Kind) -> Self {
+        let directory = tempfile::tempdir().expect("there is a place for temporary files");
+        install(kind, directory.path());
+        // Another process may take the port between here and there: then the next one.
+        let (server, port) = (0..20)
+            .find_map(|_| {
+                let port = free_port();
+                run(kind, directory.path(), port).map(|server| (server, port))
+            })
+            .expect("the database starts");
+        let server = Self {
+            kind,
+            server: Mutex::new(server),
+            port,
+            directory,
+        };
+        if kind == Kind::MariaDb {
+            server.admin(
+                "CREATE DATABASE wx; CREATE USER wx@'%' IDENTIFIED BY 'word'; GRANT ALL ON wx.* TO wx@'%'",
+            );
+        }
+        server
+    }
+
+    pub(crate) fn url(&self) -> String {
+        self.url_of("wx:word")
+    }
+
+    pub(crate) fn url_of(&self, user: &str) -> String {
+        let scheme = match self.kind {
+            Kind::Postgres => "postgres",
+            Kind::MariaDb => "mariadb",
+        };
+        format!("{scheme}://{user}@127.0.0.1:{}/wx", self.port)
+    }
+
+    /// Speaks to it past the store, as its administrator. Answers with the rows, without heads and frames.
+    #[track_caller]
+    pub(crate) fn admin(&self, statements: &str) -> String {
+        let mut command = match self.kind {
+            Kind::Postgres => {
+                let mut command = Command::new("psql");
+                command
+                    .args([
+                        "-X",
+                        "-q",
+                        "-A",
+                        "-t",
+                        "-v",
+                        "ON_ERROR_STOP=1",
+                        "-d",
+                        &self.url(),
+                    ])
+                    .args(["-c", statements])
+                    // Also where a test has made it read-only.
+                    .env("PGOPTIONS", "-c default_transaction_read_only=off");
+                command
+            }
+            Kind::MariaDb => {
+                let mut command = Command::new("mariadb");
+                command
+                    .args([
+                        "--no-defaults",
+                        "--batch",
+                        "--skip-column-names",
+                        "-u",
+                        "root",
+                        "-S",
+                    ])
+                    .arg(self.directory.path().join("s"))
+                    .args(["-e", statements]);
+                command
+            }
+        };
+        let output = command.output().expect("the database's client runs");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{statements}: {said}");
+        String::from_utf8_lossy(&output.stdout)
+            .trim_end()
+            .to_owned()
+    }
+
+    /// Sends a signal by name, STOP or CONT, to the server and its processes.
+    pub(crate) fn signal(&self, name: &str) {
+        let id = self.server.lock().expect("it is ours").id().to_string();
+        let signal = format!("-{name}");
+        let sent = Command::new("kill").args([&signal, &id]).status();
+        assert!(sent.is_ok_and(|status| status.success()), "kill {signal}");
+        // None if it has no processes of its own.
+        let _children = Command::new("pkill").args([&signal, "-P", &id]).status();
+    }
+
+    /// kill -9.
+    pub(crate) fn kill(&self) {
+        self.signal("KILL");
+        self.server
+            .lock()
+            .expect("it is ours")
+            .wait()
+            .expect("it is ours");
+    }
+
+    /// Starts it again, with what it had written.
+    pub(crate) fn start_again(&self) {
+        // PostgreSQL waits for the last of its old processes.
+        let started = (0..50).find_map(|_| run(self.kind, self.directory.path(), self.port));
+        *self.server.lock().expect("it is ours") = started.expect("the database starts again");
+    }
+}
+
+impl Drop for Sql {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn is_root() -> bool {
+    let id = Command::new("id").arg("-u").output();
+    id.is_ok_and(|id| id.stdout == b"0\n")
+}
+
+/// A command that is run by `nobody` if this process is root's.
+fn by_nobody(program: impl AsRef<std::ffi::OsStr>) -> Command {
+    if !is_root() {
+        return Command::new(program);
+    }
+    let mut command = Command::new("setpriv");
+    command
+        .args(["--reuid=nobody", "--regid=nogroup", "--clear-groups", "--"])
+        .arg(program);
+    command
+}
+
+/// The newest PostgreSQL that Debian has installed.
+fn postgres(program: &str) -> PathBuf {
+    let found = std::fs::read_dir("/usr/lib/postgresql").expect("PostgreSQL is installed");
+    let versions = found.filter_map(|entry| Some(entry.ok()?.path().join("bin").join(program)));
+    let newest = versions.filter(|path| path.exists()).max();
+    newest.expect("PostgreSQL is installed")
+}
+
+fn install(kind: Kind, directory: &Path) {
+    if is_root() {
+        let owned = Command::new("chown").arg("nobody").arg(directory).status();
+        assert!(owned.is_ok_and(|status| status.success()));
+    }
+    let data = directory.join("data");
+    let mut command = match kind {
+        Kind::Postgres => {
+            let password = directory.join("password");
+            std::fs::write(&password, "word").expect("a file can be written");
+            let mut command = by_nobody(postgres("initdb"));
+            command
+                .args([
+                    "--no-sync",
+                    "-A",
+                    "md5", // cheap in debug builds
+                    "-U",
+                    "wx",
+                    "--locale=C",
+                    "-E",
+                    "UTF8",
+                ])
+                .arg("--pwfile")
+                .arg(password)
+                .arg("-D")
+                .arg(data);
+            command
+        }
+        Kind::MariaDb => {
+            let mut command = by_nobody("mariadb-install-db");
+            command
+                .args(["--no-defaults", "--auth-root-authentication-method=normal"])
+                .args(["--skip-test-db", "--innodb-log-file-size=4M"])
+                .arg(format!("--datadir={}", data.display()));
+            command
+        }
+    };
+    let done = command.current_dir(directory).output();
+    let done = done.expect("the database is installed");
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success(), "{said}");
+    if kind == Kind::Postgres {
+        // A database by the name of the other server's.
+        let mut single = by_nobody(postgres("postgres"))
+            .args(["--single", "-j", "-D"])
+            .arg(directory.join("data"))
+            .arg("postgres")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("PostgreSQL runs");
+        let mut said = single.stdin.take().expect("it is piped");
+        std::io::Write::write_all(&mut said, b"CREATE DATABASE wx;\n\n").expect("it listens");
+        drop(said);
+        assert!(single.wait().is_ok_and(|status| status.success()));
+    }
+}
+
+/// Starts it and waits until it says that it is ready; none when it did not like the port.
+fn run(kind: Kind, directory: &Path, port: u16) -> Option<Child> {
+    let data = directory.join("data");
+    let mut command = match kind {
+        Kind::Postgres => {
+            let mut command = by_nobody(postgres("postgres"));
+            command.arg("-D").arg(data).arg("-p").arg(port.to_string());
+            for setting in [
+                "listen_addresses=127.0.0.1",
+                "unix_socket_directories=",
+                "fsync=off",
+                "max_connections=200",
+                "shared_buffers=16MB",
+                "dynamic_shared_memory_type=mmap",
+            ] {
+                command.args(["-c", setting]);
+            }
+            command
+        }
+        Kind::MariaDb => {
+            let mut command = by_nobody("mariadbd");
+            command
+                .args([
+                    "--no-defaults",
+                    "--bind-address=127.0.0.1",
+                    "--skip-name-resolve",
+                ])
+                .args(["--max-connections=200", "--innodb-buffer-pool-size=16M"])
+                .args([
+                    "--innodb-log-file-size=4M",
+                    "--innodb-flush-log-at-trx-commit=0",
+                    "--innodb-flush-method=nosync",
+                ])
+                .arg(format!("--datadir={}", data.display()))
+                .arg(format!("--socket={}", directory.join("s").display()))
+                .arg(format!("--pid-file={}", directory.join("pid").display()))
+                .arg(format!("--port={port}"));
+            command
+        }
+    };
+    let mut server = command
+        .env("PATH", "/usr/sbin:/usr/bin:/bin")
+        .current_dir(directory)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the database is installed");
+    let said = server.stderr.take().expect("it is piped");
+    let mut lines = BufReader::new(said).lines().map_while(Result::ok);
+    if lines.any(|line| {
+        line.contains("ready to accept connections") || line.contains("ready for connections")
+    }) {
+        // It must never block on a full pipe.
+        std::thread::spawn(move || lines.for_each(drop));
+        return Some(server);
+    }
+    server.wait().expect("it is ours");
+    None
+}

@@ -1,0 +1,159 @@
+//! The same promises with processes that share a database.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use wx_jssdk::account::{Account, TokenMode};
+use wx_jssdk::broker::{Broker, Find};
+use wx_jssdk::store::Store;
+use wx_jssdk::{Clock, Kind, UnixTime};
+
+use crate::cluster::processes::{
+    an_owner_killed_in_its_call_costs_one_more,
+    cold_readers_of_four_processes_cause_one_token_and_one_ticket_call,
+};
+use crate::cluster::world::{ClusterOn, STABLE, Shared, TICKET};
+use crate::common::sql_server::{Kind as Server, Sql};
+use crate::sql::Tables;
+
+struct On<const KIND: usize>(Arc<Sql>);
+
+const POSTGRES: usize = Server::Postgres as usize;
+const MARIADB: usize = Server::MariaDb as usize;
+
+impl<const KIND: usize> Shared for On<KIND> {
+    fn start() -> Self {
+        let kind = match KIND {
+            POSTGRES => Server::Postgres,
+            _ => Server::MariaDb,
+        };
+        let server = Sql::start(kind);
+        let schema = Store::sql_schema(&server.url(), "wx_jssdk_").unwrap();
+        server.admin(&match kind {
+            Server::Postgres => schema,
+            Server::MariaDb => format!("USE wx; {schema}"),
+        });
+        Self(Arc::new(server))
+    }
+
+    fn open(&self) -> Store {
+        // Patience for a busy machine; a stopped database takes all of it.
+        let second = Duration::from_secs(1);
+        Store::sql_within(&self.0.url(), "wx_jssdk_", second).unwrap()
+    }
+}
+
+/// One server of its own for all of them, since starting one takes seconds.
+async fn trouble_of_the_database_costs_no_call_and_no_wait<const KIND: usize>() {
+    let mut cluster: ClusterOn<On<KIND>> = ClusterOn::warm(TokenMode::Stable, 3).await;
+    let calls = |cluster: &ClusterOn<On<KIND>>| (cluster.calls(STABLE), cluster.calls(TICKET));
+    // `live` looks that no reader waits and that nothing dead is read.
+    cluster.shared.0.signal("STOP");
+    cluster.live(30, 10).await;
+    cluster.shared.0.signal("CONT");
+    cluster.shared.0.kill();
+    cluster.live(60, 10).await;
+    cluster.shared.0.start_again();
+    cluster.live(30, 5).await;
+    assert_eq!(calls(&cluster), (1, 1));
+
+    // An older copy, and one without tables: both get what memory has.
+    let server = cluster.shared.0.clone();
+    let forgotten = match server.kind {
+        Server::Postgres => "DROP TABLE wx_jssdk_credentials, wx_jssdk_leases",
+        Server::MariaDb => "DROP TABLE wx.wx_jssdk_credentials, wx.wx_jssdk_leases",
+    };
+    server.admin(forgotten);
+    cluster.live(30, 5).await;
+    cluster.brokers.push(cluster.another());
+    cluster.tend().await;
+    assert!(cluster.assert_all_answer_at_once().is_some());
+    assert_eq!(calls(&cluster), (1, 1));
+
+    // What one process refreshes reaches all before the old value ends.
+    cluster.live(7_200 - 180, 60).await;
+    cluster.live(240, 5).await;
+    assert_eq!(calls(&cluster), (2, 2));
+    assert!(cluster.assert_all_answer_at_once().is_some());
+    let nodes = cluster.brokers[0].snapshot(&Find::all()).cluster.peer_nodes;
+    assert_eq!(nodes.len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL: make test"]
+async fn trouble_of_postgresql_costs_no_call_and_no_wait() {
+    trouble_of_the_database_costs_no_call_and_no_wait::<POSTGRES>().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs MariaDB: make test"]
+async fn trouble_of_mariadb_costs_no_call_and_no_wait() {
+    trouble_of_the_database_costs_no_call_and_no_wait::<MARIADB>().await;
+}
+
+/// Processes of the real binary.
+async fn processes_on_one_database_cause_one_call(tables: impl Fn() -> Tables) {
+    let [one, other] = [tables().ready().await, tables().ready().await];
+    let readers = 200;
+    cold_readers_of_four_processes_cause_one_token_and_one_ticket_call(&one.settings(), readers)
+        .await;
+    an_owner_killed_in_its_call_costs_one_more(&other.settings()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL: make test"]
+async fn processes_on_one_postgresql_cause_one_call_and_one_more_for_a_killed_owner() {
+    let server = Sql::shared(Server::Postgres);
+    processes_on_one_database_cause_one_call(|| Tables::on(server.clone())).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs MariaDB: make test"]
+async fn processes_on_one_mariadb_cause_one_call_and_one_more_for_a_killed_owner() {
+    let server = Sql::shared(Server::MariaDb);
+    processes_on_one_database_cause_one_call(|| Tables::on(server.clone())).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn processes_on_one_sqlite_file_cause_one_call_and_one_more_for_a_killed_owner() {
+    processes_on_one_database_cause_one_call(Tables::sqlite).await;
+}
+
+/// Each operation but `announce` is one query.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_thousand_accounts_are_watched_with_less_than_five_queries_a_second() {
+    let (tables, clock) = (Tables::sqlite(), Clock::manual(UnixTime(1_767_225_600)));
+    let store = tables.open();
+    let mut builder = Broker::builder().clock(clock.clone()).store(store.clone());
+    for n in 0..2_000 {
+        let account = Account::official(format!("wx{n:016x}"), "secret");
+        let account = account.js_safe_domain("example.com").unwrap();
+        for kind in [Kind::AccessToken, Kind::JsapiTicket] {
+            let credential = crate::support::credential(7);
+            let credential = wx_jssdk::Credential {
+                issued_at: clock.now(),
+                expires_at: UnixTime(clock.now().0 + 7_200),
+                ..credential
+            };
+            store.save(&account.key(kind), &credential).await.unwrap();
+        }
+        builder = builder.account(&format!("a{n}"), account);
+    }
+    let broker = builder.build().unwrap();
+    broker.tend().await;
+    let queries = || -> u64 {
+        let operations = store.operations().into_iter();
+        let queries = operations.map(|(name, asked, _)| match name {
+            "announce" => 3 * asked,
+            _ => asked,
+        });
+        queries.sum()
+    };
+    let before = queries();
+    for _ in 0..60 {
+        clock.advance(Duration::from_secs(1));
+        broker.tend().await;
+    }
+    let queries = queries() - before;
+    assert!((10..300).contains(&queries), "{queries} in a minute");
+}

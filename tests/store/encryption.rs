@@ -1,0 +1,207 @@
+//! Values at rest: encrypted in every store, readable after a change of keys, and refused with the wrong key.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use wx_jssdk::Account;
+use wx_jssdk::credential::{Credential, CredentialKey, Kind};
+use wx_jssdk::server::Application;
+use wx_jssdk::server::config::Settings;
+use wx_jssdk::store::{EncryptionKey, EncryptionKeys, Saved, Store, StoreError};
+
+use crate::acceptance::{Fixture, accept};
+use crate::common::redis_server::Redis;
+use crate::support::{credential, key};
+
+fn keys(current: &str, previous: &str) -> EncryptionKeys {
+    let key = |digit: &str| EncryptionKey::parse(&digit.repeat(64)).ok();
+    EncryptionKeys {
+        current: key(current),
+        previous: key(previous),
+    }
+}
+
+mod encrypted_memory {
+    use super::*;
+
+    fn fixture() -> Fixture<()> {
+        let store = Store::memory().encrypted(keys("a", ""));
+        Fixture {
+            a: store.clone(),
+            b: store,
+            _alive: (),
+        }
+    }
+
+    accept!(fixture());
+}
+
+mod encrypted_file {
+    use super::*;
+
+    fn fixture() -> Fixture<tempfile::TempDir> {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::file(directory.path().join("store")).unwrap();
+        let store = store.encrypted(keys("a", ""));
+        Fixture {
+            a: store.clone(),
+            b: store,
+            _alive: directory,
+        }
+    }
+
+    accept!(fixture());
+}
+
+/// A token and a ticket.
+fn two() -> [(CredentialKey, Credential); 2] {
+    let ticket = CredentialKey {
+        kind: Kind::JsapiTicket,
+        ..key()
+    };
+    [(key(), credential(7)), (ticket, credential(8))]
+}
+
+async fn save(store: &Store) {
+    for (key, credential) in two() {
+        assert_eq!(store.save(&key, &credential).await, Ok(Saved::Stored));
+    }
+}
+
+/// Reads both as the keeper does.
+async fn read(store: &Store) -> Result<(), StoreError> {
+    let two = two();
+    let loaded = store.load_many(&[&two[0].0, &two[1].0]).await?;
+    assert_eq!(loaded, two.map(|(_, credential)| Some(credential)));
+    Ok(())
+}
+
+/// What every store has to pass. `open` makes a handle, `content` returns all that is stored.
+pub(crate) async fn keys_are_turned_on_changed_and_turned_off(
+    open: impl Fn() -> Store,
+    content: impl AsyncFn() -> String,
+) {
+    save(&open()).await;
+    assert!(content().await.contains("value-of-7"), "in plain text");
+    // Each step starts with what the step before has written. `true`: the content is encrypted afterwards.
+    for (with, encrypted) in [
+        (keys("a", ""), true),
+        (keys("b", "a"), true),
+        (keys("b", ""), true),
+        (keys("", "b"), false),
+        (keys("", ""), false),
+    ] {
+        let store = open().encrypted(with.clone());
+        read(&store).await.unwrap();
+        let content = content().await;
+        for value in ["value-of-7", "value-of-8"] {
+            assert_eq!(content.contains(value), !encrypted, "{with:?}");
+        }
+    }
+}
+
+/// As above.
+pub(crate) async fn a_store_of_another_key_is_neither_read_nor_overwritten(
+    open: impl Fn() -> Store,
+) {
+    save(&open().encrypted(keys("a", ""))).await;
+    let id = keys("a", "").current.unwrap().id().to_owned();
+    for other in [keys("", ""), keys("b", "c")] {
+        let store = open().encrypted(other);
+        let error = read(&store).await.unwrap_err();
+        let known = matches!(&error, StoreError::OtherKey { key, .. } if *key == id);
+        assert!(known && error.needs_operator(), "{error}");
+        assert!(error.to_string().contains("store.encryption_key_file"));
+        assert_eq!(store.load(&key()).await, Err(error.clone()));
+        assert_eq!(store.check(&[&key()]).await, Err(error.clone()));
+        assert_eq!(store.save(&key(), &credential(1)).await, Err(error));
+    }
+    read(&open().encrypted(keys("d", "a"))).await.unwrap();
+}
+
+struct InFile(tempfile::TempDir);
+
+impl InFile {
+    fn path(&self) -> PathBuf {
+        self.0.path().join("store")
+    }
+
+    fn open(&self) -> Store {
+        Store::file(self.path()).unwrap()
+    }
+}
+
+#[tokio::test]
+async fn a_file_written_with_a_key_shows_no_token_and_no_ticket() {
+    let place = InFile(tempfile::tempdir().unwrap());
+    let store = place.open().encrypted(keys("a", ""));
+    save(&store).await;
+    let bytes = std::fs::read(place.path()).unwrap();
+    let content = String::from_utf8_lossy(&bytes);
+    assert!(content.contains("sealed:") && !content.contains("value-of"));
+    drop(store);
+    read(&place.open().encrypted(keys("b", "a"))).await.unwrap();
+    read(&place.open().encrypted(keys("b", ""))).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_file_of_another_key_is_neither_read_nor_overwritten() {
+    let place = InFile(tempfile::tempdir().unwrap());
+    a_store_of_another_key_is_neither_read_nor_overwritten(|| place.open()).await;
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server: make test"]
+async fn keys_of_a_redis_are_turned_on_changed_and_turned_off() {
+    let redis = Redis::start();
+    let open = || Store::redis(&redis.url()).unwrap();
+    let content = async || {
+        let names = redis.cli(&["KEYS", "*"]);
+        let values = names.lines().map(|name| redis.cli(&["GET", name]));
+        values.collect::<Vec<_>>().join("\n")
+    };
+    keys_are_turned_on_changed_and_turned_off(open, content).await;
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server: make test"]
+async fn a_redis_of_another_key_is_neither_read_nor_overwritten() {
+    let redis = Redis::start();
+    let open = || Store::redis(&redis.url()).unwrap();
+    a_store_of_another_key_is_neither_read_nor_overwritten(open).await;
+}
+
+#[tokio::test]
+async fn the_service_does_not_start_with_the_wrong_key() {
+    let place = InFile(tempfile::tempdir().unwrap());
+    let token = Account::official("wx0123456789abcdef", "app secret").key(Kind::AccessToken);
+    let store = place.open().encrypted(keys("a", ""));
+    store.save(&token, &credential(7)).await.unwrap();
+    drop(store);
+    for (key, starts) in [("a", true), ("b", false), ("", false)] {
+        let file = place.0.path().join("key");
+        std::fs::write(&file, key.repeat(64)).unwrap();
+        let file = if key.is_empty() { Path::new("") } else { &file };
+        let text = format!(
+            "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\n\
+             [store]\npath = \"{}\"\nencryption_key_file = \"{}\"\n\
+             [accounts.main]\napp_id = \"wx0123456789abcdef\"\nsecret = \"0c79e1fa963cd80cc0be99b20a18faeb\"\n\
+             js_safe_domains = [\"example.com\"]",
+            place.path().display(),
+            file.display()
+        );
+        let settings = Settings::read(&text, Path::new(""), HashMap::new());
+        let built = Application::build(&settings.unwrap_or_else(|it| panic!("{it}"))).await;
+        match built {
+            Ok(_) => assert!(starts, "{key}"),
+            Err(error) => {
+                let said = error.to_string();
+                assert!(
+                    !starts && said.contains("store.encryption_key_file"),
+                    "{said}"
+                );
+                assert!(said.contains("密钥") && said.lines().count() == 2, "{said}");
+            }
+        }
+    }
+}

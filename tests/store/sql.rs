@@ -1,0 +1,551 @@
+//! The SQL store against real servers and against SQLite: shared, bounded in time, of use again as soon as the
+//! database is, and clear about what an operator has to do.
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use tempfile::TempDir;
+use wx_jssdk::clock::Clock;
+use wx_jssdk::credential::{CredentialKey, Kind};
+use wx_jssdk::store::{Node, Saved, Store, StoreError};
+
+use crate::acceptance::{Fixture, accept};
+use crate::common::sql_server::{Kind as Server, Sql};
+use crate::redis::{try_all, until_usable};
+use crate::support::{GAP, NOW, TOKEN, app, credential, impossible, key};
+
+/// 250 ms, and as much again as a busy machine takes; far less than an attempt to connect.
+const SOON: u64 = 2_000;
+
+/// Tables that no other test uses.
+pub(crate) struct Tables {
+    server: Option<Arc<Sql>>,
+    url: String,
+    prefix: String,
+    _directory: Option<TempDir>,
+}
+
+impl Tables {
+    pub(crate) fn on(server: Arc<Sql>) -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        Self {
+            url: server.url(),
+            server: Some(server),
+            prefix: format!("t{}_", NEXT.fetch_add(1, Ordering::Relaxed)),
+            _directory: None,
+        }
+    }
+
+    pub(crate) fn sqlite() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        Self {
+            server: None,
+            url: format!("sqlite://{}/store.sqlite", directory.path().display()),
+            prefix: "wx_jssdk_".into(),
+            _directory: Some(directory),
+        }
+    }
+
+    /// A handle with the time limit of the service.
+    fn open_strictly(&self) -> Store {
+        Store::sql(&self.url, &self.prefix).unwrap()
+    }
+
+    /// A handle that a busy machine does not hurry.
+    pub(crate) fn open(&self) -> Store {
+        Store::sql_within(&self.url, &self.prefix, Duration::from_secs(20)).unwrap()
+    }
+
+    /// Makes the tables.
+    pub(crate) async fn ready(self) -> Self {
+        until_usable(&self.open()).await;
+        self
+    }
+
+    /// The content of `[store]` of a configuration.
+    pub(crate) fn settings(&self) -> String {
+        let Self { url, prefix, .. } = self;
+        format!("kind = \"sql\"\nurl = \"{url}\"\ntable_prefix = \"{prefix}\"")
+    }
+
+    /// Carries out a statement past the store; `{}` is the prefix of the tables.
+    fn sql(&self, statement: &str) -> String {
+        let statement = statement.replace("{}", &self.prefix);
+        if let Some(server) = &self.server {
+            return match server.kind {
+                Server::Postgres => server.admin(&statement),
+                Server::MariaDb => server.admin(&format!("USE wx; {statement}")),
+            };
+        }
+        let url = self.url.clone();
+        let run = move || {
+            let mut runtime = tokio::runtime::Builder::new_current_thread();
+            runtime.enable_all().build().unwrap().block_on(async {
+                use sqlx::{Connection as _, Row as _};
+                let mut connection = sqlx::SqliteConnection::connect(&url).await.unwrap();
+                let query = sqlx::query(sqlx::AssertSqlSafe(statement));
+                let rows = query.fetch_all(&mut connection).await.unwrap();
+                let cells = rows.iter().map(|row| row.get::<String, _>(0));
+                cells.collect::<Vec<_>>().join("\n")
+            })
+        };
+        std::thread::spawn(run).join().unwrap()
+    }
+}
+
+fn fixture(tables: Tables) -> Fixture<Tables> {
+    Fixture {
+        a: tables.open(),
+        b: tables.open(),
+        _alive: tables,
+    }
+}
+
+/// Makes a test of each of these, for every database.
+macro_rules! on_every_database {
+    ($($test:ident),* $(,)?) => {
+        mod postgres {
+            use super::*;
+            fn tables() -> Tables {
+                Tables::on(Sql::shared(Server::Postgres))
+            }
+            accept!(fixture(tables()), #[ignore = "needs PostgreSQL: make test"]);
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                #[ignore = "needs PostgreSQL: make test"]
+                async fn $test() {
+                    super::$test(tables()).await;
+                }
+            )*
+        }
+        mod mariadb {
+            use super::*;
+            fn tables() -> Tables {
+                Tables::on(Sql::shared(Server::MariaDb))
+            }
+            accept!(fixture(tables()), #[ignore = "needs MariaDB: make test"]);
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                #[ignore = "needs MariaDB: make test"]
+                async fn $test() {
+                    super::$test(tables()).await;
+                }
+            )*
+        }
+        mod sqlite {
+            use super::*;
+            accept!(fixture(Tables::sqlite()));
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $test() {
+                    super::$test(Tables::sqlite()).await;
+                }
+            )*
+        }
+    };
+}
+
+on_every_database!(
+    of_many_who_ask_for_a_lease_one_gets_it,
+    a_lease_ends_by_itself_and_is_released_only_by_its_owner,
+    what_cannot_be_read_counts_as_absent_and_is_replaced,
+    a_value_that_wechat_could_not_have_given_counts_as_absent,
+    a_table_that_was_dropped_is_made_again,
+    nodes_see_each_other_and_forget_silent_ones,
+    old_rows_are_removed,
+    two_prefixes_share_nothing,
+    keys_are_turned_on_changed_and_turned_off,
+    a_database_of_another_key_is_neither_read_nor_overwritten,
+    tables_of_a_newer_version_are_left_alone,
+);
+
+async fn of_many_who_ask_for_a_lease_one_gets_it(tables: Tables) {
+    let Fixture { a, b, _alive } = fixture(tables);
+    let asking: Vec<_> = (0..50)
+        .map(|n| if n % 2 == 0 { a.clone() } else { b.clone() })
+        .map(|store| {
+            tokio::spawn(async move { store.lease(&key(), Duration::from_secs(60)).await.unwrap() })
+        })
+        .collect();
+    let mut granted = Vec::new();
+    for one in asking {
+        granted.extend(one.await.unwrap());
+    }
+    assert_eq!(granted.len(), 1);
+}
+
+async fn a_lease_ends_by_itself_and_is_released_only_by_its_owner(tables: Tables) {
+    let Fixture { a, b, _alive } = fixture(tables);
+    let clock = Clock::system();
+    let start = clock.now_millis();
+    let minute = Duration::from_secs(60);
+    let of_a = a.lease(&key(), Duration::from_millis(200)).await.unwrap();
+    let of_b = loop {
+        if let Some(lease) = b.lease(&key(), minute).await.unwrap() {
+            break lease;
+        }
+        assert!(clock.now_millis() - start < 10_000, "it never ended");
+    };
+    assert!(
+        clock.now_millis() - start >= 199,
+        "it was held for its time"
+    );
+    a.release(of_a.expect("it was free")).await.unwrap();
+    assert!(a.lease(&key(), minute).await.unwrap().is_none(), "b has it");
+    b.release(of_b).await.unwrap();
+    assert!(a.lease(&key(), minute).await.unwrap().is_some());
+}
+
+async fn what_cannot_be_read_counts_as_absent_and_is_replaced(tables: Tables) {
+    let store = tables.open();
+    for rubbish in ["", "rubbish", "1", "2 0123 4 5 6 7"] {
+        store.save(&key(), &credential(5)).await.unwrap();
+        // With a generation that nobody could beat.
+        tables.sql(&format!(
+            "UPDATE {{}}credentials SET record = '{rubbish}', generation = 9223372036854775807"
+        ));
+        assert_eq!(store.load(&key()).await, Ok(None), "{rubbish}");
+        assert_eq!(store.save(&key(), &credential(1)).await, Ok(Saved::Stored));
+        assert_eq!(store.load(&key()).await, Ok(Some(credential(1))));
+    }
+    store.claim_force(&key(), NOW, GAP, Some(20)).await.unwrap();
+    tables.sql("UPDATE {}refresh_limits SET record = 'rubbish'");
+    let claim = store.claim_force(&key(), NOW, GAP, Some(20)).await;
+    assert_eq!(claim, Ok(wx_jssdk::store::Claim::Granted));
+}
+
+async fn a_value_that_wechat_could_not_have_given_counts_as_absent(tables: Tables) {
+    let Fixture { a, b, _alive } = fixture(tables);
+    for (n, (what, impossible)) in impossible().into_iter().enumerate() {
+        let key = CredentialKey {
+            app: wx_jssdk::Account::official(format!("wx{n}"), "").app_key(),
+            kind: Kind::AccessToken,
+        };
+        a.save(&key, &impossible).await.unwrap();
+        assert_eq!(b.load_many(&[&key]).await, Ok(vec![None]), "{what}");
+        let next = credential(2);
+        assert_eq!(b.save(&key, &next).await, Ok(Saved::Stored), "{what}");
+        assert_eq!(a.load(&key).await, Ok(Some(next)), "{what}");
+    }
+}
+
+async fn a_table_that_was_dropped_is_made_again(tables: Tables) {
+    let store = tables.open();
+    for table in ["credentials", "schema", "calls"] {
+        store.save(&key(), &credential(1)).await.unwrap();
+        tables.sql(&format!("DROP TABLE {{}}{table}"));
+        until_usable(&store).await;
+        assert_eq!(store.count_call(&app(), TOKEN, NOW).await.map(drop), Ok(()));
+        assert_eq!(store.save(&key(), &credential(2)).await, Ok(Saved::Stored));
+        assert_eq!(store.load(&key()).await, Ok(Some(credential(2))), "{table}");
+        tables.sql("DELETE FROM {}credentials");
+    }
+}
+
+async fn nodes_see_each_other_and_forget_silent_ones(tables: Tables) {
+    let Fixture { a, b, _alive } = fixture(tables);
+    let [one, other] = ["web-1", "机房二"].map(Node::new);
+    assert_eq!(a.announce(&one, NOW).await.unwrap().len(), 1);
+    let seen = b.announce(&other, NOW).await.unwrap();
+    let names: Vec<_> = seen.iter().map(|peer| peer.node.name.as_str()).collect();
+    assert!(
+        names.contains(&"web-1") && names.contains(&"机房二"),
+        "{names:?}"
+    );
+    assert!(
+        seen.iter()
+            .all(|peer| NOW.since(peer.seen_at) < Duration::from_secs(10))
+    );
+    _alive.sql("UPDATE {}nodes SET seen_at = seen_at - 61000 WHERE node LIKE '%web-1'");
+    let seen = b.announce(&other, NOW).await.unwrap();
+    assert_eq!(seen.len(), 1, "the other one is silent: {seen:?}");
+    for n in 0..70 {
+        a.announce(&Node::new(&format!("n{n}")), NOW).await.unwrap();
+    }
+    assert_eq!(a.announce(&one, NOW).await.unwrap().len(), 64);
+}
+
+async fn old_rows_are_removed(tables: Tables) {
+    let store = tables.open();
+    store.count_call(&app(), TOKEN, NOW).await.unwrap();
+    store.save(&key(), &credential(1)).await.unwrap();
+    store.set_block(&app(), TOKEN, NOW, NOW).await.unwrap();
+    let later = NOW.plus(Duration::from_secs(10 * 86_400));
+    store.count_call(&app(), TOKEN, later).await.unwrap();
+    for (table, rows) in [("calls", "1"), ("credentials", "0"), ("blocks", "0")] {
+        let count = tables.sql(&format!(
+            "SELECT CAST(COUNT(*) AS CHAR(9)) FROM {{}}{table}"
+        ));
+        assert_eq!(count.trim(), rows, "{table}");
+    }
+}
+
+async fn two_prefixes_share_nothing(mut tables: Tables) {
+    let one = tables.open();
+    tables.prefix = format!("other_{}", tables.prefix);
+    let other = tables.open();
+    one.save(&key(), &credential(1)).await.unwrap();
+    assert_eq!(other.save(&key(), &credential(0)).await, Ok(Saved::Stored));
+    assert_eq!(one.load(&key()).await, Ok(Some(credential(1))));
+}
+
+async fn keys_are_turned_on_changed_and_turned_off(tables: Tables) {
+    let content = async || tables.sql("SELECT record FROM {}credentials");
+    crate::encryption::keys_are_turned_on_changed_and_turned_off(|| tables.open(), content).await;
+}
+
+async fn a_database_of_another_key_is_neither_read_nor_overwritten(tables: Tables) {
+    let open = || tables.open();
+    crate::encryption::a_store_of_another_key_is_neither_read_nor_overwritten(open).await;
+}
+
+async fn tables_of_a_newer_version_are_left_alone(tables: Tables) {
+    tables.open().save(&key(), &credential(1)).await.unwrap();
+    tables.sql("INSERT INTO {}schema (version) VALUES (7)");
+    let error = tables.open().check(&[&key()]).await.unwrap_err();
+    assert!(matches!(error, StoreError::Schema { .. }), "{error}");
+    assert!(error.to_string().contains("version 7"), "{error}");
+}
+
+/// All that befalls a server, in one test: it needs one of its own.
+async fn a_database_in_trouble_is_given_up_in_time_and_used_again(kind: Server) {
+    let server = Arc::new(Sql::start(kind));
+    let tables = Tables::on(server.clone());
+    let store = tables.open_strictly();
+    until_usable(&store).await;
+    tables.open().save(&key(), &credential(7)).await.unwrap();
+
+    server.signal("STOP");
+    for (name, took, error) in try_all(&store).await {
+        let slow = matches!(error, Some(StoreError::Slow { .. }));
+        assert!(slow && took < SOON, "{name}: {error:?} in {took} ms");
+    }
+    server.signal("CONT");
+    until_usable(&store).await;
+    assert_eq!(tables.open().load(&key()).await, Ok(Some(credential(7))));
+
+    server.kill();
+    for (name, took, error) in try_all(&store).await {
+        let gone = matches!(error, Some(StoreError::Unavailable { .. }));
+        assert!(gone && took < SOON, "{name}: {error:?} in {took} ms");
+    }
+    server.start_again();
+    until_usable(&store).await;
+    assert_eq!(tables.open().load(&key()).await, Ok(Some(credential(7))));
+
+    // Another transaction holds the rows for longer than a store operation may take.
+    let lock = match kind {
+        Server::Postgres => "BEGIN; LOCK TABLE {}credentials; SELECT pg_sleep(1); COMMIT",
+        Server::MariaDb => "LOCK TABLES {}credentials WRITE; DO SLEEP(1)",
+    };
+    let lock = lock.replace("{}", &tables.prefix);
+    std::thread::scope(|scope| {
+        scope.spawn(|| tables.sql(&lock));
+        let runtime = tokio::runtime::Handle::current();
+        tokio::task::block_in_place(|| {
+            runtime.block_on(async { while store.save(&key(), &credential(8)).await.is_ok() {} });
+        });
+    });
+    let patient = tables.open();
+    assert_eq!(
+        patient.save(&key(), &credential(8)).await,
+        Ok(Saved::Stored)
+    );
+
+    // A replica, as after a failover.
+    let [on, off] = match kind {
+        Server::Postgres => ["on", "off"]
+            .map(|it| format!("ALTER DATABASE wx SET default_transaction_read_only = {it}")),
+        Server::MariaDb => ["1", "0"].map(|it| format!("SET GLOBAL read_only = {it}")),
+    };
+    server.admin(&on);
+    let fresh = tables.open();
+    let error = fresh.save(&key(), &credential(9)).await.unwrap_err();
+    assert!(error.to_string().contains("read-only"), "{error}");
+    assert_eq!(fresh.load(&key()).await, Ok(Some(credential(8))));
+    server.admin(&off);
+    until_usable(&fresh).await;
+    assert_eq!(fresh.save(&key(), &credential(9)).await, Ok(Saved::Stored));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL: make test"]
+async fn a_postgresql_in_trouble_is_given_up_in_time_and_used_again() {
+    a_database_in_trouble_is_given_up_in_time_and_used_again(Server::Postgres).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs MariaDB: make test"]
+async fn a_mariadb_in_trouble_is_given_up_in_time_and_used_again() {
+    a_database_in_trouble_is_given_up_in_time_and_used_again(Server::MariaDb).await;
+}
+
+/// A user without the right to create tables is told what an administrator has to do, and that is enough.
+async fn who_may_create_no_table_is_told_what_to_do(kind: Server) {
+    let server = Sql::shared(kind);
+    let mut tables = Tables::on(server.clone());
+    let user = format!("u{}", tables.prefix.trim_end_matches('_'));
+    let (create, grant) = match kind {
+        Server::Postgres => (
+            format!("CREATE ROLE {user} LOGIN PASSWORD 'word'"),
+            format!(
+                "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {user}"
+            ),
+        ),
+        Server::MariaDb => (
+            format!(
+                "CREATE USER {user}@'%' IDENTIFIED BY 'word'; GRANT SELECT, INSERT, UPDATE, DELETE ON wx.* TO {user}@'%'"
+            ),
+            "SELECT 1".to_owned(),
+        ),
+    };
+    server.admin(&create);
+    tables.url = server.url_of(&format!("{user}:word"));
+    let store = tables.open();
+    let error = store.check(&[&key()]).await.unwrap_err();
+    assert!(matches!(error, StoreError::Schema { .. }), "{error}");
+    assert!(
+        error.to_string().contains("wx-jssdk store schema"),
+        "{error}"
+    );
+    let schema = Store::sql_schema(&tables.url, &tables.prefix).unwrap();
+    for statement in schema.lines() {
+        tables.sql(statement.trim_end_matches(';'));
+    }
+    server.admin(&grant);
+    assert_eq!(store.check(&[&key()]).await, Ok(()));
+    assert_eq!(store.save(&key(), &credential(1)).await, Ok(Saved::Stored));
+
+    // A wrong password, and no more connections: neither is repeated.
+    for (user, words) in [
+        ("wx:wrong-word", "password"),
+        ("nobody-we-know:wrong-word", "user"),
+    ] {
+        tables.url = server.url_of(user);
+        let store = tables.open();
+        let error = store.load(&key()).await.unwrap_err();
+        let said = format!("{error} {error:?} {store:?}");
+        assert!(said.contains(words), "{said}");
+        assert!(
+            !said.contains("wrong-word") && !said.contains("we-know"),
+            "{said}"
+        );
+    }
+    let limit = match kind {
+        Server::Postgres => format!("ALTER ROLE {user} CONNECTION LIMIT 0"),
+        Server::MariaDb => format!("ALTER USER {user}@'%' WITH MAX_CONNECTIONS_PER_HOUR 1"),
+    };
+    server.admin(&limit);
+    tables.url = server.url_of(&format!("{user}:word"));
+    let [one, other] = [tables.open(), tables.open()];
+    let errors = [one.load(&key()).await, other.load(&key()).await];
+    let said = format!("{errors:?}");
+    assert!(said.contains("no more connections"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL: make test"]
+async fn who_may_create_no_table_in_postgresql_is_told_what_to_do() {
+    who_may_create_no_table_is_told_what_to_do(Server::Postgres).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs MariaDB: make test"]
+async fn who_may_create_no_table_in_mariadb_is_told_what_to_do() {
+    who_may_create_no_table_is_told_what_to_do(Server::MariaDb).await;
+}
+
+#[tokio::test]
+async fn with_no_database_there_every_operation_errs_at_once() {
+    for url in ["postgres://wx@127.0.0.1:1/wx", "mysql://wx@127.0.0.1:1/wx"] {
+        let store = Store::sql(url, "wx_").expect("no server is needed to make a store");
+        for (name, took, error) in try_all(&store).await {
+            let gone = matches!(error, Some(StoreError::Unavailable { .. }));
+            assert!(gone && took < SOON, "{name}: {error:?} in {took} ms");
+        }
+    }
+}
+
+#[tokio::test]
+async fn with_a_database_that_never_answers_every_operation_ends_in_time() {
+    let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = silent.local_addr().unwrap();
+    for scheme in ["postgres", "mariadb"] {
+        let store = Store::sql(&format!("{scheme}://wx@{address}/wx"), "wx_").unwrap();
+        for (name, took, error) in try_all(&store).await {
+            assert!(
+                error.is_some() && took < SOON,
+                "{name}: {error:?} in {took} ms"
+            );
+        }
+    }
+}
+
+#[test]
+fn an_address_of_a_database_that_cannot_be_used_is_explained_and_not_repeated() {
+    for bad in [
+        "hunter2",
+        "http://user:hunter2@localhost/x",
+        "postgres://wx:hunter2@localhost",
+        "postgres://wx:hunter2@localhost/x?sslmode=hunter2",
+        "postgres://wx:hunter2@localhost:99999/x",
+        "mysql://wx:hunter2@/x",
+        "mysql://wx:hunter2@localhost/x?ssl-mode=hunter2",
+        "sqlite::memory:",
+        "sqlite://",
+        "sqlite:///hunter2?mode=hunter2",
+    ] {
+        let error = Store::sql(bad, "wx_").expect_err(bad);
+        assert!(matches!(error, StoreError::Address { .. }), "{error:?}");
+        assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
+    }
+    for bad in ["Wx_", "a-b", "1a", "a; DROP TABLE users", &"a".repeat(33)] {
+        let error = Store::sql("sqlite:///x", bad).expect_err(bad);
+        assert!(error.to_string().contains("store.table_prefix"), "{error}");
+    }
+}
+
+#[test]
+fn every_address_of_a_database_is_described_without_its_password() {
+    for (url, described) in [
+        ("postgres://me:hunter2@db/wx", "postgresql wx at db:5432"),
+        (
+            "postgresql://db:7000/wx?sslmode=require",
+            "postgresql wx at db:7000",
+        ),
+        ("mysql://me:hunter2@db/wx", "mysql wx at db:3306"),
+        (
+            "mariadb://me@db/wx?ssl-mode=REQUIRED",
+            "mariadb wx at db:3306",
+        ),
+        ("sqlite:///var/x.sqlite", "sqlite /var/x.sqlite"),
+    ] {
+        let store = Store::sql(url, "").unwrap();
+        assert_eq!(store.describe(), described);
+        assert_eq!((store.kind(), store.is_shared()), ("sql", true));
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn nobody_else_may_read_the_sqlite_file() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let tables = Tables::sqlite();
+    tables.open().save(&key(), &credential(1)).await.unwrap();
+    let directory = tables._directory.as_ref().unwrap().path();
+    for file in std::fs::read_dir(directory).unwrap() {
+        let mode = file
+            .as_ref()
+            .unwrap()
+            .metadata()
+            .unwrap()
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o600, "{file:?}");
+    }
+    let missing = Store::sql(&format!("sqlite://{}/none/x", directory.display()), "").unwrap();
+    let error = missing.load(&key()).await.unwrap_err();
+    assert!(error.to_string().contains("cannot be opened"), "{error}");
+}
