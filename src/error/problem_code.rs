@@ -3,7 +3,8 @@
 use super::Text;
 
 macro_rules! problem_codes {
-    ($($variant:ident: $code:literal, $status:literal, $title:literal, $en:literal, $zh:literal;)+) => {
+    ($($variant:ident: $code:literal, $status:literal, $title:literal, $en:literal, $zh:literal,
+        $fix_en:literal, $fix_zh:literal;)+) => {
         /// The stable code of a problem: why a request is refused.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[non_exhaustive]
@@ -46,6 +47,14 @@ macro_rules! problem_codes {
                     $(Self::$variant => Text::new($en, $zh),)+
                 }
             }
+
+            /// Returns what the caller or the operator should do: Markdown, without a full stop.
+            #[must_use]
+            pub const fn fix(self) -> Text {
+                match self {
+                    $(Self::$variant => Text::new($fix_en, $fix_zh),)+
+                }
+            }
         }
     };
 }
@@ -53,88 +62,144 @@ macro_rules! problem_codes {
 problem_codes! {
     MissingUrl: "missing_url", 400, "Missing url",
         "The parameter url is missing or empty.",
-        "缺少 url 参数，或其值为空。";
+        "缺少 url 参数，或其值为空。",
+        "Add `url=` + `encodeURIComponent(location.href)`",
+        "加上 `url=` + `encodeURIComponent(location.href)`";
     BadUrl: "bad_url", 400, "Invalid url",
         "The url is not a URL that a browser would send: not http(s), contains blanks, unencoded characters or a user name, has no host, or exceeds 16 KiB.",
-        "url 不是浏览器会给出的地址：不是 http(s)、含空白、未编码的字符或用户名、没有主机名，或超过 16 KiB。";
+        "url 不是浏览器会给出的地址：不是 http(s)、含空白、未编码的字符或用户名、没有主机名，或超过 16 KiB。",
+        "Send the whole `location.href` as the browser gives it; do not decode it",
+        "传浏览器给出的完整 `location.href`，不要解码";
     UrlNotEncoded: "url_not_encoded", 400, "Page URL not encoded",
         "The page's URL was put into the query without encodeURIComponent, so its parameters became parameters of this request.",
-        "页面地址未经 encodeURIComponent 就放进了查询串，它自己的参数因此变成了本请求的参数。";
+        "页面地址未经 encodeURIComponent 就放进了查询串，它自己的参数因此变成了本请求的参数。",
+        "Use `encodeURIComponent`: without it, the URL loses everything after its first `&`",
+        "使用 `encodeURIComponent`，否则第一个 `&` 之后的内容会丢失";
     UrlDoubleEncoded: "url_double_encoded", 400, "Page URL encoded twice",
         "The page's URL was percent-encoded twice.",
-        "页面地址被编码了两次。";
+        "页面地址被编码了两次。",
+        "Encode once. Often the URL was encoded by hand and again by axios `params`",
+        "只编码一次；多半是手工编码后又交给了 axios 的 `params`";
     DuplicateParameter: "duplicate_parameter", 400, "Duplicate parameter",
         "A parameter appears twice.",
-        "同一参数出现了两次。";
+        "同一参数出现了两次。",
+        "Send each parameter once. Usually the page URL was not encoded",
+        "每个参数只传一次；多半是页面地址没有编码";
     BadList: "bad_list", 400, "Invalid list",
         "jsApiList or openTagList contains an invalid name, or more than 200 names.",
-        "jsApiList 或 openTagList 中有无效的接口名，或超过 200 个。";
+        "jsApiList 或 openTagList 中有无效的接口名，或超过 200 个。",
+        "Separate names with commas; at most 200",
+        "接口名用逗号分隔，最多 200 个";
     BadFlag: "bad_flag", 400, "Invalid flag",
         "debug must be true or false.",
-        "debug 应为 true 或 false。";
+        "debug 应为 true 或 false。",
+        "Send `debug=true` or `debug=false`",
+        "传 `debug=true` 或 `debug=false`";
     BadCard: "bad_card", 400, "Invalid coupon parameter",
         "A coupon parameter is too long, contains control characters or is not a number.",
-        "卡券参数过长、含控制字符或不是数字。";
+        "卡券参数过长、含控制字符或不是数字。",
+        "Send ids and codes as WeChat gives them",
+        "ID 和 code 按微信给出的原样传入";
     MissingCardId: "missing_card_id", 400, "Missing cardId",
         "The parameter cardId is missing.",
-        "缺少 cardId 参数。";
+        "缺少 cardId 参数。",
+        "Add `cardId=`; `card-ext` needs it",
+        "加上 `cardId=`，`card-ext` 必须有它";
     BadQuery: "bad_query", 400, "Invalid query",
         "The query contains a parameter or value that the status page does not support.",
-        "查询串中有状态页不支持的参数或值。";
+        "查询串中有状态页不支持的参数或值。",
+        "`/status` and `/status.json`: see `hint` for the parameters that exist",
+        "`/status`、`/status.json` 可用的参数见 `hint`";
     BadBody: "bad_body", 400, "Invalid body",
         "The body is not the JSON that this endpoint expects.",
-        "请求体不是本接口接受的 JSON。";
+        "请求体不是本接口接受的 JSON。",
+        r#"`reject` expects `{"value": "…"}`"#,
+        r#"`reject` 的请求体是 `{"value": "…"}`"#;
     AccountRequired: "account_required", 400, "Account required",
         "The request names no account, several accounts sign pages, and there is no default (server.default_account).",
-        "请求未指定账号，而有多个可签名的账号且没有默认账号（server.default_account）。";
+        "请求未指定账号，而有多个可签名的账号且没有默认账号（server.default_account）。",
+        "Send `account=`, or set `server.default_account`",
+        "请求带上 `account=`，或设置 `server.default_account`";
     Unauthorized: "unauthorized", 401, "API key required",
         "The request has no API key, or an invalid one.",
-        "请求中没有 API key，或 API key 无效。";
+        "请求中没有 API key，或 API key 无效。",
+        "Send `Authorization: Bearer KEY`. Create a key with `wx-jssdk keys new`",
+        "请求头加上 `Authorization: Bearer KEY`；用 `wx-jssdk keys new` 生成 API key";
     PageNotAllowed: "page_not_allowed", 403, "The page is outside the account's JS safe domains",
         "The page's host is not one of the account's JS safe domains.",
-        "页面域名不在该账号的 JS 接口安全域名内。";
+        "页面域名不在该账号的 JS 接口安全域名内。",
+        "Bind the page's domain in WeChat's console **and** add it to the account's `js_safe_domains`",
+        "域名要在微信后台绑定，**同时**写进该账号的 `js_safe_domains`";
     Forbidden: "forbidden", 403, "API key not allowed",
         "The API key does not allow this account and kind of credential.",
-        "该 API key 无权访问此账号的这类凭证。";
+        "该 API key 无权访问此账号的这类凭证。",
+        "Check the key's `accounts` and `kinds` in `server.api_keys`",
+        "检查 `server.api_keys` 中该 key 的 `accounts` 和 `kinds`";
     CrossSite: "cross_site", 403, "Cross-site request refused",
         "A browser sent the request for a page of another site, or X-Requested-With: wx-jssdk is missing where it is required.",
-        "浏览器代其他网站的页面发出了请求；或缺少必需的请求头 X-Requested-With: wx-jssdk。";
+        "浏览器代其他网站的页面发出了请求；或缺少必需的请求头 X-Requested-With: wx-jssdk。",
+        "Call the admin listener from a server, with an API key, and not from a web page",
+        "请从服务器带 API key 访问管理端口，不要从网页访问";
     UnknownAccount: "unknown_account", 404, "Unknown account",
         "No account has this name.",
-        "没有这个名称的账号。";
+        "没有这个名称的账号。",
+        "Check the name in `[accounts.NAME]`",
+        "核对 `[accounts.名称]`";
     UnsupportedCredential: "unsupported_credential", 404, "Unsupported credential",
         "The account's platform does not have this credential.",
-        "该账号所属平台没有这种凭证。";
+        "该账号所属平台没有这种凭证。",
+        "Mini programs have no ticket and sign no pages; `agent-config` is for WeCom, coupons for official accounts",
+        "小程序没有 ticket，不能为页面签名；`agent-config` 只用于企业微信，卡券只用于公众号";
     NotFound: "not_found", 404, "Not found",
         "There is no endpoint at this path.",
-        "没有这个接口。";
+        "没有这个接口。",
+        "See `hint` for the endpoints that exist, or `/docs` on the admin listener",
+        "可用的接口见 `hint`，或管理端口的 `/docs`";
     MethodNotAllowed: "method_not_allowed", 405, "Method not allowed",
         "The endpoint does not support this method; see Allow.",
-        "该接口不支持此请求方法，见 Allow 响应头。";
+        "该接口不支持此请求方法，见 Allow 响应头。",
+        "Use the method in `Allow`",
+        "使用 `Allow` 中的请求方法";
     BodyTooLarge: "body_too_large", 413, "Body too large",
         "The body is larger than this endpoint accepts.",
-        "请求体超过本接口的上限。";
+        "请求体超过本接口的上限。",
+        "Send less: 8 KB, `diagnose` 64 KB",
+        "减小请求体：上限 8 KB，`diagnose` 为 64 KB";
     UnsupportedMediaType: "unsupported_media_type", 415, "JSON required",
         "The body is not sent as application/json.",
-        "请求体的 Content-Type 不是 application/json。";
+        "请求体的 Content-Type 不是 application/json。",
+        "Send `Content-Type: application/json`",
+        "请求头设为 `Content-Type: application/json`";
     ForeignHost: "foreign_host", 421, "Unknown host name",
         "A browser opened the admin listener under a host name that is not in server.admin_hosts.",
-        "浏览器打开管理端口所用的域名不在 server.admin_hosts 中。";
+        "浏览器打开管理端口所用的域名不在 server.admin_hosts 中。",
+        "Open the admin listener by IP address, or add the name to `server.admin_hosts`",
+        "用 IP 地址打开管理端口，或把域名加入 `server.admin_hosts`";
     RateLimited: "rate_limited", 429, "Too many requests",
         "A rate limit was exceeded: requests of one client (limits.requests_per_second), the doctor, or refreshes on request, at most one in 30 s. Retry after Retry-After.",
-        "超出限流：单个客户端超过 limits.requests_per_second，或诊断、主动刷新过于频繁（同一凭证至少间隔 30 秒）。请在 Retry-After 之后重试。";
+        "超出限流：单个客户端超过 limits.requests_per_second，或诊断、主动刷新过于频繁（同一凭证至少间隔 30 秒）。请在 Retry-After 之后重试。",
+        "Wait for `Retry-After`. Pages: behind a proxy, set `server.trusted_proxies`; else see `limits.requests_per_second`. `reject`: 30 s between two refreshes of a credential, 15 minutes after 20 on one day",
+        "按 `Retry-After` 等待。页面：前面有代理时要设置 `server.trusted_proxies`，否则见 `limits.requests_per_second`；`reject`：同一凭证两次刷新至少间隔 30 秒，当天满 20 次后为 15 分钟";
     LockedOut: "locked_out", 429, "Address locked out",
         "The API key is invalid, and too many different invalid ones came from this address. A valid key passes at any time; other invalid ones are checked again after Retry-After.",
-        "API key 无效，且来自该地址的不同错误 key 过多。有效的 key 不受影响；其他错误的 key 在 Retry-After 之后才会再次校验。";
+        "API key 无效，且来自该地址的不同错误 key 过多。有效的 key 不受影响；其他错误的 key 在 Retry-After 之后才会再次校验。",
+        "Give the client the correct API key; it works at once. See `limits.wrong_keys`",
+        "给该客户端换上正确的 API key，立即可用；见 `limits.wrong_keys`";
     AccountMisconfigured: "account_misconfigured", 502, "WeChat refuses this account until an operator acts",
         "WeChat refuses this account until the operator acts (secret, IP allow-list, penalised account); see errcode.",
-        "微信拒绝该账号，需运营者处理（secret、IP 白名单、账号被处罚等），具体见 errcode。";
+        "微信拒绝该账号，需运营者处理（secret、IP 白名单、账号被处罚等），具体见 errcode。",
+        "Follow `hint` or run `wx-jssdk check`. The service recovers within about five minutes after the fix, without a restart",
+        "按 `hint` 处理，或运行 `wx-jssdk check`；改好后约 5 分钟内自动恢复，不用重启";
     UpstreamUnavailable: "upstream_unavailable", 503, "No credential from WeChat",
         "WeChat returns no credential at the moment, and no valid one is left.",
-        "微信暂时没有返回凭证，也没有仍然有效的凭证。";
+        "微信暂时没有返回凭证，也没有仍然有效的凭证。",
+        "Retry after `Retry-After`. The cause is in the log and at `/readyz`",
+        "按 `Retry-After` 重试；原因见日志和 `/readyz`";
     UpstreamQuota: "upstream_quota", 503, "The account's quota at WeChat is exhausted",
         "The account's quota at WeChat is exhausted; it resets after Retry-After.",
-        "该账号在微信的调用额度已用尽，恢复时间见 Retry-After。";
+        "该账号在微信的调用额度已用尽，恢复时间见 Retry-After。",
+        "Wait for `Retry-After`, or reset the quota: runbook 45009 in OPERATIONS.md",
+        "按 `Retry-After` 等待，或清零额度，见 OPERATIONS.md 中 45009 的处置步骤";
 }
 
 impl std::fmt::Display for ProblemCode {

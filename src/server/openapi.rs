@@ -5,6 +5,8 @@
 //! their responses are added here. A test compares the described routes with the mounted ones;
 //! `tests/openapi` checks a running service against the description.
 
+mod errors;
+mod html;
 mod page;
 mod problems;
 mod view;

@@ -70,7 +70,7 @@ async fn the_description_is_openapi_3_1_and_names_where_pages_really_call() {
 }
 
 #[tokio::test]
-async fn the_page_shows_every_operation_code_and_schema_of_the_document() {
+async fn the_page_shows_every_operation_and_schema_of_the_document() {
     let service = Sandboxed::start().await;
     let document: Value = service.get("/openapi.json").await.json();
     let page = service.get("/docs").await.text;
@@ -84,19 +84,11 @@ async fn the_page_shows_every_operation_code_and_schema_of_the_document() {
         .collect();
     assert!(ids.len() >= 20, "{ids:?}");
     for id in ids {
+        assert!(page.contains(&format!(" id=\"{id}\"")), "{id} is missing");
+        let is_in_contents = page.contains(&format!("href=\"#{id}\""));
         assert!(
-            page.contains(&format!("<article class=\"panel\" id=\"{id}\"")),
-            "{id} has no panel"
-        );
-        assert!(
-            page.contains(&format!("href=\"#{id}\"")),
-            "{id} is not in the index"
-        );
-    }
-    for row in document["x-problem-codes"].as_array().unwrap() {
-        assert!(
-            page.contains(&format!("<code>{}</code>", row["code"].as_str().unwrap())),
-            "{row}"
+            is_in_contents || page.contains(&format!("<span id=\"{id}\"></span>")),
+            "{id} is not in the contents"
         );
     }
     for name in document["components"]["schemas"]
@@ -106,24 +98,44 @@ async fn the_page_shows_every_operation_code_and_schema_of_the_document() {
     {
         assert!(page.contains(&format!("id=\"schema-{name}\"")), "{name}");
     }
-    // No link leads nowhere.
+    let before = |first: &str, second: &str| page.find(first).unwrap() < page.find(second).unwrap();
+    assert!(
+        before("<article class=\"op\" id=\"config\"", "id=\"agentConfig\"")
+            && before("id=\"agentConfig\"", "id=\"readCredential\""),
+        "the order of the tags, /jssdk/config first"
+    );
+    assert_links_lead_somewhere(&page);
+    let command = format!("http://{}/jssdk/config \\\n", service.0.public);
+    assert!(page.contains(&command), "a command to paste");
+}
+
+#[tokio::test]
+async fn the_errors_page_has_every_code_and_the_operations_link_to_it() {
+    let service = Sandboxed::start().await;
+    let document: Value = service.get("/openapi.json").await.json();
+    let operations = service.get("/docs").await.text;
+    let page = service.get("/docs?page=errors").await.text;
+    for row in document["x-problem-codes"].as_array().unwrap() {
+        let code = row["code"].as_str().unwrap();
+        assert!(page.contains(&format!("<tr id=\"{code}\"")), "{code}");
+        let link = format!("href=\"docs?page=errors&#38;lang=en#{code}\"");
+        let is_answer = !["not_found", "method_not_allowed"].contains(&code);
+        assert_eq!(operations.contains(&link), is_answer, "{code}");
+    }
+    for errcode in ["errcode-40164", "errcode-45009", "wecom-errcode-60020"] {
+        assert!(page.contains(&format!("<tr id=\"{errcode}\"")), "{errcode}");
+    }
+    assert_links_lead_somewhere(&page);
+}
+
+fn assert_links_lead_somewhere(page: &str) {
     for target in page
         .split("href=\"#")
         .skip(1)
         .map(|rest| rest.split('"').next().unwrap())
     {
-        assert!(
-            target.starts_with("i-") || page.contains(&format!("id=\"{target}\"")),
-            "#{target}"
-        );
+        assert!(page.contains(&format!("id=\"{target}\"")), "#{target}");
     }
-    assert!(
-        page.contains(&format!(
-            "curl -G &#39;http://{}/jssdk/config&#39;",
-            service.0.public
-        )),
-        "a command to paste"
-    );
 }
 
 #[tokio::test]
@@ -134,6 +146,8 @@ async fn the_page_is_in_the_readers_language() {
         ("/docs", "en", "en", "HTTP API"),
         ("/docs?lang=zh", "en", "zh-CN", "HTTP 接口"),
         ("/docs?lang=en", "zh", "en", "HTTP API"),
+        ("/docs?page=errors", "en", "en", "Error codes"),
+        ("/docs?page=errors&lang=zh", "en", "zh-CN", "错误码"),
     ] {
         let request = http::get(target).header("Accept-Language", accepts);
         let answer = service.send(request).await;
@@ -144,7 +158,7 @@ async fn the_page_is_in_the_readers_language() {
         );
         let page = &answer.text;
         assert!(
-            page.contains(&format!("<title>wx-jssdk · {title}</title>")),
+            page.contains(&format!("<title>{title} · wx-jssdk</title>")),
             "{target} {accepts}"
         );
         assert!(
@@ -155,7 +169,7 @@ async fn the_page_is_in_the_readers_language() {
 }
 
 #[tokio::test]
-async fn the_page_needs_nothing_but_this_server_and_runs_no_script() {
+async fn the_page_needs_nothing_but_this_server_and_has_nothing_inline() {
     let service = Sandboxed::start().await;
     let answer = service.get("/docs").await;
     let policy = answer.header("content-security-policy").unwrap();
@@ -164,24 +178,29 @@ async fn the_page_needs_nothing_but_this_server_and_runs_no_script() {
         "{policy}"
     );
     assert!(
-        !policy.contains("script-src") && !policy.contains("unsafe") && !policy.contains("http"),
+        policy.contains("script-src 'self';") && policy.contains("style-src 'self';"),
+        "{policy}"
+    );
+    assert!(
+        !policy.contains("unsafe") && !policy.contains("http"),
         "{policy}"
     );
     assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
     let page = &answer.text;
-    assert!(
-        !page.contains("<script")
-            && !page.contains("<style")
-            && !page.contains(" style=")
-            && !page.contains(" onclick=")
-    );
+    let scripts = page.matches("<script").count();
+    assert_eq!(scripts, page.matches("<script src=\"static/").count());
+    // Without the script, nothing is shown that needs it.
+    let buttons = page.matches("class=\"copy\"").count();
+    assert!(buttons > 20);
+    assert_eq!(buttons, page.matches("class=\"copy\" hidden>").count());
+    assert!(!page.contains("<style") && !page.contains(" style=") && !page.contains(" onclick="));
     let mut files: Vec<&str> = page
         .split("\"static/")
         .skip(1)
         .map(|rest| rest.split('"').next().unwrap())
         .collect();
     files.sort_unstable();
-    assert_eq!(files, ["api.css", "icon.svg", "style.css"]);
+    assert_eq!(files, ["docs.css", "docs.js", "icon.svg", "ui.css"]);
     for file in files {
         let answer = service.get(&format!("/static/{file}")).await;
         assert_eq!(answer.status, 200, "{file}");

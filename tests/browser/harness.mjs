@@ -49,7 +49,7 @@ export function outFile(name) {
   return join(here, "out", name);
 }
 
-/** The service in sandbox mode: its public and its sandbox address, and the way to end it. */
+/** The service in sandbox mode: its public, admin and sandbox address, and the way to end it. */
 export async function startService({ listen = "127.0.0.1:0" } = {}) {
   const { WX_JSSDK_URL: url, WX_JSSDK_SANDBOX_URL: sandbox } = process.env;
   if (url) return { url, sandbox, stop: async () => {} };
@@ -84,8 +84,8 @@ function announcedAddresses(child) {
     const hear = (chunk) => {
       said += chunk;
       const find = (name) => (said.match(new RegExp(`^\\W*${name}\\s+(http://[\\w.:\\[\\]]+)`, "m")) || [])[1];
-      const [url, sandbox] = [find("public"), find("sandbox")];
-      if (url && sandbox) resolve({ url, sandbox });
+      const [url, admin, sandbox] = [find("public"), find("admin"), find("sandbox")];
+      if (url && admin && sandbox) resolve({ url, admin, sandbox });
     };
     child.stdout.on("data", hear);
     child.stderr.on("data", hear);

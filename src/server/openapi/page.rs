@@ -1,27 +1,43 @@
-//! Renders the description as a page in the reader's language, without a script.
+//! Renders the description as a page in the reader's language: `/docs` shows the operations,
+//! `/docs?page=errors` the error codes.
 //!
 //! Existing renderers do not fit: Swagger UI is 1.5 MB and needs inline styles; Redoc, RapiDoc and Scalar
 //! load from a CDN. An operator's page must open on a machine without internet, under the same policy as
-//! every other page.
+//! every other page, and can be read without its script.
 
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::Description;
-use super::view::{self, Operation, Table};
+use super::errors::Errors;
+use super::html::marked;
+use super::view::{self, Bases, Group, Schema};
 use crate::server::pages::{Lang, Page};
 
 #[derive(Template)]
-#[template(path = "api.html")]
-struct ApiPage<'a> {
+#[template(path = "docs.html")]
+struct DocsPage<'a> {
     lang: Lang,
-    about: String,
-    groups: Vec<(&'a str, &'a str, Vec<Operation>)>,
-    schemas: Vec<(&'a str, Table)>,
-    problems: Vec<(&'a str, &'a Value, &'a str)>,
+    public: &'a str,
+    admin: &'a str,
+    /// HTML.
+    lead: String,
+    sections: Vec<Section>,
+    groups: Vec<Group>,
+    schemas: Vec<(&'a str, Schema)>,
+    errors: Option<Errors>,
     version: &'static str,
+}
+
+/// A part of the description's introduction.
+struct Section {
+    id: String,
+    title: String,
+    /// HTML.
+    about: String,
 }
 
 /// `GET /docs`.
@@ -29,12 +45,23 @@ pub(super) async fn show(
     request: HttpRequest,
     description: web::Data<Description>,
 ) -> HttpResponse {
-    let page = ApiPage::of(
-        &description.document,
-        Lang::of(&request),
-        admin_base(&request),
-    );
-    DOCS.answer(page.render(), page.lang)
+    let query = web::Query::<DocsQuery>::from_query(request.query_string());
+    let shows_errors = query.is_ok_and(|query| query.page.as_deref() == Some("errors"));
+    let lang = Lang::of(&request);
+    let admin = admin_base(&request);
+    let document = &description.document;
+    let public = &document["paths"]["/jssdk/config"]["get"]["servers"][0]["variables"]["public"];
+    let bases = Bases {
+        public: public["default"].as_str().unwrap_or_default(),
+        admin: &admin,
+    };
+    let page = DocsPage::of(document, lang, &bases, shows_errors);
+    DOCS.answer(page.render(), lang)
+}
+
+#[derive(Deserialize)]
+struct DocsQuery {
+    page: Option<String>,
 }
 
 const DOCS: Page = Page {
@@ -43,39 +70,67 @@ const DOCS: Page = Page {
     referrer: "no-referrer",
 };
 
-impl<'a> ApiPage<'a> {
-    fn of(document: &'a Value, lang: Lang, admin: String) -> Self {
-        let tags = document["tags"].as_array().into_iter().flatten();
-        let groups = tags.map(|tag| {
-            let name = tag["name"].as_str().unwrap_or_default();
-            let operations = view::operations(document, name, lang, &admin);
-            (name, view::text(tag, "description", lang), operations)
-        });
-        let schemas = document["components"]["schemas"]
-            .as_object()
-            .into_iter()
-            .flatten();
-        let problems = document["x-problem-codes"].as_array().into_iter().flatten();
+impl<'a> DocsPage<'a> {
+    fn of(document: &'a Value, lang: Lang, bases: &Bases<'a>, shows_errors: bool) -> Self {
+        let schemas = document["components"]["schemas"].as_object();
+        let about = view::text(&document["info"], "description", lang);
+        // Ids are the same in both languages, so that links stay.
+        let english = view::text(&document["info"], "description", Lang::En);
+        let ids = english.split("\n## ").skip(1).map(title_of);
+        let sections = about.split("\n## ").skip(1).zip(ids);
         Self {
             lang,
-            about: view::marked(view::text(&document["info"], "description", lang)),
-            groups: groups.collect(),
-            schemas: schemas
-                .map(|(name, schema)| (name.as_str(), Table::of(schema)))
-                .collect(),
-            problems: problems
-                .map(|row| {
-                    let text = row[lang.t("en", "zh")].as_str().unwrap_or_default();
-                    (
-                        row["code"].as_str().unwrap_or_default(),
-                        &row["status"],
-                        text,
-                    )
+            public: bases.public,
+            admin: bases.admin,
+            lead: marked(about.split("\n## ").next().unwrap_or_default()),
+            sections: sections
+                .map(|(section, id)| Section {
+                    id: id.to_lowercase(),
+                    title: title_of(section).to_owned(),
+                    about: marked(section.split_once('\n').map_or("", |(_, text)| text.trim())),
                 })
                 .collect(),
+            groups: view::groups(document, lang, bases),
+            schemas: schemas
+                .into_iter()
+                .flatten()
+                .map(|(name, schema)| (name.as_str(), Schema::of(schema, lang)))
+                .collect(),
+            errors: shows_errors.then(|| Errors::of(lang)),
             version: env!("CARGO_PKG_VERSION"),
         }
     }
+
+    /// Returns the address of an entry of the operations page.
+    fn at(&self, id: &str) -> String {
+        match self.errors {
+            Some(_) => format!("docs?lang={}#{id}", self.lang.t("en", "zh")),
+            None => format!("#{id}"),
+        }
+    }
+
+    /// Returns the address of this page in a language.
+    fn address(&self, lang: &str, page: &str) -> String {
+        match page {
+            "errors" => format!("docs?page=errors&lang={lang}"),
+            _ => format!("docs?lang={lang}"),
+        }
+    }
+
+    /// Returns the address of this page in the other language.
+    fn other(&self) -> String {
+        let page = if self.errors.is_some() { "errors" } else { "" };
+        self.address(self.lang.t("zh", "en"), page)
+    }
+
+    /// Returns the address of the error codes.
+    fn errors_page(&self) -> String {
+        self.address(self.lang.t("en", "zh"), "errors")
+    }
+}
+
+fn title_of(section: &str) -> &str {
+    section.lines().next().unwrap_or_default()
 }
 
 /// Returns this page's base URL, for the commands to copy. An invalid Host header is not put into a command.
@@ -96,5 +151,5 @@ fn admin_base(request: &HttpRequest) -> String {
     )
 }
 
-/// Allows only this server's own styles and images.
-const PAGE_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+/// Allows only this server's own files; the search reads the other page of the two.
+const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";

@@ -208,8 +208,28 @@ fn everything_is_said_in_both_languages() {
             );
         }
     }
+    fn in_both_below(place: &str, schema: &Value) {
+        if schema["description"].is_string() {
+            in_both(place, schema);
+        }
+        let parts = ["allOf", "oneOf"]
+            .iter()
+            .flat_map(|name| schema[*name].as_array());
+        for part in parts.flatten() {
+            in_both_below(place, part);
+        }
+        for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+            in_both_below(&format!("{place}.{name}"), property);
+        }
+    }
     let document = document("http://pages.example.com");
     in_both("info", &document["info"]);
+    for tag in document["tags"].as_array().unwrap() {
+        in_both(&tag["name"].to_string(), tag);
+    }
+    for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
+        in_both_below(name, schema);
+    }
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
             let place = format!("{method} {path}");
@@ -230,6 +250,28 @@ fn everything_is_said_in_both_languages() {
             }
         }
     }
+}
+
+#[test]
+fn every_operation_is_listed_once_below_its_tag() {
+    let document = document("http://pages.example.com");
+    let mut described: Vec<(String, String)> = Vec::new();
+    for item in document["paths"].as_object().unwrap().values() {
+        for operation in item.as_object().unwrap().values() {
+            let name = |value: &Value| value.as_str().unwrap().to_owned();
+            described.push((name(&operation["tags"][0]), name(&operation["operationId"])));
+        }
+    }
+    let mut listed: Vec<(String, String)> = Vec::new();
+    for tag in document["tags"].as_array().unwrap() {
+        for id in tag["x-operations"].as_array().unwrap() {
+            let pair = [&tag["name"], id].map(|value| value.as_str().unwrap().to_owned());
+            listed.push(pair.into());
+        }
+    }
+    described.sort();
+    listed.sort();
+    assert_eq!(described, listed);
 }
 
 #[test]

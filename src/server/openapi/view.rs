@@ -2,13 +2,26 @@
 
 use serde_json::Value;
 
+use super::html::{code, escaped, inline, json, marked};
 use crate::server::pages::Lang;
 
-/// One operation.
+/// Operations for one use.
+pub(super) struct Group {
+    pub(super) name: String,
+    pub(super) title: String,
+    /// HTML.
+    pub(super) about: String,
+    pub(super) operations: Vec<Operation>,
+}
+
+/// One operation; GET and POST of a path are one if they are described alike.
 pub(super) struct Operation {
     pub(super) id: String,
-    pub(super) method: String,
+    /// The ids of the same operation by other methods.
+    pub(super) twins: Vec<String>,
+    pub(super) methods: Vec<String>,
     pub(super) path: String,
+    pub(super) public: bool,
     pub(super) admin: bool,
     pub(super) keyed: bool,
     pub(super) summary: String,
@@ -17,14 +30,19 @@ pub(super) struct Operation {
     pub(super) parameters: Vec<Row>,
     pub(super) body: Option<Content>,
     pub(super) answers: Vec<Answer>,
-    pub(super) curl: String,
+    /// Ways to make the request.
+    pub(super) request: Vec<Tab>,
+    /// Example answers.
+    pub(super) response: Vec<Tab>,
 }
 
 /// A parameter or a property.
 pub(super) struct Row {
     pub(super) name: String,
+    /// Where the parameter is sent, if not in the query.
     pub(super) place: String,
     pub(super) needed: bool,
+    /// HTML.
     pub(super) kind: String,
     /// HTML.
     pub(super) about: String,
@@ -34,8 +52,11 @@ pub(super) struct Row {
 /// One answer, by status.
 pub(super) struct Answer {
     pub(super) status: String,
-    /// HTML.
+    /// HTML; empty if the codes say it.
     pub(super) about: String,
+    /// Problem codes.
+    pub(super) codes: Vec<String>,
+    pub(super) headers: Vec<Row>,
     pub(super) content: Option<Content>,
 }
 
@@ -44,81 +65,273 @@ pub(super) struct Content {
     pub(super) media_type: String,
     /// Component names.
     pub(super) schemas: Vec<String>,
-    pub(super) example: String,
+    /// The properties, if the schema is written here.
+    pub(super) rows: Vec<Row>,
+    /// HTML.
+    example: Option<String>,
+}
+
+/// One tab of a code panel.
+pub(super) struct Tab {
+    pub(super) label: String,
+    /// HTML.
+    pub(super) code: String,
 }
 
 /// A component.
-pub(super) struct Table {
+pub(super) struct Schema {
     /// HTML.
     pub(super) about: String,
+    /// Components whose properties belong to it too.
+    pub(super) includes: Vec<String>,
+    /// HTML; the type if there are no properties.
+    pub(super) kind: String,
     pub(super) rows: Vec<Row>,
 }
 
-/// Returns the operations of a group, sorted by path; `GET /jssdk/config`, which readers look for, first.
-pub(super) fn operations(document: &Value, group: &str, lang: Lang, admin: &str) -> Vec<Operation> {
-    let mut found = Vec::new();
-    for (path, item) in document["paths"].as_object().into_iter().flatten() {
-        for (method, operation) in item.as_object().into_iter().flatten() {
-            if operation["tags"][0] == group {
-                found.push(Operation::of(path, method, operation, lang, admin));
-            }
-        }
+/// Returns the groups, in the order of the document's tags. `bases` are the addresses of the two listeners.
+pub(super) fn groups(document: &Value, lang: Lang, bases: &Bases<'_>) -> Vec<Group> {
+    let tags = document["tags"].as_array().into_iter().flatten();
+    tags.map(|tag| Group {
+        name: plain(&tag["name"]),
+        title: text(tag, "displayName", lang).to_owned(),
+        about: marked(text(tag, "description", lang)),
+        operations: operations(document, tag, lang, bases),
+    })
+    .collect()
+}
+
+/// The addresses of the listeners, for commands to copy.
+pub(super) struct Bases<'a> {
+    pub(super) public: &'a str,
+    pub(super) admin: &'a str,
+}
+
+fn operations(document: &Value, tag: &Value, lang: Lang, bases: &Bases<'_>) -> Vec<Operation> {
+    let sample = &tag["x-sample"];
+    if sample.is_object() {
+        return vec![Operation::of_sample(sample, tag, lang, bases)];
     }
-    found.sort_by_key(|operation| operation.id != "config");
+    let mut found: Vec<Operation> = Vec::new();
+    let mut last = &Value::Null;
+    for id in tag["x-operations"].as_array().into_iter().flatten() {
+        let Some((path, method, described)) = find(document, id) else {
+            continue;
+        };
+        match found.last_mut() {
+            Some(twin) if twin.path == path && is_alike(last, described) => {
+                twin.methods.push(method.to_uppercase());
+                twin.twins.push(plain(id));
+            }
+            _ => found.push(Operation::of(path, method, described, lang, bases)),
+        }
+        last = described;
+    }
     found
 }
 
+fn find<'d>(document: &'d Value, id: &Value) -> Option<(&'d str, &'d str, &'d Value)> {
+    let paths = document["paths"].as_object()?.iter();
+    let mut all = paths.flat_map(|(path, item)| {
+        let methods = item.as_object().into_iter().flatten();
+        methods.map(move |(method, described)| (path.as_str(), method.as_str(), described))
+    });
+    all.find(|(_, _, described)| described["operationId"] == *id)
+}
+
+/// Returns whether two operations differ in their id only.
+fn is_alike(one: &Value, other: &Value) -> bool {
+    let members = |operation: &Value| {
+        let mut operation = operation.clone();
+        operation
+            .as_object_mut()
+            .map(|operation| operation.remove("operationId"));
+        operation
+    };
+    members(one) == members(other)
+}
+
 impl Operation {
-    fn of(path: &str, method: &str, operation: &Value, lang: Lang, admin: &str) -> Self {
-        let server = &operation["servers"][0];
-        let public = server["variables"]["public"]["default"].as_str();
+    fn of(path: &str, method: &str, operation: &Value, lang: Lang, bases: &Bases<'_>) -> Self {
+        let servers = operation["servers"].as_array().into_iter().flatten();
+        let is_public = |server: &&Value| server["variables"]["public"].is_object();
+        let (public, admin): (Vec<_>, Vec<_>) = servers.partition(is_public);
+        let base = if admin.is_empty() {
+            bases.public
+        } else {
+            bases.admin
+        };
         let parameters = operation["parameters"].as_array().into_iter().flatten();
         let answers = operation["responses"].as_object().into_iter().flatten();
+        let answers: Vec<Answer> = answers
+            .map(|(status, answer)| Answer::of(status, answer, lang))
+            .collect();
+        let samples = operation["x-codeSamples"].as_array().into_iter().flatten();
+        let samples = samples.map(|sample| Tab {
+            label: plain(&sample["label"]),
+            code: code(sample["source"].as_str().unwrap_or_default()),
+        });
+        let command = Tab {
+            label: "curl".to_owned(),
+            code: code(&curl(base, path, method, operation)),
+        };
+        let response = answers.iter().filter_map(|answer| {
+            let example = answer.content.as_ref()?.example.clone()?;
+            Some(Tab {
+                label: answer.status.clone(),
+                code: example,
+            })
+        });
         Self {
             id: plain(&operation["operationId"]),
-            method: method.to_uppercase(),
+            twins: Vec::new(),
+            methods: vec![method.to_uppercase()],
             path: path.to_owned(),
-            admin: public.is_none(),
+            public: !public.is_empty(),
+            admin: !admin.is_empty(),
             keyed: operation["security"].is_array(),
             summary: text(operation, "summary", lang).to_owned(),
             about: marked(text(operation, "description", lang)),
             parameters: parameters
                 .map(|parameter| Row::of_parameter(parameter, lang))
                 .collect(),
-            body: Content::of(&operation["requestBody"]),
-            answers: answers
-                .map(|(status, answer)| Answer::of(status, answer, lang))
-                .collect(),
-            curl: curl(public.unwrap_or(admin), path, method, operation),
+            body: Content::of(&operation["requestBody"], lang),
+            request: std::iter::once(command).chain(samples).collect(),
+            response: response.collect(),
+            answers,
         }
+    }
+
+    /// Returns the entry of a tag whose paths cannot be listed.
+    fn of_sample(sample: &Value, tag: &Value, lang: Lang, bases: &Bases<'_>) -> Self {
+        let command = plain(&sample["curl"]).replace("{admin}", bases.admin);
+        let tab = |label: &str, code| {
+            vec![Tab {
+                label: label.to_owned(),
+                code,
+            }]
+        };
+        Self {
+            id: format!("{}-call", plain(&tag["name"])),
+            twins: Vec::new(),
+            methods: vec!["GET".to_owned(), "POST".to_owned()],
+            path: plain(&sample["path"]),
+            public: false,
+            admin: true,
+            keyed: true,
+            summary: text(sample, "summary", lang).to_owned(),
+            about: String::new(),
+            parameters: Vec::new(),
+            body: None,
+            answers: Vec::new(),
+            request: tab("curl", code(&command)),
+            response: tab("200", code(&json(&sample["example"]))),
+        }
+    }
+
+    /// Returns the path for the contents: `/credentials/…/{kind}`.
+    pub(super) fn short_path(&self) -> String {
+        let segments: Vec<&str> = self.path.split('/').collect();
+        let last = segments.len() - 1;
+        let mut short = Vec::new();
+        for (at, segment) in segments.into_iter().enumerate() {
+            let is_hidden = segment.starts_with('{') && self.path.len() > 24 && at < last;
+            match (is_hidden, short.last()) {
+                (true, Some(&"…")) => {}
+                (true, _) => short.push("…"),
+                (false, _) => short.push(segment),
+            }
+        }
+        short.join("/")
     }
 }
 
 impl Row {
     fn of_parameter(parameter: &Value, lang: Lang) -> Self {
+        let place = plain(&parameter["in"]);
         Self {
             name: plain(&parameter["name"]),
-            place: plain(&parameter["in"]),
+            place: if place == "query" {
+                String::new()
+            } else {
+                place
+            },
             needed: parameter["required"] == true,
             kind: kind(&parameter["schema"]),
-            about: marked(text(parameter, "description", lang)),
+            about: inline(text(parameter, "description", lang)),
             example: shown(&parameter["example"]),
         }
+    }
+
+    fn of_header(name: &str, header: &Value, lang: Lang) -> Self {
+        Self {
+            name: name.to_owned(),
+            place: String::new(),
+            needed: false,
+            kind: kind(&header["schema"]),
+            about: inline(text(header, "description", lang)),
+            example: String::new(),
+        }
+    }
+
+    /// Returns the properties of a schema, not those of the components that it includes.
+    fn of_properties(schema: &Value, lang: Lang) -> Vec<Self> {
+        let is_needed = |name: &str| {
+            let names = schema["required"].as_array();
+            names.is_some_and(|names| names.iter().any(|one| one == name))
+        };
+        let properties = schema["properties"].as_object().into_iter().flatten();
+        let mut rows: Vec<Self> = properties
+            .map(|(name, property)| {
+                let described = if property["description"].is_null() {
+                    &property["oneOf"][0]
+                } else {
+                    property
+                };
+                Self {
+                    name: name.clone(),
+                    place: String::new(),
+                    needed: is_needed(name),
+                    kind: kind(property),
+                    about: inline(text(described, "description", lang)),
+                    example: shown(&property["example"]),
+                }
+            })
+            .collect();
+        for part in schema["allOf"].as_array().into_iter().flatten() {
+            rows.extend(Self::of_properties(part, lang));
+        }
+        rows
     }
 }
 
 impl Answer {
     fn of(status: &str, answer: &Value, lang: Lang) -> Self {
+        let problem = &answer["content"]["application/problem+json"]["examples"];
+        let codes: Vec<String> = problem
+            .as_object()
+            .into_iter()
+            .flat_map(|codes| codes.keys().cloned())
+            .collect();
+        let headers = answer["headers"].as_object().into_iter().flatten();
         Self {
             status: status.to_owned(),
-            about: marked(text(answer, "description", lang)),
-            content: Content::of(answer),
+            about: if codes.is_empty() {
+                inline(text(answer, "description", lang))
+            } else {
+                String::new()
+            },
+            codes,
+            headers: headers
+                .map(|(name, header)| Row::of_header(name, header, lang))
+                .collect(),
+            content: Content::of(answer, lang),
         }
     }
 }
 
 impl Content {
-    fn of(holder: &Value) -> Option<Self> {
+    fn of(holder: &Value, lang: Lang) -> Option<Self> {
         let (media_type, content) = holder["content"].as_object()?.iter().next()?;
         let schema = &content["schema"];
         let parts = ["oneOf", "allOf"]
@@ -130,51 +343,35 @@ impl Content {
             .filter_map(reference)
             .map(str::to_owned)
             .collect();
-        let example = match (
-            &content["example"],
-            content["examples"]
-                .as_object()
-                .and_then(|all| all.values().next()),
-        ) {
-            (Value::Null, Some(first)) => &first["value"],
-            (example, _) => example,
-        };
-        let example = if example.is_null() {
-            String::new()
-        } else {
-            format!("{example:#}")
-        };
+        let examples = content["examples"].as_object();
+        let first = examples.and_then(|all| Some(&all.values().next()?["value"]));
+        let example = first.unwrap_or(&content["example"]);
         Some(Self {
             media_type: media_type.clone(),
             schemas,
-            example,
+            rows: if schema["allOf"].is_array() {
+                Vec::new()
+            } else {
+                Row::of_properties(schema, lang)
+            },
+            example: (!example.is_null()).then(|| code(&json(example))),
         })
     }
 }
 
-impl Table {
-    pub(super) fn of(schema: &Value) -> Self {
-        let needed = |name: &str| {
-            schema["required"]
-                .as_array()
-                .is_some_and(|names| names.iter().any(|one| one == name))
-        };
-        let rows =
-            schema["properties"]
-                .as_object()
-                .into_iter()
-                .flatten()
-                .map(|(name, property)| Row {
-                    name: name.clone(),
-                    place: String::new(),
-                    needed: needed(name),
-                    kind: kind(property),
-                    about: marked(property["description"].as_str().unwrap_or_default()),
-                    example: shown(&property["example"]),
-                });
+impl Schema {
+    pub(super) fn of(schema: &Value, lang: Lang) -> Self {
+        let rows = Row::of_properties(schema, lang);
+        let parts = schema["allOf"].as_array().into_iter().flatten();
         Self {
-            about: marked(schema["description"].as_str().unwrap_or_default()),
-            rows: rows.collect(),
+            about: marked(text(schema, "description", lang)),
+            includes: parts.filter_map(reference).map(str::to_owned).collect(),
+            kind: if rows.is_empty() {
+                kind(schema)
+            } else {
+                String::new()
+            },
+            rows,
         }
     }
 }
@@ -182,74 +379,38 @@ impl Table {
 /// Returns the text in the reader's language.
 pub(super) fn text<'v>(holder: &'v Value, name: &str, lang: Lang) -> &'v str {
     let in_chinese = || holder[format!("x-{name}-zh")].as_str();
-    let english = holder[name].as_str().unwrap_or_default();
+    let english = holder[name]
+        .as_str()
+        .or_else(|| holder[format!("x-{name}")].as_str())
+        .unwrap_or_default();
     lang.t(english, in_chinese().unwrap_or(english))
 }
 
-/// Converts the Markdown subset of the descriptions to HTML: paragraphs, lists, `code` and **strong**.
-pub(super) fn marked(text: &str) -> String {
-    let mut html = String::new();
-    for part in text.split("\n\n").filter(|part| !part.is_empty()) {
-        if part.starts_with("- ") {
-            let items = part
-                .lines()
-                .map(|line| format!("<li>{}</li>", inline(line.trim_start_matches("- "))));
-            html += &format!("<ul>{}</ul>", items.collect::<String>());
-        } else {
-            html += &format!("<p>{}</p>", inline(part));
-        }
-    }
-    html
-}
-
-fn inline(text: &str) -> String {
-    let escaped = text
-        .replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace('"', "&quot;");
-    let mut html = String::new();
-    for (at, part) in escaped.split('`').enumerate() {
-        if at % 2 == 1 {
-            html += &format!("<code>{part}</code>");
-            continue;
-        }
-        for (at, part) in part.split("**").enumerate() {
-            html += &if at % 2 == 1 {
-                format!("<strong>{part}</strong>")
-            } else {
-                part.to_owned()
-            };
-        }
-    }
-    html
-}
-
-/// Returns the type as text: `string, ≤ 128`, `integer`, `zh | en`, `string[]`, `Text`.
+/// Returns the type as HTML: `string, ≤ 128`, `integer`, `zh | en`, `string[]`, a link to `Text`.
 fn kind(schema: &Value) -> String {
     if let Some(name) = reference(schema) {
-        return name.to_owned();
+        let name = escaped(name);
+        return format!("<a href=\"#schema-{name}\">{name}</a>");
     }
     if let Some(values) = schema["enum"].as_array() {
-        return values
-            .iter()
-            .map(shown)
-            .filter(|value| !value.is_empty())
-            .collect::<Vec<_>>()
-            .join(" | ");
+        let values: Vec<_> = values.iter().map(shown).collect();
+        let named: Vec<_> = values.into_iter().filter(|one| !one.is_empty()).collect();
+        return escaped(&named.join(" | "));
     }
     if let Some(parts) = schema["oneOf"].as_array() {
-        return parts.iter().map(kind).collect::<Vec<_>>().join(" | ");
+        let parts: Vec<_> = parts.iter().map(kind).collect();
+        let named: Vec<_> = parts.into_iter().filter(|one| one != "null").collect();
+        return named.join(" | ");
     }
     let name = match &schema["type"] {
         Value::Array(types) => types
             .iter()
             .map(plain)
             .filter(|one| one != "null")
+            .map(|one| kind_of_type(&one, schema))
             .collect::<Vec<_>>()
             .join(" | "),
-        Value::String(one) if one == "array" => format!("{}[]", kind(&schema["items"])),
-        one => plain(one),
+        one => kind_of_type(one.as_str().unwrap_or_default(), schema),
     };
     let limits = ["maxLength", "maxItems"]
         .iter()
@@ -258,39 +419,47 @@ fn kind(schema: &Value) -> String {
     name + &limits.collect::<String>()
 }
 
+fn kind_of_type(name: &str, schema: &Value) -> String {
+    match name {
+        "array" => format!("{}[]", kind(&schema["items"])),
+        name => escaped(name),
+    }
+}
+
 fn reference(schema: &Value) -> Option<&str> {
     schema["$ref"]
         .as_str()?
         .strip_prefix("#/components/schemas/")
 }
 
-/// Returns a command for a shell.
+/// Returns a command for a shell, with the required parameters.
 fn curl(base: &str, path: &str, method: &str, operation: &Value) -> String {
     let mut path = path.to_owned();
     let mut lines = Vec::new();
+    let mut verb = "curl";
+    if operation["security"].is_array() {
+        lines.push("-H 'Authorization: Bearer KEY'".to_owned());
+    }
     for parameter in operation["parameters"].as_array().into_iter().flatten() {
         let (name, example) = (plain(&parameter["name"]), shown(&parameter["example"]));
-        if parameter["in"] == "path" {
-            path = path.replace(&format!("{{{name}}}"), &example);
-        } else if parameter["required"] == true {
-            lines.push(format!(
-                "--data-urlencode {}",
-                quoted(&format!("{name}={example}"))
-            ));
+        match parameter["in"].as_str() {
+            Some("path") => path = path.replace(&format!("{{{name}}}"), &example),
+            _ if parameter["required"] != true => {}
+            Some("header") => lines.push(format!("-H {}", quoted(&format!("{name}: {example}")))),
+            _ => {
+                verb = "curl -G";
+                let pair = quoted(&format!("{name}={example}"));
+                lines.push(format!("--data-urlencode {pair}"));
+            }
         }
     }
-    let reads_a_query = method == "get" && !lines.is_empty();
-    if operation["security"].is_array() {
-        lines.insert(0, "-H 'Authorization: Bearer KEY'".to_owned());
-    }
-    if let Some(content) = operation["requestBody"]["content"]
-        .as_object()
-        .and_then(|all| all.values().next())
-    {
+    let body = operation["requestBody"]["content"].as_object();
+    if let Some(content) = body.and_then(|all| all.values().next()) {
         lines.push("-H 'Content-Type: application/json'".to_owned());
         lines.push(format!("-d {}", quoted(&content["example"].to_string())));
+    } else if method == "post" {
+        verb = "curl -X POST";
     }
-    let verb = if reads_a_query { "curl -G" } else { "curl" };
     let first = format!("{verb} {}", quoted(&format!("{base}{path}")));
     std::iter::once(first)
         .chain(lines)
@@ -298,8 +467,12 @@ fn curl(base: &str, path: &str, method: &str, operation: &Value) -> String {
         .join(" \\\n  ")
 }
 
-/// Quotes a text for a shell.
+/// Quotes a text for a shell, where it needs that.
 fn quoted(text: &str) -> String {
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.,:/@%+=".contains(&b);
+    if text.bytes().all(is_plain) {
+        return text.to_owned();
+    }
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
@@ -324,31 +497,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_little_markdown_becomes_html_and_nothing_else_does() {
-        assert_eq!(
-            marked("a `b<c` **d**\n\n- e\n- f"),
-            "<p>a <code>b&lt;c</code> <strong>d</strong></p><ul><li>e</li><li>f</li></ul>"
-        );
-        assert_eq!(marked("<script>"), "<p>&lt;script&gt;</p>");
-        assert_eq!(marked(""), "");
-    }
-
-    #[test]
     fn kinds_say_what_may_be_sent() {
-        assert_eq!(
-            kind(&json!({ "type": "string", "maxLength": 128 })),
-            "string, ≤ 128"
-        );
-        assert_eq!(
-            kind(&json!({ "type": "array", "items": { "type": "string" }, "maxItems": 2 })),
-            "string[], ≤ 2"
-        );
-        assert_eq!(kind(&json!({ "type": ["string", "null"] })), "string");
-        assert_eq!(kind(&json!({ "enum": ["zh", "en", ""] })), "zh | en");
-        assert_eq!(
-            kind(&json!({ "$ref": "#/components/schemas/Text" })),
-            "Text"
-        );
+        for (schema, expected) in [
+            (
+                json!({ "type": "string", "maxLength": 128 }),
+                "string, ≤ 128",
+            ),
+            (
+                json!({ "type": "array", "items": { "type": "string" }, "maxItems": 2 }),
+                "string[], ≤ 2",
+            ),
+            (json!({ "type": ["string", "null"] }), "string"),
+            (
+                json!({ "type": ["array", "null"], "items": { "type": "string" } }),
+                "string[]",
+            ),
+            (json!({ "enum": ["zh", "en", ""] }), "zh | en"),
+            (
+                json!({ "oneOf": [{ "$ref": "#/components/schemas/Text" }, { "type": "null" }] }),
+                "<a href=\"#schema-Text\">Text</a>",
+            ),
+        ] {
+            assert_eq!(kind(&schema), expected);
+        }
     }
 
     #[test]
@@ -356,12 +527,44 @@ mod tests {
         let body = json!({ "requestBody": { "content": { "application/json": { "example": { "a": "it's" } } } } });
         assert_eq!(
             curl("http://h", "/p", "post", &body),
-            "curl 'http://h/p' \\\n  -H 'Content-Type: application/json' \\\n  -d '{\"a\":\"it'\\''s\"}'"
+            "curl http://h/p \\\n  -H 'Content-Type: application/json' \\\n  -d '{\"a\":\"it'\\''s\"}'"
         );
         let query = json!({ "parameters": [{ "name": "url", "in": "query", "required": true, "example": "https://e/?a=1" }] });
         assert_eq!(
             curl("http://h", "/p", "get", &query),
-            "curl -G 'http://h/p' \\\n  --data-urlencode 'url=https://e/?a=1'"
+            "curl -G http://h/p \\\n  --data-urlencode 'url=https://e/?a=1'"
+        );
+        let header = json!({ "parameters": [{ "name": "X-A", "in": "header", "required": true, "example": "b" }] });
+        assert_eq!(
+            curl("http://h", "/p", "post", &header),
+            "curl -X POST http://h/p \\\n  -H 'X-A: b'"
+        );
+    }
+
+    #[test]
+    fn get_and_post_that_are_described_alike_are_one_entry() {
+        let document = crate::server::openapi::document("http://public");
+        let bases = Bases {
+            public: "http://public",
+            admin: "http://admin",
+        };
+        let groups = groups(&document, Lang::En, &bases);
+        let named = |id: &str| {
+            let mut all = groups.iter().flat_map(|group| &group.operations);
+            all.find(|operation| operation.id == id)
+        };
+        let token = named("token").unwrap();
+        assert_eq!(
+            (&token.methods[..], &token.twins[..]),
+            (
+                &["GET".to_owned(), "POST".to_owned()][..],
+                &["tokenByPost".to_owned()][..]
+            )
+        );
+        assert!(named("stableToken").is_some() && named("stableTokenByGet").is_some());
+        assert_eq!(
+            named("rejectCredential").unwrap().short_path(),
+            "/credentials/…/reject"
         );
     }
 }

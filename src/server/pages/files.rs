@@ -34,7 +34,7 @@ const FILES: &[StaticFile] = files! {
         "url-difference.js";
     "doctor": "doctor.css" "doctor.js" "doctor-code.js" "doctor-show.js";
     "status": "status.css" "status.js";
-    "docs": "api.css";
+    "docs": "docs.css" "docs.js";
     // wechat-client.js first: the others add to it.
     "sandbox": "wechat-client.js" "wechat-client-media.js" "wechat-client-menu.js"
         "wechat-client-answers.js" "wechat-client-tags.js" "wx-stand-in.js";

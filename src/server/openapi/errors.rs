@@ -1,0 +1,113 @@
+//! Prepares the error codes for their page: those of this service and WeChat's errcodes.
+
+use super::html;
+use crate::error::{Paid, ProblemCode, System, Text, Wait, codes};
+use crate::server::pages::Lang;
+
+/// The contents of the page.
+pub(super) struct Errors {
+    pub(super) problems: Vec<Problem>,
+    pub(super) systems: Vec<Errcodes>,
+}
+
+/// A problem code. Texts are HTML.
+pub(super) struct Problem {
+    pub(super) code: &'static str,
+    pub(super) status: u16,
+    pub(super) meaning: String,
+    pub(super) fix: String,
+}
+
+/// The errcodes of one of WeChat's systems.
+pub(super) struct Errcodes {
+    pub(super) id: &'static str,
+    pub(super) title: String,
+    pub(super) rows: Vec<Errcode>,
+}
+
+/// An errcode. Texts are HTML.
+pub(super) struct Errcode {
+    pub(super) id: String,
+    pub(super) errcode: i64,
+    pub(super) cause: String,
+    pub(super) fix: String,
+    pub(super) class: &'static str,
+    pub(super) retried: String,
+}
+
+impl Errors {
+    pub(super) fn of(lang: Lang) -> Self {
+        let problems = ProblemCode::ALL.iter().map(|problem| Problem {
+            code: problem.as_str(),
+            status: problem.status(),
+            meaning: inline(&problem.meaning(), lang),
+            fix: inline(&problem.fix(), lang),
+        });
+        Self {
+            problems: problems.collect(),
+            systems: vec![
+                Errcodes::of(
+                    System::Weixin,
+                    "errcode",
+                    lang.t("WeChat's errcodes", "微信 errcode"),
+                    lang,
+                ),
+                Errcodes::of(
+                    System::Qyapi,
+                    "wecom-errcode",
+                    lang.t("WeCom's errcodes", "企业微信 errcode"),
+                    lang,
+                ),
+            ],
+        }
+    }
+}
+
+impl Errcodes {
+    fn of(system: System, id: &'static str, title: &str, lang: Lang) -> Self {
+        let rows = codes::all().filter(|row| row.0 == system);
+        Self {
+            id,
+            title: title.to_owned(),
+            rows: rows
+                .map(|(_, paid, errcode, advice)| Errcode {
+                    id: match paid {
+                        Some(Paid::WithToken) => format!("{id}-{errcode}-token"),
+                        _ => format!("{id}-{errcode}"),
+                    },
+                    errcode,
+                    cause: inline(&advice.cause, lang) + &inline(&call(paid), lang),
+                    fix: inline(&advice.fix, lang),
+                    class: advice.class.as_str(),
+                    retried: inline(&wait(advice.wait), lang),
+                })
+                .collect(),
+        }
+    }
+}
+
+fn inline(text: &Text, lang: Lang) -> String {
+    html::inline(lang.t(&text.en, &text.zh))
+}
+
+/// Returns the calls to which a row is limited, to append to another text.
+pub(super) fn call(paid: Option<Paid>) -> Text {
+    match paid {
+        None => Text::new("", ""),
+        Some(Paid::WithSecret) => Text::new(" (token call)", "（取 token 时）"),
+        Some(Paid::WithToken) => Text::new(" (ticket call)", "（取 ticket 时）"),
+    }
+}
+
+/// Returns when this service repeats a failed call.
+pub(super) fn wait(wait: Wait) -> Text {
+    match wait {
+        Wait::Backoff => Text::new("after 1 s, 2 s … 60 s", "1 秒、2 秒……60 秒后"),
+        Wait::Slow => Text::new("after 1 to 5 minutes", "1～5 分钟后"),
+        Wait::NextMinute => Text::new("in the next minute", "下一分钟"),
+        Wait::NextDay => Text::new("after midnight in Shanghai", "北京时间零点后"),
+        Wait::For(time) if time.as_secs() > 3600 => Text::new("after a day", "一天后"),
+        Wait::For(_) => Text::new("after an hour", "一小时后"),
+        Wait::Until(_) => Text::new("when WeChat says", "按微信给出的时间"),
+    }
+}
