@@ -29,7 +29,8 @@ pub(super) fn response(status: u16, codes: &[ProblemCode]) -> Value {
     if matches!(status, 429 | 503) {
         response["headers"] = json!({
             "Retry-After": {
-                "description": "Seconds to wait before asking again",
+                "description": "Seconds to wait before the next request",
+                "x-description-zh": "再次请求前应等待的秒数",
                 "schema": { "type": "integer", "minimum": 1 },
             }
         });

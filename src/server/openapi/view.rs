@@ -123,7 +123,10 @@ fn operations(document: &Value, tag: &Value, lang: Lang, bases: &Bases<'_>) -> V
                 twin.methods.push(method.to_uppercase());
                 twin.twins.push(plain(id));
             }
-            _ => found.push(Operation::of(path, method, described, lang, bases)),
+            _ => {
+                let entry = Operation::of(path, method, described, lang, bases);
+                found.push(entry.with_fields_of_body(document, lang));
+            }
         }
         last = described;
     }
@@ -197,9 +200,19 @@ impl Operation {
                 .collect(),
             body: Content::of(&operation["requestBody"], lang),
             request: std::iter::once(command).chain(samples).collect(),
-            response: response.collect(),
+            response: response.take(MAX_TABS).collect(),
             answers,
         }
+    }
+
+    /// Adds the fields of the body's component, so that no reader has to look them up.
+    fn with_fields_of_body(mut self, document: &Value, lang: Lang) -> Self {
+        if let Some(body) = &mut self.body
+            && let [name] = &body.schemas[..]
+        {
+            body.rows = Row::of_properties(&document["components"]["schemas"][name], lang);
+        }
+        self
     }
 
     /// Returns the entry of a tag whose paths cannot be listed.
@@ -375,6 +388,9 @@ impl Schema {
         }
     }
 }
+
+/// Number of tabs in a panel: the style sheet has no more. Error documents all look alike.
+const MAX_TABS: usize = 6;
 
 /// Returns the text in the reader's language.
 pub(super) fn text<'v>(holder: &'v Value, name: &str, lang: Lang) -> &'v str {
