@@ -5,8 +5,10 @@
 //! their responses are added here. A test compares the described routes with the mounted ones;
 //! `tests/openapi` checks a running service against the description.
 
+mod curl;
 mod errors;
 mod html;
+mod kind;
 mod page;
 mod problems;
 mod view;

@@ -2,7 +2,9 @@
 
 use serde_json::Value;
 
-use super::html::{code, escaped, inline, json, marked};
+use super::curl::curl;
+use super::html::{code, inline, json, marked};
+use super::kind::kind;
 use crate::server::pages::Lang;
 
 /// Operations for one use.
@@ -402,102 +404,20 @@ pub(super) fn text<'v>(holder: &'v Value, name: &str, lang: Lang) -> &'v str {
     lang.t(english, in_chinese().unwrap_or(english))
 }
 
-/// Returns the type as HTML: `string, ≤ 128`, `integer`, `zh | en`, `string[]`, a link to `Text`.
-fn kind(schema: &Value) -> String {
-    if let Some(name) = reference(schema) {
-        let name = escaped(name);
-        return format!("<a href=\"#schema-{name}\">{name}</a>");
-    }
-    if let Some(values) = schema["enum"].as_array() {
-        let values: Vec<_> = values.iter().map(shown).collect();
-        let named: Vec<_> = values.into_iter().filter(|one| !one.is_empty()).collect();
-        return escaped(&named.join(" | "));
-    }
-    if let Some(parts) = schema["oneOf"].as_array() {
-        let parts: Vec<_> = parts.iter().map(kind).collect();
-        let named: Vec<_> = parts.into_iter().filter(|one| one != "null").collect();
-        return named.join(" | ");
-    }
-    let name = match &schema["type"] {
-        Value::Array(types) => types
-            .iter()
-            .map(plain)
-            .filter(|one| one != "null")
-            .map(|one| kind_of_type(&one, schema))
-            .collect::<Vec<_>>()
-            .join(" | "),
-        one => kind_of_type(one.as_str().unwrap_or_default(), schema),
-    };
-    let limits = ["maxLength", "maxItems"]
-        .iter()
-        .filter_map(|limit| schema[*limit].as_u64())
-        .map(|most| format!(", ≤ {most}"));
-    name + &limits.collect::<String>()
-}
-
-fn kind_of_type(name: &str, schema: &Value) -> String {
-    match name {
-        "array" => format!("{}[]", kind(&schema["items"])),
-        name => escaped(name),
-    }
-}
-
-fn reference(schema: &Value) -> Option<&str> {
+/// Returns the name of the component that a schema refers to.
+pub(super) fn reference(schema: &Value) -> Option<&str> {
     schema["$ref"]
         .as_str()?
         .strip_prefix("#/components/schemas/")
 }
 
-/// Returns a command for a shell, with the required parameters.
-fn curl(base: &str, path: &str, method: &str, operation: &Value) -> String {
-    let mut path = path.to_owned();
-    let mut lines = Vec::new();
-    let mut verb = "curl";
-    if operation["security"].is_array() {
-        lines.push("-H 'Authorization: Bearer KEY'".to_owned());
-    }
-    for parameter in operation["parameters"].as_array().into_iter().flatten() {
-        let (name, example) = (plain(&parameter["name"]), shown(&parameter["example"]));
-        match parameter["in"].as_str() {
-            Some("path") => path = path.replace(&format!("{{{name}}}"), &example),
-            _ if parameter["required"] != true => {}
-            Some("header") => lines.push(format!("-H {}", quoted(&format!("{name}: {example}")))),
-            _ => {
-                verb = "curl -G";
-                let pair = quoted(&format!("{name}={example}"));
-                lines.push(format!("--data-urlencode {pair}"));
-            }
-        }
-    }
-    let body = operation["requestBody"]["content"].as_object();
-    if let Some(content) = body.and_then(|all| all.values().next()) {
-        lines.push("-H 'Content-Type: application/json'".to_owned());
-        lines.push(format!("-d {}", quoted(&content["example"].to_string())));
-    } else if method == "post" {
-        verb = "curl -X POST";
-    }
-    let first = format!("{verb} {}", quoted(&format!("{base}{path}")));
-    std::iter::once(first)
-        .chain(lines)
-        .collect::<Vec<_>>()
-        .join(" \\\n  ")
-}
-
-/// Quotes a text for a shell, where it needs that.
-fn quoted(text: &str) -> String {
-    let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.,:/@%+=".contains(&b);
-    if text.bytes().all(is_plain) {
-        return text.to_owned();
-    }
-    format!("'{}'", text.replace('\'', r"'\''"))
-}
-
-fn plain(value: &Value) -> String {
+/// Returns the text of a value, if it is one.
+pub(super) fn plain(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
 /// Formats a value for a query.
-fn shown(value: &Value) -> String {
+pub(super) fn shown(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
         Value::String(text) => text.clone(),
@@ -508,54 +428,7 @@ fn shown(value: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
-
-    #[test]
-    fn kinds_say_what_may_be_sent() {
-        for (schema, expected) in [
-            (
-                json!({ "type": "string", "maxLength": 128 }),
-                "string, ≤ 128",
-            ),
-            (
-                json!({ "type": "array", "items": { "type": "string" }, "maxItems": 2 }),
-                "string[], ≤ 2",
-            ),
-            (json!({ "type": ["string", "null"] }), "string"),
-            (
-                json!({ "type": ["array", "null"], "items": { "type": "string" } }),
-                "string[]",
-            ),
-            (json!({ "enum": ["zh", "en", ""] }), "zh | en"),
-            (
-                json!({ "oneOf": [{ "$ref": "#/components/schemas/Text" }, { "type": "null" }] }),
-                "<a href=\"#schema-Text\">Text</a>",
-            ),
-        ] {
-            assert_eq!(kind(&schema), expected);
-        }
-    }
-
-    #[test]
-    fn commands_survive_a_shell() {
-        let body = json!({ "requestBody": { "content": { "application/json": { "example": { "a": "it's" } } } } });
-        assert_eq!(
-            curl("http://h", "/p", "post", &body),
-            "curl http://h/p \\\n  -H 'Content-Type: application/json' \\\n  -d '{\"a\":\"it'\\''s\"}'"
-        );
-        let query = json!({ "parameters": [{ "name": "url", "in": "query", "required": true, "example": "https://e/?a=1" }] });
-        assert_eq!(
-            curl("http://h", "/p", "get", &query),
-            "curl -G http://h/p \\\n  --data-urlencode 'url=https://e/?a=1'"
-        );
-        let header = json!({ "parameters": [{ "name": "X-A", "in": "header", "required": true, "example": "b" }] });
-        assert_eq!(
-            curl("http://h", "/p", "post", &header),
-            "curl -X POST http://h/p \\\n  -H 'X-A: b'"
-        );
-    }
 
     #[test]
     fn get_and_post_that_are_described_alike_are_one_entry() {
