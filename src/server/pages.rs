@@ -132,6 +132,8 @@ pub(super) fn read_route() -> Route {
 struct DemoPage<'a> {
     lang: Lang,
     pages: &'a Pages,
+    /// This server's address as the request names it, for the snippets.
+    origin: String,
     version: &'static str,
 }
 
@@ -147,9 +149,26 @@ async fn demo(request: HttpRequest, pages: web::Data<Pages>) -> HttpResponse {
     let page = DemoPage {
         lang: Lang::of(&request),
         pages: &pages,
+        origin: origin_of(&request),
         version: env!("CARGO_PKG_VERSION"),
     };
     DEMO.answer(page.render(), page.lang)
+}
+
+/// Returns the address of the server that a request names. An invalid Host header is not put into a snippet.
+fn origin_of(request: &HttpRequest) -> String {
+    let host = request
+        .headers()
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok())
+        .filter(|host| {
+            let mut bytes = host.bytes();
+            !host.is_empty() && bytes.all(|b| b.is_ascii_alphanumeric() || b".-:[]".contains(&b))
+        });
+    // Without a trusted proxy the scheme is only a guess; the script corrects it.
+    let is_secure = request.connection_info().scheme() == "https";
+    let scheme = if is_secure { "https" } else { "http" };
+    format!("{scheme}://{}", host.unwrap_or("127.0.0.1:8080"))
 }
 
 const DEMO: Page = Page {

@@ -9,6 +9,7 @@
  */
 export type WxJssdkErrorCode =
   | "not_in_wechat"
+  | "no_bridge"
   | "sdk_not_loaded"
   | "endpoint_unreachable"
   | "page_not_allowed"

@@ -10,6 +10,7 @@
   const SDK_PATIENCE = 5000; // ms
   const ENDPOINT_PATIENCE = 15000;
   const CLIENT_PATIENCE = 10000;
+  const BRIDGE_PATIENCE = 3000;
   const ATTEMPTS = 3;
   const LONGEST_WAIT = 10; // s
   // These ask the user nothing, so they may time out.
@@ -22,6 +23,12 @@
       "当前不在微信中（agentReady 须在企业微信中）。",
       "Open the page in WeChat (agentReady: in WeCom).",
       "请在微信中打开本页（agentReady：在企业微信中打开）。",
+    ],
+    no_bridge: [
+      "The user agent claims WeChat, but there is no WeixinJSBridge.",
+      "User-Agent 声称是微信，但没有 WeixinJSBridge。",
+      "Open the page in WeChat.",
+      "请在微信中打开本页。",
     ],
     sdk_not_loaded: [
       "jweixin could not be loaded from res.wx.qq.com or res2.wx.qq.com.",
@@ -87,6 +94,9 @@
 
   // iOS checks the landing URL, all others the current one. The devtools claim to be an iPhone.
   let byLanding = client(/iphone|ipad|ipod/i) && !client(/wechatdevtools|wxdebugger|wxwork\//i);
+
+  // A phone's user agent on a desktop system. The devtools are that, too, but have a bridge.
+  const claimed = client(/android|iphone/i) && /^(Win|Mac)/.test(navigator.platform);
 
   // This script's directory; a module has no currentScript, but a stack.
   const home = (() => {
@@ -292,6 +302,13 @@
         }
       };
       const timer = timeout && setTimeout(() => settle("timeout", "preVerifyJSAPI"), timeout);
+      // Old web views add the bridge when the page has loaded.
+      const missing = () => {
+        if (window.WeixinJSBridge || settled) return;
+        if (document.readyState === "complete") settle("no_bridge", "no WeixinJSBridge");
+        else setTimeout(missing, BRIDGE_PATIENCE);
+      };
+      setTimeout(missing, claimed ? 0 : BRIDGE_PATIENCE);
       listen();
       document.addEventListener(BRIDGE_READY, listen); // before jweixin
       wx.error((res) => begun && !listens() && judge(res));

@@ -8,35 +8,78 @@ const $ = (id) => document.getElementById(id);
 
 const began = {}; // step -> start time
 
+const MARKS = { now: ["m-none", "is-none"], ok: ["m-ok", "is-ok"], fail: ["m-bad", "is-bad"] };
+
 /** Marks a step as running. */
 export function beginStep(name) {
   began[name] = began[name] || performance.now();
-  document.querySelector(`[data-step="${name}"]`).dataset.done = "now";
+  markStep(name, "now");
 }
 
 /** Marks a step as done or failed and shows its duration. */
 export function endStep(name, ok) {
-  const row = document.querySelector(`[data-step="${name}"]`);
-  row.dataset.done = ok ? "ok" : "fail";
-  row.querySelector("em").textContent = ok && began[name] ? `${Math.round(performance.now() - began[name])} ms` : "";
+  const row = markStep(name, ok ? "ok" : "fail");
+  const took = began[name] ? `${Math.round(performance.now() - began[name])} ms` : "";
+  row.querySelector("time").textContent = ok ? took : t("failed", "失败");
 }
 
+function markStep(name, done) {
+  const row = document.querySelector(`[data-step="${name}"]`);
+  row.dataset.done = done;
+  const [shape, tone] = MARKS[done];
+  row.querySelector("use").setAttribute("href", `#${shape}`);
+  row.querySelector("svg").setAttribute("class", `mark ${tone}`);
+  row.querySelector("span").className = done === "fail" ? "say-bad" : "";
+  return row;
+}
+
+// state: [class of the head, class of the disc, its icon, where the QR code is]
+const LOOKS = {
+  ok: ["tone-ok", "", "check", "qr-phone"],
+  error: ["tone-bad", "disc-bad", "cross", "qr-beside"],
+  outside: ["tone-warn", "disc-warn", "phone", "qr-main"],
+};
+
 function setState(state, title, text, why) {
+  const [tone, disc, icon, qr] = LOOKS[state];
   $("state").dataset.state = state;
+  $("verdict").className = `result-head ${tone}`;
+  $("disc").className = `disc ${disc}`;
+  $("disc").querySelector("use").setAttribute("href", `#i-${icon}`);
   $("state-title").textContent = title;
+  $("state-title").classList.toggle("mono", state === "ok");
   $("state-text").textContent = text;
+  $("state-text").hidden = !text;
   $("why").textContent = why;
+  $("advice").hidden = state !== "error";
+  $("says-line").hidden = state !== "error";
+  $("outside").hidden = state !== "outside";
+  $("panels").hidden = $("foot").hidden = state === "outside";
+  $("phone").hidden = state !== "ok";
+  // A failure is mended first.
+  $("next-step").hidden = state === "error";
+  placeAddresses(state === "error" && Boolean($("signed-url").dataset.url));
+  if (state !== "error") $("panels").className = "";
+  $(qr).append($("qr-figure"));
+  if (state !== "ok") drawQr();
+}
+
+/** A failure shows the addresses across the card, above cause and steps. */
+function placeAddresses(across) {
+  $("addresses").classList.toggle("card-pad", across);
+  if (across) $("panels").prepend($("addresses"));
+  else $("steps").after($("addresses"));
+  $("panels").className = across ? "panels" : "panels panels-plain";
 }
 
 export function showOk() {
-  $("advice").hidden = true;
   setState(
     "ok",
     "config:ok",
     client.wecom
       ? t("WeCom accepted this server's signature.", "企业微信认可了本服务器的签名。")
       : t("WeChat accepted this server's signature.", "微信认可了本服务器的签名。"),
-    t("The signature is accepted: all interfaces can be called.", "签名已获认可，可以逐个试用。"),
+    "",
   );
 }
 
@@ -50,28 +93,31 @@ export function showError(words, evidence = {}) {
     "error",
     words.title,
     words.summary || "",
-    t("Locked until WeChat accepts a signature.", "暂不可用：微信还没有认可签名。"),
+    t("Available once WeChat accepts the signature", "微信认可签名之后即可使用"),
   );
   $("says").textContent = words.says;
-  $("says").parentElement.hidden = !words.says;
+  $("says-line").hidden = !words.says;
   $("cause").textContent = words.cause;
   $("checked").textContent = words.checked || "";
   $("checked").hidden = !words.checked;
-  $("fixes").replaceChildren(...words.fixes.map((fix) => Object.assign(document.createElement("li"), { textContent: fix })));
-  $("advice").hidden = false;
+  const fixes = words.fixes.map((fix) => {
+    const item = document.createElement("li");
+    item.append(Object.assign(document.createElement("span"), { textContent: fix }));
+    return item;
+  });
+  $("fixes").replaceChildren(...fixes);
+  $("fixes").className = fixes.length > 1 ? "todo" : "";
   compareUrls();
 }
 
 export function showOutside() {
   setState(
     "outside",
-    t("Not in WeChat", "当前不在微信中"),
-    t("jweixin answers only in WeChat.", "jweixin 只在微信内才会回应。"),
-    t("Locked: open this page in WeChat.", "暂不可用：请在微信中打开本页。"),
+    t("Open this page in WeChat", "请在微信中打开本页"),
+    t("jweixin only answers inside WeChat.", "jweixin 只在微信内有回应。"),
+    t("Available inside WeChat", "在微信中打开后即可使用"),
   );
-  $("phone").open = true;
-  $("steps").hidden = true;
-  for (const fact of document.querySelectorAll("[data-after-config]")) fact.hidden = true;
+  $("next-text").textContent = t("Paste this into your page; it works inside WeChat.", "把下面的代码放进页面，在微信中打开即可使用。");
 }
 
 // --- facts ---
@@ -79,14 +125,14 @@ export function showOutside() {
 export function showFacts() {
   $("client").textContent = client.label;
   $("account").textContent = account || t("the server's default", "服务器默认");
-  $("current-url").textContent = location.href;
+  $("page-address").textContent = location.href;
   $("again").addEventListener("click", () => location.reload());
   for (const event of ["hashchange", "popstate", "focus"]) window.addEventListener(event, compareUrls);
   // pushState and replaceState fire no other event; without this API the next interface call compares.
   if (window.navigation) window.navigation.addEventListener("currententrychange", compareUrls);
   for (const link of document.querySelectorAll("[data-set]")) keepQuery(link);
-  $("phone").addEventListener("toggle", drawQr);
-  if ($("phone").open) drawQr();
+  for (const origin of document.querySelectorAll("[data-origin]")) origin.textContent = location.origin;
+  $("phone").addEventListener("toggle", () => $("phone").open && drawQr());
 }
 
 /** Shows the endpoint's answer, a signature or an error. */
@@ -104,62 +150,70 @@ export function showSigned(answer, url) {
 /** `host`: where jweixin was loaded from; "" while the second host is tried, `null` if simulated. */
 export function showSdk(host) {
   if (host) {
-    $("sdk").textContent = `jweixin 1.6.0 · ${host}`;
+    $("sdk").textContent = `1.6.0 · ${host}`;
   } else if (host === "") {
     $("sdk").textContent = t("trying the second host…", "正在尝试备用域名…");
   } else {
     $("sdk").textContent = t("simulated by the sandbox", "由沙箱模拟");
-    $("sandbox-note").textContent = t(
-      "jweixin could not be loaded, so the sandbox simulates it as well. The signature is really checked.",
-      "无法加载 jweixin，由沙箱一并模拟；签名仍是真实校验的。",
+    noteSandbox(
+      t(
+        "jweixin could not be loaded, so the sandbox simulates it as well. The signature is really checked.",
+        "无法加载 jweixin，由沙箱一并模拟；签名仍是真实校验的。",
+      ),
     );
   }
 }
 
 export function showSupport(known, of) {
-  $("support").textContent = t(`${known} of ${of} supported`, `支持 ${known} / ${of} 个`);
+  $("support").textContent = t(`${known} of ${of} supported by this client`, `当前客户端支持 ${known} / ${of} 个`);
 }
 
 /** Compares the signed URL with the current one. The fragment is never signed. */
 export function compareUrls() {
   const signed = $("signed-url").dataset.url;
-  const [current, fragment] = [pageUrl(), location.hash];
-  if (!signed) {
-    $("current-url").textContent = location.href;
-    return;
-  }
-  const same = signed === current;
-  const byLanding = !same && client.checksLanding && signed === landing;
-  markDifference($("signed-url"), signed, current);
-  markDifference($("current-url"), current, signed);
-  if (fragment)
-    $("current-url").append(Object.assign(document.createElement("span"), { className: "fragment", textContent: fragment }));
+  $("addresses").hidden = !signed;
+  if (!signed) return;
+  const current = pageUrl();
+  const byLanding = signed !== current && client.checksLanding && signed === landing;
+  const same = signed === current || byLanding;
+  $("addresses").dataset.same = same;
+  $("addresses-title").textContent = same
+    ? t("Signed address", "签名的地址")
+    : t("Signed address and page address", "签名的地址与页面地址");
+  markDifference($("signed-url"), signed, same ? signed : current);
+  markDifference($("current-url"), current, same ? current : signed);
   const note = $("same-url");
-  note.hidden = false;
-  note.dataset.same = same || byLanding;
-  if (same) note.textContent = t("✓ identical up to the #", "✓ # 之前完全一致");
-  else if (byLanding)
-    note.textContent = t(
-      "✓ iOS checks the address of the first load, which was signed",
-      "✓ iOS 校验的是最初载入的地址，签名的正是它",
-    );
-  else note.textContent = t("differs from the signed address: WeChat would refuse it", "与签名的地址不同：微信会拒绝");
+  note.dataset.same = same;
+  note.querySelector("use").setAttribute("href", same ? "#m-ok" : "#m-bad");
+  note.querySelector("span").textContent = sameWords(same, byLanding);
 }
 
+function sameWords(same, byLanding) {
+  if (byLanding)
+    return t("iOS checks the address of the first load, which was signed", "iOS 校验的是首次加载的地址，签名的正是它");
+  if (!same) return t("WeChat would refuse it: request a new signature", "微信会拒绝：请重新获取签名");
+  return location.hash ? t("same as this page, up to #", "与当前页面一致（# 之前）") : t("same as this page", "与当前页面一致");
+}
+
+/** Draws the QR code once, and says what a phone can do with it. */
 function drawQr() {
   const qr = $("qr");
-  if (!$("phone").open || qr.getAttribute("src")) return;
+  const beside = $("qr-beside").contains(qr);
   const note = $("outside-note");
+  const local = /^(localhost|127\.|\[::1\])/.test(location.host);
+  if (local)
+    note.textContent = beside
+      ? t("This computer only", "仅限本机访问")
+      : t("Only this computer can open this address, a phone cannot.", "该地址仅限本机访问，手机无法打开。");
+  else note.textContent = beside ? t("Try on a phone", "用手机试") : "";
+  if (qr.getAttribute("src")) return;
   qr.onerror = () => {
-    qr.hidden = true;
+    qr.parentElement.hidden = true;
     note.textContent = t(
       "This address is not on a JS safe domain of the account: there is no QR code, and it cannot be signed.",
       "当前地址不在公众号的 JS 接口安全域名内，因此不生成二维码，也无法签名。",
     );
   };
-  if (/^(localhost|127\.|\[::1\])/.test(location.host)) {
-    note.textContent = t("Only this computer can open this address, a phone cannot.", "该地址仅限本机访问，手机无法打开。");
-  }
   qr.src = `qr.svg?url=${encodeURIComponent(location.href)}`;
 }
 
@@ -177,23 +231,31 @@ function keepQuery(link) {
 }
 
 export function showSandbox() {
-  const note = $("sandbox-note");
-  if (!note || !sandbox) return;
+  if (!$("sandbox-note") || !sandbox) return;
   const played = window.sandboxClient && window.sandboxClient.client;
   if (!played) {
-    $("sandbox-nav").hidden = true;
-    note.textContent = client.wechat
-      ? t(
-          "This is a real WeChat, but the sandbox's account is fictitious: WeChat will refuse it. Start the server with your own account.",
-          "当前是真实的微信，而沙箱账号是虚构的，微信会拒绝其签名。请用自己的账号启动服务。",
-        )
-      : t("The script that simulates the client did not load.", "模拟客户端的脚本没有加载。");
+    $("sandbox-nav").hidden = $("sandbox-actions").hidden = true;
+    noteSandbox(
+      client.wechat
+        ? t(
+            "This is not the simulated client: a real WeChat refuses the sandbox's fictitious account. Start the server with your own account.",
+            "当前不是模拟客户端：沙箱账号是虚构的，真实的微信会拒绝其签名。请用自己的账号启动服务。",
+          )
+        : t("The script that simulates the client did not load.", "模拟客户端的脚本没有加载。"),
+    );
     return;
   }
   $("client").textContent = `${client.label} (${t("simulated", "模拟")})`;
   for (const link of document.querySelectorAll('[data-set^="client="]')) {
     if (link.dataset.set !== `client=${played}`) continue;
     link.setAttribute("aria-current", "true");
-    link.parentElement.scrollLeft = link.offsetLeft - link.parentElement.offsetLeft - 80; // visible on a phone
+    link.parentElement.scrollLeft = link.offsetLeft - link.parentElement.offsetLeft - 40; // visible on a phone
   }
+}
+
+/** Shows a note that matters on a line of its own. */
+function noteSandbox(words) {
+  $("sandbox-note").textContent = words;
+  $("sandbox-note").classList.add("sandbox-said");
+  $("sandbox").classList.add("sandbox-noted");
 }

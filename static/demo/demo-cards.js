@@ -12,40 +12,18 @@ const cards = new Map(); // name -> {element, entry, form, support}
 const clone = (id) => document.getElementById(id).content.firstElementChild.cloneNode(true);
 
 export function buildCards() {
-  const roomy = window.matchMedia("(min-width: 700px)").matches;
-  const groups = GROUPS.map((group, at) => buildGroup(group, roomy || at < 2));
-  document.getElementById("groups").replaceChildren(...groups);
-  document.getElementById("group-links").replaceChildren(...GROUPS.map(buildLink));
+  document.getElementById("groups").replaceChildren(...GROUPS.map(buildGroup));
 }
 
-function buildGroup(group, open) {
+function buildGroup(group) {
   const element = clone("t-group");
   element.id = `group-${group.id}`;
-  element.open = open;
   element.querySelector("use").setAttribute("href", `#i-${group.icon}`);
   element.querySelector(".group-title").textContent = pick(group.title);
+  element.querySelector(".group-names").textContent = group.list.map((entry) => entry.name).join(" · ");
   element.querySelector(".group-count").textContent = group.list.length;
-  element.querySelector(".cards").append(...group.list.map(buildCard));
+  element.querySelector(".apis").append(...group.list.map(buildCard));
   return element;
-}
-
-function buildLink(group) {
-  const item = document.createElement("li");
-  const link = Object.assign(document.createElement("a"), { href: `#group-${group.id}` });
-  link.append(
-    pick(group.title),
-    Object.assign(document.createElement("span"), { textContent: group.list.length, ariaHidden: "true" }),
-  );
-  // Scrolls without following the link, which would change the fragment that the page shows.
-  link.addEventListener("click", (event) => {
-    event.preventDefault();
-    const element = document.getElementById(`group-${group.id}`);
-    element.open = true;
-    element.scrollIntoView();
-    element.querySelector("summary").focus({ preventScroll: true });
-  });
-  item.append(link);
-  return item;
 }
 
 function buildCard(entry) {
@@ -107,7 +85,7 @@ function tag(box, entry) {
   if (entry.needs) add("needs", pick(entry.needs[0]));
   if (entry.replacedBy) {
     box
-      .closest(".card")
+      .closest(".api")
       .querySelector(".replaced")
       .append(
         t("Deprecated: use ", "已废弃，请改用 "),
@@ -115,7 +93,7 @@ function tag(box, entry) {
         t(".", "。"),
       );
   }
-  box.closest(".card").querySelector(".replaced").hidden = !entry.replacedBy;
+  box.closest(".api").querySelector(".replaced").hidden = !entry.replacedBy;
 }
 
 function unfold(element, open) {
@@ -160,14 +138,28 @@ export function markSupport(known) {
   for (const [name, card] of cards) {
     if (["mini", "env", "raw", "rawOn", "tag"].includes(card.entry.via)) continue;
     card.support = known.includes(name);
-    const mark = card.element.querySelector(".mark-dot");
+    const mark = card.element.querySelector(".support");
     mark.dataset.support = card.support;
+    mark.querySelector("use").setAttribute("href", card.support ? "#m-ok" : "#m-bad");
+    mark.querySelector("svg").setAttribute("class", `mark ${card.support ? "is-ok" : "is-none"}`);
     mark.querySelector(".unseen").textContent = card.support
       ? t("supported by this client", "客户端支持")
       : t("not supported by this client", "客户端不支持");
     mark.title = mark.textContent;
     card.element.dataset.support = card.support;
   }
+  for (const group of GROUPS) countSupported(group);
+}
+
+/** Says how many of a group the client supports, if not all of them. */
+function countSupported({ id, list }) {
+  const refused = list.filter(({ name }) => cards.get(name).support === false).length;
+  const able = list.length - refused;
+  if (refused)
+    document.querySelector(`#group-${id} .group-count`).textContent = t(
+      `${able} of ${list.length} supported`,
+      `支持 ${able} / ${list.length}`,
+    );
 }
 
 let running = 0;

@@ -1,7 +1,8 @@
 // Log of all calls: time, name, parameters, answer. It can be copied as text and cleared.
 
 import { account, client } from "./demo-client.js";
-import { OUTCOMES, shorten } from "./demo-result.js";
+import { copyText } from "./copy.js";
+import { OUTCOMES, shorten, toneOf } from "./demo-result.js";
 import { t } from "./language.js";
 
 const MOST = 200; // entries; bounds the memory of a page that stays open all day
@@ -52,6 +53,7 @@ function buildRow(entry) {
 function fillRow({ row, outcome, answers, parameters }) {
   row.dataset.result = outcome;
   row.querySelector(".log-outcome").textContent = OUTCOMES[outcome]();
+  row.querySelector(".log-outcome").className = `log-outcome ${toneOf(outcome)}`;
   row.querySelector("pre").textContent = lines(parameters, answers).join("\n");
 }
 
@@ -81,7 +83,7 @@ export function logText() {
     `config:  ${$("state-title").textContent}`,
     `client:  ${$("client").textContent}`,
     `account: ${account || "-"} ${$("app-id").textContent}`,
-    `sdk:     ${$("sdk").textContent}`,
+    `sdk:     jweixin ${$("sdk").textContent}`,
     `agent:   ${client.wechat ? navigator.userAgent : "-"}`,
     "",
   ];
@@ -102,21 +104,4 @@ async function copy() {
   manual.hidden = copied;
   manual.value = copied ? "" : text;
   if (!copied) manual.select();
-}
-
-async function copyText(text) {
-  try {
-    await navigator.clipboard.writeText(text);
-    return true;
-  } catch (error) {
-    // Fallback for older web views and pages without TLS.
-    const area = Object.assign(document.createElement("textarea"), { value: text, readOnly: true, className: "unseen" });
-    const before = document.activeElement;
-    document.body.append(area);
-    area.select();
-    const copied = document.execCommand("copy");
-    area.remove();
-    if (before) before.focus();
-    return copied;
-  }
 }

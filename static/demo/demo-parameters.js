@@ -21,7 +21,7 @@ export function buildFields(entry, box, changed) {
   const fields = (entry.fields || []).map((field) => buildField(entry, field, changed));
   box.replaceChildren(...fields.map((field) => field.box));
   watchers.push((found) => {
-    for (const field of fields) if (field.data.from in found && !field.edited) field.write(found[field.data.from]);
+    for (const field of fields) if (field.data.from in found && !field.edited) field.refill(found[field.data.from]);
     changed();
   });
   return { read: () => readAll(entry, fields), showMistakes: (on) => fields.forEach((field) => field.showMistake(on)) };
@@ -43,10 +43,11 @@ function buildField(entry, data, changed) {
   const id = `p-${entry.name.replace(/\W/g, "-")}-${data.name}`;
   const box = document.getElementById("t-field").content.firstElementChild.cloneNode(true);
   const control = CONTROLS[data.kind](id, data);
+  box.classList.toggle("field-wide", ["flags", "list", "json"].includes(data.kind));
   const label = box.querySelector("label");
   const error = box.querySelector(".field-error");
   error.id = `${id}-error`;
-  const field = { data, box, edited: false, write: control.write };
+  const field = { data, box, edited: false };
   label.textContent = data.name;
   label.htmlFor = id;
   if (data.required)
@@ -81,6 +82,10 @@ function buildField(entry, data, changed) {
     if (target) target.toggleAttribute("aria-invalid", Boolean(mistake));
     if (target && mistake) target.setAttribute("aria-invalid", "true");
   };
+  field.refill = (value) => {
+    control.write(value);
+    field.showMistake(!error.hidden);
+  };
   box.addEventListener("input", () => {
     field.edited = true;
     field.showMistake(true);
@@ -113,11 +118,11 @@ const plain = { autocomplete: "off", spellcheck: false };
 /** Per kind: its element, and how to read (`{value}` or `{mistake}`) and write it. */
 const CONTROLS = {
   text(id) {
-    const element = make("input", { id, type: "text", ...plain });
+    const element = make("input", { id, type: "text", className: "entry", ...plain });
     return { element, read: () => ({ value: element.value.trim() }), write: (value) => (element.value = value) };
   },
   number(id, { min, max }) {
-    const element = make("input", { id, type: "text", inputMode: "decimal", ...plain });
+    const element = make("input", { id, type: "text", inputMode: "decimal", className: "entry", ...plain });
     const read = () => {
       const text = element.value.trim();
       if (text === "") return { value: undefined };
@@ -129,7 +134,7 @@ const CONTROLS = {
     return { element, read, write: (value) => (element.value = value) };
   },
   choice(id, { options }) {
-    const element = make("select", { id });
+    const element = make("select", { id, className: "entry" });
     const words = (option) => (option === "" ? t("(any)", "（不限）") : String(option));
     element.append(...options.map((option, at) => make("option", { value: at, textContent: words(option) })));
     return {
@@ -151,12 +156,12 @@ const CONTROLS = {
     return { element, read, write: (value) => boxes.forEach((box) => (box.checked = value.includes(box.value))) };
   },
   list(id) {
-    const element = make("textarea", { id, rows: 3, ...plain });
+    const element = make("textarea", { id, rows: 3, className: "entry mono", ...plain });
     const lines = () => element.value.split("\n").map((line) => line.trim());
     return { element, read: () => ({ value: lines().filter(Boolean) }), write: (value) => (element.value = value.join("\n")) };
   },
   json(id) {
-    const element = make("textarea", { id, rows: 3, ...plain });
+    const element = make("textarea", { id, rows: 3, className: "entry mono", ...plain });
     const read = () => {
       try {
         const value = JSON.parse(element.value || "{}");

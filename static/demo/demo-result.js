@@ -14,13 +14,20 @@ export const OUTCOMES = {
   blocked: () => t("not called", "未调用"),
 };
 
+const TONES = { ok: "say-ok", fail: "say-bad", timeout: "say-bad", cancel: "say-warn", blocked: "say-warn", slow: "say-warn" };
+
+/** Returns the class for the colour of an outcome. */
+export const toneOf = (outcome) => TONES[outcome] || "say-none";
+
 /** Returns a one-line summary for screen readers. */
 export function showResult(card, entry, outcome, res, support) {
   const box = card.querySelector(".result");
   const words = wordsFor(entry, outcome, res, support);
   box.hidden = false;
   box.dataset.result = outcome;
-  box.querySelector(".badge").textContent = OUTCOMES[outcome]();
+  const badge = box.querySelector(".call-outcome");
+  badge.textContent = OUTCOMES[outcome]();
+  badge.className = `call-outcome ${toneOf(outcome)}`;
   box.querySelector(".note").textContent = words.note;
   const fixes = box.querySelector(".call-fixes");
   fixes.replaceChildren(...words.fixes.map((fix) => Object.assign(document.createElement("li"), { textContent: fix })));

@@ -49,10 +49,13 @@ function filter(texts, words, wanted) {
     if (hit) found += 1;
   }
   for (const group of document.querySelectorAll(".group")) {
-    const any = group.querySelector(".card:not([hidden])");
+    const any = group.querySelector(".api:not([hidden])");
     group.hidden = !any;
-    if (any && asked) group.open = true;
+    // What the search opened it also folds again.
+    if (asked && any && !group.open) group.open = group.found = true;
+    if (!asked && group.found) group.open = group.found = false;
   }
   $("found").textContent = asked ? t(`${found} found`, `找到 ${found} 个`) : "";
   $("nothing").hidden = found > 0;
+  $("groups").hidden = found === 0;
 }

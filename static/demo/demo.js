@@ -3,7 +3,8 @@
 //
 // interfaces.js lists the interfaces, demo-calls.js calls them, explain*.js explains errors.
 
-import { account, client, landing, sandbox, settings } from "./demo-client.js";
+import { startCopy } from "./copy.js";
+import { account, client, landing, pageUrl, sandbox, settings } from "./demo-client.js";
 import { explain, explainSilence } from "./explain.js";
 import { buildCards, markSupport, wakeCards } from "./demo-cards.js";
 import { log, startLog } from "./demo-log.js";
@@ -22,6 +23,8 @@ import {
   showSupport,
 } from "./demo-banner.js";
 import { API_NAMES, INTERFACES, TAG_NAMES } from "./interfaces.js";
+import { SHARE_DESC, SHARE_TITLE } from "./interface-parts.js";
+import { pick } from "./language.js";
 
 const CLIENT_PATIENCE = 10000; // ms; a client that is silent for longer usually never answers
 
@@ -34,6 +37,7 @@ async function start() {
   buildCards();
   startSearch();
   startLog();
+  startCopy();
   showFacts();
   showSandbox();
   if (!client.wechat) return showOutside();
@@ -114,6 +118,7 @@ function accepted() {
   showOk();
   wakeCards();
   askSupport();
+  shareItself();
 }
 
 function refused(error) {
@@ -146,6 +151,23 @@ function askSupport() {
     },
     fail: (res) => entry.end("fail", res),
   });
+}
+
+/** Gives this page a share card: whoever passes it on shows that the signature works. */
+async function shareItself() {
+  const card = {
+    title: pick(SHARE_TITLE),
+    desc: pick(SHARE_DESC),
+    link: pageUrl(),
+    imgUrl: new URL("static/share.png", location.href).href,
+  };
+  const entry = log.begin("wxJssdk.share", card);
+  try {
+    await window.wxJssdk.share(card);
+    entry.end("ok", { errMsg: "share:ok" });
+  } catch (error) {
+    entry.end("fail", { errMsg: error.errMsg || error.code });
+  }
 }
 
 start();

@@ -8,6 +8,7 @@ import { pick, t } from "./language.js";
 export function explain(error, { signed = "" } = {}) {
   if (error.problem) return explainRefusal(error);
   if (error.code === "endpoint_unreachable") return explainUnreachable(error);
+  if (error.code === "no_bridge") return explainNoBridge(error);
   if (error.errMsg) return explainAnswer(error, signed);
   if (error.code) return { title: titleOf(error.code), says: "", cause: both(error.cause), fixes: [both(error.fix)] };
   return {
@@ -39,7 +40,6 @@ function explainAnswer({ errMsg, answer = {} }, signed) {
   }
   return {
     title: pick(found.title),
-    summary: t("WeChat refused the signature.", "微信拒绝了签名。"),
     says,
     cause: reason || sentence(found.cause),
     checked:
@@ -59,8 +59,8 @@ function compare(signed) {
   if (signed && signed !== pageUrl() && !client.checksLanding) {
     return [
       t(
-        "The signed address differs from the current one (below). Sign location.href, cut at the #.",
-        "签名的地址与当前地址不同（见下方）。请对 location.href 去掉 # 的部分签名。",
+        "The signed address differs from the current one (above). Sign location.href, cut at the #.",
+        "签名的地址与当前地址不同（见上方）。请对 location.href 去掉 # 的部分签名。",
       ),
     ];
   }
@@ -75,20 +75,26 @@ function compare(signed) {
   return [];
 }
 
+/** Explains that the user agent claims WeChat, but the browser is another one. */
+function explainNoBridge({ errMsg, cause, fix }) {
+  const fixes = [both(fix)];
+  if (sandbox)
+    fixes.push(
+      t("Or reset the user agent: the sandbox then simulates WeChat.", "或恢复浏览器的 User-Agent，沙箱就会模拟微信。"),
+    );
+  return { title: t("This browser is not WeChat", "当前浏览器不是微信"), says: errMsg, cause: both(cause), fixes };
+}
+
 /** Explains that the client has not answered wx.config. */
 export function explainSilence() {
   return {
     title: t("The client does not answer", "客户端没有回应"),
     says: client.label,
     cause: t(
-      "No answer to wx.config for 10 seconds: there is no WeixinJSBridge, or the network is very slow.",
-      "调用 wx.config 已 10 秒仍无回应：没有 WeixinJSBridge，或网络极慢。",
+      "No answer to wx.config for 10 seconds: the client hangs, or the network is very slow.",
+      "调用 wx.config 已 10 秒仍无回应：客户端卡住，或网络极慢。",
     ),
     fixes: [
-      t(
-        "Check that this is WeChat's own browser, not an app with WeChat's user agent.",
-        "确认这是微信内置浏览器，而不是伪装 UA 的应用。",
-      ),
       t("Close the page and open it again, or update WeChat.", "关闭后重新打开本页，或升级微信。"),
     ],
   };

@@ -46,8 +46,8 @@ export function paid(packageText) {
   ];
 }
 
-const SHARE_TITLE = ["wx-jssdk: the signature works", "wx-jssdk：签名可用"];
-const SHARE_DESC = ["WeChat accepted this page's signature. Open it to see.", "微信已认可本页的签名，点开看看。"];
+export const SHARE_TITLE = ["wx-jssdk: the signature works", "wx-jssdk：签名可用"];
+export const SHARE_DESC = ["WeChat accepted this page's signature. Open it to see.", "微信已认可本页的签名，点开看看。"];
 export const SHARED = ["Set. Now share with ··· at the top right.", "已设置，请点右上角 ··· 分享。"];
 const ARMED = ["Listening: it answers when you share with ···.", "已注册：点右上角 ··· 分享时才会回应。"];
 export const SHOWN = ["The client shows it.", "已由客户端展示。"];

@@ -1,56 +1,72 @@
 // Correct signing code per backend language, shown with a proven mistake.
 
+import { t } from "./doctor-language.js";
+
+const DECODED = t("already decoded, once", "框架已解码一次，不要再解码");
+
 export const SAMPLES = [
   {
     name: "JS",
-    code: `// In the page. Take location.href now, encode it once.
+    code: `// ${t("In the page: take the address now, encode it once.", "在页面中：取当前地址，只编码一次。")}
 const url = location.href.split('#')[0];
-const answer = await fetch('/jssdk/config?url=' + encodeURIComponent(url));
+const query = '?url=' + encodeURIComponent(url);
+const answer = await fetch('/jssdk/config' + query);
 wx.config(await answer.json());`,
   },
   {
     name: "Node",
-    code: `const url = req.query.url.split('#')[0];      // already decoded, once
+    code: `// ${DECODED}
+const url = req.query.url.split('#')[0];
 const nonceStr = crypto.randomBytes(8).toString('hex');
 const timestamp = String(Math.floor(Date.now() / 1000));
-const string = \`jsapi_ticket=\${ticket}&noncestr=\${nonceStr}&timestamp=\${timestamp}&url=\${url}\`;
+const string = \`jsapi_ticket=\${ticket}&noncestr=\${nonceStr}\`
+  + \`&timestamp=\${timestamp}&url=\${url}\`;
 const signature = crypto.createHash('sha1').update(string).digest('hex');
 res.json({ appId, timestamp, nonceStr, signature });`,
   },
   {
     name: "PHP",
-    code: `$url = explode('#', $_GET['url'])[0];          // already decoded, once
+    code: `// ${DECODED}
+$url = explode('#', $_GET['url'])[0];
 $nonceStr = bin2hex(random_bytes(8));
 $timestamp = (string) time();
-$string = "jsapi_ticket=$ticket&noncestr=$nonceStr&timestamp=$timestamp&url=$url";
+$string = "jsapi_ticket=$ticket&noncestr=$nonceStr"
+    . "&timestamp=$timestamp&url=$url";
 $signature = sha1($string);
 echo json_encode(compact('appId', 'timestamp', 'nonceStr', 'signature'));`,
   },
   {
     name: "Java",
-    code: `String url = request.getParameter("url").split("#")[0];   // already decoded, once
+    code: `// ${DECODED}
+String url = request.getParameter("url").split("#")[0];
 String nonceStr = UUID.randomUUID().toString().replace("-", "");
 String timestamp = Long.toString(System.currentTimeMillis() / 1000);
 String string = "jsapi_ticket=" + ticket + "&noncestr=" + nonceStr
     + "&timestamp=" + timestamp + "&url=" + url;
-byte[] hash = MessageDigest.getInstance("SHA-1").digest(string.getBytes(StandardCharsets.UTF_8));
+byte[] hash = MessageDigest.getInstance("SHA-1")
+    .digest(string.getBytes(StandardCharsets.UTF_8));
 String signature = HexFormat.of().formatHex(hash);`,
   },
   {
     name: "Python",
-    code: `url = request.args["url"].split("#")[0]        # already decoded, once
+    code: `# ${DECODED}
+url = request.args["url"].split("#")[0]
 nonce_str = secrets.token_hex(8)
 timestamp = str(int(time.time()))
-string = f"jsapi_ticket={ticket}&noncestr={nonce_str}&timestamp={timestamp}&url={url}"
+string = (f"jsapi_ticket={ticket}&noncestr={nonce_str}"
+          f"&timestamp={timestamp}&url={url}")
 signature = hashlib.sha1(string.encode()).hexdigest()
-return {"appId": app_id, "timestamp": timestamp, "nonceStr": nonce_str, "signature": signature}`,
+return {"appId": app_id, "timestamp": timestamp,
+        "nonceStr": nonce_str, "signature": signature}`,
   },
   {
     name: "Go",
-    code: `url, _, _ := strings.Cut(r.URL.Query().Get("url"), "#")   // already decoded, once
+    code: `// ${DECODED}
+url, _, _ := strings.Cut(r.URL.Query().Get("url"), "#")
 nonceStr := rand.Text()
 timestamp := strconv.FormatInt(time.Now().Unix(), 10)
-str := fmt.Sprintf("jsapi_ticket=%s&noncestr=%s&timestamp=%s&url=%s", ticket, nonceStr, timestamp, url)
+str := fmt.Sprintf("jsapi_ticket=%s&noncestr=%s&timestamp=%s&url=%s",
+	ticket, nonceStr, timestamp, url)
 signature := fmt.Sprintf("%x", sha1.Sum([]byte(str)))`,
   },
 ];
@@ -59,4 +75,22 @@ signature := fmt.Sprintf("%x", sha1.Sum([]byte(str)))`,
 export function firstSample(fix, lastChosen) {
   if (/location\.href/.test(fix)) return 0;
   return lastChosen || 1;
+}
+
+// Comment, string, keyword, number; a `#` starts a comment only at the start of a line.
+const TOKENS =
+  /(\/\/[^\n]*|^#[^\n]*)|("[^"\n]*"|'[^'\n]*'|`[^`\n]*`)|\b(const|await|new|return|String|byte|echo|import|from)\b|\b(\d+)\b/gm;
+const COLOURS = ["c", "s", "k", "n"];
+
+/** Returns the code as coloured pieces. */
+export function coloured(code) {
+  const pieces = [];
+  let end = 0;
+  for (const found of code.matchAll(TOKENS)) {
+    const kind = COLOURS.find((_, at) => found[at + 1]);
+    pieces.push(code.slice(end, found.index));
+    pieces.push(Object.assign(document.createElement("span"), { className: kind, textContent: found[0] }));
+    end = found.index + found[0].length;
+  }
+  return [...pieces, code.slice(end)];
 }

@@ -1,29 +1,61 @@
-// Shows two strings side by side, marks the difference and makes invisible characters visible.
+// Shows two strings as a diff, one line for each parameter, and makes invisible characters visible.
 
-/** Writes a string into an element, one line for each of its four parameters; `differs` marks a piece. */
-export function showString(element, pieces) {
-  element.replaceChildren();
-  let line = newLine(element);
+/**
+ * Writes two strings into an element: equal lines once, others as − and +. One string alone is written
+ * without signs.
+ */
+export function showStrings(element, signed, expected) {
+  if (!signed || !expected || signed === expected) {
+    const alone = [{ text: signed || expected, differs: false }];
+    return element.replaceChildren(...linesOf(alone).map((line) => newLine("alone", "", line)));
+  }
+  const [minus, plus] = difference(signed, expected).map(linesOf);
+  const rows = [];
+  for (let at = 0; at < Math.max(minus.length, plus.length); at++) {
+    if (textOf(minus[at]) === textOf(plus[at])) rows.push(newLine("same", "", minus[at]));
+    else rows.push(...pairOf(minus[at], plus[at]));
+  }
+  element.replaceChildren(...rows);
+}
+
+function pairOf(minus, plus) {
+  const pair = [];
+  if (minus) pair.push(newLine("minus", "−", minus));
+  if (plus) pair.push(newLine("plus", "+", plus));
+  return pair;
+}
+
+/** Splits pieces at the parameters: a list of lines, each a list of pieces. */
+function linesOf(pieces) {
+  const lines = [[]];
   for (const { text, differs } of pieces) {
     for (const part of text.split(PARAMETERS)) {
       if (!part) continue;
-      if (PARAMETER.test(part) && line.childNodes.length) line = newLine(element);
-      const shown = document.createElement(differs ? "mark" : "span");
-      shown.textContent = visible(part, differs);
-      line.append(shown);
+      if (PARAMETER.test(part) && lines[lines.length - 1].length) lines.push([]);
+      lines[lines.length - 1].push({ text: part, differs });
     }
   }
+  return lines;
 }
 
-function newLine(element) {
+const textOf = (line) => (line ? line.map(({ text }) => text).join("") : undefined);
+
+function newLine(kind, sign, pieces) {
   const line = document.createElement("div");
-  line.className = "line";
-  element.append(line);
+  line.className = `diff-line ${kind}`;
+  line.dataset.sign = sign;
+  const box = document.createElement("span");
+  for (const { text, differs } of pieces) {
+    const shown = document.createElement(differs ? "mark" : "span");
+    shown.textContent = visible(text, differs);
+    box.append(shown);
+  }
+  line.append(box);
   return line;
 }
 
 /** Returns the pieces of two strings: `[{text, differs}]` for each. */
-export function difference(signed, expected) {
+function difference(signed, expected) {
   const [a, b] = [tokens(signed), tokens(expected)];
   let start = 0;
   while (start < a.length && start < b.length && a[start] === b[start]) start += 1;

@@ -4,11 +4,11 @@
 //   doctor#url=…&landing=…&signature=…&nonceStr=…&timestamp=…&appId=…&account=…&errMsg=…&agent=1&paste=…
 // each value through encodeURIComponent. Tickets are neither read from the fragment nor written to it.
 
-import { SAMPLES, firstSample } from "./doctor-code.js";
-import { difference, showString } from "./doctor-show.js";
+import { startCopy } from "./copy.js";
+import { SAMPLES, coloured, firstSample } from "./doctor-code.js";
+import { chinese, t } from "./doctor-language.js";
+import { showStrings } from "./doctor-show.js";
 
-const chinese = document.body.dataset.lang !== "en";
-const t = (en, zh) => (chinese ? zh : en);
 const at = (id) => document.getElementById(id);
 const FIELDS = ["url", "nonceStr", "timestamp", "signature", "errMsg", "landing", "host"];
 const RARE = ["nonceStr", "timestamp", "signature", "errMsg", "landing", "host", "previous", "accessToken"];
@@ -50,8 +50,11 @@ async function ask({ andGoThere = false } = {}) {
   if (answer.trouble) showTrouble(answer.trouble);
   else show(answer);
   if (andGoThere) {
+    // Pasting alone does not move the field under the reader's hands.
+    at("halves").classList.add("answered");
     at("result").focus({ preventScroll: true });
-    at("result").scrollIntoView({ block: "nearest" });
+    const narrow = window.matchMedia("(max-width: 1023px)").matches;
+    at("result").scrollIntoView({ block: narrow ? "start" : "nearest" });
   }
 }
 
@@ -80,6 +83,7 @@ async function send(body) {
 function showTrouble({ title, text }) {
   reset();
   at("result").dataset.tone = "trouble";
+  showConfidence("bad", t("No answer", "没有结果"));
   at("result-title").textContent = title;
   at("fix-part").hidden = false;
   at("fix").textContent = text;
@@ -87,7 +91,7 @@ function showTrouble({ title, text }) {
 
 /** Resets the panel. */
 function reset() {
-  for (const id of ["confidence", "code", "right", "waiting", "fix-part", "evidence", "should", "same", "checklist", "code-part", "others", "basis"]) {
+  for (const id of ["confidence", "code-line", "right", "waiting", "fix-part", "evidence", "same", "checklist", "code-part", "others", "basis"]) {
     at(id).hidden = true;
   }
 }
@@ -101,12 +105,13 @@ function show(answer) {
   at("result").dataset.code = first.code;
   at("result-title").textContent = sentence(chinese ? first.cause.zh : first.cause.en);
   at("code").textContent = first.code;
-  at("code").hidden = false;
-  at("confidence").textContent = right ? t("Recomputed", "重算结果") : UNKNOWN.includes(first.code) ? t("No cause yet", "尚无结论") : SURE[first.confidence]();
-  at("confidence").hidden = false;
+  at("code-line").hidden = false;
+  if (right) showConfidence("ok", t("Recomputed", "重算结果"));
+  else if (UNKNOWN.includes(first.code)) showConfidence("none", t("No cause yet", "尚无结论"));
+  else showConfidence(...SURE[first.confidence]());
   at("fix-part").hidden = right;
   at("fix").textContent = chinese ? first.fix.zh : first.fix.en;
-  showEvidence(first);
+  showEvidence(first, answer.read);
   const isRight = answer.findings.some((finding) => finding.code === "signature_is_right");
   // The first finding is another cause, but the signature is right: say so.
   at("right").hidden = right || !isRight;
@@ -116,10 +121,20 @@ function show(answer) {
   showBasis(answer);
 }
 
+/** `mark`: the shape and colour of the badge. */
+function showConfidence(mark, words) {
+  const badge = at("confidence");
+  badge.querySelector("use").setAttribute("href", `#m-${mark}`);
+  badge.querySelector("svg").setAttribute("class", `mark is-${mark}`);
+  badge.querySelector("span").textContent = words;
+  badge.className = `badge say-${mark}`;
+  badge.hidden = false;
+}
+
 const SURE = {
-  proven: () => t("Proven by recomputation", "已重算确认"),
-  likely: () => t("Very likely", "很可能"),
-  possible: () => t("Possibly", "可能"),
+  proven: () => ["ok", t("Proven by recomputation", "已重算确认")],
+  likely: () => ["warn", t("Very likely", "很可能")],
+  possible: () => ["none", t("Possibly", "可能")],
 };
 const UNKNOWN = ["no_known_mistake_fits", "string_is_right", "ticket_needed", "values_needed", "nothing_given"];
 
@@ -147,29 +162,32 @@ function showRead({ read }) {
 }
 
 const KINDS = {
-  json: () => t("a backend's JSON", "后端 JSON"),
+  json: () => t("backend JSON", "后端 JSON"),
   values: () => t("the values of wx.config", "wx.config 的各项值"),
   signed_string: () => t("the signed string", "待签名字符串"),
-  error: () => t("the client's error", "客户端报错"),
+  error: () => t("an error message", "报错"),
   url: () => t("an address", "地址"),
   source: () => t("source code", "源代码"),
   ticket: () => t("a ticket", "ticket"),
 };
 
-function showEvidence({ evidence, expected, code }) {
+function showEvidence({ evidence, expected, code }, { signature }) {
   if (!evidence && !expected) return;
-  at("evidence").hidden = false;
   const both = evidence && expected && evidence !== expected;
-  const [signed, wanted] = both
-    ? difference(evidence, expected)
-    : [[{ text: evidence || "", differs: false }], [{ text: expected || "", differs: false }]];
-  at("evidence").dataset.alone = String(!both);
-  at("evidence").querySelector("h3").hidden = !evidence;
-  at("signed").hidden = !evidence;
-  if (evidence) showString(at("signed"), signed);
-  at("should").hidden = !(both || !evidence);
-  if (both || !evidence) showString(at("expected"), wanted);
-  at("same").hidden = !(evidence && expected && evidence === expected && code !== "signature_is_right");
+  at("evidence").hidden = false;
+  at("evidence-title").textContent = both
+    ? t("The two strings", "两个待签名字符串")
+    : evidence
+      ? t("Signed string", "实际签名的字符串")
+      : t("Expected string", "应当签名的字符串");
+  showStrings(at("diff"), evidence, expected);
+  at("diff-key").hidden = !both;
+  at("signed-as").replaceChildren();
+  if (signature) {
+    const start = Object.assign(document.createElement("code"), { textContent: `${signature.slice(0, 8)}…` });
+    at("signed-as").append(" → ", start);
+  }
+  at("same").hidden = !(evidence && expected && !both && code !== "signature_is_right");
 }
 
 /** Lists what else to check when the signature is right. */
@@ -193,12 +211,9 @@ function showChecks({ pageAllowed, read }) {
   at("checks").replaceChildren(
     ...checks.map(([text, warning]) => {
       const item = document.createElement("li");
-      item.textContent = text;
-      if (warning) {
-        const note = document.createElement("strong");
-        note.textContent = warning;
-        item.append(" ", note);
-      }
+      const line = Object.assign(document.createElement("span"), { textContent: text });
+      if (warning) line.append(" ", Object.assign(document.createElement("strong"), { textContent: warning }));
+      item.append(line);
       return item;
     }),
   );
@@ -207,35 +222,25 @@ function showChecks({ pageAllowed, read }) {
 
 function showSamples(fix) {
   chosenSample = firstSample(fix, chosenSample);
+  at(`sample-${chosenSample}`).checked = true;
   at("code-part").hidden = false;
-  chooseSample(chosenSample);
 }
 
-function chooseSample(index, focus = false) {
-  chosenSample = index;
-  [...at("tabs").children].forEach((tab, place) => {
-    tab.setAttribute("aria-selected", String(place === index));
-    tab.tabIndex = place === index ? 0 : -1;
-    if (place === index && focus) tab.focus();
-  });
-  at("sample").setAttribute("aria-labelledby", `tab-${index}`);
-  at("sample").firstElementChild.textContent = SAMPLES[index].code;
-}
-
-function makeTabs() {
-  at("tabs").append(
-    ...SAMPLES.map(({ name }, index) => {
-      const tab = document.createElement("button");
-      Object.assign(tab, { type: "button", id: `tab-${index}`, textContent: name, className: "tab" });
-      tab.setAttribute("role", "tab");
-      tab.setAttribute("aria-controls", "sample");
-      tab.addEventListener("click", () => chooseSample(index));
-      return tab;
-    }),
-  );
-  at("tabs").addEventListener("keydown", (event) => {
-    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-    if (step) chooseSample((chosenSample + step + SAMPLES.length) % SAMPLES.length, true);
+/** Builds the tabs: radio buttons, so that the style sheet shows the chosen sample. */
+function makeSamples() {
+  const make = (tag, properties) => Object.assign(document.createElement(tag), properties);
+  const copy = at("code-part").querySelector(".copy");
+  SAMPLES.forEach(({ name, code }, index) => {
+    const id = `sample-${index}`;
+    const tab = make("input", { type: "radio", name: "sample", id });
+    tab.addEventListener("change", () => (chosenSample = index));
+    copy.before(tab, make("label", { htmlFor: id, textContent: name }));
+    const shown = make("pre", { tabIndex: 0 });
+    shown.setAttribute("role", "group");
+    shown.setAttribute("aria-label", name);
+    shown.append(make("code"));
+    shown.firstChild.append(...coloured(code));
+    at("code-part").append(shown);
   });
 }
 
@@ -293,6 +298,8 @@ function asFragment() {
 
 function clear() {
   at("form").reset();
+  at("halves").classList.remove("answered");
+  press("");
   Object.assign(carried, { appId: "", account: "" });
   for (const id of ["url", "nonceStr", "timestamp", "signature", "errMsg"]) at(id).placeholder = "";
   at("read").hidden = true;
@@ -321,22 +328,33 @@ const EXAMPLES = {
     ticket: EXAMPLE_TICKET,
   },
   error: { paste: "config:fail,Error: 系统错误，错误码：63002,invalid url domain [20191204 15:50:27][]" },
+  refused: { paste: "config:fail,Error: 系统错误，错误码：63002,invalid signature [20191204 15:50:27][]" },
 };
+
+/** Marks the example that fills the form; "" for none. */
+function press(name) {
+  for (const chip of document.querySelectorAll("[data-example]")) {
+    chip.setAttribute("aria-pressed", String(chip.dataset.example === name));
+  }
+}
 
 function fillExample(name) {
   clear();
+  press(name);
   for (const [id, value] of Object.entries(EXAMPLES[name])) at(id).value = value;
   ask({ andGoThere: true });
 }
 
 const IDLE = at("result-title").textContent;
-makeTabs();
+makeSamples();
+startCopy();
 at("form").addEventListener("submit", (event) => {
   event.preventDefault();
   ask({ andGoThere: true });
 });
 // Pasting asks at once, without a button.
 at("paste").addEventListener("paste", () => setTimeout(ask));
+at("form").addEventListener("input", () => press(""));
 at("clear").addEventListener("click", clear);
 for (const button of document.querySelectorAll("[data-example]")) {
   button.addEventListener("click", () => fillExample(button.dataset.example));
@@ -344,5 +362,5 @@ for (const button of document.querySelectorAll("[data-example]")) {
 for (const link of document.querySelectorAll("[data-set]")) {
   link.addEventListener("click", () => (link.href = `?${link.dataset.set}${asFragment()}`));
 }
-window.addEventListener("hashchange", () => fillFromFragment() && ask());
-if (fillFromFragment()) ask();
+window.addEventListener("hashchange", () => fillFromFragment() && ask({ andGoThere: true }));
+if (fillFromFragment()) ask({ andGoThere: true });

@@ -105,7 +105,7 @@
       var label = SHARES[item] ? SHARES[item].label : OTHERS[item];
       var one = Object.assign(document.createElement("button"), {
         type: "button",
-        className: "button quiet",
+        className: "btn quiet",
         textContent: t(label[0], label[1]),
       });
       one.addEventListener("click", function () {
@@ -149,11 +149,11 @@
   }
 
   function addButton() {
-    button = Object.assign(document.createElement("button"), { type: "button", id: "phone-menu", textContent: "···" });
+    button = Object.assign(document.createElement("button"), { type: "button", id: "phone-menu", className: "btn btn-small", textContent: "···" });
     button.setAttribute("aria-label", t("The simulated phone's menu ···", "模拟手机的 ··· 菜单"));
     button.addEventListener("click", open);
-    var nav = document.getElementById("sandbox-nav");
-    if (nav) nav.append(button);
+    var bar = document.getElementById("sandbox-actions");
+    if (bar) bar.prepend(button);
   }
   addButton();
 })();

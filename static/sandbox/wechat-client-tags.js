@@ -14,7 +14,7 @@
         var tag = this;
         var face = Object.assign(document.createElement("button"), {
           type: "button",
-          className: "button tonal",
+          className: "btn",
           textContent: label,
         });
         face.addEventListener("click", function () {

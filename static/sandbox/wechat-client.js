@@ -231,7 +231,7 @@
     function button(label, kind, value) {
       var one = Object.assign(document.createElement("button"), {
         type: "button",
-        className: "button " + kind,
+        className: "btn " + kind,
         textContent: label,
       });
       one.addEventListener("click", function () {

@@ -68,7 +68,7 @@ async fn the_page_is_there_with_the_demo_and_not_without() {
     let app = with_demo().await;
     for (target, lang, says) in [
         ("/doctor", "zh-CN", "签名"),
-        ("/doctor?lang=en", "en", "Why is the signature refused?"),
+        ("/doctor?lang=en", "en", "Why is the signature invalid?"),
     ] {
         let page = app.get(target).await;
         assert_eq!(

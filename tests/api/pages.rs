@@ -13,7 +13,7 @@ use crate::app::{MAIN, spawn};
 
 /// One of each kind, and every file that a page of another kind imports.
 const STATIC_FILES: [(&str, &str); 9] = [
-    ("style.css", "text/css; charset=utf-8"),
+    ("ui.css", "text/css; charset=utf-8"),
     ("demo.css", "text/css; charset=utf-8"),
     ("demo.js", "text/javascript; charset=utf-8"),
     ("interfaces.js", "text/javascript; charset=utf-8"),
@@ -345,6 +345,21 @@ async fn the_settings_reach_the_script_as_escaped_attributes() {
 }
 
 #[tokio::test]
+async fn the_snippets_name_this_server_and_no_host_that_is_none() {
+    for (host, named) in [
+        ("h.example:8080", "http://h.example:8080</span>/jssdk/wx-jssdk.js"),
+        ("h.example\"><b>", "http://127.0.0.1:8080</span>/jssdk/wx-jssdk.js"),
+    ] {
+        let request = test::TestRequest::get()
+            .uri("/")
+            .insert_header((header::HOST, host));
+        let html = text_of(ask(pages(), request).await).await;
+        assert_eq!(html.matches(named).count(), 3, "{host}: plain, Vue, React");
+        assert!(!html.contains("phone.js"), "is the sandbox's alone");
+    }
+}
+
+#[tokio::test]
 async fn only_the_sandbox_plays_a_client_and_it_says_so() {
     let html = text_of(get(pages(), "/").await).await;
     assert!(!html.contains("wechat-client.js") && !html.contains("id=\"sandbox\""));
@@ -362,7 +377,7 @@ async fn only_the_sandbox_plays_a_client_and_it_says_so() {
     };
     let html = text_of(get(sandbox.clone(), "/?lang=en").await).await;
     assert!(
-        html.contains("data-sandbox") && html.contains("A script simulates the WeChat client;")
+        html.contains("data-sandbox") && html.contains("simulated client, real signature check")
     );
     let (client, demo) = (
         html.find("wechat-client.js").unwrap(),
@@ -612,7 +627,7 @@ async fn demo_and_doctor_are_also_below_the_signing_scope() {
         assert_eq!(root.text, below.text, "links are relative");
     }
     for path in [
-        "/jssdk/static/style.css",
+        "/jssdk/static/ui.css",
         "/jssdk/static/demo.js",
         "/jssdk/wx-jssdk.js",
     ] {

@@ -5,6 +5,15 @@ export const cardOf = (page, name) => page.locator(`[data-card="${name}"]`);
 export const resultOf = (page, name) => cardOf(page, name).locator(".result");
 export const field = (page, name, parameter) => page.locator(`#p-${name.replace(/\W/g, "-")}-${parameter}`);
 
+/** Opens every group as soon as it is there. */
+export const withGroupsOpen = (page) =>
+  page.addInitScript(() =>
+    document.addEventListener("DOMContentLoaded", () => {
+      const unfold = () => document.querySelectorAll("details.group:not([open])").forEach((one) => (one.open = true));
+      new MutationObserver(unfold).observe(document.getElementById("groups"), { childList: true });
+    }),
+  );
+
 /** The interfaces as the page has them, without their functions. */
 export const interfaces = (page) =>
   page.evaluate(async () => {

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { cardOf, field, installRecorder, interfaces, open, press, read, resultOf } from "./demo-helpers.mjs";
+import { cardOf, field, installRecorder, interfaces, open, press, read, resultOf, withGroupsOpen } from "./demo-helpers.mjs";
 import {
   ANDROID_WECHAT,
   DESKTOP,
@@ -16,8 +16,12 @@ import {
 
 useServiceAndBrowser();
 
-/** A desktop's width, so that every group is open. */
-const withPage = (options, work) => inPage(browser, { viewport: DESKTOP, ...options }, work);
+/** A desktop's width and every group open. */
+const withPage = (options, work) =>
+  inPage(browser, { viewport: DESKTOP, ...options }, async (page) => {
+    await withGroupsOpen(page);
+    await work(page);
+  });
 
 describe("what there is", () => {
   test("nothing that jweixin has is missing, and every open tag is there", () =>
@@ -128,7 +132,7 @@ describe("every button, pressed", () => {
         }
         assert.deepEqual(came, wanted);
         const logged = Number(await page.locator("#log-count").innerText());
-        assert.equal(logged, Object.keys(wanted).length + 2, "each once, beside the config and the first checkJsApi");
+        assert.equal(logged, Object.keys(wanted).length + 3, "each once, beside config, the first checkJsApi and the page's own card");
         expectQuiet(page);
       }));
   }
@@ -138,13 +142,13 @@ describe("every button, pressed", () => {
       await page.goto(`${service.url}/?client=wecom&lang=en`);
       await expectVerdict(page, "ok");
       await page.locator('#support:has-text("supported")').waitFor();
-      const mark = (name) => cardOf(page, name).locator(".mark-dot").getAttribute("data-support");
+      const mark = (name) => cardOf(page, name).locator(".support").getAttribute("data-support");
       assert.equal(await mark("chooseImage"), "true");
       assert.equal(await mark("updateAppMessageShareData"), "false");
       assert.equal(await mark("wx-open-audio"), null, "cannot be asked");
-      const known = await page.locator('.card .mark-dot[data-support="true"]').count();
+      const known = await page.locator('.api .support[data-support="true"]').count();
       assert.match(await page.locator("#support").innerText(), new RegExp(`^${known} of \\d+ supported`));
-      assert.equal(await cardOf(page, "chooseImage").locator(".mark-dot .unseen").innerText(), "supported by this client");
+      assert.equal(await cardOf(page, "chooseImage").locator(".support .unseen").innerText(), "supported by this client");
     }));
 
   test("cancelling is no failure", () =>
@@ -216,6 +220,9 @@ describe("listeners and tags", () => {
         await sheet.getByRole("button", { name: label }).click();
         await sheet.filter({ hasText: "this is what they see" }).waitFor();
       };
+      await share("Send to a chat");
+      assert.match(await sheet.innerText(), /wx-jssdk: the signature works/, "the page shares itself");
+      await sheet.locator(".quiet").click();
       await open(page, "updateAppMessageShareData");
       await field(page, "updateAppMessageShareData", "title").fill("Look at that");
       await press(page, "updateAppMessageShareData");

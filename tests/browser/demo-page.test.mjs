@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { describe, test } from "node:test";
+import { withGroupsOpen } from "./demo-helpers.mjs";
 import {
   ANDROID_WECHAT,
   DESKTOP,
@@ -23,6 +24,12 @@ const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.mi
 useServiceAndBrowser();
 
 const withPage = (options, work) => inPage(browser, { viewport: DESKTOP, ...options }, work);
+/** The same with every group open. */
+const withOpenPage = (options, work) =>
+  withPage(options, async (page) => {
+    await withGroupsOpen(page);
+    await work(page);
+  });
 const text = (page, id) => page.locator(`#${id}`).innerText();
 const run = (page, name) => page.locator(`[data-api="${name}"]`);
 const outcome = (page, name, wanted) => page.locator(`[data-card="${name}"] .result[data-result="${wanted}"]`).waitFor();
@@ -76,10 +83,10 @@ describe("the banner", () => {
       await page.goto(`${service.url}/?lang=en&step=one#part`);
       await expectVerdict(page, "ok");
       assert.equal(await page.locator("#same-url").getAttribute("data-same"), "true");
-      assert.equal(await page.locator("#current-url .fragment").innerText(), "#part");
+      assert.match(await text(page, "same-url"), /same as this page, up to #/);
       await page.evaluate(() => history.pushState({}, "", "?lang=en&step=two"));
       await page.locator('#same-url[data-same="false"]').waitFor();
-      assert.match(await text(page, "same-url"), /differs from the signed address/);
+      assert.match(await text(page, "same-url"), /WeChat would refuse it/);
       assert.equal(await page.locator("#signed-url mark").innerText(), "one");
       assert.equal(await page.locator("#current-url mark").innerText(), "two");
       await page.evaluate(() => history.back());
@@ -141,10 +148,10 @@ describe("the banner", () => {
 
 describe("the log", () => {
   test("has every call with its time, parameters and answer, newest first", () =>
-    withPage({}, async (page) => {
+    withOpenPage({}, async (page) => {
       await page.goto(`${service.url}/?lang=en`);
       await expectVerdict(page, "ok");
-      await page.locator("#log-count:text('2')").waitFor();
+      await page.locator("#log-count:text('3')").waitFor();
       await run(page, "getLocation").click();
       await outcome(page, "getLocation", "ok");
       await run(page, "uploadImage").click();
@@ -152,10 +159,11 @@ describe("the log", () => {
       assert.deepEqual(await page.locator(".log-name").allInnerTexts(), [
         "uploadImage",
         "getLocation",
+        "wxJssdk.share",
         "checkJsApi",
         "wx.config",
       ]);
-      assert.deepEqual(await page.locator(".log-outcome").allInnerTexts(), ["not called", "ok", "ok", "ok"]);
+      assert.deepEqual(await page.locator(".log-outcome").allInnerTexts(), ["not called", "ok", "ok", "ok", "ok"]);
       const entry = page.locator(".log-entry").nth(1);
       assert.match(await entry.locator(".log-time").innerText(), /^\d\d:\d\d:\d\d$/);
       await entry.locator("summary").click();
@@ -166,13 +174,13 @@ describe("the log", () => {
     }));
 
   test("one button copies it as text, with the page, the signature's fate and the client", () =>
-    withPage({ permissions: ["clipboard-read", "clipboard-write"] }, async (page) => {
+    withOpenPage({ permissions: ["clipboard-read", "clipboard-write"] }, async (page) => {
       await page.goto(`${service.url}/?lang=en&client=ios`);
       await expectVerdict(page, "ok");
       await run(page, "getNetworkType").click();
       await outcome(page, "getNetworkType", "ok");
       await page.locator("#log-copy").click();
-      await page.locator("#log-note", { hasText: "Copied: 3 calls." }).waitFor();
+      await page.locator("#log-note", { hasText: "Copied: 4 calls." }).waitFor();
       const copied = await page.evaluate(() => navigator.clipboard.readText());
       const lines = copied.split("\n");
       assert.match(lines[0], /^wx-jssdk · \d{4}-\d\d-\d\dT/);
@@ -199,7 +207,7 @@ describe("the log", () => {
     }));
 
   test("is emptied with one button, and a picture's data does not bury it", () =>
-    withPage({}, async (page) => {
+    withOpenPage({}, async (page) => {
       await page.goto(`${service.url}/?lang=zh`);
       await expectVerdict(page, "ok");
       await run(page, "chooseImage").click();
@@ -229,8 +237,8 @@ describe("finding an interface", () => {
     withPage({ viewport: PHONE }, async (page) => {
       await page.goto(`${service.url}/?lang=en`);
       await expectVerdict(page, "ok");
-      const visible = () => page.locator(".card:visible").evaluateAll((all) => all.map((one) => one.dataset.card));
-      assert.equal(await page.locator("#group-pay").getAttribute("open"), null, "folded on a phone");
+      const visible = () => page.locator(".api:visible").evaluateAll((all) => all.map((one) => one.dataset.card));
+      assert.equal(await page.locator("#group-pay").getAttribute("open"), null, "folded");
       await page.locator("#search").fill("WXPAY");
       assert.deepEqual(await visible(), ["chooseWXPay"], "its group unfolds");
       assert.equal(await text(page, "found"), "1 found");
@@ -245,14 +253,15 @@ describe("finding an interface", () => {
       assert.equal(await page.locator("#nothing").isVisible(), false);
       assert.equal(await text(page, "found"), "");
       assert.ok((await page.locator(".group:visible").count()) >= 17);
+      assert.equal(await page.locator(".group[open]").count(), 0, "what the search unfolded is folded again");
     }));
 
   test("by what the client knows, by what needs nothing more, by what was tried", () =>
-    withPage({}, async (page) => {
+    withOpenPage({}, async (page) => {
       await page.goto(`${service.url}/?lang=en&client=wecom`);
       await expectVerdict(page, "ok");
       await page.locator('#support:has-text("supported")').waitFor();
-      const visible = () => page.locator(".card:visible").evaluateAll((all) => all.map((one) => one.dataset.card));
+      const visible = () => page.locator(".api:visible").evaluateAll((all) => all.map((one) => one.dataset.card));
       await page.locator("#show").selectOption("unknown");
       assert.ok((await visible()).includes("updateAppMessageShareData") && !(await visible()).includes("chooseImage"));
       await page.locator("#show").selectOption("known");
@@ -308,18 +317,24 @@ describe("without a mouse, and without eyes", () => {
       expectQuiet(page);
     }));
 
-  test("a link of the group list leads there, unfolds it, and leaves the address alone", () =>
-    withPage({ viewport: PHONE }, async (page) => {
+  test("groups and snippets work by keyboard, and the plain snippet works as it is", () =>
+    withPage({}, async (page) => {
       await page.goto(`${service.url}/?lang=en`);
       await expectVerdict(page, "ok");
-      await page.getByRole("link", { name: /^Payment/ }).focus();
+      const pay = page.locator("#group-pay");
+      assert.match(await pay.locator(".group-names").innerText(), /chooseWXPay/);
+      await pay.locator("summary").focus();
       await page.keyboard.press("Enter");
-      assert.equal(await page.locator("#group-pay").getAttribute("open"), "");
-      assert.equal(await page.evaluate(() => document.activeElement.closest("details").id), "group-pay");
-      assert.equal(page.url(), `${service.url}/?lang=en`);
-      await page.locator("#group-pay").scrollIntoViewIfNeeded();
-      await page.keyboard.press("Enter");
-      assert.equal(await page.locator("#group-pay").getAttribute("open"), null, "and folds again");
+      assert.equal(await pay.locator(".api:visible").count(), await pay.locator(".api").count());
+      const snippet = await page.locator("#next-step pre").first().innerText();
+      await page.locator("#snippet-plain").focus();
+      await page.keyboard.press("ArrowRight");
+      const shown = await page.locator("#next-step pre:visible").innerText();
+      assert.match(shown, /from "vue"/);
+      assert.ok(shown.includes(`${service.url}/jssdk/wx-jssdk.js`), shown);
+      await page.route("**/t/", (route) => route.fulfill({ contentType: "text/html", body: `<!doctype html><title>t</title>${snippet}` }));
+      await page.goto(`${service.url}/t/`);
+      assert.equal(await page.evaluate(() => window.wxJssdk.ready().then((wx) => wx === window.wx)), true);
     }));
 
   for (const [name, query, prepare] of [
@@ -351,7 +366,7 @@ describe("without a mouse, and without eyes", () => {
       ["en", "dark", DESKTOP],
     ]) {
       test(`axe finds nothing: ${name}, ${lang}, ${colorScheme}, ${viewport.width} px`, () =>
-        withPage({ viewport, colorScheme, bypassCSP: true }, async (page) => {
+        withOpenPage({ viewport, colorScheme, bypassCSP: true }, async (page) => {
           await page.goto(`${service.url}/?lang=${lang}${query}`);
           await expectVerdict(page, query ? "error" : "ok");
           await page.evaluate(() => document.querySelectorAll("details.group").forEach((one) => (one.open = true)));
@@ -376,12 +391,12 @@ describe("without a mouse, and without eyes", () => {
 
   for (const lang of ["zh", "en"]) {
     test(`no word of the other language is left over in ${lang}`, () =>
-      withPage({}, async (page) => {
+      withOpenPage({}, async (page) => {
         await page.goto(`${service.url}/?lang=${lang}`);
         await expectVerdict(page, "ok");
         await page.evaluate(() => document.querySelectorAll(".card-toggle").forEach((one) => one.click()));
         const own =
-          ".card-title, .about, .needs-text, .tag, .group-title, .run, .replaced, .field-hint, h1, h2, #why, #state-text, .steps span, dt, summary";
+          ".card-title, .about, .needs-text, .tag, .group-title, .run, .replaced, .field-hint, h1, h2, h3, #support, #state-text, .steps > li > span, dt, .more summary, .lead, .diff-key, label";
         const texts = await page
           .locator(own)
           .evaluateAll((all) => all.filter((one) => one.checkVisibility()).map((one) => one.innerText.trim()));
@@ -400,7 +415,7 @@ describe("without a mouse, and without eyes", () => {
 
   for (const width of [320, 390, 768, 1100, 1280]) {
     test(`nothing is wider than ${width} px, with everything unfolded and used`, () =>
-      withPage({ viewport: { width, height: 900 } }, async (page) => {
+      withOpenPage({ viewport: { width, height: 900 } }, async (page) => {
         await page.goto(`${service.url}/?lang=en&q=${"long".repeat(40)}`);
         await expectVerdict(page, "ok");
         await page.evaluate(() => {
@@ -416,7 +431,7 @@ describe("without a mouse, and without eyes", () => {
             .filter(
               (one) =>
                 one.checkVisibility() &&
-                !one.closest(".groups-nav, #sandbox-nav, .unseen, .skip, pre") &&
+                !one.closest("#sandbox-nav, .unseen, .skip, pre") &&
                 one.getBoundingClientRect().right > innerWidth + 1,
             )
             .map((one) => one.outerHTML.slice(0, 80)),

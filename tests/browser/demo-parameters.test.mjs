@@ -12,6 +12,7 @@ import {
   press,
   read,
   resultOf,
+  withGroupsOpen,
   withoutSandbox,
 } from "./demo-helpers.mjs";
 import {
@@ -27,8 +28,12 @@ import {
 
 useServiceAndBrowser();
 
-/** A desktop's width, so that every group is open. */
-const withPage = (options, work) => inPage(browser, { viewport: DESKTOP, ...options }, work);
+/** A desktop's width and every group open. */
+const withPage = (options, work) =>
+  inPage(browser, { viewport: DESKTOP, ...options }, async (page) => {
+    await withGroupsOpen(page);
+    await work(page);
+  });
 
 describe("parameters", () => {
   test("edited, they reach the bridge: text, number, choice, several, list, JSON", () =>

@@ -26,9 +26,9 @@ describe("in the sandbox, in an ordinary browser", () => {
     withPage({}, async (page) => {
       await page.goto(`${service.url}/`);
       await expectVerdict(page, "ok", "config:ok");
-      assert.match(await text(page, "sdk"), /jweixin 1\.6\.0 · res\.wx\.qq\.com/);
+      assert.match(await text(page, "sdk"), /1\.6\.0 · res\.wx\.qq\.com/);
       assert.match(await text(page, "client"), /8\.0\.50 · Android（?.*模拟/);
-      assert.match(await text(page, "sandbox"), /模拟微信客户端/);
+      assert.match(await text(page, "sandbox"), /客户端为模拟/);
       assert.equal(await text(page, "signed-url"), `${service.url}/`);
       assert.deepEqual(page.reports, [], "a sandbox sends no usage report to WeChat");
       expectQuiet(page);
@@ -103,7 +103,7 @@ describe("in the sandbox, in an ordinary browser", () => {
     withPage({}, async (page) => {
       await page.goto(`${service.url}/?q=%E4%BD%A0%2F%2B+x&client=ios#part`);
       await expectVerdict(page, "ok");
-      await page.getByRole("link", { name: "EN" }).click();
+      await page.getByRole("link", { name: "English" }).click();
       await page.waitForURL(`${service.url}/?q=%E4%BD%A0%2F%2B+x&client=ios&lang=en#part`);
       await expectVerdict(page, "ok", "config:ok");
       assert.match(await text(page, "client"), /iOS/);
@@ -198,14 +198,21 @@ describe("in a WeChat client of the test's own", () => {
       }));
   }
 
-  test("a client that never answers is given up after ten seconds", () =>
+  test("a browser that only claims to be WeChat is named as that, on a desktop system at once", () =>
     withPage({ userAgent: ANDROID_WECHAT }, async (page) => {
-      await page.addInitScript(() => (window.WeixinJSBridge = { invoke() {}, on() {} }));
       await page.clock.install();
       await page.goto(`${service.url}/?lang=en`);
       await page.locator('[data-step="verify"][data-done="now"]').waitFor();
-      await page.clock.fastForward(10_500);
-      await expectVerdict(page, "error", "The client does not answer");
+      await page.clock.fastForward(3_100);
+      await expectVerdict(page, "error", "This browser is not WeChat");
+      assert.match(await text(page, "cause"), /there is no WeixinJSBridge/);
+      assert.match(await text(page, "fixes"), /reset the user agent/);
+      await page.addInitScript(() => Object.defineProperty(navigator, "platform", { get: () => "Win32" }));
+      await page.clock.pauseAt(Date.now() + 60_000);
+      await page.reload();
+      await page.locator('[data-step="verify"][data-done="now"]').waitFor();
+      await page.clock.runFor(500);
+      await expectVerdict(page, "error", "This browser is not WeChat");
     }));
 
   test("an answer that comes after it was given up still counts", () =>
@@ -224,6 +231,7 @@ describe("in a WeChat client of the test's own", () => {
       await page.clock.fastForward(30_000);
       await page.locator('#state[data-state="ok"]').waitFor();
       assert.equal(await page.locator("#advice").isVisible(), false);
+      assert.equal(await page.locator("#next-step").isVisible(), true);
     }));
 
   test("a refusal that comes after it was given up stays a refusal", () =>
@@ -254,7 +262,7 @@ describe("when it cannot work", () => {
         return route.continue();
       });
       await page.goto(`${service.url}/?x=%2F`);
-      await expectVerdict(page, "outside", "当前不在微信中");
+      await expectVerdict(page, "outside", "请在微信中打开本页");
       await page.waitForFunction(() => document.getElementById("qr").naturalWidth > 100);
       assert.match(
         await page.locator("#qr").getAttribute("src"),
@@ -324,7 +332,7 @@ describe("when it cannot work", () => {
       });
       await page.goto(`${service.url}/?lang=en`);
       await expectVerdict(page, "error", "Invalid signature");
-      assert.match(await text(page, "sandbox-note"), /real WeChat, but the sandbox's account is fictitious/);
+      assert.match(await text(page, "sandbox-note"), /a real WeChat refuses the sandbox's fictitious account/);
       assert.match(await text(page, "fixes"), /account is fictitious/);
     }));
 });

@@ -99,12 +99,13 @@ describe("what may be pasted", () => {
 });
 
 describe("the answer", () => {
-  test("both strings stand side by side, and exactly the difference is marked", () =>
+  test("both strings are compared line by line, and exactly the difference is marked", () =>
     atDoctor({}, async (page) => {
       await diagnosed(page, { paste: json(sign(decodeURIComponent(PAGE))), url: PAGE, ticket: TICKET });
-      const marks = (id) => page.locator(`#${id} mark`).allInnerTexts();
-      assert.deepEqual([await marks("signed"), await marks("expected")], [["张"], ["%E5%BC%A0"]]);
-      assert.equal(await page.locator("#signed").evaluate((one) => one.textContent), `jsapi_ticket=[jsapi_ticket]&noncestr=${NONCE}&timestamp=${TIME}&url=https://h.cn/p?name=张&b=2`);
+      const marks = (kind) => page.locator(`.diff .${kind} mark`).allInnerTexts();
+      assert.deepEqual([await marks("minus"), await marks("plus")], [["张"], ["%E5%BC%A0"]]);
+      const signed = await page.locator(".diff .same, .diff .minus").allInnerTexts();
+      assert.equal(signed.join(""), `jsapi_ticket=[jsapi_ticket]&noncestr=${NONCE}&timestamp=${TIME}&url=https://h.cn/p?name=张&b=2`);
       assert.equal(await page.locator("#confidence").innerText(), "Proven by recomputation");
       assert.match(await page.locator("#fix").innerText(), /byte for byte/);
     }));
@@ -112,7 +113,7 @@ describe("the answer", () => {
   test("a line break that was hashed along can be seen", () =>
     atDoctor({}, async (page) => {
       assert.equal(await diagnosed(page, { paste: json(sign(`${PAGE}\n`)), url: PAGE, ticket: TICKET }), "newline_or_blank");
-      assert.deepEqual(await page.locator("#signed mark").allInnerTexts(), ["␊"]);
+      assert.deepEqual(await page.locator(".diff .minus mark").allInnerTexts(), ["␊"]);
     }));
 
   test("a wrong hash over the right string is said so", () =>
@@ -121,7 +122,7 @@ describe("the answer", () => {
       const md5 = createHash("md5").update(string).digest("hex");
       assert.equal(await diagnosed(page, { paste: json(md5), url: PAGE, ticket: TICKET }), "md5_for_sha1");
       assert.ok(await page.locator("#same").isVisible());
-      assert.ok(!(await page.locator("#expected").isVisible()));
+      assert.equal(await page.locator(".diff .plus").count(), 0);
     }));
 
   test("two mistakes are both named", () =>
@@ -170,7 +171,7 @@ describe("the answer", () => {
       assert.equal(await page.locator("#agent").isChecked(), false);
       assert.equal(await diagnosed(page, { paste: json(sign(PAGE)), url: PAGE, ticket: TICKET }), "signature_is_right");
       assert.doesNotMatch(await page.locator("#read").innerText(), /agentConfig/);
-      assert.match(await page.locator("#signed").innerText(), /^jsapi_ticket=\[jsapi_ticket\]/);
+      assert.match(await page.locator("#diff").innerText(), /^jsapi_ticket=\[jsapi_ticket\]/);
     }));
 
   test("what was read of one text does not stay for the next", () =>
@@ -186,10 +187,9 @@ describe("the answer", () => {
     atDoctor({}, async (page) => {
       await diagnosed(page, { paste: json(sign(`${PAGE}#x`)), url: `${PAGE}#x`, ticket: TICKET });
       const seen = new Set();
-      for (const tab of await page.locator("#tabs .tab").all()) {
+      for (const tab of await page.locator("#code-part label").all()) {
         await tab.click();
-        assert.equal(await tab.getAttribute("aria-selected"), "true");
-        seen.add(await page.locator("#sample").innerText());
+        seen.add(await page.locator("#code-part pre:visible").innerText());
       }
       assert.equal(seen.size, 6);
     }));
@@ -242,9 +242,11 @@ describe("the answer", () => {
         ["json", "percent_decoded"],
         ["code", "signature_is_right"],
         ["error", "domain_not_bound"],
+        ["refused", "invalid_signature"],
       ]) {
         await page.locator(`[data-example="${name}"]`).click();
         await page.locator(`#result[data-code="${code}"]:not([aria-busy])`).waitFor();
+        assert.deepEqual(await page.locator('.chip[aria-pressed="true"]').evaluateAll((all) => all.map((one) => one.dataset.example)), [name]);
       }
       await page.locator("#clear").click();
       assert.equal(await page.locator("#result").getAttribute("data-code"), null);
@@ -321,10 +323,10 @@ describe("everybody can use it", () => {
       await page.keyboard.press("Enter");
       assert.equal(await firstCode(page), "fragment_kept");
       await page.waitForFunction(() => document.activeElement.id === "result");
-      await tabTo("tab-0");
+      await tabTo("sample-0");
       await page.keyboard.press("ArrowRight");
-      assert.equal(await focused(), "tab-1");
-      assert.match(await page.locator("#sample").innerText(), /createHash/);
+      assert.equal(await focused(), "sample-1");
+      assert.match(await page.locator("#code-part pre:visible").innerText(), /createHash/);
     }));
 
   test("every control has a name, every hint its control, and the answer is announced", () =>
@@ -372,6 +374,7 @@ describe("everybody can use it", () => {
                 ["nothing", { paste: "?" }],
               ]) {
                 await diagnosed(page, question);
+                if (size === "phone") assert.ok((await page.locator("#result").boundingBox()).y < 100, "the result is in view");
                 await shoot(name);
               }
             },

@@ -26,7 +26,7 @@ describe("how it looks", () => {
         reached.add(at.name);
       }
       const enabled = await page.locator("[data-api]:enabled").evaluateAll((all) => all.map((one) => one.dataset.api));
-      for (const name of [...enabled, "EN", "iOS"]) assert.ok(reached.has(name), `${name} is not reached`);
+      for (const name of [...enabled, "English", "iOS"]) assert.ok(reached.has(name), `${name} is not reached`);
     }));
 
   for (const [size, viewport] of [

@@ -26,13 +26,13 @@ macro_rules! files {
 
 /// Every file of `static/` except `client/`, which the signing scope serves.
 const FILES: &[StaticFile] = files! {
-    "shared": "style.css" "ui.css" "icon.svg";
+    "shared": "style.css" "ui.css" "icon.svg" "copy.js";
     "demo": "demo.css" "share.png" "client-errors.js" "demo.js" "demo-banner.js" "demo-calls.js"
         "demo-cards.js" "demo-client.js" "demo-log.js" "demo-parameters.js" "demo-result.js"
         "demo-search.js" "explain.js" "explain-calls.js" "interface-needs.js" "interface-parts.js"
         "interfaces.js" "interfaces-account.js" "interfaces-phone.js" "language.js" "sign-coupon.js"
         "url-difference.js";
-    "doctor": "doctor.css" "doctor.js" "doctor-code.js" "doctor-show.js";
+    "doctor": "doctor.css" "doctor.js" "doctor-code.js" "doctor-language.js" "doctor-show.js";
     "status": "status.css" "status.js";
     "docs": "docs.css" "docs.js";
     // wechat-client.js first: the others add to it.
@@ -78,7 +78,7 @@ pub(in crate::server) fn static_names() -> impl Iterator<Item = &'static str> {
 pub(super) fn demo_modules() -> impl Iterator<Item = &'static str> {
     FILES
         .iter()
-        .filter(|file| file.folder == "demo" && file.content_type() == SCRIPT)
+        .filter(|file| ["demo", "shared"].contains(&file.folder) && file.content_type() == SCRIPT)
         .map(|file| file.name)
         .filter(|name| *name != "demo.js")
 }
