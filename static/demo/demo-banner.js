@@ -54,8 +54,10 @@ function setState(state, title, text, why) {
   $("advice").hidden = state !== "error";
   $("says-line").hidden = state !== "error";
   $("outside").hidden = state !== "outside";
-  $("panels").hidden = $("foot").hidden = state === "outside";
+  $("panels").hidden = state === "outside";
   $("phone").hidden = state !== "ok";
+  $("response").hidden = $("answer").textContent === "–";
+  $("foot").hidden = $("phone").hidden && $("response").hidden;
   // A failure is mended first.
   $("next-step").hidden = state === "error";
   placeAddresses(state === "error" && Boolean($("signed-url").dataset.url));

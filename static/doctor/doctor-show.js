@@ -43,6 +43,8 @@ const textOf = (line) => (line ? line.map(({ text }) => text).join("") : undefin
 function newLine(kind, sign, pieces) {
   const line = document.createElement("div");
   line.className = `diff-line ${kind}`;
+  const role = { minus: "deletion", plus: "insertion" }[kind];
+  if (role) line.setAttribute("role", role);
   line.dataset.sign = sign;
   const box = document.createElement("span");
   for (const { text, differs } of pieces) {

@@ -347,8 +347,14 @@ async fn the_settings_reach_the_script_as_escaped_attributes() {
 #[tokio::test]
 async fn the_snippets_name_this_server_and_no_host_that_is_none() {
     for (host, named) in [
-        ("h.example:8080", "http://h.example:8080</span>/jssdk/wx-jssdk.js"),
-        ("h.example\"><b>", "http://127.0.0.1:8080</span>/jssdk/wx-jssdk.js"),
+        (
+            "h.example:8080",
+            "http://h.example:8080</span>/jssdk/wx-jssdk.js",
+        ),
+        (
+            "h.example\"><b>",
+            "http://127.0.0.1:8080</span>/jssdk/wx-jssdk.js",
+        ),
     ] {
         let request = test::TestRequest::get()
             .uri("/")
