@@ -8,7 +8,8 @@ export const field = (page, name, parameter) => page.locator(`#p-${name.replace(
 /** Opens every group as soon as it is there. */
 export const withGroupsOpen = (page) =>
   page.addInitScript(() =>
-    document.addEventListener("DOMContentLoaded", () => {
+    document.addEventListener("readystatechange", () => {
+      if (document.readyState !== "interactive") return; // before the page's own scripts
       const unfold = () => document.querySelectorAll("details.group:not([open])").forEach((one) => (one.open = true));
       new MutationObserver(unfold).observe(document.getElementById("groups"), { childList: true });
     }),

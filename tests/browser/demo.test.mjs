@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { withGroupsOpen } from "./demo-helpers.mjs";
 import {
   ANDROID_WECHAT,
   IOS_WECHAT,
@@ -55,6 +56,7 @@ describe("in the sandbox, in an ordinary browser", () => {
 
   test("with both script hosts out of reach the sandbox simulates jweixin too, and the page says so", () =>
     withPage({ cdn: [] }, async (page) => {
+      await withGroupsOpen(page);
       await page.goto(`${service.url}/?lang=en`);
       await expectVerdict(page, "ok", "config:ok");
       assert.match(await text(page, "sdk"), /simulated by the sandbox/);

@@ -199,7 +199,7 @@ describe("the answer", () => {
       const url = "https://h.cn/p?q=<img src=x onerror=alert(1)>";
       await diagnosed(page, { paste: json(sign(`${url}#x`)), url, ticket: TICKET });
       await diagnosed(page, { paste: '{"errMsg":"config:<b>invalid signature</b>"}', url });
-      assert.equal(await page.locator("#result img, #result b, #read b").count(), 0);
+      assert.equal(await page.locator("#result img, #result-title b, #diff b, #fix b, #read b").count(), 0);
     }));
 
   test("the valid ticket of this server proves the mistake, and stands nowhere", () =>
