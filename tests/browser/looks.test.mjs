@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { withGroupsOpen } from "./demo-helpers.mjs";
 import { DESKTOP, PHONE, browser, expectVerdict, inPage, outFile, service, useServiceAndBrowser } from "./harness.mjs";
 
 useServiceAndBrowser();
@@ -11,6 +12,7 @@ const withPage = (options, work) => inPage(browser, options, work);
 describe("how it looks", () => {
   test("the keyboard reaches every control, and one sees where it is", () =>
     withPage({ viewport: DESKTOP }, async (page) => {
+      await withGroupsOpen(page);
       await page.goto(`${service.url}/`);
       await expectVerdict(page, "ok");
       const reached = new Set();

@@ -41,6 +41,7 @@ async function take(size, lang, colorScheme) {
 }
 
 async function tryOut(page) {
+  await page.evaluate(() => document.querySelectorAll("details.group").forEach((one) => (one.open = true)));
   await page.locator('[data-api="updateAppMessageShareData"]').click();
   await page.locator('[data-api="getLocation"]').click();
   await page.locator('[data-api="chooseImage"]').click();
