@@ -10,7 +10,7 @@
   const SDK_PATIENCE = 5000; // ms
   const ENDPOINT_PATIENCE = 15000;
   const CLIENT_PATIENCE = 10000;
-  const BRIDGE_PATIENCE = 3000;
+  const BRIDGE_PATIENCE = 5000;
   const ATTEMPTS = 3;
   const LONGEST_WAIT = 10; // s
   // These ask the user nothing, so they may time out.
@@ -93,10 +93,11 @@
   }
 
   // iOS checks the landing URL, all others the current one. The devtools claim to be an iPhone.
-  let byLanding = client(/iphone|ipad|ipod/i) && !client(/wechatdevtools|wxdebugger|wxwork\//i);
+  const devtools = client(/wechatdevtools|wxdebugger/i);
+  let byLanding = client(/iphone|ipad|ipod/i) && !devtools && !inWeCom();
 
-  // A phone's user agent on a desktop system. The devtools are that, too, but have a bridge.
-  const claimed = client(/android|iphone/i) && /^(Win|Mac)/.test(navigator.platform);
+  // A phone's user agent on a desktop system.
+  const claimed = !devtools && client(/android|iphone/i) && /^(Win|Mac)/.test(navigator.platform);
 
   // This script's directory; a module has no currentScript, but a stack.
   const home = (() => {

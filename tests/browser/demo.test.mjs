@@ -205,7 +205,7 @@ describe("in a WeChat client of the test's own", () => {
       await page.clock.install();
       await page.goto(`${service.url}/?lang=en`);
       await page.locator('[data-step="verify"][data-done="now"]').waitFor();
-      await page.clock.fastForward(3_100);
+      await page.clock.fastForward(5_100);
       await expectVerdict(page, "error", "This browser is not WeChat");
       assert.match(await text(page, "cause"), /there is no WeixinJSBridge/);
       assert.match(await text(page, "fixes"), /reset the user agent/);
