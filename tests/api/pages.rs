@@ -345,7 +345,7 @@ async fn the_settings_reach_the_script_as_escaped_attributes() {
 }
 
 #[tokio::test]
-async fn the_snippets_name_this_server_and_no_host_that_is_none() {
+async fn the_snippets_name_this_server_and_no_invalid_host() {
     for (host, named) in [
         (
             "h.example:8080",
@@ -361,7 +361,7 @@ async fn the_snippets_name_this_server_and_no_host_that_is_none() {
             .insert_header((header::HOST, host));
         let html = text_of(ask(pages(), request).await).await;
         assert_eq!(html.matches(named).count(), 3, "{host}: plain, Vue, React");
-        assert!(!html.contains("phone.js"), "is the sandbox's alone");
+        assert!(!html.contains("static/phone.js"), "only the sandbox has it");
     }
 }
 
