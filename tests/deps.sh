@@ -14,7 +14,6 @@ need mariadbd mariadb-server-core
 need mariadb mariadb-client-core
 need setpriv util-linux
 need pkill procps
-need chromium chromium
 need nginx nginx-light
 need node nodejs
 need npm npm
@@ -22,6 +21,8 @@ need openssl openssl
 need prlimit util-linux
 need systemd-analyze systemd
 need python3 python3
+# Chromium does too, with twice the processor time.
+command -v chromium-headless-shell >/dev/null || { [ "$(id -u)" != 0 ] && command -v chromium >/dev/null; } || missing+=(chromium-headless-shell)
 python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
 fc-list 2>/dev/null | grep -qi 'noto.*cjk' || missing+=(fonts-noto-cjk fontconfig)
 

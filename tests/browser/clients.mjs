@@ -25,7 +25,7 @@ const DEVTOOLS_WORDS = {
 /**
  * `checks`: the address a client looks at.
  * `sandbox`: no bridge of ours, but the service's own simulated client.
- * `twin`: differs from the one before it, or from Android WeChat, in nothing but its name; see CLIENT_KINDS.
+ * `twin`: differs from the one before it, or from Android WeChat, in nothing but its name.
  */
 export const CLIENTS = [
   { name: "iOS WeChat", userAgent: IOS_WECHAT, platform: "iPhone", checks: "landing", refuses: WECHATS_WORDS },
@@ -40,9 +40,6 @@ export const CLIENTS = [
   { name: "a browser in which the sandbox plays iOS", sandbox: "ios", checks: "landing" },
   { name: "a desktop browser", outside: true },
 ];
-
-/** One client of each kind. What tells twins apart is in wx-jssdk.js, which the demo page meets in every client. */
-export const CLIENT_KINDS = CLIENTS.filter((client) => !client.twin);
 
 export const clientNamed = (name) => CLIENTS.find((client) => client.name === name);
 

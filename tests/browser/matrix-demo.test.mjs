@@ -1,12 +1,14 @@
-// The demo page in every client: matrix.mjs has the table.
+// The demo page where its own code decides, with its explanations of a refusal: matrix.mjs has the table.
 
-import { matrix } from "./matrix.mjs";
+import { siteMatrix } from "./matrix.mjs";
 
-matrix({
+const site = {
   name: "the demo page",
   start: async (service) => ({ origin: service.url, stop: async () => {} }),
   status: "data-state",
   words: "body",
   again: (page) => page.reload(),
   routes: false,
-});
+};
+
+siteMatrix(site, ["a refused signature", "a refused domain", "a domain that the service refuses"]);

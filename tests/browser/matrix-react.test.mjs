@@ -1,7 +1,6 @@
-// The React example in a client of each kind: matrix.mjs has the table.
+// The React example where its own code decides: matrix.mjs has the table.
 
-import { CLIENT_KINDS } from "./clients.mjs";
-import { matrix } from "./matrix.mjs";
+import { siteMatrix } from "./matrix.mjs";
 import { spa } from "./spa.mjs";
 
-matrix(spa("the React example", "react"), CLIENT_KINDS);
+siteMatrix(spa("the React example", "react"));

@@ -1,7 +1,6 @@
-// The Vue example in a client of each kind: matrix.mjs has the table.
+// The Vue example in every client: matrix.mjs has the table.
 
-import { CLIENT_KINDS } from "./clients.mjs";
-import { matrix } from "./matrix.mjs";
+import { wholeMatrix } from "./matrix.mjs";
 import { spa } from "./spa.mjs";
 
-matrix(spa("the Vue example", "vue"), CLIENT_KINDS);
+wholeMatrix(spa("the Vue example", "vue"));

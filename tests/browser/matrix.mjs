@@ -1,9 +1,9 @@
-// Every client against everything a page goes through, on one site. A cell of the table is a named test; a cell that makes no sense
-// says why it is left out.
+// Clients against everything a page goes through. Each cell of the table is a named test; a cell that makes no sense says why it is
+// left out. One site has the whole table; the others have the cells that their own code decides.
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { CLIENTS, become, sharedCard } from "./clients.mjs";
+import { CLIENTS, become, clientNamed, sharedCard } from "./clients.mjs";
 import { expectQuiet, openPage, startBrowser, startService } from "./harness.mjs";
 
 const NOBODY = { outside: "nobody is there who would check anything: see the first cell" };
@@ -203,11 +203,26 @@ async function expectSigned(page, addresses, site) {
 /** Some cells wait for the script's own patience: meanwhile others run. */
 const AT_ONCE = 2;
 
+/** What a client does differently shows in these; a twin of another client needs no more. */
+const ADDRESS_CASES = ["the first load", "routes pushed, and the way back"];
+
+/** What the code of a site decides, and not wx-jssdk.js: when it configures, what it does on a new route, how it tries again. */
+const SITE_CASES = ["the first load", "routes pushed, and the way back", "replaceState before the config", "the endpoint down, then up"];
+
+/** The two addresses that a client may check, WeCom's way to share, and no client at all. */
+const SITE_CLIENTS = ["iOS WeChat", "Android WeChat", "WeCom on iOS", "a desktop browser"].map(clientNamed);
+
+/** Every client in every case. */
+export const wholeMatrix = (site) => matrix(site, CLIENTS, (client) => (client.twin ? ADDRESS_CASES : Object.keys(CASES)));
+
+/** The cells that the site's own code decides, and `more` cases. */
+export const siteMatrix = (site, more = []) => matrix(site, SITE_CLIENTS, () => [...SITE_CASES, ...more]);
+
 /**
  * The table for one site: `start(service)` gives its origin and the way to end it, `status` the attribute in which the page says
  * "loading", "ok", "error" or "outside", `words` the element that says why, `again(page)` what the user does after a failure.
  */
-export function matrix(site, clients = CLIENTS) {
+function matrix(site, clients, casesOf) {
   let service;
   let browser;
   let running;
@@ -224,7 +239,8 @@ export function matrix(site, clients = CLIENTS) {
 
   for (const client of clients) {
     describe(`${site.name} in ${client.name}`, { concurrency: AT_ONCE }, () => {
-      for (const [name, { run, without = {}, options, page: wish }] of Object.entries(CASES)) {
+      for (const name of casesOf(client)) {
+        const { run, without = {}, options, page: wish } = CASES[name];
         const kind = ["outside", "sandbox"].find((one) => client[one]);
         if (without[kind]) continue;
         test(name, () => inClient({ service, browser, running, site, client, options, wish }, run));
