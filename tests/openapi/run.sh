@@ -76,8 +76,11 @@ failed=0
 # Python's own order of sets chooses questions too.
 export PYTHONHASHSEED=${SEED:-1}
 export SCHEMATHESIS_HOOKS=hooks PYTHONPATH=$here PYTHONDONTWRITEBYTECODE=1
-ask "$(said public)" '{public}' || failed=1
+ask "$(said public)" '{public}' >public.log 2>&1 &
+public=$!
 ask "$(said admin)" / || failed=1
+wait "$public" || failed=1
+cat public.log
 
 kill -0 "$service" 2>/dev/null || { echo "the service ended:"; cat err; exit 1; }
 if grep 'panicked' err; then echo 'the service panicked'; failed=1; fi
