@@ -14,7 +14,7 @@ use hyper::{Method, Request, Uri};
 use super::body::{Outgoing, Progress};
 use crate::account::{Account, Egress};
 use crate::clock::Clock;
-use crate::upstream::connection::Forwarding;
+use crate::upstream::connection::{Forwarding, Opened};
 use crate::upstream::{BoxError, Broken, Upstream};
 
 /// The connections of one worker, by the way on which calls leave and the base URL.
@@ -73,28 +73,19 @@ impl Connections {
         connect_timeout: Duration,
     ) -> Result<Lent, Broken> {
         let pool = self.pool(upstream.egress_of(account), base);
-        let lent = |connection, is_reused| Lent {
+        let (connection, is_reused) = match pool.take() {
+            Some(idle) => (idle, true),
+            None => {
+                let opened = upstream.connect(account, base, connect_timeout).await?;
+                (Connection::begin(opened).await?, false)
+            }
+        };
+        Ok(Lent {
             connection,
-            pool: pool.clone(),
+            pool,
             is_reused,
             progress: None,
-        };
-        if let Some(connection) = pool.take() {
-            return Ok(lent(connection, true));
-        }
-        let opened = upstream.connect(account, base, connect_timeout).await?;
-        let (sender, driver) = Builder::new()
-            .max_buf_size(BUFFERED)
-            .handshake(opened.stream)
-            .await
-            .map_err(|error| Broken::unsent(error.into()))?;
-        // Its errors reach the call.
-        rt::spawn(driver);
-        let connection = Connection {
-            sender,
-            forwarding: opened.forwarding,
-        };
-        Ok(lent(connection, false))
+        })
     }
 
     fn pool(&self, egress: &Egress, base: &str) -> Rc<Pool> {
@@ -115,17 +106,47 @@ impl Connections {
     }
 }
 
+impl Connection {
+    async fn begin(opened: Opened) -> Result<Self, Broken> {
+        let (sender, driver) = Builder::new()
+            .max_buf_size(BUFFERED)
+            .handshake(opened.stream)
+            .await
+            .map_err(|error| Broken::unsent(error.into()))?;
+        // Its errors reach the call.
+        rt::spawn(driver);
+        Ok(Self {
+            sender,
+            forwarding: opened.forwarding,
+        })
+    }
+}
+
 impl Pool {
     fn take(&self) -> Option<Connection> {
-        let now = self.clock.uptime();
         let mut idle = self.idle.borrow_mut();
-        idle.retain(|it| {
-            !it.connection.sender.is_closed() && now.saturating_sub(it.since) < LONGEST_IDLE
-        });
+        self.drop_stale(&mut idle);
         // On one that is not ready, the last request is still being sent.
         let ready = |it: &Idle| it.connection.sender.is_ready();
         let at = idle.iter().rposition(ready)?;
         Some(idle.swap_remove(at).connection)
+    }
+
+    fn give_back(&self, connection: Connection) {
+        let mut idle = self.idle.borrow_mut();
+        self.drop_stale(&mut idle);
+        if idle.len() < MOST_IDLE {
+            let since = self.clock.uptime();
+            idle.push(Idle { connection, since });
+        }
+    }
+
+    /// Drops what WeChat has closed, or will soon.
+    fn drop_stale(&self, idle: &mut Vec<Idle>) {
+        let now = self.clock.uptime();
+        idle.retain(|it| {
+            !it.connection.sender.is_closed() && now.saturating_sub(it.since) < LONGEST_IDLE
+        });
     }
 }
 
@@ -168,12 +189,8 @@ impl Lent {
     /// Keeps the connection for the next call. The answer must have been read to its end.
     pub(super) fn give_back(self) {
         let is_sent = self.progress.is_none_or(|progress| progress.is_complete());
-        let mut idle = self.pool.idle.borrow_mut();
-        if is_sent && idle.len() < MOST_IDLE {
-            idle.push(Idle {
-                connection: self.connection,
-                since: self.pool.clock.uptime(),
-            });
+        if is_sent {
+            self.pool.give_back(self.connection);
         }
     }
 }

@@ -231,14 +231,13 @@ impl Call<'_> {
     async fn attempt(&self, base: &str, attempt: &mut Attempt<'_>) -> Result<Answer, Broken> {
         let timeout = self.shared.options.timeout;
         let mut deadline = Box::pin(sleep(timeout));
-        let mut is_sent = false;
         let answered = tokio::select! {
             biased;
-            answered = self.exchange(base, attempt, &mut is_sent) => answered,
+            answered = self.exchange(base, attempt) => answered,
             () = &mut deadline => {
                 return Err(Broken {
                     error: format!("no answer within {} s", timeout.as_secs_f32()).into(),
-                    is_unsent: !is_sent,
+                    is_unsent: attempt.body.is_some(),
                     is_timeout: true,
                 });
             }
@@ -246,12 +245,7 @@ impl Call<'_> {
         answered.map(|answer| answer.until(deadline))
     }
 
-    async fn exchange(
-        &self,
-        base: &str,
-        attempt: &mut Attempt<'_>,
-        is_sent: &mut bool,
-    ) -> Result<Answer, Broken> {
+    async fn exchange(&self, base: &str, attempt: &mut Attempt<'_>) -> Result<Answer, Broken> {
         let (upstream, account) = (self.shared.broker.upstream(), &self.caller.account);
         let method = self.incoming.method();
         let is_head = method == Method::HEAD;
@@ -268,7 +262,6 @@ impl Call<'_> {
             let request = lent
                 .request(base, &attempt.target, method.clone(), headers, body)
                 .map_err(Broken::unsent)?;
-            *is_sent = true;
             let mut error = match lent.sender().try_send_request(request).await {
                 Ok(response) => {
                     let answer = Answer::peek(response, lent, is_head).await;
@@ -280,14 +273,13 @@ impl Call<'_> {
                 }
                 Err(error) => error,
             };
-            let unsent = error.take_message();
-            *is_sent = unsent.is_none();
-            attempt.body = unsent.map(Request::into_body);
+            attempt.body = error.take_message().map(Request::into_body);
             // WeChat had closed the connection.
-            if !(lent.is_reused && attempt.body.is_some()) {
+            let is_unsent = attempt.body.is_some();
+            if !(lent.is_reused && is_unsent) {
                 return Err(Broken {
                     error: error.into_error().into(),
-                    is_unsent: !*is_sent,
+                    is_unsent,
                     is_timeout: false,
                 });
             }
@@ -362,7 +354,7 @@ struct Attempt<'a> {
     /// Path and query.
     target: String,
     headers: &'a HeaderMap,
-    /// `None`: it is on its way.
+    /// `None`: it is on its way, and WeChat may have received some of it.
     body: Option<Outgoing>,
     progress: Option<Progress>,
 }
