@@ -158,6 +158,13 @@ impl<'a> Parts<'a> {
     }
 }
 
+/// Splits a URL into its origin, and path with query.
+fn origin_and_rest(url: &str) -> Option<(String, &str)> {
+    let parts = Parts::of(url)?;
+    let origin = format!("{}://{}{}", parts.scheme, parts.host, parts.port);
+    Some((origin, parts.rest))
+}
+
 /// How languages print a missing value.
 pub(super) const NOTHING: &[&str] = &[
     "",

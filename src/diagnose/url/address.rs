@@ -1,6 +1,6 @@
 //! Changes of scheme, host, port and path.
 
-use super::{Add, Parts};
+use super::{Add, Parts, origin_and_rest};
 use crate::diagnose::Case;
 use crate::diagnose::causes as c;
 use crate::sign::before_fragment;
@@ -51,16 +51,9 @@ pub(super) fn host(url: &str, case: &Case, add: &mut Add<'_>) {
 }
 
 pub(super) fn path(url: &str, case: &Case, add: &mut Add<'_>) {
-    let Some(Parts {
-        scheme,
-        host,
-        port,
-        rest,
-    }) = Parts::of(url)
-    else {
+    let Some((origin, rest)) = origin_and_rest(url) else {
         return;
     };
-    let origin = format!("{scheme}://{host}{port}");
     let (path, query) = rest.find('?').map_or((rest, ""), |at| rest.split_at(at));
     match path.strip_suffix('/') {
         Some(bare) => add(&c::TRAILING_SLASH, format!("{origin}{bare}{query}")),

@@ -1,6 +1,6 @@
 //! Changes of blanks, escapes and charsets, and the URLs that frameworks rebuild.
 
-use super::{Add, Parts};
+use super::{Add, origin_and_rest};
 use crate::diagnose::causes as c;
 use crate::diagnose::{Case, escape, rebuilt};
 
@@ -54,16 +54,9 @@ pub(super) fn escaping(url: &str, _: &Case, add: &mut Add<'_>) {
 
 /// The request URL that frameworks return.
 pub(super) fn rebuilt(url: &str, _: &Case, add: &mut Add<'_>) {
-    let Some(Parts {
-        scheme,
-        host,
-        port,
-        rest,
-    }) = Parts::of(url)
-    else {
+    let Some((origin, rest)) = origin_and_rest(url) else {
         return;
     };
-    let origin = format!("{scheme}://{host}{port}");
     let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
     let asked = &rest[path.len()..];
     for (cause, path) in rebuilt::paths(path) {
@@ -125,15 +118,9 @@ pub(super) fn charset(url: &str, _: &Case, add: &mut Add<'_>) {
         );
         add(&c::CHARSET, escaped);
     }
-    if let Some(Parts {
-        scheme,
-        host,
-        port,
-        rest,
-    }) = Parts::of(url)
-    {
+    if let Some((origin, rest)) = origin_and_rest(url) {
         let escaped = escape::escape_of_javascript(&escape::decoded(rest));
-        add(&c::CHARSET, format!("{scheme}://{host}{port}{escaped}"));
+        add(&c::CHARSET, format!("{origin}{escaped}"));
         let in_place: String = escape::decoded(rest)
             .chars()
             .map(|letter| {
@@ -144,11 +131,11 @@ pub(super) fn charset(url: &str, _: &Case, add: &mut Add<'_>) {
                 }
             })
             .collect();
-        add(&c::CHARSET, format!("{scheme}://{host}{port}{in_place}"));
+        add(&c::CHARSET, format!("{origin}{in_place}"));
         // A servlet's path, decoded as ISO-8859-1, with an undecoded query.
         let (path, query) = rest.find('?').map_or((rest, ""), |at| rest.split_at(at));
         let path = escape::decoded_as_latin_1(path);
-        add(&c::CHARSET, format!("{scheme}://{host}{port}{path}{query}"));
+        add(&c::CHARSET, format!("{origin}{path}{query}"));
     }
 }
 
