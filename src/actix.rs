@@ -56,6 +56,7 @@ pub use for_server::*;
 /// What only the server uses.
 #[cfg(feature = "server")]
 mod for_server {
+    pub(crate) use super::access_log::AccessLog;
     pub use super::access_log::RequestLog;
     pub(crate) use super::client_script::{knows, tag_of};
     pub(crate) use super::credentials::{admit as admit_key, admit_unlimited};

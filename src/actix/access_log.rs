@@ -1,13 +1,14 @@
 //! Access log: one line per request, and the request id. The proxy's id is used if it is safe to log,
 //! else one is generated.
 //!
-//! A line holds method, route pattern (not the path), status, configured account name (not the request's
+//! The client is the address that a trusted proxy reports, else the peer. A line holds method, route pattern (not the path), status, configured account name (not the request's
 //! text), error code, microseconds, client and id; never a query, a key or a ticket. A 404 of the public
 //! listener has the path, bounded, since no route says what was asked for. By default only
 //! failed and slow requests are logged on the public listener.
 
 use std::net::IpAddr;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_http::Request;
@@ -17,6 +18,7 @@ use tracing::{info, warn};
 
 use super::problem::FailureCode;
 use super::request_stats::{ListenerName, OTHER_ROUTE};
+use crate::endpoint::ClientIps;
 use crate::error::ProblemCode;
 
 /// Which requests are logged: `[log] requests`.
@@ -50,9 +52,11 @@ impl FromStr for RequestLog {
 }
 
 /// The access log of one listener.
-pub(super) struct AccessLog {
+#[derive(Clone)]
+pub(crate) struct AccessLog {
     listener: ListenerName,
     log: RequestLog,
+    clients: Arc<ClientIps>,
 }
 
 /// What is known about a request before it is answered.
@@ -63,8 +67,16 @@ pub(crate) struct Entry {
 }
 
 impl AccessLog {
-    pub(super) fn new(listener: ListenerName, log: RequestLog) -> Self {
-        Self { listener, log }
+    pub(crate) fn new(listener: ListenerName, log: RequestLog, clients: Arc<ClientIps>) -> Self {
+        Self {
+            listener,
+            log,
+            clients,
+        }
+    }
+
+    pub(super) fn listener(&self) -> ListenerName {
+        self.listener
     }
 
     /// Returns whether every request is logged, successful signatures included.
@@ -83,7 +95,9 @@ impl AccessLog {
         Entry {
             id,
             method: head.method.clone(),
-            client: head.peer_addr.map(|peer| peer.ip()),
+            client: head
+                .peer_addr
+                .map(|peer| self.clients.likely(peer.ip(), &head.headers)),
         }
     }
 

@@ -22,7 +22,7 @@ use actix_web::http::header::ORIGIN;
 use actix_web::http::{Method, StatusCode};
 
 use self::finish::Finisher;
-use super::access_log::{AccessLog, Entry, RequestLog};
+use super::access_log::{AccessLog, Entry};
 use super::gateway::{Connections, Gateway};
 use super::limit::{Decided, decide};
 use super::problem::FailureCode;
@@ -36,8 +36,7 @@ pub(crate) struct FastPath<F> {
     app: F,
     broker: Broker,
     stats: RequestStats,
-    listener: ListenerName,
-    log: RequestLog,
+    access_log: AccessLog,
     /// The path of the public scope, and its rate limit.
     scope: Option<(&'static str, Arc<RateLimit>)>,
     gateway: Option<Gateway>,
@@ -51,7 +50,7 @@ impl<F> FastPath<F> {
         stats: RequestStats,
         scope: &'static str,
         limit: Arc<RateLimit>,
-        log: RequestLog,
+        access_log: AccessLog,
     ) -> Self
     where
         F: ServiceFactory<Request>,
@@ -60,8 +59,7 @@ impl<F> FastPath<F> {
             app: app.into_factory(),
             broker,
             stats,
-            listener: ListenerName::Public,
-            log,
+            access_log,
             scope: Some((scope, limit)),
             gateway: None,
         }
@@ -73,7 +71,7 @@ impl<F> FastPath<F> {
         broker: Broker,
         stats: RequestStats,
         gateway: Gateway,
-        log: RequestLog,
+        access_log: AccessLog,
     ) -> Self
     where
         F: ServiceFactory<Request>,
@@ -82,8 +80,7 @@ impl<F> FastPath<F> {
             app: app.into_factory(),
             broker,
             stats,
-            listener: ListenerName::Admin,
-            log,
+            access_log,
             scope: None,
             gateway: Some(gateway),
         }
@@ -111,7 +108,8 @@ where
 
     fn new_service(&self, config: AppConfig) -> Self::Future {
         let app = self.app.new_service(config);
-        let stats = WorkerStats::new(self.broker.clone(), self.stats.clone(), self.listener);
+        let listener = self.access_log.listener();
+        let stats = WorkerStats::new(self.broker.clone(), self.stats.clone(), listener);
         let config = self.scope.as_ref().map(|(scope, limit)| {
             let path = public::config_path(scope);
             ConfigRoute {
@@ -127,13 +125,12 @@ where
                 Rc::new(Connections::new(self.broker.clock().clone())),
             )
         });
-        let access_log = AccessLog::new(self.listener, self.log);
         let finisher = Rc::new(Finisher {
             broker: self.broker.clone(),
-            listener: self.listener,
+            listener,
             scope,
             stats,
-            access_log,
+            access_log: self.access_log.clone(),
         });
         Box::pin(async move {
             Ok(FastPathService {

@@ -168,8 +168,12 @@ impl Presenter<'_> {
             return Ok(keys.find(presented));
         };
         let unknown = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-        let peer = self.peer.map_or(unknown, |peer| peer.ip());
-        lockout.find(keys, presented, lockout.clients.likely(peer, self.headers))
+        lockout.find(keys, presented, self.client(lockout).unwrap_or(unknown))
+    }
+
+    fn client(self, lockout: &KeyLockout) -> Option<IpAddr> {
+        let peer = self.peer?;
+        Some(lockout.clients.likely(peer.ip(), self.headers))
     }
 
     /// Returns the configured key that the headers carry, if any.
@@ -186,8 +190,7 @@ impl Presenter<'_> {
             return;
         };
         if lockout.secret_log.now_is_the_time(lockout.clock.now()) {
-            let client = self.peer.map(|peer| peer.ip().to_canonical());
-            let client = client.map(tracing::field::display);
+            let client = self.client(lockout).map(tracing::field::display);
             tracing::warn!(
                 account,
                 client,

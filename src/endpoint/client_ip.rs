@@ -39,10 +39,17 @@ impl ClientIps {
     /// untrusted peer on this machine or in a private network is as likely a proxy as a client.
     pub(crate) fn single(&self, peer: IpAddr, headers: &(impl Headers + ?Sized)) -> Option<IpAddr> {
         let peer = peer.to_canonical();
-        if self.trusts(peer) {
-            return self.forwarded(peer, headers);
+        if !self.trusts(peer) {
+            return (!is_near(peer)).then_some(peer);
         }
-        (!is_near(peer)).then_some(peer)
+        let forwarded = self.forwarded(peer, headers);
+        if forwarded.is_none() && !self.silent_proxy_was_said.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                header = %self.header,
+                "trusted proxy sends no client address: its clients are not rate limited"
+            );
+        }
+        forwarded
     }
 
     /// Returns the most likely address of the client, where an address is required: the peer, unless a
@@ -86,12 +93,6 @@ impl ClientIps {
             if !self.trusts(address) {
                 break;
             }
-        }
-        if nearest.is_none() && !self.silent_proxy_was_said.swap(true, Ordering::Relaxed) {
-            tracing::warn!(
-                header = %self.header,
-                "trusted proxy sends no client address: its clients are not rate limited"
-            );
         }
         nearest
     }

@@ -28,8 +28,9 @@ use super::startup_error::StartupError;
 use super::status::StatusState;
 use super::tls::Certificate;
 use crate::actix::{
-    ApiKeys, ClientIps, FastPath, Gateway, KeyLockout, RateLimit, RequestStats, credentials_scope,
-    diagnose_resource, dropin_scope, public_scope, verify_resource,
+    AccessLog, ApiKeys, ClientIps, FastPath, Gateway, KeyLockout, ListenerName, RateLimit,
+    RequestStats, credentials_scope, diagnose_resource, dropin_scope, public_scope,
+    verify_resource,
 };
 use crate::broker::Broker;
 use crate::clock::Clock;
@@ -113,6 +114,10 @@ impl Guards {
         }
     }
 
+    fn access_log(&self, listener: ListenerName, settings: &Settings) -> AccessLog {
+        AccessLog::new(listener, settings.log.requests, self.clients.clone())
+    }
+
     fn certificate(&self, setting: &str) -> Option<&Certificate> {
         self.certificates
             .iter()
@@ -142,7 +147,8 @@ pub(super) fn public(
         ..admin_limits(settings, guards.places)
     };
     let (broker, stats) = (broker.clone(), stats.clone());
-    let (limit, log) = (guards.limit.clone().into_inner(), settings.log.requests);
+    let limit = guards.limit.clone().into_inner();
+    let access_log = guards.access_log(ListenerName::Public, settings);
     let front = move || {
         FastPath::public(
             App::new().configure(services.clone()),
@@ -150,7 +156,7 @@ pub(super) fn public(
             stats.clone(),
             SCOPE,
             limit.clone(),
-            log,
+            access_log.clone(),
         )
     };
     open(
@@ -222,7 +228,8 @@ pub(super) fn admin(
     };
     let gateway = watchers.gateway.clone();
     let services = admin_services(settings, broker, keys, watchers, guards, public);
-    let (broker, stats, log) = (broker.clone(), stats.clone(), settings.log.requests);
+    let (broker, stats) = (broker.clone(), stats.clone());
+    let access_log = guards.access_log(ListenerName::Admin, settings);
     let failed = |error| StartupError::listen("server.admin_listen", listen, error);
     let bound =
         sockets::admin(&guards.handed_over, listen, settings.server.reuse_port).map_err(failed)?;
@@ -231,7 +238,15 @@ pub(super) fn admin(
             .configure(services.clone())
             .wrap(from_fn(keep_out))
     };
-    let front = move || FastPath::admin(app(), broker.clone(), stats.clone(), gateway.clone(), log);
+    let front = move || {
+        FastPath::admin(
+            app(),
+            broker.clone(),
+            stats.clone(),
+            gateway.clone(),
+            access_log.clone(),
+        )
+    };
     let load = guards.admin_load.clone();
     open(
         front,

@@ -110,6 +110,39 @@ async fn all_gets_a_line_for_each_signature_and_off_none() {
 }
 
 #[tokio::test]
+async fn behind_a_trusted_proxy_the_client_is_the_address_that_it_reports() {
+    for (trusted, client) in [("127.0.0.1", "198.51.100.7"), ("192.0.2.1", "127.0.0.1")] {
+        let home = tempfile::tempdir().unwrap();
+        let mut command = serve_sandbox_command(home.path());
+        command
+            .env("WX_JSSDK__LOG__REQUESTS", "all")
+            .env("WX_JSSDK__SERVER__TRUSTED_PROXIES", trusted);
+        let mut running = Running::start(command);
+        let (public, admin) = (running.line("public").await, running.line("admin").await);
+        running.line("api key").await;
+        for (listener, path) in [
+            (&public, PAGE),
+            (&admin, "/healthz"),
+            (&admin, "/cgi-bin/x"),
+        ] {
+            let address = listener.strip_prefix("http://").unwrap().parse().unwrap();
+            let request = http::get(path)
+                .header("Host", "localhost")
+                .header("X-Forwarded-For", "6.6.6.6, 198.51.100.7")
+                .close();
+            http::exchange(address, request.text()).await;
+        }
+        let ended = running.stop().await;
+        let lines = ended.stderr.lines();
+        let lines: Vec<_> = lines.filter(|line| line.contains("listener=")).collect();
+        assert_eq!(lines.len(), 3, "{}", ended.stderr);
+        for line in lines {
+            assert!(line.contains(&format!("client={client}")), "{line}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_wrong_value_is_named_with_the_right_ones() {
     let home = tempfile::tempdir().unwrap();
     let mut command = command(home.path(), &["serve", "--sandbox"]);
