@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::health::Health;
 use super::refresh::daily_quota;
 use super::slot::Refresh;
 use super::slot::{Remembered, Slot, State};
@@ -20,19 +21,6 @@ use crate::clock::{Moment, UnixTime};
 use crate::credential::Kind;
 use crate::error::UpstreamError;
 use crate::upstream::endpoint;
-
-/// Health of a credential or an account, in order of severity.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Health {
-    /// Served, without a failure.
-    Ok,
-    /// Nothing was fetched yet.
-    Starting,
-    /// Still served, but a refresh failed.
-    Degraded,
-    /// Not served.
-    Down,
-}
 
 /// A query for accounts.
 #[derive(Clone, Debug, Default)]
@@ -167,28 +155,6 @@ pub struct LastError {
 
 /// Sorted with the worst health first.
 type Found<'a> = (Reverse<Health>, &'a Arc<AccountEntry>);
-
-impl Health {
-    /// Returns the name used in metrics, pages and JSON.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Starting => "starting",
-            Self::Degraded => "degraded",
-            Self::Down => "down",
-        }
-    }
-
-    fn of_slot(state: &State, is_served: bool) -> Self {
-        match (is_served, state.failure.is_some()) {
-            (true, false) => Self::Ok,
-            (true, true) => Self::Degraded,
-            (false, false) if state.last.is_none() || state.flight.is_some() => Self::Starting,
-            (false, _) => Self::Down,
-        }
-    }
-}
 
 impl Find {
     /// Selects all accounts.

@@ -9,38 +9,41 @@
 mod accounts;
 mod egress;
 mod environment;
+mod gateway;
 mod keys;
 mod layers;
 mod limits;
+mod log;
 mod notify;
+mod problems;
 mod quote;
 mod section;
+mod server;
 mod store;
 mod tls;
+mod upstream;
 mod verify;
 mod warnings;
 
 use std::collections::{HashMap, HashSet};
-use std::fmt;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use config::Value;
 
-use super::startup_error::collide;
 use crate::account::Account;
-use crate::actix::{ApiKeys, GatewayOptions, RequestLog};
+use crate::actix::GatewayOptions;
 use crate::credential::Kind;
-use crate::error::Text;
 use crate::upstream::UpstreamOptions;
-use quote::got;
+use problems::unreadable;
 use section::Section;
 
 pub use keys::is_key_name;
 pub use limits::{LimitSettings, ProxySettings};
+pub use log::LogSettings;
 pub use notify::{NotifySettings, WebhookKind, WebhookSettings};
+pub use problems::{Problem, Problems};
 pub(crate) use quote::ill_written;
+pub use server::{ReadyRule, ServerSettings};
 pub use store::{StoreKind, StoreSettings};
 pub use tls::TlsSettings;
 
@@ -76,82 +79,6 @@ pub struct Settings {
     /// Configuration files that hold a secret and are readable by every user of the machine.
     pub exposed: Vec<PathBuf>,
 }
-
-/// `[server]`.
-#[derive(Clone, Debug)]
-pub struct ServerSettings {
-    /// Address of the public listener, for pages.
-    pub listen: SocketAddr,
-    /// Address of the admin listener, for clients; `None` disables it.
-    pub admin_listen: Option<SocketAddr>,
-    /// Host names of the admin listener, in addition to IP addresses and names without a dot. Browsers can open
-    /// the status page only under these names and addresses.
-    pub admin_hosts: Vec<String>,
-    /// API keys for the admin listener.
-    pub api_keys: ApiKeys,
-    /// Worker threads; 0: one per core.
-    pub workers: usize,
-    /// How long requests may take to finish after SIGTERM.
-    pub shutdown: Duration,
-    /// The account of a request that names no account.
-    pub default_account: Option<String>,
-    /// Whether the demo page is served.
-    pub demo: bool,
-    /// Condition for `/readyz` to answer 200.
-    pub readiness: ReadyRule,
-    /// Trusted proxies, and the header that carries the client IP.
-    pub proxies: ProxySettings,
-    /// Whether other processes may bind the same ports.
-    pub reuse_port: bool,
-    /// `[server.tls]`: the public listener's certificate.
-    pub tls: Option<TlsSettings>,
-    /// `[server.admin_tls]`: the admin listener's certificate.
-    pub admin_tls: Option<TlsSettings>,
-}
-
-/// `server.readiness`: how many accounts must be able to sign before this process gets requests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ReadyRule {
-    /// At least one account.
-    Any,
-    /// Every account.
-    All,
-}
-
-impl ReadyRule {
-    /// Returns the word in the configuration.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Any => "any",
-            Self::All => "all",
-        }
-    }
-}
-
-/// `[log]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LogSettings {
-    /// A level, or `tracing` filters.
-    pub level: String,
-    /// Whether lines are JSON.
-    pub json: bool,
-    /// Which requests are logged.
-    pub requests: RequestLog,
-}
-
-/// One problem in the configuration.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
-    /// The setting's path, e.g. `accounts.main.secret_file`.
-    pub path: String,
-    /// What is wrong, and what to write instead.
-    pub what: Text,
-}
-
-/// All problems of a configuration.
-#[derive(Debug, Default)]
-pub struct Problems(pub Vec<Problem>);
 
 impl Settings {
     /// Reads `file`, or [`DEFAULT_PATH`] if it exists, over the defaults and below the environment.
@@ -239,8 +166,8 @@ impl Settings {
         let server = ServerSettings::read(&mut server, base, problems);
         let log = LogSettings::read(&mut root.section("log", problems), problems);
         let store = StoreSettings::read(&mut root.section("store", problems), base, problems);
-        let upstream = read_upstream(&mut root.section("upstream", problems), base, problems);
-        let gateway = read_gateway(&mut root.section("gateway", problems), problems);
+        let upstream = upstream::read(&mut root.section("upstream", problems), base, problems);
+        let gateway = gateway::read(&mut root.section("gateway", problems), problems);
         let limits = LimitSettings::read(&mut root.section("limits", problems), problems);
         let notify = NotifySettings::read(&mut root.section("notify", problems), base, problems);
         let defaults = accounts::defaults(root.section("account_defaults", problems), problems);
@@ -276,7 +203,7 @@ impl Settings {
             );
         }
         if let (Some(server), Some(upstream)) = (&server, &upstream) {
-            check_upstream_is_elsewhere(server, upstream, problems);
+            upstream::check_is_elsewhere(server, upstream, problems);
         }
         Some(Self {
             server: server?,
@@ -292,224 +219,4 @@ impl Settings {
             exposed,
         })
     }
-}
-
-impl ServerSettings {
-    fn read(section: &mut Section, base: &Path, problems: &mut Problems) -> Option<Self> {
-        let listen = section.parse(
-            "listen",
-            "an address and a port",
-            "127.0.0.1:8080",
-            problems,
-        );
-        let admin_listen = match section.has_empty("admin_listen") {
-            true => Some(None),
-            false => section
-                .parse(
-                    "admin_listen",
-                    "an address and a port",
-                    "127.0.0.1:8081",
-                    problems,
-                )
-                .map(Some),
-        };
-        if let (Some(listen), Some(Some(admin))) = (listen, admin_listen) {
-            check_apart(listen, admin, section, problems);
-        }
-        let workers = section.number("workers", 0..=1_024, problems);
-        let shutdown = section.number("shutdown_seconds", 0..=3_600, problems);
-        let default_account = section
-            .text("default_account", problems)
-            .map(|name| Some(name).filter(|name| !name.is_empty()));
-        let demo = section.flag("demo", problems);
-        let readiness = section.choice("readiness", &["any", "all"], problems);
-        let proxies = ProxySettings::read(section, problems);
-        let admin_hosts = limits::hosts(section, problems);
-        let reuse_port = section.flag("reuse_port", problems);
-        let [tls, admin_tls] = ["tls", "admin_tls"]
-            .map(|key| TlsSettings::read(section.section(key, problems), base, problems));
-        section.finish(problems);
-        Some(Self {
-            listen: listen?,
-            admin_listen: admin_listen?,
-            admin_hosts: admin_hosts?,
-            api_keys: ApiKeys::default(),
-            workers: usize::try_from(workers?).ok()?,
-            shutdown: Duration::from_secs(shutdown?),
-            default_account: default_account?,
-            demo: demo?,
-            readiness: if readiness? == "all" {
-                ReadyRule::All
-            } else {
-                ReadyRule::Any
-            },
-            proxies: proxies?,
-            reuse_port: reuse_port?,
-            tls: tls?,
-            admin_tls: admin_tls?,
-        })
-    }
-}
-
-fn check_apart(listen: SocketAddr, admin: SocketAddr, section: &Section, problems: &mut Problems) {
-    if collide(listen, admin) {
-        problems.add(
-            &section.path_of("admin_listen"),
-            format!(
-                "{admin} conflicts with server.listen ({listen}): use another port, or \"\" to disable the admin listener"
-            ),
-            format!("{admin} 与 server.listen（{listen}）冲突：请换一个端口，或留空以停用管理端口"),
-        );
-    }
-}
-
-impl LogSettings {
-    fn read(section: &mut Section, problems: &mut Problems) -> Option<Self> {
-        let level: Option<String> = section.text("level", problems);
-        if let Some(text) = level.as_ref().filter(|text| !is_filter(text)) {
-            let (en, zh) = got(text);
-            problems.add(
-                &section.path_of("level"),
-                format!("must be error, warn, info, debug, trace, or a filter such as \"info,wx_jssdk=debug\"{en}"),
-                format!("应为 error、warn、info、debug、trace，或 \"info,wx_jssdk=debug\" 这样的过滤规则{zh}"),
-            );
-        }
-        let json = section
-            .choice("format", &["text", "json"], problems)
-            .map(|format| format == "json");
-        let requests = section
-            .choice("requests", &RequestLog::NAMES, problems)
-            .and_then(|name| name.parse().ok());
-        section.finish(problems);
-        Some(Self {
-            level: level?,
-            json: json?,
-            requests: requests?,
-        })
-    }
-}
-
-fn read_upstream(
-    section: &mut Section,
-    base: &Path,
-    problems: &mut Problems,
-) -> Option<UpstreamOptions> {
-    let weixin = section.url("weixin", problems);
-    let qyapi = section.url("qyapi", problems);
-    let fallback = egress::fallback(section, weixin.as_deref(), problems);
-    let egress = egress::read(section, base, problems);
-    let connect_timeout = section.number("connect_timeout_ms", 1..=60_000, problems);
-    let timeout = section.number("timeout_ms", 1..=60_000, problems);
-    section.finish(problems);
-    Some(UpstreamOptions {
-        weixin: weixin?,
-        qyapi: qyapi?,
-        fallback: fallback?,
-        egress: egress?.unwrap_or_default(),
-        connect_timeout: Duration::from_millis(connect_timeout?),
-        timeout: Duration::from_millis(timeout?),
-    })
-}
-
-/// Reports an upstream that is one of this server's own listeners: every call would come back.
-fn check_upstream_is_elsewhere(
-    server: &ServerSettings,
-    upstream: &UpstreamOptions,
-    problems: &mut Problems,
-) {
-    let own = [Some(server.listen), server.admin_listen];
-    let fallback = upstream.fallback.iter().map(|base| ("fallback", base));
-    let bases = [("weixin", &upstream.weixin), ("qyapi", &upstream.qyapi)];
-    for (setting, base) in bases.into_iter().chain(fallback) {
-        let Ok(url) = url::Url::parse(base) else {
-            continue;
-        };
-        let ip = match url.host() {
-            Some(url::Host::Ipv4(ip)) => ip.into(),
-            Some(url::Host::Ipv6(ip)) => ip.into(),
-            Some(url::Host::Domain("localhost")) => std::net::Ipv4Addr::LOCALHOST.into(),
-            _ => continue,
-        };
-        let address = SocketAddr::new(ip, url.port_or_known_default().unwrap_or_default());
-        // An address of another machine may have the same port, also if this server listens on all of its own.
-        let is_own = |own: SocketAddr| {
-            own.port() == address.port()
-                && (own.ip() == ip || (own.ip().is_unspecified() && ip.is_loopback()))
-        };
-        if own.into_iter().flatten().any(is_own) {
-            problems.add(
-                &format!("upstream.{setting}"),
-                format!("{address} is this server itself: write the address of WeChat, or of another wx-jssdk"),
-                format!("{address} 是本服务自己的地址：请填写微信或另一台 wx-jssdk 的地址"),
-            );
-        }
-    }
-}
-
-fn read_gateway(section: &mut Section, problems: &mut Problems) -> Option<GatewayOptions> {
-    let replay_limit = section.number("replay_limit", 0..=16 * 1_048_576, problems);
-    let body_limit = section.number("body_limit", 1..=1_073_741_824, problems);
-    let connect_timeout = section.number("connect_timeout_ms", 1..=60_000, problems);
-    let timeout = section.number("timeout_ms", 1..=600_000, problems);
-    let calls_at_once = section.number("calls_at_once", 1..=100_000, problems);
-    let calls_per_second = section.number("calls_per_second", 0..=1_000_000, problems);
-    section.finish(problems);
-    Some(GatewayOptions {
-        replay_limit: usize::try_from(replay_limit?).ok()?,
-        body_limit: body_limit?,
-        connect_timeout: Duration::from_millis(connect_timeout?),
-        timeout: Duration::from_millis(timeout?),
-        calls_at_once: u32::try_from(calls_at_once?).ok()?,
-        calls_per_second: u32::try_from(calls_per_second?).ok()?,
-    })
-}
-
-impl Problems {
-    /// Adds a problem. Only problems of `account_defaults` can occur twice, so only those are deduplicated:
-    /// ten thousand accounts may each have their own problem, and a search through all would be slow.
-    pub fn add(&mut self, path: &str, en: String, zh: String) {
-        let problem = Problem {
-            path: path.to_owned(),
-            what: Text {
-                en: en.into(),
-                zh: zh.into(),
-            },
-        };
-        if !(path.starts_with("account_defaults.") && self.0.contains(&problem)) {
-            self.0.push(problem);
-        }
-    }
-}
-
-impl fmt::Display for Problems {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for problem in &self.0 {
-            writeln!(f, "{}: {}", problem.path, problem.what)?;
-        }
-        Ok(())
-    }
-}
-
-impl std::error::Error for Problems {}
-
-fn unreadable(path: &Path, error: &std::io::Error) -> Problems {
-    let mut problems = Problems::default();
-    let (path, error) = (path.display().to_string(), error.to_string());
-    problems.add(
-        &path,
-        format!("cannot be read: {error}"),
-        format!("无法读取：{error}"),
-    );
-    problems
-}
-
-/// Returns whether every part is a level or `target=level`. `tracing` accepts a bare word as a target, but
-/// here it is a typo: `inof` would disable all logging.
-fn is_filter(text: &str) -> bool {
-    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
-    let good = |part: &str| {
-        part.contains(['=', '[']) || LEVELS.iter().any(|level| level.eq_ignore_ascii_case(part))
-    };
-    text.split(',').all(|part| good(part.trim()))
-        && tracing_subscriber::EnvFilter::try_new(text).is_ok()
 }

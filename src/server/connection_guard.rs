@@ -6,20 +6,21 @@
 //! taken, it evicts connections at once to make room for a new one. A request costs a few stores: no
 //! timer is set and no clock is read.
 
+mod stream;
+
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
-use actix_web::rt::net::{ActixStream, Ready, TcpStream};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use actix_web::rt::net::TcpStream;
 
+pub(super) use self::stream::Guarded;
 use crate::endpoint::key_of;
 
 /// Limits of each connection, in seconds, and of the number of connections.
@@ -74,14 +75,6 @@ pub(super) struct Worker {
     next_id: Cell<u64>,
     /// The connections that may continue; one that was told to end is removed.
     connections: RefCell<HashMap<u64, Rc<State>>>,
-}
-
-/// A stream with deadlines.
-pub(super) struct Guarded<T> {
-    io: T,
-    id: u64,
-    state: Rc<State>,
-    worker: Rc<Worker>,
 }
 
 /// The state of a connection, with the second at which each phase began; `NEVER` if it does not apply.
@@ -386,89 +379,6 @@ impl State {
         if self.held.replace(false) {
             self.wake();
         }
-    }
-}
-
-impl<T> Guarded<T> {
-    pub(super) fn state(&self) -> &Rc<State> {
-        &self.state
-    }
-
-    /// Called after a TLS handshake: the first request may have arrived with its last bytes, already
-    /// buffered, where no read will show it.
-    pub(super) fn expects_request(&self) {
-        self.state.read();
-    }
-}
-
-impl ActixStream for Guarded<TcpStream> {
-    fn poll_read_ready(&self, context: &mut Context<'_>) -> Poll<io::Result<Ready>> {
-        ActixStream::poll_read_ready(&self.io, context)
-    }
-
-    fn poll_write_ready(&self, context: &mut Context<'_>) -> Poll<io::Result<Ready>> {
-        ActixStream::poll_write_ready(&self.io, context)
-    }
-}
-
-impl<T> Drop for Guarded<T> {
-    fn drop(&mut self) {
-        self.worker.connections.borrow_mut().remove(&self.id);
-        self.worker.load.open.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-impl<T: AsyncRead + Unpin> AsyncRead for Guarded<T> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        self.state.check()?;
-        let before = buffer.filled().len();
-        let polled = Pin::new(&mut self.io).poll_read(context, buffer);
-        if polled.is_pending() {
-            self.state.wait(context);
-        } else if buffer.filled().len() > before {
-            self.state.read();
-        }
-        polled
-    }
-}
-
-impl<T: AsyncWrite + Unpin> AsyncWrite for Guarded<T> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        self.state.check()?;
-        let polled = Pin::new(&mut self.io).poll_write(context, bytes);
-        match polled {
-            Poll::Pending => self.state.stuck(context),
-            Poll::Ready(_) => self.state.answered(),
-        }
-        polled
-    }
-
-    /// Called when an answer has left its buffer.
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.state.check()?;
-        let polled = Pin::new(&mut self.io).poll_flush(context);
-        match polled {
-            Poll::Pending => self.state.stuck(context),
-            Poll::Ready(_) => self.state.stuck_since.set(NEVER),
-        }
-        polled
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.state.check()?;
-        let polled = Pin::new(&mut self.io).poll_shutdown(context);
-        if polled.is_pending() {
-            self.state.stuck(context);
-        }
-        polled
     }
 }
 

@@ -1,0 +1,201 @@
+//! What is known about a rejected signature.
+
+use super::{Answer, client_errors, given_ticket};
+use crate::credential::Secret;
+
+/// The known facts about a rejected signature.
+#[derive(Clone, Debug, Default)]
+pub struct Case {
+    /// The page's URL: its `location.href`.
+    pub url: String,
+    /// The nonce as the page received it.
+    pub nonce: String,
+    /// The timestamp as the page received it, digit for digit.
+    pub timestamp: String,
+    /// The signature as the page received it.
+    pub signature: String,
+    /// The tickets that may have signed.
+    pub tickets: Vec<Ticket>,
+    /// What the signature is for, if given; see [`Case::signed_for`].
+    pub target: Target,
+    /// The URL of the first page load, if the page has changed routes since.
+    pub landing: Option<String>,
+    /// The URL that the client reports as checked: `realAuthUrl`.
+    pub checked_url: Option<String>,
+    /// Hosts of the API and its proxies, or the API's URL.
+    pub hosts: Vec<String>,
+    /// The AppID or CorpID that the page received.
+    pub app_id: Option<String>,
+    /// The AppID or CorpID of the account that owns the tickets.
+    pub account_app_id: Option<String>,
+    /// The URL that the backend's answer names.
+    pub answered_url: Option<String>,
+    /// Whether the answer's field names differ from those that `wx.config` reads.
+    pub misnamed: bool,
+    /// Whether the signature was computed here from the pasted string; then it proves nothing about that
+    /// string's ticket.
+    pub derived: bool,
+    /// The client's error text.
+    pub error: Option<String>,
+    /// The `jsApiList` passed to `wx.config`, if known.
+    pub js_api_list: Option<Vec<String>>,
+}
+
+/// A ticket and its role.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ticket {
+    /// The role.
+    pub role: Role,
+    /// The ticket's value.
+    pub value: Secret,
+}
+
+/// The role of a ticket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The account's current jsapi_ticket.
+    Current,
+    /// The previous jsapi_ticket.
+    Previous,
+    /// The account's wx_card ticket.
+    Card,
+    /// The WeCom app's agent_config ticket.
+    Agent,
+    /// An access token, which is not a ticket but is sometimes used as one.
+    AccessToken,
+    /// The jsapi_ticket of the account with this name.
+    Other(String),
+    /// The ticket in the pasted string: it signed, but its account is unknown.
+    Pasted,
+}
+
+/// What a signature is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Target {
+    /// `wx.config`.
+    #[default]
+    Config,
+    /// WeCom's `wx.agentConfig`.
+    AgentConfig,
+}
+
+impl Case {
+    /// Creates a case from the four values that every case has.
+    pub fn new(
+        url: impl Into<String>,
+        nonce: impl Into<String>,
+        timestamp: impl Into<String>,
+        signature: impl Into<String>,
+    ) -> Self {
+        let (url, nonce, timestamp, signature) =
+            (url.into(), nonce.into(), timestamp.into(), signature.into());
+        Self {
+            url,
+            nonce,
+            timestamp,
+            signature,
+            ..Self::default()
+        }
+    }
+
+    /// Adds a ticket, extracted from quotes or from WeChat's complete answer. An empty ticket is ignored.
+    #[must_use]
+    pub fn ticket(mut self, role: Role, value: impl Into<Secret>) -> Self {
+        let value = given_ticket::read(&role, value.into());
+        if !value.is_empty() {
+            self.tickets.push(Ticket { role, value });
+        }
+        self
+    }
+
+    /// Fills the unset fields from a backend's answer.
+    #[must_use]
+    pub fn answer(mut self, answer: Answer) -> Self {
+        for (mine, its) in [
+            (&mut self.nonce, answer.nonce),
+            (&mut self.timestamp, answer.timestamp),
+            (&mut self.signature, answer.signature),
+        ] {
+            if mine.is_empty() {
+                *mine = its.unwrap_or_default();
+            }
+        }
+        if self.url.is_empty() {
+            self.url = answer.url.clone().unwrap_or_default();
+        }
+        self.app_id = self.app_id.or(answer.app_id);
+        self.answered_url = self.answered_url.or(answer.url);
+        self.misnamed |= answer.misnamed;
+        self.js_api_list = self.js_api_list.or(answer.js_api_list);
+        self
+    }
+
+    /// Returns what the signature is for: `wx.agentConfig` if the client's error text names it, else
+    /// [`Case::target`].
+    #[must_use]
+    pub fn signed_for(&self) -> Target {
+        let names_agent = self
+            .error
+            .as_deref()
+            .is_some_and(|error| error.to_ascii_lowercase().contains("agentconfig"));
+        if names_agent {
+            Target::AgentConfig
+        } else {
+            self.target
+        }
+    }
+
+    /// Returns the URL that has to be signed: the one that the client reports as checked, else the page's
+    /// URL.
+    #[must_use]
+    pub fn checked(&self) -> &str {
+        self.checked_url.as_deref().unwrap_or(&self.url)
+    }
+
+    /// Sets the client's error text and the checked URL that it names, where they are not set yet.
+    #[must_use]
+    pub fn client_error(mut self, error: Option<String>) -> Self {
+        self.checked_url = self
+            .checked_url
+            .or_else(|| error.as_deref().and_then(client_errors::checked_url));
+        self.error = self.error.or(error);
+        if self.url.is_empty() {
+            self.url = self.checked_url.clone().unwrap_or_default();
+        }
+        self
+    }
+
+    /// Returns whether all four values are present, so that a hash can be computed.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        [&self.url, &self.nonce, &self.timestamp, &self.signature]
+            .into_iter()
+            .all(|value| !value.is_empty())
+    }
+}
+
+impl Target {
+    /// Returns the role of the ticket that signs for this target.
+    #[must_use]
+    pub fn role(self) -> Role {
+        match self {
+            Self::Config => Role::Current,
+            Self::AgentConfig => Role::Agent,
+        }
+    }
+}
+
+impl Role {
+    /// Returns the placeholder that is shown instead of the ticket.
+    pub(super) fn shown(&self) -> String {
+        match self {
+            Self::Current => "[jsapi_ticket]".into(),
+            Self::Previous => "[previous jsapi_ticket]".into(),
+            Self::Card => "[wx_card ticket]".into(),
+            Self::Agent => "[agent_config ticket]".into(),
+            Self::AccessToken => "[access_token]".into(),
+            Self::Other(account) => format!("[jsapi_ticket of {account}]"),
+            Self::Pasted => "[ticket of the string]".into(),
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! One cause of a rejected signature, and its fix.
+
+use super::causes::Cause;
+use super::whole_case;
+use crate::error::Text;
+
+/// How certain a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Confidence {
+    /// The hash was reproduced.
+    Proven,
+    /// All the evidence points to it.
+    Likely,
+    /// Worth checking.
+    Possible,
+}
+
+/// One cause and its fix.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// A stable code in snake_case, for programs.
+    pub code: &'static str,
+    /// How certain it is.
+    pub confidence: Confidence,
+    /// What is wrong.
+    pub cause: Text,
+    /// What to do.
+    pub fix: Text,
+    /// The string that was hashed, with the ticket redacted.
+    pub evidence: Option<String>,
+    /// The string that should have been hashed, if different, with the ticket redacted.
+    pub expected: Option<String>,
+}
+
+impl Confidence {
+    /// Returns the name used in API responses.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Proven => "proven",
+            Self::Likely => "likely",
+            Self::Possible => "possible",
+        }
+    }
+}
+
+impl Finding {
+    pub(super) fn new(confidence: Confidence, cause: &Cause) -> Self {
+        Self {
+            code: cause.code,
+            confidence,
+            cause: cause.cause.clone(),
+            fix: cause.fix.clone(),
+            evidence: None,
+            expected: None,
+        }
+    }
+
+    /// Returns whether the finding says more than that nothing was found.
+    #[must_use]
+    pub fn explains(&self) -> bool {
+        use whole_case::{NOTHING_FITS, NOTHING_GIVEN, STRING, TICKET_NEEDED, VALUES_NEEDED};
+        ![
+            &NOTHING_FITS,
+            &NOTHING_GIVEN,
+            &STRING,
+            &TICKET_NEEDED,
+            &VALUES_NEEDED,
+        ]
+        .iter()
+        .any(|cause| cause.code == self.code)
+    }
+}

@@ -1,0 +1,366 @@
+//! A failed call to WeChat: what happened, how to react, and how to fix it.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::codes::{self, Advice, explain};
+use super::transport_errors::*;
+use super::{Class, Paid, ProxyProblem, System, Text, Wait};
+use crate::clock::UnixTime;
+
+/// An upstream call without a usable result.
+///
+/// Contains no secret: URLs are removed from transport errors, and the values sent are redacted from
+/// WeChat's text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpstreamError {
+    /// The path called, e.g. `/cgi-bin/token`.
+    pub endpoint: &'static str,
+    /// The system called.
+    pub system: System,
+    /// The credential that authenticated the call.
+    pub paid: Paid,
+    /// What happened.
+    pub failure: Failure,
+    /// Other IPs from which WeChat saw and rejected this server's calls within the last day, newest first.
+    pub also_seen: Vec<IpAddr>,
+}
+
+/// How an upstream call failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The request never reached WeChat: unknown host, no route, connection refused or TLS refused.
+    Unreachable(String),
+    /// The request never reached WeChat: the certificate of the server that answered is not trusted here.
+    Untrusted(String),
+    /// The request never reached WeChat: the egress proxy did not pass it.
+    Proxy {
+        /// What the proxy did.
+        problem: ProxyProblem,
+        /// The proxy's host and port, and the transport error.
+        said: String,
+    },
+    /// The request was sent, but no complete response arrived: WeChat may have processed it.
+    ReplyLost(String),
+    /// A complete response that is not JSON: it came from another server.
+    NotJson {
+        /// The HTTP status.
+        status: u16,
+        /// The body's size and first words.
+        what: String,
+    },
+    /// A response that cannot be used: wrong shape, empty value or implausible lifetime.
+    Unusable(String),
+    /// No call was made: the shared store, which coordinates the nodes' calls, could not be reached.
+    StoreUnreachable(String),
+    /// WeChat rejected the call.
+    Refused {
+        /// WeChat's errcode.
+        errcode: i64,
+        /// WeChat's errmsg. It names this server's IP, so it must never be shown publicly.
+        errmsg: String,
+        /// The end of the block, if the store has one recorded.
+        blocked_until: Option<UnixTime>,
+        /// How many such calls the nodes that share the store made today, if that is far below WeChat's
+        /// quota.
+        few_calls: Option<u64>,
+    },
+}
+
+impl Failure {
+    /// Returns the failure for a quota known to be spent, without calling WeChat again.
+    #[must_use]
+    pub fn spent_until(until: UnixTime, few_calls: Option<u64>) -> Self {
+        let errmsg = format!("the quota is exhausted: no call before {}", until.utc());
+        Self::Refused {
+            errcode: codes::SPENT,
+            errmsg,
+            blocked_until: Some(until),
+            few_calls,
+        }
+    }
+
+    /// Returns whether the host could not be reached: nothing was sent, and another host may be reachable.
+    #[must_use]
+    pub fn is_about_the_host(&self) -> bool {
+        match self {
+            Self::Unreachable(_) | Self::Untrusted(_) => true,
+            Self::Proxy { problem, .. } => problem.is_about_the_host(),
+            _ => false,
+        }
+    }
+
+    /// Returns the text from WeChat or from the failed transport: for the operator only.
+    #[must_use]
+    pub fn said(&self) -> Cow<'_, str> {
+        match self {
+            Self::Refused { errmsg: said, .. }
+            | Self::Proxy { said, .. }
+            | Self::Unreachable(said)
+            | Self::Untrusted(said)
+            | Self::ReplyLost(said)
+            | Self::Unusable(said)
+            | Self::StoreUnreachable(said) => said.into(),
+            Self::NotJson { status, what } => format!("HTTP {status}, {what}").into(),
+        }
+    }
+}
+
+impl UpstreamError {
+    /// Returns how to react.
+    #[must_use]
+    pub fn class(&self) -> Class {
+        match self.failure {
+            Failure::Proxy { problem, .. } => problem.class(),
+            _ => self
+                .advice()
+                .map_or(Class::Transient, |advice| advice.class),
+        }
+    }
+
+    /// Returns when to retry.
+    #[must_use]
+    pub fn wait(&self) -> Wait {
+        match self.failure {
+            // The block began when WeChat reported it, not when this node read it from the store.
+            Failure::Refused {
+                blocked_until: Some(until),
+                ..
+            } => Wait::Until(until),
+            Failure::Proxy { problem, .. } => problem.wait(),
+            _ => self.advice().map_or(Wait::Backoff, |advice| advice.wait),
+        }
+    }
+
+    /// Returns WeChat's errcode, if WeChat rejected the call.
+    #[must_use]
+    pub fn errcode(&self) -> Option<i64> {
+        match self.failure {
+            Failure::Refused { errcode, .. } => Some(errcode),
+            _ => None,
+        }
+    }
+
+    /// Returns whether WeChat may have processed the call although no usable response arrived.
+    #[must_use]
+    pub fn may_have_been_carried_out(&self) -> bool {
+        matches!(
+            self.failure,
+            Failure::ReplyLost(_) | Failure::NotJson { .. } | Failure::Unusable(_)
+        )
+    }
+
+    /// Returns whether this is a spent quota recorded in the store, so that another node can lift it.
+    #[must_use]
+    pub fn is_block(&self) -> bool {
+        matches!(
+            self.failure,
+            Failure::Refused {
+                blocked_until: Some(_),
+                ..
+            }
+        )
+    }
+
+    /// Returns until when no node calls again because the quota is spent; `None` for every other failure and
+    /// for a per-minute limit.
+    #[must_use]
+    pub fn spent_until(&self, now: UnixTime) -> Option<UnixTime> {
+        match (self.class(), self.wait()) {
+            (Class::Quota, Wait::NextDay) => Some(next_probe(now)),
+            (Class::Quota, Wait::For(time)) => Some(now.plus(time)),
+            _ => None,
+        }
+    }
+
+    /// Returns the IP from which WeChat saw this server call, if its errmsg names one: the IP to add to the
+    /// allow-list.
+    #[must_use]
+    pub fn seen_ip(&self) -> Option<&str> {
+        let Failure::Refused { errmsg, .. } = &self.failure else {
+            return None;
+        };
+        // "invalid ip 106.41.36.218 ipv6 ::ffff:106.41.36.218, not in whitelist"; "…, from ip: 106.41.36.218, more info at …";
+        // "access clientip is not registered requestIP: 106.41.36.218 rid: …" (61004).
+        let after = ["invalid ip ", "from ip: ", "requestIP: "]
+            .into_iter()
+            .find_map(|lead| errmsg.split_once(lead))
+            .map(|(_, rest)| rest)?;
+        let ip = after.split([' ', ',']).next().unwrap_or_default();
+        ip.parse::<IpAddr>().is_ok().then_some(ip)
+    }
+
+    /// Returns the IPs to add to the allow-list, newest first; empty unless WeChat rejected the call because
+    /// of its IP.
+    #[must_use]
+    pub fn ips_to_allow(&self) -> Vec<IpAddr> {
+        let is_about_the_ip = matches!(
+            self.errcode(),
+            Some(40164 | 61004 | 45035 | 60020 | 89501..=89507)
+        );
+        let latest = self.seen_ip().filter(|_| is_about_the_ip);
+        let latest = latest.and_then(|ip| ip.parse().ok());
+        let mut ips: Vec<IpAddr> = latest.into_iter().collect();
+        if !ips.is_empty() {
+            let others = self.also_seen.iter().filter(|ip| Some(**ip) != latest);
+            ips.extend(others);
+        }
+        ips
+    }
+
+    /// Returns the cause in both languages.
+    #[must_use]
+    pub fn cause(&self) -> Text {
+        match &self.failure {
+            Failure::Refused {
+                few_calls: Some(calls),
+                ..
+            } => used_elsewhere(self.advice(), *calls),
+            Failure::Refused { .. } => self
+                .advice()
+                .map_or(UNREACHABLE_CAUSE, |advice| advice.cause.clone()),
+            Failure::Unreachable(_) => UNREACHABLE_CAUSE,
+            Failure::Untrusted(_) => UNTRUSTED_CAUSE,
+            Failure::Proxy { problem, .. } => problem.cause(),
+            Failure::ReplyLost(_) => REPLY_LOST_CAUSE,
+            Failure::NotJson { .. } => NOT_JSON_CAUSE,
+            Failure::Unusable(_) => UNUSABLE_CAUSE,
+            Failure::StoreUnreachable(_) => STORE_CAUSE,
+        }
+    }
+
+    /// Returns the fix in both languages. It names no IP, so it may be shown publicly.
+    #[must_use]
+    pub fn fix(&self) -> Text {
+        match &self.failure {
+            Failure::Refused {
+                errcode: codes::SPENT,
+                ..
+            } if self.endpoint.ends_with(CLASSIC_TOKEN) => with_stable_mode(self.advice()),
+            Failure::Refused { .. } => self
+                .advice()
+                .map_or(UNREACHABLE_FIX, |advice| advice.fix.clone()),
+            Failure::Unreachable(_) => UNREACHABLE_FIX,
+            Failure::Untrusted(_) => UNTRUSTED_FIX,
+            Failure::Proxy { problem, .. } => problem.fix(),
+            Failure::NotJson { status: 404, .. } => {
+                let setting = match self.system {
+                    System::Weixin => "upstream.weixin",
+                    System::Qyapi => "upstream.qyapi",
+                };
+                no_such_path(setting, self.endpoint)
+            }
+            Failure::NotJson { .. } => NOT_JSON_FIX,
+            Failure::ReplyLost(_) | Failure::Unusable(_) => UNUSABLE_FIX,
+            Failure::StoreUnreachable(_) => STORE_FIX,
+        }
+    }
+
+    /// Returns [`UpstreamError::fix`] with the IPs to allow, if WeChat's errmsg names one: for the operator.
+    #[must_use]
+    pub fn fix_for_operator(&self) -> Text {
+        let fix = self.fix();
+        let ips = self.ips_to_allow();
+        let list: Vec<_> = ips.iter().map(IpAddr::to_string).collect();
+        match list.as_slice() {
+            [] => fix,
+            [ip] => Text {
+                en: format!("{} The IP to allow: {ip}", fix.en).into(),
+                zh: format!("{}需要加入的 IP：{ip}", fix.zh).into(),
+            },
+            _ => Text {
+                en: format!(
+                    "{} {} The IPs to allow: {}",
+                    fix.en,
+                    EGRESS_IS_NOT_FIXED.en,
+                    list.join(", ")
+                )
+                .into(),
+                zh: format!(
+                    "{}{}需要加入的 IP：{}",
+                    fix.zh,
+                    EGRESS_IS_NOT_FIXED.zh,
+                    list.join("、")
+                )
+                .into(),
+            },
+        }
+    }
+
+    fn advice(&self) -> Option<&'static Advice> {
+        self.errcode()
+            .map(|errcode| explain(self.system, self.paid, errcode))
+    }
+}
+
+impl fmt::Display for UpstreamError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.failure {
+            Failure::Unreachable(why)
+            | Failure::Untrusted(why)
+            | Failure::Proxy { said: why, .. }
+            | Failure::StoreUnreachable(why) => {
+                write!(f, "{} could not be reached: {why}", self.endpoint)
+            }
+            Failure::ReplyLost(why) => write!(f, "the answer of {} was lost: {why}", self.endpoint),
+            Failure::NotJson { .. } | Failure::Unusable(_) => {
+                let why = self.failure.said();
+                write!(f, "the answer of {} cannot be used: {why}", self.endpoint)
+            }
+            Failure::Refused {
+                errcode, errmsg, ..
+            } => write!(f, "{} refused: {errcode} {errmsg}", self.endpoint),
+        }
+    }
+}
+
+impl std::error::Error for UpstreamError {}
+
+/// Returns when to retry after the day's quota is spent: at midnight in Shanghai at the latest, and earlier
+/// because the console can clear the quota.
+#[must_use]
+pub(crate) fn next_probe(now: UnixTime) -> UnixTime {
+    now.next_shanghai_midnight().min(now.plus(PROBE_EVERY))
+}
+
+/// Returns the cause of a day's quota that another server has spent.
+fn used_elsewhere(advice: Option<&Advice>, calls: u64) -> Text {
+    let cause = advice.map_or(UNREACHABLE_CAUSE, |advice| advice.cause.clone());
+    Text {
+        en: format!(
+            "{}, but this service made only {calls} calls: another server uses this account's quota",
+            cause.en
+        )
+        .into(),
+        zh: format!(
+            "{}，但本服务今天只调用了 {calls} 次：额度是被其他服务用掉的",
+            cause.zh
+        )
+        .into(),
+    }
+}
+
+/// Returns the fix with a pointer to stable mode, which has its own, much larger quota.
+fn with_stable_mode(advice: Option<&Advice>) -> Text {
+    let fix = advice.map_or(UNREACHABLE_FIX, |advice| advice.fix.clone());
+    Text {
+        en: format!(
+            "{} token_mode = \"stable\" has a separate quota, 250 times as large.",
+            fix.en
+        )
+        .into(),
+        zh: format!(
+            "{}也可改用 token_mode = \"stable\"，它有单独的额度，是现在的 250 倍。",
+            fix.zh
+        )
+        .into(),
+    }
+}
+
+/// The end of the path of classic mode's token call. No other endpoint ends like this.
+const CLASSIC_TOKEN: &str = "/token";
+
+/// Interval between probes of a spent day's quota: one call by all nodes that share the store.
+const PROBE_EVERY: Duration = Duration::from_secs(60 * 60);

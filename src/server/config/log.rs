@@ -1,0 +1,54 @@
+//! `[log]`.
+
+use super::Problems;
+use super::quote::got;
+use super::section::Section;
+use crate::actix::RequestLog;
+
+/// `[log]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogSettings {
+    /// A level, or `tracing` filters.
+    pub level: String,
+    /// Whether lines are JSON.
+    pub json: bool,
+    /// Which requests are logged.
+    pub requests: RequestLog,
+}
+
+impl LogSettings {
+    pub(super) fn read(section: &mut Section, problems: &mut Problems) -> Option<Self> {
+        let level: Option<String> = section.text("level", problems);
+        if let Some(text) = level.as_ref().filter(|text| !is_filter(text)) {
+            let (en, zh) = got(text);
+            problems.add(
+                &section.path_of("level"),
+                format!("must be error, warn, info, debug, trace, or a filter such as \"info,wx_jssdk=debug\"{en}"),
+                format!("应为 error、warn、info、debug、trace，或 \"info,wx_jssdk=debug\" 这样的过滤规则{zh}"),
+            );
+        }
+        let json = section
+            .choice("format", &["text", "json"], problems)
+            .map(|format| format == "json");
+        let requests = section
+            .choice("requests", &RequestLog::NAMES, problems)
+            .and_then(|name| name.parse().ok());
+        section.finish(problems);
+        Some(Self {
+            level: level?,
+            json: json?,
+            requests: requests?,
+        })
+    }
+}
+
+/// Returns whether every part is a level or `target=level`. `tracing` accepts a bare word as a target, but
+/// here it is a typo: `inof` would disable all logging.
+fn is_filter(text: &str) -> bool {
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+    let good = |part: &str| {
+        part.contains(['=', '[']) || LEVELS.iter().any(|level| level.eq_ignore_ascii_case(part))
+    };
+    text.split(',').all(|part| good(part.trim()))
+        && tracing_subscriber::EnvFilter::try_new(text).is_ok()
+}

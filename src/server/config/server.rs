@@ -1,0 +1,136 @@
+//! `[server]`.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use super::limits::{self, ProxySettings};
+use super::section::Section;
+use super::{Problems, TlsSettings};
+use crate::actix::ApiKeys;
+use crate::server::startup_error::collide;
+
+/// `[server]`.
+#[derive(Clone, Debug)]
+pub struct ServerSettings {
+    /// Address of the public listener, for pages.
+    pub listen: SocketAddr,
+    /// Address of the admin listener, for clients; `None` disables it.
+    pub admin_listen: Option<SocketAddr>,
+    /// Host names of the admin listener, in addition to IP addresses and names without a dot. Browsers can open
+    /// the status page only under these names and addresses.
+    pub admin_hosts: Vec<String>,
+    /// API keys for the admin listener.
+    pub api_keys: ApiKeys,
+    /// Worker threads; 0: one per core.
+    pub workers: usize,
+    /// How long requests may take to finish after SIGTERM.
+    pub shutdown: Duration,
+    /// The account of a request that names no account.
+    pub default_account: Option<String>,
+    /// Whether the demo page is served.
+    pub demo: bool,
+    /// Condition for `/readyz` to answer 200.
+    pub readiness: ReadyRule,
+    /// Trusted proxies, and the header that carries the client IP.
+    pub proxies: ProxySettings,
+    /// Whether other processes may bind the same ports.
+    pub reuse_port: bool,
+    /// `[server.tls]`: the public listener's certificate.
+    pub tls: Option<TlsSettings>,
+    /// `[server.admin_tls]`: the admin listener's certificate.
+    pub admin_tls: Option<TlsSettings>,
+}
+
+/// `server.readiness`: how many accounts must be able to sign before this process gets requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadyRule {
+    /// At least one account.
+    Any,
+    /// Every account.
+    All,
+}
+
+impl ReadyRule {
+    /// Returns the word in the configuration.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Any => "any",
+            Self::All => "all",
+        }
+    }
+}
+
+impl ServerSettings {
+    pub(super) fn read(
+        section: &mut Section,
+        base: &Path,
+        problems: &mut Problems,
+    ) -> Option<Self> {
+        let listen = section.parse(
+            "listen",
+            "an address and a port",
+            "127.0.0.1:8080",
+            problems,
+        );
+        let admin_listen = match section.has_empty("admin_listen") {
+            true => Some(None),
+            false => section
+                .parse(
+                    "admin_listen",
+                    "an address and a port",
+                    "127.0.0.1:8081",
+                    problems,
+                )
+                .map(Some),
+        };
+        if let (Some(listen), Some(Some(admin))) = (listen, admin_listen) {
+            check_apart(listen, admin, section, problems);
+        }
+        let workers = section.number("workers", 0..=1_024, problems);
+        let shutdown = section.number("shutdown_seconds", 0..=3_600, problems);
+        let default_account = section
+            .text("default_account", problems)
+            .map(|name| Some(name).filter(|name| !name.is_empty()));
+        let demo = section.flag("demo", problems);
+        let readiness = section.choice("readiness", &["any", "all"], problems);
+        let proxies = ProxySettings::read(section, problems);
+        let admin_hosts = limits::hosts(section, problems);
+        let reuse_port = section.flag("reuse_port", problems);
+        let [tls, admin_tls] = ["tls", "admin_tls"]
+            .map(|key| TlsSettings::read(section.section(key, problems), base, problems));
+        section.finish(problems);
+        Some(Self {
+            listen: listen?,
+            admin_listen: admin_listen?,
+            admin_hosts: admin_hosts?,
+            api_keys: ApiKeys::default(),
+            workers: usize::try_from(workers?).ok()?,
+            shutdown: Duration::from_secs(shutdown?),
+            default_account: default_account?,
+            demo: demo?,
+            readiness: if readiness? == "all" {
+                ReadyRule::All
+            } else {
+                ReadyRule::Any
+            },
+            proxies: proxies?,
+            reuse_port: reuse_port?,
+            tls: tls?,
+            admin_tls: admin_tls?,
+        })
+    }
+}
+
+fn check_apart(listen: SocketAddr, admin: SocketAddr, section: &Section, problems: &mut Problems) {
+    if collide(listen, admin) {
+        problems.add(
+            &section.path_of("admin_listen"),
+            format!(
+                "{admin} conflicts with server.listen ({listen}): use another port, or \"\" to disable the admin listener"
+            ),
+            format!("{admin} 与 server.listen（{listen}）冲突：请换一个端口，或留空以停用管理端口"),
+        );
+    }
+}
