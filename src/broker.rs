@@ -8,14 +8,15 @@
 //! - Work: `refresh` obtains a new value, `keeper` starts refreshes before a reader has to wait for one, `sync`
 //!   exchanges values with the other nodes.
 //! - Readers: `signing` (the answer for a page), `token_index` (the account and the API keys of a token).
-//! - Reports: `snapshot` and `egress_snapshot` (the state for pages and metrics), `health`, `stats` (counters), `events`
-//!   (the log).
+//! - Reports: `snapshot`, `incidents` and `egress_snapshot` (the state for pages and metrics), `health`, `stats`
+//!   (counters), `events` (the log).
 
 mod accounts;
 mod current;
 mod egress_snapshot;
 mod events;
 mod health;
+mod incidents;
 mod keeper;
 mod refresh;
 mod signing;
@@ -33,10 +34,11 @@ use tokio::runtime::Handle;
 pub use accounts::Accounts;
 pub use egress_snapshot::{EgressSnapshot, EgressWay};
 pub use health::Health;
+pub use incidents::{Incident, Overview};
 pub use keeper::TICK;
 #[cfg(feature = "actix")]
 pub(crate) use signing::ConfigOptions;
-pub use slot::{Refresh, RefreshOutcome};
+pub use slot::{HOURS, HourState, Refresh, RefreshOutcome};
 pub use snapshot::{AccountSnapshot, Counts, CredentialSnapshot, Find, LastError, Snapshot};
 #[cfg(feature = "actix")]
 pub(crate) use stats::StatusCounts;

@@ -1,8 +1,9 @@
 //! The state of one credential: a view of its current value, the last values seen, the running refresh, and
 //! its counters. `retry` has the last failure and the wait after it, `refused_addresses` the IP addresses that
-//! WeChat refused, `history` the results of the last refreshes.
+//! WeChat refused, `history` the results of the last refreshes, `hours` its last 24 hours.
 
 mod history;
+mod hours;
 mod refused_addresses;
 mod retry;
 
@@ -16,6 +17,7 @@ use tokio::sync::watch;
 
 use self::history::History;
 pub use self::history::{Refresh, RefreshOutcome};
+pub use self::hours::{HOURS, HourState};
 pub(super) use self::refused_addresses::MOST_ADDRESSES;
 use self::refused_addresses::RefusedAddresses;
 pub(super) use self::retry::Remembered;

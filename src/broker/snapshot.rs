@@ -10,9 +10,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::health::Health;
+use super::incidents::{Collector, Overview};
 use super::refresh::daily_quota;
-use super::slot::Refresh;
-use super::slot::{Remembered, Slot, State};
+use super::slot::{HOURS, HourState, Refresh, Remembered, Slot, State};
 use super::stats::{OUTCOMES, Stats};
 use super::sync::Cluster;
 use super::{AccountEntry, Broker};
@@ -35,6 +35,10 @@ pub struct Find {
     pub offset: usize,
     /// Maximum number of accounts to return.
     pub limit: usize,
+    /// Maximum number of accounts that each incident lists; zero: no overview is made.
+    pub incident_accounts: usize,
+    /// Whether the accounts of incidents are left out of the matches.
+    pub without_incidents: bool,
 }
 
 /// The state of everything, with details of the accounts that match a query.
@@ -50,6 +54,8 @@ pub struct Snapshot {
     pub matching: usize,
     /// The requested page, worst health first, then by name.
     pub accounts: Vec<AccountSnapshot>,
+    /// The incidents and the refreshes of all accounts, if asked for.
+    pub overview: Overview,
     /// This node, its store and its peer nodes.
     pub cluster: Cluster,
     /// Counters that do not belong to one credential.
@@ -182,13 +188,16 @@ impl Broker {
         let (mut counts, mut signing) = (Counts::default(), Counts::default());
         let mut found: Vec<Found<'_>> = Vec::new();
         let text = find.text.to_lowercase();
+        let mut overview = Collector::default();
         for entry in accounts.all() {
             let health = self.health_of(entry, &at);
             counts.add(health);
             if entry.signs_pages() {
                 signing.add(health);
             }
-            if find.wants(entry, health, &text) {
+            let is_incident =
+                find.incident_accounts > 0 && self.collect(&mut overview, entry, health, &at);
+            if find.wants(entry, health, &text) && !(is_incident && find.without_incidents) {
                 found.push((Reverse(health), entry));
             }
         }
@@ -211,6 +220,9 @@ impl Broker {
             accounts: page
                 .map(|(health, entry)| self.account_snapshot(entry, health.0, &at))
                 .collect(),
+            overview: overview.finish(find.incident_accounts, |health, entry| {
+                self.account_snapshot(entry, health, &at)
+            }),
             cluster: self.cluster(),
             stats: self.stats(),
         }
@@ -321,7 +333,7 @@ impl Counts {
 impl AccountEntry {
     /// Returns the kind of the credential that the account exists for: the ticket that signs its pages, or
     /// the token if it signs none.
-    fn primary(&self) -> Kind {
+    pub(super) fn primary(&self) -> Kind {
         if self.signs_pages() {
             Kind::JsapiTicket
         } else {
@@ -329,7 +341,7 @@ impl AccountEntry {
         }
     }
 
-    fn wanted_slots(&self) -> impl Iterator<Item = &Arc<Slot>> {
+    pub(super) fn wanted_slots(&self) -> impl Iterator<Item = &Arc<Slot>> {
         self.slots().filter(|slot| slot.is_wanted())
     }
 }
@@ -351,6 +363,25 @@ impl AccountSnapshot {
             Kind::AccessToken
         };
         self.credentials.iter().find(|one| one.kind == kind)
+    }
+
+    /// Returns the last 24 hours, oldest first: those of the primary credential, and a failure of another one.
+    #[must_use]
+    pub fn hours(&self, now: UnixTime) -> [HourState; HOURS] {
+        let primary = self.primary().map(|primary| primary.kind);
+        let mut hours = [HourState::NoData; HOURS];
+        for one in &self.credentials {
+            let most = if Some(one.kind) == primary {
+                HourState::Down
+            } else {
+                HourState::Failed
+            };
+            let of_one = one.slot.lock().history.hours(now);
+            for (hour, state) in hours.iter_mut().zip(of_one) {
+                *hour = (*hour).max(state.min(most));
+            }
+        }
+        hours
     }
 
     /// Returns today's calls by endpoint, as far as they are known.
@@ -404,7 +435,11 @@ impl From<&Remembered> for LastError {
 }
 
 /// Returns when the keeper will refresh: when the credential is due, but not during a cooldown.
-fn next_refresh(state: &State, due_at: Option<UnixTime>, now: UnixTime) -> Option<UnixTime> {
+pub(super) fn next_refresh(
+    state: &State,
+    due_at: Option<UnixTime>,
+    now: UnixTime,
+) -> Option<UnixTime> {
     let forbidden = [
         state.cooldown(now).map(|failure| failure.until),
         state.nothing_new_until,

@@ -4,7 +4,6 @@
 //! frames, no cross-origin loads, and no host name that an attacker could point at this machine. "Refresh
 //! now" needs a key.
 
-mod chart;
 mod csrf;
 mod format;
 mod page;
@@ -12,6 +11,8 @@ mod query;
 mod refresh;
 mod reload;
 mod report;
+mod strip;
+mod verdict;
 
 use std::sync::Arc;
 
@@ -100,7 +101,14 @@ async fn html(
     };
     let lang = Lang::of(&request);
     let report = status.report(&query.of_a_page());
-    let live = Live::new(lang, &report, &query);
+    let host = request.headers().get(header::HOST);
+    let host = host.and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let scheme = if request.app_config().secure() {
+        "https"
+    } else {
+        "http"
+    };
+    let live = Live::new(lang, &report, &query, format!("{scheme}://{host}"));
     let html = if query.part == Part::Live {
         live.only()
     } else {
@@ -121,6 +129,10 @@ async fn json(
     unsent: web::Data<UnsentBudget>,
 ) -> HttpResponse {
     match Query::parse(request.query_string()) {
+        // The page's script compares the revision with that of the page.
+        Ok(query) if query.part == Part::Summary => {
+            guarded(unsent.limit(answer().json(status.report(&query.of_a_page()))))
+        }
         Ok(query) => guarded(unsent.limit(answer().json(status.report(&query)))),
         Err(problem) => guarded(problem.into_response()),
     }

@@ -24,7 +24,7 @@ let timer;
 const browserNow = () => Date.now() / 1000;
 const serverNow = () => browserNow() + ahead;
 
-/** Formats a duration as `words.rs` does. */
+/** Formats a duration as `format.rs` does. */
 function span(seconds) {
   const s = Math.max(0, Math.floor(seconds));
   const [d, h, m] = [Math.floor(s / 86400), Math.floor(s / 3600) % 24, Math.floor(s / 60) % 60];
@@ -54,11 +54,6 @@ function tick() {
   for (const one of document.querySelectorAll("[data-left]")) write(one, span(one.dataset.left - now));
   for (const one of document.querySelectorAll("[data-past]")) write(one, span(now - one.dataset.past));
   for (const one of live.querySelectorAll("[data-uptime]")) write(one, span(Number(one.dataset.uptime) + now - uptimeBase));
-  for (const one of live.querySelectorAll("rect[data-to]")) {
-    const { from, to } = one.dataset;
-    const left = Math.max(0, Math.min(1, (to - now) / (to - from || 1)));
-    one.setAttribute("width", (left * 100).toFixed(1));
-  }
   showPulse();
 }
 
@@ -66,7 +61,7 @@ function tick() {
 function showPulse() {
   const [state, text] =
     lostSince !== undefined
-      ? ["lost", t(`Connection lost ${span(browserNow() - lostSince)} ago: this page is out of date`, `连接已断开 ${span(browserNow() - lostSince)}，当前显示的是旧数据`)]
+      ? ["lost", t(`Offline · ${span(browserNow() - lostSince)} ago`, `离线 · ${span(browserNow() - lostSince)}前更新`)]
       : ["live", t(`Live · updated ${span(browserNow() - answeredAt)} ago`, `实时 · ${span(browserNow() - answeredAt)}前更新`)];
   $("pulse").dataset.pulse = state;
   write($("pulse-text"), text);
@@ -80,11 +75,11 @@ function adopt() {
   uptimeBase = Number(now);
   for (const one of document.querySelectorAll("time[data-at]")) {
     const at = Number(one.dataset.at);
-    write(one, clockTime(at));
+    write(one, clockTime(at, "exact" in one.dataset ? { second: "2-digit" } : {}));
     one.dateTime = new Date((at - ahead) * 1000).toISOString();
     one.title = new Date((at - ahead) * 1000).toLocaleString(english ? "en-GB" : "zh-CN");
   }
-  for (const one of live.querySelectorAll(".st-refresh")) one.hidden = false;
+  for (const one of live.querySelectorAll(".refresh, .retry, .copy")) one.hidden = false;
 }
 
 /** Returns the page's own query with another part. */
@@ -94,7 +89,6 @@ function address(path, part) {
   if (part === "live") query.set("lang", t("en", "zh"));
   if (part === "summary") {
     query.delete("lang");
-    if (!query.has("limit")) query.set("limit", "20"); // as on the page
   }
   return `${path}?${query}`;
 }
@@ -105,19 +99,21 @@ async function ask(path, part) {
   return answer;
 }
 
-/** Replaces what has changed. Keeps open sections open, and the focus. */
+/** Replaces what has changed. Keeps open rows open, the search text, and the focus. */
 function replace(html) {
   const fresh = new DOMParser().parseFromString(html, "text/html");
   for (const old of live.querySelectorAll("details[id]")) {
     const next = fresh.getElementById(old.id);
     if (next && next.dataset.state === old.dataset.state) next.open = old.open;
   }
-  const [focused, verdict] = [document.activeElement?.id, $("verdict").textContent];
+  const [focused, verdict, search] = [document.activeElement?.id, $("verdict").textContent, $("q")];
   const summaryOf = document.activeElement?.closest?.("summary")?.parentElement.id;
   live.replaceChildren(...fresh.body.childNodes);
   adopt();
+  if (search && $("q")) $("q").value = search.value;
   const again = (summaryOf && $(summaryOf)?.querySelector("summary")) || (focused && $(focused));
   if (again && again !== document.activeElement) again.focus({ preventScroll: true });
+  if (again?.id === "q") again.setSelectionRange(search.selectionStart, search.selectionEnd);
   if ($("verdict").textContent !== verdict) $("spoken").textContent = $("verdict").textContent.trim();
 }
 
@@ -130,7 +126,7 @@ async function update() {
     const html = revision === shown ? null : await (await ask("status", "live")).text();
     if (mine !== turn) return;
     ahead = now - browserNow();
-    if (html !== null) replace(html);
+    if (html !== null && !composing) replace(html);
     answeredAt = browserNow();
     lostSince = undefined;
   } catch {
@@ -149,36 +145,70 @@ document.addEventListener("visibilitychange", () => {
 // --- search ---
 
 let typing;
+let composing = false; // an input method is open: the field must not be replaced
 function find() {
   const query = new URLSearchParams(location.search);
-  for (const name of ["q", "state"]) {
-    const value = $(name).value.trim();
-    value ? query.set(name, value) : query.delete(name);
-  }
+  const text = $("q").value.trim();
+  text ? query.set("q", text) : query.delete("q");
   query.delete("offset");
   history.replaceState(null, "", `?${query}`);
   shown = undefined;
   update();
 }
-$("q").addEventListener("input", () => {
+live.addEventListener("compositionstart", () => (composing = true));
+live.addEventListener("compositionend", () => (composing = false));
+live.addEventListener("input", (event) => {
+  if (event.target.id !== "q") return;
   clearTimeout(typing);
-  typing = setTimeout(find, 250);
+  typing = setTimeout(() => composing || find(), 250);
 });
-$("state").addEventListener("change", find);
-document.querySelector(".st-find").addEventListener("submit", (event) => {
+live.addEventListener("submit", (event) => {
   event.preventDefault();
   find();
 });
 
+// The link to the other language keeps the query that the search has changed.
+for (const link of document.querySelectorAll("a[data-set]")) {
+  link.addEventListener("click", () => {
+    const query = new URLSearchParams(location.search);
+    query.set(...link.dataset.set.split("="));
+    link.search = `?${query}`;
+  });
+}
+
+// --- copy ---
+
+live.addEventListener("click", async (event) => {
+  const button = event.target.closest(".copy");
+  if (!button) return;
+  const text = button.dataset.copy || button.parentElement.querySelector("pre").textContent;
+  const words = button.querySelector(".copy-text");
+  try {
+    await navigator.clipboard.writeText(text);
+    words.textContent = t("Copied", "已复制");
+  } catch {
+    // Without HTTPS there is no clipboard: the text is selected instead.
+    const source = button.dataset.copy ? button.parentElement.querySelector("code") : button.parentElement.querySelector("pre");
+    getSelection().selectAllChildren(source);
+    words.textContent = t("Selected", "已选中");
+  }
+  setTimeout(() => (words.textContent = t("Copy", "复制")), 2000);
+});
+
 // --- refresh now ---
 
-let wish;
+let wishes = [];
 live.addEventListener("click", (event) => {
-  const button = event.target.closest(".st-refresh");
+  const button = event.target.closest(".refresh, .retry");
   if (!button) return;
-  wish = { account: button.dataset.account, kind: button.dataset.kind };
-  $("ask-account").textContent = wish.account;
-  $("ask-kind").textContent = wish.kind;
+  const { accounts, kind } = button.dataset;
+  wishes = accounts.split(" ").map((account) => ({ account, kind }));
+  const names = wishes.map((wish) => wish.account);
+  $("ask-what").replaceChildren(
+    Object.assign(document.createElement("b"), { textContent: names.join(t(", ", "、")) }),
+    " ",
+    Object.assign(document.createElement("code"), { textContent: kind }),
+  );
   $("ask-key").value = "";
   $("ask-answer").hidden = true;
   wantKey(!sessionStorage.getItem(KEY));
@@ -202,12 +232,31 @@ $("ask-form").addEventListener("submit", (event) => {
   const typed = $("ask-key").value.trim();
   const key = typed || sessionStorage.getItem(KEY);
   if (!key) return say("degraded", t("Enter an API key.", "请输入 API key。"));
-  refresh(key);
+  refreshAll(key);
 });
 
-async function refresh(key) {
+/** Refreshes one account after the other: a wrong key ends it. Several results are one line each. */
+async function refreshAll(key) {
   $("ask-send").disabled = true;
   say("busy", t("Calling WeChat…", "正在向微信请求…"));
+  const results = [];
+  for (const wish of wishes) {
+    const result = await refresh(key, wish);
+    results.push({ ...result, account: wish.account });
+    if (result.isRefused) break;
+  }
+  const worst = ["down", "degraded"].find((state) => results.some((one) => one.state === state)) ?? "ok";
+  const lines = results.flatMap(({ account, lines, isRefused }) =>
+    wishes.length === 1 || isRefused ? lines : [`${account}: ${lines.filter(Boolean).join(" ")}`],
+  );
+  say(worst, ...lines);
+  $("ask-send").disabled = false;
+  shown = undefined;
+  update();
+}
+
+/** Returns the state and the lines that say what came of it. */
+async function refresh(key, wish) {
   try {
     const answer = await fetch("status/refresh", {
       method: "POST",
@@ -221,38 +270,43 @@ async function refresh(key) {
       sessionStorage.setItem(KEY, key);
       wantKey(false);
     }
-    answer.ok ? tellDone(body) : tellProblem(answer, body);
+    return answer.ok ? done(body) : problem(answer, body);
   } catch {
-    say("down", t("The server did not answer. Check that it is running.", "服务器没有响应，请确认其是否在运行。"));
+    return { state: "down", lines: [t("The server did not answer. Check that it is running.", "服务器没有响应，请确认其是否在运行。")], isRefused: true };
   }
-  $("ask-send").disabled = false;
-  shown = undefined;
-  update();
 }
 
-function tellDone({ outcome, remaining }) {
+function done({ outcome, remaining }) {
   const left = span(remaining);
-  if (outcome === "refreshed") return say("ok", t(`Refreshed: a new value, valid for ${left}.`, `已刷新：获得新值，有效期 ${left}。`));
-  say("ok", t(`WeChat returned the same value: it is valid for another ${left}.`, `微信返回了相同的值：仍然有效，还有 ${left}。`));
+  const text =
+    outcome === "refreshed"
+      ? t(`Refreshed: a new value, valid for ${left}.`, `已刷新：获得新值，有效期 ${left}。`)
+      : t(`WeChat returned the same value: it is valid for another ${left}.`, `微信返回了相同的值：仍然有效，还有 ${left}。`);
+  return { state: "ok", lines: [text] };
 }
 
-function tellProblem(answer, problem) {
+function problem(answer, body) {
   const wait = Number(answer.headers.get("Retry-After"));
-  const hint = problem.hint?.[t("en", "zh")] ?? "";
+  const hint = body.hint?.[t("en", "zh")] ?? "";
   if (answer.status === 401) {
     sessionStorage.removeItem(KEY);
     wantKey(true);
-    return say("degraded", t("The API key is invalid.", "API key 无效。"));
+    return { state: "degraded", lines: [t("The API key is invalid.", "API key 无效。")], isRefused: true };
   }
-  if (answer.status === 403) return say("degraded", t("The API key has no access to this credential.", "该 API key 无权访问此凭证。"), hint);
+  if (answer.status === 403) {
+    return { state: "degraded", lines: [t("The API key has no access to this credential.", "该 API key 无权访问此凭证。"), hint] };
+  }
   if (answer.status === 429) {
     const again = clockTime(serverNow() + wait, { second: "2-digit" });
-    return say("degraded", t(`Refreshed a moment ago: try again in ${span(wait)}, at ${again}.`, `刚刚刷新过：${span(wait)}后（${again}）可再试。`));
+    return {
+      state: "degraded",
+      lines: [t(`Refreshed a moment ago: try again in ${span(wait)}, at ${again}.`, `刚刚刷新过：${span(wait)}后（${again}）可再试。`)],
+    };
   }
-  const { cause, fix } = problem.upstream ?? {};
-  const said = cause ? `${problem.errcode ?? ""} ${cause[t("en", "zh")]}`.trim() : t(problem.title, `服务器未能刷新（${problem.code || answer.status}）`);
+  const { cause, fix } = body.upstream ?? {};
+  const said = cause ? `${body.errcode ?? ""} ${cause[t("en", "zh")]}`.trim() : t(body.title, `服务器未能刷新（${body.code || answer.status}）`);
   const later = wait ? t(`Try again in ${span(wait)}.`, `请在 ${span(wait)}后再试。`) : "";
-  say("down", said, fix ? fix[t("en", "zh")] : hint, later);
+  return { state: "down", lines: [said, fix ? fix[t("en", "zh")] : hint, later] };
 }
 
 function say(state, ...lines) {
@@ -264,7 +318,8 @@ function say(state, ...lines) {
 
 // --- start ---
 
-document.body.classList.add("st-js");
+const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+write($("zone"), t(`All times are ${zone}.`, zone === "Asia/Shanghai" ? "时间均为北京时间。" : `时间均为 ${zone} 时区。`));
 adopt();
 answeredAt = browserNow();
 tick();

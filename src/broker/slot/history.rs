@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::hours::{HOURS, HourState, Hours};
 use crate::clock::UnixTime;
 use crate::error::{Class, UpstreamError};
 
@@ -42,9 +43,12 @@ pub struct Refresh {
     pub expires_at: Option<UnixTime>,
 }
 
-/// The last [`KEPT`] refreshes of a slot, oldest first.
+/// The last [`KEPT`] refreshes of a slot, oldest first, and its last hours.
 #[derive(Default)]
-pub(in crate::broker) struct History(VecDeque<Entry>);
+pub(in crate::broker) struct History {
+    entries: VecDeque<Entry>,
+    hours: Hours,
+}
 
 /// A compact [`Refresh`].
 struct Entry {
@@ -79,9 +83,10 @@ impl RefreshOutcome {
 
 impl History {
     pub(in crate::broker) fn add(&mut self, refresh: &Refresh) {
+        self.hours.note(refresh.last_at, refresh.expires_at);
         let new = Entry::from(refresh);
         if let Some(last) = self
-            .0
+            .entries
             .back_mut()
             .filter(|last| new.outcome.is_failure() && last.is_like(&new))
         {
@@ -92,19 +97,37 @@ impl History {
             };
             return;
         }
-        if self.0.len() == KEPT {
-            self.0.pop_front();
+        if self.entries.len() == KEPT {
+            self.entries.pop_front();
         }
         // Starts with room for one entry and doubles: most slots of ten thousand accounts have seen one
         // refresh since the start.
-        if self.0.len() == self.0.capacity() {
-            self.0.reserve_exact(self.0.len().max(1));
+        if self.entries.len() == self.entries.capacity() {
+            self.entries.reserve_exact(self.entries.len().max(1));
         }
-        self.0.push_back(new);
+        self.entries.push_back(new);
     }
 
     pub(in crate::broker) fn all(&self) -> Vec<Refresh> {
-        self.0.iter().map(Refresh::from).collect()
+        self.entries.iter().map(Refresh::from).collect()
+    }
+
+    /// Returns the last 24 hours, oldest first.
+    pub(in crate::broker) fn hours(&self, now: UnixTime) -> [HourState; HOURS] {
+        self.hours.all(now)
+    }
+
+    /// Returns how many of the refreshes since a time succeeded, and how many there were.
+    pub(in crate::broker) fn since(&self, begin: UnixTime) -> (u64, u64) {
+        let mut counts = (0, 0);
+        for entry in &self.entries {
+            if u64::from(entry.last_at) >= begin.0 {
+                let times = u64::from(entry.times);
+                counts.0 += if entry.outcome.is_failure() { 0 } else { times };
+                counts.1 += times;
+            }
+        }
+        counts
     }
 }
 

@@ -32,8 +32,17 @@ pub(super) fn span(seconds: u64, lang: Lang) -> String {
 /// Formats the time of day in Shanghai, since WeChat's quota days follow that time zone; the script replaces
 /// it with the reader's local time.
 pub(super) fn time_of_day(at: UnixTime) -> String {
-    let of_day = (at.0 + 8 * 3_600) % 86_400;
-    format!("{:02}:{:02} UTC+8", of_day / 3_600, of_day / 60 % 60)
+    let of_day = of_day(at);
+    format!("{:02}:{:02}", of_day / 3_600, of_day / 60 % 60)
+}
+
+/// Formats the time of day with its seconds.
+pub(super) fn time_with_seconds(at: UnixTime) -> String {
+    format!("{}:{:02}", time_of_day(at), of_day(at) % 60)
+}
+
+fn of_day(at: UnixTime) -> u64 {
+    (at.0 + 8 * 3_600) % 86_400
 }
 
 /// Formats a number with thousands separators: `500,000`.
@@ -74,8 +83,8 @@ mod tests {
 
     #[test]
     fn times_are_those_of_shanghai() {
-        assert_eq!(time_of_day(UnixTime(1_767_225_600)), "08:00 UTC+8");
-        assert_eq!(time_of_day(UnixTime(1_704_124_799)), "23:59 UTC+8");
+        assert_eq!(time_of_day(UnixTime(1_767_225_600)), "08:00");
+        assert_eq!(time_with_seconds(UnixTime(1_704_124_799)), "23:59:59");
     }
 
     #[test]

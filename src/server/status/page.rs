@@ -1,24 +1,30 @@
 //! The status page: renders the report in one language. The part that changes with time is a template of its
 //! own, which the script fetches again.
 
+use std::borrow::Borrow;
+
 use askama::Template;
 
-use super::chart::{Chart, HEIGHT, LINE, WIDTH};
 use super::format;
-use super::query::{Query, State};
-use super::report::{AccountReport, CredentialReport, RefreshReport, Report};
+use super::query::{LONG_PAGE, Query};
+use super::report::{
+    AccountReport, CredentialReport, ErrorReport, IncidentReport, RefreshReport, Report,
+};
+use super::strip;
+use super::verdict::Verdict;
 use crate::clock::UnixTime;
-use crate::error::EGRESS_IS_NOT_FIXED;
-use crate::error::Text;
+use crate::error::{EGRESS_IS_NOT_FIXED, System, Text};
 use crate::server::pages::Lang;
 
-/// The part that changes: summary, facts, accounts.
+/// The part that changes: verdict, incidents, accounts, the system.
 #[derive(Template)]
 #[template(path = "status-live.html")]
 pub(super) struct Live<'a> {
     lang: Lang,
     report: &'a Report,
     query: &'a Query,
+    /// This listener's own address, for commands to copy.
+    origin: String,
 }
 
 /// The page around the live part.
@@ -30,11 +36,12 @@ struct Whole<'a> {
 }
 
 impl<'a> Live<'a> {
-    pub(super) fn new(lang: Lang, report: &'a Report, query: &'a Query) -> Self {
+    pub(super) fn new(lang: Lang, report: &'a Report, query: &'a Query, origin: String) -> Self {
         Self {
             lang,
             report,
             query,
+            origin,
         }
     }
 
@@ -74,6 +81,21 @@ impl<'a> Live<'a> {
         format::time_of_day(*at)
     }
 
+    fn exact_time(&self, at: &UnixTime) -> String {
+        format::time_with_seconds(*at)
+    }
+
+    /// Whether an account had a value that ended.
+    fn has_expired(&self, account: &AccountReport) -> bool {
+        account
+            .primary()
+            .is_some_and(|primary| primary.expires_at.is_some())
+    }
+
+    fn count(&self, number: impl Borrow<usize>) -> String {
+        format::thousands(*number.borrow() as u64)
+    }
+
     fn number(&self, number: &u64) -> String {
         format::thousands(*number)
     }
@@ -82,23 +104,51 @@ impl<'a> Live<'a> {
         self.report.accounts.as_deref().unwrap_or_default()
     }
 
-    /// Returns the worst state of all accounts.
-    fn worst(&self) -> &'static str {
-        let counts = &self.report.summary;
-        match () {
-            () if counts.accounts == 0 => "none",
-            () if counts.down > 0 => "down",
-            () if counts.degraded > 0 => "degraded",
-            () if counts.starting > 0 => "starting",
-            () => "ok",
-        }
+    fn title(&self, verdict: &Verdict) -> (String, Option<UnixTime>, &'static str) {
+        verdict.title(self.lang, self.report.summary.accounts)
+    }
+
+    fn verdict(&self) -> Verdict {
+        Verdict::of(self.report)
+    }
+
+    /// Returns the name of the only account that the verdict is about, if it is known.
+    fn only_affected(&self, verdict: &Verdict) -> Option<&str> {
+        let incidents = self.report.incidents.iter().flat_map(|one| &one.accounts);
+        let mut failing = incidents
+            .chain(self.accounts())
+            .filter(|account| account.state == verdict.state());
+        let only = failing.next().filter(|_| failing.next().is_none());
+        let only = only.filter(|_| verdict.affected(self.report) == 1);
+        only.map(|account| account.account.as_str())
     }
 
     /// Returns whether the accounts have different states, so that the verdict alone does not say it all.
     fn is_mixed(&self) -> bool {
+        self.tally().len() > 1
+    }
+
+    /// Returns the states that occur, worst first: name, number of accounts, value of the filter.
+    fn tally(&self) -> Vec<(&'static str, usize, &'static str)> {
         let counts = &self.report.summary;
-        let states = [counts.down, counts.degraded, counts.starting, counts.ok];
-        states.iter().filter(|count| **count > 0).count() > 1
+        let mut states = vec![
+            ("down", counts.down, "down"),
+            ("degraded", counts.degraded, "retrying"),
+            ("starting", counts.starting, "starting"),
+            ("ok", counts.ok, "ok"),
+        ];
+        states.retain(|(_, count, _)| *count > 0);
+        states
+    }
+
+    /// Returns the shape and colour of a state.
+    fn tone(&self, state: &str) -> &'static str {
+        match state {
+            "ok" => "ok",
+            "degraded" => "warn",
+            "down" => "bad",
+            _ => "none",
+        }
     }
 
     fn state(&self, state: &str) -> &'static str {
@@ -144,76 +194,192 @@ impl<'a> Live<'a> {
 
     fn store(&self) -> &'static str {
         match self.report.store.kind {
-            "memory" => self
-                .lang
-                .t("memory (lost at a restart)", "内存（重启后丢失）"),
-            "file" => self.lang.t("file", "文件"),
-            _ => self.lang.t("Redis, shared", "Redis（共享）"),
+            "memory" => self.lang.t("Memory", "内存"),
+            "file" => self.lang.t("File", "文件"),
+            _ => "Redis",
         }
     }
 
-    fn chart(&self, credential: &CredentialReport) -> Option<Chart> {
-        Chart::of(&credential.history, self.report.now)
+    fn strip(&self, account: &AccountReport) -> Vec<(&'static str, String)> {
+        strip::paths(&account.hours)
     }
 
-    fn chart_label(&self, chart: &Chart) -> String {
-        let reach = self.span(&chart.reach);
-        match self.lang {
-            Lang::En => format!(
-                "The last {reach}: {} refreshed, {} failed",
-                chart.came, chart.failed
-            ),
-            Lang::Zh => format!(
-                "最近 {reach}：成功 {} 次，失败 {} 次",
-                chart.came, chart.failed
-            ),
+    fn strip_label(&self, account: &AccountReport) -> String {
+        strip::label(&account.hours, self.lang)
+    }
+
+    /// Summarises a credential's history: "12 succeeded, 1 failed".
+    fn history(&self, credential: &CredentialReport) -> String {
+        let count = |failed| -> u64 {
+            let entries = credential.history.iter();
+            entries
+                .filter(|one| one.failed == failed)
+                .map(|one| one.times)
+                .sum()
+        };
+        match (self.lang, count(false), count(true)) {
+            (Lang::En, came, 0) => format!("{came} succeeded"),
+            (Lang::Zh, came, 0) => format!("成功 {came} 次"),
+            (Lang::En, came, failed) => format!("{came} succeeded, {failed} failed"),
+            (Lang::Zh, came, failed) => format!("成功 {came} 次，失败 {failed} 次"),
         }
     }
 
-    /// Returns the remaining lifetime in percent.
-    fn hundredths_left(&self, credential: &CredentialReport) -> u64 {
-        let life = credential
-            .age
-            .zip(credential.remaining)
-            .map(|(age, left)| (left * 100).checked_div(age + left).unwrap_or(0));
-        life.unwrap_or(0)
-    }
-
-    /// Returns whether an account's details are open at first: if it has a failure, or if there are few
-    /// accounts.
+    /// Returns whether a row is open at first: that of the only account, if it fails.
     fn is_open(&self, account: &AccountReport) -> bool {
-        matches!(account.state, "degraded" | "down") || self.accounts().len() <= FEW
+        self.report.summary.accounts == 1 && account.state != "ok"
     }
 
-    /// Returns the earliest next refresh of the account's credentials.
-    fn next_refresh(&self, account: &AccountReport) -> Option<UnixTime> {
-        account
-            .credentials
-            .iter()
-            .filter_map(|credential| credential.next_refresh)
-            .min()
-    }
-
-    /// Returns the plural that fits the count; only English has two forms.
-    fn tries(&self, count: &u32) -> &'static str {
-        self.lang
-            .t(if *count == 1 { " try" } else { " tries" }, " 次")
-    }
-
-    /// Returns the options of the state filter: value, label, whether it is selected.
-    fn states(&self) -> [(&'static str, &'static str, bool); 5] {
-        State::ALL.map(|state| {
-            let label = if state == State::Degraded {
-                self.lang.t("Retrying or down", "重试中或不可用")
-            } else {
-                self.state(state.as_str())
+    /// Says what an incident means for its accounts: text before their names, each name with what follows it,
+    /// text after them.
+    fn named<'i>(
+        &self,
+        incident: &'i IncidentReport,
+    ) -> (&'static str, Vec<(&'i str, &'static str)>, String) {
+        let accounts = incident.accounts.iter().take(NAMED);
+        let names: Vec<_> = accounts.map(|account| account.account.as_str()).collect();
+        let (count, more) = (names.len(), incident.count.saturating_sub(names.len()));
+        let names = names.into_iter().enumerate().map(|(at, name)| {
+            let comma = match count - at {
+                1 => "",
+                2 if more == 0 => self.lang.t(" and ", "、"),
+                _ => self.lang.t(", ", "、"),
             };
-            (state.as_str(), label, state == self.query.state)
+            (name, comma)
+        });
+        let (before, after) = match (incident.is_down, incident.stops_pages) {
+            (true, true) => (
+                self.lang.t("Pages of ", ""),
+                self.lang.t(" are not signed.", " 的页面无法签名。"),
+            ),
+            (true, false) => (
+                self.lang.t("No token for ", ""),
+                self.lang.t(".", " 没有可用的 token。"),
+            ),
+            (false, _) => (
+                self.lang.t("Still served: ", ""),
+                self.lang.t(
+                    ". Refreshes fail until this is fixed.",
+                    " 目前仍可用；处理之前，刷新会一直失败。",
+                ),
+            ),
+        };
+        let after = match (more, self.lang) {
+            (0, _) => after.to_owned(),
+            (more, Lang::En) => format!(" and {more} more{after}"),
+            (_, Lang::Zh) => format!(" 等 {} 个账号{after}", incident.count),
+        };
+        (before, names.collect(), after)
+    }
+
+    /// Returns the accounts that "Retry now" refreshes, for the script: `main shop`.
+    fn retried(&self, incident: &IncidentReport) -> String {
+        let accounts = incident.accounts.iter();
+        let names: Vec<_> = accounts.map(|account| account.account.as_str()).collect();
+        names.join(" ")
+    }
+
+    fn retry_label(&self, incident: &IncidentReport) -> String {
+        let shown = incident.accounts.len();
+        match (self.lang, shown) {
+            (lang, 0 | 1) => lang.t("Retry now", "立即重试").to_owned(),
+            (Lang::En, 2) if incident.count == 2 => "Retry both now".to_owned(),
+            (Lang::En, _) if shown < incident.count => format!("Retry the first {shown} now"),
+            (Lang::En, _) => format!("Retry all {shown} now"),
+            (Lang::Zh, _) if shown < incident.count => format!("立即重试前 {shown} 个账号"),
+            (Lang::Zh, _) => format!("立即重试这 {shown} 个账号"),
+        }
+    }
+
+    /// Returns until when the first of an incident's accounts that are still served is served.
+    fn served_until(&self, incident: &IncidentReport) -> Option<UnixTime> {
+        let accounts = incident.accounts.iter();
+        accounts.filter_map(|account| account.served_until).min()
+    }
+
+    /// Returns the credential of an incident's first account that failed.
+    fn failed_credential<'i>(&self, incident: &'i IncidentReport) -> Option<&'i CredentialReport> {
+        let mut credentials = incident.accounts.first()?.credentials.iter();
+        credentials.find(|one| one.kind == incident.error.kind)
+    }
+
+    /// Whether an incident is WeChat's daily quota of token calls, which the console resets.
+    fn is_daily_quota(&self, incident: &IncidentReport) -> bool {
+        incident.error.class == "quota"
+            && incident.error.errcode == Some(45_009)
+            && matches!(incident.system, System::Weixin)
+    }
+
+    /// Returns the console in which an operator fixes an incident: link and label.
+    fn console(&self, incident: &IncidentReport) -> Option<(&'static str, &'static str)> {
+        let needs_console =
+            incident.error.errcode.is_some() && matches!(incident.error.class, "setup" | "quota");
+        needs_console.then(|| match incident.system {
+            System::Weixin => (
+                WEIXIN_CONSOLE,
+                self.lang.t("Open WeChat console", "打开微信开发者平台"),
+            ),
+            System::Qyapi => (
+                WECOM_CONSOLE,
+                self.lang.t("Open WeCom console", "打开企业微信管理后台"),
+            ),
         })
     }
 
-    fn is_filtered(&self) -> bool {
-        !self.query.q.is_empty() || self.query.state != State::All || self.query.account.is_some()
+    /// Returns WeChat's errmsg as a JSON string.
+    fn json_string(&self, text: &str) -> String {
+        serde_json::to_string(text).unwrap_or_default()
+    }
+
+    /// Returns a failure's other errors of an account: those that the card of its incident does not tell.
+    fn errors<'e>(
+        &self,
+        account: &'e AccountReport,
+        in_incident: &bool,
+    ) -> Vec<(&'e CredentialReport, &'e ErrorReport)> {
+        account
+            .errors()
+            .into_iter()
+            .skip(usize::from(*in_incident))
+            .collect()
+    }
+
+    fn is_searchable(&self) -> bool {
+        self.report.summary.accounts >= SEARCHABLE || self.query.is_filtered()
+    }
+
+    /// Returns the number of accounts that belong to no incident.
+    fn others(&self) -> usize {
+        let in_incidents: usize = self.report.incidents.iter().map(|one| one.count).sum();
+        self.report.summary.accounts.saturating_sub(in_incidents)
+    }
+
+    /// Returns a link to the page with another state filter.
+    fn state_link(&self, state: &str) -> String {
+        let lang = self.query.lang.clone().map(|lang| ("lang", lang));
+        let q = Some(("q", self.query.q.clone())).filter(|(_, q)| !q.is_empty());
+        let state = Some(("state", state.to_owned())).filter(|(_, state)| !state.is_empty());
+        address(lang.into_iter().chain(q).chain(state))
+    }
+
+    /// Returns a link to the longer page, and how many more accounts it shows.
+    fn more(&self) -> Option<(String, usize)> {
+        let shown = self.accounts().len();
+        let longer = self.report.matching.min(LONG_PAGE).saturating_sub(shown);
+        let is_first = self.report.offset == 0 && self.report.limit < LONG_PAGE;
+        (is_first && longer > 0).then(|| {
+            let query = Query {
+                limit: Some(LONG_PAGE),
+                ..self.query.clone()
+            };
+            let live = Live {
+                query: &query,
+                lang: self.lang,
+                report: self.report,
+                origin: String::new(),
+            };
+            (live.link("", &0), longer)
+        })
     }
 
     /// Returns a link to this page with another offset or language.
@@ -235,13 +401,10 @@ impl<'a> Live<'a> {
             ("limit", self.query.limit.map(|limit| limit.to_string())),
             ("offset", offset),
         ];
-        let pairs: Vec<_> = pairs
-            .into_iter()
-            .filter_map(|(name, value)| Some((name, value?)))
-            .collect();
-        format!(
-            "status?{}",
-            serde_urlencoded::to_string(pairs).unwrap_or_default()
+        address(
+            pairs
+                .into_iter()
+                .filter_map(|(name, value)| Some((name, value?))),
         )
     }
 
@@ -257,5 +420,19 @@ impl<'a> Live<'a> {
     }
 }
 
-/// With at most this many accounts, all details are open.
-const FEW: usize = 4;
+fn address(pairs: impl Iterator<Item = (&'static str, String)>) -> String {
+    let pairs: Vec<_> = pairs.collect();
+    format!(
+        "status?{}",
+        serde_urlencoded::to_string(pairs).unwrap_or_default()
+    )
+}
+
+/// Number of accounts from which on the list has a search field.
+const SEARCHABLE: usize = 10;
+
+/// Number of accounts that an incident names in its first sentence.
+const NAMED: usize = 3;
+
+const WEIXIN_CONSOLE: &str = "https://developers.weixin.qq.com/console/";
+const WECOM_CONSOLE: &str = "https://work.weixin.qq.com/wework_admin/frame";

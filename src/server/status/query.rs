@@ -17,6 +17,8 @@ pub(super) struct Query {
     /// For the page's own links.
     pub(super) lang: Option<String>,
     pub(super) part: Part,
+    /// Whether it is the page's own: with incidents, and by default for a page of accounts.
+    pub(super) of_page: bool,
 }
 
 /// `state=`.
@@ -26,6 +28,8 @@ pub(super) enum State {
     All,
     /// Degraded or down: accounts that need attention.
     Degraded,
+    /// Degraded only.
+    Retrying,
     Down,
     Starting,
     Ok,
@@ -54,8 +58,9 @@ impl Query {
                 "account" => query.account = Some(value),
                 "q" if value.chars().count() <= LONGEST => query.q = value.trim().to_owned(),
                 "state" => {
-                    query.state = State::named(&value)
-                        .ok_or_else(|| bad("state must be one of: degraded, down, starting, ok"))?
+                    query.state = State::named(&value).ok_or_else(|| {
+                        bad("state must be one of: degraded, retrying, down, starting, ok")
+                    })?
                 }
                 "offset" => {
                     let offset = value.parse().ok().filter(|offset| *offset <= FARTHEST);
@@ -85,10 +90,11 @@ impl Query {
         Ok(query)
     }
 
-    /// Returns the query with the page's default limit if it has none.
+    /// Returns the query as the page's own, with its default limit if it has none.
     pub(super) fn of_a_page(&self) -> Self {
         Self {
             limit: Some(self.limit.unwrap_or(PAGE)),
+            of_page: true,
             ..self.clone()
         }
     }
@@ -101,6 +107,7 @@ impl Query {
         let health = match self.state {
             State::All => Vec::new(),
             State::Degraded => vec![Health::Degraded, Health::Down],
+            State::Retrying => vec![Health::Degraded],
             State::Down => vec![Health::Down],
             State::Starting => vec![Health::Starting],
             State::Ok => vec![Health::Ok],
@@ -111,14 +118,22 @@ impl Query {
             health,
             offset: self.offset,
             limit: self.limit(),
+            incident_accounts: if self.of_page { PAGE } else { 0 },
+            without_incidents: self.of_page && !self.is_filtered(),
         }
+    }
+
+    /// Whether it selects some accounts only. Then the list has the accounts of incidents, too.
+    pub(super) fn is_filtered(&self) -> bool {
+        !self.q.is_empty() || self.state != State::All || self.account.is_some()
     }
 }
 
 impl State {
-    pub(super) const ALL: [Self; 5] = [
+    pub(super) const ALL: [Self; 6] = [
         Self::All,
         Self::Degraded,
+        Self::Retrying,
         Self::Down,
         Self::Starting,
         Self::Ok,
@@ -128,6 +143,7 @@ impl State {
         match self {
             Self::All => "",
             Self::Degraded => "degraded",
+            Self::Retrying => "retrying",
             Self::Down => "down",
             Self::Starting => "starting",
             Self::Ok => "ok",
@@ -156,8 +172,8 @@ fn bad(detail: &str) -> Problem {
         ProblemCode::BadQuery,
         detail,
         Text::new(
-            "Supported: account=NAME, q=TEXT, state=degraded|down|starting|ok, offset=N, limit=1…200, part=summary and lang=en|zh.",
-            "可用的参数：account=账号名、q=关键字、state=degraded|down|starting|ok、offset=N、limit=1…200、part=summary、lang=en|zh。",
+            "Supported: account=NAME, q=TEXT, state=degraded|retrying|down|starting|ok, offset=N, limit=1…200, part=summary and lang=en|zh.",
+            "可用的参数：account=账号名、q=关键字、state=degraded|retrying|down|starting|ok、offset=N、limit=1…200、part=summary、lang=en|zh。",
         ),
     )
 }
@@ -168,8 +184,11 @@ const MOST: usize = 200;
 /// Default limit of a JSON answer.
 const USUAL: usize = 50;
 
-/// Default limit of the page.
-const PAGE: usize = 20;
+/// Default limit of the page, and number of accounts that an incident lists.
+pub(super) const PAGE: usize = 12;
+
+/// Limit of the page after "Show more".
+pub(super) const LONG_PAGE: usize = 60;
 
 /// Largest offset; more accounts than any installation has.
 const FARTHEST: usize = 1_000_000;

@@ -9,11 +9,12 @@ use serde::Serialize;
 use super::query::{Part, Query};
 use crate::actix::GatewayStats;
 use crate::broker::{
-    AccountSnapshot, Broker, Cluster, Counts, CredentialSnapshot, EgressSnapshot, EgressWay,
-    Health, LastError, Refresh,
+    AccountSnapshot, Broker, Cluster, Counts, CredentialSnapshot, EgressSnapshot, EgressWay, HOURS,
+    Health, HourState, Incident, LastError, Overview, Refresh,
 };
 use crate::clock::UnixTime;
-use crate::error::Text;
+use crate::credential::Kind;
+use crate::error::{System, Text};
 use crate::server::config::Problem;
 use crate::server::reload_record::Record;
 
@@ -44,6 +45,25 @@ pub(super) struct Report {
     pub(super) limit: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) accounts: Option<Vec<AccountReport>>,
+    /// For the page only.
+    #[serde(skip)]
+    pub(super) incidents: Vec<IncidentReport>,
+    /// For the page only; its incidents are in `incidents`.
+    #[serde(skip)]
+    pub(super) overview: Overview,
+}
+
+/// One cause and the accounts that fail because of it.
+pub(super) struct IncidentReport {
+    pub(super) is_down: bool,
+    /// The latest failure, with the times of all.
+    pub(super) error: ErrorReport,
+    pub(super) system: System,
+    /// Number of its accounts; `accounts` holds the first.
+    pub(super) count: usize,
+    pub(super) stops_pages: bool,
+    pub(super) down_since: Option<UnixTime>,
+    pub(super) accounts: Vec<AccountReport>,
 }
 
 #[derive(Hash, Serialize)]
@@ -135,6 +155,9 @@ pub(super) struct AccountReport {
     /// Calls that this node has passed on to WeChat since its start and that were answered.
     pub(super) gateway_calls: u64,
     pub(super) credentials: Vec<CredentialReport>,
+    /// The last 24 hours, oldest first; for the page only.
+    #[serde(skip)]
+    pub(super) hours: [HourState; HOURS],
 }
 
 #[derive(Serialize)]
@@ -210,6 +233,11 @@ impl Report {
             .iter()
             .map(|account| AccountReport::of(account, gateway, now))
             .collect();
+        let mut overview = snapshot.overview;
+        let incidents = std::mem::take(&mut overview.incidents)
+            .iter()
+            .map(|incident| IncidentReport::of(incident, gateway, now))
+            .collect();
         let mut report = Self {
             now,
             revision: String::new(),
@@ -230,6 +258,8 @@ impl Report {
             offset: query.offset,
             limit: query.limit(),
             accounts: None,
+            incidents,
+            overview,
         };
         report.revision = report.revise(&accounts);
         report.accounts = (query.part != Part::Summary).then_some(accounts);
@@ -250,12 +280,19 @@ impl Report {
         self.peer_nodes
             .iter()
             .for_each(|peer| (&peer.name, &peer.version, peer.late).hash(&mut hasher));
-        for account in accounts {
+        for incident in &self.incidents {
+            let error = &incident.error;
+            (incident.count, incident.down_since, error.errcode).hash(&mut hasher);
+            (error.since, error.at, error.retry_at, error.failures).hash(&mut hasher);
+        }
+        let in_incidents = self.incidents.iter().flat_map(|one| &one.accounts);
+        for account in in_incidents.chain(accounts) {
             (
                 &account.account,
                 account.state,
                 account.served_until,
                 &account.app_id,
+                account.hours,
             )
                 .hash(&mut hasher);
             account
@@ -358,7 +395,49 @@ impl AccountReport {
                 .iter()
                 .map(|credential| CredentialReport::of(credential, now))
                 .collect(),
+            hours: account.hours(now),
         }
+    }
+
+    /// Returns the credential that the account exists for.
+    pub(super) fn primary(&self) -> Option<&CredentialReport> {
+        let kind = if self.signs_pages {
+            Kind::JsapiTicket
+        } else {
+            Kind::AccessToken
+        };
+        self.credentials
+            .iter()
+            .find(|one| one.kind == kind.as_str())
+    }
+
+    /// Returns how often another server replaced one of its credentials.
+    pub(super) fn foreign_refreshes(&self) -> u64 {
+        self.credentials
+            .iter()
+            .map(|one| one.foreign_refreshes)
+            .sum()
+    }
+
+    /// Returns how many replies with one of its credentials were lost.
+    pub(super) fn lost_replies(&self) -> u64 {
+        self.credentials.iter().map(|one| one.lost_replies).sum()
+    }
+
+    /// Returns today's calls and the quota of the endpoint whose quota is used up most.
+    pub(super) fn tightest_quota(&self) -> Option<(u64, Option<u64>)> {
+        let share = |(calls, quota): (u64, Option<u64>)| {
+            quota.map(|quota| (calls * 1_000_000).checked_div(quota))
+        };
+        let calls = self.credentials.iter();
+        let calls = calls.filter_map(|one| Some((one.calls_today?, one.daily_quota)));
+        calls.max_by_key(|one| share(*one))
+    }
+
+    /// Returns the earliest next refresh of its credentials.
+    pub(super) fn next_refresh(&self) -> Option<UnixTime> {
+        let credentials = self.credentials.iter();
+        credentials.filter_map(|one| one.next_refresh).min()
     }
 
     /// Returns each failure once: a ticket's failure that is its token's is listed with the token only.
@@ -375,6 +454,26 @@ impl AccountReport {
         with_errors
             .filter(|(one, error)| error.kind == one.kind || !failed(error.kind))
             .collect()
+    }
+}
+
+impl IncidentReport {
+    fn of(incident: &Incident, gateway: &GatewayStats, now: UnixTime) -> Self {
+        let mut error = ErrorReport::of(&incident.error);
+        error.ips_to_allow = incident.addresses.iter().map(ToString::to_string).collect();
+        Self {
+            is_down: incident.health == Health::Down,
+            error,
+            system: incident.error.error.system,
+            count: incident.count,
+            stops_pages: incident.stops_pages,
+            down_since: incident.down_since,
+            accounts: incident
+                .accounts
+                .iter()
+                .map(|account| AccountReport::of(account, gateway, now))
+                .collect(),
+        }
     }
 }
 

@@ -1,0 +1,104 @@
+//! The first sentence of the status page: is it fine, how many, and when is the next try.
+
+use super::report::Report;
+use crate::clock::UnixTime;
+use crate::server::pages::Lang;
+
+/// The state of all accounts in one word, with the times that belong to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    NoAccount,
+    Ok,
+    Starting,
+    /// Some refreshes fail; everything is still served.
+    Retrying {
+        served_until: Option<UnixTime>,
+    },
+    /// Some accounts are not served.
+    Down {
+        since: Option<UnixTime>,
+        stops_pages: bool,
+    },
+}
+
+impl Verdict {
+    pub(super) fn of(report: &Report) -> Self {
+        let counts = &report.summary;
+        if counts.accounts == 0 {
+            return Self::NoAccount;
+        }
+        if counts.down > 0 {
+            let incidents = &report.incidents;
+            return Self::Down {
+                since: incidents.iter().filter_map(|one| one.down_since).min(),
+                stops_pages: incidents.iter().any(|one| one.stops_pages),
+            };
+        }
+        if counts.degraded > 0 {
+            let served_until = report.overview.served_until;
+            return Self::Retrying { served_until };
+        }
+        if counts.starting > 0 {
+            return Self::Starting;
+        }
+        Self::Ok
+    }
+
+    /// Returns the state for the script and for tests.
+    pub(super) fn state(self) -> &'static str {
+        match self {
+            Self::NoAccount => "none",
+            Self::Ok => "ok",
+            Self::Starting => "starting",
+            Self::Retrying { .. } => "degraded",
+            Self::Down { .. } => "down",
+        }
+    }
+
+    /// Returns the number of accounts that the verdict is about.
+    pub(super) fn affected(self, report: &Report) -> usize {
+        let counts = &report.summary;
+        match self {
+            Self::NoAccount | Self::Ok => 0,
+            Self::Starting => counts.starting,
+            Self::Retrying { .. } => counts.degraded,
+            Self::Down { .. } => counts.down,
+        }
+    }
+
+    /// Returns the title; a time follows it if the verdict has one, then the second text.
+    pub(super) fn title(
+        self,
+        lang: Lang,
+        accounts: usize,
+    ) -> (String, Option<UnixTime>, &'static str) {
+        let text = |en, zh| (lang.t(en, zh).to_owned(), None, "");
+        match self {
+            Self::NoAccount => text("No account is configured", "尚未配置账号"),
+            Self::Ok if accounts == 1 => text("The account is healthy", "账号正常"),
+            Self::Ok => {
+                let (before, after) = (
+                    lang.t("All ", ""),
+                    lang.t(" accounts healthy", " 个账号全部正常"),
+                );
+                (format!("{before}{accounts}{after}"), None, "")
+            }
+            Self::Starting => text("Fetching the first credentials", "正在获取首批凭证"),
+            Self::Retrying { .. } => text("Still served, but refreshes fail", "仍可用，但刷新失败"),
+            Self::Down { since: None, .. } => text("Not served", "不可用"),
+            Self::Down { since, stops_pages } => {
+                let title = if stops_pages {
+                    lang.t("Pages down since ", "页面自 ")
+                } else {
+                    lang.t("No token since ", "自 ")
+                };
+                let end = if stops_pages {
+                    lang.t("", " 起不可用")
+                } else {
+                    lang.t("", " 起没有可用的 token")
+                };
+                (title.to_owned(), since, end)
+            }
+        }
+    }
+}
