@@ -104,7 +104,7 @@ function replace(html) {
   const fresh = new DOMParser().parseFromString(html, "text/html");
   for (const old of live.querySelectorAll("details[id]")) {
     const next = fresh.getElementById(old.id);
-    if (next && next.dataset.state === old.dataset.state) next.open = old.open;
+    if (next) next.open = old.open || (next.open && next.dataset.state !== old.dataset.state);
   }
   const [focused, verdict, search] = [document.activeElement?.id, $("verdict").textContent, $("q")];
   const summaryOf = document.activeElement?.closest?.("summary")?.parentElement.id;

@@ -17,7 +17,7 @@ async function shoot(state, verdict) {
     for (const [lang, locale] of [["zh", "zh-CN"], ["en", "en-US"]]) {
       const page = await openPage(browser, { viewport, locale, timezoneId: "Asia/Shanghai" });
       await page.goto(`${service.admin}/status?lang=${lang}`);
-      await page.locator(`.st-verdict[data-state="${verdict}"]`).waitFor();
+      await page.locator(`.verdict[data-state="${verdict}"]`).waitFor();
       await page.locator('#pulse[data-pulse="live"]').waitFor();
       const path = join(images, `status-${size}-${lang}-${state}.png`);
       await page.screenshot({ path });
@@ -27,13 +27,15 @@ async function shoot(state, verdict) {
   }
 }
 
-/** Lets two-hour lives pass, each refreshed near its end, as in half a day. */
-async function pass(lives) {
-  for (let n = 0; n < lives; n++) {
-    await service.advance(7_050);
-    // WeCom's token rotates at its very end, and is repeated until then.
+/** Lets half a day pass. Tokens are refreshed near their end, WeCom's at its very end, as in real time. */
+async function halfADay() {
+  const moments = [1, 2, 3, 4, 5, 6].flatMap((n) => [n * 7_050, n * 7_203]).sort((a, b) => a - b);
+  let now = 0;
+  for (const moment of moments) {
+    await service.advance(moment - now);
+    now = moment;
     await settled(({ platform, state, credentials }) =>
-      platform === "work" ? state === "ok" : credentials.every((one) => one.age < 60),
+      platform === "work" ? state === "ok" : moment % 7_050 !== 0 || credentials.every((one) => one.age < 60),
     );
   }
 }
@@ -49,7 +51,7 @@ async function settled(isSo) {
 
 try {
   await settled((account) => account.state === "ok");
-  await pass(6);
+  await halfADay();
   await service.advance(1_500);
   await shoot("healthy", "ok");
   await service.fault(APIS.ticket, 40164);

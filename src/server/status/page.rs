@@ -247,14 +247,20 @@ impl<'a> Live<'a> {
             };
             (name, comma)
         });
-        let (before, after) = match (incident.is_down, incident.stops_pages) {
-            (true, true) => (
+        let signing = incident.accounts.iter();
+        let signing = signing.filter(|account| account.signs_pages).count();
+        let (before, after) = match (incident.is_down, signing) {
+            (true, signing) if signing == incident.accounts.len() => (
                 self.lang.t("Pages of ", ""),
                 self.lang.t(" are not signed.", " 的页面无法签名。"),
             ),
-            (true, false) => (
+            (true, 0) => (
                 self.lang.t("No token for ", ""),
                 self.lang.t(".", " 没有可用的 token。"),
+            ),
+            (true, _) => (
+                self.lang.t("Not served: ", ""),
+                self.lang.t(".", " 不可用。"),
             ),
             (false, _) => (
                 self.lang.t("Still served: ", ""),

@@ -82,9 +82,17 @@ async fn ten_thousand_accounts_are_shown_a_page_at_a_time_and_what_fails_first()
     assert!(keys.is_sorted(), "the worst first, then by name");
     assert_eq!(keys[0].0, 0, "somebody is down: {:?}", keys[0]);
     let page = get(&app, "/status").await;
-    assert_eq!(page.text.matches("<details class=\"st-account").count(), 20);
-    assert!(page.text.len() < 400_000, "{} bytes", page.text.len());
-    assert!(page.text.contains("/ 10000") && page.text.contains("offset=20"));
+    let rows = page.text.matches("<details id=\"account-").count();
+    // Apps that the sandbox does not know are another cause, once the fault is cleared.
+    assert!(
+        [24, 36].contains(&rows),
+        "{rows}: twelve of each cause, and twelve others"
+    );
+    assert!(page.text.len() < 200_000, "{} bytes", page.text.len());
+    assert!(page.text.contains("status?limit=60"), "show more");
+    let longer = get(&app, "/status?limit=60").await;
+    assert!(longer.text.len() < 500_000, "{} bytes", longer.text.len());
+    assert!(longer.text.contains("offset=60"), "the next page");
     app.stop().await;
 }
 

@@ -64,18 +64,18 @@ async fn an_ip_removed_from_the_list_is_shown_while_pages_work_and_recovers_by_i
         (
             "en",
             [
-                "2 of 3 accounts need attention",
-                "served until",
-                "The IP to allow",
+                "Still served, but refreshes fail",
+                "<b>2 of 3</b> accounts",
+                "Retry both now",
                 "needs an operator",
             ],
         ),
         (
             "zh",
             [
-                "2 个账号需要处理，共 3 个",
-                "可用至",
-                "需要加入的 IP",
+                "仍可用，但刷新失败",
+                "3 个账号中有 <b>2</b> 个",
+                "立即重试这 2 个账号",
                 "需要人工处理",
             ],
         ),
@@ -84,6 +84,12 @@ async fn an_ip_removed_from_the_list_is_shown_while_pages_work_and_recovers_by_i
         for word in words.into_iter().chain(["40164", "203.0.113.7"]) {
             assert!(page.contains(word), "{word}: {page}");
         }
+        assert_eq!(
+            page.matches("data-errcode=\"40164\"").count(),
+            1,
+            "one card for one cause: {page}"
+        );
+        assert_eq!(page.matches("<details id=\"account-").count(), 3, "{page}");
     }
     // Nobody comes: the tickets end.
     world.advance(160);
@@ -113,7 +119,7 @@ async fn an_ip_removed_from_the_list_is_shown_while_pages_work_and_recovers_by_i
             .get("/status?lang=en")
             .await
             .text
-            .contains("pages are down")
+            .contains("Pages down since")
     );
     // The IP is on the list again.
     world.app.sandbox.clear_faults();
@@ -218,7 +224,7 @@ async fn what_never_began_is_starting_and_what_fails_from_the_start_is_down() {
     );
     let page = world.get("/status?lang=en&q=main").await.text;
     assert_eq!(
-        page.matches("class=\"st-error\"").count(),
+        page.matches("class=\"row-error\"").count(),
         1,
         "and is told once: {page}"
     );

@@ -43,7 +43,7 @@ async fn it_speaks_the_readers_language() {
     for (target, accepts, lang, word) in [
         ("/status", "zh-CN", "zh-CN", "3 个账号全部正常"),
         ("/status", "en-US", "en", "All 3 accounts healthy"),
-        ("/status?lang=en", "zh-CN", "en", "Running for"),
+        ("/status?lang=en", "zh-CN", "en", "single node, up"),
         ("/status?lang=zh", "en", "zh-CN", "已运行"),
     ] {
         let page = world
@@ -72,7 +72,7 @@ async fn the_live_part_is_what_is_in_the_page() {
     );
     assert!(!live.contains("<html") && live.contains("data-revision="));
     assert!(whole.contains(&live), "byte for byte");
-    let status = world.get("/status.json?part=summary&limit=20").await.ok();
+    let status = world.get("/status.json?part=summary").await.ok();
     assert!(
         live.contains(&format!(
             "data-revision=\"{}\"",
@@ -83,27 +83,30 @@ async fn the_live_part_is_what_is_in_the_page() {
 }
 
 #[tokio::test]
-async fn the_history_is_drawn_by_the_server_and_told_in_words() {
+async fn the_last_day_is_drawn_by_the_server_and_told_in_words() {
     let world = World::healthy().await;
     let page = world.get("/status?lang=en&account=main").await.text;
     assert_eq!(
-        page.matches("<svg class=\"st-chart\"").count(),
-        2,
-        "one for each credential"
+        page.matches("<svg class=\"strip\"").count(),
+        1,
+        "one for each account"
     );
-    assert_eq!(page.matches("<rect class=\"st-new\"").count(), 2);
     assert!(
-        page.contains("aria-label=\"The last 1 h: 1 refreshed, 0 failed\""),
+        page.contains("aria-label=\"Last 24 hours: always served, 23 h without data\""),
         "{page}"
     );
+    assert!(page.contains("<code>jsapi_ticket</code> 1 succeeded"));
     world.fault(TICKET, not_allowed());
     world.advance(7_050);
     world
         .until(|status| status["summary"]["degraded"] == 2)
         .await;
     let page = world.get("/status?lang=en&account=main").await.text;
-    assert_eq!(page.matches("<rect class=\"st-bad\"").count(), 1, "{page}");
-    assert!(page.contains("1 refreshed, 1 failed"));
+    assert!(
+        page.contains("always served, 1 h with failed refreshes, 21 h without data"),
+        "{page}"
+    );
+    assert!(page.contains("<code>jsapi_ticket</code> 1 succeeded, 1 failed"));
 }
 
 #[tokio::test]
@@ -117,8 +120,8 @@ async fn what_is_searched_for_stays_text() {
         !page.contains("<script>alert") && page.contains("No account matches."),
         "{page}"
     );
-    let page = world.get("/status?lang=%22%3E%3Cb%3E").await.text;
-    assert!(!page.contains("\"><b>"), "{page}");
+    let page = world.get("/status?lang=%22%3E%3Ci%3E").await.text;
+    assert!(!page.contains("\"><i>"), "{page}");
 }
 
 #[tokio::test]
