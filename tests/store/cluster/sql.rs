@@ -137,7 +137,7 @@ async fn two_thousand_accounts_are_watched_with_less_than_five_queries_a_second(
             };
             store.save(&account.key(kind), &credential).await.unwrap();
         }
-        builder = builder.account(&format!("a{n}"), account);
+        builder = builder.account(format!("a{n}"), account);
     }
     let broker = builder.build().unwrap();
     broker.tend().await;
