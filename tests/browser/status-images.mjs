@@ -55,7 +55,7 @@ try {
   await service.advance(1_500);
   await shoot("healthy", "ok");
   await service.fault(APIS.ticket, 40164);
-  await service.advance(5_500);
+  await service.advance(4_600);
   await settled((account) => account.state !== "ok" || account.account !== "demo");
   await shoot("40164", "degraded");
 } finally {
