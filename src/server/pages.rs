@@ -96,7 +96,7 @@ struct NotFoundPage {
     lang: Lang,
 }
 
-/// Inline, since relative files would be missing below an unknown path. Same tokens as `ui.css`.
+/// Inline, since relative files would be missing below an unknown path. Same tokens as `style.css`.
 const NOT_FOUND_STYLE: &str = ":root{--bg:#f7f9f8;--surface:#fff;--line:#e3e8e5;--ink:#121a16;--ink-2:#46534c;--ink-3:#63706a;--accent:#0a6a3d}\
      @media(prefers-color-scheme:dark){:root{--bg:#0c110f;--surface:#141a17;--line:#252e29;--ink:#e8eeea;--ink-2:#b3bfb8;--ink-3:#8d9a93;--accent:#7fcfa3}}\
      *{box-sizing:border-box;margin:0}\

@@ -201,7 +201,7 @@ async fn the_page_needs_nothing_but_this_server_and_has_nothing_inline() {
         .map(|rest| rest.split('"').next().unwrap())
         .collect();
     files.sort_unstable();
-    assert_eq!(files, ["docs.css", "docs.js", "icon.svg", "ui.css"]);
+    assert_eq!(files, ["docs.css", "docs.js", "icon.svg", "style.css"]);
     for file in files {
         let answer = service.get(&format!("/static/{file}")).await;
         assert_eq!(answer.status, 200, "{file}");

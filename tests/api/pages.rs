@@ -13,7 +13,7 @@ use crate::app::{MAIN, spawn};
 
 /// One of each kind, and every file that a page of another kind imports.
 const STATIC_FILES: [(&str, &str); 9] = [
-    ("ui.css", "text/css; charset=utf-8"),
+    ("style.css", "text/css; charset=utf-8"),
     ("demo.css", "text/css; charset=utf-8"),
     ("demo.js", "text/javascript; charset=utf-8"),
     ("interfaces.js", "text/javascript; charset=utf-8"),
@@ -633,7 +633,7 @@ async fn demo_and_doctor_are_also_below_the_signing_scope() {
         assert_eq!(root.text, below.text, "links are relative");
     }
     for path in [
-        "/jssdk/static/ui.css",
+        "/jssdk/static/style.css",
         "/jssdk/static/demo.js",
         "/jssdk/wx-jssdk.js",
     ] {

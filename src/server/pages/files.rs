@@ -26,7 +26,7 @@ macro_rules! files {
 
 /// Every file of `static/` except `client/`, which the signing scope serves.
 const FILES: &[StaticFile] = files! {
-    "shared": "style.css" "ui.css" "icon.svg" "copy.js";
+    "shared": "style.css" "icon.svg" "copy.js";
     "demo": "demo.css" "share.png" "client-errors.js" "demo.js" "demo-banner.js" "demo-calls.js"
         "demo-cards.js" "demo-client.js" "demo-log.js" "demo-parameters.js" "demo-result.js"
         "demo-search.js" "explain.js" "explain-calls.js" "interface-needs.js" "interface-parts.js"

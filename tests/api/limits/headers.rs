@@ -64,7 +64,7 @@ async fn a_file_is_no_page_and_only_pictures_and_the_client_script_are_for_other
     let world = World::new("", "").await;
     for (target, readers) in [
         ("/static/demo.js", "same-origin"),
-        ("/static/ui.css", "same-origin"),
+        ("/static/style.css", "same-origin"),
         ("/static/share.png", "cross-origin"),
         ("/static/icon.svg", "cross-origin"),
         ("/qr.svg?url=https%3A%2F%2Fexample.com%2F", "same-origin"),
