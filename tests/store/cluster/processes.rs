@@ -16,6 +16,12 @@ use crate::cluster::world::{APP, SECRET, STABLE, TICKET};
 use crate::common::http;
 use crate::common::redis_server::Redis;
 
+/// Longer than thousands of readers take to ask while the first call is held.
+const PATIENT: Duration = Duration::from_secs(30);
+
+/// A killed owner's lease ends this long after its call began.
+const QUICK: Duration = Duration::from_secs(2);
+
 /// One `wx-jssdk serve`; killed when the test is done with it.
 pub(crate) struct Process {
     child: Child,
@@ -25,13 +31,14 @@ pub(crate) struct Process {
 
 impl Process {
     /// `store` is the content of `[store]`.
-    pub(crate) fn start(store: &str, sandbox: &Sandbox) -> Self {
+    pub(crate) fn start(store: &str, sandbox: &Sandbox, upstream_timeout: Duration) -> Self {
         let home = tempfile::tempdir().unwrap();
         let text = format!(
             "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"\"\nworkers = 1\n[log]\nlevel = \"warn\"\n[store]\n{store}\n
-            [upstream]\nweixin = \"{url}\"\nqyapi = \"{url}\"\ntimeout_ms = 2000\n
+            [upstream]\nweixin = \"{url}\"\nqyapi = \"{url}\"\ntimeout_ms = {timeout}\n
             [accounts.main]\napp_id = \"{APP}\"\nsecret = \"{SECRET}\"\njs_safe_domains = [\"example.com\"]\n",
-            url = sandbox.url()
+            url = sandbox.url(),
+            timeout = upstream_timeout.as_millis()
         );
         std::fs::write(home.path().join("wx-jssdk.toml"), text).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_wx-jssdk"));
@@ -119,7 +126,9 @@ pub(crate) async fn cold_readers_of_four_processes_cause_one_token_and_one_ticke
 ) {
     let sandbox = sandbox().await;
     let gate = sandbox.hold(STABLE);
-    let processes: Vec<_> = (0..4).map(|_| Process::start(store, &sandbox)).collect();
+    let processes: Vec<_> = (0..4)
+        .map(|_| Process::start(store, &sandbox, PATIENT))
+        .collect();
     let mut reading = Vec::new();
     for reader in 0..readers {
         reading.push(processes[reader % 4].ask().await);
@@ -145,9 +154,11 @@ async fn two_thousand_cold_readers_of_four_processes_cause_one_token_and_one_tic
 pub(crate) async fn an_owner_killed_in_its_call_costs_one_more(store: &str) {
     let sandbox = sandbox().await;
     let gate = sandbox.hold(STABLE);
-    let mut owner = Process::start(store, &sandbox);
+    let mut owner = Process::start(store, &sandbox, QUICK);
     sandbox.wait_for_calls(STABLE, 1).await;
-    let others: Vec<_> = (0..3).map(|_| Process::start(store, &sandbox)).collect();
+    let others: Vec<_> = (0..3)
+        .map(|_| Process::start(store, &sandbox, QUICK))
+        .collect();
     let mut readers = Vec::new();
     for reader in 0..300 {
         readers.push(others[reader % 3].ask().await);
@@ -172,13 +183,13 @@ async fn when_the_owner_of_the_lease_is_killed_in_its_call_the_others_make_one_m
 async fn a_process_that_was_killed_comes_back_with_what_the_cluster_has() {
     let (redis, sandbox) = (Redis::start(), sandbox().await);
     let mut processes: Vec<_> = (0..2)
-        .map(|_| Process::start(&in_redis(&redis), &sandbox))
+        .map(|_| Process::start(&in_redis(&redis), &sandbox, QUICK))
         .collect();
     for process in &processes {
         answer(process.ask().await, &sandbox).await;
     }
     processes[0].kill();
-    processes[0] = Process::start(&in_redis(&redis), &sandbox);
+    processes[0] = Process::start(&in_redis(&redis), &sandbox, QUICK);
     redis.signal("STOP");
     answer(processes[1].ask().await, &sandbox).await;
     redis.signal("CONT");
