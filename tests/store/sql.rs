@@ -354,6 +354,42 @@ async fn a_database_in_trouble_is_given_up_in_time_and_used_again(kind: Server) 
         Ok(Saved::Stored)
     );
 
+    // A full disk and a deadlock, as the server reports them.
+    let on_each_row = "BEFORE INSERT OR UPDATE ON {}credentials FOR EACH ROW";
+    let (fill, free) = match kind {
+        Server::Postgres => (
+            format!(
+                "CREATE FUNCTION {{}}full() RETURNS trigger LANGUAGE plpgsql AS \
+                 $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '53100'; END $$; \
+                 CREATE TRIGGER full_disk {on_each_row} EXECUTE FUNCTION {{}}full()"
+            ),
+            "DROP TRIGGER full_disk ON {}credentials",
+        ),
+        Server::MariaDb => (
+            "CREATE TRIGGER full_disk BEFORE UPDATE ON {}credentials FOR EACH ROW \
+             SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = 1114, MESSAGE_TEXT = 'x'"
+                .to_owned(),
+            "DROP TRIGGER full_disk",
+        ),
+    };
+    tables.sql(&fill);
+    let error = patient.save(&key(), &credential(9)).await.unwrap_err();
+    assert!(error.to_string().contains("its disk is full"), "{error}");
+    assert_eq!(patient.load(&key()).await, Ok(Some(credential(8))));
+    tables.sql(free);
+    if kind == Server::Postgres {
+        tables.sql(&format!(
+            "CREATE SEQUENCE {{}}tries; \
+             CREATE FUNCTION {{}}deadlock() RETURNS trigger LANGUAGE plpgsql AS \
+             $$ BEGIN IF nextval('{{}}tries') < 3 THEN RAISE EXCEPTION 'x' USING ERRCODE = '40P01'; END IF; \
+             RETURN NEW; END $$; \
+             CREATE TRIGGER deadlock {on_each_row} EXECUTE FUNCTION {{}}deadlock()"
+        ));
+        let saved = patient.save(&key(), &credential(8)).await;
+        assert_eq!(saved, Ok(Saved::Stored), "repeated");
+        tables.sql("DROP TRIGGER deadlock ON {}credentials");
+    }
+
     // A replica, as after a failover.
     let [on, off] = match kind {
         Server::Postgres => ["on", "off"]
