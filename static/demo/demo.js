@@ -153,7 +153,7 @@ function askSupport() {
   });
 }
 
-/** Gives this page a share card: whoever passes it on shows that the signature works. */
+/** Gives this page a share card: passing it on shows that the signature works. */
 async function shareItself() {
   const card = {
     title: pick(SHARE_TITLE),

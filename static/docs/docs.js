@@ -33,7 +33,7 @@ async function copyText(text) {
     await navigator.clipboard.writeText(text);
     return true;
   } catch (error) {
-    // The clipboard needs TLS, which admin listeners seldom have.
+    // The clipboard needs TLS, which admin listeners rarely have.
     const area = Object.assign(document.createElement("textarea"), { value: text, readOnly: true, className: "unseen" });
     const before = document.activeElement;
     document.body.append(area);

@@ -202,7 +202,7 @@ async fn what_cannot_be_read_counts_as_absent_and_is_replaced(tables: Tables) {
     let store = tables.open();
     for rubbish in ["", "rubbish", "1", "2 0123 4 5 6 7"] {
         store.save(&key(), &credential(5)).await.unwrap();
-        // With a generation that nobody could beat.
+        // With a generation that no later one exceeds.
         tables.sql(&format!(
             "UPDATE {{}}credentials SET record = '{rubbish}', generation = 9223372036854775807"
         ));

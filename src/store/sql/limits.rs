@@ -145,7 +145,7 @@ impl SqlStore {
         .await
     }
 
-    /// Removes rows that nobody needs any more, once a day.
+    /// Removes rows that are no longer needed, once a day.
     async fn prune(&self, now: UnixTime) -> Result<(), Failure> {
         let yesterday = number(shanghai_day(now).saturating_sub(1));
         let long_ago = number(now.0.saturating_sub(KEPT.as_secs()));
