@@ -4,6 +4,7 @@
 //! frames, no cross-origin loads, and no host name that an attacker could point at this machine. "Refresh
 //! now" needs a key.
 
+mod account_report;
 mod csrf;
 mod format;
 mod page;

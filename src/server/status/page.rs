@@ -5,11 +5,12 @@ use std::borrow::Borrow;
 
 use askama::Template;
 
+use super::account_report::{
+    AccountReport, CredentialReport, ErrorReport, IncidentReport, RefreshReport,
+};
 use super::format;
 use super::query::{LONG_PAGE, Query};
-use super::report::{
-    AccountReport, CredentialReport, ErrorReport, IncidentReport, RefreshReport, Report,
-};
+use super::report::Report;
 use super::strip;
 use super::verdict::Verdict;
 use crate::clock::UnixTime;

@@ -1,0 +1,305 @@
+//! The accounts of the report: their credentials, errors and incidents.
+
+use std::hash::{DefaultHasher, Hash as _};
+
+use serde::Serialize;
+
+use crate::actix::GatewayStats;
+use crate::broker::{
+    AccountSnapshot, CredentialSnapshot, HOURS, Health, HourState, Incident, LastError, Refresh,
+};
+use crate::clock::UnixTime;
+use crate::credential::Kind;
+use crate::error::{System, Text};
+
+#[derive(Serialize)]
+pub(super) struct AccountReport {
+    pub(super) account: String,
+    pub(super) platform: &'static str,
+    /// AppID or CorpID. Not secret: every page holds it.
+    pub(super) app_id: String,
+    /// `ok`, `starting`, `degraded` or `down`.
+    pub(super) state: &'static str,
+    /// Whether the account signs pages.
+    pub(super) signs_pages: bool,
+    /// Until when its pages are signed if every refresh fails from now on. For an account that signs no
+    /// pages: until when it has a token.
+    pub(super) served_until: Option<UnixTime>,
+    /// Calls that this node has passed on to WeChat since its start and that were answered.
+    pub(super) gateway_calls: u64,
+    pub(super) credentials: Vec<CredentialReport>,
+    /// The last 24 hours, oldest first; for the page only.
+    #[serde(skip)]
+    pub(super) hours: [HourState; HOURS],
+}
+
+#[derive(Serialize)]
+pub(super) struct CredentialReport {
+    pub(super) kind: &'static str,
+    pub(super) state: &'static str,
+    pub(super) issued_at: Option<UnixTime>,
+    pub(super) expires_at: Option<UnixTime>,
+    /// In seconds.
+    pub(super) age: Option<u64>,
+    /// In seconds.
+    pub(super) remaining: Option<u64>,
+    pub(super) refreshing: bool,
+    pub(super) due_at: Option<UnixTime>,
+    pub(super) next_refresh: Option<UnixTime>,
+    pub(super) refreshes: u64,
+    pub(super) foreign_refreshes: u64,
+    pub(super) lost_replies: u64,
+    pub(super) endpoint: &'static str,
+    pub(super) calls_today: Option<u64>,
+    pub(super) daily_quota: Option<u64>,
+    pub(super) error: Option<ErrorReport>,
+    pub(super) history: Vec<RefreshReport>,
+}
+
+#[derive(Clone, Serialize)]
+pub(super) struct ErrorReport {
+    /// Time of the first failure in a row.
+    pub(super) since: UnixTime,
+    pub(super) at: UnixTime,
+    pub(super) retry_at: UnixTime,
+    pub(super) failures: u32,
+    pub(super) class: &'static str,
+    pub(super) errcode: Option<i64>,
+    /// The kind of the credential that failed: a ticket's failure may be its token's.
+    pub(super) kind: &'static str,
+    pub(super) endpoint: &'static str,
+    /// WeChat's error message, or the transport error.
+    pub(super) message: String,
+    pub(super) cause: Text,
+    pub(super) fix: Text,
+    /// The IP to add to the allow-list, if that is the fix: the one that WeChat saw last.
+    pub(super) ip_to_allow: Option<String>,
+    /// All IPs that WeChat saw within a day, the last one first. More than one means that the egress IP is
+    /// not fixed.
+    pub(super) ips_to_allow: Vec<String>,
+}
+
+#[derive(Serialize)]
+pub(super) struct RefreshReport {
+    pub(super) at: UnixTime,
+    pub(super) last_at: UnixTime,
+    pub(super) times: u64,
+    /// `fetched`, `repeated`, `from_store`, or the class of a failure.
+    pub(super) outcome: &'static str,
+    pub(super) failed: bool,
+    pub(super) errcode: Option<i64>,
+    pub(super) millis: u128,
+    pub(super) expires_at: Option<UnixTime>,
+}
+
+/// One cause and the accounts that fail because of it.
+pub(super) struct IncidentReport {
+    pub(super) is_down: bool,
+    /// The latest failure, with the times of all.
+    pub(super) error: ErrorReport,
+    pub(super) system: System,
+    /// Number of its accounts; `accounts` holds the first.
+    pub(super) count: usize,
+    pub(super) stops_pages: bool,
+    pub(super) down_since: Option<UnixTime>,
+    pub(super) accounts: Vec<AccountReport>,
+}
+
+impl AccountReport {
+    pub(super) fn of(account: &AccountSnapshot, gateway: &GatewayStats, now: UnixTime) -> Self {
+        let primary = account.primary().filter(|primary| primary.is_served());
+        Self {
+            account: account.name.clone(),
+            gateway_calls: gateway.answered(&account.name),
+            platform: account.account.platform().as_str(),
+            app_id: account.account.app_id().to_owned(),
+            state: account.health.as_str(),
+            signs_pages: account.signs_pages(),
+            served_until: primary.and_then(|primary| primary.served_until),
+            credentials: account
+                .credentials
+                .iter()
+                .map(|credential| CredentialReport::of(credential, now))
+                .collect(),
+            hours: account.hours(now),
+        }
+    }
+
+    /// Returns the credential that the account exists for.
+    pub(super) fn primary(&self) -> Option<&CredentialReport> {
+        let kind = if self.signs_pages {
+            Kind::JsapiTicket
+        } else {
+            Kind::AccessToken
+        };
+        self.credentials
+            .iter()
+            .find(|one| one.kind == kind.as_str())
+    }
+
+    /// Returns how often another server replaced one of its credentials.
+    pub(super) fn foreign_refreshes(&self) -> u64 {
+        self.credentials
+            .iter()
+            .map(|one| one.foreign_refreshes)
+            .sum()
+    }
+
+    /// Returns how many replies with one of its credentials were lost.
+    pub(super) fn lost_replies(&self) -> u64 {
+        self.credentials.iter().map(|one| one.lost_replies).sum()
+    }
+
+    /// Returns today's calls and the quota of the endpoint whose quota is used up most.
+    pub(super) fn tightest_quota(&self) -> Option<(u64, Option<u64>)> {
+        let share = |(calls, quota): (u64, Option<u64>)| {
+            quota.map(|quota| (calls * 1_000_000).checked_div(quota))
+        };
+        let calls = self.credentials.iter();
+        let calls = calls.filter_map(|one| Some((one.calls_today?, one.daily_quota)));
+        calls.max_by_key(|one| share(*one))
+    }
+
+    /// Returns the earliest next refresh of its credentials.
+    pub(super) fn next_refresh(&self) -> Option<UnixTime> {
+        let credentials = self.credentials.iter();
+        credentials.filter_map(|one| one.next_refresh).min()
+    }
+
+    /// Returns each failure once: a ticket's failure that is its token's is listed with the token only.
+    pub(super) fn errors(&self) -> Vec<(&CredentialReport, &ErrorReport)> {
+        let failed = |kind| {
+            self.credentials
+                .iter()
+                .any(|one| one.kind == kind && one.error.is_some())
+        };
+        let with_errors = self
+            .credentials
+            .iter()
+            .filter_map(|one| Some((one, one.error.as_ref()?)));
+        with_errors
+            .filter(|(one, error)| error.kind == one.kind || !failed(error.kind))
+            .collect()
+    }
+}
+
+impl CredentialReport {
+    pub(super) fn of(credential: &CredentialSnapshot, now: UnixTime) -> Self {
+        let (issued_at, expires_at) = (credential.issued_at, credential.expires_at);
+        let is_tried = credential.health != Health::Starting || credential.last_error.is_some();
+        Self {
+            kind: credential.kind.as_str(),
+            state: credential.health.as_str(),
+            issued_at,
+            expires_at,
+            age: issued_at.map(|issued| now.since(issued).as_secs()),
+            remaining: expires_at.map(|end| end.since(now).as_secs()),
+            refreshing: credential.refreshing,
+            due_at: credential.due_at,
+            next_refresh: credential.next_refresh.filter(|_| is_tried),
+            refreshes: credential.refreshes,
+            foreign_refreshes: credential.foreign_refreshes,
+            lost_replies: credential.lost_replies,
+            endpoint: credential.endpoint,
+            calls_today: credential.calls_today,
+            daily_quota: credential.daily_quota,
+            error: credential.last_error.as_ref().map(ErrorReport::of),
+            history: credential.history().iter().map(RefreshReport::of).collect(),
+        }
+    }
+
+    /// Hashes what is worth a redraw. Other fields change only with time.
+    pub(super) fn hash_into(&self, hasher: &mut DefaultHasher) {
+        (
+            self.kind,
+            self.state,
+            self.issued_at,
+            self.expires_at,
+            self.refreshing,
+            self.calls_today,
+        )
+            .hash(hasher);
+        (
+            self.refreshes,
+            self.foreign_refreshes,
+            self.lost_replies,
+            self.history.len(),
+        )
+            .hash(hasher);
+        self.error
+            .as_ref()
+            .map(|error| {
+                (
+                    error.since,
+                    error.at,
+                    error.retry_at,
+                    error.failures,
+                    error.errcode,
+                )
+            })
+            .hash(hasher);
+        self.history
+            .last()
+            .map(|last| (last.at, last.times))
+            .hash(hasher);
+    }
+}
+
+impl ErrorReport {
+    pub(super) fn of(last: &LastError) -> Self {
+        let error = &last.error;
+        let message = error.failure.said().into_owned();
+        let ips = error.ips_to_allow();
+        let ips: Vec<_> = ips.iter().map(ToString::to_string).collect();
+        Self {
+            since: last.since,
+            at: last.at,
+            retry_at: last.retry_at,
+            failures: last.failures,
+            class: last.class,
+            errcode: error.errcode(),
+            kind: last.kind.as_str(),
+            endpoint: error.endpoint,
+            message,
+            cause: error.cause(),
+            ip_to_allow: ips.first().cloned(),
+            ips_to_allow: ips,
+            fix: error.fix(),
+        }
+    }
+}
+
+impl RefreshReport {
+    pub(super) fn of(refresh: &Refresh) -> Self {
+        Self {
+            at: refresh.at,
+            last_at: refresh.last_at,
+            times: refresh.times,
+            outcome: refresh.outcome.as_str(),
+            failed: refresh.outcome.is_failure(),
+            errcode: refresh.errcode,
+            millis: refresh.took.as_millis(),
+            expires_at: refresh.expires_at,
+        }
+    }
+}
+
+impl IncidentReport {
+    pub(super) fn of(incident: &Incident, gateway: &GatewayStats, now: UnixTime) -> Self {
+        let mut error = ErrorReport::of(&incident.error);
+        error.ips_to_allow = incident.addresses.iter().map(ToString::to_string).collect();
+        Self {
+            is_down: incident.health == Health::Down,
+            error,
+            system: incident.error.error.system,
+            count: incident.count,
+            stops_pages: incident.stops_pages,
+            down_since: incident.down_since,
+            accounts: incident
+                .accounts
+                .iter()
+                .map(|account| AccountReport::of(account, gateway, now))
+                .collect(),
+        }
+    }
+}
