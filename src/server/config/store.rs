@@ -171,7 +171,7 @@ fn file(path: String, problems: &mut Problems) -> PathBuf {
     path.into()
 }
 
-/// Reads the content of `password_file`, without the newline that editors append; `None` if there is none,
+/// Reads the content of `password_file`, without the newline that editors append; `None` without one,
 /// or after a problem.
 fn password(section: &mut Section, base: &Path, problems: &mut Problems) -> Option<Secret> {
     let file = section.text_if_any("password_file", problems)?;
