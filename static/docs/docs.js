@@ -1,5 +1,7 @@
 // API description page: copy buttons, search, and the mark of the entry being read. Without it the page can still be read.
 
+import { copyText } from "./copy.js";
+
 const nav = document.querySelector(".docs-nav");
 const list = nav.querySelector(".docs-list");
 const found = nav.querySelector(".docs-found");
@@ -27,23 +29,6 @@ document.addEventListener("click", async (event) => {
   clearTimeout(button.timer);
   button.timer = setTimeout(() => (words.textContent = before), 2000);
 });
-
-async function copyText(text) {
-  try {
-    await navigator.clipboard.writeText(text);
-    return true;
-  } catch (error) {
-    // The clipboard needs TLS, which admin listeners rarely have.
-    const area = Object.assign(document.createElement("textarea"), { value: text, readOnly: true, className: "unseen" });
-    const before = document.activeElement;
-    document.body.append(area);
-    area.select();
-    const copied = document.execCommand("copy");
-    area.remove();
-    if (before) before.focus();
-    return copied;
-  }
-}
 
 // ---------- search ----------
 
