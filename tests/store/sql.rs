@@ -585,3 +585,17 @@ async fn nobody_else_may_read_the_sqlite_file() {
     let error = missing.load(&key()).await.unwrap_err();
     assert!(error.to_string().contains("cannot be opened"), "{error}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn processes_that_start_together_on_a_new_sqlite_file_can_all_use_it() {
+    for _ in 0..40 {
+        let tables = Tables::sqlite();
+        let first_uses: Vec<_> = (0..4)
+            .map(|_| tables.open())
+            .map(|store| tokio::spawn(async move { store.ping().await }))
+            .collect();
+        for first_use in first_uses {
+            assert_eq!(first_use.await.unwrap(), Ok(()));
+        }
+    }
+}

@@ -94,19 +94,13 @@ impl Link {
 impl Inner {
     async fn connect(&self, era: u64) -> Result<AnyConnection, Failure> {
         let connect = async {
-            let failed = |error| self.dialect.classify(&error);
-            if let Some(file) = &self.file {
-                create_private(file);
+            loop {
+                match self.open(era).await {
+                    // SQLite reports at once that another process is preparing the file.
+                    Err(Failure::Busy(_)) => tokio::time::sleep(BUSY_PAUSE).await,
+                    opened => return opened,
+                }
             }
-            let mut connection = self.options.connect().await.map_err(failed)?;
-            if self.file.is_some() {
-                connection.execute(SQLITE).await.map_err(failed)?;
-            }
-            if self.idle.lock().checked != Some(era) {
-                self.schema.prepare(&mut connection).await?;
-                self.idle.lock().checked = Some(era);
-            }
-            Ok(connection)
         };
         tokio::time::timeout(CONNECT, connect)
             .await
@@ -114,6 +108,23 @@ impl Inner {
                 let problem = format!("no connection within {} s", CONNECT.as_secs());
                 Err(Failure::Lost(problem))
             })
+    }
+
+    /// Opens a connection to a database that has all tables.
+    async fn open(&self, era: u64) -> Result<AnyConnection, Failure> {
+        let failed = |error| self.dialect.classify(&error);
+        if let Some(file) = &self.file {
+            create_private(file);
+        }
+        let mut connection = self.options.connect().await.map_err(failed)?;
+        if self.file.is_some() {
+            connection.execute(SQLITE).await.map_err(failed)?;
+        }
+        if self.idle.lock().checked != Some(era) {
+            self.schema.prepare(&mut connection).await?;
+            self.idle.lock().checked = Some(era);
+        }
+        Ok(connection)
     }
 }
 
@@ -147,6 +158,9 @@ const MOST: usize = 8;
 
 /// Limit for one attempt: allows for a distant server with TLS, and for creating the tables.
 const CONNECT: Duration = Duration::from_secs(5);
+
+/// Pause before another attempt to connect while other processes are in the way.
+const BUSY_PAUSE: Duration = Duration::from_millis(5);
 
 /// Several processes may read while one writes. A commit survives the end of the process; after a power
 /// failure the last ones may be missing, which costs a call each.
