@@ -85,7 +85,8 @@ pub(super) async fn not_found(request: HttpRequest) -> HttpResponse {
         policy: &NOT_FOUND_POLICY,
         referrer: "no-referrer",
     };
-    let mut response = page.answer(NotFoundPage { lang }.render(), lang);
+    let has_pages = request.app_data::<web::Data<Pages>>().is_some();
+    let mut response = page.answer(NotFoundPage { lang, has_pages }.render(), lang);
     *response.status_mut() = StatusCode::NOT_FOUND;
     response
 }
@@ -94,6 +95,8 @@ pub(super) async fn not_found(request: HttpRequest) -> HttpResponse {
 #[template(path = "not-found.html")]
 struct NotFoundPage {
     lang: Lang,
+    /// Whether this listener serves the demo page and the doctor.
+    has_pages: bool,
 }
 
 /// Inline, since relative files would be missing below an unknown path. Same tokens as `style.css`.

@@ -194,7 +194,7 @@ pub(super) fn public_services(
             services.configure(doctor.configure());
         }
         services
-            .service(public_scope(SCOPE, broker.clone()))
+            .service(public_scope(SCOPE, broker.clone()).default_service(web::to(not_found)))
             .configure(alive);
         services.service(verify_resource(broker.clone()));
         if let Some(sandbox) = &sandbox {

@@ -611,14 +611,25 @@ async fn the_sandboxes_phone_is_one_script_for_pages_that_are_not_ours() {
 
 #[tokio::test]
 async fn browsers_get_a_page_for_an_unknown_path_and_programs_a_problem() {
-    let app = spawn(&format!("[server]\ndemo = true\n{MAIN}"), |_| {}).await;
     let browser = [("Accept", "text/html,*/*;q=0.8"), ("Accept-Language", "en")];
-    let page = app.request("GET", "/no-such-path", &browser).await;
-    assert_eq!(page.status, 404, "{page:?}");
-    assert!(page.text.contains("There is no page here"), "{page:?}");
-    assert!(page.text.contains("/jssdk/config?url="), "{page:?}");
-    let program = app.request("GET", "/no-such-path", &[]).await;
-    program.assert_problem(404, "not_found");
+    for (demo, links) in [(true, 2), (false, 0)] {
+        let app = spawn(&format!("[server]\ndemo = {demo}\n{MAIN}"), |_| {}).await;
+        for path in ["/no-such-path", "/jssdk/no-such-path"] {
+            let page = app.request("GET", path, &browser).await;
+            assert_eq!(page.status, 404, "{page:?}");
+            assert!(page.text.contains("There is no page here"), "{page:?}");
+            assert!(page.text.contains("/jssdk/config?url="), "{page:?}");
+            let hrefs = page.text.split("<a href=\"").skip(1);
+            let hrefs: Vec<_> = hrefs.filter_map(|rest| rest.split('"').next()).collect();
+            assert_eq!(hrefs.len(), links, "{hrefs:?}");
+            for href in hrefs {
+                assert_eq!(app.request("GET", href, &[]).await.status, 200, "{href}");
+            }
+            let program = app.request("GET", path, &[]).await;
+            program.assert_problem(404, "not_found");
+            assert_eq!(program.header("access-control-allow-origin"), Some("*"));
+        }
+    }
 }
 
 #[tokio::test]
