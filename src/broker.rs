@@ -8,16 +8,16 @@
 //! - Work: `refresh` obtains a new value, `keeper` starts refreshes before a reader has to wait for one, `sync`
 //!   exchanges values with the other nodes.
 //! - Readers: `signing` (the answer for a page), `token_index` (the account and the API keys of a token).
-//! - Reports: `snapshot`, `incidents` and `egress_snapshot` (the state for pages and metrics), `health`, `stats`
-//!   (counters), `events` (the log).
+//! - Reports: `snapshot`, `overview` and `egress_snapshot` (the state for pages and metrics), `health`, `stats`
+//!   (counters), `log_summary` (the log).
 
 mod accounts;
 mod current;
 mod egress_snapshot;
-mod events;
 mod health;
-mod incidents;
 mod keeper;
+mod log_summary;
+mod overview;
 mod refresh;
 mod signing;
 mod slot;
@@ -34,8 +34,8 @@ use tokio::runtime::Handle;
 pub use accounts::Accounts;
 pub use egress_snapshot::{EgressSnapshot, EgressWay};
 pub use health::Health;
-pub use incidents::{Incident, Overview};
 pub use keeper::TICK;
+pub use overview::{Incident, Overview};
 #[cfg(feature = "actix")]
 pub(crate) use signing::ConfigOptions;
 pub use slot::{HOURS, HourState, Refresh, RefreshOutcome};
@@ -69,7 +69,7 @@ struct Inner {
     upstream: Upstream,
     clock: Clock,
     counts: stats::Counts,
-    throttle: events::Throttle,
+    throttle: log_summary::Throttle,
     /// The runtime for refresh tasks, so that a refresh outlives the caller and the worker thread that
     /// started it.
     runtime: Handle,
@@ -317,7 +317,7 @@ impl BrokerBuilder {
         let store = self.store.unwrap_or_else(Store::memory);
         let upstream = Upstream::with_clock(&self.upstream, clock.clone())?;
         let keeper = keeper::Pace::default();
-        let (counts, throttle) = (stats::Counts::default(), events::Throttle::default());
+        let (counts, throttle) = (stats::Counts::default(), log_summary::Throttle::default());
         let presence = sync::Presence::new(self.node);
         let handed = token_index::HandedTokens::default();
         let inner = Inner {

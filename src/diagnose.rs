@@ -21,17 +21,17 @@ mod case;
 #[rustfmt::skip] // one row, one paragraph
 mod causes;
 mod client_errors;
-mod escape;
 mod finding;
-mod given_ticket;
 mod hash;
+mod library_escaping;
 mod paste;
 mod rebuilt;
 mod search;
-mod url;
+mod ticket_input;
+mod url_mistakes;
 mod value_mistakes;
 #[rustfmt::skip] // as above
-mod whole_case;
+mod verdicts;
 
 pub use backend_answer::Answer;
 pub use case::{Case, Role, Target, Ticket};
@@ -77,9 +77,9 @@ fn diagnosed(case: &Case, effort: Effort) -> Vec<Finding> {
     if findings.iter().all(is_refusal_alone) {
         let lacking = match case.is_whole() {
             _ if !case.tickets.is_empty() && case.is_whole() => return findings,
-            true => &whole_case::TICKET_NEEDED,
-            false if case.signature.is_empty() && findings.is_empty() => &whole_case::NOTHING_GIVEN,
-            false => &whole_case::VALUES_NEEDED,
+            true => &verdicts::TICKET_NEEDED,
+            false if case.signature.is_empty() && findings.is_empty() => &verdicts::NOTHING_GIVEN,
+            false => &verdicts::VALUES_NEEDED,
         };
         findings.push(Finding::new(Confidence::Possible, lacking));
     }
@@ -99,9 +99,9 @@ fn client_findings(case: &Case) -> Vec<Finding> {
     };
     let page = client_errors::refused_address(error).unwrap_or(case.checked());
     if is_about(&["offline_verifying", "permission_denied"]) && is_unlisted(case, error) {
-        client_findings.insert(0, Finding::new(Confidence::Likely, &whole_case::NOT_LISTED));
+        client_findings.insert(0, Finding::new(Confidence::Likely, &verdicts::NOT_LISTED));
     } else if is_about(&["domain_not_bound", "trusted_domain_mismatch"]) && has_other_port(page) {
-        client_findings.insert(0, Finding::new(Confidence::Likely, &whole_case::PORT));
+        client_findings.insert(0, Finding::new(Confidence::Likely, &verdicts::PORT));
     }
     client_findings
 }
@@ -131,7 +131,7 @@ fn has_other_port(page: &str) -> bool {
 }
 
 fn malformed(client_findings: Vec<Finding>, findings: &mut Vec<Finding>) {
-    findings.push(Finding::new(Confidence::Proven, &whole_case::MALFORMED));
+    findings.push(Finding::new(Confidence::Proven, &verdicts::MALFORMED));
     findings.extend(client_findings);
 }
 
@@ -153,9 +153,9 @@ fn judged(
             let proves_itself =
                 case.derived && !case.tickets.iter().any(|ticket| ticket.role == role);
             let (sure, verdict) = if proves_itself {
-                (Confidence::Possible, &whole_case::STRING)
+                (Confidence::Possible, &verdicts::STRING)
             } else {
-                (Confidence::Proven, &whole_case::RIGHT)
+                (Confidence::Proven, &verdicts::RIGHT)
             };
             // The signature is valid, so the client's "invalid signature" explains nothing.
             client_findings.retain(|finding| !is_about_the_whole(finding));
@@ -184,7 +184,7 @@ fn judged(
             findings.extend(client_findings);
             findings.push(Finding {
                 expected: Some(expected),
-                ..Finding::new(Confidence::Possible, &whole_case::NOTHING_FITS)
+                ..Finding::new(Confidence::Possible, &verdicts::NOTHING_FITS)
             });
         }
     }
@@ -192,19 +192,21 @@ fn judged(
 
 /// Returns what can be wrong apart from the hash: port, field names, landing URL, unit of the timestamp.
 fn beside_the_signature(case: &Case) -> Vec<Finding> {
-    let page = escape::href(case.checked());
+    let page = library_escaping::href(case.checked());
     // The URL that the client reports as checked takes precedence over the landing URL.
     let landing = case
         .landing
         .as_deref()
         .filter(|_| case.checked_url.is_none())
-        .is_some_and(|landing| before_fragment(&escape::href(landing)) != before_fragment(&page));
+        .is_some_and(|landing| {
+            before_fragment(&library_escaping::href(landing)) != before_fragment(&page)
+        });
     let milliseconds = in_milliseconds(case);
     let causes = [
-        (has_other_port(&page), &whole_case::PORT),
-        (case.misnamed, &whole_case::MISNAMED),
-        (landing, &whole_case::CURRENT_URL),
-        (milliseconds, &whole_case::MILLISECONDS_SENT),
+        (has_other_port(&page), &verdicts::PORT),
+        (case.misnamed, &verdicts::MISNAMED),
+        (landing, &verdicts::CURRENT_URL),
+        (milliseconds, &verdicts::MILLISECONDS_SENT),
     ];
     causes
         .into_iter()
@@ -219,10 +221,10 @@ fn app_id(case: &Case) -> Option<&'static Cause> {
     let given = case.app_id.as_deref()?.trim();
     let is_number = !given.is_empty() && given.bytes().all(|byte| byte.is_ascii_digit());
     if is_number {
-        return Some(&whole_case::AGENT_ID_SENT);
+        return Some(&verdicts::AGENT_ID_SENT);
     }
     let signs = case.account_app_id.as_deref()?;
-    (given != signs).then_some(&whole_case::APP_ID_OF_ANOTHER)
+    (given != signs).then_some(&verdicts::APP_ID_OF_ANOTHER)
 }
 
 /// Adds the findings that need no ticket: the client's error text and visible defects.
@@ -243,7 +245,7 @@ fn without_verdict(
     let beside = beside_the_signature(case).into_iter();
     // The answer's URL was signed. That the landing URL should have been signed instead is only a guess.
     findings.extend(
-        beside.filter(|finding| address.is_none() || finding.code != whole_case::CURRENT_URL.code),
+        beside.filter(|finding| address.is_none() || finding.code != verdicts::CURRENT_URL.code),
     );
     findings.extend(address.map(|cause| Finding::new(Confidence::Likely, cause)));
     findings.extend(general);
@@ -252,16 +254,16 @@ fn without_verdict(
 /// Returns the mistake that turned the URL to be signed into the one that was signed, as far as that is
 /// known.
 fn address_signed(case: &Case) -> Option<&'static Cause> {
-    let right = escape::href(case.checked());
+    let right = library_escaping::href(case.checked());
     let right = before_fragment(&right);
     let Some(signed) = case.answered_url.as_deref() else {
-        let page = escape::href(&case.url);
-        return url::is_other_route(&page, right).then_some(&whole_case::CURRENT_URL);
+        let page = library_escaping::href(&case.url);
+        return url_mistakes::is_other_route(&page, right).then_some(&verdicts::CURRENT_URL);
     };
     if [right, before_fragment(case.checked())].contains(&signed) {
         return None;
     }
-    url::mistaken(right, &search::as_browsers_write(case))
+    url_mistakes::mistaken(right, &search::as_browsers_write(case))
         .into_iter()
         .find(|(_, text)| text == signed)
         .map(|(cause, _)| cause)

@@ -17,21 +17,20 @@
 
 mod agent;
 mod api_management;
+mod app_settings;
 mod call;
 mod control_api;
 mod demo_accounts;
 mod domain;
 mod endpoint;
-mod endpoints;
 mod fault;
 mod foreign;
 mod guard;
+mod hosts;
+mod hosts_control_api;
+mod http_handler;
 mod issued;
 mod listener;
-mod login;
-mod made_body;
-mod network;
-mod network_api;
 mod proxy;
 mod quota;
 mod reason;
@@ -42,10 +41,12 @@ mod shared;
 mod signed;
 mod simulator;
 mod state_view;
+mod streamed_body;
 mod switches;
+mod ticket;
+mod user_login;
 mod value;
 mod verify;
-mod wechat_app;
 mod wecom_limits;
 mod work;
 mod work_reply;
@@ -62,17 +63,18 @@ use actix_web::web::{self, Data};
 use crate::clock::Clock;
 
 use self::endpoint::Endpoint;
-use self::login::Login;
-use self::network::Network;
+use self::hosts::Network;
 use self::shared::Shared;
+use self::user_login::Login;
 
 pub use self::agent::AgentVerify;
+pub use self::app_settings::{App, Platform};
 pub use self::demo_accounts::{
     DEMO_AGENT_ID, DEMO_APP_ID, DEMO_CORP_ID, DEMO_MINI_ID, demo_app, demo_apps,
 };
 pub use self::fault::{Fault, FaultKind};
 pub use self::foreign::{Kind, Mode};
-pub use self::network::Host;
+pub use self::hosts::Host;
 pub use self::proxy::{Proxy, ProxyKind, ProxyRule};
 pub use self::quota::Quotas;
 pub use self::reason::Reason;
@@ -81,7 +83,6 @@ pub use self::shared::Gate;
 pub use self::state_view::{AppState, State, TicketState, TokenState, Tokens};
 pub use self::switches::{ExpiresIn, Switches};
 pub use self::verify::{Client, PreVerify, Verdict};
-pub use self::wechat_app::{App, Platform};
 
 /// Handle to a running sandbox. A clone is another handle to the same sandbox, which stops when the last
 /// handle is dropped.

@@ -26,6 +26,7 @@ mod ready;
 mod reload;
 mod reload_record;
 mod routes;
+mod shutdown;
 mod sockets;
 mod startup_error;
 mod status;

@@ -6,11 +6,11 @@
 
 mod answer;
 #[cfg(feature = "server")]
-pub(crate) mod connection;
+pub(crate) mod connector;
 mod endpoints;
 mod hosts;
 mod route;
-mod transport;
+mod transport_failure;
 mod verify_file_probe;
 
 use std::sync::{Arc, OnceLock};
@@ -25,7 +25,7 @@ use rustls_platform_verifier::Verifier;
 
 pub use endpoints::endpoint;
 pub use route::{Route, Via};
-pub(crate) use transport::describe;
+pub(crate) use transport_failure::describe;
 pub use verify_file_probe::{VerifyFileFailure, VerifyFileProbe};
 
 use crate::account::{Account, Egress, Platform, TokenMode};
@@ -35,9 +35,9 @@ use crate::error::{Class, Failure, ProxyProblem, System, UpstreamError};
 use endpoints::{CHECK, Endpoint, TICKET, WORK_CHECK, endpoint_of, url};
 use hosts::Hosts;
 #[cfg(feature = "server")]
-pub(crate) use transport::BoxError;
-pub(crate) use transport::Broken;
-use transport::Through;
+pub(crate) use transport_failure::BoxError;
+pub(crate) use transport_failure::Broken;
+use transport_failure::Through;
 
 /// The base URLs of WeChat's APIs and the timeouts of calls.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -183,7 +183,7 @@ impl Upstream {
     pub(crate) async fn failure(&self, account: &Account, base: &str, broken: Broken) -> Failure {
         let proxy = self.proxy(self.egress_of(account), base);
         let through = proxy.as_ref().map(|proxy| self.through(proxy, base));
-        transport::failure(broken, through).await
+        transport_failure::failure(broken, through).await
     }
 
     /// Returns the failure behind an answer with status 407: a proxy that forwards plain requests answers in
@@ -381,7 +381,9 @@ async fn judge(
 ) -> Result<Issued, UpstreamError> {
     let response = match sent {
         Ok(response) => response,
-        Err(error) => return Err(endpoint.failed(transport::failure(error.into(), through).await)),
+        Err(error) => {
+            return Err(endpoint.failed(transport_failure::failure(error.into(), through).await));
+        }
     };
     let status = response.status().as_u16();
     let body = answer::read(response).await;

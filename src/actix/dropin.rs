@@ -27,7 +27,7 @@ use crate::account::{Account, Platform};
 use crate::broker::Broker;
 use crate::credential::{Credential, Kind};
 use crate::error::Error;
-use crate::error::codes::own_errors::WireError;
+use crate::error::codes::wire_errors::WireError;
 
 /// The token and ticket endpoints of `api.weixin.qq.com` and `qyapi.weixin.qq.com`, below `/cgi-bin`.
 ///

@@ -4,8 +4,8 @@
 //! It works on the request that actix-http gives it: actix-web's router, a middleware and their boxed futures
 //! cost more than the signature.
 
-mod base_path;
-mod finish;
+mod finisher;
+mod path_rewrite;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -21,7 +21,7 @@ use actix_web::dev::{AppConfig, Response, ServiceResponse};
 use actix_web::http::header::ORIGIN;
 use actix_web::http::{Method, StatusCode};
 
-use self::finish::Finisher;
+use self::finisher::Finisher;
 use super::access_log::{AccessLog, Entry};
 use super::gateway::{Connections, Gateway};
 use super::limit::{Decided, decide};
@@ -227,7 +227,7 @@ where
 
     fn call(&self, mut request: Request) -> Self::Future {
         if self.finisher.listener == ListenerName::Admin {
-            base_path::readdress(&mut request);
+            path_rewrite::readdress(&mut request);
         }
         if let Some(response) = self.sign(&request) {
             return FastPathFuture::Signed(Some(response));

@@ -35,12 +35,12 @@ pub use self::stats::{CallOutcome, CallStats, GatewayStats};
 use super::dropin::BaseAccount;
 use super::dropin::reply::Refusal;
 use super::key_lockout::KeyLockout;
-use super::keys::calls::CallRight;
+use super::keys::call_policy::CallRight;
 use super::keys::{ApiKeys, CallPath};
 use crate::account::Platform;
 use crate::broker::Broker;
 use crate::endpoint::Problem;
-use crate::error::codes::own_errors;
+use crate::error::codes::wire_errors;
 
 /// `[gateway]`: limits of calls that are passed on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -157,7 +157,7 @@ impl Gateway {
                 answered
             }
             None => Err(Refusal::because(
-                own_errors::BAD_URL,
+                wire_errors::BAD_URL,
                 "WeChat has no such path; doubled or encoded slashes, dots and other characters in the path are refused",
             )),
         };
@@ -258,8 +258,8 @@ impl Shared {
     ) -> Result<(), Refusal> {
         let (key, called) = (&caller.key.name, path.as_str().trim_end_matches('/'));
         let forbidden = match caller.is_work {
-            true => own_errors::WORK_FORBIDDEN,
-            false => own_errors::NOT_FOR_THIS_ACCOUNT,
+            true => wire_errors::WORK_FORBIDDEN,
+            false => wire_errors::NOT_FOR_THIS_ACCOUNT,
         };
         let what = match caller.key.right(incoming.method(), path) {
             CallRight::Granted => return Ok(()),
@@ -306,7 +306,7 @@ impl From<Problem> for Refusal {
         match problem.retry_after {
             Some(wait) => Self::LockedOut(wait),
             None => Self::because(
-                own_errors::BAD_SECRET,
+                wire_errors::BAD_SECRET,
                 "the API key in the header is invalid",
             ),
         }

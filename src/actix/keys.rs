@@ -1,7 +1,7 @@
 //! API keys of the admin listener: stored as SHA-256, compared in constant time, each limited to accounts,
 //! kinds, and calls through the gateway.
 
-pub(super) mod calls;
+pub(super) mod call_policy;
 pub(super) mod virtual_token;
 
 use std::sync::Arc;
@@ -10,10 +10,10 @@ use actix_web::http::Method;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
-pub use calls::{BadCall, Call, CallPath};
+pub use call_policy::{BadCall, Call, CallPath};
 pub use virtual_token::TokenStyle;
 
-use calls::CallRight;
+use call_policy::CallRight;
 
 use crate::broker::Accounts;
 use crate::credential::Kind;

@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::health::Health;
-use super::incidents::{Collector, Overview};
+use super::overview::{Collector, Overview};
 use super::refresh::daily_quota;
 use super::slot::{HOURS, HourState, Refresh, Remembered, Slot, State};
 use super::stats::{OUTCOMES, Stats};

@@ -1,21 +1,20 @@
 //! `serve`: runs the service, against WeChat's hosts or the sandbox.
 
+mod sighup;
+
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::sync::Arc;
 
 use clap::Args;
 use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Ended, Unusable, address, listed, say, with_accounts};
 use crate::account::SafeDomain;
 use crate::server::config::{Problems, Settings};
-use crate::server::{
-    Application, Preflight, Reloader, SandboxOptions, StartupError, systemd, telemetry,
-};
+use crate::server::{Application, Preflight, SandboxOptions, StartupError, telemetry};
 
 #[derive(Debug, Args)]
 #[command(
@@ -70,7 +69,7 @@ impl Serve {
         }
         drop(settings); // the broker holds the accounts
         let reloading = hangup.map(|hangup| {
-            tokio::spawn(reload_on_request(
+            tokio::spawn(sighup::reload_on_request(
                 hangup,
                 self,
                 running,
@@ -156,51 +155,6 @@ impl FromStr for AdminListen {
             Ok(Self(None))
         } else {
             address::listener(text).map(|address| Self(Some(address)))
-        }
-    }
-}
-
-/// Reloads the configuration on each SIGHUP and each request of an operator, outside the threads that serve:
-/// it may have ten thousand files.
-async fn reload_on_request(
-    mut hangup: Signal,
-    serve: Serve,
-    running: Preflight,
-    reloader: Reloader,
-) {
-    let serve = Arc::new((serve, running));
-    let mut requests = reloader.requests().expect("it is asked for once");
-    loop {
-        let request = tokio::select! {
-            signal = hangup.recv() => match signal {
-                Some(()) => None,
-                None => return,
-            },
-            request = requests.recv() => request,
-        };
-        let serve = serve.clone();
-        systemd::reloading();
-        let looking = reloader.clone();
-        let _ = tokio::task::spawn_blocking(move || looking.reload_certificates()).await;
-        let read = tokio::task::spawn_blocking(move || serve.0.settings_beside(&serve.1)).await;
-        let result = match read {
-            // The reloader logs each problem of a rejected configuration.
-            Ok(Ok(settings)) => {
-                settings.log_exposed_files();
-                Some(reloader.reload(settings))
-            }
-            Ok(Err(problems)) => {
-                reloader.refuse(&problems);
-                Some(Err(problems))
-            }
-            Err(error) => {
-                tracing::error!(%error, "configuration could not be reloaded");
-                None
-            }
-        };
-        systemd::ready();
-        if let (Some(request), Some(result)) = (request, result) {
-            request.answer(result);
         }
     }
 }

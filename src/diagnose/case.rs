@@ -1,6 +1,6 @@
 //! What is known about a rejected signature.
 
-use super::{Answer, client_errors, given_ticket};
+use super::{Answer, client_errors, ticket_input};
 use crate::credential::Secret;
 
 /// The known facts about a rejected signature.
@@ -101,7 +101,7 @@ impl Case {
     /// Adds a ticket, extracted from quotes or from WeChat's complete answer. An empty ticket is ignored.
     #[must_use]
     pub fn ticket(mut self, role: Role, value: impl Into<Secret>) -> Self {
-        let value = given_ticket::read(&role, value.into());
+        let value = ticket_input::read(&role, value.into());
         if !value.is_empty() {
             self.tickets.push(Ticket { role, value });
         }

@@ -2,7 +2,7 @@
 //! in `client_errors/table.rs`.
 
 #[cfg(test)]
-mod script;
+mod codegen;
 #[rustfmt::skip] // one row, one paragraph
 mod table;
 
@@ -10,8 +10,8 @@ use std::sync::LazyLock;
 
 use url::Url;
 
-use super::whole_case as v;
-use super::{Confidence, Finding, escape};
+use super::verdicts as v;
+use super::{Confidence, Finding, library_escaping};
 use crate::error::codes::{all, by_errmsg};
 use crate::error::{Paid, System, Text, explain};
 pub(super) use table::is_refusal_alone;
@@ -92,7 +92,7 @@ pub(super) fn checked_url(text: &str) -> Option<String> {
                 .get(..8)
                 .is_some_and(|scheme| scheme.to_ascii_lowercase().contains("%3a"));
             if is_escaped {
-                escape::decoded(value)
+                library_escaping::decoded(value)
             } else {
                 value.trim().to_owned()
             }

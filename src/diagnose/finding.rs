@@ -1,7 +1,7 @@
 //! One cause of a rejected signature, and its fix.
 
 use super::causes::Cause;
-use super::whole_case;
+use super::verdicts;
 use crate::error::Text;
 
 /// How certain a finding is.
@@ -59,7 +59,7 @@ impl Finding {
     /// Returns whether the finding says more than that nothing was found.
     #[must_use]
     pub fn explains(&self) -> bool {
-        use whole_case::{NOTHING_FITS, NOTHING_GIVEN, STRING, TICKET_NEEDED, VALUES_NEEDED};
+        use verdicts::{NOTHING_FITS, NOTHING_GIVEN, STRING, TICKET_NEEDED, VALUES_NEEDED};
         ![
             &NOTHING_FITS,
             &NOTHING_GIVEN,

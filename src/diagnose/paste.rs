@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use self::extract::{ERROR, errcode_in, js_api_list_in, json_in, values_in, word_of};
 
 use super::backend_answer::{Answer, plain};
-use super::{Case, Role, client_errors, given_ticket, hash};
+use super::{Case, Role, client_errors, hash, ticket_input};
 use crate::credential::Secret;
 
 /// The values found in a pasted text.
@@ -99,7 +99,7 @@ impl Paste {
 
     fn json(&mut self, text: &str) {
         for json in json_in(text) {
-            if let Some(ticket) = given_ticket::in_json(&json) {
+            if let Some(ticket) = ticket_input::in_json(&json) {
                 self.given_ticket.get_or_insert(ticket);
                 self.note(PasteKind::Ticket);
             }
@@ -168,7 +168,7 @@ impl Paste {
             self.note(PasteKind::Values);
         }
         if self.given_ticket.is_none()
-            && let Some(ticket) = given_ticket::in_json(&Value::Object(found.clone()))
+            && let Some(ticket) = ticket_input::in_json(&Value::Object(found.clone()))
         {
             self.given_ticket = Some(ticket);
             self.note(PasteKind::Ticket);

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 
 use super::causes::{self as c, Cause};
-use super::escape;
+use super::library_escaping;
 
 /// Returns the forms in which `query` is rewritten from its parsed parameters.
 pub(super) fn queries(query: &str) -> Vec<(&'static Cause, String)> {
@@ -60,7 +60,7 @@ pub(super) fn queries(query: &str) -> Vec<(&'static Cause, String)> {
 
 /// Returns the forms in which servers write a path that they have parsed.
 pub(super) fn paths(path: &str) -> Vec<(&'static Cause, String)> {
-    let decoded = escape::decoded(path);
+    let decoded = library_escaping::decoded(path);
     let bare = without_parameters(path);
     let merged = merged_slashes(path);
     let mut found = vec![
@@ -77,17 +77,17 @@ pub(super) fn paths(path: &str) -> Vec<(&'static Cause, String)> {
         (&c::PATH_DECODED, decoded.clone()),
     ];
     if bare != path {
-        let matched = escape::decoded(&merged_slashes(&bare));
+        let matched = library_escaping::decoded(&merged_slashes(&bare));
         found.push((&c::PATH_PARAMETERS, bare));
         found.push((&c::PATH_PARAMETERS, matched));
     }
-    for encode in escape::PATHS {
+    for encode in library_escaping::PATHS {
         found.push((&c::PATH_REENCODED, encode(&decoded)));
         found.push((&c::PATH_REENCODED, encode(&merged_slashes(&decoded))));
     }
     let segments: Vec<_> = path
         .split('/')
-        .map(|segment| escape::component(&escape::decoded(segment)))
+        .map(|segment| library_escaping::component(&library_escaping::decoded(segment)))
         .collect();
     found.push((&c::PATH_REENCODED, segments.join("/")));
     found
@@ -97,7 +97,7 @@ type Pairs = Vec<(String, String)>;
 
 /// Parses a query as form parsers do: empty parts are skipped, and a name without a value gets an empty one.
 fn parsed(query: &str) -> Pairs {
-    let read = |text: &str| escape::decoded(&text.replace('+', " "));
+    let read = |text: &str| library_escaping::decoded(&text.replace('+', " "));
     query
         .split('&')
         .filter(|part| !part.is_empty())
@@ -116,7 +116,7 @@ fn joined(pairs: &[(String, String)], encode: fn(&str) -> String) -> String {
 
 fn written(cause: &'static Cause, pairs: &Pairs, found: &mut Vec<(&'static Cause, String)>) {
     found.extend(
-        escape::VALUES
+        library_escaping::VALUES
             .iter()
             .map(|encode| (cause, joined(pairs, *encode))),
     );

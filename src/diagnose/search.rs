@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use super::causes::{self as c, Cause};
 use super::hash::Sent;
 use super::value_mistakes::{Values, far_timestamps, nonces, strings, tickets, timestamps};
-use super::{Case, Role, escape, url};
+use super::{Case, Role, library_escaping, url_mistakes};
 use crate::sign::before_fragment;
 
 /// The result of a search.
@@ -155,7 +155,7 @@ impl<'a> Search<'a> {
 
     /// Returns every change of one value.
     fn changes(&self) -> Vec<Change> {
-        let urls = url::mistaken(&self.right.url, &self.case)
+        let urls = url_mistakes::mistaken(&self.right.url, &self.case)
             .into_iter()
             .map(|(cause, text)| (cause, Part::Url(text)));
         let others = tickets(&self.case, &self.right.ticket).into_iter();
@@ -190,7 +190,7 @@ impl<'a> Search<'a> {
         addresses
             .take_while(|_| self.goes_on())
             .find_map(|(first, address)| {
-                let (mistaken, built) = url::mistaken_and_built(address, &self.case);
+                let (mistaken, built) = url_mistakes::mistaken_and_built(address, &self.case);
                 self.spend(built.saturating_mul(BUILT));
                 mistaken.into_iter().find_map(|(second, text)| {
                     let is_new = second.code != first.code && seen.insert(text.clone());
@@ -325,12 +325,12 @@ impl<'a> Search<'a> {
                 .chars()
                 .any(|letter| !letter.is_ascii() && letter.is_alphanumeric());
         let in_a_charset = has_letters
-            && (url::CHARSETS
+            && (url_mistakes::CHARSETS
                 .iter()
-                .any(|charset| fits(&escape::in_charset(string, charset)))
+                .any(|charset| fits(&library_escaping::in_charset(string, charset)))
                 || [0x80, 0x100]
                     .iter()
-                    .any(|end| fits(&escape::in_latin_1(string, *end))));
+                    .any(|end| fits(&library_escaping::in_latin_1(string, *end))));
         in_a_charset.then(|| [&[&c::CHARSET], &*self.sent.causes()].concat())
     }
 
@@ -363,9 +363,9 @@ impl<'a> Search<'a> {
 /// Returns the case with its URLs in the form of `location.href`.
 pub(super) fn as_browsers_write(case: &Case) -> Case {
     Case {
-        url: escape::href(&case.url),
-        landing: case.landing.as_deref().map(escape::href),
-        checked_url: case.checked_url.as_deref().map(escape::href),
+        url: library_escaping::href(&case.url),
+        landing: case.landing.as_deref().map(library_escaping::href),
+        checked_url: case.checked_url.as_deref().map(library_escaping::href),
         ..case.clone()
     }
 }
@@ -374,7 +374,7 @@ pub(super) fn as_browsers_write(case: &Case) -> Case {
 fn string_shown(values: &Values, case: &Case, at: usize) -> String {
     let (_, string) = strings(&values.struck_out(), case).swap_remove(at);
     // If the string was escaped, the placeholder was too: restore it.
-    [escape::component, escape::form]
+    [library_escaping::component, library_escaping::form]
         .iter()
         .fold(string, |string, encode| {
             string.replace(&encode(&values.shown), &values.shown)

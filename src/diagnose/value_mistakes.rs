@@ -2,8 +2,8 @@
 //! values.
 
 use super::causes::{self as c, Cause};
-use super::url::NOTHING;
-use super::{Case, Role, Target, escape};
+use super::url_mistakes::NOTHING;
+use super::{Case, Role, Target, library_escaping};
 
 /// The four values of a signed string, and the placeholder shown instead of the ticket.
 #[derive(Clone)]
@@ -232,8 +232,12 @@ pub(super) fn strings(values: &Values, case: &Case) -> Vec<(&'static Cause, Stri
     }));
     found.push((&c::BOM, format!("\u{feff}{right}")));
     found.extend(
-        [escape::component, escape::form, escape::whole]
-            .map(|encode| (&c::STRING_ENCODED, encode(&right))),
+        [
+            library_escaping::component,
+            library_escaping::form,
+            library_escaping::whole,
+        ]
+        .map(|encode| (&c::STRING_ENCODED, encode(&right))),
     );
     found.push((&c::STRING_CASE, right.to_ascii_lowercase()));
     found.push((&c::STRING_CASE, right.to_ascii_uppercase()));

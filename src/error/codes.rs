@@ -6,9 +6,9 @@
 
 #[cfg(feature = "diagnose")]
 mod errmsg_fragments;
-pub mod own_errors;
 mod qyapi;
 mod weixin;
+pub mod wire_errors;
 
 use std::time::Duration;
 

@@ -16,16 +16,16 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use super::agent::AgentVerify;
+use super::app_settings::App;
 use super::endpoint::Endpoint;
 use super::fault::FaultKind;
 use super::foreign::{Kind, Mode};
 use super::guard::own_pages_only;
-use super::login::Login;
-use super::network_api;
+use super::hosts_control_api;
 use super::shared::Shared;
 use super::state_view::State;
+use super::user_login::Login;
 use super::verify::{PreVerify, Verdict};
-use super::wechat_app::App;
 
 /// Returns the routes under `/sandbox`.
 pub(super) fn scope() -> impl HttpServiceFactory {
@@ -45,7 +45,7 @@ pub(super) fn scope() -> impl HttpServiceFactory {
             "/pre-verify",
             web::method(actix_web::http::Method::OPTIONS).to(preflight),
         )
-        .configure(network_api::routes)
+        .configure(hosts_control_api::routes)
         .default_service(web::to(unknown))
         .wrap(from_fn(own_pages_only))
 }

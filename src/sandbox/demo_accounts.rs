@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use rand::RngExt as _;
 
+use super::app_settings::App;
 use super::value::new_work_secret;
-use super::wechat_app::App;
 
 /// Returns the official account.
 #[must_use]

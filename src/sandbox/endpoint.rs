@@ -1,6 +1,6 @@
 //! The simulated endpoints, and the paths that are answered with an echo.
 
-use super::wechat_app::Platform;
+use super::app_settings::Platform;
 
 /// An endpoint of WeChat's API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::ContentType;
 
-use super::made_body::MadeBody;
+use super::streamed_body::MadeBody;
 
 /// A fault for the next `times` calls to one endpoint.
 #[derive(Clone, Debug, PartialEq)]

@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use tokio::sync::{oneshot, watch};
 
 use super::shared::Shared;
-use super::{control_api, endpoints};
+use super::{control_api, http_handler};
 
 /// Serves until it is stopped or dropped.
 pub(super) struct Listener {
@@ -95,7 +95,7 @@ async fn serve(
             })
             .app_data(shared.clone())
             .service(control_api::scope())
-            .default_service(web::to(endpoints::answer))
+            .default_service(web::to(http_handler::answer))
     })
     .workers(1)
     .disable_signals()

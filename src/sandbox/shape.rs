@@ -3,7 +3,7 @@
 //! WeChat has no such parameters. They make a path answer like an endpoint that the sandbox does not simulate.
 
 use super::call::Call;
-use super::made_body::MadeBody;
+use super::streamed_body::MadeBody;
 
 /// What the `sandbox_…` parameters of a call ask for.
 #[derive(Debug, Default, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use crate::clock::Clock;
 
 use super::endpoint::{Endpoint, System};
 use super::fault::{FaultKind, Faults};
-use super::network::Network;
+use super::hosts::Network;
 use super::received::ReceivedRequests;
 use super::simulator::Simulator;
 

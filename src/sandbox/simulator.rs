@@ -10,16 +10,15 @@ use serde_json::Value;
 
 use crate::clock::UnixTime;
 
+use super::app_settings::App;
 use super::call::Call;
 use super::endpoint::{Endpoint, System};
 use super::issued::{Fate, Issued, IssuedValues};
-use super::login::Logins;
 use super::quota::QuotaUsage;
-use super::reply::{IpList, Refusal, TicketReply, TokenReply, json};
-use super::switches::ExpiresIn;
-use super::value::{new_ticket, new_token};
+use super::reply::{IpList, Refusal, TokenReply, json};
+use super::user_login::Logins;
+use super::value::new_token;
 use super::verify::AcceptedConfigs;
-use super::wechat_app::App;
 use super::work::{Bans, Corp, TicketHours};
 
 /// All apps, with their credentials and usage.
@@ -129,26 +128,6 @@ impl Simulator {
             ),
             None => format!("the sandbox has no app \"{name}\""),
         }
-    }
-
-    /// Returns an app's tickets of this type. The `jsapi` ticket of a WeCom app is its corp's.
-    pub(super) fn tickets_of<'a>(
-        &'a self,
-        running: &'a Running,
-        kind: &str,
-    ) -> Option<&'a IssuedValues> {
-        match running.app.is_work() && kind == "jsapi" {
-            true => self.corps.get(&running.app.app_id).map(|corp| &corp.jsapi),
-            false => running.tickets.get(kind),
-        }
-    }
-
-    /// The same by name. The corp's own ticket needs no agent id.
-    pub(super) fn tickets(&self, name: &str, kind: &str) -> Option<&IssuedValues> {
-        let running = self
-            .app(name)
-            .or_else(|| self.apps_of(name).next().filter(|_| kind == "jsapi"))?;
-        self.tickets_of(running, kind)
     }
 
     /// Adds an app, or replaces the settings of an existing one; its credentials and usage are kept.
@@ -343,37 +322,6 @@ impl Running {
         Ok(true)
     }
 
-    /// Returns the ticket of a type: the same for every token until it nears its end.
-    fn ticket(&mut self, kind: Option<&str>, now: UnixTime) -> Result<String, Refusal> {
-        let kind = TICKET_TYPES
-            .into_iter()
-            .find(|known| Some(*known) == kind)
-            .ok_or_else(|| Refusal::new(40097))?;
-        Ok(self.own_ticket(kind, now))
-    }
-
-    pub(super) fn own_ticket(&mut self, kind: &'static str, now: UnixTime) -> String {
-        let ttl = self.ticket_ttl();
-        let mut values = self.tickets.remove(kind).unwrap_or_default();
-        let reply = self.ticket_reply(values.refreshed(now, ttl, new_ticket), now);
-        self.tickets.insert(kind, values);
-        reply
-    }
-
-    /// Returns the answer for a ticket, the app's or the corp's.
-    pub(super) fn ticket_reply(&self, issued: &Issued, now: UnixTime) -> String {
-        let expires_in = match self.app.switches.ticket_expires_in {
-            ExpiresIn::Remaining => issued.remaining(now),
-            ExpiresIn::Full => self.ticket_ttl(),
-        };
-        json(&TicketReply {
-            errcode: 0,
-            errmsg: "ok",
-            ticket: &issued.value,
-            expires_in: expires_in.as_secs(),
-        })
-    }
-
     fn menu(&self) -> Result<String, Refusal> {
         if self.app.without_menu {
             return Err(Refusal::new(46003));
@@ -384,10 +332,6 @@ impl Running {
     pub(super) fn token_ttl(&self) -> Duration {
         Duration::from_secs(self.app.token_ttl)
     }
-
-    pub(super) fn ticket_ttl(&self) -> Duration {
-        Duration::from_secs(self.app.ticket_ttl)
-    }
 }
 
 fn wants_client_credential(grant_type: Option<&str>) -> Result<(), Refusal> {
@@ -397,9 +341,6 @@ fn wants_client_credential(grant_type: Option<&str>) -> Result<(), Refusal> {
         Err(Refusal::new(40002))
     }
 }
-
-/// Ticket types of an official account.
-const TICKET_TYPES: [&str; 2] = ["jsapi", "wx_card"];
 
 /// "Consecutive force calls need 30 s between them, otherwise no refresh happens."
 const FORCE_SPACING: Duration = Duration::from_secs(30);

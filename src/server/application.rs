@@ -10,7 +10,7 @@ use arc_swap::ArcSwap;
 
 use super::config::Settings;
 use super::guard_stats::GuardStats;
-use super::listener::{Exit, Listener, drain_connections};
+use super::listener::Listener;
 use super::metrics::{
     BrokerMetrics, GatewayMetrics, GuardMetrics, Metrics, NotifyMetrics, ProcessMetrics,
     RequestMetrics,
@@ -20,6 +20,7 @@ use super::ready::Readiness;
 use super::reload::Reloader;
 use super::reload_record::Configuration;
 use super::routes::{Guards, Watchers, admin, public};
+use super::shutdown::shut_down;
 use super::sockets::HandedOver;
 use super::startup_error::{StartupError, check_addresses};
 use super::systemd;
@@ -337,9 +338,7 @@ impl Application {
         }
         systemd::stopping();
         tracing::info!("shutting down: no new connections, requests in progress may finish");
-        in_parallel(&exits, |exit| async move { exit.begin().await }).await;
-        drain_connections(&exits, self.shutdown).await;
-        in_parallel(&exits, |exit| async move { exit.end().await }).await;
+        shut_down(&exits, self.shutdown).await;
         [certificates, watchdog, notifying]
             .iter()
             .for_each(|task| task.abort());
@@ -355,20 +354,6 @@ impl Application {
             simulated.sandbox.stop().await;
         }
         served
-    }
-}
-
-/// Starts the step on all listeners before it waits for any.
-async fn in_parallel<F: Future<Output = ()> + Send + 'static>(
-    exits: &[Exit],
-    step: impl Fn(Exit) -> F,
-) {
-    let steps: Vec<_> = exits
-        .iter()
-        .map(|exit| tokio::spawn(step(exit.clone())))
-        .collect();
-    for step in steps {
-        let _ = step.await;
     }
 }
 

@@ -1,7 +1,7 @@
 //! A listener: its socket, optional certificate, connection guard, HTTP service and shutdown.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -12,14 +12,14 @@ use actix_service::{Service, ServiceFactoryExt as _, map_config};
 use actix_tls::accept::rustls_0_23::{Acceptor, TlsStream};
 use actix_web::Error;
 use actix_web::body::MessageBody;
-use actix_web::dev::{AppConfig, Server, ServerHandle, ServiceFactory, fn_service};
+use actix_web::dev::{AppConfig, Server, ServiceFactory, fn_service};
 use actix_web::http::header::{HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use actix_web::rt::net::{ActixStream, TcpStream};
 
 use super::backpressure::{Paced, WRITE_BUFFER, paced};
 use super::connection_guard::{ConnectionLimits, Guarded, Load, Worker};
-use super::sockets::{Bound, stop_listening};
-use super::telemetry;
+use super::shutdown::Exit;
+use super::sockets::Bound;
 use super::tls::Certificate;
 
 /// A bound listener that is not yet serving.
@@ -44,15 +44,6 @@ pub(super) struct ListenerLimits {
     pub(super) answer: Duration,
     pub(super) keep_alive: Duration,
     pub(super) shutdown: Duration,
-}
-
-/// Shuts a listener down without dropping connections in use.
-#[derive(Clone)]
-pub(super) struct Exit {
-    handle: ServerHandle,
-    pub(super) load: Arc<Load>,
-    /// The socket to stop listening on; `None` if it is shared and keeps listening for another process.
-    listener: Option<Arc<TcpListener>>,
 }
 
 /// Serves the application that `app` creates, once per worker, on this socket.
@@ -227,44 +218,6 @@ impl ListenerLimits {
     }
 }
 
-impl Exit {
-    /// Stops accepting first, then sends `Connection: close`; otherwise a reconnecting client could land
-    /// on this socket again.
-    pub(super) async fn begin(&self) {
-        self.handle.pause().await;
-        if let Some(listener) = &self.listener {
-            // The accepting thread has been told by now, and stops within microseconds. Connections that
-            // arrive in between are reset.
-            tokio::time::sleep(Duration::from_millis(1)).await;
-            telemetry::report_accepts(false);
-            stop_listening(listener);
-        }
-        self.load.draining.store(true, Ordering::Relaxed);
-    }
-
-    /// Stops the server: idle connections are closed, requests in progress may finish.
-    pub(super) async fn end(&self) {
-        self.handle.stop(true).await;
-    }
-}
-
-/// Waits so that active clients receive `Connection: close` before their connection ends, instead of
-/// finding it closed at their next request. Returns early once no connection is open.
-pub(super) async fn drain_connections(exits: &[Exit], within: Duration) {
-    let mut left = within.min(DRAIN_TIME);
-    while !left.is_zero() {
-        let step = left.min(Duration::from_millis(50));
-        tokio::time::sleep(step).await;
-        left = left.saturating_sub(step);
-        if exits
-            .iter()
-            .all(|exit| exit.load.open.load(Ordering::Relaxed) == 0)
-        {
-            return;
-        }
-    }
-}
-
 /// Deadline for the head of a connection's first request. Later requests have the guard's limit.
 const FIRST_HEAD: Duration = Duration::from_secs(10);
 
@@ -273,7 +226,3 @@ const DISCONNECT: Duration = Duration::from_secs(2);
 
 /// Deadline for a TLS handshake, which takes two round trips, on a slow mobile network too.
 const HANDSHAKE: Duration = Duration::from_secs(10);
-
-/// A client with longer pauses may find its connection closed, as after any idle time, and retries on a
-/// new one.
-const DRAIN_TIME: Duration = Duration::from_secs(1);

@@ -7,7 +7,7 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use super::{Endpoint, Issued, transport};
+use super::{Endpoint, Issued, transport_failure};
 use crate::credential::{Secret, check_life};
 use crate::error::{Failure, UpstreamError, is_visible};
 
@@ -162,7 +162,7 @@ fn first_words(body: &[u8], paid: &Secret) -> String {
 /// Reads the body of a response.
 pub(super) async fn read(mut response: Response) -> Result<Vec<u8>, Failure> {
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(transport::lost)? {
+    while let Some(chunk) = response.chunk().await.map_err(transport_failure::lost)? {
         if body.len() + chunk.len() > MAX_BODY {
             return Err(Failure::Unusable(format!("more than {MAX_BODY} bytes")));
         }

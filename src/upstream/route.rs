@@ -3,7 +3,7 @@
 use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 
 use super::Upstream;
-use super::transport::{Through, address_of};
+use super::transport_failure::{Through, address_of};
 use crate::account::{Account, Egress};
 use crate::credential::Kind;
 use crate::error::{System, Text};

@@ -356,7 +356,7 @@ fn what_the_readmes_explain_is_in_the_table() {
 fn no_text_holds_markup() {
     for source in [
         include_str!("../../src/diagnose/causes.rs"),
-        include_str!("../../src/diagnose/whole_case.rs"),
+        include_str!("../../src/diagnose/verdicts.rs"),
         include_str!("../../src/diagnose/client_errors/table.rs"),
         include_str!("../../src/error/codes/weixin.rs"),
         include_str!("../../src/error/codes/qyapi.rs"),

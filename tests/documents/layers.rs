@@ -315,7 +315,7 @@ fn only_upstream_uses_the_http_client_and_knows_wechats_paths() {
         ![
             "actix/dropin.rs",
             "server/openapi/dropin.rs",
-            "actix/keys/calls.rs",
+            "actix/keys/call_policy.rs",
             "server/config/keys.rs",
         ]
         .iter()

@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::actix::problem::FailureCode;
 use crate::clock::UnixTime;
 use crate::credential::Credential;
-use crate::error::codes::own_errors::{self, WireError};
+use crate::error::codes::wire_errors::{self, WireError};
 use crate::error::{Class, Error, Failure};
 
 /// An answer with an errcode.
@@ -70,8 +70,8 @@ impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
         let Some(upstream) = error.upstream() else {
             return match error {
-                Error::UnsupportedCredential { .. } => own_errors::NOT_FOR_THIS_ACCOUNT.into(),
-                _ => own_errors::BUSY.into(),
+                Error::UnsupportedCredential { .. } => wire_errors::NOT_FOR_THIS_ACCOUNT.into(),
+                _ => wire_errors::BUSY.into(),
             };
         };
         match &upstream.failure {
@@ -81,7 +81,7 @@ impl From<Error> for Refusal {
                 errcode: *errcode,
                 errmsg: errmsg.clone(),
             },
-            _ => own_errors::BUSY.into(),
+            _ => wire_errors::BUSY.into(),
         }
     }
 }
@@ -149,7 +149,7 @@ impl Refusal {
             Self::WeChats { errcode, errmsg } => refused(WEIXIN_JSON, errcode, &errmsg),
             Self::Ours { errcode, errmsg } => refused(WEIXIN_JSON, errcode, &rid(&errmsg)),
             Self::LockedOut(wait) => {
-                let answer = Self::from(own_errors::LOCKED_OUT).weixin(wall);
+                let answer = Self::from(wire_errors::LOCKED_OUT).weixin(wall);
                 unavailable(answer, StatusCode::TOO_MANY_REQUESTS, Some(wait))
             }
             Self::Unavailable {
@@ -157,7 +157,7 @@ impl Refusal {
                 retry_after,
                 errmsg,
             } => {
-                let answer = refused(WEIXIN_JSON, own_errors::BUSY.errcode, &rid(&errmsg));
+                let answer = refused(WEIXIN_JSON, wire_errors::BUSY.errcode, &rid(&errmsg));
                 unavailable(answer, status, retry_after)
             }
         }
@@ -179,7 +179,7 @@ impl Refusal {
             Self::WeChats { errcode, errmsg } => refused_by_work(errcode, &errmsg),
             Self::Ours { errcode, errmsg } => refused_by_work(errcode, &hint(errcode, &errmsg)),
             Self::LockedOut(wait) => {
-                let answer = Self::from(own_errors::WORK_LOCKED_OUT).work(wall, caller);
+                let answer = Self::from(wire_errors::WORK_LOCKED_OUT).work(wall, caller);
                 unavailable(answer, StatusCode::TOO_MANY_REQUESTS, Some(wait))
             }
             Self::Unavailable {
@@ -187,7 +187,7 @@ impl Refusal {
                 retry_after,
                 errmsg,
             } => {
-                let errcode = own_errors::BUSY.errcode;
+                let errcode = wire_errors::BUSY.errcode;
                 let answer = refused_by_work(errcode, &hint(errcode, &errmsg));
                 unavailable(answer, status, retry_after)
             }

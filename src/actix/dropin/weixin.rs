@@ -18,7 +18,7 @@ use crate::broker::Broker;
 use crate::clock::UnixTime;
 use crate::credential::{Credential, Kind};
 use crate::error::Error;
-use crate::error::codes::own_errors;
+use crate::error::codes::wire_errors;
 
 /// Handles `GET /cgi-bin/token?grant_type=client_credential&appid=&secret=`.
 pub(super) async fn token(
@@ -48,13 +48,13 @@ pub(super) async fn stable_token(
 ) -> HttpResponse {
     let answer = async {
         if request.method() != Method::POST {
-            return Err(own_errors::NOT_POST.into());
+            return Err(wire_errors::NOT_POST.into());
         }
         let body = object(&body.unwrap_or_default())?;
         let text = |name: &str| body.get(name).and_then(Value::as_str).and_then(given);
         let force = match body.get("force_refresh") {
             None | Some(Value::Null) => false,
-            Some(value) => truth(value).ok_or(own_errors::BAD_BODY)?,
+            Some(value) => truth(value).ok_or(wire_errors::BAD_BODY)?,
         };
         let token_request = TokenRequest {
             app_id: text("appid"),
@@ -81,19 +81,19 @@ pub(super) async fn ticket(
 ) -> HttpResponse {
     let query = Query::of(&request);
     let answer = async {
-        let token = query.get("access_token").ok_or(own_errors::NO_TOKEN)?;
+        let token = query.get("access_token").ok_or(wire_errors::NO_TOKEN)?;
         let owner = TokenOwner::find(&request, &broker, &keys, token).await;
         let owner = owner.filter(|owner| !owner.is_work);
-        let owner = owner.ok_or(own_errors::DEAD_TOKEN)?;
+        let owner = owner.ok_or(wire_errors::DEAD_TOKEN)?;
         let kind = match query.get("type") {
             Some("jsapi") => Kind::JsapiTicket,
             Some("wx_card") => Kind::CardTicket,
-            _ => return Err(own_errors::BAD_ARGS.into()),
+            _ => return Err(wire_errors::BAD_ARGS.into()),
         };
         match owner.ticket_right(&request, &broker, &keys, token, kind) {
             TicketRight::Granted => {}
-            TicketRight::Limited => return Err(own_errors::NOT_FOR_THIS_ACCOUNT.into()),
-            TicketRight::Unknown => return Err(own_errors::DEAD_TOKEN.into()),
+            TicketRight::Limited => return Err(wire_errors::NOT_FOR_THIS_ACCOUNT.into()),
+            TicketRight::Unknown => return Err(wire_errors::DEAD_TOKEN.into()),
         }
         let account = owner.account;
         debug!(account, %kind, "drop-in ticket call");
@@ -117,28 +117,28 @@ impl TokenRequest<'_> {
         broker: &Broker,
         keys: &Keys,
     ) -> Result<(String, Arc<ApiKey>), Refusal> {
-        let app_id = self.app_id.ok_or(own_errors::NO_APPID)?;
+        let app_id = self.app_id.ok_or(wire_errors::NO_APPID)?;
         let accounts = broker.accounts();
         let found = accounts.of_app(app_id, None);
         let weixins = found.filter(|(name, account)| {
             !matches!(account.platform(), Platform::Work { .. }) && is_base(request, name)
         });
-        let (account, _) = weixins.ok_or(own_errors::BAD_APPID)?;
+        let (account, _) = weixins.ok_or(wire_errors::BAD_APPID)?;
         if self.grant_type != Some("client_credential") {
-            return Err(own_errors::BAD_GRANT_TYPE.into());
+            return Err(wire_errors::BAD_GRANT_TYPE.into());
         }
-        let (key, keys) = (self.key.ok_or(own_errors::NO_SECRET)?, keys.load());
+        let (key, keys) = (self.key.ok_or(wire_errors::NO_SECRET)?, keys.load());
         let Some(found) = Presenter::from(request).find(&keys, key)? else {
             return Err(not_a_key(
                 request.into(),
                 broker,
                 key,
-                own_errors::BAD_SECRET,
+                wire_errors::BAD_SECRET,
             ));
         };
         let opens = Some(found)
             .filter(|key| key.opens(account, Kind::AccessToken))
-            .ok_or(own_errors::BAD_SECRET)?;
+            .ok_or(wire_errors::BAD_SECRET)?;
         debug!(key = opens.name, account, "drop-in token call");
         Ok((account.to_owned(), opens.clone()))
     }
@@ -180,12 +180,12 @@ fn truth(value: &Value) -> Option<bool> {
 
 fn object(body: &[u8]) -> Result<Value, Refusal> {
     if body.is_empty() {
-        return Err(own_errors::NO_BODY.into());
+        return Err(wire_errors::NO_BODY.into());
     }
     serde_json::from_slice(body)
         .ok()
         .filter(Value::is_object)
-        .ok_or_else(|| own_errors::BAD_BODY.into())
+        .ok_or_else(|| wire_errors::BAD_BODY.into())
 }
 
 fn respond(

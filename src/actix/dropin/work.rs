@@ -16,7 +16,7 @@ use crate::actix::keys::{ApiKey, TicketRight};
 use crate::broker::Broker;
 use crate::clock::UnixTime;
 use crate::credential::{Credential, Kind};
-use crate::error::codes::own_errors;
+use crate::error::codes::wire_errors;
 
 /// Handles `GET /cgi-bin/gettoken?corpid=&corpsecret=[&agentid=]`.
 pub(super) async fn token(
@@ -74,16 +74,16 @@ fn account(
     broker: &Broker,
     keys: &Keys,
 ) -> Result<(String, Arc<ApiKey>), Refusal> {
-    let presented = query.get("corpsecret").ok_or(own_errors::WORK_NO_SECRET)?;
+    let presented = query.get("corpsecret").ok_or(wire_errors::WORK_NO_SECRET)?;
     let accounts = broker.accounts();
     let corp_id = query.get("corpid").unwrap_or_default();
     let apps: Vec<_> = accounts.of_corp(corp_id).collect();
     if apps.is_empty() {
-        return Err(own_errors::WORK_BAD_CORPID.into());
+        return Err(wire_errors::WORK_BAD_CORPID.into());
     }
     let keys = keys.load();
     let Some(key) = Presenter::from(request).find(&keys, presented)? else {
-        let error = own_errors::WORK_BAD_SECRET;
+        let error = wire_errors::WORK_BAD_SECRET;
         return Err(not_a_key(request.into(), broker, presented, error));
     };
     let asked = query.get("agentid");
@@ -95,14 +95,14 @@ fn account(
         .filter(|name| is_base(request, name))
         .collect();
     if meant.is_empty() {
-        return Err(own_errors::WORK_BAD_AGENTID.into());
+        return Err(wire_errors::WORK_BAD_AGENTID.into());
     }
     let mut opened = meant
         .into_iter()
         .filter(|name| key.opens(name, Kind::AccessToken));
-    let account = opened.next().ok_or(own_errors::WORK_BAD_SECRET)?;
+    let account = opened.next().ok_or(wire_errors::WORK_BAD_SECRET)?;
     if opened.next().is_some() {
-        return Err(own_errors::WORK_WHICH_AGENT.into());
+        return Err(wire_errors::WORK_WHICH_AGENT.into());
     }
     debug!(key = key.name, account, "drop-in token call");
     Ok((account.to_owned(), key.clone()))
@@ -116,15 +116,15 @@ async fn ticket(
     keys: &Keys,
     kind: Option<Kind>,
 ) -> Result<Arc<Credential>, Refusal> {
-    let token = query.get("access_token").ok_or(own_errors::NO_TOKEN)?;
+    let token = query.get("access_token").ok_or(wire_errors::NO_TOKEN)?;
     let owner = TokenOwner::find(request, broker, keys, token).await;
     let owner = owner.filter(|owner| owner.is_work);
-    let owner = owner.ok_or(own_errors::WORK_DEAD_TOKEN)?;
-    let kind = kind.ok_or(own_errors::WORK_BAD_ARGS)?;
+    let owner = owner.ok_or(wire_errors::WORK_DEAD_TOKEN)?;
+    let kind = kind.ok_or(wire_errors::WORK_BAD_ARGS)?;
     match owner.ticket_right(request, broker, keys, token, kind) {
         TicketRight::Granted => {}
-        TicketRight::Limited => return Err(own_errors::WORK_FORBIDDEN.into()),
-        TicketRight::Unknown => return Err(own_errors::WORK_DEAD_TOKEN.into()),
+        TicketRight::Limited => return Err(wire_errors::WORK_FORBIDDEN.into()),
+        TicketRight::Unknown => return Err(wire_errors::WORK_DEAD_TOKEN.into()),
     }
     let account = owner.account;
     debug!(account, %kind, "drop-in ticket call");

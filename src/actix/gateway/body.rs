@@ -16,10 +16,10 @@ use hyper::body::{Frame, SizeHint};
 
 use super::super::dropin::reply::Refusal;
 use super::super::keys::CallPath;
-use super::super::keys::calls::CLEAR_QUOTA_V2;
+use super::super::keys::call_policy::CLEAR_QUOTA_V2;
 use super::request::{OVERLAP, contains_key, key_found};
 use super::{GatewayOptions, Incoming};
-use crate::error::codes::own_errors;
+use crate::error::codes::wire_errors;
 
 /// The bytes of all bodies that are kept at the moment. Beyond the limit, bodies stream.
 #[derive(Clone, Debug, Default)]
@@ -147,7 +147,7 @@ pub(super) async fn login(
         read.extend_from_slice(&chunk.map_err(|_| client_left())?);
         if read.len() > LOGIN_LIMIT {
             return Err(Refusal::because(
-                own_errors::BAD_BODY,
+                wire_errors::BAD_BODY,
                 format_args!("the body has more than {LOGIN_LIMIT} bytes"),
             ));
         }
@@ -304,7 +304,7 @@ impl Scan {
 fn too_large(options: &GatewayOptions) -> Refusal {
     let limit = options.body_limit;
     Refusal::because(
-        own_errors::TOO_LARGE,
+        wire_errors::TOO_LARGE,
         format_args!("the body has more than {limit} bytes, see gateway.body_limit"),
     )
 }

@@ -12,14 +12,14 @@ use serde_json::Value;
 use super::super::dropin::not_a_key;
 use super::super::dropin::reply::Refusal;
 use super::super::key_lockout::{self, Presenter};
-use super::super::keys::calls::CallRight;
+use super::super::keys::call_policy::CallRight;
 use super::super::keys::{ApiKey, ApiKeys, CallPath, virtual_token};
 use super::request::Query;
 use super::{Incoming, Shared};
 use crate::account::{Account, Platform};
 use crate::broker::Accounts;
 use crate::credential::Kind;
-use crate::error::codes::own_errors;
+use crate::error::codes::wire_errors;
 
 /// An authorised caller.
 pub(super) struct Caller {
@@ -83,13 +83,13 @@ impl Shared {
         if let Some(parameter) = path.secret_parameter() {
             let secret = query.get(parameter).map(std::borrow::Cow::into_owned);
             let secret = secret.or_else(|| text_in(login_body?, parameter));
-            let secret = secret.ok_or(own_errors::NO_SECRET)?;
+            let secret = secret.ok_or(wire_errors::NO_SECRET)?;
             let Some(key) = self.presenter(incoming).find(keys, &secret)? else {
                 return Err(not_a_key(
                     self.presenter(incoming),
                     &self.broker,
                     &secret,
-                    own_errors::BAD_SECRET,
+                    wire_errors::BAD_SECRET,
                 ));
             };
             return self.of_key(incoming, key, &query, login_body);
@@ -99,7 +99,7 @@ impl Shared {
         }
         let token = query.get("access_token").ok_or_else(|| {
             Refusal::because(
-                own_errors::NO_TOKEN,
+                wire_errors::NO_TOKEN,
                 "send an API key of wx-jssdk, or what its /cgi-bin/token returned",
             )
         })?;
@@ -119,7 +119,7 @@ impl Shared {
             let key = key.ok_or_else(|| {
                 // Not an errcode for which SDKs fetch another token and try again.
                 Refusal::because(
-                    own_errors::BAD_SECRET,
+                    wire_errors::BAD_SECRET,
                     "wx-jssdk does not have this API key",
                 )
             })?;
@@ -165,12 +165,12 @@ impl Shared {
             let (name, _) = accounts
                 .of_app(&app_id, agent_id)
                 .filter(|(name, _)| key.opens_account(name))
-                .ok_or(own_errors::BAD_APPID)?;
+                .ok_or(wire_errors::BAD_APPID)?;
             return self.caller(incoming, key, name, &accounts);
         }
         let name = key.only_account(&accounts).ok_or_else(|| {
             Refusal::because(
-                own_errors::NO_APPID,
+                wire_errors::NO_APPID,
                 format_args!(
                     "the API key \"{}\" opens several accounts, so name one in the base URL: http://HOST/wx/ACCOUNT",
                     key.name
@@ -193,11 +193,11 @@ impl Shared {
         });
         let (key, name) = known.ok_or_else(|| {
             Refusal::because(
-                own_errors::BAD_CREDENTIAL,
+                wire_errors::BAD_CREDENTIAL,
                 "this user's token does not come from a login through this wx-jssdk; send an API key as Authorization: Bearer KEY",
             )
         })?;
-        let (_, account) = accounts.get(&name).map_err(|_| own_errors::DEAD_TOKEN)?;
+        let (_, account) = accounts.get(&name).map_err(|_| wire_errors::DEAD_TOKEN)?;
         Ok(Caller::new(key, &name, account))
     }
 
@@ -215,7 +215,7 @@ impl Shared {
             }
             // The same answer whether or not the account exists.
             _ => Err(Refusal::because(
-                own_errors::BAD_APPID,
+                wire_errors::BAD_APPID,
                 format_args!(
                     "the API key \"{}\" does not open this account, see its accounts in server.api_keys",
                     key.name
@@ -235,8 +235,8 @@ impl Shared {
     /// Returns the error for an unknown token, in the words of the system that the base URL names.
     fn dead_token(&self, incoming: &Incoming<'_>) -> Refusal {
         match self.is_work(None, incoming) {
-            true => own_errors::WORK_DEAD_TOKEN.into(),
-            false => own_errors::DEAD_TOKEN.into(),
+            true => wire_errors::WORK_DEAD_TOKEN.into(),
+            false => wire_errors::DEAD_TOKEN.into(),
         }
     }
 }

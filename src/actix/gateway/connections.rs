@@ -14,7 +14,7 @@ use hyper::{Method, Request, Uri};
 use super::body::{Outgoing, Progress};
 use crate::account::{Account, Egress};
 use crate::clock::Clock;
-use crate::upstream::connection::{Forwarding, Opened};
+use crate::upstream::connector::{Forwarding, Opened};
 use crate::upstream::{BoxError, Broken, Upstream};
 
 /// The connections of one worker, by the way on which calls leave and the base URL.

@@ -11,7 +11,7 @@ use memchr::memmem;
 use super::super::dropin::reply::Refusal;
 use super::super::keys::virtual_token;
 use super::caller::API_KEY_PREFIX;
-use crate::error::codes::own_errors;
+use crate::error::codes::wire_errors;
 
 /// A query string as it stands in the request.
 #[derive(Clone, Copy)]
@@ -106,7 +106,7 @@ pub(super) fn check(
 ) -> Result<(), Refusal> {
     if query.0.len() > LONGEST_QUERY {
         return Err(Refusal::because(
-            own_errors::BAD_ARGS,
+            wire_errors::BAD_ARGS,
             format_args!("the query has more than {LONGEST_QUERY} bytes"),
         ));
     }
@@ -121,7 +121,7 @@ pub(super) fn check(
 pub(super) fn key_found() -> Refusal {
     // Not one of the errcodes for which SDKs fetch another token and try again.
     Refusal::because(
-        own_errors::NOT_FOR_THIS_ACCOUNT,
+        wire_errors::NOT_FOR_THIS_ACCOUNT,
         "the request contains an API key or a virtual token of wx-jssdk in a place from where it would reach WeChat; \
          send it as Authorization: Bearer KEY or as access_token in the query",
     )

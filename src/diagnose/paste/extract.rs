@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::diagnose::backend_answer::plain;
-use crate::diagnose::given_ticket;
+use crate::diagnose::ticket_input;
 
 /// Returns the names in `jsApiList: […]`, in JSON or in source; `None` if it is missing or contains anything
 /// but names.
@@ -166,8 +166,8 @@ fn is_wanted(name: &str, value: &str) -> bool {
             is_literal && !dotted
         }
         "url" | "signurl" => is_literal && value.contains("://"),
-        name if given_ticket::NAMES.contains(&name) => {
-            given_ticket::is_long_enough(value) && is_literal && !dotted
+        name if ticket_input::NAMES.contains(&name) => {
+            ticket_input::is_long_enough(value) && is_literal && !dotted
         }
         name => ERROR.contains(&name) && is_literal,
     }

@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::quote::got;
+use super::redact::got;
 use super::section::Section;
 use super::{Problems, egress, layers, verify, warnings};
 use crate::account::{Account, SafeDomain, TokenMode};

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::Problems;
 use super::accounts::{BYTE_ORDER_MARK, from_file};
-use super::quote::got;
+use super::redact::got;
 use super::section::Section;
 use crate::account::{Egress, Proxy, ProxyError};
 use crate::credential::Secret;

@@ -10,7 +10,7 @@ use actix_web::http::header::HeaderName;
 use ipnet::IpNet;
 
 use super::Problems;
-use super::quote::got;
+use super::redact::got;
 use super::section::Section;
 
 /// `[limits]`.

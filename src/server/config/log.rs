@@ -1,7 +1,7 @@
 //! `[log]`.
 
 use super::Problems;
-use super::quote::got;
+use super::redact::got;
 use super::section::Section;
 use crate::actix::RequestLog;
 

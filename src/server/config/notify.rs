@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Problems;
 use super::accounts::{BYTE_ORDER_MARK, from_file, is_name};
-use super::quote::quoted;
+use super::redact::quoted;
 use super::section::Section;
 use crate::credential::Secret;
 use crate::server::pages::Lang;

@@ -9,7 +9,7 @@ use std::str::FromStr;
 
 use config::{Value, ValueKind};
 
-use super::quote::{got, ill_written};
+use super::redact::{got, ill_written};
 use super::{Problems, environment, layers};
 use crate::error::Text;
 

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 
 use super::Problems;
-use super::quote::quoted;
+use super::redact::quoted;
 use super::section::Section;
 use crate::account::{VerifyFile, VerifyFileError};
 

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use super::quote::quoted;
+use super::redact::quoted;
 use super::{Problem, Problems, Settings};
 use crate::account::{Account, Platform};
 

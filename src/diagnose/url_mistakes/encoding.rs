@@ -2,7 +2,7 @@
 
 use super::{Add, origin_and_rest};
 use crate::diagnose::causes as c;
-use crate::diagnose::{Case, escape, rebuilt};
+use crate::diagnose::{Case, library_escaping, rebuilt};
 
 pub(super) fn blanks(url: &str, _: &Case, add: &mut Add<'_>) {
     add(&c::PLUS_TO_SPACE, url.replace('+', " "));
@@ -13,27 +13,30 @@ pub(super) fn blanks(url: &str, _: &Case, add: &mut Add<'_>) {
 }
 
 pub(super) fn escaping(url: &str, _: &Case, add: &mut Add<'_>) {
-    add(&c::PERCENT_DECODED, escape::decoded(url));
-    add(&c::PERCENT_DECODED, escape::decoded_whole(url));
-    add(&c::PERCENT_DECODED, escape::decoded(&url.replace('+', " ")));
-    for encode in [escape::component, escape::form] {
+    add(&c::PERCENT_DECODED, library_escaping::decoded(url));
+    add(&c::PERCENT_DECODED, library_escaping::decoded_whole(url));
+    add(
+        &c::PERCENT_DECODED,
+        library_escaping::decoded(&url.replace('+', " ")),
+    );
+    for encode in [library_escaping::component, library_escaping::form] {
         add(&c::ENCODED, encode(url));
         add(
             &c::ENCODED,
-            escape::recased(&encode(url), str::to_ascii_lowercase),
+            library_escaping::recased(&encode(url), str::to_ascii_lowercase),
         );
         add(&c::DOUBLE_ENCODED, encode(&encode(url)));
     }
     if url.contains('%') {
-        add(&c::ESCAPES_ENCODED, escape::whole(url));
+        add(&c::ESCAPES_ENCODED, library_escaping::whole(url));
     }
     add(
         &c::ESCAPE_CASE,
-        escape::recased(url, str::to_ascii_lowercase),
+        library_escaping::recased(url, str::to_ascii_lowercase),
     );
     add(
         &c::ESCAPE_CASE,
-        escape::recased(url, str::to_ascii_uppercase),
+        library_escaping::recased(url, str::to_ascii_uppercase),
     );
     add(&c::HTML_ESCAPED, url.replace('&', "&amp;"));
     add(&c::HTML_ESCAPED, url.replace("&amp;", "&"));
@@ -72,8 +75,8 @@ pub(super) fn rebuilt(url: &str, _: &Case, add: &mut Add<'_>) {
             &c::PERCENT_DECODED,
             format!(
                 "{origin}{}?{}",
-                escape::decoded_path(path),
-                escape::decoded_query(query)
+                library_escaping::decoded_path(path),
+                library_escaping::decoded_query(query)
             ),
         );
         add(&c::QUERY_REENCODED, url.replace('\'', "%27"));
@@ -83,21 +86,21 @@ pub(super) fn rebuilt(url: &str, _: &Case, add: &mut Add<'_>) {
     }
     add(
         &c::PERCENT_DECODED,
-        escape::decoded(url).replace(' ', "%20"),
+        library_escaping::decoded(url).replace(' ', "%20"),
     );
     add(&c::PATH_REENCODED, url.replace('\'', "%27"));
-    let normal = escape::normal(url);
+    let normal = library_escaping::normal(url);
     let cause = if normal.starts_with(&format!("{origin}{path}?")) {
         &c::QUERY_REENCODED
     } else {
         &c::PATH_REENCODED
     };
     add(cause, normal);
-    let decoded = escape::decoded(url);
-    add(&c::QUERY_REENCODED, escape::whole(&decoded));
+    let decoded = library_escaping::decoded(url);
+    add(&c::QUERY_REENCODED, library_escaping::whole(&decoded));
     add(
         &c::ESCAPES_ENCODED,
-        escape::whole(&escape::decoded_whole(url)),
+        library_escaping::whole(&library_escaping::decoded_whole(url)),
     );
     // The URL as part of a path.
     add(&c::SLASHES_MERGED, url.replacen("://", ":/", 1));
@@ -108,33 +111,33 @@ pub(super) fn charset(url: &str, _: &Case, add: &mut Add<'_>) {
     if !url.contains('%') && url.is_ascii() {
         return;
     }
-    add(&c::CHARSET, escape::decoded_as_latin_1(url));
+    add(&c::CHARSET, library_escaping::decoded_as_latin_1(url));
     for charset in CHARSETS {
-        add(&c::CHARSET, escape::decoded_as(url, charset));
-        let escaped = escape::escaped_in(url, charset);
+        add(&c::CHARSET, library_escaping::decoded_as(url, charset));
+        let escaped = library_escaping::escaped_in(url, charset);
         add(
             &c::CHARSET,
-            escape::recased(&escaped, str::to_ascii_lowercase),
+            library_escaping::recased(&escaped, str::to_ascii_lowercase),
         );
         add(&c::CHARSET, escaped);
     }
     if let Some((origin, rest)) = origin_and_rest(url) {
-        let escaped = escape::escape_of_javascript(&escape::decoded(rest));
+        let escaped = library_escaping::escape_of_javascript(&library_escaping::decoded(rest));
         add(&c::CHARSET, format!("{origin}{escaped}"));
-        let in_place: String = escape::decoded(rest)
+        let in_place: String = library_escaping::decoded(rest)
             .chars()
             .map(|letter| {
                 if letter.is_ascii() {
                     letter.to_string()
                 } else {
-                    escape::escape_of_javascript(&letter.to_string())
+                    library_escaping::escape_of_javascript(&letter.to_string())
                 }
             })
             .collect();
         add(&c::CHARSET, format!("{origin}{in_place}"));
         // A servlet's path, decoded as ISO-8859-1, with an undecoded query.
         let (path, query) = rest.find('?').map_or((rest, ""), |at| rest.split_at(at));
-        let path = escape::decoded_as_latin_1(path);
+        let path = library_escaping::decoded_as_latin_1(path);
         add(&c::CHARSET, format!("{origin}{path}{query}"));
     }
 }

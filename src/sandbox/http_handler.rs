@@ -17,11 +17,11 @@ use serde::Serialize;
 use super::call::Call;
 use super::endpoint::{Endpoint, System};
 use super::fault::{self, FaultKind};
-use super::made_body::MadeBody;
 use super::received::{Body, ReceivedRequest};
 use super::reply::{Refusal, json};
 use super::shape::{PICTURE, Shape};
 use super::shared::Shared;
+use super::streamed_body::MadeBody;
 
 /// Answers every path outside `/sandbox/…`. Below an unknown first segment it is an empty 404.
 pub(super) async fn answer(

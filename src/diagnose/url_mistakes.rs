@@ -11,14 +11,14 @@ pub(super) use self::encoding::CHARSETS;
 use self::encoding::{blanks, charset, escaping, rebuilt};
 use self::query::query;
 use super::causes::{self as c, Cause};
-use super::whole_case as v;
-use super::{Case, escape};
+use super::verdicts as v;
+use super::{Case, library_escaping};
 use crate::sign::before_fragment;
 
 /// The URL that results from a mistake.
 pub(super) type Variant = (&'static Cause, String);
 
-/// Returns every single mistake on `url`, most likely first, each text once.
+/// Returns every single mistake on `url_mistakes`, most likely first, each text once.
 pub(super) fn mistaken(url: &str, case: &Case) -> Vec<Variant> {
     mistaken_and_built(url, case).0
 }
@@ -79,7 +79,7 @@ fn elsewhere(url: &str, case: &Case, add: &mut Add<'_>) {
         };
         for endpoint in [bare, &swapped] {
             add(&c::API_URL, endpoint.to_owned());
-            for encode in [escape::component, escape::form] {
+            for encode in [library_escaping::component, library_escaping::form] {
                 add(&c::API_URL, format!("{endpoint}?url={}", encode(url)));
                 add(&c::API_URL, format!("{endpoint}?url={}", encode(&case.url)));
             }

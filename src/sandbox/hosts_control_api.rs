@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::control_api::{read, reply};
-use super::network::Network;
+use super::hosts::Network;
 use super::proxy::{Proxy, ProxyKind, ProxyRule};
 use super::shared::Shared;
 

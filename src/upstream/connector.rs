@@ -18,7 +18,7 @@ use tokio_rustls::TlsConnector;
 use tower_service::Service as _;
 
 use super::Upstream;
-use super::transport::{BoxError, Broken, RESOLVED_HERE};
+use super::transport_failure::{BoxError, Broken, RESOLVED_HERE};
 use crate::account::{Account, Egress};
 
 /// A connection on which requests can be sent.
