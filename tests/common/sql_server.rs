@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, Weak};
 use tempfile::TempDir;
 
 use super::redis_server::free_port;
+use super::tls::TlsCertificate;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -38,8 +39,23 @@ impl Sql {
     }
 
     pub(crate) fn start(kind: Kind) -> Self {
-        let directory = tempfile::tempdir().expect("there is a place for temporary files");
-        install(kind, directory.path());
+        Self::start_in(kind, installed(kind))
+    }
+
+    /// A server that speaks TLS too, with this certificate.
+    pub(crate) fn start_with_tls(kind: Kind, certificate: &TlsCertificate) -> Self {
+        let directory = installed(kind);
+        let file = directory.path().join(CERTIFICATE);
+        std::fs::write(&file, certificate.pem()).expect("a file can be written");
+        // PostgreSQL refuses a key that others may read.
+        let mut own = Command::new("chmod");
+        let owned = own.arg("600").arg(&file).status();
+        assert!(owned.is_ok_and(|status| status.success()));
+        give_to_nobody(&file);
+        Self::start_in(kind, directory)
+    }
+
+    fn start_in(kind: Kind, directory: TempDir) -> Self {
         // Another process may take the port between here and there: then the next one.
         let (server, port) = (0..20)
             .find_map(|_| {
@@ -178,11 +194,24 @@ fn postgres(program: &str) -> PathBuf {
     newest.expect("PostgreSQL is installed")
 }
 
-fn install(kind: Kind, directory: &Path) {
+/// The file with the server's certificate and key, if it speaks TLS.
+const CERTIFICATE: &str = "tls.pem";
+
+fn give_to_nobody(path: &Path) {
     if is_root() {
-        let owned = Command::new("chown").arg("nobody").arg(directory).status();
+        let owned = Command::new("chown").arg("nobody").arg(path).status();
         assert!(owned.is_ok_and(|status| status.success()));
     }
+}
+
+fn installed(kind: Kind) -> TempDir {
+    let directory = tempfile::tempdir().expect("there is a place for temporary files");
+    install(kind, directory.path());
+    directory
+}
+
+fn install(kind: Kind, directory: &Path) {
+    give_to_nobody(directory);
     let data = directory.join("data");
     let mut command = match kind {
         Kind::Postgres => {
@@ -276,6 +305,19 @@ fn run(kind: Kind, directory: &Path, port: u16) -> Option<Child> {
             command
         }
     };
+    let certificate = directory.join(CERTIFICATE);
+    if certificate.exists() {
+        let certificate = certificate.display();
+        match kind {
+            Kind::Postgres => command
+                .args(["-c", "ssl=on"])
+                .args(["-c", &format!("ssl_cert_file={certificate}")])
+                .args(["-c", &format!("ssl_key_file={certificate}")]),
+            Kind::MariaDb => command
+                .arg(format!("--ssl-cert={certificate}"))
+                .arg(format!("--ssl-key={certificate}")),
+        };
+    }
     let mut server = command
         .env("PATH", "/usr/sbin:/usr/bin:/bin")
         .current_dir(directory)

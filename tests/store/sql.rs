@@ -13,6 +13,7 @@ use wx_jssdk::store::{Node, Saved, Store, StoreError};
 
 use crate::acceptance::{Fixture, accept};
 use crate::common::sql_server::{Kind as Server, Sql};
+use crate::common::tls::TlsCertificate;
 use crate::redis::{try_all, until_usable};
 use crate::support::{GAP, NOW, TOKEN, app, credential, impossible, key};
 
@@ -307,6 +308,57 @@ async fn tables_of_a_newer_version_are_left_alone(tables: Tables) {
     let error = tables.open().check(&[&key()]).await.unwrap_err();
     assert!(matches!(error, StoreError::Schema { .. }), "{error}");
     assert!(error.to_string().contains("version 7"), "{error}");
+}
+
+/// The certificate is verified when the URL says so, and the connection is really encrypted.
+async fn a_connection_with_tls_is_made_and_a_foreign_certificate_refused(kind: Server) {
+    let (own, foreign) = (TlsCertificate::new(), TlsCertificate::new());
+    let server = Arc::new(Sql::start_with_tls(kind, &own));
+    let directory = tempfile::tempdir().unwrap();
+    let with_root = |certificate: &TlsCertificate, name: &str| {
+        let file = directory.path().join(name);
+        std::fs::write(&file, certificate.pem()).unwrap();
+        let (url, file) = (server.url(), file.display());
+        match kind {
+            Server::Postgres => format!("{url}?sslmode=verify-full&sslrootcert={file}"),
+            Server::MariaDb => format!("{url}?ssl-mode=VERIFY_IDENTITY&ssl-ca={file}"),
+        }
+    };
+    if kind == Server::MariaDb {
+        server.admin("ALTER USER wx@'%' REQUIRE SSL");
+        let plain = format!("{}?ssl-mode=DISABLED", server.url());
+        let refused = Store::sql(&plain, "t_").unwrap().ping().await;
+        assert!(matches!(refused, Err(StoreError::Unavailable { .. })));
+    }
+    let url = with_root(&own, "own.pem");
+    let store = Store::sql_within(&url, "t_", Duration::from_secs(20)).unwrap();
+    until_usable(&store).await;
+    store.save(&key(), &credential(7)).await.unwrap();
+    assert_eq!(store.load(&key()).await, Ok(Some(credential(7))));
+    if kind == Server::Postgres {
+        let encrypted = "SELECT count(*) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) \
+             WHERE ssl AND application_name = 'wx-jssdk'";
+        assert_eq!(server.admin(encrypted), "1");
+    }
+
+    let url = with_root(&foreign, "foreign.pem");
+    let store = Store::sql_within(&url, "t_", Duration::from_secs(20)).unwrap();
+    let error = store.load(&key()).await.unwrap_err().to_string();
+    assert!(error.contains("TLS"), "{error}");
+    assert!(error.contains("SSL_CERT_FILE"), "{error}");
+    assert!(!error.contains("word"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL: make test"]
+async fn postgresql_with_tls_is_used_and_a_foreign_certificate_refused() {
+    a_connection_with_tls_is_made_and_a_foreign_certificate_refused(Server::Postgres).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs MariaDB: make test"]
+async fn mariadb_with_tls_is_used_and_a_foreign_certificate_refused() {
+    a_connection_with_tls_is_made_and_a_foreign_certificate_refused(Server::MariaDb).await;
 }
 
 /// All that befalls a server, in one test: it needs one of its own.

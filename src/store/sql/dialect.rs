@@ -1,5 +1,8 @@
 //! What differs between PostgreSQL, MySQL (also MariaDB) and SQLite.
 
+use std::fmt::Display;
+use std::io::ErrorKind;
+
 use sqlx::error::DatabaseError;
 use sqlx::mysql::MySqlDatabaseError;
 
@@ -78,10 +81,10 @@ impl Dialect {
                 Self::MySql => mysql(error.as_ref()),
                 Self::Sqlite => sqlite(error.as_ref()),
             },
+            // rustls reports a certificate that it does not trust as invalid data.
+            sqlx::Error::Io(error) if error.kind() == ErrorKind::InvalidData => tls(error),
             sqlx::Error::Io(error) => Failure::Lost(error.to_string()),
-            sqlx::Error::Tls(error) => Failure::Other(format!(
-                "TLS: {error}; SSL_CERT_FILE or the URL's options name the trusted certificates"
-            )),
+            sqlx::Error::Tls(error) => tls(error),
             sqlx::Error::Configuration(_) => {
                 Failure::Other("store.url has an option that cannot be used".to_owned())
             }
@@ -91,6 +94,12 @@ impl Dialect {
             _ => Failure::Other("it gave an answer that does not fit its tables".to_owned()),
         }
     }
+}
+
+fn tls(error: impl Display) -> Failure {
+    Failure::Other(format!(
+        "TLS: {error}; SSL_CERT_FILE or the URL's options name the trusted certificates"
+    ))
 }
 
 fn postgres(state: &str) -> Failure {
