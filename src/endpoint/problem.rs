@@ -115,8 +115,8 @@ impl Problem {
             ProblemCode::NotFound,
             "no endpoint has this path",
             Text::new(
-                "The signing endpoint is GET /jssdk/config?url=.",
-                "签名接口是 GET /jssdk/config?url=。",
+                "The signing endpoint: GET /jssdk/config?url={encoded page URL}",
+                "签名接口：GET /jssdk/config?url={编码后的页面地址}",
             ),
         )
     }

@@ -67,12 +67,12 @@ problem_codes! {
         "加上 `url=` + `encodeURIComponent(location.href)`";
     BadUrl: "bad_url", 400, "Invalid url",
         "The url is not a URL that a browser would send: not http(s), contains blanks, unencoded characters or a user name, has no host, or exceeds 16 KiB.",
-        "url 不是浏览器会给出的地址：不是 http(s)、含空白、未编码的字符或用户名、没有主机名，或超过 16 KiB。",
+        "url 不是合法的页面地址：不是 http(s)、含空白、未编码的字符或用户名、没有主机名，或超过 16 KiB。",
         "Send the whole `location.href` as the browser gives it; do not decode it",
         "传浏览器给出的完整 `location.href`，不要解码";
     UrlNotEncoded: "url_not_encoded", 400, "Page URL not encoded",
         "The page's URL was put into the query without encodeURIComponent, so its parameters became parameters of this request.",
-        "页面地址未经 encodeURIComponent 就放进了查询串，它自己的参数因此变成了本请求的参数。",
+        "页面地址未经 encodeURIComponent 就放进了查询串，导致页面地址里的参数被当成了本接口的参数。",
         "Use `encodeURIComponent`: without it, the URL loses everything after its first `&`",
         "使用 `encodeURIComponent`，否则第一个 `&` 之后的内容会丢失";
     UrlDoubleEncoded: "url_double_encoded", 400, "Page URL encoded twice",
@@ -104,7 +104,7 @@ problem_codes! {
         "The parameter cardId is missing.",
         "缺少 cardId 参数。",
         "Add `cardId=`; `card-ext` needs it",
-        "加上 `cardId=`，`card-ext` 必须有它";
+        "加上 `cardId=`，`card-ext` 必填";
     BadQuery: "bad_query", 400, "Invalid query",
         "The query contains a parameter or value that the status page does not support.",
         "查询串中有状态页不支持的参数或值。",
