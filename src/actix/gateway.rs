@@ -12,6 +12,7 @@ mod caller;
 mod connections;
 mod forward;
 mod key_limits;
+mod login_secret;
 mod request;
 mod stats;
 

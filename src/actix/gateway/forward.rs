@@ -121,36 +121,13 @@ impl Call<'_> {
         Ok(Some(token.await?))
     }
 
-    fn query(&self, token: Option<&Credential>) -> String {
+    pub(super) fn query(&self, token: Option<&Credential>) -> String {
         let query = Query(self.incoming.query());
         match (token, self.path.secret_parameter()) {
             (Some(token), _) => query.with("access_token", token.value.expose()),
             (None, Some(parameter)) => query.with(parameter, self.caller.account.secret().expose()),
             (None, None) => query.0.to_owned(),
         }
-    }
-
-    /// Returns query and body with the AppSecret: in the body if that has the key, else in the query.
-    fn with_secret_in_body(&self, body: &[u8]) -> Result<(String, Body), Refusal> {
-        let parameter = self.path.secret_parameter().unwrap_or_default();
-        let mut members = match serde_json::from_slice(body) {
-            Ok(Value::Object(members)) => members,
-            _ => serde_json::Map::new(),
-        };
-        let has_key = members.remove(parameter).is_some();
-        let rest = Value::Object(members.clone()).to_string();
-        if request::contains_key(rest.as_bytes()) || (!has_key && request::contains_key(body)) {
-            return Err(request::key_found());
-        }
-        if !has_key {
-            let body = Bytes::copy_from_slice(body);
-            return Ok((self.query(None), Body::Whole(body, None)));
-        }
-        let secret = self.caller.account.secret().expose();
-        members.insert(parameter.to_owned(), secret.into());
-        let body = Value::Object(members).to_string();
-        let query = self.incoming.query().to_owned();
-        Ok((query, Body::Whole(body.into(), None)))
     }
 
     fn check(&self, headers: &HeaderMap) -> Result<(), Refusal> {
