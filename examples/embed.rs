@@ -95,19 +95,4 @@ fn play_the_phone(services: &mut web::ServiceConfig, wechat: Option<&Sandbox>) {
     }
 }
 
-const PAGE: &str = r#"<!doctype html>
-<html lang="zh-CN">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<link rel="icon" href="data:,">
-<title>A shop · 小店</title>
-<h1>A shop · 小店</h1>
-<p id="state" role="status">…</p>
-<script src="/phone.js"></script>
-<script src="/jssdk/wx-jssdk.js"></script>
-<script>
-  wxJssdk.ready()
-    .then(() => (state.textContent = "config:ok"), (error) => (state.textContent = error.message + " " + error.fix.zh));
-</script>
-</html>
-"#;
+const PAGE: &str = include_str!("embed.html");

@@ -36,11 +36,9 @@ pub use egress_snapshot::{EgressSnapshot, EgressWay};
 pub use health::Health;
 pub use keeper::TICK;
 pub use overview::{Incident, Overview};
-#[cfg(feature = "actix")]
 pub(crate) use signing::ConfigOptions;
 pub use slot::{HOURS, HourState, Refresh, RefreshOutcome};
 pub use snapshot::{AccountSnapshot, Counts, CredentialSnapshot, Find, LastError, Snapshot};
-#[cfg(feature = "actix")]
 pub(crate) use stats::StatusCounts;
 pub use stats::{Distribution, OUTCOMES, Stats, errcode_label};
 pub use sync::Cluster;

@@ -1,8 +1,9 @@
 //! The endpoints for pages, independent of a web framework: what a query asks for, the signed answer or
 //! the [`Problem`], which origins may read it, and the rate limit per client.
 //!
-//! `actix` mounts them as actix-web scopes.
+//! `actix` mounts them as actix-web scopes, `axum` as a router.
 
+mod client_files;
 mod client_ip;
 mod log_throttle;
 mod origin;
@@ -12,6 +13,7 @@ mod rate_buckets;
 mod rate_limit;
 mod sign;
 
+pub(crate) use client_files::{ClientFile, SCRIPT, TYPES, knows, tag_of};
 pub use client_ip::{ClientIps, Headers};
 pub(crate) use log_throttle::LogThrottle;
 pub(crate) use origin::may_read;
@@ -21,5 +23,8 @@ pub(crate) use query::account_of;
 pub(crate) use rate_buckets::{Limiter, RateBuckets, Ticks, key_of};
 pub use rate_limit::RateLimit;
 pub(crate) use rate_limit::whole_seconds;
-pub use sign::{Answer, Refused, sign};
+pub use sign::{Answer, Refused, SIGNING, answer, sign};
 pub(crate) use sign::{agent_config, card_ext, choose_card, work_config};
+
+/// The methods of every endpoint for pages.
+pub(crate) const READS: &str = "GET, HEAD, OPTIONS";

@@ -52,13 +52,15 @@
 //! # Features
 //!
 //! `server` (default) is everything that the binary needs. Library users set `default-features = false` and
-//! add what they need: `actix` (the scopes), `file` (credentials survive a restart), `redis` or `sql` (several
+//! add what they need: `actix` or `axum` (the endpoints), `file` (credentials survive a restart), `redis` or `sql` (several
 //! processes share credentials), `sandbox` (a simulated WeChat for tests), `diagnose` (why a signature is
 //! refused). The core compiles without a web framework.
 
 pub mod account;
 #[cfg(feature = "actix")]
 pub mod actix;
+#[cfg(feature = "axum")]
+pub mod axum;
 pub mod broker;
 #[cfg(feature = "server")]
 pub mod cli;
@@ -66,7 +68,7 @@ pub mod clock;
 pub mod credential;
 #[cfg(feature = "diagnose")]
 pub mod diagnose;
-#[cfg(feature = "actix")]
+#[cfg_attr(not(feature = "actix"), allow(dead_code, unused_imports))] // the scopes use all of it
 pub mod endpoint;
 pub mod error;
 #[cfg(feature = "sandbox")]

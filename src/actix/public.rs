@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::request_stats::{ListenerName, RequestStats, RouteCounter, WorkerStats};
 use super::{client_script, cors, limit};
 use crate::broker::Broker;
-use crate::endpoint::{self, Problem, Refused, account_of};
+use crate::endpoint::{self, Problem, READS, Refused, account_of};
 
 /// The endpoints below `path` (`/jssdk` in the documents), all `GET`:
 ///
@@ -74,16 +74,6 @@ pub fn counted_scope(path: &str, broker: Broker, stats: &RequestStats) -> Scope 
 pub(crate) fn config_path(scope: &str) -> String {
     format!("{scope}/config")
 }
-
-/// The routes of the scope that sign, below its path.
-#[cfg(feature = "server")]
-pub(super) const SIGNING: [&str; 5] = [
-    "/config",
-    "/agent-config",
-    "/work-config",
-    "/card-ext",
-    "/choose-card",
-];
 
 /// The counters of a [`counted_scope`], one per worker.
 struct Counted {
@@ -224,8 +214,6 @@ pub(super) async fn only_get(request: HttpRequest, broker: web::Data<Broker>) ->
     count(&request, &response, begun);
     readable(&request, &broker, response)
 }
-
-const READS: &str = "GET, HEAD, OPTIONS";
 
 /// Answers every unknown path, to pages of any site.
 pub(crate) async fn unknown_path() -> HttpResponse {

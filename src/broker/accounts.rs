@@ -4,11 +4,9 @@ use std::borrow::Borrow;
 use std::collections::{HashMap, HashSet};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
-#[cfg(feature = "actix")]
 use std::sync::OnceLock;
 
 use super::BuildError;
-#[cfg(feature = "actix")]
 use super::signing::Template;
 use super::slot::Slot;
 use super::stats::StatusCounts;
@@ -26,7 +24,6 @@ pub(super) struct AccountEntry {
     /// The answers that its pages got.
     pub(super) answers: Arc<StatusCounts>,
     /// Built when its first page is signed: most of ten thousand accounts sign none today.
-    #[cfg(feature = "actix")]
     pub(super) template: OnceLock<Template>,
 }
 
@@ -85,7 +82,6 @@ impl AccountEntry {
             account: Arc::new(account),
             slots,
             answers,
-            #[cfg(feature = "actix")]
             template: OnceLock::new(),
         }
     }

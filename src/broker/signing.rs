@@ -3,21 +3,17 @@
 use std::sync::Arc;
 
 use super::slot::{Reason, Slot};
-#[cfg(feature = "actix")]
 use super::stats::StatusCounts;
 use super::{AccountEntry, Broker};
-#[cfg(feature = "actix")]
 use crate::account::SafeDomain;
 use crate::account::{Account, Platform};
 use crate::clock::UnixTime;
 use crate::credential::Kind;
 use crate::error::Error;
 use crate::sign::{AgentConfig, CardExt, ChooseCard, JsConfig, PageUrl, Signer, nonce};
-#[cfg(feature = "actix")]
 use crate::sign::{Warning, nonce_digits};
 
 /// Options of a request besides the page.
-#[cfg(feature = "actix")]
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct ConfigOptions {
     /// Replaces the account's own list.
@@ -30,7 +26,6 @@ pub(crate) struct ConfigOptions {
 }
 
 /// A JSON answer and the counters of its account.
-#[cfg(feature = "actix")]
 type CountedText = (Vec<u8>, Arc<StatusCounts>);
 
 impl Broker {
@@ -102,7 +97,6 @@ impl Broker {
     ///
     /// # Errors
     /// As [`Broker::js_config`], except for upstream errors.
-    #[cfg(feature = "actix")]
     pub(crate) fn config_text(
         &self,
         account: &str,
@@ -125,7 +119,6 @@ impl Broker {
     ///
     /// # Errors
     /// As [`Broker::js_config`].
-    #[cfg(feature = "actix")]
     pub(crate) async fn refreshed_config_text(
         &self,
         account: &str,
@@ -173,22 +166,14 @@ impl AccountEntry {
         })
     }
 
-    #[cfg(feature = "actix")]
     fn allows(&self, page: &PageUrl) -> bool {
         self.template().allows(page.host(), page.path())
     }
 
-    #[cfg(not(feature = "actix"))]
-    fn allows(&self, page: &PageUrl) -> bool {
-        self.account.allows_page(page.host(), page.path())
-    }
-
-    #[cfg(feature = "actix")]
     fn template(&self) -> &Template {
         self.template.get_or_init(|| Template::of(&self.account))
     }
 
-    #[cfg(feature = "actix")]
     fn config_text(
         &self,
         signer: &Signer,
@@ -229,7 +214,6 @@ fn default_config(
     }
 }
 
-#[cfg(feature = "actix")]
 fn blank_config(account: &Account) -> JsConfig {
     let signer = Signer::new(account.app_id(), "");
     default_config(account, &signer, "", "", UnixTime(0))
@@ -238,7 +222,6 @@ fn blank_config(account: &Account) -> JsConfig {
 /// The JSON text of a [`JsConfig`] as serde writes it, without timestamp, nonce, signature and URL: the
 /// part that is the same for every page of an account. The account's safe domains are kept before it in one
 /// allocation, since most of ten thousand accounts are not in the CPU cache.
-#[cfg(feature = "actix")]
 #[derive(Debug)]
 pub(super) struct Template {
     /// The safe domains, one a line, then the JSON text.
@@ -251,7 +234,6 @@ pub(super) struct Template {
     subdomains: bool,
 }
 
-#[cfg(feature = "actix")]
 impl Template {
     /// `config` must have an empty nonce and URL, and the timestamp 0.
     fn new(config: &JsConfig) -> Self {
@@ -334,7 +316,7 @@ impl Template {
     }
 }
 
-#[cfg(all(test, feature = "actix"))]
+#[cfg(test)]
 #[allow(clippy::unwrap_used)] // helpers of tests are not in a #[test]
 mod tests {
     use proptest::prelude::*;

@@ -19,7 +19,7 @@ use crate::clock::Clock;
 use crate::error::{ProblemCode, Text};
 
 /// The rate limit per client. The actix-web scope applies it if it is mounted as `web::Data` in the
-/// application.
+/// application, the axum router if it is in an `Extension` layer.
 #[derive(Debug)]
 pub struct RateLimit {
     limiter: Option<Limiter>,

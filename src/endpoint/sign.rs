@@ -65,6 +65,38 @@ impl ConfigQuery<'_> {
     }
 }
 
+/// The paths of the endpoints that sign, below the path of the scope.
+pub const SIGNING: [&str; 5] = [
+    "/config",
+    "/agent-config",
+    "/work-config",
+    "/card-ext",
+    "/choose-card",
+];
+
+/// Answers `GET` of a path of [`SIGNING`] as JSON.
+///
+/// # Errors
+/// The [`Problem`] to answer.
+pub async fn answer(broker: &Broker, path: &str, query: &str) -> Result<Vec<u8>, Problem> {
+    match path {
+        "/config" => match sign(broker, query) {
+            Ok(signed) => Ok(signed.json),
+            Err(Refused::NeedsRefresh(query)) => query.sign_refreshed(broker).await,
+            Err(Refused::Problem(problem)) => Err(problem),
+        },
+        "/agent-config" => Ok(json(agent_config(broker, query).await?)),
+        "/work-config" => Ok(json(work_config(broker, query).await?)),
+        "/card-ext" => Ok(json(card_ext(broker, query).await?)),
+        "/choose-card" => Ok(json(choose_card(broker, query).await?)),
+        _ => Err(Problem::not_found()),
+    }
+}
+
+fn json(answer: impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(&answer).expect("texts and numbers always serialise")
+}
+
 /// Answers `GET …/agent-config`.
 pub(crate) async fn agent_config(broker: &Broker, query: &str) -> Result<AgentConfig, Problem> {
     agent(broker, &ConfigQuery::parse(query)?).await

@@ -46,7 +46,6 @@ impl Warning {
     }
 
     /// Returns the warning for the query parameter `given`, which is spelled `known`.
-    #[cfg(feature = "actix")]
     pub(crate) fn parameter_ignored(given: &str, known: &str) -> Self {
         Self {
             code: "parameter_ignored",

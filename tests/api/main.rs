@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only, not in their helpers
 
+#[cfg(feature = "axum")]
+mod adapters;
 mod admin;
 mod api_description;
 mod app;

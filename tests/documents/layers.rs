@@ -46,6 +46,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "endpoint",
         ],
     ),
+    // As thin as it looks: the answers are made in `endpoint`.
+    ("axum", &["broker", "endpoint"]),
     // The simulator shares no line with what it tests.
     ("sandbox", &["clock"]),
     (

@@ -13,10 +13,9 @@ use super::Body;
 use crate::actix::access_log::{AccessLog, Entry};
 use crate::actix::gateway::Passed;
 use crate::actix::problem::FailureCode;
-use crate::actix::public;
 use crate::actix::request_stats::{ListenerName, WorkerStats};
 use crate::broker::Broker;
-use crate::endpoint::{Problem, account_of};
+use crate::endpoint::{Problem, SIGNING, account_of};
 use crate::error::Text;
 
 /// Finishes the answers of one worker: counts and logs each, and adds the request id.
@@ -153,7 +152,7 @@ impl Finisher {
 
     fn signs(&self, pattern: &str) -> bool {
         let below = self.scope.and_then(|scope| pattern.strip_prefix(scope));
-        below.is_some_and(|route| public::SIGNING.contains(&route))
+        below.is_some_and(|route| SIGNING.contains(&route))
     }
 }
 

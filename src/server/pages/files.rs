@@ -1,11 +1,11 @@
 //! The pages' files, all compiled in: a name is never looked up on disk.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{self, ETag};
+use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::{FILE_POLICY, Pages, read_route};
-use crate::actix::{knows, tag_of};
+use crate::endpoint::{knows, tag_of};
 
 /// One file of `static/`. Its URL is `/static/{name}`, without the folder.
 struct StaticFile {
@@ -125,14 +125,14 @@ fn answer_with(request: &HttpRequest, file: Option<&'static StaticFile>) -> Http
         return not_found();
     };
     let tag = tag_of(file.bytes);
-    let known = knows(request, &tag);
+    let known = knows(request.headers(), &tag);
     let mut response = HttpResponse::build(if known {
         StatusCode::NOT_MODIFIED
     } else {
         StatusCode::OK
     });
     response
-        .insert_header(ETag(tag))
+        .insert_header((header::ETAG, tag))
         // Revalidated on each use and usually answered with 304, so that a page never runs an outdated
         // script.
         .insert_header((header::CACHE_CONTROL, "no-cache"))

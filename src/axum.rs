@@ -1,0 +1,173 @@
+//! The endpoints for pages as an axum router, for an embedding application.
+//!
+//! ```no_run
+//! use wx_jssdk::{Account, Broker};
+//!
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let account = Account::official("wx0123456789abcdef", std::env::var("WX_SECRET")?).js_safe_domain("example.com")?;
+//! let broker = Broker::builder().account("main", account).build()?;
+//! tokio::spawn(broker.clone().keep_fresh());
+//! let app: axum::Router = axum::Router::new().nest("/jssdk", wx_jssdk::axum::public_router(broker));
+//! # Ok(())
+//! # }
+//! ```
+
+use std::net::SocketAddr;
+use std::sync::{Arc, LazyLock};
+
+use axum::Router;
+use axum::extract::{ConnectInfo, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, get};
+
+use crate::broker::Broker;
+use crate::endpoint::{self, ClientFile, Headers, Problem, READS, RateLimit};
+
+/// The endpoints of `actix::public_scope`, with the same answers; nest it at any path.
+///
+/// With a layer `Extension<Arc<RateLimit>>`, requests are limited per client. That needs the address of the
+/// connection's peer: serve the application with `into_make_service_with_connect_info::<SocketAddr>()`.
+pub fn public_router(broker: Broker) -> Router {
+    let signing = endpoint::SIGNING
+        .into_iter()
+        .fold(Router::new(), |router, path| {
+            let answer =
+                move |State(broker): State<Broker>, parts: Parts| sign(path, broker, parts);
+            router.route(path, get(answer).options(preflight).fallback(only_get))
+        });
+    signing
+        .route("/wx-jssdk.js", file(&endpoint::SCRIPT))
+        .route("/wx-jssdk.d.ts", file(&endpoint::TYPES))
+        .fallback(unknown_path)
+        .with_state(broker)
+}
+
+/// Answers within the rate limit.
+async fn sign(path: &str, broker: Broker, parts: Parts) -> Response {
+    let answer = match admit(&parts) {
+        Ok(()) => endpoint::answer(&broker, path, query(&parts)).await,
+        Err(problem) => Err(problem),
+    };
+    readable(&broker, &parts, answer)
+}
+
+fn query(parts: &Parts) -> &str {
+    parts.uri.query().unwrap_or_default()
+}
+
+/// Checks the request against the rate limit, if one is mounted and the peer is known.
+fn admit(parts: &Parts) -> Result<(), Problem> {
+    let limit = parts.extensions.get::<Arc<RateLimit>>();
+    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+    match limit.zip(peer) {
+        Some((limit, ConnectInfo(peer))) => limit.check(peer.ip(), &parts.headers),
+        None => Ok(()),
+    }
+}
+
+impl Headers for HeaderMap {
+    fn values<'h>(&'h self, name: &str) -> impl DoubleEndedIterator<Item = &'h [u8]> {
+        self.get_all(name).iter().map(HeaderValue::as_bytes)
+    }
+}
+
+/// Lets pages on the account's safe domains read the answer, and pages of any site an error.
+fn readable(broker: &Broker, parts: &Parts, answer: Result<Vec<u8>, Problem>) -> Response {
+    let is_error = answer.is_err();
+    let json = [
+        (header::CONTENT_TYPE, "application/json"),
+        (header::CACHE_CONTROL, "no-store"),
+    ];
+    let mut response = answer.map(|text| (json, text)).into_response();
+    if !allow_origin(broker, parts, response.headers_mut())
+        && is_error
+        && parts.headers.contains_key(header::ORIGIN)
+    {
+        allow_anyone(response.headers_mut());
+    }
+    response
+}
+
+/// Returns whether the page may read the answer.
+fn allow_origin(broker: &Broker, parts: &Parts, headers: &mut HeaderMap) -> bool {
+    headers.insert(header::VARY, text("Origin"));
+    let is_allowed = |origin: &&HeaderValue| {
+        let account = endpoint::account_of(query(parts));
+        let origin = origin.to_str();
+        origin.is_ok_and(|origin| endpoint::may_read(broker, &account, origin))
+    };
+    let Some(origin) = parts.headers.get(header::ORIGIN).filter(is_allowed) else {
+        return false;
+    };
+    headers.extend([
+        (header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone()),
+        (header::ACCESS_CONTROL_ALLOW_CREDENTIALS, text("true")),
+        (header::ACCESS_CONTROL_EXPOSE_HEADERS, text("Retry-After")),
+    ]);
+    true
+}
+
+fn allow_anyone(headers: &mut HeaderMap) {
+    headers.extend([
+        (header::ACCESS_CONTROL_ALLOW_ORIGIN, text("*")),
+        (header::ACCESS_CONTROL_EXPOSE_HEADERS, text("Retry-After")),
+    ]);
+}
+
+async fn preflight(State(broker): State<Broker>, parts: Parts) -> Response {
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    let headers = response.headers_mut();
+    if allow_origin(&broker, &parts, headers) {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, text("GET"));
+        headers.insert(header::ACCESS_CONTROL_MAX_AGE, text("86400"));
+        if let Some(asked) = parts.headers.get(header::ACCESS_CONTROL_REQUEST_HEADERS) {
+            headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, asked.clone());
+        }
+    }
+    response
+}
+
+async fn only_get(State(broker): State<Broker>, parts: Parts) -> impl IntoResponse {
+    let problem = Problem::method_not_allowed(READS);
+    let response = readable(&broker, &parts, Err(problem));
+    ([(header::ALLOW, READS)], response)
+}
+
+async fn unknown_path() -> Response {
+    let mut response = IntoResponse::into_response(Problem::not_found());
+    allow_anyone(response.headers_mut());
+    response
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status =
+            StatusCode::from_u16(self.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let headers = [
+            (header::CONTENT_TYPE, "application/problem+json"),
+            (header::CACHE_CONTROL, "no-store"),
+            (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        ];
+        let wait = self.retry_after.map(|wait| wait.as_secs().max(1));
+        let wait = wait.map(|seconds| [(header::RETRY_AFTER, seconds)]);
+        (status, headers, wait, self.body()).into_response()
+    }
+}
+
+/// Serves a file, or 304 to a client that has this version already.
+fn file(file: &'static LazyLock<ClientFile>) -> MethodRouter<Broker> {
+    let send = async move |request: HeaderMap| {
+        if endpoint::knows(&request, &file.tag) {
+            return (StatusCode::NOT_MODIFIED, file.headers()).into_response();
+        }
+        let content_type = [(header::CONTENT_TYPE, file.content_type)];
+        (file.headers(), content_type, file.text).into_response()
+    };
+    get(send).fallback(only_get)
+}
+
+fn text(value: &'static str) -> HeaderValue {
+    HeaderValue::from_static(value)
+}
