@@ -1,6 +1,6 @@
 //! The WeChat JS-SDK signing backend: `access_token` → `jsapi_ticket` → signature → a page whose `wx.config` succeeds.
 //!
-//! # Three ways to use it
+//! # Four ways to use it
 //!
 //! **In an actix-web application** (feature `actix`): a scope that answers `GET /jssdk/config?url=…` with the
 //! parameters of `wx.config`.
@@ -22,6 +22,8 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! **In an axum application** (feature `axum`): `axum::public_router`, with the same answers.
 //!
 //! **Without a web framework**: call the [`Broker`].
 //!

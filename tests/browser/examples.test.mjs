@@ -265,18 +265,21 @@ describe("WeCom in a single-page example", () => {
   }
 });
 
-describe("an actix-web application that embeds the scope", () => {
-  test("signs its own pages, beside its own routes", async () => {
-    const binary = process.env.WX_JSSDK_BIN || join(EXAMPLES, "..", "target", "debug", "wx-jssdk");
-    const shop = start(join(dirname(binary), "examples", "embed"), [], { env: { ...process.env, LISTEN: "127.0.0.1:0" } });
-    await running(shop, async (url) => {
-      await expectInBrowser(`${url}/?q=%2F#x`, "#state", "config:ok");
-      await expectInBrowser(`${url}/?client=ios`, "#state", "config:ok");
-      const answer = await (await fetch(`${url}/jssdk/config?url=${encodeURIComponent(`${url}/`)}`)).json();
-      assert.deepEqual(answer.jsApiList, ["updateAppMessageShareData", "updateTimelineShareData"]);
-      assert.equal((await fetch(`${url}/jssdk/config?url=https%3A%2F%2Fevil.example%2F`)).status, 403);
+describe("an application that embeds the scope", () => {
+  for (const example of ["embed", "axum"]) {
+    test(`${example} signs its own pages, beside its own routes`, async () => {
+      const binary = process.env.WX_JSSDK_BIN || join(EXAMPLES, "..", "target", "debug", "wx-jssdk");
+      const path = join(dirname(binary), "examples", example);
+      const shop = start(path, [], { env: { ...process.env, LISTEN: "127.0.0.1:0" } });
+      await running(shop, async (url) => {
+        await expectInBrowser(`${url}/?q=%2F#x`, "#state", "config:ok");
+        await expectInBrowser(`${url}/?client=ios`, "#state", "config:ok");
+        const answer = await (await fetch(`${url}/jssdk/config?url=${encodeURIComponent(`${url}/`)}`)).json();
+        assert.deepEqual(answer.jsApiList, ["updateAppMessageShareData", "updateTimelineShareData"]);
+        assert.equal((await fetch(`${url}/jssdk/config?url=https%3A%2F%2Fevil.example%2F`)).status, 403);
+      });
     });
-  });
+  }
 });
 
 describe("nginx in front", () => {

@@ -46,7 +46,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "endpoint",
         ],
     ),
-    // As thin as it looks: the answers are made in `endpoint`.
+    // A thin adapter: `endpoint` makes the answers.
     ("axum", &["broker", "endpoint"]),
     // The simulator shares no line with what it tests.
     ("sandbox", &["clock"]),
@@ -348,6 +348,7 @@ fn the_core_knows_no_web_framework() {
         ),
         Vec::<String>::new()
     );
+    assert_eq!(elsewhere(&["axum"], &["axum::"]), Vec::<String>::new());
 }
 
 #[test]
