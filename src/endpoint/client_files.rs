@@ -37,8 +37,15 @@ impl ClientFile {
         Self {
             content_type,
             text,
-            tag: tag_of(text.as_bytes()),
+            tag: Self::tag_of(text.as_bytes()),
         }
+    }
+
+    /// Computes an ETag from the content. It is the same in every process of one build.
+    pub(crate) fn tag_of(bytes: &[u8]) -> String {
+        let mut hasher = DefaultHasher::new();
+        bytes.hash(&mut hasher);
+        format!("\"{:016x}\"", hasher.finish())
     }
 
     /// Returns the headers of an answer with or without the file, except for its type.
@@ -56,15 +63,8 @@ impl ClientFile {
     }
 }
 
-/// Computes an ETag from the content. It is the same in every process of one build.
-pub(crate) fn tag_of(bytes: &[u8]) -> String {
-    let mut hasher = DefaultHasher::new();
-    bytes.hash(&mut hasher);
-    format!("\"{:016x}\"", hasher.finish())
-}
-
-/// Returns whether the client has this version already (`If-None-Match`). `tag` is from [`tag_of`], so it
-/// contains no comma.
+/// Returns whether the client has this version already (`If-None-Match`). `tag` is from
+/// [`ClientFile::tag_of`], so it contains no comma.
 pub(crate) fn knows(headers: &impl Headers, tag: &str) -> bool {
     headers
         .values("if-none-match")

@@ -5,7 +5,7 @@ use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::{FILE_POLICY, Pages, read_route};
-use crate::endpoint::{knows, tag_of};
+use crate::endpoint::{ClientFile, knows};
 
 /// One file of `static/`. Its URL is `/static/{name}`, without the folder.
 struct StaticFile {
@@ -124,7 +124,7 @@ fn answer_with(request: &HttpRequest, file: Option<&'static StaticFile>) -> Http
     let Some(file) = file else {
         return not_found();
     };
-    let tag = tag_of(file.bytes);
+    let tag = ClientFile::tag_of(file.bytes);
     let known = knows(request.headers(), &tag);
     let mut response = HttpResponse::build(if known {
         StatusCode::NOT_MODIFIED
