@@ -159,7 +159,7 @@ impl IntoResponse for Problem {
 /// Serves a file, or 304 to a client that has this version already.
 fn file(file: &'static LazyLock<ClientFile>) -> MethodRouter<Broker> {
     let send = async move |request: HeaderMap| {
-        if endpoint::knows(&request, &file.tag) {
+        if endpoint::client_has(&request, &file.tag) {
             return (StatusCode::NOT_MODIFIED, file.headers()).into_response();
         }
         let content_type = [(header::CONTENT_TYPE, file.content_type)];

@@ -13,7 +13,7 @@ mod rate_buckets;
 mod rate_limit;
 mod sign;
 
-pub(crate) use client_files::{ClientFile, SCRIPT, TYPES, knows};
+pub(crate) use client_files::{ClientFile, SCRIPT, TYPES, client_has};
 pub use client_ip::{ClientIps, Headers};
 pub(crate) use log_throttle::LogThrottle;
 pub(crate) use origin::may_read;

@@ -54,9 +54,9 @@
 //! # Features
 //!
 //! `server` (default) is everything that the binary needs. Library users set `default-features = false` and
-//! add what they need: `actix` or `axum` (the endpoints), `file` (credentials survive a restart), `redis` or `sql` (several
-//! processes share credentials), `sandbox` (a simulated WeChat for tests), `diagnose` (why a signature is
-//! refused). The core compiles without a web framework.
+//! add what they need: `actix` or `axum` (the endpoints for that framework), `file` (credentials survive a
+//! restart), `redis` or `sql` (several processes share credentials), `sandbox` (a simulated WeChat for tests),
+//! `diagnose` (why a signature is refused). The core compiles without a web framework.
 
 pub mod account;
 #[cfg(feature = "actix")]

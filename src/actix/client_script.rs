@@ -33,7 +33,7 @@ async fn send_types(request: HttpRequest) -> HttpResponse {
 }
 
 fn send(request: &HttpRequest, file: &'static ClientFile) -> HttpResponse {
-    let is_known = endpoint::knows(request.headers(), &file.tag);
+    let is_known = endpoint::client_has(request.headers(), &file.tag);
     let mut response = if is_known {
         HttpResponse::NotModified()
     } else {

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use super::slot::{Reason, Slot};
 use super::stats::StatusCounts;
 use super::{AccountEntry, Broker};
-use crate::account::SafeDomain;
-use crate::account::{Account, Platform};
+use crate::account::{Account, Platform, SafeDomain};
 use crate::clock::UnixTime;
 use crate::credential::Kind;
 use crate::error::Error;
-use crate::sign::{AgentConfig, CardExt, ChooseCard, JsConfig, PageUrl, Signer, nonce};
-use crate::sign::{Warning, nonce_digits};
+use crate::sign::{
+    AgentConfig, CardExt, ChooseCard, JsConfig, PageUrl, Signer, Warning, nonce, nonce_digits,
+};
 
 /// Options of a request besides the page.
 #[derive(Debug, Default, PartialEq, Eq)]

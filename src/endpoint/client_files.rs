@@ -65,7 +65,7 @@ impl ClientFile {
 
 /// Returns whether the client has this version already (`If-None-Match`). `tag` is from
 /// [`ClientFile::tag_of`], so it contains no comma.
-pub(crate) fn knows(headers: &impl Headers, tag: &str) -> bool {
+pub(crate) fn client_has(headers: &impl Headers, tag: &str) -> bool {
     headers
         .values("if-none-match")
         .flat_map(|value| value.split(|byte| *byte == b','))

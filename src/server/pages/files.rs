@@ -5,7 +5,7 @@ use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::{FILE_POLICY, Pages, read_route};
-use crate::endpoint::{ClientFile, knows};
+use crate::endpoint::{ClientFile, client_has};
 
 /// One file of `static/`. Its URL is `/static/{name}`, without the folder.
 struct StaticFile {
@@ -125,7 +125,7 @@ fn answer_with(request: &HttpRequest, file: Option<&'static StaticFile>) -> Http
         return not_found();
     };
     let tag = ClientFile::tag_of(file.bytes);
-    let known = knows(request.headers(), &tag);
+    let known = client_has(request.headers(), &tag);
     let mut response = HttpResponse::build(if known {
         StatusCode::NOT_MODIFIED
     } else {
