@@ -24,7 +24,6 @@ pub(crate) use rate_buckets::{Limiter, RateBuckets, Ticks, key_of};
 pub use rate_limit::RateLimit;
 pub(crate) use rate_limit::whole_seconds;
 pub use sign::{Answer, Refused, SIGNING, answer, sign};
-pub(crate) use sign::{agent_config, card_ext, choose_card, work_config};
 
 /// The methods of every endpoint for pages.
 pub(crate) const READS: &str = "GET, HEAD, OPTIONS";

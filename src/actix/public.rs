@@ -1,18 +1,16 @@
 //! The public endpoints for pages: signatures only. Tickets never leave the process here.
 
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::Method;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, ORIGIN};
 use actix_web::{HttpRequest, HttpResponse, Resource, Scope, web};
-use serde::Serialize;
 
-use super::request_stats::{ListenerName, RequestStats, RouteCounter, WorkerStats};
+use super::request_stats::{ListenerName, RequestStats, WorkerStats};
 use super::{client_script, cors, limit};
 use crate::broker::Broker;
-use crate::endpoint::{self, Problem, READS, Refused, account_of};
+use crate::endpoint::{self, Problem, READS, account_of};
 
 /// The endpoints below `path` (`/jssdk` in the documents), all `GET`:
 ///
@@ -30,33 +28,17 @@ use crate::endpoint::{self, Problem, READS, Refused, account_of};
 /// never from Host, scheme or Referer, so that a proxy in front changes nothing.
 #[must_use]
 pub fn public_scope(path: &str, broker: Broker) -> Scope {
-    web::scope(path)
-        .app_data(web::Data::new(broker))
-        .service(
-            signing("/config")
-                .route(web::get().to(config))
-                .route(web::head().to(config)),
-        )
-        .service(
-            signing("/agent-config")
-                .route(web::get().to(agent_config))
-                .route(web::head().to(agent_config)),
-        )
-        .service(
-            signing("/work-config")
-                .route(web::get().to(work_config))
-                .route(web::head().to(work_config)),
-        )
-        .service(
-            signing("/card-ext")
-                .route(web::get().to(card_ext))
-                .route(web::head().to(card_ext)),
-        )
-        .service(
-            signing("/choose-card")
-                .route(web::get().to(choose_card))
-                .route(web::head().to(choose_card)),
-        )
+    let scope = web::scope(path).app_data(web::Data::new(broker));
+    let signing = |scope: Scope, path: &'static str| {
+        let handler = move |request, broker| answer(path, request, broker);
+        let resource = read_only(path)
+            .route(web::get().to(handler))
+            .route(web::head().to(handler));
+        scope.service(resource)
+    };
+    endpoint::SIGNING
+        .into_iter()
+        .fold(scope, signing)
         .service(client_script::script())
         .service(client_script::types())
         .default_service(web::to(unknown_path))
@@ -66,8 +48,7 @@ pub fn public_scope(path: &str, broker: Broker) -> Scope {
 #[must_use]
 pub fn counted_scope(path: &str, broker: Broker, stats: &RequestStats) -> Scope {
     let stats = WorkerStats::new(broker.clone(), stats.clone(), ListenerName::Public);
-    let config = stats.route(&config_path(path));
-    public_scope(path, broker).app_data(Rc::new(Counted { stats, config }))
+    public_scope(path, broker).app_data(Rc::new(stats))
 }
 
 /// Returns the route pattern of the signing endpoint.
@@ -75,41 +56,25 @@ pub(crate) fn config_path(scope: &str) -> String {
     format!("{scope}/config")
 }
 
-/// The counters of a [`counted_scope`], one per worker.
-struct Counted {
-    stats: WorkerStats,
-    config: Arc<RouteCounter>,
-}
-
 /// Creates a read-only resource that answers CORS preflights.
-fn signing(path: &str) -> Resource {
+fn read_only(path: &str) -> Resource {
     web::resource(path)
         .route(web::route().method(Method::OPTIONS).to(cors::preflight))
         .default_service(web::to(only_get))
 }
 
-async fn config(request: HttpRequest, broker: web::Data<Broker>) -> HttpResponse {
+/// Answers a signing endpoint within the rate limit.
+async fn answer(
+    path: &'static str,
+    request: HttpRequest,
+    broker: web::Data<Broker>,
+) -> HttpResponse {
     let begun = broker.clock().uptime();
-    let answer = match limit::admit(&request) {
-        Ok(()) => endpoint::sign(&broker, request.query_string()),
-        Err(problem) => Err(Refused::Problem(problem)),
+    let answer = async {
+        limit::admit(&request)?;
+        endpoint::answer(&broker, path, request.query_string()).await
     };
-    let answer = match answer {
-        Ok(signed) => {
-            if let Some(counted) = counted(&request) {
-                let took = broker.clock().uptime().saturating_sub(begun);
-                counted.config.record(200, took);
-                signed.answers.record(200);
-            }
-            let mut response = HttpResponse::Ok().body(signed.json);
-            let origin = request.headers().get(ORIGIN);
-            dress(&broker, &signed.account, origin, response.headers_mut());
-            return response;
-        }
-        Err(Refused::NeedsRefresh(query)) => query.sign_refreshed(&broker).await,
-        Err(Refused::Problem(problem)) => Err(problem),
-    };
-    let response = match answer {
+    let response = match answer.await {
         Ok(json) => HttpResponse::Ok()
             .insert_header((CONTENT_TYPE, "application/json"))
             .insert_header((CACHE_CONTROL, "no-store"))
@@ -120,64 +85,14 @@ async fn config(request: HttpRequest, broker: web::Data<Broker>) -> HttpResponse
     readable(&request, &broker, response)
 }
 
-async fn agent_config(request: HttpRequest, broker: web::Data<Broker>) -> HttpResponse {
-    let answer = endpoint::agent_config(&broker, request.query_string());
-    respond(&request, &broker, answer).await
-}
-
-async fn work_config(request: HttpRequest, broker: web::Data<Broker>) -> HttpResponse {
-    let answer = endpoint::work_config(&broker, request.query_string());
-    respond(&request, &broker, answer).await
-}
-
-async fn card_ext(request: HttpRequest, broker: web::Data<Broker>) -> HttpResponse {
-    let answer = endpoint::card_ext(&broker, request.query_string());
-    respond(&request, &broker, answer).await
-}
-
-async fn choose_card(request: HttpRequest, broker: web::Data<Broker>) -> HttpResponse {
-    let answer = endpoint::choose_card(&broker, request.query_string());
-    respond(&request, &broker, answer).await
-}
-
-/// Answers within the rate limit.
-async fn respond<T: Serialize>(
-    request: &HttpRequest,
-    broker: &Broker,
-    answer: impl Future<Output = Result<T, Problem>>,
-) -> HttpResponse {
-    let begun = broker.clock().uptime();
-    let answer = async {
-        limit::admit(request)?;
-        answer.await
-    };
-    let response = match answer.await {
-        Ok(answer) => HttpResponse::Ok()
-            .insert_header((CACHE_CONTROL, "no-store"))
-            .json(answer),
-        Err(problem) => problem.into_response(),
-    };
-    count(request, &response, begun);
-    readable(request, broker, response)
-}
-
-fn counted(request: &HttpRequest) -> Option<&Counted> {
-    request.app_data::<Rc<Counted>>().map(Rc::as_ref)
-}
-
-/// Counts the answer, unless the fast path does.
+/// Counts the answer of a [`counted_scope`].
 fn count(request: &HttpRequest, response: &HttpResponse, begun: Duration) {
-    if let Some(Counted { stats, .. }) = counted(request) {
-        stats.count(
-            request.match_pattern().as_deref(),
-            response.status().as_u16(),
-            begun,
-        );
-        stats.count_account(
-            &account_of(request.query_string()),
-            response.status().as_u16(),
-        );
-    }
+    let Some(stats) = request.app_data::<Rc<WorkerStats>>() else {
+        return;
+    };
+    let status = response.status().as_u16();
+    stats.count(request.match_pattern().as_deref(), status, begun);
+    stats.count_account(&account_of(request.query_string()), status);
 }
 
 /// Adds the headers of a signed answer. `account` and `origin` are the request's.

@@ -98,20 +98,20 @@ fn json(answer: impl Serialize) -> Vec<u8> {
 }
 
 /// Answers `GET …/agent-config`.
-pub(crate) async fn agent_config(broker: &Broker, query: &str) -> Result<AgentConfig, Problem> {
+async fn agent_config(broker: &Broker, query: &str) -> Result<AgentConfig, Problem> {
     agent(broker, &ConfigQuery::parse(query)?).await
 }
 
 /// Both configs of a WeCom page.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct WorkConfig {
+struct WorkConfig {
     config: JsConfig,
     agent_config: AgentConfig,
 }
 
 /// Answers `GET …/work-config`.
-pub(crate) async fn work_config(broker: &Broker, query: &str) -> Result<WorkConfig, Problem> {
+async fn work_config(broker: &Broker, query: &str) -> Result<WorkConfig, Problem> {
     let query = ConfigQuery::parse(query)?;
     // The app's own ticket first: an account without one gets an error, not half an answer.
     let agent_config = agent(broker, &query).await?;
@@ -124,7 +124,7 @@ pub(crate) async fn work_config(broker: &Broker, query: &str) -> Result<WorkConf
 /// One entry of `wx.addCard`'s `cardList`.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct AddCard {
+struct AddCard {
     /// The card's id.
     card_id: String,
     /// A JSON *text*, signed: `{"timestamp","nonce_str","signature",…}`.
@@ -132,7 +132,7 @@ pub(crate) struct AddCard {
 }
 
 /// Answers `GET …/card-ext`.
-pub(crate) async fn card_ext(broker: &Broker, query: &str) -> Result<AddCard, Problem> {
+async fn card_ext(broker: &Broker, query: &str) -> Result<AddCard, Problem> {
     let query = CardQuery::parse(query)?;
     if query.card_id.is_empty() {
         return Err(Problem::missing_card_id());
@@ -153,7 +153,7 @@ pub(crate) async fn card_ext(broker: &Broker, query: &str) -> Result<AddCard, Pr
 }
 
 /// Answers `GET …/choose-card`.
-pub(crate) async fn choose_card(broker: &Broker, query: &str) -> Result<ChooseCard, Problem> {
+async fn choose_card(broker: &Broker, query: &str) -> Result<ChooseCard, Problem> {
     let query = CardQuery::parse(query)?;
     let filter = [query.shop_id.as_str(), &query.card_id, &query.card_type];
     Ok(broker.choose_card(&query.account, filter).await?)
