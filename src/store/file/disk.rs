@@ -1,22 +1,20 @@
 //! The redb database of the file store: opens, checks and writes it. Blocking.
 
-use std::cell::Cell;
+mod backend;
+mod external_change;
+
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind};
-use std::ops::Bound;
-use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Once};
 
-use parking_lot::RwLock;
-use redb::backends::FileBackend;
 use redb::{
-    BackendError, Database, ReadableDatabase as _, ReadableTable as _, StorageBackend,
-    TableDefinition, TableHandle as _,
+    Database, ReadableDatabase as _, ReadableTable as _, TableDefinition, TableHandle as _,
 };
 
 use super::{Batch, Entry, StoreError};
 use crate::store::ignored::NoRecord;
+use backend::{Backend, guarded};
+use external_change::Stamp;
 
 /// An open database, or one that must be reopened because a write failed or another program changed the
 /// file.
@@ -71,105 +69,6 @@ impl Disk {
     /// Whether a write found that the content of the file is unusable.
     pub(super) fn is_broken(&self) -> bool {
         self.broken
-    }
-
-    /// Checks that this process still holds the lock and that the file is unchanged. If the file changed,
-    /// `is_ours` tells whether its entries are still the records that were written. Returns whether the
-    /// file had to be reopened, so that everything must be written again.
-    pub(super) fn make_sure(
-        &mut self,
-        is_ours: impl FnOnce(&[(String, Entry)]) -> bool,
-    ) -> Result<bool, StoreError> {
-        self.keep_lock()?;
-        let path = self.path.clone();
-        let failed = |failure| problem(&path, failure);
-        let change = self.change().map_err(Failure::Io).map_err(failed)?;
-        if self.open.is_some() && change.is_none() {
-            return Ok(false);
-        }
-        self.close();
-        let what = match change {
-            _ if self.broken => Change::Damaged,
-            Some(change @ (Change::Deleted | Change::Cut)) => change,
-            // The same records in another file are harmless: a filesystem without stable inodes looks like
-            // that.
-            change => match guarded(|| read(&path)) {
-                Ok((open, entries)) if change.is_none() || is_ours(&entries) => {
-                    self.open = Some(open);
-                    return Ok(true);
-                }
-                Ok((open, _)) => {
-                    open.close();
-                    change.unwrap_or(Change::Damaged)
-                }
-                Err(Failure::Broken(_)) => match change {
-                    Some(Change::Replaced) => Change::Replaced,
-                    _ => Change::Damaged,
-                },
-                Err(failure) => return Err(failed(failure)),
-            },
-        };
-        let moved_to = match path.try_exists() {
-            Ok(true) => Some(move_aside(&path).map_err(Failure::Io).map_err(failed)?),
-            Ok(false) => None,
-            Err(error) => return Err(failed(Failure::Io(error))),
-        };
-        self.open = Some(guarded(|| read(&path)).map_err(failed)?.0);
-        self.broken = false;
-        tracing::warn!(
-            file = %path.display(),
-            change = what.as_str(),
-            moved_to = moved_to.map(|aside| aside.display().to_string()),
-            "store file changed by another program: written again from memory"
-        );
-        Ok(true)
-    }
-
-    /// Returns what another program did to the file since the last write.
-    fn change(&self) -> io::Result<Option<Change>> {
-        let Some(Open { stamp: before, .. }) = &self.open else {
-            return Ok(None);
-        };
-        let now = match fs::metadata(&self.path) {
-            Ok(found) => Stamp::of(&found),
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Some(Change::Deleted)),
-            Err(error) => return Err(error),
-        };
-        Ok(match () {
-            () if now == *before => None,
-            () if now.file != before.file => Some(Change::Replaced),
-            () if now.length < before.length => Some(Change::Cut),
-            () => Some(Change::Written),
-        })
-    }
-
-    /// Takes the lock again if the lock file was deleted: another process could lock a new file of the same
-    /// name.
-    fn keep_lock(&mut self) -> Result<(), StoreError> {
-        let path = with_suffix(&self.path, ".lock");
-        let ours = self.lock.metadata().map(|held| Stamp::of(&held).file);
-        let there = fs::metadata(&path).map(|found| Stamp::of(&found).file);
-        if let (Ok(ours), Ok(there)) = (&ours, &there)
-            && ours == there
-        {
-            return Ok(());
-        }
-        match lock(&self.path) {
-            Ok(lock) => {
-                (self.lock, self.lost) = (lock, false);
-                Ok(())
-            }
-            Err(error) => {
-                self.close();
-                if !std::mem::replace(&mut self.lost, true) {
-                    tracing::warn!(
-                        file = %self.path.display(), %error,
-                        "store lock was deleted and is now held by another process: credentials are kept in memory only"
-                    );
-                }
-                Err(error)
-            }
-        }
     }
 
     /// Writes a batch in one transaction, which is on disk when this returns. A failure closes the
@@ -230,127 +129,6 @@ impl Drop for Disk {
     }
 }
 
-/// Identifies a version of a file.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Stamp {
-    /// Device and inode, if the system has them.
-    file: (u64, u64),
-    length: u64,
-    /// Seconds and nanoseconds of the last write.
-    written: (i64, i64),
-}
-
-impl Stamp {
-    #[cfg(unix)]
-    fn of(found: &fs::Metadata) -> Self {
-        use std::os::unix::fs::MetadataExt as _;
-        Self {
-            file: (found.dev(), found.ino()),
-            length: found.len(),
-            written: (found.mtime(), found.mtime_nsec()),
-        }
-    }
-
-    #[cfg(not(unix))]
-    fn of(found: &fs::Metadata) -> Self {
-        Self {
-            file: (0, 0),
-            length: found.len(),
-            written: (0, 0),
-        }
-    }
-}
-
-/// What another program did to the file.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Change {
-    Deleted,
-    Replaced,
-    Cut,
-    /// Written to, possibly without harm.
-    Written,
-    Damaged,
-}
-
-impl Change {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Deleted => "deleted",
-            Self::Replaced => "replaced",
-            Self::Cut => "truncated",
-            Self::Written => "written",
-            Self::Damaged => "damaged",
-        }
-    }
-}
-
-/// The file as redb sees it, until it is taken away. From then on every operation fails; the file is closed
-/// even if redb, after a panic, never closes it.
-#[derive(Clone, Debug)]
-struct Backend(Arc<RwLock<Option<FileBackend>>>);
-
-impl Backend {
-    fn new(file: File) -> Result<Self, Failure> {
-        Ok(Self(Arc::new(RwLock::new(Some(FileBackend::new(file)?)))))
-    }
-
-    fn take_away(&self) {
-        drop(self.0.write().take());
-    }
-
-    fn with<T, E: From<io::Error>>(
-        &self,
-        work: impl FnOnce(&FileBackend) -> Result<T, E>,
-    ) -> Result<T, E> {
-        match &*self.0.read() {
-            Some(file) => work(file),
-            None => Err(io::Error::other("the file was closed").into()),
-        }
-    }
-}
-
-impl StorageBackend for Backend {
-    fn len(&self) -> io::Result<u64> {
-        self.with(FileBackend::len)
-    }
-
-    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.with(|file| file.read(offset, out))
-    }
-
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        self.with(|file| file.set_len(len))
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        self.with(FileBackend::sync_data)
-    }
-
-    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.with(|file| file.write(offset, data))
-    }
-
-    fn close(&self) -> io::Result<()> {
-        self.with(FileBackend::close)
-    }
-
-    fn try_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
-        self.with(|file| file.try_lock_range(start, end))
-    }
-
-    fn try_lock_shared_range(
-        &self,
-        start: Bound<u64>,
-        end: Bound<u64>,
-    ) -> Result<bool, BackendError> {
-        self.with(|file| file.try_lock_shared_range(start, end))
-    }
-
-    fn unlock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
-        self.with(|file| file.unlock_range(start, end))
-    }
-}
-
 /// Why the database cannot be used.
 enum Failure {
     /// The content of the file is torn or belongs to another program.
@@ -381,30 +159,6 @@ impl<E: Into<redb::Error>> From<E> for Failure {
             error => Self::Broken(error.to_string()),
         }
     }
-}
-
-/// Runs `work` and turns a panic into an error: redb may panic on a file that another program wrote to, and
-/// that must not end the process. The panic's own report and backtrace are suppressed, since the caller
-/// logs the error.
-fn guarded<T>(work: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
-    static HOOK: Once = Once::new();
-    HOOK.call_once(|| {
-        let others = panic::take_hook();
-        panic::set_hook(Box::new(move |panic| {
-            if !GUARDED.get() {
-                others(panic);
-            }
-        }));
-    });
-    let outer = GUARDED.replace(true);
-    let done = panic::catch_unwind(AssertUnwindSafe(work));
-    GUARDED.set(outer);
-    done.unwrap_or_else(|_| Err(Failure::Broken("redb cannot read it".to_owned())))
-}
-
-thread_local! {
-    /// Whether this thread is inside [`guarded`].
-    static GUARDED: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Opens the file, checks every page, and reads every record.
