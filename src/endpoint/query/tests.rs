@@ -1,0 +1,162 @@
+use super::*;
+
+fn code(raw: &str) -> &'static str {
+    ConfigQuery::parse(raw).unwrap_err().code.as_str()
+}
+
+#[test]
+fn the_address_is_decoded_once() {
+    let query =
+        ConfigQuery::parse("url=https%3A%2F%2Fh.cn%2Fp%3Fa%3D%25E4%25B8%25AD%26b%3D1%252B1%23x")
+            .unwrap();
+    assert_eq!(query.url.as_str(), "https://h.cn/p?a=%E4%B8%AD&b=1%2B1");
+}
+
+#[test]
+fn an_address_that_was_not_encoded_is_told_from_one_that_was() {
+    assert_eq!(code("url=https://h.cn/p?a=1&b=2"), "url_not_encoded");
+    assert_eq!(code("url=https://h.cn/p?a=1+2"), "url_not_encoded");
+    assert_eq!(
+        code("account=main&url=https://h.cn/&from=singlemessage"),
+        "url_not_encoded"
+    );
+    assert!(
+        ConfigQuery::parse("url=https://h.cn/p?a=1").is_ok(),
+        "nothing was lost"
+    );
+    assert!(
+        ConfigQuery::parse("url=https%3A%2F%2Fh.cn%2F&_=1700000000").is_ok(),
+        "a cache buster is not part of the address"
+    );
+    assert_eq!(
+        code("url=https%3A%2F%2Fh.cn%2F%3Fto%3Dhttps://x&b=2"),
+        "url_not_encoded",
+        "encodeURI is not enough"
+    );
+}
+
+#[test]
+fn a_known_parameter_twice_is_refused() {
+    for raw in [
+        "url=https%3A%2F%2Fa.cn&url=https%3A%2F%2Fb.cn",
+        "url=https%3A%2F%2Fa.cn&account=a&account=a",
+        "url=http://a.cn/?debug=1&debug=0&debug=1",
+    ] {
+        assert_eq!(code(raw), "duplicate_parameter", "{raw}");
+    }
+}
+
+#[test]
+fn lists_are_split_trimmed_and_freed_of_repetitions() {
+    let query =
+        ConfigQuery::parse("url=http%3A%2F%2Fh&jsApiList=scanQRCode,%20chooseImage,,scanQRCode&openTagList=wx-open-audio")
+            .unwrap();
+    assert_eq!(
+        query.options.js_api_list.unwrap(),
+        ["scanQRCode", "chooseImage"]
+    );
+    assert_eq!(query.options.open_tag_list.unwrap(), ["wx-open-audio"]);
+    let query = ConfigQuery::parse("url=http%3A%2F%2Fh&jsApiList=").unwrap();
+    assert_eq!(query.options.js_api_list.unwrap(), Vec::<String>::new());
+    assert!(query.options.open_tag_list.is_none());
+}
+
+#[test]
+fn lists_that_nobody_means_are_refused() {
+    assert_eq!(
+        code(&format!(
+            "url=http%3A%2F%2Fh&jsApiList={}",
+            "a,".repeat(10) + &"b".repeat(65)
+        )),
+        "bad_list"
+    );
+    let many = (0..100_000)
+        .map(|i| i.to_string())
+        .collect::<Vec<_>>()
+        .join(",");
+    assert_eq!(
+        code(&format!("url=http%3A%2F%2Fh&jsApiList={many}")),
+        "bad_list"
+    );
+    assert_eq!(
+        code("url=http%3A%2F%2Fh&jsApiList=%3Cscript%3E"),
+        "bad_list"
+    );
+    assert_eq!(code("url=http%3A%2F%2Fh&openTagList=%FF"), "bad_list");
+}
+
+#[test]
+fn lists_are_read_in_every_form_that_client_libraries_send() {
+    for raw in [
+        "jsApiList=a,b",
+        "jsApiList=a&jsApiList=b",
+        "jsApiList[]=a&jsApiList[]=b",
+        "jsApiList%5B%5D=a&jsApiList%5B%5D=b",
+        "jsApiList[0]=a&jsApiList[1]=b",
+        "jsApiList=%5B%22a%22%2C%22b%22%5D",
+        "jsApiList=[\"a\",%20\"b\"]",
+    ] {
+        let raw = format!("url=http%3A%2F%2Fh&{raw}");
+        let query = ConfigQuery::parse(&raw).unwrap();
+        assert_eq!(query.options.js_api_list.unwrap(), ["a", "b"], "{raw}");
+    }
+    assert_eq!(code("url=http%3A%2F%2Fh&jsApiList=[1]"), "bad_list");
+    assert_eq!(code("url=http%3A%2F%2Fh&openTagList=[\"a\""), "bad_list");
+}
+
+#[test]
+fn a_misspelt_parameter_is_ignored_with_a_warning() {
+    for raw in [
+        "jsapilist=a",
+        "js_api_list=a",
+        "JsApiList[]=a",
+        "openTaglist=a",
+        "Debug=1",
+    ] {
+        let raw = format!("url=https://h.cn/&{raw}");
+        let options = ConfigQuery::parse(&raw).unwrap().options;
+        assert_eq!(options.warning.unwrap().code, "parameter_ignored", "{raw}");
+        assert_eq!(options.js_api_list, None);
+    }
+    let raw = "url=http%3A%2F%2Fh&_=1&from=x";
+    assert_eq!(ConfigQuery::parse(raw).unwrap().options.warning, None);
+}
+
+#[test]
+fn form_encoding_is_undone_as_browsers_do() {
+    for text in [
+        "",
+        "a",
+        "%41%5a",
+        "a+b%2B",
+        "%",
+        "%4",
+        "%4G%4",
+        "%E4%B8%AD",
+        "%FF%",
+        "%%41",
+    ] {
+        let whole = url::form_urlencoded::parse(text.as_bytes()).next();
+        assert_eq!(decode(text), whole.unwrap_or_default().0, "{text}");
+    }
+}
+
+#[test]
+fn debug_is_a_flag() {
+    for (raw, debug) in [
+        ("debug=true", true),
+        ("debug=1", true),
+        ("debug=false", false),
+        ("debug=", false),
+        ("x=1", false),
+    ] {
+        assert_eq!(
+            ConfigQuery::parse(&format!("url=http%3A%2F%2Fh&{raw}"))
+                .unwrap()
+                .options
+                .debug,
+            debug
+        );
+    }
+    assert_eq!(code("url=http%3A%2F%2Fh&debug=yes"), "bad_flag");
+}
