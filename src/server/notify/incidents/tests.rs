@@ -1,0 +1,150 @@
+use super::*;
+
+const MINUTE: Timing = Timing {
+    settle: Duration::from_secs(60),
+    repeat: Duration::from_secs(3_600),
+};
+
+fn finding(subject: &str, cause: Cause, severity: Severity) -> Finding {
+    Finding {
+        subject: subject.to_owned(),
+        cause,
+        severity,
+        served_for: None,
+        detail: Detail::default(),
+    }
+}
+
+fn down(subjects: impl IntoIterator<Item = usize>) -> World {
+    let findings = subjects.into_iter();
+    let findings = findings.map(|n| finding(&format!("a{n:03}"), Cause::Passing, Severity::Down));
+    World {
+        findings: findings.collect(),
+        ..World::default()
+    }
+}
+
+/// The messages of a step: what and how many.
+fn step(incidents: &mut Incidents, seconds: u64, world: World) -> Vec<(Event, usize)> {
+    let uptime = Duration::from_secs(seconds);
+    let notices = incidents.step(world, uptime, UnixTime(seconds), |name| name != "removed");
+    notices.iter().map(|it| (it.event, it.count)).collect()
+}
+
+const DOWN: Event = Event::Problem(Severity::Down);
+const FAILING: Event = Event::Problem(Severity::Failing);
+
+#[test]
+fn an_outage_of_200_accounts_is_one_message_and_its_end_another() {
+    let mut incidents = Incidents::new(MINUTE);
+    assert_eq!(step(&mut incidents, 0, down(0..120)), []);
+    assert_eq!(step(&mut incidents, 59, down(0..180)), []);
+    assert_eq!(step(&mut incidents, 60, down(0..200)), [(DOWN, 200)]);
+    for seconds in 61..3_000 {
+        assert_eq!(step(&mut incidents, seconds, down(0..200)), []);
+    }
+    assert_eq!(step(&mut incidents, 3_000, down(0..3)), []);
+    assert_eq!(step(&mut incidents, 3_010, down([])), []);
+    assert_eq!(step(&mut incidents, 3_069, down([])), []);
+    let over = step(&mut incidents, 3_070, down([]));
+    assert_eq!(over, [(Event::Recovered, 200)]);
+    assert_eq!(step(&mut incidents, 9_000, down([])), []);
+}
+
+#[test]
+fn a_flap_of_seconds_pages_nobody_in_either_direction() {
+    let mut incidents = Incidents::new(MINUTE);
+    for seconds in 0..600 {
+        let flapping = down((seconds % 30 < 10).then_some(1));
+        assert_eq!(step(&mut incidents, seconds, flapping), [], "{seconds}");
+    }
+    for seconds in 600..660 {
+        step(&mut incidents, seconds, down([1]));
+    }
+    for seconds in 660..720 {
+        let flapping = down((seconds % 30 < 10).then_some(1));
+        let said = step(&mut incidents, seconds, flapping);
+        assert!(said.is_empty() || said == [(DOWN, 1)], "{said:?}");
+    }
+}
+
+#[test]
+fn an_outage_that_grows_is_reported_again_after_the_time_set_for_it() {
+    let mut incidents = Incidents::new(MINUTE);
+    step(&mut incidents, 0, down(0..1));
+    assert_eq!(step(&mut incidents, 60, down(0..1)), [(DOWN, 1)]);
+    assert_eq!(step(&mut incidents, 3_659, down(0..9)), []);
+    assert_eq!(step(&mut incidents, 3_660, down(0..9)), [(DOWN, 9)]);
+    assert_eq!(step(&mut incidents, 99_999, down(0..9)), [], "not larger");
+}
+
+#[test]
+fn what_fails_is_reported_once_and_once_more_when_it_is_down() {
+    let mut incidents = Incidents::new(MINUTE);
+    let of = |severity| World {
+        findings: vec![finding("shop", Cause::Ip, severity)],
+        ..World::default()
+    };
+    step(&mut incidents, 0, of(Severity::Failing));
+    let said = step(&mut incidents, 60, of(Severity::Failing));
+    assert_eq!(said, [(FAILING, 1)]);
+    assert_eq!(step(&mut incidents, 4_000, of(Severity::Down)), []);
+    assert_eq!(step(&mut incidents, 4_060, of(Severity::Down)), [(DOWN, 1)]);
+    assert_eq!(step(&mut incidents, 4_100, of(Severity::Failing)), []);
+    assert_eq!(step(&mut incidents, 5_000, World::default()), []);
+    let over = step(&mut incidents, 5_060, World::default());
+    assert_eq!(over, [(Event::Recovered, 1)]);
+}
+
+#[test]
+fn another_cause_of_the_same_account_is_news_and_no_recovery() {
+    let mut incidents = Incidents::new(MINUTE);
+    let of = |cause| World {
+        findings: vec![finding("shop", cause, Severity::Down)],
+        ..World::default()
+    };
+    step(&mut incidents, 0, of(Cause::Passing));
+    assert_eq!(step(&mut incidents, 60, of(Cause::Passing)), [(DOWN, 1)]);
+    assert_eq!(step(&mut incidents, 70, of(Cause::Quota)), []);
+    assert_eq!(step(&mut incidents, 130, of(Cause::Quota)), [(DOWN, 1)]);
+    assert_eq!(step(&mut incidents, 200, of(Cause::Quota)), []);
+}
+
+#[test]
+fn an_account_that_was_removed_or_is_starting_has_not_recovered() {
+    let mut incidents = Incidents::new(MINUTE);
+    let of = |subject| World {
+        findings: vec![finding(subject, Cause::Passing, Severity::Down)],
+        ..World::default()
+    };
+    step(&mut incidents, 0, of("removed"));
+    assert_eq!(step(&mut incidents, 60, of("removed")), [(DOWN, 1)]);
+    step(&mut incidents, 61, World::default());
+    assert_eq!(step(&mut incidents, 999, World::default()), []);
+    step(&mut incidents, 1_000, of("shop"));
+    assert_eq!(step(&mut incidents, 1_060, of("shop")), [(DOWN, 1)]);
+    let starting = || World {
+        unclear: BTreeSet::from(["shop".to_owned()]),
+        ..World::default()
+    };
+    step(&mut incidents, 1_070, starting());
+    assert_eq!(step(&mut incidents, 1_999, starting()), []);
+}
+
+#[test]
+fn a_refused_configuration_is_reported_at_once_and_once_for_the_same_mistakes() {
+    let mut incidents = Incidents::new(MINUTE);
+    let of = |hash| World {
+        findings: vec![finding(
+            "configuration",
+            Cause::Reload(hash),
+            Severity::Failing,
+        )],
+        ..World::default()
+    };
+    assert_eq!(step(&mut incidents, 0, of(1)), [(FAILING, 1)]);
+    assert_eq!(step(&mut incidents, 60, of(1)), []);
+    assert_eq!(step(&mut incidents, 61, of(2)), [(FAILING, 1)]);
+    let applied = step(&mut incidents, 62, World::default());
+    assert_eq!(applied, [(Event::Recovered, 1)]);
+}
