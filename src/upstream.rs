@@ -5,6 +5,7 @@
 //! Nothing is retried or cached here: `broker` does that.
 
 mod answer;
+mod base_url;
 #[cfg(feature = "server")]
 pub(crate) mod connector;
 mod endpoints;
@@ -120,12 +121,14 @@ impl Upstream {
         // Fails if the process has already installed a provider, which is then used.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let weixin = std::iter::once(&options.weixin).chain(&options.fallback);
-        let weixin: Vec<_> = weixin.map(|text| base(text)).collect::<Result<_, _>>()?;
-        let qyapi = base(&options.qyapi)?;
+        let weixin: Vec<_> = weixin
+            .map(|text| base_url::parse(text))
+            .collect::<Result<_, _>>()?;
+        let qyapi = base_url::parse(&options.qyapi)?;
         let is_local = weixin
             .iter()
             .chain([&qyapi])
-            .all(|base| is_loopback(base) && base.scheme() == "http");
+            .all(|base| base_url::is_loopback(base) && base.scheme() == "http");
         let hosts = |bases: &[url::Url], clock| {
             let plain = |url: &url::Url| url.as_str().trim_end_matches('/').to_owned();
             Arc::new(Hosts::new(bases.iter().map(plain).collect(), clock))
@@ -409,26 +412,6 @@ async fn judge(
     }
 }
 
-fn base(text: &str) -> Result<url::Url, ClientError> {
-    if text.contains('@') {
-        // Not quoted, since the text before the `@` can contain a password.
-        return Err(ClientError(
-            "the base URL contains a user name: remove everything up to the @".into(),
-        ));
-    }
-    let problem = |why: &str| ClientError(format!("\"{text}\" is not a base URL: {why}"));
-    let url = url::Url::parse(text).map_err(|error| problem(&error.to_string()))?;
-    if !matches!(url.scheme(), "http" | "https") {
-        return Err(problem(
-            "it must start with https:// (or http:// for a simulator)",
-        ));
-    }
-    if url.query().is_some() || url.fragment().is_some() {
-        return Err(problem("remove the query and the fragment"));
-    }
-    Ok(url)
-}
-
 /// Returns the settings of TLS with the system's roots, for a company proxy, and Mozilla's, for an image that has
 /// none.
 pub(crate) fn tls_config() -> Result<ClientConfig, ClientError> {
@@ -452,15 +435,6 @@ fn tls_without_roots() -> ClientConfig {
         .with_no_client_auth()
 }
 
-fn is_loopback(url: &url::Url) -> bool {
-    match url.host() {
-        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
-        Some(url::Host::Domain(name)) => name == "localhost",
-        None => false,
-    }
-}
-
 /// For the fuzz target; not part of the API.
 #[doc(hidden)]
 pub fn judge_body(
@@ -475,32 +449,3 @@ pub fn judge_body(
 
 /// Maximum number of HTTP clients kept: one for each proxy in use.
 const MOST_CLIENTS: u64 = 256;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_simulator_on_this_machine_bypasses_the_proxy() {
-        for (text, loopback) in [
-            ("http://127.0.0.1:8082", true),
-            ("http://[::1]:8082", true),
-            ("http://localhost", true),
-            ("https://api.weixin.qq.com", false),
-            ("http://10.0.0.1", false),
-        ] {
-            assert_eq!(is_loopback(&base(text).unwrap()), loopback, "{text}");
-        }
-    }
-
-    #[test]
-    fn a_base_that_is_no_url_is_refused_with_the_reason() {
-        for (text, why) in [
-            ("api.weixin.qq.com", "relative URL"),
-            ("ftp://x", "https://"),
-            ("https://x/?a=1", "query"),
-        ] {
-            assert!(base(text).unwrap_err().to_string().contains(why), "{text}");
-        }
-    }
-}
