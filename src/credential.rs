@@ -2,99 +2,16 @@
 //!
 //! Pure data and functions; `broker` fetches and keeps credentials.
 
+mod secret;
+
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use zeroize::Zeroizing;
+pub use secret::Secret;
 
 use crate::clock::UnixTime;
-
-/// A secret value: an AppSecret, an access token or a ticket.
-///
-/// `Debug` and `Display` print `[secret]`; the memory is wiped when the last handle is dropped. There is no
-/// `Serialize`: code that hands out the value must call [`Secret::expose`].
-#[derive(Clone)]
-pub struct Secret(Arc<Zeroizing<String>>);
-
-impl Secret {
-    /// Wraps a value.
-    pub fn new(value: impl Into<String>) -> Self {
-        Self(Arc::new(Zeroizing::new(value.into())))
-    }
-
-    /// Returns the value itself. Review each call when checking where secrets go.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-
-    /// Whether the value is empty.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// Checks whether this can be a token or a ticket. Applies to values from WeChat and from a store.
-    ///
-    /// # Errors
-    /// Describes the problem without the value.
-    pub fn check(&self) -> Result<(), String> {
-        match self.expose() {
-            "" => Err("is empty".into()),
-            value if value.len() > MAX_VALUE => Err(format!("has {} bytes", value.len())),
-            value if !value.bytes().all(|byte| byte.is_ascii_graphic()) => {
-                Err("contains blanks or other characters that WeChat never uses".into())
-            }
-            _ => Ok(()),
-        }
-    }
-}
-
-/// Checks whether a token or ticket can have this many seconds to live.
-///
-/// # Errors
-/// Names the number of seconds.
-pub fn check_life(seconds: u64) -> Result<Duration, String> {
-    let life = Duration::from_secs(seconds);
-    if life.is_zero() || life > MAX_LIFE {
-        return Err(format!("a validity of {seconds} s"));
-    }
-    Ok(life)
-}
-
-/// Compares every byte regardless of the first difference, so that the time taken reveals only the length.
-impl PartialEq for Secret {
-    fn eq(&self, other: &Self) -> bool {
-        let (a, b) = (self.expose().as_bytes(), other.expose().as_bytes());
-        a.len() == b.len()
-            && a.iter()
-                .zip(b)
-                .fold(0, |differing, (x, y)| differing | (x ^ y))
-                == 0
-    }
-}
-
-impl Eq for Secret {}
-
-impl<S: Into<String>> From<S> for Secret {
-    fn from(value: S) -> Self {
-        Self::new(value)
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[secret]")
-    }
-}
-
-impl fmt::Display for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[secret]")
-    }
-}
 
 /// The kind of a credential. The parent of a ticket is the access token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -234,11 +151,6 @@ pub const LEAD_SPREAD: Duration = Duration::from_secs(60);
 /// the phone, and the phone to WeChat.
 pub const MARGIN: Duration = Duration::from_secs(5);
 
-/// WeChat says "store at least 512 characters for the token"
-/// (<https://developers.weixin.qq.com/doc/oplatform/developers/dev/AccessToken.html>); observed tokens have
-/// up to 214.
-const MAX_VALUE: usize = 4 * 1024;
-
 /// WeChat promises "within 7200" seconds; a value above one day is an error.
 const MAX_LIFE: Duration = Duration::from_secs(86_400);
 
@@ -314,6 +226,18 @@ impl Credential {
                 .saturating_sub(self.lead(spread).as_secs()),
         )
     }
+}
+
+/// Checks whether a token or ticket can have this many seconds to live.
+///
+/// # Errors
+/// Names the number of seconds.
+pub fn check_life(seconds: u64) -> Result<Duration, String> {
+    let life = Duration::from_secs(seconds);
+    if life.is_zero() || life > MAX_LIFE {
+        return Err(format!("a validity of {seconds} s"));
+    }
+    Ok(life)
 }
 
 #[cfg(test)]
@@ -408,14 +332,6 @@ mod tests {
             ..credential(0, 1)
         };
         assert!(!format!("{c:?}").contains("0c79"));
-    }
-
-    #[test]
-    fn secrets_compare_by_value() {
-        assert_eq!(Secret::new("abc"), Secret::from("abc"));
-        assert_ne!(Secret::new("abc"), Secret::new("abd"));
-        assert_ne!(Secret::new("abc"), Secret::new("abcd"));
-        assert!(Secret::new("").is_empty());
     }
 
     #[test]
