@@ -3,15 +3,14 @@
 //!
 //! Defaults: `wx-jssdk.default.toml`.
 
+mod values;
+
 use std::collections::{HashMap, HashSet};
-use std::ops::RangeInclusive;
-use std::str::FromStr;
 
 use config::{Value, ValueKind};
 
-use super::redact::{got, ill_written};
 use super::{Problems, environment, layers};
-use crate::error::Text;
+use values::text_of;
 
 /// A table and its path. Reading a key removes it; [`Section::finish`] reports the keys that are left.
 #[derive(Clone, Default)]
@@ -224,183 +223,6 @@ impl Section {
         self.table.remove(key)
     }
 
-    /// Takes an optional text.
-    pub(super) fn text_if_any(
-        &mut self,
-        key: &'static str,
-        problems: &mut Problems,
-    ) -> Option<String> {
-        let path = self.path_of(key);
-        let value = self.take(key)?;
-        match value.kind {
-            ValueKind::String(text) => Some(text),
-            _ => {
-                problems.add(
-                    &path,
-                    "must be a string in quotes".into(),
-                    "应为带引号的字符串".into(),
-                );
-                None
-            }
-        }
-    }
-
-    /// Takes a required text.
-    pub(super) fn text(&mut self, key: &'static str, problems: &mut Problems) -> Option<String> {
-        if !self.has(key) {
-            self.missing(key, problems);
-        }
-        self.text_if_any(key, problems)
-    }
-
-    fn missing(&self, key: &str, problems: &mut Problems) {
-        if !self.broken {
-            problems.add(&self.path_of(key), "is missing".into(), "缺少此项".into());
-        }
-    }
-
-    /// Takes a required text and parses it.
-    pub(super) fn parse<T: FromStr>(
-        &mut self,
-        key: &'static str,
-        what: &str,
-        example: &str,
-        problems: &mut Problems,
-    ) -> Option<T> {
-        let text = self.text(key, problems)?;
-        match text.parse() {
-            Ok(value) => Some(value),
-            Err(_) => {
-                let Text { en, zh } = ill_written(&text, what, example);
-                problems.add(&self.path_of(key), en.into(), zh.into());
-                None
-            }
-        }
-    }
-
-    /// Takes the base of an http(s) URL; removes trailing slashes.
-    pub(super) fn url(&mut self, key: &'static str, problems: &mut Problems) -> Option<String> {
-        let text = self.text(key, problems)?;
-        match url::Url::parse(&text) {
-            Ok(url)
-                if matches!(url.scheme(), "http" | "https")
-                    && url.query().is_none()
-                    && url.fragment().is_none() =>
-            {
-                Some(text.trim_end_matches('/').to_owned())
-            }
-            _ => {
-                let (en, zh) = got(&text);
-                problems.add(
-                    &self.path_of(key),
-                    format!("must be a base URL such as https://api.weixin.qq.com{en}"),
-                    format!("应为 https://api.weixin.qq.com 这样的地址{zh}"),
-                );
-                None
-            }
-        }
-    }
-
-    /// Takes a text that must be one of `choices`.
-    pub(super) fn choice(
-        &mut self,
-        key: &'static str,
-        choices: &[&str],
-        problems: &mut Problems,
-    ) -> Option<String> {
-        let text = self.text(key, problems)?;
-        if choices.contains(&text.as_str()) {
-            return Some(text);
-        }
-        let choices = choices.join(", ");
-        let (en, zh) = got(&text);
-        problems.add(
-            &self.path_of(key),
-            format!("must be one of: {choices}{en}"),
-            format!("应为以下之一：{choices}{zh}"),
-        );
-        None
-    }
-
-    /// Takes a whole number.
-    pub(super) fn number(
-        &mut self,
-        key: &'static str,
-        range: RangeInclusive<u64>,
-        problems: &mut Problems,
-    ) -> Option<u64> {
-        let path = self.path_of(key);
-        let Some(value) = self.take(key) else {
-            self.missing(key, problems);
-            return None;
-        };
-        let number = match value.kind {
-            ValueKind::I64(number) => u64::try_from(number).ok(),
-            ValueKind::String(text) => text.parse().ok(), // from the environment
-            _ => None,
-        };
-        let number = number.filter(|number| range.contains(number));
-        if number.is_none() {
-            let (first, last) = (range.start(), range.end());
-            problems.add(
-                &path,
-                format!("must be a whole number from {first} to {last}"),
-                format!("应为 {first} 到 {last} 的整数"),
-            );
-        }
-        number
-    }
-
-    /// Takes a boolean.
-    pub(super) fn flag(&mut self, key: &'static str, problems: &mut Problems) -> Option<bool> {
-        let path = self.path_of(key);
-        let Some(value) = self.take(key) else {
-            self.missing(key, problems);
-            return None;
-        };
-        let flag = match value.kind {
-            ValueKind::Boolean(flag) => Some(flag),
-            ValueKind::String(text) => text.parse().ok(), // from the environment
-            _ => None,
-        };
-        if flag.is_none() {
-            problems.add(
-                &path,
-                "must be true or false".into(),
-                "应为 true 或 false".into(),
-            );
-        }
-        flag
-    }
-
-    /// Takes a list of texts. The environment gives it as one text, separated by commas.
-    pub(super) fn list(
-        &mut self,
-        key: &'static str,
-        problems: &mut Problems,
-    ) -> Option<Vec<String>> {
-        let path = self.path_of(key);
-        let texts = match self.take(key)?.kind {
-            ValueKind::Array(values) => values.into_iter().map(text_of).collect::<Option<Vec<_>>>(),
-            ValueKind::String(text) => Some(
-                text.split(',')
-                    .map(str::trim)
-                    .filter(|text| !text.is_empty())
-                    .map(str::to_owned)
-                    .collect(),
-            ),
-            _ => None,
-        };
-        if texts.is_none() {
-            problems.add(
-                &path,
-                "must be a list of strings: [\"a\", \"b\"]".into(),
-                "应为字符串列表：[\"a\", \"b\"]".into(),
-            );
-        }
-        texts
-    }
-
     /// Reports the keys that were not read.
     pub(super) fn finish(&mut self, problems: &mut Problems) {
         let mut unknown: Vec<_> = self.table.iter().collect();
@@ -435,14 +257,6 @@ impl Section {
                 format!("没有这个设置{from_zh}；{zh}"),
             );
         }
-    }
-}
-
-/// Returns a text; does not convert other types: a domain `1` would become the address 0.0.0.1.
-fn text_of(value: Value) -> Option<String> {
-    match value.kind {
-        ValueKind::String(text) => Some(text),
-        _ => None,
     }
 }
 
