@@ -3,10 +3,14 @@
 //! Independent of any monitoring system; `server::metrics` does the formatting. Contains no secrets.
 //! Reading a credential does not touch these counters.
 
+mod status_counts;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+
+pub(crate) use status_counts::StatusCounts;
 
 use crate::clock::UnixTime;
 use crate::credential::Kind;
@@ -241,44 +245,6 @@ impl Spread {
     }
 }
 
-/// Number of answers by status.
-#[derive(Debug, Default)]
-pub(crate) struct StatusCounts([AtomicU64; STATUSES.len()]);
-
-#[cfg_attr(not(feature = "actix"), allow(dead_code))] // only the web layer answers
-impl StatusCounts {
-    /// Counts one answer.
-    pub(crate) fn record(&self, status: u16) {
-        self.at(status).fetch_add(1, Relaxed);
-    }
-
-    /// Like [`StatusCounts::record`], but cheaper: there must be no other writer.
-    pub(crate) fn record_alone(&self, status: u16) {
-        let counter = self.at(status);
-        counter.store(counter.load(Relaxed).wrapping_add(1), Relaxed);
-    }
-
-    pub(crate) fn add_to(&self, sum: &Self) {
-        for (from, to) in self.0.iter().zip(&sum.0) {
-            to.fetch_add(from.load(Relaxed), Relaxed);
-        }
-    }
-
-    /// Returns the statuses and their counts, without those that are zero.
-    pub(crate) fn read(&self) -> Vec<(u16, u64)> {
-        let counts = self.0.iter().map(|counter| counter.load(Relaxed));
-        STATUSES
-            .into_iter()
-            .zip(counts)
-            .filter(|(_, n)| *n > 0)
-            .collect()
-    }
-
-    fn at(&self, status: u16) -> &AtomicU64 {
-        &self.0[INDEX[usize::from(status) % INDEX.len()]]
-    }
-}
-
 /// Returns WeChat's errcode if the table knows it, which bounds the number of labels; `other` for unknown
 /// codes, `none` if WeChat sent no code.
 #[must_use]
@@ -294,38 +260,6 @@ pub fn errcode_label(error: &UpstreamError) -> String {
         Some(_) => "other".to_owned(),
     }
 }
-
-/// Returns the index at which a status is counted: its own, or the first of its class.
-const fn index_of(status: u16) -> usize {
-    let mut i = 0;
-    let mut first_of_class = STATUSES.len() - 1;
-    while i < STATUSES.len() {
-        if STATUSES[i] == status {
-            return i;
-        }
-        if STATUSES[i] / 100 == status / 100 && first_of_class == STATUSES.len() - 1 {
-            first_of_class = i;
-        }
-        i += 1;
-    }
-    first_of_class
-}
-
-/// [`index_of`] for every status.
-const INDEX: [usize; 1_000] = {
-    let (mut index, mut status) = ([0; 1_000], 0u16);
-    while status < 1_000 {
-        index[status as usize] = index_of(status);
-        status += 1;
-    }
-    index
-};
-
-/// The statuses counted separately. Any other status is counted as the first of its class.
-const STATUSES: [u16; 23] = [
-    200, 204, 206, 301, 302, 304, 400, 401, 403, 404, 405, 406, 408, 413, 414, 415, 416, 421, 429,
-    431, 500, 502, 503,
-];
 
 fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX - 1)
@@ -371,24 +305,6 @@ mod tests {
             .collect();
         assert_eq!(filled, [(0.05, 1), (0.1, 1), (60.0, 1), (f64::INFINITY, 1)]);
         assert!((read.sum - 120.102).abs() < 1e-9, "{read:?}");
-    }
-
-    #[test]
-    fn a_status_is_counted_at_itself_or_with_its_class() {
-        for status in STATUSES {
-            assert_eq!(STATUSES[INDEX[usize::from(status)]], status);
-        }
-        for (status, counted) in [
-            (201, 200),
-            (399, 301),
-            (418, 400),
-            (507, 500),
-            (100, 503),
-            (0, 503),
-            (999, 503),
-        ] {
-            assert_eq!(STATUSES[index_of(status)], counted, "{status}");
-        }
     }
 
     #[test]

@@ -1,0 +1,96 @@
+//! Counts answers by HTTP status.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// Number of answers by status.
+#[derive(Debug, Default)]
+pub(crate) struct StatusCounts([AtomicU64; STATUSES.len()]);
+
+#[cfg_attr(not(feature = "actix"), allow(dead_code))] // only the web layer answers
+impl StatusCounts {
+    /// Counts one answer.
+    pub(crate) fn record(&self, status: u16) {
+        self.at(status).fetch_add(1, Relaxed);
+    }
+
+    /// Like [`StatusCounts::record`], but cheaper: there must be no other writer.
+    pub(crate) fn record_alone(&self, status: u16) {
+        let counter = self.at(status);
+        counter.store(counter.load(Relaxed).wrapping_add(1), Relaxed);
+    }
+
+    pub(crate) fn add_to(&self, sum: &Self) {
+        for (from, to) in self.0.iter().zip(&sum.0) {
+            to.fetch_add(from.load(Relaxed), Relaxed);
+        }
+    }
+
+    /// Returns the statuses and their counts, without those that are zero.
+    pub(crate) fn read(&self) -> Vec<(u16, u64)> {
+        let counts = self.0.iter().map(|counter| counter.load(Relaxed));
+        STATUSES
+            .into_iter()
+            .zip(counts)
+            .filter(|(_, n)| *n > 0)
+            .collect()
+    }
+
+    fn at(&self, status: u16) -> &AtomicU64 {
+        &self.0[INDEX[usize::from(status) % INDEX.len()]]
+    }
+}
+
+/// Returns the index at which a status is counted: its own, or the first of its class.
+const fn index_of(status: u16) -> usize {
+    let mut i = 0;
+    let mut first_of_class = STATUSES.len() - 1;
+    while i < STATUSES.len() {
+        if STATUSES[i] == status {
+            return i;
+        }
+        if STATUSES[i] / 100 == status / 100 && first_of_class == STATUSES.len() - 1 {
+            first_of_class = i;
+        }
+        i += 1;
+    }
+    first_of_class
+}
+
+/// [`index_of`] for every status.
+const INDEX: [usize; 1_000] = {
+    let (mut index, mut status) = ([0; 1_000], 0u16);
+    while status < 1_000 {
+        index[status as usize] = index_of(status);
+        status += 1;
+    }
+    index
+};
+
+/// The statuses counted separately. Any other status is counted as the first of its class.
+const STATUSES: [u16; 23] = [
+    200, 204, 206, 301, 302, 304, 400, 401, 403, 404, 405, 406, 408, 413, 414, 415, 416, 421, 429,
+    431, 500, 502, 503,
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_is_counted_at_itself_or_with_its_class() {
+        for status in STATUSES {
+            assert_eq!(STATUSES[INDEX[usize::from(status)]], status);
+        }
+        for (status, counted) in [
+            (201, 200),
+            (399, 301),
+            (418, 400),
+            (507, 500),
+            (100, 503),
+            (0, 503),
+            (999, 503),
+        ] {
+            assert_eq!(STATUSES[index_of(status)], counted, "{status}");
+        }
+    }
+}
