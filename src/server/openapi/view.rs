@@ -1,11 +1,14 @@
 //! Prepares the document's JSON for the page.
 
+mod answer;
+
 use serde_json::Value;
 
 use super::curl::curl;
 use super::html::{code, inline, json, marked};
 use super::kind::kind;
 use crate::server::pages::Lang;
+use answer::{Answer, Content};
 
 /// Operations for one use.
 pub(super) struct Group {
@@ -49,28 +52,6 @@ pub(super) struct Row {
     /// HTML.
     pub(super) about: String,
     pub(super) example: String,
-}
-
-/// One answer, by status.
-pub(super) struct Answer {
-    pub(super) status: String,
-    /// HTML; empty if the codes say it.
-    pub(super) about: String,
-    /// Problem codes.
-    pub(super) codes: Vec<String>,
-    pub(super) headers: Vec<Row>,
-    pub(super) content: Option<Content>,
-}
-
-/// A request or response body.
-pub(super) struct Content {
-    pub(super) media_type: String,
-    /// Component names.
-    pub(super) schemas: Vec<String>,
-    /// The properties, if the schema is written here.
-    pub(super) rows: Vec<Row>,
-    /// HTML.
-    example: Option<String>,
 }
 
 /// One tab of a code panel.
@@ -317,60 +298,6 @@ impl Row {
             rows.extend(Self::of_properties(part, lang));
         }
         rows
-    }
-}
-
-impl Answer {
-    fn of(status: &str, answer: &Value, lang: Lang) -> Self {
-        let problem = &answer["content"]["application/problem+json"]["examples"];
-        let codes: Vec<String> = problem
-            .as_object()
-            .into_iter()
-            .flat_map(|codes| codes.keys().cloned())
-            .collect();
-        let headers = answer["headers"].as_object().into_iter().flatten();
-        Self {
-            status: status.to_owned(),
-            about: if codes.is_empty() {
-                inline(text(answer, "description", lang))
-            } else {
-                String::new()
-            },
-            codes,
-            headers: headers
-                .map(|(name, header)| Row::of_header(name, header, lang))
-                .collect(),
-            content: Content::of(answer, lang),
-        }
-    }
-}
-
-impl Content {
-    fn of(holder: &Value, lang: Lang) -> Option<Self> {
-        let (media_type, content) = holder["content"].as_object()?.iter().next()?;
-        let schema = &content["schema"];
-        let parts = ["oneOf", "allOf"]
-            .iter()
-            .filter_map(|name| schema[*name].as_array())
-            .flatten();
-        let schemas = parts
-            .chain([schema])
-            .filter_map(reference)
-            .map(str::to_owned)
-            .collect();
-        let examples = content["examples"].as_object();
-        let first = examples.and_then(|all| Some(&all.values().next()?["value"]));
-        let example = first.unwrap_or(&content["example"]);
-        Some(Self {
-            media_type: media_type.clone(),
-            schemas,
-            rows: if schema["allOf"].is_array() {
-                Vec::new()
-            } else {
-                Row::of_properties(schema, lang)
-            },
-            example: (!example.is_null()).then(|| code(&json(example))),
-        })
     }
 }
 
