@@ -122,81 +122,6 @@ impl Store {
         Self::new(Inner::Memory(Arc::default()))
     }
 
-    /// Opens a durable store in a file, for one process. Creates the file with mode 0600 if needed;
-    /// `NAME.lock` is created beside it.
-    ///
-    /// A torn file, or one that is not a store, is moved to `NAME.corrupt-1` (`-2` …) with a warning and
-    /// replaced by a new one.
-    ///
-    /// # Errors
-    /// [`StoreError::InUse`] if another process uses it, [`StoreError::Disk`] if it cannot be read or
-    /// written.
-    #[cfg(feature = "file")]
-    pub fn file(path: impl AsRef<std::path::Path>) -> Result<Self, StoreError> {
-        let file = file::FileStore::open(path.as_ref())?;
-        Ok(Self::new(Inner::File(Arc::new(file))))
-    }
-
-    /// Returns a store in Redis (6.0 or later), for many processes. Connects on first use, and reconnects
-    /// when the connection is lost.
-    ///
-    /// `redis://[user:password@]host[:6379][/db]`, `rediss://` with TLS (the system's roots, or
-    /// `SSL_CERT_FILE`), `redis+cluster://host,host`,
-    /// `redis+sentinel://host[:26379],host/master[/db][?sentinel_password=]`. Every operation ends within
-    /// 250 ms, if necessary with an error. Entry names start with `wx-jssdk:`.
-    ///
-    /// # Errors
-    /// [`StoreError::Address`] if the URL is invalid.
-    #[cfg(feature = "redis")]
-    pub fn redis(url: &str) -> Result<Self, StoreError> {
-        Self::redis_with_prefix(url, "wx-jssdk:")
-    }
-
-    /// [`Store::redis`] with another name prefix, so that two installations can share one Redis.
-    ///
-    /// # Errors
-    /// As [`Store::redis`].
-    #[cfg(feature = "redis")]
-    pub fn redis_with_prefix(url: &str, prefix: &str) -> Result<Self, StoreError> {
-        let redis = redis::RedisStore::new(url, prefix)?;
-        Ok(Self::new(Inner::Redis(Arc::new(redis))))
-    }
-
-    /// Returns a store in PostgreSQL, MySQL or MariaDB, for many processes, or in an SQLite file, for those of
-    /// one machine. Connects on first use, creates its tables if needed, and reconnects when the connection
-    /// is lost.
-    ///
-    /// `postgres://user:password@host[:5432]/database`, `mysql://…`, `mariadb://…`, `sqlite:///path`. TLS by
-    /// the options of the URL (`sslmode`, `sslrootcert`; `ssl-mode`, `ssl-ca`). Every operation ends within
-    /// 250 ms, if necessary with an error. Table names start with `table_prefix`.
-    ///
-    /// # Errors
-    /// [`StoreError::Address`] if the URL or the prefix is invalid.
-    #[cfg(feature = "sql")]
-    pub fn sql(url: &str, table_prefix: &str) -> Result<Self, StoreError> {
-        Self::sql_within(url, table_prefix, BOUND)
-    }
-
-    /// [`Store::sql`] with another time limit for operations. Refreshes wait that long for a database that
-    /// does not answer.
-    ///
-    /// # Errors
-    /// As [`Store::sql`].
-    #[cfg(feature = "sql")]
-    pub fn sql_within(url: &str, table_prefix: &str, limit: Duration) -> Result<Self, StoreError> {
-        let sql = sql::SqlStore::new(url, table_prefix, limit)?;
-        Ok(Self::new(Inner::Sql(Arc::new(sql))))
-    }
-
-    /// Returns the statements that create the tables of [`Store::sql`], for an administrator.
-    ///
-    /// # Errors
-    /// As [`Store::sql`].
-    #[cfg(feature = "sql")]
-    pub fn sql_schema(url: &str, table_prefix: &str) -> Result<String, StoreError> {
-        sql::SqlStore::ddl(url, table_prefix)
-    }
-
     fn new(inner: Inner) -> Self {
         Self {
             inner,
@@ -248,10 +173,7 @@ impl Store {
                     names.iter().map(|name| records.load(name).cloned()).collect()
                 },
                 File(file) => names.iter().map(|name| file.load(name)).collect(),
-                Shared(shared) => match names.as_slice() {
-                    [] => Vec::new(),
-                    names => shared.load_many(names).await?,
-                },
+                Shared(shared) => shared.load_many(&names).await?,
             };
             self.open_many(names, stored).await
         })

@@ -17,7 +17,7 @@ use parking_lot::{Mutex, MutexGuard};
 use self::disk::Disk;
 use super::memory::{Entry, Records};
 use super::rules::{block_name, replaces};
-use super::{Claim, Saved, StoreError};
+use super::{Claim, Inner, Saved, Store, StoreError};
 use crate::clock::UnixTime;
 use crate::credential::{AppKey, Credential};
 
@@ -44,6 +44,22 @@ struct State {
     changed: u64,
     /// Number of the last change that is on disk.
     durable: u64,
+}
+
+impl Store {
+    /// Opens a durable store in a file, for one process. Creates the file with mode 0600 if needed;
+    /// `NAME.lock` is created beside it.
+    ///
+    /// A torn file, or one that is not a store, is moved to `NAME.corrupt-1` (`-2` …) with a warning and
+    /// replaced by a new one.
+    ///
+    /// # Errors
+    /// [`StoreError::InUse`] if another process uses it, [`StoreError::Disk`] if it cannot be read or
+    /// written.
+    pub fn file(path: impl AsRef<std::path::Path>) -> Result<Self, StoreError> {
+        let file = FileStore::open(path.as_ref())?;
+        Ok(Self::new(Inner::File(Arc::new(file))))
+    }
 }
 
 impl FileStore {
@@ -94,8 +110,8 @@ impl FileStore {
         self.durable(change).await.map(|()| count)
     }
 
-    pub(super) fn calls(&self, app: &AppKey, endpoint: &str, now: UnixTime) -> u64 {
-        self.state().records.calls(app, endpoint, now)
+    pub(super) fn calls_many(&self, of: &[(&AppKey, &str)], now: UnixTime) -> Vec<u64> {
+        self.state().records.calls_many(of, now)
     }
 
     pub(super) async fn set_block(
@@ -113,13 +129,12 @@ impl FileStore {
         self.durable(change).await
     }
 
-    pub(super) fn blocked_until(
+    pub(super) fn blocked_many(
         &self,
-        app: &AppKey,
-        endpoint: &str,
+        of: &[(&AppKey, &str)],
         now: UnixTime,
-    ) -> Option<UnixTime> {
-        self.state().records.blocked_until(app, endpoint, now)
+    ) -> Vec<Option<UnixTime>> {
+        self.state().records.blocked_many(of, now)
     }
 
     pub(super) async fn claim_force(

@@ -39,14 +39,8 @@ impl Store {
         endpoint: &str,
         now: UnixTime,
     ) -> Result<u64, StoreError> {
-        self.counted(Operation::Count, async {
-            by_store! { &self.inner;
-                Memory(memory) => Ok(memory.records().calls(app, endpoint, now)),
-                File(file) => Ok(file.calls(app, endpoint, now)),
-                Shared(shared) => shared.calls(app, endpoint, now).await,
-            }
-        })
-        .await
+        let calls = self.calls_many(&[(app, endpoint)], now).await?;
+        Ok(calls.first().copied().unwrap_or(0))
     }
 
     /// [`Store::calls`] for many apps and endpoints, in the same order.
@@ -59,21 +53,10 @@ impl Store {
         now: UnixTime,
     ) -> Result<Vec<u64>, StoreError> {
         self.counted(Operation::Count, async {
-            let of = of.iter();
             by_store! { &self.inner;
-                Memory(memory) => {
-                    let records = memory.records();
-                    Ok(of
-                        .map(|(app, endpoint)| records.calls(app, endpoint, now))
-                        .collect())
-                },
-                File(file) => Ok(of
-                    .map(|(app, endpoint)| file.calls(app, endpoint, now))
-                    .collect()),
-                Shared(shared) => match of.as_slice() {
-                    [] => Ok(Vec::new()),
-                    of => shared.calls_many(of, now).await,
-                },
+                Memory(memory) => Ok(memory.records().calls_many(of, now)),
+                File(file) => Ok(file.calls_many(of, now)),
+                Shared(shared) => shared.calls_many(of, now).await,
             }
         })
         .await
@@ -131,21 +114,10 @@ impl Store {
         now: UnixTime,
     ) -> Result<Vec<Option<UnixTime>>, StoreError> {
         self.counted(Operation::Block, async {
-            let each = of.iter();
             by_store! { &self.inner;
-                Memory(memory) => {
-                    let records = memory.records();
-                    Ok(each
-                        .map(|(app, endpoint)| records.blocked_until(app, endpoint, now))
-                        .collect())
-                },
-                File(file) => Ok(each
-                    .map(|(app, endpoint)| file.blocked_until(app, endpoint, now))
-                    .collect()),
-                Shared(shared) => match each.as_slice() {
-                    [] => Ok(Vec::new()),
-                    of => shared.blocked_many(of, now).await,
-                },
+                Memory(memory) => Ok(memory.records().blocked_many(of, now)),
+                File(file) => Ok(file.blocked_many(of, now)),
+                Shared(shared) => shared.blocked_many(of, now).await,
             }
         })
         .await

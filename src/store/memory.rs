@@ -104,8 +104,14 @@ impl Records {
         (count, touched)
     }
 
-    /// Returns today's count.
-    pub(super) fn calls(&self, app: &AppKey, endpoint: &str, now: UnixTime) -> u64 {
+    /// Returns today's counts.
+    pub(super) fn calls_many(&self, of: &[(&AppKey, &str)], now: UnixTime) -> Vec<u64> {
+        let of = of.iter();
+        of.map(|(app, endpoint)| self.calls(app, endpoint, now))
+            .collect()
+    }
+
+    fn calls(&self, app: &AppKey, endpoint: &str, now: UnixTime) -> u64 {
         match self
             .entries
             .get(&calls_name(app, endpoint, shanghai_day(now)))
@@ -115,13 +121,18 @@ impl Records {
         }
     }
 
-    /// Returns the end of a block that has not ended yet.
-    pub(super) fn blocked_until(
+    /// Returns the ends of the blocks that have not ended yet.
+    pub(super) fn blocked_many(
         &self,
-        app: &AppKey,
-        endpoint: &str,
+        of: &[(&AppKey, &str)],
         now: UnixTime,
-    ) -> Option<UnixTime> {
+    ) -> Vec<Option<UnixTime>> {
+        let of = of.iter();
+        of.map(|(app, endpoint)| self.blocked_until(app, endpoint, now))
+            .collect()
+    }
+
+    fn blocked_until(&self, app: &AppKey, endpoint: &str, now: UnixTime) -> Option<UnixTime> {
         match self.entries.get(&block_name(app, endpoint)) {
             Some(Entry::Block(until)) => Some(*until).filter(|until| *until > now),
             _ => None,

@@ -4,10 +4,12 @@
 //! one script on one key, so that it works in a cluster too. The values are secrets: protect Redis with a
 //! password and TLS.
 
+mod limits;
 mod link;
 mod presence;
 mod target;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use redis::{Cmd, ErrorKind, FromRedisValue, RedisError};
@@ -16,10 +18,9 @@ use self::link::Link;
 use self::target::Target;
 use super::ignored::{Ignored, NoRecord};
 use super::record::{read_credential, write_credential};
-use super::rules::{Force, block_name, calls_name, force_name, lease_name, shanghai_day};
-use super::{BOUND, Claim, Saved, StoreError};
-use crate::clock::UnixTime;
-use crate::credential::{AppKey, Credential, CredentialKey};
+use super::rules::lease_name;
+use super::{BOUND, Inner, Saved, Store, StoreError};
+use crate::credential::{Credential, CredentialKey};
 
 /// The Redis store.
 pub(super) struct RedisStore {
@@ -27,6 +28,31 @@ pub(super) struct RedisStore {
     place: String,
     prefix: String,
     ignored: Ignored,
+}
+
+impl Store {
+    /// Returns a store in Redis (6.0 or later), for many processes. Connects on first use, and reconnects
+    /// when the connection is lost.
+    ///
+    /// `redis://[user:password@]host[:6379][/db]`, `rediss://` with TLS (the system's roots, or
+    /// `SSL_CERT_FILE`), `redis+cluster://host,host`,
+    /// `redis+sentinel://host[:26379],host/master[/db][?sentinel_password=]`. Every operation ends within
+    /// 250 ms, if necessary with an error. Entry names start with `wx-jssdk:`.
+    ///
+    /// # Errors
+    /// [`StoreError::Address`] if the URL is invalid.
+    pub fn redis(url: &str) -> Result<Self, StoreError> {
+        Self::redis_with_prefix(url, "wx-jssdk:")
+    }
+
+    /// [`Store::redis`] with another name prefix, so that two installations can share one Redis.
+    ///
+    /// # Errors
+    /// As [`Store::redis`].
+    pub fn redis_with_prefix(url: &str, prefix: &str) -> Result<Self, StoreError> {
+        let redis = RedisStore::new(url, prefix)?;
+        Ok(Self::new(Inner::Redis(Arc::new(redis))))
+    }
 }
 
 impl RedisStore {
@@ -63,9 +89,7 @@ impl RedisStore {
         &self,
         names: &[String],
     ) -> Result<Vec<Option<Credential>>, StoreError> {
-        let mut cmd = redis::cmd("MGET");
-        cmd.arg(names.iter().map(|name| self.key(name)).collect::<Vec<_>>());
-        let records: Vec<Option<Vec<u8>>> = self.bounded(self.run(&cmd)).await?;
+        let records = self.get_many(names).await?;
         let read = |(name, record): (&String, Option<Vec<u8>>)| {
             self.usable(name, credential_in(name, &record?))
         };
@@ -130,126 +154,18 @@ impl RedisStore {
             .await
     }
 
-    pub(super) async fn count_call(
-        &self,
-        app: &AppKey,
-        endpoint: &str,
-        now: UnixTime,
-    ) -> Result<u64, StoreError> {
-        let key = self.key(&calls_name(app, endpoint, shanghai_day(now)));
-        self.bounded(self.run(&script(
-            COUNT,
-            &key,
-            &[millis(TWO_DAYS).to_string().as_bytes()],
-        )))
-        .await
-    }
-
-    pub(super) async fn calls(
-        &self,
-        app: &AppKey,
-        endpoint: &str,
-        now: UnixTime,
-    ) -> Result<u64, StoreError> {
-        let calls = self.calls_many(&[(app, endpoint)], now).await?;
-        Ok(calls.first().copied().unwrap_or(0))
-    }
-
-    /// Uses one request. A value that is not a number counts as 0.
-    pub(super) async fn calls_many(
-        &self,
-        of: &[(&AppKey, &str)],
-        now: UnixTime,
-    ) -> Result<Vec<u64>, StoreError> {
-        let day = shanghai_day(now);
-        let names = of
-            .iter()
-            .map(|(app, endpoint)| calls_name(app, endpoint, day));
-        let counts = self.numbers(&names.collect::<Vec<_>>()).await?;
-        Ok(counts.into_iter().map(|count| count.unwrap_or(0)).collect())
-    }
-
-    /// Returns the numbers with these names.
-    async fn numbers(&self, names: &[String]) -> Result<Vec<Option<u64>>, StoreError> {
-        let mut cmd = redis::cmd("MGET");
-        cmd.arg(names.iter().map(|name| self.key(name)).collect::<Vec<_>>());
-        let numbers: Vec<Option<Vec<u8>>> = self.bounded(self.run(&cmd)).await?;
-        let read = |(name, text): (&String, Option<Vec<u8>>)| {
-            let text = std::str::from_utf8(&text?)
-                .map_err(|_| NoRecord::torn())
-                .and_then(number);
-            self.usable(name, text)
-        };
-        Ok(names.iter().zip(numbers).map(read).collect())
-    }
-
-    pub(super) async fn set_block(
-        &self,
-        app: &AppKey,
-        endpoint: &str,
-        until: UnixTime,
-        now: UnixTime,
-    ) -> Result<(), StoreError> {
-        let mut cmd = redis::cmd("SET");
-        let keep = millis(until.since(now) + SLACK);
-        cmd.arg(self.key(&block_name(app, endpoint)))
-            .arg(until.0)
-            .arg("PX")
-            .arg(keep);
-        self.bounded(self.run(&cmd)).await
-    }
-
-    /// Uses one request. A value that is not a number is no block.
-    pub(super) async fn blocked_many(
-        &self,
-        of: &[(&AppKey, &str)],
-        now: UnixTime,
-    ) -> Result<Vec<Option<UnixTime>>, StoreError> {
-        let names = of.iter().map(|(app, endpoint)| block_name(app, endpoint));
-        let blocks = self.numbers(&names.collect::<Vec<_>>()).await?;
-        let until = |until: Option<u64>| until.map(UnixTime).filter(|until| *until > now);
-        Ok(blocks.into_iter().map(until).collect())
-    }
-
-    /// Decides here, by the rule of all stores, and stores the result only if no other process has made a
-    /// claim meanwhile.
-    pub(super) async fn claim_force(
-        &self,
-        key: &CredentialKey,
-        now: UnixTime,
-        min_gap: Duration,
-        daily: Option<u32>,
-    ) -> Result<Claim, StoreError> {
-        let name = force_name(key);
-        self.bounded(async {
-            loop {
-                let text = self.get(&name).await?;
-                let stored = text.as_deref().and_then(|text| {
-                    self.usable(&name, Force::read(text).ok_or_else(NoRecord::torn))
-                });
-                let (claim, Some(remember)) = Force::claim(stored, now, min_gap, daily) else {
-                    return Ok(Force::claim(stored, now, min_gap, daily).0);
-                };
-                let (seen, keep) = (text.unwrap_or_default(), millis(TWO_DAYS).to_string());
-                let cmd = script(
-                    SWAP,
-                    &self.key(&name),
-                    &[
-                        seen.as_bytes(),
-                        remember.write().as_bytes(),
-                        keep.as_bytes(),
-                    ],
-                );
-                if self.run::<bool>(&cmd).await? {
-                    return Ok(claim);
-                }
-            }
-        })
-        .await
-    }
-
     pub(super) async fn ping(&self) -> Result<(), StoreError> {
         self.bounded(self.run(&redis::cmd("PING"))).await
+    }
+
+    /// Returns the values with these names, with one request.
+    async fn get_many(&self, names: &[String]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+        if names.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut cmd = redis::cmd("MGET");
+        cmd.arg(names.iter().map(|name| self.key(name)).collect::<Vec<_>>());
+        self.bounded(self.run(&cmd)).await
     }
 
     fn key(&self, name: &str) -> String {
@@ -332,10 +248,6 @@ fn credential_in(name: &str, record: &[u8]) -> Result<Credential, NoRecord> {
     read_credential(name, text)
 }
 
-fn number(text: &str) -> Result<u64, NoRecord> {
-    text.parse().map_err(|_| NoRecord::torn())
-}
-
 fn script(text: &str, key: &str, arguments: &[&[u8]]) -> Cmd {
     let mut cmd = redis::cmd("EVAL");
     cmd.arg(text).arg(1).arg(key);
@@ -377,9 +289,6 @@ fn millis(duration: Duration) -> u64 {
 /// still finds it.
 const SLACK: Duration = Duration::from_secs(600);
 
-/// A daily count is needed on its day, and on the next by people who look it up.
-const TWO_DAYS: Duration = Duration::from_secs(2 * 86_400);
-
 /// Redis refuses expiries that overflow when added to its clock. A hundred years, in milliseconds.
 const LONGEST: u64 = 100 * 365 * 86_400_000;
 
@@ -413,18 +322,3 @@ return 1";
 
 /// Deletes the lease if this owner holds it.
 const RELEASE: &str = "if redis.pcall('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end return redis.status_reply('OK')";
-
-/// Increments a count, which expires after two days.
-const COUNT: &str = r"
-local n = redis.pcall('INCR', KEYS[1])
-if type(n) == 'table' then redis.call('SET', KEYS[1], '1') n = 1 end
-if n == 1 then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
-return n";
-
-/// Replaces the value if it is still the expected one (empty: absent).
-const SWAP: &str = r"
-local stored = redis.pcall('GET', KEYS[1])
-if type(stored) ~= 'string' then stored = '' end
-if stored ~= ARGV[1] then return 0 end
-redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
-return 1";

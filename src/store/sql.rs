@@ -13,6 +13,7 @@ mod schema;
 mod target;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
@@ -26,7 +27,7 @@ use self::target::Target;
 use super::ignored::{Ignored, NoRecord};
 use super::record::{read_credential, write_credential};
 use super::rules::{lease_name, replaces};
-use super::{Saved, StoreError};
+use super::{BOUND, Inner, Saved, Store, StoreError};
 use crate::credential::{Credential, CredentialKey};
 
 /// The SQL store.
@@ -48,6 +49,40 @@ enum Value<'a> {
     Text(&'a str),
 }
 use Value::{Number, Text};
+
+impl Store {
+    /// Returns a store in PostgreSQL, MySQL or MariaDB, for many processes, or in an SQLite file, for those of
+    /// one machine. Connects on first use, creates its tables if needed, and reconnects when the connection
+    /// is lost.
+    ///
+    /// `postgres://user:password@host[:5432]/database`, `mysql://…`, `mariadb://…`, `sqlite:///path`. TLS by
+    /// the options of the URL (`sslmode`, `sslrootcert`; `ssl-mode`, `ssl-ca`). Every operation ends within
+    /// 250 ms, if necessary with an error. Table names start with `table_prefix`.
+    ///
+    /// # Errors
+    /// [`StoreError::Address`] if the URL or the prefix is invalid.
+    pub fn sql(url: &str, table_prefix: &str) -> Result<Self, StoreError> {
+        Self::sql_within(url, table_prefix, BOUND)
+    }
+
+    /// [`Store::sql`] with another time limit for operations. Refreshes wait that long for a database that
+    /// does not answer.
+    ///
+    /// # Errors
+    /// As [`Store::sql`].
+    pub fn sql_within(url: &str, table_prefix: &str, limit: Duration) -> Result<Self, StoreError> {
+        let sql = SqlStore::new(url, table_prefix, limit)?;
+        Ok(Self::new(Inner::Sql(Arc::new(sql))))
+    }
+
+    /// Returns the statements that create the tables of [`Store::sql`], for an administrator.
+    ///
+    /// # Errors
+    /// As [`Store::sql`].
+    pub fn sql_schema(url: &str, table_prefix: &str) -> Result<String, StoreError> {
+        SqlStore::ddl(url, table_prefix)
+    }
+}
 
 impl SqlStore {
     /// Parses the address; does not connect. Every operation ends within `bound`.
@@ -199,6 +234,9 @@ impl SqlStore {
     where
         T: for<'r> sqlx::Decode<'r, sqlx::Any> + sqlx::Type<sqlx::Any>,
     {
+        if names.is_empty() {
+            return Ok(HashMap::new());
+        }
         let places = vec!["?"; names.len()].join(", ");
         let select = format!("SELECT name, {column} FROM {{}}{table} WHERE name IN ({places})");
         let values: Vec<_> = names.iter().map(|name| Text(name)).collect();

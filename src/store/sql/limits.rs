@@ -47,16 +47,6 @@ impl SqlStore {
         .await
     }
 
-    pub(in crate::store) async fn calls(
-        &self,
-        app: &AppKey,
-        endpoint: &str,
-        now: UnixTime,
-    ) -> Result<u64, StoreError> {
-        let calls = self.calls_many(&[(app, endpoint)], now).await?;
-        Ok(calls.first().copied().unwrap_or(0))
-    }
-
     /// Uses one query.
     pub(in crate::store) async fn calls_many(
         &self,
