@@ -152,14 +152,15 @@ async fn demo(request: HttpRequest, pages: web::Data<Pages>) -> HttpResponse {
     let page = DemoPage {
         lang: Lang::of(&request),
         pages: &pages,
-        origin: origin_of(&request),
+        origin: origin_of(&request, "127.0.0.1:8080"),
         version: env!("CARGO_PKG_VERSION"),
     };
     DEMO.answer(page.render(), page.lang)
 }
 
-/// Returns the address of the server that a request names. An invalid Host header is not put into a snippet.
-fn origin_of(request: &HttpRequest) -> String {
+/// Returns the address of the server that a request names, for commands to copy. An invalid Host header is not
+/// put into a command: `default` takes its place.
+pub(super) fn origin_of(request: &HttpRequest, default: &str) -> String {
     let host = request
         .headers()
         .get(header::HOST)
@@ -171,7 +172,7 @@ fn origin_of(request: &HttpRequest) -> String {
     // Without a trusted proxy the scheme is only a guess; the script corrects it.
     let is_secure = request.connection_info().scheme() == "https";
     let scheme = if is_secure { "https" } else { "http" };
-    format!("{scheme}://{}", host.unwrap_or("127.0.0.1:8080"))
+    format!("{scheme}://{}", host.unwrap_or(default))
 }
 
 const DEMO: Page = Page {

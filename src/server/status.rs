@@ -22,7 +22,7 @@ use actix_web::http::header::{self, HeaderName};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use arc_swap::ArcSwap;
 
-use super::pages::{Lang, Page};
+use super::pages::{Lang, Page, origin_of};
 use super::reload::Reloader;
 use super::reload_record::Configuration;
 use crate::actix::{ApiKeys, GatewayStats};
@@ -102,14 +102,8 @@ async fn html(
     };
     let lang = Lang::of(&request);
     let report = status.report(&query.of_a_page());
-    let host = request.headers().get(header::HOST);
-    let host = host.and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let scheme = if request.app_config().secure() {
-        "https"
-    } else {
-        "http"
-    };
-    let live = Live::new(lang, &report, &query, format!("{scheme}://{host}"));
+    let origin = origin_of(&request, "127.0.0.1:8081");
+    let live = Live::new(lang, &report, &query, origin);
     let html = if query.part == Part::Live {
         live.only()
     } else {

@@ -5,7 +5,6 @@
 //! load from a CDN. An operator's page must open on a machine without internet, under the same policy as
 //! every other page, and can be read without its script.
 
-use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 use serde::Deserialize;
@@ -15,7 +14,7 @@ use super::Description;
 use super::errors::Errors;
 use super::html::marked;
 use super::view::{self, Bases, Group, Schema};
-use crate::server::pages::{Lang, Page};
+use crate::server::pages::{Lang, Page, origin_of};
 
 #[derive(Template)]
 #[template(path = "docs.html")]
@@ -48,7 +47,7 @@ pub(super) async fn show(
     let query = web::Query::<DocsQuery>::from_query(request.query_string());
     let shows_errors = query.is_ok_and(|query| query.page.as_deref() == Some("errors"));
     let lang = Lang::of(&request);
-    let admin = admin_base(&request);
+    let admin = origin_of(&request, "127.0.0.1:8081");
     let document = &description.document;
     let public = &document["paths"]["/jssdk/config"]["get"]["servers"][0]["variables"]["public"];
     let bases = Bases {
@@ -131,24 +130,6 @@ impl<'a> DocsPage<'a> {
 
 fn title_of(section: &str) -> &str {
     section.lines().next().unwrap_or_default()
-}
-
-/// Returns this page's base URL, for the commands to copy. An invalid Host header is not put into a command.
-fn admin_base(request: &HttpRequest) -> String {
-    let host = request
-        .headers()
-        .get(header::HOST)
-        .and_then(|host| host.to_str().ok())
-        .unwrap_or_default();
-    let plain = !host.is_empty()
-        && host
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b".-:[]".contains(&b));
-    format!(
-        "{}://{}",
-        request.connection_info().scheme(),
-        if plain { host } else { "127.0.0.1:8081" }
-    )
 }
 
 /// Allows only this server's own files; the search reads the other page of the two.
