@@ -198,8 +198,8 @@ problem_codes! {
     UpstreamQuota: "upstream_quota", 503, "The account's quota at WeChat is exhausted",
         "The account's quota at WeChat is exhausted; it resets after Retry-After.",
         "该账号在微信的调用额度已用尽，恢复时间见 Retry-After。",
-        "Wait for `Retry-After`, or reset the quota: runbook 45009 in OPERATIONS.md",
-        "按 `Retry-After` 等待，或清零额度，见 OPERATIONS.md 中 45009 的处置步骤";
+        "Wait for `Retry-After`, or reset the quota: runbook [45009](OPERATIONS.md#wechat-answers-45009)",
+        "按 `Retry-After` 等待，或清零额度，见 [45009](OPERATIONS.md#微信返回-45009) 的处置步骤";
 }
 
 impl std::fmt::Display for ProblemCode {

@@ -18,10 +18,11 @@ pub(super) fn marked(text: &str) -> String {
     html
 }
 
-/// Converts the Markdown of one paragraph, without its `<p>`.
+/// Converts the Markdown of one paragraph, without its `<p>`. Links become their texts: their targets are
+/// other documents, which are not served.
 pub(super) fn inline(text: &str) -> String {
     let mut html = String::new();
-    for (at, part) in escaped(text).split('`').enumerate() {
+    for (at, part) in escaped(&without_links(text)).split('`').enumerate() {
         if at % 2 == 1 {
             html += &format!("<code>{part}</code>");
             continue;
@@ -35,6 +36,19 @@ pub(super) fn inline(text: &str) -> String {
         }
     }
     html
+}
+
+fn without_links(text: &str) -> String {
+    let (mut plain, mut rest) = (String::new(), text);
+    while let Some((head, target)) = rest.split_once("](")
+        && let Some((before, label)) = head.rsplit_once('[')
+        && let Some((_, after)) = target.split_once(')')
+    {
+        plain += before;
+        plain += label;
+        rest = after;
+    }
+    plain + rest
 }
 
 /// Escapes a text for elements and attributes.
@@ -163,6 +177,7 @@ mod tests {
             marked("a `b<c` **d**\n\n- e\n- f"),
             "<p>a <code>b&lt;c</code> <strong>d</strong></p><ul><li>e</li><li>f</li></ul>"
         );
+        assert_eq!(inline("[a], [b](c#d), `e[]`"), "[a], b, <code>e[]</code>");
         assert_eq!(marked("<script>"), "<p>&lt;script&gt;</p>");
         assert_eq!(marked(""), "");
     }
