@@ -2,7 +2,7 @@
 
 use wx_jssdk::Kind;
 use wx_jssdk::account::TokenMode;
-use wx_jssdk::sandbox::FaultKind;
+use wx_jssdk::sandbox::{Fault, FaultKind};
 
 use crate::world::{APP, CLASSIC, STABLE, World};
 
@@ -10,11 +10,18 @@ use crate::world::{APP, CLASSIC, STABLE, World};
 async fn due(world: World, endpoint: &'static str, fault: FaultKind) -> World {
     world.token().await.unwrap();
     world.advance(7_200 - 180);
-    world
-        .sandbox
-        .fault(wx_jssdk::sandbox::Fault::always(endpoint, fault));
+    world.sandbox.fault(Fault::always(endpoint, fault));
     world.broker.tend().await;
     world
+}
+
+/// Returns how long a token is still served after it was rejected and the call for another failed like this.
+async fn left_after(world: &World, endpoint: &'static str, fault: FaultKind) -> u64 {
+    let old = world.token().await.unwrap();
+    world.fault(endpoint, fault);
+    let rejected = world.reject(Kind::AccessToken, &old.value).await;
+    assert!(rejected.is_err());
+    world.token_left().await
 }
 
 #[tokio::test]
@@ -24,13 +31,7 @@ async fn a_classic_token_is_trusted_for_four_minutes_after_a_lost_reply_and_no_l
     // Somebody's reject forces a refetch in the middle of its life; the answer is lost.
     world.fault(CLASSIC, FaultKind::LostReply);
     world.advance(3_000);
-    assert!(
-        world
-            .broker
-            .reject("main", Kind::AccessToken, &old.value)
-            .await
-            .is_err()
-    );
+    assert!(world.reject(Kind::AccessToken, &old.value).await.is_err());
     let trusted = world.token().await.unwrap();
     assert_eq!(
         (
@@ -57,28 +58,12 @@ async fn a_classic_token_is_trusted_for_four_minutes_after_a_lost_reply_and_no_l
 #[tokio::test]
 async fn what_is_left_of_it_is_never_lengthened_by_a_lost_reply() {
     let world = due(World::classic().await, CLASSIC, FaultKind::LostReply).await;
-    assert_eq!(
-        world
-            .token()
-            .await
-            .unwrap()
-            .remaining(world.now())
-            .as_secs(),
-        180
-    );
+    assert_eq!(world.token_left().await, 180);
     for _ in 0..10 {
         world.advance(10);
         world.broker.tend().await;
     }
-    assert_eq!(
-        world
-            .token()
-            .await
-            .unwrap()
-            .remaining(world.now())
-            .as_secs(),
-        80
-    );
+    assert_eq!(world.token_left().await, 80);
 }
 
 #[tokio::test]
@@ -90,25 +75,8 @@ async fn an_answer_that_cannot_be_read_counts_as_lost() {
         FaultKind::HugeBody,
     ] {
         let world = World::classic().await;
-        let old = world.token().await.unwrap();
-        world.fault(CLASSIC, fault.clone());
-        assert!(
-            world
-                .broker
-                .reject("main", Kind::AccessToken, &old.value)
-                .await
-                .is_err()
-        );
-        assert_eq!(
-            world
-                .token()
-                .await
-                .unwrap()
-                .remaining(world.now())
-                .as_secs(),
-            240,
-            "{fault:?}"
-        );
+        let left = left_after(&world, CLASSIC, fault.clone()).await;
+        assert_eq!(left, 240, "{fault:?}");
     }
 }
 
@@ -116,25 +84,8 @@ async fn an_answer_that_cannot_be_read_counts_as_lost() {
 async fn a_refusal_is_no_lost_reply() {
     for errcode in [-1, 40125, 45009] {
         let world = World::classic().await;
-        let old = world.token().await.unwrap();
-        world.fault(CLASSIC, FaultKind::Errcode(errcode));
-        assert!(
-            world
-                .broker
-                .reject("main", Kind::AccessToken, &old.value)
-                .await
-                .is_err()
-        );
-        assert_eq!(
-            world
-                .token()
-                .await
-                .unwrap()
-                .remaining(world.now())
-                .as_secs(),
-            7_200,
-            "{errcode}"
-        );
+        let left = left_after(&world, CLASSIC, FaultKind::Errcode(errcode)).await;
+        assert_eq!(left, 7_200, "{errcode}");
     }
 }
 
@@ -143,60 +94,21 @@ async fn a_call_that_never_left_is_no_lost_reply() {
     let world = World::classic().await;
     let old = world.token().await.unwrap();
     world.sandbox.stop().await;
-    assert!(
-        world
-            .broker
-            .reject("main", Kind::AccessToken, &old.value)
-            .await
-            .is_err()
-    );
-    assert_eq!(
-        world
-            .token()
-            .await
-            .unwrap()
-            .remaining(world.now())
-            .as_secs(),
-        7_200
-    );
+    assert!(world.reject(Kind::AccessToken, &old.value).await.is_err());
+    assert_eq!(world.token_left().await, 7_200);
 }
 
 #[tokio::test]
 async fn a_stable_token_is_not_touched_by_a_lost_reply() {
     let world = World::stable().await;
-    let old = world.token().await.unwrap();
-    world.fault(STABLE, FaultKind::LostReply);
-    assert!(
-        world
-            .broker
-            .reject("main", Kind::AccessToken, &old.value)
-            .await
-            .is_err()
-    );
-    assert_eq!(
-        world
-            .token()
-            .await
-            .unwrap()
-            .remaining(world.now())
-            .as_secs(),
-        7_200,
-        "asking again gives the same one"
-    );
+    let left = left_after(&world, STABLE, FaultKind::LostReply).await;
+    assert_eq!(left, 7_200, "asking again gives the same one");
 }
 
 #[tokio::test]
 async fn the_shortened_life_is_stored_so_that_a_restart_does_not_lengthen_it() {
     let world = World::classic().await;
-    let old = world.token().await.unwrap();
-    world.fault(CLASSIC, FaultKind::LostReply);
-    assert!(
-        world
-            .broker
-            .reject("main", Kind::AccessToken, &old.value)
-            .await
-            .is_err()
-    );
+    left_after(&world, CLASSIC, FaultKind::LostReply).await;
     let restarted = world.another(TokenMode::Classic);
     let token = restarted
         .credential("main", Kind::AccessToken)
@@ -214,13 +126,5 @@ async fn after_a_lost_reply_the_keeper_gets_a_new_token_and_nobody_saw_a_dead_on
         world.broker.tend().await;
         world.advance(1);
     }
-    assert!(
-        world
-            .token()
-            .await
-            .unwrap()
-            .remaining(world.now())
-            .as_secs()
-            > 7_000
-    );
+    assert!(world.token_left().await > 7_000);
 }

@@ -14,11 +14,7 @@ async fn a_dead_token_is_replaced() {
     let world = World::stable().await;
     let dead = world.token().await.unwrap();
     world.sandbox.revoke(APP, Revoke::Token);
-    let new = world
-        .broker
-        .reject("main", Kind::AccessToken, &dead.value)
-        .await
-        .unwrap();
+    let new = world.reject(Kind::AccessToken, &dead.value).await.unwrap();
     assert_ne!(new.value, dead.value);
     assert!(world.sandbox.accepts_token(APP, new.value.expose()));
     assert_eq!(world.token().await.unwrap().value, new.value);
@@ -64,11 +60,7 @@ async fn a_late_caller_with_an_old_value_causes_none() {
     let world = World::stable().await;
     let dead = world.token().await.unwrap();
     world.sandbox.revoke(APP, Revoke::Token);
-    let new = world
-        .broker
-        .reject("main", Kind::AccessToken, &dead.value)
-        .await
-        .unwrap();
+    let new = world.reject(Kind::AccessToken, &dead.value).await.unwrap();
     let calls = world.calls(STABLE);
     for bad in [
         dead.value.clone(),
@@ -76,12 +68,7 @@ async fn a_late_caller_with_an_old_value_causes_none() {
         Secret::new(""),
     ] {
         assert_eq!(
-            world
-                .broker
-                .reject("main", Kind::AccessToken, &bad)
-                .await
-                .unwrap()
-                .value,
+            world.reject(Kind::AccessToken, &bad).await.unwrap().value,
             new.value
         );
     }
@@ -92,11 +79,7 @@ async fn a_late_caller_with_an_old_value_causes_none() {
 async fn a_valid_stable_token_is_forced_out_only_after_wechat_gave_it_once_more() {
     let world = World::stable().await;
     let token = world.token().await.unwrap();
-    let new = world
-        .broker
-        .reject("main", Kind::AccessToken, &token.value)
-        .await
-        .unwrap();
+    let new = world.reject(Kind::AccessToken, &token.value).await.unwrap();
     assert_ne!(new.value, token.value);
     assert_eq!(
         world.calls(STABLE),
@@ -110,11 +93,7 @@ async fn a_foreign_force_costs_no_force_of_ours() {
     let world = World::stable().await;
     let dead = world.token().await.unwrap();
     let theirs = world.sandbox.foreign_refresh(APP, Mode::Stable);
-    let new = world
-        .broker
-        .reject("main", Kind::AccessToken, &dead.value)
-        .await
-        .unwrap();
+    let new = world.reject(Kind::AccessToken, &dead.value).await.unwrap();
     assert_eq!(new.value.expose(), theirs);
     assert_eq!(world.calls(STABLE), 2);
     assert_eq!(world.status_of(Kind::AccessToken).foreign_refreshes, 1);
@@ -128,15 +107,13 @@ async fn rejections_are_limited_to_one_in_thirty_seconds() {
     ] {
         let mut current = world.token().await.unwrap();
         current = world
-            .broker
-            .reject("main", Kind::AccessToken, &current.value)
+            .reject(Kind::AccessToken, &current.value)
             .await
             .unwrap();
         let calls = world.calls(endpoint);
         for _ in 0..29 {
             let error = world
-                .broker
-                .reject("main", Kind::AccessToken, &current.value)
+                .reject(Kind::AccessToken, &current.value)
                 .await
                 .unwrap_err();
             assert_eq!(error.code(), "rate_limited");
@@ -152,8 +129,7 @@ async fn rejections_are_limited_to_one_in_thirty_seconds() {
         world.advance(1);
         assert_ne!(
             world
-                .broker
-                .reject("main", Kind::AccessToken, &current.value)
+                .reject(Kind::AccessToken, &current.value)
                 .await
                 .unwrap()
                 .value,
@@ -170,11 +146,7 @@ async fn nobody_can_burn_the_days_forced_refreshes() {
     let mut current = world.token().await.unwrap();
     for _ in 0..60 {
         world.advance(30);
-        if let Ok(new) = world
-            .broker
-            .reject("main", Kind::AccessToken, &current.value)
-            .await
-        {
+        if let Ok(new) = world.reject(Kind::AccessToken, &current.value).await {
             forced += u32::from(new.value != current.value);
             current = new;
         }
@@ -207,8 +179,7 @@ async fn a_rejection_that_fails_takes_nothing_away() {
     let old = world.token().await.unwrap();
     world.always(STABLE, FaultKind::Status(503));
     let error = world
-        .broker
-        .reject("main", Kind::AccessToken, &old.value)
+        .reject(Kind::AccessToken, &old.value)
         .await
         .unwrap_err();
     assert_eq!(error.code(), "upstream_unavailable");
@@ -220,10 +191,7 @@ async fn a_rejected_ticket_that_wechat_gives_again_is_the_ticket() {
     // A ticket cannot be forced: within its life WeChat gives the same one.
     let world = World::stable().await;
     let ticket = world.ticket().await.unwrap();
-    let again = world
-        .broker
-        .reject("main", Kind::JsapiTicket, &ticket.value)
-        .await;
+    let again = world.reject(Kind::JsapiTicket, &ticket.value).await;
     assert!(again.is_err() || again.unwrap().value == ticket.value);
     assert_eq!(world.ticket().await.unwrap(), ticket);
     assert!(world.calls(TICKET) <= 3);
@@ -235,8 +203,7 @@ async fn a_revoked_ticket_is_replaced() {
     let ticket = world.ticket().await.unwrap();
     world.sandbox.revoke(APP, Revoke::JsapiTicket);
     let new = world
-        .broker
-        .reject("main", Kind::JsapiTicket, &ticket.value)
+        .reject(Kind::JsapiTicket, &ticket.value)
         .await
         .unwrap();
     assert_ne!(new.value, ticket.value);
@@ -287,8 +254,7 @@ async fn a_rejection_of_an_unknown_account_or_kind_is_an_error_and_no_call() {
     );
     assert_eq!(
         world
-            .broker
-            .reject("main", Kind::AgentTicket, &bad)
+            .reject(Kind::AgentTicket, &bad)
             .await
             .unwrap_err()
             .code(),
@@ -302,11 +268,7 @@ async fn a_token_refused_near_its_end_is_no_foreign_refresh() {
     let world = World::stable().await;
     let old = world.token().await.unwrap();
     world.advance(7_200 - 200);
-    world
-        .broker
-        .reject("main", Kind::AccessToken, &old.value)
-        .await
-        .unwrap();
+    world.reject(Kind::AccessToken, &old.value).await.unwrap();
     assert_eq!(world.status_of(Kind::AccessToken).foreign_refreshes, 0);
 }
 
@@ -320,13 +282,7 @@ async fn the_keeper_repeats_a_rejection_that_failed_however_fresh_the_value_look
         world.ticket().await.unwrap();
         world.sandbox.revoke(APP, Revoke::Token);
         world.fault(endpoint, FaultKind::Errcode(-1));
-        assert!(
-            world
-                .broker
-                .reject("main", Kind::AccessToken, &dead.value)
-                .await
-                .is_err()
-        );
+        assert!(world.reject(Kind::AccessToken, &dead.value).await.is_err());
         let next = world
             .broker
             .snapshot(&Find {
@@ -368,13 +324,7 @@ async fn a_rejection_that_goes_on_failing_is_tried_within_the_days_limit_and_cal
     let dead = world.token().await.unwrap();
     world.ticket().await.unwrap();
     world.always(CLASSIC, FaultKind::Errcode(-1));
-    assert!(
-        world
-            .broker
-            .reject("main", Kind::AccessToken, &dead.value)
-            .await
-            .is_err()
-    );
+    assert!(world.reject(Kind::AccessToken, &dead.value).await.is_err());
     let mut flights = 0;
     for _ in 0..6_000 {
         world.advance(1);
@@ -426,8 +376,7 @@ async fn an_error_says_whether_a_valid_value_is_served_meanwhile() {
     for _ in 0..2 {
         // From the call, and from memory.
         let error = world
-            .broker
-            .reject("main", Kind::AccessToken, &token.value)
+            .reject(Kind::AccessToken, &token.value)
             .await
             .unwrap_err();
         assert!(

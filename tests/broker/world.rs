@@ -7,7 +7,7 @@ use wx_jssdk::account::{Account, TokenMode};
 use wx_jssdk::broker::{AccountSnapshot, Broker, CredentialSnapshot, Find};
 use wx_jssdk::sandbox::{App, Fault, FaultKind, Sandbox};
 use wx_jssdk::store::Store;
-use wx_jssdk::{Clock, Credential, Error, Kind, PageUrl, UnixTime, UpstreamOptions};
+use wx_jssdk::{Clock, Credential, Error, Kind, PageUrl, Secret, UnixTime, UpstreamOptions};
 
 pub const APP: &str = "wx0123456789abcdef";
 pub const SECRET: &str = "0c79e1fa963cd80cc0be99b20a18faeb";
@@ -89,6 +89,17 @@ impl World {
 
     pub async fn ticket(&self) -> Result<Arc<Credential>, Error> {
         self.broker.credential("main", Kind::JsapiTicket).await
+    }
+
+    /// How long the token is still served, in seconds.
+    pub async fn token_left(&self) -> u64 {
+        let token = self.token().await.unwrap();
+        token.remaining(self.now()).as_secs()
+    }
+
+    /// Reports that WeChat refused this value.
+    pub async fn reject(&self, kind: Kind, value: &Secret) -> Result<Arc<Credential>, Error> {
+        self.broker.reject("main", kind, value).await
     }
 
     pub fn status(&self) -> AccountSnapshot {
