@@ -1,9 +1,17 @@
 //! The two lineages of tokens.
 
-use wx_jssdk::sandbox::{App, Mode, Switches};
+use wx_jssdk::sandbox::{App, Mode, Sandbox, Switches};
 
 use crate::common::http;
 use crate::support::*;
+
+/// What WeChat answers to calls with two tokens.
+async fn try_both(sandbox: &Sandbox, one: &str, other: &str) -> (i64, i64) {
+    (
+        try_token(sandbox, one).await,
+        try_token(sandbox, other).await,
+    )
+}
 
 #[tokio::test]
 async fn a_classic_token_comes_with_its_life_and_without_an_errcode() {
@@ -48,21 +56,9 @@ async fn each_classic_fetch_gives_a_new_token_and_the_old_one_works_five_minutes
     let new = token_of(&classic(&sandbox).await);
     assert_ne!(old, new);
     sandbox.advance(seconds(299));
-    assert_eq!(
-        (
-            try_token(&sandbox, &old).await,
-            try_token(&sandbox, &new).await
-        ),
-        (0, 0)
-    );
+    assert_eq!(try_both(&sandbox, &old, &new).await, (0, 0));
     sandbox.advance(seconds(1));
-    assert_eq!(
-        (
-            try_token(&sandbox, &old).await,
-            try_token(&sandbox, &new).await
-        ),
-        (40001, 0)
-    );
+    assert_eq!(try_both(&sandbox, &old, &new).await, (40001, 0));
 }
 
 #[tokio::test]
@@ -96,13 +92,7 @@ async fn a_third_classic_fetch_within_five_minutes_ends_the_first_token() {
     let second = token_of(&classic(&sandbox).await);
     assert_eq!(try_token(&sandbox, &first).await, 0);
     classic(&sandbox).await;
-    assert_eq!(
-        (
-            try_token(&sandbox, &first).await,
-            try_token(&sandbox, &second).await
-        ),
-        (40001, 0)
-    );
+    assert_eq!(try_both(&sandbox, &first, &second).await, (40001, 0));
 }
 
 #[tokio::test]
@@ -161,21 +151,9 @@ async fn the_stable_token_rotates_in_its_last_five_minutes_and_both_work_until_t
     let new = token_of(&answer);
     assert!(new != old && answer["expires_in"] == 7_200);
     sandbox.advance(seconds(299));
-    assert_eq!(
-        (
-            try_token(&sandbox, &old).await,
-            try_token(&sandbox, &new).await
-        ),
-        (0, 0)
-    );
+    assert_eq!(try_both(&sandbox, &old, &new).await, (0, 0));
     sandbox.advance(seconds(1));
-    assert_eq!(
-        (
-            try_token(&sandbox, &old).await,
-            try_token(&sandbox, &new).await
-        ),
-        (42001, 0)
-    );
+    assert_eq!(try_both(&sandbox, &old, &new).await, (42001, 0));
 }
 
 #[tokio::test]
