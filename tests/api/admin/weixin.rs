@@ -14,6 +14,16 @@ fn token_call(app_id: &str, key: &str) -> String {
     format!("/cgi-bin/token?grant_type=client_credential&appid={app_id}&secret={key}")
 }
 
+fn ticket_call(token: &str, kind: &str) -> String {
+    format!("{TICKET}?access_token={token}&type={kind}")
+}
+
+/// The access token that a client gets with an API key.
+async fn buy(world: &World, app_id: &str, key: &str) -> String {
+    let answer = world.get(&token_call(app_id, key)).await;
+    answer.ok().text("access_token")
+}
+
 /// The errmsg without its rid, whose first group must be the time.
 fn without_rid(errmsg: &str) -> &str {
     let (text, rid) = errmsg
@@ -64,11 +74,7 @@ async fn a_token_comes_in_wechats_shape_and_lives_as_long_as_is_left_of_it() {
 #[tokio::test]
 async fn stable_token_takes_json_by_post_and_gives_the_same_token() {
     let world = World::new().await;
-    let token = world
-        .get(&token_call(APP, KEY))
-        .await
-        .ok()
-        .text("access_token");
+    let token = buy(&world, APP, KEY).await;
     for body in [
         json!({ "grant_type": "client_credential", "appid": APP, "secret": KEY }),
         json!({ "grant_type": "client_credential", "appid": APP, "secret": KEY, "force_refresh": false }),
@@ -87,11 +93,7 @@ async fn stable_token_takes_json_by_post_and_gives_the_same_token() {
 async fn classic_accounts_and_mini_programs_have_tokens_on_both_paths() {
     let world = World::new().await;
     for app in [CLASSIC_APP, MINI_APP] {
-        let token = world
-            .get(&token_call(app, KEY))
-            .await
-            .ok()
-            .text("access_token");
+        let token = buy(&world, app, KEY).await;
         assert!(world.sandbox.accepts_token(app, &token));
         let body = json!({ "grant_type": "client_credential", "appid": app, "secret": KEY });
         assert_eq!(world.stable(&body).await.ok().text("access_token"), token);
@@ -233,16 +235,9 @@ async fn force_refresh_is_a_limited_reject_and_beyond_the_limit_the_token_stays(
 #[tokio::test]
 async fn tickets_are_bought_with_a_token_that_was_handed_out_here() {
     let world = World::new().await;
-    let token = world
-        .get(&token_call(APP, KEY))
-        .await
-        .ok()
-        .text("access_token");
+    let token = buy(&world, APP, KEY).await;
     for (kind, other) in [("jsapi", "wx_card"), ("wx_card", "jsapi")] {
-        let first = world
-            .get(&format!("{TICKET}?access_token={token}&type={kind}"))
-            .await
-            .ok();
+        let first = world.get(&ticket_call(&token, kind)).await.ok();
         assert!(
             first.has_exactly(&["errcode", "errmsg", "ticket", "expires_in"]),
             "{}",
@@ -258,10 +253,7 @@ async fn tickets_are_bought_with_a_token_that_was_handed_out_here() {
                 && !world.sandbox.accepts_ticket(APP, other, &ticket)
         );
         world.advance(50);
-        let second = world
-            .get(&format!("{TICKET}?access_token={token}&type={kind}"))
-            .await
-            .ok();
+        let second = world.get(&ticket_call(&token, kind)).await.ok();
         assert_eq!(
             (second.text("ticket"), second.number("expires_in")),
             (ticket, first.number("expires_in") - 50)
@@ -274,12 +266,8 @@ async fn tickets_are_bought_with_a_token_that_was_handed_out_here() {
 async fn a_key_that_opens_tokens_only_buys_no_ticket_with_one() {
     let world = World::new().await;
     world.with_token_key();
-    let token = world
-        .get(&token_call(APP, TOKEN_KEY))
-        .await
-        .ok()
-        .text("access_token");
-    let call = format!("{TICKET}?access_token={token}&type=jsapi");
+    let token = buy(&world, APP, TOKEN_KEY).await;
+    let call = ticket_call(&token, "jsapi");
     assert_eq!(
         without_rid(&world.get(&call).await.refused(48001)),
         "api unauthorized"
@@ -290,7 +278,7 @@ async fn a_key_that_opens_tokens_only_buys_no_ticket_with_one() {
         .await
         .ok()
         .text("value");
-    let classic = format!("{TICKET}?access_token={value}&type=wx_card");
+    let classic = ticket_call(&value, "wx_card");
     world.get(&classic).await.refused(48001);
     assert_eq!(world.sandbox.calls(TICKET), 0);
     // The same token in the hands of a client whose key opens tickets.
@@ -310,7 +298,7 @@ async fn where_a_key_is_limited_to_tokens_one_that_was_not_sold_here_buys_no_tic
         .credential("main", Kind::AccessToken)
         .await
         .unwrap();
-    let call = format!("{TICKET}?access_token={}&type=jsapi", token.value.expose());
+    let call = ticket_call(token.value.expose(), "jsapi");
     world.get(&call).await.ok(); // every key that opens the token opens the ticket
     world.with_token_key();
     let errmsg = world.get(&call).await.refused(40001);
@@ -322,12 +310,8 @@ async fn where_a_key_is_limited_to_tokens_one_that_was_not_sold_here_buys_no_tic
 #[tokio::test]
 async fn a_token_that_a_removed_key_bought_buys_no_ticket() {
     let world = World::new().await;
-    let token = world
-        .get(&token_call(APP, MAIN_KEY))
-        .await
-        .ok()
-        .text("access_token");
-    let call = format!("{TICKET}?access_token={token}&type=jsapi");
+    let token = buy(&world, APP, MAIN_KEY).await;
+    let call = ticket_call(&token, "jsapi");
     world.get(&call).await.ok();
     world
         .keys
@@ -372,7 +356,7 @@ async fn ticket_calls_are_judged_token_first() {
 async fn a_replaced_token_still_buys_tickets_for_four_minutes_and_a_dead_one_none() {
     let world = World::new().await;
     let old = world.token("main").await;
-    let call = format!("{TICKET}?access_token={old}&type=jsapi");
+    let call = ticket_call(&old, "jsapi");
     world.advance(7_100); // the keeper's time: it refreshes before the end
     world.broker.tend().await;
     let new = world.token("main").await;
@@ -386,10 +370,7 @@ async fn a_replaced_token_still_buys_tickets_for_four_minutes_and_a_dead_one_non
             .refused(40001)
             .starts_with(LONG_40001)
     );
-    world
-        .get(&format!("{TICKET}?access_token={new}&type=jsapi"))
-        .await
-        .ok();
+    world.get(&ticket_call(&new, "jsapi")).await.ok();
 }
 
 #[tokio::test]
@@ -404,15 +385,12 @@ async fn a_token_that_was_reported_dead_buys_no_ticket_from_then_on() {
         .text("value");
     assert!(
         world
-            .get(&format!("{TICKET}?access_token={dead}&type=jsapi"))
+            .get(&ticket_call(&dead, "jsapi"))
             .await
             .refused(40001)
             .starts_with(LONG_40001)
     );
-    world
-        .get(&format!("{TICKET}?access_token={new}&type=jsapi"))
-        .await
-        .ok();
+    world.get(&ticket_call(&new, "jsapi")).await.ok();
 }
 
 #[tokio::test]
@@ -482,10 +460,7 @@ async fn the_callers_token_is_not_blamed_for_a_ticket_call_whose_own_token_was_r
         TICKET,
         FaultKind::Errcode(40001),
     ));
-    world
-        .get(&format!("{TICKET}?access_token={token}&type=jsapi"))
-        .await
-        .refused(-1);
+    world.get(&ticket_call(&token, "jsapi")).await.refused(-1);
     assert_eq!(
         world.sandbox.calls(TICKET),
         2,
