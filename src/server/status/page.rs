@@ -304,9 +304,11 @@ impl<'a> Live<'a> {
         accounts.filter_map(|account| account.served_until).min()
     }
 
-    /// Returns the credential of an incident's first account that failed.
+    /// Returns the credential that failed, if the incident has one account. The rows below the card tell those
+    /// of several.
     fn failed_credential<'i>(&self, incident: &'i IncidentReport) -> Option<&'i CredentialReport> {
-        let mut credentials = incident.accounts.first()?.credentials.iter();
+        let account = incident.accounts.first().filter(|_| incident.count == 1)?;
+        let mut credentials = account.credentials.iter();
         credentials.find(|one| one.kind == incident.error.kind)
     }
 

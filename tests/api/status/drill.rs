@@ -90,6 +90,10 @@ async fn an_ip_removed_from_the_list_is_shown_while_pages_work_and_recovers_by_i
             "one card for one cause: {page}"
         );
         assert_eq!(page.matches("<details id=\"account-").count(), 3, "{page}");
+        assert!(
+            !page.contains("<dt>Calls today") && !page.contains("<dt>今日调用"),
+            "each account has its own, in its row: {page}"
+        );
     }
     // Nobody comes: the tickets end.
     world.advance(160);

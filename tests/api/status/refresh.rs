@@ -311,6 +311,8 @@ async fn refresh_now_asks_in_spite_of_a_spent_quota_and_ends_the_wait() {
         (&json!("degraded"), &json!(7_140)),
         "the valid value stays"
     );
+    let page = world.get("/status?lang=en").await.text;
+    assert!(page.contains("<dt>Calls today</dt>"), "{page}");
     world.app.sandbox.clear_faults();
     world.advance(60);
     assert_eq!(
