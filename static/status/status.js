@@ -35,6 +35,11 @@ function span(seconds) {
   return t(`${s} s`, `${s} 秒`);
 }
 
+/** Formats the time until an event as `format.rs` does. */
+function inTime(seconds) {
+  return seconds < 1 ? t("now", "进行中") : t(`in ${span(seconds)}`, `${span(seconds)}后`);
+}
+
 /** Formats a time of the server's clock, by this browser's clock; with the date if it is not near. */
 function clockTime(at, { second } = {}) {
   const when = new Date((at - ahead) * 1000);
@@ -52,6 +57,7 @@ function write(element, text) {
 function tick() {
   const now = serverNow();
   for (const one of document.querySelectorAll("[data-left]")) write(one, span(one.dataset.left - now));
+  for (const one of document.querySelectorAll("[data-in]")) write(one, inTime(one.dataset.in - now));
   for (const one of document.querySelectorAll("[data-past]")) write(one, span(now - one.dataset.past));
   for (const one of live.querySelectorAll("[data-uptime]")) write(one, span(Number(one.dataset.uptime) + now - uptimeBase));
   showPulse();

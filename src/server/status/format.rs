@@ -29,6 +29,15 @@ pub(super) fn span(seconds: u64, lang: Lang) -> String {
     }
 }
 
+/// Formats the time until an event that starts by itself: `in 4 min 12 s`, or `now` once it is due.
+pub(super) fn in_time(seconds: u64, lang: Lang) -> String {
+    match (seconds, lang) {
+        (0, lang) => lang.t("now", "进行中").to_owned(),
+        (_, Lang::En) => format!("in {}", span(seconds, lang)),
+        (_, Lang::Zh) => format!("{}后", span(seconds, lang)),
+    }
+}
+
 /// Formats the time of day in Shanghai, since WeChat's quota days follow that time zone; the script replaces
 /// it with the reader's local time.
 pub(super) fn time_of_day(at: UnixTime) -> String {
@@ -78,6 +87,14 @@ mod tests {
                 ),
                 (en, zh)
             );
+        }
+    }
+
+    #[test]
+    fn an_event_that_is_due_is_now_and_not_in_0_s() {
+        for (seconds, en, zh) in [(0, "now", "进行中"), (1, "in 1 s", "1 秒后")] {
+            assert_eq!(in_time(seconds, Lang::En), en);
+            assert_eq!(in_time(seconds, Lang::Zh), zh);
         }
     }
 

@@ -70,6 +70,10 @@ impl<'a> Live<'a> {
         format::span(at.since(self.report.now).as_secs(), self.lang)
     }
 
+    fn in_time(&self, at: &UnixTime) -> String {
+        format::in_time(at.since(self.report.now).as_secs(), self.lang)
+    }
+
     fn past(&self, at: &UnixTime) -> String {
         format::span(self.report.now.since(*at).as_secs(), self.lang)
     }

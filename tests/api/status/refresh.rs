@@ -296,6 +296,22 @@ async fn who_has_mended_it_need_not_wait_and_the_ticket_heals_with_its_token() {
 }
 
 #[tokio::test]
+async fn a_refresh_that_is_running_is_now_on_the_page_and_not_in_0_s() {
+    let world = World::healthy().await;
+    let (sandbox, broker) = (&world.app.sandbox, world.app.broker.clone());
+    let gate = sandbox.hold(CLASSIC);
+    let refreshing =
+        tokio::spawn(async move { broker.refresh_now("classic", Kind::AccessToken).await });
+    sandbox.wait_for_calls(CLASSIC, 2).await;
+    for (lang, now, zero) in [("en", ">now<", "in 0 s"), ("zh", ">进行中<", "0 秒后")] {
+        let page = world.get(&format!("/status?lang={lang}")).await.text;
+        assert!(page.contains(now) && !page.contains(zero), "{page}");
+    }
+    gate.release();
+    assert!(refreshing.await.unwrap().is_ok());
+}
+
+#[tokio::test]
 async fn refresh_now_asks_in_spite_of_a_spent_quota_and_ends_the_wait() {
     let world = World::healthy().await;
     world.fault(TICKET, FaultKind::Errcode(45_009));
