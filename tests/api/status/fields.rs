@@ -155,12 +155,7 @@ async fn a_refresh_while_the_old_value_lives_is_the_second_in_the_history() {
 #[tokio::test]
 async fn a_token_retired_by_somebody_else_is_counted_and_so_is_a_lost_reply() {
     let world = World::healthy().await;
-    let token = world
-        .app
-        .broker
-        .credential("classic", Kind::AccessToken)
-        .await
-        .unwrap();
+    let token = world.served("classic", Kind::AccessToken).await;
     world
         .app
         .broker
@@ -296,12 +291,7 @@ async fn the_revision_changes_with_what_is_seen_and_not_with_the_time() {
         (&later["revision"], &later["now"]),
         (&before["revision"], &json!(START.0 + 30))
     );
-    let token = world
-        .app
-        .broker
-        .credential("main", Kind::JsapiTicket)
-        .await
-        .unwrap();
+    let token = world.served("main", Kind::JsapiTicket).await;
     let _ = world
         .app
         .broker

@@ -27,12 +27,7 @@ async fn tells_no_value(world: &World, answer: &Answer) {
 #[tokio::test]
 async fn a_stable_token_that_is_well_comes_back_as_it_is() {
     let world = World::healthy().await;
-    let before = world
-        .app
-        .broker
-        .credential("main", Kind::AccessToken)
-        .await
-        .unwrap();
+    let before = world.served("main", Kind::AccessToken).await;
     let answer = world.refresh("main", "access_token").await;
     let done = answer.ok();
     assert_eq!(
@@ -61,22 +56,12 @@ async fn a_stable_token_that_is_well_comes_back_as_it_is() {
 #[tokio::test]
 async fn a_classic_token_is_a_new_one_and_the_history_shows_it() {
     let world = World::healthy().await;
-    let before = world
-        .app
-        .broker
-        .credential("classic", Kind::AccessToken)
-        .await
-        .unwrap();
+    let before = world.served("classic", Kind::AccessToken).await;
     world.advance(60);
     let answer = world.refresh("classic", "access_token").await;
     assert_eq!(answer.ok()["outcome"], "refreshed");
     tells_no_value(&world, &answer).await;
-    let after = world
-        .app
-        .broker
-        .credential("classic", Kind::AccessToken)
-        .await
-        .unwrap();
+    let after = world.served("classic", Kind::AccessToken).await;
     assert_ne!(after.value, before.value);
     let told = world.credential("classic", "access_token").await;
     assert_eq!(
@@ -212,12 +197,7 @@ async fn it_is_rate_limited_and_says_when_it_may_be_tried_again() {
     let answer = world.refresh("classic", "access_token").await;
     answer.assert_problem(429, "rate_limited");
     assert_eq!(answer.header("retry-after"), Some("20"));
-    let token = world
-        .app
-        .broker
-        .credential("classic", Kind::AccessToken)
-        .await
-        .unwrap();
+    let token = world.served("classic", Kind::AccessToken).await;
     let rejected = world
         .app
         .broker
@@ -296,22 +276,6 @@ async fn who_has_mended_it_need_not_wait_and_the_ticket_heals_with_its_token() {
 }
 
 #[tokio::test]
-async fn a_refresh_that_is_running_is_now_on_the_page_and_not_in_0_s() {
-    let world = World::healthy().await;
-    let (sandbox, broker) = (&world.app.sandbox, world.app.broker.clone());
-    let gate = sandbox.hold(CLASSIC);
-    let refreshing =
-        tokio::spawn(async move { broker.refresh_now("classic", Kind::AccessToken).await });
-    sandbox.wait_for_calls(CLASSIC, 2).await;
-    for (lang, now, zero) in [("en", ">now<", "in 0 s"), ("zh", ">进行中<", "0 秒后")] {
-        let page = world.get(&format!("/status?lang={lang}")).await.text;
-        assert!(page.contains(now) && !page.contains(zero), "{page}");
-    }
-    gate.release();
-    assert!(refreshing.await.unwrap().is_ok());
-}
-
-#[tokio::test]
 async fn refresh_now_asks_in_spite_of_a_spent_quota_and_ends_the_wait() {
     let world = World::healthy().await;
     world.fault(TICKET, FaultKind::Errcode(45_009));
@@ -337,6 +301,22 @@ async fn refresh_now_asks_in_spite_of_a_spent_quota_and_ends_the_wait() {
     );
     assert_eq!(world.app.sandbox.calls(TICKET), calls + 1);
     assert_eq!(world.account("main").await["state"], "ok");
+}
+
+#[tokio::test]
+async fn a_refresh_that_is_running_is_now_on_the_page_and_not_in_0_s() {
+    let world = World::healthy().await;
+    let (sandbox, broker) = (&world.app.sandbox, world.app.broker.clone());
+    let gate = sandbox.hold(CLASSIC);
+    let refreshing =
+        tokio::spawn(async move { broker.refresh_now("classic", Kind::AccessToken).await });
+    sandbox.wait_for_calls(CLASSIC, 2).await;
+    for (lang, now, zero) in [("en", ">now<", "in 0 s"), ("zh", ">进行中<", "0 秒后")] {
+        let page = world.get(&format!("/status?lang={lang}")).await.text;
+        assert!(page.contains(now) && !page.contains(zero), "{page}");
+    }
+    gate.release();
+    assert!(refreshing.await.unwrap().is_ok());
 }
 
 #[tokio::test]

@@ -1,11 +1,13 @@
 //! A service with one account of each platform, an operator's keys, and what it says of itself.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use wx_jssdk::actix::KeyHash;
 use wx_jssdk::broker::TICK;
 use wx_jssdk::sandbox::{App, Fault, FaultKind};
+use wx_jssdk::{Credential, Kind};
 
 use crate::app::{APP, Answer, SECRET, TestApp, main_app, request, spawn};
 
@@ -127,6 +129,11 @@ impl World {
 
     pub(crate) async fn credential(&self, account: &str, kind: &str) -> Value {
         find(&self.account(account).await, kind)
+    }
+
+    /// The credential that the broker serves.
+    pub(crate) async fn served(&self, account: &str, kind: Kind) -> Arc<Credential> {
+        self.app.broker.credential(account, kind).await.unwrap()
     }
 
     /// Looks until it is so: the keeper has its own steps.
