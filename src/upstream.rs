@@ -11,6 +11,7 @@ pub(crate) mod connector;
 mod endpoints;
 mod hosts;
 mod route;
+mod tls;
 mod transport_failure;
 mod verify_file_probe;
 
@@ -20,12 +21,11 @@ use std::time::Duration;
 use hyper_util::client::proxy::matcher::Matcher;
 use moka::sync::Cache;
 use reqwest::{Client, RequestBuilder, Response, redirect};
-use rustls::crypto::CryptoProvider;
-use rustls::{ClientConfig, RootCertStore};
-use rustls_platform_verifier::Verifier;
+use rustls::ClientConfig;
 
 pub use endpoints::endpoint;
 pub use route::{Route, Via};
+pub(crate) use tls::tls_config;
 pub(crate) use transport_failure::describe;
 pub use verify_file_probe::{VerifyFileFailure, VerifyFileProbe};
 
@@ -35,6 +35,7 @@ use crate::credential::{Kind, Secret};
 use crate::error::{Class, Failure, ProxyProblem, System, UpstreamError};
 use endpoints::{CHECK, Endpoint, TICKET, WORK_CHECK, endpoint_of, url};
 use hosts::Hosts;
+use tls::tls_without_roots;
 #[cfg(feature = "server")]
 pub(crate) use transport_failure::BoxError;
 pub(crate) use transport_failure::Broken;
@@ -410,29 +411,6 @@ async fn judge(
         }
         _ => judged,
     }
-}
-
-/// Returns the settings of TLS with the system's roots, for a company proxy, and Mozilla's, for an image that has
-/// none.
-pub(crate) fn tls_config() -> Result<ClientConfig, ClientError> {
-    // Fails if the process has already installed a provider, which is then used.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let provider = CryptoProvider::get_default().expect("just installed");
-    let mozilla = webpki_root_certs::TLS_SERVER_ROOT_CERTS;
-    let verifier = Verifier::new_with_extra_roots(mozilla.iter().cloned(), provider.clone());
-    let verifier = verifier.map_err(|error| ClientError(error.to_string()))?;
-    let mut config = ClientConfig::builder()
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier))
-        .with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(config)
-}
-
-fn tls_without_roots() -> ClientConfig {
-    ClientConfig::builder()
-        .with_root_certificates(RootCertStore::empty())
-        .with_no_client_auth()
 }
 
 /// For the fuzz target; not part of the API.
