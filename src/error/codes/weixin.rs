@@ -28,10 +28,10 @@ pub(super) static ROWS: &[Row] = &[
         ["微信系统繁忙", "无需处理，稍后会自动重试。"]),
     row_if(WithSecret, 40001, SETUP,
         ["The AppSecret is wrong",
-         "Copy the AppSecret into secret or secret_file again. If it was reset in the console, the old one is invalid: replace \
-          it everywhere it is used."],
+         "Correct the AppSecret in the setting secret, or in the file of secret_file. If it was reset in the console, the \
+          old one is invalid: replace it everywhere it is used."],
         ["AppSecret 错误",
-         "请重新填写 secret 或 secret_file 中的 AppSecret。若在后台重置过，旧值已立即失效，所有使用它的系统都要换成新值。"]),
+         "请更正配置项 secret（或 secret_file 指向的文件）中的 AppSecret。若在后台重置过，旧值已立即失效，所有使用它的系统都要换成新值。"]),
     row_if(WithToken, 40001, STALE,
         ["The access_token is no longer the latest: another server fetched a token of its own",
          "Let the other server get its tokens from this service; in classic mode, token_mode = \"stable\" also helps. If the error \
@@ -80,10 +80,10 @@ pub(super) static ROWS: &[Row] = &[
         ["请求参数缺失或不合法", "请对照接口文档检查参数；获取 ticket 时 type 只能是 jsapi 或 wx_card。"]),
     row(40125, SETUP,
         ["The AppSecret is wrong",
-         "Copy the AppSecret into secret or secret_file again. The console shows it only once: if it was not saved, reset it \
-          there and replace it everywhere it is used."],
+         "Correct the AppSecret in the setting secret, or in the file of secret_file. The console shows it only once: if \
+          it was not saved, reset it there and replace it everywhere it is used."],
         ["AppSecret 错误",
-         "请重新填写 secret 或 secret_file 中的 AppSecret。平台不会再次显示旧值，没有保存就只能重置：微信开发者平台 → 我的业务 → \
+         "请更正配置项 secret（或 secret_file 指向的文件）中的 AppSecret。平台不再显示原 AppSecret，未保存只能重置：微信开发者平台 → 我的业务 → \
           公众号/服务号 → 基础信息 → 开发密钥；重置后旧值立即失效，其他系统要同步更新。"]),
     row(40164, SETUP,
         ["This server's IP is not in the account's allow-list",

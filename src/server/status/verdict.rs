@@ -88,7 +88,7 @@ impl Verdict {
             Self::Down { since: None, .. } => text("Not served", "不可用"),
             Self::Down { since, stops_pages } => {
                 let title = if stops_pages {
-                    lang.t("Pages down since ", "页面自 ")
+                    lang.t("Page signing down since ", "页面签名自 ")
                 } else {
                     lang.t("No token since ", "自 ")
                 };

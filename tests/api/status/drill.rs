@@ -123,7 +123,7 @@ async fn an_ip_removed_from_the_list_is_shown_while_pages_work_and_recovers_by_i
             .get("/status?lang=en")
             .await
             .text
-            .contains("Pages down since")
+            .contains("Page signing down since")
     );
     // The IP is on the list again.
     world.app.sandbox.clear_faults();
