@@ -211,9 +211,10 @@ function drawQr() {
   if (qr.getAttribute("src")) return;
   qr.onerror = () => {
     qr.parentElement.hidden = true;
+    $("outside").querySelector("ol").hidden = true;
     note.textContent = t(
-      "This address is not on a JS safe domain of the account: there is no QR code, and it cannot be signed.",
-      "当前地址不在公众号的 JS 接口安全域名内，因此不生成二维码，也无法签名。",
+      "This address is not on a JS safe domain of the account, so WeChat would refuse it. Open this page under a safe domain.",
+      "当前地址不在公众号的 JS 接口安全域名内，微信会拒绝。请通过安全域名打开本页。",
     );
   };
   qr.src = `qr.svg?url=${encodeURIComponent(location.href)}`;

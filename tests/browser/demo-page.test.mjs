@@ -75,6 +75,7 @@ describe("the banner", () => {
       await page.goto(`${service.url}/`);
       await expectVerdict(page, "outside");
       await page.locator("#outside-note", { hasText: "不在公众号的 JS 接口安全域名内" }).waitFor();
+      assert.ok(await page.locator("#outside ol").isHidden(), "there is nothing to scan");
     }));
 
   test("a changed address is set against the signed one, and the difference is marked", () =>
