@@ -116,7 +116,7 @@ export function showOutside() {
   setState(
     "outside",
     t("Open this page in WeChat", "请在微信中打开本页"),
-    t("jweixin only answers inside WeChat.", "jweixin 只在微信内有回应。"),
+    t("The JS-SDK works inside WeChat only.", "微信 JS-SDK 只能在微信内使用。"),
     t("Available inside WeChat", "在微信中打开后即可使用"),
   );
   $("next-text").textContent = t("Paste this into your page; it works inside WeChat.", "把下面的代码放进页面，在微信中打开即可使用。");
