@@ -18,7 +18,7 @@ async function shoot(state, verdict) {
       const page = await openPage(browser, { viewport, locale, timezoneId: "Asia/Shanghai" });
       await page.goto(`${service.admin}/status?lang=${lang}`);
       await page.locator(`.verdict[data-state="${verdict}"]`).waitFor();
-      await page.locator('#pulse[data-pulse="live"]').waitFor();
+      await page.locator('#pulse[data-pulse="live"]').waitFor({ state: "attached" });
       const path = join(images, `status-${size}-${lang}-${state}.png`);
       await page.screenshot({ path });
       if (statSync(path).size > MOST) throw new Error(`${path} is larger than ${MOST} bytes`);

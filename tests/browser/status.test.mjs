@@ -31,7 +31,7 @@ async function onPage(options, work) {
 
 async function open(page, query = "") {
   await page.goto(`${service.admin}/status${query}`);
-  await page.locator('#pulse[data-pulse="live"]').waitFor();
+  await page.locator('#pulse[data-pulse="live"]').waitFor({ state: "attached" });
 }
 
 const state = (page, account, kind) =>
@@ -98,7 +98,7 @@ describe("the status page", () => {
       await page.locator('#pulse[data-pulse="lost"]').waitFor({ timeout: 20_000 });
       assert.match(await page.locator("#pulse-text").innerText(), /^离线 · /);
       await page.unroute("**/status.json**");
-      await page.locator('#pulse[data-pulse="live"]').waitFor({ timeout: 20_000 });
+      await page.locator('#pulse[data-pulse="live"]').waitFor({ state: "attached", timeout: 20_000 });
       assert.deepEqual(page.complaints.filter((one) => !/net::ERR_FAILED/.test(one)), []);
     }));
 
@@ -201,7 +201,7 @@ describe("the status page", () => {
       assert.equal(await page.evaluate(() => document.activeElement.id), "q", "typing goes on");
       await page.locator(".seg a", { hasText: "Healthy" }).click();
       assert.match(page.url(), /q=work&state=ok$/);
-      await page.locator('#pulse[data-pulse="live"]').waitFor();
+      await page.locator('#pulse[data-pulse="live"]').waitFor({ state: "attached" });
       await page.locator("#q").fill("nothing");
       await page.getByText("No account matches.").waitFor();
       await page.getByText("Show all").click();
