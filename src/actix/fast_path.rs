@@ -18,15 +18,15 @@ use actix_http::{HttpMessage as _, Request};
 use actix_service::{IntoServiceFactory, Service, ServiceFactory};
 use actix_web::body::{BoxBody, EitherBody, MessageBody};
 use actix_web::dev::{AppConfig, Response, ServiceResponse};
-use actix_web::http::header::ORIGIN;
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, ORIGIN};
 use actix_web::http::{Method, StatusCode};
 
 use self::finisher::Finisher;
 use super::access_log::{AccessLog, Entry};
+use super::cors;
 use super::gateway::{Connections, Gateway};
 use super::limit::{Decided, decide};
 use super::problem::FailureCode;
-use super::public;
 use super::request_stats::{ListenerName, RequestStats, RouteCounter, WorkerStats};
 use crate::broker::Broker;
 use crate::endpoint::{self, Answer, RateLimit};
@@ -111,7 +111,7 @@ where
         let listener = self.access_log.listener();
         let stats = WorkerStats::new(self.broker.clone(), self.stats.clone(), listener);
         let config = self.scope.as_ref().map(|(scope, limit)| {
-            let path = public::config_path(scope);
+            let path = config_path(scope);
             ConfigRoute {
                 counter: stats.route(&path),
                 path,
@@ -206,7 +206,7 @@ impl<S> FastPathService<S> {
         }
         let mut response = Response::with_body(StatusCode::OK, EitherBody::left(json));
         let origin = head.headers.get(ORIGIN);
-        public::dress(broker, &account, origin, response.headers_mut());
+        dress(broker, &account, origin, response.headers_mut());
         Some(response)
     }
 }
@@ -296,4 +296,16 @@ where
             }
         }
     }
+}
+
+/// Returns the route pattern of the signing endpoint.
+fn config_path(scope: &str) -> String {
+    format!("{scope}/config")
+}
+
+/// Adds the headers of a signed answer. `account` and `origin` are the request's.
+fn dress(broker: &Broker, account: &str, origin: Option<&HeaderValue>, headers: &mut HeaderMap) {
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    cors::allow(broker, account, origin, headers);
 }

@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use actix_web::http::Method;
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, ORIGIN};
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, ORIGIN};
 use actix_web::{HttpRequest, HttpResponse, Resource, Scope, web};
 
 use super::request_stats::{ListenerName, RequestStats, WorkerStats};
@@ -51,11 +51,6 @@ pub fn counted_scope(path: &str, broker: Broker, stats: &RequestStats) -> Scope 
     public_scope(path, broker).app_data(Rc::new(stats))
 }
 
-/// Returns the route pattern of the signing endpoint.
-pub(crate) fn config_path(scope: &str) -> String {
-    format!("{scope}/config")
-}
-
 /// Creates a read-only resource that answers CORS preflights.
 fn read_only(path: &str) -> Resource {
     web::resource(path)
@@ -93,18 +88,6 @@ fn count(request: &HttpRequest, response: &HttpResponse, begun: Duration) {
     let status = response.status().as_u16();
     stats.count(request.match_pattern().as_deref(), status, begun);
     stats.count_account(&account_of(request.query_string()), status);
-}
-
-/// Adds the headers of a signed answer. `account` and `origin` are the request's.
-pub(super) fn dress(
-    broker: &Broker,
-    account: &str,
-    origin: Option<&HeaderValue>,
-    headers: &mut HeaderMap,
-) {
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    cors::allow(broker, account, origin, headers);
 }
 
 /// Lets pages on the account's safe domains read the answer, errors included.

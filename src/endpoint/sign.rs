@@ -17,6 +17,7 @@ pub struct Answer<'q> {
     /// The account as the query names it.
     pub account: Cow<'q, str>,
     /// The counter of the account's answers.
+    #[cfg_attr(not(feature = "server"), expect(dead_code))]
     pub(crate) answers: Arc<StatusCounts>,
 }
 

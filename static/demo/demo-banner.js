@@ -212,6 +212,7 @@ function drawQr() {
   qr.onerror = () => {
     qr.parentElement.hidden = true;
     $("outside").querySelector("ol").hidden = true;
+    $("page-address").parentElement.hidden = true;
     note.textContent = t(
       "This address is not on a JS safe domain of the account, so WeChat would refuse it. Open this page under a safe domain.",
       "当前地址不在公众号的 JS 接口安全域名内，微信会拒绝。请通过安全域名打开本页。",
