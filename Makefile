@@ -13,7 +13,7 @@ FUZZ_TARGETS := page_url query upstream config diagnose central
 FUZZ_SECONDS ?= 60
 
 # Modules that `make quick` leaves out.
-SLOW_TESTS := limits:: doctor:: durability:: behind::
+SLOW_TESTS := limits:: doctor:: durability:: behind:: secrets:: memory:: crowd::
 
 # Static, so that it runs in an empty image and on any distribution. PROFILE=dev for a quick try of image and dist.
 TARGET := $(shell rustc -vV | sed -n 's/^host: //p')
@@ -38,7 +38,8 @@ help:
 run:
 	cargo run --release -- serve --sandbox
 
-# Without the tests that wait for time limits, measure memory, or search for the mistake behind a signature.
+# Without the tests that wait for time limits, measure memory, serve hundreds of accounts, write a trace of everything, or search for
+# the mistake behind a signature.
 quick:
 	cargo fmt --all --check
 	cargo clippy --quiet --locked --all-features --lib -- -D warnings
