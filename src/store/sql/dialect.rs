@@ -96,8 +96,9 @@ impl Dialect {
     }
 }
 
+/// The connection is of no further use, whether it was being made or had been made.
 fn tls(error: impl Display) -> Failure {
-    Failure::Other(format!(
+    Failure::Lost(format!(
         "TLS: {error}; SSL_CERT_FILE or the URL's options name the trusted certificates"
     ))
 }
