@@ -9,6 +9,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("credential", &["clock"]),
     ("error", &["clock", "credential"]),
     ("account", &["clock", "credential"]),
+    ("platform", &["clock", "credential"]),
     ("sign", &["clock", "credential", "error", "account"]),
     (
         "diagnose",
