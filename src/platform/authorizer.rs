@@ -1,0 +1,379 @@
+//! What is known of an account that authorised the platform (an authorizer), and how each event and each
+//! answer of WeChat changes it.
+//!
+//! Pure functions: each changes the record and returns what is to be done next. The caller stores the changed
+//! record first, with compare-and-set, and then acts. Events are ordered by their [`Authorization`], so that a
+//! repeated, late or overtaken one changes nothing.
+
+#[cfg(test)]
+mod tests;
+
+use ring::digest;
+
+use super::push_event::AuthorizationCode;
+use crate::clock::UnixTime;
+use crate::credential::Secret;
+
+/// An account that authorised the platform, or did so once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Authorizer {
+    /// The account's AppID.
+    pub app_id: String,
+    /// Whether it can be used.
+    pub state: State,
+    /// The newest authorisation or withdrawal that was seen.
+    pub newest: Authorization,
+    /// The code of `newest`, until it is redeemed.
+    pub code: Option<Code>,
+    /// Fetches access tokens. Does not expire; a new authorisation may replace it.
+    pub refresh_token: Option<Secret>,
+    /// Ids of the permission sets (权限集) that the account granted; empty if they are not known.
+    pub permission_sets: Vec<u32>,
+}
+
+/// Whether an account can be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Authorised; its first code is not redeemed yet.
+    Pending,
+    /// Authorised; usable with a refresh token.
+    Active,
+    /// WeChat accepts neither the refresh token nor the code: the owner has to authorise again.
+    NeedsAuthorization,
+    /// The owner withdrew the authorisation. Stays as a tombstone, so that a late event revives nothing.
+    Withdrawn,
+    /// WeChat said that the account is not authorised, without an event. If the list has it, it is back.
+    Missing,
+}
+
+/// An authorisation or a withdrawal. The greater one is the newer one.
+///
+/// Of the same second, a withdrawal counts as the newer one; among authorisations any fixed order will do.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Authorization {
+    /// When it happened: the event's CreateTime, or the list's auth_time.
+    pub at: UnixTime,
+    /// Whether it is a withdrawal.
+    pub is_withdrawal: bool,
+    /// [`code_id`] of its code; empty if there is none, or none is known.
+    pub code_id: String,
+    /// Whether `at` is by this machine's clock, because the browser brought the code before the event came.
+    pub is_provisional: bool,
+}
+
+/// A code that is to be redeemed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Code {
+    /// The code.
+    pub value: Secret,
+    /// When WeChat stops accepting it, if known.
+    pub expires_at: Option<UnixTime>,
+    /// Whether a process began to redeem it. A code works once; if that process died, ask the list first.
+    pub is_claimed: bool,
+}
+
+/// What to do after a change, once the record is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Todo {
+    /// Nothing.
+    Nothing,
+    /// Drop the access token, which WeChat no longer accepts; claim the code and redeem it.
+    Redeem,
+    /// Drop the access token and the tickets, and stop refreshing.
+    Stop,
+    /// Fetch an access token with the stored refresh token now: WeChat's answer decides.
+    Refresh,
+    /// Ask WeChat's list of authorised accounts, and call [`Authorizer::listed`] with the answer.
+    AskList,
+    /// Tell the operator that the owner has to authorise again.
+    Alert,
+}
+
+/// The answer to the redemption of a code.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Redeemed {
+    /// The redeemed code.
+    pub code: Secret,
+    /// When the code came: the event's CreateTime, or now if a browser brought it.
+    pub at: UnixTime,
+    /// Whether a browser brought the code, so that `at` is by this machine's clock.
+    pub from_browser: bool,
+    /// Missing if the account has no permission to call APIs.
+    pub refresh_token: Option<Secret>,
+    /// Ids of the permission sets that the account granted.
+    pub permission_sets: Vec<u32>,
+}
+
+/// An account in WeChat's list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Missing if the account's code was never redeemed.
+    pub refresh_token: Option<Secret>,
+    /// When the account authorised the platform.
+    pub auth_time: UnixTime,
+}
+
+/// Why WeChat refuses a refresh token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefreshRefusal {
+    /// The account is not authorised: its withdrawal was missed, or has not arrived yet.
+    NotAuthorized,
+    /// The refresh token is not valid: the account authorised again meanwhile.
+    InvalidToken,
+}
+
+/// Returns the name of a code in records and in the log: a part of its SHA-256.
+#[must_use]
+pub fn code_id(code: &Secret) -> String {
+    let hash = digest::digest(&digest::SHA256, code.expose().as_bytes());
+    let bytes = &hash.as_ref()[..16];
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+impl Authorizer {
+    /// The first event about an account: it authorised the platform.
+    #[must_use = "store it, then redeem its code"]
+    pub fn from_event(code: &AuthorizationCode, create_time: UnixTime) -> Self {
+        let mut new = Self::new(&code.authorizer, State::Pending);
+        let _ = new.authorized(code, create_time);
+        new
+    }
+
+    /// The first event about an account: it withdrew an authorisation that was never seen.
+    #[must_use = "store it"]
+    pub fn from_withdrawal(app_id: &str, create_time: UnixTime) -> Self {
+        let mut new = Self::new(app_id, State::Withdrawn);
+        let _ = new.unauthorized(create_time);
+        new
+    }
+
+    /// The first redemption for an account, of a code that a browser brought before the event came.
+    #[must_use = "store it"]
+    pub fn from_redemption(app_id: &str, answer: &Redeemed) -> Self {
+        let mut new = Self::new(app_id, State::Pending);
+        let _ = new.redeemed(answer);
+        new
+    }
+
+    /// An account that only WeChat's list knows.
+    #[must_use = "store it"]
+    pub fn from_list(app_id: &str, listed: &Listed) -> Self {
+        let mut new = Self::new(app_id, State::Missing);
+        let _ = new.listed(Some(listed), None);
+        new
+    }
+
+    fn new(app_id: &str, state: State) -> Self {
+        Self {
+            app_id: app_id.to_owned(),
+            state,
+            newest: Authorization {
+                at: UnixTime(0),
+                is_withdrawal: false,
+                code_id: String::new(),
+                is_provisional: false,
+            },
+            code: None,
+            refresh_token: None,
+            permission_sets: Vec::new(),
+        }
+    }
+
+    /// Whether access tokens can be fetched.
+    #[must_use]
+    pub fn is_usable(&self) -> bool {
+        self.state == State::Active && self.refresh_token.is_some()
+    }
+
+    /// `authorized` or `updateauthorized` arrived.
+    pub fn authorized(&mut self, code: &AuthorizationCode, create_time: UnixTime) -> Todo {
+        let event = Authorization {
+            at: create_time,
+            is_withdrawal: false,
+            code_id: code_id(&code.code),
+            is_provisional: false,
+        };
+        if self.newest.code_id == event.code_id && !self.newest.is_withdrawal {
+            // The browser was first, or it is a replay.
+            if self.newest.is_provisional {
+                self.newest = event;
+            }
+            return Todo::Nothing;
+        }
+        if event <= self.newest {
+            return Todo::Nothing;
+        }
+        self.newest = event;
+        self.code = Some(Code {
+            value: code.code.clone(),
+            expires_at: code.expires_at,
+            is_claimed: false,
+        });
+        if self.state != State::Active {
+            self.state = State::Pending;
+        }
+        Todo::Redeem
+    }
+
+    /// `unauthorized` arrived.
+    pub fn unauthorized(&mut self, create_time: UnixTime) -> Todo {
+        let event = Authorization {
+            at: create_time,
+            is_withdrawal: true,
+            code_id: String::new(),
+            is_provisional: false,
+        };
+        if event <= self.newest {
+            // A time by this machine's clock decides nothing: WeChat does.
+            return if self.newest.is_provisional {
+                Todo::Refresh
+            } else {
+                Todo::Nothing
+            };
+        }
+        self.newest = event;
+        self.stop(State::Withdrawn)
+    }
+
+    /// Claims the code for redemption by this process. Store the record before the call: if that fails
+    /// because another node changed it, do not call.
+    #[must_use]
+    pub fn claim_code(&mut self) -> Option<Secret> {
+        let code = self.code.as_mut().filter(|code| !code.is_claimed)?;
+        code.is_claimed = true;
+        Some(code.value.clone())
+    }
+
+    /// A code was redeemed, whoever brought it.
+    pub fn redeemed(&mut self, answer: &Redeemed) -> Todo {
+        let redeemed = Authorization {
+            at: answer.at,
+            is_withdrawal: false,
+            code_id: code_id(&answer.code),
+            is_provisional: answer.from_browser,
+        };
+        let is_newest = !self.newest.is_withdrawal && self.newest.code_id == redeemed.code_id;
+        if !is_newest {
+            if redeemed <= self.newest {
+                return Todo::Nothing;
+            }
+            self.newest = redeemed;
+        }
+        self.code = None;
+        self.permission_sets.clone_from(&answer.permission_sets);
+        self.refresh_token.clone_from(&answer.refresh_token);
+        self.state = State::Active;
+        Todo::Nothing
+    }
+
+    /// WeChat refused a code as used or expired.
+    pub fn code_refused(&mut self, code: &Secret) -> Todo {
+        if self.code.as_ref().is_none_or(|ours| ours.value != *code) {
+            return Todo::Nothing;
+        }
+        self.code = None;
+        Todo::AskList
+    }
+
+    /// WeChat answered a refresh that sent this refresh token.
+    pub fn refreshed(&mut self, sent: &Secret, returned: Option<&Secret>) {
+        if self.refresh_token.as_ref() == Some(sent)
+            && let Some(returned) = returned
+        {
+            self.refresh_token = Some(returned.clone());
+        }
+    }
+
+    /// WeChat refused a refresh that sent this refresh token. Load the record again first: another node may
+    /// have a newer one.
+    pub fn refresh_refused(&mut self, sent: &Secret, refusal: RefreshRefusal) -> Todo {
+        match &self.refresh_token {
+            None => Todo::Nothing,
+            Some(ours) if ours != sent => Todo::Refresh,
+            Some(_) if self.code.as_ref().is_some_and(|code| !code.is_claimed) => Todo::Redeem,
+            Some(_) => match refusal {
+                RefreshRefusal::NotAuthorized => self.stop(State::Missing),
+                RefreshRefusal::InvalidToken => Todo::AskList,
+            },
+        }
+    }
+
+    /// WeChat's list was read to its end, with or without this account. `refused` is the refresh token that
+    /// WeChat refused, if that is why the list was asked.
+    pub fn listed(&mut self, listed: Option<&Listed>, refused: Option<&Secret>) -> Todo {
+        let Some(listed) = listed else {
+            return self.not_in_list(refused);
+        };
+        // The list may lag behind an event. Without an event, the list is all there is.
+        let is_late = match self.state {
+            State::Withdrawn => listed.auth_time <= self.newest.at,
+            State::Pending | State::Missing | State::NeedsAuthorization => false,
+            State::Active => refused.is_none() && listed.auth_time < self.newest.at,
+        };
+        if is_late {
+            return Todo::Nothing;
+        }
+        let Some(token) = listed
+            .refresh_token
+            .as_ref()
+            .filter(|token| Some(*token) != refused)
+        else {
+            return self.without_token(refused);
+        };
+        if self.refresh_token.as_ref() == Some(token) && self.state == State::Active {
+            return Todo::Nothing;
+        }
+        if listed.auth_time > self.newest.at {
+            self.newest = Authorization {
+                at: listed.auth_time,
+                is_withdrawal: false,
+                code_id: String::new(),
+                is_provisional: false,
+            };
+            self.code = None;
+        }
+        // The account's code was redeemed: only then the list has a token.
+        self.code.take_if(|code| code.is_claimed);
+        self.refresh_token = Some(token.clone());
+        self.state = State::Active;
+        Todo::Refresh
+    }
+
+    /// The list says only that it is not there yet, unless WeChat refused the token or the code.
+    fn not_in_list(&mut self, refused: Option<&Secret>) -> Todo {
+        match self.state {
+            State::Active if refused.is_none() => Todo::Nothing,
+            State::Pending | State::Active | State::NeedsAuthorization => {
+                self.without_token(refused)
+            }
+            State::Withdrawn | State::Missing => Todo::Nothing,
+        }
+    }
+
+    /// WeChat has no refresh token for it, or only the refused one.
+    fn without_token(&mut self, refused: Option<&Secret>) -> Todo {
+        // A claimed code that the list has no token for was not redeemed: the process died before.
+        if let Some(code) = &mut self.code {
+            code.is_claimed = false;
+            return Todo::Redeem;
+        }
+        if refused.is_some() && self.refresh_token.as_ref() == refused {
+            self.refresh_token = None;
+        }
+        if self.refresh_token.is_some() {
+            // Another node has replaced the refused one.
+            return refused.map_or(Todo::Nothing, |_| Todo::Refresh);
+        }
+        self.state = State::NeedsAuthorization;
+        Todo::Alert
+    }
+
+    fn stop(&mut self, state: State) -> Todo {
+        self.state = state;
+        self.code = None;
+        self.refresh_token = None;
+        self.permission_sets.clear();
+        Todo::Stop
+    }
+}

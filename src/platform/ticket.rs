@@ -1,0 +1,84 @@
+//! The platform's component_verify_ticket, which WeChat pushes every ten minutes.
+
+use std::time::Duration;
+
+use crate::clock::UnixTime;
+use crate::credential::Secret;
+
+/// The newest ticket of a platform, and the one before it.
+///
+/// WeChat has been seen to refuse a fresh ticket; then the previous one is tried once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlatformTicket {
+    /// The newest ticket.
+    pub value: Secret,
+    /// When WeChat made it, by WeChat's clock.
+    pub create_time: UnixTime,
+    /// The ticket before, with its time.
+    pub previous: Option<(Secret, UnixTime)>,
+}
+
+impl PlatformTicket {
+    /// Returns what to store after a push; `None` if the stored ticket is newer, or the same.
+    #[must_use]
+    pub fn pushed(stored: Option<&Self>, value: &Secret, create_time: UnixTime) -> Option<Self> {
+        if stored.is_some_and(|stored| create_time < stored.create_time || *value == stored.value) {
+            return None;
+        }
+        Some(Self {
+            value: value.clone(),
+            create_time,
+            previous: stored.map(|stored| (stored.value.clone(), stored.create_time)),
+        })
+    }
+
+    /// Returns the tickets that WeChat still accepts, the newest first.
+    pub fn usable(&self, now: UnixTime) -> impl Iterator<Item = &Secret> {
+        let previous = self.previous.as_ref().map(|(value, time)| (value, *time));
+        std::iter::once((&self.value, self.create_time))
+            .chain(previous)
+            .filter(move |(_, time)| now < time.plus(LIFE))
+            .map(|(value, _)| value)
+    }
+}
+
+/// How long WeChat accepts a ticket.
+const LIFE: Duration = Duration::from_secs(12 * 3_600);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn push(stored: &mut Option<PlatformTicket>, value: &str, time: u64) -> bool {
+        let next = PlatformTicket::pushed(stored.as_ref(), &Secret::new(value), UnixTime(time));
+        let changed = next.is_some();
+        *stored = next.or(stored.take());
+        changed
+    }
+
+    fn usable(ticket: &PlatformTicket, now: u64) -> Vec<&str> {
+        ticket.usable(UnixTime(now)).map(Secret::expose).collect()
+    }
+
+    #[test]
+    fn an_older_ticket_does_not_replace_a_newer() {
+        let mut stored = None;
+        assert!(push(&mut stored, "b", 600));
+        assert!(!push(&mut stored, "a", 599));
+        assert!(!push(&mut stored, "b", 600), "a replay");
+        assert!(push(&mut stored, "c", 1_200));
+        assert!(!push(&mut stored, "b", 600), "a late replay");
+        assert_eq!(usable(&stored.unwrap(), 1_200), ["c", "b"]);
+    }
+
+    #[test]
+    fn a_ticket_is_usable_for_twelve_hours() {
+        let mut stored = None;
+        push(&mut stored, "a", 600);
+        push(&mut stored, "b", 1_200);
+        let stored = stored.unwrap();
+        assert_eq!(usable(&stored, 43_799), ["b", "a"]);
+        assert_eq!(usable(&stored, 43_800), ["b"]);
+        assert_eq!(usable(&stored, 44_400), [""; 0]);
+    }
+}
