@@ -1,6 +1,6 @@
 //! The store: keeps credentials beyond the life of the process and shares them between nodes.
 //!
-//! A store holds credentials (the newer wins), leases for refreshing them, the daily call counts, and the
+//! A store holds credentials (the newer wins), documents (by compare-and-set), leases for refreshing them, the daily call counts, and the
 //! rate limit of forced refreshes. It never decides whether a credential is still valid, never fetches one,
 //! and never delays a reader for long: the broker treats a [`StoreError`] as an empty store and continues
 //! from memory.
@@ -25,6 +25,7 @@ macro_rules! by_store {
     };
 }
 
+mod document;
 mod encryption;
 mod error;
 #[cfg(feature = "file")]
@@ -47,6 +48,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use document::Document;
 use encryption::{Closed, Opened};
 pub use encryption::{EncryptionKey, EncryptionKeys, InvalidKey};
 pub use error::StoreError;

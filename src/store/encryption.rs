@@ -100,28 +100,60 @@ pub(super) enum Closed {
 impl EncryptionKeys {
     /// Returns the credential as it is stored: its value is `sealed:KEYID:BASE64` of nonce and ciphertext.
     pub(super) fn seal(&self, name: &str, credential: &Credential) -> Credential {
-        let Some(EncryptionKey { id, key }) = &self.current else {
-            return credential.clone();
-        };
-        let nonce: [u8; NONCE_LEN] = rand::random();
-        let mut text = credential.value.expose().as_bytes().to_vec();
-        let aad = Aad::from(authenticated(name, credential));
-        key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), aad, &mut text)
-            .expect("a value is shorter than 64 GiB");
-        let sealed = BASE64.encode([nonce.as_slice(), &text].concat());
         Credential {
-            value: Secret::new(format!("{SEALED}{id}:{sealed}")),
+            value: self.seal_value(authenticated(name, credential), &credential.value),
             ..credential.clone()
         }
     }
 
+    /// Returns the text of a document as it is stored, in the same form.
+    pub(super) fn seal_text(&self, name: &str, version: u64, text: &Secret) -> Secret {
+        self.seal_value(format!("{name} {version}"), text)
+    }
+
+    fn seal_value(&self, authenticated: String, value: &Secret) -> Secret {
+        let Some(EncryptionKey { id, key }) = &self.current else {
+            return value.clone();
+        };
+        let nonce: [u8; NONCE_LEN] = rand::random();
+        let mut text = value.expose().as_bytes().to_vec();
+        let aad = Aad::from(authenticated);
+        key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), aad, &mut text)
+            .expect("a value is shorter than 64 GiB");
+        let sealed = BASE64.encode([nonce.as_slice(), &text].concat());
+        Secret::new(format!("{SEALED}{id}:{sealed}"))
+    }
+
     /// Reads the output of [`EncryptionKeys::seal`] under the same name.
     pub(super) fn open(&self, name: &str, stored: Credential) -> Result<Opened, Closed> {
-        let Some(sealed) = stored.value.expose().strip_prefix(SEALED) else {
-            return Ok(Opened {
-                credential: stored,
-                is_outdated: self.current.is_some(),
-            });
+        let was_sealed = stored.value.expose().starts_with(SEALED);
+        let (value, is_outdated) = self.open_value(authenticated(name, &stored), &stored.value)?;
+        let credential = Credential { value, ..stored };
+        if was_sealed {
+            credential
+                .check()
+                .map_err(|why| Closed::Damaged(NoRecord(why)))?;
+        }
+        Ok(Opened {
+            credential,
+            is_outdated,
+        })
+    }
+
+    /// Reads the output of [`EncryptionKeys::seal_text`] under the same name and version. The second value
+    /// is whether it is to be written again.
+    pub(super) fn open_text(
+        &self,
+        name: &str,
+        version: u64,
+        stored: &Secret,
+    ) -> Result<(Secret, bool), Closed> {
+        self.open_value(format!("{name} {version}"), stored)
+    }
+
+    fn open_value(&self, authenticated: String, stored: &Secret) -> Result<(Secret, bool), Closed> {
+        let Some(sealed) = stored.expose().strip_prefix(SEALED) else {
+            return Ok((stored.clone(), self.current.is_some()));
         };
         let damaged = || Closed::Damaged(NoRecord("it cannot be decrypted".to_owned()));
         let (id, sealed) = sealed.split_once(':').ok_or_else(damaged)?;
@@ -133,20 +165,11 @@ impl EncryptionKeys {
         let mut bytes = BASE64.decode(sealed).map_err(|_| damaged())?;
         let (nonce, text) = bytes.split_at_mut_checked(NONCE_LEN).ok_or_else(damaged)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| damaged())?;
-        let aad = Aad::from(authenticated(name, &stored));
+        let aad = Aad::from(authenticated);
         let value = key.open_in_place(nonce, aad, text).map_err(|_| damaged())?;
         let value = std::str::from_utf8(value).map_err(|_| damaged())?;
-        let credential = Credential {
-            value: Secret::new(value),
-            ..stored
-        };
-        credential
-            .check()
-            .map_err(|why| Closed::Damaged(NoRecord(why)))?;
-        Ok(Opened {
-            credential,
-            is_outdated: self.current.as_ref().is_none_or(|current| current.id != id),
-        })
+        let is_outdated = self.current.as_ref().is_none_or(|current| current.id != id);
+        Ok((Secret::new(value), is_outdated))
     }
 }
 
@@ -161,7 +184,7 @@ fn authenticated(name: &str, credential: &Credential) -> String {
     format!("{name} {generation} {expires_at} {issued_at}")
 }
 
-/// WeChat's values contain no colon.
+/// Neither WeChat's values nor documents begin with it.
 const SEALED: &str = "sealed:";
 
 #[cfg(test)]

@@ -17,9 +17,9 @@ use parking_lot::{Mutex, MutexGuard};
 use self::disk::Disk;
 use super::memory::{Entry, Records};
 use super::rules::{block_name, replaces};
-use super::{Claim, Inner, Saved, Store, StoreError};
+use super::{Claim, Document, Inner, Saved, Store, StoreError};
 use crate::clock::UnixTime;
-use crate::credential::{AppKey, Credential};
+use crate::credential::{AppKey, Credential, Secret};
 
 mod disk;
 
@@ -93,6 +93,37 @@ impl FileStore {
         outdated: Option<&Credential>,
     ) -> Result<Saved, StoreError> {
         let (saved, change) = self.state().save(name, credential, outdated);
+        self.durable(change).await.map(|()| saved)
+    }
+
+    /// Returns a document when it is on disk.
+    pub(super) async fn document(
+        self: &Arc<Self>,
+        name: &str,
+    ) -> Result<Option<Document>, StoreError> {
+        let (document, change) = {
+            let state = self.state();
+            let change = state.dirty.get(name).copied().unwrap_or(0);
+            (state.records.document(name).cloned(), change)
+        };
+        self.durable(change).await.map(|()| document)
+    }
+
+    pub(super) async fn save_document(
+        self: &Arc<Self>,
+        name: String,
+        text: Secret,
+        expected: u64,
+    ) -> Result<Result<u64, Option<Document>>, StoreError> {
+        let (saved, change) = {
+            let mut state = self.state();
+            let saved = state.records.save_document(name.clone(), text, expected);
+            let change = match saved {
+                Ok(_) => state.touch([name]),
+                Err(_) => state.dirty.get(&name).copied().unwrap_or(0),
+            };
+            (saved, change)
+        };
         self.durable(change).await.map(|()| saved)
     }
 

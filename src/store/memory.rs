@@ -9,9 +9,9 @@ use std::time::Duration;
 use parking_lot::{Mutex, MutexGuard};
 
 use super::rules::{Force, block_name, calls_name, replaces, shanghai_day};
-use super::{Claim, Saved};
+use super::{Claim, Document, Saved};
 use crate::clock::UnixTime;
-use crate::credential::{AppKey, Credential};
+use crate::credential::{AppKey, Credential, Secret};
 
 /// [`Records`] behind a lock that is held for one operation, never across an await.
 #[derive(Default)]
@@ -39,6 +39,7 @@ pub(super) enum Entry {
     Calls { day: u64, count: u64 },
     Block(UnixTime),
     Force(Force),
+    Document(Document),
 }
 
 impl Records {
@@ -86,6 +87,30 @@ impl Records {
                 Saved::Stored
             }
         }
+    }
+
+    /// Returns the document with this name.
+    pub(super) fn document(&self, name: &str) -> Option<&Document> {
+        match self.entries.get(name) {
+            Some(Entry::Document(document)) => Some(document),
+            _ => None,
+        }
+    }
+
+    /// Saves a document if it still has this version, and returns the new one.
+    pub(super) fn save_document(
+        &mut self,
+        name: String,
+        text: Secret,
+        expected: u64,
+    ) -> Result<u64, Option<Document>> {
+        let stored = self.document(&name);
+        if stored.map_or(0, |stored| stored.version) != expected {
+            return Err(stored.cloned());
+        }
+        let version = expected + 1;
+        self.put(name, Entry::Document(Document { version, text }));
+        Ok(version)
     }
 
     /// Counts one call. Returns today's count and the names of all changed entries, including removed ones.
@@ -168,7 +193,7 @@ impl Records {
         let over = |entry: &mut Entry| match entry {
             Entry::Calls { day, .. } => *day + 1 < today,
             Entry::Block(until) => *until <= now,
-            Entry::Credential(_) | Entry::Force(_) => false,
+            Entry::Credential(_) | Entry::Force(_) | Entry::Document(_) => false,
         };
         self.entries
             .extract_if(|_, entry| over(entry))

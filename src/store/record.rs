@@ -7,6 +7,8 @@ use std::fmt::Write as _;
 
 use sha1::{Digest as _, Sha1};
 
+#[cfg(feature = "file")]
+use super::Document;
 use super::ignored::NoRecord;
 #[cfg(feature = "file")]
 use super::memory::Entry;
@@ -41,6 +43,9 @@ impl Entry {
             Self::Calls { day, count } => seal(name, &format!("{day} {count}")),
             Self::Block(until) => seal(name, &until.to_string()),
             Self::Force(force) => seal(name, &force.write()),
+            Self::Document(Document { version, text }) => {
+                seal(name, &format!("{version} {}", text.expose()))
+            }
         }
     }
 
@@ -62,6 +67,13 @@ impl Entry {
                 })
             }
             "block" => Some(Self::Block(UnixTime(unseal(name, text)?.parse().ok()?))),
+            "document" => {
+                let (version, text) = unseal(name, text)?.split_once(' ')?;
+                Some(Self::Document(Document {
+                    version: version.parse().ok()?,
+                    text: Secret::new(text),
+                }))
+            }
             "force" => Force::read(unseal(name, text)?).map(Self::Force),
             _ => None,
         }

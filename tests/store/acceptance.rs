@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use wx_jssdk::clock::UnixTime;
-use wx_jssdk::credential::{AppKey, CredentialKey, Kind};
-use wx_jssdk::store::{Claim, Saved, Store};
+use wx_jssdk::credential::{AppKey, CredentialKey, Kind, Secret};
+use wx_jssdk::store::{Claim, Document, Saved, Store};
 
 use crate::support::{GAP, NOW, TICKET, TOKEN, app, credential, ending, key, other_app};
 
@@ -19,7 +19,8 @@ pub(crate) struct Fixture<G> {
     pub(crate) _alive: G,
 }
 
-/// Makes a test of each rule, for a store that `$fixture` makes.
+/// Makes a test of each rule, for a store that `$fixture` makes. `documents:` makes those about documents, which not all
+/// stores keep.
 macro_rules! accept {
     ($fixture:expr $(, #[$attribute:meta])?) => {
         $crate::acceptance::accept!(@ $fixture, ($(#[$attribute])?),
@@ -29,6 +30,12 @@ macro_rules! accept {
             calls_are_counted_per_app_endpoint_and_day, the_call_counts_restart_at_midnight_in_shanghai,
             concurrent_calls_are_all_counted, a_block_lasts_until_the_day_turns, a_block_can_be_lifted,
             forced_refreshes_are_limited_among_all, of_many_claims_at_once_one_is_granted, a_usable_store_says_so,
+        );
+    };
+    (documents: $fixture:expr) => {
+        $crate::acceptance::accept!(@ $fixture, (),
+            a_document_is_saved_loaded_and_replaced_by_its_version, of_many_savers_of_a_document_each_change_is_kept,
+            a_document_is_no_credential,
         );
     };
     (@ $fixture:expr, $attributes:tt, $($rule:ident,)*) => {
@@ -349,4 +356,78 @@ pub(crate) async fn of_many_claims_at_once_one_is_granted(a: &Store, b: &Store) 
 pub(crate) async fn a_usable_store_says_so(a: &Store, b: &Store) {
     assert_eq!(a.ping().await, Ok(()));
     assert_eq!(b.ping().await, Ok(()));
+}
+
+/// The name of a document, as an account of a platform has it.
+pub(crate) const DOCUMENT: &str = "platform:wxbbd3f07e2945cf2a:authorizer:wx570bc396a51b8ff8";
+
+pub(crate) fn document(version: u64, text: &str) -> Document {
+    Document {
+        version,
+        text: Secret::new(text),
+    }
+}
+
+pub(crate) async fn a_document_is_saved_loaded_and_replaced_by_its_version(a: &Store, b: &Store) {
+    let save = async |store: &Store, text: &str, expected| {
+        let text = Secret::new(text);
+        store
+            .save_document(DOCUMENT, &text, expected)
+            .await
+            .unwrap()
+    };
+    assert_eq!(a.load_document(DOCUMENT).await, Ok(None));
+    assert_eq!(save(a, "{}", 3).await, None, "there is no version 3");
+    assert_eq!(save(a, "{\"a\": \"b 1\"}", 0).await, Some(1));
+    assert_eq!(save(b, "another", 0).await, None, "there is one already");
+    assert_eq!(
+        b.load_document(DOCUMENT).await,
+        Ok(Some(document(1, "{\"a\": \"b 1\"}")))
+    );
+    assert_eq!(save(b, "第二版", 1).await, Some(2));
+    assert_eq!(save(a, "late", 1).await, None);
+    assert_eq!(
+        a.load_document(DOCUMENT).await,
+        Ok(Some(document(2, "第二版")))
+    );
+    assert_eq!(a.load_document("platform:wx1:ticket").await, Ok(None));
+}
+
+pub(crate) async fn of_many_savers_of_a_document_each_change_is_kept(a: &Store, b: &Store) {
+    let savers: Vec<_> = (0..20)
+        .map(|n| (n, if n % 2 == 0 { a.clone() } else { b.clone() }))
+        .map(|(n, store)| {
+            tokio::spawn(async move {
+                loop {
+                    let stored = store.load_document(DOCUMENT).await.unwrap();
+                    let (version, text) = stored.map_or((0, String::new()), |stored| {
+                        (stored.version, stored.text.expose().to_owned())
+                    });
+                    let text = Secret::new(format!("{text}{n},"));
+                    let saved = store.save_document(DOCUMENT, &text, version).await;
+                    if saved.unwrap().is_some() {
+                        break;
+                    }
+                }
+            })
+        })
+        .collect();
+    for saver in savers {
+        saver.await.unwrap();
+    }
+    let stored = a.load_document(DOCUMENT).await.unwrap().unwrap();
+    assert_eq!(stored.version, 20);
+    let list = stored.text.expose().trim_end_matches(',');
+    let mut changes: Vec<u32> = list.split(',').map(|n| n.parse().unwrap()).collect();
+    changes.sort_unstable();
+    assert_eq!(changes, (0..20).collect::<Vec<_>>());
+}
+
+pub(crate) async fn a_document_is_no_credential(a: &Store, b: &Store) {
+    let name = key().to_string();
+    a.save(&key(), &credential(7)).await.unwrap();
+    assert_eq!(b.load_document(&name).await, Ok(None));
+    let text = Secret::new("text");
+    assert_eq!(b.save_document(&name, &text, 0).await, Ok(Some(1)));
+    assert_eq!(a.load(&key()).await, Ok(Some(credential(7))));
 }

@@ -5,13 +5,15 @@ use std::path::{Path, PathBuf};
 
 use wx_jssdk::Account;
 use wx_jssdk::credential::{Credential, CredentialKey, Kind};
+use wx_jssdk::platform::Authorizer;
+use wx_jssdk::platform::authorizer::Listed;
 use wx_jssdk::server::Application;
 use wx_jssdk::server::config::Settings;
 use wx_jssdk::store::{EncryptionKey, EncryptionKeys, Saved, Store, StoreError};
 
-use crate::acceptance::{Fixture, accept};
+use crate::acceptance::{DOCUMENT, Fixture, accept};
 use crate::common::redis_server::Redis;
-use crate::support::{credential, key};
+use crate::support::{NOW, credential, key};
 
 fn keys(current: &str, previous: &str) -> EncryptionKeys {
     let key = |digit: &str| EncryptionKey::parse(&digit.repeat(64)).ok();
@@ -34,6 +36,7 @@ mod encrypted_memory {
     }
 
     accept!(fixture());
+    accept!(documents: fixture());
 }
 
 mod encrypted_file {
@@ -51,6 +54,7 @@ mod encrypted_file {
     }
 
     accept!(fixture());
+    accept!(documents: fixture());
 }
 
 /// A token and a ticket.
@@ -142,6 +146,48 @@ async fn a_file_written_with_a_key_shows_no_token_and_no_ticket() {
     drop(store);
     read(&place.open().encrypted(keys("b", "a"))).await.unwrap();
     read(&place.open().encrypted(keys("b", ""))).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_refresh_token_in_a_document_is_encrypted_and_survives_a_change_of_keys() {
+    let place = InFile(tempfile::tempdir().unwrap());
+    let listed = Listed {
+        refresh_token: Some("refreshtoken@@@secret".into()),
+        auth_time: NOW,
+    };
+    let account = Authorizer::from_list("wx570bc396a51b8ff8", &listed);
+    let store = place.open();
+    let saved = store.save_document(DOCUMENT, &account.write(), 0).await;
+    assert_eq!(saved, Ok(Some(1)));
+    drop(store);
+    // Each change of keys writes it again, as one more version.
+    for (with, version) in [
+        (keys("a", ""), 2),
+        (keys("a", ""), 2),
+        (keys("b", "a"), 3),
+        (keys("b", ""), 3),
+    ] {
+        let store = place.open().encrypted(with);
+        let stored = store.load_document(DOCUMENT).await.unwrap().unwrap();
+        assert_eq!(stored.version, version);
+        assert_eq!(Authorizer::read(&stored.text).as_ref(), Some(&account));
+    }
+    let store = place.open().encrypted(keys("c", "d"));
+    let error = store.load_document(DOCUMENT).await.unwrap_err();
+    assert!(matches!(error, StoreError::OtherKey { .. }), "{error}");
+    let saved = store.save_document(DOCUMENT, &account.write(), 0).await;
+    assert_eq!(saved, Err(error));
+}
+
+#[tokio::test]
+async fn a_document_written_with_a_key_is_nowhere_in_plain_text() {
+    let place = InFile(tempfile::tempdir().unwrap());
+    let store = place.open().encrypted(keys("a", ""));
+    let text = "{\"refresh_token\":\"refreshtoken@@@secret\"}".into();
+    store.save_document(DOCUMENT, &text, 0).await.unwrap();
+    let bytes = std::fs::read(place.path()).unwrap();
+    let content = String::from_utf8_lossy(&bytes);
+    assert!(content.contains("sealed:") && !content.contains("refreshtoken"));
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use wx_jssdk::credential::{Credential, CredentialKey, Kind};
 use wx_jssdk::store::{Claim, Saved, Store, StoreError};
 
-use crate::acceptance::{Fixture, accept};
+use crate::acceptance::{DOCUMENT, Fixture, accept, document};
 use crate::common::process::{again, passes};
 use crate::support::{GAP, NOW, TICKET, TOKEN, app, credential, impossible, key};
 
@@ -31,6 +31,7 @@ fn place() -> (TempDir, PathBuf) {
 }
 
 accept!(fixture());
+accept!(documents: fixture());
 
 #[tokio::test]
 async fn everything_is_there_again_after_a_restart() {
@@ -55,6 +56,21 @@ async fn everything_is_there_again_after_a_restart() {
     );
     let spent = store.claim_force(&key(), NOW.plus(GAP), GAP, Some(1)).await;
     assert_eq!(spent, Ok(Claim::SpentToday { retry_at: midnight }));
+    assert!(!moved_aside(&path).exists(), "nothing was wrong with it");
+}
+
+#[tokio::test]
+async fn documents_are_there_again_after_a_restart() {
+    let (_directory, path) = place();
+    let store = Store::file(&path).unwrap();
+    for (version, text) in [(0, "{}"), (1, "{\"a\": \"第 二\"}")] {
+        let saved = store.save_document(DOCUMENT, &text.into(), version).await;
+        assert_eq!(saved, Ok(Some(version + 1)));
+    }
+    drop(store);
+    let store = Store::file(&path).unwrap();
+    let stored = store.load_document(DOCUMENT).await;
+    assert_eq!(stored, Ok(Some(document(2, "{\"a\": \"第 二\"}"))));
     assert!(!moved_aside(&path).exists(), "nothing was wrong with it");
 }
 

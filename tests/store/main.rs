@@ -32,6 +32,7 @@ mod memory {
     }
 
     accept!(fixture());
+    accept!(documents: fixture());
 
     #[test]
     fn two_memory_stores_share_nothing() {
