@@ -6,7 +6,7 @@ SHELL := /bin/bash
 BROWSER := tests/browser
 NPM_EXAMPLES := examples/vue examples/react examples/wecom
 # Feature sets that an embedder may choose; each must compile without warnings.
-FEATURES := "" actix axum diagnose file redis sql sandbox actix,file,redis,sql,sandbox server
+FEATURES := "" actix axum diagnose file platform redis sql sandbox actix,file,redis,sql,sandbox server
 
 # See fuzz/src.
 FUZZ_TARGETS := page_url query upstream config diagnose central

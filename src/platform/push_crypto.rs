@@ -13,7 +13,7 @@ use cbc::cipher::block_padding::NoPadding;
 use cbc::cipher::{BlockModeDecrypt as _, BlockModeEncrypt as _, KeyIvInit as _};
 use sha1::{Digest as _, Sha1};
 use subtle::ConstantTimeEq as _;
-use zeroize::{Zeroize as _, Zeroizing};
+use zeroize::Zeroizing;
 
 use super::MAX_PUSH;
 use crate::credential::Secret;
@@ -232,10 +232,8 @@ fn signature(token: &Secret, timestamp: &str, nonce: &str, encrypt: &str) -> Str
     for part in parts {
         hash.update(part);
     }
-    let mut digest = hash.finalize();
-    let hex = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-    digest.as_mut_slice().zeroize();
-    hex
+    let digest = hash.finalize();
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A push that is not accepted. Its text is the same for every cause, because it may reach the sender.
