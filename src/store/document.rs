@@ -1,9 +1,13 @@
 //! Durable data that is not a credential: text under a name, changed by compare-and-set.
 //!
-//! A store knows nothing of the content. Whoever changes a document loads it, makes the new text, and saves
-//! that with the version that was loaded; if another process was faster, nothing is saved, and it starts again.
+//! A store knows nothing of the content. Whoever changes a document loads it, changes its text, and saves it
+//! with the version that was loaded; if another process was faster, nothing is saved, and it starts again.
+//!
+//! The name up to its last colon is the *group*: `platform:wx1:authorizer:wx2` is in
+//! `platform:wx1:authorizer`. A group can be listed.
 
 use super::{Closed, Inner, Operation, Store, StoreError};
+use crate::clock::UnixTime;
 use crate::credential::Secret;
 
 /// A document.
@@ -11,94 +15,181 @@ use crate::credential::Secret;
 pub struct Document {
     /// How often it was changed. The version of a document that does not exist is 0.
     pub version: u64,
+    /// From when on it counts as absent; its store removes it later. `None` keeps it for ever.
+    pub expires_at: Option<UnixTime>,
     /// Its text, on one line. May contain secrets; encrypted in the store if there is a key.
     pub text: Secret,
 }
 
+impl Document {
+    /// Returns a document that is not stored yet, and is kept for ever.
+    #[must_use]
+    pub fn new(text: impl Into<Secret>) -> Self {
+        Self {
+            version: 0,
+            expires_at: None,
+            text: text.into(),
+        }
+    }
+
+    fn is_over(&self, now: UnixTime) -> bool {
+        self.expires_at.is_some_and(|end| end <= now)
+    }
+}
+
 impl Store {
-    /// Returns the document with this name; `None` if there is none, or if it is damaged. Writes it again if
-    /// it is not encrypted with the current key.
+    /// Returns the document with this name; `None` if there is none, or if it is damaged or has expired.
+    /// Writes it again if it is not encrypted with the current key.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be read now. Unlike a credential, a document cannot be fetched
     /// again: do not continue as if it were absent.
-    pub async fn load_document(&self, name: &str) -> Result<Option<Document>, StoreError> {
+    pub async fn load_document(
+        &self,
+        name: &str,
+        now: UnixTime,
+    ) -> Result<Option<Document>, StoreError> {
         self.counted(Operation::Load, async {
             let name = entry_name(name);
+            let stored = self.stored_document(&name).await?;
+            self.current_document(&name, stored, now).await
+        })
+        .await
+    }
+
+    /// Returns the documents of a group with their names, in the order of their names; without those that
+    /// are damaged or have expired. Writes those again that are not encrypted with the current key.
+    ///
+    /// Takes several requests if there are many, so it is not a snapshot: of two documents that change
+    /// together, it may have the older one of the first and the newer one of the second.
+    ///
+    /// # Errors
+    /// As [`Store::load_document`].
+    pub async fn load_documents(
+        &self,
+        group: &str,
+        now: UnixTime,
+    ) -> Result<Vec<(String, Document)>, StoreError> {
+        self.counted(Operation::Load, async {
+            let group = entry_name(group);
+            let stored = by_store! { &self.inner;
+                Memory(memory) => memory.records().documents(&group),
+                File(file) => file.documents(&group).await?,
+                Shared(shared) => shared.documents(&group).await?,
+            };
+            let mut documents = Vec::with_capacity(stored.len());
+            for (name, stored) in stored {
+                let document = self.current_document(&name, Some(stored), now).await?;
+                let name = name.strip_prefix(ENTRY).unwrap_or(&name).to_owned();
+                documents.extend(document.map(|document| (name, document)));
+            }
+            documents.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+            Ok(documents)
+        })
+        .await
+    }
+
+    /// Saves a document if the stored one still has its version (0: if there is none). Returns the new
+    /// version; `None` if it was changed meanwhile: load it again. When this returns a version, a file store
+    /// has it on disk. A damaged or expired document counts as absent; its successor has a higher version.
+    ///
+    /// # Errors
+    /// [`StoreError::TooLong`], or another [`StoreError`] if it may not have been saved.
+    pub async fn save_document(
+        &self,
+        name: &str,
+        document: &Document,
+        now: UnixTime,
+    ) -> Result<Option<u64>, StoreError> {
+        self.counted(Operation::Save, async {
+            let name = entry_name(name);
+            if name.len() > LONGEST_NAME || document.text.expose().len() > LONGEST_TEXT {
+                return Err(StoreError::TooLong { name });
+            }
+            let mut replaced = document.version;
             loop {
-                let Some(stored) = self.stored_document(&name).await? else {
-                    return Ok(None);
+                let sealed = self.seal_document(&name, document, replaced);
+                let Err(stored) = self.put_document(&name, &sealed, now).await? else {
+                    return Ok(Some(sealed.version));
                 };
-                let version = stored.version;
-                let Some((text, is_outdated)) = self.open_document(&name, &stored)? else {
-                    return Ok(None);
-                };
-                if !is_outdated {
-                    return Ok(Some(Document { version, text }));
-                }
-                let sealed = self.encryption.seal_text(&name, version + 1, &text);
-                if let Ok(version) = self.put_document(name.clone(), sealed, version).await? {
-                    return Ok(Some(Document { version, text }));
+                match stored {
+                    Some(stored) if document.version == 0 => {
+                        if !stored.is_over(now) && self.open_document(&name, &stored)?.is_some() {
+                            return Ok(None);
+                        }
+                        replaced = stored.version;
+                    }
+                    None if document.version == 0 => replaced = 0,
+                    _ => return Ok(None),
                 }
             }
         })
         .await
     }
 
-    /// Saves a text if the document still has the `expected` version, 0 for a new document. Returns its new
-    /// version; `None` if it was changed meanwhile: load it again. When this returns a version, a file store
-    /// has it on disk. A damaged document counts as absent.
-    ///
-    /// # Errors
-    /// [`StoreError`] if it may not have been saved.
-    pub async fn save_document(
+    /// Returns a stored document in plain text; `None` if it counts as absent. Writes it again if it is not
+    /// encrypted with the current key.
+    async fn current_document(
         &self,
         name: &str,
-        text: &Secret,
-        expected: u64,
-    ) -> Result<Option<u64>, StoreError> {
-        self.counted(Operation::Save, async {
-            let name = entry_name(name);
-            let mut replaced = expected;
-            loop {
-                let sealed = self.encryption.seal_text(&name, replaced + 1, text);
-                match self.put_document(name.clone(), sealed, replaced).await? {
-                    Ok(version) => return Ok(Some(version)),
-                    Err(Some(stored)) if expected == 0 => {
-                        if self.open_document(&name, &stored)?.is_some() {
-                            return Ok(None);
-                        }
-                        replaced = stored.version;
-                    }
-                    Err(None) if expected == 0 => replaced = 0,
-                    Err(_) => return Ok(None),
-                }
+        mut stored: Option<Document>,
+        now: UnixTime,
+    ) -> Result<Option<Document>, StoreError> {
+        while let Some(sealed) = stored.filter(|stored| !stored.is_over(now)) {
+            let Some((text, is_outdated)) = self.open_document(name, &sealed)? else {
+                return Ok(None);
+            };
+            let document = Document { text, ..sealed };
+            if !is_outdated {
+                return Ok(Some(document));
             }
-        })
-        .await
+            let sealed = self.seal_document(name, &document, document.version);
+            stored = match self.put_document(name, &sealed, now).await? {
+                Ok(()) => {
+                    let version = sealed.version;
+                    return Ok(Some(Document {
+                        version,
+                        ..document
+                    }));
+                }
+                Err(changed) => changed,
+            };
+        }
+        Ok(None)
     }
 
     async fn stored_document(&self, name: &str) -> Result<Option<Document>, StoreError> {
         by_store! { &self.inner;
             Memory(memory) => Ok(memory.records().document(name).cloned()),
             File(file) => file.document(name).await,
-            Shared(_) => Err(self.no_documents()),
+            Shared(shared) => shared.document(name).await,
         }
     }
 
-    /// Saves a sealed text, or returns the document that has another version than `expected`.
+    /// Saves a sealed document in place of its previous version, or returns the stored one that has another
+    /// version.
     async fn put_document(
         &self,
-        name: String,
-        sealed: Secret,
-        expected: u64,
-    ) -> Result<Result<u64, Option<Document>>, StoreError> {
-        let _ = (&name, &sealed, expected);
+        name: &str,
+        sealed: &Document,
+        now: UnixTime,
+    ) -> Result<Result<(), Option<Document>>, StoreError> {
+        let _ = now;
         by_store! { &self.inner;
-            Memory(memory) => Ok(memory.records().save_document(name, sealed, expected)),
-            File(file) => file.save_document(name, sealed, expected).await,
-            Shared(_) => Err(self.no_documents()),
+            Memory(memory) => Ok(memory.records().save_document(name, sealed)),
+            File(file) => file.save_document(name, sealed).await,
+            Shared(shared) => shared.save_document(name, sealed, now).await,
         }
+    }
+
+    /// Returns the document as it is stored, one version after the `replaced` one.
+    fn seal_document(&self, name: &str, document: &Document, replaced: u64) -> Document {
+        let mut sealed = Document {
+            version: replaced.saturating_add(1),
+            ..document.clone()
+        };
+        sealed.text = self.encryption.seal_text(name, &sealed);
+        sealed
     }
 
     /// Returns the text, and whether it is to be written again; `None` if it is damaged.
@@ -107,10 +198,7 @@ impl Store {
         name: &str,
         stored: &Document,
     ) -> Result<Option<(Secret, bool)>, StoreError> {
-        let opened = self
-            .encryption
-            .open_text(name, stored.version, &stored.text);
-        match opened {
+        match self.encryption.open_text(name, stored) {
             Err(Closed::OtherKey(key)) => Err(StoreError::OtherKey {
                 place: self.describe(),
                 key,
@@ -119,24 +207,33 @@ impl Store {
             Ok(opened) => Ok(Some(opened)),
         }
     }
-
-    #[cfg(any(feature = "redis", feature = "sql"))]
-    fn no_documents(&self) -> StoreError {
-        StoreError::Unavailable {
-            place: self.describe(),
-            problem: "keeps no documents yet".to_owned(),
-        }
-    }
 }
 
 fn entry_name(name: &str) -> String {
-    format!("document:{name}")
+    format!("{ENTRY}{name}")
 }
+
+/// Returns the group of an entry, and the rest of its name.
+pub(super) fn group_of(entry: &str) -> (&str, &str) {
+    entry.rsplit_once(':').unwrap_or(("", entry))
+}
+
+/// What the names of all entries of documents begin with.
+const ENTRY: &str = "document:";
+
+/// In bytes, with the prefix. Longer names do not fit into a column of SQL.
+const LONGEST_NAME: usize = 190;
+
+/// In bytes. With encryption (a third more) and the head of a record, 8,000 letters of a column of SQL are
+/// enough; MySQL would cut what is longer.
+const LONGEST_TEXT: usize = 5_500;
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::store::{EncryptionKey, EncryptionKeys};
+
+    const NOW: UnixTime = UnixTime(1_704_067_200);
 
     fn store() -> Store {
         Store::memory().encrypted(EncryptionKeys {
@@ -145,24 +242,53 @@ mod tests {
         })
     }
 
-    /// Puts a text into the store that was sealed under this name and version.
-    async fn damage(store: &Store, name: &str, version: u64) {
-        let sealed = store.encryption.seal_text(name, version, &"{}".into());
-        let put = store.put_document(entry_name("a"), sealed, 0).await;
-        assert_eq!(put, Ok(Ok(1)));
+    #[tokio::test]
+    async fn a_text_of_another_name_version_or_end_counts_as_absent_and_is_replaced() {
+        for (name, version, end) in [
+            ("document:b", 1, None),
+            ("document:a", 2, None),
+            ("document:a", 1, Some(NOW)),
+        ] {
+            let store = store();
+            let other = Document {
+                version,
+                expires_at: end,
+                ..Document::new("{}")
+            };
+            let stored = Document {
+                version: 1,
+                expires_at: None,
+                text: store.encryption.seal_text(name, &other),
+            };
+            let put = store.put_document("document:a", &stored, NOW).await;
+            assert_eq!(put, Ok(Ok(())));
+            assert_eq!(store.load_document("a", NOW).await, Ok(None));
+            let new = Document::new("new");
+            let late = Document {
+                version: 5,
+                ..new.clone()
+            };
+            assert_eq!(store.save_document("a", &late, NOW).await, Ok(None));
+            assert_eq!(store.save_document("a", &new, NOW).await, Ok(Some(2)));
+            let second = Document { version: 2, ..new };
+            let loaded = store.load_document("a", NOW).await;
+            assert_eq!(loaded, Ok(Some(second)));
+        }
     }
 
+    /// MySQL would cut what does not fit, and say nothing.
     #[tokio::test]
-    async fn a_text_of_another_name_or_version_counts_as_absent_and_is_replaced() {
-        for (name, version) in [("document:b", 1), ("document:a", 2)] {
-            let store = store();
-            damage(&store, name, version).await;
-            assert_eq!(store.load_document("a").await, Ok(None));
-            let text = Secret::new("new");
-            assert_eq!(store.save_document("a", &text, 5).await, Ok(None));
-            assert_eq!(store.save_document("a", &text, 0).await, Ok(Some(2)));
-            let stored = store.load_document("a").await;
-            assert_eq!(stored, Ok(Some(Document { version: 2, text })));
+    async fn the_longest_text_fits_into_its_column_with_a_key_and_a_longer_one_is_refused() {
+        let store = store();
+        let longest = Document::new("x".repeat(LONGEST_TEXT));
+        let sealed = store.seal_document("document:a", &longest, u64::MAX);
+        assert!(sealed.text.expose().len() + 150 < 8_000);
+        let saved = store.save_document("a", &longest, NOW).await;
+        assert_eq!(saved, Ok(Some(1)));
+        for (name, length) in [("b".to_owned(), LONGEST_TEXT + 1), ("b".repeat(190), 1)] {
+            let document = Document::new("x".repeat(length));
+            let saved = store.save_document(&name, &document, NOW).await;
+            assert!(matches!(saved, Err(StoreError::TooLong { .. })));
         }
     }
 }

@@ -9,6 +9,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::digest;
 
+use super::Document;
 use super::ignored::NoRecord;
 use crate::credential::{Credential, Secret};
 
@@ -107,8 +108,8 @@ impl EncryptionKeys {
     }
 
     /// Returns the text of a document as it is stored, in the same form.
-    pub(super) fn seal_text(&self, name: &str, version: u64, text: &Secret) -> Secret {
-        self.seal_value(format!("{name} {version}"), text)
+    pub(super) fn seal_text(&self, name: &str, document: &Document) -> Secret {
+        self.seal_value(authenticated_text(name, document), &document.text)
     }
 
     fn seal_value(&self, authenticated: String, value: &Secret) -> Secret {
@@ -140,15 +141,14 @@ impl EncryptionKeys {
         })
     }
 
-    /// Reads the output of [`EncryptionKeys::seal_text`] under the same name and version. The second value
-    /// is whether it is to be written again.
+    /// Reads the output of [`EncryptionKeys::seal_text`] under the same name, version and end. The second
+    /// value is whether it is to be written again.
     pub(super) fn open_text(
         &self,
         name: &str,
-        version: u64,
-        stored: &Secret,
+        stored: &Document,
     ) -> Result<(Secret, bool), Closed> {
-        self.open_value(format!("{name} {version}"), stored)
+        self.open_value(authenticated_text(name, stored), &stored.text)
     }
 
     fn open_value(&self, authenticated: String, stored: &Secret) -> Result<(Secret, bool), Closed> {
@@ -182,6 +182,12 @@ fn authenticated(name: &str, credential: &Credential) -> String {
         value: _,
     } = credential;
     format!("{name} {generation} {expires_at} {issued_at}")
+}
+
+/// What is authenticated beside the text.
+fn authenticated_text(name: &str, document: &Document) -> String {
+    let end = document.expires_at.map_or(0, |end| end.0);
+    format!("{name} {} {end}", document.version)
 }
 
 /// Neither WeChat's values nor documents begin with it.

@@ -52,6 +52,12 @@ pub enum StoreError {
         /// What is wrong, and what to do.
         problem: String,
     },
+    /// A document does not fit into every kind of store.
+    #[error("{name} is longer than a store keeps")]
+    TooLong {
+        /// The name of its entry.
+        name: String,
+    },
     /// The stored values are encrypted, and this process has another key, or none.
     #[error(
         "{place}: the stored values are encrypted with key {key}, which is neither in store.encryption_key_file nor in store.previous_encryption_key_file"

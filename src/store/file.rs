@@ -19,7 +19,7 @@ use super::memory::{Entry, Records};
 use super::rules::{block_name, replaces};
 use super::{Claim, Document, Inner, Saved, Store, StoreError};
 use crate::clock::UnixTime;
-use crate::credential::{AppKey, Credential, Secret};
+use crate::credential::{AppKey, Credential};
 
 mod disk;
 
@@ -109,18 +109,32 @@ impl FileStore {
         self.durable(change).await.map(|()| document)
     }
 
+    /// Returns the documents of a group when they are on disk.
+    pub(super) async fn documents(
+        self: &Arc<Self>,
+        group: &str,
+    ) -> Result<Vec<(String, Document)>, StoreError> {
+        let (documents, change) = {
+            let state = self.state();
+            let documents = state.records.documents(group);
+            let changes = documents.iter().map(|(name, _)| state.dirty.get(name));
+            let change = changes.flatten().copied().max().unwrap_or(0);
+            (documents, change)
+        };
+        self.durable(change).await.map(|()| documents)
+    }
+
     pub(super) async fn save_document(
         self: &Arc<Self>,
-        name: String,
-        text: Secret,
-        expected: u64,
-    ) -> Result<Result<u64, Option<Document>>, StoreError> {
+        name: &str,
+        document: &Document,
+    ) -> Result<Result<(), Option<Document>>, StoreError> {
         let (saved, change) = {
             let mut state = self.state();
-            let saved = state.records.save_document(name.clone(), text, expected);
+            let saved = state.records.save_document(name, document);
             let change = match saved {
-                Ok(_) => state.touch([name]),
-                Err(_) => state.dirty.get(&name).copied().unwrap_or(0),
+                Ok(()) => state.touch([name.to_owned()]),
+                Err(_) => state.dirty.get(name).copied().unwrap_or(0),
             };
             (saved, change)
         };

@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
 
+use super::document::group_of;
 use super::rules::{Force, block_name, calls_name, replaces, shanghai_day};
 use super::{Claim, Document, Saved};
 use crate::clock::UnixTime;
-use crate::credential::{AppKey, Credential, Secret};
+use crate::credential::{AppKey, Credential};
 
 /// [`Records`] behind a lock that is held for one operation, never across an await.
 #[derive(Default)]
@@ -97,20 +98,29 @@ impl Records {
         }
     }
 
-    /// Saves a document if it still has this version, and returns the new one.
+    /// Returns the documents of a group, by the names of their entries.
+    pub(super) fn documents(&self, group: &str) -> Vec<(String, Document)> {
+        let of_group = |(name, entry): (&String, &Entry)| match entry {
+            Entry::Document(document) if group_of(name).0 == group => {
+                Some((name.clone(), document.clone()))
+            }
+            _ => None,
+        };
+        self.entries.iter().filter_map(of_group).collect()
+    }
+
+    /// Saves a document in place of its previous version, or returns the stored one.
     pub(super) fn save_document(
         &mut self,
-        name: String,
-        text: Secret,
-        expected: u64,
-    ) -> Result<u64, Option<Document>> {
-        let stored = self.document(&name);
-        if stored.map_or(0, |stored| stored.version) != expected {
+        name: &str,
+        document: &Document,
+    ) -> Result<(), Option<Document>> {
+        let stored = self.document(name);
+        if stored.map_or(0, |stored| stored.version) + 1 != document.version {
             return Err(stored.cloned());
         }
-        let version = expected + 1;
-        self.put(name, Entry::Document(Document { version, text }));
-        Ok(version)
+        self.put(name.to_owned(), Entry::Document(document.clone()));
+        Ok(())
     }
 
     /// Counts one call. Returns today's count and the names of all changed entries, including removed ones.
@@ -183,7 +193,7 @@ impl Records {
         claim
     }
 
-    /// Once a day, removes the counts before yesterday and the blocks that have ended.
+    /// Once a day, removes the counts before yesterday, and the blocks and documents that have ended.
     fn prune(&mut self, now: UnixTime) -> Vec<String> {
         let today = shanghai_day(now);
         if today <= self.pruned {
@@ -193,7 +203,8 @@ impl Records {
         let over = |entry: &mut Entry| match entry {
             Entry::Calls { day, .. } => *day + 1 < today,
             Entry::Block(until) => *until <= now,
-            Entry::Credential(_) | Entry::Force(_) | Entry::Document(_) => false,
+            Entry::Document(document) => document.expires_at.is_some_and(|end| end <= now),
+            Entry::Credential(_) | Entry::Force(_) => false,
         };
         self.entries
             .extract_if(|_, entry| over(entry))

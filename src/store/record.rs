@@ -7,7 +7,6 @@ use std::fmt::Write as _;
 
 use sha1::{Digest as _, Sha1};
 
-#[cfg(feature = "file")]
 use super::Document;
 use super::ignored::NoRecord;
 #[cfg(feature = "file")]
@@ -43,9 +42,7 @@ impl Entry {
             Self::Calls { day, count } => seal(name, &format!("{day} {count}")),
             Self::Block(until) => seal(name, &until.to_string()),
             Self::Force(force) => seal(name, &force.write()),
-            Self::Document(Document { version, text }) => {
-                seal(name, &format!("{version} {}", text.expose()))
-            }
+            Self::Document(document) => write_document(name, document, NO_WRITER),
         }
     }
 
@@ -67,13 +64,7 @@ impl Entry {
                 })
             }
             "block" => Some(Self::Block(UnixTime(unseal(name, text)?.parse().ok()?))),
-            "document" => {
-                let (version, text) = unseal(name, text)?.split_once(' ')?;
-                Some(Self::Document(Document {
-                    version: version.parse().ok()?,
-                    text: Secret::new(text),
-                }))
-            }
+            "document" => read_document(name, text).ok().map(Self::Document),
             "force" => Force::read(unseal(name, text)?).map(Self::Force),
             _ => None,
         }
@@ -121,6 +112,47 @@ fn written_credential(name: &str, text: &str) -> Option<Credential> {
         generation,
     })
 }
+
+/// Returns the text of a document: `1 CHECKSUM VERSION END WRITER TEXT`.
+///
+/// The writer is a random word in shared stores: a process whose answer was lost recognises by it what it
+/// has saved itself.
+pub(super) fn write_document(name: &str, document: &Document, writer: &str) -> String {
+    let Document {
+        version,
+        expires_at,
+        text,
+    } = document;
+    let end = expires_at.map_or(0, |end| end.0);
+    seal(name, &format!("{version} {end} {writer} {}", text.expose()))
+}
+
+/// Reads the output of [`write_document`] for this name.
+pub(super) fn read_document(name: &str, text: &str) -> Result<Document, NoRecord> {
+    written_document(name, text).ok_or_else(NoRecord::torn)
+}
+
+fn written_document(name: &str, text: &str) -> Option<Document> {
+    let mut words = unseal(name, text)?.splitn(4, ' ');
+    let version = words.next()?.parse().ok()?;
+    let end = words.next()?.parse().ok()?;
+    let _writer = words.next()?;
+    Some(Document {
+        version,
+        expires_at: Some(UnixTime(end)).filter(|end| end.0 > 0),
+        text: Secret::new(words.next()?),
+    })
+}
+
+/// Returns a word that no other writer has.
+#[cfg(any(feature = "redis", feature = "sql"))]
+pub(super) fn writer() -> String {
+    format!("{:016x}", rand::random::<u64>())
+}
+
+/// In a store of one process.
+#[cfg(feature = "file")]
+const NO_WRITER: &str = "0";
 
 /// Prepends the version and the checksum.
 fn seal(name: &str, payload: &str) -> String {

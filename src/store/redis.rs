@@ -1,9 +1,10 @@
 //! The Redis store: shared by many processes, on one server, behind sentinels or in a cluster.
 //!
 //! Every operation ends within [`BOUND`]; connecting continues in the background. Each compare-and-set is
-//! one script on one key, so that it works in a cluster too. The values are secrets: protect Redis with a
+//! one script on one key, or on two with the same hash tag, so that it works in a cluster too. The values are secrets: protect Redis with a
 //! password and TLS.
 
+mod documents;
 mod limits;
 mod link;
 mod presence;
@@ -160,12 +161,16 @@ impl RedisStore {
 
     /// Returns the values with these names, with one request.
     async fn get_many(&self, names: &[String]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
-        if names.is_empty() {
+        self.get_keys(names.iter().map(|name| self.key(name)).collect())
+            .await
+    }
+
+    /// Returns the values of these keys, with one request.
+    async fn get_keys(&self, keys: Vec<String>) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+        if keys.is_empty() {
             return Ok(Vec::new());
         }
-        let mut cmd = redis::cmd("MGET");
-        cmd.arg(names.iter().map(|name| self.key(name)).collect::<Vec<_>>());
-        self.bounded(self.run(&cmd)).await
+        self.bounded(self.run(redis::cmd("MGET").arg(keys))).await
     }
 
     fn key(&self, name: &str) -> String {
@@ -249,8 +254,12 @@ fn credential_in(name: &str, record: &[u8]) -> Result<Credential, NoRecord> {
 }
 
 fn script(text: &str, key: &str, arguments: &[&[u8]]) -> Cmd {
+    script_on(text, &[key], arguments)
+}
+
+fn script_on(text: &str, keys: &[&str], arguments: &[&[u8]]) -> Cmd {
     let mut cmd = redis::cmd("EVAL");
-    cmd.arg(text).arg(1).arg(key);
+    cmd.arg(text).arg(keys.len()).arg(keys);
     for argument in arguments {
         cmd.arg(*argument);
     }

@@ -6,6 +6,7 @@
 //! beside a credential's record stand the two columns that are compared.
 
 mod dialect;
+mod documents;
 mod limits;
 mod link;
 mod presence;

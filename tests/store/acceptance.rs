@@ -19,8 +19,7 @@ pub(crate) struct Fixture<G> {
     pub(crate) _alive: G,
 }
 
-/// Makes a test of each rule, for a store that `$fixture` makes. `documents:` makes those about documents, which not all
-/// stores keep.
+/// Makes a test of each rule, for a store that `$fixture` makes. `documents:` makes those about documents.
 macro_rules! accept {
     ($fixture:expr $(, #[$attribute:meta])?) => {
         $crate::acceptance::accept!(@ $fixture, ($(#[$attribute])?),
@@ -32,10 +31,11 @@ macro_rules! accept {
             forced_refreshes_are_limited_among_all, of_many_claims_at_once_one_is_granted, a_usable_store_says_so,
         );
     };
-    (documents: $fixture:expr) => {
-        $crate::acceptance::accept!(@ $fixture, (),
+    (documents: $fixture:expr $(, #[$attribute:meta])?) => {
+        $crate::acceptance::accept!(@ $fixture, ($(#[$attribute])?),
             a_document_is_saved_loaded_and_replaced_by_its_version, of_many_savers_of_a_document_each_change_is_kept,
-            a_document_is_no_credential,
+            of_many_savers_of_one_version_of_a_document_one_wins, a_document_is_no_credential,
+            an_expired_document_counts_as_absent_and_its_successor_is_newer, the_documents_of_a_group_are_listed,
         );
     };
     (@ $fixture:expr, $attributes:tt, $($rule:ident,)*) => {
@@ -364,33 +364,26 @@ pub(crate) const DOCUMENT: &str = "platform:wxbbd3f07e2945cf2a:authorizer:wx570b
 pub(crate) fn document(version: u64, text: &str) -> Document {
     Document {
         version,
-        text: Secret::new(text),
+        ..Document::new(text)
     }
 }
 
 pub(crate) async fn a_document_is_saved_loaded_and_replaced_by_its_version(a: &Store, b: &Store) {
     let save = async |store: &Store, text: &str, expected| {
-        let text = Secret::new(text);
-        store
-            .save_document(DOCUMENT, &text, expected)
-            .await
-            .unwrap()
+        let document = document(expected, text);
+        store.save_document(DOCUMENT, &document, NOW).await.unwrap()
     };
-    assert_eq!(a.load_document(DOCUMENT).await, Ok(None));
+    let load = async |store: &Store| store.load_document(DOCUMENT, NOW).await;
+    assert_eq!(load(a).await, Ok(None));
     assert_eq!(save(a, "{}", 3).await, None, "there is no version 3");
     assert_eq!(save(a, "{\"a\": \"b 1\"}", 0).await, Some(1));
     assert_eq!(save(b, "another", 0).await, None, "there is one already");
-    assert_eq!(
-        b.load_document(DOCUMENT).await,
-        Ok(Some(document(1, "{\"a\": \"b 1\"}")))
-    );
+    let first = document(1, "{\"a\": \"b 1\"}");
+    assert_eq!(load(b).await, Ok(Some(first)));
     assert_eq!(save(b, "第二版", 1).await, Some(2));
     assert_eq!(save(a, "late", 1).await, None);
-    assert_eq!(
-        a.load_document(DOCUMENT).await,
-        Ok(Some(document(2, "第二版")))
-    );
-    assert_eq!(a.load_document("platform:wx1:ticket").await, Ok(None));
+    assert_eq!(load(a).await, Ok(Some(document(2, "第二版"))));
+    assert_eq!(a.load_document("platform:wx1:ticket", NOW).await, Ok(None));
 }
 
 pub(crate) async fn of_many_savers_of_a_document_each_change_is_kept(a: &Store, b: &Store) {
@@ -399,12 +392,10 @@ pub(crate) async fn of_many_savers_of_a_document_each_change_is_kept(a: &Store, 
         .map(|(n, store)| {
             tokio::spawn(async move {
                 loop {
-                    let stored = store.load_document(DOCUMENT).await.unwrap();
-                    let (version, text) = stored.map_or((0, String::new()), |stored| {
-                        (stored.version, stored.text.expose().to_owned())
-                    });
-                    let text = Secret::new(format!("{text}{n},"));
-                    let saved = store.save_document(DOCUMENT, &text, version).await;
+                    let stored = store.load_document(DOCUMENT, NOW).await.unwrap();
+                    let mut document = stored.unwrap_or_else(|| document(0, ""));
+                    document.text = Secret::new(format!("{}{n},", document.text.expose()));
+                    let saved = store.save_document(DOCUMENT, &document, NOW).await;
                     if saved.unwrap().is_some() {
                         break;
                     }
@@ -415,7 +406,7 @@ pub(crate) async fn of_many_savers_of_a_document_each_change_is_kept(a: &Store, 
     for saver in savers {
         saver.await.unwrap();
     }
-    let stored = a.load_document(DOCUMENT).await.unwrap().unwrap();
+    let stored = a.load_document(DOCUMENT, NOW).await.unwrap().unwrap();
     assert_eq!(stored.version, 20);
     let list = stored.text.expose().trim_end_matches(',');
     let mut changes: Vec<u32> = list.split(',').map(|n| n.parse().unwrap()).collect();
@@ -423,11 +414,113 @@ pub(crate) async fn of_many_savers_of_a_document_each_change_is_kept(a: &Store, 
     assert_eq!(changes, (0..20).collect::<Vec<_>>());
 }
 
+/// With the same text: each has to know whether it was the one that saved it.
+pub(crate) async fn of_many_savers_of_one_version_of_a_document_one_wins(a: &Store, b: &Store) {
+    for version in 0..3 {
+        let savers: Vec<_> = (0..50)
+            .map(|n| if n % 2 == 0 { a.clone() } else { b.clone() })
+            .map(|store| {
+                tokio::spawn(async move {
+                    let document = document(version, "claimed");
+                    store.save_document(DOCUMENT, &document, NOW).await.unwrap()
+                })
+            })
+            .collect();
+        let mut won = Vec::new();
+        for saver in savers {
+            won.extend(saver.await.unwrap());
+        }
+        assert_eq!(won, [version + 1]);
+    }
+}
+
 pub(crate) async fn a_document_is_no_credential(a: &Store, b: &Store) {
     let name = key().to_string();
     a.save(&key(), &credential(7)).await.unwrap();
-    assert_eq!(b.load_document(&name).await, Ok(None));
-    let text = Secret::new("text");
-    assert_eq!(b.save_document(&name, &text, 0).await, Ok(Some(1)));
+    assert_eq!(b.load_document(&name, NOW).await, Ok(None));
+    let saved = b.save_document(&name, &Document::new("text"), NOW).await;
+    assert_eq!(saved, Ok(Some(1)));
     assert_eq!(a.load(&key()).await, Ok(Some(credential(7))));
+}
+
+pub(crate) async fn an_expired_document_counts_as_absent_and_its_successor_is_newer(
+    a: &Store,
+    b: &Store,
+) {
+    let end = NOW.plus(Duration::from_secs(86_400));
+    let before = UnixTime(end.0 - 1);
+    let claim = Document {
+        expires_at: Some(end),
+        ..Document::new("claim")
+    };
+    let save = async |store: &Store, document: &Document, now| {
+        store.save_document(DOCUMENT, document, now).await.unwrap()
+    };
+    assert_eq!(save(a, &claim, NOW).await, Some(1));
+    assert_eq!(save(b, &claim, before).await, None, "it is claimed");
+    let stored = Document {
+        version: 1,
+        ..claim.clone()
+    };
+    assert_eq!(b.load_document(DOCUMENT, before).await, Ok(Some(stored)));
+    assert_eq!(b.load_document(DOCUMENT, end).await, Ok(None));
+    let group = DOCUMENT.rsplit_once(':').unwrap().0;
+    assert_eq!(a.load_documents(group, before).await.unwrap().len(), 1);
+    assert_eq!(a.load_documents(group, end).await, Ok(Vec::new()));
+    let version = save(b, &Document::new("kept"), end).await.unwrap();
+    assert_eq!(version, 2, "who has version 1 cannot replace it");
+    let later = end.plus(Duration::from_secs(1_000 * 86_400));
+    let kept = document(2, "kept");
+    assert_eq!(a.load_document(DOCUMENT, later).await, Ok(Some(kept)));
+    assert_eq!(a.load_documents(group, later).await.unwrap().len(), 1);
+}
+
+pub(crate) async fn the_documents_of_a_group_are_listed(a: &Store, b: &Store) {
+    const GROUP: &str = "platform:wx_1:authorizer";
+    assert_eq!(b.load_documents(GROUP, NOW).await, Ok(Vec::new()));
+    for other in [
+        "platform:wx_1:authorizer",
+        "platform:wx_1:authorizers:a",
+        "platform:wx_1:authorizer:a:b",
+        "platform:wx_1:Authorizer:a",
+        "platform:wxx1:authorizer:a",
+        "x",
+    ] {
+        let saved = a.save_document(other, &Document::new("other"), NOW).await;
+        assert_eq!(saved, Ok(Some(1)));
+    }
+    // More than a page of each store, saved some at a time.
+    let names: Vec<_> = (0..1_100).map(|n| format!("{GROUP}:账号_{n:04}")).collect();
+    for names in names.chunks(50) {
+        let savers: Vec<_> = names
+            .iter()
+            .map(|name| {
+                let (store, name) = (a.clone(), name.clone());
+                tokio::spawn(async move {
+                    let document = Document::new(format!("text of {name}"));
+                    store.save_document(&name, &document, NOW).await
+                })
+            })
+            .collect();
+        for saver in savers {
+            assert_eq!(saver.await.unwrap(), Ok(Some(1)));
+        }
+    }
+    let changed = document(1, "changed");
+    let saved = b.save_document(&names[7], &changed, NOW).await;
+    assert_eq!(saved, Ok(Some(2)));
+    let listed = b.load_documents(GROUP, NOW).await.unwrap();
+    assert_eq!(listed.len(), names.len());
+    for (n, ((listed, stored), name)) in listed.into_iter().zip(&names).enumerate() {
+        assert_eq!(&listed, name);
+        let expected = match n {
+            7 => document(2, "changed"),
+            _ => document(1, &format!("text of {name}")),
+        };
+        assert_eq!(stored, expected);
+    }
+    let all = b.load_documents("platform:wx_1", NOW).await.unwrap();
+    assert_eq!(all, [(GROUP.to_owned(), document(1, "other"))]);
+    let x = b.load_documents("", NOW).await.unwrap();
+    assert_eq!(x, [], "no group is empty");
 }

@@ -9,7 +9,7 @@ use wx_jssdk::platform::Authorizer;
 use wx_jssdk::platform::authorizer::Listed;
 use wx_jssdk::server::Application;
 use wx_jssdk::server::config::Settings;
-use wx_jssdk::store::{EncryptionKey, EncryptionKeys, Saved, Store, StoreError};
+use wx_jssdk::store::{Document, EncryptionKey, EncryptionKeys, Saved, Store, StoreError};
 
 use crate::acceptance::{DOCUMENT, Fixture, accept};
 use crate::common::redis_server::Redis;
@@ -20,6 +20,15 @@ fn keys(current: &str, previous: &str) -> EncryptionKeys {
     EncryptionKeys {
         current: key(current),
         previous: key(previous),
+    }
+}
+
+/// The same store with a key.
+pub(crate) fn encrypted<G>(fixture: Fixture<G>) -> Fixture<G> {
+    Fixture {
+        a: fixture.a.encrypted(keys("a", "")),
+        b: fixture.b.encrypted(keys("a", "")),
+        _alive: fixture._alive,
     }
 }
 
@@ -57,6 +66,12 @@ mod encrypted_file {
     accept!(documents: fixture());
 }
 
+mod encrypted_redis {
+    use super::*;
+
+    accept!(documents: encrypted(crate::redis::fixture()), #[ignore = "needs redis-server: make test"]);
+}
+
 /// A token and a ticket.
 fn two() -> [(CredentialKey, Credential); 2] {
     let ticket = CredentialKey {
@@ -70,13 +85,25 @@ async fn save(store: &Store) {
     for (key, credential) in two() {
         assert_eq!(store.save(&key, &credential).await, Ok(Saved::Stored));
     }
+    let document = Document::new("refreshtoken@@@secret");
+    let saved = store.save_document(DOCUMENT, &document, NOW).await;
+    assert_eq!(saved, Ok(Some(1)));
 }
 
-/// Reads both as the keeper does.
+/// Reads both as the keeper does, and the document.
 async fn read(store: &Store) -> Result<(), StoreError> {
     let two = two();
     let loaded = store.load_many(&[&two[0].0, &two[1].0]).await?;
     assert_eq!(loaded, two.map(|(_, credential)| Some(credential)));
+    let group = DOCUMENT.rsplit_once(':').unwrap().0;
+    let documents = store.load_documents(group, NOW).await?;
+    let texts = documents
+        .iter()
+        .map(|(name, it)| (name.as_str(), it.text.expose()));
+    assert_eq!(
+        texts.collect::<Vec<_>>(),
+        [(DOCUMENT, "refreshtoken@@@secret")]
+    );
     Ok(())
 }
 
@@ -98,7 +125,7 @@ pub(crate) async fn keys_are_turned_on_changed_and_turned_off(
         let store = open().encrypted(with.clone());
         read(&store).await.unwrap();
         let content = content().await;
-        for value in ["value-of-7", "value-of-8"] {
+        for value in ["value-of-7", "value-of-8", "refreshtoken@@@secret"] {
             assert_eq!(content.contains(value), !encrypted, "{with:?}");
         }
     }
@@ -118,7 +145,12 @@ pub(crate) async fn a_store_of_another_key_is_neither_read_nor_overwritten(
         assert!(error.to_string().contains("store.encryption_key_file"));
         assert_eq!(store.load(&key()).await, Err(error.clone()));
         assert_eq!(store.check(&[&key()]).await, Err(error.clone()));
-        assert_eq!(store.save(&key(), &credential(1)).await, Err(error));
+        assert_eq!(store.save(&key(), &credential(1)).await, Err(error.clone()));
+        let document = store.load_document(DOCUMENT, NOW).await;
+        assert_eq!(document, Err(error.clone()));
+        let document = Document::new("new");
+        let saved = store.save_document(DOCUMENT, &document, NOW).await;
+        assert_eq!(saved, Err(error));
     }
     read(&open().encrypted(keys("d", "a"))).await.unwrap();
 }
@@ -143,6 +175,7 @@ async fn a_file_written_with_a_key_shows_no_token_and_no_ticket() {
     let bytes = std::fs::read(place.path()).unwrap();
     let content = String::from_utf8_lossy(&bytes);
     assert!(content.contains("sealed:") && !content.contains("value-of"));
+    assert!(!content.contains("refreshtoken@@@secret"));
     drop(store);
     read(&place.open().encrypted(keys("b", "a"))).await.unwrap();
     read(&place.open().encrypted(keys("b", ""))).await.unwrap();
@@ -157,7 +190,8 @@ async fn a_refresh_token_in_a_document_is_encrypted_and_survives_a_change_of_key
     };
     let account = Authorizer::from_list("wx570bc396a51b8ff8", &listed);
     let store = place.open();
-    let saved = store.save_document(DOCUMENT, &account.write(), 0).await;
+    let document = Document::new(account.write());
+    let saved = store.save_document(DOCUMENT, &document, NOW).await;
     assert_eq!(saved, Ok(Some(1)));
     drop(store);
     // Each change of keys writes it again, as one more version.
@@ -168,26 +202,15 @@ async fn a_refresh_token_in_a_document_is_encrypted_and_survives_a_change_of_key
         (keys("b", ""), 3),
     ] {
         let store = place.open().encrypted(with);
-        let stored = store.load_document(DOCUMENT).await.unwrap().unwrap();
+        let stored = store.load_document(DOCUMENT, NOW).await.unwrap().unwrap();
         assert_eq!(stored.version, version);
         assert_eq!(Authorizer::read(&stored.text).as_ref(), Some(&account));
     }
     let store = place.open().encrypted(keys("c", "d"));
-    let error = store.load_document(DOCUMENT).await.unwrap_err();
+    let error = store.load_document(DOCUMENT, NOW).await.unwrap_err();
     assert!(matches!(error, StoreError::OtherKey { .. }), "{error}");
-    let saved = store.save_document(DOCUMENT, &account.write(), 0).await;
+    let saved = store.save_document(DOCUMENT, &document, NOW).await;
     assert_eq!(saved, Err(error));
-}
-
-#[tokio::test]
-async fn a_document_written_with_a_key_is_nowhere_in_plain_text() {
-    let place = InFile(tempfile::tempdir().unwrap());
-    let store = place.open().encrypted(keys("a", ""));
-    let text = "{\"refresh_token\":\"refreshtoken@@@secret\"}".into();
-    store.save_document(DOCUMENT, &text, 0).await.unwrap();
-    let bytes = std::fs::read(place.path()).unwrap();
-    let content = String::from_utf8_lossy(&bytes);
-    assert!(content.contains("sealed:") && !content.contains("refreshtoken"));
 }
 
 #[tokio::test]

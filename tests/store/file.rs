@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use tempfile::TempDir;
 use wx_jssdk::credential::{Credential, CredentialKey, Kind};
-use wx_jssdk::store::{Claim, Saved, Store, StoreError};
+use wx_jssdk::store::{Claim, Document, Saved, Store, StoreError};
 
 use crate::acceptance::{DOCUMENT, Fixture, accept, document};
 use crate::common::process::{again, passes};
@@ -64,12 +64,13 @@ async fn documents_are_there_again_after_a_restart() {
     let (_directory, path) = place();
     let store = Store::file(&path).unwrap();
     for (version, text) in [(0, "{}"), (1, "{\"a\": \"第 二\"}")] {
-        let saved = store.save_document(DOCUMENT, &text.into(), version).await;
+        let document = document(version, text);
+        let saved = store.save_document(DOCUMENT, &document, NOW).await;
         assert_eq!(saved, Ok(Some(version + 1)));
     }
     drop(store);
     let store = Store::file(&path).unwrap();
-    let stored = store.load_document(DOCUMENT).await;
+    let stored = store.load_document(DOCUMENT, NOW).await;
     assert_eq!(stored, Ok(Some(document(2, "{\"a\": \"第 二\"}"))));
     assert!(!moved_aside(&path).exists(), "nothing was wrong with it");
 }
@@ -93,6 +94,30 @@ async fn the_days_before_yesterday_leave_the_file() {
         counts.push(store.calls(&app(), TOKEN, day).await.unwrap());
     }
     assert_eq!(counts, [0, 1, 1]);
+}
+
+#[tokio::test]
+async fn an_expired_document_leaves_the_file() {
+    let (_directory, path) = place();
+    let store = Store::file(&path).unwrap();
+    let tomorrow = NOW.next_shanghai_midnight();
+    let claim = Document {
+        expires_at: Some(tomorrow),
+        ..Document::new("claim")
+    };
+    for (now, version) in [(NOW, 1), (tomorrow, 1)] {
+        store.count_call(&app(), TOKEN, now).await.unwrap();
+        // Not the successor of one that is still there.
+        let saved = store.save_document(DOCUMENT, &claim, now).await;
+        assert_eq!(saved, Ok(Some(version)));
+    }
+    drop(store);
+    let store = Store::file(&path).unwrap();
+    assert!(store.load_document(DOCUMENT, NOW).await.unwrap().is_some());
+    store.count_call(&app(), TOKEN, tomorrow).await.unwrap();
+    drop(store);
+    let store = Store::file(&path).unwrap();
+    assert_eq!(store.load_document(DOCUMENT, NOW).await, Ok(None));
 }
 
 #[cfg(unix)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use wx_jssdk::clock::{Clock, UnixTime};
 use wx_jssdk::credential::{Credential, CredentialKey, Kind};
-use wx_jssdk::store::{Saved, Store, StoreError};
+use wx_jssdk::store::{Document, Saved, Store, StoreError};
 
 use crate::acceptance::{Fixture, accept};
 use crate::common::process::{again, passes};
@@ -16,7 +16,7 @@ use crate::support::{
 };
 
 /// Two stores on one server, as two processes have them.
-fn fixture() -> Fixture<Redis> {
+pub(crate) fn fixture() -> Fixture<Redis> {
     let redis = Redis::start();
     Fixture {
         a: Store::redis(&redis.url()).unwrap(),
@@ -26,6 +26,7 @@ fn fixture() -> Fixture<Redis> {
 }
 
 accept!(fixture(), #[ignore = "needs redis-server: make test"]);
+accept!(documents: fixture(), #[ignore = "needs redis-server: make test"]);
 
 /// What [`wx_jssdk::store`] promises, and as much again for a busy machine.
 const BOUND: u64 = 500;
@@ -358,6 +359,94 @@ async fn everything_in_redis_ends_by_itself_and_is_named_without_secrets() {
 
 #[tokio::test]
 #[ignore = "needs redis-server: make test"]
+async fn a_document_stays_in_redis_for_ever_or_until_its_end_with_the_list_of_names() {
+    let Fixture {
+        a, _alive: redis, ..
+    } = fixture();
+    let ttl = |name: &str| redis.cli(&["TTL", name]).parse::<i64>().unwrap();
+    let day = 86_400_i64;
+    let claim = Document {
+        expires_at: Some(NOW.plus(Duration::from_secs(86_400))),
+        ..Document::new("claim")
+    };
+    let save = async |name: &str, document: &Document| {
+        let saved = a.save_document(name, document, NOW).await;
+        assert!(matches!(saved, Ok(Some(_))), "{saved:?}");
+    };
+    let (group, one, two) = (
+        "wx-jssdk:{document:platform:wx1:code}",
+        "wx-jssdk:{document:platform:wx1:code}:1",
+        "wx-jssdk:{document:platform:wx1:code}:2",
+    );
+    save("platform:wx1:code:1", &claim).await;
+    for name in [group, one] {
+        assert!((day..=day + 600).contains(&ttl(name)), "{name}");
+    }
+    save("platform:wx1:code:2", &Document::new("kept")).await;
+    assert_eq!([ttl(group), ttl(two)], [-1, -1]);
+    assert!(ttl(one) > 0);
+    // Its name goes with the next change in its group.
+    redis.cli(&["ZADD", group, "1", "long ago"]);
+    let again = Document {
+        version: 1,
+        ..claim
+    };
+    save("platform:wx1:code:2", &again).await;
+    assert_eq!(redis.cli(&["ZRANGE", group, "0", "-1"]), "1\n2");
+    assert!(ttl(group) > 0, "nothing is kept for ever");
+    let mut names: Vec<_> = redis
+        .cli(&["KEYS", "*"])
+        .lines()
+        .map(str::to_owned)
+        .collect();
+    names.sort_unstable();
+    assert_eq!(names, [group, one, two]);
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server: make test"]
+async fn a_document_that_cannot_be_read_counts_as_absent_and_is_replaced() {
+    let Fixture {
+        a, _alive: redis, ..
+    } = fixture();
+    let name = "wx-jssdk:{document:platform:wx1}:ticket";
+    let new = Document::new("ticket");
+    let save = async |document: &Document| {
+        let saved = a.save_document("platform:wx1:ticket", document, NOW).await;
+        saved.unwrap()
+    };
+    assert_eq!(save(&new).await, Some(1));
+    let good = redis.cli(&["GET", name]);
+    let forged = good.replacen(" 1 0 ", " 8 0 ", 1);
+    assert_ne!(good, forged);
+    for rubbish in ["", "rubbish", "1", &forged, &good[..good.len() - 1]] {
+        redis.cli(&["SET", name, rubbish]);
+        let loaded = a.load_document("platform:wx1:ticket", NOW).await;
+        assert_eq!(loaded, Ok(None), "{rubbish}");
+        let listed = a.load_documents("platform:wx1", NOW).await;
+        assert_eq!(listed, Ok(Vec::new()), "{rubbish}");
+        let late = Document {
+            version: 5,
+            ..new.clone()
+        };
+        assert_eq!(save(&late).await, None, "{rubbish}");
+        assert_eq!(save(&new).await, Some(1), "{rubbish}");
+    }
+    for key in [name, "wx-jssdk:{document:platform:wx1}"] {
+        redis.cli(&["DEL", name]);
+        redis.cli(&["DEL", key]);
+        redis.cli(&["LPUSH", key, "x"]);
+        assert_eq!(a.load_documents("platform:wx1", NOW).await, Ok(Vec::new()));
+        assert_eq!(save(&new).await, Some(1), "{key}");
+        assert_eq!(
+            a.load_documents("platform:wx1", NOW).await.unwrap().len(),
+            1
+        );
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server: make test"]
 async fn a_shortened_life_stays_in_redis_as_long_as_the_whole_one() {
     // Else the longer life of the same generation could come back when the shorter record is gone.
     let Fixture {
@@ -508,6 +597,8 @@ async fn a_cluster_keeps_every_rule() {
     crate::acceptance::concurrent_calls_are_all_counted(&a, &b).await;
     crate::acceptance::a_lease_is_granted_and_released(&a, &b).await;
     crate::acceptance::a_usable_store_says_so(&a, &b).await;
+    crate::acceptance::of_many_savers_of_one_version_of_a_document_one_wins(&a, &b).await;
+    crate::acceptance::the_documents_of_a_group_are_listed(&a, &b).await;
     let plain = Store::redis(&redis.url()).unwrap();
     assert_eq!(plain.ping().await, Ok(()));
     redis.signal("STOP");

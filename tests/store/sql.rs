@@ -9,11 +9,12 @@ use std::time::Duration;
 use tempfile::TempDir;
 use wx_jssdk::clock::Clock;
 use wx_jssdk::credential::{CredentialKey, Kind};
-use wx_jssdk::store::{Node, Saved, Store, StoreError};
+use wx_jssdk::store::{Document, Node, Saved, Store, StoreError};
 
-use crate::acceptance::{Fixture, accept};
+use crate::acceptance::{Fixture, accept, document};
 use crate::common::sql_server::{Kind as Server, Sql};
 use crate::common::tls::TlsCertificate;
+use crate::encryption::encrypted;
 use crate::redis::{try_all, until_usable};
 use crate::support::{GAP, NOW, TOKEN, app, credential, impossible, key};
 
@@ -113,6 +114,11 @@ macro_rules! on_every_database {
                 Tables::on(Sql::shared(Server::Postgres))
             }
             accept!(fixture(tables()), #[ignore = "needs PostgreSQL: make test"]);
+            accept!(documents: fixture(tables()), #[ignore = "needs PostgreSQL: make test"]);
+            mod encrypted {
+                use super::*;
+                accept!(documents: encrypted(fixture(tables())), #[ignore = "needs PostgreSQL: make test"]);
+            }
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 #[ignore = "needs PostgreSQL: make test"]
@@ -127,6 +133,11 @@ macro_rules! on_every_database {
                 Tables::on(Sql::shared(Server::MariaDb))
             }
             accept!(fixture(tables()), #[ignore = "needs MariaDB: make test"]);
+            accept!(documents: fixture(tables()), #[ignore = "needs MariaDB: make test"]);
+            mod encrypted {
+                use super::*;
+                accept!(documents: encrypted(fixture(tables())), #[ignore = "needs MariaDB: make test"]);
+            }
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 #[ignore = "needs MariaDB: make test"]
@@ -138,6 +149,11 @@ macro_rules! on_every_database {
         mod sqlite {
             use super::*;
             accept!(fixture(Tables::sqlite()));
+            accept!(documents: fixture(Tables::sqlite()));
+            mod encrypted {
+                use super::*;
+                accept!(documents: encrypted(fixture(Tables::sqlite())));
+            }
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $test() {
@@ -160,6 +176,9 @@ on_every_database!(
     keys_are_turned_on_changed_and_turned_off,
     a_database_of_another_key_is_neither_read_nor_overwritten,
     tables_of_a_newer_version_are_left_alone,
+    tables_of_version_1_get_the_table_of_documents_in_place,
+    a_document_that_cannot_be_read_counts_as_absent_and_is_replaced,
+    the_longest_document_fits_and_a_missing_table_of_documents_is_made_again,
 );
 
 async fn of_many_who_ask_for_a_lease_one_gets_it(tables: Tables) {
@@ -274,8 +293,21 @@ async fn old_rows_are_removed(tables: Tables) {
     store.save(&key(), &credential(1)).await.unwrap();
     store.set_block(&app(), TOKEN, NOW, NOW).await.unwrap();
     let later = NOW.plus(Duration::from_secs(10 * 86_400));
+    for (name, end) in [("kept", None), ("claim", Some(later))] {
+        let document = Document {
+            expires_at: end,
+            ..Document::new(name)
+        };
+        let saved = store.save_document(name, &document, NOW).await;
+        assert_eq!(saved, Ok(Some(1)));
+    }
     store.count_call(&app(), TOKEN, later).await.unwrap();
-    for (table, rows) in [("calls", "1"), ("credentials", "0"), ("blocks", "0")] {
+    for (table, rows) in [
+        ("calls", "1"),
+        ("credentials", "0"),
+        ("blocks", "0"),
+        ("documents", "1"),
+    ] {
         let count = tables.sql(&format!(
             "SELECT CAST(COUNT(*) AS CHAR(9)) FROM {{}}{table}"
         ));
@@ -293,7 +325,8 @@ async fn two_prefixes_share_nothing(mut tables: Tables) {
 }
 
 async fn keys_are_turned_on_changed_and_turned_off(tables: Tables) {
-    let content = async || tables.sql("SELECT record FROM {}credentials");
+    let all = "SELECT record FROM {}credentials UNION ALL SELECT record FROM {}documents";
+    let content = async || tables.sql(all);
     crate::encryption::keys_are_turned_on_changed_and_turned_off(|| tables.open(), content).await;
 }
 
@@ -308,6 +341,67 @@ async fn tables_of_a_newer_version_are_left_alone(tables: Tables) {
     let error = tables.open().check(&[&key()]).await.unwrap_err();
     assert!(matches!(error, StoreError::Schema { .. }), "{error}");
     assert!(error.to_string().contains("version 7"), "{error}");
+}
+
+async fn tables_of_version_1_get_the_table_of_documents_in_place(tables: Tables) {
+    tables.open().save(&key(), &credential(1)).await.unwrap();
+    tables.sql("DROP TABLE {}documents");
+    tables.sql("DELETE FROM {}schema");
+    tables.sql("INSERT INTO {}schema (version) VALUES (1)");
+    // Several nodes at once.
+    let nodes: Vec<_> = (0..4).map(|_| tables.open()).collect();
+    let starting: Vec<_> = nodes
+        .iter()
+        .cloned()
+        .map(|store| tokio::spawn(async move { store.load(&key()).await }))
+        .collect();
+    for started in starting {
+        assert_eq!(started.await.unwrap(), Ok(Some(credential(1))));
+    }
+    let newest = "SELECT CAST(MAX(version) AS CHAR(9)) FROM {}schema";
+    assert_eq!(tables.sql(newest).trim(), "2");
+    let new = document(0, "text");
+    let saved = nodes[0].save_document("a", &new, NOW).await;
+    assert_eq!(saved, Ok(Some(1)));
+    let loaded = nodes[3].load_document("a", NOW).await;
+    assert_eq!(loaded, Ok(Some(document(1, "text"))));
+}
+
+async fn a_document_that_cannot_be_read_counts_as_absent_and_is_replaced(tables: Tables) {
+    let store = tables.open();
+    let save = async |document: Document| {
+        let saved = store.save_document("a:b", &document, NOW).await;
+        saved.unwrap()
+    };
+    assert_eq!(save(document(0, "text")).await, Some(1));
+    for change in ["record = ''", "record = 'rubbish'", "version = 7"] {
+        tables.sql(&format!("UPDATE {{}}documents SET {change}"));
+        assert_eq!(store.load_document("a:b", NOW).await, Ok(None), "{change}");
+        assert_eq!(store.load_documents("a", NOW).await, Ok(Vec::new()));
+        assert_eq!(save(document(3, "late")).await, None, "{change}");
+        assert_eq!(save(document(0, "text")).await, Some(1), "{change}");
+        let loaded = store.load_document("a:b", NOW).await;
+        assert_eq!(loaded, Ok(Some(document(1, "text"))), "{change}");
+    }
+}
+
+async fn the_longest_document_fits_and_a_missing_table_of_documents_is_made_again(tables: Tables) {
+    let Fixture { a, b, _alive } = encrypted(fixture(tables));
+    let name = format!("platform:{}", "a".repeat(170));
+    // Three bytes each.
+    let longest = "长".repeat(5_500 / 3);
+    for _ in 0..2 {
+        let new = document(0, &longest);
+        let saved = a.save_document(&name, &new, NOW).await;
+        assert_eq!(saved, Ok(Some(1)));
+        let loaded = b.load_document(&name, NOW).await;
+        assert_eq!(loaded, Ok(Some(document(1, &longest))));
+        _alive.sql("DROP TABLE {}documents");
+        while let Err(error) = b.load_document(&name, NOW).await {
+            assert!(error.to_string().contains("table"), "{error}");
+        }
+        assert_eq!(b.load_document(&name, NOW).await, Ok(None));
+    }
 }
 
 /// The certificate is verified when the URL says so, and the connection is really encrypted.

@@ -143,6 +143,10 @@ impl SqlStore {
             ("DELETE FROM {}calls WHERE day < ?", yesterday),
             ("DELETE FROM {}blocks WHERE blocked_until < ?", long_ago),
             ("DELETE FROM {}credentials WHERE expires_at < ?", long_ago),
+            (
+                "DELETE FROM {}documents WHERE expires_at <= ?",
+                number(now.0),
+            ),
         ] {
             self.changed(delete, &[value]).await?;
         }

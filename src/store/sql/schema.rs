@@ -33,7 +33,7 @@ impl Schema {
         format!("{tables}{};\n", dialect.insert_if_absent(&version))
     }
 
-    /// Makes sure that all tables exist.
+    /// Makes sure that all tables exist, in this version.
     pub(super) async fn prepare(&self, connection: &mut AnyConnection) -> Result<(), Failure> {
         match self.version(connection).await {
             Ok(Some(VERSION)) => return Ok(()),
@@ -98,7 +98,7 @@ impl Schema {
 
 /// The tables with their columns; the first column is the key. Times are in milliseconds (leases, nodes: by
 /// the server's clock) or seconds.
-const TABLES: [(&str, &str); 7] = [
+const TABLES: [(&str, &str); 8] = [
     ("schema", "version BIGINT NOT NULL PRIMARY KEY"),
     (
         "credentials",
@@ -124,10 +124,15 @@ const TABLES: [(&str, &str); 7] = [
         "nodes",
         "node VARCHAR(190) NOT NULL PRIMARY KEY, seen_at BIGINT NOT NULL",
     ),
+    (
+        "documents",
+        "name VARCHAR(190) NOT NULL PRIMARY KEY, version BIGINT NOT NULL, expires_at BIGINT NOT NULL, record VARCHAR(8000) NOT NULL",
+    ),
 ];
 
-/// The version of [`TABLES`].
-const VERSION: i64 = 1;
+/// The version of [`TABLES`]. Version 1 had no documents. An older version is upgraded by creating the
+/// tables that are missing.
+const VERSION: i64 = 2;
 
 /// The number of PostgreSQL's advisory lock.
 const LOCK: i64 = 7_795_264_881;
