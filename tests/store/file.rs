@@ -412,8 +412,17 @@ fn kill_9_at_any_moment_loses_nothing_that_was_acknowledged() {
             .filter_map(|number| number.parse::<u64>().ok());
         generation = numbers.next().unwrap();
         let calls = numbers.next().unwrap();
+        let version = numbers.next().unwrap();
         let store = Store::file(&path).unwrap();
         runtime.block_on(async {
+            let kept = store.load_document(DOCUMENT, NOW).await.unwrap().unwrap();
+            assert!(
+                kept.version >= version,
+                "round {round}: version {version} was acknowledged, {} is there",
+                kept.version
+            );
+            let whole = document(kept.version, &text_of(kept.version));
+            assert_eq!(kept, whole, "round {round}");
             let kept = store
                 .load(&key())
                 .await
@@ -447,14 +456,27 @@ async fn save_for_ever(path: &Path) {
         .await
         .unwrap()
         .map_or(0, |kept| kept.generation);
+    let stored = store.load_document(DOCUMENT, NOW).await.unwrap();
+    let mut version = stored.map_or(0, |stored| stored.version);
     for generation in first + 1.. {
         let (key, app, next) = (key(), app(), credential(generation));
-        let (saved, calls) =
-            tokio::join!(store.save(&key, &next), store.count_call(&app, TOKEN, NOW));
+        let changed = document(version, &text_of(version + 1));
+        let (saved, calls, of_document) = tokio::join!(
+            store.save(&key, &next),
+            store.count_call(&app, TOKEN, NOW),
+            store.save_document(DOCUMENT, &changed, NOW),
+        );
         assert_eq!(saved, Ok(Saved::Stored));
+        version += 1;
+        assert_eq!(of_document, Ok(Some(version)));
         let mut stdout = std::io::stdout();
-        writeln!(stdout, "\nsaved {generation} {}", calls.unwrap()).unwrap();
+        writeln!(stdout, "\nsaved {generation} {} {version}", calls.unwrap()).unwrap();
     }
+}
+
+/// The text of a document that is changed for ever.
+fn text_of(version: u64) -> String {
+    format!("{{\"refresh_token\":\"refreshtoken@@@{version}\"}}")
 }
 
 /// A limit on the size of files stands in for a full disk: writes fail just so, and later do not.
