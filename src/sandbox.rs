@@ -18,7 +18,10 @@
 mod agent;
 mod api_management;
 mod app_settings;
+mod authorize_page;
+mod authorizer;
 mod call;
+mod component;
 mod control_api;
 mod demo_accounts;
 mod domain;
@@ -31,7 +34,14 @@ mod hosts_control_api;
 mod http_handler;
 mod issued;
 mod listener;
+mod open_platform;
+mod platform_control_api;
+mod platform_handle;
+mod platform_token;
 mod proxy;
+mod push;
+mod push_crypto;
+mod push_queue;
 mod quota;
 mod reason;
 mod received;
@@ -70,17 +80,22 @@ use self::user_login::Login;
 pub use self::agent::AgentVerify;
 pub use self::app_settings::{App, Platform};
 pub use self::demo_accounts::{
-    DEMO_AGENT_ID, DEMO_APP_ID, DEMO_CORP_ID, DEMO_MINI_ID, demo_app, demo_apps,
+    DEMO_AGENT_ID, DEMO_APP_ID, DEMO_COMPONENT_ID, DEMO_CORP_ID, DEMO_MINI_ID, demo_app, demo_apps,
+    demo_platform,
 };
 pub use self::fault::{Fault, FaultKind};
 pub use self::foreign::{Kind, Mode};
 pub use self::hosts::Host;
+pub use self::open_platform::OpenPlatform;
 pub use self::proxy::{Proxy, ProxyKind, ProxyRule};
+pub use self::push::{Push, PushReply};
 pub use self::quota::Quotas;
 pub use self::reason::Reason;
 pub use self::received::ReceivedRequest;
 pub use self::shared::Gate;
-pub use self::state_view::{AppState, State, TicketState, TokenState, Tokens};
+pub use self::state_view::{
+    AppState, AuthorizerState, PlatformState, State, TicketState, TokenState, Tokens,
+};
 pub use self::switches::{ExpiresIn, Switches};
 pub use self::verify::{Client, PreVerify, Verdict};
 
@@ -273,7 +288,7 @@ impl Sandbox {
 
     /// Moves the clock forward. Returns false for the system clock.
     pub fn advance(&self, by: Duration) -> bool {
-        self.shared.clock.advance(by)
+        self.shared.advance(by)
     }
 
     /// Returns the sandbox's clock.

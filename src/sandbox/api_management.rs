@@ -7,6 +7,7 @@ use crate::clock::UnixTime;
 
 use super::call::Call;
 use super::endpoint::{Endpoint, System};
+use super::platform_token::PlatformToken;
 use super::reply::{Quota, QuotaReply, RateLimit, Refusal, json as text};
 use super::simulator::{Running, Simulator};
 
@@ -31,6 +32,16 @@ impl Simulator {
         let running = self.named(param("appid"))?;
         running.check_secret(param("appsecret"))?;
         running.clear(now)
+    }
+
+    /// Answers with the quota of a path, for an app or for an open platform.
+    pub(super) fn quota(&mut self, call: &Call<'_>, now: UnixTime) -> Result<String, Refusal> {
+        let token = call.param("access_token").unwrap_or_default();
+        if let Some(PlatformToken::Component { at, .. }) = self.platform_token(token, now) {
+            self.component_caller(call, now)?;
+            return self.platforms[at].quota(&call.json()?);
+        }
+        self.caller(call, now)?.quota(&call.json()?)
     }
 
     /// Returns the request of a rid. The sandbox keeps no rids: every well-formed one is a failed call with the
@@ -77,29 +88,19 @@ impl Running {
         }
     }
 
-    fn clear(&mut self, now: UnixTime) -> Result<String, Refusal> {
+    pub(super) fn clear(&mut self, now: UnixTime) -> Result<String, Refusal> {
         self.usage.roll(now, &self.app.switches);
         self.usage.clear(&self.app.quotas).map(|()| OK.to_owned())
     }
 
     pub(super) fn quota(&self, body: &Value) -> Result<String, Refusal> {
-        let path = body
-            .get("cgi_path")
-            .and_then(Value::as_str)
-            .filter(|path| path.starts_with('/'));
-        let path = path.ok_or_else(|| Refusal::new(76003))?;
-        let endpoint = Endpoint::at(path)
+        let endpoint = Endpoint::at(cgi_path(body)?)
             .filter(|it| it.system() != Some(System::Qyapi) && !it.is_sns())
             .ok_or_else(|| Refusal::new(76021))?;
         if !endpoint.serves(self.app.platform) {
             return Err(Refusal::new(76022));
         }
-        let (daily_limit, used) = (self.app.quotas.daily(endpoint), self.usage.used(endpoint));
-        let quota = Quota {
-            daily_limit,
-            used,
-            remain: daily_limit.saturating_sub(used),
-        };
+        let quota = Quota::of(self.app.quotas.daily(endpoint), self.usage.used(endpoint));
         let rate_limit = (endpoint == Endpoint::StableToken).then_some(RateLimit {
             call_count: self.app.quotas.stable_per_minute,
             refresh_second: 60,
@@ -111,6 +112,14 @@ impl Running {
             rate_limit,
         }))
     }
+}
+
+/// Returns the path that a call about quotas names.
+pub(super) fn cgi_path(body: &Value) -> Result<&str, Refusal> {
+    body.get("cgi_path")
+        .and_then(Value::as_str)
+        .filter(|path| path.starts_with('/'))
+        .ok_or_else(|| Refusal::new(76003))
 }
 
 /// Returns whether it is three groups of eight hex digits.

@@ -22,6 +22,7 @@ use super::fault::FaultKind;
 use super::foreign::{Kind, Mode};
 use super::guard::own_pages_only;
 use super::hosts_control_api;
+use super::platform_control_api;
 use super::shared::Shared;
 use super::state_view::State;
 use super::user_login::Login;
@@ -46,6 +47,7 @@ pub(super) fn scope() -> impl HttpServiceFactory {
             web::method(actix_web::http::Method::OPTIONS).to(preflight),
         )
         .configure(hosts_control_api::routes)
+        .configure(platform_control_api::routes)
         .default_service(web::to(unknown))
         .wrap(from_fn(own_pages_only))
 }
@@ -143,7 +145,7 @@ async fn advance(shared: Data<Shared>, body: Bytes) -> HttpResponse {
             if order.seconds > MAX_ADVANCE {
                 return Err(format!("\"seconds\" must be at most {MAX_ADVANCE}"));
             }
-            match shared.clock.advance(Duration::from_secs(order.seconds)) {
+            match shared.advance(Duration::from_secs(order.seconds)) {
                 true => Ok(json!({ "now": shared.clock.now() })),
                 false => Err(
                     "this sandbox runs on the machine's clock, which it cannot advance".to_owned(),
@@ -304,4 +306,4 @@ const LOGIN_CODE: &str = r#"{"app_id": "wx…"}, perhaps with "openid" and "scop
 const ACCOUNT: &str = r#"{"platform": "official", "app_id": "wx…", "secret": "…", "safe_domains": ["example.com"], "allow_ips": null}, where "platform" is official, mini or work (with "agent_id")"#;
 const AGENT_VERIFY: &str = r#"{"kind": "agentConfig", "corpid": "ww…", "agentid": "1000002", "timestamp": "…", "nonceStr": "…", "signature": "…", "url": "https://…", "jsApiList": []}"#;
 const PRE_VERIFY: &str = r#"{"appId": "wx…", "timestamp": "…", "nonceStr": "…", "signature": "…", "url": "https://…", "landingUrl": "https://…", "client": "android", "jsApiList": []}, where "client" is android, ios, devtools or desktop; "kind" is config or agentConfig"#;
-const ROUTES: &str = "GET /sandbox/state, GET /sandbox/requests, POST and DELETE /sandbox/faults, POST /sandbox/advance, /sandbox/revoke, /sandbox/foreign-refresh, /sandbox/login-codes, /sandbox/accounts, /sandbox/reset, /sandbox/pre-verify, GET and POST /sandbox/hosts, GET, POST and DELETE /sandbox/proxies";
+const ROUTES: &str = "GET /sandbox/state, GET /sandbox/requests, POST and DELETE /sandbox/faults, POST /sandbox/advance, /sandbox/revoke, /sandbox/foreign-refresh, /sandbox/login-codes, /sandbox/accounts, /sandbox/reset, /sandbox/pre-verify, GET and POST /sandbox/hosts, GET, POST and DELETE /sandbox/proxies, POST /sandbox/platforms, /sandbox/push, /sandbox/authorize, /sandbox/cancel-authorization";

@@ -1,10 +1,11 @@
-//! Apps of `serve --sandbox`: one per platform, with made-up ids and a new secret at each start.
+//! Apps of `serve --sandbox`: one per platform, and an open platform, with made-up ids and a new secret at each start.
 
 use std::fmt::Write as _;
 
 use rand::RngExt as _;
 
 use super::app_settings::App;
+use super::open_platform::OpenPlatform;
 use super::value::new_work_secret;
 
 /// Returns the official account.
@@ -21,10 +22,22 @@ pub fn demo_apps() -> [App; 3] {
     [demo_app(), mini, work]
 }
 
-fn bound(app: App) -> App {
-    ["demo.example.com", "localhost", "127.0.0.1"]
+/// Returns an open platform that the official account and the mini program have authorised. It has no push URL
+/// yet.
+#[must_use]
+pub fn demo_platform() -> OpenPlatform {
+    DEMO_DOMAINS
         .into_iter()
-        .fold(app, App::safe_domain)
+        .fold(
+            OpenPlatform::new(DEMO_COMPONENT_ID, new_secret()),
+            OpenPlatform::safe_domain,
+        )
+        .authorized_by(DEMO_APP_ID)
+        .authorized_by(DEMO_MINI_ID)
+}
+
+fn bound(app: App) -> App {
+    DEMO_DOMAINS.into_iter().fold(app, App::safe_domain)
 }
 
 /// Returns 32 hex digits.
@@ -43,6 +56,11 @@ pub const DEMO_APP_ID: &str = "wx0123456789abcdef";
 
 /// AppID of the mini program.
 pub const DEMO_MINI_ID: &str = "wxfedcba9876543210";
+
+/// AppID of the open platform.
+pub const DEMO_COMPONENT_ID: &str = "wx00000000000c0de0";
+
+const DEMO_DOMAINS: [&str; 3] = ["demo.example.com", "localhost", "127.0.0.1"];
 
 /// CorpID of the WeCom app.
 pub const DEMO_CORP_ID: &str = "ww0123456789abcdef";

@@ -22,6 +22,14 @@ pub(super) enum Endpoint {
     UserTokenRefresh,
     UserInfo,
     UserAuth,
+    StartPushTicket,
+    ComponentToken,
+    CreatePreAuthCode,
+    QueryAuth,
+    AuthorizerToken,
+    AuthorizerList,
+    AuthorizerInfo,
+    ComponentClearQuota,
     /// Any other path below `/cgi-bin/`, a first segment that both systems have.
     OtherCgi,
     /// Any other path below `/sns/`, where `access_token` is the user's.
@@ -41,7 +49,7 @@ pub(super) enum System {
 
 impl Endpoint {
     /// The endpoints with a simulation of their own, and their paths.
-    pub(super) const SIMULATED: [(Self, &'static str); 17] = [
+    pub(super) const SIMULATED: [(Self, &'static str); 25] = [
         (Self::Token, "/cgi-bin/token"),
         (Self::StableToken, "/cgi-bin/stable_token"),
         (Self::GetTicket, "/cgi-bin/ticket/getticket"),
@@ -59,6 +67,35 @@ impl Endpoint {
         (Self::UserTokenRefresh, "/sns/oauth2/refresh_token"),
         (Self::UserInfo, "/sns/userinfo"),
         (Self::UserAuth, "/sns/auth"),
+        (
+            Self::StartPushTicket,
+            "/cgi-bin/component/api_start_push_ticket",
+        ),
+        (
+            Self::ComponentToken,
+            "/cgi-bin/component/api_component_token",
+        ),
+        (
+            Self::CreatePreAuthCode,
+            "/cgi-bin/component/api_create_preauthcode",
+        ),
+        (Self::QueryAuth, "/cgi-bin/component/api_query_auth"),
+        (
+            Self::AuthorizerToken,
+            "/cgi-bin/component/api_authorizer_token",
+        ),
+        (
+            Self::AuthorizerList,
+            "/cgi-bin/component/api_get_authorizer_list",
+        ),
+        (
+            Self::AuthorizerInfo,
+            "/cgi-bin/component/api_get_authorizer_info",
+        ),
+        (
+            Self::ComponentClearQuota,
+            "/cgi-bin/component/clear_quota/v2",
+        ),
     ];
 
     /// Returns the endpoint with a simulation of its own at this exact path.
@@ -102,6 +139,21 @@ impl Endpoint {
         )
     }
 
+    /// Returns whether it is called by an open platform, with the platform's token or secret.
+    pub(super) fn is_component(self) -> bool {
+        matches!(
+            self,
+            Self::StartPushTicket
+                | Self::ComponentToken
+                | Self::CreatePreAuthCode
+                | Self::QueryAuth
+                | Self::AuthorizerToken
+                | Self::AuthorizerList
+                | Self::AuthorizerInfo
+                | Self::ComponentClearQuota
+        )
+    }
+
     /// Returns the owner, or `None` if both systems have the path and the token decides.
     pub(super) fn system(self) -> Option<System> {
         match self {
@@ -113,19 +165,21 @@ impl Endpoint {
 
     /// Returns whether it answers 43002 to anything but POST. The others read the query, whatever the method.
     pub(super) fn wants_post(self) -> bool {
-        matches!(
-            self,
-            Self::StableToken
-                | Self::ClearQuota
-                | Self::ClearQuotaV2
-                | Self::QuotaGet
-                | Self::RidGet
-        )
+        self.is_component()
+            || matches!(
+                self,
+                Self::StableToken
+                    | Self::ClearQuota
+                    | Self::ClearQuotaV2
+                    | Self::QuotaGet
+                    | Self::RidGet
+            )
     }
 
     /// Returns whether an app of this platform may call it. Mini programs have no tickets and no menu.
     pub(super) fn serves(self, platform: Platform) -> bool {
         match platform {
+            _ if self.is_component() => false,
             Platform::Official => self.system() != Some(System::Qyapi),
             Platform::Mini => {
                 self.system() != Some(System::Qyapi)

@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use tokio::sync::{oneshot, watch};
 
 use super::shared::Shared;
-use super::{control_api, http_handler};
+use super::{authorize_page, control_api, http_handler, push_queue};
 
 /// Serves until it is stopped or dropped.
 pub(super) struct Listener {
@@ -83,6 +83,7 @@ async fn serve(
     addr: SocketAddr,
     report: oneshot::Sender<Started>,
 ) {
+    actix_web::rt::spawn(push_queue::send_due(shared.clone()));
     let shared = Data::from(shared);
     let http = HttpServer::new(move || {
         let calls = calls.clone();
@@ -95,6 +96,7 @@ async fn serve(
             })
             .app_data(shared.clone())
             .service(control_api::scope())
+            .configure(authorize_page::routes)
             .default_service(web::to(http_handler::answer))
     })
     .workers(1)

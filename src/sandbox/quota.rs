@@ -1,4 +1,4 @@
-//! Quotas of an app: per day, per minute, and how often its counts may be cleared per month.
+//! Quotas of an app or an open platform: per day, per minute, and how often its counts may be cleared per month.
 //!
 //! A call is charged once its secret or token identifies the app, even if it is rejected afterwards: a caller
 //! that keeps getting 40164 uses up its daily quota. A call rejected for its quota is not charged.
@@ -31,6 +31,8 @@ pub struct Quotas {
     pub data_daily: u64,
     /// `/cgi-bin/clear_quota` per calendar month.
     pub clear_monthly: u64,
+    /// `api_component_token` of an open platform per day.
+    pub component_token_daily: u64,
     /// Tickets of one kind that a WeCom app may fetch per hour; one more blocks it for an hour.
     pub work_ticket_hourly_app: u64,
     /// The same for all apps of the corp together; one more blocks them all for an hour.
@@ -44,6 +46,7 @@ impl Quotas {
             Endpoint::StableToken => self.stable_daily,
             Endpoint::GetTicket => self.ticket_daily,
             Endpoint::ApiDomainIp | Endpoint::MenuGet => self.data_daily,
+            Endpoint::ComponentToken => self.component_token_daily,
             // WeCom counts per hour, in `work`; the others have no quota here.
             _ => u64::MAX,
         }
@@ -62,6 +65,7 @@ impl Default for Quotas {
             ticket_daily: 10_000,
             data_daily: 10_000,
             clear_monthly: 10,
+            component_token_daily: 2_000,
             work_ticket_hourly_app: 100,
             work_ticket_hourly_corp: 400,
         }

@@ -48,6 +48,14 @@ impl Refusal {
         )
     }
 
+    /// Returns 61004, which names the caller's address.
+    pub(super) fn not_registered(peer: IpAddr) -> Self {
+        Self::worded(
+            61004,
+            format!("access clientip is not registered requestIP: {peer}"),
+        )
+    }
+
     /// Uses this system's wording for the code.
     pub(super) fn by(system: System, code: i64) -> Self {
         match system {
@@ -126,9 +134,19 @@ pub(super) struct QuotaReply {
 
 #[derive(Serialize)]
 pub(super) struct Quota {
-    pub(super) daily_limit: u64,
-    pub(super) used: u64,
-    pub(super) remain: u64,
+    daily_limit: u64,
+    used: u64,
+    remain: u64,
+}
+
+impl Quota {
+    pub(super) fn of(daily_limit: u64, used: u64) -> Self {
+        Self {
+            daily_limit,
+            used,
+            remain: daily_limit.saturating_sub(used),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -162,6 +180,7 @@ fn wording(code: i64) -> &'static str {
         40014 => "invalid access_token",
         40029 => "invalid code",
         40030 => "invalid refresh_token",
+        40094 => "invalid component credential",
         40097 => "invalid args",
         40125 => "invalid appsecret",
         40163 => "code been used",
@@ -173,8 +192,13 @@ fn wording(code: i64) -> &'static str {
         41004 => "appsecret missing",
         41008 => "missing code",
         41009 => "missing openid",
+        41018 => "missing component_appid",
+        41019 => "missing platform_secret",
+        41020 => "missing platform_ticket",
+        41021 => "missing component_access_token",
         42001 => "access_token expired",
         42002 => "refresh_token expired",
+        42006 => "component_access_token expired",
         43002 => "require POST method",
         43003 => "require https",
         44002 => "empty post data",
@@ -187,7 +211,25 @@ fn wording(code: i64) -> &'static str {
         48006 => "forbid to clear quota because of reaching the limit",
         50004 => "user not allow to use accesstoken, maybe for punishment",
         50007 => "account frozen",
+        61000 => "component type is wrong",
+        61001 => "component type and component appid is not match",
+        61003 => "component is not authorized by this account",
+        61004 => "access clientip is not registered requestIP: 127.0.0.1",
+        61005 => "component ticket is expired",
+        61006 => "component ticket is invalid",
+        61007 => "api is unauthorized to component",
+        61009 => "code is invalid",
+        61010 => "code is expired",
+        61011 => "invalid component",
+        61014 => "must use component token for component api",
+        61015 => "must use biz account token, not component api",
+        61016 => "function category of API need be confirmed by component",
+        61017 => "function category of API is not authorized",
+        61023 => "refresh_token is invalid",
         61024 => "must use api(api_component_token) to get token for component acct",
+        61028 => "component is unpublished",
+        61029 => "component need republish with base category",
+        61030 => "component cancel authorization not allowed",
         76003 => "invalid cgi_path prefix",
         76021 => "cgi_path not found",
         76022 => "could not use this cgi_path, no permission",

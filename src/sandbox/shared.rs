@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::clock::Clock;
 
@@ -21,6 +22,8 @@ pub(super) struct Shared {
     inside: Mutex<Inside>,
     /// Notified whenever a call is counted.
     counted: watch::Sender<()>,
+    /// Notified whenever a push to an open platform may be due.
+    pub(super) pushes_due: Notify,
     /// Set once, at the start. Weak, because its listeners hold this state.
     network: OnceLock<Weak<Network>>,
 }
@@ -97,6 +100,7 @@ impl Shared {
             clock,
             inside: Mutex::new(inside),
             counted: watch::channel(()).0,
+            pushes_due: Notify::new(),
             network: OnceLock::new(),
         }
     }
@@ -123,6 +127,13 @@ impl Shared {
         egress.unwrap_or_else(|| peer.ip())
     }
 
+    /// Moves the clock forward. Returns false for the system clock.
+    pub(super) fn advance(&self, by: Duration) -> bool {
+        let moved = self.clock.advance(by);
+        self.pushes_due.notify_one();
+        moved
+    }
+
     pub(super) fn hold(self: &Arc<Self>, path: &str) -> Gate {
         let (closed, opened) = watch::channel(());
         let mut inside = self.inside();
@@ -144,6 +155,7 @@ impl Shared {
     pub(super) fn count(&self, path: &str) {
         self.inside().calls_mut(path).received += 1;
         self.counted.send_replace(());
+        self.pushes_due.notify_one();
     }
 
     pub(super) async fn wait_for_calls(&self, path: &str, at_least: u64) {

@@ -12,6 +12,7 @@ use crate::clock::UnixTime;
 
 use super::app_settings::App;
 use super::call::Call;
+use super::component::Component;
 use super::endpoint::{Endpoint, System};
 use super::issued::{Fate, Issued, IssuedValues};
 use super::quota::QuotaUsage;
@@ -25,6 +26,8 @@ use super::work::{Bans, Corp, TicketHours};
 #[derive(Default)]
 pub(super) struct Simulator {
     pub(super) apps: Vec<Running>,
+    /// Open platforms, to which apps may give authority.
+    pub(super) platforms: Vec<Component>,
     /// By corp id: state shared by the apps of a corp.
     pub(super) corps: BTreeMap<String, Corp>,
     pub(super) bans: Bans,
@@ -65,6 +68,9 @@ impl Simulator {
         if call.endpoint.wants_post() && !call.is_post {
             return Err(Refusal::new(43002));
         }
+        if call.endpoint.is_component() {
+            return self.component_call(call, now);
+        }
         match call.endpoint {
             Endpoint::Token => self.token(call, now),
             Endpoint::StableToken => self.stable_token(call, now),
@@ -72,7 +78,7 @@ impl Simulator {
             Endpoint::MenuGet => self.caller(call, now)?.menu(),
             Endpoint::ClearQuota => self.caller(call, now)?.clear_quota(&call.json()?, now),
             Endpoint::ClearQuotaV2 => self.clear_quota_by_secret(call, now),
-            Endpoint::QuotaGet => self.caller(call, now)?.quota(&call.json()?),
+            Endpoint::QuotaGet => self.quota(call, now),
             Endpoint::RidGet => self.request_by_rid(call, now),
             Endpoint::JsCode2Session => self.jscode2session(call, now),
             Endpoint::UserToken => self.user_token(call, now),
@@ -94,6 +100,9 @@ impl Simulator {
         match (system, call.endpoint) {
             (System::Qyapi, _) => self.work_caller(call, now).map(drop),
             (System::Weixin, Endpoint::OtherUser) => self.logins.user(call, now).map(drop),
+            (System::Weixin, _) if call.path.starts_with("/cgi-bin/component/") => {
+                self.component_caller(call, now).map(drop)
+            }
             (System::Weixin, _) => self.caller(call, now).map(drop),
         }
     }
@@ -147,6 +156,7 @@ impl Simulator {
         for running in &mut self.apps {
             *running = Running::new(running.app.clone());
         }
+        self.platforms.iter_mut().for_each(Component::reset);
         self.corps.clear();
         self.bans.clear();
         self.logins = Logins::default();
@@ -183,6 +193,9 @@ impl Simulator {
         let app_id = app_id
             .filter(|id| !id.is_empty())
             .ok_or_else(|| Refusal::new(41002))?;
+        if self.platforms.iter().any(|it| it.settings.app_id == app_id) {
+            return Err(Refusal::new(61024));
+        }
         let mut apps = self
             .apps
             .iter_mut()
@@ -191,7 +204,8 @@ impl Simulator {
             .ok_or_else(|| Refusal::new(40013))
     }
 
-    /// Returns the app that owns a data call's token, and charges the call to it.
+    /// Returns the app that owns a data call's token, or that authorised the open platform that owns it, and
+    /// charges the call to the app.
     pub(super) fn caller(
         &mut self,
         call: &Call<'_>,
@@ -200,15 +214,18 @@ impl Simulator {
         let token = call
             .filled("access_token")
             .ok_or_else(|| Refusal::new(41001))?;
-        let known = self
+        let own = self
             .apps
-            .iter_mut()
-            .find_map(|running| running.token_fate(token, now).map(|fate| (running, fate)));
-        let running = match known {
-            Some((running, Fate::Alive)) => running,
+            .iter()
+            .enumerate()
+            .find_map(|(at, running)| Some((at, running.token_fate(token, now)?)));
+        let at = match own {
+            Some((at, Fate::Alive)) => at,
             Some((_, Fate::Expired)) => return Err(Refusal::new(42001)),
-            Some((_, Fate::Displaced)) | None => return Err(Refusal::new(40001)),
+            Some((_, Fate::Displaced)) => return Err(Refusal::new(40001)),
+            None => self.on_behalf(token, call, now)?,
         };
+        let running = &mut self.apps[at];
         if !call.endpoint.serves(running.app.platform) {
             return Err(Refusal::new(48001));
         }
@@ -301,7 +318,7 @@ impl Running {
         })
     }
 
-    fn spend(&mut self, endpoint: Endpoint, now: UnixTime) -> Result<(), Refusal> {
+    pub(super) fn spend(&mut self, endpoint: Endpoint, now: UnixTime) -> Result<(), Refusal> {
         self.usage.roll(now, &self.app.switches);
         self.usage.spend(endpoint, &self.app.quotas)
     }

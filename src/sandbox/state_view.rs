@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::UnixTime;
 
+use super::component::Component;
 use super::issued::IssuedValues;
+use super::push::PushReply;
 use super::shared::Inside;
 use super::simulator::{Running, Simulator};
 use super::work::AGENT_CONFIG;
@@ -18,6 +20,9 @@ pub struct State {
     pub now: UnixTime,
     /// Apps in the order they were added.
     pub apps: Vec<AppState>,
+    /// Open platforms in the order they were added.
+    #[serde(default)]
+    pub platforms: Vec<PlatformState>,
     /// Calls by path: of every simulated endpoint, and of other paths that were called.
     pub calls: BTreeMap<String, u64>,
     /// Answers by path and errcode; 0 is a success.
@@ -78,6 +83,44 @@ pub struct TicketState {
     pub expires_at: UnixTime,
 }
 
+/// State of one open platform. It does not show the push token, the EncodingAESKey and refresh tokens.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlatformState {
+    /// The component_appid.
+    pub component_appid: String,
+    /// The AppSecret.
+    pub secret: String,
+    /// Where pushes go.
+    pub push_url: Option<String>,
+    /// When the next ticket is pushed, once the pushes were started.
+    pub next_ticket_at: Option<UnixTime>,
+    /// The newest component_verify_ticket.
+    pub ticket: Option<TicketState>,
+    /// The platform's own tokens.
+    pub token: TokenState,
+    /// JS safe domains of every account that authorised it.
+    pub safe_domains: Vec<String>,
+    /// Accounts that authorised it at least once.
+    pub authorizers: Vec<AuthorizerState>,
+    /// The newest answers to pushes, the newest last.
+    pub pushes: Vec<PushReply>,
+}
+
+/// State of an account that authorised an open platform.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuthorizerState {
+    /// The account's AppID.
+    pub app_id: String,
+    /// False after a cancellation.
+    pub authorized: bool,
+    /// When it authorised the platform last.
+    pub auth_time: UnixTime,
+    /// Whether a code was redeemed, so that there is a refresh token.
+    pub redeemed: bool,
+    /// The platform's tokens for the account.
+    pub token: TokenState,
+}
+
 impl State {
     pub(super) fn of(inside: &Inside, now: UnixTime) -> Self {
         let apps = inside
@@ -86,9 +129,13 @@ impl State {
             .iter()
             .map(|running| AppState::of(&inside.simulator, running, now))
             .collect();
+        let platforms = inside.simulator.platforms.iter();
         Self {
             now,
             apps,
+            platforms: platforms
+                .map(|platform| PlatformState::of(platform, now))
+                .collect(),
             calls: inside.all_calls(),
             errcodes: inside.all_errcodes(),
         }
@@ -123,6 +170,36 @@ impl AppState {
                 .filter_map(ticket)
                 .collect(),
             safe_domains: app.safe_domains.clone(),
+        }
+    }
+}
+
+impl PlatformState {
+    fn of(platform: &Component, now: UnixTime) -> Self {
+        let settings = &platform.settings;
+        Self {
+            component_appid: settings.app_id.clone(),
+            secret: settings.secret.clone(),
+            push_url: settings.push_url.clone(),
+            next_ticket_at: platform.pushes.next_ticket,
+            ticket: platform.ticket().map(|(value, expires_at)| TicketState {
+                value: value.to_owned(),
+                expires_at,
+            }),
+            token: TokenState::of(&platform.token, now),
+            safe_domains: settings.safe_domains.clone(),
+            authorizers: platform
+                .authorizers
+                .iter()
+                .map(|it| AuthorizerState {
+                    app_id: it.app_id.clone(),
+                    authorized: it.authorized,
+                    auth_time: it.auth_time,
+                    redeemed: it.refresh_token.is_some(),
+                    token: TokenState::of(&it.tokens, now),
+                })
+                .collect(),
+            pushes: platform.pushes.replies.iter().cloned().collect(),
         }
     }
 }

@@ -30,6 +30,36 @@ pub(super) fn new_login_code() -> String {
     base64url(32)
 }
 
+/// Returns a component_verify_ticket, which is pushed to an open platform.
+pub(super) fn new_component_ticket() -> String {
+    format!("ticket@@@{}", base64url(86))
+}
+
+/// Returns a code for one visit to the authorisation page.
+pub(super) fn new_pre_auth_code() -> String {
+    format!("preauthcode@@@{}", base64url(86))
+}
+
+/// Returns a code that an open platform redeems for an account's refresh token.
+pub(super) fn new_authorization_code() -> String {
+    format!("queryauthcode@@@{}", base64url(86))
+}
+
+/// Returns an account's refresh token for an open platform.
+pub(super) fn new_refresh_token() -> String {
+    format!("refreshtoken@@@{}", base64url(43))
+}
+
+/// Returns a token for the signatures of pushes.
+pub(super) fn new_push_token() -> String {
+    alphanumeric(32)
+}
+
+/// Returns an EncodingAESKey.
+pub(super) fn new_encoding_aes_key() -> String {
+    alphanumeric(43)
+}
+
 /// Returns a mini program's session key: 16 bytes in base64. Clients use it as an AES key.
 pub(super) fn new_session_key() -> String {
     const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -56,6 +86,14 @@ fn base64url(length: usize) -> String {
     let mut rng = rand::rng();
     (0..length)
         .map(|_| char::from(ALPHABET[rng.random_range(0..ALPHABET.len())]))
+        .collect()
+}
+
+/// Returns `length` random letters and digits.
+fn alphanumeric(length: usize) -> String {
+    let mut rng = rand::rng();
+    (0..length)
+        .map(|_| char::from(ALPHABET[rng.random_range(0..62)]))
         .collect()
 }
 

@@ -113,7 +113,9 @@ impl Simulator {
             .next()
             .ok_or_else(|| (INVALID_APPID, Reason::unknown_app(&page.app_id)))?;
         let domains: Vec<String> = one_id()
-            .flat_map(|running| running.app.safe_domains.iter().cloned())
+            .flat_map(|running| &running.app.safe_domains)
+            .chain(self.platform_domains(&running.app))
+            .cloned()
             .collect();
         let work = running.app.is_work();
         let reach = if work {

@@ -52,6 +52,9 @@ impl Simulator {
     pub(super) fn system(&self, call: &Call<'_>, now: UnixTime) -> System {
         let by_token = || {
             let token = call.filled("access_token")?;
+            if self.platform_token(token, now).is_some() {
+                return Some(false);
+            }
             let owner = self
                 .apps
                 .iter()

@@ -6,7 +6,7 @@ use wx_jssdk::sandbox::Sandbox;
 
 use crate::support::*;
 
-const ORDERS: [(&str, &str, &str); 9] = [
+const ORDERS: [(&str, &str, &str); 10] = [
     ("GET", "/sandbox/state", ""),
     (
         "POST",
@@ -31,6 +31,11 @@ const ORDERS: [(&str, &str, &str); 9] = [
         r#"{"app_id":"wxevil","secret":"s"}"#,
     ),
     ("POST", "/sandbox/reset", ""),
+    (
+        "POST",
+        "/sandbox/platforms",
+        r#"{"component_appid":"wxevil","secret":"s"}"#,
+    ),
     ("GET", "/sandbox/nothing", ""),
 ];
 

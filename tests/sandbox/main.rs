@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only, not in their helpers
 
+mod authorize_page;
 #[allow(dead_code)] // each binary uses a part of it
 #[path = "../common/mod.rs"]
 mod common;
@@ -11,6 +12,10 @@ mod guard;
 mod handle;
 mod login;
 mod network;
+mod open_platform;
+mod platform_steering;
+mod platform_support;
+mod push;
 mod quotas;
 mod refusals;
 mod shapes;

@@ -1,0 +1,348 @@
+//! Accounts that authorised an open platform, and the platform's calls about them.
+//!
+//! A platform's token of an account has nothing to do with the account's own tokens, nor with those of other
+//! platforms.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::clock::UnixTime;
+
+use super::app_settings::{App, Platform};
+use super::component::{Component, REMEMBERED, text};
+use super::issued::IssuedValues;
+use super::push::Message;
+use super::reply::{Refusal, json as written};
+use super::simulator::Simulator;
+use super::value::{new_authorization_code, new_pre_auth_code, new_refresh_token};
+
+/// An account that authorised a platform at least once.
+pub(super) struct Authorizer {
+    pub(super) app_id: String,
+    /// Of the last authorisation.
+    pub(super) auth_time: UnixTime,
+    /// False after a cancellation.
+    pub(super) authorized: bool,
+    /// Made when a code is first redeemed.
+    pub(super) refresh_token: Option<String>,
+    pub(super) tokens: IssuedValues,
+}
+
+/// A code that stands for an account's authorisation.
+pub(super) struct AuthorizationCode {
+    value: String,
+    app_id: String,
+    expires_at: UnixTime,
+    used: bool,
+}
+
+/// Result of an account's authorisation.
+pub(super) struct Granted {
+    pub(super) code: String,
+    /// Lifetime of the code, in seconds.
+    pub(super) expires_in: u64,
+    /// The push that tells the platform.
+    pub(super) message: Message,
+}
+
+impl Simulator {
+    /// Authorises a platform for an account, as its owner does. `pre_auth_code` is used up, if given.
+    pub(super) fn authorize(
+        &mut self,
+        component: &str,
+        name: &str,
+        pre_auth_code: Option<&str>,
+        now: UnixTime,
+    ) -> Result<Granted, String> {
+        let app = &self.app(name).ok_or_else(|| self.no_app(name))?.app;
+        if app.is_work() {
+            return Err(format!(
+                "\"{name}\" is a WeCom app: only official accounts and mini programs authorise open platforms"
+            ));
+        }
+        let app_id = app.app_id.clone();
+        let component = self.platform_mut(component)?;
+        if let Some(code) = pre_auth_code {
+            component.use_pre_auth_code(code);
+        }
+        let pre_auth_code = pre_auth_code.map_or_else(new_pre_auth_code, str::to_owned);
+        Ok(component.grant(app_id, &pre_auth_code, now))
+    }
+
+    /// Withdraws an account's authorisation, as its owner does. Returns the push that tells the platform.
+    pub(super) fn cancel_authorization(
+        &mut self,
+        component: &str,
+        app_id: &str,
+        now: UnixTime,
+    ) -> Result<Message, String> {
+        let component = self.platform_mut(component)?;
+        let platform = component.settings.app_id.clone();
+        let authorizer = component
+            .authorizers
+            .iter_mut()
+            .find(|it| it.app_id == app_id && it.authorized)
+            .ok_or_else(|| format!("\"{app_id}\" has not authorised \"{platform}\""))?;
+        authorizer.authorized = false;
+        authorizer.refresh_token = None;
+        authorizer.tokens.revoke(now);
+        let codes = component.codes.iter_mut();
+        codes
+            .filter(|code| code.app_id == app_id)
+            .for_each(|code| code.used = true);
+        Ok(Message::new("unauthorized").field("AuthorizerAppid", app_id))
+    }
+
+    /// Redeems a code for the account's tokens.
+    pub(super) fn query_auth(
+        &mut self,
+        at: usize,
+        body: &Value,
+        now: UnixTime,
+    ) -> Result<String, Refusal> {
+        let code = text(body, "authorization_code").ok_or_else(|| Refusal::new(41008))?;
+        let component = &mut self.platforms[at];
+        let known = component
+            .codes
+            .iter_mut()
+            .find(|known| known.value == code && !known.used)
+            .ok_or_else(|| Refusal::new(61009))?;
+        if now >= known.expires_at {
+            return Err(Refusal::new(61010));
+        }
+        known.used = true;
+        let app_id = known.app_id.clone();
+        let platform = self.platform_of(&app_id);
+        let component = &mut self.platforms[at];
+        let authorizer = find(&mut component.authorizers, &app_id)?;
+        let issued = component.settings.issue(&mut authorizer.tokens, now);
+        let refresh_token = authorizer
+            .refresh_token
+            .get_or_insert_with(new_refresh_token);
+        let answer = json!({
+            "authorization_info": {
+                "authorizer_appid": app_id,
+                "authorizer_access_token": issued.value,
+                "expires_in": issued.remaining(now).as_secs(),
+                "authorizer_refresh_token": refresh_token,
+                "func_info": func_info(platform),
+            }
+        });
+        Ok(answer.to_string())
+    }
+
+    /// Refreshes the platform's token of an account. The refresh token stays the same.
+    pub(super) fn authorizer_token(
+        &mut self,
+        at: usize,
+        body: &Value,
+        now: UnixTime,
+    ) -> Result<String, Refusal> {
+        #[derive(Serialize)]
+        struct Reply<'a> {
+            authorizer_access_token: &'a str,
+            expires_in: u64,
+            authorizer_refresh_token: &'a str,
+        }
+        let app_id = text(body, "authorizer_appid").ok_or_else(|| Refusal::new(41002))?;
+        let component = &mut self.platforms[at];
+        let authorizer = find(&mut component.authorizers, app_id)?;
+        let given = text(body, "authorizer_refresh_token");
+        let Some(refresh_token) = authorizer
+            .refresh_token
+            .as_deref()
+            .filter(|right| given == Some(right))
+        else {
+            return Err(Refusal::new(61023));
+        };
+        let issued = component.settings.issue(&mut authorizer.tokens, now);
+        Ok(written(&Reply {
+            authorizer_access_token: &issued.value,
+            expires_in: issued.remaining(now).as_secs(),
+            authorizer_refresh_token: refresh_token,
+        }))
+    }
+
+    pub(super) fn authorizer_info(&self, at: usize, body: &Value) -> Result<String, Refusal> {
+        let app_id = text(body, "authorizer_appid").ok_or_else(|| Refusal::new(41002))?;
+        let authorizer = self.platforms[at].authorizer(app_id)?;
+        let platform = self.platform_of(app_id);
+        let is_mini = platform == Platform::Mini;
+        let mut info = json!({
+            "nick_name": if is_mini { "沙箱小程序" } else { "沙箱公众号" },
+            "head_img": "",
+            "service_type_info": { "id": if is_mini { 0 } else { 2 } },
+            "verify_type_info": { "id": 0 },
+            "user_name": format!("gh_{}", app_id.get(2..14).unwrap_or(app_id)),
+            "principal_name": "沙箱",
+            "alias": "",
+            "qrcode_url": "",
+            "business_info": { "open_pay": 0, "open_shake": 0, "open_scan": 0, "open_card": 0, "open_store": 0 },
+            "signature": "",
+            "account_status": 1,
+        });
+        if is_mini {
+            info["MiniProgramInfo"] = json!({ "network": {}, "categories": [], "visit_status": 0 });
+        }
+        let mut authorization = json!({
+            "authorizer_appid": app_id,
+            "func_info": func_info(platform),
+        });
+        if let Some(refresh_token) = &authorizer.refresh_token {
+            authorization["authorizer_refresh_token"] = json!(refresh_token);
+        }
+        let answer = json!({ "authorizer_info": info, "authorization_info": authorization });
+        Ok(answer.to_string())
+    }
+
+    fn platform_of(&self, app_id: &str) -> Platform {
+        self.app(app_id)
+            .map_or_else(Platform::default, |running| running.app.platform())
+    }
+
+    /// Returns the JS safe domains that an account has by the platforms it authorised.
+    pub(super) fn platform_domains(&self, app: &App) -> impl Iterator<Item = &String> {
+        let is_official = app.platform() == Platform::Official;
+        self.platforms
+            .iter()
+            .filter(move |it| is_official && it.authorizer(app.app_id()).is_ok())
+            .flat_map(|it| &it.settings.safe_domains)
+    }
+}
+
+impl Component {
+    /// Returns an account that authorised this platform.
+    pub(super) fn authorizer(&self, app_id: &str) -> Result<&Authorizer, Refusal> {
+        self.authorizers
+            .iter()
+            .find(|it| it.app_id == app_id && it.authorized)
+            .ok_or_else(|| Refusal::new(61003))
+    }
+
+    /// Adds the accounts of the settings, unless they are known.
+    pub(super) fn add_earlier_authorizers(&mut self, now: UnixTime) {
+        for app_id in &self.settings.authorized_by {
+            if self.authorizers.iter().all(|it| it.app_id != *app_id) {
+                self.authorizers.push(Authorizer {
+                    app_id: app_id.clone(),
+                    auth_time: now,
+                    authorized: true,
+                    refresh_token: Some(new_refresh_token()),
+                    tokens: IssuedValues::default(),
+                });
+            }
+        }
+    }
+
+    /// A second authorisation without a cancellation ends the access token.
+    fn grant(&mut self, app_id: String, pre_auth_code: &str, now: UnixTime) -> Granted {
+        let known = self.authorizers.iter().position(|it| it.app_id == app_id);
+        let at = known.unwrap_or_else(|| {
+            self.authorizers.push(Authorizer {
+                app_id: app_id.clone(),
+                auth_time: now,
+                authorized: false,
+                refresh_token: None,
+                tokens: IssuedValues::default(),
+            });
+            self.authorizers.len() - 1
+        });
+        let authorizer = &mut self.authorizers[at];
+        let again = std::mem::replace(&mut authorizer.authorized, true);
+        authorizer.auth_time = now;
+        authorizer.tokens.revoke(now);
+        if self.settings.reauthorization_renews_refresh_token {
+            authorizer.refresh_token = None;
+        }
+        let life = self.settings.authorization_code_ttl;
+        let (code, expires_at) = (
+            new_authorization_code(),
+            now.plus(Duration::from_secs(life)),
+        );
+        let message = Message::new(if again {
+            "updateauthorized"
+        } else {
+            "authorized"
+        })
+        .field("AuthorizerAppid", &app_id)
+        .field("AuthorizationCode", &code)
+        .field("AuthorizationCodeExpiredTime", &expires_at.to_string())
+        .field("PreAuthCode", pre_auth_code);
+        self.codes.truncate(REMEMBERED - 1);
+        self.codes.push_front(AuthorizationCode {
+            value: code.clone(),
+            app_id,
+            expires_at,
+            used: false,
+        });
+        Granted {
+            code,
+            expires_in: life,
+            message,
+        }
+    }
+
+    /// Returns a page of the accounts that authorised this platform. Those whose code was never redeemed come
+    /// without a refresh token.
+    pub(super) fn list(&self, body: &Value) -> Result<String, Refusal> {
+        #[derive(Serialize)]
+        struct Reply<'a> {
+            total_count: usize,
+            list: Vec<Entry<'a>>,
+        }
+        #[derive(Serialize)]
+        struct Entry<'a> {
+            authorizer_appid: &'a str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            refresh_token: Option<&'a str>,
+            auth_time: UnixTime,
+        }
+        let number = |field| {
+            let number = body.get(field).and_then(Value::as_u64);
+            number.and_then(|number| usize::try_from(number).ok())
+        };
+        let (Some(offset), Some(count @ 0..=MOST_LISTED)) = (number("offset"), number("count"))
+        else {
+            return Err(Refusal::new(40097));
+        };
+        let authorized = || self.authorizers.iter().filter(|it| it.authorized);
+        let list = authorized().skip(offset).take(count).map(|it| Entry {
+            authorizer_appid: &it.app_id,
+            refresh_token: it
+                .refresh_token
+                .as_deref()
+                .filter(|_| !self.settings.list_without_refresh_tokens),
+            auth_time: it.auth_time,
+        });
+        Ok(written(&Reply {
+            total_count: authorized().count(),
+            list: list.collect(),
+        }))
+    }
+}
+
+fn find<'a>(
+    authorizers: &'a mut [Authorizer],
+    app_id: &str,
+) -> Result<&'a mut Authorizer, Refusal> {
+    authorizers
+        .iter_mut()
+        .find(|it| it.app_id == app_id && it.authorized)
+        .ok_or_else(|| Refusal::new(61003))
+}
+
+/// Returns the permission sets that accounts grant.
+fn func_info(platform: Platform) -> Value {
+    let ids: &[u64] = match platform {
+        Platform::Mini => &[17, 18, 25],
+        _ => &[1, 2, 3, 4, 11],
+    };
+    ids.iter()
+        .map(|id| json!({ "funcscope_category": { "id": id } }))
+        .collect()
+}
+
+/// Accounts on one page of the list.
+const MOST_LISTED: usize = 500;

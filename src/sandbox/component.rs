@@ -1,0 +1,340 @@
+//! Business logic of the simulated open platforms (第三方平台): the calls that a platform makes for itself.
+//!
+//! WeChat calls a platform a component. Its token comes from a pushed ticket; the accounts that authorised it
+//! are in `authorizer`.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::clock::UnixTime;
+
+use super::api_management::{OK, cgi_path};
+use super::authorizer::{AuthorizationCode, Authorizer};
+use super::call::Call;
+use super::endpoint::Endpoint;
+use super::issued::{Issued, IssuedValues};
+use super::open_platform::OpenPlatform;
+use super::push_queue::PushQueue;
+use super::quota::QuotaUsage;
+use super::reply::{Quota, QuotaReply, Refusal, json};
+use super::simulator::Simulator;
+use super::value::{new_component_ticket, new_pre_auth_code, new_token};
+
+/// An open platform and its state.
+pub(super) struct Component {
+    pub(super) settings: OpenPlatform,
+    /// The newest first.
+    tickets: VecDeque<PushedTicket>,
+    pub(super) token: IssuedValues,
+    /// The newest first.
+    pre_auth_codes: VecDeque<PreAuthCode>,
+    /// The newest first.
+    pub(super) codes: VecDeque<AuthorizationCode>,
+    /// In the order of their first authorisation. Those that cancelled are kept.
+    pub(super) authorizers: Vec<Authorizer>,
+    usage: QuotaUsage,
+    pub(super) pushes: PushQueue,
+}
+
+struct PushedTicket {
+    value: String,
+    at: UnixTime,
+}
+
+struct PreAuthCode {
+    value: String,
+    expires_at: UnixTime,
+    used: bool,
+}
+
+impl Simulator {
+    /// Adds a platform, or replaces the settings of an existing one; its state is kept.
+    pub(super) fn add_platform(&mut self, settings: OpenPlatform, now: UnixTime) {
+        let known = self
+            .platforms
+            .iter()
+            .position(|it| it.settings.app_id == settings.app_id);
+        let at = known.unwrap_or(self.platforms.len());
+        match known {
+            Some(at) => self.platforms[at].settings = settings,
+            None => self.platforms.push(Component::new(settings)),
+        }
+        self.platforms[at].add_earlier_authorizers(now);
+    }
+
+    /// Returns the platform with this component_appid.
+    pub(super) fn platform(&self, app_id: &str) -> Result<&Component, String> {
+        self.platforms
+            .iter()
+            .find(|it| it.settings.app_id == app_id)
+            .ok_or_else(|| no_platform(app_id))
+    }
+
+    pub(super) fn platform_mut(&mut self, app_id: &str) -> Result<&mut Component, String> {
+        self.platforms
+            .iter_mut()
+            .find(|it| it.settings.app_id == app_id)
+            .ok_or_else(|| no_platform(app_id))
+    }
+
+    /// Processes a call to `/cgi-bin/component/…`.
+    pub(super) fn component_call(
+        &mut self,
+        call: &Call<'_>,
+        now: UnixTime,
+    ) -> Result<String, Refusal> {
+        match call.endpoint {
+            Endpoint::StartPushTicket => self.start_push_ticket(call, now),
+            Endpoint::ComponentToken => self.component_token(call, now),
+            Endpoint::ComponentClearQuota => self.clear_quota_by_platform(call, now),
+            _ => {
+                let (at, body) = self.authenticated(call, now)?;
+                match call.endpoint {
+                    Endpoint::CreatePreAuthCode => Ok(self.platforms[at].pre_auth_code(now)),
+                    Endpoint::QueryAuth => self.query_auth(at, &body, now),
+                    Endpoint::AuthorizerToken => self.authorizer_token(at, &body, now),
+                    Endpoint::AuthorizerList => self.platforms[at].list(&body),
+                    _ => self.authorizer_info(at, &body),
+                }
+            }
+        }
+    }
+
+    /// Starts the pushes of tickets. The first comes with the next period.
+    fn start_push_ticket(&mut self, call: &Call<'_>, now: UnixTime) -> Result<String, Refusal> {
+        let body = component_body(call)?;
+        let component = self.component_named(&body)?;
+        component.check_secret(&body, "component_secret")?;
+        component.check_address(call)?;
+        component.spend(call.endpoint, now)?;
+        match component.pushes.start(now) {
+            true => Ok(OK.to_owned()),
+            false => Ok(r#"{"errcode":0,"errmsg":"in a normal state"}"#.to_owned()),
+        }
+    }
+
+    /// Checks the app id, the secret, the address, the ticket, then the quota.
+    fn component_token(&mut self, call: &Call<'_>, now: UnixTime) -> Result<String, Refusal> {
+        #[derive(Serialize)]
+        struct Reply<'a> {
+            component_access_token: &'a str,
+            expires_in: u64,
+        }
+        let body = component_body(call)?;
+        let component = self.component_named(&body)?;
+        component.check_secret(&body, "component_appsecret")?;
+        component.check_address(call)?;
+        component.check_ticket(body.get("component_verify_ticket"), now)?;
+        component.spend(call.endpoint, now)?;
+        let issued = component.settings.issue(&mut component.token, now);
+        Ok(json(&Reply {
+            component_access_token: &issued.value,
+            expires_in: issued.remaining(now).as_secs(),
+        }))
+    }
+
+    /// Clears the counts of the platform or of an account that authorised it. Needs no token, because the token
+    /// call itself may have no quota left.
+    fn clear_quota_by_platform(
+        &mut self,
+        call: &Call<'_>,
+        now: UnixTime,
+    ) -> Result<String, Refusal> {
+        let body = component_body(call)?;
+        let component = self.component_named(&body)?;
+        component.check_secret(&body, "appsecret")?;
+        component.check_address(call)?;
+        let app_id = text(&body, "appid").ok_or_else(|| Refusal::new(41002))?;
+        if app_id == component.settings.app_id {
+            component.usage.roll(now, &component.settings.switches);
+            let cleared = component.usage.clear(&component.settings.quotas);
+            return cleared.map(|()| OK.to_owned());
+        }
+        component.authorizer(app_id)?;
+        let at = self.position(app_id).ok_or_else(|| Refusal::new(40013))?;
+        self.apps[at].clear(now)
+    }
+
+    /// Returns the platform that a call names.
+    fn component_named(&mut self, body: &Value) -> Result<&mut Component, Refusal> {
+        let app_id = text(body, "component_appid").ok_or_else(|| Refusal::new(41018))?;
+        let is_account = self.apps.iter().any(|it| it.app.app_id == app_id);
+        self.platform_mut(app_id)
+            .map_err(|_| Refusal::new(if is_account { 61011 } else { 40013 }))
+    }
+
+    /// Checks the token of a call whose body must name the platform. Returns the platform's index and the body.
+    fn authenticated(&mut self, call: &Call<'_>, now: UnixTime) -> Result<(usize, Value), Refusal> {
+        let at = self.component_caller(call, now)?;
+        let body = component_body(call)?;
+        match text(&body, "component_appid") {
+            None => Err(Refusal::new(41018)),
+            Some(app_id) if app_id != self.platforms[at].settings.app_id => {
+                Err(Refusal::new(40013))
+            }
+            Some(_) => Ok((at, body)),
+        }
+    }
+}
+
+impl Component {
+    fn new(settings: OpenPlatform) -> Self {
+        Self {
+            settings,
+            tickets: VecDeque::new(),
+            token: IssuedValues::default(),
+            pre_auth_codes: VecDeque::new(),
+            codes: VecDeque::new(),
+            authorizers: Vec::new(),
+            usage: QuotaUsage::default(),
+            pushes: PushQueue::default(),
+        }
+    }
+
+    /// Clears credentials, codes, usage and pushes. The accounts' decisions and refresh tokens are kept.
+    pub(super) fn reset(&mut self) {
+        let mut authorizers = std::mem::take(&mut self.authorizers);
+        for authorizer in &mut authorizers {
+            authorizer.tokens = IssuedValues::default();
+        }
+        *self = Self {
+            authorizers,
+            ..Self::new(self.settings.clone())
+        };
+    }
+
+    /// Makes the ticket that is pushed now.
+    pub(super) fn new_ticket(&mut self, now: UnixTime) -> &str {
+        self.tickets.truncate(REMEMBERED - 1);
+        self.tickets.push_front(PushedTicket {
+            value: new_component_ticket(),
+            at: now,
+        });
+        &self.tickets[0].value
+    }
+
+    /// Returns the newest ticket and when it ends.
+    pub(super) fn ticket(&self) -> Option<(&str, UnixTime)> {
+        let newest = self.tickets.front()?;
+        Some((&newest.value, newest.at.plus(TICKET_LIFE)))
+    }
+
+    fn pre_auth_code(&mut self, now: UnixTime) -> String {
+        #[derive(Serialize)]
+        struct Reply<'a> {
+            pre_auth_code: &'a str,
+            expires_in: u64,
+        }
+        let life = self.settings.pre_auth_code_ttl;
+        self.pre_auth_codes.truncate(REMEMBERED - 1);
+        self.pre_auth_codes.push_front(PreAuthCode {
+            value: new_pre_auth_code(),
+            expires_at: now.plus(Duration::from_secs(life)),
+            used: false,
+        });
+        json(&Reply {
+            pre_auth_code: &self.pre_auth_codes[0].value,
+            expires_in: life,
+        })
+    }
+
+    /// Returns whether a visitor of the authorisation page may use this pre_auth_code.
+    pub(super) fn accepts_pre_auth_code(&self, code: &str, now: UnixTime) -> bool {
+        let mut codes = self.pre_auth_codes.iter();
+        codes.any(|known| known.value == code && !known.used && now < known.expires_at)
+    }
+
+    pub(super) fn use_pre_auth_code(&mut self, code: &str) {
+        let mut codes = self.pre_auth_codes.iter_mut();
+        if let Some(known) = codes.find(|known| known.value == code) {
+            known.used = true;
+        }
+    }
+
+    fn check_secret(&self, body: &Value, field: &str) -> Result<(), Refusal> {
+        match text(body, field) {
+            None => Err(Refusal::new(41019)),
+            Some(secret) if secret != self.settings.secret => Err(Refusal::new(40125)),
+            Some(_) => Ok(()),
+        }
+    }
+
+    pub(super) fn check_address(&self, call: &Call<'_>) -> Result<(), Refusal> {
+        let peer = self.settings.seen(call.peer);
+        match self.settings.admits(peer) {
+            true => Ok(()),
+            false => Err(Refusal::not_registered(peer)),
+        }
+    }
+
+    fn check_ticket(&self, ticket: Option<&Value>, now: UnixTime) -> Result<(), Refusal> {
+        let ticket = match ticket {
+            None => return Err(Refusal::new(41020)),
+            Some(ticket) => ticket.as_str().unwrap_or_default(),
+        };
+        let mut known = self.tickets.iter();
+        match known.find(|known| known.value == ticket) {
+            None => Err(Refusal::new(61006)),
+            Some(known) if now >= known.at.plus(TICKET_LIFE) => Err(Refusal::new(61005)),
+            Some(_) => Ok(()),
+        }
+    }
+
+    pub(super) fn spend(&mut self, endpoint: Endpoint, now: UnixTime) -> Result<(), Refusal> {
+        self.usage.roll(now, &self.settings.switches);
+        self.usage.spend(endpoint, &self.settings.quotas)
+    }
+
+    pub(super) fn quota(&self, body: &Value) -> Result<String, Refusal> {
+        let endpoint = Endpoint::at(cgi_path(body)?).ok_or_else(|| Refusal::new(76021))?;
+        if !endpoint.is_component() {
+            return Err(Refusal::new(76022));
+        }
+        let limit = self.settings.quotas.daily(endpoint);
+        Ok(json(&QuotaReply {
+            errcode: 0,
+            errmsg: "ok",
+            quota: Quota::of(limit, self.usage.used(endpoint)),
+            rate_limit: None,
+        }))
+    }
+}
+
+impl OpenPlatform {
+    /// Issues a token, of the platform itself or for an account.
+    pub(super) fn issue<'a>(&self, tokens: &'a mut IssuedValues, now: UnixTime) -> &'a Issued {
+        let life = Duration::from_secs(self.token_ttl);
+        if !self.token_overlap {
+            tokens.revoke(now);
+        }
+        tokens.rotate(new_token(), now, life, true)
+    }
+}
+
+/// Returns the JSON body of a platform's call. A form counts as JSON without fields, as observed.
+fn component_body(call: &Call<'_>) -> Result<Value, Refusal> {
+    let is_form = call.body.contains(&b'=') && !call.body.trim_ascii_start().starts_with(b"{");
+    if is_form {
+        return Err(Refusal::new(41018));
+    }
+    call.json()
+}
+
+/// Returns a filled text field.
+pub(super) fn text<'a>(body: &'a Value, field: &str) -> Option<&'a str> {
+    let value = body.get(field).and_then(Value::as_str);
+    value.filter(|value| !value.is_empty())
+}
+
+fn no_platform(app_id: &str) -> String {
+    format!("the sandbox has no open platform \"{app_id}\"")
+}
+
+/// Every ticket is accepted for twelve hours.
+const TICKET_LIFE: Duration = Duration::from_secs(12 * 3_600);
+
+/// Number of tickets and codes that are remembered. More than twelve hours of tickets.
+pub(super) const REMEMBERED: usize = 1_024;

@@ -1,0 +1,325 @@
+//! The simulated open platforms (第三方平台), with the settings that WeChat's console would show.
+//!
+//! Settings only: tickets, tokens and authorisations belong to `component` and `authorizer`.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use super::push_crypto::PushKey;
+use super::quota::Quotas;
+use super::switches::Switches;
+use super::value::{new_encoding_aes_key, new_push_token};
+
+/// A simulated open platform, built like `OpenPlatform::new("wx…", "secret").with_push_url("http://…")`. Accounts
+/// that authorise it are ordinary [`App`](super::App)s.
+///
+/// Its JSON form is the body of `POST /sandbox/platforms`.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OpenPlatform {
+    #[serde(rename = "component_appid")]
+    pub(super) app_id: String,
+    pub(super) secret: String,
+    /// `None` pushes nothing.
+    #[serde(default)]
+    pub(super) push_url: Option<String>,
+    #[serde(default = "new_push_token")]
+    pub(super) push_token: String,
+    #[serde(default = "new_encoding_aes_key")]
+    pub(super) encoding_aes_key: String,
+    #[serde(default)]
+    pub(super) previous_push_token: Option<String>,
+    #[serde(default)]
+    pub(super) previous_encoding_aes_key: Option<String>,
+    /// In milliseconds.
+    #[serde(default = "five_seconds")]
+    pub(super) push_timeout_ms: u64,
+    /// Host of the page that links to the authorisation page. `None` allows any.
+    #[serde(default)]
+    pub(super) page_host: Option<String>,
+    /// Hosts that the authorisation page may redirect to. Empty allows any.
+    #[serde(default)]
+    pub(super) redirect_hosts: Vec<String>,
+    /// JS safe domains of every account that authorised the platform.
+    #[serde(default)]
+    pub(super) safe_domains: Vec<String>,
+    /// Accounts that authorised the platform before the sandbox started.
+    #[serde(default)]
+    pub(super) authorized_by: Vec<String>,
+    /// `None` allows any address.
+    #[serde(default)]
+    pub(super) allow_ips: Option<Vec<String>>,
+    /// Replaces the caller's real address.
+    #[serde(default)]
+    pub(super) caller_ip: Option<IpAddr>,
+    /// In seconds.
+    #[serde(default = "two_hours")]
+    pub(super) token_ttl: u64,
+    /// In seconds.
+    #[serde(default = "ten_minutes")]
+    pub(super) pre_auth_code_ttl: u64,
+    /// In seconds.
+    #[serde(default = "ten_minutes")]
+    pub(super) authorization_code_ttl: u64,
+    #[serde(default = "yes")]
+    pub(super) token_overlap: bool,
+    #[serde(default)]
+    pub(super) reauthorization_renews_refresh_token: bool,
+    #[serde(default)]
+    pub(super) list_without_refresh_tokens: bool,
+    #[serde(default)]
+    pub(super) quotas: Quotas,
+    #[serde(default)]
+    pub(super) switches: Switches,
+}
+
+impl OpenPlatform {
+    /// Returns a platform with a new random push token and EncodingAESKey, and without a push URL.
+    pub fn new(component_app_id: impl Into<String>, secret: impl Into<String>) -> Self {
+        Self {
+            app_id: component_app_id.into(),
+            secret: secret.into(),
+            push_url: None,
+            push_token: new_push_token(),
+            encoding_aes_key: new_encoding_aes_key(),
+            previous_push_token: None,
+            previous_encoding_aes_key: None,
+            push_timeout_ms: five_seconds(),
+            page_host: None,
+            redirect_hosts: Vec::new(),
+            safe_domains: Vec::new(),
+            authorized_by: Vec::new(),
+            allow_ips: None,
+            caller_ip: None,
+            token_ttl: two_hours(),
+            pre_auth_code_ttl: ten_minutes(),
+            authorization_code_ttl: ten_minutes(),
+            token_overlap: true,
+            reauthorization_renews_refresh_token: false,
+            list_without_refresh_tokens: false,
+            quotas: Quotas::default(),
+            switches: Switches::default(),
+        }
+    }
+
+    /// Returns the component_appid.
+    #[must_use]
+    pub fn component_app_id(&self) -> &str {
+        &self.app_id
+    }
+
+    /// Returns the AppSecret.
+    #[must_use]
+    pub fn secret(&self) -> &str {
+        &self.secret
+    }
+
+    /// Returns the token that signs pushes (消息校验Token).
+    #[must_use]
+    pub fn push_token(&self) -> &str {
+        &self.push_token
+    }
+
+    /// Returns the key that encrypts pushes (消息加解密Key): 43 letters and digits.
+    #[must_use]
+    pub fn encoding_aes_key(&self) -> &str {
+        &self.encoding_aes_key
+    }
+
+    /// Sets the AppSecret.
+    #[must_use]
+    pub fn with_secret(mut self, secret: impl Into<String>) -> Self {
+        self.secret = secret.into();
+        self
+    }
+
+    /// Sets the URL for tickets and authorisation events (授权事件接收URL).
+    #[must_use]
+    pub fn with_push_url(mut self, url: impl Into<String>) -> Self {
+        self.push_url = Some(url.into());
+        self
+    }
+
+    /// Sets the push token and the EncodingAESKey.
+    #[must_use]
+    pub fn with_push_keys(
+        mut self,
+        token: impl Into<String>,
+        encoding_aes_key: impl Into<String>,
+    ) -> Self {
+        self.push_token = token.into();
+        self.encoding_aes_key = encoding_aes_key.into();
+        self
+    }
+
+    /// Sets the push token and the EncodingAESKey that the current ones have replaced.
+    #[must_use]
+    pub fn with_previous_push_keys(
+        mut self,
+        token: impl Into<String>,
+        encoding_aes_key: impl Into<String>,
+    ) -> Self {
+        self.previous_push_token = Some(token.into());
+        self.previous_encoding_aes_key = Some(encoding_aes_key.into());
+        self
+    }
+
+    /// Sets how long a push waits for its answer; 5 s by default.
+    #[must_use]
+    pub fn push_timeout(mut self, limit: Duration) -> Self {
+        self.push_timeout_ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+        self
+    }
+
+    /// Sets the host of the page that links to the authorisation page (授权发起页域名), which then checks its
+    /// Referer. Any page may link to it by default.
+    #[must_use]
+    pub fn page_host(mut self, host: impl Into<String>) -> Self {
+        self.page_host = Some(host.into());
+        self
+    }
+
+    /// Adds a host that the authorisation page may redirect to. Without any, all are allowed.
+    #[must_use]
+    pub fn redirect_host(mut self, host: impl Into<String>) -> Self {
+        self.redirect_hosts.push(host.into());
+        self
+    }
+
+    /// Adds a JS safe domain (公众号开发域名) of every account that authorised the platform.
+    #[must_use]
+    pub fn safe_domain(mut self, domain: impl Into<String>) -> Self {
+        self.safe_domains.push(domain.into());
+        self
+    }
+
+    /// Adds an account that authorised the platform earlier. Its code was redeemed, and the list of authorisers
+    /// has its refresh token.
+    #[must_use]
+    pub fn authorized_by(mut self, app_id: impl Into<String>) -> Self {
+        self.authorized_by.push(app_id.into());
+        self
+    }
+
+    /// Restricts the platform's calls, also those on behalf of accounts, to these addresses; others get 61004.
+    #[must_use]
+    pub fn allow_ips<I: ToString>(mut self, addresses: impl IntoIterator<Item = I>) -> Self {
+        let addresses = addresses.into_iter().map(|address| address.to_string());
+        self.allow_ips = Some(addresses.collect());
+        self
+    }
+
+    /// Replaces the address that calls come from.
+    #[must_use]
+    pub fn caller_ip(mut self, address: IpAddr) -> Self {
+        self.caller_ip = Some(address);
+        self
+    }
+
+    /// Sets the lifetime of the platform's token and of the accounts' tokens for it, in whole seconds.
+    #[must_use]
+    pub fn token_ttl(mut self, life: Duration) -> Self {
+        self.token_ttl = life.as_secs();
+        self
+    }
+
+    /// Sets the lifetime of pre_auth_codes, in whole seconds; ten minutes by default.
+    #[must_use]
+    pub fn pre_auth_code_ttl(mut self, life: Duration) -> Self {
+        self.pre_auth_code_ttl = life.as_secs();
+        self
+    }
+
+    /// Sets the lifetime of authorisation codes, in whole seconds; ten minutes by default.
+    #[must_use]
+    pub fn authorization_code_ttl(mut self, life: Duration) -> Self {
+        self.authorization_code_ttl = life.as_secs();
+        self
+    }
+
+    /// Sets whether a replaced token is accepted for five more minutes, which is the default.
+    #[must_use]
+    pub fn token_overlap(mut self, yes: bool) -> Self {
+        self.token_overlap = yes;
+        self
+    }
+
+    /// Sets whether an account that authorises again without a cancellation gets a new refresh token. By default
+    /// it keeps its own.
+    #[must_use]
+    pub fn reauthorization_renews_refresh_token(mut self, yes: bool) -> Self {
+        self.reauthorization_renews_refresh_token = yes;
+        self
+    }
+
+    /// Sets whether the list of authorisers lacks all refresh tokens.
+    #[must_use]
+    pub fn list_without_refresh_tokens(mut self, yes: bool) -> Self {
+        self.list_without_refresh_tokens = yes;
+        self
+    }
+
+    /// Sets the quotas: `component_token_daily` and `clear_monthly` are a platform's.
+    #[must_use]
+    pub fn quotas(mut self, quotas: Quotas) -> Self {
+        self.quotas = quotas;
+        self
+    }
+}
+
+impl OpenPlatform {
+    /// Returns what is wrong with the settings.
+    pub(super) fn problem(&self) -> Option<&'static str> {
+        let url_is_wrong = |url: &String| {
+            Url::parse(url).map_or(true, |url| !matches!(url.scheme(), "http" | "https"))
+        };
+        let mut keys = self
+            .previous_encoding_aes_key
+            .iter()
+            .chain([&self.encoding_aes_key]);
+        match () {
+            () if self.app_id.is_empty() || self.secret.is_empty() => {
+                Some("\"component_appid\" and \"secret\" must not be empty")
+            }
+            () if keys.any(|key| PushKey::read(key).is_none()) => {
+                Some("\"encoding_aes_key\" must be 43 letters and digits")
+            }
+            () if self.push_url.as_ref().is_some_and(url_is_wrong) => {
+                Some("\"push_url\" must be a URL with http or https")
+            }
+            () => None,
+        }
+    }
+
+    /// Returns the address that a call appears to come from.
+    pub(super) fn seen(&self, peer: IpAddr) -> IpAddr {
+        self.caller_ip.unwrap_or(peer).to_canonical()
+    }
+
+    pub(super) fn admits(&self, peer: IpAddr) -> bool {
+        let peer = peer.to_string();
+        self.allow_ips
+            .as_ref()
+            .is_none_or(|allowed| allowed.contains(&peer))
+    }
+}
+
+fn two_hours() -> u64 {
+    7_200
+}
+
+fn ten_minutes() -> u64 {
+    600
+}
+
+/// A push that takes longer has failed.
+fn five_seconds() -> u64 {
+    5_000
+}
+
+fn yes() -> bool {
+    true
+}

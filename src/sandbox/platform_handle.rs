@@ -1,0 +1,175 @@
+//! The part of [`Sandbox`] that is about open platforms.
+//!
+//! Its methods panic if the sandbox does not know the platform or the app.
+
+use super::Sandbox;
+use super::authorizer::Granted;
+use super::issued::IssuedValues;
+use super::open_platform::OpenPlatform;
+use super::push::{Message, Push, PushReply};
+use super::shared::Shared;
+use super::simulator::Simulator;
+
+impl Sandbox {
+    /// Adds an open platform, or replaces the settings of an existing one. Its state is kept.
+    ///
+    /// # Panics
+    /// If the settings are not valid, for example an EncodingAESKey of another length.
+    pub fn add_platform(&self, platform: OpenPlatform) {
+        if let Some(problem) = platform.problem() {
+            panic!("{problem}");
+        }
+        self.shared.add_platform(platform);
+    }
+
+    /// Authorises a platform for an official account or a mini program, as its owner does. Pushes `authorized`,
+    /// or `updateauthorized` if the account had authorised it already; the access token then ends. Returns the
+    /// authorisation code after the platform answered.
+    pub async fn authorize(&self, component_app_id: &str, app: &str) -> String {
+        let granted = known(self.shared.authorize(component_app_id, app, None));
+        known(
+            self.shared
+                .push_event(component_app_id, &granted.message)
+                .await,
+        );
+        granted.code
+    }
+
+    /// Withdraws an account's authorisation, as its owner does: its tokens and its refresh token end. Pushes
+    /// `unauthorized`, and returns after the platform answered.
+    pub async fn cancel_authorization(&self, component_app_id: &str, app: &str) -> PushReply {
+        let now = self.clock().now();
+        let message = known(self.shared.inside().simulator.cancel_authorization(
+            component_app_id,
+            app,
+            now,
+        ));
+        known(self.shared.push_event(component_app_id, &message).await)
+    }
+
+    /// Pushes a new component_verify_ticket now, and returns the platform's answer. Works before the platform
+    /// has started the pushes, as the check in WeChat's console does.
+    pub async fn push_ticket(&self, component_app_id: &str) -> PushReply {
+        self.push(component_app_id, Push::ticket()).await
+    }
+
+    /// Makes a push now, and returns the platform's answer. A failed one is not repeated.
+    pub async fn push(&self, component_app_id: &str, push: Push) -> PushReply {
+        known(self.shared.push(component_app_id, &push).await)
+    }
+
+    /// Sets whether all pushes to a platform are lost from now on.
+    pub fn lose_pushes(&self, component_app_id: &str, yes: bool) {
+        let mut inside = self.shared.inside();
+        let component = known(inside.simulator.platform_mut(component_app_id));
+        component.pushes.lost = yes;
+    }
+
+    /// Returns the newest answers of a platform to pushes, the newest last; 64 are kept.
+    #[must_use]
+    pub fn push_replies(&self, component_app_id: &str) -> Vec<PushReply> {
+        let inside = self.shared.inside();
+        let component = known(inside.simulator.platform(component_app_id));
+        component.pushes.replies.iter().cloned().collect()
+    }
+
+    /// Returns the newest component_verify_ticket.
+    #[must_use]
+    pub fn component_ticket(&self, component_app_id: &str) -> Option<String> {
+        let inside = self.shared.inside();
+        let component = known(inside.simulator.platform(component_app_id));
+        component.ticket().map(|(ticket, _)| ticket.to_owned())
+    }
+
+    /// Returns the platform's current token.
+    #[must_use]
+    pub fn component_token(&self, component_app_id: &str) -> Option<String> {
+        let mut inside = self.shared.inside();
+        let tokens = component_tokens(&mut inside.simulator, component_app_id);
+        current(tokens, self)
+    }
+
+    /// Returns the platform's current token for an account.
+    #[must_use]
+    pub fn authorizer_token(&self, component_app_id: &str, app: &str) -> Option<String> {
+        let mut inside = self.shared.inside();
+        let tokens = authorizer_tokens(&mut inside.simulator, component_app_id, app);
+        current(tokens, self)
+    }
+
+    /// Returns the refresh token that a platform has for an account. There is none before the account's code was
+    /// redeemed, and after a cancellation.
+    #[must_use]
+    pub fn authorizer_refresh_token(&self, component_app_id: &str, app: &str) -> Option<String> {
+        let inside = self.shared.inside();
+        let component = known(inside.simulator.platform(component_app_id));
+        let authorizer = component.authorizer(app).ok()?;
+        authorizer.refresh_token.clone()
+    }
+
+    /// Ends a platform's tokens at once.
+    pub fn revoke_component_token(&self, component_app_id: &str) {
+        let mut inside = self.shared.inside();
+        component_tokens(&mut inside.simulator, component_app_id).revoke(self.clock().now());
+    }
+
+    /// Ends a platform's tokens for an account at once. Its refresh token is kept.
+    pub fn revoke_authorizer_token(&self, component_app_id: &str, app: &str) {
+        let mut inside = self.shared.inside();
+        authorizer_tokens(&mut inside.simulator, component_app_id, app).revoke(self.clock().now());
+    }
+}
+
+impl Shared {
+    pub(super) fn add_platform(&self, platform: OpenPlatform) {
+        let now = self.clock.now();
+        self.inside().simulator.add_platform(platform, now);
+    }
+
+    pub(super) fn authorize(
+        &self,
+        component: &str,
+        app: &str,
+        pre_auth_code: Option<&str>,
+    ) -> Result<Granted, String> {
+        let now = self.clock.now();
+        let mut inside = self.inside();
+        inside
+            .simulator
+            .authorize(component, app, pre_auth_code, now)
+    }
+
+    pub(super) fn cancel_authorization(
+        &self,
+        component: &str,
+        app: &str,
+    ) -> Result<Message, String> {
+        let now = self.clock.now();
+        let mut inside = self.inside();
+        inside.simulator.cancel_authorization(component, app, now)
+    }
+}
+
+fn component_tokens<'a>(simulator: &'a mut Simulator, component: &str) -> &'a mut IssuedValues {
+    &mut known(simulator.platform_mut(component)).token
+}
+
+fn authorizer_tokens<'a>(
+    simulator: &'a mut Simulator,
+    component: &str,
+    app: &str,
+) -> &'a mut IssuedValues {
+    let component = known(simulator.platform_mut(component));
+    let authorizer = component.authorizers.iter_mut().find(|it| it.app_id == app);
+    let known = authorizer.unwrap_or_else(|| panic!("\"{app}\" never authorised the platform"));
+    &mut known.tokens
+}
+
+fn current(tokens: &IssuedValues, sandbox: &Sandbox) -> Option<String> {
+    let current = tokens.current(sandbox.clock().now())?;
+    Some(current.value.clone())
+}
+
+fn known<T>(found: Result<T, String>) -> T {
+    found.unwrap_or_else(|problem| panic!("{problem}"))
+}

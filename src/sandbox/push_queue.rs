@@ -1,0 +1,283 @@
+//! When pushes are sent: tickets every ten minutes, events at once, and failed ones again.
+//!
+//! The times are the sandbox's. A task of the listener looks once a second, and whenever the clock is advanced
+//! or the API is called.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use crate::clock::{Clock, UnixTime};
+
+use super::component::Component;
+use super::push::{Message, Push, PushReply, Sealed, What};
+use super::shared::Shared;
+
+/// The pushes of one platform.
+#[derive(Default)]
+pub(super) struct PushQueue {
+    /// When the next ticket is due, once the pushes were started.
+    pub(super) next_ticket: Option<UnixTime>,
+    waiting: Vec<Waiting>,
+    last: Option<Sealed>,
+    /// The newest last.
+    pub(super) replies: VecDeque<PushReply>,
+    /// Whether pushes are lost on their way.
+    pub(super) lost: bool,
+}
+
+struct Waiting {
+    sealed: Sealed,
+    due: UnixTime,
+    tries: u32,
+}
+
+/// A push on its way.
+pub(super) struct Delivery {
+    component: String,
+    sealed: Sealed,
+    url: Option<String>,
+    timeout: Duration,
+    lost: bool,
+    /// Earlier deliveries, or `None` if a failed one is not repeated.
+    tries: Option<u32>,
+}
+
+impl PushQueue {
+    /// Starts the pushes of tickets. Returns false if they were started before.
+    pub(super) fn start(&mut self, now: UnixTime) -> bool {
+        let starts = self.next_ticket.is_none();
+        self.next_ticket.get_or_insert(now.plus(PERIOD));
+        starts
+    }
+
+    /// Removes a push that is due.
+    fn take(&mut self, now: UnixTime) -> Option<Waiting> {
+        let at = self.waiting.iter().position(|it| it.due <= now)?;
+        Some(self.waiting.remove(at))
+    }
+}
+
+impl Component {
+    /// Makes the ticket that is due. After a jump of the clock there is one, not one for each period.
+    fn tick(&mut self, now: UnixTime, wall: UnixTime) -> Result<(), String> {
+        if self.pushes.next_ticket.is_some_and(|due| due <= now) {
+            self.pushes.next_ticket = Some(now.plus(PERIOD));
+            let sealed = self.seal(&Push::ticket(), now, wall)?;
+            self.enqueue(sealed, now, 0);
+        }
+        Ok(())
+    }
+
+    fn enqueue(&mut self, sealed: Sealed, due: UnixTime, tries: u32) {
+        self.pushes.waiting.push(Waiting { sealed, due, tries });
+    }
+
+    /// Makes what is pushed now.
+    fn seal(&mut self, push: &Push, now: UnixTime, wall: UnixTime) -> Result<Sealed, String> {
+        let message = match push.what {
+            What::Replay => {
+                let last = self.pushes.last.clone();
+                return last.ok_or_else(|| "nothing has been pushed yet".to_owned());
+            }
+            What::Ticket => Message::new("component_verify_ticket")
+                .field("ComponentVerifyTicket", self.new_ticket(now)),
+            What::Event if push.info_type.is_empty() => {
+                return Err("an event requires \"info_type\"".to_owned());
+            }
+            What::Event => Message::of(push),
+        };
+        let sealed = Sealed::new(&self.settings, &message, push, wall)?;
+        self.pushes.last = Some(sealed.clone());
+        Ok(sealed)
+    }
+
+    fn delivery(&self, sealed: Sealed, tries: Option<u32>) -> Delivery {
+        Delivery {
+            component: self.settings.app_id.clone(),
+            sealed,
+            url: self.settings.push_url.clone(),
+            timeout: Duration::from_millis(self.settings.push_timeout_ms),
+            lost: self.pushes.lost,
+            tries,
+        }
+    }
+}
+
+impl Shared {
+    /// Makes a push and returns what the platform answered; the second answer if it was sent twice. A failed one
+    /// is not repeated.
+    pub(super) async fn push(&self, component: &str, push: &Push) -> Result<PushReply, String> {
+        let make = || {
+            let (now, wall) = (self.clock.now(), self.clock.wall());
+            let mut inside = self.inside();
+            let component = inside.simulator.platform_mut(component)?;
+            let sealed = component.seal(push, now, wall)?;
+            Ok::<_, String>(component.delivery(sealed, None))
+        };
+        let delivery = make()?;
+        if push.twice {
+            self.deliver(&delivery).await;
+        }
+        Ok(self.deliver(&delivery).await)
+    }
+
+    /// Pushes an event, and returns after the first answer. A failed one is repeated later.
+    pub(super) async fn push_event(
+        &self,
+        component: &str,
+        message: &Message,
+    ) -> Result<PushReply, String> {
+        let delivery = self.sealed_event(component, message)?;
+        Ok(self.deliver(&delivery).await)
+    }
+
+    /// Pushes an event without waiting for the answer.
+    pub(super) fn push_event_later(
+        &self,
+        component: &str,
+        message: &Message,
+    ) -> Result<(), String> {
+        let delivery = self.sealed_event(component, message)?;
+        let now = self.clock.now();
+        let mut inside = self.inside();
+        let component = inside.simulator.platform_mut(component)?;
+        component.enqueue(delivery.sealed, now, 0);
+        drop(inside);
+        self.pushes_due.notify_one();
+        Ok(())
+    }
+
+    fn sealed_event(&self, component: &str, message: &Message) -> Result<Delivery, String> {
+        let wall = self.clock.wall();
+        let mut inside = self.inside();
+        let component = inside.simulator.platform_mut(component)?;
+        let sealed = Sealed::new(&component.settings, message, &Push::default(), wall)?;
+        component.pushes.last = Some(sealed.clone());
+        Ok(component.delivery(sealed, Some(0)))
+    }
+
+    /// Removes a push that is due from its queue.
+    fn due_push(&self) -> Option<Delivery> {
+        let (now, wall) = (self.clock.now(), self.clock.wall());
+        let mut inside = self.inside();
+        inside.simulator.platforms.iter_mut().find_map(|it| {
+            // It fails only if the keys are not valid, which is checked when the platform is added.
+            let _ = it.tick(now, wall);
+            let due = it.pushes.take(now)?;
+            Some(it.delivery(due.sealed, Some(due.tries)))
+        })
+    }
+
+    /// Sends a push, keeps the answer, and queues a failed one again.
+    async fn deliver(&self, delivery: &Delivery) -> PushReply {
+        let at = self.clock.now();
+        let stopwatch = Clock::system();
+        let sent = delivery.send().await;
+        let took = stopwatch.uptime();
+        let (status, body) = match sent {
+            Ok((status, body)) => (Some(status), body),
+            Err(error) => (None, error),
+        };
+        let reply = PushReply {
+            info_type: delivery.sealed.info_type.clone(),
+            at,
+            status,
+            body,
+            took,
+        };
+        let now = self.clock.now();
+        let mut inside = self.inside();
+        if let Ok(component) = inside.simulator.platform_mut(&delivery.component) {
+            let replies = &mut component.pushes.replies;
+            if replies.len() == REPLIES {
+                replies.pop_front();
+            }
+            replies.push_back(reply.clone());
+            let again = delivery.tries.filter(|tries| *tries < RETRIES);
+            if let Some(tries) = again.filter(|_| !reply.is_success() && !delivery.lost) {
+                component.enqueue(delivery.sealed.clone(), now.plus(RETRY_AFTER), tries + 1);
+            }
+        }
+        reply
+    }
+}
+
+impl Delivery {
+    /// Returns the status and the body of the answer, or why there is none.
+    async fn send(&self) -> Result<(u16, String), String> {
+        if self.lost {
+            return Err("the push was lost".to_owned());
+        }
+        let url = self.url.as_ref().ok_or("the platform has no push URL")?;
+        let joint = if url.contains('?') { '&' } else { '?' };
+        let request = client()?
+            .post(format!("{url}{joint}{}", self.sealed.query))
+            .header("content-type", "text/xml")
+            .timeout(self.timeout)
+            .body(self.sealed.body.clone());
+        let read = async {
+            let mut answer = request.send().await?;
+            let mut body = Vec::new();
+            while let Some(chunk) = answer.chunk().await? {
+                body.extend_from_slice(&chunk);
+                if body.len() > LONGEST_ANSWER {
+                    body.truncate(LONGEST_ANSWER);
+                    break;
+                }
+            }
+            Ok::<_, reqwest::Error>((answer.status().as_u16(), body))
+        };
+        let (status, body) = read
+            .await
+            .map_err(|error| error.without_url().to_string())?;
+        Ok((status, String::from_utf8_lossy(&body).into_owned()))
+    }
+}
+
+/// Sends what is due, until the listener ends.
+pub(super) async fn send_due(shared: Arc<Shared>) {
+    loop {
+        while let Some(delivery) = shared.due_push() {
+            shared.deliver(&delivery).await;
+        }
+        let _ = tokio::time::timeout(LOOKS_EVERY, shared.pushes_due.notified()).await;
+    }
+}
+
+/// Returns the client for all pushes. It keeps no connections, because each is used on its caller's runtime.
+fn client() -> Result<&'static reqwest::Client, String> {
+    static CLIENT: OnceLock<Option<reqwest::Client>> = OnceLock::new();
+    let client = CLIENT.get_or_init(|| {
+        let _chosen_before = rustls::crypto::ring::default_provider().install_default();
+        reqwest::Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(CONNECT_TIMEOUT)
+            .pool_max_idle_per_host(0)
+            .build()
+            .ok()
+    });
+    client
+        .as_ref()
+        .ok_or_else(|| "the HTTP client cannot be built".to_owned())
+}
+
+/// "Pushed every ten minutes."
+const PERIOD: Duration = Duration::from_secs(600);
+
+/// Repetitions of a push that was not answered with `success`.
+const RETRIES: u32 = 3;
+
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// In real time.
+const LOOKS_EVERY: Duration = Duration::from_secs(1);
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// In bytes.
+const LONGEST_ANSWER: usize = 4 * 1_024;
+
+/// Answers that are kept for each platform.
+const REPLIES: usize = 64;
