@@ -7,7 +7,7 @@ use super::authorizer::Granted;
 use super::issued::IssuedValues;
 use super::open_platform::OpenPlatform;
 use super::push::{Message, Push, PushReply};
-use super::shared::Shared;
+use super::shared::{Inside, Shared};
 use super::simulator::Simulator;
 
 impl Sandbox {
@@ -71,6 +71,17 @@ impl Sandbox {
         let inside = self.shared.inside();
         let component = known(inside.simulator.platform(component_app_id));
         component.pushes.replies.iter().cloned().collect()
+    }
+
+    /// Waits until `at_least` pushes to a platform were answered or have failed, repeated ones included.
+    pub async fn wait_for_pushes(&self, component_app_id: &str, at_least: u64) {
+        let sent = |inside: &Inside| {
+            let component = known(inside.simulator.platform(component_app_id));
+            component.pushes.sent
+        };
+        self.shared
+            .wait_until(|inside| sent(inside) >= at_least)
+            .await;
     }
 
     /// Returns the newest component_verify_ticket.

@@ -52,12 +52,13 @@ impl Simulator {
                 self.platforms[at].check_address(call)?;
                 self.position(&app_id).ok_or_else(|| Refusal::new(61003))
             }
-            Some(PlatformToken::Authorizer { fate, .. }) if fate == Fate::Expired => {
-                Err(Refusal::new(42001))
-            }
-            Some(PlatformToken::Component { fate, .. }) if fate == Fate::Alive => {
-                Err(Refusal::new(61015))
-            }
+            Some(PlatformToken::Authorizer {
+                fate: Fate::Expired,
+                ..
+            }) => Err(Refusal::new(42001)),
+            Some(PlatformToken::Component {
+                fate: Fate::Alive, ..
+            }) => Err(Refusal::new(61015)),
             _ => Err(Refusal::new(40001)),
         }
     }

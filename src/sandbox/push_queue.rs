@@ -22,6 +22,8 @@ pub(super) struct PushQueue {
     last: Option<Sealed>,
     /// The newest last.
     pub(super) replies: VecDeque<PushReply>,
+    /// Pushes that were answered or have failed.
+    pub(super) sent: u64,
     /// Whether pushes are lost on their way.
     pub(super) lost: bool,
 }
@@ -198,7 +200,10 @@ impl Shared {
             if let Some(tries) = again.filter(|_| !reply.is_success() && !delivery.lost) {
                 component.enqueue(delivery.sealed.clone(), now.plus(RETRY_AFTER), tries + 1);
             }
+            component.pushes.sent += 1;
         }
+        drop(inside);
+        self.counted.send_replace(());
         reply
     }
 }

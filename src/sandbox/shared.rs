@@ -20,8 +20,8 @@ use super::simulator::Simulator;
 pub(super) struct Shared {
     pub(super) clock: Clock,
     inside: Mutex<Inside>,
-    /// Notified whenever a call is counted.
-    counted: watch::Sender<()>,
+    /// Notified whenever a call is counted or a push was answered.
+    pub(super) counted: watch::Sender<()>,
     /// Notified whenever a push to an open platform may be due.
     pub(super) pushes_due: Notify,
     /// Set once, at the start. Weak, because its listeners hold this state.
@@ -153,14 +153,25 @@ impl Shared {
 
     /// Counts a received call and notifies those that wait for it.
     pub(super) fn count(&self, path: &str) {
-        self.inside().calls_mut(path).received += 1;
+        let mut inside = self.inside();
+        inside.calls_mut(path).received += 1;
+        let may_push = !inside.simulator.platforms.is_empty();
+        drop(inside);
         self.counted.send_replace(());
-        self.pushes_due.notify_one();
+        if may_push {
+            self.pushes_due.notify_one();
+        }
     }
 
     pub(super) async fn wait_for_calls(&self, path: &str, at_least: u64) {
+        self.wait_until(|inside| inside.calls(path) >= at_least)
+            .await;
+    }
+
+    /// Waits until this is true, which only a call or a push may change.
+    pub(super) async fn wait_until(&self, mut is_true: impl FnMut(&Inside) -> bool) {
         let mut counted = self.counted.subscribe();
-        while self.inside().calls(path) < at_least {
+        while !is_true(&self.inside()) {
             counted
                 .changed()
                 .await

@@ -135,24 +135,17 @@ async fn a_push_without_success_is_repeated_three_times_five_seconds_apart() {
     sandbox.advance(seconds(600));
     let first = receiver.next().await;
     for tries in 1..=3 {
-        wait_for_replies(&sandbox, tries).await;
+        sandbox.wait_for_pushes(PLATFORM, tries).await;
         sandbox.advance(seconds(5));
         assert_eq!(receiver.next().await, first, "to the byte");
     }
-    wait_for_replies(&sandbox, 4).await;
+    sandbox.wait_for_pushes(PLATFORM, 4).await;
     sandbox.advance(seconds(60));
     start_pushes(&sandbox).await;
     assert!(receiver.is_empty());
     let statuses = sandbox.push_replies(PLATFORM);
     let statuses: Vec<_> = statuses.iter().map(|reply| reply.status).collect();
     assert_eq!(statuses, [Some(500), Some(200), Some(404), Some(200)]);
-}
-
-/// The answer of a receiver is known to it before the sandbox has read it.
-async fn wait_for_replies(sandbox: &Sandbox, count: usize) {
-    while sandbox.push_replies(PLATFORM).len() < count {
-        tokio::task::yield_now().await;
-    }
 }
 
 #[tokio::test]
@@ -192,6 +185,8 @@ async fn a_failed_event_is_repeated() {
     let first = receiver.next().await;
     sandbox.advance(seconds(5));
     assert_eq!(receiver.next().await, first);
+    sandbox.wait_for_pushes(PLATFORM, 2).await;
+    assert!(sandbox.push_replies(PLATFORM)[1].is_success());
 }
 
 #[tokio::test]
