@@ -7,6 +7,7 @@ mod safe_domain;
 mod verify;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use egress::{Egress, Proxy, ProxyError};
 pub use safe_domain::{DomainError, SafeDomain};
@@ -15,7 +16,7 @@ pub use verify::{VerifyFile, VerifyFileError};
 use crate::credential::{AppKey, CredentialKey, Kind, Secret};
 use safe_domain::covers_host;
 
-/// The three platforms, whose tokens WeChat keeps separate.
+/// The kinds of app, whose tokens WeChat keeps separate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Platform {
     /// 公众号 / 服务号: an official account. Signs pages.
@@ -27,6 +28,9 @@ pub enum Platform {
         /// The app's AgentId.
         agent_id: u64,
     },
+    /// 第三方平台: an open platform, which acts for accounts that authorised it. Signs no pages; its token
+    /// fetches the tokens of those accounts.
+    Component,
 }
 
 impl Platform {
@@ -37,6 +41,7 @@ impl Platform {
             Self::Official => "official",
             Self::Mini => "mini",
             Self::Work { .. } => "work",
+            Self::Component => "component",
         }
     }
 
@@ -45,7 +50,7 @@ impl Platform {
     pub fn kinds(self) -> &'static [Kind] {
         match self {
             Self::Official => &[Kind::AccessToken, Kind::JsapiTicket, Kind::CardTicket],
-            Self::Mini => &[Kind::AccessToken],
+            Self::Mini | Self::Component => &[Kind::AccessToken],
             Self::Work { .. } => &[Kind::AccessToken, Kind::JsapiTicket, Kind::AgentTicket],
         }
     }
@@ -55,7 +60,7 @@ impl Platform {
     pub fn kept_kinds(self) -> &'static [Kind] {
         match self {
             Self::Official => &[Kind::AccessToken, Kind::JsapiTicket],
-            Self::Mini => &[Kind::AccessToken],
+            Self::Mini | Self::Component => &[Kind::AccessToken],
             Self::Work { .. } => &[Kind::AccessToken, Kind::JsapiTicket, Kind::AgentTicket],
         }
     }
@@ -79,6 +84,8 @@ pub struct Account {
     platform: Platform,
     app_id: Arc<str>,
     secret: Secret,
+    /// The component_appid of the open platform that acts for it.
+    component: Option<Arc<str>>,
     token_mode: TokenMode,
     safe_domains: Vec<SafeDomain>,
     /// Shared by clones, and by the accounts of one configuration that have equal lists.
@@ -87,6 +94,8 @@ pub struct Account {
     verify_files: Vec<VerifyFile>,
     /// Boxed, because most accounts have none.
     egress: Option<Box<Egress>>,
+    /// How long after their last use the credentials of an account that authorised a platform are kept alive.
+    kept_for: Duration,
 }
 
 impl Account {
@@ -105,17 +114,40 @@ impl Account {
         Self::new(Platform::Work { agent_id }, corp_id, secret)
     }
 
+    /// Creates an open platform (第三方平台) from its component_appid and component_appsecret. The domains and
+    /// lists of this account apply to all accounts that authorise the platform.
+    pub fn component(app_id: impl Into<Arc<str>>, secret: impl Into<Secret>) -> Self {
+        // Each new token retires the one before, as in classic mode.
+        Self::new(Platform::Component, app_id, secret).token_mode(TokenMode::Classic)
+    }
+
+    /// Creates an account that authorised this open platform, with its settings. It has no AppSecret of its own.
+    pub(crate) fn authorizer(component: &Self, app_id: &str, is_mini: bool) -> Self {
+        Self {
+            platform: match is_mini {
+                true => Platform::Mini,
+                false => Platform::Official,
+            },
+            app_id: app_id.into(),
+            component: Some(component.app_id.clone()),
+            verify_files: Vec::new(),
+            ..component.clone()
+        }
+    }
+
     fn new(platform: Platform, app_id: impl Into<Arc<str>>, secret: impl Into<Secret>) -> Self {
         Self {
             platform,
             app_id: app_id.into(),
             secret: secret.into(),
+            component: None,
             token_mode: TokenMode::default(),
             safe_domains: Vec::new(),
             js_api_list: Arc::default(),
             open_tag_list: Arc::default(),
             verify_files: Vec::new(),
             egress: None,
+            kept_for: KEPT_FOR,
         }
     }
 
@@ -185,6 +217,20 @@ impl Account {
         self
     }
 
+    /// Sets how long after their last use the credentials of the accounts that authorised this open platform are
+    /// refreshed. The default is a day.
+    #[must_use]
+    pub fn keep_for(mut self, time: Duration) -> Self {
+        self.kept_for = time;
+        self
+    }
+
+    /// Returns how long after their last use credentials are refreshed, if the account authorised a platform.
+    #[must_use]
+    pub fn kept_for(&self) -> Duration {
+        self.kept_for
+    }
+
     /// Returns the platform.
     #[must_use]
     pub fn platform(&self) -> Platform {
@@ -197,7 +243,21 @@ impl Account {
         &self.app_id
     }
 
-    /// Returns the AppSecret, or the WeCom app's secret.
+    /// Returns the component_appid of the open platform that acts for this account; `None` for an account with
+    /// an AppSecret.
+    #[must_use]
+    pub fn component_app_id(&self) -> Option<&str> {
+        self.component.as_deref()
+    }
+
+    /// Whether [`Account::secret`] is that of an open platform, which logs users in on other paths.
+    #[must_use]
+    pub fn has_no_app_secret(&self) -> bool {
+        self.component.is_some() || self.platform == Platform::Component
+    }
+
+    /// Returns the AppSecret, or the WeCom app's secret; for an account that authorised an open platform, that of
+    /// the platform.
     #[must_use]
     pub fn secret(&self) -> &Secret {
         &self.secret
@@ -259,27 +319,31 @@ impl Account {
     pub fn app_key(&self) -> AppKey {
         let agent_id = match self.platform {
             Platform::Work { agent_id } => Some(agent_id),
-            Platform::Official | Platform::Mini => None,
+            Platform::Official | Platform::Mini | Platform::Component => None,
         };
         AppKey {
-            platform: self.platform.as_str(),
+            // Whether such an account is a mini program may be learnt later, and its key must not change then.
+            platform: match self.component {
+                Some(_) => AUTHORIZER,
+                None => self.platform.as_str(),
+            },
             id: self.app_id.clone(),
             agent_id,
+            component: self.component.clone(),
         }
     }
 
     /// Returns the identity that only one account may have: the AppID on any platform, since official
     /// accounts and mini programs share the token endpoint and would retire each other's tokens; for WeCom
     /// the app of a corp.
-    pub(crate) fn app_identity(&self) -> (&'static str, Arc<str>, Option<u64>) {
-        let AppKey {
-            platform,
-            id,
-            agent_id,
-        } = self.app_key();
+    pub(crate) fn app_identity(&self) -> AppKey {
+        let key = self.app_key();
         match self.platform {
-            Platform::Official | Platform::Mini => ("weixin", id, None),
-            Platform::Work { .. } => (platform, id, agent_id),
+            Platform::Official | Platform::Mini if self.component.is_none() => AppKey {
+                platform: "weixin",
+                ..key
+            },
+            _ => key,
         }
     }
 
@@ -308,6 +372,19 @@ impl Account {
         !matches!(self.platform, Platform::Work { .. })
     }
 }
+
+/// Whether a text can be an AppID. AppIDs become names of stored entries and stand in the log.
+pub(crate) fn is_app_id(id: &str) -> bool {
+    (1..=64).contains(&id.len())
+        && id
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+}
+
+const KEPT_FOR: Duration = Duration::from_secs(86_400);
+
+/// The word in the keys of accounts that authorised an open platform.
+pub(crate) const AUTHORIZER: &str = "authorizer";
 
 #[cfg(test)]
 mod tests {

@@ -37,6 +37,8 @@ mod keys;
 mod limit;
 mod problem;
 mod public;
+#[cfg(feature = "platform")]
+mod push;
 mod request_stats;
 
 pub use credentials::credentials_scope;
@@ -47,6 +49,8 @@ pub use dropin::dropin_scope;
 pub use key_lockout::KeyLockout;
 pub use keys::{ApiKey, ApiKeys, BadCall, Call, CallPath, KeyHash, TokenStyle, new_key};
 pub use public::{counted_scope, public_scope};
+#[cfg(feature = "platform")]
+pub use push::Pushes;
 pub use request_stats::{ListenerName, OTHER_ROUTE, RequestStats, RouteRequests, UNKNOWN_ACCOUNT};
 
 pub use crate::endpoint::{ClientIps, Problem, RateLimit};

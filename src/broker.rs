@@ -17,6 +17,7 @@ mod egress_snapshot;
 mod health;
 mod keeper;
 mod log_summary;
+mod open_platform;
 mod overview;
 mod refresh;
 mod signing;
@@ -35,6 +36,7 @@ pub use accounts::Accounts;
 pub use egress_snapshot::{EgressSnapshot, EgressWay};
 pub use health::Health;
 pub use keeper::TICK;
+pub use open_platform::{AuthorizationLinks, PlatformSnapshot, PushFailed};
 pub use overview::{Incident, Overview};
 pub(crate) use signing::ConfigOptions;
 pub use slot::{HOURS, HourState, Refresh, RefreshOutcome};
@@ -50,6 +52,7 @@ use crate::error::Error;
 use crate::store::Store;
 use crate::upstream::{ClientError, Upstream, UpstreamOptions};
 use accounts::AccountEntry;
+use open_platform::with_known_authorizers;
 use slot::Reason;
 
 /// A handle to the broker. Clones share the same broker; use one broker per process.
@@ -94,6 +97,7 @@ impl Broker {
     pub async fn credential(&self, account: &str, kind: Kind) -> Result<Arc<Credential>, Error> {
         let entry = self.entry(account)?;
         let slot = entry.slot(kind)?;
+        slot.note_use();
         match self.current_credential(slot) {
             Some(credential) => Ok(credential),
             None => self.refresh(&entry, slot, Reason::Missing).await,
@@ -162,7 +166,8 @@ impl Broker {
         default_account: Option<String>,
     ) -> Result<(), BuildError> {
         let before = self.inner.accounts.load_full();
-        let accounts = Arc::new(Accounts::new(accounts, default_account, Some(&before))?);
+        let accounts = Accounts::new(accounts, default_account, Some(&before))?;
+        let accounts = Arc::new(with_known_authorizers(accounts));
         self.inner.accounts.store(accounts.clone());
         // After the swap: a refresh with the old secret that fails meanwhile either sees the new account,
         // or its failure is cleared here.

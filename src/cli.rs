@@ -163,7 +163,7 @@ fn say(line: &str) {
 /// Loads the configuration for a command that needs at least one account.
 fn with_accounts(file: Option<&Path>) -> Result<Settings, Problems> {
     let settings = Settings::load(file)?;
-    if !settings.accounts.is_empty() {
+    if !settings.accounts.is_empty() || !settings.platforms.is_empty() {
         return Ok(settings);
     }
     let mut problems = Problems::default();

@@ -73,12 +73,16 @@ impl FromStr for Kind {
 /// Identifies an app on a platform. Never contains a secret, nor a nickname, which may change.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct AppKey {
-    /// `official`, `mini` or `work`.
+    /// `official`, `mini`, `work`, `component` (an open platform), or `authorizer` (an account that authorised
+    /// one).
     pub platform: &'static str,
     /// The AppID, or WeCom's CorpID.
     pub id: Arc<str>,
     /// WeCom's AgentId: each app of a corp has its own tokens.
     pub agent_id: Option<u64>,
+    /// The component_appid of the open platform that acts for the account. Its tokens and the account's own do
+    /// not retire each other.
+    pub component: Option<Arc<str>>,
 }
 
 impl AppKey {
@@ -92,7 +96,10 @@ impl AppKey {
 impl fmt::Display for AppKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.platform, self.id)?;
-        self.agent_id.map_or(Ok(()), |agent| write!(f, ":{agent}"))
+        self.agent_id
+            .map_or(Ok(()), |agent| write!(f, ":{agent}"))?;
+        let component = self.component.as_deref();
+        component.map_or(Ok(()), |component| write!(f, "@{component}"))
     }
 }
 
@@ -370,11 +377,13 @@ mod tests {
             platform: "official",
             id: "wx12ab".into(),
             agent_id: None,
+            component: None,
         };
         let work = AppKey {
             platform: "work",
             id: "ww12ab".into(),
             agent_id: Some(1_000_002),
+            component: None,
         };
         let key = |app: &AppKey, kind| {
             CredentialKey {
@@ -396,6 +405,7 @@ mod tests {
             key(
                 &AppKey {
                     agent_id: Some(1),
+                    component: None,
                     ..work.clone()
                 },
                 Kind::AccessToken

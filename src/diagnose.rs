@@ -215,13 +215,16 @@ fn beside_the_signature(case: &Case) -> Vec<Finding> {
         .collect()
 }
 
-/// Returns what is wrong with the AppID that the page received: it is an AgentId, or not the account that
-/// signed.
+/// Returns what is wrong with the AppID that the page received: it is an AgentId, an open platform's, or not the
+/// account that signed.
 fn app_id(case: &Case) -> Option<&'static Cause> {
     let given = case.app_id.as_deref()?.trim();
     let is_number = !given.is_empty() && given.bytes().all(|byte| byte.is_ascii_digit());
     if is_number {
         return Some(&verdicts::AGENT_ID_SENT);
+    }
+    if case.is_component {
+        return Some(&verdicts::COMPONENT_SENT);
     }
     let signs = case.account_app_id.as_deref()?;
     (given != signs).then_some(&verdicts::APP_ID_OF_ANOTHER)

@@ -8,6 +8,8 @@ mod client_ip;
 mod log_throttle;
 mod origin;
 mod problem;
+#[cfg(feature = "platform")]
+pub mod push;
 mod query;
 mod rate_buckets;
 mod rate_limit;

@@ -5,6 +5,7 @@
 
 mod bilingual_text;
 pub mod codes;
+mod open_platform;
 mod page_error;
 mod problem_code;
 mod proxy;
@@ -16,6 +17,7 @@ use std::time::Duration;
 
 pub use bilingual_text::Text;
 pub use codes::{Advice, explain};
+pub use open_platform::PlatformProblem;
 pub use page_error::{MAX_PAGE_URL, PageError};
 pub use problem_code::ProblemCode;
 pub use proxy::ProxyProblem;
@@ -78,6 +80,10 @@ pub enum Paid {
     WithSecret,
     /// An access token: a ticket call, or any other call with `access_token=`.
     WithToken,
+    /// An open platform's secret and its component_verify_ticket: the call for its token.
+    WithPushedTicket,
+    /// An open platform's token: the calls for the tokens of its accounts.
+    WithComponentToken,
 }
 
 /// When a failed call may be repeated.

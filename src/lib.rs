@@ -56,7 +56,7 @@
 //! `server` (default) is everything that the binary needs. Library users set `default-features = false` and
 //! add what they need: `actix` or `axum` (the endpoints for that framework), `file` (credentials survive a
 //! restart), `redis` or `sql` (several processes share credentials), `sandbox` (a simulated WeChat for tests),
-//! `diagnose` (why a signature is refused), `platform` (accounts that authorised an open platform). The core
+//! `diagnose` (why a signature is refused), `platform` (the pushes of an open platform). The core
 //! compiles without a web framework.
 
 pub mod account;
@@ -74,7 +74,6 @@ pub mod diagnose;
 #[cfg_attr(not(feature = "actix"), allow(dead_code, unused_imports))] // the scopes use all of it
 pub mod endpoint;
 pub mod error;
-#[cfg(feature = "platform")]
 pub mod platform;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;

@@ -5,11 +5,12 @@
 //!
 //! - Network: `routes`, `listener`, `sockets`, `tls`, `systemd`.
 //! - Guards: `connection_guard` (deadlines and eviction), `backpressure`, `host_guard`, `guard_stats`.
-//! - Pages: `pages`, `doctor`, `status`, `openapi`.
+//! - Pages: `pages`, `doctor`, `status`, `openapi`, `authorize` (the page of open platforms).
 //! - Configuration: `config`, `preflight`, `startup_error`, `reload`, `reload_record`.
 //! - Observability: `ready`, `metrics`, `telemetry`.
 
 mod application;
+mod authorize;
 mod backpressure;
 pub mod config;
 mod connection_guard;

@@ -10,6 +10,7 @@ mod base_url;
 pub(crate) mod connector;
 mod endpoints;
 mod hosts;
+mod open_platform;
 mod route;
 mod tls;
 mod transport_failure;
@@ -24,6 +25,8 @@ use reqwest::{Client, RequestBuilder, Response, redirect};
 use rustls::ClientConfig;
 
 pub use endpoints::endpoint;
+pub(crate) use endpoints::paid_with;
+pub use open_platform::{Authorized, AuthorizerInfo, AuthorizerPage, AuthorizerToken};
 pub use route::{Route, Via};
 pub(crate) use tls::tls_config;
 pub(crate) use transport_failure::describe;
@@ -33,6 +36,7 @@ use crate::account::{Account, Egress, Platform, TokenMode};
 use crate::clock::Clock;
 use crate::credential::{Kind, Secret};
 use crate::error::{Class, Failure, ProxyProblem, System, UpstreamError};
+use answer::Answer;
 use endpoints::{CHECK, Endpoint, TICKET, WORK_CHECK, endpoint_of, url};
 use hosts::Hosts;
 use tls::tls_without_roots;
@@ -169,6 +173,15 @@ impl Upstream {
         self.hosts(system).to_try()
     }
 
+    /// Returns the hosts of WeChat's pages on which an account authorises an open platform, for PCs and for
+    /// phones. A simulator serves them itself.
+    pub(crate) fn page_hosts(&self) -> [&str; 2] {
+        match self.is_local {
+            true => [self.weixin.all()[0].0; 2],
+            false => ["https://mp.weixin.qq.com", "https://open.weixin.qq.com"],
+        }
+    }
+
     /// Records that nothing could be sent to the host of this base URL: it could not be resolved or connected
     /// to, or its TLS handshake failed. A failure of the proxy is not the host's.
     pub(crate) fn host_failed(&self, base: &str) {
@@ -280,10 +293,14 @@ impl Upstream {
                         .header("content-type", "application/json")
                         .body(body.clone())
                 };
-                return self.call(account, endpoint, account.secret(), post).await;
+                let answer = self
+                    .call(account, endpoint, &[account.secret()], post)
+                    .await?;
+                return issued(endpoint, &answer);
             }
         };
-        self.get(account, endpoint, &query, account.secret()).await
+        let answer = self.get(account, endpoint, &query, account.secret());
+        issued(endpoint, &answer.await?)
     }
 
     /// Returns whether WeChat refuses this access token, by a call that costs nothing
@@ -319,7 +336,8 @@ impl Upstream {
         };
         let mut query = vec![("access_token", token.expose())];
         query.extend(kind.map(|kind| ("type", kind)));
-        self.get(account, endpoint, &query, token).await
+        let answer = self.get(account, endpoint, &query, token);
+        issued(endpoint, &answer.await?)
     }
 
     async fn get(
@@ -328,20 +346,20 @@ impl Upstream {
         endpoint: &Endpoint,
         query: &[(&str, &str)],
         paid: &Secret,
-    ) -> Result<Issued, UpstreamError> {
+    ) -> Result<Answer, UpstreamError> {
         let get = |client: &Client, base: &str| client.get(url(base, endpoint, query));
-        self.call(account, endpoint, paid, get).await
+        self.call(account, endpoint, &[paid], get).await
     }
 
-    /// Calls the hosts in their order until something was sent to one. `paid` is redacted from all text that
-    /// is kept.
+    /// Calls the hosts in their order until something was sent to one. `secrets` are those of the request, which
+    /// are redacted from all text that is kept.
     async fn call(
         &self,
         account: &Account,
         endpoint: &Endpoint,
-        paid: &Secret,
+        secrets: &[&Secret],
         request: impl Fn(&Client, &str) -> RequestBuilder,
-    ) -> Result<Issued, UpstreamError> {
+    ) -> Result<Answer, UpstreamError> {
         let egress = self.egress_of(account);
         let client = self
             .client(egress)
@@ -351,7 +369,7 @@ impl Upstream {
             let proxy = self.proxy(egress, base);
             let through = proxy.as_ref().map(|proxy| self.through(proxy, base));
             let sent = request(&client, base).send().await;
-            match judge(endpoint, paid, sent, through).await {
+            match judge(endpoint, secrets, sent, through).await {
                 Err(error) if error.failure.is_about_the_host() => {
                     self.host_failed(base);
                     unreachable.get_or_insert(error);
@@ -376,13 +394,20 @@ impl Upstream {
     }
 }
 
-/// Turns a response into a value or one classified error. `paid` is redacted from all text that is kept.
+/// Returns the credential of a successful answer.
+fn issued(endpoint: &Endpoint, answer: &Answer) -> Result<Issued, UpstreamError> {
+    answer
+        .issued(endpoint.field)
+        .map_err(|failure| endpoint.failed(failure))
+}
+
+/// Turns a response into an answer or one classified error. `secrets` are redacted from all text that is kept.
 async fn judge(
     endpoint: &Endpoint,
-    paid: &Secret,
+    secrets: &[&Secret],
     sent: reqwest::Result<Response>,
     through: Option<Through<'_>>,
-) -> Result<Issued, UpstreamError> {
+) -> Result<Answer, UpstreamError> {
     let response = match sent {
         Ok(response) => response,
         Err(error) => {
@@ -392,7 +417,7 @@ async fn judge(
     let status = response.status().as_u16();
     let body = answer::read(response).await;
     let body = body.map_err(|failure| endpoint.failed(failure))?;
-    let judged = answer::judged(endpoint, paid, status, &body);
+    let judged = answer::judged(endpoint, secrets, status, &body);
     // A proxy that forwards plain requests answers in the place of WeChat, which has neither status.
     match (&judged, through.filter(Through::forwards)) {
         (
@@ -422,7 +447,9 @@ pub fn judge_body(
     status: u16,
     body: &[u8],
 ) -> Result<Issued, UpstreamError> {
-    answer::judged(endpoint_of(account, kind), paid, status, body)
+    let endpoint = endpoint_of(account, kind);
+    let answer = answer::judged(endpoint, &[paid], status, body)?;
+    issued(endpoint, &answer)
 }
 
 /// Maximum number of HTTP clients kept: one for each proxy in use.

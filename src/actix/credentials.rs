@@ -3,11 +3,12 @@
 //! API keys decide who may call. A key without access to an account does not learn whether the account
 //! exists. WeChat's error messages are passed on in full, so that the client can fix the cause.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::CACHE_CONTROL;
-use actix_web::{HttpRequest, HttpResponse, Scope, web};
+use actix_web::{HttpRequest, HttpResponse, Resource, Scope, web};
 use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
 use tracing::debug;
@@ -33,28 +34,30 @@ pub fn credentials_scope(broker: Broker, keys: web::Data<ArcSwap<ApiKeys>>) -> S
         .app_data(web::Data::new(broker))
         .app_data(keys)
         .app_data(web::PayloadConfig::new(MAX_BODY))
-        .service(
-            web::resource("/{account}/{kind}")
-                .route(web::get().to(read))
-                .default_service(web::to(only_get)),
-        )
-        .service(
-            web::resource("/{account}/{kind}/reject")
-                .route(web::post().to(reject))
-                .default_service(web::to(only_post)),
-        )
+        .service(rejects("/{account}/{kind}/reject"))
+        .service(reads("/{account}/{kind}"))
+        .service(rejects("/{platform}/{app_id}/{kind}/reject"))
+        .service(reads("/{platform}/{app_id}/{kind}"))
         .default_service(web::to(unknown_path))
 }
 
+fn reads(path: &str) -> Resource {
+    web::resource(path)
+        .route(web::get().to(read))
+        .default_service(web::to(only_get))
+}
+
+fn rejects(path: &str) -> Resource {
+    web::resource(path)
+        .route(web::post().to(reject))
+        .default_service(web::to(only_post))
+}
+
 /// Handles `GET /credentials/{account}/{kind}`.
-async fn read(
-    request: HttpRequest,
-    path: Path,
-    broker: web::Data<Broker>,
-    keys: Keys,
-) -> HttpResponse {
+async fn read(request: HttpRequest, broker: web::Data<Broker>, keys: Keys) -> HttpResponse {
     let answer = async {
-        let (account, kind, key) = admitted(&request, &path, &keys)?;
+        let (account, kind, key) = admitted(&request, &keys)?;
+        let account = &*account;
         let credential = broker
             .credential(account, kind)
             .await
@@ -72,13 +75,13 @@ async fn read(
 /// Handles `POST /credentials/{account}/{kind}/reject`: WeChat refused the value.
 async fn reject(
     request: HttpRequest,
-    path: Path,
     broker: web::Data<Broker>,
     keys: Keys,
     body: Body,
 ) -> HttpResponse {
     let answer = async {
-        let (account, kind, key) = admitted(&request, &path, &keys)?;
+        let (account, kind, key) = admitted(&request, &keys)?;
+        let account = &*account;
         let bad_value = refused_value(body)?;
         let credential = broker
             .reject(account, kind, &bad_value)
@@ -94,7 +97,6 @@ async fn reject(
     )
 }
 
-type Path = web::Path<(String, String)>;
 type Keys = web::Data<ArcSwap<ApiKeys>>;
 /// The body, read before the handler runs. A read error is reported only to authorised clients.
 type Body = Result<web::Bytes, actix_web::Error>;
@@ -123,14 +125,20 @@ impl Answer {
     }
 }
 
-/// Returns the account and kind that the path names, and the name of the API key, if the key opens them.
+/// Returns the account and kind that the path names, and the name of the API key, if the key opens them. The name of
+/// an open platform's account has two segments: `agency/wx0123456789abcdef`.
 fn admitted<'a>(
-    request: &HttpRequest,
-    path: &'a Path,
+    request: &'a HttpRequest,
     keys: &Keys,
-) -> Result<(&'a str, Kind, String), Problem> {
-    let (account, kind) = (path.0.as_str(), path.1.as_str());
-    opened(request, account, kind, keys).map(|(kind, key)| (account, kind, key))
+) -> Result<(Cow<'a, str>, Kind, String), Problem> {
+    let path = request.match_info();
+    let segment = |name| path.get(name).unwrap_or_default();
+    let account = match path.get("platform") {
+        Some(platform) => Cow::Owned(format!("{platform}/{}", segment("app_id"))),
+        None => Cow::Borrowed(segment("account")),
+    };
+    let (kind, key) = opened(request, &account, segment("kind"), keys)?;
+    Ok((account, kind, key))
 }
 
 /// Records which key got an access token. The drop-in's ticket calls present that token instead of a key.

@@ -89,6 +89,7 @@ async fn case(mut question: Question, key: &ApiKey, broker: &Broker) -> Result<C
             .get(account)
             .ok()
             .map(|(_, account)| account.app_id().to_owned());
+        case.is_component = doctor::is_component(broker, case.app_id.as_deref());
         case.app_id = case.app_id.or_else(|| case.account_app_id.clone());
     }
     if case.is_whole() || case.error.is_some() {

@@ -262,6 +262,10 @@ impl Shared {
             true => wire_errors::WORK_FORBIDDEN,
             false => wire_errors::NOT_FOR_THIS_ACCOUNT,
         };
+        if path.secret_parameter().is_some() && caller.account.has_no_app_secret() {
+            let what = "this account is served through an open platform, and has no AppSecret here: log users in with /sns/component/jscode2session or /sns/oauth2/component/access_token";
+            return Err(Refusal::because(forbidden, what));
+        }
         let what = match caller.key.right(incoming.method(), path) {
             CallRight::Granted => return Ok(()),
             CallRight::NotListed if caller.key.calls.is_empty() => format!(

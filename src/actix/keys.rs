@@ -123,8 +123,16 @@ impl ApiKey {
     pub fn opens_account(&self, account: &str) -> bool {
         self.accounts
             .as_ref()
-            .is_none_or(|accounts| accounts.iter().any(|name| name == account))
+            .is_none_or(|accounts| accounts.iter().any(|name| covers(name, account)))
     }
+}
+
+/// Whether a name in a key's accounts is this account, or `PLATFORM/*` and the account authorised the platform.
+fn covers(name: &str, account: &str) -> bool {
+    name == account
+        || name
+            .strip_suffix('*')
+            .is_some_and(|platform| platform.ends_with('/') && account.starts_with(platform))
 }
 
 impl ApiKey {
@@ -136,7 +144,9 @@ impl ApiKey {
     /// Returns the account that the key opens, if it opens exactly one.
     pub(super) fn only_account<'a>(&'a self, accounts: &'a Accounts) -> Option<&'a str> {
         match self.accounts.as_deref() {
-            Some([name]) => Some(name),
+            Some([name]) => Some(name)
+                .filter(|name| !name.ends_with('*'))
+                .map(String::as_str),
             Some(_) => None,
             None => {
                 let mut all = accounts.iter();

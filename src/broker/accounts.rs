@@ -4,12 +4,14 @@ use std::borrow::Borrow;
 use std::collections::{HashMap, HashSet};
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use super::BuildError;
+use super::open_platform::PlatformState;
 use super::signing::Template;
 use super::slot::Slot;
 use super::stats::StatusCounts;
-use crate::account::Account;
+use crate::account::{AUTHORIZER, Account, Platform};
 use crate::clock::UnixTime;
 use crate::credential::{AppKey, Kind};
 use crate::error::Error;
@@ -24,9 +26,12 @@ pub(super) struct AccountEntry {
     pub(super) answers: Arc<StatusCounts>,
     /// Built when its first page is signed: most of ten thousand accounts sign none today.
     pub(super) template: OnceLock<Template>,
+    /// What this process knows of the accounts that authorised it; only for an open platform.
+    pub(super) platform: Option<Arc<PlatformState>>,
 }
 
-/// An account that is found by its name. The name is not kept twice, which keeps the set small.
+/// An account that is found by its name; a clone is the same account. The name is not kept twice, which keeps the set small.
+#[derive(Clone)]
 struct ByName(Arc<AccountEntry>);
 
 impl Borrow<str> for ByName {
@@ -53,6 +58,8 @@ impl Eq for ByName {}
 pub struct Accounts {
     by_name: HashSet<ByName>,
     by_app: HashMap<AppKey, Arc<AccountEntry>>,
+    /// The open platforms.
+    platforms: Vec<Arc<AccountEntry>>,
     default_account: Option<Arc<AccountEntry>>,
     /// Whether the default account was derived from the accounts instead of named.
     is_implied: bool,
@@ -63,16 +70,23 @@ pub struct Accounts {
 impl AccountEntry {
     /// Returns an entry that keeps the slots and counters of `before`, which is the same app.
     fn new(name: String, account: Account, before: Option<&Arc<Self>>) -> Self {
-        let slots = match before {
-            Some(before) => before.slots.clone(),
-            None => {
-                let (kinds, kept) = (account.platform().kinds(), account.platform().kept_kinds());
-                Kind::ALL.map(|kind| {
-                    let slot = || Arc::new(Slot::new(account.key(kind), kept.contains(&kind)));
-                    kinds.contains(&kind).then(slot)
-                })
-            }
+        // Thousands of accounts may authorise a platform: their credentials are fetched at their first use.
+        let kept = match account.component_app_id() {
+            Some(_) => &[],
+            None => account.platform().kept_kinds(),
         };
+        let slots = Kind::ALL.map(|kind| {
+            if !account.has(kind) {
+                return None;
+            }
+            let known = before.and_then(|before| before.slot_of(kind).cloned());
+            let new = || Arc::new(Slot::new(account.key(kind), kept.contains(&kind)));
+            Some(known.unwrap_or_else(new))
+        });
+        let platform = (account.platform() == Platform::Component).then(|| {
+            let known = before.and_then(|before| before.platform.clone());
+            known.unwrap_or_default()
+        });
         let answers = before
             .map(|before| before.answers.clone())
             .unwrap_or_default();
@@ -82,6 +96,7 @@ impl AccountEntry {
             slots,
             answers,
             template: OnceLock::new(),
+            platform,
         }
     }
 
@@ -99,6 +114,18 @@ impl AccountEntry {
         self.account.secret() == other.account.secret()
             && self.account.mode() == other.account.mode()
             && self.account.own_egress() == other.account.own_egress()
+    }
+
+    /// Stops the refreshes of its credentials if none was used for [`Account::kept_for`], and returns whether it
+    /// did.
+    pub(super) fn gives_up_unused(&self, uptime: Duration) -> bool {
+        let last_use = self.slots().map(|slot| slot.last_use(uptime)).max();
+        let unused_for = uptime.saturating_sub(last_use.unwrap_or_default());
+        let is_unused = unused_for > self.account.kept_for();
+        if is_unused {
+            self.slots().for_each(|slot| slot.give_up());
+        }
+        is_unused
     }
 
     /// Returns its slots, parents first.
@@ -149,6 +176,8 @@ impl Accounts {
             }
             by_app.insert(app, entry);
         }
+        let platforms = by_app.values().filter(|entry| entry.platform.is_some());
+        let platforms = platforms.cloned().collect();
         let is_implied = default_account.is_none();
         let default_account = match default_account {
             Some(name) => match by_name.get(name.as_str()) {
@@ -166,10 +195,59 @@ impl Accounts {
         Ok(Self {
             by_name,
             by_app,
+            platforms,
             default_account,
             is_implied,
             verify_files,
         })
+    }
+
+    /// Returns the accounts with these authorizers of one platform, `None` for those that no longer are, in the
+    /// place of the ones with the same AppIDs.
+    pub(super) fn with_authorizers(
+        &self,
+        changed: Vec<(AppKey, Option<(String, Account)>)>,
+    ) -> Self {
+        let (mut by_name, mut by_app) = (self.by_name.clone(), self.by_app.clone());
+        for (app, authorizer) in changed {
+            let before = by_app.remove(&app);
+            if let Some(before) = &before {
+                by_name.remove(before.name.as_str());
+            }
+            if let Some((name, account)) = authorizer {
+                let entry = Arc::new(AccountEntry::new(name, account, before.as_ref()));
+                by_name.insert(ByName(entry.clone()));
+                by_app.insert(app, entry);
+            }
+        }
+        Self {
+            by_name,
+            by_app,
+            platforms: self.platforms.clone(),
+            default_account: self.default_account.clone(),
+            is_implied: self.is_implied,
+            verify_files: self.verify_files.clone(),
+        }
+    }
+
+    /// Returns the open platforms.
+    pub(super) fn platforms(
+        &self,
+    ) -> impl Iterator<Item = (&Arc<AccountEntry>, &Arc<PlatformState>)> {
+        self.platforms
+            .iter()
+            .filter_map(|entry| Some((entry, entry.platform.as_ref()?)))
+    }
+
+    /// Returns the open platform with this component_appid.
+    pub(super) fn platform(&self, component_app_id: &str) -> Option<&Arc<AccountEntry>> {
+        let mut platforms = self.platforms.iter();
+        platforms.find(|entry| entry.account.app_id() == component_app_id)
+    }
+
+    /// Returns the open platform that acts for this account.
+    pub(super) fn platform_of(&self, account: &Account) -> Option<&Arc<AccountEntry>> {
+        self.platform(account.component_app_id()?)
     }
 
     /// Returns the default account if it was implied and signs pages.
@@ -226,17 +304,23 @@ impl Accounts {
 
     /// Without an AgentId, returns a corp's only app.
     fn entry_of_app(&self, app_id: &str, agent_id: Option<u64>) -> Option<&Arc<AccountEntry>> {
-        let weixin = |platform| {
+        let weixin = |platform, component| {
             self.by_app.get(&AppKey {
                 platform,
                 id: app_id.into(),
                 agent_id: None,
+                component,
             })
         };
-        if agent_id.is_none()
-            && let Some(found) = weixin("official").or_else(|| weixin("mini"))
-        {
-            return Some(found);
+        if agent_id.is_none() {
+            let own = ["official", "mini", "component"].map(|platform| weixin(platform, None));
+            let authorized = self.platforms().find_map(|(platform, _)| {
+                let id = platform.account.app_key().id;
+                weixin(AUTHORIZER, Some(id))
+            });
+            if let Some(found) = own.into_iter().flatten().next().or(authorized) {
+                return Some(found);
+            }
         }
         let mut apps = self.entries_of_corp(app_id);
         match agent_id {
@@ -280,6 +364,22 @@ impl Accounts {
     pub fn of_app(&self, app_id: &str, agent_id: Option<u64>) -> Option<(&str, &Arc<Account>)> {
         self.entry_of_app(app_id, agent_id)
             .map(|entry| entry.named_account())
+    }
+
+    /// Returns the name and the account that authorised the open platform with this component_appid.
+    #[must_use]
+    pub fn of_authorizer(
+        &self,
+        component_app_id: &str,
+        app_id: &str,
+    ) -> Option<(&str, &Arc<Account>)> {
+        let key = AppKey {
+            platform: AUTHORIZER,
+            id: app_id.into(),
+            agent_id: None,
+            component: Some(component_app_id.into()),
+        };
+        self.of_key(&key).map(|entry| entry.named_account())
     }
 
     /// Returns the names and AgentIds of the accounts that are apps of this WeCom corp, unordered.

@@ -113,6 +113,7 @@ impl Broker {
     async fn run_checks(&self) {
         self.log_summaries();
         self.notice_clock().await;
+        self.tend_platforms().await;
         self.catch_up().await;
         self.read_calls().await;
         self.announce().await;
@@ -255,6 +256,13 @@ impl Broker {
         };
         if freshness == Freshness::Fresh {
             return slot.must_retry(at.now);
+        }
+        if entry.awaits_first_ticket() {
+            return false;
+        }
+        // Thousands of accounts may have authorised a platform; only those in use are refreshed.
+        if slot.key.app.component.is_some() && entry.gives_up_unused(at.uptime) {
+            return false;
         }
         let mut state = slot.lock();
         if freshness == Freshness::Expired {

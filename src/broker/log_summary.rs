@@ -76,6 +76,7 @@ impl Topic {
             Failure::ReplyLost(_) => "reply lost".to_owned(),
             Failure::NotJson { .. } | Failure::Unusable(_) => "unusable".to_owned(),
             Failure::StoreUnreachable(_) => "store unreachable".to_owned(),
+            Failure::Platform(problem) => problem.as_str().to_owned(),
             Failure::Refused { errcode, .. } => errcode.to_string(),
         };
         Self {

@@ -95,6 +95,10 @@ impl Broker {
                 entry.log_foreign_refresh(left);
             }
         }
+        // A failure of an account that is in use is shown, though it was never fetched.
+        if slot.key.app.component.is_some() && slot.key.kind != Kind::CardTicket {
+            slot.want();
+        }
         let (outcome, flight) = watch::channel(None);
         let had = state.last.clone();
         state.flight = Some(flight.clone());
@@ -210,7 +214,7 @@ impl Flight {
             return Ok(self.publish(stored, None));
         }
         // The parent comes first: a lease is short and should cover only this credential's own call.
-        let parent = self.parent().await.map_err(Failed::Parent)?;
+        let parent = self.parent().await?;
         match self.lease().await? {
             Turn::Found(stored) => Ok(self.publish(stored, None)),
             Turn::Ours(lease) => {
@@ -269,13 +273,13 @@ impl Flight {
         is_wanted.then_some(stored)
     }
 
-    /// Returns the token that a ticket's call needs. An operator's request for a ticket also covers its
-    /// token.
-    async fn parent(&self) -> Result<Option<Arc<Credential>>, Error> {
-        let Some(kind) = self.slot.key.kind.parent() else {
+    /// Returns the token that the call needs: a ticket's needs the account's token, and the token of an account
+    /// that authorised a platform needs the platform's. An operator's request covers it too.
+    async fn parent(&self) -> Result<Option<Arc<Credential>>, Failed> {
+        let Some((entry, kind)) = self.parent_of().map_err(Failed::Call)? else {
             return Ok(None);
         };
-        let slot = self.entry.slot(kind)?;
+        let slot = entry.slot(kind).map_err(Failed::Parent)?;
         if let Some(current) = self.broker.current_credential(slot) {
             return Ok(Some(current));
         }
@@ -283,8 +287,8 @@ impl Flight {
             Reason::RefreshNow => Reason::RefreshNow,
             _ => Reason::Missing,
         };
-        let refreshed = Box::pin(self.broker.refresh(&self.entry, slot, reason));
-        refreshed.await.map(Some)
+        let refreshed = Box::pin(self.broker.refresh(&entry, slot, reason));
+        refreshed.await.map(Some).map_err(Failed::Parent)
     }
 
     /// Stores a value before it is published, so that a crash cannot lose a value that was handed out. The

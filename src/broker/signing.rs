@@ -158,6 +158,7 @@ impl AccountEntry {
     fn slot_for(&self, kind: Kind, page: &PageUrl) -> Result<&Arc<Slot>, Error> {
         let slot = self.slot(kind)?;
         if self.allows(page) {
+            slot.note_use();
             return Ok(slot);
         }
         Err(Error::PageNotAllowed {

@@ -25,7 +25,7 @@ use super::current::Current;
 use super::stats::SlotCounts;
 use super::token_index::Buyers;
 use crate::clock::{Clock, UnixTime};
-use crate::credential::{Credential, CredentialKey, Kind, Secret};
+use crate::credential::{AppKey, Credential, CredentialKey, Kind, Secret};
 use crate::error::{Class, Error, UpstreamError};
 
 /// Why a credential is refreshed.
@@ -51,6 +51,8 @@ pub(super) struct Slot {
     /// number.
     pub(super) spread: u64,
     wanted: AtomicBool,
+    /// Whether it was used since the keeper last asked.
+    used: AtomicBool,
     /// Whether [`Remembered::pending`] may be set. Lets the keeper, which checks every second, skip the lock.
     may_retry: AtomicBool,
     pub(super) counts: SlotCounts,
@@ -82,6 +84,8 @@ pub(super) struct State {
     /// The credential before the last one, and when it was replaced. WeChat accepts an access token for
     /// some minutes after it was replaced.
     pub(super) previous: Option<(Arc<Credential>, UnixTime)>,
+    /// When it was last used, in uptime, as far as the keeper noticed.
+    pub(super) last_used: Duration,
     /// When an on-demand refresh was last started.
     pub(super) refreshed_on_demand: Option<UnixTime>,
     /// The value reported in the last `reject`. Once replaced, it no longer counts as a valid token.
@@ -112,7 +116,16 @@ pub(super) struct State {
 impl Slot {
     pub(super) fn new(key: CredentialKey, kept: bool) -> Self {
         let mut hasher = DefaultHasher::new();
-        key.hash(&mut hasher);
+        let AppKey {
+            platform,
+            id,
+            agent_id,
+            component,
+        } = &key.app;
+        (platform, id, agent_id, key.kind).hash(&mut hasher);
+        component
+            .as_ref()
+            .inspect(|component| component.hash(&mut hasher));
         let state = State {
             rotates_at_its_end: key.kind == Kind::AccessToken && key.app.is_work(),
             ..State::default()
@@ -121,6 +134,7 @@ impl Slot {
             key,
             spread: hasher.finish(),
             wanted: AtomicBool::new(kept),
+            used: AtomicBool::new(false),
             may_retry: AtomicBool::new(false),
             counts: SlotCounts::default(),
             buyers: Buyers::default(),
@@ -138,6 +152,29 @@ impl Slot {
     /// Makes the keeper refresh this credential from now on.
     pub(super) fn want(&self) {
         self.wanted.store(true, Ordering::Relaxed);
+    }
+
+    /// Records that a reader used the value.
+    pub(super) fn note_use(&self) {
+        // Mostly true already: reading does not take the cache line from the other threads.
+        if !self.used.load(Ordering::Relaxed) {
+            self.used.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Returns when a reader last used the value, in uptime, as far as the keeper noticed.
+    pub(super) fn last_use(&self, uptime: Duration) -> Duration {
+        let mut state = self.lock();
+        if self.used.swap(false, Ordering::Relaxed) {
+            state.last_used = uptime;
+        }
+        state.last_used
+    }
+
+    /// Stops the refreshes until the next use.
+    pub(super) fn give_up(&self) {
+        self.wanted.store(false, Ordering::Relaxed);
+        self.lock().failure = None;
     }
 
     /// Whether the keeper must retry a failed on-demand refresh now.

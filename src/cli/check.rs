@@ -12,7 +12,7 @@ use crate::clock::Clock;
 use crate::credential::Kind;
 use crate::error::UpstreamError;
 use crate::server::Preflight;
-use crate::server::config::{Problem, Settings, StoreSettings};
+use crate::server::config::{PlatformSettings, Problem, Settings, StoreSettings};
 use crate::upstream::{Route, Upstream, VerifyFileFailure, VerifyFileProbe, endpoint};
 
 #[derive(Debug, Args)]
@@ -70,6 +70,11 @@ impl Check {
                     ways.note(&upstream, account, &error);
                     ended = Ended::Failure;
                 }
+            }
+        }
+        for platform in &settings.platforms {
+            if !check_platform(&upstream, platform).await {
+                ended = Ended::Failure;
             }
         }
         ways.say_addresses();
@@ -166,6 +171,30 @@ impl<'a> Ways<'a> {
                 "egress: WeChat refuses {list} ({}) · 出口：微信拒绝了 {list}（{}）",
                 via.en, via.zh
             ));
+        }
+    }
+}
+
+/// Asks WeChat to push, which it answers without a ticket and repeats without harm. Returns whether it accepts the
+/// platform.
+async fn check_platform(upstream: &Upstream, platform: &PlatformSettings) -> bool {
+    let PlatformSettings {
+        name,
+        account,
+        callback_path: path,
+        ..
+    } = platform;
+    match upstream.start_push(account).await {
+        Ok(()) => {
+            let id = account.app_id();
+            say(&format!(
+                "{name}: ok, WeChat accepts {id} and pushes its events; the authorisation-event URL must be https://HOST{path} · 微信验证通过，“授权事件接收 URL”应为 https://域名{path}"
+            ));
+            true
+        }
+        Err(error) => {
+            say(&explained(name, &error));
+            false
         }
     }
 }

@@ -26,6 +26,8 @@ pub struct Case {
     pub hosts: Vec<String>,
     /// The AppID or CorpID that the page received.
     pub app_id: Option<String>,
+    /// Whether that is the AppID of an open platform (component_appid), which no page may use.
+    pub is_component: bool,
     /// The AppID or CorpID of the account that owns the tickets.
     pub account_app_id: Option<String>,
     /// The URL that the backend's answer names.

@@ -41,7 +41,7 @@ pub fn explain(system: System, paid: Paid, errcode: i64) -> &'static Advice {
         .iter()
         .take_while(|row| row.errcode == errcode);
     same_code
-        .find(|row| row.paid.is_none_or(|only| only == paid))
+        .find(|row| row.paid.is_none_or(|only| only.covers(paid)))
         .map_or(unknown, |row| &row.advice)
 }
 
@@ -72,6 +72,19 @@ struct Row {
     /// Set if the meaning of the code depends on the credential that authenticated the call.
     paid: Option<Paid>,
     advice: Advice,
+}
+
+impl Paid {
+    /// Whether a row for calls with this credential applies to a call with `paid`. What holds for every token
+    /// holds for an open platform's; a more particular row comes first.
+    fn covers(self, paid: Self) -> bool {
+        self == paid
+            || matches!(
+                (self, paid),
+                (Self::WithToken, Self::WithComponentToken)
+                    | (Self::WithSecret, Self::WithPushedTicket)
+            )
+    }
 }
 
 /// Creates a row: code, policy, then cause and fix in English, cause and fix in Chinese.

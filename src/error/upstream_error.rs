@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::codes::{self, Advice, explain};
 use super::transport_errors::*;
-use super::{Class, Paid, ProxyProblem, System, Text, Wait};
+use super::{Class, Paid, PlatformProblem, ProxyProblem, System, Text, Wait};
 use crate::clock::UnixTime;
 
 /// An upstream call without a usable result.
@@ -55,6 +55,8 @@ pub enum Failure {
     Unusable(String),
     /// No call was made: the shared store, which coordinates the nodes' calls, could not be reached.
     StoreUnreachable(String),
+    /// No call was made: the open platform lacks something for it.
+    Platform(PlatformProblem),
     /// WeChat rejected the call.
     Refused {
         /// WeChat's errcode.
@@ -104,6 +106,7 @@ impl Failure {
             | Self::Unusable(said)
             | Self::StoreUnreachable(said) => said.into(),
             Self::NotJson { status, what } => format!("HTTP {status}, {what}").into(),
+            Self::Platform(problem) => problem.as_str().into(),
         }
     }
 }
@@ -114,6 +117,7 @@ impl UpstreamError {
     pub fn class(&self) -> Class {
         match self.failure {
             Failure::Proxy { problem, .. } => problem.class(),
+            Failure::Platform(problem) => problem.class(),
             _ => self
                 .advice()
                 .map_or(Class::Transient, |advice| advice.class),
@@ -130,6 +134,7 @@ impl UpstreamError {
                 ..
             } => Wait::Until(until),
             Failure::Proxy { problem, .. } => problem.wait(),
+            Failure::Platform(problem) => problem.wait(),
             _ => self.advice().map_or(Wait::Backoff, |advice| advice.wait),
         }
     }
@@ -224,6 +229,7 @@ impl UpstreamError {
             Failure::Unreachable(_) => UNREACHABLE_CAUSE,
             Failure::Untrusted(_) => UNTRUSTED_CAUSE,
             Failure::Proxy { problem, .. } => problem.cause(),
+            Failure::Platform(problem) => problem.cause(),
             Failure::ReplyLost(_) => REPLY_LOST_CAUSE,
             Failure::NotJson { .. } => NOT_JSON_CAUSE,
             Failure::Unusable(_) => UNUSABLE_CAUSE,
@@ -245,6 +251,7 @@ impl UpstreamError {
             Failure::Unreachable(_) => UNREACHABLE_FIX,
             Failure::Untrusted(_) => UNTRUSTED_FIX,
             Failure::Proxy { problem, .. } => problem.fix(),
+            Failure::Platform(problem) => problem.fix(),
             Failure::NotJson { status: 404, .. } => {
                 let setting = match self.system {
                     System::Weixin => "upstream.weixin",
@@ -308,6 +315,9 @@ impl fmt::Display for UpstreamError {
             Failure::NotJson { .. } | Failure::Unusable(_) => {
                 let why = self.failure.said();
                 write!(f, "the answer of {} cannot be used: {why}", self.endpoint)
+            }
+            Failure::Platform(problem) => {
+                write!(f, "{} not called: {}", self.endpoint, problem.as_str())
             }
             Failure::Refused {
                 errcode, errmsg, ..

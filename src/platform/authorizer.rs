@@ -10,7 +10,7 @@ mod tests;
 
 use ring::digest;
 
-use super::push_event::AuthorizationCode;
+use super::event::AuthorizationCode;
 use crate::clock::UnixTime;
 use crate::credential::Secret;
 
@@ -29,6 +29,17 @@ pub struct Authorizer {
     pub refresh_token: Option<Secret>,
     /// Ids of the permission sets (权限集) that the account granted; empty if they are not known.
     pub permission_sets: Vec<u32>,
+    /// What WeChat knows of it, once that was asked.
+    pub profile: Option<Profile>,
+}
+
+/// What WeChat knows of an account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Profile {
+    /// The account's name, as its followers see it; at most [`LONGEST_NAME`] characters.
+    pub nick_name: String,
+    /// Whether it is a mini program.
+    pub is_mini: bool,
 }
 
 /// Whether an account can be used.
@@ -177,6 +188,7 @@ impl Authorizer {
             code: None,
             refresh_token: None,
             permission_sets: Vec::new(),
+            profile: None,
         }
     }
 
@@ -243,6 +255,22 @@ impl Authorizer {
         let code = self.code.as_mut().filter(|code| !code.is_claimed)?;
         code.is_claimed = true;
         Some(code.value.clone())
+    }
+
+    /// Gives up the claim of a code: the call that would have redeemed it was not sent.
+    pub fn release_code(&mut self, code: &Secret) {
+        if let Some(ours) = self.code.as_mut().filter(|ours| ours.value == *code) {
+            ours.is_claimed = false;
+        }
+    }
+
+    /// WeChat said what it knows of the account.
+    pub fn described(&mut self, nick_name: &str, is_mini: bool) {
+        let visible = nick_name.chars().filter(|c| !c.is_control());
+        self.profile = Some(Profile {
+            nick_name: visible.take(LONGEST_NAME).collect(),
+            is_mini,
+        });
     }
 
     /// A code was redeemed, whoever brought it.
@@ -377,3 +405,6 @@ impl Authorizer {
         Todo::Stop
     }
 }
+
+/// WeChat allows thirty characters.
+pub const LONGEST_NAME: usize = 60;

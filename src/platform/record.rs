@@ -4,9 +4,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::authorizer::{Authorization, Authorizer, Code, State};
-use super::is_app_id;
+use super::authorizer::{Authorization, Authorizer, Code, Profile, State};
 use super::ticket::PlatformTicket;
+use crate::account::is_app_id;
 use crate::clock::UnixTime;
 use crate::credential::Secret;
 
@@ -28,6 +28,8 @@ struct AuthorizerRecord {
     code: Option<CodeRecord>,
     refresh_token: Option<String>,
     permission_sets: Vec<u32>,
+    nick_name: Option<String>,
+    is_mini: Option<bool>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -101,6 +103,11 @@ impl Authorizer {
                 .as_ref()
                 .map(|token| token.expose().to_owned()),
             permission_sets: self.permission_sets.clone(),
+            nick_name: self
+                .profile
+                .as_ref()
+                .map(|profile| profile.nick_name.clone()),
+            is_mini: self.profile.as_ref().map(|profile| profile.is_mini),
         })
     }
 
@@ -132,6 +139,10 @@ impl Authorizer {
             code,
             refresh_token,
             permission_sets: record.permission_sets,
+            profile: record.is_mini.map(|is_mini| Profile {
+                nick_name: record.nick_name.unwrap_or_default(),
+                is_mini,
+            }),
         })
     }
 }
@@ -174,6 +185,10 @@ mod tests {
             }),
             refresh_token: Some(Secret::new(token)),
             permission_sets: vec![1, 2],
+            profile: (state != State::Pending).then(|| Profile {
+                nick_name: "例".to_owned(),
+                is_mini: state == State::Missing,
+            }),
         }
     }
 

@@ -60,7 +60,8 @@ pub const DEMO_MINI_ID: &str = "wxfedcba9876543210";
 /// AppID of the open platform.
 pub const DEMO_COMPONENT_ID: &str = "wx00000000000c0de0";
 
-const DEMO_DOMAINS: [&str; 3] = ["demo.example.com", "localhost", "127.0.0.1"];
+/// The safe domains of all demo accounts.
+pub const DEMO_DOMAINS: [&str; 3] = ["demo.example.com", "localhost", "127.0.0.1"];
 
 /// CorpID of the WeCom app.
 pub const DEMO_CORP_ID: &str = "ww0123456789abcdef";

@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
-use super::config::Settings;
+use super::config::{PlatformSettings, Settings};
 use super::guard_stats::GuardStats;
 use super::listener::Listener;
 use super::metrics::{
-    BrokerMetrics, GatewayMetrics, GuardMetrics, Metrics, NotifyMetrics, ProcessMetrics,
-    RequestMetrics,
+    BrokerMetrics, GatewayMetrics, GuardMetrics, Metrics, NotifyMetrics, PlatformMetrics,
+    ProcessMetrics, RequestMetrics,
 };
 use super::notify::Notifier;
 use super::ready::Readiness;
@@ -31,7 +31,11 @@ use crate::actix::{ApiKey, ApiKeys, Gateway, KeyHash, RequestStats, new_key};
 use crate::broker::Broker;
 use crate::clock::Clock;
 use crate::credential::Secret;
-use crate::sandbox::{App, Platform, Sandbox, demo_apps};
+use crate::platform::PushKeys;
+use crate::platform::push_crypto::AesKey;
+use crate::sandbox::{
+    App, DEMO_COMPONENT_ID, DEMO_DOMAINS, OpenPlatform, Platform, Sandbox, demo_apps, demo_platform,
+};
 use crate::store::Store;
 use crate::upstream::UpstreamOptions;
 
@@ -119,6 +123,7 @@ impl Application {
             .map_err(|error| StartupError::listen("--sandbox-listen", options.listen, error))?;
         let mut settings = settings.clone();
         settings.accounts.clear();
+        settings.platforms.clear();
         for (name, app) in demo_accounts() {
             let app = options
                 .safe_domains
@@ -142,15 +147,24 @@ impl Application {
             egress: Egress::default(),
             ..settings.upstream.clone()
         };
+        let demo_platform = demo_platform();
+        settings.platforms.push(demo_platform_settings(
+            &demo_platform,
+            &settings.default_apis,
+        )?);
+        // The third one, to authorise by hand.
+        sandbox.add_app(App::official(DEMO_OWNER_ID, demo_platform.secret()));
         let guards = Guards::new(&settings, &clock, HandedOver::take())?;
-        Self::assemble(
-            &settings,
-            upstream,
-            Store::memory(),
-            clock,
-            guards,
-            Some(Simulated { sandbox, api_key }),
-        )
+        let simulated = Simulated { sandbox, api_key };
+        let store = Store::memory();
+        let application =
+            Self::assemble(&settings, upstream, store, clock, guards, Some(simulated))?;
+        if let Some(sandbox) = application.sandbox() {
+            let path = &settings.platforms[0].callback_path;
+            let url = format!("{}{path}", application.url());
+            sandbox.add_platform(demo_platform.with_push_url(url));
+        }
+        Ok(application)
     }
 
     fn assemble(
@@ -168,6 +182,9 @@ impl Application {
         for (name, account) in &settings.accounts {
             builder = builder.account(name, account.clone());
         }
+        for platform in &settings.platforms {
+            builder = builder.account(&platform.name, platform.account.clone());
+        }
         if let Some(name) = &settings.server.default_account {
             builder = builder.default_account(name);
         }
@@ -175,6 +192,7 @@ impl Application {
         if !settings.signing_without_default().is_empty() {
             tracing::info!("no default account: requests without an account are refused");
         }
+        let platforms = guards.platform_routes(settings, &broker);
         let keys = Arc::new(ArcSwap::from_pointee(settings.server.api_keys.clone()));
         let readiness = Readiness::new(broker.clone(), settings.server.readiness);
         let requests = RequestStats::default();
@@ -184,12 +202,14 @@ impl Application {
             &requests,
             simulated.as_ref().map(|simulated| &simulated.sandbox),
             &guards,
+            &platforms,
         )?;
         let configuration = Configuration::new(broker.clock().now());
         let reloader = Reloader::new(
             settings,
             broker.clone(),
             keys.clone(),
+            platforms.clone(),
             readiness.clone(),
             configuration.clone(),
             guards.certificates.clone(),
@@ -216,6 +236,10 @@ impl Application {
                 guards.certificates.clone(),
             )),
             Box::new(NotifyMetrics::new(notifier.counts())),
+            Box::new(PlatformMetrics::new(
+                broker.clone(),
+                platforms.pushes.clone(),
+            )),
             Box::new(ProcessMetrics::new(broker.clock().now(), reloader.clone())),
         ]);
         let watchers = Watchers {
@@ -329,6 +353,10 @@ impl Application {
             .collect();
         telemetry::report_accepts(true);
         systemd::ready();
+        if let Some(sandbox) = self.simulated.as_ref().map(|one| one.sandbox.clone()) {
+            // WeChat's first ticket may take ten minutes.
+            tokio::spawn(async move { sandbox.push_ticket(DEMO_COMPONENT_ID).await });
+        }
         // The keeper runs on this thread: what it loads from a store fits into the memory that reading
         // the configuration of ten thousand accounts used before, while another thread would need memory
         // of its own.
@@ -383,6 +411,32 @@ fn demo_account(app: &App, apis: &[String]) -> Result<Account, StartupError> {
         })
 }
 
+fn demo_platform_settings(
+    platform: &OpenPlatform,
+    apis: &[String],
+) -> Result<PlatformSettings, StartupError> {
+    let component_app_id = platform.component_app_id();
+    let account = Account::component(component_app_id, platform.secret()).js_api_list(apis);
+    let account = DEMO_DOMAINS.iter().try_fold(account, |account, domain| {
+        let bound = account.js_safe_domain(domain);
+        bound.map_err(|error| StartupError::SafeDomain(error.to_string()))
+    })?;
+    let aes_key = AesKey::parse(platform.encoding_aes_key())
+        .map_err(|error| StartupError::SafeDomain(error.to_string()))?;
+    Ok(PlatformSettings {
+        name: DEMO_PLATFORM.to_owned(),
+        account,
+        push_keys: PushKeys {
+            token: Secret::new(platform.push_token()).into(),
+            aes_key: aes_key.into(),
+            receive_id: component_app_id.to_owned(),
+        },
+        // The page takes its own address from each request.
+        authorize_url: Some(String::new()),
+        callback_path: format!("/platforms/{DEMO_PLATFORM}/events"),
+    })
+}
+
 /// Generates a key that opens everything, and its stored form.
 fn demo_key() -> (ApiKeys, Secret) {
     let key = new_key();
@@ -392,6 +446,12 @@ fn demo_key() -> (ApiKeys, Secret) {
     };
     (ApiKeys::new(vec![kept]), Secret::new(key))
 }
+
+/// The open platform of the sandbox.
+pub(crate) const DEMO_PLATFORM: &str = "demo-platform";
+
+/// An official account that has not authorised it yet.
+const DEMO_OWNER_ID: &str = "wxabcdef0123456789";
 
 /// The demo account of a request that names no account.
 const DEFAULT_DEMO: &str = "demo";

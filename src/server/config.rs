@@ -15,6 +15,7 @@ mod layers;
 mod limits;
 mod log;
 mod notify;
+mod platforms;
 mod problems;
 mod redact;
 mod section;
@@ -33,6 +34,7 @@ use config::Value;
 use crate::account::Account;
 use crate::actix::GatewayOptions;
 use crate::credential::Kind;
+use crate::endpoint::push::PushReceiver;
 use crate::upstream::UpstreamOptions;
 use problems::unreadable;
 use section::Section;
@@ -41,6 +43,7 @@ pub use keys::is_key_name;
 pub use limits::{LimitSettings, ProxySettings};
 pub use log::LogSettings;
 pub use notify::{NotifySettings, WebhookKind, WebhookSettings};
+pub use platforms::PlatformSettings;
 pub use problems::{Problem, Problems};
 pub(crate) use redact::ill_written;
 pub use server::{ReadyRule, ServerSettings};
@@ -76,6 +79,8 @@ pub struct Settings {
     pub default_tags: Vec<String>,
     /// `[accounts.NAME]`, sorted by name.
     pub accounts: Vec<(String, Account)>,
+    /// `[platforms.NAME]`, sorted by name.
+    pub platforms: Vec<PlatformSettings>,
     /// Configuration files that hold a secret and are readable by every user of the machine.
     pub exposed: Vec<PathBuf>,
 }
@@ -137,6 +142,15 @@ impl Settings {
         }
     }
 
+    /// Returns the receivers of the platforms' pushes, by path.
+    pub(super) fn push_receivers(&self) -> Vec<(String, PushReceiver)> {
+        let receiver = |platform: &PlatformSettings| {
+            let receiver = PushReceiver::new(&platform.name, platform.push_keys.clone());
+            (platform.callback_path.clone(), receiver)
+        };
+        self.platforms.iter().map(receiver).collect()
+    }
+
     /// Returns the names of the accounts that sign pages if there are several and none is the default: then a
     /// request that names no account is rejected.
     #[must_use]
@@ -188,8 +202,14 @@ impl Settings {
         // Uses the configured names, not the valid accounts: an account with a problem still exists.
         let names: HashSet<_> = entries.iter().map(|entry| entry.name.clone()).collect();
         let accounts = accounts::read(entries, &defaults, problems);
+        let section = root.section("platforms", problems);
+        let platforms = platforms::read(section, base, &defaults, &names, problems);
         root.finish(problems);
-        let api_keys = keys::read(api_keys, &names, problems);
+        let mut openable = names.clone();
+        for platform in &platforms {
+            openable.extend([platform.name.clone(), format!("{}/*", platform.name)]);
+        }
+        let api_keys = keys::read(api_keys, &openable, problems);
         let server = server.map(|server| ServerSettings { api_keys, ..server });
         if let Some(name) = server
             .as_ref()
@@ -216,6 +236,7 @@ impl Settings {
             default_apis,
             default_tags,
             accounts,
+            platforms,
             exposed,
         })
     }

@@ -7,6 +7,7 @@ mod broker;
 mod gateway;
 mod guards;
 mod notify;
+mod platforms;
 mod process;
 mod requests;
 mod text;
@@ -28,6 +29,7 @@ pub(super) use broker::BrokerMetrics;
 pub(super) use gateway::GatewayMetrics;
 pub(super) use guards::GuardMetrics;
 pub(super) use notify::NotifyMetrics;
+pub(super) use platforms::PlatformMetrics;
 pub(super) use process::ProcessMetrics;
 pub(super) use requests::RequestMetrics;
 

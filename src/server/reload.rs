@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::config::{Problems, ProxySettings, ServerSettings, Settings};
 use super::ready::Readiness;
 use super::reload_record::Configuration;
+use super::routes::PlatformRoutes;
 use super::tls::Certificate;
 use crate::actix::ApiKeys;
 use crate::broker::{Broker, BuildError};
@@ -25,6 +26,7 @@ use crate::upstream::UpstreamOptions;
 pub struct Reloader {
     broker: Broker,
     keys: Arc<ArcSwap<ApiKeys>>,
+    routes: PlatformRoutes,
     readiness: Readiness,
     configuration: Configuration,
     certificates: Vec<Certificate>,
@@ -79,6 +81,7 @@ impl Reloader {
         settings: &Settings,
         broker: Broker,
         keys: Arc<ArcSwap<ApiKeys>>,
+        routes: PlatformRoutes,
         readiness: Readiness,
         configuration: Configuration,
         certificates: Vec<Certificate>,
@@ -87,6 +90,7 @@ impl Reloader {
         Self {
             broker,
             keys,
+            routes,
             readiness,
             configuration,
             certificates,
@@ -127,10 +131,14 @@ impl Reloader {
         let before = self.names();
         let had_default = self.broker.accounts().get("").is_ok();
         let loses_default = had_default && !settings.signing_without_default().is_empty();
+        let platforms = settings.platforms.iter();
+        let platforms = platforms.map(|platform| (platform.name.clone(), platform.account.clone()));
+        let accounts = settings.accounts.iter().cloned().chain(platforms).collect();
         self.broker
-            .reload(settings.accounts, settings.server.default_account)
+            .reload(accounts, settings.server.default_account.clone())
             .map_err(|error| problems_of(&error))
             .inspect_err(|problems| self.refuse(problems))?;
+        self.routes.replace(&settings);
         self.keys.store(Arc::new(settings.server.api_keys));
         let after = self.names();
         let reloaded = Reloaded {
@@ -265,6 +273,7 @@ fn without_accounts(settings: &Settings) -> Settings {
         default_apis: Vec::new(),
         default_tags: Vec::new(),
         accounts: Vec::new(),
+        platforms: Vec::new(),
         exposed: Vec::new(),
     }
 }
@@ -283,6 +292,7 @@ fn fixed_differences(before: &Settings, after: &Settings) -> Vec<&'static str> {
         default_apis: _,
         default_tags: _,
         accounts: _,
+        platforms: _,
         exposed: _,
     } = before;
     let ServerSettings {

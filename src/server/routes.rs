@@ -1,15 +1,17 @@
 //! The routes of both listeners.
 
 use std::num::NonZeroUsize;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
 use actix_web::http::header::LOCATION;
 use actix_web::middleware::from_fn;
-use actix_web::{App, HttpResponse, web};
+use actix_web::{App, HttpRequest, HttpResponse, web};
 use arc_swap::ArcSwap;
 
+use super::authorize::AuthorizePages;
 use super::backpressure::UnsentBudget;
 use super::config::Settings;
 use super::connection_guard::Load;
@@ -28,7 +30,7 @@ use super::startup_error::StartupError;
 use super::status::StatusState;
 use super::tls::Certificate;
 use crate::actix::{
-    AccessLog, ApiKeys, ClientIps, FastPath, Gateway, KeyLockout, ListenerName, RateLimit,
+    AccessLog, ApiKeys, ClientIps, FastPath, Gateway, KeyLockout, ListenerName, Pushes, RateLimit,
     RequestStats, credentials_scope, diagnose_resource, dropin_scope, public_scope,
     verify_resource,
 };
@@ -114,6 +116,17 @@ impl Guards {
         }
     }
 
+    /// Returns the routes of open platforms, with the platforms of these settings.
+    pub(super) fn platform_routes(&self, settings: &Settings, broker: &Broker) -> PlatformRoutes {
+        let clock = broker.clock().clone();
+        let routes = PlatformRoutes {
+            pushes: Pushes::default(),
+            pages: AuthorizePages::new(broker, self.clients.clone(), clock),
+        };
+        routes.replace(settings);
+        routes
+    }
+
     fn access_log(&self, listener: ListenerName, settings: &Settings) -> AccessLog {
         AccessLog::new(listener, settings.log.requests, self.clients.clone())
     }
@@ -125,6 +138,39 @@ impl Guards {
     }
 }
 
+type BoxFuture<T> = Pin<Box<dyn Future<Output = T>>>;
+
+/// The routes of open platforms on the public listener. Clones share the platforms.
+#[derive(Clone)]
+pub(super) struct PlatformRoutes {
+    pub(super) pushes: Pushes,
+    pages: AuthorizePages,
+}
+
+impl PlatformRoutes {
+    /// Answers what no other route does: a push on a callback path of its own, or nothing.
+    fn push_or_not_found(
+        self,
+        broker: Broker,
+    ) -> impl Fn(HttpRequest, web::Payload) -> BoxFuture<HttpResponse> + Clone {
+        move |request, body| {
+            let (pushes, broker) = (self.pushes.clone(), broker.clone());
+            Box::pin(async move {
+                match pushes.receive(&broker, &request, body).await {
+                    Some(answer) => answer,
+                    None => not_found(request).await,
+                }
+            })
+        }
+    }
+
+    /// Replaces the platforms by those of a new configuration.
+    pub(super) fn replace(&self, settings: &Settings) {
+        self.pushes.replace(settings.push_receivers());
+        self.pages.replace(&settings.platforms);
+    }
+}
+
 /// Opens the public listener, for pages.
 pub(super) fn public(
     settings: &Settings,
@@ -132,8 +178,9 @@ pub(super) fn public(
     stats: &RequestStats,
     sandbox: Option<&Sandbox>,
     guards: &Guards,
+    platforms: &PlatformRoutes,
 ) -> Result<Listener, StartupError> {
-    let services = public_services(settings, broker, sandbox, guards);
+    let services = public_services(settings, broker, sandbox, guards, platforms);
     let listen = settings.server.listen;
     let failed = |error| StartupError::listen("server.listen", listen, error);
     let bound =
@@ -174,6 +221,7 @@ pub(super) fn public_services(
     broker: &Broker,
     sandbox: Option<&Sandbox>,
     guards: &Guards,
+    platforms: &PlatformRoutes,
 ) -> impl Fn(&mut web::ServiceConfig) + Clone + Send + use<> {
     let pages =
         (settings.server.demo || sandbox.is_some()).then(|| demo_pages(broker, sandbox.is_some()));
@@ -181,8 +229,11 @@ pub(super) fn public_services(
         .as_ref()
         .map(|_| DoctorPages::new(broker.clone(), guards.clients.clone(), sandbox.is_some()));
     let (broker, sandbox, limit) = (broker.clone(), sandbox.cloned(), guards.limit.clone());
+    let platforms = platforms.clone();
     move |services: &mut web::ServiceConfig| {
         services.app_data(limit.clone());
+        services.service(platforms.pushes.resource(broker.clone()));
+        services.configure(platforms.pages.clone().configure());
         // Also below the signing scope, for proxies that pass on nothing else. Before the scope, which answers
         // every path.
         if let Some(pages) = pages.clone() {
@@ -200,7 +251,7 @@ pub(super) fn public_services(
         if let Some(sandbox) = &sandbox {
             services.service(sandbox.pre_verify_scope());
         }
-        services.default_service(web::to(not_found));
+        services.default_service(web::to(platforms.clone().push_or_not_found(broker.clone())));
     }
 }
 

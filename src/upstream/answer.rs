@@ -11,16 +11,17 @@ use super::{Endpoint, Issued, transport_failure};
 use crate::credential::{Secret, check_life};
 use crate::error::{Failure, UpstreamError, is_visible};
 
-/// Evaluates a complete response.
+/// Evaluates a complete response. `sent` are the secrets of the request, which are redacted from all text that
+/// is kept.
 pub(super) fn judged(
     endpoint: &Endpoint,
-    paid: &Secret,
+    sent: &[&Secret],
     status: u16,
     body: &[u8],
-) -> Result<Issued, UpstreamError> {
+) -> Result<Answer, UpstreamError> {
     let failed = |failure| endpoint.failed(failure);
-    let answer = match serde_json::from_slice::<Answer>(body) {
-        Ok(answer) => answer,
+    let answer = match serde_json::from_slice::<Members>(body) {
+        Ok(Members(members)) => Answer { status, members },
         Err(error) => {
             let error = error.to_string();
             let twice = error
@@ -33,7 +34,7 @@ pub(super) fn judged(
                     what: format!(
                         "{} bytes that are not a JSON object{}",
                         body.len(),
-                        first_words(body, paid)
+                        first_words(body, sent)
                     ),
                 },
             }));
@@ -44,7 +45,7 @@ pub(super) fn judged(
         Some(code) => match code.as_i64() {
             Some(0) => {}
             Some(errcode) => {
-                let errmsg = printable(answer.text("errmsg").unwrap_or_default(), paid);
+                let errmsg = printable(answer.text("errmsg").unwrap_or_default(), sent);
                 return Err(failed(Failure::Refused {
                     errcode,
                     errmsg,
@@ -59,55 +60,101 @@ pub(super) fn judged(
             }
         },
     }
-    issued(&answer, endpoint.field)
-        .map_err(|why| failed(Failure::Unusable(format!("HTTP {status}, {why}"))))
+    Ok(answer)
 }
 
-/// Validates a successful response and returns its credential.
-fn issued(answer: &Answer, field: &str) -> Result<Issued, String> {
-    let value = match answer.text(field) {
-        None => return Err(format!("{field} is missing")),
-        Some("") => return Err(format!("{field} is empty")),
-        Some(value) => Secret::new(value),
-    };
-    value.check().map_err(|why| format!("{field} {why}"))?;
-    // Only a number is quoted: any other type may contain the credential itself.
-    match answer.get("expires_in") {
-        Some(Value::Number(life)) => {
-            let seconds = life.as_u64();
-            let life = seconds.and_then(|seconds| check_life(seconds).ok());
-            let expires_in =
-                life.ok_or_else(|| format!("expires_in is {}", &answer.0["expires_in"]))?;
-            Ok(Issued { value, expires_in })
-        }
-        _ => Err("expires_in is not a number".into()),
-    }
+/// The JSON object of an answer that is not an error.
+pub(super) struct Answer {
+    status: u16,
+    members: serde_json::Map<String, Value>,
 }
-
-/// A JSON object without duplicate keys: parsers disagree on which of two values counts.
-struct Answer(serde_json::Map<String, Value>);
 
 impl Answer {
-    fn get(&self, key: &str) -> Option<&Value> {
-        self.0.get(key)
+    pub(super) fn get(&self, key: &str) -> Option<&Value> {
+        self.members.get(key)
     }
 
-    fn text(&self, key: &str) -> Option<&str> {
+    pub(super) fn text(&self, key: &str) -> Option<&str> {
         self.get(key).and_then(Value::as_str)
+    }
+
+    /// Returns the object of this name as an answer of its own.
+    pub(super) fn part(&self, name: &str) -> Result<Self, Failure> {
+        match self.get(name) {
+            Some(Value::Object(members)) => Ok(self.with(members)),
+            _ => Err(self.unusable(format_args!("{name} is not an object"))),
+        }
+    }
+
+    /// Returns the objects of a list as answers of their own.
+    pub(super) fn list(&self, name: &str) -> Result<Vec<Self>, Failure> {
+        let Some(Value::Array(list)) = self.get(name) else {
+            return Err(self.unusable(format_args!("{name} is not a list")));
+        };
+        let objects = list.iter().map(|value| match value {
+            Value::Object(members) => Ok(self.with(members)),
+            _ => Err(self.unusable(format_args!("{name} holds something else than objects"))),
+        });
+        objects.collect()
+    }
+
+    fn with(&self, members: &serde_json::Map<String, Value>) -> Self {
+        Self {
+            status: self.status,
+            members: members.clone(),
+        }
+    }
+
+    /// Returns the credential in this member.
+    pub(super) fn issued(&self, field: &str) -> Result<Issued, Failure> {
+        let value = self
+            .secret(field)?
+            .ok_or_else(|| self.unusable(format_args!("{field} is missing")))?;
+        // Only a number is quoted: any other type may contain the credential itself.
+        match self.get("expires_in") {
+            Some(Value::Number(number)) => {
+                let life = number.as_u64().and_then(|seconds| check_life(seconds).ok());
+                let expires_in =
+                    life.ok_or_else(|| self.unusable(format_args!("expires_in is {number}")))?;
+                Ok(Issued { value, expires_in })
+            }
+            _ => Err(self.unusable("expires_in is not a number")),
+        }
+    }
+
+    /// Returns the secret in this member; `None` if there is no text.
+    pub(super) fn secret(&self, field: &str) -> Result<Option<Secret>, Failure> {
+        let value = match self.text(field) {
+            None => return Ok(None),
+            Some("") => return Err(self.unusable(format_args!("{field} is empty"))),
+            Some(value) => Secret::new(value),
+        };
+        value
+            .check()
+            .map_err(|why| self.unusable(format_args!("{field} {why}")))?;
+        Ok(Some(value))
+    }
+
+    /// Returns the failure of an answer that cannot be used.
+    pub(super) fn unusable(&self, why: impl fmt::Display) -> Failure {
+        Failure::Unusable(format!("HTTP {}, {why}", self.status))
     }
 }
 
-impl<'de> Deserialize<'de> for Answer {
+/// The members of a JSON object without duplicate keys: parsers disagree on which of two values counts.
+struct Members(serde_json::Map<String, Value>);
+
+impl<'de> Deserialize<'de> for Members {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Once;
         impl<'de> Visitor<'de> for Once {
-            type Value = Answer;
+            type Value = Members;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a JSON object")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Answer, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
                 let mut answer = serde_json::Map::new();
                 while let Some((key, value)) = map.next_entry::<String, Value>()? {
                     if answer.contains_key(&key) {
@@ -118,7 +165,7 @@ impl<'de> Deserialize<'de> for Answer {
                     }
                     answer.insert(key, value);
                 }
-                Ok(Answer(answer))
+                Ok(Members(answer))
             }
         }
         deserializer.deserialize_map(Once)
@@ -126,14 +173,22 @@ impl<'de> Deserialize<'de> for Answer {
 }
 
 /// The keys of a response that are read.
-const READ: [&str; 5] = ["errcode", "errmsg", "access_token", "ticket", "expires_in"];
+const READ: [&str; 7] = [
+    "errcode",
+    "errmsg",
+    "access_token",
+    "ticket",
+    "component_access_token",
+    "authorizer_access_token",
+    "expires_in",
+];
 
 /// Distinguishes a duplicate key from JSON syntax errors.
 const TWICE: &str = "duplicate: ";
 
 /// Returns the first words of a body that is not JSON, for a log line: they usually identify a captive
 /// portal. Truncated JSON and long words are omitted, since they could contain a credential.
-fn first_words(body: &[u8], paid: &Secret) -> String {
+fn first_words(body: &[u8], sent: &[&Secret]) -> String {
     let text = String::from_utf8_lossy(body);
     let text = text.trim_start_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
     if text.is_empty() || text.starts_with(['{', '[', '"']) {
@@ -142,7 +197,7 @@ fn first_words(body: &[u8], paid: &Secret) -> String {
     let mut words = String::new();
     let mut word = String::new();
     // The blank at the end terminates the last word.
-    for c in printable(text, paid).chars().chain([' ']) {
+    for c in printable(text, sent).chars().chain([' ']) {
         if c.is_ascii_alphanumeric() || matches!(c, '-' | '_') {
             word.push(c);
             continue;
@@ -171,16 +226,18 @@ pub(super) async fn read(mut response: Response) -> Result<Vec<u8>, Failure> {
     Ok(body)
 }
 
-/// Prepares external text for a log line: one line, bounded, without the secret or token that authenticated
-/// the call.
+/// Prepares external text for a log line: one line, bounded, without the secrets that were sent.
 ///
 /// Invisible characters are removed first, since one inside the secret would hide it from redaction.
-fn printable(text: &str, paid: &Secret) -> String {
+fn printable(text: &str, sent: &[&Secret]) -> String {
     let mut line: String = text.chars().filter(|c| is_visible(*c)).collect();
-    let encoded: String = url::form_urlencoded::byte_serialize(paid.expose().as_bytes()).collect();
-    for secret in [paid.expose(), &encoded] {
-        if !secret.is_empty() {
-            line = line.replace(secret, "[secret]");
+    for secret in sent {
+        let secret = secret.expose();
+        let encoded: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
+        for secret in [secret, &encoded] {
+            if !secret.is_empty() {
+                line = line.replace(secret, "[secret]");
+            }
         }
     }
     line.chars().take(MAX_ERRMSG).collect()
@@ -211,7 +268,7 @@ mod tests {
             secret.expose(),
             "x".repeat(1_000)
         );
-        let line = printable(&text, &secret);
+        let line = printable(&text, &[&secret]);
         assert!(
             line.starts_with("bad secret [secret]INFO forged line xxx"),
             "{line}"
@@ -242,12 +299,12 @@ mod tests {
         ] {
             let text = format!("in{invisible}valid 0c79e1fa{invisible}963cd80cc0be99b20a18faeb");
             assert_eq!(
-                printable(&text, &secret),
+                printable(&text, &[&secret]),
                 "invalid [secret]",
                 "{invisible:?}"
             );
         }
         let seen = "不合法的 appsecret：\"é\" \\ it's 🙂";
-        assert_eq!(printable(seen, &secret), seen);
+        assert_eq!(printable(seen, &[&secret]), seen);
     }
 }

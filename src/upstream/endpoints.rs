@@ -48,6 +48,47 @@ pub(super) const WORK_CHECK: Endpoint = Endpoint {
     system: System::Qyapi,
     ..CHECK
 };
+const COMPONENT_TOKEN: Endpoint = Endpoint {
+    system: System::Weixin,
+    path: "/cgi-bin/component/api_component_token",
+    paid: Paid::WithPushedTicket,
+    field: "component_access_token",
+};
+const AUTHORIZER_TOKEN: Endpoint = Endpoint {
+    path: "/cgi-bin/component/api_authorizer_token",
+    field: "authorizer_access_token",
+    ..COMPONENT_CALL
+};
+pub(super) const QUERY_AUTH: Endpoint = Endpoint {
+    path: "/cgi-bin/component/api_query_auth",
+    field: "authorizer_access_token",
+    ..COMPONENT_CALL
+};
+pub(super) const AUTHORIZER_LIST: Endpoint = Endpoint {
+    path: "/cgi-bin/component/api_get_authorizer_list",
+    ..COMPONENT_CALL
+};
+pub(super) const AUTHORIZER_INFO: Endpoint = Endpoint {
+    path: "/cgi-bin/component/api_get_authorizer_info",
+    ..COMPONENT_CALL
+};
+pub(super) const PRE_AUTH_CODE: Endpoint = Endpoint {
+    path: "/cgi-bin/component/api_create_preauthcode",
+    field: "pre_auth_code",
+    ..COMPONENT_CALL
+};
+/// Needs no token: there is none before the first push.
+pub(super) const START_PUSH: Endpoint = Endpoint {
+    path: "/cgi-bin/component/api_start_push_ticket",
+    paid: Paid::WithSecret,
+    ..COMPONENT_CALL
+};
+const COMPONENT_CALL: Endpoint = Endpoint {
+    system: System::Weixin,
+    path: "/cgi-bin/component/",
+    paid: Paid::WithComponentToken,
+    field: "",
+};
 const WORK_TICKET: Endpoint = Endpoint {
     system: System::Qyapi,
     path: "/cgi-bin/ticket/get",
@@ -77,6 +118,12 @@ pub(super) fn url(base: &str, endpoint: &Endpoint, query: &[(&str, &str)]) -> St
     }
 }
 
+/// Returns what authenticates the call that issues this credential.
+#[must_use]
+pub(crate) fn paid_with(account: &Account, kind: Kind) -> Paid {
+    endpoint_of(account, kind).paid
+}
+
 /// Returns the endpoint that issues this credential: the system and path used in errors, logs and the quota
 /// count.
 #[must_use]
@@ -86,7 +133,11 @@ pub fn endpoint(account: &Account, kind: Kind) -> (System, &'static str) {
 }
 
 pub(super) fn endpoint_of(account: &Account, kind: Kind) -> &'static Endpoint {
+    if kind == Kind::AccessToken && account.component_app_id().is_some() {
+        return &AUTHORIZER_TOKEN;
+    }
     match (account.platform(), kind, account.mode()) {
+        (Platform::Component, _, _) => &COMPONENT_TOKEN,
         (Platform::Work { .. }, Kind::AccessToken, _) => &GETTOKEN,
         (Platform::Work { .. }, Kind::AgentTicket, _) => &WORK_TICKET,
         (Platform::Work { .. }, _, _) => &WORK_JSAPI_TICKET,

@@ -23,6 +23,7 @@ mod http;
 mod limits;
 mod outage;
 mod pages;
+mod platform;
 mod requests;
 mod secrets;
 mod signing;

@@ -15,6 +15,7 @@ mod error;
 mod keeper;
 mod lessons;
 mod lost_reply;
+mod open_platform;
 mod reject;
 mod served_until;
 mod upstream;

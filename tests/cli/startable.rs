@@ -239,7 +239,7 @@ async fn the_tables_of_an_sql_store_are_printed_for_an_administrator() {
         .stdout
         .matches("CREATE TABLE IF NOT EXISTS a_")
         .count();
-    assert_eq!(tables, 7, "{}", ended.stdout);
+    assert_eq!(tables, 8, "{}", ended.stdout);
     assert!(!ended.stdout.contains("hunter2"), "{}", ended.stdout);
     let home = home_with("");
     let ended = run_in(home.path(), &["store", "schema"]).await;

@@ -6,8 +6,8 @@ use proptest::prelude::*;
 use serde_json::Value;
 use wx_jssdk::credential::Secret;
 use wx_jssdk::platform::push_crypto::{AesKey, InvalidAesKey, Rotating, SignedPush};
-use wx_jssdk::platform::push_event::{Envelope, EventKind};
-use wx_jssdk::platform::{MAX_PUSH, PushEvent, PushKeys, PushRefusal};
+use wx_jssdk::platform::push_event::Envelope;
+use wx_jssdk::platform::{EventKind, MAX_PUSH, PushEvent, PushKeys, PushRefusal};
 
 fn list(name: &str) -> Vec<Value> {
     let file: Value = serde_json::from_str(include_str!("push_vectors.json")).unwrap();

@@ -6,6 +6,7 @@ mod counters;
 mod life;
 mod nodes;
 mod outages;
+mod platform;
 mod processes;
 #[cfg(feature = "sql")]
 mod sql;

@@ -23,7 +23,7 @@ use tokio::sync::Semaphore;
 
 use super::question::{Body, Explained, MAX_BODY, Question, bad_body, only_post};
 use super::signing_kind;
-use crate::account::Account;
+use crate::account::{Account, Platform};
 use crate::broker::Broker;
 use crate::credential::Kind;
 use crate::diagnose::{Case, Finding, Paste, Role, Target, Ticket, diagnose_briefly};
@@ -107,6 +107,7 @@ impl Doctor {
         let named = question.account.clone().filter(|name| !name.is_empty());
         let (mut case, paste) = question.case();
         let account = self.account(named.as_deref(), &case)?;
+        case.is_component = is_component(&self.broker, case.app_id.as_deref());
         let read = read_out(&case, &paste);
         let is_sure = named.is_some() || case.app_id.is_some();
         let source = self.ticket(&mut case, account.as_ref(), is_sure).await;
@@ -216,6 +217,13 @@ impl Doctor {
         }
         "account"
     }
+}
+
+/// Whether an AppID is that of an open platform.
+pub(super) fn is_component(broker: &Broker, app_id: Option<&str>) -> bool {
+    let accounts = broker.accounts();
+    let found = app_id.and_then(|app_id| accounts.of_app(app_id.trim(), None));
+    found.is_some_and(|(_, account)| account.platform() == Platform::Component)
 }
 
 fn role_of(kind: Kind) -> Role {

@@ -7,7 +7,8 @@ use crate::actix::dropin::BaseAccount;
 use crate::actix::keys::CallPath;
 
 /// Rewrites the path of a call that is meant for WeChat. SDKs double the slash if their base URL ends in one;
-/// a base URL `http://…/wx/{account}` names the account, which is kept as [`BaseAccount`].
+/// a base URL `http://…/wx/{account}` names the account, which is kept as [`BaseAccount`]. The account of an open
+/// platform has two segments: `http://…/wx/{platform}/{appid}`.
 pub(super) fn readdress(request: &mut Request) {
     let uri = &request.head().uri;
     let path = uri.path();
@@ -15,16 +16,17 @@ pub(super) fn readdress(request: &mut Request) {
         return;
     }
     let single = format!("/{}", path.trim_start_matches('/'));
-    let (account, rest) = match single
-        .strip_prefix(BASE)
-        .and_then(|rest| rest.split_once('/'))
-    {
-        Some((account, rest)) => (Some(account.to_owned()), format!("/{rest}")),
-        None => (None, single),
+    let is_known = |path: &str| CallPath::parse(path).is_some_and(CallPath::is_known);
+    let base = single.strip_prefix(BASE);
+    let ends = base.iter().flat_map(|base| base.match_indices('/')).take(2);
+    let named = ends
+        .filter_map(|(end, _)| base?.split_at_checked(end))
+        .find(|(_, rest)| is_known(rest));
+    let (account, rest) = match named {
+        Some((account, rest)) => (Some(account.to_owned()), rest),
+        None if base.is_none() && is_known(&single) => (None, &*single),
+        None => return,
     };
-    if !CallPath::parse(&rest).is_some_and(CallPath::is_known) {
-        return;
-    }
     let rest = rest.trim_start_matches('/');
     let target = match uri.query() {
         Some(query) => format!("/{rest}?{query}"),

@@ -30,11 +30,11 @@ pub(crate) fn open<'k>(
 ) -> Option<(&'k Arc<ApiKey>, String)> {
     let (name, rest) = token.strip_prefix(PREFIX)?.rsplit_once('-')?;
     let (key_id, presented) = rest.split_at_checked(SHORT)?;
-    let (app_id, agent_id) = match name.split_once('-') {
-        Some((id, agent)) => (id, Some(agent.parse().ok()?)),
-        None => (name, None),
+    let (name, account) = match (name.split_once('.'), name.split_once('-')) {
+        (Some((id, component)), _) => accounts.of_authorizer(component, id)?,
+        (None, Some((id, agent))) => accounts.of_app(id, Some(agent.parse().ok()?))?,
+        (None, None) => accounts.of_app(name, None)?,
     };
-    let (name, account) = accounts.of_app(app_id, agent_id)?;
     let key = keys
         .iter()
         .find(|key| key.token == TokenStyle::Virtual && short(&key.hash) == key_id)?;
@@ -54,9 +54,10 @@ pub enum TokenStyle {
 }
 
 fn name_of(app: &AppKey) -> String {
-    match app.agent_id {
-        Some(agent_id) => format!("{}-{agent_id}", app.id),
-        None => app.id.to_string(),
+    match (app.agent_id, &app.component) {
+        (Some(agent_id), _) => format!("{}-{agent_id}", app.id),
+        (None, Some(component)) => format!("{}.{component}", app.id),
+        (None, None) => app.id.to_string(),
     }
 }
 

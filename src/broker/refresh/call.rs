@@ -10,15 +10,15 @@ use crate::account::{Platform, TokenMode};
 use crate::broker::slot::Reason;
 use crate::clock::UnixTime;
 use crate::credential::{Credential, Kind, MARGIN, Secret};
-use crate::error::{Class, Failure, Paid, UpstreamError};
-use crate::upstream::{Issued, endpoint};
+use crate::error::{Class, Failure, UpstreamError};
+use crate::upstream::{Issued, endpoint, paid_with};
 
 impl Flight {
-    /// Calls WeChat, with the token if the credential is a ticket.
+    /// Calls WeChat, with the token that the call needs, if it needs one.
     pub(super) async fn call(&self, token: Option<&Credential>) -> Result<Issued, UpstreamError> {
         match token {
             None => self.fetch_token().await,
-            Some(token) => self.fetch_ticket(token).await,
+            Some(token) => self.fetch_with(token).await,
         }
     }
 
@@ -55,28 +55,25 @@ impl Flight {
         }
     }
 
-    /// Fetches the ticket. If the token is refused, refreshes the token once and tries once more, never a
-    /// third time.
-    async fn fetch_ticket(&self, token: &Credential) -> Result<Issued, UpstreamError> {
-        let refused = match self.ask_for_ticket(&token.value).await {
+    /// Fetches the credential with this token. If the token is refused, refreshes it once and tries once more,
+    /// never a third time.
+    async fn fetch_with(&self, token: &Credential) -> Result<Issued, UpstreamError> {
+        let refused = match self.ask_with(&token.value).await {
             Err(error) if error.class() == Class::StaleToken => {
                 self.slot.counts.token_was_refused();
                 error
             }
             other => return other,
         };
-        let slot = self
-            .entry
-            .slot(Kind::AccessToken)
+        let Some((entry, kind)) = self.parent_of()? else {
+            return Err(refused);
+        };
+        let slot = entry
+            .slot(kind)
             .expect("every platform has an access token");
-        match Box::pin(
-            self.broker
-                .refresh_if_current(&self.entry, slot, &token.value),
-        )
-        .await
-        {
+        match Box::pin(self.broker.refresh_if_current(&entry, slot, &token.value)).await {
             Ok(refreshed) if refreshed.value != token.value => {
-                self.ask_for_ticket(&refreshed.value).await
+                self.ask_with(&refreshed.value).await
             }
             Ok(_) => Err(refused),
             // The reason for the failed token refresh is more informative than the refused token.
@@ -85,12 +82,18 @@ impl Flight {
     }
 
     async fn ask_for_token(&self) -> Result<Issued, UpstreamError> {
+        if self.entry.account.platform() == Platform::Component {
+            return self.ask_for_component_token().await;
+        }
         let call = self.unless_spent(self.broker.inner.upstream.token(&self.entry.account, false));
         call.await
     }
 
-    async fn ask_for_ticket(&self, token: &Secret) -> Result<Issued, UpstreamError> {
+    async fn ask_with(&self, token: &Secret) -> Result<Issued, UpstreamError> {
         let kind = self.slot.key.kind;
+        if kind == Kind::AccessToken {
+            return self.ask_for_authorizer_token(token).await;
+        }
         self.unless_spent(
             self.broker
                 .inner
@@ -195,12 +198,9 @@ impl Flight {
     }
 
     /// Returns the error of this call with an empty failure.
-    pub(super) fn blank(&self) -> UpstreamError {
+    pub(in crate::broker) fn blank(&self) -> UpstreamError {
         let (system, endpoint) = endpoint(&self.entry.account, self.slot.key.kind);
-        let paid = match self.slot.key.kind.parent() {
-            None => Paid::WithSecret,
-            Some(_) => Paid::WithToken,
-        };
+        let paid = paid_with(&self.entry.account, self.slot.key.kind);
         UpstreamError {
             endpoint,
             system,

@@ -21,7 +21,7 @@ use crate::broker::{AccountEntry, Broker};
 use crate::credential::Kind;
 use crate::error::{Class, Error, Failure, UpstreamError};
 use crate::store::Claim;
-use crate::upstream::{Issued, endpoint};
+use crate::upstream::endpoint;
 
 /// The time of the next read, in seconds of uptime.
 #[derive(Default)]
@@ -132,10 +132,10 @@ impl Flight {
 
     /// Makes the call unless the quota is known to be spent, whichever node found that out. Records a quota
     /// that turns out to be spent.
-    pub(super) async fn unless_spent(
+    pub(in crate::broker) async fn unless_spent<T>(
         &self,
-        call: impl Future<Output = Result<Issued, UpstreamError>>,
-    ) -> Result<Issued, UpstreamError> {
+        call: impl Future<Output = Result<T, UpstreamError>>,
+    ) -> Result<T, UpstreamError> {
         let (store, clock) = (&self.broker.inner.store, &self.broker.inner.clock);
         let (app, (_, endpoint)) = (
             &self.slot.key.app,
@@ -210,10 +210,10 @@ impl Flight {
     }
 
     /// Counts the call in the store, then makes it. A store error costs a count, not a refresh.
-    pub(super) async fn counted(
+    pub(super) async fn counted<T>(
         &self,
-        call: impl Future<Output = Result<Issued, UpstreamError>>,
-    ) -> Result<Issued, UpstreamError> {
+        call: impl Future<Output = Result<T, UpstreamError>>,
+    ) -> Result<T, UpstreamError> {
         let (_, endpoint) = endpoint(&self.entry.account, self.slot.key.kind);
         let now = self.broker.inner.clock.now();
         match self

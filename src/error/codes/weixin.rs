@@ -6,7 +6,7 @@ use super::{
     Advice, BUSY, DAY, MINUTE, REFUSED_FOR_A_DAY, REFUSED_FOR_AN_HOUR, Row, SETUP, STALE, advice,
     row, row_if,
 };
-use crate::error::Paid::{WithSecret, WithToken};
+use crate::error::Paid::{WithComponentToken, WithPushedTicket, WithSecret, WithToken};
 
 pub(super) static UNKNOWN: Advice = advice(
     SETUP,
@@ -74,6 +74,9 @@ pub(super) static ROWS: &[Row] = &[
           rewrites the path."],
         ["接口地址不存在，或请求中的 URL 不合法",
          "请对照文档检查接口路径和请求中的 URL，并确认没有代理改写了路径。"]),
+    row_if(WithComponentToken, 40094, STALE,
+        ["The component_access_token is missing or not valid", "It is refreshed automatically."],
+        ["component_access_token 缺失或无效", "会自动刷新后重试。"]),
     row(40097, SETUP,
         ["A parameter of the call is missing or not valid",
          "Compare the parameters with the API's document; for a ticket the type is jsapi or wx_card."],
@@ -129,6 +132,10 @@ pub(super) static ROWS: &[Row] = &[
         ["The code of a web login (OAuth) has expired",
          "Start the web authorisation again and use the code within five minutes."],
         ["网页授权的 code 已过期", "请重新发起网页授权，并在 5 分钟内使用 code。"]),
+    row_if(WithComponentToken, 42006, STALE,
+        ["The component_access_token has expired",
+         "It is refreshed automatically. If the error persists, check this machine's clock."],
+        ["component_access_token 已过期", "会自动刷新后重试。若持续出现，请校准本机系统时间。"]),
     row(42006, SETUP,
         ["The third-party platform's component_access_token has expired",
          "Let the platform refresh its component_access_token and call again."],
@@ -177,6 +184,10 @@ pub(super) static ROWS: &[Row] = &[
     row(47001, SETUP,
         ["WeChat could not read the request as JSON", "Look for a proxy or gateway that changes the body of requests."],
         ["微信无法解析请求中的 JSON", "请检查是否有代理或网关改写了请求体。"]),
+    // Seen at random with unchanged parameters.
+    row_if(WithPushedTicket, 48001, BUSY,
+        ["WeChat temporarily refuses to issue a component_access_token", "Nothing to do: the call is retried automatically."],
+        ["微信暂时拒绝颁发 component_access_token", "无需处理，稍后会自动重试。"]),
     row(48001, SETUP,
         ["The account may not use this API",
          "Check the permission: WeChat developer platform → My business → the account → API management → API permissions. \
@@ -224,6 +235,13 @@ pub(super) static ROWS: &[Row] = &[
         ["The third-party platform may not use this API for the account",
          "Let the administrator authorise again and tick the missing permission set."],
         ["账号没有把该接口的权限授予第三方平台", "请由账号管理员重新授权，并勾选所需的权限集。"]),
+    row(61009, SETUP,
+        ["The authorisation code is not valid: it was used already, or belongs to another platform",
+         "Let the account's administrator authorise the platform again."],
+        ["授权码无效：已被使用，或属于其他第三方平台", "请由账号管理员重新扫码授权。"]),
+    row(61010, SETUP,
+        ["The authorisation code has expired", "Let the account's administrator authorise the platform again."],
+        ["授权码已过期", "请由账号管理员重新扫码授权。"]),
     row(61011, SETUP,
         ["The third-party platform is not valid", "Check component_appid and that the platform has been published."],
         ["第三方平台无效", "请核对 component_appid，并确认平台已全网发布。"]),

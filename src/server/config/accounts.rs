@@ -162,7 +162,7 @@ pub(super) fn read(
 }
 
 /// Checks that the name is valid and differs from the previous entry's; entries are sorted by name.
-fn check_name(
+pub(super) fn check_name(
     name: &str,
     section: &Section,
     before: Option<&(String, String)>,
@@ -187,7 +187,7 @@ fn check_name(
 fn account(section: &mut Section, base: &Path, problems: &mut Problems) -> Option<Account> {
     let platform = section.choice("platform", PLATFORMS, problems);
     let (id, agent_id) = ids(section, platform.as_deref(), problems);
-    let secret = secret(section, base, problems);
+    let secret = secret(section, base, &APP_SECRET, problems);
     let mode = section.choice("token_mode", TOKEN_MODES, problems);
     let egress = egress::read(section, base, problems);
     let [domains, apis, tags] = LISTS.map(|key| section.list(key, problems));
@@ -269,7 +269,7 @@ fn ids(
 }
 
 /// Returns the domains if all of them are valid.
-fn safe_domains(
+pub(super) fn safe_domains(
     platform: &str,
     domains: &[String],
     section: &Section,
@@ -298,56 +298,91 @@ fn safe_domains(
     good.then(|| domains.to_vec())
 }
 
-/// Returns `secret`, or the content of `secret_file` without the newline that editors append.
-fn secret(section: &mut Section, base: &Path, problems: &mut Problems) -> Option<Secret> {
-    let (has_text, has_file) = (section.has("secret"), section.has("secret_file"));
-    let given = section.text_if_any("secret", problems);
-    let file = section.text_if_any("secret_file", problems);
-    if !has_text && !has_file {
+/// A secret in the configuration: the key of its text, the key of its file, and what it is.
+pub(super) struct SecretKeys {
+    pub(super) text: &'static str,
+    pub(super) file: &'static str,
+    pub(super) what: &'static str,
+}
+
+const APP_SECRET: SecretKeys = SecretKeys {
+    text: "secret",
+    file: "secret_file",
+    what: "AppSecret",
+};
+
+/// Returns a secret, which has to be there.
+pub(super) fn secret(
+    section: &mut Section,
+    base: &Path,
+    keys: &SecretKeys,
+    problems: &mut Problems,
+) -> Option<Secret> {
+    let SecretKeys { text, file, what } = keys;
+    if !section.has(text) && !section.has(file) {
+        // Registers the keys for "did you mean".
+        section.text_if_any(text, problems);
+        section.text_if_any(file, problems);
         problems.add(
-            &section.path_of("secret"),
-            "is missing: write secret_file = \"/path/to/file\" or secret = \"…\" (the AppSecret)"
-                .into(),
-            "缺少 AppSecret：请写 secret_file = \"文件路径\" 或 secret = \"…\"（AppSecret）".into(),
+            &section.path_of(text),
+            format!("is missing: write {file} = \"/path/to/file\" or {text} = \"…\" (the {what})"),
+            format!("缺少 {what}：请写 {file} = \"文件路径\" 或 {text} = \"…\"（{what}）"),
         );
         return None;
     }
+    secret_if_any(section, base, keys, problems)
+}
+
+/// Returns a secret, or the content of its file without the newline that editors append. `None` if there is
+/// neither, or after adding a problem.
+pub(super) fn secret_if_any(
+    section: &mut Section,
+    base: &Path,
+    keys: &SecretKeys,
+    problems: &mut Problems,
+) -> Option<Secret> {
+    let (has_text, has_file) = (section.has(keys.text), section.has(keys.file));
+    let given = section.text_if_any(keys.text, problems);
+    let file = section.text_if_any(keys.file, problems);
     if has_text && has_file {
-        let path = section.path_of("secret_file");
+        let path = section.path_of(keys.file);
         problems.add(
             &path,
-            "conflicts with secret: keep one of them".into(),
-            "与 secret 只能写一个".into(),
+            format!("conflicts with {}: keep one of them", keys.text),
+            format!("与 {} 只能写一个", keys.text),
         );
         return None;
     }
     let (key, text) = match (given, file) {
-        (Some(text), _) => ("secret", text),
-        (None, file) => (
-            "secret_file",
-            from_file(
-                base,
-                &file?,
-                &section.path_of("secret_file"),
-                "secret",
-                problems,
-            )?,
-        ),
+        (Some(text), _) => (keys.text, text),
+        (None, file) => {
+            let path = section.path_of(keys.file);
+            let text = from_file(base, &file?, &path, keys.text, problems)?;
+            (keys.file, text)
+        }
     };
-    let text = text.trim_start_matches(BYTE_ORDER_MARK).trim();
+    let (text, what) = (text.trim_start_matches(BYTE_ORDER_MARK).trim(), keys.what);
     let (en, zh) = match text {
         "" => (
-            "is empty: copy the AppSecret from WeChat's console",
-            "为空：请从微信后台复制 AppSecret",
+            format!("is empty: copy the {what} from WeChat's console"),
+            format!("为空：请从微信后台复制 {what}"),
         ),
         _ if !text.bytes().all(|b| b.is_ascii_graphic()) => (
-            "contains blanks or characters that an AppSecret never has",
-            "含有空白或 AppSecret 中不会出现的字符",
+            format!(
+                "contains blanks or characters that {} never has",
+                article(what)
+            ),
+            format!("含有空白或 {what} 中不会出现的字符"),
         ),
         _ => return Some(Secret::new(text)),
     };
-    problems.add(&section.path_of(key), en.into(), zh.into());
+    problems.add(&section.path_of(key), en, zh);
     None
+}
+
+fn article(what: &str) -> String {
+    let is_vowel = what.starts_with(['A', 'E', 'I', 'O', 'U']);
+    format!("{} {what}", if is_vowel { "an" } else { "a" })
 }
 
 /// Returns the content of a file that holds a secret. `instead` is the key for the secret itself.
@@ -390,7 +425,7 @@ pub(super) fn is_name(name: &str) -> bool {
             .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-')
 }
 
-fn check_id(id: &str, path: &str, problems: &mut Problems) -> bool {
+pub(super) fn check_id(id: &str, path: &str, problems: &mut Problems) -> bool {
     if id.starts_with("gh_") {
         let (en, zh) = got(id);
         problems.add(
@@ -419,7 +454,7 @@ fn check_id(id: &str, path: &str, problems: &mut Problems) -> bool {
 
 const PLATFORMS: &[&str] = &["official", "mini", "work"];
 const TOKEN_MODES: &[&str] = &["stable", "classic"];
-const LISTS: [&str; 3] = ["js_safe_domains", "js_api_list", "open_tag_list"];
+pub(super) const LISTS: [&str; 3] = ["js_safe_domains", "js_api_list", "open_tag_list"];
 
 /// U+FEFF, which some editors put at the start of a file.
 pub(super) const BYTE_ORDER_MARK: char = '\u{feff}';

@@ -72,7 +72,12 @@ pub(super) fn meant(name: &str, defaults: &Map<String, Value>) -> Option<String>
         .unwrap_or(&name)
         .trim_start_matches('_');
     // The name of an account or key is the operator's, so only its place can be checked.
-    for list in ["ACCOUNTS", "SERVER__API_KEYS", "NOTIFY__WEBHOOKS"] {
+    for list in [
+        "ACCOUNTS",
+        "PLATFORMS",
+        "SERVER__API_KEYS",
+        "NOTIFY__WEBHOOKS",
+    ] {
         let parts = list.split("__").count() + 2;
         if rest.starts_with(list) && rest.split("__").count() == parts {
             return Some(format!("{PREFIX}{rest}")).filter(|meant| *meant != name);

@@ -53,7 +53,11 @@ fn key(
         .filter(|name| check_name(name, section, problems));
     let hash = hash(section, problems);
     let accounts = limit(section, "accounts", problems, |name| {
-        match accounts.contains(name) {
+        // One account of a platform, which may authorise it later.
+        let is_authorizer = name
+            .split_once('/')
+            .is_some_and(|(platform, _)| accounts.contains(&format!("{platform}/*")));
+        match accounts.contains(name) || is_authorizer {
             true => Ok(name.to_owned()),
             false => Err((
                 format!("unknown account \"{}\"", shown(name)),

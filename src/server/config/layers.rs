@@ -75,8 +75,10 @@ pub(super) fn holds_secret(table: &HashMap<String, Value>) -> bool {
     let url = store.get("url").map(ToString::to_string);
     let notify = table.get("notify").and_then(section).unwrap_or_default();
     let webhooks = notify.get("webhooks").and_then(section).unwrap_or_default();
+    let platforms = table.get("platforms").and_then(section).unwrap_or_default();
     let mut sections = accounts
         .values()
+        .chain(platforms.values())
         .chain(webhooks.values())
         .filter_map(section);
     let upstream = table.get("upstream").and_then(section).unwrap_or_default();
@@ -194,7 +196,15 @@ fn unparsable(error: &ConfigError, name: &str) -> Problems {
 }
 
 /// Keys that hold a secret; `…_file` names a file that does. `url` is a webhook's.
-pub(super) const SECRETS: [&str; 3] = ["secret", "proxy_password", "url"];
+pub(super) const SECRETS: [&str; 7] = [
+    "secret",
+    "proxy_password",
+    "url",
+    "push_token",
+    "previous_push_token",
+    "aes_key",
+    "previous_aes_key",
+];
 
 /// Path of problems in the configuration text itself.
 const WHOLE: &str = "the configuration";

@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use super::redact::quoted;
-use super::{Problem, Problems, Settings};
+use super::{Problem, Problems, Settings, StoreKind};
 use crate::account::{Account, Platform};
 
 impl Settings {
@@ -27,6 +27,13 @@ impl Settings {
         for (name, account) in &self.accounts {
             check_id(name, account, &mut found);
             self.check_secret(name, account, &mut found);
+        }
+        if !self.platforms.is_empty() && self.store.kind == StoreKind::Memory {
+            found.add(
+                "store.kind",
+                "is memory, so a restart loses the refresh tokens of [platforms]: set file, redis or sql. What is lost comes back from WeChat's list of authorised accounts".into(),
+                "为 memory，重启会丢失 [platforms] 的 refresh token：请改用 file、redis 或 sql。丢失的部分会从微信的授权列表中恢复".into(),
+            );
         }
         let (apis, tags) = (&self.default_apis, &self.default_tags);
         self.check_names("js_api_list", apis, Account::js_apis, JS_APIS, &mut found);

@@ -73,6 +73,8 @@ impl Errcodes {
                 .map(|(_, paid, errcode, advice)| Errcode {
                     id: match paid {
                         Some(Paid::WithToken) => format!("{id}-{errcode}-token"),
+                        Some(Paid::WithPushedTicket) => format!("{id}-{errcode}-pushed-ticket"),
+                        Some(Paid::WithComponentToken) => format!("{id}-{errcode}-component"),
                         _ => format!("{id}-{errcode}"),
                     },
                     errcode,
@@ -96,6 +98,13 @@ pub(super) fn call(paid: Option<Paid>) -> Text {
         None => Text::new("", ""),
         Some(Paid::WithSecret) => Text::new(" (token call)", "（取 token 时）"),
         Some(Paid::WithToken) => Text::new(" (ticket call)", "（取 ticket 时）"),
+        Some(Paid::WithPushedTicket) => Text::new(
+            " (call for an open platform's token)",
+            "（取第三方平台 token 时）",
+        ),
+        Some(Paid::WithComponentToken) => {
+            Text::new(" (call of an open platform)", "（第三方平台调用时）")
+        }
     }
 }
 

@@ -67,10 +67,13 @@ async fn mounted(services: impl Fn(&mut web::ServiceConfig)) -> Routes {
 
 /// `/{file:(?:MP|WW)_verify_[^/]*}` → `/{file}`, since paths of a description have no patterns.
 fn without_pattern(path: &str) -> String {
-    match path.split_once(':') {
-        Some((before, _)) => format!("{before}}}"),
-        None => path.to_owned(),
-    }
+    let mut parts = path.split('{');
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |plain, part| {
+        let (inside, after) = part.split_once('}').unwrap();
+        let name = inside.split(':').next().unwrap();
+        format!("{plain}{{{name}}}{after}")
+    })
 }
 
 /// Returns the described routes of one listener.
@@ -130,7 +133,8 @@ async fn the_public_routes_described_are_the_public_routes_mounted() {
     let sandbox = Sandbox::start(Clock::system()).await.unwrap();
     let (settings, broker) = (settings(), Broker::builder().build().unwrap());
     let guards = guards(&settings);
-    let services = public_services(&settings, &broker, Some(&sandbox), &guards);
+    let platforms = guards.platform_routes(&settings, &broker);
+    let services = public_services(&settings, &broker, Some(&sandbox), &guards, &platforms);
     let mut routes = mounted(services).await;
     // The pages are there twice, and described once.
     let all = routes.clone();
@@ -163,6 +167,7 @@ async fn the_private_routes_described_are_the_private_routes_mounted() {
             &settings,
             broker.clone(),
             keys.clone(),
+            guards.platform_routes(&settings, &broker),
             readiness,
             configuration,
             Vec::new(),

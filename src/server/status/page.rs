@@ -177,6 +177,7 @@ impl<'a> Live<'a> {
         match platform {
             "official" => self.lang.t("Official account", "公众号"),
             "mini" => self.lang.t("Mini program", "小程序"),
+            "component" => self.lang.t("Open platform", "第三方平台"),
             _ => self.lang.t("WeCom", "企业微信"),
         }
     }
@@ -203,6 +204,7 @@ impl<'a> Live<'a> {
         match self.report.store.kind {
             "memory" => self.lang.t("Memory", "内存"),
             "file" => self.lang.t("File", "文件"),
+            "sql" => self.lang.t("Database", "数据库"),
             _ => "Redis",
         }
     }

@@ -9,7 +9,9 @@ use serde::Serialize;
 use super::account_report::{AccountReport, IncidentReport};
 use super::query::{Part, Query};
 use crate::actix::GatewayStats;
-use crate::broker::{Broker, Cluster, Counts, EgressSnapshot, EgressWay, Overview};
+use crate::broker::{
+    Broker, Cluster, Counts, EgressSnapshot, EgressWay, Overview, PlatformSnapshot,
+};
 use crate::clock::UnixTime;
 use crate::error::Text;
 use crate::server::config::Problem;
@@ -34,6 +36,9 @@ pub(super) struct Report {
     pub(super) clock_jumps: u64,
     pub(super) configuration: ConfigurationReport,
     pub(super) egress: EgressReport,
+    /// The open platforms; left out if there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) platforms: Vec<PlatformReport>,
     pub(super) summary: Counts,
     /// Number of accounts that match the query; `accounts` holds at most `limit` of them, starting at
     /// `offset`.
@@ -99,6 +104,24 @@ pub(super) struct WayReport {
     pub(super) text: Text,
 }
 
+/// An open platform, whose accounts are called `NAME/APPID`.
+#[derive(Hash, Serialize)]
+pub(super) struct PlatformReport {
+    pub(super) name: String,
+    /// Whether it has a component_verify_ticket that WeChat accepts.
+    pub(super) has_ticket: bool,
+    /// When WeChat made the newest ticket.
+    pub(super) ticket_at: Option<UnixTime>,
+    /// When this node last received a valid push.
+    pub(super) last_push: Option<UnixTime>,
+    /// Number of accounts that can be used.
+    pub(super) active: usize,
+    /// Number of accounts that have to authorise the platform again.
+    pub(super) needs_authorization: usize,
+    /// The AppIDs of the first of them.
+    pub(super) to_authorize: Vec<String>,
+}
+
 #[derive(Hash, Serialize)]
 pub(super) struct ConfigurationReport {
     /// When the current configuration was loaded.
@@ -157,6 +180,11 @@ impl Report {
             clock_jumps: snapshot.stats.clock_jumps,
             configuration: ConfigurationReport::of(configuration),
             egress: EgressReport::of(&broker.egress()),
+            platforms: broker
+                .platforms()
+                .into_iter()
+                .map(PlatformReport::of)
+                .collect(),
             summary: snapshot.counts,
             matching: snapshot.matching,
             offset: query.offset,
@@ -174,7 +202,7 @@ impl Report {
         let mut hasher = DefaultHasher::new();
         (
             &self.store,
-            (&self.configuration, &self.egress),
+            (&self.configuration, &self.egress, &self.platforms),
             self.summary,
             self.matching,
             self.clock_jumps,
@@ -252,6 +280,23 @@ impl EgressReport {
     }
 }
 
+impl PlatformReport {
+    fn of(platform: PlatformSnapshot) -> Self {
+        let mut to_authorize = platform.needs_authorization;
+        let needs_authorization = to_authorize.len();
+        to_authorize.truncate(MOST_TO_AUTHORIZE);
+        Self {
+            name: platform.name,
+            has_ticket: platform.has_ticket,
+            ticket_at: platform.ticket_at,
+            last_push: platform.last_push,
+            active: platform.active,
+            needs_authorization,
+            to_authorize,
+        }
+    }
+}
+
 impl ConfigurationReport {
     fn of(record: &Record) -> Self {
         let refused = record.refused.as_ref().map(|refused| RefusedReport {
@@ -282,6 +327,9 @@ impl ProblemReport {
         }
     }
 }
+
+/// More of them are in the list of accounts.
+const MOST_TO_AUTHORIZE: usize = 10;
 
 /// Seconds without an announcement until a node is late. A node announces itself every ten seconds.
 const LATE: u64 = 25;

@@ -130,6 +130,7 @@ pub(crate) fn assert_failed(
         Failure::NotJson { .. } | Failure::Unusable(_) => "unusable",
         Failure::StoreUnreachable(_) => "store",
         Failure::Refused { .. } => "refused",
+        Failure::Platform(_) => "platform",
     };
     assert_eq!(
         (variant, error.class(), error.may_have_been_carried_out()),

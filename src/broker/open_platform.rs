@@ -1,0 +1,565 @@
+//! Open platforms (第三方平台): what this process knows of their tickets and of the accounts that authorised
+//! them, and what is to be done about it.
+//!
+//! The rules are in `crate::platform`; here they are applied to the documents in the store, one
+//! compare-and-set at a time (`records`), and acted upon: `redeem` turns a code into a refresh token, `list`
+//! asks WeChat which accounts there are, `token` fetches the platform's and the accounts' access tokens.
+//! An account that authorised a platform is an ordinary account besides: it appears in
+//! [`super::Accounts`] as `PLATFORM/APPID`.
+
+mod authorize;
+mod list;
+mod records;
+mod redeem;
+mod token;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tracing::{error, info, warn};
+
+pub use authorize::AuthorizationLinks;
+
+use super::slot::Reason;
+use super::{AccountEntry, Accounts, Broker};
+use crate::account::Account;
+use crate::clock::UnixTime;
+use crate::credential::{Credential, Kind, Secret};
+use crate::error::{Error, Failure, PlatformProblem, UpstreamError};
+use crate::platform::authorizer::{State, Todo};
+use crate::platform::{AuthorizationCode, Authorizer, EventKind, PlatformTicket, PushEvent};
+use crate::store::StoreError;
+use crate::upstream::{Upstream, endpoint, paid_with};
+
+/// What this process knows of one open platform. The store has the truth.
+#[derive(Default)]
+pub(super) struct PlatformState {
+    known: Mutex<Known>,
+    /// Held while WeChat's list is read, so that a process reads it once at a time.
+    listing: tokio::sync::Mutex<()>,
+}
+
+#[derive(Default)]
+struct Known {
+    ticket: Option<PlatformTicket>,
+    /// Tickets that WeChat refused, the last ones.
+    refused_tickets: Vec<Secret>,
+    /// When this process last received a valid push.
+    last_push: Option<UnixTime>,
+    authorizers: HashMap<String, Authorizer>,
+    /// Whether the store was read.
+    is_loaded: bool,
+    /// When to read the store again, in uptime.
+    next_look: Duration,
+    /// When WeChat's list was last read, by any node.
+    listed_at: Option<UnixTime>,
+    /// Not before this time, in uptime, is the list read again after a failure.
+    next_list: Duration,
+    /// Not before this time, in uptime, is WeChat asked again to push.
+    next_start: Duration,
+    /// The accounts whose codes this process is redeeming.
+    redeeming: HashSet<String>,
+    /// The ids of the codes that this process is sending.
+    sending: HashSet<String>,
+    /// When to look again after a code that is not redeemed, in uptime.
+    next_redemption: HashMap<String, Duration>,
+    /// When a code was first seen that another one had claimed, in uptime, by its id.
+    claimed_elsewhere: HashMap<String, Duration>,
+}
+
+/// The state of an open platform, for pages and metrics.
+#[derive(Clone, Debug)]
+pub struct PlatformSnapshot {
+    /// The name in the configuration.
+    pub name: String,
+    /// When WeChat made the newest ticket, by WeChat's clock.
+    pub ticket_at: Option<UnixTime>,
+    /// When this process last received a valid push.
+    pub last_push: Option<UnixTime>,
+    /// Whether there is a ticket that WeChat accepts.
+    pub has_ticket: bool,
+    /// When WeChat's list of authorised accounts was last read, by any node.
+    pub listed_at: Option<UnixTime>,
+    /// The number of accounts that can be used.
+    pub active: usize,
+    /// The AppIDs of the accounts that have to authorise the platform again.
+    pub needs_authorization: Vec<String>,
+}
+
+impl Broker {
+    /// Applies an event that WeChat pushed to the open platform with this component_appid. When it returns, the
+    /// change is stored; what follows from it, such as redeeming a code, is done afterwards.
+    ///
+    /// # Errors
+    /// [`PushFailed`]: do not answer `success`, so that WeChat pushes the event again.
+    pub async fn platform_pushed(
+        &self,
+        component_app_id: &str,
+        event: &PushEvent,
+    ) -> Result<(), PushFailed> {
+        let accounts = self.accounts();
+        let platform = accounts
+            .platform(component_app_id)
+            .ok_or(PushFailed::UnknownPlatform)?;
+        let at = event.create_time;
+        match &event.kind {
+            EventKind::Ticket(ticket) => self.ticket_pushed(platform, ticket, at).await?,
+            EventKind::Authorized(code)
+            | EventKind::UpdateAuthorized(code)
+            | EventKind::FastRegistration(Some(code)) => {
+                self.authorization_pushed(platform, code, at).await?;
+            }
+            EventKind::Unauthorized { authorizer } => {
+                let withdraw = |record: &mut Option<Authorizer>| match record {
+                    Some(record) => record.unauthorized(at),
+                    None => {
+                        *record = Some(Authorizer::from_withdrawal(authorizer, at));
+                        Todo::Stop
+                    }
+                };
+                self.change_and_act(platform, authorizer, withdraw).await?;
+            }
+            EventKind::FastRegistration(None) | EventKind::Unknown(_) => {}
+        }
+        if let Some(state) = &platform.platform {
+            state.known.lock().last_push = Some(self.inner.clock.now());
+        }
+        Ok(())
+    }
+
+    async fn ticket_pushed(
+        &self,
+        platform: &Arc<AccountEntry>,
+        ticket: &Secret,
+        at: UnixTime,
+    ) -> Result<(), StoreError> {
+        if self.change_ticket(platform, ticket, at).await? {
+            self.end_waits_for_platform(platform);
+        }
+        Ok(())
+    }
+
+    async fn authorization_pushed(
+        &self,
+        platform: &Arc<AccountEntry>,
+        code: &AuthorizationCode,
+        at: UnixTime,
+    ) -> Result<(), StoreError> {
+        let authorize = |record: &mut Option<Authorizer>| match record {
+            Some(record) => record.authorized(code, at),
+            None => {
+                *record = Some(Authorizer::from_event(code, at));
+                Todo::Redeem
+            }
+        };
+        self.change_and_act(platform, &code.authorizer, authorize)
+            .await
+    }
+
+    /// Changes the record of an account, and starts what follows.
+    async fn change_and_act(
+        &self,
+        platform: &Arc<AccountEntry>,
+        app_id: &str,
+        change: impl Fn(&mut Option<Authorizer>) -> Todo,
+    ) -> Result<(), StoreError> {
+        let (_, todo) = self.change_authorizer(platform, app_id, change).await?;
+        self.act_later(platform, app_id, todo);
+        Ok(())
+    }
+
+    /// Does what follows from a change, in a task of its own.
+    fn act_later(&self, platform: &Arc<AccountEntry>, app_id: &str, todo: Todo) {
+        if todo == Todo::Nothing {
+            return;
+        }
+        let (broker, platform, app_id) = (self.clone(), platform.clone(), app_id.to_owned());
+        self.inner.runtime.spawn(async move {
+            broker.act(&platform, &app_id, todo).await;
+        });
+    }
+
+    async fn act(&self, platform: &Arc<AccountEntry>, app_id: &str, todo: Todo) {
+        match todo {
+            Todo::Nothing => {}
+            Todo::Redeem => self.redeem(platform, app_id, false).await,
+            Todo::Stop => {
+                self.drop_credentials(platform, app_id, &Kind::ALL).await;
+                info!(
+                    platform = platform.name,
+                    app_id, "authorisation ended: the account is no longer served"
+                );
+            }
+            Todo::Refresh => {
+                self.drop_credentials(platform, app_id, &[Kind::AccessToken])
+                    .await;
+                let name = authorizer_name(platform, app_id);
+                // A failure is logged and remembered by the refresh.
+                let _ = self.credential(&name, Kind::AccessToken).await;
+            }
+            Todo::AskList => {
+                if self.ask_list_for(platform, app_id, None).await == Todo::Redeem {
+                    self.redeem(platform, app_id, true).await;
+                }
+            }
+            Todo::Alert => log_alert(platform, app_id),
+        }
+    }
+
+    /// Ends the validity of an account's credentials: WeChat no longer accepts them.
+    async fn drop_credentials(&self, platform: &Arc<AccountEntry>, app_id: &str, kinds: &[Kind]) {
+        let account = Account::authorizer(&platform.account, app_id, false);
+        let entry = self
+            .inner
+            .accounts
+            .load()
+            .of_key(&account.app_key())
+            .cloned();
+        let now = self.inner.clock.now();
+        for kind in kinds.iter().filter(|kind| account.has(**kind)) {
+            let slot = entry.as_ref().and_then(|entry| entry.slot_of(*kind));
+            let key = account.key(*kind);
+            let stored = self.inner.store.load(&key).await.ok().flatten();
+            let held = slot.and_then(|slot| slot.lock().last.as_deref().cloned());
+            let newest = [stored, held]
+                .into_iter()
+                .flatten()
+                .max_by_key(|credential| credential.generation);
+            let Some(newest) = newest.filter(|newest| newest.expires_at > now) else {
+                continue;
+            };
+            let ended = Credential {
+                expires_at: now.max(UnixTime(newest.issued_at.0.saturating_add(1))),
+                ..newest
+            };
+            if let Err(error) = self.inner.store.save(&key, &ended).await {
+                self.log_store_error(&platform.name, &error, RECORDS_FAILED);
+            }
+            if let Some(slot) = slot {
+                self.publish_if_newest(slot, &Arc::new(ended));
+            }
+        }
+    }
+
+    /// Ends the waits for this platform's token: of itself, and of the accounts that need it.
+    fn end_waits_for_platform(&self, platform: &Arc<AccountEntry>) {
+        let (accounts, now) = (self.inner.accounts.load(), self.inner.clock.now());
+        let (_, called) = endpoint(&platform.account, Kind::AccessToken);
+        let component = Some(platform.account.app_id());
+        let waiting = accounts
+            .all()
+            .filter(|entry| entry.account.component_app_id() == component);
+        for slot in waiting.chain([platform]).flat_map(|entry| entry.slots()) {
+            let mut state = slot.lock();
+            if let Some(failure) = state
+                .failure
+                .as_mut()
+                .filter(|failure| failure.error.endpoint == called)
+            {
+                failure.end_by(now);
+            }
+        }
+    }
+
+    /// Takes note of records: memory follows the store, and the accounts follow the records.
+    fn note_authorizers(&self, platform: &Arc<AccountEntry>, records: Vec<Authorizer>) {
+        let Some(state) = &platform.platform else {
+            return;
+        };
+        let mut known = state.known.lock();
+        let (mut changed, mut lost, mut found) = (Vec::new(), Vec::new(), Vec::new());
+        for record in records {
+            let before = known.authorizers.get(&record.app_id);
+            if before.is_some_and(|before| *before == record) {
+                continue;
+            }
+            if record.state == State::NeedsAuthorization {
+                lost.push(record.app_id.clone());
+            }
+            if record.is_usable() && before.is_some() {
+                found.push(record.app_id.clone());
+            }
+            let account = account_of(platform, &record);
+            let has_changed = before.map(|before| account_of(platform, before).is_some())
+                != Some(account.is_some())
+                || before.is_some_and(|before| is_mini(before) != is_mini(&record));
+            if has_changed {
+                let key = Account::authorizer(&platform.account, &record.app_id, false).app_key();
+                let name = authorizer_name(platform, &record.app_id);
+                changed.push((key, account.map(|account| (name, account))));
+            }
+            known.authorizers.insert(record.app_id.clone(), record);
+        }
+        if !changed.is_empty() {
+            // Under the lock of the platform: two tasks must not overwrite each other's accounts.
+            self.inner
+                .accounts
+                .rcu(|accounts| accounts.with_authorizers(changed.clone()));
+        }
+        drop(known);
+        for app_id in lost {
+            self.show_lost(platform, &app_id);
+        }
+        for app_id in found {
+            self.end_waits_for_authorization(platform, &app_id);
+        }
+    }
+
+    /// Ends the waits of an account that has a refresh token again.
+    fn end_waits_for_authorization(&self, platform: &AccountEntry, app_id: &str) {
+        let key = Account::authorizer(&platform.account, app_id, false).app_key();
+        let now = self.inner.clock.now();
+        let accounts = self.inner.accounts.load();
+        for slot in accounts.of_key(&key).iter().flat_map(|entry| entry.slots()) {
+            let mut state = slot.lock();
+            if let Some(failure) = state
+                .failure
+                .as_mut()
+                .filter(|failure| matches!(failure.error.failure, Failure::Platform(_)))
+            {
+                failure.end_by(now);
+            }
+        }
+    }
+
+    /// Shows an account as down that has to authorise the platform again, before it is used.
+    fn show_lost(&self, platform: &AccountEntry, app_id: &str) {
+        let key = Account::authorizer(&platform.account, app_id, false).app_key();
+        let accounts = self.inner.accounts.load();
+        let Some(entry) = accounts.of_key(&key) else {
+            return;
+        };
+        let (system, endpoint) = endpoint(&entry.account, Kind::AccessToken);
+        let error = Arc::new(UpstreamError {
+            endpoint,
+            system,
+            paid: paid_with(&entry.account, Kind::AccessToken),
+            failure: Failure::Platform(PlatformProblem::NeedsAuthorization),
+            also_seen: Vec::new(),
+        });
+        let now = self.inner.clock.now();
+        let kept = entry.account.platform().kept_kinds();
+        for slot in kept.iter().filter_map(|kind| entry.slot_of(*kind)) {
+            slot.note_use();
+            slot.want();
+            let mut state = slot.lock();
+            slot.fail(
+                &mut state,
+                error.clone(),
+                Kind::AccessToken,
+                &Reason::Due,
+                now,
+            );
+        }
+    }
+
+    /// Returns the state of the open platforms, sorted by name.
+    #[must_use]
+    pub fn platforms(&self) -> Vec<PlatformSnapshot> {
+        let (accounts, now) = (self.inner.accounts.load(), self.inner.clock.now());
+        let mut platforms: Vec<_> = accounts
+            .platforms()
+            .map(|(entry, state)| state.known.lock().snapshot(&entry.name, now))
+            .collect();
+        platforms.sort_by(|one, other| one.name.cmp(&other.name));
+        platforms
+    }
+
+    /// One step for all platforms: reads the store, and does what is due.
+    pub(super) async fn tend_platforms(&self) {
+        let accounts = self.inner.accounts.load_full();
+        for (platform, state) in accounts.platforms() {
+            if let Err(error) = self.look_into_store(platform, state).await {
+                self.log_store_error(&platform.name, &error, RECORDS_FAILED);
+                continue;
+            }
+            self.start_push_if_due(platform, state);
+            self.redeem_pending(platform, state);
+            self.list_if_due(platform, state);
+        }
+    }
+
+    /// Asks WeChat to push, if it does not.
+    fn start_push_if_due(&self, platform: &Arc<AccountEntry>, state: &Arc<PlatformState>) {
+        let (now, uptime) = (self.inner.clock.now(), self.inner.clock.uptime());
+        {
+            let mut known = state.known.lock();
+            let newest = known.ticket.as_ref().map(|ticket| ticket.create_time);
+            let is_pushing = newest.is_some_and(|newest| now.since(newest) < PUSHES_STOPPED);
+            if is_pushing || uptime < known.next_start {
+                return;
+            }
+            known.next_start = uptime + START_EVERY;
+        }
+        let (broker, platform) = (self.clone(), platform.clone());
+        self.inner.runtime.spawn(async move {
+            match broker.inner.upstream.start_push(&platform.account).await {
+                Ok(()) => info!(
+                    platform = platform.name,
+                    "asked WeChat to push component_verify_tickets: the first comes within ten minutes"
+                ),
+                Err(error) => warn!(
+                    platform = platform.name, %error, fix = %error.fix_for_operator().en,
+                    "WeChat cannot be asked to push component_verify_tickets"
+                ),
+            }
+        });
+    }
+
+    /// Returns the platform's own token.
+    async fn platform_token(&self, platform: &Arc<AccountEntry>) -> Result<Arc<Credential>, Error> {
+        let slot = platform.slot(Kind::AccessToken)?;
+        match self.current_credential(slot) {
+            Some(current) => Ok(current),
+            None => self.refresh(platform, slot, Reason::Missing).await,
+        }
+    }
+
+    /// Calls WeChat with the platform's token. If WeChat refuses the token, refreshes it once and calls once more.
+    async fn with_platform_token<T, F: Future<Output = Result<T, UpstreamError>>>(
+        &self,
+        platform: &Arc<AccountEntry>,
+        call: impl Fn(Upstream, Arc<Account>, Secret) -> F,
+    ) -> Result<T, Error> {
+        let call = |token: &Arc<Credential>| {
+            let upstream = self.inner.upstream.clone();
+            call(upstream, platform.account.clone(), token.value.clone())
+        };
+        let token = self.platform_token(platform).await?;
+        let error = match call(&token).await {
+            Ok(answer) => return Ok(answer),
+            Err(error) => error,
+        };
+        if error.class() != crate::error::Class::StaleToken {
+            return Err(self.failed(platform, error));
+        }
+        let slot = platform.slot(Kind::AccessToken)?;
+        let renewed = self
+            .refresh_if_current(platform, slot, &token.value)
+            .await?;
+        if renewed.value == token.value {
+            return Err(self.failed(platform, error));
+        }
+        call(&renewed)
+            .await
+            .map_err(|error| self.failed(platform, error))
+    }
+
+    fn failed(&self, platform: &AccountEntry, error: UpstreamError) -> Error {
+        Error::Upstream {
+            account: platform.name.clone(),
+            kind: Kind::AccessToken,
+            error: Arc::new(error),
+            served: false,
+            retry_at: self.inner.clock.now(),
+            retry_after: Duration::from_secs(1),
+        }
+    }
+}
+
+impl AccountEntry {
+    /// Whether it is an open platform that has never had a ticket: the first push is no failure to report.
+    pub(super) fn awaits_first_ticket(&self) -> bool {
+        let state = self.platform.as_ref();
+        state.is_some_and(|state| state.known.lock().ticket.is_none())
+    }
+}
+
+impl Known {
+    fn snapshot(&self, name: &str, now: UnixTime) -> PlatformSnapshot {
+        let records = || self.authorizers.values();
+        let mut needs_authorization: Vec<_> = records()
+            .filter(|record| record.state == State::NeedsAuthorization)
+            .map(|record| record.app_id.clone())
+            .collect();
+        needs_authorization.sort();
+        PlatformSnapshot {
+            name: name.to_owned(),
+            ticket_at: self.ticket.as_ref().map(|ticket| ticket.create_time),
+            last_push: self.last_push,
+            has_ticket: self.usable_tickets(now).next().is_some(),
+            listed_at: self.listed_at,
+            active: records().filter(|record| record.is_usable()).count(),
+            needs_authorization,
+        }
+    }
+
+    /// Returns the tickets that WeChat may accept, the newest first.
+    fn usable_tickets(&self, now: UnixTime) -> impl Iterator<Item = &Secret> {
+        let tickets = self
+            .ticket
+            .iter()
+            .flat_map(move |ticket| ticket.usable(now));
+        tickets.filter(|ticket| !self.refused_tickets.contains(ticket))
+    }
+}
+
+/// Why a push could not be processed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PushFailed {
+    /// The platform was removed from the configuration.
+    #[error("no open platform has this component_appid")]
+    UnknownPlatform,
+    /// The change could not be stored.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Gives the accounts of a new configuration the authorizers of the platforms that stay.
+pub(super) fn with_known_authorizers(accounts: Accounts) -> Accounts {
+    let mut all = Vec::new();
+    for (platform, state) in accounts.platforms() {
+        for record in state.known.lock().authorizers.values() {
+            if let Some(account) = account_of(platform, record) {
+                let name = authorizer_name(platform, &record.app_id);
+                all.push((account.app_key(), Some((name, account))));
+            }
+        }
+    }
+    match all.is_empty() {
+        true => accounts,
+        false => accounts.with_authorizers(all),
+    }
+}
+
+/// Returns the account for a record; `None` if the platform may not act for it.
+fn account_of(platform: &AccountEntry, record: &Authorizer) -> Option<Account> {
+    let is_authorized = match record.state {
+        State::Pending | State::Active | State::NeedsAuthorization => true,
+        State::Withdrawn | State::Missing => false,
+    };
+    is_authorized.then(|| Account::authorizer(&platform.account, &record.app_id, is_mini(record)))
+}
+
+fn is_mini(record: &Authorizer) -> bool {
+    record
+        .profile
+        .as_ref()
+        .is_some_and(|profile| profile.is_mini)
+}
+
+/// Returns the name of the account: `PLATFORM/APPID`.
+fn authorizer_name(platform: &AccountEntry, app_id: &str) -> String {
+    format!("{}/{app_id}", platform.name)
+}
+
+fn log_alert(platform: &AccountEntry, app_id: &str) {
+    let problem = Failure::Platform(PlatformProblem::NeedsAuthorization);
+    error!(
+        platform = platform.name,
+        app_id,
+        reason = %problem.said(),
+        "account must authorise the platform again: WeChat has no refresh token for it"
+    );
+}
+
+/// WeChat pushes every ten minutes. An hour without a push is no delay any more.
+const PUSHES_STOPPED: Duration = Duration::from_secs(3_600);
+
+/// Interval between two requests to push.
+const START_EVERY: Duration = Duration::from_secs(600);
+
+/// The message of the log if the store fails.
+const RECORDS_FAILED: &str = "platform records could not be read or changed";

@@ -1,0 +1,212 @@
+//! WeChat's list of authorised accounts: the source of what the store has lost.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tracing::{info, warn};
+
+use super::{Authorizer, Broker, PlatformState, RECORDS_FAILED, Todo, log_alert};
+use crate::broker::AccountEntry;
+use crate::clock::UnixTime;
+use crate::credential::Secret;
+use crate::error::Error;
+use crate::platform::authorizer::{Listed, State};
+
+impl Broker {
+    /// Reads the list once a day, and at the first start with an empty store.
+    pub(super) fn list_if_due(&self, platform: &Arc<AccountEntry>, state: &Arc<PlatformState>) {
+        let (now, uptime) = (self.inner.clock.now(), self.inner.clock.uptime());
+        {
+            let mut known = state.known.lock();
+            let is_due = known.listed_at.is_none_or(|at| now.since(at) >= LIST_EVERY);
+            // Without a ticket there is no token for the call.
+            if !is_due || uptime < known.next_list || known.usable_tickets(now).next().is_none() {
+                return;
+            }
+            known.next_list = uptime + LIST_RETRY;
+        }
+        let (broker, platform) = (self.clone(), platform.clone());
+        self.inner.runtime.spawn(async move {
+            if let Err(error) = broker.reconcile(&platform).await {
+                warn!(platform = platform.name, %error, "WeChat's list of authorised accounts cannot be read");
+            }
+        });
+    }
+
+    async fn reconcile(&self, platform: &Arc<AccountEntry>) -> Result<(), Error> {
+        // Before the claim: without the token no list can be read.
+        self.platform_token(platform).await?;
+        match self.claim_list(platform, LIST_EVERY).await {
+            Ok(true) => {}
+            Ok(false) => return Ok(()),
+            Err(error) => {
+                self.log_store_error(&platform.name, &error, RECORDS_FAILED);
+                return Ok(());
+            }
+        }
+        let listed = match self.read_list(platform).await {
+            Ok(listed) => listed,
+            Err(error) => {
+                // If the store fails here too, the list is read a day later.
+                self.note_listed(platform, UnixTime(0)).await;
+                return Err(error);
+            }
+        };
+        let now = self.inner.clock.now();
+        let accounts = listed.len();
+        // The push with the code of an account that has just authorised the platform is on its way.
+        let is_expected =
+            |one: &Listed| one.refresh_token.is_none() && now.since(one.auth_time) < CODE_LIFE;
+        let (expected, listed): (HashMap<_, _>, HashMap<_, _>) =
+            listed.into_iter().partition(|(_, one)| is_expected(one));
+        let changed = self.apply_list(platform, &listed).await;
+        let listed_at = match expected.is_empty() {
+            true => now,
+            false => UnixTime(now.0.saturating_sub((LIST_EVERY - CODE_LIFE).as_secs())),
+        };
+        self.note_listed(platform, listed_at).await;
+        info!(
+            platform = platform.name,
+            accounts, changed, "WeChat's list of authorised accounts read"
+        );
+        Ok(())
+    }
+
+    /// Asks the list about one account, because its code or refresh token was refused, or its redemption was
+    /// lost. Returns what follows; [`Todo::Redeem`] says that its code was not redeemed, whoever claimed it.
+    pub(super) async fn ask_list_for(
+        &self,
+        platform: &Arc<AccountEntry>,
+        app_id: &str,
+        refused: Option<&Secret>,
+    ) -> Todo {
+        let Some(state) = &platform.platform else {
+            return Todo::Nothing;
+        };
+        let _reading = state.listing.lock().await;
+        let listed = match self.read_list(platform).await {
+            Ok(listed) => listed,
+            Err(error) => {
+                warn!(platform = platform.name, app_id, %error, "WeChat's list of authorised accounts cannot be read");
+                return Todo::Nothing;
+            }
+        };
+        let this = listed.get(app_id);
+        let change = |record: &mut Option<Authorizer>| match record {
+            Some(record) => record.listed(this, refused),
+            None => {
+                *record = this.map(|this| Authorizer::from_list(app_id, this));
+                Todo::Nothing
+            }
+        };
+        match self.change_authorizer(platform, app_id, change).await {
+            Ok((_, todo)) => {
+                if todo == Todo::Alert {
+                    log_alert(platform, app_id);
+                }
+                todo
+            }
+            Err(error) => {
+                self.log_store_error(&platform.name, &error, RECORDS_FAILED);
+                Todo::Nothing
+            }
+        }
+    }
+
+    async fn read_list(
+        &self,
+        platform: &Arc<AccountEntry>,
+    ) -> Result<HashMap<String, Listed>, Error> {
+        let mut listed = HashMap::new();
+        let mut offset = 0;
+        loop {
+            let page = self.with_platform_token(platform, |upstream, platform, token| async move {
+                upstream.authorizers(&platform, &token, offset).await
+            });
+            let page = page.await?;
+            let read = page.accounts.len() as u64;
+            for (app_id, refresh_token, auth_time) in page.accounts {
+                let one = Listed {
+                    refresh_token,
+                    auth_time,
+                };
+                listed.insert(app_id, one);
+            }
+            offset += read;
+            if read == 0 || offset >= page.total {
+                return Ok(listed);
+            }
+        }
+    }
+
+    /// Applies the list to all records. Returns how many it changed.
+    async fn apply_list(
+        &self,
+        platform: &Arc<AccountEntry>,
+        listed: &HashMap<String, Listed>,
+    ) -> usize {
+        let Some(state) = &platform.platform else {
+            return 0;
+        };
+        let news: Vec<_> = {
+            let known = state.known.lock();
+            let is_known = |app_id: &String, one: &Listed| {
+                known.authorizers.get(app_id).is_some_and(|record| {
+                    record.state == State::Active && record.refresh_token == one.refresh_token
+                })
+            };
+            let news = listed.iter().filter(|(app_id, one)| !is_known(app_id, one));
+            news.map(|(app_id, one)| (app_id.clone(), one.clone()))
+                .collect()
+        };
+        let (count, mut changing) = (news.len(), JoinSet::new());
+        for (app_id, one) in news {
+            if changing.len() >= CHANGES_AT_ONCE {
+                changing.join_next().await;
+            }
+            let (broker, platform) = (self.clone(), platform.clone());
+            let change = async move { broker.apply_listed(&platform, &app_id, &one).await };
+            changing.spawn_on(change, &self.inner.runtime);
+        }
+        changing.join_all().await;
+        count
+    }
+
+    async fn apply_listed(&self, platform: &Arc<AccountEntry>, app_id: &str, listed: &Listed) {
+        let change = |record: &mut Option<Authorizer>| match record {
+            Some(record) => record.listed(Some(listed), None),
+            None => {
+                let new = Authorizer::from_list(app_id, listed);
+                let todo = match new.is_usable() {
+                    true => Todo::Nothing,
+                    false => Todo::Alert,
+                };
+                *record = Some(new);
+                todo
+            }
+        };
+        match self.change_authorizer(platform, app_id, change).await {
+            Ok((_, Todo::Redeem)) => self.redeem(platform, app_id, true).await,
+            Ok((_, Todo::Alert)) => log_alert(platform, app_id),
+            // Access tokens are fetched at their first use: thousands of accounts would use up the quota.
+            Ok(_) => {}
+            Err(error) => {
+                self.log_store_error(&platform.name, &error, RECORDS_FAILED);
+            }
+        }
+    }
+}
+
+/// A code is valid for an hour at most; then an account without a refresh token has to authorise again.
+const CODE_LIFE: Duration = Duration::from_secs(3_600);
+
+/// How often WeChat's list is read, by one node.
+const LIST_EVERY: Duration = Duration::from_secs(86_400);
+
+/// When to try again after a failure.
+const LIST_RETRY: Duration = Duration::from_secs(300);
+
+/// Concurrent changes of records, so that a file store writes them in few commits.
+const CHANGES_AT_ONCE: usize = 64;

@@ -1,0 +1,247 @@
+//! The records of an open platform in the store, changed by compare-and-set.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Known, PlatformState, Todo};
+use crate::broker::{AccountEntry, Broker};
+use crate::clock::UnixTime;
+use crate::credential::Secret;
+use crate::platform::{Authorizer, PlatformTicket};
+use crate::store::{Document, StoreError};
+
+impl Broker {
+    /// Stores a pushed ticket. Returns whether it is newer than the stored one.
+    pub(super) async fn change_ticket(
+        &self,
+        platform: &AccountEntry,
+        value: &Secret,
+        create_time: UnixTime,
+    ) -> Result<bool, StoreError> {
+        let (store, name) = (&self.inner.store, ticket_name(platform));
+        loop {
+            let now = self.inner.clock.now();
+            let stored = store.load_document(&name, now).await?;
+            let before = stored
+                .as_ref()
+                .and_then(|stored| PlatformTicket::read(&stored.text));
+            let Some(new) = PlatformTicket::pushed(before.as_ref(), value, create_time) else {
+                self.know(platform, |known| known.ticket = before);
+                return Ok(false);
+            };
+            let document = Document {
+                version: stored.map_or(0, |stored| stored.version),
+                ..Document::new(new.write())
+            };
+            if store.save_document(&name, &document, now).await?.is_some() {
+                self.know(platform, |known| known.ticket = Some(new));
+                return Ok(true);
+            }
+        }
+    }
+
+    /// Changes the record of an account, again if another node changes it at the same time. Returns the record
+    /// as it is stored now, and what the change asks for.
+    pub(super) async fn change_authorizer(
+        &self,
+        platform: &Arc<AccountEntry>,
+        app_id: &str,
+        change: impl Fn(&mut Option<Authorizer>) -> Todo,
+    ) -> Result<(Option<Authorizer>, Todo), StoreError> {
+        let (store, name) = (&self.inner.store, authorizer_document(platform, app_id));
+        loop {
+            let now = self.inner.clock.now();
+            let stored = store.load_document(&name, now).await?;
+            let before = stored
+                .as_ref()
+                .and_then(|stored| Authorizer::read(&stored.text));
+            let mut record = before.clone();
+            let todo = change(&mut record);
+            let is_stored = match record.as_ref().filter(|_| record != before) {
+                None => true,
+                Some(new) => {
+                    let document = Document {
+                        version: stored.map_or(0, |stored| stored.version),
+                        ..Document::new(new.write())
+                    };
+                    store.save_document(&name, &document, now).await?.is_some()
+                }
+            };
+            if is_stored {
+                self.note_authorizers(platform, record.iter().cloned().collect());
+                return Ok((record, todo));
+            }
+        }
+    }
+
+    /// Returns the record of an account as it is stored now.
+    pub(super) async fn authorizer(
+        &self,
+        platform: &Arc<AccountEntry>,
+        app_id: &str,
+    ) -> Result<Option<Authorizer>, StoreError> {
+        let unchanged = |_: &mut Option<Authorizer>| Todo::Nothing;
+        let found = self.change_authorizer(platform, app_id, unchanged).await?;
+        Ok(found.0)
+    }
+
+    /// Reads the platform's records: once, and again every few seconds if other nodes may change them.
+    pub(super) async fn look_into_store(
+        &self,
+        platform: &Arc<AccountEntry>,
+        state: &PlatformState,
+    ) -> Result<(), StoreError> {
+        let (store, now) = (&self.inner.store, self.inner.clock.now());
+        let uptime = self.inner.clock.uptime();
+        {
+            let mut known = state.known.lock();
+            if known.is_loaded && (!store.is_shared() || uptime < known.next_look) {
+                return Ok(());
+            }
+            let pages = u32::try_from(known.authorizers.len() / PAGE).unwrap_or(u32::MAX);
+            known.next_look = uptime + LOOK_EVERY.saturating_mul(1 + pages);
+        }
+        let ticket = store.load_document(&ticket_name(platform), now).await?;
+        let listed = store.load_document(&listed_name(platform), now).await?;
+        let records = store
+            .load_documents(&authorizer_group(platform), now)
+            .await?;
+        let records = records
+            .iter()
+            .filter_map(|(_, document)| Authorizer::read(&document.text));
+        self.note_authorizers(platform, records.collect());
+        let ticket = ticket.and_then(|ticket| PlatformTicket::read(&ticket.text));
+        let is_new = {
+            let mut known = state.known.lock();
+            let is_new = ticket.is_some() && known.ticket != ticket;
+            known.ticket = ticket.or(known.ticket.take());
+            known.listed_at = listed.as_ref().and_then(read_time).or(known.listed_at);
+            known.is_loaded = true;
+            is_new
+        };
+        if is_new {
+            self.end_waits_for_platform(platform);
+        }
+        Ok(())
+    }
+
+    /// Claims the daily reading of WeChat's list for this node. Returns whether it may read it now.
+    pub(super) async fn claim_list(
+        &self,
+        platform: &AccountEntry,
+        every: Duration,
+    ) -> Result<bool, StoreError> {
+        let (store, name) = (&self.inner.store, listed_name(platform));
+        let now = self.inner.clock.now();
+        let stored = store.load_document(&name, now).await?;
+        let last = stored.as_ref().and_then(read_time);
+        if last.is_some_and(|last| now.since(last) < every) {
+            self.know(platform, |known| known.listed_at = last);
+            return Ok(false);
+        }
+        let document = Document {
+            version: stored.map_or(0, |stored| stored.version),
+            ..Document::new(now.0.to_string())
+        };
+        Ok(store.save_document(&name, &document, now).await?.is_some())
+    }
+
+    /// Notes when the list was read, after it was claimed; long ago if it could not be read.
+    pub(super) async fn note_listed(&self, platform: &AccountEntry, at: UnixTime) {
+        let (store, name) = (&self.inner.store, listed_name(platform));
+        let now = self.inner.clock.now();
+        self.know(platform, |known| {
+            known.listed_at = Some(at).filter(|at| at.0 > 0)
+        });
+        if let Ok(Some(stored)) = store.load_document(&name, now).await {
+            let document = Document {
+                version: stored.version,
+                ..Document::new(at.0.to_string())
+            };
+            let _ = store.save_document(&name, &document, now).await;
+        }
+    }
+
+    /// Claims a code among all nodes: the push and the browser bring the same one. Returns `None` if this node
+    /// may redeem it, otherwise what the other one has stored: the AppID, once it is known.
+    pub(super) async fn claim_code(
+        &self,
+        platform: &AccountEntry,
+        code_id: &str,
+    ) -> Result<Option<String>, StoreError> {
+        let (store, name) = (&self.inner.store, code_name(platform, code_id));
+        let now = self.inner.clock.now();
+        let claim = Document {
+            expires_at: Some(now.plus(CODE_KEPT)),
+            ..Document::new("")
+        };
+        loop {
+            if let Some(stored) = store.load_document(&name, now).await? {
+                return Ok(Some(stored.text.expose().to_owned()));
+            }
+            if store.save_document(&name, &claim, now).await?.is_some() {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Notes whose code it was, or removes the claim if the code was not sent.
+    pub(super) async fn note_code(
+        &self,
+        platform: &AccountEntry,
+        code_id: &str,
+        app_id: Option<&str>,
+    ) -> Result<(), StoreError> {
+        let (store, name) = (&self.inner.store, code_name(platform, code_id));
+        let now = self.inner.clock.now();
+        let Some(stored) = store.load_document(&name, now).await? else {
+            return Ok(());
+        };
+        let document = Document {
+            version: stored.version,
+            // A document that has ended counts as absent.
+            expires_at: Some(app_id.map_or(now, |_| now.plus(CODE_KEPT))),
+            ..Document::new(app_id.unwrap_or_default())
+        };
+        store.save_document(&name, &document, now).await.map(drop)
+    }
+
+    fn know(&self, platform: &AccountEntry, change: impl FnOnce(&mut Known)) {
+        if let Some(state) = &platform.platform {
+            change(&mut state.known.lock());
+        }
+    }
+}
+
+fn read_time(document: &Document) -> Option<UnixTime> {
+    document.text.expose().parse().ok().map(UnixTime)
+}
+
+fn ticket_name(platform: &AccountEntry) -> String {
+    format!("platform:{}:ticket", platform.account.app_id())
+}
+
+fn listed_name(platform: &AccountEntry) -> String {
+    format!("platform:{}:listed", platform.account.app_id())
+}
+
+fn authorizer_group(platform: &AccountEntry) -> String {
+    format!("platform:{}:authorizer", platform.account.app_id())
+}
+
+fn authorizer_document(platform: &AccountEntry, app_id: &str) -> String {
+    format!("{}:{app_id}", authorizer_group(platform))
+}
+
+fn code_name(platform: &AccountEntry, code_id: &str) -> String {
+    format!("platform:{}:code:{code_id}", platform.account.app_id())
+}
+
+/// Interval between two looks into a shared store, per [`PAGE`] of records.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// The number of records that cost about as much as one look.
+const PAGE: usize = 500;
+
+/// A code lives for an hour at most.
+const CODE_KEPT: Duration = Duration::from_secs(86_400);

@@ -1,0 +1,429 @@
+//! Redeems authorisation codes: each once, though the push and the browser bring the same one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::{info, warn};
+
+use super::{
+    Authorizer, Broker, Known, PlatformState, RECORDS_FAILED, Todo, account_of, authorizer_name,
+};
+use crate::account::Account;
+use crate::broker::AccountEntry;
+use crate::clock::UnixTime;
+use crate::credential::{Credential, Kind, Secret};
+use crate::error::{Error, UpstreamError};
+use crate::platform::authorizer::{Redeemed, code_id};
+use crate::store::StoreError;
+use crate::upstream::{Authorized, Issued};
+
+impl Broker {
+    /// Redeems a code that a browser brought back from WeChat's page. Returns the name of the account
+    /// (`PLATFORM/APPID`) and what its followers call it.
+    ///
+    /// # Errors
+    /// [`Error::UnknownAccount`] if there is no such platform; [`Error::Upstream`] if WeChat refuses the code.
+    /// [`Error::Interrupted`] if the push brought the code first and its redemption has not ended in time, or
+    /// if the store fails.
+    pub async fn redeem_from_browser(
+        &self,
+        platform: &str,
+        code: &Secret,
+    ) -> Result<(String, String), Error> {
+        let platform = self.entry(platform)?;
+        let (broker, entry, code) = (self.clone(), platform.clone(), code.clone());
+        // In a task: a browser that leaves must not interrupt the redemption, which cannot be repeated.
+        let redeeming = async move { broker.redeem_brought(entry, &code).await };
+        let interrupted = |_| Error::Interrupted {
+            account: platform.name.clone(),
+            kind: Kind::AccessToken,
+        };
+        let redeemed = self.inner.runtime.spawn(redeeming).await;
+        redeemed.map_err(interrupted)?
+    }
+
+    async fn redeem_brought(
+        &self,
+        platform: Arc<AccountEntry>,
+        code: &Secret,
+    ) -> Result<(String, String), Error> {
+        let id = code_id(code);
+        let interrupted = || Error::Interrupted {
+            account: platform.name.clone(),
+            kind: Kind::AccessToken,
+        };
+        let stored = |error: StoreError| {
+            self.log_store_error(&platform.name, &error, RECORDS_FAILED);
+            interrupted()
+        };
+        // Before the claim: without the platform's token the code cannot be sent.
+        self.platform_token(&platform).await?;
+        let mut polls_left = WAIT_FOR_CODE.as_millis() / CODE_POLL.as_millis();
+        let app_id = loop {
+            if let Some(_sending) = Sending::begin(&platform, &id) {
+                match self.claim_code(&platform, &id).await.map_err(stored)? {
+                    None => break self.redeem_claimed(&platform, code, None).await?,
+                    Some(app_id) if !app_id.is_empty() => break app_id,
+                    Some(_) => {}
+                }
+            }
+            // The push brought it too, and this or another process is redeeming it.
+            if polls_left == 0 {
+                return Err(interrupted());
+            }
+            polls_left -= 1;
+            tokio::time::sleep(CODE_POLL).await;
+        };
+        let record = self.authorizer(&platform, &app_id).await.map_err(stored)?;
+        let nick_name = record.and_then(|record| record.profile);
+        let nick_name = nick_name
+            .map(|profile| profile.nick_name)
+            .unwrap_or_default();
+        Ok((authorizer_name(&platform, &app_id), nick_name))
+    }
+
+    /// Redeems the code in an account's record. `unused`: WeChat's list says that it was not redeemed, whoever
+    /// claimed it.
+    pub(super) async fn redeem(&self, platform: &Arc<AccountEntry>, app_id: &str, unused: bool) {
+        let Some(state) = &platform.platform else {
+            return;
+        };
+        if !state.known.lock().redeeming.insert(app_id.to_owned()) {
+            // The keeper finds the code in the record.
+            return;
+        }
+        self.drop_credentials(platform, app_id, &[Kind::AccessToken])
+            .await;
+        if let Err(error) = self.redeem_in_record(platform, app_id, unused).await {
+            // The keeper finds the code in the record and tries again.
+            warn!(platform = platform.name, app_id, %error, "authorisation code not redeemed yet");
+        }
+        state.known.lock().redeeming.remove(app_id);
+    }
+
+    async fn redeem_in_record(
+        &self,
+        platform: &Arc<AccountEntry>,
+        app_id: &str,
+        unused: bool,
+    ) -> Result<(), Error> {
+        // Before the claim: without the platform's token the code cannot be sent.
+        self.platform_token(platform).await?;
+        let stored = |error: StoreError| {
+            self.log_store_error(&platform.name, &error, RECORDS_FAILED);
+            Error::Interrupted {
+                account: platform.name.clone(),
+                kind: Kind::AccessToken,
+            }
+        };
+        let record = self.authorizer(platform, app_id).await.map_err(stored)?;
+        let Some(code) = record.and_then(|record| record.code) else {
+            return Ok(());
+        };
+        let id = code_id(&code.value);
+        let Some(_sending) = Sending::begin(platform, &id) else {
+            // The browser's request is at it. If it fails, the keeper tries again.
+            return Ok(());
+        };
+        if !unused && let Some(owner) = self.claim_code(platform, &id).await.map_err(stored)? {
+            let is_unused = owner.is_empty()
+                && self.is_abandoned(platform, &id)
+                && self.ask_list_for(platform, app_id, None).await == Todo::Redeem;
+            if !is_unused {
+                return Ok(());
+            }
+        }
+        let claimed = std::sync::Mutex::new(None);
+        let claim = |record: &mut Option<Authorizer>| {
+            let code = record.as_mut().and_then(Authorizer::claim_code);
+            *claimed.lock().expect("not poisoned") = code;
+            Todo::Nothing
+        };
+        let changed = self.change_authorizer(platform, app_id, claim).await;
+        let _ = changed.map_err(stored)?;
+        let Some(code) = claimed.into_inner().expect("not poisoned") else {
+            return Ok(());
+        };
+        let known = record_time(&platform.platform, app_id);
+        self.redeem_claimed(platform, &code, known).await.map(drop)
+    }
+
+    /// Sends a code that this process has claimed, and stores what it brings. `from_push`: the account and the
+    /// time of the event that brought the code. Returns the account's AppID.
+    async fn redeem_claimed(
+        &self,
+        platform: &Arc<AccountEntry>,
+        code: &Secret,
+        from_push: Option<(String, UnixTime)>,
+    ) -> Result<String, Error> {
+        let sent_at = self.inner.clock.now_millis();
+        let sent = self.with_platform_token(platform, |upstream, platform, token| {
+            let code = code.clone();
+            async move { upstream.redeem(&platform, &token, &code).await }
+        });
+        let authorized = match sent.await {
+            Ok(authorized) => authorized,
+            Err(error) => {
+                self.not_redeemed(platform, code, from_push.as_ref(), &error)
+                    .await;
+                return Err(error);
+            }
+        };
+        let answer = Redeemed {
+            code: code.clone(),
+            at: from_push
+                .as_ref()
+                .map_or(UnixTime(sent_at / 1_000), |(_, at)| *at),
+            from_browser: from_push.is_none(),
+            refresh_token: authorized.refresh_token.clone(),
+            permission_sets: authorized.permission_sets.clone(),
+        };
+        self.keep_redeemed(platform, &authorized, &answer).await;
+        let app_id = authorized.app_id;
+        if let Some(issued) = authorized.issued {
+            self.adopt(platform, &app_id, issued, sent_at).await;
+        }
+        self.describe(platform, &app_id).await;
+        let id = code_id(code);
+        if let Err(error) = self.note_code(platform, &id, Some(&app_id)).await {
+            self.log_store_error(&platform.name, &error, RECORDS_FAILED);
+        }
+        info!(
+            platform = platform.name,
+            account = authorizer_name(platform, &app_id),
+            permission_sets = authorized.permission_sets.len(),
+            "account authorised the platform"
+        );
+        Ok(app_id)
+    }
+
+    /// Stores the refresh token, however long the store fails: no call brings it again, only the list.
+    async fn keep_redeemed(
+        &self,
+        platform: &Arc<AccountEntry>,
+        authorized: &Authorized,
+        answer: &Redeemed,
+    ) {
+        let redeemed = |record: &mut Option<Authorizer>| match record {
+            Some(record) => record.redeemed(answer),
+            None => {
+                *record = Some(Authorizer::from_redemption(&authorized.app_id, answer));
+                Todo::Nothing
+            }
+        };
+        for pause in [1, 2, 5, 10, 20, 40, 80] {
+            let changed = self.change_authorizer(platform, &authorized.app_id, redeemed);
+            match changed.await {
+                Ok(_) => return,
+                Err(error) => {
+                    self.log_store_error(&platform.name, &error, RECORDS_FAILED);
+                }
+            }
+            tokio::time::sleep(Duration::from_secs(pause)).await;
+        }
+    }
+
+    /// Acts on a refused code, and gives up the claim of one that was not sent.
+    async fn not_redeemed(
+        &self,
+        platform: &Arc<AccountEntry>,
+        code: &Secret,
+        from_push: Option<&(String, UnixTime)>,
+        error: &Error,
+    ) {
+        let errcode = error.upstream().and_then(UpstreamError::errcode);
+        let was_sent = error
+            .upstream()
+            .is_some_and(|error| errcode.is_some() || error.may_have_been_carried_out());
+        let is_refused = matches!(errcode, Some(61009 | 61010));
+        if !was_sent || (errcode.is_some() && !is_refused) {
+            let id = code_id(code);
+            if let Err(error) = self.note_code(platform, &id, None).await {
+                self.log_store_error(&platform.name, &error, RECORDS_FAILED);
+            }
+        }
+        let Some((app_id, _)) = from_push else {
+            return;
+        };
+        let change = |record: &mut Option<Authorizer>| match record {
+            Some(record) if is_refused => record.code_refused(code),
+            Some(record) if !was_sent || errcode.is_some() => {
+                record.release_code(code);
+                Todo::Nothing
+            }
+            Some(_) => Todo::AskList,
+            None => Todo::Nothing,
+        };
+        match self.change_authorizer(platform, app_id, change).await {
+            // If the list says that it was not redeemed, the keeper tries again.
+            Ok((_, Todo::AskList)) => {
+                let _ = self.ask_list_for(platform, app_id, None).await;
+            }
+            Ok(_) => {}
+            Err(error) => {
+                self.log_store_error(&platform.name, &error, RECORDS_FAILED);
+            }
+        }
+    }
+
+    /// Makes a token current that came with a redemption.
+    async fn adopt(
+        &self,
+        platform: &Arc<AccountEntry>,
+        app_id: &str,
+        issued: Issued,
+        sent_at: u64,
+    ) {
+        let key = Account::authorizer(&platform.account, app_id, false).app_key();
+        let Some(entry) = self.inner.accounts.load().of_key(&key).cloned() else {
+            return;
+        };
+        let Ok(slot) = entry.slot(Kind::AccessToken) else {
+            return;
+        };
+        let last = slot.lock().last.as_ref().map_or(0, |last| last.generation);
+        let issued_at = UnixTime(sent_at / 1_000);
+        let credential = Credential {
+            value: issued.value,
+            issued_at,
+            expires_at: issued_at.plus(issued.expires_in),
+            generation: sent_at.max(last.saturating_add(1)),
+        };
+        let shared = self.dated_for_others(&credential);
+        if let Err(error) = self.inner.store.save(&slot.key, &shared).await {
+            let what = "credential could not be stored: kept in memory";
+            self.log_store_error(&entry.name, &error, what);
+        }
+        slot.lock().failure = None;
+        self.publish_if_newest(slot, &Arc::new(credential));
+    }
+
+    /// Asks WeChat for the account's name and whether it is a mini program. Until that is known, it counts as
+    /// an official account.
+    pub(super) async fn describe(&self, platform: &Arc<AccountEntry>, app_id: &str) {
+        let asked = self.with_platform_token(platform, |upstream, platform, token| {
+            let app_id = app_id.to_owned();
+            async move { upstream.authorizer_info(&platform, &token, &app_id).await }
+        });
+        let info = match asked.await {
+            Ok(info) => info,
+            Err(error) => {
+                warn!(platform = platform.name, app_id, %error, "WeChat does not say what kind of account it is");
+                return;
+            }
+        };
+        let describe = |record: &mut Option<Authorizer>| {
+            if let Some(record) = record {
+                record.described(&info.nick_name, info.is_mini);
+            }
+            Todo::Nothing
+        };
+        if let Err(error) = self.change_authorizer(platform, app_id, describe).await {
+            self.log_store_error(&platform.name, &error, RECORDS_FAILED);
+        }
+    }
+
+    /// Starts what is left undone, by this process or another: codes that nobody redeems.
+    pub(super) fn redeem_pending(&self, platform: &Arc<AccountEntry>, state: &Arc<PlatformState>) {
+        let uptime = self.inner.clock.uptime();
+        let mut due = Vec::new();
+        {
+            let mut known = state.known.lock();
+            let Known {
+                authorizers,
+                next_redemption,
+                redeeming,
+                ..
+            } = &mut *known;
+            let with_code = |record: &&Authorizer| {
+                record.code.is_some() && account_of(platform, record).is_some()
+            };
+            next_redemption.retain(|app_id, _| {
+                authorizers
+                    .get(app_id)
+                    .is_some_and(|record| with_code(&record))
+            });
+            for record in authorizers.values().filter(with_code) {
+                if redeeming.contains(&record.app_id) {
+                    continue;
+                }
+                let is_claimed = record.code.as_ref().is_some_and(|code| code.is_claimed);
+                let (first, pause, todo) = match is_claimed {
+                    false => (Duration::ZERO, RETRY, Todo::Redeem),
+                    // Claimed by another process, or by this one in an earlier life.
+                    true if self.inner.store.is_shared() => (CLAIM_LIFE, CLAIM_LIFE, Todo::AskList),
+                    true => (Duration::ZERO, RETRY, Todo::AskList),
+                };
+                let next = next_redemption.entry(record.app_id.clone());
+                let next = next.or_insert(uptime + first);
+                if *next <= uptime {
+                    *next = uptime + pause;
+                    due.push((record.app_id.clone(), todo));
+                }
+            }
+        }
+        for (app_id, todo) in due {
+            self.act_later(platform, &app_id, todo);
+        }
+    }
+
+    /// Returns whether a code that another one has claimed is still not redeemed after [`CLAIM_LIFE`]: that one
+    /// died with its process.
+    fn is_abandoned(&self, platform: &AccountEntry, code_id: &str) -> bool {
+        let uptime = self.inner.clock.uptime();
+        let Some(state) = &platform.platform else {
+            return false;
+        };
+        let mut known = state.known.lock();
+        if !self.inner.store.is_shared() {
+            // There is no other process: this one claimed it in an earlier life.
+            return true;
+        }
+        let since = known.claimed_elsewhere.entry(code_id.to_owned());
+        let is_abandoned = uptime.saturating_sub(*since.or_insert(uptime)) >= CLAIM_LIFE;
+        if is_abandoned {
+            known.claimed_elsewhere.remove(code_id);
+        }
+        is_abandoned
+    }
+}
+
+/// The right to send a code, exclusive in this process.
+struct Sending {
+    platform: Arc<PlatformState>,
+    code_id: String,
+}
+
+impl Sending {
+    fn begin(platform: &AccountEntry, code_id: &str) -> Option<Self> {
+        let platform = platform.platform.clone()?;
+        let is_free = platform.known.lock().sending.insert(code_id.to_owned());
+        is_free.then(|| Self {
+            platform,
+            code_id: code_id.to_owned(),
+        })
+    }
+}
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        self.platform.known.lock().sending.remove(&self.code_id);
+    }
+}
+
+/// Returns the account and the time of its newest authorisation.
+fn record_time(state: &Option<Arc<PlatformState>>, app_id: &str) -> Option<(String, UnixTime)> {
+    let known = state.as_ref()?.known.lock();
+    let record = known.authorizers.get(app_id)?;
+    Some((app_id.to_owned(), record.newest.at))
+}
+
+/// Interval between two tries to redeem a code.
+const RETRY: Duration = Duration::from_secs(10);
+
+/// How long a claimed code may stay unredeemed before WeChat's list is asked what became of it.
+const CLAIM_LIFE: Duration = Duration::from_secs(30);
+
+/// How long the browser waits for the redemption that the push has started.
+const WAIT_FOR_CODE: Duration = Duration::from_secs(10);
+const CODE_POLL: Duration = Duration::from_millis(100);

@@ -1,0 +1,206 @@
+//! The upstream calls for an open platform's token, and for those of the accounts that authorised it.
+
+use std::sync::Arc;
+
+use super::{RECORDS_FAILED, Todo};
+use crate::broker::AccountEntry;
+use crate::broker::refresh::Flight;
+use crate::credential::{Kind, Secret};
+use crate::error::{Failure, PlatformProblem, UpstreamError};
+use crate::platform::Authorizer;
+use crate::platform::authorizer::{RefreshRefusal, State};
+use crate::upstream::{AuthorizerToken, Issued};
+
+impl Flight {
+    /// Fetches the platform's token with the newest ticket that WeChat pushed; if WeChat refuses that one, with
+    /// the one before. Without a ticket, calls nothing.
+    pub(in crate::broker) async fn ask_for_component_token(&self) -> Result<Issued, UpstreamError> {
+        let (inner, platform) = (&self.broker.inner, &self.entry);
+        let Some(state) = &platform.platform else {
+            return Err(self.lacks(PlatformProblem::NoTicket));
+        };
+        let mut problem = PlatformProblem::NoTicket;
+        loop {
+            let ticket = {
+                let known = state.known.lock();
+                if known.ticket.is_some() && !known.refused_tickets.is_empty() {
+                    problem = PlatformProblem::TicketRefused;
+                }
+                known.usable_tickets(inner.clock.now()).next().cloned()
+            };
+            let Some(ticket) = ticket else {
+                return Err(self.lacks(problem));
+            };
+            let call = inner.upstream.component_token(&platform.account, &ticket);
+            match self.unless_spent(call).await {
+                Err(error) if matches!(error.errcode(), Some(61005 | 61006)) => {
+                    let mut known = state.known.lock();
+                    known.refused_tickets.push(ticket);
+                    let surplus = known.refused_tickets.len().saturating_sub(REMEMBERED);
+                    known.refused_tickets.drain(..surplus);
+                    let is_last = known.usable_tickets(inner.clock.now()).next().is_none();
+                    if is_last {
+                        // WeChat's own words say more than ours.
+                        return Err(error);
+                    }
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// Fetches the token of an account that authorised the platform.
+    pub(in crate::broker) async fn ask_for_authorizer_token(
+        &self,
+        component_token: &Secret,
+    ) -> Result<Issued, UpstreamError> {
+        let platform = self.platform()?;
+        let app_id = self.entry.account.app_id();
+        let mut refused: Option<UpstreamError> = None;
+        loop {
+            let record = self.broker.authorizer(&platform, app_id).await;
+            let record = record.map_err(|error| UpstreamError {
+                endpoint: "the shared store",
+                failure: Failure::StoreUnreachable(error.to_string()),
+                ..self.blank()
+            })?;
+            let (sent, is_described) = match record {
+                Some(record) => (
+                    usable(&record).map_err(|problem| self.lacks(problem))?,
+                    record.profile.is_some(),
+                ),
+                None => return Err(self.lacks(PlatformProblem::NotAuthorized)),
+            };
+            let asked = self.unless_spent(self.broker.inner.upstream.authorizer_token(
+                &self.entry.account,
+                component_token,
+                &sent,
+            ));
+            let error = match asked.await {
+                Ok(answer) => {
+                    self.refreshed(&platform, &sent, &answer, is_described)
+                        .await;
+                    return Ok(answer.issued);
+                }
+                Err(error) => error,
+            };
+            let refusal = match error.errcode() {
+                Some(61003) => RefreshRefusal::NotAuthorized,
+                Some(61023) => RefreshRefusal::InvalidToken,
+                _ => return Err(error),
+            };
+            // The second refusal is the answer: the list was asked already.
+            if refused.is_some() || !self.may_repeat(&platform, &sent, refusal).await {
+                return Err(error);
+            }
+            refused = Some(error);
+        }
+    }
+
+    /// Decides after a refused refresh token whether another one can be tried.
+    async fn may_repeat(
+        &self,
+        platform: &Arc<AccountEntry>,
+        sent: &Secret,
+        refusal: RefreshRefusal,
+    ) -> bool {
+        let (broker, app_id) = (&self.broker, self.entry.account.app_id());
+        let refuse = |record: &mut Option<Authorizer>| match record {
+            Some(record) => record.refresh_refused(sent, refusal),
+            None => Todo::Nothing,
+        };
+        let todo = match broker.change_authorizer(platform, app_id, refuse).await {
+            Ok((_, todo)) => todo,
+            Err(error) => {
+                broker.log_store_error(&self.entry.name, &error, RECORDS_FAILED);
+                return false;
+            }
+        };
+        match todo {
+            Todo::Refresh => true,
+            Todo::AskList => {
+                let asked = Box::pin(broker.ask_list_for(platform, app_id, Some(sent)));
+                if asked.await == Todo::Redeem {
+                    broker.act_later(platform, app_id, Todo::Redeem);
+                }
+                let known = platform.platform.as_ref().map(|state| state.known.lock());
+                let record = known
+                    .as_ref()
+                    .and_then(|known| known.authorizers.get(app_id));
+                record.is_some_and(|record| usable(record).is_ok_and(|token| token != *sent))
+            }
+            todo => {
+                broker.act_later(platform, app_id, todo);
+                false
+            }
+        }
+    }
+
+    /// Stores a new refresh token before the access token is used, and asks what kind of account it is.
+    async fn refreshed(
+        &self,
+        platform: &Arc<AccountEntry>,
+        sent: &Secret,
+        answer: &AuthorizerToken,
+        is_described: bool,
+    ) {
+        let (broker, app_id) = (&self.broker, self.entry.account.app_id());
+        let returned = answer.refresh_token.as_ref();
+        if returned.is_some_and(|returned| returned != sent) {
+            let replace = |record: &mut Option<Authorizer>| {
+                if let Some(record) = record {
+                    record.refreshed(sent, returned);
+                }
+                Todo::Nothing
+            };
+            if let Err(error) = broker.change_authorizer(platform, app_id, replace).await {
+                broker.log_store_error(&self.entry.name, &error, RECORDS_FAILED);
+            }
+        }
+        if !is_described {
+            let (broker, platform, app_id) = (broker.clone(), platform.clone(), app_id.to_owned());
+            let describe = async move { broker.describe(&platform, &app_id).await };
+            self.broker.inner.runtime.spawn(describe);
+        }
+    }
+
+    /// Returns the platform that acts for this account.
+    fn platform(&self) -> Result<Arc<AccountEntry>, UpstreamError> {
+        let accounts = self.broker.inner.accounts.load();
+        let platform = accounts.platform_of(&self.entry.account).cloned();
+        platform.ok_or_else(|| self.lacks(PlatformProblem::NotAuthorized))
+    }
+
+    /// Returns the account and the kind of the token that this credential's call needs.
+    pub(in crate::broker) fn parent_of(
+        &self,
+    ) -> Result<Option<(Arc<AccountEntry>, Kind)>, UpstreamError> {
+        if let Some(kind) = self.slot.key.kind.parent() {
+            return Ok(Some((self.entry.clone(), kind)));
+        }
+        match self.entry.account.component_app_id() {
+            None => Ok(None),
+            Some(_) => Ok(Some((self.platform()?, Kind::AccessToken))),
+        }
+    }
+
+    fn lacks(&self, problem: PlatformProblem) -> UpstreamError {
+        UpstreamError {
+            failure: Failure::Platform(problem),
+            ..self.blank()
+        }
+    }
+}
+
+/// Returns the refresh token to send.
+fn usable(record: &Authorizer) -> Result<Secret, PlatformProblem> {
+    match (record.state, &record.refresh_token) {
+        (State::Active, Some(token)) => Ok(token.clone()),
+        (State::Pending, _) => Err(PlatformProblem::NotRedeemed),
+        (State::Withdrawn | State::Missing, _) => Err(PlatformProblem::NotAuthorized),
+        (State::Active | State::NeedsAuthorization, _) => Err(PlatformProblem::NeedsAuthorization),
+    }
+}
+
+/// The newest ticket and the one before it.
+const REMEMBERED: usize = 4;

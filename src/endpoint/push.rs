@@ -1,0 +1,179 @@
+//! The endpoint for WeChat's pushes to an open platform: checks, decrypts and stores an event.
+//!
+//! WeChat pushes an event again until it gets `success` within five seconds, so what follows from an event is
+//! done after the answer.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use super::log_throttle::LogThrottle;
+use crate::broker::Broker;
+use crate::platform::push_crypto::SignedPush;
+use crate::platform::push_event::Envelope;
+use crate::platform::{EventKind, PushError, PushEvent, PushKeys};
+
+/// Anyone can send pushes that are not valid.
+const LOG_EVERY: Duration = Duration::from_secs(60);
+
+/// The answer to a push that was stored. Anything else counts as a failure for WeChat.
+pub const SUCCESS: &str = "success";
+
+/// Receives the pushes of one open platform.
+#[derive(Debug)]
+pub struct PushReceiver {
+    platform: String,
+    keys: PushKeys,
+    counts: PushCounts,
+    refused: LogThrottle,
+}
+
+/// How many pushes there were, by what became of them.
+#[derive(Debug, Default)]
+pub struct PushCounts {
+    tickets: AtomicU64,
+    authorizations: AtomicU64,
+    withdrawals: AtomicU64,
+    others: AtomicU64,
+    refused: AtomicU64,
+    failed: AtomicU64,
+}
+
+/// The answer to a push that was not stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotReceived {
+    /// It is not valid. The sender does not learn why.
+    Invalid,
+    /// It could not be stored: WeChat pushes it again.
+    Failed,
+}
+
+impl PushReceiver {
+    /// `platform` is the name for the log.
+    #[must_use]
+    pub fn new(platform: &str, keys: PushKeys) -> Self {
+        Self {
+            platform: platform.to_owned(),
+            keys,
+            counts: PushCounts::default(),
+            refused: LogThrottle::new(LOG_EVERY),
+        }
+    }
+
+    /// Processes a push. When it returns without an error, the change is stored: answer [`SUCCESS`].
+    ///
+    /// # Errors
+    /// [`NotReceived`]; the log has the reason.
+    pub async fn receive(
+        &self,
+        broker: &Broker,
+        query: &str,
+        body: &[u8],
+    ) -> Result<(), NotReceived> {
+        let event = self.read(query, body).map_err(|error| {
+            self.counts.refused.fetch_add(1, Ordering::Relaxed);
+            if self.refused.now_is_the_time(broker.clock().uptime()) {
+                let reason = error.refusal;
+                tracing::warn!(platform = self.platform, %reason, "push refused");
+            }
+            NotReceived::Invalid
+        })?;
+        if let EventKind::Unknown(info_type) = &event.kind {
+            tracing::info!(
+                platform = self.platform,
+                info_type,
+                "push of an unknown kind ignored"
+            );
+        }
+        let component = &self.keys.receive_id;
+        match broker.platform_pushed(component, &event).await {
+            Ok(()) => {
+                self.counts.of(&event.kind).fetch_add(1, Ordering::Relaxed);
+                Ok(())
+            }
+            Err(error) => {
+                self.counts.failed.fetch_add(1, Ordering::Relaxed);
+                tracing::error!(
+                    platform = self.platform, %error,
+                    "push could not be stored: WeChat will push it again"
+                );
+                Err(NotReceived::Failed)
+            }
+        }
+    }
+
+    fn read(&self, query: &str, body: &[u8]) -> Result<PushEvent, PushError> {
+        let envelope = Envelope::read(body)?;
+        let [timestamp, nonce, msg_signature] =
+            ["timestamp", "nonce", "msg_signature"].map(|name| {
+                let mut pairs = url::form_urlencoded::parse(query.as_bytes());
+                let value = pairs.find(|(key, _)| key == name).map(|(_, value)| value);
+                value.unwrap_or_default()
+            });
+        let message = self.keys.open(&SignedPush {
+            timestamp: &timestamp,
+            nonce: &nonce,
+            msg_signature: &msg_signature,
+            encrypt: &envelope.encrypt,
+        })?;
+        PushEvent::read(message.expose(), &self.keys.receive_id)
+    }
+
+    /// Returns the platform's name and the number of pushes by what became of them.
+    pub fn counts(&self) -> (&str, [(&'static str, u64); 6]) {
+        let PushCounts {
+            tickets,
+            authorizations,
+            withdrawals,
+            others,
+            refused,
+            failed,
+        } = &self.counts;
+        let counts = [
+            ("ticket", tickets),
+            ("authorized", authorizations),
+            ("unauthorized", withdrawals),
+            ("other", others),
+            ("refused", refused),
+            ("not_stored", failed),
+        ];
+        let read = |(outcome, count): (_, &AtomicU64)| (outcome, count.load(Ordering::Relaxed));
+        (&self.platform, counts.map(read))
+    }
+
+    /// Takes over the counts of the receiver that this one replaces.
+    #[must_use]
+    pub fn counting_on(mut self, before: &Self) -> Self {
+        for (new, (_, old)) in self.counts.all().into_iter().zip(before.counts().1) {
+            *new.get_mut() = old;
+        }
+        self
+    }
+
+    /// Returns the component_appid.
+    #[must_use]
+    pub fn component_app_id(&self) -> &str {
+        &self.keys.receive_id
+    }
+}
+
+impl PushCounts {
+    fn of(&self, event: &EventKind) -> &AtomicU64 {
+        match event {
+            EventKind::Ticket(_) => &self.tickets,
+            EventKind::Authorized(_) | EventKind::UpdateAuthorized(_) => &self.authorizations,
+            EventKind::Unauthorized { .. } => &self.withdrawals,
+            EventKind::FastRegistration(_) | EventKind::Unknown(_) => &self.others,
+        }
+    }
+
+    fn all(&mut self) -> [&mut AtomicU64; 6] {
+        [
+            &mut self.tickets,
+            &mut self.authorizations,
+            &mut self.withdrawals,
+            &mut self.others,
+            &mut self.refused,
+            &mut self.failed,
+        ]
+    }
+}

@@ -1,0 +1,264 @@
+//! `/authorize/{platform}`: the page on which the owner of an account authorises an open platform, and the page to
+//! which WeChat returns the browser.
+//!
+//! WeChat has no state parameter, so a random one is in `redirect_uri` and in a cookie: a code that a stranger
+//! sends to someone is not redeemed in that browser. The code is redeemed at once; no page shows it.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::sync::{Arc, LazyLock};
+
+use actix_web::http::{StatusCode, header};
+use actix_web::{HttpRequest, HttpResponse, web};
+use arc_swap::ArcSwap;
+use askama::Template;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use rand::RngExt as _;
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+
+use super::config::PlatformSettings;
+use super::pages::{Lang, Page, reads};
+use crate::actix::{ClientIps, admit};
+use crate::broker::{AuthorizationLinks, Broker};
+use crate::clock::Clock;
+use crate::credential::Secret;
+use crate::endpoint::{Problem, RateLimit};
+use crate::error::{Error, Text};
+
+/// The pages of all platforms that have them. Clones share them.
+#[derive(Clone)]
+pub(super) struct AuthorizePages {
+    /// The base URL of the page by the platform's name; empty in the sandbox, where it is the visitor's.
+    bases: Arc<ArcSwap<HashMap<String, String>>>,
+    broker: Broker,
+    limit: web::Data<RateLimit>,
+}
+
+impl AuthorizePages {
+    /// Create it once: all workers share its rate limit. Every visit costs a call to WeChat.
+    pub(super) fn new(broker: &Broker, clients: Arc<ClientIps>, clock: Clock) -> Self {
+        let limit = RateLimit::new(VISITS_PER_SECOND, VISITS_AT_ONCE, clients, clock);
+        Self {
+            bases: Arc::default(),
+            broker: broker.clone(),
+            limit: web::Data::new(limit),
+        }
+    }
+
+    /// Replaces the platforms.
+    pub(super) fn replace(&self, platforms: &[PlatformSettings]) {
+        let bases = platforms.iter().filter_map(|platform| {
+            let base = platform.authorize_url.as_ref()?;
+            Some((platform.name.clone(), base.clone()))
+        });
+        self.bases.store(Arc::new(bases.collect()));
+    }
+
+    /// Adds the routes to an application.
+    pub(super) fn configure(self) -> impl FnOnce(&mut web::ServiceConfig) {
+        move |services| {
+            services.service(
+                web::scope("/authorize/{platform}")
+                    .app_data(self.limit.clone())
+                    .app_data(web::Data::new(self))
+                    .service(web::resource("").route(web::route().guard(reads()).to(start)))
+                    .service(web::resource("/done").route(web::get().to(done))),
+            );
+        }
+    }
+
+    fn base_of(&self, platform: &str) -> Option<String> {
+        self.bases.load().get(platform).cloned()
+    }
+}
+
+#[derive(Template)]
+#[template(path = "authorize.html")]
+struct AuthorizePage {
+    lang: Lang,
+    body: Body,
+}
+
+enum Body {
+    Links(AuthorizationLinks),
+    /// The account's name here, and what its followers call it.
+    Done(String, String),
+    Failed(Text, Text),
+}
+
+/// Shows the links, each for this visitor only.
+async fn start(
+    request: HttpRequest,
+    platform: web::Path<String>,
+    pages: web::Data<AuthorizePages>,
+) -> HttpResponse {
+    let Some(base) = pages.base_of(&platform) else {
+        return super::pages::not_found(request).await;
+    };
+    if let Err(problem) = admit(&request) {
+        return refused(&request, problem);
+    }
+    let state = new_state();
+    let path = format!("/authorize/{platform}");
+    let base = match base.as_str() {
+        "" => super::pages::origin_of(&request, "127.0.0.1:8080"),
+        _ => base,
+    };
+    let redirect = format!("{base}{path}/done?state={state}");
+    match pages.broker.authorization_links(&platform, &redirect).await {
+        Ok(links) => {
+            let mut response = answer(&request, StatusCode::OK, Body::Links(links));
+            let secure = if base.starts_with("https:") {
+                "; Secure"
+            } else {
+                ""
+            };
+            // Lax: sent when WeChat's page leads back here.
+            let cookie = format!(
+                "{COOKIE}={state}; Path={path}; Max-Age=3600; HttpOnly; SameSite=Lax{secure}"
+            );
+            if let Ok(cookie) = header::HeaderValue::from_str(&cookie) {
+                response.headers_mut().append(header::SET_COOKIE, cookie);
+            }
+            response
+        }
+        Err(error) => failed(&request, &error),
+    }
+}
+
+/// Redeems the code with which WeChat's page returns the browser.
+async fn done(
+    request: HttpRequest,
+    platform: web::Path<String>,
+    pages: web::Data<AuthorizePages>,
+) -> HttpResponse {
+    if pages.base_of(&platform).is_none() {
+        return super::pages::not_found(request).await;
+    }
+    if let Err(problem) = admit(&request) {
+        return refused(&request, problem);
+    }
+    let value = |name: &str| {
+        let mut pairs = url::form_urlencoded::parse(request.query_string().as_bytes());
+        pairs
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.into_owned())
+    };
+    let state = value("state").unwrap_or_default();
+    let kept = kept_state(&request);
+    let is_ours = kept.is_some_and(|kept| kept.as_bytes().ct_eq(state.as_bytes()).into());
+    if state.is_empty() || !is_ours {
+        let body = Body::Failed(WRONG_BROWSER, START_AGAIN);
+        return answer(&request, StatusCode::FORBIDDEN, body);
+    }
+    let code = value("auth_code").map(Secret::new);
+    let Some(code) = code.filter(|code| code.check().is_ok()) else {
+        let body = Body::Failed(NO_CODE, START_AGAIN);
+        return answer(&request, StatusCode::BAD_REQUEST, body);
+    };
+    match pages.broker.redeem_from_browser(&platform, &code).await {
+        Ok((name, nick_name)) => answer(&request, StatusCode::OK, Body::Done(name, nick_name)),
+        Err(error) => failed(&request, &error),
+    }
+}
+
+/// The operator finds the reason in the log and on the status page; the visitor cannot do anything about it.
+fn failed(request: &HttpRequest, error: &Error) -> HttpResponse {
+    tracing::warn!(%error, path = request.path(), "account could not be authorised");
+    let body = Body::Failed(NOT_NOW, COME_BACK);
+    answer(request, StatusCode::SERVICE_UNAVAILABLE, body)
+}
+
+fn refused(request: &HttpRequest, problem: Problem) -> HttpResponse {
+    let status = StatusCode::from_u16(problem.code.status());
+    let body = Body::Failed(NOT_NOW, problem.hint);
+    answer(
+        request,
+        status.unwrap_or(StatusCode::SERVICE_UNAVAILABLE),
+        body,
+    )
+}
+
+fn answer(request: &HttpRequest, status: StatusCode, body: Body) -> HttpResponse {
+    let lang = Lang::of(request);
+    let page = Page {
+        name: "authorize",
+        policy: &POLICY,
+        // WeChat's page checks from which host the visitor comes.
+        referrer: "origin",
+    };
+    let mut response = page.answer(AuthorizePage { lang, body }.render(), lang);
+    *response.status_mut() = status;
+    // Each link is for one visitor.
+    let no_store = header::HeaderValue::from_static("no-store");
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, no_store);
+    response
+}
+
+/// Returns the value of the cookie.
+fn kept_state(request: &HttpRequest) -> Option<&str> {
+    let headers = request.headers().get_all(header::COOKIE);
+    let pairs = headers
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(';'));
+    let mut states = pairs.filter_map(|pair| pair.trim().strip_prefix(COOKIE)?.strip_prefix('='));
+    states.next()
+}
+
+fn new_state() -> String {
+    let random: [u8; 16] = rand::rng().random();
+    random.iter().fold(String::new(), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}
+
+/// Inline, so that the page needs no file. Same tokens as `style.css`.
+const AUTHORIZE_STYLE: &str = ":root{color-scheme:light dark;--bg:#f7f9f8;--surface:#fff;--line:#e3e8e5;--ink:#121a16;--ink-2:#46534c;--ink-3:#63706a;--fill:#0c7f48;--on-fill:#fff;--accent:#0a6a3d}\
+     @media(prefers-color-scheme:dark){:root{--bg:#0c110f;--surface:#141a17;--line:#252e29;--ink:#e8eeea;--ink-2:#b3bfb8;--ink-3:#8d9a93;--fill:#48b67c;--on-fill:#0c110f;--accent:#7fcfa3}}\
+     *{box-sizing:border-box;margin:0}\
+     body{background:var(--bg);color:var(--ink);overflow-wrap:break-word;\
+     font:.9375rem/1.6 -apple-system,BlinkMacSystemFont,'Segoe UI',Roboto,'Helvetica Neue',Arial,'PingFang SC','Microsoft YaHei','Noto Sans CJK SC',sans-serif}\
+     header{display:flex;align-items:center;gap:8px;height:56px;padding:0 max(16px,50% - 304px);background:var(--surface);border-bottom:1px solid var(--line)}\
+     header svg{width:28px;height:28px}main{max-width:640px;margin:10vh auto;padding:0 16px}\
+     p{color:var(--ink-2)}h1{font-size:1.625rem;line-height:1.3;font-weight:650;margin-bottom:4px}\
+     .ways{display:grid;gap:12px;margin:24px 0}\
+     .ways a{display:block;min-height:44px;padding:10px 16px;border-radius:8px;background:var(--fill);color:var(--on-fill);font-weight:600;text-align:center;text-decoration:none}\
+     .ways a+a{background:none;border:1px solid var(--line);color:var(--accent)}\
+     dl{margin-top:24px;border:1px solid var(--line);border-radius:12px;background:var(--surface)}\
+     dl div{display:flex;flex-wrap:wrap;justify-content:space-between;gap:0 24px;padding:12px 16px}div+div{border-top:1px solid var(--line)}dt{color:var(--ink-2)}\
+     code{font-family:ui-monospace,'SF Mono',Menlo,Consolas,'Liberation Mono',monospace;font-size:.92em}\
+     :focus-visible{outline:2px solid var(--accent);outline-offset:2px;border-radius:8px}";
+
+/// The page may use its style, and load nothing.
+static POLICY: LazyLock<String> = LazyLock::new(|| {
+    let hash = BASE64_STANDARD.encode(Sha256::digest(AUTHORIZE_STYLE));
+    format!(
+        "default-src 'none'; style-src 'sha256-{hash}'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+    )
+});
+
+const COOKIE: &str = "wx_jssdk_authorize";
+
+/// Every visit costs a call of WeChat's quota.
+const VISITS_PER_SECOND: u32 = 1;
+const VISITS_AT_ONCE: u32 = 5;
+
+const NOT_NOW: Text = Text::new("This does not work now", "暂时无法授权");
+const COME_BACK: Text = Text::new(
+    "Try again in a few minutes. If it does not work then, tell the provider who sent you here.",
+    "请几分钟后再试；如果仍然不行，请联系让你打开本页的服务商。",
+);
+const NO_CODE: Text = Text::new("WeChat sent no code", "微信没有返回授权码");
+const WRONG_BROWSER: Text = Text::new(
+    "This authorisation was not started in this browser",
+    "此次授权不是在当前浏览器中发起的",
+);
+const START_AGAIN: Text = Text::new(
+    "Open the authorisation page again and follow its link in the same browser.",
+    "请在同一浏览器中重新打开授权页，并点击页面中的链接。",
+);

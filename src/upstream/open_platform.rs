@@ -1,0 +1,269 @@
+//! The calls of an open platform (第三方平台): its own token, and those of the accounts that authorised it.
+//!
+//! <https://developers.weixin.qq.com/doc/oplatform/openApi/ticket-token/api_getauthorizeraccesstoken.html>
+
+use reqwest::Client;
+use serde_json::{Value, json};
+
+use super::answer::Answer;
+use super::endpoints::{
+    AUTHORIZER_INFO, AUTHORIZER_LIST, Endpoint, PRE_AUTH_CODE, QUERY_AUTH, START_PUSH, endpoint_of,
+    url,
+};
+use super::{Issued, Upstream, issued};
+use crate::account::Account;
+use crate::clock::UnixTime;
+use crate::credential::{Kind, Secret};
+use crate::error::{Failure, UpstreamError};
+
+/// The token of an account that authorised the platform.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuthorizerToken {
+    /// The access token.
+    pub issued: Issued,
+    /// The refresh token to use from now on; usually the one that was sent.
+    pub refresh_token: Option<Secret>,
+}
+
+/// The answer to the redemption of an authorisation code.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Authorized {
+    /// The account's AppID.
+    pub app_id: String,
+    /// Both tokens are missing if the account has no permission to call APIs.
+    pub issued: Option<Issued>,
+    /// See `issued`.
+    pub refresh_token: Option<Secret>,
+    /// Ids of the permission sets (权限集) that the account granted, which may be fewer than the platform has.
+    pub permission_sets: Vec<u32>,
+}
+
+/// What WeChat knows of an account that authorised the platform.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuthorizerInfo {
+    /// The account's name, as its followers see it.
+    pub nick_name: String,
+    /// Whether it is a mini program.
+    pub is_mini: bool,
+}
+
+/// A part of the list of authorised accounts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuthorizerPage {
+    /// The number of all accounts.
+    pub total: u64,
+    /// AppID, refresh token and time of the authorisation. The refresh token is missing if the account's code
+    /// was never redeemed.
+    pub accounts: Vec<(String, Option<Secret>, UnixTime)>,
+}
+
+impl Upstream {
+    /// Asks WeChat to push component_verify_tickets to this platform. The first comes within ten minutes.
+    ///
+    /// # Errors
+    /// [`UpstreamError`], classified.
+    pub async fn start_push(&self, platform: &Account) -> Result<(), UpstreamError> {
+        let body = json!({
+            "component_appid": platform.app_id(), "component_secret": platform.secret().expose(),
+        });
+        self.post(platform, &START_PUSH, None, &[], body)
+            .await
+            .map(drop)
+    }
+
+    /// Fetches the platform's own token with a component_verify_ticket.
+    ///
+    /// # Errors
+    /// [`UpstreamError`], classified.
+    pub async fn component_token(
+        &self,
+        platform: &Account,
+        ticket: &Secret,
+    ) -> Result<Issued, UpstreamError> {
+        let endpoint = endpoint_of(platform, Kind::AccessToken);
+        let body = json!({
+            "component_appid": platform.app_id(), "component_appsecret": platform.secret().expose(),
+            "component_verify_ticket": ticket.expose(),
+        });
+        let answer = self.post(platform, endpoint, None, &[ticket], body).await?;
+        issued(endpoint, &answer)
+    }
+
+    /// Fetches a code for a link with which one account can authorise the platform. It works once.
+    ///
+    /// # Errors
+    /// [`UpstreamError`], classified.
+    pub async fn pre_auth_code(
+        &self,
+        platform: &Account,
+        token: &Secret,
+    ) -> Result<Issued, UpstreamError> {
+        let body = json!({ "component_appid": platform.app_id() });
+        let answer = self.post(platform, &PRE_AUTH_CODE, Some(token), &[], body);
+        issued(&PRE_AUTH_CODE, &answer.await?)
+    }
+
+    /// Redeems an authorisation code, which works once.
+    ///
+    /// # Errors
+    /// [`UpstreamError`], classified: errcode 61009 or 61010 if WeChat does not accept the code (any more).
+    pub async fn redeem(
+        &self,
+        platform: &Account,
+        token: &Secret,
+        code: &Secret,
+    ) -> Result<Authorized, UpstreamError> {
+        let body = json!({
+            "component_appid": platform.app_id(), "authorization_code": code.expose(),
+        });
+        let sent = [code];
+        let answer = self.post(platform, &QUERY_AUTH, Some(token), &sent, body);
+        authorized(&answer.await?).map_err(|failure| QUERY_AUTH.failed(failure))
+    }
+
+    /// Fetches the access token of an account that authorised the platform.
+    ///
+    /// # Errors
+    /// [`UpstreamError`], classified: errcode 61003 if the account is not authorised, 61023 if the refresh
+    /// token is not valid.
+    pub async fn authorizer_token(
+        &self,
+        account: &Account,
+        token: &Secret,
+        refresh_token: &Secret,
+    ) -> Result<AuthorizerToken, UpstreamError> {
+        let endpoint = endpoint_of(account, Kind::AccessToken);
+        let body = json!({
+            "component_appid": account.component_app_id(), "authorizer_appid": account.app_id(),
+            "authorizer_refresh_token": refresh_token.expose(),
+        });
+        let sent = [refresh_token];
+        let answer = self
+            .post(account, endpoint, Some(token), &sent, body)
+            .await?;
+        let issued = issued(endpoint, &answer)?;
+        let refresh_token = answer.secret("authorizer_refresh_token");
+        Ok(AuthorizerToken {
+            issued,
+            refresh_token: refresh_token.map_err(|failure| endpoint.failed(failure))?,
+        })
+    }
+
+    /// Returns a part of the list of authorised accounts, from `offset` on.
+    ///
+    /// # Errors
+    /// [`UpstreamError`], classified.
+    pub async fn authorizers(
+        &self,
+        platform: &Account,
+        token: &Secret,
+        offset: u64,
+    ) -> Result<AuthorizerPage, UpstreamError> {
+        let body = json!({
+            "component_appid": platform.app_id(), "offset": offset, "count": PAGE,
+        });
+        let answer = self.post(platform, &AUTHORIZER_LIST, Some(token), &[], body);
+        page(&answer.await?).map_err(|failure| AUTHORIZER_LIST.failed(failure))
+    }
+
+    /// Returns what WeChat knows of an authorised account.
+    ///
+    /// # Errors
+    /// [`UpstreamError`], classified.
+    pub async fn authorizer_info(
+        &self,
+        platform: &Account,
+        token: &Secret,
+        app_id: &str,
+    ) -> Result<AuthorizerInfo, UpstreamError> {
+        let body = json!({
+            "component_appid": platform.app_id(), "authorizer_appid": app_id,
+        });
+        let answer = self.post(platform, &AUTHORIZER_INFO, Some(token), &[], body);
+        let info = answer.await?.part("authorizer_info");
+        let info = info.map_err(|failure| AUTHORIZER_INFO.failed(failure))?;
+        Ok(AuthorizerInfo {
+            nick_name: info.text("nick_name").unwrap_or_default().to_owned(),
+            is_mini: info.get("MiniProgramInfo").is_some_and(Value::is_object),
+        })
+    }
+
+    async fn post(
+        &self,
+        account: &Account,
+        endpoint: &Endpoint,
+        token: Option<&Secret>,
+        secrets: &[&Secret],
+        body: Value,
+    ) -> Result<Answer, UpstreamError> {
+        let query: Vec<_> = token
+            .map(|token| ("component_access_token", token.expose()))
+            .into_iter()
+            .collect();
+        let body = body.to_string();
+        let request = |client: &Client, base: &str| {
+            client
+                .post(url(base, endpoint, &query))
+                .header("content-type", "application/json")
+                .body(body.clone())
+        };
+        let mut secrets = secrets.to_vec();
+        secrets.push(account.secret());
+        secrets.extend(token);
+        self.call(account, endpoint, &secrets, request).await
+    }
+}
+
+fn authorized(answer: &Answer) -> Result<Authorized, Failure> {
+    let info = answer.part("authorization_info")?;
+    let app_id = info.text("authorizer_appid").unwrap_or_default();
+    if !crate::account::is_app_id(app_id) {
+        return Err(answer.unusable("authorizer_appid is not an AppID"));
+    }
+    let issued = match info.secret(QUERY_AUTH.field)? {
+        Some(_) => Some(info.issued(QUERY_AUTH.field)?),
+        None => None,
+    };
+    Ok(Authorized {
+        app_id: app_id.to_owned(),
+        issued,
+        refresh_token: info.secret("authorizer_refresh_token")?,
+        permission_sets: permission_sets(&info),
+    })
+}
+
+fn permission_sets(info: &Answer) -> Vec<u32> {
+    let sets = info.get("func_info").and_then(Value::as_array);
+    let ids = sets.into_iter().flatten().filter_map(|set| {
+        let id = set.get("funcscope_category")?.get("id")?.as_u64()?;
+        u32::try_from(id).ok()
+    });
+    ids.take(MOST_PERMISSION_SETS).collect()
+}
+
+fn page(answer: &Answer) -> Result<AuthorizerPage, Failure> {
+    let total = answer.get("total_count").and_then(Value::as_u64);
+    let total = total.ok_or_else(|| answer.unusable("total_count is not a number"))?;
+    let mut accounts = Vec::new();
+    for entry in answer.list("list")? {
+        let app_id = entry.text("authorizer_appid").unwrap_or_default();
+        if !crate::account::is_app_id(app_id) {
+            return Err(answer.unusable("authorizer_appid is not an AppID"));
+        }
+        let auth_time = entry.get("auth_time").and_then(Value::as_u64);
+        let auth_time = auth_time.ok_or_else(|| answer.unusable("auth_time is not a number"))?;
+        // An empty text is as good as none here.
+        let token = match entry.text("refresh_token") {
+            Some("") => None,
+            _ => entry.secret("refresh_token")?,
+        };
+        accounts.push((app_id.to_owned(), token, UnixTime(auth_time)));
+    }
+    Ok(AuthorizerPage { total, accounts })
+}
+
+/// Entries of a page. WeChat allows 500; two hundred fit into the size limit of an answer.
+const PAGE: u64 = 200;
+
+/// WeChat has some fifty.
+const MOST_PERMISSION_SETS: usize = 200;

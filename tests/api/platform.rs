@@ -1,0 +1,390 @@
+//! An open platform over HTTP: pushes, the authorisation page, and its accounts on every other path.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde_json::Value;
+use wx_jssdk::actix::KeyHash;
+use wx_jssdk::clock::Clock;
+use wx_jssdk::sandbox::{App, OpenPlatform, Push, Sandbox};
+use wx_jssdk::server::config::StoreSettings;
+use wx_jssdk::{Kind, UnixTime};
+
+use crate::common::http::{self, Answer, get, post};
+use crate::common::service::{Service, settings};
+
+const COMPONENT: &str = "wxbbd3f07e2945cf2a";
+const SECRET: &str = "5ec2e7000000000000000000000000aa";
+const SHOP: &str = "wx1111111111111111";
+const GAME: &str = "wx3333333333333333";
+const KEY: &str = "wxk_a-client-of-the-agency";
+const EVENTS: &str = "/platforms/agency/events";
+
+/// Some minutes after the real pushes of 2015.
+const START: UnixTime = UnixTime(1_436_881_500);
+
+struct World {
+    service: Service,
+    sandbox: Sandbox,
+    _home: tempfile::TempDir,
+}
+
+fn vector(id: &str) -> Value {
+    let file: Value = serde_json::from_str(include_str!("../sign/push_vectors.json")).unwrap();
+    let mut vectors = file["message_crypto"].as_array().unwrap().iter();
+    vectors.find(|vector| vector["id"] == id).unwrap().clone()
+}
+
+impl World {
+    /// The platform of the real pushes of 2015.
+    async fn new() -> Self {
+        let clock = Clock::manual(START);
+        let sandbox = Sandbox::start(clock.clone()).await.unwrap();
+        sandbox.add_app(App::official(SHOP, "0c79e1fa963cd80cc0be99b20a18faeb"));
+        sandbox.add_app(App::mini(GAME, "0c79e1fa963cd80cc0be99b20a18faeb"));
+        let vector = vector("open-ticket-2015");
+        let (token, key) = (
+            vector["token"].as_str().unwrap(),
+            vector["encoding_aes_key"].as_str().unwrap(),
+        );
+        let platform = OpenPlatform::new(COMPONENT, SECRET)
+            .with_push_keys(token, key)
+            .safe_domain("example.com");
+        let text = format!(
+            "[upstream]\nweixin = \"{0}\"\nqyapi = \"{0}\"\n\
+             [[server.api_keys]]\nname = \"agency\"\nsha256 = \"{1}\"\naccounts = [\"agency/*\"]\ncalls = [\"/\"]\n\
+             [platforms.agency]\ncomponent_appid = \"{COMPONENT}\"\nsecret = \"{SECRET}\"\n\
+             push_token = \"{token}\"\naes_key = \"{key}\"\njs_safe_domains = [\"example.com\"]\n\
+             authorize_url = \"http://127.0.0.1\"\n",
+            sandbox.url(),
+            KeyHash::of(KEY)
+        );
+        let home = tempfile::tempdir().unwrap();
+        let mut settings = settings(&text, home.path());
+        settings.server.listen = SocketAddr::from(([127, 0, 0, 1], 0));
+        settings.server.admin_listen = Some(settings.server.listen);
+        settings.server.workers = 1;
+        settings.server.shutdown = Duration::ZERO;
+        settings.store = StoreSettings::MEMORY;
+        let service = Service::start(settings, clock).await;
+        let url = format!("http://{}{EVENTS}", service.public);
+        sandbox.add_platform(platform.with_push_url(url));
+        Self {
+            service,
+            sandbox,
+            _home: home,
+        }
+    }
+
+    /// A platform with a ticket.
+    async fn ready() -> Self {
+        let world = Self::new().await;
+        let reply = world.sandbox.push_ticket(COMPONENT).await;
+        assert!(reply.is_success(), "{reply:?}");
+        world
+    }
+
+    /// An account that authorised the platform, once it can be used.
+    async fn authorized(&self, app_id: &str) -> String {
+        self.sandbox.authorize(COMPONENT, app_id).await;
+        let name = format!("agency/{app_id}");
+        self.until(|| self.service.broker.platforms()[0].active > 0 && self.has(&name))
+            .await;
+        name
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.service.broker.accounts().get(name).is_ok()
+    }
+
+    async fn until(&self, holds: impl Fn() -> bool) {
+        let waited = tokio::time::timeout(http::BOUND, async {
+            while !holds() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        });
+        waited.await.expect("it holds in time");
+    }
+
+    /// Sends a captured push as WeChat did.
+    async fn replay(&self, vector: &Value) -> Answer {
+        let text = |name: &str| vector[name].as_str().unwrap();
+        let target = format!(
+            "{EVENTS}?signature={}&timestamp={}&nonce={}&encrypt_type=aes&msg_signature={}",
+            text("signature_plain"),
+            text("timestamp"),
+            text("nonce"),
+            text("msg_signature")
+        );
+        let body = format!(
+            "<xml>\n    <AppId><![CDATA[{COMPONENT}]]></AppId>\n    <Encrypt><![CDATA[{}]]></Encrypt>\n</xml>\n",
+            text("encrypt")
+        );
+        let request = post(target).header("Content-Type", "text/xml").close();
+        http::send(self.service.public, request.body(body)).await
+    }
+
+    async fn public(&self, target: &str) -> Answer {
+        http::send(self.service.public, get(target).close().text()).await
+    }
+
+    async fn admin(&self, target: &str) -> Answer {
+        let request = get(target).bearer(KEY).close().text();
+        http::send(self.service.admin, request).await
+    }
+
+    fn ticket_at(&self) -> Option<UnixTime> {
+        self.service.broker.platforms()[0].ticket_at
+    }
+}
+
+#[tokio::test]
+async fn a_real_push_of_2015_is_stored_and_answered_success() {
+    let world = World::new().await;
+    let pushed = vector("open-ticket-2015");
+    for _ in 0..2 {
+        let answer = world.replay(&pushed).await;
+        assert_eq!((answer.status, answer.text.as_str()), (200, "success"));
+        assert_eq!(world.ticket_at(), Some(UnixTime(1_436_881_222)));
+    }
+    let newer = world.sandbox.push_ticket(COMPONENT).await;
+    assert!(newer.is_success());
+    let stored = world.ticket_at();
+    assert!(stored > Some(UnixTime(1_436_881_222)));
+    // An older ticket does not replace a newer one, though its push is valid.
+    assert_eq!(world.replay(&pushed).await.status, 200);
+    assert_eq!(world.ticket_at(), stored);
+    let withdrawn = world.replay(&vector("open-unauthorized-2015")).await;
+    assert_eq!(
+        (withdrawn.status, withdrawn.text.as_str()),
+        (200, "success")
+    );
+}
+
+#[tokio::test]
+async fn every_push_that_is_not_valid_gets_the_same_answer() {
+    let world = World::new().await;
+    let good = vector("open-ticket-2015");
+    let mut answers = Vec::new();
+    for (member, value) in [
+        (
+            "msg_signature",
+            good["msg_signature"].as_str().unwrap().to_uppercase(),
+        ),
+        ("nonce", "1".to_owned()),
+        (
+            "encrypt",
+            format!("A{}", &good["encrypt"].as_str().unwrap()[1..]),
+        ),
+        ("encrypt", String::new()),
+    ] {
+        let mut bad = good.clone();
+        bad[member] = value.into();
+        answers.push(world.replay(&bad).await);
+    }
+    let other = post(format!("{EVENTS}?a=1")).close();
+    for body in ["", "x", "<xml/>", &"x".repeat(200_000)] {
+        answers.push(http::send(world.service.public, other.clone().body(body)).await);
+    }
+    for answer in &answers {
+        assert_eq!(answer.status, 400);
+        assert_eq!(answer.text, answers[0].text);
+    }
+    assert_eq!(world.ticket_at(), None);
+    let metrics = world.admin("/metrics").await.text;
+    let refused = r#"wx_jssdk_platform_pushes_total{platform="agency",outcome="refused"} 8"#;
+    assert!(metrics.contains(refused), "{metrics}");
+}
+
+#[tokio::test]
+async fn a_push_for_another_platform_or_path_is_not_stored() {
+    let world = World::new().await;
+    let reply = world
+        .sandbox
+        .push(COMPONENT, Push::ticket().wrong_receiver())
+        .await;
+    assert_eq!(reply.status, Some(400), "{reply:?}");
+    assert_eq!(world.ticket_at(), None);
+    for path in ["/platforms/other/events", "/platforms/agency", "/"] {
+        let answer = http::send(world.service.public, post(path).close().body("<xml/>")).await;
+        assert!(
+            matches!(answer.status, 404 | 405),
+            "{path}: {}",
+            answer.status
+        );
+    }
+    assert_eq!(world.public(EVENTS).await.status, 404, "only POST");
+}
+
+#[tokio::test]
+async fn an_authorised_account_has_every_path_that_others_have() {
+    let world = World::ready().await;
+    let name = world.authorized(SHOP).await;
+    let page = "url=https%3A%2F%2Fwww.example.com%2Fp";
+    for account in [name.clone(), name.replace('/', "%2F")] {
+        let config = world
+            .public(&format!("/jssdk/config?account={account}&{page}"))
+            .await;
+        assert_eq!(config.status, 200, "{config:?}");
+        assert_eq!(config.json()["appId"], SHOP);
+    }
+    let token = world
+        .admin(&format!("/credentials/{name}/access_token"))
+        .await;
+    let right = world.sandbox.authorizer_token(COMPONENT, SHOP).unwrap();
+    assert_eq!(token.json()["value"], right.as_str());
+    let ticket = world
+        .admin(&format!("/credentials/{name}/jsapi_ticket"))
+        .await;
+    assert_eq!(ticket.status, 200);
+    let dropin = format!("/cgi-bin/token?grant_type=client_credential&appid={SHOP}&secret={KEY}");
+    assert_eq!(
+        world.admin(&dropin).await.json()["access_token"],
+        right.as_str()
+    );
+    let call = world.admin(&format!("/wx/{name}/cgi-bin/menu/get")).await;
+    assert_eq!(call.status, 200, "{call:?}");
+    assert!(
+        call.json().get("errcode").is_none_or(|code| code == 0),
+        "{call:?}"
+    );
+    // Its AppSecret is the owner's: this server has none.
+    let login = format!("/wx/{name}/sns/jscode2session?js_code=1&secret={KEY}&appid={SHOP}");
+    assert_eq!(world.admin(&login).await.json()["errcode"], 48001);
+    let status = world.admin("/status.json").await.json();
+    assert_eq!(status["platforms"][0]["active"], 1);
+    assert_eq!(status["platforms"][0]["has_ticket"], true);
+    let page = world.admin("/status?lang=en").await;
+    assert!(page.text.contains("1 authorised account"), "{}", page.text);
+}
+
+#[tokio::test]
+async fn a_key_of_one_platform_opens_none_of_its_siblings() {
+    let world = World::ready().await;
+    world.authorized(SHOP).await;
+    for account in ["agency", "agencyx/wx1111111111111111", "agency2"] {
+        let answer = world
+            .admin(&format!("/credentials/{account}/access_token"))
+            .await;
+        assert_eq!(answer.status, 403, "{account}");
+    }
+}
+
+#[tokio::test]
+async fn the_status_page_says_that_the_platform_waits_for_its_first_ticket() {
+    let world = World::new().await;
+    let ready = world.admin("/readyz").await.text;
+    for (lang, text) in [
+        ("en", "Waiting for the first ticket"),
+        ("zh", "等待首个 ticket"),
+    ] {
+        let page = world.admin(&format!("/status?lang={lang}")).await.text;
+        assert!(page.contains(text), "{page}");
+    }
+    assert!(ready.contains("\"agency\""), "{ready}");
+    world.sandbox.push_ticket(COMPONENT).await;
+    let page = world.admin("/status?lang=en").await.text;
+    assert!(!page.contains("Waiting for the first ticket"), "{page}");
+}
+
+#[tokio::test]
+async fn an_owner_authorises_on_the_page_in_the_same_browser() {
+    let world = World::ready().await;
+    let start = world.public("/authorize/agency?lang=en").await;
+    assert_eq!(start.status, 200, "{start:?}");
+    assert_eq!(start.header("cache-control"), Some("no-store"));
+    assert_eq!(start.header("referrer-policy"), Some("origin"));
+    let cookie = start.header("set-cookie").unwrap().to_owned();
+    for part in ["HttpOnly", "SameSite=Lax", "Path=/authorize/agency"] {
+        assert!(cookie.contains(part), "{cookie}");
+    }
+    let (cookie, _) = cookie.split_once(';').unwrap();
+    let state = cookie.split_once('=').unwrap().1;
+    assert!(
+        start.text.contains("/cgi-bin/componentloginpage?"),
+        "{}",
+        start.text
+    );
+    assert!(
+        start.text.contains(&format!("state%3D{state}")),
+        "{}",
+        start.text
+    );
+    let code = world.sandbox.authorize(COMPONENT, GAME).await;
+    let done = format!("/authorize/agency/done?lang=en&auth_code={code}&expires_in=600");
+    let visit = async |target: &str, cookie: Option<&str>| {
+        let request = get(target).close();
+        let request = match cookie {
+            Some(cookie) => request.header("Cookie", format_args!("a=b; {cookie}")),
+            None => request,
+        };
+        http::send(world.service.public, request.text()).await
+    };
+    let strange = format!("{done}&state={}", "0".repeat(32));
+    for (target, cookie) in [
+        (done.clone(), Some(cookie)),
+        (strange, Some(cookie)),
+        (format!("{done}&state={state}"), None),
+    ] {
+        let answer = visit(&target, cookie).await;
+        assert_eq!(answer.status, 403, "{target}");
+        assert!(!answer.text.contains(&code));
+    }
+    let answer = visit(&format!("{done}&state={state}"), Some(cookie)).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert!(
+        answer.text.contains(&format!("agency/{GAME}")),
+        "{}",
+        answer.text
+    );
+    assert!(!answer.text.contains(&code), "the page shows no code");
+    let name = format!("agency/{GAME}");
+    let token = world.service.broker.credential(&name, Kind::AccessToken);
+    assert!(token.await.is_ok());
+    assert_eq!(world.public("/authorize/other").await.status, 404);
+}
+
+#[tokio::test]
+async fn an_owner_is_told_to_come_back_while_the_platform_has_no_ticket() {
+    let world = World::new().await;
+    for (lang, text) in [
+        ("en", "Try again in a few minutes"),
+        ("zh", "请几分钟后再试"),
+    ] {
+        let answer = world
+            .public(&format!("/authorize/agency?lang={lang}"))
+            .await;
+        assert_eq!(answer.status, 503, "{answer:?}");
+        assert!(answer.text.contains(text), "{}", answer.text);
+        assert!(!answer.text.contains("aes_key"), "{}", answer.text);
+    }
+}
+
+#[tokio::test]
+async fn the_doctor_knows_the_component_app_id_in_the_place_of_the_accounts() {
+    let world = World::ready().await;
+    let name = world.authorized(SHOP).await;
+    let page = "https://www.example.com/p";
+    let url = "url=https%3A%2F%2Fwww.example.com%2Fp";
+    let config = world
+        .public(&format!("/jssdk/config?account={name}&{url}"))
+        .await
+        .json();
+    let question = serde_json::json!({
+        "url": page, "account": name, "appId": COMPONENT, "timestamp": config["timestamp"].to_string(),
+        "nonceStr": config["nonceStr"], "signature": config["signature"],
+    });
+    let host = format!("{}", world.service.admin);
+    let request = post("/jssdk/diagnose")
+        .bearer(KEY)
+        .header("Host", &host)
+        .header("Content-Type", "application/json")
+        .close();
+    let answer = http::send(world.service.admin, request.body(question)).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(
+        answer.json()["findings"][0]["code"],
+        "component_app_id_sent",
+        "{answer:?}"
+    );
+}

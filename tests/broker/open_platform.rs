@@ -1,0 +1,590 @@
+//! Accounts that authorised an open platform: from the pushed ticket to the signed page.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use wx_jssdk::account::Account;
+use wx_jssdk::broker::{Broker, Find, Health};
+use wx_jssdk::platform::{AuthorizationCode, EventKind, PushEvent};
+use wx_jssdk::sandbox::{App, Client, Fault, FaultKind, OpenPlatform, PreVerify, Sandbox};
+use wx_jssdk::store::Store;
+use wx_jssdk::{Clock, Credential, Error, Kind, Secret, UnixTime};
+
+use crate::world::{START, page, upstream};
+
+const COMPONENT: &str = "wxc0de0000000000c0";
+const SECRET: &str = "5ec2e7000000000000000000000000aa";
+const SHOP: &str = "wx1111111111111111";
+const CAFE: &str = "wx2222222222222222";
+const GAME: &str = "wx3333333333333333";
+
+const COMPONENT_TOKEN: &str = "/cgi-bin/component/api_component_token";
+const AUTHORIZER_TOKEN: &str = "/cgi-bin/component/api_authorizer_token";
+const QUERY_AUTH: &str = "/cgi-bin/component/api_query_auth";
+const LIST: &str = "/cgi-bin/component/api_get_authorizer_list";
+const START_PUSH: &str = "/cgi-bin/component/api_start_push_ticket";
+const TICKET: &str = "/cgi-bin/ticket/getticket";
+
+struct World {
+    sandbox: Sandbox,
+    clock: Clock,
+    store: Store,
+    broker: Broker,
+}
+
+fn platform() -> OpenPlatform {
+    OpenPlatform::new(COMPONENT, SECRET).safe_domain("example.com")
+}
+
+async fn sandbox(clock: &Clock, platform: OpenPlatform) -> Sandbox {
+    let sandbox = Sandbox::start(clock.clone()).await.unwrap();
+    for app_id in [SHOP, CAFE] {
+        sandbox.add_app(App::official(app_id, "0c79e1fa963cd80cc0be99b20a18faeb"));
+    }
+    sandbox.add_app(App::mini(GAME, "0c79e1fa963cd80cc0be99b20a18faeb"));
+    sandbox.add_platform(platform);
+    sandbox
+}
+
+fn broker(sandbox: &Sandbox, clock: &Clock, store: &Store) -> Broker {
+    let component = Account::component(COMPONENT, SECRET)
+        .js_safe_domain("example.com")
+        .unwrap();
+    Broker::builder()
+        .account("agency", component)
+        .clock(clock.clone())
+        .store(store.clone())
+        .upstream(upstream(sandbox))
+        .build()
+        .unwrap()
+}
+
+impl World {
+    async fn new(platform: OpenPlatform) -> Self {
+        let clock = Clock::manual(START);
+        let sandbox = sandbox(&clock, platform).await;
+        let store = Store::memory();
+        let broker = broker(&sandbox, &clock, &store);
+        Self {
+            sandbox,
+            clock,
+            store,
+            broker,
+        }
+    }
+
+    /// A platform that has its ticket, and whose accounts are known.
+    async fn ready(platform: OpenPlatform) -> Self {
+        let world = Self::new(platform).await;
+        world.push_ticket().await;
+        world.settle().await;
+        world
+    }
+
+    fn now(&self) -> UnixTime {
+        self.clock.now()
+    }
+
+    fn advance(&self, seconds: u64) {
+        assert!(self.clock.advance(Duration::from_secs(seconds)));
+    }
+
+    async fn pushed(&self, kind: EventKind) {
+        self.pushed_at(self.now(), kind).await;
+    }
+
+    async fn pushed_at(&self, create_time: UnixTime, kind: EventKind) {
+        let event = PushEvent { create_time, kind };
+        self.broker
+            .platform_pushed(COMPONENT, &event)
+            .await
+            .unwrap();
+    }
+
+    /// WeChat makes a ticket and pushes it.
+    async fn push_ticket(&self) {
+        self.sandbox.push_ticket(COMPONENT).await;
+        let ticket = self.sandbox.component_ticket(COMPONENT).unwrap();
+        self.pushed(EventKind::Ticket(Secret::new(ticket))).await;
+    }
+
+    /// An owner authorises the platform; the code is in the push.
+    async fn authorize(&self, app_id: &str) -> AuthorizationCode {
+        let code = self.sandbox.authorize(COMPONENT, app_id).await;
+        AuthorizationCode {
+            authorizer: app_id.to_owned(),
+            code: Secret::new(code),
+            expires_at: None,
+        }
+    }
+
+    async fn authorized(&self, app_id: &str) {
+        let code = self.authorize(app_id).await;
+        self.pushed(EventKind::Authorized(code)).await;
+        self.until(|| self.is_usable(app_id)).await;
+    }
+
+    fn is_usable(&self, app_id: &str) -> bool {
+        self.sandbox
+            .authorizer_refresh_token(COMPONENT, app_id)
+            .is_some()
+            && self.account(app_id).is_some()
+            && self.platform().active > 0
+    }
+
+    fn platform(&self) -> wx_jssdk::broker::PlatformSnapshot {
+        self.broker.platforms().remove(0)
+    }
+
+    fn account(&self, app_id: &str) -> Option<Arc<Account>> {
+        let accounts = self.broker.accounts();
+        let (_, account) = accounts.get(&name(app_id)).ok()?;
+        Some(account.clone())
+    }
+
+    /// Runs the keeper until the tasks that it starts have ended.
+    async fn settle(&self) {
+        for _ in 0..50 {
+            self.broker.tend().await;
+            tokio::task::yield_now().await;
+        }
+        self.until(|| self.platform().listed_at.is_some()).await;
+    }
+
+    /// Lets the other tasks of the runtime go on until this holds.
+    async fn until(&self, holds: impl Fn() -> bool) {
+        let waited = tokio::time::timeout(Duration::from_secs(20), async {
+            while !holds() {
+                self.broker.tend().await;
+                tokio::task::yield_now().await;
+            }
+        });
+        waited.await.expect("it holds in time");
+    }
+
+    async fn token(&self, app_id: &str) -> Result<Arc<Credential>, Error> {
+        self.broker
+            .credential(&name(app_id), Kind::AccessToken)
+            .await
+    }
+
+    fn calls(&self, endpoint: &str) -> u64 {
+        self.sandbox.calls(endpoint)
+    }
+
+    fn health(&self, app_id: &str) -> Option<Health> {
+        let snapshot = self.broker.snapshot(&Find::all());
+        let mut accounts = snapshot.accounts.into_iter();
+        let account = accounts.find(|account| account.name == name(app_id))?;
+        Some(account.health)
+    }
+
+    async fn assert_signs(&self, app_id: &str) {
+        let config = self.broker.js_config(&name(app_id), &page()).await.unwrap();
+        assert_eq!(
+            &*config.app_id, app_id,
+            "the account's AppID, not the platform's"
+        );
+        let verdict = self.sandbox.verify(&PreVerify {
+            app_id: config.app_id.to_string(),
+            timestamp: config.timestamp.0.to_string(),
+            nonce_str: config.nonce_str.clone(),
+            signature: config.signature.to_string(),
+            url: page().as_str().to_owned(),
+            landing_url: None,
+            client: Client::default(),
+            js_api_list: Some(Vec::new()),
+        });
+        assert_eq!(verdict.err_msg, "preVerifyJSAPI:ok", "{verdict:?}");
+    }
+}
+
+fn name(app_id: &str) -> String {
+    format!("agency/{app_id}")
+}
+
+#[tokio::test]
+async fn an_authorised_account_signs_pages_with_its_own_app_id() {
+    let world = World::ready(platform()).await;
+    world.authorized(SHOP).await;
+    world.assert_signs(SHOP).await;
+    // The redemption brought the first token.
+    let calls =
+        [COMPONENT_TOKEN, QUERY_AUTH, AUTHORIZER_TOKEN, TICKET].map(|path| world.calls(path));
+    assert_eq!(calls, [1, 1, 0, 1]);
+}
+
+#[tokio::test]
+async fn no_ticket_means_no_call() {
+    let world = World::new(platform().authorized_by(SHOP)).await;
+    for _ in 0..20 {
+        world.broker.tend().await;
+        let error = world.broker.credential("agency", Kind::AccessToken).await;
+        assert!(
+            error
+                .unwrap_err()
+                .to_string()
+                .contains("no platform ticket")
+        );
+        world.advance(60);
+    }
+    assert_eq!(world.calls(COMPONENT_TOKEN), 0);
+    let asked = world.calls(START_PUSH);
+    assert!(
+        (1..=2).contains(&asked),
+        "asked once in ten minutes: {asked}"
+    );
+    world.push_ticket().await;
+    let token = world.broker.credential("agency", Kind::AccessToken).await;
+    assert_eq!(
+        Some(token.unwrap().value.expose()),
+        world.sandbox.component_token(COMPONENT).as_deref()
+    );
+}
+
+#[tokio::test]
+async fn accounts_that_authorised_before_the_first_start_come_from_the_list() {
+    let world = World::ready(platform().authorized_by(SHOP).authorized_by(GAME)).await;
+    assert_eq!(world.platform().active, 2);
+    assert_eq!((world.calls(LIST), world.calls(AUTHORIZER_TOKEN)), (1, 0));
+    world.assert_signs(SHOP).await;
+    assert!(world.token(GAME).await.is_ok());
+    world
+        .until(|| {
+            world
+                .account(GAME)
+                .is_some_and(|game| !game.has(Kind::JsapiTicket))
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn a_restart_with_a_warm_store_asks_neither_list_nor_refresh() {
+    let world = World::ready(platform().authorized_by(SHOP).authorized_by(CAFE)).await;
+    world.assert_signs(SHOP).await;
+    let restarted = World {
+        broker: broker(&world.sandbox, &world.clock, &world.store),
+        sandbox: world.sandbox.clone(),
+        clock: world.clock.clone(),
+        store: world.store.clone(),
+    };
+    let calls = || [COMPONENT_TOKEN, LIST, AUTHORIZER_TOKEN, TICKET].map(|path| world.calls(path));
+    assert_eq!(calls(), [1, 1, 1, 1]);
+    restarted.settle().await;
+    restarted.assert_signs(SHOP).await;
+    assert_eq!(calls(), [1, 1, 1, 1]);
+    // A cold account costs one token and one ticket.
+    restarted.assert_signs(CAFE).await;
+    assert_eq!(calls(), [1, 1, 2, 2]);
+}
+
+#[tokio::test]
+async fn one_code_is_redeemed_once_though_push_and_redirect_bring_it() {
+    for browser_is_first in [true, false] {
+        let world = World::ready(platform()).await;
+        let code = world.authorize(SHOP).await;
+        let event = EventKind::Authorized(code.clone());
+        let redirect = world.broker.redeem_from_browser("agency", &code.code);
+        let (redirected, ()) = if browser_is_first {
+            tokio::join!(redirect, world.pushed(event))
+        } else {
+            let ((), redirected) = tokio::join!(world.pushed(event), redirect);
+            (redirected, ())
+        };
+        assert_eq!(redirected.unwrap().0, name(SHOP));
+        world.until(|| world.is_usable(SHOP)).await;
+        world.assert_signs(SHOP).await;
+        assert_eq!(world.calls(QUERY_AUTH), 1, "{browser_is_first}");
+        // A reload of the page, and a repeated push, change nothing.
+        let again = world.broker.redeem_from_browser("agency", &code.code).await;
+        assert_eq!(again.unwrap().0, name(SHOP));
+        world.pushed(EventKind::Authorized(code)).await;
+        world.settle().await;
+        assert_eq!(world.calls(QUERY_AUTH), 1, "{browser_is_first}");
+    }
+}
+
+#[tokio::test]
+async fn updateauthorized_drops_the_token() {
+    let world = World::ready(platform()).await;
+    world.authorized(SHOP).await;
+    let old = world.token(SHOP).await.unwrap();
+    world.advance(10);
+    let code = world.authorize(SHOP).await;
+    world.pushed(EventKind::UpdateAuthorized(code)).await;
+    let renewed = || {
+        let token = world.sandbox.authorizer_token(COMPONENT, SHOP);
+        token.is_some_and(|token| token != old.value.expose())
+    };
+    world.until(renewed).await;
+    world.until(|| world.calls(QUERY_AUTH) == 2).await;
+    world.settle().await;
+    let new = world.token(SHOP).await.unwrap();
+    assert_ne!(new.value, old.value);
+    assert_eq!(
+        Some(new.value.expose()),
+        world.sandbox.authorizer_token(COMPONENT, SHOP).as_deref()
+    );
+}
+
+#[tokio::test]
+async fn a_withdrawn_account_is_no_longer_served() {
+    let world = World::ready(platform()).await;
+    world.authorized(SHOP).await;
+    world.assert_signs(SHOP).await;
+    world.advance(10);
+    world.sandbox.cancel_authorization(COMPONENT, SHOP).await;
+    let authorizer = SHOP.to_owned();
+    world.pushed(EventKind::Unauthorized { authorizer }).await;
+    let error = world.broker.js_config(&name(SHOP), &page()).await;
+    assert!(
+        matches!(error, Err(Error::UnknownAccount { .. })),
+        "{error:?}"
+    );
+    // Nothing of it comes back from the store.
+    let restarted = broker(&world.sandbox, &world.clock, &world.store);
+    restarted.tend().await;
+    assert!(restarted.js_config(&name(SHOP), &page()).await.is_err());
+    world.advance(10);
+    world.authorized(SHOP).await;
+    world.assert_signs(SHOP).await;
+}
+
+#[tokio::test]
+async fn a_replayed_unauthorized_does_not_remove_a_later_authorisation() {
+    let world = World::ready(platform()).await;
+    world.authorized(SHOP).await;
+    world.advance(10);
+    let withdrawn_at = world.now();
+    world.sandbox.cancel_authorization(COMPONENT, SHOP).await;
+    let withdrawal = || EventKind::Unauthorized {
+        authorizer: SHOP.to_owned(),
+    };
+    world.pushed(withdrawal()).await;
+    world.advance(10);
+    world.authorized(SHOP).await;
+    world.pushed_at(withdrawn_at, withdrawal()).await;
+    world.settle().await;
+    world.assert_signs(SHOP).await;
+}
+
+#[tokio::test]
+async fn a_missed_withdrawal_is_noticed_at_the_next_refresh() {
+    let world = World::ready(platform()).await;
+    world.authorized(SHOP).await;
+    world.sandbox.cancel_authorization(COMPONENT, SHOP).await;
+    world.advance(8_000);
+    world.push_ticket().await;
+    assert!(world.token(SHOP).await.is_err());
+    world.until(|| world.account(SHOP).is_none()).await;
+    let calls = world.calls(AUTHORIZER_TOKEN);
+    world.settle().await;
+    assert_eq!(
+        world.calls(AUTHORIZER_TOKEN),
+        calls,
+        "61003 ends the refreshes"
+    );
+}
+
+#[tokio::test]
+async fn a_missed_authorisation_is_taken_from_the_list() {
+    let world = World::ready(
+        platform()
+            .authorized_by(SHOP)
+            .reauthorization_renews_refresh_token(true),
+    )
+    .await;
+    world.assert_signs(SHOP).await;
+    world.advance(10);
+    // The owner authorises again; another server of the company redeems the code.
+    let code = world.authorize(SHOP).await;
+    let elsewhere = broker(&world.sandbox, &world.clock, &Store::memory());
+    let ticket = world.sandbox.component_ticket(COMPONENT).unwrap();
+    let event = PushEvent {
+        create_time: world.now(),
+        kind: EventKind::Ticket(Secret::new(ticket)),
+    };
+    elsewhere.platform_pushed(COMPONENT, &event).await.unwrap();
+    elsewhere
+        .redeem_from_browser("agency", &code.code)
+        .await
+        .unwrap();
+    world.advance(8_000);
+    world.push_ticket().await;
+    let lists = world.calls(LIST);
+    world.assert_signs(SHOP).await;
+    assert_eq!(world.calls(LIST), lists + 1, "61023 asks the list once");
+}
+
+#[tokio::test]
+async fn a_refused_refresh_token_alerts_only_after_the_list_was_asked() {
+    let world = World::ready(platform().authorized_by(SHOP)).await;
+    world
+        .sandbox
+        .fault(Fault::always(AUTHORIZER_TOKEN, FaultKind::Errcode(61023)));
+    let lists = world.calls(LIST);
+    let error = world.token(SHOP).await.unwrap_err();
+    assert_eq!(
+        error.upstream().and_then(|error| error.errcode()),
+        Some(61023)
+    );
+    assert_eq!(world.calls(LIST), lists + 1);
+    world
+        .until(|| world.platform().needs_authorization == [SHOP])
+        .await;
+    assert_eq!(world.health(SHOP), Some(Health::Down));
+    let calls = world.sandbox.calls_total();
+    for _ in 0..20 {
+        world.advance(30);
+        assert!(world.token(SHOP).await.is_err());
+        world.broker.tend().await;
+    }
+    let refreshes = world.sandbox.calls_total() - calls;
+    assert!(refreshes <= 2, "it is not tried again: {refreshes}");
+}
+
+#[tokio::test]
+async fn a_refused_ticket_is_tried_once_and_then_the_one_before() {
+    let world = World::new(platform()).await;
+    world.push_ticket().await;
+    world.advance(600);
+    world.push_ticket().await;
+    world
+        .sandbox
+        .fault(Fault::once(COMPONENT_TOKEN, FaultKind::Errcode(61006)));
+    assert!(
+        world
+            .broker
+            .credential("agency", Kind::AccessToken)
+            .await
+            .is_ok()
+    );
+    assert_eq!(world.calls(COMPONENT_TOKEN), 2);
+}
+
+#[tokio::test]
+async fn tickets_that_wechat_refused_are_not_sent_again() {
+    let world = World::new(platform()).await;
+    world.push_ticket().await;
+    world
+        .sandbox
+        .fault(Fault::always(COMPONENT_TOKEN, FaultKind::Errcode(61006)));
+    for _ in 0..10 {
+        assert!(
+            world
+                .broker
+                .credential("agency", Kind::AccessToken)
+                .await
+                .is_err()
+        );
+        world.advance(400);
+    }
+    assert_eq!(world.calls(COMPONENT_TOKEN), 1);
+    world.sandbox.clear_faults();
+    world.push_ticket().await;
+    assert!(
+        world
+            .broker
+            .credential("agency", Kind::AccessToken)
+            .await
+            .is_ok()
+    );
+}
+
+#[tokio::test]
+async fn a_stale_platform_token_is_renewed_once() {
+    let world = World::ready(platform().authorized_by(SHOP)).await;
+    world.sandbox.revoke_component_token(COMPONENT);
+    world.assert_signs(SHOP).await;
+    assert_eq!(world.calls(COMPONENT_TOKEN), 2);
+    assert_eq!(world.calls(AUTHORIZER_TOKEN), 2);
+}
+
+#[tokio::test]
+async fn a_stale_token_of_an_account_is_renewed_once() {
+    let world = World::ready(platform().authorized_by(SHOP)).await;
+    let token = world.token(SHOP).await.unwrap();
+    world.sandbox.revoke_authorizer_token(COMPONENT, SHOP);
+    world.assert_signs(SHOP).await;
+    assert_ne!(world.token(SHOP).await.unwrap().value, token.value);
+    assert_eq!(world.calls(AUTHORIZER_TOKEN), 2);
+}
+
+#[tokio::test]
+async fn the_credentials_of_an_account_are_kept_alive_only_while_it_is_used() {
+    let world = World::ready(platform().authorized_by(SHOP)).await;
+    world.assert_signs(SHOP).await;
+    let mut refreshes = Vec::new();
+    for hour in 0..40 {
+        world.advance(3_600);
+        world.push_ticket().await;
+        world.broker.tend().await;
+        if hour < 4 {
+            world.assert_signs(SHOP).await;
+        }
+        refreshes.push(world.calls(AUTHORIZER_TOKEN));
+    }
+    assert!(refreshes[20] > refreshes[4], "{refreshes:?}");
+    assert_eq!(refreshes[39], refreshes[32], "{refreshes:?}");
+    assert_eq!(world.health(SHOP), Some(Health::Ok));
+    world.assert_signs(SHOP).await;
+}
+
+#[tokio::test]
+async fn a_reload_keeps_the_accounts_of_a_platform() {
+    let world = World::ready(platform().authorized_by(SHOP)).await;
+    world.assert_signs(SHOP).await;
+    let calls = world.sandbox.calls_total();
+    let component = Account::component(COMPONENT, SECRET)
+        .js_safe_domain("example.com")
+        .unwrap();
+    let accounts = vec![("agency".to_owned(), component)];
+    world.broker.reload(accounts, None).unwrap();
+    world.assert_signs(SHOP).await;
+    assert_eq!(world.sandbox.calls_total(), calls);
+    world.broker.reload(Vec::new(), None).unwrap();
+    assert!(world.account(SHOP).is_none());
+}
+
+#[tokio::test]
+async fn two_thousand_accounts_cost_one_list_and_no_refresh_and_a_restart_neither() {
+    const ACCOUNTS: usize = 2_000;
+    let app_id = |account: usize| format!("wx{account:016x}");
+    let all = (0..ACCOUNTS).fold(platform(), |platform, account| {
+        platform.authorized_by(app_id(account))
+    });
+    let clock = Clock::manual(START);
+    let sandbox = Sandbox::start(clock.clone()).await.unwrap();
+    for account in 0..ACCOUNTS {
+        sandbox.add_app(App::official(
+            app_id(account),
+            "0c79e1fa963cd80cc0be99b20a18faeb",
+        ));
+    }
+    sandbox.add_platform(all);
+    let store = Store::memory();
+    let broker_of = |store: &Store| broker(&sandbox, &clock, store);
+    let world = World {
+        broker: broker_of(&store),
+        sandbox: sandbox.clone(),
+        clock: clock.clone(),
+        store: store.clone(),
+    };
+    world.push_ticket().await;
+    world.until(|| world.platform().active == ACCOUNTS).await;
+    // In pages of 200.
+    assert_eq!(world.calls(LIST), 10);
+    assert_eq!(world.calls(AUTHORIZER_TOKEN), 0);
+    world.assert_signs(&app_id(1_999)).await;
+    let before = world.sandbox.calls_total();
+    let restarted = World {
+        broker: broker_of(&store),
+        ..world
+    };
+    restarted
+        .until(|| restarted.platform().active == ACCOUNTS)
+        .await;
+    restarted.assert_signs(&app_id(1_999)).await;
+    let others = restarted.calls("/cgi-bin/component/api_get_authorizer_info");
+    assert!(restarted.sandbox.calls_total() - before <= others, "warm");
+}
